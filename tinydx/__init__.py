@@ -1,0 +1,34 @@
+"""tinydx: a deep-learning engine for learning how diagnosis by deep learning works, written from its equations.
+
+Importing it loads NumPy and nothing heavier; the parts below are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from tinydx import ops
+from tinydx.op import card, trace, use
+from tinydx.random import set_seed
+from tinydx.tensor import Tensor, gradients, no_grad
+
+if TYPE_CHECKING:
+    from tinydx.gradcheck import gradcheck
+
+__version__ = "0.1.0"
+
+__all__ = ["Tensor", "card", "gradcheck", "gradients", "no_grad", "ops", "set_seed", "trace", "use"]
+
+_PARTS = (
+    "activations callbacks datasets evaluation gradcheck initializers layers losses metrics models optimizers"
+    " preprocessing report testing"
+).split()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "gradcheck":  # the function; the module of that name is tinydx.gradcheck for import statements
+        return importlib.import_module("tinydx.gradcheck").gradcheck
+    if name in _PARTS:
+        return importlib.import_module(f"tinydx.{name}")
+    raise AttributeError(f"module 'tinydx' has no attribute {name!r}")

@@ -1,0 +1,216 @@
+"""Where training batches come from: arrays, this package's image iterators, or anything that yields (x, y).
+
+Every source is brought to one form: `next(source)` gives the next `Batch`, without end; `len(source)` is the number
+of batches in one pass (None if unknown); `reset()` goes back to the start of a pass; and `state()` / `load_state()`
+remember the place, so that a killed run can go on with the same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinydx import random
+
+
+class Batch(NamedTuple):
+    """One batch: x (an array, or a list for several inputs), y and weight (or None), and the files it was read from."""
+
+    x: Any
+    y: Any = None
+    weight: Any = None
+    files: list[str] | None = None
+
+
+class ArrayBatches:
+    """Batches of arrays, shuffled anew in each pass if asked for."""
+
+    def __init__(self, x: Any, y: Any = None, weight: Any = None, batch_size: int = 32, shuffle: bool = False):
+        self.x, self.y, self.weight = x, y, weight
+        self.n = check_lengths(x, y, weight)
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+        self.batch_size, self.shuffle = batch_size, shuffle
+        self.seed: int | None = None  # of this pass's order
+        self.position = 0  # batches given out in this pass
+
+    def __len__(self) -> int:
+        return -(-self.n // self.batch_size)
+
+    def __next__(self) -> Batch:
+        if self.position == 0 and self.shuffle:
+            self.seed = int(random.generator().integers(2**62))
+        rows = self._order()[self.position * self.batch_size : (self.position + 1) * self.batch_size]
+        self.position = (self.position + 1) % len(self)
+        return Batch(_take(self.x, rows), _take(self.y, rows), _take(self.weight, rows))
+
+    def _order(self) -> np.ndarray:
+        return np.arange(self.n) if self.seed is None else np.random.default_rng(self.seed).permutation(self.n)
+
+    def reset(self) -> None:
+        self.position = 0
+
+    def state(self) -> dict[str, Any]:
+        return {"seed": self.seed, "position": self.position}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.seed, self.position = state["seed"], state["position"]
+
+
+class IteratorBatches:
+    """Batches of one of this package's iterators, which know their files, their state and their class names."""
+
+    def __init__(self, iterator: Any):
+        self.iterator = iterator
+
+    def __len__(self) -> int:
+        return len(self.iterator)
+
+    def __next__(self) -> Batch:
+        return as_batch(next(self.iterator), getattr(self.iterator, "last_files", None))
+
+    def reset(self) -> None:
+        self.iterator.reset()
+
+    def state(self) -> dict[str, Any]:
+        return self.iterator.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.iterator.load_state(state)
+
+
+class SequenceBatches:
+    """Batches of an object with __len__ and __getitem__, one item a batch: item 0, 1, 2 ... and from the start again."""
+
+    def __init__(self, sequence: Any):
+        self.sequence, self.position = sequence, 0
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+    def __next__(self) -> Batch:
+        batch = as_batch(self.sequence[self.position])
+        self.position = (self.position + 1) % len(self)
+        return batch
+
+    def reset(self) -> None:
+        self.position = 0
+
+    def state(self) -> dict[str, Any]:
+        return {"position": self.position}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.position = state["position"]
+
+
+class GeneratorBatches:
+    """Batches of a plain Python generator: no length, no way back; the caller says how many steps an epoch has."""
+
+    def __init__(self, generator: Iterator[Any]):
+        self.generator, self.given = generator, 0
+
+    def __next__(self) -> Batch:
+        try:
+            batch = as_batch(next(self.generator))
+        except StopIteration:
+            raise ValueError(f"the data generator ended after {self.given} batches, but more were asked for") from None
+        self.given += 1
+        return batch
+
+    def reset(self) -> None:
+        pass
+
+    def state(self) -> dict[str, Any]:
+        return {"given": self.given}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        while self.given < state["given"]:  # a generator can only be wound forward
+            next(self)
+
+
+def batches(x: Any, y: Any = None, weight: Any = None, batch_size: int | None = None, shuffle: bool = False) -> Any:
+    """The source for whatever fit, evaluate or predict were given; ValueError where it cannot be one."""
+    if is_array(x):
+        return ArrayBatches(as_arrays(x), _as_labels(y), _as_labels(weight), 32 if batch_size is None else batch_size, shuffle)
+    if y is not None:
+        raise ValueError("y was given besides a generator: a generator yields (x, y) itself")
+    if hasattr(x, "load_state") and hasattr(x, "__next__"):
+        return IteratorBatches(x)
+    if hasattr(x, "__len__") and hasattr(x, "__getitem__"):
+        return SequenceBatches(x)
+    if hasattr(x, "__iter__"):
+        return GeneratorBatches(iter(x))
+    raise ValueError(f"data is a {type(x).__name__}: expected arrays, or a generator of (x, y) batches")
+
+
+def is_array(x: Any) -> bool:
+    """Whether this is an array, or a list of them (several inputs, or rows of numbers)."""
+    if isinstance(x, list | tuple):
+        return len(x) > 0 and all(hasattr(v, "shape") or isinstance(v, int | float | list) for v in x)
+    return hasattr(x, "shape") and hasattr(x, "dtype")
+
+
+def as_arrays(x: Any) -> Any:
+    """Arrays as they are, a list of arrays as several inputs, nested lists of numbers as one float32 array."""
+    if isinstance(x, list | tuple):
+        return [np.asarray(v) for v in x] if all(hasattr(v, "shape") for v in x) else np.asarray(x, np.float32)
+    return getattr(x, "data", x) if type(x).__name__ == "Tensor" else x
+
+
+def _as_labels(y: Any) -> Any:
+    return None if y is None else np.asarray(y)
+
+
+def as_batch(item: Any, files: list[str] | None = None) -> Batch:
+    """(x,), (x, y), (x, y, weight) or x alone, as a Batch."""
+    if isinstance(item, tuple):
+        if not 1 <= len(item) <= 3:
+            raise ValueError(f"a data generator gave {len(item)} things at once: expected (x, y) or (x, y, sample_weight)")
+        return Batch(*item, **({} if files is None else {"files": files}))
+    return Batch(item, files=files)
+
+
+def check_lengths(x: Any, y: Any, weight: Any) -> int:
+    """How many examples there are; ValueError unless x, y and weight have the same number, and at least one."""
+    parts = [(f"x[{i}]" if isinstance(x, list) else "x", v) for i, v in enumerate(x if isinstance(x, list) else [x])]
+    parts += [(name, v) for name, v in (("y", y), ("sample_weight", weight)) if v is not None]
+    for name, v in parts:
+        if np.ndim(v) == 0:
+            raise ValueError(f"{name} is a single number: expected one entry an example")
+    lengths = {name: len(v) for name, v in parts}
+    if len(set(lengths.values())) != 1:
+        raise ValueError("lengths differ: " + ", ".join(f"{name} has {n} examples" for name, n in lengths.items()))
+    if not (n := len(parts[0][1])):
+        raise ValueError("no data: x has 0 examples")
+    return n
+
+
+def split_off_validation(x: Any, y: Any, weight: Any, share: float) -> tuple[tuple, tuple]:
+    """The first part for training and the last `share` for validation, before any shuffling, as Keras does."""
+    if not 0 < share < 1:
+        raise ValueError(f"validation_split is {share}, expected a number between 0 and 1")
+    n = check_lengths(x, y, weight)
+    cut = int(n * (1 - share))
+    if cut in (0, n):
+        raise ValueError(f"validation_split={share} of {n} examples leaves one side empty")
+    first, last = np.arange(cut), np.arange(cut, n)
+    parts = (x, y, weight)
+    return tuple(_take(v, first) for v in parts), tuple(_take(v, last) for v in parts)
+
+
+def class_weights_of(y: Any, class_weight: dict[int, float]) -> np.ndarray:
+    """One weight an example, by its class: labels (N,), (N,1) or one-hot (N,K)."""
+    y = np.asarray(y)
+    classes = y.argmax(axis=-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y), -1)[:, 0]
+    missing = sorted({int(c) for c in np.unique(classes)} - {int(c) for c in class_weight})
+    if missing:
+        raise ValueError(f"class_weight has no entry for class {missing[0]}; it has {sorted(class_weight)}")
+    return np.array([class_weight[int(c)] for c in classes], np.float32)
+
+
+def _take(v: Any, rows: np.ndarray) -> Any:
+    if v is None:
+        return None
+    return [a[rows] for a in v] if isinstance(v, list) else v[rows]

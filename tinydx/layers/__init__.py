@@ -1,0 +1,50 @@
+"""Keras-style building blocks: each layer is weights and a function of Tensors."""
+
+from tinydx.layers.base import Input, Layer
+from tinydx.layers.convolution import (
+    AveragePooling2D,
+    Conv2D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    MaxPooling2D,
+)
+from tinydx.layers.core import (
+    Activation,
+    Add,
+    BatchNormalization,
+    Concatenate,
+    Dense,
+    Dropout,
+    Flatten,
+    LayerNormalization,
+    Reshape,
+)
+from tinydx.layers.recurrent import SimpleRNN
+from tinydx.layers.text import Embedding
+
+__all__ = [
+    "Activation",
+    "Add",
+    "AveragePooling2D",
+    "BatchNormalization",
+    "Concatenate",
+    "Conv2D",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D",
+    "Input",
+    "Layer",
+    "LayerNormalization",
+    "MaxPooling2D",
+    "Reshape",
+    "SimpleRNN",
+]
+
+
+def __getattr__(name: str) -> object:
+    from tinydx.op import did_you_mean
+
+    raise AttributeError(f"tinydx.layers has no {name!r}{did_you_mean(name, __all__)}")

@@ -1,0 +1,158 @@
+"""Convolution and pooling layers for images (N,H,W,C)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinydx import activations, ops
+from tinydx.layers.base import Layer, Shape, expect_last_axis, expect_rank
+from tinydx.layers.core import apply
+from tinydx.ops.convolution import output_size, padding_2d, pair
+from tinydx.tensor import Tensor
+
+IMAGES = "(N, height, width, channels)"
+
+
+def _size_after(shape: Shape, kernel: Any, stride: Any, padding: str, dilation: Any = (1, 1)) -> tuple[int | None, ...]:
+    """Height and width after a kernel went over them; None where they are unknown."""
+    border = padding_2d(padding, [n or 1 for n in shape[1:3]], kernel, stride, dilation)
+    axes = zip(shape[1:3], kernel, stride, dilation, border, strict=True)
+    return tuple(None if n is None else output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
+
+
+class Conv2D(Layer):
+    """What Keras calls convolution: cross-correlation, bias and activation (see ops.conv2d for the true one).
+
+    Arguments: filters; kernel_size, strides, dilation_rate, a number or (rows, columns); padding "valid" or "same";
+    groups; activation; use_bias. Weights: kernel (kh,kw,C/groups,filters), bias (filters,).
+    Shapes: (N,H,W,C) -> (N,OH,OW,filters).
+
+    >>> Conv2D(8, 3, activation="relu")(np.ones((2, 10, 10, 3), "float32")).shape
+    (2, 8, 8, 8)
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int, int],
+        strides: int | tuple[int, int] = (1, 1),
+        padding: str = "valid",
+        dilation_rate: int | tuple[int, int] = (1, 1),
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **common: Any,
+    ):
+        super().__init__(**common)
+        self.filters, self.groups, self.use_bias = filters, groups, use_bias
+        self.kernel_size, self.strides, self.dilation = pair(kernel_size), pair(strides), pair(dilation_rate)
+        self.padding = check_padding(self, padding)
+        self.activation = activations.get(activation)
+        self.initializers = kernel_initializer, bias_initializer
+
+    def build(self, input_shape: Shape) -> None:
+        channels = input_shape[3]
+        if channels is None or channels % self.groups or self.filters % self.groups:
+            raise ValueError(f"{self.name}: {channels} channels and {self.filters} filters must be multiples of groups={self.groups}")
+        self.channels = channels
+        shape = (*self.kernel_size, channels // self.groups, self.filters)
+        self.kernel = self.add_weight("kernel", shape, self.initializers[0])
+        self.bias = self.add_weight("bias", (self.filters,), self.initializers[1]) if self.use_bias else None
+
+    def check_input(self, input_shape: Shape) -> None:
+        check_images(self, input_shape, self.kernel_size, self.strides, self.padding, self.dilation)
+        if self.built:
+            expect_last_axis(self, input_shape, self.channels)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        y = ops.correlate2d(
+            x,
+            self.kernel,
+            self.bias,
+            stride=self.strides,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+        )
+        return apply(self.activation, y)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        size = _size_after(input_shape, self.kernel_size, self.strides, self.padding, self.dilation)
+        return (input_shape[0], *size, self.filters)
+
+
+class MaxPooling2D(Layer):
+    """The largest pixel of each window: (N,H,W,C) -> (N,H//2,W//2,C) for pool_size 2. Strides default to pool_size.
+
+    >>> MaxPooling2D()(np.ones((2, 7, 6, 3), "float32")).shape
+    (2, 3, 3, 3)
+    """
+
+    pool = ops.max_pool2d
+
+    def __init__(
+        self,
+        pool_size: int | tuple[int, int] = (2, 2),
+        strides: int | tuple[int, int] | None = None,
+        padding: str = "valid",
+        **common: Any,
+    ):
+        super().__init__(**common)
+        self.pool_size = pair(pool_size)
+        self.strides = self.pool_size if strides is None else pair(strides)
+        self.padding = check_padding(self, padding)
+
+    def check_input(self, input_shape: Shape) -> None:
+        check_images(self, input_shape, self.pool_size, self.strides, self.padding)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return type(self).pool(x, size=self.pool_size, stride=self.strides, padding=self.padding)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], *_size_after(input_shape, self.pool_size, self.strides, self.padding), input_shape[3])
+
+
+class AveragePooling2D(MaxPooling2D):
+    """The mean of each window, padding left out. Arguments as MaxPooling2D."""
+
+    pool = ops.average_pool2d
+
+
+class GlobalAveragePooling2D(Layer):
+    """The mean of each channel over the whole image: (N,H,W,C) -> (N,C)."""
+
+    passes_mask = False
+
+    def check_input(self, input_shape: Shape) -> None:
+        expect_rank(self, input_shape, 4, IMAGES)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return x.mean(axis=(1, 2))
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], input_shape[3])
+
+
+class GlobalMaxPooling2D(GlobalAveragePooling2D):
+    """The largest value of each channel over the whole image: (N,H,W,C) -> (N,C)."""
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return ops.max(x, axis=(1, 2))
+
+
+def check_padding(layer: Layer, padding: str) -> str:
+    """ "valid" or "same" in any case, else ValueError."""
+    if str(padding).lower() not in ("valid", "same"):
+        raise ValueError(f"{layer.name}: padding is {padding!r}, expected 'valid' or 'same'")
+    return padding.lower()
+
+
+def check_images(layer: Layer, shape: Shape, kernel: Any, stride: Any, padding: str, dilation: Any = (1, 1)) -> None:
+    """ValueError unless these are images at least as large as the kernel."""
+    expect_rank(layer, shape, 4, IMAGES)
+    try:
+        _size_after(shape, kernel, stride, padding, dilation)
+    except ValueError as error:
+        raise ValueError(f"{layer.name}: {error} (input shape {tuple(shape)})") from error

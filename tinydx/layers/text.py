@@ -1,0 +1,45 @@
+"""Layers for words: integers in, vectors out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinydx import ops
+from tinydx.layers.base import Layer, Shape
+from tinydx.tensor import Tensor
+
+
+class Embedding(Layer):
+    """A vector for each of input_dim words: (N,T) integers -> (N,T,output_dim).
+
+    Arguments: input_dim, the number of words; output_dim; mask_zero: id 0 is padding, which later layers skip.
+    Weights: embeddings (input_dim, output_dim). Raises IndexError for ids outside 0..input_dim-1.
+
+    >>> Embedding(10, 4)(np.array([[1, 2, 0]])).shape
+    (1, 3, 4)
+    """
+
+    integer_input = True
+
+    def __init__(
+        self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform", mask_zero: bool = False, **common: Any
+    ):
+        super().__init__(**common)
+        self.input_dim, self.output_dim, self.mask_zero = input_dim, output_dim, mask_zero
+        self.initializer = embeddings_initializer
+
+    def build(self, input_shape: Shape) -> None:
+        self.embeddings = self.add_weight("embeddings", (self.input_dim, self.output_dim), self.initializer)
+
+    def call(self, x: Any, training: bool = False) -> Tensor:
+        ids = x.data if isinstance(x, Tensor) else x
+        if ids.dtype.kind == "f" and (ids == np.floor(ids)).all():
+            ids = ids.astype(np.int64)  # whole numbers that came through a float pipeline
+        y = ops.embedding(self.embeddings, ids=ids)
+        y.mask = ids != 0 if self.mask_zero else None
+        return y
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape, self.output_dim)

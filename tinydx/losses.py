@@ -1,0 +1,201 @@
+"""Losses by Keras's names: each takes (y_true, y_pred, sample_weight) and gives one number, a Tensor.
+
+A sigmoid or softmax that stands last before its cross-entropy is fused with it: the loss looks at how the prediction
+was made and takes the scores from before it. On clipped probabilities a confident mistake would have no gradient left.
+
+Targets (N,) for predictions (N,1) are one column, and are taken so; any other difference in shape is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinydx import ops
+from tinydx.op import Op, did_you_mean
+from tinydx.tensor import Tensor, as_array
+
+
+class Loss:
+    """Base of all losses: checks and aligns the targets, then calls `loss`."""
+
+    name: str
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        prediction = y_pred if isinstance(y_pred, Tensor) else Tensor(as_array(y_pred))
+        target = np.asarray(y_true)
+        if target.dtype.kind not in "biuf":
+            raise ValueError(f"{self.name}: labels are {target.dtype}, expected numbers; encode class names as 0, 1, ... first")
+        if sample_weight is None and prediction.mask is not None and prediction.ndim > 2:
+            sample_weight = prediction.mask  # padded time steps do not count
+        return self.loss(target, prediction, sample_weight)
+
+    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
+        raise NotImplementedError
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments that make this loss again."""
+        return {k: v for k, v in vars(self).items() if k != "name"}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config.items())})"
+
+
+def one_column(name: str, target: np.ndarray, prediction: Tensor) -> np.ndarray:
+    """(N,) as (N,1) where the prediction is (N,1); ValueError with both shapes where they differ otherwise."""
+    if target.shape == prediction.shape[:-1] and prediction.shape[-1:] == (1,):
+        target = target[..., None]
+    if target.shape != prediction.shape:
+        raise ValueError(f"{name}: labels have shape {target.shape}, predictions {prediction.shape}: they must be equal")
+    return target
+
+
+def _check_range(name: str, target: np.ndarray, low: float, high: float, hint: str) -> None:
+    if target.size and not (target.min() >= low and target.max() <= high):
+        raise ValueError(f"{name}: labels reach from {target.min()} to {target.max()}, expected {low:g} to {high:g}{hint}")
+
+
+def scores_before(activation: Op, prediction: Tensor) -> Tensor | None:
+    """What the activation was applied to, if it was the last op to make the prediction (along the last axis)."""
+    node = prediction.node
+    return node.inputs[0] if node is not None and node.op is activation else None
+
+
+class BinaryCrossentropy(Loss):
+    """Binary cross-entropy, for one or several yes-or-no outputs.
+
+    Arguments: from_logits, whether predictions are scores instead of probabilities; label_smoothing in [0, 1).
+
+    >>> round(float(BinaryCrossentropy()(np.array([1.0, 0.0]), np.array([[0.5], [0.5]]))), 4)
+    0.6931
+    """
+
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, name: str = "binary_crossentropy"):
+        self.from_logits, self.label_smoothing, self.name = from_logits, label_smoothing, name
+
+    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
+        target = one_column(self.name, target, prediction)
+        hint = "; for more than two classes use sparse_categorical_crossentropy with softmax"
+        _check_range(self.name, target, 0, 1, hint)
+        target = target * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+        scores = prediction if self.from_logits else scores_before(ops.sigmoid, prediction)
+        if scores is not None:
+            return ops.sigmoid_binary_crossentropy(scores, target=target, weight=weight)
+        return ops.binary_crossentropy(prediction, target=target, weight=weight)
+
+
+class CategoricalCrossentropy(Loss):
+    """Cross-entropy between one-hot rows and predicted class probabilities (N,K)."""
+
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, name: str = "categorical_crossentropy"):
+        self.from_logits, self.label_smoothing, self.name = from_logits, label_smoothing, name
+
+    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
+        if target.shape != prediction.shape:
+            hint = "; for class numbers use sparse_categorical_crossentropy" if target.ndim < prediction.ndim else ""
+            raise ValueError(f"{self.name}: labels have shape {target.shape}, predictions {prediction.shape}{hint}")
+        _check_range(self.name, target, 0, 1, "")
+        target = target * (1 - self.label_smoothing) + self.label_smoothing / prediction.shape[-1]
+        scores = prediction if self.from_logits else scores_before(ops.softmax, prediction)
+        if scores is not None:
+            return ops.softmax_crossentropy(scores, target=target, weight=weight)
+        return ops.categorical_crossentropy(prediction, target=target, weight=weight)
+
+
+class SparseCategoricalCrossentropy(Loss):
+    """Cross-entropy between class numbers (N,) and predicted class probabilities (N,K)."""
+
+    def __init__(self, from_logits: bool = False, name: str = "sparse_categorical_crossentropy"):
+        self.from_logits, self.name = from_logits, name
+
+    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
+        if target.shape == (*prediction.shape[:-1], 1):
+            target = target[..., 0]
+        if target.shape != prediction.shape[:-1]:
+            raise ValueError(
+                f"{self.name}: labels have shape {target.shape}, predictions {prediction.shape}: expected labels {prediction.shape[:-1]}"
+            )
+        classes = prediction.shape[-1]
+        if target.size and not (target.min() >= 0 and target.max() < classes and (target == np.floor(target)).all()):
+            raise ValueError(
+                f"{self.name}: labels reach from {target.min()} to {target.max()}, expected whole numbers 0 to {classes - 1}"
+            )
+        labels = target.astype(np.int64)
+        scores = prediction if self.from_logits else scores_before(ops.softmax, prediction)
+        if scores is not None:
+            return ops.sparse_softmax_crossentropy(scores, labels=labels, weight=weight)
+        return ops.categorical_crossentropy(prediction, target=np.eye(classes)[labels], weight=weight)
+
+
+class MeanSquaredError(Loss):
+    """Mean of the squared differences."""
+
+    def __init__(self, name: str = "mean_squared_error"):
+        self.name = name
+
+    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
+        return ops.mean_squared_error(prediction, target=one_column(self.name, target, prediction), weight=weight)
+
+
+class MeanAbsoluteError(Loss):
+    """Mean of the absolute differences."""
+
+    def __init__(self, name: str = "mean_absolute_error"):
+        self.name = name
+
+    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
+        return ops.mean_absolute_error(prediction, target=one_column(self.name, target, prediction), weight=weight)
+
+
+class Huber(Loss):
+    """Squared for small differences, absolute beyond delta."""
+
+    def __init__(self, delta: float = 1.0, name: str = "huber"):
+        self.delta, self.name = delta, name
+
+    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
+        return ops.huber(prediction, target=one_column(self.name, target, prediction), weight=weight, delta=self.delta)
+
+
+class _Function(Loss):
+    """A plain function (y_true, y_pred) -> Tensor, as a loss."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self.function, self.name = function, getattr(function, "__name__", "loss")
+
+    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
+        if weight is not None:
+            raise ValueError(f"{self.name}: a plain function takes no sample weights: write a Loss instead")
+        value = self.function(target, prediction)
+        return value if value.ndim == 0 else value.mean()
+
+
+_KNOWN: dict[str, type[Loss]] = {
+    "binary_crossentropy": BinaryCrossentropy,
+    "categorical_crossentropy": CategoricalCrossentropy,
+    "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
+    "mean_squared_error": MeanSquaredError,
+    "mse": MeanSquaredError,
+    "mean_absolute_error": MeanAbsoluteError,
+    "mae": MeanAbsoluteError,
+    "huber": Huber,
+}
+
+
+def get(loss: Any) -> Loss:
+    """The loss of that name, the object itself, or a function as a loss; ValueError with close matches."""
+    if isinstance(loss, Loss):
+        return loss
+    if callable(loss):
+        return _Function(loss)
+    if loss not in _KNOWN:
+        raise ValueError(f"unknown loss {loss!r}{did_you_mean(loss, _KNOWN)}")
+    return _KNOWN[loss]()
+
+
+def from_config(name: str, config: dict[str, Any]) -> Loss:
+    """The loss that class name and arguments described."""
+    return {type_.__name__: type_ for type_ in _KNOWN.values()}[name](**config)

@@ -1,0 +1,613 @@
+"""Arithmetic, reductions and rearrangements: what lies between the document's equations.
+
+Elementwise ops broadcast. A broadcast operand was used many times, so its gradient is the sum over those uses:
+that is all that `unbroadcast` does.
+"""
+
+import numpy as np
+
+from tinydx.op import backward_of, literal_of, op, samples_of, slip_of
+
+SOURCE = "arithmetic"
+
+
+def unbroadcast(g, shape, reduce=np.sum):
+    """Sum a gradient over the axes along which an operand of that shape was repeated."""
+    added = tuple(range(g.ndim - len(shape)))
+    g = reduce(g, axis=added) if added else g
+    stretched = tuple(i for i, n in enumerate(shape) if n == 1 and g.shape[i] != 1)
+    return reduce(g, axis=stretched, keepdims=True) if stretched else g
+
+
+def loop(scalar, *arrays):
+    """A function of numbers, applied element by element to broadcast arrays: how elementwise literals are written."""
+    arrays = np.broadcast_arrays(*arrays)
+    y = np.empty(arrays[0].shape)
+    for i in np.ndindex(y.shape):
+        y[i] = scalar(*(a[i] for a in arrays))
+    return y
+
+
+def broadcast_samples(draw):
+    """Two arrays that broadcast against each other, in one of the ways that people forget."""
+    n, m = draw.integer(2, 4), draw.integer(2, 5)
+    a, b = draw.choice([((n, m), (n, m)), ((n, m), (m,)), ((n, 1), (n, m)), ((n, 1, m), (n, 1)), ((n, m), ())])
+    return (draw.array(*a), draw.array(*b)), {}
+
+
+def one_array(draw):
+    """One array of two or three axes."""
+    return (draw.array(*draw.choice([(3,), (2, 5), (3, 1, 4)])),), {}
+
+
+def one_positive_array(draw):
+    """One array of positive numbers."""
+    (x,), _ = one_array(draw)
+    return (0.5 + x**2,), {}
+
+
+AVERAGED = (
+    "averaged over the broadcast axes",
+    "An operand that was repeated collects the sum of its uses, not their mean: the 1/N belongs to the loss alone.",
+)
+
+# ---- a + b, a - b, a * b, a / b ------------------------------------------------------------------------------------
+
+
+@op(r"y = a + b", shapes="a (...), b (...) -> y (...)", source=SOURCE)
+def add(a, b):
+    """Elementwise sum with broadcasting."""
+    return a + b, (a.shape, b.shape)
+
+
+@backward_of(add)
+def add_backward(dy, saved, reduce=np.sum):
+    a_shape, b_shape = saved
+    return unbroadcast(dy, a_shape, reduce), unbroadcast(dy, b_shape, reduce)
+
+
+@literal_of(add)
+def add_literal(a, b):
+    return loop(lambda a, b: a + b, a, b)
+
+
+samples_of(add)(broadcast_samples)
+
+
+@slip_of(add, *AVERAGED)
+def add_averaged(dy, saved):
+    return add_backward(dy, saved, reduce=np.mean)
+
+
+@op(r"y = a - b", shapes="a (...), b (...) -> y (...)", source=SOURCE)
+def subtract(a, b):
+    """Elementwise difference with broadcasting."""
+    return a - b, (a.shape, b.shape)
+
+
+@backward_of(subtract)
+def subtract_backward(dy, saved, reduce=np.sum):
+    a_shape, b_shape = saved
+    return unbroadcast(dy, a_shape, reduce), unbroadcast(-dy, b_shape, reduce)
+
+
+@literal_of(subtract)
+def subtract_literal(a, b):
+    return loop(lambda a, b: a - b, a, b)
+
+
+samples_of(subtract)(broadcast_samples)
+
+
+@slip_of(subtract, "minus sign forgotten", "y falls when b grows: the gradient of b is -dy.")
+def subtract_sign(dy, saved):
+    return add_backward(dy, saved)
+
+
+@op(r"y = a \cdot b", shapes="a (...), b (...) -> y (...)", source=SOURCE)
+def multiply(a, b):
+    """Elementwise product with broadcasting."""
+    return a * b, (a, b)
+
+
+@backward_of(multiply)
+def multiply_backward(dy, saved, reduce=np.sum):
+    a, b = saved
+    return unbroadcast(dy * b, a.shape, reduce), unbroadcast(dy * a, b.shape, reduce)
+
+
+@literal_of(multiply)
+def multiply_literal(a, b):
+    return loop(lambda a, b: a * b, a, b)
+
+
+samples_of(multiply)(broadcast_samples)
+
+
+@slip_of(multiply, *AVERAGED)
+def multiply_averaged(dy, saved):
+    return multiply_backward(dy, saved, reduce=np.mean)
+
+
+@slip_of(multiply, "factors swapped", "The gradient of a is dy times b, the other factor.")
+def multiply_swapped(dy, saved):
+    a, b = saved
+    return unbroadcast(dy * a, a.shape), unbroadcast(dy * b, b.shape)
+
+
+@op(r"y = a / b", shapes="a (...), b (...) -> y (...)", source=SOURCE)
+def divide(a, b):
+    """Elementwise quotient with broadcasting."""
+    return a / b, (a, b)
+
+
+@backward_of(divide)
+def divide_backward(dy, saved):
+    a, b = saved
+    return unbroadcast(dy / b, a.shape), unbroadcast(-dy * a / b**2, b.shape)
+
+
+@literal_of(divide)
+def divide_literal(a, b):
+    return loop(lambda a, b: a / b, a, b)
+
+
+@samples_of(divide)
+def divide_samples(draw):
+    (a, b), constants = broadcast_samples(draw)
+    return (a, np.asarray(0.5 + b**2)), constants
+
+
+@slip_of(divide, "minus sign forgotten", "The derivative of a/b by b is -a/b**2: mind the minus.")
+def divide_sign(dy, saved):
+    a, b = saved
+    return unbroadcast(dy / b, a.shape), unbroadcast(dy * a / b**2, b.shape)
+
+
+@slip_of(divide, "square forgotten", "The derivative of a/b by b is -a/b**2: b is squared.")
+def divide_square(dy, saved):
+    a, b = saved
+    return unbroadcast(dy / b, a.shape), unbroadcast(-dy * a / b, b.shape)
+
+
+# ---- functions of one array ----------------------------------------------------------------------------------------
+
+
+@op(r"y = x^c", shapes="x (...) -> y (...)", source=SOURCE)
+def power(x, *, exponent):
+    """Elementwise power with a constant exponent."""
+    return x**exponent, (x, exponent)
+
+
+@backward_of(power)
+def power_backward(dy, saved):
+    x, c = saved
+    return (dy * c * x ** (c - 1),)
+
+
+@literal_of(power)
+def power_literal(x, *, exponent):
+    return loop(lambda x: x**exponent, x)
+
+
+@samples_of(power)
+def power_samples(draw):
+    arrays, _ = one_positive_array(draw)
+    return arrays, {"exponent": draw.choice([2, 3, 0.5, -1.0])}
+
+
+@slip_of(power, "exponent not lowered", "The derivative of x**c is c * x**(c-1): the exponent drops by one.")
+def power_not_lowered(dy, saved):
+    x, c = saved
+    return (dy * c * x**c,)
+
+
+@op(r"y = e^x", shapes="x (...) -> y (...)", source=SOURCE)
+def exp(x):
+    """Elementwise exponential."""
+    y = np.exp(x)
+    return y, y
+
+
+@backward_of(exp)
+def exp_backward(dy, y):
+    return (dy * y,)
+
+
+@literal_of(exp)
+def exp_literal(x):
+    return loop(np.exp, x)
+
+
+samples_of(exp)(one_array)
+
+
+@slip_of(exp, "own value forgotten", "The derivative of e**x is e**x itself: multiply dy by y.")
+def exp_without_y(dy, y):
+    return (dy,)
+
+
+@op(r"y = \ln x", shapes="x (...) -> y (...)", source=SOURCE)
+def log(x):
+    """Elementwise natural logarithm."""
+    return np.log(x), x
+
+
+@backward_of(log)
+def log_backward(dy, x):
+    return (dy / x,)
+
+
+@literal_of(log)
+def log_literal(x):
+    return loop(np.log, x)
+
+
+samples_of(log)(one_positive_array)
+
+
+@slip_of(log, "multiplied instead of divided", "The derivative of ln x is 1/x: divide dy by x.")
+def log_multiplied(dy, x):
+    return (dy * x,)
+
+
+@op(r"y = \sqrt{x}", shapes="x (...) -> y (...)", source=SOURCE)
+def sqrt(x):
+    """Elementwise square root."""
+    y = np.sqrt(x)
+    return y, y
+
+
+@backward_of(sqrt)
+def sqrt_backward(dy, y):
+    return (dy / (2 * y),)
+
+
+@literal_of(sqrt)
+def sqrt_literal(x):
+    return loop(np.sqrt, x)
+
+
+samples_of(sqrt)(one_positive_array)
+
+
+@slip_of(sqrt, "factor 2 forgotten", "The derivative of sqrt(x) is 1 / (2 sqrt(x)).")
+def sqrt_without_two(dy, y):
+    return (dy / y,)
+
+
+# ---- matmul --------------------------------------------------------------------------------------------------------
+
+
+@op(r"y_{nm} = \sum_k a_{nk} \, b_{km}", shapes="a (...,N,K), b (...,K,M) -> y (...,N,M)", source=SOURCE)
+def matmul(a, b):
+    """Matrix product, over leading batch axes that broadcast."""
+    return a @ b, (a, b)
+
+
+@backward_of(matmul)
+def matmul_backward(dy, saved):
+    a, b = saved
+    return unbroadcast(dy @ b.swapaxes(-1, -2), a.shape), unbroadcast(a.swapaxes(-1, -2) @ dy, b.shape)
+
+
+@literal_of(matmul)
+def matmul_literal(a, b):
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = np.broadcast_to(a, batch + a.shape[-2:]), np.broadcast_to(b, batch + b.shape[-2:])
+    y = np.zeros((*batch, a.shape[-2], b.shape[-1]))
+    for i in np.ndindex(batch):
+        for n in range(a.shape[-2]):
+            for m in range(b.shape[-1]):
+                for k in range(a.shape[-1]):
+                    y[(*i, n, m)] += a[(*i, n, k)] * b[(*i, k, m)]
+    return y
+
+
+@samples_of(matmul)
+def matmul_samples(draw):
+    n, k, m = draw.integer(1, 4), draw.integer(1, 4), draw.integer(1, 4)
+    a, b = draw.choice([((), ()), ((2,), (2,)), ((3,), ()), ((2, 1), (3,))])
+    return (draw.array(*a, n, k), draw.array(*b, k, m)), {}
+
+
+@slip_of(matmul, "batch not summed", "b served every matrix of the batch: its gradient is the sum over the batch.")
+def matmul_batch_mean(dy, saved):
+    a, b = saved
+    da = unbroadcast(dy @ b.swapaxes(-1, -2), a.shape, np.mean)
+    return da, unbroadcast(a.swapaxes(-1, -2) @ dy, b.shape, np.mean)
+
+
+@slip_of(matmul, "operand transposed", "da = dy bᵀ and db = aᵀ dy: check which operand is transposed.")
+def matmul_transposed(dy, saved):
+    a, b = saved
+    da, db = matmul_backward(dy, saved)
+    square = a.shape[-1] == a.shape[-2], b.shape[-1] == b.shape[-2]
+    return (da.swapaxes(-1, -2) if square[0] else da), (db.swapaxes(-1, -2) if square[1] else db)
+
+
+# ---- reductions ----------------------------------------------------------------------------------------------------
+
+
+def _restore(dy, shape, axis, keepdims):
+    """A reduced gradient, repeated along the axes that were reduced away."""
+    if axis is not None and not keepdims:
+        dy = np.expand_dims(dy, axis)
+    return np.broadcast_to(dy, shape)
+
+
+def _reduce_samples(draw):
+    shape = draw.choice([(4,), (2, 3), (2, 3, 4)])
+    axis = draw.choice([None, 0, -1] + ([(0, 1)] if len(shape) > 1 else []))
+    return (draw.array(*shape),), {"axis": axis, "keepdims": draw.choice([False, True])}
+
+
+def _literal_groups(x, axis, keepdims):
+    """The result's index -> the list of elements that are reduced into it."""
+    axes = range(x.ndim) if axis is None else [a % x.ndim for a in np.atleast_1d(axis)]
+    shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+    groups = {i: [] for i in np.ndindex(shape)}
+    for i in np.ndindex(x.shape):
+        groups[tuple(0 if a in axes else k for a, k in enumerate(i))].append(x[i])
+    return groups, shape, shape if keepdims else tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+def _literal_reduce(reduce, x, axis, keepdims):
+    groups, kept, shape = _literal_groups(x, axis, keepdims)
+    y = np.empty(kept)
+    for i, group in groups.items():
+        y[i] = reduce(group)
+    return y.reshape(shape)
+
+
+@op(r"y = \sum_i x_i", shapes="x (...) -> y (...)", source=SOURCE)
+def sum(x, *, axis=None, keepdims=False):
+    """Sum over one axis, several, or all."""
+    return np.sum(x, axis=axis, keepdims=keepdims), (x.shape, axis, keepdims)
+
+
+@backward_of(sum)
+def sum_backward(dy, saved):
+    return (_restore(dy, *saved),)
+
+
+@literal_of(sum)
+def sum_literal(x, *, axis=None, keepdims=False):
+    def total(group):
+        y = 0.0
+        for value in group:
+            y += value
+        return y
+
+    return _literal_reduce(total, x, axis, keepdims)
+
+
+samples_of(sum)(_reduce_samples)
+
+
+@slip_of(sum, "shared out instead of repeated", "Every summand gets all of dy, not its share: that would be the mean.")
+def sum_shared(dy, saved):
+    (dx,) = sum_backward(dy, saved)
+    return (dx * dy.size / dx.size,)
+
+
+@op(r"y = \frac{1}{n} \sum_i x_i", shapes="x (...) -> y (...)", source=SOURCE)
+def mean(x, *, axis=None, keepdims=False):
+    """Mean over one axis, several, or all."""
+    return np.mean(x, axis=axis, keepdims=keepdims), (x.shape, axis, keepdims)
+
+
+@backward_of(mean)
+def mean_backward(dy, saved):
+    dx = _restore(dy, *saved)
+    return (dx * (dy.size / dx.size),)
+
+
+@literal_of(mean)
+def mean_literal(x, *, axis=None, keepdims=False):
+    def average(group):
+        y = 0.0
+        for value in group:
+            y += value / len(group)
+        return y
+
+    return _literal_reduce(average, x, axis, keepdims)
+
+
+samples_of(mean)(_reduce_samples)
+
+
+@slip_of(mean, "1/n forgotten", "Each element moves the mean by 1/n of its own change: divide dy by n.")
+def mean_without_n(dy, saved):
+    return (_restore(dy, *saved),)
+
+
+@op(r"y = \max_i x_i", shapes="x (...) -> y (...)", source=SOURCE)
+def max(x, *, axis, keepdims=False):
+    """Maximum over one axis or several; at ties the gradient goes to the first."""
+    axes = tuple(a % x.ndim for a in np.atleast_1d(axis))
+    rest = tuple(a for a in range(x.ndim) if a not in axes)
+    flat = x.transpose(rest + axes).reshape(*(x.shape[a] for a in rest), -1)
+    winner = flat.argmax(axis=-1)[..., None]
+    y = np.take_along_axis(flat, winner, axis=-1)[..., 0]
+    return (np.expand_dims(y, axes) if keepdims else y), (x.shape, rest, axes, winner)
+
+
+@backward_of(max)
+def max_backward(dy, saved):
+    shape, rest, axes, winner = saved
+    order = rest + axes
+    moved = tuple(shape[a] for a in order)
+    flat = np.zeros((*winner.shape[:-1], int(np.prod([shape[a] for a in axes]))), dy.dtype)
+    np.put_along_axis(flat, winner, dy.reshape(winner.shape), axis=-1)
+    return (flat.reshape(moved).transpose(np.argsort(order)),)
+
+
+@literal_of(max)
+def max_literal(x, *, axis, keepdims=False):
+    def largest(group):
+        y = group[0]
+        for value in group:
+            y = value if value > y else y
+        return y
+
+    return _literal_reduce(largest, x, axis, keepdims)
+
+
+@samples_of(max)
+def max_samples(draw):
+    axis = draw.choice([0, -1, (0, 1), (1, 2)])
+    return (draw.array(2, 3, draw.integer(1, 4)),), {"axis": axis, "keepdims": draw.choice([False, True])}
+
+
+@slip_of(max, "every element gets the gradient", "Only the largest element moved the maximum: all others get zero.")
+def max_to_all(dy, saved):
+    shape, _, axes, _ = saved
+    kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
+    return (np.broadcast_to(dy.reshape(kept), shape),)
+
+
+# ---- rearrangements ------------------------------------------------------------------------------------------------
+
+
+@op(r"y_{i'} = x_i \text{ in the same (C) order}", shapes="x (...) -> y (...)", source=SOURCE)
+def reshape(x, *, shape):
+    """The same elements in C order under another shape; one axis may be -1."""
+    return x.reshape(shape), x.shape
+
+
+@backward_of(reshape)
+def reshape_backward(dy, shape):
+    return (dy.reshape(shape),)
+
+
+@literal_of(reshape)
+def reshape_literal(x, *, shape):
+    y = np.empty(np.empty(x.shape).reshape(shape).shape)
+    for i, j in zip(np.ndindex(y.shape), np.ndindex(x.shape), strict=True):
+        y[i] = x[j]
+    return y
+
+
+@samples_of(reshape)
+def reshape_samples(draw):
+    n = draw.integer(1, 4)
+    return (draw.array(n, 6),), {"shape": draw.choice([(n, 2, 3), (6, n), (-1,), (3, -1)])}
+
+
+@slip_of(reshape, "Fortran order", "Forward lays the elements out in C order (last axis fastest): backward must, too.")
+def reshape_fortran(dy, shape):
+    return (dy.reshape(shape, order="F"),)
+
+
+@op(r"y_{ji} = x_{ij}", shapes="x (...) -> y (...)", source=SOURCE)
+def transpose(x, *, axes=None):
+    """Permute the axes (default: reverse them)."""
+    axes = tuple(range(x.ndim))[::-1] if axes is None else axes
+    return x.transpose(axes), axes
+
+
+@backward_of(transpose)
+def transpose_backward(dy, axes):
+    return (dy.transpose(np.argsort(axes)),)
+
+
+@literal_of(transpose)
+def transpose_literal(x, *, axes=None):
+    axes = tuple(range(x.ndim))[::-1] if axes is None else axes
+    y = np.empty([x.shape[a] for a in axes])
+    for i in np.ndindex(x.shape):
+        y[tuple(i[a] for a in axes)] = x[i]
+    return y
+
+
+@samples_of(transpose)
+def transpose_samples(draw):
+    n = draw.integer(2, 4)
+    return (draw.array(n, n, n),), {"axes": draw.choice([None, (1, 2, 0), (2, 0, 1), (0, 2, 1)])}
+
+
+@slip_of(transpose, "same permutation again", "Undo the permutation with its inverse (argsort of the axes), not with itself.")
+def transpose_again(dy, axes):
+    return (dy.transpose(axes),)
+
+
+@op(r"y = x[\text{key}]", shapes="x (...) -> y (...)", source=SOURCE)
+def getitem(x, *, key):
+    """Indexing and slicing; an element that is taken twice collects both gradients."""
+    return x[key], (x.shape, key)
+
+
+@backward_of(getitem)
+def getitem_backward(dy, saved):
+    shape, key = saved
+    dx = np.zeros(shape, dy.dtype)
+    np.add.at(dx, key, dy)
+    return (dx,)
+
+
+@literal_of(getitem)
+def getitem_literal(x, *, key):
+    source = np.arange(x.size).reshape(x.shape)[key]
+    y = np.empty(source.shape)
+    for i in np.ndindex(source.shape):
+        y[i] = x[np.unravel_index(source[i], x.shape)]
+    return y
+
+
+@samples_of(getitem)
+def getitem_samples(draw):
+    n = draw.integer(3, 5)
+    keys = [slice(1, None), (slice(None), -1), np.array([0, 2, 0, n - 1]), (slice(None, None, 2), slice(1, 3))]
+    return (draw.array(n, 4),), {"key": draw.choice(keys)}
+
+
+@slip_of(getitem, "= instead of +=", "An element taken twice collects both gradients: add them up (np.add.at), do not assign.")
+def getitem_assigned(dy, saved):
+    shape, key = saved
+    dx = np.zeros(shape, dy.dtype)
+    dx[key] = dy
+    return (dx,)
+
+
+@op(r"y = [x_1, x_2, \dots]", shapes="x (...) -> y (...)", source=SOURCE)
+def concatenate(*arrays, axis=-1):
+    """Join arrays along an axis."""
+    ends = np.cumsum([a.shape[axis] for a in arrays])[:-1]
+    return np.concatenate(arrays, axis=axis), (ends, axis)
+
+
+@backward_of(concatenate)
+def concatenate_backward(dy, saved):
+    ends, axis = saved
+    return tuple(np.split(dy, ends, axis=axis))
+
+
+@literal_of(concatenate)
+def concatenate_literal(*arrays, axis=-1):
+    shape = list(arrays[0].shape)
+    shape[axis] = int(np.sum([a.shape[axis] for a in arrays]))
+    y, start = np.empty(shape), 0
+    for a in arrays:
+        for i in np.ndindex(a.shape):
+            target = list(i)
+            target[axis] += start
+            y[tuple(target)] = a[i]
+        start += a.shape[axis]
+    return y
+
+
+@samples_of(concatenate)
+def concatenate_samples(draw):
+    axis = draw.choice([0, -1])
+    shapes = [[2, 3], [2, 3], [2, 3]]
+    for shape in shapes:
+        shape[axis] = draw.integer(1, 4)
+    return tuple(draw.array(*shape) for shape in shapes), {"axis": axis}
+
+
+@slip_of(concatenate, "pieces in reversed order", "Cut dy at the same places, in the same order as forward joined.")
+def concatenate_reversed(dy, saved):
+    ends, axis = saved
+    pieces = np.split(np.flip(dy, axis), ends, axis=axis)
+    return tuple(pieces)

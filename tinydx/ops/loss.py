@@ -1,0 +1,346 @@
+"""Losses, each a single number: the weighted mean of one term per element, or per row for the categorical ones.
+
+    L = 1/n sum_i weight_i term_i          dL/dprediction_i = dL · slope_i · weight_i / n
+
+so they all share one backward, and forward saves the slope of its term. `weight` holds one number an example (or a
+time step); the mean still divides by the number of terms, as Keras does.
+
+Losses never broadcast: (N,) against (N,1) would silently compare everything with everything. The fused ones take
+scores, not probabilities: the sigmoid or softmax and the logarithm cancel, and a confident mistake keeps its gradient.
+"""
+
+import math
+
+import numpy as np
+
+from tinydx.op import backward_of, literal_of, op, samples_of, slip_of
+from tinydx.ops.activation import sigmoid, softplus
+from tinydx.ops.softmax import log_softmax
+
+EPSILON = 1e-7  # probabilities are clipped to [EPSILON, 1 - EPSILON] before their logarithm is taken
+
+
+def _target(name, prediction, target):
+    """The target in the prediction's dtype; ValueError unless the shapes are equal."""
+    if prediction.shape != np.shape(target):
+        raise ValueError(
+            f"{name}: prediction has shape {prediction.shape}, target {np.shape(target)}: they must be equal, losses never broadcast"
+        )
+    return np.asarray(target, prediction.real.dtype)
+
+
+def _weight(name, prediction, weight):
+    """The weights, one for each entry of the prediction's first axes, ready to multiply it."""
+    weight = np.asarray(1 if weight is None else weight, prediction.real.dtype)
+    if weight.shape != prediction.shape[: weight.ndim]:
+        raise ValueError(f"{name}: weight has shape {weight.shape}, expected the first axes of {prediction.shape}")
+    return weight.reshape(weight.shape + (1,) * (prediction.ndim - weight.ndim)) if weight.ndim else weight
+
+
+def loss_backward(dy, saved):
+    slope, weight, n = saved
+    return (dy * slope * weight / np.asarray(n, slope.dtype),)
+
+
+def _complete(record, samples):
+    """What all losses share: their backward, and the slips in the mean around the term."""
+    backward_of(record)(loss_backward)
+    samples_of(record)(samples)
+
+    @slip_of(record, "1/n forgotten", "The loss is a mean: its gradient carries 1/n.")
+    def without_mean(dy, saved):
+        slope, weight, _ = saved
+        return loss_backward(dy, (slope, weight, 1))
+
+    @slip_of(record, "weights forgotten", "Each example's gradient is multiplied by its weight, as its loss is.")
+    def without_weight(dy, saved):
+        slope, _, n = saved
+        return loss_backward(dy, (slope, np.ones_like(slope), n))
+
+    @slip_of(record, "sign", "The loss falls towards the target: check the sign (prediction - target, not the reverse).")
+    def wrong_sign(dy, saved):
+        return loss_backward(-dy, saved)
+
+    @slip_of(record, "dL forgotten", "A loss can be part of a larger one: multiply by the gradient dL that comes in.")
+    def without_dy(dy, saved):
+        return loss_backward(np.ones_like(dy), saved)
+
+
+def _mean(terms, weight):
+    return (terms * weight).sum() / np.asarray(terms.size, terms.dtype)
+
+
+def _literal(term, prediction, target, weight):
+    """The weighted mean of term(prediction, target), element by element."""
+    total = 0.0
+    for i in np.ndindex(prediction.shape):
+        w = 1.0 if weight is None else weight[i[: weight.ndim]]
+        total += w * term(prediction[i], target[i]) / prediction.size
+    return np.asarray(total)
+
+
+def _literal_rows(term, prediction, target, weight):
+    """The weighted mean of term(row, target of the row), row by row."""
+    total, rows = 0.0, prediction.shape[:-1]
+    for i in np.ndindex(rows):
+        w = 1.0 if weight is None else weight[i[: weight.ndim]]
+        total += w * term(prediction[i], target[i]) / math.prod(rows)
+    return np.asarray(total)
+
+
+def _draw_weight(draw, shape):
+    return draw.choice([None, 0.5 + draw.array(*shape[:1]) ** 2, 0.5 + draw.array(*shape[:-1]) ** 2])
+
+
+def _scores_and_targets(draw):
+    shape = draw.choice([(3, 1), (2, 4), (2, 3, 2)])
+    target = (draw.array(*shape) > 0).astype(float)
+    return (draw.array(*shape),), {"target": target, "weight": _draw_weight(draw, shape)}
+
+
+def _probabilities_and_targets(draw):
+    (z,), constants = _scores_and_targets(draw)
+    return (sigmoid.forward(z)[0],), constants
+
+
+def _scores_and_one_hot(draw):
+    shape = draw.choice([(3, 2), (2, 4), (2, 3, 3)])
+    target = np.eye(shape[-1])[draw.array(*shape).argmax(axis=-1)]
+    return (draw.array(*shape),), {"target": target, "weight": _draw_weight(draw, shape)}
+
+
+# ---- two classes ---------------------------------------------------------------------------------------------------
+
+BCE = r"L = -\frac{1}{n} \sum_i t_i \ln p_i + (1 - t_i) \ln (1 - p_i)"
+
+
+@op(BCE, shapes="p (...) -> L ()", source="document, 4.3, binary_crossentropy")
+def binary_crossentropy(p, *, target, weight=None):
+    """Binary cross-entropy on probabilities, which are clipped to [1e-7, 1 - 1e-7] (no gradient beyond).
+
+    Arguments: p (...) probabilities; target of p's shape, 0 to 1; weight, one number an example, or None.
+
+    >>> round(float(binary_crossentropy(np.array([[0.5]]), target=np.array([[1.0]]))), 4)
+    0.6931
+    """
+    t = _target("binary_crossentropy", p, target)
+    weight = _weight("binary_crossentropy", p, weight)
+    q = np.minimum(np.maximum(p, p.dtype.type(EPSILON)), p.dtype.type(1 - EPSILON))
+    slope = np.where(q == p, (q - t) / (q * (1 - q)), 0)
+    return _mean(-(t * np.log(q) + (1 - t) * np.log(1 - q)), weight), (slope, weight, p.size)
+
+
+@literal_of(binary_crossentropy)
+def binary_crossentropy_literal(p, *, target, weight=None):
+    def term(p, t):
+        p = min(max(p, EPSILON), 1 - EPSILON)
+        return -(t * math.log(p) + (1 - t) * math.log(1 - p))
+
+    return _literal(term, p, target, weight)
+
+
+_complete(binary_crossentropy, _probabilities_and_targets)
+
+
+@op(BCE + r", \quad p_i = \sigma(z_i)", shapes="z (...) -> L ()", source="document, 4.3, sigmoid with binary_crossentropy")
+def sigmoid_binary_crossentropy(z, *, target, weight=None):
+    """Binary cross-entropy fused with its sigmoid: from scores z, exact however wrong the score is.
+
+    >>> float(sigmoid_binary_crossentropy(np.array([[40.0]]), target=np.array([[0.0]])))
+    40.0
+    """
+    t = _target("sigmoid_binary_crossentropy", z, target)
+    weight = _weight("sigmoid_binary_crossentropy", z, weight)
+    return _mean(softplus.forward(z)[0] - z * t, weight), (sigmoid.forward(z)[0] - t, weight, z.size)
+
+
+@literal_of(sigmoid_binary_crossentropy)
+def sigmoid_binary_crossentropy_literal(z, *, target, weight=None):
+    def term(z, t):
+        p = 1 / (1 + math.exp(-z))
+        return -(t * math.log(p) + (1 - t) * math.log(1 - p))
+
+    return _literal(term, z, target, weight)
+
+
+_complete(sigmoid_binary_crossentropy, _scores_and_targets)
+
+# ---- several classes -----------------------------------------------------------------------------------------------
+
+CCE = r"L = -\frac{1}{n} \sum_i \sum_k t_{ik} \ln p_{ik}"
+
+
+@op(CCE, shapes="p (...,K) -> L ()", source="cross-entropy of document, 3.2, softmax")
+def categorical_crossentropy(p, *, target, weight=None):
+    """Cross-entropy on probabilities, which are made to add up to 1 and clipped to [1e-7, 1 - 1e-7].
+
+    Arguments: p (...,K); target of p's shape, rows that add up to 1; weight, one number a row or example, or None.
+    """
+    t = _target("categorical_crossentropy", p, target)
+    weight = _weight("categorical_crossentropy", p[..., 0], weight)
+    total = p.sum(axis=-1, keepdims=True)
+    share = p / total
+    q = np.minimum(np.maximum(share, p.dtype.type(EPSILON)), p.dtype.type(1 - EPSILON))
+    dq = np.where(q == share, -t / q, 0)
+    slope = (dq - (dq * share).sum(axis=-1, keepdims=True)) / total
+    terms = -(t * np.log(q)).sum(axis=-1)
+    return _mean(terms, weight), (slope, weight[..., None], terms.size)
+
+
+@literal_of(categorical_crossentropy)
+def categorical_crossentropy_literal(p, *, target, weight=None):
+    def term(row, t):
+        total = 0.0
+        for k in range(len(row)):
+            q = min(max(row[k] / math.fsum(row), EPSILON), 1 - EPSILON)
+            total -= t[k] * math.log(q)
+        return total
+
+    return _literal_rows(term, p, target, weight)
+
+
+@samples_of(categorical_crossentropy)
+def categorical_crossentropy_samples(draw):
+    (z,), constants = _scores_and_one_hot(draw)
+    return (sigmoid.forward(z)[0],), constants
+
+
+_complete(categorical_crossentropy, categorical_crossentropy_samples)
+
+
+@op(CCE + r", \quad p_i = \mathrm{softmax}(z_i)", shapes="z (...,K) -> L ()", source="document, 3.2, softmax with cross-entropy")
+def softmax_crossentropy(z, *, target, weight=None):
+    """Cross-entropy fused with its softmax: from scores z (...,K) and target rows of the same shape."""
+    t = _target("softmax_crossentropy", z, target)
+    weight = _weight("softmax_crossentropy", z[..., 0], weight)
+    logp, (p, _) = log_softmax.forward(z)
+    terms = -(t * logp).sum(axis=-1)
+    slope = p * t.sum(axis=-1, keepdims=True) - t
+    return _mean(terms, weight), (slope, weight[..., None], terms.size)
+
+
+def _cross_entropy_of_row(z, t):
+    total, loss = 0.0, 0.0
+    for score in z:
+        total += math.exp(score)
+    for k in range(len(z)):
+        loss -= t[k] * math.log(math.exp(z[k]) / total)
+    return loss
+
+
+@literal_of(softmax_crossentropy)
+def softmax_crossentropy_literal(z, *, target, weight=None):
+    return _literal_rows(_cross_entropy_of_row, z, target, weight)
+
+
+_complete(softmax_crossentropy, _scores_and_one_hot)
+
+
+@op(
+    r"L = -\frac{1}{n} \sum_i \ln \mathrm{softmax}(z_i)_{c_i}",
+    shapes="z (...,K) -> L ()",
+    source="document, 3.2, softmax with cross-entropy",
+)
+def sparse_softmax_crossentropy(z, *, labels, weight=None):
+    """Cross-entropy fused with its softmax, for class numbers: z (...,K), labels integers of shape (...)."""
+    labels = np.asarray(labels)
+    if labels.shape != z.shape[:-1] or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"sparse_softmax_crossentropy: labels are {labels.dtype} {labels.shape}, expected integers of shape {z.shape[:-1]}"
+        )
+    if labels.size and not 0 <= labels.min() <= labels.max() < z.shape[-1]:
+        raise ValueError(
+            f"sparse_softmax_crossentropy: labels reach from {labels.min()} to {labels.max()}, expected 0 to {z.shape[-1] - 1}"
+        )
+    weight = _weight("sparse_softmax_crossentropy", z[..., 0], weight)
+    logp, (p, _) = log_softmax.forward(z)
+    terms = -np.take_along_axis(logp, labels[..., None], axis=-1)[..., 0]
+    slope = p.copy()
+    np.put_along_axis(slope, labels[..., None], np.take_along_axis(p, labels[..., None], axis=-1) - 1, axis=-1)
+    return _mean(terms, weight), (slope, weight[..., None], terms.size)
+
+
+@literal_of(sparse_softmax_crossentropy)
+def sparse_softmax_crossentropy_literal(z, *, labels, weight=None):
+    return _literal_rows(_cross_entropy_of_row, z, np.eye(z.shape[-1])[labels], weight)
+
+
+@samples_of(sparse_softmax_crossentropy)
+def sparse_softmax_crossentropy_samples(draw):
+    (z,), constants = _scores_and_one_hot(draw)
+    return (z,), {"labels": constants["target"].argmax(axis=-1), "weight": constants["weight"]}
+
+
+_complete(sparse_softmax_crossentropy, sparse_softmax_crossentropy_samples)
+
+# ---- numbers -------------------------------------------------------------------------------------------------------
+
+
+def _numbers_and_targets(draw):
+    shape = draw.choice([(3, 1), (2, 4), (2, 3, 2)])
+    return (draw.array(*shape),), {"target": draw.array(*shape) + 0.25, "weight": _draw_weight(draw, shape)}
+
+
+@op(r"L = \frac{1}{n} \sum_i (y_i - t_i)^2", shapes="y (...) -> L ()", source="mean squared error")
+def mean_squared_error(y, *, target, weight=None):
+    """Mean squared error."""
+    difference = y - _target("mean_squared_error", y, target)
+    weight = _weight("mean_squared_error", y, weight)
+    return _mean(difference**2, weight), (2 * difference, weight, y.size)
+
+
+@literal_of(mean_squared_error)
+def mean_squared_error_literal(y, *, target, weight=None):
+    return _literal(lambda y, t: (y - t) ** 2, y, target, weight)
+
+
+_complete(mean_squared_error, _numbers_and_targets)
+
+
+@slip_of(mean_squared_error, "factor 2 forgotten", "The derivative of a square is twice its base.")
+def mean_squared_error_without_two(dy, saved):
+    slope, weight, n = saved
+    return loss_backward(dy, (slope / 2, weight, n))
+
+
+@op(r"L = \frac{1}{n} \sum_i |y_i - t_i|", shapes="y (...) -> L ()", source="mean absolute error")
+def mean_absolute_error(y, *, target, weight=None):
+    """Mean absolute error; where prediction and target are equal, the gradient is 0."""
+    difference = y - _target("mean_absolute_error", y, target)
+    weight = _weight("mean_absolute_error", y, weight)
+    terms = np.maximum(difference, -difference)  # |difference|, written so that complex numbers pass
+    return _mean(terms, weight), (np.sign(difference.real), weight, y.size)
+
+
+@literal_of(mean_absolute_error)
+def mean_absolute_error_literal(y, *, target, weight=None):
+    return _literal(lambda y, t: abs(y - t), y, target, weight)
+
+
+_complete(mean_absolute_error, _numbers_and_targets)
+
+
+@op(
+    r"L = \frac{1}{n} \sum_i h(y_i - t_i), \; h(e) = \tfrac{1}{2} e^2 \text{ if } |e| \le \delta, \; \delta (|e| - \tfrac{\delta}{2})",
+    shapes="y (...) -> L ()",
+    source="Huber 1964",
+)
+def huber(y, *, target, weight=None, delta=1.0):
+    """Huber loss: squared for small errors, absolute for large ones (beyond delta)."""
+    e = y - _target("huber", y, target)
+    weight = _weight("huber", y, weight)
+    size = np.maximum(e, -e)
+    terms = np.where(size <= delta, 0.5 * e**2, delta * (size - 0.5 * delta))
+    return _mean(terms, weight), (np.minimum(np.maximum(e.real, -delta), delta), weight, y.size)
+
+
+@literal_of(huber)
+def huber_literal(y, *, target, weight=None, delta=1.0):
+    def term(y, t):
+        e = abs(y - t)
+        return e**2 / 2 if e <= delta else delta * (e - delta / 2)
+
+    return _literal(term, y, target, weight)
+
+
+_complete(huber, _numbers_and_targets)

@@ -1,0 +1,177 @@
+"""Batch and layer normalisation, and dropout."""
+
+import math
+
+import numpy as np
+
+from tinydx.op import backward_of, literal_of, op, samples_of, slip_of
+
+NORMALISE = r"y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta"
+
+
+def _normalise(x, gamma, beta, axes, eps):
+    centred = x - x.mean(axis=axes, keepdims=True)
+    inverse = 1 / np.sqrt((centred**2).mean(axis=axes, keepdims=True) + eps)
+    normal = centred * inverse
+    return gamma * normal + beta, (normal, inverse, gamma, axes)
+
+
+def _normalise_backward(dy, saved):
+    """mu and sigma moved with every x, so dx loses what a common shift and a common stretch would have changed."""
+    normal, inverse, gamma, axes = saved
+    dn = dy * gamma
+    dx = inverse * (dn - dn.mean(axis=axes, keepdims=True) - normal * (dn * normal).mean(axis=axes, keepdims=True))
+    rest = tuple(range(dy.ndim - 1))
+    return dx, (dy * normal).sum(axis=rest), dy.sum(axis=rest)
+
+
+def _literal_rows(rows, eps):
+    """Normalise each row of a matrix, number by number."""
+    y = np.empty(rows.shape)
+    for r in range(len(rows)):
+        mean = variance = 0.0
+        for value in rows[r]:
+            mean += value / len(rows[r])
+        for value in rows[r]:
+            variance += (value - mean) ** 2 / len(rows[r])
+        for i, value in enumerate(rows[r]):
+            y[r, i] = (value - mean) / math.sqrt(variance + eps)
+    return y
+
+
+def _add_slips(record):
+    """The slips of both normalisations: their gradients have the same shape, over other axes."""
+
+    @slip_of(record, "statistics held constant", "The mean and the deviation move with x, too: dx has three terms, not one.")
+    def constant_statistics(dy, saved):
+        normal, inverse, gamma, axes = saved
+        _, dgamma, dbeta = _normalise_backward(dy, saved)
+        return dy * gamma * inverse, dgamma, dbeta
+
+    @slip_of(record, "deviation held constant", "sigma moves with x, too: the term normal * mean(dn * normal) is missing.")
+    def constant_deviation(dy, saved):
+        normal, inverse, gamma, axes = saved
+        _, dgamma, dbeta = _normalise_backward(dy, saved)
+        dn = dy * gamma
+        return inverse * (dn - dn.mean(axis=axes, keepdims=True)), dgamma, dbeta
+
+    @slip_of(record, "averaged over the batch", "gamma and beta served every example: sum their gradients, do not average.")
+    def averaged(dy, saved):
+        dx, dgamma, dbeta = _normalise_backward(dy, saved)
+        rows = dy.size // dy.shape[-1]
+        return dx, dgamma / rows, dbeta / rows
+
+    @slip_of(record, "statistics over the wrong axis", "Take the means in backward over the same axes as in forward.")
+    def wrong_axis(dy, saved):
+        normal, inverse, gamma, axes = saved
+        other = tuple(range(dy.ndim - 1)) if axes == (dy.ndim - 1,) else (dy.ndim - 1,)
+        dx, _, _ = _normalise_backward(dy, (normal, inverse, gamma, other))
+        return dx, *_normalise_backward(dy, saved)[1:]
+
+
+@op(
+    NORMALISE + r", \quad \mu, \sigma \text{ over the batch}",
+    shapes="x (...,C), gamma (C,), beta (C,) -> y (...,C)",
+    source="Ioffe and Szegedy 2015",
+)
+def batch_normalization(x, gamma, beta, *, eps=1e-3):
+    """Batch normalisation in training: each channel gets mean 0 and variance 1 over the batch and all positions.
+
+    Arguments: x (...,C); gamma, beta (C,) scale and shift. The variance is the biased one (divided by n).
+    """
+    return _normalise(x, gamma, beta, tuple(range(x.ndim - 1)), eps)
+
+
+@backward_of(batch_normalization)
+def batch_normalization_backward(dy, saved):
+    return _normalise_backward(dy, saved)
+
+
+@literal_of(batch_normalization)
+def batch_normalization_literal(x, gamma, beta, *, eps=1e-3):
+    columns = x.reshape(-1, x.shape[-1]).T
+    return _literal_rows(columns, eps).T.reshape(x.shape) * gamma + beta
+
+
+@samples_of(batch_normalization)
+def normalization_samples(draw):
+    c = draw.integer(2, 4)
+    x = draw.array(*draw.choice([(4, c), (2, 3, c), (2, 2, 3, c)]))
+    return (x, draw.array(c), draw.array(c)), {"eps": draw.choice([1e-3, 0.1])}
+
+
+_add_slips(batch_normalization)
+
+
+@op(
+    NORMALISE + r", \quad \mu, \sigma \text{ over the features}",
+    shapes="x (...,D), gamma (D,), beta (D,) -> y (...,D)",
+    source="Ba et al. 2016",
+)
+def layer_normalization(x, gamma, beta, *, eps=1e-3):
+    """Layer normalisation: each example gets mean 0 and variance 1 over its features (the last axis)."""
+    return _normalise(x, gamma, beta, (x.ndim - 1,), eps)
+
+
+@backward_of(layer_normalization)
+def layer_normalization_backward(dy, saved):
+    return _normalise_backward(dy, saved)
+
+
+@literal_of(layer_normalization)
+def layer_normalization_literal(x, gamma, beta, *, eps=1e-3):
+    return _literal_rows(x.reshape(-1, x.shape[-1]), eps).reshape(x.shape) * gamma + beta
+
+
+samples_of(layer_normalization)(normalization_samples)
+_add_slips(layer_normalization)
+
+
+# ---- dropout -------------------------------------------------------------------------------------------------------
+
+
+@op(r"y = \frac{m \, x}{1 - r}, \quad m \in \{0, 1\}", shapes="x (...) -> y (...)", source="Srivastava et al. 2014")
+def dropout(x, *, mask, rate):
+    """Inverted dropout: keep x where mask is true, and scale it up so that the expectation stays.
+
+    Arguments: x (...); mask, bool, of x's shape; rate in [0, 1), the share that is dropped.
+    """
+    return x * mask * np.asarray(1 / (1 - rate), x.real.dtype), (mask, rate)
+
+
+@backward_of(dropout)
+def dropout_backward(dy, saved):
+    mask, rate = saved
+    return (dy * mask * np.asarray(1 / (1 - rate), dy.dtype),)
+
+
+@literal_of(dropout)
+def dropout_literal(x, *, mask, rate):
+    y = np.empty(x.shape)
+    for i in np.ndindex(x.shape):
+        y[i] = x[i] / (1 - rate) if mask[i] else 0.0
+    return y
+
+
+@samples_of(dropout)
+def dropout_samples(draw):
+    x = draw.array(draw.integer(2, 4), 6)
+    return (x,), {"mask": np.indices(x.shape).sum(axis=0) % draw.choice([2, 3]) != 0, "rate": draw.choice([0.5, 0.2])}
+
+
+@slip_of(dropout, "scale forgotten", "Forward divided by 1 - rate: so must backward.")
+def dropout_unscaled(dy, saved):
+    mask, _ = saved
+    return (dy * mask,)
+
+
+@slip_of(dropout, "mask forgotten", "What was dropped did not move y: multiply dy by the mask.")
+def dropout_unmasked(dy, saved):
+    _, rate = saved
+    return (dy / (1 - rate),)
+
+
+@slip_of(dropout, "mask inverted", "The kept elements get the gradient, the dropped ones none.")
+def dropout_inverted(dy, saved):
+    mask, rate = saved
+    return (dy * ~mask / (1 - rate),)

@@ -1,0 +1,174 @@
+"""Max and average pooling: the document's down-sampling.
+
+Both walk over the positions (p, q) of the window, as convolution does; `shifted` is the same view as there.
+"""
+
+import numpy as np
+
+from tinydx.op import backward_of, literal_of, op, samples_of, slip_of
+from tinydx.ops.convolution import crop, output_size, pad, padding_2d, pair, shifted
+
+SHAPES = "x (N,H,W,C) -> y (N,OH,OW,C)"
+
+
+def _geometry(x, size, stride, padding):
+    """Window, stride, border and output size of a pooling."""
+    size = pair(size)
+    stride = size if stride is None else pair(stride)
+    border = padding_2d(padding, x.shape[1:3], size, stride)
+    out = tuple(
+        output_size(n, k, s, 1, *ends) for n, k, s, ends in zip(x.shape[1:3], size, stride, border, strict=True)
+    )
+    return size, stride, border, out
+
+
+def _windows(x, size, stride, border, out):
+    """For each output pixel the real (not padded) pixels of its window, in row-major order: for literals."""
+    top, left = border[0][0], border[1][0]
+    for n, i, j, c in np.ndindex(len(x), *out, x.shape[3]):
+        rows = range(i * stride[0] - top, i * stride[0] - top + size[0])
+        columns = range(j * stride[1] - left, j * stride[1] - left + size[1])
+        inside = [(r, q) for r in rows for q in columns if 0 <= r < x.shape[1] and 0 <= q < x.shape[2]]
+        yield (n, i, j, c), [x[n, r, q, c] for r, q in inside]
+
+
+@op(r"y(i,j) = \max_{p,q} x(si + p, sj + q)", shapes=SHAPES, source="document, 1.1, max pooling")
+def max_pool2d(x, *, size=2, stride=None, padding="valid"):
+    """Max pooling: the largest pixel of each window. At ties the gradient goes to the first in row-major order.
+
+    Arguments: x (N,H,W,C); size of the window and stride (default: size), a number or (rows, columns);
+    padding "valid" (rows and columns that do not fill a window are dropped) or "same".
+
+    >>> max_pool2d(np.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
+    array([[ 5.,  7.],
+           [13., 15.]])
+    """
+    size, stride, border, out = _geometry(x, size, stride, padding)
+    x = pad(x, *border, value=-np.inf)
+    y = shifted(x, 0, 0, out, stride, (1, 1)).copy()
+    winner = np.zeros(y.shape, np.min_scalar_type(size[0] * size[1]))
+    for k, (p, q) in enumerate(np.ndindex(size)):
+        candidate = shifted(x, p, q, out, stride, (1, 1))
+        np.putmask(winner, candidate > y, k)
+        np.maximum(y, candidate, out=y)  # and not a choice by winner: NaN must stay NaN
+    return y, (x.shape, winner, size, stride, border)
+
+
+@backward_of(max_pool2d)
+def max_pool2d_backward(dy, saved):
+    shape, winner, size, stride, border = saved
+    dx = np.zeros(shape, dy.dtype)
+    for k, (p, q) in enumerate(np.ndindex(size)):
+        shifted(dx, p, q, dy.shape[1:3], stride, (1, 1))[...] += dy * (winner == k)
+    return (crop(dx, *border),)
+
+
+@literal_of(max_pool2d)
+def max_pool2d_literal(x, *, size=2, stride=None, padding="valid"):
+    size, stride, border, out = _geometry(x, size, stride, padding)
+    y = np.empty((len(x), *out, x.shape[3]))
+    for index, pixels in _windows(x, size, stride, border, out):
+        y[index] = pixels[0]
+        for pixel in pixels:
+            if pixel > y[index]:
+                y[index] = pixel
+    return y
+
+
+@samples_of(max_pool2d)
+def pooling_samples(draw):
+    constants = {
+        "size": draw.choice([2, 3, (2, 3)]),
+        "stride": draw.choice([None, 1, 2, (2, 1)]),
+        "padding": draw.choice(["valid", "same"]),
+    }
+    return (draw.array(draw.integer(1, 3), draw.integer(3, 7), draw.integer(3, 7), draw.integer(1, 3)),), constants
+
+
+@slip_of(max_pool2d, "every pixel of the window gets it", "Only the largest pixel moved y; the others of its window get zero.")
+def max_pool2d_to_all(dy, saved):
+    shape, winner, size, stride, border = saved
+    dx = np.zeros(shape, dy.dtype)
+    for p, q in np.ndindex(size):
+        shifted(dx, p, q, dy.shape[1:3], stride, (1, 1))[...] += dy
+    return (crop(dx, *border),)
+
+
+@slip_of(max_pool2d, "= instead of +=", "Where windows overlap, one pixel can win several times: add its gradients up.")
+def max_pool2d_assigned(dy, saved):
+    shape, winner, size, stride, border = saved
+    dx = np.zeros(shape, dy.dtype)
+    for k, (p, q) in enumerate(np.ndindex(size)):
+        view = shifted(dx, p, q, dy.shape[1:3], stride, (1, 1))
+        view[winner == k] = dy[winner == k]
+    return (crop(dx, *border),)
+
+
+@slip_of(max_pool2d, "always the first pixel", "The gradient goes where the maximum was, which forward must remember.")
+def max_pool2d_first(dy, saved):
+    shape, winner, *rest = saved
+    return max_pool2d_backward(dy, (shape, np.zeros_like(winner), *rest))
+
+
+@op(r"y(i,j) = \frac{1}{|p,q|} \sum_{p,q} x(si + p, sj + q)", shapes=SHAPES, source="document, 1.1, average pooling")
+def average_pool2d(x, *, size=2, stride=None, padding="valid"):
+    """Average pooling: the mean of each window; padded pixels do not count. Arguments as max_pool2d.
+
+    >>> average_pool2d(np.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
+    array([[ 2.5,  4.5],
+           [10.5, 12.5]])
+    """
+    size, stride, border, out = _geometry(x, size, stride, padding)
+    padded, real = pad(x, *border), pad(np.ones((1, *x.shape[1:3], 1), x.real.dtype), *border)
+    y, count = np.zeros((len(x), *out, x.shape[3]), x.dtype), np.zeros((1, *out, 1), x.real.dtype)
+    for p, q in np.ndindex(size):
+        y += shifted(padded, p, q, out, stride, (1, 1))
+        count += shifted(real, p, q, out, stride, (1, 1))
+    return y / count, (padded.shape, count, size, stride, border)
+
+
+@backward_of(average_pool2d)
+def average_pool2d_backward(dy, saved):
+    shape, count, size, stride, border = saved
+    dx, share = np.zeros(shape, dy.dtype), dy / count
+    for p, q in np.ndindex(size):
+        shifted(dx, p, q, dy.shape[1:3], stride, (1, 1))[...] += share
+    return (crop(dx, *border),)
+
+
+@literal_of(average_pool2d)
+def average_pool2d_literal(x, *, size=2, stride=None, padding="valid"):
+    size, stride, border, out = _geometry(x, size, stride, padding)
+    y = np.empty((len(x), *out, x.shape[3]))
+    for index, pixels in _windows(x, size, stride, border, out):
+        total = 0.0
+        for pixel in pixels:
+            total += pixel
+        y[index] = total / len(pixels)
+    return y
+
+
+samples_of(average_pool2d)(pooling_samples)
+
+
+@slip_of(average_pool2d, "not divided by the window", "Each pixel makes up 1/(kh kw) of the average: divide dy by the window's size.")
+def average_pool2d_undivided(dy, saved):
+    shape, count, *rest = saved
+    return average_pool2d_backward(dy, (shape, np.ones_like(count), *rest))
+
+
+@slip_of(average_pool2d, "= instead of +=", "Where windows overlap, a pixel gets a share from each: add the shares up.")
+def average_pool2d_assigned(dy, saved):
+    shape, count, size, stride, border = saved
+    dx, share = np.zeros(shape, dy.dtype), dy / count
+    for p, q in np.ndindex(size):
+        shifted(dx, p, q, dy.shape[1:3], stride, (1, 1))[...] = share
+    return (crop(dx, *border),)
+
+
+@slip_of(average_pool2d, "only one pixel of the window gets it", "Every pixel of the window takes part in its average.")
+def average_pool2d_first(dy, saved):
+    shape, count, size, stride, border = saved
+    dx = np.zeros(shape, dy.dtype)
+    shifted(dx, 0, 0, dy.shape[1:3], stride, (1, 1))[...] += dy
+    return (crop(dx, *border),)

@@ -1,0 +1,195 @@
+"""The document's recurrence: one step, a whole sequence with backpropagation through time, and its output layer.
+
+Vectors are rows here, as everywhere in the engine: x_t W_xh stands for the document's W_xh x_t.
+"""
+
+import math
+
+import numpy as np
+
+from tinydx.op import backward_of, literal_of, op, samples_of, slip_of
+from tinydx.ops.dense import dense, dense_averaged, dense_backward, dense_first_row, dense_literal, dense_samples
+
+STEP = r"h_t = \tanh(W_{hh} h_{t-1} + W_{xh} x_t + b_h)"
+
+
+@op(STEP, shapes="x (N,D), h (N,U), w_xh (D,U), w_hh (U,U), b (U,) -> y (N,U)", source="document, 2.2")
+def simple_rnn_step(x, h, w_xh, w_hh, b):
+    """One step of the tanh recurrence: the new hidden state from the input and the old one.
+
+    >>> simple_rnn_step(np.ones((2, 3)), np.zeros((2, 4)), np.ones((3, 4)), np.eye(4), np.zeros(4)).shape
+    (2, 4)
+    """
+    y = np.tanh(x @ w_xh + h @ w_hh + b)
+    return y, (x, h, w_xh, w_hh, y)
+
+
+@backward_of(simple_rnn_step)
+def simple_rnn_step_backward(dy, saved):
+    x, h, w_xh, w_hh, y = saved
+    dz = dy * (1 - y**2)
+    return dz @ w_xh.T, dz @ w_hh.T, x.T @ dz, h.T @ dz, dz.sum(axis=0)
+
+
+@literal_of(simple_rnn_step)
+def simple_rnn_step_literal(x, h, w_xh, w_hh, b):
+    y = np.zeros(h.shape)
+    for n, u in np.ndindex(y.shape):
+        z = b[u]
+        for d in range(x.shape[1]):
+            z += w_xh[d, u] * x[n, d]
+        for k in range(h.shape[1]):
+            z += w_hh[k, u] * h[n, k]
+        y[n, u] = math.tanh(z)
+    return y
+
+
+@samples_of(simple_rnn_step)
+def simple_rnn_step_samples(draw):
+    n, d, u = draw.integer(2, 3), draw.integer(1, 4), draw.integer(2, 4)
+    return (draw.array(n, d), draw.array(n, u), draw.array(d, u), draw.array(u, u), draw.array(u)), {}
+
+
+@slip_of(simple_rnn_step, "derivative of tanh forgotten", "Go back through tanh first: dz = dy (1 - y**2).")
+def simple_rnn_step_no_tanh(dy, saved):
+    return simple_rnn_step_backward(dy, (*saved[:4], np.zeros_like(saved[4])))
+
+
+@slip_of(simple_rnn_step, "recurrent weights not transposed", "h entered as h W_hh, so dh = dz W_hhᵀ.")
+def simple_rnn_step_untransposed(dy, saved):
+    x, h, w_xh, w_hh, y = saved
+    dx, _, dw_xh, dw_hh, db = simple_rnn_step_backward(dy, saved)
+    return dx, (dy * (1 - y**2)) @ w_hh, dw_xh, dw_hh, db
+
+
+@slip_of(simple_rnn_step, "first example only", "Weights served every example: sum their gradients over the batch.")
+def simple_rnn_step_first_example(dy, saved):
+    dx, dh, *_ = simple_rnn_step_backward(dy, saved)
+    x, h, w_xh, w_hh, y = saved
+    return dx, dh, *simple_rnn_step_backward(dy[:1], (x[:1], h[:1], w_xh, w_hh, y[:1]))[2:]
+
+
+@op(
+    STEP + r", \quad t = 1 \dots T",
+    shapes="x (N,T,D), h0 (N,U), w_xh (D,U), w_hh (U,U), b (U,) -> y (N,T,U)",
+    source="document, 2.2",
+)
+def simple_rnn(x, h0, w_xh, w_hh, b=None, *, mask=None):
+    """The tanh recurrence over a whole sequence: every hidden state h_1 .. h_T.
+
+    Arguments: x (N,T,D) inputs; h0 (N,U) initial state; w_xh (D,U), w_hh (U,U), b (U,) or None; mask (N,T) of bool or
+    None: where it is False, the step copies the state before it. Its gradient is backpropagation through time.
+
+    >>> simple_rnn(np.ones((2, 5, 3)), np.zeros((2, 4)), np.ones((3, 4)), np.eye(4), np.zeros(4)).shape
+    (2, 5, 4)
+    """
+    inputs = x @ w_xh if b is None else x @ w_xh + b  # all time steps in one product: they do not depend on h
+    y = np.empty((*x.shape[:2], h0.shape[1]), np.result_type(inputs, h0, w_hh))
+    h = h0
+    for t in range(x.shape[1]):
+        new = np.tanh(inputs[:, t] + h @ w_hh)
+        h = new if mask is None else np.where(mask[:, t, None], new, h)
+        y[:, t] = h
+    return y, (x, h0, w_xh, w_hh, y, mask)
+
+
+@backward_of(simple_rnn)
+def simple_rnn_backward(dy, saved):
+    x, h0, w_xh, w_hh, y, mask = saved
+    dz, dh0 = _through_time(dy, w_hh, 1 - y**2, mask)
+    return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
+
+
+def _through_time(dy, w_hh, slope, mask):
+    """Backpropagation through time: dz_t, the gradient before tanh at every step, and dh_0."""
+    dz = np.empty_like(dy)
+    dh = np.zeros_like(dy[:, 0])  # what the future says about h_t
+    for t in reversed(range(dy.shape[1])):
+        dh = dh + dy[:, t]
+        active = dh if mask is None else dh * mask[:, t, None]
+        dz[:, t] = active * slope[:, t]
+        dh = dz[:, t] @ w_hh.T + (dh - active)  # a masked step hands its gradient on untouched
+    return dz, dh
+
+
+def _states_before(h0, y):
+    """h_{t-1} for every t."""
+    return np.concatenate([h0[:, None], y[:, :-1]], axis=1)
+
+
+def _weight_gradients(x, before, dz):
+    """The weights served every example and every step: sum over both."""
+    rows = dz.reshape(-1, dz.shape[-1])
+    return x.reshape(-1, x.shape[-1]).T @ rows, before.reshape(-1, before.shape[-1]).T @ rows, rows.sum(axis=0)
+
+
+@literal_of(simple_rnn)
+def simple_rnn_literal(x, h0, w_xh, w_hh, b=None, *, mask=None):
+    y, h = np.zeros((*x.shape[:2], h0.shape[1])), h0
+    for t in range(x.shape[1]):
+        new = simple_rnn_step_literal(x[:, t], h, w_xh, w_hh, np.zeros(h0.shape[1]) if b is None else b)
+        for n in range(len(x)):
+            y[n, t] = new[n] if mask is None or mask[n, t] else h[n]
+        h = y[:, t]
+    return y
+
+
+@samples_of(simple_rnn)
+def simple_rnn_samples(draw):
+    n, t, d, u = draw.integer(2, 3), draw.integer(2, 5), draw.integer(1, 3), draw.integer(2, 3)
+    mask = draw.choice([None, np.arange(t) < np.array([t] + [t - 1] * (n - 1))[:, None]])
+    arrays = draw.array(n, t, d), draw.array(n, u), draw.array(d, u), draw.array(u, u), draw.array(u)
+    return arrays, {"mask": mask}
+
+
+@slip_of(simple_rnn, "carry through time dropped", "h_t also feeds h_{t+1}: add what comes back through W_hh to dy_t.")
+def simple_rnn_no_carry(dy, saved):
+    x, h0, w_xh, w_hh, y, mask = saved
+    dz, dh0 = _through_time(dy, np.zeros_like(w_hh), 1 - y**2, mask)
+    return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
+
+
+@slip_of(simple_rnn, "state shifted by one step", "dW_hh pairs dz_t with h_{t-1}, the state before the step, not with h_t.")
+def simple_rnn_shifted(dy, saved):
+    x, h0, w_xh, w_hh, y, mask = saved
+    dz, dh0 = _through_time(dy, w_hh, 1 - y**2, mask)
+    return dz @ w_xh.T, dh0, *_weight_gradients(x, y, dz)
+
+
+@slip_of(simple_rnn, "last step only", "The weights served every time step: sum their gradients over t.")
+def simple_rnn_last_step(dy, saved):
+    x, h0, w_xh, w_hh, y, mask = saved
+    dz, dh0 = _through_time(dy, w_hh, 1 - y**2, mask)
+    return dz @ w_xh.T, dh0, *_weight_gradients(x[:, -1:], _states_before(h0, y)[:, -1:], dz[:, -1:])
+
+
+@slip_of(simple_rnn, "derivative of tanh forgotten", "Go back through tanh at every step: dz = dh (1 - h**2).")
+def simple_rnn_no_tanh(dy, saved):
+    x, h0, w_xh, w_hh, y, mask = saved
+    dz, dh0 = _through_time(dy, w_hh, np.ones_like(y), mask)
+    return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
+
+
+@slip_of(simple_rnn, "recurrent weights not transposed", "h entered as h W_hh, so the carry back is dz W_hhᵀ.")
+def simple_rnn_untransposed(dy, saved):
+    x, h0, w_xh, w_hh, y, mask = saved
+    dz, dh0 = _through_time(dy, w_hh.T, 1 - y**2, mask)
+    return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
+
+
+# ---- the output layer ----------------------------------------------------------------------------------------------
+
+
+@op(
+    r"y_t = W_{hy} h_t + b_y", shapes="h (...,U), w_hy (U,K), b_y (K,) -> y (...,K)", source="document, 2.2, output layer"
+)
+def rnn_output(h, w_hy, b_y=None):
+    """The output layer of the recurrence: the dense layer at every time step."""
+    return dense.forward(h, w_hy, b_y)
+
+
+backward_of(rnn_output)(dense_backward)
+literal_of(rnn_output)(dense_literal)
+samples_of(rnn_output)(dense_samples)
+slip_of(rnn_output, "one step only", "W_hy served every time step and example: sum its bias's gradient over all.")(dense_first_row)
+slip_of(rnn_output, "averaged", "dy already carries the 1/N of the loss: sum over steps and batch.")(dense_averaged)

@@ -1,0 +1,156 @@
+"""Softmax, and the document's softmax decoding of the next word."""
+
+import math
+
+import numpy as np
+
+from tinydx.op import backward_of, literal_of, op, samples_of, slip_of
+from tinydx.ops.dense import dense_backward, dense_literal, dense_samples
+
+
+def _shifted_exp(x, axis):
+    """e^(x - max): the same softmax, and nothing overflows. Rows of -inf alone become NaN, as 0/0 must."""
+    return np.exp(x - x.max(axis=axis, keepdims=True))
+
+
+def _softmax_samples(draw):
+    shape = draw.choice([(2, 3), (1, 5), (2, 3, 4)])
+    return (draw.array(*shape),), {"axis": draw.choice([-1, 0])}
+
+
+@op(r"p_k = \frac{e^{x_k}}{\sum_l e^{x_l}}", shapes="x (...) -> p (...)", source="document, 3.2, softmax")
+def softmax(x, *, axis=-1):
+    """Softmax along an axis: positive numbers that add up to 1.
+
+    >>> softmax(np.array([0.0, 0.0, 1000.0]))
+    array([0., 0., 1.])
+    """
+    e = _shifted_exp(x, axis)
+    p = e / e.sum(axis=axis, keepdims=True)
+    return p, (p, axis)
+
+
+@backward_of(softmax)
+def softmax_backward(dp, saved):
+    p, axis = saved
+    return (p * (dp - (dp * p).sum(axis=axis, keepdims=True)),)
+
+
+@literal_of(softmax)
+def softmax_literal(x, *, axis=-1):
+    rows = np.moveaxis(x, axis, -1)
+    p = np.empty(rows.shape)
+    for i in np.ndindex(rows.shape):
+        total = 0.0
+        for other in rows[i[:-1]]:
+            total += math.exp(other)
+        p[i] = math.exp(rows[i]) / total
+    return np.moveaxis(p, -1, axis)
+
+
+samples_of(softmax)(_softmax_samples)
+
+
+@slip_of(softmax, "diagonal only", "Every x_k moves every p_l through the common sum: subtract sum(dp * p) before multiplying by p.")
+def softmax_diagonal(dp, saved):
+    p, _ = saved
+    return (dp * p * (1 - p),)
+
+
+@slip_of(softmax, "sum over the wrong axis", "The sum runs over the axis that softmax normalises, not over the batch.")
+def softmax_wrong_axis(dp, saved):
+    p, axis = saved
+    other = 0 if axis % p.ndim == p.ndim - 1 else -1
+    return (p * (dp - (dp * p).sum(axis=other, keepdims=True)),)
+
+
+@slip_of(softmax, "common sum forgotten", "The common denominator moves, too: subtract sum(dp * p) before multiplying by p.")
+def softmax_without_sum(dp, saved):
+    p, _ = saved
+    return (dp * p,)
+
+
+@op(r"y_k = x_k - \ln \sum_l e^{x_l}", shapes="x (...) -> y (...)", source="logarithm of document, 3.2, softmax")
+def log_softmax(x, *, axis=-1):
+    """Logarithm of the softmax, without ever taking the logarithm of zero."""
+    e = _shifted_exp(x, axis)
+    total = e.sum(axis=axis, keepdims=True)
+    return x - x.max(axis=axis, keepdims=True) - np.log(total), (e / total, axis)
+
+
+@backward_of(log_softmax)
+def log_softmax_backward(dy, saved):
+    p, axis = saved
+    return (dy - p * dy.sum(axis=axis, keepdims=True),)
+
+
+@literal_of(log_softmax)
+def log_softmax_literal(x, *, axis=-1):
+    p = softmax_literal(x, axis=axis)
+    y = np.empty(p.shape)
+    for i in np.ndindex(p.shape):
+        y[i] = math.log(p[i])
+    return y
+
+
+samples_of(log_softmax)(_softmax_samples)
+
+
+@slip_of(log_softmax, "normalisation forgotten", "The logarithm of the sum moves with every x: subtract p * sum(dy).")
+def log_softmax_identity(dy, saved):
+    return (dy,)
+
+
+@slip_of(log_softmax, "dy not summed", "p multiplies the sum of dy over the axis, not each dy by itself.")
+def log_softmax_diagonal(dy, saved):
+    p, _ = saved
+    return (dy - p * dy,)
+
+
+@op(
+    r"p(y_t | y_{<t}, x) = \mathrm{softmax}(W_{yx} h_t + b_y)",
+    shapes="h (...,U), w (U,V), b (V,) -> p (...,V)",
+    source="document, 3.2, decoder",
+)
+def softmax_decoding(h, w, b=None):
+    """The document's decoder: the probability of every next word, from the hidden state.
+
+    >>> float(softmax_decoding(np.zeros((1, 3)), np.zeros((3, 4)), np.zeros(4))[0, 0])
+    0.25
+    """
+    p, _ = softmax.forward(h @ w if b is None else h @ w + b)
+    return p, (h, w, p)
+
+
+@backward_of(softmax_decoding)
+def softmax_decoding_backward(dp, saved):
+    h, w, p = saved
+    (dz,) = softmax_backward(dp, (p, -1))
+    return dense_backward(dz, (h, w))
+
+
+@literal_of(softmax_decoding)
+def softmax_decoding_literal(h, w, b=None):
+    return softmax_literal(dense_literal(h, w, b))
+
+
+samples_of(softmax_decoding)(dense_samples)
+
+
+@slip_of(softmax_decoding, "softmax skipped", "Go back through the softmax first, then through W and b.")
+def softmax_decoding_skipped(dp, saved):
+    h, w, _ = saved
+    return dense_backward(dp, (h, w))
+
+
+@slip_of(softmax_decoding, "diagonal only", "Every score moves every probability: the softmax's gradient is not dp * p * (1 - p).")
+def softmax_decoding_diagonal(dp, saved):
+    h, w, p = saved
+    return dense_backward(dp * p * (1 - p), (h, w))
+
+
+@slip_of(softmax_decoding, "averaged over the steps", "W and b served every step: sum their gradients, do not average.")
+def softmax_decoding_averaged(dp, saved):
+    dh, dw, db = softmax_decoding_backward(dp, saved)
+    rows = dp.size // dp.shape[-1]
+    return dh, dw / rows, db / rows

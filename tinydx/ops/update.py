@@ -1,0 +1,160 @@
+"""The optimizers' update rules: (parameter, memory ..., gradient) -> (new parameter, new memory ...).
+
+They are rows of the table like all equations, but nothing is differentiated through them, so they have no backward.
+Elementwise throughout. `tinydx.optimizers` keeps the memory and calls them.
+"""
+
+import math
+
+import numpy as np
+
+from tinydx.op import literal_of, op, samples_of
+from tinydx.ops.arithmetic import loop
+
+
+def _literal(rule, arrays):
+    """Each result of a rule on numbers, element by element."""
+    outputs = len(rule(*(a.flat[0] for a in arrays)))
+    return tuple(loop(lambda *values, k=k: rule(*values)[k], *arrays) for k in range(outputs))
+
+
+@op(r"\theta' = \theta - \eta g", shapes="p (...), g (...) -> p' (...)", source="document, 1.1, gradient descent")
+def sgd_update(p, g, *, learning_rate):
+    """Gradient descent: one step against the gradient."""
+    return (p - p.dtype.type(learning_rate) * g,), None
+
+
+@literal_of(sgd_update)
+def sgd_update_literal(p, g, *, learning_rate):
+    return _literal(lambda p, g: (p - learning_rate * g,), (p, g))
+
+
+@samples_of(sgd_update)
+def sgd_update_samples(draw):
+    n = draw.integer(1, 9)
+    return (draw.array(n), draw.array(n)), {"learning_rate": draw.choice([0.1, 0.01])}
+
+
+@op(
+    r"m' = \mu m - \eta g, \quad \theta' = \theta + m' \;\; (\text{Nesterov: } \theta + \mu m' - \eta g)",
+    shapes="p (...), m (...), g (...) -> p' (...), m' (...)",
+    source="Polyak 1964; Sutskever et al. 2013",
+)
+def momentum_update(p, m, g, *, learning_rate, momentum, nesterov=False):
+    """Gradient descent with momentum: m is a velocity that remembers earlier gradients."""
+    step, mu = p.dtype.type(learning_rate) * g, p.dtype.type(momentum)
+    m = mu * m - step
+    return (p + mu * m - step if nesterov else p + m, m), None
+
+
+@literal_of(momentum_update)
+def momentum_update_literal(p, m, g, *, learning_rate, momentum, nesterov=False):
+    def rule(p, m, g):
+        m = momentum * m - learning_rate * g
+        return (p + momentum * m - learning_rate * g if nesterov else p + m), m
+
+    return _literal(rule, (p, m, g))
+
+
+@samples_of(momentum_update)
+def momentum_update_samples(draw):
+    n = draw.integer(1, 9)
+    constants = {"learning_rate": 0.1, "momentum": draw.choice([0.9, 0.5]), "nesterov": draw.choice([False, True])}
+    return (draw.array(n), draw.array(n), draw.array(n)), constants
+
+
+@op(
+    r"v' = \rho v + (1 - \rho) g^2, \quad a' = \rho a + (1 - \rho) g, \quad"
+    r" m' = \mu m + \eta \frac{g}{\sqrt{v' - c \, a'^2 + \epsilon}}, \quad \theta' = \theta - m'",
+    shapes="p (...), v (...), a (...), m (...), g (...) -> p' (...), v' (...), a' (...), m' (...)",
+    source="Tieleman and Hinton 2012",
+)
+def rmsprop_update(p, v, a, m, g, *, learning_rate, rho, momentum, epsilon, centered):
+    """RMSprop: the gradient divided by the running root mean square of itself (centered: by its deviation)."""
+    rho_, rest = p.dtype.type(rho), p.dtype.type(1 - rho)
+    v = rho_ * v + rest * g * g
+    a = rho_ * a + rest * g if centered else a
+    variance = v - a * a if centered else v
+    m = p.dtype.type(momentum) * m + p.dtype.type(learning_rate) * g / np.sqrt(variance + p.dtype.type(epsilon))
+    return (p - m, v, a, m), None
+
+
+@literal_of(rmsprop_update)
+def rmsprop_update_literal(p, v, a, m, g, *, learning_rate, rho, momentum, epsilon, centered):
+    def rule(p, v, a, m, g):
+        v = rho * v + (1 - rho) * g**2
+        a = rho * a + (1 - rho) * g if centered else a
+        variance = v - a**2 if centered else v
+        m = momentum * m + learning_rate * g / math.sqrt(variance + epsilon)
+        return p - m, v, a, m
+
+    return _literal(rule, (p, v, a, m, g))
+
+
+@samples_of(rmsprop_update)
+def rmsprop_update_samples(draw):
+    p, a, m, g = (draw.array(draw.integer(5, 5)) for _ in range(4))
+    constants = {"learning_rate": 0.01, "rho": 0.9, "momentum": draw.choice([0.0, 0.9]), "epsilon": 1e-7}
+    return (p, a**2 + 1, a, m, g), {**constants, "centered": draw.choice([False, True])}
+
+
+@op(
+    r"v' = v + g^2, \quad \theta' = \theta - \eta \frac{g}{\sqrt{v' + \epsilon}}",
+    shapes="p (...), v (...), g (...) -> p' (...), v' (...)",
+    source="Duchi et al. 2011",
+)
+def adagrad_update(p, v, g, *, learning_rate, epsilon):
+    """Adagrad: steps shrink with the sum of all squared gradients so far."""
+    v = v + g * g
+    return (p - p.dtype.type(learning_rate) * g / np.sqrt(v + p.dtype.type(epsilon)), v), None
+
+
+@literal_of(adagrad_update)
+def adagrad_update_literal(p, v, g, *, learning_rate, epsilon):
+    def rule(p, v, g):
+        v = v + g**2
+        return p - learning_rate * g / math.sqrt(v + epsilon), v
+
+    return _literal(rule, (p, v, g))
+
+
+@samples_of(adagrad_update)
+def adagrad_update_samples(draw):
+    n = draw.integer(1, 9)
+    return (draw.array(n), draw.array(n) ** 2, draw.array(n)), {"learning_rate": 0.1, "epsilon": 1e-7}
+
+
+@op(
+    r"m' = \beta_1 m + (1 - \beta_1) g, \quad v' = \beta_2 v + (1 - \beta_2) g^2, \quad"
+    r" \theta' = \theta - \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m'}{\sqrt{v'} + \epsilon}",
+    shapes="p (...), m (...), v (...), g (...) -> p' (...), m' (...), v' (...)",
+    source="document, 4.3, adam; Kingma and Ba 2014, with Keras's place for epsilon",
+)
+def adam_update(p, m, v, g, *, learning_rate, beta_1, beta_2, epsilon, step):
+    """Adam: the mean gradient divided by its root mean square; epsilon stands outside the bias correction.
+
+    step counts from 1.
+    """
+    number = p.dtype.type
+    alpha = number(learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step))
+    m = m + (g - m) * number(1 - beta_1)
+    v = v + (g * g - v) * number(1 - beta_2)
+    return (p - alpha * m / (np.sqrt(v) + number(epsilon)), m, v), None
+
+
+@literal_of(adam_update)
+def adam_update_literal(p, m, v, g, *, learning_rate, beta_1, beta_2, epsilon, step):
+    def rule(p, m, v, g):
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g**2
+        alpha = learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+        return p - alpha * m / (math.sqrt(v) + epsilon), m, v
+
+    return _literal(rule, (p, m, v, g))
+
+
+@samples_of(adam_update)
+def adam_update_samples(draw):
+    n = draw.integer(1, 9)
+    constants = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "step": draw.integer(1, 50)}
+    return (draw.array(n), draw.array(n), draw.array(n) ** 2, draw.array(n)), constants

@@ -1,0 +1,221 @@
+"""Optimizers: each keeps its memory for every weight and applies an update rule of the op table (`tinydx.ops.update`).
+
+Large weights are updated slice by slice, so that what a rule computes in between stays in the cache.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinydx import ops
+from tinydx.op import Op, did_you_mean
+from tinydx.tensor import Tensor
+
+SLICE = 1 << 15  # numbers updated at once: some arrays of this size fit the L2 cache together
+
+
+class Optimizer:
+    """Base of all optimizers.
+
+    Arguments that all take: learning_rate; weight_decay, the share of itself (times the learning rate) that a weight
+    loses at each step; clipnorm, the largest norm of one weight's gradient; clipvalue, the largest size of one of its
+    numbers; global_clipnorm, the largest norm of all gradients together. Raises ValueError for values that make no sense.
+    """
+
+    memory: ClassVar[tuple[str, ...]] = ()  # what is remembered for each weight, besides the weight
+    initial_memory: float = 0.0
+
+    def __init__(
+        self,
+        learning_rate: float,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+    ):
+        if not (isinstance(learning_rate, int | float) and learning_rate > 0):
+            raise ValueError(f"{type(self).__name__}: learning_rate is {learning_rate!r}, expected a number above 0")
+        self.learning_rate = float(learning_rate)
+        self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.iterations = 0
+        self.slots: list[list[np.ndarray]] = []
+
+    def rule(self) -> tuple[Op, dict[str, Any]]:
+        """The op that makes one step, and its constants for this step."""
+        raise NotImplementedError
+
+    def apply(self, weights: list[Tensor]) -> None:
+        """One step: change the weights in place by their `.grad`. Call it with the same list every time."""
+        if not self.slots:
+            self.slots = [[np.full_like(w.data, self.initial_memory) for _ in self.memory] for w in weights]
+        if len(self.slots) != len(weights):
+            raise ValueError(f"{type(self).__name__}: remembers {len(self.slots)} weights, got {len(weights)}: make a new optimizer")
+        self.iterations += 1
+        update, constants = self.rule()
+        for w, g, slots in zip(weights, self._clipped([w.grad for w in weights]), self.slots, strict=True):
+            if g is None:
+                continue
+            if self.weight_decay:
+                w.data -= w.data * w.dtype.type(self.weight_decay * self.learning_rate)
+            _update_in_slices(update, constants, [w.data, *slots], g)
+
+    def _clipped(self, gradients: list[Any]) -> list[Any]:
+        if self.clipnorm is not None:
+            return [None if g is None else _clip_to_norm(g, self.clipnorm, _norm([g])) for g in gradients]
+        if self.global_clipnorm is not None:
+            norm = _norm([g for g in gradients if g is not None])
+            return [None if g is None else _clip_to_norm(g, self.global_clipnorm, norm) for g in gradients]
+        if self.clipvalue is not None:
+            return [None if g is None else np.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
+        return gradients
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments that make this optimizer again, with its present learning rate."""
+        names = [*inspect.signature(type(self).__init__).parameters, *inspect.signature(Optimizer.__init__).parameters]
+        return {n: getattr(self, n) for n in dict.fromkeys(names) if n not in ("self", "common")}
+
+
+def _update_in_slices(update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: np.ndarray) -> None:
+    flat, g = [a.reshape(-1) for a in arrays], g.reshape(-1)
+    for start in range(0, g.size, SLICE):
+        part = slice(start, start + SLICE)
+        for array, new in zip(flat, update(*(a[part] for a in flat), g[part], **constants), strict=True):
+            array[part] = new
+
+
+def _norm(arrays: list[Any]) -> float:
+    return math.sqrt(sum(float(np.vdot(a, a)) for a in arrays))
+
+
+def _clip_to_norm(g: Any, limit: float, norm: float) -> Any:
+    return g * g.dtype.type(limit / norm) if norm > limit else g
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum and Nesterov's look ahead if asked for.
+
+    >>> SGD(0.1, momentum=0.9).config["momentum"]
+    0.9
+    """
+
+    def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False, **common: Any):
+        super().__init__(learning_rate, **common)
+        self.momentum, self.nesterov = momentum, nesterov
+        self.memory = ("momentum",) if momentum else ()  # type: ignore[misc]
+
+    def rule(self) -> tuple[Op, dict[str, Any]]:
+        if not self.momentum:
+            return ops.sgd_update, {"learning_rate": self.learning_rate}
+        settings = {"momentum": self.momentum, "nesterov": self.nesterov}
+        return ops.momentum_update, {"learning_rate": self.learning_rate, **settings}
+
+
+class RMSprop(Optimizer):
+    """The gradient divided by its running root mean square."""
+
+    memory = ("velocity", "average", "momentum")
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        **common: Any,
+    ):
+        super().__init__(learning_rate, **common)
+        self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
+
+    def rule(self) -> tuple[Op, dict[str, Any]]:
+        settings = {"rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon, "centered": self.centered}
+        return ops.rmsprop_update, {"learning_rate": self.learning_rate, **settings}
+
+
+class Adagrad(Optimizer):
+    """Steps shrink with the sum of all squared gradients so far."""
+
+    memory = ("accumulator",)
+
+    def __init__(
+        self, learning_rate: float = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7, **common: Any
+    ):
+        super().__init__(learning_rate, **common)
+        self.initial_accumulator_value = self.initial_memory = initial_accumulator_value
+        self.epsilon = epsilon
+
+    def rule(self) -> tuple[Op, dict[str, Any]]:
+        return ops.adagrad_update, {"learning_rate": self.learning_rate, "epsilon": self.epsilon}
+
+
+class Adam(Optimizer):
+    """Adam, the document's optimizer: running mean of the gradient over running root mean square.
+
+    Arguments: learning_rate 0.001; beta_1, beta_2, how long mean and mean square remember; epsilon, outside the bias
+    correction as in Keras (torch places it differently).
+    """
+
+    memory = ("mean", "square")
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **common: Any,
+    ):
+        super().__init__(learning_rate, **common)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def rule(self) -> tuple[Op, dict[str, Any]]:
+        settings = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon, "step": self.iterations}
+        return ops.adam_update, {"learning_rate": self.learning_rate, **settings}
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: p -= weight_decay * learning_rate * p before each step."""
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **common: Any,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay=weight_decay, **common)
+
+
+_KNOWN: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+    "adam": Adam,
+    "adamw": AdamW,
+}
+
+
+def get(optimizer: Any) -> Optimizer:
+    """The optimizer of that name with its defaults, or the object itself; ValueError with close matches.
+
+    >>> get("adam").learning_rate
+    0.001
+    """
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if str(optimizer).lower() not in _KNOWN:
+        raise ValueError(f"unknown optimizer {optimizer!r}{did_you_mean(str(optimizer).lower(), _KNOWN)}")
+    return _KNOWN[str(optimizer).lower()]()
+
+
+def from_config(name: str, config: dict[str, Any]) -> Optimizer:
+    """The optimizer that `config` described."""
+    return _KNOWN[name.lower()](**config)

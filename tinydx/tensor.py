@@ -1,0 +1,254 @@
+"""Tensor: an array that remembers how it was made, so that gradients can flow back to what it was made from.
+
+Calling an op on Tensors writes a `Node` on the tape: the op, what its forward saved, and its inputs. `backward` walks
+the nodes from the result to the leaves, and each op's own hand-written backward turns the gradient of its output
+into gradients of its inputs. That walk is the chain rule; there is no other calculus in the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tinydx.op import Implementation, Op, gradients_of
+
+_recording = True
+
+
+class Node:
+    """One op that ran: its inputs, what it saved, and the shape of each of its outputs."""
+
+    __slots__ = ("implementation", "inputs", "op", "outputs", "saved")
+
+    def __init__(self, op: Op, implementation: Implementation, saved: Any, inputs: tuple, outputs: tuple):
+        self.op, self.implementation, self.saved, self.inputs = op, implementation, saved, inputs
+        self.outputs = [(y.shape, y.dtype) for y in outputs]
+
+
+class Tensor:
+    """An array with a gradient.
+
+    Arguments: array, floating; requires_grad, whether `backward` fills `.grad`; name, shown in messages.
+    Raises TypeError for integers: convert them knowingly. Python lists become float32.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    array([2., 4.], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "data", "grad", "index", "mask", "name", "node", "requires_grad")
+    __array_priority__ = 100  # array + Tensor is a Tensor
+
+    def __init__(self, array: Any, requires_grad: bool = False, name: str = ""):
+        self.data = as_array(array)
+        self.requires_grad = requires_grad
+        self.name = name
+        self.grad: Any = None
+        self.node: Node | None = None
+        self.index = 0
+        self.mask: Any = None  # (N,T) of bool: which time steps are real, for sequences padded to one length
+
+    def record(self, op: Op, arguments: Sequence[Any], constants: dict[str, Any]) -> Any:
+        """Run an op on tensors and arrays, and write it on the tape if a gradient may be asked for."""
+        arguments = tuple(self._like_me(a) for a in arguments)
+        arrays = tuple(a.data if isinstance(a, Tensor) else a for a in arguments)
+        y, saved, implementation = op.run(arrays, constants)
+        outputs = y if isinstance(y, tuple) else (y,)
+        tensors = tuple(Tensor(part) for part in outputs)
+        if _recording and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
+            node = Node(op, implementation, saved, arguments, outputs)
+            for i, t in enumerate(tensors):
+                t.node, t.index, t.requires_grad = node, i, True
+        return tensors if isinstance(y, tuple) else tensors[0]
+
+    def _like_me(self, a: Any) -> Any:
+        """Python numbers take my dtype, so that x * 2 stays float32."""
+        return np.asarray(a, self.dtype) if isinstance(a, int | float) else a
+
+    def backward(self, grad: Any = None) -> None:
+        """Fill `.grad` of every leaf that this tensor was made from.
+
+        grad is the gradient of the final result with respect to this tensor (default 1, for scalars only).
+        Each call replaces `.grad`; gradients live in the pass, so calling twice does not double them.
+        """
+        if not self.requires_grad:
+            raise ValueError("backward: nothing that this tensor was made from has requires_grad=True")
+        if grad is None and self.data.size != 1:
+            raise ValueError(f"backward: a tensor of shape {self.shape} needs its gradient: y.backward(dy)")
+        grad = np.ones_like(self.data) if grad is None else as_array(grad)
+        if grad.shape != self.shape:
+            raise ValueError(f"backward: gradient has shape {grad.shape}, expected {self.shape}")
+        flowing, leaves = _chain_rule(self, grad, keep=set())
+        for leaf in leaves:
+            leaf.grad = flowing[_key(leaf)]
+
+    # ---- what an array can do, through the ops of the table ----
+
+    def __add__(self, other: Any) -> Tensor:
+        return _ops().add(self, other)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return _ops().subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return _ops().subtract(other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return _ops().multiply(self, other)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return _ops().divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return _ops().divide(other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return _ops().matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return _ops().matmul(other, self)
+
+    def __neg__(self) -> Tensor:
+        return _ops().multiply(self, -1.0)
+
+    def __pow__(self, exponent: float) -> Tensor:
+        return _ops().power(self, exponent=exponent)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return _ops().getitem(self, key=key)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return _ops().sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return _ops().mean(self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        return _ops().reshape(self, shape=shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape)
+
+    def transpose(self, *axes: int) -> Tensor:
+        return _ops().transpose(self, axes=axes or None)
+
+    @property
+    def T(self) -> Tensor:
+        return self.transpose()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    def numpy(self) -> np.ndarray:
+        """The array itself."""
+        return self.data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __float__(self) -> float:
+        return float(self.data.reshape(()))
+
+    def __repr__(self) -> str:
+        label = f"{self.name}, " if self.name else ""
+        return f"Tensor({label}{np.array2string(self.data, threshold=20, precision=4)}, {self.dtype}, shape {self.shape})"
+
+
+def as_array(value: Any) -> Any:
+    """A floating array: Python lists and numbers become float32, float arrays stay as they are, integers raise."""
+    if isinstance(value, Tensor):
+        return value.data
+    array = value if hasattr(value, "dtype") and hasattr(value, "shape") else np.asarray(value)
+    if array is not value and array.dtype == np.float64:
+        return array.astype(np.float32)
+    if array.dtype.kind not in "fc" or array.dtype == np.float16:
+        raise TypeError(f"Tensor: {array.dtype} is not float32 or float64: convert with .astype('float32')")
+    return array
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Compute without the tape: nothing is saved, and nothing made inside can be differentiated."""
+    global _recording
+    before, _recording = _recording, False
+    try:
+        yield
+    finally:
+        _recording = before
+
+
+def gradients(y: Tensor, wrt: Sequence[Tensor], grad: Any = None) -> list[Any]:
+    """The gradients of y with respect to any tensors, leaves or intermediate, as arrays; `.grad` stays untouched.
+
+    >>> x = Tensor([3.0], requires_grad=True)
+    >>> h = x * x
+    >>> gradients(h * h, [h, x])
+    [array([18.], dtype=float32), array([108.], dtype=float32)]
+    """
+    grad = np.ones_like(y.data) if grad is None else grad
+    flowing, _ = _chain_rule(y, grad, keep={_key(t) for t in wrt})
+    return [flowing.get(_key(t), np.zeros_like(t.data)) for t in wrt]
+
+
+def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
+    """Each node once, after everything that uses it: gradients by key (leaves and `keep`), and the leaves."""
+    flowing: dict[tuple[int, int], Any] = {_key(y): grad}
+    leaves = {id(y): y} if y.node is None else {}
+    for node in reversed(_topological(y.node)):
+        keys = [(id(node), i) for i in range(len(node.outputs))]
+        parts = [flowing.get(k) if k in keep else flowing.pop(k, None) for k in keys]
+        dys = tuple(np.zeros(*o) if p is None else p for p, o in zip(parts, node.outputs, strict=True))
+        needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in node.inputs)
+        grads = gradients_of(node.implementation, dys if len(dys) > 1 else dys[0], node.saved, needs)
+        for x, g, needed in zip(node.inputs, grads, needs, strict=False):
+            if needed and g is not None:
+                flowing[_key(x)] = flowing[_key(x)] + g if _key(x) in flowing else g
+                if x.node is None:
+                    leaves[id(x)] = x
+    return flowing, list(leaves.values())
+
+
+def _key(t: Tensor) -> tuple[int, int]:
+    return (id(t), -1) if t.node is None else (id(t.node), t.index)
+
+
+def _topological(root: Node | None) -> list[Node]:
+    """Nodes in the order in which they can run, by an explicit stack: long sequences must not hit Python's recursion limit."""
+    order: list[Node] = []
+    seen: set[int] = set()
+    stack = [(root, False)] if root else []
+    while stack:
+        node, inputs_done = stack.pop()
+        if inputs_done:
+            order.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            stack.extend((x.node, False) for x in node.inputs if isinstance(x, Tensor) and x.node)
+    return order
+
+
+def _ops() -> Any:
+    from tinydx import ops  # the table is filled by tinydx.ops, which needs nothing of this file
+
+    return ops
