@@ -1,12 +1,14 @@
 """Callbacks: what happens around training, by Keras's names.
 
-A callback is told when training, epochs and batches begin and end, with the numbers so far (`logs`). What it has to
-remember over an interrupted run it gives out by `state()` and takes back by `load_state()`.
+A callback is told when training, epochs and batches begin and end, with the numbers so far (`logs`); what one adds to
+the logs of an epoch, those after it and the history see, too. What it has to remember over an interrupted run it gives
+out by `state()` and takes back by `load_state()`.
 """
 
 from __future__ import annotations
 
 import csv
+import os
 import sys
 import time
 from pathlib import Path
@@ -18,16 +20,29 @@ Logs = dict[str, float]
 
 
 class Callback:
-    """Base of all callbacks; `self.model` is the model that trains."""
+    """Base of all callbacks; `self.model` is the model that trains, `self.params` holds epochs, steps and verbose."""
 
     model: Any = None
+    params: dict[str, Any] = {}
     remembers: tuple[str, ...] = ()  # attributes that make up the state
 
-    def on_train_begin(self, epochs: int, steps: int | None) -> None: ...
-    def on_train_end(self) -> None: ...
-    def on_epoch_begin(self, epoch: int) -> None: ...
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None: ...
-    def on_batch_end(self, step: int, logs: Logs) -> None: ...
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch; not after an error."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before an epoch; they count from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """After an epoch and its validation."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch; they count from 0 in each epoch."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """After a batch, with the means of the epoch so far."""
 
     def state(self) -> dict[str, Any]:
         """What must be saved to go on later: numbers, lists, and arrays."""
@@ -51,7 +66,7 @@ class History(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self.epoch.append(epoch)
         for name, value in logs.items():
-            self.history.setdefault(name, []).append(float(value))
+            self.history.setdefault(name, []).append(value)
 
 
 class Watcher(Callback):
@@ -67,27 +82,27 @@ class Watcher(Callback):
         self.monitor, self.min_delta = monitor, abs(min_delta)
         rises = ("accuracy", "acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1")
         self.sign = 1 if mode == "max" or (mode == "auto" and any(word in monitor.lower() for word in rises)) else -1
-        self.best = -np.inf * self.sign
+        self.best: float | None = None
 
     def value(self, logs: Logs) -> float:
         """The watched number of this epoch."""
         if self.monitor not in logs:
             raise ValueError(f"{type(self).__name__}: no {self.monitor!r} to monitor; there is {', '.join(logs)}")
-        return float(logs[self.monitor])
+        return logs[self.monitor]
 
-    def is_better(self, value: float, than: float) -> bool:
-        """Whether value improves on `than` by more than min_delta."""
-        return bool((value - than) * self.sign > self.min_delta)
+    def is_better(self, value: float, than: float | None) -> bool:
+        """Whether value improves on `than` by more than min_delta; anything improves on None, nothing does by NaN."""
+        return than is None or (value - than) * self.sign > self.min_delta
 
 
 class EarlyStopping(Watcher):
     """Stop when a number has not improved for `patience` epochs.
 
-    Arguments: as Watcher; baseline, the value to beat at first; restore_best_weights, go back to the best epoch's
+    Arguments: as Watcher; baseline, a value that must be beaten, too; restore_best_weights, go back to the best epoch's
     weights at the end; start_from_epoch, epochs to wait first.
     """
 
-    remembers = ("best", "wait", "best_epoch", "best_weights")
+    remembers = ("best", "wait", "best_epoch", "stopped_epoch", "best_weights")
 
     def __init__(
         self,
@@ -102,15 +117,15 @@ class EarlyStopping(Watcher):
         super().__init__(monitor, mode, min_delta)
         self.patience, self.baseline = patience, baseline
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
-        self.wait, self.best_epoch, self.stopped_epoch = 0, 0, 0
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.best, self.wait, self.best_epoch, self.stopped_epoch = None, 0, 0, 0
         self.best_weights: list[np.ndarray] | None = None
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         value = self.value(logs)
         if epoch < self.start_from_epoch:
             return
-        if self.restore_best_weights and self.best_weights is None:
-            self.best_weights = self.model.get_weights()
         self.wait += 1
         if self.is_better(value, self.best):
             self.best, self.best_epoch = value, epoch
@@ -118,13 +133,12 @@ class EarlyStopping(Watcher):
                 self.best_weights = self.model.get_weights()
             if self.baseline is None or self.is_better(value, self.baseline):
                 self.wait = 0
-                return
-        if self.wait >= self.patience and epoch > 0:
+        elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
-    def on_train_end(self) -> None:
-        if self.restore_best_weights and self.best_weights is not None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.best_weights is not None:
             self.model.set_weights(self.best_weights)
 
 
@@ -174,7 +188,9 @@ class ReduceLROnPlateau(Watcher):
         if factor >= 1:
             raise ValueError(f"ReduceLROnPlateau: factor is {factor}, expected less than 1")
         self.factor, self.patience, self.cooldown, self.min_lr = factor, patience, cooldown, min_lr
-        self.wait, self.cooldown_left = 0, 0
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.best, self.wait, self.cooldown_left = None, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         value, optimizer = self.value(logs), self.model.optimizer
@@ -196,40 +212,38 @@ class CSVLogger(Callback):
 
     def __init__(self, filename: str | Path, append: bool = False):
         self.filename, self.append = Path(filename), append
-        self.names: list[str] | None = None
 
-    def on_train_begin(self, epochs: int, steps: int | None) -> None:
-        if self.append and self.filename.exists():
-            with self.filename.open(newline="") as file:
-                self.names = next(csv.reader(file), [None])[1:] or None  # type: ignore[assignment]
-        else:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        if not (self.append and self.filename.exists()):
             self.filename.write_text("")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        with self.filename.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if self.names is None:
-                self.names = list(logs)
-                writer.writerow(["epoch", *self.names])
-            writer.writerow([epoch, *(logs.get(name, "") for name in self.names)])
+        with self.filename.open("r+", newline="") as file:
+            names = next(csv.reader(file), None)
+            file.seek(0, os.SEEK_END)
+            if names is None:
+                names = ["epoch", *logs]
+                csv.writer(file).writerow(names)
+            csv.writer(file).writerow([epoch, *(logs.get(name, "") for name in names[1:])])
+
+    def state(self) -> dict[str, Any]:
+        return {"text": self.filename.read_text()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.filename.write_text(state["text"])
 
 
 class ProgressBar(Callback):
     """Shows an epoch's progress: a bar that updates in place on a terminal, one line an epoch anywhere else."""
 
-    def __init__(self, one_line: bool = False):
-        self.bar: Any = None
-        self.one_line = one_line
+    bar: Any = None
 
-    def on_train_begin(self, epochs: int, steps: int | None) -> None:
-        self.epochs, self.steps = epochs, steps
-
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self.began = time.perf_counter()
-        self.title = f"Epoch {epoch + 1}/{self.epochs}"
-        if not self.one_line and sys.stdout.isatty():
+        self.title = f"Epoch {epoch + 1}/{self.params['epochs']}"
+        if self.params["verbose"] != 2 and sys.stdout.isatty():
             self.bar = self._bar()
-            self.task = self.bar.add_task(self.title, total=self.steps, numbers="")
+            self.task = self.bar.add_task(self.title, total=self.params["steps"], numbers="")
             self.bar.start()
 
     def _bar(self) -> Any:
@@ -239,9 +253,9 @@ class ProgressBar(Callback):
         columns = TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()
         return Progress(*columns, TextColumn("{task.fields[numbers]}"), console=Console(file=sys.stdout))
 
-    def on_batch_end(self, step: int, logs: Logs) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         if self.bar:
-            self.bar.update(self.task, completed=step + 1, numbers=format_logs(logs))
+            self.bar.update(self.task, completed=batch + 1, numbers=format_logs(logs))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.bar:
@@ -249,15 +263,13 @@ class ProgressBar(Callback):
             self.close()
         else:
             seconds = time.perf_counter() - self.began
-            print(f"{self.title} · {self.steps} steps · {seconds:.1f} s · {format_logs(logs)}", flush=True)
+            print(f"{self.title} · {self.params['steps']} steps · {seconds:.1f} s · {format_logs(logs)}", flush=True)
 
     def close(self) -> None:
         """Leave the terminal as it was, also after an error."""
         if self.bar:
             self.bar.stop()
             self.bar = None
-
-    on_train_end = close
 
 
 def format_logs(logs: Logs) -> str:

@@ -302,9 +302,10 @@ def evaluate_diagnosis(y_true: ArrayLike, probabilities: ArrayLike, class_names:
     F1 and AUC are means over the classes, each against the rest.
 
     Keys: count, class_names, class_counts, interval_level, positive_class, threshold, statement (all of it
-    in words), accuracy, sensitivity, specificity, precision, f1, roc_auc, each with `<key>_interval` [low, high],
-    brier_score, expected_calibration_error, confusion_matrix (rows are the truth), calibration (see
-    `calibration_curve`), per_class (more than two classes), and reasons: for each key that is None, why.
+    in words), accuracy, sensitivity, specificity, precision, f1, roc_auc, each with `<key>_interval` [low,
+    high] (with more than two classes only accuracy and roc_auc), brier_score, expected_calibration_error,
+    confusion_matrix (rows are the truth), calibration (see `calibration_curve`), per_class (more than two
+    classes), and reasons: for each key that is None, why.
     Raises ValueError, saying what to do, where lengths differ, labels are out of range, or probabilities are
     NaN, outside [0, 1], or do not sum to 1 over the classes.
 
@@ -397,7 +398,11 @@ def _many_classes(true: np.ndarray, table: np.ndarray, names: list[str],
     per_class = [{"class": name, "count": int(np.sum(true == k)),
                   **binary_rates(true == k, answer == k, name, **draw)} for k, name in enumerate(names)]
     for k, record in enumerate(per_class):
-        record["roc_auc"] = roc_auc(true == k, table[:, k]) if 0 < record["count"] < len(true) else None
+        known = 0 < record["count"] < len(true)
+        record["roc_auc"] = roc_auc(true == k, table[:, k]) if known else None
+        if not known:
+            much = "every" if record["count"] else "no"
+            record["reasons"]["roc_auc"] = f"{much} example is {record['class']}"
     right = answer == true
     area = _area(macro_auc, true, table, names, draw)
     reasons, means = area.pop("reasons"), {}

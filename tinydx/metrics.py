@@ -15,13 +15,14 @@ logits given to `AUC`. Metrics that belong to a finished diagnosis (exact AUC, i
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from tinydx.op import did_you_mean
 
 Weights = ArrayLike | None  # one weight per example (N,), or none: all weigh 1
 
@@ -434,9 +435,9 @@ def get(identifier: str | Metric | type[Metric] | Callable[..., ArrayLike]) -> M
 
     >>> get("acc")
     <MeanMetricWrapper 'acc': 0.0>
-    >>> get("specifity")
+    >>> get("precison")
     Traceback (most recent call last):
-    ValueError: unknown metric 'specifity', did you mean 'specificity' or 'sensitivity'?
+    ValueError: unknown metric 'precison'; did you mean 'precision'?
     """
     if isinstance(identifier, str):
         return _by_name(identifier)
@@ -453,9 +454,7 @@ def _by_name(name: str) -> Metric:
     key = _snake_case(name)
     known = [*_BY_NAME, *_SHORT]
     if key not in known:
-        near = difflib.get_close_matches(key, known, n=3)
-        advice = " or ".join(map(repr, near)) if near else "one of " + ", ".join(known)
-        raise ValueError(f"unknown metric {name!r}, did you mean {advice}?")
+        raise ValueError(f"unknown metric {name!r}{did_you_mean(key, known)}")
     metric = _BY_NAME[_SHORT.get(key, key)]()
     metric.name = name
     return metric

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinydx.layers.base import Layer, Shape, Symbol
+from tinydx.layers.base import Call, Layer, Symbol, any_batch, map_symbols
 from tinydx.saving import load_model
-from tinydx.tensor import Tensor
 from tinydx.training import Trainer
 
 __all__ = ["Model", "Sequential", "load_model"]
@@ -33,74 +32,54 @@ class Model(Trainer, Layer):
     """
 
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **common: Any):
-        super().__init__(name=name, **common)
-        self.metrics = []
+        for ends in (inputs, outputs):
+            if (ends is None) != (inputs is None) or not all(isinstance(s, Symbol) for s in _as_list(ends or [])):
+                raise TypeError(f"Model(inputs, outputs): expected Input(...) and what layers make of it, got {ends!r}")
         self.inputs, self.outputs = inputs, outputs
+        self.graph = [] if inputs is None else calls_between(_as_list(inputs), _as_list(outputs))
+        super().__init__(name=name, **common)
         if inputs is not None:
-            self.graph = _topological(_as_list(inputs), _as_list(outputs))
-            self.built = True
+            self.built, self.input_shape = True, _shapes(inputs)
 
     # ---- what it is made of ----
 
     @property
     def layers(self) -> list[Layer]:
         """The layers: in the graph's order, or for a subclass in the order of its attributes."""
-        if self.inputs is not None:
-            return list(dict.fromkeys(s.layer for s in self.graph if s.layer is not None))
-        found: list[Layer] = []
-        for value in vars(self).values():
-            found += [v for v in (value if isinstance(value, list | tuple) else [value]) if isinstance(v, Layer)]
-        return list(dict.fromkeys(found))
-
-    @property
-    def weights(self) -> list[Tensor]:  # type: ignore[override]
-        """The weights of all layers, in order, each once."""
-        return list({id(w): w for layer in self.layers for w in layer.weights}.values())
-
-    @weights.setter
-    def weights(self, value: list[Tensor]) -> None:
-        pass  # a model owns none besides its layers'
+        return super().layers if self.inputs is None else list(dict.fromkeys(call.layer for call in self.graph))
 
     @property
     def compute_dtype(self) -> np.dtype:
         """The dtype that input is brought to: the weights', or float32 before there are any."""
         return next((w.dtype for w in self.weights), self.dtype or np.dtype("float32"))
 
-    @property
-    def takes_ids(self) -> bool:
-        """Whether some layer takes integers (word ids) as input."""
-        return any(isinstance(v, Model) and v.takes_ids or v.integer_input for v in self.layers)
-
     # ---- calling ----
+
+    def build(self, input_shape: Any) -> None:
+        """Build all layers inside for inputs of that shape (batch axis first), by a run on zeros."""
+        self.built = True  # the run must not build again
+        try:
+            self.run_on_zeros(input_shape)
+        finally:
+            self.built = False  # until the shape is remembered, too
 
     def call(self, x: Any, training: bool = False) -> Any:
         if self.inputs is None:
             raise NotImplementedError(f"{type(self).__name__} must define call(x, training), or be given inputs and outputs")
         given = x if isinstance(x, list) else [x]
-        entrances = _as_list(self.inputs)
-        if len(given) != len(entrances):
-            raise ValueError(f"{self.name}: expected {len(entrances)} inputs, got {len(given)}")
-        values: dict[int, Any] = {id(s): v for s, v in zip(entrances, given, strict=True)}
-        for symbol in self.graph:
-            if symbol.layer is not None and id(symbol) not in values:
-                arguments = [values[id(s)] for s in symbol.inputs]
-                y = symbol.layer(arguments if len(arguments) > 1 else arguments[0], training=training)
-                values[id(symbol)] = y if symbol.index is None else y[symbol.index]
-        out = [values[id(s)] for s in _as_list(self.outputs)]
-        return out if isinstance(self.outputs, list | tuple) else out[0]
+        values: dict[int, Any] = {id(s): v for s, v in zip(_as_list(self.inputs), given, strict=True)}
+        for step in self.graph:
+            arguments, keywords = map_symbols(lambda s: values[id(s)], [step.x, step.keywords])
+            y = step.layer(arguments, **keywords)
+            values |= {id(s): v for s, v in zip(step.outputs, y if isinstance(y, list | tuple) else [y], strict=True)}
+        return map_symbols(lambda s: values[id(s)], self.outputs)
 
-    def _as_input(self, x: Any) -> Any:
-        return x if isinstance(x, Tensor) or (self.takes_ids and np.asarray(x).dtype.kind in "iu") else super()._as_input(x)
-
-    def check_input(self, input_shape: Shape) -> None:
-        if isinstance(self.inputs, Symbol):
-            _check_against(self, input_shape, self.inputs.shape)
+    def check_input(self, input_shape: Any) -> None:
+        if self.inputs is not None:
+            check_against(self, input_shape, self.input_shape, [s.name for s in _as_list(self.inputs)])
 
     def output_shape(self, input_shape: Any) -> Any:
-        if self.outputs is None:
-            zeros = np.zeros([n or 1 for n in input_shape], self.compute_dtype)
-            return (input_shape[0], *self(zeros).shape[1:])
-        return [s.shape for s in self.outputs] if isinstance(self.outputs, list | tuple) else self.outputs.shape
+        return super().output_shape(input_shape) if self.inputs is None else _shapes(self.outputs)
 
     # ---- telling ----
 
@@ -129,32 +108,30 @@ class Sequential(Model):
     def __init__(self, layers: Iterable[Any] | None = None, name: str | None = None, **common: Any):
         super().__init__(name=name, **common)
         self.chain: list[Layer] = []
-        self.shape: Any = None  # of the chain's input, once known
         for layer in layers or []:
             self.add(layer)
 
     @property
     def layers(self) -> list[Layer]:
-        return self.chain
+        return getattr(self, "chain", [])
 
     def add(self, layer: Any) -> None:
-        """Put a layer (or an Input) at the end. Raises TypeError for anything else, ValueError where shapes do not fit."""
-        if isinstance(layer, Symbol):
-            self.build(layer.shape)
+        """Put a layer (or first of all an Input) at the end; it is built at once where the input's shape is known.
+
+        Raises TypeError for anything else, ValueError where shapes do not fit; then the model stays as it was.
+        """
+        if isinstance(layer, Symbol) and not self.chain and layer.call is None:
+            self.input_shape, self.dtype = layer.shape, layer.dtype if layer.dtype.kind == "f" else self.dtype
             return
         if not isinstance(layer, Layer):
             raise TypeError(f"{self.name}.add: expected a layer such as Dense(10), got {layer!r}")
+        shape = self.input_shape if self.chain or self.input_shape else layer.input_shape
+        if shape is not None:
+            shape_before = self.output_shape(shape)
+            layer.ensure_built(shape_before, self.dtype)
+            layer.check_input(shape_before)
         self.chain.append(layer)
-        if self.shape is not None:
-            layer.ensure_built(self._shape_before_last(), self.dtype)
-        elif layer.given_input_shape is not None and len(self.chain) == 1:
-            self.build(layer.given_input_shape)
-
-    def _shape_before_last(self) -> Any:
-        shape = self.shape
-        for layer in self.chain[:-1]:
-            shape = layer.output_shape(shape)
-        return shape
+        self.input_shape, self.built = shape, shape is not None
 
     def pop(self) -> None:
         """Take the last layer off."""
@@ -162,19 +139,18 @@ class Sequential(Model):
 
     def build(self, input_shape: Any) -> None:
         """Build every layer for inputs of that shape (batch axis first)."""
-        shape = self.shape = (None, *tuple(input_shape)[1:])
+        shape = any_batch(input_shape)
         for layer in self.chain:
             layer.ensure_built(shape, self.dtype)
             shape = layer.output_shape(shape)
-        self.built = True
 
-    def check_input(self, input_shape: Shape) -> None:
-        if self.shape is not None:
-            _check_against(self, input_shape, self.shape)
+    def check_input(self, input_shape: Any) -> None:
+        if self.input_shape is not None:
+            check_against(self, input_shape, self.input_shape)
 
     def call(self, x: Any, training: bool = False) -> Any:
         for layer in self.chain:
-            x = layer(x, training=training)
+            x = layer(x)
         return x
 
     def output_shape(self, input_shape: Any) -> Any:
@@ -183,49 +159,56 @@ class Sequential(Model):
         return input_shape
 
 
-def _check_against(model: Model, got: Shape, expected: Shape) -> None:
+def check_against(model: Model, got: Any, expected: Any, names: list[str] | None = None) -> None:
     """ValueError naming model, expected and got, where an input cannot be what the model was built for."""
-    wanted = "(" + ", ".join(["N", *("any" if n is None else str(n) for n in expected[1:])]) + ")"
-    if len(got) == len(expected) - 1:
-        raise ValueError(f"{model.name}: expected input {wanted}, got {tuple(got)}; is the batch axis missing? x[None] adds it")
-    if len(got) != len(expected) or any(e not in (None, g) for g, e in zip(got[1:], expected[1:], strict=False)):
-        raise ValueError(f"{model.name}: expected input {wanted}, got {tuple(got)}")
+    several, wanted = got if isinstance(got, list) else [got], expected if isinstance(expected, list) else [expected]
+    if len(several) != len(wanted):
+        raise ValueError(f"{model.name}: expected {len(wanted)} inputs, got {len(several)}; np.stack(x) makes one of a list")
+    for g, e, name in zip(several, wanted, names or ["input"], strict=True):
+        if len(g) != len(e) or any(n not in (None, m) for m, n in zip(g[1:], e[1:], strict=True)):
+            shape = "(" + ", ".join(["N", *("any" if n is None else str(n) for n in e[1:])]) + ")"
+            missing = "; is the batch axis missing? x[None] adds it" if len(g) == len(e) - 1 else ""
+            raise ValueError(f"{model.name}: expected {name} {shape}, got {tuple(g)}{missing}")
+
+
+def calls_between(inputs: list[Symbol], outputs: list[Symbol]) -> list[Call]:
+    """The calls that make the outputs of the inputs, each after those that it needs."""
+    order: list[Call] = []
+    seen = {id(s) for s in inputs}
+    stack: list[tuple[Symbol, bool]] = [(s, False) for s in reversed(outputs)]
+    while stack:
+        symbol, ready = stack.pop()
+        if ready and symbol.call is not None:
+            order.append(symbol.call)
+        elif id(symbol) not in seen:
+            if symbol.call is None:
+                raise ValueError(f"Model: the outputs depend on {symbol}, which is not among the inputs")
+            seen |= {id(s) for s in symbol.call.outputs}
+            stack.append((symbol, True))
+            stack.extend((s, False) for s in reversed(symbol.call.inputs))
+    return order
+
+
+def _shapes(symbols: Any) -> Any:
+    return [s.shape for s in symbols] if isinstance(symbols, list | tuple) else symbols.shape
 
 
 def _as_list(x: Any) -> list[Any]:
     return list(x) if isinstance(x, list | tuple) else [x]
 
 
-def _topological(inputs: list[Symbol], outputs: list[Symbol]) -> list[Symbol]:
-    """All symbols between inputs and outputs, each after those that it needs."""
-    order: list[Symbol] = []
-    seen = {id(s) for s in inputs}
-    stack = [(s, False) for s in reversed(outputs)]
-    while stack:
-        symbol, ready = stack.pop()
-        if ready:
-            order.append(symbol)
-        elif id(symbol) not in seen:
-            if symbol.layer is None:
-                raise ValueError("Model: the outputs depend on an Input that is not among the inputs")
-            seen.add(id(symbol))
-            stack.append((symbol, True))
-            stack.extend((s, False) for s in reversed(symbol.inputs))
-    return [*inputs, *order]
-
-
 def _summary_lines(model: Model) -> list[str]:
     rows = [("Layer (type)", "Output shape", "Param #")]
-    shape: Any = getattr(model, "shape", None)
-    shapes = {} if model.inputs is None else {id(s.layer): s.shape for s in model.graph}
+    shapes = {call.layer: _shapes(call.outputs)[0] if len(call.outputs) == 1 else _shapes(call.outputs) for call in model.graph}
+    shape: Any = model.input_shape if isinstance(model, Sequential) else None
     for layer in model.layers:
         if shape is not None:
-            shape = layer.output_shape(shape)
-        out = shape if shape is not None else shapes.get(id(layer), "?")
-        rows.append((f"{layer.name} ({type(layer).__name__})", str(out), f"{layer.count_params():,}"))
+            shape = shapes[layer] = layer.output_shape(shape)
+        params = f"{layer.count_params():,}" if layer.built else "not built"
+        rows.append((f"{layer.name} ({type(layer).__name__})", str(shapes.get(layer, "?")), params))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [f"{a:<{widths[0]}}   {b:<{widths[1]}}   {c:>{widths[2]}}" for a, b, c in rows]
     rule = "─" * len(lines[0])
-    total, fixed = model.count_params(), sum(w.size for w in model.weights if not w.requires_grad)
-    ends = [f"Total params: {total:,}", f"Trainable params: {total - fixed:,}", f"Non-trainable params: {fixed:,}"]
+    total, trainable = (sum(w.size for w in weights) for weights in (model.weights, model.trainable_weights))
+    ends = [f"Total params: {total:,}", f"Trainable params: {trainable:,}", f"Non-trainable params: {total - trainable:,}"]
     return [f'Model "{model.name}"', rule, lines[0], rule, *lines[1:], rule, *ends]

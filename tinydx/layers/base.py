@@ -1,67 +1,122 @@
 """Layer: weights and a function of Tensors, which builds its weights when it first sees an input shape.
 
 A subclass says three things: `build(input_shape)` makes the weights, `call(x, training)` is the function, and
-`output_shape(input_shape)` tells what comes out. What it was made with is remembered here, once for all layers, so
-that models can be saved. Calling a layer on a `Symbol` computes nothing: it draws an edge of a functional model.
+`output_shape(input_shape)` tells what comes out (found out by a run on zeros where it is not said). Layers that are
+attributes of a layer belong to it with their weights. What a layer was made with is remembered here, once for all
+layers, so that models can be saved. Calling a layer on a `Symbol` computes nothing: it draws a part of a functional
+model.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import re
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from tinydx import initializers
-from tinydx.tensor import Tensor, as_array
+from tinydx.op import did_you_mean
+from tinydx.tensor import Tensor, as_array, no_grad
 
 Shape = tuple[int | None, ...]
 
-REGISTRY: dict[str, type[Layer]] = {}
 _used_names: dict[str, int] = {}
+_training = False  # of the layer call that is running: calls inside it inherit this
 
 
 class Symbol:
-    """A value that a functional model will have: its shape, and the layer and symbols it comes from."""
+    """A value that a functional model will have: its shape, dtype, and the call that makes it (None for an Input)."""
 
-    def __init__(self, shape: Shape, layer: Layer | None = None, inputs: tuple[Symbol, ...] = (), index: int | None = None):
-        self.shape, self.layer, self.inputs, self.index = shape, layer, inputs, index
+    def __init__(self, shape: Shape, dtype: Any = None, call: Call | None = None, name: str = "input"):
+        self.shape, self.dtype, self.call, self.name = shape, np.dtype(dtype or "float32"), call, name
 
     def __repr__(self) -> str:
-        return f"<Symbol {self.shape} of {self.layer.name if self.layer else 'Input'}>"
+        return f"<Symbol {self.name} {self.shape} {self.dtype}>"
 
 
-def Input(shape: tuple[int | None, ...], name: str | None = None, dtype: str | None = None) -> Symbol:
-    """The entrance of a functional model: shape without the batch axis.
+class Call:
+    """One call of a layer on symbols: the layer, its arguments with symbols in them, and the symbols that come out."""
+
+    def __init__(self, layer: Layer, x: Any, keywords: dict[str, Any]):
+        self.layer, self.x, self.keywords = layer, x, keywords
+        self.outputs: list[Symbol] = []
+
+    @property
+    def inputs(self) -> list[Symbol]:
+        """The symbols among the arguments."""
+        found: list[Symbol] = []
+        map_symbols(found.append, [self.x, self.keywords])
+        return found
+
+
+def map_symbols(function: Callable[[Symbol], Any], value: Any) -> Any:
+    """The value with function(s) in the place of each symbol s, in lists and dicts, too."""
+    if isinstance(value, Symbol):
+        return function(value)
+    if isinstance(value, list | tuple):
+        return [map_symbols(function, v) for v in value]
+    if isinstance(value, dict):
+        return {k: map_symbols(function, v) for k, v in value.items()}
+    return value
+
+
+def Input(shape: tuple[int | None, ...], name: str = "input", dtype: Any = "float32") -> Symbol:
+    """The entrance of a functional model: shape without the batch axis, a name for messages, dtype of layers to come.
 
     >>> Input((150, 150, 3)).shape
     (None, 150, 150, 3)
     """
-    return Symbol((None, *shape))
+    return Symbol((None, *shape), dtype, name=name)
+
+
+def _once(build: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """What goes around every `build`: check the shape, build only once, remember that it was done."""
+
+    @functools.wraps(build)
+    def build_once(self: Layer, input_shape: Any) -> None:
+        if not self.built:
+            self.check_input(input_shape)
+            self.dtype = self.dtype or np.dtype("float32")
+            build(self, input_shape)
+            self.input_shape, self.built = any_batch(input_shape), True
+
+    return build_once
 
 
 class Layer:
     """Base of all layers.
 
     Arguments that every layer takes: name; dtype "float32" or "float64" of its weights (default: that of its first
-    input); input_shape without the batch axis, for the first layer of a Sequential; trainable.
+    input); input_shape without the batch axis, for the first layer of a Sequential; trainable, whether training
+    changes its weights. Raises TypeError for arguments that the layer does not have, with close matches.
     """
 
-    config: dict[str, Any]
-    integer_input: ClassVar[bool] = False  # ids instead of numbers
-    passes_mask: ClassVar[bool] = True  # time steps go in and come out one by one, so a mask stays valid
+    config: dict[str, Any]  # the arguments it was made with
+    integer_input: ClassVar[bool] = False  # takes ids instead of numbers
+    passes_mask = True  # time steps go in and come out one by one, so a mask stays valid
+    _takes_training: ClassVar[bool] = True
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        REGISTRY[cls.__name__] = cls
+        cls._takes_training = "training" in inspect.signature(cls.call).parameters
+        if "build" in vars(cls):
+            cls.build = _once(cls.build)  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **keywords: Any) -> Self:
         layer = super().__new__(cls)
-        given = inspect.signature(cls.__init__).bind(layer, *args, **keywords).arguments
-        common = given.pop("common", {})
-        layer.config = {name: value for name, value in (given | common).items() if value is not layer}
+        signature = inspect.signature(cls.__init__)
+        try:
+            given = signature.bind(layer, *args, **keywords).arguments
+        except TypeError as error:
+            hint = "".join(did_you_mean(k, _arguments_of(cls)) for k in keywords if k not in _arguments_of(cls))
+            raise TypeError(f"{cls.__name__}: {error}{hint}") from None
+        layer.config = {}
+        for name, value in list(given.items())[1:]:
+            layer.config |= value if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD else {name: value}
         return layer
 
     def __init__(
@@ -70,98 +125,153 @@ class Layer:
         dtype: Any = None,
         input_shape: tuple[int | None, ...] | None = None,
         trainable: bool = True,
+        **unknown: Any,
     ):
+        for k in unknown:
+            raise TypeError(f"{type(self).__name__} has no argument {k!r}{did_you_mean(k, _arguments_of(type(self)))}")
         self.name = name or unique_name(type(self).__name__)
         self.dtype = None if dtype is None else np.dtype(dtype)
-        self.given_input_shape = None if input_shape is None else (None, *input_shape)
-        self.trainable = trainable
-        self.weights: list[Tensor] = []
+        self.input_shape: Any = None if input_shape is None else (None, *input_shape)
         self.built = False
+        self._own: list[tuple[Tensor, bool]] = []  # weights, and whether training may change them
+        self.trainable = trainable
 
     # ---- what a subclass says ----
 
+    @_once
     def build(self, input_shape: Any) -> None:
-        """Make the weights for inputs of that shape (batch axis first, None where it may vary)."""
+        """Make the weights for inputs of that shape (batch axis first, None where it may vary); once."""
 
     def call(self, x: Any, training: bool = False) -> Any:
         """The layer's function, Tensors to Tensors."""
         raise NotImplementedError(f"{type(self).__name__} must define call(x, training)")
 
     def output_shape(self, input_shape: Any) -> Any:
-        """The output's shape for an input's."""
-        return input_shape
+        """The output's shape for an input's; here found out by a run on zeros, with axes of unknown size taken as 1."""
+        y = self.run_on_zeros(input_shape)
+        batch = (input_shape[0] if isinstance(input_shape, list) else input_shape)[0]
+        shapes = [(batch, *v.shape[1:]) for v in (y if isinstance(y, list | tuple) else [y])]
+        return shapes if isinstance(y, list | tuple) else shapes[0]
 
-    def check_input(self, input_shape: Shape) -> None:
+    def check_input(self, input_shape: Any) -> None:
         """ValueError naming the layer, what it expects and what it got."""
 
     # ---- calling ----
 
-    def __call__(self, x: Any, training: bool = False, **keywords: Any) -> Any:
+    def __call__(self, x: Any, training: bool | None = None, **keywords: Any) -> Any:
+        """The layer's function of Tensors or arrays. training=None: as the layer call around this one, or False."""
+        global _training
+        x = x[0] if isinstance(x, list | tuple) and len(x) == 1 else x
         if _holds_symbols(x):
-            return self._draw(x, keywords)
+            return self._draw(x, keywords if training is None else {"training": training, **keywords})
         x = [self._as_input(v) for v in x] if isinstance(x, list | tuple) else self._as_input(x)
         shape = [v.shape for v in x] if isinstance(x, list) else x.shape
         self.ensure_built(shape, (x[0] if isinstance(x, list) else x).dtype)
-        self._check(shape)
-        y = self.call(x, training=training, **keywords)
+        self.check_input(shape)
+        before, _training = _training, _training if training is None else bool(training)
+        try:
+            y = self.call(x, **({"training": _training} if self._takes_training else {}), **keywords)
+        finally:
+            _training = before
         self._pass_mask(x, y)
         return y
 
     def _draw(self, x: Any, keywords: dict[str, Any]) -> Any:
-        several = isinstance(x, list | tuple)
-        symbols = (*x,) if several else (x,)
-        shape = [s.shape for s in symbols] if several else symbols[0].shape
-        self.ensure_built(shape)
-        self._check(shape)
-        out = self.output_shape(shape)
-        if isinstance(out, list):
-            return [Symbol(s, self, symbols, i) for i, s in enumerate(out)]
-        return Symbol(out, self, symbols)
+        """Symbols in, symbols out: this call becomes part of a graph."""
+        shape, first = ([s.shape for s in x], x[0]) if isinstance(x, list | tuple) else (x.shape, x)
+        self.ensure_built(shape, first.dtype)
+        self.check_input(shape)
+        call, out = Call(self, x, keywords), self.output_shape(shape)
+        dtype = self.dtype if first.dtype.kind != "f" else first.dtype
+        call.outputs = [Symbol(s, dtype, call, self.name) for s in (out if isinstance(out, list) else [out])]
+        return call.outputs if isinstance(out, list) else call.outputs[0]
 
     def _as_input(self, x: Any) -> Any:
         if isinstance(x, Tensor):
             return x
-        if self.integer_input:
-            return np.asarray(x)
+        array = x if hasattr(x, "dtype") else np.asarray(x)
+        if array.dtype.kind in "iu" and self.takes_ids:
+            return array
         try:
             return Tensor(as_array(x))
         except TypeError as error:
-            raise TypeError(f"{self.name}: input is {np.asarray(x).dtype}: convert it, x.astype('float32')") from error
+            raise TypeError(f"{self.name}: input is {array.dtype}: convert it, x.astype('float32')") from error
 
     def _pass_mask(self, x: Any, y: Any) -> None:
         """A mask over time steps goes on with the values, if the layer keeps the steps apart."""
-        first = x[0] if isinstance(x, list) else x
-        mask = getattr(first, "mask", None)
+        mask = getattr(x[0] if isinstance(x, list) else x, "mask", None)
         if mask is not None and isinstance(y, Tensor) and y.mask is None and self.passes_mask and y.shape[:2] == mask.shape:
             y.mask = mask
 
-    def _check(self, shape: Any) -> None:
-        if not isinstance(shape, list):
-            self.check_input(shape)
-
     def ensure_built(self, input_shape: Any, input_dtype: Any = None) -> None:
-        """Build once, in the dtype asked for, or else in the first input's."""
-        if not self.built:
-            if self.dtype is None:
-                floating = input_dtype is not None and np.dtype(input_dtype).kind == "f"
-                self.dtype = np.dtype(input_dtype) if floating else np.dtype("float32")
-            self._check(input_shape)
-            self.build(input_shape)
-            self.built = True
+        """Build, unless that was done, in the dtype asked for or else in the input's."""
+        if self.built:
+            return
+        if self.dtype is None and input_dtype is not None and np.dtype(input_dtype).kind == "f":
+            self.dtype = np.dtype(input_dtype)
+        self.build(input_shape)
 
-    # ---- weights ----
+    def run_on_zeros(self, input_shape: Any) -> Any:
+        """The output for zeros of that shape: builds all that is inside, and shows the output's shape."""
+        several = isinstance(input_shape, list)
+        dtype = np.dtype("int64") if self.takes_ids else self.dtype or np.dtype("float32")
+        zeros = [np.zeros([n or 1 for n in s], dtype) for s in (input_shape if several else [input_shape])]
+        with no_grad():
+            return self(zeros if several else zeros[0], training=False)
+
+    # ---- what belongs to it ----
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers inside: its attributes, alone or in lists and dicts, in the order in which they were set."""
+        found: list[Layer] = []
+        for name, value in vars(self).items():
+            if name != "config":
+                several = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+                found += [v for v in several if isinstance(v, Layer)]
+        return list(dict.fromkeys(found))
+
+    def all_layers(self) -> Iterator[Layer]:
+        """This layer and all inside it, outer before inner."""
+        yield self
+        for layer in self.layers:
+            yield from layer.all_layers()
+
+    @property
+    def takes_ids(self) -> bool:
+        """Whether it, or some layer inside, takes integers (word ids) as input."""
+        return self.integer_input or any(v.takes_ids for v in self.layers)
 
     def add_weight(self, name: str, shape: tuple[int, ...], initializer: Any, trainable: bool = True) -> Tensor:
         """A new weight of that shape, appended to `weights`."""
         values = np.ascontiguousarray(initializers.get(initializer)(shape), self.dtype)
         weight = Tensor(values, requires_grad=trainable and self.trainable, name=f"{self.name}/{name}")
-        self.weights.append(weight)
+        self._own.append((weight, trainable))
         return weight
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """Its weights, then those of the layers inside, each once."""
+        inner = [w for layer in self.layers for w in layer.weights]
+        return list({id(w): w for w in [*(w for w, _ in self._own), *inner]}.values())
 
     @property
     def trainable_weights(self) -> list[Tensor]:
         """The weights that training changes."""
         return [w for w in self.weights if w.requires_grad]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes its weights; setting it sets all layers inside, too (compile afterwards)."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for weight, can_train in self._own:
+            weight.requires_grad = self._trainable and can_train
+        for layer in self.layers:
+            layer.trainable = value
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the weights, in Keras's order and layouts."""
@@ -169,23 +279,21 @@ class Layer:
 
     def set_weights(self, arrays: Any) -> None:
         """Set all weights, in the order of get_weights; float64 arrays stay float64. Nothing changes if one does not fit."""
-        arrays = [np.asarray(a) for a in arrays]
-        if len(arrays) != len(self.weights):
-            hint = "" if self.built else " (not built yet: give input_shape, or call it once)"
-            raise ValueError(f"{self.name}.set_weights: expected {len(self.weights)} arrays, got {len(arrays)}{hint}")
-        for w, a in zip(self.weights, arrays, strict=True):
+        arrays, weights = [np.asarray(a) for a in arrays], self.weights
+        if len(arrays) != len(weights):
+            hint = "" if weights else " (not built yet: give input_shape, or call it once)"
+            raise ValueError(f"{self.name}.set_weights: expected {len(weights)} arrays, got {len(arrays)}{hint}")
+        for w, a in zip(weights, arrays, strict=True):
             if a.shape != w.shape:
                 raise ValueError(f"{self.name}.set_weights: {w.name} has shape {w.shape}, got {a.shape}")
-        for w, a in zip(self.weights, arrays, strict=True):
-            w.data = np.array(a, dtype=a.dtype if a.dtype.kind == "f" and a.itemsize >= 4 else w.dtype, order="C")
+        for w, a in zip(weights, arrays, strict=True):
+            w.data = np.array(a, dtype=a.dtype if a.dtype in ("float32", "float64") else w.dtype, order="C")
 
     def count_params(self) -> int:
-        """How many numbers the weights hold."""
+        """How many numbers the weights hold. Raises ValueError where the layer has not been built."""
+        if not self.built:
+            raise ValueError(f"{self.name}.count_params: not built yet: give input_shape, or call it once")
         return sum(math.prod(w.shape) for w in self.weights)
-
-    def state(self) -> dict[str, Any]:
-        """What besides the weights must be saved to go on later: nothing, for most layers."""
-        return {}
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{k}={v!r}" for k, v in self.config.items())
@@ -200,13 +308,17 @@ def unique_name(class_name: str) -> str:
     return f"{base}_{count}" if count else base
 
 
-def reset_names() -> None:
-    """Number automatic layer names from the start again."""
-    _used_names.clear()
+def count(layer: Layer, name: str, value: Any) -> int:
+    """The argument as an int; ValueError unless it is a whole number above 0."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{layer.name}: {name} is {value!r}, expected a whole number above 0")
+    return int(value)
 
 
-def expect_rank(layer: Layer, shape: Shape, rank: int, axes: str) -> None:
-    """ValueError unless the input has that many axes; says so if the batch axis is missing."""
+def expect_rank(layer: Layer, shape: Any, rank: int, axes: str) -> None:
+    """ValueError unless this is one input with that many axes; says so if the batch axis is missing."""
+    if isinstance(shape, list):
+        raise ValueError(f"{layer.name}: expected one input {axes}, got {len(shape)}: x[0], or Concatenate()(x)")
     if len(shape) != rank:
         missing = "; is the batch axis missing? x[None] adds it" if len(shape) == rank - 1 else ""
         raise ValueError(f"{layer.name}: expected input {axes}, got shape {tuple(shape)}{missing}")
@@ -216,6 +328,17 @@ def expect_last_axis(layer: Layer, shape: Shape, size: int) -> None:
     """ValueError unless the last axis has the size that the layer was built for."""
     if shape[-1] != size:
         raise ValueError(f"{layer.name}: expected {size} values on the last axis, got {shape[-1]} (input shape {tuple(shape)})")
+
+
+def _arguments_of(cls: type) -> list[str]:
+    """The names of all arguments: the class's own and those that every layer takes."""
+    names = [*inspect.signature(cls.__init__).parameters, *inspect.signature(Layer.__init__).parameters]  # type: ignore[misc]
+    return [n for n in dict.fromkeys(names) if n not in ("self", "common", "unknown")]
+
+
+def any_batch(shape: Any) -> Any:
+    """The shape, or each of several, with any number of examples."""
+    return [any_batch(s) for s in shape] if isinstance(shape, list) else (None, *tuple(shape)[1:])
 
 
 def _holds_symbols(x: Any) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tinydx import activations, ops
-from tinydx.layers.base import Layer, Shape, expect_last_axis, expect_rank
-from tinydx.layers.core import apply
-from tinydx.ops.convolution import output_size, padding_2d, pair
+from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_rank
+from tinydx.layers.core import apply, known_axis
+from tinydx.ops.convolution import output_size, padding_2d
 from tinydx.tensor import Tensor
 
 IMAGES = "(N, height, width, channels)"
@@ -27,6 +27,7 @@ class Conv2D(Layer):
     groups; activation; use_bias. Weights: kernel (kh,kw,C/groups,filters), bias (filters,).
     Shapes: (N,H,W,C) -> (N,OH,OW,filters).
 
+    >>> import numpy as np
     >>> Conv2D(8, 3, activation="relu")(np.ones((2, 10, 10, 3), "float32")).shape
     (2, 8, 8, 8)
     """
@@ -46,15 +47,16 @@ class Conv2D(Layer):
         **common: Any,
     ):
         super().__init__(**common)
-        self.filters, self.groups, self.use_bias = filters, groups, use_bias
-        self.kernel_size, self.strides, self.dilation = pair(kernel_size), pair(strides), pair(dilation_rate)
+        self.filters, self.groups, self.use_bias = count(self, "filters", filters), count(self, "groups", groups), use_bias
+        self.kernel_size, self.strides = counts(self, "kernel_size", kernel_size), counts(self, "strides", strides)
+        self.dilation = counts(self, "dilation_rate", dilation_rate)
         self.padding = check_padding(self, padding)
         self.activation = activations.get(activation)
         self.initializers = kernel_initializer, bias_initializer
 
     def build(self, input_shape: Shape) -> None:
-        channels = input_shape[3]
-        if channels is None or channels % self.groups or self.filters % self.groups:
+        channels = known_axis(self, input_shape, 3)
+        if channels % self.groups or self.filters % self.groups:
             raise ValueError(f"{self.name}: {channels} channels and {self.filters} filters must be multiples of groups={self.groups}")
         self.channels = channels
         shape = (*self.kernel_size, channels // self.groups, self.filters)
@@ -86,6 +88,7 @@ class Conv2D(Layer):
 class MaxPooling2D(Layer):
     """The largest pixel of each window: (N,H,W,C) -> (N,H//2,W//2,C) for pool_size 2. Strides default to pool_size.
 
+    >>> import numpy as np
     >>> MaxPooling2D()(np.ones((2, 7, 6, 3), "float32")).shape
     (2, 3, 3, 3)
     """
@@ -100,8 +103,8 @@ class MaxPooling2D(Layer):
         **common: Any,
     ):
         super().__init__(**common)
-        self.pool_size = pair(pool_size)
-        self.strides = self.pool_size if strides is None else pair(strides)
+        self.pool_size = counts(self, "pool_size", pool_size)
+        self.strides = self.pool_size if strides is None else counts(self, "strides", strides)
         self.padding = check_padding(self, padding)
 
     def check_input(self, input_shape: Shape) -> None:
@@ -121,25 +124,42 @@ class AveragePooling2D(MaxPooling2D):
 
 
 class GlobalAveragePooling2D(Layer):
-    """The mean of each channel over the whole image: (N,H,W,C) -> (N,C)."""
+    """The mean of each channel over the whole image: (N,H,W,C) -> (N,C), or (N,1,1,C) with keepdims.
+
+    >>> import numpy as np
+    >>> GlobalAveragePooling2D()(np.ones((2, 4, 5, 3), "float32")).shape
+    (2, 3)
+    """
 
     passes_mask = False
+
+    def __init__(self, keepdims: bool = False, **common: Any):
+        super().__init__(**common)
+        self.keepdims = keepdims
 
     def check_input(self, input_shape: Shape) -> None:
         expect_rank(self, input_shape, 4, IMAGES)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return x.mean(axis=(1, 2))
+        return x.mean(axis=(1, 2), keepdims=self.keepdims)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        return (input_shape[0], input_shape[3])
+        return (input_shape[0], *((1, 1) if self.keepdims else ()), input_shape[3])
 
 
 class GlobalMaxPooling2D(GlobalAveragePooling2D):
-    """The largest value of each channel over the whole image: (N,H,W,C) -> (N,C)."""
+    """The largest value of each channel over the whole image: (N,H,W,C) -> (N,C), or (N,1,1,C) with keepdims."""
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return ops.max(x, axis=(1, 2))
+        return ops.max(x, axis=(1, 2), keepdims=self.keepdims)
+
+
+def counts(layer: Layer, name: str, value: Any) -> tuple[int, int]:
+    """(rows, columns) of a size or a step: 3 is (3, 3); ValueError unless both are whole numbers above 0."""
+    values = value if isinstance(value, list | tuple) else (value, value)
+    if len(values) != 2:
+        raise ValueError(f"{layer.name}: {name} is {value!r}, expected a number or (rows, columns)")
+    return count(layer, name, values[0]), count(layer, name, values[1])
 
 
 def check_padding(layer: Layer, padding: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 import numpy as np
 
 from tinydx import activations, ops, random
-from tinydx.layers.base import Layer, Shape, expect_last_axis, expect_rank
+from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_rank
 from tinydx.tensor import Tensor
 
 
@@ -32,17 +33,16 @@ class Dense(Layer):
         **common: Any,
     ):
         super().__init__(**common)
-        self.units, self.activation, self.use_bias = units, activations.get(activation), use_bias
+        self.units, self.activation, self.use_bias = count(self, "units", units), activations.get(activation), use_bias
         self.initializers = kernel_initializer, bias_initializer
 
     def build(self, input_shape: Shape) -> None:
-        if input_shape[-1] is None:
-            raise ValueError(f"{self.name}: the last axis of its input must be known, got {tuple(input_shape)}")
-        self.kernel = self.add_weight("kernel", (input_shape[-1], self.units), self.initializers[0])
+        features = known_axis(self, input_shape, -1)
+        self.kernel = self.add_weight("kernel", (features, self.units), self.initializers[0])
         self.bias = self.add_weight("bias", (self.units,), self.initializers[1]) if self.use_bias else None
 
     def check_input(self, input_shape: Shape) -> None:
-        if len(input_shape) < 2:
+        if len(input_shape) < 2 or isinstance(input_shape, list):
             expect_rank(self, input_shape, 2, "(N, features)")
         if self.built:
             expect_last_axis(self, input_shape, self.kernel.shape[0])
@@ -73,50 +73,67 @@ class Activation(Layer):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return apply(self.activation, x)
 
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
 
 class Flatten(Layer):
-    """All axes but the batch's in one, in C order: (N,H,W,C) -> (N, H*W*C)."""
+    """All axes but the batch's in one, in C order: (N,H,W,C) -> (N, H*W*C).
+
+    >>> Flatten()(np.ones((2, 3, 4, 5), "float32")).shape
+    (2, 60)
+    """
 
     passes_mask = False
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return x.reshape(x.shape[0], -1) if x.size else x.reshape(x.shape[0], math.prod(x.shape[1:]))
+        return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        rest = input_shape[1:]
-        return (input_shape[0], None if None in rest else math.prod(rest))  # type: ignore[arg-type]
+        return (input_shape[0], _product(input_shape[1:]))
 
 
 class Reshape(Layer):
-    """Another shape for each example: target_shape without the batch axis, one entry may be -1."""
+    """Another shape for each example: target_shape without the batch axis, one entry may be -1.
+
+    >>> Reshape((-1, 2))(np.ones((3, 4), "float32")).shape
+    (3, 2, 2)
+    """
 
     passes_mask = False
 
     def __init__(self, target_shape: tuple[int, ...], **common: Any):
         super().__init__(**common)
         self.target_shape = tuple(target_shape)
+        if self.target_shape.count(-1) > 1 or any(n < 1 and n != -1 for n in self.target_shape):
+            raise ValueError(f"{self.name}: target_shape is {self.target_shape}, expected sizes, with at most one -1")
 
     def check_input(self, input_shape: Shape) -> None:
-        if None not in input_shape[1:] and not self._fits(math.prod(input_shape[1:])):  # type: ignore[arg-type]
+        size, known = _product(input_shape[1:]), math.prod(n for n in self.target_shape if n != -1)
+        if size is not None and (size % known if -1 in self.target_shape else size != known):
             raise ValueError(f"{self.name}: cannot reshape {tuple(input_shape[1:])} to {self.target_shape}, the sizes differ")
 
-    def _fits(self, size: int) -> bool:
-        known = math.prod(n for n in self.target_shape if n != -1)
-        return size % known == 0 if -1 in self.target_shape else size == known
-
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return x.reshape(x.shape[0], *self.target_shape)
+        return x.reshape(*self.output_shape(x.shape))
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        if -1 not in self.target_shape:
-            return (input_shape[0], *self.target_shape)
-        known = math.prod(n for n in self.target_shape if n != -1)
-        free = None if None in input_shape[1:] else math.prod(input_shape[1:]) // known  # type: ignore[arg-type]
+        size, known = _product(input_shape[1:]), math.prod(n for n in self.target_shape if n != -1)
+        free = None if size is None else size // known
         return (input_shape[0], *(free if n == -1 else n for n in self.target_shape))
 
 
+def _product(sizes: Shape) -> int | None:
+    """The sizes multiplied; None where one of them is unknown."""
+    known = [n for n in sizes if n is not None]
+    return math.prod(known) if len(known) == len(sizes) else None
+
+
 class Dropout(Layer):
-    """Inverted dropout, in training only: each number becomes 0 with probability rate, the rest grow by 1/(1-rate)."""
+    """Inverted dropout, in training only: each number becomes 0 with probability rate, the rest grow by 1/(1-rate).
+
+    >>> float(Dropout(0.5)(np.ones((1, 3), "float32"), training=False).numpy().sum())
+    3.0
+    """
 
     def __init__(self, rate: float, **common: Any):
         super().__init__(**common)
@@ -127,28 +144,52 @@ class Dropout(Layer):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
             return x
-        return ops.dropout(x, mask=random.generator().random(x.shape) >= self.rate, rate=self.rate)
+        return ops.dropout(x, mask=random.generator().random(x.shape, np.float32) >= self.rate, rate=self.rate)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
 
 
 class Add(Layer):
-    """The sum of several inputs, as in residual networks: Add()([a, b])."""
+    """The sum of several inputs of one shape, as in residual networks: Add()([a, b]).
+
+    >>> Add()([np.ones((1, 2), "float32"), np.ones((1, 2), "float32")]).numpy()
+    array([[2., 2.]], dtype=float32)
+    """
+
+    def check_input(self, input_shape: list[Shape]) -> None:
+        expect_several(self, input_shape)
+        if any(not _same(s, input_shape[0]) for s in input_shape):
+            raise ValueError(f"{self.name}: inputs have shapes {', '.join(map(str, input_shape))}, expected equal ones")
 
     def call(self, x: list[Tensor], training: bool = False) -> Tensor:
-        total = x[0]
-        for other in x[1:]:
-            total = total + other
-        return total
+        return functools.reduce(ops.add, x)
 
     def output_shape(self, input_shape: list[Shape]) -> Shape:
         return input_shape[0]
 
 
 class Concatenate(Layer):
-    """Several inputs joined along an axis: Concatenate()([image_features, patient_features])."""
+    """Several inputs joined along an axis: Concatenate()([image_features, patient_features]).
+
+    >>> Concatenate()([np.ones((1, 2), "float32"), np.ones((1, 3), "float32")]).shape
+    (1, 5)
+    """
 
     def __init__(self, axis: int = -1, **common: Any):
         super().__init__(**common)
         self.axis = axis
+
+    def check_input(self, input_shape: list[Shape]) -> None:
+        expect_several(self, input_shape)
+        rests = [list(s) for s in input_shape]
+        for rest in rests:
+            if not -len(rest) <= self.axis < len(rest):
+                raise ValueError(f"{self.name}: there is no axis {self.axis} in an input of shape {tuple(rest)}")
+            rest[self.axis] = None
+        if any(not _same(r, rests[0]) for r in rests):
+            shapes = ", ".join(map(str, input_shape))
+            raise ValueError(f"{self.name}: inputs have shapes {shapes}, expected equal ones but for axis {self.axis}")
 
     def call(self, x: list[Tensor], training: bool = False) -> Tensor:
         return ops.concatenate(*x, axis=self.axis)
@@ -156,56 +197,136 @@ class Concatenate(Layer):
     def output_shape(self, input_shape: list[Shape]) -> Shape:
         sizes = [s[self.axis] for s in input_shape]
         joined = list(input_shape[0])
-        joined[self.axis] = None if None in sizes else sum(sizes)  # type: ignore[arg-type]
+        joined[self.axis] = None if None in sizes else sum(n for n in sizes if n is not None)
         return tuple(joined)
 
 
-class BatchNormalization(Layer):
-    """Batch normalisation over the last axis.
+def expect_several(layer: Layer, input_shape: Any) -> None:
+    """ValueError unless the input is a list of two or more."""
+    if not isinstance(input_shape, list) or len(input_shape) < 2:
+        raise ValueError(f"{layer.name}: expected a list of two or more inputs, got one of shape {input_shape}")
 
-    In training it uses the batch's mean and biased variance and moves its own towards them; else it uses its own.
-    Weights: gamma, beta, moving_mean, moving_variance, each (C,).
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two shapes agree where both are known."""
+    return len(a) == len(b) and all(m == n or m is None or n is None for m, n in zip(a, b, strict=True))
+
+
+class _Normalization(Layer):
+    """What both normalisations share: gamma, the scale (1 without `scale`), and beta, the shift (0 without `center`)."""
+
+    gamma: Tensor | None = None
+    beta: Tensor | None = None
+
+    def __init__(self, epsilon: float, center: bool, scale: bool, **common: Any):
+        super().__init__(**common)
+        self.epsilon, self.center, self.scale = epsilon, center, scale
+
+    def add_scale_and_shift(self, shape: tuple[int, ...]) -> None:
+        """The weights gamma and beta, as far as wanted."""
+        self.weight_shape = shape
+        self.gamma = self.add_weight("gamma", shape, "ones") if self.scale else None
+        self.beta = self.add_weight("beta", shape, "zeros") if self.center else None
+
+    def scale_and_shift(self) -> tuple[Any, Any]:
+        """gamma and beta in one axis, or the ones and zeros that stand for them."""
+        size = math.prod(self.weight_shape)
+        gamma = np.ones(size, self.dtype) if self.gamma is None else self.gamma.reshape(size)
+        return gamma, np.zeros(size, self.dtype) if self.beta is None else self.beta.reshape(size)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+
+class BatchNormalization(_Normalization):
+    """Batch normalisation of each channel (the last axis, or `axis`).
+
+    In training it uses the batch's mean and biased variance and moves its own towards them; else, and where
+    trainable=False, it uses its own. Weights: gamma, beta, moving_mean, moving_variance, each (C,).
+
+    >>> BatchNormalization()(np.array([[1.0], [3.0]]), training=True).numpy().round(2)
+    array([[-1.], [ 1.]])
     """
 
-    def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3, **common: Any):
-        super().__init__(**common)
-        self.momentum, self.epsilon = momentum, epsilon
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        **common: Any,
+    ):
+        super().__init__(epsilon, center, scale, **common)
+        self.axis, self.momentum = axis, momentum
 
     def build(self, input_shape: Shape) -> None:
-        shape = (input_shape[-1],)
-        self.gamma = self.add_weight("gamma", shape, "ones")  # type: ignore[arg-type]
-        self.beta = self.add_weight("beta", shape, "zeros")  # type: ignore[arg-type]
-        self.moving_mean = self.add_weight("moving_mean", shape, "zeros", trainable=False)  # type: ignore[arg-type]
-        self.moving_variance = self.add_weight("moving_variance", shape, "ones", trainable=False)  # type: ignore[arg-type]
+        shape = (known_axis(self, input_shape, self.axis),)
+        self.add_scale_and_shift(shape)
+        self.moving_mean = self.add_weight("moving_mean", shape, "zeros", trainable=False)
+        self.moving_variance = self.add_weight("moving_variance", shape, "ones", trainable=False)
 
     def check_input(self, input_shape: Shape) -> None:
-        if self.built:
-            expect_last_axis(self, input_shape, self.gamma.shape[0])
+        if self.built and known_axis(self, input_shape, self.axis) != self.weight_shape[0]:
+            expected, got = self.weight_shape[0], input_shape[self.axis]
+            raise ValueError(f"{self.name}: expected {expected} channels on axis {self.axis}, got {got} of {input_shape}")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        if not training:
-            scale = self.gamma / (self.moving_variance + self.epsilon) ** 0.5
-            return x * scale + (self.beta - self.moving_mean * scale)
+        if self.axis in (-1, x.ndim - 1):
+            return self._normalize(x, training)
+        order = [i for i in range(x.ndim) if i != self.axis % x.ndim] + [self.axis % x.ndim]
+        return self._normalize(x.transpose(*order), training).transpose(*map(int, np.argsort(order)))
+
+    def _normalize(self, x: Tensor, training: bool) -> Tensor:
+        gamma, beta = self.scale_and_shift()
+        if not (training and self.trainable):
+            factor = gamma / (self.moving_variance + self.epsilon) ** 0.5
+            return x * factor + (beta - self.moving_mean * factor)
         axes = tuple(range(x.ndim - 1))
         for moving, now in ((self.moving_mean, x.data.mean(axis=axes)), (self.moving_variance, x.data.var(axis=axes))):
             moving.data = (moving.data * self.momentum + now * (1 - self.momentum)).astype(moving.dtype)
-        return ops.batch_normalization(x, self.gamma, self.beta, eps=self.epsilon)
+        return ops.batch_normalization(x, gamma, beta, eps=self.epsilon)
 
 
-class LayerNormalization(Layer):
-    """Layer normalisation: each example's features (last axis) get mean 0 and variance 1, then gamma and beta."""
+class LayerNormalization(_Normalization):
+    """Layer normalisation: each example's features get mean 0 and variance 1, then gamma and beta.
 
-    def __init__(self, epsilon: float = 1e-3, **common: Any):
-        super().__init__(**common)
-        self.epsilon = epsilon
+    Arguments: axis, the last axis or the last several, as in axis=(1, 2) of (N,T,D). Weights: gamma, beta, of those
+    axes' shape.
+
+    >>> LayerNormalization(epsilon=1e-6)(np.array([[1.0, 3.0]])).numpy().round(2)
+    array([[-1.,  1.]])
+    """
+
+    def __init__(
+        self,
+        axis: int | tuple[int, ...] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        **common: Any,
+    ):
+        super().__init__(epsilon, center, scale, **common)
+        self.axis = (axis,) if isinstance(axis, int) else tuple(axis)
 
     def build(self, input_shape: Shape) -> None:
-        self.gamma = self.add_weight("gamma", (input_shape[-1],), "ones")  # type: ignore[arg-type]
-        self.beta = self.add_weight("beta", (input_shape[-1],), "zeros")  # type: ignore[arg-type]
+        axes = sorted(a % len(input_shape) for a in self.axis)
+        if axes != list(range(len(input_shape) - len(axes), len(input_shape))):
+            raise ValueError(f"{self.name}: axis is {self.axis}, expected the last axes of {tuple(input_shape)}")
+        self.add_scale_and_shift(tuple(known_axis(self, input_shape, a) for a in axes))
 
     def check_input(self, input_shape: Shape) -> None:
-        if self.built:
-            expect_last_axis(self, input_shape, self.gamma.shape[0])
+        if self.built and tuple(input_shape[-len(self.weight_shape) :]) != self.weight_shape:
+            raise ValueError(f"{self.name}: expected last axes {self.weight_shape}, got shape {tuple(input_shape)}")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return ops.layer_normalization(x, self.gamma, self.beta, eps=self.epsilon)
+        gamma, beta = self.scale_and_shift()
+        rows = x.reshape(*x.shape[: x.ndim - len(self.weight_shape)], math.prod(self.weight_shape))
+        return ops.layer_normalization(rows, gamma, beta, eps=self.epsilon).reshape(*x.shape)
+
+
+def known_axis(layer: Layer, shape: Any, axis: int) -> int:
+    """The size of that axis of an input; ValueError where there is none, or its size is unknown."""
+    if isinstance(shape, list) or not -len(shape) <= axis < len(shape) or shape[axis] is None:
+        raise ValueError(f"{layer.name}: expected one input whose axis {axis} is known, got {shape}")
+    return shape[axis]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinydx import activations, ops
-from tinydx.layers.base import Layer, Shape, expect_last_axis, expect_rank
-from tinydx.layers.core import apply
+from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_rank
+from tinydx.layers.core import apply, known_axis
 from tinydx.tensor import Tensor
 
 
@@ -38,16 +38,13 @@ class SimpleRNN(Layer):
         **common: Any,
     ):
         super().__init__(**common)
-        self.units, self.activation, self.use_bias = units, activations.get(activation), use_bias
+        self.units, self.activation, self.use_bias = count(self, "units", units), activations.get(activation), use_bias
         self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
         self.initializers = kernel_initializer, recurrent_initializer, bias_initializer
-
-    @property
-    def passes_mask(self) -> bool:  # type: ignore[override]
-        return self.return_sequences
+        self.passes_mask = return_sequences
 
     def build(self, input_shape: Shape) -> None:
-        self.kernel = self.add_weight("kernel", (input_shape[2], self.units), self.initializers[0])  # type: ignore[arg-type]
+        self.kernel = self.add_weight("kernel", (known_axis(self, input_shape, 2), self.units), self.initializers[0])
         self.recurrent_kernel = self.add_weight("recurrent_kernel", (self.units, self.units), self.initializers[1])
         self.bias = self.add_weight("bias", (self.units,), self.initializers[2]) if self.use_bias else None
 

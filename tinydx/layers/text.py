@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import ops
-from tinydx.layers.base import Layer, Shape
+from tinydx.layers.base import Layer, Shape, count
 from tinydx.tensor import Tensor
 
 
@@ -27,7 +27,8 @@ class Embedding(Layer):
         self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform", mask_zero: bool = False, **common: Any
     ):
         super().__init__(**common)
-        self.input_dim, self.output_dim, self.mask_zero = input_dim, output_dim, mask_zero
+        self.input_dim, self.output_dim = count(self, "input_dim", input_dim), count(self, "output_dim", output_dim)
+        self.mask_zero = mask_zero
         self.initializer = embeddings_initializer
 
     def build(self, input_shape: Shape) -> None:

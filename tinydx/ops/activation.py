@@ -50,9 +50,14 @@ def relu_gates_dy(dy, y):
     return (np.maximum(dy, 0),)
 
 
-@slip_of(relu, "gate on zero, too", "relu'(0) is 0 here: use x > 0, not x >= 0 (after ReLU, y >= 0 is always true).")
+@slip_of(relu, "output used as gate", "The gate is 1 or 0: multiply dy by (y > 0), not by y.")
 def relu_times_y(dy, y):
     return (dy * y,)
+
+
+@slip_of(relu, "gate inverted", "The gradient passes where x was positive, not where it was negative.")
+def relu_inverted(dy, y):
+    return (dy * (y <= 0),)
 
 
 @op(r"f(x) = \max(x, \alpha x)", shapes=ELEMENTWISE, source="Maas et al. 2013; Keras's slope 0.2")
@@ -88,6 +93,17 @@ def leaky_relu_no_slope(dy, saved):
 def leaky_relu_wrong_side(dy, saved):
     x, slope = saved
     return (np.where(x > 0, slope * dy, dy),)
+
+
+@slip_of(leaky_relu, "gate forgotten", "Where x was negative, y moved only by the slope: multiply dy by it there.")
+def leaky_relu_ungated(dy, saved):
+    return (dy,)
+
+
+@slip_of(leaky_relu, "gate on the gradient", "The gate is the sign of x, not the sign of dy.")
+def leaky_relu_gates_dy(dy, saved):
+    _, slope = saved
+    return (np.where(dy > 0, dy, slope * dy),)
 
 
 # ---- Sigmoid -------------------------------------------------------------------------------------------------------
@@ -211,6 +227,12 @@ def elu_as_relu(dy, saved):
     return (dy * (x > 0),)
 
 
+@slip_of(elu, "alpha forgotten", "Below zero the derivative is alpha e^x, with its alpha.")
+def elu_alpha_forgotten(dy, saved):
+    x, negative, alpha = saved
+    return (np.where(x > 0, dy, dy * (negative + alpha) / alpha),)
+
+
 @op(r"f(x) = \ln(1 + e^x)", shapes=ELEMENTWISE, source="Dugas et al. 2001")
 def softplus(x):
     """Softplus: a smooth ReLU whose derivative is the sigmoid."""
@@ -238,6 +260,17 @@ def softplus_as_relu(dy, x):
 @slip_of(softplus, "sigmoid of -x", "The derivative of ln(1 + e^x) is e^x / (1 + e^x), which is sigmoid(+x).")
 def softplus_mirrored(dy, x):
     return (dy * sigmoid.forward(-x)[0],)
+
+
+@slip_of(softplus, "derivative of the sigmoid", "The derivative of softplus is the sigmoid itself, not s (1 - s).")
+def softplus_as_sigmoid(dy, x):
+    s = sigmoid.forward(x)[0]
+    return (dy * s * (1 - s),)
+
+
+@slip_of(softplus, "inner derivative forgotten", "The chain rule for ln(1 + e^x): 1 / (1 + e^x) times e^x.")
+def softplus_without_inner(dy, x):
+    return (dy / (1 + np.exp(x)) ** 2,)
 
 
 @op(r"f(x) = x \, \sigma(x)", shapes=ELEMENTWISE, source="Ramachandran et al. 2017 (SiLU, swish)")
@@ -271,3 +304,9 @@ def silu_constant_gate(dy, saved):
 def silu_constant_factor(dy, saved):
     x, s = saved
     return (dy * x * s * (1 - s),)
+
+
+@slip_of(silu, "x forgotten in the second term", "The product rule gives s + x s (1 - s): the second term carries x.")
+def silu_without_x(dy, saved):
+    _, s = saved
+    return (dy * (s + s * (1 - s)),)

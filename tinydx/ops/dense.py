@@ -63,7 +63,13 @@ def dense_averaged(dy, saved):
 
 @slip_of(dense, "operand transposed", "dx = dy wᵀ and dw = xᵀ dy: check which operand is transposed.")
 def dense_transposed(dy, saved):
-    x, w = saved
+    _, w = saved
     dx, dw, db = dense_backward(dy, saved)
-    square = w.shape[0] == w.shape[1]
-    return (dy @ w if square else dx), (dw.T if square else np.resize(dw.T, dw.shape)), db
+    return (dy @ w if w.shape[0] == w.shape[1] else dx), dw.T, db
+
+
+@slip_of(dense, "one example only", "The weights served every row of the batch: sum their gradients over all rows.")
+def dense_last_row(dy, saved):
+    x, w = saved
+    rows, dys = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+    return dy @ w.T, np.outer(rows[-1], dys[-1]), dys[-1]

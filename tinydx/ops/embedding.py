@@ -61,6 +61,22 @@ def embedding_all_rows(dy, saved):
     return (np.broadcast_to(dy.reshape(-1, shape[1]).sum(axis=0), shape),)
 
 
+@slip_of(embedding, "row 0 left out", "Id 0 is a row like all others, unless a mask says that it is padding.")
+def embedding_without_padding(dy, saved):
+    (dtable,) = embedding_backward(dy, saved)
+    dtable[0] = 0
+    return (dtable,)
+
+
+@slip_of(embedding, "ids ignored", "dy belongs to the rows that ids name, not to the first rows of the table.")
+def embedding_first_rows(dy, saved):
+    shape, _ = saved
+    rows = dy.reshape(-1, shape[1])
+    dtable = np.zeros(shape, dy.dtype)
+    dtable[: len(rows)] = rows[: len(dtable)]
+    return (dtable,)
+
+
 @slip_of(embedding, "averaged over repeats", "Repeated ids add their gradients up; they are not averaged.")
 def embedding_averaged(dy, saved):
     shape, ids = saved
@@ -112,7 +128,7 @@ def embedding_mixing_samples(draw):
 @slip_of(embedding_mixing, "a not transposed", "v_j goes into every w_i with weight a_ij: dv = aᵀ dw.")
 def embedding_mixing_untransposed(dw, saved):
     a, v = saved
-    return dw @ v.T, (a @ dw if a.shape[0] == a.shape[1] else np.zeros_like(v)), dw
+    return dw @ v.T, (a if a.shape[0] == a.shape[1] else a.T) @ dw, dw
 
 
 @slip_of(embedding_mixing, "bias summed over words", "Each word i has a bias vector of its own: db_i = dw_i, no sum.")

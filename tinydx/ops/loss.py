@@ -61,9 +61,23 @@ def _complete(record, samples):
     def wrong_sign(dy, saved):
         return loss_backward(-dy, saved)
 
+    @slip_of(record, "weights' sum as divisor", "The mean divides by the number of terms, also where they are weighted.")
+    def divided_by_weights(dy, saved):
+        slope, weight, n = saved
+        return loss_backward(dy, (slope, weight, n * np.mean(weight)))
+
     @slip_of(record, "dL forgotten", "A loss can be part of a larger one: multiply by the gradient dL that comes in.")
     def without_dy(dy, saved):
         return loss_backward(np.ones_like(dy), saved)
+
+
+def _complete_classes(record):
+    """The slip in losses with one term a row: the mean is over rows, not over numbers."""
+
+    @slip_of(record, "averaged over the classes, too", "One term a row: the mean divides by the number of rows, not of numbers.")
+    def averaged_over_classes(dy, saved):
+        slope, weight, n = saved
+        return loss_backward(dy, (slope, weight, slope.size))
 
 
 def _mean(terms, weight):
@@ -142,6 +156,18 @@ def binary_crossentropy_literal(p, *, target, weight=None):
 _complete(binary_crossentropy, _probabilities_and_targets)
 
 
+@slip_of(binary_crossentropy, "gradient of the fused loss", "p - t is the gradient of the score before the sigmoid; of p it is (p - t) / (p (1 - p)).")
+def binary_crossentropy_as_fused(dy, saved, p, target):
+    _, weight, n = saved
+    return loss_backward(dy, (p - target, weight, n))
+
+
+@slip_of(binary_crossentropy, "term of the other class forgotten", "Both terms count: t / p for the one class, (1 - t) / (1 - p) for the other.")
+def binary_crossentropy_one_term(dy, saved, p, target):
+    _, weight, n = saved
+    return loss_backward(dy, (-target / p, weight, n))
+
+
 @op(BCE + r", \quad p_i = \sigma(z_i)", shapes="z (...) -> L ()", source="document, 4.3, sigmoid with binary_crossentropy")
 def sigmoid_binary_crossentropy(z, *, target, weight=None):
     """Binary cross-entropy fused with its sigmoid: from scores z, exact however wrong the score is.
@@ -164,6 +190,29 @@ def sigmoid_binary_crossentropy_literal(z, *, target, weight=None):
 
 
 _complete(sigmoid_binary_crossentropy, _scores_and_targets)
+
+
+@slip_of(
+    sigmoid_binary_crossentropy,
+    "sigmoid's slope multiplied in",
+    "In the fused loss p (1 - p) has cancelled already: the gradient is just p - t.",
+)
+def sigmoid_binary_crossentropy_slope_twice(dy, saved, target):
+    slope, weight, n = saved
+    p = slope + target
+    return loss_backward(dy, (slope * p * (1 - p), weight, n))
+
+
+@slip_of(sigmoid_binary_crossentropy, "score instead of probability", "The gradient is sigmoid(z) - t: take the sigmoid before subtracting.")
+def sigmoid_binary_crossentropy_score(dy, saved, z, target):
+    _, weight, n = saved
+    return loss_backward(dy, (z - target, weight, n))
+
+
+@slip_of(sigmoid_binary_crossentropy, "target forgotten", "The gradient is sigmoid(z) - t: subtract the target.")
+def sigmoid_binary_crossentropy_no_target(dy, saved, target):
+    slope, weight, n = saved
+    return loss_backward(dy, (slope + target, weight, n))
 
 # ---- several classes -----------------------------------------------------------------------------------------------
 
@@ -206,6 +255,19 @@ def categorical_crossentropy_samples(draw):
 
 
 _complete(categorical_crossentropy, categorical_crossentropy_samples)
+_complete_classes(categorical_crossentropy)
+
+
+@slip_of(categorical_crossentropy, "row's sum held constant", "p is divided by the sum of its row, which moves with every p of it.")
+def categorical_crossentropy_constant_sum(dy, saved, p, target):
+    _, weight, n = saved
+    return loss_backward(dy, (-target / p, weight, n))
+
+
+@slip_of(categorical_crossentropy, "gradient of the fused loss", "p - t is the gradient of the scores before the softmax, not of p.")
+def categorical_crossentropy_as_fused(dy, saved, p, target):
+    _, weight, n = saved
+    return loss_backward(dy, (p - target, weight, n))
 
 
 @op(CCE + r", \quad p_i = \mathrm{softmax}(z_i)", shapes="z (...,K) -> L ()", source="document, 3.2, softmax with cross-entropy")
@@ -234,6 +296,34 @@ def softmax_crossentropy_literal(z, *, target, weight=None):
 
 
 _complete(softmax_crossentropy, _scores_and_one_hot)
+_complete_classes(softmax_crossentropy)
+
+
+@slip_of(
+    softmax_crossentropy, "softmax's slope multiplied in", "In the fused loss the softmax has cancelled already: the gradient is just p - t."
+)
+def softmax_crossentropy_slope_twice(dy, saved, target):
+    slope, weight, n = saved
+    p = slope + target
+    return loss_backward(dy, (slope * p * (1 - p), weight, n))
+
+
+@slip_of(softmax_crossentropy, "score instead of probability", "The gradient is softmax(z) - t: take the softmax before subtracting.")
+def softmax_crossentropy_score(dy, saved, z, target):
+    _, weight, n = saved
+    return loss_backward(dy, (z - target, weight, n))
+
+
+@slip_of(softmax_crossentropy, "target forgotten", "The gradient is softmax(z) - t: subtract the target.")
+def softmax_crossentropy_no_target(dy, saved, target):
+    slope, weight, n = saved
+    return loss_backward(dy, (slope + target, weight, n))
+
+
+@slip_of(softmax_crossentropy, "right class only", "The scores of all classes move the loss, through the softmax's common sum.")
+def softmax_crossentropy_right_class(dy, saved, target):
+    slope, weight, n = saved
+    return loss_backward(dy, (slope * target, weight, n))
 
 
 @op(
@@ -272,6 +362,19 @@ def sparse_softmax_crossentropy_samples(draw):
 
 
 _complete(sparse_softmax_crossentropy, sparse_softmax_crossentropy_samples)
+_complete_classes(sparse_softmax_crossentropy)
+
+
+@slip_of(sparse_softmax_crossentropy, "1 not subtracted", "The gradient is p with 1 subtracted at each row's label.")
+def sparse_softmax_crossentropy_no_label(dy, saved, labels):
+    slope, weight, n = saved
+    return loss_backward(dy, (slope + np.eye(slope.shape[-1])[labels], weight, n))
+
+
+@slip_of(sparse_softmax_crossentropy, "right class only", "The scores of all classes move the loss, through the softmax's common sum.")
+def sparse_softmax_crossentropy_right_class(dy, saved, labels):
+    slope, weight, n = saved
+    return loss_backward(dy, (slope * np.eye(slope.shape[-1])[labels], weight, n))
 
 # ---- numbers -------------------------------------------------------------------------------------------------------
 
@@ -320,6 +423,12 @@ def mean_absolute_error_literal(y, *, target, weight=None):
 _complete(mean_absolute_error, _numbers_and_targets)
 
 
+@slip_of(mean_absolute_error, "difference instead of its sign", "The derivative of |e| is the sign of e, however large e is.")
+def mean_absolute_error_as_squared(dy, saved, y, target):
+    _, weight, n = saved
+    return loss_backward(dy, (y - target, weight, n))
+
+
 @op(
     r"L = \frac{1}{n} \sum_i h(y_i - t_i), \; h(e) = \tfrac{1}{2} e^2 \text{ if } |e| \le \delta, \; \delta (|e| - \tfrac{\delta}{2})",
     shapes="y (...) -> L ()",
@@ -344,3 +453,15 @@ def huber_literal(y, *, target, weight=None, delta=1.0):
 
 
 _complete(huber, _numbers_and_targets)
+
+
+@slip_of(huber, "treated as squared error", "Beyond delta the loss is straight: its slope stops growing at delta.")
+def huber_as_squared(dy, saved, y, target):
+    _, weight, n = saved
+    return loss_backward(dy, (y - target, weight, n))
+
+
+@slip_of(huber, "treated as absolute error", "Within delta the loss is squared: its slope is the error itself, not delta times the sign.")
+def huber_as_absolute(dy, saved, y, target, delta=1.0):
+    _, weight, n = saved
+    return loss_backward(dy, (delta * np.sign(y - target), weight, n))

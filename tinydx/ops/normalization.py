@@ -55,6 +55,68 @@ def _add_slips(record):
         dn = dy * gamma
         return inverse * (dn - dn.mean(axis=axes, keepdims=True)), dgamma, dbeta
 
+    @slip_of(record, "mean held constant", "mu moves with x, too: the term mean(dn) is missing.")
+    def constant_mean(dy, saved):
+        normal, inverse, gamma, axes = saved
+        _, dgamma, dbeta = _normalise_backward(dy, saved)
+        dn = dy * gamma
+        return inverse * (dn - normal * (dn * normal).mean(axis=axes, keepdims=True)), dgamma, dbeta
+
+    @slip_of(record, "sums instead of means", "The mean of x moves by 1/n of each x: take means of dn and dn * normal, not sums.")
+    def sums(dy, saved):
+        normal, inverse, gamma, axes = saved
+        _, dgamma, dbeta = _normalise_backward(dy, saved)
+        dn = dy * gamma
+        common = dn.sum(axis=axes, keepdims=True) + normal * (dn * normal).sum(axis=axes, keepdims=True)
+        return inverse * (dn - common), dgamma, dbeta
+
+    @slip_of(record, "gamma forgotten in dx", "gamma stands between x and y: start with dn = dy * gamma.")
+    def without_gamma(dy, saved):
+        normal, inverse, gamma, axes = saved
+        _, dgamma, dbeta = _normalise_backward(dy, saved)
+        dx, _, _ = _normalise_backward(dy, (normal, inverse, np.ones_like(gamma), axes))
+        return dx, dgamma, dbeta
+
+    @slip_of(record, "not divided by the deviation", "y was divided by sigma, so dx is, too.")
+    def without_inverse(dy, saved):
+        normal, inverse, gamma, axes = saved
+        dx, dgamma, dbeta = _normalise_backward(dy, saved)
+        return dx / inverse, dgamma, dbeta
+
+    @slip_of(record, "variance instead of deviation", "Divide by sigma, the root of the variance, once: not by the variance.")
+    def by_variance(dy, saved):
+        normal, inverse, gamma, axes = saved
+        dx, dgamma, dbeta = _normalise_backward(dy, saved)
+        return dx * inverse, dgamma, dbeta
+
+    @slip_of(record, "epsilon forgotten", "Forward divided by sqrt(variance + eps): use the same root in backward.")
+    def without_epsilon(dy, saved, eps=1e-3):
+        normal, inverse, gamma, axes = saved
+        _, dgamma, dbeta = _normalise_backward(dy, saved)
+        ratio = 1 / np.sqrt(1 - eps * inverse**2)  # of the deviation with epsilon to that without
+        dx, _, _ = _normalise_backward(dy, (normal * ratio, inverse * ratio, gamma, axes))
+        return dx, dgamma, dbeta
+
+    @slip_of(record, "x not normalised in dgamma", "gamma multiplied the normalised x: dgamma = sum(dy * normal).")
+    def raw_x(dy, saved, x):
+        dx, _, dbeta = _normalise_backward(dy, saved)
+        return dx, (dy * x).sum(axis=tuple(range(dy.ndim - 1))), dbeta
+
+    @slip_of(record, "one example only", "gamma and beta served every example: sum their gradients over all of them.")
+    def first_example(dy, saved):
+        normal, inverse, gamma, axes = saved
+        dx, _, _ = _normalise_backward(dy, saved)
+        rest = tuple(range(dy.ndim - 2))
+        return dx, (dy * normal)[0].sum(axis=rest), dy[0].sum(axis=rest)
+
+    @slip_of(record, "n - 1 instead of n", "The variance of forward divides by n: so does its derivative.")
+    def unbiased(dy, saved):
+        normal, inverse, gamma, axes = saved
+        _, dgamma, dbeta = _normalise_backward(dy, saved)
+        n, dn = np.prod([dy.shape[a] for a in axes]), dy * gamma
+        stretch = (dn * normal).sum(axis=axes, keepdims=True) / (n - 1)
+        return inverse * (dn - dn.mean(axis=axes, keepdims=True) - normal * stretch), dgamma, dbeta
+
     @slip_of(record, "averaged over the batch", "gamma and beta served every example: sum their gradients, do not average.")
     def averaged(dy, saved):
         dx, dgamma, dbeta = _normalise_backward(dy, saved)

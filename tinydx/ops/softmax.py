@@ -70,6 +70,41 @@ def softmax_without_sum(dp, saved):
     return (dp * p,)
 
 
+@slip_of(softmax, "common sum added", "Where one p_k grows the others shrink: the sum is subtracted, p (dp - sum(dp * p)).")
+def softmax_plus(dp, saved):
+    p, axis = saved
+    return (p * (dp + (dp * p).sum(axis=axis, keepdims=True)),)
+
+
+@slip_of(softmax, "factor p forgotten", "dp_k / dx_k carries p_k: multiply the difference by p.")
+def softmax_without_p(dp, saved):
+    p, axis = saved
+    return (dp - (dp * p).sum(axis=axis, keepdims=True),)
+
+
+@slip_of(softmax, "p missing in the sum", "The sum is weighted: sum(dp * p), not sum(dp).")
+def softmax_plain_sum(dp, saved):
+    p, axis = saved
+    return (p * (dp - dp.sum(axis=axis, keepdims=True)),)
+
+
+@slip_of(softmax, "mean instead of sum", "The derivative of the common denominator is a sum over the axis, not a mean.")
+def softmax_mean(dp, saved):
+    p, axis = saved
+    return (p * (dp - (dp * p).mean(axis=axis, keepdims=True)),)
+
+
+@slip_of(softmax, "off-diagonal only", "Each x_k moves its own p_k, too: the diagonal p_k (1 - p_k) is missing.")
+def softmax_off_diagonal(dp, saved):
+    p, axis = saved
+    return (p * (dp * p - (dp * p).sum(axis=axis, keepdims=True)),)
+
+
+@slip_of(softmax, "softmax skipped", "Only the softmax fused with its cross-entropy has such a simple gradient; here dp must go through p.")
+def softmax_skipped(dp, saved):
+    return (dp,)
+
+
 @op(r"y_k = x_k - \ln \sum_l e^{x_l}", shapes="x (...) -> y (...)", source="logarithm of document, 3.2, softmax")
 def log_softmax(x, *, axis=-1):
     """Logarithm of the softmax, without ever taking the logarithm of zero."""
@@ -105,6 +140,36 @@ def log_softmax_identity(dy, saved):
 def log_softmax_diagonal(dy, saved):
     p, _ = saved
     return (dy - p * dy,)
+
+
+@slip_of(log_softmax, "p forgotten", "The sum of dy is shared out by p: subtract p * sum(dy).")
+def log_softmax_without_p(dy, saved):
+    _, axis = saved
+    return (dy - dy.sum(axis=axis, keepdims=True),)
+
+
+@slip_of(log_softmax, "logarithm instead of p", "Backward needs the probabilities: p is exp(y), not y.")
+def log_softmax_with_y(dy, saved, y):
+    _, axis = saved
+    return (dy - y * dy.sum(axis=axis, keepdims=True),)
+
+
+@slip_of(log_softmax, "sum over the wrong axis", "The sum runs over the axis that softmax normalises, not over the batch.")
+def log_softmax_wrong_axis(dy, saved):
+    p, axis = saved
+    other = 0 if axis % p.ndim == p.ndim - 1 else -1
+    return (dy - p * dy.sum(axis=other, keepdims=True),)
+
+
+@slip_of(log_softmax, "mean instead of sum", "p multiplies the sum of dy over the axis, not its mean.")
+def log_softmax_mean(dy, saved):
+    p, axis = saved
+    return (dy - p * dy.mean(axis=axis, keepdims=True),)
+
+
+@slip_of(log_softmax, "derivative of softmax", "p (dy - sum(dy * p)) belongs to softmax; after the logarithm it is dy - p * sum(dy).")
+def log_softmax_as_softmax(dy, saved):
+    return softmax_backward(dy, saved)
 
 
 @op(
@@ -147,6 +212,12 @@ def softmax_decoding_skipped(dp, saved):
 def softmax_decoding_diagonal(dp, saved):
     h, w, p = saved
     return dense_backward(dp * p * (1 - p), (h, w))
+
+
+@slip_of(softmax_decoding, "common sum forgotten", "The softmax's common denominator moves, too: dz = p (dp - sum(dp * p)).")
+def softmax_decoding_without_sum(dp, saved):
+    h, w, p = saved
+    return dense_backward(dp * p, (h, w))
 
 
 @slip_of(softmax_decoding, "averaged over the steps", "W and b served every step: sum their gradients, do not average.")

@@ -1,0 +1,169 @@
+"""Activations and softmax: one pass over memory each, shared out to the threads.
+
+Numba has no vectorised exp of its own, so `exp32` is written out: e^x = 2^n e^r with |r| <= ln(2)/2, where e^r is a
+polynomial (fitted at Chebyshev points; 7e-8 relative error, an ulp of float32) and 2^n is built from its bits.
+"""
+
+import numpy as np
+from numba import get_num_threads, prange
+
+from tinydx.op import kernel_of
+from tinydx.ops.activation import relu, sigmoid, tanh
+from tinydx.ops.softmax import softmax
+from tinydx_kernels.cpu.memory import aligned_empty, contiguous, flat, is_float32
+from tinydx_kernels.cpu.simd import inline, jit, parallel
+
+f32 = np.float32
+
+# ---- functions that the compiler can vectorise ---------------------------------------------------------------------
+
+
+@inline
+def exp32(x):
+    """e^x of a float32: 0 below -103, inf above 88.3, NaN of NaN."""
+    z = f32(-104) if x < f32(-104) else f32(89) if x > f32(89) else x
+    n = np.floor(z * f32(1.44269504) + f32(0.5))
+    r = (z - n * f32(0.693359375)) + n * f32(2.12194440e-4)  # n ln(2) in two parts: the first is exact
+    p = (f32(1.39336489e-3) * r + f32(8.36318154e-3)) * r + f32(4.16664649e-2)
+    p = (p * r + f32(1.6666577e-1)) * r + f32(5.00000001e-1)
+    whole = np.int32(n if n == n else f32(0))
+    half = whole >> np.int32(1)  # 2^n in two factors: one alone would underflow too early
+    return (p * r * r + r + f32(1)) * _power_of_two(half) * _power_of_two(whole - half)
+
+
+@inline
+def _power_of_two(n):
+    return np.int32((n + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@inline
+def sigmoid32(x):
+    """1 / (1 + e^-x), with an exponent that is never positive."""
+    e = exp32(-abs(x))
+    return (f32(1) if x >= 0 else e) / (f32(1) + e)
+
+
+@inline
+def tanh32(x):
+    """tanh: a polynomial near zero, where the formula loses digits, and 1 - 2 / (e^2x + 1) beyond."""
+    a = abs(x)
+    z = a * a
+    p = (f32(2.2183971e-3) * z - f32(8.2761657e-3)) * z + f32(2.17475673e-2)
+    p = ((p * z - f32(5.39565596e-2)) * z + f32(1.33332919e-1)) * z - f32(3.33333331e-1)
+    far = f32(1) - f32(2) / (exp32(a + a) + f32(1))
+    return np.copysign(a + a * z * p if a < f32(0.65) else far, x)
+
+
+# ---- activations ---------------------------------------------------------------------------------------------------
+
+RELU, SIGMOID, TANH = 0, 1, 2
+
+
+@jit
+def activate(kind, x, y):
+    if kind == RELU:
+        for i in range(len(x)):
+            y[i] = f32(0) if x[i] <= 0 else x[i]  # not "x if x > 0": NaN must stay
+    elif kind == SIGMOID:
+        for i in range(len(x)):
+            y[i] = sigmoid32(x[i])
+    else:
+        for i in range(len(x)):
+            y[i] = tanh32(x[i])
+
+
+@jit
+def activate_backward(kind, dy, y, dx):
+    if kind == RELU:
+        for i in range(len(y)):
+            dx[i] = dy[i] * f32(y[i] > 0)
+    elif kind == SIGMOID:
+        for i in range(len(y)):
+            dx[i] = dy[i] * y[i] * (f32(1) - y[i])
+    else:
+        for i in range(len(y)):
+            dx[i] = dy[i] * (f32(1) - y[i] * y[i])
+
+
+@parallel
+def forward_chunks(kind, x, y, workers):
+    for worker in prange(workers):
+        first, last = len(x) * worker // workers, len(x) * (worker + 1) // workers
+        activate(kind, x[first:last], y[first:last])
+
+
+@parallel
+def backward_chunks(kind, dy, y, dx, workers):
+    for worker in prange(workers):
+        first, last = len(y) * worker // workers, len(y) * (worker + 1) // workers
+        activate_backward(kind, dy[first:last], y[first:last], dx[first:last])
+
+
+def _workers(size):
+    """A thread is worth its start from some ten thousand elements on."""
+    return max(1, min(get_num_threads(), size // 16384))
+
+
+def _activation(record, kind):
+    def forward(x):
+        y = aligned_empty(x.shape)
+        forward_chunks(kind, flat(x), y.reshape(-1), _workers(x.size))
+        return y, y
+
+    def backward(dy, y):
+        dx = aligned_empty(y.shape)
+        backward_chunks(kind, flat(dy), y.reshape(-1), dx.reshape(-1), _workers(y.size))
+        return (dx,)
+
+    kernel_of(record, "numba", forward, backward, is_float32)
+
+
+for _record, _kind in ((relu, RELU), (sigmoid, SIGMOID), (tanh, TANH)):
+    _activation(_record, _kind)
+
+# ---- softmax over the last axis ------------------------------------------------------------------------------------
+
+
+@parallel
+def softmax_rows(x, y):
+    for n in prange(len(x)):
+        row, out = x[n], y[n]
+        largest = row[0]
+        for c in range(len(row)):
+            largest = row[c] if row[c] > largest or row[c] != row[c] else largest
+        total = f32(0)
+        for c in range(len(row)):
+            out[c] = exp32(row[c] - largest)
+        for c in range(len(row)):
+            total += out[c]
+        for c in range(len(row)):
+            out[c] /= total
+
+
+@parallel
+def softmax_rows_backward(dp, p, dx):
+    for n in prange(len(p)):
+        total = f32(0)
+        for c in range(p.shape[1]):
+            total += dp[n, c] * p[n, c]
+        for c in range(p.shape[1]):
+            dx[n, c] = p[n, c] * (dp[n, c] - total)
+
+
+def softmax_forward(x, *, axis=-1):
+    p = aligned_empty(x.shape)
+    softmax_rows(contiguous(x).reshape(-1, x.shape[-1]), p.reshape(-1, x.shape[-1]))
+    return p, p
+
+
+def softmax_backward(dp, p):
+    dx = aligned_empty(p.shape)
+    softmax_rows_backward(*(a.reshape(-1, p.shape[-1]) for a in (contiguous(dp), p, dx)))
+    return (dx,)
+
+
+def softmax_supports(x, *, axis=-1):
+    return is_float32(x) and x.ndim > 0 and axis in (-1, x.ndim - 1)
+
+
+kernel_of(softmax, "numba", softmax_forward, softmax_backward, softmax_supports)

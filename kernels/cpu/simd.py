@@ -1,0 +1,379 @@
+"""Explicit SIMD for Numba: a handful of vector instructions as functions, through llvmlite.
+
+Numba's compiler vectorises simple loops by itself, but not the inner loop of a matrix product, where a block of the
+result must stay in registers. Here a `Block` is a Numba value that *is* registers: `count` vectors of LANES float32.
+
+    block = zeros(24)                              24 registers of zeros
+    block = outer(block, 12, a, i, 1, b, j)        block[r, c] += a[i + r] * b[j + c * LANES]    12 x 2 vectors
+    store(block, 12, y, k, 64)                     y[k + 64 r + lane] = block[r, c][lane]
+    v = 2.0 * load(x, i) + v                       arithmetic between blocks is lane by lane
+
+Arrays are one-dimensional and contiguous, indices count elements, nothing is checked: the caller knows the bounds.
+LANES is 16 (AVX-512), 8 (AVX2) or 0 (no such CPU, or TINYDX_SIMD=0): then the plain Numba kernels run instead.
+Blocks live inside one compiled function; pass them to helpers marked `inline` only.
+"""
+
+import operator
+import os
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import config, njit, types
+from numba.core import cgutils, errors
+from numba.extending import intrinsic, models, overload, register_model
+
+
+def _assembly_of_fma(lanes):
+    """What the compiler makes of one fused multiply-add of `lanes` floats on the CPU that Numba compiles for."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    cpu = config.CPU_NAME if config.CPU_NAME is not None else llvm.get_host_cpu_name()
+    features = config.CPU_FEATURES
+    if features is None:
+        features = "" if config.CPU_NAME is not None else llvm.get_host_cpu_features().flatten()
+    machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=2)
+    v = f"<{lanes} x float>"
+    module = llvm.parse_assembly(
+        f"declare {v} @llvm.fma.v{lanes}f32({v}, {v}, {v})\n"
+        f"define {v} @f({v} %a, {v} %b, {v} %c) {{ %r = call {v} @llvm.fma.v{lanes}f32({v} %a, {v} %b, {v} %c)\nret {v} %r }}"
+    )
+    return machine.emit_assembly(module)
+
+
+def _lanes():
+    """16, 8 or 0: asked of the compiler itself, so that NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count."""
+    if os.environ.get("TINYDX_SIMD") == "0":
+        return 0
+    for lanes, register in ((16, "zmm"), (8, "ymm")):
+        code = _assembly_of_fma(lanes)
+        if "vfmadd" in code and register in code:
+            return lanes
+    return 0
+
+
+LANES = _lanes()
+ROWS, COLUMNS = {16: (12, 2), 8: (6, 2), 0: (4, 2)}[LANES]  # the register block of a matrix product, in rows x vectors
+TILE = ROWS * COLUMNS
+WIDTH = LANES or 16  # floats of a vector; without SIMD it is only a unit of blocking
+
+# Numba's cache does not know TINYDX_SIMD, so what is compiled without SIMD on a CPU that has it is not written there.
+_options = {
+    "cache": os.environ.get("TINYDX_SIMD") != "0",
+    "error_model": "numpy",
+    "fastmath": {"contract", "reassoc", "nsz"},  # not nnan, ninf: NaN and infinity must pass as in NumPy
+}
+jit = njit(nogil=True, **_options)
+inline = njit(forceinline=True, **_options)
+parallel = njit(parallel=True, nogil=True, **_options)
+
+
+class Block(types.Type):
+    """The Numba type of `count` vectors of LANES float32."""
+
+    def __init__(self, count):
+        self.count = count
+        super().__init__(name=f"Block({count} x {LANES})")
+
+
+FLOAT = ir.FloatType()
+VECTOR = ir.VectorType(FLOAT, LANES or 1)
+
+
+@register_model(Block)
+class _BlockModel(models.PrimitiveModel):
+    def __init__(self, manager, block):
+        super().__init__(manager, block, ir.ArrayType(VECTOR, block.count))
+
+
+# ---- from Python values to LLVM's ----------------------------------------------------------------------------------
+
+
+def _split(builder, block):
+    """The vectors of a block."""
+    return [builder.extract_value(block, k) for k in range(block.type.count)]
+
+
+def _join(builder, vectors):
+    """A block of these vectors."""
+    block = ir.Constant(ir.ArrayType(VECTOR, len(vectors)), ir.Undefined)
+    for k, v in enumerate(vectors):
+        block = builder.insert_value(block, v, k)
+    return block
+
+
+def _broadcast(builder, number):
+    """A vector with this number in all lanes."""
+    one = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), number, ir.IntType(32)(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
+    return builder.shuffle_vector(one, ir.Constant(VECTOR, ir.Undefined), zeros)
+
+
+def _fma(builder, a, b, c):
+    kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32"), [a, b, c])
+
+
+def _address(context, builder, kind, array, index, offset=0):
+    """The address of array[index + offset]."""
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.gep(builder.gep(data, [index]), [index.type(offset)])
+
+
+def _load(builder, address):
+    load = builder.load(builder.bitcast(address, VECTOR.as_pointer()))
+    load.align = 4  # any address: on an aligned one it costs the same
+    return load
+
+
+INDEX = types.intp
+
+
+def _literal(number):
+    """The value of an argument that must be known when compiling: a number or a global, but no expression."""
+    if not isinstance(number, types.IntegerLiteral):
+        raise errors.RequireLiteralValue(f"{number}: write a number or the name of a global")
+    return number.literal_value
+
+
+# ---- the instructions ----------------------------------------------------------------------------------------------
+
+
+@intrinsic(prefer_literal=True)
+def zeros(typing, count):
+    """A block of `count` zero vectors."""
+    n = _literal(count)
+
+    def code(context, builder, signature, arguments):
+        return _join(builder, [ir.Constant(VECTOR, None)] * n)
+
+    return Block(n)(count), code
+
+
+@intrinsic
+def broadcast(typing, number):
+    """One vector, the number in all its lanes."""
+
+    def code(context, builder, signature, arguments):
+        return _join(builder, [_broadcast(builder, arguments[0])])
+
+    return Block(1)(types.float32), code
+
+
+@intrinsic
+def load(typing, x, i):
+    """The vector x[i : i + LANES]."""
+
+    def code(context, builder, signature, arguments):
+        return _join(builder, [_load(builder, _address(context, builder, x, *arguments))])
+
+    return Block(1)(x, INDEX), code
+
+
+@intrinsic(prefer_literal=True)
+def store(typing, block, rows, y, i, step):
+    """y[i + r * step + c * LANES + lane] = block[r, c][lane]; a block of `rows` rows."""
+    columns = block.count // _literal(rows)
+
+    def code(context, builder, signature, arguments):
+        value, _, y_value, index, stride = arguments
+        for k, v in enumerate(_split(builder, value)):
+            if k and k % columns == 0:
+                index = builder.add(index, stride)
+            address = _address(context, builder, y, y_value, index, k % columns * LANES)
+            builder.store(v, builder.bitcast(address, VECTOR.as_pointer())).align = 4
+
+    return types.void(block, rows, y, INDEX, INDEX), code
+
+
+@intrinsic(prefer_literal=True)
+def store_at(typing, block, rows, y, at, m, j):
+    """`store` whose rows lie anywhere: y[at[m + r] + j + c * LANES + lane] = block[r, c][lane]."""
+    columns = block.count // _literal(rows)
+
+    def code(context, builder, signature, arguments):
+        value, _, y_value, at_value, m_value, j_value = arguments
+        vectors = _split(builder, value)
+        for r in range(_literal(rows)):
+            index = builder.add(builder.load(_address(context, builder, at, at_value, m_value, r)), j_value)
+            for c in range(columns):
+                address = _address(context, builder, y, y_value, index, c * LANES)
+                builder.store(vectors[r * columns + c], builder.bitcast(address, VECTOR.as_pointer())).align = 4
+
+    return types.void(block, rows, y, at, INDEX, INDEX), code
+
+
+@intrinsic(prefer_literal=True)
+def load_rows(typing, count, rows, y, i, step):
+    """The block that `store` would have written there."""
+    n = _literal(count)
+    columns = n // _literal(rows)
+
+    def code(context, builder, signature, arguments):
+        _, _, y_value, index, stride = arguments
+        vectors = []
+        for k in range(n):
+            if k and k % columns == 0:
+                index = builder.add(index, stride)
+            vectors.append(_load(builder, _address(context, builder, y, y_value, index, k % columns * LANES)))
+        return _join(builder, vectors)
+
+    return Block(n)(count, rows, y, INDEX, INDEX), code
+
+
+@intrinsic(prefer_literal=True)
+def outer(typing, block, rows, a, i, step, b, j):
+    """block[r, c] + a[i + r * step] * b[j + c * LANES]: one step of a matrix product, all of it in registers."""
+    columns = block.count // _literal(rows)
+
+    def code(context, builder, signature, arguments):
+        value, _, a_value, index, stride, b_value, j_value = arguments
+        right = [_load(builder, _address(context, builder, b, b_value, j_value, c * LANES)) for c in range(columns)]
+        vectors = _split(builder, value)
+        for r in range(_literal(rows)):
+            left = _broadcast(builder, builder.load(_address(context, builder, a, a_value, index)))
+            index = builder.add(index, stride)
+            for c in range(columns):
+                vectors[r * columns + c] = _fma(builder, left, right[c], vectors[r * columns + c])
+        return _join(builder, vectors)
+
+    return block(block, rows, a, INDEX, INDEX, b, INDEX), code
+
+
+@intrinsic(prefer_literal=True)
+def outer_at(typing, block, rows, a, at, m, k, b, j):
+    """`outer` whose rows lie anywhere: block[r, c] + a[at[m + r] + k] * b[j + c * LANES]."""
+    columns = block.count // _literal(rows)
+
+    def code(context, builder, signature, arguments):
+        value, _, a_value, at_value, m_value, k_value, b_value, j_value = arguments
+        right = [_load(builder, _address(context, builder, b, b_value, j_value, c * LANES)) for c in range(columns)]
+        vectors = _split(builder, value)
+        for r in range(_literal(rows)):
+            index = builder.add(builder.load(_address(context, builder, at, at_value, m_value, r)), k_value)
+            left = _broadcast(builder, builder.load(_address(context, builder, a, a_value, index)))
+            for c in range(columns):
+                vectors[r * columns + c] = _fma(builder, left, right[c], vectors[r * columns + c])
+        return _join(builder, vectors)
+
+    return block(block, rows, a, at, INDEX, INDEX, b, INDEX), code
+
+
+@intrinsic
+def multiply_at(typing, block, x, at, m, k, w, j):
+    """block[r] + x[at[m + r] + k + lane] * w[j + lane]: rows of vectors that lie anywhere, times one vector."""
+
+    def code(context, builder, signature, arguments):
+        value, x_value, at_value, m_value, k_value, w_value, j_value = arguments
+        right = _load(builder, _address(context, builder, w, w_value, j_value))
+        vectors = _split(builder, value)
+        for r, v in enumerate(vectors):
+            index = builder.add(builder.load(_address(context, builder, at, at_value, m_value, r)), k_value)
+            vectors[r] = _fma(builder, _load(builder, _address(context, builder, x, x_value, index)), right, v)
+        return _join(builder, vectors)
+
+    return block(block, x, at, INDEX, INDEX, w, INDEX), code
+
+
+@intrinsic(prefer_literal=True)
+def repeat_rows(typing, block, rows):
+    """The block once more for each of `rows` rows: a bias for a whole register block."""
+
+    def code(context, builder, signature, arguments):
+        return _join(builder, _split(builder, arguments[0]) * _literal(rows))
+
+    return Block(block.count * _literal(rows))(block, rows), code
+
+
+@intrinsic(prefer_literal=True)
+def part(typing, block, k):
+    """Vector k of a block."""
+    index = _literal(k)
+
+    def code(context, builder, signature, arguments):
+        return _join(builder, [builder.extract_value(arguments[0], index)])
+
+    return Block(1)(block, k), code
+
+
+@intrinsic
+def join(typing, blocks):
+    """One block of a tuple of vectors."""
+
+    def code(context, builder, signature, arguments):
+        tuples = [builder.extract_value(arguments[0], k) for k in range(len(blocks))]
+        return _join(builder, [builder.extract_value(v, 0) for v in tuples])
+
+    return Block(len(blocks))(blocks), code
+
+
+@intrinsic
+def where_larger(typing, a, b, x, y):
+    """x in the lanes where a > b, else y (also where a or b is NaN)."""
+
+    def code(context, builder, signature, arguments):
+        a, b, x, y = (_split(builder, v) for v in arguments)
+        larger = [builder.fcmp_ordered(">", p, q) for p, q in zip(a, b, strict=True)]
+        return _join(builder, [builder.select(*v) for v in zip(larger, x, y, strict=True)])
+
+    return x(a, b, x, y), code
+
+
+@intrinsic
+def store_bytes(typing, v, y, i):
+    """y[i + lane] = v[lane], small whole numbers, as uint8."""
+
+    def code(context, builder, signature, arguments):
+        value, y_value, index = arguments
+        whole = builder.fptoui(builder.extract_value(value, 0), ir.VectorType(ir.IntType(8), LANES))
+        address = _address(context, builder, y, y_value, index)
+        builder.store(whole, builder.bitcast(address, whole.type.as_pointer())).align = 1
+
+    return types.void(v, y, INDEX), code
+
+
+def _lane_by_lane(make):
+    """An intrinsic of two blocks of the same size."""
+
+    @intrinsic
+    def instruction(typing, a, b):
+        def code(context, builder, signature, arguments):
+            pairs = zip(*(_split(builder, x) for x in arguments), strict=True)
+            return _join(builder, [make(builder, p, q) for p, q in pairs])
+
+        return a(a, a), code
+
+    return instruction
+
+
+# "contract" lets the compiler make one fused multiply-add of a * b + c.
+add = _lane_by_lane(lambda builder, a, b: builder.fadd(a, b, ("contract",)))
+subtract = _lane_by_lane(lambda builder, a, b: builder.fsub(a, b, ("contract",)))
+multiply = _lane_by_lane(lambda builder, a, b: builder.fmul(a, b, ("contract",)))
+
+
+@_lane_by_lane
+def maximum(builder, a, b):
+    """The larger; NaN where a or b is NaN, as np.maximum."""
+    larger = builder.select(builder.fcmp_ordered(">", b, a), b, a)
+    return builder.select(builder.fcmp_unordered("uno", b, b), b, larger)
+
+
+@overload(operator.add)
+def _add(a, b):
+    if isinstance(a, Block) and isinstance(b, Block):
+        return lambda a, b: add(a, b)
+    return None
+
+
+@overload(operator.sub)
+def _subtract(a, b):
+    if isinstance(a, Block) and isinstance(b, Block):
+        return lambda a, b: subtract(a, b)
+    return None
+
+
+@overload(operator.mul)
+def _multiply(a, b):
+    if isinstance(a, types.Float) and isinstance(b, Block):
+        return lambda a, b: multiply(broadcast(a), b)
+    return None

@@ -1,0 +1,42 @@
+"""What all tests share: Hypothesis profiles, the real data, and a clean engine before each test."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tinydx import op
+
+DATA = Path(os.environ.get("TINYDX_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+hypothesis.settings.register_profile("quick", max_examples=20, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("deep", max_examples=300, deadline=None, print_blob=True)
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("deep" if os.environ.get("CI") == "true" else "quick")
+hypothesis.settings.load_profile(PROFILE)
+
+
+@pytest.fixture(scope="session")
+def deep() -> bool:
+    """Whether the deep profile runs: CI=true or HYPOTHESIS_PROFILE=deep."""
+    return PROFILE == "deep"
+
+
+@pytest.fixture
+def real_data() -> Callable[[str], Path]:
+    """real_data("meqsum") is the path of that public data set (below TINYDX_DATA, or ../shared/data), or skips the test."""
+
+    def find(name: str) -> Path:
+        if not (DATA / name).exists():
+            pytest.skip(f"real data not here: {name}")
+        return DATA / name
+
+    return find
+
+
+@pytest.fixture(autouse=True)
+def clean_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test begins with the automatic choice of implementation, whatever another test has left behind."""
+    monkeypatch.setattr(op, "_choice", op._Choice())
+    yield

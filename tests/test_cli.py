@@ -1,0 +1,74 @@
+"""The command line: what a stranger types, and what it answers when that is wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tinydx import cli
+from tinydx.op import TABLE
+
+
+def test_help_lists_the_commands(capsys):
+    assert cli.main([]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("diagnose", "predict", "data", "card", "doctor"))
+
+
+def test_every_op_has_a_card(capsys):
+    for name in TABLE:
+        assert cli.main(["card", name]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith(f"{name} · ") and TABLE[name].equation in out and "forward" in out
+
+
+def test_an_unknown_card_suggests_a_close_one(capsys):
+    assert cli.main(["card", "conv2"]) == 1
+    err = capsys.readouterr().err
+    assert "did you mean 'conv2d'" in err and err.count("\n") == 1
+
+
+def test_doctor_names_what_it_found(capsys):
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("python", "numpy", "numba", "cuda", "data"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["diagnose", "--epochs", "0"], ["diagnose", "--size", "x"], ["predict"], ["nonsense"], ["data"]]
+)
+def test_wrong_arguments_exit_with_2_and_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as error:
+        cli.main(arguments)
+    assert error.value.code == 2 and "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["diagnose", "--data", "no/such/folder"], "no/such/folder"),
+        (["predict", "no-model.safetensors", "x.png"], "no-model.safetensors"),
+        (["data", "get", "pneumonamnist"], "pneumoniamnist"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_status_1(arguments, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 1
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") == 1 and "Traceback" not in err
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from tinydx import cli; cli.build_parser().format_help();"
+        "heavy = {'numba', 'matplotlib', 'PIL', 'rich', 'safetensors', 'cupy'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_output_in_a_narrow_encoding_does_not_crash():
+    result = subprocess.run(
+        [sys.executable, "-m", "tinydx", "card", "relu"], env={**__import__("os").environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True, check=False,
+    )
+    assert result.returncode == 0 and b"relu ? document" in result.stdout

@@ -1,0 +1,345 @@
+"""Every Numba kernel of the op table against its NumPy reference.
+
+Shapes come from Hypothesis and from each kernel's own boundaries (vector widths, register blocks, borders); numbers
+come from a seed. The reference runs in float64 on the same float32 inputs. A kernel without shapes here fails a test.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+numba = pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
+
+import tinydx  # noqa: E402
+from tinydx.op import TABLE, RandomDraw, gradients_of, load_kernels  # noqa: E402
+
+assert load_kernels("numba") is None
+KERNELS = sorted(name for name, op in TABLE.items() if "numba" in op.kernels)
+
+# Sizes around which a kernel changes its way: vectors of 8 and 16, register blocks of 6, 12 and 32.
+COUNTS = [1, 2, 3, 5, 6, 7, 8, 9, 12, 13, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 96, 127, 128, 129, 130]
+counts = st.sampled_from(COUNTS)
+small = st.integers(1, 9)
+
+
+# ---- inputs --------------------------------------------------------------------------------------------------------
+
+
+def numbers(seed, shapes, whole=False):
+    """float32 arrays of these shapes (None stays None): normal, or small whole numbers, where sums are exact."""
+    draw = RandomDraw(seed, whole)
+    return tuple(None if shape is None else draw.array(*shape).astype(np.float32) for shape in shapes)
+
+
+def contiguous(a):
+    return np.ascontiguousarray(a)
+
+
+def reversed_view(a):
+    return contiguous(a[::-1])[::-1] if a.ndim else a
+
+
+def fortran(a):
+    return np.asfortranarray(a)
+
+
+def every_second(a):
+    wide = np.zeros((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)
+    wide[..., ::2] = a
+    return wide[..., ::2]
+
+
+def misaligned(a):
+    raw = np.zeros(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
+    raw[...] = a
+    return raw
+
+
+def read_only(a):
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+disguises = st.sampled_from([contiguous, reversed_view, fortran, every_second, misaligned, read_only])
+
+
+# ---- shapes: name -> (arrays' shapes, constants) -------------------------------------------------------------------
+
+
+@st.composite
+def convolution_shapes(draw):
+    kernel = draw(st.sampled_from([(1, 1), (2, 2), (3, 3), (3, 3), (5, 5), (7, 7), (1, 3), (4, 1), (2, 5)]))
+    stride = draw(st.sampled_from([1, 1, 2, 3, (1, 2), (3, 1)]))
+    dilation = draw(st.sampled_from([1, 1, 1, 2, (1, 3)]))
+    padding = draw(st.sampled_from(["valid", "same", 1, 4, ((0, 1), (2, 0))]))
+    extent = [(k - 1) * d + 1 for k, d in zip(kernel, (dilation,) * 2 if isinstance(dilation, int) else dilation, strict=True)]
+    height, width = (e + draw(st.integers(0, 14)) for e in extent)
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3, "depthwise"]))
+    c, f = draw(counts), draw(counts)
+    if groups == "depthwise":
+        groups, c, f = c, 1, c
+    elif groups > 1:
+        c, f = min(c, 33), min(f, 33) * groups
+    n = draw(st.sampled_from([1, 1, 2, 3]))
+    bias = draw(st.sampled_from([(f,), None]))
+    constants = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return ((n, height, width, c * groups), (*kernel, c, f), bias), constants
+
+
+@st.composite
+def pooling_shapes(draw):
+    size = draw(st.sampled_from([1, 2, 2, 3, (2, 3), (5, 1)]))
+    constants = {
+        "size": size,
+        "stride": draw(st.sampled_from([None, 1, 2, 3, (2, 1)])),
+        "padding": draw(st.sampled_from(["valid", "same"])),
+    }
+    shape = draw(st.integers(1, 3)), draw(st.integers(5, 12)), draw(st.integers(5, 12)), draw(counts)
+    return (shape,), constants
+
+
+@st.composite
+def dense_shapes(draw):
+    batch = draw(st.sampled_from([(1,), (2,), (12,), (13,), (33,), (74,), (3, 5)]))
+    d, f = draw(st.sampled_from([*COUNTS, 255, 257, 600])), draw(counts)
+    return ((*batch, d), (d, f), draw(st.sampled_from([(f,), None]))), {}
+
+
+@st.composite
+def matmul_shapes(draw):
+    a, b = draw(st.sampled_from([((), ()), ((2,), (2,)), ((3,), ()), ((), (2,)), ((2, 1), (3,))]))
+    n, k, m = draw(counts), draw(st.sampled_from([*COUNTS, 255, 257, 600])), draw(counts)
+    return ((*a, n, k), (*b, k, m)), {}
+
+
+@st.composite
+def any_shape(draw):
+    return (draw(st.sampled_from([(1,), (7,), (3, 5), (2, 3, 4), (40_000,), (33, 1025)])),), {}
+
+
+@st.composite
+def softmax_shapes(draw):
+    shape = (*draw(st.sampled_from([(), (1,), (5,), (2, 3)])), draw(counts))
+    return (shape,), {"axis": draw(st.sampled_from([-1, len(shape) - 1]))}
+
+
+@st.composite
+def recurrence_shapes(draw):
+    n, t, d, u = draw(st.sampled_from([1, 2, 5, 13, 25])), draw(small), draw(st.integers(1, 20)), draw(counts)
+    mask = draw(st.sampled_from([None, np.random.default_rng(n * t).random((n, t)) < 0.7]))
+    return ((n, t, d), (n, u), (d, u), (u, u), draw(st.sampled_from([(u,), None]))), {"mask": mask}
+
+
+@st.composite
+def step_shapes(draw):
+    ((n, _, d), h, *rest), _ = draw(recurrence_shapes())
+    return ((n, d), h, *rest[:2], (h[1],)), {}
+
+
+@st.composite
+def embedding_shapes(draw):
+    v, d = draw(st.integers(1, 20)), draw(counts)
+    ids = np.random.default_rng(v * d).integers(0, v, draw(st.sampled_from([(1,), (50,), (4, 7)])))
+    return ((v, d),), {"ids": ids.astype(draw(st.sampled_from(["int32", "int64", "uint8"])))}
+
+
+def update_shapes(arrays, **choices):
+    @st.composite
+    def shapes(draw):
+        shape = draw(st.sampled_from([(1,), (17,), (4, 33), (40_001,)]))
+        return (shape,) * arrays, {name: draw(st.sampled_from(values)) for name, values in choices.items()}
+
+    return shapes()
+
+
+RATES = {"learning_rate": [0.1, 0.001]}
+SHAPES = {
+    "adagrad_update": update_shapes(3, **RATES, epsilon=[1e-7]),
+    "adam_update": update_shapes(4, **RATES, beta_1=[0.9], beta_2=[0.999], epsilon=[1e-7], step=[1, 50]),
+    "average_pool2d": pooling_shapes(),
+    "conv2d": convolution_shapes(),
+    "correlate2d": convolution_shapes(),
+    "dense": dense_shapes(),
+    "embedding": embedding_shapes(),
+    "matmul": matmul_shapes(),
+    "max_pool2d": pooling_shapes(),
+    "momentum_update": update_shapes(3, **RATES, momentum=[0.9], nesterov=[False, True]),
+    "relu": any_shape(),
+    "rmsprop_update": update_shapes(5, **RATES, rho=[0.9], momentum=[0.0, 0.9], epsilon=[1e-7], centered=[False, True]),
+    "rnn_output": dense_shapes(),
+    "sgd_update": update_shapes(2, **RATES),
+    "sigmoid": any_shape(),
+    "simple_rnn": recurrence_shapes(),
+    "simple_rnn_step": step_shapes(),
+    "softmax": softmax_shapes(),
+    "tanh": any_shape(),
+}
+POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  # running means of squares
+LINEAR = ["conv2d", "correlate2d", "dense", "embedding", "matmul", "max_pool2d", "relu", "rnn_output"]  # exact on whole numbers
+
+
+def draw_case(name, data, whole=False):
+    """Arrays and constants for an op, each array lying differently in memory."""
+    shapes, constants = data.draw(SHAPES[name])
+    arrays = list(numbers(data.draw(st.integers(0, 2**32 - 1)), shapes, whole))
+    for k in POSITIVE.get(name, []):
+        arrays[k] = arrays[k] ** 2 + np.float32(1)
+    if name == "rmsprop_update":
+        arrays[2] *= np.float32(0.1)  # |a| is less than the root of v
+    if name.startswith("simple_rnn"):
+        arrays[2:4] = [w / np.float32(len(w) ** 0.5) for w in arrays[2:4]]  # states that do not saturate
+    return [None if a is None else data.draw(disguises)(a) for a in arrays], constants
+
+
+# ---- comparing -----------------------------------------------------------------------------------------------------
+
+
+def outputs(y):
+    return y if isinstance(y, tuple) else (y,)
+
+
+def float64(arrays):
+    return tuple(None if a is None else a.astype(np.float64) for a in arrays)
+
+
+def both_ways(name, arrays, constants, dy_seed, whole=False):
+    """[(what, kernel's result, reference's result in float64)] of forward and backward."""
+    op, kernel = TABLE[name], TABLE[name].kernels["numba"]
+    assert kernel.supports(*arrays, **constants)
+    y, saved = kernel.forward(*arrays, **constants)
+    expected, expected_saved = op.forward(*float64(arrays), **constants)
+    results = [(f"output {k}", *pair) for k, pair in enumerate(zip(outputs(y), outputs(expected), strict=True))]
+    if op.backward:
+        (dy,) = numbers(dy_seed, [y.shape], whole)
+        needs = (True,) * len(arrays)
+        got = gradients_of(kernel, dy, saved, needs)
+        want = gradients_of(op.reference, dy.astype(np.float64), expected_saved, needs)
+        for argument, a, g, w in zip(op.arrays, arrays, got, want, strict=False):
+            if a is not None:
+                results.append((f"gradient of {argument}", g, w))
+    for what, got, want in results:
+        assert got.dtype == np.float32, what
+        assert got.shape == want.shape, what
+    return results
+
+
+def assert_close(what, got, want, tolerance):
+    """Within `tolerance` of the largest number: a sum of many terms is as exact as its terms are large."""
+    scale = max(1.0, float(np.abs(want[np.isfinite(want)]).max(initial=0)))
+    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance * scale, err_msg=what)
+
+
+# ---- the tests -----------------------------------------------------------------------------------------------------
+
+
+def test_every_kernel_is_tested():
+    assert sorted(SHAPES) == KERNELS
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@given(data=st.data())
+def test_kernel_equals_reference(name, data):
+    arrays, constants = draw_case(name, data)
+    for result in both_ways(name, arrays, constants, data.draw(st.integers(0, 999))):
+        assert_close(*result, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("name", LINEAR)
+@given(data=st.data())
+def test_kernel_is_exact_on_whole_numbers(name, data):
+    arrays, constants = draw_case(name, data, whole=True)
+    for what, got, want in both_ways(name, arrays, constants, data.draw(st.integers(0, 999)), whole=True):
+        np.testing.assert_array_equal(got, want, err_msg=what)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_kernel_on_the_samples_of_its_op(name, seed):
+    arrays, constants = TABLE[name].samples(RandomDraw(seed))
+    arrays = tuple(a.astype(np.float32) for a in arrays)
+    if TABLE[name].kernels["numba"].supports(*arrays, **constants):
+        for result in both_ways(name, arrays, constants, seed):
+            assert_close(*result, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@given(data=st.data())
+def test_infinity_and_nan_come_through(name, data):
+    arrays, constants = draw_case(name, data, whole=True)
+    arrays[0] = arrays[0].copy()
+    special = data.draw(st.sampled_from([np.inf, -np.inf, np.nan]))
+    arrays[0].flat[data.draw(st.integers(0, arrays[0].size - 1))] = special
+    with np.errstate(all="ignore"):
+        for what, got, want in both_ways(name, arrays, constants, data.draw(st.integers(0, 999)), whole=True):
+            np.testing.assert_array_equal(np.isnan(got), np.isnan(want), err_msg=what)
+            assert_close(what, got, want, 1e-5)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_float64_complex_and_empty_arrays_run_on_the_reference(name):
+    arrays, constants = TABLE[name].samples(RandomDraw(0))
+    supports = TABLE[name].kernels["numba"].supports
+    assert not supports(*arrays, **constants)
+    assert not supports(*(a.astype(complex) for a in arrays), **constants)
+    assert not supports(*(a.astype(">f4") for a in arrays), **constants)
+    assert not supports(*(a.astype(np.float32)[:0] for a in arrays), **constants)
+    with tinydx.trace() as ran:
+        y = TABLE[name](*arrays, **constants)
+    assert ran == [(name, "numpy")]
+    for got, want in zip(outputs(y), outputs(TABLE[name].forward(*arrays, **constants)[0]), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernel_runs_through_the_op(name):
+    for seed in range(20):
+        arrays, constants = TABLE[name].samples(RandomDraw(seed))
+        arrays = tuple(a.astype(np.float32) for a in arrays)
+        if TABLE[name].kernels["numba"].supports(*arrays, **constants):
+            with tinydx.use("numba", strict=True), tinydx.trace() as ran:
+                TABLE[name](*arrays, **constants)
+            assert ran == [(name, "numba")]
+            return
+    raise AssertionError(f"{name}: no sample of the op is supported")
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@given(data=st.data())
+def test_same_bits_again_and_inputs_untouched(name, data):
+    arrays, constants = draw_case(name, data)
+    before = [None if a is None else a.copy() for a in arrays]
+    first = both_ways(name, arrays, constants, 0)
+    again = both_ways(name, arrays, constants, 0)
+    for (what, a, _), (_, b, _) in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=what)
+    for a, b in zip(arrays, before, strict=True):
+        if a is not None:
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@given(data=st.data())
+def test_one_thread_computes_the_same(name, data):
+    arrays, constants = draw_case(name, data, whole=name in LINEAR)
+    many = both_ways(name, arrays, constants, 0, whole=name in LINEAR)
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        one = both_ways(name, arrays, constants, 0, whole=name in LINEAR)
+    finally:
+        numba.set_num_threads(threads)
+    for (what, a, _), (_, b, _) in zip(many, one, strict=True):
+        assert_close(what, a, b, 0 if name in LINEAR else 1e-5)
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((3, 5), np.float32), (7, np.uint8), ((), np.float64)])
+def test_aligned_empty_starts_a_cache_line(shape, dtype):
+    from tinydx_kernels.cpu.memory import aligned_empty
+
+    for _ in range(20):
+        a = aligned_empty(shape, dtype)
+        assert a.ctypes.data % 64 == 0 and a.shape == np.empty(shape).shape and a.dtype == dtype
+        assert a.flags.carray
+        a[...] = 1

@@ -1,0 +1,70 @@
+"""A file is the old one or the new one, whatever happens while it is written."""
+
+import os
+import stat
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinydx import files
+
+
+@given(first=st.binary(max_size=50), second=st.binary(max_size=50))
+def test_replaces_the_content_and_leaves_nothing_else(tmp_path_factory, first, second):
+    folder = tmp_path_factory.mktemp("files")
+    for data in (first, second):
+        assert files.atomic_write(folder / "x.bin", data) == folder / "x.bin"
+        assert (folder / "x.bin").read_bytes() == data
+    assert [file.name for file in folder.iterdir()] == ["x.bin"]
+
+
+def test_text_is_utf8_with_its_line_ends_as_given(tmp_path):
+    files.atomic_write(tmp_path / "x.txt", "正常\r\nnormal\n")
+    assert (tmp_path / "x.txt").read_bytes() == "正常\r\nnormal\n".encode()
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_a_failure_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, step, error):
+    files.atomic_write(tmp_path / "x.txt", "old")
+
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(type(error)):
+        files.atomic_write(tmp_path / "x.txt", "new")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("x.txt", "old")]
+
+
+def test_the_name_appears_only_after_the_bytes_are_on_the_disk(tmp_path, monkeypatch):
+    done = []
+    real_sync, real_replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (done.append("sync"), real_sync(descriptor)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("replace"), real_replace(*paths)))
+    files.atomic_write(tmp_path / "x.txt", "text")
+    assert done[:2] == ["sync", "replace"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permission bits are POSIX")
+def test_permissions_are_kept_and_a_new_file_gets_the_usual_ones(tmp_path):
+    (tmp_path / "usual").write_text("")
+    new = files.atomic_write(tmp_path / "new", "text")
+    assert new.stat().st_mode == (tmp_path / "usual").stat().st_mode
+    new.chmod(0o640)
+    files.atomic_write(new, "again")
+    assert stat.S_IMODE(new.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.name != "posix", reason="symbolic links need rights on Windows")
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("real.txt")
+    files.atomic_write(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "real.txt").read_text() == "new"
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no-such-folder"):
+        files.atomic_write(tmp_path / "no-such-folder" / "x.txt", "text")

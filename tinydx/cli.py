@@ -1,0 +1,164 @@
+"""The command `tinydx`: parses the command line, and calls the module that does the work.
+
+Everything heavy is imported by the subcommand that needs it, so that `tinydx --help` answers at once. An error that a
+user can do something about is one line on stderr and exit status 1, never a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a pipe in another encoding must not crash
+    arguments = build_parser().parse_args(argv)
+    if not hasattr(arguments, "run"):
+        build_parser().print_help()
+        return 0
+    try:
+        return arguments.run(arguments) or 0
+    except KeyboardInterrupt:
+        print("tinydx: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
+        return 1
+    except (ValueError, TypeError, OSError, ImportError, LookupError, ArithmeticError) as error:
+        if os.environ.get("TINYDX_TRACEBACK"):
+            raise
+        print(f"tinydx: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        return 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all subcommands."""
+    parser = argparse.ArgumentParser(
+        prog="tinydx", description="Learn how diagnosis by deep learning works, from the equations to a diagnosis."
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_diagnose(commands)
+    _add_predict(commands)
+    _add_data(commands)
+    _add_card(commands)
+    _add_doctor(commands)
+    return parser
+
+
+def _version() -> str:
+    from tinydx import __version__
+
+    return f"tinydx {__version__}"
+
+
+def _add_diagnose(commands: Any) -> None:
+    p = commands.add_parser(
+        "diagnose",
+        help="train the document's CNN, evaluate it on unseen images, and write a report",
+        description="Train the document's CNN, evaluate it on images that training never saw, and write a folder with the "
+        "model, its history, its metrics and one picture page. Without --data it makes synthetic chest phantoms first.",
+    )
+    p.add_argument("--data", metavar="PATH", help="a folder of class folders (or train/val/test of them), or a MedMNIST .npz")
+    p.add_argument("--size", type=_positive, metavar="PIXELS", help="height and width of the images (default 150; npz: its own)")
+    p.add_argument("--epochs", type=_positive, help="passes over the training images")
+    p.add_argument("--steps", type=_positive, help="batches in an epoch (default: one pass)")
+    p.add_argument("--batch", type=_positive, default=32, help="images in a batch (default 32)")
+    p.add_argument("--augment", choices=("document", "none"), default="document", help="the document's augmentation, or none")
+    p.add_argument("--limit", type=_positive, metavar="N", help="use at most N images of each class and split")
+    p.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (default 0)")
+    p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="where the results go (default: diagnosis)")
+    p.set_defaults(run=_diagnose)
+
+
+def _diagnose(a: argparse.Namespace) -> int:
+    from tinydx.diagnose import diagnose
+
+    options = {k: getattr(a, k) for k in ("size", "epochs", "steps", "batch", "augment", "limit", "seed", "output")}
+    diagnose(a.data, **options)
+    return 0
+
+
+def _add_predict(commands: Any) -> None:
+    p = commands.add_parser("predict", help="name the class of image files, with its probability")
+    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("files", nargs="+", help="image files")
+    p.set_defaults(run=_predict)
+
+
+def _predict(a: argparse.Namespace) -> int:
+    from tinydx.diagnose import predict_files
+
+    return predict_files(a.model, a.files)
+
+
+def _add_data(commands: Any) -> None:
+    p = commands.add_parser("data", help="list and fetch the MedMNIST data sets")
+    actions = p.add_subparsers(title="actions", metavar="ACTION", required=True)
+    get = actions.add_parser("get", help="fetch a data set: resumes, and checks what arrived")
+    get.add_argument("name", help="such as pneumoniamnist")
+    get.add_argument("--to", metavar="FOLDER", help="where it goes (default: the data folder that `tinydx doctor` names)")
+    get.set_defaults(run=_data_get)
+    actions.add_parser("list", help="the sets that can be fetched").set_defaults(run=_data_list)
+
+
+def _data_get(a: argparse.Namespace) -> int:
+    from tinydx.datasets import data_home, fetch
+
+    path = fetch(a.name, a.to or data_home())
+    print(f"{path}\ntinydx diagnose --data {path}")
+    return 0
+
+
+def _data_list(a: argparse.Namespace) -> int:
+    from tinydx.datasets import describe_sets
+
+    print(describe_sets())
+    return 0
+
+
+def _add_card(commands: Any) -> None:
+    p = commands.add_parser("card", help="the reference card of an equation: `tinydx card conv2d`")
+    p.add_argument("name", nargs="?", help="an op; without it, all are listed")
+    p.set_defaults(run=_card)
+
+
+def _card(a: argparse.Namespace) -> int:
+    from tinydx import ops
+    from tinydx.op import TABLE, card
+
+    assert ops  # importing it fills the table
+    if a.name:
+        print(card(a.name))
+    else:
+        width = max(map(len, TABLE))
+        print("\n".join(f"{name:<{width}}  {record.shapes}" for name, record in TABLE.items()))
+    return 0
+
+
+def _add_doctor(commands: Any) -> None:
+    p = commands.add_parser("doctor", help="what was found on this machine, and what to install for more")
+    p.set_defaults(run=_doctor)
+
+
+def _doctor(a: argparse.Namespace) -> int:
+    from tinydx.doctor import report
+
+    print(report())
+    return 0
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""What `tinydx doctor` prints: what was found on this machine, what runs the ops, and what to install for more."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+from importlib import metadata
+
+import numpy as np
+
+import tinydx
+from tinydx import op
+
+
+def report() -> str:
+    """The findings, one a line."""
+    rows = [
+        ("tinydx", f"{tinydx.__version__} in {os.path.dirname(tinydx.__file__)}"),
+        ("python", f"{platform.python_version()} on {platform.platform()}"),
+        ("processor", f"{_processor()}, {_cores()} cores to use"),
+        ("numpy", f"{np.__version__}, matrix products by {_blas()}"),
+        ("numba", _numba()),
+        ("cuda", _cuda()),
+        ("compiler", shutil.which("g++") or "no g++: only needed to run CUDA kernels on the CPU (apt install g++)"),
+        *((name, _version(name)) for name in ("pillow", "matplotlib", "rich", "safetensors")),
+        ("data", _data()),
+    ]
+    return "\n".join(f"{name:<12}{found}" for name, found in rows)
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return f"not installed: pip install {name}"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    model = next((v.split(":", 1)[1].strip() for v in lines if v.startswith("model name")), platform.machine())
+    flags = next((v for v in lines if v.startswith("flags")), "").split()
+    simd = [label for label, flag in (("AVX-512", "avx512f"), ("AVX2", "avx2"), ("FMA", "fma")) if flag in flags]
+    return f"{model} ({', '.join(simd) or 'no AVX2'})"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _blas() -> str:
+    try:
+        return str(np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"])  # type: ignore[index, call-overload]
+    except (KeyError, TypeError):
+        return "an unknown BLAS"
+
+
+def _numba() -> str:
+    if importlib.util.find_spec("numba") is None:
+        return "not installed, NumPy runs everything: pip install numba"
+    reason = op.load_kernels("numba")
+    if reason:
+        return f"{_version('numba')}, but its kernels cannot be loaded: {reason}"
+    kernels = sorted(name for name, record in op.TABLE.items() if "numba" in record.kernels)
+    return f"{_version('numba')}, kernels for {', '.join(kernels) or 'no op yet'}"
+
+
+def _cuda() -> str:
+    if importlib.util.find_spec("cupy") is None:
+        return "no CuPy, and none is needed; with an NVIDIA GPU: pip install 'tinydx[cuda13]'"
+    try:
+        import cupy
+
+        count = cupy.cuda.runtime.getDeviceCount()
+        name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+        return f"CuPy {cupy.__version__}, {count} GPU(s), the first is {name}"
+    except Exception as error:  # CuPy raises its own kinds, from the driver or from missing libraries
+        return f"CuPy is installed, but no GPU can be used: {' '.join(str(error).split())}"
+
+
+def _data() -> str:
+    from tinydx.datasets import data_home
+
+    home = data_home()
+    sets = sorted(p.name for p in home.glob("*")) if home.exists() else []
+    return f"{home} ({', '.join(sets) or 'empty so far'})"
+
+

@@ -1,0 +1,92 @@
+"""Kinks and ties: where a function has a left and a right derivative that differ.
+
+There is no one right gradient at relu(0) or where two pixels tie for the maximum: anything between the two one-sided
+derivatives may be returned. That is noted, not failed. But not everything goes: when tied numbers move together the
+tie stays, the function is smooth along that direction, and their gradients must add up to its derivative.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinydx.gradcheck.subject import Subject
+from tinydx.gradcheck.truth import Truth
+
+NAMED = 2  # kinks that a note names
+CLASSES = 40  # groups of equal numbers that are moved together
+
+
+class Kinks:
+    """The kinks of one argument."""
+
+    def __init__(self, subject: Subject, truth: Truth, k: int):
+        self.subject, self.truth, self.k = subject, truth, k
+        self.x, self.name = subject.arrays[k], subject.names[k]
+
+    def excuse(self, at: np.ndarray, got: np.ndarray, wrong: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """What remains wrong of the elements `at`, which of them are at kinks, and notes about those."""
+        slack = max(1e-6, self.truth.tolerance) * scale
+        suspects = at[wrong | self._repeated(at)]
+        if not len(suspects) or not self._any(suspects):
+            return wrong, np.zeros(len(at), bool), []
+        kinked = []
+        for element in suspects:
+            sides = self.truth.one_sided(self.k, self.truth.unit(self.k, element))
+            if sides.kink:
+                kinked.append(element)
+                if abs(got.flat[element] - sides.centre) <= sides.half + slack:
+                    wrong = wrong & (at != element)
+        impossible, sums = self._impossible(np.array(kinked, int), at[wrong], got, slack)
+        return wrong | np.isin(at, impossible), np.isin(at, kinked), self._notes(kinked) + sums
+
+    def _repeated(self, at: np.ndarray) -> np.ndarray:
+        """Elements that may tie: zeros, and numbers that are there more than once."""
+        values, inverse, counts = np.unique(self.x, return_inverse=True, return_counts=True)
+        return ((counts[inverse.ravel()] > 1) | (self.x.ravel() == 0))[at]
+
+    def _any(self, suspects: np.ndarray) -> bool:
+        """Whether there is any kink at all: one random direction meets them all."""
+        direction = np.zeros(self.x.shape)
+        direction.flat[suspects] = np.random.default_rng(0).normal(size=len(suspects))
+        return self.truth.one_sided(self.k, direction).kink
+
+    def _impossible(self, kinked: np.ndarray, wrong: np.ndarray, got: np.ndarray, slack: float) -> tuple[list[int], list[str]]:
+        """Tied elements whose gradients do not add up: moved together they stay tied, and that derivative is known."""
+        found: list[int] = []
+        notes: list[str] = []
+        for value in np.unique(self.x.flat[kinked])[:CLASSES]:
+            together = (self.x == value).astype(float)
+            sides, total = self.truth.one_sided(self.k, together), float(np.sum(got * together))
+            if not together.flat[wrong].any() and abs(total - sides.centre) > sides.half + slack * together.sum():
+                found += list(kinked[self.x.flat[kinked] == value])
+                notes.append(f"numbers that tie at {value:g}: their gradients add up to {total:.6g}, the true sum is {sides.centre:.6g}")
+        return found, notes[:NAMED]
+
+    def _notes(self, kinked: list[int]) -> list[str]:
+        if not kinked:
+            return []
+        more = f", and {len(kinked) - NAMED} more" if len(kinked) > NAMED else ""
+        return [f"not differentiable here: {', '.join(self._reason(e, kinked) for e in kinked[:NAMED])}{more}"]
+
+    def _reason(self, element: int, kinked: list[int]) -> str:
+        """x[2, 1] = x[2, 2] if moving both keeps the tie, else x[2, 1] = 0 or whatever it equals."""
+        alone = self.truth.one_sided(self.k, self.truth.unit(self.k, element))
+        here, value = self._index(element), self.x.flat[element]
+        equals = [e for e in kinked if e != element and self.x.flat[e] == value]
+        for other in sorted(equals, key=lambda e: self._distance(e, element))[:8]:
+            both = self.truth.one_sided(self.k, self.truth.unit(self.k, element, other))
+            partner = self.truth.one_sided(self.k, self.truth.unit(self.k, other))
+            if both.half < (alone.half + partner.half) * (1 - 1e-6):
+                return f"{here} = {self._index(other)}"
+        for name, constant in self.subject.constants.items():
+            if isinstance(constant, np.ndarray) and constant.shape == self.x.shape and constant.flat[element] == value:
+                return f"{here} = {self._index(element, name)}"
+        return f"{here} = {value:g}"
+
+    def _index(self, element: int, name: str | None = None) -> str:
+        index = ", ".join(map(str, np.unravel_index(element, self.x.shape)))
+        return f"{name or self.name}[{index}]" if index else name or self.name
+
+    def _distance(self, a: int, b: int) -> int:
+        places = np.array(np.unravel_index([a, b], self.x.shape))
+        return int(np.abs(places[:, 0] - places[:, 1]).sum())

@@ -1,0 +1,487 @@
+"""Naming a mistake: what does this wrong gradient look like?
+
+First the op's own slips: each is a wrong backward, run on the same data; what equals the learner's gradient names it.
+Then patterns that any gradient can show: a factor, a sign, a flip, a missing sum. Many of them need no guess at the code:
+the rows of the Jacobian tell what the right backward would make of another dy (of the first example alone, of ones).
+
+Two mistakes in one gradient match nothing, and that is what is said then.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinydx.gradcheck.report import Diagnosis
+from tinydx.gradcheck.subject import Subject, slip_gradients
+
+AXES = {  # what the axes of a cotangent usually are, by its rank
+    1: ("index",),
+    2: ("example", "index"),
+    3: ("example", "time step", "index"),
+    4: ("example", "row", "column", "channel"),
+}
+
+
+@dataclass
+class Evidence:
+    """One wrong gradient and everything that can be known about it."""
+
+    subject: Subject
+    k: int  # which argument
+    label: str  # dw
+    got: Any
+    true: np.ndarray  # NaN where it was not computed
+    at: np.ndarray  # flat indices where it was
+    rows: np.ndarray | None  # the Jacobian's rows there
+    dys: Sequence[np.ndarray]
+    trues: Sequence[np.ndarray]  # the true gradients of all arguments
+    tolerance: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether every element's truth is known."""
+        return len(self.at) == self.true.size
+
+    @property
+    def dy(self) -> np.ndarray:
+        return self.dys[0]
+
+    def same(self, a: Any, b: Any) -> bool:
+        """Equal shapes and, wherever both are known, equal numbers that are not all zero."""
+        a, b = np.asarray(a), np.asarray(b)
+        if a.shape != b.shape:
+            return False
+        known = ~(np.isnan(a) | np.isnan(b))
+        top = np.max(np.abs(b[known]), initial=0)
+        return bool(top > 0 and np.all(np.abs(a - b)[known] <= self.tolerance * top))
+
+    def looks_like(self, prediction: Any) -> bool:
+        """Whether the learner's gradient is this one."""
+        return self.same(self.got, prediction)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """What the right backward would make of another dy."""
+        assert self.rows is not None
+        gradient = np.full(self.true.size, np.nan)
+        gradient[self.at] = self.rows @ dy.ravel()
+        return gradient.reshape(self.true.shape)
+
+
+Pattern = Callable[[Evidence], Iterator[Diagnosis]]
+
+
+def name_mistake(e: Evidence) -> list[Diagnosis]:
+    """All names that fit, the most telling first."""
+    if e.got is None:
+        return [Diagnosis("None", f"{e.label} is None: return an array for it, zeros if it has no influence.")]
+    if e.got.shape != e.true.shape:
+        found = [d for pattern in (slips, *SHAPE_PATTERNS) for d in pattern(e)]
+        expected = f"{e.label} has shape {e.got.shape}, expected {e.true.shape}, as {e.subject.names[e.k]} has."
+        return found or [Diagnosis("wrong shape", expected)]
+    known = not_finite, slips, *(PATTERNS if not _equal(e).flat[e.at].all() else ())  # not where only ties are wrong
+    return [d for pattern in known for d in pattern(e)]
+
+
+# ---- the op's own slips --------------------------------------------------------------------------------------------
+
+
+def slips(e: Evidence) -> Iterator[Diagnosis]:
+    """Wrong backwards that people write for this op, on the same data."""
+    for record in e.subject.records:
+        for slip in record.slips:
+            if e.looks_like(slip_gradient(e, record, slip)):
+                yield Diagnosis(slip.name, slip.advice, "slip")
+
+
+def slip_gradient(e: Evidence, record: Any, slip: Any) -> Any:
+    """The slip's gradient for this argument, NaN where it has none."""
+    try:
+        with np.errstate(all="ignore"):
+            gradients = slip_gradients(record, slip, e.subject, e.dys)
+            return np.asarray(gradients[e.k], float)
+    except Exception:  # a slip that does not apply to these shapes
+        return np.nan
+
+
+# ---- wrong shapes --------------------------------------------------------------------------------------------------
+
+
+def not_transposed_back(e: Evidence) -> Iterator[Diagnosis]:
+    for axes in itertools.permutations(range(e.true.ndim)):
+        if axes != tuple(range(e.true.ndim)) and e.looks_like(e.true.transpose(axes)):
+            yield Diagnosis(
+                "transposed", f"{e.label} has shape {e.got.shape}: it is the right gradient with its axes in the order {axes}."
+            )
+            return
+
+
+def another_argument(e: Evidence) -> Iterator[Diagnosis]:
+    for name, true in zip(e.subject.names, e.trues, strict=True):
+        if true is not e.true and e.looks_like(true):
+            yield Diagnosis(
+                "gradients in the wrong order", f"What stands for {e.label} is the gradient of {name}: return them in forward's order."
+            )
+
+
+def sum_forgotten(e: Evidence) -> Iterator[Diagnosis]:
+    """Axes of the learner's gradient that should have been summed away."""
+    for count in range(1, e.got.ndim + 1):
+        for axes in itertools.combinations(range(e.got.ndim), count):
+            for keep in (False, True):
+                total = e.got.sum(axis=axes, keepdims=keep)
+                if e.same(total, e.true):
+                    which = f"axis {axes[0]}" if count == 1 else f"axes {axes}"
+                    name = "batch sum forgotten" if axes[0] == 0 else "sum forgotten"
+                    yield Diagnosis(
+                        name,
+                        f"{e.label} has shape {e.got.shape}, expected {e.true.shape}: sum over {which}, everything there was"
+                        f" made with the same {e.subject.names[e.k]}.",
+                    )
+                    return
+
+
+def summed_too_much(e: Evidence) -> Iterator[Diagnosis]:
+    for count in range(1, e.true.ndim + 1):
+        for axes in itertools.combinations(range(e.true.ndim), count):
+            for keep in (False, True):
+                if e.looks_like(e.true.sum(axis=axes, keepdims=keep)):
+                    yield Diagnosis("summed too much", f"{e.label} was summed over axes {axes} that {e.subject.names[e.k]} still has.")
+                    return
+
+
+def reshape_forgotten(e: Evidence) -> Iterator[Diagnosis]:
+    if e.got.size == e.true.size and e.same(e.got.reshape(e.true.shape), e.true):
+        yield Diagnosis(
+            "reshape forgotten", f"The numbers are right, the shape {e.got.shape} is not: reshape {e.label} to {e.true.shape}."
+        )
+
+
+def border_not_removed(e: Evidence) -> Iterator[Diagnosis]:
+    """The right gradient lies somewhere inside."""
+    if e.got.ndim != e.true.ndim or not e.got.size or any(g < t for g, t in zip(e.got.shape, e.true.shape, strict=True)):
+        return
+    ranges = [range(g - t + 1) for g, t in zip(e.got.shape, e.true.shape, strict=True)]
+    for start in itertools.islice(itertools.product(*ranges), 500):
+        inner = e.got[tuple(slice(s, s + t) for s, t in zip(start, e.true.shape, strict=True))]
+        if e.same(inner, e.true):
+            yield Diagnosis(
+                "border not removed",
+                f"{e.label} has shape {e.got.shape}, and the right gradient lies inside, from {start}: cut the padding off again.",
+            )
+            return
+
+
+SHAPE_PATTERNS: tuple[Pattern, ...] = (
+    not_transposed_back,
+    another_argument,
+    sum_forgotten,
+    summed_too_much,
+    reshape_forgotten,
+    border_not_removed,
+)
+
+# ---- right shape, wrong numbers ------------------------------------------------------------------------------------
+
+
+def not_finite(e: Evidence) -> Iterator[Diagnosis]:
+    for name, bad in (("NaN", np.isnan(e.got)), ("infinite", np.isinf(e.got))):
+        bad &= np.isfinite(e.true)
+        if bad.any():
+            yield Diagnosis(
+                name,
+                f"{bad.sum()} of {bad.size} numbers of {e.label} are {name}: look for a division by zero, a logarithm of zero"
+                " or an overflowing exponential.",
+            )
+
+
+def zero(e: Evidence) -> Iterator[Diagnosis]:
+    if not e.got.any():
+        hint = " Was the tape cut (.data, .numpy(), no_grad)?" if e.subject.taped else " Was it ever filled?"
+        yield Diagnosis("zero", f"{e.label} is zero everywhere, the true gradient is not.{hint}")
+
+
+def sign(e: Evidence) -> Iterator[Diagnosis]:
+    if e.looks_like(-e.true):
+        yield Diagnosis("sign", f"{e.label} is the right gradient with the opposite sign.")
+
+
+def dy_forgotten(e: Evidence) -> Iterator[Diagnosis]:
+    if e.rows is not None and len(e.dys) == 1 and e.looks_like(e.backward(np.ones_like(e.dy))):
+        yield Diagnosis("dy forgotten", f"{e.label} does not depend on dy: multiply by the gradient that comes in.")
+
+
+def part_of_dy(e: Evidence) -> Iterator[Diagnosis]:
+    """Only one index of dy counts, or one is left out: the first example, the last time step."""
+    if e.rows is None or len(e.dys) > 1:
+        return
+    for axis, index in _slices(e.dy):
+        what, masked = _axis(e.dy, axis), np.zeros_like(e.dy)
+        key = (slice(None),) * axis + (index,)
+        masked[key] = e.dy[key]
+        if e.looks_like(e.backward(masked)):
+            yield Diagnosis(f"one {what} only", f"Only {what} {index} of dy went into {e.label}: sum over all of them.")
+        elif e.looks_like(e.backward(e.dy - masked)):
+            yield Diagnosis(f"one {what} left out", f"{what.capitalize()} {index} of dy is missing in {e.label}: where does your loop end?")
+
+
+def _slices(a: np.ndarray) -> Iterator[tuple[int, int]]:
+    for axis, n in enumerate(a.shape):
+        if n > 1:
+            yield from ((axis, i) for i in range(min(n, 32)))
+
+
+def _axis(a: np.ndarray, axis: int) -> str:
+    return AXES[a.ndim][axis] if a.ndim in AXES else "index"
+
+
+def moved_dy(e: Evidence) -> Iterator[Diagnosis]:
+    """dy was read from the wrong end, or one place off."""
+    if e.rows is None or len(e.dys) > 1:
+        return
+    for axis in range(e.dy.ndim):
+        what = _axis(e.dy, axis)
+        if e.looks_like(e.backward(np.flip(e.dy, axis))):
+            yield Diagnosis("dy read backwards", f"{e.label} takes dy in reversed order along axis {axis} ({what}s).")
+        for step in (1, -1):
+            rolled = np.roll(e.dy, step, axis)
+            cut = rolled.copy()
+            cut[(slice(None),) * axis + (0 if step == 1 else -1,)] = 0
+            if e.looks_like(e.backward(rolled)) or e.looks_like(e.backward(cut)):
+                yield Diagnosis("off by one", f"{e.label} takes dy one {what} too {'early' if step == 1 else 'late'}.")
+
+
+def factor(e: Evidence) -> Iterator[Diagnosis]:
+    """The right gradient times one number: which number, and why?"""
+    true, got = e.true.flat[e.at], e.got.flat[e.at]
+    c = float(got @ true / (true @ true)) if true.any() else 0.0
+    if abs(c) < 1e-9 or abs(c + 1) < 1e-9 or not e.looks_like(c * e.true):
+        return
+    number = f"Your {e.label} is exactly {c:.6g} times the true gradient, everywhere."
+    for n, name, story in _divisors(e):
+        if abs(c * n - 1) < 1e-7:
+            yield Diagnosis(f"averaged over {name}", f"{number} {story}")
+        if abs(c / n - 1) < 1e-7:
+            yield Diagnosis(f"1/{n} forgotten", f"{number} {n} is the number of {name}: is there a mean in forward?")
+    for name, n in _scalars(e):
+        if any(abs(c - f) < 1e-9 for f in (n, 1 / n, 1 - n, 1 / (1 - n))):
+            yield Diagnosis(f"factor of {name}", f"{number} {name} is {n:g}: is its factor missing, or there twice?")
+    if abs(c - 2) < 1e-7:
+        yield Diagnosis("counted twice", f"{number} Is something added twice?")
+    if abs(c - 0.5) < 1e-7:
+        yield Diagnosis("factor 2 forgotten", f"{number} The derivative of a square brings a 2; a sum of two uses has two terms.")
+    if np.count_nonzero(true) > 1:
+        yield Diagnosis("constant factor", f"{number} A constant factor, or one that was forgotten.")
+
+
+def _divisors(e: Evidence) -> Iterator[tuple[int, str, str]]:
+    """Numbers that people divide by: (how many, of what, what to say)."""
+    shapes = [e.dy.shape] if e.dy.ndim else [a.shape for a in e.subject.arrays[:1]]
+    for shape in shapes:
+        batch = f"With a batch of {shape[0]}, did you average over the batch?" if shape else ""
+        carries = " dy already carries the 1/N of the loss."
+        leading = [tuple(range(n)) for n in range(1, len(shape) + 1)]
+        others = [axes for n in range(1, len(shape)) for axes in itertools.combinations(range(1, len(shape)), n)]
+        for axes in leading + others:
+            n = int(np.prod([shape[a] for a in axes]))
+            if n > 1:
+                name = {(0,): "the batch", tuple(range(len(shape))): "everything"}.get(axes, f"axes {axes} of dy")
+                name = "the batch and positions" if len(shape) > 2 and axes == tuple(range(len(shape) - 1)) else name
+                yield n, name, (batch if axes == (0,) else f"Did you take a mean over {name}, {n} numbers?") + carries
+
+
+def _scalars(e: Evidence) -> Iterator[tuple[str, float]]:
+    """Constants that are one number, such as rate."""
+    for name, c in e.subject.constants.items():
+        if isinstance(c, int | float) and not isinstance(c, bool) and c not in (0, 1):
+            yield name, float(c)
+
+
+def another_factor(e: Evidence) -> Iterator[Diagnosis]:
+    """An array that should have been multiplied in, or should not."""
+    for name, a in _factors(e):
+        if a.ndim > e.true.ndim or not np.isfinite(a).all() or a.size < 2 or (a == a.flat[0]).all():
+            continue
+        try:
+            a = np.broadcast_to(a, e.true.shape)
+        except ValueError:
+            continue
+        if e.same(e.got * a, e.true):
+            yield Diagnosis(f"factor {name} forgotten", f"{e.label} times {name} is the right gradient: multiply by {name}.")
+        elif e.looks_like(e.true * a):
+            yield Diagnosis(f"factor {name} too many", f"{e.label} is the right gradient times {name}: it should not be there.")
+
+
+def _factors(e: Evidence) -> Iterator[tuple[str, np.ndarray]]:
+    yield "dy", e.dy
+    for name, a in [*zip(e.subject.names, e.subject.arrays, strict=True), *e.subject.constants.items()]:
+        if isinstance(a, np.ndarray) and a.dtype.kind in "bf":
+            yield name, a.astype(float)
+    y = np.asarray(e.subject.value(e.subject.arrays)[0])
+    yield "y", y
+    yield "1 - y", 1 - y
+    yield "1 - y**2", 1 - y**2
+
+
+def transposed(e: Evidence) -> Iterator[Diagnosis]:
+    yield from not_transposed_back(e)
+    if not e.complete:
+        return
+    for axes in itertools.permutations(range(e.true.ndim)):
+        if axes != tuple(range(e.true.ndim)) and e.looks_like(e.true.transpose(axes).reshape(e.true.shape)):
+            yield Diagnosis(
+                "reshape instead of transpose",
+                f"{e.label} has the right numbers in the order of another axis: reshape does not swap axes, transpose does.",
+            )
+            return
+
+
+def flipped(e: Evidence) -> Iterator[Diagnosis]:
+    for count in range(1, e.true.ndim + 1):
+        for axes in itertools.combinations(range(e.true.ndim), count):
+            if e.looks_like(np.flip(e.true, axes)):
+                name = "rotated by 180 degrees" if count == 2 else "flipped"
+                yield Diagnosis(
+                    name, f"This equals the right gradient, {name}, over axes {axes}: is something flipped in one direction only?"
+                )
+                return
+
+
+def shifted(e: Evidence) -> Iterator[Diagnosis]:
+    """The right numbers, one or two places further along one or two neighbouring axes."""
+    if not e.complete:
+        return
+    n = e.true.ndim
+    for shift in itertools.product(*(range(-2, 3) if n < 4 or a in (n - 3, n - 2) else (0,) for a in range(n))):
+        if any(shift) and np.count_nonzero(shift) <= 2:
+            there = tuple(slice(max(s, 0), m + min(s, 0)) for s, m in zip(shift, e.true.shape, strict=True))
+            here = tuple(slice(max(-s, 0), m + min(-s, 0)) for s, m in zip(shift, e.true.shape, strict=True))
+            part = e.true[here]
+            enough = np.count_nonzero(part) > max(2, 0.4 * np.count_nonzero(e.true))
+            if enough and part.std() > 0 and e.same(e.got[there], part):
+                moves = ", ".join(f"{s:+d} along axis {a}" for a, s in enumerate(shift) if s)
+                yield Diagnosis("shifted", f"{e.label} is the right gradient moved by {moves}: an index is off, or the padding.")
+                return
+
+
+def left_at_zero(e: Evidence) -> Iterator[Diagnosis]:
+    """Every number is right or zero: where are the zeros?"""
+    right = _equal(e)
+    nonzero = np.nan_to_num(e.true) != 0
+    wrong = ~right & ~np.isnan(e.true)
+    if not (right & nonzero).any() or e.got[wrong].any():
+        return
+    for axis in range(e.true.ndim):
+        others = tuple(a for a in range(e.true.ndim) if a != axis)
+        missing = (wrong & nonzero).any(axis=others)
+        there = (right & nonzero).any(axis=others)
+        if not (missing & there).any() and e.true.shape[axis] > 1:
+            indices = ", ".join(map(str, np.flatnonzero(there if there.sum() == 1 else missing)[:8]))
+            if there.sum() == 1:
+                yield Diagnosis("one index only", f"{e.label} is right at index {indices} of axis {axis} and zero elsewhere.")
+            else:
+                yield Diagnosis("part left at zero", f"{e.label} stays zero at index {indices} of axis {axis}: is it ever filled?")
+            return
+    yield Diagnosis("part left at zero", f"Where {e.label} is not zero it is right; {wrong.sum()} numbers were left at zero.")
+
+
+def assigned(e: Evidence) -> Iterator[Diagnosis]:
+    """Where several terms meet, just one of them is there."""
+    if e.rows is None or len(e.dys) > 1 or not e.dy.ndim:
+        return
+    wrong = np.flatnonzero(~_equal(e).flat[e.at])
+    terms = (e.rows[wrong] * e.dy.ravel()).reshape(len(wrong), *e.dy.shape)
+    got = e.got.flat[e.at][wrong]
+    top = np.nanmax(np.abs(e.true))
+    for grouped in (terms.reshape(len(wrong), -1), terms.sum(axis=-1).reshape(len(wrong), -1)):
+        several = (np.abs(grouped) > e.tolerance * top).sum(axis=1) > 1
+        one = (np.abs(grouped - got[:, None]) <= e.tolerance * top).any(axis=1)
+        if several.all() and one.all() and (np.abs(got) > e.tolerance * top).mean() > 0.3:
+            yield Diagnosis(
+                "= instead of +=", f"Where several gradients meet, {e.label} keeps only one of them: add them up (+=, np.add.at)."
+            )
+            return
+
+
+def factor_for_each(e: Evidence) -> Iterator[Diagnosis]:
+    """A different factor for each index of one axis."""
+    if not e.complete:
+        return
+    for axis in range(e.true.ndim):
+        others = tuple(a for a in range(e.true.ndim) if a != axis)
+        squares = (e.true**2).sum(axis=others, keepdims=True)
+        counts = np.count_nonzero(e.true, axis=others)
+        if e.true.shape[axis] > 1 and counts.min(initial=2) > 1 and squares.all():
+            c = (e.got * e.true).sum(axis=others, keepdims=True) / squares
+            if e.looks_like(c * e.true):
+                numbers = ", ".join(f"{v:.4g}" for v in c.ravel()[:5])
+                yield Diagnosis(
+                    "a factor for each index", f"{e.label} is the right gradient times a factor for each index of axis {axis}: {numbers} ..."
+                )
+                return
+
+
+def offset(e: Evidence) -> Iterator[Diagnosis]:
+    """The same number added everywhere, or everywhere along one axis."""
+    if not e.complete:
+        return
+    difference, top = e.got - e.true, np.max(np.abs(e.true))
+    for axis in (None, *range(e.true.ndim)):
+        if e.true.size > 2 and (axis is None or e.true.shape[axis] > 1):
+            rest = difference - difference.mean(axis=axis, keepdims=True)
+            if np.max(np.abs(rest)) <= e.tolerance * top:
+                along = "everywhere" if axis is None else f"along axis {axis}"
+                yield Diagnosis("a common term", f"{e.label} is off by the same amount {along}: a sum that is missing, or one too many.")
+                return
+
+
+def clipped(e: Evidence) -> Iterator[Diagnosis]:
+    limit = np.max(np.abs(e.got))
+    if (np.abs(e.got) == limit).sum() > 1 and e.looks_like(np.clip(e.true, -limit, limit)):
+        yield Diagnosis("clipped", f"{e.label} is the right gradient clipped to ±{limit:g}: clip in the optimizer, not here.")
+
+
+def misplaced(e: Evidence) -> Iterator[Diagnosis]:
+    if e.complete and e.true.size > 2 and e.same(np.sort(e.got, axis=None), np.sort(e.true, axis=None)):
+        yield Diagnosis("right numbers in wrong places", f"{e.label} holds the right numbers in another order: check the axes and indices.")
+
+
+def almost(e: Evidence) -> Iterator[Diagnosis]:
+    """A small relative error everywhere: not another formula, but another precision or a small constant."""
+    top = np.nanmax(np.abs(e.true), initial=0)
+    gap = np.nanmax(np.abs(e.got - e.true), initial=0) / top if top else np.inf
+    if np.array_equal(e.got, e.got.astype(np.float32)) and gap < 1e-5:
+        yield Diagnosis("float32", f"{e.label} has only the digits of float32: somewhere it is converted.")
+    elif gap < 1e-3:
+        yield Diagnosis("almost right", f"{e.label} agrees to {-np.log10(gap):.0f} digits: a rounded constant, a forgotten epsilon, or float32?")
+
+
+def _equal(e: Evidence) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return np.abs(e.got - e.true) <= e.tolerance * np.nanmax(np.abs(e.true), initial=0)
+
+
+PATTERNS: tuple[Pattern, ...] = (
+    zero,
+    sign,
+    another_argument,
+    dy_forgotten,
+    part_of_dy,
+    moved_dy,
+    factor,
+    another_factor,
+    transposed,
+    flipped,
+    shifted,
+    assigned,
+    left_at_zero,
+    factor_for_each,
+    offset,
+    clipped,
+    misplaced,
+    almost,
+)

@@ -1,0 +1,297 @@
+"""Images for training: reading files, and random augmentation with the options, draws and pixels of Keras.
+
+`ImageDataGenerator` holds the options and is a recipe for one image: draw parameters, apply them. Its `flow`
+and `flow_from_directory` give endless iterators of batches (iterators.py). Reading and writing files is in
+files.py, the geometry in affine.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinydx.preprocessing.affine import FILL_MODES, affine_matrix, affine_warp
+from tinydx.preprocessing.files import (
+    array_to_img,
+    check_choice,
+    img_to_array,
+    load_images,
+    load_img,
+    save_img,
+)
+from tinydx.preprocessing.iterators import DirectoryIterator, NumpyArrayIterator
+
+__all__ = [
+    "DirectoryIterator",
+    "ImageDataGenerator",
+    "NumpyArrayIterator",
+    "array_to_img",
+    "img_to_array",
+    "load_images",
+    "load_img",
+    "save_img",
+]
+
+STANDING_STILL = {"theta": 0, "tx": 0, "ty": 0, "shear": 0, "zx": 1, "zy": 1}
+
+
+class ImageDataGenerator:
+    """Random augmentation of images, and iterators of augmented batches.
+
+    Arguments, all by name:
+        rotation_range: degrees; the angle is uniform in +-rotation_range.
+        width_shift_range, height_shift_range: a float below 1 is a fraction of the size, one of 1 or more
+            pixels, uniform in +-range. A whole number n draws from 0..n-1 pixels, a list from its entries
+            (fractions if all are below 1), with a random sign. As in Keras, **width_shift_range moves rows
+            (up and down) and height_shift_range columns**: its matrix swaps x and y after centring. With
+            equal ranges, as usual, nobody sees it.
+        shear_range: **degrees**, uniform in +-shear_range: 0.2 is next to nothing, 10 is visible.
+        zoom_range: z draws two factors in 1-z..1+z, or a pair (low, high); above 1 makes the picture smaller.
+            The two directions are drawn apart.
+        channel_shift_range: grey levels; one number in +-range is added to all channels, within the image's
+            own minimum and maximum.
+        brightness_range: pair (low, high) of factors, 1 for unchanged; goes through 8-bit pixels.
+        fill_mode, cval: what stands outside the image: "nearest", "reflect", "wrap", or "constant" `cval`.
+        horizontal_flip: swap left and right in half of the images. **In side-sensitive anatomy this changes
+            the meaning**: the heart moves to the other side, a left-sided finding becomes a right-sided one.
+        vertical_flip: swap top and bottom in half of the images.
+        preprocessing_function: image (H, W, C) -> image of the same shape; after augmentation, before
+            rescale. It runs in the iterator's thread, on one image after another, in order.
+        rescale: factor of every pixel, last of all; 1/255 for 8-bit images.
+        validation_split: fraction that subset="validation" takes, the rest is subset="training".
+        dtype: "float32" or "float64".
+    Raises ValueError for an impossible option. Statistics of the data set (featurewise, samplewise, ZCA) are
+    not here.
+    Source: keras.preprocessing.image.ImageDataGenerator (behaviour).
+
+    >>> augment = ImageDataGenerator(rotation_range=20, horizontal_flip=True, rescale=1 / 255)
+    >>> image = np.full((8, 8, 3), 255.0, "float32")
+    >>> augmented = augment.standardize(augment.random_transform(image, seed=1))
+    >>> augmented.shape, float(augmented.max())
+    ((8, 8, 3), 1.0)
+    """
+
+    def __init__(
+        self,
+        *,
+        rotation_range: float = 0,
+        width_shift_range: Any = 0.0,
+        height_shift_range: Any = 0.0,
+        brightness_range: tuple[float, float] | None = None,
+        shear_range: float = 0.0,
+        zoom_range: Any = 0.0,
+        channel_shift_range: float = 0.0,
+        fill_mode: str = "nearest",
+        cval: float = 0.0,
+        horizontal_flip: bool = False,
+        vertical_flip: bool = False,
+        rescale: float | None = None,
+        preprocessing_function: Callable[[np.ndarray], np.ndarray] | None = None,
+        validation_split: float = 0.0,
+        dtype: str = "float32",
+    ):
+        check_choice("fill_mode", fill_mode, FILL_MODES)
+        check_choice("dtype", np.dtype(dtype).name, ("float32", "float64"))
+        if validation_split and not 0 < validation_split < 1:
+            raise ValueError(f"validation_split must be between 0 and 1, got {validation_split!r}")
+        for name, limit in (
+            ("rotation_range", rotation_range),
+            ("shear_range", shear_range),
+            ("channel_shift_range", channel_shift_range),
+        ):
+            if limit < 0:
+                raise ValueError(f"{name} must not be negative, got {limit!r}")
+        self.rotation_range, self.shear_range = rotation_range, shear_range
+        self.width_shift_range = _shift_range("width_shift_range", width_shift_range)
+        self.height_shift_range = _shift_range("height_shift_range", height_shift_range)
+        around_one = np.ndim(zoom_range) == 0
+        self.zoom_range = _pair("zoom_range", [1 - zoom_range, 1 + zoom_range] if around_one else zoom_range)
+        self.channel_shift_range = channel_shift_range
+        self.brightness_range = None
+        if brightness_range is not None:
+            self.brightness_range = _pair("brightness_range", brightness_range)
+        self.fill_mode, self.cval = fill_mode, cval
+        self.horizontal_flip, self.vertical_flip = horizontal_flip, vertical_flip
+        self.rescale, self.preprocessing_function = rescale, preprocessing_function
+        self.validation_split, self.dtype = validation_split, dtype
+
+    def flow(
+        self,
+        x: Any,
+        y: Any = None,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        seed: int | None = None,
+        *,
+        subset: str | None = None,
+        ignore_class_split: bool = False,
+    ) -> NumpyArrayIterator:
+        """Augmented batches of the images x (N, H, W, C). See NumpyArrayIterator."""
+        return NumpyArrayIterator(
+            x,
+            y,
+            self,
+            batch_size,
+            shuffle,
+            sample_weight,
+            seed,
+            subset=subset,
+            ignore_class_split=ignore_class_split,
+            dtype=self.dtype,
+        )
+
+    def flow_from_directory(
+        self,
+        directory: Any,
+        target_size: tuple[int, int] = (256, 256),
+        color_mode: str = "rgb",
+        classes: list[str] | None = None,
+        class_mode: str | None = "categorical",
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int | None = None,
+        *,
+        subset: str | None = None,
+        interpolation: str = "nearest",
+    ) -> DirectoryIterator:
+        """Augmented batches of the images in a directory's class folders. See DirectoryIterator."""
+        return DirectoryIterator(
+            directory,
+            self,
+            target_size,
+            color_mode,
+            classes,
+            class_mode,
+            batch_size,
+            shuffle,
+            seed,
+            subset=subset,
+            interpolation=interpolation,
+            dtype=self.dtype,
+        )
+
+    def get_random_transform(
+        self, img_shape: tuple[int, ...], seed: int | np.random.RandomState | None = None
+    ) -> dict[str, Any]:
+        """Draw the parameters of one image's transform, in the order of Keras.
+
+        Arguments: img_shape (H, W, C); seed, a number, or a RandomState to go on with, or None for NumPy's
+        global generator.
+        Returns theta and shear in degrees, tx and ty in pixels, zoom factors zx and zy, flip_horizontal,
+        flip_vertical, and channel_shift_intensity and brightness (None if not asked for).
+
+        >>> transform = ImageDataGenerator(rotation_range=20).get_random_transform((8, 8, 3), seed=0)
+        >>> round(transform["theta"], 3), transform["tx"], transform["flip_horizontal"]
+        (1.953, 0, False)
+        """
+        draws: Any = np.random.RandomState(seed) if isinstance(seed, int | np.integer) else seed or np.random
+        theta = _draw(draws, self.rotation_range)
+        tx = _draw_shift(draws, self.height_shift_range, img_shape[0])
+        ty = _draw_shift(draws, self.width_shift_range, img_shape[1])
+        shear = _draw(draws, self.shear_range)
+        zx, zy = (1, 1) if self.zoom_range == [1, 1] else map(float, draws.uniform(*self.zoom_range, 2))
+        left_right, top_bottom = draws.random() < 0.5, draws.random() < 0.5  # drawn even if not asked for
+        channel_shift = _draw(draws, self.channel_shift_range) if self.channel_shift_range else None
+        brightness = draws.uniform(*self.brightness_range) if self.brightness_range else None
+        return {
+            "theta": theta,
+            "tx": tx,
+            "ty": ty,
+            "shear": shear,
+            "zx": zx,
+            "zy": zy,
+            "flip_horizontal": bool(left_right and self.horizontal_flip),
+            "flip_vertical": bool(top_bottom and self.vertical_flip),
+            "channel_shift_intensity": channel_shift,
+            "brightness": brightness,
+        }
+
+    def apply_transform(self, x: np.ndarray, transform_parameters: dict[str, Any]) -> np.ndarray:
+        """Image x (H, W, C) under the given transform: affine map, channel shift, flips, brightness.
+
+        Arguments: transform_parameters, as get_random_transform returns them; those left out leave x as it
+        is.
+        Returns a new array, a view of x (flips), or x itself where nothing is to do.
+        Raises ValueError for another rank, TypeError for whole-number pixels.
+
+        >>> image = np.array([[[1.0], [2.0]]])
+        >>> ImageDataGenerator().apply_transform(image, {"flip_horizontal": True}).ravel()
+        array([2., 1.])
+        """
+        if np.ndim(x) != 3:
+            raise ValueError(f"an image is (H, W, C), got shape {np.shape(x)}")
+        if x.dtype.kind != "f":
+            raise TypeError(f"augmentation interpolates: convert {x.dtype} pixels by x.astype('float32')")
+        geometry = {name: transform_parameters.get(name, still) for name, still in STANDING_STILL.items()}
+        if geometry != STANDING_STILL:
+            matrix, offset = affine_matrix(**geometry, height=x.shape[0], width=x.shape[1])
+            x = affine_warp(x, matrix, offset, self.fill_mode, self.cval)
+        if (intensity := transform_parameters.get("channel_shift_intensity")) is not None:
+            x = np.clip(x + float(intensity), x.min(), x.max())
+        if transform_parameters.get("flip_horizontal"):
+            x = x[:, ::-1]
+        if transform_parameters.get("flip_vertical"):
+            x = x[::-1]
+        if (brightness := transform_parameters.get("brightness")) is not None:
+            x = _brighten(x, brightness)
+        return x
+
+    def random_transform(self, x: np.ndarray, seed: int | None = None) -> np.ndarray:
+        """Image x (H, W, C) under a random transform, of the same shape. Standardize comes apart."""
+        return self.apply_transform(x, self.get_random_transform(x.shape, seed))
+
+    def standardize(self, x: np.ndarray) -> np.ndarray:
+        """Image (or batch) x after preprocessing_function and rescale, as a new array (Keras writes into x).
+
+        >>> ImageDataGenerator(rescale=1 / 255).standardize(np.full((1, 1, 1), 51.0))
+        array([[[0.2]]])
+        """
+        if self.preprocessing_function is not None:
+            before, x = x.shape, self.preprocessing_function(x)
+            if np.shape(x) != before:
+                raise ValueError(f"preprocessing_function made shape {before} into {np.shape(x)}: keep it")
+        return x * float(self.rescale) if self.rescale else x
+
+
+def _shift_range(name: str, limit: Any) -> Any:
+    """The option as an int, a float or a list, which draw in three ways."""
+    if np.min(limit, initial=0) < 0 and np.ndim(limit) == 0:
+        raise ValueError(f"{name} must not be negative, got {limit!r}")
+    if np.ndim(limit) == 1:
+        return list(limit)
+    return int(limit) if isinstance(limit, int | np.integer) else float(limit)
+
+
+def _pair(name: str, value: Any) -> list[float]:
+    """[low, high] of an option, or ValueError."""
+    if np.shape(value) != (2,):
+        raise ValueError(f"{name} must be a pair (low, high), got {value!r}")
+    return [float(value[0]), float(value[1])]
+
+
+def _draw(draws: Any, limit: float) -> float:
+    """Uniform in +-limit; nothing is drawn for 0."""
+    return draws.uniform(-limit, limit) if limit else 0
+
+
+def _draw_shift(draws: Any, limit: Any, size: int) -> float:
+    """A shift in pixels along an axis of this size. See width_shift_range."""
+    if not limit:
+        return 0
+    from_list = not isinstance(limit, float)
+    shift = draws.choice(limit) * draws.choice([-1, 1]) if from_list else draws.uniform(-limit, limit)
+    return float(shift * size if np.max(limit) < 1 else shift)
+
+
+def _brighten(x: np.ndarray, factor: float) -> np.ndarray:
+    """Pillow's brightness on 8-bit pixels; an image outside 0..255 is stretched to it, and back after."""
+    from PIL import ImageEnhance
+
+    low, high = x.min(), x.max()
+    beyond = bool(low < 0 or high > 255)
+    enhanced = ImageEnhance.Brightness(array_to_img(x, scale=beyond)).enhance(factor)
+    bright = img_to_array(enhanced, dtype=str(x.dtype))
+    return bright / 255 * (high - low) + low if beyond else bright
