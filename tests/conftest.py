@@ -25,7 +25,7 @@ def deep() -> bool:
 
 @pytest.fixture
 def real_data() -> Callable[[str], Path]:
-    """real_data("meqsum") is the path of that public data set (below TINYDX_DATA, or ../shared/data), or skips the test."""
+    """real_data("meqsum") is the path of that public data set (in TINYDX_DATA or ../shared/data), or skips the test."""
 
     def find(name: str) -> Path:
         if not (DATA / name).exists():

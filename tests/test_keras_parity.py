@@ -179,9 +179,7 @@ def test_optimizer(name, dtype):
     optimizer = getattr(optimizers, case["optimizer"])(**case["config"])
     variables = [tinydx.Tensor(x.astype(dtype), requires_grad=True) for x in numbered(arrays, "start")]
     for step, expected in enumerate(arrays[f"{name}/{dtype}/path"]):
-        for variable, gradient in zip(variables, numbered(arrays, "gradient"), strict=True):
-            variable.grad = gradient[step].astype(dtype)
-        optimizer.apply(variables)
+        optimizer.apply([gradient[step].astype(dtype) for gradient in numbered(arrays, "gradient")], variables)
         actual = np.concatenate([variable.numpy().ravel() for variable in variables])
         assert_close(actual, expected, TOLERANCE[dtype], f"step {step + 1}")
         assert_same_type(actual, dtype, f"step {step + 1}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib.backends.backend_agg
 import numpy as np
 import pytest
-from matplotlib import font_manager, rcParams
+from matplotlib import font_manager, rc_context, rcParams
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from PIL import Image
@@ -298,10 +298,17 @@ def tiny_font(path: Path, characters: str) -> Path:
     return path
 
 
+def test_a_dollar_is_a_dollar(drawn):
+    texts = drawn(CASES["odd characters"])[2]
+    assert any("$x_1^2$" in word for word in words(texts))
+    assert not any(text.get_parse_math() for text in texts)
+
+
 def test_nothing_global_changes(tmp_path):
-    before = dict(rcParams)
-    report.write_report(tmp_path, **CASES["six images"])
-    assert dict(rcParams) == before
+    with rc_context({"font.size": 31, "axes.grid": False, "text.color": "green", "text.parse_math": True}):
+        before = dict(rcParams)
+        report.write_report(tmp_path, **CASES["six images"])
+        assert dict(rcParams) == before
 
 
 def test_pyplot_is_never_imported_and_matplotlib_only_when_drawing(tmp_path):

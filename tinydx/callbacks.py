@@ -91,8 +91,8 @@ class Watcher(Callback):
         return logs[self.monitor]
 
     def is_better(self, value: float, than: float | None) -> bool:
-        """Whether value improves on `than` by more than min_delta; anything improves on None, nothing does by NaN."""
-        return than is None or (value - than) * self.sign > self.min_delta
+        """Whether value improves on `than` (any number does on None) by more than min_delta; NaN never does."""
+        return value == value and (than is None or (value - than) * self.sign > self.min_delta)
 
 
 class EarlyStopping(Watcher):
@@ -163,7 +163,12 @@ class ModelCheckpoint(Watcher):
             if not self.is_better(value, self.best):
                 return
             self.best = value
-        self.model.save(self.filepath.format(epoch=epoch + 1, **logs))
+        try:
+            path = Path(self.filepath.format(epoch=epoch + 1, **logs))
+        except KeyError as error:
+            raise ValueError(f"ModelCheckpoint: filepath names {error}, there is epoch, {', '.join(logs)}") from None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.model.save(path)
 
 
 class ReduceLROnPlateau(Watcher):
@@ -215,10 +220,10 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if not (self.append and self.filename.exists()):
-            self.filename.write_text("")
+            self.filename.write_bytes(b"")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        with self.filename.open("r+", newline="") as file:
+        with self.filename.open("r+", newline="", encoding="utf-8") as file:
             names = next(csv.reader(file), None)
             file.seek(0, os.SEEK_END)
             if names is None:
@@ -227,10 +232,10 @@ class CSVLogger(Callback):
             csv.writer(file).writerow([epoch, *(logs.get(name, "") for name in names[1:])])
 
     def state(self) -> dict[str, Any]:
-        return {"text": self.filename.read_text()}
+        return {"text": self.filename.read_bytes().decode()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.filename.write_text(state["text"])
+        self.filename.write_bytes(state["text"].encode())
 
 
 class ProgressBar(Callback):
@@ -273,5 +278,13 @@ class ProgressBar(Callback):
 
 
 def format_logs(logs: Logs) -> str:
-    """loss 0.1234 · accuracy 0.9876"""
-    return " · ".join(f"{name} {value:.4g}" if abs(value) < 1e-3 else f"{name} {value:.4f}" for name, value in logs.items())
+    """The numbers of an epoch in a line.
+
+    >>> format_logs({"loss": 0.12345, "learning_rate": 1e-4})
+    'loss 0.1235 · learning_rate 0.0001'
+    """
+
+    def short(value: Any) -> str:
+        return " ".join(f"{v:.4g}" if abs(v) < 1e-3 else f"{v:.4f}" for v in np.ravel(value))
+
+    return " · ".join(f"{name} {short(value)}" for name, value in logs.items())

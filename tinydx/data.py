@@ -146,9 +146,10 @@ class GeneratorBatches:
 def batches(x: Any, y: Any = None, weight: Any = None, batch_size: int | None = None, shuffle: bool = False) -> Any:
     """The source for whatever fit, evaluate or predict were given; ValueError where it cannot be one."""
     if is_array(x):
-        return ArrayBatches(as_arrays(x), as_labels(y), as_labels(weight), 32 if batch_size is None else batch_size, shuffle)
+        size = 32 if batch_size is None else batch_size
+        return ArrayBatches(as_arrays(x), as_labels(y), as_labels(weight), size, shuffle)
     if y is not None or weight is not None:
-        raise ValueError("y or sample_weight was given besides a generator: a generator yields (x, y, sample_weight) itself")
+        raise ValueError("y or sample_weight was given besides a generator, which yields (x, y, sample_weight) itself")
     sized = hasattr(x, "__len__") and hasattr(x, "__getitem__")
     if hasattr(x, "load_state") and hasattr(x, "__next__"):
         source: Any = IteratorBatches(x)
@@ -237,7 +238,7 @@ def combined_weight(y: Any, weight: Any, class_weight: dict[int, float] | None) 
     if weight is None:
         return by_class
     if weight.shape not in (by_class.shape, (*by_class.shape, 1)):
-        raise ValueError(f"sample_weight has shape {weight.shape}, expected {by_class.shape} as class_weight is given, too")
+        raise ValueError(f"sample_weight has shape {weight.shape}, expected {by_class.shape} beside class_weight")
     return by_class * weight.reshape(-1)
 
 

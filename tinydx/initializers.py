@@ -69,7 +69,10 @@ def normal(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def orthogonal(shape: tuple[int, ...]) -> np.ndarray:
-    """A matrix with orthogonal columns (or rows, if there are fewer): keeps recurrent signals from fading. Source: Saxe 2013."""
+    """A matrix with orthogonal columns (or rows, if there are fewer): keeps recurrent signals from fading.
+
+    Source: Saxe 2013.
+    """
     rows, columns = math.prod(shape[:-1]), shape[-1]
     q, r = np.linalg.qr(random.generator().normal(size=(max(rows, columns), min(rows, columns))))
     q = q * np.sign(np.diag(r))

@@ -27,21 +27,25 @@ class Loss:
         prediction = y_pred if isinstance(y_pred, Tensor) else Tensor(as_array(y_pred))
         target = np.asarray(y_true)
         if target.dtype.kind not in "biuf":
-            raise ValueError(f"{self.name}: labels are {target.dtype}, expected numbers; encode class names as 0, 1, ... first")
-        if sample_weight is None and prediction.mask is not None and prediction.ndim > 2:
-            sample_weight = prediction.mask  # padded time steps do not count
+            raise ValueError(f"{self.name}: labels are {target.dtype}, expected numbers: encode names as 0, 1, ...")
+        if prediction.mask is not None and prediction.ndim > 2:
+            sample_weight = _weight_of_real_steps(prediction.mask, sample_weight)
         return self.loss(target, prediction, sample_weight)
 
     def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
         raise NotImplementedError
 
-    @property
-    def config(self) -> dict[str, Any]:
-        """The arguments that make this loss again."""
-        return {k: v for k, v in vars(self).items() if k != "name"}
-
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config.items())})"
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
+
+
+def _weight_of_real_steps(mask: np.ndarray, weight: Any) -> np.ndarray:
+    """Weights (N,T) that leave padded time steps out, so that the mean is over the real ones."""
+    real = mask * (mask.size / max(mask.sum(), 1))
+    if weight is None:
+        return real
+    weight = np.asarray(weight)
+    return real * (weight[:, None] if weight.ndim == 1 else weight)
 
 
 def one_column(name: str, target: np.ndarray, prediction: Tensor) -> np.ndarray:
@@ -49,13 +53,14 @@ def one_column(name: str, target: np.ndarray, prediction: Tensor) -> np.ndarray:
     if target.shape == prediction.shape[:-1] and prediction.shape[-1:] == (1,):
         target = target[..., None]
     if target.shape != prediction.shape:
-        raise ValueError(f"{name}: labels have shape {target.shape}, predictions {prediction.shape}: they must be equal")
+        raise ValueError(f"{name}: labels have shape {target.shape}, predictions {prediction.shape}: expected equal")
     return target
 
 
 def _check_range(name: str, target: np.ndarray, low: float, high: float, hint: str) -> None:
     if target.size and not (target.min() >= low and target.max() <= high):
-        raise ValueError(f"{name}: labels reach from {target.min()} to {target.max()}, expected {low:g} to {high:g}{hint}")
+        got = f"{target.min()} to {target.max()}"
+        raise ValueError(f"{name}: labels reach from {got}, expected {low:g} to {high:g}{hint}")
 
 
 def scores_before(activation: Op, prediction: Tensor) -> Tensor | None:
@@ -115,14 +120,12 @@ class SparseCategoricalCrossentropy(Loss):
         if target.shape == (*prediction.shape[:-1], 1):
             target = target[..., 0]
         if target.shape != prediction.shape[:-1]:
-            raise ValueError(
-                f"{self.name}: labels have shape {target.shape}, predictions {prediction.shape}: expected labels {prediction.shape[:-1]}"
-            )
+            shapes = f"labels have shape {target.shape}, predictions {prediction.shape}"
+            raise ValueError(f"{self.name}: {shapes}, expected labels {prediction.shape[:-1]}")
         classes = prediction.shape[-1]
         if target.size and not (target.min() >= 0 and target.max() < classes and (target == np.floor(target)).all()):
-            raise ValueError(
-                f"{self.name}: labels reach from {target.min()} to {target.max()}, expected whole numbers 0 to {classes - 1}"
-            )
+            got = f"{target.min()} to {target.max()}"
+            raise ValueError(f"{self.name}: labels reach from {got}, expected whole numbers 0 to {classes - 1}")
         labels = target.astype(np.int64)
         scores = prediction if self.from_logits else scores_before(ops.softmax, prediction)
         if scores is not None:
@@ -189,13 +192,10 @@ def get(loss: Any) -> Loss:
     """The loss of that name, the object itself, or a function as a loss; ValueError with close matches."""
     if isinstance(loss, Loss):
         return loss
+    if isinstance(loss, type) and issubclass(loss, Loss):
+        return loss()
     if callable(loss):
         return _Function(loss)
     if loss not in _KNOWN:
         raise ValueError(f"unknown loss {loss!r}{did_you_mean(loss, _KNOWN)}")
     return _KNOWN[loss]()
-
-
-def from_config(name: str, config: dict[str, Any]) -> Loss:
-    """The loss that class name and arguments described."""
-    return {type_.__name__: type_ for type_ in _KNOWN.values()}[name](**config)

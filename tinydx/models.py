@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from tinydx.layers.base import Call, Layer, Symbol, any_batch, map_symbols
 from tinydx.saving import load_model
 from tinydx.training import Trainer
@@ -17,12 +15,13 @@ from tinydx.training import Trainer
 __all__ = ["Model", "Sequential", "load_model"]
 
 
-class Model(Trainer, Layer):
+class Model(Trainer):
     """A trainable graph of layers.
 
     Either functional, `Model(inputs, outputs)` of Symbols that start at `Input(shape)`; or subclassed: make layers in
     `__init__` (after `super().__init__()`), use them in `call(x, training)`.
 
+    >>> import numpy as np
     >>> from tinydx.layers import Add, Dense, Input
     >>> x = Input((4,))
     >>> h = Dense(8, activation="relu")(x)
@@ -48,11 +47,6 @@ class Model(Trainer, Layer):
         """The layers: in the graph's order, or for a subclass in the order of its attributes."""
         return super().layers if self.inputs is None else list(dict.fromkeys(call.layer for call in self.graph))
 
-    @property
-    def compute_dtype(self) -> np.dtype:
-        """The dtype that input is brought to: the weights', or float32 before there are any."""
-        return next((w.dtype for w in self.weights), self.dtype or np.dtype("float32"))
-
     # ---- calling ----
 
     def build(self, input_shape: Any) -> None:
@@ -65,14 +59,13 @@ class Model(Trainer, Layer):
 
     def call(self, x: Any, training: bool = False) -> Any:
         if self.inputs is None:
-            raise NotImplementedError(f"{type(self).__name__} must define call(x, training), or be given inputs and outputs")
+            raise NotImplementedError(f"{type(self).__name__} must define call(x, training), or get inputs and outputs")
         given = x if isinstance(x, list) else [x]
-        values: dict[int, Any] = {id(s): v for s, v in zip(_as_list(self.inputs), given, strict=True)}
+        values: dict[Symbol, Any] = dict(zip(_as_list(self.inputs), given, strict=True))
         for step in self.graph:
-            arguments, keywords = map_symbols(lambda s: values[id(s)], [step.x, step.keywords])
-            y = step.layer(arguments, **keywords)
-            values |= {id(s): v for s, v in zip(step.outputs, y if isinstance(y, list | tuple) else [y], strict=True)}
-        return map_symbols(lambda s: values[id(s)], self.outputs)
+            arguments, keywords = map_symbols(values.__getitem__, [step.x, step.keywords])
+            values.update(zip(step.outputs, _as_list(step.layer(arguments, **keywords)), strict=True))
+        return map_symbols(values.__getitem__, self.outputs)
 
     def check_input(self, input_shape: Any) -> None:
         if self.inputs is not None:
@@ -108,6 +101,7 @@ class Sequential(Model):
     def __init__(self, layers: Iterable[Any] | None = None, name: str | None = None, **common: Any):
         super().__init__(name=name, **common)
         self.chain: list[Layer] = []
+        self.fixed_shape = self.input_shape is not None  # said by an Input or the first layer, not just seen in data
         for layer in layers or []:
             self.add(layer)
 
@@ -122,14 +116,16 @@ class Sequential(Model):
         """
         if isinstance(layer, Symbol) and not self.chain and layer.call is None:
             self.input_shape, self.dtype = layer.shape, layer.dtype if layer.dtype.kind == "f" else self.dtype
+            self.fixed_shape = True
             return
         if not isinstance(layer, Layer):
             raise TypeError(f"{self.name}.add: expected a layer such as Dense(10), got {layer!r}")
-        shape = self.input_shape if self.chain or self.input_shape else layer.input_shape
+        shape = layer.input_shape if not self.chain and self.input_shape is None else self.input_shape
         if shape is not None:
             shape_before = self.output_shape(shape)
             layer.ensure_built(shape_before, self.dtype)
             layer.check_input(shape_before)
+        self.fixed_shape = self.fixed_shape or (not self.chain and shape is not None)
         self.chain.append(layer)
         self.input_shape, self.built = shape, shape is not None
 
@@ -145,7 +141,7 @@ class Sequential(Model):
             shape = layer.output_shape(shape)
 
     def check_input(self, input_shape: Any) -> None:
-        if self.input_shape is not None:
+        if self.fixed_shape:
             check_against(self, input_shape, self.input_shape)
 
     def call(self, x: Any, training: bool = False) -> Any:
@@ -163,7 +159,7 @@ def check_against(model: Model, got: Any, expected: Any, names: list[str] | None
     """ValueError naming model, expected and got, where an input cannot be what the model was built for."""
     several, wanted = got if isinstance(got, list) else [got], expected if isinstance(expected, list) else [expected]
     if len(several) != len(wanted):
-        raise ValueError(f"{model.name}: expected {len(wanted)} inputs, got {len(several)}; np.stack(x) makes one of a list")
+        raise ValueError(f"{model.name}: expected {len(wanted)} inputs, got {len(several)}; np.stack(x) makes one")
     for g, e, name in zip(several, wanted, names or ["input"], strict=True):
         if len(g) != len(e) or any(n not in (None, m) for m, n in zip(g[1:], e[1:], strict=True)):
             shape = "(" + ", ".join(["N", *("any" if n is None else str(n) for n in e[1:])]) + ")"
@@ -199,16 +195,19 @@ def _as_list(x: Any) -> list[Any]:
 
 def _summary_lines(model: Model) -> list[str]:
     rows = [("Layer (type)", "Output shape", "Param #")]
-    shapes = {call.layer: _shapes(call.outputs)[0] if len(call.outputs) == 1 else _shapes(call.outputs) for call in model.graph}
+    shapes: dict[Any, Any] = {call.layer: _shapes(call.outputs) for call in model.graph}
     shape: Any = model.input_shape if isinstance(model, Sequential) else None
     for layer in model.layers:
         if shape is not None:
             shape = shapes[layer] = layer.output_shape(shape)
         params = f"{layer.count_params():,}" if layer.built else "not built"
-        rows.append((f"{layer.name} ({type(layer).__name__})", str(shapes.get(layer, "?")), params))
+        out = shapes.get(layer, "?")
+        out = out[0] if isinstance(out, list) and len(out) == 1 else out
+        rows.append((f"{layer.name} ({type(layer).__name__})", str(out), params))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [f"{a:<{widths[0]}}   {b:<{widths[1]}}   {c:>{widths[2]}}" for a, b, c in rows]
     rule = "─" * len(lines[0])
     total, trainable = (sum(w.size for w in weights) for weights in (model.weights, model.trainable_weights))
-    ends = [f"Total params: {total:,}", f"Trainable params: {trainable:,}", f"Non-trainable params: {total - trainable:,}"]
+    sums = {"Total": total, "Trainable": trainable, "Non-trainable": total - trainable}
+    ends = [f"{kind} params: {number:,}" for kind, number in sums.items()]
     return [f'Model "{model.name}"', rule, lines[0], rule, *lines[1:], rule, *ends]

@@ -107,7 +107,9 @@ class Op:
     def __post_init__(self) -> None:
         self.__doc__ = self.forward.__doc__
         self.signature = inspect.signature(self.forward)
-        self.arrays = [p.name for p in self.signature.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+        parameters = self.signature.parameters.values()
+        self.arrays = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        self.takes_any_number = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.expected = _parse_shapes(self.shapes)
 
     @property
@@ -325,10 +327,11 @@ def _parse_shapes(shapes: str) -> dict[str, list[str]]:
 
 def check_arrays(record: Op, arrays: tuple) -> None:
     """Floating (or complex) arrays of the shapes that the record states, else TypeError or ValueError in one line."""
-    if len(arrays) > len(record.arrays):
+    names = record.arrays * len(arrays) if record.takes_any_number else record.arrays
+    if len(arrays) > len(names):
         raise TypeError(f"{record.name} takes {len(record.arrays)} arrays ({', '.join(record.arrays)}), got {len(arrays)}")
     sizes: dict[str, int] = {}
-    for name, a in zip(record.arrays, arrays, strict=False):
+    for name, a in zip(names, arrays, strict=False):
         if a is None:
             continue
         if getattr(a, "dtype", None) is None or a.dtype.kind not in "fc":

@@ -5,8 +5,8 @@ Large weights are updated slice by slice, so that what a rule computes in betwee
 
 from __future__ import annotations
 
-import inspect
 import math
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +23,8 @@ class Optimizer:
 
     Arguments that all take: learning_rate; weight_decay, the share of itself (times the learning rate) that a weight
     loses at each step; clipnorm, the largest norm of one weight's gradient; clipvalue, the largest size of one of its
-    numbers; global_clipnorm, the largest norm of all gradients together. Raises ValueError for values that make no sense.
+    numbers; global_clipnorm, the largest norm of all gradients together. Raises ValueError for a learning rate or a
+    limit that is not above 0, and for several limits at once.
     """
 
     memory: ClassVar[tuple[str, ...]] = ()  # what is remembered for each weight, besides the weight
@@ -37,8 +38,13 @@ class Optimizer:
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ):
-        if not (isinstance(learning_rate, int | float) and learning_rate > 0):
-            raise ValueError(f"{type(self).__name__}: learning_rate is {learning_rate!r}, expected a number above 0")
+        limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        given = {n: limit for n, limit in limits.items() if limit is not None}
+        for n, value in {"learning_rate": learning_rate, **given}.items():
+            if not (isinstance(value, Real) and value > 0):
+                raise ValueError(f"{type(self).__name__}: {n} is {value!r}, expected a number above 0")
+        if len(given) > 1:
+            raise ValueError(f"{type(self).__name__}: {' and '.join(given)} are given, expected one limit")
         self.learning_rate = float(learning_rate)
         self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
         self.global_clipnorm = global_clipnorm
@@ -49,20 +55,31 @@ class Optimizer:
         """The op that makes one step, and its constants for this step."""
         raise NotImplementedError
 
-    def apply(self, weights: list[Tensor]) -> None:
-        """One step: change the weights in place by their `.grad`. Call it with the same list every time."""
-        if not self.slots:
-            self.slots = [[np.full_like(w.data, self.initial_memory) for _ in self.memory] for w in weights]
-        if len(self.slots) != len(weights):
-            raise ValueError(f"{type(self).__name__}: remembers {len(self.slots)} weights, got {len(weights)}: make a new optimizer")
-        self.iterations += 1
+    def apply(self, gradients: list[Any], weights: list[Tensor]) -> None:
+        """One step: change the weights in place, each by its gradient (None leaves it); always give the same weights.
+
+        Raises FloatingPointError, and changes nothing, where a gradient is not finite.
+        """
+        name, slots_of = type(self).__name__, self.slots or [self._new_memory(w) for w in weights]
+        if len(slots_of) != len(weights):
+            raise ValueError(f"{name}: remembers {len(slots_of)} weights, got {len(weights)}: compile again")
+        for w, g, slots in zip(weights, gradients, slots_of, strict=True):
+            if any(slot.shape != w.shape for slot in slots):
+                raise ValueError(f"{name}: remembers {w.name} as {slots[0].shape}, got {w.shape}: compile again")
+            if g is not None and not np.isfinite(g.sum()):
+                raise FloatingPointError(f"the gradient of {w.name} is not finite")
+        self.slots, self.iterations = slots_of, self.iterations + 1
         update, constants = self.rule()
-        for w, g, slots in zip(weights, self._clipped([w.grad for w in weights]), self.slots, strict=True):
+        for w, g, slots in zip(weights, self._clipped(list(gradients)), self.slots, strict=True):
             if g is None:
                 continue
+            w.data = np.ascontiguousarray(w.data)  # what follows writes through a flat view of it
             if self.weight_decay:
                 w.data -= w.data * w.dtype.type(self.weight_decay * self.learning_rate)
             _update_in_slices(update, constants, [w.data, *slots], g)
+
+    def _new_memory(self, w: Tensor) -> list[np.ndarray]:
+        return [np.full_like(w.data, self.initial_memory, order="C") for _ in self.memory]
 
     def _clipped(self, gradients: list[Any]) -> list[Any]:
         if self.clipnorm is not None:
@@ -73,12 +90,6 @@ class Optimizer:
         if self.clipvalue is not None:
             return [None if g is None else np.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
         return gradients
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The arguments that make this optimizer again, with its present learning rate."""
-        names = [*inspect.signature(type(self).__init__).parameters, *inspect.signature(Optimizer.__init__).parameters]
-        return {n: getattr(self, n) for n in dict.fromkeys(names) if n not in ("self", "common")}
 
 
 def _update_in_slices(update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: np.ndarray) -> None:
@@ -100,8 +111,8 @@ def _clip_to_norm(g: Any, limit: float, norm: float) -> Any:
 class SGD(Optimizer):
     """Gradient descent, with momentum and Nesterov's look ahead if asked for.
 
-    >>> SGD(0.1, momentum=0.9).config["momentum"]
-    0.9
+    >>> SGD(0.1, momentum=0.9).memory
+    ('momentum',)
     """
 
     def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False, **common: Any):
@@ -194,7 +205,7 @@ class AdamW(Adam):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay=weight_decay, **common)
 
 
-_KNOWN: dict[str, type[Optimizer]] = {
+_KNOWN: dict[str, Any] = {
     "sgd": SGD,
     "rmsprop": RMSprop,
     "adagrad": Adagrad,
@@ -211,11 +222,8 @@ def get(optimizer: Any) -> Optimizer:
     """
     if isinstance(optimizer, Optimizer):
         return optimizer
+    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        return optimizer()  # type: ignore[call-arg]
     if str(optimizer).lower() not in _KNOWN:
         raise ValueError(f"unknown optimizer {optimizer!r}{did_you_mean(str(optimizer).lower(), _KNOWN)}")
     return _KNOWN[str(optimizer).lower()]()
-
-
-def from_config(name: str, config: dict[str, Any]) -> Optimizer:
-    """The optimizer that `config` described."""
-    return _KNOWN[name.lower()](**config)

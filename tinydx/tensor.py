@@ -171,7 +171,8 @@ class Tensor:
 
     def __repr__(self) -> str:
         label = f"{self.name}, " if self.name else ""
-        return f"Tensor({label}{np.array2string(self.data, threshold=20, precision=4)}, {self.dtype}, shape {self.shape})"
+        values = np.array2string(self.data, threshold=20, precision=4)
+        return f"Tensor({label}{values}, {self.dtype}, shape {self.shape})"
 
 
 def as_array(value: Any) -> Any:
@@ -233,7 +234,7 @@ def _key(t: Tensor) -> tuple[int, int]:
 
 
 def _topological(root: Node | None) -> list[Node]:
-    """Nodes in the order in which they can run, by an explicit stack: long sequences must not hit Python's recursion limit."""
+    """Nodes in the order in which they can run, by an explicit stack: long sequences would hit the recursion limit."""
     order: list[Node] = []
     seen: set[int] = set()
     stack = [(root, False)] if root else []

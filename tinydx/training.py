@@ -8,117 +8,154 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinydx import callbacks as cb
-from tinydx import data, losses, metrics, optimizers, random
+from tinydx import data, losses, optimizers, random
 from tinydx.data import Batch
 from tinydx.evaluation import positive_class
+from tinydx.layers.base import Layer
+from tinydx.metrics import Mean, Metric
+from tinydx.metrics import get as get_metric
 from tinydx.tensor import Tensor, no_grad
 
 
-class Trainer:
-    """What a model needs to be trained; `Model` is this and a layer."""
+class Trainer(Layer):
+    """A layer that can be trained: what every `Model` is."""
 
     optimizer: optimizers.Optimizer | None = None
     loss: losses.Loss | None = None
-    metrics: list[metrics.Metric]
-    stop_training = False
+    metrics: list[Metric] = []
+    weighted_metrics: list[Metric] = []
+    asked_metrics: tuple[list[Any], list[Any]] = ([], [])  # both, as they were given to compile
+    stop_training = False  # a callback sets this to end training after the epoch
     class_names: list[str] | None = None  # by class number, from the training data
     preprocessing: dict[str, Any] | None = None  # how training images were read, for those to predict
     input_range: list[float] | None = None  # smallest and largest number seen in training
 
     # ---- compile ----
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Iterable[Any] | None = None) -> None:
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Iterable[Any] | None = None,
+        weighted_metrics: Iterable[Any] | None = None,
+    ) -> None:
         """Choose how to train: an optimizer, a loss, and metrics to watch, by name or as objects.
 
+        `weighted_metrics` weigh examples by sample_weight and class_weight, `metrics` count all alike (as in Keras).
         Raises ValueError for unknown names, with close matches.
         """
-        from tinydx import metrics as known
+        for argument, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if isinstance(given, str):
+                raise ValueError(f"compile: {argument} is {given!r}, expected a list: {argument}=[{given!r}]")
+        asked = list(metrics or []), list(weighted_metrics or [])
+        watched, weighted = [get_metric(m) for m in asked[0]], [get_metric(m) for m in asked[1]]
+        names = ["loss", *(m.name for m in watched + weighted)]
+        twice = [n for n in names if names.count(n) > 1]
+        if twice:
+            raise ValueError(f"compile: two numbers are called {twice[0]!r}: give one metric another name=")
+        self.optimizer, self.loss = optimizers.get(optimizer), None if loss is None else losses.get(loss)
+        self.metrics, self.weighted_metrics, self.asked_metrics = watched, weighted, asked
 
-        self.optimizer = optimizers.get(optimizer)
-        self.loss = None if loss is None else losses.get(loss)
-        if isinstance(metrics, str):
-            raise ValueError(f"compile: metrics is {metrics!r}, expected a list: metrics=[{metrics!r}]")
-        self.metrics = [known.get(m) for m in metrics or []]
-
-    def _compiled(self, verb: str) -> tuple[optimizers.Optimizer, losses.Loss]:
+    def _compiled(self) -> tuple[optimizers.Optimizer, losses.Loss]:
         if self.optimizer is None or self.loss is None:
-            raise RuntimeError(f"{verb}: call model.compile(optimizer=..., loss=...) first")
+            raise RuntimeError(f"{self.name} is not compiled: call model.compile(optimizer=..., loss=...) first")
         return self.optimizer, self.loss
+
+    @property
+    def compute_dtype(self) -> np.dtype:
+        """The dtype that input is brought to: the weights', or float32 before there are any."""
+        return next((w.dtype for w in self.weights), self.dtype or np.dtype("float32"))
 
     # ---- one batch ----
 
-    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None) -> float:
-        """One optimizer step on one batch; returns its loss, from before the step."""
-        weight = _combined_weight(y, sample_weight, class_weight)
-        loss, _ = self._train_step(Batch(data.as_arrays(x), np.asarray(y), weight), "this batch")
+    def train_on_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None
+    ) -> Any:
+        """One optimizer step on one batch; returns its loss from before the step, or [loss, metric, ...]."""
+        watch = _Watch(self)
+        weight = data.combined_weight(y, data.as_labels(sample_weight), class_weight)
+        self._train_step(Batch(data.as_arrays(x), data.as_labels(y), weight), "this batch", watch)
+        return _flat(watch.logs())
+
+    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
+        """The loss on one batch, or [loss, metric, ...], without a step."""
+        watch = _Watch(self)
+        self._test_step(Batch(data.as_arrays(x), data.as_labels(y), data.as_labels(sample_weight)), "this batch", watch)
+        return _flat(watch.logs())
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch, as an array (a list of arrays for several outputs)."""
+        with no_grad():
+            return _arrays(self(self._input(Batch(data.as_arrays(x)), "this batch")))
+
+    def _train_step(self, batch: Batch, where: str, watch: _Watch) -> None:
+        """Forward, loss, backward, update; nothing in the model changes if any of it fails."""
+        optimizer, _ = self._compiled()
+        x = self._input(batch, where)
+        self.ensure_built(_shape(x))
+        weights = self.trainable_weights
+        statistics = [(w, w.data) for w in self.weights if not w.requires_grad]
+        for w in weights:
+            w.grad = None  # a weight that this batch does not use gets no step
+        try:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what comes of them is caught here
+                self._loss(batch, x, watch, training=True).backward()
+                optimizer.apply([w.grad for w in weights], weights)
+        except BaseException as error:
+            for w, values in statistics:
+                w.data = values
+            if isinstance(error, FloatingPointError):
+                advice = "no weight was changed: lower the learning rate, or check the labels"
+                raise FloatingPointError(f"{error} in {where}{_name_files(batch.files)}; {advice}") from None
+            raise
+        self._widen_input_range(x)
+
+    def _test_step(self, batch: Batch, where: str, watch: _Watch) -> None:
+        self._loss(batch, self._input(batch, where), watch, training=False)
+
+    def _loss(self, batch: Batch, x: Any, watch: _Watch, training: bool) -> Tensor:
+        """The loss of one batch, noted in `watch`; in training FloatingPointError where it is not finite."""
+        _, loss_of = self._compiled()
+        if batch.y is None:
+            raise ValueError("there are no labels: give y, or a generator of (x, y)")
+        prediction = self(x, training=training)
+        if isinstance(prediction, list):
+            raise ValueError(f"{self.name} has {len(prediction)} outputs, a loss takes one: train a Model of that one")
+        loss = loss_of(batch.y, prediction, batch.weight)
+        if training and not np.isfinite(loss.data):
+            raise FloatingPointError(f"loss is {loss.data}")
+        watch.add(float(loss.data), batch, prediction)
         return loss
 
-    def predict_on_batch(self, x: Any) -> np.ndarray:
-        """The outputs for one batch, as an array."""
-        with no_grad():
-            return _arrays(self(self._cast(data.as_arrays(x))))  # type: ignore[operator]
-
-    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float:
-        """The loss on one batch, without a step."""
-        _, loss = self._compiled("test_on_batch")
-        return float(loss(y, self(self._cast(data.as_arrays(x))), sample_weight))  # type: ignore[operator]
-
-    def _train_step(self, batch: Batch, where: str) -> tuple[float, Any]:
-        """Forward, loss, backward, update; weights stay untouched if the input or the loss is not finite."""
-        optimizer, loss_of = self._compiled("fit")
-        x = self._cast(batch.x)
-        self._check_finite(x, batch, where)
-        before = self._statistics()
-        prediction = self(x, training=True)  # type: ignore[operator]
-        loss = loss_of(batch.y, prediction, batch.weight)
-        if not np.isfinite(loss.data):
-            self._restore(before)
-            raise FloatingPointError(
-                f"loss is {loss.data} in {where}{_name_files(batch)}; the weights are unchanged: lower the learning rate, or check the labels"
-            )
-        loss.backward()
-        optimizer.apply(self.trainable_weights)  # type: ignore[attr-defined]
-        return float(loss.data), _arrays(prediction)
-
-    def _statistics(self) -> list[tuple[Tensor, Any]]:
-        """What a forward pass in training changes besides the tape: moving means and variances."""
-        return [(w, w.data) for w in self.weights if not w.requires_grad]  # type: ignore[attr-defined]
-
-    @staticmethod
-    def _restore(statistics: list[tuple[Tensor, Any]]) -> None:
-        for w, values in statistics:
-            w.data = values
-
-    def _check_finite(self, x: Any, batch: Batch, where: str) -> None:
+    def _input(self, batch: Batch, where: str) -> Any:
+        """The batch's x in the model's dtype; ValueError naming batch and file where a number is not finite."""
+        x = [self._cast(v) for v in batch.x] if isinstance(batch.x, list) else self._cast(batch.x)
         for part in x if isinstance(x, list) else [x]:
-            if part.dtype.kind != "f" or not part.size:
-                continue
-            low, high = float(part.min()), float(part.max())  # NaN and infinities show up here, too
-            if not (np.isfinite(low) and np.isfinite(high)):
-                bad = [i for i in range(len(part)) if not np.isfinite(part[i]).all()]
-                name = f", file {batch.files[bad[0]]}" if batch.files else f", example {bad[0]} of the batch"
-                raise ValueError(f"the input has NaN or infinite numbers in {where}{name}; the weights are unchanged")
-            self._seen = [min(self._seen[0], low), max(self._seen[1], high)]
-
-    _seen = [np.inf, -np.inf]  # smallest and largest input of this fit
+            if part.size and part.dtype.kind == "f" and not np.isfinite([part.min(), part.max()]).all():
+                bad = next(i for i in range(len(part)) if not np.isfinite(part[i]).all())
+                name = f", file {batch.files[bad]}" if batch.files else f", example {bad} of the batch"
+                raise ValueError(f"the input has NaN or infinite numbers in {where}{name}; nothing was changed")
+        return x
 
     def _cast(self, x: Any) -> Any:
-        """Floating input in the model's dtype; integers only where the first layer takes ids."""
-        if isinstance(x, list):
-            return [self._cast(v) for v in x]
-        x = np.asarray(x) if not hasattr(x, "dtype") else x
+        """Floating input in the model's dtype; integers only where a layer takes ids."""
         if x.dtype.kind == "f":
-            return x.astype(self.compute_dtype, copy=False)  # type: ignore[attr-defined]
-        if x.dtype.kind in "iu" and self.takes_ids:  # type: ignore[attr-defined]
+            return x.astype(self.compute_dtype, copy=False)
+        if x.dtype.kind in "iu" and self.takes_ids:
             return x
-        raise TypeError(f"{self.name}: input is {x.dtype}: convert it, x.astype('float32') (images: / 255)")  # type: ignore[attr-defined]
+        raise TypeError(f"{self.name}: input is {x.dtype}: convert it, x.astype('float32') (images: / 255)")
+
+    def _widen_input_range(self, x: Any) -> None:
+        if not isinstance(x, list) and x.size and x.dtype.kind == "f":
+            low, high = self.input_range or (np.inf, -np.inf)
+            self.input_range = [min(low, float(x.min())), max(high, float(x.max()))]
 
     # ---- fit ----
 
@@ -152,46 +189,34 @@ class Trainer:
         Returns a History: `.history["loss"]` and so on, one number an epoch, means weighted by batch size.
         Raises ValueError for data that cannot be trained on, and for NaN before any weight is touched.
         """
-        self._compiled("fit")
-        weight = None if sample_weight is None else np.asarray(sample_weight)
+        self._compiled()
+        weight = data.as_labels(sample_weight)
         if validation_split:
             if not data.is_array(x):
                 raise ValueError("validation_split needs arrays: give a generator's validation data as validation_data")
-            split = data.split_off_validation(data.as_arrays(x), np.asarray(y), weight, validation_split)
-            (x, y, weight), validation_data = split
+            arrays = data.as_arrays(x), data.as_labels(y), weight
+            (x, y, weight), validation_data = data.split_off_validation(*arrays, validation_split)
         source = data.batches(x, y, weight, batch_size, shuffle)
-        steps = _steps(source, steps_per_epoch, x)
+        validation = None if validation_data is None else _validation_source(validation_data, batch_size)
         self._remember_source(x)
-        history = cb.History()
-        watchers = [history, *(callbacks or [])]
-        if verbose and verbose != 0:
-            watchers.append(cb.ProgressBar(one_line=verbose == 2))
-        for w in watchers:
-            w.model = self
-        run = _Run(self, source, steps, watchers, class_weight)
-        first = run.resume_from(resume) if resume and Path(resume).exists() else initial_epoch
-        self.stop_training = False
-        self._seen = [np.inf, -np.inf] if self.input_range is None else list(self.input_range)
-        validation = _validation(validation_data, batch_size, validation_steps)
-        try:
-            run.call("on_train_begin", epochs, steps)
-            for epoch in range(first, epochs):
-                run.epoch(epoch, validation)
-                self.input_range = self._seen if np.isfinite(self._seen[0]) else None
-                if resume:
-                    run.save(resume, epoch + 1)
-                if self.stop_training:
-                    break
-        finally:
-            run.call("on_train_end")
-        return history
+        if validation_data is not None:
+            self._check_classes(validation_data)
+        verbose = 1 if verbose == "auto" else verbose
+        params = {"epochs": epochs, "steps": _steps(source, steps_per_epoch), "verbose": verbose}
+        run = _Run(self, source, validation, validation_steps, class_weight, params, callbacks)
+        return run.train(range(initial_epoch, epochs), resume)
 
     def _remember_source(self, x: Any) -> None:
         """Class names and the way of reading come from the training data, so that predictions can use them."""
         if getattr(x, "class_indices", None):
-            self.class_names = sorted(x.class_indices, key=x.class_indices.get)
+            self.class_names = _class_names(x)
         if getattr(x, "preprocessing", None):
             self.preprocessing = dict(x.preprocessing)
+
+    def _check_classes(self, x: Any) -> None:
+        """ValueError where a generator numbers its classes in another way than the training data."""
+        if getattr(x, "class_indices", None) and self.class_names and _class_names(x) != self.class_names:
+            raise ValueError(f"the data has the classes {_class_names(x)}, the model was trained on {self.class_names}")
 
     # ---- evaluate and predict ----
 
@@ -209,29 +234,21 @@ class Trainer:
 
         Arguments as fit; weights stay as they are.
         """
+        self._check_classes(x)
         logs = self._evaluate(data.batches(x, y, sample_weight, batch_size), steps)
-        if verbose and verbose != 0:
+        if verbose:
             print(cb.format_logs(logs), flush=True)
-        if return_dict:
-            return logs
-        return list(logs.values()) if len(logs) > 1 else logs["loss"]
+        return logs if return_dict else _flat(logs)
 
-    def _evaluate(self, source: Any, steps: int | None) -> dict[str, float]:
-        _, loss_of = self._compiled("evaluate")
-        watch = _Watch(self.metrics)
+    def _evaluate(self, source: Any, steps: int | None) -> dict[str, Any]:
+        watch = _Watch(self)
         source.reset()
-        for step in range(_steps(source, steps, source)):
-            batch = next(source)
-            if batch.y is None:
-                raise ValueError("evaluate needs labels: give y, or a generator of (x, y)")
-            prediction = self(self._cast(batch.x))  # type: ignore[operator]
-            loss = loss_of(batch.y, prediction, batch.weight)
-            watch.add(float(loss.data), batch, _arrays(prediction))
-            del prediction, loss  # before the next batch makes its own
+        for step in range(_steps_of_pass(source, steps)):
+            self._test_step(next(source), f"batch {step + 1} of the evaluation", watch)
         return watch.logs()
 
-    def predict(self, x: Any, batch_size: int = 32, verbose: Any = 0, steps: int | None = None) -> np.ndarray:
-        """The outputs for all of x (arrays, or a generator), as one array.
+    def predict(self, x: Any, batch_size: int = 32, verbose: Any = 0, steps: int | None = None) -> Any:
+        """The outputs for all of x (arrays, or a generator), as one array (a list of them for several outputs).
 
         Warns once if the numbers of x lie in another range than those of training, and if an output near 1 means the
         healthy class (class folders sort by name: abnormal = 0, normal = 1).
@@ -240,12 +257,14 @@ class Trainer:
         source.reset()
         outputs, low, high = [], np.inf, -np.inf
         with no_grad():
-            for _ in range(_steps(source, steps, x)):
-                part = self._cast(next(source).x)
+            for step in range(_steps_of_pass(source, steps)):
+                part = self._input(next(source), f"batch {step + 1} of the prediction")
                 if not isinstance(part, list) and part.size and part.dtype.kind == "f":
                     low, high = min(low, float(part.min())), max(high, float(part.max()))
-                outputs.append(_arrays(self(part)))  # type: ignore[operator]
+                outputs.append(_arrays(self(part)))
         self._warn_of_range(low, high)
+        if isinstance(outputs[0], list):
+            return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
         self._warn_of_meaning(outputs[0])
         return np.concatenate(outputs)
 
@@ -255,11 +274,13 @@ class Trainer:
         Raises ValueError where the model was not trained on class folders and `class_names` was not set.
         """
         if self.class_names is None:
-            raise ValueError("predict_classes: the model has no class_names: set model.class_names = [name of class 0, ...]")
+            raise ValueError("predict_classes: the model has none: set model.class_names = [name of class 0, ...]")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*means")  # names are given here, so nothing can be swapped
             p = self.predict(x, batch_size)
         classes = (p[:, 0] > 0.5).astype(int) if p.shape[1] == 1 else p.argmax(axis=1)
+        if max(2, p.shape[1]) != len(self.class_names):
+            raise ValueError(f"predict_classes: {p.shape[1]} outputs do not fit {len(self.class_names)} class_names")
         return [self.class_names[c] for c in classes]
 
     def _warn_of_range(self, low: float, high: float) -> None:
@@ -287,102 +308,178 @@ class Trainer:
 class _Watch:
     """The means of loss and metrics over the batches so far."""
 
-    def __init__(self, watched: list[metrics.Metric]):
-        self.loss, self.metrics = metrics.Mean("loss"), watched
-        for m in watched:
+    def __init__(self, model: Any):
+        self.loss, self.metrics, self.weighted = Mean("loss"), model.metrics, model.weighted_metrics
+        for m in [*self.metrics, *self.weighted]:
             m.reset_state()
 
-    def add(self, loss: float, batch: Batch, prediction: Any) -> None:
+    def add(self, loss: float, batch: Batch, prediction: Tensor) -> None:
         self.loss.update_state(loss, len(prediction))
+        true, pred, weight = batch.y, prediction.data, batch.weight
+        if prediction.mask is not None and pred.ndim > 2:  # padded time steps do not count
+            real = prediction.mask
+            weight = None if weight is None else np.broadcast_to(weight.reshape(len(pred), -1), real.shape)[real]
+            true, pred = true[real], pred[real]
         for m in self.metrics:
-            m.update_state(batch.y, prediction)
+            m.update_state(true, pred)
+        for m in self.weighted:
+            m.update_state(true, pred, weight)
 
-    def logs(self) -> dict[str, float]:
-        return {"loss": self.loss.result(), **{m.name: m.result() for m in self.metrics}}
+    def logs(self) -> dict[str, Any]:
+        return {m.name: m.result() for m in [self.loss, *self.metrics, *self.weighted]}
 
 
 class _Run:
     """One call of fit: what is trained on, who watches, and what must be saved to go on later."""
 
-    def __init__(self, model: Any, source: Any, steps: int, watchers: list[cb.Callback], class_weight: Any):
-        self.model, self.source, self.steps, self.watchers = model, source, steps, watchers
-        self.class_weight = class_weight
+    def __init__(
+        self,
+        model: Any,
+        source: Any,
+        validation: Any,
+        validation_steps: int | None,
+        class_weight: dict[int, float] | None,
+        params: dict[str, Any],
+        callbacks: Any,
+    ):
+        self.model, self.source, self.class_weight, self.params = model, source, class_weight, params
+        self.validation, self.validation_steps = validation, validation_steps
+        given = [callbacks] if isinstance(callbacks, cb.Callback) else list(callbacks or [])
+        for c in given:
+            if not isinstance(c, cb.Callback):
+                raise TypeError(f"fit: {c!r} is no callback: give objects such as EarlyStopping()")
+        self.history, self.bar = cb.History(), cb.ProgressBar()
+        self.lasting = [*given, self.history]  # those with a state worth saving
+        self.callbacks = [*self.lasting, self.bar] if params["verbose"] else self.lasting
+        for c in self.callbacks:
+            c.model, c.params = model, params
+
+    def train(self, epochs: range, resume: str | Path | None) -> cb.History:
+        """Every epoch, or those that are left of a run that was saved at `resume`."""
+        saved = self.read(resume) if resume and Path(resume).exists() else None
+        if resume and not Path(resume).parent.is_dir():
+            raise FileNotFoundError(f"resume={str(resume)!r}: its folder does not exist, create it first")
+        self.model.stop_training = False
+        try:
+            self.call("on_train_begin")
+            if saved:
+                epochs = range(self.take_up(saved), epochs.stop)
+            for epoch in epochs:
+                if self.model.stop_training:
+                    break
+                self.epoch(epoch)
+                if resume:
+                    self.save(resume, epoch + 1)
+            self.call("on_train_end")
+        finally:
+            self.bar.close()
+        return self.history
 
     def call(self, event: str, *arguments: Any) -> None:
-        for w in self.watchers:
-            getattr(w, event)(*arguments)
+        for c in self.callbacks:
+            getattr(c, event)(*arguments)
 
-    def epoch(self, epoch: int, validation: Callable[[Any], dict[str, float]] | None) -> None:
+    def epoch(self, epoch: int) -> None:
         self.call("on_epoch_begin", epoch)
-        watch = _Watch(self.model.metrics)
-        for step in range(self.steps):
+        watch = _Watch(self.model)
+        for step in range(self.params["steps"]):
+            self.call("on_train_batch_begin", step)
             batch = next(self.source)
-            if batch.y is None:
-                raise ValueError("fit needs labels: give y, or a generator of (x, y)")
-            batch = batch._replace(weight=_combined_weight(batch.y, batch.weight, self.class_weight))
-            loss, prediction = self.model._train_step(batch, f"batch {step + 1} of epoch {epoch + 1}")
-            watch.add(loss, batch, prediction)
-            self.call("on_batch_end", step, watch.logs())
+            batch = batch._replace(weight=data.combined_weight(batch.y, batch.weight, self.class_weight))
+            self.model._train_step(batch, f"batch {step + 1} of epoch {epoch + 1}", watch)
+            self.call("on_train_batch_end", step, watch.logs())
         logs = watch.logs()
-        if validation:
-            logs |= {f"val_{name}": value for name, value in validation(self.model).items()}
+        if self.validation:
+            checked = self.model._evaluate(self.validation, self.validation_steps)
+            logs |= {f"val_{name}": value for name, value in checked.items()}
         self.call("on_epoch_end", epoch, logs)
 
-    def state(self, epoch: int) -> dict[str, Any]:
-        """Everything besides the model and its optimizer that the rest of the run depends on."""
-        watching = [w.state() for w in self.watchers if not isinstance(w, cb.ProgressBar)]
-        return {"epoch": epoch, "random": random.state(), "data": self.source.state(), "callbacks": watching}
+    # ---- what a killed run needs to go on ----
 
     def save(self, path: str | Path, epoch: int) -> None:
         from tinydx import saving
 
-        saving.save_run(self.model, self.state(epoch), path)
+        state = {
+            "epoch": epoch,
+            "stopped": self.model.stop_training,
+            "random": random.state(),
+            "data": self.source.state(),
+            "validation": self.validation.state() if self.validation else None,
+            "callbacks": [{"class": type(c).__name__, "state": c.state()} for c in self.lasting],
+        }
+        saving.save_run(self.model, state, path)
 
-    def resume_from(self, path: str | Path) -> int:
-        """Take the state up again; returns the epoch to go on with."""
+    def read(self, path: str | Path) -> Any:
+        """What `save` wrote, if it fits this run: model, callbacks and data; only the data is put where it was."""
         from tinydx import saving
 
-        state = saving.load_run(self.model, path)
+        saved = saving.read_run(self.model, path)
+        was, now = [c["class"] for c in saved.state["callbacks"]], [type(c).__name__ for c in self.lasting]
+        if was != now:
+            raise ValueError(f"{path}: the run had the callbacks {was[:-1]}, now there are {now[:-1]}")
+        self.source.load_state(saved.state["data"])
+        if self.validation and saved.state["validation"]:
+            self.validation.load_state(saved.state["validation"])
+        return saved
+
+    def take_up(self, saved: Any) -> int:
+        """Put everything where it was; returns the epoch to go on with."""
+        state = saved.state
+        saved.load_model()
+        for c, remembered in zip(self.lasting, state["callbacks"], strict=True):
+            c.load_state(remembered["state"])
         random.load_state(state["random"])
-        self.source.load_state(state["data"])
-        watching = [w for w in self.watchers if not isinstance(w, cb.ProgressBar)]
-        if len(watching) != len(state["callbacks"]):
-            raise ValueError(f"{path}: the run had {len(state['callbacks']) - 1} callbacks, now there are {len(watching) - 1}")
-        for w, remembered in zip(watching, state["callbacks"], strict=True):
-            w.load_state(remembered)
-        return int(state["epoch"])
+        self.model.stop_training = state["stopped"]
+        return state["epoch"]
 
 
-def _steps(source: Any, asked: int | None, given: Any) -> int:
-    """Batches in an epoch; says once if the data must be looped to get there."""
+def _steps(source: Any, asked: int | None) -> int:
+    """Batches in an epoch of training; says if the data must be looped to get there."""
     if asked is not None and asked < 1:
-        raise ValueError(f"steps is {asked}, expected at least 1")
+        raise ValueError(f"steps_per_epoch is {asked}, expected at least 1")
     if not hasattr(source, "__len__"):
         if asked is None:
-            raise ValueError("a generator has no length: give steps_per_epoch (fit) or steps (evaluate, predict)")
+            raise ValueError("a generator has no length: give steps_per_epoch")
         return asked
-    if asked is not None and asked > len(source) and hasattr(given, "__len__"):
+    if asked is not None and asked > len(source):
         print(f"The data has {len(source)} batches a pass; it is looped to make {asked} steps.", file=sys.stderr)
     return len(source) if asked is None else asked
 
 
-def _validation(given: Any, batch_size: int | None, steps: int | None) -> Callable[[Any], dict[str, float]] | None:
-    if given is None:
-        return None
-    source = data.batches(*given, batch_size=batch_size) if isinstance(given, tuple) else data.batches(given)
-    return lambda model: model._evaluate(source, steps)
+def _steps_of_pass(source: Any, asked: int | None) -> int:
+    """Batches to evaluate or predict: all, or fewer if asked for; no example is counted twice."""
+    if not hasattr(source, "__len__"):
+        if asked is None:
+            raise ValueError("a generator has no length: give steps (validation_steps in fit)")
+        return asked
+    return len(source) if asked is None else min(asked, len(source))
 
 
-def _combined_weight(y: Any, weight: Any, class_weight: dict[int, float] | None) -> Any:
-    if class_weight is None:
-        return weight
-    by_class = data.class_weights_of(y, class_weight)
-    return by_class if weight is None else by_class * weight
+def _validation_source(given: Any, batch_size: int | None) -> Any:
+    if isinstance(given, list) and data.is_array(given):
+        given = tuple(given)
+    if not isinstance(given, tuple):
+        return data.batches(given)
+    x, y, weight = (*given, None, None)[:3]
+    return data.batches(x, y, weight, batch_size)
+
+
+def _class_names(iterator: Any) -> list[str]:
+    return sorted(iterator.class_indices, key=iterator.class_indices.get)
+
+
+def _shape(x: Any) -> Any:
+    return [v.shape for v in x] if isinstance(x, list) else x.shape
+
+
+def _flat(logs: dict[str, Any]) -> Any:
+    """[loss, metric, ...], or the loss alone."""
+    return list(logs.values()) if len(logs) > 1 else logs["loss"]
 
 
 def _arrays(prediction: Any) -> Any:
     return [p.data for p in prediction] if isinstance(prediction, list | tuple) else prediction.data
 
 
-def _name_files(batch: Batch) -> str:
-    return f" (files {', '.join(batch.files[:3])}{' ...' if len(batch.files) > 3 else ''})" if batch.files else ""
+def _name_files(files: list[str] | None) -> str:
+    return f" (files {', '.join(files[:3])}{' ...' if len(files) > 3 else ''})" if files else ""

@@ -1,4 +1,4 @@
-"""Matrix product y = a b, and the dense layer, which is one.
+"""Matrix product y = a b.
 
 The result is cut into register blocks of ROWS x COLUMNS vectors (12 x 32 floats with AVX-512). Each is computed by
 `tile`: for every k, a column of 12 numbers of a times a row of 32 numbers of b, added up in 24 registers.
@@ -20,9 +20,7 @@ from numba import get_num_threads, prange
 
 from tinydx.op import kernel_of
 from tinydx.ops.arithmetic import matmul, unbroadcast
-from tinydx.ops.dense import dense
-from tinydx.ops.recurrence import rnn_output
-from tinydx_kernels.cpu.memory import aligned_empty, flat, flat_matrix, is_float32
+from tinydx_kernels.cpu.memory import aligned_empty, flat_matrix, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
@@ -188,7 +186,7 @@ def matrix_product(a, b):
     return y
 
 
-# ---- the ops -------------------------------------------------------------------------------------------------------
+# ---- the op -------------------------------------------------------------------------------------------------------
 
 
 def matmul_forward(a, b):
@@ -212,25 +210,8 @@ def matmul_backward(dy, saved, needs=(True, True)):
     return da, unbroadcast(matmul_forward(a.swapaxes(-1, -2), dy)[0], b.shape)
 
 
-def dense_forward(x, w, b=None):
-    y = matrix_product(x.reshape(-1, x.shape[-1]), w)
-    if b is not None:
-        y += b
-    return y.reshape(*x.shape[:-1], w.shape[1]), (x, w)
-
-
-def dense_backward(dy, saved, needs=(True, True, True)):
-    x, w = saved
-    rows, dys = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    dx = matrix_product(dys, w.T).reshape(x.shape) if needs[0] else None
-    dw = matrix_product(rows.T, dys) if needs[1] else None
-    return dx, dw, dys.sum(axis=0)
-
-
 def supports(*arrays):
     return is_float32(*arrays)
 
 
 kernel_of(matmul, "numba", matmul_forward, matmul_backward, supports)
-kernel_of(dense, "numba", dense_forward, dense_backward, supports)
-kernel_of(rnn_output, "numba", dense_forward, dense_backward, supports)

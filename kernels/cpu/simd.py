@@ -57,14 +57,12 @@ TILE = ROWS * COLUMNS
 WIDTH = LANES or 16  # floats of a vector; without SIMD it is only a unit of blocking
 
 # Numba's cache does not know TINYDX_SIMD, so what is compiled without SIMD on a CPU that has it is not written there.
-_options = {
-    "cache": os.environ.get("TINYDX_SIMD") != "0",
-    "error_model": "numpy",
-    "fastmath": {"contract", "reassoc", "nsz"},  # not nnan, ninf: NaN and infinity must pass as in NumPy
-}
-jit = njit(nogil=True, **_options)
-inline = njit(forceinline=True, **_options)
-parallel = njit(parallel=True, nogil=True, **_options)
+_CACHE = os.environ.get("TINYDX_SIMD") != "0"
+_FASTMATH = {"contract", "reassoc", "nsz"}  # not nnan, ninf: NaN and infinity must pass as in NumPy
+jit = njit(nogil=True, cache=_CACHE, error_model="numpy", fastmath=_FASTMATH)
+inline = njit(forceinline=True, cache=_CACHE, error_model="numpy", fastmath=_FASTMATH)
+parallel = njit(parallel=True, nogil=True, cache=_CACHE, error_model="numpy", fastmath=_FASTMATH)
+exact = njit(nogil=True, cache=_CACHE, error_model="numpy")  # every operation rounds as NumPy's
 
 
 class Block(types.Type):
@@ -319,16 +317,49 @@ def where_larger(typing, a, b, x, y):
 
 
 @intrinsic
-def store_bytes(typing, v, y, i):
-    """y[i + lane] = v[lane], small whole numbers, as uint8."""
+def store_bytes(typing, block, y, i):
+    """y[i + c * LANES + lane] = block[c][lane], small whole numbers, as uint8."""
 
     def code(context, builder, signature, arguments):
         value, y_value, index = arguments
-        whole = builder.fptoui(builder.extract_value(value, 0), ir.VectorType(ir.IntType(8), LANES))
-        address = _address(context, builder, y, y_value, index)
-        builder.store(whole, builder.bitcast(address, whole.type.as_pointer())).align = 1
+        for c, v in enumerate(_split(builder, value)):
+            whole = builder.fptoui(v, ir.VectorType(ir.IntType(8), LANES))
+            address = _address(context, builder, y, y_value, index, c * LANES)
+            builder.store(whole, builder.bitcast(address, whole.type.as_pointer())).align = 1
 
-    return types.void(v, y, INDEX), code
+    return types.void(block, y, INDEX), code
+
+
+@intrinsic(prefer_literal=True)
+def rows_of(typing, block, rows, first, step):
+    """The block of rows first, first + step ... of a block of `rows` rows."""
+    columns = block.count // _literal(rows)
+    wanted = [r * columns + c for r in range(_literal(first), _literal(rows), _literal(step)) for c in range(columns)]
+
+    def code(context, builder, signature, arguments):
+        vectors = _split(builder, arguments[0])
+        return _join(builder, [vectors[k] for k in wanted])
+
+    return Block(len(wanted))(block, rows, first, step), code
+
+
+@intrinsic(prefer_literal=True)
+def scaled_rows(typing, block, rows, number, x, i, step):
+    """block[r, c] + number * x[i + r * step + c * LANES + lane]: a whole patch of x times one number."""
+    columns = block.count // _literal(rows)
+
+    def code(context, builder, signature, arguments):
+        value, _, number_value, x_value, index, stride = arguments
+        factor = _broadcast(builder, number_value)
+        vectors = _split(builder, value)
+        for k, v in enumerate(vectors):
+            if k and k % columns == 0:
+                index = builder.add(index, stride)
+            term = _load(builder, _address(context, builder, x, x_value, index, k % columns * LANES))
+            vectors[k] = _fma(builder, term, factor, v)
+        return _join(builder, vectors)
+
+    return block(block, rows, types.float32, x, INDEX, INDEX), code
 
 
 def _lane_by_lane(make):
@@ -351,11 +382,41 @@ subtract = _lane_by_lane(lambda builder, a, b: builder.fsub(a, b, ("contract",))
 multiply = _lane_by_lane(lambda builder, a, b: builder.fmul(a, b, ("contract",)))
 
 
+divide = _lane_by_lane(lambda builder, a, b: builder.fdiv(a, b))
+
+
 @_lane_by_lane
 def maximum(builder, a, b):
     """The larger; NaN where a or b is NaN, as np.maximum."""
     larger = builder.select(builder.fcmp_ordered(">", b, a), b, a)
     return builder.select(builder.fcmp_unordered("uno", b, b), b, larger)
+
+
+@intrinsic
+def square_root(typing, block):
+    """The square root, lane by lane."""
+
+    def code(context, builder, signature, arguments):
+        kind = ir.FunctionType(VECTOR, [VECTOR])
+        root = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f32")
+        return _join(builder, [builder.call(root, [v]) for v in _split(builder, arguments[0])])
+
+    return block(block), code
+
+
+@intrinsic
+def prefetch(typing, x, i):
+    """Ask for the cache line of x[i], which will be wanted soon; any index is allowed."""
+
+    def code(context, builder, signature, arguments):
+        address = builder.bitcast(_address(context, builder, x, *arguments), ir.IntType(8).as_pointer())
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [address.type, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [address, word(0), word(3), word(1)])  # to read, into all caches, data
+        return context.get_dummy_value()
+
+    return types.void(x, INDEX), code
 
 
 @overload(operator.add)
@@ -372,8 +433,17 @@ def _subtract(a, b):
     return None
 
 
+@overload(operator.truediv)
+def _divide(a, b):
+    if isinstance(a, Block) and isinstance(b, Block):
+        return lambda a, b: divide(a, b)
+    return None
+
+
 @overload(operator.mul)
 def _multiply(a, b):
+    if isinstance(a, Block) and isinstance(b, Block):
+        return lambda a, b: multiply(a, b)
     if isinstance(a, types.Float) and isinstance(b, Block):
         return lambda a, b: multiply(broadcast(a), b)
     return None

@@ -22,7 +22,7 @@ direct sum has 3e-7. An infinity or NaN would spread over its whole tile: `check
 import numpy as np
 from numba import get_num_threads, prange
 
-from tinydx_kernels.cpu.bands import SLACK, copy_band
+from tinydx_kernels.cpu.bands import SLACK, copy_band, unpool_band
 from tinydx_kernels.cpu.matmul import matrix_product
 from tinydx_kernels.cpu.memory import aligned_empty
 from tinydx_kernels.cpu.simd import (
@@ -207,40 +207,54 @@ def winograd_band(x, line, base, channels, tile_rows, tile_columns, u, bias, rel
                 )
 
 
-@parallel
-def all_bands(x, shape, border, tile_rows, tile_columns, rows, u, bias, relu, pool, y, winner, size, filters, work, buffer):
-    """Band by band of `rows` tile rows; size: (rows, columns) of an image of y."""
+@jit
+def bands_of_worker(
+    worker, x, gates, shape, border, tiles, rows, u, bias, relu, pool, y, winner, size, filters, work, buffer
+):
+    """Every so-many-th band of `rows` tile rows; tiles, size: (rows, columns) of an image in tiles, and of y."""
     v, m, temporary, edge, check = work
-    bands = (tile_rows + rows - 1) // rows
+    workers, bands = len(v), (tiles[0] + rows - 1) // rows
     pixels = 2 if pool else 4
-    for worker in prange(len(v)):
-        check[worker] = 0
-        for item in range(worker, len(y) // (size[0] * size[1] * filters) * bands, len(v)):
-            image, i = item // bands, item % bands * rows
-            band = min(rows, tile_rows - i)
-            y_base = (image * size[0] + i * pixels) * size[1] * filters
-            left = size[0] - i * pixels, size[1]
-            source, line, base = x, shape[1] * shape[2], (image * shape[0] + 4 * i) * shape[1] * shape[2]
-            if buffer.size:
-                columns = 4 * tile_columns + 2
-                copy_band(x, shape, image, 4 * i - border[0], -border[1], 4 * band + 2, columns, buffer[worker])
-                source, line, base = buffer[worker], columns * shape[2], 0
-            space = v[worker], m[worker], temporary[worker], edge[worker], check[worker]
-            winograd_band(
-                source, line, base, shape[2], band, tile_columns, u, bias, relu, pool, y, winner, y_base, left, filters, space
-            )
+    check[worker, :] = 0
+    for item in range(worker, len(y) // (size[0] * size[1] * filters) * bands, workers):
+        image, i = item // bands, item % bands * rows
+        band = min(rows, tiles[0] - i)
+        y_base = (image * size[0] + i * pixels) * size[1] * filters
+        left = size[0] - i * pixels, size[1]
+        source, line, base = x, shape[1] * shape[2], (image * shape[0] + 4 * i) * shape[1] * shape[2]
+        if buffer.size:
+            columns, top = 4 * tiles[1] + 2, 4 * i - border[0]
+            if gates[1].size:
+                pooled, winners = gates
+                unpool_band(x, pooled, winners, shape, image, top, -border[1], 4 * band + 2, columns, buffer[worker])
+            else:
+                copy_band(x, shape, image, top, -border[1], 4 * band + 2, columns, buffer[worker])
+            source, line, base = buffer[worker], columns * shape[2], 0
+        space = v[worker], m[worker], temporary[worker], edge[worker], check[worker]
+        winograd_band(
+            source, line, base, shape[2], band, tiles[1], u, bias, relu, pool, y, winner, y_base, left, filters, space
+        )
 
 
-def correlate(x, w, b, border, out, relu=False, pool=False):
+@parallel
+def all_bands(x, gates, shape, border, tiles, rows, u, bias, relu, pool, y, winner, size, filters, work, buffer):
+    for worker in prange(len(buffer)):
+        bands_of_worker(
+            worker, x, gates, shape, border, tiles, rows, u, bias, relu, pool, y, winner, size, filters, work, buffer
+        )
+
+
+def correlate(x, w, b, border, out, relu=False, pool=False, gates=None):
     """Correlation of x (N,H,W,C) with w (3,3,C,F), C a multiple of LANES; None if the result is not finite.
 
     pool: returns (y, winner) of the 2x2 max pooling of relu(correlation + b), winner 0..3 in row-major order.
+    gates: (y, winner) of such a pooling, if x is the gradient that comes to it: then x before the pooling is meant.
     """
     (n, height, width, c), f = x.shape, w.shape[3]
     size = (out[0] // 2, out[1] // 2) if pool else out
     tiles = (-(-size[0] // 2), -(-size[1] // 2)) if pool else (-(-out[0] // 4), -(-out[1] // 4))
     corner = border[0][0], border[1][0]
-    fits = corner == (0, 0) and 4 * tiles[0] + 2 <= height and 4 * tiles[1] + 2 <= width
+    fits = gates is None and corner == (0, 0) and 4 * tiles[0] + 2 <= height and 4 * tiles[1] + 2 <= width
     threads = get_num_threads()
     # Whole images where there are enough of them, else bands: each thread should get several.
     rows = tiles[0] if n >= 2 * threads or threads == 1 else max(1, min(tiles[0], tiles[0] * n // (2 * threads)))
@@ -251,9 +265,10 @@ def correlate(x, w, b, border, out, relu=False, pool=False):
     if b is not None:
         bias[:f] = b
     work = workspace(workers, c)
+    gates = (np.empty(0, np.float32), np.empty(0, np.uint8)) if gates is None else tuple(a.reshape(-1) for a in gates)
     buffer = aligned_empty((workers, 0 if fits else (4 * rows + 2) * (4 * tiles[1] + 2) * c + SLACK))
     all_bands(
-        x.reshape(-1), x.shape[1:], corner, *tiles, rows, weights_at_points(w).reshape(-1), bias, relu, pool,
+        x.reshape(-1), gates, x.shape[1:], corner, tiles, rows, weights_at_points(w).reshape(-1), bias, relu, pool,
         y.reshape(-1), winner.reshape(-1), size, f, work, buffer,
     )  # fmt: skip
     if np.isnan(work[-1]).any():

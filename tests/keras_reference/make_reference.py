@@ -178,8 +178,6 @@ RECURRENT = {
         "SimpleRNN", SEQUENCE, units=3, mask=True, go_backwards=True, return_sequences=True),
     "simple_rnn-initial_state": spec(
         "SimpleRNN", SEQUENCE, units=3, initial_state=True, return_sequences=True),
-    "simple_rnn-mask-initial_state": spec(
-        "SimpleRNN", SEQUENCE, units=3, mask=True, initial_state=True, return_sequences=True),
 }
 # Trailing, leading and inner masked steps: each row one of them.
 MASK = np.array([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 0, 1, 1, 0]], bool)

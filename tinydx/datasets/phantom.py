@@ -1,14 +1,14 @@
 """Labelled synthetic chest X-ray phantoms, so that the engine has images to learn from on any machine, offline.
 
-An image is drawn in body coordinates (x to the viewer's right, y down, the picture spans about -1..1): large anatomy is a
-product of smooth edges, everything small and round (vessels, nipples, haze, opacities) a sum of Gaussian blobs. A Gaussian
-is separable, so hundreds of blobs cost one matrix product. Places are complex numbers x + iy, so turning and scaling the
-patient is one multiplication.
+An image is drawn in body coordinates (x to the viewer's right, y down, the picture spans about -1..1): large anatomy
+is a product of smooth edges, everything small and round (vessels, nipples, haze, opacities) a sum of Gaussian blobs.
+A Gaussian is separable, so hundreds of blobs cost one matrix product. Places are complex numbers x + iy, so turning
+and scaling the patient is one multiplication.
 
 **Brightness must not give the label away.** Opacities are drawn for every image, normal ones too; a normal image then
-spreads the same amount of light as smooth haze over its lungs, so the total is the same in both classes. Hearts of all
-sizes, nipples, vessels seen end on and rib crossings are in both classes as well. What tells them apart is local texture
-at no fixed place, which convolution finds and a linear model on pixels does not.
+spreads the same amount of light as smooth haze over its lungs, so that the total is the same in both classes. Hearts
+of all sizes, nipples, vessels seen end on, rib crossings and a bright lead letter are in both classes as well. What
+tells them apart is local texture at no fixed place, which convolution finds and a linear model on pixels does not.
 
 These pictures teach how a classifier is trained. They are drawn from shapes, show no patient and model no disease.
 
@@ -17,6 +17,9 @@ These pictures teach how a classifier is trained. They are drawn from shapes, sh
 ((4, 64, 64), dtype('uint8'), ['abnormal', 'normal', 'abnormal', 'normal'])
 """
 
+from __future__ import annotations
+
+import cmath
 import json
 import math
 import os
@@ -33,16 +36,19 @@ NOTICE = "Synthetic chest X-ray phantom, drawn by tinydx from shapes: no patient
 VERSION = 1  # of the drawing: raise it when the same seed would give other images
 
 Rng = np.random.Generator
+Blobs = list[tuple[complex, float, float]]  # (place, radius, amplitude) in body coordinates
+Spot = Callable[[], complex]  # a random place in the lungs
 
 
-# --- the anatomy: each function draws one organ, (H, W) float32, about 1 where it is and 0 elsewhere ---
+# ---- the anatomy: each function draws one organ, (H, W) float32, about 1 where it is and 0 elsewhere ----------------
 
-def _edge(distance, softness):
+
+def _edge(distance: np.ndarray, softness: float) -> np.ndarray:
     """A smooth step, from 0 (distance < 0, outside) to 1 (inside)."""
     return 0.5 + 0.5 * np.tanh(distance / softness)
 
 
-def _body(rng: Rng, x, y):
+def _body(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Trunk and sloping shoulders; thinner, so less dense, toward the sides."""
     x = np.abs(x)
     half_width = rng.uniform(0.88, 1.0) - 0.06 * np.cos(2.2 * (y - 0.1))
@@ -51,8 +57,8 @@ def _body(rng: Rng, x, y):
     return thickness * _edge(half_width - x, 0.02) * _edge(y - shoulder, 0.04)
 
 
-def _lungs(rng: Rng, x, y):
-    """Two lungs between mediastinum, chest wall, apex and the dome of the diaphragm (higher on the viewer's left: liver)."""
+def _lungs(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Two lungs between mediastinum, chest wall, apex and the diaphragm (higher at the viewer's left: the liver)."""
     top, base, width = rng.uniform(-0.84, -0.74), rng.uniform(0.42, 0.62), rng.uniform(0.66, 0.78)
     lungs = np.zeros_like(x)
     for side in (-1, 1):
@@ -66,7 +72,7 @@ def _lungs(rng: Rng, x, y):
     return lungs
 
 
-def _ribs(rng: Rng, x, y):
+def _ribs(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Posterior and anterior ribs: two families of curves that cross; a rib is brighter along its cortex."""
     gap, ribs = rng.uniform(0.15, 0.18), np.zeros_like(x)
     y = y + rng.normal(0, 0.01) * x  # one side a little higher
@@ -80,14 +86,14 @@ def _ribs(rng: Rng, x, y):
     return ribs * _edge(y + 0.86, 0.03) * _edge(0.72 - y, 0.12) * _edge(0.86 - x, 0.03)
 
 
-def _spine(rng: Rng, x, y):
+def _spine(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Vertebrae and discs, with the dark windpipe in front of the upper ones."""
     x = x - rng.normal(0, 0.02) * np.sin(2 * y + rng.uniform(0, 6))
     vertebrae = 0.75 + 0.25 * np.cos(21 * y + rng.uniform(0, 6)) ** 2
     return vertebrae * _edge(0.085 - np.abs(x), 0.02) - _edge(0.04 - np.abs(x), 0.02) * _edge(-0.3 - y, 0.05)
 
 
-def _heart(rng: Rng, x, y):
+def _heart(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Heart of any size, apex to the viewer's right, with the great vessels above and the aortic knob."""
     width, height, tilt = rng.uniform(0.27, 0.40), rng.uniform(0.26, 0.33), rng.normal(0.45, 0.08)
     turned = ((x - 0.13) + 1j * (y - 0.27)) * np.complex64(complex(math.cos(tilt), -math.sin(tilt)))
@@ -98,7 +104,7 @@ def _heart(rng: Rng, x, y):
     return 1 - (1 - ventricles) * (1 - right_atrium) * (1 - great_vessels) * (1 - knob)
 
 
-def _clavicles(rng: Rng, x, y):
+def _clavicles(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     y = y - rng.normal(0, 0.02) * x
     x = np.abs(x)
     middle = -0.6 - rng.uniform(0.10, 0.28) * (x - 0.1) - 0.05 * np.sin(6 * (x - 0.1))
@@ -107,12 +113,21 @@ def _clavicles(rng: Rng, x, y):
     return bone * _edge(x - 0.08, 0.02) * _edge(0.72 - x, 0.03)
 
 
-# --- what is small and round: lists of blobs (place, radius, amplitude) in body coordinates ---
+def _marker(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The technician's lead letter L, at the patient's left shoulder and as bright as anything in the image."""
+    x, y = x - 0.84 + rng.normal(0, 0.04), y + 0.84 + rng.normal(0, 0.04)
+    upright = _edge(0.016 - np.abs(x + 0.03), 0.008) * _edge(0.07 - np.abs(y), 0.008)
+    foot = _edge(0.045 - np.abs(x), 0.008) * _edge(0.016 - np.abs(y - 0.055), 0.008)
+    return rng.uniform(0.5, 1) * np.maximum(upright, foot)
 
-def _vessels(rng: Rng):
+
+# ---- what is small and round: Gaussian blobs -----------------------------------------------------------------------
+
+
+def _vessels(rng: Rng) -> Blobs:
     """Vessels fanning out of both hila and thinning, some seen end on as dots; in half of the patients, nipples."""
-    blobs = []
-    along = np.linspace(0.1, 1, 28)
+    blobs: Blobs = []
+    along = np.linspace(0.1, 1, 22)
     for side in (-1, 1):
         hilum = complex(side * 0.17, rng.normal(-0.02, 0.02))
         for angle in np.linspace(-1.3, 1.35, 9) + rng.normal(0, 0.1, 9):
@@ -129,90 +144,186 @@ def _vessels(rng: Rng):
     return blobs
 
 
-def _opacities(rng: Rng, spot):
+def _opacities(rng: Rng, spot: Spot) -> Blobs:
     """2 to 5 opacities at `spot()`: round nodules, or patches of ill-defined grains as in a patchy consolidation."""
-    blobs = []
+    blobs: Blobs = []
     for _ in range(rng.integers(2, 6)):
-        centre, contrast = spot(), rng.uniform(*CONTRAST)
+        centre, contrast = spot(), rng.uniform(0.4, 0.85)
         if rng.random() < 0.3:
             blobs.append((centre, rng.uniform(0.04, 0.075), contrast))
             continue
         spread = rng.uniform(0.05, 0.1)
-        n = round(spread**2 * FILL)
-        places = centre + spread * (rng.normal(size=n) + 1j * rng.normal(size=n))
-        blobs += [(place, rng.uniform(*GRAIN), contrast * rng.uniform(0.5, 1)) for place in places]
+        grains = round(1400 * spread**2)
+        places = centre + spread * (rng.normal(size=grains) + 1j * rng.normal(size=grains))
+        blobs += [(place, rng.uniform(0.02, 0.045), contrast * rng.uniform(0.5, 1)) for place in places]
     return blobs
 
 
-def _haze(rng: Rng, spot, light):
-    """Broad smooth shadows at `spot()` that add up to `light`."""
-    radii = rng.uniform(0.25, 0.45, rng.integers(4, 7))
-    return [(spot(), radius, light / np.sum(radii**2)) for radius in radii]
+def _haze(rng: Rng, spot: Spot, amplitude: float) -> Blobs:
+    """Broad smooth shadows at `spot()`."""
+    return [(spot(), rng.uniform(0.25, 0.45), amplitude) for _ in range(rng.integers(4, 7))]
 
 
-def _light(blobs):
-    """What blobs add to the image in all (over 2 pi)."""
-    return sum(radius**2 * amplitude for _, radius, amplitude in blobs)
+def _unevenness(rng: Rng) -> Blobs:
+    """Slow random variation of the tissue."""
+    return [(complex(*rng.uniform(-1, 1, 2)), rng.uniform(0.08, 0.3), rng.normal(0, 0.012)) for _ in range(40)]
 
 
-def _draw(blobs, axis, radius_floor):
-    """Sum of the Gaussian blobs at all pixels, (H, W): down.T @ across, one row per blob."""
-    place, radius, amplitude = np.array(blobs, np.complex64).T[..., None]
-    radius = np.maximum(radius.real, radius_floor)
-    across = np.exp(-0.5 * ((axis - place.real) / radius) ** 2)
-    down = np.exp(-0.5 * ((axis - place.imag) / radius) ** 2)
-    return (amplitude.real * down).T @ across
+# ---- the picture ---------------------------------------------------------------------------------------------------
 
 
-# --- the picture ---
-_D = json.loads(os.environ.get('D', '{}'))
-CONTRAST = _D.get('contrast', (.35, .7))
-GRAIN = _D.get('grain', (.02, .045))
-FILL = _D.get('fill', 1400)
-GAMMA = _D.get('gamma', (1.2, 1.5))
-CEIL = _D.get('ceil', 0.7)
-BODY = _D.get('body', .42)
-HAZE = _D.get('haze', (.002, .02))
+class _Canvas:
+    """Body coordinates x, y (H, W) of every pixel of a patient who is a little turned, shifted and scaled."""
 
-def chest_phantom(rng, abnormal, size=150):
-    axis = ((np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1).astype(np.float32)
-    angle, scale = rng.normal(0, 0.035), rng.uniform(0.92, 1.08)
-    pose, shift = scale * complex(math.cos(angle), math.sin(angle)), complex(rng.normal(0, 0.035), rng.normal(0, 0.035))
-    body_place = ((axis + 1j * axis[:, None] - np.complex64(shift)) / np.complex64(pose))
-    x, y = np.ascontiguousarray(body_place.real), np.ascontiguousarray(body_place.imag)
+    def __init__(self, rng: Rng, size: int):
+        self.axis = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(2 / size) - 1
+        self.scale = rng.uniform(0.92, 1.08)
+        self.pose = self.scale * cmath.exp(1j * rng.normal(0, 0.035))
+        self.shift = complex(rng.normal(0, 0.035), rng.normal(0, 0.035))
+        place = (self.axis + 1j * self.axis[:, None] - np.complex64(self.shift)) / np.complex64(self.pose)
+        self.x, self.y = place.real.copy(), place.imag.copy()
+
+    def blobs(self, blobs: Blobs) -> np.ndarray:
+        """Sum of the Gaussians at every pixel, (H, W)."""
+        place, radius, amplitude = np.array(blobs, np.complex64).T[..., None]
+        place = place * np.complex64(self.pose) + np.complex64(self.shift)
+        radius = np.maximum(radius.real * self.scale, 1.4 / len(self.axis))  # at least 0.7 pixel
+        across = np.exp(-0.5 * ((self.axis - place.real) / radius) ** 2)
+        down = np.exp(-0.5 * ((self.axis - place.imag) / radius) ** 2)
+        # einsum and not @: BLAS would start its own threads inside each of ours
+        return np.einsum("kh,kw->hw", amplitude.real * down, across)
+
+
+def chest_phantom(rng: Rng, abnormal: bool, size: int = 150) -> np.ndarray:
+    """One synthetic chest X-ray phantom, with opacities in the lungs if `abnormal`.
+
+    Arguments: rng, decides the patient, the film and the opacities (the same generator state gives the same patient,
+    healthy or not); abnormal; size, height and width in pixels.
+    Returns float32 (size, size) in [0, 1], bright where the body is dense. Raises ValueError for a size below 16.
+
+    >>> image = chest_phantom(np.random.default_rng(0), abnormal=True, size=64)
+    >>> image.shape, image.dtype
+    ((64, 64), dtype('float32'))
+    """
+    if size < 16:
+        raise ValueError(f"chest_phantom: size must be at least 16 pixels, got {size}")
+    canvas = _Canvas(rng, size)
+    x, y = canvas.x, canvas.y
     body, lungs, heart = _body(rng, x, y), _lungs(rng, x, y), _heart(rng, x, y)
     air = lungs * (1 - heart)
-    room = np.flatnonzero(air > 0.9)
+    inside = np.flatnonzero(air > 0.9)
 
-    def spot():
-        return complex(body_place.flat[rng.choice(room)])
+    def spot() -> complex:
+        pixel = rng.choice(inside)
+        return complex(x.flat[pixel], y.flat[pixel])
 
-    def draw(blobs):
-        return _draw([(place * pose + shift, radius*scale, amplitude) for place, radius, amplitude in blobs], axis, 1.4 / size)
-
-    opacities = _opacities(rng, spot)
-    haze = _haze(rng, spot, rng.uniform(*HAZE))
-    soft = [(complex(*rng.uniform(-1, 1, 2)), rng.uniform(0.08, 0.3), rng.normal(0, 0.012)) for _ in range(40)]
-    if not abnormal:
-        haze += _haze(rng, spot, _light(opacities))
-    density = (BODY + 0.06 * y) * body - air * rng.uniform(BODY-.18, BODY-.10)
-    density += body * (0.05 * _ribs(rng, x, y) * (0.4 + 0.6 * air) + 0.08 * _spine(rng, x, y) + .1 * heart + 0.06 * _clavicles(rng, x, y))
-    density += air * draw(haze + soft + _vessels(rng))
-    if abnormal:
-        density += air * CEIL * -np.expm1(-draw(opacities) / CEIL)
-    return _expose(rng, density, axis)
+    bones = 0.05 * _ribs(rng, x, y) * (0.4 + 0.6 * air) + 0.08 * _spine(rng, x, y) + 0.06 * _clavicles(rng, x, y)
+    density = body * (0.38 + 0.06 * y + 0.1 * heart + bones) - air * rng.uniform(0.20, 0.28)
+    density += _marker(rng, x, y) + air * canvas.blobs(
+        _haze(rng, spot, rng.uniform(0.005, 0.03)) + _unevenness(rng) + _vessels(rng)
+    )
+    opacities = air * 0.8 * -np.expm1(canvas.blobs(_opacities(rng, spot)) / -0.8)  # overlapping grains saturate
+    haze = air * canvas.blobs(_haze(rng, spot, 1.0))
+    density += opacities if abnormal else haze * (opacities.sum() / haze.sum())  # the same light, without the texture
+    return _film(rng, density, canvas.axis)
 
 
-def _expose(rng, density, axis):
-    ramp = rng.normal(0, 0.02) * axis + rng.normal(0, 0.02) * axis[:, None]
+def _film(rng: Rng, density: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Exposure, the film's gamma, uneven illumination and grain: density (H, W) -> image in [0, 1]."""
     vignette = 1 - rng.uniform(0, 0.08) * (axis**2 + axis[:, None] ** 2)
-    exposed = rng.uniform(0.85, 1.15) * np.clip(density + 0.02, 0.01, 1.2) ** rng.uniform(*GAMMA) * vignette + ramp
-    grain = rng.uniform(.004, .012) * rng.standard_normal(density.shape, dtype=np.float32)
-    return np.clip(exposed + grain, 0, 1).astype(np.float32)
+    gradient = rng.normal(0, 0.02) * axis + rng.normal(0, 0.02) * axis[:, None]
+    image = rng.uniform(0.85, 1.15) * np.clip(density + 0.02, 0.01, 1.2) ** rng.uniform(1.3, 1.6) * vignette + gradient
+    grain = rng.uniform(0.004, 0.012) * rng.standard_normal(density.shape, dtype=np.float32)
+    return np.clip(image + grain, 0, 1)
 
-def make_phantoms(n, seed=0, size=150):
-    def one(i):
-        return np.round(255*chest_phantom(np.random.default_rng((seed, i)), i % 2 == 0, size)).astype(np.uint8)
+
+# ---- sets of pictures ----------------------------------------------------------------------------------------------
+
+
+def make_phantoms(n: int, seed: int = 0, size: int = 150) -> tuple[np.ndarray, np.ndarray]:
+    """n synthetic phantoms, abnormal and normal in turn.
+
+    The same seed gives the same images, and more of them begin with the same ones.
+    Returns images uint8 (n, size, size) and labels int64 (n,): 0 is abnormal, 1 normal, as in CLASS_NAMES.
+
+    >>> images, labels = make_phantoms(2, seed=3, size=32)
+    >>> bool((images == make_phantoms(4, seed=3, size=32)[0][:2]).all()), labels
+    (True, array([0, 1]))
+    """
+    images = np.empty((n, size, size), np.uint8)
+
+    def draw(i: int) -> None:
+        images[i] = _numbered(i, seed, size)
+
     with ThreadPoolExecutor() as pool:
-        im = list(pool.map(one, range(n)))
-    return np.stack(im), np.arange(n) % 2
+        list(pool.map(draw, range(n)))  # list: raises what a thread raised
+    return images, np.arange(n) % 2
+
+
+def _numbered(i: int, seed: int, size: int) -> np.ndarray:
+    """Phantom number i of a seed, uint8 (size, size); even ones are abnormal."""
+    image = chest_phantom(np.random.default_rng((seed, i)), abnormal=i % 2 == 0, size=size)
+    return np.rint(255 * image).astype(np.uint8)
+
+
+def write_phantom_folders(
+    directory: str | Path, train: int = 1000, val: int = 160, test: int = 240, size: int = 150, seed: int = 0
+) -> Path:
+    """Write phantoms as PNG class folders: train/abnormal, train/normal, val/..., test/...
+
+    Arguments: directory, which must not exist, or be empty, or hold this very set (then nothing is done); train, val,
+    test, the number of images of both classes together; size in pixels; seed. Returns the directory. It appears all at
+    once, with a file `synthetic.json` that says what it holds: an interrupted run leaves nothing under its name.
+    Every file name begins with `synthetic-`, and every PNG says so in its text. Raises FileExistsError where the
+    directory holds something else.
+    """
+    target = Path(directory)
+    counts = {"train": train, "val": val, "test": test}
+    settings = {**counts, "size": size, "seed": seed, "version": VERSION}
+    facts = {"synthetic": True, "notice": NOTICE, "classes": list(CLASS_NAMES), **settings}
+    if target.exists() and not _is_free(target, facts):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        _write_images(draft, counts, size, seed)
+        (draft / MARKER).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        if target.exists():
+            target.rmdir()  # empty; Windows would not replace it
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def _is_free(target: Path, facts: dict) -> bool:
+    """Whether the set must still be written to this empty directory; FileExistsError where something else is in it."""
+    if target.is_dir() and not any(target.iterdir()):
+        return True
+    try:
+        same = json.loads((target / MARKER).read_text(encoding="utf-8")) == facts
+    except (OSError, ValueError):
+        raise FileExistsError(f"{target} holds other files: choose a new or empty folder for the phantoms") from None
+    if not same:
+        raise FileExistsError(f"{target} holds phantoms made with other settings: delete it, or choose another folder")
+    return False
+
+
+def _write_images(root: Path, counts: dict[str, int], size: int, seed: int) -> None:
+    """One numbering runs through train, val and test, so that no image is in two of them."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    text.add_text("synthetic", NOTICE)
+    splits = [split for split, n in counts.items() for _ in range(n)]
+    for split in counts:
+        for name in CLASS_NAMES:
+            (root / split / name).mkdir(parents=True)
+
+    def write(i: int) -> None:
+        path = root / splits[i] / CLASS_NAMES[i % 2] / f"synthetic-{i:05d}.png"
+        Image.fromarray(_numbered(i, seed, size)).save(path, pnginfo=text, compress_level=1)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(write, range(len(splits))))

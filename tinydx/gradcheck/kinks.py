@@ -23,7 +23,9 @@ class Kinks:
         self.subject, self.truth, self.k = subject, truth, k
         self.x, self.name = subject.arrays[k], subject.names[k]
 
-    def excuse(self, at: np.ndarray, got: np.ndarray, wrong: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    def excuse(
+        self, at: np.ndarray, got: np.ndarray, wrong: np.ndarray, scale: float
+    ) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """What remains wrong of the elements `at`, which of them are at kinks, and notes about those."""
         slack = max(1e-6, self.truth.tolerance) * scale
         suspects = at[wrong | self._repeated(at)]
@@ -41,7 +43,7 @@ class Kinks:
 
     def _repeated(self, at: np.ndarray) -> np.ndarray:
         """Elements that may tie: zeros, and numbers that are there more than once."""
-        values, inverse, counts = np.unique(self.x, return_inverse=True, return_counts=True)
+        _, inverse, counts = np.unique(self.x, return_inverse=True, return_counts=True)
         return ((counts[inverse.ravel()] > 1) | (self.x.ravel() == 0))[at]
 
     def _any(self, suspects: np.ndarray) -> bool:
@@ -50,7 +52,9 @@ class Kinks:
         direction.flat[suspects] = np.random.default_rng(0).normal(size=len(suspects))
         return self.truth.one_sided(self.k, direction).kink
 
-    def _impossible(self, kinked: np.ndarray, wrong: np.ndarray, got: np.ndarray, slack: float) -> tuple[list[int], list[str]]:
+    def _impossible(
+        self, kinked: np.ndarray, wrong: np.ndarray, got: np.ndarray, slack: float
+    ) -> tuple[list[int], list[str]]:
         """Tied elements whose gradients do not add up: moved together they stay tied, and that derivative is known."""
         found: list[int] = []
         notes: list[str] = []
@@ -59,17 +63,26 @@ class Kinks:
             sides, total = self.truth.one_sided(self.k, together), float(np.sum(got * together))
             if not together.flat[wrong].any() and abs(total - sides.centre) > sides.half + slack * together.sum():
                 found += list(kinked[self.x.flat[kinked] == value])
-                notes.append(f"numbers that tie at {value:g}: their gradients add up to {total:.6g}, the true sum is {sides.centre:.6g}")
+                notes.append(
+                    f"tied at {value:g}: these gradients add up to {total:.6g}, but truly to {sides.centre:.6g}"
+                )
         return found, notes[:NAMED]
 
     def _notes(self, kinked: list[int]) -> list[str]:
         if not kinked:
             return []
-        more = f", and {len(kinked) - NAMED} more" if len(kinked) > NAMED else ""
-        return [f"not differentiable here: {', '.join(self._reason(e, kinked) for e in kinked[:NAMED])}{more}"]
+        reasons: list[str] = []
+        named: set[int] = set()
+        for element in kinked:
+            if len(reasons) < NAMED and element not in named:
+                reason, partner = self._reason(element, kinked)
+                reasons.append(reason)
+                named |= {element, partner}
+        more = f", and {len(set(kinked) - named)} more" if set(kinked) - named else ""
+        return [f"not differentiable here: {', '.join(reasons)}{more}"]
 
-    def _reason(self, element: int, kinked: list[int]) -> str:
-        """x[2, 1] = x[2, 2] if moving both keeps the tie, else x[2, 1] = 0 or whatever it equals."""
+    def _reason(self, element: int, kinked: list[int]) -> tuple[str, int]:
+        """x[2, 1] = x[2, 2] (and that partner) if moving both keeps the tie, else x[2, 1] = 0 or whatever it equals."""
         alone = self.truth.one_sided(self.k, self.truth.unit(self.k, element))
         here, value = self._index(element), self.x.flat[element]
         equals = [e for e in kinked if e != element and self.x.flat[e] == value]
@@ -77,11 +90,11 @@ class Kinks:
             both = self.truth.one_sided(self.k, self.truth.unit(self.k, element, other))
             partner = self.truth.one_sided(self.k, self.truth.unit(self.k, other))
             if both.half < (alone.half + partner.half) * (1 - 1e-6):
-                return f"{here} = {self._index(other)}"
+                return f"{here} = {self._index(other)}", other
         for name, constant in self.subject.constants.items():
             if isinstance(constant, np.ndarray) and constant.shape == self.x.shape and constant.flat[element] == value:
-                return f"{here} = {self._index(element, name)}"
-        return f"{here} = {value:g}"
+                return f"{here} = {self._index(element, name)}", element
+        return f"{here} = {value:g}", element
 
     def _index(self, element: int, name: str | None = None) -> str:
         index = ", ".join(map(str, np.unravel_index(element, self.x.shape)))

@@ -1,8 +1,8 @@
 """Naming a mistake: what does this wrong gradient look like?
 
 First the op's own slips: each is a wrong backward, run on the same data; what equals the learner's gradient names it.
-Then patterns that any gradient can show: a factor, a sign, a flip, a missing sum. Many of them need no guess at the code:
-the rows of the Jacobian tell what the right backward would make of another dy (of the first example alone, of ones).
+Then patterns that any gradient can show: a factor, a sign, a flip, a missing sum. Many of them need no guess at the
+code: the rows of the Jacobian tell what the right backward would make of another dy (of ones, of one example alone).
 
 Two mistakes in one gradient match nothing, and that is what is said then.
 """
@@ -67,9 +67,13 @@ class Evidence:
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """What the right backward would make of another dy."""
         assert self.rows is not None
-        gradient = np.full(self.true.size, np.nan)
-        gradient[self.at] = self.rows @ dy.ravel()
-        return gradient.reshape(self.true.shape)
+        return self.spread(self.rows @ dy.ravel())
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Values of the known elements in the array's shape, NaN elsewhere."""
+        gradient = np.full(self.true.shape, np.nan)
+        gradient.flat[self.at] = values
+        return gradient
 
 
 Pattern = Callable[[Evidence], Iterator[Diagnosis]]
@@ -115,7 +119,8 @@ def not_transposed_back(e: Evidence) -> Iterator[Diagnosis]:
     for axes in itertools.permutations(range(e.true.ndim)):
         if axes != tuple(range(e.true.ndim)) and e.looks_like(e.true.transpose(axes)):
             yield Diagnosis(
-                "transposed", f"{e.label} has shape {e.got.shape}: it is the right gradient with its axes in the order {axes}."
+                "transposed",
+                f"{e.label} has shape {e.got.shape}: it is the right gradient with its axes in the order {axes}.",
             )
             return
 
@@ -124,7 +129,8 @@ def another_argument(e: Evidence) -> Iterator[Diagnosis]:
     for name, true in zip(e.subject.names, e.trues, strict=True):
         if true is not e.true and e.looks_like(true):
             yield Diagnosis(
-                "gradients in the wrong order", f"What stands for {e.label} is the gradient of {name}: return them in forward's order."
+                "gradients in the wrong order",
+                f"What stands for {e.label} is the gradient of {name}: return them in forward's order.",
             )
 
 
@@ -139,8 +145,8 @@ def sum_forgotten(e: Evidence) -> Iterator[Diagnosis]:
                     name = "batch sum forgotten" if axes[0] == 0 else "sum forgotten"
                     yield Diagnosis(
                         name,
-                        f"{e.label} has shape {e.got.shape}, expected {e.true.shape}: sum over {which}, everything there was"
-                        f" made with the same {e.subject.names[e.k]}.",
+                        f"{e.label} has shape {e.got.shape}, expected {e.true.shape}: sum over {which},"
+                        f" everything there was made with the same {e.subject.names[e.k]}.",
                     )
                     return
 
@@ -150,29 +156,35 @@ def summed_too_much(e: Evidence) -> Iterator[Diagnosis]:
         for axes in itertools.combinations(range(e.true.ndim), count):
             for keep in (False, True):
                 if e.looks_like(e.true.sum(axis=axes, keepdims=keep)):
-                    yield Diagnosis("summed too much", f"{e.label} was summed over axes {axes} that {e.subject.names[e.k]} still has.")
+                    yield Diagnosis(
+                        "summed too much",
+                        f"{e.label} was summed over axes {axes} that {e.subject.names[e.k]} still has.",
+                    )
                     return
 
 
 def reshape_forgotten(e: Evidence) -> Iterator[Diagnosis]:
     if e.got.size == e.true.size and e.same(e.got.reshape(e.true.shape), e.true):
         yield Diagnosis(
-            "reshape forgotten", f"The numbers are right, the shape {e.got.shape} is not: reshape {e.label} to {e.true.shape}."
+            "reshape forgotten",
+            f"The numbers are right, the shape {e.got.shape} is not: reshape {e.label} to {e.true.shape}.",
         )
 
 
 def border_not_removed(e: Evidence) -> Iterator[Diagnosis]:
     """The right gradient lies somewhere inside."""
-    if e.got.ndim != e.true.ndim or not e.got.size or any(g < t for g, t in zip(e.got.shape, e.true.shape, strict=True)):
+    if (
+        e.got.ndim != e.true.ndim
+        or not e.got.size
+        or any(g < t for g, t in zip(e.got.shape, e.true.shape, strict=True))
+    ):
         return
     ranges = [range(g - t + 1) for g, t in zip(e.got.shape, e.true.shape, strict=True)]
     for start in itertools.islice(itertools.product(*ranges), 500):
         inner = e.got[tuple(slice(s, s + t) for s, t in zip(start, e.true.shape, strict=True))]
         if e.same(inner, e.true):
-            yield Diagnosis(
-                "border not removed",
-                f"{e.label} has shape {e.got.shape}, and the right gradient lies inside, from {start}: cut the padding off again.",
-            )
+            where = f"{e.label} has shape {e.got.shape}, the right gradient lies inside, from {start}"
+            yield Diagnosis("border not removed", f"{where}: cut the padding off again.")
             return
 
 
@@ -194,8 +206,8 @@ def not_finite(e: Evidence) -> Iterator[Diagnosis]:
         if bad.any():
             yield Diagnosis(
                 name,
-                f"{bad.sum()} of {bad.size} numbers of {e.label} are {name}: look for a division by zero, a logarithm of zero"
-                " or an overflowing exponential.",
+                f"{bad.sum()} of {bad.size} numbers of {e.label} are {name}: look for a division by zero, a logarithm"
+                " of zero or an overflowing exponential.",
             )
 
 
@@ -219,20 +231,22 @@ def part_of_dy(e: Evidence) -> Iterator[Diagnosis]:
     """Only one index of dy counts, or one is left out: the first example, the last time step."""
     if e.rows is None or len(e.dys) > 1:
         return
-    for axis, index in _slices(e.dy):
-        what, masked = _axis(e.dy, axis), np.zeros_like(e.dy)
-        key = (slice(None),) * axis + (index,)
-        masked[key] = e.dy[key]
-        if e.looks_like(e.backward(masked)):
-            yield Diagnosis(f"one {what} only", f"Only {what} {index} of dy went into {e.label}: sum over all of them.")
-        elif e.looks_like(e.backward(e.dy - masked)):
-            yield Diagnosis(f"one {what} left out", f"{what.capitalize()} {index} of dy is missing in {e.label}: where does your loop end?")
-
-
-def _slices(a: np.ndarray) -> Iterator[tuple[int, int]]:
-    for axis, n in enumerate(a.shape):
-        if n > 1:
-            yield from ((axis, i) for i in range(min(n, 32)))
+    left_out = []
+    terms = (e.rows * e.dy.ravel()).reshape(-1, *e.dy.shape)
+    for axis in (a for a, n in enumerate(e.dy.shape) if n > 1):
+        what = _axis(e.dy, axis)
+        shares = terms.sum(axis=tuple(a + 1 for a in range(e.dy.ndim) if a != axis))  # of each index in each gradient
+        for index, share in enumerate(shares.T):
+            if e.looks_like(e.spread(share)):
+                yield Diagnosis(
+                    f"one {what} only", f"Only {what} {index} of dy went into {e.label}: sum over all of them."
+                )
+            elif e.looks_like(e.true - e.spread(share)):
+                advice = (
+                    f"{what.capitalize()} {index} of dy is missing in {e.label}: where does your loop begin and end?"
+                )
+                left_out.append(Diagnosis(f"one {what} left out", advice))
+    yield from left_out
 
 
 def _axis(a: np.ndarray, axis: int) -> str:
@@ -265,15 +279,20 @@ def factor(e: Evidence) -> Iterator[Diagnosis]:
     for n, name, story in _divisors(e):
         if abs(c * n - 1) < 1e-7:
             yield Diagnosis(f"averaged over {name}", f"{number} {story}")
-        if abs(c / n - 1) < 1e-7:
-            yield Diagnosis(f"1/{n} forgotten", f"{number} {n} is the number of {name}: is there a mean in forward?")
-    for name, n in _scalars(e):
-        if any(abs(c - f) < 1e-9 for f in (n, 1 / n, 1 - n, 1 / (1 - n))):
-            yield Diagnosis(f"factor of {name}", f"{number} {name} is {n:g}: is its factor missing, or there twice?")
     if abs(c - 2) < 1e-7:
         yield Diagnosis("counted twice", f"{number} Is something added twice?")
     if abs(c - 0.5) < 1e-7:
-        yield Diagnosis("factor 2 forgotten", f"{number} The derivative of a square brings a 2; a sum of two uses has two terms.")
+        yield Diagnosis(
+            "factor 2 forgotten", f"{number} The derivative of a square brings a 2; a sum of two uses has two terms."
+        )
+    for name, value in _scalars(e):
+        if any(abs(c - f) < 1e-9 for f in (value, 1 / value, 1 - value, 1 / (1 - value))):
+            yield Diagnosis(
+                f"factor of {name}", f"{number} {name} is {value:g}: is its factor missing, or there twice?"
+            )
+    for n, name, _ in _divisors(e):
+        if abs(c / n - 1) < 1e-7:
+            yield Diagnosis(f"1/{n} forgotten", f"{number} {n} is the size of {name}: is there a mean in forward?")
     if np.count_nonzero(true) > 1:
         yield Diagnosis("constant factor", f"{number} A constant factor, or one that was forgotten.")
 
@@ -311,9 +330,13 @@ def another_factor(e: Evidence) -> Iterator[Diagnosis]:
         except ValueError:
             continue
         if e.same(e.got * a, e.true):
-            yield Diagnosis(f"factor {name} forgotten", f"{e.label} times {name} is the right gradient: multiply by {name}.")
+            yield Diagnosis(
+                f"factor {name} forgotten", f"{e.label} times {name} is the right gradient: multiply by {name}."
+            )
         elif e.looks_like(e.true * a):
-            yield Diagnosis(f"factor {name} too many", f"{e.label} is the right gradient times {name}: it should not be there.")
+            yield Diagnosis(
+                f"factor {name} too many", f"{e.label} is the right gradient times {name}: it should not be there."
+            )
 
 
 def _factors(e: Evidence) -> Iterator[tuple[str, np.ndarray]]:
@@ -335,7 +358,7 @@ def transposed(e: Evidence) -> Iterator[Diagnosis]:
         if axes != tuple(range(e.true.ndim)) and e.looks_like(e.true.transpose(axes).reshape(e.true.shape)):
             yield Diagnosis(
                 "reshape instead of transpose",
-                f"{e.label} has the right numbers in the order of another axis: reshape does not swap axes, transpose does.",
+                f"{e.label} has the right numbers in another axis's order: reshape does not swap axes, transpose does.",
             )
             return
 
@@ -346,7 +369,8 @@ def flipped(e: Evidence) -> Iterator[Diagnosis]:
             if e.looks_like(np.flip(e.true, axes)):
                 name = "rotated by 180 degrees" if count == 2 else "flipped"
                 yield Diagnosis(
-                    name, f"This equals the right gradient, {name}, over axes {axes}: is something flipped in one direction only?"
+                    name,
+                    f"This equals the right gradient {name} (axes {axes}): is something flipped in one direction only?",
                 )
                 return
 
@@ -364,7 +388,9 @@ def shifted(e: Evidence) -> Iterator[Diagnosis]:
             enough = np.count_nonzero(part) > max(2, 0.4 * np.count_nonzero(e.true))
             if enough and part.std() > 0 and e.same(e.got[there], part):
                 moves = ", ".join(f"{s:+d} along axis {a}" for a, s in enumerate(shift) if s)
-                yield Diagnosis("shifted", f"{e.label} is the right gradient moved by {moves}: an index is off, or the padding.")
+                yield Diagnosis(
+                    "shifted", f"{e.label} is the right gradient moved by {moves}: an index is off, or the padding."
+                )
                 return
 
 
@@ -382,11 +408,17 @@ def left_at_zero(e: Evidence) -> Iterator[Diagnosis]:
         if not (missing & there).any() and e.true.shape[axis] > 1:
             indices = ", ".join(map(str, np.flatnonzero(there if there.sum() == 1 else missing)[:8]))
             if there.sum() == 1:
-                yield Diagnosis("one index only", f"{e.label} is right at index {indices} of axis {axis} and zero elsewhere.")
+                yield Diagnosis(
+                    "one index only", f"{e.label} is right at index {indices} of axis {axis} and zero elsewhere."
+                )
             else:
-                yield Diagnosis("part left at zero", f"{e.label} stays zero at index {indices} of axis {axis}: is it ever filled?")
+                yield Diagnosis(
+                    "part left at zero", f"{e.label} stays zero at index {indices} of axis {axis}: is it ever filled?"
+                )
             return
-    yield Diagnosis("part left at zero", f"Where {e.label} is not zero it is right; {wrong.sum()} numbers were left at zero.")
+    yield Diagnosis(
+        "part left at zero", f"Where {e.label} is not zero it is right; {wrong.sum()} numbers were left at zero."
+    )
 
 
 def assigned(e: Evidence) -> Iterator[Diagnosis]:
@@ -402,7 +434,8 @@ def assigned(e: Evidence) -> Iterator[Diagnosis]:
         one = (np.abs(grouped - got[:, None]) <= e.tolerance * top).any(axis=1)
         if several.all() and one.all() and (np.abs(got) > e.tolerance * top).mean() > 0.3:
             yield Diagnosis(
-                "= instead of +=", f"Where several gradients meet, {e.label} keeps only one of them: add them up (+=, np.add.at)."
+                "= instead of +=",
+                f"Where several gradients meet, {e.label} keeps only one of them: add them up (+=, np.add.at).",
             )
             return
 
@@ -420,7 +453,8 @@ def factor_for_each(e: Evidence) -> Iterator[Diagnosis]:
             if e.looks_like(c * e.true):
                 numbers = ", ".join(f"{v:.4g}" for v in c.ravel()[:5])
                 yield Diagnosis(
-                    "a factor for each index", f"{e.label} is the right gradient times a factor for each index of axis {axis}: {numbers} ..."
+                    "a factor for each index",
+                    f"{e.label} is the right gradient times a factor for each index of axis {axis}: {numbers} ...",
                 )
                 return
 
@@ -435,19 +469,27 @@ def offset(e: Evidence) -> Iterator[Diagnosis]:
             rest = difference - difference.mean(axis=axis, keepdims=True)
             if np.max(np.abs(rest)) <= e.tolerance * top:
                 along = "everywhere" if axis is None else f"along axis {axis}"
-                yield Diagnosis("a common term", f"{e.label} is off by the same amount {along}: a sum that is missing, or one too many.")
+                yield Diagnosis(
+                    "a common term",
+                    f"{e.label} is off by the same amount {along}: a sum that is missing, or one too many.",
+                )
                 return
 
 
 def clipped(e: Evidence) -> Iterator[Diagnosis]:
     limit = np.max(np.abs(e.got))
     if (np.abs(e.got) == limit).sum() > 1 and e.looks_like(np.clip(e.true, -limit, limit)):
-        yield Diagnosis("clipped", f"{e.label} is the right gradient clipped to ±{limit:g}: clip in the optimizer, not here.")
+        yield Diagnosis(
+            "clipped", f"{e.label} is the right gradient clipped to ±{limit:g}: clip in the optimizer, not here."
+        )
 
 
 def misplaced(e: Evidence) -> Iterator[Diagnosis]:
     if e.complete and e.true.size > 2 and e.same(np.sort(e.got, axis=None), np.sort(e.true, axis=None)):
-        yield Diagnosis("right numbers in wrong places", f"{e.label} holds the right numbers in another order: check the axes and indices.")
+        yield Diagnosis(
+            "right numbers in wrong places",
+            f"{e.label} holds the right numbers in another order: check the axes and indices.",
+        )
 
 
 def almost(e: Evidence) -> Iterator[Diagnosis]:
@@ -456,8 +498,11 @@ def almost(e: Evidence) -> Iterator[Diagnosis]:
     gap = np.nanmax(np.abs(e.got - e.true), initial=0) / top if top else np.inf
     if np.array_equal(e.got, e.got.astype(np.float32)) and gap < 1e-5:
         yield Diagnosis("float32", f"{e.label} has only the digits of float32: somewhere it is converted.")
-    elif gap < 1e-3:
-        yield Diagnosis("almost right", f"{e.label} agrees to {-np.log10(gap):.0f} digits: a rounded constant, a forgotten epsilon, or float32?")
+    elif gap < 1e-3 and _equal(e).flat[e.at].mean() < 0.5:
+        yield Diagnosis(
+            "almost right",
+            f"{e.label} agrees to {-np.log10(gap):.0f} digits: a rounded constant, a forgotten epsilon, or float32?",
+        )
 
 
 def _equal(e: Evidence) -> np.ndarray:

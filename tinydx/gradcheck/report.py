@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-UNICODE = {"ok": "ok", "x": "x ", "dot": "·", "right": "·", "blocks": "░▒▓█"}
+UNICODE = {"ok": "✓ ", "x": "✗ ", "dot": "·", "right": "·", "blocks": "░▒▓█"}
 ASCII = {"ok": "ok", "x": "x ", "dot": "-", "right": ".", "blocks": "-+*#"}
+PLAIN = str.maketrans({"·": "-", "ᵀ": ".T", "²": "**2", "±": "+-", "σ": "sigma", "μ": "mu"})  # what advice may contain
 WIDTH = 72  # of a heat map, in characters
 
 
@@ -27,7 +28,8 @@ class Diagnosis(NamedTuple):
     kind: str = "pattern"
 
 
-class Worst(NamedTuple):
+@dataclass(frozen=True)
+class Worst:
     """The number that is most wrong."""
 
     index: tuple[int, ...]
@@ -66,6 +68,19 @@ class Argument:
         """The best name for what is wrong, or None: no known pattern."""
         return self.mistakes[0] if self.mistakes else None
 
+    @property
+    def where(self) -> str:
+        """In words, where the wrong numbers are, if they keep to a part of an axis: "all at index 0 of axis 1 (T)"."""
+        if self.wrong_at is None or not self.wrong_at.any():
+            return ""
+        for axis, n in enumerate(self.shape):
+            others = tuple(a for a in range(len(self.shape)) if a != axis)
+            indices = np.flatnonzero(self.wrong_at.any(axis=others))
+            if 2 * len(indices) <= n:
+                name = f" ({self.dims[axis]})" if self.dims else ""
+                return f"all at index {', '.join(map(str, indices[:8]))} of axis {axis}{name}"
+        return ""
+
     def heat(self) -> list[tuple[str, np.ndarray]]:
         """Captions and 2-D maps of how wrong each number is: 0 right, up to 1 the worst, NaN not checked."""
         if self.got is None or self.true is None or self.wrong_at is None:
@@ -94,7 +109,10 @@ class Argument:
             "worst": worst,
             "mistake": self.mistake._asdict() if self.mistake else None,
             "notes": self.notes,
-            "heat": [{"caption": c, "rows": [[_number(v) for v in r] for r in m]} for c, m in self.heat() if self.wrong],
+            "where": self.where,
+            "heat": [
+                {"caption": c, "rows": [[_number(v) for v in r] for r in m]} for c, m in self.heat() if self.wrong
+            ],
         }
 
 
@@ -141,15 +159,24 @@ class Report:
         style = UNICODE if (_shows_unicode() if unicode is None else unicode) else ASCII
         right = sum(a.ok for a in self.arguments)
         drawn = [f"{self.draws} draws"] if self.draws > 1 else []
-        head = [self.title, f"{right} of {len(self.arguments)} gradients right", self.method, *drawn, f"seed {self.seed}"]
+        head = [
+            self.title,
+            f"{right} of {len(self.arguments)} gradients right",
+            self.method,
+            *drawn,
+            f"seed {self.seed}",
+        ]
         lines = [f" {style['dot']} ".join(head)]
         width = max((len(a.label) for a in self.arguments), default=0)
         for a in self.arguments:
             lines += _argument_lines(a, width, style)
-        for p in self.problems:
-            lines += [f"  {style['x']}   {p.name}: {p.advice}"]
+        lines += [f"  {style['x']}   {p.name}: {p.advice}" for p in self.problems]
+        if any(a.wrong and a.heat() for a in self.arguments):
+            lines.append(
+                f"  {style['right']} right   {style['blocks']} wrong, the darker the more   blank: not checked"
+            )
         text = "\n".join(lines)
-        return text if style is UNICODE else text.replace("·", "-").encode("ascii", "replace").decode()
+        return text if style is UNICODE else text.translate(PLAIN).encode("ascii", "replace").decode()
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data: `json.dumps(report.as_dict())` works."""
@@ -186,7 +213,9 @@ class Report:
         for row, a in zip(axes, shown, strict=False):
             assert a.got is not None and a.true is not None
             top = float(np.nanmax(np.abs(a.true), initial=0)) or 1.0
-            for axis, title, values in zip(row, ("yours", "true", "difference"), (a.got, a.true, a.got - a.true), strict=True):
+            for axis, title, values in zip(
+                row, ("yours", "true", "difference"), (a.got, a.true, a.got - a.true), strict=True
+            ):
                 axis.imshow(_unfold(values), cmap="RdBu_r", vmin=-top, vmax=top, interpolation="nearest")
                 axis.set(title=f"{a.label}: {title}", xticks=[], yticks=[])
         return figure
@@ -202,8 +231,9 @@ def _shows_unicode() -> bool:
 def _argument_lines(a: Argument, width: int, style: dict[str, str], maps: bool = True) -> list[str]:
     """One line if the gradient is right; if not, then also the worst number, the advice and where."""
     numbers = "number" if a.checked == 1 else "numbers"
-    share = f"{a.wrong} of {a.checked} {numbers} wrong" if a.wrong else f"{a.checked} {numbers} agree"
-    gap = f"worst relative gap {a.gap:.0e}" if a.got is not None else ""
+    agree = "agrees" if a.checked == 1 else "agree"
+    share = f"{a.wrong} of {a.checked} {numbers} wrong" if a.wrong else f"{a.checked} {numbers} {agree}"
+    gap = f"worst relative gap {a.gap:.0e}" if a.got is not None and (a.worst or a.ok) else ""
     name = [a.mistake.name] if a.mistake else ["no known pattern"] if a.wrong else []
     head = "   ".join([share, *([gap] if gap else []), *name])
     lines = [f"  {style['ok' if a.ok else 'x']}   {a.label:<{width}}   {head}"]
@@ -214,7 +244,11 @@ def _argument_lines(a: Argument, width: int, style: dict[str, str], maps: bool =
         if a.mistake:
             lines.append(f"         {a.mistake.advice}")
         elif a.wrong:
-            lines.append("         No known pattern: perhaps two mistakes in one gradient. The map shows where it is wrong.")
+            lines.append(
+                "         No known pattern: perhaps two mistakes in one gradient. The map shows where it is wrong."
+            )
+        if a.where:
+            lines.append(f"         The wrong numbers are {a.where}.")
         if maps and a.wrong and max(a.shape, default=1) > 1:
             lines += ["         " + line for line in _map_lines(a, style)]
     return lines + [f"         {note}" for note in a.notes]
@@ -256,18 +290,23 @@ def _number(value: float) -> float | str:
 def _panels(heat: np.ndarray, dims: tuple[str, ...]) -> list[tuple[str, np.ndarray]]:
     """An array of any rank as captioned matrices: images by their H and W, everything else by its last two axes.
 
-    One matrix for each index of the first other axis, up to four; over all further axes the worst counts.
+    One matrix for each index of the first other axis, up to four, wrong ones first; of further axes the worst counts.
     """
     if heat.ndim < 2:
-        return [(" x ".join(map(str, heat.shape)) or "one number", _shrink(heat.reshape(1, -1)))]
-    rows = next((i for i, d in enumerate(dims[:-1]) if d in ("H", "kh")), 1 if heat.ndim == 4 and not dims else heat.ndim - 2)
+        return [(dims[0] if dims else "axis 0", _shrink(heat.reshape(1, -1)))]
+    rows = next(
+        (i for i, d in enumerate(dims[:-1]) if d in ("H", "kh")), 1 if heat.ndim == 4 and not dims else heat.ndim - 2
+    )
     names = dims if len(dims) == heat.ndim else tuple(f"axis {i}" for i in range(heat.ndim))
     rest = [i for i in range(heat.ndim) if i not in (rows, rows + 1)]
-    stacked = heat.transpose(*rest, rows, rows + 1).reshape(heat.shape[rest[0]] if rest else 1, -1, *heat.shape[rows : rows + 2])
+    stacked = heat.transpose(*rest, rows, rows + 1).reshape(
+        heat.shape[rest[0]] if rest else 1, -1, *heat.shape[rows : rows + 2]
+    )
     with np.errstate(all="ignore"):
         maps = np.where(np.isnan(stacked).all(axis=1), np.nan, np.nan_to_num(stacked, nan=-1).max(axis=1, initial=-1))
     shape = f"{names[rows]} x {names[rows + 1]}"
-    return [(f"{shape}, {names[rest[0]]} {i}" if rest else shape, _shrink(m)) for i, m in enumerate(maps[:4])]
+    order = sorted(range(len(maps)), key=lambda i: not np.nan_to_num(maps[i]).any())[:4]
+    return [(f"{shape}, {names[rest[0]]} {i}" if rest else shape, _shrink(maps[i])) for i in order]
 
 
 def _shrink(matrix: np.ndarray, rows: int = 16, columns: int = 32) -> np.ndarray:
@@ -290,8 +329,8 @@ def _html_maps(a: Argument) -> str:
     for caption, heat in a.heat():
         rows = "".join("<tr>" + "".join(_html_cell(v) for v in row) + "</tr>" for row in heat)
         tables.append(
-            f'<table style="border-collapse:collapse;display:inline-table;margin:4px"><caption>{html.escape(caption)}</caption>'
-            f"{rows}</table>"
+            f'<table style="border-collapse:collapse;display:inline-table;margin:4px">'
+            f"<caption>{html.escape(caption)}</caption>{rows}</table>"
         )
     return "".join(tables)
 

@@ -67,11 +67,12 @@ def of_op(record: Op, arrays: Arrays, constants: Mapping[str, Any], backward: Ca
 def _pull_back(
     record: Op, backward: Callable, dys: Arrays, arrays: Arrays, constants: Mapping[str, Any], y: Any, saved: Any
 ) -> Sequence[Any]:
-    """Call a backward of the table as the table does, with dy and saved; any other with what it asks for."""
-    own = (record.backward, *(slip.backward for slip in record.slips))
-    if backward in own and len(_positional(backward)) == 2:
-        return backward(like(y, dys), saved)
-    return ask(backward, like(y, dys), offer(record.arrays, arrays, constants, y, saved))
+    """Call a backward of the table as the table does, (dy, saved, ...); any other with what it asks for."""
+    offered = offer(record.arrays, arrays, constants, y, saved)
+    if backward is record.backward or any(backward is slip.backward for slip in record.slips):
+        second = list(inspect.signature(backward).parameters)[1]
+        offered[second] = saved
+    return ask(backward, like(y, dys), offered)
 
 
 def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Mapping[str, Any]) -> Subject:
@@ -79,7 +80,11 @@ def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Ma
     names = parameter_names(forward)
 
     def split(result: Any) -> tuple[Any, Any]:
-        return result if isinstance(result, tuple) and len(result) == 2 else (result, None)
+        if not isinstance(result, tuple):
+            return result, None
+        if len(result) != 2:
+            raise TypeError(f"gradcheck: forward returned a tuple of {len(result)}, expected (y, saved), or y alone")
+        return result
 
     def run(arrays: Arrays) -> tuple[list, Pull]:
         y, saved = split(forward(*arrays, **constants))
@@ -87,7 +92,7 @@ def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Ma
         return as_outputs(y), lambda dys: ask(backward, like(y, dys), offered)
 
     return Subject(
-        title=getattr(forward, "__name__", "forward"),
+        title=_title(forward),
         names=name_arrays(names, len(arrays)),
         arrays=list(arrays),
         value=lambda arrays: as_outputs(split(forward(*arrays, **constants))[0]),
@@ -133,7 +138,7 @@ def ask(backward: Callable, dy: Any, offered: Mapping[str, Any]) -> Sequence[Any
     `needs`, or like the arrays and constants of the forward: `backward(dy, x, w, stride)`. The one other parameter of
     a backward that has just one may have any name: if that is not known, it gets `saved`.
     """
-    positional, keywords = [dy], {}
+    positional, keywords = [dy], dict[str, Any]()
     parameters = _positional(backward)
     for p in list(inspect.signature(backward).parameters.values())[1:]:
         if p.kind is p.VAR_POSITIONAL:
@@ -171,13 +176,12 @@ def _positional(function: Callable) -> list[inspect.Parameter]:
 
 def of_function(function: Callable, arrays: Arrays, constants: Mapping[str, Any]) -> Subject:
     """A function of Tensors."""
-    title = getattr(function, "__name__", type(function).__name__).replace("<lambda>", "function")
     names = name_arrays(parameter_names(function), len(arrays))
-    return _taped(lambda tensors: function(*tensors, **constants), title, names, arrays)
+    return _taped(lambda tensors: function(*tensors, **constants), _title(function), names, arrays)
 
 
 def of_layer(layer: Any, inputs: Sequence[Any], constants: Mapping[str, Any]) -> Subject:
-    """A layer, with respect to its inputs and trainable weights; or a compiled model and its loss: inputs, then targets."""
+    """A layer, with respect to inputs and trainable weights; or a compiled model and its loss: inputs, then targets."""
     loss = getattr(layer, "loss", None) if len(inputs) > 1 else None
     *inputs, target = inputs if loss else (*inputs, None)
     free = [i for i, x in enumerate(inputs) if x.dtype.kind in "fc"]  # the others are ids: constants
@@ -199,7 +203,9 @@ def of_layer(layer: Any, inputs: Sequence[Any], constants: Mapping[str, Any]) ->
     return _taped(call, f"{layer.name} with {loss.name}" if loss else layer.name, names, arrays, layer, weights)
 
 
-def _taped(call: Callable, title: str, names: list[str], arrays: Arrays, layer: Any = None, weights: Sequence[Any] = ()) -> Subject:
+def _taped(
+    call: Callable, title: str, names: list[str], arrays: Arrays, layer: Any = None, weights: Sequence[Any] = ()
+) -> Subject:
     """call(tensors) -> Tensor(s), differentiated by the tape; `weights` are a layer's, the last of the arrays."""
     chance, free = random.state(), len(arrays) - len(weights)
 
@@ -214,7 +220,9 @@ def _taped(call: Callable, title: str, names: list[str], arrays: Arrays, layer: 
         for o in outputs:
             if not isinstance(o, Tensor):
                 kind = type(o).__name__
-                raise TypeError(f"gradcheck: {title} returns {kind}, expected a Tensor: use tinydx.ops, or give its backward=")
+                raise TypeError(
+                    f"gradcheck: {title} returns {kind}, expected a Tensor: use tinydx.ops, or give its backward="
+                )
         return [*tensors, *weights], outputs
 
     def value(arrays: Arrays) -> list[np.ndarray]:
@@ -264,6 +272,10 @@ def op_calls() -> Iterator[list[tuple[Op, tuple, dict]]]:
 # ---- small conversions ---------------------------------------------------------------------------------------------
 
 
+def _title(function: Any) -> str:
+    return getattr(function, "__name__", type(function).__name__).replace("<lambda>", "function")
+
+
 def as_outputs(y: Any) -> list[np.ndarray]:
     return list(y) if isinstance(y, tuple | list) else [np.asarray(y)]
 
@@ -279,8 +291,8 @@ def parameter_names(function: Callable) -> list[str]:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return []
-    star = {inspect.Parameter.VAR_POSITIONAL: "*"}
-    return [star.get(p.kind, "") + p.name for p in parameters if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
+    arrays = [p for p in parameters if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
+    return ["*" + p.name if p.kind is p.VAR_POSITIONAL else p.name for p in arrays]
 
 
 def name_arrays(names: Sequence[str], count: int) -> list[str]:

@@ -29,6 +29,18 @@ class OneSided(NamedTuple):
     half: float
 
 
+class Elements(NamedTuple):
+    """Some elements of an array: flat indices, true derivatives, and the Jacobian's rows (None if too many)."""
+
+    at: np.ndarray
+    true: np.ndarray
+    rows: np.ndarray | None
+
+    def only(self, mask: np.ndarray) -> Elements:
+        """Those where the mask is true."""
+        return Elements(self.at[mask], self.true[mask], None if self.rows is None else self.rows[mask])
+
+
 class Truth:
     """Derivatives of <dy, value(arrays)> with respect to each array.
 
@@ -43,7 +55,9 @@ class Truth:
 
     @property
     def method(self) -> str:
-        return "complex step" if self.complex else "central differences with two steps (this function is not complex-safe)"
+        return (
+            "complex step" if self.complex else "central differences with two steps (this function is not complex-safe)"
+        )
 
     @property
     def tolerance(self) -> float:
@@ -52,13 +66,18 @@ class Truth:
 
     def slope(self, k: int, direction: np.ndarray, side: int = 0, delta: float = 0.0) -> np.ndarray:
         """How all outputs (flat) move along a direction of array k: at the point, or a little to one side of it."""
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # statistics that a layer keeps may be real
             if self.complex:
                 moved = self.arrays[k] + (side * delta) * direction + (1j * STEP) * direction
                 return np.imag(self._at(k, moved)) / STEP
             if side:
                 delta = max(delta, 1e-7)
-                return side * (self._at(k, self.arrays[k] + side * delta * direction) - self._at(k, self.arrays[k])) / delta
+                return (
+                    side
+                    * (self._at(k, self.arrays[k] + side * delta * direction) - self._at(k, self.arrays[k]))
+                    / delta
+                )
             return self._central(k, direction)
 
     def _central(self, k: int, direction: np.ndarray) -> np.ndarray:
@@ -82,8 +101,8 @@ class Truth:
         """The derivative of <dy, value> along a direction of array k."""
         return float(self.dy @ self.slope(k, direction))
 
-    def elements(self, k: int, at: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """(the derivative for each flat index in `at`, the Jacobian's rows there or None if they are too many)."""
+    def elements(self, k: int, at: np.ndarray) -> Elements:
+        """The derivative with respect to each of these elements of array k."""
         keep = len(at) * len(self.dy) <= MAX_JACOBIAN
         true, rows = np.empty(len(at)), np.empty((len(at), len(self.dy))) if keep else None
         for i, element in enumerate(at):
@@ -91,7 +110,7 @@ class Truth:
             true[i] = self.dy @ row
             if rows is not None:
                 rows[i] = row
-        return true, rows
+        return Elements(at, true, rows)
 
     def unit(self, k: int, *elements: int) -> np.ndarray:
         """The direction that moves these elements alone."""

@@ -161,10 +161,10 @@ class Layer:
     def __call__(self, x: Any, training: bool | None = None, **keywords: Any) -> Any:
         """The layer's function of Tensors or arrays. training=None: as the layer call around this one, or False."""
         global _training
-        x = x[0] if isinstance(x, list | tuple) and len(x) == 1 else x
-        if _holds_symbols(x):
+        x = x[0] if _several(x) and len(x) == 1 else x
+        if isinstance(x[0] if _several(x) else x, Symbol):
             return self._draw(x, keywords if training is None else {"training": training, **keywords})
-        x = [self._as_input(v) for v in x] if isinstance(x, list | tuple) else self._as_input(x)
+        x = [self._as_input(v) for v in x] if _several(x) else self._as_input(x)
         shape = [v.shape for v in x] if isinstance(x, list) else x.shape
         self.ensure_built(shape, (x[0] if isinstance(x, list) else x).dtype)
         self.check_input(shape)
@@ -200,8 +200,8 @@ class Layer:
     def _pass_mask(self, x: Any, y: Any) -> None:
         """A mask over time steps goes on with the values, if the layer keeps the steps apart."""
         mask = getattr(x[0] if isinstance(x, list) else x, "mask", None)
-        if mask is not None and isinstance(y, Tensor) and y.mask is None and self.passes_mask and y.shape[:2] == mask.shape:
-            y.mask = mask
+        if self.passes_mask and mask is not None and isinstance(y, Tensor) and y.mask is None:
+            y.mask = mask if y.shape[:2] == mask.shape else None
 
     def ensure_built(self, input_shape: Any, input_dtype: Any = None) -> None:
         """Build, unless that was done, in the dtype asked for or else in the input's."""
@@ -227,8 +227,8 @@ class Layer:
         found: list[Layer] = []
         for name, value in vars(self).items():
             if name != "config":
-                several = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
-                found += [v for v in several if isinstance(v, Layer)]
+                value = list(value.values()) if isinstance(value, dict) else value
+                found += [v for v in (value if isinstance(value, list | tuple) else [value]) if isinstance(v, Layer)]
         return list(dict.fromkeys(found))
 
     def all_layers(self) -> Iterator[Layer]:
@@ -278,7 +278,7 @@ class Layer:
         return [w.data.copy() for w in self.weights]
 
     def set_weights(self, arrays: Any) -> None:
-        """Set all weights, in the order of get_weights; float64 arrays stay float64. Nothing changes if one does not fit."""
+        """Set all weights, in the order of get_weights, or none if one does not fit; float64 arrays stay float64."""
         arrays, weights = [np.asarray(a) for a in arrays], self.weights
         if len(arrays) != len(weights):
             hint = "" if weights else " (not built yet: give input_shape, or call it once)"
@@ -327,7 +327,7 @@ def expect_rank(layer: Layer, shape: Any, rank: int, axes: str) -> None:
 def expect_last_axis(layer: Layer, shape: Shape, size: int) -> None:
     """ValueError unless the last axis has the size that the layer was built for."""
     if shape[-1] != size:
-        raise ValueError(f"{layer.name}: expected {size} values on the last axis, got {shape[-1]} (input shape {tuple(shape)})")
+        raise ValueError(f"{layer.name}: expected {size} values on the last axis, got {shape[-1]} (of {tuple(shape)})")
 
 
 def _arguments_of(cls: type) -> list[str]:
@@ -341,5 +341,6 @@ def any_batch(shape: Any) -> Any:
     return [any_batch(s) for s in shape] if isinstance(shape, list) else (None, *tuple(shape)[1:])
 
 
-def _holds_symbols(x: Any) -> bool:
-    return isinstance(x, Symbol) or (isinstance(x, list | tuple) and len(x) > 0 and isinstance(x[0], Symbol))
+def _several(x: Any) -> bool:
+    """Whether these are several inputs: a list of arrays, Tensors or symbols, not one of numbers."""
+    return isinstance(x, list | tuple) and len(x) > 0 and all(hasattr(v, "shape") for v in x)

@@ -47,17 +47,18 @@ class Conv2D(Layer):
         **common: Any,
     ):
         super().__init__(**common)
-        self.filters, self.groups, self.use_bias = count(self, "filters", filters), count(self, "groups", groups), use_bias
+        self.filters, self.groups = count(self, "filters", filters), count(self, "groups", groups)
         self.kernel_size, self.strides = counts(self, "kernel_size", kernel_size), counts(self, "strides", strides)
         self.dilation = counts(self, "dilation_rate", dilation_rate)
         self.padding = check_padding(self, padding)
-        self.activation = activations.get(activation)
+        self.activation, self.use_bias = activations.get(activation), use_bias
         self.initializers = kernel_initializer, bias_initializer
 
     def build(self, input_shape: Shape) -> None:
         channels = known_axis(self, input_shape, 3)
         if channels % self.groups or self.filters % self.groups:
-            raise ValueError(f"{self.name}: {channels} channels and {self.filters} filters must be multiples of groups={self.groups}")
+            numbers = f"{channels} channels and {self.filters} filters"
+            raise ValueError(f"{self.name}: {numbers} must be multiples of groups={self.groups}")
         self.channels = channels
         shape = (*self.kernel_size, channels // self.groups, self.filters)
         self.kernel = self.add_weight("kernel", shape, self.initializers[0])

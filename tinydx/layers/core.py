@@ -111,7 +111,7 @@ class Reshape(Layer):
     def check_input(self, input_shape: Shape) -> None:
         size, known = _product(input_shape[1:]), math.prod(n for n in self.target_shape if n != -1)
         if size is not None and (size % known if -1 in self.target_shape else size != known):
-            raise ValueError(f"{self.name}: cannot reshape {tuple(input_shape[1:])} to {self.target_shape}, the sizes differ")
+            raise ValueError(f"{self.name}: {tuple(input_shape[1:])} does not reshape to {self.target_shape}")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return x.reshape(*self.output_shape(x.shape))
@@ -213,7 +213,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 class _Normalization(Layer):
-    """What both normalisations share: gamma, the scale (1 without `scale`), and beta, the shift (0 without `center`)."""
+    """What both normalisations share: gamma, the scale, if `scale`, and beta, the shift, if `center`."""
 
     gamma: Tensor | None = None
     beta: Tensor | None = None
@@ -268,8 +268,8 @@ class BatchNormalization(_Normalization):
 
     def check_input(self, input_shape: Shape) -> None:
         if self.built and known_axis(self, input_shape, self.axis) != self.weight_shape[0]:
-            expected, got = self.weight_shape[0], input_shape[self.axis]
-            raise ValueError(f"{self.name}: expected {expected} channels on axis {self.axis}, got {got} of {input_shape}")
+            expected = f"{self.weight_shape[0]} channels on axis {self.axis}"
+            raise ValueError(f"{self.name}: expected {expected}, got input shape {input_shape}")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if self.axis in (-1, x.ndim - 1):

@@ -18,7 +18,8 @@ class SimpleRNN(Layer):
     Arguments: units; activation ("tanh" runs as one fused op); return_sequences gives every h_t instead of the last;
     return_state gives the last state besides; go_backwards reads the sequence from its end (and leaves the output
     reversed). Weights: kernel (D,units), recurrent_kernel (units,units), bias (units,).
-    Shapes: (N,T,D) -> (N,units) or (N,T,units). Masked steps copy the state before them.
+    Shapes: (N,T,D) -> (N,units) or (N,T,units). Masked steps copy the state and the output before them; before the
+    first real step the output is 0, also where the initial_state is not.
 
     >>> SimpleRNN(4, return_sequences=True)(np.ones((2, 5, 3), "float32")).shape
     (2, 5, 4)
@@ -59,10 +60,11 @@ class SimpleRNN(Layer):
             x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
         h0 = Tensor(np.zeros((x.shape[0], self.units), x.dtype)) if initial_state is None else initial_state
         h0 = h0[0] if isinstance(h0, list | tuple) else h0
-        states = self._run(x, h0, mask)
-        last = states[:, -1]
-        out = states if self.return_sequences else last
-        return [out, last] if self.return_state else out
+        outputs = states = self._run(x, h0, mask)
+        if mask is not None and initial_state is not None:
+            outputs = states * np.logical_or.accumulate(mask, axis=1)[..., None].astype(x.dtype)
+        out = outputs if self.return_sequences else outputs[:, -1]
+        return [out, states[:, -1]] if self.return_state else out
 
     def _run(self, x: Tensor, h0: Any, mask: Any) -> Tensor:
         """Every hidden state (N,T,units): the fused op for tanh, one step after the other for any other activation."""

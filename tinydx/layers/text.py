@@ -24,7 +24,12 @@ class Embedding(Layer):
     integer_input = True
 
     def __init__(
-        self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform", mask_zero: bool = False, **common: Any
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        mask_zero: bool = False,
+        **common: Any,
     ):
         super().__init__(**common)
         self.input_dim, self.output_dim = count(self, "input_dim", input_dim), count(self, "output_dim", output_dim)

@@ -89,7 +89,9 @@ def leaky_relu_no_slope(dy, saved):
     return (dy * (x > 0),)
 
 
-@slip_of(leaky_relu, "slope on the wrong side", "The slope belongs to the negative side; above zero the derivative is 1.")
+@slip_of(
+    leaky_relu, "slope on the wrong side", "The slope belongs to the negative side; above zero the derivative is 1."
+)
 def leaky_relu_wrong_side(dy, saved):
     x, slope = saved
     return (np.where(x > 0, slope * dy, dy),)
@@ -191,7 +193,11 @@ def tanh_as_sigmoid(dy, y):
 # ---- relatives -----------------------------------------------------------------------------------------------------
 
 
-@op(r"f(x) = x \text{ if } x > 0, \; \alpha (e^x - 1) \text{ otherwise}", shapes=ELEMENTWISE, source="Clevert et al. 2015")
+@op(
+    r"f(x) = x \text{ if } x > 0, \; \alpha (e^x - 1) \text{ otherwise}",
+    shapes=ELEMENTWISE,
+    source="Clevert et al. 2015",
+)
 def elu(x, *, alpha=1.0):
     """ELU: like ReLU, but smooth below zero, where it settles at -alpha."""
     negative = alpha * np.expm1(np.minimum(x, 0))

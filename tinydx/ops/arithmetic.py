@@ -50,7 +50,10 @@ AVERAGED = (
     "averaged over the broadcast axes",
     "An operand that was repeated collects the sum of its uses, not their mean: the 1/N belongs to the loss alone.",
 )
-FIRST_USE = ("first use only", "An operand that was repeated moved every result: sum over all its uses, not just the first.")
+FIRST_USE = (
+    "first use only",
+    "An operand that was repeated moved every result: sum over all its uses, not just the first.",
+)
 
 
 def first_use(g, axis, keepdims=False):
@@ -92,7 +95,9 @@ def add_first_use(dy, saved):
     return add_backward(dy, saved, reduce=first_use)
 
 
-@slip_of(add, "broadcasting not undone", "b was repeated to fit a: sum dy over the repeated axes, so that db has b's shape.")
+@slip_of(
+    add, "broadcasting not undone", "b was repeated to fit a: sum dy over the repeated axes, so that db has b's shape."
+)
 def add_not_summed(dy, saved):
     return dy, dy
 
@@ -284,7 +289,11 @@ def exp_without_y(dy, y):
     return (dy,)
 
 
-@slip_of(exp, "treated as a power", "x e**(x-1) is the rule for powers of x; here x is the exponent, and the derivative is e**x.")
+@slip_of(
+    exp,
+    "treated as a power",
+    "x e**(x-1) is the rule for powers of x; here x is the exponent, and the derivative is e**x.",
+)
 def exp_as_power(dy, y):
     return (dy * np.log(y) * y / np.e,)
 
@@ -398,7 +407,11 @@ def matmul_samples(draw):
     return (draw.array(*a, n, k), draw.array(*b, k, m)), {}
 
 
-@slip_of(matmul, "averaged over the batch", "A matrix that served a whole batch collects the sum of its gradients, not their mean.")
+@slip_of(
+    matmul,
+    "averaged over the batch",
+    "A matrix that served a whole batch collects the sum of its gradients, not their mean.",
+)
 def matmul_averaged(dy, saved):
     a, b = saved
     da = unbroadcast(dy @ b.swapaxes(-1, -2), a.shape, np.mean)
@@ -533,7 +546,9 @@ def mean_without_n(dy, saved):
     return (_restore(dy, *saved),)
 
 
-@slip_of(mean, "divided by all elements", "Divide by the number of elements in one mean, not by the size of the whole array.")
+@slip_of(
+    mean, "divided by all elements", "Divide by the number of elements in one mean, not by the size of the whole array."
+)
 def mean_by_size(dy, saved):
     dx = _restore(dy, *saved)
     return (dx / dx.size,)
@@ -590,7 +605,9 @@ def max_to_all(dy, saved):
     return (np.broadcast_to(dy.reshape(kept), shape),)
 
 
-@slip_of(max, "every tied maximum gets all of it", "Where several elements share the maximum, one of them gets dy, not each.")
+@slip_of(
+    max, "every tied maximum gets all of it", "Where several elements share the maximum, one of them gets dy, not each."
+)
 def max_to_all_tied(dy, saved, x):
     _, _, axes, _ = saved
     kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
@@ -673,7 +690,9 @@ def transpose_samples(draw):
     return (draw.array(n, n, n),), {"axes": draw.choice([None, (1, 2, 0), (2, 0, 1), (0, 2, 1)])}
 
 
-@slip_of(transpose, "same permutation again", "Undo the permutation with its inverse (argsort of the axes), not with itself.")
+@slip_of(
+    transpose, "same permutation again", "Undo the permutation with its inverse (argsort of the axes), not with itself."
+)
 def transpose_again(dy, axes):
     return (dy.transpose(axes),)
 
@@ -718,7 +737,11 @@ def getitem_samples(draw):
     return (draw.array(n, 4),), {"key": draw.choice(keys)}
 
 
-@slip_of(getitem, "= instead of +=", "An element taken twice collects both gradients: add them up (np.add.at), do not assign.")
+@slip_of(
+    getitem,
+    "= instead of +=",
+    "An element taken twice collects both gradients: add them up (np.add.at), do not assign.",
+)
 def getitem_assigned(dy, saved):
     shape, key = saved
     dx = np.zeros(shape, dy.dtype)

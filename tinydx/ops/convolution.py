@@ -149,7 +149,9 @@ def _correlate2d_dw(dy, saved):
     dw = np.zeros((kernel[0] * kernel[1] * w.shape[2], w.shape[3]), np.result_type(dy, x))
     for n in range(len(x)):
         for xs, _, fs in _groups(x, w, groups):
-            dw[:, fs] += patches(x[n][..., xs], kernel, out, stride, dilation).T @ dy[n][..., fs].reshape(out[0] * out[1], -1)
+            dw[:, fs] += patches(x[n][..., xs], kernel, out, stride, dilation).T @ dy[n][..., fs].reshape(
+                out[0] * out[1], -1
+            )
     return dw.reshape(w.shape)
 
 
@@ -204,7 +206,11 @@ def correlate2d_rotated(dy, saved):
     return dx, dw[::-1, ::-1], db
 
 
-@slip_of(correlate2d, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch, do not average.")
+@slip_of(
+    correlate2d,
+    "averaged over the batch",
+    "dy already carries the 1/N of the loss: sum over the batch, do not average.",
+)
 def correlate2d_averaged(dy, saved):
     dx, dw, db = correlate2d_backward(dy, saved)
     return dx, dw / len(dy), db / len(dy)
@@ -252,12 +258,18 @@ def correlate2d_unstrided(dy, saved):
     return _backward_as(dy, saved, stride=(1, 1))
 
 
-@slip_of(correlate2d, "dilation ignored", "Kernel position (p, q) met the pixel (p * dilation, q * dilation) further on.")
+@slip_of(
+    correlate2d, "dilation ignored", "Kernel position (p, q) met the pixel (p * dilation, q * dilation) further on."
+)
 def correlate2d_undilated(dy, saved):
     return _backward_as(dy, saved, dilation=(1, 1))
 
 
-@slip_of(correlate2d, "padding forgotten", "Forward saw x with its border: dw needs the padded x, and dx the crop of the padded dx at (top, left).")
+@slip_of(
+    correlate2d,
+    "padding forgotten",
+    "Forward saw x with its border: dw needs the padded x, and dx the crop of the padded dx at (top, left).",
+)
 def correlate2d_unpadded(dy, saved):
     x, w, ((top, bottom), (left, right)), *rest = saved
     end = (0, top + bottom), (0, left + right)
@@ -265,7 +277,11 @@ def correlate2d_unpadded(dy, saved):
     return _backward_as(dy, (pad(inner, *end), w, end, *rest))
 
 
-@slip_of(correlate2d, "rows and columns swapped", "The kernel's first axis runs along rows, its second along columns: in backward, too.")
+@slip_of(
+    correlate2d,
+    "rows and columns swapped",
+    "The kernel's first axis runs along rows, its second along columns: in backward, too.",
+)
 def correlate2d_swapped(dy, saved):
     x, w, *rest = saved
     swapped = w.swapaxes(0, 1) if w.shape[0] == w.shape[1] else w
@@ -273,7 +289,11 @@ def correlate2d_swapped(dy, saved):
     return dx, _backward_as(dy, saved)[1].swapaxes(0, 1), db
 
 
-@slip_of(correlate2d, "kernel matrix not transposed", "y = x w at each position (p, q), so dx = dy w[p, q]ᵀ and dw[p, q] = xᵀ dy.")
+@slip_of(
+    correlate2d,
+    "kernel matrix not transposed",
+    "y = x w at each position (p, q), so dx = dy w[p, q]ᵀ and dw[p, q] = xᵀ dy.",
+)
 def correlate2d_untransposed(dy, saved):
     x, w, border, stride, dilation, groups = saved
     square = groups == 1 and w.shape[2] == w.shape[3]
@@ -288,7 +308,9 @@ def correlate2d_first_group(dy, saved):
     return np.concatenate([dx] + [np.zeros_like(dx)] * (groups - 1), axis=3), dw, db
 
 
-@slip_of(correlate2d, "first image only", "The kernel served every image of the batch: sum its gradient over all of them.")
+@slip_of(
+    correlate2d, "first image only", "The kernel served every image of the batch: sum its gradient over all of them."
+)
 def correlate2d_first_image(dy, saved):
     x, *rest = saved
     dx, _, _ = correlate2d_backward(dy, saved)

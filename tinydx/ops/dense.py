@@ -48,13 +48,19 @@ def dense_samples(draw):
     return (draw.array(*batch, d), draw.array(d, f), draw.array(f)), {}
 
 
-@slip_of(dense, "batch sum forgotten in db", "The bias served every row of the batch: its gradient is dy summed over the batch.")
+@slip_of(
+    dense,
+    "batch sum forgotten in db",
+    "The bias served every row of the batch: its gradient is dy summed over the batch.",
+)
 def dense_first_row(dy, saved):
     dx, dw, _ = dense_backward(dy, saved)
     return dx, dw, dy.reshape(-1, dy.shape[-1])[0]
 
 
-@slip_of(dense, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch, do not average.")
+@slip_of(
+    dense, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch, do not average."
+)
 def dense_averaged(dy, saved):
     dx, dw, db = dense_backward(dy, saved)
     rows = dy.size // dy.shape[-1]

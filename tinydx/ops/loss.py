@@ -57,11 +57,15 @@ def _complete(record, samples):
         slope, _, n = saved
         return loss_backward(dy, (slope, np.ones_like(slope), n))
 
-    @slip_of(record, "sign", "The loss falls towards the target: check the sign (prediction - target, not the reverse).")
+    @slip_of(
+        record, "sign", "The loss falls towards the target: check the sign (prediction - target, not the reverse)."
+    )
     def wrong_sign(dy, saved):
         return loss_backward(-dy, saved)
 
-    @slip_of(record, "weights' sum as divisor", "The mean divides by the number of terms, also where they are weighted.")
+    @slip_of(
+        record, "weights' sum as divisor", "The mean divides by the number of terms, also where they are weighted."
+    )
     def divided_by_weights(dy, saved):
         slope, weight, n = saved
         return loss_backward(dy, (slope, weight, n * np.mean(weight)))
@@ -74,7 +78,11 @@ def _complete(record, samples):
 def _complete_classes(record):
     """The slip in losses with one term a row: the mean is over rows, not over numbers."""
 
-    @slip_of(record, "averaged over the classes, too", "One term a row: the mean divides by the number of rows, not of numbers.")
+    @slip_of(
+        record,
+        "averaged over the classes, too",
+        "One term a row: the mean divides by the number of rows, not of numbers.",
+    )
     def averaged_over_classes(dy, saved):
         slope, weight, n = saved
         return loss_backward(dy, (slope, weight, slope.size))
@@ -156,19 +164,31 @@ def binary_crossentropy_literal(p, *, target, weight=None):
 _complete(binary_crossentropy, _probabilities_and_targets)
 
 
-@slip_of(binary_crossentropy, "gradient of the fused loss", "p - t is the gradient of the score before the sigmoid; of p it is (p - t) / (p (1 - p)).")
+@slip_of(
+    binary_crossentropy,
+    "gradient of the fused loss",
+    "p - t is the gradient of the score before the sigmoid; of p it is (p - t) / (p (1 - p)).",
+)
 def binary_crossentropy_as_fused(dy, saved, p, target):
     _, weight, n = saved
     return loss_backward(dy, (p - target, weight, n))
 
 
-@slip_of(binary_crossentropy, "term of the other class forgotten", "Both terms count: t / p for the one class, (1 - t) / (1 - p) for the other.")
+@slip_of(
+    binary_crossentropy,
+    "term of the other class forgotten",
+    "Both terms count: t / p for the one class, (1 - t) / (1 - p) for the other.",
+)
 def binary_crossentropy_one_term(dy, saved, p, target):
     _, weight, n = saved
     return loss_backward(dy, (-target / p, weight, n))
 
 
-@op(BCE + r", \quad p_i = \sigma(z_i)", shapes="z (...) -> L ()", source="document, 4.3, sigmoid with binary_crossentropy")
+@op(
+    BCE + r", \quad p_i = \sigma(z_i)",
+    shapes="z (...) -> L ()",
+    source="document, 4.3, sigmoid with binary_crossentropy",
+)
 def sigmoid_binary_crossentropy(z, *, target, weight=None):
     """Binary cross-entropy fused with its sigmoid: from scores z, exact however wrong the score is.
 
@@ -203,7 +223,11 @@ def sigmoid_binary_crossentropy_slope_twice(dy, saved, target):
     return loss_backward(dy, (slope * p * (1 - p), weight, n))
 
 
-@slip_of(sigmoid_binary_crossentropy, "score instead of probability", "The gradient is sigmoid(z) - t: take the sigmoid before subtracting.")
+@slip_of(
+    sigmoid_binary_crossentropy,
+    "score instead of probability",
+    "The gradient is sigmoid(z) - t: take the sigmoid before subtracting.",
+)
 def sigmoid_binary_crossentropy_score(dy, saved, z, target):
     _, weight, n = saved
     return loss_backward(dy, (z - target, weight, n))
@@ -213,6 +237,7 @@ def sigmoid_binary_crossentropy_score(dy, saved, z, target):
 def sigmoid_binary_crossentropy_no_target(dy, saved, target):
     slope, weight, n = saved
     return loss_backward(dy, (slope + target, weight, n))
+
 
 # ---- several classes -----------------------------------------------------------------------------------------------
 
@@ -258,19 +283,31 @@ _complete(categorical_crossentropy, categorical_crossentropy_samples)
 _complete_classes(categorical_crossentropy)
 
 
-@slip_of(categorical_crossentropy, "row's sum held constant", "p is divided by the sum of its row, which moves with every p of it.")
+@slip_of(
+    categorical_crossentropy,
+    "row's sum held constant",
+    "p is divided by the sum of its row, which moves with every p of it.",
+)
 def categorical_crossentropy_constant_sum(dy, saved, p, target):
     _, weight, n = saved
     return loss_backward(dy, (-target / p, weight, n))
 
 
-@slip_of(categorical_crossentropy, "gradient of the fused loss", "p - t is the gradient of the scores before the softmax, not of p.")
+@slip_of(
+    categorical_crossentropy,
+    "gradient of the fused loss",
+    "p - t is the gradient of the scores before the softmax, not of p.",
+)
 def categorical_crossentropy_as_fused(dy, saved, p, target):
     _, weight, n = saved
     return loss_backward(dy, (p - target, weight, n))
 
 
-@op(CCE + r", \quad p_i = \mathrm{softmax}(z_i)", shapes="z (...,K) -> L ()", source="document, 3.2, softmax with cross-entropy")
+@op(
+    CCE + r", \quad p_i = \mathrm{softmax}(z_i)",
+    shapes="z (...,K) -> L ()",
+    source="document, 3.2, softmax with cross-entropy",
+)
 def softmax_crossentropy(z, *, target, weight=None):
     """Cross-entropy fused with its softmax: from scores z (...,K) and target rows of the same shape."""
     t = _target("softmax_crossentropy", z, target)
@@ -300,7 +337,9 @@ _complete_classes(softmax_crossentropy)
 
 
 @slip_of(
-    softmax_crossentropy, "softmax's slope multiplied in", "In the fused loss the softmax has cancelled already: the gradient is just p - t."
+    softmax_crossentropy,
+    "softmax's slope multiplied in",
+    "In the fused loss the softmax has cancelled already: the gradient is just p - t.",
 )
 def softmax_crossentropy_slope_twice(dy, saved, target):
     slope, weight, n = saved
@@ -308,7 +347,11 @@ def softmax_crossentropy_slope_twice(dy, saved, target):
     return loss_backward(dy, (slope * p * (1 - p), weight, n))
 
 
-@slip_of(softmax_crossentropy, "score instead of probability", "The gradient is softmax(z) - t: take the softmax before subtracting.")
+@slip_of(
+    softmax_crossentropy,
+    "score instead of probability",
+    "The gradient is softmax(z) - t: take the softmax before subtracting.",
+)
 def softmax_crossentropy_score(dy, saved, z, target):
     _, weight, n = saved
     return loss_backward(dy, (z - target, weight, n))
@@ -320,7 +363,11 @@ def softmax_crossentropy_no_target(dy, saved, target):
     return loss_backward(dy, (slope + target, weight, n))
 
 
-@slip_of(softmax_crossentropy, "right class only", "The scores of all classes move the loss, through the softmax's common sum.")
+@slip_of(
+    softmax_crossentropy,
+    "right class only",
+    "The scores of all classes move the loss, through the softmax's common sum.",
+)
 def softmax_crossentropy_right_class(dy, saved, target):
     slope, weight, n = saved
     return loss_backward(dy, (slope * target, weight, n))
@@ -371,10 +418,15 @@ def sparse_softmax_crossentropy_no_label(dy, saved, labels):
     return loss_backward(dy, (slope + np.eye(slope.shape[-1])[labels], weight, n))
 
 
-@slip_of(sparse_softmax_crossentropy, "right class only", "The scores of all classes move the loss, through the softmax's common sum.")
+@slip_of(
+    sparse_softmax_crossentropy,
+    "right class only",
+    "The scores of all classes move the loss, through the softmax's common sum.",
+)
 def sparse_softmax_crossentropy_right_class(dy, saved, labels):
     slope, weight, n = saved
     return loss_backward(dy, (slope * np.eye(slope.shape[-1])[labels], weight, n))
+
 
 # ---- numbers -------------------------------------------------------------------------------------------------------
 
@@ -423,7 +475,9 @@ def mean_absolute_error_literal(y, *, target, weight=None):
 _complete(mean_absolute_error, _numbers_and_targets)
 
 
-@slip_of(mean_absolute_error, "difference instead of its sign", "The derivative of |e| is the sign of e, however large e is.")
+@slip_of(
+    mean_absolute_error, "difference instead of its sign", "The derivative of |e| is the sign of e, however large e is."
+)
 def mean_absolute_error_as_squared(dy, saved, y, target):
     _, weight, n = saved
     return loss_backward(dy, (y - target, weight, n))
@@ -461,7 +515,11 @@ def huber_as_squared(dy, saved, y, target):
     return loss_backward(dy, (y - target, weight, n))
 
 
-@slip_of(huber, "treated as absolute error", "Within delta the loss is squared: its slope is the error itself, not delta times the sign.")
+@slip_of(
+    huber,
+    "treated as absolute error",
+    "Within delta the loss is squared: its slope is the error itself, not delta times the sign.",
+)
 def huber_as_absolute(dy, saved, y, target, delta=1.0):
     _, weight, n = saved
     return loss_backward(dy, (delta * np.sign(y - target), weight, n))

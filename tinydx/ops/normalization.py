@@ -42,13 +42,17 @@ def _literal_rows(rows, eps):
 def _add_slips(record):
     """The slips of both normalisations: their gradients have the same shape, over other axes."""
 
-    @slip_of(record, "statistics held constant", "The mean and the deviation move with x, too: dx has three terms, not one.")
+    @slip_of(
+        record, "statistics held constant", "The mean and the deviation move with x, too: dx has three terms, not one."
+    )
     def constant_statistics(dy, saved):
         normal, inverse, gamma, axes = saved
         _, dgamma, dbeta = _normalise_backward(dy, saved)
         return dy * gamma * inverse, dgamma, dbeta
 
-    @slip_of(record, "deviation held constant", "sigma moves with x, too: the term normal * mean(dn * normal) is missing.")
+    @slip_of(
+        record, "deviation held constant", "sigma moves with x, too: the term normal * mean(dn * normal) is missing."
+    )
     def constant_deviation(dy, saved):
         normal, inverse, gamma, axes = saved
         _, dgamma, dbeta = _normalise_backward(dy, saved)
@@ -62,7 +66,11 @@ def _add_slips(record):
         dn = dy * gamma
         return inverse * (dn - normal * (dn * normal).mean(axis=axes, keepdims=True)), dgamma, dbeta
 
-    @slip_of(record, "sums instead of means", "The mean of x moves by 1/n of each x: take means of dn and dn * normal, not sums.")
+    @slip_of(
+        record,
+        "sums instead of means",
+        "The mean of x moves by 1/n of each x: take means of dn and dn * normal, not sums.",
+    )
     def sums(dy, saved):
         normal, inverse, gamma, axes = saved
         _, dgamma, dbeta = _normalise_backward(dy, saved)
@@ -83,7 +91,9 @@ def _add_slips(record):
         dx, dgamma, dbeta = _normalise_backward(dy, saved)
         return dx / inverse, dgamma, dbeta
 
-    @slip_of(record, "variance instead of deviation", "Divide by sigma, the root of the variance, once: not by the variance.")
+    @slip_of(
+        record, "variance instead of deviation", "Divide by sigma, the root of the variance, once: not by the variance."
+    )
     def by_variance(dy, saved):
         normal, inverse, gamma, axes = saved
         dx, dgamma, dbeta = _normalise_backward(dy, saved)
@@ -117,7 +127,9 @@ def _add_slips(record):
         stretch = (dn * normal).sum(axis=axes, keepdims=True) / (n - 1)
         return inverse * (dn - dn.mean(axis=axes, keepdims=True) - normal * stretch), dgamma, dbeta
 
-    @slip_of(record, "averaged over the batch", "gamma and beta served every example: sum their gradients, do not average.")
+    @slip_of(
+        record, "averaged over the batch", "gamma and beta served every example: sum their gradients, do not average."
+    )
     def averaged(dy, saved):
         dx, dgamma, dbeta = _normalise_backward(dy, saved)
         rows = dy.size // dy.shape[-1]
@@ -128,6 +140,18 @@ def _add_slips(record):
         normal, inverse, gamma, axes = saved
         other = tuple(range(dy.ndim - 1)) if axes == (dy.ndim - 1,) else (dy.ndim - 1,)
         dx, _, _ = _normalise_backward(dy, (normal, inverse, gamma, other))
+        return dx, *_normalise_backward(dy, saved)[1:]
+
+    @slip_of(
+        record,
+        "statistics over the wrong axis",
+        "Take mean and deviation in backward over the same axes as in forward.",
+    )
+    def wrong_axis_again(dy, saved, x, eps=1e-3):
+        normal, inverse, gamma, axes = saved
+        other = tuple(range(dy.ndim - 1)) if axes == (dy.ndim - 1,) else (dy.ndim - 1,)
+        _, turned = _normalise(x, gamma, 0, other, eps)
+        dx, _, _ = _normalise_backward(dy, turned)
         return dx, *_normalise_backward(dy, saved)[1:]
 
 

@@ -85,7 +85,11 @@ def pooling_samples(draw):
     return (draw.array(draw.integer(1, 3), draw.integer(3, 7), draw.integer(3, 7), draw.integer(1, 3)),), constants
 
 
-@slip_of(max_pool2d, "every pixel of the window gets it", "Only the largest pixel moved y; the others of its window get zero.")
+@slip_of(
+    max_pool2d,
+    "every pixel of the window gets it",
+    "Only the largest pixel moved y; the others of its window get zero.",
+)
 def max_pool2d_to_all(dy, saved):
     shape, winner, size, stride, border = saved
     dx = np.zeros(shape, dy.dtype)
@@ -94,7 +98,11 @@ def max_pool2d_to_all(dy, saved):
     return (crop(dx, *border),)
 
 
-@slip_of(max_pool2d, "every tied pixel gets all of it", "Where pixels tie for the maximum, the first of them gets dy, not each.")
+@slip_of(
+    max_pool2d,
+    "every tied pixel gets all of it",
+    "Where pixels tie for the maximum, the first of them gets dy, not each.",
+)
 def max_pool2d_to_all_tied(dy, saved, x, y):
     shape, winner, size, stride, border = saved
     dx, padded = np.zeros(shape, dy.dtype), pad(x, *border, value=-np.inf)
@@ -104,7 +112,11 @@ def max_pool2d_to_all_tied(dy, saved, x, y):
     return (crop(dx, *border),)
 
 
-@slip_of(max_pool2d, "shared out over the window", "That is average pooling: only the largest pixel moved y, and it gets all of dy.")
+@slip_of(
+    max_pool2d,
+    "shared out over the window",
+    "That is average pooling: only the largest pixel moved y, and it gets all of dy.",
+)
 def max_pool2d_as_average(dy, saved):
     _, _, size, *_ = saved
     return max_pool2d_to_all(dy / (size[0] * size[1]), saved)
@@ -130,7 +142,11 @@ def max_pool2d_last_window(dy, saved):
     return (crop(dx, *border),)
 
 
-@slip_of(max_pool2d, "whole window overwritten", "Write only to the pixel that won, and add (+=): the zeros around it erase what others wrote.")
+@slip_of(
+    max_pool2d,
+    "whole window overwritten",
+    "Write only to the pixel that won, and add (+=): the zeros around it erase what others wrote.",
+)
 def max_pool2d_overwritten(dy, saved):
     shape, winner, size, stride, border = saved
     dx = np.zeros(shape, dy.dtype)
@@ -140,7 +156,29 @@ def max_pool2d_overwritten(dy, saved):
     return (crop(dx, *border),)
 
 
-@slip_of(max_pool2d, "row and column of the winner swapped", "The winner's number counts row by row: divmod(number, columns of the window).")
+@slip_of(
+    max_pool2d, "smallest pixel instead of the largest", "The gradient goes where the maximum was: argmax, not argmin."
+)
+def max_pool2d_smallest(dy, saved, x):
+    _, _, size, stride, border = saved
+    _, turned = max_pool2d.forward(-x, size=size, stride=stride, padding=border)
+    return max_pool2d_backward(dy, turned)
+
+
+@slip_of(
+    max_pool2d, "one winner for all channels", "Each channel has its own maximum: look for it in one channel at a time."
+)
+def max_pool2d_joint(dy, saved, y):
+    shape, winner, *rest = saved
+    best = np.take_along_axis(winner, y.argmax(axis=-1, keepdims=True), axis=-1)
+    return max_pool2d_backward(dy, (shape, np.broadcast_to(best, winner.shape), *rest))
+
+
+@slip_of(
+    max_pool2d,
+    "row and column of the winner swapped",
+    "The winner's number counts row by row: divmod(number, columns of the window).",
+)
 def max_pool2d_swapped(dy, saved):
     shape, winner, size, stride, border = saved
     p, q = divmod(winner, size[0])  # right only with the window's other side
@@ -154,7 +192,9 @@ def max_pool2d_unstrided(dy, saved):
     return max_pool2d_backward(dy, (shape, winner, size, (1, 1), border))
 
 
-@slip_of(max_pool2d, "padding not taken off", "Windows begin in the border: subtract it (top, left) before writing into dx.")
+@slip_of(
+    max_pool2d, "padding not taken off", "Windows begin in the border: subtract it (top, left) before writing into dx."
+)
 def max_pool2d_uncropped(dy, saved):
     shape, winner, size, stride, ((top, bottom), (left, right)) = saved
     return max_pool2d_backward(dy, (shape, winner, size, stride, ((0, top + bottom), (0, left + right))))
@@ -207,7 +247,11 @@ def average_pool2d_literal(x, *, size=2, stride=None, padding="valid"):
 samples_of(average_pool2d)(pooling_samples)
 
 
-@slip_of(average_pool2d, "not divided by the window", "Each pixel makes up 1/(kh kw) of the average: divide dy by the window's size.")
+@slip_of(
+    average_pool2d,
+    "not divided by the window",
+    "Each pixel makes up 1/(kh kw) of the average: divide dy by the window's size.",
+)
 def average_pool2d_undivided(dy, saved):
     shape, count, *rest = saved
     return average_pool2d_backward(dy, (shape, np.ones_like(count), *rest))
@@ -232,7 +276,11 @@ def average_pool2d_last_window(dy, saved):
     return (crop(dx, *border),)
 
 
-@slip_of(average_pool2d, "padding counted", "At the border the mean is over the real pixels of the window alone: divide by their number.")
+@slip_of(
+    average_pool2d,
+    "padding counted",
+    "At the border the mean is over the real pixels of the window alone: divide by their number.",
+)
 def average_pool2d_counts_padding(dy, saved):
     shape, count, size, stride, border = saved
     return average_pool2d_backward(dy, (shape, np.full_like(count, size[0] * size[1]), size, stride, border))
@@ -244,7 +292,11 @@ def average_pool2d_unstrided(dy, saved):
     return average_pool2d_backward(dy, (shape, count, size, (1, 1), border))
 
 
-@slip_of(average_pool2d, "padding not taken off", "Windows begin in the border: subtract it (top, left) before writing into dx.")
+@slip_of(
+    average_pool2d,
+    "padding not taken off",
+    "Windows begin in the border: subtract it (top, left) before writing into dx.",
+)
 def average_pool2d_uncropped(dy, saved):
     shape, count, size, stride, ((top, bottom), (left, right)) = saved
     return average_pool2d_backward(dy, (shape, count, size, stride, ((0, top + bottom), (0, left + right))))
@@ -256,3 +308,14 @@ def average_pool2d_first(dy, saved):
     dx = np.zeros(shape, dy.dtype)
     shifted(dx, 0, 0, dy.shape[1:3], stride, (1, 1))[...] += dy
     return (crop(dx, *border),)
+
+
+@slip_of(
+    average_pool2d,
+    "treated as max pooling",
+    "Every pixel of the window takes part in its average, not the largest alone.",
+)
+def average_pool2d_as_max(dy, saved, x):
+    _, _, size, stride, border = saved
+    _, winners = max_pool2d.forward(x, size=size, stride=stride, padding=border)
+    return max_pool2d_backward(dy, winners)

@@ -68,17 +68,27 @@ def simple_rnn_step_not_squared(dy, saved):
     return _step_with_slope(dy, saved, 1 - saved[4])
 
 
-@slip_of(simple_rnn_step, "tanh' of z instead of h", "h is tanh(z) already: the derivative is 1 - h**2, not 1 - z**2 or 1 - tanh(h)**2.")
+@slip_of(
+    simple_rnn_step,
+    "tanh' of z instead of h",
+    "h is tanh(z) already: the derivative is 1 - h**2, not 1 - z**2 or 1 - tanh(h)**2.",
+)
 def simple_rnn_step_slope_of_z(dy, saved):
     return _step_with_slope(dy, saved, 1 - np.arctanh(saved[4]) ** 2)
 
 
-@slip_of(simple_rnn_step, "tanh' of z instead of h", "h is tanh(z) already: the derivative is 1 - h**2, not 1 - z**2 or 1 - tanh(h)**2.")
+@slip_of(
+    simple_rnn_step,
+    "tanh' of z instead of h",
+    "h is tanh(z) already: the derivative is 1 - h**2, not 1 - z**2 or 1 - tanh(h)**2.",
+)
 def simple_rnn_step_tanh_twice(dy, saved):
     return _step_with_slope(dy, saved, 1 - np.tanh(saved[4]) ** 2)
 
 
-@slip_of(simple_rnn_step, "tanh' of the old state", "The slope belongs to the new state h_t, not to h_{t-1} that came in.")
+@slip_of(
+    simple_rnn_step, "tanh' of the old state", "The slope belongs to the new state h_t, not to h_{t-1} that came in."
+)
 def simple_rnn_step_old_state(dy, saved):
     return _step_with_slope(dy, saved, 1 - saved[1] ** 2)
 
@@ -90,14 +100,20 @@ def _step_with_slope(dy, saved, slope):
     return dz @ w_xh.T, dz @ w_hh.T, x.T @ dz, h.T @ dz, dz.sum(axis=0)
 
 
-@slip_of(simple_rnn_step, "states swapped", "W_hh was multiplied with the old state: dW_hh = hᵀ dz, not with the new one.")
+@slip_of(
+    simple_rnn_step, "states swapped", "W_hh was multiplied with the old state: dW_hh = hᵀ dz, not with the new one."
+)
 def simple_rnn_step_new_state(dy, saved):
     x, h, w_xh, w_hh, y = saved
     dz = dy * (1 - y**2)
     return dz @ w_xh.T, dz @ w_hh.T, x.T @ dz, y.T @ dz, dz.sum(axis=0)
 
 
-@slip_of(simple_rnn_step, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch, do not average.")
+@slip_of(
+    simple_rnn_step,
+    "averaged over the batch",
+    "dy already carries the 1/N of the loss: sum over the batch, do not average.",
+)
 def simple_rnn_step_averaged(dy, saved):
     dx, dh, *weights = simple_rnn_step_backward(dy, saved)
     return dx, dh, *(g / len(dy) for g in weights)
@@ -197,7 +213,9 @@ def simple_rnn_no_carry(dy, saved):
     return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
 
 
-@slip_of(simple_rnn, "state shifted by one step", "dW_hh pairs dz_t with h_{t-1}, the state before the step, not with h_t.")
+@slip_of(
+    simple_rnn, "state shifted by one step", "dW_hh pairs dz_t with h_{t-1}, the state before the step, not with h_t."
+)
 def simple_rnn_shifted(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
     dz, dh0 = _through_time(dy, w_hh, 1 - y**2, mask)
@@ -211,7 +229,11 @@ def simple_rnn_last_step(dy, saved):
     return dz @ w_xh.T, dh0, *_weight_gradients(x[:, -1:], _states_before(h0, y)[:, -1:], dz[:, -1:])
 
 
-@slip_of(simple_rnn, "= instead of +=", "Every time step adds to the weights' gradients: with = only the last one visited, t = 0, is left.")
+@slip_of(
+    simple_rnn,
+    "= instead of +=",
+    "Every time step adds to the weights' gradients: with = only the last one visited, t = 0, is left.",
+)
 def simple_rnn_first_step(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
     dz, dh0 = _through_time(dy, w_hh, 1 - y**2, mask)
@@ -228,14 +250,27 @@ def _with_slope(name, advice, slope):
         return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
 
 
-TANH_OF_Z = "tanh' of z instead of h", "h is tanh(z) already: the derivative is 1 - h**2, not 1 - z**2 or 1 - tanh(h)**2."
-_with_slope("derivative of tanh forgotten", "Go back through tanh at every step: dz = dh (1 - h**2).", lambda h0, y: np.ones_like(y))
+TANH_OF_Z = (
+    "tanh' of z instead of h",
+    "h is tanh(z) already: the derivative is 1 - h**2, not 1 - z**2 or 1 - tanh(h)**2.",
+)
+_with_slope(
+    "derivative of tanh forgotten",
+    "Go back through tanh at every step: dz = dh (1 - h**2).",
+    lambda h0, y: np.ones_like(y),
+)
 _with_slope("square forgotten", "The derivative of tanh is 1 - h**2: the state is squared.", lambda h0, y: 1 - y)
 _with_slope(*TANH_OF_Z, lambda h0, y: 1 - np.arctanh(y) ** 2)
 _with_slope(*TANH_OF_Z, lambda h0, y: 1 - np.tanh(y) ** 2)
-_with_slope("derivative of the sigmoid", "h (1 - h) belongs to the sigmoid; tanh's derivative is 1 - h**2.", lambda h0, y: y * (1 - y))
 _with_slope(
-    "tanh' of the step before", "dz_t takes the slope at its own state: 1 - h_t**2.", lambda h0, y: 1 - _states_before(h0, y) ** 2
+    "derivative of the sigmoid",
+    "h (1 - h) belongs to the sigmoid; tanh's derivative is 1 - h**2.",
+    lambda h0, y: y * (1 - y),
+)
+_with_slope(
+    "tanh' of the step before",
+    "dz_t takes the slope at its own state: 1 - h_t**2.",
+    lambda h0, y: 1 - _states_before(h0, y) ** 2,
 )
 
 
@@ -257,7 +292,11 @@ def simple_rnn_forward_in_time(dy, saved):
     return dz[:, ::-1] @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz[:, ::-1])
 
 
-@slip_of(simple_rnn, "carry goes back one step only", "What comes back through W_hh includes all later steps: carry dh on, not just dy_{t+1}.")
+@slip_of(
+    simple_rnn,
+    "carry goes back one step only",
+    "What comes back through W_hh includes all later steps: carry dh on, not just dy_{t+1}.",
+)
 def simple_rnn_truncated(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
     own, _ = _through_time(dy, np.zeros_like(w_hh), 1 - y**2, mask)
@@ -282,12 +321,20 @@ def simple_rnn_without_h0(dy, saved):
     return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(np.zeros_like(h0), y), dz)
 
 
-@slip_of(simple_rnn, "mask ignored", "A masked step copied the state: nothing goes to x_t and the weights there, everything to h_{t-1}.")
+@slip_of(
+    simple_rnn,
+    "mask ignored",
+    "A masked step copied the state: nothing goes to x_t and the weights there, everything to h_{t-1}.",
+)
 def simple_rnn_unmasked(dy, saved):
     return simple_rnn_backward(dy, (*saved[:5], None))
 
 
-@slip_of(simple_rnn, "masked step lets nothing through", "A masked step copied the state, so its gradient goes on to h_{t-1} unchanged.")
+@slip_of(
+    simple_rnn,
+    "masked step lets nothing through",
+    "A masked step copied the state, so its gradient goes on to h_{t-1} unchanged.",
+)
 def simple_rnn_mask_blocks(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
     slope = (1 - y**2) * (1 if mask is None else mask[..., None])
@@ -295,13 +342,17 @@ def simple_rnn_mask_blocks(dy, saved):
     return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
 
 
-@slip_of(simple_rnn, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch, do not average.")
+@slip_of(
+    simple_rnn, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch, do not average."
+)
 def simple_rnn_averaged(dy, saved):
     dx, dh0, *weights = simple_rnn_backward(dy, saved)
     return dx, dh0, *(g / len(dy) for g in weights)
 
 
-@slip_of(simple_rnn, "averaged over time", "The weights served every time step: sum their gradients over t, do not average.")
+@slip_of(
+    simple_rnn, "averaged over time", "The weights served every time step: sum their gradients over t, do not average."
+)
 def simple_rnn_averaged_over_time(dy, saved):
     dx, dh0, *weights = simple_rnn_backward(dy, saved)
     return dx, dh0, *(g / dy.shape[1] for g in weights)
@@ -322,7 +373,9 @@ def simple_rnn_untransposed(dy, saved):
 
 
 @op(
-    r"y_t = W_{hy} h_t + b_y", shapes="h (...,U), w_hy (U,K), b_y (K,) -> y (...,K)", source="document, 2.2, output layer"
+    r"y_t = W_{hy} h_t + b_y",
+    shapes="h (...,U), w_hy (U,K), b_y (K,) -> y (...,K)",
+    source="document, 2.2, output layer",
 )
 def rnn_output(h, w_hy, b_y=None):
     """The output layer of the recurrence: the dense layer at every time step."""
@@ -332,6 +385,12 @@ def rnn_output(h, w_hy, b_y=None):
 backward_of(rnn_output)(dense_backward)
 literal_of(rnn_output)(dense_literal)
 samples_of(rnn_output)(dense_samples)
-slip_of(rnn_output, "one step only", "W_hy served every time step and example: sum its bias's gradient over all.")(dense_first_row)
-slip_of(rnn_output, "averaged", "dy already carries the 1/N of the loss: sum over steps and batch.")(dense_averaged)
-slip_of(rnn_output, "operand transposed", "dh = dy W_hyᵀ and dW_hy = hᵀ dy: check which operand is transposed.")(dense_transposed)
+slip_of(rnn_output, "one step only", "W_hy served every time step and example: sum its bias's gradient over all.")(
+    dense_first_row
+)
+slip_of(rnn_output, "averaged over the batch", "dy already carries the 1/N of the loss: sum over steps and batch.")(
+    dense_averaged
+)
+slip_of(rnn_output, "operand transposed", "dh = dy W_hyᵀ and dW_hy = hᵀ dy: check which operand is transposed.")(
+    dense_transposed
+)

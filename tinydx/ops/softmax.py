@@ -51,7 +51,11 @@ def softmax_literal(x, *, axis=-1):
 samples_of(softmax)(_softmax_samples)
 
 
-@slip_of(softmax, "diagonal only", "Every x_k moves every p_l through the common sum: subtract sum(dp * p) before multiplying by p.")
+@slip_of(
+    softmax,
+    "diagonal only",
+    "Every x_k moves every p_l through the common sum: subtract sum(dp * p) before multiplying by p.",
+)
 def softmax_diagonal(dp, saved):
     p, _ = saved
     return (dp * p * (1 - p),)
@@ -64,13 +68,35 @@ def softmax_wrong_axis(dp, saved):
     return (p * (dp - (dp * p).sum(axis=other, keepdims=True)),)
 
 
-@slip_of(softmax, "common sum forgotten", "The common denominator moves, too: subtract sum(dp * p) before multiplying by p.")
+@slip_of(
+    softmax,
+    "sum over everything",
+    "Each row has its own denominator: sum along the axis that softmax normalises, with keepdims=True.",
+)
+def softmax_sum_of_all(dp, saved):
+    p, _ = saved
+    return (p * (dp - (dp * p).sum()),)
+
+
+@slip_of(
+    softmax, "x instead of p", "The derivative is written with the probabilities p that forward returned, not with x."
+)
+def softmax_with_x(dp, saved, x):
+    _, axis = saved
+    return (x * (dp - (dp * x).sum(axis=axis, keepdims=True)),)
+
+
+@slip_of(
+    softmax, "common sum forgotten", "The common denominator moves, too: subtract sum(dp * p) before multiplying by p."
+)
 def softmax_without_sum(dp, saved):
     p, _ = saved
     return (dp * p,)
 
 
-@slip_of(softmax, "common sum added", "Where one p_k grows the others shrink: the sum is subtracted, p (dp - sum(dp * p)).")
+@slip_of(
+    softmax, "common sum added", "Where one p_k grows the others shrink: the sum is subtracted, p (dp - sum(dp * p))."
+)
 def softmax_plus(dp, saved):
     p, axis = saved
     return (p * (dp + (dp * p).sum(axis=axis, keepdims=True)),)
@@ -100,7 +126,11 @@ def softmax_off_diagonal(dp, saved):
     return (p * (dp * p - (dp * p).sum(axis=axis, keepdims=True)),)
 
 
-@slip_of(softmax, "softmax skipped", "Only the softmax fused with its cross-entropy has such a simple gradient; here dp must go through p.")
+@slip_of(
+    softmax,
+    "softmax skipped",
+    "Only the softmax fused with its cross-entropy has such a simple gradient; here dp must go through p.",
+)
 def softmax_skipped(dp, saved):
     return (dp,)
 
@@ -154,7 +184,9 @@ def log_softmax_with_y(dy, saved, y):
     return (dy - y * dy.sum(axis=axis, keepdims=True),)
 
 
-@slip_of(log_softmax, "sum over the wrong axis", "The sum runs over the axis that softmax normalises, not over the batch.")
+@slip_of(
+    log_softmax, "sum over the wrong axis", "The sum runs over the axis that softmax normalises, not over the batch."
+)
 def log_softmax_wrong_axis(dy, saved):
     p, axis = saved
     other = 0 if axis % p.ndim == p.ndim - 1 else -1
@@ -167,7 +199,11 @@ def log_softmax_mean(dy, saved):
     return (dy - p * dy.mean(axis=axis, keepdims=True),)
 
 
-@slip_of(log_softmax, "derivative of softmax", "p (dy - sum(dy * p)) belongs to softmax; after the logarithm it is dy - p * sum(dy).")
+@slip_of(
+    log_softmax,
+    "derivative of softmax",
+    "p (dy - sum(dy * p)) belongs to softmax; after the logarithm it is dy - p * sum(dy).",
+)
 def log_softmax_as_softmax(dy, saved):
     return softmax_backward(dy, saved)
 
@@ -208,13 +244,19 @@ def softmax_decoding_skipped(dp, saved):
     return dense_backward(dp, (h, w))
 
 
-@slip_of(softmax_decoding, "diagonal only", "Every score moves every probability: the softmax's gradient is not dp * p * (1 - p).")
+@slip_of(
+    softmax_decoding,
+    "diagonal only",
+    "Every score moves every probability: the softmax's gradient is not dp * p * (1 - p).",
+)
 def softmax_decoding_diagonal(dp, saved):
     h, w, p = saved
     return dense_backward(dp * p * (1 - p), (h, w))
 
 
-@slip_of(softmax_decoding, "common sum forgotten", "The softmax's common denominator moves, too: dz = p (dp - sum(dp * p)).")
+@slip_of(
+    softmax_decoding, "common sum forgotten", "The softmax's common denominator moves, too: dz = p (dp - sum(dp * p))."
+)
 def softmax_decoding_without_sum(dp, saved):
     h, w, p = saved
     return dense_backward(dp * p, (h, w))

@@ -1,0 +1,87 @@
+"""Small models and data that the tests of layers, training and saving share."""
+
+from typing import Any
+
+import numpy as np
+
+from tinydx import layers
+from tinydx.models import Sequential
+
+# One example of every layer, with the shape (or shapes) of its input without the batch axis; ids where it takes ids.
+EXAMPLES: dict[str, tuple[dict[str, Any], Any]] = {
+    "Activation": ({"activation": "tanh"}, (3,)),
+    "Add": ({}, [(3,), (3,)]),
+    "AveragePooling2D": ({"pool_size": (2, 3), "strides": 1, "padding": "same"}, (5, 6, 2)),
+    "BatchNormalization": ({"axis": 1, "momentum": 0.9, "epsilon": 1e-4}, (4, 3)),
+    "Concatenate": ({"axis": 1}, [(2, 3), (4, 3)]),
+    "Conv2D": (
+        {
+            "filters": 4,
+            "kernel_size": (3, 2),
+            "strides": (1, 2),
+            "padding": "same",
+            "groups": 2,
+            "activation": "relu",
+            "kernel_initializer": "he_normal",
+        },
+        (6, 7, 4),
+    ),
+    "Dense": ({"units": 3, "activation": "sigmoid", "use_bias": False}, (4,)),
+    "Dropout": ({"rate": 0.25}, (3,)),
+    "Embedding": ({"input_dim": 7, "output_dim": 3, "mask_zero": True}, (5,)),
+    "Flatten": ({}, (2, 3, 2)),
+    "GlobalAveragePooling2D": ({"keepdims": True}, (4, 5, 3)),
+    "GlobalMaxPooling2D": ({}, (4, 5, 3)),
+    "LayerNormalization": ({"axis": (1, 2), "scale": False}, (4, 3)),
+    "MaxPooling2D": ({"pool_size": 2, "strides": (2, 1)}, (5, 6, 2)),
+    "Reshape": ({"target_shape": (3, -1)}, (2, 6)),
+    "SimpleRNN": ({"units": 3, "activation": "relu", "return_sequences": True, "go_backwards": True}, (4, 2)),
+}
+
+
+def layer_of(name: str, **common: Any) -> Any:
+    """A new layer of that class, as in EXAMPLES."""
+    return getattr(layers, name)(**EXAMPLES[name][0], **common)
+
+
+def input_of(name: str, n: int = 2, dtype: str = "float32", seed: int = 0) -> Any:
+    """An input that suits the example of that class, or a list of several."""
+    rng, shape = np.random.default_rng(seed), EXAMPLES[name][1]
+    if name == "Embedding":
+        return rng.integers(0, 7, (n, *shape))
+    parts = [rng.normal(size=(n, *s)).astype(dtype) for s in (shape if isinstance(shape, list) else [shape])]
+    return parts if isinstance(shape, list) else parts[0]
+
+
+def two_classes(n: int = 40, features: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """x (n, features) and labels y (n,), 0 or 1, that a small model can learn."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, n)
+    return (rng.normal(size=(n, features)) + 1.5 * y[:, None]).astype("float32"), y
+
+
+def dense_model(features: int = 5, optimizer: Any = "adam", metrics: Any = ("accuracy",)) -> Sequential:
+    """A compiled classifier of two layers."""
+    model = Sequential([layers.Dense(6, activation="relu", input_shape=(features,)), layers.Dense(1, activation="sigmoid")])
+    model.compile(optimizer, "binary_crossentropy", metrics=list(metrics))
+    return model
+
+
+def noisy_model(features: int = 5) -> Sequential:
+    """A compiled classifier whose training draws numbers (dropout) and keeps statistics (batch normalisation)."""
+    model = Sequential(
+        [
+            layers.Dense(8, activation="relu", input_shape=(features,)),
+            layers.BatchNormalization(momentum=0.8),
+            layers.Dropout(0.3),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def same_weights(a: Any, b: Any) -> bool:
+    """Whether two models (or lists of arrays) have the same weights, bit for bit."""
+    a, b = (m if isinstance(m, list) else m.get_weights() for m in (a, b))
+    return len(a) == len(b) and all(x.dtype == y.dtype and x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))

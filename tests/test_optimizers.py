@@ -1,0 +1,201 @@
+"""Optimizers: their rules number by number, limits on gradients, and what they refuse.
+
+That they agree with Keras's numbers is in test_keras_parity.py.
+"""
+
+import math
+
+import numpy as np
+import pytest
+
+from tinydx import Tensor, losses, optimizers
+from tinydx.optimizers import SGD, SLICE, Adagrad, Adam, AdamW, RMSprop
+
+# Each rule for one number, written down a second time: (weight, memory, gradient, step) -> (weight, memory).
+
+
+def sgd(w, m, g, t):
+    return w - 0.1 * g, m
+
+
+def momentum(w, m, g, t):
+    m["v"] = 0.9 * m.get("v", 0.0) - 0.1 * g
+    return w + m["v"], m
+
+
+def nesterov(w, m, g, t):
+    m["v"] = 0.9 * m.get("v", 0.0) - 0.1 * g
+    return w + 0.9 * m["v"] - 0.1 * g, m
+
+
+def adam(w, m, g, t):
+    m["m"] = 0.9 * m.get("m", 0.0) + 0.1 * g
+    m["v"] = 0.999 * m.get("v", 0.0) + 0.001 * g * g
+    alpha = 0.1 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+    return w - alpha * m["m"] / (math.sqrt(m["v"]) + 1e-7), m
+
+
+def adamw(w, m, g, t):
+    return adam(w - 0.1 * 0.05 * w, m, g, t)
+
+
+def rmsprop(w, m, g, t):
+    m["v"] = 0.9 * m.get("v", 0.0) + 0.1 * g * g
+    return w - 0.1 * g / math.sqrt(m["v"] + 1e-7), m
+
+
+def centered(w, m, g, t):
+    m["v"] = 0.9 * m.get("v", 0.0) + 0.1 * g * g
+    m["a"] = 0.9 * m.get("a", 0.0) + 0.1 * g
+    m["m"] = 0.5 * m.get("m", 0.0) + 0.1 * g / math.sqrt(m["v"] - m["a"] ** 2 + 1e-7)
+    return w - m["m"], m
+
+
+def adagrad(w, m, g, t):
+    m["v"] = m.get("v", 0.1) + g * g
+    return w - 0.1 * g / math.sqrt(m["v"] + 1e-7), m
+
+
+RULES = [
+    (lambda: SGD(0.1), sgd),
+    (lambda: SGD(0.1, momentum=0.9), momentum),
+    (lambda: SGD(0.1, momentum=0.9, nesterov=True), nesterov),
+    (lambda: Adam(0.1), adam),
+    (lambda: AdamW(0.1, weight_decay=0.05), adamw),
+    (lambda: RMSprop(0.1), rmsprop),
+    (lambda: RMSprop(0.1, momentum=0.5, centered=True), centered),
+    (lambda: Adagrad(0.1), adagrad),
+]
+
+
+@pytest.mark.parametrize(("make", "rule"), RULES, ids=lambda v: getattr(v, "__name__", ""))
+def test_rules_number_by_number(make, rule):
+    rng, optimizer = np.random.default_rng(0), make()
+    weight = Tensor(rng.normal(size=(2, 3)), requires_grad=True)
+    expected, memories = weight.data.ravel().tolist(), [{} for _ in range(6)]
+    for step in range(1, 8):
+        gradient = rng.normal(size=(2, 3))
+        optimizer.apply([gradient], [weight])
+        for i, g in enumerate(gradient.ravel()):
+            expected[i], memories[i] = rule(expected[i], memories[i], float(g), step)
+        np.testing.assert_allclose(weight.data.ravel(), expected, rtol=1e-12)
+    assert optimizer.iterations == 7
+
+
+@pytest.mark.parametrize("make", [r[0] for r in RULES])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_weights_in_slices_and_any_memory_order(make, dtype):
+    """Slices are a matter of speed: each number moves as it would alone, in the weight's dtype."""
+    rng, n = np.random.default_rng(0), SLICE + 5
+    start, gradients = rng.normal(size=(2, n)).astype(dtype), rng.normal(size=(3, 2, n)).astype(dtype)
+    picks = [0, 1, SLICE - 1, SLICE, n - 1]
+    large, few = Tensor(np.asfortranarray(start)), Tensor(start[:, picks].copy())
+    one, other = make(), make()
+    for g in gradients:
+        one.apply([np.asfortranarray(g)], [large])
+        other.apply([g[:, picks]], [few])
+    np.testing.assert_array_equal(large.data[:, picks], few.data)
+    assert large.dtype == dtype and all(slot.dtype == dtype for slot in one.slots[0])
+    assert (large.data != start).all()
+
+
+def test_several_weights_have_their_own_memory():
+    together, alone = Adam(0.1), [Adam(0.1), Adam(0.1)]
+    a, b, c, d = (Tensor(np.array([v])) for v in (1.0, 2.0, 1.0, 2.0))
+    for g in (1.0, -2.0, 3.0):
+        together.apply([np.array([g]), np.array([g * g])], [a, b])
+        alone[0].apply([np.array([g])], [c])
+        alone[1].apply([np.array([g * g])], [d])
+    assert a.data == c.data and b.data == d.data
+
+
+def test_weight_without_gradient_stays():
+    optimizer = AdamW(0.1)
+    a, b = Tensor(np.ones(2)), Tensor(np.ones(2))
+    optimizer.apply([None, np.ones(2)], [a, b])
+    assert np.array_equal(a.data, np.ones(2)) and (b.data < 1).all()
+
+
+# ---- limits --------------------------------------------------------------------------------------------------------
+
+
+def steps_of(optimizer, gradients):
+    weights = [Tensor(np.zeros_like(g)) for g in gradients]
+    optimizer.apply(gradients, weights)
+    return [-w.data for w in weights]
+
+
+def test_limits():
+    g = [np.array([3.0, -4.0]), np.array([0.3])]
+    np.testing.assert_allclose(np.concatenate(steps_of(SGD(1.0, clipvalue=2.0), g)), [2, -2, 0.3])
+    np.testing.assert_allclose(np.concatenate(steps_of(SGD(1.0, clipnorm=1.0), g)), [0.6, -0.8, 0.3])
+    norm = math.sqrt(9 + 16 + 0.09)
+    np.testing.assert_allclose(np.concatenate(steps_of(SGD(1.0, global_clipnorm=1.0), g)), np.array([3, -4, 0.3]) / norm)
+    np.testing.assert_allclose(np.concatenate(steps_of(SGD(1.0, global_clipnorm=9.0), g)), [3, -4, 0.3])
+
+
+def test_gradients_are_not_written_into():
+    for optimizer in (SGD(0.1, clipnorm=0.1), SGD(0.1, clipvalue=0.1), Adam(0.1), SGD(0.1, momentum=0.9)):
+        g = np.array([3.0, 4.0])
+        optimizer.apply([g], [Tensor(np.zeros(2))])
+        assert g.tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, RMSprop, Adagrad])
+def test_weight_decay_before_the_step(kind):
+    decaying, plain = kind(0.1, weight_decay=0.5), kind(0.1)
+    a, b = Tensor(np.array([2.0])), Tensor(np.array([2.0 - 0.1 * 0.5 * 2.0]))
+    decaying.apply([np.array([1.0])], [a])
+    plain.apply([np.array([1.0])], [b])
+    np.testing.assert_allclose(a.data, b.data, rtol=1e-12)
+
+
+# ---- what they refuse ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_gradient_that_is_not_finite_changes_nothing(bad):
+    optimizer = Adam(0.1)
+    a, b = Tensor(np.ones(2), name="conv/kernel"), Tensor(np.ones(2), name="dense/kernel")
+    optimizer.apply([np.ones(2), np.ones(2)], [a, b])
+    before = [w.data.copy() for w in (a, b)], [s.copy() for slots in optimizer.slots for s in slots]
+    with pytest.raises(FloatingPointError, match="gradient of dense/kernel is not finite"):
+        optimizer.apply([np.ones(2), np.array([1.0, bad])], [a, b])
+    after = [w.data for w in (a, b)], [s for slots in optimizer.slots for s in slots]
+    assert all(np.array_equal(x, y) for p, q in zip(before, after, strict=True) for x, y in zip(p, q, strict=True))
+    assert optimizer.iterations == 1
+
+
+def test_other_weights_than_before():
+    optimizer = SGD(0.1, momentum=0.9)
+    optimizer.apply([np.ones(2)], [Tensor(np.ones(2))])
+    with pytest.raises(ValueError, match="SGD: remembers 1 weights, got 2: compile again"):
+        optimizer.apply([np.ones(2)] * 2, [Tensor(np.ones(2)), Tensor(np.ones(2))])
+    with pytest.raises(ValueError, match=r"SGD: remembers w as \(2,\), got \(3,\): compile again"):
+        optimizer.apply([np.ones(3)], [Tensor(np.ones(3), name="w")])
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: optimizers.get("adma"), ValueError, "unknown optimizer 'adma'; did you mean 'adam'"),
+        (lambda: optimizers.get("rmsporp"), ValueError, "did you mean 'rmsprop'"),
+        (lambda: optimizers.get(None), ValueError, "unknown optimizer None"),
+        (lambda: Adam(0), ValueError, "Adam: learning_rate is 0, expected a number above 0"),
+        (lambda: Adam(float("nan")), ValueError, "learning_rate is nan"),
+        (lambda: SGD("fast"), ValueError, "SGD: learning_rate is 'fast'"),
+        (lambda: SGD(0.1, clipnorm=-1), ValueError, "clipnorm is -1"),
+        (lambda: SGD(0.1, clipnorm=1, clipvalue=1), ValueError, "clipnorm and clipvalue are given, expected one"),
+        (lambda: losses.get("binary_crossentrpy"), ValueError, "did you mean 'binary_crossentropy'"),
+    ],
+)
+def test_mistakes(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_by_name_class_or_object():
+    assert type(optimizers.get("RMSprop")) is RMSprop and type(optimizers.get(Adam)) is Adam
+    mine = SGD(np.float32(0.5))
+    assert optimizers.get(mine) is mine and isinstance(mine.learning_rate, float)
+    assert [optimizers.get(n).learning_rate for n in ("sgd", "rmsprop", "adagrad", "adam", "adamw")] == [0.01] + 4 * [0.001]

@@ -1,0 +1,21 @@
+"""Data to learn from: synthetic phantoms, MedMNIST files, class folders, and checked downloads."""
+
+from tinydx.datasets.download import data_home, describe_sets, fetch
+from tinydx.datasets.folders import open_folders
+from tinydx.datasets.medmnist import MedMNIST, load_medmnist
+from tinydx.datasets.phantom import chest_phantom, make_phantoms, write_phantom_folders
+from tinydx.datasets.study import Study, open_study
+
+__all__ = [
+    "MedMNIST",
+    "Study",
+    "chest_phantom",
+    "data_home",
+    "describe_sets",
+    "fetch",
+    "load_medmnist",
+    "make_phantoms",
+    "open_folders",
+    "open_study",
+    "write_phantom_folders",
+]

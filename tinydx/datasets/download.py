@@ -1,0 +1,234 @@
+"""Fetch the MedMNIST sets: `tinydx data get pneumoniamnist`.
+
+    NAME.npz exists            -> its checksum is right: nothing to do
+    NAME.npz.part exists       -> ask the server for the rest of it only
+    the connection breaks      -> wait, go on from where it broke
+    all is there               -> checksum right: rename .part to .npz; wrong: throw it away, start once more
+
+So NAME.npz is always a whole, verified file. A server may ignore the wish for the rest, or have another file by now
+(its ETag differs): it then sends everything, and the part begins anew. The checksum has the last word.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from tinydx.datasets.medmnist import CITATION, SETS
+
+BASE_URL = "https://zenodo.org/records/10519652/files"
+PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds between attempts that bring nothing new
+TIMEOUT = 30.0  # seconds without a byte
+CHUNK = 1 << 16
+BUSY = (408, 425, 429, 500, 502, 503, 504)  # a server's "try again later"
+
+Report = Callable[[int, int | None], None]  # (bytes so far, bytes in all if known)
+
+
+def data_home() -> Path:
+    """The folder for data: $TINYDX_HOME, else the user's cache folder on this system.
+
+    >>> data_home().name
+    'tinydx'
+    """
+    if home := os.environ.get("TINYDX_HOME"):
+        return Path(home).expanduser()
+    if sys.platform == "win32":
+        cache = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        cache = Path.home() / "Library" / "Caches"
+    else:
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "tinydx"
+
+
+def describe_sets() -> str:
+    """A table of the sets that can be fetched.
+
+    >>> print(describe_sets().splitlines()[4])
+    pneumoniamnist    5,856 images   2 classes (binary)        CC BY 4.0
+    """
+    rows = [
+        f"{name:<15}{s.images:>8,} images  {len(s.class_names):>2} classes {f'({s.task})':<15} {s.licence}"
+        for name, s in SETS.items()
+    ]
+    return "\n".join([*rows, f"28x28 pixels. {CITATION}. Not for clinical use."])
+
+
+def fetch(name: str, directory: str | os.PathLike | None = None, base_url: str = BASE_URL) -> Path:
+    """Download a MedMNIST set, with progress bar and checksum; a download that was interrupted goes on.
+
+    Arguments: name, such as "pneumoniamnist"; directory (None: `data_home()`), made where needed; base_url, where
+    NAME.npz is found. Returns the path of DIRECTORY/NAME.npz.
+    Raises ValueError for an unknown name or a wrong checksum, FileNotFoundError where the server has no such file,
+    FileExistsError where another file has the name, ConnectionError where the network or the server fails again and
+    again (what came is kept), OSError for a full disk.
+    """
+    if name not in SETS:
+        close = difflib.get_close_matches(name.lower(), SETS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(SETS)}"
+        raise ValueError(f"no data set {name!r}: {hint}")
+    folder = data_home() if directory is None else Path(directory)
+    target, md5 = folder / f"{name}.npz", SETS[name].md5
+    if target.exists():
+        if _md5(target) != md5:
+            raise FileExistsError(f"{target} exists but is not the published file: move or delete it, then fetch again")
+        return target
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = _Part(target, md5)
+        with _bar(name) as report:
+            _download_verified(f"{base_url.rstrip('/')}/{name}.npz?download=1", part, report)
+        os.replace(part.path, target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(error.errno, f"disk full at {folder}: free some room, fetch again, it goes on") from error
+        raise
+    part.forget()
+    return target
+
+
+class _Part:
+    """The file NAME.npz.part, and in NAME.npz.part.etag which version of the server's file it is a part of."""
+
+    def __init__(self, target: Path, md5: str):
+        self.path = target.with_name(target.name + ".part")
+        self.tag = target.with_name(target.name + ".part.etag")
+        self.md5 = md5
+
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def is_whole(self) -> bool:
+        return self.path.exists() and _md5(self.path) == self.md5
+
+    def etag(self) -> str | None:
+        return self.tag.read_text(encoding="latin-1") if self.tag.exists() else None
+
+    def begin(self, etag: str | None) -> None:
+        """Empty again, a part of the version `etag` (a weak one, W/..., promises no equal bytes)."""
+        self.forget()
+        self.path.touch()
+        if etag and not etag.startswith("W/"):
+            self.tag.write_text(etag, encoding="latin-1")
+
+    def forget(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.tag.unlink(missing_ok=True)
+
+
+def _download_verified(url: str, part: _Part, report: Report) -> None:
+    """Download until the checksum is right; a wrong one gets a second chance from the beginning."""
+    for _ in range(2):
+        _download(url, part, report)
+        if part.is_whole():
+            return
+        got = _md5(part.path) if part.path.exists() else "nothing"
+        part.forget()
+    raise ValueError(f"{url} is not the published file: its MD5 is {got}, expected {part.md5}; nothing was kept")
+
+
+def _download(url: str, part: _Part, report: Report) -> None:
+    """Attempts, until the server has sent all; ConnectionError when several in a row bring nothing new."""
+    pauses, most = iter(PAUSES), part.size()
+    while not part.is_whole():
+        try:
+            return _attempt(url, part, report)
+        except ConnectionError as error:
+            if part.size() > most:
+                pauses, most = iter(PAUSES), part.size()
+            pause = next(pauses, None)
+            if pause is None:
+                kept = f"; {part.size():,} bytes are kept, run it again to go on" if part.size() else ""
+                raise ConnectionError(f"cannot fetch {url}: {error}{kept}") from error
+            time.sleep(pause)
+
+
+def _attempt(url: str, part: _Part, report: Report) -> None:
+    """One request for what is missing, appended to the part; ConnectionError where it breaks off."""
+    have = part.size()
+    headers = {"User-Agent": "tinydx", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        if etag := part.etag():
+            headers["If-Range"] = etag
+    try:
+        with _open(url, headers) as response:
+            if response.status != 206 or not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+                part.begin(response.headers.get("ETag"))
+                have = 0
+                if response.status == 206:
+                    raise ConnectionError("the server sent another range than asked for")
+            _append(response, part, have, report)
+    except HTTPError as error:
+        error.close()
+        if error.code == 416:  # nothing after what we have: the checksum will tell
+            return
+        if error.code in BUSY:
+            raise ConnectionError(f"the server answers {error.code} {error.reason}") from error
+        kind = FileNotFoundError if error.code in (404, 410) else PermissionError
+        raise kind(f"{url}: the server answers {error.code} {error.reason}") from error
+
+
+def _open(url: str, headers: dict[str, str]) -> HTTPResponse:
+    """The response; ConnectionError where there is none."""
+    try:
+        return urlopen(Request(url, headers=headers), timeout=TIMEOUT)
+    except HTTPError:
+        raise
+    except URLError as error:
+        raise ConnectionError(f"no connection ({error.reason})") from error
+    except (OSError, HTTPException) as error:
+        raise ConnectionError(f"no connection ({error or type(error).__name__})") from error
+
+
+def _append(response: HTTPResponse, part: _Part, have: int, report: Report) -> None:
+    length = response.headers.get("Content-Length", "")
+    total = have + int(length) if length.isdigit() else None
+    with open(part.path, "ab") as file:
+        while chunk := _receive(response):
+            file.write(chunk)
+            have += len(chunk)
+            report(have, total)
+        file.flush()
+        os.fsync(file.fileno())  # on the disk before it may get its final name
+    if total is not None and have < total:
+        raise ConnectionError(f"the connection ended after {have:,} of {total:,} bytes")
+
+
+def _receive(response: HTTPResponse) -> bytes:
+    """Some bytes, none at the end; ConnectionError for every way in which a network can fail."""
+    try:
+        return response.read(CHUNK)
+    except (OSError, HTTPException) as error:
+        raise ConnectionError(f"the connection broke ({error or type(error).__name__})") from error
+
+
+def _md5(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Report]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

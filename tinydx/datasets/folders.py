@@ -1,0 +1,154 @@
+"""Class folders as splits: what is there is used, what is missing is set aside from the training images.
+
+Patients are kept together: two images of one patient must never be on both sides of a split, or the test would ask for
+what training has seen. File names tell patients apart in some known ways; files of the same content count as one
+patient, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tinydx.preprocessing.files import check_images, find_images
+
+SPLIT_FOLDERS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+SHARES = {"val": 0.15, "test": 0.2}  # of the training images, where a folder has no such part
+
+# person1_bacteria_2.jpeg, patient00012_study1.png, IM-0115-0001.jpeg, NORMAL2-IM-0501-0001.jpeg, 00000013_005.png
+PATIENT = re.compile(r"((?:person|patient|subject)[-_]?\d+|IM-\d+|^\d{6,})(?=[-_])", re.IGNORECASE)
+
+Files = list[tuple[str, int]]  # (path, class number)
+
+
+def open_folders(
+    directory: str | Path, *, seed: int = 0, limit: int | None = None
+) -> tuple[list[str], dict[str, Files], list[str]]:
+    """The images of DIRECTORY/train[, val, test]/CLASS, or of DIRECTORY/CLASS, as splits.
+
+    Arguments: directory; seed of the splits made here; limit, at most so many images of each class and split.
+    Returns (class names, {"train", "val", "test"}: [(path, class number)], notes on what was done).
+    Raises find_images' and check_images' errors, and ValueError where splits have other classes than train.
+    """
+    root = Path(directory)
+    folders = {k: next((root / n for n in names if (root / n).is_dir()), None) for k, names in SPLIT_FOLDERS.items()}
+    train = folders["train"] or root
+    names = list(find_images(train))
+    if len(names) < 2:
+        raise ValueError(f"{train} holds one class only, {names[0]!r}: a diagnosis needs at least two class folders")
+    splits: dict[str, Files] = {"train": _scan(train, names), "val": [], "test": []}
+    notes = []
+    for split in ("test", "val"):
+        if folders["train"] and (folder := folders[split]):
+            splits[split] = _scan(folder, names)
+        else:
+            splits["train"], splits[split] = set_aside(splits["train"], SHARES[split], seed)
+            how = _how(splits["train"] + splits[split])
+            notes.append(f"no {split} folder: {len(splits[split])} images set aside from training, {how}")
+    splits = {k: _limited(v, limit, seed) for k, v in splits.items()}
+    check_images([path for files in splits.values() for path, _ in files])
+    return names, splits, notes
+
+
+def _scan(folder: Path, names: Sequence[str]) -> Files:
+    """The files of one split, whose class folders must be those of training."""
+    found = find_images(folder)
+    if list(found) != list(names):
+        raise ValueError(f"{folder} has the classes {', '.join(found)}, but training has {', '.join(names)}")
+    return [(os.path.join(folder, file), k) for k, files in enumerate(found.values()) for file in files]
+
+
+def patient(path: str) -> str | None:
+    """What the file name says about the patient, or None.
+
+    >>> patient("train/pneumonia/person12_bacteria_3.jpeg"), patient("a/NORMAL2-IM-0501-0001.jpeg"), patient("a/b.png")
+    ('person12', 'im-0501', None)
+    """
+    found = PATIENT.search(Path(path).stem)
+    return found.group(1).lower() if found else None
+
+
+def set_aside(files: Files, share: float, seed: int) -> tuple[Files, Files]:
+    """(the rest, about `share` of the files), class by class and patient by patient; ValueError for too few.
+
+    >>> rest, aside = set_aside([(f"person{i // 2}_{i}.png", i % 2) for i in range(40)], 0.25, seed=0)
+    >>> len(aside) >= 8 and not {patient(p) for p, _ in rest} & {patient(p) for p, _ in aside}
+    True
+    """
+    groups = _groups(files)
+    rng = np.random.default_rng(seed)
+    chosen: set[int] = set()
+    for k in sorted({k for _, k in files}):
+        members = sorted({g for g, (_, c) in zip(groups, files, strict=True) if c == k})
+        size = {g: 0 for g in members}
+        for g, (_, c) in zip(groups, files, strict=True):
+            if c == k:
+                size[g] += 1
+        wanted = max(1, round(share * sum(size.values())))
+        have = sum(n for g, n in size.items() if g in chosen)  # a patient may have images of several classes
+        for g in rng.permutation(members):
+            if have >= wanted:
+                break
+            if int(g) not in chosen:
+                chosen.add(int(g))
+                have += size[int(g)]
+    aside = [f for g, f in zip(groups, files, strict=True) if g in chosen]
+    rest = [f for g, f in zip(groups, files, strict=True) if g not in chosen]
+    lost = {k for _, k in files} - {k for _, k in rest}
+    if lost:
+        raise ValueError(f"too few images or patients to set some aside: {len(files)} files; add more of each class")
+    return rest, aside
+
+
+def _groups(files: Files) -> list[int]:
+    """A group number for each file: files of one patient, or of the same bytes, share it."""
+    parent = list(range(len(files)))
+
+    def top(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    first: dict[str, int] = {}
+    for i, (path, _) in enumerate(files):
+        for key in filter(None, (patient(path), _content(path))):
+            parent[top(i)] = top(first.setdefault(key, i))
+    return [top(i) for i in range(len(files))]
+
+
+def _content(path: str) -> str | None:
+    """A digest of the file's bytes; None where there is no file."""
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        return "bytes:" + hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _limited(files: Files, limit: int | None, seed: int) -> Files:
+    """At most `limit` files of each class, chosen by the seed, in their old order."""
+    if limit is None:
+        return files
+    rng = np.random.default_rng(seed)
+    keep: set[int] = set()
+    for k in sorted({k for _, k in files}):
+        mine = [i for i, (_, c) in enumerate(files) if c == k]
+        keep |= {int(i) for i in rng.permutation(mine)[:limit]}
+    return [f for i, f in enumerate(files) if i in keep]
+
+
+def _how(files: Files) -> str:
+    known = sum(patient(path) is not None for path, _ in files)
+    if known == 0:
+        return "image by image (file names do not tell patients apart)"
+    whom = "" if known == len(files) else f" for {known} of {len(files)} files, by their names"
+    return f"patient by patient{whom}"

@@ -1,0 +1,72 @@
+"""The convolution sum, in loops · 卷积
+
+Write the sum for one grey image, index by index. The kernel runs backwards over the image: where p grows, the row
+i-p+1 falls. In the sum i, j, p and q count from 1, and the sum needs no padding for i = kh..H and j = kw..W: y holds
+those results, so y[0, 0] is y(kh, kw).
+"""
+
+import numpy as np
+
+from tinydx import ops
+from tinydx.exercises.exercise import Bug, Exercise, Values
+
+
+def conv_sum(x, w, b):
+    """x (H,W) image, w (kh,kw) kernel, b a number -> y (H-kh+1,W-kw+1)"""
+    # solution
+    kh, kw = w.shape
+    y = np.zeros((x.shape[0] - kh + 1, x.shape[1] - kw + 1))
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            for p in range(kh):
+                for q in range(kw):
+                    y[i, j] += x[i + kh - 1 - p, j + kw - 1 - q] * w[p, q]
+            y[i, j] += b
+    return y
+
+
+# ---- the runner's part ---------------------------------------------------------------------------------------------
+
+
+def of_the_table(x, w, b):
+    return ops.conv2d(x[None, :, :, None], w[:, :, None, None], np.array([b]))[0, :, :, 0]
+
+
+def samples(draw):
+    kernel = draw.choice([(2, 3), (3, 2), (3, 3)])
+    return draw.array(draw.integer(4, 6), draw.integer(5, 7)), draw.array(*kernel), float(draw.array(1)[0])
+
+
+EXERCISE = Exercise(
+    checks=[Values(conv_sum, like=of_the_table, samples=samples)],
+    equation=ops.conv2d.equation,
+    shapes="x (H,W), w (kh,kw), b () -> y (H-kh+1,W-kw+1)",
+    source=ops.conv2d.source,
+    hints=(
+        "Four loops: two over the numbers of y, two over the numbers of w. How many numbers has y in each direction?",
+        "Counted from 0, y[i, j] is the document's y(i + kh, j + kw), and w[p, q] is its w(p + 1, q + 1). Put that into i - p + 1.",
+        "y[i, j] is the sum of x[i + kh - 1 - p, j + kw - 1 - q] * w[p, q] over p and q, and then b, once.",
+    ),
+    bugs=[
+        Bug(
+            "kernel not flipped",
+            "x[i + kh - 1 - p, j + kw - 1 - q]",
+            "x[i + p, j + q]",
+            "That is the correlation, which libraries call convolution: in the document's sum the row falls where p grows.",
+        ),
+        Bug(
+            "flipped along one axis only",
+            "j + kw - 1 - q",
+            "j + q",
+            "The rows run backwards, the columns do not: both indices fall, i-p+1 and j-q+1.",
+        ),
+        Bug("bias forgotten", "            y[i, j] += b\n", "", "b is added to every number of y."),
+        Bug(
+            "bias added for every weight",
+            "            y[i, j] += b\n",
+            "                    y[i, j] += b\n",
+            "b stands outside the sum: add it once, not for every p and q.",
+        ),
+        Bug("= instead of +=", "y[i, j] += x", "y[i, j] = x", "A sum adds up: with = only the last product is left."),
+    ],
+)

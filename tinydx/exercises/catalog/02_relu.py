@@ -1,0 +1,39 @@
+"""ReLU: the gradient · 线性整流函数
+
+ReLU lets positive numbers pass and makes the others zero. dy is the gradient of the loss with respect to y, x is what
+came in: return the gradient with respect to x. It has x's shape. At x = 0 it is 0.
+"""
+
+import numpy as np
+
+from tinydx import ops
+from tinydx.exercises.exercise import Bug, Exercise, Gradients
+
+
+def relu(x):
+    """Given: x (...) -> y (...)"""
+    return np.maximum(x, 0)
+
+
+def relu_backward(dy, x):
+    """dy (...), x (...) -> dx (...)"""
+    # solution
+    return dy * (x > 0)
+
+
+# ---- the runner's part ---------------------------------------------------------------------------------------------
+
+EXERCISE = Exercise(
+    checks=[Gradients(relu_backward, of=ops.relu)],
+    hints=(
+        "Draw the graph of ReLU. How steep is it left of zero, and how steep is it right of zero?",
+        "The chain rule: dx is dy times the slope at x. The slope is 1 where x is positive, else 0.",
+        "A comparison of arrays is an array of True and False, which multiply like 1 and 0: (x > 0).",
+    ),
+    bugs=[
+        Bug("gate forgotten", "dy * (x > 0)", "dy"),
+        Bug("gate on the gradient", "dy * (x > 0)", "np.maximum(dy, 0)"),
+        Bug("gate inverted", "x > 0", "x <= 0"),
+        Bug("dy forgotten", "dy * (x > 0)", "(x > 0) * 1.0"),
+    ],
+)

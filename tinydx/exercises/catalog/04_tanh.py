@@ -1,0 +1,39 @@
+"""Tanh: the gradient · 双曲正切函数
+
+Tanh squeezes every number into (-1, 1): it is the activation of the document's recurrence. As with the sigmoid, its
+slope can be written with its own result: return the gradient with respect to x from dy and y.
+"""
+
+import numpy as np
+
+from tinydx import ops
+from tinydx.exercises.exercise import Bug, Exercise, Gradients
+
+
+def tanh(x):
+    """Given: x (...) -> y (...)"""
+    return np.tanh(x)
+
+
+def tanh_backward(dy, y):
+    """dy (...), y (...) the tanh of x -> dx (...)"""
+    # solution
+    return dy * (1 - y**2)
+
+
+# ---- the runner's part ---------------------------------------------------------------------------------------------
+
+EXERCISE = Exercise(
+    checks=[Gradients(tanh_backward, of=ops.tanh)],
+    hints=(
+        "Tanh is a fraction: use the quotient rule. What is the derivative of e^x + e^-x, and of e^x - e^-x?",
+        "The quotient rule gives (below^2 - above^2) / below^2. Divide both terms.",
+        "above / below is y, so the slope is 1 - y^2.",
+    ),
+    bugs=[
+        Bug("square forgotten", "1 - y**2", "1 - y"),
+        Bug("y used as x", "1 - y**2", "1 - np.tanh(y) ** 2"),
+        Bug("derivative of the sigmoid", "(1 - y**2)", "y * (1 - y)"),
+        Bug("sign", "1 - y**2", "y**2 - 1"),
+    ],
+)

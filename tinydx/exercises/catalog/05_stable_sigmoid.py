@@ -1,0 +1,68 @@
+"""A sigmoid that never overflows · 数值稳定性
+
+Written as it stands, the equation computes e^800 at x = -800: that overflows, and NumPy warns. Write a sigmoid that
+is right for every x, without a warning. Then write the loss of a score: at z = 40 and target 0 the model is sure and
+wrong, and the loss is 40. Who takes the logarithm of a rounded or clipped probability gets infinity, or 16.
+"""
+
+import numpy as np
+
+from tinydx import ops
+from tinydx.exercises.exercise import Bug, Exercise, Values
+
+
+def sigmoid(x):
+    """x (...) any numbers -> y (...)"""
+    # solution
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+def loss_of_score(z, t):
+    """z (...) scores, t (...) targets 0 or 1 -> (...) -t ln sigmoid(z) - (1 - t) ln(1 - sigmoid(z))"""
+    # solution
+    return np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
+
+
+# ---- the runner's part ---------------------------------------------------------------------------------------------
+
+
+def reference_loss(z, t):
+    return np.logaddexp(0, z) - z * t
+
+
+def numbers(draw):
+    far = np.array([-1000.0, -745.0, -40.0, 40.0, 709.0, 1000.0])
+    return (np.concatenate([far, 3 * draw.array(draw.integer(5, 9))]),)
+
+
+def scores_and_targets(draw):
+    (z,) = numbers(draw)
+    return z, (draw.array(len(z)) > 0).astype(float)
+
+
+EXERCISE = Exercise(
+    checks=[
+        Values(sigmoid, like=lambda x: ops.sigmoid.forward(x)[0], samples=numbers, quiet=True),
+        Values(loss_of_score, like=reference_loss, samples=scores_and_targets, outputs=("loss",), quiet=True),
+    ],
+    equation=ops.sigmoid.equation,
+    shapes=ops.sigmoid.shapes,
+    source=ops.sigmoid.source,
+    hints=(
+        "An exponential overflows only where its exponent is large and positive. Can both cases use e^-|x|?",
+        "For negative x multiply above and below by e^x: e^x / (1 + e^x). np.where chooses, but computes both sides.",
+        "With e = e^-|x| the sigmoid is 1 / (1 + e) or e / (1 + e); the loss is max(z, 0) - z t + log1p(e^-|z|).",
+    ),
+    bugs=[
+        Bug("overflow", "np.where(x >= 0, 1, e) / (1 + e)", "1 / (1 + np.exp(-x))"),
+        Bug("NaN", "np.where(x >= 0, 1, e) / (1 + e)", "np.exp(x) / (1 + np.exp(x))"),
+        Bug("sign of x ignored", "np.where(x >= 0, 1, e)", "1", "1 / (1 + e^-|x|) is right for positive x alone: it is never below 0.5."),
+        Bug(
+            "probability clipped",
+            "np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))",
+            "-np.log(np.clip(np.where(t > 0, sigmoid(z), sigmoid(-z)), 1e-7, 1))",
+            "A clipped probability stops at a loss of 16, and there its gradient is 0: it never learns. Work with the score itself.",
+        ),
+    ],
+)

@@ -1,0 +1,51 @@
+"""Max pooling: the gradient · 最大池化
+
+Every output is the largest pixel of its window. Only that pixel moved y, so it alone gets the gradient; where several
+pixels tie, the first of them, row by row. Windows may overlap (stride smaller than size): then one pixel can win
+several times. Pixels that fill no whole window at the right and lower border are never looked at.
+"""
+
+import numpy as np
+
+from tinydx import ops
+from tinydx.exercises.exercise import Bug, Exercise, Gradients
+
+
+def max_pool_backward(dy, x, size, stride):
+    """dy (N,OH,OW,C), x (N,H,W,C), windows of size x size pixels that begin every stride pixels -> dx (N,H,W,C)"""
+    # solution
+    dx = np.zeros_like(x)
+    for n, i, j, c in np.ndindex(dy.shape):
+        rows, columns = slice(i * stride, i * stride + size), slice(j * stride, j * stride + size)
+        window = x[n, rows, columns, c]
+        p, q = divmod(np.argmax(window), size)
+        dx[n, i * stride + p, j * stride + q, c] += dy[n, i, j, c]
+    return dx
+
+
+# ---- the runner's part ---------------------------------------------------------------------------------------------
+
+
+def pooling_samples(draw):
+    x = draw.array(draw.integer(2, 3), draw.integer(5, 7), draw.integer(4, 6), draw.integer(1, 2))
+    size, stride = draw.choice([(2, 2), (3, 2), (3, 1), (2, 1)])
+    return (x,), {"size": size, "stride": stride}
+
+
+WRITE = "dx[n, i * stride + p, j * stride + q, c] += dy[n, i, j, c]"
+
+EXERCISE = Exercise(
+    checks=[Gradients(max_pool_backward, of=ops.max_pool2d, samples=pooling_samples)],
+    hints=(
+        "Loop over the numbers of dy. Which pixels of x belong to y[n, i, j, c], and which of them was the largest?",
+        "The window begins at row i * stride and column j * stride. np.argmax counts row by row and names the first of equals.",
+        "divmod(np.argmax(window), size) is row and column in the window: add dy[n, i, j, c] there, with +=.",
+    ),
+    bugs=[
+        Bug("= instead of +=", "c] += dy", "c] = dy"),
+        Bug("every pixel of the window gets it", WRITE, "dx[n, rows, columns, c] += dy[n, i, j, c]"),
+        Bug("every tied pixel gets all of it", WRITE, "dx[n, rows, columns, c] += dy[n, i, j, c] * (window == window.max())"),
+        Bug("shared out over the window", WRITE, "dx[n, rows, columns, c] += dy[n, i, j, c] / size**2"),
+        Bug("stride ignored", WRITE, "dx[n, i + p, j + q, c] += dy[n, i, j, c]"),
+    ],
+)

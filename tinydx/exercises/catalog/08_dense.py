@@ -1,0 +1,47 @@
+"""The dense layer: its three gradients · 全连接层
+
+Every output is a weighted sum of all inputs, plus a bias. The same w and b served every example of the batch.
+Return the gradients of all three arrays, each of the shape of its array.
+"""
+
+import numpy as np
+
+from tinydx import ops
+from tinydx.exercises.exercise import Bug, Exercise, Gradients
+
+
+def dense(x, w, b):
+    """Given: x (N,D), w (D,F), b (F,) -> y (N,F)"""
+    return x @ w + b
+
+
+def dense_backward(dy, x, w):
+    """dy (N,F), x (N,D), w (D,F) -> dx (N,D), dw (D,F), db (F,)"""
+    # solution
+    return dy @ w.T, x.T @ dy, dy.sum(axis=0)
+
+
+# ---- the runner's part ---------------------------------------------------------------------------------------------
+
+
+def dense_samples(draw):
+    n, d, f = draw.integer(2, 5), draw.integer(2, 4), draw.integer(5, 6)
+    return (draw.array(n, d), draw.array(d, f), draw.array(f)), {}
+
+
+assert np  # the learner's file imports it, needed or not
+
+EXERCISE = Exercise(
+    checks=[Gradients(dense_backward, of=ops.dense, samples=dense_samples)],
+    hints=(
+        "Write one number of y as a sum. By how much does it move if one x[n, d] moves? If one w[d, f] moves? If one b[f] moves?",
+        "x[n, d] reaches all y[n, f], so sum over f. w[d, f] and b[f] reach all examples, so sum over n. Sums of products are @.",
+        "The shapes leave one way: dx (N,D) = dy (N,F) @ ... (F,D), and dw (D,F) = ... (D,N) @ dy (N,F). db is dy summed over the batch.",
+    ),
+    bugs=[
+        Bug("batch sum forgotten in db", "dy.sum(axis=0)", "dy[0]"),
+        Bug("averaged over the batch", "x.T @ dy, dy.sum(axis=0)", "x.T @ dy / len(dy), dy.mean(axis=0)"),
+        Bug("operand transposed", "x.T @ dy", "dy.T @ x"),
+        Bug("one example only", "x.T @ dy, dy.sum(axis=0)", "np.outer(x[-1], dy[-1]), dy[-1]"),
+    ],
+)

@@ -1,0 +1,69 @@
+"""Gradient descent, with and without momentum · 梯度下降
+
+One step of training: move every parameter p a little against its gradient g. With momentum, m is a velocity that
+remembers earlier steps: it keeps a share of itself, and the new step is added to it. Return what is new; leave p as it is.
+"""
+
+import numpy as np
+
+from tinydx import ops
+from tinydx.exercises.exercise import Bug, Exercise, Values
+
+
+def sgd(p, g, learning_rate):
+    """p (...), g (...), learning_rate a number -> new p (...)"""
+    # solution
+    return p - learning_rate * g
+
+
+def sgd_with_momentum(p, m, g, learning_rate, momentum):
+    """p (...), m (...), g (...), learning_rate and momentum numbers -> new p (...), new m (...)"""
+    # solution
+    m = momentum * m - learning_rate * g
+    return p + m, m
+
+
+# ---- the runner's part ---------------------------------------------------------------------------------------------
+
+
+def plain_step(p, g, learning_rate):
+    return ops.sgd_update.forward(p, g, learning_rate=learning_rate)[0][0]
+
+
+def momentum_step(p, m, g, learning_rate, momentum):
+    return ops.momentum_update.forward(p, m, g, learning_rate=learning_rate, momentum=momentum)[0]
+
+
+def plain_samples(draw):
+    shape = draw.integer(2, 3), draw.integer(4, 5)
+    return draw.array(*shape), draw.array(*shape), draw.choice([0.1, 0.03])
+
+
+def momentum_samples(draw):
+    p, g, rate = plain_samples(draw)
+    return p, draw.array(*p.shape), g, rate, draw.choice([0.9, 0.6])
+
+
+assert np  # the learner's file imports it, needed or not
+
+EXERCISE = Exercise(
+    checks=[
+        Values(sgd, like=plain_step, samples=plain_samples, outputs=("p",)),
+        Values(sgd_with_momentum, like=momentum_step, samples=momentum_samples, outputs=("p", "m")),
+    ],
+    equation=ops.sgd_update.equation + r", \quad m' = \mu m - \eta g, \quad \theta' = \theta + m'",
+    shapes=ops.momentum_update.shapes,
+    source=ops.sgd_update.source,
+    hints=(
+        "The gradient points to where the loss grows. Which way do you go?",
+        "The learning rate says how far. With momentum, first make the new velocity, then move by it.",
+        "m' = momentum * m - learning_rate * g, and p' = p + m'. Return both.",
+    ),
+    bugs=[
+        Bug("uphill", "p - learning_rate * g", "p + learning_rate * g", "This goes where the loss grows: subtract the gradient."),
+        Bug("learning rate forgotten", "p - learning_rate * g", "p - g", "The gradient says where to, the learning rate how far."),
+        Bug("old velocity used", "return p + m, m", "return p + (m + learning_rate * g) / momentum, m", "Move by the new velocity, which knows this step's gradient."),
+        Bug("momentum not multiplied", "momentum * m - ", "m - ", "Of the old velocity only the share `momentum` is kept."),
+        Bug("velocity uphill", "- learning_rate * g\n    return p", "+ learning_rate * g\n    return p", "The velocity grows against the gradient."),
+    ],
+)

@@ -1,0 +1,85 @@
+"""A GRU step: the gradients · 门控循环单元
+
+The GRU has one state: z says how much of it stays, r how much of it goes into the candidate g. Keras's form: the gates
+stand side by side in the order z, r, g, and there are two biases, b[0] for the input and b[1] for the state.
+"""
+
+import numpy as np
+
+from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.op import Op
+
+
+def sigmoid(z):
+    """Given."""
+    return 1 / (1 + np.exp(-z))
+
+
+def gates(x, h, w, u, b):
+    """Given: the update gate z, the reset gate r, the candidate g, and s, what the state says to the candidate; each (N,U)"""
+    xz, xr, xg = np.split(x @ w + b[0], 3, axis=1)
+    hz, hr, s = np.split(h @ u + b[1], 3, axis=1)
+    z, r = sigmoid(xz + hz), sigmoid(xr + hr)
+    return z, r, np.tanh(xg + r * s), s
+
+
+def gru_step(x, h, w, u, b):
+    """Given: x (N,D), h (N,U), w (D,3U), u (U,3U), b (2,3U) -> new h (N,U)"""
+    z, _, g, _ = gates(x, h, w, u, b)
+    return z * h + (1 - z) * g
+
+
+def gru_step_backward(dh_new, x, h, w, u, b):
+    """dh_new (N,U), the inputs of gru_step -> dx, dh, dw, du, db"""
+    # solution
+    z, r, g, s = gates(x, h, w, u, b)
+    dz = dh_new * (h - g) * z * (1 - z)
+    dg = dh_new * (1 - z) * (1 - g**2)
+    dr = dg * s * r * (1 - r)
+    from_x = np.concatenate([dz, dr, dg], axis=1)
+    from_h = np.concatenate([dz, dr, dg * r], axis=1)
+    dh = dh_new * z + from_h @ u.T
+    return from_x @ w.T, dh, x.T @ from_x, h.T @ from_h, np.stack([from_x.sum(axis=0), from_h.sum(axis=0)])
+
+
+# ---- the runner's part ---------------------------------------------------------------------------------------------
+
+
+def step_samples(draw):
+    n, d, u = draw.integer(2, 3), draw.integer(2, 3), draw.integer(3, 4)
+    return (draw.array(n, d), draw.array(n, u), draw.array(d, 3 * u), draw.array(u, 3 * u) / 2, draw.array(2, 3 * u)), {}
+
+
+GRU_STEP = Op(
+    name="gru_step",
+    equation=r"z, r = \sigma(W x + b_0 + U h + b_1), \quad g = \tanh(W x + b_0 + r \cdot (U h + b_1)), \quad h' = z \cdot h + (1 - z) \cdot g",
+    shapes="x (N,D), h (N,U), w (D,3U), u (U,3U), b (2,3U) -> h' (N,U)",
+    source="document, 3.1, GRU; Cho et al. 2014, as in Keras",
+    forward=lambda x, h, w, u, b: (gru_step(x, h, w, u, b), None),
+    samples=step_samples,
+)
+
+EXERCISE = Exercise(
+    checks=[Gradients(gru_step_backward, of=GRU_STEP)],
+    hints=(
+        "Last line first: h' = z h + (1 - z) g. Who moves h' there? z, h and g: the gradient of z is dh_new (h - g).",
+        "g is the tanh of xg + r s: r gets dg times s, and s gets dg times r, where dg is already behind the tanh.",
+        "What came from x gets [dz, dr, dg] side by side, what came from h gets [dz, dr, dg r]. dh has a direct part, too: dh_new z.",
+    ),
+    bugs=[
+        Bug("direct path forgotten", "dh_new * z + from_h", "from_h", "h' = z h + ... takes h over directly, too: add dh_new z."),
+        Bug("reset gate forgotten", "dg * r], axis=1", "dg], axis=1", "What the state says to the candidate was multiplied by r: so is its gradient."),
+        Bug(
+            "update gate the wrong way round",
+            "(h - g)",
+            "(g - h)",
+            "h' = z h + (1 - z) g: where z grows, h comes in and g goes out, h - g.",
+        ),
+        Bug(
+            "one bias for both",
+            "np.stack([from_x.sum(axis=0), from_h.sum(axis=0)])",
+            "np.stack([from_x.sum(axis=0), from_x.sum(axis=0)])",
+            "b[1] is added before r is multiplied: its gradient goes through r, like that of the state.",
+        ),
+    ],
+)

@@ -1,0 +1,47 @@
+"""Embedding lookup: the gradient · 词嵌入
+
+Each word has a number, and its vector is that row of the table. A word can occur several times, in one text and in
+others of the batch: all its gradients belong to the same row. Rows that nobody looked up get zero.
+"""
+
+import numpy as np
+
+from tinydx import ops
+from tinydx.exercises.exercise import Bug, Exercise, Gradients
+
+
+def embedding(table, ids):
+    """Given: table (V,D), ids (...) integers -> y (...,D)"""
+    return table[ids]
+
+
+def embedding_backward(dy, table, ids):
+    """dy (...,D), table (V,D), ids (...) -> dtable (V,D)"""
+    # solution
+    dtable = np.zeros_like(table)
+    np.add.at(dtable, ids, dy)
+    return dtable
+
+
+# ---- the runner's part ---------------------------------------------------------------------------------------------
+
+
+def text_samples(draw):
+    v = draw.integer(5, 7)
+    ids = np.array([[1, draw.integer(0, v - 1), 1], [0, draw.integer(0, 2), draw.integer(0, 2)]])
+    return (draw.array(v, draw.integer(2, 4)),), {"ids": ids}
+
+
+EXERCISE = Exercise(
+    checks=[Gradients(embedding_backward, of=ops.embedding, samples=text_samples)],
+    hints=(
+        "Begin with zeros of the table's shape. Go through the words: to which row belongs the gradient of each?",
+        "A loop over np.ndindex(ids.shape) with dtable[ids[i]] += dy[i] is right. Without a loop: beware of words that occur twice.",
+        "dtable[ids] += dy adds each row only once. np.add.at(dtable, ids, dy) adds all of them.",
+    ),
+    bugs=[
+        Bug("repeated ids counted once", "np.add.at(dtable, ids, dy)", "dtable[ids] += dy"),
+        Bug("row 0 left out", "return dtable", "dtable[0] = 0\n    return dtable"),
+        Bug("averaged over repeats", "return dtable", "return dtable / np.maximum(np.bincount(ids.ravel(), minlength=len(table)), 1)[:, None]"),
+    ],
+)

@@ -1,0 +1,113 @@
+"""Find the bug: a tape · 计算图与梯度带
+
+Another way to build an engine: every operation writes a line on a tape, which values went in, which came out, and how
+a gradient goes back. `gradients` reads the tape from its end. There is one bug in it, which shows only where a result is
+used in certain ways: find and mend it. The check builds networks with these functions, so keep their names.
+"""
+
+import numpy as np
+
+from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.op import Op
+
+tape = []  # (numbers of the inputs, number of the result, pull)
+values = []  # of everything, by its number
+
+
+def new(value):
+    """A new value; returns its number."""
+    values.append(value)
+    return len(values) - 1
+
+
+def write(inputs, value, pull):
+    """A new value that was made from others: one line on the tape."""
+    result = new(value)
+    tape.append((inputs, result, pull))
+    return result
+
+
+def add(a, b):
+    return write((a, b), values[a] + values[b], lambda dy: (dy, dy))
+
+
+def subtract(a, b):
+    return write((a, b), values[a] - values[b], lambda dy: (dy, -dy))
+
+
+def matmul(a, b):
+    return write((a, b), values[a] @ values[b], lambda dy: (dy @ values[b].T, values[a].T @ dy))
+
+
+def tanh(a):
+    return write((a,), np.tanh(values[a]), lambda dy: (dy * (1 - np.tanh(values[a]) ** 2),))
+
+
+def gradients(result, dy, wanted):
+    """The gradients of the values with the numbers `wanted`, when dy is that of result."""
+    grads = {result: dy}
+    for inputs, made, pull in reversed(tape):
+        if made in grads:
+            for number, dx in zip(inputs, pull(grads[made]), strict=True):
+                if number in grads:
+                    grads[number] = grads[number] + dx
+                else:
+                    grads[number] = dx
+    return tuple(grads[number] for number in wanted)
+
+
+# ---- the runner's part ---------------------------------------------------------------------------------------------
+
+
+def tape_gradients(dy, x, w, v):
+    tape.clear()
+    values.clear()
+    x, w, v = new(x), new(w), new(v)
+    z = matmul(x, w)
+    h = tanh(z)
+    skip = add(h, z)  # its gradient goes to both h and z ...
+    y = subtract(matmul(skip, v), matmul(add(skip, tanh(h)), v))  # ... and h gets a second one
+    return gradients(y, dy, (x, w, v))
+
+
+def network(x, w, v):
+    z = x @ w
+    h = np.tanh(z)
+    skip = h + z
+    return skip @ v - (skip + np.tanh(h)) @ v, None
+
+
+def network_samples(draw):
+    n, d, u, k = draw.integer(2, 3), draw.integer(2, 3), draw.integer(4, 5), draw.integer(2, 3)
+    return (draw.array(n, d), draw.array(d, u), draw.array(u, k)), {}
+
+
+NETWORK = Op(
+    name="network",
+    equation=r"z = x w, \quad h = \tanh(z), \quad s = h + z, \quad y = s v - (s + \tanh(h)) v",
+    shapes="x (N,D), w (D,U), v (U,K) -> y (N,K)",
+    source="what the check builds",
+    forward=network,
+    samples=network_samples,
+)
+
+EXERCISE = Exercise(
+    checks=[Gradients(tape_gradients, of=NETWORK, driver=True)],
+    planted=True,
+    hints=(
+        "Follow the gradient of s = h + z through the tape. To whom does it go, and who else changes what they got?",
+        "The pull of add returns (dy, dy): the same array twice, not two arrays. Where is an array changed in place?",
+        "grads[number] += dx changes the array itself, and with it every other gradient that shares it. Make a new array.",
+    ),
+    bugs=[
+        Bug(
+            "a shared array changed in place",
+            "grads[number] = grads[number] + dx",
+            "grads[number] += dx",
+            "A gradient changed after it was handed to somebody else, too.",
+        ),
+        Bug("one use only", "grads[number] + dx", "dx", "What is used several times keeps the gradient of one use only."),
+        Bug("tape read forwards", "reversed(tape)", "tape", "The gradient begins at the result: the tape is read from its end."),
+        Bug("sign of the difference", "lambda dy: (dy, -dy)", "lambda dy: (dy, dy)", "y = a - b falls where b grows."),
+    ],
+)

@@ -1,0 +1,220 @@
+"""A learner's file, run in a process of its own: call its functions, or learn in one sentence why not.
+
+The process (`worker.py`) is given a time limit that counts only the learner's code, not Python's start; it is killed
+with everything it started when the check is over.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from tinydx.exercises import worker
+
+START = 60.0  # seconds that Python and NumPy may take to start, on however slow a machine
+GRACE = 1.0  # seconds after the limit in which the process may still say where it hangs
+LONGEST = 2**28  # bytes of one answer
+SHOWN = 4000  # bytes of the learner's prints that are kept
+GARBLED = (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError)  # what forged answers lead to
+WRITES_ELSEWHERE = "the answer was garbled: does the code write to files that it did not open?"
+
+
+class LearnerError(Exception):
+    """The learner's code gave no answer. status says which kind: "not written", "error", "timeout" or "crash"."""
+
+    def __init__(self, status: str, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+class Learner:
+    """A learner's file, loaded in its own process.
+
+    Arguments: path of the file; seconds that its code may compute, all calls together.
+    Raises LearnerError, on entering or at a call, with one sentence for the learner.
+
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "double.py")
+    >>> _ = path.write_text("def double(x):\\n    return 2 * x")
+    >>> with Learner(path) as learner:
+    ...     learner.call("double", [np.array([1.5, 2.0])])
+    array([3., 4.])
+    """
+
+    def __init__(self, path: Path, seconds: float = 10.0):
+        self.path, self.seconds, self.left = path, seconds, seconds
+        self.warnings: list[str] = []
+        self._failure: LearnerError | None = None  # after which no call will be answered
+        self._output, self._cut = b"", False
+
+    def __enter__(self) -> Self:
+        numpy_folder = str(Path(np.__file__).parents[1])
+        command = [sys.executable, "-I", "-B", "-X", "utf8", worker.__file__, str(self.path), str(self.seconds), numpy_folder]
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.path.parent,
+            env={**os.environ, **one_thread},
+            start_new_session=True,
+        )
+        self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=t, daemon=True) for t in (self._listen, self._keep_output)]
+        for thread in self._threads:
+            thread.start()
+        try:
+            self._receive(START, of_learner=False)
+            self._receive(self.left)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._end()
+
+    def call(self, name: str, arguments: Sequence[Any], source: str = "") -> Any:
+        """Call one of the file's functions by position; arguments that it changes are changed here, too.
+
+        source is run in the file's module before, should the function be one that is not the learner's.
+        """
+        if self._failure:
+            raise self._failure
+        request = {"name": name, "arguments": worker.encode(tuple(arguments)), "source": source, "seconds": self.left}
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise self._ended() from None
+        answer = self._receive(self.left)
+        try:
+            return self._value(answer, name, arguments)
+        except GARBLED:
+            raise self._failed("crash", WRITES_ELSEWHERE) from None
+
+    def _value(self, answer: Any, name: str, arguments: Sequence[Any]) -> Any:
+        if answer["kind"] == "missing":
+            close = difflib.get_close_matches(name, answer["known"], n=1)
+            found = f", but one named {close[0]}" if close else ""
+            raise LearnerError("error", f"there is no function {name} in {self.path.name}{found}: was it renamed or deleted?")
+        if answer["kind"] == "signature":
+            counted = f"{len(arguments)} argument{'s' * (len(arguments) > 1)}"
+            raise LearnerError("error", f"{name} is called with {counted}, but is written as {name}{answer['is']}")
+        self.warnings += [str(w) for w in answer["warnings"] if w not in self.warnings]
+        for i, new in answer["changed"].items():
+            np.copyto(arguments[int(i)], worker.decode(new))
+        return worker.decode(answer["value"])
+
+    @property
+    def output(self) -> str:
+        """What the learner's code printed, cut where it was too much."""
+        text = self._output.decode("utf-8", "replace").replace("\r", "")
+        return text + "\n... (the rest of the output is left out)" if self._cut else text
+
+    # ---- the process ----
+
+    def _receive(self, seconds: float, of_learner: bool = True) -> dict[str, Any]:
+        """The next answer; the wait is taken off the learner's time."""
+        start = time.monotonic()
+        try:
+            line = self._answers.get(timeout=max(seconds, 0) + GRACE)
+        except queue.Empty:
+            raise self._too_long(None) from None
+        if of_learner:
+            self.left -= time.monotonic() - start
+        if not line:
+            raise self._ended()
+        try:
+            answer = json.loads(line)
+            kind = answer["kind"]
+        except GARBLED:
+            raise self._failed("crash", WRITES_ELSEWHERE) from None
+        if kind == "timeout":
+            raise self._too_long(answer.get("line"))
+        if kind == "error":
+            raise self._error(answer)
+        return answer
+
+    def _error(self, answer: dict[str, Any]) -> LearnerError:
+        if answer.get("unwritten"):
+            return LearnerError("not written", "not written yet")
+        text = " ".join(str(answer.get("text")).split())
+        if text.startswith("SystemExit"):
+            text = "the code ended itself with sys.exit or exit"
+        return LearnerError("error", f"{text[:300]}{self._place(answer.get('line'))}")
+
+    def _too_long(self, line: Any) -> LearnerError:
+        return self._failed("timeout", f"stopped after {self.seconds:g} seconds: an endless loop?{self._place(line)}")
+
+    def _place(self, line: Any) -> str:
+        """Where in the file: (line 7: x = 1 / 0)."""
+        try:
+            code = self.path.read_text("utf-8", "replace").splitlines()[line - 1].strip()
+        except (OSError, IndexError, TypeError):
+            return ""
+        return f" (line {line}: {code[:100]})"
+
+    def _failed(self, status: str, message: str) -> LearnerError:
+        """An error after which the process is of no more use."""
+        self._failure = LearnerError(status, message)
+        return self._failure
+
+    def _ended(self) -> LearnerError:
+        """Why there is no process any more."""
+        try:
+            status = self._process.wait(timeout=GRACE)
+        except subprocess.TimeoutExpired:
+            return self._failed("crash", "the code closed the connection to the checker")
+        if status >= 0:
+            return self._failed("crash", f"the code ended its process (os._exit?) with status {status}")
+        name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
+        return self._failed("crash", f"the code crashed Python itself ({name})")
+
+    def _end(self) -> None:
+        """Kill the process and whatever it started."""
+        if hasattr(os, "killpg"):
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self._process.kill()
+        self._process.wait()
+        for thread in self._threads:
+            thread.join(timeout=GRACE)
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None and not any(t.is_alive() for t in self._threads):
+                try:
+                    stream.close()
+                except OSError:  # a request that nobody read
+                    pass
+
+    def _listen(self) -> None:
+        """Put every answer into the queue, and an empty one at the end."""
+        assert self._process.stdout is not None
+        line = b"-"
+        while line:
+            line = self._process.stdout.readline(LONGEST)
+            self._answers.put(line)
+
+    def _keep_output(self) -> None:
+        """Keep the beginning of what the learner prints, and read the rest so that printing never blocks."""
+        assert self._process.stderr is not None
+        while data := os.read(self._process.stderr.fileno(), 65536):
+            room = SHOWN - len(self._output)
+            self._output += data[:room]
+            self._cut = self._cut or len(data) > room

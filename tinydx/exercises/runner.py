@@ -1,0 +1,116 @@
+"""One check of one file: run the learner's code, judge what it answers, and say it in words or as data."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinydx.exercises.exercise import Exercise, Gradients, WrongType
+from tinydx.exercises.learner import Learner, LearnerError
+from tinydx.gradcheck import Report
+
+SECONDS = 10.0  # that the learner's code may compute in one check
+PRINTS = 20  # lines of the learner's own output that are shown
+
+
+@dataclass
+class Result:
+    """What came out of a check.
+
+    status: "ok", "wrong", "not written", "missing" (no such file), "error", "timeout" or "crash"; message, one
+    sentence, where there is no answer to judge; reports, one for each check that could be judged; right, of: how many
+    gradients or values; output, what the learner's code printed.
+    """
+
+    exercise: Exercise
+    path: Path
+    status: str = "ok"
+    message: str = ""
+    reports: list[Report] = field(default_factory=list)
+    right: int = 0
+    of: int = 0
+    warnings: list[str] = field(default_factory=list)
+    output: str = ""
+    milliseconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    @property
+    def mistakes(self) -> list[str | None]:
+        """The names of the mistakes, None for one of no known pattern."""
+        return [m for r in self.reports for m in r.mistakes.values() or [p.name for p in r.problems]]
+
+    def text(self, unicode: bool | None = None) -> str:
+        """The result for a person."""
+        lines = [f"{self.exercise.number:02d} {self.exercise.title}  {self.path.name}"]
+        for report in self.reports:
+            lines += report.text(unicode).splitlines()[1:]  # without its own head line
+        if self.message:
+            lines.append(f"  x    {self.message}")
+        if not self.ok and not any(r.problems for r in self.reports):
+            lines += [f"       NumPy warned: {w}" for w in self.warnings]
+        if self.output:
+            lines += ["  your output", *(f"    | {line}" for line in self.output.splitlines()[:PRINTS])]
+            lines += ["    | ..."] * (len(self.output.splitlines()) > PRINTS)
+        what = "gradients" if all(isinstance(c, Gradients) for c in self.exercise.checks) else "values"
+        counted = f"{self.right}/{self.of} {what} · " if self.reports else ""
+        return "\n".join([*lines, f"  {counted}{self.milliseconds:.0f} ms"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as plain data, fit for JSON."""
+        return {
+            "name": self.exercise.name,
+            "number": self.exercise.number,
+            "title": self.exercise.title,
+            "file": str(self.path),
+            "ok": self.ok,
+            "status": self.status,
+            "message": self.message,
+            "right": self.right,
+            "of": self.of,
+            "reports": [r.as_dict() for r in self.reports],
+            "warnings": self.warnings,
+            "output": self.output,
+            "milliseconds": round(self.milliseconds, 1),
+        }
+
+
+def check_file(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Result:
+    """Check a learner's file. It never raises for what the learner wrote: the result says it."""
+    start = time.perf_counter()
+    result = Result(exercise, path)
+    if not path.is_file():
+        result.status, result.message = "missing", f"{path} is not there: tinydx exercise reset {exercise.name}"
+        return result
+    learner = Learner(path, seconds)
+    try:
+        with learner:
+            for check in exercise.checks:
+                _judge(exercise, check, learner, result)
+    except LearnerError as error:  # the file could not even be loaded
+        result.status, result.message = error.status, str(error)
+    result.warnings, result.output = learner.warnings, learner.output.strip("\n")
+    result.milliseconds = 1000 * (time.perf_counter() - start)
+    return result
+
+
+def _judge(exercise: Exercise, check: Any, learner: Learner, result: Result) -> None:
+    """Add what one check says to the result."""
+    try:
+        report = check.judge(learner, exercise.known_bugs(check))
+    except (LearnerError, WrongType) as error:
+        if not result.message:  # the first sentence is enough
+            result.status, result.message = getattr(error, "status", "wrong"), str(error)
+        return
+    result.reports.append(report)
+    result.right += sum(a.ok for a in report.arguments)
+    result.of += len(report.arguments)
+    if not report.ok and result.ok:
+        result.status = "wrong"

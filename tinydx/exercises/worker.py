@@ -1,0 +1,217 @@
+"""The learner's side of a check: a process that loads one file and calls its functions when asked.
+
+`learner.py` runs this file as a script, isolated (python -I). It imports NumPy and the learner's file, never tinydx:
+the right answers are not in this process at all. It sends back arrays, and whoever asked judges them, so nothing that
+the learner prints or forges can turn into a pass.
+
+Each message is one line of JSON; requests come in by what was stdin, answers go out by what was stdout. Both are moved
+out of the learner's reach before the file is loaded: its prints go to stderr, its stdin is empty.
+"""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+import os
+import sys
+import threading
+import traceback
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+MEMORY = 4 * 2**30  # bytes of address space: a list that grows without end must not take the machine down
+LARGEST = 2**23  # numbers in one answer
+NUMBERS = "biufc"  # kinds of dtype
+NO_PROCESS = ("os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen")
+
+
+# ---- arrays and what holds them, as JSON ---------------------------------------------------------------------------
+
+
+def encode(value: Any) -> Any:
+    """A value as JSON data; of what is no number, array, text or list of such only the type's name goes through."""
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in NUMBERS:
+        array = np.asarray(value)
+        return {"array": [array.dtype.str, array.shape, base64.b64encode(array.tobytes()).decode()]}
+    if isinstance(value, tuple | list):
+        return {type(value).__name__ if type(value) in (tuple, list) else "tuple": [encode(v) for v in value]}
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int | str) and len(str(value)) < 1000):
+        return value
+    return {"other": f"{type(value).__name__} of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__}
+
+
+def decode(data: Any) -> Any:
+    """The inverse of encode; ValueError for anything else. What could not go through becomes an `Other`."""
+    if not isinstance(data, dict):
+        return data
+    ((kind, content),) = data.items()
+    if kind == "array":
+        dtype, shape, text = content
+        if np.dtype(dtype).kind not in NUMBERS:
+            raise ValueError(f"no array of numbers: {dtype}")
+        return np.frombuffer(base64.b64decode(text, validate=True), dtype).reshape(shape).copy()
+    if kind in ("tuple", "list"):
+        return [decode(d) for d in content] if kind == "list" else tuple(decode(d) for d in content)
+    if kind == "other":
+        return Other(str(content))
+    raise ValueError(f"unknown kind {kind!r}")
+
+
+class Other(str):
+    """Stands for a value that is no number: the name of its type."""
+
+
+def size(value: Any) -> int:
+    """How many numbers a value holds."""
+    return sum(map(size, value)) if isinstance(value, tuple | list) else int(np.size(value))
+
+
+# ---- the process ---------------------------------------------------------------------------------------------------
+
+
+class Channel:
+    """Where requests come from and answers go to, out of the reach of print and input."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.requests, self.answers = os.fdopen(os.dup(0), "rb"), os.dup(1)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(2, 1)
+        self.lock = threading.Lock()
+
+    def read(self) -> Any:
+        """The next request, or None when there will be no more."""
+        line = self.requests.readline()
+        return json.loads(line) if line else None
+
+    def send(self, **answer: Any) -> None:
+        if os.getpid() == self.process:  # a copy of this process that somehow came to be has nothing to say
+            with self.lock:
+                data = json.dumps(answer).encode() + b"\n"
+                while data:
+                    data = data[os.write(self.answers, data) :]
+
+
+class Watchdog:
+    """Says where the learner's code is when its time is up, and ends the process."""
+
+    def __init__(self, channel: Channel, path: str, seconds: float):
+        self.channel, self.path, self.thread = channel, path, threading.get_ident()
+        self.timer = threading.Timer(seconds, self.bark)
+        self.timer.daemon = True
+
+    def bark(self) -> None:
+        frames = traceback.walk_stack(sys._current_frames().get(self.thread))
+        line = next((number for frame, number in frames if frame.f_code.co_filename == self.path), None)
+        self.channel.send(kind="timeout", line=line)
+        os._exit(1)
+
+    def __enter__(self) -> None:
+        self.timer.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.timer.cancel()
+
+
+def restrict() -> None:
+    """A limit on memory, no core dumps, no other processes (no fork bombs), and no looking up the answer in tinydx."""
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    except (ImportError, ValueError, OSError):  # Windows, or a system with a lower limit
+        pass
+
+    def audit(event: str, arguments: tuple) -> None:
+        if event in NO_PROCESS:
+            raise RuntimeError("an exercise needs no other process")
+        if event == "import" and arguments[0].split(".")[0] in ("tinydx", "tinydx_kernels"):
+            raise ImportError("an exercise is solved with NumPy alone, not with tinydx")
+
+    sys.addaudithook(audit)
+
+
+def load(path: str) -> types.ModuleType:
+    """Run the learner's file as a module."""
+    module = types.ModuleType("exercise")
+    module.__file__ = path
+    sys.modules["exercise"] = module
+    with open(path, "rb") as file:
+        exec(compile(file.read(), path, "exec"), module.__dict__)
+    return module
+
+
+def call(module: types.ModuleType, request: dict[str, Any]) -> dict[str, Any]:
+    """Call one function: its result, which arguments it changed, and the warnings it raised."""
+    if request["source"]:
+        exec(request["source"], module.__dict__)
+    function = getattr(module, request["name"], None)
+    if not callable(function):
+        return {"kind": "missing", "known": [n for n, f in vars(module).items() if inspect.isfunction(f)]}
+    arguments, before = decode(request["arguments"]), decode(request["arguments"])
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return {"kind": "signature", "is": str(inspect.signature(function))}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        value = function(*arguments)
+    if size(value) > LARGEST:
+        return {"kind": "error", "text": f"the result has {size(value)} numbers, far too many", "line": None, "unwritten": False}
+    changed = {i: encode(a) for i, (a, b) in enumerate(zip(arguments, before, strict=True)) if differs(a, b)}
+    noted = dict.fromkeys(f"{w.message} (line {w.lineno})" for w in caught)
+    return {"kind": "value", "value": encode(value), "changed": changed, "warnings": list(noted)[:5]}
+
+
+def differs(a: Any, b: Any) -> bool:
+    return isinstance(a, np.ndarray) and not np.array_equal(a, b, equal_nan=True)
+
+
+def guarded(action: Callable[[], dict[str, Any]], path: str) -> dict[str, Any]:
+    """What the action says, or what went wrong in it, and in which line of the learner's file."""
+    try:
+        answer = action()
+    except BaseException as error:
+        lines = [number for frame, number in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == path]
+        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
+        unwritten = isinstance(error, NotImplementedError)
+        answer = {"kind": "error", "text": f"{type(error).__name__}: {text}".rstrip(": "), "line": line, "unwritten": unwritten}
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # the learner closed it, or put something else in its place
+            pass
+    return answer
+
+
+def main(path: str, seconds: str) -> None:
+    """Load the file, then answer requests until there are no more."""
+    channel = Channel()
+    restrict()
+    channel.send(kind="ready")
+    loaded: dict[str, Any] = {}
+
+    def begin() -> dict[str, Any]:
+        loaded["module"] = load(path)
+        return {"kind": "loaded"}
+
+    with Watchdog(channel, path, float(seconds)):
+        answer = guarded(begin, path)
+    channel.send(**answer)
+    while (request := channel.read()) is not None:
+        with Watchdog(channel, path, request["seconds"]):
+            answer = guarded(lambda request=request: call(loaded["module"], request), path)
+        channel.send(**answer)
+
+
+if __name__ == "__main__":
+    sys.path.append(sys.argv[3])  # where NumPy is, should isolation have hidden it
+    main(*sys.argv[1:3])
+    os._exit(0)  # what the learner registered to run at exit is not waited for

@@ -1,0 +1,169 @@
+"""The comparison: a claimed gradient against the true one, number by number."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinydx.gradcheck.kinks import Kinks
+from tinydx.gradcheck.patterns import Evidence, name_mistake
+from tinydx.gradcheck.report import Argument, Diagnosis, Worst
+from tinydx.gradcheck.subject import Subject, recognise
+from tinydx.gradcheck.truth import Elements, Truth
+from tinydx.op import TABLE
+
+ALL_ELEMENTS = 2000  # up to so many numbers, each one's derivative is computed
+
+
+class Judge:
+    """Compares gradients with the truth, one argument after the other, and afterwards names what is wrong."""
+
+    def __init__(
+        self, subject: Subject, truth: Truth, dys: list[np.ndarray], rng: np.random.Generator, every_element: bool
+    ):
+        self.subject, self.truth, self.dys, self.rng = subject, truth, dys, rng
+        self.every_element = every_element
+        self.small = sum(a.size for a in subject.arrays) <= ALL_ELEMENTS
+        self.evidence: dict[str, Evidence] = {}
+
+    def argument(self, k: int, claimed: Any) -> Argument:
+        """The findings about one gradient, not yet with names for mistakes."""
+        x = self.subject.arrays[k]
+        dims = [r.expected.get(self.subject.names[k], []) for r in self.subject.records]
+        found = Argument(self.subject.names[k], x.shape, dims=tuple(dims[0]) if dims and len(dims[0]) == x.ndim else ())
+        got = None if claimed is None else np.asarray(claimed)
+        if got is not None and got.shape == x.shape and got.dtype.kind in "biuf":
+            if got.dtype != x.dtype:
+                found.mistakes.append(_wrong_dtype(found.label, got.dtype))
+            self._compare(k, got.astype(float), found)
+        else:
+            self._refuse(k, got, found)
+        return found
+
+    def _refuse(self, k: int, got: np.ndarray | None, found: Argument) -> None:
+        """No array, or one of another shape: all of it is wrong, unless None stands for a gradient of zeros."""
+        elements = self.truth.elements(k, self._chosen(k))
+        found.checked = len(elements.at)
+        if got is None and not elements.true.any():
+            return
+        found.wrong = found.checked
+        if got is not None and got.dtype.kind not in "biuf":
+            found.mistakes.append(Diagnosis("no array of numbers", f"{found.label} is {got.dtype}, expected float64."))
+        else:
+            self._remember(k, found, got, elements)
+
+    def _compare(self, k: int, got: np.ndarray, found: Argument) -> None:
+        """An array of the right shape: number by number, or first along a random direction."""
+        if not self.every_element and self._agrees_along_a_direction(k, got):
+            found.checked, found.got = got.size, got
+            return
+        at = self._chosen(k)
+        if len(at) < got.size:
+            note = f"{len(at)} of {got.size} numbers sampled; the others together, along a random direction"
+            found.notes.append(note)
+            if not self._agrees_along_a_direction(k, got):
+                at = np.union1d(at, [self._find_wrong(k, got)])
+        elements = self.truth.elements(k, at)
+        wrong = self._wrong(elements.true, got.flat[at])
+        kinks = Kinks(self.subject, self.truth, k)
+        wrong, kinked, notes = kinks.excuse(at, got, wrong, self._scale(elements.true))
+        found.notes += notes
+        self._count(found, elements, got, wrong, ~kinked)
+        if wrong.any():
+            self._remember(k, found, got, elements.only(~kinked))
+
+    def _chosen(self, k: int) -> np.ndarray:
+        """Flat indices of the elements to check: all, or a sample of every argument."""
+        size, share = self.subject.arrays[k].size, max(ALL_ELEMENTS // len(self.subject.arrays), 20)
+        if self.small or size <= share:
+            return np.arange(size)
+        return np.sort(self.rng.choice(size, share, replace=False))
+
+    def _scale(self, true: np.ndarray) -> float:
+        """What a gap is measured against: the largest true number, but not less than dy lets expect of rounding."""
+        finite = np.abs(true[np.isfinite(true)])
+        return max(np.max(finite, initial=0), 1e-3 * np.max(np.abs(self.truth.dy), initial=0), 1e-300)
+
+    def _wrong(self, true: np.ndarray, got: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            close = np.abs(got - true) <= self.truth.tolerance * self._scale(true)
+        return ~(close | (got == true) | (np.isnan(got) & np.isnan(true)))
+
+    def _agrees_along_a_direction(self, k: int, got: np.ndarray, mask: np.ndarray | float = 1.0) -> bool:
+        """Whether <gradient, v> is the derivative along v, for a random v: chance does not let a wrong one pass."""
+        v = self.rng.normal(size=got.shape) * mask
+        gap = abs(np.sum(got * v) - self.truth.along(k, v))
+        size = max(np.sqrt(np.sum((got * v) ** 2)), 1e-3 * np.max(np.abs(self.truth.dy), initial=0))
+        return bool(gap <= 10 * self.truth.tolerance * size)
+
+    def _find_wrong(self, k: int, got: np.ndarray) -> int:
+        """The flat index of a wrong number among too many to try: halve, and go where the direction disagrees."""
+        if not np.isfinite(got).all():
+            return int(np.argmin(np.isfinite(got)))
+        low, high = 0, got.size
+        while high - low > 1:
+            middle, mask = (low + high) // 2, np.zeros(got.shape)
+            mask.flat[low:middle] = 1
+            low, high = (middle, high) if self._agrees_along_a_direction(k, got, mask) else (low, middle)
+        return low
+
+    def _count(
+        self, found: Argument, elements: Elements, got: np.ndarray, wrong: np.ndarray, smooth: np.ndarray
+    ) -> None:
+        """How many are wrong, by how much, and which most; at kinks no number is the one expected."""
+        at, true = elements.at, elements.true
+        found.checked, found.wrong, found.got = len(at), int(wrong.sum()), got
+        found.true, found.wrong_at = np.full(got.shape, np.nan), np.zeros(got.shape, bool)
+        found.true.flat[at], found.wrong_at.flat[at] = true, wrong
+        with np.errstate(all="ignore"):
+            gaps = np.where(smooth, np.nan_to_num(np.abs(got.flat[at] - true), nan=np.inf), 0)
+        found.gap = float(np.max(gaps, initial=0) / self._scale(true))
+        if (wrong & smooth).any():
+            i = int(np.argmax(np.where(wrong, gaps, -1)))
+            index = tuple(int(j) for j in np.unravel_index(at[i], got.shape))
+            found.worst = Worst(index, float(got.flat[at[i]]), float(true[i]))
+
+    # ---- names ----
+
+    def _remember(self, k: int, found: Argument, got: Any, elements: Elements) -> None:
+        """Keep what a mistake can be named by."""
+        at, true, rows = elements
+        whole = np.full(found.shape, np.nan)
+        whole.flat[at] = true
+        tolerance = 1e-8 if self.truth.complex else 1e-4
+        evidence = Evidence(self.subject, k, found.label, got, whole, at, rows, self.dys, [], tolerance)
+        self.evidence[found.name] = evidence
+
+    def name(self, arguments: list[Argument], culprits: list[Diagnosis]) -> None:
+        """Look for the names of all mistakes, now that it is known which gradients are wrong."""
+        subject, trues = self.subject, self._all_true(arguments)
+        if not subject.records and not subject.taped:
+            subject = replace(subject, records=recognise(subject, TABLE))
+        for a in arguments:
+            if a.name in self.evidence:
+                a.mistakes += culprits + name_mistake(replace(self.evidence[a.name], subject=subject, trues=trues))
+        _most_telling_first(arguments)
+
+    def _all_true(self, arguments: list[Argument]) -> list[np.ndarray]:
+        """Every argument's true gradient as far as it is known, NaN elsewhere."""
+        known = {a.name: a.true for a in arguments if a.true is not None}
+        known |= {name: e.true for name, e in self.evidence.items()}
+        pairs = zip(self.subject.names, self.subject.arrays, strict=True)
+        return [known.get(name, np.full(x.shape, np.nan)) for name, x in pairs]
+
+
+def _wrong_dtype(label: str, dtype: Any) -> Diagnosis:
+    name = "float32" if dtype == np.float32 else "wrong dtype"
+    return Diagnosis(name, f"{label} is {dtype}, its array float64: a gradient has its array's dtype.")
+
+
+def _most_telling_first(arguments: list[Argument]) -> None:
+    """Slips before patterns, and of several slips first the one that explains most of the wrong gradients."""
+    names = [d.name for a in arguments for d in a.mistakes if d.kind == "slip"]
+    for a in arguments:
+        unique: dict[str, Diagnosis] = {}
+        for d in a.mistakes:
+            unique.setdefault(d.name, d)
+        a.mistakes = sorted(unique.values(), key=lambda d: -names.count(d.name) if d.kind == "slip" else 1)

@@ -1,0 +1,85 @@
+"""The rules that every backward keeps, whatever it computes.
+
+It returns one gradient for each array, changes nothing that it was given, answers the same when it is called again, and
+is linear in dy: nothing in gives nothing out, and the gradient of a sum is the sum of the gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinydx.gradcheck.report import Diagnosis
+from tinydx.gradcheck.subject import Subject
+
+Pulled = Sequence[np.ndarray | None]
+
+
+def called(
+    subject: Subject, pull: Callable, dys: list[np.ndarray], indices: list[int]
+) -> tuple[list[Any], list[Diagnosis]]:
+    """The gradients that the backward returns, one for each chosen argument, or what is wrong with their number."""
+    raw = pull([dy.copy() for dy in dys])
+    gradients = _as_list(raw)
+    optional = max((len(r.arrays) for r in subject.records), default=0)  # a bias that is not there may have a gradient
+    if len(gradients) in (len(subject.names), optional) and len(gradients) >= len(indices):
+        return [gradients[i] for i in indices], []
+    if len(gradients) == len(indices):
+        return gradients, []
+    got = f"{len(gradients)} gradients" if isinstance(raw, tuple | list) else "one array"
+    wanted = ", ".join("d" + subject.names[i] for i in indices)
+    advice = f"backward returned {got}, expected a tuple of {len(indices)}: ({wanted}{',' * (len(indices) == 1)})."
+    found = [*gradients, *[None] * len(indices)][: len(indices)]
+    return found, [Diagnosis("wrong number of gradients", advice, "rule")]
+
+
+def broken_rules(
+    subject: Subject, arrays: list[np.ndarray], pull: Callable, dys: list[np.ndarray], rng: np.random.Generator
+) -> list[Diagnosis]:
+    """Which rules this backward does not keep; `arrays` are the copies that it was run on."""
+    first = _numbers(pull(given := [dy.copy() for dy in dys]))
+    found = []
+    if not _close(_numbers(pull([dy.copy() for dy in dys])), first):
+        advice = "Two calls with the same dy differ: it changes what forward saved, or keeps sums from the call before."
+        found.append(Diagnosis("not the same twice", advice, "rule"))
+    names = [*subject.names, *["dy"] * len(dys)]
+    pairs = zip(names, [*arrays, *given], [*subject.arrays, *dys], strict=True)
+    if changed := [n for n, now, before in pairs if not np.array_equal(now, before, equal_nan=True)]:
+        advice = f"{', '.join(changed)} changed during the call: work on a copy instead of +=, out= or [...] =."
+        found.append(Diagnosis("inputs changed", advice, "rule"))
+    return found or _not_linear(pull, dys, first, rng)
+
+
+def _not_linear(pull: Callable, dys: list[np.ndarray], first: Pulled, rng: np.random.Generator) -> list[Diagnosis]:
+    if any(g is not None and np.nan_to_num(g).any() for g in _numbers(pull([np.zeros_like(dy) for dy in dys]))):
+        return [Diagnosis("zero in, not zero out", "For dy = 0 all gradients are 0: every term carries dy.", "rule")]
+    others = [np.asarray(rng.normal(size=dy.shape)) for dy in dys]
+    second = _numbers(pull([dy.copy() for dy in others]))
+    mixed = _numbers(pull([2 * a - 3 * b for a, b in zip(dys, others, strict=True)]))
+    expected = [None if a is None or b is None else 2 * a - 3 * b for a, b in zip(first, second, strict=False)]
+    if _close(mixed, expected):
+        return []
+    return [
+        Diagnosis("not linear in dy", "Twice the dy must give twice the gradient, and sums must give sums.", "rule")
+    ]
+
+
+def _as_list(raw: Any) -> list[Any]:
+    return list(raw) if isinstance(raw, tuple | list) else [raw]
+
+
+def _numbers(raw: Any) -> list[np.ndarray | None]:
+    """The gradients as float arrays; None for what is none, which is judged elsewhere."""
+    arrays = [np.asarray(g) for g in _as_list(raw)]
+    return [a.astype(float) if a.dtype.kind in "biuf" else None for a in arrays]
+
+
+def _close(some: Pulled, others: Pulled) -> bool:
+    """Equal up to rounding, wherever both are finite arrays of one shape."""
+    for a, b in zip(some, others, strict=False):
+        comparable = a is not None and b is not None and a.shape == b.shape and np.isfinite(b).all()
+        if comparable and not np.allclose(a, b, rtol=0, atol=1e-9 * max(np.max(np.abs(b), initial=0), 1e-6)):  # type: ignore[arg-type]
+            return False
+    return True
