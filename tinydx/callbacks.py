@@ -92,7 +92,9 @@ class Watcher(Callback):
 
     def is_better(self, value: float, than: float | None) -> bool:
         """Whether value improves on `than` (any number does on None) by more than min_delta; NaN never does."""
-        return value == value and (than is None or (value - than) * self.sign > self.min_delta)
+        if than is None:
+            return value == value
+        return (value - self.sign * self.min_delta - than) * self.sign > 0
 
 
 class EarlyStopping(Watcher):
@@ -239,7 +241,7 @@ class CSVLogger(Callback):
 
 
 class ProgressBar(Callback):
-    """Shows an epoch's progress: a bar that updates in place on a terminal, one line an epoch anywhere else."""
+    """Shows an epoch's progress: on a terminal a bar that updates in place; at the end of the epoch one line."""
 
     bar: Any = None
 
@@ -256,19 +258,17 @@ class ProgressBar(Callback):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         columns = TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()
-        return Progress(*columns, TextColumn("{task.fields[numbers]}"), console=Console(file=sys.stdout))
+        numbers, console = TextColumn("{task.fields[numbers]}"), Console(file=sys.stdout)
+        return Progress(*columns, numbers, console=console, transient=True)
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         if self.bar:
             self.bar.update(self.task, completed=batch + 1, numbers=format_logs(logs))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        if self.bar:
-            self.bar.update(self.task, numbers=format_logs(logs))
-            self.close()
-        else:
-            seconds = time.perf_counter() - self.began
-            print(f"{self.title} · {self.params['steps']} steps · {seconds:.1f} s · {format_logs(logs)}", flush=True)
+        self.close()  # the line that follows takes the bar's place
+        seconds = time.perf_counter() - self.began
+        print(f"{self.title} · {self.params['steps']} steps · {seconds:.1f} s · {format_logs(logs)}", flush=True)
 
     def close(self) -> None:
         """Leave the terminal as it was, also after an error."""

@@ -222,12 +222,12 @@ collect_winners = winners_simd if LANES else winners_plain
 def list_winners(dy, y, winner, shape, image, i, rows, line, base, step, channels, g, at, end, bias_total):
     """For each filter the winners of a band: their gradients, and where in x their patches begin.
 
-    The lists have room for all windows; `end` tells where each stops. (Unsigned indices save a check a number.)
+    The lists have room for all windows; `end` tells where each stops.
     """
     height, width, filters = shape
     for f in range(filters):
         end[f] = f * rows * width
-    offset = (0, step[1] * channels, step[0] * line, step[0] * line + step[1] * channels)
+    right, down = step[1] * channels, step[0] * line
     for r in range(rows):
         for j in range(width):
             to = ((image * height + i + r) * width + j) * filters
@@ -237,8 +237,9 @@ def list_winners(dy, y, winner, shape, image, i, rows, line, base, step, channel
                 slope = slopes[f] if values[f] > 0 else f32(0)
                 e = end[f]
                 g[e] = slope
-                at[e] = corner + offset[best[f]]
-                end[f] = e + np.uint64(slope != 0)  # a zero is overwritten by the next
+                k = np.int64(best[f])
+                at[e] = corner + (k & 1) * right + (k >> 1) * down
+                end[f] = e + (slope != 0)  # a zero is overwritten by the next
             for f in range(filters):
                 bias_total[f] += slopes[f] if values[f] > 0 else f32(0)
 
@@ -247,7 +248,7 @@ def list_winners(dy, y, winner, shape, image, i, rows, line, base, step, channel
 def add_winners(x, dy, y, winner, shape, image, i, rows, line, base, step, channels, total, bias_total):
     """Without lists, for short runs: dw of a filter is three vectors, which come from and go to the L1 cache."""
     height, width, filters = shape
-    offset = (0, step[1] * channels, step[0] * line, step[0] * line + step[1] * channels)
+    right, down = step[1] * channels, step[0] * line
     for r in range(rows):
         for j in range(width):
             to = ((image * height + i + r) * width + j) * filters
@@ -255,8 +256,9 @@ def add_winners(x, dy, y, winner, shape, image, i, rows, line, base, step, chann
             corner = base + 2 * r * step[0] * line + 2 * j * step[1] * channels
             for f in range(filters):
                 slope = slopes[f] if values[f] > 0 else f32(0)
-                block = load_rows(3, 3, total, f * 3 * WIDTH, WIDTH)
-                block = scaled_rows(block, 3, slope, x, corner + offset[best[f]], line)
+                k = np.int64(best[f])
+                at = corner + (k & 1) * right + (k >> 1) * down
+                block = scaled_rows(load_rows(3, 3, total, f * 3 * WIDTH, WIDTH), 3, slope, x, at, line)
                 store(block, 3, total, f * 3 * WIDTH, WIDTH)
             for f in range(filters):
                 bias_total[f] += slopes[f] if values[f] > 0 else f32(0)
@@ -292,7 +294,7 @@ def winners_of_worker(worker, x, shape, border, step, window, taps, runs, dy, y,
                 k = 0
                 while k < run:
                     span = SPAN if run - k >= SPAN else WIDTH
-                    collect_winners(source, g, at, first, np.int64(end[f]), tap + k, kernel_rows, line * window[2], total, t, span)
+                    collect_winners(source, g, at, first, end[f], tap + k, kernel_rows, line * window[2], total, t, span)
                     t += kernel_rows * span
                     k += span
 
@@ -327,7 +329,7 @@ def gradient_of_w(x, dy, y, winner, w_shape, border, stride, dilation):
     work = (
         aligned_empty((workers, room)),
         np.empty((workers, room), np.int64),
-        np.empty((workers, f), np.uint64),
+        np.empty((workers, f), np.int64),
         np.zeros((workers, 0 if fits else high * line + SLACK), np.float32),
     )
     totals = aligned_empty((workers, f * len(taps) * kernel_rows * sum(spans)))

@@ -25,7 +25,7 @@ SPLIT_FOLDERS = {
 SHARES = {"val": 0.15, "test": 0.2}  # of the training images, where a folder has no such part
 
 # person1_bacteria_2.jpeg, patient00012_study1.png, IM-0115-0001.jpeg, NORMAL2-IM-0501-0001.jpeg, 00000013_005.png
-PATIENT = re.compile(r"((?:person|patient|subject)[-_]?\d+|IM-\d+|^\d{6,})(?=[-_])", re.IGNORECASE)
+PATIENT = re.compile(r"((?:person|patient|subject)[-_]?\d+|IM-\d+|^\d{6,})(?=[-_]|$)", re.IGNORECASE)
 
 Files = list[tuple[str, int]]  # (path, class number)
 

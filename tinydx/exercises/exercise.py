@@ -94,15 +94,15 @@ class Gradients:
         return _as_arrays(learner.call(name, arguments, source_of(self) if self.driver else ""), wanted, name)
 
     def _as_backward(self, function: Callable) -> Callable:
-        """The function as gradcheck calls a backward: the cotangent, and by name what else it takes."""
-        names = list(inspect.signature(self.function).parameters)
-        known = [n for n in names if n in self.of.signature.parameters or n == "y"]
+        """The function in the form of the table's backwards: the cotangent, `saved`, and by name what else it takes."""
+        names = [n for n in inspect.signature(self.function).parameters if n in self.of.signature.parameters or n == "y"]
 
-        def backward(dy: Any, **given: Any) -> Any:
-            return function(*(dy if isinstance(dy, tuple) else (dy,)), *(given[n] for n in known))
+        def backward(dy: Any, saved: Any, **given: Any) -> Any:
+            return function(*(dy if isinstance(dy, tuple) else (dy,)), *(given[n] for n in names))
 
-        first, rest = inspect.Parameter("dy", inspect.Parameter.POSITIONAL_OR_KEYWORD), inspect.Parameter.KEYWORD_ONLY
-        backward.__signature__ = inspect.Signature([first, *(inspect.Parameter(n, rest) for n in known)])  # type: ignore[attr-defined]
+        parameters = list(inspect.signature(backward).parameters.values())[:2]
+        parameters += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in names]
+        backward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return backward
 
 

@@ -14,7 +14,8 @@ from tinydx.gradcheck.subject import Subject, recognise
 from tinydx.gradcheck.truth import Elements, Truth
 from tinydx.op import TABLE
 
-ALL_ELEMENTS = 2000  # up to so many numbers, each one's derivative is computed
+ALL_ELEMENTS = 2000  # up to so many numbers, each one's derivative is computed,
+SAMPLE = 300  # beyond, so many of each array, and all of them together along a random direction
 
 
 class Judge:
@@ -76,10 +77,10 @@ class Judge:
 
     def _chosen(self, k: int) -> np.ndarray:
         """Flat indices of the elements to check: all, or a sample of every argument."""
-        size, share = self.subject.arrays[k].size, max(ALL_ELEMENTS // len(self.subject.arrays), 20)
-        if self.small or size <= share:
+        size = self.subject.arrays[k].size
+        if self.small or size <= SAMPLE:
             return np.arange(size)
-        return np.sort(self.rng.choice(size, share, replace=False))
+        return np.sort(self.rng.choice(size, SAMPLE, replace=False))
 
     def _scale(self, true: np.ndarray) -> float:
         """What a gap is measured against: the largest true number, but not less than dy lets expect of rounding."""

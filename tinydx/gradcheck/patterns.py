@@ -52,11 +52,11 @@ class Evidence:
         return self.dys[0]
 
     def same(self, a: Any, b: Any) -> bool:
-        """Equal shapes and, wherever both are known, equal numbers that are not all zero."""
+        """Equal shapes and, wherever b is known, equal numbers that are not all zero."""
         a, b = np.asarray(a), np.asarray(b)
         if a.shape != b.shape:
             return False
-        known = ~(np.isnan(a) | np.isnan(b))
+        known = ~np.isnan(b)
         top = np.max(np.abs(b[known]), initial=0)
         return bool(top > 0 and np.all(np.abs(a - b)[known] <= self.tolerance * top))
 
@@ -81,6 +81,11 @@ Pattern = Callable[[Evidence], Iterator[Diagnosis]]
 
 def name_mistake(e: Evidence) -> list[Diagnosis]:
     """All names that fit, the most telling first."""
+    with np.errstate(all="ignore"):
+        return _names(e)
+
+
+def _names(e: Evidence) -> list[Diagnosis]:
     if e.got is None:
         return [Diagnosis("None", f"{e.label} is None: return an array for it, zeros if it has no influence.")]
     if e.got.shape != e.true.shape:
@@ -105,9 +110,7 @@ def slips(e: Evidence) -> Iterator[Diagnosis]:
 def slip_gradient(e: Evidence, record: Any, slip: Any) -> Any:
     """The slip's gradient for this argument, NaN where it has none."""
     try:
-        with np.errstate(all="ignore"):
-            gradients = slip_gradients(record, slip, e.subject, e.dys)
-            return np.asarray(gradients[e.k], float)
+        return np.asarray(slip_gradients(record, slip, e.subject, e.dys)[e.k], float)
     except Exception:  # a slip that does not apply to these shapes
         return np.nan
 
@@ -506,8 +509,7 @@ def almost(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def _equal(e: Evidence) -> np.ndarray:
-    with np.errstate(all="ignore"):
-        return np.abs(e.got - e.true) <= e.tolerance * np.nanmax(np.abs(e.true), initial=0)
+    return np.abs(e.got - e.true) <= e.tolerance * np.nanmax(np.abs(e.true), initial=0)
 
 
 PATTERNS: tuple[Pattern, ...] = (
@@ -524,9 +526,9 @@ PATTERNS: tuple[Pattern, ...] = (
     shifted,
     assigned,
     left_at_zero,
+    almost,
     factor_for_each,
     offset,
     clipped,
     misplaced,
-    almost,
 )

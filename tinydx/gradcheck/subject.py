@@ -139,7 +139,7 @@ def ask(backward: Callable, dy: Any, offered: Mapping[str, Any]) -> Sequence[Any
     a backward that has just one may have any name: if that is not known, it gets `saved`.
     """
     positional, keywords = [dy], dict[str, Any]()
-    parameters = _positional(backward)
+    one_other = _positional(backward)[1:] if len(_positional(backward)) == 2 else []
     for p in list(inspect.signature(backward).parameters.values())[1:]:
         if p.kind is p.VAR_POSITIONAL:
             positional += offered["*"]
@@ -150,7 +150,7 @@ def ask(backward: Callable, dy: Any, offered: Mapping[str, Any]) -> Sequence[Any
                 keywords[p.name] = offered[name]
             else:
                 positional.append(offered[name])
-        elif len(parameters) == 2 and p is parameters[1]:
+        elif p in one_other:
             positional.append(offered["saved"])
         elif p.default is p.empty:
             known = ", ".join(k for k in offered if k not in ("*", "**", "cache"))

@@ -10,7 +10,8 @@ Everything is built on one question, `slope`: how do the outputs move when one a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,8 +67,7 @@ class Truth:
 
     def slope(self, k: int, direction: np.ndarray, side: int = 0, delta: float = 0.0) -> np.ndarray:
         """How all outputs (flat) move along a direction of array k: at the point, or a little to one side of it."""
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # statistics that a layer keeps may be real
+        with _quiet():
             if self.complex:
                 moved = self.arrays[k] + (side * delta) * direction + (1j * STEP) * direction
                 return np.imag(self._at(k, moved)) / STEP
@@ -105,12 +105,23 @@ class Truth:
         """The derivative with respect to each of these elements of array k."""
         keep = len(at) * len(self.dy) <= MAX_JACOBIAN
         true, rows = np.empty(len(at)), np.empty((len(at), len(self.dy))) if keep else None
-        for i, element in enumerate(at):
-            row = self.slope(k, self.unit(k, element))
+        for i, row in enumerate(self._rows(k, at)):
             true[i] = self.dy @ row
             if rows is not None:
                 rows[i] = row
         return Elements(at, true, rows)
+
+    def _rows(self, k: int, at: np.ndarray) -> Iterator[np.ndarray]:
+        """How all outputs move with each of these elements alone."""
+        if not self.complex:
+            yield from (self.slope(k, self.unit(k, element)) for element in at)
+            return
+        lifted = self.arrays[k].astype(complex)  # one copy, in which one element after the other takes its step
+        with _quiet():
+            for element in at:
+                lifted.imag.flat[element] = STEP
+                yield np.imag(self._at(k, lifted)) / STEP
+                lifted.imag.flat[element] = 0
 
     def unit(self, k: int, *elements: int) -> np.ndarray:
         """The direction that moves these elements alone."""
@@ -131,6 +142,14 @@ class Truth:
         stays = (jumps[1] > 0.5 * jumps[0]) & (jumps[1] > 1e-5 * np.maximum(size, 1e-3 * np.max(size, initial=0)))
         jump = np.where(stays, jumps[1], 0)
         return OneSided(bool(stays.any()), float(self.dy @ (right + left) / 2), float(np.abs(self.dy) @ jump / 2))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No warnings of overflow far from the point, nor of the real statistics that a layer keeps."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
+        yield
 
 
 def _flat(arrays: Sequence[Any]) -> np.ndarray:

@@ -78,8 +78,8 @@ EXERCISE = Exercise(
         Bug(
             "one bias for both",
             "np.stack([from_x.sum(axis=0), from_h.sum(axis=0)])",
-            "np.stack([from_x.sum(axis=0), from_x.sum(axis=0)])",
-            "b[1] is added before r is multiplied: its gradient goes through r, like that of the state.",
+            "np.stack([from_h.sum(axis=0), from_h.sum(axis=0)])",
+            "Only b[1] was added before r was multiplied: the gradient of b[0] is summed from what came from x.",
         ),
     ],
 )

@@ -97,7 +97,7 @@ EXERCISE = Exercise(
         Bug(
             "walked in the wrong order",
             "            for x in tensor.inputs:\n                visit(x)\n            order.append(tensor)",
-            "            order.append(tensor)\n            for x in tensor.inputs:\n                visit(x)",
+            "            order.insert(0, tensor)\n            for x in tensor.inputs:\n                visit(x)",
             "A tensor may hand its gradient on only when all gradients of its uses have arrived: inputs come before it in the order.",
         ),
         Bug(

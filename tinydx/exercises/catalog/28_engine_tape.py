@@ -65,16 +65,16 @@ def tape_gradients(dy, x, w, v):
     x, w, v = new(x), new(w), new(v)
     z = matmul(x, w)
     h = tanh(z)
-    skip = add(h, z)  # its gradient goes to both h and z ...
-    y = subtract(matmul(skip, v), matmul(add(skip, tanh(h)), v))  # ... and h gets a second one
+    g = tanh(h)
+    s = add(h, z)  # hands one gradient to both h and z; then h gets a second one, from g
+    y = subtract(matmul(s, v), matmul(g, v))
     return gradients(y, dy, (x, w, v))
 
 
 def network(x, w, v):
     z = x @ w
     h = np.tanh(z)
-    skip = h + z
-    return skip @ v - (skip + np.tanh(h)) @ v, None
+    return (h + z) @ v - np.tanh(h) @ v, None
 
 
 def network_samples(draw):
@@ -84,7 +84,7 @@ def network_samples(draw):
 
 NETWORK = Op(
     name="network",
-    equation=r"z = x w, \quad h = \tanh(z), \quad s = h + z, \quad y = s v - (s + \tanh(h)) v",
+    equation=r"z = x w, \quad h = \tanh(z), \quad g = \tanh(h), \quad y = (h + z) v - g v",
     shapes="x (N,D), w (D,U), v (U,K) -> y (N,K)",
     source="what the check builds",
     forward=network,
@@ -95,7 +95,7 @@ EXERCISE = Exercise(
     checks=[Gradients(tape_gradients, of=NETWORK, driver=True)],
     planted=True,
     hints=(
-        "Follow the gradient of s = h + z through the tape. To whom does it go, and who else changes what they got?",
+        "The check uses s = h + z, and h somewhere else, too. Follow the gradient of s through the tape: who gets it, and who changes it later?",
         "The pull of add returns (dy, dy): the same array twice, not two arrays. Where is an array changed in place?",
         "grads[number] += dx changes the array itself, and with it every other gradient that shares it. Make a new array.",
     ),
@@ -107,7 +107,12 @@ EXERCISE = Exercise(
             "A gradient changed after it was handed to somebody else, too.",
         ),
         Bug("one use only", "grads[number] + dx", "dx", "What is used several times keeps the gradient of one use only."),
-        Bug("tape read forwards", "reversed(tape)", "tape", "The gradient begins at the result: the tape is read from its end."),
+        Bug(
+            "slope at the wrong place",
+            "1 - np.tanh(values[a]) ** 2",
+            "1 - values[a] ** 2",
+            "1 - y**2 is the slope of tanh if y is its result, not what went in.",
+        ),
         Bug("sign of the difference", "lambda dy: (dy, -dy)", "lambda dy: (dy, dy)", "y = a - b falls where b grows."),
     ],
 )

@@ -1,0 +1,397 @@
+"""Phantoms whose label brightness does not tell, MedMNIST files, and class folders split patient by patient."""
+
+import json
+import re
+import shutil
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy import ndimage
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
+
+from tinydx.datasets import (
+    MedMNIST,
+    chest_phantom,
+    folders,
+    load_medmnist,
+    make_phantoms,
+    medmnist,
+    open_folders,
+    phantom,
+    write_phantom_folders,
+)
+
+# ---- phantoms ------------------------------------------------------------------------------------------------------
+
+
+@given(seed=st.integers(0, 2**40), abnormal=st.booleans(), size=st.integers(16, 120))
+def test_a_phantom_is_an_image_and_the_same_for_the_same_seed(seed, abnormal, size):
+    image, again = (chest_phantom(np.random.default_rng(seed), abnormal, size) for _ in range(2))
+    assert image.shape == (size, size) and image.dtype == np.float32
+    assert image.min() >= 0 and image.max() <= 1 and image.std() > 0.05
+    np.testing.assert_array_equal(image, again)
+
+
+@given(seed=st.integers(0, 2**40))
+def test_the_same_patient_ill_and_well_differs_by_bright_spots_of_the_same_light(seed):
+    ill, well = (chest_phantom(np.random.default_rng(seed), abnormal, 100) for abnormal in (True, False))
+    change = ill - well
+    assert change.max() > 0.1  # an opacity is brighter than the haze at its place
+    assert (change > 0.05).mean() < 0.25 and abs(change.mean()) < 0.02  # small, and paid for elsewhere
+    assert abs(change[:, :3]).max() < 0.02 and abs(change[-8:]).max() < 0.02  # nothing outside the lungs
+
+
+def test_a_phantom_too_small_to_draw():
+    with pytest.raises(ValueError, match="at least 16 pixels, got 8"):
+        chest_phantom(np.random.default_rng(0), True, size=8)
+
+
+def test_a_set_does_not_depend_on_how_many_are_drawn_at_once():
+    images, labels = make_phantoms(9, seed=4, size=32)
+    assert images.shape == (9, 32, 32) and images.dtype == np.uint8
+    assert [phantom.CLASS_NAMES[k] for k in labels[:3]] == ["abnormal", "normal", "abnormal"]
+    np.testing.assert_array_equal(images[:5], make_phantoms(5, seed=4, size=32)[0])
+    assert len({image.tobytes() for image in images}) == 9
+    assert not (images == make_phantoms(9, seed=5, size=32)[0]).all(axis=(1, 2)).any()
+
+
+@pytest.fixture(scope="module")
+def many():
+    """(images 32x32, abnormal or not) for training and for test."""
+
+    def half(images):
+        return images.reshape(len(images), 32, 2, 32, 2).mean((2, 4)) / 255
+
+    train, test = (make_phantoms(700, seed, size=64) for seed in (1, 2))
+    return half(train[0]), train[1] == 0, half(test[0]), test[1] == 0
+
+
+def test_brightness_does_not_tell_the_class(many):
+    _, _, images, abnormal = many
+    assert 0.4 < roc_auc_score(abnormal, images.mean((1, 2))) < 0.6
+    assert 0.3 < roc_auc_score(abnormal, images.max((1, 2))) < 0.75
+
+
+@pytest.mark.parametrize("regularisation", [1e-3, 1e-2, 1e-1])
+def test_a_linear_model_on_pixels_does_not_tell_the_class(many, regularisation):
+    images, abnormal, test_images, test_abnormal = many
+    scaler = StandardScaler().fit(images.reshape(len(images), -1))
+    model = LogisticRegression(C=regularisation, max_iter=500)
+    model.fit(scaler.transform(images.reshape(len(images), -1)), abnormal)
+    score = model.decision_function(scaler.transform(test_images.reshape(len(test_images), -1)))
+    assert roc_auc_score(test_abnormal, score) < 0.85
+
+
+def test_local_texture_tells_the_class():
+    images, labels = make_phantoms(200, seed=3, size=100)
+    spots = [-ndimage.gaussian_laplace(image / 255, 2)[15:] for image in images]
+    assert roc_auc_score(labels == 0, [np.percentile(spot, 99) for spot in spots]) > 0.95
+
+
+def test_folders_of_phantoms_say_what_they_are(tmp_path):
+    root = write_phantom_folders(tmp_path / "deep" / "set", train=5, val=2, test=4, size=32, seed=7)
+    assert root == tmp_path / "deep" / "set" and [path.name for path in root.parent.iterdir()] == ["set"]
+    files = sorted(root.rglob("*.png"))
+    counts = Counter(f"{path.parent.parent.name}/{path.parent.name}" for path in files)
+    assert counts == {
+        **{"train/abnormal": 3, "train/normal": 2, "val/abnormal": 1},
+        **{"val/normal": 1, "test/abnormal": 2, "test/normal": 2},
+    }
+    assert all(re.fullmatch(r"synthetic-\d{5}\.png", path.name) for path in files)
+    assert all("Synthetic" in Image.open(path).text["synthetic"] for path in files)
+    facts = json.loads((root / "synthetic.json").read_text())
+    assert facts["synthetic"] is True and "no patient" in facts["notice"] and facts["classes"] == ["abnormal", "normal"]
+    images, labels = make_phantoms(11, seed=7, size=32)
+    for path in files:  # the numbers run on: an image is in one split only
+        number = int(path.stem.removeprefix("synthetic-"))
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), images[number])
+        assert path.parent.name == phantom.CLASS_NAMES[labels[number]]
+
+
+def test_a_finished_set_is_kept_and_another_not_overwritten(tmp_path, monkeypatch):
+    how = {"train": 2, "val": 2, "test": 2, "size": 32}
+    root = write_phantom_folders(tmp_path / "set", **how)
+    monkeypatch.setattr(phantom, "_numbered", None)  # nothing may be drawn from here on
+    assert write_phantom_folders(tmp_path / "set", **how) == root
+    with pytest.raises(FileExistsError, match="made with other settings: delete it, or choose another"):
+        write_phantom_folders(tmp_path / "set", **how, seed=1)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "x.txt").write_text("mine")
+    for taken in (tmp_path / "mine", tmp_path / "mine" / "x.txt"):
+        with pytest.raises(FileExistsError, match="holds other files"):
+            write_phantom_folders(taken, **how)
+    assert (tmp_path / "mine" / "x.txt").read_text() == "mine"
+
+
+def test_an_empty_folder_is_used(tmp_path):
+    assert (write_phantom_folders(tmp_path, train=2, val=2, test=2, size=16) / "synthetic.json").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("disk full")])
+def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error):
+    draw = phantom._numbered
+
+    def fail(i, seed, size):
+        if i == 3:
+            raise error
+        return draw(i, seed, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(phantom, "_numbered", fail)
+        with pytest.raises(error if isinstance(error, type) else type(error)):
+            write_phantom_folders(tmp_path / "set", train=4, val=2, test=2, size=16)
+    assert list(tmp_path.iterdir()) == []
+    assert write_phantom_folders(tmp_path / "set", train=4, val=2, test=2, size=16).is_dir()
+
+
+# ---- MedMNIST ------------------------------------------------------------------------------------------------------
+
+
+def save(path, **arrays):
+    """A small MedMNIST file; arrays replace or (None) remove those of the default."""
+    rng = np.random.default_rng(0)
+    default = {
+        f"{split}_{what}": value
+        for split, n in (("train", 6), ("val", 3), ("test", 4))
+        for what, value in (
+            ("images", rng.integers(0, 256, (n, 28, 28), np.uint8)),
+            ("labels", (np.arange(n)[:, None] % 2).astype(np.uint8)),
+        )
+    }
+    np.savez_compressed(path, **{k: v for k, v in {**default, **arrays}.items() if v is not None})
+    return path
+
+
+def test_reads_the_official_splits(tmp_path):
+    path = save(tmp_path / "pneumoniamnist_64.npz")
+    data = MedMNIST(path)
+    assert (data.name, data.splits, data.size) == ("pneumoniamnist", ("train", "val", "test"), 28)
+    assert data.class_names == ["normal", "pneumonia"]
+    with np.load(path) as official:
+        for split in data.splits:
+            images, labels = load_medmnist(path, split)
+            np.testing.assert_array_equal(images, official[f"{split}_images"])
+            np.testing.assert_array_equal(labels, official[f"{split}_labels"][:, 0])
+            assert images.dtype == np.uint8 and labels.dtype == np.int64
+
+
+def test_a_missing_split_is_an_error_where_it_is_asked_for(tmp_path):
+    data = MedMNIST(save(tmp_path / "octmnist.npz", test_images=None, test_labels=None))
+    assert data.splits == ("train", "val") and len(data.load("val")[1]) == 3
+    with pytest.raises(ValueError, match=r"octmnist.npz has no 'test' split: it has train, val$"):
+        data.load("test")
+
+
+def test_class_names_of_other_files(tmp_path):
+    colour = np.zeros((6, 28, 28, 3), np.uint8)
+    flat = {"val_images": None, "test_images": None, "train_images": colour}
+    data = MedMNIST(save(tmp_path / "mine.npz", **flat, train_labels=np.array([0, 1, 2, 2, 1, 0])))
+    assert data.name == "mine" and data.class_names == ["class 0", "class 1", "class 2"]
+    assert data.load("train")[0].shape == (6, 28, 28, 3)
+    named = save(tmp_path / "named.npz", classes=np.array(["round", "long"]))
+    assert MedMNIST(named).class_names == ["round", "long"]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"train_labels": None}, "has train_images but no train_labels"),
+        ({"train_labels": np.zeros((5, 1), np.uint8)}, "6 images, but 5 labels"),
+        ({"train_images": np.zeros((6, 28, 28))}, "train_images are float64, expected uint8"),
+        ({"val_labels": np.zeros((3, 1))}, "val_labels must be class numbers, got float64"),
+        ({"val_labels": np.full((3, 1), -1)}, "val_labels must be class numbers, got int64 from -1"),
+        ({"train_images": np.zeros((6, 28, 28, 28), np.uint8)}, "expected 2-D images"),
+        ({"train_labels": np.zeros((6, 14), np.uint8)}, "14 labels for each image"),
+        ({"test_images": np.zeros((4, 64, 64), np.uint8)}, "images of different shapes"),
+        ({"val_images": np.zeros((0, 28, 28), np.uint8), "val_labels": np.zeros((0, 1), np.uint8)}, "0 images"),
+        ({"train_labels": np.full((6, 1), 2, np.uint8)}, "label 2 is out of range, breastmnist has 2 classes"),
+        ({f"{s}_images": None for s in ("train", "val", "test")}, "is no MedMNIST file.*holds train_labels"),
+        ({"train_labels": np.array([[0], ["x"]] * 3, object)}, "train_labels is not a plain array"),
+    ],
+)
+def test_a_wrong_file_is_one_clear_line(tmp_path, change, message):
+    path = save(tmp_path / "breastmnist.npz", **change)
+    with pytest.raises(ValueError, match=message) as error:
+        MedMNIST(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_npz(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"no file .*x.npz; the nearest folder that exists is {tmp_path}$"):
+        MedMNIST(tmp_path / "gone" / "x.npz")
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(ValueError, match=r"text.npz is no .npz file"):
+        MedMNIST(tmp_path / "text.npz")
+    with zipfile.ZipFile(tmp_path / "other.npz", "w") as file:
+        file.writestr("readme.txt", "hello")
+    with pytest.raises(ValueError, match="is no MedMNIST file"):
+        MedMNIST(tmp_path / "other.npz")
+
+
+@given(where=st.floats(0.05, 0.95), cut=st.booleans())
+def test_a_damaged_file_is_never_half_read(tmp_path_factory, where, cut):
+    path = save(tmp_path_factory.mktemp("damaged") / "breastmnist.npz")
+    whole = path.read_bytes()
+    place = int(where * len(whole))
+    path.write_bytes(whole[:place] if cut else whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+    try:
+        data = MedMNIST(path)
+    except ValueError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
+    else:  # a byte that means nothing, such as a date in the zip's list
+        assert not cut
+        np.testing.assert_array_equal(data.load("train")[0], load_medmnist(save(path), "train")[0])
+
+
+def test_the_real_file(real_data):
+    data = MedMNIST(real_data("pneumoniamnist_trainval") / "pneumoniamnist.npz")
+    assert data.splits == ("train", "val") and data.class_names == ["normal", "pneumonia"]
+    assert [np.bincount(data.load(split)[1]).tolist() for split in data.splits] == [[1214, 3494], [135, 389]]
+    with pytest.raises(ValueError, match="no 'test' split: it has train, val"):
+        data.load("test")
+
+
+def test_the_table_of_sets():
+    assert len(medmnist.SETS) == 12
+    for known in medmnist.SETS.values():
+        assert re.fullmatch("[0-9a-f]{32}", known.md5) and len(set(known.class_names)) == len(known.class_names) >= 2
+
+
+# ---- class folders -------------------------------------------------------------------------------------------------
+
+
+def write(root, names, seed=0):
+    """Image files that differ, of these names below root."""
+    rng = np.random.default_rng(seed)
+    for name in names:
+        path = Path(root, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (4, 4), np.uint8)).save(path)
+    return root
+
+
+def relative(root, files):
+    return [Path(path).relative_to(root).as_posix() for path, _ in files]
+
+
+def test_folders_that_are_split_stay_so(tmp_path):
+    names = [f"{s}/{c}/{i}.png" for s in ("train", "valid", "test") for c in ("normal", "ill") for i in range(2)]
+    class_names, splits, notes = open_folders(write(tmp_path, names))
+    assert class_names == ["ill", "normal"] and notes == []
+    for split, folder in (("train", "train"), ("val", "valid"), ("test", "test")):
+        assert sorted(relative(tmp_path, splits[split])) == sorted(n for n in names if n.startswith(folder))
+    assert all(class_names[k] == Path(path).parent.name for files in splits.values() for path, k in files)
+
+
+def test_missing_splits_are_set_aside_and_said(tmp_path):
+    write(tmp_path, [f"{c}/{i:02}.png" for c in ("ill", "normal", "other") for i in range(20)])
+    _, splits, notes = open_folders(tmp_path, seed=3)
+    files = [path for part in splits.values() for path, _ in part]
+    assert len(files) == len(set(files)) == 60
+    assert {split: Counter(k for _, k in part) for split, part in splits.items()} == {
+        "train": {0: 14, 1: 14, 2: 14},
+        "test": {0: 4, 1: 4, 2: 4},
+        "val": {0: 2, 1: 2, 2: 2},
+    }
+    assert len(notes) == 2 and all("image by image" in note for note in notes)
+    assert open_folders(tmp_path, seed=3)[1] == splits != open_folders(tmp_path, seed=4)[1]
+
+
+def test_a_given_test_folder_is_kept_and_only_validation_set_aside(tmp_path):
+    write(tmp_path, [f"{s}/{c}/{i}.png" for s in ("train", "test") for c in "ab" for i in range(10)])
+    _, splits, notes = open_folders(tmp_path)
+    assert len(splits["test"]) == 20 and all("/test/" in Path(path).as_posix() for path, _ in splits["test"])
+    assert len(splits["val"]) == 4 and len(splits["train"]) == 16 and len(notes) == 1
+
+
+PATIENTS = {
+    "person1_bacteria_2.jpeg": "person1",
+    "person1.jpeg": "person1",
+    "Person-7_x.png": "person-7",
+    "IM-0115-0001.jpeg": "im-0115",
+    "NORMAL2-IM-0501-0001-0002.jpeg": "im-0501",
+    "patient00012_study1.png": "patient00012",
+    "00000013_005.png": "00000013",
+    "scan12.png": None,
+    "synthetic-00012.png": None,
+    "2.png": None,
+}
+
+
+@pytest.mark.parametrize("name, patient", PATIENTS.items())
+def test_the_patient_by_the_file_name(name, patient):
+    assert folders.patient(f"person99_/a/{name}") == patient
+
+
+@given(seed=st.integers(0, 99), owners=st.lists(st.integers(0, 12), min_size=30, max_size=60))
+def test_no_patient_is_on_both_sides(seed, owners):
+    files = [(f"person{owner}_{i}.png", i % 2) for i, owner in enumerate(owners)]
+    files += [(f"person{100 + i}_0.png", i % 2) for i in range(8)]
+    rest, aside = folders.set_aside(files, 0.25, seed)
+    assert sorted(rest + aside) == sorted(files)
+    assert not {folders.patient(path) for path, _ in rest} & {folders.patient(path) for path, _ in aside}
+    for k in (0, 1):  # stratified: at least the share, and at most one patient more
+        of_class = [path for path, c in files if c == k]
+        largest = max(Counter(folders.patient(path) for path in of_class).values())
+        chosen = sum(c == k for _, c in aside)
+        assert chosen >= round(0.25 * len(of_class))
+        assert chosen <= round(0.25 * len(of_class)) + 2 * largest + 13  # the other class brings patients along
+
+
+def test_files_of_the_same_content_stay_together(tmp_path):
+    write(tmp_path, [f"{c}/{i:02}.png" for c in "ab" for i in range(12)])
+    for i in range(6):
+        shutil.copy(tmp_path / "a" / "00.png", tmp_path / "a" / f"copy{i}.png")
+    for seed in range(8):
+        _, splits, _ = open_folders(tmp_path, seed=seed)
+        where = {s for s, part in splits.items() for path, _ in part if Path(path).stem in ("00", "copy0", "copy5")}
+        assert len(where) == 1
+
+
+def test_a_limit_for_each_class_and_split(tmp_path):
+    write(tmp_path, [f"{c}/{i:02}.png" for c in "ab" for i in range(30)])
+    _, splits, _ = open_folders(tmp_path, limit=3, seed=1)
+    assert {s: Counter(k for _, k in part) for s, part in splits.items()} == dict.fromkeys(splits, {0: 3, 1: 3})
+    _, whole, _ = open_folders(tmp_path, seed=1)
+    assert all(set(splits[s]) <= set(whole[s]) for s in splits)  # a smaller run sees no test image in training
+
+
+def test_folders_that_cannot_be_used(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"no folder .*gone.*; the nearest that exists is {tmp_path}$"):
+        open_folders(tmp_path / "gone" / "data")
+    write(
+        tmp_path,
+        ["one/a/1.png", "two/train/a/1.png", "two/train/b/1.png", "two/test/a/1.png", "few/a/1.png", "few/b/1.png"],
+    )
+    with pytest.raises(ValueError, match="holds one class only, 'a'"):
+        open_folders(tmp_path / "one")
+    with pytest.raises(ValueError, match="test has the classes a, but training has a, b"):
+        open_folders(tmp_path / "two")
+    with pytest.raises(ValueError, match="too few images or patients to set some aside: 2 files"):
+        open_folders(tmp_path / "few")
+    write(tmp_path, [f"bad/{c}/{i}.png" for c in "ab" for i in range(9)])
+    (tmp_path / "bad" / "b" / "4.png").write_bytes(b"no image")
+    with pytest.raises(OSError, match=r"cannot read image .*bad.b.4\.png"):
+        open_folders(tmp_path / "bad")
+
+
+def test_real_folders_keep_patients_apart(real_data):
+    root = real_data("chest_xray_kermany_folders")
+    class_names, splits, notes = open_folders(root, limit=100)
+    assert class_names == ["normal", "pneumonia"] and all("patient by patient" in note for note in notes)
+    assert {s: Counter(k for _, k in part) for s, part in splits.items()} == dict.fromkeys(splits, {0: 100, 1: 100})
+    people = {s: {folders.patient(path) for path, _ in part} for s, part in splits.items()}
+    assert None not in set().union(*people.values())
+    assert (
+        not people["train"] & people["test"]
+        and not people["train"] & people["val"]
+        and not people["val"] & people["test"]
+    )

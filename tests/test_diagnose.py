@@ -1,0 +1,147 @@
+"""The main job, from images to a report, on data small enough for a test; and the ways in which data can be wrong."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinydx import cli
+from tinydx.datasets import open_study
+from tinydx.datasets.folders import patient, set_aside
+from tinydx.diagnose import build_cnn
+from tinydx.models import load_model
+from tinydx.preprocessing.image import save_img
+
+
+def bright_and_dark(folder, n=24, names=("bright", "dark"), size=28):
+    """Class folders that any model can tell apart: one is bright, one is dark."""
+    rng = np.random.default_rng(0)
+    for k, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for i in range(n):
+            level = 200 - 75 * k
+            save_img(folder / name / f"{i:03d}.png", rng.integers(level - 40, level + 40, (size, size, 3)).astype("float32"), scale=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    """One run of the command on class folders without a test part; its data, output folder."""
+    root = tmp_path_factory.mktemp("diagnose")
+    data = bright_and_dark(root / "data")
+    output = root / "out"
+    assert cli.main(["diagnose", "--data", str(data), "--size", "28", "--epochs", "6", "--batch", "8", "--augment", "none",
+                     "--output", str(output)]) == 0  # fmt: skip
+    return data, output
+
+
+def test_it_writes_model_history_metrics_and_page(result):
+    _, output = result
+    names = {"model.safetensors", "history.json", "history.csv", "metrics.json", "report.png"}
+    assert names == {p.name for p in output.iterdir()}
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert metrics["roc_auc"] > 0.9 and metrics["data"]["images"]["test"]["bright"] > 0
+    assert len(json.loads((output / "history.json").read_text())["loss"]) == 6
+
+
+def test_predict_names_the_class_that_the_folder_had(result, capsys):
+    data, output = result
+    files = [str(data / name / "000.png") for name in ("bright", "dark")]
+    assert cli.main(["predict", str(output / "model.safetensors"), *files]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == files and [line[1] for line in lines] == ["bright", "dark"]
+    assert all(0.5 <= float(line[2]) <= 1 for line in lines)
+
+
+def test_predict_names_a_broken_file_and_goes_on(result, capsys, tmp_path):
+    data, output = result
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not an image")
+    good = str(data / "dark" / "001.png")
+    assert cli.main(["predict", str(output / "model.safetensors"), str(broken), good]) == 1
+    captured = capsys.readouterr()
+    assert "broken.png" in captured.err and captured.err.count("\n") == 1 and captured.out.startswith(good)
+
+
+def test_the_same_seed_gives_the_same_model(result, tmp_path):
+    data, output = result
+    again = tmp_path / "again"
+    cli.main(["diagnose", "--data", str(data), "--size", "28", "--epochs", "6", "--batch", "8", "--augment", "none", "--output", str(again)])
+    first, second = (load_model(folder / "model.safetensors") for folder in (output, again))
+    assert all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True))
+
+
+def test_three_classes_get_a_softmax(tmp_path):
+    data = bright_and_dark(tmp_path / "data", n=12, names=("a", "b", "c"))
+    output = tmp_path / "out"
+    assert cli.main(["diagnose", "--data", str(data), "--size", "22", "--epochs", "1", "--output", str(output)]) == 0
+    assert load_model(output / "model.safetensors").predict(np.zeros((1, 22, 22, 3), "float32")).shape == (1, 3)
+
+
+def test_an_npz_without_test_images_is_tested_on_its_val_images(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, n in (("train", 40), ("val", 16)):
+        y = np.arange(n) % 2
+        arrays[f"{split}_images"] = (rng.integers(0, 60, (n, 28, 28)) + 150 * y[:, None, None]).astype("uint8")
+        arrays[f"{split}_labels"] = y[:, None].astype("uint8")
+    np.savez(tmp_path / "pneumoniamnist.npz", **arrays)
+    study = open_study(tmp_path)  # the folder that holds it will do
+    assert study.class_names == ["normal", "pneumonia"] and len(study.test.y) == 16 and len(study.val.y) == 4
+    assert study.train.x.shape == (36, 28, 28, 3) and any("its val images are the test" in note for note in study.notes)
+
+
+def test_official_splits_are_kept(tmp_path):
+    for split, n in (("train", 12), ("val", 3), ("test", 5)):
+        bright_and_dark(tmp_path / split, n=n)
+    study = open_study(tmp_path, size=24)
+    assert [len(s.y) for s in (study.train, study.val, study.test)] == [24, 6, 10] and not study.notes
+
+
+def test_limit_takes_some_of_each_class(tmp_path):
+    study = open_study(bright_and_dark(tmp_path / "data", n=20), size=24, limit=3)
+    assert np.bincount(study.train.y).tolist() == [3, 3]
+
+
+def test_patients_and_copies_stay_on_one_side(tmp_path):
+    folder = tmp_path / "ill"
+    folder.mkdir()
+    files = []
+    for i in range(60):
+        path = folder / f"person{i // 3}_virus_{i}.png"
+        path.write_bytes(bytes([i // 2]))  # files 2i and 2i+1 are copies of each other
+        files.append((str(path), i % 2))
+    rest, aside = set_aside(files, 0.2, seed=1)
+    assert not {patient(p) for p, _ in rest} & {patient(p) for p, _ in aside}
+    content = [{Path(p).read_bytes() for p, _ in part} for part in (rest, aside)]
+    assert not content[0] & content[1] and {k for _, k in aside} == {0, 1}
+
+
+def test_real_radiographs_are_split_patient_by_patient(real_data):
+    study = open_study(real_data("chest_xray_kermany_folders"), size=32, limit=60)
+    people = [{patient(f) for f in part.files or []} for part in (study.train, study.val, study.test)]
+    assert not people[0] & people[2] and not people[0] & people[1] and not people[1] & people[2]
+    assert study.class_names == ["normal", "pneumonia"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda d: (d / "dark" / "000.png").write_bytes(b"\x89PNG"), "000.png"),
+        (lambda d: (d / "empty").mkdir(), "empty"),
+        (lambda d: save_img(d / "loose.png", np.zeros((9, 9, 3))), "loose.png"),
+        (lambda d: [p.unlink() for p in (d / "dark").iterdir()], "dark"),
+    ],
+)
+def test_bad_folders_are_one_line_and_nothing_is_written(tmp_path, capsys, spoil, words):
+    data = bright_and_dark(tmp_path / "data", n=8)
+    spoil(data)
+    assert cli.main(["diagnose", "--data", str(data), "--size", "28", "--output", str(tmp_path / "out")]) == 1
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_images_too_small_for_the_network_are_refused():
+    with pytest.raises(ValueError, match="does not fit"):
+        build_cnn((20, 20, 3), 2)
