@@ -46,7 +46,7 @@ def test_the_same_patient_ill_and_well_differs_by_bright_spots_of_the_same_light
     change = ill - well
     assert change.max() > 0.1  # an opacity is brighter than the haze at its place
     assert (change > 0.05).mean() < 0.25 and abs(change.mean()) < 0.02  # small, and paid for elsewhere
-    assert abs(change[:, :3]).max() < 0.02 and abs(change[-8:]).max() < 0.02  # nothing outside the lungs
+    assert abs(change[:, :3]).max() < 0.01 and abs(change[:, -3:]).max() < 0.01  # nothing outside the lungs
 
 
 def test_a_phantom_too_small_to_draw():
@@ -77,7 +77,6 @@ def many():
 def test_brightness_does_not_tell_the_class(many):
     _, _, images, abnormal = many
     assert 0.4 < roc_auc_score(abnormal, images.mean((1, 2))) < 0.6
-    assert 0.3 < roc_auc_score(abnormal, images.max((1, 2))) < 0.75
 
 
 @pytest.mark.parametrize("regularisation", [1e-3, 1e-2, 1e-1])
@@ -90,10 +89,11 @@ def test_a_linear_model_on_pixels_does_not_tell_the_class(many, regularisation):
     assert roc_auc_score(test_abnormal, score) < 0.85
 
 
-def test_local_texture_tells_the_class():
+def test_local_texture_tells_the_class_and_the_brightest_pixel_does_not():
     images, labels = make_phantoms(200, seed=3, size=100)
     spots = [-ndimage.gaussian_laplace(image / 255, 2)[15:] for image in images]
     assert roc_auc_score(labels == 0, [np.percentile(spot, 99) for spot in spots]) > 0.95
+    assert roc_auc_score(labels == 0, images.max((1, 2))) < 0.85
 
 
 def test_folders_of_phantoms_say_what_they_are(tmp_path):
@@ -338,12 +338,17 @@ def test_no_patient_is_on_both_sides(seed, owners):
     rest, aside = folders.set_aside(files, 0.25, seed)
     assert sorted(rest + aside) == sorted(files)
     assert not {folders.patient(path) for path, _ in rest} & {folders.patient(path) for path, _ in aside}
-    for k in (0, 1):  # stratified: at least the share, and at most one patient more
-        of_class = [path for path, c in files if c == k]
-        largest = max(Counter(folders.patient(path) for path in of_class).values())
-        chosen = sum(c == k for _, c in aside)
-        assert chosen >= round(0.25 * len(of_class))
-        assert chosen <= round(0.25 * len(of_class)) + 2 * largest + 13  # the other class brings patients along
+    for k in (0, 1):  # stratified
+        assert 1 <= sum(c == k for _, c in aside) < sum(c == k for _, c in files)
+
+
+@given(seed=st.integers(0, 99), sizes=st.lists(st.integers(1, 6), min_size=20, max_size=40))
+def test_about_the_wanted_share_of_each_class(seed, sizes):
+    files = [(f"person{p}_{i}.png", p % 2) for p, n in enumerate(sizes) for i in range(n)]
+    _, aside = folders.set_aside(files, 0.25, seed)
+    for k in (0, 1):
+        wanted = round(0.25 * sum(c == k for _, c in files))
+        assert wanted - max(sizes) < sum(c == k for _, c in aside) <= max(wanted, 1)
 
 
 def test_files_of_the_same_content_stay_together(tmp_path):
@@ -352,14 +357,14 @@ def test_files_of_the_same_content_stay_together(tmp_path):
         shutil.copy(tmp_path / "a" / "00.png", tmp_path / "a" / f"copy{i}.png")
     for seed in range(8):
         _, splits, _ = open_folders(tmp_path, seed=seed)
-        where = {s for s, part in splits.items() for path, _ in part if Path(path).stem in ("00", "copy0", "copy5")}
-        assert len(where) == 1
+        same = {f"a/{stem}.png" for stem in ("00", "copy0", "copy5")}
+        assert sum(bool(same & set(relative(tmp_path, part))) for part in splits.values()) == 1
 
 
 def test_a_limit_for_each_class_and_split(tmp_path):
     write(tmp_path, [f"{c}/{i:02}.png" for c in "ab" for i in range(30)])
     _, splits, _ = open_folders(tmp_path, limit=3, seed=1)
-    assert {s: Counter(k for _, k in part) for s, part in splits.items()} == dict.fromkeys(splits, {0: 3, 1: 3})
+    assert {s: Counter(k for _, k in part) for s, part in splits.items()} == {s: {0: 3, 1: 3} for s in splits}
     _, whole, _ = open_folders(tmp_path, seed=1)
     assert all(set(splits[s]) <= set(whole[s]) for s in splits)  # a smaller run sees no test image in training
 
@@ -387,7 +392,7 @@ def test_real_folders_keep_patients_apart(real_data):
     root = real_data("chest_xray_kermany_folders")
     class_names, splits, notes = open_folders(root, limit=100)
     assert class_names == ["normal", "pneumonia"] and all("patient by patient" in note for note in notes)
-    assert {s: Counter(k for _, k in part) for s, part in splits.items()} == dict.fromkeys(splits, {0: 100, 1: 100})
+    assert {s: Counter(k for _, k in part) for s, part in splits.items()} == {s: {0: 100, 1: 100} for s in splits}
     people = {s: {folders.patient(path) for path, _ in part} for s, part in splits.items()}
     assert None not in set().union(*people.values())
     assert (

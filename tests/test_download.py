@@ -186,7 +186,7 @@ def test_bytes_damaged_on_the_way_get_a_second_chance(server, tmp_path):
 
 def test_another_file_is_refused_and_nothing_kept(server, tmp_path):
     server.body = b"another file"
-    with pytest.raises(ValueError, match="MD5 is .*, expected .*; nothing was kept"):
+    with pytest.raises(ValueError, match=r"MD5 is .*, expected .*; nothing was kept"):
         get(server, tmp_path)
     assert names(tmp_path) == []
 
@@ -201,7 +201,7 @@ def test_a_final_no_is_not_asked_again(server, tmp_path, status, error):
 
 def test_a_server_that_fails_for_long(server, tmp_path):
     server.faults = [("drop", 1000), *[("status", 500)] * 4]
-    with pytest.raises(ConnectionError, match="500.*1,000 bytes are kept, run it again"):
+    with pytest.raises(ConnectionError, match=r"500.*1,000 bytes are kept, run it again"):
         get(server, tmp_path)
     assert len(server.requests) == 1 + len(download.PAUSES)
     assert get(server, tmp_path).read_bytes() == BODY

@@ -6,29 +6,24 @@ Importing it loads NumPy and nothing heavier; the parts below are loaded when th
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinydx import ops
 from tinydx.op import card, trace, use
 from tinydx.random import set_seed
 from tinydx.tensor import Tensor, gradients, no_grad
 
-if TYPE_CHECKING:
-    from tinydx.gradcheck import gradcheck
-
 __version__ = "0.1.0"
 
-__all__ = ["Tensor", "card", "gradcheck", "gradients", "no_grad", "ops", "set_seed", "trace", "use"]
+__all__ = ["Tensor", "card", "gradients", "no_grad", "ops", "set_seed", "trace", "use"]
 
-_PARTS = (
-    "activations callbacks datasets evaluation gradcheck initializers layers losses metrics models optimizers"
-    " preprocessing report testing"
-).split()
+_PARTS = {
+    *("activations", "callbacks", "datasets", "evaluation", "gradcheck", "initializers", "layers", "losses", "metrics"),
+    *("models", "optimizers", "preprocessing", "report", "testing"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "gradcheck":  # the function; the module of that name is tinydx.gradcheck for import statements
-        return importlib.import_module("tinydx.gradcheck").gradcheck
     if name in _PARTS:
         return importlib.import_module(f"tinydx.{name}")
     raise AttributeError(f"module 'tinydx' has no attribute {name!r}")

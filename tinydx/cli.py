@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_data(commands)
     _add_card(commands)
+    _add_exercise(commands)
     _add_doctor(commands)
     return parser
 
@@ -142,6 +143,47 @@ def _card(a: argparse.Namespace) -> int:
     return 0
 
 
+def _add_exercise(commands: Any) -> None:
+    p = commands.add_parser(
+        "exercise",
+        help="write gradients yourself, and be told what is wrong with them",
+        description="Exercises in the order of the document. Begin with: tinydx exercise start exercises",
+    )
+    actions = p.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    def add(name: str, function: str, help: str, seconds: float | None = None, here: bool = True) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        if here:
+            action.add_argument("--dir", metavar="FOLDER", help="the folder with the exercises (default: here or above)")
+        if seconds:
+            action.add_argument("--seconds", type=_seconds, default=seconds, help=f"how long the code may compute (default {seconds:g})")
+        action.set_defaults(run=lambda a: _exercise(function, a))
+        return action
+
+    add("start", "start", "copy the exercises into a folder; what is there stays as it is", here=False).add_argument("folder")
+    add("list", "list_exercises", "list the exercises, and which of them passed")
+    check = add("check", "check", "check an exercise (default: the first that has not passed)", seconds=10)
+    check.add_argument("names", nargs="*", metavar="NAME", help="such as relu, 2 or 02_relu.py")
+    check.add_argument("--all", action="store_true", help="check all exercises")
+    check.add_argument("--json", action="store_true", help="print the results as JSON")
+    add("watch", "watch", "check whenever a file is saved", seconds=10)
+    add("hint", "hint", "give one more hint, up to three").add_argument("name", nargs="?", metavar="NAME")
+    add("reset", "reset", "put the starter back; your work is kept beside it").add_argument("names", nargs="+", metavar="NAME")
+    solution = add("solution", "solution", "show the solution of an exercise that passed")
+    solution.add_argument("name", metavar="NAME")
+    solution.add_argument("--spoil", action="store_true", help="even if it has not passed")
+    grade = add("grade", "grade", "score many students: a folder with one folder for each", seconds=5, here=False)
+    grade.add_argument("folder")
+    grade.add_argument("--csv", required=True, metavar="FILE", help="the table to write")
+    grade.add_argument("--jobs", type=_positive, metavar="N", help="processes (default: one a core)")
+
+
+def _exercise(function: str, a: argparse.Namespace) -> int:
+    from tinydx.exercises import commands
+
+    return getattr(commands, function)(a)
+
+
 def _add_doctor(commands: Any) -> None:
     p = commands.add_parser("doctor", help="what was found on this machine, and what to install for more")
     p.set_defaults(run=_doctor)
@@ -152,6 +194,16 @@ def _doctor(a: argparse.Namespace) -> int:
 
     print(report())
     return 0
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds
 
 
 def _positive(text: str) -> int:

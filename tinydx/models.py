@@ -31,9 +31,10 @@ class Model(Trainer):
     """
 
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **common: Any):
-        for ends in (inputs, outputs):
-            if (ends is None) != (inputs is None) or not all(isinstance(s, Symbol) for s in _as_list(ends or [])):
-                raise TypeError(f"Model(inputs, outputs): expected Input(...) and what layers make of it, got {ends!r}")
+        ends = [] if inputs is None and outputs is None else [*_as_list(inputs), *_as_list(outputs)]
+        for s in ends:
+            if not isinstance(s, Symbol):
+                raise TypeError(f"Model(inputs, outputs): expected Input(...) and what layers make of it, got {s!r}")
         self.inputs, self.outputs = inputs, outputs
         self.graph = [] if inputs is None else calls_between(_as_list(inputs), _as_list(outputs))
         super().__init__(name=name, **common)

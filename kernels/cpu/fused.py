@@ -6,7 +6,7 @@ Backward uses that only the winners of windows with y > 0 have a gradient, one p
 * dW walks over those winners only. For a filter f all of dw[:, :, :, f] is in registers (or a part of it), and a
   winner adds its gradient times the patch of the image that it was made from:
 
-      dw[p, q, c, f] += g * x[at + p * line + q * C + c]        g, at: lists of the winners of f in a band of the image
+      dw[p, q, c, f] += g * x[patch + p * line + q * C + c]        for every window of a band of the image
 
 * dX gives the gradient back to full size in a small buffer, band by band, where Winograd reads it.
 """
@@ -17,7 +17,7 @@ from numba import get_num_threads, prange
 from tinydx.ops.convolution import output_size, padding_2d, pair
 from tinydx_kernels.cpu import convolution, winograd
 from tinydx_kernels.cpu.bands import SLACK, copy_band, unpool_band
-from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
+from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
@@ -43,6 +43,7 @@ f32 = np.float32
 PANEL = COLUMNS * WIDTH
 CELLS = 1 if LANES == 8 else 3  # windows of a register block, four pixels each
 PIXELS = 4 * CELLS
+L1 = 20 << 10  # bytes of x that stay in the L1 cache beside the rest
 POOLED = CELLS * COLUMNS  # vectors of a block after pooling
 
 # ---- forward -------------------------------------------------------------------------------------------------------
@@ -185,125 +186,123 @@ SPAN = CHUNK * WIDTH
 
 
 @inline
-def winners_plain(x, g, at, first, last, start, rows, line, total, t, span):
-    """total[p, lane] += g * x[at + p * line + start + lane] over a list of winners, as plain loops."""
-    for e in range(first, last):
-        for p in range(rows):
-            source, sums = x[at[e] + start + p * line :], total[t + p * span : t + (p + 1) * span]
-            for lane in range(span):
-                sums[lane] += g[e] * source[lane]
+def winner_of(dy, y, winner, i, corner, right, down):
+    """The gradient of a window and where in x the patch of its winner begins."""
+    k = np.int64(winner[i])
+    return dy[i] if y[i] > 0 else f32(0), corner + (k & 1) * right + (k >> 1) * down
 
 
 @inline
-def winners_simd(x, g, at, first, last, start, rows, line, total, t, span):
-    """The same in registers: 3 rows of the kernel x CHUNK vectors, or one row, or one vector."""
+def winners_plain(x, dy, y, winner, at, f, size, part, steps, start, rows, line, total, t, span):
+    """total[p, lane] += g * x[patch + p * line + start + lane] over a part (rows, columns) of the windows, as plain loops."""
+    for i in range(part[0]):
+        for j in range(part[1]):
+            window, corner = at + (i * size[1] + j) * size[2] + f, steps[0] + 2 * (i * steps[2] + j * steps[1])
+            g, patch = winner_of(dy, y, winner, window, corner, steps[1], steps[2])
+            for p in range(rows):
+                source, sums = x[patch + start + p * line :], total[t + p * span : t + (p + 1) * span]
+                for lane in range(span):
+                    sums[lane] += g * source[lane]
+
+
+@inline
+def winners_simd(x, dy, y, winner, at, f, size, part, steps, start, rows, line, total, t, span):
+    """The same in registers: 3 rows of the kernel x CHUNK vectors, or 3 rows x 1, or one vector after the other."""
     if rows == 3 and span == SPAN:
         block = load_rows(WIDE, 3, total, t, SPAN)
-        for e in range(first, last):
-            block = scaled_rows(block, 3, g[e], x, at[e] + start, line)
+        for i in range(part[0]):
+            for j in range(part[1]):
+                window, corner = at + (i * size[1] + j) * size[2] + f, steps[0] + 2 * (i * steps[2] + j * steps[1])
+                g, patch = winner_of(dy, y, winner, window, corner, steps[1], steps[2])
+                block = scaled_rows(block, 3, g, x, patch + start, line)
         store(block, 3, total, t, SPAN)
-    elif rows == 3:
-        block = load_rows(3, 3, total, t, WIDTH)
-        for e in range(first, last):
-            block = scaled_rows(block, 3, g[e], x, at[e] + start, line)
-        store(block, 3, total, t, WIDTH)
-    else:
+        return
+    for p in range(0, rows, 3 if rows == 3 else 1):
         for k in range(0, span, WIDTH):
-            row = load_rows(1, 1, total, t + k, 0)
-            for e in range(first, last):
-                row = scaled_rows(row, 1, g[e], x, at[e] + start + k, 0)
-            store(row, 1, total, t + k, 0)
+            if rows == 3:
+                three = load_rows(3, 3, total, t + k, span)
+                for i in range(part[0]):
+                    for j in range(part[1]):
+                        window, corner = at + (i * size[1] + j) * size[2] + f, steps[0] + 2 * (i * steps[2] + j * steps[1])
+                        g, patch = winner_of(dy, y, winner, window, corner, steps[1], steps[2])
+                        three = scaled_rows(three, 3, g, x, patch + start + k, line)
+                store(three, 3, total, t + k, span)
+            else:
+                one = load_rows(1, 1, total, t + p * span + k, 0)
+                for i in range(part[0]):
+                    for j in range(part[1]):
+                        window, corner = at + (i * size[1] + j) * size[2] + f, steps[0] + 2 * (i * steps[2] + j * steps[1])
+                        g, patch = winner_of(dy, y, winner, window, corner, steps[1], steps[2])
+                        one = scaled_rows(one, 1, g, x, patch + start + p * line + k, 0)
+                store(one, 1, total, t + p * span + k, 0)
 
 
 collect_winners = winners_simd if LANES else winners_plain
 
 
 @jit
-def list_winners(dy, y, winner, shape, image, i, rows, line, base, step, channels, g, at, end, bias_total):
-    """For each filter the winners of a band: their gradients, and where in x their patches begin.
-
-    The lists have room for all windows; `end` tells where each stops.
-    """
-    height, width, filters = shape
-    for f in range(filters):
-        end[f] = f * rows * width
-    right, down = step[1] * channels, step[0] * line
-    for r in range(rows):
-        for j in range(width):
-            to = ((image * height + i + r) * width + j) * filters
-            slopes, values, best = dy[to : to + filters], y[to : to + filters], winner[to : to + filters]
-            corner = base + 2 * r * step[0] * line + 2 * j * step[1] * channels
-            for f in range(filters):
-                slope = slopes[f] if values[f] > 0 else f32(0)
-                e = end[f]
-                g[e] = slope
-                k = np.int64(best[f])
-                at[e] = corner + (k & 1) * right + (k >> 1) * down
-                end[f] = e + (slope != 0)  # a zero is overwritten by the next
-            for f in range(filters):
-                bias_total[f] += slopes[f] if values[f] > 0 else f32(0)
-
-
-@jit
-def add_winners(x, dy, y, winner, shape, image, i, rows, line, base, step, channels, total, bias_total):
-    """Without lists, for short runs: dw of a filter is three vectors, which come from and go to the L1 cache."""
-    height, width, filters = shape
-    right, down = step[1] * channels, step[0] * line
-    for r in range(rows):
-        for j in range(width):
-            to = ((image * height + i + r) * width + j) * filters
-            slopes, values, best = dy[to : to + filters], y[to : to + filters], winner[to : to + filters]
-            corner = base + 2 * r * step[0] * line + 2 * j * step[1] * channels
-            for f in range(filters):
-                slope = slopes[f] if values[f] > 0 else f32(0)
-                k = np.int64(best[f])
-                at = corner + (k & 1) * right + (k >> 1) * down
-                block = scaled_rows(load_rows(3, 3, total, f * 3 * WIDTH, WIDTH), 3, slope, x, at, line)
+def add_winners(x, dy, y, winner, at, size, band, steps, line, total):
+    """For short runs: dw of a filter is three vectors, which come from and go to the L1 cache; window after window."""
+    for i in range(band):
+        for j in range(size[1]):
+            window, corner = at + (i * size[1] + j) * size[2], steps[0] + 2 * (i * steps[2] + j * steps[1])
+            for f in range(size[2]):
+                g, patch = winner_of(dy, y, winner, window + f, corner, steps[1], steps[2])
+                block = scaled_rows(load_rows(3, 3, total, f * 3 * WIDTH, WIDTH), 3, g, x, patch, line)
                 store(block, 3, total, f * 3 * WIDTH, WIDTH)
-            for f in range(filters):
-                bias_total[f] += slopes[f] if values[f] > 0 else f32(0)
 
 
 @jit
-def winners_of_worker(worker, x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, work):
-    """totals[worker]: for each filter and tap row group the sums over every so-many-th band; see gradient_of_w."""
-    g, at, end, buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker]
-    total, kernel_rows, run = totals[worker], runs[0], runs[1]
-    totals[worker, :] = 0
-    bias_totals[worker, :] = 0
+def winners_of_worker(worker, x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, buffers):
+    """totals[worker]: for each filter, tap and span of a run the sums over every so-many-th band."""
+    total, bias_total, buffer = totals[worker], bias_totals[worker], buffers[worker]
+    kernel_rows, run = runs
+    total[:] = 0
+    bias_total[:] = 0
     bands, channels = (size[0] + rows - 1) // rows, shape[2]
     columns = (2 * size[1] - 1) * step[1] + window[1]
     for item in range(worker, len(y) // (size[0] * size[1] * size[2]) * bands, len(totals)):
         image, i = item // bands, item % bands * rows
         band = min(rows, size[0] - i)
+        at = (image * size[0] + i) * size[1] * size[2]
         source, line, base = x, shape[1] * channels, (image * shape[0] + 2 * i * step[0]) * shape[1] * channels
         if buffer.size:
             top = 2 * i * step[0] - border[0]
             copy_band(x, shape, image, top, -border[1], (2 * band - 1) * step[0] + window[0], columns, buffer)
             source, line, base = buffer, columns * channels, 0
+        for cell in range(band * size[1]):
+            row = slice(at + cell * size[2], at + (cell + 1) * size[2])
+            slopes, values = dy[row], y[row]
+            for f in range(size[2]):
+                bias_total[f] += slopes[f] if values[f] > 0 else f32(0)
+        steps = base, step[1] * channels, step[0] * line
         if LANES and kernel_rows == 3 and len(taps) == 1 and run <= WIDTH and window[2] == 1:
-            add_winners(
-                source, dy, y, winner, size, image, i, band, line, base, step, channels, total, bias_totals[worker]
-            )
+            add_winners(source, dy, y, winner, at, size, band, steps, line, total)
             continue
-        list_winners(dy, y, winner, size, image, i, band, line, base, step, channels, g, at, end, bias_totals[worker])
-        t = 0
-        for f in range(size[2]):
-            first = f * band * size[1]
-            for tap in taps:
-                k = 0
-                while k < run:
-                    span = SPAN if run - k >= SPAN else WIDTH
-                    collect_winners(source, g, at, first, end[f], tap + k, kernel_rows, line * window[2], total, t, span)
-                    t += kernel_rows * span
-                    k += span
+        # Every filter walks over its windows again: few enough columns that what they meet in x stays in the L1 cache.
+        columns_at_once = max(4, L1 // (16 * channels * (band + 1) * step[1]))
+        for j in range(0, size[1], columns_at_once):
+            part = band, min(columns_at_once, size[1] - j)
+            corner = base + 2 * j * steps[1], steps[1], steps[2]
+            t = 0
+            for f in range(size[2]):
+                for tap in taps:
+                    k = 0
+                    while k < run:
+                        span = SPAN if run - k >= SPAN else WIDTH
+                        collect_winners(
+                            source, dy, y, winner, at + j * size[2], f, size, part, corner, tap + k, kernel_rows,
+                            line * window[2], total, t, span,
+                        )  # fmt: skip
+                        t += kernel_rows * span
+                        k += span
 
 
 @parallel
-def all_winners(x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, work):
+def all_winners(x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, buffers):
     for worker in prange(len(totals)):
         winners_of_worker(
-            worker, x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, work
+            worker, x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, buffers
         )
 
 
@@ -318,25 +317,20 @@ def gradient_of_w(x, dy, y, winner, w_shape, border, stride, dilation):
     window = (kh - 1) * dh + 1, (kw - 1) * dw + 1, dh
     corner, columns = (border[0][0], border[1][0]), (2 * size[1] - 1) * stride[1] + window[1]
     fits = corner == (0, 0) and (2 * size[0] - 1) * stride[0] + window[0] <= height and columns <= width
-    fits = fits and run % WIDTH == 0
+    fits = fits and run % WIDTH == 0 and x.ctypes.data % CACHE_LINE == 0  # vectors across two cache lines take twice as long
     line = (width if fits else columns) * channels
     taps = np.array([p * dh * line + q * dw * channels for p, q in positions], np.int64)
     spans = [SPAN] * (run // SPAN) + [WIDTH] * -(-(run % SPAN) // WIDTH)
 
-    rows = min(size[0], max(1, round(convolution.BAND / size[1])))
+    rows = min(size[0], max(1, round(16 / size[1])))
     workers = max(1, min(get_num_threads(), n * -(-size[0] // rows)))
-    high, room = (2 * rows - 1) * stride[0] + window[0], f * rows * size[1] + 1
-    work = (
-        aligned_empty((workers, room)),
-        np.empty((workers, room), np.int64),
-        np.empty((workers, f), np.int64),
-        np.zeros((workers, 0 if fits else high * line + SLACK), np.float32),
-    )
+    high = (2 * rows - 1) * stride[0] + window[0]
+    buffers = aligned_empty((workers, 0 if fits else -(-(high * line + SLACK) // 16) * 16))
     totals = aligned_empty((workers, f * len(taps) * kernel_rows * sum(spans)))
     bias_totals = aligned_empty((workers, f))
     all_winners(
         x.reshape(-1), x.shape[1:], corner, stride, window, taps, (kernel_rows, run), dy.reshape(-1), y.reshape(-1),
-        winner.reshape(-1), size, rows, totals, bias_totals, work,
+        winner.reshape(-1), size, rows, totals, bias_totals, buffers,
     )  # fmt: skip
     dw_ = totals.sum(axis=0).reshape(f, len(taps), -1)
     parts, at = [], 0  # of each span: (f, taps, kernel rows, span)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,19 +89,15 @@ def set_aside(files: Files, share: float, seed: int) -> tuple[Files, Files]:
     rng = np.random.default_rng(seed)
     chosen: set[int] = set()
     for k in sorted({k for _, k in files}):
-        members = sorted({g for g, (_, c) in zip(groups, files, strict=True) if c == k})
-        size = {g: 0 for g in members}
-        for g, (_, c) in zip(groups, files, strict=True):
-            if c == k:
-                size[g] += 1
-        wanted = max(1, round(share * sum(size.values())))
+        size = Counter(g for g, (_, c) in zip(groups, files, strict=True) if c == k)
+        wanted = max(1, round(share * size.total()))
         have = sum(n for g, n in size.items() if g in chosen)  # a patient may have images of several classes
-        for g in rng.permutation(members):
-            if have >= wanted:
-                break
-            if int(g) not in chosen:
-                chosen.add(int(g))
-                have += size[int(g)]
+        for g in map(int, rng.permutation(sorted(size))):
+            if g not in chosen and have + size[g] <= wanted:
+                chosen.add(g)
+                have += size[g]
+        if have == 0:  # every patient has more images than wanted
+            chosen.add(min(size, key=lambda g: size[g]))
     aside = [f for g, f in zip(groups, files, strict=True) if g in chosen]
     rest = [f for g, f in zip(groups, files, strict=True) if g not in chosen]
     lost = {k for _, k in files} - {k for _, k in rest}

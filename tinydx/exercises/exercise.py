@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tinydx.gradcheck import Argument, Diagnosis, Report, gradcheck
+from tinydx.exercises.worker import Other
 from tinydx.gradcheck.report import Worst
 from tinydx.op import Draw, Op, RandomDraw, Slip, did_you_mean
 
@@ -376,10 +377,11 @@ def _as_arrays(value: Any, names: Sequence[str], function: str) -> Any:
 
 
 def _kind(value: Any) -> str:
-    """What a value is, in words."""
+    """What a value is, in words: a list of float, str ..."""
     if isinstance(value, tuple | list):
-        return f"a {type(value).__name__} of {', '.join(map(_kind, value))}"
-    return f"an object of type {value}" if type(value).__name__ == "Other" else f"a {type(value).__name__}"
+        inside = [str(part) if isinstance(part, Other) else type(part).__name__ for part in value[:4]]
+        return f"a {type(value).__name__} of {', '.join(inside)}" + " ..." * (len(value) > 4)
+    return f"an object of type {value if isinstance(value, Other) else type(value).__name__}"
 
 
 def _as_tuple(value: Any) -> tuple:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,9 +40,6 @@ class Result:
     def ok(self) -> bool:
         return self.status == "ok"
 
-    def __bool__(self) -> bool:
-        return self.ok
-
     @property
     def mistakes(self) -> list[str | None]:
         """The names of the mistakes, None for one of no known pattern."""
@@ -57,8 +55,9 @@ class Result:
         if not self.ok and not any(r.problems for r in self.reports):
             lines += [f"       NumPy warned: {w}" for w in self.warnings]
         if self.output:
-            lines += ["  your output", *(f"    | {line}" for line in self.output.splitlines()[:PRINTS])]
-            lines += ["    | ..."] * (len(self.output.splitlines()) > PRINTS)
+            groups = [(line, len(list(same))) for line, same in itertools.groupby(self.output.splitlines())]
+            printed = [line + f"  ({n} times)" * (n > 1) for line, n in groups[:PRINTS]] + ["..."] * (len(groups) > PRINTS)
+            lines += ["  your output", *(f"    | {line}" for line in printed)]
         what = "gradients" if all(isinstance(c, Gradients) for c in self.exercise.checks) else "values"
         counted = f"{self.right}/{self.of} {what} · " if self.reports else ""
         return "\n".join([*lines, f"  {counted}{self.milliseconds:.0f} ms"])

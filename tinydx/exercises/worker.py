@@ -180,15 +180,23 @@ def guarded(action: Callable[[], dict[str, Any]], path: str) -> dict[str, Any]:
     except BaseException as error:
         lines = [number for frame, number in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == path]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-        text = error.msg if isinstance(error, SyntaxError) else str(error)
         unwritten = isinstance(error, NotImplementedError)
-        answer = {"kind": "error", "text": f"{type(error).__name__}: {text}".rstrip(": "), "line": line, "unwritten": unwritten}
+        answer = {"kind": "error", "text": describe(error), "line": line, "unwritten": unwritten}
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except Exception:  # the learner closed it, or put something else in its place
             pass
     return answer
+
+
+def describe(error: BaseException) -> str:
+    """NameError: name 'X' is not defined"""
+    try:
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
+    except Exception:  # the learner's own class may do anything
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def main(path: str, seconds: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,13 @@ import numpy as np
 from tinydx.gradcheck.judge import Judge
 from tinydx.gradcheck.report import Argument, Diagnosis, Report
 from tinydx.gradcheck.rules import broken_rules, called
-from tinydx.gradcheck.subject import Subject, of_function, of_layer, of_op, of_pair, op_calls
+from tinydx.gradcheck.subject import Subject, of_function, of_layer, of_op, of_pair, op_calls, unasked
 from tinydx.gradcheck.truth import Truth
 from tinydx.op import Op, RandomDraw
 from tinydx.tensor import Tensor
 
 DRAWS = 12  # of an op's samples, when no inputs are given
+ENOUGH = 5  # wrong ones among them, to tell one mistake from another
 
 
 def gradcheck(
@@ -69,9 +70,7 @@ def _subject(subject: Any, inputs: Sequence[Any], backward: Callable | None, con
     if isinstance(subject, Op):
         return of_op(subject, arrays, constants, backward)
     if not callable(subject):
-        raise TypeError(
-            f"gradcheck: {type(subject).__name__} is no op, function, layer, model or pair (forward, backward)"
-        )
+        raise TypeError(f"gradcheck: {type(subject).__name__} is no op, function, layer, model or pair (forward, backward)")
     if backward is not None:
         return of_pair(subject, backward, arrays, constants)
     return of_layer(subject, arrays, constants) if takes_ids else of_function(subject, arrays, constants)
@@ -99,7 +98,8 @@ def check(subject: Subject, seed: int, wrt: Sequence[str] | None = None, every_e
     dys = [np.asarray(rng.normal(size=np.shape(y))) for y in outputs]
     indices = _chosen(subject, wrt)
     gradients, problems = called(subject, pull, dys, indices)
-    problems = problems or broken_rules(subject, arrays, pull, dys, rng)
+    with np.errstate(all="ignore"):  # the first call has warned already
+        problems = problems or broken_rules(subject, arrays, pull, dys, rng)
     truth = Truth(subject.value, subject.arrays, dys, subject.trusted)
     judge = Judge(subject, truth, dys, rng, every_element)
     arguments = [judge.argument(k, g) for k, g in zip(indices, gradients, strict=True)]
@@ -140,13 +140,30 @@ def _check_draws(record: Op, seed: int, backward: Callable | None, wrt: Any, con
     """Check an op on draws from its samples, every third of them whole numbers, which have ties and zeros."""
     if record.samples is None:
         raise ValueError(f"gradcheck: {record.name} has no samples: give inputs")
+    fixed = unasked(record, backward) if backward else {}
     reports: list[Report] = []
-    for i in range(DRAWS):
-        arrays, drawn = record.samples(RandomDraw(seed + i, whole=i % 3 == 2))
+    for i, (arrays, drawn) in enumerate(_fitting_draws(record, seed, fixed)):
         reports.append(check(of_op(record, arrays, drawn | constants, backward), seed + i, wrt, every_element=i == 0))
-        if sum(not r for r in reports) == 5:  # enough to tell one mistake from another
+        if sum(not r for r in reports) == ENOUGH:
             break
     return _merged(reports, seed)
+
+
+def _fitting_draws(record: Op, seed: int, fixed: dict[str, Any]) -> Iterator[tuple[tuple, dict]]:
+    """The first draws in which the fixed constants have their values, every third of them of whole numbers."""
+    assert record.samples is not None
+    found = 0
+    for i in range(100 * DRAWS):
+        arrays, drawn = record.samples(RandomDraw(seed + i, whole=found % 3 == 2))
+        if all(_same(drawn.get(name, value), value) for name, value in fixed.items()):
+            yield arrays, drawn
+            found += 1
+            if found == DRAWS:
+                return
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a is b or (not isinstance(a, np.ndarray) and a == b)
 
 
 def _merged(reports: list[Report], seed: int) -> Report:
@@ -157,9 +174,7 @@ def _merged(reports: list[Report], seed: int) -> Report:
         all_of_it = [r.arguments[i] for r in reports]
         wrong = [a for a in all_of_it if not a.ok]
         if not wrong:
-            summary = Argument(
-                all_of_it[0].name, all_of_it[0].shape, sum(a.checked for a in all_of_it), got=all_of_it[0].got
-            )
+            summary = Argument(all_of_it[0].name, all_of_it[0].shape, sum(a.checked for a in all_of_it), got=all_of_it[0].got)
             summary.gap, summary.notes = max(a.gap for a in all_of_it), _distinct(n for a in all_of_it for n in a.notes)
             arguments.append(summary)
             continue

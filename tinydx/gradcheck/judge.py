@@ -21,9 +21,7 @@ SAMPLE = 300  # beyond, so many of each array, and all of them together along a 
 class Judge:
     """Compares gradients with the truth, one argument after the other, and afterwards names what is wrong."""
 
-    def __init__(
-        self, subject: Subject, truth: Truth, dys: list[np.ndarray], rng: np.random.Generator, every_element: bool
-    ):
+    def __init__(self, subject: Subject, truth: Truth, dys: list[np.ndarray], rng: np.random.Generator, every_element: bool):
         self.subject, self.truth, self.dys, self.rng = subject, truth, dys, rng
         self.every_element = every_element
         self.small = sum(a.size for a in subject.arrays) <= ALL_ELEMENTS
@@ -110,9 +108,7 @@ class Judge:
             low, high = (middle, high) if self._agrees_along_a_direction(k, got, mask) else (low, middle)
         return low
 
-    def _count(
-        self, found: Argument, elements: Elements, got: np.ndarray, wrong: np.ndarray, smooth: np.ndarray
-    ) -> None:
+    def _count(self, found: Argument, elements: Elements, got: np.ndarray, wrong: np.ndarray, smooth: np.ndarray) -> None:
         """How many are wrong, by how much, and which most; at kinks no number is the one expected."""
         at, true = elements.at, elements.true
         found.checked, found.wrong, found.got = len(at), int(wrong.sum()), got

@@ -52,9 +52,7 @@ class Kinks:
         direction.flat[suspects] = np.random.default_rng(0).normal(size=len(suspects))
         return self.truth.one_sided(self.k, direction).kink
 
-    def _impossible(
-        self, kinked: np.ndarray, wrong: np.ndarray, got: np.ndarray, slack: float
-    ) -> tuple[list[int], list[str]]:
+    def _impossible(self, kinked: np.ndarray, wrong: np.ndarray, got: np.ndarray, slack: float) -> tuple[list[int], list[str]]:
         """Tied elements whose gradients do not add up: moved together they stay tied, and that derivative is known."""
         found: list[int] = []
         notes: list[str] = []
@@ -63,9 +61,7 @@ class Kinks:
             sides, total = self.truth.one_sided(self.k, together), float(np.sum(got * together))
             if not together.flat[wrong].any() and abs(total - sides.centre) > sides.half + slack * together.sum():
                 found += list(kinked[self.x.flat[kinked] == value])
-                notes.append(
-                    f"tied at {value:g}: these gradients add up to {total:.6g}, but truly to {sides.centre:.6g}"
-                )
+                notes.append(f"tied at {value:g}: these gradients add up to {total:.6g}, but truly to {sides.centre:.6g}")
         return found, notes[:NAMED]
 
     def _notes(self, kinked: list[int]) -> list[str]:

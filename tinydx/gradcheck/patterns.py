@@ -47,10 +47,6 @@ class Evidence:
         """Whether every element's truth is known."""
         return len(self.at) == self.true.size
 
-    @property
-    def dy(self) -> np.ndarray:
-        return self.dys[0]
-
     def same(self, a: Any, b: Any) -> bool:
         """Equal shapes and, wherever b is known, equal numbers that are not all zero."""
         a, b = np.asarray(a), np.asarray(b)
@@ -64,10 +60,22 @@ class Evidence:
         """Whether the learner's gradient is this one."""
         return self.same(self.got, prediction)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """What the right backward would make of another dy."""
+    def shares(self) -> Iterator[tuple[int, np.ndarray]]:
+        """For each output its number and what each number of its dy gives to each gradient: (elements, *dy.shape)."""
+        start = 0
+        for i, dy in enumerate(self.dys):
+            if self.rows is not None:
+                yield i, (self.rows[:, start : start + dy.size] * dy.ravel()).reshape(-1, *dy.shape)
+            start += dy.size
+
+    def backward(self, *dys: np.ndarray) -> np.ndarray:
+        """What the right backward would make of other dys."""
         assert self.rows is not None
-        return self.spread(self.rows @ dy.ravel())
+        return self.spread(self.rows @ np.concatenate([dy.ravel() for dy in dys]))
+
+    def with_dy(self, i: int, dy: np.ndarray) -> np.ndarray:
+        """What it would make of another dy for output i."""
+        return self.backward(*self.dys[:i], dy, *self.dys[i + 1 :])
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Values of the known elements in the array's shape, NaN elsewhere."""
@@ -176,11 +184,7 @@ def reshape_forgotten(e: Evidence) -> Iterator[Diagnosis]:
 
 def border_not_removed(e: Evidence) -> Iterator[Diagnosis]:
     """The right gradient lies somewhere inside."""
-    if (
-        e.got.ndim != e.true.ndim
-        or not e.got.size
-        or any(g < t for g, t in zip(e.got.shape, e.true.shape, strict=True))
-    ):
+    if e.got.ndim != e.true.ndim or not e.got.size or any(g < t for g, t in zip(e.got.shape, e.true.shape, strict=True)):
         return
     ranges = [range(g - t + 1) for g, t in zip(e.got.shape, e.true.shape, strict=True)]
     for start in itertools.islice(itertools.product(*ranges), 500):
@@ -226,29 +230,34 @@ def sign(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def dy_forgotten(e: Evidence) -> Iterator[Diagnosis]:
-    if e.rows is not None and len(e.dys) == 1 and e.looks_like(e.backward(np.ones_like(e.dy))):
+    if e.rows is not None and e.looks_like(e.backward(*(np.ones_like(dy) for dy in e.dys))):
         yield Diagnosis("dy forgotten", f"{e.label} does not depend on dy: multiply by the gradient that comes in.")
+
+
+def output_forgotten(e: Evidence) -> Iterator[Diagnosis]:
+    """Of several outputs, one does not hand back its gradient: the cell state of an LSTM, say."""
+    for i, dy in enumerate(e.dys if e.rows is not None and len(e.dys) > 1 else ()):
+        if e.looks_like(e.with_dy(i, np.zeros_like(dy))):
+            advice = f"The gradient of output {i} (counted from 0) is missing in {e.label}: each output adds its own."
+            yield Diagnosis("one output forgotten", advice)
 
 
 def part_of_dy(e: Evidence) -> Iterator[Diagnosis]:
     """Only one index of dy counts, or one is left out: the first example, the last time step."""
-    if e.rows is None or len(e.dys) > 1:
-        return
     left_out = []
-    terms = (e.rows * e.dy.ravel()).reshape(-1, *e.dy.shape)
-    for axis in (a for a, n in enumerate(e.dy.shape) if n > 1):
-        what = _axis(e.dy, axis)
-        shares = terms.sum(axis=tuple(a + 1 for a in range(e.dy.ndim) if a != axis))  # of each index in each gradient
-        for index, share in enumerate(shares.T):
-            if e.looks_like(e.spread(share)):
-                yield Diagnosis(
-                    f"one {what} only", f"Only {what} {index} of dy went into {e.label}: sum over all of them."
-                )
-            elif e.looks_like(e.true - e.spread(share)):
-                advice = (
-                    f"{what.capitalize()} {index} of dy is missing in {e.label}: where does your loop begin and end?"
-                )
-                left_out.append(Diagnosis(f"one {what} left out", advice))
+    for i, terms in e.shares():
+        dy = e.dys[i]
+        others = e.true - e.spread(terms.sum(axis=tuple(range(1, terms.ndim))))  # what the other outputs give
+        for axis in (a for a, n in enumerate(dy.shape) if n > 1):
+            what = _axis(dy, axis)
+            shares = terms.sum(axis=tuple(a + 1 for a in range(dy.ndim) if a != axis))  # of each index in each gradient
+            for index, share in enumerate(shares.T):
+                if e.looks_like(others + e.spread(share)):
+                    advice = f"Only {what} {index} of dy went into {e.label}: sum over all of them."
+                    yield Diagnosis(f"one {what} only", advice)
+                elif e.looks_like(e.true - e.spread(share)):
+                    advice = f"{what.capitalize()} {index} of dy is missing in {e.label}: where does your loop begin and end?"
+                    left_out.append(Diagnosis(f"one {what} left out", advice))
     yield from left_out
 
 
@@ -258,18 +267,19 @@ def _axis(a: np.ndarray, axis: int) -> str:
 
 def moved_dy(e: Evidence) -> Iterator[Diagnosis]:
     """dy was read from the wrong end, or one place off."""
-    if e.rows is None or len(e.dys) > 1:
-        return
-    for axis in range(e.dy.ndim):
-        what = _axis(e.dy, axis)
-        if e.looks_like(e.backward(np.flip(e.dy, axis))):
-            yield Diagnosis("dy read backwards", f"{e.label} takes dy in reversed order along axis {axis} ({what}s).")
-        for step in (1, -1):
-            rolled = np.roll(e.dy, step, axis)
-            cut = rolled.copy()
-            cut[(slice(None),) * axis + (0 if step == 1 else -1,)] = 0
-            if e.looks_like(e.backward(rolled)) or e.looks_like(e.backward(cut)):
-                yield Diagnosis("off by one", f"{e.label} takes dy one {what} too {'early' if step == 1 else 'late'}.")
+    for i, dy in enumerate(e.dys if e.rows is not None else ()):
+        for axis in range(dy.ndim):
+            what = _axis(dy, axis)
+            if e.looks_like(e.with_dy(i, np.flip(dy, axis))):
+                advice = f"{e.label} takes dy in reversed order along axis {axis} ({what}s)."
+                yield Diagnosis("dy read backwards", advice)
+            for step in (1, -1):
+                rolled = np.roll(dy, step, axis)
+                cut = rolled.copy()
+                cut[(slice(None),) * axis + (0 if step == 1 else -1,)] = 0
+                if e.looks_like(e.with_dy(i, rolled)) or e.looks_like(e.with_dy(i, cut)):
+                    advice = f"{e.label} takes dy one {what} too {'early' if step == 1 else 'late'}."
+                    yield Diagnosis("off by one", advice)
 
 
 def factor(e: Evidence) -> Iterator[Diagnosis]:
@@ -285,14 +295,10 @@ def factor(e: Evidence) -> Iterator[Diagnosis]:
     if abs(c - 2) < 1e-7:
         yield Diagnosis("counted twice", f"{number} Is something added twice?")
     if abs(c - 0.5) < 1e-7:
-        yield Diagnosis(
-            "factor 2 forgotten", f"{number} The derivative of a square brings a 2; a sum of two uses has two terms."
-        )
+        yield Diagnosis("factor 2 forgotten", f"{number} The derivative of a square brings a 2; a sum of two uses has two terms.")
     for name, value in _scalars(e):
         if any(abs(c - f) < 1e-9 for f in (value, 1 / value, 1 - value, 1 / (1 - value))):
-            yield Diagnosis(
-                f"factor of {name}", f"{number} {name} is {value:g}: is its factor missing, or there twice?"
-            )
+            yield Diagnosis(f"factor of {name}", f"{number} {name} is {value:g}: is its factor missing, or there twice?")
     for n, name, _ in _divisors(e):
         if abs(c / n - 1) < 1e-7:
             yield Diagnosis(f"1/{n} forgotten", f"{number} {n} is the size of {name}: is there a mean in forward?")
@@ -302,7 +308,7 @@ def factor(e: Evidence) -> Iterator[Diagnosis]:
 
 def _divisors(e: Evidence) -> Iterator[tuple[int, str, str]]:
     """Numbers that people divide by: (how many, of what, what to say)."""
-    shapes = [e.dy.shape] if e.dy.ndim else [a.shape for a in e.subject.arrays[:1]]
+    shapes = {dy.shape: None for dy in e.dys} if e.dys[0].ndim else {a.shape: None for a in e.subject.arrays[:1]}
     for shape in shapes:
         batch = f"With a batch of {shape[0]}, did you average over the batch?" if shape else ""
         carries = " dy already carries the 1/N of the loss."
@@ -333,17 +339,13 @@ def another_factor(e: Evidence) -> Iterator[Diagnosis]:
         except ValueError:
             continue
         if e.same(e.got * a, e.true):
-            yield Diagnosis(
-                f"factor {name} forgotten", f"{e.label} times {name} is the right gradient: multiply by {name}."
-            )
+            yield Diagnosis(f"factor {name} forgotten", f"{e.label} times {name} is the right gradient: multiply by {name}.")
         elif e.looks_like(e.true * a):
-            yield Diagnosis(
-                f"factor {name} too many", f"{e.label} is the right gradient times {name}: it should not be there."
-            )
+            yield Diagnosis(f"factor {name} too many", f"{e.label} is the right gradient times {name}: it should not be there.")
 
 
 def _factors(e: Evidence) -> Iterator[tuple[str, np.ndarray]]:
-    yield "dy", e.dy
+    yield from (("dy", dy) for dy in e.dys)
     for name, a in [*zip(e.subject.names, e.subject.arrays, strict=True), *e.subject.constants.items()]:
         if isinstance(a, np.ndarray) and a.dtype.kind in "bf":
             yield name, a.astype(float)
@@ -391,9 +393,7 @@ def shifted(e: Evidence) -> Iterator[Diagnosis]:
             enough = np.count_nonzero(part) > max(2, 0.4 * np.count_nonzero(e.true))
             if enough and part.std() > 0 and e.same(e.got[there], part):
                 moves = ", ".join(f"{s:+d} along axis {a}" for a, s in enumerate(shift) if s)
-                yield Diagnosis(
-                    "shifted", f"{e.label} is the right gradient moved by {moves}: an index is off, or the padding."
-                )
+                yield Diagnosis("shifted", f"{e.label} is the right gradient moved by {moves}: an index is off, or the padding.")
                 return
 
 
@@ -411,36 +411,43 @@ def left_at_zero(e: Evidence) -> Iterator[Diagnosis]:
         if not (missing & there).any() and e.true.shape[axis] > 1:
             indices = ", ".join(map(str, np.flatnonzero(there if there.sum() == 1 else missing)[:8]))
             if there.sum() == 1:
-                yield Diagnosis(
-                    "one index only", f"{e.label} is right at index {indices} of axis {axis} and zero elsewhere."
-                )
+                yield Diagnosis("one index only", f"{e.label} is right at index {indices} of axis {axis} and zero elsewhere.")
             else:
                 yield Diagnosis(
                     "part left at zero", f"{e.label} stays zero at index {indices} of axis {axis}: is it ever filled?"
                 )
             return
-    yield Diagnosis(
-        "part left at zero", f"Where {e.label} is not zero it is right; {wrong.sum()} numbers were left at zero."
-    )
+    yield Diagnosis("part left at zero", f"Where {e.label} is not zero it is right; {wrong.sum()} numbers were left at zero.")
 
 
 def assigned(e: Evidence) -> Iterator[Diagnosis]:
     """Where several terms meet, just one of them is there."""
-    if e.rows is None or len(e.dys) > 1 or not e.dy.ndim:
+    if e.rows is None or len(e.dys) > 1 or not e.dys[0].ndim:
         return
     wrong = np.flatnonzero(~_equal(e).flat[e.at])
-    terms = (e.rows[wrong] * e.dy.ravel()).reshape(len(wrong), *e.dy.shape)
-    got = e.got.flat[e.at][wrong]
-    top = np.nanmax(np.abs(e.true))
+    terms, got = next(e.shares())[1][wrong], e.got.flat[e.at][wrong]
+    small = e.tolerance * np.nanmax(np.abs(e.true))
     for grouped in (terms.reshape(len(wrong), -1), terms.sum(axis=-1).reshape(len(wrong), -1)):
-        several = (np.abs(grouped) > e.tolerance * top).sum(axis=1) > 1
-        one = (np.abs(grouped - got[:, None]) <= e.tolerance * top).any(axis=1)
-        if several.all() and one.all() and (np.abs(got) > e.tolerance * top).mean() > 0.3:
-            yield Diagnosis(
-                "= instead of +=",
-                f"Where several gradients meet, {e.label} keeps only one of them: add them up (+=, np.add.at).",
-            )
+        several = (np.abs(grouped) > small).sum(axis=1) > 1
+        one = (np.abs(grouped - got[:, None]) <= small).any(axis=1)
+        if several.all() and one.all() and (np.abs(got) > small).mean() > 0.3:
+            advice = f"Where several gradients meet, {e.label} keeps only one of them: add them up (+=, np.add.at)."
+            yield Diagnosis("= instead of +=", advice)
             return
+
+
+def blocks_swapped(e: Evidence) -> Iterator[Diagnosis]:
+    """The gates of an LSTM or GRU lie side by side along the last axis: are they in another order?"""
+    if not e.complete or not e.true.ndim:
+        return
+    for count in (2, 3, 4):
+        if e.true.shape[-1] % count == 0 and e.true.shape[-1] > count:
+            blocks = np.split(e.true, count, axis=-1)
+            for order in itertools.permutations(range(count)):
+                if order != tuple(range(count)) and e.looks_like(np.concatenate([blocks[i] for i in order], axis=-1)):
+                    advice = f"Along the last axis, {count} blocks (gates?) stand in the order {order} in {e.label}."
+                    yield Diagnosis("blocks in another order", advice)
+                    return
 
 
 def factor_for_each(e: Evidence) -> Iterator[Diagnosis]:
@@ -482,9 +489,7 @@ def offset(e: Evidence) -> Iterator[Diagnosis]:
 def clipped(e: Evidence) -> Iterator[Diagnosis]:
     limit = np.max(np.abs(e.got))
     if (np.abs(e.got) == limit).sum() > 1 and e.looks_like(np.clip(e.true, -limit, limit)):
-        yield Diagnosis(
-            "clipped", f"{e.label} is the right gradient clipped to ±{limit:g}: clip in the optimizer, not here."
-        )
+        yield Diagnosis("clipped", f"{e.label} is the right gradient clipped to ±{limit:g}: clip in the optimizer, not here.")
 
 
 def misplaced(e: Evidence) -> Iterator[Diagnosis]:
@@ -517,12 +522,14 @@ PATTERNS: tuple[Pattern, ...] = (
     sign,
     another_argument,
     dy_forgotten,
+    output_forgotten,
     part_of_dy,
     moved_dy,
     factor,
     another_factor,
     transposed,
     flipped,
+    blocks_swapped,
     shifted,
     assigned,
     left_at_zero,

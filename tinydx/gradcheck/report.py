@@ -110,9 +110,7 @@ class Argument:
             "mistake": self.mistake._asdict() if self.mistake else None,
             "notes": self.notes,
             "where": self.where,
-            "heat": [
-                {"caption": c, "rows": [[_number(v) for v in r] for r in m]} for c, m in self.heat() if self.wrong
-            ],
+            "heat": [{"caption": c, "rows": [[_number(v) for v in r] for r in m]} for c, m in self.heat() if self.wrong],
         }
 
 
@@ -172,9 +170,7 @@ class Report:
             lines += _argument_lines(a, width, style)
         lines += [f"  {style['x']}   {p.name}: {p.advice}" for p in self.problems]
         if any(a.wrong and a.heat() for a in self.arguments):
-            lines.append(
-                f"  {style['right']} right   {style['blocks']} wrong, the darker the more   blank: not checked"
-            )
+            lines.append(f"  {style['right']} right   {style['blocks']} wrong, the darker the more   blank: not checked")
         text = "\n".join(lines)
         return text if style is UNICODE else text.translate(PLAIN).encode("ascii", "replace").decode()
 
@@ -213,9 +209,7 @@ class Report:
         for row, a in zip(axes, shown, strict=False):
             assert a.got is not None and a.true is not None
             top = float(np.nanmax(np.abs(a.true), initial=0)) or 1.0
-            for axis, title, values in zip(
-                row, ("yours", "true", "difference"), (a.got, a.true, a.got - a.true), strict=True
-            ):
+            for axis, title, values in zip(row, ("yours", "true", "difference"), (a.got, a.true, a.got - a.true), strict=True):
                 axis.imshow(_unfold(values), cmap="RdBu_r", vmin=-top, vmax=top, interpolation="nearest")
                 axis.set(title=f"{a.label}: {title}", xticks=[], yticks=[])
         return figure
@@ -244,9 +238,7 @@ def _argument_lines(a: Argument, width: int, style: dict[str, str], maps: bool =
         if a.mistake:
             lines.append(f"         {a.mistake.advice}")
         elif a.wrong:
-            lines.append(
-                "         No known pattern: perhaps two mistakes in one gradient. The map shows where it is wrong."
-            )
+            lines.append("         No known pattern: perhaps two mistakes in one gradient. The map shows where it is wrong.")
         if a.where:
             lines.append(f"         The wrong numbers are {a.where}.")
         if maps and a.wrong and max(a.shape, default=1) > 1:
@@ -294,14 +286,10 @@ def _panels(heat: np.ndarray, dims: tuple[str, ...]) -> list[tuple[str, np.ndarr
     """
     if heat.ndim < 2:
         return [(dims[0] if dims else "axis 0", _shrink(heat.reshape(1, -1)))]
-    rows = next(
-        (i for i, d in enumerate(dims[:-1]) if d in ("H", "kh")), 1 if heat.ndim == 4 and not dims else heat.ndim - 2
-    )
+    rows = next((i for i, d in enumerate(dims[:-1]) if d in ("H", "kh")), 1 if heat.ndim == 4 and not dims else heat.ndim - 2)
     names = dims if len(dims) == heat.ndim else tuple(f"axis {i}" for i in range(heat.ndim))
     rest = [i for i in range(heat.ndim) if i not in (rows, rows + 1)]
-    stacked = heat.transpose(*rest, rows, rows + 1).reshape(
-        heat.shape[rest[0]] if rest else 1, -1, *heat.shape[rows : rows + 2]
-    )
+    stacked = heat.transpose(*rest, rows, rows + 1).reshape(heat.shape[rest[0]] if rest else 1, -1, *heat.shape[rows : rows + 2])
     with np.errstate(all="ignore"):
         maps = np.where(np.isnan(stacked).all(axis=1), np.nan, np.nan_to_num(stacked, nan=-1).max(axis=1, initial=-1))
     shape = f"{names[rows]} x {names[rows + 1]}"

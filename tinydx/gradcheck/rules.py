@@ -17,9 +17,7 @@ from tinydx.gradcheck.subject import Subject
 Pulled = Sequence[np.ndarray | None]
 
 
-def called(
-    subject: Subject, pull: Callable, dys: list[np.ndarray], indices: list[int]
-) -> tuple[list[Any], list[Diagnosis]]:
+def called(subject: Subject, pull: Callable, dys: list[np.ndarray], indices: list[int]) -> tuple[list[Any], list[Diagnosis]]:
     """The gradients that the backward returns, one for each chosen argument, or what is wrong with their number."""
     raw = pull([dy.copy() for dy in dys])
     gradients = _as_list(raw)
@@ -40,8 +38,9 @@ def broken_rules(
 ) -> list[Diagnosis]:
     """Which rules this backward does not keep; `arrays` are the copies that it was run on."""
     first = _numbers(pull(given := [dy.copy() for dy in dys]))
+    noise = 1e-3 * max((np.max(np.abs(dy), initial=0) for dy in dys), default=0)  # what may be left of a gradient of zero
     found = []
-    if not _close(_numbers(pull([dy.copy() for dy in dys])), first):
+    if not _close(_numbers(pull([dy.copy() for dy in dys])), first, noise):
         advice = "Two calls with the same dy differ: it changes what forward saved, or keeps sums from the call before."
         found.append(Diagnosis("not the same twice", advice, "rule"))
     names = [*subject.names, *["dy"] * len(dys)]
@@ -49,21 +48,19 @@ def broken_rules(
     if changed := [n for n, now, before in pairs if not np.array_equal(now, before, equal_nan=True)]:
         advice = f"{', '.join(changed)} changed during the call: work on a copy instead of +=, out= or [...] =."
         found.append(Diagnosis("inputs changed", advice, "rule"))
-    return found or _not_linear(pull, dys, first, rng)
+    return found or _not_linear(pull, dys, first, noise, rng)
 
 
-def _not_linear(pull: Callable, dys: list[np.ndarray], first: Pulled, rng: np.random.Generator) -> list[Diagnosis]:
+def _not_linear(pull: Callable, dys: list[np.ndarray], first: Pulled, noise: float, rng: np.random.Generator) -> list[Diagnosis]:
     if any(g is not None and np.nan_to_num(g).any() for g in _numbers(pull([np.zeros_like(dy) for dy in dys]))):
         return [Diagnosis("zero in, not zero out", "For dy = 0 all gradients are 0: every term carries dy.", "rule")]
     others = [np.asarray(rng.normal(size=dy.shape)) for dy in dys]
     second = _numbers(pull([dy.copy() for dy in others]))
     mixed = _numbers(pull([2 * a - 3 * b for a, b in zip(dys, others, strict=True)]))
     expected = [None if a is None or b is None else 2 * a - 3 * b for a, b in zip(first, second, strict=False)]
-    if _close(mixed, expected):
+    if _close(mixed, expected, noise):
         return []
-    return [
-        Diagnosis("not linear in dy", "Twice the dy must give twice the gradient, and sums must give sums.", "rule")
-    ]
+    return [Diagnosis("not linear in dy", "Twice the dy must give twice the gradient, and sums must give sums.", "rule")]
 
 
 def _as_list(raw: Any) -> list[Any]:
@@ -76,10 +73,11 @@ def _numbers(raw: Any) -> list[np.ndarray | None]:
     return [a.astype(float) if a.dtype.kind in "biuf" else None for a in arrays]
 
 
-def _close(some: Pulled, others: Pulled) -> bool:
+def _close(some: Pulled, others: Pulled, noise: float) -> bool:
     """Equal up to rounding, wherever both are finite arrays of one shape."""
     for a, b in zip(some, others, strict=False):
-        comparable = a is not None and b is not None and a.shape == b.shape and np.isfinite(b).all()
-        if comparable and not np.allclose(a, b, rtol=0, atol=1e-9 * max(np.max(np.abs(b), initial=0), 1e-6)):  # type: ignore[arg-type]
-            return False
+        if a is not None and b is not None and a.shape == b.shape and np.isfinite(b).all():
+            size = max(np.max(np.abs(b), initial=0), noise)
+            if not np.max(np.abs(a - b), initial=0) <= 1e-9 * size:  # true for NaN, too
+                return False
     return True

@@ -160,6 +160,18 @@ def ask(backward: Callable, dy: Any, offered: Mapping[str, Any]) -> Sequence[Any
     return backward(*positional, **keywords)
 
 
+def unasked(record: Op, backward: Callable) -> dict[str, Any]:
+    """The constants that a backward does not ask for, with their defaults: it can be right only where they have these."""
+    parameters = inspect.signature(backward).parameters.values()
+    names, by_position = {p.name.lower() for p in parameters}, _positional(backward)
+    keywords = {p.name: p.default for p in record.signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
+    known = {"y", *keywords, *(n.lower() for n in record.arrays)}
+    gets_saved = names & {"saved", "cache"} or (len(by_position) == 2 and by_position[1].name.lower() not in known)
+    if gets_saved or any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return {}
+    return {n: d for n, d in keywords.items() if d is not inspect.Parameter.empty and n not in names}
+
+
 def _offered_name(name: str, offered: Mapping[str, Any]) -> str | None:
     return next((n for n in (name, name.lower()) if n in offered), None)
 
@@ -220,9 +232,7 @@ def _taped(
         for o in outputs:
             if not isinstance(o, Tensor):
                 kind = type(o).__name__
-                raise TypeError(
-                    f"gradcheck: {title} returns {kind}, expected a Tensor: use tinydx.ops, or give its backward="
-                )
+                raise TypeError(f"gradcheck: {title} returns {kind}, expected a Tensor: use tinydx.ops, or give its backward=")
         return [*tensors, *weights], outputs
 
     def value(arrays: Arrays) -> list[np.ndarray]:

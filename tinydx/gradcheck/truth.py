@@ -56,9 +56,7 @@ class Truth:
 
     @property
     def method(self) -> str:
-        return (
-            "complex step" if self.complex else "central differences with two steps (this function is not complex-safe)"
-        )
+        return "complex step" if self.complex else "central differences with two steps (this function is not complex-safe)"
 
     @property
     def tolerance(self) -> float:
@@ -73,11 +71,7 @@ class Truth:
                 return np.imag(self._at(k, moved)) / STEP
             if side:
                 delta = max(delta, 1e-7)
-                return (
-                    side
-                    * (self._at(k, self.arrays[k] + side * delta * direction) - self._at(k, self.arrays[k]))
-                    / delta
-                )
+                return side * (self._at(k, self.arrays[k] + side * delta * direction) - self._at(k, self.arrays[k])) / delta
             return self._central(k, direction)
 
     def _central(self, k: int, direction: np.ndarray) -> np.ndarray:

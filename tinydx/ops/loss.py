@@ -24,7 +24,8 @@ def _target(name, prediction, target):
     """The target in the prediction's dtype; ValueError unless the shapes are equal."""
     if prediction.shape != np.shape(target):
         raise ValueError(
-            f"{name}: prediction has shape {prediction.shape}, target {np.shape(target)}: they must be equal, losses never broadcast"
+            f"{name}: prediction has shape {prediction.shape}, target {np.shape(target)}:"
+            " they must be equal, losses never broadcast"
         )
     return np.asarray(target, prediction.real.dtype)
 
@@ -484,7 +485,8 @@ def mean_absolute_error_as_squared(dy, saved, y, target):
 
 
 @op(
-    r"L = \frac{1}{n} \sum_i h(y_i - t_i), \; h(e) = \tfrac{1}{2} e^2 \text{ if } |e| \le \delta, \; \delta (|e| - \tfrac{\delta}{2})",
+    r"L = \frac{1}{n} \sum_i h(y_i - t_i), \; h(e) = \tfrac{1}{2} e^2 \text{ if } |e| \le \delta,"
+    r" \; \delta (|e| - \tfrac{\delta}{2})",
     shapes="y (...) -> L ()",
     source="Huber 1964",
 )

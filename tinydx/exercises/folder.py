@@ -1,0 +1,129 @@
+"""A learner's folder: one file for each exercise, and `exercises.json`, which remembers what passed.
+
+The files belong to the learner. A newer tinydx adds new exercises to the folder and touches nothing that is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from tinydx.exercises.exercise import Exercise, catalog
+from tinydx.files import atomic_write
+
+PROGRESS = "exercises.json"
+
+
+@dataclass
+class Progress:
+    """Which exercises passed when they were last checked, and how many hints were given for each."""
+
+    passed: set[str] = field(default_factory=set)
+    hints: dict[str, int] = field(default_factory=dict)
+
+    def as_text(self) -> str:
+        return json.dumps({"passed": sorted(self.passed), "hints": self.hints}, indent=1) + "\n"
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Raises ValueError, KeyError, TypeError or AttributeError if the text is not what as_text makes."""
+        data = json.loads(text)
+        if not all(isinstance(name, str) for name in data["passed"]):
+            raise TypeError("passed: names of exercises")
+        return cls(set(data["passed"]), {str(name): int(level) for name, level in data["hints"].items()})
+
+
+class Folder:
+    """The folder of one learner.
+
+    >>> import tempfile
+    >>> folder = Folder(Path(tempfile.mkdtemp()))
+    >>> new = folder.start()
+    >>> new[0], folder.current().name, folder.start()
+    ('01_conv_sum.py', 'conv_sum', [])
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @classmethod
+    def find(cls, start: str | os.PathLike | None = None) -> Self:
+        """The folder with exercises that is `start` (default: where we are) or lies above it; else FileNotFoundError."""
+        here = Path(start or ".").resolve()
+        for path in (here, *here.parents):
+            if (path / PROGRESS).is_file() or any((path / e.file).is_file() for e in catalog()):
+                return cls(path)
+        raise FileNotFoundError(f"no exercises in {here} or above it: make a folder with tinydx exercise start exercises")
+
+    def start(self) -> list[str]:
+        """Write the starters that are not there yet; returns their names. Nothing is overwritten."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        new = [e for e in catalog() if not self.file(e).exists()]
+        for exercise in new:
+            atomic_write(self.file(exercise), exercise.starter)
+        if not (self.path / PROGRESS).exists():
+            atomic_write(self.path / PROGRESS, Progress().as_text())
+        return [e.file for e in new]
+
+    def file(self, exercise: Exercise) -> Path:
+        """The learner's file for this exercise, under whatever number it was given to them."""
+        file = self.path / exercise.file
+        return file if file.exists() else next(iter(sorted(self.path.glob(f"[0-9][0-9]_{exercise.name}.py"))), file)
+
+    def reset(self, exercise: Exercise) -> Path | None:
+        """Put the starter back; returns where the learner's work is kept, None if there was none."""
+        file, kept = self.file(exercise), None
+        if file.exists() and file.read_bytes() != exercise.starter.encode():
+            names = (file.with_name(f"{file.name}.old{n or ''}") for n in range(1_000_000))
+            kept = next(name for name in names if not name.exists())
+            os.replace(file, kept)
+        atomic_write(file, exercise.starter)
+        return kept
+
+    # ---- progress ----
+
+    def progress(self) -> Progress:
+        """What the progress file says. A damaged file is put aside, and progress begins anew."""
+        file = self.path / PROGRESS
+        try:
+            return Progress.from_text(file.read_text("utf-8"))
+        except FileNotFoundError:
+            return Progress()
+        except (ValueError, KeyError, TypeError, AttributeError):
+            damaged = file.with_name(PROGRESS + ".damaged")
+            os.replace(file, damaged)
+            print(f"{PROGRESS} was damaged: it is now {damaged.name}. tinydx exercise check --all finds out anew.", file=sys.stderr)
+            return Progress()
+
+    def save(self, progress: Progress) -> None:
+        atomic_write(self.path / PROGRESS, progress.as_text())
+
+    def mark(self, exercise: Exercise, passed: bool) -> None:
+        """Remember the result of a check."""
+        progress = self.progress()
+        if passed != (exercise.name in progress.passed):
+            (progress.passed.add if passed else progress.passed.discard)(exercise.name)
+            self.save(progress)
+
+    def current(self, after: Exercise | None = None) -> Exercise | None:
+        """The next exercise that has not passed, from the first on, or after another one (and then from the first on)."""
+        passed, exercises = self.progress().passed, list(catalog())
+        first = exercises.index(after) + 1 if after else 0
+        return next((e for e in exercises[first:] + exercises[:first] if e.name not in passed), None)
+
+    def count(self) -> str:
+        """3/29"""
+        passed = self.progress().passed
+        return f"{sum(e.name in passed for e in catalog())}/{len(catalog())}"
+
+    def next_hints(self, exercise: Exercise) -> list[str]:
+        """The hints given so far, and one more."""
+        progress = self.progress()
+        level = min(max(progress.hints.get(exercise.name, 0), 0) + 1, len(exercise.hints))
+        progress.hints[exercise.name] = level
+        self.save(progress)
+        return list(exercise.hints[:level])

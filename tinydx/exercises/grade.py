@@ -1,0 +1,121 @@
+"""Grade many students: one folder each, every exercise in it checked, one line each in a CSV file.
+
+Files are checked in as many processes as there are cores. All students get the same data, so equal code gets an equal
+result: files that are the same program (`fingerprint`) are checked once and share it.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import hashlib
+import io
+import multiprocessing
+import os
+import signal
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinydx.exercises.exercise import catalog, find
+from tinydx.exercises.runner import check_file
+from tinydx.files import atomic_write
+
+SECONDS = 5.0  # that a file's code may compute
+
+
+@dataclass
+class Score:
+    """A student's results: for each exercise "ok", "wrong 1/3", "not written", "missing", "error", "timeout", "crash"."""
+
+    student: str
+    cells: dict[str, str]
+
+    @property
+    def passed(self) -> int:
+        return sum(cell == "ok" for cell in self.cells.values())
+
+    @property
+    def percent(self) -> float:
+        return round(100 * self.passed / len(self.cells), 1)
+
+
+def grade(folder: Path, table: Path, seconds: float = SECONDS, jobs: int | None = None) -> list[Score]:
+    """Check every exercise of every student and write the table.
+
+    Arguments: folder, with one folder for each student, whose files lie in it or somewhere below; table, the CSV file
+    to write: student, passed, of, percent, and a column for each exercise; seconds for each file; jobs, how many
+    processes (default: one a core).
+    Raises NotADirectoryError or ValueError where there are no students, FileNotFoundError where table cannot be.
+    """
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is no folder: give one that has a folder for each student")
+    if not table.absolute().parent.is_dir():  # said now, not after an hour of work
+        raise FileNotFoundError(f"cannot write {table}: its folder does not exist, create it first")
+    students = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not students:
+        raise ValueError(f"{folder} has no folders in it: give one that has a folder for each student")
+    files = {student: _files(student) for student in students}
+    prints = {path: (name, fingerprint(path)) for of_one in files.values() for name, path in of_one.items()}
+    work = {key: path for path, key in prints.items()}
+    cells = dict(zip(work, _check_all([(k[0], str(p), seconds) for k, p in work.items()], jobs), strict=True))
+    scores = [Score(s.name, {e.name: cells[prints[f[e.name]]] if e.name in f else "missing" for e in catalog()}) for s, f in files.items()]
+    atomic_write(table, as_csv(scores))
+    return scores
+
+
+def _files(student: Path) -> dict[str, Path]:
+    """Exercise -> file, also where it was unpacked into folders of its own; the one that lies highest counts."""
+    names = {e.name for e in catalog()}
+    found: dict[str, Path] = {}
+    for path in sorted(student.rglob("[0-9][0-9]_*.py"), key=lambda p: (len(p.parts), p)):
+        if path.stem[3:] in names and path.is_file():
+            found.setdefault(path.stem[3:], path)
+    return found
+
+
+def fingerprint(path: Path) -> str:
+    """Equal for equal programs: what differs in comments and spaces alone counts as equal."""
+    data = path.read_bytes()
+    try:
+        data = ast.dump(ast.parse(data)).encode("utf-8", "backslashreplace")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        pass  # no program: the bytes themselves
+    return hashlib.sha256(data).hexdigest()
+
+
+def _check_all(work: list[tuple[str, str, float]], jobs: int | None) -> list[str]:
+    """The cell of each piece of work."""
+    context = multiprocessing.get_context("spawn")
+    processes = min(jobs or os.cpu_count() or 1, max(len(work), 1), 60)
+    cells = []
+    with ProcessPoolExecutor(processes, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
+        waiting = [pool.submit(cell, *piece) for piece in work]
+        try:
+            for future in waiting:
+                cells.append(future.result())
+                if sys.stderr.isatty():
+                    print(f"\r{len(cells)}/{len(work)} files", end="\n" * (len(cells) == len(work)), file=sys.stderr, flush=True)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return cells
+
+
+def cell(name: str, path: str, seconds: float) -> str:
+    """What the table says about one file."""
+    try:
+        result = check_file(find(name), Path(path), seconds)
+    except Exception as error:  # whatever one file does, the others are graded
+        return f"error in the checker: {type(error).__name__}"
+    return f"wrong {result.right}/{result.of}" if result.status == "wrong" and result.of else result.status
+
+
+def as_csv(scores: list[Score]) -> str:
+    """The table as text."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["student", "passed", "of", "percent", *(e.name for e in catalog())])
+    for s in scores:
+        writer.writerow([s.student, s.passed, len(s.cells), s.percent, *s.cells.values()])
+    return text.getvalue()

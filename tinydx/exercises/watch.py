@@ -1,0 +1,178 @@
+"""Watch a learner's folder: whenever a file is saved its exercise is checked, and single keys do the rest.
+
+Files are polled: notifications of the system miss saves on network drives and under WSL. Nothing that was said is
+cleared. Keys are read by a thread: single ones from a terminal, whose mode is restored however the program ends or
+is suspended; from a pipe the first letter of each line, and its end means quit.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+from tinydx.exercises.commands import say, show, show_hints, show_list
+from tinydx.exercises.exercise import Exercise, catalog
+from tinydx.exercises.folder import Folder
+from tinydx.exercises.runner import check_file
+
+POLL = 0.25  # seconds between two looks at the files
+QUIT = ("q", "Q", "\x03", "\x04", "")  # also Ctrl-C (Windows), Ctrl-D, and the end of the input
+
+Stamp = tuple[int, int, int] | None
+
+
+class Watch:
+    """One session of watching: which exercise is looked at, and what the files were when they were last checked."""
+
+    def __init__(self, folder: Folder, seconds: float):
+        self.folder, self.seconds = folder, seconds
+        self.exercise = folder.current() or catalog()[0]
+        self.stamps = self._stamps()
+
+    def run(self) -> int:
+        """Until the learner quits."""
+        say(f"watching {self.folder.path}: save a file, and it is checked")
+        with Keys() as keys:
+            self._check()
+            self._help(keys)
+            while (key := keys.get(POLL)) not in QUIT:
+                changed = self._changed()
+                if key is None and changed is None:
+                    continue
+                if changed is not None:
+                    self.exercise = changed
+                    self._check()
+                elif key is not None:
+                    self._act(key.lower())
+                self._help(keys)
+        return 0
+
+    def _act(self, key: str) -> None:
+        if key == "h":
+            show_hints(self.folder, self.exercise)
+        elif key == "r":
+            self._check()
+        elif key == "l":
+            show_list(self.folder, self.exercise)
+        elif key == "s":
+            self.exercise = self.folder.current(after=self.exercise) or self.exercise
+            self._check()
+
+    def _check(self) -> None:
+        """Check the exercise; after a pass go on to the next one that is open, and so on."""
+        while True:
+            say()
+            result = check_file(self.exercise, self.folder.file(self.exercise), self.seconds)
+            show(result)
+            self.folder.mark(self.exercise, result.ok)
+            following = self.folder.current(after=self.exercise)
+            if not result.ok:
+                say(f"progress {self.folder.count()}")
+                return
+            if following is None:
+                say(f"progress {self.folder.count()}: all exercises pass")
+                return
+            say(f"progress {self.folder.count()} · passed, next: {following.file}")
+            self.exercise = following
+
+    def _help(self, keys: Keys) -> None:
+        say(f"watching · h hint · r run again · l list · s skip · q quit{'' if keys.single else ' (and Enter)'}")
+
+    def _changed(self) -> Exercise | None:
+        """An exercise whose file was saved since it was last looked at: the current one if it is among them."""
+        now = self._stamps()
+        changed = [e for e in catalog() if now[e.name] is not None and now[e.name] != self.stamps[e.name]]
+        self.stamps = now
+        return self.exercise if self.exercise in changed else next(iter(changed), None)
+
+    def _stamps(self) -> dict[str, Stamp]:
+        return {e.name: _stamp(self.folder.file(e)) for e in catalog()}
+
+
+def _stamp(file: Path) -> Stamp:
+    """What changes when a file is saved, in place or as a new file; None while it is not there."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+class Keys:
+    """The keys that are pressed: `get` waits for one."""
+
+    def __enter__(self) -> Self:
+        self.single = sys.stdin.isatty()
+        self._restore: list[Any] = []  # what to call at the end
+        if self.single and os.name == "posix":
+            self._take_terminal()
+        self._keys: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for action in reversed(self._restore):
+            action()
+
+    def get(self, seconds: float) -> str | None:
+        """The next key, None if there is none within that time, "" at the end of the input."""
+        try:
+            return self._keys.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def _read(self) -> None:
+        key = "-"
+        while key:
+            key = self._key() if self.single else self._line()
+            self._keys.put(key)
+
+    def _key(self) -> str:
+        if os.name == "posix":
+            return os.read(0, 1).decode("latin-1")
+        import msvcrt
+
+        return msvcrt.getwch()  # type: ignore[attr-defined]
+
+    def _line(self) -> str:
+        """The first character of the next line that is not empty."""
+        line = b""
+        while not line.strip() or not line.endswith(b"\n"):
+            byte = os.read(0, 1)  # unbuffered: sys.stdin would be locked at the end of the program
+            if not byte:
+                break
+            line = line + byte if line.strip() else byte
+        return line.decode("latin-1").strip()[:1]
+
+    # ---- a terminal's mode ----
+
+    def _take_terminal(self) -> None:
+        """Single keys without echo; given back at the end, when killed, and while the program is suspended."""
+        import termios
+        import tty
+
+        before = termios.tcgetattr(0)
+
+        def give_back() -> None:
+            termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+        def suspend(number: int, frame: FrameType | None) -> None:
+            give_back()
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTSTP)  # stops here, until the shell's fg
+            signal.signal(signal.SIGTSTP, suspend)
+            tty.setcbreak(0)
+
+        def leave(number: int, frame: FrameType | None) -> None:
+            sys.exit(128 + number)  # through __exit__
+
+        self._restore.append(give_back)
+        for number, handler in ((signal.SIGTSTP, suspend), (signal.SIGTERM, leave), (signal.SIGHUP, leave)):
+            self._restore.append(lambda number=number, old=signal.signal(number, handler): signal.signal(number, old))
+        tty.setcbreak(0)
