@@ -12,7 +12,7 @@ from tinydx import op
 DATA = Path(os.environ.get("TINYDX_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 hypothesis.settings.register_profile("quick", max_examples=20, deadline=None, print_blob=True)
-hypothesis.settings.register_profile("deep", max_examples=300, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("deep", max_examples=60, deadline=None, print_blob=True)
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("deep" if os.environ.get("CI") == "true" else "quick")
 hypothesis.settings.load_profile(PROFILE)
 

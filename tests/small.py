@@ -39,15 +39,15 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Any]] = {
 }
 
 
-def layer_of(name: str, **common: Any) -> Any:
+def layer_of(kind: str, **common: Any) -> Any:
     """A new layer of that class, as in EXAMPLES."""
-    return getattr(layers, name)(**EXAMPLES[name][0], **common)
+    return getattr(layers, kind)(**EXAMPLES[kind][0], **common)
 
 
-def input_of(name: str, n: int = 2, dtype: str = "float32", seed: int = 0) -> Any:
+def input_of(kind: str, n: int = 2, dtype: str = "float32", seed: int = 0) -> Any:
     """An input that suits the example of that class, or a list of several."""
-    rng, shape = np.random.default_rng(seed), EXAMPLES[name][1]
-    if name == "Embedding":
+    rng, shape = np.random.default_rng(seed), EXAMPLES[kind][1]
+    if kind == "Embedding":
         return rng.integers(0, 7, (n, *shape))
     parts = [rng.normal(size=(n, *s)).astype(dtype) for s in (shape if isinstance(shape, list) else [shape])]
     return parts if isinstance(shape, list) else parts[0]

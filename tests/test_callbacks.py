@@ -28,6 +28,12 @@ from tinydx.models import load_model
 HERE = Path(__file__).parent
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same initial weights in every run: no test fails by chance."""
+    tinydx.set_seed(0)
+
+
 class Played:
     """A model that only plays: its weights are the number of the epoch, its numbers are written down."""
 
@@ -392,4 +398,5 @@ def test_the_bar_is_closed_after_an_error(monkeypatch):
 
 
 def test_format_logs():
-    assert format_logs({"loss": 0.5, "rate": 0.000123, "each": np.array([0.25, 1])}) == "loss 0.5000 · rate 0.000123 · each 0.2500 1.0000"
+    logs = {"loss": 0.5, "rate": 0.000123, "each": np.array([0.25, 1])}
+    assert format_logs(logs) == "loss 0.5000 · rate 0.000123 · each 0.2500 1.0000"

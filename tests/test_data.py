@@ -221,7 +221,8 @@ def test_sample_and_class_weights_multiply():
 
 def test_order_is_drawn_once_a_pass(monkeypatch):
     drawn = []
-    monkeypatch.setattr(data.np.random, "default_rng", lambda seed: drawn.append(seed) or np.random.Generator(np.random.PCG64(seed)))
+    real = np.random.default_rng
+    monkeypatch.setattr(data.np.random, "default_rng", lambda seed: drawn.append(seed) or real(seed))
     source = ArrayBatches(np.arange(100), batch_size=1, shuffle=True)
     taken(source, 100)
     assert len(drawn) == 1

@@ -26,7 +26,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.body, self.etag, self.faults, self.requests = BODY, '"one"', [], []
+        self.body, self.etag, self.faults, self.requests, self.starts = BODY, '"one"', [], [], []
 
     def handle_error(self, request, client_address):
         """Clients that go away are part of the game."""
@@ -40,12 +40,14 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "status":
             return self.send_error(value)
         start, body = 0, server.body
-        unchanged = self.headers.get("If-Range") in (None, server.etag)
+        condition = self.headers.get("If-Range")
+        unchanged = condition is None or (condition == server.etag and not condition.startswith("W/"))
         if wished and unchanged and fault != "ignore range":
             start = int(wished.removeprefix("bytes=").removesuffix("-"))
             if start >= len(body):
                 return self.send_error(416)
         start = 0 if fault == "wrong range" else start
+        server.starts.append(start)
         self.send_response(206 if start or fault == "wrong range" else 200)
         if start or fault == "wrong range":
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
@@ -79,7 +81,7 @@ def running():
 @pytest.fixture
 def server(running, monkeypatch):
     """The server as new; the set's checksum is that of the server's file, and nobody waits."""
-    running.body, running.etag, running.faults, running.requests = BODY, '"one"', [], []
+    running.body, running.etag, running.faults, running.requests, running.starts = BODY, '"one"', [], [], []
     monkeypatch.setitem(SETS, NAME, SETS[NAME]._replace(md5=hashlib.md5(BODY).hexdigest()))
     monkeypatch.setattr(download, "PAUSES", (0, 0, 0))
     monkeypatch.setenv("no_proxy", "*")
@@ -165,6 +167,13 @@ def test_a_wrong_part_is_found_by_the_checksum_where_no_etag_tells(server, tmp_p
     (tmp_path / "breastmnist.npz.part").write_bytes(b"old" * 1000)
     assert get(server, tmp_path).read_bytes() == BODY
     assert ranges(server) == ["bytes=3000-", None]
+
+
+@pytest.mark.parametrize("etag", [None, '"strong"', 'W/"weak"'])
+def test_goes_on_with_any_kind_of_etag(server, tmp_path, etag):
+    server.etag, server.faults = etag, [("drop", 1000)]
+    assert get(server, tmp_path).read_bytes() == BODY
+    assert server.starts == [0, 1000]
 
 
 def test_a_part_that_is_too_long_begins_anew(server, tmp_path):

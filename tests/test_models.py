@@ -27,6 +27,13 @@ from tinydx.layers import (
 )
 from tinydx.models import Model, Sequential
 
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same initial weights in every run: no test fails by chance."""
+    tinydx.set_seed(0)
+
+
 # ---- the document's program ----------------------------------------------------------------------------------------
 
 DOCUMENT = """

@@ -15,6 +15,13 @@ from tinydx.layers import Add, BatchNormalization, Conv2D, Dense, Embedding, Fla
 from tinydx.metrics import BinaryAccuracy
 from tinydx.models import Model, Sequential
 
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same initial weights in every run: no test fails by chance."""
+    tinydx.set_seed(0)
+
+
 STILL = 1e-30  # a learning rate so small that weights stay: what is measured is the same in every batch
 
 
@@ -209,7 +216,7 @@ def test_bad_pixels_are_named_and_change_nothing(bad):
     with pytest.raises(ValueError, match="NaN or infinite numbers in batch 1 of epoch 1, example 10 of the batch; nothing"):
         model.fit(x, y, shuffle=False, batch_size=20, verbose=0)
     assert_unchanged(model, before)
-    with pytest.raises(ValueError, match="in batch 3 of epoch 2, file scan10.png"):
+    with pytest.raises(ValueError, match=r"in batch 3 of epoch 2, file scan10\.png"):
         model.fit(Scans(x, y), initial_epoch=1, epochs=2, verbose=0)
     for use, where in ((model.predict, "prediction"), (lambda v: model.evaluate(v, y, verbose=0), "evaluation")):
         with pytest.raises(ValueError, match=f"in batch 1 of the {where}, example 10"):
@@ -248,7 +255,7 @@ def test_gradient_that_is_not_finite_changes_nothing():
     x, y = [np.full((2, 1), 1e30, "float32"), np.array([[1.0], [2.0]], "float32")], np.zeros((2, 1))
     assert np.isfinite(model.test_on_batch(x, y))
     before = everything(model)
-    with pytest.raises(FloatingPointError, match="gradient of dense.* is not finite in this batch; no weight was changed: lower"):
+    with pytest.raises(FloatingPointError, match=r"gradient of dense.* is not finite in this batch; no weight was"):
         model.train_on_batch(x, y)
     assert_unchanged(model, before)
 
@@ -287,7 +294,7 @@ def test_nan_labels_of_a_regression():
     model = Sequential([BatchNormalization(input_shape=(5,)), Dense(1)])
     model.compile("adam", "mse")
     before = everything(model)
-    with pytest.raises(FloatingPointError, match="loss is nan in batch 1 of epoch 1; no weight was changed.*check the labels"):
+    with pytest.raises(FloatingPointError, match=r"loss is nan in batch 1 of epoch 1; .*check the labels"):
         model.fit(x, np.where(y == 1, np.nan, 0), verbose=0)
     assert_unchanged(model, before)
 
@@ -372,11 +379,11 @@ def test_looped_arrays_are_shuffled_anew_each_pass():
     model.build((None, 1))
     seen.clear()
     model.fit(x, x, batch_size=2, steps_per_epoch=9, verbose=0)
-    passes = [sum(seen[i : i + 3], []) for i in (0, 3, 6)]
+    passes = [[v for part in seen[i : i + 3] for v in part] for i in (0, 3, 6)]
     assert all(sorted(p) == list(range(6)) for p in passes) and len({tuple(p) for p in passes}) > 1
     seen.clear()
     model.fit(x, x, batch_size=2, shuffle=False, verbose=0)
-    assert sum(seen, []) == list(range(6))
+    assert seen == [[0, 1], [2, 3], [4, 5]]
 
 
 def test_fewer_steps_go_on_in_the_next_epoch():

@@ -164,7 +164,7 @@ class Huber(Loss):
 
 
 class _Function(Loss):
-    """A plain function (y_true, y_pred) -> Tensor, as a loss."""
+    """A plain function (y_true, y_pred) -> Tensor, as a loss; y_true comes in y_pred's dtype."""
 
     def __init__(self, function: Callable[..., Any]):
         self.function, self.name = function, getattr(function, "__name__", "loss")
@@ -172,6 +172,8 @@ class _Function(Loss):
     def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
         if weight is not None:
             raise ValueError(f"{self.name}: a plain function takes no sample weights: write a Loss instead")
+        column = target.shape == prediction.shape[:-1] and prediction.shape[-1:] == (1,)
+        target = (target[..., None] if column else target).astype(prediction.dtype)
         value = self.function(target, prediction)
         return value if value.ndim == 0 else value.mean()
 

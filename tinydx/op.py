@@ -369,7 +369,7 @@ def card(name: str) -> str:
         if function:
             parts += ["", f"{kind}", "", textwrap.indent(_code(function), "    ")]
     if record.slips:
-        parts += ["", "slips"] + [f"  {s.name}: {s.advice}" for s in record.slips]
+        parts += ["", "slips", *dict.fromkeys(f"  {s.name}: {s.advice}" for s in record.slips)]
     if record.kernels:
         parts += ["", "kernels  " + ", ".join(record.kernels)]
     return "\n".join(parts)

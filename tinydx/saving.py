@@ -148,7 +148,7 @@ def _shape_from(shape: list[Any]) -> Any:
 
 def _describe(thing: Any) -> Any:
     """An optimizer, loss or metric: a name, a function's name, or class and arguments."""
-    thing = getattr(thing, "function", thing)
+    thing = thing._fn if type(thing) is metrics.MeanMetricWrapper else getattr(thing, "function", thing)
     if isinstance(thing, str):
         return thing
     if not isinstance(thing, optimizers.Optimizer | losses.Loss | metrics.Metric):
@@ -161,10 +161,10 @@ def _describe(thing: Any) -> Any:
 def _recall(entry: Any, module: Any, base: type, custom: Known) -> Any:
     """What `_describe` described; LookupError with its name where it is not known here."""
     if isinstance(entry, str):
-        return module.get(entry)
+        return entry
     name = entry.get("function") or entry["class"]
     kind = {**vars(module), **custom}.get(name)
-    if "function" in entry and name in custom:
+    if "function" in entry and callable(kind):
         return kind
     if "class" in entry and isinstance(kind, type) and issubclass(kind, base):
         return kind(**entry["config"])
@@ -210,10 +210,10 @@ def load_model(path: str | Path, custom_objects: Known | None = None) -> Any:
         _fill(model, header, arrays)
         if header["training"]:
             _compile(model, header["training"], custom_objects or {})
+        if model.optimizer is not None:
+            _fill_optimizer(model.optimizer, header, arrays)
     except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{path} cannot be loaded: {error}") from error
-    if model.optimizer is not None:
-        _fill_optimizer(model.optimizer, header, arrays)
     return model
 
 

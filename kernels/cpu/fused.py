@@ -6,7 +6,7 @@ Backward uses that only the winners of windows with y > 0 have a gradient, one p
 * dW walks over those winners only. For a filter f all of dw[:, :, :, f] is in registers (or a part of it), and a
   winner adds its gradient times the patch of the image that it was made from:
 
-      dw[p, q, c, f] += g * x[patch + p * line + q * C + c]        for every window of a band of the image
+      dw[p, q, c, f] += g * x[patch + p * line + q * C + c]        over a list of the winners of f
 
 * dX gives the gradient back to full size in a small buffer, band by band, where Winograd reads it.
 """
@@ -43,7 +43,7 @@ f32 = np.float32
 PANEL = COLUMNS * WIDTH
 CELLS = 1 if LANES == 8 else 3  # windows of a register block, four pixels each
 PIXELS = 4 * CELLS
-L1 = 20 << 10  # bytes of x that stay in the L1 cache beside the rest
+L1 = 40 << 10  # bytes of x that stay in the L1 cache beside the rest
 POOLED = CELLS * COLUMNS  # vectors of a block after pooling
 
 # ---- forward -------------------------------------------------------------------------------------------------------
@@ -186,76 +186,82 @@ SPAN = CHUNK * WIDTH
 
 
 @inline
-def winner_of(dy, y, winner, i, corner, right, down):
-    """The gradient of a window and where in x the patch of its winner begins."""
-    k = np.int64(winner[i])
-    return dy[i] if y[i] > 0 else f32(0), corner + (k & 1) * right + (k >> 1) * down
+def winners_plain(x, g, at, first, last, start, rows, line, total, t, span):
+    """total[p, lane] += g * x[at + p * line + start + lane] over a list of winners, as plain loops."""
+    for e in range(first, last):
+        for p in range(rows):
+            source, sums = x[at[e] + start + p * line :], total[t + p * span : t + (p + 1) * span]
+            for lane in range(span):
+                sums[lane] += g[e] * source[lane]
 
 
 @inline
-def winners_plain(x, dy, y, winner, at, f, size, part, steps, start, rows, line, total, t, span):
-    """total[p, lane] += g * x[patch + p * line + start + lane] over a part (rows, columns) of the windows, as plain loops."""
-    for i in range(part[0]):
-        for j in range(part[1]):
-            window, corner = at + (i * size[1] + j) * size[2] + f, steps[0] + 2 * (i * steps[2] + j * steps[1])
-            g, patch = winner_of(dy, y, winner, window, corner, steps[1], steps[2])
-            for p in range(rows):
-                source, sums = x[patch + start + p * line :], total[t + p * span : t + (p + 1) * span]
-                for lane in range(span):
-                    sums[lane] += g * source[lane]
-
-
-@inline
-def winners_simd(x, dy, y, winner, at, f, size, part, steps, start, rows, line, total, t, span):
-    """The same in registers: 3 rows of the kernel x CHUNK vectors, or 3 rows x 1, or one vector after the other."""
+def winners_simd(x, g, at, first, last, start, rows, line, total, t, span):
+    """The same in registers: 3 rows of the kernel x CHUNK vectors, or 3 rows x 1, or one vector."""
     if rows == 3 and span == SPAN:
         block = load_rows(WIDE, 3, total, t, SPAN)
-        for i in range(part[0]):
-            for j in range(part[1]):
-                window, corner = at + (i * size[1] + j) * size[2] + f, steps[0] + 2 * (i * steps[2] + j * steps[1])
-                g, patch = winner_of(dy, y, winner, window, corner, steps[1], steps[2])
-                block = scaled_rows(block, 3, g, x, patch + start, line)
+        for e in range(first, last):
+            block = scaled_rows(block, 3, g[e], x, at[e] + start, line)
         store(block, 3, total, t, SPAN)
-        return
-    for p in range(0, rows, 3 if rows == 3 else 1):
+    elif rows == 3:
+        three = load_rows(3, 3, total, t, WIDTH)
+        for e in range(first, last):
+            three = scaled_rows(three, 3, g[e], x, at[e] + start, line)
+        store(three, 3, total, t, WIDTH)
+    else:
         for k in range(0, span, WIDTH):
-            if rows == 3:
-                three = load_rows(3, 3, total, t + k, span)
-                for i in range(part[0]):
-                    for j in range(part[1]):
-                        window, corner = at + (i * size[1] + j) * size[2] + f, steps[0] + 2 * (i * steps[2] + j * steps[1])
-                        g, patch = winner_of(dy, y, winner, window, corner, steps[1], steps[2])
-                        three = scaled_rows(three, 3, g, x, patch + start + k, line)
-                store(three, 3, total, t + k, span)
-            else:
-                one = load_rows(1, 1, total, t + p * span + k, 0)
-                for i in range(part[0]):
-                    for j in range(part[1]):
-                        window, corner = at + (i * size[1] + j) * size[2] + f, steps[0] + 2 * (i * steps[2] + j * steps[1])
-                        g, patch = winner_of(dy, y, winner, window, corner, steps[1], steps[2])
-                        one = scaled_rows(one, 1, g, x, patch + start + p * line + k, 0)
-                store(one, 1, total, t + p * span + k, 0)
+            one = load_rows(1, 1, total, t + k, 0)
+            for e in range(first, last):
+                one = scaled_rows(one, 1, g[e], x, at[e] + start + k, 0)
+            store(one, 1, total, t + k, 0)
 
 
 collect_winners = winners_simd if LANES else winners_plain
 
 
 @jit
-def add_winners(x, dy, y, winner, at, size, band, steps, line, total):
-    """For short runs: dw of a filter is three vectors, which come from and go to the L1 cache; window after window."""
+def list_winners(dy, y, winner, first, size, band, steps, g, at, end):
+    """For each filter the winners of a band: their gradients, and where in x their patches begin.
+
+    The lists have room for all windows; `end` tells where each stops. A gradient of zero is not listed.
+    """
+    right, down, filters = steps[1], steps[2], size[2]
+    for f in range(filters):
+        end[f] = f * band * size[1]
     for i in range(band):
         for j in range(size[1]):
-            window, corner = at + (i * size[1] + j) * size[2], steps[0] + 2 * (i * steps[2] + j * steps[1])
+            window, corner = first + (i * size[1] + j) * filters, steps[0] + 2 * (i * down + j * right)
+            slopes, values = dy[window : window + filters], y[window : window + filters]
+            best = winner[window : window + filters]
+            for f in range(filters):
+                k, slope = np.int64(best[f]), slopes[f] if values[f] > 0 else f32(0)
+                e = end[f]
+                g[e] = slope
+                at[e] = corner + (k & 1) * right + (k >> 1) * down
+                end[f] = e + (slope != 0)  # a zero is overwritten by the next
+
+
+@jit
+def add_winners(x, dy, y, winner, at, size, band, steps, line, total):
+    """For short runs: dw of a filter is three vectors, which come from and go to the L1 cache; window after window."""
+    right, down = steps[1], steps[2]
+    for i in range(band):
+        for j in range(size[1]):
+            window, corner = at + (i * size[1] + j) * size[2], steps[0] + 2 * (i * down + j * right)
+            slopes, values = dy[window : window + size[2]], y[window : window + size[2]]
+            best = winner[window : window + size[2]]
             for f in range(size[2]):
-                g, patch = winner_of(dy, y, winner, window + f, corner, steps[1], steps[2])
+                k, g = np.int64(best[f]), slopes[f] if values[f] > 0 else f32(0)
+                patch = corner + (k & 1) * right + (k >> 1) * down
                 block = scaled_rows(load_rows(3, 3, total, f * 3 * WIDTH, WIDTH), 3, g, x, patch, line)
                 store(block, 3, total, f * 3 * WIDTH, WIDTH)
 
 
 @jit
-def winners_of_worker(worker, x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, buffers):
+def winners_of_worker(worker, x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, work):
     """totals[worker]: for each filter, tap and span of a run the sums over every so-many-th band."""
-    total, bias_total, buffer = totals[worker], bias_totals[worker], buffers[worker]
+    total, bias_total = totals[worker], bias_totals[worker]
+    g, places, end, buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker]
     kernel_rows, run = runs
     total[:] = 0
     bias_total[:] = 0
@@ -279,30 +285,24 @@ def winners_of_worker(worker, x, shape, border, step, window, taps, runs, dy, y,
         if LANES and kernel_rows == 3 and len(taps) == 1 and run <= WIDTH and window[2] == 1:
             add_winners(source, dy, y, winner, at, size, band, steps, line, total)
             continue
-        # Every filter walks over its windows again: few enough columns that what they meet in x stays in the L1 cache.
-        columns_at_once = max(4, L1 // (16 * channels * (band + 1) * step[1]))
-        for j in range(0, size[1], columns_at_once):
-            part = band, min(columns_at_once, size[1] - j)
-            corner = base + 2 * j * steps[1], steps[1], steps[2]
-            t = 0
-            for f in range(size[2]):
-                for tap in taps:
-                    k = 0
-                    while k < run:
-                        span = SPAN if run - k >= SPAN else WIDTH
-                        collect_winners(
-                            source, dy, y, winner, at + j * size[2], f, size, part, corner, tap + k, kernel_rows,
-                            line * window[2], total, t, span,
-                        )  # fmt: skip
-                        t += kernel_rows * span
-                        k += span
+        list_winners(dy, y, winner, at, size, band, steps, g, places, end)
+        t = 0
+        for f in range(size[2]):
+            for tap in taps:
+                k = 0
+                while k < run:
+                    span = SPAN if run - k >= SPAN else WIDTH
+                    first = f * band * size[1]
+                    collect_winners(source, g, places, first, end[f], tap + k, kernel_rows, line * window[2], total, t, span)
+                    t += kernel_rows * span
+                    k += span
 
 
 @parallel
-def all_winners(x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, buffers):
+def all_winners(x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, work):
     for worker in prange(len(totals)):
         winners_of_worker(
-            worker, x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, buffers
+            worker, x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, work
         )
 
 
@@ -322,15 +322,22 @@ def gradient_of_w(x, dy, y, winner, w_shape, border, stride, dilation):
     taps = np.array([p * dh * line + q * dw * channels for p, q in positions], np.int64)
     spans = [SPAN] * (run // SPAN) + [WIDTH] * -(-(run % SPAN) // WIDTH)
 
-    rows = min(size[0], max(1, round(16 / size[1])))
+    # A filter's list walks over the whole band, for every filter again: the band should fit into L1.
+    rows = min(size[0], max(1, (L1 // (4 * line) - window[0] + stride[0]) // (2 * stride[0])))
     workers = max(1, min(get_num_threads(), n * -(-size[0] // rows)))
     high = (2 * rows - 1) * stride[0] + window[0]
-    buffers = aligned_empty((workers, 0 if fits else -(-(high * line + SLACK) // 16) * 16))
+    room = f * rows * size[1] + 1
+    work = (
+        aligned_empty((workers, room)),
+        np.empty((workers, room), np.int64),
+        np.empty((workers, f), np.int64),
+        aligned_empty((workers, 0 if fits else -(-(high * line + SLACK) // 16) * 16)),
+    )
     totals = aligned_empty((workers, f * len(taps) * kernel_rows * sum(spans)))
     bias_totals = aligned_empty((workers, f))
     all_winners(
         x.reshape(-1), x.shape[1:], corner, stride, window, taps, (kernel_rows, run), dy.reshape(-1), y.reshape(-1),
-        winner.reshape(-1), size, rows, totals, bias_totals, buffers,
+        winner.reshape(-1), size, rows, totals, bias_totals, work,
     )  # fmt: skip
     dw_ = totals.sum(axis=0).reshape(f, len(taps), -1)
     parts, at = [], 0  # of each span: (f, taps, kernel rows, span)

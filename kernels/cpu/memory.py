@@ -1,10 +1,57 @@
 """Arrays as kernels want them: contiguous, aligned to a cache line, seen through one flat index."""
 
 import math
+import sys
+import threading
 
 import numpy as np
 
 CACHE_LINE = 64  # bytes; also the size of an AVX-512 register
+
+
+class Arena:
+    """Memory that is used again: a new array from the system costs a page fault for every 4 KB, in every step anew.
+
+    Buffers are kept by size. One is free when nobody but the arena refers to it (an array refers to what it views),
+    so nobody has to give anything back. At most `limit` bytes are kept; sizes no longer used go first.
+    """
+
+    def __init__(self, limit: int = 1 << 30):
+        self.limit, self.kept = limit, 0
+        self.buffers: dict[int, list[np.ndarray]] = {}
+        self.lock = threading.Lock()
+        self.idle = self._references([np.empty(0)], 0)  # what Python counts when only a list refers to a buffer
+
+    def take(self, size: int) -> np.ndarray:
+        """A buffer of `size` bytes; what it contains is arbitrary."""
+        with self.lock:
+            same = self.buffers.pop(size, [])
+            self.buffers[size] = same  # the size used last comes last
+            for k in range(len(same)):
+                if self._references(same, k) == self.idle:
+                    return same[k]
+            if size > self.limit:
+                return np.empty(size, np.uint8)
+            self._forget(self.kept + size - self.limit)
+            same.append(np.empty(size, np.uint8))
+            self.kept += size
+            return same[-1]
+
+    def _forget(self, excess: int) -> None:
+        """Let go of buffers, oldest size first, until `excess` bytes are gained: free ones go back to the system."""
+        for size in list(self.buffers):
+            while excess > 0 and self.buffers[size]:
+                self.buffers[size].pop()
+                self.kept -= size
+                excess -= size
+
+    @staticmethod
+    def _references(buffers: list[np.ndarray], k: int) -> int:
+        return sys.getrefcount(buffers[k])
+
+
+arena = Arena()
+POOLED = 1 << 16  # bytes from which on an array comes from the arena
 
 
 def aligned_empty(shape, dtype=np.float32):
@@ -16,7 +63,7 @@ def aligned_empty(shape, dtype=np.float32):
     0
     """
     size = (shape if isinstance(shape, int) else math.prod(shape)) * np.dtype(dtype).itemsize
-    raw = np.empty(size + CACHE_LINE, np.uint8)
+    raw = arena.take(size + CACHE_LINE) if size >= POOLED else np.empty(size + CACHE_LINE, np.uint8)
     start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + size].view(dtype).reshape(shape)
 

@@ -50,6 +50,8 @@ from tinydx_kernels.cpu.simd import (
 
 PANEL = COLUMNS * WIDTH
 TILES = 48
+PAD = 16  # floats between the points of v and m: at distances of 4 KB they would fight for the same lines of L1
+M_STEP = TILES * PANEL + PAD
 f32 = np.float32
 
 POINTS = (0, 1, -1, 1 / 2, -2)
@@ -94,6 +96,7 @@ def from_points(m):
 @jit
 def tiles_to_points(x, line, base, channels, first, count, tile_columns, v, temporary):
     """v[point, tile, c] = B^T d B for `count` tiles of a band, starting with tile `first`."""
+    step = TILES * channels + PAD
     for t in range(count):
         corner = base + (first + t) // tile_columns * 4 * line + (first + t) % tile_columns * 4 * channels
         for c in range(0, channels, LANES):
@@ -102,7 +105,7 @@ def tiles_to_points(x, line, base, channels, first, count, tile_columns, v, temp
                 store(to_points(column), 6, temporary, j * LANES, 6 * LANES)
             for i in range(6):
                 row = load_rows(6, 1, temporary, i * 6 * LANES, 0)
-                store(to_points(row), 6, v, (i * 6 * TILES + t) * channels + c, TILES * channels)
+                store(to_points(row), 6, v, i * 6 * step + t * channels + c, step)
 
 
 @jit
@@ -111,17 +114,17 @@ def multiply_points(v, u, at, channels, count, m):
     for point in range(36):
         for t in range(0, count, ROWS):
             block = zeros(TILE)
-            i, j = (point * TILES + t) * channels, at + point * channels * PANEL
+            i, j = point * (TILES * channels + PAD) + t * channels, at + point * channels * PANEL
             for c in range(channels):
                 block = outer(block, ROWS, v, i + c, channels, u, j + c * PANEL)
-            store(block, ROWS, m, (point * TILES + t) * PANEL, PANEL)
+            store(block, ROWS, m, point * M_STEP + t * PANEL, PANEL)
 
 
 @inline
 def outputs_of_tile(m, t, lane, temporary):
     """A^T m A of one tile and vector of filters: temporary[4 i + j] from `OUTPUTS` on."""
     for j in range(6):
-        column = load_rows(6, 6, m, (j * TILES + t) * PANEL + lane, 6 * TILES * PANEL)
+        column = load_rows(6, 6, m, j * M_STEP + t * PANEL + lane, 6 * M_STEP)
         store(from_points(column), 4, temporary, j * LANES, 6 * LANES)
 
 
@@ -279,8 +282,8 @@ def correlate(x, w, b, border, out, relu=False, pool=False, gates=None):
 def workspace(workers, channels):
     """v, m, temporary, edge, check, each with a row for every worker."""
     return (
-        aligned_empty((workers, 36 * TILES * channels)),
-        aligned_empty((workers, 36 * TILES * PANEL)),
+        aligned_empty((workers, 36 * (TILES * channels + PAD))),
+        aligned_empty((workers, 36 * M_STEP)),
         aligned_empty((workers, 36 * WIDTH)),
         aligned_empty((workers, 4 * WIDTH)),
         np.zeros((workers, WIDTH), np.float32),

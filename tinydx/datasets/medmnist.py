@@ -50,9 +50,7 @@ _KIDNEY = _names(
     "interstitial endothelial cells; leukocytes; podocytes; proximal tubule segments; thick ascending limb"
 )
 _RETINA = _names("choroidal neovascularization; diabetic macular edema; drusen; normal")
-_SKIN = _names(
-    "actinic keratosis; basal cell carcinoma; benign keratosis; dermatofibroma; melanoma; nevus; vascular lesion"
-)
+_SKIN = _names("actinic keratosis; basal cell carcinoma; benign keratosis; dermatofibroma; melanoma; nevus; vascular lesion")
 
 # Facts of the package medmnist 3.0.2, for 28x28 pixels
 SETS = {

@@ -219,7 +219,7 @@ class Exercise:
     @property
     def header(self) -> str:
         """The first lines of the learner's file: what it is about, the equation, what to do."""
-        about = [*map(plain, re.split(r",? *\\quad", self.equation)), f"{self.shapes}    ({self.source})" if self.shapes else f"({self.source})"]
+        about = [*map(plain, re.split(r",? *\\quad", self.equation)), self.shapes, f"({self.source})"]
         lines = [f'"""{self.number:02d} {self.title} · {self.chinese}', "", *(f"    {a}" for a in about), "", self.task, ""]
         return "\n".join([*lines, f"    tinydx exercise check {self.name}", '"""', "", ""])
 
@@ -305,7 +305,7 @@ def without_marks(code: str) -> str:
     return re.sub(r"^ *# solution\n", "", code, flags=re.MULTILINE)
 
 
-WORDS = {r"\cdot": "·", r"\max": "max", r"\tanh": "tanh", r"\ln": "ln", r"\sum": "sum", r"\in": "in", r"\dots": "...", r"\odot": "*"}
+WORDS = {r"\cdot": "·", r"\max": "max", r"\tanh": "tanh", r"\ln": "ln", r"\sum": " sum", r"\in": "in", r"\dots": "...", r"\odot": "*"}
 GREEK = dict(zip("alpha beta gamma epsilon eta theta mu rho sigma lambda".split(), "αβγεηθμρσλ", strict=True))
 
 
@@ -315,7 +315,7 @@ def plain(latex: str) -> str:
     >>> plain(r"f(x) = \frac{1}{1 + e^{-x}}"), plain(r"\sum_{p=1}^{k} x(i-p+1) \cdot w(p)")
     ('f(x) = 1 / (1 + e^(-x))', 'sum_{p=1..k} x(i-p+1) · w(p)')
     """
-    text = re.sub(r"\\sum_\{(\w+=\w+)\}\^\{?(\w+)\}?", r"sum_{\1..\2}", latex)
+    text = re.sub(r"\\sum_\{(\w+=\w+)\}\^\{?(\w+)\}?", r" sum_{\1..\2}", latex)
     text = re.sub(r"\\(?:text|mathrm|vec)\{([^{}]*)\}", r"\1", text)
     text = re.sub(r"_\{(\w+)\}", r"_\1", text)
     for _ in range(3):  # fractions and roots stand in one another
@@ -329,7 +329,10 @@ def plain(latex: str) -> str:
 
 
 def _fraction(match: re.Match) -> str:
-    above, below = (part if re.fullmatch(r"\w+|\|.*\|", part) else f"({part})" for part in match.groups())
+    above, below = match.groups()
+    if re.fullmatch(r"\w+", above) and re.fullmatch(r"\w+|\|.*\|", below):
+        return f"{above}/{below}"
+    above, below = (part if re.fullmatch(r"[\w']+|sqrt\([^()]*\)", part) else f"({part})" for part in (above, below))
     return f"{above} / {below}"
 
 

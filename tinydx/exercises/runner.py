@@ -45,13 +45,13 @@ class Result:
         """The names of the mistakes, None for one of no known pattern."""
         return [m for r in self.reports for m in r.mistakes.values() or [p.name for p in r.problems]]
 
-    def text(self, unicode: bool | None = None) -> str:
-        """The result for a person."""
+    def text(self, unicode: bool = True) -> str:
+        """The result for a person; unicode=False for outputs that have no ✗ and no blocks."""
         lines = [f"{self.exercise.number:02d} {self.exercise.title}  {self.path.name}"]
         for report in self.reports:
             lines += report.text(unicode).splitlines()[1:]  # without its own head line
         if self.message:
-            lines.append(f"  x    {self.message}")
+            lines.append(f"  {'✗' if unicode else 'x'}    {self.message}")
         if not self.ok and not any(r.problems for r in self.reports):
             lines += [f"       NumPy warned: {w}" for w in self.warnings]
         if self.output:

@@ -22,7 +22,7 @@ from tinydx.exercises.folder import Folder
 from tinydx.exercises.runner import check_file
 
 POLL = 0.25  # seconds between two looks at the files
-QUIT = ("q", "Q", "\x03", "\x04", "")  # also Ctrl-C (Windows), Ctrl-D, and the end of the input
+QUIT = ("q", "\x03", "\x04", "")  # also Ctrl-C (Windows), Ctrl-D, and the end of the input
 
 Stamp = tuple[int, int, int] | None
 
@@ -43,25 +43,23 @@ class Watch:
             self._help(keys)
             while (key := keys.get(POLL)) not in QUIT:
                 changed = self._changed()
-                if key is None and changed is None:
-                    continue
                 if changed is not None:
                     self.exercise = changed
                     self._check()
-                elif key is not None:
-                    self._act(key.lower())
-                self._help(keys)
+                if key in ("h", "r", "l", "s"):
+                    self._act(key)
+                if changed is not None or key is not None:
+                    self._help(keys)
         return 0
 
     def _act(self, key: str) -> None:
         if key == "h":
             show_hints(self.folder, self.exercise)
-        elif key == "r":
-            self._check()
         elif key == "l":
             show_list(self.folder, self.exercise)
-        elif key == "s":
-            self.exercise = self.folder.current(after=self.exercise) or self.exercise
+        else:
+            if key == "s":
+                self.exercise = self.folder.current(after=self.exercise) or self.exercise
             self._check()
 
     def _check(self) -> None:
@@ -130,12 +128,16 @@ class Keys:
     def _read(self) -> None:
         key = "-"
         while key:
-            key = self._key() if self.single else self._line()
+            try:
+                key = self._key() if self.single else self._line()
+            except OSError:  # the terminal is gone
+                key = ""
             self._keys.put(key)
 
     def _key(self) -> str:
         if os.name == "posix":
-            return os.read(0, 1).decode("latin-1")
+            typed = os.read(0, 32).decode("latin-1")
+            return typed[:1]  # of an arrow or function key, which sends several characters, the escape alone
         import msvcrt
 
         return msvcrt.getwch()  # type: ignore[attr-defined]

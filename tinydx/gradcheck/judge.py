@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinydx.gradcheck.kinks import Kinks
-from tinydx.gradcheck.patterns import Evidence, name_mistake
+from tinydx.gradcheck.patterns import Evidence, name_mistake, run_slips
 from tinydx.gradcheck.report import Argument, Diagnosis, Worst
 from tinydx.gradcheck.subject import Subject, recognise
 from tinydx.gradcheck.truth import Elements, Truth
@@ -26,6 +26,7 @@ class Judge:
         self.every_element = every_element
         self.small = sum(a.size for a in subject.arrays) <= ALL_ELEMENTS
         self.evidence: dict[str, Evidence] = {}
+        self.claimed: dict[int, Any] = {}
 
     def argument(self, k: int, claimed: Any) -> Argument:
         """The findings about one gradient, not yet with names for mistakes."""
@@ -33,6 +34,7 @@ class Judge:
         dims = [r.expected.get(self.subject.names[k], []) for r in self.subject.records]
         found = Argument(self.subject.names[k], x.shape, dims=tuple(dims[0]) if dims and len(dims[0]) == x.ndim else ())
         got = None if claimed is None else np.asarray(claimed)
+        self.claimed[k] = got
         if got is not None and got.shape == x.shape and got.dtype.kind in "biuf":
             if got.dtype != x.dtype:
                 found.mistakes.append(_wrong_dtype(found.label, got.dtype))
@@ -130,7 +132,7 @@ class Judge:
         whole = np.full(found.shape, np.nan)
         whole.flat[at] = true
         tolerance = 1e-8 if self.truth.complex else 1e-4
-        evidence = Evidence(self.subject, k, found.label, got, whole, at, rows, self.dys, [], tolerance)
+        evidence = Evidence(self.subject, k, found.label, got, whole, at, rows, self.dys, [], [], tolerance)
         self.evidence[found.name] = evidence
 
     def name(self, arguments: list[Argument], culprits: list[Diagnosis]) -> None:
@@ -138,10 +140,14 @@ class Judge:
         subject, trues = self.subject, self._all_true(arguments)
         if not subject.records and not subject.taped:
             subject = replace(subject, records=recognise(subject, TABLE))
+        slips = run_slips(subject, self.dys, self.claimed)
         for a in arguments:
             if a.name in self.evidence:
-                a.mistakes += culprits + name_mistake(replace(self.evidence[a.name], subject=subject, trues=trues))
-        _most_telling_first(arguments)
+                evidence = replace(self.evidence[a.name], subject=subject, trues=trues, slips=slips)
+                named: dict[str, Diagnosis] = {}
+                for d in a.mistakes + culprits + name_mistake(evidence):
+                    named.setdefault(d.name, d)
+                a.mistakes = list(named.values())
 
     def _all_true(self, arguments: list[Argument]) -> list[np.ndarray]:
         """Every argument's true gradient as far as it is known, NaN elsewhere."""
@@ -154,13 +160,3 @@ class Judge:
 def _wrong_dtype(label: str, dtype: Any) -> Diagnosis:
     name = "float32" if dtype == np.float32 else "wrong dtype"
     return Diagnosis(name, f"{label} is {dtype}, its array float64: a gradient has its array's dtype.")
-
-
-def _most_telling_first(arguments: list[Argument]) -> None:
-    """Slips before patterns, and of several slips first the one that explains most of the wrong gradients."""
-    names = [d.name for a in arguments for d in a.mistakes if d.kind == "slip"]
-    for a in arguments:
-        unique: dict[str, Diagnosis] = {}
-        for d in a.mistakes:
-            unique.setdefault(d.name, d)
-        a.mistakes = sorted(unique.values(), key=lambda d: -names.count(d.name) if d.kind == "slip" else 1)

@@ -10,7 +10,7 @@ Two mistakes in one gradient match nothing, and that is what is said then.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,9 @@ import numpy as np
 
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.subject import Subject, slip_gradients
+from tinydx.op import Slip
 
+FEW = 3  # slips that can be one mistake on the same data
 AXES = {  # what the axes of a cotangent usually are, by its rank
     1: ("index",),
     2: ("example", "index"),
@@ -40,6 +42,7 @@ class Evidence:
     rows: np.ndarray | None  # the Jacobian's rows there
     dys: Sequence[np.ndarray]
     trues: Sequence[np.ndarray]  # the true gradients of all arguments
+    slips: Sequence[tuple[Slip, Sequence[Any]]]  # wrong backwards with their gradients, the likeliest first
     tolerance: float
 
     @property
@@ -108,19 +111,34 @@ def _names(e: Evidence) -> list[Diagnosis]:
 
 
 def slips(e: Evidence) -> Iterator[Diagnosis]:
-    """Wrong backwards that people write for this op, on the same data."""
-    for record in e.subject.records:
+    """Wrong backwards that people write for this op, on the same data.
+
+    Slips are built from parts of the right backward. If that is itself what is wrong, many slips share the mistake, and
+    to look like all of them says nothing.
+    """
+    found = [slip for slip, gradients in e.slips if e.k < len(gradients) and e.looks_like(gradients[e.k])]
+    if len({slip.name for slip in found}) <= FEW:
+        yield from (Diagnosis(slip.name, slip.advice, "slip") for slip in found)
+
+
+def run_slips(subject: Subject, dys: Sequence[np.ndarray], claimed: Mapping[int, Any]) -> list[tuple[Slip, list[Any]]]:
+    """Every slip with its gradients; first the one that agrees with the learner in most arguments, right ones, too."""
+    answers = []
+    for record in subject.records:
         for slip in record.slips:
-            if e.looks_like(slip_gradient(e, record, slip)):
-                yield Diagnosis(slip.name, slip.advice, "slip")
+            try:
+                with np.errstate(all="ignore"):
+                    gradients = [np.asarray(g, float) for g in slip_gradients(record, slip, subject, dys)]
+            except Exception:  # a slip that does not apply to these shapes
+                continue
+            agree = sum(_equals(gradients[k], got) for k, got in claimed.items() if k < len(gradients))
+            answers.append((agree, slip, gradients))
+    return [(slip, gradients) for _, slip, gradients in sorted(answers, key=lambda answer: -answer[0])]
 
 
-def slip_gradient(e: Evidence, record: Any, slip: Any) -> Any:
-    """The slip's gradient for this argument, NaN where it has none."""
-    try:
-        return np.asarray(slip_gradients(record, slip, e.subject, e.dys)[e.k], float)
-    except Exception:  # a slip that does not apply to these shapes
-        return np.nan
+def _equals(a: np.ndarray, b: Any) -> bool:
+    size = np.max(np.abs(a), initial=1e-300)
+    return b is not None and np.shape(b) == a.shape and bool(np.max(np.abs(a - b), initial=0) <= 1e-8 * size)
 
 
 # ---- wrong shapes --------------------------------------------------------------------------------------------------

@@ -89,9 +89,7 @@ def leaky_relu_no_slope(dy, saved):
     return (dy * (x > 0),)
 
 
-@slip_of(
-    leaky_relu, "slope on the wrong side", "The slope belongs to the negative side; above zero the derivative is 1."
-)
+@slip_of(leaky_relu, "slope on the wrong side", "The slope belongs to the negative side; above zero the derivative is 1.")
 def leaky_relu_wrong_side(dy, saved):
     x, slope = saved
     return (np.where(x > 0, slope * dy, dy),)

@@ -95,9 +95,7 @@ def add_first_use(dy, saved):
     return add_backward(dy, saved, reduce=first_use)
 
 
-@slip_of(
-    add, "broadcasting not undone", "b was repeated to fit a: sum dy over the repeated axes, so that db has b's shape."
-)
+@slip_of(add, "broadcasting not undone", "b was repeated to fit a: sum dy over the repeated axes, so that db has b's shape.")
 def add_not_summed(dy, saved):
     return dy, dy
 
@@ -546,9 +544,7 @@ def mean_without_n(dy, saved):
     return (_restore(dy, *saved),)
 
 
-@slip_of(
-    mean, "divided by all elements", "Divide by the number of elements in one mean, not by the size of the whole array."
-)
+@slip_of(mean, "divided by all elements", "Divide by the number of elements in one mean, not by the size of the whole array.")
 def mean_by_size(dy, saved):
     dx = _restore(dy, *saved)
     return (dx / dx.size,)
@@ -605,9 +601,7 @@ def max_to_all(dy, saved):
     return (np.broadcast_to(dy.reshape(kept), shape),)
 
 
-@slip_of(
-    max, "every tied maximum gets all of it", "Where several elements share the maximum, one of them gets dy, not each."
-)
+@slip_of(max, "every tied maximum gets all of it", "Where several elements share the maximum, one of them gets dy, not each.")
 def max_to_all_tied(dy, saved, x):
     _, _, axes, _ = saved
     kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
@@ -690,9 +684,7 @@ def transpose_samples(draw):
     return (draw.array(n, n, n),), {"axes": draw.choice([None, (1, 2, 0), (2, 0, 1), (0, 2, 1)])}
 
 
-@slip_of(
-    transpose, "same permutation again", "Undo the permutation with its inverse (argsort of the axes), not with itself."
-)
+@slip_of(transpose, "same permutation again", "Undo the permutation with its inverse (argsort of the axes), not with itself.")
 def transpose_again(dy, axes):
     return (dy.transpose(axes),)
 

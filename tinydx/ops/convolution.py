@@ -149,9 +149,7 @@ def _correlate2d_dw(dy, saved):
     dw = np.zeros((kernel[0] * kernel[1] * w.shape[2], w.shape[3]), np.result_type(dy, x))
     for n in range(len(x)):
         for xs, _, fs in _groups(x, w, groups):
-            dw[:, fs] += patches(x[n][..., xs], kernel, out, stride, dilation).T @ dy[n][..., fs].reshape(
-                out[0] * out[1], -1
-            )
+            dw[:, fs] += patches(x[n][..., xs], kernel, out, stride, dilation).T @ dy[n][..., fs].reshape(out[0] * out[1], -1)
     return dw.reshape(w.shape)
 
 
@@ -258,9 +256,7 @@ def correlate2d_unstrided(dy, saved):
     return _backward_as(dy, saved, stride=(1, 1))
 
 
-@slip_of(
-    correlate2d, "dilation ignored", "Kernel position (p, q) met the pixel (p * dilation, q * dilation) further on."
-)
+@slip_of(correlate2d, "dilation ignored", "Kernel position (p, q) met the pixel (p * dilation, q * dilation) further on.")
 def correlate2d_undilated(dy, saved):
     return _backward_as(dy, saved, dilation=(1, 1))
 
@@ -308,9 +304,7 @@ def correlate2d_first_group(dy, saved):
     return np.concatenate([dx] + [np.zeros_like(dx)] * (groups - 1), axis=3), dw, db
 
 
-@slip_of(
-    correlate2d, "first image only", "The kernel served every image of the batch: sum its gradient over all of them."
-)
+@slip_of(correlate2d, "first image only", "The kernel served every image of the batch: sum its gradient over all of them.")
 def correlate2d_first_image(dy, saved):
     x, *rest = saved
     dx, _, _ = correlate2d_backward(dy, saved)

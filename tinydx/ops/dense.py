@@ -58,9 +58,7 @@ def dense_first_row(dy, saved):
     return dx, dw, dy.reshape(-1, dy.shape[-1])[0]
 
 
-@slip_of(
-    dense, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch, do not average."
-)
+@slip_of(dense, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch, do not average.")
 def dense_averaged(dy, saved):
     dx, dw, db = dense_backward(dy, saved)
     rows = dy.size // dy.shape[-1]

@@ -19,9 +19,7 @@ def embedding(table, *, ids):
     if ids.dtype.kind not in "iu":
         raise TypeError(f"embedding: ids are {ids.dtype}, expected integers")
     if ids.size and (ids.min() < 0 or ids.max() >= len(table)):
-        raise IndexError(
-            f"embedding: ids reach from {ids.min()} to {ids.max()}, the table has rows 0 to {len(table) - 1}"
-        )
+        raise IndexError(f"embedding: ids reach from {ids.min()} to {ids.max()}, the table has rows 0 to {len(table) - 1}")
     return table[ids], (table.shape, ids)
 
 
@@ -49,9 +47,7 @@ def embedding_samples(draw):
     return (draw.array(v, draw.integer(1, 4)),), {"ids": draw.choice(ids)}
 
 
-@slip_of(
-    embedding, "repeated ids counted once", "A word that occurs twice collects both gradients: np.add.at, not [ids] +=."
-)
+@slip_of(embedding, "repeated ids counted once", "A word that occurs twice collects both gradients: np.add.at, not [ids] +=.")
 def embedding_once(dy, saved):
     shape, ids = saved
     dtable = np.zeros(shape, dy.dtype)
@@ -141,9 +137,7 @@ def embedding_mixing_shared_bias(dw, saved):
     return da, dv, np.broadcast_to(db.sum(axis=0), db.shape)
 
 
-@slip_of(
-    embedding_mixing, "averaged over the words", "Every w_i hands its gradient to v_j: sum over i, do not average."
-)
+@slip_of(embedding_mixing, "averaged over the words", "Every w_i hands its gradient to v_j: sum over i, do not average.")
 def embedding_mixing_averaged(dw, saved):
     da, dv, db = embedding_mixing_backward(dw, saved)
     return da, dv / len(dw), db

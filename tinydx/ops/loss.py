@@ -58,15 +58,11 @@ def _complete(record, samples):
         slope, _, n = saved
         return loss_backward(dy, (slope, np.ones_like(slope), n))
 
-    @slip_of(
-        record, "sign", "The loss falls towards the target: check the sign (prediction - target, not the reverse)."
-    )
+    @slip_of(record, "sign", "The loss falls towards the target: check the sign (prediction - target, not the reverse).")
     def wrong_sign(dy, saved):
         return loss_backward(-dy, saved)
 
-    @slip_of(
-        record, "weights' sum as divisor", "The mean divides by the number of terms, also where they are weighted."
-    )
+    @slip_of(record, "weights' sum as divisor", "The mean divides by the number of terms, also where they are weighted.")
     def divided_by_weights(dy, saved):
         slope, weight, n = saved
         return loss_backward(dy, (slope, weight, n * np.mean(weight)))
@@ -476,9 +472,7 @@ def mean_absolute_error_literal(y, *, target, weight=None):
 _complete(mean_absolute_error, _numbers_and_targets)
 
 
-@slip_of(
-    mean_absolute_error, "difference instead of its sign", "The derivative of |e| is the sign of e, however large e is."
-)
+@slip_of(mean_absolute_error, "difference instead of its sign", "The derivative of |e| is the sign of e, however large e is.")
 def mean_absolute_error_as_squared(dy, saved, y, target):
     _, weight, n = saved
     return loss_backward(dy, (y - target, weight, n))

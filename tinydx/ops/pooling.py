@@ -16,9 +16,7 @@ def _geometry(x, size, stride, padding):
     size = pair(size)
     stride = size if stride is None else pair(stride)
     border = padding_2d(padding, x.shape[1:3], size, stride)
-    out = tuple(
-        output_size(n, k, s, 1, *ends) for n, k, s, ends in zip(x.shape[1:3], size, stride, border, strict=True)
-    )
+    out = tuple(output_size(n, k, s, 1, *ends) for n, k, s, ends in zip(x.shape[1:3], size, stride, border, strict=True))
     return size, stride, border, out
 
 
@@ -156,18 +154,14 @@ def max_pool2d_overwritten(dy, saved):
     return (crop(dx, *border),)
 
 
-@slip_of(
-    max_pool2d, "smallest pixel instead of the largest", "The gradient goes where the maximum was: argmax, not argmin."
-)
+@slip_of(max_pool2d, "smallest pixel instead of the largest", "The gradient goes where the maximum was: argmax, not argmin.")
 def max_pool2d_smallest(dy, saved, x):
     _, _, size, stride, border = saved
     _, turned = max_pool2d.forward(-x, size=size, stride=stride, padding=border)
     return max_pool2d_backward(dy, turned)
 
 
-@slip_of(
-    max_pool2d, "one winner for all channels", "Each channel has its own maximum: look for it in one channel at a time."
-)
+@slip_of(max_pool2d, "one winner for all channels", "Each channel has its own maximum: look for it in one channel at a time.")
 def max_pool2d_joint(dy, saved, y):
     shape, winner, *rest = saved
     best = np.take_along_axis(winner, y.argmax(axis=-1, keepdims=True), axis=-1)
@@ -192,9 +186,7 @@ def max_pool2d_unstrided(dy, saved):
     return max_pool2d_backward(dy, (shape, winner, size, (1, 1), border))
 
 
-@slip_of(
-    max_pool2d, "padding not taken off", "Windows begin in the border: subtract it (top, left) before writing into dx."
-)
+@slip_of(max_pool2d, "padding not taken off", "Windows begin in the border: subtract it (top, left) before writing into dx.")
 def max_pool2d_uncropped(dy, saved):
     shape, winner, size, stride, ((top, bottom), (left, right)) = saved
     return max_pool2d_backward(dy, (shape, winner, size, stride, ((0, top + bottom), (0, left + right))))

@@ -86,9 +86,7 @@ def simple_rnn_step_tanh_twice(dy, saved):
     return _step_with_slope(dy, saved, 1 - np.tanh(saved[4]) ** 2)
 
 
-@slip_of(
-    simple_rnn_step, "tanh' of the old state", "The slope belongs to the new state h_t, not to h_{t-1} that came in."
-)
+@slip_of(simple_rnn_step, "tanh' of the old state", "The slope belongs to the new state h_t, not to h_{t-1} that came in.")
 def simple_rnn_step_old_state(dy, saved):
     return _step_with_slope(dy, saved, 1 - saved[1] ** 2)
 
@@ -100,9 +98,7 @@ def _step_with_slope(dy, saved, slope):
     return dz @ w_xh.T, dz @ w_hh.T, x.T @ dz, h.T @ dz, dz.sum(axis=0)
 
 
-@slip_of(
-    simple_rnn_step, "states swapped", "W_hh was multiplied with the old state: dW_hh = hᵀ dz, not with the new one."
-)
+@slip_of(simple_rnn_step, "states swapped", "W_hh was multiplied with the old state: dW_hh = hᵀ dz, not with the new one.")
 def simple_rnn_step_new_state(dy, saved):
     x, h, w_xh, w_hh, y = saved
     dz = dy * (1 - y**2)
@@ -213,9 +209,7 @@ def simple_rnn_no_carry(dy, saved):
     return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
 
 
-@slip_of(
-    simple_rnn, "state shifted by one step", "dW_hh pairs dz_t with h_{t-1}, the state before the step, not with h_t."
-)
+@slip_of(simple_rnn, "state shifted by one step", "dW_hh pairs dz_t with h_{t-1}, the state before the step, not with h_t.")
 def simple_rnn_shifted(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
     dz, dh0 = _through_time(dy, w_hh, 1 - y**2, mask)
@@ -314,6 +308,14 @@ def simple_rnn_dh0_short(dy, saved):
     return dz @ w_xh.T, dy[:, 0] + carry, *_weight_gradients(x, _states_before(h0, y), dz)
 
 
+@slip_of(simple_rnn, "first time step left out", "The loop back ends at t = 0, included: reversed(range(T)).")
+def simple_rnn_stops_early(dy, saved):
+    x, h0, w_xh, w_hh, y, mask = saved
+    dz, later = np.zeros_like(dy), None if mask is None else mask[:, 1:]
+    dz[:, 1:], dh = _through_time(dy[:, 1:], w_hh, 1 - y[:, 1:] ** 2, later)
+    return dz @ w_xh.T, dh, *_weight_gradients(x, _states_before(h0, y), dz)
+
+
 @slip_of(simple_rnn, "initial state left out", "The first step used h0: dW_hh pairs dz_1 with it.")
 def simple_rnn_without_h0(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
@@ -342,17 +344,13 @@ def simple_rnn_mask_blocks(dy, saved):
     return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
 
 
-@slip_of(
-    simple_rnn, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch, do not average."
-)
+@slip_of(simple_rnn, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch, do not average.")
 def simple_rnn_averaged(dy, saved):
     dx, dh0, *weights = simple_rnn_backward(dy, saved)
     return dx, dh0, *(g / len(dy) for g in weights)
 
 
-@slip_of(
-    simple_rnn, "averaged over time", "The weights served every time step: sum their gradients over t, do not average."
-)
+@slip_of(simple_rnn, "averaged over time", "The weights served every time step: sum their gradients over t, do not average.")
 def simple_rnn_averaged_over_time(dy, saved):
     dx, dh0, *weights = simple_rnn_backward(dy, saved)
     return dx, dh0, *(g / dy.shape[1] for g in weights)
@@ -391,6 +389,4 @@ slip_of(rnn_output, "one step only", "W_hy served every time step and example: s
 slip_of(rnn_output, "averaged over the batch", "dy already carries the 1/N of the loss: sum over steps and batch.")(
     dense_averaged
 )
-slip_of(rnn_output, "operand transposed", "dh = dy W_hyᵀ and dW_hy = hᵀ dy: check which operand is transposed.")(
-    dense_transposed
-)
+slip_of(rnn_output, "operand transposed", "dh = dy W_hyᵀ and dW_hy = hᵀ dy: check which operand is transposed.")(dense_transposed)

@@ -78,25 +78,19 @@ def softmax_sum_of_all(dp, saved):
     return (p * (dp - (dp * p).sum()),)
 
 
-@slip_of(
-    softmax, "x instead of p", "The derivative is written with the probabilities p that forward returned, not with x."
-)
+@slip_of(softmax, "x instead of p", "The derivative is written with the probabilities p that forward returned, not with x.")
 def softmax_with_x(dp, saved, x):
     _, axis = saved
     return (x * (dp - (dp * x).sum(axis=axis, keepdims=True)),)
 
 
-@slip_of(
-    softmax, "common sum forgotten", "The common denominator moves, too: subtract sum(dp * p) before multiplying by p."
-)
+@slip_of(softmax, "common sum forgotten", "The common denominator moves, too: subtract sum(dp * p) before multiplying by p.")
 def softmax_without_sum(dp, saved):
     p, _ = saved
     return (dp * p,)
 
 
-@slip_of(
-    softmax, "common sum added", "Where one p_k grows the others shrink: the sum is subtracted, p (dp - sum(dp * p))."
-)
+@slip_of(softmax, "common sum added", "Where one p_k grows the others shrink: the sum is subtracted, p (dp - sum(dp * p)).")
 def softmax_plus(dp, saved):
     p, axis = saved
     return (p * (dp + (dp * p).sum(axis=axis, keepdims=True)),)
@@ -184,13 +178,17 @@ def log_softmax_with_y(dy, saved, y):
     return (dy - y * dy.sum(axis=axis, keepdims=True),)
 
 
-@slip_of(
-    log_softmax, "sum over the wrong axis", "The sum runs over the axis that softmax normalises, not over the batch."
-)
+@slip_of(log_softmax, "sum over the wrong axis", "The sum runs over the axis that softmax normalises, not over the batch.")
 def log_softmax_wrong_axis(dy, saved):
     p, axis = saved
     other = 0 if axis % p.ndim == p.ndim - 1 else -1
     return (dy - p * dy.sum(axis=other, keepdims=True),)
+
+
+@slip_of(log_softmax, "common sum added", "The logarithm of the sum is subtracted, and so is its derivative: dy - p * sum(dy).")
+def log_softmax_plus(dy, saved):
+    p, axis = saved
+    return (dy + p * dy.sum(axis=axis, keepdims=True),)
 
 
 @slip_of(log_softmax, "mean instead of sum", "p multiplies the sum of dy over the axis, not its mean.")
@@ -254,9 +252,7 @@ def softmax_decoding_diagonal(dp, saved):
     return dense_backward(dp * p * (1 - p), (h, w))
 
 
-@slip_of(
-    softmax_decoding, "common sum forgotten", "The softmax's common denominator moves, too: dz = p (dp - sum(dp * p))."
-)
+@slip_of(softmax_decoding, "common sum forgotten", "The softmax's common denominator moves, too: dz = p (dp - sum(dp * p)).")
 def softmax_decoding_without_sum(dp, saved):
     h, w, p = saved
     return dense_backward(dp * p, (h, w))

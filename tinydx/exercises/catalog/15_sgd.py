@@ -1,7 +1,7 @@
 """Gradient descent, with and without momentum · 梯度下降
 
 One step of training: move every parameter p a little against its gradient g. With momentum, m is a velocity that
-remembers earlier steps: it keeps a share of itself, and the new step is added to it. Return what is new; leave p as it is.
+remembers earlier steps: it keeps a share of itself, and the new step is added to it. Return what is new.
 """
 
 import numpy as np

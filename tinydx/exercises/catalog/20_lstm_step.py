@@ -1,8 +1,8 @@
 """An LSTM step: the gradients · 长短期记忆网络
 
 The LSTM keeps a second state c, which a gate f lets fade and a gate i fills: along c a gradient can travel many steps
-without vanishing. Gates stand in Keras's order i, f, c, o, side by side in one matrix. Both new states go on to the next
-step, so two gradients come in.
+without vanishing. The gates i and f, the candidate g and the gate o stand side by side in one matrix, in this order,
+which is Keras's. Both new states go on to the next step, so two gradients come in.
 """
 
 import numpy as np

@@ -16,7 +16,7 @@ def sigmoid(z):
 
 
 def gates(x, h, w, u, b):
-    """Given: the update gate z, the reset gate r, the candidate g, and s, what the state says to the candidate; each (N,U)"""
+    """Given: update gate z, reset gate r, candidate g, and s, what the state says to the candidate; each (N,U)"""
     xz, xr, xg = np.split(x @ w + b[0], 3, axis=1)
     hz, hr, s = np.split(h @ u + b[1], 3, axis=1)
     z, r = sigmoid(xz + hz), sigmoid(xr + hr)

@@ -1,8 +1,8 @@
 """Find the bug: a tape · 计算图与梯度带
 
 Another way to build an engine: every operation writes a line on a tape, which values went in, which came out, and how
-a gradient goes back. `gradients` reads the tape from its end. There is one bug in it, which shows only where a result is
-used in certain ways: find and mend it. The check builds networks with these functions, so keep their names.
+a gradient goes back. `gradients` reads the tape from its end. There is one bug in it, which shows only where a result
+is used in certain ways: find and mend it. The check builds networks with these functions, so keep their names.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Find the bug: layers that remember · 权重共享
 
 A third way: every layer keeps what its backward will need. Calls are undone in reverse order, the last one first. Here
-one dense layer with its tanh is called twice in a row, as a recurrence does. There is one bug: find and mend it. The
-check calls these classes, so keep their names.
+one dense layer with its tanh is called three times in a row, as a recurrence does. There is one bug: find and mend it.
+The check calls these classes, so keep their names.
 """
 
 import numpy as np

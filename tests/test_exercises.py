@@ -1,0 +1,778 @@
+"""The exercises: right work passes, wrong work is named, and whatever a learner's file does is one plain message."""
+
+import csv
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tinydx import cli
+from tinydx.exercises import Gradients, Values, catalog, check_file, find, worker
+from tinydx.exercises import folder as folders
+from tinydx.exercises.exercise import NOT_WRITTEN, source_of
+from tinydx.exercises.folder import PROGRESS, Folder
+from tinydx.exercises.grade import fingerprint, grade
+from tinydx.exercises.learner import Learner
+from tinydx.gradcheck import gradcheck
+from tinydx.op import TABLE, RandomDraw
+
+ROOT = Path(__file__).parents[1]
+EXERCISES = pytest.mark.parametrize("exercise", catalog(), ids=lambda e: e.name)
+BUGS = pytest.mark.parametrize(
+    ("exercise", "bug"), [(e, b) for e in catalog() for b in e.bugs], ids=lambda v: v.name.replace(" ", "_")
+)
+CHECKS = [(e, c) for e in catalog() for c in e.checks]
+OWN_OPS = {c.of.name: c.of for _, c in CHECKS if isinstance(c, Gradients) and c.of.name not in TABLE} | {
+    f"{e.name}": c.of for e, c in CHECKS if isinstance(c, Gradients) and c.of.name == "network"
+}
+
+
+class Here:
+    """A learner's file in this process: as `Learner`, for checks that need no isolation and shall be quick."""
+
+    def __init__(self, text, change=lambda function: function):
+        self.module, self.change, self.warnings = {}, change, []
+        exec(compile(text, "learner.py", "exec"), self.module)
+
+    def call(self, name, arguments, source=""):
+        if source:
+            exec(source, self.module)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            value = self.change(self.module[name])(*arguments)
+        self.warnings += [str(w.message) for w in caught]
+        return value
+
+
+def judge(exercise, text, **change):
+    learner = Here(text, **change)
+    return [check.judge(learner, exercise.known_bugs(check)) for check in exercise.checks]
+
+
+def written(folder, exercise, text):
+    path = folder / exercise.file
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def tinydx(*arguments, cwd=None, encoding="utf-8", **options):
+    """Run the command as a stranger does; its output is decoded strictly."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tinydx", "exercise", *map(str, arguments)]
+    options = {"stdin": subprocess.DEVNULL, "timeout": 120} | options
+    run = subprocess.run(command, capture_output=True, check=False, cwd=cwd, env=environment, **options)
+    return run.returncode, run.stdout.decode(encoding), run.stderr.decode(encoding)
+
+
+@pytest.fixture
+def started(tmp_path):
+    folder = Folder(tmp_path / "exercises")
+    folder.start()
+    return folder
+
+
+# ---- each exercise -------------------------------------------------------------------------------------------------
+
+
+@EXERCISES
+def test_the_solution_passes(exercise, tmp_path):
+    result = check_file(exercise, written(tmp_path, exercise, exercise.solution))
+    assert result.ok, result.text()
+    assert result.right == result.of > 0 and not result.warnings
+
+
+@EXERCISES
+def test_the_starter_is_not_written_yet_or_has_its_bug(exercise, tmp_path):
+    result = check_file(exercise, written(tmp_path, exercise, exercise.starter))
+    if exercise.planted:
+        assert result.status == "wrong" and exercise.bugs[0].name in result.mistakes
+    else:
+        assert result.status == "not written" and result.message == "not written yet"
+
+
+@BUGS
+def test_every_planted_bug_gets_its_own_name(exercise, bug):
+    reports = judge(exercise, exercise.with_bug(bug))
+    names = [name for r in reports for name in r.mistakes.values() or [p.name for p in r.problems]]
+    assert Counter(names).most_common(1)[0][0] == bug.name, "\n".join(map(str, reports))
+
+
+@EXERCISES
+def test_a_learner_gets_all_that_is_needed_and_not_the_answer(exercise):
+    head, *rest = exercise.starter.splitlines()
+    assert head.startswith(f'"""{exercise.number:02d} ') and re.search("[\u4e00-\u9fff]", head)
+    assert "\\" not in exercise.header and "tinydx" not in exercise.code and len(rest) < 90
+    assert all(len(line) <= 140 for line in rest)
+    assert all(check.function.__name__ in exercise.starter for check in exercise.checks if not getattr(check, "driver", False))
+    assert len(exercise.hints) == 3 and len(exercise.bugs) >= 3
+    assert len({bug.name for bug in exercise.bugs}) == len(exercise.bugs)
+    if not exercise.planted:
+        missing = Counter(exercise.solution.splitlines()) - Counter(exercise.starter.splitlines())
+        assert NOT_WRITTEN in exercise.starter and missing.total() >= exercise.starter.count(NOT_WRITTEN)
+    compile(exercise.starter, exercise.file, "exec")
+
+
+def test_the_exercises_follow_the_document():
+    names = [e.name for e in catalog()]
+    assert len(names) >= 24 and [e.number for e in catalog()] == list(range(1, len(names) + 1))
+    order = "conv_sum relu max_pool dense sigmoid_bce adam rnn_step bptt lstm_step gru_step embedding softmax_decoding attention"
+    assert [n for n in names if n in order.split()] == order.split()
+    assert sum(e.planted for e in catalog()) == 3
+
+
+# ---- the references that live with their exercises -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("record", OWN_OPS.values(), ids=OWN_OPS)
+def test_own_references_are_safe_for_the_complex_step(record):
+    """Where a reference lost the imaginary part, central differences would disagree, and the checker would use them."""
+    arrays, constants = record.samples(RandomDraw(3))
+    exercise, check = next((e, c) for e, c in CHECKS if isinstance(c, Gradients) and c.of is record)
+    module = {}
+    exec(exercise.solution, module)
+    if check.driver:
+        exec(source_of(check), module)
+    report = gradcheck(lambda *a: record.forward(*a), *arrays, backward=check._as_backward(module[check.function.__name__]))
+    assert not report.problems and report.method == "complex step", report
+
+
+def lstm_by_hand(x, h, c, w, u, b):
+    """Number by number, Keras's gate order i, f, c, o."""
+    n, units = h.shape
+    new_h, new_c = np.zeros((n, units)), np.zeros((n, units))
+    for r in range(n):
+        for j in range(units):
+            i, f, g, o = (
+                b[k * units + j]
+                + sum(x[r, d] * w[d, k * units + j] for d in range(x.shape[1]))
+                + sum(h[r, m] * u[m, k * units + j] for m in range(units))
+                for k in range(4)
+            )
+            new_c[r, j] = c[r, j] / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+            new_h[r, j] = np.tanh(new_c[r, j]) / (1 + np.exp(-o))
+    return new_h, new_c
+
+
+def gru_by_hand(x, h, w, u, b):
+    """Number by number, Keras's gate order z, r, h and reset_after=True."""
+    n, units = h.shape
+    new = np.zeros((n, units))
+    for r in range(n):
+        for j in range(units):
+            from_x = [b[0, k * units + j] + sum(x[r, d] * w[d, k * units + j] for d in range(x.shape[1])) for k in range(3)]
+            from_h = [b[1, k * units + j] + sum(h[r, m] * u[m, k * units + j] for m in range(units)) for k in range(3)]
+            z, reset = (1 / (1 + np.exp(-from_x[k] - from_h[k])) for k in range(2))
+            new[r, j] = z * h[r, j] + (1 - z) * np.tanh(from_x[2] + reset * from_h[2])
+    return new
+
+
+@pytest.mark.parametrize(("name", "by_hand"), [("lstm_step", lstm_by_hand), ("gru_step", gru_by_hand)])
+def test_gated_steps_are_those_of_keras(name, by_hand):
+    record = OWN_OPS[name]
+    for seed in range(3):
+        arrays, _ = record.samples(RandomDraw(seed))
+        np.testing.assert_allclose(record.forward(*arrays)[0], by_hand(*arrays), rtol=1e-12, atol=1e-14)
+
+
+# ---- weak work -----------------------------------------------------------------------------------------------------
+
+
+def cotangents(check):
+    """How many of the function's first arguments are gradients that come in."""
+    names = list(__import__("inspect").signature(check.function).parameters)
+    return sum(n not in check.of.signature.parameters and n != "y" for n in names)
+
+
+def as_list(value):
+    return list(value) if isinstance(value, tuple) else [value]
+
+
+def with_ones(function, check):
+    return lambda *a: function(*(np.ones_like(dy) for dy in a[: cotangents(check)]), *a[cotangents(check) :])
+
+
+def with_first_example(function, check):
+    def first(dy):
+        return dy * (np.arange(len(dy)) == 0).reshape(-1, *[1] * (dy.ndim - 1)) if np.ndim(dy) else 0 * dy
+
+    return lambda *a: function(*map(first, a[: cotangents(check)]), *a[cotangents(check) :])
+
+
+def averaged(function, check):
+    return lambda *a: tuple(g / 2 for g in as_list(function(*a)))
+
+
+def a_little_off(function, check):
+    return lambda *a: tuple(1.001 * g for g in as_list(function(*a)))
+
+
+def one_number_off(function, check):
+    def wrong(*a):
+        gradients = [np.array(g) for g in as_list(function(*a))]
+        gradients[-1].flat[-1] += 1e-6 * max(np.max(np.abs(gradients[-1])), 1e-3)
+        return tuple(gradients)
+
+    return wrong
+
+
+def always_the_first(function, check):
+    known = []
+
+    def memory(*a):
+        known.append(function(*a))
+        return known[0]
+
+    return memory
+
+
+@pytest.mark.parametrize("weakness", [with_ones, with_first_example, averaged, a_little_off, one_number_off], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(("exercise", "check"), [p for p in CHECKS if isinstance(p[1], Gradients)], ids=lambda v: getattr(v, "name", ""))
+def test_weak_gradients_do_not_pass(exercise, check, weakness):
+    learner = Here(exercise.solution, change=lambda function: weakness(function, check))
+    assert not check.judge(learner, [])
+
+
+@pytest.mark.parametrize("weakness", [averaged, a_little_off, one_number_off, always_the_first], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(("exercise", "check"), [p for p in CHECKS if isinstance(p[1], Values)], ids=lambda v: getattr(v, "name", ""))
+def test_weak_values_do_not_pass(exercise, check, weakness):
+    wrong = {}  # one change a function, also of one that remembers
+    learner = Here(exercise.solution, change=lambda f: wrong.setdefault(f, weakness(f, check)))
+    assert not check.judge(learner, [])
+
+
+def test_the_data_tell_batch_rows_and_columns_apart():
+    """No draw has a batch of one, and the sides of images and kernels are not all equal."""
+    for exercise, check in CHECKS:
+        if isinstance(check, Gradients):
+            for seed in range(12):
+                arrays, _ = (check.samples or check.of.samples)(RandomDraw(1 + seed))
+                if check.of.shapes.startswith(("x (N", "h (N", "q (N", "z (N")):
+                    assert len(arrays[0]) > 1, exercise.name
+
+
+# ---- what a learner's file can do ----------------------------------------------------------------------------------
+
+RIGHT = "import numpy as np\n\n\ndef relu_backward(dy, x):\n    return dy * (x > 0)\n"
+
+
+def body(*lines):
+    return "import ctypes, os, subprocess, sys\nimport numpy as np\ndef relu_backward(dy, x):\n" + "".join(f"    {line}\n" for line in lines)
+
+
+FAULTS = {
+    "endless loop": (body("while True:", "    pass"), "timeout", "stopped after 1 seconds.*endless loop.*line [45]"),
+    "endless loop at import": ("while True:\n    pass\n", "timeout", "endless loop.*line [12]"),
+    "loop that catches all": (body("while True:", "    try:", "        print('x' * 999)", "    except BaseException:", "        pass"), "timeout", "endless"),
+    "loop in C": (body("return 10 ** 10 ** 9"), "timeout", "stopped after 1 seconds"),
+    "os._exit": (body("os._exit(0)"), "crash", "status 0"),
+    "os._exit at import": ("import os\nos._exit(3)\n", "crash", "status 3"),
+    "segmentation fault": (body("ctypes.string_at(0)"), "crash", "SIGSEGV"),
+    "sys.exit": (body("sys.exit(0)"), "error", "sys.exit.*line 4"),
+    "sys.exit at import": ("import sys\nsys.exit(0)\n", "error", "sys.exit.*line 2"),
+    "deleted function": ("def relu(x):\n    return x\n", "error", "no function relu_backward"),
+    "renamed function": (RIGHT.replace("backward", "backwards"), "error", "one named relu_backwards"),
+    "syntax error": ("def relu_backward(dy, x):\n    return dy *\n", "error", "SyntaxError: invalid syntax .line 2: return dy"),
+    "wrong signature": (RIGHT.replace("(dy, x)", "(dy)"), "error", "called with 2 arguments.*relu_backward.dy."),
+    "returns None": (RIGHT.replace("return ", ""), "wrong", "returned None.*return. missing"),
+    "returns text": (body("return 'ok'"), "wrong", "of type str, expected one array"),
+    "returns a list": (body("return [dy, 'ok']"), "wrong", "a list of ndarray, str"),
+    "returns objects": (body("return np.array([None, {}])"), "wrong", "ndarray of object"),
+    "returns far too much": (body("return np.zeros(10 ** 8)"), "error", "far too many"),
+    "exception": (body("return dy * (X > 0)"), "error", "NameError: name 'X' is not defined .line 4: return"),
+    "exception of a strange class": ("class E(Exception):\n    def __str__(self):\n        raise E\nraise E\n", "error", "E .line 4"),
+    "no end of recursion": (body("return relu_backward(dy, x)"), "error", "RecursionError"),
+    "too much memory": (body("return np.zeros(10 ** 13)"), "error", "MemoryError|Unable to allocate"),
+    "forks for ever": (body("while True:", "    os.fork()"), "error", "needs no other process"),
+    "other programs": (body("subprocess.run(['sleep', '100'])"), "error", "needs no other process"),
+    "kills the checker": (body("os.kill(os.getppid(), 9)"), "error", "needs no other process"),
+    "waits for input": (body("return dy * float(input())"), "error", "EOFError"),
+    "looks the answer up": ("from tinydx import ops\n", "error", "with NumPy alone"),
+    "garbles the answers": (body("for fd in range(3, 20):", "    try:", "        os.write(fd, b'ok')", "    except OSError:", "        pass", "return dy"), "crash", "garbled"),
+    "closes everything": (body("os.closerange(0, 50)", "return dy"), "crash", ""),
+    "null bytes": (RIGHT.encode() + b"\0", "error", "null bytes"),
+    "empty": ("", "error", "no function relu_backward"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_is_one_plain_message(fault, tmp_path):
+    text, status, message = FAULTS[fault]
+    result = check_file(find("relu"), written(tmp_path, find("relu"), text), seconds=1)
+    assert (result.status, result.right) == (status, 0) and not result.ok
+    assert re.search(message, result.message) and "\n" not in result.message and "Traceback" not in result.text()
+
+
+@pytest.mark.parametrize("fault", ["endless loop", "segmentation fault", "os._exit", "syntax error", "deleted function", "returns None"])
+def test_a_fault_is_exit_status_1(fault, started):
+    written(started.path, find("relu"), FAULTS[fault][0])
+    status, out, err = tinydx("check", "relu", "--seconds", 1, cwd=started.path)
+    assert status == 1 and not err and len(out.splitlines()) == 4
+    assert re.search(FAULTS[fault][2], out)
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        (body("dy[x <= 0] = 0", "return dy"), "inputs changed"),
+        (body("x[:] = x > 0", "return dy * x"), "inputs changed"),
+        ("n = 0\n" + body("global n", "n += 1", "return dy * (x > 0) * n"), "constant factor"),
+        (body("return (dy * (x > 0)).astype('float32')"), "float32"),
+        (body("return (dy * (x > 0))[0]"), "wrong shape"),
+        (body("return dy * np.nan"), "NaN"),
+        (body("print('ok', '{\"kind\": \"value\"}')", "return dy"), "gate forgotten"),
+    ],
+)
+def test_wrong_work_in_a_process_is_named(text, mistake, tmp_path):
+    assert check_file(find("relu"), written(tmp_path, find("relu"), text)).mistakes == [mistake]
+
+
+@pytest.mark.parametrize("text", [RIGHT.encode("utf-8-sig"), RIGHT.replace("\n", "\r\n"), RIGHT + "import sys\nsys.stdout = None\n", RIGHT + "# 中文\n"])
+def test_right_work_passes_however_it_was_saved(text, tmp_path):
+    assert check_file(find("relu"), written(tmp_path, find("relu"), text)).ok
+
+
+def test_a_flood_of_prints_is_cut(tmp_path):
+    text = RIGHT.replace("    return", "    for i in range(10 ** 5):\n        print(i, 'and so on')\n    return")
+    result = check_file(find("relu"), written(tmp_path, find("relu"), text))
+    assert result.ok and len(result.output) < 5000 and "left out" in result.output
+    assert "0 and so on" in result.text() and len(result.text().splitlines()) < 30
+
+
+def test_what_was_started_does_not_outlive_the_check(tmp_path):
+    """Threads, and whatever slipped through, end with the process."""
+    written(tmp_path, find("relu"), "import os, threading, time\nthreading.Thread(target=time.sleep, args=(300,)).start()\n" + RIGHT + "print(os.getpid())\n")
+    result = check_file(find("relu"), tmp_path / find("relu").file)
+    assert result.ok
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(result.output), 0)
+
+
+def test_the_time_limit_is_of_the_learners_code_alone(tmp_path):
+    """Starting Python and NumPy takes longer than this limit."""
+    written(tmp_path, find("relu"), RIGHT)
+    with Learner(tmp_path / find("relu").file, seconds=0.05) as learner:
+        assert learner.left > 0
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path):
+    result = check_file(find("relu"), tmp_path / "02_relu.py")
+    assert result.status == "missing" and "tinydx exercise reset relu" in result.message
+
+
+# ---- what goes between the processes -------------------------------------------------------------------------------
+
+numbers = hnp.arrays(st.sampled_from(["<f8", ">f4", "<i8", "u1", "?", "<c16"]), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
+values = st.recursive(st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats() | st.text(max_size=20) | numbers, lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner))
+
+
+def equal(a, b):
+    if isinstance(a, list | tuple):
+        return type(a) is type(b) and len(a) == len(b) and all(map(equal, a, b))
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc") and b.flags.writeable
+    return a == b or (a != a and b != b)
+
+
+@given(values)
+def test_values_survive_the_pipe(value):
+    assert equal(value, worker.decode(json.loads(json.dumps(worker.encode(value)))))
+
+
+@pytest.mark.parametrize("data", [{"array": ["O", [1], ""]}, {"array": ["<f8", [9], ""]}, {"code": "print()"}, {"a": 1, "b": 2}, {"array": 5}])
+def test_forged_data_are_refused(data):
+    with pytest.raises((ValueError, TypeError)):
+        worker.decode(data)
+
+
+# ---- the folder ----------------------------------------------------------------------------------------------------
+
+
+def test_start_never_overwrites_and_adds_what_is_new(started, capsys):
+    written(started.path, find("relu"), "mine")
+    started.file(find("tanh")).unlink()
+    assert cli.main(["exercise", "start", str(started.path)]) == 0
+    assert "1 exercises are new" in capsys.readouterr().out
+    assert started.file(find("relu")).read_text() == "mine" and started.file(find("tanh")).read_text() == find("tanh").starter
+
+
+def test_a_file_keeps_its_number_when_exercises_are_renumbered(started):
+    mine = started.path / "77_relu.py"
+    started.file(find("relu")).rename(mine)
+    assert started.file(find("relu")) == mine and started.start() == []
+
+
+def test_commands_find_the_folder_from_below_and_by_dir(started, tmp_path, monkeypatch, capsys):
+    (started.path / "notes" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(started.path / "notes" / "deep")
+    assert cli.main(["exercise", "list"]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["exercise", "list"]) == 1
+    assert "tinydx exercise start" in capsys.readouterr().err
+    assert cli.main(["exercise", "list", "--dir", str(started.path)]) == 0
+    (started.path / PROGRESS).unlink()
+    assert cli.main(["exercise", "list", "--dir", str(started.path)]) == 0
+
+
+def test_reset_keeps_the_work(started):
+    file = written(started.path, find("relu"), "first")
+    assert started.reset(find("relu")).read_text() == "first" and file.read_text() == find("relu").starter
+    assert started.reset(find("relu")) is None
+    file.write_text("second")
+    assert started.reset(find("relu")).read_text() == "second"
+    assert sorted(p.read_text() for p in started.path.glob("*.old*")) == ["first", "second"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', '{"passed": 3, "hints": {}}', '{"passed": [[]], "hints": {}}', '{"passed": [], "hints": {"relu": "x"}}', b"\xff\xfe\0"])
+def test_a_damaged_progress_file_is_put_aside(text, started, capsys):
+    (started.path / PROGRESS).write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert cli.main(["exercise", "hint", "relu", "--dir", str(started.path)]) == 0
+    captured = capsys.readouterr()
+    assert "hint 1/3" in captured.out and "damaged" in captured.err
+    assert started.progress().hints == {"relu": 1} and (started.path / f"{PROGRESS}.damaged").exists()
+
+
+def test_progress_is_written_whole_or_not_at_all(started, monkeypatch):
+    started.mark(find("relu"), passed=True)
+
+    def full(*a):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as m:
+        m.setattr("tinydx.files.os.replace", full)
+        with pytest.raises(OSError, match="disk full"):
+            started.mark(find("tanh"), passed=True)
+    assert started.progress().passed == {"relu"}
+    assert not list(started.path.glob(".*.tmp")) and folders.atomic_write is not None
+
+
+def test_progress_follows_the_last_check_and_says_what_is_next(started):
+    relu, sigmoid = find("relu"), find("sigmoid")
+    assert started.current().name == "conv_sum"
+    started.mark(find("conv_sum"), True)
+    started.mark(relu, True)
+    assert (started.current(), started.current(after=catalog()[-1]), started.count()) == (sigmoid, sigmoid, f"2/{len(catalog())}")
+    started.mark(relu, False)
+    assert started.current() is relu and started.current(after=relu) is sigmoid
+
+
+# ---- the commands --------------------------------------------------------------------------------------------------
+
+
+def test_check_says_it_as_specified(started, capsys):
+    exercise = find("conv_backward")
+    written(started.path, exercise, exercise.with_bug(exercise.bugs[1]))
+    assert cli.main(["exercise", "check", "9", "--dir", str(started.path)]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("09 The convolution: its three gradients  09_conv_backward.py\n")
+    assert re.search(r"✓    dx .* numbers agree   worst relative gap \de-1\d", out)
+    assert re.search(r"✗    dw .* numbers wrong   worst relative gap 5e-01   averaged over the batch", out)
+    assert re.search(r"dw\[\d, \d, \d, \d\]: yours -?\d+\.\d+   true -?\d+\.\d+", out)
+    assert re.search(r"  1/3 gradients · \d+ ms\nprogress 0/29 · tinydx exercise hint conv_backward\n$", out)
+
+
+def test_check_without_a_name_takes_the_next_one(started, capsys):
+    written(started.path, find("conv_sum"), find("conv_sum").solution)
+    assert cli.main(["exercise", "check", "--dir", str(started.path)]) == 0
+    assert "next: 02_relu.py" in capsys.readouterr().out
+    assert cli.main(["exercise", "check", "--dir", str(started.path)]) == 1
+    assert "02_relu.py" in capsys.readouterr().out
+
+
+def test_check_all_as_json(started, capsys):
+    for e in catalog():
+        written(started.path, e, e.solution if e.number % 2 else e.starter)
+    assert cli.main(["exercise", "check", "--all", "--json", "--dir", str(started.path)]) == 1
+    data = json.loads(capsys.readouterr().out)
+    assert [r["ok"] for r in data["results"]] == [e.number % 2 == 1 for e in catalog()]
+    assert not data["ok"] and data["of"] == len(catalog()) and data["passed"] == sum(r["ok"] for r in data["results"])
+    assert started.progress().passed == {e.name for e in catalog() if e.number % 2}
+
+
+@pytest.mark.parametrize("name", ["relu", "2", "02", "02_relu", "02_relu.py", "some/where/02_relu.py"])
+def test_an_exercise_has_many_names(name):
+    assert find(name).name == "relu"
+
+
+def test_hints_come_one_by_one_and_the_solution_after_a_pass(started, capsys):
+    def run(*arguments):
+        status = cli.main(["exercise", *arguments, "--dir", str(started.path)])
+        return status, capsys.readouterr()
+
+    for level in (1, 2, 3, 3):
+        _, captured = run("hint", "relu")
+        assert captured.out.count("hint ") - captured.out.count("last hint") == level
+        assert ("--spoil" in captured.out) == (level == 3)
+    status, captured = run("solution", "relu")
+    assert status == 1 and "not passed" in captured.err and captured.err.count("\n") == 1 and not captured.out
+    assert run("solution", "relu", "--spoil")[1].out.strip() == find("relu").solution.strip()
+    written(started.path, find("relu"), RIGHT)
+    assert run("check", "relu")[0] == 0
+    assert run("solution", "relu")[0] == 0
+    assert run("check", "nonsense")[0] == 1 and run("reset", "relu")[0] == 0
+    assert run("solution", "relu")[0] == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp936", "ascii"])
+def test_output_in_any_encoding(encoding, started):
+    exercise = find("relu")
+    written(started.path, exercise, exercise.with_bug(exercise.bugs[0]) + "print('中文 σ')\n")
+    status, out, err = tinydx("check", "relu", cwd=started.path, encoding=encoding)
+    assert status == 1 and not err
+    mark, dot, block = {"utf-8": ("✗", "·", "█"), "cp936": ("x", "·", "#"), "ascii": ("x", "-", "#")}[encoding]
+    assert f"  {mark} " in out and f" {dot} " in out and block in out and "gate forgotten" in out
+    status, out, err = tinydx("list", cwd=started.path, encoding=encoding)
+    assert status == 0 and not err and ("线性整流函数" in out) == (encoding != "ascii") and "?" not in out
+    status, out, err = tinydx("solution", "adam", "--spoil", cwd=started.path, encoding=encoding)
+    assert status == 0 and "def adam" in out
+    status, out, err = tinydx("watch", cwd=started.path, encoding=encoding, input=b"h\nq\n", stdin=None)
+    assert status == 0 and not err and "hint 1/3" in out and f" {dot} q quit" in out
+
+
+# ---- watch ---------------------------------------------------------------------------------------------------------
+
+SHELL = """
+import fcntl, os, signal, subprocess, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+job = subprocess.Popen([sys.executable, "-m", "tinydx", "exercise", "watch"], process_group=0)
+os.tcsetpgrp(0, job.pid)
+print(f"job {job.pid}.", flush=True)
+while True:
+    _, status = os.waitpid(job.pid, os.WUNTRACED)
+    if not os.WIFSTOPPED(status):
+        sys.exit(os.waitstatus_to_exitcode(status))
+    os.tcsetpgrp(0, os.getpgrp())
+    print("suspended, echo", bool(termios.tcgetattr(0)[3] & termios.ECHO), flush=True)
+    sys.stdin.readline()
+    os.tcsetpgrp(0, job.pid)
+    os.killpg(job.pid, signal.SIGCONT)
+"""  # a shell with job control, as small as can be
+
+
+class Terminal:
+    """A learner at a terminal: `watch` under a little shell in a real pseudo-terminal."""
+
+    def __init__(self, folder):
+        self.own, self.other = os.openpty()
+        self.before = termios.tcgetattr(self.other)
+        self.seen = ""
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), self.other)
+        self.shell = subprocess.Popen([sys.executable, "-c", SHELL], cwd=folder, env=environment, **pipes)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.shell.kill()
+        self.shell.wait()
+        for descriptor in (self.own, self.other):
+            os.close(descriptor)
+
+    def until(self, text, seconds=60):
+        """Everything up to and with this text."""
+        end = time.monotonic() + seconds
+        data = b""
+        while text not in self.seen:
+            assert time.monotonic() < end, f"{text!r} does not come after:\n{self.seen}"
+            if select.select([self.own], [], [], 0.1)[0]:
+                data += os.read(self.own, 65536)
+                self.seen, data = self.seen + data.decode(errors="ignore"), b""
+        said, self.seen = self.seen.split(text, 1)
+        return said + text
+
+    def press(self, keys):
+        os.write(self.own, keys)
+
+    def ready(self):
+        return self.until("q quit")
+
+    def restored(self):
+        return termios.tcgetattr(self.other) == self.before
+
+    def single_keys(self):
+        return not termios.tcgetattr(self.other)[3] & (termios.ICANON | termios.ECHO)
+
+
+def test_watch_keys_and_saves(started):
+    relu, sigmoid = find("relu"), find("sigmoid")
+    with Terminal(started.path) as terminal:
+        said = terminal.ready()
+        assert "not written yet" in said and "h hint · r run again · l list · s skip" in said and terminal.single_keys()
+        terminal.press(b"h")
+        assert "hint 1/3 for 01_conv_sum.py" in terminal.ready()
+        terminal.press(b"hl")
+        assert "hint 2/3" in terminal.ready()
+        assert "29_engine_layers.py" in terminal.ready()
+        terminal.press(b"s")
+        assert "02_relu.py" in terminal.ready()
+        terminal.press(b"\x1bOQ")  # a function key is no q
+        terminal.ready()
+        written(started.path, relu, relu.with_bug(relu.bugs[0]))
+        assert "gate forgotten" in terminal.ready()
+        other = written(started.path / "..", relu, relu.solution)  # editors save so: a new file takes the name
+        os.replace(other, started.file(relu))
+        said = terminal.ready()
+        assert "passed, next: 03_sigmoid.py" in said and "not written yet" in said and "\x1b" not in said
+        terminal.press(b"r")
+        assert "03_sigmoid.py" in terminal.ready()
+        written(started.path, sigmoid, body("while True:", "    pass"))
+        started.file(find("tanh")).unlink()
+        written(started.path, sigmoid, sigmoid.solution)
+        assert "next: 04_tanh.py" in terminal.until("reset tanh") and terminal.ready()
+        terminal.press(b"q")
+        assert terminal.shell.wait(30) == 0 and terminal.restored()
+    assert started.progress().passed == {"relu", "sigmoid"} and started.progress().hints == {"conv_sum": 2}
+
+
+def test_watch_restores_the_terminal_when_interrupted(started):
+    with Terminal(started.path) as terminal:
+        terminal.ready()
+        terminal.press(b"\x03")
+        assert terminal.shell.wait(30) == 130 and terminal.restored()
+
+
+def test_watch_restores_the_terminal_when_terminated(started):
+    with Terminal(started.path) as terminal:
+        job = int(re.search(r"job (\d+)", terminal.ready())[1])
+        os.kill(job, signal.SIGTERM)
+        assert terminal.shell.wait(30) == 128 + signal.SIGTERM and terminal.restored()
+
+
+def test_watch_restores_the_terminal_while_suspended(started):
+    with Terminal(started.path) as terminal:
+        terminal.ready()
+        terminal.press(b"\x1a")
+        assert terminal.until("suspended, echo True") and terminal.restored()
+        terminal.press(b"fg\n")
+        end = time.monotonic() + 30
+        while not terminal.single_keys():
+            assert time.monotonic() < end, "the terminal was not taken again"
+            time.sleep(0.05)
+        terminal.press(b"h")
+        assert "hint 1/3" in terminal.ready()
+        terminal.press(b"\x04")
+        assert terminal.shell.wait(30) == 0 and terminal.restored()
+
+
+def test_watch_restores_the_terminal_after_an_exception(started):
+    with Terminal(started.path) as terminal:
+        terminal.ready()
+        (started.path / PROGRESS).unlink()
+        (started.path / PROGRESS).mkdir()  # cannot be read or written any more
+        terminal.press(b"h")
+        assert terminal.shell.wait(30) == 1 and terminal.restored()
+
+
+def test_watch_on_plain_pipes(started):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-m", "tinydx", "exercise", "watch"]
+    with subprocess.Popen(command, cwd=started.path, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
+
+        def ready():
+            lines = []
+            while "q quit (and Enter)" not in (lines or [""])[-1]:
+                lines.append(process.stdout.readline())
+                assert lines[-1]
+            return "".join(lines)
+
+        def type_line(text):
+            process.stdin.write(text + "\n")
+            process.stdin.flush()
+
+        assert "not written yet" in ready()
+        type_line("")
+        type_line("hint please")
+        assert "hint 1/3" in ready()
+        written(started.path, find("conv_sum"), find("conv_sum").solution)
+        assert "passed, next: 02_relu.py" in ready()
+        type_line("l")
+        assert "29_engine_layers.py" in ready()
+        process.stdin.close()  # the end of the input is the end of watching
+        assert process.wait(30) == 0
+
+
+# ---- grade ---------------------------------------------------------------------------------------------------------
+
+KINDS = {
+    "ok": lambda e, rng: e.solution,
+    "not written": lambda e, rng: e.starter,
+    "wrong": lambda e, rng: e.with_bug(e.bugs[rng.integers(len(e.bugs))]),
+    "timeout": lambda e, rng: e.solution + "\nwhile True:\n    pass\n",
+    "crash": lambda e, rng: e.solution + "\nimport os\nos._exit(0)\n",
+    "error": lambda e, rng: e.solution + "\nprint(\n",
+    "missing": lambda e, rng: None,
+}
+
+
+def make_students(folder, count, rng):
+    """Student folders of which it is known what each file must get: student -> exercise -> cell."""
+    expected = {}
+    for i in range(count):
+        student = folder / f"student {i:03d} 学生"
+        where = student / "exercises" if i % 3 == 0 else student
+        where.mkdir(parents=True)
+        expected[student.name] = {}
+        for e in catalog():
+            kind = str(rng.choice(list(KINDS), p=[0.5, 0.25, 0.15, 0.02, 0.02, 0.03, 0.03]))
+            kind = "wrong" if kind == "not written" and e.planted else kind
+            expected[student.name][e.name] = kind
+            text = KINDS[kind](e, rng)
+            if text is not None:
+                written(where, e, f"{text}# {student.name}\n")
+    return expected
+
+
+def test_grade_scores_every_student(tmp_path, deep):
+    rng = np.random.default_rng(5)
+    expected = make_students(tmp_path / "class", 200 if deep else 6, rng)
+    table = tmp_path / "scores.csv"
+    grade(tmp_path / "class", table, seconds=2, jobs=2)
+    rows = list(csv.DictReader(table.read_text("utf-8").splitlines()))
+    assert [r["student"] for r in rows] == sorted(expected)
+    for row in rows:
+        cells = expected[row["student"]]
+        assert {e: row[e].split(" ")[0] for e in cells} == {e: kind.split(" ")[0] for e, kind in cells.items()}
+        assert int(row["passed"]) == sum(kind == "ok" for kind in cells.values()) and int(row["of"]) == len(catalog())
+        assert float(row["percent"]) == round(100 * int(row["passed"]) / len(catalog()), 1)
+
+
+def test_grade_from_the_command_line(tmp_path, capsys):
+    written_to = tmp_path / "class" / "ann"
+    written_to.mkdir(parents=True)
+    written(written_to, find("relu"), RIGHT)
+    assert cli.main(["exercise", "grade", str(tmp_path / "class"), "--csv", str(tmp_path / "s.csv"), "--jobs", "1"]) == 0
+    assert "1/29" in capsys.readouterr().out and (tmp_path / "s.csv").read_text().splitlines()[1].startswith("ann,1,29,3.4,missing,ok")
+
+
+@pytest.mark.parametrize(("folder", "table", "words"), [("nowhere", "s.csv", "no folder"), ("empty", "s.csv", "no folders in it"), ("class", "no/s.csv", "cannot write")])
+def test_grade_says_what_is_missing(folder, table, words, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "class" / "ann").mkdir(parents=True)
+    assert cli.main(["exercise", "grade", str(tmp_path / folder), "--csv", str(tmp_path / table)]) == 1
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") == 1
+
+
+def test_only_equal_programs_share_a_result(tmp_path):
+    texts = ["x = 1", "x = 1  # mine", "x=1", "x = 2", "x = (", "x = ( "]
+    prints = []
+    for i, text in enumerate(texts):
+        (tmp_path / f"{i}.py").write_text(text)
+        prints.append(fingerprint(tmp_path / f"{i}.py"))
+    assert prints[0] == prints[1] == prints[2] and len(set(prints)) == 4
