@@ -305,6 +305,27 @@ def test_callbacks_must_be_callbacks(wrong):
         dense_model().fit(x, y, callbacks=[wrong], verbose=0)
 
 
+def test_event_that_does_not_exist():
+    class Old(Callback):
+        def on_batch_end(self, batch, logs=None):
+            raise AssertionError("never called")
+
+    with pytest.raises(TypeError, match=r"Old.on_batch_end would never be called; did you mean 'on_train_batch_end'"):
+        dense_model().fit(*two_classes(), callbacks=[Old()], verbose=0)
+
+
+def test_training_stops_within_an_epoch():
+    class Enough(Callback):
+        def on_train_batch_end(self, batch, logs):
+            self.model.stop_training = batch == 2
+
+    model = dense_model()
+    history = model.fit(*two_classes(40), batch_size=4, epochs=3, callbacks=[Enough()], verbose=0)
+    assert model.optimizer.iterations == 3 and history.epoch == [0]
+    model.fit(*two_classes(40), batch_size=20, epochs=3, callbacks=[Enough()], verbose=0)
+    assert model.optimizer.iterations == 9  # a new run begins unstopped
+
+
 def test_history():
     history = History()
     history.on_epoch_end(0, {"loss": 1.0})

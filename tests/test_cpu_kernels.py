@@ -506,8 +506,9 @@ def test_winograd_is_as_exact_as_documented(data):
     seed=st.integers(0, 999),
 )
 def test_affine_warp_equals_numpy_bit_by_bit(shape, dtype, theta, numbers, disguise, seed):
-    from tinydx.preprocessing import affine
     from tinydx_kernels.cpu.warp import affine_warp
+
+    from tinydx.preprocessing import affine
 
     image = disguise(np.random.default_rng(seed).random(shape).astype(dtype))
     matrix, offset = affine.affine_matrix(theta, *numbers, *shape[:2])

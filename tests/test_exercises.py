@@ -36,9 +36,7 @@ BUGS = pytest.mark.parametrize(
     ("exercise", "bug"), [(e, b) for e in catalog() for b in e.bugs], ids=lambda v: v.name.replace(" ", "_")
 )
 CHECKS = [(e, c) for e in catalog() for c in e.checks]
-OWN_OPS = {c.of.name: c.of for _, c in CHECKS if isinstance(c, Gradients) and c.of.name not in TABLE} | {
-    f"{e.name}": c.of for e, c in CHECKS if isinstance(c, Gradients) and c.of.name == "network"
-}
+OWN_OPS = [(e, c) for e, c in CHECKS if isinstance(c, Gradients) and c.of.name not in TABLE]
 
 
 class Here:
@@ -137,17 +135,16 @@ def test_the_exercises_follow_the_document():
 # ---- the references that live with their exercises -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("record", OWN_OPS.values(), ids=OWN_OPS)
-def test_own_references_are_safe_for_the_complex_step(record):
+@pytest.mark.parametrize(("exercise", "check"), OWN_OPS, ids=lambda v: getattr(v, "name", ""))
+def test_own_references_are_safe_for_the_complex_step(exercise, check):
     """Where a reference lost the imaginary part, central differences would disagree, and the checker would use them."""
-    arrays, constants = record.samples(RandomDraw(3))
-    exercise, check = next((e, c) for e, c in CHECKS if isinstance(c, Gradients) and c.of is record)
+    arrays, _ = check.of.samples(RandomDraw(3))
     module = {}
     exec(exercise.solution, module)
     if check.driver:
         exec(source_of(check), module)
-    report = gradcheck(lambda *a: record.forward(*a), *arrays, backward=check._as_backward(module[check.function.__name__]))
-    assert not report.problems and report.method == "complex step", report
+    report = gradcheck(check.of.forward, *arrays, backward=check._as_backward(module[check.function.__name__]))
+    assert report and report.method == "complex step", report
 
 
 def lstm_by_hand(x, h, c, w, u, b):
@@ -182,7 +179,7 @@ def gru_by_hand(x, h, w, u, b):
 
 @pytest.mark.parametrize(("name", "by_hand"), [("lstm_step", lstm_by_hand), ("gru_step", gru_by_hand)])
 def test_gated_steps_are_those_of_keras(name, by_hand):
-    record = OWN_OPS[name]
+    record = find(name).checks[0].of
     for seed in range(3):
         arrays, _ = record.samples(RandomDraw(seed))
         np.testing.assert_allclose(record.forward(*arrays)[0], by_hand(*arrays), rtol=1e-12, atol=1e-14)
@@ -346,7 +343,7 @@ def test_right_work_passes_however_it_was_saved(text, tmp_path):
 
 
 def test_a_flood_of_prints_is_cut(tmp_path):
-    text = RIGHT.replace("    return", "    for i in range(10 ** 5):\n        print(i, 'and so on')\n    return")
+    text = RIGHT.replace("    return", "    for i in range(10 ** 4):\n        print(i, 'and so on')\n    return")
     result = check_file(find("relu"), written(tmp_path, find("relu"), text))
     assert result.ok and len(result.output) < 5000 and "left out" in result.output
     assert "0 and so on" in result.text() and len(result.text().splitlines()) < 30
@@ -514,7 +511,7 @@ def test_hints_come_one_by_one_and_the_solution_after_a_pass(started, capsys):
 
     for level in (1, 2, 3, 3):
         _, captured = run("hint", "relu")
-        assert captured.out.count("hint ") - captured.out.count("last hint") == level
+        assert len(re.findall(r"^hint ./3", captured.out, re.M)) == level
         assert ("--spoil" in captured.out) == (level == 3)
     status, captured = run("solution", "relu")
     assert status == 1 and "not passed" in captured.err and captured.err.count("\n") == 1 and not captured.out

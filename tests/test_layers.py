@@ -411,6 +411,9 @@ def test_simple_rnn_outputs():
     assert np.array_equal(out.numpy(), state.numpy())
     backwards = variant(return_sequences=True, go_backwards=True)(x[:, ::-1])
     np.testing.assert_array_equal(backwards.numpy(), every)  # and its output stays reversed
+    mask = np.array([[1, 1, 1, 0, 0], [0, 1, 1, 0, 1]], bool)
+    masked = variant(go_backwards=True)(x[:, ::-1], mask=mask[:, ::-1])
+    np.testing.assert_array_equal(masked.numpy(), variant()(x, mask=mask).numpy())
     first = variant(return_state=True)(x[:, :2])[1]
     np.testing.assert_allclose(variant()(x[:, 2:], initial_state=first).numpy(), every[:, -1], rtol=1e-12)
 
@@ -440,7 +443,7 @@ def test_masks_end_where_time_steps_are_mixed():
     assert words.mask.tolist() == [[True, True, False]]
     assert Dense(3)(words).mask is not None and Add()([words, words]).mask is not None
     assert Flatten()(words).mask is None and Reshape((4, 3))(words).mask is None and SimpleRNN(2)(words).mask is None
-    assert Embedding(5, 4)(ids).mask is None
+    assert Embedding(5, 4)(ids).mask is None and Flatten()(Embedding(5, 1, mask_zero=True)(ids)).mask is None
 
 
 def test_embedding_takes_ids():

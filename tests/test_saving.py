@@ -713,7 +713,8 @@ KILLED = """
 
     tinydx.set_seed(3)
     model = noisy_model()
-    watching = [ReduceLROnPlateau("loss", patience=1, min_delta=0.1), EarlyStopping("loss", patience=9, restore_best_weights=True)]
+    slower = ReduceLROnPlateau("loss", patience=1, min_delta=0.1)
+    watching = [slower, EarlyStopping("loss", patience=9, restore_best_weights=True)]
     history = model.fit(*two_classes(), epochs=5, batch_size=8, validation_split=0.25, verbose=0,
                         callbacks=[*watching, Kill()], resume=path or None)
     print(json.dumps([hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest(), history.history]))

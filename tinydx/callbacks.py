@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from tinydx.op import did_you_mean
+
 Logs = dict[str, float]
 
 
@@ -52,6 +54,16 @@ class Callback:
         """Go on where `state` was taken."""
         for name, value in state.items():
             setattr(self, name, value)
+
+
+def check(callback: Any) -> None:
+    """TypeError unless it is a callback, and every on_... method of it is one that is called."""
+    if not isinstance(callback, Callback):
+        raise TypeError(f"fit: {callback!r} is no callback: give objects such as EarlyStopping()")
+    events = [name for name in vars(Callback) if name.startswith("on_")]
+    for name in dir(callback):
+        if name.startswith("on_") and name not in events:
+            raise TypeError(f"{type(callback).__name__}.{name} would never be called{did_you_mean(name, events)}")
 
 
 class History(Callback):

@@ -156,7 +156,8 @@ def _add_exercise(commands: Any) -> None:
         if here:
             action.add_argument("--dir", metavar="FOLDER", help="the folder with the exercises (default: here or above)")
         if seconds:
-            action.add_argument("--seconds", type=_seconds, default=seconds, help=f"how long the code may compute (default {seconds:g})")
+            limit = f"how long the code may compute (default {seconds:g})"
+            action.add_argument("--seconds", type=_seconds, default=seconds, help=limit)
         action.set_defaults(run=lambda a: _exercise(function, a))
         return action
 

@@ -28,7 +28,7 @@ from tinydx.preprocessing.image import ImageDataGenerator, load_images
 from tinydx.report import write_report
 
 EPOCHS, STEPS = 10, None  # on real data: ten passes
-PHANTOM_EPOCHS, PHANTOM_STEPS = 6, 16  # on the synthetic default, which is easier: 96 batches
+PHANTOM_EPOCHS, PHANTOM_STEPS = 8, 16  # on the synthetic default, which is easier: 128 batches
 
 
 def build_cnn(shape: tuple[int, ...], classes: int) -> Sequential:

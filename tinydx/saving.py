@@ -40,9 +40,9 @@ def to_config(layer: Layer, seen: dict[Layer, int] | None = None) -> dict[str, A
     if layer in seen:
         return {"again": seen[layer]}
     entry: dict[str, Any] = {"class": type(layer).__name__, "name": layer.name}
-    if isinstance(layer, Sequential) and type(layer) is Sequential:
+    if type(layer) is Sequential:
         entry |= {"layers": [to_config(v, seen) for v in layer.layers], "fixed_shape": layer.fixed_shape}
-    elif isinstance(layer, Model) and type(layer) is Model:
+    elif type(layer) is Model:
         entry |= _graph_config(layer, seen)
     else:
         entry["config"] = {k: _plain(layer, k, v, seen) for k, v in layer.config.items()}

@@ -32,7 +32,7 @@ class Trainer(Layer):
     metrics: list[Metric] = []
     weighted_metrics: list[Metric] = []
     asked_metrics: tuple[list[Any], list[Any]] = ([], [])  # both, as they were given to compile
-    stop_training = False  # a callback sets this to end training after the epoch
+    stop_training = False  # a callback sets this to end training after the batch or epoch
     class_names: list[str] | None = None  # by class number, from the training data
     preprocessing: dict[str, Any] | None = None  # how training images were read, for those to predict
     input_range: list[float] | None = None  # smallest and largest number seen in training
@@ -346,8 +346,7 @@ class _Run:
         self.validation, self.validation_steps = validation, validation_steps
         given = [callbacks] if isinstance(callbacks, cb.Callback) else list(callbacks or [])
         for c in given:
-            if not isinstance(c, cb.Callback):
-                raise TypeError(f"fit: {c!r} is no callback: give objects such as EarlyStopping()")
+            cb.check(c)
         self.history, self.bar = cb.History(), cb.ProgressBar()
         self.lasting = [*given, self.history]  # those with a state worth saving
         self.callbacks = [*self.lasting, self.bar] if params["verbose"] else self.lasting
@@ -388,6 +387,8 @@ class _Run:
             batch = batch._replace(weight=data.combined_weight(batch.y, batch.weight, self.class_weight))
             self.model._train_step(batch, f"batch {step + 1} of epoch {epoch + 1}", watch)
             self.call("on_train_batch_end", step, watch.logs())
+            if self.model.stop_training:
+                break
         logs = watch.logs()
         if self.validation:
             checked = self.model._evaluate(self.validation, self.validation_steps)

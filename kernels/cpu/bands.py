@@ -1,7 +1,6 @@
 """Copying a band of an image together with its border, so that kernels need not ask where the image ends."""
 
 import numpy as np
-
 from tinydx_kernels.cpu.simd import jit
 
 SLACK = 64  # floats behind a buffer that a register block may read (and then ignores)

@@ -12,10 +12,6 @@ are too short and too far apart for the hardware to see where the loop is going.
 
 import numpy as np
 from numba import get_num_threads, prange
-
-from tinydx.op import kernel_of
-from tinydx.ops.dense import dense
-from tinydx.ops.recurrence import rnn_output
 from tinydx_kernels.cpu.matmul import matrix_product, pack_columns, pack_rows
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
@@ -36,6 +32,10 @@ from tinydx_kernels.cpu.simd import (
     store,
     zeros,
 )
+
+from tinydx.op import kernel_of
+from tinydx.ops.dense import dense
+from tinydx.ops.recurrence import rnn_output
 
 f32 = np.float32
 PANEL = COLUMNS * WIDTH

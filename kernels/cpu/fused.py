@@ -13,8 +13,6 @@ Backward uses that only the winners of windows with y > 0 have a gradient, one p
 
 import numpy as np
 from numba import get_num_threads, prange
-
-from tinydx.ops.convolution import output_size, padding_2d, pair
 from tinydx_kernels.cpu import convolution, winograd
 from tinydx_kernels.cpu.bands import SLACK, copy_band, unpool_band
 from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty, contiguous, is_float32
@@ -38,6 +36,8 @@ from tinydx_kernels.cpu.simd import (
     where_larger,
     zeros,
 )
+
+from tinydx.ops.convolution import output_size, padding_2d, pair
 
 f32 = np.float32
 PANEL = COLUMNS * WIDTH

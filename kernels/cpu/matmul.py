@@ -17,9 +17,6 @@ The result is cut into register blocks of ROWS x COLUMNS vectors (12 x 32 floats
 
 import numpy as np
 from numba import get_num_threads, prange
-
-from tinydx.op import kernel_of
-from tinydx.ops.arithmetic import matmul, unbroadcast
 from tinydx_kernels.cpu.memory import aligned_empty, flat_matrix, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -36,6 +33,9 @@ from tinydx_kernels.cpu.simd import (
     store,
     zeros,
 )
+
+from tinydx.op import kernel_of
+from tinydx.ops.arithmetic import matmul, unbroadcast
 
 PANEL = COLUMNS * WIDTH  # columns of a register block
 DEPTH = 256  # rows of b at a time

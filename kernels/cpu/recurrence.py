@@ -10,13 +10,13 @@ The recurrent product is the register block of matmul.py on W_hh, which is packe
 
 import numpy as np
 from numba import get_num_threads, prange
+from tinydx_kernels.cpu.elementwise import tanh32
+from tinydx_kernels.cpu.matmul import PANEL, matrix_product, multiply_block, pack_columns, pack_rows
+from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
+from tinydx_kernels.cpu.simd import ROWS, jit, parallel
 
 from tinydx.op import kernel_of
 from tinydx.ops.recurrence import simple_rnn, simple_rnn_step
-from tinydx_kernels.cpu.elementwise import tanh32
-from tinydx_kernels.cpu.matmul import PANEL, matrix_product, multiply_block, pack_columns, pack_rows
-from tinydx_kernels.cpu.memory import aligned_empty, contiguous, flat_matrix, is_float32
-from tinydx_kernels.cpu.simd import ROWS, jit, parallel
 
 f32 = np.float32
 

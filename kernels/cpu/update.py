@@ -8,11 +8,11 @@ import math
 
 import numpy as np
 from numba import prange
+from tinydx_kernels.cpu.memory import aligned_empty, flat, is_float32
+from tinydx_kernels.cpu.simd import parallel
 
 from tinydx.op import kernel_of
 from tinydx.ops.update import adagrad_update, adam_update, momentum_update, rmsprop_update, sgd_update
-from tinydx_kernels.cpu.memory import aligned_empty, flat, is_float32
-from tinydx_kernels.cpu.simd import parallel
 
 f32 = np.float32
 

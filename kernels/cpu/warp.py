@@ -6,7 +6,6 @@ without the GIL: whoever has many images calls from several threads.
 """
 
 import numpy as np
-
 from tinydx_kernels.cpu.memory import contiguous
 from tinydx_kernels.cpu.simd import exact
 

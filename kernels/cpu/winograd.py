@@ -21,7 +21,6 @@ direct sum has 3e-7. An infinity or NaN would spread over its whole tile: `check
 
 import numpy as np
 from numba import get_num_threads, prange
-
 from tinydx_kernels.cpu.bands import SLACK, copy_band, unpool_band
 from tinydx_kernels.cpu.matmul import matrix_product
 from tinydx_kernels.cpu.memory import aligned_empty

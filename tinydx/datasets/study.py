@@ -82,6 +82,9 @@ def open_study(path: str | Path | None, *, size: int | None = None, limit: int |
 # ---- the three kinds -----------------------------------------------------------------------------------------------
 
 
+SYNTHETIC = "Synthetic: drawn by a program, no patient. What a model learns here says nothing about real X-rays."
+
+
 def _phantoms(size: int, limit: int | None, seed: int) -> Study:
     from tinydx.datasets.download import data_home
     from tinydx.datasets.phantom import VERSION, write_phantom_folders
@@ -90,21 +93,21 @@ def _phantoms(size: int, limit: int | None, seed: int) -> Study:
     if not folder.exists():
         print(f"Making synthetic chest phantoms in {folder}, once ...", flush=True)
     write_phantom_folders(folder, size=size)
-    study = _folders(folder, size, limit, seed)
-    study.synthetic, study.source = True, "synthetic chest phantoms"
-    study.notes.insert(0, "Synthetic: drawn by a program, no patient. What a model learns here says nothing about real X-rays.")
-    return study
+    return _folders(folder, size, limit, seed)
 
 
 def _folders(path: Path, size: int, limit: int | None, seed: int) -> Study:
     from tinydx.datasets.folders import open_folders
+    from tinydx.datasets.phantom import MARKER
 
     names, splits, notes = open_folders(path, seed=seed, limit=limit)
     how = {"target_size": [size, size], "color_mode": "rgb", "interpolation": "bilinear", "rescale": 1 / 255}
-    total = sum(len(v) for v in splits.values())
-    with _progress("Reading images", total) as advance:
+    with _progress("Reading images", sum(len(v) for v in splits.values())) as advance:
         read = {k: _read_images(splits[k], how, advance) for k in SPLITS}
-    return Study(path.name or str(path), names, read["train"], read["val"], read["test"], False, notes, how)
+    synthetic = (path / MARKER).exists()
+    source = "synthetic chest phantoms" if synthetic else path.name or str(path)
+    notes = [SYNTHETIC, *notes] if synthetic else notes
+    return Study(source, names, read["train"], read["val"], read["test"], synthetic, notes, how)
 
 
 def _read_images(files: Sequence[tuple[str, int]], how: dict[str, Any], advance: Any) -> Images:

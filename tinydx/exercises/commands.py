@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tinydx.exercises.exercise import Exercise, catalog, find
+from tinydx.exercises.exercise import Exercise, all_exercises, find
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.runner import Result, check_file
 
@@ -33,9 +33,10 @@ def say(text: str = "") -> None:
 def start(a: argparse.Namespace) -> int:
     """Copy the starters."""
     folder = Folder(Path(a.folder))
-    new, of = len(folder.start()), len(catalog())
-    say(f"{new} exercises are new in {folder.path}" + (f", {of - new} were there already and stay as they are" if new < of else ""))
-    say(f"Now: cd {folder.path}, tinydx exercise watch, and open {(folder.current() or catalog()[0]).file} in your editor.")
+    new, of = len(folder.start()), len(all_exercises())
+    kept = f", {of - new} were there already and stay as they are" if new < of else ""
+    say(f"{new} exercises are new in {folder.path}{kept}")
+    say(f"Now: cd {folder.path}, tinydx exercise watch, and open {(folder.current() or all_exercises()[0]).file} in your editor.")
     return 0
 
 
@@ -47,8 +48,8 @@ def list_exercises(a: argparse.Namespace) -> int:
 
 def show_list(folder: Folder, current: Exercise | None = None) -> None:
     passed, current = folder.progress().passed, current or folder.current()
-    width = max(len(e.file) for e in catalog())
-    for e in catalog():
+    width = max(len(e.file) for e in all_exercises())
+    for e in all_exercises():
         mark = ("✓ " if shows("✓") else "ok") if e.name in passed else "> " if e is current else "  "
         say(f"  {mark} {e.file:<{width}}  {e.title}" + (f" · {e.chinese}" if shows(e.chinese) else ""))
     say(f"progress {folder.count()}")
@@ -57,8 +58,9 @@ def show_list(folder: Folder, current: Exercise | None = None) -> None:
 def check(a: argparse.Namespace) -> int:
     """Check one exercise, some or all; the exit status is 0 only if all of them pass."""
     folder = Folder.find(a.dir)
-    chosen = list(catalog()) if a.all else [find(name) for name in a.names] or [folder.current()]
-    if chosen == [None]:
+    following = folder.current()
+    chosen = list(all_exercises()) if a.all else [find(name) for name in a.names] or ([following] if following else [])
+    if not chosen:
         say(f"progress {folder.count()}: all exercises pass. tinydx exercise check --all checks them again.")
         return 0
     results = []
@@ -69,7 +71,8 @@ def check(a: argparse.Namespace) -> int:
             show(result)
     if a.json:
         passed = sum(r.ok for r in results)
-        print(json.dumps({"ok": passed == len(results), "passed": passed, "of": len(results), "results": [r.as_dict() for r in results]}))
+        summary = {"ok": passed == len(results), "passed": passed, "of": len(results)}
+        print(json.dumps({**summary, "results": [r.as_dict() for r in results]}))
     else:
         say(_what_next(folder, results))
     return 0 if all(r.ok for r in results) else 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from tinydx.exercises.exercise import Exercise, catalog
+from tinydx.exercises.exercise import Exercise, all_exercises
 from tinydx.files import atomic_write
 
 PROGRESS = "exercises.json"
@@ -55,14 +55,14 @@ class Folder:
         """The folder with exercises that is `start` (default: where we are) or lies above it; else FileNotFoundError."""
         here = Path(start or ".").resolve()
         for path in (here, *here.parents):
-            if (path / PROGRESS).is_file() or any((path / e.file).is_file() for e in catalog()):
+            if (path / PROGRESS).is_file() or any((path / e.file).is_file() for e in all_exercises()):
                 return cls(path)
         raise FileNotFoundError(f"no exercises in {here} or above it: make a folder with tinydx exercise start exercises")
 
     def start(self) -> list[str]:
         """Write the starters that are not there yet; returns their names. Nothing is overwritten."""
         self.path.mkdir(parents=True, exist_ok=True)
-        new = [e for e in catalog() if not self.file(e).exists()]
+        new = [e for e in all_exercises() if not self.file(e).exists()]
         for exercise in new:
             atomic_write(self.file(exercise), exercise.starter)
         if not (self.path / PROGRESS).exists():
@@ -96,7 +96,8 @@ class Folder:
         except (ValueError, KeyError, TypeError, AttributeError):
             damaged = file.with_name(PROGRESS + ".damaged")
             os.replace(file, damaged)
-            print(f"{PROGRESS} was damaged: it is now {damaged.name}. tinydx exercise check --all finds out anew.", file=sys.stderr)
+            anew = "tinydx exercise check --all finds out anew what passes"
+            print(f"{PROGRESS} was damaged: it is now {damaged.name}; {anew}", file=sys.stderr)
             return Progress()
 
     def save(self, progress: Progress) -> None:
@@ -111,14 +112,14 @@ class Folder:
 
     def current(self, after: Exercise | None = None) -> Exercise | None:
         """The next exercise that has not passed, from the first on, or after another one (and then from the first on)."""
-        passed, exercises = self.progress().passed, list(catalog())
+        passed, exercises = self.progress().passed, list(all_exercises())
         first = exercises.index(after) + 1 if after else 0
         return next((e for e in exercises[first:] + exercises[:first] if e.name not in passed), None)
 
     def count(self) -> str:
         """3/29"""
         passed = self.progress().passed
-        return f"{sum(e.name in passed for e in catalog())}/{len(catalog())}"
+        return f"{sum(e.name in passed for e in all_exercises())}/{len(all_exercises())}"
 
     def next_hints(self, exercise: Exercise) -> list[str]:
         """The hints given so far, and one more."""

@@ -7,6 +7,7 @@ result: files that are the same program (`fingerprint`) are checked once and sha
 from __future__ import annotations
 
 import ast
+import contextlib
 import csv
 import hashlib
 import io
@@ -18,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinydx.exercises.exercise import catalog, find
+from tinydx.exercises.exercise import all_exercises, find
 from tinydx.exercises.runner import check_file
 from tinydx.files import atomic_write
 
@@ -59,15 +60,18 @@ def grade(folder: Path, table: Path, seconds: float = SECONDS, jobs: int | None 
     files = {student: _files(student) for student in students}
     prints = {path: (name, fingerprint(path)) for of_one in files.values() for name, path in of_one.items()}
     work = {key: path for path, key in prints.items()}
-    cells = dict(zip(work, _check_all([(k[0], str(p), seconds) for k, p in work.items()], jobs), strict=True))
-    scores = [Score(s.name, {e.name: cells[prints[f[e.name]]] if e.name in f else "missing" for e in catalog()}) for s, f in files.items()]
+    cells = dict(zip(work, _check_all([(name, str(path), seconds) for (name, _), path in work.items()], jobs), strict=True))
+    scores = []
+    for student, of_one in files.items():
+        found = {name: cells[prints[path]] for name, path in of_one.items()}
+        scores.append(Score(student.name, {e.name: found.get(e.name, "missing") for e in all_exercises()}))
     atomic_write(table, as_csv(scores))
     return scores
 
 
 def _files(student: Path) -> dict[str, Path]:
     """Exercise -> file, also where it was unpacked into folders of its own; the one that lies highest counts."""
-    names = {e.name for e in catalog()}
+    names = {e.name for e in all_exercises()}
     found: dict[str, Path] = {}
     for path in sorted(student.rglob("[0-9][0-9]_*.py"), key=lambda p: (len(p.parts), p)):
         if path.stem[3:] in names and path.is_file():
@@ -78,10 +82,8 @@ def _files(student: Path) -> dict[str, Path]:
 def fingerprint(path: Path) -> str:
     """Equal for equal programs: what differs in comments and spaces alone counts as equal."""
     data = path.read_bytes()
-    try:
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):  # of no program: the bytes themselves
         data = ast.dump(ast.parse(data)).encode("utf-8", "backslashreplace")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        pass  # no program: the bytes themselves
     return hashlib.sha256(data).hexdigest()
 
 
@@ -115,7 +117,7 @@ def as_csv(scores: list[Score]) -> str:
     """The table as text."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["student", "passed", "of", "percent", *(e.name for e in catalog())])
+    writer.writerow(["student", "passed", "of", "percent", *(e.name for e in all_exercises())])
     for s in scores:
         writer.writerow([s.student, s.passed, len(s.cells), s.percent, *s.cells.values()])
     return text.getvalue()

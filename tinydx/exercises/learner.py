@@ -6,6 +6,7 @@ with everything it started when the check is over.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
@@ -188,20 +189,16 @@ class Learner:
     def _end(self) -> None:
         """Kill the process and whatever it started."""
         if hasattr(os, "killpg"):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         self._process.kill()
         self._process.wait()
         for thread in self._threads:
             thread.join(timeout=GRACE)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None and not any(t.is_alive() for t in self._threads):
-                try:
+                with contextlib.suppress(OSError):  # a request that nobody read
                     stream.close()
-                except OSError:  # a request that nobody read
-                    pass
 
     def _listen(self) -> None:
         """Put every answer into the queue, and an empty one at the end."""

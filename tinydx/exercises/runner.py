@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinydx.exercises.exercise import Exercise, Gradients, WrongType
+from tinydx.exercises.checks import Check, Gradients, WrongType
+from tinydx.exercises.exercise import Exercise
 from tinydx.exercises.learner import Learner, LearnerError
 from tinydx.gradcheck import Report
 
@@ -100,10 +101,10 @@ def check_file(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Resu
     return result
 
 
-def _judge(exercise: Exercise, check: Any, learner: Learner, result: Result) -> None:
+def _judge(exercise: Exercise, check: Check, learner: Learner, result: Result) -> None:
     """Add what one check says to the result."""
     try:
-        report = check.judge(learner, exercise.known_bugs(check))
+        report = check.judge(learner, exercise.slips(check))
     except (LearnerError, WrongType) as error:
         if not result.message:  # the first sentence is enough
             result.status, result.message = getattr(error, "status", "wrong"), str(error)

@@ -7,6 +7,7 @@ is suspended; from a pipe the first letter of each line, and its end means quit.
 
 from __future__ import annotations
 
+import functools
 import os
 import queue
 import signal
@@ -17,7 +18,7 @@ from types import FrameType
 from typing import Any, Self
 
 from tinydx.exercises.commands import say, show, show_hints, show_list
-from tinydx.exercises.exercise import Exercise, catalog
+from tinydx.exercises.exercise import Exercise, all_exercises
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.runner import check_file
 
@@ -32,7 +33,7 @@ class Watch:
 
     def __init__(self, folder: Folder, seconds: float):
         self.folder, self.seconds = folder, seconds
-        self.exercise = folder.current() or catalog()[0]
+        self.exercise = folder.current() or all_exercises()[0]
         self.stamps = self._stamps()
 
     def run(self) -> int:
@@ -85,12 +86,12 @@ class Watch:
     def _changed(self) -> Exercise | None:
         """An exercise whose file was saved since it was last looked at: the current one if it is among them."""
         now = self._stamps()
-        changed = [e for e in catalog() if now[e.name] is not None and now[e.name] != self.stamps[e.name]]
+        changed = [e for e in all_exercises() if now[e.name] is not None and now[e.name] != self.stamps[e.name]]
         self.stamps = now
         return self.exercise if self.exercise in changed else next(iter(changed), None)
 
     def _stamps(self) -> dict[str, Stamp]:
-        return {e.name: _stamp(self.folder.file(e)) for e in catalog()}
+        return {e.name: _stamp(self.folder.file(e)) for e in all_exercises()}
 
 
 def _stamp(file: Path) -> Stamp:
@@ -126,18 +127,19 @@ class Keys:
             return None
 
     def _read(self) -> None:
-        key = "-"
-        while key:
+        typed = "-"
+        while typed:
             try:
-                key = self._key() if self.single else self._line()
+                typed = self._typed() if self.single else self._line()
             except OSError:  # the terminal is gone
-                key = ""
-            self._keys.put(key)
+                typed = ""
+            for key in typed or [""]:
+                self._keys.put(key)
 
-    def _key(self) -> str:
+    def _typed(self) -> str:
         if os.name == "posix":
             typed = os.read(0, 32).decode("latin-1")
-            return typed[:1]  # of an arrow or function key, which sends several characters, the escape alone
+            return "\x1b" if typed.startswith("\x1b") else typed  # arrow keys send an escape and letters that mean nothing
         import msvcrt
 
         return msvcrt.getwch()  # type: ignore[attr-defined]
@@ -176,5 +178,5 @@ class Keys:
 
         self._restore.append(give_back)
         for number, handler in ((signal.SIGTSTP, suspend), (signal.SIGTERM, leave), (signal.SIGHUP, leave)):
-            self._restore.append(lambda number=number, old=signal.signal(number, handler): signal.signal(number, old))
+            self._restore.append(functools.partial(signal.signal, number, signal.signal(number, handler)))
         tty.setcbreak(0)

@@ -11,6 +11,8 @@ out of the learner's reach before the file is loaded: its prints go to stderr, i
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
 import inspect
 import json
 import os
@@ -27,7 +29,7 @@ import numpy as np
 MEMORY = 4 * 2**30  # bytes of address space: a list that grows without end must not take the machine down
 LARGEST = 2**23  # numbers in one answer
 NUMBERS = "biufc"  # kinds of dtype
-NO_PROCESS = ("os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen")
+OF_PROCESSES = ["os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"]
 
 
 # ---- arrays and what holds them, as JSON ---------------------------------------------------------------------------
@@ -120,16 +122,14 @@ class Watchdog:
 
 def restrict() -> None:
     """A limit on memory, no core dumps, no other processes (no fork bombs), and no looking up the answer in tinydx."""
-    try:
+    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows, or a system with a lower limit
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    except (ImportError, ValueError, OSError):  # Windows, or a system with a lower limit
-        pass
 
     def audit(event: str, arguments: tuple) -> None:
-        if event in NO_PROCESS:
+        if event in OF_PROCESSES:
             raise RuntimeError("an exercise needs no other process")
         if event == "import" and arguments[0].split(".")[0] in ("tinydx", "tinydx_kernels"):
             raise ImportError("an exercise is solved with NumPy alone, not with tinydx")
@@ -183,10 +183,8 @@ def guarded(action: Callable[[], dict[str, Any]], path: str) -> dict[str, Any]:
         unwritten = isinstance(error, NotImplementedError)
         answer = {"kind": "error", "text": describe(error), "line": line, "unwritten": unwritten}
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(Exception):  # the learner may have closed it, or put something else in its place
             stream.flush()
-        except Exception:  # the learner closed it, or put something else in its place
-            pass
     return answer
 
 
@@ -215,7 +213,7 @@ def main(path: str, seconds: str) -> None:
     channel.send(**answer)
     while (request := channel.read()) is not None:
         with Watchdog(channel, path, request["seconds"]):
-            answer = guarded(lambda request=request: call(loaded["module"], request), path)
+            answer = guarded(functools.partial(call, loaded["module"], request), path)
         channel.send(**answer)
 
 

@@ -140,7 +140,8 @@ class Judge:
         subject, trues = self.subject, self._all_true(arguments)
         if not subject.records and not subject.taped:
             subject = replace(subject, records=recognise(subject, TABLE))
-        slips = run_slips(subject, self.dys, self.claimed)
+        right = [subject.names.index(a.name) for a in arguments if a.ok]
+        slips = run_slips(subject, self.dys, self.claimed, right)
         for a in arguments:
             if a.name in self.evidence:
                 evidence = replace(self.evidence[a.name], subject=subject, trues=trues, slips=slips)

@@ -10,7 +10,7 @@ Two mistakes in one gradient match nothing, and that is what is said then.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,22 +116,26 @@ def slips(e: Evidence) -> Iterator[Diagnosis]:
     Slips are built from parts of the right backward. If that is itself what is wrong, many slips share the mistake, and
     to look like all of them says nothing.
     """
-    found = [slip for slip, gradients in e.slips if e.k < len(gradients) and e.looks_like(gradients[e.k])]
+    answers = [(slip, gradients[e.k]) for slip, gradients in e.slips if e.k < len(gradients)]
+    found = [slip for slip, gradient in answers if gradient is not None and e.looks_like(gradient)]
     if len({slip.name for slip in found}) <= FEW:
         yield from (Diagnosis(slip.name, slip.advice, "slip") for slip in found)
 
 
-def run_slips(subject: Subject, dys: Sequence[np.ndarray], claimed: Mapping[int, Any]) -> list[tuple[Slip, list[Any]]]:
+def run_slips(
+    subject: Subject, dys: Sequence[np.ndarray], claimed: Mapping[int, Any], right: Collection[int]
+) -> list[tuple[Slip, list[Any]]]:
     """Every slip with its gradients; first the one that agrees with the learner in most arguments, right ones, too."""
     answers = []
     for record in subject.records:
         for slip in record.slips:
             try:
                 with np.errstate(all="ignore"):
-                    gradients = [np.asarray(g, float) for g in slip_gradients(record, slip, subject, dys)]
+                    raw = slip_gradients(record, slip, subject, dys)
+                gradients = [None if g is None else np.asarray(g, float) for g in raw]
             except Exception:  # a slip that does not apply to these shapes
                 continue
-            agree = sum(_equals(gradients[k], got) for k, got in claimed.items() if k < len(gradients))
+            agree = sum(k in right if g is None else _equals(g, claimed.get(k)) for k, g in enumerate(gradients))
             answers.append((agree, slip, gradients))
     return [(slip, gradients) for _, slip, gradients in sorted(answers, key=lambda answer: -answer[0])]
 
@@ -327,17 +331,17 @@ def factor(e: Evidence) -> Iterator[Diagnosis]:
 def _divisors(e: Evidence) -> Iterator[tuple[int, str, str]]:
     """Numbers that people divide by: (how many, of what, what to say)."""
     shapes = {dy.shape: None for dy in e.dys} if e.dys[0].ndim else {a.shape: None for a in e.subject.arrays[:1]}
-    for shape in shapes:
-        batch = f"With a batch of {shape[0]}, did you average over the batch?" if shape else ""
-        carries = " dy already carries the 1/N of the loss."
-        leading = [tuple(range(n)) for n in range(1, len(shape) + 1)]
-        others = [axes for n in range(1, len(shape)) for axes in itertools.combinations(range(1, len(shape)), n)]
-        for axes in leading + others:
-            n = int(np.prod([shape[a] for a in axes]))
+    carries = "dy already carries the 1/N of the loss."
+    for shape in filter(None, shapes):
+        axes = range(len(shape))
+        choices = [("the batch", (0,)), ("the batch and positions", axes[:-1]), ("everything", axes)]
+        some = [c for n in range(1, len(shape)) for c in itertools.combinations(axes, n)]
+        for name, chosen in [*choices, *((f"axes {c} of dy", c) for c in some if c != (0,))]:
+            n = int(np.prod([shape[a] for a in chosen]))
             if n > 1:
-                name = {(0,): "the batch", tuple(range(len(shape))): "everything"}.get(axes, f"axes {axes} of dy")
-                name = "the batch and positions" if len(shape) > 2 and axes == tuple(range(len(shape) - 1)) else name
-                yield n, name, (batch if axes == (0,) else f"Did you take a mean over {name}, {n} numbers?") + carries
+                question = f"With a batch of {n}, did you average over the batch?"
+                other = f"Did you take a mean over {name}, {n} numbers?"
+                yield n, name, f"{question if name == 'the batch' else other} {carries}"
 
 
 def _scalars(e: Evidence) -> Iterator[tuple[str, float]]:

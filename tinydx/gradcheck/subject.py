@@ -69,10 +69,26 @@ def _pull_back(
 ) -> Sequence[Any]:
     """Call a backward of the table as the table does, (dy, saved, ...); any other with what it asks for."""
     offered = offer(record.arrays, arrays, constants, y, saved)
-    if backward is record.backward or any(backward is slip.backward for slip in record.slips):
-        second = list(inspect.signature(backward).parameters)[1]
-        offered[second] = saved
+    if backward is record.backward:
+        return backward(like(y, dys), saved)
+    if any(backward is slip.backward for slip in record.slips):
+        assert record.backward is not None
+        right = record.backward(like(y, dys), saved)
+        return [r if g is None else g for r, g in zip(right, _call_slip(backward, like(y, dys), offered), strict=False)]
     return ask(backward, like(y, dys), offered)
+
+
+def slip_gradients(record: Op, slip: Slip, subject: Subject, dys: Arrays) -> Sequence[Any]:
+    """What the slip's wrong backward says here; None where it makes no mistake."""
+    y, saved = record.forward(*subject.arrays, **subject.constants)
+    offered = offer(record.arrays, subject.arrays, subject.constants, y, saved)
+    return _call_slip(slip.backward, like(y, dys), offered)
+
+
+def _call_slip(backward: Callable, dy: Any, offered: dict[str, Any]) -> Sequence[Any]:
+    """A slip gets dy and saved, whatever it calls them, and by name what else it asks for."""
+    second = list(inspect.signature(backward).parameters)[1]
+    return ask(backward, dy, offered | {second: offered["saved"]})
 
 
 def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Mapping[str, Any]) -> Subject:
@@ -99,12 +115,6 @@ def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Ma
         run=run,
         constants=constants,
     )
-
-
-def slip_gradients(record: Op, slip: Slip, subject: Subject, dys: Arrays) -> Sequence[Any]:
-    """What the slip's wrong backward says here."""
-    y, saved = record.forward(*subject.arrays, **subject.constants)
-    return _pull_back(record, slip.backward, dys, subject.arrays, subject.constants, y, saved)
 
 
 def recognise(subject: Subject, table: Mapping[str, Op]) -> tuple[Op, ...]:

@@ -183,13 +183,14 @@ def max_pool2d_swapped(dy, saved):
 @slip_of(max_pool2d, "stride ignored", "Window (i, j) begins at pixel (i * stride, j * stride).")
 def max_pool2d_unstrided(dy, saved):
     shape, winner, size, stride, border = saved
-    return max_pool2d_backward(dy, (shape, winner, size, (1, 1), border))
+    return max_pool2d_backward(dy, (shape, winner, size, (1, 1), border)) if stride != (1, 1) else (None,)
 
 
 @slip_of(max_pool2d, "padding not taken off", "Windows begin in the border: subtract it (top, left) before writing into dx.")
 def max_pool2d_uncropped(dy, saved):
     shape, winner, size, stride, ((top, bottom), (left, right)) = saved
-    return max_pool2d_backward(dy, (shape, winner, size, stride, ((0, top + bottom), (0, left + right))))
+    end = (0, top + bottom), (0, left + right)
+    return max_pool2d_backward(dy, (shape, winner, size, stride, end)) if top + left else (None,)
 
 
 @slip_of(max_pool2d, "always the first pixel", "The gradient goes where the maximum was, which forward must remember.")
@@ -281,7 +282,7 @@ def average_pool2d_counts_padding(dy, saved):
 @slip_of(average_pool2d, "stride ignored", "Window (i, j) begins at pixel (i * stride, j * stride).")
 def average_pool2d_unstrided(dy, saved):
     shape, count, size, stride, border = saved
-    return average_pool2d_backward(dy, (shape, count, size, (1, 1), border))
+    return average_pool2d_backward(dy, (shape, count, size, (1, 1), border)) if stride != (1, 1) else (None,)
 
 
 @slip_of(
@@ -291,7 +292,8 @@ def average_pool2d_unstrided(dy, saved):
 )
 def average_pool2d_uncropped(dy, saved):
     shape, count, size, stride, ((top, bottom), (left, right)) = saved
-    return average_pool2d_backward(dy, (shape, count, size, stride, ((0, top + bottom), (0, left + right))))
+    end = (0, top + bottom), (0, left + right)
+    return average_pool2d_backward(dy, (shape, count, size, stride, end)) if top + left else (None,)
 
 
 @slip_of(average_pool2d, "only one pixel of the window gets it", "Every pixel of the window takes part in its average.")

@@ -86,6 +86,16 @@ def simple_rnn_step_tanh_twice(dy, saved):
     return _step_with_slope(dy, saved, 1 - np.tanh(saved[4]) ** 2)
 
 
+@slip_of(simple_rnn_step, "wrong sign in tanh'", "The derivative of tanh is 1 - h**2, with a minus.")
+def simple_rnn_step_plus(dy, saved):
+    return _step_with_slope(dy, saved, 1 + saved[4] ** 2)
+
+
+@slip_of(simple_rnn_step, "1 forgotten in tanh'", "The derivative of tanh is 1 - h**2, not h**2 alone.")
+def simple_rnn_step_without_one(dy, saved):
+    return _step_with_slope(dy, saved, saved[4] ** 2)
+
+
 @slip_of(simple_rnn_step, "tanh' of the old state", "The slope belongs to the new state h_t, not to h_{t-1} that came in.")
 def simple_rnn_step_old_state(dy, saved):
     return _step_with_slope(dy, saved, 1 - saved[1] ** 2)
@@ -100,9 +110,8 @@ def _step_with_slope(dy, saved, slope):
 
 @slip_of(simple_rnn_step, "states swapped", "W_hh was multiplied with the old state: dW_hh = hᵀ dz, not with the new one.")
 def simple_rnn_step_new_state(dy, saved):
-    x, h, w_xh, w_hh, y = saved
-    dz = dy * (1 - y**2)
-    return dz @ w_xh.T, dz @ w_hh.T, x.T @ dz, y.T @ dz, dz.sum(axis=0)
+    *_, y = saved
+    return None, None, None, y.T @ (dy * (1 - y**2)), None
 
 
 @slip_of(
@@ -111,22 +120,20 @@ def simple_rnn_step_new_state(dy, saved):
     "dy already carries the 1/N of the loss: sum over the batch, do not average.",
 )
 def simple_rnn_step_averaged(dy, saved):
-    dx, dh, *weights = simple_rnn_step_backward(dy, saved)
-    return dx, dh, *(g / len(dy) for g in weights)
+    _, _, *weights = simple_rnn_step_backward(dy, saved)
+    return None, None, *(g / len(dy) for g in weights)
 
 
 @slip_of(simple_rnn_step, "recurrent weights not transposed", "h entered as h W_hh, so dh = dz W_hhᵀ.")
 def simple_rnn_step_untransposed(dy, saved):
     x, h, w_xh, w_hh, y = saved
-    dx, _, dw_xh, dw_hh, db = simple_rnn_step_backward(dy, saved)
-    return dx, (dy * (1 - y**2)) @ w_hh, dw_xh, dw_hh, db
+    return None, (dy * (1 - y**2)) @ w_hh, None, None, None
 
 
 @slip_of(simple_rnn_step, "first example only", "Weights served every example: sum their gradients over the batch.")
 def simple_rnn_step_first_example(dy, saved):
-    dx, dh, *_ = simple_rnn_step_backward(dy, saved)
     x, h, w_xh, w_hh, y = saved
-    return dx, dh, *simple_rnn_step_backward(dy[:1], (x[:1], h[:1], w_xh, w_hh, y[:1]))[2:]
+    return None, None, *simple_rnn_step_backward(dy[:1], (x[:1], h[:1], w_xh, w_hh, y[:1]))[2:]
 
 
 @op(
@@ -212,15 +219,15 @@ def simple_rnn_no_carry(dy, saved):
 @slip_of(simple_rnn, "state shifted by one step", "dW_hh pairs dz_t with h_{t-1}, the state before the step, not with h_t.")
 def simple_rnn_shifted(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
-    dz, dh0 = _through_time(dy, w_hh, 1 - y**2, mask)
-    return dz @ w_xh.T, dh0, *_weight_gradients(x, y, dz)
+    dz, _ = _through_time(dy, w_hh, 1 - y**2, mask)
+    return None, None, None, _weight_gradients(x, y, dz)[1], None
 
 
 @slip_of(simple_rnn, "last step only", "The weights served every time step: sum their gradients over t.")
 def simple_rnn_last_step(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
-    dz, dh0 = _through_time(dy, w_hh, 1 - y**2, mask)
-    return dz @ w_xh.T, dh0, *_weight_gradients(x[:, -1:], _states_before(h0, y)[:, -1:], dz[:, -1:])
+    dz, _ = _through_time(dy, w_hh, 1 - y**2, mask)
+    return None, None, *_weight_gradients(x[:, -1:], _states_before(h0, y)[:, -1:], dz[:, -1:])
 
 
 @slip_of(
@@ -230,8 +237,8 @@ def simple_rnn_last_step(dy, saved):
 )
 def simple_rnn_first_step(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
-    dz, dh0 = _through_time(dy, w_hh, 1 - y**2, mask)
-    return dz @ w_xh.T, dh0, *_weight_gradients(x[:, :1], h0[:, None], dz[:, :1])
+    dz, _ = _through_time(dy, w_hh, 1 - y**2, mask)
+    return None, None, *_weight_gradients(x[:, :1], h0[:, None], dz[:, :1])
 
 
 def _with_slope(name, advice, slope):
@@ -266,6 +273,8 @@ _with_slope(
     "dz_t takes the slope at its own state: 1 - h_t**2.",
     lambda h0, y: 1 - _states_before(h0, y) ** 2,
 )
+_with_slope("wrong sign in tanh'", "The derivative of tanh is 1 - h**2, with a minus.", lambda h0, y: 1 + y**2)
+_with_slope("1 forgotten in tanh'", "The derivative of tanh is 1 - h**2, not h**2 alone.", lambda h0, y: y**2)
 
 
 @slip_of(simple_rnn, "carry misses tanh'", "Add the carry to dy_t first, then multiply both by 1 - h_t**2.")
@@ -305,7 +314,7 @@ def simple_rnn_dh0_short(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
     dz, _ = _through_time(dy, w_hh, 1 - y**2, mask)
     carry = dz[:, 1] @ w_hh.T if dy.shape[1] > 1 else 0
-    return dz @ w_xh.T, dy[:, 0] + carry, *_weight_gradients(x, _states_before(h0, y), dz)
+    return None, dy[:, 0] + carry, None, None, None
 
 
 @slip_of(simple_rnn, "first time step left out", "The loop back ends at t = 0, included: reversed(range(T)).")
@@ -319,8 +328,8 @@ def simple_rnn_stops_early(dy, saved):
 @slip_of(simple_rnn, "initial state left out", "The first step used h0: dW_hh pairs dz_1 with it.")
 def simple_rnn_without_h0(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
-    dz, dh0 = _through_time(dy, w_hh, 1 - y**2, mask)
-    return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(np.zeros_like(h0), y), dz)
+    dz, _ = _through_time(dy, w_hh, 1 - y**2, mask)
+    return None, None, None, _weight_gradients(x, _states_before(np.zeros_like(h0), y), dz)[1], None
 
 
 @slip_of(
@@ -329,7 +338,8 @@ def simple_rnn_without_h0(dy, saved):
     "A masked step copied the state: nothing goes to x_t and the weights there, everything to h_{t-1}.",
 )
 def simple_rnn_unmasked(dy, saved):
-    return simple_rnn_backward(dy, (*saved[:5], None))
+    *rest, mask = saved
+    return (None,) * 5 if mask is None else simple_rnn_backward(dy, (*rest, None))
 
 
 @slip_of(
@@ -339,21 +349,22 @@ def simple_rnn_unmasked(dy, saved):
 )
 def simple_rnn_mask_blocks(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
-    slope = (1 - y**2) * (1 if mask is None else mask[..., None])
-    dz, dh0 = _through_time(dy, w_hh, slope, None)
+    if mask is None:
+        return (None,) * 5
+    dz, dh0 = _through_time(dy, w_hh, (1 - y**2) * mask[..., None], None)
     return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
 
 
 @slip_of(simple_rnn, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch, do not average.")
 def simple_rnn_averaged(dy, saved):
-    dx, dh0, *weights = simple_rnn_backward(dy, saved)
-    return dx, dh0, *(g / len(dy) for g in weights)
+    _, _, *weights = simple_rnn_backward(dy, saved)
+    return None, None, *(g / len(dy) for g in weights)
 
 
 @slip_of(simple_rnn, "averaged over time", "The weights served every time step: sum their gradients over t, do not average.")
 def simple_rnn_averaged_over_time(dy, saved):
-    dx, dh0, *weights = simple_rnn_backward(dy, saved)
-    return dx, dh0, *(g / dy.shape[1] for g in weights)
+    _, _, *weights = simple_rnn_backward(dy, saved)
+    return None, None, *(g / dy.shape[1] for g in weights)
 
 
 def _active(mask, t):

@@ -8,7 +8,7 @@ those results, so y[0, 0] is y(kh, kw).
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Values
+from tinydx.exercises import Bug, Exercise, Values
 
 
 def conv_sum(x, w, b):

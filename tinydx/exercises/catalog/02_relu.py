@@ -7,7 +7,7 @@ came in: return the gradient with respect to x. It has x's shape. At x = 0 it is
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def relu(x):

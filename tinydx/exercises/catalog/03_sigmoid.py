@@ -7,7 +7,7 @@ x is not needed any more: return the gradient with respect to x from dy and y.
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def sigmoid(x):

@@ -7,7 +7,7 @@ slope can be written with its own result: return the gradient with respect to x 
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def tanh(x):

@@ -8,7 +8,7 @@ wrong, and the loss is 40. Who takes the logarithm of a rounded or clipped proba
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Values
+from tinydx.exercises import Bug, Exercise, Values
 
 
 def sigmoid(x):

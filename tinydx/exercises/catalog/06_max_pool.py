@@ -8,7 +8,7 @@ several times. Pixels that fill no whole window at the right and lower border ar
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def max_pool_backward(dy, x, size, stride):

@@ -7,7 +7,7 @@ window at the right and lower border are never looked at.
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def average_pool_backward(dy, x, size, stride):

@@ -7,7 +7,7 @@ Return the gradients of all three arrays, each of the shape of its array.
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def dense(x, w, b):

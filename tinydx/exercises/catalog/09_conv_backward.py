@@ -7,7 +7,7 @@ As in the sum, w[p, q] meets the image from its other end. Return the gradients 
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def conv(x, w, b):

@@ -7,7 +7,7 @@ pixels on every side; then the kernel moves `stride` pixels at a time. Return th
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def correlate(x, w, b, stride, padding):

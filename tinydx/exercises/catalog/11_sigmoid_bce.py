@@ -7,7 +7,7 @@ simpler gradient than each of them alone. L is the mean over all n numbers; dL i
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def sigmoid(z):

@@ -7,7 +7,7 @@ larger, so that the sum stays the same on average. The mask was drawn in forward
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def dropout(x, mask, rate):

@@ -7,7 +7,7 @@ the variance are made from x, too: if one x moves, they move, and with them the 
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def normalise(x, eps):

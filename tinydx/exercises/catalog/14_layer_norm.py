@@ -7,7 +7,7 @@ gamma and beta still belong to the features, and served every example.
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def normalise(x, eps):

@@ -7,7 +7,7 @@ remembers earlier steps: it keeps a share of itself, and the new step is added t
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Values
+from tinydx.exercises import Bug, Exercise, Values
 
 
 def sgd(p, g, learning_rate):

@@ -7,7 +7,7 @@ zero, and the two roots and powers with t, the number of this step counted from 
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Values
+from tinydx.exercises import Bug, Exercise, Values
 
 
 def adam(p, m, v, g, learning_rate, beta_1, beta_2, epsilon, step):

@@ -7,7 +7,7 @@ the limit: below it theta goes to zero from every start, above it there are star
 
 import numpy as np
 
-from tinydx.exercises.exercise import Bug, Exercise, Values
+from tinydx.exercises import Bug, Exercise, Values
 
 
 def largest_stable_rate(a):

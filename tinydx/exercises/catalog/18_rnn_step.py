@@ -7,7 +7,7 @@ document's W_xh x_t is x @ w_xh. y is the new state, h the old one. Return a gra
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def rnn_step(x, h, w_xh, w_hh, b):

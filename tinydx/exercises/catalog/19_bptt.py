@@ -7,7 +7,7 @@ state also goes into the next step: what the future says about it comes back, to
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def rnn(x, h0, w_xh, w_hh, b):

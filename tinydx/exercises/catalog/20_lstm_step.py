@@ -7,7 +7,7 @@ which is Keras's. Both new states go on to the next step, so two gradients come 
 
 import numpy as np
 
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 from tinydx.op import Op
 
 

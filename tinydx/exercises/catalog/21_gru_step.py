@@ -6,7 +6,7 @@ stand side by side in the order z, r, g, and there are two biases, b[0] for the 
 
 import numpy as np
 
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 from tinydx.op import Op
 
 

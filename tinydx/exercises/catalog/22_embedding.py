@@ -7,7 +7,7 @@ others of the batch: all its gradients belong to the same row. Rows that nobody 
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def embedding(table, ids):

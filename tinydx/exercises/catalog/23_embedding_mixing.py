@@ -7,7 +7,7 @@ its own. Return the gradients of relatedness, vectors and biases. Here w is the 
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def mixing(a, v, b):

@@ -7,7 +7,7 @@ probabilities. They add up to 1, so every score moves every probability. y is th
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def softmax(z):

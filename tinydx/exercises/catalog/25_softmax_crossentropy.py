@@ -7,7 +7,7 @@ L is the mean over the n rows; dL is the gradient that comes in, a number.
 import numpy as np
 
 from tinydx import ops
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 
 
 def softmax(z):

@@ -6,7 +6,7 @@ compared with their keys, softmax makes weights of that, and the weighted sum of
 
 import numpy as np
 
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 from tinydx.op import Op
 
 

@@ -7,7 +7,7 @@ there is one bug in it: find and mend it. The check builds networks with this cl
 
 import numpy as np
 
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 from tinydx.op import Op
 
 
@@ -58,7 +58,7 @@ def in_order(result):
 
 
 def network_gradients(dy, x, w, v):
-    x, w, v = Tensor(x), Tensor(w), Tensor(v)  # noqa: PLW0642
+    x, w, v = Tensor(x), Tensor(w), Tensor(v)
     h = (x @ w).tanh()
     y = (h * h + h) @ v + h @ v
     y.backward(dy)

@@ -7,11 +7,11 @@ is used in certain ways: find and mend it. The check builds networks with these 
 
 import numpy as np
 
-from tinydx.exercises.exercise import Bug, Exercise, Gradients
+from tinydx.exercises import Bug, Exercise, Gradients
 from tinydx.op import Op
 
-tape = []  # (numbers of the inputs, number of the result, pull)
-values = []  # of everything, by its number
+tape: list = []  # (numbers of the inputs, number of the result, pull)
+values: list = []  # of everything, by its number
 
 
 def new(value):

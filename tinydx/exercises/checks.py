@@ -1,0 +1,206 @@
+"""What is checked about a learner's file: gradients, against the true ones, and values, against a reference.
+
+The learner's functions run elsewhere (`Learner`); a check gives them random data, and judges the arrays that come back.
+The data are the same each time: who prints numbers to find a mistake must see the same numbers again.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from tinydx.exercises.worker import Other
+from tinydx.gradcheck import Argument, Diagnosis, Report, gradcheck
+from tinydx.gradcheck.report import Worst
+from tinydx.op import Draw, Op, RandomDraw, Slip
+
+SEED = 1
+DRAWS = 6  # of the arguments of a function whose values are checked
+CLOSE = 1e-9  # relative gap up to which two values are equal
+
+
+class Caller(Protocol):
+    """Runs the learner's functions, as `Learner` does, and collects NumPy's warnings."""
+
+    warnings: list[str]
+
+    def call(self, name: str, arguments: Sequence[Any], source: str = "") -> Any: ...
+
+
+class Check(Protocol):
+    """Something that is checked. slips: wrong versions of its function, each with a name and advice."""
+
+    @property
+    def function(self) -> Callable: ...
+
+    def judge(self, learner: Caller, slips: Sequence[Slip]) -> Report: ...
+
+
+class WrongType(Exception):
+    """The learner's function returned something that cannot be compared: the message says what."""
+
+
+# ---- gradients -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The function is a backward of the op `of`: its gradients must be the true ones, on draws from its samples.
+
+    The function's parameters are the cotangents, and then arrays and constants of the op by name, or `y`, its result.
+    samples: other draws than the op's own. driver: the function is not the learner's, but runs the learner's code: its
+    source is run in the learner's file.
+    """
+
+    function: Callable
+    of: Op
+    samples: Callable[[Draw], tuple[tuple, dict]] | None = None
+    driver: bool = False
+
+    def judge(self, learner: Caller, slips: Sequence[Slip]) -> Report:
+        """The gradient checker's report; the op's own slips name mistakes, too."""
+        own = [slip._replace(backward=self.as_backward(slip.backward)) for slip in slips]
+        record = replace(self.of, samples=self.samples or self.of.samples, slips=[*own, *self.of.slips])
+        return gradcheck(record, seed=SEED, backward=self.as_backward(functools.partial(self._run, learner)))
+
+    def _run(self, learner: Caller, *arguments: Any) -> Any:
+        source = inspect.getsource(self.function) if self.driver else ""
+        name = self.function.__name__
+        return as_arrays(learner.call(name, arguments, source), [f"d{a}" for a in self.of.arrays], name)
+
+    def as_backward(self, function: Callable) -> Callable:
+        """A function of the learner's kind in the form of the table's backwards: dy, saved, and by name what else it takes."""
+        names = [n for n in inspect.signature(self.function).parameters if n in self.of.signature.parameters or n == "y"]
+
+        def backward(dy: Any, saved: Any, **given: Any) -> Any:
+            return function(*(dy if isinstance(dy, tuple) else (dy,)), *(given[n] for n in names))
+
+        parameters = list(inspect.signature(backward).parameters.values())[:2]
+        parameters += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in names]
+        backward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return backward
+
+
+# ---- values --------------------------------------------------------------------------------------------------------
+
+
+class Value(Argument):
+    """What was found about a result: like an `Argument`, which is about a gradient, but under its own name."""
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Values:
+    """The function must return what `like` returns, for arguments drawn by `samples`.
+
+    outputs: names of the results. quiet: a warning of NumPy, such as an overflow, is a mistake.
+    """
+
+    function: Callable
+    like: Callable
+    samples: Callable[[Draw], tuple]
+    outputs: tuple[str, ...] = ("y",)
+    quiet: bool = False
+
+    def judge(self, learner: Caller, slips: Sequence[Slip]) -> Report:
+        """One report: of each result the draw that tells most."""
+        before = len(learner.warnings)
+        drawn = [self._judge_draw(RandomDraw(SEED + i), learner, slips) for i in range(DRAWS)]
+        results = [max(of_one, key=lambda v: (not v.ok, bool(v.mistakes))) for of_one in zip(*drawn, strict=True)]
+        report = Report(self.function.__name__, list(results), method="compared with the reference", seed=SEED, draws=DRAWS)
+        for warning in learner.warnings[before:] if self.quiet else ():
+            name = "overflow" if "overflow" in warning else "warning"
+            report.problems.append(Diagnosis(name, f"NumPy warned: {warning}.", "rule"))
+        return report
+
+    def _judge_draw(self, draw: Draw, learner: Caller, slips: Sequence[Slip]) -> list[Value]:
+        arguments, name = self.samples(draw), self.function.__name__
+        expected = _as_tuple(self.like(*_copies(arguments)))
+        got = _as_tuple(as_arrays(learner.call(name, _copies(arguments)), self.outputs, name))
+        if len(got) != len(expected):
+            raise WrongType(f"{name} returned {len(got)} arrays, expected {len(expected)}: ({', '.join(self.outputs)})")
+        values = [_compare(*parts) for parts in zip(self.outputs, got, expected, strict=True)]
+        if not all(v.ok for v in values):
+            for slip in slips:
+                _recognise(slip, arguments, values)
+        return values
+
+
+def _recognise(slip: Slip, arguments: tuple, values: list[Value]) -> None:
+    """Name the mistake if wrong results are those of this slip."""
+    with np.errstate(all="ignore"):
+        try:
+            others = _as_tuple(slip.backward(*_copies(arguments)))
+        except Exception:  # a slip that cannot run on these arguments
+            return
+    for v, other in zip(values, others, strict=False):
+        if not v.ok and v.got is not None and _same(v.got, np.asarray(other)):
+            v.mistakes.insert(0, Diagnosis(slip.name, slip.advice, "slip"))
+
+
+def _compare(name: str, got: np.ndarray | None, expected: Any) -> Value:
+    """How a result differs from the one expected."""
+    true = np.asarray(expected, float)
+    value = Value(name, true.shape, checked=true.size, got=got)
+    if got is None or got.shape != true.shape:
+        value.wrong = true.size
+        shape = "is None" if got is None else f"has shape {got.shape}"
+        value.mistakes.append(Diagnosis("None" if got is None else "wrong shape", f"{name} {shape}, expected shape {true.shape}."))
+        return value
+    with np.errstate(all="ignore"):
+        gap = np.nan_to_num(np.abs(got - true), nan=np.inf) / max(float(np.max(np.abs(true), initial=0)), 1e-300)
+    value.true, value.wrong_at = true, gap > CLOSE
+    value.wrong, value.gap = int(value.wrong_at.sum()), float(np.max(gap, initial=0))
+    if value.wrong:
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap)), gap.shape))
+        value.worst = Worst(index, float(got[index]), float(true[index]))
+        for kind, bad in (("NaN", np.isnan(got)), ("infinite", np.isinf(got))):
+            if bad.any():
+                value.mistakes.append(Diagnosis(kind, f"{bad.sum()} of {bad.size} numbers of {name} are {kind}."))
+    return value
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=CLOSE * np.max(np.abs(b), initial=0), equal_nan=True)
+
+
+# ---- what functions take and return --------------------------------------------------------------------------------
+
+
+def as_arrays(value: Any, names: Sequence[str], function: str) -> Any:
+    """What a function returned, as an array or a tuple of arrays (None stays in it); WrongType if it is neither."""
+    wanted = f"a tuple of {len(names)} arrays ({', '.join(names)})" if len(names) > 1 else f"one array ({names[0]})"
+    if value is None:
+        raise WrongType(f"{function} returned None, expected {wanted}: is `return` missing?")
+    several = isinstance(value, tuple | list)
+    for part in value if several else (value,):
+        if not isinstance(part, np.ndarray | int | float | None):
+            raise WrongType(f"{function} returned {_kind(value)}, expected {wanted}")
+    return tuple(None if part is None else np.asarray(part) for part in value) if several else np.asarray(value)
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in words: a list of float, str ..."""
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {', '.join(map(_type, value[:4]))}" + " ..." * (len(value) > 4)
+    return f"an object of type {_type(value)}"
+
+
+def _type(value: Any) -> str:
+    return str(value) if isinstance(value, Other) else type(value).__name__
+
+
+def _as_tuple(value: Any) -> tuple:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _copies(arguments: Sequence[Any]) -> list[Any]:
+    return [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
