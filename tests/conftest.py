@@ -1,13 +1,14 @@
 """What all tests share: Hypothesis profiles, the real data, and a clean engine before each test."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 
-from tinydx import op
+from tinydx import op, random
 
 DATA = Path(os.environ.get("TINYDX_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
@@ -36,7 +37,7 @@ def real_data() -> Callable[[str], Path]:
 
 
 @pytest.fixture(autouse=True)
-def clean_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test begins with the automatic choice of implementation, whatever another test has left behind."""
+def clean_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins with the automatic choice of implementation and the same chance, whatever another test left."""
     monkeypatch.setattr(op, "_choice", op._Choice())
-    yield
+    monkeypatch.setattr(random, "_generator", np.random.default_rng(0))

@@ -205,7 +205,7 @@ def test_shared_layer_gets_both_gradients():
     shared = Dense(1, use_bias=False)
     a, b = Input((2,), name="left"), Input((2,), name="right")
     model = Model([a, b], Concatenate()([shared(a), shared(b)]))
-    assert len(model.weights) == 1 and model.count_params() == 2
+    assert len(model.weights) == 1 and model.count_params() == 2 and model.layers.count(shared) == 1
     x = [np.array([[1.0, 2.0]], "float32"), np.array([[10.0, 20.0]], "float32")]
     model(x).sum().backward()
     assert shared.kernel.grad.tolist() == [[11], [22]]

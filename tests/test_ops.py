@@ -92,9 +92,7 @@ def test_backward_is_the_gradient(op, data):
     assert len(gradients) == len(arrays)
     for k, gradient in enumerate(gradients):
         direction = draw.rng.normal(size=arrays[k].shape)
-        scale = np.linalg.norm(gradient * direction) + 1e-3 * np.linalg.norm(
-            np.concatenate([np.ravel(d) for d in outputs(dys)])
-        )
+        scale = np.linalg.norm(gradient * direction) + 1e-3 * np.linalg.norm(np.concatenate([np.ravel(d) for d in outputs(dys)]))
         gap = abs(np.sum(gradient * direction) - along(op, arrays, constants, k, direction, dys))
         assert gradient.shape == arrays[k].shape
         assert gap <= 1e-10 * scale, f"{op.name}: argument {k}, relative gap {gap / scale:.1e}"
@@ -138,9 +136,7 @@ def test_integers_are_refused(op):
             op(*mixed, **constants)
 
 
-FIXED_RANK = [
-    (op, k) for op in TABLE.values() for k, n in enumerate(op.arrays) if "..." not in op.expected.get(n, ["..."])
-]
+FIXED_RANK = [(op, k) for op in TABLE.values() for k, n in enumerate(op.arrays) if "..." not in op.expected.get(n, ["..."])]
 
 
 @pytest.mark.parametrize(("op", "k"), FIXED_RANK, ids=[f"{op.name}-{op.arrays[k]}" for op, k in FIXED_RANK])

@@ -86,9 +86,7 @@ print("done")
 
 def test_a_chain_of_20000_ops_needs_no_recursion():
     """Neither backward nor freeing the tape recurses (in a process of its own: a stack overflow would kill it)."""
-    result = subprocess.run(
-        [sys.executable, "-c", DEEP], capture_output=True, text=True, cwd=tinydx.__path__[0] + "/.."
-    )
+    result = subprocess.run([sys.executable, "-c", DEEP], capture_output=True, text=True, cwd=tinydx.__path__[0] + "/..")
     assert (result.returncode, result.stdout) == (0, "done\n"), result.stderr[-500:]
 
 

@@ -424,6 +424,9 @@ def test_evaluation_counts_no_example_twice():
     assert model.evaluate(x, y, batch_size=5, steps=2, verbose=0) == pytest.approx(losses_of(model, x, y)[:10].mean())
     assert model.predict(x, batch_size=8, steps=9).shape == (20, 1)
     assert len(model.fit(x, y, validation_data=(x, y), validation_steps=50, verbose=0).history["val_loss"]) == 1
+    options = {"validation_data": (x, y), "batch_size": 4, "validation_steps": 2, "epochs": 3, "verbose": 0}
+    first = losses_of(model, x, y)[:8].mean()  # always the same ones, from the start
+    np.testing.assert_allclose(model.fit(x, y, **options).history["val_loss"], [first] * 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -131,15 +131,14 @@ def gather_band(source, line, base, step, taps, run, w, bias, y, out_base, out_s
     panels = (filters + PANEL - 1) // PANEL
     depth = len(taps) * run * PANEL
     for g in range(groups):
-        blocks = (pixels + ROWS - 1) // ROWS
-        for item in range(panels * blocks):  # few products for each output: write whole pixels, one after the other
-            panel, m = (item % panels, item // panels * ROWS) if depth <= 128 * PANEL else (item // blocks, item % blocks * ROWS)
+        for panel in range(panels):
             width, f = min(PANEL, filters - panel * PANEL), g * filters + panel * PANEL
-            rows, j = min(ROWS, pixels - m), (g * panels + panel) * depth
-            if width > WIDTH:
-                gather_tile(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge)
-            else:
-                gather_last(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge)
+            for m in range(0, pixels, ROWS):
+                rows, j = min(ROWS, pixels - m), (g * panels + panel) * depth
+                if width > WIDTH:
+                    gather_tile(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge)
+                else:
+                    gather_last(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge)
         for m in range(pixels + SPARE):
             at[m] += channels  # the next group's channels
 
@@ -158,37 +157,45 @@ def pack_weights(w, taps, run, run_step, filters, filter_step, groups, group_ste
                         at += 1
 
 
+@jit
+def gather_of_worker(
+    worker, x, shape, border, step, taps, run, window, w, bias, y, y_shape, y_start, y_step, grid, filters, groups, rows, work
+):  # fmt: skip
+    """Every so-many-th band."""
+    at, out, edge, buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker]
+    bands = (grid[1] + rows - 1) // rows
+    columns = (grid[2] - 1) * step[1] + window[1]
+    for item in range(worker, grid[0] * bands, len(work[0])):
+        image, i = item // bands, item % bands * rows
+        size = min(rows, grid[1] - i), grid[2]
+        out_base = ((image * y_shape[0] + y_start[0] + i * y_step[0]) * y_shape[1] + y_start[1]) * y_shape[2]
+        out_step = y_step[0] * y_shape[1] * y_shape[2], y_step[1] * y_shape[2]
+        source, line, base = x, shape[1] * shape[2], (image * shape[0] + i * step[0]) * shape[1] * shape[2]
+        if buffer.size:
+            high = (size[0] - 1) * step[0] + window[0]
+            copy_band(x, shape, image, i * step[0] - border[0], -border[1], high, columns, buffer)
+            source, line, base = buffer, columns * shape[2], 0
+        in_step = step[0], step[1] * shape[2]
+        gather_band(
+            source, line, base, in_step, taps, run, w, bias, y, out_base, out_step, size, filters, groups, at, out, edge
+        )  # fmt: skip
+
+
 @parallel
-def gather(x, shape, border, step, taps, run, window, w, bias, y, y_shape, y_start, y_step, grid, filters, groups, rows, work):
+def gather(
+    x, shape, border, step, taps, run, window, w, bias, y, y_shape, y_start, y_step, grid, filters, groups, rows, work
+):  # fmt: skip
     """y at the pixels of a grid (N, rows, columns), band by band.
 
     x: shape (H,W,C), border (top, left) that x gets where `window` (rows, columns under all taps) reaches out of it;
     step (rows, columns) from one window to the next; taps: displacement of each in a band, run: numbers a tap.
     y: shape (YH,YW,F), y_start and y_step: which pixels of it the grid is. rows: of a band. work: buffers, a row a worker.
     """
-    at, out, edge, buffer = work
-    bands = (grid[1] + rows - 1) // rows
-    columns = (grid[2] - 1) * step[1] + window[1]
-    for worker in prange(len(at)):
-        for item in range(worker, grid[0] * bands, len(at)):
-            image, i = item // bands, item % bands * rows
-            size = min(rows, grid[1] - i), grid[2]
-            out_base = ((image * y_shape[0] + y_start[0] + i * y_step[0]) * y_shape[1] + y_start[1]) * y_shape[2]
-            out_step = y_step[0] * y_shape[1] * y_shape[2], y_step[1] * y_shape[2]
-            in_step = step[0], step[1] * shape[2]
-            if buffer.size:
-                high = (size[0] - 1) * step[0] + window[0]
-                copy_band(x, shape, image, i * step[0] - border[0], -border[1], high, columns, buffer[worker])
-                gather_band(
-                    buffer[worker], columns * shape[2], 0, in_step, taps, run, w, bias, y, out_base, out_step, size, filters,
-                    groups, at[worker], out[worker], edge[worker],
-                )  # fmt: skip
-            else:
-                base = (image * shape[0] + i * step[0]) * shape[1] * shape[2]
-                gather_band(
-                    x, shape[1] * shape[2], base, in_step, taps, run, w, bias, y, out_base, out_step, size, filters,
-                    groups, at[worker], out[worker], edge[worker],
-                )  # fmt: skip
+    for worker in prange(len(work[0])):
+        gather_of_worker(
+            worker, x, shape, border, step, taps, run, window, w, bias, y, y_shape, y_start, y_step, grid, filters, groups,
+            rows, work,
+        )  # fmt: skip
 
 
 def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start, y_step, grid, filters, groups):
@@ -350,37 +357,40 @@ def collect_band(x, base, a_step, dy, b, b_step, size, taps, run, filters, group
                 bias_total[f] += dy[b + i * b_step[0] + j * b_step[1] + f]
 
 
-@parallel
-def collect(
-    x, shape, border, step, taps, run, window, dy, dy_shape, filters, groups, rows, totals, bias_totals, buffer, dy_buffer
-):  # fmt: skip
-    """The totals of each worker over its bands; arguments as `gather`."""
+@jit
+def collect_of_worker(worker, x, shape, border, step, taps, run, window, dy, dy_shape, filters, groups, rows, work):
+    """Every so-many-th band."""
+    total, bias_total, buffer, dy_buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker]
+    total[:] = 0
+    bias_total[:] = 0
     bands = (dy_shape[1] + rows - 1) // rows
     columns = (dy_shape[2] - 1) * step[1] + window[1]
-    for worker in prange(len(totals)):
-        totals[worker] = 0
-        bias_totals[worker] = 0
-        for item in range(worker, dy_shape[0] * bands, len(totals)):
-            image, i = item // bands, item % bands * rows
-            size = min(rows, dy_shape[1] - i), dy_shape[2]
-            b, b_step = (image * dy_shape[1] + i) * dy_shape[2] * dy_shape[3], (dy_shape[2] * dy_shape[3], dy_shape[3])
-            source, base, line, dys = x, (image * shape[0] + i * step[0]) * shape[1] * shape[2], shape[1] * shape[2], dy
-            if buffer.size:
-                high = (size[0] - 1) * step[0] + window[0]
-                copy_band(x, shape, image, i * step[0] - border[0], -border[1], high, columns, buffer[worker])
-                source, base, line = buffer[worker], 0, columns * shape[2]
-            if dy_buffer.size:
-                dy_buffer[worker, : size[0] * b_step[0]] = dy[b : b + size[0] * b_step[0]]
-                dys, b = dy_buffer[worker], 0
-            a_step = step[0] * line, step[1] * shape[2]
-            if filters == run == 1 and groups > 1:
-                depthwise_collect(
-                    source, base, a_step, dys, b, b_step, size, taps, groups, totals[worker], bias_totals[worker]
-                )
-            else:
-                collect_band(
-                    source, base, a_step, dys, b, b_step, size, taps, run, filters, groups, totals[worker], bias_totals[worker]
-                )
+    for item in range(worker, dy_shape[0] * bands, len(work[0])):
+        image, i = item // bands, item % bands * rows
+        size = min(rows, dy_shape[1] - i), dy_shape[2]
+        b, b_step = (image * dy_shape[1] + i) * dy_shape[2] * dy_shape[3], (dy_shape[2] * dy_shape[3], dy_shape[3])
+        source, base, line, dys = x, (image * shape[0] + i * step[0]) * shape[1] * shape[2], shape[1] * shape[2], dy
+        if buffer.size:
+            high = (size[0] - 1) * step[0] + window[0]
+            copy_band(x, shape, image, i * step[0] - border[0], -border[1], high, columns, buffer)
+            source, base, line = buffer, 0, columns * shape[2]
+        if dy_buffer.size:
+            dy_buffer[: size[0] * b_step[0]] = dy[b : b + size[0] * b_step[0]]
+            dys, b = dy_buffer, 0
+        a_step = step[0] * line, step[1] * shape[2]
+        if filters == run == 1 and groups > 1:
+            depthwise_collect(source, base, a_step, dys, b, b_step, size, taps, groups, total, bias_total)
+        else:
+            collect_band(source, base, a_step, dys, b, b_step, size, taps, run, filters, groups, total, bias_total)
+
+
+@parallel
+def collect(x, shape, border, step, taps, run, window, dy, dy_shape, filters, groups, rows, work):
+    """The totals of each worker over its bands; work: totals, bias totals and buffers. Other arguments as `gather`."""
+    for worker in prange(len(work[0])):
+        collect_of_worker(
+            worker, x, shape, border, step, taps, run, window, dy, dy_shape, filters, groups, rows, work
+        )  # fmt: skip
 
 
 @jit
@@ -440,7 +450,7 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
     dy_buffer = np.zeros((workers, 0 if whole else rows * out[1] * f + SLACK), np.float32)
     collect(
         x.reshape(-1), x.shape[1:], corner, stride, taps, run, window, dy.reshape(-1), dy.shape, filters, groups, rows,
-        totals, bias_totals, buffer, dy_buffer,
+        (totals, bias_totals, buffer, dy_buffer),
     )  # fmt: skip
     dw = aligned_empty(w_shape)
     unpack_totals(totals, offsets, run, filters, groups, f, dw.reshape(-1))

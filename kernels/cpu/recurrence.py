@@ -37,11 +37,10 @@ def forward_through_time(inputs, h0, w, mask, y, n, steps, units, packed_w, pack
         first, last = n * worker // workers, n * (worker + 1) // workers
         product = products[worker]
         for t in range(steps):
-            if t == 0:
-                times_weights(h0, first * units, units, last - first, units, packed_w, packed_h[worker], product, edge[worker])
-            else:
-                at = (first * steps + t - 1) * units
-                times_weights(y, at, steps * units, last - first, units, packed_w, packed_h[worker], product, edge[worker])
+            h, at, step = h0, first * units, units
+            if t > 0:
+                h, at, step = y, (first * steps + t - 1) * units, steps * units
+            times_weights(h, at, step, last - first, units, packed_w, packed_h[worker], product, edge[worker])
             for r in range(first, last):
                 to, new = (r * steps + t) * units, product[(r - first) * units : (r - first + 1) * units]
                 row, before = y[to : to + units], h0[r * units : (r + 1) * units] if t == 0 else y[to - units : to]

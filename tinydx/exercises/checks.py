@@ -38,6 +38,9 @@ class Check(Protocol):
     @property
     def function(self) -> Callable: ...
 
+    @property
+    def names(self) -> Sequence[str]: ...  # of what the function returns
+
     def judge(self, learner: Caller, slips: Sequence[Slip]) -> Report: ...
 
 
@@ -62,6 +65,10 @@ class Gradients:
     samples: Callable[[Draw], tuple[tuple, dict]] | None = None
     driver: bool = False
 
+    @property
+    def names(self) -> list[str]:
+        return [f"d{a}" for a in self.of.arrays]
+
     def judge(self, learner: Caller, slips: Sequence[Slip]) -> Report:
         """The gradient checker's report; the op's own slips name mistakes, too."""
         own = [slip._replace(backward=self.as_backward(slip.backward)) for slip in slips]
@@ -71,7 +78,7 @@ class Gradients:
     def _run(self, learner: Caller, *arguments: Any) -> Any:
         source = inspect.getsource(self.function) if self.driver else ""
         name = self.function.__name__
-        return as_arrays(learner.call(name, arguments, source), [f"d{a}" for a in self.of.arrays], name)
+        return as_arrays(learner.call(name, arguments, source), self.names, name)
 
     def as_backward(self, function: Callable) -> Callable:
         """A function of the learner's kind in the form of the table's backwards: dy, saved, and by name what else it takes."""
@@ -101,13 +108,13 @@ class Value(Argument):
 class Values:
     """The function must return what `like` returns, for arguments drawn by `samples`.
 
-    outputs: names of the results. quiet: a warning of NumPy, such as an overflow, is a mistake.
+    names: of the results. quiet: a warning of NumPy, such as an overflow, is a mistake.
     """
 
     function: Callable
     like: Callable
     samples: Callable[[Draw], tuple]
-    outputs: tuple[str, ...] = ("y",)
+    names: tuple[str, ...] = ("y",)
     quiet: bool = False
 
     def judge(self, learner: Caller, slips: Sequence[Slip]) -> Report:
@@ -124,10 +131,10 @@ class Values:
     def _judge_draw(self, draw: Draw, learner: Caller, slips: Sequence[Slip]) -> list[Value]:
         arguments, name = self.samples(draw), self.function.__name__
         expected = _as_tuple(self.like(*_copies(arguments)))
-        got = _as_tuple(as_arrays(learner.call(name, _copies(arguments)), self.outputs, name))
+        got = _as_tuple(as_arrays(learner.call(name, _copies(arguments)), self.names, name))
         if len(got) != len(expected):
-            raise WrongType(f"{name} returned {len(got)} arrays, expected {len(expected)}: ({', '.join(self.outputs)})")
-        values = [_compare(*parts) for parts in zip(self.outputs, got, expected, strict=True)]
+            raise WrongType(f"{name} returned {len(got)} arrays, expected {len(expected)}: ({', '.join(self.names)})")
+        values = [_compare(*parts) for parts in zip(self.names, got, expected, strict=True)]
         if not all(v.ok for v in values):
             for slip in slips:
                 _recognise(slip, arguments, values)
@@ -152,8 +159,8 @@ def _compare(name: str, got: np.ndarray | None, expected: Any) -> Value:
     value = Value(name, true.shape, checked=true.size, got=got)
     if got is None or got.shape != true.shape:
         value.wrong = true.size
-        shape = "is None" if got is None else f"has shape {got.shape}"
-        value.mistakes.append(Diagnosis("None" if got is None else "wrong shape", f"{name} {shape}, expected shape {true.shape}."))
+        kind, shape = ("None", "is None") if got is None else ("wrong shape", f"has shape {got.shape}")
+        value.mistakes.append(Diagnosis(kind, f"{name} {shape}, expected shape {true.shape}."))
         return value
     with np.errstate(all="ignore"):
         gap = np.nan_to_num(np.abs(got - true), nan=np.inf) / max(float(np.max(np.abs(true), initial=0)), 1e-300)
@@ -184,6 +191,8 @@ def as_arrays(value: Any, names: Sequence[str], function: str) -> Any:
     for part in value if several else (value,):
         if not isinstance(part, np.ndarray | int | float | None):
             raise WrongType(f"{function} returned {_kind(value)}, expected {wanted}")
+        if isinstance(part, np.ndarray) and part.dtype.kind == "c":
+            raise WrongType(f"{function} returned complex numbers, expected {wanted}")
     return tuple(None if part is None else np.asarray(part) for part in value) if several else np.asarray(value)
 
 

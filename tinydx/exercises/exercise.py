@@ -87,12 +87,12 @@ class Exercise:
 
     @property
     def header(self) -> str:
-        """The first lines of the learner's file: what it is about, the equation, what to do."""
+        """The first lines of the learner's file: what it is about, the equation, what to do; and NumPy."""
         op = next((check.of for check in self.checks if isinstance(check, Gradients)), None)
         equation, shapes, source = (getattr(self, a) or getattr(op, a) for a in ("equation", "shapes", "source"))
         about = [*map(plain, re.split(r",? *\\quad", equation)), shapes, f"({source})"]
         lines = [f'"""{self.number:02d} {self.title} · {self.chinese}', "", *(f"    {a}" for a in about), "", self.task, ""]
-        return "\n".join([*lines, f"    tinydx exercise check {self.name}", '"""', "", ""])
+        return "\n".join([*lines, f"    tinydx exercise check {self.name}", '"""', "", "import numpy as np", "", "", ""])
 
     def slips(self, check: Check) -> list[Slip]:
         """The wrong versions of a check's function that this exercise gives names to."""
@@ -123,7 +123,7 @@ def read(file: Path) -> Exercise:
     _, docstring, code = file.read_text("utf-8").split(MARKER)[0].split('"""', 2)
     first, _, task = docstring.partition("\n")
     title, chinese = first.split(" · ")
-    code = re.sub(r"^from tinydx.*\n", "", code, flags=re.MULTILINE)
+    code = re.sub(r"^(from tinydx|import numpy).*\n", "", code, flags=re.MULTILINE)
     return replace(
         importlib.import_module(f"tinydx.exercises.catalog.{file.stem}").EXERCISE,
         number=int(number),
@@ -179,7 +179,7 @@ def without_marks(code: str) -> str:
 
 
 WORDS = {r"\cdot": "·", r"\max": "max", r"\tanh": "tanh", r"\ln": "ln", r"\sum": " sum", r"\in": "in", r"\dots": "..."}
-GREEK = {r"\alpha": "α", r"\beta": "β", r"\gamma": "γ", r"\epsilon": "ε", r"\eta": "η", r"\theta": "θ", r"\mu": "μ", r"\sigma": "σ"}
+GREEK = dict(zip([r"\beta", r"\gamma", r"\epsilon", r"\eta", r"\theta", r"\mu", r"\sigma"], "βγεηθμσ", strict=True))
 INSIDE = r"\{((?:[^{}]|\{[^{}]*\})*)\}"  # braces, and what stands in them
 
 

@@ -55,7 +55,7 @@ class Learner:
     """
 
     def __init__(self, path: Path, seconds: float = 10.0):
-        self.path, self.seconds, self.left = path, seconds, seconds
+        self.path, self.seconds, self.left = path.absolute(), seconds, seconds
         self.warnings: list[str] = []
         self._failure: LearnerError | None = None  # after which no call will be answered
         self._output, self._cut = b"", False

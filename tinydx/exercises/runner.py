@@ -103,6 +103,7 @@ def check_file(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Resu
 
 def _judge(exercise: Exercise, check: Check, learner: Learner, result: Result) -> None:
     """Add what one check says to the result."""
+    result.of += len(check.names)
     try:
         report = check.judge(learner, exercise.slips(check))
     except (LearnerError, WrongType) as error:
@@ -111,6 +112,5 @@ def _judge(exercise: Exercise, check: Check, learner: Learner, result: Result) -
         return
     result.reports.append(report)
     result.right += sum(a.ok for a in report.arguments)
-    result.of += len(report.arguments)
     if not report.ok and result.ok:
         result.status = "wrong"

@@ -29,7 +29,8 @@ import numpy as np
 MEMORY = 4 * 2**30  # bytes of address space: a list that grows without end must not take the machine down
 LARGEST = 2**23  # numbers in one answer
 NUMBERS = "biufc"  # kinds of dtype
-OF_PROCESSES = ["os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"]
+OF_PROCESSES = ("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen")
+OF_KILLING = ("os.kill", "os.killpg")
 
 
 # ---- arrays and what holds them, as JSON ---------------------------------------------------------------------------
@@ -80,7 +81,6 @@ class Channel:
     """Where requests come from and answers go to, out of the reach of print and input."""
 
     def __init__(self) -> None:
-        self.process = os.getpid()
         self.requests, self.answers = os.fdopen(os.dup(0), "rb"), os.dup(1)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
@@ -92,11 +92,10 @@ class Channel:
         return json.loads(line) if line else None
 
     def send(self, **answer: Any) -> None:
-        if os.getpid() == self.process:  # a copy of this process that somehow came to be has nothing to say
-            with self.lock:
-                data = json.dumps(answer).encode() + b"\n"
-                while data:
-                    data = data[os.write(self.answers, data) :]
+        data = json.dumps(answer).encode() + b"\n"
+        with self.lock:
+            while data:
+                data = data[os.write(self.answers, data) :]
 
 
 class Watchdog:
@@ -129,7 +128,7 @@ def restrict() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
     def audit(event: str, arguments: tuple) -> None:
-        if event in OF_PROCESSES:
+        if event in OF_PROCESSES or event in OF_KILLING:
             raise RuntimeError("an exercise needs no other process")
         if event == "import" and arguments[0].split(".")[0] in ("tinydx", "tinydx_kernels"):
             raise ImportError("an exercise is solved with NumPy alone, not with tinydx")

@@ -44,7 +44,7 @@ def scores_and_targets(draw):
 EXERCISE = Exercise(
     checks=[
         Values(sigmoid, like=lambda x: ops.sigmoid.forward(x)[0], samples=numbers, quiet=True),
-        Values(loss_of_score, like=reference_loss, samples=scores_and_targets, outputs=("loss",), quiet=True),
+        Values(loss_of_score, like=reference_loss, samples=scores_and_targets, names=("loss",), quiet=True),
     ],
     equation=ops.sigmoid.equation,
     shapes=ops.sigmoid.shapes,

@@ -4,8 +4,6 @@ One step of training: move every parameter p a little against its gradient g. Wi
 remembers earlier steps: it keeps a share of itself, and the new step is added to it. Return what is new.
 """
 
-import numpy as np
-
 from tinydx import ops
 from tinydx.exercises import Bug, Exercise, Values
 
@@ -44,12 +42,10 @@ def momentum_samples(draw):
     return p, draw.array(*p.shape), g, rate, draw.choice([0.9, 0.6])
 
 
-assert np  # the learner's file imports it, needed or not
-
 EXERCISE = Exercise(
     checks=[
-        Values(sgd, like=plain_step, samples=plain_samples, outputs=("p",)),
-        Values(sgd_with_momentum, like=momentum_step, samples=momentum_samples, outputs=("p", "m")),
+        Values(sgd, like=plain_step, samples=plain_samples, names=("p",)),
+        Values(sgd_with_momentum, like=momentum_step, samples=momentum_samples, names=("p", "m")),
     ],
     equation=ops.sgd_update.equation + r", \quad m' = \mu m - \eta g, \quad \theta' = \theta + m'",
     shapes=ops.momentum_update.shapes,

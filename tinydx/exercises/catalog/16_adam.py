@@ -34,7 +34,7 @@ def samples(draw):
 
 
 EXERCISE = Exercise(
-    checks=[Values(adam, like=of_the_table, samples=samples, outputs=("p", "m", "v"))],
+    checks=[Values(adam, like=of_the_table, samples=samples, names=("p", "m", "v"))],
     equation=ops.adam_update.equation,
     shapes=ops.adam_update.shapes,
     source=ops.adam_update.source,

@@ -30,7 +30,7 @@ def bowls(draw):
 
 
 EXERCISE = Exercise(
-    checks=[Values(largest_stable_rate, like=limit, samples=bowls, outputs=("rate",))],
+    checks=[Values(largest_stable_rate, like=limit, samples=bowls, names=("rate",))],
     equation=r"L(\theta) = \frac{1}{2} \theta^T A \theta",
     shapes="theta (D,), A (D,D) -> L ()",
     source="document, 1.1, gradient descent",
