@@ -2,7 +2,6 @@
 
 import csv
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from tinydx.callbacks import (
 from tinydx.models import load_model
 
 HERE = Path(__file__).parent
+pty = pytest.importorskip("pty", reason="no terminals on this system")
 
 
 @pytest.fixture(autouse=True)

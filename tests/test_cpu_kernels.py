@@ -363,6 +363,41 @@ def test_aligned_empty_starts_a_cache_line(shape, dtype):
         a[...] = 1
 
 
+def test_arena_gives_memory_again_only_when_nobody_looks_at_it():
+    from tinydx_kernels.cpu.memory import aligned_empty
+
+    size = (70_001, 3)  # a size of its own
+    first = aligned_empty(size)
+    place, view = first.ctypes.data, first[5:7].T
+    second = aligned_empty(size)
+    assert not np.shares_memory(first, second)
+    del first
+    assert not np.shares_memory(view, aligned_empty(size))
+    del view
+    assert aligned_empty(size).ctypes.data == place
+
+
+def test_memory_does_not_grow_from_step_to_step():
+    from tinydx_kernels.cpu.memory import arena
+
+    x, w = numbers(0, [(2, 40, 41, 32), (3, 3, 32, 64)])
+    kept = []
+    for _ in range(20):
+        y, saved = TABLE["correlate2d"].kernels["numba"].forward(x, w)
+        TABLE["correlate2d"].kernels["numba"].backward(y, saved)
+        kept.append(arena.kept)
+    assert len(set(kept[2:])) == 1
+
+
+def test_arena_keeps_no_more_than_its_limit():
+    from tinydx_kernels.cpu.memory import Arena
+
+    arena = Arena(limit=1000)
+    held = [arena.take(size) for size in (400, 400, 300, 600, 2000)]
+    assert arena.kept <= 1000 and [len(b) for b in held] == [400, 400, 300, 600, 2000]
+    assert len({b.ctypes.data for b in held}) == 5
+
+
 # ---- fused kernels: the same as their parts one after the other ------------------------------------------------------
 
 

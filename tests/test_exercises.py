@@ -812,7 +812,7 @@ def test_grade_says_what_is_missing(folder, table, words, tmp_path, capsys):
 
 
 def test_only_equal_programs_share_a_result(tmp_path):
-    texts = ["x = 1", "x = 1  # mine", "x=1", "x = 2", "x = (", "x = ( "]
+    texts = ["x = '\\d'", "x = '\\d'  # mine", "x='\\d'", "x = 2", "x = (", "x = ( "]
     prints = []
     for i, text in enumerate(texts):
         (tmp_path / f"{i}.py").write_text(text)

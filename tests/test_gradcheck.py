@@ -242,12 +242,19 @@ def test_ties_are_named_and_any_of_them_may_get_the_gradient():
     right = gradcheck(ops.max_pool2d, x)
     assert right
     assert right["x"].notes == ["not differentiable here: x[0, 0, 1, 0] = x[0, 1, 0, 0]"]
-    for share in (0.0, 0.25, 1.0):
+    for share in (0.25, 1.0):
 
         def backward(dy, x, share=share):
             return dy * np.array([[0, share], [1 - share, 0]])[None, :, :, None]
 
         assert gradcheck(ops.max_pool2d, x, backward=backward)
+
+
+def test_the_last_of_the_ties_breaks_the_rule_of_pooling():
+    """Any tied pixel would do for calculus, but pooling says the first, and taking the last is a slip that people make."""
+    x = np.array([[1.0, 5.0], [5.0, 2.0]])[None, :, :, None]
+    report = gradcheck(ops.max_pool2d, x, backward=lambda dy: dy * np.array([[0.0, 0.0], [1.0, 0.0]])[None, :, :, None])
+    assert report.mistakes == {"x": "last of the ties"}
 
 
 def test_ties_must_add_up():

@@ -366,7 +366,12 @@ class MyLoss(losses.MeanSquaredError):
 
 @pytest.mark.parametrize(
     ("loss", "watched", "missing"),
-    [(cubed, [], "cubed"), (MyLoss(), [], "MyLoss"), ("mse", [largest], "largest")],
+    [
+        (cubed, [], "cubed"),
+        (MyLoss(), [], "MyLoss"),
+        ("mse", [largest], "largest"),
+        ("mse", [metrics.MeanMetricWrapper(largest)], "largest"),
+    ],
 )
 def test_loss_or_metric_that_is_not_known_here(loss, watched, missing, path):
     x, y = two_classes()
@@ -736,6 +741,7 @@ def test_killed_process_goes_on_in_another(tmp_path):
     [
         (lambda m, d, o: (compiled(Sequential([Dense(7, input_shape=(5,)), Dense(1)])), d, o), "the run of another model"),
         (lambda m, d, o: (compiled(Sequential([*dense_model().layers, Dense(1)])), d, o), "the run of another model"),
+        (lambda m, d, o: (dense_model(4), (d[0][:, :4], d[1]), o), "the run of another model"),
         (lambda m, d, o: (m, d, {**o, "callbacks": []}), r"had the callbacks \['CSVLogger'\], now there are \[\]"),
         (lambda m, d, o: (m, (d[0][:30], d[1][:30]), o), "trained on 40 examples in batches of 32, now there are 30 in 32"),
         (lambda m, d, o: (m, d, {**o, "batch_size": 4}), "in batches of 32, now there are 40 in 4"),

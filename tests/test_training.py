@@ -499,6 +499,14 @@ def test_predict_classes_by_the_names_of_the_training_data():
     assert three.predict_classes(x) == [three.class_names[i] for i in three.predict(x).argmax(axis=1)]
 
 
+def test_range_of_all_batches_of_all_fits():
+    x, y = two_classes(20)
+    model = dense_model()
+    for part in (x, x * 0.5, x * 2):
+        model.fit(part, y, batch_size=3, verbose=0)
+    assert model.input_range == [float(x.min() * 2), float(x.max() * 2)]
+
+
 def test_other_numbering_of_classes_is_an_error():
     x, y = two_classes(20)
     model = dense_model()

@@ -183,7 +183,11 @@ def samples_of(record: Op) -> Callable:
 
 
 def slip_of(record: Op, name: str, advice: str) -> Callable:
-    """A wrong backward with its name and one sentence of advice."""
+    """A wrong backward with its name and one sentence of advice.
+
+    It takes dy and saved, and by name whatever else it needs of the op: arrays, constants, y. For a gradient that it
+    leaves right it returns None.
+    """
 
     def register(function: Callable[..., tuple]) -> Callable[..., tuple]:
         record.slips.append(Slip(name, advice, function))

@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +82,13 @@ def _files(student: Path) -> dict[str, Path]:
 
 def fingerprint(path: Path) -> str:
     """Equal for equal programs: what differs in comments and spaces alone counts as equal."""
-    data = path.read_bytes()
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):  # of no program: the bytes themselves
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return str(path)  # checked by itself, which will say why it cannot be read
+    no_program = contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError)  # then the bytes themselves count
+    with no_program, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         data = ast.dump(ast.parse(data)).encode("utf-8", "backslashreplace")
     return hashlib.sha256(data).hexdigest()
 

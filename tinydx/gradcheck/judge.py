@@ -10,9 +10,9 @@ import numpy as np
 from tinydx.gradcheck.kinks import Kinks
 from tinydx.gradcheck.patterns import Evidence, name_mistake, run_slips
 from tinydx.gradcheck.report import Argument, Diagnosis, Worst
-from tinydx.gradcheck.subject import Subject, recognise
+from tinydx.gradcheck.subject import Subject, recognise, slip_gradients
 from tinydx.gradcheck.truth import Elements, Truth
-from tinydx.op import TABLE
+from tinydx.op import TABLE, Slip
 
 ALL_ELEMENTS = 2000  # up to so many numbers, each one's derivative is computed,
 SAMPLE = 300  # beyond, so many of each array, and all of them together along a random direction
@@ -71,9 +71,22 @@ class Judge:
         kinks = Kinks(self.subject, self.truth, k)
         wrong, kinked, notes = kinks.excuse(at, got, wrong, self._scale(elements.true))
         found.notes += notes
+        if kinked.any() and not wrong.any():
+            wrong = self._against_the_rule(k, got, at)
         self._count(found, elements, got, wrong, ~kinked)
         if wrong.any():
             self._remember(k, found, got, elements.only(~kinked))
+
+    def _against_the_rule(self, k: int, got: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Where a choice at a kink is not the op's own but exactly that of a known slip: "the last of the ties"."""
+        for record in self.subject.records:
+            own = slip_gradients(record, Slip("", "", record.backward), self.subject, self.dys)[k]
+            differs = ~np.isclose(got, own)
+            if own is not None and differs.any():
+                answers = run_slips(self.subject, self.dys, {k: got}, [])
+                if any(g[k] is not None and np.allclose(g[k], got) for _, g in answers):
+                    return differs.flat[at]
+        return np.zeros(len(at), bool)
 
     def _chosen(self, k: int) -> np.ndarray:
         """Flat indices of the elements to check: all, or a sample of every argument."""

@@ -2,7 +2,8 @@
 
 There is no one right gradient at relu(0) or where two pixels tie for the maximum: anything between the two one-sided
 derivatives may be returned. That is noted, not failed. But not everything goes: when tied numbers move together the
-tie stays, the function is smooth along that direction, and their gradients must add up to its derivative.
+tie stays, the function is smooth along that direction, and their gradients must add up to its derivative. And where an
+op has a rule (pooling: the first of the ties), a known slip against that rule is a mistake (see Judge).
 """
 
 from __future__ import annotations

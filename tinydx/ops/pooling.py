@@ -110,6 +110,15 @@ def max_pool2d_to_all_tied(dy, saved, x, y):
     return (crop(dx, *border),)
 
 
+@slip_of(max_pool2d, "last of the ties", "Where pixels tie for the maximum, the gradient goes to the first: > and not >=.")
+def max_pool2d_to_last_tied(dy, saved, x, y):
+    shape, winner, size, stride, border = saved
+    padded, last = pad(x, *border, value=-np.inf), winner.copy()
+    for k, (p, q) in enumerate(np.ndindex(size)):
+        last[shifted(padded, p, q, dy.shape[1:3], stride, (1, 1)) == y] = k
+    return max_pool2d_backward(dy, (shape, last, size, stride, border))
+
+
 @slip_of(
     max_pool2d,
     "shared out over the window",
