@@ -154,7 +154,8 @@ def _subtitle(study: Study, model: Any, history: dict[str, Any]) -> str:
     best = int(np.argmin(history["val_loss"])) + 1
     return (
         f"{len(study.train.y)} training, {len(study.val.y)} validation and {len(study.test.y)} test images; "
-        f"the document's CNN, {model.count_params():,} parameters, {len(history['loss'])} epochs, weights of epoch {best}. tinydx {tinydx.__version__}."
+        f"the document's CNN, {model.count_params():,} parameters, {len(history['loss'])} epochs, weights of epoch {best}. "
+        f"tinydx {tinydx.__version__}."
     )
 
 

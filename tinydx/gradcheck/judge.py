@@ -80,9 +80,10 @@ class Judge:
     def _against_the_rule(self, k: int, got: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Where a choice at a kink is not the op's own but exactly that of a known slip: "the last of the ties"."""
         for record in self.subject.records:
+            assert record.backward is not None
             own = slip_gradients(record, Slip("", "", record.backward), self.subject, self.dys)[k]
             differs = ~np.isclose(got, own)
-            if own is not None and differs.any():
+            if differs.any():
                 answers = run_slips(self.subject, self.dys, {k: got}, [])
                 if any(g[k] is not None and np.allclose(g[k], got) for _, g in answers):
                     return differs.flat[at]

@@ -130,7 +130,7 @@ def _scores_and_one_hot(draw):
 
 # ---- two classes ---------------------------------------------------------------------------------------------------
 
-BCE = r"L = -\frac{1}{n} \sum_i \left[ t_i \ln p_i + (1 - t_i) \ln (1 - p_i) \right]"
+BCE = r"L = -\frac{1}{n} \sum_i [ t_i \ln p_i + (1 - t_i) \ln (1 - p_i) ]"
 
 
 @op(BCE, shapes="p (...) -> L ()", source="document, 4.3, binary_crossentropy")
