@@ -7,8 +7,8 @@ which is Keras's. Both new states go on to the next step, so two gradients come 
 
 import numpy as np
 
+from tinydx import ops
 from tinydx.exercises import Bug, Exercise, Gradients
-from tinydx.op import Op
 
 
 def sigmoid(z):
@@ -46,48 +46,18 @@ def lstm_step_backward(dh_new, dc_new, x, h, c, w, u, b):
 # ---- the runner's part ---------------------------------------------------------------------------------------------
 
 
-def step_samples(draw):
-    n, d, u = draw.integer(2, 3), draw.integer(2, 3), draw.integer(3, 4)
-    arrays = draw.array(n, d), draw.array(n, u), draw.array(n, u), draw.array(d, 4 * u), draw.array(u, 4 * u) / 2, draw.array(4 * u)
-    return arrays, {}
-
-
-LSTM_STEP = Op(
-    name="lstm_step",
-    equation=r"i, f, o = \sigma(W x + U h + b), \quad g = \tanh(W x + U h + b), \quad c' = f \cdot c + i \cdot g, \quad h' = o \cdot \tanh(c')",
-    shapes="x (N,D), h (N,U), c (N,U), w (D,4U), u (U,4U), b (4U,) -> h' (N,U), c' (N,U)",
-    source="document, 3.1, LSTM; Hochreiter and Schmidhuber 1997, Gers et al. 2000",
-    forward=lambda x, h, c, w, u, b: (lstm_step(x, h, c, w, u, b), None),
-    samples=step_samples,
-)
-
 EXERCISE = Exercise(
-    checks=[Gradients(lstm_step_backward, of=LSTM_STEP)],
+    checks=[Gradients(lstm_step_backward, of=ops.lstm_step)],
     hints=(
         "Backwards through the last line first: h' = o tanh(c'). Then c' has two gradients: dc_new, and what came through tanh.",
         "Call their sum dc. c' = f c + i g is three products: each factor gets dc times its partner. Then each gate's own slope.",
         "dz is the four gates' gradients side by side, in the order i, f, g, o: sigmoid's slope s (1 - s) for three, 1 - g**2 for g. The rest is dense.",
     ),
     bugs=[
-        Bug(
-            "path through the output forgotten",
-            "dc_new + dh_new * o * (1 - y**2)",
-            "dc_new",
-            "h' = o tanh(c') moves with c', too: dc = dc_new + dh_new o (1 - tanh(c')**2).",
-        ),
-        Bug(
-            "gradient of the cell state forgotten",
-            "dc_new + dh_new * o * (1 - y**2)",
-            "dh_new * o * (1 - y**2)",
-            "c' goes on to the next step: its gradient dc_new comes in, too.",
-        ),
-        Bug("forget gate forgotten", "dc * f, x.T", "dc, x.T", "The old c entered as f c, so its gradient is multiplied by f."),
-        Bug(
-            "gates in the wrong order",
-            "[di, df, dg, do]",
-            "[df, di, dg, do]",
-            "Side by side they must stand as forward split them: i, f, g, o.",
-        ),
-        Bug("slope of the candidate", "i * (1 - g**2)", "i * g * (1 - g)", "The candidate g is a tanh: its slope is 1 - g**2."),
+        Bug("path through the output forgotten", "dc_new + dh_new * o * (1 - y**2)", "dc_new"),
+        Bug("gradient of the cell state forgotten", "dc_new + dh_new * o * (1 - y**2)", "dh_new * o * (1 - y**2)"),
+        Bug("forget gate forgotten", "dc * f, x.T", "dc, x.T"),
+        Bug("gates in the wrong order", "[di, df, dg, do]", "[df, di, dg, do]"),
+        Bug("slope of the candidate", "i * (1 - g**2)", "i * g * (1 - g)"),
     ],
 )

@@ -6,8 +6,8 @@ stand side by side in the order z, r, g, and there are two biases, b[0] for the 
 
 import numpy as np
 
+from tinydx import ops
 from tinydx.exercises import Bug, Exercise, Gradients
-from tinydx.op import Op
 
 
 def sigmoid(z):
@@ -45,41 +45,21 @@ def gru_step_backward(dh_new, x, h, w, u, b):
 # ---- the runner's part ---------------------------------------------------------------------------------------------
 
 
-def step_samples(draw):
-    n, d, u = draw.integer(2, 3), draw.integer(2, 3), draw.integer(3, 4)
-    return (draw.array(n, d), draw.array(n, u), draw.array(d, 3 * u), draw.array(u, 3 * u) / 2, draw.array(2, 3 * u)), {}
-
-
-GRU_STEP = Op(
-    name="gru_step",
-    equation=r"z, r = \sigma(W x + b_0 + U h + b_1), \quad g = \tanh(W x + b_0 + r \cdot (U h + b_1)), \quad h' = z \cdot h + (1 - z) \cdot g",
-    shapes="x (N,D), h (N,U), w (D,3U), u (U,3U), b (2,3U) -> h' (N,U)",
-    source="document, 3.1, GRU; Cho et al. 2014, as in Keras",
-    forward=lambda x, h, w, u, b: (gru_step(x, h, w, u, b), None),
-    samples=step_samples,
-)
-
 EXERCISE = Exercise(
-    checks=[Gradients(gru_step_backward, of=GRU_STEP)],
+    checks=[Gradients(gru_step_backward, of=ops.gru_step)],
     hints=(
         "Last line first: h' = z h + (1 - z) g. Who moves h' there? z, h and g: the gradient of z is dh_new (h - g).",
         "g is the tanh of xg + r s: r gets dg times s, and s gets dg times r, where dg is already behind the tanh.",
         "What came from x gets [dz, dr, dg] side by side, what came from h gets [dz, dr, dg r]. dh has a direct part, too: dh_new z.",
     ),
     bugs=[
-        Bug("direct path forgotten", "dh_new * z + from_h", "from_h", "h' = z h + ... takes h over directly, too: add dh_new z."),
-        Bug("reset gate forgotten", "dg * r], axis=1", "dg], axis=1", "What the state says to the candidate was multiplied by r: so is its gradient."),
-        Bug(
-            "update gate the wrong way round",
-            "(h - g)",
-            "(g - h)",
-            "h' = z h + (1 - z) g: where z grows, h comes in and g goes out, h - g.",
-        ),
+        Bug("direct path forgotten", "dh_new * z + from_h", "from_h"),
+        Bug("reset gate forgotten", "dg * r], axis=1", "dg], axis=1"),
+        Bug("update gate the wrong way round", "(h - g)", "(g - h)"),
         Bug(
             "one bias for both",
             "np.stack([from_x.sum(axis=0), from_h.sum(axis=0)])",
             "np.stack([from_h.sum(axis=0), from_h.sum(axis=0)])",
-            "Only b[1] was added before r was multiplied: the gradient of b[0] is summed from what came from x.",
         ),
     ],
 )
