@@ -378,7 +378,7 @@ def gru_reset_with_state(dy, saved):
     return _gru_gradients(saved, dy * (h - g) * z * (1 - z), dg * h * r * (1 - r), dg, dg * r, dy * z)
 
 
-@slip_of(gru_step, "one bias for both", "b[0] sums what came from x, b[1] what came from h: r lies between them in the candidate.")
+@slip_of(gru_step, "one bias for both", "b[0] sums what came from x, b[1] from h: in the candidate, r is between them.")
 def gru_one_bias(dy, saved):
     *_, db = gru_step_backward(dy, saved)
     return None, None, None, None, np.stack([db[1], db[1]])
@@ -404,7 +404,7 @@ def gru_candidate_slope_not_squared(dy, saved):
     return _gru_gradients(saved, dy * (h - g) * z * (1 - z), dg * s * r * (1 - r), dg, dg * r, dy * z)
 
 
-@slip_of(gru_step, "candidate forgotten in the update gate", "z moves h' by h - g: where h comes in, the candidate goes out.")
+@slip_of(gru_step, "candidate forgotten in the update gate", "z moves h' by h - g: h comes in, the candidate goes out.")
 def gru_update_gate_without_candidate(dy, saved):
     _, h, _, _, z, r, g, s = saved
     dg = dy * (1 - z) * (1 - g**2)
