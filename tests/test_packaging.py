@@ -26,9 +26,12 @@ def test_importing_tinydx_loads_numpy_and_nothing_heavier():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout == "[]\n"
 
 
-def test_kernels_are_found_from_a_plain_checkout(tmp_path):
-    """Without any installation, the folder kernels/ beside tinydx/ is imported as tinydx_kernels."""
+@pytest.mark.parametrize("left_behind", [False, True])
+def test_kernels_are_found_from_a_plain_checkout(tmp_path, left_behind):
+    """Without any installation, or with the cache of one that is gone, kernels/ beside tinydx/ is tinydx_kernels."""
+    if left_behind:
+        (tmp_path / "tinydx_kernels" / "cpu" / "__pycache__").mkdir(parents=True)
     pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tinydx import op; print(op.load_kernels('numba'))"
+    code = f"import sys; sys.path[:0] = ['', {str(ROOT)!r}]; from tinydx import op; print(op.load_kernels('numba'))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert result.stdout == "None\n"

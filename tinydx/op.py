@@ -299,8 +299,14 @@ def load_kernels(backend: str) -> str | None:
 
 
 def _find_kernels() -> None:
-    """Make `tinydx_kernels` importable from a plain checkout too, where the folder is called kernels/."""
-    if "tinydx_kernels" in sys.modules or importlib.util.find_spec("tinydx_kernels"):
+    """Make `tinydx_kernels` importable from a plain checkout too, where the folder is called kernels/.
+
+    A folder without __init__.py is what an uninstalled tinydx leaves behind with Numba's cache in it: not the kernels.
+    """
+    if "tinydx_kernels" in sys.modules:
+        return
+    found = importlib.util.find_spec("tinydx_kernels")
+    if found is not None and found.origin is not None:
         return
     folder = Path(__file__).parent.parent / "kernels"
     spec = importlib.util.spec_from_file_location(
