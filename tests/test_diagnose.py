@@ -1,12 +1,13 @@
 """The main job, from images to a report, on data small enough for a test; and the ways in which data can be wrong."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tinydx import cli
+from tinydx import cli, diagnose, op
 from tinydx.datasets import open_study
 from tinydx.datasets.folders import patient, set_aside
 from tinydx.diagnose import build_cnn
@@ -151,3 +152,16 @@ def test_bad_folders_are_one_line_and_nothing_is_written(tmp_path, capsys, spoil
 def test_images_too_small_for_the_network_are_refused():
     with pytest.raises(ValueError, match="does not fit"):
         build_cnn((20, 20, 3), 2)
+
+
+def test_the_first_compilation_is_announced(tmp_path, monkeypatch):
+    """Half a minute of silence in the first epoch would look like a hang."""
+    pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
+    assert op.load_kernels("numba") is None
+    monkeypatch.setattr(sys.modules["tinydx_kernels.cpu"], "__file__", str(tmp_path / "__init__.py"))
+    assert diagnose.kernels_to_compile()
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "matmul.product-1.py311.nbi").touch()
+    assert not diagnose.kernels_to_compile()
+    monkeypatch.setitem(op._loaded, "numba", "No module named 'numba'")
+    assert not diagnose.kernels_to_compile()
