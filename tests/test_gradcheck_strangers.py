@@ -444,6 +444,58 @@ embed("transposed", lambda dy, table, ids: lookup(dy, table, ids).T)
 embed("factor table too many", lambda dy, table, ids: lookup(dy, table, ids) * table)
 
 
+# ---- the gated recurrence ------------------------------------------------------------------------------------------
+
+N, D, U = 3, 2, 4
+LSTM = tuple(rng.normal(size=s) for s in ((N, D), (N, U), (N, U), (D, 4 * U), (U, 4 * U), (4 * U,)))
+LSTM_SWITCHES = {
+    "slope of tanh(c') without its square": "not squared",
+    "output gate left out of c'": "output gate forgotten",
+    "candidate's slope without its square": "not squared",
+    "candidate's slope left out": "slope of the candidate",
+    "forget gate without the old cell": "forget gate",
+    "input gate without the candidate": "input gate",
+    "output gate without tanh(c')": "output gate",
+    "forget gate's slope left out": "slope of the forget gate",
+    "candidate and output gate exchanged": "wrong order",
+    "old cell without the forget gate": "forget gate",
+    "old cell with the input gate": "input gate",
+    "cell gradient from outside alone": "path through the output",
+    "bias averaged": "averaged",
+    "bias of the first example": "first example",
+}
+
+
+def lstm(switch):
+    """An LSTM step's backward by slices, with one mistake switched on."""
+
+    def backward(dy, x, h, c, w, u, b):
+        on = list(LSTM_SWITCHES).index(switch) if switch else -1
+        z, s = x @ w + h @ u + b, lambda v: 1 / (1 + np.exp(-v))
+        i, f, g, o = s(z[:, :U]), s(z[:, U : 2 * U]), np.tanh(z[:, 2 * U : 3 * U]), s(z[:, 3 * U :])
+        t = np.tanh(f * c + i * g)
+        dc = dy[1] + dy[0] * (1 if on == 1 else o) * (1 - (t if on == 0 else t**2))
+        di = dc * (1 if on == 5 else g) * i * (1 - i)
+        df = dc * (1 if on == 4 else c) * (1 if on == 7 else f * (1 - f))
+        dg = dc * i * (1 if on == 3 else 1 - (g if on == 2 else g**2))
+        do = dy[0] * (1 if on == 6 else t) * o * (1 - o)
+        dz = np.concatenate([di, df, do, dg] if on == 8 else [di, df, dg, do], axis=1)
+        old = dc * (1 if on == 9 else i if on == 10 else f) if on != 11 else dy[1] * f
+        db = dz.mean(axis=0) if on == 12 else dz[0] if on == 13 else dz.sum(axis=0)
+        return dz @ w.T, dz @ u.T, old, x.T @ dz, h.T @ dz, db
+
+    backward.__name__ = "lstm_" + re.sub(r"\W+", "_", switch or "right")
+    return backward
+
+
+for switch, expected in LSTM_SWITCHES.items():
+    mistake(ops.lstm_step, LSTM, expected)(lstm(switch))
+
+
+def test_the_lstm_without_a_mistake_is_right():
+    assert gradcheck(ops.lstm_step, *LSTM, backward=lstm(None))
+
+
 @pytest.mark.parametrize(
     ("op", "inputs", "constants", "expected", "backward"),
     MISTAKES,
