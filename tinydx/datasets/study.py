@@ -76,6 +76,8 @@ def open_study(path: str | Path | None, *, size: int | None = None, limit: int |
         path = found[0]
     if path.suffix == ".npz":
         return _medmnist(path, size, limit, seed)
+    if path.is_file():
+        raise ValueError(f"{path} is neither a folder nor an .npz file: give a folder with one folder of images for each class")
     return _folders(path, size or DEFAULT_SIZE, limit, seed)
 
 
