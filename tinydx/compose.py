@@ -6,7 +6,8 @@ and that reference is nothing but the parts, one after the other:
 
     dense_relu = compose("dense_relu", dense, relu, y="(...,F)")      dense_relu(x, w, b) = relu(dense(x, w, b))
 
-Literal, gradient and slips of the row are made of its parts', too; only its samples must be given (`samples_of`).
+Literal and gradient of the row are made of its parts', too, and its slips are those of the first part, where the weights
+are (`slip_in` adds others). Only its samples must be given (`samples_of`).
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def compose(name: str, *parts: Op, y: str) -> Op:
     shapes = f"{parts[0].shapes.split('->')[0]}-> y {y}"
     record = Op(name, equation, shapes, " + ".join(p.name for p in parts), forward, parts=parts)
     record.literal, record.backward = literal, _backward(parts)
-    record.slips = [_slip(parts, k, slip) for k, part in enumerate(parts) for slip in part.slips]
+    record.slips = [slip_in(parts, 0, slip) for slip in parts[0].slips]
     TABLE[name] = record
     return record
 
@@ -106,5 +107,6 @@ def _run_slip(part: Op, slip: Slip, dy: Any, step: Step) -> tuple:
     return slip.backward(dy, step.saved, **{name: known[name] for name in asked if name in known})
 
 
-def _slip(parts: tuple[Op, ...], k: int, slip: Slip) -> Slip:
+def slip_in(parts: tuple[Op, ...], k: int, slip: Slip) -> Slip:
+    """The slip of part number k, as a slip of the composition."""
     return Slip(slip.name, slip.advice, _backward(parts, k, slip))
