@@ -1,7 +1,7 @@
 """Copying a band of an image together with its border, so that kernels need not ask where the image ends."""
 
 import numpy as np
-from tinydx_kernels.cpu.simd import jit
+from tinydx_kernels.cpu.simd import LANES, WIDTH, broadcast, inline, jit, load, load_bytes, store, where_equal, where_larger
 
 SLACK = 64  # floats behind a buffer that a register block may read (and then ignores)
 
@@ -23,6 +23,28 @@ def copy_band(x, shape, image, top, left, rows, columns, buffer):
         row[last * channels :] = 0
 
 
+@inline
+def unpool_pixel(dy, y, winner, at, k, channels, buffer, to):
+    """Pixel k of a window: the window's gradient where it was the winner and y > 0."""
+    slope, pooled, best = dy[at : at + channels], y[at : at + channels], winner[at : at + channels]
+    pixel = buffer[to : to + channels]
+    for c in range(channels):
+        pixel[c] = slope[c] if (best[c] == k) & (pooled[c] > 0) else np.float32(0)
+
+
+@inline
+def unpool_window(dy, y, winner, at, channels, buffer, to, line):
+    """All four pixels of a window at once, a vector of channels at a time."""
+    zero = broadcast(np.float32(0))
+    for c in range(0, channels, LANES):
+        slope = where_larger(load(y, at + c), zero, load(dy, at + c), zero)
+        best = load_bytes(winner, at + c)
+        store(where_equal(best, zero, slope, zero), 1, buffer, to + c, 0)
+        store(where_equal(best, broadcast(np.float32(1)), slope, zero), 1, buffer, to + channels + c, 0)
+        store(where_equal(best, broadcast(np.float32(2)), slope, zero), 1, buffer, to + line + c, 0)
+        store(where_equal(best, broadcast(np.float32(3)), slope, zero), 1, buffer, to + line + channels + c, 0)
+
+
 @jit
 def unpool_band(dy, y, winner, shape, image, top, left, rows, columns, buffer):
     """The same for an image that exists only after ReLU and 2x2 max pooling: its gradient before both.
@@ -31,18 +53,15 @@ def unpool_band(dy, y, winner, shape, image, top, left, rows, columns, buffer):
     and y > 0, else zero; so has every pixel outside.
     """
     height, width, channels = shape
-    buffer[: rows * columns * channels] = 0
-    for r in range(rows):
-        i, half = (top + r) >> 1, (top + r) & 1
-        if not 0 <= i < height:
-            continue
+    if top < 0 or left < 0 or top + rows > 2 * height or left + columns > 2 * width:
+        buffer[: rows * columns * channels] = 0
+    for i in range(max(0, top >> 1), min(height, (top + rows + 1) >> 1)):
         for j in range(max(0, left >> 1), min(width, (left + columns + 1) >> 1)):
-            at = ((image * height + i) * width + j) * channels
-            slope, pooled, best = dy[at : at + channels], y[at : at + channels], winner[at : at + channels]
-            for side in range(2):
-                column = 2 * j + side - left
-                if 0 <= column < columns:
-                    to = (r * columns + column) * channels
-                    pixel, k = buffer[to : to + channels], 2 * half + side
-                    for c in range(channels):
-                        pixel[c] = slope[c] * np.float32((best[c] == k) & (pooled[c] > 0))
+            at, r, q = ((image * height + i) * width + j) * channels, 2 * i - top, 2 * j - left
+            if LANES and channels % WIDTH == 0 and r >= 0 and q >= 0 and r + 2 <= rows and q + 2 <= columns:
+                unpool_window(dy, y, winner, at, channels, buffer, (r * columns + q) * channels, columns * channels)
+                continue
+            for k in range(4):
+                row, column = r + (k >> 1), q + (k & 1)
+                if 0 <= row < rows and 0 <= column < columns:
+                    unpool_pixel(dy, y, winner, at, k, channels, buffer, (row * columns + column) * channels)

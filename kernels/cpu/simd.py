@@ -241,6 +241,30 @@ def outer(typing, block, rows, a, i, step, b, j):
 
 
 @intrinsic(prefer_literal=True)
+def outer_chunk(typing, block, rows, a, i, b, j):
+    """LANES steps of `outer`, unrolled: block[r, c] + sum over k of a[i + r * LANES + k] * b[j + (k * columns + c) * LANES].
+
+    All addresses are one pointer and a constant: a row of `a` is a whole vector, which its writer can store at once.
+    """
+    count = _literal(rows)
+    columns = block.count // count
+
+    def code(context, builder, signature, arguments):
+        value, _, a_value, index, b_value, j_value = arguments
+        vectors = _split(builder, value)
+        for k in range(LANES):
+            addresses = [_address(context, builder, b, b_value, j_value, (k * columns + c) * LANES) for c in range(columns)]
+            right = [_load(builder, address) for address in addresses]
+            for r in range(count):
+                left = _broadcast(builder, builder.load(_address(context, builder, a, a_value, index, r * LANES + k)))
+                for c in range(columns):
+                    vectors[r * columns + c] = _fma(builder, left, right[c], vectors[r * columns + c])
+        return _join(builder, vectors)
+
+    return block(block, rows, a, INDEX, b, INDEX), code
+
+
+@intrinsic(prefer_literal=True)
 def outer_at(typing, block, rows, a, at, m, k, b, j):
     """`outer` whose rows lie anywhere: block[r, c] + a[at[m + r] + k] * b[j + c * LANES]."""
     columns = block.count // _literal(rows)
@@ -320,6 +344,31 @@ def where_larger(typing, a, b, x, y):
 
 
 @intrinsic
+def where_equal(typing, a, b, x, y):
+    """x in the lanes where a == b, else y (also where a or b is NaN)."""
+
+    def code(context, builder, signature, arguments):
+        a, b, x, y = (_split(builder, v) for v in arguments)
+        equal = [builder.fcmp_ordered("==", p, q) for p, q in zip(a, b, strict=True)]
+        return _join(builder, [builder.select(*v) for v in zip(equal, x, y, strict=True)])
+
+    return x(a, b, x, y), code
+
+
+@intrinsic
+def load_bytes(typing, x, i):
+    """The vector of the uint8 numbers x[i : i + LANES]."""
+
+    def code(context, builder, signature, arguments):
+        kind = ir.VectorType(ir.IntType(8), LANES)
+        whole = builder.load(builder.bitcast(_address(context, builder, x, *arguments), kind.as_pointer()))
+        whole.align = 1
+        return _join(builder, [builder.uitofp(whole, VECTOR)])
+
+    return Block(1)(x, INDEX), code
+
+
+@intrinsic
 def store_bytes(typing, block, y, i):
     """y[i + c * LANES + lane] = block[c][lane], small whole numbers, as uint8."""
 
@@ -393,6 +442,12 @@ def maximum(builder, a, b):
     """The larger; NaN where a or b is NaN, as np.maximum."""
     larger = builder.select(builder.fcmp_ordered(">", b, a), b, a)
     return builder.select(builder.fcmp_unordered("uno", b, b), b, larger)
+
+
+@_lane_by_lane
+def larger(builder, a, b):
+    """The larger, in one instruction; b where a or b is NaN."""
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
 
 @intrinsic

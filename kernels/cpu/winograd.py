@@ -21,8 +21,7 @@ direct sum has 3e-7. An infinity or NaN would spread over its whole tile: `check
 
 import numpy as np
 from numba import get_num_threads, prange
-from tinydx_kernels.cpu.bands import SLACK, copy_band, unpool_band
-from tinydx_kernels.cpu.matmul import matrix_product
+from tinydx_kernels.cpu.bands import copy_band, unpool_band
 from tinydx_kernels.cpu.memory import aligned_empty
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -34,10 +33,11 @@ from tinydx_kernels.cpu.simd import (
     inline,
     jit,
     join,
+    larger,
     load,
     load_rows,
     maximum,
-    outer,
+    outer_chunk,
     parallel,
     part,
     repeat_rows,
@@ -48,13 +48,9 @@ from tinydx_kernels.cpu.simd import (
 )
 
 PANEL = COLUMNS * WIDTH
-TILES = 48
-PAD = 16  # floats between the points of v and m: at distances of 4 KB they would fight for the same lines of L1
-M_STEP = TILES * PANEL + PAD
+TILES = 4 * ROWS
+PAD = 16  # floats between the points of v: at distances of 4 KB they would fight for the same lines of L1
 f32 = np.float32
-
-POINTS = (0, 1, -1, 1 / 2, -2)
-G = np.array([[p**k / np.prod([p - q for q in POINTS if q != p]) for k in range(3)] for p in POINTS] + [[0, 0, 1]])
 
 
 @inline
@@ -92,158 +88,207 @@ def from_points(m):
     )
 
 
+@inline
+def place(tile, tiles):
+    """(image, row, column) of a tile, counted through all images; tiles: (rows, columns) of an image."""
+    image, rest = tile // (tiles[0] * tiles[1]), tile % (tiles[0] * tiles[1])
+    return image, rest // tiles[1], rest % tiles[1]
+
+
 @jit
-def tiles_to_points(x, line, base, channels, first, count, tile_columns, v, temporary):
-    """v[point, tile, c] = B^T d B for `count` tiles of a band, starting with tile `first`."""
-    step = TILES * channels + PAD
+def tile_to_points(x, corner, line, channels, v, at, step, temporary):
+    """v[point, c] = B^T d B for a tile of x whose upper left pixel is at `corner`."""
+    for c in range(0, channels, LANES):
+        for j in range(6):
+            column = load_rows(6, 6, x, corner + j * channels + c, line)
+            store(to_points(column), 6, temporary, j * LANES, 6 * LANES)
+        for i in range(6):
+            row = load_rows(6, 1, temporary, i * 6 * LANES, 0)
+            store(to_points(row), 6, v, at + i * 6 * step + c * ROWS, step)
+
+
+@jit
+def tiles_to_points(x, gates, shape, border, first, count, tiles, v, patch, temporary):
+    """v[tile // ROWS, point, c // LANES, tile % ROWS, c % LANES] of `count` tiles from number `first` on.
+
+    A tile that reaches into the border, or whose pixels exist only before a pooling, is first written to `patch`.
+    """
+    height, width, channels = shape
+    step = ROWS * channels + PAD
     for t in range(count):
-        corner = base + (first + t) // tile_columns * 4 * line + (first + t) % tile_columns * 4 * channels
-        for c in range(0, channels, LANES):
-            for j in range(6):
-                column = load_rows(6, 6, x, corner + j * channels + c, line)
-                store(to_points(column), 6, temporary, j * LANES, 6 * LANES)
-            for i in range(6):
-                row = load_rows(6, 1, temporary, i * 6 * LANES, 0)
-                store(to_points(row), 6, v, i * 6 * step + t * channels + c, step)
+        image, i, j = place(first + t, tiles)
+        top, left = 4 * i - border[0], 4 * j - border[1]
+        source, corner, line = patch, 0, 6 * channels
+        if gates[1].size:
+            unpool_band(x, gates[0], gates[1], shape, image, top, left, 6, 6, patch)
+        elif top < 0 or left < 0 or top + 6 > height or left + 6 > width:
+            copy_band(x, shape, image, top, left, 6, 6, patch)
+        else:
+            source, corner, line = x, ((image * height + top) * width + left) * channels, width * channels
+        tile_to_points(source, corner, line, channels, v, t // ROWS * 36 * step + t % ROWS * LANES, step, temporary)
 
 
 @jit
 def multiply_points(v, u, at, channels, count, m):
-    """m[point, tile, f] = sum over c of v[point, tile, c] u[point, c, f], for one panel of 32 filters."""
+    """m[tile, point, f] = sum over c of v[tile, point, c] u[point, c, f], for one panel of filters."""
+    step = ROWS * channels + PAD
     for point in range(36):
         for t in range(0, count, ROWS):
             block = zeros(TILE)
-            i, j = point * (TILES * channels + PAD) + t * channels, at + point * channels * PANEL
-            for c in range(channels):
-                block = outer(block, ROWS, v, i + c, channels, u, j + c * PANEL)
-            store(block, ROWS, m, point * M_STEP + t * PANEL, PANEL)
+            i, j = (t // ROWS * 36 + point) * step, at + point * channels * PANEL
+            for c in range(0, channels, LANES):
+                block = outer_chunk(block, ROWS, v, i + c * ROWS, u, j + c * PANEL)
+            store(block, ROWS, m, (t * 36 + point) * PANEL, 36 * PANEL)
 
 
 @inline
 def outputs_of_tile(m, t, lane, temporary):
-    """A^T m A of one tile and vector of filters: temporary[4 i + j] from `OUTPUTS` on."""
+    """The first half of A^T m A, of one tile and vector of filters: temporary[output row, point, lane]."""
     for j in range(6):
-        column = load_rows(6, 6, m, j * M_STEP + t * PANEL + lane, 6 * M_STEP)
+        column = load_rows(6, 6, m, (t * 36 + j) * PANEL + lane, 6 * PANEL)
         store(from_points(column), 4, temporary, j * LANES, 6 * LANES)
 
 
+@inline
+def output_row(temporary, r):
+    """The other half, of one row: four outputs."""
+    return from_points(load_rows(6, 1, temporary, r * 6 * LANES, 0))
+
+
+@inline
+def not_finite(row):
+    """0, or NaN if a value at the points was not finite: one of the first five comes to output 0, the last to output 3."""
+    total = part(row, 0) + part(row, 3)
+    return total - total
+
+
 @jit
-def tiles_to_outputs(m, f, filters, bias, relu, first, count, tile_columns, y, y_base, size, temporary, edge, check):
-    """Write the 4x4 outputs of `count` tiles: y[y_base + (row * columns + column) * filters + f], size (rows, columns)."""
+def tiles_to_outputs(m, f, filters, bias, relu, first, count, tiles, y, size, temporary, edge, check):
+    """Write the 4x4 outputs of `count` tiles: y (N, *size, filters)."""
     zero = broadcast(f32(0))
     for t in range(count):
-        i, j = (first + t) // tile_columns * 4, (first + t) % tile_columns * 4
+        image, i, j = place(first + t, tiles)
+        rows, columns = min(4, size[0] - 4 * i), min(4, size[1] - 4 * j)
         for lane in range(0, min(PANEL, filters - f), LANES):
             outputs_of_tile(m, t, lane, temporary)
             width = min(LANES, filters - f - lane)
-            found = zero
-            for r in range(min(4, size[0] - i)):
-                row = from_points(load_rows(6, 1, temporary, r * 6 * LANES, 0)) + repeat_rows(load(bias, f + lane), 4)
-                total = (part(row, 0) + part(row, 1)) + (part(row, 2) + part(row, 3))
-                found = found + (total - total)  # 0, or NaN where something is not finite
+            found, b = zero, repeat_rows(load(bias, f + lane), 4)
+            for r in range(rows):
+                row = output_row(temporary, r) + b
+                found = found + not_finite(row)
                 if relu:
                     row = maximum(row, repeat_rows(zero, 4))
-                at = y_base + ((i + r) * size[1] + j) * filters + f + lane
-                if width == LANES and size[1] - j >= 4:
+                at = (((image * size[0] + 4 * i + r) * size[1]) + 4 * j) * filters + f + lane
+                if width == LANES and columns == 4:
                     store(row, 4, y, at, filters)
                 else:
                     store(row, 4, edge, 0, LANES)
-                    for q in range(min(4, size[1] - j)):
+                    for q in range(columns):
                         for k in range(width):
                             y[at + q * filters + k] = edge[q * LANES + k]
             store(load(check, 0) + found, 1, check, 0, 0)
 
 
-@jit
-def tiles_to_pooled(m, f, filters, bias, first, count, tile_columns, y, winner, y_base, size, temporary, edge, check):
-    """Bias, ReLU and 2x2 max pooling on top: y and winner (0..3) of size (rows, columns) of the pooled image."""
+@inline
+def store_window(p0, p1, p2, p3, b, y, winner, at, width, edge):
+    """The largest of four finite vectors, the first where several are: bias and ReLU on top, and who it was."""
     zero, one, two, three = broadcast(f32(0)), broadcast(f32(1)), broadcast(f32(2)), broadcast(f32(3))
+    top, low = larger(p0, p1), larger(p2, p3)
+    best = where_larger(low, top, where_larger(p3, p2, three, two), where_larger(p1, p0, one, zero))
+    value = larger(larger(top, low) + b, zero)
+    if width >= LANES:
+        store(value, 1, y, at, 0)
+        store_bytes(best, winner, at)
+    else:
+        store(value, 1, edge, 0, 0)
+        store(best, 1, edge, LANES, 0)
+        for k in range(width):
+            y[at + k] = edge[k]
+            winner[at + k] = np.uint8(edge[LANES + k])
+
+
+@jit
+def tiles_to_pooled(m, f, filters, bias, first, count, tiles, y, winner, size, temporary, edge, check):
+    """Bias, ReLU and 2x2 max pooling on top: y and winner (0..3), both (N, *size, filters)."""
     for t in range(count):
-        i, j = (first + t) // tile_columns * 2, (first + t) % tile_columns * 2
+        image, i, j = place(first + t, tiles)
+        rows, columns = min(2, size[0] - 2 * i), min(2, size[1] - 2 * j)
         for lane in range(0, min(PANEL, filters - f), LANES):
             outputs_of_tile(m, t, lane, temporary)
-            found, b = zero, load(bias, f + lane)
-            for r in range(min(2, size[0] - i)):
-                upper = from_points(load_rows(6, 1, temporary, 2 * r * 6 * LANES, 0))
-                lower = from_points(load_rows(6, 1, temporary, (2 * r + 1) * 6 * LANES, 0))
-                for q in range(min(2, size[1] - j)):
-                    p0, p1 = part(upper, 0), part(upper, 1)
-                    p2, p3 = part(lower, 0), part(lower, 1)
-                    if q == 1:
-                        p0, p1 = part(upper, 2), part(upper, 3)
-                        p2, p3 = part(lower, 2), part(lower, 3)
-                    top, low = maximum(p0, p1), maximum(p2, p3)
-                    best = where_larger(low, top, where_larger(p3, p2, three, two), where_larger(p1, p0, one, zero))
-                    value = maximum(top, low) + b
-                    found = found + (value - value)
-                    at = y_base + ((i + r) * size[1] + j + q) * filters + f + lane
-                    if filters - f - lane >= LANES:
-                        store(maximum(value, zero), 1, y, at, 0)
-                        store_bytes(best, winner, at)
-                    else:
-                        store(maximum(value, zero), 1, edge, 0, 0)
-                        store(best, 1, edge, LANES, 0)
-                        for k in range(filters - f - lane):
-                            y[at + k] = edge[k]
-                            winner[at + k] = np.uint8(edge[LANES + k])
-            store(load(check, 0) + found, 1, check, 0, 0)
+            width, b, found = filters - f - lane, load(bias, f + lane), load(check, 0)
+            for r in range(rows):
+                upper, lower = output_row(temporary, 2 * r), output_row(temporary, 2 * r + 1)
+                found = found + not_finite(upper) + not_finite(lower)
+                at = ((image * size[0] + 2 * i + r) * size[1] + 2 * j) * filters + f + lane
+                store_window(part(upper, 0), part(upper, 1), part(lower, 0), part(lower, 1), b, y, winner, at, width, edge)
+                if columns == 2:
+                    at += filters
+                    store_window(part(upper, 2), part(upper, 3), part(lower, 2), part(lower, 3), b, y, winner, at, width, edge)
+            store(found, 1, check, 0, 0)
 
 
 @jit
-def winograd_band(x, line, base, channels, tile_rows, tile_columns, u, bias, relu, pool, y, winner, y_base, size, filters, work):
-    """All tiles of a band of tile rows. pool: write the pooled image and the winners, else the image."""
-    v, m, temporary, edge, check = work
-    tiles = tile_rows * tile_columns
-    for first in range(0, tiles, TILES):
-        count = min(TILES, tiles - first)
-        tiles_to_points(x, line, base, channels, first, count, tile_columns, v, temporary)
+def tiles_of_worker(
+    worker, x, gates, shape, border, tiles, total, block, u, bias, relu, pool, y, winner, size, filters, work
+):  # fmt: skip
+    """A share of the `total` tiles of all images, `block` of them at a time."""
+    v, m, patch, temporary, edge, check = work
+    workers, blocks = len(v), (total + block - 1) // block
+    v, m, patch, temporary, edge, check = v[worker], m[worker], patch[worker], temporary[worker], edge[worker], check[worker]
+    check[:] = 0
+    for item in range(blocks * worker // workers, blocks * (worker + 1) // workers):
+        first, count = item * block, min(block, total - item * block)
+        tiles_to_points(x, gates, shape, border, first, count, tiles, v, patch, temporary)
         for f in range(0, filters, PANEL):
-            multiply_points(v, u, f * 36 * channels, channels, count, m)
+            multiply_points(v, u, f * 36 * shape[2], shape[2], count, m)
             if pool:
-                tiles_to_pooled(
-                    m, f, filters, bias, first, count, tile_columns, y, winner, y_base, size, temporary, edge, check
-                )
+                tiles_to_pooled(m, f, filters, bias, first, count, tiles, y, winner, size, temporary, edge, check)
             else:
-                tiles_to_outputs(
-                    m, f, filters, bias, relu, first, count, tile_columns, y, y_base, size, temporary, edge, check
-                )
+                tiles_to_outputs(m, f, filters, bias, relu, first, count, tiles, y, size, temporary, edge, check)
+
+
+@inline
+def kernel_to_points(g):
+    """G g: the three numbers of a kernel's row or column -> its values at the points."""
+    even, third = part(g, 0) + part(g, 2), f32(1 / 3)
+    return join(
+        (
+            part(g, 0),
+            third * (even + part(g, 1)),
+            third * (part(g, 1) - even),
+            f32(-16 / 15) * (part(g, 0) + f32(0.5) * part(g, 1) + f32(0.25) * part(g, 2)),
+            f32(1 / 15) * (part(g, 0) - f32(2) * part(g, 1) + f32(4) * part(g, 2)),
+            part(g, 2),
+        )
+    )
 
 
 @jit
-def bands_of_worker(
-    worker, x, gates, shape, border, tiles, rows, u, bias, relu, pool, y, winner, size, filters, work, buffer
-):
-    """Every so-many-th band of `rows` tile rows; tiles, size: (rows, columns) of an image in tiles, and of y."""
-    v, m, temporary, edge, check = work
-    workers, bands = len(v), (tiles[0] + rows - 1) // rows
-    pixels = 2 if pool else 4
-    check[worker, :] = 0
-    for item in range(worker, len(y) // (size[0] * size[1] * filters) * bands, workers):
-        image, i = item // bands, item % bands * rows
-        band = min(rows, tiles[0] - i)
-        y_base = (image * size[0] + i * pixels) * size[1] * filters
-        left = size[0] - i * pixels, size[1]
-        source, line, base = x, shape[1] * shape[2], (image * shape[0] + 4 * i) * shape[1] * shape[2]
-        if buffer.size:
-            columns, top = 4 * tiles[1] + 2, 4 * i - border[0]
-            if gates[1].size:
-                pooled, winners = gates
-                unpool_band(x, pooled, winners, shape, image, top, -border[1], 4 * band + 2, columns, buffer[worker])
-            else:
-                copy_band(x, shape, image, top, -border[1], 4 * band + 2, columns, buffer[worker])
-            source, line, base = buffer[worker], columns * shape[2], 0
-        space = v[worker], m[worker], temporary[worker], edge[worker], check[worker]
-        winograd_band(
-            source, line, base, shape[2], band, tiles[1], u, bias, relu, pool, y, winner, y_base, left, filters, space
-        )
+def weights_of_worker(worker, workers, w, channels, filters, u, temporary):
+    """u[panel, point, c, lane] = G g G^T for a share of the channels of w (3, 3, channels, filters)."""
+    for c in range(channels * worker // workers, channels * (worker + 1) // workers):
+        for f in range(0, filters, LANES):
+            for j in range(3):
+                column = load_rows(3, 3, w, (j * channels + c) * filters + f, 3 * channels * filters)
+                store(kernel_to_points(column), 6, temporary, j * LANES, 3 * LANES)
+            for i in range(6):
+                row = kernel_to_points(load_rows(3, 1, temporary, i * 3 * LANES, 0))
+                at = ((f // PANEL * 36 + i * 6) * channels + c) * PANEL + f % PANEL
+                store(row, 6, u, at, channels * PANEL)
 
 
 @parallel
-def all_bands(x, gates, shape, border, tiles, rows, u, bias, relu, pool, y, winner, size, filters, work, buffer):
-    for worker in prange(len(buffer)):
-        bands_of_worker(
-            worker, x, gates, shape, border, tiles, rows, u, bias, relu, pool, y, winner, size, filters, work, buffer
-        )
+def all_tiles(
+    x, gates, shape, border, tiles, total, block, w, u, bias, relu, pool, y, winner, size, filters, work
+):  # fmt: skip
+    """First the weights at the points, then the tiles."""
+    workers = len(work[0])
+    for worker in prange(workers):
+        weights_of_worker(worker, workers, w, shape[2], len(bias), u, work[3][worker])
+    for worker in prange(workers):
+        tiles_of_worker(
+            worker, x, gates, shape, border, tiles, total, block, u, bias, relu, pool, y, winner, size, filters, work
+        )  # fmt: skip
 
 
 def correlate(x, w, b, border, out, relu=False, pool=False, gates=None):
@@ -252,26 +297,27 @@ def correlate(x, w, b, border, out, relu=False, pool=False, gates=None):
     pool: returns (y, winner) of the 2x2 max pooling of relu(correlation + b), winner 0..3 in row-major order.
     gates: (y, winner) of such a pooling, if x is the gradient that comes to it: then x before the pooling is meant.
     """
-    (n, height, width, c), f = x.shape, w.shape[3]
+    if b is not None and not np.isfinite(b).all():
+        return None
+    n, c, f = len(x), x.shape[3], w.shape[3]
     size = (out[0] // 2, out[1] // 2) if pool else out
     tiles = (-(-size[0] // 2), -(-size[1] // 2)) if pool else (-(-out[0] // 4), -(-out[1] // 4))
-    corner = border[0][0], border[1][0]
-    fits = gates is None and corner == (0, 0) and 4 * tiles[0] + 2 <= height and 4 * tiles[1] + 2 <= width
-    threads = get_num_threads()
-    # Whole images where there are enough of them, else bands: each thread should get several.
-    rows = tiles[0] if n >= 2 * threads or threads == 1 else max(1, min(tiles[0], tiles[0] * n // (2 * threads)))
-    workers = min(threads, n * -(-tiles[0] // rows))
+    total, threads = n * tiles[0] * tiles[1], get_num_threads()
+    block = min(TILES, -(-total // (threads * ROWS)) * ROWS)
+    workers = min(threads, -(-total // block))
     y = aligned_empty((n, *size, f))
     winner = aligned_empty(y.shape if pool else 0, np.uint8)
-    bias = np.zeros(-(-f // PANEL) * PANEL, np.float32)
+    panels = -(-f // PANEL)
+    if f % PANEL:  # filters that do not exist are zeros
+        w = np.pad(w, ((0, 0), (0, 0), (0, 0), (0, panels * PANEL - f)))
+    bias = np.zeros(panels * PANEL, np.float32)
     if b is not None:
         bias[:f] = b
     work = workspace(workers, c)
     gates = (np.empty(0, np.float32), np.empty(0, np.uint8)) if gates is None else tuple(a.reshape(-1) for a in gates)
-    buffer = aligned_empty((workers, 0 if fits else (4 * rows + 2) * (4 * tiles[1] + 2) * c + SLACK))
-    all_bands(
-        x.reshape(-1), gates, x.shape[1:], corner, tiles, rows, weights_at_points(w).reshape(-1), bias, relu, pool,
-        y.reshape(-1), winner.reshape(-1), size, f, work, buffer,
+    all_tiles(
+        x.reshape(-1), gates, x.shape[1:], (border[0][0], border[1][0]), tiles, total, block, w.reshape(-1),
+        aligned_empty(panels * 36 * c * PANEL), bias, relu, pool, y.reshape(-1), winner.reshape(-1), size, f, work,
     )  # fmt: skip
     if np.isnan(work[-1]).any():
         return None
@@ -279,24 +325,12 @@ def correlate(x, w, b, border, out, relu=False, pool=False, gates=None):
 
 
 def workspace(workers, channels):
-    """v, m, temporary, edge, check, each with a row for every worker."""
+    """v, m, patch, temporary, edge, check, each with a row for every worker."""
     return (
-        aligned_empty((workers, 36 * (TILES * channels + PAD))),
-        aligned_empty((workers, 36 * M_STEP)),
+        aligned_empty((workers, TILES // ROWS * 36 * (ROWS * channels + PAD))),
+        aligned_empty((workers, TILES * 36 * PANEL)),
+        aligned_empty((workers, 36 * channels)),
         aligned_empty((workers, 36 * WIDTH)),
         aligned_empty((workers, 4 * WIDTH)),
         np.zeros((workers, WIDTH), np.float32),
     )
-
-
-def weights_at_points(w):
-    """w (3,3,C,F) -> G w G^T, (panel, 36, C, 32): filters that do not exist are zeros."""
-    c, f = w.shape[2:]
-    both = np.einsum("ip,jq->ijpq", G, G).reshape(36, 9).astype(np.float32)
-    u = matrix_product(both, w.reshape(9, c * f)).reshape(36, c, f)
-    panels = -(-f // PANEL)
-    if f % PANEL:
-        u = np.pad(u, ((0, 0), (0, 0), (0, panels * PANEL - f)))
-    packed = aligned_empty((panels, 36, c, PANEL))
-    packed[...] = u.reshape(36, c, panels, PANEL).transpose(2, 0, 1, 3)
-    return packed
