@@ -19,6 +19,7 @@ small buffer with that border, so that nothing inside the loops asks where the i
 Depthwise convolution (one channel a group) has nothing to reuse in registers and is vectorised over channels instead.
 """
 
+import math
 import os
 
 import numpy as np
@@ -43,6 +44,7 @@ from tinydx_kernels.cpu.simd import (
     repeat_rows,
     store,
     store_at,
+    transpose,
 )
 
 from tinydx.op import kernel_of
@@ -52,6 +54,7 @@ PANEL = COLUMNS * WIDTH
 winograd = os.environ.get("TINYDX_WINOGRAD") != "0"  # the fast 3x3 convolution; False: always the direct sum
 BAND = 192  # about so many output pixels make a band
 LINE = 16  # floats of a cache line
+WORTH_WAKING = 1 << 15  # weights from which on packing them is shared out over the threads
 SPARE = 2 * max(ROWS, ROW_BLOCK)  # addresses behind the last pixel of a band
 
 # ---- gather: forward and dX ----------------------------------------------------------------------------------------
@@ -143,18 +146,74 @@ def gather_band(source, line, base, step, taps, run, w, bias, y, out_base, out_s
             at[m] += channels  # the next group's channels
 
 
+@inline
+def copy_rows_plain(w, start, step, count, packed, at):
+    """packed[at + k * PANEL + lane] = w[start + k * step + lane] for k < count: rows that need no turning."""
+    for k in range(count):
+        for lane in range(PANEL):
+            packed[at + k * PANEL + lane] = w[start + k * step + lane]
+
+
+@inline
+def copy_rows_simd(w, start, step, count, packed, at):
+    for k in range(count):
+        store(load_rows(COLUMNS, 1, w, start + k * step, 0), 1, packed, at + k * PANEL, 0)
+
+
+@inline
+def turn_plain(w, start, step, width, count, packed, at):
+    """packed[at + k * PANEL + lane] = w[start + lane * step + k] for whole squares of k < count and lane < width: how many k."""
+    return 0
+
+
+@inline
+def turn_simd(w, start, step, width, count, packed, at):
+    squares = count // LANES * LANES if width == PANEL else 0
+    for k in range(0, squares, LANES):
+        for lane in range(0, PANEL, LANES):
+            square = load_rows(LANES, LANES, w, start + lane * step + k, step)
+            store(transpose(square), LANES, packed, at + k * PANEL + lane, PANEL)
+    return squares
+
+
+copy_rows, turn = (copy_rows_simd, turn_simd) if LANES else (copy_rows_plain, turn_plain)
+
+
 @jit
+def pack_panel(w, start, step, width, run, run_step, packed, at):
+    """packed[at + k * PANEL + lane] = w[start + k * run_step + lane * step]; lanes from `width` on are zeros."""
+    if step == 1 and width == PANEL:
+        copy_rows(w, start, run_step, run, packed, at)
+        return
+    done = turn(w, start, step, width, run, packed, at) if run_step == 1 else 0
+    for lane in range(PANEL):
+        for k in range(done, run):
+            packed[at + k * PANEL + lane] = w[start + k * run_step + lane * step] if lane < width else np.float32(0)
+
+
+@jit
+def pack_of_worker(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, worker, workers):
+    """Every so-many-th panel."""
+    panels = (filters + PANEL - 1) // PANEL
+    for item in range(worker, groups * panels, workers):
+        g, f = item // panels, item % panels * PANEL
+        for t in range(len(taps)):
+            start, at = taps[t] + g * group_step + f * filter_step, (item * len(taps) + t) * run * PANEL
+            pack_panel(w, start, filter_step, min(PANEL, filters - f), run, run_step, packed, at)
+
+
+@parallel
+def pack_in_parallel(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, workers):
+    for worker in prange(workers):
+        pack_of_worker(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, worker, workers)
+
+
 def pack_weights(w, taps, run, run_step, filters, filter_step, groups, group_step, packed):
     """Weights in the order in which a tile reads them: packed[group, panel, tap, k, lane]; lanes left over are zeros."""
-    at = 0
-    for g in range(groups):
-        for f in range(0, filters, PANEL):
-            for tap in taps:
-                for k in range(run):
-                    start = tap + k * run_step + g * group_step + f * filter_step
-                    for lane in range(PANEL):
-                        packed[at] = w[start + lane * filter_step] if f + lane < filters else np.float32(0)
-                        at += 1
+    if packed.size < WORTH_WAKING:
+        pack_of_worker(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, 0, 1)
+    else:
+        pack_in_parallel(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, get_num_threads())
 
 
 @jit
@@ -219,7 +278,7 @@ def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start,
     if bias is not None:
         padded[: groups * filters] = bias
 
-    rows = min(grid[1], max(1, round(BAND / grid[2])))
+    rows = rows_of_band(*grid)
     bands = grid[0] * -(-grid[1] // rows)
     workers = max(1, min(get_num_threads(), bands))
     high = (rows - 1) * step[0] + window[0]
@@ -233,6 +292,14 @@ def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start,
         x.reshape(-1), x.shape[1:], border, step, taps, run, (window[0], window[1] + merged - 1), packed, padded,
         y.reshape(-1), y.shape[1:], y_start, y_step, grid, filters, groups, rows, work,
     )  # fmt: skip
+
+
+def rows_of_band(images, rows, columns):
+    """Rows of a band: about BAND pixels, and so many bands that every thread gets as many as the others."""
+    threads = get_num_threads()
+    share = threads // math.gcd(images, threads)  # the bands of an image must be a multiple of it
+    bands = -(-max(1, round(rows * columns / BAND)) // share) * share
+    return -(-rows // bands)
 
 
 def suits_winograd(w_shape, stride, dilation, groups):
@@ -437,7 +504,7 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
     taps = np.array([p * dh * line + q * dwidth * channels for p, q in positions], np.int64)
     offsets = np.array([(p * kw + q) * c * f for p, q in positions], np.int64)
 
-    rows = min(out[0], max(1, round(BAND / out[1])))
+    rows = rows_of_band(n, *out)
     workers = max(1, min(get_num_threads(), n * -(-out[0] // rows)))
     if depthwise:
         taps = np.append(taps, np.full(-len(taps) % ROW_BLOCK, taps[0]))
@@ -460,17 +527,34 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
 # ---- the ops -------------------------------------------------------------------------------------------------------
 
 
+def as_column(*images):
+    """Image batches (N,H,W,C) as one column of pixels (1,NHW,1,C): for a 1x1 kernel, pixels have no neighbours."""
+    return tuple(contiguous(a).reshape(1, -1, 1, a.shape[3]) for a in images)
+
+
+def is_pixelwise(kernel, border, stride):
+    return kernel == stride == (1, 1) and border == ((0, 0), (0, 0))
+
+
 def correlate2d_forward(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):
     kernel, stride, dilation = w.shape[:2], pair(stride), pair(dilation)
     border = tuple(map(tuple, padding_2d(padding, x.shape[1:3], kernel, stride, dilation)))
     axes = zip(x.shape[1:3], kernel, stride, dilation, border, strict=True)
     out = tuple(output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
-    return forward(x, w, b, border, stride, dilation, groups, out), (x, w, border, stride, dilation, groups)
+    saved = x, w, border, stride, dilation, groups
+    if is_pixelwise(kernel, border, stride):
+        (column,) = as_column(x)
+        y = forward(column, w, b, border, stride, dilation, groups, column.shape[1:3])
+        return y.reshape(*x.shape[:3], w.shape[3]), saved
+    return forward(x, w, b, border, stride, dilation, groups, out), saved
 
 
 def correlate2d_backward(dy, saved, needs=(True, True, True)):
     x, w, border, stride, dilation, groups = saved
-    dx = gradient_of_x(dy, w, x.shape, border, stride, dilation, groups) if needs[0] else None
+    shape = x.shape
+    if is_pixelwise(w.shape[:2], border, stride):
+        x, dy = as_column(x, dy)
+    dx = gradient_of_x(dy, w, x.shape, border, stride, dilation, groups).reshape(shape) if needs[0] else None
     if not any(needs[1:]):
         return dx, None, None
     return dx, *gradient_of_w(x, dy, w.shape, border, stride, dilation, groups)
