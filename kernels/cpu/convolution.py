@@ -19,14 +19,14 @@ small buffer with that border, so that nothing inside the loops asks where the i
 Depthwise convolution (one channel a group) has nothing to reuse in registers and is vectorised over channels instead.
 """
 
-import math
 import os
 
 import numpy as np
 from numba import get_num_threads, prange
 from tinydx_kernels.cpu import winograd as _winograd
-from tinydx_kernels.cpu.bands import SLACK, copy_band
-from tinydx_kernels.cpu.depthwise import ROW_BLOCK, depthwise_band, depthwise_collect
+from tinydx_kernels.cpu import depthwise as _depthwise
+from tinydx_kernels.cpu.bands import BAND as BAND
+from tinydx_kernels.cpu.bands import SLACK, copy_band, rows_of_band
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -52,10 +52,9 @@ from tinydx.ops.convolution import conv2d, correlate2d, output_size, padding_2d,
 
 PANEL = COLUMNS * WIDTH
 winograd = os.environ.get("TINYDX_WINOGRAD") != "0"  # the fast 3x3 convolution; False: always the direct sum
-BAND = 192  # about so many output pixels make a band
 LINE = 16  # floats of a cache line
 WORTH_WAKING = 1 << 15  # weights from which on packing them is shared out over the threads
-SPARE = 2 * max(ROWS, ROW_BLOCK)  # addresses behind the last pixel of a band
+SPARE = 2 * ROWS  # addresses behind the last pixel of a band
 
 # ---- gather: forward and dX ----------------------------------------------------------------------------------------
 
@@ -127,9 +126,6 @@ def gather_band(source, line, base, step, taps, run, w, bias, y, out_base, out_s
     for m in range(pixels, pixels + SPARE):  # a last, incomplete block reads some pixel twice
         at[m] = at[pixels - 1]
         out[m] = out[pixels - 1]
-    if filters == run == 1 and groups > 1:
-        depthwise_band(source, at, pixels, taps, w, groups, bias, y, out, edge)
-        return
     channels = 0 if groups == 1 else run
     panels = (filters + PANEL - 1) // PANEL
     depth = len(taps) * run * PANEL
@@ -259,21 +255,19 @@ def gather(
 
 def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start, y_step, grid, filters, groups):
     """Prepare tables and buffers for `gather`: taps are (row, column) pairs in the window, w_taps offsets into w."""
+    if filters == run == 1 and groups > 1:
+        _depthwise.run_gather(x, border, step, taps, w, w_taps, bias, y, y_start, y_step, grid)
+        return
     n, height, width, channels = x.shape
     window = (1 + max((p for p, _ in taps), default=0), 1 + max((q for _, q in taps), default=0))
     merged = run // (channels // groups)  # taps that are one run
     columns = (grid[2] - 1) * step[1] + window[1] + merged - 1
-    depthwise = filters == run == 1 and groups > 1
     fits = border == (0, 0) and (grid[1] - 1) * step[0] + window[0] <= height and columns <= width
-    fits = fits and not (depthwise and channels % WIDTH)  # a vector may read behind its pixel, but not behind the array
     line = (width if fits else columns) * channels
     taps = np.array([p * line + q * channels for p, q in taps], np.int64)
-    if depthwise:
-        packed = np.append(w.reshape(-1, groups)[[offset // groups for offset in w_taps]], np.zeros(SLACK, np.float32))
-    else:
-        packed = aligned_empty(groups * -(-filters // PANEL) * len(taps) * run * PANEL)
-        w_taps = np.array(w_taps, np.int64)
-        pack_weights(w.reshape(-1), w_taps, run, w_steps[0], filters, w_steps[1], groups, w_steps[2], packed)
+    packed = aligned_empty(groups * -(-filters // PANEL) * len(taps) * run * PANEL)
+    w_taps = np.array(w_taps, np.int64)
+    pack_weights(w.reshape(-1), w_taps, run, w_steps[0], filters, w_steps[1], groups, w_steps[2], packed)
     padded = np.zeros(groups * filters + PANEL, np.float32)
     if bias is not None:
         padded[: groups * filters] = bias
@@ -292,14 +286,6 @@ def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start,
         x.reshape(-1), x.shape[1:], border, step, taps, run, (window[0], window[1] + merged - 1), packed, padded,
         y.reshape(-1), y.shape[1:], y_start, y_step, grid, filters, groups, rows, work,
     )  # fmt: skip
-
-
-def rows_of_band(images, rows, columns):
-    """Rows of a band: about BAND pixels, and so many bands that every thread gets as many as the others."""
-    threads = get_num_threads()
-    share = threads // math.gcd(images, threads)  # the bands of an image must be a multiple of it
-    bands = -(-max(1, round(rows * columns / BAND)) // share) * share
-    return -(-rows // bands)
 
 
 def suits_winograd(w_shape, stride, dilation, groups):
@@ -446,7 +432,7 @@ def collect_of_worker(worker, x, shape, border, step, taps, run, window, dy, dy_
             dys, b = dy_buffer, 0
         a_step = step[0] * line, step[1] * shape[2]
         if filters == run == 1 and groups > 1:
-            depthwise_collect(source, base, a_step, dys, b, b_step, size, taps, groups, total, bias_total)
+            _depthwise.collect_band(source, base, a_step, dys, b, b_step, size, taps, groups, total, bias_total)
         else:
             collect_band(source, base, a_step, dys, b, b_step, size, taps, run, filters, groups, total, bias_total)
 
@@ -507,7 +493,7 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
     rows = rows_of_band(n, *out)
     workers = max(1, min(get_num_threads(), n * -(-out[0] // rows)))
     if depthwise:
-        taps = np.append(taps, np.full(-len(taps) % ROW_BLOCK, taps[0]))
+        taps = np.append(taps, np.full(-len(taps) % _depthwise.TAPS, taps[0]))
         totals = aligned_empty((workers, len(taps) * -(-groups // WIDTH) * WIDTH))
     else:
         totals = aligned_empty((workers, groups * -(-filters // PANEL) * len(taps) * -(-run // ROWS) * ROWS * PANEL))

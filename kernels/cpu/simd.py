@@ -273,6 +273,25 @@ def multiply_at(typing, block, x, at, m, k, w, j):
 
 
 @intrinsic(prefer_literal=True)
+def multiply_rows(typing, block, rows, x, i, step, w, j):
+    """block[r, c] + x[i + r * step + c * LANES + lane] * w[j + c * LANES + lane]: every row times the same numbers."""
+    columns = block.count // _literal(rows)
+
+    def code(context, builder, signature, arguments):
+        value, _, x_value, index, stride, w_value, j_value = arguments
+        right = [_load(builder, _address(context, builder, w, w_value, j_value, c * LANES)) for c in range(columns)]
+        vectors = _split(builder, value)
+        for k, v in enumerate(vectors):
+            if k and k % columns == 0:
+                index = builder.add(index, stride)
+            left = _load(builder, _address(context, builder, x, x_value, index, k % columns * LANES))
+            vectors[k] = _fma(builder, left, right[k % columns], v)
+        return _join(builder, vectors)
+
+    return block(block, rows, x, INDEX, INDEX, w, INDEX), code
+
+
+@intrinsic(prefer_literal=True)
 def repeat_rows(typing, block, rows):
     """The block once more for each of `rows` rows: a bias for a whole register block."""
 
