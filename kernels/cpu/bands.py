@@ -1,9 +1,21 @@
 """Copying a band of an image together with its border, so that kernels need not ask where the image ends."""
 
+import math
+
 import numpy as np
+from numba import get_num_threads
 from tinydx_kernels.cpu.simd import LANES, WIDTH, broadcast, inline, jit, load, load_bytes, store, where_equal, where_larger
 
 SLACK = 64  # floats behind a buffer that a register block may read (and then ignores)
+BAND = 192  # about so many output pixels make a band
+
+
+def rows_of_band(images, rows, columns, pixels=BAND):
+    """Rows of a band: about `pixels` of them, and so many bands that every thread gets as many as the others."""
+    threads = get_num_threads()
+    share = threads // math.gcd(images, threads)  # the bands of an image must be a multiple of it
+    bands = -(-max(1, round(rows * columns / pixels)) // share) * share
+    return -(-rows // bands)
 
 
 @jit

@@ -24,8 +24,9 @@ import os
 import numpy as np
 from numba import get_num_threads, prange
 from tinydx_kernels.cpu import winograd as _winograd
-from tinydx_kernels.cpu.bands import SLACK, copy_band
-from tinydx_kernels.cpu.depthwise import ROW_BLOCK, depthwise_band, depthwise_collect
+from tinydx_kernels.cpu import depthwise as _depthwise
+from tinydx_kernels.cpu.bands import BAND as BAND
+from tinydx_kernels.cpu.bands import SLACK, copy_band, rows_of_band
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -43,6 +44,7 @@ from tinydx_kernels.cpu.simd import (
     repeat_rows,
     store,
     store_at,
+    transpose,
 )
 
 from tinydx.op import kernel_of
@@ -50,9 +52,9 @@ from tinydx.ops.convolution import conv2d, correlate2d, output_size, padding_2d,
 
 PANEL = COLUMNS * WIDTH
 winograd = os.environ.get("TINYDX_WINOGRAD") != "0"  # the fast 3x3 convolution; False: always the direct sum
-BAND = 192  # about so many output pixels make a band
 LINE = 16  # floats of a cache line
-SPARE = 2 * max(ROWS, ROW_BLOCK)  # addresses behind the last pixel of a band
+WORTH_WAKING = 1 << 15  # weights from which on packing them is shared out over the threads
+SPARE = 2 * ROWS  # addresses behind the last pixel of a band
 
 # ---- gather: forward and dX ----------------------------------------------------------------------------------------
 
@@ -124,9 +126,6 @@ def gather_band(source, line, base, step, taps, run, w, bias, y, out_base, out_s
     for m in range(pixels, pixels + SPARE):  # a last, incomplete block reads some pixel twice
         at[m] = at[pixels - 1]
         out[m] = out[pixels - 1]
-    if filters == run == 1 and groups > 1:
-        depthwise_band(source, at, pixels, taps, w, groups, bias, y, out, edge)
-        return
     channels = 0 if groups == 1 else run
     panels = (filters + PANEL - 1) // PANEL
     depth = len(taps) * run * PANEL
@@ -143,18 +142,74 @@ def gather_band(source, line, base, step, taps, run, w, bias, y, out_base, out_s
             at[m] += channels  # the next group's channels
 
 
+@inline
+def copy_rows_plain(w, start, step, count, packed, at):
+    """packed[at + k * PANEL + lane] = w[start + k * step + lane] for k < count: rows that need no turning."""
+    for k in range(count):
+        for lane in range(PANEL):
+            packed[at + k * PANEL + lane] = w[start + k * step + lane]
+
+
+@inline
+def copy_rows_simd(w, start, step, count, packed, at):
+    for k in range(count):
+        store(load_rows(COLUMNS, 1, w, start + k * step, 0), 1, packed, at + k * PANEL, 0)
+
+
+@inline
+def turn_plain(w, start, step, width, count, packed, at):
+    """packed[at + k * PANEL + lane] = w[start + lane * step + k] for whole squares of k < count and lane < width: how many k."""
+    return 0
+
+
+@inline
+def turn_simd(w, start, step, width, count, packed, at):
+    squares = count // LANES * LANES if width == PANEL else 0
+    for k in range(0, squares, LANES):
+        for lane in range(0, PANEL, LANES):
+            square = load_rows(LANES, LANES, w, start + lane * step + k, step)
+            store(transpose(square), LANES, packed, at + k * PANEL + lane, PANEL)
+    return squares
+
+
+copy_rows, turn = (copy_rows_simd, turn_simd) if LANES else (copy_rows_plain, turn_plain)
+
+
 @jit
+def pack_panel(w, start, step, width, run, run_step, packed, at):
+    """packed[at + k * PANEL + lane] = w[start + k * run_step + lane * step]; lanes from `width` on are zeros."""
+    if step == 1 and width == PANEL:
+        copy_rows(w, start, run_step, run, packed, at)
+        return
+    done = turn(w, start, step, width, run, packed, at) if run_step == 1 else 0
+    for lane in range(PANEL):
+        for k in range(done, run):
+            packed[at + k * PANEL + lane] = w[start + k * run_step + lane * step] if lane < width else np.float32(0)
+
+
+@jit
+def pack_of_worker(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, worker, workers):
+    """Every so-many-th panel."""
+    panels = (filters + PANEL - 1) // PANEL
+    for item in range(worker, groups * panels, workers):
+        g, f = item // panels, item % panels * PANEL
+        for t in range(len(taps)):
+            start, at = taps[t] + g * group_step + f * filter_step, (item * len(taps) + t) * run * PANEL
+            pack_panel(w, start, filter_step, min(PANEL, filters - f), run, run_step, packed, at)
+
+
+@parallel
+def pack_in_parallel(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, workers):
+    for worker in prange(workers):
+        pack_of_worker(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, worker, workers)
+
+
 def pack_weights(w, taps, run, run_step, filters, filter_step, groups, group_step, packed):
     """Weights in the order in which a tile reads them: packed[group, panel, tap, k, lane]; lanes left over are zeros."""
-    at = 0
-    for g in range(groups):
-        for f in range(0, filters, PANEL):
-            for tap in taps:
-                for k in range(run):
-                    start = tap + k * run_step + g * group_step + f * filter_step
-                    for lane in range(PANEL):
-                        packed[at] = w[start + lane * filter_step] if f + lane < filters else np.float32(0)
-                        at += 1
+    if packed.size < WORTH_WAKING:
+        pack_of_worker(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, 0, 1)
+    else:
+        pack_in_parallel(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, get_num_threads())
 
 
 @jit
@@ -200,26 +255,24 @@ def gather(
 
 def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start, y_step, grid, filters, groups):
     """Prepare tables and buffers for `gather`: taps are (row, column) pairs in the window, w_taps offsets into w."""
+    if filters == run == 1 and groups > 1:
+        _depthwise.run_gather(x, border, step, taps, w, w_taps, bias, y, y_start, y_step, grid)
+        return
     n, height, width, channels = x.shape
     window = (1 + max((p for p, _ in taps), default=0), 1 + max((q for _, q in taps), default=0))
     merged = run // (channels // groups)  # taps that are one run
     columns = (grid[2] - 1) * step[1] + window[1] + merged - 1
-    depthwise = filters == run == 1 and groups > 1
     fits = border == (0, 0) and (grid[1] - 1) * step[0] + window[0] <= height and columns <= width
-    fits = fits and not (depthwise and channels % WIDTH)  # a vector may read behind its pixel, but not behind the array
     line = (width if fits else columns) * channels
     taps = np.array([p * line + q * channels for p, q in taps], np.int64)
-    if depthwise:
-        packed = np.append(w.reshape(-1, groups)[[offset // groups for offset in w_taps]], np.zeros(SLACK, np.float32))
-    else:
-        packed = aligned_empty(groups * -(-filters // PANEL) * len(taps) * run * PANEL)
-        w_taps = np.array(w_taps, np.int64)
-        pack_weights(w.reshape(-1), w_taps, run, w_steps[0], filters, w_steps[1], groups, w_steps[2], packed)
+    packed = aligned_empty(groups * -(-filters // PANEL) * len(taps) * run * PANEL)
+    w_taps = np.array(w_taps, np.int64)
+    pack_weights(w.reshape(-1), w_taps, run, w_steps[0], filters, w_steps[1], groups, w_steps[2], packed)
     padded = np.zeros(groups * filters + PANEL, np.float32)
     if bias is not None:
         padded[: groups * filters] = bias
 
-    rows = min(grid[1], max(1, round(BAND / grid[2])))
+    rows = rows_of_band(*grid)
     bands = grid[0] * -(-grid[1] // rows)
     workers = max(1, min(get_num_threads(), bands))
     high = (rows - 1) * step[0] + window[0]
@@ -379,7 +432,7 @@ def collect_of_worker(worker, x, shape, border, step, taps, run, window, dy, dy_
             dys, b = dy_buffer, 0
         a_step = step[0] * line, step[1] * shape[2]
         if filters == run == 1 and groups > 1:
-            depthwise_collect(source, base, a_step, dys, b, b_step, size, taps, groups, total, bias_total)
+            _depthwise.collect_band(source, base, a_step, dys, b, b_step, size, taps, groups, total, bias_total)
         else:
             collect_band(source, base, a_step, dys, b, b_step, size, taps, run, filters, groups, total, bias_total)
 
@@ -437,10 +490,10 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
     taps = np.array([p * dh * line + q * dwidth * channels for p, q in positions], np.int64)
     offsets = np.array([(p * kw + q) * c * f for p, q in positions], np.int64)
 
-    rows = min(out[0], max(1, round(BAND / out[1])))
+    rows = rows_of_band(n, *out)
     workers = max(1, min(get_num_threads(), n * -(-out[0] // rows)))
     if depthwise:
-        taps = np.append(taps, np.full(-len(taps) % ROW_BLOCK, taps[0]))
+        taps = np.append(taps, np.full(-len(taps) % _depthwise.TAPS, taps[0]))
         totals = aligned_empty((workers, len(taps) * -(-groups // WIDTH) * WIDTH))
     else:
         totals = aligned_empty((workers, groups * -(-filters // PANEL) * len(taps) * -(-run // ROWS) * ROWS * PANEL))
@@ -460,17 +513,34 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
 # ---- the ops -------------------------------------------------------------------------------------------------------
 
 
+def as_column(*images):
+    """Image batches (N,H,W,C) as one column of pixels (1,NHW,1,C): for a 1x1 kernel, pixels have no neighbours."""
+    return tuple(contiguous(a).reshape(1, -1, 1, a.shape[3]) for a in images)
+
+
+def is_pixelwise(kernel, border, stride):
+    return kernel == stride == (1, 1) and border == ((0, 0), (0, 0))
+
+
 def correlate2d_forward(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):
     kernel, stride, dilation = w.shape[:2], pair(stride), pair(dilation)
     border = tuple(map(tuple, padding_2d(padding, x.shape[1:3], kernel, stride, dilation)))
     axes = zip(x.shape[1:3], kernel, stride, dilation, border, strict=True)
     out = tuple(output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
-    return forward(x, w, b, border, stride, dilation, groups, out), (x, w, border, stride, dilation, groups)
+    saved = x, w, border, stride, dilation, groups
+    if is_pixelwise(kernel, border, stride):
+        (column,) = as_column(x)
+        y = forward(column, w, b, border, stride, dilation, groups, column.shape[1:3])
+        return y.reshape(*x.shape[:3], w.shape[3]), saved
+    return forward(x, w, b, border, stride, dilation, groups, out), saved
 
 
 def correlate2d_backward(dy, saved, needs=(True, True, True)):
     x, w, border, stride, dilation, groups = saved
-    dx = gradient_of_x(dy, w, x.shape, border, stride, dilation, groups) if needs[0] else None
+    shape = x.shape
+    if is_pixelwise(w.shape[:2], border, stride):
+        x, dy = as_column(x, dy)
+    dx = gradient_of_x(dy, w, x.shape, border, stride, dilation, groups).reshape(shape) if needs[0] else None
     if not any(needs[1:]):
         return dx, None, None
     return dx, *gradient_of_w(x, dy, w.shape, border, stride, dilation, groups)

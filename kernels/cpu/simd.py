@@ -300,6 +300,25 @@ def multiply_at(typing, block, x, at, m, k, w, j):
 
 
 @intrinsic(prefer_literal=True)
+def multiply_rows(typing, block, rows, x, i, step, w, j):
+    """block[r, c] + x[i + r * step + c * LANES + lane] * w[j + c * LANES + lane]: every row times the same numbers."""
+    columns = block.count // _literal(rows)
+
+    def code(context, builder, signature, arguments):
+        value, _, x_value, index, stride, w_value, j_value = arguments
+        right = [_load(builder, _address(context, builder, w, w_value, j_value, c * LANES)) for c in range(columns)]
+        vectors = _split(builder, value)
+        for k, v in enumerate(vectors):
+            if k and k % columns == 0:
+                index = builder.add(index, stride)
+            left = _load(builder, _address(context, builder, x, x_value, index, k % columns * LANES))
+            vectors[k] = _fma(builder, left, right[k % columns], v)
+        return _join(builder, vectors)
+
+    return block(block, rows, x, INDEX, INDEX, w, INDEX), code
+
+
+@intrinsic(prefer_literal=True)
 def repeat_rows(typing, block, rows):
     """The block once more for each of `rows` rows: a bias for a whole register block."""
 
@@ -307,6 +326,23 @@ def repeat_rows(typing, block, rows):
         return _join(builder, _split(builder, arguments[0]) * _literal(rows))
 
     return Block(block.count * _literal(rows))(block, rows), code
+
+
+@intrinsic
+def transpose(typing, block):
+    """LANES x LANES numbers with rows and columns exchanged."""
+
+    def code(context, builder, signature, arguments):
+        rows, lanes = _split(builder, arguments[0]), range(LANES)
+        for d in (1 << k for k in range(LANES.bit_length() - 1)):  # 2 x 2 blocks of d x d numbers exchange two corners
+            upper = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [k + LANES - d if k & d else k for k in lanes])
+            lower = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [k + LANES if k & d else k + d for k in lanes])
+            for r in (r for r in lanes if not r & d):
+                pair = rows[r], rows[r + d]
+                rows[r], rows[r + d] = builder.shuffle_vector(*pair, upper), builder.shuffle_vector(*pair, lower)
+        return _join(builder, rows)
+
+    return block(block), code
 
 
 @intrinsic(prefer_literal=True)
