@@ -120,7 +120,7 @@ def rows_of_dx(first, last, w, f, dy, n, dx, d):
 @parallel
 def backward_dx(dy, w, n, d, f, dx, packed, edge):
     workers = len(edge)
-    pack_columns(dy, 1, f, 0, f, 0, n, 0, f, packed)  # dy^T, in panels of 32 examples
+    pack_columns(dy, 1, f, 0, f, 0, n, packed)  # dy^T, in panels of 32 examples
     for worker in prange(workers):
         blocks = d // ROWS
         for item in range(blocks * worker // workers, blocks * (worker + 1) // workers):
@@ -181,7 +181,7 @@ def rows_of_adam(x, first, last, d, dy, n, w, m, v, f, constants, dx):
 @parallel
 def backward_adam(x, dy, w, m, v, n, d, f, constants, dx, packed, edge):
     workers = len(edge)
-    pack_columns(dy, 1, f, 0, f, 0, n, 0, f, packed)
+    pack_columns(dy, 1, f, 0, f, 0, n, packed)
     for worker in prange(workers):
         blocks = d // ROWS
         for item in range(blocks * worker // workers, blocks * (worker + 1) // workers):
