@@ -15,6 +15,7 @@ numba = pytest.importorskip("numba", reason="the CPU kernels need numba: pip ins
 
 import tinydx  # noqa: E402
 from tinydx.op import TABLE, RandomDraw, gradients_of, load_kernels  # noqa: E402
+from tinydx.product import Product, multiplied_out  # noqa: E402
 
 assert load_kernels("numba") is None
 KERNELS = sorted(name for name, op in TABLE.items() if "numba" in op.kernels)
@@ -240,7 +241,7 @@ def both_ways(name, arrays, constants, dy_seed, whole=False):
         want = gradients_of(op.reference, dy.astype(np.float64), expected_saved, needs)
         for argument, a, g, w in zip(op.arrays, arrays, got, want, strict=False):
             if a is not None:
-                results.append((f"gradient of {argument}", g, w))
+                results.append((f"gradient of {argument}", multiplied_out(g), w))
     for what, got, want in results:
         assert got.dtype == np.float32, what
         assert got.shape == want.shape, what
@@ -510,25 +511,42 @@ def test_fused_convolution_keeps_nan_and_infinity(fast):
     n=st.sampled_from([1, 5, 12, 32, 33, 96]),
     d=st.sampled_from([2048, 2053, 700]),
     f=st.sampled_from([32, 96, 128]),
-    decay=st.sampled_from([0.0, 0.1]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_dense_gradient_and_adam_in_one_pass(n, d, f, decay, seed):
-    from tinydx_kernels.cpu.dense import dense_adam, suits
-    from tinydx_kernels.cpu.update import adam_constants
-
+def test_factored_gradient_and_adam_in_one_pass(n, d, f, seed):
     x, dy, w, m, v = numbers(seed, [(n, d), (n, f), (d, f), (d, f), (d, f)])
     v = v**2 + np.float32(1)
-    if not suits(n, w):
-        return
+    kernel, g = TABLE["adam_update"].kernels["numba"], Product(x, dy)
     constants = {"learning_rate": 0.1, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7, "step": 3}
-    want_dx, dw, _ = TABLE["dense"].backward(*float64([dy]), float64([x, w]))
-    p, m64, v64 = float64([w, m, v])
-    want, _ = TABLE["adam_update"].forward(p * (1 - decay * 0.1), m64, v64, dw, **constants)
-    dx = dense_adam(x, dy, w, m, v, *adam_constants(**constants), keep=1 - decay * 0.1)
-    assert_close("dx", dx, want_dx, 1e-5)
+    if not kernel.supports(w, m, v, g, **constants):
+        return
+    want, _ = TABLE["adam_update"].forward(*float64([w, m, v, x.T.astype(np.float64) @ dy]), **constants)
+    kernel.in_place(w, m, v, g, **constants)
     for what, got, expected in zip("wmv", (w, m, v), want, strict=True):
         assert_close(what, got, expected, 1e-5)
+
+
+def test_dense_leaves_the_gradient_of_large_weights_factored():
+    from tinydx_kernels.cpu.simd import LANES
+
+    x, w, dy = numbers(0, [(4, 2100), (2100, 32), (4, 32)])
+    kernel = TABLE["dense"].kernels["numba"]
+    _, dw, _ = gradients_of(kernel, dy, kernel.forward(x, w)[1], (True, True, True))
+    assert_close("dw", np.asarray(dw), float64([x])[0].T @ dy, 1e-5)
+    if LANES:
+        assert isinstance(dw, Product)
+
+
+@pytest.mark.parametrize("name", [n for n in SHAPES if n.endswith("_update")])
+@given(data=st.data())
+def test_update_in_place_equals_forward(name, data):
+    arrays, constants = draw_case(name, data)
+    arrays = [np.array(a, order="C") for a in arrays]
+    kernel = TABLE[name].kernels["numba"]
+    want, _ = kernel.forward(*arrays, **constants)
+    kernel.in_place(*arrays, **constants)
+    for got, expected in zip(arrays[:-1], want, strict=True):
+        np.testing.assert_array_equal(got, expected)
 
 
 @given(data=st.data())

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinydx import ops
-from tinydx.op import Op, choose, did_you_mean
+from tinydx.op import Op, can_fuse, choose, did_you_mean
 from tinydx.product import Product, multiplied_out
 from tinydx.tensor import Tensor
 
@@ -104,10 +104,12 @@ def _is_finite(g: Any) -> bool:
 
 def _update(update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: Any) -> None:
     """Apply a rule to a weight and its memory, in place: in one go where a kernel can, else slice by slice."""
+    if not can_fuse(update, (*arrays, g), constants):
+        g = multiplied_out(g)
     chosen = choose(update, (*arrays, g), constants)
     if chosen.in_place is not None:
         return chosen.in_place(*arrays, g, **constants)
-    flat, g = [a.reshape(-1) for a in arrays], multiplied_out(g).reshape(-1)
+    flat, g = [a.reshape(-1) for a in arrays], g.reshape(-1)
     for start in range(0, g.size, SLICE):
         part = slice(start, start + SLICE)
         for array, new in zip(flat, update(*(a[part] for a in flat), g[part], **constants), strict=True):

@@ -3,9 +3,10 @@
 Such a layer is as fast as memory, so its kernels stream through the weights once, as they lie there.
 
     forward    y (N,F) += x[:, slab] w[slab]              a slab of w (SLAB rows, contiguous) after the other
-    backward   dx[:, block] = dy w[block]^T               a block of ROWS rows of w after the other,
-    + Adam     dw = x[:, block]^T dy in registers, then w, m, v of the block in place: they are read and written once
+    backward   dx[:, block] = dy w[block]^T               a block of ROWS rows of w after the other
+    Adam       dw = x[:, block]^T dy in registers, then w, m, v of the block in place: they are read and written once
 
+So backward leaves dw factored (a `Product`), and the optimizer multiplies it out where it is consumed.
 Nothing is packed but x and dy, which are small. While one piece is computed, the next one is prefetched: rows of w
 are too short and too far apart for the hardware to see where the loop is going.
 """
@@ -36,6 +37,7 @@ from tinydx_kernels.cpu.simd import (
 from tinydx.op import kernel_of
 from tinydx.ops.dense import dense
 from tinydx.ops.recurrence import rnn_output
+from tinydx.product import Product
 
 f32 = np.float32
 PANEL = COLUMNS * WIDTH
@@ -120,7 +122,7 @@ def rows_of_dx(first, last, w, f, dy, n, dx, d):
 @parallel
 def backward_dx(dy, w, n, d, f, dx, packed, edge):
     workers = len(edge)
-    pack_columns(dy, 1, f, 0, f, 0, n, 0, f, packed)  # dy^T, in panels of 32 examples
+    pack_columns(dy, 1, f, 0, f, 0, n, packed)  # dy^T, in panels of 32 examples
     for worker in prange(workers):
         blocks = d // ROWS
         for item in range(blocks * worker // workers, blocks * (worker + 1) // workers):
@@ -138,76 +140,70 @@ def stream_dx(dy, w):
 
 
 @jit
-def block_of_adam(x, row, d, dy, n, w, m, v, at, f, constants, edge):
-    """dw = x^T dy for ROWS rows and all columns of w, and their update."""
+def block_of_adam(x, dy, n, w, m, v, at, f, constants, edge):
+    """dw = x^T dy for ROWS rows and all columns of w, and their update; x and dy are packed."""
     alpha, rest_1, rest_2 = broadcast(constants[0]), broadcast(constants[1]), broadcast(constants[2])
-    epsilon, keep = broadcast(constants[3]), broadcast(constants[4])
+    epsilon = broadcast(constants[3])
     for column in range(0, f, PANEL):
         block = zeros(TILE)
         for example in range(n):
-            block = outer(block, ROWS, x, example * d + row, 1, dy, example * f + column)
+            block = outer(block, ROWS, x, example * ROWS, 1, dy, (column * n) + example * PANEL)
         store(block, ROWS, edge, 0, PANEL)
         for r in range(ROWS):
             for lane in range(0, PANEL, WIDTH):
                 i = at + r * f + column + lane
-                prefetch(m, i + PANEL)
-                prefetch(v, i + PANEL)
+                if lane % LINE == 0:
+                    prefetch(w, i + ROWS * f)
+                    prefetch(m, i + ROWS * f)
+                    prefetch(v, i + ROWS * f)
                 g, mean, square = load(edge, r * PANEL + lane), load(m, i), load(v, i)
                 mean = mean + (g - mean) * rest_1
                 square = square + (g * g - square) * rest_2
                 store(mean, 1, m, i, 0)
                 store(square, 1, v, i, 0)
-                store(keep * load(w, i) - alpha * mean / (square_root(square) + epsilon), 1, w, i, 0)
+                store(load(w, i) - alpha * mean / (square_root(square) + epsilon), 1, w, i, 0)
 
 
 @jit
-def rows_of_adam(x, first, last, d, dy, n, w, m, v, f, constants, dx):
-    """The same for rows first to last, dx included, as plain loops: the rows left over, and what to read."""
-    alpha, rest_1, rest_2, epsilon, keep = constants
+def rows_of_adam(x, first, last, d, dy, n, w, m, v, f, constants):
+    """The same for rows first to last as plain loops: the rows left over."""
+    alpha, rest_1, rest_2, epsilon = constants
     for row in range(first, last):
-        for example in range(n):
-            dx[example * d + row] = 0
         for k in range(f):
             i, g = row * f + k, f32(0)
             for example in range(n):
-                slope = dy[example * f + k]
-                dx[example * d + row] += slope * w[i]  # with the old w
-                g += x[example * d + row] * slope
+                g += x[example * d + row] * dy[example * f + k]
             m[i] += (g - m[i]) * rest_1
             v[i] += (g * g - v[i]) * rest_2
-            w[i] = keep * w[i] - alpha * m[i] / (np.sqrt(v[i]) + epsilon)
+            w[i] -= alpha * m[i] / (np.sqrt(v[i]) + epsilon)
 
 
 @parallel
-def backward_adam(x, dy, w, m, v, n, d, f, constants, dx, packed, edge):
+def product_and_adam(x, dy, w, m, v, n, d, f, constants, packed_x, packed_dy, edge):
     workers = len(edge)
-    pack_columns(dy, 1, f, 0, f, 0, n, 0, f, packed)
+    pack_columns(dy, f, 1, 0, n, 0, f, packed_dy)
     for worker in prange(workers):
         blocks = d // ROWS
         for item in range(blocks * worker // workers, blocks * (worker + 1) // workers):
-            row, at = item * ROWS, item * ROWS * f
-            block_of_dx(w, at, f, packed, n, row, dx, d, edge[worker])
-            block_of_adam(x, row, d, dy, n, w, m, v, at, f, constants, edge[worker])
-    rows_of_adam(x, d // ROWS * ROWS, d, d, dy, n, w, m, v, f, constants, dx)
+            row = item * ROWS
+            pack_rows(x, 1, d, row, ROWS, 0, n, packed_x[worker])
+            block_of_adam(packed_x[worker], packed_dy, n, w, m, v, row * f, f, constants, edge[worker])
+    rows_of_adam(x, d // ROWS * ROWS, d, d, dy, n, w, m, v, f, constants)
 
 
-def dense_adam(x, dy, w, m, v, alpha, rest_1, rest_2, epsilon, keep=1.0):
-    """dx (N,D) of the dense layer, and one Adam step of w, m, v (D,F) in place; dw is never written.
+def adam_of_product(x, dy, w, m, v, alpha, rest_1, rest_2, epsilon):
+    """One Adam step of w, m, v (D,F) in place with the gradient x^T dy, which is never written; x (N,D), dy (N,F).
 
-    x (N,D), dy (N,F); alpha ... epsilon from `update.adam_constants`; keep is 1 - weight decay * learning rate (AdamW).
-    w, m, v must be C-contiguous, and `suits(len(x), w)`.
+    alpha ... epsilon from `update.adam_constants`; w, m, v must be C-contiguous, and `suits(len(x), w)`.
     """
     (n, d), f = x.shape, w.shape[1]
-    dx = aligned_empty((n, d))
-    packed = aligned_empty(-(-n // PANEL) * PANEL * f)
     workers = max(1, min(get_num_threads(), d // ROWS))
-    edge = aligned_empty((workers, TILE * WIDTH))
-    constants = f32(alpha), f32(rest_1), f32(rest_2), f32(epsilon), f32(keep)
-    backward_adam(
+    packed_x, packed_dy = aligned_empty((workers, n * ROWS + WIDTH)), aligned_empty(n * f + WIDTH)
+    constants = f32(alpha), f32(rest_1), f32(rest_2), f32(epsilon)
+    product_and_adam(
         contiguous(x).reshape(-1), contiguous(dy).reshape(-1), w.reshape(-1), m.reshape(-1), v.reshape(-1),
-        n, d, f, constants, dx.reshape(-1), packed, edge,
+        n, d, f, constants, packed_x, packed_dy, aligned_empty((workers, TILE * WIDTH)),
     )  # fmt: skip
-    return dx
 
 
 # ---- the op --------------------------------------------------------------------------------------------------------
@@ -227,7 +223,10 @@ def dense_backward(dy, saved, needs=(True, True, True)):
     dx = None
     if needs[0]:
         dx = (stream_dx(dys, w) if suits(len(dys), w) else matrix_product(dys, w.T)).reshape(x.shape)
-    return dx, matrix_product(rows.T, dys) if needs[1] else None, dys.sum(axis=0)
+    dw = None
+    if needs[1]:
+        dw = Product(rows, dys) if suits(len(rows), w) else matrix_product(rows.T, dys)
+    return dx, dw, dys.sum(axis=0)
 
 
 def supports(x, w, b=None):

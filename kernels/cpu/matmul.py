@@ -6,18 +6,21 @@ The result is cut into register blocks of ROWS x COLUMNS vectors (12 x 32 floats
               b:  K x N, packed panel by panel (a panel is 32 columns wide)
                        +----+----+----+
                        |    |    |    |  DEPTH rows at a time: one panel (32 KB) stays in the L1 cache,
-                       |    |    |    |  all of them in L2
+                       |    |    |    |  BREADTH columns of them in L3
                        +----+----+----+
     a:  M x K    +---+ +----+----+----+
     packed in    |   | |tile|    |    |  12 rows
     12-row       +---+ +----+----+----+
     panels       |   | |    |    |    |
-                 +---+ +----+----+----+  <- HEIGHT rows of a are packed (72 KB, L2) and used for all panels
+                 +---+ +----+----+----+  <- HEIGHT rows of a are packed (144 KB, L2) and used for all panels
+
+The workers cut y into rectangles. Each does all the work of its own, packing included: that some of it is done twice
+costs less than to wait for each other.
 """
 
 import numpy as np
 from numba import get_num_threads, prange
-from tinydx_kernels.cpu.memory import aligned_empty, flat_matrix, is_float32
+from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty, flat_matrix, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
@@ -27,10 +30,13 @@ from tinydx_kernels.cpu.simd import (
     add,
     inline,
     jit,
+    load,
     load_rows,
     outer,
     parallel,
+    prefetch,
     store,
+    transpose,
     zeros,
 )
 
@@ -39,8 +45,9 @@ from tinydx.ops.arithmetic import matmul, unbroadcast
 
 PANEL = COLUMNS * WIDTH  # columns of a register block
 DEPTH = 256  # rows of b at a time
-HEIGHT = 6 * ROWS  # rows of a at a time
-BREADTH = 1024  # columns of b at a time
+HEIGHT = 144 // ROWS * ROWS  # rows of a at a time
+BREADTH = 2048  # columns of b at a time
+SMALL = 1 << 21  # multiplications that one thread has done before another one is awake
 
 # ---- the register block ---------------------------------------------------------------------------------------------
 
@@ -61,7 +68,9 @@ def tile_plain(a, i, b, j, depth, y, at, step, first):
 
 @inline
 def tile_simd(a, i, b, j, depth, y, at, step, first):
-    """The same in registers: y is touched once, at the end."""
+    """The same in registers: y is touched once, at the end, and fetched meanwhile."""
+    for r in range(ROWS):
+        prefetch(y, at + r * step)
     block = zeros(TILE)
     for k in range(depth):
         block = outer(block, ROWS, a, i + k * ROWS, 1, b, j + k * PANEL)
@@ -86,88 +95,134 @@ def tile_at_edge(a, i, b, j, depth, y, at, step, first, rows, columns, edge):
 # ---- packing: the order in which tile reads ------------------------------------------------------------------------
 
 
+@inline
+def panel_plain(x, start, line_step, step, lines, width, first, last, packed, at):
+    """packed[at + k * width + c] = x[start + c * line_step + k * step] for k from first to last.
+
+    A panel of `width` lines. Of those that do not exist the last one takes the place: nobody looks at what comes of it.
+    """
+    for k in range(first, last):
+        for c in range(width):
+            packed[at + k * width + c] = x[start + min(c, lines - 1) * line_step + k * step]
+
+
+@inline
+def panel_simd(x, start, line_step, step, lines, width, first, last, packed, at):
+    """The same by vectors; up to LANES - 1 numbers are written past the end of the panel: pack panels in their order."""
+    k = first
+    if lines == width and line_step == 1:
+        while k < last and start + k * step + width + LANES <= len(x):
+            for c in range(0, width, LANES):
+                store(load(x, start + k * step + c), 1, packed, at + k * width + c, 0)
+            k += 1
+    elif lines == width and step == 1:
+        while k + LANES <= last:
+            if width == ROWS:
+                block = transpose(load_rows(ROWS, ROWS, x, start + k, line_step))
+                store(block, LANES, packed, at + k * ROWS, ROWS)
+            else:
+                for c in range(0, width, LANES):
+                    block = transpose(load_rows(LANES, LANES, x, start + c * line_step + k, line_step))
+                    store(block, LANES, packed, at + k * width + c, width)
+            k += LANES
+    panel_plain(x, start, line_step, step, lines, width, k, last, packed, at)
+
+
+pack_panel = panel_simd if LANES else panel_plain
+
+
 @jit
 def pack_rows(a, row_step, column_step, row, rows, k0, depth, packed):
-    """ROWS rows of a, from k0 to k0 + depth: packed[k * ROWS + r]; rows that do not exist are zeros."""
-    for first in range(0, rows, ROWS):
-        panel = packed[first * depth : (first + ROWS) * depth]
-        real = min(ROWS, rows - first)
-        if real < ROWS:
-            panel[:] = 0
-        start = (row + first) * row_step + k0 * column_step
-        if real == ROWS and row_step == 1:
-            for k in range(depth):
-                for r in range(ROWS):
-                    panel[k * ROWS + r] = a[start + k * column_step + r]
-        else:
-            for r in range(real):
-                for k in range(depth):
-                    panel[k * ROWS + r] = a[start + r * row_step + k * column_step]
+    """Rows of a, from k0 to k0 + depth, in panels of ROWS: packed[panel * depth * ROWS + k * ROWS + r].
+
+    `packed` has place for whole panels and WIDTH numbers more.
+    """
+    for r in range(0, rows, ROWS):
+        start = (row + r) * row_step + k0 * column_step
+        pack_panel(a, start, row_step, column_step, min(ROWS, rows - r), ROWS, 0, depth, packed, r * depth)
 
 
 @jit
-def pack_columns(b, row_step, column_step, k0, depth, column, columns, k_first, k_last, packed):
-    """Rows k_first to k_last of a block of b: packed[panel * depth * PANEL + k * PANEL + c].
-
-    Columns that do not exist are zeros. Memory is read in the order in which it lies.
-    """
-    width = (columns + PANEL - 1) // PANEL * PANEL
-    for k in range(k_first, k_last):
-        start, at = (k0 + k) * row_step + column * column_step, k * PANEL
-        if column_step == 1:
-            for c in range(0, columns - PANEL + 1, PANEL):
-                for lane in range(PANEL):
-                    packed[c * depth + at + lane] = b[start + c + lane]
-            for c in range(columns // PANEL * PANEL, columns):
-                packed[c // PANEL * PANEL * depth + at + c % PANEL] = b[start + c]
-        for c in range(columns, width):
-            packed[c // PANEL * PANEL * depth + at + c % PANEL] = 0
-    if column_step != 1:
-        for c in range(columns):
-            start, at = k0 * row_step + (column + c) * column_step, c // PANEL * PANEL * depth + c % PANEL
-            for k in range(k_first, k_last):
-                packed[at + k * PANEL] = b[start + k * row_step]
+def pack_columns(b, row_step, column_step, k0, depth, column, columns, packed):
+    """Columns of b, from row k0 to k0 + depth, in panels of PANEL: packed[panel * depth * PANEL + k * PANEL + c]."""
+    for c in range(0, columns, PANEL):
+        start = k0 * row_step + (column + c) * column_step
+        pack_panel(b, start, column_step, row_step, min(PANEL, columns - c), PANEL, 0, depth, packed, c * depth)
 
 
 # ---- the product ---------------------------------------------------------------------------------------------------
 
 
 @jit
-def multiply_block(packed_a, b, y, y_step, row, rows, column, first_panel, last_panel, columns, depth, first, edge):
-    """Packed rows of a times packed panels of b, panel by panel."""
-    for panel in range(first_panel, last_panel):
-        width = min(PANEL, columns - panel * PANEL)
+def multiply_block(packed_a, b, y, y_step, row, rows, column, columns, depth, first, edge):
+    """y[row:, column:] (+)= packed rows of a times packed panels of b, panel by panel."""
+    for c in range(0, columns, PANEL):
+        width = min(PANEL, columns - c)
         for r in range(0, rows, ROWS):
-            i, j, at = r * depth, panel * PANEL * depth, (row + r) * y_step + column + panel * PANEL
+            i, j, at = r * depth, c * depth, (row + r) * y_step + column + c
             if rows - r >= ROWS and width == PANEL:
                 tile(packed_a, i, b, j, depth, y, at, y_step, first)
             else:
                 tile_at_edge(packed_a, i, b, j, depth, y, at, y_step, first, min(ROWS, rows - r), width, edge)
 
 
+@jit
+def multiply(a, a_row, a_column, b, b_row, b_column, y, y_step, top, bottom, left, right, k_total, space):
+    """y[top:bottom, left:right] = a b of one worker; `space` from `work_space`."""
+    pieces = (k_total + DEPTH - 1) // DEPTH
+    depth_of_all = (k_total + pieces - 1) // pieces
+    edge, packed = space[: TILE * WIDTH], space[TILE * WIDTH :]
+    for column in range(left, right, BREADTH):
+        columns = min(BREADTH, right - column)
+        panels = (columns + PANEL - 1) // PANEL * PANEL
+        for k0 in range(0, k_total, depth_of_all):
+            depth = min(depth_of_all, k_total - k0)
+            packed_b, packed_a = packed[: panels * depth], packed[panels * depth :]
+            pack_columns(b, b_row, b_column, k0, depth, column, columns, packed_b)
+            for row in range(top, bottom, HEIGHT):
+                rows = min(HEIGHT, bottom - row)
+                pack_rows(a, a_row, a_column, row, rows, k0, depth, packed_a)
+                multiply_block(packed_a, packed_b, y, y_step, row, rows, column, columns, depth, k0 == 0, edge)
+
+
+@inline
+def share(size, unit, part, parts):
+    """Where share `part` of `parts` begins, if `size` is shared out in whole units."""
+    return min(size, (size + unit - 1) // unit * part // parts * unit)
+
+
 @parallel
-def product(a, a_row, a_column, b, b_row, b_column, y, m, n, k_total, packed_b, packed_a, edge):
-    """y (m,n) = a (m,K) b (K,n); packed_b, packed_a and edge are work space (a row of it for each worker)."""
-    workers = len(packed_a)
-    for column in range(0, n, BREADTH):
-        columns = min(BREADTH, n - column)
-        panels = (columns + PANEL - 1) // PANEL
-        blocks = (m + HEIGHT - 1) // HEIGHT
-        pieces = min(panels, max(1, (2 * workers + blocks - 1) // blocks))  # few rows: share out the columns, too
-        for k0 in range(0, k_total, DEPTH):
-            depth = min(DEPTH, k_total - k0)
-            for worker in prange(workers):
-                ks = depth * worker // workers, depth * (worker + 1) // workers
-                pack_columns(b, b_row, b_column, k0, depth, column, columns, ks[0], ks[1], packed_b)
-            for worker in prange(workers):
-                for item in range(worker, blocks * pieces, workers):
-                    row, piece = item // pieces * HEIGHT, item % pieces
-                    rows = min(HEIGHT, m - row)
-                    pack_rows(a, a_row, a_column, row, rows, k0, depth, packed_a[worker])
-                    first, last = panels * piece // pieces, panels * (piece + 1) // pieces
-                    multiply_block(
-                        packed_a[worker], packed_b, y, n, row, rows, column, first, last, columns, depth, k0 == 0, edge[worker]
-                    )
+def product(a, a_row, a_column, b, b_row, b_column, y, m, n, k_total, down, across, space):
+    """y (m,n) = a (m,K) b (K,n), cut into down x across rectangles."""
+    for worker in prange(down * across):
+        i, j = worker // across, worker % across
+        top, bottom = share(m, ROWS, i, down), share(m, ROWS, i + 1, down)
+        left, right = share(n, PANEL, j, across), share(n, PANEL, j + 1, across)
+        multiply(a, a_row, a_column, b, b_row, b_column, y, n, top, bottom, left, right, k_total, space[worker])
+
+
+def work_space(m, n, k, workers):
+    """Memory for an edge, packed b and packed a of each worker, whose rectangle is at most m x n."""
+    rows, columns = min(HEIGHT, -(-m // ROWS) * ROWS), min(BREADTH, -(-n // PANEL) * PANEL)
+    size = TILE * WIDTH + min(k, DEPTH) * (rows + columns) + WIDTH
+    return aligned_empty((workers, -(-size // CACHE_LINE) * CACHE_LINE))
+
+
+def cut(m, n, workers):
+    """(down, across), down * across = workers: the cut of y (m,n) whose rectangles have the shortest sides."""
+    ways = [(d, workers // d) for d in range(1, workers + 1) if workers % d == 0]
+    return min(ways, key=lambda way: m / way[0] + n / way[1])
+
+
+def multiply_into(y, a, b):
+    """y (M,N), contiguous, = a (M,K) b (K,N)"""
+    (m, k), n = a.shape, b.shape[1]
+    left, right = flat_matrix(a), flat_matrix(b)
+    if m * n * k < SMALL or get_num_threads() == 1:
+        multiply(*left, *right, y.reshape(-1), n, 0, m, 0, n, k, work_space(m, n, k, 1)[0])
+    else:
+        down, across = cut(m, n, get_num_threads())
+        product(*left, *right, y.reshape(-1), m, n, k, down, across, work_space(m, n, k, down * across))
 
 
 def matrix_product(a, b):
@@ -176,13 +231,8 @@ def matrix_product(a, b):
     >>> matrix_product(np.ones((2, 3), np.float32), np.ones((3, 1), np.float32)).ravel()
     array([3., 3.], dtype=float32)
     """
-    (m, k), n = a.shape, b.shape[1]
-    y = aligned_empty((m, n))
-    workers = get_num_threads() if m * n * k > 50_000 else 1
-    packed_b = aligned_empty(min(k, DEPTH) * (-(-min(n, BREADTH) // PANEL) * PANEL))
-    packed_a = aligned_empty((workers, HEIGHT * min(k, DEPTH)))
-    edge = aligned_empty((workers, ROWS * PANEL))
-    product(*flat_matrix(a), *flat_matrix(b), y.reshape(-1), m, n, k, packed_b, packed_a, edge)
+    y = aligned_empty((a.shape[0], b.shape[1]))
+    multiply_into(y, a, b)
     return y
 
 
@@ -196,7 +246,7 @@ def matmul_forward(a, b):
     left, right = np.broadcast_to(a, batch + a.shape[-2:]), np.broadcast_to(b, batch + b.shape[-2:])
     y = aligned_empty((*batch, a.shape[-2], b.shape[-1]))
     for i in np.ndindex(batch):
-        y[i] = matrix_product(left[i], right[i])
+        multiply_into(y[i], left[i], right[i])
     return y, (a, b)
 
 

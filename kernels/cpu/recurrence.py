@@ -13,7 +13,7 @@ from numba import get_num_threads, prange
 from tinydx_kernels.cpu.elementwise import tanh32
 from tinydx_kernels.cpu.matmul import PANEL, matrix_product, multiply_block, pack_columns, pack_rows
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
-from tinydx_kernels.cpu.simd import ROWS, jit, parallel
+from tinydx_kernels.cpu.simd import ROWS, WIDTH, jit, parallel
 
 from tinydx.op import kernel_of
 from tinydx.ops.recurrence import simple_rnn, simple_rnn_step
@@ -25,14 +25,14 @@ f32 = np.float32
 def times_weights(h, at, step, rows, units, packed_w, packed_h, product, edge):
     """product (rows,U) = h W for the rows h[at + n * step : + U]."""
     pack_rows(h[at:], step, 1, 0, rows, 0, units, packed_h)
-    multiply_block(packed_h, packed_w, product, units, 0, rows, 0, 0, (units + PANEL - 1) // PANEL, units, units, True, edge)
+    multiply_block(packed_h, packed_w, product, units, 0, rows, 0, units, units, True, edge)
 
 
 @parallel
 def forward_through_time(inputs, h0, w, mask, y, n, steps, units, packed_w, packed_h, products, edge):
     """y (N,T,U) from inputs (N,T,U) = x W_xh + b, all flat."""
     workers = len(products)
-    pack_columns(w, units, 1, 0, units, 0, units, 0, units, packed_w)
+    pack_columns(w, units, 1, 0, units, 0, units, packed_w)
     for worker in prange(workers):
         first, last = n * worker // workers, n * (worker + 1) // workers
         product = products[worker]
@@ -56,7 +56,7 @@ def forward_through_time(inputs, h0, w, mask, y, n, steps, units, packed_w, pack
 def backward_through_time(dy, y, w, mask, dz, dh0, n, steps, units, packed_w, packed_dz, products, edge):
     """dz (N,T,U), the gradient before tanh, and dh0 (N,U), all flat."""
     workers = len(products)
-    pack_columns(w, 1, units, 0, units, 0, units, 0, units, packed_w)  # transposed
+    pack_columns(w, 1, units, 0, units, 0, units, packed_w)  # transposed
     for worker in prange(workers):
         first, last = n * worker // workers, n * (worker + 1) // workers
         product = products[worker]
@@ -84,7 +84,7 @@ def _work(n, units):
     rows = -(-n // workers)
     return (
         aligned_empty(units * (-(-units // PANEL) * PANEL)),
-        aligned_empty((workers, -(-rows // ROWS) * ROWS * units)),
+        aligned_empty((workers, -(-rows // ROWS) * ROWS * units + WIDTH)),
         aligned_empty((workers, rows * units)),
         aligned_empty((workers, ROWS * PANEL)),
     )

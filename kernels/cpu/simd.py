@@ -368,6 +368,30 @@ def join(typing, blocks):
 
 
 @intrinsic
+def transpose(typing, block):
+    """LANES vectors: lane i of vector j is lane j of block[i], and undefined where there is no block[i].
+
+    In log2(LANES) rounds: vectors k and k + d exchange their off-diagonal squares of d lanes, d = 1, 2, 4 ...
+    """
+
+    def code(context, builder, signature, arguments):
+        vectors, d = _split(builder, arguments[0]), 1
+        vectors += [ir.Constant(VECTOR, ir.Undefined)] * (LANES - block.count)
+        while d < LANES:
+            first = [n if not n & d else n - d + LANES for n in range(LANES)]  # from LANES on: lanes of the other
+            second = [n + d if not n & d else n + LANES for n in range(LANES)]
+            masks = [ir.Constant(ir.VectorType(ir.IntType(32), LANES), lanes) for lanes in (first, second)]
+            for k in range(LANES):
+                if not k & d:
+                    pair = vectors[k], vectors[k + d]
+                    vectors[k], vectors[k + d] = (builder.shuffle_vector(*pair, mask) for mask in masks)
+            d *= 2
+        return _join(builder, vectors)
+
+    return Block(LANES)(block), code
+
+
+@intrinsic
 def where_larger(typing, a, b, x, y):
     """x in the lanes where a > b, else y (also where a or b is NaN)."""
 
