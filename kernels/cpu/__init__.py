@@ -6,6 +6,6 @@ import os
 # times the whole step, and sleeping costs microseconds a region. It has to be said before the OpenMP library is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from tinydx_kernels.cpu import convolution, dense, elementwise, embedding, matmul, pooling, recurrence, update
+from tinydx_kernels.cpu import convolution, dense, elementwise, embedding, matmul, pooling, recurrence, update, warp
 
-__all__ = ["convolution", "dense", "elementwise", "embedding", "matmul", "pooling", "recurrence", "update"]
+__all__ = ["convolution", "dense", "elementwise", "embedding", "matmul", "pooling", "recurrence", "update", "warp"]

@@ -26,6 +26,7 @@ from tinydx.ops.convolution import conv2d, correlate2d
 from tinydx.ops.dense import dense
 from tinydx.ops.embedding import embedding, embedding_mixing
 from tinydx.ops.gated import gru_step, lstm_step
+from tinydx.ops.image import affine_warp, channel_shift
 from tinydx.ops.loss import (
     binary_crossentropy,
     categorical_crossentropy,
