@@ -40,7 +40,7 @@ def fold(x, n, mode):
 @exact_inline
 def along(x, n, stride, mode, start, step, weight):
     """From the coordinates x on an axis of n pixels: address of the pixel before, step to the next one, its weight."""
-    if mode == REFLECT or mode == WRAP:
+    if mode in (REFLECT, WRAP):
         for k in range(len(x)):
             x[k] = fold(x[k], n, mode)
     last = float(n - 1)
