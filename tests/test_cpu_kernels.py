@@ -171,11 +171,34 @@ def update_shapes(arrays, **choices):
     return shapes()
 
 
+flips = st.tuples(st.booleans(), st.booleans())
+
+
+@st.composite
+def warp_shapes(draw):
+    constants = {
+        "matrix": np.array(draw(st.sampled_from([[[0.8, 0.6], [-0.6, 0.8]], [[1.4, 0.1], [-0.2, 0.7]]]))),
+        "offset": np.array(draw(st.sampled_from([[0.3, -0.4], [-3.3, 2.6], [5.1, 1.7]]))),
+        "fill_mode": draw(st.sampled_from(["nearest", "constant", "reflect", "wrap"])),
+        "cval": draw(st.sampled_from([0.0, 7.0])),
+        "flip": draw(flips),
+    }
+    return ((draw(st.integers(1, 20)), draw(st.integers(1, 20)), draw(counts)),), constants
+
+
+@st.composite
+def image_shapes(draw):
+    shape = draw(small), draw(small), draw(counts)
+    return (shape,), {"intensity": draw(st.sampled_from([0.7, -1.3]))}
+
+
 RATES = {"learning_rate": [0.1, 0.001]}
 SHAPES = {
     "adagrad_update": update_shapes(3, **RATES, epsilon=[1e-7]),
     "adam_update": update_shapes(4, **RATES, beta_1=[0.9], beta_2=[0.999], epsilon=[1e-7], step=[1, 50]),
+    "affine_warp": warp_shapes(),
     "average_pool2d": pooling_shapes(),
+    "channel_shift": image_shapes(),
     "conv2d": convolution_shapes(),
     "conv2d_relu": convolution_shapes(),
     "conv2d_relu_max_pool2d": pooled_convolution_shapes(),
@@ -569,21 +592,21 @@ def test_winograd_is_as_exact_as_documented(data):
 
 
 @given(
-    shape=st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(1, 4)),
-    dtype=st.sampled_from([np.float32, np.float64]),
+    shape=st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(1, 4) | counts),
     theta=st.sampled_from([0.0, 90.0, 180.0, 13.0, -40.0]),
     numbers=st.tuples(*[st.floats(-5, 5)] * 3, *[st.floats(0.5, 1.5)] * 2),
+    flip=flips,
     disguise=disguises,
     seed=st.integers(0, 999),
 )
-def test_affine_warp_equals_numpy_bit_by_bit(shape, dtype, theta, numbers, disguise, seed):
-    from tinydx_kernels.cpu.warp import affine_warp
-
+def test_affine_warp_equals_numpy_bit_by_bit(shape, theta, numbers, flip, disguise, seed):
     from tinydx.preprocessing import affine
 
-    image = disguise(np.random.default_rng(seed).random(shape).astype(dtype))
+    image = disguise(np.random.default_rng(seed).random(shape).astype(np.float32))
     matrix, offset = affine.affine_matrix(theta, *numbers, *shape[:2])
     for mode in affine.FILL_MODES:
-        got, want = affine_warp(image, matrix, offset, mode, 0.5), affine.affine_warp(image, matrix, offset, mode, 0.5)
-        assert got.dtype == dtype
-        np.testing.assert_array_equal(got, want, err_msg=mode)
+        constants = {"matrix": matrix, "offset": offset, "fill_mode": mode, "cval": 0.5, "flip": flip}
+        with tinydx.trace() as ran:
+            got = TABLE["affine_warp"](image, **constants)
+        assert ran == [("affine_warp", "numba")]
+        np.testing.assert_array_equal(got, TABLE["affine_warp"].forward(image, **constants)[0], err_msg=mode)

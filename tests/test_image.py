@@ -20,7 +20,8 @@ from PIL import Image
 from scipy import ndimage
 
 import tinydx.random
-from tinydx.preprocessing.affine import FILL_MODES, affine_matrix, affine_warp
+from tinydx.ops import affine_warp
+from tinydx.preprocessing.affine import FILL_MODES, affine_matrix
 from tinydx.preprocessing.files import check_images
 from tinydx.preprocessing.image import (
     ImageDataGenerator,
@@ -112,7 +113,7 @@ def scipy_warp(image, matrix, offset, fill_mode, cval):
 @given(warp=warps())
 def test_warp_equals_scipy(fill_mode, warp):
     image, matrix, offset = warp
-    ours = affine_warp(image, matrix, offset, fill_mode, 7.0)
+    ours = affine_warp(image, matrix=matrix, offset=offset, fill_mode=fill_mode, cval=7.0)
     assert ours.dtype == image.dtype
     np.testing.assert_allclose(ours, scipy_warp(*warp, fill_mode, 7.0), rtol=0, atol=1e-4)
 
@@ -131,7 +132,7 @@ def test_warp_equals_scipy_for_the_documents_transforms(fill_mode, seed):
 def test_warp_leaves_its_input_alone():
     image = noise(5, 6, 3)
     before = image.copy()
-    affine_warp(image, np.eye(2), np.zeros(2), "constant", 9.0)[:] = 0
+    affine_warp(image, matrix=np.eye(2), offset=np.zeros(2), fill_mode="constant", cval=9.0)[:] = 0
     np.testing.assert_array_equal(image, before)
 
 

@@ -20,6 +20,7 @@ from tinydx_kernels.cpu import (
     pooling,
     recurrence,
     update,
+    warp,
 )
 
 if "NUMBA_NUM_THREADS" in os.environ:  # it means all that computes: NumPy's BLAS, too
@@ -37,4 +38,5 @@ __all__ = [
     "pooling",
     "recurrence",
     "update",
+    "warp",
 ]

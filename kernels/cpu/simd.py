@@ -66,6 +66,7 @@ jit = njit(nogil=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
 inline = njit(forceinline=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
 parallel = njit(parallel=True, nogil=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
 exact = njit(nogil=True, cache=CACHED, error_model="numpy")  # every operation rounds as NumPy's
+exact_inline = njit(forceinline=True, cache=CACHED, error_model="numpy")
 
 
 class Block(types.Type):
@@ -508,6 +509,17 @@ def maximum(builder, a, b):
 def larger(builder, a, b):
     """The larger, in one instruction; b where a or b is NaN."""
     return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+@intrinsic
+def mix(typing, a, b, weight):
+    """a + (b - a) * weight, lane by lane, rounded after each step as NumPy does: no fused multiply-add."""
+
+    def code(context, builder, signature, arguments):
+        vectors = zip(*(_split(builder, v) for v in arguments), strict=True)
+        return _join(builder, [builder.fadd(builder.fmul(builder.fsub(q, p), w), p) for p, q, w in vectors])
+
+    return a(a, b, weight), code
 
 
 @intrinsic

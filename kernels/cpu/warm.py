@@ -47,6 +47,8 @@ def cases():
     for mask in (None, np.array([[True, True, False], [True, False, False]])):
         yield "simple_rnn", ((2, 3, 4), (2, 8), (4, 8), (8, 8), (8,)), {"mask": mask}
     yield "simple_rnn_step", ((2, 4), (2, 8), (4, 8), (8, 8), (8,)), {}
+    yield "affine_warp", ((9, 9, 3),), {"matrix": np.eye(2), "offset": np.zeros(2)}
+    yield "channel_shift", ((9, 9, 3),), {"intensity": 1.0}
     for name, constants in UPDATES.items():
         yield name, ((40_000,),) * len(TABLE[name].arrays), constants
 

@@ -33,6 +33,7 @@ from tinydx.ops.fused import (
     dense_relu,
 )
 from tinydx.ops.gated import gru_step, lstm_step
+from tinydx.ops.image import affine_warp, channel_shift
 from tinydx.ops.loss import (
     binary_crossentropy,
     categorical_crossentropy,

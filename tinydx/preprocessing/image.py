@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tinydx.preprocessing.affine import FILL_MODES, affine_matrix, affine_warp
+from tinydx.ops.image import affine_warp, channel_shift
+from tinydx.preprocessing.affine import FILL_MODES, affine_matrix
 from tinydx.preprocessing.files import (
     array_to_img,
     check_choice,
@@ -226,15 +227,14 @@ class ImageDataGenerator:
         if x.dtype.kind != "f":
             raise TypeError(f"augmentation interpolates: convert {x.dtype} pixels by x.astype('float32')")
         geometry = {name: transform_parameters.get(name, still) for name, still in STANDING_STILL.items()}
-        if geometry != STANDING_STILL:
+        flip = tuple(bool(transform_parameters.get(name)) for name in ("flip_vertical", "flip_horizontal"))
+        if geometry != STANDING_STILL:  # the warp mirrors on its way: the channel shift does not mind where pixels are
             matrix, offset = affine_matrix(**geometry, height=x.shape[0], width=x.shape[1])
-            x = affine_warp(x, matrix, offset, self.fill_mode, self.cval)
+            x = affine_warp(x, matrix=matrix, offset=offset, fill_mode=self.fill_mode, cval=self.cval, flip=flip)
+        elif any(flip):
+            x = x[:: -1 if flip[0] else 1, :: -1 if flip[1] else 1]
         if (intensity := transform_parameters.get("channel_shift_intensity")) is not None:
-            x = np.clip(x + float(intensity), x.min(), x.max())
-        if transform_parameters.get("flip_horizontal"):
-            x = x[:, ::-1]
-        if transform_parameters.get("flip_vertical"):
-            x = x[::-1]
+            x = channel_shift(x, intensity=float(intensity))
         if (brightness := transform_parameters.get("brightness")) is not None:
             x = _brighten(x, brightness)
         return x

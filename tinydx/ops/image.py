@@ -1,0 +1,251 @@
+"""Images moved and recoloured: what augmentation does to one image (H,W,C).
+
+The warp asks of each output pixel (i,j) where it comes from, and mixes the four pixels around that point (r,s):
+
+              left      after
+      above     o---------o         r - above = down
+                |         |
+                |   .(r,s)|         s - left = right
+      below     o---------o
+
+It is linear in the image, so its gradient goes back the same way: dy is shared out to the four by the same weights.
+"""
+
+import numpy as np
+
+from tinydx.op import backward_of, literal_of, op, samples_of, slip_of
+
+FILL_MODES = ("nearest", "constant", "reflect", "wrap")
+
+
+def _fold(x, n, fill_mode):
+    """Coordinates brought into [0, n - 1] as the fill mode says."""
+    last = n - 1
+    if fill_mode == "reflect":  # a triangle wave of period 2n: the mirrors stand half a pixel outside
+        x = n - np.abs(np.mod(x + 0.5, 2 * n) - n) - 0.5
+    elif fill_mode == "wrap" and n > 1:
+        x = np.where(x < 0, x + last * (np.floor(-x / last) + 1), x)
+        x = np.where(x > last, x - last * np.floor(x / last), x)
+    return np.clip(x, 0, last)
+
+
+def _look_up(shape, matrix, offset, fill_mode, flip):
+    """Of each output pixel: the numbers of its four neighbours, its weights down and right, whether it is filled."""
+    height, width, _ = shape
+    i, j = (np.arange(n)[:: -1 if turned else 1] for n, turned in zip((height, width), flip, strict=True))
+    rows = (matrix[0, 0] * i[:, None] + matrix[0, 1] * j + offset[0]).ravel()
+    cols = (matrix[1, 0] * i[:, None] + matrix[1, 1] * j + offset[1]).ravel()
+    outside = (rows < 0) | (rows > height - 1) | (cols < 0) | (cols > width - 1)
+    rows, cols = _fold(rows, height, fill_mode), _fold(cols, width, fill_mode)
+    top, left = rows.astype(np.intp), cols.astype(np.intp)
+    above, below = top * width, np.minimum(top + 1, height - 1) * width
+    after = np.minimum(left + 1, width - 1)
+    corners = above + left, above + after, below + left, below + after
+    return corners, rows - top, cols - left, outside & (fill_mode == "constant")
+
+
+def _mix(a, b, weight):
+    """a + (b - a) * weight, in b's memory."""
+    b -= a
+    b *= weight
+    b += a
+    return b
+
+
+# ---- the affine warp -----------------------------------------------------------------------------------------------
+
+
+@op(
+    r"y(i,j) = \sum_{p,q} x(p,q) \, t(r-p) \, t(s-q), \quad t(u) = \max(0, 1-|u|), \quad (r,s) = A (i,j) + b",
+    shapes="image (H,W,C) -> y (H,W,C)",
+    source="scipy.ndimage.affine_transform, order 1",
+)
+def affine_warp(image, *, matrix, offset, fill_mode="nearest", cval=0.0, flip=(False, False)):
+    """Affine warp: the pixel at p is the image's value at matrix @ p + offset, interpolated bilinearly.
+
+    Arguments: image (H,W,C); matrix (2,2) and offset (2,) map output (row, col) to input (row, col); fill_mode, what
+    stands outside the image: "nearest" aaa|abcd|ddd, "reflect" cba|abcd|dcb, "wrap" bcd|abcd|abc (period n - 1: the
+    first and last pixel count as one), or "constant" `cval`; flip, whether rows and columns of y are then mirrored.
+
+    >>> ramp = np.arange(4.0).reshape(1, 4, 1)
+    >>> affine_warp(ramp, matrix=np.eye(2), offset=np.array([0.0, 1.5])).ravel()
+    array([1.5, 2.5, 3. , 3. ])
+    """
+    where = matrix, offset, fill_mode, flip
+    corners, down, right, filled = _look_up(image.shape, *where)
+    down, right = (weight.astype(image.dtype)[:, None] for weight in (down, right))
+    pixels = image.reshape(-1, image.shape[2])
+    above_left, above_after, below_left, below_after = (pixels.take(corner, axis=0) for corner in corners)
+    y = _mix(_mix(above_left, above_after, right), _mix(below_left, below_after, right), down)
+    y[filled] = cval
+    return y.reshape(image.shape), (image.shape, *where)
+
+
+def _shared_out(dy, saved):
+    """Of each of the four corners: the pixels that they are and their shares of dy."""
+    shape, *where = saved
+    corners, down, right, filled = _look_up(shape, *where)
+    dy = np.where(filled[:, None], 0, dy.reshape(-1, shape[2]))
+    weights = (1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right
+    return [(corner, dy * weight.astype(dy.dtype)[:, None]) for corner, weight in zip(corners, weights, strict=True)]
+
+
+@backward_of(affine_warp)
+def affine_warp_backward(dy, saved):
+    dx = np.zeros((dy.shape[0] * dy.shape[1], dy.shape[2]), dy.dtype)
+    for corner, share in _shared_out(dy, saved):
+        np.add.at(dx, corner, share)  # several output pixels take from the same one
+    return (dx.reshape(dy.shape),)
+
+
+@literal_of(affine_warp)
+def affine_warp_literal(image, *, matrix, offset, fill_mode="nearest", cval=0.0, flip=(False, False)):
+    height, width, channels = image.shape
+    y = np.zeros(image.shape)
+    for i, j, c in np.ndindex(image.shape):
+        at = (height - 1 - i if flip[0] else i), (width - 1 - j if flip[1] else j)
+        r, s = (matrix[k, 0] * at[0] + matrix[k, 1] * at[1] + offset[k] for k in range(2))
+        if fill_mode == "constant" and not (0 <= r <= height - 1 and 0 <= s <= width - 1):
+            y[i, j, c] = cval
+            continue
+        r, s = _fold(r, height, fill_mode), _fold(s, width, fill_mode)
+        for p, q in np.ndindex(height, width):
+            y[i, j, c] += image[p, q, c] * max(0, 1 - abs(r - p)) * max(0, 1 - abs(s - q))
+    return y
+
+
+@samples_of(affine_warp)
+def affine_warp_samples(draw):
+    turned, sheared, zoomed = [[0.8, 0.6], [-0.6, 0.8]], [[1.0, 0.0], [0.3, 0.9]], [[1.4, 0.1], [-0.2, 0.7]]
+    constants = {
+        "matrix": np.array(draw.choice([turned, sheared, zoomed])),
+        "offset": np.array(draw.choice([[0.3, -0.4], [-1.3, 0.6], [1.1, 1.7]])),
+        "fill_mode": draw.choice(FILL_MODES),
+        "cval": draw.choice([0.0, 7.0]),
+        "flip": draw.choice([(False, False), (False, True), (True, False)]),
+    }
+    return (draw.array(draw.integer(2, 5), draw.integer(2, 5), draw.integer(1, 3)),), constants
+
+
+@slip_of(affine_warp, "repeated pixels counted once", "A pixel that several output pixels take from collects all: np.add.at.")
+def affine_warp_once(dy, saved):
+    dx = np.zeros((dy.shape[0] * dy.shape[1], dy.shape[2]), dy.dtype)
+    for corner, share in _shared_out(dy, saved):
+        dx[corner] += share
+    return (dx.reshape(dy.shape),)
+
+
+@slip_of(affine_warp, "dy warped by the same map", "The gradient goes back the other way: scatter dy, do not look it up.")
+def affine_warp_again(dy, saved):
+    _, matrix, offset, fill_mode, flip = saved
+    return (affine_warp.forward(dy, matrix=matrix, offset=offset, fill_mode=fill_mode, flip=flip)[0],)
+
+
+@slip_of(affine_warp, "weights forgotten", "Each of the four pixels moved y by its weight only: multiply dy by it.")
+def affine_warp_unweighted(dy, saved):
+    shape, *where = saved
+    corners, _, _, filled = _look_up(shape, *where)
+    dx = np.zeros((shape[0] * shape[1], shape[2]), dy.dtype)
+    for corner in corners:
+        np.add.at(dx, corner, np.where(filled[:, None], 0, dy.reshape(-1, shape[2])))
+    return (dx.reshape(shape),)
+
+
+@slip_of(affine_warp, "only one of the four pixels gets it", "All four pixels around the point were mixed: each gets its share.")
+def affine_warp_first_corner(dy, saved):
+    dx = np.zeros((dy.shape[0] * dy.shape[1], dy.shape[2]), dy.dtype)
+    np.add.at(dx, *_shared_out(dy, saved)[0])
+    return (dx.reshape(dy.shape),)
+
+
+@slip_of(affine_warp, "weights down and right swapped", "`down` mixes the rows above and below, `right` the columns: keep them.")
+def affine_warp_swapped(dy, saved):
+    first, after, below, last = _shared_out(dy, saved)
+    dx = np.zeros((dy.shape[0] * dy.shape[1], dy.shape[2]), dy.dtype)
+    for corner, share in (first, (after[0], below[1]), (below[0], after[1]), last):
+        np.add.at(dx, corner, share)
+    return (dx.reshape(dy.shape),)
+
+
+@slip_of(affine_warp, "flip forgotten", "Where y was mirrored, pixel (i,j) of dy belongs to the mirrored position.")
+def affine_warp_unflipped(dy, saved):
+    *where, _ = saved
+    return affine_warp_backward(dy, (*where, (False, False)))
+
+
+@slip_of(affine_warp, "fill value differentiated", "Where `cval` stands, y does not depend on the image: no gradient from there.")
+def affine_warp_filled(dy, saved):
+    shape, matrix, offset, fill_mode, flip = saved
+    return affine_warp_backward(dy, (shape, matrix, offset, "nearest", flip)) if fill_mode == "constant" else (None,)
+
+
+# ---- the channel shift ---------------------------------------------------------------------------------------------
+
+
+@op(
+    r"y = \min(\max(x + a, \min x), \max x)",
+    shapes="image (H,W,C) -> y (H,W,C)",
+    source="keras.preprocessing.image.apply_channel_shift",
+)
+def channel_shift(image, *, intensity):
+    """Channel shift: `intensity` is added to all pixels, within the image's own minimum and maximum.
+
+    Arguments: image (H,W,C); intensity, a number, in grey levels.
+
+    >>> channel_shift(np.array([[[0.0], [1.0], [4.0]]]), intensity=2.0).ravel()
+    array([2., 3., 4.])
+    """
+    lowest, highest = image.min(), image.max()
+    return np.clip(image + intensity, lowest, highest), (image, intensity, lowest, highest)
+
+
+@backward_of(channel_shift)
+def channel_shift_backward(dy, saved):
+    image, intensity, lowest, highest = saved
+    under, over = image + intensity < lowest, image + intensity > highest
+    dx = np.where(under | over, 0, dy)
+    dx.flat[image.argmin()] += dy[under].sum()  # what was cut off is the extreme pixel itself, at ties the first
+    dx.flat[image.argmax()] += dy[over].sum()
+    return (dx,)
+
+
+@literal_of(channel_shift)
+def channel_shift_literal(image, *, intensity):
+    y = np.empty(image.shape)
+    for index in np.ndindex(image.shape):
+        y[index] = min(max(image[index] + intensity, min(image.flat)), max(image.flat))
+    return y
+
+
+@samples_of(channel_shift)
+def channel_shift_samples(draw):
+    image = draw.array(draw.integer(2, 4), draw.integer(2, 4), draw.integer(1, 3))
+    return (image,), {"intensity": draw.choice([0.7, -0.7, 1.3, -1.3])}
+
+
+@slip_of(channel_shift, "gate forgotten", "Where the sum was cut off, y did not move with its own pixel: zero there.")
+def channel_shift_ungated(dy, saved):
+    return (dy,)
+
+
+@slip_of(channel_shift, "extremes taken as constants", "The limits are pixels of the image: they collect dy wherever it was cut.")
+def channel_shift_constant_limits(dy, saved):
+    image, intensity, lowest, highest = saved
+    shifted = image + intensity
+    return (np.where((shifted < lowest) | (shifted > highest), 0, dy),)
+
+
+@slip_of(channel_shift, "minimum and maximum swapped", "What was cut off above is the maximum: its gradient goes to the largest.")
+def channel_shift_swapped(dy, saved):
+    image, intensity, lowest, highest = saved
+    shifted = image + intensity
+    dx = np.where((shifted < lowest) | (shifted > highest), 0, dy)
+    dx.flat[image.argmax()] += dy[shifted < lowest].sum()
+    dx.flat[image.argmin()] += dy[shifted > highest].sum()
+    return (dx,)
+
+
+@slip_of(channel_shift, "sign of the shift turned", "Forward adds a: the gate is where x + a was cut off, not x - a.")
+def channel_shift_turned(dy, saved):
+    image, intensity, lowest, highest = saved
+    return channel_shift_backward(dy, (image, -intensity, lowest, highest))
