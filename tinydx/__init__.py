@@ -12,10 +12,11 @@ from tinydx import ops
 from tinydx.op import card, trace, use
 from tinydx.random import set_seed
 from tinydx.tensor import Tensor, gradients, no_grad
+from tinydx.threads import get_threads, set_threads
 
 __version__ = "0.1.0"
 
-__all__ = ["Tensor", "card", "gradients", "no_grad", "ops", "set_seed", "trace", "use"]
+__all__ = ["Tensor", "card", "get_threads", "gradients", "no_grad", "ops", "set_seed", "set_threads", "trace", "use"]
 
 _PARTS = {
     *("activations", "callbacks", "datasets", "evaluation", "gradcheck", "initializers", "layers", "losses", "metrics"),

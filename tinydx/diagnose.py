@@ -24,7 +24,6 @@ from tinydx.callbacks import EarlyStopping
 from tinydx.datasets.study import Study, open_study
 from tinydx.layers import Conv2D, Dense, Flatten, MaxPooling2D
 from tinydx.models import Sequential, load_model
-from tinydx.op import load_kernels
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
 from tinydx.report import write_report
 
@@ -94,8 +93,6 @@ def diagnose(
     tinydx.set_seed(seed)
     study = open_study(path, size=size, limit=limit, seed=seed)
     print(study.describe(), flush=True)
-    if kernels_to_compile():
-        print("The CPU kernels are compiled now, once: the first epoch takes about half a minute longer.", flush=True)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     if study.synthetic:
@@ -122,14 +119,6 @@ def diagnose(
     )
     print(_closing_words(metrics, study), f"Look at {paths['page']} ({time.perf_counter() - began:.0f} s in all).", sep="\n")
     return metrics
-
-
-def kernels_to_compile() -> bool:
-    """Whether there are Numba kernels, and none of them is in Numba's cache beside their files yet."""
-    if load_kernels("numba"):
-        return False
-    folder = Path(sys.modules["tinydx_kernels.cpu"].__file__ or "").parent
-    return not any((folder / "__pycache__").glob("*.nbi"))
 
 
 def _train(model: Any, study: Study, epochs: int, steps: int | None, batch: int, augment: str, seed: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinydx.layers.base import Call, Layer, Symbol, any_batch, map_symbols
+from tinydx.lowering import lower, lower_graph
 from tinydx.saving import load_model
 from tinydx.training import Trainer
 
@@ -63,7 +64,7 @@ class Model(Trainer):
             raise NotImplementedError(f"{type(self).__name__} must define call(x, training), or get inputs and outputs")
         given = x if isinstance(x, list) else [x]
         values: dict[Symbol, Any] = dict(zip(_as_list(self.inputs), given, strict=True))
-        for step in self.graph:
+        for step in lower_graph(self.graph, _as_list(self.outputs)):
             arguments, keywords = map_symbols(values.__getitem__, [step.x, step.keywords])
             values.update(zip(step.outputs, _as_list(step.layer(arguments, **keywords)), strict=True))
         return map_symbols(values.__getitem__, self.outputs)
@@ -146,7 +147,7 @@ class Sequential(Model):
             check_against(self, input_shape, self.input_shape)
 
     def call(self, x: Any, training: bool = False) -> Any:
-        for layer in self.chain:
+        for layer in lower(self.chain):
             x = layer(x)
         return x
 

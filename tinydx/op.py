@@ -87,6 +87,7 @@ class Implementation:
     forward: Callable[..., tuple]
     backward: Callable[..., tuple] | None
     supports: Callable[..., bool] = lambda *arrays, **constants: True
+    in_place: Callable[..., None] | None = None  # of an update rule: writes into its arrays instead of making new ones
 
 
 @dataclass(eq=False)
@@ -103,6 +104,7 @@ class Op:
     samples: Callable[[Draw], tuple[tuple, dict]] | None = None
     slips: list[Slip] = field(default_factory=list)
     kernels: dict[str, Implementation] = field(default_factory=dict)
+    parts: tuple[Op, ...] = ()  # what it is composed of, if it is (tinydx.compose)
 
     def __post_init__(self) -> None:
         self.__doc__ = self.forward.__doc__
@@ -196,9 +198,19 @@ def slip_of(record: Op, name: str, advice: str) -> Callable:
     return register
 
 
-def kernel_of(record: Op, backend: str, forward: Callable, backward: Callable | None, supports: Callable) -> None:
-    """Register a kernel: forward and backward of the reference's signature; supports(*arrays, **constants) -> bool."""
-    record.kernels[backend] = Implementation(backend, forward, backward, supports)
+def kernel_of(
+    record: Op,
+    backend: str,
+    forward: Callable,
+    backward: Callable | None,
+    supports: Callable,
+    in_place: Callable | None = None,
+) -> None:
+    """Register a kernel: forward and backward of the reference's signature; supports(*arrays, **constants) -> bool.
+
+    in_place, of an update rule: the same arguments, contiguous, and the last of them, the gradient, may be factored.
+    """
+    record.kernels[backend] = Implementation(backend, forward, backward, supports, in_place)
 
 
 def gradients_of(implementation: Implementation, dy: Any, saved: Any, needs: tuple[bool, ...]) -> tuple:
@@ -217,6 +229,7 @@ def gradients_of(implementation: Implementation, dy: Any, saved: Any, needs: tup
 class _Choice:
     backend: str | None = None  # None: numba where it has a kernel, else numpy
     strict: bool = False
+    fused: bool = True
     trace: list[tuple[str, str]] | None = None
 
 
@@ -227,7 +240,7 @@ class use:
     """Choose the implementation: `tinydx.use("numpy")` from now on, or `with tinydx.use("numpy"): ...`.
 
     Arguments: backend "numpy", "numba", "cuda" or "auto"; strict=True raises LookupError where that backend has no
-    kernel for an op, instead of falling back to NumPy.
+    kernel for an op, instead of falling back to NumPy; fused=False: models run layer by layer, never two at once.
 
     >>> import numpy as np, tinydx
     >>> with tinydx.use("numpy"), tinydx.trace() as ran:
@@ -236,19 +249,19 @@ class use:
     [('relu', 'numpy')]
     """
 
-    def __init__(self, backend: str, strict: bool = False):
+    def __init__(self, backend: str, strict: bool = False, fused: bool = True):
         if backend not in (*BACKENDS, "auto"):
             raise ValueError(f"use({backend!r}): no such backend; choose from numpy, numba, cuda, auto")
         if backend in _KERNEL_PACKAGES and (strict or backend == "cuda"):
             _require(backend)
-        self._before = (_choice.backend, _choice.strict)
-        _choice.backend, _choice.strict = (None if backend == "auto" else backend), strict
+        self._before = (_choice.backend, _choice.strict, _choice.fused)
+        _choice.backend, _choice.strict, _choice.fused = (None if backend == "auto" else backend), strict, fused
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _choice.backend, _choice.strict = self._before
+        _choice.backend, _choice.strict, _choice.fused = self._before
 
 
 @contextmanager
@@ -263,19 +276,27 @@ def trace() -> Iterator[list[tuple[str, str]]]:
 
 def choose(record: Op, arrays: tuple, constants: Mapping[str, Any]) -> Implementation:
     """The implementation that runs: by the arrays' type, then by `use`, then numba where it can, then NumPy."""
-    backend = "cuda" if any(_is_cupy(a) for a in arrays) else _choice.backend or "numba"
-    chosen = record.reference
-    if backend != "numpy":
-        load_kernels(backend)
-        kernel = record.kernels.get(backend)
-        if kernel and kernel.supports(*arrays, **constants):
-            chosen = kernel
-        elif _choice.strict:
-            shapes = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
-            raise LookupError(f"{record.name}: no {backend} kernel for {shapes} {dict(constants)}")
+    chosen = _kernel(record, arrays, constants) or record.reference
+    if _choice.strict and chosen.backend == "numpy" != _choice.backend:
+        shapes = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
+        raise LookupError(f"{record.name}: no {_choice.backend or 'numba'} kernel for {shapes} {dict(constants)}")
     if _choice.trace is not None:
         _choice.trace.append((record.name, chosen.backend))
     return chosen
+
+
+def can_fuse(record: Op, arrays: tuple, constants: Mapping[str, Any]) -> bool:
+    """Whether a composed op has a kernel for these arrays here and now: without one, its parts are as good."""
+    return _choice.fused and _kernel(record, arrays, constants) is not None
+
+
+def _kernel(record: Op, arrays: tuple, constants: Mapping[str, Any]) -> Implementation | None:
+    backend = "cuda" if any(_is_cupy(a) for a in arrays) else _choice.backend or "numba"
+    if backend == "numpy":
+        return None
+    load_kernels(backend)
+    kernel = record.kernels.get(backend)
+    return kernel if kernel and kernel.supports(*arrays, **constants) else None
 
 
 def _is_cupy(a: Any) -> bool:
@@ -376,9 +397,11 @@ def card(name: str) -> str:
     parts = [f"{record.name} · {record.source}", "", f"    {record.equation}", "", f"shapes  {record.shapes}"]
     for kind in ("literal", "forward", "backward"):
         function = getattr(record, kind)
-        if function:
+        if function and not record.parts:
             parts += ["", f"{kind}", "", textwrap.indent(_code(function), "    ")]
-    if record.slips:
+    if record.parts:
+        parts += ["", "parts    " + ", ".join(f"tinydx card {part.name}" for part in record.parts)]
+    elif record.slips:
         parts += ["", "slips", *dict.fromkeys(f"  {s.name}: {s.advice}" for s in record.slips)]
     if record.kernels:
         parts += ["", "kernels  " + ", ".join(record.kernels)]

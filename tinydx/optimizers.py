@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinydx import ops
-from tinydx.op import Op, did_you_mean
+from tinydx.op import Op, choose, did_you_mean
+from tinydx.product import Product, multiplied_out
 from tinydx.tensor import Tensor
 
 SLICE = 1 << 15  # numbers updated at once: some arrays of this size fit the L2 cache together
@@ -56,9 +57,10 @@ class Optimizer:
         raise NotImplementedError
 
     def apply(self, gradients: list[Any], weights: list[Tensor]) -> None:
-        """One step: change the weights in place, each by its gradient (None leaves it); always give the same weights.
+        """One step: change the weights in place, each by its gradient; always give the same weights.
 
-        Raises FloatingPointError, and changes nothing, where a gradient is not finite.
+        A gradient is an array, a `Product` that is not multiplied out, or None, which leaves the weight as it is.
+        Raises FloatingPointError, and changes nothing, where one is not finite.
         """
         name, slots_of = type(self).__name__, self.slots or [self._new_memory(w) for w in weights]
         if len(slots_of) != len(weights):
@@ -66,7 +68,7 @@ class Optimizer:
         for w, g, slots in zip(weights, gradients, slots_of, strict=True):
             if any(slot.shape != w.shape for slot in slots):
                 raise ValueError(f"{name}: remembers {w.name} as {slots[0].shape}, got {w.shape}: compile again")
-            if g is not None and not np.isfinite(g.sum()):
+            if g is not None and not _is_finite(g):
                 raise FloatingPointError(f"the gradient of {w.name} is not finite")
         self.slots, self.iterations = slots_of, self.iterations + 1
         update, constants = self.rule()
@@ -76,12 +78,14 @@ class Optimizer:
             w.data = np.ascontiguousarray(w.data)  # what follows writes through a flat view of it
             if self.weight_decay:
                 w.data -= w.data * w.dtype.type(self.weight_decay * self.learning_rate)
-            _update_in_slices(update, constants, [w.data, *slots], g)
+            _update(update, constants, [w.data, *slots], g)
 
     def _new_memory(self, w: Tensor) -> list[np.ndarray]:
         return [np.full_like(w.data, self.initial_memory, order="C") for _ in self.memory]
 
     def _clipped(self, gradients: list[Any]) -> list[Any]:
+        if self.clipnorm or self.global_clipnorm or self.clipvalue:
+            gradients = [multiplied_out(g) for g in gradients]
         if self.clipnorm is not None:
             return [None if g is None else _clip_to_norm(g, self.clipnorm, _norm([g])) for g in gradients]
         if self.global_clipnorm is not None:
@@ -92,8 +96,18 @@ class Optimizer:
         return gradients
 
 
-def _update_in_slices(update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: np.ndarray) -> None:
-    flat, g = [a.reshape(-1) for a in arrays], g.reshape(-1)
+def _is_finite(g: Any) -> bool:
+    if isinstance(g, Product) and g.surely_finite():
+        return True
+    return bool(np.isfinite(multiplied_out(g).sum()))
+
+
+def _update(update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: Any) -> None:
+    """Apply a rule to a weight and its memory, in place: in one go where a kernel can, else slice by slice."""
+    chosen = choose(update, (*arrays, g), constants)
+    if chosen.in_place is not None:
+        return chosen.in_place(*arrays, g, **constants)
+    flat, g = [a.reshape(-1) for a in arrays], multiplied_out(g).reshape(-1)
     for start in range(0, g.size, SLICE):
         part = slice(start, start + SLICE)
         for array, new in zip(flat, update(*(a[part] for a in flat), g[part], **constants), strict=True):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinydx.op import Implementation, Op, gradients_of
+from tinydx.product import multiplied_out
 
 _recording = True
 
@@ -40,17 +41,27 @@ class Tensor:
     array([2., 4.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "data", "grad", "index", "mask", "name", "node", "requires_grad")
+    __slots__ = ("__weakref__", "data", "gradient", "index", "mask", "name", "node", "requires_grad")
     __array_priority__ = 100  # array + Tensor is a Tensor
 
     def __init__(self, array: Any, requires_grad: bool = False, name: str = ""):
         self.data = as_array(array)
         self.requires_grad = requires_grad
         self.name = name
-        self.grad: Any = None
+        self.gradient: Any = None  # as backward left it: an array, or a Product that is not multiplied out
         self.node: Node | None = None
         self.index = 0
         self.mask: Any = None  # (N,T) of bool: which time steps are real, for sequences padded to one length
+
+    @property
+    def grad(self) -> Any:
+        """The gradient as an array, None before `backward`."""
+        self.gradient = multiplied_out(self.gradient)
+        return self.gradient
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        self.gradient = value
 
     def record(self, op: Op, arguments: Sequence[Any], constants: dict[str, Any]) -> Any:
         """Run an op on tensors and arrays, and write it on the tape if a gradient may be asked for."""
@@ -84,7 +95,7 @@ class Tensor:
             raise ValueError(f"backward: gradient has shape {grad.shape}, expected {self.shape}")
         flowing, leaves = _chain_rule(self, grad, keep=set())
         for leaf in leaves:
-            leaf.grad = flowing[_key(leaf)]
+            leaf.gradient = flowing[_key(leaf)]
 
     # ---- what an array can do, through the ops of the table ----
 
@@ -208,7 +219,7 @@ def gradients(y: Tensor, wrt: Sequence[Tensor], grad: Any = None) -> list[Any]:
     """
     grad = np.ones_like(y.data) if grad is None else grad
     flowing, _ = _chain_rule(y, grad, keep={_key(t) for t in wrt})
-    return [flowing.get(_key(t), np.zeros_like(t.data)) for t in wrt]
+    return [multiplied_out(flowing[_key(t)]) if _key(t) in flowing else np.zeros_like(t.data) for t in wrt]
 
 
 def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
@@ -223,6 +234,7 @@ def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
         grads = gradients_of(node.implementation, dys if len(dys) > 1 else dys[0], node.saved, needs)
         for x, g, needed in zip(node.inputs, grads, needs, strict=False):
             if needed and g is not None:
+                g = g if x.node is None else multiplied_out(g)  # only at a leaf may a gradient stay factored
                 flowing[_key(x)] = flowing[_key(x)] + g if _key(x) in flowing else g
                 if x.node is None:
                     leaves[id(x)] = x

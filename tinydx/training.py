@@ -93,12 +93,12 @@ class Trainer(Layer):
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as an array (a list of arrays for several outputs)."""
         with no_grad():
-            return _arrays(self(self._input(Batch(data.as_arrays(x)), "this batch")))
+            return _arrays(self(self._input(Batch(data.as_arrays(x)), "this batch")[0]))
 
     def _train_step(self, batch: Batch, where: str, watch: _Watch) -> None:
         """Forward, loss, backward, update; nothing in the model changes if any of it fails."""
         optimizer, _ = self._compiled()
-        x = self._input(batch, where)
+        x, reach = self._input(batch, where)
         self.ensure_built(_shape(x))
         weights = self.trainable_weights
         statistics = [(w, w.data) for w in self.weights if not w.requires_grad]
@@ -107,7 +107,7 @@ class Trainer(Layer):
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what comes of them is caught here
                 self._loss(batch, x, watch, training=True).backward()
-                optimizer.apply([w.grad for w in weights], weights)
+                optimizer.apply([w.gradient for w in weights], weights)
         except BaseException as error:
             for w, values in statistics:
                 w.data = values
@@ -115,10 +115,11 @@ class Trainer(Layer):
                 advice = "no weight was changed: lower the learning rate, or check the labels"
                 raise FloatingPointError(f"{error} in {where}{_name_files(batch.files)}; {advice}") from None
             raise
-        self._widen_input_range(x)
+        if not isinstance(x, list):
+            self.input_range = _widened(self.input_range, reach)
 
     def _test_step(self, batch: Batch, where: str, watch: _Watch) -> None:
-        self._loss(batch, self._input(batch, where), watch, training=False)
+        self._loss(batch, self._input(batch, where)[0], watch, training=False)
 
     def _loss(self, batch: Batch, x: Any, watch: _Watch, training: bool) -> Tensor:
         """The loss of one batch, noted in `watch`; in training FloatingPointError where it is not finite."""
@@ -134,15 +135,22 @@ class Trainer(Layer):
         watch.add(float(loss.data), batch, prediction)
         return loss
 
-    def _input(self, batch: Batch, where: str) -> Any:
-        """The batch's x in the model's dtype; ValueError naming batch and file where a number is not finite."""
+    def _input(self, batch: Batch, where: str) -> tuple[Any, list[float] | None]:
+        """The batch's x in the model's dtype, and from where to where it reaches (None without floating numbers).
+
+        Raises ValueError naming batch and file where a number is not finite.
+        """
         x = [self._cast(v) for v in batch.x] if isinstance(batch.x, list) else self._cast(batch.x)
+        reach = None
         for part in x if isinstance(x, list) else [x]:
-            if part.size and part.dtype.kind == "f" and not np.isfinite([part.min(), part.max()]).all():
-                bad = next(i for i in range(len(part)) if not np.isfinite(part[i]).all())
-                name = f", file {batch.files[bad]}" if batch.files else f", example {bad} of the batch"
-                raise ValueError(f"the input has NaN or infinite numbers in {where}{name}; nothing was changed")
-        return x
+            if part.size and part.dtype.kind == "f":
+                ends = [float(part.min()), float(part.max())]
+                if not np.isfinite(ends).all():
+                    bad = next(i for i in range(len(part)) if not np.isfinite(part[i]).all())
+                    name = f", file {batch.files[bad]}" if batch.files else f", example {bad} of the batch"
+                    raise ValueError(f"the input has NaN or infinite numbers in {where}{name}; nothing was changed")
+                reach = _widened(reach, ends)
+        return x, reach
 
     def _cast(self, x: Any) -> Any:
         """Floating input in the model's dtype; integers only where a layer takes ids."""
@@ -151,11 +159,6 @@ class Trainer(Layer):
         if x.dtype.kind in "iu" and self.takes_ids:
             return x
         raise TypeError(f"{self.name}: input is {x.dtype}: convert it, x.astype('float32') (images: / 255)")
-
-    def _widen_input_range(self, x: Any) -> None:
-        if not isinstance(x, list) and x.size and x.dtype.kind == "f":
-            low, high = self.input_range or (np.inf, -np.inf)
-            self.input_range = [min(low, float(x.min())), max(high, float(x.max()))]
 
     # ---- fit ----
 
@@ -255,14 +258,13 @@ class Trainer(Layer):
         """
         source = data.batches(x, batch_size=batch_size)
         source.reset()
-        outputs, low, high = [], np.inf, -np.inf
+        outputs, reach = [], None
         with no_grad():
             for step in range(_steps_of_pass(source, steps)):
-                part = self._input(next(source), f"batch {step + 1} of the prediction")
-                if not isinstance(part, list) and part.size and part.dtype.kind == "f":
-                    low, high = min(low, float(part.min())), max(high, float(part.max()))
+                part, ends = self._input(next(source), f"batch {step + 1} of the prediction")
+                reach = reach if isinstance(part, list) else _widened(reach, ends)
                 outputs.append(_arrays(self(part)))
-        self._warn_of_range(low, high)
+        self._warn_of_range(reach)
         if isinstance(outputs[0], list):
             return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
         self._warn_of_meaning(outputs[0])
@@ -283,10 +285,10 @@ class Trainer(Layer):
             raise ValueError(f"predict_classes: {p.shape[1]} outputs do not fit {len(self.class_names)} class_names")
         return [self.class_names[c] for c in classes]
 
-    def _warn_of_range(self, low: float, high: float) -> None:
-        if self.input_range is None or not np.isfinite(low):
+    def _warn_of_range(self, reach: list[float] | None) -> None:
+        if self.input_range is None or reach is None:
             return
-        trained_low, trained_high = self.input_range
+        (low, high), (trained_low, trained_high) = reach, self.input_range
         span = max(trained_high - trained_low, 1e-12)
         if high > trained_high + span or low < trained_low - span or (trained_high > 10 and high <= 1):
             warnings.warn(
@@ -303,6 +305,13 @@ class Trainer(Layer):
                 " model.predict_classes(x) gives the names",
                 stacklevel=3,
             )
+
+
+def _widened(some: list[float] | None, other: list[float] | None) -> list[float] | None:
+    """The range [low, high] that holds both."""
+    if some is None or other is None:
+        return some or other
+    return [min(some[0], other[0]), max(some[1], other[1])]
 
 
 class _Watch:

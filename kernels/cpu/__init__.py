@@ -6,6 +6,35 @@ import os
 # times the whole step, and sleeping costs microseconds a region. It has to be said before the OpenMP library is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from tinydx_kernels.cpu import convolution, dense, elementwise, embedding, matmul, pooling, recurrence, update
+from numba import get_num_threads
+from threadpoolctl import threadpool_limits
+from tinydx_kernels.cpu import (
+    convolution,
+    dense,
+    elementwise,
+    embedding,
+    epilogue,
+    fused,
+    matmul,
+    notice,
+    pooling,
+    recurrence,
+    update,
+)
 
-__all__ = ["convolution", "dense", "elementwise", "embedding", "matmul", "pooling", "recurrence", "update"]
+if "NUMBA_NUM_THREADS" in os.environ:  # it means all that computes: NumPy's BLAS, too
+    threadpool_limits(get_num_threads(), user_api="blas")
+notice.announce_compilation()
+
+__all__ = [
+    "convolution",
+    "dense",
+    "elementwise",
+    "embedding",
+    "epilogue",
+    "fused",
+    "matmul",
+    "pooling",
+    "recurrence",
+    "update",
+]

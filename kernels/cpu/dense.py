@@ -230,5 +230,9 @@ def dense_backward(dy, saved, needs=(True, True, True)):
     return dx, matrix_product(rows.T, dys) if needs[1] else None, dys.sum(axis=0)
 
 
-kernel_of(dense, "numba", dense_forward, dense_backward, is_float32)
-kernel_of(rnn_output, "numba", dense_forward, dense_backward, is_float32)
+def supports(x, w, b=None):
+    return is_float32(x, w, b)
+
+
+kernel_of(dense, "numba", dense_forward, dense_backward, supports)
+kernel_of(rnn_output, "numba", dense_forward, dense_backward, supports)

@@ -121,6 +121,22 @@ def _activation(record, kind):
 for _record, _kind in ((relu, RELU), (sigmoid, SIGMOID), (tanh, TANH)):
     _activation(_record, _kind)
 
+
+
+def relu_in_place(y):
+    """y itself, with ReLU applied."""
+    row = y.reshape(-1)
+    forward_chunks(RELU, row, row, _workers(y.size))
+    return y
+
+
+def gated(dy, y):
+    """dy where y > 0, else 0: the gradient before ReLU, of whose output y is all that is needed."""
+    dz = aligned_empty(y.shape)
+    backward_chunks(RELU, flat(dy), y.reshape(-1), dz.reshape(-1), _workers(y.size))
+    return dz
+
+
 # ---- softmax over the last axis ------------------------------------------------------------------------------------
 
 

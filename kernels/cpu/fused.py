@@ -37,7 +37,9 @@ from tinydx_kernels.cpu.simd import (
     zeros,
 )
 
+from tinydx.op import kernel_of
 from tinydx.ops.convolution import output_size, padding_2d, pair
+from tinydx.ops.fused import conv2d_relu_max_pool2d, correlate2d_relu_max_pool2d
 
 f32 = np.float32
 PANEL = COLUMNS * WIDTH
@@ -418,3 +420,13 @@ def supports(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1, s
     border = padding_2d(padding, x.shape[1:3], kernel, stride, dilation)
     axes = zip(x.shape[1:3], kernel, stride, dilation, border, strict=True)
     return all((n + sum(ends) - (k - 1) * d - 1) // s + 1 >= 2 for n, k, s, d, ends in axes)
+
+
+kernel_of(
+    correlate2d_relu_max_pool2d,
+    "numba",
+    correlate2d_relu_max_pool2d_forward,
+    correlate2d_relu_max_pool2d_backward,
+    supports,
+)
+kernel_of(conv2d_relu_max_pool2d, "numba", conv2d_relu_max_pool2d_forward, conv2d_relu_max_pool2d_backward, supports)

@@ -9,7 +9,8 @@ result must stay in registers. Here a `Block` is a Numba value that *is* registe
     v = 2.0 * load(x, i) + v                       arithmetic between blocks is lane by lane
 
 Arrays are one-dimensional and contiguous, indices count elements, nothing is checked: the caller knows the bounds.
-LANES is 16 (AVX-512), 8 (AVX2) or 0 (no such CPU, or TINYDX_SIMD=0): then the plain Numba kernels run instead.
+LANES is 16 (AVX-512), 8 (AVX2) or 0 (no such CPU: then the plain Numba kernels run instead); TINYDX_SIMD=16, 8 or 0
+chooses another than the CPU's own.
 Blocks live inside one compiled function; pass them to helpers marked `inline` only.
 """
 
@@ -40,10 +41,13 @@ def _assembly_of_fma(lanes):
     return machine.emit_assembly(module)
 
 
+_ASKED = os.environ.get("TINYDX_SIMD")
+
+
 def _lanes():
     """16, 8 or 0: asked of the compiler itself, so that NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count."""
-    if os.environ.get("TINYDX_SIMD") == "0":
-        return 0
+    if _ASKED in ("0", "8", "16"):  # LLVM splits vectors that the CPU lacks: slow, but every variant can be tested anywhere
+        return int(_ASKED)
     for lanes, register in ((16, "zmm"), (8, "ymm")):
         code = _assembly_of_fma(lanes)
         if "vfmadd" in code and register in code:
@@ -56,13 +60,12 @@ ROWS, COLUMNS = {16: (12, 2), 8: (6, 2), 0: (4, 2)}[LANES]  # the register block
 TILE = ROWS * COLUMNS
 WIDTH = LANES or 16  # floats of a vector; without SIMD it is only a unit of blocking
 
-# Numba's cache does not know TINYDX_SIMD, so what is compiled without SIMD on a CPU that has it is not written there.
-_CACHE = os.environ.get("TINYDX_SIMD") != "0"
+CACHED = not _ASKED  # Numba's cache does not know TINYDX_SIMD, so what is compiled under it is not written there
 _FASTMATH = {"contract", "reassoc", "nsz"}  # not nnan, ninf: NaN and infinity must pass as in NumPy
-jit = njit(nogil=True, cache=_CACHE, error_model="numpy", fastmath=_FASTMATH)
-inline = njit(forceinline=True, cache=_CACHE, error_model="numpy", fastmath=_FASTMATH)
-parallel = njit(parallel=True, nogil=True, cache=_CACHE, error_model="numpy", fastmath=_FASTMATH)
-exact = njit(nogil=True, cache=_CACHE, error_model="numpy")  # every operation rounds as NumPy's
+jit = njit(nogil=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
+inline = njit(forceinline=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
+parallel = njit(parallel=True, nogil=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
+exact = njit(nogil=True, cache=CACHED, error_model="numpy")  # every operation rounds as NumPy's
 
 
 class Block(types.Type):

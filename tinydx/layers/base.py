@@ -41,9 +41,9 @@ class Symbol:
 class Call:
     """One call of a layer on symbols: the layer, its arguments with symbols in them, and the symbols that come out."""
 
-    def __init__(self, layer: Layer, x: Any, keywords: dict[str, Any]):
-        self.layer, self.x, self.keywords = layer, x, keywords
-        self.outputs: list[Symbol] = []
+    def __init__(self, layer: Any, x: Any, keywords: dict[str, Any] | None = None, outputs: list[Symbol] | None = None):
+        self.layer, self.x, self.keywords = layer, x, keywords or {}
+        self.outputs: list[Symbol] = outputs or []
 
     @property
     def inputs(self) -> list[Symbol]:
@@ -173,7 +173,7 @@ class Layer:
             y = self.call(x, **({"training": _training} if self._takes_training else {}), **keywords)
         finally:
             _training = before
-        self._pass_mask(x, y)
+        self.pass_mask(x, y)
         return y
 
     def _draw(self, x: Any, keywords: dict[str, Any]) -> Any:
@@ -197,7 +197,7 @@ class Layer:
         except TypeError as error:
             raise TypeError(f"{self.name}: input is {array.dtype}: convert it, x.astype('float32')") from error
 
-    def _pass_mask(self, x: Any, y: Any) -> None:
+    def pass_mask(self, x: Any, y: Any) -> None:
         """A mask over time steps goes on with the values, if the layer keeps the steps apart."""
         mask = getattr(x[0] if isinstance(x, list) else x, "mask", None)
         if self.passes_mask and mask is not None and isinstance(y, Tensor) and y.mask is None:

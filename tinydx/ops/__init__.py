@@ -25,6 +25,13 @@ from tinydx.ops.arithmetic import (
 from tinydx.ops.convolution import conv2d, correlate2d
 from tinydx.ops.dense import dense
 from tinydx.ops.embedding import embedding, embedding_mixing
+from tinydx.ops.fused import (
+    conv2d_relu,
+    conv2d_relu_max_pool2d,
+    correlate2d_relu,
+    correlate2d_relu_max_pool2d,
+    dense_relu,
+)
 from tinydx.ops.gated import gru_step, lstm_step
 from tinydx.ops.loss import (
     binary_crossentropy,

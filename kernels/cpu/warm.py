@@ -1,0 +1,64 @@
+"""Compiles every kernel, by calling each once on small arrays, as training and prediction would.
+
+What a kernel is compiled for are the types of its arguments, not shapes; but which kernels an op calls depends on the
+shapes, so every way that an op can go is a line here. A test holds that nothing is left to compile afterwards.
+"""
+
+import numpy as np
+
+from tinydx.op import TABLE, gradients_of
+
+CONVOLUTIONS = (  # image, kernel, constants
+    ((2, 9, 9, 3), (3, 3, 3, 32), {}),  # direct
+    ((2, 9, 9, 3), (3, 3, 3, 40), {"padding": "same", "stride": 2}),  # with a border, a last panel, and phases in dX
+    ((2, 9, 9, 32), (3, 3, 32, 64), {}),  # Winograd
+    ((2, 9, 9, 32), (3, 3, 32, 64), {"padding": "same"}),
+    ((2, 9, 9, 8), (1, 1, 8, 16), {}),
+    ((2, 9, 9, 8), (3, 3, 1, 8), {"groups": 8}),  # depthwise
+    ((2, 9, 9, 8), (3, 3, 4, 8), {"groups": 2, "dilation": 2}),
+)
+POOLS = ({"size": 2}, {"size": 3, "stride": 2, "padding": "same"})
+UPDATES = {
+    "sgd_update": {"learning_rate": 0.1},
+    "momentum_update": {"learning_rate": 0.1, "momentum": 0.9, "nesterov": False},
+    "rmsprop_update": {"learning_rate": 0.1, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False},
+    "adagrad_update": {"learning_rate": 0.1, "epsilon": 1e-7},
+    "adam_update": {"learning_rate": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "step": 1},
+}
+
+
+def cases():
+    """(name of the op, shapes of its arrays, constants)."""
+    for x, w, constants in CONVOLUTIONS:
+        for name in ("correlate2d", "conv2d", "correlate2d_relu", "conv2d_relu"):
+            yield name, (x, w, w[3:]), constants
+        if "groups" not in constants:
+            yield "correlate2d_relu_max_pool2d", (x, w, w[3:]), constants
+            yield "conv2d_relu_max_pool2d", (x, w, w[3:]), constants
+    for name in ("max_pool2d", "average_pool2d"):
+        yield from ((name, ((2, 9, 9, 8),), constants) for constants in POOLS)
+    for name in ("dense", "dense_relu", "rnn_output"):
+        yield name, ((4, 9), (9, 5), (5,)), {}
+        yield name, ((4, 2100), (2100, 32), (32,)), {}  # large weights, a small batch: streamed
+    yield "matmul", ((70, 70), (70, 70)), {}
+    for name in ("relu", "sigmoid", "tanh", "softmax"):
+        yield name, ((3, 40_000),), {}
+    yield "embedding", ((7, 32),), {"ids": np.array([[1, 2, 2]])}
+    for mask in (None, np.array([[True, True, False], [True, False, False]])):
+        yield "simple_rnn", ((2, 3, 4), (2, 8), (4, 8), (8, 8), (8,)), {"mask": mask}
+    yield "simple_rnn_step", ((2, 4), (2, 8), (4, 8), (8, 8), (8,)), {}
+    for name, constants in UPDATES.items():
+        yield name, ((40_000,),) * len(TABLE[name].arrays), constants
+
+
+def warm():
+    """Run all cases, forward and backward, and update rules in place, too."""
+    for name, shapes, constants in cases():
+        kernel, arrays = TABLE[name].kernels.get("numba"), [np.ones(shape, np.float32) for shape in shapes]
+        if kernel is None or not kernel.supports(*arrays, **constants):
+            raise LookupError(f"{name}: no kernel for {shapes} {constants}")
+        y, saved = kernel.forward(*arrays, **constants)
+        if kernel.backward is not None:
+            gradients_of(kernel, np.ones(y.shape, np.float32), saved, (True,) * len(arrays))
+        if kernel.in_place is not None:
+            kernel.in_place(*arrays, **constants)

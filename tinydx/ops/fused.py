@@ -1,0 +1,38 @@
+"""Ops that are composed of others, because a kernel can compute them in one go (see tinydx.compose).
+
+Models use them where they can: tinydx/lowering.py.
+"""
+
+from tinydx.compose import compose, slip_in
+from tinydx.op import samples_of
+from tinydx.ops.activation import relu
+from tinydx.ops.convolution import conv2d, correlate2d, correlate2d_samples
+from tinydx.ops.dense import dense, dense_samples
+from tinydx.ops.pooling import max_pool2d
+
+dense_relu = compose("dense_relu", dense, relu, y="(...,F)")
+correlate2d_relu = compose("correlate2d_relu", correlate2d, relu, y="(N,OH,OW,F)")
+conv2d_relu = compose("conv2d_relu", conv2d, relu, y="(N,OH,OW,F)")
+correlate2d_relu_max_pool2d = compose("correlate2d_relu_max_pool2d", correlate2d, relu, max_pool2d, y="(N,PH,PW,F)")
+conv2d_relu_max_pool2d = compose("conv2d_relu_max_pool2d", conv2d, relu, max_pool2d, y="(N,PH,PW,F)")
+
+for _record in (dense_relu, correlate2d_relu, conv2d_relu, correlate2d_relu_max_pool2d, conv2d_relu_max_pool2d):
+    _record.slips.append(slip_in(_record.parts, 1, relu.slips[0]))  # ReLU forgotten
+
+samples_of(dense_relu)(dense_samples)
+samples_of(correlate2d_relu)(correlate2d_samples)
+samples_of(conv2d_relu)(correlate2d_samples)
+
+
+@samples_of(correlate2d_relu_max_pool2d)
+def convolution_and_pooling_samples(draw):
+    stride, dilation, groups = draw.choice([1, 1, 2]), draw.choice([1, 1, 2]), draw.choice([1, 1, 2])
+    padding, size = draw.choice(["valid", "same", 1]), draw.choice([2, 2, (1, 2)])
+    kh, kw, c, f = draw.integer(1, 3), draw.integer(1, 3), draw.integer(1, 2), draw.integer(1, 2) * groups
+    reach = 2 * stride + (max(kh, kw) - 1) * dilation  # so that the output has two rows and columns at least
+    x = draw.array(draw.integer(1, 2), reach + draw.integer(0, 3), reach + draw.integer(0, 3), c * groups)
+    constants = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "size": size}
+    return (x, draw.array(kh, kw, c, f), draw.array(f)), constants
+
+
+samples_of(conv2d_relu_max_pool2d)(convolution_and_pooling_samples)

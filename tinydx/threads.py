@@ -1,0 +1,52 @@
+"""How many threads compute: one number for our kernels and for NumPy's BLAS, so that they never fight for the cores.
+
+Without a word from you it is NUMBA_NUM_THREADS, else all cores. Batches of images are read in threads of their own.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinydx.op import load_kernels
+
+
+def set_threads(n: int) -> None:
+    """Compute on n threads from now on: our kernels (those called from this thread), and NumPy's matrix products.
+
+    Raises ValueError unless n is at least 1, and at most what Numba was started with (NUMBA_NUM_THREADS, or all cores).
+
+    >>> before = get_threads()
+    >>> set_threads(1)
+    >>> get_threads()
+    1
+    >>> set_threads(before)
+    """
+    from threadpoolctl import threadpool_limits
+
+    most = _most_threads()
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most:
+        raise ValueError(f"set_threads({n!r}): expected 1 to {most}; NUMBA_NUM_THREADS, set before the start, allows more")
+    threadpool_limits(n, user_api="blas")
+    if load_kernels("numba") is None:
+        import numba
+
+        numba.set_num_threads(n)
+
+
+def get_threads() -> int:
+    """How many threads compute."""
+    if load_kernels("numba") is None:
+        import numba
+
+        return numba.get_num_threads()
+    from threadpoolctl import threadpool_info
+
+    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+
+
+def _most_threads() -> int:
+    if load_kernels("numba") is None:
+        import numba
+
+        return numba.config.NUMBA_NUM_THREADS
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
