@@ -16,6 +16,7 @@ import numpy as np
 
 from tinydx import op
 from tinydx.op import Implementation, Op
+from tinydx.product import multiplied_out
 
 Arrays = tuple[np.ndarray | None, ...]
 
@@ -65,11 +66,15 @@ def run_implementation(implementation: Implementation, arrays: Arrays, constants
     def backward() -> Any:
         return op.gradients_of(implementation, dy, saved, (True,) * len(arrays))
 
+    def gradients(result: Any) -> list:
+        """Of the arrays that were given, as arrays: a kernel may return two factors, or also that of a bias it was not given."""
+        return [multiplied_out(g) for g, a in zip(result, arrays, strict=False) if a is not None]
+
     saved = None
     if dy is not None and implementation.backward is not None:
         _, saved = implementation.forward(*arrays, **constants)
-        return Runner(forward, backward, listed, listed)
-    return Runner(forward, None, listed, listed)
+        return Runner(forward, backward, listed, gradients)
+    return Runner(forward, None, listed, gradients)
 
 
 def _prepare_numpy(record: Op, arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:

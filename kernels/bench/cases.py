@@ -170,12 +170,12 @@ def required_arrays(record: Op) -> int:
 POSITIVE = ("log", "sqrt", "divide", "power")  # ops that are not defined, or explode, around zero
 
 
-def make_arrays(record: Op, case: Case, seed: int = 0) -> tuple[tuple[np.ndarray, ...], dict[str, Any]]:
+def make_arrays(record: Op, case: Case, seed: int = 0) -> tuple[tuple[np.ndarray | None, ...], dict[str, Any]]:
     """float32 arrays, standard normal (positive where the op needs it), and the constants with their ids drawn."""
     if not case.shapes:
         assert record.samples is not None
         arrays, constants = record.samples(RandomDraw(seed))
-        return tuple(None if a is None else np.float32(a) for a in arrays), {k: _single(v) for k, v in constants.items()}
+        return tuple(None if a is None else np.asarray(a, np.float32) for a in arrays), {k: _single(v) for k, v in constants.items()}
     rng = np.random.default_rng(seed)
     arrays = tuple(rng.standard_normal(shape, np.float32) for shape in case.shapes)
     second_moments = {"v"} if record.name.endswith("_update") else set()
@@ -206,7 +206,7 @@ def make_cotangent(record: Op, arrays: tuple, constants: Mapping[str, Any], y: A
 
 def _has_clear_winner(record: Op, arrays: tuple, constants: Mapping[str, Any]) -> np.ndarray:
     """Where in a pooled image the largest pixel leads by more than rounding, and ReLU is not at its kink."""
-    x, w, *b = (np.float64(a) for a in arrays if a is not None)
+    x, w, *b = (np.asarray(a, np.float64) for a in arrays if a is not None)
     if record.name.startswith("conv2d"):
         w = w[::-1, ::-1]
     z = correlate2d.forward(x, w, *b, **{k: v for k, v in constants.items() if k != "size"})[0]
@@ -214,7 +214,7 @@ def _has_clear_winner(record: Op, arrays: tuple, constants: Mapping[str, Any]) -
     out = z.shape[1] // size[0], z.shape[2] // size[1]
     pixels = np.sort([shifted(z, p, q, out, size, (1, 1)) for p, q in np.ndindex(size)], axis=0)
     margin = 1e-5 * np.abs(z).max()
-    return np.float32((pixels[-1] - pixels[-2] > margin) & (np.abs(pixels[-1]) > margin))
+    return np.asarray((pixels[-1] - pixels[-2] > margin) & (np.abs(pixels[-1]) > margin), np.float32)
 
 
 # ---- work: floating-point operations, a multiplication and an addition counted as two -----------------------------

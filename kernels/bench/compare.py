@@ -91,7 +91,7 @@ class _Truth:
             dy = tuple(map(np.float64, self.dy)) if isinstance(self.dy, tuple) else np.float64(self.dy)
             needs = (True,) * len(arrays)
             self.gradients = [g for g, a in zip(gradients_of(record.reference, dy, saved, needs), arrays, strict=False)
-                              if a is not None]
+                              if a is not None and g is not None]
 
     def of(self, direction: str) -> list:
         """The arrays that a backend must return."""

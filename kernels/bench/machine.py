@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
-from importlib.util import find_spec
 from typing import Any
 
 import tinydx
@@ -46,30 +45,16 @@ def checked_threads(asked: list[int] | None) -> list[int]:
 
 @contextmanager
 def threads(n: int) -> Iterator[None]:
-    """Numba, BLAS and PyTorch (where it is loaded) on n threads; as before afterwards."""
-    from threadpoolctl import threadpool_limits
-
-    before = _numba_threads()
-    with threadpool_limits(n, user_api="blas"):
-        try:
-            _set_threads(n)
-            yield
-        finally:
-            _set_threads(before)
-
-
-def _numba_threads() -> int:
-    if find_spec("numba") is None:
-        return doctor.cores()
-    import numba
-
-    return numba.get_num_threads()
+    """tinydx, BLAS and PyTorch (where it is loaded) on n threads; as before afterwards."""
+    before = tinydx.get_threads()
+    try:
+        _set_threads(n)
+        yield
+    finally:
+        _set_threads(before)
 
 
 def _set_threads(n: int) -> None:
-    if find_spec("numba") is not None:
-        import numba
-
-        numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
+    tinydx.set_threads(n)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(n)

@@ -28,7 +28,8 @@ def picture(run: dict[str, Any]) -> bytes:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    with matplotlib.rc_context({**STYLE, "font.size": 10, "axes.titlesize": 12, "axes.titleweight": "bold"}):
+    style: dict[str, Any] = {**STYLE, "font.size": 10, "axes.titlesize": 12, "axes.titleweight": "bold"}
+    with matplotlib.rc_context(style):  # type: ignore[arg-type]
         figure = _stack(run, _op_bands(run) if run["kind"] == "op" else _step_bands(run))
         buffer = io.BytesIO()
         FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": heading(run), "Software": "tinydx"})
@@ -69,16 +70,16 @@ class Bar(NamedTuple):
     pale: bool = False
 
 
-def _draw_bars(axes: Any, rows: list[tuple[str, list[Bar]]]) -> None:
-    """Horizontal bars in groups with a name each, from top to bottom."""
+def _draw_bars(axes: Any, rows: list[tuple[str, list[Bar]]], start: float = 0.0) -> None:
+    """Horizontal bars in groups with a name each, from top to bottom; all begin at `start`, and their words lie right of it."""
     y, ticks = 0.0, []
     for _, bars in rows:
         ticks.append(y + (len(bars) - 1) / 2)
         for bar in bars:
-            axes.barh(y, bar.value, height=0.8, color=bar.color, alpha=0.35 if bar.pale else 1.0, linewidth=0)
+            axes.barh(y, bar.value - start, left=start, height=0.8, color=bar.color, alpha=0.35 if bar.pale else 1.0, linewidth=0)
             if bar.interval:
                 axes.plot(bar.interval, (y, y), color=INK, linewidth=1.2, solid_capstyle="butt")
-            end = max(bar.value, bar.interval[1] if bar.interval else 0.0)
+            end = max(bar.value, start, bar.interval[1] if bar.interval else 0.0)
             axes.annotate(bar.words, (end, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8, color=INK)
             y += 1
         y += 0.6
@@ -141,14 +142,10 @@ def _draw_speedups(part: Any, sides: dict[str, list], threads: int) -> None:
     """Forward and backward side by side, on logarithmic axes that begin at the same speed."""
     axes = part.subplots(1, len(sides), squeeze=False)[0]
     for k, (ax, (direction, rows)) in enumerate(zip(axes, sides.items(), strict=True)):
-        values = [b.value for _, bars in rows for b in bars]
+        values = [end for _, bars in rows for b in bars for end in (b.value, *(b.interval or ()))]
         ax.set_xscale("log")
         ax.set_xlim(min(0.5, *values, 0.5) * 0.8, max(2.0, *values, 2.0) * 6)
-        _draw_bars(ax, rows)
-        for bar in ax.patches:  # bars begin at 1, "equally fast"
-            end = bar.get_width()
-            bar.set_x(1)
-            bar.set_width(end - 1)
+        _draw_bars(ax, rows, start=1)  # "equally fast"
         ax.axvline(1, color=INK, linewidth=1)
         ax.set_title(f"{direction}, {thread_words(threads)}")
         ax.set_xlabel("times as fast as the other (right of 1: the kernel is faster)")

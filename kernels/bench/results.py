@@ -252,7 +252,7 @@ def racers(run: dict[str, Any], threads: int, measure: str) -> list[Racer]:
 
 def step_tables(run: dict[str, Any]) -> list[tuple[str, tuple[str, ...], list[list[str]]]]:
     """A table for each number of threads and each measure."""
-    found = []
+    found: list[tuple[str, tuple[str, ...], list[list[str]]]] = []
     for n in sorted({row["threads"] for row in run["rows"]}):
         for measure, words in MEASURES.items():
             rows = [_racer_cells(racer, measure) for racer in racers(run, n, measure)]
