@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_data(commands)
     _add_card(commands)
     _add_exercise(commands)
+    _add_bench(commands)
     _add_doctor(commands)
     return parser
 
@@ -183,6 +184,39 @@ def _exercise(function: str, a: argparse.Namespace) -> int:
     from tinydx.exercises import commands
 
     return getattr(commands, function)(a)
+
+
+def _add_bench(commands: Any) -> None:
+    p = commands.add_parser(
+        "bench",
+        help="measure how fast the kernels are on this machine, beside NumPy and PyTorch",
+        description="Measure one op of the table, forward and backward: every backend is checked against the NumPy reference "
+        "first, then timed in turn with the others. Or measure `step`: the document's whole training step and inference, "
+        "beside PyTorch and Keras where they are installed. Writes bench.json, bench.md and bench.png.",
+    )
+    p.add_argument("op", nargs="?", metavar="OP", help="an op of the table, such as conv2d (`tinydx card` lists them), or: step")
+    p.add_argument("--threads", type=_positive, nargs="+", metavar="N", help="threads to measure with (default: all cores)")
+    p.add_argument("--rounds", type=_positive, metavar="N", help="samples of each contestant (default 12; step: 10)")
+    p.add_argument("--output", metavar="FOLDER", help="where the results go (default: bench/OP)")
+    p.add_argument("--from", dest="source", metavar="FILE", help="measure nothing: show the result in this bench.json again")
+    of_op = p.add_argument_group("for an op")
+    of_op.add_argument("--shapes", action="extend", nargs="+", metavar="CASE",
+                       help='such as "16x56x56x64, 3x3x64x64, padding=same": the sizes of its arrays, then constants')
+    of_op.add_argument("--backends", nargs="+", metavar="NAME", help="of numpy, numba, torch (default: all)")
+    of_op.add_argument("--seconds", type=_seconds, help="of measuring for each row (default 0.25)")
+    of_step = p.add_argument_group("for step")
+    of_step.add_argument("--peers", metavar="NAMES", help="of torch,keras (default: both, where installed)")
+    of_step.add_argument("--batch", type=_positive, help="images in a batch (default 32)")
+    p.set_defaults(run=_bench)
+
+
+def _bench(a: argparse.Namespace) -> int:
+    from tinydx.op import find_kernels
+
+    find_kernels()
+    from tinydx_kernels.bench.commands import bench
+
+    return bench(a)
 
 
 def _add_doctor(commands: Any) -> None:

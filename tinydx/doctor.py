@@ -19,7 +19,7 @@ def report() -> str:
     rows = [
         ("tinydx", f"{tinydx.__version__} in {os.path.dirname(tinydx.__file__)}"),
         ("python", f"{platform.python_version()} on {platform.platform()}"),
-        ("processor", f"{_processor()}, {_cores()} cores to use"),
+        ("processor", f"{processor()}, {cores()} cores to use"),
         ("numpy", f"{np.__version__}, matrix products by {_blas()}"),
         ("numba", _numba()),
         ("cuda", _cuda()),
@@ -37,7 +37,7 @@ def _version(name: str) -> str:
         return f"not installed: pip install {name}"
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         with open("/proc/cpuinfo") as file:
             lines = file.read().splitlines()
@@ -49,7 +49,7 @@ def _processor() -> str:
     return f"{model} ({', '.join(simd) or 'no AVX2'})"
 
 
-def _cores() -> int:
+def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -312,14 +312,14 @@ def load_kernels(backend: str) -> str | None:
     if backend not in _loaded:
         _loaded[backend] = None
         try:
-            _find_kernels()
+            find_kernels()
             importlib.import_module(_KERNEL_PACKAGES[backend])
         except ImportError as error:
             _loaded[backend] = str(error)
     return _loaded[backend]
 
 
-def _find_kernels() -> None:
+def find_kernels() -> None:
     """Make `tinydx_kernels` importable from a plain checkout too, where the folder is called kernels/.
 
     A folder without __init__.py is what an uninstalled tinydx leaves behind with Numba's cache in it: not the kernels.

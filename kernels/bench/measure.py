@@ -1,0 +1,122 @@
+"""Timing in turn, and what may be said of the samples.
+
+Contestants take turns in rounds, so that whatever else the machine does meets all of them alike:
+
+    round 1:  numpy numpy   | numba numba numba numba | torch torch torch
+    round 2:  numba ...     | torch ...               | numpy ...             each round begins with the next one
+
+A block is some calls in a row, as many as its time allows; a sample is the mean time of a block's calls. Samples of the
+same round are compared in pairs.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+ROUNDS = 12
+LEAST = 6  # fewer samples have no 95 % interval of their median
+PAUSE = 0.05  # seconds: OpenBLAS's and PyTorch's threads keep a core busy for a while after their work
+
+
+def time_once(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds of one call, and what it returned."""
+    start = time.perf_counter()
+    result = call()
+    return time.perf_counter() - start, result
+
+
+def interleave(calls: Mapping[str, Callable[[], Any]], seconds: float, rounds: int = ROUNDS, pause: float = 0.0) -> dict[str, list[float]]:
+    """Samples of each contestant, one a round. Who has used up its `seconds` after LEAST rounds is left out of the rest."""
+    names = list(calls)
+    sizes = {name: max(1, int(seconds / rounds / _warm(call))) for name, call in calls.items()}
+    samples: dict[str, list[float]] = {name: [] for name in names}
+    for r in range(rounds):
+        first = r % max(1, len(names))
+        for name in names[first:] + names[:first]:
+            if r < LEAST or sum(samples[name]) * sizes[name] < seconds:
+                samples[name].append(_block(calls[name], sizes[name], pause))
+    return samples
+
+
+def _warm(call: Callable[[], Any]) -> float:
+    """About how long a call takes: the faster of two, so that the first one's surprises do not count."""
+    return max(1e-7, min(time_once(call)[0] for _ in range(2)))
+
+
+def _block(call: Callable[[], Any], size: int, pause: float) -> float:
+    """Mean seconds of `size` calls in a row, after one that brings code, arrays and threads back where calls are short."""
+    time.sleep(pause)
+    if size > 1:
+        call()
+    start = time.perf_counter()
+    for _ in range(size):
+        call()
+    return (time.perf_counter() - start) / size
+
+
+# ---- statistics ----------------------------------------------------------------------------------------------------
+
+
+class Summary(NamedTuple):
+    """Median, first and third quartile, minimum and number of samples."""
+
+    median: float
+    low: float
+    high: float
+    least: float
+    n: int
+
+
+def summarize(samples: Sequence[float]) -> Summary:
+    """The summary of at least one sample.
+
+    >>> summarize([3.0, 1.0, 2.0, 5.0, 4.0])
+    Summary(median=3.0, low=2.0, high=4.0, least=1.0, n=5)
+    """
+    ends = statistics.quantiles(samples, n=4, method="inclusive") if len(samples) > 1 else [samples[0]] * 3
+    return Summary(statistics.median(samples), ends[0], ends[2], min(samples), len(samples))
+
+
+def median_interval(samples: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
+    """An interval that holds the true median with that probability, whatever the distribution; None with too few samples.
+
+    Each sample lies below the true median with probability 1/2, so the k-th smallest and k-th largest enclose it but for
+    a binomial's tails.
+
+    >>> median_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    (1.0, 6.0)
+    >>> median_interval([1.0, 2.0, 3.0]) is None
+    True
+    """
+    n, k, tail = len(samples), 0, 0.0
+    while (tail := tail + math.comb(n, k) / 2**n) <= (1 - level) / 2:
+        k += 1
+    ordered = sorted(samples)
+    return (ordered[k - 1], ordered[n - k]) if k else None
+
+
+class Verdict(NamedTuple):
+    """How many times faster than the peer, the 95 % interval of that, and the same in words."""
+
+    ratio: float
+    interval: tuple[float, float] | None
+    words: str
+
+
+def verdict(ours: Sequence[float], peer: Sequence[float]) -> Verdict:
+    """Compare samples of the same rounds, in pairs: a winner is named only where the interval of the ratio leaves out 1.
+
+    >>> verdict([1.0] * 6, [1.32] * 6).words, verdict([1.0] * 6, [0.91] * 6).words
+    ('1.32x faster', '0.91x: slower')
+    >>> verdict([1.0] * 6, [0.9, 1.1, 0.9, 1.1, 0.9, 1.1]).words
+    "can't tell"
+    """
+    ratios = [p / o for o, p in zip(ours, peer, strict=False)]
+    ratio, interval = statistics.median(ratios), median_interval(ratios)
+    if interval is None or interval[0] <= 1 <= interval[1]:
+        return Verdict(ratio, interval, "can't tell")
+    return Verdict(ratio, interval, f"{ratio:.2f}x faster" if ratio > 1 else f"{ratio:.2f}x: slower")
