@@ -42,7 +42,7 @@ class Fused:
         return x
 
 
-def fuse(layers: Sequence[Layer]) -> Fused | None:
+def fuse(layers: Sequence[Any]) -> Fused | None:
     """The one op that these layers are together, if there is one."""
     first, kinds = layers[0], [type(layer) for layer in layers]  # a subclass may compute something else
     if kinds == [Dense] and first.activation is ops.relu:

@@ -48,5 +48,5 @@ def _most_threads() -> int:
     if load_kernels("numba") is None:
         import numba
 
-        return numba.config.NUMBA_NUM_THREADS
+        return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -175,7 +175,8 @@ def make_arrays(record: Op, case: Case, seed: int = 0) -> tuple[tuple[np.ndarray
     if not case.shapes:
         assert record.samples is not None
         arrays, constants = record.samples(RandomDraw(seed))
-        return tuple(None if a is None else np.asarray(a, np.float32) for a in arrays), {k: _single(v) for k, v in constants.items()}
+        singles = tuple(None if a is None else np.asarray(a, np.float32) for a in arrays)
+        return singles, {k: _single(v) for k, v in constants.items()}
     rng = np.random.default_rng(seed)
     arrays = tuple(rng.standard_normal(shape, np.float32) for shape in case.shapes)
     second_moments = {"v"} if record.name.endswith("_update") else set()

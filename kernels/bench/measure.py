@@ -29,7 +29,9 @@ def time_once(call: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def interleave(calls: Mapping[str, Callable[[], Any]], seconds: float, rounds: int = ROUNDS, pause: float = 0.0) -> dict[str, list[float]]:
+def interleave(
+    calls: Mapping[str, Callable[[], Any]], seconds: float, rounds: int = ROUNDS, pause: float = 0.0
+) -> dict[str, list[float]]:
     """Samples of each contestant, one a round. Who has used up its `seconds` after LEAST rounds is left out of the rest."""
     names = list(calls)
     sizes = {name: max(1, int(seconds / rounds / _warm(call))) for name, call in calls.items()}

@@ -108,7 +108,8 @@ def _short_names(run: dict[str, Any]) -> dict[str, str]:
     """Cases by what tells them apart: constants that all of them share are left out."""
     parts = {row["case"]: row["case"].split(", ") for row in run["rows"]}
     shared = set.intersection(*map(set, parts.values())) if len(parts) > 1 else set()
-    return {case: textwrap.fill(", ".join(p for p in some if "=" not in p or p not in shared), 34) for case, some in parts.items()}
+    own = {case: [p for p in some if "=" not in p or p not in shared] for case, some in parts.items()}
+    return {case: textwrap.fill(", ".join(some), 34) for case, some in own.items()}
 
 
 def _speedups(run: dict[str, Any], names: dict[str, str], threads: int) -> Band | None:

@@ -264,7 +264,8 @@ def _racer_cells(racer: Racer, measure: str) -> list[str]:
     s = racer.summary
     words = "" if racer.verdict is None else racer.verdict.words + (" · its best peer" if racer.best else "")
     first = time_words(racer.row["first_step"]) if measure == "train" else ""
-    return [racer.row["label"], time_words(s.median), f"{time_words(s.low)} to {time_words(s.high)}", time_words(s.least), str(s.n),
+    spread = f"{time_words(s.low)} to {time_words(s.high)}"
+    return [racer.row["label"], time_words(s.median), spread, time_words(s.least), str(s.n),
             f"{racer.images / s.median:.4g}", first, words]
 
 

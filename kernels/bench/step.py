@@ -11,6 +11,7 @@ are not, they do not compute the same thing, and the race is void.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -125,7 +126,8 @@ class Worker:
 
     def __init__(self, name: str, path: str, threads: int):
         self.row: dict[str, Any] = {
-            "contestant": name, "label": name, "ours": name == "tinydx", "threads": threads, "environment": environment(name, threads),
+            "contestant": name, "label": name, "ours": name == "tinydx", "threads": threads,
+            "environment": environment(name, threads),
             "first_step": None, "losses": [], **{measure: [] for measure in ORDERS},
         }
         self.process = subprocess.Popen(
@@ -146,10 +148,8 @@ class Worker:
         if "note" in self.row:
             return {}
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it has ended: the empty answer tells
             print(order, file=self.process.stdin, flush=True)
-        except BrokenPipeError:
-            pass  # it has ended: the empty answer tells
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:

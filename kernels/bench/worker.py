@@ -13,6 +13,7 @@ and Keras are imported only by the worker that races them.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -110,14 +111,17 @@ def _torch(label: str, weights: list[np.ndarray], batches: Batches, tuned: bool)
         for parameter, w in zip(net.parameters(), torch_weights(weights, size), strict=True):
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(w)))
     optimizer = torch.optim.Adam(net.parameters(), RATE, eps=EPSILON, fused=tuned or None)
-    loss_of = nn.BCELoss()
-    ready = [(torch.from_numpy(x.transpose(0, 3, 1, 2)).contiguous(memory_format=layout), torch.from_numpy(y)) for x, y in batches]
+    loss_of, steps = nn.BCELoss(), {"done": 0}
+    images = [torch.from_numpy(x.transpose(0, 3, 1, 2)).contiguous(memory_format=layout) for x, _ in batches]
+    ready = [(x, torch.from_numpy(y)) for x, (_, y) in zip(images, batches, strict=True)]
 
     def train(k: int) -> float:
         x, y = ready[k % len(ready)]
         optimizer.zero_grad()
         loss = loss_of(net(x), y)
         loss.backward()
+        steps["done"] += 1  # PyTorch adds epsilon after the bias correction, the others before: this makes it the same
+        optimizer.param_groups[0]["eps"] = EPSILON / math.sqrt(1 - 0.999 ** steps["done"])
         optimizer.step()
         return loss.item()
 

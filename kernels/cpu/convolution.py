@@ -23,8 +23,8 @@ import os
 
 import numpy as np
 from numba import get_num_threads, prange
-from tinydx_kernels.cpu import winograd as _winograd
 from tinydx_kernels.cpu import depthwise as _depthwise
+from tinydx_kernels.cpu import winograd as _winograd
 from tinydx_kernels.cpu.bands import BAND as BAND
 from tinydx_kernels.cpu.bands import SLACK, copy_band, rows_of_band
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32

@@ -329,23 +329,6 @@ def repeat_rows(typing, block, rows):
     return Block(block.count * _literal(rows))(block, rows), code
 
 
-@intrinsic
-def transpose(typing, block):
-    """LANES x LANES numbers with rows and columns exchanged."""
-
-    def code(context, builder, signature, arguments):
-        rows, lanes = _split(builder, arguments[0]), range(LANES)
-        for d in (1 << k for k in range(LANES.bit_length() - 1)):  # 2 x 2 blocks of d x d numbers exchange two corners
-            upper = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [k + LANES - d if k & d else k for k in lanes])
-            lower = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [k + LANES if k & d else k + d for k in lanes])
-            for r in (r for r in lanes if not r & d):
-                pair = rows[r], rows[r + d]
-                rows[r], rows[r + d] = builder.shuffle_vector(*pair, upper), builder.shuffle_vector(*pair, lower)
-        return _join(builder, rows)
-
-    return block(block), code
-
-
 @intrinsic(prefer_literal=True)
 def part(typing, block, k):
     """Vector k of a block."""

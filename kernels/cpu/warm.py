@@ -8,7 +8,7 @@ import numpy as np
 
 from tinydx.op import TABLE, gradients_of
 
-CONVOLUTIONS = (  # image, kernel, constants
+CONVOLUTIONS: tuple = (  # image, kernel, constants
     ((2, 9, 9, 3), (3, 3, 3, 32), {}),  # direct
     ((2, 9, 9, 3), (3, 3, 3, 40), {"padding": "same", "stride": 2}),  # with a border, a last panel, and phases in dX
     ((2, 9, 9, 32), (3, 3, 32, 64), {}),  # Winograd
