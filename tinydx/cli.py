@@ -221,13 +221,16 @@ def _bench(a: argparse.Namespace) -> int:
 
 def _add_doctor(commands: Any) -> None:
     p = commands.add_parser("doctor", help="what was found on this machine, and what to install for more")
+    p.add_argument("--warm", action="store_true", help="compile all CPU kernels now, so that nobody waits for them later")
     p.set_defaults(run=_doctor)
 
 
 def _doctor(a: argparse.Namespace) -> int:
-    from tinydx.doctor import report
+    from tinydx.doctor import report, warm
 
     print(report())
+    if a.warm:
+        print(warm())
     return 0
 
 

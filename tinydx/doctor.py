@@ -91,3 +91,15 @@ def _data() -> str:
     return f"{home} ({', '.join(sets) or 'empty so far'})"
 
 
+def warm() -> str:
+    """Compile every CPU kernel; says what was done. Raises ImportError where Numba is missing."""
+    reason = op.load_kernels("numba")
+    if reason:
+        raise ImportError(f"doctor --warm: {reason}: pip install numba")
+    from tinydx_kernels.cpu import notice
+    from tinydx_kernels.cpu.warm import warm as run_all
+
+    before = notice.compilation.kernels
+    run_all()
+    compiled = notice.compilation.kernels - before
+    return f"{compiled} CPU kernels compiled" if compiled else "all CPU kernels were compiled already"

@@ -246,8 +246,8 @@ def racers(run: dict[str, Any], threads: int, measure: str) -> list[Racer]:
     best = min(peers, key=lambda r: summarize(r[measure]).median, default=None)
     compare = ours is not None and not run["void"].get(str(threads))
     images = 1 if measure == "infer_one" else run["batch"]
-    return [Racer(r, summarize(r[measure]), images, verdict(ours[measure], r[measure]) if compare and r is not ours and ours else None,
-                  r is best) for r in rows]
+    verdicts = [verdict(ours[measure], r[measure]) if compare and ours and r is not ours else None for r in rows]
+    return [Racer(r, summarize(r[measure]), images, v, r is best) for r, v in zip(rows, verdicts, strict=True)]
 
 
 def step_tables(run: dict[str, Any]) -> list[tuple[str, tuple[str, ...], list[list[str]]]]:

@@ -83,7 +83,7 @@ def stream_forward(x, w):
     """x (N,D) w (D,F) -> (N,F): the rows of w are shared out to the threads, which add up their results."""
     (n, d), f = x.shape, w.shape[1]
     workers, rows = max(1, min(get_num_threads(), d // SLAB)), -(-n // ROWS) * ROWS
-    totals, packed = aligned_empty((workers, rows * f)), aligned_empty((workers, rows * SLAB))
+    totals, packed = aligned_empty((workers, rows * f)), aligned_empty((workers, rows * SLAB + WIDTH))
     forward(contiguous(x).reshape(-1), contiguous(w).reshape(-1), n, d, f, totals, packed)
     y = totals[0] if workers == 1 else totals.sum(axis=0)
     return y.reshape(rows, f)[:n]

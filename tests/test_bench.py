@@ -1,0 +1,85 @@
+"""The kernel speed comparison: what it reads, what it counts, what it refuses to time, and what it says."""
+
+import json
+
+import numpy as np
+import pytest
+
+numba = pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
+
+from tinydx.cli import main  # noqa: E402
+from tinydx.op import TABLE, Implementation, load_kernels  # noqa: E402
+
+assert load_kernels("numba") is None
+from tinydx_kernels.bench import cases, measure  # noqa: E402
+
+
+def test_a_case_is_read_as_it_is_written():
+    case = cases.read_case(TABLE["correlate2d"], "2x9x8x3, 3x3x3x4, padding=same, stride=2")
+    arrays, constants = cases.make_arrays(TABLE["correlate2d"], case)
+    assert [a.shape for a in arrays if a is not None] == [(2, 9, 8, 3), (3, 3, 3, 4)]
+    assert constants == {"padding": "same", "stride": 2}
+
+
+@pytest.mark.parametrize("text", ["2x9x8", "2x9x8x3, 3x3x5x4", "2x9x8x3, 3x3x3x4, stretch=2", "two, 3x3x3x4"])
+def test_a_case_that_does_not_fit_is_one_line(text, capsys):
+    assert main(["bench", "correlate2d", "--shapes", text]) == 1
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_operations_of_a_convolution_are_those_of_its_loops():
+    op = TABLE["correlate2d"]
+    case = cases.read_case(op, "2x6x5x3, 3x2x3x4")
+    arrays, constants = cases.make_arrays(op, case)
+    count = 0
+    for _ in np.ndindex(2, 6 - 3 + 1, 5 - 2 + 1, 4, 3, 2, 3):  # outputs, then what is summed for each
+        count += 2
+    assert cases.operations(op, "forward", arrays, constants) == count
+
+
+def test_a_verdict_needs_intervals_that_do_not_overlap():
+    rng = np.random.default_rng(0)
+    fast, slow = 1 + 0.01 * rng.random(12), 2 + 0.01 * rng.random(12)
+    noisy, also_noisy = 1 + rng.random(12), 1.02 + rng.random(12)
+    assert "faster" in str(measure.verdict(fast, slow).words if hasattr(measure.verdict(fast, slow), "words") else measure.verdict(fast, slow))
+    assert "can't tell" in str(measure.verdict(noisy, also_noisy))
+
+
+def test_bench_of_relu_from_end_to_end(tmp_path, capsys):
+    arguments = ["bench", "relu", "--shapes", "4096", "--backends", "numpy", "numba", "--seconds", "0.02", "--rounds", "3"]
+    assert main([*arguments, "--threads", "1", "--output", str(tmp_path)]) == 0
+    run = json.loads((tmp_path / "bench.json").read_text())
+    assert {row["backend"] for row in run["rows"]} >= {"numpy", "numba"}
+    assert "relu" in (tmp_path / "bench.md").read_text()
+    assert (tmp_path / "bench.png").read_bytes()[:4] == b"\x89PNG"
+    before = (tmp_path / "bench.md").read_text()
+    (tmp_path / "bench.md").unlink()
+    assert main(["bench", "--from", str(tmp_path / "bench.json")]) == 0
+    assert (tmp_path / "bench.md").read_text() == before
+    assert "numba" in capsys.readouterr().out
+
+
+def test_a_wrong_kernel_is_reported_and_not_timed(tmp_path, monkeypatch, capsys):
+    right = TABLE["relu"].kernels["numba"]
+
+    def wrong(x):
+        y, saved = right.forward(x)
+        return y * np.float32(1.01), saved
+
+    monkeypatch.setitem(TABLE["relu"].kernels, "numba", Implementation("numba", wrong, right.backward, right.supports))
+    arguments = ["bench", "relu", "--shapes", "4096", "--backends", "numpy", "numba", "--seconds", "0.02", "--rounds", "3"]
+    main([*arguments, "--threads", "1", "--output", str(tmp_path)])
+    assert "wrong" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
+    planted = [r for r in rows if r["backend"] == "numba" and r["direction"] == "forward"]
+    assert planted and not any(r.get("seconds") for r in planted)
+
+
+def test_nothing_is_left_to_compile_after_the_warm_up():
+    from tinydx_kernels.cpu import notice
+    from tinydx_kernels.cpu.warm import warm
+
+    warm()
+    before = notice.compilation.kernels
+    warm()
+    assert notice.compilation.kernels == before
