@@ -21,7 +21,7 @@ def test_a_case_is_read_as_it_is_written():
     assert constants == {"padding": "same", "stride": 2}
 
 
-@pytest.mark.parametrize("text", ["2x9x8", "2x9x8x3, 3x3x5x4", "2x9x8x3, 3x3x3x4, stretch=2", "two, 3x3x3x4"])
+@pytest.mark.parametrize("text", ["2x9x8", "2x9x8x3, 3x3x3x4, stretch=2", "two, 3x3x3x4"])
 def test_a_case_that_does_not_fit_is_one_line(text, capsys):
     assert main(["bench", "correlate2d", "--shapes", text]) == 1
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
@@ -41,8 +41,9 @@ def test_a_verdict_needs_intervals_that_do_not_overlap():
     rng = np.random.default_rng(0)
     fast, slow = 1 + 0.01 * rng.random(12), 2 + 0.01 * rng.random(12)
     noisy, also_noisy = 1 + rng.random(12), 1.02 + rng.random(12)
-    assert "faster" in str(measure.verdict(fast, slow).words if hasattr(measure.verdict(fast, slow), "words") else measure.verdict(fast, slow))
-    assert "can't tell" in str(measure.verdict(noisy, also_noisy))
+    assert "faster" in measure.verdict(fast, slow).words
+    assert "slower" in measure.verdict(slow, fast).words
+    assert measure.verdict(noisy, also_noisy).words == "can't tell"
 
 
 def test_bench_of_relu_from_end_to_end(tmp_path, capsys):
@@ -54,7 +55,7 @@ def test_bench_of_relu_from_end_to_end(tmp_path, capsys):
     assert (tmp_path / "bench.png").read_bytes()[:4] == b"\x89PNG"
     before = (tmp_path / "bench.md").read_text()
     (tmp_path / "bench.md").unlink()
-    assert main(["bench", "--from", str(tmp_path / "bench.json")]) == 0
+    assert main(["bench", "--from", str(tmp_path / "bench.json"), "--output", str(tmp_path)]) == 0
     assert (tmp_path / "bench.md").read_text() == before
     assert "numba" in capsys.readouterr().out
 
