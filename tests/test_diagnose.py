@@ -1,13 +1,12 @@
 """The main job, from images to a report, on data small enough for a test; and the ways in which data can be wrong."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tinydx import cli, diagnose, op
+from tinydx import cli, op
 from tinydx.datasets import open_study
 from tinydx.datasets.folders import patient, set_aside
 from tinydx.diagnose import build_cnn
@@ -160,14 +159,18 @@ def test_images_too_small_for_the_network_are_refused():
         build_cnn((20, 20, 3), 2)
 
 
-def test_the_first_compilation_is_announced(tmp_path, monkeypatch):
+def test_the_first_compilation_is_announced(capsys):
     """Half a minute of silence in the first epoch would look like a hang."""
     pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
     assert op.load_kernels("numba") is None
-    monkeypatch.setattr(sys.modules["tinydx_kernels.cpu"], "__file__", str(tmp_path / "__init__.py"))
-    assert diagnose.kernels_to_compile()
-    (tmp_path / "__pycache__").mkdir()
-    (tmp_path / "__pycache__" / "matmul.product-1.py311.nbi").touch()
-    assert not diagnose.kernels_to_compile()
-    monkeypatch.setitem(op._loaded, "numba", "No module named 'numba'")
-    assert not diagnose.kernels_to_compile()
+    from tinydx_kernels.cpu.notice import Compilation
+
+    compilation = Compilation()
+    for _ in range(3):  # three kernels, one after the other
+        compilation.on_start(None)
+        compilation.on_end(None)
+    assert compilation.kernels == 3
+    assert len(capsys.readouterr().err.splitlines()) == 1  # said once
+    compilation.seconds = 21.0
+    compilation.report()
+    assert "3 CPU kernels in 21 s" in capsys.readouterr().err

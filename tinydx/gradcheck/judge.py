@@ -134,7 +134,8 @@ class Judge:
             gaps = np.where(smooth, np.nan_to_num(np.abs(got.flat[at] - true), nan=np.inf), 0)
         found.gap = float(np.max(gaps, initial=0) / self._scale(true))
         if (wrong & smooth).any():
-            i = int(np.argmax(np.where(wrong, gaps, -1)))
+            gaps = np.where(wrong, gaps, -1)
+            i = int(np.argmax(gaps >= gaps.max() * (1 - 1e-9)))  # the first of those that are equal but for rounding
             index = tuple(int(j) for j in np.unravel_index(at[i], got.shape))
             found.worst = Worst(index, float(got.flat[at[i]]), float(true[i]))
 
