@@ -254,7 +254,8 @@ def _draw_race(part: Any, run: dict[str, Any], threads: int) -> None:
     for k, (ax, (measure, name)) in enumerate(zip(axes, MEASURES.items(), strict=True)):
         rows = []
         for racer in racers(run, threads, measure):
-            ratio = "" if racer.verdict is None else f", tinydx {racer.verdict.words.replace(':', '')}"
+            words = None if racer.verdict is None else racer.verdict.words.replace(":", "")
+            ratio = f", {words}" if words == "can't tell" else f", tinydx {words}" if words else ""
             s = racer.summary
             color = next((c for name, c in RACE_COLORS.items() if racer.row["contestant"].startswith(name)), MUTED)
             bar = Bar(color, s.median * 1e3, (s.low * 1e3, s.high * 1e3), time_words(s.median) + ratio)

@@ -104,15 +104,32 @@ def _workers(size):
     return max(1, min(get_num_threads(), size // 16384))
 
 
+def _forward(kind, x, y):
+    """On one thread without a parallel region: to start one takes longer than a small array."""
+    workers = _workers(len(x))
+    if workers == 1:
+        activate(kind, x, y)
+    else:
+        forward_chunks(kind, x, y, workers)
+
+
+def _backward(kind, dy, y, dx):
+    workers = _workers(len(y))
+    if workers == 1:
+        activate_backward(kind, dy, y, dx)
+    else:
+        backward_chunks(kind, dy, y, dx, workers)
+
+
 def _activation(record, kind):
     def forward(x):
         y = aligned_empty(x.shape)
-        forward_chunks(kind, flat(x), y.reshape(-1), _workers(x.size))
+        _forward(kind, flat(x), y.reshape(-1))
         return y, y
 
     def backward(dy, y):
         dx = aligned_empty(y.shape)
-        backward_chunks(kind, flat(dy), y.reshape(-1), dx.reshape(-1), _workers(y.size))
+        _backward(kind, flat(dy), y.reshape(-1), dx.reshape(-1))
         return (dx,)
 
     kernel_of(record, "numba", forward, backward, is_float32)
@@ -126,14 +143,14 @@ for _record, _kind in ((relu, RELU), (sigmoid, SIGMOID), (tanh, TANH)):
 def relu_in_place(y):
     """y itself, with ReLU applied."""
     row = y.reshape(-1)
-    forward_chunks(RELU, row, row, _workers(y.size))
+    _forward(RELU, row, row)
     return y
 
 
 def gated(dy, y):
     """dy where y > 0, else 0: the gradient before ReLU, of whose output y is all that is needed."""
     dz = aligned_empty(y.shape)
-    backward_chunks(RELU, flat(dy), y.reshape(-1), dz.reshape(-1), _workers(y.size))
+    _backward(RELU, flat(dy), y.reshape(-1), dz.reshape(-1))
     return dz
 
 

@@ -1,4 +1,4 @@
-"""Tells the user that kernels are being compiled: the first use on a machine takes half a minute in silence else.
+"""Tells the user that kernels are being compiled: else the first use on a machine is a minute of silence.
 
 Numba compiles a kernel when it is first called and keeps the result on disk (beside the source, or in
 NUMBA_CACHE_DIR), so this happens once; `tinydx doctor --warm` does all of it at a time of your choice.
@@ -9,8 +9,10 @@ import sys
 import time
 
 from numba.core import event
+from tinydx_kernels.cpu.simd import CACHED
 
-ABOUT = 40  # seconds that all kernels take on a slow machine, so that the user knows what to expect
+KEPT = "; they are kept, next time there is no wait"
+
 
 
 class Compilation(event.Listener):
@@ -19,13 +21,12 @@ class Compilation(event.Listener):
     def __init__(self):
         self.kernels, self.seconds = 0, 0.0
         self.depth, self.since = 0, 0.0  # a kernel that calls another compiles it in between
-        self.silent = False
 
     def on_start(self, _):
         if self.depth == 0:
             self.since = time.perf_counter()
-            if self.kernels == 0 and not self.silent:
-                self.say(f"compiling CPU kernels for this machine: once, up to {ABOUT} s in all ...")
+            if self.kernels == 0:
+                self.say("compiling CPU kernels for this machine: once, it can take a minute ...")
         self.depth += 1
 
     def on_end(self, _):
@@ -35,8 +36,8 @@ class Compilation(event.Listener):
             self.seconds += time.perf_counter() - self.since
 
     def report(self):
-        if self.seconds > 1 and not self.silent:
-            self.say(f"compiled {self.kernels} CPU kernels in {self.seconds:.0f} s; they are kept, next time there is no wait")
+        if self.seconds > 1:
+            self.say(f"compiled {self.kernels} CPU kernels in {self.seconds:.0f} s" + KEPT * CACHED)
 
     @staticmethod
     def say(text):

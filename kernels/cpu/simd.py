@@ -375,28 +375,22 @@ def transpose(typing, block):
     return Block(LANES)(block), code
 
 
-@intrinsic
-def where_larger(typing, a, b, x, y):
-    """x in the lanes where a > b, else y (also where a or b is NaN)."""
+def _where(comparison):
+    """An intrinsic of (a, b, x, y): x in the lanes where `a comparison b`, else y (also where a or b is NaN)."""
 
-    def code(context, builder, signature, arguments):
-        a, b, x, y = (_split(builder, v) for v in arguments)
-        larger = [builder.fcmp_ordered(">", p, q) for p, q in zip(a, b, strict=True)]
-        return _join(builder, [builder.select(*v) for v in zip(larger, x, y, strict=True)])
+    @intrinsic
+    def instruction(typing, a, b, x, y):
+        def code(context, builder, signature, arguments):
+            a, b, x, y = (_split(builder, v) for v in arguments)
+            holds = [builder.fcmp_ordered(comparison, p, q) for p, q in zip(a, b, strict=True)]
+            return _join(builder, [builder.select(*v) for v in zip(holds, x, y, strict=True)])
 
-    return x(a, b, x, y), code
+        return x(a, b, x, y), code
+
+    return instruction
 
 
-@intrinsic
-def where_equal(typing, a, b, x, y):
-    """x in the lanes where a == b, else y (also where a or b is NaN)."""
-
-    def code(context, builder, signature, arguments):
-        a, b, x, y = (_split(builder, v) for v in arguments)
-        equal = [builder.fcmp_ordered("==", p, q) for p, q in zip(a, b, strict=True)]
-        return _join(builder, [builder.select(*v) for v in zip(equal, x, y, strict=True)])
-
-    return x(a, b, x, y), code
+where_larger, where_equal = _where(">"), _where("==")
 
 
 @intrinsic

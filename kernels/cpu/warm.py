@@ -7,6 +7,7 @@ shapes, so every way that an op can go is a line here. A test holds that nothing
 import numpy as np
 
 from tinydx.op import TABLE, gradients_of
+from tinydx.product import Product
 
 CONVOLUTIONS: tuple = (  # image, kernel, constants
     ((2, 9, 9, 3), (3, 3, 3, 32), {}),  # direct
@@ -42,6 +43,7 @@ def cases():
         yield name, ((4, 2100), (2100, 32), (32,)), {}  # large weights, a small batch: streamed
     yield "matmul", ((70, 70), (70, 70)), {}
     for name in ("relu", "sigmoid", "tanh", "softmax"):
+        yield name, ((3, 5),), {}  # on one thread
         yield name, ((3, 40_000),), {}
     yield "embedding", ((7, 32),), {"ids": np.array([[1, 2, 2]])}
     for mask in (None, np.array([[True, True, False], [True, False, False]])):
@@ -64,3 +66,6 @@ def warm():
             gradients_of(kernel, np.ones(y.shape, np.float32), saved, (True,) * len(arrays))
         if kernel.in_place is not None:
             kernel.in_place(*arrays, **constants)
+    weights = [np.ones((2100, 32), np.float32) for _ in range(3)]
+    factored = Product(np.ones((4, 2100), np.float32), np.ones((4, 32), np.float32))
+    TABLE["adam_update"].kernels["numba"].in_place(*weights, factored, **UPDATES["adam_update"])
