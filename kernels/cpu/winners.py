@@ -270,9 +270,8 @@ def blocks_of_worker(
         first, windows = ((image * size[0] + i) * size[1] + j) * filters, part[0] * part[1]
         top, left, high = 2 * i * step[0] - border[0], 2 * j * step[1] - border[1], (2 * part[0] - 1) * step[0] + window[0]
         steps = step[0] * columns * chunk, step[1] * chunk
-        if shape[2] == chunk:
-            copy_band(x, shape, image, top, left, high, columns, buffer)
         if patches.size:
+            copy_band(x, shape, image, top, left, high, columns, buffer)
             lay_out(buffer, 0, steps, (2 * part[0], 2 * part[1]), taps, run, patches)
             steps = 2 * part[1] * PATCH, PATCH
         mark(dy, y, winner, first, size[1] * filters, part, steps, filters, room, slope, place, bias_total)
@@ -282,7 +281,9 @@ def blocks_of_worker(
         list_winners(slope, place, windows, room, filters, g, at, end)
         t = 0
         for c in range(0, shape[2], chunk):
-            if chunk < shape[2]:
+            if chunk == shape[2]:
+                copy_band(x, shape, image, top, left, high, columns, buffer)
+            else:
                 copy_chunk(x, shape, image, top, left, high, columns, c, buffer)
             t = sum_winners(buffer, columns * chunk * window[2], taps, spans, rows, g, at, windows, end, total, t)
 
