@@ -13,7 +13,8 @@ For all tiles, channels and filters at once the dot in the middle is 36 matrix p
     +--+--+--+     (over c)                                                (over f)
 
 TILES tiles at a time, 32 filters at a time, so that V, M and U stay in the L2 cache. Bias, ReLU and 2x2 max pooling
-are applied to the outputs while they are in registers: a 4x4 output is 2x2 windows.
+are applied to the outputs while they are in registers: a 4x4 output is 2x2 windows. The pixels of a tile lie here and
+there in memory, each a wait: so the next tiles' are prefetched during the products, when memory has nothing to do.
 
 Error against float64, relative rms, 64 channels: 9e-7 with these points, 1.4e-6 with the usual 0, 1, -1, 2, -2; the
 direct sum has 3e-7. An infinity or NaN would spread over its whole tile: `check` finds it and the caller falls back.
@@ -22,7 +23,7 @@ direct sum has 3e-7. An infinity or NaN would spread over its whole tile: `check
 import numpy as np
 from numba import get_num_threads, prange
 from tinydx_kernels.cpu.bands import copy_band, unpool_band
-from tinydx_kernels.cpu.memory import aligned_empty
+from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
@@ -40,6 +41,7 @@ from tinydx_kernels.cpu.simd import (
     outer_chunk,
     parallel,
     part,
+    prefetch,
     repeat_rows,
     store,
     store_bytes,
@@ -128,14 +130,30 @@ def tiles_to_points(x, gates, shape, border, first, count, tiles, v, patch, temp
         tile_to_points(source, corner, line, channels, v, t // ROWS * 36 * step + t % ROWS * LANES, step, temporary)
 
 
+@inline
+def prefetch_tiles(streams, wanted, share, shares):
+    """Every `shares`-th cache line of the bytes that tiles wanted[0] to wanted[1] of wanted[2] will read and write.
+
+    The tiles walk through an array about evenly, so those of a tile lie about where its number says.
+    """
+    for stream in streams:
+        rate = len(stream) / wanted[2]
+        for k in range(int(rate * wanted[0]) + share * CACHE_LINE, int(rate * wanted[1]), shares * CACHE_LINE):
+            prefetch(stream, k)
+
+
 @jit
-def multiply_points(v, u, at, channels, count, m):
-    """m[tile, point, f] = sum over c of v[tile, point, c] u[point, c, f], for one panel of filters."""
+def multiply_points(v, u, panel, panels, channels, count, m, streams, wanted):
+    """m[tile, point, f] = sum over c of v[tile, point, c] u[point, c, f], for one of the panels of filters.
+
+    Meanwhile memory has nothing to do: it fetches what the next tiles want, a share of it at each point.
+    """
     step = ROWS * channels + PAD
     for point in range(36):
+        prefetch_tiles(streams, wanted, panel * 36 + point, panels * 36)
         for t in range(0, count, ROWS):
             block = zeros(TILE)
-            i, j = (t // ROWS * 36 + point) * step, at + point * channels * PANEL
+            i, j = (t // ROWS * 36 + point) * step, (panel * 36 + point) * channels * PANEL
             for c in range(0, channels, LANES):
                 block = outer_chunk(block, ROWS, v, i + c * ROWS, u, j + c * PANEL)
             store(block, ROWS, m, (t * 36 + point) * PANEL, 36 * PANEL)
@@ -236,11 +254,16 @@ def tiles_of_worker(
     workers, blocks = len(v), (total + block - 1) // block
     v, m, patch, temporary, edge, check = v[worker], m[worker], patch[worker], temporary[worker], edge[worker], check[worker]
     check[:] = 0
+    panels, winners = (filters + PANEL - 1) // PANEL, winner if pool else gates[1]
+    streams = x.view(np.uint8), gates[0].view(np.uint8), y.view(np.uint8), winners
     for item in range(blocks * worker // workers, blocks * (worker + 1) // workers):
         first, count = item * block, min(block, total - item * block)
         tiles_to_points(x, gates, shape, border, first, count, tiles, v, patch, temporary)
-        for f in range(0, filters, PANEL):
-            multiply_points(v, u, f * 36 * shape[2], shape[2], count, m)
+        after = first + block + tiles[1]  # a row of tiles further on: the first tile of a row wants lines of all its height
+        wanted = after, after + block, total
+        for panel in range(panels):
+            f = panel * PANEL
+            multiply_points(v, u, panel, panels, shape[2], count, m, streams, wanted)
             if pool:
                 tiles_to_pooled(m, f, filters, bias, first, count, tiles, y, winner, size, temporary, edge, check)
             else:
