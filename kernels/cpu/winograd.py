@@ -22,7 +22,7 @@ direct sum has 3e-7. An infinity or NaN would spread over its whole tile: `check
 
 import numpy as np
 from numba import get_num_threads, prange
-from tinydx_kernels.cpu.bands import copy_band, unpool_band
+from tinydx_kernels.cpu.bands import copy_band, unpool_band, unpooled
 from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -97,6 +97,14 @@ def place(tile, tiles):
     return image, rest // tiles[1], rest % tiles[1]
 
 
+@inline
+def rows_to_points(temporary, v, at, step):
+    """The second half of B^T d B: from temporary[point, column, lane] of the first to v[point, lane]."""
+    for i in range(6):
+        row = load_rows(6, 1, temporary, i * 6 * LANES, 0)
+        store(to_points(row), 6, v, at + i * 6 * step, step)
+
+
 @jit
 def tile_to_points(x, corner, line, channels, v, at, step, temporary):
     """v[point, c] = B^T d B for a tile of x whose upper left pixel is at `corner`."""
@@ -104,30 +112,51 @@ def tile_to_points(x, corner, line, channels, v, at, step, temporary):
         for j in range(6):
             column = load_rows(6, 6, x, corner + j * channels + c, line)
             store(to_points(column), 6, temporary, j * LANES, 6 * LANES)
-        for i in range(6):
-            row = load_rows(6, 1, temporary, i * 6 * LANES, 0)
-            store(to_points(row), 6, v, at + i * 6 * step + c * ROWS, step)
+        rows_to_points(temporary, v, at + c * ROWS, step)
+
+
+@jit
+def windows_to_points(x, gates, corner, line, channels, v, at, step, temporary):
+    """The same for a tile of 3x3 windows of a pooling, the first at `corner`: it is undone in registers."""
+    for c in range(0, channels, LANES):
+        for j in range(3):
+            k = corner + j * channels + c
+            p = unpooled(x, gates[0], gates[1], k)
+            q = unpooled(x, gates[0], gates[1], k + line)
+            r = unpooled(x, gates[0], gates[1], k + 2 * line)
+            left = join((part(p, 0), part(p, 2), part(q, 0), part(q, 2), part(r, 0), part(r, 2)))
+            right = join((part(p, 1), part(p, 3), part(q, 1), part(q, 3), part(r, 1), part(r, 3)))
+            store(to_points(left), 6, temporary, 2 * j * LANES, 6 * LANES)
+            store(to_points(right), 6, temporary, (2 * j + 1) * LANES, 6 * LANES)
+        rows_to_points(temporary, v, at + c * ROWS, step)
 
 
 @jit
 def tiles_to_points(x, gates, shape, border, first, count, tiles, v, patch, temporary):
     """v[tile // ROWS, point, c // LANES, tile % ROWS, c % LANES] of `count` tiles from number `first` on.
 
-    A tile that reaches into the border, or whose pixels exist only before a pooling, is first written to `patch`.
+    A tile that reaches into the border, or cuts the windows of a pooling, is first written to `patch`.
     """
     height, width, channels = shape
-    step = ROWS * channels + PAD
+    pooled, step = gates[1].size > 0, ROWS * channels + PAD
+    if pooled:
+        height, width = 2 * height, 2 * width
     for t in range(count):
         image, i, j = place(first + t, tiles)
-        top, left = 4 * i - border[0], 4 * j - border[1]
-        source, corner, line = patch, 0, 6 * channels
-        if gates[1].size:
-            unpool_band(x, gates[0], gates[1], shape, image, top, left, 6, 6, patch)
-        elif top < 0 or left < 0 or top + 6 > height or left + 6 > width:
-            copy_band(x, shape, image, top, left, 6, 6, patch)
+        top, left, at = 4 * i - border[0], 4 * j - border[1], t // ROWS * 36 * step + t % ROWS * LANES
+        inside = top >= 0 and left >= 0 and top + 6 <= height and left + 6 <= width
+        if pooled and inside and top % 2 == left % 2 == 0:
+            corner = ((image * shape[0] + top // 2) * shape[1] + left // 2) * channels
+            windows_to_points(x, gates, corner, shape[1] * channels, channels, v, at, step, temporary)
+        elif inside and not pooled:
+            corner = ((image * height + top) * width + left) * channels
+            tile_to_points(x, corner, width * channels, channels, v, at, step, temporary)
         else:
-            source, corner, line = x, ((image * height + top) * width + left) * channels, width * channels
-        tile_to_points(source, corner, line, channels, v, t // ROWS * 36 * step + t % ROWS * LANES, step, temporary)
+            if pooled:
+                unpool_band(x, gates[0], gates[1], shape, image, top, left, 6, 6, patch)
+            else:
+                copy_band(x, shape, image, top, left, 6, 6, patch)
+            tile_to_points(patch, 0, 6 * channels, channels, v, at, step, temporary)
 
 
 @inline
