@@ -4,7 +4,20 @@ import math
 
 import numpy as np
 from numba import get_num_threads
-from tinydx_kernels.cpu.simd import LANES, WIDTH, broadcast, inline, jit, load, load_bytes, store, where_equal, where_larger
+from tinydx_kernels.cpu.simd import (
+    LANES,
+    WIDTH,
+    broadcast,
+    inline,
+    jit,
+    join,
+    load,
+    load_bytes,
+    part,
+    store,
+    where_equal,
+    where_larger,
+)
 
 SLACK = 64  # floats behind a buffer that a register block may read (and then ignores)
 BAND = 192  # about so many output pixels make a band
@@ -45,16 +58,27 @@ def unpool_pixel(dy, y, winner, at, k, channels, buffer, to):
 
 
 @inline
-def unpool_window(dy, y, winner, at, channels, buffer, to, line):
-    """All four pixels of a window at once, a vector of channels at a time."""
+def unpooled(dy, y, winner, at):
+    """The four pixels of a window at once, a vector of channels from `at` on: each the window's gradient or zero."""
     zero = broadcast(np.float32(0))
+    slope, best = where_larger(load(y, at), zero, load(dy, at), zero), load_bytes(winner, at)
+    return join(
+        (
+            where_equal(best, zero, slope, zero),
+            where_equal(best, broadcast(np.float32(1)), slope, zero),
+            where_equal(best, broadcast(np.float32(2)), slope, zero),
+            where_equal(best, broadcast(np.float32(3)), slope, zero),
+        )
+    )
+
+
+@inline
+def unpool_window(dy, y, winner, at, channels, buffer, to, line):
+    """All channels of a window, written to the upper and lower line of a buffer."""
     for c in range(0, channels, LANES):
-        slope = where_larger(load(y, at + c), zero, load(dy, at + c), zero)
-        best = load_bytes(winner, at + c)
-        store(where_equal(best, zero, slope, zero), 1, buffer, to + c, 0)
-        store(where_equal(best, broadcast(np.float32(1)), slope, zero), 1, buffer, to + channels + c, 0)
-        store(where_equal(best, broadcast(np.float32(2)), slope, zero), 1, buffer, to + line + c, 0)
-        store(where_equal(best, broadcast(np.float32(3)), slope, zero), 1, buffer, to + line + channels + c, 0)
+        pixels = unpooled(dy, y, winner, at + c)
+        store(join((part(pixels, 0), part(pixels, 1))), 2, buffer, to + c, channels)
+        store(join((part(pixels, 2), part(pixels, 3))), 2, buffer, to + line + c, channels)
 
 
 @jit
