@@ -559,19 +559,26 @@ def square_root(typing, block):
     return block(block), code
 
 
-@intrinsic
-def prefetch(typing, x, i):
-    """Ask for the cache line of x[i], which will be wanted soon; any index is allowed."""
+def _prefetch(locality):
+    """An intrinsic that asks for the cache line of x[i], which will be wanted soon; any index is allowed."""
 
-    def code(context, builder, signature, arguments):
-        address = builder.bitcast(_address(context, builder, x, *arguments), ir.IntType(8).as_pointer())
-        word = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [address.type, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [address, word(0), word(3), word(1)])  # to read, into all caches, data
-        return context.get_dummy_value()
+    @intrinsic
+    def instruction(typing, x, i):
+        def code(context, builder, signature, arguments):
+            address = builder.bitcast(_address(context, builder, x, *arguments), ir.IntType(8).as_pointer())
+            word = ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [address.type, word, word, word])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(function, [address, word(0), word(locality), word(1)])  # to read, data
+            return context.get_dummy_value()
 
-    return types.void(x, INDEX), code
+        return types.void(x, INDEX), code
+
+    return instruction
+
+
+prefetch = _prefetch(3)  # into all caches: for what is wanted next
+prefetch_l2 = _prefetch(2)  # not into L1, whose 32 KB hold what is in use now
 
 
 @overload(operator.add)
