@@ -23,10 +23,13 @@ import os
 
 import numpy as np
 from numba import get_num_threads, prange
+from tinydx_kernels.cpu import columns as _columns
 from tinydx_kernels.cpu import depthwise as _depthwise
 from tinydx_kernels.cpu import winograd as _winograd
 from tinydx_kernels.cpu.bands import BAND as BAND
-from tinydx_kernels.cpu.bands import SLACK, copy_band, rows_of_band
+from tinydx_kernels.cpu.bands import lay_out, rows_of_band, size_of_buffer
+from tinydx_kernels.cpu.columns import sum_rows
+from tinydx_kernels.cpu.matmul import SMALL
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -54,6 +57,10 @@ PANEL = COLUMNS * WIDTH
 winograd = os.environ.get("TINYDX_WINOGRAD") != "0"  # the fast 3x3 convolution; False: always the direct sum
 LINE = 16  # floats of a cache line
 WORTH_WAKING = 1 << 15  # weights from which on packing them is shared out over the threads
+FEW_PIXELS = 256
+MANY_WEIGHTS = 1 << 14
+MANY_TOTALS = 1 << 14
+FOLDING = 16
 SPARE = 2 * ROWS  # addresses behind the last pixel of a band
 
 # ---- gather: forward and dX ----------------------------------------------------------------------------------------
@@ -116,13 +123,8 @@ gather_tile, gather_last = (gather_simd, gather_narrow) if LANES else (gather_pl
 
 
 @jit
-def gather_band(source, line, base, step, taps, run, w, bias, y, out_base, out_step, size, filters, groups, at, out, edge):
-    """One band of size (rows, columns): fill in the pixels' addresses, then block after block."""
-    pixels = size[0] * size[1]
-    for i in range(size[0]):
-        for j in range(size[1]):
-            at[i * size[1] + j] = base + i * step[0] * line + j * step[1]
-            out[i * size[1] + j] = out_base + i * out_step[0] + j * out_step[1]
+def gather_band(source, taps, run, w, bias, y, pixels, filters, groups, at, out, edge):
+    """One band: block after block of its pixels' addresses."""
     for m in range(pixels, pixels + SPARE):  # a last, incomplete block reads some pixel twice
         at[m] = at[pixels - 1]
         out[m] = out[pixels - 1]
@@ -213,27 +215,29 @@ def pack_weights(w, taps, run, run_step, filters, filter_step, groups, group_ste
 
 
 @jit
+def addresses(shape, start, step, grid, row, rows, out):
+    """out[m]: the address in y, of shape (YH,YW,F), of every pixel of some rows of a grid that begins at `start`."""
+    m = 0
+    for k in range(row, row + rows):
+        line = (k // grid[1] * shape[0] + start[0] + k % grid[1] * step[0]) * shape[1] + start[1]
+        for j in range(grid[2]):
+            out[m] = (line + j * step[1]) * shape[2]
+            m += 1
+
+
+@jit
 def gather_of_worker(
     worker, x, shape, border, step, taps, run, window, w, bias, y, y_shape, y_start, y_step, grid, filters, groups, rows, work
 ):  # fmt: skip
     """Every so-many-th band."""
     at, out, edge, buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker]
-    bands = (grid[1] + rows - 1) // rows
-    columns = (grid[2] - 1) * step[1] + window[1]
-    for item in range(worker, grid[0] * bands, len(work[0])):
-        image, i = item // bands, item % bands * rows
-        size = min(rows, grid[1] - i), grid[2]
-        out_base = ((image * y_shape[0] + y_start[0] + i * y_step[0]) * y_shape[1] + y_start[1]) * y_shape[2]
-        out_step = y_step[0] * y_shape[1] * y_shape[2], y_step[1] * y_shape[2]
-        source, line, base = x, shape[1] * shape[2], (image * shape[0] + i * step[0]) * shape[1] * shape[2]
-        if buffer.size:
-            high = (size[0] - 1) * step[0] + window[0]
-            copy_band(x, shape, image, i * step[0] - border[0], -border[1], high, columns, buffer)
-            source, line, base = buffer, columns * shape[2], 0
-        in_step = step[0], step[1] * shape[2]
-        gather_band(
-            source, line, base, in_step, taps, run, w, bias, y, out_base, out_step, size, filters, groups, at, out, edge
-        )  # fmt: skip
+    total = grid[0] * grid[1]
+    for row in range(worker * rows, total, len(work[0]) * rows):
+        count = min(rows, total - row)
+        lay_out(x, shape, border, step, window, grid, row, count, buffer, at)
+        addresses(y_shape, y_start, y_step, grid, row, count, out)
+        source = buffer if buffer.size else x
+        gather_band(source, taps, run, w, bias, y, count * grid[2], filters, groups, at, out, edge)
 
 
 @parallel
@@ -255,9 +259,6 @@ def gather(
 
 def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start, y_step, grid, filters, groups):
     """Prepare tables and buffers for `gather`: taps are (row, column) pairs in the window, w_taps offsets into w."""
-    if filters == run == 1 and groups > 1:
-        _depthwise.run_gather(x, border, step, taps, w, w_taps, bias, y, y_start, y_step, grid)
-        return
     n, height, width, channels = x.shape
     window = (1 + max((p for p, _ in taps), default=0), 1 + max((q for _, q in taps), default=0))
     merged = run // (channels // groups)  # taps that are one run
@@ -272,20 +273,25 @@ def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start,
     if bias is not None:
         padded[: groups * filters] = bias
 
-    rows = rows_of_band(*grid)
-    bands = grid[0] * -(-grid[1] // rows)
-    workers = max(1, min(get_num_threads(), bands))
-    high = (rows - 1) * step[0] + window[0]
+    multiplications = n * grid[1] * grid[2] * len(taps) * run * filters * groups
+    threads = get_num_threads() if multiplications >= SMALL else 1
+    rows = rows_of_band(n * grid[1], grid[2], threads)
+    workers, pixels = min(threads, -(-n * grid[1] // rows)), rows * grid[2] + SPARE
+    images = 1 + -(-rows // grid[1])  # in a band, at most
     work = (
-        np.empty((workers, rows * grid[2] + SPARE), np.int64),
-        np.empty((workers, rows * grid[2] + SPARE), np.int64),
-        aligned_empty((workers, SPARE * PANEL)),
-        aligned_empty((workers, 0 if fits else high * line + SLACK)),
+        np.empty((workers, pixels), np.int64),
+        np.empty((workers, pixels), np.int64),
+        np.empty((workers, SPARE * PANEL), np.float32),
+        aligned_empty((workers, 0 if fits else size_of_buffer(rows, images, step, window, line))),
     )
-    gather(
+    arguments = (
         x.reshape(-1), x.shape[1:], border, step, taps, run, (window[0], window[1] + merged - 1), packed, padded,
         y.reshape(-1), y.shape[1:], y_start, y_step, grid, filters, groups, rows, work,
     )  # fmt: skip
+    if workers == 1:
+        gather_of_worker(0, *arguments)
+    else:
+        gather(*arguments)
 
 
 def suits_winograd(w_shape, stride, dilation, groups):
@@ -296,9 +302,24 @@ def suits_winograd(w_shape, stride, dilation, groups):
     return winograd and LANES > 0 and simple and c % LANES == 0 and f >= LANES and 512 <= c * f <= 1 << 16
 
 
+def is_depthwise(w_shape, groups):
+    """One channel and one filter a group."""
+    return groups == w_shape[3] > 1 == w_shape[2]
+
+
+def is_deep(w_shape, pixels, groups):
+    """Few pixels and many weights: a convolution whose work it is to read the weights."""
+    return groups == 1 and pixels <= FEW_PIXELS and w_shape[2] * w_shape[3] >= MANY_WEIGHTS
+
+
 def forward(x, w, b, border, stride, dilation, groups, out):
     """y = correlation of x and w, plus b."""
     x, w = contiguous(x), contiguous(w)
+    corner = border[0][0], border[1][0]
+    if is_depthwise(w.shape, groups):
+        return _depthwise.forward(x, w, b, corner, stride, dilation, out)
+    if groups == 1 and (w.shape[:2] == (1, 1) or is_deep(w.shape, len(x) * out[0] * out[1], groups)):
+        return _columns.forward(x, w, b, corner, stride, dilation, out)
     if suits_winograd(w.shape, stride, dilation, groups):
         y = _winograd.correlate(x, w, b, border, out)
         if y is not None:
@@ -309,7 +330,6 @@ def forward(x, w, b, border, stride, dilation, groups, out):
     positions = [(p, 0) for p in range(kh)] if merge else list(np.ndindex(kh, kw))
     taps = [(p * dh, q * dw) for p, q in positions]
     offsets = [(p * kw + q) * c * f for p, q in positions]
-    corner = border[0][0], border[1][0]
     run_gather(
         x, corner, stride, taps, kw * c if merge else c, w, offsets, (f, 1, f // groups), b,
         y, (0, 0), (1, 1), (len(x), *out), f // groups, groups,
@@ -321,6 +341,13 @@ def gradient_of_x(dy, w, shape, border, stride, dilation, groups):
     """dX: each phase of the pixel grid gathers dy by the taps that can have made it."""
     dy, w = contiguous(dy), contiguous(w)
     kh, kw, c, f = w.shape
+    corner = border[0][0], border[1][0]
+    if is_depthwise(w.shape, groups):
+        return _depthwise.gradient_of_x(dy, w, shape, corner, stride, dilation)
+    out, deep = dy.shape[1:3], is_deep(w.shape, dy.size // f, groups)
+    narrow = out[0] * out[1] * c * (f + FOLDING) < shape[1] * shape[2] * -(-c // WIDTH) * WIDTH * f
+    if groups == 1 and (deep or kh == kw == 1 or stride != (1, 1) or narrow):
+        return _columns.gradient_of_x(dy, w, shape, corner, stride, dilation)
     if suits_winograd((kh, kw, f, c), stride, dilation, groups):
         mirrored = contiguous(w[::-1, ::-1].transpose(0, 1, 3, 2))
         dx = _winograd.correlate(dy, mirrored, None, tuple((2 - before, 2 - after) for before, after in border), shape[1:3])
@@ -357,105 +384,112 @@ def _phase(a, size, kernel, stride, dilation, before):
 
 
 @inline
-def collect_plain(x, a, a_step, dy, b, b_step, size, total, at):
-    """total[r, c] += sum over the pixels of a band of x[pixel, r] dy[pixel, c], as plain loops."""
-    for i in range(size[0]):
-        for j in range(size[1]):
-            for r in range(ROWS):
-                factor = x[a + i * a_step[0] + j * a_step[1] + r]
-                for c in range(PANEL):
-                    total[at + r * PANEL + c] += factor * dy[b + i * b_step[0] + j * b_step[1] + c]
+def collect_plain(x, at, tap, slopes, j, pixels, total, t):
+    """total[r, c] += sum over the pixels of a band of x[at[m] + tap + r] slopes[m, c], as plain loops."""
+    for m in range(pixels):
+        for r in range(ROWS):
+            factor = x[at[m] + tap + r]
+            for c in range(PANEL):
+                total[t + r * PANEL + c] += factor * slopes[j + m * PANEL + c]
 
 
 @inline
-def collect_simd(x, a, a_step, dy, b, b_step, size, total, at):
+def collect_simd(x, at, tap, slopes, j, pixels, total, t):
     """The same in registers."""
-    block = load_rows(TILE, ROWS, total, at, PANEL)
-    for i in range(size[0]):
-        for j in range(size[1]):
-            block = outer(block, ROWS, x, a + i * a_step[0] + j * a_step[1], 1, dy, b + i * b_step[0] + j * b_step[1])
-    store(block, ROWS, total, at, PANEL)
+    block = load_rows(TILE, ROWS, total, t, PANEL)
+    for m in range(pixels):
+        block = outer(block, ROWS, x, at[m] + tap, 1, slopes, j + m * PANEL)
+    store(block, ROWS, total, t, PANEL)
 
 
 @inline
-def collect_narrow(x, a, a_step, dy, b, b_step, size, total, at):
+def collect_narrow(x, at, tap, slopes, j, pixels, total, t):
     """collect_simd for a last panel of at most one vector."""
-    block = load_rows(ROWS, ROWS, total, at, PANEL)
-    for i in range(size[0]):
-        for j in range(size[1]):
-            block = outer(block, ROWS, x, a + i * a_step[0] + j * a_step[1], 1, dy, b + i * b_step[0] + j * b_step[1])
-    store(block, ROWS, total, at, PANEL)
+    block = load_rows(ROWS, ROWS, total, t, PANEL)
+    for m in range(pixels):
+        block = outer(block, ROWS, x, at[m] + tap, 1, slopes, j + m * PANEL)
+    store(block, ROWS, total, t, PANEL)
 
 
 collect_tile, collect_last = (collect_simd, collect_narrow) if LANES else (collect_plain, collect_plain)
 
 
+@inline
+def panel_plain(dy, start, step, pixels, slopes, j):
+    """slopes[j + m * PANEL + lane] = dy[start + m * step + lane], a whole panel of filters."""
+    for m in range(pixels):
+        for lane in range(PANEL):
+            slopes[j + m * PANEL + lane] = dy[start + m * step + lane]
+
+
+@inline
+def panel_simd(dy, start, step, pixels, slopes, j):
+    for m in range(pixels):
+        store(load_rows(COLUMNS, 1, dy, start + m * step, 0), 1, slopes, j + m * PANEL, 0)
+
+
+copy_panel = panel_simd if LANES else panel_plain
+
+
 @jit
-def collect_band(x, base, a_step, dy, b, b_step, size, taps, run, filters, groups, total, bias_total):
-    """Add a band to the totals: total[group, panel, tap, rows of the run, 12 x 32], and dy alone to the bias's."""
-    at = 0
+def pack_slopes(dy, start, pixels, filters, groups, slopes):
+    """dy of a band, panel by panel: slopes[group, panel, pixel, lane]. It is read once for each tap, then from the L1 cache."""
+    j = 0
+    for g in range(groups):
+        for f in range(0, filters, PANEL):
+            first, width = start + g * filters + f, min(PANEL, filters - f)
+            if width == PANEL:
+                copy_panel(dy, first, groups * filters, pixels, slopes, j)
+            else:
+                for m in range(pixels):
+                    for lane in range(PANEL):
+                        slopes[j + m * PANEL + lane] = dy[first + m * groups * filters + lane] if lane < width else np.float32(0)
+            j += pixels * PANEL
+
+
+@jit
+def collect_band(x, at, slopes, pixels, taps, run, filters, groups, total):
+    """Add a band to the totals: total[group, panel, tap, rows of the run, 12 x 32]."""
+    t, j = 0, 0
     for g in range(groups):
         for f in range(0, filters, PANEL):
             for tap in taps:
                 for k in range(0, run, ROWS):
-                    a, d = base + tap + k + (0 if groups == 1 else g * run), b + g * filters + f
+                    where = tap + k + (0 if groups == 1 else g * run)
                     if filters - f > WIDTH:
-                        collect_tile(x, a, a_step, dy, d, b_step, size, total, at)
+                        collect_tile(x, at, where, slopes, j, pixels, total, t)
                     else:
-                        collect_last(x, a, a_step, dy, d, b_step, size, total, at)
-                    at += ROWS * PANEL
-    for i in range(size[0]):
-        for j in range(size[1]):
-            for f in range(groups * filters):
-                bias_total[f] += dy[b + i * b_step[0] + j * b_step[1] + f]
+                        collect_last(x, at, where, slopes, j, pixels, total, t)
+                    t += ROWS * PANEL
+            j += pixels * PANEL
 
 
 @jit
-def collect_of_worker(worker, x, shape, border, step, taps, run, window, dy, dy_shape, filters, groups, rows, work):
+def collect_of_worker(worker, x, shape, border, step, taps, run, window, dy, grid, filters, groups, rows, work):
     """Every so-many-th band."""
-    total, bias_total, buffer, dy_buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker]
+    total, bias_total, at, slopes, buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker], work[4][worker]
     total[:] = 0
     bias_total[:] = 0
-    bands = (dy_shape[1] + rows - 1) // rows
-    columns = (dy_shape[2] - 1) * step[1] + window[1]
-    for item in range(worker, dy_shape[0] * bands, len(work[0])):
-        image, i = item // bands, item % bands * rows
-        size = min(rows, dy_shape[1] - i), dy_shape[2]
-        b, b_step = (image * dy_shape[1] + i) * dy_shape[2] * dy_shape[3], (dy_shape[2] * dy_shape[3], dy_shape[3])
-        source, base, line, dys = x, (image * shape[0] + i * step[0]) * shape[1] * shape[2], shape[1] * shape[2], dy
-        if buffer.size:
-            high = (size[0] - 1) * step[0] + window[0]
-            copy_band(x, shape, image, i * step[0] - border[0], -border[1], high, columns, buffer)
-            source, base, line = buffer, 0, columns * shape[2]
-        if dy_buffer.size:
-            dy_buffer[: size[0] * b_step[0]] = dy[b : b + size[0] * b_step[0]]
-            dys, b = dy_buffer, 0
-        a_step = step[0] * line, step[1] * shape[2]
-        if filters == run == 1 and groups > 1:
-            _depthwise.collect_band(source, base, a_step, dys, b, b_step, size, taps, groups, total, bias_total)
-        else:
-            collect_band(source, base, a_step, dys, b, b_step, size, taps, run, filters, groups, total, bias_total)
+    all_rows, line = grid[0] * grid[1], grid[2] * groups * filters
+    for row in range(worker * rows, all_rows, len(work[0]) * rows):
+        count = min(rows, all_rows - row)
+        lay_out(x, shape, border, step, window, grid, row, count, buffer, at)
+        pack_slopes(dy, row * line, count * grid[2], filters, groups, slopes)
+        sum_rows(dy[row * line : (row + count) * line], groups * filters, bias_total)
+        source = buffer if buffer.size else x
+        collect_band(source, at, slopes, count * grid[2], taps, run, filters, groups, total)
 
 
 @parallel
-def collect(x, shape, border, step, taps, run, window, dy, dy_shape, filters, groups, rows, work):
+def collect(x, shape, border, step, taps, run, window, dy, grid, filters, groups, rows, work):
     """The totals of each worker over its bands; work: totals, bias totals and buffers. Other arguments as `gather`."""
     for worker in prange(len(work[0])):
-        collect_of_worker(
-            worker, x, shape, border, step, taps, run, window, dy, dy_shape, filters, groups, rows, work
-        )  # fmt: skip
+        collect_of_worker(worker, x, shape, border, step, taps, run, window, dy, grid, filters, groups, rows, work)
 
 
 @jit
 def unpack_totals(totals, w_taps, run, filters, groups, w_filters, dw):
     """The sum over workers, in the weights' own order."""
-    if filters == run == 1 and groups > 1:  # [channel block, tap, lane]
-        taps = totals.shape[1] // ((groups + WIDTH - 1) // WIDTH * WIDTH)
-        for t in range(len(w_taps)):
-            for c in range(groups):
-                at = c // WIDTH * WIDTH * taps + t * WIDTH + c % WIDTH
-                dw[w_taps[t] + c] = totals[:, at].sum()
-        return
     at = 0
     for g in range(groups):
         for f in range(0, filters, PANEL):
@@ -475,39 +509,43 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
     """dW and db."""
     x, dy = contiguous(x), contiguous(dy)
     (kh, kw, c, f), (dh, dwidth) = w_shape, dilation
+    corner = border[0][0], border[1][0]
+    if is_depthwise(w_shape, groups):
+        return _depthwise.gradient_of_w(x, dy, w_shape, corner, stride, dilation)
+    if groups == 1 and (kh == kw == 1 or c * f >= MANY_TOTALS):
+        return _columns.gradient_of_w(x, dy, w_shape, corner, stride, dilation)
     (n, height, width, channels), out = x.shape, dy.shape[1:3]
     merge = groups == 1 and dwidth == 1
     positions = [(p, 0) for p in range(kh)] if merge else list(np.ndindex(kh, kw))
     run, filters = (kw * c if merge else c), f // groups
     window = (kh - 1) * dh + 1, (kw - 1) * dwidth + 1
-    corner, columns = (border[0][0], border[1][0]), (out[1] - 1) * stride[1] + window[1]
+    columns = (out[1] - 1) * stride[1] + window[1]
     # A register block may read behind the end of its run: harmless, except behind the end of the array.
-    fits = corner == (0, 0) and (out[0] - 1) * stride[0] + window[0] <= height and columns <= width
-    depthwise = filters == run == 1 and groups > 1
-    whole = groups % WIDTH == 0 if depthwise else filters % WIDTH == 0
-    fits = fits and (whole if depthwise else run % ROWS == 0)
+    fits = corner == (0, 0) and (out[0] - 1) * stride[0] + window[0] <= height and columns <= width and run % ROWS == 0
     line = (width if fits else columns) * channels
     taps = np.array([p * dh * line + q * dwidth * channels for p, q in positions], np.int64)
     offsets = np.array([(p * kw + q) * c * f for p, q in positions], np.int64)
 
-    rows = rows_of_band(n, *out)
-    workers = max(1, min(get_num_threads(), n * -(-out[0] // rows)))
-    if depthwise:
-        taps = np.append(taps, np.full(-len(taps) % _depthwise.TAPS, taps[0]))
-        totals = aligned_empty((workers, len(taps) * -(-groups // WIDTH) * WIDTH))
-    else:
-        totals = aligned_empty((workers, groups * -(-filters // PANEL) * len(taps) * -(-run // ROWS) * ROWS * PANEL))
-    bias_totals = aligned_empty((workers, f))
-    high = (rows - 1) * stride[0] + window[0]
-    buffer = np.zeros((workers, 0 if fits else high * line + SLACK), np.float32)
-    dy_buffer = np.zeros((workers, 0 if whole else rows * out[1] * f + SLACK), np.float32)
-    collect(
-        x.reshape(-1), x.shape[1:], corner, stride, taps, run, window, dy.reshape(-1), dy.shape, filters, groups, rows,
-        (totals, bias_totals, buffer, dy_buffer),
+    threads = get_num_threads() if dy.size * kh * kw * c >= SMALL else 1
+    rows, panels = rows_of_band(n * out[0], out[1], threads), groups * -(-filters // PANEL)
+    workers, images = min(threads, -(-n * out[0] // rows)), 1 + -(-rows // out[0])
+    work = (
+        aligned_empty((workers, panels * len(taps) * -(-run // ROWS) * ROWS * PANEL)),
+        np.empty((workers, f), np.float32),
+        np.empty((workers, rows * out[1]), np.int64),
+        aligned_empty((workers, rows * out[1] * panels * PANEL)),
+        aligned_empty((workers, 0 if fits else size_of_buffer(rows, images, stride, window, line))),
+    )
+    arguments = (
+        x.reshape(-1), x.shape[1:], corner, stride, taps, run, window, dy.reshape(-1), (n, *out), filters, groups, rows, work,
     )  # fmt: skip
+    if workers == 1:
+        collect_of_worker(0, *arguments)
+    else:
+        collect(*arguments)
     dw = aligned_empty(w_shape)
-    unpack_totals(totals, offsets, run, filters, groups, f, dw.reshape(-1))
-    return dw, bias_totals.sum(axis=0)
+    unpack_totals(work[0], offsets, run, filters, groups, f, dw.reshape(-1))
+    return dw, work[1].sum(axis=0)
 
 
 # ---- the ops -------------------------------------------------------------------------------------------------------
