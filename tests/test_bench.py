@@ -1,6 +1,7 @@
 """The kernel speed comparison: what it reads, what it counts, what it refuses to time, and what it says."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 
 numba = pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
 
+import tinydx.op  # noqa: E402
 from tinydx.cli import main  # noqa: E402
 from tinydx.op import TABLE, Implementation, load_kernels  # noqa: E402
 
 assert load_kernels("numba") is None
-from tinydx_kernels.bench import cases, measure  # noqa: E402
+from tinydx_kernels.bench import cases, machine, measure  # noqa: E402
 
 
 def test_a_case_is_read_as_it_is_written():
@@ -61,6 +63,20 @@ def test_bench_of_relu_from_end_to_end(tmp_path, capsys):
     assert main(["bench", "--from", str(tmp_path / "bench.json"), "--output", str(tmp_path)]) == 0
     assert (tmp_path / "bench.md").read_text() == before
     assert "numba" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("lanes", "words"), [("0", "plain Numba"), ("8", "numba, 8 lanes (TINYDX_SIMD)")])
+def test_the_result_says_which_kernels_ran(lanes, words):
+    code = "from tinydx import op; op.find_kernels(); from tinydx_kernels.bench import machine, results; "
+    code += "print(results.facts({'kind': 'op', 'command': '', 'missing': {}, 'roofs': {}, 'machine': machine.describe()}))"
+    root, environment = Path(__file__).parents[1], {**os.environ, "TINYDX_SIMD": lanes}
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=True)
+    assert f"'tinydx runs on {words}'" in done.stdout
+
+
+def test_without_numba_the_result_says_so(monkeypatch):
+    monkeypatch.setitem(tinydx.op._loaded, "numba", "No module named 'numba'")
+    assert machine.kernels() == "numpy only"
 
 
 def test_a_wrong_kernel_is_reported_and_not_timed(tmp_path, monkeypatch, capsys):
