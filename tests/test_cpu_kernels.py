@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 numba = pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
@@ -30,6 +30,7 @@ EXACT = [name for name in KERNELS if name not in POOLED]
 COUNTS = [1, 2, 3, 5, 6, 7, 8, 9, 12, 13, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 96, 127, 128, 129, 130]
 counts = st.sampled_from(COUNTS)
 small = st.integers(1, 9)
+FEW = settings(max_examples=20)  # also in the deep profile: shapes are what test_kernel_equals_reference searches
 
 
 # ---- inputs --------------------------------------------------------------------------------------------------------
@@ -319,6 +320,7 @@ def test_kernel_is_exact_on_whole_numbers(name, data):
 
 
 @pytest.mark.parametrize("name", EXACT)
+@FEW
 @given(seed=st.integers(0, 2**32 - 1))
 def test_kernel_on_the_samples_of_its_op(name, seed):
     arrays, constants = TABLE[name].samples(RandomDraw(seed))
@@ -329,6 +331,7 @@ def test_kernel_on_the_samples_of_its_op(name, seed):
 
 
 @pytest.mark.parametrize("name", EXACT)
+@FEW
 @given(data=st.data())
 def test_infinity_and_nan_come_through(name, data):
     arrays, constants = draw_case(name, data, whole=True)
@@ -370,6 +373,7 @@ def test_kernel_runs_through_the_op(name):
 
 
 @pytest.mark.parametrize("name", KERNELS)
+@FEW
 @given(data=st.data())
 def test_same_bits_again_and_inputs_untouched(name, data):
     arrays, constants = draw_case(name, data)
@@ -384,6 +388,7 @@ def test_same_bits_again_and_inputs_untouched(name, data):
 
 
 @pytest.mark.parametrize("name", EXACT)
+@FEW
 @given(data=st.data())
 def test_one_thread_computes_the_same(name, data):
     arrays, constants = draw_case(name, data)
