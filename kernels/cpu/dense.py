@@ -140,19 +140,26 @@ def forward_of_worker(x, w, n, d, f, first, last, y, packed, panel):
             add_slab(packed, w, k0, depth, n, f, y, panel)
 
 
-@parallel
-def forward(x, w, n, d, f, y, totals, packed, panel):
-    workers, rows = len(totals), (n + EXAMPLES - 1) // EXAMPLES * EXAMPLES
-    for worker in prange(workers):
-        first, last = d * worker // workers, d * (worker + 1) // workers
-        forward_of_worker(x, w, n, d, f, first, last, totals[worker], packed[worker], panel[worker])
-    for worker in range(1, workers):
+@jit
+def gather(totals, n, f, y):
+    """y = the sum of the workers' results, row by row again. (In `forward` each slice would become a parallel loop.)"""
+    rows = (n + EXAMPLES - 1) // EXAMPLES * EXAMPLES
+    for worker in range(1, len(totals)):
         totals[0] += totals[worker]
     for column in range(0, f, BREADTH):
         left = min(column, f - BREADTH)
         for row in range(n):
             at = column * rows + row * BREADTH
             y[row, left : left + BREADTH] = totals[0, at : at + BREADTH]
+
+
+@parallel
+def forward(x, w, n, d, f, y, totals, packed, panel):
+    workers = len(totals)
+    for worker in prange(workers):
+        first, last = d * worker // workers, d * (worker + 1) // workers
+        forward_of_worker(x, w, n, d, f, first, last, totals[worker], packed[worker], panel[worker])
+    gather(totals, n, f, y)
 
 
 def stream_forward(x, w):
