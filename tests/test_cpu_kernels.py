@@ -565,6 +565,15 @@ def test_fused_winners_are_maxima_with_winograd(data):
     assert_close("pixel at the winner", np.maximum(at_winner, 0), y, 1e-5)
 
 
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_fused_winograd_undoes_pooling_inside_the_image(padding):
+    """Tiles away from the border: with "valid" they are 3x3 whole windows, with "same" they cut them."""
+    arrays, constants = tuple(numbers(0, [(2, 21, 24, 16), (3, 3, 16, 48)])), {"padding": padding}
+    y, dy, winner, grads = run_fused("correlate2d", arrays, constants, 1, fast=True, whole=False)
+    _, backward = composed("correlate2d", arrays, constants)
+    assert_close("gradient of x", grads[0], backward(dy * (y > 0), winner)[0], 1e-5)
+
+
 @pytest.mark.parametrize("fast", [True, False])
 def test_fused_convolution_keeps_nan_and_infinity(fast):
     from tinydx_kernels.cpu import fused
