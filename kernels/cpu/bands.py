@@ -8,7 +8,7 @@ BAND = 192  # about so many output pixels make a band
 
 
 def rows_of_band(rows, columns, threads, pixels=BAND):
-    """Rows of a band, of `rows` in all images together: about `pixels` pixels, and every thread gets as many bands as the others."""
+    """Rows of a band, of `rows` in all images together: about `pixels` pixels, and as many bands for each thread."""
     bands = -(-max(1, round(rows * columns / pixels)) // threads) * threads
     return -(-rows // bands)
 
