@@ -61,6 +61,7 @@ PANEL = COLUMNS * WIDTH
 winograd = os.environ.get("TINYDX_WINOGRAD") != "0"  # the fast 3x3 convolution; False: always the direct sum
 LINE = 16  # floats of a cache line
 SMALL = 1 << 22  # multiplications that one thread has almost done before another one is awake
+FIXED = 32  # multiplications that every pixel costs besides its own
 WORTH_WAKING = 1 << 15  # weights from which on packing them is shared out over the threads
 SPARE = 2 * ROWS  # addresses behind the last pixel of a band
 
@@ -328,8 +329,9 @@ def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start,
     if bias is not None:
         padded[: groups * filters] = bias
 
-    multiplications = n * grid[1] * grid[2] * len(taps) * run * filters * groups
-    threads = get_num_threads() if multiplications >= SMALL else 1
+    depth = len(taps) * run + FIXED  # the work of empty lanes counts, too
+    lanes = groups * -(-filters // WIDTH) * WIDTH
+    threads = get_num_threads() if n * grid[1] * grid[2] * depth * lanes >= SMALL else 1
     rows = rows_of_band(n * grid[1], grid[2], threads)
     workers, pixels = min(threads, -(-n * grid[1] // rows)), rows * grid[2] + SPARE
     images = 1 + -(-rows // grid[1])  # in a band, at most
@@ -561,11 +563,13 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
     taps = np.array([p * dh * line + q * dwidth * channels for p, q in positions], np.int64)
     offsets = np.array([(p * kw + q) * c * f for p, q in positions], np.int64)
 
-    threads = get_num_threads() if dy.size * kh * kw * c >= SMALL else 1
-    rows, panels = rows_of_band(n * out[0], out[1], threads), groups * -(-filters // PANEL)
+    panels = groups * -(-filters // PANEL)
+    size = panels * len(taps) * -(-run // ROWS) * ROWS * PANEL
+    threads = get_num_threads() if n * out[0] * out[1] * size >= SMALL else 1
+    rows = rows_of_band(n * out[0], out[1], threads)
     workers, images = min(threads, -(-n * out[0] // rows)), 1 + -(-rows // out[0])
     work = (
-        aligned_empty((workers, panels * len(taps) * -(-run // ROWS) * ROWS * PANEL)),
+        aligned_empty((workers, size)),
         np.empty((workers, f), np.float32),
         np.empty((workers, rows * out[1]), np.int64),
         aligned_empty((workers, rows * out[1] * panels * PANEL)),
