@@ -99,6 +99,15 @@ def convolution_shapes(draw):
 
 
 @st.composite
+def large_convolution_shapes(draw):
+    """Many pixels, many weights, many images: where a convolution changes its way."""
+    k, stride, padding = draw(st.sampled_from([1, 3, 5])), draw(st.sampled_from([1, 2])), draw(st.sampled_from(["valid", "same"]))
+    c, f = draw(st.sampled_from([(256, 257), (130, 128), (64, 256), (3, 40), (1, 6), (20, 50)]))
+    n, size = draw(st.sampled_from([(1, 7), (3, 14)] if c > 60 else [(1, 70), (3, 47), (7, 29)]))
+    return ((n, size, size + 1, c), (k, k, c, f), (f,)), {"stride": stride, "padding": padding}
+
+
+@st.composite
 def pooled_convolution_shapes(draw):
     shapes, constants = draw(convolution_shapes())
     from tinydx_kernels.cpu import fused
@@ -307,6 +316,38 @@ def test_kernel_equals_reference(name, data):
     arrays, constants = draw_case(name, data)
     for result in both_ways(name, arrays, constants, data.draw(st.integers(0, 999))):
         assert_close(*result, tolerance=1e-5)
+
+
+@given(shapes=large_convolution_shapes(), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=12)
+def test_large_convolutions_equal_the_reference(shapes, seed):
+    arrays, constants = numbers(seed, shapes[0]), shapes[1]
+    for result in both_ways("correlate2d", arrays, constants, 0):
+        assert_close(*result, tolerance=1e-5)
+
+
+WAYS = {  # limits of convolution.py, columns.py and depthwise.py that lead every shape that can go this way along it
+    "columns": {"FEW": 1 << 40, "MANY_WEIGHTS": 0, "MANY_TOTALS": 0, "CHUNK": 3000},
+    "direct": {"FEW": 0, "MANY_TOTALS": 1 << 40, "MODERATE": 0, "FOLDING": 1 << 40},
+    "several threads": {"SMALL": 0, "WORTH_WAKING": 0},
+    "one thread": {"SMALL": 1 << 60, "WORTH_WAKING": 1 << 60},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(data=st.data())
+def test_every_way_of_a_convolution_is_exact_on_whole_numbers(way, data):
+    from tinydx_kernels.cpu import columns, convolution, depthwise
+
+    arrays, constants = draw_case("correlate2d", data, whole=True)
+    with pytest.MonkeyPatch.context() as patch, winograd(False):
+        for module in (columns, convolution, depthwise):
+            for limit, value in WAYS[way].items():
+                if hasattr(module, limit):
+                    patch.setattr(module, limit, value)
+        results = both_ways("correlate2d", arrays, constants, data.draw(st.integers(0, 999)), whole=True)
+    for what, got, want in results:
+        np.testing.assert_array_equal(got, want, err_msg=what)
 
 
 @pytest.mark.parametrize("name", LINEAR)

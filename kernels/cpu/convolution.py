@@ -1,6 +1,6 @@
-"""Convolution: forward, dX and dW for any kernel, stride, padding, dilation, groups and batch, without im2col.
+"""Convolution: forward, dX and dW for any kernel, stride, padding, dilation, groups and batch.
 
-All three are the register block of matmul.py with its rows read where they lie in the image.
+Most shapes need no im2col: they are the register block of matmul.py with its rows read where they lie in the image.
 
 * `gather` (forward, dX): 12 output pixels x 32 filters stay in registers while a loop walks over the taps (kernel
   positions) and their channels. All pixels meet a tap at the same displacement, so a pixel is one number, `at[m]`:
@@ -14,9 +14,14 @@ All three are the register block of matmul.py with its rows read where they lie 
 
       dw[t, c, f] = sum over pixels m of  x[at[m] + tap[t] + c] * dy[m, f]
 
-Work is cut into bands: some output rows of one image. A band that needs a border (padding) is first copied into a
-small buffer with that border, so that nothing inside the loops asks where the image ends.
-Depthwise convolution (one channel a group) has nothing to reuse in registers and is vectorised over channels instead.
+Work is cut into bands: some output rows, counted through all images. A band that needs a border (padding) is first
+copied into a small buffer with that border, so that nothing inside the loops asks where the image ends.
+
+Three other files do what these two do not do well; the section "which way" chooses, by shape alone:
+
+    depthwise.py   one channel a group: nothing to reuse in registers, vectors run over channels
+    winograd.py    3x3, many pixels: a quarter of the multiplications
+    columns.py     im2col and a matrix product: few windows and many weights; dX of few channels or of a stride
 """
 
 import os
@@ -29,7 +34,6 @@ from tinydx_kernels.cpu import winograd as _winograd
 from tinydx_kernels.cpu.bands import BAND as BAND
 from tinydx_kernels.cpu.bands import lay_out, rows_of_band, size_of_buffer
 from tinydx_kernels.cpu.columns import sum_rows
-from tinydx_kernels.cpu.matmul import SMALL
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -56,18 +60,59 @@ from tinydx.ops.convolution import conv2d, correlate2d, output_size, padding_2d,
 PANEL = COLUMNS * WIDTH
 winograd = os.environ.get("TINYDX_WINOGRAD") != "0"  # the fast 3x3 convolution; False: always the direct sum
 LINE = 16  # floats of a cache line
+SMALL = 1 << 22  # multiplications that one thread has almost done before another one is awake
+FIXED = 32  # multiplications that every pixel costs besides its own
 WORTH_WAKING = 1 << 15  # weights from which on packing them is shared out over the threads
-FEW_PIXELS = 256
-MANY_WEIGHTS = 1 << 14
-MANY_TOTALS = 1 << 14
-FOLDING = 16
 SPARE = 2 * ROWS  # addresses behind the last pixel of a band
+
+# ---- which way -----------------------------------------------------------------------------------------------------
+
+FEW = 2304  # numbers of a column (windows x taps) up to which reading many weights costs more than to unfold the image
+MANY_WEIGHTS = 1 << 14  # of a tap
+MANY_TOTALS = 1 << 16  # weights of a tap from which on the totals of dW fill the L2 cache
+MODERATE = 2048  # windows up to which one product costs less than a sum for each phase of a stride
+FOLDING = 48  # multiplications that adding a number up where it came from costs as much as
+
+
+def is_depthwise(w_shape, groups):
+    """One channel and one filter a group."""
+    return groups == w_shape[3] > 1 == w_shape[2]
+
+
+def suits_winograd(w_shape, stride, dilation, groups):
+    """Whether a convolution that reads C channels through w (kh,kw,C,F) can be done by winograd.py, and gains by it."""
+    kh, kw, c, f = w_shape
+    simple = kh == kw == 3 and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1
+    # Measured: even at 16 -> 16 channels, twice as fast at 128 -> 128, 1.2x at 256 -> 256, slower at 512 -> 512 (L2 is full).
+    return winograd and LANES > 0 and simple and c % LANES == 0 and f >= LANES and 512 <= c * f <= 1 << 16
+
+
+def is_deep(w_shape, windows, groups):
+    """Few windows, many weights: all three are products of columns."""
+    kh, kw, c, f = w_shape
+    return groups == 1 and windows * kh * kw <= FEW and c * f >= MANY_WEIGHTS
+
+
+def folds_dx(w_shape, windows, pixels, stride, groups):
+    """Whether dX is folded from columns: what a product of so many windows wastes no lanes on, `gather` would."""
+    kh, kw, c, f = w_shape
+    if groups > 1:
+        return False
+    one_by_one, few_with_stride = kh == kw == 1, stride != (1, 1) and windows <= MODERATE
+    narrow = windows * stride[0] * stride[1] * c * (f + FOLDING) < pixels * -(-c // WIDTH) * WIDTH * f
+    return one_by_one or few_with_stride or narrow or is_deep(w_shape, windows, groups)
+
+
+def unfolds_for_dw(w_shape, windows, groups):
+    """Whether dW is a product of columns."""
+    return is_deep(w_shape, windows, groups) or (groups == 1 and w_shape[2] * w_shape[3] >= MANY_TOTALS)
+
 
 # ---- gather: forward and dX ----------------------------------------------------------------------------------------
 
 
 @inline
-def gather_plain(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge):
+def gather_plain(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge):
     """ROWS pixels times `width` filters, as plain loops."""
     for r in range(rows):
         row = y[out[m + r] + f : out[m + r] + f + width]
@@ -83,9 +128,11 @@ def gather_plain(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge):
 
 
 @inline
-def gather_simd(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge):
-    """The same in registers. What lies outside of y is computed, too, and left in `edge`."""
+def gather_simd(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge):
+    """The same in registers. If not `direct`, what lies outside of y is left in `edge`."""
     once = len(taps) == 1 and f == 0  # nothing else brings x into the cache before it is needed
+    for r in range(ROWS):
+        prefetch(y, out[m + r] + f)
     block = repeat_rows(load_rows(COLUMNS, 1, bias, f, 0), ROWS)
     for tap in taps:
         for c in range(run):
@@ -93,7 +140,7 @@ def gather_simd(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge):
             j += PANEL
             if once and c % LINE < ROWS:  # what the next block will read, a cache line a step
                 prefetch(x, at[m + ROWS + c % LINE] + c - c % LINE)
-    if rows == ROWS and width == PANEL:
+    if direct:
         store_at(block, ROWS, y, out, m, f)
     else:
         store(block, ROWS, edge, 0, PANEL)
@@ -103,14 +150,14 @@ def gather_simd(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge):
 
 
 @inline
-def gather_narrow(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge):
+def gather_narrow(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge):
     """gather_simd for a last panel of at most one vector: half the work."""
     block = repeat_rows(load_rows(1, 1, bias, f, 0), ROWS)
     for tap in taps:
         for c in range(run):
             block = outer_at(block, ROWS, x, at, m, tap + c, w, j)
             j += PANEL
-    if rows == ROWS and width == WIDTH:
+    if direct:
         store_at(block, ROWS, y, out, m, f)
     else:
         store(block, ROWS, edge, 0, WIDTH)
@@ -123,25 +170,33 @@ gather_tile, gather_last = (gather_simd, gather_narrow) if LANES else (gather_pl
 
 
 @jit
-def gather_band(source, taps, run, w, bias, y, pixels, filters, groups, at, out, edge):
-    """One band: block after block of its pixels' addresses."""
+def gather_band(source, taps, run, w, bias, y, pixels, filters, groups, dense, at, out, edge):
+    """One band: block after block of its pixels' addresses.
+
+    A panel that is not full may write over what comes behind it if that is written later: the next group, or, where the
+    pixels lie one behind the other in y (`dense`), the next pixel. For that the very last panel is computed first.
+    """
     for m in range(pixels, pixels + SPARE):  # a last, incomplete block reads some pixel twice
         at[m] = at[pixels - 1]
         out[m] = out[pixels - 1]
-    channels = 0 if groups == 1 else run
-    panels = (filters + PANEL - 1) // PANEL
-    depth = len(taps) * run * PANEL
-    for g in range(groups):
-        for panel in range(panels):
-            width, f = min(PANEL, filters - panel * PANEL), g * filters + panel * PANEL
-            for m in range(0, pixels, ROWS):
-                rows, j = min(ROWS, pixels - m), (g * panels + panel) * depth
-                if width > WIDTH:
-                    gather_tile(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge)
-                else:
-                    gather_last(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge)
-        for m in range(pixels + SPARE):
-            at[m] += channels  # the next group's channels
+    panels, end = (filters + PANEL - 1) // PANEL, out[pixels - 1] + groups * filters
+    depth, group, last = len(taps) * run * PANEL, 0, (groups - 1) * filters + (panels - 1) * PANEL
+    for item in range(-1, groups * panels - 1):
+        g, panel = item % (groups * panels) // panels, item % panels
+        width, f, j = min(PANEL, filters - panel * PANEL), g * filters + panel * PANEL, (g * panels + panel) * depth
+        if g != group and groups > 1:
+            for m in range(pixels + SPARE):
+                at[m] += (g - group) * run
+            group = g
+        lanes = PANEL if width > WIDTH else WIDTH
+        for m in range(0, pixels, ROWS):
+            rows = min(ROWS, pixels - m)
+            hidden = f + lanes <= last or (f == last and dense and out[m + ROWS - 1] + f + lanes <= end)
+            direct = rows == ROWS and (width == lanes or hidden)
+            if width > WIDTH:
+                gather_tile(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge)
+            else:
+                gather_last(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge)
 
 
 @inline
@@ -237,7 +292,8 @@ def gather_of_worker(
         lay_out(x, shape, border, step, window, grid, row, count, buffer, at)
         addresses(y_shape, y_start, y_step, grid, row, count, out)
         source = buffer if buffer.size else x
-        gather_band(source, taps, run, w, bias, y, count * grid[2], filters, groups, at, out, edge)
+        dense = grid[1] == y_shape[0] and grid[2] == y_shape[1]  # the whole of y
+        gather_band(source, taps, run, w, bias, y, count * grid[2], filters, groups, dense, at, out, edge)
 
 
 @parallel
@@ -273,8 +329,9 @@ def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start,
     if bias is not None:
         padded[: groups * filters] = bias
 
-    multiplications = n * grid[1] * grid[2] * len(taps) * run * filters * groups
-    threads = get_num_threads() if multiplications >= SMALL else 1
+    depth = len(taps) * run + FIXED  # the work of empty lanes counts, too
+    lanes = groups * -(-filters // WIDTH) * WIDTH
+    threads = get_num_threads() if n * grid[1] * grid[2] * depth * lanes >= SMALL else 1
     rows = rows_of_band(n * grid[1], grid[2], threads)
     workers, pixels = min(threads, -(-n * grid[1] // rows)), rows * grid[2] + SPARE
     images = 1 + -(-rows // grid[1])  # in a band, at most
@@ -294,31 +351,13 @@ def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start,
         gather(*arguments)
 
 
-def suits_winograd(w_shape, stride, dilation, groups):
-    """Whether a convolution that reads C channels through w (kh,kw,C,F) can be done by winograd.py, and gains by it."""
-    kh, kw, c, f = w_shape
-    simple = kh == kw == 3 and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1
-    # Measured: even at 16 -> 16 channels, twice as fast at 128 -> 128, 1.2x at 256 -> 256, slower at 512 -> 512 (L2 is full).
-    return winograd and LANES > 0 and simple and c % LANES == 0 and f >= LANES and 512 <= c * f <= 1 << 16
-
-
-def is_depthwise(w_shape, groups):
-    """One channel and one filter a group."""
-    return groups == w_shape[3] > 1 == w_shape[2]
-
-
-def is_deep(w_shape, pixels, groups):
-    """Few pixels and many weights: a convolution whose work it is to read the weights."""
-    return groups == 1 and pixels <= FEW_PIXELS and w_shape[2] * w_shape[3] >= MANY_WEIGHTS
-
-
 def forward(x, w, b, border, stride, dilation, groups, out):
     """y = correlation of x and w, plus b."""
     x, w = contiguous(x), contiguous(w)
     corner = border[0][0], border[1][0]
     if is_depthwise(w.shape, groups):
         return _depthwise.forward(x, w, b, corner, stride, dilation, out)
-    if groups == 1 and (w.shape[:2] == (1, 1) or is_deep(w.shape, len(x) * out[0] * out[1], groups)):
+    if is_deep(w.shape, len(x) * out[0] * out[1], groups):
         return _columns.forward(x, w, b, corner, stride, dilation, out)
     if suits_winograd(w.shape, stride, dilation, groups):
         y = _winograd.correlate(x, w, b, border, out)
@@ -344,9 +383,7 @@ def gradient_of_x(dy, w, shape, border, stride, dilation, groups):
     corner = border[0][0], border[1][0]
     if is_depthwise(w.shape, groups):
         return _depthwise.gradient_of_x(dy, w, shape, corner, stride, dilation)
-    out, deep = dy.shape[1:3], is_deep(w.shape, dy.size // f, groups)
-    narrow = out[0] * out[1] * c * (f + FOLDING) < shape[1] * shape[2] * -(-c // WIDTH) * WIDTH * f
-    if groups == 1 and (deep or kh == kw == 1 or stride != (1, 1) or narrow):
+    if folds_dx(w.shape, dy.size // f, shape[0] * shape[1] * shape[2], stride, groups):
         return _columns.gradient_of_x(dy, w, shape, corner, stride, dilation)
     if suits_winograd((kh, kw, f, c), stride, dilation, groups):
         mirrored = contiguous(w[::-1, ::-1].transpose(0, 1, 3, 2))
@@ -512,7 +549,7 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
     corner = border[0][0], border[1][0]
     if is_depthwise(w_shape, groups):
         return _depthwise.gradient_of_w(x, dy, w_shape, corner, stride, dilation)
-    if groups == 1 and (kh == kw == 1 or c * f >= MANY_TOTALS):
+    if unfolds_for_dw(w_shape, dy.size // f, groups):
         return _columns.gradient_of_w(x, dy, w_shape, corner, stride, dilation)
     (n, height, width, channels), out = x.shape, dy.shape[1:3]
     merge = groups == 1 and dwidth == 1
@@ -526,11 +563,13 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
     taps = np.array([p * dh * line + q * dwidth * channels for p, q in positions], np.int64)
     offsets = np.array([(p * kw + q) * c * f for p, q in positions], np.int64)
 
-    threads = get_num_threads() if dy.size * kh * kw * c >= SMALL else 1
-    rows, panels = rows_of_band(n * out[0], out[1], threads), groups * -(-filters // PANEL)
+    panels = groups * -(-filters // PANEL)
+    size = panels * len(taps) * -(-run // ROWS) * ROWS * PANEL
+    threads = get_num_threads() if n * out[0] * out[1] * size >= SMALL else 1
+    rows = rows_of_band(n * out[0], out[1], threads)
     workers, images = min(threads, -(-n * out[0] // rows)), 1 + -(-rows // out[0])
     work = (
-        aligned_empty((workers, panels * len(taps) * -(-run // ROWS) * ROWS * PANEL)),
+        aligned_empty((workers, size)),
         np.empty((workers, f), np.float32),
         np.empty((workers, rows * out[1]), np.int64),
         aligned_empty((workers, rows * out[1] * panels * PANEL)),
@@ -551,34 +590,18 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
 # ---- the ops -------------------------------------------------------------------------------------------------------
 
 
-def as_column(*images):
-    """Image batches (N,H,W,C) as one column of pixels (1,NHW,1,C): for a 1x1 kernel, pixels have no neighbours."""
-    return tuple(contiguous(a).reshape(1, -1, 1, a.shape[3]) for a in images)
-
-
-def is_pixelwise(kernel, border, stride):
-    return kernel == stride == (1, 1) and border == ((0, 0), (0, 0))
-
-
 def correlate2d_forward(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):
     kernel, stride, dilation = w.shape[:2], pair(stride), pair(dilation)
     border = tuple(map(tuple, padding_2d(padding, x.shape[1:3], kernel, stride, dilation)))
     axes = zip(x.shape[1:3], kernel, stride, dilation, border, strict=True)
     out = tuple(output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
     saved = x, w, border, stride, dilation, groups
-    if is_pixelwise(kernel, border, stride):
-        (column,) = as_column(x)
-        y = forward(column, w, b, border, stride, dilation, groups, column.shape[1:3])
-        return y.reshape(*x.shape[:3], w.shape[3]), saved
     return forward(x, w, b, border, stride, dilation, groups, out), saved
 
 
 def correlate2d_backward(dy, saved, needs=(True, True, True)):
     x, w, border, stride, dilation, groups = saved
-    shape = x.shape
-    if is_pixelwise(w.shape[:2], border, stride):
-        x, dy = as_column(x, dy)
-    dx = gradient_of_x(dy, w, x.shape, border, stride, dilation, groups).reshape(shape) if needs[0] else None
+    dx = gradient_of_x(dy, w, x.shape, border, stride, dilation, groups) if needs[0] else None
     if not any(needs[1:]):
         return dx, None, None
     return dx, *gradient_of_w(x, dy, w.shape, border, stride, dilation, groups)

@@ -62,6 +62,15 @@ def pixels_simd(x, at, step, n, taps, weights, w, bias, c, y, out, out_step, row
 
 
 @inline
+def pixels_wide(x, at, step, n, taps, weights, w, bias, c, y, out, out_step, rows, width):
+    """PIXELS pixels of two vectors: addresses are computed once for both."""
+    block = repeat_rows(load_rows(2, 1, bias, c, 0), PIXELS)
+    for t in range(n):
+        block = multiply_rows(block, PIXELS, x, at + taps[t] + c, step, w, weights[t] + c)
+    store(block, PIXELS, y, out + c, out_step)
+
+
+@inline
 def pixel_simd(x, at, step, n, taps, weights, w, bias, c, y, out, out_step, rows, width):
     """One pixel of WIDTH channels."""
     block = load(bias, c)
@@ -70,7 +79,7 @@ def pixel_simd(x, at, step, n, taps, weights, w, bias, c, y, out, out_step, rows
     store(block, 1, y, out + c, 0)
 
 
-block_of_pixels, one_pixel = (pixels_simd, pixel_simd) if LANES else (pixels_plain, pixels_plain)
+block_of_pixels, wide_block, one_pixel = (pixels_simd, pixels_wide, pixel_simd) if LANES else (pixels_plain,) * 3
 
 
 @jit
@@ -88,9 +97,13 @@ def pixels_of_line(x, width, step, n, taps, columns, weights, own, w, channels, 
         if whole and low <= k < high:
             k = min(k, high - PIXELS)
             at, to = k * step * channels, out + k * out_step
-            for c in range(0, channels, WIDTH):
-                lane = min(c, channels - WIDTH)
-                block_of_pixels(x, at, step * channels, n, taps, weights, w, bias, lane, y, to, out_step, PIXELS, WIDTH)
+            for c in range(0, channels, 2 * WIDTH):
+                lane = min(c, channels - 2 * WIDTH)
+                if lane >= 0:
+                    wide_block(x, at, step * channels, n, taps, weights, w, bias, lane, y, to, out_step, PIXELS, 2 * WIDTH)
+                else:
+                    for lane in (0, channels - WIDTH):
+                        block_of_pixels(x, at, step * channels, n, taps, weights, w, bias, lane, y, to, out_step, PIXELS, WIDTH)
             k += PIXELS
             continue
         valid = 0
