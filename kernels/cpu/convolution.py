@@ -201,7 +201,7 @@ def gather_band(source, taps, run, w, bias, y, pixels, filters, groups, dense, a
 
 @inline
 def copy_rows_plain(w, start, step, count, packed, at):
-    """packed[at + k * PANEL + lane] = w[start + k * step + lane] for k < count: rows that need no turning."""
+    """packed[at + k * PANEL + lane] = w[start + k * step + lane] for k < count: whole rows of a panel."""
     for k in range(count):
         for lane in range(PANEL):
             packed[at + k * PANEL + lane] = w[start + k * step + lane]
@@ -451,23 +451,6 @@ def collect_narrow(x, at, tap, slopes, j, pixels, total, t):
 collect_tile, collect_last = (collect_simd, collect_narrow) if LANES else (collect_plain, collect_plain)
 
 
-@inline
-def panel_plain(dy, start, step, pixels, slopes, j):
-    """slopes[j + m * PANEL + lane] = dy[start + m * step + lane], a whole panel of filters."""
-    for m in range(pixels):
-        for lane in range(PANEL):
-            slopes[j + m * PANEL + lane] = dy[start + m * step + lane]
-
-
-@inline
-def panel_simd(dy, start, step, pixels, slopes, j):
-    for m in range(pixels):
-        store(load_rows(COLUMNS, 1, dy, start + m * step, 0), 1, slopes, j + m * PANEL, 0)
-
-
-copy_panel = panel_simd if LANES else panel_plain
-
-
 @jit
 def pack_slopes(dy, start, pixels, filters, groups, slopes):
     """dy of a band, panel by panel: slopes[group, panel, pixel, lane]. It is read once for each tap, then from the L1 cache."""
@@ -476,7 +459,7 @@ def pack_slopes(dy, start, pixels, filters, groups, slopes):
         for f in range(0, filters, PANEL):
             first, width = start + g * filters + f, min(PANEL, filters - f)
             if width == PANEL:
-                copy_panel(dy, first, groups * filters, pixels, slopes, j)
+                copy_rows(dy, first, groups * filters, pixels, slopes, j)
             else:
                 for m in range(pixels):
                     for lane in range(PANEL):

@@ -14,7 +14,6 @@ from tinydx_kernels.cpu.simd import CACHED
 KEPT = "; they are kept, next time there is no wait"
 
 
-
 class Compilation(event.Listener):
     """Counts what is compiled and for how long; says so on stderr, at the first kernel and at the end of the program."""
 

@@ -43,7 +43,8 @@ from tinydx_kernels.cpu.simd import (
 )
 
 f32 = np.float32
-L1 = max(32 << 10, os.sysconf("SC_LEVEL1_DCACHE_SIZE") if "SC_LEVEL1_DCACHE_SIZE" in os.sysconf_names else 0)  # bytes
+ASKED = "SC_LEVEL1_DCACHE_SIZE"  # not every system knows it: 32 KB are the least
+L1 = max(32 << 10, os.sysconf(ASKED) if ASKED in getattr(os, "sysconf_names", ()) else 0)  # bytes
 BUDGET = L1 * 7 // 8 // 4  # numbers of a block
 PATCH = 32
 VECTORS = PATCH // WIDTH
