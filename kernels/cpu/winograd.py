@@ -38,6 +38,7 @@ from tinydx_kernels.cpu.simd import (
     load,
     load_rows,
     maximum,
+    outer,
     outer_chunk,
     parallel,
     part,
@@ -98,6 +99,12 @@ def place(tile, tiles):
 
 
 @inline
+def whole_vectors(channels):
+    """Channels, rounded up to whole vectors."""
+    return (channels + LANES - 1) // LANES * LANES
+
+
+@inline
 def rows_to_points(temporary, v, at, step):
     """The second half of B^T d B: from temporary[point, column, lane] of the first to v[point, lane]."""
     for i in range(6):
@@ -135,20 +142,22 @@ def windows_to_points(x, gates, corner, line, channels, v, at, step, temporary):
 def tiles_to_points(x, gates, shape, border, first, count, tiles, v, patch, temporary):
     """v[tile // ROWS, point, c // LANES, tile % ROWS, c % LANES] of `count` tiles from number `first` on.
 
-    A tile that reaches into the border, or cuts the windows of a pooling, is first written to `patch`.
+    A tile that reaches into the border, or cuts the windows of a pooling, is first written to `patch`. If channels are no
+    whole vectors, what lies behind them in memory is computed, too, and not used.
     """
     height, width, channels = shape
-    pooled, step = gates[1].size > 0, ROWS * channels + PAD
+    depth = whole_vectors(channels)
+    pooled, step = gates[1].size > 0, ROWS * depth + PAD
     if pooled:
         height, width = 2 * height, 2 * width
     for t in range(count):
         image, i, j = place(first + t, tiles)
         top, left, at = 4 * i - border[0], 4 * j - border[1], t // ROWS * 36 * step + t % ROWS * LANES
         inside = top >= 0 and left >= 0 and top + 6 <= height and left + 6 <= width
-        if pooled and inside and top % 2 == left % 2 == 0:
+        if pooled and inside and top % 2 == left % 2 == 0 and depth == channels:
             corner = ((image * shape[0] + top // 2) * shape[1] + left // 2) * channels
             windows_to_points(x, gates, corner, shape[1] * channels, channels, v, at, step, temporary)
-        elif inside and not pooled:
+        elif inside and not pooled and ((image * height + top + 5) * width + left + 5) * channels + depth <= len(x):
             corner = ((image * height + top) * width + left) * channels
             tile_to_points(x, corner, width * channels, channels, v, at, step, temporary)
         else:
@@ -177,14 +186,18 @@ def multiply_points(v, u, panel, panels, channels, count, m, streams, wanted):
 
     Meanwhile memory has nothing to do: it fetches what the next tiles want, a share of it at each point.
     """
-    step = ROWS * channels + PAD
+    whole, step = channels // LANES * LANES, ROWS * whole_vectors(channels) + PAD
+    pace = 1 if whole else 6  # few channels leave little time between two points
     for point in range(36):
-        prefetch_tiles(streams, wanted, panel * 36 + point, panels * 36)
+        if point % pace == 0:
+            prefetch_tiles(streams, wanted, (panel * 36 + point) // pace, panels * 36 // pace)
         for t in range(0, count, ROWS):
             block = zeros(TILE)
             i, j = (t // ROWS * 36 + point) * step, (panel * 36 + point) * channels * PANEL
-            for c in range(0, channels, LANES):
+            for c in range(0, whole, LANES):
                 block = outer_chunk(block, ROWS, v, i + c * ROWS, u, j + c * PANEL)
+            for c in range(channels - whole):
+                block = outer(block, ROWS, v, i + whole * ROWS + c, LANES, u, j + (whole + c) * PANEL)
             store(block, ROWS, m, (t * 36 + point) * PANEL, 36 * PANEL)
 
 
@@ -344,7 +357,7 @@ def all_tiles(
 
 
 def correlate(x, w, b, border, out, relu=False, pool=False, gates=None):
-    """Correlation of x (N,H,W,C) with w (3,3,C,F), C a multiple of LANES; None if the result is not finite.
+    """Correlation of x (N,H,W,C) with w (3,3,C,F); None if the result is not finite.
 
     pool: returns (y, winner) of the 2x2 max pooling of relu(correlation + b), winner 0..3 in row-major order.
     gates: (y, winner) of such a pooling, if x is the gradient that comes to it: then x before the pooling is meant.
@@ -378,10 +391,11 @@ def correlate(x, w, b, border, out, relu=False, pool=False, gates=None):
 
 def workspace(workers, channels):
     """v, m, patch, temporary, edge, check, each with a row for every worker."""
+    depth = -(-channels // LANES) * LANES
     return (
-        aligned_empty((workers, TILES // ROWS * 36 * (ROWS * channels + PAD))),
+        aligned_empty((workers, TILES // ROWS * 36 * (ROWS * depth + PAD))),
         aligned_empty((workers, TILES * 36 * PANEL)),
-        aligned_empty((workers, 36 * channels)),
+        aligned_empty((workers, 36 * depth)),
         aligned_empty((workers, 36 * WIDTH)),
         aligned_empty((workers, 4 * WIDTH)),
         np.zeros((workers, WIDTH), np.float32),
