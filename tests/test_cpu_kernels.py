@@ -293,12 +293,12 @@ def assert_close(what, got, want, tolerance):
 
 @contextmanager
 def winograd(on):
-    """Switch the fast 3x3 convolution, which rounds, on (for colour images of any size, too) or off."""
+    """Switch the fast 3x3 convolution, which rounds, on (for few channels, too) or off."""
     from tinydx_kernels.cpu import convolution
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(convolution, "winograd", on)
-        patch.setattr(convolution, "MANY_PIXELS", 0)
+        patch.setattr(convolution, "FEW_CHANNELS", 1)
         yield
 
 

@@ -71,7 +71,6 @@ FEW = 2304  # numbers of a column (windows x taps) up to which reading many weig
 MANY_WEIGHTS = 1 << 14  # of a tap
 MANY_TOTALS = 1 << 16  # weights of a tap from which on the totals of dW fill the L2 cache
 FEW_CHANNELS = 5  # of an image from which on Winograd's transforms cost less than they save
-MANY_PIXELS = 1 << 17  # of all outputs from which on that is so for colour images, too, if a pooling follows
 MODERATE = 2048  # windows up to which one product costs less than a sum for each phase of a stride
 FOLDING = 48  # multiplications that adding a number up where it came from costs as much as
 
@@ -81,16 +80,12 @@ def is_depthwise(w_shape, groups):
     return groups == w_shape[3] > 1 == w_shape[2]
 
 
-def suits_winograd(w_shape, stride, dilation, groups, pooled=0):
-    """Whether a convolution that reads C channels through w (kh,kw,C,F) can be done by winograd.py, and gains by it.
-
-    pooled: pixels of all outputs together, if they go through a pooling before they are written.
-    """
+def suits_winograd(w_shape, stride, dilation, groups):
+    """Whether a convolution that reads C channels through w (kh,kw,C,F) can be done by winograd.py, and gains by it."""
     kh, kw, c, f = w_shape
     simple = kh == kw == 3 and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1
-    # Measured: half the time at 20 -> 40 channels, 0.75 at 16 -> 16, slower at 8 -> 8 and at 512 -> 512 (L2 is full).
-    enough = c >= FEW_CHANNELS or (c >= 3 and pooled >= MANY_PIXELS)
-    return winograd and LANES > 0 and simple and enough and f >= LANES and 96 <= c * f <= 1 << 16
+    # Measured: half the time at 20 -> 40 channels, 0.75 at 16 -> 16, slower at 3 -> 32, 8 -> 8 and 512 -> 512 (L2 is full).
+    return winograd and LANES > 0 and simple and c >= FEW_CHANNELS and f >= LANES and 96 <= c * f <= 1 << 16
 
 
 def is_deep(w_shape, windows, groups):

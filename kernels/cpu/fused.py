@@ -211,7 +211,7 @@ def correlate2d_relu_max_pool2d_forward(x, w, b=None, *, stride=1, padding="vali
     out = tuple(output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
     pooled = out[0] // 2, out[1] // 2
     result = None
-    if convolution.suits_winograd(w.shape, stride, dilation, 1, pooled=len(x) * out[0] * out[1]):
+    if convolution.suits_winograd(w.shape, stride, dilation, 1):
         result = winograd.correlate(x, w, b, border, out, pool=True)
     y, winner = direct_forward(x, w, b, border, stride, dilation, pooled) if result is None else result
     return y, (x, w, y, winner, border, stride, dilation, out)

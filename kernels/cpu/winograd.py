@@ -187,10 +187,8 @@ def multiply_points(v, u, panel, panels, channels, count, m, streams, wanted):
     Meanwhile memory has nothing to do: it fetches what the next tiles want, a share of it at each point.
     """
     whole, step = channels // LANES * LANES, ROWS * whole_vectors(channels) + PAD
-    pace = 1 if whole else 6  # few channels leave little time between two points
     for point in range(36):
-        if point % pace == 0:
-            prefetch_tiles(streams, wanted, (panel * 36 + point) // pace, panels * 36 // pace)
+        prefetch_tiles(streams, wanted, panel * 36 + point, panels * 36)
         for t in range(0, count, ROWS):
             block = zeros(TILE)
             i, j = (t // ROWS * 36 + point) * step, (panel * 36 + point) * channels * PANEL
