@@ -259,7 +259,9 @@ def pack_of_worker(w, taps, run, run_step, filters, filter_step, groups, group_s
 @parallel
 def pack_in_parallel(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, workers):
     for worker in prange(workers):
-        pack_of_worker(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, worker, workers)
+        pack_of_worker(
+            w, taps, run, run_step, filters, filter_step, groups, group_step, packed, np.int64(worker), workers
+        )  # fmt: skip
 
 
 def pack_weights(w, taps, run, run_step, filters, filter_step, groups, group_step, packed):
@@ -309,8 +311,8 @@ def gather(
     """
     for worker in prange(len(work[0])):
         gather_of_worker(
-            worker, x, shape, border, step, taps, run, window, w, bias, y, y_shape, y_start, y_step, grid, filters, groups,
-            rows, work,
+            np.int64(worker), x, shape, border, step, taps, run, window, w, bias, y, y_shape, y_start, y_step, grid, filters,
+            groups, rows, work,
         )  # fmt: skip
 
 
@@ -505,7 +507,7 @@ def collect_of_worker(worker, x, shape, border, step, taps, run, window, dy, gri
 def collect(x, shape, border, step, taps, run, window, dy, grid, filters, groups, rows, work):
     """The totals of each worker over its bands; work: totals, bias totals and buffers. Other arguments as `gather`."""
     for worker in prange(len(work[0])):
-        collect_of_worker(worker, x, shape, border, step, taps, run, window, dy, grid, filters, groups, rows, work)
+        collect_of_worker(np.int64(worker), x, shape, border, step, taps, run, window, dy, grid, filters, groups, rows, work)
 
 
 @jit

@@ -139,7 +139,9 @@ def pooled_bands(worker, x, shape, border, step, taps, run, window, w, bias, y, 
 @parallel
 def pooled_forward(x, shape, border, step, taps, run, window, w, bias, y, winner, size, filters, rows, work):
     for worker in prange(len(work[0])):
-        pooled_bands(worker, x, shape, border, step, taps, run, window, w, bias, y, winner, size, filters, rows, work)
+        pooled_bands(
+            np.int64(worker), x, shape, border, step, taps, run, window, w, bias, y, winner, size, filters, rows, work
+        )  # fmt: skip
 
 
 def direct_forward(x, w, b, border, stride, dilation, size):
@@ -183,7 +185,7 @@ def unpool(dy, y, winner, shape, size, full):
     """full: the gradient before ReLU and pooling, of size (rows, columns) an image."""
     for image in prange(len(dy) // (shape[0] * shape[1] * shape[2])):
         pixels = size[0] * size[1] * shape[2]
-        unpool_band(dy, y, winner, shape, image, 0, 0, size[0], size[1], full[image * pixels : (image + 1) * pixels])
+        unpool_band(dy, y, winner, shape, np.int64(image), 0, 0, size[0], size[1], full[image * pixels : (image + 1) * pixels])
 
 
 def gradient_of_x(dy, y, winner, w, x_shape, border, stride, dilation, out):

@@ -64,6 +64,7 @@ CACHED = not _ASKED  # Numba's cache does not know TINYDX_SIMD, so what is compi
 _FASTMATH = {"contract", "reassoc", "nsz"}  # not nnan, ninf: NaN and infinity must pass as in NumPy
 jit = njit(nogil=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
 inline = njit(forceinline=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
+# The index of a prange is unsigned inside: who passes it on says np.int64(worker), else what is called is compiled twice.
 parallel = njit(parallel=True, nogil=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
 exact = njit(nogil=True, cache=CACHED, error_model="numpy")  # every operation rounds as NumPy's
 exact_inline = njit(forceinline=True, cache=CACHED, error_model="numpy")

@@ -295,8 +295,8 @@ def all_blocks(
 ):  # fmt: skip
     for worker in prange(len(totals)):
         blocks_of_worker(
-            worker, x, shape, border, step, window, taps, rows, run, spans, chunk, dy, y, winner, size, block, totals,
-            bias_totals, work,
+            np.int64(worker), x, shape, border, step, window, taps, rows, run, spans, chunk, dy, y, winner, size, block,
+            totals, bias_totals, work,
         )  # fmt: skip
 
 

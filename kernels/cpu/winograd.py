@@ -347,10 +347,10 @@ def all_tiles(
     """First the weights at the points, then the tiles."""
     workers = len(work[0])
     for worker in prange(workers):
-        weights_of_worker(worker, workers, w, shape[2], len(bias), u, work[3][worker])
+        weights_of_worker(np.int64(worker), workers, w, shape[2], len(bias), u, work[3][worker])
     for worker in prange(workers):
         tiles_of_worker(
-            worker, x, gates, shape, border, tiles, total, block, u, bias, relu, pool, y, winner, size, filters, work
+            np.int64(worker), x, gates, shape, border, tiles, total, block, u, bias, relu, pool, y, winner, size, filters, work
         )  # fmt: skip
 
 
