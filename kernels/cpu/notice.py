@@ -25,7 +25,7 @@ class Compilation(event.Listener):
         if self.depth == 0:
             self.since = time.perf_counter()
             if self.kernels == 0:
-                self.say("compiling CPU kernels for this machine: once, it can take a minute ...")
+                self.say("compiling CPU kernels for this machine: once, a minute or two ...")
         self.depth += 1
 
     def on_end(self, _):
