@@ -64,8 +64,7 @@ def aligned_empty(shape, dtype=np.float32):
     """
     size = (shape if isinstance(shape, int) else math.prod(shape)) * np.dtype(dtype).itemsize
     raw = arena.take(size + CACHE_LINE) if size >= POOLED else np.empty(size + CACHE_LINE, np.uint8)
-    start = -raw.ctypes.data % CACHE_LINE
-    return raw[start : start + size].view(dtype).reshape(shape)
+    return np.ndarray(shape, dtype, raw, -raw.ctypes.data % CACHE_LINE)
 
 
 def contiguous(a):
