@@ -341,10 +341,16 @@ def find_kernels() -> None:
 
 
 def _require(backend: str) -> None:
-    reason = load_kernels(backend)
+    reason = load_kernels(backend) or _missing(backend)
     if reason:
         extra = {"numba": "pip install numba", "cuda": "pip install 'tinydx[cuda13]'"}[backend]
         raise ImportError(f"use({backend!r}): {reason}; {extra}")
+
+
+def _missing(backend: str) -> str | None:
+    """What a loaded kernel package says it lacks to run: the CUDA launchers load without CuPy."""
+    missing = getattr(sys.modules[_KERNEL_PACKAGES[backend]], "missing", None)
+    return missing() if missing else None
 
 
 # ---- shapes, from the record's own description ---------------------------------------------------------------------

@@ -1,0 +1,29 @@
+"""CUDA kernels: importing this package registers their launchers for the ops of the table. CuPy is not imported."""
+
+from tinydx_kernels.cuda import (
+    convolution,
+    dense,
+    elementwise,
+    embedding,
+    fused,
+    matmul,
+    pooling,
+    recurrence,
+    softmax,
+    update,
+)
+from tinydx_kernels.cuda.backend import missing
+
+__all__ = [
+    "convolution",
+    "dense",
+    "elementwise",
+    "embedding",
+    "fused",
+    "matmul",
+    "missing",
+    "pooling",
+    "recurrence",
+    "softmax",
+    "update",
+]

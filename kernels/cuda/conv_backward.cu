@@ -2,8 +2,6 @@
 //
 //     dX    dx (pixels, C)  = patches of dy (pixels, taps F) w^T          a row: the outputs that a pixel went into
 //     dW    dw (taps C, F)  = patches of x^T (taps C, pixels) dy (pixels, F)
-//
-// and `unpool`, which turns the gradient of fused ReLU and pooling into that of the convolution.
 
 #include "geometry.cuh"
 #include "tile.cuh"
@@ -91,20 +89,4 @@ gradient_of_w(const float *x, const float *dy, float *pieces, GEOMETRY, int piec
             int row_of_w = k0 + row_of(i), f = f0 + column_of(j);
             if (row_of_w < depth && f < filters) pieces[row_of_w * filters + f] = sum[i][j];
         }
-}
-
-// The gradient before ReLU and pooling: a number of dy goes to its window's winner. A thread makes one number of dz.
-extern "C" __global__ void unpool(const float *dy, const unsigned char *winner, float *dz, int images, int out_height,
-                                  int out_width, int filters)
-{
-    int thread = blockIdx.x * blockDim.x + threadIdx.x;
-    if (thread >= images * out_height * out_width * filters) return;
-    Pixel out = pixel_of(thread / filters, out_height, out_width);
-    int i = out.row / 2, j = out.column / 2, rows = out_height / 2, columns = out_width / 2;
-    float slope = 0.0f;
-    if (i < rows && j < columns) {  // a last odd row or column is in no window
-        int window = ((out.image * rows + i) * columns + j) * filters + thread % filters;
-        if (winner[window] == out.row % 2 * 2 + out.column % 2) slope = dy[window];
-    }
-    dz[thread] = slope;
 }

@@ -74,11 +74,11 @@ def version() -> str:
     return f"{major.value}.{minor.value}"
 
 
-def compile_source(source: str, name: str, architecture: int, defines: dict[str, int]) -> str:
+def compile_source(source: str, name: str, architecture: int, defines: tuple[tuple[str, int], ...] = ()) -> str:
     """Compile to a cubin; returns the compiler's log. Raises ValueError with that log if it does not accept the source."""
     nvrtc, program = _nvrtc(), ctypes.c_void_p()
     options = [f"--gpu-architecture=sm_{architecture}", "--std=c++17", "--ptxas-options=-v", f"--include-path={HERE}"]
-    options += [f"--define-macro={key}={value}" for key, value in defines.items()]
+    options += [f"--define-macro={key}={value}" for key, value in defines]
     nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), name.encode(), 0, None, None)
     array = (ctypes.c_char_p * len(options))(*(o.encode() for o in options))
     failed = nvrtc.nvrtcCompileProgram(program, len(options), array)

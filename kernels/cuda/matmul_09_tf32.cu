@@ -34,7 +34,7 @@ __device__ inline Split split(float v)
     return s;
 }
 
-__device__ __forceinline__ void product(const float *a, const float *b, float *c, int M, int N, int K, int exact)
+__device__ void product(const float *a, const float *b, float *c, int M, int N, int K, int exact)
 {
     __shared__ __align__(16) float a_tile[2][BM][A_LINE], b_tile[2][BK][B_LINE];
     int m0 = blockIdx.y * BM, n0 = blockIdx.x * BN;

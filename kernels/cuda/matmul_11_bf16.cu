@@ -18,7 +18,7 @@
 #define A_LINE (BK + 8)  // in numbers of 2 bytes: the 8 rows of a small matrix begin in different banks
 #define B_LINE (BN + 8)
 
-typedef unsigned short bf16;
+#define bf16 unsigned short  // its bits
 
 // y (rows, line) = x (rows, columns) rounded to BF16; a thread makes two numbers.
 extern "C" __global__ void to_bf16(const float *x, unsigned *y, int rows, int columns, int line)

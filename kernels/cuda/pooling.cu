@@ -98,3 +98,21 @@ extern "C" __global__ void average_pool_backward(const float *dy, float *dx, POO
         }
     dx[thread] = sum;
 }
+
+// For convolution + ReLU + 2x2 max pooling (conv_forward.cu): the gradient dz of the convolution. A number of dy goes to
+// its window's winner; the winner NOBODY (4) is none of them.
+extern "C" __global__ void unpool(const float *dy, const unsigned char *winner, float *dz, int images, int height, int width,
+                                  int channels)
+{
+    int thread = blockIdx.x * blockDim.x + threadIdx.x;
+    if (thread >= images * height * width * channels) return;
+    int c = thread % channels, w = thread / channels % width;
+    int h = thread / channels / width % height, n = thread / channels / width / height;
+
+    float slope = 0.0f;
+    if (h / 2 < height / 2 && w / 2 < width / 2) {  // a last odd row or column is in no window
+        int window = at(n, h / 2, w / 2, c, height / 2, width / 2, channels);
+        if (winner[window] == h % 2 * 2 + w % 2) slope = dy[window];
+    }
+    dz[thread] = slope;
+}

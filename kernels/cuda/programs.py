@@ -26,16 +26,20 @@ class Tile(NamedTuple):
         """Threads of a block."""
         return self.BM // self.TM * (self.BN // self.TN)
 
+    @property
+    def defines(self) -> tuple[tuple[str, int], ...]:
+        """As constants of a program."""
+        return tuple(self._asdict().items())
+
 
 SMALL, TALL, MIDDLE, LARGE = Tile(32, 32, 16, 4, 4), Tile(128, 32, 16, 8, 4), Tile(64, 64, 16, 8, 4), Tile(128, 128, 8, 8, 8)
-TILES = SMALL, TALL, MIDDLE, LARGE
 
 
 class Program(NamedTuple):
     """A file with its constants, and the least architecture (75: Turing) it needs."""
 
     file: str
-    defines: dict[str, int] = {}
+    defines: tuple[tuple[str, int], ...] = ()
     minimum: int = 75
 
     @property
@@ -44,23 +48,23 @@ class Program(NamedTuple):
         return HERE / self.file
 
     def __str__(self) -> str:
-        constants = ",".join(f"{key}={value}" for key, value in self.defines.items())
+        constants = ",".join(f"{key}={value}" for key, value in self.defines)
         return f"{self.file}[{constants}]" if constants else self.file
 
 
 def matmul(tile: Tile, a_transposed: bool, b_transposed: bool) -> Program:
     """The product of the layers."""
-    return Program("matmul.cu", {**tile._asdict(), "A_TRANSPOSED": int(a_transposed), "B_TRANSPOSED": int(b_transposed)})
+    return Program("matmul.cu", (*tile.defines, ("A_TRANSPOSED", int(a_transposed)), ("B_TRANSPOSED", int(b_transposed))))
 
 
 def conv_forward(tile: Tile, relu: bool = False, pool: bool = False) -> Program:
     """Convolution, and what follows it, as implicit GEMM."""
-    return Program("conv_forward.cu", {**tile._asdict(), "RELU": int(relu), "POOL": int(pool)})
+    return Program("conv_forward.cu", (*tile.defines, ("RELU", int(relu)), ("POOL", int(pool))))
 
 
 def conv_backward(tile: Tile) -> Program:
     """Its gradients."""
-    return Program("conv_backward.cu", tile._asdict())
+    return Program("conv_backward.cu", tile.defines)
 
 
 PLAIN = {
@@ -80,6 +84,7 @@ STAIRCASE = {
     "bf16": Program("matmul_11_bf16.cu", minimum=AMPERE),
 }
 PRODUCTS = [matmul(tile, a, b) for tile in (SMALL, MIDDLE, LARGE) for a in (False, True) for b in (False, True)]
-CONVOLUTIONS = [conv_forward(tile, relu, pool) for tile in (SMALL, TALL, MIDDLE) for relu, pool in ((0, 0), (1, 0), (1, 1))]
+EPILOGUES = (False, False), (True, False), (True, True)  # ReLU, pooling
+CONVOLUTIONS = [conv_forward(tile, relu, pool) for tile in (SMALL, TALL, MIDDLE) for relu, pool in EPILOGUES]
 GRADIENTS = [conv_backward(tile) for tile in (SMALL, TALL, MIDDLE)]
 PROGRAMS = [*PLAIN.values(), *STAIRCASE.values(), *PRODUCTS, *CONVOLUTIONS, *GRADIENTS]

@@ -10,7 +10,7 @@
 #define TILE 16
 
 // The (row, column) element of left (N,U) right (U,U), or of left right^T. Rows of left are `line` numbers apart.
-__device__ inline float product(const float *left, int line, const float *right, int transposed, int N, int U)
+__device__ float product(const float *left, int line, const float *right, int transposed, int N, int U)
 {
     __shared__ float a[TILE][TILE], b[TILE][TILE + 1];
     int x = threadIdx.x, y = threadIdx.y, row = blockIdx.y * TILE + y, column = blockIdx.x * TILE + x;
