@@ -32,7 +32,7 @@
 
 #ifdef TINYDX_EMULATOR
 
-#define CP_ASYNC_WAIT(n) tinydx::cp_async_wait(n)
+#include <emulated_ptx.h>  // kernels/emulator/device
 
 #else
 
