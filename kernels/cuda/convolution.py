@@ -53,9 +53,8 @@ def forward_product(x, w, b, numbers, relu=False, pool=False) -> tuple[Any, Any]
     winner = xp(x).empty(shape if pool else 1, np.uint8)
     pixels = y.size // filters * (4 if pool else 1)
     tile = tile_for(pixels, filters)
-    blocks, bias = tiles_of(tile, pixels, filters), x if b is None else contiguous(b)
-    program = programs.conv_forward(tile, relu, pool)
-    launch(program, "forward", blocks, tile.threads, contiguous(x), contiguous(w), bias, y, winner, *numbers, b is not None)
+    program, blocks = programs.conv_forward(tile, relu, pool), tiles_of(tile, pixels, filters)
+    launch(program, "forward", blocks, tile.threads, *_inputs(x, w, b), y, winner, *numbers, b is not None)
     return y, winner
 
 
@@ -63,9 +62,15 @@ def forward(x, w, b, numbers, groups, relu=False):
     """y, with ReLU if wanted and there is one group."""
     if groups == 1:
         return forward_product(x, w, b, numbers, relu)[0]
-    y, bias = xp(x).empty(shape_of_y(numbers), x.dtype), x if b is None else contiguous(b)
-    each(DIRECT, "forward", y.size, contiguous(x), contiguous(w), bias, y, *numbers, groups, b is not None)
+    y = xp(x).empty(shape_of_y(numbers), x.dtype)
+    each(DIRECT, "forward", y.size, *_inputs(x, w, b), y, *numbers, groups, b is not None)
     return y
+
+
+def _inputs(x, w, b):
+    """As kernels take them; a bias that is not there is some array that is not read."""
+    x = contiguous(x)
+    return x, contiguous(w), x if b is None else contiguous(b)
 
 
 # ---- backward ------------------------------------------------------------------------------------------------------

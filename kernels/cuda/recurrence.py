@@ -27,7 +27,7 @@ def simple_rnn_forward(x, h0, w_xh, w_hh, b=None, *, mask=None):
     mask = xp(x).ones((n, steps), np.uint8) if mask is None else contiguous(xp(x).asarray(mask).astype(np.uint8))
     w, before, line = contiguous(w_hh), contiguous(h0), units
     for t in range(steps):
-        _launch("step", n, steps, units, t, z, before, line, w, mask, y)
+        _launch("recurrent_step", n, steps, units, t, z, before, line, w, mask, y)
         before, line = y.reshape(-1)[t * units :], steps * units  # the state of the first example; the others' follow
     return y, (x, h0, w_xh, w, y, mask)
 
@@ -37,7 +37,7 @@ def simple_rnn_backward(dy, saved):
     (n, steps, d), units = x.shape, w_hh.shape[0]
     dz, carry, dy = xp(x).empty(y.shape, x.dtype), xp(x).zeros(h0.shape, x.dtype), contiguous(dy)
     for t in reversed(range(steps)):
-        _launch("step_backward", n, steps, units, t, dy, y, w_hh, mask, carry, dz)
+        _launch("recurrent_step_backward", n, steps, units, t, dy, y, w_hh, mask, carry, dz)
     dh0 = product(dz[:, 0], w_hh.T) + carry
     rows, before = dz.reshape(-1, units), xp(x).concatenate([h0[:, None], y[:, :-1]], axis=1).reshape(-1, units)
     dx = product(rows, w_xh.T).reshape(x.shape)
