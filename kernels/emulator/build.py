@@ -80,7 +80,7 @@ def build(source: Source, checked: bool) -> Path:
     flags = [*COMMON, *(CHECKED if checked else FAST), f"-I{HEADERS}"]
     target = cache_folder() / f"{Path(source.name).stem}-{_hash(source.code, str(runtime), *flags, _version(compiler()))}.so"
     if not target.exists():
-        _compile(target, [*flags, "-x", "c++", "-"], source.code, [str(runtime)])
+        _compile(target, [*flags, "-x", "c++-cpp-output", "-"], source.code, [str(runtime)])
     return target
 
 

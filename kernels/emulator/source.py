@@ -78,7 +78,8 @@ DTYPES = {
     for name in names.split("|")
 }
 
-_BOUNDS = r"(?:__launch_bounds__\s*\(([^()]*)\)\s*)?"
+_NESTED = r"(?:[^()]|\((?:[^()]|\([^()]*\))*\))*"  # anything with balanced parentheses, three deep
+_BOUNDS = rf"(?:__launch_bounds__\s*\(({_NESTED})\)\s*)?"
 _KERNEL = re.compile(rf"__global__\s+(?:static\s+)?{_BOUNDS}void\s+{_BOUNDS}(\w+)\s*\(([^()]*)\)")
 _ATTRIBUTE = r"(?:__attribute__\s*\(\(.*?\)\)\s*|alignas\s*\(\w+\)\s*)?"
 _DYNAMIC = re.compile(rf"extern\s+__shared__\s+{_ATTRIBUTE}([\w\s]+?)\s+{_ATTRIBUTE}(\w+)\s*\[\s*\]\s*;")
@@ -102,7 +103,7 @@ def read_source(name: str, preprocessed: str) -> Source:
     shapes = {m[1]: _shape(m[2]) for m in _SHARED.finditer(code)}
     code = re.sub(r"\bstatic\s+__shared__", "__shared__", code)
     code = code.replace("__shared__", 'static __attribute__((section("tinydx_shared")))')
-    code = re.sub(r"__launch_bounds__\s*\([^()]*\)", "", code).replace("__global__", "__attribute__((used, noinline))")
+    code = re.sub(_BOUNDS, "", code).replace("__global__", "__attribute__((used, noinline))")
     return Source(name, code + "".join(map(_call, kernels.values())) + _MODULE, kernels, shapes)
 
 
@@ -131,7 +132,7 @@ def _kernel(match: re.Match) -> Kernel:
     bounds = match[1] or match[2]
     text = re.sub(r"^#.*$", "", match[4], flags=re.M)
     parameters = [] if text.strip() in ("", "void") else [_parameter(p) for p in text.split(",")]
-    return Kernel(match[3], parameters, _number(bounds.split(",")[0]) if bounds else None)
+    return Kernel(match[3], parameters, _number(bounds) if bounds else None)
 
 
 def _parameter(text: str) -> Parameter:
