@@ -69,8 +69,9 @@ def _fits(a: Any) -> bool:
 
 
 def contiguous(a: Any) -> Any:
-    """The array itself if it lies in C order, aligned to its numbers, else a copy."""
-    return a if a.flags.c_contiguous and getattr(a.flags, "aligned", True) else xp(a).array(a, order="C")
+    """The array itself if it lies in C order and begins where four floats can be read at once, else a copy."""
+    address = a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr
+    return a if a.flags.c_contiguous and address % 16 == 0 else xp(a).array(a, order="C")
 
 
 # ---- launches ------------------------------------------------------------------------------------------------------

@@ -6,46 +6,69 @@
 #include "geometry.cuh"
 #include "tile.cuh"
 
-#define NOWHERE (-(1 << 28))  // the row of a pixel beyond the last: never inside of an image
-
 extern "C" __global__ void __launch_bounds__(THREADS)
 gradient_of_x(const float *dy, const float *w, float *dx, GEOMETRY)
 {
     __shared__ __align__(16) float left[BK][BM + PAD];
     __shared__ __align__(16) float right[BK][BN + PAD];
-    __shared__ int image[BM], row[BM], column[BM];
+    __shared__ int row[BM], column[BM], image[BM];           // of each pixel of the tile
+    __shared__ int down[BK], across[BK], filter[BK], of_w[BK];  // of each number of its sum; where w for channel 0 is
 
     int m0 = blockIdx.x * BM, c0 = blockIdx.y * BN, depth = kernel_height * kernel_width * filters;
     int pixels = images * height * width;
 
     for (int m = threadIdx.x; m < BM; m += THREADS) {
         Pixel in = pixel_of(m0 + m, height, width);
-        image[m] = in.image * out_height;
         row[m] = m0 + m < pixels ? in.row + top_border : NOWHERE;
         column[m] = in.column + left_border;
+        image[m] = in.image * out_height;
     }
-    __syncthreads();
 
     float sum[TM][TN] = {};
     for (int k0 = 0; k0 < depth; k0 += BK) {
-        int k = threadIdx.x % BK, f = (k0 + k) % filters, tap = (k0 + k) / filters;
-        int down = tap / kernel_width * dilation_y, across = tap % kernel_width * dilation_x;
-        for (int m = threadIdx.x / BK; m < BM; m += THREADS / BK) {
-            int i = quotient(row[m] - down, stride_y, out_height), j = quotient(column[m] - across, stride_x, out_width);
-            bool inside = k0 + k < depth && i >= 0 && j >= 0;
-            left[k][m] = inside ? dy[((image[m] + i) * out_width + j) * filters + f] : 0.0f;
+        if (threadIdx.x < BK) {
+            int k = k0 + threadIdx.x;
+            Tap tap = tap_of(k, depth, filters, kernel_width, dilation_y, dilation_x);
+            down[threadIdx.x] = tap.down;
+            across[threadIdx.x] = tap.across;
+            filter[threadIdx.x] = tap.channel;
+            of_w[threadIdx.x] = k < depth ? k / filters * channels * filters + tap.channel : NOWHERE;
         }
-        for (int n = threadIdx.x / BK; n < BN; n += THREADS / BK)  // w[p][q] transposed
-            right[k][n] = k0 + k < depth && c0 + n < channels ? w[(tap * channels + c0 + n) * filters + f] : 0.0f;
+        __syncthreads();
+        for (int i = threadIdx.x; i < BK * BM / 4; i += THREADS) {
+            int k = k_of(i, BM), m = n_of(i, BM);
+            float v[4] = {};
+            for (int e = 0; e < 4; e++) {
+                int r = down[k + e] < 0 ? -1 : quotient(row[m] - down[k + e], stride_y, out_height);
+                int c = quotient(column[m] - across[k + e], stride_x, out_width);
+                const float *from = dy + ((image[m] + r) * out_width + c) * filters + filter[k + e];
+                if (r >= 0 && c >= 0 && filters % 4 == 0) read_four(v, from);
+                else if (r >= 0 && c >= 0) v[e] = *from;
+                if (filters % 4 == 0) break;  // four filters of one position came at once
+            }
+            write_column(&left[0][0], BM, k, m, v);
+        }
+        for (int i = threadIdx.x; i < BK * BN / 4; i += THREADS) {
+            int k = k_of(i, BN), n = n_of(i, BN);
+            float v[4] = {};
+            for (int e = 0; e < 4; e++) {
+                bool inside = of_w[k + e] >= 0 && c0 + n < channels;
+                const float *from = w + of_w[k + e] + (c0 + n) * filters;
+                if (inside && filters % 4 == 0) read_four(v, from);
+                else if (inside) v[e] = *from;
+                if (filters % 4 == 0) break;
+            }
+            write_column(&right[0][0], BN, k, n, v);
+        }
         __syncthreads();
         multiply(left, right, sum);
         __syncthreads();
     }
 
     for (int i = 0; i < TM; i++)
-        for (int j = 0; j < TN; j++) {
-            int m = m0 + row_of(i), c = c0 + column_of(j);
-            if (m < pixels && c < channels) dx[m * channels + c] = sum[i][j];
+        for (int j = 0; j < TN; j += 4) {
+            int m = m0 + row_of(i);
+            if (m < pixels) store_four(dx + m * channels, c0 + column_of(j), channels, &sum[i][j]);
         }
 }
 
@@ -55,29 +78,43 @@ gradient_of_w(const float *x, const float *dy, float *pieces, GEOMETRY, int piec
 {
     __shared__ __align__(16) float left[BK][BM + PAD];
     __shared__ __align__(16) float right[BK][BN + PAD];
-    __shared__ int image[BK], row[BK], column[BK];
+    __shared__ int row[BK], column[BK], base[BK];     // of each pixel of a step: where its window begins in x
+    __shared__ int down[BM], across[BM], offset[BM];  // of each row of dw: how far on in the window it is
 
     int k0 = blockIdx.x * BM, f0 = blockIdx.y * BN, depth = kernel_height * kernel_width * channels;
     int pixels = images * out_height * out_width, first = blockIdx.z * piece, end = min(pixels, first + piece);
 
-    int k = threadIdx.x % BM, c = (k0 + k) % channels, tap = (k0 + k) / channels;  // a thread's own row of dw
-    int down = tap / kernel_width * dilation_y, across = tap % kernel_width * dilation_x;
+    for (int k = threadIdx.x; k < BM; k += THREADS) {
+        Tap tap = tap_of(k0 + k, depth, channels, kernel_width, dilation_y, dilation_x);
+        down[k] = tap.down;
+        across[k] = tap.across;
+        offset[k] = tap.down < 0 ? 0 : (tap.down * width + tap.across) * channels + tap.channel;
+    }
 
     float sum[TM][TN] = {};
     for (int m0 = first; m0 < end; m0 += BK) {
-        for (int m = threadIdx.x; m < BK; m += THREADS) {
-            Pixel out = pixel_of(m0 + m, out_height, out_width);
-            image[m] = out.image * height;
-            row[m] = m0 + m < end ? out.row * stride_y - top_border : NOWHERE;
-            column[m] = out.column * stride_x - left_border;
+        if (threadIdx.x < BK) {
+            Pixel out = pixel_of(m0 + threadIdx.x, out_height, out_width);
+            int h = out.row * stride_y - top_border, v = out.column * stride_x - left_border;
+            row[threadIdx.x] = m0 + threadIdx.x < end ? h : NOWHERE;
+            column[threadIdx.x] = v;
+            base[threadIdx.x] = ((out.image * height + h) * width + v) * channels;
         }
         __syncthreads();
-        for (int m = threadIdx.x / BM; m < BK; m += THREADS / BM) {
-            int h = row[m] + down, v = column[m] + across;
-            bool inside = k0 + k < depth && h >= 0 && h < height && v >= 0 && v < width;
-            left[m][k] = inside ? x[((image[m] + h) * width + v) * channels + c] : 0.0f;
+        for (int i = threadIdx.x; i < BK * BM / 4; i += THREADS) {
+            int m = i / (BM / 4), k = i % (BM / 4) * 4;  // neighbours along channels
+            float v[4] = {};
+            for (int e = 0; e < 4; e++) {
+                int h = row[m] + down[k + e], c = column[m] + across[k + e];
+                bool inside = h >= 0 && h < height && c >= 0 && c < width;
+                const float *from = x + base[m] + offset[k + e];
+                if (inside && channels % 4 == 0) read_four(v, from);
+                else if (inside) v[e] = *from;
+                if (channels % 4 == 0) break;
+            }
+            *(float4 *)&left[m][k] = make_float4(v[0], v[1], v[2], v[3]);
         }
-        load_rows(&right[0][0], BN, dy, filters, m0, end, f0, filters);
+        load_rows(&right[0][0], BN, dy, m0, end, f0, filters);
         __syncthreads();
         multiply(left, right, sum);
         __syncthreads();
@@ -85,8 +122,8 @@ gradient_of_w(const float *x, const float *dy, float *pieces, GEOMETRY, int piec
 
     pieces += blockIdx.z * depth * filters;
     for (int i = 0; i < TM; i++)
-        for (int j = 0; j < TN; j++) {
-            int row_of_w = k0 + row_of(i), f = f0 + column_of(j);
-            if (row_of_w < depth && f < filters) pieces[row_of_w * filters + f] = sum[i][j];
+        for (int j = 0; j < TN; j += 4) {
+            int k = k0 + row_of(i);
+            if (k < depth) store_four(pieces + k * filters, f0 + column_of(j), filters, &sum[i][j]);
         }
 }

@@ -12,7 +12,6 @@
 #include "geometry.cuh"
 #include "tile.cuh"
 
-#define NOWHERE (-(1 << 28))  // the row of a pixel beyond the last: never inside of an image
 #define NOBODY 4
 
 __device__ inline Pixel output_pixel(int m, int rows, int columns)
@@ -24,36 +23,61 @@ __device__ inline Pixel output_pixel(int m, int rows, int columns)
     return pixel;
 }
 
-__device__ inline float relu(float z) { return z < 0.0f ? 0.0f : z; }
+// sum[i][j] = the largest of sum[i .. i + 3][j], a window; returns which of them it was.
+__device__ inline int pool(float sum[TM][TN], int i, int j)
+{
+    float largest = sum[i][j], won = largest;
+    int best = 0;
+    for (int r = 1; r < 4; r++) {
+        float v = sum[i + r][j];
+        if (v > largest) best = r, won = v;      // the first maximum wins
+        if (v > largest || v != v) largest = v;  // NaN stays
+    }
+    sum[i][j] = largest;
+    return won > 0.0f ? best : NOBODY;
+}
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 forward(const float *x, const float *w, const float *bias, float *y, unsigned char *winner, GEOMETRY, int biased)
 {
     __shared__ __align__(16) float left[BK][BM + PAD];
     __shared__ __align__(16) float right[BK][BN + PAD];
-    __shared__ int image[BM], row[BM], column[BM];  // where the window of each of the tile's pixels begins
+    __shared__ int row[BM], column[BM], base[BM];       // of each pixel of the tile: where its window begins in x
+    __shared__ int down[BK], across[BK], offset[BK];    // of each number of the window: how far on it is
 
     int m0 = blockIdx.x * BM, f0 = blockIdx.y * BN, depth = kernel_height * kernel_width * channels;
     int pixels = POOL ? images * (out_height / 2) * (out_width / 2) * 4 : images * out_height * out_width;
 
     for (int m = threadIdx.x; m < BM; m += THREADS) {
         Pixel out = output_pixel(m0 + m, out_height, out_width);
-        image[m] = out.image * height;
         row[m] = m0 + m < pixels ? out.row * stride_y - top_border : NOWHERE;
         column[m] = out.column * stride_x - left_border;
+        base[m] = ((out.image * height + out.row * stride_y - top_border) * width + column[m]) * channels;
     }
-    __syncthreads();
 
     float sum[TM][TN] = {};
     for (int k0 = 0; k0 < depth; k0 += BK) {
-        int k = threadIdx.x % BK, c = (k0 + k) % channels, tap = (k0 + k) / channels;  // neighbours along channels
-        int down = tap / kernel_width * dilation_y, across = tap % kernel_width * dilation_x;
-        for (int m = threadIdx.x / BK; m < BM; m += THREADS / BK) {
-            int h = row[m] + down, v = column[m] + across;
-            bool inside = k0 + k < depth && h >= 0 && h < height && v >= 0 && v < width;
-            left[k][m] = inside ? x[((image[m] + h) * width + v) * channels + c] : 0.0f;
+        if (threadIdx.x < BK) {
+            Tap tap = tap_of(k0 + threadIdx.x, depth, channels, kernel_width, dilation_y, dilation_x);
+            down[threadIdx.x] = tap.down;
+            across[threadIdx.x] = tap.across;
+            offset[threadIdx.x] = tap.down < 0 ? 0 : (tap.down * width + tap.across) * channels + tap.channel;
         }
-        load_rows(&right[0][0], BN, w, filters, k0, depth, f0, filters);
+        __syncthreads();
+        for (int i = threadIdx.x; i < BK * BM / 4; i += THREADS) {
+            int k = k_of(i, BM), m = n_of(i, BM);
+            float v[4] = {};
+            for (int e = 0; e < 4; e++) {
+                int h = row[m] + down[k + e], c = column[m] + across[k + e];
+                bool inside = h >= 0 && h < height && c >= 0 && c < width;
+                const float *from = x + base[m] + offset[k + e];
+                if (inside && channels % 4 == 0) read_four(v, from);
+                else if (inside) v[e] = *from;
+                if (channels % 4 == 0) break;  // four channels of one position came at once
+            }
+            write_column(&left[0][0], BM, k, m, v);
+        }
+        load_rows(&right[0][0], BN, w, k0, depth, f0, filters);
         __syncthreads();
         multiply(left, right, sum);
         __syncthreads();
@@ -61,25 +85,21 @@ forward(const float *x, const float *w, const float *bias, float *y, unsigned ch
 
     for (int j = 0; j < TN; j++) {
         int f = f0 + column_of(j);
-        if (f >= filters) continue;
-        float b = biased ? bias[f] : 0.0f;
+        float b = biased && f < filters ? bias[f] : 0.0f;
         for (int i = 0; i < TM; i++) {
-            int m = m0 + row_of(i);
-            if (m >= pixels) continue;
-            if (!POOL) {
-                y[m * filters + f] = RELU ? relu(sum[i][j] + b) : sum[i][j] + b;
-            } else if (i % 4 == 0) {
-                float largest = relu(sum[i][j] + b), won = largest;
-                int best = 0;
-                for (int r = 1; r < 4; r++) {
-                    float v = relu(sum[i + r][j] + b);
-                    if (v > largest) best = r, won = v;       // the first maximum wins
-                    if (v > largest || v != v) largest = v;   // NaN stays
-                }
-                y[m / 4 * filters + f] = largest;
-                winner[m / 4 * filters + f] = won > 0.0f ? best : NOBODY;
-            }
+            sum[i][j] += b;
+            if (RELU && sum[i][j] < 0.0f) sum[i][j] = 0.0f;  // NaN stays NaN
         }
     }
+    for (int i = 0; i < TM; i += POOL ? 4 : 1)
+        for (int j = 0; j < TN; j += 4) {
+            int m = m0 + row_of(i), f = f0 + column_of(j);
+            if (m >= pixels) continue;
+            if (POOL)
+                for (int e = 0; e < 4; e++) {
+                    int best = pool(sum, i, j + e);
+                    if (f + e < filters) winner[m / 4 * filters + f + e] = best;
+                }
+            store_four(y + m / (POOL ? 4 : 1) * filters, f, filters, &sum[i][j]);
+        }
 }
-

@@ -25,3 +25,19 @@ __device__ inline int quotient(int distance, int stride, int size)
     int y = distance / stride;
     return distance >= 0 && y * stride == distance && y < size ? y : -1;
 }
+
+// Number k of what the kernel sees at a pixel of `size` channels: the displacement of its position (p, q), and a channel.
+// From `depth` on there is nothing: such a displacement leads out of every image.
+struct Tap {
+    int down, across, channel;
+};
+
+#define NOWHERE (-(1 << 28))
+
+__device__ inline Tap tap_of(int k, int depth, int size, int kernel_width, int dilation_y, int dilation_x)
+{
+    int position = k / size;
+    Tap tap = {position / kernel_width * dilation_y, position % kernel_width * dilation_x, k % size};
+    if (k >= depth) tap.down = NOWHERE;
+    return tap;
+}

@@ -23,21 +23,25 @@ matmul(const float *a, const float *b, const float *bias, float *y, int M, int N
 
     float sum[TM][TN] = {};
     for (int k0 = k_first; k0 < k_end; k0 += BK) {
-        if (A_TRANSPOSED) load_rows(&left[0][0], BM, a, M, k0, k_end, m0, M);
+        if (A_TRANSPOSED) load_rows(&left[0][0], BM, a, k0, k_end, m0, M);
         else load_columns(&left[0][0], BM, a, K, k0, k_end, m0, M);
         if (B_TRANSPOSED) load_columns(&right[0][0], BN, b, K, k0, k_end, n0, N);
-        else load_rows(&right[0][0], BN, b, N, k0, k_end, n0, N);
+        else load_rows(&right[0][0], BN, b, k0, k_end, n0, N);
         __syncthreads();  // the tiles are complete
         multiply(left, right, sum);
         __syncthreads();  // nobody reads them any more
     }
 
-    for (int i = 0; i < TM; i++)
-        for (int j = 0; j < TN; j++) {
-            int m = m0 + row_of(i), n = n0 + column_of(j);
-            if (m < M && n < N) {
-                float z = sum[i][j] + (biased ? bias[n] : 0.0f);
-                y[m * N + n] = relu && z < 0.0f ? 0.0f : z;  // NaN stays NaN
+    for (int i = 0; i < TM; i++) {
+        int m = m0 + row_of(i);
+        if (m >= M) continue;
+        for (int j = 0; j < TN; j += 4) {
+            int n = n0 + column_of(j);
+            for (int e = 0; e < 4; e++) {
+                float z = sum[i][j + e] + (biased && n + e < N ? bias[n + e] : 0.0f);
+                sum[i][j + e] = relu && z < 0.0f ? 0.0f : z;  // NaN stays NaN
             }
+            store_four(y + m * N, n, N, &sum[i][j]);
         }
+    }
 }

@@ -49,13 +49,14 @@ def product(a: Any, b: Any, bias: Any = None, relu: bool = False) -> Any:
     pieces, piece = pieces_of(depth, down * across * number, DEPTH)
     a, a_transposed = as_it_lies(a)
     b, b_transposed = as_it_lies(b)
+    bias = None if bias is None else contiguous(bias)
     steps = (m.size // len(m) if m.ndim == 3 and len(m) > 1 else 0 for m in (a, b))
     shape = (rows, columns) if a.ndim == b.ndim == 2 else (number, rows, columns)
     y = xp(a).empty((number, pieces, rows, columns), np.float32)
     epilogue = (bias, relu) if pieces == 1 else (None, False)
     launch(
         programs.matmul(tile, a_transposed, b_transposed), "matmul", (down, across, number * pieces), tile.threads,
-        a, b, a if epilogue[0] is None else contiguous(bias), y, rows, columns, depth, *steps, pieces, piece,
+        a, b, a if epilogue[0] is None else bias, y, rows, columns, depth, *steps, pieces, piece,
         epilogue[0] is not None, epilogue[1],
     )  # fmt: skip
     return y.reshape(shape) if pieces == 1 else add_pieces(y, shape, bias, relu)

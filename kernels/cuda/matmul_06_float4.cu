@@ -24,7 +24,7 @@ matmul(const float *a, const float *b, float *c, int M, int N, int K)
     int row = threadIdx.x / (BN / TN) * TM, column = threadIdx.x % (BN / TN) * TN;
     float4 zero = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
 
-    float sum[TM][TN] = {};
+    __align__(16) float sum[TM][TN] = {};
     for (int k0 = 0; k0 < K; k0 += BK) {
         for (int i = threadIdx.x; i < BM * BK / 4; i += THREADS) {
             int m = i / (BK / 4), k = i % (BK / 4) * 4;
@@ -46,8 +46,11 @@ matmul(const float *a, const float *b, float *c, int M, int N, int K)
         __syncthreads();
     }
     for (int i = 0; i < TM; i++)
-        for (int j = 0; j < TN; j++) {
+        for (int j = 0; j < TN; j += 4) {
             int m = m0 + row + i, n = n0 + column + j;
-            if (m < M && n < N) c[m * N + n] = sum[i][j];
+            if (m < M && n < N && N % 4 == 0) *(float4 *)&c[m * N + n] = *(const float4 *)&sum[i][j];
+            else
+                for (int e = 0; e < 4; e++)
+                    if (m < M && n + e < N) c[m * N + n + e] = sum[i][j + e];
         }
 }

@@ -29,7 +29,7 @@ matmul(const float *a, const float *b, float *c, int M, int N, int K)
     int row = warp / (BN / WN) * WM + lane / LANES_ACROSS;         // and every LANES_DOWN further on
     int column = warp % (BN / WN) * WN + lane % LANES_ACROSS * 4;  // and 4 LANES_ACROSS further on
 
-    float sum[TM][TN] = {};
+    __align__(16) float sum[TM][TN] = {};
     copy_tile(&a_tile[0][0][0], LINE, BM, BK, a, M, K, m0, 0);
     copy_tile(&b_tile[0][0][0], BN, BK, BN, b, K, N, 0, n0);
     cp_async_commit();
@@ -53,8 +53,11 @@ matmul(const float *a, const float *b, float *c, int M, int N, int K)
         }
     }
     for (int i = 0; i < TM; i++)
-        for (int j = 0; j < TN; j++) {
-            int m = m0 + row + i * LANES_DOWN, n = n0 + column + j / 4 * (4 * LANES_ACROSS) + j % 4;
-            if (m < M && n < N) c[m * N + n] = sum[i][j];
+        for (int j = 0; j < TN; j += 4) {
+            int m = m0 + row + i * LANES_DOWN, n = n0 + column + j / 4 * (4 * LANES_ACROSS);
+            if (m < M && n < N && N % 4 == 0) *(float4 *)&c[m * N + n] = *(const float4 *)&sum[i][j];
+            else
+                for (int e = 0; e < 4; e++)
+                    if (m < M && n + e < N) c[m * N + n + e] = sum[i][j + e];
         }
 }

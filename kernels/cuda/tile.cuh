@@ -23,10 +23,27 @@ __device__ inline int thread_column() { return threadIdx.x / 32 % (ACROSS / 8) *
 __device__ inline int row_of(int i) { return thread_row() * 4 + i / 4 * (4 * DOWN) + i % 4; }
 __device__ inline int column_of(int j) { return thread_column() * 4 + j / 4 * (4 * ACROSS) + j % 4; }
 
-__device__ inline void read_four(float *to, const float *from)
+__device__ inline void read_four(float *v, const float *from)
 {
-    float4 v = *(const float4 *)from;
-    to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+    float4 four = *(const float4 *)from;
+    v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
+}
+
+// v = row[i .. i + 3], zero from `size` on. One load where all rows begin at multiples of 16 bytes.
+__device__ inline void load_four(float *v, const float *row, int i, int size)
+{
+    if (size % 4 == 0 && i < size) read_four(v, row + i);
+    else
+        for (int e = 0; e < 4; e++) v[e] = i + e < size ? row[i + e] : 0.0f;
+}
+
+// row[i .. i + 3] = v as far as there is a row.
+__device__ inline void store_four(float *row, int i, int size, const float *v)
+{
+    if (size % 4 == 0 && i < size) *(float4 *)(row + i) = make_float4(v[0], v[1], v[2], v[3]);
+    else
+        for (int e = 0; e < 4; e++)
+            if (i + e < size) row[i + e] = v[e];
 }
 
 // sum += a^T b: each number read from shared memory is used TN or TM times.
@@ -42,22 +59,36 @@ __device__ inline void multiply(const float a[BK][BM + PAD], const float b[BK][B
     }
 }
 
-// tile[k][n] = source[k0 + k][n0 + n], zero outside; neighbouring threads read neighbours along n.
-__device__ inline void load_rows(float *tile, int width, const float *source, int line, int k0, int k_end, int n0, int n_end)
+// tile[k][n] = source[k0 + k][n0 + n], zero outside; rows of source end at n_end.
+__device__ inline void load_rows(float *tile, int width, const float *source, int k0, int k_end, int n0, int n_end)
 {
-    for (int i = threadIdx.x; i < BK * width; i += THREADS) {
-        int k = i / width, n = i % width;
-        bool inside = k0 + k < k_end && n0 + n < n_end;
-        tile[k * (width + PAD) + n] = inside ? source[(k0 + k) * line + n0 + n] : 0.0f;
+    for (int i = threadIdx.x; i < BK * width / 4; i += THREADS) {
+        int k = i / (width / 4), n = i % (width / 4) * 4;
+        float v[4] = {};
+        if (k0 + k < k_end) load_four(v, source + (k0 + k) * n_end, n0 + n, n_end);
+        *(float4 *)&tile[k * (width + PAD) + n] = make_float4(v[0], v[1], v[2], v[3]);
     }
 }
 
-// tile[k][n] = source[n0 + n][k0 + k]: the same of a matrix that lies transposed; neighbours along k.
+// Which four numbers along k, in which column n, a thread's i-th number of a transposed copy is: two threads take eight
+// neighbours along k (32 bytes of memory), sixteen pairs take neighbours along n (so that they write to 32 banks).
+__device__ inline int k_of(int i, int width) { return (i % 2 + i / (2 * width) * 2) * 4; }
+__device__ inline int n_of(int i, int width) { return i / 2 % width; }
+
+__device__ inline void write_column(float *tile, int width, int k, int n, const float *v)
+{
+    for (int e = 0; e < 4; e++) tile[(k + e) * (width + PAD) + n] = v[e];
+}
+
+// tile[k][n] = source[n0 + n][k0 + k], zero from k_end on: the same of a matrix that lies transposed, with rows of `line`.
 __device__ inline void load_columns(float *tile, int width, const float *source, int line, int k0, int k_end, int n0, int n_end)
 {
-    for (int i = threadIdx.x; i < BK * width; i += THREADS) {
-        int k = i % BK, n = i / BK;
-        bool inside = k0 + k < k_end && n0 + n < n_end;
-        tile[k * (width + PAD) + n] = inside ? source[(n0 + n) * line + k0 + k] : 0.0f;
+    for (int i = threadIdx.x; i < BK * width / 4; i += THREADS) {
+        int k = k_of(i, width), n = n_of(i, width);
+        float v[4] = {};
+        if (n0 + n < n_end) load_four(v, source + (n0 + n) * line, k0 + k, line);
+        for (int e = 0; e < 4; e++)
+            if (k0 + k + e >= k_end) v[e] = 0.0f;  // another block's piece of the sum
+        write_column(tile, width, k, n, v);
     }
 }
