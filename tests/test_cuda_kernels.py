@@ -1,9 +1,8 @@
 """Every CUDA kernel against its NumPy reference, without a GPU: the unchanged .cu files in the emulator, checker on.
 
 So each example is also a test for races, missing barriers, accesses out of bounds and reads of what nobody wrote.
-Shapes come from Hypothesis and cross the kernels' tiles; numbers come from a seed: normal ones, compared with the
-reference in float64; small whole ones, whose sums are exact and compared with ==; and whole ones with an infinity or
-a NaN among them, which must come through where NumPy lets them.
+The numbers (cuda_cases.py) are normal ones, compared with the reference in float64; small whole ones, whose sums are
+exact and compared with ==; and whole ones with an infinity or a NaN among them, which must come through as in NumPy.
 """
 
 import shutil
@@ -11,18 +10,20 @@ import shutil
 import numpy as np
 import pytest
 from conftest import PROFILE
+from cuda_cases import LINEAR, POOLED, SHAPES, assert_close, both_ways, disguises, draw_case, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinydx
-from tinydx.op import TABLE, RandomDraw, find_kernels, gradients_of, load_kernels
+from tinydx.op import TABLE, RandomDraw, find_kernels, load_kernels
 
 find_kernels()
 if shutil.which("g++") is None:
     pytest.skip("the CUDA emulator needs g++: apt install g++", allow_module_level=True)
 pytest.importorskip("tinydx_kernels.emulator", reason="no emulator")
 
-from tinydx_kernels.cuda import backend, matmul, sums  # noqa: E402
+from tinydx_kernels.cuda import backend, convolution, matmul, sums  # noqa: E402
+from tinydx_kernels.emulator import record  # noqa: E402
 
 assert load_kernels("cuda") is None
 KERNELS = sorted(name for name, op in TABLE.items() if "cuda" in op.kernels)
@@ -34,216 +35,6 @@ def emulated():
     """All tests of this file run in the emulator."""
     with backend.emulation():
         yield
-
-
-# ---- shapes: name -> (arrays' shapes, constants) -------------------------------------------------------------------
-
-# Sizes around tiles of 16, 32, 64 and 128.
-COUNTS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 63, 64, 65, 70]
-counts = st.sampled_from(COUNTS)
-small = st.integers(1, 9)
-
-
-@st.composite
-def convolution_shapes(draw):
-    kernel = draw(st.sampled_from([(1, 1), (2, 2), (3, 3), (3, 3), (5, 5), (1, 3), (4, 1), (2, 5)]))
-    stride = draw(st.sampled_from([1, 1, 2, 3, (1, 2), (3, 1)]))
-    dilation = draw(st.sampled_from([1, 1, 1, 2, (1, 3)]))
-    padding = draw(st.sampled_from(["valid", "same", 1, 4, ((0, 1), (2, 0))]))
-    extent = [(k - 1) * d + 1 for k, d in zip(kernel, (dilation,) * 2 if isinstance(dilation, int) else dilation, strict=True)]
-    height, width = (e + draw(st.integers(0, 6)) for e in extent)
-    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
-    c = draw(st.sampled_from([1, 2, 3, 4, 7, 17, 33]))
-    f = draw(st.sampled_from([1, 2, 3, 8, 31, 32, 33, 65])) if groups == 1 else draw(small) * groups
-    if draw(st.sampled_from([False, False, False, True])):  # many pixels, few channels
-        height, width, c = height + 10, width + 12, min(c, 4)
-    bias = draw(st.sampled_from([(f,), None]))
-    constants = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    return ((draw(st.integers(1, 3)), height, width, c * groups), (*kernel, c, f), bias), constants
-
-
-@st.composite
-def pooled_convolution_shapes(draw):
-    shapes, constants = draw(convolution_shapes().filter(_poolable))
-    return shapes, constants
-
-
-def _poolable(case):
-    shapes, constants = case
-    arrays = [None if shape is None else np.ones(shape, np.float32) for shape in shapes]
-    return TABLE["correlate2d_relu_max_pool2d"].kernels["cuda"].supports(*arrays, **constants)
-
-
-@st.composite
-def pooling_shapes(draw):
-    constants = {
-        "size": draw(st.sampled_from([1, 2, 2, 3, (2, 3), (5, 1)])),
-        "stride": draw(st.sampled_from([None, 1, 2, 3, (2, 1)])),
-        "padding": draw(st.sampled_from(["valid", "same"])),
-    }
-    return ((draw(st.integers(1, 3)), draw(st.integers(5, 9)), draw(st.integers(5, 9)), draw(counts)),), constants
-
-
-@st.composite
-def dense_shapes(draw):
-    batch = draw(st.sampled_from([(1,), (2,), (12,), (33,), (65,), (3, 5)]))
-    d, f = draw(st.sampled_from([*COUNTS, 255, 257, 600])), draw(counts)
-    return ((*batch, d), (d, f), draw(st.sampled_from([(f,), None]))), {}
-
-
-@st.composite
-def matmul_shapes(draw):
-    a, b = draw(st.sampled_from([((), ()), ((2,), (2,)), ((3,), ()), ((), (2,)), ((2, 1), (3,))]))
-    n, k, m = draw(counts), draw(st.sampled_from([*COUNTS, 255, 257])), draw(counts)
-    return ((*a, n, k), (*b, k, m)), {}
-
-
-@st.composite
-def any_shape(draw):
-    return (draw(st.sampled_from([(1,), (7,), (3, 5), (2, 3, 4), (255,), (256,), (33, 65)])),), {}
-
-
-@st.composite
-def softmax_shapes(draw):
-    shape = (*draw(st.sampled_from([(), (1,), (5,), (9,), (2, 3)])), draw(st.sampled_from([*COUNTS, 200])))
-    return (shape,), {"axis": draw(st.sampled_from([-1, len(shape) - 1]))}
-
-
-@st.composite
-def recurrence_shapes(draw):
-    n, t, d, u = draw(st.sampled_from([1, 2, 5, 16, 17])), draw(st.integers(1, 5)), draw(small), draw(counts)
-    mask = draw(st.sampled_from([None, np.random.default_rng(n * t).random((n, t)) < 0.7]))
-    return ((n, t, d), (n, u), (d, u), (u, u), draw(st.sampled_from([(u,), None]))), {"mask": mask}
-
-
-@st.composite
-def step_shapes(draw):
-    ((n, _, d), h, *rest), _ = draw(recurrence_shapes())
-    return ((n, d), h, *rest[:2], (h[1],)), {}
-
-
-@st.composite
-def embedding_shapes(draw):
-    v, d = draw(st.integers(1, 20)), draw(counts)
-    ids = np.random.default_rng(v * d).integers(0, v, draw(st.sampled_from([(1,), (50,), (4, 7)])))
-    return ((v, d),), {"ids": ids.astype(draw(st.sampled_from(["int32", "int64", "uint8"])))}
-
-
-def update_shapes(arrays, **choices):
-    @st.composite
-    def shapes(draw):
-        shape = draw(st.sampled_from([(1,), (17,), (4, 33), (257,), (31, 33)]))
-        return (shape,) * arrays, {name: draw(st.sampled_from(values)) for name, values in choices.items()}
-
-    return shapes()
-
-
-RATES = {"learning_rate": [0.1, 0.001]}
-SHAPES = {
-    "adagrad_update": update_shapes(3, **RATES, epsilon=[1e-7]),
-    "adam_update": update_shapes(4, **RATES, beta_1=[0.9], beta_2=[0.999], epsilon=[1e-7], step=[1, 50]),
-    "average_pool2d": pooling_shapes(),
-    "conv2d": convolution_shapes(),
-    "conv2d_relu": convolution_shapes(),
-    "conv2d_relu_max_pool2d": pooled_convolution_shapes(),
-    "correlate2d": convolution_shapes(),
-    "correlate2d_relu": convolution_shapes(),
-    "correlate2d_relu_max_pool2d": pooled_convolution_shapes(),
-    "dense": dense_shapes(),
-    "dense_relu": dense_shapes(),
-    "embedding": embedding_shapes(),
-    "matmul": matmul_shapes(),
-    "max_pool2d": pooling_shapes(),
-    "momentum_update": update_shapes(3, **RATES, momentum=[0.9], nesterov=[False, True]),
-    "relu": any_shape(),
-    "rmsprop_update": update_shapes(5, **RATES, rho=[0.9], momentum=[0.0, 0.9], epsilon=[1e-7], centered=[False, True]),
-    "rnn_output": dense_shapes(),
-    "sgd_update": update_shapes(2, **RATES),
-    "sigmoid": any_shape(),
-    "simple_rnn": recurrence_shapes(),
-    "simple_rnn_step": step_shapes(),
-    "softmax": softmax_shapes(),
-    "tanh": any_shape(),
-}
-POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  # running means of squares
-POOLED = {"conv2d_relu_max_pool2d", "correlate2d_relu_max_pool2d"}  # rounding decides between pixels: whole numbers only
-LINEAR = {"conv2d", "conv2d_relu", "correlate2d", "correlate2d_relu", "dense", "dense_relu", "embedding", "matmul"}
-LINEAR |= {"max_pool2d", "relu", "rnn_output"} | POOLED  # exact on whole numbers
-
-
-# ---- inputs --------------------------------------------------------------------------------------------------------
-
-
-def as_made(a):
-    return a
-
-
-def reversed_view(a):
-    return np.ascontiguousarray(a[::-1])[::-1]
-
-
-def transposed(a):
-    return np.asfortranarray(a)
-
-
-def read_only(a):
-    a = a.copy()
-    a.flags.writeable = False
-    return a
-
-
-disguises = st.sampled_from([as_made, as_made, reversed_view, transposed, read_only])
-
-
-def numbers(seed, shapes, whole):
-    """float32 arrays of these shapes (None stays None)."""
-    draw = RandomDraw(seed, whole)
-    return [None if shape is None else draw.array(*shape).astype(np.float32) for shape in shapes]
-
-
-def draw_case(name, data, whole):
-    """Arrays and constants for an op, each array lying differently in memory."""
-    shapes, constants = data.draw(SHAPES[name])
-    arrays = numbers(data.draw(st.integers(0, 2**32 - 1)), shapes, whole)
-    for k in POSITIVE.get(name, []):
-        arrays[k] = arrays[k] ** 2 + np.float32(1)
-    if name == "rmsprop_update":
-        arrays[2] *= np.float32(0.1)  # |a| is less than the root of v
-    if name.startswith("simple_rnn"):
-        arrays[2:4] = [w / np.float32(len(w) ** 0.5) for w in arrays[2:4]]  # states that do not saturate
-    return [None if a is None else data.draw(disguises)(a) for a in arrays], constants
-
-
-def outputs(y):
-    return y if isinstance(y, tuple) else (y,)
-
-
-def both_ways(name, arrays, constants, dy_seed, whole):
-    """[(what, kernel's result, reference's result in float64)] of forward and backward."""
-    op, kernel = TABLE[name], TABLE[name].kernels["cuda"]
-    assert kernel.supports(*arrays, **constants)
-    y, saved = kernel.forward(*arrays, **constants)
-    exact = [None if a is None else a.astype(np.float64) for a in arrays]
-    expected, expected_saved = op.forward(*exact, **constants)
-    results = [(f"output {k}", *pair) for k, pair in enumerate(zip(outputs(y), outputs(expected), strict=True))]
-    if op.backward:
-        (dy,) = numbers(dy_seed, [y.shape], whole)
-        needs = (True,) * len(arrays)
-        got = gradients_of(kernel, dy, saved, needs)
-        want = gradients_of(op.reference, dy.astype(np.float64), expected_saved, needs)
-        for argument, a, g, w in zip(op.arrays, arrays, got, want, strict=False):
-            if a is not None:
-                results.append((f"gradient of {argument}", g, w))
-    for what, got, want in results:
-        assert got.dtype == np.float32, what
-        assert got.shape == want.shape, what
-    return results
-
-
-def assert_close(what, got, want, tolerance=1e-5):
-    """Within `tolerance` of the largest number: a sum of many terms is as exact as its terms are large."""
-    scale = max(1.0, float(np.abs(want[np.isfinite(want)]).max(initial=0)))
-    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance * scale, err_msg=what)
 
 
 # ---- the ops -------------------------------------------------------------------------------------------------------
@@ -413,3 +204,61 @@ def test_staircase_lets_nan_through(step):
     a[32, 16] = np.nan
     c = matmul.staircase(step, a, b)
     assert np.isnan(c[32]).all() and np.isfinite(c[:32]).all()
+
+
+# ---- how they use memory: what the comments in the .cu files and the lessons say -----------------------------------
+
+
+def counters_of(run, *arguments):
+    """What a call does to memory: [LineCounter] of all its launches."""
+    with record() as launches:
+        run(*arguments)
+    return [counter for launch in launches for counter in launch.counters]
+
+
+def excess(counters):
+    """Passes over the banks of shared memory beyond the least, by array."""
+    return {c.array for c in counters if c.shared and c.excess}
+
+
+SQUARE = [np.ones((128, 32), np.float32), np.ones((32, 128), np.float32)]
+
+
+def test_coalescing_makes_32_transactions_one():
+    (naive,) = (c for c in counters_of(matmul.staircase, "naive", *SQUARE) if c.array == "a")
+    (coalesced,) = (c for c in counters_of(matmul.staircase, "coalesced", *SQUARE) if c.array == "a")
+    assert naive.per_request == 32 and coalesced.per_request == 1
+    (b,) = (c for c in counters_of(matmul.staircase, "coalesced", *SQUARE) if c.array == "b")
+    assert b.per_request == b.ideal / b.requests == 4
+
+
+def test_each_step_reads_less_often():
+    """Requests of the inner loop per product: global memory 2, then 2/32; shared memory 2, (TM + 1) / TM, 2 / TM, 2 / 4 TM."""
+    products = 128 * 128 * 32 / 32  # a request is a warp's
+
+    def requests(step, shared):
+        counters = counters_of(matmul.staircase, step, *SQUARE)
+        return sum(c.requests for c in counters if c.access == "read" and c.shared == shared) / products
+
+    assert requests("coalesced", False) == 2 and requests("shared", False) == 2 / 32
+    assert [requests(step, True) for step in ("shared", "column", "square", "float4")] == [2, 9 / 8, 2 / 8, 2 / 32]
+
+
+def test_bank_conflicts_are_where_the_files_say():
+    conflicts = {step: excess(counters_of(matmul.staircase, step, *SQUARE)) for step in matmul.STEPS}
+    assert conflicts.pop("square") == {"a_tile", "b_tile"}
+    assert conflicts.pop("float4") == {"a_tile", "b_tile"}
+    assert set().union(*conflicts.values()) == set()
+
+
+@pytest.mark.parametrize("tile", ["SMALL", "MIDDLE", "LARGE"])
+@pytest.mark.parametrize("orders", ["CC", "CF", "FC", "FF"])
+def test_the_product_has_neither_bank_conflicts_nor_scattered_accesses(tile, orders, monkeypatch):
+    monkeypatch.setattr(matmul, "tile_for", lambda rows, columns: getattr(matmul, tile))
+    counters = counters_of(matmul.product, *(a.copy(order) for a, order in zip(SQUARE, orders, strict=True)))
+    assert all(c.excess == 0 for c in counters)
+
+
+def test_convolution_has_no_bank_conflicts():
+    x, w = np.ones((2, 18, 18, 32), np.float32), np.ones((3, 3, 32, 64), np.float32)
+    assert excess(counters_of(convolution.correlate2d_forward, x, w)) == set()

@@ -1,6 +1,6 @@
 """Convolution: as a matrix product without im2col where there is one group, else as the sum stands.
 
-The kernels do not flip w; conv2d, the document's convolution, hands it over flipped and gets its gradient back so.
+The kernels do not flip w; for conv2d, the document's convolution, it is flipped before and its gradient after.
 """
 
 from __future__ import annotations
@@ -82,12 +82,10 @@ def gradient_of_x(dy, w, numbers, groups):
     if groups > 1:
         each(DIRECT, "gradient_of_x", dx.size, dy, w, dx, *numbers, groups)
         return dx
-    channels = numbers[3]
-    pixels = dx.size // channels
+    pixels, channels = dx.size // numbers[3], numbers[3]
     tile = tile_for(pixels, channels)
-    launch(
-        programs.conv_backward(tile), "gradient_of_x", tiles_of(tile, pixels, channels), tile.threads, dy, w, dx, *numbers
-    )
+    program, blocks = programs.conv_backward(tile), tiles_of(tile, pixels, channels)
+    launch(program, "gradient_of_x", blocks, tile.threads, dy, w, dx, *numbers)
     return dx
 
 
@@ -126,13 +124,20 @@ def correlate2d_backward(dy, saved, needs=(True, True, True)):
     return gradients(dy, *saved, needs)
 
 
-def conv2d_forward(x, w, b=None, **constants):
-    return correlate2d_forward(x, w[::-1, ::-1], b, **constants)
+def flipped(forward, backward):
+    """The same for the true convolution: the kernel is flipped on its way in, its gradient on its way out."""
+
+    def flipped_forward(x, w, b=None, **constants):
+        return forward(x, w[::-1, ::-1], b, **constants)
+
+    def flipped_backward(dy, saved, needs=(True, True, True)):
+        dx, dw, db = backward(dy, saved, needs)
+        return dx, None if dw is None else dw[::-1, ::-1], db
+
+    return flipped_forward, flipped_backward
 
 
-def conv2d_backward(dy, saved, needs=(True, True, True)):
-    dx, dw, db = correlate2d_backward(dy, saved, needs)
-    return dx, None if dw is None else dw[::-1, ::-1], db
+conv2d_forward, conv2d_backward = flipped(correlate2d_forward, correlate2d_backward)
 
 
 def supports(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):

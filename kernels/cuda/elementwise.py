@@ -29,6 +29,9 @@ def _pair(forward_kernel, backward_kernel):
 
 relu_forward, relu_backward = _pair("relu", "relu_backward")
 
+sigmoid_forward, sigmoid_backward = _pair("sigmoid", "sigmoid_backward")
+tanh_forward, tanh_backward = _pair("tanh_forward", "tanh_backward")
+
 kernel_of(relu, "cuda", relu_forward, relu_backward, is_float32)
-kernel_of(sigmoid, "cuda", *_pair("sigmoid", "sigmoid_backward"), is_float32)
-kernel_of(tanh, "cuda", *_pair("tanh_forward", "tanh_backward"), is_float32)
+kernel_of(sigmoid, "cuda", sigmoid_forward, sigmoid_backward, is_float32)
+kernel_of(tanh, "cuda", tanh_forward, tanh_backward, is_float32)

@@ -49,22 +49,10 @@ def pooled_supports(x, w, b=None, *, groups=1, size=2, **constants):
     return min(convolution.shape_of_y(convolution.geometry(x, w, **defaults))[1:3]) >= 2
 
 
-def _flipped(forward, backward):
-    """The same for the true convolution: the kernel is flipped on its way in, its gradient on its way out."""
+conv2d_relu_forward, conv2d_relu_backward = convolution.flipped(correlate2d_relu_forward, correlate2d_relu_backward)
+flipped_pooled_forward, flipped_pooled_backward = convolution.flipped(pooled_forward, pooled_backward)
 
-    def flipped_forward(x, w, b=None, **constants):
-        return forward(x, w[::-1, ::-1], b, **constants)
-
-    def flipped_backward(dy, saved, needs=(True, True, True)):
-        dx, dw, db = backward(dy, saved, needs)
-        return dx, None if dw is None else dw[::-1, ::-1], db
-
-    return flipped_forward, flipped_backward
-
-
-_relu = correlate2d_relu_forward, correlate2d_relu_backward
-_pooled = pooled_forward, pooled_backward
-kernel_of(fused.correlate2d_relu, "cuda", *_relu, convolution.supports)
-kernel_of(fused.conv2d_relu, "cuda", *_flipped(*_relu), convolution.supports)
-kernel_of(fused.correlate2d_relu_max_pool2d, "cuda", *_pooled, pooled_supports)
-kernel_of(fused.conv2d_relu_max_pool2d, "cuda", *_flipped(*_pooled), pooled_supports)
+kernel_of(fused.correlate2d_relu, "cuda", correlate2d_relu_forward, correlate2d_relu_backward, convolution.supports)
+kernel_of(fused.conv2d_relu, "cuda", conv2d_relu_forward, conv2d_relu_backward, convolution.supports)
+kernel_of(fused.correlate2d_relu_max_pool2d, "cuda", pooled_forward, pooled_backward, pooled_supports)
+kernel_of(fused.conv2d_relu_max_pool2d, "cuda", flipped_pooled_forward, flipped_pooled_backward, pooled_supports)

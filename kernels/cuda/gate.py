@@ -134,7 +134,8 @@ def read_budget() -> dict[str, Use]:
 def write_budget(found: dict[str, Use]) -> None:
     """One line a kernel."""
     lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(list(use))}" for name, use in sorted(found.items()))
-    BUDGET.write_text(f'{{\n  "nvrtc": "{version()}",\n  "columns": ["registers", "shared", "spills"],\n  "kernels": {{\n{lines}\n  }}\n}}\n')
+    head = f'  "nvrtc": "{version()}",\n  "columns": ["registers", "shared", "spills"],\n'
+    BUDGET.write_text(f'{{\n{head}  "kernels": {{\n{lines}\n  }}\n}}\n')
 
 
 def over_budget(found: dict[str, Use], budget: dict[str, Use]) -> list[str]:

@@ -1,0 +1,224 @@
+"""What the CUDA kernels are tested with, emulated (test_cuda_kernels.py) and on a GPU (test_cuda_gpu.py).
+
+Shapes come from Hypothesis and cross the kernels' tiles; numbers come from a seed.
+"""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tinydx.op import TABLE, RandomDraw, gradients_of
+
+# ---- shapes: name -> (arrays' shapes, constants) -------------------------------------------------------------------
+
+# Sizes around tiles of 16, 32, 64 and 128.
+COUNTS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 63, 64, 65, 70]
+counts = st.sampled_from(COUNTS)
+small = st.integers(1, 9)
+
+
+@st.composite
+def convolution_shapes(draw):
+    kernel = draw(st.sampled_from([(1, 1), (2, 2), (3, 3), (3, 3), (5, 5), (1, 3), (4, 1), (2, 5)]))
+    stride = draw(st.sampled_from([1, 1, 2, 3, (1, 2), (3, 1)]))
+    dilation = draw(st.sampled_from([1, 1, 1, 2, (1, 3)]))
+    padding = draw(st.sampled_from(["valid", "same", 1, 4, ((0, 1), (2, 0))]))
+    extent = [(k - 1) * d + 1 for k, d in zip(kernel, (dilation,) * 2 if isinstance(dilation, int) else dilation, strict=True)]
+    height, width = (e + draw(st.integers(0, 6)) for e in extent)
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    c = draw(st.sampled_from([1, 2, 3, 4, 7, 17, 33]))
+    f = draw(st.sampled_from([1, 2, 3, 8, 31, 32, 33, 65])) if groups == 1 else draw(small) * groups
+    if draw(st.sampled_from([False, False, False, True])):  # many pixels, few channels
+        height, width, c = height + 10, width + 12, min(c, 4)
+    bias = draw(st.sampled_from([(f,), None]))
+    constants = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return ((draw(st.integers(1, 3)), height, width, c * groups), (*kernel, c, f), bias), constants
+
+
+@st.composite
+def pooled_convolution_shapes(draw):
+    shapes, constants = draw(convolution_shapes().filter(_poolable))
+    return shapes, constants
+
+
+def _poolable(case):
+    shapes, constants = case
+    arrays = [None if shape is None else np.ones(shape, np.float32) for shape in shapes]
+    return TABLE["correlate2d_relu_max_pool2d"].kernels["cuda"].supports(*arrays, **constants)
+
+
+@st.composite
+def pooling_shapes(draw):
+    constants = {
+        "size": draw(st.sampled_from([1, 2, 2, 3, (2, 3), (5, 1)])),
+        "stride": draw(st.sampled_from([None, 1, 2, 3, (2, 1)])),
+        "padding": draw(st.sampled_from(["valid", "same"])),
+    }
+    return ((draw(st.integers(1, 3)), draw(st.integers(5, 9)), draw(st.integers(5, 9)), draw(counts)),), constants
+
+
+@st.composite
+def dense_shapes(draw):
+    batch = draw(st.sampled_from([(1,), (2,), (12,), (33,), (65,), (3, 5)]))
+    d, f = draw(st.sampled_from([*COUNTS, 255, 257, 600])), draw(counts)
+    return ((*batch, d), (d, f), draw(st.sampled_from([(f,), None]))), {}
+
+
+@st.composite
+def matmul_shapes(draw):
+    a, b = draw(st.sampled_from([((), ()), ((2,), (2,)), ((3,), ()), ((), (2,)), ((2, 1), (3,))]))
+    n, k, m = draw(counts), draw(st.sampled_from([*COUNTS, 255, 257])), draw(counts)
+    return ((*a, n, k), (*b, k, m)), {}
+
+
+@st.composite
+def any_shape(draw):
+    return (draw(st.sampled_from([(1,), (7,), (3, 5), (2, 3, 4), (255,), (256,), (33, 65)])),), {}
+
+
+@st.composite
+def softmax_shapes(draw):
+    shape = (*draw(st.sampled_from([(), (1,), (5,), (9,), (2, 3)])), draw(st.sampled_from([*COUNTS, 200])))
+    return (shape,), {"axis": draw(st.sampled_from([-1, len(shape) - 1]))}
+
+
+@st.composite
+def recurrence_shapes(draw):
+    n, t, d, u = draw(st.sampled_from([1, 2, 5, 16, 17])), draw(st.integers(1, 5)), draw(small), draw(counts)
+    mask = draw(st.sampled_from([None, np.random.default_rng(n * t).random((n, t)) < 0.7]))
+    return ((n, t, d), (n, u), (d, u), (u, u), draw(st.sampled_from([(u,), None]))), {"mask": mask}
+
+
+@st.composite
+def step_shapes(draw):
+    ((n, _, d), h, *rest), _ = draw(recurrence_shapes())
+    return ((n, d), h, *rest[:2], (h[1],)), {}
+
+
+@st.composite
+def embedding_shapes(draw):
+    v, d = draw(st.integers(1, 20)), draw(counts)
+    ids = np.random.default_rng(v * d).integers(0, v, draw(st.sampled_from([(1,), (50,), (4, 7)])))
+    return ((v, d),), {"ids": ids.astype(draw(st.sampled_from(["int32", "int64", "uint8"])))}
+
+
+def update_shapes(arrays, **choices):
+    @st.composite
+    def shapes(draw):
+        shape = draw(st.sampled_from([(1,), (17,), (4, 33), (257,), (31, 33)]))
+        return (shape,) * arrays, {name: draw(st.sampled_from(values)) for name, values in choices.items()}
+
+    return shapes()
+
+
+RATES = {"learning_rate": [0.1, 0.001]}
+SHAPES = {
+    "adagrad_update": update_shapes(3, **RATES, epsilon=[1e-7]),
+    "adam_update": update_shapes(4, **RATES, beta_1=[0.9], beta_2=[0.999], epsilon=[1e-7], step=[1, 50]),
+    "average_pool2d": pooling_shapes(),
+    "conv2d": convolution_shapes(),
+    "conv2d_relu": convolution_shapes(),
+    "conv2d_relu_max_pool2d": pooled_convolution_shapes(),
+    "correlate2d": convolution_shapes(),
+    "correlate2d_relu": convolution_shapes(),
+    "correlate2d_relu_max_pool2d": pooled_convolution_shapes(),
+    "dense": dense_shapes(),
+    "dense_relu": dense_shapes(),
+    "embedding": embedding_shapes(),
+    "matmul": matmul_shapes(),
+    "max_pool2d": pooling_shapes(),
+    "momentum_update": update_shapes(3, **RATES, momentum=[0.9], nesterov=[False, True]),
+    "relu": any_shape(),
+    "rmsprop_update": update_shapes(5, **RATES, rho=[0.9], momentum=[0.0, 0.9], epsilon=[1e-7], centered=[False, True]),
+    "rnn_output": dense_shapes(),
+    "sgd_update": update_shapes(2, **RATES),
+    "sigmoid": any_shape(),
+    "simple_rnn": recurrence_shapes(),
+    "simple_rnn_step": step_shapes(),
+    "softmax": softmax_shapes(),
+    "tanh": any_shape(),
+}
+POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  # running means of squares
+POOLED = {"conv2d_relu_max_pool2d", "correlate2d_relu_max_pool2d"}  # rounding decides between pixels: whole numbers only
+LINEAR = {"conv2d", "conv2d_relu", "correlate2d", "correlate2d_relu", "dense", "dense_relu", "embedding", "matmul"}
+LINEAR |= {"max_pool2d", "relu", "rnn_output"} | POOLED  # exact on whole numbers
+
+
+# ---- inputs --------------------------------------------------------------------------------------------------------
+
+
+def as_made(a):
+    return a
+
+
+def reversed_view(a):
+    return np.ascontiguousarray(a[::-1])[::-1]
+
+
+def transposed(a):
+    return np.asfortranarray(a)
+
+
+def read_only(a):
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+disguises = st.sampled_from([as_made, as_made, reversed_view, transposed, read_only])
+
+
+def numbers(seed, shapes, whole):
+    """float32 arrays of these shapes (None stays None)."""
+    draw = RandomDraw(seed, whole)
+    return [None if shape is None else draw.array(*shape).astype(np.float32) for shape in shapes]
+
+
+def draw_case(name, data, whole):
+    """Arrays and constants for an op, each array lying differently in memory."""
+    shapes, constants = data.draw(SHAPES[name])
+    arrays = numbers(data.draw(st.integers(0, 2**32 - 1)), shapes, whole)
+    for k in POSITIVE.get(name, []):
+        arrays[k] = arrays[k] ** 2 + np.float32(1)
+    if name == "rmsprop_update":
+        arrays[2] *= np.float32(0.1)  # |a| is less than the root of v
+    if name.startswith("simple_rnn"):
+        arrays[2:4] = [w / np.float32(len(w) ** 0.5) for w in arrays[2:4]]  # states that do not saturate
+    return [None if a is None else data.draw(disguises)(a) for a in arrays], constants
+
+
+def outputs(y):
+    return y if isinstance(y, tuple) else (y,)
+
+
+def fetched(a):
+    """The array here, if it was on a GPU."""
+    return a.get() if hasattr(a, "get") else a
+
+
+def both_ways(name, arrays, constants, dy_seed, whole, move=as_made):
+    """[(what, kernel's result, reference's result in float64)] of forward and backward; move: to where the kernels run."""
+    op, kernel = TABLE[name], TABLE[name].kernels["cuda"]
+    moved = [None if a is None else move(a) for a in arrays]
+    assert kernel.supports(*moved, **constants)
+    y, saved = kernel.forward(*moved, **constants)
+    exact = [None if a is None else a.astype(np.float64) for a in arrays]
+    expected, expected_saved = op.forward(*exact, **constants)
+    results = [(f"output {k}", fetched(a), b) for k, (a, b) in enumerate(zip(outputs(y), outputs(expected), strict=True))]
+    if op.backward:
+        (dy,) = numbers(dy_seed, [y.shape], whole)
+        needs = (True,) * len(arrays)
+        got = gradients_of(kernel, move(dy), saved, needs)
+        want = gradients_of(op.reference, dy.astype(np.float64), expected_saved, needs)
+        for argument, a, g, w in zip(op.arrays, arrays, got, want, strict=False):
+            if a is not None:
+                results.append((f"gradient of {argument}", fetched(g), w))
+    for what, got, want in results:
+        assert got.dtype == np.float32, what
+        assert got.shape == want.shape, what
+    return results
+
+
+def assert_close(what, got, want, tolerance=1e-5):
+    """Within `tolerance` of the largest number: a sum of many terms is as exact as its terms are large."""
+    scale = max(1.0, float(np.abs(want[np.isfinite(want)]).max(initial=0)))
+    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance * scale, err_msg=what)
