@@ -88,9 +88,9 @@ _CALL = '''
 extern "C" __attribute__((no_sanitize("thread", "undefined"))) void tinydx_call_{name}(void** arguments) {{ {name}({values}); }}
 '''
 _MODULE = '''
-extern char __ehdr_start[] __attribute__((visibility("hidden"))), _end[] __attribute__((visibility("hidden")));
-extern "C" { char* tinydx_module[2] = {__ehdr_start, _end}; }
-'''
+extern char __ehdr_start[] __attribute__((visibility("hidden"))), _DYNAMIC[] __attribute__((visibility("hidden")));
+extern "C" { char* tinydx_module[2] = {__ehdr_start, _DYNAMIC}; }
+'''  # what lies between the two is read-only: code and constants
 
 
 def read_source(name: str, preprocessed: str) -> Source:
