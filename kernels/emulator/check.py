@@ -15,19 +15,21 @@ and a grid or block of more dimensions by dim3(4, 4). A third value in <<< >>> i
 
 from __future__ import annotations
 
+import argparse
 import ast
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinydx_kernels.emulator.counters import LineCounter
+from tinydx_kernels.emulator.counters import LineCounter, table
 from tinydx_kernels.emulator.findings import Finding, KernelError
-from tinydx_kernels.emulator.module import empty, load_module
-from tinydx_kernels.emulator.source import Kernel
+from tinydx_kernels.emulator.module import Kernel, empty, load_module
+from tinydx_kernels.emulator.source import Signature
 
 EXAMPLE = "// check: saxpy<<<4, 256>>>(n=1000, a=2.0f, x=random(n), y=random(n))"
 _COMMENT = re.compile(r"//\s*check:\s*(.*)")
@@ -62,22 +64,38 @@ class Result(NamedTuple):
     counters: list[LineCounter]
 
 
-def check(path: str | Path, plans: list[Plan] | None = None, defines: Mapping[str, object] | None = None, seed: int = 0) -> list[Result]:
+def command(a: argparse.Namespace) -> int:
+    """`tinydx cuda check`; returns the exit status: 1 if there are mistakes."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a kernel that never ends does not let Python see Ctrl-C
+    defines = dict((*d.split("=", 1), "1")[:2] for d in a.defines)
+    by_hand = [Plan(a.kernel, f"dim3({a.grid}), dim3({a.block}), {a.shared}", a.args)] if a.kernel else None
+    results = check(a.file, by_hand, defines, a.seed)
+    for line in report(results):
+        print(line)
+    if a.counters:
+        for result in results:
+            print(f"\n{result.plan}\n{table(result.counters)}")
+    return int(any(result.findings for result in results))
+
+
+def check(
+    path: str | Path, plans: Sequence[Plan] | None = None, defines: Mapping[str, object] | None = None, seed: int = 0
+) -> list[Result]:
     """Run the launches (by default those in the file's comments) under the checker.
 
-    Raises: SourceError where the file or a launch cannot be read, FileNotFoundError, OSError without g++.
+    Raises: SourceError or ValueError where the file or a launch cannot be read, LookupError where there is no such kernel,
+    FileNotFoundError, OSError without g++.
     """
-    plans = plans or plans_of(path)
-    module = load_module(path, defines, seed=seed)
-    results = []
-    for plan in plans:
-        kernel = module.get_function(plan.kernel)
-        grid, block, shared, values = _evaluate(plan, kernel.signature)
-        try:
-            results.append(Result(plan, [], kernel(grid, block, values, shared).counters))
-        except KernelError as error:
-            results.append(Result(plan, error.findings, []))
-    return results
+    module = load_module(Path(path), defines, seed=seed)
+    return [_run(module.get_function(plan.kernel), plan) for plan in plans or plans_of(path)]
+
+
+def _run(kernel: Kernel, plan: Plan) -> Result:
+    grid, block, shared, values = _evaluate(plan, kernel.signature)
+    try:
+        return Result(plan, [], kernel(grid, block, values, shared).counters)
+    except KernelError as error:
+        return Result(plan, error.findings, [])
 
 
 def plans_of(path: str | Path) -> list[Plan]:
@@ -122,7 +140,7 @@ def _notes(counters: list[LineCounter]) -> Iterator[str]:
 # ---- values --------------------------------------------------------------------------------------------------------
 
 
-def _evaluate(plan: Plan, kernel: Kernel) -> tuple[Any, Any, int, list[Any]]:
+def _evaluate(plan: Plan, kernel: Signature) -> tuple[Any, Any, int, list[Any]]:
     """(grid, block, bytes of shared memory, arguments in the kernel's order)."""
     try:
         call = ast.parse(f"f({_c_to_python(plan.arguments)})", mode="eval").body

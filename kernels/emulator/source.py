@@ -40,7 +40,7 @@ class Parameter(NamedTuple):
         return DTYPES.get(self.type)
 
 
-class Kernel(NamedTuple):
+class Signature(NamedTuple):
     """What is known of a kernel before it is compiled."""
 
     name: str
@@ -54,7 +54,7 @@ class Source:
 
     name: str
     code: str
-    kernels: dict[str, Kernel]
+    kernels: dict[str, Signature]
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
@@ -128,11 +128,11 @@ def _refuse(name: str, text: str) -> None:
             raise SourceError(f"{position(text, found.end())}: {advice}")
 
 
-def _kernel(match: re.Match) -> Kernel:
+def _kernel(match: re.Match) -> Signature:
     bounds = match[1] or match[2]
     text = re.sub(r"^#.*$", "", match[4], flags=re.M)
     parameters = [] if text.strip() in ("", "void") else [_parameter(p) for p in text.split(",")]
-    return Kernel(match[3], parameters, _number(bounds) if bounds else None)
+    return Signature(match[3], parameters, _number(bounds) if bounds else None)
 
 
 def _parameter(text: str) -> Parameter:
@@ -142,7 +142,7 @@ def _parameter(text: str) -> Parameter:
     return Parameter(name, " ".join(declared), kind, "*" in declared)
 
 
-def _call(kernel: Kernel) -> str:
+def _call(kernel: Signature) -> str:
     values = ", ".join(f"*({p.declared}*)arguments[{i}]" for i, p in enumerate(kernel.parameters))
     return _CALL.format(name=kernel.name, values=values)
 
