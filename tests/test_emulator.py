@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinydx.cli import main
 from tinydx.op import find_kernels
 
 find_kernels()
@@ -219,3 +220,283 @@ def test_asynchronous_copies(n):
     padded = np.zeros(y.size, np.float32)
     padded[:n] = x
     assert (y.reshape(-1, 128) == padded.reshape(-1, 128)[:, ::-1]).all()
+
+
+# ---- launches ------------------------------------------------------------------------------------------------------
+
+SAXPY = """
+extern "C" __global__ void __launch_bounds__(256) saxpy(int n, float a, const float* x, float* y) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) y[i] = a * x[i] + y[i];
+}
+"""
+X, Y, N, A = np.ones(100, np.float32), np.ones(100, np.float32), np.int32(100), np.float32(2)
+
+
+@functools.cache
+def saxpy():
+    return load_module(SAXPY).get_function("saxpy")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((N, A, X), "3 arguments for 4 parameters (n, a, x, y)"),
+        ((100, A, X, Y), "n is a int, but the argument is a Python int, which CuPy passes as int64: pass np.int32(...)"),
+        ((N, 2.0, X, Y), "a is a float, but the argument is a Python float, which CuPy passes as float64: pass np.float32(...)"),
+        ((np.float32(100), A, X, Y), "n is a int, but the argument is np.float32: pass np.int32(...)"),
+        ((N, A, X.astype(float), Y), "x is a const float*, but the array is float64: convert it to float32"),
+        ((N, A, X, A), "y is a float*, but the argument is np.float32, no array"),
+        ((N, X, X, Y), "a is a float, but the argument is an array (float32)"),
+        ((True, A, X, Y), "n is a int, but the argument is a Python bool, which CuPy passes as bool: pass np.int32(...)"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(KernelError) as error:
+        saxpy()((1,), (128,), arguments)
+    assert [f.kind for f in error.value.findings] == ["argument"] and message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "grid, block, shared, message",
+    [
+        (1, 2048, 0, "block (2048, 1, 1) is larger than (1024, 1024, 64)"),
+        (1, (32, 64), 0, "2048 threads in a block, at most 1024 can be"),
+        (1, 512, 0, "__launch_bounds__ promises at most 256"),
+        ((1, 70000), 32, 0, "grid (1, 70000, 1) is larger than"),
+        (0, 32, 0, "must be at least 1"),
+        (1, 32, 50000, "50000 bytes of dynamic shared memory: set kernel.max_dynamic_shared_size_bytes first"),
+        (1, 32, 250000, "250000 bytes of shared memory, at most 232448 can be"),
+    ],
+)
+def test_launch_limits(grid, block, shared, message):
+    with pytest.raises(KernelError) as error:
+        saxpy()(grid, block, (N, A, X, Y), shared)
+    assert {f.kind for f in error.value.findings} == {"launch"} and message in str(error.value)
+
+
+def test_static_shared_memory_has_a_limit():
+    text = "__global__ void k(float* y) {\n __shared__ float t[96 * 128 + 1];\n t[0] = 1;\n y[0] = t[0];\n}"
+    with pytest.raises(KernelError, match="49156 bytes of static __shared__ memory, at most 49152 can be"):
+        load_module(text).get_function("k")(1, 1, (empty(1),))
+
+
+def test_more_dynamic_shared_memory_can_be_asked_for():
+    text = "__global__ void k(float* y, int n) {\n extern __shared__ float t[];\n t[n - 1] = 1;\n y[0] = t[n - 1];\n}"
+    kernel = load_module(text).get_function("k")
+    kernel.max_dynamic_shared_size_bytes = 64 << 10
+    y = empty(1)
+    kernel(1, 1, (y, np.int32(16 << 10)), 64 << 10)
+    assert y[0] == 1
+
+
+def test_a_finding_says_where_and_who():
+    with pytest.raises(KernelError) as error:
+        saxpy()((2,), (64,), (np.int32(101), A, X, Y))
+    [finding] = error.value.findings
+    assert (finding.line, finding.kind) == (4, "out-of-bounds")
+    assert finding.thread == (36, 0, 0) and finding.block == (1, 0, 0)
+    assert str(finding) == f"source.cu:4: out-of-bounds: {finding.message}"
+    assert "thread 36 of block 1" in finding.message and "[100], but" in finding.message
+
+
+def test_overlapping_arguments_stay_one_memory():
+    x = np.arange(8, dtype=np.float32)
+    saxpy()(1, 32, (np.int32(4), np.float32(0), x[4:], x[4:]))
+    assert x.tolist() == list(range(8))
+    text = "__global__ void shift(const float* x, float* y) {\n y[threadIdx.x] = x[threadIdx.x];\n}"
+    with pytest.raises(KernelError, match="race"):
+        load_module(text).get_function("shift")(1, 7, (x[:7], x[1:]))
+
+
+def test_gaps_of_a_strided_array_are_out_of_bounds():
+    wide = np.zeros((8, 8), np.float32)
+    with pytest.raises(KernelError, match="out-of-bounds"):
+        saxpy()(1, 32, (np.int32(12), A, X, wide[:, :4]))
+    saxpy()(1, 32, (np.int32(4), A, X, wide[:, :4]))
+    assert wide[0, :4].tolist() == [2] * 4 and not wide[1:].any()
+
+
+def test_what_is_empty_is_remembered_between_launches():
+    y = empty(100)
+    with pytest.raises(KernelError, match="uninitialised"):
+        saxpy()(1, 128, (N, A, X, y))
+    y = empty(100)
+    y[:50] = 1  # by the host
+    saxpy()(1, 128, (np.int32(50), A, X, y))
+    with pytest.raises(KernelError, match=r"y\[\d+\], which nobody has written"):
+        saxpy()(1, 128, (np.int32(51), A, X, y))
+
+
+def test_device_and_constant_variables():
+    text = "__constant__ float factor[2];\n__device__ int calls;\n__global__ void k(float* y) {\n y[0] = factor[1];\n calls++;\n}"
+    m = load_module(text)
+    m.get_global("factor").view(np.float32)[:] = [3, 4]
+    y = empty(1)
+    m.get_function("k")(1, 1, (y,))
+    m.get_function("k")(1, 1, (y,))
+    assert y[0] == 4 and m.get_global("calls").view(np.int32)[0] == 2
+
+
+def test_a_kernel_may_be_called_like_a_function_of_the_c_library():
+    names = "step", "read", "send"
+    text = "".join(f'extern "C" __global__ void {name}(int* y) {{ y[0] = {i}; }}\n' for i, name in enumerate(names))
+    for i, name in enumerate(names):
+        y = empty(1, np.int32)
+        load_module(text).get_function(name)(1, 1, (y,))
+        assert y[0] == i
+
+
+def test_lenient_tolerates_what_hardware_does():
+    path = PLANTED / "waiting.cu"
+    kernel = load_module(path, {"BUG": 1}, lenient=True).get_function("barrier_after_return")
+    x, y = whole(0, 64), np.zeros(64, np.float32)
+    kernel(1, 64, (np.int32(50), x, y))
+    assert (y[:50] == x[49::-1]).all()
+
+
+def test_the_same_seed_gives_the_same_order():
+    text = "__global__ void order(int* next, int* y) {\n y[atomicAdd(next, 1)] = blockIdx.x * 100 + threadIdx.x;\n}"
+
+    def order(seed):
+        y = empty(192, np.int32)
+        load_module(text, seed=seed).get_function("order")(2, 96, (np.zeros(1, np.int32), y))
+        return y.tolist()
+
+    assert order(1) == order(1) != order(2)
+    assert sorted(order(2)) == [*range(96), *range(100, 196)]
+
+
+def test_defines():
+    y = empty(1, np.int32)
+    load_module("__global__ void k(int* y) {\n y[0] = SIZE;\n}", {"SIZE": 7}).get_function("k")(1, 1, (y,))
+    assert y[0] == 7
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("void f();\n", "source.cu: no kernel in it"),
+        ("__global__ void k() {\n undeclared();\n}", "source.cu:2:2: error"),
+        ("\n__global__ void k() {}\nint main() { k<<<1, 1>>>(); }", "source.cu:3: a launch in host code"),
+        ("__global__ void k() {\n __shared__ int t[2] = {0, 1};\n}", "source.cu:2: a __shared__ array cannot be initialised"),
+        ("template <int N>\n__device__ void f() {\n __shared__ int t[N];\n}", "source.cu:3: __shared__ in a template"),
+    ],
+)
+def test_wrong_source(text, message):
+    with pytest.raises(ValueError) as error:
+        load_module(text)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_unknown_names():
+    with pytest.raises(LookupError, match="has no kernel 'sax': it has saxpy"):
+        load_module(SAXPY).get_function("sax")
+    with pytest.raises(FileNotFoundError):
+        load_module("no_such.cu")
+
+
+def test_without_a_compiler_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(OSError, match=r"needs g\+\+ 12 or newer, and there is none: apt install g\+\+"):
+        load_module(SAXPY)
+    monkeypatch.setattr(building.platform, "system", lambda: "Darwin")
+    with pytest.raises(OSError, match="runs on Linux with x86-64 or aarch64, and this is Darwin"):
+        load_module(SAXPY)
+
+
+# ---- counters ------------------------------------------------------------------------------------------------------
+
+STRIDES = """
+__global__ void k(const float* x, float* y, int stride) {
+    __shared__ float t[32 * 33];
+    int i = threadIdx.x;
+    t[i * stride] = x[i * stride];
+    __syncthreads();
+    y[i] = t[i * stride];
+}
+"""
+
+
+@pytest.mark.parametrize("stride, sectors, passes", [(1, 4, 1), (2, 8, 2), (4, 16, 4), (8, 32, 8), (32, 32, 32), (33, 32, 1)])
+def test_sectors_and_bank_conflicts(stride, sectors, passes):
+    launch = load_module(STRIDES).get_function("k")(1, 32, (whole(0, 1056), empty(32), np.int32(stride)))
+    counted = {(c.line, c.array, c.access): c for c in launch.counters}
+    assert counted[5, "x", "read"].moved == sectors
+    assert counted[7, "t", "read"].moved == passes and counted[7, "t", "read"].requests == 1
+    assert counted[7, "y", "write"].moved == 4
+
+
+def test_vector_accesses_are_one_request():
+    with record() as launches:
+        test_sgemm("vectors", 64, 64, 64)
+    [launch] = launches
+    loads = [c for c in launch.counters if c.array in "ab"]
+    assert [c.requests for c in loads] == [8 * 4] * 2  # 8 stretches of k, of 8 warps each 4 load a or b
+    [stores] = (c for c in launch.counters if c.array == "c")
+    assert stores.requests == 8 * 4 and stores.moved == 64 * 64 * 4 / 32
+
+
+# ---- tinydx cuda check ---------------------------------------------------------------------------------------------
+
+LEARNER = """
+// check: twice<<<(n + 63) / 64, 64>>>(n=100, x=random(n), y=empty(n))
+// check: twice<<<dim3(2, 1), 64, 16>>>(n=128, x=arange(n), y=empty(127))
+__global__ void twice(int n, const float* x, float* y) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) y[i] = 2.0f * x[i];
+}
+// check: turn<<<1, dim3(32, 32)>>>(x=random(32, 32), y=zeros(32, 32))
+__global__ void turn(const float* x, float* y) {
+    __shared__ float t[32][32];
+    t[threadIdx.x][threadIdx.y] = x[threadIdx.y * 32 + threadIdx.x];
+    __syncthreads();
+    y[threadIdx.x * 32 + threadIdx.y] = t[threadIdx.x][threadIdx.y];
+}
+"""
+
+
+def run_check(capsys, *arguments):
+    status = main(["cuda", "check", *map(str, arguments)])
+    output = capsys.readouterr()
+    return status, output.out.splitlines(), output.err
+
+
+def test_cuda_check(tmp_path, capsys):
+    path = tmp_path / "learner.cu"
+    path.write_text(LEARNER)
+    status, lines, _ = run_check(capsys, path)
+    assert status == 1
+    assert lines == [
+        "twice<<<(n + 63) / 64, 64>>>: clean",
+        "twice<<<dim3(2, 1), 64, 16>>>: 1 mistake",
+        f"  {path}:6: out-of-bounds: thread 63 of block 1 writes y[127], but y has 127 elements",
+        "turn<<<1, dim3(32, 32)>>>: no mistakes, but slow memory access",
+        f"  {path}:11: bank-conflict: a write of t takes 32.0 passes, 1.0 would do",
+        f"  {path}:13: bank-conflict: a read of t takes 32.0 passes, 1.0 would do",
+        f"  {path}:13: uncoalesced: a write of y moves 32.0 sectors of 32 bytes, 4.0 would do",
+    ]
+    status, lines, _ = run_check(capsys, path, "--kernel", "twice", "--grid", "2", "--block", "64", "--args", "100, random(n), empty(n)")
+    assert (status, lines) == (0, ["twice<<<dim3(2), dim3(64), 0>>>: clean"])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--kernel", "once", "--args", "n=1"], "has no kernel 'once': it has twice, turn"),
+        (["--kernel", "twice", "--args", "n=1"], "the parameters of the kernel are n, x, y; missing or unknown: x, y"),
+        (["--kernel", "twice", "--args", "n=1, x=open(n), y=zeros(n)"], "check: cannot compute 'open(n)'"),
+        (["--kernel", "twice", "--args", "n=(1"], "cannot read its arguments"),
+    ],
+)
+def test_cuda_check_says_what_it_cannot_read(arguments, message, tmp_path, capsys):
+    path = tmp_path / "learner.cu"
+    path.write_text(LEARNER)
+    status, lines, error = run_check(capsys, path, *arguments)
+    assert status == 1 and not lines and message in error and error.count("\n") == 1
+
+
+def test_cuda_check_wants_to_know_what_to_launch(tmp_path, capsys):
+    path = tmp_path / "nothing.cu"
+    path.write_text(SAXPY)
+    assert "nothing says what to launch: write a line such as // check:" in run_check(capsys, path)[2]

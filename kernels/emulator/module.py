@@ -188,8 +188,8 @@ class Kernel:
 
     def _places(self, arguments: Arguments) -> list[Place]:
         """What the runtime's regions are called: arrays, then variables, then the dynamic shared memory."""
-        names = [(p.name, p) for p in self.signature.parameters]
-        places = [Place(names[a.first][0], a.bytes, a.itemsize) for a in arguments.groups]
+        names = [p.name for p in self.signature.parameters]
+        places = [Place("/".join(names[i] for i, _ in g.members), g.bytes, g.itemsize) for g in arguments.groups]
         for v in self.variables:
             shape = self.module.source.shapes.get(v.name, ()) if v.shared else ()
             itemsize = v.bytes // math.prod(shape) if shape else 4
@@ -212,10 +212,6 @@ class Group:
     @property
     def bytes(self) -> int:
         return self.high - self.low
-
-    @property
-    def first(self) -> int:
-        return self.members[0][0]
 
     @property
     def itemsize(self) -> int:

@@ -139,7 +139,7 @@ def _parameter(text: str) -> Parameter:
     words = re.findall(r"\w+|\*", re.sub(r"__restrict__|__restrict|\bvolatile\b", " ", text))
     *declared, name = words
     kind = " ".join(w for w in declared if w not in ("const", "*", "struct"))
-    return Parameter(name, " ".join(declared), kind, "*" in declared)
+    return Parameter(name, " ".join(declared).replace(" *", "*"), kind, "*" in declared)
 
 
 def _call(kernel: Signature) -> str:
