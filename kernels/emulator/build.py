@@ -30,6 +30,7 @@ COMMON = ["-std=c++17", "-fPIC", "-fno-exceptions", "-fno-strict-aliasing", "-w"
 # -Og leaves the accesses as they are written: nothing is merged, split or moved out of a loop.
 CHECKED = ["-Og", "-g", "-fsanitize=thread,alignment,bounds,bounds-strict,signed-integer-overflow,shift,integer-divide-by-zero"]
 FAST = ["-O3"]
+LINKED = ["-shared", "-Wl,-Bsymbolic"]  # a kernel named `step` is itself, not the C library's function of that name
 
 
 def compiler() -> str:
@@ -78,7 +79,7 @@ def build(source: Source, checked: bool) -> Path:
     """The library of a file, compiled now or before. Raises SourceError with g++'s first complaint."""
     runtime = _runtime()
     flags = [*COMMON, *(CHECKED if checked else FAST), f"-I{HEADERS}"]
-    target = cache_folder() / f"{Path(source.name).stem}-{_hash(source.code, str(runtime), *flags, _version(compiler()))}.so"
+    target = cache_folder() / f"{Path(source.name).stem}-{_hash(source.code, str(runtime), *flags, *LINKED, _version(compiler()))}.so"
     if not target.exists():
         _compile(target, [*flags, "-x", "c++-cpp-output", "-"], source.code, [str(runtime)])
     return target
@@ -99,7 +100,7 @@ def _compile(target: Path, arguments: list[str], text: str = "", libraries: Sequ
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         code, library = f"{folder}/code.o", f"{folder}/library.so"
         _run([compiler(), *arguments, "-c", "-o", code], text)
-        _run([compiler(), "-shared", "-o", library, code, *libraries], "")
+        _run([compiler(), *LINKED, "-o", library, code, *libraries], "")
         os.replace(library, target)  # two processes may compile the same: either result will do
 
 

@@ -33,7 +33,7 @@ MAX_BLOCK = (1024, 1024, 64)
 MAX_GRID = (2**31 - 1, 65535, 65535)
 SHARED = 48 << 10  # bytes a block has without asking
 SHARED_OPT_IN = 227 << 10  # bytes it may ask for, on an H100
-STEP_LIMIT = 200_000_000  # accesses of one thread, from which on it is said to run without end
+STEP_LIMIT = 1_000_000_000  # accesses of one thread, from which on it is said to run without end (some 40 seconds)
 
 _lock = threading.Lock()  # the runtime keeps one launch in global variables
 _recordings: list[list[Launch]] = []
@@ -105,8 +105,9 @@ class Kernel:
         self.module, self.name = module, name
         self.signature = module.source.kernels[name]
         self.entry = module.library.entry(name)
-        mine = (v for v in module.library.variables if v.shared and v.kernel == name)
-        self.shared_size_bytes = sum(v.bytes for v in mine)
+        others = module.source.kernels.keys() - {name}
+        self.variables = [v for v in module.library.variables if not (v.shared and v.kernel in others)]
+        self.shared_size_bytes = sum(v.bytes for v in self.variables if v.shared)
         self.max_dynamic_shared_size_bytes = SHARED - self.shared_size_bytes
 
     def __call__(self, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], shared_mem: int = 0) -> Launch:
@@ -154,7 +155,7 @@ class Kernel:
     def _run(self, grid: tuple, block: tuple, arguments: Arguments, shared_mem: int) -> abi.Launch:
         module, library = self.module, self.module.library
         arguments.before()
-        variables = [abi.Variable(library.start + v.offset, v.bytes, v.shared) for v in library.variables]
+        variables = [abi.Variable(library.start + v.offset, v.bytes, v.shared) for v in self.variables]
         request = abi.Launch(
             kernel=self.entry, checked=module.checked, lenient=module.lenient, seed=module.seed, step_limit=STEP_LIMIT,
             grid=grid, block=block, dynamic_shared=shared_mem, module=library.start, module_bytes=library.bytes,
@@ -187,9 +188,9 @@ class Kernel:
 
     def _places(self, arguments: Arguments) -> list[Place]:
         """What the runtime's regions are called: arrays, then variables, then the dynamic shared memory."""
-        names = [(p.name, p) for p in self.signature.parameters]
-        places = [Place(names[a.first][0], a.bytes, a.itemsize) for a in arguments.groups]
-        for v in self.module.library.variables:
+        names = [p.name for p in self.signature.parameters]
+        places = [Place("/".join(names[i] for i, _ in g.members), g.bytes, g.itemsize) for g in arguments.groups]
+        for v in self.variables:
             shape = self.module.source.shapes.get(v.name, ()) if v.shared else ()
             itemsize = v.bytes // math.prod(shape) if shape else 4
             places.append(Place(v.name, v.bytes, max(itemsize, 1), shape))
@@ -211,10 +212,6 @@ class Group:
     @property
     def bytes(self) -> int:
         return self.high - self.low
-
-    @property
-    def first(self) -> int:
-        return self.members[0][0]
 
     @property
     def itemsize(self) -> int:

@@ -40,7 +40,7 @@ class Parameter(NamedTuple):
         return DTYPES.get(self.type)
 
 
-class Kernel(NamedTuple):
+class Signature(NamedTuple):
     """What is known of a kernel before it is compiled."""
 
     name: str
@@ -54,7 +54,7 @@ class Source:
 
     name: str
     code: str
-    kernels: dict[str, Kernel]
+    kernels: dict[str, Signature]
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
@@ -88,9 +88,9 @@ _CALL = '''
 extern "C" __attribute__((no_sanitize("thread", "undefined"))) void tinydx_call_{name}(void** arguments) {{ {name}({values}); }}
 '''
 _MODULE = '''
-extern char __ehdr_start[] __attribute__((visibility("hidden"))), _end[] __attribute__((visibility("hidden")));
-extern "C" { char* tinydx_module[2] = {__ehdr_start, _end}; }
-'''
+extern char __ehdr_start[] __attribute__((visibility("hidden"))), _DYNAMIC[] __attribute__((visibility("hidden")));
+extern "C" { char* tinydx_module[2] = {__ehdr_start, _DYNAMIC}; }
+'''  # what lies between the two is read-only: code and constants
 
 
 def read_source(name: str, preprocessed: str) -> Source:
@@ -128,21 +128,21 @@ def _refuse(name: str, text: str) -> None:
             raise SourceError(f"{position(text, found.end())}: {advice}")
 
 
-def _kernel(match: re.Match) -> Kernel:
+def _kernel(match: re.Match) -> Signature:
     bounds = match[1] or match[2]
     text = re.sub(r"^#.*$", "", match[4], flags=re.M)
     parameters = [] if text.strip() in ("", "void") else [_parameter(p) for p in text.split(",")]
-    return Kernel(match[3], parameters, _number(bounds) if bounds else None)
+    return Signature(match[3], parameters, _number(bounds) if bounds else None)
 
 
 def _parameter(text: str) -> Parameter:
     words = re.findall(r"\w+|\*", re.sub(r"__restrict__|__restrict|\bvolatile\b", " ", text))
     *declared, name = words
     kind = " ".join(w for w in declared if w not in ("const", "*", "struct"))
-    return Parameter(name, " ".join(declared), kind, "*" in declared)
+    return Parameter(name, " ".join(declared).replace(" *", "*"), kind, "*" in declared)
 
 
-def _call(kernel: Kernel) -> str:
+def _call(kernel: Signature) -> str:
     values = ", ".join(f"*({p.declared}*)arguments[{i}]" for i, p in enumerate(kernel.parameters))
     return _CALL.format(name=kernel.name, values=values)
 

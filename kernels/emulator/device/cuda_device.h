@@ -3,12 +3,15 @@
 // Whatever needs other threads (barriers, shuffles, atomics) asks the runtime; the rest is plain C++. `__global__`,
 // `__launch_bounds__` and `__shared__` are not here: source.py reads and rewrites them.
 #pragma once
+#define _GLIBCXX_INCLUDE_NEXT_C_HEADERS  // C's math.h alone: C++'s is ten times as long to compile
 #include <math.h>
+#undef _GLIBCXX_INCLUDE_NEXT_C_HEADERS
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "../runtime/runtime.h"
+
+extern "C" int printf(const char*, ...);
 
 #define TINYDX_EMULATOR 1
 #define __CUDA_ARCH__ 800
@@ -206,6 +209,32 @@ TINYDX_INLINE float max(float x, float y) { return fmaxf(x, y); }
 TINYDX_INLINE double min(double x, double y) { return fmin(x, y); }
 TINYDX_INLINE double max(double x, double y) { return fmax(x, y); }
 
+#define TINYDX_FOR_FLOAT_AND_INT(name)                                                                                        \
+    TINYDX_INLINE float name(float x) { return name##f(x); }                                                                  \
+    TINYDX_INLINE double name(int x) { return name((double)x); }
+TINYDX_FOR_FLOAT_AND_INT(exp)
+TINYDX_FOR_FLOAT_AND_INT(exp2)
+TINYDX_FOR_FLOAT_AND_INT(expm1)
+TINYDX_FOR_FLOAT_AND_INT(log)
+TINYDX_FOR_FLOAT_AND_INT(log2)
+TINYDX_FOR_FLOAT_AND_INT(log10)
+TINYDX_FOR_FLOAT_AND_INT(log1p)
+TINYDX_FOR_FLOAT_AND_INT(sqrt)
+TINYDX_FOR_FLOAT_AND_INT(sin)
+TINYDX_FOR_FLOAT_AND_INT(cos)
+TINYDX_FOR_FLOAT_AND_INT(tan)
+TINYDX_FOR_FLOAT_AND_INT(tanh)
+TINYDX_FOR_FLOAT_AND_INT(erf)
+TINYDX_FOR_FLOAT_AND_INT(fabs)
+TINYDX_FOR_FLOAT_AND_INT(floor)
+TINYDX_FOR_FLOAT_AND_INT(ceil)
+TINYDX_INLINE float pow(float x, float y) { return powf(x, y); }
+TINYDX_INLINE double pow(double x, int y) { return pow(x, (double)y); }
+TINYDX_INLINE float fmod(float x, float y) { return fmodf(x, y); }
+TINYDX_INLINE float abs(float x) { return fabsf(x); }
+TINYDX_INLINE double abs(double x) { return fabs(x); }
+TINYDX_INLINE int abs(int x) { return x < 0 ? -x : x; }
+
 // The fast functions of the GPU err more than these; macros, because the C library has functions of these names.
 #define __expf(x) expf(x)
 #define __logf(x) logf(x)
@@ -232,6 +261,13 @@ TINYDX_INLINE To tinydx_same_bits(From x) {
     memcpy(&y, &x, sizeof y);
     return y;
 }
+#undef isnan  // the C library's are macros
+#undef isinf
+#undef isfinite
+TINYDX_INLINE bool isnan(double x) { return __builtin_isnan(x); }
+TINYDX_INLINE bool isinf(double x) { return __builtin_isinf(x); }
+TINYDX_INLINE bool isfinite(double x) { return __builtin_isfinite(x); }
+
 TINYDX_INLINE int __float_as_int(float x) { return tinydx_same_bits<int>(x); }
 TINYDX_INLINE unsigned __float_as_uint(float x) { return tinydx_same_bits<unsigned>(x); }
 TINYDX_INLINE float __int_as_float(int x) { return tinydx_same_bits<float>(x); }

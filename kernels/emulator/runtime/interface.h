@@ -50,7 +50,7 @@ struct Launch {
     uint64_t checked, lenient, seed, step_limit;
     uint32_t grid[3], block[3];
     uint64_t dynamic_shared;
-    char* module;                   // start of the module, and its size: code addresses are reported relative to it
+    char* module;                   // its code and constants: addresses of code are reported relative to here
     uint64_t module_bytes;
     Array* arrays;
     Parameter* parameters;

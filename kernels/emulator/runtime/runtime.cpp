@@ -41,8 +41,9 @@ struct Thread {
     bool fenced;
     Index index;
     Viewer view;
-    uint64_t steps;               // accesses since the scheduler last chose this thread, and in all
-    uint64_t steps_in_all;
+    uint64_t steps, all_steps;    // accesses since it last stopped or was stopped, and in all
+    char *lowest, *highest;       // addresses of these steps
+    bool preempted, spins;        // stopped by step(); all of its steps were at one place
     uint64_t pc;                  // where it waits
     int predicate;                // what it brings to a barrier
     unsigned mask;                // what it brings to a collective
@@ -52,6 +53,8 @@ struct Thread {
     uint64_t groups;              // of cp.async, committed so far
     std::vector<Copy> copies;
 };
+
+constexpr uint64_t SLICE = 20000;  // accesses after which a thread lets others run
 
 static Launch* launch;
 static void** arguments;          // of the kernel
@@ -197,16 +200,21 @@ static void synchronise_blocks(Cell* cell) {
     }
 }
 
-// A thread that computes long without stopping lets others run (they may be what it waits for), and ends some time.
-static void step(uint64_t pc) {
-    if (++self->steps < 20000) return;
-    self->steps_in_all += self->steps;
+// A thread that computes long without stopping lets others run: they may be what it waits for.
+static void step(char* address, uint64_t pc) {
+    if (self->steps++ == 0) self->lowest = self->highest = address;
+    self->lowest = std::min(self->lowest, address);
+    self->highest = std::max(self->highest, address);
+    if (self->steps < SLICE) return;
+    self->all_steps += self->steps;
     self->steps = 0;
-    if (self->steps_in_all > launch->step_limit) {
+    self->preempted = true;
+    self->spins = self->highest - self->lowest < 8;
+    self->pc = pc;
+    if (self->all_steps > launch->step_limit) {
         report(NO_PROGRESS, pc);
         stop();
     }
-    counters.end_segment();
     to_scheduler();
 }
 
@@ -218,7 +226,7 @@ static void check(char* address, unsigned bytes, AccessKind kind, const void* co
         report_access(OUT_OF_BOUNDS, nullptr, address, bytes, kind, pc);
         stop();
     }
-    step(pc);
+    step(address, pc);
     Site& site = counters.site(pc);
     Region* region = site.region && site.region->contains(address, bytes) ? site.region : region_of(address, bytes);
     if (!region) {
@@ -253,6 +261,7 @@ void fence() { self->fenced = true; }
 
 static void wait_as(State state, const void* code) {
     self->state = state;
+    self->steps = 0;
     self->pc = relative(code);
     to_scheduler();
 }
@@ -341,7 +350,6 @@ void cp_async_wait(unsigned groups_left) {
 static void thread_main() {
     launch->kernel(arguments);
     self->state = EXITED;
-    self->steps_in_all += self->steps;
     to_scheduler();
 }
 
@@ -407,23 +415,26 @@ static bool answer_who_is_active(Thread* warp, unsigned lanes) {
     return false;
 }
 
-// Run the lanes of a warp until all of them stop. False: none could run.
-static bool run_warp(Thread* warp, unsigned lanes, std::vector<unsigned>& order) {
+enum Progress { NONE, SPINNING, SOME };
+
+// Run each lane of a warp that can run until it stops, and complete what they came together for.
+static Progress run_warp(Thread* warp, unsigned lanes, std::vector<unsigned>& order) {
     order.resize(lanes);
     for (unsigned i = 0; i < lanes; i++) order[i] = i;
     shuffle(order);
-    bool any = false;
+    Progress progress = NONE;
     for (unsigned i : order) {
         if (warp[i].state != READY) continue;
-        any = true;
+        warp[i].preempted = false;
         run(warp[i]);
-        if (stopped) return true;
+        if (stopped) return NONE;
+        progress = std::max(progress, warp[i].preempted && warp[i].spins ? SPINNING : SOME);
     }
     if (launch->checked) counters.end_segment();
     for (unsigned i = 0; i < lanes && !stopped; i++)
-        if (warp[i].state == IN_COLLECTIVE && complete_collective(warp, lanes, warp[i])) any = true;
-    if (!any) any = answer_who_is_active(warp, lanes);
-    return any;
+        if (warp[i].state == IN_COLLECTIVE && complete_collective(warp, lanes, warp[i])) progress = SOME;
+    if (progress == NONE && answer_who_is_active(warp, lanes)) progress = SOME;
+    return progress;
 }
 
 // All threads wait at a barrier, or have returned: let them go on.
@@ -472,26 +483,44 @@ static void begin_block() {
         t.fenced = false;
         t.index = {i % launch->block[0], i / launch->block[0] % launch->block[1], i / launch->block[0] / launch->block[1]};
         t.view = {block_number, block_start, block_start, (uint16_t)i};
-        t.steps = t.steps_in_all = t.groups = 0;
+        t.steps = t.all_steps = t.groups = 0;
         t.pc = 0;
         t.copies.clear();
         start_fiber(t.fiber, stacks + i * STACK_BYTES, thread_main);
     }
 }
 
-static void run_block() {
+// Threads that only look at one place again and again, while nobody else can do anything.
+static void report_spinning() {
+    for (Thread* t = threads; t < threads + thread_count; t++)
+        if (t->state == READY) return report_waiting(NO_PROGRESS, *t, nullptr, "spins");
+}
+
+static Progress run_warps() {
     static std::vector<unsigned> warps, lanes;
+    warps.resize(warp_count);
+    for (unsigned i = 0; i < warp_count; i++) warps[i] = i;
+    shuffle(warps);
+    Progress progress = NONE;
+    for (unsigned w : warps) {
+        Progress of_warp = run_warp(threads + 32 * w, std::min(32u, thread_count - 32 * w), lanes);
+        progress = std::max(progress, of_warp);
+        if (stopped) return NONE;
+    }
+    return progress;
+}
+
+static void run_block() {
     begin_block();
+    unsigned spinning = 0;
     while (!stopped) {
-        warps.resize(warp_count);
-        for (unsigned i = 0; i < warp_count; i++) warps[i] = i;
-        shuffle(warps);
-        bool any = false;
-        for (unsigned w : warps) {
-            unsigned size = std::min(32u, thread_count - 32 * w);
-            while (!stopped && run_warp(threads + 32 * w, size, lanes)) any = true;
+        Progress progress = run_warps();
+        spinning = progress == SPINNING ? spinning + 1 : 0;
+        if (spinning == 4) {
+            report_spinning();
+            stopped = true;
         }
-        if (stopped || any) continue;
+        if (stopped || progress != NONE) continue;
         unsigned exited = 0, waiting = 0;
         for (unsigned i = 0; i < thread_count; i++) {
             exited += threads[i].state == EXITED;
