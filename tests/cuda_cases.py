@@ -4,9 +4,12 @@ Shapes come from Hypothesis and cross the kernels' tiles; numbers come from a se
 """
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from tinydx.op import TABLE, RandomDraw, gradients_of
+
+DEEP = settings().max_examples > 20  # conftest.py has loaded a profile
 
 # ---- shapes: name -> (arrays' shapes, constants) -------------------------------------------------------------------
 

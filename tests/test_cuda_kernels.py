@@ -9,8 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import PROFILE
-from cuda_cases import LINEAR, POOLED, SHAPES, assert_close, both_ways, disguises, draw_case, numbers
+from cuda_cases import DEEP, LINEAR, POOLED, SHAPES, assert_close, both_ways, disguises, draw_case, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +26,7 @@ from tinydx_kernels.emulator import record  # noqa: E402
 
 assert load_kernels("cuda") is None
 KERNELS = sorted(name for name, op in TABLE.items() if "cuda" in op.kernels)
-examples = settings(max_examples=100 if PROFILE == "deep" else 8)
+examples = settings(max_examples=100 if DEEP else 8)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -83,7 +82,7 @@ def test_infinity_and_nan_come_through(name, data):
 
 @pytest.mark.parametrize("name", KERNELS)
 @given(data=st.data())
-@settings(max_examples=10 if PROFILE == "deep" else 2)
+@settings(max_examples=10 if DEEP else 2)
 def test_same_bits_again_and_inputs_untouched(name, data):
     arrays, constants = draw_case(name, data, whole=False)
     before = [None if a is None else a.copy() for a in arrays]

@@ -114,26 +114,14 @@ STEPS = (*FLOAT32, "bf16")
 def staircase(step: str, a: Any, b: Any) -> Any:
     """a (M,K) b (K,N) by that step's kernel: one of STEPS."""
     a, b = contiguous(a), contiguous(b)
+    if step == "bf16":
+        return product_bf16(to_bf16(a), to_bf16(b), b.shape[1])
     (rows, depth), columns = a.shape, b.shape[1]
     c = xp(a).empty((rows, columns), np.float32)
-    if step == "bf16":
-        return _bf16(a, b, c)
     kernel, threads, (across, down) = FLOAT32[step]
     blocks = -(-columns // across), -(-rows // down)
-    launch(_program(step), kernel, blocks[::-1] if step == "naive" else blocks, threads, a, b, c, rows, columns, depth)
-    return c
-
-
-def _program(step: str) -> programs.Program:
-    return STAIRCASE["tf32" if step == "3xtf32" else step]
-
-
-def _bf16(a: Any, b: Any, c: Any) -> Any:
-    (rows, depth), columns = a.shape, b.shape[1]
-    short_a, short_b = to_bf16(a), to_bf16(b)
-    lines = short_a.shape[1], short_b.shape[1]
-    blocks = -(-columns // 128), -(-rows // 128)
-    launch(_program("bf16"), "matmul_bf16", blocks, 256, short_a, short_b, c, rows, columns, depth, *lines)
+    program = STAIRCASE["tf32" if step == "3xtf32" else step]
+    launch(program, kernel, blocks[::-1] if step == "naive" else blocks, threads, a, b, c, rows, columns, depth)
     return c
 
 
@@ -141,5 +129,14 @@ def to_bf16(x: Any) -> Any:
     """(rows, columns) of float32 -> (rows, columns rounded up to 8) of BF16, as uint16; the rest is zero."""
     rows, columns = x.shape
     y = xp(x).empty((rows, -(-columns // 8) * 8), np.uint16)
-    each(_program("bf16"), "to_bf16", y.size // 2, x, y.view(np.uint32), rows, columns, y.shape[1])
+    each(STAIRCASE["bf16"], "to_bf16", y.size // 2, x, y.view(np.uint32), rows, columns, y.shape[1])
     return y
+
+
+def product_bf16(a: Any, b: Any, columns: int) -> Any:
+    """a (M,K) b (K,N) of what to_bf16 made; N = columns. The zeros that a's rows end with meet zeros."""
+    (rows, line), depth = a.shape, b.shape[0]
+    c = xp(a).empty((rows, columns), np.float32)
+    blocks = -(-columns // 128), -(-rows // 128)
+    launch(STAIRCASE["bf16"], "matmul_bf16", blocks, 256, a, b, c, rows, columns, depth, line, b.shape[1])
+    return c

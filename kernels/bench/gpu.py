@@ -1,0 +1,285 @@
+"""Our CUDA kernels beside the vendor's libraries, on one GPU in one run: cuBLAS and cuDNN, through PyTorch.
+
+    python -m tinydx_kernels.bench.gpu --json results.json
+
+Every contestant is checked first, against float64. Then they take turns, and each call is timed by itself, by events
+on the device:
+
+    clear the L2 cache | event | call | event || clear | event | call | event || ...        another contestant each time
+
+Clearing (writing over twice the cache) makes a call find its arrays in memory, as in a training step, and takes so long
+that the CPU has queued the next call when the GPU comes to it. TF32 is off in PyTorch except where a row says TF32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinydx import op
+from tinydx.files import atomic_write
+
+ROUNDS, WARM = 30, 3
+SIZES = 1024, 2048, 4096  # of square matrices
+LAYERS = (  # the document's convolutions at batch 32: x, filters
+    ((32, 150, 150, 3), 32),
+    ((32, 74, 74, 32), 64),
+    ((32, 36, 36, 64), 128),
+)
+
+
+class Entrant(NamedTuple):
+    """A call to time, and what reads its result here, as float64 and in PyTorch's layout."""
+
+    call: Callable[[], Any]
+    read: Callable[[Any], np.ndarray]
+    tolerance: float = 1e-5  # of the largest number
+
+
+class Contest(NamedTuple):
+    """The same result by several means. work: floating-point operations of one call."""
+
+    title: str
+    work: float
+    entrants: Mapping[str, Entrant]
+    want: np.ndarray
+
+
+class Row(NamedTuple):
+    """What was measured of a contestant: median and least time in microseconds, its rate, its error."""
+
+    contest: str
+    name: str
+    median_us: float
+    least_us: float
+    tflops: float
+    error: float
+    right: bool
+
+
+# ---- measuring -----------------------------------------------------------------------------------------------------
+
+
+def fetch(a: Any) -> np.ndarray:
+    """A CuPy array or a PyTorch tensor as float64, here."""
+    return (a.get() if hasattr(a, "get") else a.double().cpu().numpy()).astype(np.float64)
+
+
+def error_of(got: np.ndarray, want: np.ndarray) -> float:
+    """The largest difference, measured by the largest number.
+
+    >>> error_of(np.array([1.0, 4.5]), np.array([1.0, 4.0]))
+    0.125
+    """
+    return float(np.abs(got - want).max() / max(np.abs(want).max(), 1e-30))
+
+
+def measure(contest: Contest) -> list[Row]:
+    """Check every contestant, then time them in turn."""
+    times = time_in_turn({name: entrant.call for name, entrant in contest.entrants.items()})
+    rows = []
+    for name, entrant in contest.entrants.items():
+        error, median = error_of(entrant.read(entrant.call()), contest.want), statistics.median(times[name])
+        rate = contest.work / median / 1e6
+        rows.append(Row(contest.title, name, median, min(times[name]), rate, error, error <= entrant.tolerance))
+    return rows
+
+
+def time_in_turn(calls: Mapping[str, Callable[[], Any]]) -> dict[str, list[float]]:
+    """Microseconds of each call of each contestant, by events, with a cold L2 cache."""
+    import cupy
+
+    waste = cupy.empty(2 * cupy.cuda.Device().attributes["L2CacheSize"] // 4, cupy.float32)
+    events: dict[str, list] = {name: [] for name in calls}
+    with cupy.cuda.ExternalStream(_torch_stream()) as stream:
+        for r in range(WARM + ROUNDS):
+            for name, call in calls.items():
+                begin, end = cupy.cuda.Event(), cupy.cuda.Event()
+                waste.fill(r)
+                begin.record(stream)
+                call()
+                end.record(stream)
+                events[name].append((begin, end))
+        stream.synchronize()
+    return {name: [1e3 * cupy.cuda.get_elapsed_time(*pair) for pair in pairs[WARM:]] for name, pairs in events.items()}
+
+
+def _torch_stream() -> int:
+    """The stream that PyTorch computes on: ours go there, too."""
+    import torch
+
+    return torch.cuda.current_stream().cuda_stream
+
+
+# ---- contests ------------------------------------------------------------------------------------------------------
+
+
+def products() -> Iterator[Contest]:
+    """Square matrices: the staircase, the layers' product, cuBLAS."""
+    import cupy
+    import torch
+    from tinydx_kernels.cuda.matmul import STEPS, product, product_bf16, staircase, to_bf16
+
+    rough = {"tf32": 2e-3, "bf16": 2e-2}
+    for n in SIZES:
+        rng = np.random.default_rng(0)
+        a, b = (rng.standard_normal((n, n), np.float32) for _ in range(2))
+        ours, theirs = [cupy.asarray(m) for m in (a, b)], [torch.asarray(m).cuda() for m in (a, b)]
+        short = [m.bfloat16() for m in theirs]
+        entrants = {step: Entrant(partial(staircase, step, *ours), fetch, rough.get(step, 1e-5)) for step in STEPS}
+        halves = [to_bf16(m) for m in ours]
+        entrants["bf16"] = Entrant(partial(product_bf16, *halves, n), fetch, rough["bf16"])  # converted beforehand, as cuBLAS's
+        entrants["product of the layers"] = Entrant(partial(product, *ours), fetch)
+        entrants["cuBLAS FP32"] = Entrant(partial(with_tf32, False, torch.matmul, *theirs), fetch)
+        entrants["cuBLAS TF32"] = Entrant(partial(with_tf32, True, torch.matmul, *theirs), fetch, rough["tf32"])
+        entrants["cuBLAS BF16"] = Entrant(partial(torch.matmul, *short), fetch, rough["bf16"])
+        yield Contest(f"matmul {n}", 2.0 * n**3, entrants, a.astype(np.float64) @ b)
+
+
+IMAGES, KERNEL = (0, 3, 1, 2), (3, 2, 0, 1)  # from our layouts, NHWC and HWCF, to PyTorch's
+
+
+class Task(NamedTuple):
+    """What of a layer is computed: by us, by PyTorch from its x, dy, w; `to` is the way from our layout to PyTorch's."""
+
+    name: str
+    ours: Callable[[], Any]
+    theirs: Callable[..., Any]
+    to: tuple[int, ...]
+
+    def read(self, y: Any) -> np.ndarray:
+        """Our result in PyTorch's layout."""
+        return fetch(y).transpose(self.to)
+
+
+def tasks(x: Any, dy: Any, w: Any) -> list[Task]:
+    """Forward, forward with ReLU and pooling, dX, dW of a layer (3x3, valid) on CuPy arrays."""
+    from tinydx_kernels.cuda import convolution, fused
+    from torch.nn.functional import conv2d, max_pool2d
+    from torch.nn.grad import conv2d_input, conv2d_weight
+
+    numbers = convolution.geometry(x, w, 1, "valid", 1)
+    return [
+        Task("forward", lambda: convolution.forward(x, w, None, numbers, 1), lambda x, dy, w: conv2d(x, w), IMAGES),
+        Task(
+            "forward, ReLU, pooling",
+            lambda: fused.pooled_forward(x, w)[0],
+            lambda x, dy, w: max_pool2d(conv2d(x, w).relu_(), 2),
+            IMAGES,
+        ),
+        Task(
+            "dX",
+            lambda: convolution.gradient_of_x(dy, w, numbers, 1),
+            lambda x, dy, w: conv2d_input(x.shape, w, dy),
+            IMAGES,
+        ),
+        Task(
+            "dW",
+            lambda: convolution.gradient_of_w(x, dy, w.shape, numbers, 1),
+            lambda x, dy, w: conv2d_weight(x, w.shape, dy),
+            KERNEL,
+        ),
+    ]
+
+
+def convolutions() -> Iterator[Contest]:
+    """The document's layers at batch 32, cuDNN in both of its layouts."""
+    import cupy
+    import torch
+
+    for shape, filters in LAYERS:
+        (n, height, width, channels), rng = shape, np.random.default_rng(0)
+        x, dy = (rng.standard_normal(s, np.float32) for s in (shape, (n, height - 2, width - 2, filters)))
+        w = rng.standard_normal((3, 3, channels, filters), np.float32) / np.float32((9 * channels) ** 0.5)
+        theirs = [torch.asarray(a).cuda().permute(to) for a, to in ((x, IMAGES), (dy, IMAGES), (w, KERNEL))]
+        for task in tasks(*(cupy.asarray(a) for a in (x, dy, w))):
+            entrants = {"tinydx": Entrant(task.ours, task.read)}
+            for layout, memory in (("NCHW", torch.contiguous_format), ("NHWC", torch.channels_last)):
+                tensors = [t.contiguous(memory_format=memory) for t in theirs]
+                entrants[f"cuDNN {layout}"] = Entrant(partial(with_tf32, False, task.theirs, *tensors), fetch)
+            want = fetch(task.theirs(*(t.double() for t in theirs)))
+            yield Contest(f"{channels} to {filters}: {task.name}", 2.0 * dy.size * 9 * channels, entrants, want)
+
+
+def with_tf32(on: bool, function: Callable, *tensors: Any) -> Any:
+    """Call PyTorch with or without TF32."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = on
+    return function(*tensors)
+
+
+# ---- the command ---------------------------------------------------------------------------------------------------
+
+
+def machine() -> dict[str, str]:
+    """What the numbers were measured with."""
+    import cupy
+    import torch
+
+    runtime = cupy.cuda.runtime
+    major, minor = cupy.cuda.nvrtc.getVersion()
+    return {
+        "device": runtime.getDeviceProperties(0)["name"].decode(),
+        "driver": str(runtime.driverGetVersion()),
+        "nvrtc": f"{major}.{minor}",
+        "cupy": cupy.__version__,
+        "torch": torch.__version__,
+        "cudnn": str(torch.backends.cudnn.version()),
+    }
+
+
+def missing() -> str | None:
+    """Why nothing can be measured here, or None."""
+    for name in ("cupy", "torch"):
+        if importlib.util.find_spec(name) is None:
+            return f"bench.gpu: {name} is not installed: pip install 'tinydx[cuda13]' torch"
+    import cupy
+
+    try:
+        cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return f"bench.gpu: no GPU can be used: {error}"
+    return op.load_kernels("cuda")
+
+
+def line(row: Row) -> str:
+    """One contestant, for people.
+
+    >>> line(Row("matmul 1024", "warp", 61.2, 60.8, 35.1, 2e-7, True))
+    'matmul 1024                      warp                       61.2 us    35.10 TFLOP/s   error 2e-07'
+    """
+    wrong = "" if row.right else "   WRONG"
+    return f"{row.contest:<32} {row.name:<22} {row.median_us:8.1f} us {row.tflops:8.2f} TFLOP/s   error {row.error:.0e}{wrong}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; 1 where nothing could be measured, or something was wrong."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", help="write the results there, too")
+    options = parser.parse_args(arguments)
+    reason = missing()
+    if reason:
+        print(reason)
+        return 1
+    found, rows = machine(), []
+    print(", ".join(f"{key} {value}" for key, value in found.items()))
+    for contest in (*products(), *convolutions()):
+        for row in measure(contest):
+            rows.append(row)
+            print(line(row), flush=True)
+    if options.json:
+        atomic_write(options.json, json.dumps({"machine": found, "rows": [row._asdict() for row in rows]}, indent=1))
+    return int(not all(row.right for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
