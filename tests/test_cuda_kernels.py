@@ -261,3 +261,51 @@ def test_the_product_has_neither_bank_conflicts_nor_scattered_accesses(tile, ord
 def test_convolution_has_no_bank_conflicts():
     x, w = np.ones((2, 18, 18, 32), np.float32), np.ones((3, 3, 32, 64), np.float32)
     assert excess(counters_of(convolution.correlate2d_forward, x, w)) == set()
+
+
+# ---- in models -----------------------------------------------------------------------------------------------------
+
+
+def image_model():
+    """The document's CNN, small."""
+    layers = tinydx.layers
+    images = np.random.default_rng(0).random((6, 10, 10, 3), np.float32)
+    return images, [
+        layers.Conv2D(4, (3, 3), activation="relu", input_shape=(10, 10, 3)),
+        layers.MaxPooling2D((2, 2)),
+        layers.Flatten(),
+        layers.Dense(8, activation="relu"),
+        layers.Dense(1, activation="sigmoid"),
+    ]
+
+
+def word_model():
+    """Words, a recurrent layer, a diagnosis."""
+    layers = tinydx.layers
+    words = np.random.default_rng(0).integers(0, 9, (6, 4))
+    return words, [layers.Embedding(9, 5), layers.SimpleRNN(7), layers.Dense(1, activation="sigmoid")]
+
+
+@pytest.mark.parametrize(
+    ("make", "by_kernels"),
+    [
+        (image_model, {"correlate2d_relu_max_pool2d", "dense_relu", "dense", "adam_update"}),
+        (word_model, {"embedding", "simple_rnn", "dense", "adam_update"}),
+    ],
+)
+def test_training_is_that_of_the_reference(make, by_kernels):
+    x, _ = make()
+    y = (np.arange(len(x)) % 2).astype(np.float32)[:, None]
+    results = {}
+    for backend_name in ("cuda", "numpy"):
+        tinydx.set_seed(0)
+        model = tinydx.models.Sequential(make()[1])
+        model.compile(optimizer="adam", loss="binary_crossentropy")
+        with tinydx.use(backend_name), tinydx.trace() as ran:
+            losses = [model.train_on_batch(x, y) for _ in range(3)]
+        results[backend_name] = losses, model.get_weights()
+        if backend_name == "cuda":
+            assert by_kernels <= {name for name, by in ran if by == "cuda"}
+    np.testing.assert_allclose(results["cuda"][0], results["numpy"][0], rtol=1e-5)
+    for k, (ours, reference) in enumerate(zip(results["cuda"][1], results["numpy"][1], strict=True)):
+        assert_close(f"weights {k}", ours, reference, 1e-4)  # Adam divides by gradients that may be nearly zero

@@ -5,7 +5,8 @@
 
 #include "geometry.cuh"
 
-extern "C" __global__ void forward(const float *x, const float *w, const float *bias, float *y, GEOMETRY, int groups, int biased)
+extern "C" __global__ void forward(const float *x, const float *w, const float *bias, float *y, GEOMETRY, int groups,
+                                   int biased)
 {
     int thread = blockIdx.x * blockDim.x + threadIdx.x;
     if (thread >= images * out_height * out_width * filters) return;
@@ -15,7 +16,8 @@ extern "C" __global__ void forward(const float *x, const float *w, const float *
     float sum = biased ? bias[f] : 0.0f;
     for (int p = 0; p < kernel_height; p++)
         for (int q = 0; q < kernel_width; q++) {
-            int h = out.row * stride_y + p * dilation_y - top_border, v = out.column * stride_x + q * dilation_x - left_border;
+            int h = out.row * stride_y + p * dilation_y - top_border;
+            int v = out.column * stride_x + q * dilation_x - left_border;
             bool inside = h >= 0 && h < height && v >= 0 && v < width;
             for (int c = 0; c < own; c++) {
                 float pixel = inside ? x[((out.image * height + h) * width + v) * channels + first + c] : 0.0f;
@@ -58,7 +60,8 @@ extern "C" __global__ void gradient_of_w(const float *x, const float *dy, float 
     float sum = 0.0f;
     for (int m = blockIdx.y * piece; m < min(pixels, (blockIdx.y + 1) * piece); m++) {
         Pixel out = pixel_of(m, out_height, out_width);
-        int h = out.row * stride_y + p * dilation_y - top_border, v = out.column * stride_x + q * dilation_x - left_border;
+        int h = out.row * stride_y + p * dilation_y - top_border;
+        int v = out.column * stride_x + q * dilation_x - left_border;
         if (h >= 0 && h < height && v >= 0 && v < width)
             sum += x[((out.image * height + h) * width + v) * channels + c] * dy[m * filters + f];
     }

@@ -42,8 +42,8 @@ forward(const float *x, const float *w, const float *bias, float *y, unsigned ch
 {
     __shared__ __align__(16) float left[BK][BM + PAD];
     __shared__ __align__(16) float right[BK][BN + PAD];
-    __shared__ int row[BM], column[BM], base[BM];       // of each pixel of the tile: where its window begins in x
-    __shared__ int down[BK], across[BK], offset[BK];    // of each number of the window: how far on it is
+    __shared__ int row[BM], column[BM], base[BM];     // of each pixel of the tile: where its window begins in x
+    __shared__ int down[BK], across[BK], offset[BK];  // of each number of the window: how far on it is
 
     int m0 = blockIdx.x * BM, f0 = blockIdx.y * BN, depth = kernel_height * kernel_width * channels;
     int pixels = POOL ? images * (out_height / 2) * (out_width / 2) * 4 : images * out_height * out_width;

@@ -11,7 +11,8 @@ extern "C" __global__ void gather(const float *table, const int *ids, float *y, 
     y[thread] = table[ids[thread / D] * D + thread % D];
 }
 
-extern "C" __global__ void scatter(const float *dy, const int *sorted_ids, const int *order, float *dtable, int count, int D)
+extern "C" __global__ void scatter(const float *dy, const int *sorted_ids, const int *order, float *dtable, int count,
+                                   int D)
 {
     int thread = blockIdx.x * blockDim.x + threadIdx.x;
     if (thread >= count * D) return;

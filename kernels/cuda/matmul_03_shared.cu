@@ -3,7 +3,7 @@
 
 #define TILE 32
 
-extern "C" __global__ void __launch_bounds__(TILE *TILE)
+extern "C" __global__ void __launch_bounds__(TILE * TILE)
 matmul(const float *a, const float *b, float *c, int M, int N, int K)
 {
     __shared__ float a_tile[TILE][TILE], b_tile[TILE][TILE];

@@ -101,8 +101,8 @@ extern "C" __global__ void average_pool_backward(const float *dy, float *dx, POO
 
 // For convolution + ReLU + 2x2 max pooling (conv_forward.cu): the gradient dz of the convolution. A number of dy goes to
 // its window's winner; the winner NOBODY (4) is none of them.
-extern "C" __global__ void unpool(const float *dy, const unsigned char *winner, float *dz, int images, int height, int width,
-                                  int channels)
+extern "C" __global__ void unpool(const float *dy, const unsigned char *winner, float *dz, int images, int height,
+                                  int width, int channels)
 {
     int thread = blockIdx.x * blockDim.x + threadIdx.x;
     if (thread >= images * height * width * channels) return;

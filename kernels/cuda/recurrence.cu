@@ -28,8 +28,9 @@ __device__ float product(const float *left, int line, const float *right, int tr
 }
 
 // before (rows `line` apart): h_{t-1}; z, h: arrays (N,T,U)
-extern "C" __global__ void __launch_bounds__(TILE *TILE)
-recurrent_step(const float *z, const float *before, int line, const float *w, const unsigned char *mask, float *h, int t, int N, int T, int U)
+extern "C" __global__ void __launch_bounds__(TILE * TILE)
+recurrent_step(const float *z, const float *before, int line, const float *w, const unsigned char *mask, float *h, int t,
+               int N, int T, int U)
 {
     float sum = product(before, line, w, 0, N, U);
     int n = blockIdx.y * TILE + threadIdx.y, u = blockIdx.x * TILE + threadIdx.x;
@@ -39,9 +40,9 @@ recurrent_step(const float *z, const float *before, int line, const float *w, co
 }
 
 // dy, h, dz: arrays (N,T,U); carry (N,U) is read and written. At the last step there is no later one.
-extern "C" __global__ void __launch_bounds__(TILE *TILE)
-recurrent_step_backward(const float *dy, const float *h, const float *w, const unsigned char *mask, float *carry, float *dz, int t,
-              int N, int T, int U)
+extern "C" __global__ void __launch_bounds__(TILE * TILE)
+recurrent_step_backward(const float *dy, const float *h, const float *w, const unsigned char *mask, float *carry, float *dz,
+                        int t, int N, int T, int U)
 {
     float later = t + 1 < T ? product(dz + (t + 1) * U, T * U, w, 1, N, U) : 0.0f;
     int n = blockIdx.y * TILE + threadIdx.y, u = blockIdx.x * TILE + threadIdx.x;

@@ -6,7 +6,7 @@
 #define COLUMNS 32  // threads side by side: a row of 32 floats is one memory transaction
 #define ROWS 8      // threads one below the other
 
-extern "C" __global__ void __launch_bounds__(COLUMNS *ROWS)
+extern "C" __global__ void __launch_bounds__(COLUMNS * ROWS)
 sum_rows(const float *x, float *pieces, int R, int C, int rows_of_piece)
 {
     __shared__ float part[ROWS][COLUMNS];
@@ -26,7 +26,9 @@ sum_rows(const float *x, float *pieces, int R, int C, int rows_of_piece)
     }
 }
 
-extern "C" __global__ void add_pieces(const float *pieces, const float *bias, float *y, int P, int S, int N, int biased, int relu)
+// Then bias (of N columns) and ReLU, as at the end of matmul.cu. blockIdx.y: the matrices of a batch.
+extern "C" __global__ void add_pieces(const float *pieces, const float *bias, float *y, int P, int S, int N, int biased,
+                                      int relu)
 {
     int i = blockIdx.x * blockDim.x + threadIdx.x, matrix = blockIdx.y;
     if (i >= S) return;

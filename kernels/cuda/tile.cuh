@@ -81,7 +81,8 @@ __device__ inline void write_column(float *tile, int width, int k, int n, const 
 }
 
 // tile[k][n] = source[n0 + n][k0 + k], zero from k_end on: the same of a matrix that lies transposed, with rows of `line`.
-__device__ inline void load_columns(float *tile, int width, const float *source, int line, int k0, int k_end, int n0, int n_end)
+__device__ inline void load_columns(float *tile, int width, const float *source, int line, int k0, int k_end, int n0,
+                                    int n_end)
 {
     for (int i = threadIdx.x; i < BK * width / 4; i += THREADS) {
         int k = k_of(i, width), n = n_of(i, width);
