@@ -5,8 +5,6 @@ The numbers (cuda_cases.py) are normal ones, compared with the reference in floa
 exact and compared with ==; and whole ones with an infinity or a NaN among them, which must come through as in NumPy.
 """
 
-import shutil
-
 import numpy as np
 import pytest
 from cuda_cases import DEEP, LINEAR, POOLED, SHAPES, assert_close, both_ways, disguises, draw_case, numbers
@@ -17,9 +15,12 @@ import tinydx
 from tinydx.op import TABLE, RandomDraw, find_kernels, load_kernels
 
 find_kernels()
-if shutil.which("g++") is None:
-    pytest.skip("the CUDA emulator needs g++: apt install g++", allow_module_level=True)
-pytest.importorskip("tinydx_kernels.emulator", reason="no emulator")
+from tinydx_kernels.emulator.build import compiler  # noqa: E402
+
+try:
+    compiler()
+except OSError as missing:
+    pytest.skip(str(missing), allow_module_level=True)
 
 from tinydx_kernels.cuda import backend, convolution, matmul, sums  # noqa: E402
 from tinydx_kernels.emulator import record  # noqa: E402

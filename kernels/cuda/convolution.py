@@ -94,7 +94,7 @@ def gradient_of_w(x, dy, shape, numbers, groups):
     pixels, size, filters = dy.size // shape[3], int(np.prod(shape)), shape[3]
     tile = MIDDLE if min(size // filters, filters) > SMALL.BM else SMALL
     down, across = tiles_of(tile, size // filters, filters) if groups == 1 else (-(-size // THREADS), 1)
-    number, piece = pieces_of(pixels, down * across, PIXELS)
+    number, piece = pieces_of(pixels, down * across, tile.threads if groups == 1 else THREADS, PIXELS)
     pieces = xp(x).empty((1, number, *shape), x.dtype)
     if groups == 1:
         program, blocks = programs.conv_backward(tile), (down, across, number)

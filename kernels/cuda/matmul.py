@@ -11,7 +11,7 @@ import numpy as np
 from tinydx_kernels.cuda import programs
 from tinydx_kernels.cuda.backend import LARGEST, contiguous, each, is_float32, launch, xp
 from tinydx_kernels.cuda.programs import LARGE, MIDDLE, SMALL, STAIRCASE, Tile
-from tinydx_kernels.cuda.sums import BLOCKS, add_pieces, pieces_of
+from tinydx_kernels.cuda.sums import BUSY, add_pieces, pieces_of
 
 from tinydx.op import kernel_of
 from tinydx.ops.arithmetic import matmul, unbroadcast
@@ -28,7 +28,7 @@ def tiles_of(tile: Tile, rows: int, columns: int) -> tuple[int, int]:
 
 def tile_for(rows: int, columns: int) -> Tile:
     """The largest tile that does not leave the GPU, or most of itself, empty."""
-    if rows >= LARGE.BM and columns >= LARGE.BN and np.prod(tiles_of(LARGE, rows, columns)) >= BLOCKS // 2:
+    if rows >= LARGE.BM and columns >= LARGE.BN and np.prod(tiles_of(LARGE, rows, columns)) * LARGE.threads * 2 >= BUSY:
         return LARGE
     return MIDDLE if min(rows, columns) > SMALL.BM else SMALL
 
@@ -46,7 +46,7 @@ def product(a: Any, b: Any, bias: Any = None, relu: bool = False) -> Any:
     number = max(m.shape[0] if m.ndim == 3 else 1 for m in (a, b))
     tile = tile_for(rows, columns)
     down, across = tiles_of(tile, rows, columns)
-    pieces, piece = pieces_of(depth, down * across * number, DEPTH)
+    pieces, piece = pieces_of(depth, down * across * number, tile.threads, DEPTH)
     a, a_transposed = as_it_lies(a)
     b, b_transposed = as_it_lies(b)
     bias = None if bias is None else contiguous(bias)

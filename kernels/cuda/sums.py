@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinydx_kernels.cuda.backend import THREADS, contiguous, launch, xp
+from tinydx_kernels.cuda.backend import contiguous, launch, xp
 from tinydx_kernels.cuda.programs import PLAIN
 
 SUMS = PLAIN["sums"]
-BLOCKS = 264  # blocks that fill a large GPU (132 multiprocessors, two each); a constant, so that all GPUs give the same bits
+BUSY = 132 * 512  # threads that keep a large GPU busy; a constant, so that all GPUs give the same bits
 
 
-def pieces_of(length: int, blocks: int, least: int) -> tuple[int, int]:
-    """(pieces, length of a piece) of a sum when there are `blocks` blocks for each piece: at least `least` long.
+def pieces_of(length: int, blocks: int, threads: int, least: int) -> tuple[int, int]:
+    """(pieces, length of a piece) of a sum, where each piece takes `blocks` blocks of `threads`: at least `least` long.
 
-    >>> pieces_of(1000, 1, 64), pieces_of(1000, 200, 64)
+    >>> pieces_of(1000, 1, 256, 64), pieces_of(1000, 200, 256, 64)
     ((16, 64), (1, 1024))
     """
-    pieces = max(1, min(BLOCKS // blocks, -(-length // least)))
+    pieces = max(1, min(BUSY // (blocks * threads), -(-length // least)))
     piece = -(-length // pieces // least) * least
     return -(-length // piece), piece
 
@@ -27,9 +27,9 @@ def add_pieces(pieces: Any, shape: tuple[int, ...], bias: Any = None, relu: bool
     matrices, number = pieces.shape[:2]
     y = xp(pieces).empty(shape, pieces.dtype)
     size = y.size // matrices
-    blocks = -(-size // THREADS), matrices
-    biased, columns = bias is not None, shape[-1]
-    launch(SUMS, "add_pieces", blocks, THREADS, pieces, bias if biased else pieces, y, number, size, columns, biased, relu)
+    biased = bias is not None
+    inputs = pieces, bias if biased else pieces
+    launch(SUMS, "add_pieces", (-(-size // 32), matrices), 256, *inputs, y, number, size, shape[-1], biased, relu)
     return y
 
 
@@ -38,7 +38,7 @@ def sum_rows(x: Any) -> Any:
     columns = x.shape[-1]
     rows = x.size // columns
     blocks = -(-columns // 32)
-    number, piece = pieces_of(rows, blocks, 64)
+    number, piece = pieces_of(rows, blocks, 256, 64)
     pieces = xp(x).empty((1, number, columns), x.dtype)
     launch(SUMS, "sum_rows", (blocks, number), 256, contiguous(x), pieces, rows, columns, piece)
     return pieces.reshape(columns) if number == 1 else add_pieces(pieces, (columns,))
