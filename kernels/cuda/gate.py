@@ -22,14 +22,13 @@ import json
 import re
 import sys
 from importlib import metadata
-from pathlib import Path
 from typing import NamedTuple
 
 from tinydx_kernels.cuda.programs import HERE, PROGRAMS, Program
 
 ARCHITECTURES = (75, 80, 90)  # Turing, Ampere, Hopper
 BUDGET = HERE / "budget.json"
-WHEELS = "nvidia-cuda-nvrtc", "nvidia-cuda-runtime", "nvidia-cuda-crt"
+WHEEL = "nvidia-cuda-nvrtc"  # our kernels include no header of NVIDIA's
 
 
 class Use(NamedTuple):
@@ -52,19 +51,18 @@ def missing() -> str | None:
     return None
 
 
-def _wheel_file(pattern: str) -> Path:
-    """The file of NVIDIA's wheels whose path matches."""
-    for wheel in WHEELS:
-        for file in metadata.files(wheel) or []:
-            if re.search(pattern, str(file)):
-                return Path(str(file.locate()))
-    raise ImportError(f"no file {pattern} in {', '.join(WHEELS)}")
+def _wheel_file(pattern: str) -> str:
+    """The file of NVIDIA's wheel whose path matches."""
+    for file in metadata.files(WHEEL) or []:
+        if re.search(pattern, str(file)):
+            return str(file.locate())
+    raise ImportError(f"no file {pattern} in {WHEEL}")
 
 
 @functools.cache
 def _nvrtc() -> ctypes.CDLL:
-    ctypes.CDLL(str(_wheel_file(r"libnvrtc-builtins\.so[.\d]*$")), mode=ctypes.RTLD_GLOBAL)  # NVRTC looks for it by name
-    return ctypes.CDLL(str(_wheel_file(r"libnvrtc\.so[.\d]*$")))
+    ctypes.CDLL(_wheel_file(r"libnvrtc-builtins\.so[.\d]*$"), mode=ctypes.RTLD_GLOBAL)  # NVRTC looks for it by name
+    return ctypes.CDLL(_wheel_file(r"libnvrtc\.so[.\d]*$"))
 
 
 def version() -> str:
