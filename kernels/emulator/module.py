@@ -33,7 +33,7 @@ MAX_BLOCK = (1024, 1024, 64)
 MAX_GRID = (2**31 - 1, 65535, 65535)
 SHARED = 48 << 10  # bytes a block has without asking
 SHARED_OPT_IN = 227 << 10  # bytes it may ask for, on an H100
-STEP_LIMIT = 1_000_000_000  # accesses of one thread, from which on it is said to run without end (some 40 seconds)
+STEP_LIMIT = 50_000_000  # accesses of a block without any thread coming to a barrier or its end: it is said to run endlessly
 
 _lock = threading.Lock()  # the runtime keeps one launch in global variables
 _recordings: list[list[Launch]] = []
