@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-
 from tinydx_kernels.emulator import abi
 from tinydx_kernels.emulator.build import build, preprocess
 from tinydx_kernels.emulator.counters import LineCounter, by_line
@@ -181,7 +180,7 @@ class Kernel:
         found: dict[tuple, Finding] = {}
         for f in map(describe, findings):
             if f.kind != "barrier-divergence" or f.line != f.other_line:  # one line can be two barriers after optimisation
-                found.setdefault((f.kind, f.line, f.other_line), f)
+                found.setdefault((f.kind, *sorted((f.line, f.other_line))), f)
         if found:
             raise KernelError(list(found.values()))
         return Launch(self.name, grid, block, by_line(counters, lines, places))

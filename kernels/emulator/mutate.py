@@ -94,7 +94,7 @@ class Score(NamedTuple):
 def mutants(text: str, kernel: str | None = None) -> list[Mutant]:
     """All mutants of a file, or of one of its kernels; each differs from the file in one place."""
     start, end = _extent(text, kernel) if kernel else (0, len(text))
-    found = {}
+    found: dict[str, Mutant] = {}
     for begin, stop, new in [*_token_changes(text), *_phrase_changes(text)]:
         if start <= begin < end and text[begin:stop] != new:
             changed = text[:begin] + new + text[stop:]
@@ -162,14 +162,17 @@ def _token_changes(text: str) -> Iterator[tuple[int, int, str]]:
 
 def _is_binary(before: str, after: str) -> bool:
     """Not a sign, a pointer or a dereference: something stands on both sides."""
-    return (before[-1:].isalnum() or before[-1:] in (")", "]", "_")) and before not in _TYPES | {"return"} and after not in (")", "*", ",", ">")
+    value_before = (before[-1:].isalnum() or before[-1:] in (")", "]", "_")) and before not in _TYPES | {"return"}
+    return value_before and after not in (")", "*", ",", ">")
 
 
 def _is_declared_size(words: Sequence[str], i: int) -> bool:
-    """Whether a number is the size in a declaration, `float t[16]`: larger is the same program."""
+    """Whether a number only makes room, as in `float t[16]` or `__align__(16)`: a larger one is the same program."""
+    if words[i - 2] == "__align__":
+        return True
     while i > 0 and words[i] not in (";", "{", "}", "=", "(", ")"):
         i -= 1
-    return words[i] in (";", "{", "}") and words[i + 1] in _TYPES | {"__shared__"}
+    return words[i] in (";", "{", "}") and all(word.isidentifier() for word in words[i + 1 : i + 3])
 
 
 def _phrase_changes(text: str) -> Iterator[tuple[int, int, str]]:

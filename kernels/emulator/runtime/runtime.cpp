@@ -99,7 +99,8 @@ static uint32_t relative(const void* code) { return code ? (uint32_t)((const cha
 static Finding* report(FindingKind kind, uint64_t pc, uint64_t other_pc = 0) {
     for (uint64_t i = 0; i < launch->finding_count; i++) {
         const Finding& f = launch->findings[i];
-        if (f.kind == kind && f.pc == pc && f.other_pc == other_pc) return nullptr;
+        bool same = (f.pc == pc && f.other_pc == other_pc) || (other_pc && f.pc == other_pc && f.other_pc == pc);
+        if (f.kind == kind && same) return nullptr;
     }
     if (launch->finding_count == launch->finding_room) return nullptr;
     Finding* f = &launch->findings[launch->finding_count++];
