@@ -14,6 +14,7 @@ find_kernels()
 from tinydx_kernels.emulator import KernelError, empty, load_module, record  # noqa: E402
 from tinydx_kernels.emulator import build as building  # noqa: E402
 from tinydx_kernels.emulator.check import check, plans_of  # noqa: E402
+from tinydx_kernels.emulator.mutate import kill_rate, mutants  # noqa: E402
 
 try:
     building.compiler()
@@ -476,8 +477,18 @@ def test_cuda_check(tmp_path, capsys):
         f"  {path}:13: bank-conflict: a read of t takes 32.0 passes, 1.0 would do",
         f"  {path}:13: uncoalesced: a write of y moves 32.0 sectors of 32 bytes, 4.0 would do",
     ]
-    status, lines, _ = run_check(capsys, path, "--kernel", "twice", "--grid", "2", "--block", "64", "--args", "100, random(n), empty(n)")
+    by_hand = ("--kernel", "twice", "--grid", "2", "--block", "64", "--args", "100, random(n), empty(n)")
+    status, lines, _ = run_check(capsys, path, *by_hand)
     assert (status, lines) == (0, ["twice<<<dim3(2), dim3(64), 0>>>: clean"])
+
+
+def test_the_readme_shows_what_it_prints(tmp_path, capsys, monkeypatch):
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    kernel, first, second = re.search(r"```cuda\n(.*?)```.*?```\n(.*?)```.*?```\n(.*?)```", readme, re.S).groups()
+    monkeypatch.chdir(tmp_path)
+    for text, printed in ((kernel, first), (kernel.replace("    y[", "    __syncthreads();\n    y["), second)):
+        Path("turn.cu").write_text(text)
+        assert run_check(capsys, "turn.cu")[1] == printed.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -500,3 +511,55 @@ def test_cuda_check_wants_to_know_what_to_launch(tmp_path, capsys):
     path = tmp_path / "nothing.cu"
     path.write_text(SAXPY)
     assert "nothing says what to launch: write a line such as // check:" in run_check(capsys, path)[2]
+
+
+# ---- mutation tests ------------------------------------------------------------------------------------------------
+
+# The same program in the end: one tile more, all zeros; or padding that is multiplied by the other matrix's zeros.
+SAME_PROGRAM = ["start <= k; start", "a[row * k + start + x] : 1;", "b[(start + y) * n + column] : 1;"]
+
+
+def test_mutants_of_a_kernel_are_noticed(deep):
+    def products(module):
+        kernel = module.get_function("shared_tiles")
+        for m, n, k in ((17, 33, 9), (4, 5, 40)):
+            a, b, c = whole(0, m, k), whole(1, k, n), empty((m, n))
+            kernel((-(-n // 16), -(-m // 16)), (16, 16), (a, b, c, np.int32(m), np.int32(n), np.int32(k)))
+            assert (c == a @ b).all()
+
+    score = kill_rate(CONFORMANCE / "sgemm.cu", products, "shared_tiles", every=1 if deep else 4)
+    unexpected = [m for m in score.survivors if not any(same in m.after for same in SAME_PROGRAM)]
+    assert not unexpected, str(score)
+    assert score.count("checker") > score.count("values") > 0
+
+
+DOUBLE = "__global__ void k(const float* x, float* y, int n) {\n int i = threadIdx.x;\n if (i < n) y[i] = x[i] + x[i];\n}\n"
+
+
+def test_mutants():
+    changes = {m.after for m in mutants(DOUBLE)}
+    assert changes == {
+        "int i = threadIdx.y;",
+        "if (i <= n) y[i] = x[i] + x[i];",
+        "if (true) y[i] = x[i] + x[i];",
+        "if (false) y[i] = x[i] + x[i];",
+        "if (i < n) y[i] = x[i] - x[i];",
+    }
+
+
+def test_the_score_counts_survivors(tmp_path):
+    path = tmp_path / "double.cu"
+    path.write_text(DOUBLE)
+
+    def only_zeros(module):
+        y = empty(8)
+        module.get_function("k")(1, 8, (np.zeros(8, np.float32), y, np.int32(8)))
+        assert not y.any()
+
+    score = kill_rate(path, only_zeros)
+    assert {m.after for m in score.survivors} == {
+        "if (i <= n) y[i] = x[i] + x[i];",
+        "if (true) y[i] = x[i] + x[i];",
+        "if (i < n) y[i] = x[i] - x[i];",
+    }
+    assert (score.count("checker"), score.count("values"), score.rate) == (1, 1, 0.4)

@@ -5,7 +5,7 @@
 #define BN 64
 #define BK 8
 #define TM 8
-const int THREADS = BM / TM * BN;
+#define THREADS (BM / TM * BN)
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 matmul(const float *a, const float *b, float *c, int M, int N, int K)

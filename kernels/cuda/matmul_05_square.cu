@@ -5,7 +5,7 @@
 #define BK 8
 #define TM 8
 #define TN 8
-const int THREADS = BM / TM * (BN / TN);
+#define THREADS (BM / TM * (BN / TN))
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 matmul(const float *a, const float *b, float *c, int M, int N, int K)

@@ -6,7 +6,7 @@
 #define BK 8
 #define TM 8
 #define TN 8
-const int THREADS = BM / TM * (BN / TN);
+#define THREADS (BM / TM * (BN / TN))
 
 // row[i .. i + 3], zero from `size` on. One load of 16 bytes where all rows begin at multiples of 16 bytes.
 __device__ inline float4 four(const float *row, int i, int size)

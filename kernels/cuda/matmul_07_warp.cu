@@ -11,11 +11,11 @@
 #define BK 8
 #define TM 8
 #define TN 8
-const int THREADS = BM / TM * (BN / TN);
+#define THREADS (BM / TM * (BN / TN))
 #define LANES_DOWN 4
 #define LANES_ACROSS 8
-const int WM = LANES_DOWN * TM;    // a warp's tile
-const int WN = LANES_ACROSS * TN;
+#define WM (LANES_DOWN * TM)    // a warp's tile
+#define WN (LANES_ACROSS * TN)
 
 __device__ inline float4 four(const float *row, int i, int size)
 {

@@ -13,11 +13,11 @@
 #define BK 16
 #define TM 8
 #define TN 8
-const int THREADS = BM / TM * (BN / TN);
+#define THREADS (BM / TM * (BN / TN))
 #define LANES_DOWN 8  // a warp: 8 threads down, 4 across
 #define LANES_ACROSS 4
-const int WM = LANES_DOWN * TM;
-const int WN = LANES_ACROSS * TN;
+#define WM (LANES_DOWN * TM)
+#define WN (LANES_ACROSS * TN)
 #define LINE (BK + 4)  // the rows that a warp reads at a time begin in different banks
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)

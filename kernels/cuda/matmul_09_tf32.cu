@@ -16,9 +16,9 @@
 #define BK 16
 #define WM 64  // a warp's tile: 4 x 4 products of 16 x 8
 #define WN 32
-const int THREADS = BM / WM * (BN / WN) * 32;
-const int DOWN = WM / 16;
-const int ACROSS = WN / 8;
+#define THREADS (BM / WM * (BN / WN) * 32)
+#define DOWN (WM / 16)
+#define ACROSS (WN / 8)
 #define A_LINE (BK + 4)  // so that the 32 numbers that a warp reads at a time lie in 32 banks
 #define B_LINE (BN + 8)
 

@@ -10,9 +10,9 @@
 //                         BN
 // BM, BN, BK, TM, TN come from the command line (-DBM=64 ...); TM and TN are multiples of four.
 
-const int ACROSS = BN / TN;
-const int DOWN = BM / TM;
-const int THREADS = ACROSS * DOWN;
+#define ACROSS (BN / TN)
+#define DOWN (BM / TM)
+#define THREADS (ACROSS * DOWN)
 #define PAD 4  // floats at the end of a row: a column of the tile then lies in different banks, and rows stay aligned
 
 // Where a thread is among the DOWN x ACROSS threads of the block, warp by warp.

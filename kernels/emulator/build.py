@@ -30,14 +30,15 @@ COMMON = ["-std=c++17", "-fPIC", "-fno-exceptions", "-fno-strict-aliasing", "-w"
 # -Og leaves the accesses as they are written: nothing is merged, split or moved out of a loop.
 CHECKED = ["-Og", "-g", "-fsanitize=thread,alignment,bounds,bounds-strict,signed-integer-overflow,shift,integer-divide-by-zero"]
 FAST = ["-O3"]
-LINKED = ["-shared", "-Wl,-Bsymbolic"]  # a kernel named `step` is itself, not the C library's function of that name
+# A kernel named `step` is itself, not the C library's function of that name; and no other copy of libstdc++ can disturb.
+LINKED = ["-shared", "-Wl,-Bsymbolic", "-static-libstdc++", "-static-libgcc"]
 
 
 def compiler() -> str:
     """The path of a g++ that is new enough. Raises OSError with what to do where there is none."""
     if platform.system() != "Linux" or platform.machine() not in ("x86_64", "aarch64"):
-        where = f"{platform.system()} {platform.machine()}"
-        raise OSError(f"the CUDA emulator runs on Linux with x86-64 or aarch64, and this is {where}: use a Linux container or WSL")
+        here = f"{platform.system()} {platform.machine()}"
+        raise OSError(f"the CUDA emulator runs on Linux with x86-64 or aarch64, and this is {here}: use a container or WSL")
     path = shutil.which("g++")
     if path is None or not shutil.which("addr2line"):
         raise OSError(f"the CUDA emulator needs g++ {OLDEST} or newer, and there is none: apt install g++")
@@ -78,8 +79,9 @@ def preprocess(path_or_source: str | os.PathLike, defines: Mapping[str, object])
 def build(source: Source, checked: bool) -> Path:
     """The library of a file, compiled now or before. Raises SourceError with g++'s first complaint."""
     runtime = _runtime()
-    flags = [*COMMON, *(CHECKED if checked else FAST), f"-I{HEADERS}"]
-    target = cache_folder() / f"{Path(source.name).stem}-{_hash(source.code, str(runtime), *flags, *LINKED, _version(compiler()))}.so"
+    flags = [*COMMON, *(CHECKED if checked else FAST)]
+    key = _hash(source.code, str(runtime), *flags, *LINKED, _version(compiler()))
+    target = cache_folder() / f"{Path(source.name).stem}-{key}.so"
     if not target.exists():
         _compile(target, [*flags, "-x", "c++-cpp-output", "-"], source.code, [str(runtime)])
     return target

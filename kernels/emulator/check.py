@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-
 from tinydx_kernels.emulator.counters import LineCounter, table
 from tinydx_kernels.emulator.findings import Finding, KernelError
 from tinydx_kernels.emulator.module import Kernel, empty, load_module
@@ -129,12 +128,11 @@ def report(results: list[Result]) -> Iterator[str]:
 
 def _notes(counters: list[LineCounter]) -> Iterator[str]:
     for c in counters:
-        place = f"{c.file}:{c.line}"
+        what, best = f"a {c.access} of {c.array}", c.ideal / c.requests
         if c.shared and c.excess:
-            yield f"{place}: bank-conflict: a {c.access} of {c.array} takes {c.per_request:.1f} passes, {c.ideal / c.requests:.1f} would do"
+            yield f"{c.file}:{c.line}: bank-conflict: {what} takes {c.per_request:.1f} passes, {best:.1f} would do"
         elif not c.shared and c.moved > WASTE * c.ideal:
-            best = c.ideal / c.requests
-            yield f"{place}: uncoalesced: a {c.access} of {c.array} moves {c.per_request:.1f} sectors of 32 bytes, {best:.1f} would do"
+            yield f"{c.file}:{c.line}: uncoalesced: {what} moves {c.per_request:.1f} sectors of 32 bytes, {best:.1f} would do"
 
 
 # ---- values --------------------------------------------------------------------------------------------------------
@@ -152,8 +150,8 @@ def _evaluate(plan: Plan, kernel: Signature) -> tuple[Any, Any, int, list[Any]]:
     by_name.update({k.arg: k.value for k in call.keywords if k.arg})
     wrong = by_name.keys() ^ {p.name for p in kernel.parameters}
     if wrong or len(call.args) > len(kernel.parameters):
-        names = ", ".join(p.name for p in kernel.parameters)
-        raise ValueError(f"{plan}: the parameters of the kernel are {names}; missing or unknown: {', '.join(sorted(wrong)) or 'too many'}")
+        names, which = ", ".join(p.name for p in kernel.parameters), ", ".join(sorted(wrong)) or "too many"
+        raise ValueError(f"{plan}: the parameters of the kernel are {names}; missing or unknown: {which}")
     dtypes = {p.name: p.dtype or np.dtype(np.uint8) for p in kernel.parameters}
     known: dict[str, Any] = {}
     for name, node in by_name.items():  # in the order they are written: n first, then random(n)

@@ -169,7 +169,7 @@ class Describer:
         return f"{self._me(raw)}: {raw.detail.decode()}"
 
     def _no_progress(self, raw: abi.Finding) -> str:
-        return f"{self._me(raw)} runs without end, or far longer than the limit"
+        return f"{self._me(raw)} runs without end: a loop that never stops, or a wait for nobody"
 
 
 def _index(linear: int, shape: Sequence[int]) -> tuple[int, int, int]:

@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-
 from tinydx_kernels.emulator import abi
 from tinydx_kernels.emulator.build import build, preprocess
 from tinydx_kernels.emulator.counters import LineCounter, by_line
@@ -33,7 +32,7 @@ MAX_BLOCK = (1024, 1024, 64)
 MAX_GRID = (2**31 - 1, 65535, 65535)
 SHARED = 48 << 10  # bytes a block has without asking
 SHARED_OPT_IN = 227 << 10  # bytes it may ask for, on an H100
-STEP_LIMIT = 1_000_000_000  # accesses of one thread, from which on it is said to run without end (some 40 seconds)
+STEP_LIMIT = 50_000_000  # accesses of a block without any thread coming to a barrier or its end: it is said to run endlessly
 
 _lock = threading.Lock()  # the runtime keeps one launch in global variables
 _recordings: list[list[Launch]] = []
@@ -181,7 +180,7 @@ class Kernel:
         found: dict[tuple, Finding] = {}
         for f in map(describe, findings):
             if f.kind != "barrier-divergence" or f.line != f.other_line:  # one line can be two barriers after optimisation
-                found.setdefault((f.kind, f.line, f.other_line), f)
+                found.setdefault((f.kind, *sorted((f.line, f.other_line))), f)
         if found:
             raise KernelError(list(found.values()))
         return Launch(self.name, grid, block, by_line(counters, lines, places))

@@ -121,7 +121,7 @@ def _refuse(name: str, text: str) -> None:
     checks = (
         (r"<<<", "a launch in host code: keep the kernels in a file of their own, and say what to launch from outside"),
         (r"\btemplate\s*<[^;{]*\{[^}]*__shared__", "__shared__ in a template: set sizes by -D NAME=VALUE instead"),
-        (r"\b__shared__[^;()]*=", "a __shared__ array cannot be initialised where it is declared: let threads store, then a barrier"),
+        (r"\b__shared__[^;()]*=", "a __shared__ array cannot be initialised where it is declared: let threads store"),
     )
     for pattern, advice in checks:
         if found := re.search(pattern, text):

@@ -103,6 +103,20 @@ extern "C" __global__ void waits_for_nobody(int* flag) {
     while (atomicAdd(flag, 0) != 1);  // BUG no-progress
 }
 
+// check: endless_loop<<<1, 32>>>(x=random(32), y=zeros(32))
+extern "C" __global__ void endless_loop(const float* x, float* y) {
+    float sum = x[threadIdx.x];
+    for (int k = 8; k > 0; k = k PICK(, / 2)) sum += k;  // BUG no-progress
+    y[threadIdx.x] = sum;
+}
+
+// check: endless_reads<<<1, 32>>>(x=random(32), y=zeros(32))
+extern "C" __global__ void endless_reads(const float* x, float* y) {
+    float sum = 0;
+    for (int k = 0; k < 32; k += PICK(0, 1)) sum += x[k] + y[threadIdx.x];  // BUG no-progress
+    y[threadIdx.x] = sum;
+}
+
 // check: copy_without_wait<<<1, 32>>>(x=random(128), y=zeros(128))
 extern "C" __global__ void copy_without_wait(const float* x, float* y) {
     __shared__ float t[128];

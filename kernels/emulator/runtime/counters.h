@@ -14,6 +14,8 @@
 
 namespace tinydx {
 
+constexpr unsigned LONGEST = 1 << 14;  // visits of a lane between two stops that are counted; memory is finite
+
 struct Request {
     uint32_t lanes;
     uint64_t address[32];
@@ -94,6 +96,7 @@ public:
             site.total.region = region.index;
         }
         unsigned visit = site.visits[lane]++;
+        if (visit >= LONGEST) return;
         if (visit == site.open.size()) site.open.push_back({});
         site.open[visit].lanes |= 1u << lane;
         site.open[visit].address[lane] = (uint64_t)address;

@@ -20,6 +20,7 @@
 #include "fiber.h"
 #include "interface.h"
 #include "shadow.h"
+#include "watchdog.h"
 
 namespace tinydx {
 
@@ -41,9 +42,9 @@ struct Thread {
     bool fenced;
     Index index;
     Viewer view;
-    uint64_t steps, all_steps;    // accesses since it last stopped or was stopped, and in all
-    char *lowest, *highest;       // addresses of these steps
-    bool preempted, spins;        // stopped by step(); all of its steps were at one place
+    uint64_t steps;               // accesses since it last stopped
+    char *lowest, *highest;       // addresses of the accesses of this window
+    bool preempted, spins;        // stopped by step(); all accesses of a window were at one place
     uint64_t pc;                  // where it waits
     int predicate;                // what it brings to a barrier
     unsigned mask;                // what it brings to a collective
@@ -54,7 +55,8 @@ struct Thread {
     std::vector<Copy> copies;
 };
 
-constexpr uint64_t SLICE = 20000;  // accesses after which a thread lets others run
+constexpr uint64_t WINDOW = 20000;          // accesses after which it is looked at what a thread does
+constexpr uint64_t SLICE = 50 * WINDOW;     // accesses after which it lets others run
 
 static Launch* launch;
 static void** arguments;          // of the kernel
@@ -66,6 +68,7 @@ static unsigned thread_count, warp_count, block_number;
 static Index block_at;
 static uint32_t now, block_start; // time
 static int vote_result[3];
+static uint64_t since_progress;   // accesses since any thread came to a barrier or an end
 static bool stopped;
 static uint64_t random_state;
 static std::vector<Region> regions;
@@ -96,7 +99,8 @@ static uint32_t relative(const void* code) { return code ? (uint32_t)((const cha
 static Finding* report(FindingKind kind, uint64_t pc, uint64_t other_pc = 0) {
     for (uint64_t i = 0; i < launch->finding_count; i++) {
         const Finding& f = launch->findings[i];
-        if (f.kind == kind && f.pc == pc && f.other_pc == other_pc) return nullptr;
+        bool same = (f.pc == pc && f.other_pc == other_pc) || (other_pc && f.pc == other_pc && f.other_pc == pc);
+        if (f.kind == kind && same) return nullptr;
     }
     if (launch->finding_count == launch->finding_room) return nullptr;
     Finding* f = &launch->findings[launch->finding_count++];
@@ -200,21 +204,23 @@ static void synchronise_blocks(Cell* cell) {
     }
 }
 
-// A thread that computes long without stopping lets others run: they may be what it waits for.
+static void endless(const char* code) {
+    report(NO_PROGRESS, relative(code));
+    stop();
+}
+
+// A thread that looks at one place again and again, or computes long, lets others run: they may be what it waits for.
 static void step(char* address, uint64_t pc) {
-    if (self->steps++ == 0) self->lowest = self->highest = address;
+    if (self->steps++ % WINDOW == 0) self->lowest = self->highest = address;
     self->lowest = std::min(self->lowest, address);
     self->highest = std::max(self->highest, address);
-    if (self->steps < SLICE) return;
-    self->all_steps += self->steps;
-    self->steps = 0;
-    self->preempted = true;
+    if (self->steps % WINDOW) return;
+    if ((since_progress += WINDOW) > launch->step_limit) endless(launch->module + pc);
     self->spins = self->highest - self->lowest < 8;
+    if (!self->spins && self->steps < SLICE) return;
+    self->preempted = true;
+    self->steps = 0;
     self->pc = pc;
-    if (self->all_steps > launch->step_limit) {
-        report(NO_PROGRESS, pc);
-        stop();
-    }
     to_scheduler();
 }
 
@@ -226,6 +232,7 @@ static void check(char* address, unsigned bytes, AccessKind kind, const void* co
         report_access(OUT_OF_BOUNDS, nullptr, address, bytes, kind, pc);
         stop();
     }
+    Watchdog::fed = true;
     step(address, pc);
     Site& site = counters.site(pc);
     Region* region = site.region && site.region->contains(address, bytes) ? site.region : region_of(address, bytes);
@@ -261,7 +268,7 @@ void fence() { self->fenced = true; }
 
 static void wait_as(State state, const void* code) {
     self->state = state;
-    self->steps = 0;
+    self->steps = since_progress = 0;
     self->pc = relative(code);
     to_scheduler();
 }
@@ -350,11 +357,13 @@ void cp_async_wait(unsigned groups_left) {
 static void thread_main() {
     launch->kernel(arguments);
     self->state = EXITED;
+    since_progress = 0;
     to_scheduler();
 }
 
 static void run(Thread& thread) {
     self = &thread;
+    Watchdog::fed = true;
     switch_fiber(scheduler, thread.fiber);
     self = nullptr;
 }
@@ -473,6 +482,7 @@ static void report_deadlock() {
 
 static void begin_block() {
     block_start = ++now;
+    since_progress = 0;
     acquired.clear();
     for (uint64_t i = 0; i < launch->variable_count; i++)
         if (launch->variables[i].shared) memset(launch->variables[i].address, 0xff, launch->variables[i].bytes);
@@ -483,7 +493,7 @@ static void begin_block() {
         t.fenced = false;
         t.index = {i % launch->block[0], i / launch->block[0] % launch->block[1], i / launch->block[0] / launch->block[1]};
         t.view = {block_number, block_start, block_start, (uint16_t)i};
-        t.steps = t.all_steps = t.groups = 0;
+        t.steps = t.groups = 0;
         t.pc = 0;
         t.copies.clear();
         start_fiber(t.fiber, stacks + i * STACK_BYTES, thread_main);
@@ -603,6 +613,7 @@ static void copy_back() {
 }
 
 static void run_blocks() {
+    Watchdog watchdog(launch->module, launch->checked ? launch->module_bytes : 0, endless);  // unchecked code feeds nobody
     uint64_t blocks = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2];
     for (uint64_t b = 0; b < blocks && !stopped; b++) {
         block_number = b;
