@@ -1,6 +1,7 @@
 """The kernel speed comparison: what it reads, what it counts, what it refuses to time, and what it says."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 
 numba = pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
 
+import tinydx.op  # noqa: E402
 from tinydx.cli import main  # noqa: E402
 from tinydx.op import TABLE, Implementation, load_kernels  # noqa: E402
 
 assert load_kernels("numba") is None
-from tinydx_kernels.bench import cases, measure  # noqa: E402
+from tinydx_kernels.bench import cases, errors, machine, measure  # noqa: E402
 
 
 def test_a_case_is_read_as_it_is_written():
@@ -63,6 +65,20 @@ def test_bench_of_relu_from_end_to_end(tmp_path, capsys):
     assert "numba" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("lanes", "words"), [("0", "plain Numba"), ("8", "numba, 8 lanes (TINYDX_SIMD)")])
+def test_the_result_says_which_kernels_ran(lanes, words):
+    code = "from tinydx import op; op.find_kernels(); from tinydx_kernels.bench import machine, results; "
+    code += "print(results.facts({'kind': 'op', 'command': '', 'missing': {}, 'roofs': {}, 'machine': machine.describe()}))"
+    root, environment = Path(__file__).parents[1], {**os.environ, "TINYDX_SIMD": lanes}
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=True)
+    assert f"'tinydx runs on {words}'" in done.stdout
+
+
+def test_without_numba_the_result_says_so(monkeypatch):
+    monkeypatch.setitem(tinydx.op._loaded, "numba", "No module named 'numba'")
+    assert machine.kernels() == "numpy only"
+
+
 def test_a_wrong_kernel_is_reported_and_not_timed(tmp_path, monkeypatch, capsys):
     right = TABLE["relu"].kernels["numba"]
 
@@ -77,6 +93,40 @@ def test_a_wrong_kernel_is_reported_and_not_timed(tmp_path, monkeypatch, capsys)
     rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
     planted = [r for r in rows if r["backend"] == "numba" and r["direction"] == "forward"]
     assert planted and not any(r.get("seconds") for r in planted)
+
+
+KERNELS = sorted(name for name, op in TABLE.items() if "numba" in op.kernels)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_errors_stay_below_what_rounding_explains(name):
+    for row in errors.errors_of(TABLE[name]):
+        assert row.rms <= row.bound, row
+    if "conv" in name or "correlate" in name:
+        with errors.without_winograd():
+            for row in errors.errors_of(TABLE[name]):
+                assert row.rms <= row.bound, row
+
+
+def test_an_error_above_rounding_is_seen(monkeypatch):
+    right = TABLE["matmul"].kernels["numba"]
+
+    def inexact(a, b):
+        y, saved = right.forward(a, b)
+        return y * np.float32(1 + 3e-6), saved
+
+    monkeypatch.setitem(TABLE["matmul"].kernels, "numba", Implementation("numba", inexact, right.backward, right.supports))
+    forward, backward = errors.errors_of(TABLE["matmul"])
+    assert forward.rms > forward.bound and backward.rms <= backward.bound
+
+
+def test_bench_errors_prints_its_rows(monkeypatch, capsys):
+    row = errors.Error("relu", "4096", "forward", 0.0, 0.0, 3e-7)
+    monkeypatch.setattr(errors, "measure", lambda: [row])
+    assert main(["bench", "errors"]) == 0
+    assert "| relu | 4096 | forward | 0 | 0 | 3.0e-07 |" in capsys.readouterr().out
+    assert main(["bench", "errors", "--seconds", "1"]) == 1
+    assert "no --seconds" in capsys.readouterr().err
 
 
 AFTER_WARMING = """

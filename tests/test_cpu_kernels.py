@@ -4,16 +4,20 @@ Shapes come from Hypothesis and from each kernel's own boundaries (vector widths
 come from a seed. The reference runs in float64 on the same float32 inputs. A kernel without shapes here fails a test.
 """
 
+import os
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 numba = pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
 
 import tinydx  # noqa: E402
+from tinydx import layers  # noqa: E402
+from tinydx.models import Sequential  # noqa: E402
 from tinydx.op import TABLE, RandomDraw, gradients_of, load_kernels  # noqa: E402
 from tinydx.product import Product, multiplied_out  # noqa: E402
 
@@ -26,6 +30,7 @@ EXACT = [name for name in KERNELS if name not in POOLED]
 COUNTS = [1, 2, 3, 5, 6, 7, 8, 9, 12, 13, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 96, 127, 128, 129, 130]
 counts = st.sampled_from(COUNTS)
 small = st.integers(1, 9)
+FEW = settings(max_examples=20)  # also in the deep profile: shapes are what test_kernel_equals_reference searches
 
 
 # ---- inputs --------------------------------------------------------------------------------------------------------
@@ -91,6 +96,15 @@ def convolution_shapes(draw):
     bias = draw(st.sampled_from([(f,), None]))
     constants = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     return ((n, height, width, c * groups), (*kernel, c, f), bias), constants
+
+
+@st.composite
+def large_convolution_shapes(draw):
+    """Many pixels, many weights, many images: where a convolution changes its way."""
+    k, stride, padding = draw(st.sampled_from([1, 3, 5])), draw(st.sampled_from([1, 2])), draw(st.sampled_from(["valid", "same"]))
+    c, f = draw(st.sampled_from([(256, 257), (130, 128), (64, 256), (3, 40), (1, 6), (20, 50)]))
+    n, size = draw(st.sampled_from([(1, 7), (3, 14)] if c > 60 else [(1, 70), (3, 47), (7, 29)]))
+    return ((n, size, size + 1, c), (k, k, c, f), (f,)), {"stride": stride, "padding": padding}
 
 
 @st.composite
@@ -279,14 +293,13 @@ def assert_close(what, got, want, tolerance):
 
 @contextmanager
 def winograd(on):
-    """Switch the fast 3x3 convolution, which rounds, on or off."""
+    """Switch the fast 3x3 convolution, which rounds, on (for few channels, too) or off."""
     from tinydx_kernels.cpu import convolution
 
-    before, convolution.winograd = convolution.winograd, on
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convolution, "winograd", on)
+        patch.setattr(convolution, "FEW_CHANNELS", 1)
         yield
-    finally:
-        convolution.winograd = before
 
 
 # ---- the tests -----------------------------------------------------------------------------------------------------
@@ -304,6 +317,38 @@ def test_kernel_equals_reference(name, data):
         assert_close(*result, tolerance=1e-5)
 
 
+@given(shapes=large_convolution_shapes(), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=12)
+def test_large_convolutions_equal_the_reference(shapes, seed):
+    arrays, constants = numbers(seed, shapes[0]), shapes[1]
+    for result in both_ways("correlate2d", arrays, constants, 0):
+        assert_close(*result, tolerance=1e-5)
+
+
+WAYS = {  # limits of convolution.py, columns.py and depthwise.py that lead every shape that can go this way along it
+    "columns": {"FEW": 1 << 40, "MANY_WEIGHTS": 0, "MANY_TOTALS": 0, "CHUNK": 3000},
+    "direct": {"FEW": 0, "MANY_TOTALS": 1 << 40, "MODERATE": 0, "FOLDING": 1 << 40},
+    "several threads": {"SMALL": 0, "WORTH_WAKING": 0},
+    "one thread": {"SMALL": 1 << 60, "WORTH_WAKING": 1 << 60},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(data=st.data())
+def test_every_way_of_a_convolution_is_exact_on_whole_numbers(way, data):
+    from tinydx_kernels.cpu import columns, convolution, depthwise
+
+    arrays, constants = draw_case("correlate2d", data, whole=True)
+    with pytest.MonkeyPatch.context() as patch, winograd(False):
+        for module in (columns, convolution, depthwise):
+            for limit, value in WAYS[way].items():
+                if hasattr(module, limit):
+                    patch.setattr(module, limit, value)
+        results = both_ways("correlate2d", arrays, constants, data.draw(st.integers(0, 999)), whole=True)
+    for what, got, want in results:
+        np.testing.assert_array_equal(got, want, err_msg=what)
+
+
 @pytest.mark.parametrize("name", LINEAR)
 @given(data=st.data())
 def test_kernel_is_exact_on_whole_numbers(name, data):
@@ -315,6 +360,7 @@ def test_kernel_is_exact_on_whole_numbers(name, data):
 
 
 @pytest.mark.parametrize("name", EXACT)
+@FEW
 @given(seed=st.integers(0, 2**32 - 1))
 def test_kernel_on_the_samples_of_its_op(name, seed):
     arrays, constants = TABLE[name].samples(RandomDraw(seed))
@@ -325,6 +371,7 @@ def test_kernel_on_the_samples_of_its_op(name, seed):
 
 
 @pytest.mark.parametrize("name", EXACT)
+@FEW
 @given(data=st.data())
 def test_infinity_and_nan_come_through(name, data):
     arrays, constants = draw_case(name, data, whole=True)
@@ -366,6 +413,7 @@ def test_kernel_runs_through_the_op(name):
 
 
 @pytest.mark.parametrize("name", KERNELS)
+@FEW
 @given(data=st.data())
 def test_same_bits_again_and_inputs_untouched(name, data):
     arrays, constants = draw_case(name, data)
@@ -380,6 +428,7 @@ def test_same_bits_again_and_inputs_untouched(name, data):
 
 
 @pytest.mark.parametrize("name", EXACT)
+@FEW
 @given(data=st.data())
 def test_one_thread_computes_the_same(name, data):
     arrays, constants = draw_case(name, data)
@@ -419,16 +468,55 @@ def test_arena_gives_memory_again_only_when_nobody_looks_at_it():
     assert aligned_empty(size).ctypes.data == place
 
 
-def test_memory_does_not_grow_from_step_to_step():
-    from tinydx_kernels.cpu.memory import arena
+def resident():
+    """Bytes of this process that lie in memory; 0 where the system does not tell."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
-    x, w = numbers(0, [(2, 40, 41, 32), (3, 3, 32, 64)])
+
+def growth(step, steps, settling=10):
+    """What grows in so many calls of `step`, after a few in which it may: of the arena, and of the whole process."""
+    from tinydx_kernels.cpu import memory
+
+    def now():
+        buffers = sum(map(len, memory.arena.buffers.values()))
+        return {"bytes of the arena": memory.arena.kept, "buffers": buffers, "memory of the process": resident()}
+
+    for _ in range(settling):
+        step()
+    before = now()
+    for _ in range(steps):
+        step()
+    slack = {"memory of the process": steps * memory.POOLED // 10}  # a tenth of the smallest pooled array a step
+    return {name for name, size in now().items() if size > before[name] + slack.get(name, 0)}
+
+
+@pytest.fixture
+def new_arena(monkeypatch):
+    """An arena without what other tests left in it."""
+    from tinydx_kernels.cpu import memory
+
+    monkeypatch.setattr(memory, "arena", memory.Arena())
+    return memory.arena
+
+
+def test_memory_does_not_grow_over_a_thousand_steps(new_arena):
+    pooled = [layers.Input((20, 20, 3)), layers.Conv2D(16, 3, activation="relu"), layers.MaxPooling2D()]
+    dense = [layers.Flatten(), layers.Dense(32, activation="relu"), layers.Dense(1, activation="sigmoid")]
+    model = Sequential([*pooled, *dense])
+    model.compile("adam", "binary_crossentropy")
+    (x,) = numbers(0, [(16, 20, 20, 3)])
+    assert growth(lambda: model.train_on_batch(x, np.ones((16, 1), np.float32)), steps=1000) == set()
+    assert new_arena.kept > 0
+
+
+def test_a_leak_is_seen(new_arena):
+    from tinydx_kernels.cpu.memory import POOLED, aligned_empty
+
     kept = []
-    for _ in range(20):
-        y, saved = TABLE["correlate2d"].kernels["numba"].forward(x, w)
-        TABLE["correlate2d"].kernels["numba"].backward(y, saved)
-        kept.append(arena.kept)
-    assert len(set(kept[2:])) == 1
+    assert growth(lambda: kept.append(aligned_empty(POOLED)), steps=3) >= {"bytes of the arena", "buffers"}
+    if resident():  # each too large for memory that another test gave back
+        assert growth(lambda: kept.append(np.ones(5_000_000)), steps=3, settling=1) == {"memory of the process"}
 
 
 def test_arena_keeps_no_more_than_its_limit():
@@ -517,6 +605,15 @@ def test_fused_winners_are_maxima_with_winograd(data):
     assert_close("pixel at the winner", np.maximum(at_winner, 0), y, 1e-5)
 
 
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_fused_winograd_undoes_pooling_inside_the_image(padding):
+    """Tiles away from the border: with "valid" they are 3x3 whole windows, with "same" they cut them."""
+    arrays, constants = tuple(numbers(0, [(2, 21, 24, 16), (3, 3, 16, 48)])), {"padding": padding}
+    y, dy, winner, grads = run_fused("correlate2d", arrays, constants, 1, fast=True, whole=False)
+    _, backward = composed("correlate2d", arrays, constants)
+    assert_close("gradient of x", grads[0], backward(dy * (y > 0), winner)[0], 1e-5)
+
+
 @pytest.mark.parametrize("fast", [True, False])
 def test_fused_convolution_keeps_nan_and_infinity(fast):
     from tinydx_kernels.cpu import fused
@@ -577,7 +674,7 @@ def test_winograd_is_as_exact_as_documented(data):
     """Relative rms error against float64 at most 2e-6 (measured: about 1e-6), and switched off, under 1e-6."""
     from tinydx_kernels.cpu import convolution
 
-    c, f = data.draw(st.sampled_from([16, 32, 64, 128])), data.draw(st.sampled_from([16, 33, 64]))
+    c, f = data.draw(st.sampled_from([5, 16, 20, 64, 128])), data.draw(st.sampled_from([20, 33, 64]))
     shape = data.draw(st.integers(1, 2)), data.draw(st.integers(3, 14)), data.draw(st.integers(3, 14)), c
     x, w = numbers(data.draw(st.integers(0, 2**32 - 1)), [shape, (3, 3, c, f)])
     padding = data.draw(st.sampled_from(["valid", "same", 2]))

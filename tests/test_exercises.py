@@ -585,6 +585,7 @@ import fcntl, os, signal, subprocess, sys, termios
 os.setsid()
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests that run in the background inherit that it is ignored
 job = subprocess.Popen([sys.executable, "-m", "tinydx", "exercise", "watch"], process_group=0)
 os.tcsetpgrp(0, job.pid)
 print(f"job {job.pid}.", flush=True)

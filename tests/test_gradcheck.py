@@ -17,6 +17,7 @@ from tinydx.op import TABLE, RandomDraw
 from tinydx.testing import assert_gradients
 
 OPS = [op for op in TABLE.values() if op.backward]
+SIMPLE = [op for op in OPS if not op.parts]
 DIFFERENTIABLE = pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 SLIPS = [(op, slip) for op in OPS for slip in op.slips]
 
@@ -30,7 +31,7 @@ def draw(*shape, seed=0):
 
 @pytest.mark.parametrize(("op", "slip"), SLIPS, ids=[f"{op.name}-{slip.name}" for op, slip in SLIPS])
 def test_every_slip_is_caught_and_named(op, slip, deep):
-    for seed in range(3 if deep else 1):
+    for seed in range(3 if deep and not op.parts else 1):  # those of a composed row are its first part's
         report = gradcheck(op, seed=100 * seed, backward=slip.backward)
         assert not report, "not caught"
         assert slip.name in report.mistakes.values(), f"named {report.mistakes}"
@@ -95,9 +96,9 @@ def test_ones_as_cotangent_would_be_blind():
 
 
 def test_right_gradients_are_never_blamed(deep):
-    """10,000 draws over the table in the deep profile, ties and zeros among them."""
-    for seed in range(10_000 // len(OPS) + 1 if deep else 8):
-        for op in OPS:
+    """10,000 draws over the table in the deep profile, ties and zeros among them; few of rows composed of others."""
+    for seed in range(10_000 // len(SIMPLE) + 1 if deep else 8):
+        for op in OPS if seed < 8 else SIMPLE:
             arrays, constants = op.samples(RandomDraw(1000 + seed, whole=seed % 2 == 1))
             report = check(of_op(op, arrays, constants, None), seed, every_element=seed % 4 < 2)
             assert report, str(report)

@@ -193,9 +193,10 @@ def _add_bench(commands: Any) -> None:
         help="measure how fast the kernels are on this machine, beside NumPy and PyTorch",
         description="Measure one op of the table, forward and backward: every backend is checked against the NumPy reference "
         "first, then timed in turn with the others. Or measure `step`: the document's whole training step and inference, "
-        "beside PyTorch and Keras where they are installed. Writes bench.json, bench.md and bench.png.",
+        "beside PyTorch and Keras where they are installed. Writes bench.json, bench.md and bench.png. `errors` measures no "
+        "time: it prints how exact each kernel is, against float64.",
     )
-    p.add_argument("op", nargs="?", metavar="OP", help="an op of the table, such as conv2d (`tinydx card` lists them), or: step")
+    p.add_argument("op", nargs="?", metavar="OP", help="an op of the table, such as conv2d (see `tinydx card`), or: step, errors")
     p.add_argument("--threads", type=_positive, nargs="+", metavar="N", help="threads to measure with (default: all cores)")
     p.add_argument("--rounds", type=_positive, metavar="N", help="samples of each contestant (default 12; step: 10)")
     p.add_argument("--output", metavar="FOLDER", help="where the results go (default: bench/OP)")

@@ -23,6 +23,7 @@ Everything else reads this table: the tape, the gradient check, the kernel tests
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -217,9 +218,12 @@ def gradients_of(implementation: Implementation, dy: Any, saved: Any, needs: tup
     """Call a backward, telling it which gradients are needed if it wants to know."""
     backward = implementation.backward
     assert backward is not None
-    if "needs" in inspect.signature(backward).parameters:
-        return backward(dy, saved, needs)
-    return backward(dy, saved)
+    return backward(dy, saved, needs) if _asks_for_needs(backward) else backward(dy, saved)
+
+
+@functools.cache  # asked in every step for every op
+def _asks_for_needs(backward: Callable) -> bool:
+    return "needs" in inspect.signature(backward).parameters
 
 
 # ---- which implementation runs -------------------------------------------------------------------------------------

@@ -71,7 +71,8 @@ class Trainer(Layer):
     @property
     def compute_dtype(self) -> np.dtype:
         """The dtype that input is brought to: the weights', or float32 before there are any."""
-        return next((w.dtype for w in self.weights), self.dtype or np.dtype("float32"))
+        first = (w.dtype for layer in self.all_layers() for w, _ in layer._own)  # asked for every batch: only one is looked at
+        return next(first, self.dtype or np.dtype("float32"))
 
     # ---- one batch ----
 

@@ -1,5 +1,7 @@
 """The kernel speed comparison: `tinydx bench OP` for one op of the table, `tinydx bench step` for a whole training step.
 
+`tinydx bench errors` (errors.py) prints how exact each kernel is.
+
     cases.py -> backends.py, peers.py -> measure.py        what runs, on what, timed in turn
                       |                     |
                       +--> compare.py <-----+              correctness first, then time

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from tinydx_kernels.bench import machine
 
 from tinydx import op
 from tinydx.op import Implementation, Op
@@ -91,12 +92,6 @@ def _prepare_numba(record: Op, arrays: Arrays, constants: Mapping[str, Any], dy:
     return run_implementation(kernel, arrays, constants, dy)
 
 
-def _numba_label() -> str:
-    from tinydx_kernels.cpu.simd import LANES
-
-    return {16: "numba (AVX-512, 16 lanes)", 8: "numba (AVX2, 8 lanes)"}.get(LANES, "numba (plain, no explicit SIMD)")
-
-
 def _missing_numba() -> str | None:
     if find_spec("numba") is None:
         return "not installed: pip install numba"
@@ -125,7 +120,7 @@ BACKENDS = {
     b.name: b
     for b in (
         Backend("numpy", lambda: "numpy (reference)", lambda: None, _prepare_numpy),
-        Backend("numba", _numba_label, _missing_numba, _prepare_numba, ours=True),
+        Backend("numba", machine.kernels, _missing_numba, _prepare_numba, ours=True),
         Backend("torch", lambda: "torch", missing_torch, _prepare_torch),
     )
 }

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinydx.op import Op, RandomDraw, check_arrays
-from tinydx.ops.convolution import correlate2d, output_size, padding_2d, pair
+from tinydx.ops.convolution import output_size, padding_2d, pair
 from tinydx.ops.pooling import shifted
 
 Shape = tuple[int, ...]
@@ -183,6 +183,8 @@ def make_arrays(record: Op, case: Case, seed: int = 0) -> tuple[tuple[np.ndarray
     names = [name for name, _ in zip(record.arrays * len(arrays), arrays, strict=False)]
     arrays = tuple(np.abs(a) + np.float32(0.5) if n in second_moments or record.name in POSITIVE else a
                    for n, a in zip(names, arrays, strict=True))
+    if record.name.startswith("simple_rnn"):  # weights with which states do not saturate
+        arrays = (*arrays[:2], *(w / np.float32(len(w) ** 0.5) for w in arrays[2:4]), *arrays[4:])
     constants = dict(case.constants or {})
     if "ids" in constants:
         constants["ids"] = rng.integers(0, len(arrays[0]), constants["ids"])
@@ -200,22 +202,24 @@ def make_cotangent(record: Op, arrays: tuple, constants: Mapping[str, Any], y: A
     if isinstance(y, tuple):
         return tuple(rng.standard_normal(part.shape, np.float32) for part in y)
     dy = np.asarray(rng.standard_normal(np.shape(y), np.float32))
-    if record.name.endswith("_relu_max_pool2d"):
-        dy = dy * _has_clear_winner(record, arrays, constants)
+    if record.name.endswith(("_relu", "_relu_max_pool2d")):
+        dy = dy * _is_clear(record, arrays, constants)
     return dy
 
 
-def _has_clear_winner(record: Op, arrays: tuple, constants: Mapping[str, Any]) -> np.ndarray:
-    """Where in a pooled image the largest pixel leads by more than rounding, and ReLU is not at its kink."""
-    x, w, *b = (np.asarray(a, np.float64) for a in arrays if a is not None)
-    if record.name.startswith("conv2d"):
-        w = w[::-1, ::-1]
-    z = correlate2d.forward(x, w, *b, **{k: v for k, v in constants.items() if k != "size"})[0]
-    size = pair(constants.get("size", 2))
-    out = z.shape[1] // size[0], z.shape[2] // size[1]
-    pixels = np.sort([shifted(z, p, q, out, size, (1, 1)) for p, q in np.ndindex(size)], axis=0)
+def _is_clear(record: Op, arrays: tuple, constants: Mapping[str, Any]) -> np.ndarray:
+    """Where a number is off ReLU's kink by more than rounding, and leads the pixels that are pooled with it."""
+    linear = record.parts[0]
+    wide = (None if a is None else np.asarray(a, np.float64) for a in arrays)
+    z = linear.forward(*wide, **{k: v for k, v in constants.items() if k in linear.signature.parameters})[0]
     margin = 1e-5 * np.abs(z).max()
-    return np.asarray((pixels[-1] - pixels[-2] > margin) & (np.abs(pixels[-1]) > margin), np.float32)
+    leads: Any = True
+    if record.name.endswith("_max_pool2d"):
+        size = pair(constants.get("size", 2))
+        out = z.shape[1] // size[0], z.shape[2] // size[1]
+        *_, second, z = np.sort([shifted(z, p, q, out, size, (1, 1)) for p, q in np.ndindex(size)], axis=0)
+        leads = z - second > margin
+    return np.asarray(leads & (np.abs(z) > margin), np.float32)
 
 
 # ---- work: floating-point operations, a multiplication and an addition counted as two -----------------------------
@@ -247,14 +251,18 @@ def _recurrence(shapes: list[Shape], constants: Mapping[str, Any]) -> int:
 FLOPS: dict[str, Callable[[list[Shape], Mapping[str, Any]], int]] = {
     "conv2d": _convolution,
     "correlate2d": _convolution,
+    "conv2d_relu": _convolution,
+    "correlate2d_relu": _convolution,
     "conv2d_relu_max_pool2d": _convolution,
     "correlate2d_relu_max_pool2d": _convolution,
     "dense": _product,
+    "dense_relu": _product,
     "matmul": _product,
     "softmax_decoding": _product,
     "rnn_output": _product,
     "embedding_mixing": _product,
     "simple_rnn": _recurrence,
+    "simple_rnn_step": _recurrence,
 }
 
 

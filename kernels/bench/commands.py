@@ -1,4 +1,7 @@
-"""What `tinydx bench` does with its arguments: measure, or read a JSON file; print the table; write the folder."""
+"""What `tinydx bench` does with its arguments: measure, or read a JSON file; print the table; write the folder.
+
+`errors` measures no time, and only prints its table.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,16 @@ OF_STEP = {"peers": "--peers", "batch": "--batch"}
 
 def bench(a: argparse.Namespace) -> int:
     """Run `tinydx bench`; returns the exit status."""
+    if a.op == "errors":
+        from tinydx_kernels.bench import errors
+
+        _refuse(a, {**OF_OP, **OF_STEP, "rounds": "--rounds", "threads": "--threads", "output": "--output"})
+        print(errors.markdown(errors.measure()))
+        return 0
     if a.source:
         run, folder = results.read(a.source), a.output
     elif a.op is None:
-        raise ValueError("tinydx bench: name an op (`tinydx card` lists them), or step, or give --from bench.json")
+        raise ValueError("tinydx bench: name an op (`tinydx card` lists them), or step, or errors, or give --from bench.json")
     else:
         _refuse(a, OF_OP if a.op == "step" else OF_STEP)
         run, folder = _measure(a), a.output or f"bench/{a.op}"

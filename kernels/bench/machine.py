@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Any
 
 import tinydx
-from tinydx import doctor
+from tinydx import doctor, op
 
 PACKAGES = ("numpy", "numba", "torch", "keras", "tensorflow", "jax")
 VARIABLES = ("OMP_WAIT_POLICY", "OPENBLAS_CORETYPE", "TINYDX_SIMD", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
@@ -30,8 +30,21 @@ def describe() -> dict[str, Any]:
         "cores": doctor.cores(),
         "system": platform.platform(),
         "versions": versions,
+        "kernels": kernels(),
         "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
+
+
+def kernels() -> str:
+    """Which of the CPU kernels run here, in words, or that none do."""
+    if op.load_kernels("numba"):
+        return "numpy only"
+    from tinydx_kernels.cpu.simd import LANES
+
+    if not LANES:
+        return "plain Numba"
+    why = "TINYDX_SIMD" if os.environ.get("TINYDX_SIMD") else {16: "AVX-512", 8: "AVX2"}[LANES]
+    return f"numba, {LANES} lanes ({why})"
 
 
 def checked_threads(asked: list[int] | None) -> list[int]:

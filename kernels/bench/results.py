@@ -15,7 +15,7 @@ from tinydx_kernels.bench.measure import Summary, Verdict, summarize, verdict
 
 from tinydx.files import atomic_write
 
-FORMAT = 1  # of the JSON
+FORMAT = 2  # of the JSON
 
 
 # ---- files ---------------------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def facts(run: dict[str, Any]) -> list[str]:
     """The lines that say what was measured where, and how to read it."""
     m = run["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in m["versions"].items())
-    found = [f"{m['processor']}, {m['cores']} cores", versions, f"command: {run['command']}"]
+    found = [f"{m['processor']}, {m['cores']} cores", versions, f"tinydx runs on {m['kernels']}", f"command: {run['command']}"]
     if m["environment"]:
         found.append(", ".join(f"{k}={v}" for k, v in m["environment"].items()))
     found += [f"{name}: {reason}" for name, reason in run["missing"].items()]

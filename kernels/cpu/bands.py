@@ -1,20 +1,28 @@
 """Copying a band of an image together with its border, so that kernels need not ask where the image ends."""
 
-import math
-
 import numpy as np
-from numba import get_num_threads
-from tinydx_kernels.cpu.simd import LANES, WIDTH, broadcast, inline, jit, load, load_bytes, store, where_equal, where_larger
+from tinydx_kernels.cpu.simd import (
+    LANES,
+    WIDTH,
+    broadcast,
+    inline,
+    jit,
+    join,
+    load,
+    load_bytes,
+    part,
+    store,
+    where_equal,
+    where_larger,
+)
 
 SLACK = 64  # floats behind a buffer that a register block may read (and then ignores)
 BAND = 192  # about so many output pixels make a band
 
 
-def rows_of_band(images, rows, columns, pixels=BAND):
-    """Rows of a band: about `pixels` of them, and so many bands that every thread gets as many as the others."""
-    threads = get_num_threads()
-    share = threads // math.gcd(images, threads)  # the bands of an image must be a multiple of it
-    bands = -(-max(1, round(rows * columns / pixels)) // share) * share
+def rows_of_band(rows, columns, threads, pixels=BAND):
+    """Rows of a band, of `rows` in all images together: about `pixels` pixels, and as many bands for every thread."""
+    bands = -(-max(1, round(rows * columns / pixels)) // threads) * threads
     return -(-rows // bands)
 
 
@@ -35,6 +43,35 @@ def copy_band(x, shape, image, top, left, rows, columns, buffer):
         row[last * channels :] = 0
 
 
+@jit
+def lay_out(x, shape, border, step, window, grid, row, rows, buffer, at):
+    """at[m]: the address of the window of every pixel of output rows `row` to row + rows of a grid (N, rows, columns).
+
+    Rows are counted through all images, so that a band may hold the end of one image and the beginning of the next.
+    If there is a buffer, the band and its border are copied there, and addresses are meant in it; else in x.
+    """
+    columns, used, m = (grid[2] - 1) * step[1] + window[1], 0, 0
+    while rows > 0:
+        image, i = row // grid[1], row % grid[1]
+        count = min(rows, grid[1] - i)
+        start, line = (image * shape[0] + i * step[0]) * shape[1] * shape[2], shape[1] * shape[2]
+        if buffer.size:
+            high = (count - 1) * step[0] + window[0]
+            copy_band(x, shape, image, i * step[0] - border[0], -border[1], high, columns, buffer[used:])
+            start, line = used, columns * shape[2]
+            used += high * line
+        for r in range(count):
+            for j in range(grid[2]):
+                at[m] = start + r * step[0] * line + j * step[1] * shape[2]
+                m += 1
+        row, rows = row + count, rows - count
+
+
+def size_of_buffer(rows, images, step, window, line):
+    """Floats that `lay_out` needs for a band of so many rows of at most so many images, their lines `line` long."""
+    return (rows * step[0] + images * max(0, window[0] - step[0])) * line + SLACK
+
+
 @inline
 def unpool_pixel(dy, y, winner, at, k, channels, buffer, to):
     """Pixel k of a window: the window's gradient where it was the winner and y > 0."""
@@ -45,16 +82,27 @@ def unpool_pixel(dy, y, winner, at, k, channels, buffer, to):
 
 
 @inline
-def unpool_window(dy, y, winner, at, channels, buffer, to, line):
-    """All four pixels of a window at once, a vector of channels at a time."""
+def unpooled(dy, y, winner, at):
+    """The four pixels of a window at once, a vector of channels from `at` on: each the window's gradient or zero."""
     zero = broadcast(np.float32(0))
+    slope, best = where_larger(load(y, at), zero, load(dy, at), zero), load_bytes(winner, at)
+    return join(
+        (
+            where_equal(best, zero, slope, zero),
+            where_equal(best, broadcast(np.float32(1)), slope, zero),
+            where_equal(best, broadcast(np.float32(2)), slope, zero),
+            where_equal(best, broadcast(np.float32(3)), slope, zero),
+        )
+    )
+
+
+@inline
+def unpool_window(dy, y, winner, at, channels, buffer, to, line):
+    """All channels of a window, written to the upper and lower line of a buffer."""
     for c in range(0, channels, LANES):
-        slope = where_larger(load(y, at + c), zero, load(dy, at + c), zero)
-        best = load_bytes(winner, at + c)
-        store(where_equal(best, zero, slope, zero), 1, buffer, to + c, 0)
-        store(where_equal(best, broadcast(np.float32(1)), slope, zero), 1, buffer, to + channels + c, 0)
-        store(where_equal(best, broadcast(np.float32(2)), slope, zero), 1, buffer, to + line + c, 0)
-        store(where_equal(best, broadcast(np.float32(3)), slope, zero), 1, buffer, to + line + channels + c, 0)
+        pixels = unpooled(dy, y, winner, at + c)
+        store(join((part(pixels, 0), part(pixels, 1))), 2, buffer, to + c, channels)
+        store(join((part(pixels, 2), part(pixels, 3))), 2, buffer, to + line + c, channels)
 
 
 @jit

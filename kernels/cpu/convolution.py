@@ -1,6 +1,6 @@
-"""Convolution: forward, dX and dW for any kernel, stride, padding, dilation, groups and batch, without im2col.
+"""Convolution: forward, dX and dW for any kernel, stride, padding, dilation, groups and batch.
 
-All three are the register block of matmul.py with its rows read where they lie in the image.
+Most shapes need no im2col: they are the register block of matmul.py with its rows read where they lie in the image.
 
 * `gather` (forward, dX): 12 output pixels x 32 filters stay in registers while a loop walks over the taps (kernel
   positions) and their channels. All pixels meet a tap at the same displacement, so a pixel is one number, `at[m]`:
@@ -14,19 +14,26 @@ All three are the register block of matmul.py with its rows read where they lie 
 
       dw[t, c, f] = sum over pixels m of  x[at[m] + tap[t] + c] * dy[m, f]
 
-Work is cut into bands: some output rows of one image. A band that needs a border (padding) is first copied into a
-small buffer with that border, so that nothing inside the loops asks where the image ends.
-Depthwise convolution (one channel a group) has nothing to reuse in registers and is vectorised over channels instead.
+Work is cut into bands: some output rows, counted through all images. A band that needs a border (padding) is first
+copied into a small buffer with that border, so that nothing inside the loops asks where the image ends.
+
+Three other files do what these two do not do well; the section "which way" chooses, by shape alone:
+
+    depthwise.py   one channel a group: nothing to reuse in registers, vectors run over channels
+    winograd.py    3x3, many pixels: a quarter of the multiplications
+    columns.py     im2col and a matrix product: few windows and many weights; dX of few channels or of a stride
 """
 
 import os
 
 import numpy as np
 from numba import get_num_threads, prange
+from tinydx_kernels.cpu import columns as _columns
 from tinydx_kernels.cpu import depthwise as _depthwise
 from tinydx_kernels.cpu import winograd as _winograd
 from tinydx_kernels.cpu.bands import BAND as BAND
-from tinydx_kernels.cpu.bands import SLACK, copy_band, rows_of_band
+from tinydx_kernels.cpu.bands import lay_out, rows_of_band, size_of_buffer
+from tinydx_kernels.cpu.columns import sum_rows
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -53,14 +60,60 @@ from tinydx.ops.convolution import conv2d, correlate2d, output_size, padding_2d,
 PANEL = COLUMNS * WIDTH
 winograd = os.environ.get("TINYDX_WINOGRAD") != "0"  # the fast 3x3 convolution; False: always the direct sum
 LINE = 16  # floats of a cache line
+SMALL = 1 << 22  # multiplications that one thread has almost done before another one is awake
+FIXED = 32  # multiplications that every pixel costs besides its own
 WORTH_WAKING = 1 << 15  # weights from which on packing them is shared out over the threads
 SPARE = 2 * ROWS  # addresses behind the last pixel of a band
+
+# ---- which way -----------------------------------------------------------------------------------------------------
+
+FEW = 2304  # numbers of a column (windows x taps) up to which reading many weights costs more than to unfold the image
+MANY_WEIGHTS = 1 << 14  # of a tap
+MANY_TOTALS = 1 << 16  # weights of a tap from which on the totals of dW fill the L2 cache
+FEW_CHANNELS = 5  # of an image from which on Winograd's transforms cost less than they save
+MODERATE = 2048  # windows up to which one product costs less than a sum for each phase of a stride
+FOLDING = 48  # multiplications that adding a number up where it came from costs as much as
+
+
+def is_depthwise(w_shape, groups):
+    """One channel and one filter a group."""
+    return groups == w_shape[3] > 1 == w_shape[2]
+
+
+def suits_winograd(w_shape, stride, dilation, groups):
+    """Whether a convolution that reads C channels through w (kh,kw,C,F) can be done by winograd.py, and gains by it."""
+    kh, kw, c, f = w_shape
+    simple = kh == kw == 3 and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1
+    # Measured: half the time at 20 -> 40 channels, 0.75 at 16 -> 16, slower at 3 -> 32, 8 -> 8 and 512 -> 512 (L2 is full).
+    return winograd and LANES > 0 and simple and c >= FEW_CHANNELS and f >= LANES and 96 <= c * f <= 1 << 16
+
+
+def is_deep(w_shape, windows, groups):
+    """Few windows, many weights: all three are products of columns."""
+    kh, kw, c, f = w_shape
+    return groups == 1 and windows * kh * kw <= FEW and c * f >= MANY_WEIGHTS
+
+
+def folds_dx(w_shape, windows, pixels, stride, groups):
+    """Whether dX is folded from columns: what a product of so many windows wastes no lanes on, `gather` would."""
+    kh, kw, c, f = w_shape
+    if groups > 1:
+        return False
+    one_by_one, few_with_stride = kh == kw == 1, stride != (1, 1) and windows <= MODERATE
+    narrow = windows * stride[0] * stride[1] * c * (f + FOLDING) < pixels * -(-c // WIDTH) * WIDTH * f
+    return one_by_one or few_with_stride or narrow or is_deep(w_shape, windows, groups)
+
+
+def unfolds_for_dw(w_shape, windows, groups):
+    """Whether dW is a product of columns."""
+    return is_deep(w_shape, windows, groups) or (groups == 1 and w_shape[2] * w_shape[3] >= MANY_TOTALS)
+
 
 # ---- gather: forward and dX ----------------------------------------------------------------------------------------
 
 
 @inline
-def gather_plain(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge):
+def gather_plain(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge):
     """ROWS pixels times `width` filters, as plain loops."""
     for r in range(rows):
         row = y[out[m + r] + f : out[m + r] + f + width]
@@ -76,9 +129,11 @@ def gather_plain(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge):
 
 
 @inline
-def gather_simd(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge):
-    """The same in registers. What lies outside of y is computed, too, and left in `edge`."""
+def gather_simd(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge):
+    """The same in registers. If not `direct`, what lies outside of y is left in `edge`."""
     once = len(taps) == 1 and f == 0  # nothing else brings x into the cache before it is needed
+    for r in range(ROWS):
+        prefetch(y, out[m + r] + f)
     block = repeat_rows(load_rows(COLUMNS, 1, bias, f, 0), ROWS)
     for tap in taps:
         for c in range(run):
@@ -86,7 +141,7 @@ def gather_simd(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge):
             j += PANEL
             if once and c % LINE < ROWS:  # what the next block will read, a cache line a step
                 prefetch(x, at[m + ROWS + c % LINE] + c - c % LINE)
-    if rows == ROWS and width == PANEL:
+    if direct:
         store_at(block, ROWS, y, out, m, f)
     else:
         store(block, ROWS, edge, 0, PANEL)
@@ -96,14 +151,14 @@ def gather_simd(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge):
 
 
 @inline
-def gather_narrow(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge):
+def gather_narrow(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge):
     """gather_simd for a last panel of at most one vector: half the work."""
     block = repeat_rows(load_rows(1, 1, bias, f, 0), ROWS)
     for tap in taps:
         for c in range(run):
             block = outer_at(block, ROWS, x, at, m, tap + c, w, j)
             j += PANEL
-    if rows == ROWS and width == WIDTH:
+    if direct:
         store_at(block, ROWS, y, out, m, f)
     else:
         store(block, ROWS, edge, 0, WIDTH)
@@ -116,35 +171,38 @@ gather_tile, gather_last = (gather_simd, gather_narrow) if LANES else (gather_pl
 
 
 @jit
-def gather_band(source, line, base, step, taps, run, w, bias, y, out_base, out_step, size, filters, groups, at, out, edge):
-    """One band of size (rows, columns): fill in the pixels' addresses, then block after block."""
-    pixels = size[0] * size[1]
-    for i in range(size[0]):
-        for j in range(size[1]):
-            at[i * size[1] + j] = base + i * step[0] * line + j * step[1]
-            out[i * size[1] + j] = out_base + i * out_step[0] + j * out_step[1]
+def gather_band(source, taps, run, w, bias, y, pixels, filters, groups, dense, at, out, edge):
+    """One band: block after block of its pixels' addresses.
+
+    A panel that is not full may write over what comes behind it if that is written later: the next group, or, where the
+    pixels lie one behind the other in y (`dense`), the next pixel. For that the very last panel is computed first.
+    """
     for m in range(pixels, pixels + SPARE):  # a last, incomplete block reads some pixel twice
         at[m] = at[pixels - 1]
         out[m] = out[pixels - 1]
-    channels = 0 if groups == 1 else run
-    panels = (filters + PANEL - 1) // PANEL
-    depth = len(taps) * run * PANEL
-    for g in range(groups):
-        for panel in range(panels):
-            width, f = min(PANEL, filters - panel * PANEL), g * filters + panel * PANEL
-            for m in range(0, pixels, ROWS):
-                rows, j = min(ROWS, pixels - m), (g * panels + panel) * depth
-                if width > WIDTH:
-                    gather_tile(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge)
-                else:
-                    gather_last(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, edge)
-        for m in range(pixels + SPARE):
-            at[m] += channels  # the next group's channels
+    panels, end = (filters + PANEL - 1) // PANEL, out[pixels - 1] + groups * filters
+    depth, group, last = len(taps) * run * PANEL, 0, (groups - 1) * filters + (panels - 1) * PANEL
+    for item in range(-1, groups * panels - 1):
+        g, panel = item % (groups * panels) // panels, item % panels
+        width, f, j = min(PANEL, filters - panel * PANEL), g * filters + panel * PANEL, (g * panels + panel) * depth
+        if g != group and groups > 1:
+            for m in range(pixels + SPARE):
+                at[m] += (g - group) * run
+            group = g
+        lanes = PANEL if width > WIDTH else WIDTH
+        for m in range(0, pixels, ROWS):
+            rows = min(ROWS, pixels - m)
+            hidden = f + lanes <= last or (f == last and dense and out[m + ROWS - 1] + f + lanes <= end)
+            direct = rows == ROWS and (width == lanes or hidden)
+            if width > WIDTH:
+                gather_tile(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge)
+            else:
+                gather_last(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge)
 
 
 @inline
 def copy_rows_plain(w, start, step, count, packed, at):
-    """packed[at + k * PANEL + lane] = w[start + k * step + lane] for k < count: rows that need no turning."""
+    """packed[at + k * PANEL + lane] = w[start + k * step + lane] for k < count: whole rows of a panel."""
     for k in range(count):
         for lane in range(PANEL):
             packed[at + k * PANEL + lane] = w[start + k * step + lane]
@@ -201,7 +259,9 @@ def pack_of_worker(w, taps, run, run_step, filters, filter_step, groups, group_s
 @parallel
 def pack_in_parallel(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, workers):
     for worker in prange(workers):
-        pack_of_worker(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, worker, workers)
+        pack_of_worker(
+            w, taps, run, run_step, filters, filter_step, groups, group_step, packed, np.int64(worker), workers
+        )  # fmt: skip
 
 
 def pack_weights(w, taps, run, run_step, filters, filter_step, groups, group_step, packed):
@@ -213,27 +273,30 @@ def pack_weights(w, taps, run, run_step, filters, filter_step, groups, group_ste
 
 
 @jit
+def addresses(shape, start, step, grid, row, rows, out):
+    """out[m]: the address in y, of shape (YH,YW,F), of every pixel of some rows of a grid that begins at `start`."""
+    m = 0
+    for k in range(row, row + rows):
+        line = (k // grid[1] * shape[0] + start[0] + k % grid[1] * step[0]) * shape[1] + start[1]
+        for j in range(grid[2]):
+            out[m] = (line + j * step[1]) * shape[2]
+            m += 1
+
+
+@jit
 def gather_of_worker(
     worker, x, shape, border, step, taps, run, window, w, bias, y, y_shape, y_start, y_step, grid, filters, groups, rows, work
 ):  # fmt: skip
     """Every so-many-th band."""
     at, out, edge, buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker]
-    bands = (grid[1] + rows - 1) // rows
-    columns = (grid[2] - 1) * step[1] + window[1]
-    for item in range(worker, grid[0] * bands, len(work[0])):
-        image, i = item // bands, item % bands * rows
-        size = min(rows, grid[1] - i), grid[2]
-        out_base = ((image * y_shape[0] + y_start[0] + i * y_step[0]) * y_shape[1] + y_start[1]) * y_shape[2]
-        out_step = y_step[0] * y_shape[1] * y_shape[2], y_step[1] * y_shape[2]
-        source, line, base = x, shape[1] * shape[2], (image * shape[0] + i * step[0]) * shape[1] * shape[2]
-        if buffer.size:
-            high = (size[0] - 1) * step[0] + window[0]
-            copy_band(x, shape, image, i * step[0] - border[0], -border[1], high, columns, buffer)
-            source, line, base = buffer, columns * shape[2], 0
-        in_step = step[0], step[1] * shape[2]
-        gather_band(
-            source, line, base, in_step, taps, run, w, bias, y, out_base, out_step, size, filters, groups, at, out, edge
-        )  # fmt: skip
+    total = grid[0] * grid[1]
+    for row in range(worker * rows, total, len(work[0]) * rows):
+        count = min(rows, total - row)
+        lay_out(x, shape, border, step, window, grid, row, count, buffer, at)
+        addresses(y_shape, y_start, y_step, grid, row, count, out)
+        source = buffer if buffer.size else x
+        dense = grid[1] == y_shape[0] and grid[2] == y_shape[1]  # the whole of y
+        gather_band(source, taps, run, w, bias, y, count * grid[2], filters, groups, dense, at, out, edge)
 
 
 @parallel
@@ -248,16 +311,13 @@ def gather(
     """
     for worker in prange(len(work[0])):
         gather_of_worker(
-            worker, x, shape, border, step, taps, run, window, w, bias, y, y_shape, y_start, y_step, grid, filters, groups,
-            rows, work,
+            np.int64(worker), x, shape, border, step, taps, run, window, w, bias, y, y_shape, y_start, y_step, grid, filters,
+            groups, rows, work,
         )  # fmt: skip
 
 
 def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start, y_step, grid, filters, groups):
     """Prepare tables and buffers for `gather`: taps are (row, column) pairs in the window, w_taps offsets into w."""
-    if filters == run == 1 and groups > 1:
-        _depthwise.run_gather(x, border, step, taps, w, w_taps, bias, y, y_start, y_step, grid)
-        return
     n, height, width, channels = x.shape
     window = (1 + max((p for p, _ in taps), default=0), 1 + max((q for _, q in taps), default=0))
     merged = run // (channels // groups)  # taps that are one run
@@ -272,33 +332,36 @@ def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start,
     if bias is not None:
         padded[: groups * filters] = bias
 
-    rows = rows_of_band(*grid)
-    bands = grid[0] * -(-grid[1] // rows)
-    workers = max(1, min(get_num_threads(), bands))
-    high = (rows - 1) * step[0] + window[0]
+    depth = len(taps) * run + FIXED  # the work of empty lanes counts, too
+    lanes = groups * -(-filters // WIDTH) * WIDTH
+    threads = get_num_threads() if n * grid[1] * grid[2] * depth * lanes >= SMALL else 1
+    rows = rows_of_band(n * grid[1], grid[2], threads)
+    workers, pixels = min(threads, -(-n * grid[1] // rows)), rows * grid[2] + SPARE
+    images = 1 + -(-rows // grid[1])  # in a band, at most
     work = (
-        np.empty((workers, rows * grid[2] + SPARE), np.int64),
-        np.empty((workers, rows * grid[2] + SPARE), np.int64),
-        aligned_empty((workers, SPARE * PANEL)),
-        aligned_empty((workers, 0 if fits else high * line + SLACK)),
+        np.empty((workers, pixels), np.int64),
+        np.empty((workers, pixels), np.int64),
+        np.empty((workers, SPARE * PANEL), np.float32),
+        aligned_empty((workers, 0 if fits else size_of_buffer(rows, images, step, window, line))),
     )
-    gather(
+    arguments = (
         x.reshape(-1), x.shape[1:], border, step, taps, run, (window[0], window[1] + merged - 1), packed, padded,
         y.reshape(-1), y.shape[1:], y_start, y_step, grid, filters, groups, rows, work,
     )  # fmt: skip
-
-
-def suits_winograd(w_shape, stride, dilation, groups):
-    """Whether a convolution that reads C channels through w (kh,kw,C,F) can be done by winograd.py, and gains by it."""
-    kh, kw, c, f = w_shape
-    simple = kh == kw == 3 and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1
-    # Measured: even at 16 -> 16 channels, twice as fast at 128 -> 128, 1.2x at 256 -> 256, slower at 512 -> 512 (L2 is full).
-    return winograd and LANES > 0 and simple and c % LANES == 0 and f >= LANES and 512 <= c * f <= 1 << 16
+    if workers == 1:
+        gather_of_worker(0, *arguments)
+    else:
+        gather(*arguments)
 
 
 def forward(x, w, b, border, stride, dilation, groups, out):
     """y = correlation of x and w, plus b."""
     x, w = contiguous(x), contiguous(w)
+    corner = border[0][0], border[1][0]
+    if is_depthwise(w.shape, groups):
+        return _depthwise.forward(x, w, b, corner, stride, dilation, out)
+    if is_deep(w.shape, len(x) * out[0] * out[1], groups):
+        return _columns.forward(x, w, b, corner, stride, dilation, out)
     if suits_winograd(w.shape, stride, dilation, groups):
         y = _winograd.correlate(x, w, b, border, out)
         if y is not None:
@@ -309,7 +372,6 @@ def forward(x, w, b, border, stride, dilation, groups, out):
     positions = [(p, 0) for p in range(kh)] if merge else list(np.ndindex(kh, kw))
     taps = [(p * dh, q * dw) for p, q in positions]
     offsets = [(p * kw + q) * c * f for p, q in positions]
-    corner = border[0][0], border[1][0]
     run_gather(
         x, corner, stride, taps, kw * c if merge else c, w, offsets, (f, 1, f // groups), b,
         y, (0, 0), (1, 1), (len(x), *out), f // groups, groups,
@@ -321,6 +383,11 @@ def gradient_of_x(dy, w, shape, border, stride, dilation, groups):
     """dX: each phase of the pixel grid gathers dy by the taps that can have made it."""
     dy, w = contiguous(dy), contiguous(w)
     kh, kw, c, f = w.shape
+    corner = border[0][0], border[1][0]
+    if is_depthwise(w.shape, groups):
+        return _depthwise.gradient_of_x(dy, w, shape, corner, stride, dilation)
+    if folds_dx(w.shape, dy.size // f, shape[0] * shape[1] * shape[2], stride, groups):
+        return _columns.gradient_of_x(dy, w, shape, corner, stride, dilation)
     if suits_winograd((kh, kw, f, c), stride, dilation, groups):
         mirrored = contiguous(w[::-1, ::-1].transpose(0, 1, 3, 2))
         dx = _winograd.correlate(dy, mirrored, None, tuple((2 - before, 2 - after) for before, after in border), shape[1:3])
@@ -357,105 +424,95 @@ def _phase(a, size, kernel, stride, dilation, before):
 
 
 @inline
-def collect_plain(x, a, a_step, dy, b, b_step, size, total, at):
-    """total[r, c] += sum over the pixels of a band of x[pixel, r] dy[pixel, c], as plain loops."""
-    for i in range(size[0]):
-        for j in range(size[1]):
-            for r in range(ROWS):
-                factor = x[a + i * a_step[0] + j * a_step[1] + r]
-                for c in range(PANEL):
-                    total[at + r * PANEL + c] += factor * dy[b + i * b_step[0] + j * b_step[1] + c]
+def collect_plain(x, at, tap, slopes, j, pixels, total, t):
+    """total[r, c] += sum over the pixels of a band of x[at[m] + tap + r] slopes[m, c], as plain loops."""
+    for m in range(pixels):
+        for r in range(ROWS):
+            factor = x[at[m] + tap + r]
+            for c in range(PANEL):
+                total[t + r * PANEL + c] += factor * slopes[j + m * PANEL + c]
 
 
 @inline
-def collect_simd(x, a, a_step, dy, b, b_step, size, total, at):
+def collect_simd(x, at, tap, slopes, j, pixels, total, t):
     """The same in registers."""
-    block = load_rows(TILE, ROWS, total, at, PANEL)
-    for i in range(size[0]):
-        for j in range(size[1]):
-            block = outer(block, ROWS, x, a + i * a_step[0] + j * a_step[1], 1, dy, b + i * b_step[0] + j * b_step[1])
-    store(block, ROWS, total, at, PANEL)
+    block = load_rows(TILE, ROWS, total, t, PANEL)
+    for m in range(pixels):
+        block = outer(block, ROWS, x, at[m] + tap, 1, slopes, j + m * PANEL)
+    store(block, ROWS, total, t, PANEL)
 
 
 @inline
-def collect_narrow(x, a, a_step, dy, b, b_step, size, total, at):
+def collect_narrow(x, at, tap, slopes, j, pixels, total, t):
     """collect_simd for a last panel of at most one vector."""
-    block = load_rows(ROWS, ROWS, total, at, PANEL)
-    for i in range(size[0]):
-        for j in range(size[1]):
-            block = outer(block, ROWS, x, a + i * a_step[0] + j * a_step[1], 1, dy, b + i * b_step[0] + j * b_step[1])
-    store(block, ROWS, total, at, PANEL)
+    block = load_rows(ROWS, ROWS, total, t, PANEL)
+    for m in range(pixels):
+        block = outer(block, ROWS, x, at[m] + tap, 1, slopes, j + m * PANEL)
+    store(block, ROWS, total, t, PANEL)
 
 
 collect_tile, collect_last = (collect_simd, collect_narrow) if LANES else (collect_plain, collect_plain)
 
 
 @jit
-def collect_band(x, base, a_step, dy, b, b_step, size, taps, run, filters, groups, total, bias_total):
-    """Add a band to the totals: total[group, panel, tap, rows of the run, 12 x 32], and dy alone to the bias's."""
-    at = 0
+def pack_slopes(dy, start, pixels, filters, groups, slopes):
+    """dy of a band, panel by panel: slopes[group, panel, pixel, lane]. It is read once for each tap, then from the L1 cache."""
+    j = 0
+    for g in range(groups):
+        for f in range(0, filters, PANEL):
+            first, width = start + g * filters + f, min(PANEL, filters - f)
+            if width == PANEL:
+                copy_rows(dy, first, groups * filters, pixels, slopes, j)
+            else:
+                for m in range(pixels):
+                    for lane in range(PANEL):
+                        slopes[j + m * PANEL + lane] = dy[first + m * groups * filters + lane] if lane < width else np.float32(0)
+            j += pixels * PANEL
+
+
+@jit
+def collect_band(x, at, slopes, pixels, taps, run, filters, groups, total):
+    """Add a band to the totals: total[group, panel, tap, rows of the run, 12 x 32]."""
+    t, j = 0, 0
     for g in range(groups):
         for f in range(0, filters, PANEL):
             for tap in taps:
                 for k in range(0, run, ROWS):
-                    a, d = base + tap + k + (0 if groups == 1 else g * run), b + g * filters + f
+                    where = tap + k + (0 if groups == 1 else g * run)
                     if filters - f > WIDTH:
-                        collect_tile(x, a, a_step, dy, d, b_step, size, total, at)
+                        collect_tile(x, at, where, slopes, j, pixels, total, t)
                     else:
-                        collect_last(x, a, a_step, dy, d, b_step, size, total, at)
-                    at += ROWS * PANEL
-    for i in range(size[0]):
-        for j in range(size[1]):
-            for f in range(groups * filters):
-                bias_total[f] += dy[b + i * b_step[0] + j * b_step[1] + f]
+                        collect_last(x, at, where, slopes, j, pixels, total, t)
+                    t += ROWS * PANEL
+            j += pixels * PANEL
 
 
 @jit
-def collect_of_worker(worker, x, shape, border, step, taps, run, window, dy, dy_shape, filters, groups, rows, work):
+def collect_of_worker(worker, x, shape, border, step, taps, run, window, dy, grid, filters, groups, rows, work):
     """Every so-many-th band."""
-    total, bias_total, buffer, dy_buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker]
+    total, bias_total, at, slopes, buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker], work[4][worker]
     total[:] = 0
     bias_total[:] = 0
-    bands = (dy_shape[1] + rows - 1) // rows
-    columns = (dy_shape[2] - 1) * step[1] + window[1]
-    for item in range(worker, dy_shape[0] * bands, len(work[0])):
-        image, i = item // bands, item % bands * rows
-        size = min(rows, dy_shape[1] - i), dy_shape[2]
-        b, b_step = (image * dy_shape[1] + i) * dy_shape[2] * dy_shape[3], (dy_shape[2] * dy_shape[3], dy_shape[3])
-        source, base, line, dys = x, (image * shape[0] + i * step[0]) * shape[1] * shape[2], shape[1] * shape[2], dy
-        if buffer.size:
-            high = (size[0] - 1) * step[0] + window[0]
-            copy_band(x, shape, image, i * step[0] - border[0], -border[1], high, columns, buffer)
-            source, base, line = buffer, 0, columns * shape[2]
-        if dy_buffer.size:
-            dy_buffer[: size[0] * b_step[0]] = dy[b : b + size[0] * b_step[0]]
-            dys, b = dy_buffer, 0
-        a_step = step[0] * line, step[1] * shape[2]
-        if filters == run == 1 and groups > 1:
-            _depthwise.collect_band(source, base, a_step, dys, b, b_step, size, taps, groups, total, bias_total)
-        else:
-            collect_band(source, base, a_step, dys, b, b_step, size, taps, run, filters, groups, total, bias_total)
+    all_rows, line = grid[0] * grid[1], grid[2] * groups * filters
+    for row in range(worker * rows, all_rows, len(work[0]) * rows):
+        count = min(rows, all_rows - row)
+        lay_out(x, shape, border, step, window, grid, row, count, buffer, at)
+        pack_slopes(dy, row * line, count * grid[2], filters, groups, slopes)
+        sum_rows(dy[row * line : (row + count) * line], groups * filters, bias_total)
+        source = buffer if buffer.size else x
+        collect_band(source, at, slopes, count * grid[2], taps, run, filters, groups, total)
 
 
 @parallel
-def collect(x, shape, border, step, taps, run, window, dy, dy_shape, filters, groups, rows, work):
+def collect(x, shape, border, step, taps, run, window, dy, grid, filters, groups, rows, work):
     """The totals of each worker over its bands; work: totals, bias totals and buffers. Other arguments as `gather`."""
     for worker in prange(len(work[0])):
-        collect_of_worker(
-            worker, x, shape, border, step, taps, run, window, dy, dy_shape, filters, groups, rows, work
-        )  # fmt: skip
+        collect_of_worker(np.int64(worker), x, shape, border, step, taps, run, window, dy, grid, filters, groups, rows, work)
 
 
 @jit
 def unpack_totals(totals, w_taps, run, filters, groups, w_filters, dw):
     """The sum over workers, in the weights' own order."""
-    if filters == run == 1 and groups > 1:  # [channel block, tap, lane]
-        taps = totals.shape[1] // ((groups + WIDTH - 1) // WIDTH * WIDTH)
-        for t in range(len(w_taps)):
-            for c in range(groups):
-                at = c // WIDTH * WIDTH * taps + t * WIDTH + c % WIDTH
-                dw[w_taps[t] + c] = totals[:, at].sum()
-        return
     at = 0
     for g in range(groups):
         for f in range(0, filters, PANEL):
@@ -475,51 +532,48 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
     """dW and db."""
     x, dy = contiguous(x), contiguous(dy)
     (kh, kw, c, f), (dh, dwidth) = w_shape, dilation
+    corner = border[0][0], border[1][0]
+    if is_depthwise(w_shape, groups):
+        return _depthwise.gradient_of_w(x, dy, w_shape, corner, stride, dilation)
+    if unfolds_for_dw(w_shape, dy.size // f, groups):
+        return _columns.gradient_of_w(x, dy, w_shape, corner, stride, dilation)
     (n, height, width, channels), out = x.shape, dy.shape[1:3]
     merge = groups == 1 and dwidth == 1
     positions = [(p, 0) for p in range(kh)] if merge else list(np.ndindex(kh, kw))
     run, filters = (kw * c if merge else c), f // groups
     window = (kh - 1) * dh + 1, (kw - 1) * dwidth + 1
-    corner, columns = (border[0][0], border[1][0]), (out[1] - 1) * stride[1] + window[1]
+    columns = (out[1] - 1) * stride[1] + window[1]
     # A register block may read behind the end of its run: harmless, except behind the end of the array.
-    fits = corner == (0, 0) and (out[0] - 1) * stride[0] + window[0] <= height and columns <= width
-    depthwise = filters == run == 1 and groups > 1
-    whole = groups % WIDTH == 0 if depthwise else filters % WIDTH == 0
-    fits = fits and (whole if depthwise else run % ROWS == 0)
+    fits = corner == (0, 0) and (out[0] - 1) * stride[0] + window[0] <= height and columns <= width and run % ROWS == 0
     line = (width if fits else columns) * channels
     taps = np.array([p * dh * line + q * dwidth * channels for p, q in positions], np.int64)
     offsets = np.array([(p * kw + q) * c * f for p, q in positions], np.int64)
 
-    rows = rows_of_band(n, *out)
-    workers = max(1, min(get_num_threads(), n * -(-out[0] // rows)))
-    if depthwise:
-        taps = np.append(taps, np.full(-len(taps) % _depthwise.TAPS, taps[0]))
-        totals = aligned_empty((workers, len(taps) * -(-groups // WIDTH) * WIDTH))
-    else:
-        totals = aligned_empty((workers, groups * -(-filters // PANEL) * len(taps) * -(-run // ROWS) * ROWS * PANEL))
-    bias_totals = aligned_empty((workers, f))
-    high = (rows - 1) * stride[0] + window[0]
-    buffer = np.zeros((workers, 0 if fits else high * line + SLACK), np.float32)
-    dy_buffer = np.zeros((workers, 0 if whole else rows * out[1] * f + SLACK), np.float32)
-    collect(
-        x.reshape(-1), x.shape[1:], corner, stride, taps, run, window, dy.reshape(-1), dy.shape, filters, groups, rows,
-        (totals, bias_totals, buffer, dy_buffer),
+    panels = groups * -(-filters // PANEL)
+    size = panels * len(taps) * -(-run // ROWS) * ROWS * PANEL
+    threads = get_num_threads() if n * out[0] * out[1] * size >= SMALL else 1
+    rows = rows_of_band(n * out[0], out[1], threads)
+    workers, images = min(threads, -(-n * out[0] // rows)), 1 + -(-rows // out[0])
+    work = (
+        aligned_empty((workers, size)),
+        np.empty((workers, f), np.float32),
+        np.empty((workers, rows * out[1]), np.int64),
+        aligned_empty((workers, rows * out[1] * panels * PANEL)),
+        aligned_empty((workers, 0 if fits else size_of_buffer(rows, images, stride, window, line))),
+    )
+    arguments = (
+        x.reshape(-1), x.shape[1:], corner, stride, taps, run, window, dy.reshape(-1), (n, *out), filters, groups, rows, work,
     )  # fmt: skip
+    if workers == 1:
+        collect_of_worker(0, *arguments)
+    else:
+        collect(*arguments)
     dw = aligned_empty(w_shape)
-    unpack_totals(totals, offsets, run, filters, groups, f, dw.reshape(-1))
-    return dw, bias_totals.sum(axis=0)
+    unpack_totals(work[0], offsets, run, filters, groups, f, dw.reshape(-1))
+    return dw, work[1].sum(axis=0)
 
 
 # ---- the ops -------------------------------------------------------------------------------------------------------
-
-
-def as_column(*images):
-    """Image batches (N,H,W,C) as one column of pixels (1,NHW,1,C): for a 1x1 kernel, pixels have no neighbours."""
-    return tuple(contiguous(a).reshape(1, -1, 1, a.shape[3]) for a in images)
-
-
-def is_pixelwise(kernel, border, stride):
-    return kernel == stride == (1, 1) and border == ((0, 0), (0, 0))
 
 
 def correlate2d_forward(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):
@@ -528,19 +582,12 @@ def correlate2d_forward(x, w, b=None, *, stride=1, padding="valid", dilation=1, 
     axes = zip(x.shape[1:3], kernel, stride, dilation, border, strict=True)
     out = tuple(output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
     saved = x, w, border, stride, dilation, groups
-    if is_pixelwise(kernel, border, stride):
-        (column,) = as_column(x)
-        y = forward(column, w, b, border, stride, dilation, groups, column.shape[1:3])
-        return y.reshape(*x.shape[:3], w.shape[3]), saved
     return forward(x, w, b, border, stride, dilation, groups, out), saved
 
 
 def correlate2d_backward(dy, saved, needs=(True, True, True)):
     x, w, border, stride, dilation, groups = saved
-    shape = x.shape
-    if is_pixelwise(w.shape[:2], border, stride):
-        x, dy = as_column(x, dy)
-    dx = gradient_of_x(dy, w, x.shape, border, stride, dilation, groups).reshape(shape) if needs[0] else None
+    dx = gradient_of_x(dy, w, x.shape, border, stride, dilation, groups) if needs[0] else None
     if not any(needs[1:]):
         return dx, None, None
     return dx, *gradient_of_w(x, dy, w.shape, border, stride, dilation, groups)

@@ -1,19 +1,21 @@
 """Depthwise convolution: every channel has a kernel of its own (groups = channels), so vectors run over channels.
 
     y[m, c]  = b[c] + sum over taps t of  x[pixel m moved by tap t, c] * w[t, c]
+    dx       the same sum: dy, by the taps that can have made a pixel
     dw[t, c] = sum over pixels m of       x[pixel m moved by tap t, c] * dy[m, c]
 
-A register block is PIXELS neighbours of a row (forward, dX) or TAPS kernel positions (dW) times one vector of channels.
-Channels are the inner loop: they lie next to each other in memory, which is then read and written from end to end.
+There is little to compute for every number read, so nothing is copied, no border either. Work goes line by line of the
+result; a line knows its taps, those of kernel rows that lie in the image, and how far from its ends all of them do:
 
-             channels ->
-    pixel 0  [ vector 0 | vector 1 | ...      A last block that would reach over the end of the row or of the channels
-    pixel 1  [ vector 0 | ...                 is moved back: it computes some numbers twice, and needs no special case.
+    pixels of a line   | . |     |     |     | . .|      .  one pixel, its own list of taps
+                         low  blocks      high           |  PIXELS neighbours times one vector in registers
+
+A last block that would reach over the end, of blocks or of channels, is moved back: it computes some numbers twice.
 """
 
 import numpy as np
 from numba import get_num_threads, prange
-from tinydx_kernels.cpu.bands import copy_band, rows_of_band
+from tinydx_kernels.cpu.columns import sum_rows
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous
 from tinydx_kernels.cpu.simd import (
     LANES,
@@ -22,136 +24,265 @@ from tinydx_kernels.cpu.simd import (
     jit,
     load,
     load_rows,
-    multiply_at,
     multiply_rows,
     parallel,
     repeat_rows,
     store,
 )
+from tinydx_kernels.cpu.simd import add as add_blocks
+from tinydx_kernels.cpu.simd import multiply as multiply_blocks
 
-PIXELS = 4
-TAPS = 9  # of a 3x3 kernel
-BUFFER = 1 << 15  # floats of a band: with a border around it, it stays in the L2 cache
+PIXELS = 6
+VECTORS = 4  # of channels at a time in dW
+SPAN = VECTORS * WIDTH
+WORTH_WAKING = 1 << 19  # multiplications from which on a second thread is woken
 
 # ---- forward and dX ------------------------------------------------------------------------------------------------
 
 
 @inline
-def pixels_plain(x, at, step, taps, w, channels, bias, c, y, out, out_step, rows, width):
+def pixels_plain(x, at, step, n, taps, weights, w, bias, c, y, out, out_step, rows, width):
     """`rows` pixels of `width` channels, as plain loops."""
     for r in range(rows):
         row = y[out + r * out_step + c : out + r * out_step + c + width]
         row[:] = bias[c : c + width]
-        for t in range(len(taps)):
-            pixel, weight = x[at + r * step + taps[t] + c :], w[t * channels + c :]
+        for t in range(n):
+            pixel, weight = x[at + r * step + taps[t] + c :], w[weights[t] + c :]
             for lane in range(width):
                 row[lane] += pixel[lane] * weight[lane]
 
 
 @inline
-def pixels_simd(x, at, step, taps, w, channels, bias, c, y, out, out_step, rows, width):
+def pixels_simd(x, at, step, n, taps, weights, w, bias, c, y, out, out_step, rows, width):
     """PIXELS pixels of WIDTH channels in registers."""
     block = repeat_rows(load(bias, c), PIXELS)
-    for t in range(len(taps)):
-        block = multiply_rows(block, PIXELS, x, at + taps[t] + c, step, w, t * channels + c)
+    for t in range(n):
+        block = multiply_rows(block, PIXELS, x, at + taps[t] + c, step, w, weights[t] + c)
     store(block, PIXELS, y, out + c, out_step)
 
 
-pixels_tile = pixels_simd if LANES else pixels_plain
+@inline
+def pixels_wide(x, at, step, n, taps, weights, w, bias, c, y, out, out_step, rows, width):
+    """PIXELS pixels of two vectors: addresses are computed once for both."""
+    block = repeat_rows(load_rows(2, 1, bias, c, 0), PIXELS)
+    for t in range(n):
+        block = multiply_rows(block, PIXELS, x, at + taps[t] + c, step, w, weights[t] + c)
+    store(block, PIXELS, y, out + c, out_step)
+
+
+@inline
+def pixel_simd(x, at, step, n, taps, weights, w, bias, c, y, out, out_step, rows, width):
+    """One pixel of WIDTH channels."""
+    block = load(bias, c)
+    for t in range(n):
+        block = multiply_rows(block, 1, x, at + taps[t] + c, 0, w, weights[t] + c)
+    store(block, 1, y, out + c, 0)
+
+
+block_of_pixels, wide_block, one_pixel = (pixels_simd, pixels_wide, pixel_simd) if LANES else (pixels_plain,) * 3
 
 
 @jit
-def pixels_of_band(x, line, base, step, taps, w, channels, bias, y, out_base, out_step, size):
-    """One band of size (rows, columns)."""
-    rows, width = min(PIXELS, size[1]), min(WIDTH, channels)
-    for i in range(size[0]):
-        for j in range(0, size[1], PIXELS):
-            first = min(j, size[1] - rows)
-            at, out = base + i * step[0] * line + first * step[1], out_base + i * out_step[0] + first * out_step[1]
-            for c in range(0, channels, WIDTH):
-                lane = min(c, channels - width)
-                if rows == PIXELS and width == WIDTH:
-                    pixels_tile(x, at, step[1], taps, w, channels, bias, lane, y, out, out_step[1], rows, width)
+def pixels_of_line(x, width, step, n, taps, columns, weights, own, w, channels, bias, y, out, out_step, count):
+    """`count` pixels of a line. taps: address of each of the n taps for pixel 0, columns: the column in x where that is.
+
+    own: space for two lists, the taps of one pixel. width: columns of x, step: of them from one pixel to the next.
+    """
+    low, high = 0, count
+    for t in range(n):
+        low = max(low, -(columns[t] // step))
+        high = min(high, (width - 1 - columns[t]) // step + 1)
+    k, span, whole = 0, min(WIDTH, channels), high - low >= PIXELS and channels >= WIDTH
+    while k < count:
+        if whole and low <= k < high:
+            k = min(k, high - PIXELS)
+            at, to = k * step * channels, out + k * out_step
+            for c in range(0, channels, 2 * WIDTH):
+                lane = min(c, channels - 2 * WIDTH)
+                if lane >= 0:
+                    wide_block(x, at, step * channels, n, taps, weights, w, bias, lane, y, to, out_step, PIXELS, 2 * WIDTH)
                 else:
-                    pixels_plain(x, at, step[1], taps, w, channels, bias, lane, y, out, out_step[1], rows, width)
+                    for lane in (0, channels - WIDTH):
+                        block_of_pixels(x, at, step * channels, n, taps, weights, w, bias, lane, y, to, out_step, PIXELS, WIDTH)
+            k += PIXELS
+            continue
+        valid = 0
+        for t in range(n):
+            if 0 <= columns[t] + k * step < width:
+                own[0, valid], own[1, valid] = taps[t], weights[t]
+                valid += 1
+        at, to = k * step * channels, out + k * out_step
+        for c in range(0, channels, WIDTH):
+            lane = min(c, channels - span)
+            if span == WIDTH:
+                one_pixel(x, at, 0, valid, own[0], own[1], w, bias, lane, y, to, 0, 1, WIDTH)
+            else:
+                pixels_plain(x, at, 0, valid, own[0], own[1], w, bias, lane, y, to, 0, 1, span)
+        k += 1
+
+
+@jit
+def forward_rows(x, shape, w, kernel, bias, y, out, border, stride, dilation, lists, first, last):
+    """Output rows `first` to `last`, counted through all images."""
+    (height, width, channels), (taps, columns, weights) = shape, (lists[0], lists[1], lists[2])
+    for row in range(first, last):
+        image, i, n = row // out[0], row % out[0], 0
+        for p in range(kernel[0]):
+            h = i * stride[0] - border[0] + p * dilation[0]
+            for q in range(kernel[1] if 0 <= h < height else 0):
+                columns[n] = q * dilation[1] - border[1]
+                taps[n] = ((image * height + h) * width + columns[n]) * channels
+                weights[n] = (p * kernel[1] + q) * channels
+                n += 1
+        pixels_of_line(
+            x, width, stride[1], n, taps, columns, weights, lists[3:], w, channels, bias,
+            y, row * out[1] * channels, channels, out[1],
+        )  # fmt: skip
+
+
+@jit
+def backward_rows(dy, out, w, kernel, zeros, dx, shape, border, stride, dilation, lists, first, last):
+    """Rows `first` to `last` of dX. Pixels that are a stride apart have the same taps: they are a line for themselves."""
+    (height, width, channels), (taps, columns, weights) = shape, (lists[0], lists[1], lists[2])
+    for row in range(first, last):
+        image, h = row // height, row % height
+        for a in range(min(stride[1], width)):
+            n = 0
+            for p in range(kernel[0]):
+                i, rest = (h + border[0] - p * dilation[0]) // stride[0], (h + border[0] - p * dilation[0]) % stride[0]
+                for q in range(kernel[1] if rest == 0 and 0 <= i < out[0] else 0):
+                    if (a + border[1] - q * dilation[1]) % stride[1] == 0:
+                        columns[n] = (a + border[1] - q * dilation[1]) // stride[1]
+                        taps[n] = ((image * out[0] + i) * out[1] + columns[n]) * channels
+                        weights[n] = (p * kernel[1] + q) * channels
+                        n += 1
+            pixels_of_line(
+                dy, out[1], 1, n, taps, columns, weights, lists[3:], w, channels, zeros,
+                dx, (row * width + a) * channels, stride[1] * channels, (width - a + stride[1] - 1) // stride[1],
+            )  # fmt: skip
 
 
 @parallel
-def gather(x, shape, border, step, taps, window, w, bias, y, y_shape, y_start, y_step, grid, rows, buffers):
-    """y at the pixels of a grid (N, rows, columns), band by band; arguments as convolution.gather."""
-    bands = (grid[1] + rows - 1) // rows
-    columns = (grid[2] - 1) * step[1] + window[1]
-    for worker in prange(len(buffers)):
-        buffer = buffers[worker]
-        for item in range(worker, grid[0] * bands, len(buffers)):
-            image, i = item // bands, item % bands * rows
-            size = min(rows, grid[1] - i), grid[2]
-            out = ((image * y_shape[0] + y_start[0] + i * y_step[0]) * y_shape[1] + y_start[1]) * y_shape[2]
-            source, line, base = x, shape[1] * shape[2], (image * shape[0] + i * step[0]) * shape[1] * shape[2]
-            if buffer.size:
-                high = (size[0] - 1) * step[0] + window[0]
-                copy_band(x, shape, image, i * step[0] - border[0], -border[1], high, columns, buffer)
-                source, line, base = buffer, columns * shape[2], 0
-            out_step = y_step[0] * y_shape[1] * y_shape[2], y_step[1] * y_shape[2]
-            in_step = step[0], step[1] * shape[2]
-            pixels_of_band(source, line, base, in_step, taps, w, shape[2], bias, y, out, out_step, size)
+def forward_in_parallel(x, shape, w, kernel, bias, y, out, border, stride, dilation, lists, rows):
+    for worker in prange(len(lists)):
+        first, last = rows * worker // len(lists), rows * (worker + 1) // len(lists)
+        forward_rows(x, shape, w, kernel, bias, y, out, border, stride, dilation, lists[worker], first, last)
 
 
-def run_gather(x, border, step, taps, w, w_taps, bias, y, y_start, y_step, grid):
-    """convolution.run_gather for one channel a group."""
-    n, height, width, channels = x.shape
-    window = 1 + max((p for p, _ in taps), default=0), 1 + max((q for _, q in taps), default=0)
-    columns = (grid[2] - 1) * step[1] + window[1]
-    fits = border == (0, 0) and (grid[1] - 1) * step[0] + window[0] <= height and columns <= width
-    line = (width if fits else columns) * channels
-    rows = rows_of_band(*grid, BUFFER // (step[0] * step[1] * channels))
-    high = (rows - 1) * step[0] + window[0]
-    workers = min(get_num_threads(), grid[0] * -(-grid[1] // rows))
-    gather(
-        x.reshape(-1), x.shape[1:], border, step, np.array([p * line + q * channels for p, q in taps], np.int64), window,
-        w.reshape(-1, channels)[[offset // channels for offset in w_taps]].reshape(-1),
-        np.zeros(channels, np.float32) if bias is None else contiguous(bias), y.reshape(-1), y.shape[1:],
-        y_start, y_step, grid, rows, aligned_empty((workers, 0 if fits else high * line)),
-    )  # fmt: skip
+@parallel
+def backward_in_parallel(dy, out, w, kernel, zeros, dx, shape, border, stride, dilation, lists, rows):
+    for worker in prange(len(lists)):
+        first, last = rows * worker // len(lists), rows * (worker + 1) // len(lists)
+        backward_rows(dy, out, w, kernel, zeros, dx, shape, border, stride, dilation, lists[worker], first, last)
+
+
+def workers_for(pixels, w, rows):
+    """How many threads are worth waking."""
+    return min(rows, get_num_threads()) if pixels * w.size >= WORTH_WAKING else 1
+
+
+def forward(x, w, b, border, stride, dilation, out):
+    """y = correlation of x (N,H,W,C) and w (kh,kw,1,C), plus b; border: (top, left)."""
+    y, rows, channels = aligned_empty((len(x), *out, x.shape[3])), len(x) * out[0], x.shape[3]
+    bias = np.zeros(channels, np.float32) if b is None else contiguous(b)
+    lists = np.empty((workers_for(rows * out[1], w, rows), 5, w.size // channels), np.int64)
+    arguments = x.reshape(-1), x.shape[1:], w.reshape(-1), w.shape[:2], bias, y.reshape(-1), out, border, stride, dilation
+    if len(lists) == 1:
+        forward_rows(*arguments, lists[0], 0, rows)
+    else:
+        forward_in_parallel(*arguments, lists, rows)
+    return y
+
+
+def gradient_of_x(dy, w, shape, border, stride, dilation):
+    """dX, of the given shape."""
+    dx, rows, channels = aligned_empty(shape), shape[0] * shape[1], shape[3]
+    zeros, out = np.zeros(channels, np.float32), dy.shape[1:3]
+    lists = np.empty((workers_for(len(dy) * out[0] * out[1], w, rows), 5, w.size // channels), np.int64)
+    arguments = dy.reshape(-1), out, w.reshape(-1), w.shape[:2], zeros, dx.reshape(-1), shape[1:], border, stride, dilation
+    if len(lists) == 1:
+        backward_rows(*arguments, lists[0], 0, rows)
+    else:
+        backward_in_parallel(*arguments, lists, rows)
+    return dx
 
 
 # ---- dW ------------------------------------------------------------------------------------------------------------
 
 
 @inline
-def taps_plain(x, base, a_step, dy, b, b_step, size, taps, t, total):
-    """total[t + r] += sum over the pixels of a band of x dy, for TAPS taps, as plain loops."""
-    for i in range(size[0]):
-        for j in range(size[1]):
-            for r in range(TAPS):
-                pixel, slope = x[base + i * a_step[0] + j * a_step[1] + taps[t + r] :], dy[b + i * b_step[0] + j * b_step[1] :]
-                sums = total[(t + r) * WIDTH :]
-                for lane in range(WIDTH):
-                    sums[lane] += pixel[lane] * slope[lane]
+def products_plain(x, a, a_step, dy, b, b_step, count, total, t, width):
+    """total[t + lane] += sum over `count` pixels of x dy, as plain loops."""
+    for j in range(count):
+        for lane in range(width):
+            total[t + lane] += x[a + j * a_step + lane] * dy[b + j * b_step + lane]
 
 
 @inline
-def taps_simd(x, base, a_step, dy, b, b_step, size, taps, t, total):
-    """The same in registers."""
-    block = load_rows(TAPS, TAPS, total, t * WIDTH, WIDTH)
-    for i in range(size[0]):
-        for j in range(size[1]):
-            block = multiply_at(block, x, taps, t, base + i * a_step[0] + j * a_step[1], dy, b + i * b_step[0] + j * b_step[1])
-    store(block, TAPS, total, t * WIDTH, WIDTH)
+def products_simd(x, a, a_step, dy, b, b_step, count, total, t, width):
+    """VECTORS vectors of it in registers."""
+    block = load_rows(VECTORS, 1, total, t, 0)
+    for j in range(count):
+        pixel, slope = load_rows(VECTORS, 1, x, a + j * a_step, 0), load_rows(VECTORS, 1, dy, b + j * b_step, 0)
+        block = add_blocks(block, multiply_blocks(pixel, slope))
+    store(block, 1, total, t, 0)
 
 
-taps_tile = taps_simd if LANES else taps_plain
+@inline
+def products_narrow(x, a, a_step, dy, b, b_step, count, total, t, width):
+    """One vector of it."""
+    block = load(total, t)
+    for j in range(count):
+        block = multiply_rows(block, 1, x, a + j * a_step, 0, dy, b + j * b_step)
+    store(block, 1, total, t, 0)
+
+
+products_of_span, products_of_vector = (products_simd, products_narrow) if LANES else (products_plain, products_plain)
 
 
 @jit
-def collect_band(x, base, a_step, dy, b, b_step, size, taps, channels, total, bias_total):
-    """Add a band to total[channel block, tap, lane] and bias_total; taps are padded to whole blocks."""
-    for c in range(0, channels, WIDTH):
-        part = total[c * len(taps) :]
-        for t in range(0, len(taps), TAPS):
-            taps_tile(x, base + c, a_step, dy, b + c, b_step, size, taps, t, part)
-    for i in range(size[0]):
-        for j in range(size[1]):
-            row = dy[b + i * b_step[0] + j * b_step[1] :]
-            for c in range(channels):
-                bias_total[c] += row[c]
+def collect_rows(x, shape, kernel, dy, out, border, stride, dilation, total, bias_total, first, last):
+    """Add output rows `first` to `last` to total[tap, channel] and bias_total. Every tap has its own share of a line."""
+    height, width, channels = shape
+    total[:] = 0
+    bias_total[:] = 0
+    step = stride[1] * channels
+    for row in range(first, last):
+        image, i, line = row // out[0], row % out[0], row * out[1]
+        sum_rows(dy[line * channels : (line + out[1]) * channels], channels, bias_total)
+        for p in range(kernel[0]):
+            h = i * stride[0] - border[0] + p * dilation[0]
+            for q in range(kernel[1] if 0 <= h < height else 0):
+                column, t = q * dilation[1] - border[1], (p * kernel[1] + q) * channels
+                low, high = max(0, -(column // stride[1])), min(out[1], (width - 1 - column) // stride[1] + 1)
+                a, b = ((image * height + h) * width + column) * channels + low * step, (line + low) * channels
+                c = 0
+                while c + SPAN <= channels:
+                    products_of_span(x, a + c, step, dy, b + c, channels, high - low, total, t + c, SPAN)
+                    c += SPAN
+                while c + WIDTH <= channels:
+                    products_of_vector(x, a + c, step, dy, b + c, channels, high - low, total, t + c, WIDTH)
+                    c += WIDTH
+                products_plain(x, a + c, step, dy, b + c, channels, high - low, total, t + c, channels - c)
+
+
+@parallel
+def collect_in_parallel(x, shape, kernel, dy, out, border, stride, dilation, totals, bias_totals, rows):
+    for worker in prange(len(totals)):
+        first, last = rows * worker // len(totals), rows * (worker + 1) // len(totals)
+        collect_rows(x, shape, kernel, dy, out, border, stride, dilation, totals[worker], bias_totals[worker], first, last)
+
+
+def gradient_of_w(x, dy, w_shape, border, stride, dilation):
+    """dW and db."""
+    out, channels, rows = dy.shape[1:3], x.shape[3], len(dy) * dy.shape[1]
+    dw = aligned_empty(w_shape)
+    workers = workers_for(rows * out[1], dw, rows)
+    arguments = x.reshape(-1), x.shape[1:], w_shape[:2], dy.reshape(-1), out, border, stride, dilation
+    if workers == 1:
+        db = np.empty(channels, np.float32)
+        collect_rows(*arguments, dw.reshape(-1), db, 0, rows)
+        return dw, db
+    totals, bias_totals = np.empty((workers, dw.size), np.float32), np.empty((workers, channels), np.float32)
+    collect_in_parallel(*arguments, totals, bias_totals, rows)
+    return np.add.reduce(totals, out=dw.reshape(-1)).reshape(w_shape), bias_totals.sum(axis=0)

@@ -3,11 +3,7 @@
 Forward writes the pooled image and, for each of its numbers, the winner of its window (0..3, one byte).
 Backward uses that only the winners of windows with y > 0 have a gradient, one pixel of four at most:
 
-* dW walks over those winners only. For a filter f all of dw[:, :, :, f] is in registers (or a part of it), and a
-  winner adds its gradient times the patch of the image that it was made from:
-
-      dw[p, q, c, f] += g * x[patch + p * line + q * C + c]        over a list of the winners of f
-
+* dW walks over those winners only: winners.py
 * dX gives the gradient back to full size in a small buffer, band by band, where Winograd reads it.
 """
 
@@ -15,7 +11,7 @@ import numpy as np
 from numba import get_num_threads, prange
 from tinydx_kernels.cpu import convolution, winograd
 from tinydx_kernels.cpu.bands import SLACK, copy_band, unpool_band
-from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty, contiguous, is_float32
+from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
@@ -29,13 +25,13 @@ from tinydx_kernels.cpu.simd import (
     parallel,
     repeat_rows,
     rows_of,
-    scaled_rows,
     store,
     store_at,
     store_bytes,
     where_larger,
     zeros,
 )
+from tinydx_kernels.cpu.winners import gradient_of_w
 
 from tinydx.op import kernel_of
 from tinydx.ops.convolution import output_size, padding_2d, pair
@@ -45,7 +41,6 @@ f32 = np.float32
 PANEL = COLUMNS * WIDTH
 CELLS = 1 if LANES == 8 else 3  # windows of a register block, four pixels each
 PIXELS = 4 * CELLS
-L1 = 40 << 10  # bytes of x that stay in the L1 cache beside the rest
 POOLED = CELLS * COLUMNS  # vectors of a block after pooling
 
 # ---- forward -------------------------------------------------------------------------------------------------------
@@ -144,7 +139,9 @@ def pooled_bands(worker, x, shape, border, step, taps, run, window, w, bias, y, 
 @parallel
 def pooled_forward(x, shape, border, step, taps, run, window, w, bias, y, winner, size, filters, rows, work):
     for worker in prange(len(work[0])):
-        pooled_bands(worker, x, shape, border, step, taps, run, window, w, bias, y, winner, size, filters, rows, work)
+        pooled_bands(
+            np.int64(worker), x, shape, border, step, taps, run, window, w, bias, y, winner, size, filters, rows, work
+        )  # fmt: skip
 
 
 def direct_forward(x, w, b, border, stride, dilation, size):
@@ -180,177 +177,6 @@ def direct_forward(x, w, b, border, stride, dilation, size):
     return y, winner
 
 
-# ---- dW ------------------------------------------------------------------------------------------------------------
-
-CHUNK = 4 if LANES == 8 else 6  # vectors of a run at a time
-WIDE = 3 * CHUNK
-SPAN = CHUNK * WIDTH
-
-
-@inline
-def winners_plain(x, g, at, first, last, start, rows, line, total, t, span):
-    """total[p, lane] += g * x[at + p * line + start + lane] over a list of winners, as plain loops."""
-    for e in range(first, last):
-        for p in range(rows):
-            source, sums = x[at[e] + start + p * line :], total[t + p * span : t + (p + 1) * span]
-            for lane in range(span):
-                sums[lane] += g[e] * source[lane]
-
-
-@inline
-def winners_simd(x, g, at, first, last, start, rows, line, total, t, span):
-    """The same in registers: 3 rows of the kernel x CHUNK vectors, or 3 rows x 1, or one vector."""
-    if rows == 3 and span == SPAN:
-        block = load_rows(WIDE, 3, total, t, SPAN)
-        for e in range(first, last):
-            block = scaled_rows(block, 3, g[e], x, at[e] + start, line)
-        store(block, 3, total, t, SPAN)
-    elif rows == 3:
-        three = load_rows(3, 3, total, t, WIDTH)
-        for e in range(first, last):
-            three = scaled_rows(three, 3, g[e], x, at[e] + start, line)
-        store(three, 3, total, t, WIDTH)
-    else:
-        for k in range(0, span, WIDTH):
-            one = load_rows(1, 1, total, t + k, 0)
-            for e in range(first, last):
-                one = scaled_rows(one, 1, g[e], x, at[e] + start + k, 0)
-            store(one, 1, total, t + k, 0)
-
-
-collect_winners = winners_simd if LANES else winners_plain
-
-
-@jit
-def list_winners(dy, y, winner, first, size, band, steps, g, at, end):
-    """For each filter the winners of a band: their gradients, and where in x their patches begin.
-
-    The lists have room for all windows; `end` tells where each stops. A gradient of zero is not listed.
-    """
-    right, down, filters = steps[1], steps[2], size[2]
-    for f in range(filters):
-        end[f] = f * band * size[1]
-    for i in range(band):
-        for j in range(size[1]):
-            window, corner = first + (i * size[1] + j) * filters, steps[0] + 2 * (i * down + j * right)
-            slopes, values = dy[window : window + filters], y[window : window + filters]
-            best = winner[window : window + filters]
-            for f in range(filters):
-                k, slope = np.int64(best[f]), slopes[f] if values[f] > 0 else f32(0)
-                e = end[f]
-                g[e] = slope
-                at[e] = corner + (k & 1) * right + (k >> 1) * down
-                end[f] = e + (slope != 0)  # a zero is overwritten by the next
-
-
-@jit
-def add_winners(x, dy, y, winner, at, size, band, steps, line, total):
-    """For short runs: dw of a filter is three vectors, which come from and go to the L1 cache; window after window."""
-    right, down = steps[1], steps[2]
-    for i in range(band):
-        for j in range(size[1]):
-            window, corner = at + (i * size[1] + j) * size[2], steps[0] + 2 * (i * down + j * right)
-            slopes, values = dy[window : window + size[2]], y[window : window + size[2]]
-            best = winner[window : window + size[2]]
-            for f in range(size[2]):
-                k, g = np.int64(best[f]), slopes[f] if values[f] > 0 else f32(0)
-                patch = corner + (k & 1) * right + (k >> 1) * down
-                block = scaled_rows(load_rows(3, 3, total, f * 3 * WIDTH, WIDTH), 3, g, x, patch, line)
-                store(block, 3, total, f * 3 * WIDTH, WIDTH)
-
-
-@jit
-def winners_of_worker(worker, x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, work):
-    """totals[worker]: for each filter, tap and span of a run the sums over every so-many-th band."""
-    total, bias_total = totals[worker], bias_totals[worker]
-    g, places, end, buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker]
-    kernel_rows, run = runs
-    total[:] = 0
-    bias_total[:] = 0
-    bands, channels = (size[0] + rows - 1) // rows, shape[2]
-    columns = (2 * size[1] - 1) * step[1] + window[1]
-    for item in range(worker, len(y) // (size[0] * size[1] * size[2]) * bands, len(totals)):
-        image, i = item // bands, item % bands * rows
-        band = min(rows, size[0] - i)
-        at = (image * size[0] + i) * size[1] * size[2]
-        source, line, base = x, shape[1] * channels, (image * shape[0] + 2 * i * step[0]) * shape[1] * channels
-        if buffer.size:
-            top = 2 * i * step[0] - border[0]
-            copy_band(x, shape, image, top, -border[1], (2 * band - 1) * step[0] + window[0], columns, buffer)
-            source, line, base = buffer, columns * channels, 0
-        for cell in range(band * size[1]):
-            row = slice(at + cell * size[2], at + (cell + 1) * size[2])
-            slopes, values = dy[row], y[row]
-            for f in range(size[2]):
-                bias_total[f] += slopes[f] if values[f] > 0 else f32(0)
-        steps = base, step[1] * channels, step[0] * line
-        if LANES and kernel_rows == 3 and len(taps) == 1 and run <= WIDTH and window[2] == 1:
-            add_winners(source, dy, y, winner, at, size, band, steps, line, total)
-            continue
-        list_winners(dy, y, winner, at, size, band, steps, g, places, end)
-        t = 0
-        for f in range(size[2]):
-            for tap in taps:
-                k = 0
-                while k < run:
-                    span = SPAN if run - k >= SPAN else WIDTH
-                    first = f * band * size[1]
-                    collect_winners(source, g, places, first, end[f], tap + k, kernel_rows, line * window[2], total, t, span)
-                    t += kernel_rows * span
-                    k += span
-
-
-@parallel
-def all_winners(x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, work):
-    for worker in prange(len(totals)):
-        winners_of_worker(
-            worker, x, shape, border, step, window, taps, runs, dy, y, winner, size, rows, totals, bias_totals, work
-        )
-
-
-def gradient_of_w(x, dy, y, winner, w_shape, border, stride, dilation):
-    """dW and db from the winners alone."""
-    (n, height, width, channels), (kh, kw, c, f), (dh, dw) = x.shape, w_shape, dilation
-    size = y.shape[1:]
-    positions = np.zeros((1, 2), int) if dw == 1 else np.array([(0, q) for q in range(kw)])
-    run, kernel_rows = (kw * c, kh) if dw == 1 else (c, kh)
-    if kh != 3:  # registers hold 3 rows of a kernel, or one
-        positions, kernel_rows = np.array([(p, q) for p in range(kh) for q in positions[:, 1]]), 1
-    window = (kh - 1) * dh + 1, (kw - 1) * dw + 1, dh
-    corner, columns = (border[0][0], border[1][0]), (2 * size[1] - 1) * stride[1] + window[1]
-    fits = corner == (0, 0) and (2 * size[0] - 1) * stride[0] + window[0] <= height and columns <= width
-    fits = fits and run % WIDTH == 0 and x.ctypes.data % CACHE_LINE == 0  # vectors across two cache lines take twice as long
-    line = (width if fits else columns) * channels
-    taps = np.array([p * dh * line + q * dw * channels for p, q in positions], np.int64)
-    spans = [SPAN] * (run // SPAN) + [WIDTH] * -(-(run % SPAN) // WIDTH)
-
-    # A filter's list walks over the whole band, for every filter again: the band should fit into L1.
-    rows = min(size[0], max(1, (L1 // (4 * line) - window[0] + stride[0]) // (2 * stride[0])))
-    workers = max(1, min(get_num_threads(), n * -(-size[0] // rows)))
-    high = (2 * rows - 1) * stride[0] + window[0]
-    room = f * rows * size[1] + 1
-    work = (
-        aligned_empty((workers, room)),
-        np.empty((workers, room), np.int64),
-        np.empty((workers, f), np.int64),
-        aligned_empty((workers, 0 if fits else -(-(high * line + SLACK) // 16) * 16)),
-    )
-    totals = aligned_empty((workers, f * len(taps) * kernel_rows * sum(spans)))
-    bias_totals = aligned_empty((workers, f))
-    all_winners(
-        x.reshape(-1), x.shape[1:], corner, stride, window, taps, (kernel_rows, run), dy.reshape(-1), y.reshape(-1),
-        winner.reshape(-1), size, rows, totals, bias_totals, work,
-    )  # fmt: skip
-    dw_ = totals.sum(axis=0).reshape(f, len(taps), -1)
-    parts, at = [], 0  # of each span: (f, taps, kernel rows, span)
-    for span in spans:
-        parts.append(dw_[:, :, at : at + kernel_rows * span].reshape(f, len(taps), kernel_rows, span))
-        at += kernel_rows * span
-    rowwise = np.concatenate(parts, axis=-1)[..., :run]  # (f, taps, kernel rows, run)
-    ordered = rowwise.transpose(2, 1, 3, 0) if kernel_rows > 1 else rowwise.transpose(1, 2, 3, 0)
-    return np.ascontiguousarray(ordered).reshape(w_shape), bias_totals.sum(axis=0)
-
-
 # ---- dX ------------------------------------------------------------------------------------------------------------
 
 
@@ -359,7 +185,7 @@ def unpool(dy, y, winner, shape, size, full):
     """full: the gradient before ReLU and pooling, of size (rows, columns) an image."""
     for image in prange(len(dy) // (shape[0] * shape[1] * shape[2])):
         pixels = size[0] * size[1] * shape[2]
-        unpool_band(dy, y, winner, shape, image, 0, 0, size[0], size[1], full[image * pixels : (image + 1) * pixels])
+        unpool_band(dy, y, winner, shape, np.int64(image), 0, 0, size[0], size[1], full[image * pixels : (image + 1) * pixels])
 
 
 def gradient_of_x(dy, y, winner, w, x_shape, border, stride, dilation, out):

@@ -5,7 +5,7 @@ The result is cut into register blocks of ROWS x COLUMNS vectors (12 x 32 floats
 
               b:  K x N, packed panel by panel (a panel is 32 columns wide)
                        +----+----+----+
-                       |    |    |    |  DEPTH rows at a time: one panel (32 KB) stays in the L1 cache,
+                       |    |    |    |  DEPTH rows at a time: one panel (24 or 32 KB) stays in L1,
                        |    |    |    |  BREADTH columns of them in L3
                        +----+----+----+
     a:  M x K    +---+ +----+----+----+
@@ -13,6 +13,8 @@ The result is cut into register blocks of ROWS x COLUMNS vectors (12 x 32 floats
     12-row       +---+ +----+----+----+
     panels       |   | |    |    |    |
                  +---+ +----+----+----+  <- HEIGHT rows of a are packed (144 KB, L2) and used for all panels
+
+If b has few columns, rows of a that lie one after the other are not packed: a register block reads them where they are.
 
 The workers cut y into rectangles. Each does all the work of its own, packing included: that some of it is done twice
 costs less than to wait for each other.
@@ -44,36 +46,38 @@ from tinydx.op import kernel_of
 from tinydx.ops.arithmetic import matmul, unbroadcast
 
 PANEL = COLUMNS * WIDTH  # columns of a register block
-DEPTH = 256  # rows of b at a time
-HEIGHT = 144 // ROWS * ROWS  # rows of a at a time
+GROUP = 4  # panels of b that are packed together
+DEPTH, HEIGHT = {16: (256, 144), 8: (384, 96), 0: (256, 144)}[LANES]  # rows of b, and of a, at a time
 BREADTH = 2048  # columns of b at a time
+REUSE = 512  # columns of b up to which rows of a are used too seldom to pay for packing them
+CONFLICT = 512  # rows that lie a multiple of so many floats apart compete for the same lines of L1: packed in any case
 SMALL = 1 << 21  # multiplications that one thread has done before another one is awake
 
 # ---- the register block ---------------------------------------------------------------------------------------------
 
 
 @inline
-def tile_plain(a, i, b, j, depth, y, at, step, first):
-    """y[r, c] (+)= sum over k of a[k, r] b[k, c], as plain loops: the compiler vectorises the innermost one."""
+def tile_plain(a, i, a_row, a_column, b, j, depth, y, at, step, first):
+    """y[r, c] (+)= sum over k of a[r, k] b[k, c], as plain loops: the compiler vectorises the innermost one."""
     if first:
         for r in range(ROWS):
             for c in range(PANEL):
                 y[at + r * step + c] = 0
     for k in range(depth):
         for r in range(ROWS):
-            factor = a[i + k * ROWS + r]
+            factor = a[i + r * a_row + k * a_column]
             for c in range(PANEL):
                 y[at + r * step + c] += factor * b[j + k * PANEL + c]
 
 
 @inline
-def tile_simd(a, i, b, j, depth, y, at, step, first):
+def tile_simd(a, i, a_row, a_column, b, j, depth, y, at, step, first):
     """The same in registers: y is touched once, at the end, and fetched meanwhile."""
     for r in range(ROWS):
         prefetch(y, at + r * step)
     block = zeros(TILE)
     for k in range(depth):
-        block = outer(block, ROWS, a, i + k * ROWS, 1, b, j + k * PANEL)
+        block = outer(block, ROWS, a, i + k * a_column, a_row, b, j + k * PANEL)
     if not first:
         block = add(block, load_rows(TILE, ROWS, y, at, step))
     store(block, ROWS, y, at, step)
@@ -83,9 +87,9 @@ tile = tile_simd if LANES else tile_plain
 
 
 @inline
-def tile_at_edge(a, i, b, j, depth, y, at, step, first, rows, columns, edge):
+def tile_at_edge(a, i, a_row, a_column, b, j, depth, y, at, step, first, rows, columns, edge):
     """A tile of which only some rows and columns exist: computed beside y, in `edge`, then copied."""
-    tile(a, i, b, j, depth, edge, 0, PANEL, True)
+    tile(a, i, a_row, a_column, b, j, depth, edge, 0, PANEL, True)
     for r in range(rows):
         for c in range(columns):
             before = np.float32(0) if first else y[at + r * step + c]
@@ -142,10 +146,22 @@ def pack_rows(a, row_step, column_step, row, rows, k0, depth, packed):
         pack_panel(a, start, row_step, column_step, min(ROWS, rows - r), ROWS, 0, depth, packed, r * depth)
 
 
+@inline
+def pack_group(b, start, row_step, depth, packed, at):
+    """GROUP whole panels at once: the rows of b may lie in as many pages, so more of each is read at a time."""
+    for k in range(depth):
+        for panel in range(GROUP):
+            row = load_rows(COLUMNS, 1, b, start + k * row_step + panel * PANEL, 0)
+            store(row, 1, packed, at + (panel * depth + k) * PANEL, 0)
+
+
 @jit
 def pack_columns(b, row_step, column_step, k0, depth, column, columns, packed):
     """Columns of b, from row k0 to k0 + depth, in panels of PANEL: packed[panel * depth * PANEL + k * PANEL + c]."""
-    for c in range(0, columns, PANEL):
+    grouped = columns // (GROUP * PANEL) * GROUP * PANEL if LANES and column_step == 1 else 0
+    for c in range(0, grouped, GROUP * PANEL):
+        pack_group(b, k0 * row_step + column + c, row_step, depth, packed, c * depth)
+    for c in range(grouped, columns, PANEL):
         start = k0 * row_step + (column + c) * column_step
         pack_panel(b, start, column_step, row_step, min(PANEL, columns - c), PANEL, 0, depth, packed, c * depth)
 
@@ -153,17 +169,31 @@ def pack_columns(b, row_step, column_step, k0, depth, column, columns, packed):
 # ---- the product ---------------------------------------------------------------------------------------------------
 
 
-@jit
-def multiply_block(packed_a, b, y, y_step, row, rows, column, columns, depth, first, edge):
-    """y[row:, column:] (+)= packed rows of a times packed panels of b, panel by panel."""
+@inline
+def multiply_panels(a, start, step, a_row, a_column, b, y, y_step, row, rows, column, columns, depth, first, edge):
+    """y[row:, column:] (+)= rows of a times packed panels of b, panel by panel; a block of rows begins at start + r * step."""
     for c in range(0, columns, PANEL):
         width = min(PANEL, columns - c)
         for r in range(0, rows, ROWS):
-            i, j, at = r * depth, c * depth, (row + r) * y_step + column + c
+            i, j, at = start + r * step, c * depth, (row + r) * y_step + column + c
             if rows - r >= ROWS and width == PANEL:
-                tile(packed_a, i, b, j, depth, y, at, y_step, first)
+                tile(a, i, a_row, a_column, b, j, depth, y, at, y_step, first)
             else:
-                tile_at_edge(packed_a, i, b, j, depth, y, at, y_step, first, min(ROWS, rows - r), width, edge)
+                height = min(ROWS, rows - r)
+                tile_at_edge(a, i, a_row, a_column, b, j, depth, y, at, y_step, first, height, width, edge)
+
+
+@jit
+def multiply_block(packed_a, b, y, y_step, row, rows, column, columns, depth, first, edge):
+    """`multiply_panels` of packed rows of a."""
+    multiply_panels(packed_a, 0, depth, 1, ROWS, b, y, y_step, row, rows, column, columns, depth, first, edge)
+
+
+@jit
+def multiply_rows(a, a_row, k0, b, y, y_step, row, rows, column, columns, depth, first, edge):
+    """`multiply_panels` of rows of a as they lie, whole blocks of them."""
+    start = row * a_row + k0
+    multiply_panels(a, start, a_row, a_row, 1, b, y, y_step, row, rows, column, columns, depth, first, edge)
 
 
 @jit
@@ -171,6 +201,7 @@ def multiply(a, a_row, a_column, b, b_row, b_column, y, y_step, top, bottom, lef
     """y[top:bottom, left:right] = a b of one worker; `space` from `work_space`."""
     pieces = (k_total + DEPTH - 1) // DEPTH
     depth_of_all = (k_total + pieces - 1) // pieces
+    as_it_lies = a_column == 1 and right - left <= REUSE and a_row % CONFLICT != 0
     edge, packed = space[: TILE * WIDTH], space[TILE * WIDTH :]
     for column in range(left, right, BREADTH):
         columns = min(BREADTH, right - column)
@@ -181,6 +212,9 @@ def multiply(a, a_row, a_column, b, b_row, b_column, y, y_step, top, bottom, lef
             pack_columns(b, b_row, b_column, k0, depth, column, columns, packed_b)
             for row in range(top, bottom, HEIGHT):
                 rows = min(HEIGHT, bottom - row)
+                ready = rows // ROWS * ROWS if as_it_lies else 0
+                multiply_rows(a, a_row, k0, packed_b, y, y_step, row, ready, column, columns, depth, k0 == 0, edge)
+                row, rows = row + ready, rows - ready
                 pack_rows(a, a_row, a_column, row, rows, k0, depth, packed_a)
                 multiply_block(packed_a, packed_b, y, y_step, row, rows, column, columns, depth, k0 == 0, edge)
 

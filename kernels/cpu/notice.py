@@ -14,7 +14,6 @@ from tinydx_kernels.cpu.simd import CACHED
 KEPT = "; they are kept, next time there is no wait"
 
 
-
 class Compilation(event.Listener):
     """Counts what is compiled and for how long; says so on stderr, at the first kernel and at the end of the program."""
 
@@ -26,7 +25,7 @@ class Compilation(event.Listener):
         if self.depth == 0:
             self.since = time.perf_counter()
             if self.kernels == 0:
-                self.say("compiling CPU kernels for this machine: once, it can take a minute ...")
+                self.say("compiling CPU kernels for this machine: once, a minute or two ...")
         self.depth += 1
 
     def on_end(self, _):

@@ -64,6 +64,7 @@ CACHED = not _ASKED  # Numba's cache does not know TINYDX_SIMD, so what is compi
 _FASTMATH = {"contract", "reassoc", "nsz"}  # not nnan, ninf: NaN and infinity must pass as in NumPy
 jit = njit(nogil=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
 inline = njit(forceinline=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
+# The index of a prange is unsigned inside: who passes it on says np.int64(worker), else what is called is compiled twice.
 parallel = njit(parallel=True, nogil=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
 exact = njit(nogil=True, cache=CACHED, error_model="numpy")  # every operation rounds as NumPy's
 exact_inline = njit(forceinline=True, cache=CACHED, error_model="numpy")
@@ -420,6 +421,20 @@ def store_bytes(typing, block, y, i):
     return types.void(block, y, INDEX), code
 
 
+@intrinsic
+def store_ints(typing, block, y, i):
+    """y[i + lane] = block[lane], whole numbers, as int32."""
+
+    def code(context, builder, signature, arguments):
+        value, y_value, index = arguments
+        (vector,) = _split(builder, value)
+        whole = builder.fptosi(vector, ir.VectorType(ir.IntType(32), LANES))
+        address = _address(context, builder, y, y_value, index)
+        builder.store(whole, builder.bitcast(address, whole.type.as_pointer())).align = 4
+
+    return types.void(block, y, INDEX), code
+
+
 @intrinsic(prefer_literal=True)
 def rows_of(typing, block, rows, first, step):
     """The block of rows first, first + step ... of a block of `rows` rows."""
@@ -450,6 +465,40 @@ def scaled_rows(typing, block, rows, number, x, i, step):
         return _join(builder, vectors)
 
     return block(block, rows, types.float32, x, INDEX, INDEX), code
+
+
+@intrinsic(prefer_literal=True)
+def add_scaled(typing, block, rows, number, at, m, x):
+    """block[r, c] + number[m + r] * x[at[m + r] + c * LANES + lane]: rows that lie anywhere, each times a number of its own."""
+    columns = block.count // _literal(rows)
+
+    def code(context, builder, signature, arguments):
+        value, _, number_value, at_value, m_value, x_value = arguments
+        vectors = _split(builder, value)
+        for r in range(_literal(rows)):
+            factor = _broadcast(builder, builder.load(_address(context, builder, number, number_value, m_value, r)))
+            index = builder.load(_address(context, builder, at, at_value, m_value, r))
+            for c in range(columns):
+                term = _load(builder, _address(context, builder, x, x_value, index, c * LANES))
+                vectors[r * columns + c] = _fma(builder, term, factor, vectors[r * columns + c])
+        return _join(builder, vectors)
+
+    return block(block, rows, number, at, INDEX, x), code
+
+
+@intrinsic
+def append_simd(typing, number, at, k, numbers, places, e):
+    """numbers[e], places[e] = number[k], at[k]; the next free e: e + 1, or the same if the number is zero."""
+
+    def code(context, builder, signature, arguments):
+        number_value, at_value, k_value, numbers_value, places_value, index = arguments
+        value = builder.load(_address(context, builder, number, number_value, k_value))
+        place = builder.load(_address(context, builder, at, at_value, k_value))
+        builder.store(value, _address(context, builder, numbers, numbers_value, index))
+        builder.store(place, _address(context, builder, places, places_value, index))
+        return builder.add(index, builder.zext(builder.fcmp_unordered("!=", value, FLOAT(0)), index.type))
+
+    return INDEX(number, at, INDEX, numbers, places, INDEX), code
 
 
 def _lane_by_lane(make):
@@ -511,19 +560,26 @@ def square_root(typing, block):
     return block(block), code
 
 
-@intrinsic
-def prefetch(typing, x, i):
-    """Ask for the cache line of x[i], which will be wanted soon; any index is allowed."""
+def _prefetch(locality):
+    """An intrinsic that asks for the cache line of x[i], which will be wanted soon; any index is allowed."""
 
-    def code(context, builder, signature, arguments):
-        address = builder.bitcast(_address(context, builder, x, *arguments), ir.IntType(8).as_pointer())
-        word = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [address.type, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [address, word(0), word(3), word(1)])  # to read, into all caches, data
-        return context.get_dummy_value()
+    @intrinsic
+    def instruction(typing, x, i):
+        def code(context, builder, signature, arguments):
+            address = builder.bitcast(_address(context, builder, x, *arguments), ir.IntType(8).as_pointer())
+            word = ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [address.type, word, word, word])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(function, [address, word(0), word(locality), word(1)])  # to read, data
+            return context.get_dummy_value()
 
-    return types.void(x, INDEX), code
+        return types.void(x, INDEX), code
+
+    return instruction
+
+
+prefetch = _prefetch(3)  # into all caches: for what is wanted next
+prefetch_l2 = _prefetch(2)  # not into L1, whose 32 KB hold what is in use now
 
 
 @overload(operator.add)

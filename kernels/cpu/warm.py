@@ -11,12 +11,17 @@ from tinydx.product import Product
 
 CONVOLUTIONS: tuple = (  # image, kernel, constants
     ((2, 9, 9, 3), (3, 3, 3, 32), {}),  # direct
-    ((2, 9, 9, 3), (3, 3, 3, 40), {"padding": "same", "stride": 2}),  # with a border, a last panel, and phases in dX
+    ((2, 9, 9, 3), (3, 3, 3, 40), {"padding": "same", "stride": 2}),  # with a border and a last panel
     ((2, 9, 9, 32), (3, 3, 32, 64), {}),  # Winograd
     ((2, 9, 9, 32), (3, 3, 32, 64), {"padding": "same"}),
     ((2, 9, 9, 8), (1, 1, 8, 16), {}),
+    ((8, 24, 24, 12), (3, 3, 12, 40), {"padding": "same"}),  # direct, on several threads
+    ((2, 9, 9, 64), (3, 3, 64, 136), {"dilation": 2}),  # weights packed on several threads
+    ((2, 9, 9, 128), (3, 3, 128, 136), {"padding": "same"}),  # by columns, on several threads and on one
+    ((1, 4, 4, 128), (1, 1, 128, 136), {"stride": 2}),
     ((2, 9, 9, 8), (3, 3, 1, 8), {"groups": 8}),  # depthwise
-    ((2, 9, 9, 8), (3, 3, 4, 8), {"groups": 2, "dilation": 2}),
+    ((4, 24, 24, 32), (3, 3, 1, 32), {"groups": 32}),
+    ((2, 9, 9, 8), (3, 3, 4, 8), {"groups": 2, "dilation": 2, "stride": 2}),  # with phases in dX
 )
 POOLS = ({"size": 2}, {"size": 3, "stride": 2, "padding": "same"})
 UPDATES = {

@@ -3,13 +3,13 @@
 NumPy makes arrays of all coordinates, neighbours and weights. Here they are made for one row, in loops that the compiler
 vectorises, and then each pixel is mixed from its four neighbours, all channels in one vector:
 
-    a row      j -> r, s -> addresses above + left, steps to `below` and `after`, weights down and right
+    a row      j -> r, s -> where above and left meet, weights down and right
     a pixel    y = mix(mix(above left, above after, right), mix(below left, below after, right), down)
 
-A vector has more lanes than most pixels have channels. What it writes behind its pixel, the next pixel overwrites; behind
-the last one there is room, for which the image is copied. Coordinates are float64, the order of operations is the
-reference's and no multiply-add is fused, so results are equal bit by bit. One image is one call, on one thread and
-without the GIL: whoever has many images calls from several threads.
+The image is copied with its last row and column repeated, so that every pixel has a neighbour below and after, always at
+the same distance. A vector has more lanes than most pixels have channels: what it writes behind its pixel, the next pixel
+overwrites, and behind the last one there is room. Coordinates are float64, the order of operations is the reference's and
+no multiply-add is fused, so results are equal bit by bit. One image is one call, on one thread and without the GIL.
 """
 
 import numpy as np
@@ -38,8 +38,8 @@ def fold(x, n, mode):
 
 
 @exact_inline
-def along(x, n, stride, mode, start, step, weight):
-    """From the coordinates x on an axis of n pixels: address of the pixel before, step to the next one, its weight."""
+def along(x, n, stride, mode, start, weight):
+    """From the coordinates x on an axis of n pixels: the pixel before, added to the address, and the weight of the next."""
     if mode in (REFLECT, WRAP):
         for k in range(len(x)):
             x[k] = fold(x[k], n, mode)
@@ -48,23 +48,35 @@ def along(x, n, stride, mode, start, step, weight):
         inside = x[k] if x[k] > 0.0 else 0.0  # NaN too: no address is ever outside
         inside = inside if inside < last else last
         pixel = np.int32(inside)
-        start[k] = pixel * np.int32(stride)
-        step[k] = np.int32(stride) if pixel < np.int32(n - 1) else np.int32(0)
+        start[k] += pixel * np.int32(stride)
         weight[k] = inside - pixel
 
 
 @exact_inline
-def look_up(i, shape, matrix, offset, mode, flip, x, start, step, weight):
-    """All that is known of the pixels of output row i, in rows [vertical, horizontal] of the arrays."""
-    height, width, channels = shape
-    row = height - 1 - i if flip[0] else i
+def look_up(i, shape, where, memory):
+    """All that is known of the pixels of output row i: coordinates, address above left, weights [down, right]."""
+    matrix, offset, mode, flip = where
+    slope, x, start, weight = memory
+    row = shape[0] - 1 - i if flip[0] else i
+    start[:] = 0
     for axis in range(2):
-        base, slope, shift = matrix[axis, 0] * row, matrix[axis, 1], offset[axis]
+        base, shift = matrix[axis, 0] * row, offset[axis]
+        for k in range(shape[1]):
+            x[axis, k] = base + slope[axis, k] + shift
+        stride = shape[2] if axis else (shape[1] + 1) * shape[2]
+        along(x[axis], shape[axis], stride, mode, start, weight[axis])
+    return x, start, weight
+
+
+@exact_inline
+def memory_of(width, where):
+    """Memory for one row, of which the first part stays: what each column adds to the coordinates."""
+    matrix, _, _, flip = where
+    slope = np.empty((2, width))
+    for axis in range(2):
         for k in range(width):
-            column = width - 1 - k if flip[1] else k
-            x[axis, k] = base + slope * np.int32(column) + shift
-        stride = channels if axis else width * channels
-        along(x[axis], shape[axis], stride, mode, start[axis], step[axis], weight[axis])
+            slope[axis, k] = matrix[axis, 1] * (width - 1 - k if flip[1] else k)
+    return slope, np.empty((2, width)), np.empty(width, np.int32), np.empty((2, width), np.float32)
 
 
 @exact_inline
@@ -76,26 +88,25 @@ def outside(x, k, shape):
 
 
 @exact_inline
-def row_plain(x, start, step, weight, y, at, channels):
-    """One row of the output, y[at:], pixel by pixel and channel by channel."""
-    for k in range(start.shape[1]):
+def row_plain(x, start, weight, below, y, at, channels):
+    """One row of the output, y[at:], pixel by pixel and channel by channel; x[... + below] lies one row below."""
+    for k in range(len(start)):
         for c in range(channels):
-            upper, below, after = start[0, k] + start[1, k] + c, step[0, k], step[1, k]
-            over = (x[upper + after] - x[upper]) * weight[1, k] + x[upper]
-            under = (x[upper + below + after] - x[upper + below]) * weight[1, k] + x[upper + below]
+            upper, lower = start[k] + c, start[k] + below + c
+            over = (x[upper + channels] - x[upper]) * weight[1, k] + x[upper]
+            under = (x[lower + channels] - x[lower]) * weight[1, k] + x[lower]
             y[at + k * channels + c] = (under - over) * weight[0, k] + over
 
 
 @exact_inline
-def row_simd(x, start, step, weight, y, at, channels):
+def row_simd(x, start, weight, below, y, at, channels):
     """The same, LANES channels at a time; of many channels, the last LANES end where the pixel ends."""
     for first in range(0, channels, LANES):
         c = max(0, min(first, channels - LANES))
-        for k in range(start.shape[1]):
-            upper, below, after = start[0, k] + start[1, k] + c, step[0, k], step[1, k]
-            right, lower = broadcast(weight[1, k]), upper + below
-            over = mix(load(x, upper), load(x, upper + after), right)
-            under = mix(load(x, lower), load(x, lower + after), right)
+        for k in range(len(start)):
+            upper, lower, right = start[k] + c, start[k] + below + c, broadcast(weight[1, k])
+            over = mix(load(x, upper), load(x, upper + channels), right)
+            under = mix(load(x, lower), load(x, lower + channels), right)
             store(mix(over, under, broadcast(weight[0, k])), 1, y, at + k * channels + c, 0)
 
 
@@ -103,65 +114,80 @@ mixed_row = row_simd if LANES else row_plain
 
 
 @exact_inline
-def scratch(width):
-    """Memory of `look_up` for one row."""
-    two = (2, width)
-    return np.empty(two), np.empty(two, np.int32), np.empty(two, np.int32), np.empty(two, np.float32)
+def extend(image, shape, x):
+    """Copy the image into x, its last column and row once more, and zeros behind."""
+    height, width, channels = shape
+    line, wide = width * channels, (width + 1) * channels
+    for i in range(height + 1):
+        row, source = x[i * wide : (i + 1) * wide], image[min(i, height - 1) * line :]
+        for k in range(line):
+            row[k] = source[k]
+        for c in range(channels):
+            row[line + c] = source[line - channels + c]
+    x[(height + 1) * wide :] = 0
 
 
 @exact
-def warp(image, shape, matrix, offset, mode, flip, cval, y):
+def warp(image, shape, where, cval, x, y):
+    """y = the image warped; x is memory for the image as `extend` makes it."""
     height, width, channels = shape
-    x, start, step, weight = scratch(width)
+    extend(image, shape, x)
+    memory = memory_of(width, where)
     for i in range(height):
-        look_up(i, shape, matrix, offset, mode, flip, x, start, step, weight)
+        points, start, weight = look_up(i, shape, where, memory)
         at = i * width * channels
-        mixed_row(image, start, step, weight, y, at, channels)
-        if mode == CONSTANT:
+        mixed_row(x, start, weight, (width + 1) * channels, y, at, channels)
+        if where[2] == CONSTANT:
             for k in range(width):
-                if outside(x, k, shape):
+                if outside(points, k, shape):
                     y[at + k * channels : at + (k + 1) * channels] = cval
 
 
 @exact
-def scatter(dy, shape, matrix, offset, mode, flip, dx):
+def scatter(dy, shape, where, dx):
     """dy shared out to the four neighbours of each pixel, by the weights of the warp."""
     height, width, channels = shape
-    x, start, step, weight = scratch(width)
+    memory = memory_of(width, where)
     dx[:] = 0
     for i in range(height):
-        look_up(i, shape, matrix, offset, mode, flip, x, start, step, weight)
+        points, start, weight = look_up(i, shape, where, memory)
         for k in range(width):
-            if mode == CONSTANT and outside(x, k, shape):
+            if where[2] == CONSTANT and outside(points, k, shape):
                 continue
             down, right = weight[0, k], weight[1, k]
             for c in range(channels):
                 slope = dy[(i * width + k) * channels + c]
-                upper = start[0, k] + start[1, k] + c
-                lower, after = upper + step[0, k], step[1, k]
+                upper, lower = start[k] + c, start[k] + (width + 1) * channels + c
                 dx[upper] += slope * (1 - down) * (1 - right)
-                dx[upper + after] += slope * (1 - down) * right
+                dx[upper + channels] += slope * (1 - down) * right
                 dx[lower] += slope * down * (1 - right)
-                dx[lower + after] += slope * down * right
+                dx[lower + channels] += slope * down * right
+
+
+def extended_size(height, width, channels):
+    return (height + 1) * (width + 1) * channels
 
 
 def affine_warp_forward(image, *, matrix, offset, fill_mode="nearest", cval=0.0, flip=(False, False)):
     matrix, offset = np.array(matrix, np.float64), np.array(offset, np.float64)
-    where = image.shape, matrix, offset, FILL_MODES.index(fill_mode), (bool(flip[0]), bool(flip[1]))
-    x, y = aligned_empty(image.size + LANES), aligned_empty(image.size + LANES)
-    x[: image.size], x[image.size :] = image.reshape(-1), 0
-    warp(x, *where, np.float32(cval), y)
-    return y[: image.size].reshape(image.shape), where
+    where = matrix, offset, FILL_MODES.index(fill_mode), (bool(flip[0]), bool(flip[1]))
+    x, y = aligned_empty(extended_size(*image.shape) + LANES), aligned_empty(image.size + LANES)
+    warp(flat(image), image.shape, where, np.float32(cval), x, y)
+    return y[: image.size].reshape(image.shape), (image.shape, where)
 
 
 def affine_warp_backward(dy, saved):
-    dx = aligned_empty(dy.shape)
-    scatter(flat(dy), *saved, dx.reshape(-1))
-    return (dx,)
+    shape, where = saved
+    height, width, channels = shape
+    dx = np.empty((height + 1, width + 1, channels), np.float32)
+    scatter(flat(dy), shape, where, dx.reshape(-1))
+    dx[-2] += dx[-1]  # the repeated row and column are the last ones
+    dx[:, -2] += dx[:, -1]
+    return (dx[:-1, :-1].copy(),)
 
 
 def supports(image, **constants):
-    return is_float32(image) and image.size < 2**31  # addresses are int32
+    return is_float32(image) and image.size < 2**30  # addresses are int32
 
 
 kernel_of(affine_warp, "numba", affine_warp_forward, affine_warp_backward, supports)

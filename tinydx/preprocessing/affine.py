@@ -6,6 +6,8 @@ bilinear warp by it is a row of the op table, `tinydx.ops.affine_warp`.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tinydx.ops.image import FILL_MODES
@@ -31,12 +33,9 @@ def affine_matrix(
     >>> matrix.tolist(), offset.tolist()
     ([[1.0, 0.0], [0.0, 1.0]], [0.0, 2.0])
     """
-    a, s = np.deg2rad(theta), np.deg2rad(shear)
-    rotation = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
-    shift = np.array([[1, 0, tx], [0, 1, ty], [0, 0, 1]])
-    shearing = np.array([[1, -np.sin(s), 0], [0, np.cos(s), 0], [0, 0, 1]])
-    zoom = np.diag([zx, zy, 1.0])
-    to_centre = np.array([[1, 0, height / 2 - 0.5], [0, 1, width / 2 - 0.5], [0, 0, 1]])
-    from_centre = np.array([[1, 0, 0.5 - height / 2], [0, 1, 0.5 - width / 2], [0, 0, 1]])
-    full = to_centre @ (rotation @ shift @ shearing @ zoom) @ from_centre
-    return full[1::-1, 1::-1], full[1::-1, 2]  # x and y swapped
+    a, s = math.radians(theta), math.radians(shear)
+    rotation = np.array([[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]])
+    matrix = rotation @ [[zx, -math.sin(s) * zy], [0, math.cos(s) * zy]]  # Shear Zoom, multiplied out
+    centre = np.array([height / 2 - 0.5, width / 2 - 0.5])
+    offset = centre + rotation @ [tx, ty] - matrix @ centre
+    return matrix[::-1, ::-1], offset[::-1]  # x and y swapped
