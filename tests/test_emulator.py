@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tinydx.cli import main
 from tinydx.op import find_kernels
@@ -563,3 +565,47 @@ def test_the_score_counts_survivors(tmp_path):
         "if (i < n) y[i] = x[i] - x[i];",
     }
     assert (score.count("checker"), score.count("values"), score.rate) == (1, 1, 0.4)
+
+
+# ---- races against an independent judge ------------------------------------------------------------------------------
+
+
+def races(script, waits, shared):
+    """Whether any two accesses of a play race, by looking at all pairs: the definition, word for word."""
+    acts = [(*at, script[at] // 16, script[at] % 16) for at in np.ndindex(script.shape) if script[at] >= 16]
+
+    def ordered(one, two):
+        if one[0] != two[0]:
+            return shared  # every block has its own stage
+        between = waits[min(one[1], two[1]) : max(one[1], two[1])]
+        same_warp = one[2] // 32 == two[2] // 32
+        return 2 in between or (same_warp and 1 in between) or one[2] == two[2]
+
+    def harmless(one, two):
+        return one[4] != two[4] or {one[3], two[3]} in ({1}, {3})
+
+    return any(not harmless(a, b) and not ordered(a, b) for i, a in enumerate(acts) for b in acts[:i])
+
+
+@pytest.mark.parametrize("stage", ["global", "shared", "bytes"])
+@given(st.data())
+def test_races_are_found_exactly_where_there_are_some(stage, data):
+    """Few actors, much waiting: about half of the plays have a race."""
+    blocks, phases = data.draw(st.integers(1, 2)), data.draw(st.integers(1, 6))
+    waits = np.array(data.draw(st.lists(st.sampled_from([0, 1, 2, 2]), min_size=phases, max_size=phases)), np.int32)
+    script = np.zeros((blocks, phases, 64), np.int32)
+    act = st.tuples(
+        st.integers(0, blocks - 1), st.integers(0, phases - 1), st.sampled_from([0, 1, 2, 31, 32, 33, 63]),
+        st.sampled_from([1, 1, 1, 2] if stage == "bytes" else [1, 1, 1, 2, 3]), st.sampled_from([0, 1, 2]),
+    )  # fmt: skip
+    for b, p, t, action, element in data.draw(st.lists(act, max_size=12)):
+        script[b, p, t] = action * 16 + element
+    memory = np.zeros(16, np.uint8 if stage == "bytes" else np.int32)
+    arguments = script, waits, np.int32(phases), memory, empty(blocks * 64, np.int32)
+    try:
+        probe(f"play_{stage}", *arguments, grid=blocks, block=64)
+        found = set()
+    except KernelError as error:
+        found = {f.kind for f in error.findings}
+    assert found <= {"race", "race-between-blocks"}
+    assert bool(found) == races(script, waits, stage == "shared")

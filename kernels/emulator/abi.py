@@ -18,7 +18,13 @@ class Access(IntEnum):
 
 
 class Array(c.Structure):
-    _fields_ = [("data", c.c_void_p), ("bytes", c.c_uint64), ("unwritten", c.c_void_p), ("outside", c.c_void_p)]
+    _fields_ = [
+        ("data", c.c_void_p),
+        ("bytes", c.c_uint64),
+        ("element", c.c_uint64),
+        ("unwritten", c.c_void_p),
+        ("outside", c.c_void_p),
+    ]
 
 
 class Parameter(c.Structure):
@@ -26,7 +32,7 @@ class Parameter(c.Structure):
 
 
 class Variable(c.Structure):
-    _fields_ = [("address", c.c_void_p), ("bytes", c.c_uint64), ("shared", c.c_uint64)]
+    _fields_ = [("address", c.c_void_p), ("bytes", c.c_uint64), ("element", c.c_uint64), ("shared", c.c_uint64)]
 
 
 class Finding(c.Structure):
@@ -55,6 +61,7 @@ class Launch(c.Structure):
         ("grid", c.c_uint32 * 3),
         ("block", c.c_uint32 * 3),
         ("dynamic_shared", c.c_uint64),
+        ("dynamic_element", c.c_uint64),
         ("module", c.c_void_p),
         ("module_bytes", c.c_uint64),
         ("arrays", c.POINTER(Array)),

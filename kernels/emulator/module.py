@@ -24,7 +24,7 @@ from tinydx_kernels.emulator import abi
 from tinydx_kernels.emulator.build import build, preprocess
 from tinydx_kernels.emulator.counters import LineCounter, by_line
 from tinydx_kernels.emulator.findings import Describer, Finding, KernelError, Place
-from tinydx_kernels.emulator.library import Library
+from tinydx_kernels.emulator.library import Library, Variable
 from tinydx_kernels.emulator.source import Parameter, Source
 
 MAX_THREADS = 1024
@@ -154,10 +154,15 @@ class Kernel:
     def _run(self, grid: tuple, block: tuple, arguments: Arguments, shared_mem: int) -> abi.Launch:
         module, library = self.module, self.module.library
         arguments.before()
-        variables = [abi.Variable(library.start + v.offset, v.bytes, v.shared) for v in self.variables]
+        elements = (_element(self._itemsize(v)) for v in self.variables)
+        variables = [
+            abi.Variable(library.start + v.offset, v.bytes, size, v.shared)
+            for v, size in zip(self.variables, elements, strict=True)
+        ]
         request = abi.Launch(
             kernel=self.entry, checked=module.checked, lenient=module.lenient, seed=module.seed, step_limit=STEP_LIMIT,
-            grid=grid, block=block, dynamic_shared=shared_mem, module=library.start, module_bytes=library.bytes,
+            grid=grid, block=block, dynamic_shared=shared_mem,
+            dynamic_element=_element(module.source.dynamic_itemsize), module=library.start, module_bytes=library.bytes,
             arrays=_c_array(abi.Array, arguments.arrays), array_count=len(arguments.arrays),
             parameters=_c_array(abi.Parameter, arguments.parameters), parameter_count=len(arguments.parameters),
             variables=_c_array(abi.Variable, variables), variable_count=len(variables),
@@ -190,10 +195,16 @@ class Kernel:
         names = [p.name for p in self.signature.parameters]
         places = [Place("/".join(names[i] for i, _ in g.members), g.bytes, g.itemsize) for g in arguments.groups]
         for v in self.variables:
-            shape = self.module.source.shapes.get(v.name, ()) if v.shared else ()
-            itemsize = v.bytes // math.prod(shape) if shape else 4
-            places.append(Place(v.name, v.bytes, max(itemsize, 1), shape))
-        return [*places, Place("dynamic shared memory", 1 << 20, 4)]
+            places.append(Place(v.name, v.bytes, self._itemsize(v), self._shape(v)))
+        return [*places, Place("dynamic shared memory", 1 << 20, self.module.source.dynamic_itemsize)]
+
+    def _shape(self, v: Variable) -> tuple[int, ...]:
+        return self.module.source.shapes.get(v.name, ()) if v.shared else ()
+
+    def _itemsize(self, v: Variable) -> int:
+        """The bytes of an element of a variable; 4 where its declaration could not be read."""
+        shape = self._shape(v)
+        return max(v.bytes // math.prod(shape), 1) if shape else 1 if v.bytes < 4 else 4
 
 
 # ---- arguments -----------------------------------------------------------------------------------------------------
@@ -214,7 +225,7 @@ class Group:
 
     @property
     def itemsize(self) -> int:
-        return self.members[0][1].itemsize
+        return min(a.itemsize for _, a in self.members)
 
     def mark_gaps(self) -> None:
         """Between the elements of a strided array there is nothing for a kernel."""
@@ -264,7 +275,9 @@ class Arguments:
         """Describe the arrays as they are now."""
         for group in self.groups:
             group.unwritten = _unwritten_bytes(group)
-        self.arrays[:] = [abi.Array(g.low, g.bytes, _address(g.unwritten), _address(g.outside)) for g in self.groups]
+        self.arrays[:] = [
+            abi.Array(g.low, g.bytes, _element(g.itemsize), _address(g.unwritten), _address(g.outside)) for g in self.groups
+        ]
 
     def after(self) -> None:
         """Remember what has been written of the arrays that `empty` made."""
@@ -309,6 +322,11 @@ def _three(size: Sequence[int] | int) -> tuple[int, int, int]:
 
 def _c_array(kind: Any, items: Sequence[Any]) -> Any:
     return (kind * max(len(items), 1))(*items)
+
+
+def _element(itemsize: int) -> int:
+    """What the checker takes as one: 1, 2 or 4 bytes."""
+    return 4 if itemsize % 4 == 0 else 2 if itemsize % 2 == 0 else 1
 
 
 def _address(a: np.ndarray | None) -> int | None:

@@ -50,12 +50,14 @@ class Signature(NamedTuple):
 
 @dataclass
 class Source:
-    """A preprocessed file: the C++ for g++, its kernels, and the shapes of its __shared__ arrays by name."""
+    """A preprocessed file: the C++ for g++, its kernels, the shapes of its __shared__ arrays by name, and the bytes of an
+    element of its dynamic shared memory."""
 
     name: str
     code: str
     kernels: dict[str, Signature]
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    dynamic_itemsize: int = 4
 
 
 DTYPES = {
@@ -100,11 +102,12 @@ def read_source(name: str, preprocessed: str) -> Source:
     if not kernels:
         raise SourceError(f'{name}: no kernel in it: write one as extern "C" __global__ void name(...)')
     code = _DYNAMIC.sub(r"\1* \2 = (\1*)tinydx::dynamic_shared();", preprocessed)
+    dynamic = [DTYPES[m[1]].itemsize for m in _DYNAMIC.finditer(preprocessed) if m[1] in DTYPES]
     shapes = {m[1]: _shape(m[2]) for m in _SHARED.finditer(code)}
     code = re.sub(r"\bstatic\s+__shared__", "__shared__", code)
     code = code.replace("__shared__", 'static __attribute__((section("tinydx_shared")))')
     code = re.sub(_BOUNDS, "", code).replace("__global__", "__attribute__((used, noinline))")
-    return Source(name, code + "".join(map(_call, kernels.values())) + _MODULE, kernels, shapes)
+    return Source(name, code + "".join(map(_call, kernels.values())) + _MODULE, kernels, shapes, min(dynamic, default=4))
 
 
 def position(preprocessed: str, index: int) -> str:

@@ -140,3 +140,24 @@ extern "C" __global__ void pipeline(const float* x, int n, float* y) {
         __syncthreads();
     }
 }
+
+// A play written in a script: in each phase each thread reads (1), writes (2) or updates (3) an element, or rests (0); then
+// nobody waits (0), warps wait (1), or the block waits (2). script: (blocks, phases, threads), action * 16 + element.
+#define PLAY(name, type, prepare)                                                                                     \
+    extern "C" __global__ void name(const int* script, const int* waits, int phases, type* global, int* out) {        \
+        prepare;                                                                                                      \
+        int t = threadIdx.x, sum = 0;                                                                                 \
+        for (int p = 0; p < phases; p++) {                                                                            \
+            int what = script[(blockIdx.x * phases + p) * blockDim.x + t];                                            \
+            type* place = stage + what % 16;                                                                          \
+            if (what / 16 == 1) sum += *place;                                                                        \
+            if (what / 16 == 2) *place = t;                                                                           \
+            if (what / 16 == 3) sum += atomicAdd((int*)place, 1);                                                     \
+            if (waits[p] == 1) __syncwarp();                                                                          \
+            if (waits[p] == 2) __syncthreads();                                                                       \
+        }                                                                                                             \
+        out[blockIdx.x * blockDim.x + t] = sum;                                                                       \
+    }
+PLAY(play_global, int, int* stage = global)
+PLAY(play_bytes, unsigned char, unsigned char* stage = global)
+PLAY(play_shared, int, __shared__ int stage[16]; if (threadIdx.x < 16) stage[threadIdx.x] = 0; __syncthreads())

@@ -6,7 +6,7 @@ namespace tinydx {
 
 struct Array {            // a stretch of memory that kernel arguments point into
     char* data;           // the host's memory
-    uint64_t bytes;
+    uint64_t bytes, element;  // in all, and of an element: 1, 2 or 4
     uint8_t* unwritten;   // null, or for each byte: 1 if nobody has written it yet. Updated by the launch
     uint8_t* outside;     // null, or for each byte: 1 if it lies between the elements of a strided array
 };
@@ -19,8 +19,8 @@ struct Parameter {
 
 struct Variable {         // a __shared__ or __device__ variable of the module
     char* address;
-    uint64_t bytes;
-    uint64_t shared;      // 1: __shared__
+    uint64_t bytes, element;
+    uint64_t shared;          // 1: __shared__
 };
 
 enum FindingKind : uint32_t {
@@ -49,7 +49,7 @@ struct Launch {
     void (*kernel)(void** arguments);
     uint64_t checked, lenient, seed, step_limit;
     uint32_t grid[3], block[3];
-    uint64_t dynamic_shared;
+    uint64_t dynamic_shared, dynamic_element;
     char* module;                   // its code and constants: addresses of code are reported relative to here
     uint64_t module_bytes;
     Array* arrays;

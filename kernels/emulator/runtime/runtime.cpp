@@ -76,7 +76,7 @@ static std::vector<char> dynamic_memory;
 static char* dynamic_start;
 static Counters counters;
 
-// Blocks that happened before, by a fence and an atomic: what each word released, and what this block has acquired.
+// Blocks that happened before, by a fence and an atomic: what each element released, and what this block has acquired.
 static std::map<Cell*, std::set<uint32_t>> released;
 static std::set<uint32_t> acquired;
 
@@ -165,36 +165,34 @@ static bool conflict(const Access& a, uint8_t bytes, AccessKind kind) {
     return !acquired.count(a.block);
 }
 
-static void check_cell(Region& region, Cell& cell, char* word, uint8_t bytes, AccessKind kind, uint32_t pc) {
+static void check_cell(Region& region, Cell& cell, char* element, uint8_t bytes, AccessKind kind, uint32_t pc) {
     const Viewer& me = self->view;
     if (region.shared && cell.born != block_start) {
         cell = Cell{};
         cell.born = block_start;
         cell.unwritten = 15;
     }
-    auto finding = [&](FindingKind what, const Access* other) { report_access(what, &region, word, 4, kind, pc, other); };
+    auto finding = [&](FindingKind what, const Access* other) { report_access(what, &region, element, 4, kind, pc, other); };
     if (cell.pending & bytes) finding(MISSING_WAIT, &cell.write);
     else if (kind != WRITE && (cell.unwritten & bytes)) finding(UNINITIALISED, nullptr);
-    for (Access* earlier : {&cell.write, &cell.first_read, &cell.other_read}) {
-        if (conflict(*earlier, bytes, kind)) {
-            finding(earlier->block == me.block ? RACE : RACE_BETWEEN_BLOCKS, earlier);
-            break;
-        }
+    Access* all[] = {&cell.write, &cell.reads.first, &cell.reads.other, &cell.atomics.first, &cell.atomics.other};
+    for (Access* earlier : all) {
+        if (!conflict(*earlier, bytes, kind)) continue;
+        finding(earlier->block == me.block ? RACE : RACE_BETWEEN_BLOCKS, earlier);
+        break;
     }
     Access access{now, pc, me.block, me.thread, bytes, kind};
-    if (kind == READ) {
-        remember_read(cell, access, me);
-    } else {
-        bool same = cell.write.time >= me.block_sync && cell.write.block == me.block && cell.write.thread == me.thread;
-        if (same && kind == cell.write.kind) access.bytes |= cell.write.bytes;  // neighbours in a word: both were written
-        cell.write = access;
-        cell.first_read.bytes &= ~bytes;
-        cell.other_read.bytes &= ~bytes;
-        cell.unwritten &= ~bytes;
-    }
+    if (kind == READ) return remember(cell.reads, access, me);
+    cell.unwritten &= ~bytes;
+    if (kind == ATOMIC) return remember(cell.atomics, access, me);
+    const Access& last = cell.write;
+    bool continues = last.time >= me.block_sync && last.block == me.block && last.thread == me.thread;
+    if (continues) access.bytes |= last.bytes;  // parts of an element, one after the other
+    cell.write = access;
+    for (Access* earlier : {all[1], all[2], all[3], all[4]}) earlier->bytes &= ~bytes;  // ordered before this write
 }
 
-// A fence, then an atomic: what this block wrote before is ordered before what the next block to touch the word does after.
+// A fence, then an atomic: what this block wrote before is ordered before what the next block to touch it does after.
 static void synchronise_blocks(Cell* cell) {
     auto& set = released[cell];
     acquired.insert(set.begin(), set.end());
@@ -248,17 +246,18 @@ static void check(char* address, unsigned bytes, AccessKind kind, const void* co
         stop();
     }
     counters.record(site, self->view.thread % 32, *region, address, bytes, kind);
-    uint64_t offset = address - region->base, end = offset + bytes;
-    for (uint64_t word = offset / 4; word * 4 < end; word++) {
-        unsigned first = word * 4 < offset ? offset - word * 4 : 0, last = std::min<uint64_t>(end - word * 4, 4);
+    uint64_t size = region->element, end = address + bytes - region->base;
+    for (uint64_t at = (address - region->base) & ~(size - 1); at < end; at += size) {
+        char* element = region->base + at;
+        unsigned first = element < address ? address - element : 0, last = std::min(end - at, size);
         uint8_t mask = (1u << last) - (1u << first);
-        Cell& cell = region->cells[word];
+        Cell& cell = region->cell_of(at);
         if (cell.outside & mask) {
             report_access(OUT_OF_BOUNDS, region, address, bytes, kind, pc);
             stop();
         }
         if (kind == ATOMIC && !region->shared) synchronise_blocks(&cell);
-        check_cell(*region, cell, region->base + word * 4, mask, kind, pc);
+        check_cell(*region, cell, element, mask, kind, pc);
     }
 }
 
@@ -316,8 +315,8 @@ void inactive_lane(int reader, int source) {
 
 static void mark_pending(const Copy& copy, bool pending) {
     Region* region = region_of(copy.shared, copy.bytes);
-    for (unsigned i = 0; i < copy.bytes / 4; i++) {
-        Cell& cell = region->cells[(copy.shared - region->base) / 4 + i];
+    for (unsigned i = 0; i < copy.bytes; i += region->element) {
+        Cell& cell = region->cell_of(copy.shared + i - region->base);
         cell.pending = pending ? 15 : 0;
         if (!pending) cell.write.time = now;  // for the others it is written now
     }
@@ -557,8 +556,8 @@ struct Memory {  // of the device, while a launch runs: arrays far apart, so tha
 static uint64_t round_up(uint64_t n, uint64_t unit) { return (n + unit - 1) / unit * unit; }
 static uint64_t red_zone(uint64_t bytes) { return round_up(std::max<uint64_t>(bytes, 1 << 20), 4096); }
 
-static void add_region(char* base, uint64_t bytes, bool shared) {
-    regions.push_back({base, bytes, nullptr, shared, (int)regions.size()});
+static void add_region(char* base, uint64_t bytes, uint64_t element, bool shared) {
+    regions.push_back({base, bytes, nullptr, shared, (int)regions.size(), (unsigned)element});
 }
 
 static bool place(Memory& memory) {
@@ -573,21 +572,23 @@ static bool place(Memory& memory) {
         const Array& a = launch->arrays[i];
         next += red_zone(a.bytes);
         memcpy(next, a.data, a.bytes);
-        add_region(next, a.bytes, false);
+        add_region(next, a.bytes, a.element, false);
         next += round_up(a.bytes, 256) + red_zone(a.bytes);
     }
-    for (uint64_t i = 0; i < launch->variable_count; i++)
-        add_region(launch->variables[i].address, launch->variables[i].bytes, launch->variables[i].shared);
-    add_region(dynamic_start, launch->dynamic_shared, true);
-    uint64_t words = 0;
-    for (const Region& r : regions) words += r.words();
-    memory.cell_bytes = std::max<uint64_t>(words, 1) * sizeof(Cell);
+    for (uint64_t i = 0; i < launch->variable_count; i++) {
+        const Variable& v = launch->variables[i];
+        add_region(v.address, v.bytes, v.element, v.shared);
+    }
+    add_region(dynamic_start, launch->dynamic_shared, launch->dynamic_element, true);
+    uint64_t count = 1;
+    for (const Region& r : regions) count += r.cell_count();
+    memory.cell_bytes = count * sizeof(Cell);
     memory.cells = reserve(memory.cell_bytes);
     if (!memory.arrays || !memory.cells) return false;
     Cell* cells = (Cell*)memory.cells;
     for (Region& r : regions) {
         r.cells = cells;
-        cells += r.words();
+        cells += r.cell_count();
     }
     return true;
 }
@@ -597,9 +598,9 @@ static void mark_cells() {
     for (uint64_t i = 0; i < launch->array_count; i++) {
         const Array& a = launch->arrays[i];
         for (uint64_t b = 0; b < a.bytes && (a.unwritten || a.outside); b++) {
-            Cell& cell = regions[i].cells[b / 4];
-            if (a.unwritten && a.unwritten[b]) cell.unwritten |= 1 << b % 4;
-            if (a.outside && a.outside[b]) cell.outside |= 1 << b % 4;
+            Cell& cell = regions[i].cell_of(b);
+            if (a.unwritten && a.unwritten[b]) cell.unwritten |= regions[i].bit_of(b);
+            if (a.outside && a.outside[b]) cell.outside |= regions[i].bit_of(b);
         }
     }
 }
@@ -608,7 +609,8 @@ static void copy_back() {
     for (uint64_t i = 0; i < launch->array_count; i++) {
         Array& a = launch->arrays[i];
         memcpy(a.data, regions[i].base, a.bytes);
-        for (uint64_t b = 0; b < a.bytes && a.unwritten; b++) a.unwritten[b] = regions[i].cells[b / 4].unwritten >> b % 4 & 1;
+        for (uint64_t b = 0; b < a.bytes && a.unwritten; b++)
+            a.unwritten[b] = (regions[i].cell_of(b).unwritten & regions[i].bit_of(b)) != 0;
     }
 }
 
