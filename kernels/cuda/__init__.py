@@ -12,13 +12,14 @@ from tinydx_kernels.cuda import (
     softmax,
     update,
 )
-from tinydx_kernels.cuda.backend import missing
+from tinydx_kernels.cuda.backend import emulating, missing
 
 __all__ = [
     "convolution",
     "dense",
     "elementwise",
     "embedding",
+    "emulating",
     "fused",
     "matmul",
     "missing",
