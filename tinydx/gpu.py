@@ -95,8 +95,7 @@ def train_step(model: Any, x: Any, batch: Any, watch: Any) -> None:
         numbers = step.run(x, batch.y, batch.weight)
         step.raise_unless_finite(numbers)
         model.optimizer.apply_finite(step.gradients, step.trained)
-        for old, new in step.statistics:
-            old[...] = new
+        step.keep_statistics()
     watch.add_numbers(numbers, batch)
 
 
@@ -121,12 +120,18 @@ class Step:
         self.known = [(w, w.data) for w in model.weights]  # a graph writes and reads where they lie
         self.x, self.weight = _each(_copied, x), _copied(weight)
         self.input_there, self.labels_there = on_device(x[0] if isinstance(x, list) else x), on_device(y)
-        with no_grad():  # labels are checked against the prediction's shape, before there is a prediction
-            self.shape = model.prediction(self.x, training=False).shape
+        self.shape = self._shape_of_prediction()  # labels are checked against it, before there is a prediction
         self.y = _copied(self._prepared(y))
         self.fresh, self.runs, self.graph = Fresh(), 0, None
         self.gradients: list[Any] = []
         self.statistics: list[tuple[Any, Any]] = []  # (a weight that no gradient changes, what it becomes)
+
+    def _shape_of_prediction(self) -> tuple[int, ...]:
+        before = random.state()
+        with no_grad():
+            shape = self.model.prediction(self.x, training=False).shape
+        random.load_state(before)  # nobody shall notice
+        return shape
 
     def fits(self) -> bool:
         """Whether the model has the weights, where they were, that this step knows."""
@@ -162,6 +167,11 @@ class Step:
         for w, total in zip(self.trained, numbers["gradients"], strict=True):
             if not np.isfinite(total):
                 raise FloatingPointError(f"the gradient of {w.name} is not finite")
+
+    def keep_statistics(self) -> None:
+        """Moving averages take their new values, now that the step is known to be good."""
+        for old, new in self.statistics:
+            old[...] = new
 
     def _prepared(self, y: Any) -> Any:
         """Labels from here are checked and aligned here, those that are there in the step."""

@@ -5,7 +5,7 @@ a kernel on NumPy arrays. What CuPy allows but what makes the computer wait, a.g
 `reads`. Everything that computes goes through `_run`, so a stream can capture it: the calls are noted (their results are
 made NaN again, since a capture runs nothing), and a graph runs them once more into the same memory.
 
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy)          and tinydx believes that there is a GPU
+    monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)          and tinydx believes that there is a GPU
 """
 
 import functools
@@ -61,7 +61,7 @@ class ndarray(NDArrayOperatorsMixin):
 
     def __getattr__(self, name):
         if name not in _METHODS:
-            raise AttributeError(f"no {name} in the fake CuPy")
+            raise AttributeError(f"no {name} in the emulated CuPy")
         return lambda *arguments, **keywords: _run(operator.methodcaller(name, *arguments, **keywords), (self,), {})
 
     def __getitem__(self, key):
@@ -157,18 +157,23 @@ def empty(shape, dtype=np.float32):
     """NaN until somebody writes, and the emulator's checker knows it."""
     memory = emulator.empty(shape, dtype)
     if _recording is not None:
-        _recording.append((lambda: None, (), {}, memory))
+        _recording.append((lambda: memory, (), {}, memory))
     return ndarray(memory)
 
 
 # ---- kernels -----------------------------------------------------------------------------------------------------------
 
 
+@functools.cache
+def _module(code, options):
+    defines = dict(o[2:].split("=") for o in options if o.startswith("-D"))
+    (path,) = (p for p in HERE.glob("*.cu") if p.read_text() == code)
+    return emulator.load_module(path, defines=defines)
+
+
 class RawModule:
     def __init__(self, code, options):
-        defines = dict(o[2:].split("=") for o in options if o.startswith("-D"))
-        (path,) = (p for p in HERE.glob("*.cu") if p.read_text() == code)
-        self.module = emulator.load_module(path, defines=defines)
+        self.module = _module(code, options)
 
     def get_function(self, name):
         kernel = self.module.get_function(name)
