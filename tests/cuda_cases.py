@@ -144,6 +144,7 @@ POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  #
 POOLED = {"conv2d_relu_max_pool2d", "correlate2d_relu_max_pool2d"}  # rounding decides between pixels: whole numbers only
 LINEAR = {"conv2d", "conv2d_relu", "correlate2d", "correlate2d_relu", "dense", "dense_relu", "embedding", "matmul"}
 LINEAR |= {"max_pool2d", "relu", "rnn_output"} | POOLED  # exact on whole numbers
+SUMS = {"average_pool2d", "conv2d", "correlate2d", "dense", "embedding", "matmul", "rnn_output"}  # backward is sums, no choices
 
 
 # ---- inputs --------------------------------------------------------------------------------------------------------
@@ -189,6 +190,29 @@ def draw_case(name, data, whole):
     return [None if a is None else data.draw(disguises)(a) for a in arrays], constants
 
 
+SPECIAL = st.sampled_from([np.inf, -np.inf, np.nan])
+
+
+def draw_special(name, data, arrays):
+    """(arrays, what to do to dy), where an infinity or a NaN has come into one of the arrays, or into dy.
+
+    Not into the dy of ReLU and the like: the reference multiplies by 0 what the kernels leave out.
+    """
+    value = data.draw(SPECIAL)
+    spot = data.draw(st.integers(0, 2**32 - 1))
+
+    def spoil(a):
+        a = a.copy()
+        a.flat[spot % a.size] = value
+        return a
+
+    places = [k for k, a in enumerate(arrays) if a is not None]
+    into = data.draw(st.sampled_from([*places, "dy"] if name in SUMS else places))
+    if into == "dy":
+        return arrays, spoil
+    return [spoil(a) if k == into else a for k, a in enumerate(arrays)], as_made
+
+
 def outputs(y):
     return y if isinstance(y, tuple) else (y,)
 
@@ -198,8 +222,11 @@ def fetched(a):
     return a.get() if hasattr(a, "get") else a
 
 
-def both_ways(name, arrays, constants, dy_seed, whole, move=as_made):
-    """[(what, kernel's result, reference's result in float64)] of forward and backward; move: to where the kernels run."""
+def both_ways(name, arrays, constants, dy_seed, whole, move=as_made, spoil=as_made):
+    """[(what, kernel's result, reference's result in float64)] of forward and backward.
+
+    move: to where the kernels run; spoil: what to do to dy before.
+    """
     op, kernel = TABLE[name], TABLE[name].kernels["cuda"]
     moved = [None if a is None else move(a) for a in arrays]
     assert kernel.supports(*moved, **constants)
@@ -208,7 +235,7 @@ def both_ways(name, arrays, constants, dy_seed, whole, move=as_made):
     expected, expected_saved = op.forward(*exact, **constants)
     results = [(f"output {k}", fetched(a), b) for k, (a, b) in enumerate(zip(outputs(y), outputs(expected), strict=True))]
     if op.backward:
-        (dy,) = numbers(dy_seed, [y.shape], whole)
+        dy = spoil(*numbers(dy_seed, [y.shape], whole))
         needs = (True,) * len(arrays)
         got = gradients_of(kernel, move(dy), saved, needs)
         want = gradients_of(op.reference, dy.astype(np.float64), expected_saved, needs)

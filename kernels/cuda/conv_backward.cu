@@ -65,11 +65,22 @@ gradient_of_x(const float *dy, const float *w, float *dx, GEOMETRY)
         __syncthreads();
     }
 
+    bool nan = false;
     for (int i = 0; i < TM; i++)
         for (int j = 0; j < TN; j += 4) {
             int m = m0 + row_of(i);
             if (m < pixels) store_four(dx + m * channels, c0 + column_of(j), channels, &sum[i][j]);
+            for (int e = 0; e < 4; e++) nan |= sum[i][j + e] != sum[i][j + e];
         }
+    if (!nan) return;
+
+    // Zero stands for outputs that are not there, and an infinite weight makes it NaN: such sums are made anew.
+#pragma unroll 1
+    for (int i = 0; i < TM * TN; i++) {
+        int m = m0 + row_of(i / TN), c = c0 + column_of(i % TN), to = m * channels + c;
+        if (m < pixels && c < channels && dx[to] != dx[to])
+            dx[to] = gradient_of_pixel(dy, w, pixel_of(m, height, width), c, 1, THE_GEOMETRY);
+    }
 }
 
 // There are few weights and many pixels: blockIdx.z takes a piece of the pixels. add_pieces (sums.cu) follows.
