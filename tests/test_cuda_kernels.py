@@ -1,13 +1,14 @@
 """Every CUDA kernel against its NumPy reference, without a GPU: the unchanged .cu files in the emulator, checker on.
 
 So each example is also a test for races, missing barriers, accesses out of bounds and reads of what nobody wrote.
-The numbers (cuda_cases.py) are normal ones, compared with the reference in float64; small whole ones, whose sums are
-exact and compared with ==; and whole ones with an infinity or a NaN among them, which must come through as in NumPy.
+The properties are in cuda_properties.py: results on normal numbers, compared with the reference in float64; on small
+whole ones, whose sums are exact and compared with ==; and on whole ones with an infinity or a NaN among them, which
+must come through as in NumPy. How good these tests are, cuda_mutants.py measures.
 """
 
 import numpy as np
 import pytest
-from cuda_cases import DEEP, LINEAR, POOLED, SHAPES, assert_close, both_ways, disguises, draw_case, draw_special, numbers
+from cuda_cases import DEEP, LINEAR, POOLED, SHAPES, assert_close, both_ways, draw_case, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,8 @@ try:
 except OSError as missing:
     pytest.skip(str(missing), allow_module_level=True)
 
-from tinydx_kernels.cuda import backend, convolution, matmul, sums  # noqa: E402
+import cuda_properties as properties  # noqa: E402
+from tinydx_kernels.cuda import backend, convolution, matmul  # noqa: E402
 from tinydx_kernels.emulator import record  # noqa: E402
 
 assert load_kernels("cuda") is None
@@ -48,30 +50,21 @@ def test_every_kernel_is_tested():
 @given(data=st.data())
 @examples
 def test_kernel_equals_reference(name, data):
-    arrays, constants = draw_case(name, data, whole=False)
-    for result in both_ways(name, arrays, constants, data.draw(st.integers(0, 999)), whole=False):
-        assert_close(*result)
+    properties.equals_reference(name, data)
 
 
 @pytest.mark.parametrize("name", sorted(LINEAR))
 @given(data=st.data())
 @examples
 def test_kernel_is_exact_on_whole_numbers(name, data):
-    arrays, constants = draw_case(name, data, whole=True)
-    for what, got, want in both_ways(name, arrays, constants, data.draw(st.integers(0, 999)), whole=True):
-        np.testing.assert_array_equal(got, want, err_msg=what)
+    properties.is_exact(name, data)
 
 
 @pytest.mark.parametrize("name", sorted(name for name in SHAPES if not name.endswith("_update")))
 @given(data=st.data())
 @examples
 def test_infinity_and_nan_come_through(name, data):
-    arrays, constants = draw_case(name, data, whole=True)
-    arrays, spoil = draw_special(name, data, arrays)
-    with np.errstate(all="ignore"):
-        for what, got, want in both_ways(name, arrays, constants, data.draw(st.integers(0, 999)), True, spoil=spoil):
-            np.testing.assert_array_equal(np.isnan(got), np.isnan(want), err_msg=what)
-            assert_close(what, got, want)
+    properties.lets_specials_through(name, data)
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -152,64 +145,33 @@ def test_a_launch_takes_no_strided_array():
 # ---- products and sums that the ops reach with large arrays only ---------------------------------------------------
 
 
-sides = st.integers(1, 140)
-depths = st.one_of(st.integers(1, 40), st.sampled_from([255, 256, 257, 512, 600, 769]))  # from 257 on the sum is split
-stacks = st.sampled_from([((), ()), ((), ()), ((3,), (3,)), ((1,), (4,)), ((4,), (1,)), ((2,), ()), ((), (2,))])
-
-
 @pytest.mark.parametrize("tile", ["SMALL", "MIDDLE", "LARGE"])
 @given(data=st.data())
 @examples
-def test_product_of_every_tile_and_orientation(tile, data):
-    """Stacks, split sums, bias and ReLU, whole numbers: exact."""
-    (left, right), k = data.draw(stacks), data.draw(depths)
-    m, n = (data.draw(sides if k <= 40 and not left + right else st.integers(1, 40)) for _ in range(2))
-    shapes = [(*left, m, k), (*right, k, n), data.draw(st.sampled_from([None, (n,)]))]
-    a, b, bias = numbers(data.draw(st.integers(0, 999)), shapes, whole=True)
-    a, b, relu = data.draw(disguises)(a), data.draw(disguises)(b), data.draw(st.booleans())
-    want = a @ b if bias is None else a @ b + bias
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matmul, "tile_for", lambda rows, columns: getattr(matmul, tile))
-        got = matmul.product(a, b, bias, relu)
-    np.testing.assert_array_equal(got, np.maximum(want, 0) if relu else want)
+def test_product_of_every_tile(tile, data):
+    properties.product_is_exact(tile, data)
 
 
 @given(data=st.data())
 @examples
 def test_sum_of_rows(data):
-    shape = data.draw(st.integers(1, 700)), data.draw(st.integers(1, 70))
-    (x,) = numbers(data.draw(st.integers(0, 999)), [shape], whole=True)
-    np.testing.assert_array_equal(sums.sum_rows(data.draw(disguises)(x)), x.sum(axis=0))
+    properties.rows_are_summed(data)
 
 
 @given(data=st.data())
 @examples
 def test_sum_of_pieces(data):
-    matrices, pieces, n = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 20)), data.draw(st.integers(1, 40))
-    shape = (matrices, data.draw(st.integers(1, 5)), n)
-    x, bias = numbers(data.draw(st.integers(0, 999)), [(matrices, pieces, *shape[1:]), (n,)], whole=True)
-    bias, relu = data.draw(st.sampled_from([None, bias])), data.draw(st.booleans())
-    want = x.sum(axis=1) if bias is None else x.sum(axis=1) + bias
-    np.testing.assert_array_equal(sums.add_pieces(x, shape, bias, relu), np.maximum(want, 0) if relu else want)
+    properties.pieces_are_summed(data)
 
 
 # ---- the staircase -------------------------------------------------------------------------------------------------
 
-ERRORS = {"tf32": 2e-3, "3xtf32": 2e-6, "bf16": 2e-2}  # of the largest number; the others: 1e-5
-edges = st.sampled_from([1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 66, 127, 128, 129, 131, 132, 136])
-lengths = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 40])
-
 
 @pytest.mark.parametrize("step", matmul.STEPS)
-@given(m=edges, n=edges, k=lengths, seed=st.integers(0, 999), whole=st.booleans())
+@given(data=st.data())
 @examples
-def test_staircase(step, m, n, k, seed, whole):
-    a, b = numbers(seed, [(m, k), (k, n)], whole)
-    c, want = matmul.staircase(step, a, b), a.astype(np.float64) @ b
-    if whole:  # such small numbers are exact in BF16, too
-        np.testing.assert_array_equal(c, want)
-    else:
-        assert_close(step, c, want, ERRORS.get(step, 1e-5))
+def test_staircase(step, data):
+    properties.step_is_right(step, data)
 
 
 @pytest.mark.parametrize("step", matmul.STEPS)
