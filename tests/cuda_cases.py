@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tinydx.op import TABLE, RandomDraw, gradients_of
 
-DEEP = settings().max_examples > 20  # conftest.py has loaded a profile
+EXAMPLES = 100 if settings().max_examples >= 100 else 8  # conftest.py has loaded a profile: 100 in "proof"
 
 # ---- shapes: name -> (arrays' shapes, constants) -------------------------------------------------------------------
 

@@ -4,11 +4,13 @@ So each example is also a test for races, missing barriers, accesses out of boun
 The properties are in cuda_properties.py: results on normal numbers, compared with the reference in float64; on small
 whole ones, whose sums are exact and compared with ==; and on whole ones with an infinity or a NaN among them, which
 must come through as in NumPy. How good these tests are, cuda_mutants.py measures.
+
+Ordinarily 8 examples each; with HYPOTHESIS_PROFILE=proof, as in CI, 100.
 """
 
 import numpy as np
 import pytest
-from cuda_cases import DEEP, LINEAR, POOLED, SHAPES, assert_close, both_ways, draw_case, numbers
+from cuda_cases import EXAMPLES, LINEAR, POOLED, SHAPES, assert_close, both_ways, draw_case, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +31,7 @@ from tinydx_kernels.emulator import record  # noqa: E402
 
 assert load_kernels("cuda") is None
 KERNELS = sorted(name for name, op in TABLE.items() if "cuda" in op.kernels)
-examples = settings(max_examples=100 if DEEP else 8)
+examples = settings(max_examples=EXAMPLES)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -69,7 +71,7 @@ def test_infinity_and_nan_come_through(name, data):
 
 @pytest.mark.parametrize("name", KERNELS)
 @given(data=st.data())
-@settings(max_examples=10 if DEEP else 2)
+@settings(max_examples=max(2, EXAMPLES // 10))
 def test_same_bits_again_and_inputs_untouched(name, data):
     arrays, constants = draw_case(name, data, whole=False)
     before = [None if a is None else a.copy() for a in arrays]

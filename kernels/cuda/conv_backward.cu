@@ -34,7 +34,7 @@ gradient_of_x(const float *dy, const float *w, float *dx, GEOMETRY)
             filter[threadIdx.x] = tap.channel;
             of_w[threadIdx.x] = k < depth ? k / filters * channels * filters + tap.channel : NOWHERE;
         }
-        __syncthreads();
+        __syncthreads();  // these are complete, and nobody reads the tiles of the step before any more
         for (int i = threadIdx.x; i < BK * BM / 4; i += THREADS) {
             int k = k_of(i, BM), m = n_of(i, BM);
             float v[4] = {};
@@ -62,7 +62,6 @@ gradient_of_x(const float *dy, const float *w, float *dx, GEOMETRY)
         }
         __syncthreads();
         multiply(left, right, sum);
-        __syncthreads();
     }
 
     bool nan = false;
@@ -111,7 +110,7 @@ gradient_of_w(const float *x, const float *dy, float *pieces, GEOMETRY, int piec
             column[threadIdx.x] = v;
             base[threadIdx.x] = ((out.image * height + h) * width + v) * channels;
         }
-        __syncthreads();
+        __syncthreads();  // these are complete, and nobody reads the tiles of the step before any more
         for (int i = threadIdx.x; i < BK * BM / 4; i += THREADS) {
             int m = i / (BM / 4), k = i % (BM / 4) * 4;  // neighbours along channels
             float v[4] = {};
@@ -128,7 +127,6 @@ gradient_of_w(const float *x, const float *dy, float *pieces, GEOMETRY, int piec
         load_rows(&right[0][0], BN, dy, m0, end, f0, filters);
         __syncthreads();
         multiply(left, right, sum);
-        __syncthreads();
     }
 
     pieces += blockIdx.z * depth * filters;

@@ -161,8 +161,13 @@ def _extent(text: str, kernel: str) -> tuple[int, int]:
     return head.end(), at
 
 
+def _stays(token: str) -> bool:
+    """Whether it is a comment, a directive or a string."""
+    return token.lstrip().startswith(("//", "/*", "#", '"'))
+
+
 def _token_changes(text: str) -> Iterator[tuple[int, int, str]]:
-    tokens = [m for m in _TOKEN.finditer(text) if not m[0].lstrip().startswith(("//", "/*", "#", '"'))]
+    tokens = [m for m in _TOKEN.finditer(text) if not _stays(m[0])]
     words = ["", *(m[0] for m in tokens), ""]
     for i, token in enumerate(tokens):
         before, word, after = words[i], words[i + 1], words[i + 2]
@@ -190,9 +195,11 @@ def _is_declared_size(words: Sequence[str], i: int) -> bool:
 
 
 def _phrase_changes(text: str) -> Iterator[tuple[int, int, str]]:
+    fixed = [m.span() for m in _TOKEN.finditer(text) if _stays(m[0])]
     for pattern, replacements in _PHRASES:
         for found in pattern.finditer(text):
-            yield from ((*found.span(), found.expand(new)) for new in replacements)
+            if not any(begin <= found.start() < end for begin, end in fixed):
+                yield from ((*found.span(), found.expand(new)) for new in replacements)
 
 
 def _mutant(text: str, changed: str, at: int) -> Mutant:
