@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "report.h"
-#include "watchdog.h"
+#include "signals.h"
 
 namespace tinydx {
 
@@ -73,6 +73,12 @@ static void synchronise_blocks(Cell* cell) {
 
 static void endless(const char* code) {
     report(NO_PROGRESS, relative(code));
+    stop();
+}
+
+static void overflow(const char* code) {
+    bool own = code >= launch->module && code < launch->module + launch->module_bytes;  // or the runtime's, called from there
+    report(STACK_OVERFLOW, own ? relative(code) : self->pc);
     stop();
 }
 

@@ -18,7 +18,7 @@
 #include "copies.h"
 #include "interface.h"
 #include "scheduler.h"
-#include "watchdog.h"
+#include "signals.h"
 
 namespace tinydx {
 
@@ -97,6 +97,7 @@ static void copy_back() {
 
 static void run_blocks() {
     Watchdog watchdog(launch->module, launch->checked ? launch->module_bytes : 0, endless);  // unchecked code feeds nobody
+    StackGuard guard(stacks, MAX_THREADS * STACK_BYTES, STACK_BYTES, overflow);
     uint64_t blocks = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2];
     for (uint64_t b = 0; b < blocks && !stopped; b++) {
         block_number = b;

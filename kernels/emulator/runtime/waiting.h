@@ -20,6 +20,11 @@ void check_atomic(void* address, unsigned bytes) {
     if (launch->checked) check((char*)address, bytes, ATOMIC, CALLER);
 }
 
+void give_up(const char* why) {
+    if (Finding* f = report(ASSERTION, relative(CALLER))) snprintf(f->detail, sizeof f->detail, "%s", why);
+    stop();
+}
+
 void barrier() { wait_as(AT_BARRIER, CALLER); }
 
 int barrier_vote(int predicate, Vote vote) {
