@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tinydx.op import TABLE, RandomDraw, gradients_of
 
-DEEP = settings().max_examples > 20  # conftest.py has loaded a profile
+EXAMPLES = 100 if settings().max_examples >= 100 else 8  # conftest.py has loaded a profile: 100 in "proof"
 
 # ---- shapes: name -> (arrays' shapes, constants) -------------------------------------------------------------------
 
@@ -20,14 +20,16 @@ small = st.integers(1, 9)
 
 
 @st.composite
-def convolution_shapes(draw):
+def convolution_shapes(draw, pooled=False):
+    """pooled: one group, and an output of two rows and two columns at least."""
     kernel = draw(st.sampled_from([(1, 1), (2, 2), (3, 3), (3, 3), (5, 5), (1, 3), (4, 1), (2, 5)]))
     stride = draw(st.sampled_from([1, 1, 2, 3, (1, 2), (3, 1)]))
     dilation = draw(st.sampled_from([1, 1, 1, 2, (1, 3)]))
     padding = draw(st.sampled_from(["valid", "same", 1, 4, ((0, 1), (2, 0))]))
     extent = [(k - 1) * d + 1 for k, d in zip(kernel, (dilation,) * 2 if isinstance(dilation, int) else dilation, strict=True)]
-    height, width = (e + draw(st.integers(0, 6)) for e in extent)
-    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    least = ((stride,) * 2 if isinstance(stride, int) else stride) if pooled else (0, 0)
+    height, width = (e + s + draw(st.integers(0, 6)) for e, s in zip(extent, least, strict=True))
+    groups = 1 if pooled else draw(st.sampled_from([1, 1, 1, 2, 3]))
     c = draw(st.sampled_from([1, 2, 3, 4, 7, 17, 33]))
     f = draw(st.sampled_from([1, 2, 3, 8, 31, 32, 33, 65])) if groups == 1 else draw(small) * groups
     if draw(st.sampled_from([False, False, False, True])):  # many pixels, few channels
@@ -35,18 +37,6 @@ def convolution_shapes(draw):
     bias = draw(st.sampled_from([(f,), None]))
     constants = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     return ((draw(st.integers(1, 3)), height, width, c * groups), (*kernel, c, f), bias), constants
-
-
-@st.composite
-def pooled_convolution_shapes(draw):
-    shapes, constants = draw(convolution_shapes().filter(_poolable))
-    return shapes, constants
-
-
-def _poolable(case):
-    shapes, constants = case
-    arrays = [None if shape is None else np.ones(shape, np.float32) for shape in shapes]
-    return TABLE["correlate2d_relu_max_pool2d"].kernels["cuda"].supports(*arrays, **constants)
 
 
 @st.composite
@@ -161,10 +151,10 @@ SHAPES = {
     "average_pool2d": pooling_shapes(),
     "conv2d": convolution_shapes(),
     "conv2d_relu": convolution_shapes(),
-    "conv2d_relu_max_pool2d": pooled_convolution_shapes(),
+    "conv2d_relu_max_pool2d": convolution_shapes(pooled=True),
     "correlate2d": convolution_shapes(),
     "correlate2d_relu": convolution_shapes(),
-    "correlate2d_relu_max_pool2d": pooled_convolution_shapes(),
+    "correlate2d_relu_max_pool2d": convolution_shapes(pooled=True),
     "dense": dense_shapes(),
     "dense_relu": dense_shapes(),
     "dropout": dropout_shapes(),
@@ -192,6 +182,7 @@ POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  #
 POOLED = {"conv2d_relu_max_pool2d", "correlate2d_relu_max_pool2d"}  # rounding decides between pixels: whole numbers only
 LINEAR = {"conv2d", "conv2d_relu", "correlate2d", "correlate2d_relu", "dense", "dense_relu", "embedding", "matmul"}
 LINEAR |= {"max_pool2d", "relu", "rnn_output"} | POOLED  # exact on whole numbers
+SUMS = {"average_pool2d", "conv2d", "correlate2d", "dense", "embedding", "matmul", "rnn_output"}  # backward is sums, no choices
 
 
 # ---- inputs --------------------------------------------------------------------------------------------------------
@@ -237,6 +228,29 @@ def draw_case(name, data, whole):
     return [None if a is None else data.draw(disguises)(a) for a in arrays], constants
 
 
+SPECIAL = st.sampled_from([np.inf, -np.inf, np.nan])
+
+
+def draw_special(name, data, arrays):
+    """(arrays, what to do to dy), where an infinity or a NaN has come into one of the arrays, or into dy.
+
+    Not into the dy of ReLU and the like: the reference multiplies by 0 what the kernels leave out.
+    """
+    value = data.draw(SPECIAL)
+    spot = data.draw(st.integers(0, 2**32 - 1))
+
+    def spoil(a):
+        a = a.copy()
+        a.flat[spot % a.size] = value
+        return a
+
+    places = [k for k, a in enumerate(arrays) if a is not None]
+    into = data.draw(st.sampled_from([*places, "dy"] if name in SUMS else places))
+    if into == "dy":
+        return arrays, spoil
+    return [spoil(a) if k == into else a for k, a in enumerate(arrays)], as_made
+
+
 def outputs(y):
     return y if isinstance(y, tuple) else (y,)
 
@@ -246,8 +260,11 @@ def fetched(a):
     return a.get() if hasattr(a, "get") else a
 
 
-def both_ways(name, arrays, constants, dy_seed, whole, move=as_made):
-    """[(what, kernel's result, reference's result in float64)] of forward and backward; move: to where the kernels run."""
+def both_ways(name, arrays, constants, dy_seed, whole, move=as_made, spoil=as_made):
+    """[(what, kernel's result, reference's result in float64)] of forward and backward.
+
+    move: to where the kernels run; spoil: what to do to dy before.
+    """
     op, kernel = TABLE[name], TABLE[name].kernels["cuda"]
     moved = [None if a is None else move(a) for a in arrays]
     assert kernel.supports(*moved, **constants)
@@ -257,6 +274,7 @@ def both_ways(name, arrays, constants, dy_seed, whole, move=as_made):
     results = [(f"output {k}", fetched(a), b) for k, (a, b) in enumerate(zip(outputs(y), outputs(expected), strict=True))]
     if op.backward:
         dys, needs = numbers(dy_seed, [part.shape for part in outputs(y)], whole), (True,) * len(arrays)
+        dys[0] = spoil(dys[0])
         there, exact = tuple(move(dy) for dy in dys), tuple(dy.astype(np.float64) for dy in dys)
         got = gradients_of(kernel, there if len(dys) > 1 else there[0], saved, needs)
         want = gradients_of(op.reference, exact if len(dys) > 1 else exact[0], expected_saved, needs)
@@ -267,6 +285,11 @@ def both_ways(name, arrays, constants, dy_seed, whole, move=as_made):
         assert got.dtype == np.float32, what
         assert got.shape == want.shape, what
     return results
+
+
+def assert_equal(what, got, want):
+    """The same numbers."""
+    np.testing.assert_array_equal(got, want, err_msg=what)
 
 
 def assert_close(what, got, want, tolerance=1e-5):

@@ -16,6 +16,7 @@ except cupy.cuda.runtime.CUDARuntimeError as error:
     pytest.skip(f"no GPU: {error}", allow_module_level=True)
 
 find_kernels()
+import cuda_properties as properties  # noqa: E402
 from tinydx_kernels.cuda import matmul  # noqa: E402
 
 assert load_kernels("cuda") is None
@@ -27,18 +28,28 @@ examples = settings(max_examples=100)
 @given(data=st.data())
 @examples
 def test_kernel_equals_reference(name, data):
-    arrays, constants = draw_case(name, data, whole=False)
-    for result in both_ways(name, arrays, constants, data.draw(st.integers(0, 999)), whole=False, move=cupy.asarray):
-        assert_close(*result)
+    properties.equals_reference(name, data, cupy.asarray)
 
 
 @pytest.mark.parametrize("name", sorted(LINEAR))
 @given(data=st.data())
 @examples
 def test_kernel_is_exact_on_whole_numbers(name, data):
-    arrays, constants = draw_case(name, data, whole=True)
-    for what, got, want in both_ways(name, arrays, constants, data.draw(st.integers(0, 999)), True, cupy.asarray):
-        np.testing.assert_array_equal(got, want, err_msg=what)
+    properties.is_exact(name, data, cupy.asarray)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in SHAPES if not name.endswith("_update")))
+@given(data=st.data())
+@examples
+def test_infinity_and_nan_come_through(name, data):
+    properties.lets_specials_through(name, data, cupy.asarray)
+
+
+@pytest.mark.parametrize("step", matmul.STEPS)
+@given(data=st.data())
+@examples
+def test_staircase_at_its_edges(step, data):
+    properties.step_is_right(step, data, cupy.asarray)
 
 
 @pytest.mark.parametrize("name", sorted(SHAPES))

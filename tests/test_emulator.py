@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from probes import bfloat16, whole
 
 from tinydx.cli import main
 from tinydx.op import find_kernels
@@ -74,11 +75,6 @@ def test_there_are_at_least_25_kinds_of_bugs():
 @functools.cache
 def module(name, **options):
     return load_module(CONFORMANCE / name, **options)
-
-
-def whole(seed, *shape):
-    """Small whole numbers: sums of products are exact, whatever their order."""
-    return np.random.default_rng(seed).integers(-3, 4, shape).astype(np.float32)
 
 
 SGEMM = {  # kernel: (threads, elements of c that a block makes, across and down)
@@ -186,11 +182,6 @@ def test_tensor_core_drops_bits_of_tf32():
     probe("tf32", a, b, d)
     steps = np.float32(2**-10)  # of a number between 1 and 2; to the nearest, ties away from zero
     assert (np.diag(d[:8]) == 1 + np.floor(np.arange(1, 9) / 4 + 0.5).astype(np.float32) * steps).all()
-
-
-def bfloat16(x):
-    """The bits of small whole numbers as BF16: they are exact, so the upper half of the float is all."""
-    return (x.view(np.uint32) >> 16).astype(np.uint16)
 
 
 @pytest.mark.parametrize("bits", [lambda x: x.astype(np.float16), bfloat16], ids=["f16", "bf16"])
@@ -498,7 +489,7 @@ def test_the_readme_shows_what_it_prints(tmp_path, capsys, monkeypatch):
     [
         (["--kernel", "once", "--args", "n=1"], "has no kernel 'once': it has twice, turn"),
         (["--kernel", "twice", "--args", "n=1"], "the parameters of the kernel are n, x, y; missing or unknown: x, y"),
-        (["--kernel", "twice", "--args", "n=1, x=open(n), y=zeros(n)"], "check: cannot compute 'open(n)'"),
+        (["--kernel", "twice", "--args", "n=1, x=open(n), y=zeros(n)"], "cannot compute 'open(n)'"),
         (["--kernel", "twice", "--args", "n=(1"], "cannot read its arguments"),
     ],
 )
@@ -507,6 +498,59 @@ def test_cuda_check_says_what_it_cannot_read(arguments, message, tmp_path, capsy
     path.write_text(LEARNER)
     status, lines, error = run_check(capsys, path, *arguments)
     assert status == 1 and not lines and message in error and error.count("\n") == 1
+
+
+STRANGE = {  # what is asked for, and what the one line says
+    "k<<<1, 32>>(x=zeros(3))": "cannot read the launch",
+    "k<<<1, 32>>>(x=zeros(-3), in=1)": "negative dimensions",
+    "k<<<1/0, 32>>>(x=zeros(3), in=1)": "integer division or modulo by zero",
+    "k<<<1.5, 32>>>(x=zeros(3), in=1)": "the sizes in <<< >>> must be whole numbers",
+    "k<<<1, 32>>>(x=zeros(in), in=3)": "cannot compute 'in_'",
+    "k<<<1, 32>>>(x=zeros(3), in=99999999999)": "out of bounds",
+    "k<<<1, 32>>>(x=zeros(1000000, 1000), in=1)": "1,000,000,000 elements is too large to check: at most 16,777,216",
+    "k<<<2000000000, 1024>>>(x=zeros(3), in=1)": "2,048,000,000,000 threads are too many to check",
+    "k<<<1>>>(x=zeros(3), in=1)": "in <<< >>> stand the grid, the block",
+    "s<<<1, 1>>>(p=zeros(3))": "p is a Point*: only arrays of numbers can be made here",
+}
+STRANGE_KERNELS = """
+struct Point { float x; };
+__global__ void k(float* x, int in) { x[threadIdx.x] = in; }
+__global__ void s(Point* p) { p->x = 1; }
+"""
+
+
+@pytest.mark.parametrize("launch", STRANGE)
+def test_a_launch_that_cannot_be_is_one_line(launch, tmp_path, capsys):
+    path = tmp_path / "strange.cu"
+    path.write_text(f"// check: {launch}{STRANGE_KERNELS}")
+    status, lines, error = run_check(capsys, path)
+    assert status == 1 and not lines and STRANGE[launch] in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no kernel in it"),
+        (b"hello", "no kernel in it"),
+        (bytes(range(128, 256)), "no kernel in it"),
+        (b"template <class T>\n__global__ void k(T* x) {}", ":2: a kernel that is a template: name its types"),
+        (b'#include <cooperative_groups.h>\n__global__ void k() {}', "cooperative_groups.h: No such file"),
+    ],
+)
+def test_a_file_that_is_no_kernel_is_one_line(content, message, tmp_path, capsys):
+    path = tmp_path / "strange.cu"
+    path.write_bytes(content)
+    status, lines, error = run_check(capsys, path)
+    assert status == 1 and not lines and message in error and error.count("\n") == 1
+    assert run_check(capsys, tmp_path)[0] == 1  # a folder
+
+
+def test_headers_of_host_code_are_no_obstacle():
+    headers = "#include <cstdlib>\n#include <math.h>\n#include <vector>\n"
+    text = headers + "__global__ void k(float* x) { *x = abs(-2.0f) + abs(-1); }\n"
+    x = empty(1)
+    load_module(text).get_function("k")(1, 1, (x,))
+    assert x[0] == 3
 
 
 def test_cuda_check_wants_to_know_what_to_launch(tmp_path, capsys):
@@ -521,7 +565,7 @@ def test_cuda_check_wants_to_know_what_to_launch(tmp_path, capsys):
 SAME_PROGRAM = ["start <= k; start", "a[row * k + start + x] : 1;", "b[(start + y) * n + column] : 1;"]
 
 
-def test_mutants_of_a_kernel_are_noticed(deep):
+def test_mutants_of_a_kernel_are_noticed(proof):
     def products(module):
         kernel = module.get_function("shared_tiles")
         for m, n, k in ((17, 33, 9), (4, 5, 40)):
@@ -529,13 +573,19 @@ def test_mutants_of_a_kernel_are_noticed(deep):
             kernel((-(-n // 16), -(-m // 16)), (16, 16), (a, b, c, np.int32(m), np.int32(n), np.int32(k)))
             assert (c == a @ b).all()
 
-    score = kill_rate(CONFORMANCE / "sgemm.cu", products, "shared_tiles", every=1 if deep else 4)
+    score = kill_rate(CONFORMANCE / "sgemm.cu", products, "shared_tiles", every=1 if proof else 8)
     unexpected = [m for m in score.survivors if not any(same in m.after for same in SAME_PROGRAM)]
     assert not unexpected, str(score)
     assert score.count("checker") > score.count("values") > 0
 
 
-DOUBLE = "__global__ void k(const float* x, float* y, int n) {\n int i = threadIdx.x;\n if (i < n) y[i] = x[i] + x[i];\n}\n"
+DOUBLE = """
+// y[i][0] = 2 x
+__global__ void k(const float* x, float* y, int n) {
+    int i = threadIdx.x;
+    if (i < n) y[i] = x[i] + x[i];
+}
+"""
 
 
 def test_mutants():

@@ -1,21 +1,22 @@
-"""Our CUDA kernels beside the vendor's libraries, on one GPU in one run: cuBLAS and cuDNN, through PyTorch.
+"""Our CUDA kernels beside the vendor's libraries, on one GPU in one run: cuBLAS through CuPy, and, where PyTorch is
+installed, cuBLAS and cuDNN through PyTorch.
 
-    python -m tinydx_kernels.bench.gpu --json results.json
+    python -m tinydx_kernels.bench.gpu FOLDER          writes bench.json, bench.md, bench.png (gpu_report.py) into it
 
 Every contestant is checked first, against float64. Then they take turns, and each call is timed by itself, by events
 on the device:
 
     clear the L2 cache | event | call | event || clear | event | call | event || ...        another contestant each time
 
-Clearing (writing over twice the cache) makes a call find its arrays in memory, as in a training step, and takes so long
-that the CPU has queued the next call when the GPU comes to it. TF32 is off in PyTorch except where a row says TF32.
+Clearing (writing over twice the cache, again and again) makes a call find its arrays in memory, as in a training step,
+and takes so long that the CPU has queued the call when the GPU comes to it. TF32 is off except where a row says TF32.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
+import itertools
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -23,12 +24,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from tinydx_kernels.bench import gpu_report
+from tinydx_kernels.bench.gpu_report import Row
 
 from tinydx import op
-from tinydx.files import atomic_write
 
 ROUNDS, WARM = 30, 3
+CLEARINGS = 12  # of the cache before a call: about half a millisecond
 SIZES = 1024, 2048, 4096  # of square matrices
+ROUGH = {"tf32": 2e-3, "bf16": 2e-2}  # errors of short numbers
 LAYERS = (  # the document's convolutions at batch 32: x, filters
     ((32, 150, 150, 3), 32),
     ((32, 74, 74, 32), 64),
@@ -51,18 +55,6 @@ class Contest(NamedTuple):
     work: float
     entrants: Mapping[str, Entrant]
     want: np.ndarray
-
-
-class Row(NamedTuple):
-    """What was measured of a contestant: median and least time in microseconds, its rate, its error."""
-
-    contest: str
-    name: str
-    median_us: float
-    least_us: float
-    tflops: float
-    error: float
-    right: bool
 
 
 # ---- measuring -----------------------------------------------------------------------------------------------------
@@ -99,24 +91,17 @@ def time_in_turn(calls: Mapping[str, Callable[[], Any]]) -> dict[str, list[float
 
     waste = cupy.empty(2 * cupy.cuda.Device().attributes["L2CacheSize"] // 4, cupy.float32)
     events: dict[str, list] = {name: [] for name in calls}
-    with cupy.cuda.ExternalStream(_torch_stream()) as stream:
-        for r in range(WARM + ROUNDS):
-            for name, call in calls.items():
-                begin, end = cupy.cuda.Event(), cupy.cuda.Event()
-                waste.fill(r)
-                begin.record(stream)
-                call()
-                end.record(stream)
-                events[name].append((begin, end))
-        stream.synchronize()
+    for _ in range(WARM + ROUNDS):
+        for name, call in calls.items():
+            begin, end = cupy.cuda.Event(), cupy.cuda.Event()
+            for value in range(CLEARINGS):
+                waste.fill(value)
+            begin.record()  # on the default stream, which is PyTorch's, too
+            call()
+            end.record()
+            events[name].append((begin, end))
+    cupy.cuda.Device().synchronize()
     return {name: [1e3 * cupy.cuda.get_elapsed_time(*pair) for pair in pairs[WARM:]] for name, pairs in events.items()}
-
-
-def _torch_stream() -> int:
-    """The stream that PyTorch computes on: ours go there, too."""
-    import torch
-
-    return torch.cuda.current_stream().cuda_stream
 
 
 # ---- contests ------------------------------------------------------------------------------------------------------
@@ -125,23 +110,33 @@ def _torch_stream() -> int:
 def products() -> Iterator[Contest]:
     """Square matrices: the staircase, the layers' product, cuBLAS."""
     import cupy
-    import torch
     from tinydx_kernels.cuda.matmul import STEPS, product, product_bf16, staircase, to_bf16
 
-    rough = {"tf32": 2e-3, "bf16": 2e-2}
     for n in SIZES:
         rng = np.random.default_rng(0)
         a, b = (rng.standard_normal((n, n), np.float32) for _ in range(2))
-        ours, theirs = [cupy.asarray(m) for m in (a, b)], [torch.asarray(m).cuda() for m in (a, b)]
-        short = [m.bfloat16() for m in theirs]
-        entrants = {step: Entrant(partial(staircase, step, *ours), fetch, rough.get(step, 1e-5)) for step in STEPS}
+        ours = [cupy.asarray(m) for m in (a, b)]
+        entrants = {step: Entrant(partial(staircase, step, *ours), fetch, ROUGH.get(step, 1e-5)) for step in STEPS}
         halves = [to_bf16(m) for m in ours]
-        entrants["bf16"] = Entrant(partial(product_bf16, *halves, n), fetch, rough["bf16"])  # converted beforehand, as cuBLAS's
+        entrants["bf16"] = Entrant(partial(product_bf16, *halves, n), fetch, ROUGH["bf16"])  # converted beforehand, as cuBLAS's
         entrants["product of the layers"] = Entrant(partial(product, *ours), fetch)
-        entrants["cuBLAS FP32"] = Entrant(partial(with_tf32, False, torch.matmul, *theirs), fetch)
-        entrants["cuBLAS TF32"] = Entrant(partial(with_tf32, True, torch.matmul, *theirs), fetch, rough["tf32"])
-        entrants["cuBLAS BF16"] = Entrant(partial(torch.matmul, *short), fetch, rough["bf16"])
+        entrants["cuBLAS FP32 (CuPy)"] = Entrant(partial(cupy.matmul, *ours), fetch)
+        if has_torch():
+            entrants |= torch_products(a, b)
         yield Contest(f"matmul {n}", 2.0 * n**3, entrants, a.astype(np.float64) @ b)
+
+
+def torch_products(a: np.ndarray, b: np.ndarray) -> dict[str, Entrant]:
+    """cuBLAS in three precisions."""
+    import torch
+
+    pair = [torch.asarray(m).cuda() for m in (a, b)]
+    short = [m.bfloat16() for m in pair]
+    return {
+        "cuBLAS FP32 (PyTorch)": Entrant(partial(with_tf32, False, torch.matmul, *pair), fetch),
+        "cuBLAS TF32": Entrant(partial(with_tf32, True, torch.matmul, *pair), fetch, ROUGH["tf32"]),
+        "cuBLAS BF16": Entrant(partial(torch.matmul, *short), fetch, ROUGH["bf16"]),
+    }
 
 
 IMAGES, KERNEL = (0, 3, 1, 2), (3, 2, 0, 1)  # from our layouts, NHWC and HWCF, to PyTorch's
@@ -191,7 +186,9 @@ def tasks(x: Any, dy: Any, w: Any) -> list[Task]:
 
 
 def convolutions() -> Iterator[Contest]:
-    """The document's layers at batch 32, cuDNN in both of its layouts."""
+    """The document's layers at batch 32, cuDNN in both of its layouts. None without PyTorch: CuPy has no cuDNN any more."""
+    if not has_torch():
+        return
     import cupy
     import torch
 
@@ -220,51 +217,46 @@ def with_tf32(on: bool, function: Callable, *tensors: Any) -> Any:
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
+def has_torch() -> bool:
+    """Whether PyTorch is installed."""
+    return importlib.util.find_spec("torch") is not None
+
+
 def machine() -> dict[str, str]:
     """What the numbers were measured with."""
     import cupy
-    import torch
 
     runtime = cupy.cuda.runtime
-    major, minor = cupy.cuda.nvrtc.getVersion()
-    return {
+    found = {
         "device": runtime.getDeviceProperties(0)["name"].decode(),
         "driver": str(runtime.driverGetVersion()),
-        "nvrtc": f"{major}.{minor}",
+        "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
         "cupy": cupy.__version__,
-        "torch": torch.__version__,
-        "cudnn": str(torch.backends.cudnn.version()),
     }
+    if has_torch():
+        import torch
+
+        found |= {"torch": str(torch.__version__), "cudnn": str(torch.backends.cudnn.version())}
+    return found
 
 
 def missing() -> str | None:
     """Why nothing can be measured here, or None."""
-    for name in ("cupy", "torch"):
-        if importlib.util.find_spec(name) is None:
-            return f"bench.gpu: {name} is not installed: pip install 'tinydx[cuda13]' torch"
+    if importlib.util.find_spec("cupy") is None:
+        return "bench.gpu: CuPy is not installed: pip install 'tinydx[cuda13]'"
     import cupy
 
     try:
         cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        return f"bench.gpu: no GPU can be used: {error}"
+        return f"bench.gpu: no GPU can be used: {' '.join(str(error).split())}"
     return op.load_kernels("cuda")
-
-
-def line(row: Row) -> str:
-    """One contestant, for people.
-
-    >>> line(Row("matmul 1024", "warp", 61.2, 60.8, 35.1, 2e-7, True))
-    'matmul 1024                      warp                       61.2 us    35.10 TFLOP/s   error 2e-07'
-    """
-    wrong = "" if row.right else "   WRONG"
-    return f"{row.contest:<32} {row.name:<22} {row.median_us:8.1f} us {row.tflops:8.2f} TFLOP/s   error {row.error:.0e}{wrong}"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; 1 where nothing could be measured, or something was wrong."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", help="write the results there, too")
+    parser = argparse.ArgumentParser(description="Our CUDA kernels beside cuBLAS and cuDNN, on one GPU.")
+    parser.add_argument("folder", help="where bench.json, bench.md and bench.png are written")
     options = parser.parse_args(arguments)
     reason = missing()
     if reason:
@@ -272,12 +264,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     found, rows = machine(), []
     print(", ".join(f"{key} {value}" for key, value in found.items()))
-    for contest in (*products(), *convolutions()):
+    for contest in itertools.chain(products(), convolutions()):
         for row in measure(contest):
             rows.append(row)
-            print(line(row), flush=True)
-    if options.json:
-        atomic_write(options.json, json.dumps({"machine": found, "rows": [row._asdict() for row in rows]}, indent=1))
+            print(gpu_report.line(row), flush=True)
+        gpu_report.write(options.folder, found, rows)  # after each: what was measured stays, whatever comes next
     return int(not all(row.right for row in rows))
 
 

@@ -34,7 +34,7 @@ gradient_of_x(const float *dy, const float *w, float *dx, GEOMETRY)
             filter[threadIdx.x] = tap.channel;
             of_w[threadIdx.x] = k < depth ? k / filters * channels * filters + tap.channel : NOWHERE;
         }
-        __syncthreads();
+        __syncthreads();  // these are complete, and nobody reads the tiles of the step before any more
         for (int i = threadIdx.x; i < BK * BM / 4; i += THREADS) {
             int k = k_of(i, BM), m = n_of(i, BM);
             float v[4] = {};
@@ -62,14 +62,24 @@ gradient_of_x(const float *dy, const float *w, float *dx, GEOMETRY)
         }
         __syncthreads();
         multiply(left, right, sum);
-        __syncthreads();
     }
 
+    bool nan = false;
     for (int i = 0; i < TM; i++)
         for (int j = 0; j < TN; j += 4) {
             int m = m0 + row_of(i);
             if (m < pixels) store_four(dx + m * channels, c0 + column_of(j), channels, &sum[i][j]);
+            for (int e = 0; e < 4; e++) nan |= sum[i][j + e] != sum[i][j + e];
         }
+    if (!nan) return;
+
+    // Zero stands for outputs that are not there, and an infinite weight makes it NaN: such sums are made anew.
+#pragma unroll 1
+    for (int i = 0; i < TM * TN; i++) {
+        int m = m0 + row_of(i / TN), c = c0 + column_of(i % TN), to = m * channels + c;
+        if (m < pixels && c < channels && dx[to] != dx[to])
+            dx[to] = gradient_of_pixel(dy, w, pixel_of(m, height, width), c, 1, THE_GEOMETRY);
+    }
 }
 
 // There are few weights and many pixels: blockIdx.z takes a piece of the pixels. add_pieces (sums.cu) follows.
@@ -100,7 +110,7 @@ gradient_of_w(const float *x, const float *dy, float *pieces, GEOMETRY, int piec
             column[threadIdx.x] = v;
             base[threadIdx.x] = ((out.image * height + h) * width + v) * channels;
         }
-        __syncthreads();
+        __syncthreads();  // these are complete, and nobody reads the tiles of the step before any more
         for (int i = threadIdx.x; i < BK * BM / 4; i += THREADS) {
             int m = i / (BM / 4), k = i % (BM / 4) * 4;  // neighbours along channels
             float v[4] = {};
@@ -117,7 +127,6 @@ gradient_of_w(const float *x, const float *dy, float *pieces, GEOMETRY, int piec
         load_rows(&right[0][0], BN, dy, m0, end, f0, filters);
         __syncthreads();
         multiply(left, right, sum);
-        __syncthreads();
     }
 
     pieces += blockIdx.z * depth * filters;

@@ -27,25 +27,12 @@ extern "C" __global__ void forward(const float *x, const float *w, const float *
     y[thread] = sum;
 }
 
-// Every input pixel collects from the output pixels that it took part in.
 extern "C" __global__ void gradient_of_x(const float *dy, const float *w, float *dx, GEOMETRY, int groups)
 {
     int thread = blockIdx.x * blockDim.x + threadIdx.x;
     if (thread >= images * height * width * channels) return;
-    int c = thread % channels, own = channels / groups, each = filters / groups, first = c / own * each;
     Pixel in = pixel_of(thread / channels, height, width);
-
-    float sum = 0.0f;
-    for (int p = 0; p < kernel_height; p++)
-        for (int q = 0; q < kernel_width; q++) {
-            int i = quotient(in.row + top_border - p * dilation_y, stride_y, out_height);
-            int j = quotient(in.column + left_border - q * dilation_x, stride_x, out_width);
-            if (i < 0 || j < 0) continue;
-            for (int f = first; f < first + each; f++)
-                sum += dy[((in.image * out_height + i) * out_width + j) * filters + f]
-                     * w[((p * kernel_width + q) * own + c % own) * filters + f];
-        }
-    dx[thread] = sum;
+    dx[thread] = gradient_of_pixel(dy, w, in, thread % channels, groups, THE_GEOMETRY);
 }
 
 // Every weight collects over some output pixels: block (.., piece) takes `piece` of them. add_pieces (sums.cu) follows.
@@ -62,8 +49,8 @@ extern "C" __global__ void gradient_of_w(const float *x, const float *dy, float 
         Pixel out = pixel_of(m, out_height, out_width);
         int h = out.row * stride_y + p * dilation_y - top_border;
         int v = out.column * stride_x + q * dilation_x - left_border;
-        if (h >= 0 && h < height && v >= 0 && v < width)
-            sum += x[((out.image * height + h) * width + v) * channels + c] * dy[m * filters + f];
+        bool inside = h >= 0 && h < height && v >= 0 && v < width;
+        sum += (inside ? x[((out.image * height + h) * width + v) * channels + c] : 0.0f) * dy[m * filters + f];
     }
     pieces[blockIdx.y * weights + thread] = sum;
 }

@@ -63,7 +63,7 @@ forward(const float *x, const float *w, const float *bias, float *y, unsigned ch
             across[threadIdx.x] = tap.across;
             offset[threadIdx.x] = tap.down < 0 ? 0 : (tap.down * width + tap.across) * channels + tap.channel;
         }
-        __syncthreads();
+        __syncthreads();  // these are complete, and nobody reads the tiles of the step before any more
         for (int i = threadIdx.x; i < BK * BM / 4; i += THREADS) {
             int k = k_of(i, BM), m = n_of(i, BM);
             float v[4] = {};
@@ -80,7 +80,6 @@ forward(const float *x, const float *w, const float *bias, float *y, unsigned ch
         load_rows(&right[0][0], BN, w, k0, depth, f0, filters);
         __syncthreads();
         multiply(left, right, sum);
-        __syncthreads();
     }
 
     for (int j = 0; j < TN; j++) {

@@ -31,6 +31,12 @@ COMMON = ["-std=c++17", "-fPIC", "-fno-exceptions", "-fno-strict-aliasing", "-w"
 CHECKED = ["-Og", "-g", "-fsanitize=thread,alignment,bounds,bounds-strict,signed-integer-overflow,shift,integer-divide-by-zero"]
 FAST = ["-O3"]
 # A kernel named `step` is itself, not the C library's function of that name; and no other copy of libstdc++ can disturb.
+# Headers of host code. Kernels need none of them: what they declare for kernels is in cuda_device.h, as in NVRTC.
+_HOST_INCLUDE = re.compile(
+    r"^[ \t]*#[ \t]*include[ \t]*"
+    r"<(?:algorithm|c?assert|chrono|c?math|c?stdio|c?stdlib|c?time|iomanip|iostream|random|string|vector)(?:\.h)?>",
+    re.M,
+)
 LINKED = ["-shared", "-Wl,-Bsymbolic", "-static-libstdc++", "-static-libgcc"]
 
 
@@ -66,13 +72,14 @@ def preprocess(path_or_source: str | os.PathLike, defines: Mapping[str, object])
     text = str(path_or_source)
     if isinstance(path_or_source, os.PathLike) or "\n" not in text:
         path = Path(path_or_source)
-        name, text, folders = str(path), path.read_text(), [str(path.resolve().parent), str(CUDA)]
+        name, text, folders = str(path), path.read_text(errors="replace"), [str(path.resolve().parent), str(CUDA)]
     else:
         name, folders = "source.cu", [str(CUDA)]
     command = [compiler(), "-E", "-x", "c++", "-std=c++17", "-include", str(HEADERS / "cuda_device.h"), f"-I{HEADERS}"]
     command += [f"-I{folder}" for folder in folders] + [f"-D{key}={value}" for key, value in defines.items()]
     marked = Path(name).name  # without its folder, so that a library serves all copies of a file
-    preprocessed = _run([*command, "-"], f'#line 1 "{marked}"\n{text}').replace('"<stdin>"', f'"{marked}"')
+    kernels = _HOST_INCLUDE.sub("", text)
+    preprocessed = _run([*command, "-"], f'#line 1 "{marked}"\n{kernels}').replace('"<stdin>"', f'"{marked}"')
     return read_source(name, preprocessed)
 
 

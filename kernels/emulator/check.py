@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import argparse
 import ast
+import keyword
+import math
 import operator
 import re
 import signal
@@ -28,7 +30,7 @@ import numpy as np
 from tinydx_kernels.emulator.counters import LineCounter, table
 from tinydx_kernels.emulator.findings import Finding, KernelError
 from tinydx_kernels.emulator.module import Kernel, empty, load_module
-from tinydx_kernels.emulator.source import Signature
+from tinydx_kernels.emulator.source import Parameter, Signature
 
 EXAMPLE = "// check: saxpy<<<4, 256>>>(n=1000, a=2.0f, x=random(n), y=random(n))"
 _COMMENT = re.compile(r"//\s*check:\s*(.*)")
@@ -41,6 +43,7 @@ _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
 }
+MOST_THREADS = MOST_ELEMENTS = 1 << 24  # of a launch, of an array: a minute or so, and a gigabyte of what is noted of it
 WASTE = 1.5  # sectors moved against the fewest possible, from which on a line is mentioned
 
 
@@ -90,7 +93,13 @@ def check(
 
 
 def _run(kernel: Kernel, plan: Plan) -> Result:
-    grid, block, shared, values = _evaluate(plan, kernel.signature)
+    try:
+        grid, block, shared, values = _evaluate(plan, kernel.signature)
+    except (ValueError, TypeError, OverflowError, ZeroDivisionError) as error:
+        raise ValueError(f"{plan}: {error}") from None
+    threads = math.prod(grid) * math.prod(block)
+    if threads > MOST_THREADS:
+        raise ValueError(f"{plan}: {threads:,} threads are too many to check: launch at most {MOST_THREADS:,}")
     try:
         return Result(plan, [], kernel(grid, block, values, shared).counters)
     except KernelError as error:
@@ -99,7 +108,7 @@ def _run(kernel: Kernel, plan: Plan) -> Result:
 
 def plans_of(path: str | Path) -> list[Plan]:
     """The launches in a file's `// check:` comments."""
-    plans = [plan_of(found[1], f"{path}: ") for found in _COMMENT.finditer(Path(path).read_text())]
+    plans = [plan_of(found[1], f"{path}: ") for found in _COMMENT.finditer(Path(path).read_text(errors="replace"))]
     if not plans:
         raise ValueError(f"{path}: nothing says what to launch: write a line such as {EXAMPLE}")
     return plans
@@ -140,32 +149,67 @@ def _notes(counters: list[LineCounter]) -> Iterator[str]:
 
 def _evaluate(plan: Plan, kernel: Signature) -> tuple[Any, Any, int, list[Any]]:
     """(grid, block, bytes of shared memory, arguments in the kernel's order)."""
-    try:
-        call = ast.parse(f"f({_c_to_python(plan.arguments)})", mode="eval").body
-        shape = ast.parse(f"f({_c_to_python(plan.shape)})", mode="eval").body
-    except SyntaxError as error:
-        raise ValueError(f"{plan}: cannot read its arguments ({error.msg}): write it as {EXAMPLE[10:]}") from None
-    assert isinstance(call, ast.Call) and isinstance(shape, ast.Call)
-    by_name = dict(zip((p.name for p in kernel.parameters), call.args, strict=False))
-    by_name.update({k.arg: k.value for k in call.keywords if k.arg})
-    wrong = by_name.keys() ^ {p.name for p in kernel.parameters}
-    if wrong or len(call.args) > len(kernel.parameters):
-        names, which = ", ".join(p.name for p in kernel.parameters), ", ".join(sorted(wrong)) or "too many"
-        raise ValueError(f"{plan}: the parameters of the kernel are {names}; missing or unknown: {which}")
-    dtypes = {p.name: p.dtype or np.dtype(np.uint8) for p in kernel.parameters}
+    call, shape = _call(plan.arguments), _call(plan.shape)
     known: dict[str, Any] = {}
-    for name, node in by_name.items():  # in the order they are written: n first, then random(n)
-        value = _value(node, known, _makers(dtypes[name]))
-        known[name] = value if isinstance(value, np.ndarray) else int(value) if dtypes[name].kind in "iub" else float(value)
+    for parameter, node in _in_written_order(call, kernel.parameters):  # n first, then random(n)
+        known[parameter.name] = _argument(parameter, node, known)
     sizes = [_value(node, known, {"dim3": lambda *s: s}) for node in shape.args]
     if not 2 <= len(sizes) <= 3:
-        raise ValueError(f"{plan}: in <<< >>> stand the grid, the block and perhaps the bytes of shared memory")
-    values = [v if isinstance(v := known[p.name], np.ndarray) else dtypes[p.name].type(v) for p in kernel.parameters]
-    return sizes[0], sizes[1], sizes[2] if len(sizes) == 3 else 0, values
+        raise ValueError("in <<< >>> stand the grid, the block and perhaps the bytes of shared memory")
+    grid, block, shared = *map(_sizes, sizes[:2]), _sizes(sizes[2])[0] if len(sizes) == 3 else 0
+    return grid, block, shared, [_typed(p, known[p.name]) for p in kernel.parameters]
 
 
-def _c_to_python(text: str) -> str:
-    return re.sub(r"(?<=[\d.])[fFuUlL]+\b", "", text)
+def _call(text: str) -> ast.Call:
+    """The arguments between parentheses, read as Python's; names that are Python's own words get a _ (see _python_name)."""
+    text = re.sub(r"(?<=[\d.])[fFuUlL]+\b", "", text)
+    text = re.sub(r"\b[a-z]+\b", lambda word: _python_name(word[0]), text)
+    try:
+        call = ast.parse(f"f({text})", mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"cannot read its arguments ({error.msg}): write it as {EXAMPLE[10:]}") from None
+    assert isinstance(call, ast.Call)
+    return call
+
+
+def _python_name(name: str) -> str:
+    """A parameter of a kernel may be called `in`, one of Python's not."""
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+def _in_written_order(call: ast.Call, parameters: Sequence[Parameter]) -> list[tuple[Parameter, ast.expr]]:
+    """Which value is for which parameter; without names, they come in the kernel's order."""
+    by_name = {_python_name(p.name): p for p in parameters}
+    found = dict(zip(by_name, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
+    wrong = found.keys() ^ by_name.keys()
+    if wrong or len(call.args) > len(parameters):
+        names, which = ", ".join(by_name), ", ".join(sorted(wrong)) or "too many"
+        raise ValueError(f"the parameters of the kernel are {names}; missing or unknown: {which}")
+    return [(by_name[name], node) for name, node in found.items()]
+
+
+def _argument(p: Parameter, node: ast.expr, known: Mapping[str, Any]) -> Any:
+    """An array, or a number, in what is Python's type, so that later sizes can be computed from it."""
+    dtype = p.dtype or np.dtype(np.uint8)
+    value = _value(node, known, _makers(dtype))
+    if not isinstance(value, np.ndarray):
+        return int(value) if dtype.kind in "iub" else float(value)
+    if p.dtype is None and p.type != "void":
+        raise ValueError(f"{p.name} is a {p.declared}: only arrays of numbers can be made here")
+    return value
+
+
+def _typed(p: Parameter, value: Any) -> Any:
+    """A number in the parameter's type."""
+    return value if isinstance(value, np.ndarray) else (p.dtype or np.dtype(np.uint8)).type(value)
+
+
+def _sizes(value: Any) -> tuple[int, ...]:
+    """A grid or a block, as it stands in <<< >>>."""
+    sizes = value if isinstance(value, tuple) else (value,)
+    if not all(isinstance(size, int | np.integer) for size in sizes):
+        raise ValueError("the sizes in <<< >>> must be whole numbers")
+    return tuple(int(size) for size in sizes)
 
 
 def _value(node: ast.expr, names: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
@@ -184,22 +228,27 @@ def _value(node: ast.expr, names: Mapping[str, Any], functions: Mapping[str, Cal
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in functions:
             return functions[name](*(_value(a, names, functions) for a in arguments))
     allowed = ", ".join([*functions, *names])
-    raise ValueError(f"check: cannot compute {ast.unparse(node)!r}: numbers, + - * / % and {allowed} can be used")
+    raise ValueError(f"cannot compute {ast.unparse(node)!r}: numbers, + - * / %, earlier arguments and {allowed} can be used")
 
 
 def _makers(dtype: np.dtype) -> dict[str, Callable[..., Any]]:
     """What makes arrays of a dtype."""
 
+    def allowed(*shape: int) -> tuple[int, ...]:
+        if math.prod(shape) > MOST_ELEMENTS:
+            raise ValueError(f"an array of {math.prod(shape):,} elements is too large to check: at most {MOST_ELEMENTS:,}")
+        return shape
+
     def random(*shape: int) -> np.ndarray:
-        rng = np.random.default_rng(0)
+        rng, shape = np.random.default_rng(0), allowed(*shape)
         if dtype.kind == "f":
             return rng.normal(size=shape).astype(dtype)
         return rng.integers(0 if dtype.kind in "ub" else -9, 2 if dtype.kind == "b" else 10, shape).astype(dtype)
 
     return {
         "random": random,
-        "zeros": lambda *shape: np.zeros(shape, dtype),
-        "ones": lambda *shape: np.ones(shape, dtype),
-        "arange": lambda n: np.arange(n).astype(dtype),
-        "empty": lambda *shape: empty(shape, dtype),
+        "zeros": lambda *shape: np.zeros(allowed(*shape), dtype),
+        "ones": lambda *shape: np.ones(allowed(*shape), dtype),
+        "arange": lambda n: np.arange(*allowed(n)).astype(dtype),
+        "empty": lambda *shape: empty(allowed(*shape), dtype),
     }

@@ -23,6 +23,8 @@ KINDS = (  # in the order of interface.h
     "inactive-lane",
     "arithmetic",
     "no-progress",
+    "assertion",
+    "stack-overflow",
 )
 VERBS = {Access.READ: "reads", Access.WRITE: "writes", Access.ATOMIC: "updates (atomically)"}
 DID = {Access.READ: "read", Access.WRITE: "wrote", Access.ATOMIC: "updated (atomically)"}
@@ -170,6 +172,12 @@ class Describer:
 
     def _no_progress(self, raw: abi.Finding) -> str:
         return f"{self._me(raw)} runs without end: a loop that never stops, or a wait for nobody"
+
+    def _assertion(self, raw: abi.Finding) -> str:
+        return f"{self._me(raw)}: {raw.detail.decode(errors='replace')}"
+
+    def _stack_overflow(self, raw: abi.Finding) -> str:
+        return f"{self._me(raw)} needs too large a stack: a function that calls itself without end, or a huge local array"
 
 
 def _index(linear: int, shape: Sequence[int]) -> tuple[int, int, int]:

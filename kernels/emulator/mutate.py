@@ -18,6 +18,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,9 +87,14 @@ class Score(NamedTuple):
         killed = self.count("checker") + self.count("values")
         return killed / max(killed + self.count("survived"), 1)
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """One line."""
         counts = ", ".join(f"{by} {self.count(by)}" for by in ("g++", "checker", "values", "survived"))
-        return "\n".join([f"{self.rate:.0%} of the mutants were noticed ({counts})", *(f"  {m}" for m in self.survivors)])
+        return f"{self.rate:.1%} of the mutants were noticed ({counts})"
+
+    def __str__(self) -> str:
+        return "\n".join([self.summary, *(f"  {m}" for m in self.survivors)])
 
 
 def mutants(text: str, kernel: str | None = None) -> list[Mutant]:
@@ -115,24 +121,32 @@ def kill_rate(
     """
     path = Path(path)
     test(load_module(path, defines))
+    with copies(path) as copy:
+        found = mutants(path.read_text(), kernel)[::every]
+        return Score([judge(m, copy, lambda: test(load_module(copy, defines))) for m in found])
+
+
+@contextmanager
+def copies(path: Path) -> Iterator[Path]:
+    """The file with all kernels and headers of its folder, in a folder of their own: its path there."""
     with tempfile.TemporaryDirectory() as folder:
-        for header in path.parent.glob("*.cuh"):
-            shutil.copy(header, folder)
-        copy = Path(folder) / path.name
-        return Score([Verdict(m, _fate(m, copy, test, defines)) for m in mutants(path.read_text(), kernel)[::every]])
+        for file in path.parent.glob("*.cu*"):
+            shutil.copy(file, folder)
+        yield Path(folder) / path.name
 
 
-def _fate(mutant: Mutant, path: Path, test: Callable[[Module], object], defines: Mapping[str, object] | None) -> str:
-    path.write_text(mutant.text)
+def judge(mutant: Mutant, copy: Path, test: Callable[[], object]) -> Verdict:
+    """Write the mutant to `copy`, run the test, tell what became of it."""
+    copy.write_text(mutant.text)
     try:
-        test(load_module(path, defines))
+        test()
     except SourceError:
-        return "g++"
+        return Verdict(mutant, "g++")
     except KernelError:
-        return "checker"
+        return Verdict(mutant, "checker")
     except AssertionError:
-        return "values"
-    return "survived"
+        return Verdict(mutant, "values")
+    return Verdict(mutant, "survived")
 
 
 def _extent(text: str, kernel: str) -> tuple[int, int]:
@@ -147,8 +161,13 @@ def _extent(text: str, kernel: str) -> tuple[int, int]:
     return head.end(), at
 
 
+def _stays(token: str) -> bool:
+    """Whether it is a comment, a directive or a string."""
+    return token.lstrip().startswith(("//", "/*", "#", '"'))
+
+
 def _token_changes(text: str) -> Iterator[tuple[int, int, str]]:
-    tokens = [m for m in _TOKEN.finditer(text) if not m[0].lstrip().startswith(("//", "/*", "#", '"'))]
+    tokens = [m for m in _TOKEN.finditer(text) if not _stays(m[0])]
     words = ["", *(m[0] for m in tokens), ""]
     for i, token in enumerate(tokens):
         before, word, after = words[i], words[i + 1], words[i + 2]
@@ -176,9 +195,11 @@ def _is_declared_size(words: Sequence[str], i: int) -> bool:
 
 
 def _phrase_changes(text: str) -> Iterator[tuple[int, int, str]]:
+    fixed = [m.span() for m in _TOKEN.finditer(text) if _stays(m[0])]
     for pattern, replacements in _PHRASES:
         for found in pattern.finditer(text):
-            yield from ((*found.span(), found.expand(new)) for new in replacements)
+            if not any(begin <= found.start() < end for begin, end in fixed):
+                yield from ((*found.span(), found.expand(new)) for new in replacements)
 
 
 def _mutant(text: str, changed: str, at: int) -> Mutant:

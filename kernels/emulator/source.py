@@ -123,6 +123,7 @@ def _refuse(name: str, text: str) -> None:
     """What g++ would take and misunderstand, or reject with a riddle."""
     checks = (
         (r"<<<", "a launch in host code: keep the kernels in a file of their own, and say what to launch from outside"),
+        (r"\btemplate\s*<[^;{}()]*>\s*__global__", "a kernel that is a template: name its types, or set them by -D T=float"),
         (r"\btemplate\s*<[^;{]*\{[^}]*__shared__", "__shared__ in a template: set sizes by -D NAME=VALUE instead"),
         (r"\b__shared__[^;()]*=", "a __shared__ array cannot be initialised where it is declared: let threads store"),
     )

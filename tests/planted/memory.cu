@@ -120,3 +120,17 @@ extern "C" __global__ void null_pointer(const float* x, float* y) {
     const float* p = PICK(nullptr, x);
     y[threadIdx.x] = p[threadIdx.x];  // BUG out-of-bounds
 }
+
+// check: fails_an_assertion<<<1, 32>>>(y=zeros(32))
+extern "C" __global__ void fails_an_assertion(float* y) {
+    assert(threadIdx.x < PICK(5, 32));  // BUG assertion
+    y[threadIdx.x] = 1;
+}
+
+// check: calls_itself_without_end<<<1, 32>>>(y=zeros(32))
+__device__ int sum_down_from(int n) {  // BUG stack-overflow
+    return n == 0 ? 0 : n + sum_down_from(n - 1);
+}
+extern "C" __global__ void calls_itself_without_end(float* y) {
+    y[threadIdx.x] = sum_down_from(PICK(-1, 9));
+}

@@ -69,6 +69,14 @@ TINYDX_INLINE void __threadfence() { tinydx::fence(); }
 TINYDX_INLINE void __threadfence_block() {}
 TINYDX_INLINE void __threadfence_system() { tinydx::fence(); }
 
+// ---- the end of a thread, and time ----------------------------------------------------------------------------------
+
+#define assert(condition) ((condition) ? (void)0 : tinydx::give_up("assertion failed: " #condition))
+#define __trap() tinydx::give_up("__trap")
+TINYDX_INLINE long long clock64() { return 0; }  // there is no time here
+#define clock() clock64()
+TINYDX_INLINE void __nanosleep(unsigned) {}
+
 // ---- warp: votes and shuffles --------------------------------------------------------------------------------------
 
 namespace tinydx {

@@ -46,7 +46,12 @@ TINYDX_INLINE unsigned short float_to_bfloat16(float x) {
     TINYDX_INLINE name __hadd(name x, name y) { return name((float)x + (float)y); }                                           \
     TINYDX_INLINE name __hsub(name x, name y) { return name((float)x - (float)y); }                                           \
     TINYDX_INLINE name __hmul(name x, name y) { return name((float)x * (float)y); }                                           \
-    TINYDX_INLINE name __hfma(name x, name y, name z) { return name(fmaf(x, y, z)); }
+    TINYDX_INLINE name __hfma(name x, name y, name z) { return name(fmaf(x, y, z)); }                                         \
+    TINYDX_INLINE pair to##2_rn(float x) { return {name(x), name(x)}; }                                                       \
+    TINYDX_INLINE pair __hadd2(pair x, pair y) { return {__hadd(x.x, y.x), __hadd(x.y, y.y)}; }                               \
+    TINYDX_INLINE pair __hsub2(pair x, pair y) { return {__hsub(x.x, y.x), __hsub(x.y, y.y)}; }                               \
+    TINYDX_INLINE pair __hmul2(pair x, pair y) { return {__hmul(x.x, y.x), __hmul(x.y, y.y)}; }                               \
+    TINYDX_INLINE pair __hfma2(pair x, pair y, pair z) { return {__hfma(x.x, y.x, z.x), __hfma(x.y, y.y, z.y)}; }
 TINYDX_SHORT_FLOAT(__half, __half2, __float2half, __half2float, float_to_half, half_to_float)
 TINYDX_SHORT_FLOAT(__nv_bfloat16, __nv_bfloat162, __float2bfloat16, __bfloat162float, float_to_bfloat16, bfloat16_to_float)
 typedef __half half;

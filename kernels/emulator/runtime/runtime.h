@@ -33,6 +33,9 @@ void check_read(const void* address, unsigned bytes);
 void check_atomic(void* address, unsigned bytes);
 void fence();
 
+// The thread gives up: an assertion failed, or __trap.
+void give_up(const char* why);
+
 // cp.async: checked when it starts, but the data arrives only at the wait.
 void cp_async(void* shared, const void* global, unsigned bytes, bool valid);
 void cp_async_commit();
