@@ -196,6 +196,9 @@ def _launch(kernel, blocks, threads, *arguments):
 class Stream:
     """Everything runs at once, so there is nothing to wait for."""
 
+    def __init__(self, non_blocking=False):
+        pass
+
     def __enter__(self):
         return self
 
@@ -267,4 +270,10 @@ def get_default_memory_pool():
 
 get_default_pinned_memory_pool = get_default_memory_pool
 runtime = SimpleNamespace(getDeviceCount=lambda: 1)
-cuda = SimpleNamespace(Stream=Stream, MemoryPool=MemoryPool, using_allocator=_using_allocator, runtime=runtime)
+cuda = SimpleNamespace(
+    Stream=Stream,
+    MemoryPool=MemoryPool,
+    using_allocator=_using_allocator,
+    alloc_pinned_memory=bytearray,
+    runtime=runtime,
+)

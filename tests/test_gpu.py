@@ -1,6 +1,7 @@
 """Training on a GPU without one: the engine with arrays that are not NumPy's (emulated_cupy.py), its kernels in the emulator."""
 
 import copy
+import functools
 import sys
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 import tinydx
 from tinydx import gpu, ops, random
-from tinydx.device import Fresh, on_device
+from tinydx.device import Fresh, Packet, on_device
 from tinydx.layers import (
     Activation,
     BatchNormalization,
@@ -42,13 +43,11 @@ from tinydx_kernels.cuda import backend  # noqa: E402
 def device(monkeypatch):
     """A GPU, as far as tinydx can tell."""
     monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
-    gpu.stream.cache_clear()
-    backend._gpu_module.cache_clear()
+    for module, name in ((gpu, "stream"), (gpu, "ahead"), (backend, "_gpu_module")):
+        monkeypatch.setattr(module, name, functools.cache(getattr(module, name).__wrapped__))  # with nothing of other tests
     emulated_cupy.reads.clear()
     emulated_cupy.launches.clear()
-    yield emulated_cupy
-    gpu.stream.cache_clear()
-    backend._gpu_module.cache_clear()
+    return emulated_cupy
 
 
 IMAGES = np.random.default_rng(0).random((4, 10, 10, 3), np.float32)
@@ -230,7 +229,7 @@ def test_fit_evaluate_predict_save(tmp_path, device):
     for backend_name in ("numpy", "cuda"):
         model, x, y = compiled(cnn)
         with tinydx.use(backend_name):
-            history = model.fit(x, y, batch_size=3, epochs=3, validation_data=(x, y), verbose=0).history
+            history = model.fit(x, y, batch_size=3, epochs=2, validation_data=(x, y), verbose=0).history
             results[backend_name] = history, model.evaluate(x, y, verbose=0), model.predict(x)
     for name, values in results["numpy"][0].items():
         np.testing.assert_allclose(results["cuda"][0][name], values, rtol=1e-4, atol=1e-6)
@@ -257,6 +256,31 @@ def test_a_resumed_run_gives_the_same_weights(tmp_path):
 
     for a, b in zip(run([4]), run([2, 4]), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_next_batch_is_fetched_and_sent_while_a_step_runs(monkeypatch):
+    """Between the launches of a step and its read; the last of an epoch leaves the next epoch's batches alone."""
+    events = []
+    for thing, name in ((gpu.Step, "run"), (gpu.Ahead, "send"), (Packet, "read")):
+        original = getattr(thing, name)
+        noted = lambda *a, original=original, name=name: (events.append(name), original(*a))[1]  # noqa: E731
+        monkeypatch.setattr(thing, name, noted)
+    model, x, y = compiled(dropping, metrics=[])
+    with tinydx.use("cuda"):
+        model.fit(x, y, batch_size=2, epochs=2, verbose=0)
+    assert events == ["run", "send", "read", "run", "read"] * 2
+    assert any(here is not None for here, *_ in gpu.ahead().sent)
+
+
+def test_an_error_in_the_next_batch_comes_in_its_turn():
+    def batches():
+        yield IMAGES, YES_OR_NO
+        raise OSError("the second batch cannot be read")
+
+    model, *_ = compiled(dropping)
+    with tinydx.use("cuda"), pytest.raises(OSError, match="second batch"):
+        model.fit(batches(), steps_per_epoch=2, epochs=1, verbose=0)
+    assert model.optimizer.iterations == 1
 
 
 # ---- what must not reach the weights -----------------------------------------------------------------------------------
@@ -286,7 +310,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(graph):
         for _ in range(3):
             model.train_on_batch(x, y)
         before = model.get_weights()
-        with pytest.raises(FloatingPointError, match="gradient of .* is not finite in this batch"):
+        with pytest.raises(FloatingPointError, match=r"gradient of .* is not finite in this batch"):
             model.train_on_batch(x * np.float32(1e19), y)
         for a, b in zip(model.get_weights(), before, strict=True):
             np.testing.assert_array_equal(a, b)
@@ -299,8 +323,9 @@ def test_numbers_on_the_gpu_are_checked_there(device):
         (rnn, WORDS, CLASSES + 1),  # there are 3 classes
     ):
         model, *_ = compiled(make)
-        model.predict(make()[2])
-        with pytest.raises((FloatingPointError, ValueError), match="loss is nan|the input has NaN"):
+        with tinydx.use("numpy"):
+            model.predict(make()[2])  # builds it
+        with pytest.raises((FloatingPointError, ValueError), match=r"loss is nan|the input has NaN"):
             model.train_on_batch(device.asarray(x), device.asarray(y))
 
 

@@ -64,7 +64,7 @@ def settle(model: Any, x: Any) -> bool:
         return False
     first = next((w.data for w in model.weights), None)
     asked = op.asked_for_device()
-    there = asked if asked is not None else on_device(x[0] if isinstance(x, list) else x) or on_device(first)
+    there = asked if asked is not None else on_device(_several(x)[0]) or on_device(first)
     move = to_device if there else to_host
     for w in model.weights:
         w.data = move(w.data)
@@ -80,19 +80,77 @@ def free() -> None:
         cupy.get_default_pinned_memory_pool().free_all_blocks()
 
 
+def _several(x: Any) -> list[Any]:
+    """The inputs as a list."""
+    return x if isinstance(x, list) else [x]
+
+
 def _each(move: Any, x: Any) -> Any:
     """An input, or each of several, moved."""
     return [move(v) for v in x] if isinstance(x, list) else move(x)
 
 
+# ---- the next batch --------------------------------------------------------------------------------------------------
+
+
+class Ahead:
+    """Arrays that are sent while a step computes: copying a batch can take as long as the step.
+
+    Only from pinned memory, which the system does not move, can the GPU fetch an array by itself, so they are copied there
+    first; and on a stream of its own, so that the step does not wait. What is on its way is kept until the next is sent:
+    by then a step has been read that came after it.
+    """
+
+    def __init__(self) -> None:
+        import cupy
+
+        self.stream = cupy.cuda.Stream(non_blocking=True)
+        self.sent: list[tuple[Any, Any, Any, Any]] = []  # (array here, pinned copy, array there, event: it has arrived)
+
+    def send(self, x: Any) -> None:
+        """Begin to copy an input, or each of several."""
+        self.sent = [(a, *self._send(a)) for a in _several(x) if isinstance(a, np.ndarray) and a.size]
+
+    def _send(self, a: np.ndarray) -> tuple[Any, Any, Any]:
+        import cupy
+
+        memory = cupy.cuda.alloc_pinned_memory(a.nbytes)
+        pinned = np.frombuffer(memory, a.dtype, a.size).reshape(a.shape)
+        pinned[...] = a
+        with self.stream:
+            there = cupy.empty(a.shape, a.dtype)
+            there.set(pinned)
+            return pinned, there, self.stream.record()
+
+    def take(self, a: Any) -> Any:
+        """The array there, if this one was sent, to be used on the stream of the computation; else the array itself."""
+        for here, _, there, arrived in self.sent:
+            if here is a:
+                stream().wait_event(arrived)
+                return there
+        return a
+
+
+@functools.cache
+def ahead() -> Ahead:
+    """The one of this process."""
+    return Ahead()
+
+
 # ---- one step --------------------------------------------------------------------------------------------------------
 
 
-def train_step(model: Any, x: Any, batch: Any, watch: Any) -> None:
-    """One optimizer step on a batch whose x was checked. FloatingPointError, and nothing is changed, where it must not be."""
+def train_step(model: Any, x: Any, batch: Any, watch: Any, meanwhile: Any = None) -> None:
+    """One optimizer step on a batch whose x was checked. FloatingPointError, and nothing is changed, where it must not be.
+
+    meanwhile: called when all launches of forward and backward are on their way.
+    """
     with stream():
         step = _step_for(model, x, batch.y, batch.weight)
-        numbers = step.run(x, batch.y, batch.weight)
+        step.run(x, batch.y, batch.weight)
+        if meanwhile is not None:
+            meanwhile()
+        numbers = step.packet.read()
         step.raise_unless_finite(numbers)
         model.optimizer.apply_finite(step.gradients, step.trained)
         step.keep_statistics()
@@ -101,8 +159,8 @@ def train_step(model: Any, x: Any, batch: Any, watch: Any) -> None:
 
 def _step_for(model: Any, x: Any, y: Any, weight: Any) -> Step:
     """The step for batches of this shape, made anew where the weights are no longer where it knows them."""
-    inputs = x if isinstance(x, list) else [x]
-    key = tuple(None if a is None else (a.shape, str(a.dtype), on_device(a)) for a in (*inputs, y, weight))
+    arrays = (*_several(x), y, weight)
+    key = tuple(None if a is None else (a.shape, str(a.dtype), on_device(a)) for a in arrays)
     step = model.steps.pop(key, None)
     if step is None or not step.fits():
         step = Step(model, x, y, weight)
@@ -119,7 +177,7 @@ class Step:
         self.model, self.trained = model, model.trainable_weights
         self.known = [(w, w.data) for w in model.weights]  # a graph writes and reads where they lie
         self.x, self.weight = _each(_copied, x), _copied(weight)
-        self.input_there, self.labels_there = on_device(x[0] if isinstance(x, list) else x), on_device(y)
+        self.input_there, self.labels_there = on_device(_several(x)[0]), on_device(y)
         self.shape = self._shape_of_prediction()  # labels are checked against it, before there is a prediction
         self.y = _copied(self._prepared(y))
         self.fresh, self.runs, self.graph = Fresh(), 0, None
@@ -141,12 +199,12 @@ class Step:
         )
         return same and [w for w in weights if w.requires_grad] == self.trained
 
-    def run(self, x: Any, y: Any, weight: Any) -> dict[str, np.ndarray]:
-        """Leaves the gradients, and returns what the packet brought."""
-        values = [*(x if isinstance(x, list) else [x]), self._prepared(y), weight]
-        for buffer, value in zip([*(self.x if isinstance(self.x, list) else [self.x]), self.y, self.weight], values, strict=True):
+    def run(self, x: Any, y: Any, weight: Any) -> None:
+        """Launch everything; gradients and packet are there when it has run."""
+        values = [*_several(x), self._prepared(y), weight]
+        for buffer, value in zip([*_several(self.x), self.y, self.weight], values, strict=True):
             if buffer is not None:
-                fill(buffer, value)
+                fill(buffer, ahead().take(value))
         self.runs += 1
         if self.runs == 2 and op.may_capture():
             self._try_to_capture()
@@ -156,7 +214,6 @@ class Step:
         else:
             self.fresh.renew()
             self.graph.launch()
-        return self.packet.read()
 
     def raise_unless_finite(self, numbers: dict[str, np.ndarray]) -> None:
         """FloatingPointError or ValueError that names what is not finite."""
@@ -200,7 +257,7 @@ class Step:
                 sums[k] = g.sum()
         numbers = {"loss": loss.data, "gradients": sums}
         if self.input_there:
-            numbers["input"] = sum(v.sum() for v in (self.x if isinstance(self.x, list) else [self.x]))
+            numbers["input"] = sum(v.sum() for v in _several(self.x))
         return numbers | watched(self.model, prediction, self.y if self.labels_there else None, self.weight)
 
     def _try_to_capture(self) -> None:

@@ -306,7 +306,7 @@ def asked_for_device() -> bool | None:
     """Whether `use` asked for a GPU, or for none; None where it said nothing, or where the CUDA kernels are emulated."""
     if _choice.backend != "cuda":
         return None if _choice.backend is None else False
-    return None if getattr(sys.modules[_KERNEL_PACKAGES["cuda"]], "emulating")() else True
+    return None if sys.modules[_KERNEL_PACKAGES["cuda"]].emulating() else True
 
 
 def may_capture() -> bool:

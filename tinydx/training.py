@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,11 @@ class Trainer(Layer):
             y = self(x)
             return [p.numpy() for p in y] if isinstance(y, list | tuple) else y.numpy()
 
-    def _train_step(self, batch: Batch, where: str, watch: _Watch) -> None:
-        """Forward, loss, backward, update; nothing in the model changes if any of it fails."""
+    def _train_step(self, batch: Batch, where: str, watch: _Watch, meanwhile: Callable[[], None] | None = None) -> None:
+        """Forward, loss, backward, update; nothing in the model changes if any of it fails.
+
+        meanwhile: what to do while a GPU computes; nothing is done in between here.
+        """
         self._compiled()
         if batch.y is None:
             raise ValueError("there are no labels: give y, or a generator of (x, y)")
@@ -118,7 +122,7 @@ class Trainer(Layer):
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what comes of them is caught here
                 if gpu.settle(self, x):
-                    gpu.train_step(self, x, batch, watch)
+                    gpu.train_step(self, x, batch, watch, meanwhile)
                 else:
                     self._step_here(x, batch, weights, watch)
         except BaseException as error:
@@ -361,8 +365,8 @@ class _Watch:
 
     def add_numbers(self, numbers: dict[str, np.ndarray], batch: Batch) -> None:
         """Note a batch by what a packet brought of it."""
-        here = {name: numbers[name] for name in ("y", "weight") if name in numbers}
-        self.add(float(numbers["loss"]), batch._replace(**here), numbers.get("prediction"), numbers.get("mask"))
+        batch = batch._replace(y=numbers.get("y", batch.y), weight=numbers.get("weight", batch.weight))
+        self.add(float(numbers["loss"]), batch, numbers.get("prediction"), numbers.get("mask"))
 
     def logs(self) -> dict[str, Any]:
         return {m.name: m.result() for m in [self.loss, *self.metrics, *self.weighted]}
@@ -383,6 +387,7 @@ class _Run:
     ):
         self.model, self.source, self.class_weight, self.params = model, source, class_weight, params
         self.validation, self.validation_steps = validation, validation_steps
+        self.waiting: Future[Batch] | None = None  # the next batch, or why there is none, if it was fetched already
         given = [callbacks] if isinstance(callbacks, cb.Callback) else list(callbacks or [])
         for c in given:
             cb.check(c)
@@ -411,6 +416,7 @@ class _Run:
             self.call("on_train_end")
         finally:
             self.bar.close()
+            gpu.free()
         return self.history
 
     def call(self, event: str, *arguments: Any) -> None:
@@ -422,9 +428,10 @@ class _Run:
         watch = _Watch(self.model)
         for step in range(self.params["steps"]):
             self.call("on_train_batch_begin", step)
-            batch = next(self.source)
-            batch = batch._replace(weight=data.combined_weight(batch.y, batch.weight, self.class_weight))
-            self.model._train_step(batch, f"batch {step + 1} of epoch {epoch + 1}", watch)
+            batch = self.waiting.result() if self.waiting else self.fetch()
+            self.waiting = None
+            ahead = self.fetch_ahead if step + 1 < self.params["steps"] else None
+            self.model._train_step(batch, f"batch {step + 1} of epoch {epoch + 1}", watch, ahead)
             self.call("on_train_batch_end", step, watch.logs())
             if self.model.stop_training:
                 break
@@ -433,6 +440,21 @@ class _Run:
             checked = self.model._evaluate(self.validation, self.validation_steps)
             logs |= {f"val_{name}": value for name, value in checked.items()}
         self.call("on_epoch_end", epoch, logs)
+
+    def fetch(self) -> Batch:
+        """The next batch, with the weights of its examples."""
+        batch = next(self.source)
+        return batch._replace(weight=data.combined_weight(batch.y, batch.weight, self.class_weight))
+
+    def fetch_ahead(self) -> None:
+        """Fetch the next batch while a step runs, and send it to the GPU; an error is for when its turn comes."""
+        self.waiting = Future()
+        try:
+            batch = self.fetch()
+            gpu.ahead().send(batch.x)
+            self.waiting.set_result(batch)
+        except Exception as error:
+            self.waiting.set_exception(error)
 
     # ---- what a killed run needs to go on ----
 

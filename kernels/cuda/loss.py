@@ -69,7 +69,7 @@ def supports_sparse(z, *, labels, weight=None):
     """Integers of the rows' shape. Those that are here are looked at: of a wrong one the reference says what it is."""
     if not (_has_rows(z, weight) and hasattr(labels, "dtype") and labels.dtype.kind in "iu" and labels.shape == z.shape[:-1]):
         return False
-    return not isinstance(labels, np.ndarray) or bool(0 <= labels.min() and labels.max() < z.shape[-1])
+    return not isinstance(labels, np.ndarray) or bool(labels.min() >= 0 and labels.max() < z.shape[-1])
 
 
 kernel_of(sigmoid_binary_crossentropy, "cuda", sigmoid_forward, backward, supports_sigmoid)

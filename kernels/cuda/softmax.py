@@ -37,5 +37,8 @@ def supports(x, *, axis=-1):
     return is_float32(x) and x.ndim > 0 and axis in (-1, x.ndim - 1)
 
 
-kernel_of(softmax, "cuda", *_pair("softmax", "softmax_backward"), supports)
-kernel_of(log_softmax, "cuda", *_pair("log_softmax", "log_softmax_backward"), supports)
+softmax_forward, softmax_backward = _pair("softmax", "softmax_backward")
+log_softmax_forward, log_softmax_backward = _pair("log_softmax", "log_softmax_backward")
+
+kernel_of(softmax, "cuda", softmax_forward, softmax_backward, supports)
+kernel_of(log_softmax, "cuda", log_softmax_forward, log_softmax_backward, supports)
