@@ -184,6 +184,15 @@ def test_staircase_lets_nan_through(step):
     assert np.isnan(c[32]).all() and np.isfinite(c[:32]).all()
 
 
+def test_3xtf32_makes_nan_of_infinity():
+    """As its file says: the rest of an infinity is infinity minus infinity. The other steps keep it."""
+    a, b = numbers(0, [(33, 17), (17, 35)], whole=True)
+    a[32, 16], b[16] = np.inf, 1
+    for step in matmul.STEPS:
+        row = matmul.staircase(step, a, b)[32]
+        assert (np.isnan(row) if step == "3xtf32" else row == np.inf).all(), step
+
+
 # ---- how they use memory: what the comments in the .cu files and the lessons say -----------------------------------
 
 
