@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cuda_cases import LINEAR, POOLED, SHAPES, as_made, assert_close, both_ways, draw_case, numbers
+from cuda_cases import LINEAR, SHAPES, as_made, assert_close, both_ways, draw_case, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.gpu
 examples = settings(max_examples=100)
 
 
-@pytest.mark.parametrize("name", sorted(set(SHAPES) - POOLED))
+@pytest.mark.parametrize("name", sorted(SHAPES))
 @given(data=st.data())
 @examples
 def test_kernel_equals_reference(name, data):
