@@ -94,6 +94,47 @@ def embedding_shapes(draw):
     return ((v, d),), {"ids": ids.astype(draw(st.sampled_from(["int32", "int64", "uint8"])))}
 
 
+def _weight(draw, shape):
+    """A constant that differs from example to example, for the first axes of a shape; or None."""
+    axes = draw(st.sampled_from([None, 1, len(shape)]))
+    return None if axes is None else 1 / (1 + np.arange(np.prod(shape[:axes])).reshape(shape[:axes])).astype(np.float32)
+
+
+@st.composite
+def scores_and_targets(draw):
+    (shape,), _ = draw(any_shape())
+    target = np.random.default_rng(len(shape)).random(shape) > 0.4
+    return (shape,), {"target": target.astype(draw(st.sampled_from([np.float32, np.float64]))), "weight": _weight(draw, shape)}
+
+
+@st.composite
+def scores_and_one_hot(draw):
+    (shape,), _ = draw(softmax_shapes().filter(lambda case: len(case[0][0]) > 1))
+    target = np.random.default_rng(shape[-1]).random(shape).astype(np.float32)
+    return (shape,), {"target": target / target.sum(axis=-1, keepdims=True), "weight": _weight(draw, shape[:-1])}
+
+
+@st.composite
+def scores_and_labels(draw):
+    (shape,), _ = draw(softmax_shapes().filter(lambda case: len(case[0][0]) > 1))
+    labels = np.random.default_rng(shape[-1]).integers(0, shape[-1], shape[:-1])
+    return (shape,), {"labels": labels, "weight": _weight(draw, shape[:-1])}
+
+
+@st.composite
+def dropout_shapes(draw):
+    (shape,), _ = draw(any_shape())
+    mask = np.random.default_rng(len(shape)).random(shape) > 0.3
+    return (shape,), {"mask": mask, "rate": draw(st.sampled_from([0.3, 0.5]))}
+
+
+@st.composite
+def gated_shapes(draw, gates, states):
+    n, d, u = draw(st.sampled_from([1, 2, 5, 17])), draw(small), draw(counts)
+    bias = (gates * u,) if states == 2 else (2, gates * u)
+    return ((n, d), *[(n, u)] * states, (d, gates * u), (u, gates * u), bias), {}
+
+
 def update_shapes(arrays, **choices):
     @st.composite
     def shapes(draw):
@@ -116,7 +157,11 @@ SHAPES = {
     "correlate2d_relu_max_pool2d": convolution_shapes(pooled=True),
     "dense": dense_shapes(),
     "dense_relu": dense_shapes(),
+    "dropout": dropout_shapes(),
     "embedding": embedding_shapes(),
+    "gru_step": gated_shapes(3, 1),
+    "log_softmax": softmax_shapes(),
+    "lstm_step": gated_shapes(4, 2),
     "matmul": matmul_shapes(),
     "max_pool2d": pooling_shapes(),
     "momentum_update": update_shapes(3, **RATES, momentum=[0.9], nesterov=[False, True]),
@@ -125,9 +170,12 @@ SHAPES = {
     "rnn_output": dense_shapes(),
     "sgd_update": update_shapes(2, **RATES),
     "sigmoid": any_shape(),
+    "sigmoid_binary_crossentropy": scores_and_targets(),
     "simple_rnn": recurrence_shapes(),
     "simple_rnn_step": step_shapes(),
     "softmax": softmax_shapes(),
+    "softmax_crossentropy": scores_and_one_hot(),
+    "sparse_softmax_crossentropy": scores_and_labels(),
     "tanh": any_shape(),
 }
 POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  # running means of squares
@@ -225,10 +273,11 @@ def both_ways(name, arrays, constants, dy_seed, whole, move=as_made, spoil=as_ma
     expected, expected_saved = op.forward(*exact, **constants)
     results = [(f"output {k}", fetched(a), b) for k, (a, b) in enumerate(zip(outputs(y), outputs(expected), strict=True))]
     if op.backward:
-        dy = spoil(*numbers(dy_seed, [y.shape], whole))
-        needs = (True,) * len(arrays)
-        got = gradients_of(kernel, move(dy), saved, needs)
-        want = gradients_of(op.reference, dy.astype(np.float64), expected_saved, needs)
+        dys, needs = numbers(dy_seed, [part.shape for part in outputs(y)], whole), (True,) * len(arrays)
+        dys[0] = spoil(dys[0])
+        there, exact = tuple(move(dy) for dy in dys), tuple(dy.astype(np.float64) for dy in dys)
+        got = gradients_of(kernel, there if len(dys) > 1 else there[0], saved, needs)
+        want = gradients_of(op.reference, exact if len(dys) > 1 else exact[0], expected_saved, needs)
         for argument, a, g, w in zip(op.arrays, arrays, got, want, strict=False):
             if a is not None:
                 results.append((f"gradient of {argument}", fetched(g), w))

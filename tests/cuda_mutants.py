@@ -49,28 +49,37 @@ def _close(*names: str) -> list[Callable]:
     return [partial(properties.equals_reference, name) for name in names]
 
 
+def _both(*names: str) -> list[Callable]:
+    """All properties of ops that are not exact on whole numbers."""
+    return [*_close(*names), *(partial(properties.lets_specials_through, name) for name in names)]
+
+
 def _steps(*names: str) -> list[Callable]:
     return [partial(properties.step_is_right, name) for name in names]
 
 
 PRODUCTS = [partial(properties.product_is_exact, tile) for tile in ("SMALL", "MIDDLE", "LARGE")]
+LOSSES = _both("sigmoid_binary_crossentropy", "softmax_crossentropy", "sparse_softmax_crossentropy")
 CONVOLUTIONS = _ops("correlate2d", "correlate2d_relu", "correlate2d_relu_max_pool2d")
 PROPERTIES: dict[str, list[Callable]] = {  # of each file
     "conv_backward.cu": _ops("correlate2d"),
     "conv_direct.cu": _ops("correlate2d"),
     "conv_forward.cu": CONVOLUTIONS,
     "copy.cuh": _steps("async", "tf32"),
-    "elementwise.cu": _ops("relu") + _close("sigmoid", "tanh"),
+    "elementwise.cu": _ops("relu") + _close("dropout", "sigmoid", "tanh"),
     "embedding.cu": _ops("embedding"),
+    "gated.cu": _close("gru_step", "lstm_step"),
     "geometry.cuh": CONVOLUTIONS,
+    "loss.cu": LOSSES,
     "matmul.cu": PRODUCTS,
     "pooling.cu": [*_ops("max_pool2d", "correlate2d_relu_max_pool2d"), *_close("average_pool2d")],
     "ptx.cuh": _steps("async", "tf32", "bf16"),
     "recurrence.cu": _close("simple_rnn"),
-    "softmax.cu": [*_close("softmax"), partial(properties.lets_specials_through, "softmax")],
+    "softmax.cu": _both("softmax", "log_softmax"),
     "sums.cu": [properties.rows_are_summed, properties.pieces_are_summed],
     "tile.cuh": [*PRODUCTS, *CONVOLUTIONS],
     "update.cu": _close("adagrad_update", "adam_update", "momentum_update", "rmsprop_update", "sgd_update"),
+    "warp.cuh": [*_both("softmax"), *LOSSES],
     **{program.file: _steps(step) for step, program in STAIRCASE.items()},
     "matmul_09_tf32.cu": _steps("tf32", "3xtf32"),
 }

@@ -6,20 +6,25 @@ from tinydx_kernels.cuda import (
     elementwise,
     embedding,
     fused,
+    gated,
+    loss,
     matmul,
     pooling,
     recurrence,
     softmax,
     update,
 )
-from tinydx_kernels.cuda.backend import missing
+from tinydx_kernels.cuda.backend import emulating, missing
 
 __all__ = [
     "convolution",
     "dense",
     "elementwise",
     "embedding",
+    "emulating",
     "fused",
+    "gated",
+    "loss",
     "matmul",
     "missing",
     "pooling",

@@ -36,11 +36,25 @@ def emulation() -> Iterator[None]:
         _emulating = before
 
 
+def emulating() -> bool:
+    """Whether the kernels take NumPy arrays now."""
+    return _emulating
+
+
 def missing() -> str | None:
-    """Why no kernel can run here, or None."""
-    if _emulating or importlib.util.find_spec("cupy") is not None:
+    """Why no kernel can run here, and what to do about it; or None."""
+    if _emulating:
         return None
-    return "CuPy is not installed"
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed; pip install 'tinydx[cuda13]'"
+    try:
+        import cupy
+
+        cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # CuPy raises its own kinds, from the driver or from missing libraries
+        reason = " ".join(str(error).split())
+        return f"no GPU can be used ({reason}); install NVIDIA's driver (nvidia-smi shows it), or leave use('cuda') out"
+    return None
 
 
 # ---- arrays --------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-// Activations: one thread, one number. They are as fast as memory; neighbouring threads read neighbouring numbers.
+// Activations and dropout: one thread, one number. They are as fast as memory; neighbouring threads read neighbouring numbers.
 
 #define EACH(i, size)                                     \
     int i = blockIdx.x * blockDim.x + threadIdx.x;        \
@@ -40,4 +40,11 @@ extern "C" __global__ void tanh_backward(const float *dy, const float *y, float 
 {
     EACH(i, size);
     dx[i] = dy[i] * (1.0f - y[i] * y[i]);
+}
+
+// Both ways: y = x mask scale, where what is dropped is multiplied by 0 as in the reference: infinity becomes NaN.
+extern "C" __global__ void dropout(const float *x, const bool *mask, float *y, int size, float scale)
+{
+    EACH(i, size);
+    y[i] = x[i] * (mask[i] ? 1.0f : 0.0f) * scale;
 }

@@ -1,4 +1,7 @@
-"""Embedding lookup and its gradient, which adds repeated rows in the order of the text: the same bits every time."""
+"""Embedding lookup and its gradient, which adds repeated rows in the order of the text: the same bits every time.
+
+Ids that are here are looked at before; those on a GPU by the kernel, since to look at them here would be to wait for them.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ def embedding_forward(table, *, ids):
         ids = np.asarray(ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"embedding: ids are {ids.dtype}, expected integers")
-    if int(ids.min()) < 0 or int(ids.max()) >= len(table):
+    if isinstance(ids, np.ndarray) and (int(ids.min()) < 0 or int(ids.max()) >= len(table)):
         raise IndexError(f"embedding: ids reach from {ids.min()} to {ids.max()}, the table has rows 0 to {len(table) - 1}")
     numbers = contiguous(xp(table).asarray(ids).astype(np.int32)).reshape(-1)
     y = xp(table).empty((*ids.shape, table.shape[1]), table.dtype)
-    each(EMBEDDING, "gather", y.size, contiguous(table), numbers, y, numbers.size, table.shape[1])
+    each(EMBEDDING, "gather", y.size, contiguous(table), numbers, y, numbers.size, *table.shape)
     return y, (table.shape, numbers)
 
 
@@ -29,7 +32,7 @@ def embedding_backward(dy, saved):
     shape, ids = saved
     order = xp(dy).argsort(ids, kind="stable").astype(np.int32)
     dtable = xp(dy).zeros(shape, dy.dtype)
-    each(EMBEDDING, "scatter", dy.size, contiguous(dy), ids[order], order, dtable, ids.size, shape[1])
+    each(EMBEDDING, "scatter", dy.size, contiguous(dy), ids[order], order, dtable, ids.size, *shape)
     return (dtable,)
 
 

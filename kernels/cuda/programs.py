@@ -69,7 +69,9 @@ def conv_backward(tile: Tile) -> Program:
 
 PLAIN = {
     name: Program(f"{name}.cu")
-    for name in ("conv_direct", "elementwise", "embedding", "pooling", "recurrence", "softmax", "sums", "update")
+    for name in (
+        *("conv_direct", "elementwise", "embedding", "gated", "loss", "pooling", "recurrence", "softmax", "sums", "update"),
+    )
 }
 STAIRCASE = {
     "naive": Program("matmul_01_naive.cu"),

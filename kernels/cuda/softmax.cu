@@ -1,19 +1,6 @@
-// Softmax of the rows of x (R,C): one warp a row, ROWS rows a block. The warp's lanes walk along the row 32 apart and
-// combine what they found by shuffles: in five exchanges every lane has the sum of all 32, without shared memory.
+// Softmax of the rows of x (R,C), and its logarithm: one warp a row, whose lanes walk along the row 32 apart.
 
-#define ALL 0xffffffffu
-
-__device__ inline float sum_of_warp(float v)
-{
-    for (int distance = 16; distance > 0; distance /= 2) v += __shfl_xor_sync(ALL, v, distance);
-    return v;
-}
-
-__device__ inline float largest_of_warp(float v)
-{
-    for (int distance = 16; distance > 0; distance /= 2) v = fmaxf(v, __shfl_xor_sync(ALL, v, distance));
-    return v;
-}
+#include "warp.cuh"
 
 extern "C" __global__ void softmax(const float *x, float *p, int R, int C)
 {
@@ -22,14 +9,7 @@ extern "C" __global__ void softmax(const float *x, float *p, int R, int C)
     x += row * C;
     p += row * C;
 
-    float largest = x[0];
-    for (int c = lane; c < C; c += 32) largest = fmaxf(largest, x[c]);
-    largest = largest_of_warp(largest);
-
-    float total = 0.0f;  // a NaN was no maximum, but it makes the sum NaN
-    for (int c = lane; c < C; c += 32) total += expf(x[c] - largest);
-    total = sum_of_warp(total);
-
+    float total, largest = largest_and_total(x, C, lane, total);
     for (int c = lane; c < C; c += 32) p[c] = expf(x[c] - largest) / total;
 }
 
@@ -46,4 +26,32 @@ extern "C" __global__ void softmax_backward(const float *dp, const float *p, flo
     for (int c = lane; c < C; c += 32) total += dp[c] * p[c];
     total = sum_of_warp(total);
     for (int c = lane; c < C; c += 32) dx[c] = p[c] * (dp[c] - total);
+}
+
+// y = x - ln(sum of e^x)
+extern "C" __global__ void log_softmax(const float *x, float *y, int R, int C)
+{
+    int row = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
+    if (row >= R) return;
+    x += row * C;
+    y += row * C;
+
+    float total, largest = largest_and_total(x, C, lane, total);
+    total = logf(total);
+    for (int c = lane; c < C; c += 32) y[c] = x[c] - largest - total;
+}
+
+// dx = dy - e^y sum(dy)
+extern "C" __global__ void log_softmax_backward(const float *dy, const float *y, float *dx, int R, int C)
+{
+    int row = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
+    if (row >= R) return;
+    dy += row * C;
+    y += row * C;
+    dx += row * C;
+
+    float total = 0.0f;
+    for (int c = lane; c < C; c += 32) total += dy[c];
+    total = sum_of_warp(total);
+    for (int c = lane; c < C; c += 32) dx[c] = dy[c] - expf(y[c]) * total;
 }
