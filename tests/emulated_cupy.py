@@ -167,7 +167,7 @@ def empty(shape, dtype=np.float32):
 @functools.cache
 def _module(code, options):
     defines = dict(o[2:].split("=") for o in options if o.startswith("-D"))
-    (path,) = (p for p in HERE.glob("*.cu") if p.read_text() == code)
+    path = next((p for p in HERE.glob("*.cu") if p.read_text() == code), code)  # its name is for the checker's messages
     return emulator.load_module(path, defines=defines)
 
 
