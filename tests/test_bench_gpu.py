@@ -49,7 +49,7 @@ def test_the_whole_comparison_runs(monkeypatch, capsys, tmp_path):
     cupy.cuda.Event, cupy.cuda.get_elapsed_time = Event, lambda begin, end: 1e3 * (end.at - begin.at)
     cupy.cuda.Device = lambda: SimpleNamespace(attributes={"L2CacheSize": 1 << 10}, synchronize=lambda: None)
     monkeypatch.setattr(gpu, "has_torch", lambda: False)
-    for name, value in (("SIZES", (20,)), ("ROUNDS", 1), ("WARM", 0)):
+    for name, value in (("SIZES", (20,)), ("ROUNDS", 1), ("WARM", 0), ("training_steps", list)):
         monkeypatch.setattr(gpu, name, value)
     monkeypatch.setattr(gpu, "fetch", lambda a: a.astype(np.float64))
     with backend.emulation():
@@ -59,6 +59,14 @@ def test_the_whole_comparison_runs(monkeypatch, capsys, tmp_path):
     assert document["machine"]["device"] == "a fake" and len(document["rows"]) == 13
     assert all(row["right"] and row["median_us"] > 0 for row in document["rows"])
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_training_steps_are_right_where_their_losses_agree():
+    halves = [0.5**k for k in range(gpu.CHECKED + gpu.ROUNDS)]
+    rows = gpu.time_steps({"tinydx": halves.__getitem__, "PyTorch": halves.__getitem__})
+    assert [r.name for r in rows] == ["tinydx", "PyTorch"] and all(r.right and r.median_us > 0 for r in rows)
+    rows = gpu.time_steps({"tinydx": halves.__getitem__, "PyTorch": lambda k: halves[k] + 0.1})
+    assert not any(r.right for r in rows) and rows[0].error == pytest.approx(0.1)
 
 
 def row(name, microseconds, right=True):

@@ -5,12 +5,12 @@ The properties are in cuda_properties.py: results on normal numbers, compared wi
 whole ones, whose sums are exact and compared with ==; and on whole ones with an infinity or a NaN among them, which
 must come through as in NumPy. How good these tests are, cuda_mutants.py measures.
 
-Ordinarily 8 examples each; with HYPOTHESIS_PROFILE=proof, as in CI, 100.
+Ordinarily a kernel meets 8 random shapes in the first of these; with HYPOTHESIS_PROFILE=proof, as in CI, 100.
 """
 
 import numpy as np
 import pytest
-from cuda_cases import EXAMPLES, LINEAR, POOLED, SHAPES, assert_close, both_ways, draw_case, numbers
+from cuda_cases import EXAMPLES, LINEAR, SHAPES, assert_close, both_ways, draw_case, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +32,7 @@ from tinydx_kernels.emulator import record  # noqa: E402
 assert load_kernels("cuda") is None
 KERNELS = sorted(name for name, op in TABLE.items() if "cuda" in op.kernels)
 examples = settings(max_examples=EXAMPLES)
+fewer_examples = settings(max_examples=max(6, EXAMPLES // 4))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -48,7 +49,7 @@ def test_every_kernel_is_tested():
     assert sorted(SHAPES) == KERNELS
 
 
-@pytest.mark.parametrize("name", sorted(set(SHAPES) - POOLED))
+@pytest.mark.parametrize("name", sorted(SHAPES))
 @given(data=st.data())
 @examples
 def test_kernel_equals_reference(name, data):
@@ -57,21 +58,21 @@ def test_kernel_equals_reference(name, data):
 
 @pytest.mark.parametrize("name", sorted(LINEAR))
 @given(data=st.data())
-@examples
+@fewer_examples
 def test_kernel_is_exact_on_whole_numbers(name, data):
     properties.is_exact(name, data)
 
 
 @pytest.mark.parametrize("name", sorted(name for name in SHAPES if not name.endswith("_update")))
 @given(data=st.data())
-@examples
+@fewer_examples
 def test_infinity_and_nan_come_through(name, data):
     properties.lets_specials_through(name, data)
 
 
 @pytest.mark.parametrize("name", KERNELS)
 @given(data=st.data())
-@settings(max_examples=max(2, EXAMPLES // 10))
+@settings(max_examples=max(2, EXAMPLES // 20))
 def test_same_bits_again_and_inputs_untouched(name, data):
     arrays, constants = draw_case(name, data, whole=False)
     before = [None if a is None else a.copy() for a in arrays]
@@ -182,6 +183,15 @@ def test_staircase_lets_nan_through(step):
     a[32, 16] = np.nan
     c = matmul.staircase(step, a, b)
     assert np.isnan(c[32]).all() and np.isfinite(c[:32]).all()
+
+
+def test_3xtf32_makes_nan_of_infinity():
+    """As its file says: the rest of an infinity is infinity minus infinity. The other steps keep it."""
+    a, b = numbers(0, [(33, 17), (17, 35)], whole=True)
+    a[32, 16], b[16] = np.inf, 1
+    for step in matmul.STEPS:
+        row = matmul.staircase(step, a, b)[32]
+        assert (np.isnan(row) if step == "3xtf32" else row == np.inf).all(), step
 
 
 # ---- how they use memory: what the comments in the .cu files and the lessons say -----------------------------------

@@ -1,10 +1,14 @@
 """The emulator gives what GPUs gave: the recordings in docs/gpu, made by probes.py."""
 
 import json
+import sys
 
+import emulated_cupy
 import numpy as np
+import probes
 import pytest
 from probes import PROBES, RECORDINGS, SOURCE, differences, record
+from tinydx_kernels.bench import gpu
 from tinydx_kernels.cuda import gate
 from tinydx_kernels.emulator import load_module
 from tinydx_kernels.emulator.build import compiler
@@ -38,6 +42,13 @@ def test_a_recording_is_compared_bit_by_bit(emulated):
         outputs[-1][-1] ^= 1 << 22
     assert differences(json.dumps(recording), emulated) == list(PROBES)
     assert differences('{"words": {}}', emulated) == list(PROBES)
+
+
+def test_the_recording_script_runs_on_cupy(emulated, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
+    monkeypatch.setattr(gpu, "machine", lambda: MACHINE)
+    probes.main(str(tmp_path / "new" / "probes.json"))
+    assert differences((tmp_path / "new" / "probes.json").read_text(), emulated) == []
 
 
 def test_every_probe_writes_all_its_outputs(emulated):

@@ -19,6 +19,7 @@ import importlib.util
 import itertools
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -27,9 +28,11 @@ import numpy as np
 from tinydx_kernels.bench import gpu_report
 from tinydx_kernels.bench.gpu_report import Row
 
+import tinydx
 from tinydx import op
 
 ROUNDS, WARM = 30, 3
+BATCHES, CHECKED, TOLERANCE = 4, 5, 1e-3  # of training: different batches, first steps, and how far their losses may differ
 CLEARINGS = 12  # of the cache before a call: about half a millisecond
 SIZES = 1024, 2048, 4096  # of square matrices
 ROUGH = {"tf32": 2e-3, "bf16": 2e-2}  # errors of short numbers
@@ -38,6 +41,9 @@ LAYERS = (  # the document's convolutions at batch 32: x, filters
     ((32, 74, 74, 32), 64),
     ((32, 36, 36, 64), 128),
 )
+# Of a training step, convolutions and dense layers: forward, dX and dW, but for the images' dX.
+STEP_WORK = 3 * sum(2.0 * n * (h - 2) * (w - 2) * f * 9 * c for (n, h, w, c), f in LAYERS) + 6.0 * 32 * 17 * 17 * 128 * 512
+STEP_WORK -= 2.0 * 32 * 148 * 148 * 32 * 9 * 3
 
 
 class Entrant(NamedTuple):
@@ -214,6 +220,46 @@ def with_tf32(on: bool, function: Callable, *tensors: Any) -> Any:
     return function(*tensors)
 
 
+# ---- the whole training step -----------------------------------------------------------------------------------------
+
+
+def training_steps() -> list[Row]:
+    """The document's step at batch 32: ours, and PyTorch's where it is installed. Batches are on the GPU beforehand."""
+    import cupy
+    from tinydx_kernels.bench import worker
+
+    rng, shape = np.random.default_rng(0), (32, 150, 150, 3)
+    labels = rng.integers(0, 2, (BATCHES, 32, 1)).astype(np.float32)
+    batches = [(rng.random(shape, np.float32) * (0.5 + 0.5 * y[:, :, None, None]), y) for y in labels]
+    tinydx.set_seed(0)
+    weights = worker.tinydx_model(shape[1:]).get_weights()
+    with tinydx.use("cuda"):
+        ours = worker.tinydx(weights, [(cupy.asarray(x), cupy.asarray(y)) for x, y in batches])
+        steps = {"tinydx": ours.train}
+        if has_torch():
+            for tuned in (False, True):
+                peer = worker.torch_gpu(weights, batches, tuned)
+                steps[peer.label] = partial(with_tf32, False, peer.train)
+        return time_steps(steps)
+
+
+def time_steps(steps: Mapping[str, Callable[[int], float]]) -> list[Row]:
+    """Time the steps by the clock, in turn: each ends when its loss is here. Their first losses must agree."""
+    losses = {name: [step(k) for k in range(CHECKED)] for name, step in steps.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for k in range(CHECKED, CHECKED + ROUNDS):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step(k)
+            seconds[name].append(time.perf_counter() - start)
+    rows = []
+    for name in steps:
+        error = max(abs(a - b) for other in losses.values() for a, b in zip(losses[name], other, strict=True))
+        median, least = 1e6 * statistics.median(seconds[name]), 1e6 * min(seconds[name])
+        rows.append(Row("training step", name, median, least, STEP_WORK / median / 1e6, error, error <= TOLERANCE))
+    return rows
+
+
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
@@ -264,8 +310,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     found, rows = machine(), []
     print(", ".join(f"{key} {value}" for key, value in found.items()))
-    for contest in itertools.chain(products(), convolutions()):
-        for row in measure(contest):
+    measured = (measure(contest) for contest in itertools.chain(products(), convolutions()))
+    for some in itertools.chain(measured, (steps() for steps in (training_steps,))):
+        for row in some:
             rows.append(row)
             print(gpu_report.line(row), flush=True)
         gpu_report.write(options.folder, found, rows)  # after each: what was measured stays, whatever comes next

@@ -51,6 +51,7 @@ TARGETS = [
     *(Target(f"convolution, ReLU, pool {c}", f"{c}: forward, ReLU, pooling", ("tinydx",), "cuDNN", 0.9, 1.0) for c in LAYERS),
     *(Target(f"dX {c}", f"{c}: dX", ("tinydx",), "cuDNN", 0.5, 0.8) for c in LAYERS),
     *(Target(f"dW {c}", f"{c}: dW", ("tinydx",), "cuDNN", 0.5, 0.8) for c in LAYERS),
+    Target("training step, batch 32", "training step", ("tinydx",), "PyTorch", 0.5, 1.0),
 ]
 
 

@@ -100,7 +100,6 @@ TINYDX_INLINE void mma(float* d, const unsigned* a, const unsigned* b, Complete 
     collective(0xffffffff, &mine, multiply);
 }
 
-
 }  // namespace tinydx
 
 TINYDX_INLINE void mma_m16n8k8_tf32(float* d, const unsigned* a, const unsigned* b) { tinydx::mma(d, a, b, tinydx::multiply_tf32); }
