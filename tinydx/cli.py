@@ -50,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_card(commands)
     _add_exercise(commands)
     _add_bench(commands)
+    _add_cuda(commands)
     _add_doctor(commands)
     return parser
 
@@ -218,6 +219,39 @@ def _bench(a: argparse.Namespace) -> int:
     from tinydx_kernels.bench.commands import bench
 
     return bench(a)
+
+
+def _add_cuda(commands: Any) -> None:
+    p = commands.add_parser("cuda", help="run CUDA kernels on the CPU, and be told what is wrong with them")
+    actions = p.add_subparsers(title="actions", metavar="ACTION", required=True)
+    check = actions.add_parser(
+        "check",
+        help="find races, missing barriers, accesses out of bounds and slow ones in a .cu file",
+        description="Run the kernels of a .cu file on the CPU, every access checked: races, missing barriers, indices out of "
+        "bounds, values that nobody wrote, misaligned vectors; and say which lines use memory badly. What to launch stands in "
+        "the file, in a comment such as: // check: saxpy<<<4, 256>>>(n=1000, a=2.0f, x=random(n), y=random(n)). "
+        "Exit status 1 if there are mistakes.",
+    )
+    check.add_argument("file", metavar="FILE.cu")
+    check.add_argument("-D", dest="defines", action="append", default=[], metavar="NAME=VALUE", help="define a macro")
+    check.add_argument("--seed", type=int, default=0, help="of the order in which threads run (default 0)")
+    check.add_argument("--counters", action="store_true", help="print how each line used memory")
+    by_hand = check.add_argument_group("one launch, instead of those in the file")
+    by_hand.add_argument("--kernel", metavar="NAME")
+    by_hand.add_argument("--grid", default="1", metavar="SIZES", help="such as 4, or 4,4 (default 1)")
+    by_hand.add_argument("--block", default="256", metavar="SIZES", help="such as 256, or 16,16 (default 256)")
+    by_hand.add_argument("--shared", default="0", metavar="BYTES", help="of dynamic shared memory (default 0)")
+    by_hand.add_argument("--args", default="", metavar="VALUES", help='such as "n=1000, a=2.0f, x=random(n), y=empty(n)"')
+    check.set_defaults(run=_cuda_check)
+
+
+def _cuda_check(a: argparse.Namespace) -> int:
+    from tinydx.op import find_kernels
+
+    find_kernels()
+    from tinydx_kernels.emulator.check import command
+
+    return command(a)
 
 
 def _add_doctor(commands: Any) -> None:

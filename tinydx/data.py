@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinydx import random
+from tinydx.device import on_device
 from tinydx.tensor import Tensor
 
 
@@ -180,7 +181,7 @@ def as_arrays(x: Any) -> Any:
 
 def as_labels(y: Any) -> Any:
     """Labels or weights as an array; None stays None."""
-    return None if y is None else np.asarray(y)
+    return y if y is None or on_device(y) else np.asarray(y)
 
 
 def as_batch(item: Any, files: list[str] | None = None) -> Batch:

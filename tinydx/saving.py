@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import activations, initializers, layers, losses, metrics, optimizers
+from tinydx.device import to_host
 from tinydx.files import atomic_write
 from tinydx.layers.base import Input, Layer, Symbol, map_symbols
 from tinydx.op import Op, did_you_mean
@@ -221,7 +222,7 @@ def _contents(model: Any, include_optimizer: bool) -> tuple[dict[str, Any], Arra
     """Header and arrays of a model's file."""
     if not model.built:
         raise ValueError(f"{model.name} is not built yet: give its first layer an input_shape, or fit it, then save")
-    arrays = {f"weights/{i:05d}/{w.name}": w.data for i, w in enumerate(model.weights)}
+    arrays = {f"weights/{i:05d}/{w.name}": w.numpy() for i, w in enumerate(model.weights)}
     optimizer, training = model.optimizer, None
     if optimizer is not None:
         training = {
@@ -232,7 +233,7 @@ def _contents(model: Any, include_optimizer: bool) -> tuple[dict[str, Any], Arra
             "iterations": optimizer.iterations if include_optimizer else 0,
         }
         for i, slots in enumerate(optimizer.slots if include_optimizer else []):
-            arrays |= {f"optimizer/{i:05d}/{n}": a for n, a in zip(optimizer.memory, slots, strict=True)}
+            arrays |= {f"optimizer/{i:05d}/{n}": to_host(a) for n, a in zip(optimizer.memory, slots, strict=True)}
     header = {
         "model": to_config(model),
         "frozen": [i for i, layer in enumerate(model.all_layers()) if not layer.trainable],

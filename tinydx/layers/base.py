@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from tinydx import initializers
+from tinydx.device import to_host
 from tinydx.op import did_you_mean
 from tinydx.tensor import Tensor, as_array, no_grad
 
@@ -275,11 +276,11 @@ class Layer:
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the weights, in Keras's order and layouts."""
-        return [w.data.copy() for w in self.weights]
+        return [w.numpy().copy() for w in self.weights]
 
     def set_weights(self, arrays: Any) -> None:
         """Set all weights, in the order of get_weights, or none if one does not fit; float64 arrays stay float64."""
-        arrays, weights = [np.asarray(a) for a in arrays], self.weights
+        arrays, weights = [np.asarray(to_host(a)) for a in arrays], self.weights
         if len(arrays) != len(weights):
             hint = "" if weights else " (not built yet: give input_shape, or call it once)"
             raise ValueError(f"{self.name}.set_weights: expected {len(weights)} arrays, got {len(arrays)}{hint}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import activations, ops, random
+from tinydx.device import fresh_beside
 from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_rank
 from tinydx.tensor import Tensor
 
@@ -144,7 +145,8 @@ class Dropout(Layer):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
             return x
-        return ops.dropout(x, mask=random.generator().random(x.shape, np.float32) >= self.rate, rate=self.rate)
+        mask = fresh_beside(x.data, lambda: random.generator().random(x.shape, np.float32) >= self.rate)
+        return ops.dropout(x, mask=mask, rate=self.rate)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
@@ -228,11 +230,11 @@ class _Normalization(Layer):
         self.gamma = self.add_weight("gamma", shape, "ones") if self.scale else None
         self.beta = self.add_weight("beta", shape, "zeros") if self.center else None
 
-    def scale_and_shift(self) -> tuple[Any, Any]:
-        """gamma and beta in one axis, or the ones and zeros that stand for them."""
+    def scale_and_shift(self, x: Tensor) -> tuple[Any, Any]:
+        """gamma and beta in one axis, or the ones and zeros that stand for them, where x is."""
         size = math.prod(self.weight_shape)
-        gamma = np.ones(size, self.dtype) if self.gamma is None else self.gamma.reshape(size)
-        return gamma, np.zeros(size, self.dtype) if self.beta is None else self.beta.reshape(size)
+        gamma = np.ones(size, self.dtype, like=x.data) if self.gamma is None else self.gamma.reshape(size)
+        return gamma, np.zeros(size, self.dtype, like=x.data) if self.beta is None else self.beta.reshape(size)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
@@ -278,7 +280,7 @@ class BatchNormalization(_Normalization):
         return self._normalize(x.transpose(*order), training).transpose(*map(int, np.argsort(order)))
 
     def _normalize(self, x: Tensor, training: bool) -> Tensor:
-        gamma, beta = self.scale_and_shift()
+        gamma, beta = self.scale_and_shift(x)
         if not (training and self.trainable):
             factor = gamma / (self.moving_variance + self.epsilon) ** 0.5
             return x * factor + (beta - self.moving_mean * factor)
@@ -320,7 +322,7 @@ class LayerNormalization(_Normalization):
             raise ValueError(f"{self.name}: expected last axes {self.weight_shape}, got shape {tuple(input_shape)}")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        gamma, beta = self.scale_and_shift()
+        gamma, beta = self.scale_and_shift(x)
         rows = x.reshape(*x.shape[: x.ndim - len(self.weight_shape)], math.prod(self.weight_shape))
         return ops.layer_normalization(rows, gamma, beta, eps=self.epsilon).reshape(*x.shape)
 

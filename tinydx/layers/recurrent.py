@@ -58,7 +58,7 @@ class SimpleRNN(Layer):
         mask = x.mask if mask is None else np.asarray(mask, bool)
         if self.go_backwards:
             x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
-        h0 = Tensor(np.zeros((x.shape[0], self.units), x.dtype)) if initial_state is None else initial_state
+        h0 = Tensor(np.zeros((x.shape[0], self.units), x.dtype, like=x.data)) if initial_state is None else initial_state
         h0 = h0[0] if isinstance(h0, list | tuple) else h0
         outputs = states = self._run(x, h0, mask)
         if mask is not None and initial_state is not None:

@@ -708,7 +708,7 @@ def getitem(x, *, key):
 @backward_of(getitem)
 def getitem_backward(dy, saved):
     shape, key = saved
-    dx = np.zeros(shape, dy.dtype)
+    dx = np.zeros(shape, dy.dtype, like=dy)
     np.add.at(dx, key, dy)
     return (dx,)
 

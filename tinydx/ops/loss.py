@@ -27,12 +27,12 @@ def _target(name, prediction, target):
             f"{name}: prediction has shape {prediction.shape}, target {np.shape(target)}:"
             " they must be equal, losses never broadcast"
         )
-    return np.asarray(target, prediction.real.dtype)
+    return np.asarray(target, prediction.real.dtype, like=prediction[...])  # [...]: an array even if it is one number
 
 
 def _weight(name, prediction, weight):
     """The weights, one for each entry of the prediction's first axes, ready to multiply it."""
-    weight = np.asarray(1 if weight is None else weight, prediction.real.dtype)
+    weight = np.asarray(1 if weight is None else weight, prediction.real.dtype, like=prediction[...])
     if weight.shape != prediction.shape[: weight.ndim]:
         raise ValueError(f"{name}: weight has shape {weight.shape}, expected the first axes of {prediction.shape}")
     return weight.reshape(weight.shape + (1,) * (prediction.ndim - weight.ndim)) if weight.ndim else weight
@@ -40,7 +40,7 @@ def _weight(name, prediction, weight):
 
 def loss_backward(dy, saved):
     slope, weight, n = saved
-    return (dy * slope * weight / np.asarray(n, slope.dtype),)
+    return (dy * slope * weight / slope.dtype.type(n),)
 
 
 def _complete(record, samples):
@@ -86,7 +86,7 @@ def _complete_classes(record):
 
 
 def _mean(terms, weight):
-    return (terms * weight).sum() / np.asarray(terms.size, terms.dtype)
+    return (terms * weight).sum() / terms.dtype.type(terms.size)
 
 
 def _literal(term, prediction, target, weight):
@@ -377,7 +377,7 @@ def softmax_crossentropy_right_class(dy, saved, target):
 )
 def sparse_softmax_crossentropy(z, *, labels, weight=None):
     """Cross-entropy fused with its softmax, for class numbers: z (...,K), labels integers of shape (...)."""
-    labels = np.asarray(labels)
+    labels = np.asarray(labels, like=z)
     if labels.shape != z.shape[:-1] or labels.dtype.kind not in "iu":
         raise ValueError(
             f"sparse_softmax_crossentropy: labels are {labels.dtype} {labels.shape}, expected integers of shape {z.shape[:-1]}"

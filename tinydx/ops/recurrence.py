@@ -151,7 +151,7 @@ def simple_rnn(x, h0, w_xh, w_hh, b=None, *, mask=None):
     (2, 5, 4)
     """
     inputs = x @ w_xh if b is None else x @ w_xh + b  # all time steps in one product: they do not depend on h
-    y = np.empty((*x.shape[:2], h0.shape[1]), np.result_type(inputs, h0, w_hh))
+    y = np.empty((*x.shape[:2], h0.shape[1]), np.result_type(inputs, h0, w_hh), like=x)
     h = h0
     for t in range(x.shape[1]):
         new = np.tanh(inputs[:, t] + h @ w_hh)
