@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 Pair = tuple[str, str]
@@ -104,7 +105,7 @@ class BytePairs:
         words = [(list(chunk), n) for chunk, n in chunks.items()]
         pairs, where = Counter[Pair](), defaultdict[Pair, set[int]](set)
         for i, (word, n) in enumerate(words):
-            for pair in zip(word, word[1:], strict=False):
+            for pair in pairwise(word):
                 pairs[pair] += n
                 where[pair].add(i)
         learnt: list[Pair] = []
@@ -129,7 +130,7 @@ class BytePairs:
         if chunk not in self._known:
             tokens = list(_as_bytes(chunk))
             while len(tokens) > 1:
-                best = min(zip(tokens, tokens[1:], strict=False), key=lambda pair: self.rank.get(pair, len(self.rank)))
+                best = min(pairwise(tokens), key=lambda pair: self.rank.get(pair, len(self.rank)))
                 if best not in self.rank:
                     break
                 tokens = _merged(tokens, best)
@@ -164,9 +165,9 @@ def _merge_everywhere(pair: Pair, words: list, pairs: Counter, where: dict[Pair,
     for i in where.pop(pair):
         word, n = words[i]
         new = _merged(word, pair)
-        for old in zip(word, word[1:], strict=False):
+        for old in pairwise(word):
             pairs[old] -= n
-        for now in zip(new, new[1:], strict=False):
+        for now in pairwise(new):
             pairs[now] += n
             where[now].add(i)
         words[i] = new, n
