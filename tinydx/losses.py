@@ -130,7 +130,7 @@ class SparseCategoricalCrossentropy(Loss):
         scores = prediction if self.from_logits else scores_before(ops.softmax, prediction)
         if scores is not None:
             return ops.sparse_softmax_crossentropy(scores, labels=labels, weight=weight)
-        return ops.categorical_crossentropy(prediction, target=np.eye(classes)[labels], weight=weight)
+        return ops.sparse_categorical_crossentropy(prediction, labels=labels, weight=weight)
 
 
 class MeanSquaredError(Loss):

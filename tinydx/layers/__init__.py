@@ -20,7 +20,7 @@ from tinydx.layers.core import (
     Reshape,
 )
 from tinydx.layers.recurrent import SimpleRNN
-from tinydx.layers.text import Embedding
+from tinydx.layers.text import Embedding, GlobalAveragePooling1D
 
 __all__ = [
     "Activation",
@@ -33,6 +33,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
     "Input",

@@ -42,9 +42,11 @@ from tinydx.ops.loss import (
     mean_squared_error,
     sigmoid_binary_crossentropy,
     softmax_crossentropy,
+    sparse_categorical_crossentropy,
     sparse_softmax_crossentropy,
 )
 from tinydx.ops.normalization import batch_normalization, dropout, layer_normalization
+from tinydx.ops.pointer import copy_mixture
 from tinydx.ops.pooling import average_pool2d, max_pool2d
 from tinydx.ops.recurrence import rnn_output, simple_rnn, simple_rnn_step
 from tinydx.ops.softmax import log_softmax, softmax, softmax_decoding

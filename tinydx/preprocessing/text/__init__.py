@@ -1,6 +1,6 @@
 """Text -> arrays of ids: tokenizers (words, characters, byte pairs), a vocabulary, padding and masks."""
 
-from tinydx.preprocessing.text.tokenizers import BytePairs, Characters, Words
+from tinydx.preprocessing.text.tokenizers import BytePairs, Characters, Subwords, Words
 from tinydx.preprocessing.text.vocabulary import (
     END,
     PADDING,
@@ -20,6 +20,7 @@ __all__ = [
     "BytePairs",
     "Characters",
     "Codec",
+    "Subwords",
     "Vocabulary",
     "Words",
     "pad_sequences",

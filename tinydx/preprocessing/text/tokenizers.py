@@ -1,8 +1,9 @@
-"""Text -> tokens -> text, in three ways.
+"""Text -> tokens -> text, in three ways, and one that only goes there.
 
     "Acute cholera"   Words        acute | cholera                     small inputs; a new word is unknown
                       Characters   A | c | u | t | e | ␣ | c | ...      long inputs; a new letter is unknown
                       BytePairs    Ac | ute | ␣chol | era               in between; nothing is ever unknown
+                    Subwords     <acute> | acute cholera | <ac | acu     a bag for classification; parts of new words are known
 
 A tokenizer has `tokenize(text)`, `join(tokens)`, and `config()`, from which `from_config` makes it again.
 """
@@ -13,7 +14,7 @@ import functools
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -145,6 +146,36 @@ class BytePairs:
         return {"kind": "bytepairs", "merges": [list(pair) for pair in self.merges]}
 
 
+class Subwords:
+    """A text as a bag of features: its words, pairs of neighbouring words, and the pieces of each word.
+
+    For classification (Bojanowski 2017): "nephritis" is new but its pieces are not. There is no way back to the text.
+    Arguments: lowest, highest, the lengths of pieces; < and > mark a word's ends.
+
+    >>> Subwords(lowest=3, highest=3).tokenize("Low pH")
+    ['<low>', '<ph>', 'low ph', '<lo', 'low', 'ow>', '<ph', 'ph>']
+    """
+
+    def __init__(self, lowest: int = 3, highest: int = 5):
+        if not 1 <= lowest <= highest:
+            raise ValueError(f"Subwords: pieces of {lowest} to {highest} characters, expected 1 <= lowest <= highest")
+        self.lowest, self.highest, self._words = lowest, highest, Words()
+
+    def tokenize(self, text: str) -> list[str]:
+        words = [w for w in self._words.tokenize(text) if w[0].isalnum()]
+        marked = [f"<{w}>" for w in words]
+        pieces = [piece for w in marked for piece in self._pieces(w)]
+        return marked + [f"{a} {b}" for a, b in pairwise(words)] + pieces
+
+    def _pieces(self, word: str) -> Iterator[str]:
+        for n in range(self.lowest, self.highest + 1):
+            for i in range(len(word) - n + 1):
+                yield word[i : i + n]
+
+    def config(self) -> dict[str, Any]:
+        return {"kind": "subwords", "lowest": self.lowest, "highest": self.highest}
+
+
 def _as_bytes(chunk: str) -> str:
     """The UTF-8 bytes as a string of one character each; half a surrogate pair is taken as a question mark."""
     return chunk.encode("utf-8", errors="replace").decode("latin-1")
@@ -174,7 +205,7 @@ def _merge_everywhere(pair: Pair, words: list, pairs: Counter, where: dict[Pair,
     del pairs[pair]
 
 
-KINDS: dict[str, type] = {"words": Words, "characters": Characters, "bytepairs": BytePairs}
+KINDS: dict[str, type] = {"words": Words, "characters": Characters, "bytepairs": BytePairs, "subwords": Subwords}
 
 
 def from_config(config: dict[str, Any]) -> Any:
