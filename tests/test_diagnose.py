@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from tinydx import cli, op
-from tinydx.datasets import open_study
 from tinydx.datasets.folders import patient, set_aside
-from tinydx.diagnose import build_cnn
+from tinydx.kinds.image import build_cnn, open_study
 from tinydx.models import load_model
 from tinydx.preprocessing.image import save_img
 

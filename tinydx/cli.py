@@ -61,19 +61,22 @@ def _version() -> str:
 
 
 def _add_diagnose(commands: Any) -> None:
+    from tinydx import kinds
+
     p = commands.add_parser(
         "diagnose",
-        help="train the document's CNN, evaluate it on unseen images, and write a report",
-        description="Train the document's CNN, evaluate it on images that training never saw, and write a folder with the "
-        "model, its history, its metrics and one picture page. Without --data it makes synthetic chest phantoms first.",
+        help="train the document's network on images or sounds, evaluate it on unseen ones, and write a report",
+        description="Train the document's network, evaluate it on examples that training never saw, and write a folder with "
+        "the model, its history, its metrics and one picture page. Without --data it makes synthetic examples first.",
     )
+    p.add_argument("--kind", choices=kinds.names(), help="what the data is (default: what its files are; image without --data)")
     p.add_argument("--data", metavar="PATH", help="a folder of class folders (or train/val/test of them), or a MedMNIST .npz")
-    p.add_argument("--size", type=_positive, metavar="PIXELS", help="height and width of the images (default 150; npz: its own)")
-    p.add_argument("--epochs", type=_positive, help="passes over the training images")
+    p.add_argument("--size", type=_positive, metavar="N", help="images: height and width in pixels (default 150; npz: its own)")
+    p.add_argument("--epochs", type=_positive, help="passes over the training examples")
     p.add_argument("--steps", type=_positive, help="batches in an epoch (default: one pass)")
-    p.add_argument("--batch", type=_positive, default=32, help="images in a batch (default 32)")
+    p.add_argument("--batch", type=_positive, default=32, help="examples in a batch (default 32)")
     p.add_argument("--augment", choices=("document", "none"), default="document", help="the document's augmentation, or none")
-    p.add_argument("--limit", type=_positive, metavar="N", help="use at most N images of each class and split")
+    p.add_argument("--limit", type=_positive, metavar="N", help="use at most N examples of each class and split")
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (default 0)")
     p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="where the results go (default: diagnosis)")
     p.set_defaults(run=_diagnose)
@@ -82,22 +85,22 @@ def _add_diagnose(commands: Any) -> None:
 def _diagnose(a: argparse.Namespace) -> int:
     from tinydx.diagnose import diagnose
 
-    options = {k: getattr(a, k) for k in ("size", "epochs", "steps", "batch", "augment", "limit", "seed", "output")}
+    options = {k: getattr(a, k) for k in ("kind", "size", "epochs", "steps", "batch", "augment", "limit", "seed", "output")}
     diagnose(a.data, **options)
     return 0
 
 
 def _add_predict(commands: Any) -> None:
-    p = commands.add_parser("predict", help="name the class of image files, with its probability")
+    p = commands.add_parser("predict", help="name the class of each input, with its probability")
     p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
-    p.add_argument("files", nargs="+", help="image files")
+    p.add_argument("inputs", nargs="+", help="image files, or what the model was trained on")
     p.set_defaults(run=_predict)
 
 
 def _predict(a: argparse.Namespace) -> int:
-    from tinydx.diagnose import predict_files
+    from tinydx.diagnose import predict
 
-    return predict_files(a.model, a.files)
+    return predict(a.model, a.inputs)
 
 
 def _add_data(commands: Any) -> None:

@@ -4,9 +4,10 @@ from tinydx.datasets.download import data_home, describe_sets, fetch
 from tinydx.datasets.folders import open_folders
 from tinydx.datasets.medmnist import MedMNIST, load_medmnist
 from tinydx.datasets.phantom import chest_phantom, make_phantoms, write_phantom_folders
-from tinydx.datasets.study import Study, open_study
+from tinydx.datasets.study import Examples, Study
 
 __all__ = [
+    "Examples",
     "MedMNIST",
     "Study",
     "chest_phantom",
@@ -16,6 +17,5 @@ __all__ = [
     "load_medmnist",
     "make_phantoms",
     "open_folders",
-    "open_study",
     "write_phantom_folders",
 ]
