@@ -65,16 +65,18 @@ def _add_diagnose(commands: Any) -> None:
 
     p = commands.add_parser(
         "diagnose",
-        help="train the document's network on images or sounds, evaluate it on unseen ones, and write a report",
+        help="train the document's network on images, sounds or texts, evaluate it on unseen ones, and write a report",
         description="Train the document's network, evaluate it on examples that training never saw, and write a folder with "
         "the model, its history, its metrics and one picture page. Without --data it makes synthetic examples first.",
     )
     p.add_argument("--kind", choices=kinds.names(), help="what the data is (default: what its files are; image without --data)")
-    p.add_argument("--data", metavar="PATH", help="a folder of class folders (or train/val/test of them), or a MedMNIST .npz")
-    p.add_argument("--size", type=_positive, metavar="N", help="images: height and width in pixels (default 150; npz: its own)")
+    p.add_argument("--data", metavar="PATH",
+                   help="a folder of class folders (or train/val/test of them), a MedMNIST .npz, or a table of texts (.csv, .tsv)")
+    p.add_argument("--size", type=_positive, metavar="N",
+                   help="images: height and width in pixels (default 150; npz: its own); texts: subwords that are kept (160)")
     p.add_argument("--epochs", type=_positive, help="passes over the training examples")
     p.add_argument("--steps", type=_positive, help="batches in an epoch (default: one pass)")
-    p.add_argument("--batch", type=_positive, default=32, help="examples in a batch (default 32)")
+    p.add_argument("--batch", type=_positive, help="examples in a batch (default 32; texts: 128)")
     p.add_argument("--augment", choices=("document", "none"), default="document", help="the document's augmentation, or none")
     p.add_argument("--limit", type=_positive, metavar="N", help="use at most N examples of each class and split")
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (default 0)")
@@ -93,7 +95,7 @@ def _diagnose(a: argparse.Namespace) -> int:
 def _add_predict(commands: Any) -> None:
     p = commands.add_parser("predict", help="name the class of each input, with its probability")
     p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
-    p.add_argument("inputs", nargs="+", help="image files, or what the model was trained on")
+    p.add_argument("inputs", nargs="+", help="image or .txt files, or texts: what the model was trained on")
     p.set_defaults(run=_predict)
 
 

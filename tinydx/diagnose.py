@@ -34,7 +34,7 @@ def diagnose(
     size: int | None = None,
     epochs: int | None = None,
     steps: int | None = None,
-    batch: int = 32,
+    batch: int | None = None,
     augment: str = "document",
     limit: int | None = None,
     seed: int = 0,
@@ -44,14 +44,15 @@ def diagnose(
 
     Arguments: path, the data (None: synthetic data of the kind, made once); kind, one of `kinds.names()` (None: what most
     files at the path are of, or images); size of an example, in the kind's unit; epochs, and steps (batches) in each;
-    batch, examples in a batch; augment, "document" (the kind's own) or "none"; limit, examples of each class and split;
-    seed; output, the folder for the results.
+    batch, examples in a batch (None: the kind's); augment, "document" (the kind's own) or "none"; limit, examples of each
+    class and split; seed; output, the folder for the results.
     Raises one-line errors for data that cannot be used, before anything is written.
     """
     began = time.perf_counter()
     tinydx.set_seed(seed)
     name = kind or kinds.guess(path)
     subject = kinds.get(name)
+    batch = batch or subject.batch
     study = subject.open_study(path, size=size, limit=limit, seed=seed)
     print(study.describe(), flush=True)
     folder = Path(output)

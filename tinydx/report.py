@@ -123,7 +123,9 @@ def _page(metrics: dict[str, Any], history: History, examples: np.ndarray | Sequ
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    family, weight, drawable = _fonts([title, subtitle, *metrics["class_names"]])
+    texts = [example for example in examples if isinstance(example, str)]
+    family, weight, drawable = _fonts([title, subtitle, *metrics["class_names"], *texts])
+    examples = _legible(list(examples), drawable, {})
     numbered = {name: f"class {k}" for k, name in enumerate(metrics["class_names"])
                 if not drawable.issuperset(map(ord, name))}
     if numbered:
@@ -165,7 +167,7 @@ def _draw(metrics: dict[str, Any], history: History, examples: np.ndarray | Sequ
     _draw_calibration(parts["curve"], parts["counts"], metrics)
     _draw_words(parts["words"], metrics)
     for band, (heading, chosen) in zip(bands[5:], grids, strict=True):
-        captions = [_caption(names, true[i], called[i], table[i]) for i in chosen]
+        captions = [_caption(names, true[i], called[i], table[i], kind.columns) for i in chosen]
         wrong = called[chosen] != true[chosen]
         _draw_examples(band, heading, kind, [examples[i] for i in chosen], captions, wrong, synthetic)
     return figure
@@ -415,9 +417,9 @@ def _choose_examples(true: np.ndarray, called: np.ndarray, table: np.ndarray,
     return grids
 
 
-def _caption(names: list[str], true: int, called: int, probabilities: np.ndarray) -> str:
-    mark = "" if true == called else "\u2717 "
-    return f"{mark}{_short(names[called], 11)} {probabilities[called]:.0%}\ntruth: {_short(names[true], 11)}"
+def _caption(names: list[str], true: int, called: int, probabilities: np.ndarray, columns: int) -> str:
+    mark, width = "" if true == called else "\u2717 ", 66 // columns
+    return f"{mark}{_short(names[called], width)} {probabilities[called]:.0%}\ntruth: {_short(names[true], width)}"
 
 
 def _draw_examples(band: Any, heading: str, kind: Kind, examples: list[Any], captions: list[str],

@@ -37,6 +37,7 @@ class Kind:
     synthetic_notice: str  # the sentence on the page that says so
     schedule: tuple[int, int | None] = (10, None)  # epochs, and batches in each (None: one pass)
     synthetic_schedule: tuple[int, int | None] = (10, None)  # the same for the data that a program made
+    batch: int = 32  # examples in a batch
     columns: int  # of the page's grid of examples
     panel_height: float  # of one of them with its caption, in inches
 
