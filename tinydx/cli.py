@@ -46,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_diagnose(commands)
     _add_predict(commands)
+    _add_translate(commands)
     _add_data(commands)
     _add_card(commands)
     _add_exercise(commands)
@@ -103,6 +104,21 @@ def _predict(a: argparse.Namespace) -> int:
     from tinydx.diagnose import predict
 
     return predict(a.model, a.inputs)
+
+
+def _add_translate(commands: Any) -> None:
+    p = commands.add_parser("translate", help="write what a sequence to sequence model makes of texts")
+    p.add_argument("model", help="a model file, such as `python -m tinydx.tasks.translation lay --output FILE` wrote")
+    p.add_argument("texts", nargs="+", help='such as "broken collar bone"')
+    p.add_argument("--beam", type=_positive, default=4, metavar="N", help="width of the beam (default 4; 1: greedy)")
+    p.set_defaults(run=_translate)
+
+
+def _translate(a: argparse.Namespace) -> int:
+    from tinydx.translation import translate_texts
+
+    translate_texts(a.model, a.texts, a.beam)
+    return 0
 
 
 def _add_data(commands: Any) -> None:
