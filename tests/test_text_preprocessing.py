@@ -39,7 +39,7 @@ def test_words_of_several_scripts():
 
 def test_merges_are_those_of_a_slow_learner():
     """An independent literal version of the algorithm: count all pairs anew for every merge."""
-    words = Counter(c for t in TERMS for c in CHUNK.findall(t))
+    words = Counter(c for t in TERMS for c in CHUNK.findall(" " + t))
     words = {tuple(w): n for w, n in words.items()}
     learnt = []
     for _ in range(25):
@@ -68,14 +68,14 @@ def test_byte_pairs_stop_where_nothing_repeats():
 
 def test_more_merges_make_fewer_tokens():
     counts = [len(BytePairs.learn(TERMS, n).tokenize(TERMS[1])) for n in (0, 10, 40)]
-    assert counts[0] == len(TERMS[1]) > counts[1] > counts[2]
+    assert counts[0] == len(TERMS[1]) + 1 > counts[1] > counts[2]
 
 
 @pytest.mark.parametrize("tokenizer", [Words(), Characters(), BytePairs.learn(TERMS, 30)])
 @pytest.mark.parametrize("text", ["", "a" * 100_000, "word " * 20_000, "急" * 100_000, "\u0301" * 1000, " " * 1000])
 def test_empty_and_very_long_texts(tokenizer, text):
     tokens = tokenizer.tokenize(text)  # in linear time: quadratic would take minutes
-    assert len(tokens) <= len(text.encode()) and (text or tokens == [])
+    assert len(tokens) <= len(text.encode()) + 1 and (text or tokens == [])
 
 
 @pytest.mark.parametrize("tokenizer", [Words(lower=False), Characters(), BytePairs.learn(TERMS, 30)])

@@ -90,8 +90,8 @@ class BytePairs:
     A token is written as one character a byte (Latin-1), so that every text of any script has tokens, and `join`
     gives exactly the text back. Arguments: merges, the pairs in the order in which they were learnt (`learn`).
 
-    >>> BytePairs.learn(["aab aab aab"], merges=2).tokenize("aab aa")
-    ['aab', ' ', 'a', 'a']
+    >>> BytePairs.learn(["aab aab ba"], merges=3).tokenize("aab aa")
+    [' aab', ' ', 'a', 'a']
     """
 
     def __init__(self, merges: Iterable[Sequence[str]] = ()):
@@ -102,7 +102,7 @@ class BytePairs:
     @classmethod
     def learn(cls, texts: Iterable[str], merges: int) -> BytePairs:
         """Learn so many merges (or all there are) from texts: each joins the pair that is the most frequent then."""
-        chunks = Counter(_as_bytes(chunk) for text in texts for chunk in CHUNK.findall(checked_text(text, "BytePairs")))
+        chunks = Counter(_as_bytes(chunk) for text in texts for chunk in _chunks(text))
         words = [(list(chunk), n) for chunk, n in chunks.items()]
         pairs, where = Counter[Pair](), defaultdict[Pair, set[int]](set)
         for i, (word, n) in enumerate(words):
@@ -124,7 +124,7 @@ class BytePairs:
         return [chr(i) for i in range(256)] + list(dict.fromkeys(first + second for first, second in self.merges))
 
     def tokenize(self, text: str) -> list[str]:
-        return [token for chunk in CHUNK.findall(checked_text(text, "BytePairs")) for token in self._tokens_of(chunk)]
+        return [token for chunk in _chunks(text) for token in self._tokens_of(chunk)]
 
     def _tokens_of(self, chunk: str) -> list[str]:
         """Merge the pair that was learnt first, again and again; chunks repeat, so what came out is remembered."""
@@ -140,7 +140,7 @@ class BytePairs:
 
     def join(self, tokens: Sequence[str]) -> str:
         """The text again; bytes that are no UTF-8, which a model may write, become U+FFFD."""
-        return "".join(tokens).encode("latin-1").decode("utf-8", errors="replace")
+        return "".join(tokens).encode("latin-1").decode("utf-8", errors="replace").removeprefix(" ")
 
     def config(self) -> dict[str, Any]:
         return {"kind": "bytepairs", "merges": [list(pair) for pair in self.merges]}
@@ -174,6 +174,11 @@ class Subwords:
 
     def config(self) -> dict[str, Any]:
         return {"kind": "subwords", "lowest": self.lowest, "highest": self.highest}
+
+
+def _chunks(text: str) -> list[str]:
+    """What byte pairs stay within. A space is set before the text, so that its first word is a word like the others."""
+    return CHUNK.findall(" " + checked_text(text, "BytePairs")) if text != "" else []
 
 
 def _as_bytes(chunk: str) -> str:
