@@ -75,7 +75,7 @@ class Optimizer:
         for w, g, slots in zip(weights, self._clipped(list(gradients)), self.slots, strict=True):
             if g is None:
                 continue
-            w.data = np.ascontiguousarray(w.data)  # what follows writes through a flat view of it
+            w.data = np.asarray(w.data, order="C")  # what follows writes through a flat view of it
             if self.weight_decay:
                 w.data -= w.data * w.dtype.type(self.weight_decay * self.learning_rate)
             _update(update, constants, [w.data, *slots], g)

@@ -13,7 +13,7 @@ from tinydx.preprocessing.text import Subwords
 class NearestText:
     """Texts that can be asked which of them is nearest to another: the largest cosine of TF-IDF vectors.
 
-    A text's vector holds for each of its features (words, pairs of words, pieces of words) 1 + ln(count), times
+    A text's vector holds for each of its features (words, pairs of words, pieces of four letters) 1 + ln(count), times
     1 + ln(N / texts that have the feature).
 
     >>> NearestText(["acute chest pain", "broken leg"]).nearest(["leg fracture"])
@@ -23,7 +23,7 @@ class NearestText:
     def __init__(self, texts: Sequence[str], tokenize: Callable[[str], list[str]] | None = None):
         if not texts:
             raise ValueError("NearestText: there are no texts to look among")
-        self.tokenize, self.n = tokenize or Subwords().tokenize, len(texts)
+        self.tokenize, self.n = tokenize or Subwords(4, 4).tokenize, len(texts)
         counts = [Counter(self.tokenize(text)) for text in texts]
         having = Counter(feature for c in counts for feature in c)
         self.rarity = {feature: 1 + np.log(self.n / n) for feature, n in having.items()}

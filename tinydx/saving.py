@@ -350,7 +350,7 @@ def _write(path: str | Path, header: dict[str, Any], arrays: Arrays) -> None:
     from safetensors.numpy import save
 
     text = _json({"format": FORMAT, **header})
-    arrays = {k: np.ascontiguousarray(a) for k, a in arrays.items()}
+    arrays = {k: np.asarray(a, order="C") for k, a in arrays.items()}
     atomic_write(path, save(arrays, metadata={"tinydx": text, "digest": _digest(text, arrays)}))
 
 

@@ -22,7 +22,18 @@ import numpy as np
 
 from tinydx import ops
 from tinydx.decoding import State
-from tinydx.layers import GRU, LSTM, AdditiveAttention, Attention, Bidirectional, Concatenate, Dense, Dropout, Embedding, SimpleRNN
+from tinydx.layers import (
+    GRU,
+    LSTM,
+    AdditiveAttention,
+    Attention,
+    Bidirectional,
+    Concatenate,
+    Dense,
+    Dropout,
+    Embedding,
+    SimpleRNN,
+)
 from tinydx.models import Model
 from tinydx.preprocessing.text import END, PADDING, pad_sequences
 from tinydx.tensor import Tensor, no_grad

@@ -1,5 +1,6 @@
 """Keras-style building blocks: each layer is weights and a function of Tensors."""
 
+from tinydx.layers.attention import AdditiveAttention, Attention
 from tinydx.layers.base import Input, Layer
 from tinydx.layers.convolution import (
     AveragePooling2D,
@@ -19,14 +20,19 @@ from tinydx.layers.core import (
     LayerNormalization,
     Reshape,
 )
-from tinydx.layers.recurrent import SimpleRNN
+from tinydx.layers.recurrent import GRU, LSTM, Bidirectional, Masking, SimpleRNN, TimeDistributed
 from tinydx.layers.text import Embedding, GlobalAveragePooling1D
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "Activation",
     "Add",
+    "AdditiveAttention",
+    "Attention",
     "AveragePooling2D",
     "BatchNormalization",
+    "Bidirectional",
     "Concatenate",
     "Conv2D",
     "Dense",
@@ -39,9 +45,11 @@ __all__ = [
     "Input",
     "Layer",
     "LayerNormalization",
+    "Masking",
     "MaxPooling2D",
     "Reshape",
     "SimpleRNN",
+    "TimeDistributed",
 ]
 
 

@@ -140,9 +140,7 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, noise_shape: tuple[int | None, ...] | None = None, **common: Any):
         super().__init__(**common)
-        if not 0 <= rate < 1:
-            raise ValueError(f"{self.name}: rate is {rate}, expected 0 <= rate < 1")
-        self.rate, self.noise_shape = rate, noise_shape
+        self.rate, self.noise_shape = expect_rate(self, "rate", rate), noise_shape
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
@@ -153,6 +151,13 @@ class Dropout(Layer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
+
+
+def expect_rate(layer: Layer, name: str, rate: float) -> float:
+    """The argument, a share that dropout drops; ValueError unless 0 <= rate < 1."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"{layer.name}: {name} is {rate}, expected 0 <= {name} < 1")
+    return rate
 
 
 class Add(Layer):
