@@ -61,7 +61,8 @@ def test_padding_of_the_source_changes_nothing(attention):
 
 def test_gradients_of_the_whole_model():
     model = seq2seq("additive")
-    source, words, following = np.array([[5, 6, 7], [8, 9, 0]]), np.array([[2, 7, 8], [2, 5, 0]]), np.array([[7, 8, 3], [5, 3, 0]])
+    source = np.array([[5, 6, 7], [8, 9, 0]])
+    words, following = np.array([[2, 7, 8], [2, 5, 0]]), np.array([[7, 8, 3], [5, 3, 0]])
     model.compile("sgd", "sparse_categorical_crossentropy")
     model.predict([source, words])
     model.set_weights([w.astype(np.float64) for w in model.get_weights()])

@@ -72,7 +72,7 @@ def _add_diagnose(commands: Any) -> None:
     )
     p.add_argument("--kind", choices=kinds.names(), help="what the data is (default: what its files are; image without --data)")
     p.add_argument("--data", metavar="PATH",
-                   help="a folder of class folders (or train/val/test of them), a MedMNIST .npz, or a table of texts (.csv, .tsv)")
+                   help="a folder of class folders (or train/val/test of them), a MedMNIST .npz, or a table of texts (.csv .tsv)")
     p.add_argument("--size", type=_positive, metavar="N",
                    help="images: height and width in pixels (default 150; npz: its own); texts: subwords that are kept (160)")
     p.add_argument("--epochs", type=_positive, help="passes over the training examples")

@@ -197,11 +197,12 @@ def open_table(path: Path, limit: int | None, seed: int) -> tuple[list[str], dic
     train, val = cut(x, y, SHARES["val"], seed)
     if len(np.unique(train[1])) < len(names):
         raise ValueError(f"{path} has too few texts of some label to set some aside: give at least 3 of each")
-    splits = {"train": train, "val": val, "test": test}
+    labelled = lambda part: [(str(text), int(k)) for text, k in zip(*part, strict=True)]  # noqa: E731
+    splits = {"train": labelled(train), "val": labelled(val), "test": labelled(test)}
     notes = [f"split here, text by text: {len(val[1])} for validation, {len(test[1])} for the test"]
     if len(unique) < len(rows):
         notes.append(f"{len(rows) - len(unique)} rows repeat another's text and were left out")
-    return names, {k: _limited([(str(t), int(c)) for t, c in zip(*part, strict=True)], limit) for k, part in splits.items()}, notes
+    return names, {k: _limited(part, limit) for k, part in splits.items()}, notes
 
 
 def _rows(path: Path) -> list[tuple[str, str]]:
