@@ -135,7 +135,7 @@ def test_masks_stay_inside_and_reach_their_size():
     drawn = [augment.get_random_transform((40, 32), seed) for seed in range(300)]
     for name, most, size in (("time_mask", 10, 40), ("band_mask", 4, 32)):
         assert {d[name][1] for d in drawn} == set(range(most + 1))
-        assert all(0 <= first and first + width <= size for d in drawn for first, width in [d[name]])
+        assert all(first >= 0 and first + width <= size for d in drawn for first, width in [d[name]])
 
 
 def test_loudness_does_not_matter_where_features_are_normalised():
@@ -262,7 +262,7 @@ def test_what_is_no_recording_is_told_with_its_name(soundfile, tmp_path, how):
 
 
 def test_a_missing_file_and_an_offset_beyond_the_end(soundfile, tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere.wav"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.wav"):
         load_sound(tmp_path / "nowhere.wav")
     save_sound(tmp_path / "a.wav", tone(2000), 2000)
     with pytest.raises(ValueError, match=r"lasts 0.5 s: there is nothing after 2 s"):
