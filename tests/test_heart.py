@@ -48,7 +48,7 @@ def test_the_murmur_keeps_its_place_in_the_beat():
 
 
 def test_less_than_a_second_is_refused():
-    with pytest.raises(ValueError, match="at least 1, got 0.5"):
+    with pytest.raises(ValueError, match=r"at least 1, got 0\.5"):
         heart.heart_sound(np.random.default_rng(0), abnormal=True, seconds=0.5)
 
 

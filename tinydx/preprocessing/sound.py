@@ -297,6 +297,19 @@ def deltas(features: ArrayLike, width: int = 9) -> np.ndarray:
     return np.concatenate([first] * (width // 2) + [inner] + [last] * (width // 2), axis=-2)
 
 
+def band_quantiles(features: ArrayLike, shares: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> np.ndarray:
+    """How loud each band is, most of the time and at times: quantiles over time of features (..., T, F), (..., shares * F).
+
+    The quiet frames are a heart's pauses, where a murmur is heard, the loud ones its S1 and S2: so few numbers tell much,
+    whatever the rate of the beats.
+
+    >>> band_quantiles([[0.0, 5.0], [1.0, 5.0], [2.0, 8.0]], shares=(0.0, 0.5)).tolist()
+    [0.0, 5.0, 1.0, 5.0]
+    """
+    found = np.moveaxis(np.quantile(features, shares, axis=-2), 0, -2)
+    return found.reshape(*found.shape[:-2], -1)
+
+
 # ---- augmentation: each takes samples (..., L), or features (T, F), and returns a new array ------------------------------
 
 
