@@ -73,12 +73,13 @@ def _add_diagnose(commands: Any) -> None:
     p.add_argument("--kind", choices=kinds.names(), help="what the data is (default: what its files are; image without --data)")
     p.add_argument("--data", metavar="PATH",
                    help="a folder of class folders (or train/val/test of them), a MedMNIST .npz, or a table of texts (.csv .tsv)")
-    p.add_argument("--size", type=_positive, metavar="N",
-                   help="images: height and width in pixels (default 150; npz: its own); texts: subwords that are kept (160)")
+    p.add_argument("--size", type=_positive, metavar="N", help="images: height and width in pixels (default 150; npz: its own);"
+                   " sounds: seconds of each (default 10); texts: subwords that are kept (default 160)")
     p.add_argument("--epochs", type=_positive, help="passes over the training examples")
     p.add_argument("--steps", type=_positive, help="batches in an epoch (default: one pass)")
     p.add_argument("--batch", type=_positive, help="examples in a batch (default 32; texts: 128)")
-    p.add_argument("--augment", choices=("document", "none"), default="document", help="the document's augmentation, or none")
+    p.add_argument("--augment", choices=("document", "none"), default="document",
+                   help="the document's augmentation (of sounds: noisy, masked pieces), or none")
     p.add_argument("--limit", type=_positive, metavar="N", help="use at most N examples of each class and split")
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (default 0)")
     p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="where the results go (default: diagnosis)")

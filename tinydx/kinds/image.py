@@ -19,8 +19,9 @@ import numpy as np
 from tinydx.datasets.download import data_home
 from tinydx.datasets.folders import open_folders
 from tinydx.datasets.medmnist import MedMNIST
-from tinydx.datasets.phantom import MARKER, VERSION, write_phantom_folders
+from tinydx.datasets.phantom import VERSION, write_phantom_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, cut, first_of_each, progress
+from tinydx.datasets.synthetic import MARKER
 from tinydx.kinds import Kind
 from tinydx.layers import Conv2D, Dense, Flatten, MaxPooling2D
 from tinydx.models import Sequential

@@ -142,7 +142,7 @@ class BatchIterator:
         """
         fields = {*self._signature(), "seed", *asdict(self._position)}
         if set(state) != fields:
-            raise ValueError(f"an image iterator's state has {sorted(fields)}, this one {sorted(state)}")
+            raise ValueError(f"this iterator's state has {sorted(fields)}, the one given {sorted(state)}")
         saved = {name: state[name] for name in self._signature()}
         if saved != self._signature():
             raise ValueError(f"the state was saved with {saved}, this iterator has {self._signature()}")
