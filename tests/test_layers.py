@@ -19,6 +19,7 @@ from tinydx.layers import (
     Dropout,
     Embedding,
     Flatten,
+    GlobalAveragePooling1D,
     Input,
     Layer,
     LayerNormalization,
@@ -294,6 +295,26 @@ def test_dropout():
     tinydx.set_seed(0)
     assert np.array_equal(Dropout(0.25)(x, training=True).numpy(), y)  # and the same ones from the same seed
     assert np.array_equal(Dropout(0)(x, training=True).numpy(), x)
+
+
+def test_dropout_with_a_noise_shape_drops_whole_steps():
+    tinydx.set_seed(0)
+    y = Dropout(0.5, noise_shape=(None, None, 1))(np.ones((20, 30, 4), "float32"), training=True).numpy()
+    assert set(np.unique(y)) == {0, 2} and (y == y[..., :1]).all() and 0.4 < (y[..., 0] == 0).mean() < 0.6
+
+
+def test_the_mean_over_time_is_of_real_steps():
+    """Against a loop; a row without any real step gives 0, and its gradient is finite."""
+    words = Embedding(9, 3, mask_zero=True)
+    ids = np.array([[4, 0, 5], [0, 0, 0], [7, 8, 8]])
+    mean = GlobalAveragePooling1D()(words(ids))
+    vectors = words.embeddings.data
+    expected = [(vectors[4] + vectors[5]) / 2, np.zeros(3), (vectors[7] + 2 * vectors[8]) / 3]
+    np.testing.assert_allclose(mean.numpy(), expected, rtol=1e-6)
+    mean.sum().backward()
+    np.testing.assert_allclose(words.embeddings.grad[:, 0], [0, 0, 0, 0, 1 / 2, 1 / 2, 0, 1 / 3, 2 / 3], rtol=1e-6)
+    x = np.arange(12, dtype="float32").reshape(2, 3, 2)
+    np.testing.assert_allclose(GlobalAveragePooling1D()(x).numpy(), x.mean(axis=1))
 
 
 class Scaled(Layer):
