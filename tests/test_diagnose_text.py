@@ -129,8 +129,8 @@ def test_the_default_data_needs_a_package_and_says_so(monkeypatch, tmp_path, cap
 def test_the_default_data(tmp_path):
     pytest.importorskip("simple_icd_10_cm", reason="the ICD-10-CM terms: pip install simple-icd-10-cm")
     study = KIND.open_study(None, size=None, limit=20, seed=0)
-    assert len(study.class_names) == 22 and not study.synthetic
-    assert 400 < len(study.train.x) <= 440 and 100 < len(study.test.x) <= 440
+    assert len(study.class_names) == 21 and not study.synthetic
+    assert len(study.train.x) == 420 and 100 < len(study.test.x) <= 420
     everything = {"train": study.train, "val": study.val, "test": study.test}
     code = {t.text: t.category for t in [*terms.icd10cm_terms(), *terms.icd10cm_diagnoses()]}
     categories = {k: {code[text] for text in part.x} for k, part in everything.items()}

@@ -38,6 +38,7 @@ INK, MUTED, PALE, BLUE, RED = "#1f2933", "#627d98", "#d9e2ec", "#2166ac", "#c628
 AMBER, BROWN = "#fff3cd", "#7a4f01"
 CLASS_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#8c6bb1")
 WIDTH, MARGIN, DPI = 9.0, 0.13, 150  # of the page, in inches, and its dots per inch
+LEGEND = 10  # classes that a legend can name, and a confusion matrix can count in numbers
 DIAGONAL: Any = {"color": MUTED, "linewidth": 1, "linestyle": (0, (4, 4))}
 STYLE = {
     "font.size": 11, "axes.titlesize": 13, "axes.titlelocation": "left", "axes.titlecolor": INK,
@@ -310,6 +311,11 @@ def _draw_roc(axes: Any, true: np.ndarray, table: np.ndarray, metrics: dict[str,
                   label=f"{_short(names[k], 22)} {evaluation.roc_auc(true == k, table[:, k]):.3f}")
     if not known:
         _say_instead(axes, "No ROC curve: " + metrics["reasons"].get("roc_auc", ""))
+    elif len(known) > LEGEND:
+        areas = sorted((evaluation.roc_auc(true == k, table[:, k]), names[k]) for k in known)
+        ends = [f"{_short(name, 22)} {area:.3f}" for area, name in (areas[0], areas[-1])]
+        axes.text(98, 4, "AUC from {}\nto {}".format(*ends), ha="right", va="bottom", linespacing=1.5,
+                  bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 2})
     elif positive is None:
         axes.legend(title="AUC", loc="lower right", fontsize=10 if len(names) < 7 else 8, edgecolor="none",
                     framealpha=0.9, alignment="left")
@@ -338,12 +344,13 @@ def _draw_confusion(axes: Any, metrics: dict[str, Any]) -> None:
     full = np.where(np.eye(n, dtype=bool)[..., np.newaxis], to_rgb(BLUE), to_rgb(RED))
     axes.imshow(1 + share[..., np.newaxis] ** 0.7 * (full - 1))
     size = 15 if n <= 3 else 11 if n <= 6 else 8 if n <= 12 else 5
-    for row, column in np.ndindex(n, n):
+    for row, column in np.ndindex(n, n) if n <= 2 * LEGEND else ():
         text = f"{counts[row, column]}" + (f"\n{share[row, column]:.0%}" if n <= 6 else "")
         axes.text(column, row, text, ha="center", va="center", fontsize=size,
                   color="white" if share[row, column] > 0.45 else INK)
-    labels, size = [_short(name, 14) for name in names], 11 if n <= 6 else 8
-    slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if n > 3 else {}
+    labels, size = [_short(name, 14) for name in names], 11 if n <= 6 else 8 if n <= 2 * LEGEND else 6
+    slant = {"rotation": 35 if n <= LEGEND else 90, "ha": "right", "rotation_mode": "anchor"} if n > 3 else {}
+    slant |= {"va": "center"} if n > LEGEND else {}
     axes.set_xticks(range(n), labels, fontsize=size, color=INK, **slant)
     upright = {} if n > 3 else {"rotation": 90, "va": "center"}
     axes.set_yticks(range(n), labels, fontsize=size, color=INK, **upright)

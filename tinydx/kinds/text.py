@@ -24,7 +24,7 @@ import numpy as np
 from tinydx import data
 from tinydx.datasets.folders import SHARES, open_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, cut, first_of_each
-from tinydx.datasets.terms import Term, icd10cm_diagnoses, icd10cm_terms, split_by_group
+from tinydx.datasets.terms import CHAPTERS, Term, icd10cm_diagnoses, icd10cm_terms, split_by_group
 from tinydx.kinds import Kind
 from tinydx.layers import Dense, Dropout, Embedding, GlobalAveragePooling1D
 from tinydx.models import Sequential
@@ -136,12 +136,14 @@ def _study(source: str, names: list[str], splits: dict[str, Labelled], notes: li
 
 def _icd10cm(size: int, limit: int | None, seed: int) -> Study:
     train, val, test, official = split_chapters(seed)
-    names = sorted({term.chapter for term in official})
-    labelled = lambda terms: [(t.text, names.index(t.chapter)) for t in terms]  # noqa: E731
-    splits = {"train": labelled([*train, *official]), "val": labelled(val), "test": labelled(test)}
+    names = CHAPTERS[:-1]
+    labelled = lambda terms: [(t.text, names.index(t.chapter)) for t in terms if t.chapter in names]  # noqa: E731
+    splits = {"train": labelled([*train, *train, *official]), "val": labelled(val), "test": labelled(test)}
     notes = [
         "split by the first three characters of the code: no category is in two parts",
-        "training has the official diagnoses of its own categories, too; val and test have inclusion terms only",
+        "training has the official diagnoses of its own categories, too, and its inclusion terms twice; val and test have"
+        " inclusion terms only",
+        f"without the chapter {CHAPTERS[-1]!r}, which has three categories",
     ]
     return _study("ICD-10-CM inclusion terms", names, {k: _limited(v, limit) for k, v in splits.items()}, notes, size)
 
