@@ -306,7 +306,7 @@ def band_quantiles(features: ArrayLike, shares: Sequence[float] = (0.05, 0.25, 0
     >>> band_quantiles([[0.0, 5.0], [1.0, 5.0], [2.0, 8.0]], shares=(0.0, 0.5)).tolist()
     [0.0, 5.0, 1.0, 5.0]
     """
-    found = np.moveaxis(np.quantile(features, shares, axis=-2), 0, -2)
+    found = np.moveaxis(np.quantile(np.asarray(features), shares, axis=-2), 0, -2)
     return found.reshape(*found.shape[:-2], -1)
 
 
@@ -439,10 +439,11 @@ class SoundDataGenerator:
         if crop is not None and crop * rate < n_fft:
             raise ValueError(f"crop={crop!r} s is less than one transform of n_fft={n_fft} samples at {rate} Hz")
         self.rate, self.n_mfcc, self.normalize, self.crop = rate, n_mfcc, normalize, crop
-        self.spectrum = {"n_fft": n_fft, "hop": hop, "window": window, "n_mels": n_mels, "fmin": fmin, "fmax": fmax}
+        bands = {"n_mels": n_mels, "fmin": fmin, "fmax": fmax}
+        self.spectrum: dict[str, Any] = {"n_fft": n_fft, "hop": hop, "window": window, **bands}
         self.time_shift, self.gain_range, self.noise_range = time_shift, gain_range, noise_range
         self.time_mask, self.band_mask = time_mask, band_mask
-        mel_filterbank(rate, n_fft, n_mels, fmin, fmax)  # its errors now, not in a thread
+        mel_filterbank(rate, n_fft, **bands)  # its errors now, not in a thread
 
     @property
     def options(self) -> dict[str, Any]:
@@ -540,14 +541,15 @@ class SoundIterator(BatchIterator):
 
     def __init__(self, n: int, generator: SoundDataGenerator, length: int, batch_size: int, shuffle: bool, seed: int | None):
         super().__init__(n, generator, generator.shape(length), batch_size, shuffle, seed, "float32")
+        self.generator, self.length = generator, length
 
     @property
     def preprocessing(self) -> dict[str, Any]:
         """How a file becomes this iterator's input, augmentation apart: JSON-able, for `load_features`."""
-        return self._reading()
+        return {"seconds": self.length / self.generator.rate, "features": self.generator.options}
 
     def _image(self, index: int, transform: dict[str, Any]) -> np.ndarray:
-        return self.image_data_generator.apply_transform(self._samples(index), transform)
+        return self.generator.apply_transform(self._samples(index), transform)
 
     def _samples(self, index: int) -> np.ndarray:
         """Sound `index`, (L,) at the generator's rate."""
@@ -593,10 +595,6 @@ class SoundArrayIterator(SoundIterator):
     def _files(self, indices: np.ndarray) -> None:
         return None
 
-    def _reading(self) -> dict[str, Any]:
-        generator = self.image_data_generator
-        return {"seconds": self.x.shape[1] / generator.rate, "features": generator.options}
-
 
 class SoundDirectoryIterator(SoundIterator):
     """Batches of augmented features from a folder that holds one folder of wav or flac files for each class.
@@ -635,7 +633,7 @@ class SoundDirectoryIterator(SoundIterator):
         print(f"Found {self.samples} recordings belonging to {self.num_classes} classes.")
 
     def _samples(self, index: int) -> np.ndarray:
-        return load_samples(self.filepaths[index], self.image_data_generator.rate, self.seconds)
+        return load_samples(self.filepaths[index], self.generator.rate, self.seconds)
 
     def _batch(self, x: np.ndarray, indices: np.ndarray) -> Any:
         if self.class_mode is None:
@@ -646,9 +644,6 @@ class SoundDirectoryIterator(SoundIterator):
 
     def _files(self, indices: np.ndarray) -> list[str]:
         return [self.filepaths[index] for index in indices]
-
-    def _reading(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "features": self.image_data_generator.options}
 
 
 def load_samples(path: Any, rate: int, seconds: float) -> np.ndarray:
