@@ -27,6 +27,7 @@ from tinydx.preprocessing.iterators import BatchIterator
 EXTENSIONS = (".wav", ".flac")
 RATES = (500, 1_000_000)  # Hz: what lies outside is a broken header rather than a recording
 SHORTEST = 0.05  # seconds
+LOUDEST = 1e6  # of a sample in a file of floats: beyond it squares overflow; 16-bit numbers as floats are well below
 QUIETEST = 1e-10  # power below which the logarithm is cut: -100 dB
 
 Rng = np.random.Generator | np.random.RandomState
@@ -44,7 +45,7 @@ def load_sound(
     Channels are averaged. Samples of 8 to 32 bits become -1..1.
     Returns (float32 (L,), rate). Only the part asked for is read, so that an hour-long file costs no more than a short one.
     Raises FileNotFoundError; ImportError without soundfile; OSError, naming the file, for what is no sound file or is
-    empty; ValueError, naming it, for silence, NaN or infinite samples, an impossible rate, or an offset beyond its end.
+    empty; ValueError, naming it, for silence, NaN, infinite or huge samples, an impossible rate, or an offset beyond its end.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -53,10 +54,14 @@ def load_sound(
     >>> x.shape, rate
     ((2000,), 2000)
     """
+    if offset < 0 or (seconds is not None and seconds <= 0):
+        raise ValueError(f"load_sound: {seconds!r} seconds from {offset!r} on: give more than 0, from 0 or later")
     x, own = _read(path, seconds, offset)
     if not np.isfinite(x).all():
         when = np.argmin(np.isfinite(x)) / own
         raise ValueError(f"{path} holds samples that are NaN or infinite, the first after {when:.3f} s: record it again")
+    if (peak := np.abs(x).max()) > LOUDEST:
+        raise ValueError(f"{path} holds a sample of {peak:.3g}, expected about -1 to 1: it was not written as sound")
     if np.ptp(x) == 0:
         raise ValueError(f"{path} is silent: all {len(x)} samples are {x[0]:g}; leave it out, or record it again")
     if rate is None:
