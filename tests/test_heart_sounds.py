@@ -1,4 +1,4 @@
-"""The task heart_sounds on made-up recordings in the folders of the real ones: its folds, its tables, what it says of bad data."""
+"""The task heart_sounds on made-up recordings in the folders of the real ones: its folds, its tables, and bad data."""
 
 import numpy as np
 import pytest

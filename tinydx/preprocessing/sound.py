@@ -448,7 +448,7 @@ class SoundDataGenerator:
         self.spectrum: dict[str, Any] = {"n_fft": n_fft, "hop": hop, "window": window, **bands}
         self.time_shift, self.gain_range, self.noise_range = time_shift, gain_range, noise_range
         self.time_mask, self.band_mask = time_mask, band_mask
-        mel_filterbank(rate, n_fft, **bands)  # its errors now, not in a thread
+        mel_filterbank(rate, n_fft, n_mels, fmin, fmax)  # its errors now, not in a thread
 
     @property
     def options(self) -> dict[str, Any]:
