@@ -235,6 +235,8 @@ def spoil(soundfile, path: Path, how: str) -> None:
         soundfile.write(path, np.zeros(1000), 2000)
     elif how == "NaN":
         soundfile.write(path, with_nan, 2000, subtype="FLOAT")
+    elif how == "huge":
+        soundfile.write(path, 1e30 * tone(2000, 0.2), 2000, subtype="DOUBLE")
     elif how == "1 Hz":
         soundfile.write(path, tone(2000), 1)
     elif how == "short":
@@ -248,6 +250,7 @@ BAD = {
     "no samples": "holds no samples",
     "silent": "is silent",
     "NaN": "NaN or infinite, the first after 0.250 s",
+    "huge": "holds a sample of ",
     "1 Hz": "its rate is 1 Hz",
     "short": "lasts 0.01 s: too short",
 }
@@ -267,6 +270,15 @@ def test_a_missing_file_and_an_offset_beyond_the_end(soundfile, tmp_path):
     save_sound(tmp_path / "a.wav", tone(2000), 2000)
     with pytest.raises(ValueError, match=r"lasts 0.5 s: there is nothing after 2 s"):
         load_sound(tmp_path / "a.wav", offset=2.0)
+    for wrong in ({"offset": -1.0}, {"seconds": 0.0}):
+        with pytest.raises(ValueError, match="give more than 0"):
+            load_sound(tmp_path / "a.wav", **wrong)
+
+
+def test_a_file_that_was_cut_off_gives_what_it_still_holds(soundfile, tmp_path):
+    save_sound(tmp_path / "a.wav", tone(2000, 1.0), 2000)
+    (tmp_path / "a.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:2044])
+    assert len(load_sound(tmp_path / "a.wav")[0]) == 1000
 
 
 def test_without_soundfile_the_command_that_brings_it_is_named(monkeypatch, tmp_path):

@@ -27,6 +27,7 @@ from tinydx.preprocessing.iterators import BatchIterator
 EXTENSIONS = (".wav", ".flac")
 RATES = (500, 1_000_000)  # Hz: what lies outside is a broken header rather than a recording
 SHORTEST = 0.05  # seconds
+LOUDEST = 1e6  # of a sample in a file of floats: beyond it squares overflow; 16-bit numbers as floats are well below
 QUIETEST = 1e-10  # power below which the logarithm is cut: -100 dB
 
 Rng = np.random.Generator | np.random.RandomState
@@ -44,7 +45,7 @@ def load_sound(
     Channels are averaged. Samples of 8 to 32 bits become -1..1.
     Returns (float32 (L,), rate). Only the part asked for is read, so that an hour-long file costs no more than a short one.
     Raises FileNotFoundError; ImportError without soundfile; OSError, naming the file, for what is no sound file or is
-    empty; ValueError, naming it, for silence, NaN or infinite samples, an impossible rate, or an offset beyond its end.
+    empty; ValueError, naming it, for silence, NaN, infinite or huge samples, an impossible rate, or an offset beyond its end.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -53,10 +54,14 @@ def load_sound(
     >>> x.shape, rate
     ((2000,), 2000)
     """
+    if offset < 0 or (seconds is not None and seconds <= 0):
+        raise ValueError(f"load_sound: {seconds!r} seconds from {offset!r} on: give more than 0, from 0 or later")
     x, own = _read(path, seconds, offset)
     if not np.isfinite(x).all():
         when = np.argmin(np.isfinite(x)) / own
         raise ValueError(f"{path} holds samples that are NaN or infinite, the first after {when:.3f} s: record it again")
+    if (peak := np.abs(x).max()) > LOUDEST:
+        raise ValueError(f"{path} holds a sample of {peak:.3g}, expected about -1 to 1: it was not written as sound")
     if np.ptp(x) == 0:
         raise ValueError(f"{path} is silent: all {len(x)} samples are {x[0]:g}; leave it out, or record it again")
     if rate is None:
@@ -306,7 +311,7 @@ def band_quantiles(features: ArrayLike, shares: Sequence[float] = (0.05, 0.25, 0
     >>> band_quantiles([[0.0, 5.0], [1.0, 5.0], [2.0, 8.0]], shares=(0.0, 0.5)).tolist()
     [0.0, 5.0, 1.0, 5.0]
     """
-    found = np.moveaxis(np.quantile(features, shares, axis=-2), 0, -2)
+    found = np.moveaxis(np.quantile(np.asarray(features), shares, axis=-2), 0, -2)
     return found.reshape(*found.shape[:-2], -1)
 
 
@@ -439,7 +444,8 @@ class SoundDataGenerator:
         if crop is not None and crop * rate < n_fft:
             raise ValueError(f"crop={crop!r} s is less than one transform of n_fft={n_fft} samples at {rate} Hz")
         self.rate, self.n_mfcc, self.normalize, self.crop = rate, n_mfcc, normalize, crop
-        self.spectrum = {"n_fft": n_fft, "hop": hop, "window": window, "n_mels": n_mels, "fmin": fmin, "fmax": fmax}
+        bands = {"n_mels": n_mels, "fmin": fmin, "fmax": fmax}
+        self.spectrum: dict[str, Any] = {"n_fft": n_fft, "hop": hop, "window": window, **bands}
         self.time_shift, self.gain_range, self.noise_range = time_shift, gain_range, noise_range
         self.time_mask, self.band_mask = time_mask, band_mask
         mel_filterbank(rate, n_fft, n_mels, fmin, fmax)  # its errors now, not in a thread
@@ -540,14 +546,15 @@ class SoundIterator(BatchIterator):
 
     def __init__(self, n: int, generator: SoundDataGenerator, length: int, batch_size: int, shuffle: bool, seed: int | None):
         super().__init__(n, generator, generator.shape(length), batch_size, shuffle, seed, "float32")
+        self.generator, self.length = generator, length
 
     @property
     def preprocessing(self) -> dict[str, Any]:
         """How a file becomes this iterator's input, augmentation apart: JSON-able, for `load_features`."""
-        return self._reading()
+        return {"seconds": self.length / self.generator.rate, "features": self.generator.options}
 
     def _image(self, index: int, transform: dict[str, Any]) -> np.ndarray:
-        return self.image_data_generator.apply_transform(self._samples(index), transform)
+        return self.generator.apply_transform(self._samples(index), transform)
 
     def _samples(self, index: int) -> np.ndarray:
         """Sound `index`, (L,) at the generator's rate."""
@@ -593,10 +600,6 @@ class SoundArrayIterator(SoundIterator):
     def _files(self, indices: np.ndarray) -> None:
         return None
 
-    def _reading(self) -> dict[str, Any]:
-        generator = self.image_data_generator
-        return {"seconds": self.x.shape[1] / generator.rate, "features": generator.options}
-
 
 class SoundDirectoryIterator(SoundIterator):
     """Batches of augmented features from a folder that holds one folder of wav or flac files for each class.
@@ -635,7 +638,7 @@ class SoundDirectoryIterator(SoundIterator):
         print(f"Found {self.samples} recordings belonging to {self.num_classes} classes.")
 
     def _samples(self, index: int) -> np.ndarray:
-        return load_samples(self.filepaths[index], self.image_data_generator.rate, self.seconds)
+        return load_samples(self.filepaths[index], self.generator.rate, self.seconds)
 
     def _batch(self, x: np.ndarray, indices: np.ndarray) -> Any:
         if self.class_mode is None:
@@ -646,9 +649,6 @@ class SoundDirectoryIterator(SoundIterator):
 
     def _files(self, indices: np.ndarray) -> list[str]:
         return [self.filepaths[index] for index in indices]
-
-    def _reading(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "features": self.image_data_generator.options}
 
 
 def load_samples(path: Any, rate: int, seconds: float) -> np.ndarray:
