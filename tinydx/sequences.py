@@ -153,7 +153,7 @@ class Seq2Seq(Model):
         self.gate = Dense(1, activation="sigmoid") if copy else None
 
     def call(self, x: list[Any], training: bool = False) -> Tensor:
-        source, words = (v.data.astype(np.int64) if isinstance(v, Tensor) else np.asarray(v) for v in x)
+        source, words = (np.asarray(v) for v in x)
         h, memory, keys = self._read(source)
         y = self.dropout(self.embedding(words))
         y.mask = words != PADDING
