@@ -44,6 +44,7 @@ def test_it_writes_model_history_metrics_and_page(result):
     names = {"model.safetensors", "history.json", "history.csv", "metrics.json", "report.png"}
     assert names == {p.name for p in output.iterdir()}
     metrics = json.loads((output / "metrics.json").read_text())
+    assert any("last longer: their first 1 s are heard" in note for note in metrics["data"]["notes"])
     assert metrics["roc_auc"] > 0.9 and metrics["data"]["recordings"]["test"]["high"] > 0
     assert load_model(output / "model.safetensors").preprocessing["kind"] == "sound"
 

@@ -29,6 +29,7 @@ from tinydx.preprocessing.sound.features import (
 from tinydx.preprocessing.sound.files import (
     EXTENSIONS,
     check_sounds,
+    duration,
     find_sounds,
     fit_length,
     load_samples,
@@ -49,6 +50,7 @@ __all__ = [
     "change_gain",
     "check_sounds",
     "deltas",
+    "duration",
     "find_sounds",
     "fit_length",
     "frames",

@@ -110,6 +110,12 @@ def load_samples(path: Any, rate: int, seconds: float) -> np.ndarray:
     return fit_length(x, round(seconds * rate))
 
 
+def duration(path: Any) -> float:
+    """How long a sound file lasts, in seconds, by its header."""
+    info = _soundfile().info(str(path))
+    return info.frames / info.samplerate
+
+
 def fit_length(x: ArrayLike, length: int) -> np.ndarray:
     """Samples (L,) cut to a length, or repeated up to it: a heartbeat that is heard again tells nothing false, silence would.
 
