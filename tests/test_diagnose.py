@@ -59,6 +59,15 @@ def test_predict_names_the_class_that_the_folder_had(result, capsys):
     assert all(0.5 <= float(line[2]) <= 1 for line in lines)
 
 
+def test_a_model_from_before_there_were_kinds_is_one_of_images(result, capsys, tmp_path):
+    data, output = result
+    model = load_model(output / "model.safetensors")
+    assert model.preprocessing.pop("kind") == "image"
+    model.save(tmp_path / "old.safetensors")
+    assert cli.main(["predict", str(tmp_path / "old.safetensors"), str(data / "dark" / "000.png")]) == 0
+    assert "\tdark\t" in capsys.readouterr().out
+
+
 def test_predict_names_a_broken_file_and_goes_on(result, capsys, tmp_path):
     data, output = result
     broken = tmp_path / "broken.png"

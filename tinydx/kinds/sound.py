@@ -48,6 +48,7 @@ from tinydx.preprocessing.sound import (
     EXTENSIONS,
     SoundDataGenerator,
     check_sounds,
+    duration,
     find_sounds,
     load_features,
     load_samples,
@@ -149,14 +150,14 @@ def _synthetic_folder(seconds: int) -> Path:
 def _folders(path: Path, seconds: int, limit: int | None, seed: int) -> Study:
     if path.is_file():
         raise ValueError(f"{path} is a file: give a folder with one folder of wav or flac files for each class")
-    names, splits, notes = open_folders(
-        path, seed=seed, limit=limit, noun="recordings", find=find_sounds, check=check_sounds
-    )
+    names, splits, notes = open_folders(path, seed=seed, limit=limit, noun="recordings", find=find_sounds, check=check_sounds)
     with progress("Reading recordings", sum(len(v) for v in splits.values())) as advance:
         train, val, test = (_read_sounds(splits[k], seconds, advance) for k in SPLITS)
     synthetic = (path / MARKER).exists()
     source = "synthetic heart sounds" if synthetic else path.name or str(path)
     notes = [SYNTHETIC, *notes] if synthetic else notes
+    if longer := sum(duration(file) > seconds for files in splits.values() for file, _ in files):
+        notes.append(f"{longer} recordings last longer: their first {seconds} s are heard (--size N hears more)")
     how = {"seconds": seconds, "features": augmentation("none").options}
     return Study(source, names, train, val, test, synthetic, notes, how, "recordings", f"{seconds} s at {RATE} Hz")
 
