@@ -125,7 +125,7 @@ class Recurrent(Layer):
         if shapes != [(x.shape[0], self.units)] * len(self.states):
             wanted = " and ".join(f"{s} {(x.shape[0], self.units)}" for s in self.states)
             raise ValueError(f"{self.name}: initial_state has shapes {shapes}, expected {wanted}")
-        return given
+        return [s if isinstance(s, Tensor) else Tensor(np.asarray(s, x.dtype)) for s in given]
 
     @staticmethod
     def _kept(x: Tensor, size: int, rate: float) -> np.ndarray:
