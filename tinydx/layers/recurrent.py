@@ -34,6 +34,7 @@ class Recurrent(Layer):
 
     Called with initial_state=[...] it starts there instead of at zeros; with mask (N,T) of bool, or an input that carries
     one, masked steps copy states and output; before the first real step the output is 0, also where the initial_state is not.
+    (As in Keras, with an initial_state the mask that the input carries is not asked: give it as mask=, where it matters.)
     """
 
     gates: ClassVar[int] = 1
@@ -96,7 +97,7 @@ class Recurrent(Layer):
     # ---- the function ----
 
     def call(self, x: Tensor, training: bool = False, initial_state: Any = None, mask: Any = None) -> Any:
-        given = mask = x.mask if mask is None else np.asarray(mask, bool)
+        carried, mask = (x.mask if mask is None else np.asarray(mask, bool)), mask_of(x, mask, initial_state)
         if self.go_backwards:
             x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
         if training and self.dropout:
@@ -112,7 +113,7 @@ class Recurrent(Layer):
         elif mask is not None and initial_state is not None:
             outputs = outputs * np.logical_or.accumulate(mask, axis=1)[..., None].astype(x.dtype)
         out = outputs if self.return_sequences else outputs[:, -1]
-        out.mask = given if self.return_sequences else None
+        out.mask = carried if self.return_sequences else None
         return [out, *last] if self.return_state else out
 
     def _initial_states(self, x: Tensor, given: Any) -> list[Any]:
@@ -124,7 +125,7 @@ class Recurrent(Layer):
         if shapes != [(x.shape[0], self.units)] * len(self.states):
             wanted = " and ".join(f"{s} {(x.shape[0], self.units)}" for s in self.states)
             raise ValueError(f"{self.name}: initial_state has shapes {shapes}, expected {wanted}")
-        return given
+        return [s if isinstance(s, Tensor) else Tensor(np.asarray(s, x.dtype)) for s in given]
 
     @staticmethod
     def _kept(x: Tensor, size: int, rate: float) -> np.ndarray:
@@ -157,6 +158,13 @@ class Recurrent(Layer):
         state = (input_shape[0], self.units)
         out = (*input_shape[:2], self.units) if self.return_sequences else state
         return [out, *(state for _ in self.states)] if self.return_state else out
+
+
+def mask_of(x: Tensor, mask: Any, initial_state: Any) -> Any:
+    """The mask that counts: the one given, else, without an initial_state, the one that the input carries."""
+    if mask is not None:
+        return np.asarray(mask, bool)
+    return x.mask if initial_state is None else None
 
 
 class SimpleRNN(Recurrent):
@@ -317,7 +325,7 @@ class Bidirectional(Layer):
         self.forward_layer.check_input(input_shape)
 
     def call(self, x: Tensor, training: bool = False, initial_state: Any = None, mask: Any = None) -> Any:
-        halves = [None, None]
+        mask, halves = mask_of(x, mask, initial_state), [None, None]
         if initial_state is not None:
             half = len(initial_state) // 2
             halves = [initial_state[:half], initial_state[half:]]

@@ -107,7 +107,7 @@ def literal_through_time(step, x, states, mask):
 
 def draw_sequences(draw, states, gates):
     """x, the initial states, w and u of so many states and gates, and a mask or None; the first example is whole."""
-    n, t, d, u = 2, draw.integer(3, 4), draw.integer(1, 3), draw.integer(2, 3)
+    n, t, d, u = 2, 3, draw.integer(1, 2), draw.integer(2, 3)
     mask = draw.choice([None, np.arange(t) < np.array([t] + [t - 2] * (n - 1))[:, None]])
     weights = draw.array(d, gates * u), draw.array(u, gates * u) / 2
     return (draw.array(n, t, d), *(draw.array(n, u) for _ in range(states)), *weights), mask
