@@ -145,7 +145,9 @@ class GeneratorBatches:
 
 
 def batches(x: Any, y: Any = None, weight: Any = None, batch_size: int | None = None, shuffle: bool = False) -> Any:
-    """The source for whatever fit, evaluate or predict were given; ValueError where it cannot be one."""
+    """The source for whatever fit, evaluate or predict were given (arrays' own source as it is); ValueError else."""
+    if isinstance(x, ArrayBatches):
+        return x
     if is_array(x):
         size = 32 if batch_size is None else batch_size
         return ArrayBatches(as_arrays(x), as_labels(y), as_labels(weight), size, shuffle)

@@ -158,8 +158,7 @@ class SparseCategoricalCrossentropy(Loss):
         scores = prediction if self.from_logits else scores_before(ops.softmax, prediction)
         if scores is not None:
             return ops.sparse_softmax_crossentropy(scores, labels=target, weight=weight)
-        one_hot = np.eye(prediction.shape[-1], like=prediction.data)[target]
-        return ops.categorical_crossentropy(prediction, target=one_hot, weight=weight)
+        return ops.sparse_categorical_crossentropy(prediction, labels=target, weight=weight)
 
 
 class _Regression(Loss):

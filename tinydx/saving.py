@@ -91,11 +91,13 @@ def _graph_config(model: Any, seen: dict[Layer, int]) -> dict[str, Any]:
 def from_config(entry: dict[str, Any], custom: Known, made: list[Layer] | None = None) -> Any:
     """The layer or model that `to_config` described, built but with new weights."""
     from tinydx.models import Model, Sequential
+    from tinydx.sequences import LanguageModel, Seq2Seq
 
     made = [] if made is None else made
     if "again" in entry:
         return made[entry["again"]]
-    known = {n: getattr(layers, n) for n in layers.__all__} | {"Model": Model, "Sequential": Sequential} | custom
+    models = {kind.__name__: kind for kind in (Model, Sequential, LanguageModel, Seq2Seq)}
+    known = {n: getattr(layers, n) for n in layers.__all__} | models | custom
     if entry["class"] not in known:
         name = entry["class"]
         hint = f"load_model(path, custom_objects={{{name!r}: {name}}}){did_you_mean(name, known)}"
@@ -349,7 +351,7 @@ def _write(path: str | Path, header: dict[str, Any], arrays: Arrays) -> None:
     from safetensors.numpy import save
 
     text = _json({"format": FORMAT, **header})
-    arrays = {k: np.ascontiguousarray(a) for k, a in arrays.items()}
+    arrays = {k: np.asarray(a, order="C") for k, a in arrays.items()}
     atomic_write(path, save(arrays, metadata={"tinydx": text, "digest": _digest(text, arrays)}))
 
 

@@ -76,9 +76,12 @@ def errors_of(record: Op) -> list[Error]:
     case = read_case(record, typical) if isinstance(typical, str) else typical
     arrays, constants = make_arrays(record, case)
     wide = tuple(np.float64(a) for a in arrays)
-    y = listed(record.forward(*wide, **constants)[0])
-    dy = None if record.backward is None else make_cotangent(record, arrays, constants, y[0])
-    wide_dy = None if dy is None else np.float64(dy)
+    result = record.forward(*wide, **constants)[0]
+    y = listed(result)
+    dy = wide_dy = None
+    if record.backward is not None:
+        dy = make_cotangent(record, arrays, constants, result)
+        wide_dy = tuple(map(np.float64, dy)) if isinstance(dy, tuple) else np.float64(dy)
     ours = run_implementation(record.kernels["numba"], arrays, constants, dy)
     truth = run_implementation(record.reference, wide, constants, wide_dy)
     terms = _terms(record, arrays, constants, y[0])
@@ -95,7 +98,7 @@ def _terms(record: Op, arrays: tuple, constants: Mapping[str, Any], y: np.ndarra
     Every multiply-add of the equation is a term of one number of the output, and of one number of either gradient.
     """
     work = operations(record, "forward", arrays, constants)
-    steps = arrays[0].shape[1] if record.name == "simple_rnn" else 1  # a chain of sums
+    steps = arrays[0].shape[1] if record.name in ("simple_rnn", "lstm", "gru") else 1  # a chain of sums
     if work is None:
         return lambda a: SUMS.get(record.name, 9)
     return lambda a: steps * (y.size if a.ndim == 1 else work // 2) / a.size

@@ -16,6 +16,7 @@ from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import ROWS, WIDTH, jit, parallel
 
 from tinydx.op import kernel_of
+from tinydx.ops.gated import states_before
 from tinydx.ops.recurrence import simple_rnn, simple_rnn_step
 
 f32 = np.float32
@@ -104,7 +105,7 @@ def simple_rnn_forward(x, h0, w_xh, w_hh, b=None, *, mask=None):
     return y, (x, h0, w_xh, w_hh, y, bools)
 
 
-def simple_rnn_backward(dy, saved):
+def simple_rnn_backward(dy, saved, needs=(True,) * 5):
     x, h0, w_xh, w_hh, y, bools = saved
     (n, steps, d), units = x.shape, w_hh.shape[0]
     dz, dh0 = aligned_empty(y.shape), aligned_empty(h0.shape)
@@ -112,8 +113,10 @@ def simple_rnn_backward(dy, saved):
         contiguous(dy).reshape(-1), y.reshape(-1), w_hh.reshape(-1), bools, dz.reshape(-1), dh0.reshape(-1),
         n, steps, units, *_work(n, units),
     )  # fmt: skip
-    rows, before = dz.reshape(-1, units), np.concatenate([h0[:, None], y[:, :-1]], axis=1)
-    dx = matrix_product(rows, w_xh.T).reshape(x.shape)
+    rows, before = dz.reshape(-1, units), states_before(h0, y)
+    dx = matrix_product(rows, w_xh.T).reshape(x.shape) if needs[0] else None
+    if not any(needs[2:]):
+        return dx, dh0, None, None, None
     dw_xh, dw_hh = matrix_product(x.reshape(-1, d).T, rows), matrix_product(before.reshape(-1, units).T, rows)
     return dx, dh0, dw_xh, dw_hh, rows.sum(axis=0)
 
@@ -123,9 +126,9 @@ def step_forward(x, h, w_xh, w_hh, b):
     return y[:, 0], saved
 
 
-def step_backward(dy, saved):
-    dx, dh, *weights = simple_rnn_backward(dy[:, None], saved)
-    return dx[:, 0], dh, *weights
+def step_backward(dy, saved, needs=(True,) * 5):
+    dx, dh, *weights = simple_rnn_backward(dy[:, None], saved, needs)
+    return None if dx is None else dx[:, 0], dh, *weights
 
 
 def supports(x, h0, w_xh, w_hh, b=None, **constants):

@@ -132,24 +132,33 @@ def _product(sizes: Shape) -> int | None:
 class Dropout(Layer):
     """Inverted dropout, in training only: each number becomes 0 with probability rate, the rest grow by 1/(1-rate).
 
+    Arguments: rate; noise_shape, 1 for an axis along which all numbers share one draw, None for the others: (None, None, 1)
+    drops whole words of (N,T,D).
+
     >>> float(Dropout(0.5)(np.ones((1, 3), "float32"), training=False).numpy().sum())
     3.0
     """
 
-    def __init__(self, rate: float, **common: Any):
+    def __init__(self, rate: float, noise_shape: tuple[int | None, ...] | None = None, **common: Any):
         super().__init__(**common)
-        if not 0 <= rate < 1:
-            raise ValueError(f"{self.name}: rate is {rate}, expected 0 <= rate < 1")
-        self.rate = rate
+        self.rate, self.noise_shape = expect_rate(self, "rate", rate), noise_shape
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
             return x
-        mask = fresh_beside(x.data, lambda: random.generator().random(x.shape, np.float32) >= self.rate)
-        return ops.dropout(x, mask=mask, rate=self.rate)
+        draws = tuple(n or size for n, size in zip(self.noise_shape or x.shape, x.shape, strict=True))
+        mask = fresh_beside(x.data, lambda: random.generator().random(draws, np.float32) >= self.rate)
+        return ops.dropout(x, mask=np.broadcast_to(mask, x.shape), rate=self.rate)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
+
+
+def expect_rate(layer: Layer, name: str, rate: float) -> float:
+    """The argument, a share that dropout drops; ValueError unless 0 <= rate < 1."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"{layer.name}: {name} is {rate}, expected 0 <= {name} < 1")
+    return rate
 
 
 class Add(Layer):
