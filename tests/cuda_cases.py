@@ -135,6 +135,14 @@ def gated_shapes(draw, gates, states):
     return ((n, d), *[(n, u)] * states, (d, gates * u), (u, gates * u), bias), {}
 
 
+@st.composite
+def sequence_shapes(draw, gates, states):
+    ((_, d), *_, w, u, bias), _ = draw(gated_shapes(gates, states))
+    n, t = draw(st.sampled_from([1, 2, 5, 17])), draw(st.integers(1, 5))
+    mask = draw(st.sampled_from([None, np.random.default_rng(n * t).random((n, t)) < 0.7]))
+    return ((n, t, d), *[(n, u[0])] * states, w, u, draw(st.sampled_from([bias, None]))), {"mask": mask}
+
+
 def update_shapes(arrays, **choices):
     @st.composite
     def shapes(draw):
@@ -159,8 +167,10 @@ SHAPES = {
     "dense_relu": dense_shapes(),
     "dropout": dropout_shapes(),
     "embedding": embedding_shapes(),
+    "gru": sequence_shapes(3, 1),
     "gru_step": gated_shapes(3, 1),
     "log_softmax": softmax_shapes(),
+    "lstm": sequence_shapes(4, 2),
     "lstm_step": gated_shapes(4, 2),
     "matmul": matmul_shapes(),
     "max_pool2d": pooling_shapes(),
@@ -223,8 +233,8 @@ def draw_case(name, data, whole):
         arrays[k] = arrays[k] ** 2 + np.float32(1)
     if name == "rmsprop_update":
         arrays[2] *= np.float32(0.1)  # |a| is less than the root of v
-    if name.startswith("simple_rnn"):
-        arrays[2:4] = [w / np.float32(len(w) ** 0.5) for w in arrays[2:4]]  # states that do not saturate
+    if name.startswith(("simple_rnn", "lstm", "gru")):
+        arrays[-3:-1] = [w / np.float32(len(w) ** 0.5) for w in arrays[-3:-1]]  # states that do not saturate
     return [None if a is None else data.draw(disguises)(a) for a in arrays], constants
 
 

@@ -241,7 +241,7 @@ class Graph:
         for function, arguments, keywords, result in self.calls:
             new = function(*arguments, **keywords)
             for old, values in zip(_several(result), _several(new), strict=True):
-                if isinstance(old, np.ndarray):
+                if isinstance(old, np.ndarray) and old.flags.writeable:  # else it is a view of what was written already
                     old[...] = values
 
 

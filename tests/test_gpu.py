@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 import tinydx
-from tinydx import gpu, ops, random
+from tinydx import gpu, random
 from tinydx.device import Fresh, Packet, on_device
 from tinydx.layers import (
+    GRU,
+    LSTM,
     Activation,
     BatchNormalization,
+    Bidirectional,
     Conv2D,
     Dense,
     Dropout,
@@ -25,7 +28,6 @@ from tinydx.layers import (
 from tinydx.losses import BinaryCrossentropy
 from tinydx.op import find_kernels
 from tinydx.optimizers import SGD, Adam
-from tinydx.tensor import Tensor
 
 find_kernels()
 from tinydx_kernels.emulator.build import compiler  # noqa: E402
@@ -79,34 +81,12 @@ def dropping():
     return [Flatten(), Dense(8), Dropout(0.5), Dense(1, activation="sigmoid")], "binary_crossentropy", IMAGES, YES_OR_NO
 
 
-class Gated(Layer):
-    """A gated recurrence by the step ops of the table, step by step."""
-
-    def __init__(self, units, op, gates, **common):
-        super().__init__(**common)
-        self.units, self.op, self.gates = units, op, gates
-
-    def build(self, input_shape):
-        width = self.gates * self.units
-        self.kernel = self.add_weight("kernel", (input_shape[2], width), "glorot_uniform")
-        self.recurrent_kernel = self.add_weight("recurrent_kernel", (self.units, width), "orthogonal")
-        self.bias = self.add_weight("bias", (width,) if self.gates == 4 else (2, width), "zeros")
-
-    def call(self, x, training=False):
-        zeros = np.zeros((x.shape[0], self.units), x.dtype, like=x.data)
-        states = (Tensor(zeros), Tensor(zeros))[: self.gates - 2]
-        for t in range(x.shape[1]):
-            y = self.op(x[:, t], *states, self.kernel, self.recurrent_kernel, self.bias)
-            states = y if isinstance(y, tuple) else (y,)
-        return states[0]
-
-
 def lstm():
-    return [Embedding(9, 5), Gated(6, ops.lstm_step, 4), Dense(3, activation="softmax")], *rnn()[1:]
+    return [Embedding(9, 5, mask_zero=True), LSTM(6, dropout=0.2), Dense(3, activation="softmax")], *rnn()[1:]
 
 
 def gru():
-    return [Embedding(9, 5), Gated(6, ops.gru_step, 3), Dense(3, activation="softmax")], *rnn()[1:]
+    return [Embedding(9, 5), Bidirectional(GRU(6)), Dense(3, activation="softmax")], *rnn()[1:]
 
 
 def normalized():
