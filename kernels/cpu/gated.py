@@ -12,7 +12,6 @@ An LSTM's product begins as its scores, a GRU's as its biases, since r multiplie
 
 import numpy as np
 from numba import prange
-from tinydx_kernels.cpu.dense import BREADTH
 from tinydx_kernels.cpu.elementwise import SIGMOID, TANH, activate
 from tinydx_kernels.cpu.matmul import matrix_product
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, flat, is_float32
@@ -25,6 +24,7 @@ from tinydx_kernels.cpu.recurrence import (
     gradient_of_x,
     is_masked,
     pack_weights,
+    padded,
     states_from,
     turned,
     work_space,
@@ -57,7 +57,7 @@ def lstm_row(z, gates, before, c, squashed, y, units):
 @jit
 def lstm_through_time(first, last, b, mask, gates, h, c, squashed, y, n, steps, units, packed, product):
     """Examples first to last. gates (T,N,4U) are the scores at first; h, c (T+1,N,U) begin with the initial states."""
-    rows, wide, columns = last - first, 4 * units, (4 * units + BREADTH - 1) // BREADTH * BREADTH
+    rows, wide, columns = last - first, 4 * units, padded(4 * units)
     for t in range(steps):
         top = t * n + first
         for r in range(rows):
@@ -107,7 +107,7 @@ def lstm_row_backward(dh, dc, gates, before, squashed, dz, units):
 @jit
 def lstm_back_through_time(first, last, dy, mask, gates, c, squashed, dz, dh0, dc, db, n, steps, units, packed, product):
     """Examples first to last; dc (N,U) is that of the last states at first, of the initial ones in the end."""
-    rows, wide, columns = last - first, 4 * units, (units + BREADTH - 1) // BREADTH * BREADTH
+    rows, wide, columns = last - first, 4 * units, padded(units)
     for t in range(steps - 1, -1, -1):
         top = t * n + first
         for r in range(rows):
@@ -190,7 +190,7 @@ def gru_row(gates, b, product, said, before, h, units):
 @jit
 def gru_through_time(first, last, b, start, mask, gates, said, h, y, n, steps, units, packed, product):
     """Examples first to last. gates (T,N,3U) are the scores at first; h (T+1,N,U) begins with the initial states."""
-    rows, wide, columns = last - first, 3 * units, (3 * units + BREADTH - 1) // BREADTH * BREADTH
+    rows, wide, columns = last - first, 3 * units, padded(3 * units)
     for t in range(steps):
         top = t * n + first
         for r in range(rows):
@@ -238,7 +238,7 @@ def gru_row_backward(dh, gates, before, said, from_x, from_h, units):
 @jit
 def gru_back_through_time(first, last, dy, mask, gates, said, h, from_x, from_h, dh0, db, n, steps, units, packed, product):
     """Examples first to last; db (6U,) gets the sums of from_x and of from_h."""
-    rows, wide, columns = last - first, 3 * units, (units + BREADTH - 1) // BREADTH * BREADTH
+    rows, wide, columns = last - first, 3 * units, padded(units)
     for t in range(steps - 1, -1, -1):
         top = t * n + first
         for r in range(rows):

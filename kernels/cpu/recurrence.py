@@ -71,6 +71,12 @@ def add_product(a, rows, depth, packed, product, columns):
 
 
 @inline
+def padded(columns):
+    """Columns of a product, in whole panels."""
+    return (columns + BREADTH - 1) // BREADTH * BREADTH
+
+
+@inline
 def add_row(total, row):
     """total += row"""
     for k in range(len(row)):
@@ -138,7 +144,7 @@ def before(h, dz, units):
 @jit
 def forward_through_time(first, last, b, mask, scores, h, y, n, steps, units, packed, product):
     """Examples first to last. scores (T,N,U) = x W_xh; h (T+1,N,U) begins with the initial states. All arrays are flat."""
-    rows, columns = last - first, (units + BREADTH - 1) // BREADTH * BREADTH
+    rows, columns = last - first, padded(units)
     for t in range(steps):
         top = t * n + first
         for r in range(rows):
@@ -168,7 +174,7 @@ def forward_kernel(w, b, mask, scores, h, y, n, steps, units, packed, products):
 @jit
 def back_through_time(first, last, dy, mask, h, dz, dh0, db, n, steps, units, packed, product):
     """Examples first to last; db (U,) gets the sum of dz, the gradients before tanh."""
-    rows, columns = last - first, (units + BREADTH - 1) // BREADTH * BREADTH
+    rows, columns = last - first, padded(units)
     for t in range(steps - 1, -1, -1):
         top = t * n + first
         for r in range(rows):
