@@ -1,110 +1,41 @@
-"""LSTM and GRU over a whole sequence, and their backpropagation through time.
-
-Time steps must follow each other, examples need not: each thread takes some examples through all of time.
+"""LSTM and GRU over a whole sequence, and their backpropagation through time, built like the tanh recurrence in recurrence.py.
 
     forward     scores = x W of all steps             one matrix product beforehand
-                per step: h U                         `add_product`, on U packed once for all steps
+                per step: h U                         on U packed once for all steps
                           gates, new states           row by row, while they are in L1; the gates overwrite the scores
     backward    per step: dz_t from dh, dc            row by row
-                          dh = dz_t U^T               `add_product` again
+                          dh = dz_t U^T
                 dW = x^T dz, dU = h^T dz, dx = dz W^T of all steps afterwards: they feed nothing that comes before
 
-A product adds to what is there. So an LSTM's rows begin as their scores, a GRU's as its biases; and backward, dh is its own
-product: rows begin as what h gets directly, or, where the step is masked, as the dh that they hand on untouched.
-
-Work arrays are (T,N,...), not (N,T,...): the rows of one step lie together, and are the left factor of its product as they
-lie. Rows that do not fill a block of EXAMPLES are multiplied with whatever comes after them, and nobody looks at the result.
+An LSTM's product begins as its scores, a GRU's as its biases, since r multiplies what the state says to the candidate.
 """
 
 import numpy as np
-from numba import get_num_threads, prange
-from tinydx_kernels.cpu.dense import BLOCK, BREADTH, EXAMPLES
+from numba import prange
 from tinydx_kernels.cpu.elementwise import SIGMOID, TANH, activate
-from tinydx_kernels.cpu.matmul import matrix_product, pack_panel
+from tinydx_kernels.cpu.matmul import matrix_product
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, flat, is_float32
-from tinydx_kernels.cpu.simd import LANES, WIDTH, inline, jit, load_rows, outer, parallel, store
+from tinydx_kernels.cpu.recurrence import (
+    add_product,
+    add_row,
+    as_bools,
+    before,
+    by_steps,
+    gradient_of_x,
+    is_masked,
+    pack_weights,
+    padded,
+    states_from,
+    turned,
+    work_space,
+)
+from tinydx_kernels.cpu.simd import jit, parallel
 
 from tinydx.op import kernel_of
 from tinydx.ops.gru import gru
 from tinydx.ops.lstm import lstm
 
 f32 = np.float32
-DEPTH = 256  # rows of packed weights at a time: 24 or 32 KB of a panel stay in L1
-
-# ---- the product of every step -------------------------------------------------------------------------------------
-
-
-@jit
-def pack_weights(w, row_step, column_step, depth, columns, packed):
-    """packed[c * depth + k * BREADTH + j] = w[k, c + j]: panels of BREADTH columns; WIDTH numbers more may be written."""
-    for c in range(0, columns, BREADTH):
-        width = min(BREADTH, columns - c)
-        pack_panel(w, c * column_step, column_step, row_step, width, BREADTH, 0, depth, packed, c * depth)
-
-
-@inline
-def add_block_simd(a, at, depth, k0, k1, packed, start, product, to, columns):
-    """A block of EXAMPLES rows and BREADTH columns of `add_product`, in registers."""
-    block = load_rows(BLOCK, EXAMPLES, product, to, columns)
-    for k in range(k0, k1):
-        block = outer(block, EXAMPLES, a, at + k, depth, packed, start + k * BREADTH)
-    store(block, EXAMPLES, product, to, columns)
-
-
-@inline
-def add_block_plain(a, at, depth, k0, k1, packed, start, product, to, columns):
-    """The same as plain loops: the compiler vectorises the innermost one."""
-    for r in range(EXAMPLES):
-        for k in range(k0, k1):
-            factor = a[at + r * depth + k]
-            for j in range(BREADTH):
-                product[to + r * columns + j] += factor * packed[start + k * BREADTH + j]
-
-
-add_block = add_block_simd if LANES else add_block_plain
-
-
-@jit
-def add_product(a, rows, depth, packed, product, columns):
-    """product (rows,columns) += a (rows,depth) times the packed weights, in whole blocks of EXAMPLES x BREADTH."""
-    for c in range(0, columns, BREADTH):
-        for k0 in range(0, depth, DEPTH):
-            k1 = min(k0 + DEPTH, depth)
-            for r in range(0, rows, EXAMPLES):
-                add_block(a, r * depth, depth, k0, k1, packed, c * depth, product, r * columns + c, columns)
-
-
-def whole(size, unit):
-    """The size, rounded up to whole units."""
-    return -(-size // unit) * unit
-
-
-def by_steps(n, steps, width):
-    """A work array (T,N,width), flat, with room for the rows that a block of EXAMPLES reads beyond its end."""
-    rows = aligned_empty((steps * n + EXAMPLES) * width)
-    rows[steps * n * width :] = 0
-    return rows
-
-
-def work_space(n, depth, columns):
-    """Packed weights (depth, columns), and a product of each worker."""
-    workers = max(1, min(get_num_threads(), n))
-    products = aligned_empty((workers, whole(-(-n // workers), EXAMPLES) * whole(columns, BREADTH)))
-    products[...] = 0
-    return aligned_empty(depth * whole(columns, BREADTH) + WIDTH), products
-
-
-@inline
-def add_row(total, row):
-    """total += row"""
-    for k in range(len(row)):
-        total[k] += row[k]
-
-
-@inline
-def is_masked(mask, r, t):
-    return mask.size > 0 and not mask[r, t]
-
 
 # ---- LSTM ----------------------------------------------------------------------------------------------------------
 
@@ -126,7 +57,7 @@ def lstm_row(z, gates, before, c, squashed, y, units):
 @jit
 def lstm_through_time(first, last, b, mask, gates, h, c, squashed, y, n, steps, units, packed, product):
     """Examples first to last. gates (T,N,4U) are the scores at first; h, c (T+1,N,U) begin with the initial states."""
-    rows, wide, columns = last - first, 4 * units, (4 * units + BREADTH - 1) // BREADTH * BREADTH
+    rows, wide, columns = last - first, 4 * units, padded(4 * units)
     for t in range(steps):
         top = t * n + first
         for r in range(rows):
@@ -176,7 +107,7 @@ def lstm_row_backward(dh, dc, gates, before, squashed, dz, units):
 @jit
 def lstm_back_through_time(first, last, dy, mask, gates, c, squashed, dz, dh0, dc, db, n, steps, units, packed, product):
     """Examples first to last; dc (N,U) is that of the last states at first, of the initial ones in the end."""
-    rows, wide, columns = last - first, 4 * units, (units + BREADTH - 1) // BREADTH * BREADTH
+    rows, wide, columns = last - first, 4 * units, padded(units)
     for t in range(steps - 1, -1, -1):
         top = t * n + first
         for r in range(rows):
@@ -203,23 +134,6 @@ def lstm_backward_kernel(dy, u, mask, gates, c, squashed, dz, dh0, dc, db, n, st
         first, last = n * worker // workers, n * (worker + 1) // workers
         lstm_back_through_time(first, last, dy, mask, gates, c, squashed, dz, dh0, dc, db[worker], n, steps, units, packed,
                                products[worker])  # fmt: skip
-
-
-def as_bools(mask):
-    """The mask as kernels read it: empty where there is none."""
-    return np.zeros((0, 0), np.bool_) if mask is None else np.array(mask, np.bool_)
-
-
-def turned(x):
-    """(N,T,D) -> (T N, D), step after step."""
-    return np.ascontiguousarray(x.transpose(1, 0, 2)).reshape(-1, x.shape[2])
-
-
-def states_from(h0, steps):
-    """(T+1,N,U), flat: the initial states, and room for those after each step."""
-    states = by_steps(len(h0), steps + 1, h0.shape[1])
-    states[: h0.size] = h0.reshape(-1)
-    return states
 
 
 def lstm_forward(x, h0, c0, w, u, b=None, *, mask=None):
@@ -252,16 +166,6 @@ def lstm_backward(dy, saved, needs=(True,) * 6):
     return dx, dh0, dc, matrix_product(x.T, dz), matrix_product(before(h, dz, units).T, dz), db.sum(axis=0)
 
 
-def gradient_of_x(dz, w, n):
-    """dx (N,T,D) = dz W^T of all steps."""
-    return matrix_product(dz, w.T).reshape(-1, n, len(w)).transpose(1, 0, 2)
-
-
-def before(h, dz, units):
-    """The states before each row of dz."""
-    return h[: len(dz) * units].reshape(-1, units)
-
-
 # ---- GRU -----------------------------------------------------------------------------------------------------------
 
 
@@ -286,7 +190,7 @@ def gru_row(gates, b, product, said, before, h, units):
 @jit
 def gru_through_time(first, last, b, start, mask, gates, said, h, y, n, steps, units, packed, product):
     """Examples first to last. gates (T,N,3U) are the scores at first; h (T+1,N,U) begins with the initial states."""
-    rows, wide, columns = last - first, 3 * units, (3 * units + BREADTH - 1) // BREADTH * BREADTH
+    rows, wide, columns = last - first, 3 * units, padded(3 * units)
     for t in range(steps):
         top = t * n + first
         for r in range(rows):
@@ -334,7 +238,7 @@ def gru_row_backward(dh, gates, before, said, from_x, from_h, units):
 @jit
 def gru_back_through_time(first, last, dy, mask, gates, said, h, from_x, from_h, dh0, db, n, steps, units, packed, product):
     """Examples first to last; db (6U,) gets the sums of from_x and of from_h."""
-    rows, wide, columns = last - first, 3 * units, (units + BREADTH - 1) // BREADTH * BREADTH
+    rows, wide, columns = last - first, 3 * units, padded(units)
     for t in range(steps - 1, -1, -1):
         top = t * n + first
         for r in range(rows):

@@ -39,7 +39,7 @@ def forward_through_time(cell, scores, states, mask):
     outputs, steps = [], []
     for t in range(scores.shape[1]):
         new, step = cell(scores[:, t], states)
-        states = [_where(mask, t, n, s) for n, s in zip(new, states, strict=True)]
+        states = [where_real(mask, t, n, s) for n, s in zip(new, states, strict=True)]
         outputs.append(states[0])
         steps.append(step)
     return np.stack(outputs, axis=1), states, steps
@@ -54,12 +54,12 @@ def backward_through_time(cell_backward, dy, dstates, steps, mask):
     for t in reversed(range(len(steps))):
         dstates = [dstates[0] + dy[:, t], *dstates[1:]]
         ds, before = cell_backward(dstates, steps[t])
-        dscores.append([_where(mask, t, d, 0) for d in ds])
-        dstates = [_where(mask, t, b, d) for b, d in zip(before, dstates, strict=True)]
+        dscores.append([where_real(mask, t, d, 0) for d in ds])
+        dstates = [where_real(mask, t, b, d) for b, d in zip(before, dstates, strict=True)]
     return [np.stack(ds, axis=1) for ds in zip(*reversed(dscores), strict=True)], dstates
 
 
-def _where(mask, t, real, padding):
+def where_real(mask, t, real, padding):
     """`real` for examples whose step t is real, `padding` for those where it is masked."""
     return real if mask is None else np.where(mask[:, t, None], real, padding)
 

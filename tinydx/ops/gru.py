@@ -161,7 +161,10 @@ def gru(x, h0, w, u, b=None, *, mask=None):
 @backward_of(gru)
 def gru_backward(dy, saved, needs=(True,) * 5, cell_backward=cell_backward, through_time=backward_through_time):
     x, w, u, before, steps, mask = saved
-    one_step = lambda dstates, step: cell_backward(*dstates, step, u)  # noqa: E731
+
+    def one_step(dstates, step):
+        return cell_backward(*dstates, step, u)
+
     (from_x, from_h), (dh0,) = through_time(one_step, dy, [np.zeros_like(dy[:, 0])], steps, mask)
     dx = from_x @ w.T if needs[0] else None
     if not any(needs[2:]):
@@ -208,7 +211,10 @@ def gru_reset_before_backward(
     dy, saved, needs=(True,) * 5, cell_backward=cell_before_backward, through_time=backward_through_time
 ):
     x, w, u, before, steps, mask = saved
-    one_step = lambda dstates, step: cell_backward(*dstates, step, u)  # noqa: E731
+
+    def one_step(dstates, step):
+        return cell_backward(*dstates, step, u)
+
     [dz], (dh0,) = through_time(one_step, dy, [np.zeros_like(dy[:, 0])], steps, mask)
     dx = dz @ w.T if needs[0] else None
     if not any(needs[2:]):
@@ -330,16 +336,20 @@ SWAPPED = "gates in the wrong order", "Side by side they must stand as forward s
 RESET_PATH = "path through the reset gate forgotten", "r decides how much of the state reaches g: it moves h', too."
 
 
+def _update_without_slope(dy, h, z, g):
+    return dy * (h - g), *through_update(dy, h, z, g)[1:]
+
+
 @cell_slip(*SLOPES)
 def no_gate_slopes(dy, step, u):
-    return cell_backward(dy, step, u, lambda dy, h, z, g: (dy * (h - g), *through_update(dy, h, z, g)[1:]),
-                         lambda dg, r, s: (dg * s, dg * r))  # fmt: skip
+    return cell_backward(dy, step, u, _update_without_slope, lambda dg, r, s: (dg * s, dg * r))
 
 
 @before_slip(*SLOPES)
 def before_no_gate_slopes(dy, step, u):
-    return cell_before_backward(dy, step, u, lambda dy, h, z, g: (dy * (h - g), *through_update(dy, h, z, g)[1:]),
-                                lambda dg, h, r, u_g: (dg @ u_g.T * h, dg @ u_g.T * r))  # fmt: skip
+    return cell_before_backward(
+        dy, step, u, _update_without_slope, lambda dg, h, r, u_g: (dg @ u_g.T * h, dg @ u_g.T * r)
+    )
 
 
 def _swapped(dz):
@@ -365,7 +375,7 @@ def no_reset_gate(dg, r, s):
     return dg * s * r * (1 - r), dg
 
 
-@reset_slip("reset gate's gradient without the bias's part", "r multiplied U h + b_1, all of it: dr = dg (U h + b_1).")
+@reset_slip("state forgotten in the reset gate", "r multiplied U h + b_1, all of it: dr = dg (U h + b_1).")
 def reset_without_state(dg, r, s):
     return dg * r * (1 - r), dg * r
 
@@ -406,9 +416,12 @@ def before_no_candidate_path(dg, h, r, u_g):
 @slip_of(gru_reset_before, "dU of the candidate pairs with h", "U_g multiplied r h, not h: dU_g = (r h)ᵀ dg.")
 def before_state_without_reset(dy, saved):
     x, w, u, before, steps, mask = saved
-    ones = [(h, z, np.ones_like(r), g) for h, z, r, g in steps]
-    through_time = lambda one_step, dy, dstates, _, mask: backward_through_time(one_step, dy, dstates, steps, mask)  # noqa: E731
-    *_, du, _ = gru_reset_before_backward(dy, (x, w, u, before, ones, mask), through_time=through_time)
+    open_resets = [(h, z, np.ones_like(r), g) for h, z, r, g in steps]  # as dU sees them; the loop has the true steps
+
+    def through_time(one_step, dy, dstates, _, mask):
+        return backward_through_time(one_step, dy, dstates, steps, mask)
+
+    *_, du, _ = gru_reset_before_backward(dy, (x, w, u, before, open_resets, mask), through_time=through_time)
     return None, None, None, du, None
 
 

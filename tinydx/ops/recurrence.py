@@ -17,7 +17,7 @@ from tinydx.ops.dense import (
     dense_samples,
     dense_transposed,
 )
-from tinydx.ops.gated import over_all_steps, states_before
+from tinydx.ops.gated import over_all_steps, states_before, where_real
 
 STEP = r"h_t = \tanh(W_{hh} h_{t-1} + W_{xh} x_t + b_h)"
 
@@ -156,7 +156,7 @@ def simple_rnn(x, h0, w_xh, w_hh, b=None, *, mask=None):
     h = h0
     for t in range(x.shape[1]):
         new = np.tanh(inputs[:, t] + h @ w_hh)
-        h = new if mask is None else np.where(mask[:, t, None], new, h)
+        h = where_real(mask, t, new, h)
         y[:, t] = h
     return y, (x, h0, w_xh, w_hh, y, mask)
 
@@ -177,9 +177,8 @@ def _through_time(dy, w_hh, slope, mask):
     dh = np.zeros_like(dy[:, 0])  # what the future says about h_t
     for t in reversed(range(dy.shape[1])):
         dh = dh + dy[:, t]
-        active = dh if mask is None else dh * mask[:, t, None]
-        dz[:, t] = active * slope[:, t]
-        dh = dz[:, t] @ w_hh.T + (dh - active)  # a masked step hands its gradient on untouched
+        dz[:, t] = where_real(mask, t, dh * slope[:, t], 0)
+        dh = where_real(mask, t, dz[:, t] @ w_hh.T, dh)  # a masked step hands its gradient on untouched
     return dz, dh
 
 
