@@ -6,6 +6,7 @@
 The mutants are those of kernels/emulator/mutate.py. Each is written into a copy of kernels/cuda, which the launchers
 then use; the properties that concern the file run on it, 60 examples each. A survivor is either a gap in the tests or
 the same program written differently: EQUIVALENT says which are that, and why. All others count against the tests.
+ptx.cuh is left out: what it holds runs on a GPU only, and is what the probes (probes.py) are for.
 """
 
 import argparse
@@ -73,7 +74,6 @@ PROPERTIES: dict[str, list[Callable]] = {  # of each file
     "loss.cu": LOSSES,
     "matmul.cu": PRODUCTS,
     "pooling.cu": [*_ops("max_pool2d", "correlate2d_relu_max_pool2d"), *_close("average_pool2d")],
-    "ptx.cuh": _steps("async", "tf32", "bf16"),
     "recurrence.cu": _close("simple_rnn"),
     "softmax.cu": _both("softmax", "log_softmax"),
     "sums.cu": [properties.rows_are_summed, properties.pieces_are_summed],
