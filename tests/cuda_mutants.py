@@ -84,7 +84,19 @@ PROPERTIES: dict[str, list[Callable]] = {  # of each file
     "matmul_09_tf32.cu": _steps("tf32", "3xtf32"),
 }
 
-EQUIVALENT: dict[str, dict[str, str]] = {}  # file: {what the changed line then contains: why it is the same program}
+EQUIVALENT: dict[str, dict[str, str]] = {  # file: {what the changed line then contains: why it is the same program}
+    "conv_backward.cu": {"tap.down < 0 ? 1 :": "the offset of what is nowhere is not used"},
+    "conv_forward.cu": {
+        "tap.down < 0 ? 1 :": "the offset of what is nowhere is not used",
+        "if (v >= largest || v != v) largest = v;": "an equal number in place of an equal number",
+    },
+    "matmul.cu": {"k0 = k_first; k0 <= k_end;": "one step more, of zeros"},
+    "matmul_06_float4.cu": {"if (false) return *(const float4 *)": "the same four numbers, one by one"},
+    "matmul_07_warp.cu": {"if (false) return *(const float4 *)": "the same four numbers, one by one"},
+    "matmul_11_bf16.cu": {"float sum[ACROSS][DOWN][4]": "both are four"},
+    "recurrence.cu": {"b[TILE + 1][TILE];": "only the banks are others"},
+    "warp.cuh": {"distance = 17;": "exchanges over 17, 8, 4, 2 and 1 reach every lane, too"},
+}
 
 
 def reason(file: str, mutant: Mutant) -> str | None:
