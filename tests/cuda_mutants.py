@@ -95,6 +95,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {  # file: {what the changed line then c
     "matmul.cu": {"k0 = k_first; k0 <= k_end;": "one step more, of zeros"},
     "matmul_06_float4.cu": {"if (false) return *(const float4 *)": "the same four numbers, one by one"},
     "matmul_07_warp.cu": {"if (false) return *(const float4 *)": "the same four numbers, one by one"},
+    "matmul_08_async.cu": {"__launch_bounds__(THREADS, 3)": "a hint about registers: the compile gate's business"},
     "matmul_11_bf16.cu": {"float sum[ACROSS][DOWN][4]": "both are four"},
     "recurrence.cu": {"b[TILE + 1][TILE];": "only the banks are others"},
     "warp.cuh": {"distance = 17;": "exchanges over 17, 8, 4, 2 and 1 reach every lane, too"},
