@@ -38,7 +38,7 @@ fewer_examples = settings(max_examples=max(6, EXAMPLES // 4))
 @pytest.fixture(autouse=True, scope="module")
 def emulated():
     """All tests of this file run in the emulator."""
-    with backend.emulation():
+    with properties.emulation():
         yield
 
 
