@@ -129,6 +129,13 @@ def dropout_shapes(draw):
 
 
 @st.composite
+def joined_shapes(draw):
+    shape, axis = draw(st.sampled_from([(3,), (2, 5), (2, 3, 4)])), draw(st.sampled_from([0, -1]))
+    lengths = draw(st.lists(small, min_size=1, max_size=10))
+    return tuple((n, *shape[1:]) if axis == 0 else (*shape[:-1], n) for n in lengths), {"axis": axis}
+
+
+@st.composite
 def gated_shapes(draw, gates, states):
     n, d, u = draw(st.sampled_from([1, 2, 5, 17])), draw(small), draw(counts)
     bias = (gates * u,) if states == 2 else (2, gates * u)
@@ -154,9 +161,10 @@ def update_shapes(arrays, **choices):
 
 RATES = {"learning_rate": [0.1, 0.001]}
 SHAPES = {
-    "adagrad_update": update_shapes(3, **RATES, epsilon=[1e-7]),
-    "adam_update": update_shapes(4, **RATES, beta_1=[0.9], beta_2=[0.999], epsilon=[1e-7], step=[1, 50]),
+    "adagrad_update": update_shapes(3, **RATES, epsilon=[1e-7, 0.1]),
+    "adam_update": update_shapes(4, **RATES, beta_1=[0.9], beta_2=[0.999], epsilon=[1e-7, 0.1], step=[1, 50]),
     "average_pool2d": pooling_shapes(),
+    "concatenate": joined_shapes(),
     "conv2d": convolution_shapes(),
     "conv2d_relu": convolution_shapes(),
     "conv2d_relu_max_pool2d": convolution_shapes(pooled=True),
@@ -176,7 +184,7 @@ SHAPES = {
     "max_pool2d": pooling_shapes(),
     "momentum_update": update_shapes(3, **RATES, momentum=[0.9], nesterov=[False, True]),
     "relu": any_shape(),
-    "rmsprop_update": update_shapes(5, **RATES, rho=[0.9], momentum=[0.0, 0.9], epsilon=[1e-7], centered=[False, True]),
+    "rmsprop_update": update_shapes(5, **RATES, rho=[0.9], momentum=[0.0, 0.9], epsilon=[1e-7, 0.1], centered=[False, True]),
     "rnn_output": dense_shapes(),
     "sgd_update": update_shapes(2, **RATES),
     "sigmoid": any_shape(),
@@ -190,7 +198,7 @@ SHAPES = {
 }
 POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  # running means of squares
 POOLED = {"conv2d_relu_max_pool2d", "correlate2d_relu_max_pool2d"}  # rounding decides between pixels: whole numbers only
-LINEAR = {"conv2d", "conv2d_relu", "correlate2d", "correlate2d_relu", "dense", "dense_relu", "embedding", "matmul"}
+LINEAR = {"concatenate", "conv2d", "conv2d_relu", "correlate2d", "correlate2d_relu", "dense", "dense_relu", "embedding", "matmul"}
 LINEAR |= {"max_pool2d", "relu", "rnn_output"} | POOLED  # exact on whole numbers
 SUMS = {"average_pool2d", "conv2d", "correlate2d", "dense", "embedding", "matmul", "rnn_output"}  # backward is sums, no choices
 

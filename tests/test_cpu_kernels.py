@@ -165,9 +165,9 @@ def recurrence_shapes(draw, gates=1, states=1, biases=()):
 
 
 @st.composite
-def step_shapes(draw):
-    ((n, _, d), h, *rest), _ = draw(recurrence_shapes())
-    return ((n, d), h, *rest[:2], (h[1],)), {}
+def step_shapes(draw, gates=1, states=1, biases=()):
+    ((n, _, d), *rest, _), _ = draw(recurrence_shapes(gates, states, biases))
+    return ((n, d), *rest, (*biases, rest[-1][1])), {}
 
 
 @st.composite
@@ -224,7 +224,9 @@ SHAPES = {
     "dense_relu": dense_shapes(),
     "embedding": embedding_shapes(),
     "gru": recurrence_shapes(gates=3, biases=(2,)),
+    "gru_step": step_shapes(gates=3, biases=(2,)),
     "lstm": recurrence_shapes(gates=4, states=2),
+    "lstm_step": step_shapes(gates=4, states=2),
     "matmul": matmul_shapes(),
     "max_pool2d": pooling_shapes(),
     "momentum_update": update_shapes(3, **RATES, momentum=[0.9], nesterov=[False, True]),

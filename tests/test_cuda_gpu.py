@@ -12,6 +12,7 @@ import pytest
 from cuda_cases import LINEAR, SHAPES, as_made, assert_close, both_ways, draw_case, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from training_cases import MODELS, assert_same, captured, compiled, trained
 
 import tinydx
 from tinydx.op import TABLE, RandomDraw, find_kernels, load_kernels
@@ -114,3 +115,29 @@ def test_arrays_of_another_place_run_on_the_reference():
     x, w = numbers(0, [(2, 3), (3, 4)], whole=True)
     assert kernel.supports(cupy.asarray(x), cupy.asarray(w))
     assert not kernel.supports(as_made(x), cupy.asarray(w))
+
+
+# ---- training ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("make", MODELS)
+def test_losses_and_weights_are_those_of_numpy(make, graph):
+    assert_same(trained(make, "cuda", graph), trained(make, "numpy"))
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_a_replayed_graph_gives_the_same_bits(make):
+    eager, replayed = trained(make, "cuda", graph=False), trained(make, "cuda", graph=True)
+    assert eager[0] == replayed[0]
+    for a, b in zip(eager[1], replayed[1], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_every_model_is_captured(make):
+    """A capture allows no read and no copy from here: so there is none in the step."""
+    model, x, y = compiled(make)
+    with tinydx.use("cuda"):
+        model.fit(x, y, batch_size=len(x), epochs=3, verbose=0)
+    assert captured(model) == [True]

@@ -32,8 +32,8 @@ from tinydx_kernels.cpu.recurrence import (
 from tinydx_kernels.cpu.simd import jit, parallel
 
 from tinydx.op import kernel_of
-from tinydx.ops.gru import gru
-from tinydx.ops.lstm import lstm
+from tinydx.ops.gru import gru, gru_step
+from tinydx.ops.lstm import lstm, lstm_step
 
 f32 = np.float32
 
@@ -299,6 +299,30 @@ def gru_backward(dy, saved, needs=(True,) * 5):
     return dx, dh0, matrix_product(x.T, from_x), du, db.sum(axis=0).reshape(2, 3 * units)
 
 
+# ---- one step: a sequence of one -----------------------------------------------------------------------------------
+
+
+def lstm_step_forward(x, h, c, w, u, b):
+    (y, new_c), saved = lstm_forward(x[:, None], h, c, w, u, b)
+    return (y[:, 0], new_c), saved
+
+
+def lstm_step_backward(dy, saved):
+    dh, dc = dy
+    dx, *others = lstm_backward((dh[:, None], dc), saved)
+    return dx[:, 0], *others
+
+
+def gru_step_forward(x, h, w, u, b):
+    y, saved = gru_forward(x[:, None], h, w, u, b)
+    return y[:, 0], saved
+
+
+def gru_step_backward(dy, saved):
+    dx, *others = gru_backward(dy[:, None], saved)
+    return dx[:, 0], *others
+
+
 # ---- the ops -------------------------------------------------------------------------------------------------------
 
 
@@ -311,4 +335,6 @@ def gru_supports(x, h0, w, u, b=None, **constants):
 
 
 kernel_of(lstm, "numba", lstm_forward, lstm_backward, lstm_supports)
+kernel_of(lstm_step, "numba", lstm_step_forward, lstm_step_backward, lstm_supports)
 kernel_of(gru, "numba", gru_forward, gru_backward, gru_supports)
+kernel_of(gru_step, "numba", gru_step_forward, gru_step_backward, gru_supports)

@@ -1,6 +1,7 @@
 """CUDA kernels: importing this package registers their launchers for the ops of the table. CuPy is not imported."""
 
 from tinydx_kernels.cuda import (
+    concatenate,
     convolution,
     dense,
     elementwise,
@@ -17,6 +18,7 @@ from tinydx_kernels.cuda import (
 from tinydx_kernels.cuda.backend import emulating, missing
 
 __all__ = [
+    "concatenate",
     "convolution",
     "dense",
     "elementwise",
