@@ -255,7 +255,9 @@ def _recurrence(states: int) -> Callable[[list[Shape], Mapping[str, Any]], int]:
     return count
 
 
-RECURRENT = {"simple_rnn": 1, "simple_rnn_step": 1, "lstm": 2, "gru": 1}  # and how many states each has
+RECURRENT = {  # and how many states each has
+    "simple_rnn": 1, "simple_rnn_step": 1, "lstm": 2, "lstm_step": 2, "gru": 1, "gru_step": 1,
+}  # fmt: skip
 
 FLOPS: dict[str, Callable[[list[Shape], Mapping[str, Any]], int]] = {
     "conv2d": _convolution,

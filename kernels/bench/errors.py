@@ -36,6 +36,8 @@ TYPICAL: dict[str, str | Case] = {  # one case an op; the update rules have thei
     "rnn_output": "32x80x128, 128x64, 64",
     "simple_rnn": f"32x80x128, {_RECURRENCE}",
     "simple_rnn_step": f"32x128, {_RECURRENCE}",
+    "lstm_step": "32x64, 32x128, 32x128, 64x512, 128x512, 512",
+    "gru_step": "32x64, 32x128, 64x384, 128x384, 2x384",
     "matmul": "512x512, 512x512",
     "softmax": "256x1000",
     "embedding": "2000x128, ids=32x80",
