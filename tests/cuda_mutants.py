@@ -90,6 +90,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {  # file: {what the changed line then c
         "tap.down < 0 ? 1 :": "the offset of what is nowhere is not used",
         "if (v >= largest || v != v) largest = v;": "an equal number in place of an equal number",
     },
+    "gated.cu": {"(z <= 0.0f ? e : 1.0f)": "at 0 both are 1"},
     "matmul.cu": {"k0 = k_first; k0 <= k_end;": "one step more, of zeros"},
     "matmul_06_float4.cu": {"if (false) return *(const float4 *)": "the same four numbers, one by one"},
     "matmul_07_warp.cu": {"if (false) return *(const float4 *)": "the same four numbers, one by one"},
