@@ -153,8 +153,8 @@ def update_shapes(arrays, **choices):
 
 RATES = {"learning_rate": [0.1, 0.001]}
 SHAPES = {
-    "adagrad_update": update_shapes(3, **RATES, epsilon=[1e-7]),
-    "adam_update": update_shapes(4, **RATES, beta_1=[0.9], beta_2=[0.999], epsilon=[1e-7], step=[1, 50]),
+    "adagrad_update": update_shapes(3, **RATES, epsilon=[1e-7, 0.1]),
+    "adam_update": update_shapes(4, **RATES, beta_1=[0.9], beta_2=[0.999], epsilon=[1e-7, 0.1], step=[1, 50]),
     "average_pool2d": pooling_shapes(),
     "concatenate": joined_shapes(),
     "conv2d": convolution_shapes(),
@@ -174,7 +174,7 @@ SHAPES = {
     "max_pool2d": pooling_shapes(),
     "momentum_update": update_shapes(3, **RATES, momentum=[0.9], nesterov=[False, True]),
     "relu": any_shape(),
-    "rmsprop_update": update_shapes(5, **RATES, rho=[0.9], momentum=[0.0, 0.9], epsilon=[1e-7], centered=[False, True]),
+    "rmsprop_update": update_shapes(5, **RATES, rho=[0.9], momentum=[0.0, 0.9], epsilon=[1e-7, 0.1], centered=[False, True]),
     "rnn_output": dense_shapes(),
     "sgd_update": update_shapes(2, **RATES),
     "sigmoid": any_shape(),

@@ -6,6 +6,7 @@
 The mutants are those of kernels/emulator/mutate.py. Each is written into a copy of kernels/cuda, which the launchers
 then use; the properties that concern the file run on it, 60 examples each. A survivor is either a gap in the tests or
 the same program written differently: EQUIVALENT says which are that, and why. All others count against the tests.
+ptx.cuh is left out: what it holds runs on a GPU only, and is what the probes (probes.py) are for.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import FlakyFailure
 
 from tinydx.op import load_kernels
 
@@ -73,7 +75,6 @@ PROPERTIES: dict[str, list[Callable]] = {  # of each file
     "loss.cu": LOSSES,
     "matmul.cu": PRODUCTS,
     "pooling.cu": [*_ops("max_pool2d", "correlate2d_relu_max_pool2d"), *_close("average_pool2d")],
-    "ptx.cuh": _steps("async", "tf32", "bf16"),
     "recurrence.cu": _close("simple_rnn"),
     "softmax.cu": _both("softmax", "log_softmax"),
     "sums.cu": [properties.rows_are_summed, properties.pieces_are_summed],
@@ -90,10 +91,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {  # file: {what the changed line then c
         "tap.down < 0 ? 1 :": "the offset of what is nowhere is not used",
         "if (v >= largest || v != v) largest = v;": "an equal number in place of an equal number",
     },
+    "elementwise.cu": {"(x[i] <= 0.0f ? e : 1.0f)": "at 0 both are 1"},
     "gated.cu": {"(z <= 0.0f ? e : 1.0f)": "at 0 both are 1"},
     "matmul.cu": {"k0 = k_first; k0 <= k_end;": "one step more, of zeros"},
     "matmul_06_float4.cu": {"if (false) return *(const float4 *)": "the same four numbers, one by one"},
     "matmul_07_warp.cu": {"if (false) return *(const float4 *)": "the same four numbers, one by one"},
+    "matmul_08_async.cu": {"__launch_bounds__(THREADS, 3)": "a hint about registers: the compile gate's business"},
     "matmul_11_bf16.cu": {"float sum[ACROSS][DOWN][4]": "both are four"},
     "recurrence.cu": {"b[TILE + 1][TILE];": "only the banks are others"},
     "warp.cuh": {"distance = 17;": "exchanges over 17, 8, 4, 2 and 1 reach every lane, too"},
@@ -113,8 +116,11 @@ def check(rule: Callable) -> None:
     def run(data):
         rule(data)
 
-    with np.errstate(all="ignore"):
-        run()
+    try:
+        with np.errstate(all="ignore"):
+            run()
+    except FlakyFailure as failure:  # the mutant depends on what was in memory before: wrong, but not always
+        raise AssertionError(str(failure)) from failure
 
 
 def verdicts(file: str, chosen: list[Mutant]) -> Iterator[Verdict]:
@@ -125,7 +131,7 @@ def verdicts(file: str, chosen: list[Mutant]) -> Iterator[Verdict]:
         for rule in PROPERTIES[file]:
             check(rule)
 
-    with backend.emulation(), copies(HERE / file) as copy, pytest.MonkeyPatch.context() as patch:
+    with properties.emulation(), copies(HERE / file) as copy, pytest.MonkeyPatch.context() as patch:
         patch.setattr(programs, "HERE", copy.parent)
         for mutant in chosen:
             yield judge(mutant, copy, test)

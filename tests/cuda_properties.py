@@ -5,6 +5,8 @@ launch raises KernelError where the checker finds a race, a missing barrier, an 
 tests for these, too. move: to where the kernels run, as CuPy does for a GPU.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from cuda_cases import (
@@ -24,9 +26,25 @@ from hypothesis import strategies as st
 from tinydx.op import find_kernels
 
 find_kernels()
-from tinydx_kernels.cuda import matmul, sums  # noqa: E402
+from tinydx_kernels.cuda import backend, matmul, sums  # noqa: E402
 
 seeds = st.integers(0, 999)
+
+
+@contextmanager
+def emulation():
+    """Kernels run emulated; what they are to write into is NaN before, so that nothing right is there by chance."""
+    real = np.empty
+
+    def empty(shape, dtype=float, **keywords):
+        array = real(shape, dtype, **keywords)
+        array.fill(np.nan if array.dtype.kind == "f" else 0)
+        return array
+
+    with backend.emulation(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(np, "empty", empty)
+        yield
+
 
 # ---- the ops -------------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ fewer_examples = settings(max_examples=max(6, EXAMPLES // 4))
 @pytest.fixture(autouse=True, scope="module")
 def emulated():
     """All tests of this file run in the emulator."""
-    with backend.emulation():
+    with properties.emulation():
         yield
 
 
@@ -150,7 +150,7 @@ def test_a_launch_takes_no_strided_array():
 
 @pytest.mark.parametrize("tile", ["SMALL", "MIDDLE", "LARGE"])
 @given(data=st.data())
-@examples
+@settings(max_examples=max(4, EXAMPLES // 3 + 1))  # of three tiles
 def test_product_of_every_tile(tile, data):
     properties.product_is_exact(tile, data)
 

@@ -18,7 +18,7 @@ from tinydx_kernels.emulator.mutate import Score, mutants  # noqa: E402
 
 
 def test_every_file_has_properties():
-    assert set(PROPERTIES) == {path.name for path in HERE.glob("*.cu*")}
+    assert set(PROPERTIES) == {path.name for path in HERE.glob("*.cu*")} - {"ptx.cuh"}  # of which nothing runs here
 
 
 @pytest.mark.parametrize("file", sorted(EQUIVALENT))
