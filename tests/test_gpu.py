@@ -269,7 +269,7 @@ def test_the_second_step_of_a_shape_is_captured(device):
     [
         (dropping, lambda patch: patch.setattr(gpu, "fill", lambda array, values: None)),  # the first batch for ever
         (dropping, lambda patch: patch.setattr(Fresh, "renew", lambda self: None)),  # the first masks for ever
-        (dropping, lambda patch: patch.setattr(Adam, "iterations", property(lambda self: 1, lambda self, n: None), raising=False)),
+        (dropping, lambda patch: patch.setattr(Adam, "iterations", property(lambda a: 1, lambda a, n: None), raising=False)),
         (normalized, lambda patch: patch.setattr(gpu.Step, "keep_statistics", lambda self: None)),
     ],
     ids=["batch", "masks", "step of Adam", "statistics"],
