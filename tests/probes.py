@@ -130,12 +130,15 @@ def _agree(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> bool:
 
 def main(path: str) -> None:
     """Record what the GPU at hand gives."""
+    from tinydx_kernels.bench import gpu
+
+    if reason := gpu.missing():
+        sys.exit(reason)
     import cupy
-    from tinydx_kernels.bench.gpu import machine
 
     module = cupy.RawModule(code=SOURCE.read_text(), options=("--std=c++17", f"-I{HERE}"))
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(record(module.get_function, machine(), cupy.asarray))
+    Path(path).write_text(record(module.get_function, gpu.machine(), cupy.asarray))
 
 
 if __name__ == "__main__":

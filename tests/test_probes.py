@@ -47,6 +47,7 @@ def test_a_recording_is_compared_bit_by_bit(emulated):
 def test_the_recording_script_runs_on_cupy(emulated, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
     monkeypatch.setattr(gpu, "machine", lambda: MACHINE)
+    monkeypatch.setattr(gpu, "missing", lambda: None)
     probes.main(str(tmp_path / "new" / "probes.json"))
     assert differences((tmp_path / "new" / "probes.json").read_text(), emulated) == []
 

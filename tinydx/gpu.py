@@ -46,10 +46,8 @@ def stream() -> Any:
 @contextmanager
 def placed(model: Any, x: Any) -> Iterator[Any]:
     """Within it the model and its input (given as x) are in one place: `with placed(model, x) as x: y = model(x)`."""
-    if "cupy" not in sys.modules:
+    if not settle(model, x):
         yield x
-    elif not settle(model, x):
-        yield _each(to_host, x)
     else:
         with stream():
             yield _each(to_device, x)
@@ -58,13 +56,13 @@ def placed(model: Any, x: Any) -> Iterator[Any]:
 def settle(model: Any, x: Any) -> bool:
     """Bring the weights, and what the optimizer remembers, to where the model is to compute: True for a GPU.
 
-    That is where `use` says; without a word, where the input or the weights are.
+    As with every op: an input on a GPU decides, then `use`; without a word, models stay where they are.
     """
     if "cupy" not in sys.modules:
         return False
     first = next((w.data for w in model.weights), None)
     asked = op.asked_for_device()
-    there = asked if asked is not None else on_device(_several(x)[0]) or on_device(first)
+    there = on_device(_several(x)[0]) or (on_device(first) if asked is None else asked)
     move = to_device if there else to_host
     for w in model.weights:
         w.data = move(w.data)
@@ -97,8 +95,8 @@ class Ahead:
     """Arrays that are sent while a step computes: copying a batch can take as long as the step.
 
     Only from pinned memory, which the system does not move, can the GPU fetch an array by itself, so they are copied there
-    first; and on a stream of its own, so that the step does not wait. What is on its way is kept until the next is sent:
-    by then a step has been read that came after it.
+    first; and on a stream of its own, so that the step does not wait. What was sent is kept until the next is on its way, and
+    its memory is used again for the one after that: by then the step that took it has been read.
     """
 
     def __init__(self) -> None:
