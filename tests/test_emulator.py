@@ -366,7 +366,7 @@ def test_the_same_seed_gives_the_same_order():
 def test_waiting_together_without_end_is_found(wait, monkeypatch):
     monkeypatch.setattr(launching, "STEP_LIMIT", 400_000)
     kernel = load_module(f"__global__ void k(int* y) {{\n while (*y == 0) {wait};\n}}").get_function("k")
-    with pytest.raises(KernelError, match="source.cu:2: no-progress"):
+    with pytest.raises(KernelError, match=r"source\.cu:2: no-progress"):
         kernel(1, 64, (np.zeros(1, np.int32),))
 
 
