@@ -16,6 +16,7 @@ from tinydx.op import find_kernels
 find_kernels()
 from tinydx_kernels.emulator import KernelError, empty, load_module, record  # noqa: E402
 from tinydx_kernels.emulator import build as building  # noqa: E402
+from tinydx_kernels.emulator import module as launching  # noqa: E402
 from tinydx_kernels.emulator.check import check, plans_of  # noqa: E402
 from tinydx_kernels.emulator.mutate import kill_rate, mutants  # noqa: E402
 
@@ -359,6 +360,14 @@ def test_the_same_seed_gives_the_same_order():
 
     assert order(1) == order(1) != order(2)
     assert sorted(order(2)) == [*range(96), *range(100, 196)]
+
+
+@pytest.mark.parametrize("wait", ["__syncthreads()", "__syncwarp()", "__shfl_xor_sync(0xffffffff, 1, 1)"])
+def test_waiting_together_without_end_is_found(wait, monkeypatch):
+    monkeypatch.setattr(launching, "STEP_LIMIT", 400_000)
+    kernel = load_module(f"__global__ void k(int* y) {{\n while (*y == 0) {wait};\n}}").get_function("k")
+    with pytest.raises(KernelError, match=r"source\.cu:2: no-progress"):
+        kernel(1, 64, (np.zeros(1, np.int32),))
 
 
 def test_defines():

@@ -17,7 +17,7 @@ namespace tinydx {
 static void thread_main() {
     launch->kernel(arguments);
     self->state = EXITED;
-    since_progress = 0;
+    since_progress = stops = 0;
     to_scheduler();
 }
 
@@ -133,7 +133,7 @@ static void report_deadlock() {
 
 static void begin_block() {
     block_start = ++now;
-    since_progress = 0;
+    since_progress = stops = 0;
     acquired.clear();
     for (uint64_t i = 0; i < launch->variable_count; i++)
         if (launch->variables[i].shared) memset(launch->variables[i].address, 0xff, launch->variables[i].bytes);

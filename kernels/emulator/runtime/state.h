@@ -55,6 +55,7 @@ static Index block_at;
 static uint32_t now, block_start; // time
 static int vote_result[3];
 static uint64_t since_progress;   // accesses since any thread came to a barrier or an end
+static uint64_t stops;            // of threads, at barriers and in collectives, since the block began or one of them ended
 static bool stopped;
 static uint64_t random_state;
 static std::vector<Region> regions;
