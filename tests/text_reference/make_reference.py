@@ -1,4 +1,4 @@
-"""Writes scores.json with sacrebleu 2.6 and rouge-score 0.1.2, which the tests do not need: python make.py"""
+"""Writes scores.json with sacrebleu 2.6 and rouge-score 0.1.2, which the tests do not need: python tests/text_reference/make_reference.py"""
 
 import json
 import random
