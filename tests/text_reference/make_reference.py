@@ -1,4 +1,7 @@
-"""Writes scores.json with sacrebleu 2.6 and rouge-score 0.1.2, which the tests do not need: python tests/text_reference/make_reference.py"""
+"""Make scores.json, what sacrebleu 2.6 and rouge-score 0.1.2 compute, which the tests do not need to have installed.
+
+    pip install sacrebleu rouge-score && python tests/text_reference/make_reference.py
+"""
 
 import json
 import random
