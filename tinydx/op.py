@@ -370,7 +370,7 @@ def _require(backend: str) -> None:
 
 def _missing(backend: str) -> str | None:
     """What a loaded kernel package says it lacks to run, and what to do: the CUDA launchers load without CuPy."""
-    missing = getattr(sys.modules[_KERNEL_PACKAGES[backend]], "missing", None)
+    missing = getattr(sys.modules.get(_KERNEL_PACKAGES[backend]), "missing", None)
     return missing() if missing else None
 
 
