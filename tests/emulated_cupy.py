@@ -150,8 +150,8 @@ def _function(f):
     return lambda *arguments, **keywords: _run(f, arguments, keywords)
 
 
-array, asarray, zeros, ones, concatenate, broadcast_to, argsort, stack = map(
-    _function, (np.array, np.asarray, np.zeros, np.ones, np.concatenate, np.broadcast_to, np.argsort, np.stack)
+array, asarray, zeros, ones, concatenate, broadcast_to, argsort, stack, where = map(
+    _function, (np.array, np.asarray, np.zeros, np.ones, np.concatenate, np.broadcast_to, np.argsort, np.stack, np.where)
 )
 
 

@@ -2,9 +2,9 @@
 // the end of a launch is the only point where all blocks have finished a step.
 //
 //     forward    h_t  = tanh(z_t + h_{t-1} W)                      z = x W_xh + b of all steps was made beforehand
-//     backward   dh_t = dy_t + carry + dz_{t+1} W^T,   dz_t = dh_t (1 - h_t^2)
+//     backward   dh_t = dy_t + dz_{t+1} W^T,   dz_t = dh_t (1 - h_t^2)
 //
-// Where the mask is 0 a step copies the state; its gradient goes on to the step before untouched: that is `carry`.
+// Where the mask is 0 a step copies the state; its gradient goes on to the step before untouched: `carry`, in place of dz W^T.
 // A block makes TILE examples x TILE units. It takes the product of the two matrices tile by tile through shared memory.
 
 #define TILE 16
@@ -39,7 +39,7 @@ recurrent_step(const float *z, const float *before, int line, const float *w, co
     h[i] = mask[n * T + t] ? tanhf(z[i] + sum) : before[n * line + u];
 }
 
-// dy, h, dz: arrays (N,T,U); carry (N,U) is read and written. At the last step there is no later one.
+// dy, h, dz: arrays (N,T,U); carry (N,U), at first zero, is read and written. At the last step there is no later one.
 extern "C" __global__ void __launch_bounds__(TILE * TILE)
 recurrent_step_backward(const float *dy, const float *h, const float *w, const unsigned char *mask, float *carry, float *dz,
                         int t, int N, int T, int U)
@@ -47,8 +47,8 @@ recurrent_step_backward(const float *dy, const float *h, const float *w, const u
     float later = t + 1 < T ? product(dz + (t + 1) * U, T * U, w, 1, N, U) : 0.0f;
     int n = blockIdx.y * TILE + threadIdx.y, u = blockIdx.x * TILE + threadIdx.x;
     if (n >= N || u >= U) return;
-    int i = (n * T + t) * U + u;
-    float dh = dy[i] + (carry[n * U + u] + later), active = dh * mask[n * T + t];
-    dz[i] = active * (1.0f - h[i] * h[i]);
-    carry[n * U + u] = dh - active;
+    int i = (n * T + t) * U + u, later_is_real = t + 1 < T && mask[n * T + t + 1];
+    float dh = dy[i] + (later_is_real ? later : carry[n * U + u]);
+    dz[i] = mask[n * T + t] ? dh * (1.0f - h[i] * h[i]) : 0.0f;
+    carry[n * U + u] = dh;
 }

@@ -38,7 +38,7 @@ def simple_rnn_backward(dy, saved):
     dz, carry, dy = xp(x).empty(y.shape, x.dtype), xp(x).zeros(h0.shape, x.dtype), contiguous(dy)
     for t in reversed(range(steps)):
         _launch("recurrent_step_backward", n, steps, units, t, dy, y, w_hh, mask, carry, dz)
-    dh0 = product(dz[:, 0], w_hh.T) + carry
+    dh0 = xp(x).where(mask[:, :1] > 0, product(dz[:, 0], w_hh.T), carry)
     rows, before = dz.reshape(-1, units), xp(x).concatenate([h0[:, None], y[:, :-1]], axis=1).reshape(-1, units)
     dx = product(rows, w_xh.T).reshape(x.shape)
     return dx, dh0, product(x.reshape(-1, d).T, rows), product(before.T, rows), sum_rows(rows)
