@@ -31,12 +31,11 @@ def draw(*shape, seed=0):
 
 
 @pytest.mark.parametrize(("op", "slip"), SLIPS, ids=[f"{op.name}-{slip.name}" for op, slip in SLIPS])
-def test_every_slip_is_caught_and_named(op, slip, deep):
-    for seed in range(3 if deep and op.name not in REPEATED else 1):
-        report = gradcheck(op, seed=100 * seed, backward=slip.backward)
-        assert not report, "not caught"
-        assert slip.name in report.mistakes.values(), f"named {report.mistakes}"
-        assert slip.advice in str(report) or slip.name not in [a.mistake.name for a in report.arguments if a.mistake]
+def test_every_slip_is_caught_and_named(op, slip):
+    report = gradcheck(op, seed=0, backward=slip.backward)
+    assert not report, "not caught"
+    assert slip.name in report.mistakes.values(), f"named {report.mistakes}"
+    assert slip.advice in str(report) or slip.name not in [a.mistake.name for a in report.arguments if a.mistake]
 
 
 @DIFFERENTIABLE
