@@ -4,6 +4,7 @@ Shapes come from Hypothesis and cross the kernels' tiles; numbers come from a se
 """
 
 import numpy as np
+from draws import in_domain
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -196,7 +197,6 @@ SHAPES = {
     "sparse_softmax_crossentropy": scores_and_labels(),
     "tanh": any_shape(),
 }
-POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  # running means of squares
 POOLED = {"conv2d_relu_max_pool2d", "correlate2d_relu_max_pool2d"}  # rounding decides between pixels: whole numbers only
 LINEAR = {"concatenate", "conv2d", "conv2d_relu", "correlate2d", "correlate2d_relu", "dense", "dense_relu", "embedding", "matmul"}
 LINEAR |= {"max_pool2d", "relu", "rnn_output"} | POOLED  # exact on whole numbers
@@ -236,13 +236,7 @@ def numbers(seed, shapes, whole):
 def draw_case(name, data, whole):
     """Arrays and constants for an op, each array lying differently in memory."""
     shapes, constants = data.draw(SHAPES[name])
-    arrays = numbers(data.draw(st.integers(0, 2**32 - 1)), shapes, whole)
-    for k in POSITIVE.get(name, []):
-        arrays[k] = arrays[k] ** 2 + np.float32(1)
-    if name == "rmsprop_update":
-        arrays[2] *= np.float32(0.1)  # |a| is less than the root of v
-    if name.startswith(("simple_rnn", "lstm", "gru")):
-        arrays[-3:-1] = [w / np.float32(len(w) ** 0.5) for w in arrays[-3:-1]]  # states that do not saturate
+    arrays = in_domain(name, numbers(data.draw(st.integers(0, 2**32 - 1)), shapes, whole))
     return [None if a is None else data.draw(disguises)(a) for a in arrays], constants
 
 

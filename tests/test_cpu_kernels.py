@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from draws import in_domain
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -240,7 +241,6 @@ SHAPES = {
     "softmax": softmax_shapes(),
     "tanh": any_shape(),
 }
-POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  # running means of squares
 LINEAR = ["conv2d", "conv2d_relu", "correlate2d", "correlate2d_relu", "dense", "dense_relu", "embedding", "matmul"]
 LINEAR += ["max_pool2d", "relu", "rnn_output"]  # exact on whole numbers
 
@@ -248,13 +248,7 @@ LINEAR += ["max_pool2d", "relu", "rnn_output"]  # exact on whole numbers
 def draw_case(name, data, whole=False):
     """Arrays and constants for an op, each array lying differently in memory."""
     shapes, constants = data.draw(SHAPES[name])
-    arrays = list(numbers(data.draw(st.integers(0, 2**32 - 1)), shapes, whole))
-    for k in POSITIVE.get(name, []):
-        arrays[k] = arrays[k] ** 2 + np.float32(1)
-    if name == "rmsprop_update":
-        arrays[2] *= np.float32(0.1)  # |a| is less than the root of v
-    if name.startswith(("simple_rnn", "lstm", "gru")):
-        arrays[-3:-1] = [w / np.float32(len(w) ** 0.5) for w in arrays[-3:-1]]  # states that do not saturate
+    arrays = in_domain(name, list(numbers(data.draw(st.integers(0, 2**32 - 1)), shapes, whole)))
     return [None if a is None else data.draw(disguises)(a) for a in arrays], constants
 
 
