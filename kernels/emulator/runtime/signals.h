@@ -2,8 +2,10 @@
 //
 // The watchdog: a loop that touches no memory calls nobody, so only a signal can stop it.
 //
-// Twice a second of computing a signal interrupts the launch. If the kernel's own code was interrupted, and no access was
-// made since the signal before, the loop is endless: `bite` is called on the thread's own stack, and need not return.
+// Each quarter of a second of computing a signal interrupts the launch. If the kernel's own code was interrupted, and no
+// access was made between this and the four signals before, the loop is endless: `bite` is called on the thread's own
+// stack, and need not return. Four, and each timed from the one before: where a virtual machine stood still, its clock
+// may jump, and a kernel that was given no time has made no access either.
 #pragma once
 #include <signal.h>
 #include <stdint.h>
@@ -40,8 +42,8 @@ public:
         event.sigev_signo = SIGNAL();
         event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
         works = timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) == 0;
-        struct itimerspec half_a_second = {{0, 500'000'000}, {0, 500'000'000}};
-        if (works) timer_settime(timer, 0, &half_a_second, nullptr);
+        looks = 0;
+        wait();
     }
     ~Watchdog() {
         if (works) timer_delete(timer);
@@ -52,17 +54,24 @@ public:
 private:
     static int SIGNAL() { return SIGRTMIN + 9; }
 
+    static void wait() {
+        struct itimerspec quarter_of_a_second = {{0, 0}, {0, 250'000'000}};
+        if (works) timer_settime(timer, 0, &quarter_of_a_second, nullptr);
+    }
+
     static void look(int, siginfo_t*, void* context) {
         const char* code = code_of(context);
-        bool hungry = !fed;
+        looks = fed ? 0 : looks + 1;
         fed = false;
-        if (hungry && code >= start && code < end) on_endless(code + 1);  // as after a call, like all places in reports
+        wait();
+        if (looks >= 4 && code >= start && code < end) on_endless(code + 1);  // as after a call, like all places in reports
     }
 
     static inline const char *start, *end;
     static inline void (*on_endless)(const char*);
-    timer_t timer;
-    bool works;
+    static inline timer_t timer;
+    static inline bool works;
+    static inline int looks;  // in a row that saw no access
 };
 
 // The lowest page of each stack cannot be touched: a thread that needs more gets a signal there, on a stack of its own.
