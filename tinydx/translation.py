@@ -26,6 +26,7 @@ from tinydx.retrieval import NearestText
 from tinydx.sequences import Seq2Seq, teacher_forcing
 
 Pair = tuple[str, str]
+LENGTH_PENALTY = 0.6  # of beam search: with 1 the texts become longer than people's
 BREAK = "\n"  # between a source and its drafts: all are single lines
 
 
@@ -136,7 +137,7 @@ def translate(model: Seq2Seq, texts: Sequence[str], width: int = 4, batch: int =
     for first in range(0, len(order), batch):
         rows = order[first : first + batch]
         state = model.start(pad_sequences([sources[i] for i in rows], padding="post"))
-        ids, _ = beam_search(model.step, state, len(rows), how["longest"], width)
+        ids, _ = beam_search(model.step, state, len(rows), how["longest"], width, LENGTH_PENALTY)
         for i, row in zip(rows, ids, strict=True):
             written[i] = codec.decode(row)
     return written
