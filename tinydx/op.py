@@ -391,13 +391,20 @@ def _check_shape(record: Op, name: str, shape: tuple[int, ...], sizes: dict[str,
 # ---- reference cards -----------------------------------------------------------------------------------------------
 
 
-def card(name: str) -> str:
+def card(name: str, *kinds: str) -> str:
     """The reference card of an op: equation, shapes, source, and its code as it stands in the file.
+
+    With kinds ("literal", "forward", "backward"), that code alone.
 
     >>> print(card("relu").splitlines()[0])
     relu · document, 1.2, ReLU
+    >>> print(card("relu", "backward"))
+    def relu_backward(dy, y):
+        return (dy * (y > 0),)
     """
     record = find(name)
+    if kinds:
+        return "\n\n".join(_code(getattr(record, kind)) for kind in kinds)
     parts = [f"{record.name} · {record.source}", "", f"    {record.equation}", "", f"shapes  {record.shapes}"]
     for kind in ("literal", "forward", "backward"):
         function = getattr(record, kind)

@@ -1,0 +1,91 @@
+"""What notebooks are written with. A lesson is one column, 390 px wide or more, so that a phone shows all of it.
+
+    head(1)              its title, and what it needs
+    term("kernel")       a word of the glossary, with its Chinese
+    card("conv2d", ...)  the engine's own code of an op, from the op table
+    canvas, show         an empty figure of the right size, and the picture it becomes, with words for who cannot see it
+    foot(1)              its exercises, its terms, the way on
+
+What these return is HTML that marimo shows and that a handout can keep: no widget but marimo's own controls.
+Figures are matplotlib's objects, never pyplot, so that nothing global changes.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+from typing import Any
+
+import marimo as mo
+import matplotlib
+from matplotlib.figure import Figure
+
+from tinydx import exercises, op
+from tinydx.lessons import glossary
+from tinydx.lessons.lesson import all_lessons, find
+
+BLUE, RED, GREY, GREEN = "#2166ac", "#c62828", "#627d98", "#1b7837"
+WIDTH = 4.6  # of a figure in inches: at 390 px a 9 pt letter is then 10 px high
+DPI = 170
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.edgecolor": GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "axes.prop_cycle": matplotlib.cycler(color=[BLUE, RED, GREEN, GREY]),
+}
+
+
+def head(number: int) -> Any:
+    """The title of a lesson and the line below it."""
+    lesson = find(number)
+    return mo.md(f"# {number} · {lesson.title} <span lang='zh'>{lesson.chinese}</span>\n\n"
+                 f"Lesson {number} of tinydx · {lesson.minutes} minutes with its exercises")  # fmt: skip
+
+
+def term(english: str) -> str:
+    """A word of the glossary where it first appears, with its Chinese; ValueError if the glossary lacks it."""
+    return f"**{english}** <span lang='zh'>{glossary.find(english).chinese}</span>"
+
+
+def card(name: str, *parts: str) -> Any:
+    """The card of an op, or some parts of it (literal, forward, backward): the code as it stands in the engine."""
+    return mo.md(f"`tinydx card {name}`\n\n```python\n{op.card(name, *parts)}\n```")
+
+
+def canvas(rows: int = 1, columns: int = 1, *, height: float = 2.8, **keywords: Any) -> tuple[Figure, Any]:
+    """A figure as wide as a lesson, with its axes; height in inches."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+        return figure, figure.subplots(rows, columns, **keywords)
+
+
+def show(figure: Figure, words: str) -> Any:
+    """The figure as a picture inside the page; words say what is to be seen, for who cannot see it."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    data = base64.b64encode(file.getvalue()).decode()
+    return mo.Html(f'<img class="figure" alt="{html.escape(words)}" src="data:image/png;base64,{data}">')
+
+
+def foot(number: int) -> Any:
+    """The exercises that belong to a lesson, the terms it used, and the lesson after it."""
+    lesson = find(number)
+    lines = ["## Now you", ""]
+    for name in lesson.exercises:
+        exercise = exercises.find(name)
+        lines += [f"**{exercise.title}** <span lang='zh'>{exercise.chinese}</span>", "", f"    tinydx exercise check {name}", ""]
+    if lesson.exercises:
+        lines += ["The files come from `tinydx exercise start exercises`; `tinydx exercise hint NAME` helps.", ""]
+    used = re.findall(r'term\("(.+?)"\)', lesson.path.read_text("utf-8"))
+    if used:
+        lines += ["/// details | The terms of this lesson", "", glossary.table(glossary.find(word) for word in used), "///", ""]
+    following = next((other for other in all_lessons() if other.number > number), None)
+    if following:
+        lines += [f"**Next:** {following.title}, `tinydx lesson {following.number}`"]
+    return mo.md("\n".join(lines))
