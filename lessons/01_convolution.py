@@ -19,10 +19,11 @@ with app.setup:
     from pydicom.data import get_testdata_file
 
     import tinydx
-    from tinydx import ops
-    from tinydx.lessons.page import canvas, card, foot, head, show, term
 
     tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+
+    from tinydx import ops
+    from tinydx.lessons.page import canvas, card, foot, head, show, term
 
 
 @app.cell(hide_code=True)
@@ -124,7 +125,7 @@ def _(convolved, correlated, image, kernel, spacing, w):
     for _axis, _numbers, _title in zip(
         _axes[1],
         (w, point_convolved[0, 1:4, 1:4, 0], point_correlated[0, 1:4, 1:4, 0]),
-        ("kernel w", "point, convolved", "point, correlated"),
+        ("kernel w", "point → conv.", "point → corr."),
         strict=True,
     ):
         _axis.imshow(_numbers, cmap="RdBu_r", vmin=-1.2, vmax=1.2)

@@ -16,11 +16,12 @@ with app.setup:
     from skimage import data
 
     import tinydx
+
+    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+
     from tinydx import ops
     from tinydx.diagnose import build_cnn
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, foot, head, show, term
-
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
 
 
 @app.cell(hide_code=True)

@@ -14,10 +14,11 @@ with app.setup:
     import numpy as np
 
     import tinydx
-    from tinydx import Tensor, ops
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, foot, head, show, term
 
     tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+
+    from tinydx import Tensor, ops
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, foot, head, show, term
 
 
 @app.cell(hide_code=True)

@@ -14,12 +14,13 @@ with app.setup:
     import numpy as np
 
     import tinydx
+
+    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+
     from tinydx.datasets.phantom import CLASS_NAMES, make_phantoms
     from tinydx.diagnose import build_cnn
     from tinydx.evaluation import bootstrap_interval, roc_auc, roc_curve
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, foot, head, show, term
-
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
 
 
 @app.cell(hide_code=True)
@@ -117,7 +118,7 @@ def _(history):
     _axis.axhline(np.log(2), color=GREY, linewidth=0.8)
     _axis.text(_epochs[-1], np.log(2) + 0.01, "a coin", color=GREY, ha="right")
     _axis.set(title="loss", xlabel="epochs", ylabel="loss (nats an image)", ylim=(0, 0.9))
-    _axis.legend(loc="lower left", frameon=False)
+    _axis.legend(loc=(0.55, 0.42), frameon=False)
     show(_figure, "The loss of training and test images falls with the epochs, from that of a coin.")
     return
 
@@ -175,7 +176,7 @@ def _(ill, p_abnormal, sensitivity, specificity, threshold):
     _figure, (_left, _right) = canvas(1, 2, height=2.5)
     _bins = np.linspace(0, 1, 21)
     _left.hist([p_abnormal[~ill], p_abnormal[ill]], _bins, stacked=True, color=[BLUE, RED], label=["normal", "abnormal"])
-    _left.axvline(threshold.value, color="black")
+    _left.axvline(threshold.value, color="black", zorder=0)
     _left.set(xlabel="P(abnormal)", ylabel="test images", title="what it says")
     _left.legend(loc="upper center", frameon=False)
     _false, _true, _ = roc_curve(ill, p_abnormal)
@@ -195,8 +196,8 @@ def _(auc, auc_high, auc_low, called, ill, sensitivity, specificity, threshold):
     | **abnormal** | {int(called[ill].sum())} | {int((~called[ill]).sum())} missed |
     | **normal** | {int(called[~ill].sum())} alarmed | {int((~called[~ill]).sum())} |
 
-    This table is the {term("confusion matrix")}. {term("sensitivity")}, the share of the ill who are found: {sensitivity:.2f}.
-    {term("specificity")}, the share of the healthy who are left in peace: {specificity:.2f}. One falls where the other rises; the
+    This table is the {term("confusion matrix")}. The {term("sensitivity")}, the share of the ill who are found, is {sensitivity:.2f}.
+    The {term("specificity")}, the share of the healthy who are left in peace, is {specificity:.2f}. One falls where the other rises; the
     {term("ROC curve")} shows all choices at once. The area under it is {auc:.3f} (95 % interval {auc_low:.3f} to {auc_high:.3f}): the
     chance that an ill image gets a higher number than a healthy one.
 

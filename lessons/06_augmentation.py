@@ -16,13 +16,14 @@ with app.setup:
     from skimage import data
 
     import tinydx
+
+    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+
     from tinydx.datasets.phantom import chest_phantom
     from tinydx.diagnose import augmentation
     from tinydx.lessons.page import RED, canvas, card, foot, head, show, term
     from tinydx.preprocessing.affine import affine_matrix
     from tinydx.preprocessing.image import ImageDataGenerator
-
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
 
 
 @app.cell(hide_code=True)
@@ -46,11 +47,11 @@ def _():
     {term("augmentation")} shows it other views of them, which mean the same. For each pixel $(r, c)$ of the new image,
     one matrix says where in the old one to look:
 
-    $$r' = m_{{11}}\, r + m_{{12}}\, c + o_1$$
+    $$u = m_{{11}}\, r + m_{{12}}\, c + o_1$$
 
-    $$c' = m_{{21}}\, r + m_{{22}}\, c + o_2$$
+    $$v = m_{{21}}\, r + m_{{22}}\, c + o_2$$
 
-    $(r', c')$ lies between four pixels, which are weighed by how near they are: the picture is read *backwards*, so no hole is left.
+    $(u, v)$ lies between four pixels, which are weighed by how near they are: the picture is read *backwards*, so no hole is left.
     """)
     return
 
@@ -83,9 +84,9 @@ def _(changed, matrix, offset, retina, size):
     _figure, (_left, _right) = canvas(1, 2, height=2.5, sharey=True)
     _left.imshow(retina.astype("uint8"))
     _left.plot(_columns, _rows, "s-", color="white", markersize=4, linewidth=1)
-    _left.set(title="retina", xlabel="column (pixels)", ylabel="row (pixels)", xlim=(-60, 236), ylim=(236, -60))
+    _left.set(title="retina", xlabel="column (pixels)", ylabel="row (pixels)", xlim=(-40, 216), ylim=(216, -40))
     _right.imshow(changed.astype("uint8"))
-    _right.set(title="as trained on", xlabel="column (pixels)", xlim=(-60, 236))
+    _right.set(title="as trained on", xlabel="column (pixels)", xlim=(-40, 216))
     show(_figure, "A retina with the outline of the part that is looked at, and the new picture made of it.")
     return
 
@@ -95,8 +96,8 @@ def _(matrix, offset):
     mo.md(f"""
     | | times $r$ | times $c$ | plus |
     |---|---|---|---|
-    | $r'$ | {matrix[0, 0]:.3f} | {matrix[0, 1]:.3f} | {offset[0]:.1f} |
-    | $c'$ | {matrix[1, 0]:.3f} | {matrix[1, 1]:.3f} | {offset[1]:.1f} |
+    | $u$ | {matrix[0, 0]:.3f} | {matrix[0, 1]:.3f} | {offset[0]:.1f} |
+    | $v$ | {matrix[1, 0]:.3f} | {matrix[1, 1]:.3f} | {offset[1]:.1f} |
 
     Rotation, shift, shear and zoom in one. A zoom **above** 1 makes the picture smaller: it is the old image that is looked at
     in larger steps. What lies outside is filled by the nearest pixel, and that part of the picture is invented.
@@ -210,7 +211,7 @@ def _(heart_left, heart_right):
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    Augmentation makes the *images* differ from step to step. {} makes the *network* differ: that is the exercise.
+    Augmentation makes the *images* differ from step to step; {} makes the *network* differ. That is the exercise.
     """.format(term("dropout")))
     return
 

@@ -4,6 +4,7 @@ Every host but this machine is unreachable for it. What it asked for, and what i
 """
 
 import base64
+import contextlib
 import itertools
 import json
 import os
@@ -12,10 +13,11 @@ import subprocess
 import time
 from pathlib import Path
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --hide-scrollbars "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage --remote-debugging-port=0"
-).split()
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--hide-scrollbars", "--remote-debugging-port=0",
+]
 ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 WAIT = 60.0  # seconds for anything, on a busy machine
 
@@ -38,26 +40,26 @@ class Page:
     def __enter__(self):
         from websockets.sync.client import connect
 
-        self._process = subprocess.Popen(
-            [chromium(), *FLAGS, ONLY_HERE, f"--user-data-dir={self.folder / 'profile'}", "about:blank"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"HOME": str(self.folder)},
-        )
-        port_file = self.folder / "profile" / "DevToolsActivePort"
-        until(lambda: port_file.exists() and port_file.read_text().count("\n"))
-        port, path = port_file.read_text().split("\n")[:2]
-        self._socket = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None)
-        self._session = None
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Network", "Runtime"):
-            self.call(f"{domain}.enable")
-        self.resize(844)
+        with contextlib.ExitStack() as stack:
+            command = [chromium(), *FLAGS, ONLY_HERE, f"--user-data-dir={self.folder / 'profile'}", "about:blank"]
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            process = stack.enter_context(subprocess.Popen(command, env=os.environ | {"HOME": str(self.folder)}, **quiet))
+            stack.callback(process.terminate)
+            port_file = self.folder / "profile" / "DevToolsActivePort"
+            until(lambda: port_file.exists() and port_file.read_text().count("\n"))
+            port, path = port_file.read_text().split("\n")[:2]
+            self._socket = stack.enter_context(connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None))
+            self._session = None
+            target = self.call("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Network", "Runtime"):
+                self.call(f"{domain}.enable")
+            self.resize(844)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_):
-        self._socket.close()
-        self._process.terminate()
-        self._process.wait(timeout=WAIT)
+        self._stack.close()
 
     def call(self, method: str, **parameters):
         """Send one command and return its result; events that arrive meanwhile are recorded."""
@@ -105,7 +107,7 @@ class Page:
         """What a phone cuts off: elements that reach over its right edge, or that must be scrolled sideways."""
         return self.js("""[...document.body.querySelectorAll('*')].filter(e => {
           const box = e.getBoundingClientRect(), scrolls = /auto|scroll/.test(getComputedStyle(e).overflowX);
-          return box.width > 1 && box.right > innerWidth + 1 || scrolls && e.scrollWidth > e.clientWidth + 1;
+          return box.width > 1 && (box.right > innerWidth + 1 || scrolls && e.scrollWidth > e.clientWidth + 1);
         }).map(e => `${e.tagName} ${(e.innerText || e.className || '').slice(0, 80)}`)""")
 
     def screenshot(self, path: Path) -> Path:

@@ -155,7 +155,7 @@ def _add_lesson(commands: Any) -> None:
     p.add_argument("name", nargs="?", metavar="LESSON", help="such as 1 or convolution (default: list them)")
     p.add_argument("--edit", action="store_true", help="open a copy in this folder, to change its code")
     p.add_argument("--check", action="store_true", help="run it with its assertions, without a browser (default: all of them)")
-    p.add_argument("--html", metavar="OUT", help="write its handout to this file; without LESSON all, and an index, to this folder")
+    p.add_argument("--html", metavar="OUT", help="write its handout to this file (default: all, and an index, to this folder)")
     p.add_argument("--port", type=_positive, help="where the browser finds it (default: a free one)")
     p.add_argument("--no-browser", action="store_true", help="serve it, and open no browser")
     p.set_defaults(run=_lesson)

@@ -404,12 +404,12 @@ def card(name: str, *kinds: str) -> str:
     """
     record = find(name)
     if kinds:
-        return "\n\n".join(_code(getattr(record, kind)) for kind in kinds)
+        return "\n\n".join(code(getattr(record, kind)) for kind in kinds)
     parts = [f"{record.name} · {record.source}", "", f"    {record.equation}", "", f"shapes  {record.shapes}"]
     for kind in ("literal", "forward", "backward"):
         function = getattr(record, kind)
         if function and not record.parts:
-            parts += ["", f"{kind}", "", textwrap.indent(_code(function), "    ")]
+            parts += ["", f"{kind}", "", textwrap.indent(code(function), "    ")]
     if record.parts:
         parts += ["", "parts    " + ", ".join(f"tinydx card {part.name}" for part in record.parts)]
     elif record.slips:
@@ -436,7 +436,8 @@ def did_you_mean(name: str, known: Any) -> str:
     return "; known: " + ", ".join(sorted(known))
 
 
-def _code(function: Callable) -> str:
-    lines = inspect.getsource(function).splitlines()
+def code(function: Callable) -> str:
+    """A function as it stands in its file, without its decorators."""
+    lines = textwrap.dedent(inspect.getsource(function)).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("def "))
     return "\n".join(lines[start:])

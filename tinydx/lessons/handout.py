@@ -18,7 +18,7 @@ from tinydx.lessons import glossary
 from tinydx.lessons.lesson import Lesson, all_lessons
 
 EQUATION = re.compile(r"<marimo-tex[^>]*>\|\|([(\[])(.*?)\|\|[)\]]</marimo-tex>", re.DOTALL)
-CONTROL = re.compile(r"<marimo-ui-element.*?</marimo-ui-element>", re.DOTALL)
+CONTROL = re.compile(r"(?:<marimo-ui-element.*?</marimo-ui-element>\s*)+", re.DOTALL)
 
 
 def write(lesson: Lesson, path: str | Path) -> Path:

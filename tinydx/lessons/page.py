@@ -3,6 +3,7 @@
     head(1)              its title, and what it needs
     term("kernel")       a word of the glossary, with its Chinese
     card("conv2d", ...)  the engine's own code of an op, from the op table
+    code(function, ...)  that of any function
     canvas, show         an empty figure of the right size, and the picture it becomes, with words for who cannot see it
     foot(1)              its exercises, its terms, the way on
 
@@ -58,6 +59,12 @@ def card(name: str, *parts: str) -> Any:
     return mo.md(f"`tinydx card {name}`\n\n```python\n{op.card(name, *parts)}\n```")
 
 
+def code(*functions: Any) -> Any:
+    """Functions as they stand in their files; kernels, too."""
+    text = "\n\n".join(op.code(getattr(function, "py_func", function)) for function in functions)
+    return mo.md(f"```python\n{text}\n```")
+
+
 def canvas(rows: int = 1, columns: int = 1, *, height: float = 2.8, **keywords: Any) -> tuple[Figure, Any]:
     """A figure as wide as a lesson, with its axes; height in inches."""
     with matplotlib.rc_context(STYLE):
@@ -76,7 +83,7 @@ def show(figure: Figure, words: str) -> Any:
 def foot(number: int) -> Any:
     """The exercises that belong to a lesson, the terms it used, and the lesson after it."""
     lesson = find(number)
-    lines = ["## Now you", ""]
+    lines = ["## Now you", "", f"Change its code: `tinydx lesson {number} --edit` opens a copy.", ""]
     for name in lesson.exercises:
         exercise = exercises.find(name)
         lines += [f"**{exercise.title}** <span lang='zh'>{exercise.chinese}</span>", "", f"    tinydx exercise check {name}", ""]
