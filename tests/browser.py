@@ -89,7 +89,7 @@ class Page:
 
     def open(self, url: str) -> None:
         self.call("Page.navigate", url=url)
-        until(lambda: self.js("document.readyState") == "complete" and self.js("location.href") != "about:blank")
+        until(lambda: self.js("document.readyState") == "complete" and self.js("location.href").startswith(url))
 
     def js(self, expression: str):
         """The value of an expression in the page."""
