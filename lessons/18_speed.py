@@ -33,7 +33,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md(rf"""
+    mo.md(r"""
     After this lesson you can
 
     - count the work of a convolution, and measure how fast it is done;
@@ -44,7 +44,7 @@ def _():
 
     For every output pixel and every filter $f$, over a window of $k \times k$ pixels with $C$ channels:
 
-    $$y(i,j,f) = \sum_{{p,q,c}} x(i+p,\, j+q,\, c) \cdot w(p,q,c,f)$$
+    $$y(i,j,f) = \sum_{p,q,c} x(i+p,\, j+q,\, c) \cdot w(p,q,c,f)$$
 
     Each term is a multiplication and an addition, 2 FLOP. All in all
 
