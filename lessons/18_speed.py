@@ -44,11 +44,11 @@ def _():
 
     For every output pixel and every filter $f$, over a window of $k \times k$ pixels with $C$ channels:
 
-    $$y(i,j,f) = \sum_{p,q,c} x(i+p,\, j+q,\, c) \cdot w(p,q,c,f)$$
+    $$y(i,j,f) = \sum_{p,q,c} x_{pq}(i,j,c) \cdot w(p,q,c,f)$$
 
-    Each term is a multiplication and an addition, 2 FLOP. All in all
+    with $x_{pq}(i,j,c) = x(i+p,\, j+q,\, c)$. Each term is a multiplication and an addition, 2 FLOP. For $H_y W_y$ output pixels, all in all
 
-    $$2 \cdot H' W' \cdot k^2 \cdot C \cdot F$$
+    $$2 \cdot H_y W_y \cdot k^2 \cdot C \cdot F$$
 
     whatever the order of the loops. Only the **order** changes below, and where the numbers are kept; the sum never does.
     """)
