@@ -126,12 +126,12 @@ def _(roof_of_all, roof_of_one, speeds, threads):
 
 @app.cell(hide_code=True)
 def _(channels, exact, roof_of_all, roof_of_one, speeds, threads, work):
-    best = max(speeds, key=speeds.get)
+    best, limit = max(speeds, key=speeds.get), max(roof_of_one, roof_of_all)
     mo.md(f"""
     {exact.shape[0]} x {exact.shape[1]} outputs, 3 x 3 kernels, {channels.value} channels, {channels.value} filters: {work / 1e6:.0f} MFLOP.
     This chip can do {roof_of_one:.0f} GFLOP/s on one core and {roof_of_all:.0f} on {threads}, measured just now. The quickest here,
     *{best}*, is **{speeds[best] / speeds["Python loops"]:,.0f} times** as fast as Python's loops, and reaches
-    {speeds[best] / roof_of_all:.0%} of what the chip can do. (If other programs run, all of these numbers suffer.)
+    {speeds[best] / limit:.0%} of what the chip can do. (If other programs run, all of these numbers suffer.)
     """)
     return (best,)
 

@@ -75,11 +75,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(matrices):
-    mo.md(f"""
-    The three matrices are ten lines of NumPy: powers of the points, and one inverse.
-
-    {code(matrices).text}
-    """)
+    mo.vstack([mo.md("The three matrices are a few lines of NumPy: powers of the points, and one inverse."), code(matrices)])
     return
 
 
@@ -139,7 +135,7 @@ def _(direct, ours, products, tile, tile_sizes, usual):
 @app.cell(hide_code=True)
 def _(direct, matrices, ours, products, tile, usual):
     def _rows(matrix):
-        return "\n".join("  ".join(f"{number:6.3g}" for number in row) for row in matrix + 0.0)
+        return "&#10;".join(" ".join(f"{number:6.3g}" for number in row) for row in matrix + 0.0)
 
     _a, _g, _b = matrices(tile.value)
     mo.md(f"""
@@ -147,16 +143,7 @@ def _(direct, matrices, ours, products, tile, usual):
     {ours[tile.value - 1]:.1e} of its size (direct sum: {direct:.1e}; the usual points: {usual[tile.value - 1]:.1e}).
 
     /// details | The matrices for m = {tile.value}
-    ```text
-A^T
-{_rows(_a)}
-
-G
-{_rows(_g)}
-
-B^T
-{_rows(_b)}
-    ```
+    <pre>A^T&#10;{_rows(_a)}&#10;&#10;G&#10;{_rows(_g)}&#10;&#10;B^T&#10;{_rows(_b)}</pre>
     ///
 
     With large tiles come large powers of the points, and their digits are lost when they are added up again. Half of the
