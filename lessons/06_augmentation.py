@@ -44,7 +44,7 @@ def _():
     ## The equation
 
     A network with millions of weights can learn a few hundred images by heart, which is {term("overfitting")}.
-    {term("augmentation")} shows it other views of them, which mean the same. For each pixel $(r, c)$ of the new image,
+    With {term("augmentation")} it sees other views of them, which mean the same. For each pixel $(r, c)$ of the new image,
     one matrix says where in the old one to look:
 
     $$u = m_{{11}}\, r + m_{{12}}\, c + o_1$$

@@ -130,7 +130,7 @@ def _(exploded, larger, left_of_lstm, left_of_tanh, lstm_gradient, scale, tanh_g
 
     ## A gate
 
-    {term("long short-term memory")} (LSTM) has a second state, the {term("cell state")} $c$. A {term("gate")}, a number between 0 and 1, says
+    The {term("long short-term memory")} (LSTM) has a second state, the {term("cell state")} $c$. A {term("gate")}, a number between 0 and 1, says
     how much of it stays, and another how much is added:
 
     $$c_t = f \\odot c_{{t-1}} + i \\odot g$$

@@ -45,8 +45,9 @@ STYLE = {
 def head(number: int) -> Any:
     """The title of a lesson and the line below it."""
     lesson = find(number)
-    return mo.md(f"# {number} · {lesson.title} <span lang='zh'>{lesson.chinese}</span>\n\n"
-                 f"Lesson {number} of tinydx · {lesson.minutes} minutes with its exercises")  # fmt: skip
+    minutes = f"{lesson.minutes} minutes" + (" with its exercises" if lesson.exercises else "")
+    title = f"# {number} · {lesson.title} <span lang='zh'>{lesson.chinese}</span>"
+    return mo.md(f"{title}\n\nLesson {number} of tinydx · {minutes}")
 
 
 def term(english: str) -> str:
