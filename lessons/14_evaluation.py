@@ -44,7 +44,7 @@ def _():
 
     $$\frac{{\hat p + z^2 / 2n}}{{1 + z^2 / n}}$$
 
-    $$\frac{{z}}{{1 + z^2 / n}} \sqrt{{\frac{{\hat p (1 - \hat p)}}{{n}} + \frac{{z^2}}{{4 n^2}}}}$$
+    $$\frac{{z}}{{1 + z^2 / n}} \left( \frac{{\hat p (1 - \hat p)}}{{n}} + \frac{{z^2}}{{4 n^2}} \right)^{{1/2}}$$
 
     ## See it: how many patients does a claim need?
 

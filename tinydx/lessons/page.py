@@ -19,7 +19,6 @@ import io
 import re
 from typing import Any
 
-import marimo as mo
 import matplotlib
 from matplotlib.figure import Figure
 
@@ -27,18 +26,15 @@ from tinydx import exercises, op
 from tinydx.lessons import glossary
 from tinydx.lessons.lesson import all_lessons, find
 
-BLUE, RED, GREY, GREEN = "#2166ac", "#c62828", "#627d98", "#1b7837"
+BLUE, RED, GREY = "#2166ac", "#c62828", "#627d98"
 WIDTH = 4.6  # of a figure in inches: at 390 px a 9 pt letter is then 10 px high
 DPI = 170
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.edgecolor": GREY,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "axes.prop_cycle": matplotlib.cycler(color=[BLUE, RED, GREEN, GREY]),
 }
 
 
@@ -47,7 +43,7 @@ def head(number: int) -> Any:
     lesson = find(number)
     minutes = f"{lesson.minutes} minutes" + (" with its exercises" if lesson.exercises else "")
     title = f"# {number} · {lesson.title} <span lang='zh'>{lesson.chinese}</span>"
-    return mo.md(f"{title}\n\nLesson {number} of tinydx · {minutes}")
+    return _markdown(f"{title}\n\nLesson {number} of tinydx · {minutes}")
 
 
 def term(english: str) -> str:
@@ -57,13 +53,13 @@ def term(english: str) -> str:
 
 def card(name: str, *parts: str) -> Any:
     """The card of an op, or some parts of it (literal, forward, backward): the code as it stands in the engine."""
-    return mo.md(f"`tinydx card {name}`\n\n```python\n{op.card(name, *parts)}\n```")
+    return _markdown(f"`tinydx card {name}`\n\n```python\n{op.card(name, *parts)}\n```")
 
 
 def code(*functions: Any) -> Any:
     """Functions as they stand in their files; kernels, too."""
     text = "\n\n".join(op.code(getattr(function, "py_func", function)) for function in functions)
-    return mo.md(f"```python\n{text}\n```")
+    return _markdown(f"```python\n{text}\n```")
 
 
 def canvas(rows: int = 1, columns: int = 1, *, height: float = 2.8, **keywords: Any) -> tuple[Figure, Any]:
@@ -75,10 +71,12 @@ def canvas(rows: int = 1, columns: int = 1, *, height: float = 2.8, **keywords: 
 
 def show(figure: Figure, words: str) -> Any:
     """The figure as a picture inside the page; words say what is to be seen, for who cannot see it."""
+    import marimo
+
     file = io.BytesIO()
     figure.savefig(file, format="png")
     data = base64.b64encode(file.getvalue()).decode()
-    return mo.Html(f'<img class="figure" alt="{html.escape(words)}" src="data:image/png;base64,{data}">')
+    return marimo.Html(f'<img class="figure" alt="{html.escape(words)}" src="data:image/png;base64,{data}">')
 
 
 def foot(number: int) -> Any:
@@ -96,4 +94,10 @@ def foot(number: int) -> Any:
     following = next((other for other in all_lessons() if other.number > number), None)
     if following:
         lines += [f"**Next:** {following.title}, `tinydx lesson {following.number}`"]
-    return mo.md("\n".join(lines))
+    return _markdown("\n".join(lines))
+
+
+def _markdown(text: str) -> Any:
+    import marimo  # not above: who tests tinydx without it must be able to import this file
+
+    return marimo.md(text)
