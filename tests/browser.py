@@ -19,7 +19,7 @@ FLAGS = [
     "--hide-scrollbars", "--remote-debugging-port=0",
 ]
 ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
-WAIT = 60.0  # seconds for anything, on a busy machine
+WAIT = 120.0  # seconds for anything, on a busy machine
 
 
 def chromium() -> str | None:

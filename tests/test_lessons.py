@@ -186,7 +186,7 @@ def test_a_slider_moves_and_the_figure_changes(name, phone, tmp_path):
     phone.asked.clear()
     with served(one, tmp_path) as url:
         phone.open(url)
-        until(lambda: phone.js("document.body.innerText.includes('Now you')"), seconds=180)
+        until(lambda: phone.js("document.body.innerText.includes('Now you')"), seconds=300)
         pictures = "[...document.querySelectorAll('img.figure')].map(e => e.src)"
         before = until(lambda: phone.js(pictures))
         phone.js("document.querySelector('marimo-slider').shadowRoot.querySelector('[role=slider]').focus()")

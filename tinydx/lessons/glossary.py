@@ -9,7 +9,6 @@ docs/glossary.md is made from that file: `python -m tinydx.lessons.glossary > do
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from tinydx.lessons.lesson import folder
@@ -40,22 +39,14 @@ def find(english: str) -> Term:
     raise ValueError(f"the glossary has no {english!r}{did_you_mean(english, [term.english for term in terms()])}")
 
 
-def table(rows: Iterable[Term]) -> str:
-    """A Markdown table.
-
-    >>> print(table([find("kernel")]).splitlines()[0])
-    | English | Chinese | in the code | meaning |
-    """
-    lines = ["| English | Chinese | in the code | meaning |", "|---|---|---|---|"]
-    for term in rows:
+def page() -> str:
+    """docs/glossary.md"""
+    lines = ["# Glossary", "", "Made from lessons/glossary.tsv by `python -m tinydx.lessons.glossary`.", ""]
+    lines += ["| English | Chinese | in the code | meaning |", "|---|---|---|---|"]
+    for term in terms():
         code = f"`{term.code}`" if term.code else ""
         lines.append(f"| {term.english} | {term.chinese} | {code} | {term.meaning} |")
     return "\n".join(lines) + "\n"
-
-
-def page() -> str:
-    """docs/glossary.md"""
-    return "# Glossary\n\nMade from lessons/glossary.tsv by `python -m tinydx.lessons.glossary`.\n\n" + table(terms())
 
 
 if __name__ == "__main__":

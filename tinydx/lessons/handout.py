@@ -60,15 +60,15 @@ def index_page(lessons: list[Lesson]) -> str:
         for lesson in lessons
     )
     words = "".join(
-        f'<tr><td>{html.escape(t.english)}<br><span lang="zh">{t.chinese}</span></td>'
-        f"<td><code>{html.escape(t.code)}</code></td><td>{html.escape(t.meaning)}</td></tr>"
+        f'<dt>{html.escape(t.english)} <span lang="zh">{t.chinese}</span> <code>{html.escape(t.code)}</code></dt>'
+        f"<dd>{html.escape(t.meaning)}</dd>"
         for t in glossary.terms()
     )
     return _document(
         "tinydx: the course",
         "<h1>Diagnosis by deep learning, from the equations</h1><p>Handouts of the lessons of tinydx. "
         "To play with the figures: <code>tinydx lesson 1</code>.</p>"
-        f"<table>{rows}</table><h2 id='glossary'>Glossary</h2><table>{words}</table>",
+        f"<table class='lessons'>{rows}</table><h2 id='glossary'>Glossary</h2><dl>{words}</dl>",
     )
 
 

@@ -90,11 +90,18 @@ def foot(number: int) -> Any:
         lines += ["The files come from `tinydx exercise start exercises`; `tinydx exercise hint NAME` helps.", ""]
     used = re.findall(r'term\("(.+?)"\)', lesson.path.read_text("utf-8"))
     if used:
-        lines += ["/// details | The terms of this lesson", "", glossary.table(glossary.find(word) for word in used), "///", ""]
+        lines += ["/// details | The terms of this lesson", *map(_entry, dict.fromkeys(used)), "///", ""]
     following = next((other for other in all_lessons() if other.number > number), None)
     if following:
         lines += [f"**Next:** {following.title}, `tinydx lesson {following.number}`"]
     return _markdown("\n".join(lines))
+
+
+def _entry(word: str) -> str:
+    """A row of the glossary as an item of a list: a table would be too wide for a phone."""
+    term = glossary.find(word)
+    code = f" `{term.code}`" if term.code else ""
+    return f"- **{term.english}** <span lang='zh'>{term.chinese}</span>{code}: {term.meaning}"
 
 
 def _markdown(text: str) -> Any:
