@@ -80,8 +80,8 @@ def _(at, slope):
         _at = np.array([float(at.value)])
         _left.plot(_at, _op(_at), "o", color=_colour)
         _right.plot(_at, slope(_op, _at), "o", color=_colour)
-    _left.set(title="f(x)", xlabel="x (no unit)", ylim=(-1.3, 2.6), xticks=[-6, -3, 0, 3, 6])
-    _right.set(title="slope f'(x)", xlabel="x (no unit)", ylim=(-0.05, 1.1))
+    _left.set(ylabel="f(x) (no unit)", xlabel="x (no unit)", ylim=(-1.3, 2.6), xticks=[-6, -3, 0, 3, 6])
+    _right.set(ylabel="slope of f (no unit)", xlabel="x (no unit)", ylim=(-0.05, 1.1))
     _left.legend(loc="upper left", handlelength=1, frameon=False)
     show(_figure, "ReLU, sigmoid and tanh, and their slopes. The slope of the sigmoid is never more than a quarter.")
     return
@@ -144,7 +144,7 @@ def _(errors, first_nan, x):
         _axis.loglog(x, np.maximum(errors[_name], 1e-17), color=_colour, label=_name)
         _axis.axvspan(first_nan[_name], 1e4, color=_colour, alpha=0.15, linewidth=0)
     _axis.text(3500, 1e-14, "NaN", ha="center", rotation=90)
-    _axis.set(title="tanh as typed: how wrong?", xlabel="x (no unit)", ylabel="relative error", ylim=(1e-17, 3), xlim=(1e-10, 1e4))
+    _axis.set(title="tanh as typed: how wrong?", xlabel="x (no unit)", ylabel="relative error (no unit)", ylim=(1e-17, 3), xlim=(1e-10, 1e4))
     _axis.legend(loc="lower left", frameon=False)
     show(_figure, "The relative error of the typed tanh against x, for float32 and float64: large at small x by cancellation, "
          "near rounding in the middle, and NaN from 89 (float32) or 710 (float64) on.")

@@ -193,7 +193,7 @@ def _(gap_complex, gap_differences, h):
     _axis.loglog(h, np.maximum(gap_complex, 1e-17), "o-", color=BLUE, label="complex step")
     _axis.axhline(np.finfo(float).eps, color=GREY, linewidth=0.8)
     _axis.text(2e-2, 3e-16, "rounding", color=GREY, ha="center")
-    _axis.set(title="slope of tanh at 0.7", xlabel="step h (no unit)", ylabel="relative error", ylim=(3e-18, 10))
+    _axis.set(title="slope of tanh at 0.7", xlabel="step h (no unit)", ylabel="relative error (no unit)", ylim=(3e-18, 10))
     _axis.legend(loc="upper center", frameon=False)
     show(_figure, "The error of a slope against the step. Differences have a best step in the middle and grow on both sides; "
          "the complex step reaches rounding and stays there.")

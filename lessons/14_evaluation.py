@@ -65,14 +65,14 @@ def _(patients):
     DISTANCE = 1.0
     true_auc = NormalDist().cdf(DISTANCE / np.sqrt(2))
 
-    def test_set(n, seed):
+    def patients_of(n, seed):
         """Outcomes and scores of n patients, half of them ill."""
         ill = np.arange(n) % 2
         return ill, np.random.default_rng(seed).normal(size=n) + DISTANCE * ill
 
     def measured(n, seed):
         """The area of one test set, and its 95 % interval."""
-        ill, score = test_set(n, seed)
+        ill, score = patients_of(n, seed)
         return roc_auc(ill, score), *bootstrap_interval(roc_auc, ill, score, samples=100, strata=ill, seed=seed)
 
     hospitals = np.array([measured(patients.value, seed) for seed in range(20)])  # (20, 3): area, low, high

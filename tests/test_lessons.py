@@ -17,20 +17,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import Page, chromium, until
+from matplotlib.text import Text
 
 import tinydx
 from tinydx import cli, exercises
-from tinydx.lessons import all_lessons, find, glossary, lesson
+from tinydx.lessons import all_lessons, find, glossary, lesson, page
 
 ROOT = Path(__file__).parents[1]
 LESSONS = [pytest.param(one, id=one.path.stem) for one in all_lessons()]
 MEGABYTE = 1 << 20
+pytestmark = pytest.mark.filterwarnings("ignore:read_text is deprecated:DeprecationWarning")  # in simple_icd_10_cm
 
 
 @pytest.fixture(scope="session")
 def run():
-    """run(lesson) is (outputs, variables) of its one run in this session."""
-    runs = {}
+    """run(lesson) is (outputs, variables, figures with their words) of its one run in this session."""
+    runs, figures, real_show = {}, [], page.show
+
+    def show(figure, words):
+        figures.append((figure, words))
+        return real_show(figure, words)
 
     def once(one):
         if one.missing:
@@ -39,9 +45,12 @@ def run():
             threads = tinydx.get_threads()
             tinydx.set_threads(1)
             try:
-                runs[one] = one.run()
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr(page, "show", show)
+                    runs[one] = (*one.run(), figures.copy())
             finally:
                 tinydx.set_threads(threads)
+                figures.clear()
         return runs[one]
 
     return once
@@ -53,8 +62,8 @@ def phone(tmp_path_factory):
     if not chromium():
         pytest.skip("not installed: chromium")
     pytest.importorskip("websockets", reason="not installed: marimo")
-    with Page(tmp_path_factory.mktemp("chromium")) as page:
-        yield page
+    with Page(tmp_path_factory.mktemp("chromium")) as tab:
+        yield tab
 
 
 # ---- the notebooks -------------------------------------------------------------------------------------------------
@@ -62,10 +71,25 @@ def phone(tmp_path_factory):
 
 @pytest.mark.parametrize("one", LESSONS)
 def test_a_lesson_runs_and_what_it_asserts_holds(one, run):
-    outputs, variables = run(one)
+    outputs, variables, _ = run(one)
     assert len(outputs) > 8 and variables
     source = one.path.read_text("utf-8")
     assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(source))), "a lesson proves what it says"
+
+
+@pytest.mark.parametrize("one", LESSONS)
+def test_a_figure_names_its_axes_and_can_be_read_on_a_phone(one, run):
+    figures = run(one)[2]
+    assert figures
+    for figure, words in figures:
+        assert len(words) > 40, "what is to be seen, for who cannot see it"
+        for which in ("x", "y"):
+            scales = [getattr(axes, f"{which}axis") for axes in figure.axes]
+            counted = any(re.search(r"\d", label.get_text()) for scale in scales for label in scale.get_ticklabels())
+            named = [scale.get_label_text() for scale in scales] + [getattr(figure, f"get_sup{which}label")()]
+            assert any(named) or not counted, f"what does {which} count?"
+        for text in figure.findobj(Text):
+            assert not (text.get_text() and text.get_visible()) or text.get_fontsize() >= 8
 
 
 def test_what_the_first_lessons_found(run):
@@ -130,8 +154,8 @@ def handouts(run, tmp_path_factory):
     target = tmp_path_factory.mktemp("handouts")
     able = [one for one in all_lessons() if not one.missing]
     for one in able:
-        page = handout.page(one, run(one)[0], index="index.html")
-        (target / f"{one.path.stem}.html").write_text(page, "utf-8")
+        text = handout.page(one, run(one)[0], index="index.html")
+        (target / f"{one.path.stem}.html").write_text(text, "utf-8")
     (target / "index.html").write_text(handout.index_page(able), "utf-8")
     return target
 
@@ -170,9 +194,9 @@ def test_words_and_equations_become_a_handout():
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
     from tinydx.lessons import handout
 
-    page = handout.page(find(1), [None, mo.md("$a < b$ and\n\n$$\\frac{1}{2}$$"), mo.ui.slider(1, 3)])
-    assert "<mo>&#x0003C;</mo>" in page and "<mfrac>" in page and 'display="block"' in page
-    assert "tinydx lesson 1" in page and "marimo-" not in page
+    text = handout.page(find(1), [None, mo.md("$a < b$ and\n\n$$\\frac{1}{2}$$"), mo.ui.slider(1, 3)])
+    assert "<mo>&#x0003C;</mo>" in text and "<mfrac>" in text and 'display="block"' in text
+    assert "tinydx lesson 1" in text and "marimo-" not in text
 
 
 # ---- alive in a browser --------------------------------------------------------------------------------------------
