@@ -146,8 +146,8 @@ def _(direct, matrices, ours, products, tile, usual):
     <pre>A^T&#10;{_rows(_a)}&#10;&#10;G&#10;{_rows(_g)}&#10;&#10;B^T&#10;{_rows(_b)}</pre>
     ///
 
-    With large tiles come large powers of the points, and their digits are lost when they are added up again. Half of the
-    products or the tenth digit? The engine stops at m = 4: 36 products for 16 outputs, where the sum takes 144.
+    With large tiles come large powers of the points, and their digits are lost when they are added up again. Fewer
+    products or more digits? The engine stops at m = 4: 36 products for 16 outputs, where the sum takes 144.
 
     ## The engine's code
 
