@@ -14,7 +14,7 @@ with app.setup:
     import numpy as np
 
     from tinydx import op
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, foot, head, show, term
+    from tinydx.lessons.page import BLUE, RED, canvas, foot, head, show, term
 
     op.find_kernels()
     from tinydx_kernels.cuda import backend, matmul, programs
@@ -62,7 +62,9 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md("## Step 2: two letters")
+    mo.md("""
+    ## Step 2: two letters
+    """)
     return
 
 
@@ -132,7 +134,7 @@ def _():
     traffic = {name: 32 * moved(name) / 1024 for name in steps}
     least = 3 * N * N * 4 / 1024
     assert traffic["naive"] > 4 * traffic["coalesced"] > 4 * traffic["shared"] > 4 * least / 2
-    return N, a, b, least, steps, traffic
+    return N, a, b, least, traffic
 
 
 @app.cell(hide_code=True)
