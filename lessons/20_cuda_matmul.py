@@ -33,7 +33,7 @@ def _():
     After this lesson you can
 
     - read a CUDA {term("kernel function")}, and say which thread computes what;
-    - count the memory that a {term("warp")} moves, and see why two letters make it 4 times less;
+    - count the memory that a {term("warp")} moves, and see what two letters change;
     - use {term("shared memory")}, and know what happens if a {term("barrier")} is missing.
 
     No GPU is needed. tinydx runs the very same `.cu` files on the CPU, one thread after the other, and watches every access.
