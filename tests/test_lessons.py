@@ -202,7 +202,7 @@ def test_words_and_equations_become_a_handout():
 # ---- alive in a browser --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["convolution", "cnn"])
+@pytest.mark.parametrize("name", ["convolution", "cnn", "cuda_matmul"])
 def test_a_slider_moves_and_the_figure_changes(name, phone, tmp_path):
     one = find(name)
     if one.missing:

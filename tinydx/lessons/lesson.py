@@ -14,6 +14,7 @@ import ast
 import functools
 import importlib.util
 import re
+import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -52,7 +53,8 @@ class Lesson:
     def require(self) -> None:
         """ImportError with the one command that helps, where something is missing."""
         if self.missing:
-            raise ImportError(f"lesson {self.number} needs {', '.join(self.missing)}: {INSTALL}")
+            how = "apt install g++, or your system's like" if self.missing == ["g++"] else INSTALL
+            raise ImportError(f"lesson {self.number} needs {', '.join(self.missing)}: {how}")
 
     def run(self) -> tuple[list[Any], dict[str, Any]]:
         """Run all cells: (what they show, in their order; the variables by name). A failed assertion is raised."""
@@ -83,7 +85,7 @@ def read(path: Path) -> Lesson:
     words = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
     title, chinese = words.splitlines()[0].split(" · ")
     said = dict(re.findall(r"^(\w+): (.*)$", words, re.MULTILINE))
-    needs, exercises = (tuple(re.findall(r"[\w-]+", said.get(key, ""))) for key in ("Needs", "Exercises"))
+    needs, exercises = (tuple(re.findall(r"[^,\s]+", said.get(key, ""))) for key in ("Needs", "Exercises"))
     return Lesson(path, title, chinese, int(said["Minutes"]), needs, exercises)
 
 
@@ -97,8 +99,9 @@ def find(name: str | int) -> Lesson:
 
 
 def _is_installed(package: str) -> bool:
+    """Whether a Python package, or else a program of that name, is here."""
     try:
         version(package)
     except PackageNotFoundError:
-        return False
+        return shutil.which(package) is not None
     return True
