@@ -10,10 +10,12 @@ import pytest
 
 from tinydx import op, random
 
+collect_ignore_glob = ["*_reference/make_reference.py"]  # they need Keras, librosa ..., and write what the tests read
 DATA = Path(os.environ.get("TINYDX_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 hypothesis.settings.register_profile("quick", max_examples=20, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("deep", max_examples=60, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("proof", max_examples=100, deadline=None, print_blob=True)  # of the CUDA kernels
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("deep" if os.environ.get("CI") == "true" else "quick")
 hypothesis.settings.load_profile(PROFILE)
 
@@ -22,6 +24,12 @@ hypothesis.settings.load_profile(PROFILE)
 def deep() -> bool:
     """Whether the deep profile runs: CI=true or HYPOTHESIS_PROFILE=deep."""
     return PROFILE == "deep"
+
+
+@pytest.fixture(scope="session")
+def proof() -> bool:
+    """Whether the profile of the CUDA kernels' proofs runs: HYPOTHESIS_PROFILE=proof."""
+    return PROFILE == "proof"
 
 
 @pytest.fixture

@@ -35,3 +35,17 @@ class HypothesisDraw:
     def array(self, *shape: int) -> np.ndarray:
         """A float64 array of that shape."""
         return self.rng.integers(-3, 4, shape).astype(float) if self.whole else self.rng.normal(size=shape)
+
+
+POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  # running means of squares
+
+
+def in_domain(name: str, arrays: list[Any]) -> list[Any]:
+    """float32 arrays for a kernel's op, brought to where its inputs lie."""
+    for k in POSITIVE.get(name, []):
+        arrays[k] = arrays[k] ** 2 + np.float32(1)
+    if name == "rmsprop_update":
+        arrays[2] *= np.float32(0.1)  # |a| is less than the root of v
+    if name.startswith(("simple_rnn", "lstm", "gru")):
+        arrays[-3:-1] = [w / np.float32(len(w) ** 0.5) for w in arrays[-3:-1]]  # states that do not saturate
+    return arrays

@@ -11,8 +11,11 @@ from tinydx.models import Sequential
 EXAMPLES: dict[str, tuple[dict[str, Any], Any]] = {
     "Activation": ({"activation": "tanh"}, (3,)),
     "Add": ({}, [(3,), (3,)]),
+    "AdditiveAttention": ({"dropout": 0.1}, [(3, 2), (4, 2)]),
+    "Attention": ({"use_scale": True}, [(3, 2), (4, 5), (4, 2)]),
     "AveragePooling2D": ({"pool_size": (2, 3), "strides": 1, "padding": "same"}, (5, 6, 2)),
     "BatchNormalization": ({"axis": 1, "momentum": 0.9, "epsilon": 1e-4}, (4, 3)),
+    "Bidirectional": ({"layer": layers.LSTM(3, return_sequences=True), "merge_mode": "ave"}, (4, 2)),
     "Concatenate": ({"axis": 1}, [(2, 3), (4, 3)]),
     "Conv2D": (
         {
@@ -27,21 +30,27 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Any]] = {
         (6, 7, 4),
     ),
     "Dense": ({"units": 3, "activation": "sigmoid", "use_bias": False}, (4,)),
-    "Dropout": ({"rate": 0.25}, (3,)),
+    "Dropout": ({"rate": 0.25, "noise_shape": (None, 1)}, (3,)),
     "Embedding": ({"input_dim": 7, "output_dim": 3, "mask_zero": True}, (5,)),
     "Flatten": ({}, (2, 3, 2)),
+    "GRU": ({"units": 3, "reset_after": False, "dropout": 0.2, "recurrent_dropout": 0.1}, (4, 2)),
+    "GlobalAveragePooling1D": ({}, (4, 3)),
     "GlobalAveragePooling2D": ({"keepdims": True}, (4, 5, 3)),
     "GlobalMaxPooling2D": ({}, (4, 5, 3)),
+    "LSTM": ({"units": 3, "unit_forget_bias": False, "go_backwards": True}, (4, 2)),
     "LayerNormalization": ({"axis": (1, 2), "scale": False}, (4, 3)),
+    "Masking": ({"mask_value": 1.0}, (4, 2)),
     "MaxPooling2D": ({"pool_size": 2, "strides": (2, 1)}, (5, 6, 2)),
     "Reshape": ({"target_shape": (3, -1)}, (2, 6)),
     "SimpleRNN": ({"units": 3, "activation": "relu", "return_sequences": True, "go_backwards": True}, (4, 2)),
+    "TimeDistributed": ({"layer": layers.Conv2D(2, 3)}, (3, 5, 4, 2)),
 }
 
 
 def layer_of(kind: str, **common: Any) -> Any:
     """A new layer of that class, as in EXAMPLES."""
-    return getattr(layers, kind)(**EXAMPLES[kind][0], **common)
+    config = {k: type(v)(**v.config) if isinstance(v, layers.Layer) else v for k, v in EXAMPLES[kind][0].items()}
+    return getattr(layers, kind)(**config, **common)
 
 
 def input_of(kind: str, n: int = 2, dtype: str = "float32", seed: int = 0) -> Any:

@@ -143,6 +143,10 @@ model.compile("adam", "binary_crossentropy")
 x = np.random.default_rng(0).random((8, 24, 24, 3), np.float32)
 model.fit(x, np.arange(8.0) % 2, verbose=0)
 model.predict(x)
+model = models.Sequential([layers.Embedding(9, 8, mask_zero=True, input_shape=(5,)),
+    layers.Bidirectional(layers.LSTM(8, return_sequences=True)), layers.GRU(8), layers.Dense(1)])
+model.compile("adam", "mse")
+model.fit(np.arange(20).reshape(4, 5) % 9, np.ones(4), verbose=0)
 print({k.py_func.__name__ for k in _kernels() if len(k.signatures) != known.get(k, 0)})
 """
 

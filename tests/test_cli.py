@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
+from fake_cupy import fake_cupy
 
-from tinydx import cli
+from tinydx import cli, doctor
 from tinydx.op import TABLE
 
 
@@ -32,6 +33,18 @@ def test_doctor_names_what_it_found(capsys):
     assert cli.main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("python", "numpy", "numba", "cuda", "data"))
+
+
+def cuda_row():
+    """What the doctor says of CUDA."""
+    return next(line for line in doctor.report().splitlines() if line.startswith("cuda"))
+
+
+def test_doctor_tells_a_gpu_from_cupy_without_one(monkeypatch):
+    cupy = fake_cupy(monkeypatch)
+    assert cuda_row().endswith("CuPy 14.2.0, 1 GPU(s), the first is a fake")
+    cupy.cuda.runtime.getDeviceCount = cupy.no_driver
+    assert "CuPy is installed, but no GPU can be used: cudaErrorInsufficientDriver: CUDA driver version" in cuda_row()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from draws import in_domain
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -157,16 +158,17 @@ def softmax_shapes(draw):
 
 
 @st.composite
-def recurrence_shapes(draw):
+def recurrence_shapes(draw, gates=1, states=1, biases=()):
     n, t, d, u = draw(st.sampled_from([1, 2, 5, 13, 25])), draw(small), draw(st.integers(1, 20)), draw(counts)
     mask = draw(st.sampled_from([None, np.random.default_rng(n * t).random((n, t)) < 0.7]))
-    return ((n, t, d), (n, u), (d, u), (u, u), draw(st.sampled_from([(u,), None]))), {"mask": mask}
+    weights = (d, gates * u), (u, gates * u), draw(st.sampled_from([(*biases, gates * u), None]))
+    return ((n, t, d), *((n, u),) * states, *weights), {"mask": mask}
 
 
 @st.composite
-def step_shapes(draw):
-    ((n, _, d), h, *rest), _ = draw(recurrence_shapes())
-    return ((n, d), h, *rest[:2], (h[1],)), {}
+def step_shapes(draw, gates=1, states=1, biases=()):
+    ((n, _, d), *rest, _), _ = draw(recurrence_shapes(gates, states, biases))
+    return ((n, d), *rest, (*biases, rest[-1][1])), {}
 
 
 @st.composite
@@ -222,6 +224,10 @@ SHAPES = {
     "dense": dense_shapes(),
     "dense_relu": dense_shapes(),
     "embedding": embedding_shapes(),
+    "gru": recurrence_shapes(gates=3, biases=(2,)),
+    "gru_step": step_shapes(gates=3, biases=(2,)),
+    "lstm": recurrence_shapes(gates=4, states=2),
+    "lstm_step": step_shapes(gates=4, states=2),
     "matmul": matmul_shapes(),
     "max_pool2d": pooling_shapes(),
     "momentum_update": update_shapes(3, **RATES, momentum=[0.9], nesterov=[False, True]),
@@ -235,7 +241,6 @@ SHAPES = {
     "softmax": softmax_shapes(),
     "tanh": any_shape(),
 }
-POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  # running means of squares
 LINEAR = ["conv2d", "conv2d_relu", "correlate2d", "correlate2d_relu", "dense", "dense_relu", "embedding", "matmul"]
 LINEAR += ["max_pool2d", "relu", "rnn_output"]  # exact on whole numbers
 
@@ -243,13 +248,7 @@ LINEAR += ["max_pool2d", "relu", "rnn_output"]  # exact on whole numbers
 def draw_case(name, data, whole=False):
     """Arrays and constants for an op, each array lying differently in memory."""
     shapes, constants = data.draw(SHAPES[name])
-    arrays = list(numbers(data.draw(st.integers(0, 2**32 - 1)), shapes, whole))
-    for k in POSITIVE.get(name, []):
-        arrays[k] = arrays[k] ** 2 + np.float32(1)
-    if name == "rmsprop_update":
-        arrays[2] *= np.float32(0.1)  # |a| is less than the root of v
-    if name.startswith("simple_rnn"):
-        arrays[2:4] = [w / np.float32(len(w) ** 0.5) for w in arrays[2:4]]  # states that do not saturate
+    arrays = in_domain(name, list(numbers(data.draw(st.integers(0, 2**32 - 1)), shapes, whole)))
     return [None if a is None else data.draw(disguises)(a) for a in arrays], constants
 
 
@@ -258,6 +257,11 @@ def draw_case(name, data, whole=False):
 
 def outputs(y):
     return y if isinstance(y, tuple) else (y,)
+
+
+def like(y, dys):
+    """The gradients of the outputs as backward takes them."""
+    return dys if isinstance(y, tuple) else dys[0]
 
 
 def float64(arrays):
@@ -272,10 +276,10 @@ def both_ways(name, arrays, constants, dy_seed, whole=False):
     expected, expected_saved = op.forward(*float64(arrays), **constants)
     results = [(f"output {k}", *pair) for k, pair in enumerate(zip(outputs(y), outputs(expected), strict=True))]
     if op.backward:
-        (dy,) = numbers(dy_seed, [y.shape], whole)
+        dys = numbers(dy_seed, [part.shape for part in outputs(y)], whole)
         needs = (True,) * len(arrays)
-        got = gradients_of(kernel, dy, saved, needs)
-        want = gradients_of(op.reference, dy.astype(np.float64), expected_saved, needs)
+        got = gradients_of(kernel, like(y, dys), saved, needs)
+        want = gradients_of(op.reference, like(y, float64(dys)), expected_saved, needs)
         for argument, a, g, w in zip(op.arrays, arrays, got, want, strict=False):
             if a is not None:
                 results.append((f"gradient of {argument}", multiplied_out(g), w))

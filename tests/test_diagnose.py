@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from tinydx import cli, op
-from tinydx.datasets import open_study
 from tinydx.datasets.folders import patient, set_aside
-from tinydx.diagnose import build_cnn
+from tinydx.kinds.image import build_cnn, open_study
 from tinydx.models import load_model
 from tinydx.preprocessing.image import save_img
 
@@ -58,6 +57,15 @@ def test_predict_names_the_class_that_the_folder_had(result, capsys):
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [line[0] for line in lines] == files and [line[1] for line in lines] == ["bright", "dark"]
     assert all(0.5 <= float(line[2]) <= 1 for line in lines)
+
+
+def test_a_model_from_before_there_were_kinds_is_one_of_images(result, capsys, tmp_path):
+    data, output = result
+    model = load_model(output / "model.safetensors")
+    assert model.preprocessing.pop("kind") == "image"
+    model.save(tmp_path / "old.safetensors")
+    assert cli.main(["predict", str(tmp_path / "old.safetensors"), str(data / "dark" / "000.png")]) == 0
+    assert "\tdark\t" in capsys.readouterr().out
 
 
 def test_predict_names_a_broken_file_and_goes_on(result, capsys, tmp_path):

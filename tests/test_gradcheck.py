@@ -17,9 +17,10 @@ from tinydx.op import TABLE, RandomDraw
 from tinydx.testing import assert_gradients
 
 OPS = [op for op in TABLE.values() if op.backward]
-SIMPLE = [op for op in OPS if not op.parts]
 DIFFERENTIABLE = pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 SLIPS = [(op, slip) for op in OPS for slip in op.slips]
+REPEATED = {op.name for op in OPS if op.parts} | {"lstm", "gru", "gru_reset_before"}  # rows made of others, or of their step
+SIMPLE = [op for op in OPS if op.name not in REPEATED]
 
 
 def draw(*shape, seed=0):
@@ -30,12 +31,11 @@ def draw(*shape, seed=0):
 
 
 @pytest.mark.parametrize(("op", "slip"), SLIPS, ids=[f"{op.name}-{slip.name}" for op, slip in SLIPS])
-def test_every_slip_is_caught_and_named(op, slip, deep):
-    for seed in range(3 if deep and not op.parts else 1):  # those of a composed row are its first part's
-        report = gradcheck(op, seed=100 * seed, backward=slip.backward)
-        assert not report, "not caught"
-        assert slip.name in report.mistakes.values(), f"named {report.mistakes}"
-        assert slip.advice in str(report) or slip.name not in [a.mistake.name for a in report.arguments if a.mistake]
+def test_every_slip_is_caught_and_named(op, slip):
+    report = gradcheck(op, seed=0, backward=slip.backward)
+    assert not report, "not caught"
+    assert slip.name in report.mistakes.values(), f"named {report.mistakes}"
+    assert slip.advice in str(report) or slip.name not in [a.mistake.name for a in report.arguments if a.mistake]
 
 
 @DIFFERENTIABLE
@@ -46,9 +46,10 @@ def test_no_two_slips_are_the_same(op):
         arrays, constants = op.samples(RandomDraw(seed, whole=seed % 3 == 2))
         subject = of_op(op, arrays, constants, None)
         dys = [draw(*np.shape(y), seed=seed) for y in subject.run(subject.arrays)[0]]
+        y, saved = op.forward(*arrays, **constants)
+        right = op.backward(like(y, dys), saved)
         for slip in op.slips:
             with np.errstate(all="ignore"):
-                right = op.backward(like(op.forward(*arrays, **constants)[0], dys), op.forward(*arrays, **constants)[1])
                 wrong = slip_gradients(op, slip, subject, dys)
             answers[slip].append([np.asarray(r if g is None else g) for r, g in zip(right, wrong, strict=True)])
     for a in op.slips:
@@ -96,7 +97,7 @@ def test_ones_as_cotangent_would_be_blind():
 
 
 def test_right_gradients_are_never_blamed(deep):
-    """10,000 draws over the table in the deep profile, ties and zeros among them; few of rows composed of others."""
+    """10,000 draws over the table in the deep profile, ties and zeros among them; few of rows made of others."""
     for seed in range(10_000 // len(SIMPLE) + 1 if deep else 8):
         for op in OPS if seed < 8 else SIMPLE:
             arrays, constants = op.samples(RandomDraw(1000 + seed, whole=seed % 2 == 1))

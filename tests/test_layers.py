@@ -11,14 +11,20 @@ from small import EXAMPLES, input_of, layer_of
 import tinydx
 from tinydx import Tensor, initializers, layers, ops
 from tinydx.layers import (
+    GRU,
+    LSTM,
     Add,
+    AdditiveAttention,
+    Attention,
     BatchNormalization,
+    Bidirectional,
     Concatenate,
     Conv2D,
     Dense,
     Dropout,
     Embedding,
     Flatten,
+    GlobalAveragePooling1D,
     Input,
     Layer,
     LayerNormalization,
@@ -193,6 +199,9 @@ def test_merging_what_does_not_fit(layer, given, message):
         layer([np.zeros(s, "float32") for s in given])
 
 
+X_343 = np.ones((3, 4, 3), "float32")
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -219,6 +228,23 @@ def test_merging_what_does_not_fit(layer, given, message):
         (lambda: Conv2D(4, 3, groups=3).build((None, 5, 5, 4)), ValueError, "multiples of groups=3"),
         (lambda: Dropout(1.5), ValueError, "rate is 1.5"),
         (lambda: Reshape((-1, -1)), ValueError, "target_shape"),
+        (lambda: LSTM(2, recurrent_droput=0.1), TypeError, "LSTM has no argument 'recurrent_droput'; did you mean 'recurrent_dr"),
+        (lambda: GRU(2, stateful=True), TypeError, "GRU has no argument 'stateful'"),
+        (lambda: GRU(2, recurrent_dropout=1), ValueError, "recurrent_dropout is 1, expected 0 <= recurrent_dropout < 1"),
+        (lambda: GRU(2, recurrent_activation="sigmoyd"), ValueError, "did you mean 'sigmoid'"),
+        (lambda: LSTM(2)(X_343, initial_state=np.ones((3, 2))), ValueError, r"expected h \(3, 2\) and c \(3, 2\)"),
+        (lambda: Bidirectional(Dense(2)), ValueError, r"expected a recurrent layer such as LSTM\(32\), got Dense"),
+        (lambda: Bidirectional(GRU(2), merge_mode="max"), ValueError, "merge_mode is 'max', expected 'concat', 'sum'"),
+        (lambda: Bidirectional(GRU(2), backward_layer=GRU(2)), ValueError, "both layers have go_backwards=False"),
+        (
+            lambda: Bidirectional(GRU(2), backward_layer=GRU(2, go_backwards=True, return_state=True)),
+            ValueError,
+            "its layers differ in return_state",
+        ),
+        (lambda: layers.TimeDistributed(3), ValueError, r"expected a layer such as Dense\(10\), got 3"),
+        (lambda: layers.TimeDistributed(Dense(2))(np.ones((2, 3), "float32")), ValueError, r"expected input \(N, time, ...\)"),
+        (lambda: Attention()(X_343), ValueError, r"expected \[query, value\] or \[query, value, key\]"),
+        (lambda: Attention()([X_343, X_343[:, :, :2]]), ValueError, "do not fit each other"),
         (lambda: Embedding(-1, 3), ValueError, "input_dim is -1"),
         (lambda: Dense(2).build((None, None)), ValueError, "axis -1 is known"),
         (lambda: LayerNormalization(axis=1).build((None, 3, 4)), ValueError, "expected the last axes"),
@@ -294,6 +320,26 @@ def test_dropout():
     tinydx.set_seed(0)
     assert np.array_equal(Dropout(0.25)(x, training=True).numpy(), y)  # and the same ones from the same seed
     assert np.array_equal(Dropout(0)(x, training=True).numpy(), x)
+
+
+def test_dropout_with_a_noise_shape_drops_whole_steps():
+    tinydx.set_seed(0)
+    y = Dropout(0.5, noise_shape=(None, None, 1))(np.ones((20, 30, 4), "float32"), training=True).numpy()
+    assert set(np.unique(y)) == {0, 2} and (y == y[..., :1]).all() and 0.4 < (y[..., 0] == 0).mean() < 0.6
+
+
+def test_the_mean_over_time_is_of_real_steps():
+    """Against a loop; a row without any real step gives 0, and its gradient is finite."""
+    words = Embedding(9, 3, mask_zero=True)
+    ids = np.array([[4, 0, 5], [0, 0, 0], [7, 8, 8]])
+    mean = GlobalAveragePooling1D()(words(ids))
+    vectors = words.embeddings.data
+    expected = [(vectors[4] + vectors[5]) / 2, np.zeros(3), (vectors[7] + 2 * vectors[8]) / 3]
+    np.testing.assert_allclose(mean.numpy(), expected, rtol=1e-6)
+    mean.sum().backward()
+    np.testing.assert_allclose(words.embeddings.grad[:, 0], [0, 0, 0, 0, 1 / 2, 1 / 2, 0, 1 / 3, 2 / 3], rtol=1e-6)
+    x = np.arange(12, dtype="float32").reshape(2, 3, 2)
+    np.testing.assert_allclose(GlobalAveragePooling1D()(x).numpy(), x.mean(axis=1))
 
 
 class Scaled(Layer):
@@ -381,13 +427,20 @@ def test_training_is_inherited_and_ends_with_the_call():
 # ---- sequences -----------------------------------------------------------------------------------------------------
 
 
-def test_simple_rnn_fused_equals_step_by_step():
-    x = np.random.default_rng(0).normal(size=(3, 5, 4))
-    mask = np.array([[1, 1, 1, 0, 0], [0, 1, 0, 1, 1], [0, 0, 0, 0, 0]], bool)
-    for keywords in ({}, {"mask": mask}, {"mask": mask, "initial_state": np.ones((3, 2))}):
-        for options in ({}, {"go_backwards": True}, {"use_bias": False}):
-            fused = SimpleRNN(2, return_sequences=True, return_state=True, **options)
-            slow = SimpleRNN(2, activation=lambda v: ops.tanh(v), return_sequences=True, return_state=True, **options)
+RECURRENT = [(SimpleRNN, {}), (LSTM, {}), (LSTM, {"use_bias": False}), (GRU, {}), (GRU, {"reset_after": False}),
+             (GRU, {"use_bias": False})]  # fmt: skip
+EVERY_CELL = pytest.mark.parametrize(("kind", "options"), RECURRENT, ids=[f"{k.__name__}-{o}" for k, o in RECURRENT])
+
+
+@EVERY_CELL
+def test_one_op_equals_step_by_step(kind, options):
+    rng = np.random.default_rng(0)
+    x, mask = rng.normal(size=(3, 5, 4)), np.array([[1, 1, 1, 0, 0], [0, 1, 0, 1, 1], [0, 0, 0, 0, 0]], bool)
+    states = [rng.normal(size=(3, 2)) for _ in kind.states]
+    for keywords in ({}, {"mask": mask}, {"mask": mask, "initial_state": states}):
+        for direction in ({}, {"go_backwards": True}):
+            fused = kind(2, return_sequences=True, return_state=True, **options, **direction)
+            slow = kind(2, activation=lambda v: ops.tanh(v), return_sequences=True, return_state=True, **options, **direction)
             expected = [v.numpy() for v in fused(x, **keywords)]
             slow.build(x.shape)
             slow.set_weights(fused.get_weights())
@@ -395,27 +448,134 @@ def test_simple_rnn_fused_equals_step_by_step():
                 np.testing.assert_allclose(a.numpy(), b, rtol=1e-12, atol=1e-15)
 
 
-def test_simple_rnn_outputs():
+def like(layer, x, **options):
+    """Another layer with the weights of this one."""
+    other = type(layer)(layer.units, **options)
+    other.build(x.shape)
+    other.set_weights(layer.get_weights())
+    return other
+
+
+@EVERY_CELL
+def test_outputs_of_a_recurrent_layer(kind, options):
     x = np.random.default_rng(0).normal(size=(2, 5, 3))
-    layer = SimpleRNN(4, return_sequences=True)
+    layer = kind(4, return_sequences=True, **options)
     every = layer(x).numpy()
-
-    def variant(**options):
-        other = SimpleRNN(4, **options)
-        other.build(x.shape)
-        other.set_weights(layer.get_weights())
-        return other
-
-    np.testing.assert_array_equal(variant()(x).numpy(), every[:, -1])
-    out, state = variant(return_state=True)(x)
-    assert np.array_equal(out.numpy(), state.numpy())
-    backwards = variant(return_sequences=True, go_backwards=True)(x[:, ::-1])
+    np.testing.assert_array_equal(like(layer, x, **options)(x).numpy(), every[:, -1])
+    out, *states = like(layer, x, return_state=True, **options)(x)
+    assert np.array_equal(out.numpy(), states[0].numpy()) and len(states) == len(kind.states)
+    backwards = like(layer, x, return_sequences=True, go_backwards=True, **options)(x[:, ::-1])
     np.testing.assert_array_equal(backwards.numpy(), every)  # and its output stays reversed
     mask = np.array([[1, 1, 1, 0, 0], [0, 1, 1, 0, 1]], bool)
-    masked = variant(go_backwards=True)(x[:, ::-1], mask=mask[:, ::-1])
-    np.testing.assert_array_equal(masked.numpy(), variant()(x, mask=mask).numpy())
-    first = variant(return_state=True)(x[:, :2])[1]
-    np.testing.assert_allclose(variant()(x[:, 2:], initial_state=first).numpy(), every[:, -1], rtol=1e-12)
+    masked = like(layer, x, go_backwards=True, **options)(x[:, ::-1], mask=mask[:, ::-1])
+    np.testing.assert_array_equal(masked.numpy(), like(layer, x, **options)(x, mask=mask).numpy())
+    first = like(layer, x, return_state=True, **options)(x[:, :2])[1:]
+    np.testing.assert_allclose(like(layer, x, **options)(x[:, 2:], initial_state=first).numpy(), every[:, -1], rtol=1e-12)
+
+
+@EVERY_CELL
+def test_dropout_of_a_recurrent_layer(kind, options):
+    """In training only: the same inputs and states are left out at every step, and what is kept grows."""
+    x = np.ones((4, 3, 200))
+    layer = kind(3, return_sequences=True, dropout=0.5, recurrent_dropout=0.5, **options)
+    np.testing.assert_array_equal(layer(x).numpy(), like(layer, x, return_sequences=True, **options)(x).numpy())
+    tinydx.set_seed(1)
+    y = layer(x, training=True).numpy()
+    assert np.abs(y - layer(x).numpy()).max() > 0.01
+    tinydx.set_seed(1)
+    kept = [tinydx.random.generator().random((4, size), np.float32) >= 0.5 for size in (200, 3)]
+    slow, states = like(layer, x, **options), [Tensor(np.zeros((4, 3))) for _ in kind.states]
+    for t in range(3):
+        scores = ops.dense(Tensor(x[:, t] * kept[0] * 2), slow.kernel, slow._input_bias())
+        states = slow.step(scores, states, states[0] * (kept[1] * 2.0))
+        np.testing.assert_allclose(states[0].numpy(), y[:, t], rtol=1e-12)
+
+
+def test_biases_start_as_in_keras():
+    lstm, gru = LSTM(2), GRU(2)
+    for layer in (lstm, gru):
+        layer.build((None, 4, 3))
+    np.testing.assert_array_equal(lstm.get_weights()[2], [0, 0, 1, 1, 0, 0, 0, 0])
+    assert not gru.get_weights()[2].any() and gru.get_weights()[2].shape == (2, 6)
+    orthogonal = lstm.get_weights()[1]
+    np.testing.assert_allclose(orthogonal @ orthogonal.T, np.eye(2), atol=1e-6)
+
+
+def test_stacked_layers_hand_every_state_on():
+    model = Sequential([Input((6, 2)), LSTM(3, return_sequences=True), GRU(4, return_sequences=True), SimpleRNN(2), Dense(1)])
+    assert model.output_shape((None, 6, 2)) == (None, 1) and model(np.ones((2, 6, 2), "float32")).shape == (2, 1)
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave", None])
+@pytest.mark.parametrize("sequences", [True, False])
+def test_bidirectional_is_both_directions(merge, sequences):
+    x = np.random.default_rng(0).normal(size=(2, 4, 3))
+    layer = Bidirectional(LSTM(2, return_sequences=sequences, return_state=True), merge_mode=merge)
+    parts = layer(x)
+    assert [p.shape for p in parts] == [(2, *s[1:]) for s in layer.output_shape((None, 4, 3))]
+    (a, *states), (b, *others) = layer.forward_layer(x), layer.backward_layer(x)
+    a, b = a.numpy(), b.numpy()[:, ::-1] if sequences else b.numpy()
+    merged = {"concat": [np.concatenate([a, b], -1)], "sum": [a + b], "mul": [a * b], "ave": [(a + b) / 2], None: [a, b]}[merge]
+    for got, want in zip(parts, [*merged, *(s.numpy() for s in states + others)], strict=True):
+        np.testing.assert_array_equal(got.numpy(), want)
+    assert [w.name.split("/")[0][:7] for w in layer.weights] == ["forward"] * 3 + ["backwar"] * 3
+    halves = [v.numpy() for v in layer(x[:, :2], initial_state=[s.numpy() for s in states + others])]
+    np.testing.assert_array_equal(halves[0][..., :2] if merge == "concat" else halves[0],
+                                  layer(x[:, :2], initial_state=states + others)[0].numpy()[..., :2])  # fmt: skip
+
+
+def test_masks_travel_through_recurrent_layers():
+    ids = np.array([[3, 1, 0], [2, 0, 0]])
+    for layer in (LSTM(2, return_sequences=True), Bidirectional(GRU(2, return_sequences=True)), layers.TimeDistributed(Dense(2))):
+        y = layer(Embedding(4, 3, mask_zero=True)(ids))
+        np.testing.assert_array_equal(y.mask, ids != 0)
+    assert LSTM(2)(Embedding(4, 3, mask_zero=True)(ids)).mask is None
+    both = Bidirectional(GRU(2, return_sequences=True))(Embedding(4, 3, mask_zero=True)(ids)).numpy()
+    assert not both[ids == 0].any() and both[ids != 0].all()
+    x = np.array([[[1.0, 0.0], [0.0, 0.0], [0.0, 2.0]]])
+    short = LSTM(2)
+    np.testing.assert_array_equal(short(layers.Masking()(x)).numpy(), short(x[:, [0, 2]]).numpy())
+
+
+def test_time_distributed_dense_is_dense():
+    x = np.random.default_rng(0).normal(size=(2, 4, 3))
+    dense = Dense(5)
+    np.testing.assert_allclose(layers.TimeDistributed(dense)(x).numpy(), dense(x).numpy(), rtol=1e-12)
+
+
+# ---- attention -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Attention, AdditiveAttention])
+def test_attention_looks_where_it_may(kind):
+    rng = np.random.default_rng(0)
+    query, value = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 4))
+    seen = np.array([[1, 1, 1, 0, 0], [0, 1, 1, 1, 1]], bool)
+    y, weights = kind()([query, value], mask=[np.array([[1, 1, 0], [1, 1, 1]], bool), seen], return_attention_scores=True)
+    np.testing.assert_allclose(weights.numpy().sum(axis=-1), 1, rtol=1e-12)
+    assert not weights.numpy()[~np.broadcast_to(seen[:, None], weights.shape)].any()
+    assert not y.numpy()[0, 2].any()
+    np.testing.assert_allclose(y.numpy()[1], weights.numpy()[1] @ value[1], rtol=1e-12)
+    _, causal = kind()([query, value], return_attention_scores=True, use_causal_mask=True)
+    assert (np.triu(causal.numpy(), 1) == 0).all()
+
+
+def test_attention_scores_by_hand():
+    rng = np.random.default_rng(0)
+    query, value, key = rng.normal(size=(1, 2, 3)), rng.normal(size=(1, 4, 5)), rng.normal(size=(1, 4, 3))
+    dot = np.einsum("iu,ju->ij", query[0], key[0])
+    additive = np.tanh(query[0, :, None] + key[0]).sum(axis=-1)
+    for layer, scores in ((Attention(), dot), (AdditiveAttention(use_scale=False), additive)):
+        _, weights = layer([query, value, key], return_attention_scores=True)
+        np.testing.assert_allclose(weights.numpy()[0], np.exp(scores) / np.exp(scores).sum(1, keepdims=True), rtol=1e-12)
+
+
+def test_attention_weights_as_an_output_of_a_model():
+    query, value = Input((3, 4)), Input((5, 4))
+    model = Model([query, value], Attention(use_scale=True)([query, value], return_attention_scores=True))
+    assert model.output_shape([(None, 3, 4), (None, 5, 4)]) == [(None, 3, 4), (None, 3, 5)]
+    y, weights = model([np.ones((2, 3, 4), "float32"), np.ones((2, 5, 4), "float32")])
+    assert y.shape == (2, 3, 4) and weights.shape == (2, 3, 5)
 
 
 def test_masked_steps_copy_what_came_before():

@@ -357,22 +357,55 @@ def test_a_masked_step_copies_the_state():
     np.testing.assert_allclose(y[:, [0, 2, 3]], short)
 
 
-def test_the_fused_recurrence_is_its_steps():
-    """Forward and backward of simple_rnn against the tape of simple_rnn_step."""
+def reset_before_step(x, h, w, u, b):
+    """One step of the GRU whose reset gate comes before the product, of small ops."""
+    units = h.shape[1]
+    scores, gates = ops.dense(x, w, b), h @ u[:, : 2 * units]
+    z, r = (ops.sigmoid(scores[:, k : k + units] + gates[:, k : k + units]) for k in (0, units))
+    g = ops.tanh(scores[:, 2 * units :] + (r * h) @ u[:, 2 * units :])
+    return z * h + (1 - z) * g
+
+
+SEQUENCES = [(ops.simple_rnn, ops.simple_rnn_step), (ops.lstm, ops.lstm_step), (ops.gru, ops.gru_step)]
+SEQUENCES += [(ops.gru_reset_before, reset_before_step)]
+EVERY_SEQUENCE = pytest.mark.parametrize(("op", "step"), SEQUENCES, ids=[op.name for op, _ in SEQUENCES])
+
+
+@EVERY_SEQUENCE
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_sequence_is_its_steps(op, step, masked):
+    """Forward and backward of a whole sequence against the tape of its steps; padding before, between and after them."""
     rng = np.random.default_rng(0)
-    shapes = ((2, 4, 3), (2, 3), (3, 3), (3, 3), (3,))
-    arrays = [rng.normal(size=s) for s in shapes]
-    x, h, w_xh, w_hh, b = tensors = [tinydx.Tensor(a, requires_grad=True) for a in arrays]
-    states = []
-    for t in range(4):
-        h = ops.simple_rnn_step(x[:, t], h, w_xh, w_hh, b)
-        states.append(h)
-    y, saved = ops.simple_rnn.forward(*arrays)
-    dy = rng.normal(size=y.shape)
-    gradients = ops.simple_rnn.backward(dy, saved)
-    total = sum((s * dy[:, t]).sum() for t, s in enumerate(states))
+    arrays, _ = op.samples(RandomDraw(3))
+    arrays = [rng.normal(size=(3, *a.shape[1:])) if n in ("x", "h0", "c0") else a for n, a in zip(op.arrays, arrays, strict=True)]
+    mask = rng.random((3, arrays[0].shape[1])) < 0.5 if masked else None
+    x, *states, w, u, b = tensors = [tinydx.Tensor(a, requires_grad=True) for a in arrays]
+    outputs_ = []
+    for t in range(x.shape[1]):
+        new = outputs(step(x[:, t], *states, w, u, b))
+        real = np.ones((3, 1)) if mask is None else mask[:, t, None].astype(float)
+        states = [n * real + s * (1 - real) for n, s in zip(new, states, strict=True)]
+        outputs_.append(states[0])
+    y, saved = op.forward(*arrays, mask=mask)
+    dys = cotangents(y, rng)
+    total = sum((state * dy).sum() for state, dy in zip(outputs_, outputs(dys)[0].swapaxes(0, 1), strict=True))
+    for state, dy in zip(states[1:], outputs(dys)[1:], strict=True):
+        total = total + (state * dy).sum()
     total.backward()
-    for t, state in enumerate(states):
-        np.testing.assert_allclose(state.data, y[:, t], atol=1e-14)
-    for tensor, gradient_ in zip(tensors, gradients, strict=True):
+    for t, state in enumerate(outputs_):
+        np.testing.assert_allclose(state.data, outputs(y)[0][:, t], atol=1e-14)
+    for tensor, gradient_ in zip(tensors, op.backward(dys, saved), strict=True):
         np.testing.assert_allclose(tensor.grad, gradient_, atol=1e-12)
+
+
+@EVERY_SEQUENCE
+def test_a_sequence_computes_the_gradients_that_are_needed(op, step):
+    arrays, constants = op.samples(RandomDraw(0))
+    y, saved = op.forward(*arrays, **constants)
+    dys = cotangents(y, np.random.default_rng(0))
+    everything, count = op.backward(dys, saved), len(arrays)
+    for needs in ((False, *(True,) * (count - 1)), (True, *(True,) * (count - 4), *(False,) * 3), (True,) * count):
+        gradients = op.backward(dys, saved, needs)
+        for gradient_, right, needed in zip(gradients, everything, needs, strict=True):
+            assert (gradient_ is None) == (not needed)
+            assert gradient_ is None or np.array_equal(gradient_, right)

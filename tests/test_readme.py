@@ -28,4 +28,4 @@ def test_every_command_that_it_names_exists():
 
     helps = cli.build_parser().format_help()
     for command in set(re.findall(r"^    (?:.*&& )?tinydx (\w+)", README, re.MULTILINE)):
-        assert f"\n    {command} " in helps, command
+        assert re.search(rf"^    {command}\s", helps, re.MULTILINE), command

@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from tinydx import evaluation, report
+from tinydx.kinds.image import KIND as IMAGE
 
 HISTORY = {"loss": [0.7, 0.5, 0.4], "accuracy": [0.5, 0.7, 0.8], "val_loss": [0.7, 0.6, 0.5],
            "val_accuracy": [0.5, 0.6, 0.75]}
@@ -32,8 +33,8 @@ def made_up(n: int, names: list[str], seed: int = 0) -> dict:
     table /= table.sum(axis=1, keepdims=True)
     p = table[:, 1] if len(names) == 2 else table
     return {"metrics": evaluation.evaluate_diagnosis(y, p, names, samples=50), "history": HISTORY,
-            "images": rng.random((n, 12, 12, 1)), "y_true": y, "probabilities": p, "class_names": names,
-            "title": "Made-up images", "subtitle": "of a test", "synthetic": True}
+            "examples": rng.random((n, 12, 12, 1)), "y_true": y, "probabilities": p, "class_names": names,
+            "kind": IMAGE, "title": "Made-up images", "subtitle": "of a test", "synthetic": True}
 
 
 CASES = {
@@ -50,7 +51,7 @@ CASES = {
                    "title": "A very long title " * 8, "subtitle": "and a subtitle that says much " * 12},
     "real data": {**made_up(30, ["NORMAL", "PNEUMONIA"]), "synthetic": False},
     "colour bytes": {**made_up(30, ["normal", "ill"]),
-                     "images": np.random.default_rng(0).integers(0, 256, (30, 20, 30, 3), dtype=np.uint8)},
+                     "examples": np.random.default_rng(0).integers(0, 256, (30, 20, 30, 3), dtype=np.uint8)},
     "odd characters": made_up(30, ["$x_1^2$", "a_b\n{%}"]),
 }
 
@@ -123,9 +124,9 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize(("change", "what"), [
-    ({"images": np.zeros((39, 4, 4))}, "39 images, 40 labels"),
+    ({"examples": np.zeros((39, 4, 4))}, "39 images, 40 labels"),
     ({"y_true": np.zeros(39)}, "40 images, 39 labels"),
-    ({"images": np.zeros((40, 4, 4, 2))}, r"\(40, 4, 4, 2\)"), ({"images": np.zeros((40, 4))}, r"\(40, 4\)"),
+    ({"examples": np.zeros((40, 4, 4, 2))}, r"not \(4, 4, 2\)"), ({"examples": np.zeros((40, 4))}, r"not \(4,\)"),
     ({"probabilities": np.zeros((40, 3))}, "do not fit the 2 classes"),
 ])
 def test_what_does_not_fit_is_said_and_nothing_is_written(tmp_path, change, what):
@@ -166,7 +167,7 @@ def test_wrong_answers_and_only_they_are_red_and_crossed(drawn, case):
     called, wrong_shown = table.argmax(axis=1), 0
     for axes in image_axes(figure):
         shown = np.asarray(axes.images[0].get_array())
-        same = [np.array_equal(shown, picture[..., 0]) for picture in arguments["images"]]
+        same = [np.array_equal(shown, picture[..., 0]) for picture in arguments["examples"]]
         index = same.index(True)
         is_wrong = called[index] != arguments["y_true"][index]
         wrong_shown += is_wrong
@@ -316,11 +317,12 @@ def test_pyplot_is_never_imported_and_matplotlib_only_when_drawing(tmp_path):
     program = (
         "import sys, numpy as np\n"
         "from tinydx import evaluation, report\n"
+        "from tinydx.kinds.image import KIND\n"
         "assert 'matplotlib' not in sys.modules\n"
         "y, p = np.array([0, 1, 1]), np.array([0.2, 0.9, 0.4])\n"
         "found = evaluation.evaluate_diagnosis(y, p, ['normal', 'ill'], samples=20)\n"
-        "report.write_report(sys.argv[1], metrics=found, history={}, images=np.zeros((3, 4, 4)), y_true=y,\n"
-        "                    probabilities=p, class_names=['normal', 'ill'], title='t', synthetic=True)\n"
+        "report.write_report(sys.argv[1], metrics=found, history={}, examples=np.zeros((3, 4, 4)), y_true=y,\n"
+        "                    probabilities=p, class_names=['normal', 'ill'], kind=KIND, title='t', synthetic=True)\n"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n")
     root = Path(report.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}

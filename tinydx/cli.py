@@ -46,11 +46,13 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_diagnose(commands)
     _add_predict(commands)
+    _add_translate(commands)
     _add_data(commands)
     _add_card(commands)
     _add_lesson(commands)
     _add_exercise(commands)
     _add_bench(commands)
+    _add_cuda(commands)
     _add_doctor(commands)
     return parser
 
@@ -62,19 +64,25 @@ def _version() -> str:
 
 
 def _add_diagnose(commands: Any) -> None:
+    from tinydx import kinds
+
     p = commands.add_parser(
         "diagnose",
-        help="train the document's CNN, evaluate it on unseen images, and write a report",
-        description="Train the document's CNN, evaluate it on images that training never saw, and write a folder with the "
-        "model, its history, its metrics and one picture page. Without --data it makes synthetic chest phantoms first.",
+        help="train the document's network on images, sounds or texts, evaluate it on unseen ones, and write a report",
+        description="Train the document's network, evaluate it on examples that training never saw, and write a folder with "
+        "the model, its history, its metrics and one picture page. Without --data it makes synthetic examples first.",
     )
-    p.add_argument("--data", metavar="PATH", help="a folder of class folders (or train/val/test of them), or a MedMNIST .npz")
-    p.add_argument("--size", type=_positive, metavar="PIXELS", help="height and width of the images (default 150; npz: its own)")
-    p.add_argument("--epochs", type=_positive, help="passes over the training images")
+    p.add_argument("--kind", choices=kinds.names(), help="what the data is (default: what its files are; image without --data)")
+    p.add_argument("--data", metavar="PATH",
+                   help="a folder of class folders (or train/val/test of them), a MedMNIST .npz, or a table of texts (.csv .tsv)")
+    p.add_argument("--size", type=_positive, metavar="N", help="images: height and width in pixels (default 150; npz: its own);"
+                   " sounds: seconds of each (default 10); texts: subwords that are kept (default 160)")
+    p.add_argument("--epochs", type=_positive, help="passes over the training examples")
     p.add_argument("--steps", type=_positive, help="batches in an epoch (default: one pass)")
-    p.add_argument("--batch", type=_positive, default=32, help="images in a batch (default 32)")
-    p.add_argument("--augment", choices=("document", "none"), default="document", help="the document's augmentation, or none")
-    p.add_argument("--limit", type=_positive, metavar="N", help="use at most N images of each class and split")
+    p.add_argument("--batch", type=_positive, help="examples in a batch (default 32; texts: 128)")
+    p.add_argument("--augment", choices=("document", "none"), default="document",
+                   help="the document's augmentation (of sounds: noisy, masked pieces), or none")
+    p.add_argument("--limit", type=_positive, metavar="N", help="use at most N examples of each class and split")
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (default 0)")
     p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="where the results go (default: diagnosis)")
     p.set_defaults(run=_diagnose)
@@ -83,22 +91,37 @@ def _add_diagnose(commands: Any) -> None:
 def _diagnose(a: argparse.Namespace) -> int:
     from tinydx.diagnose import diagnose
 
-    options = {k: getattr(a, k) for k in ("size", "epochs", "steps", "batch", "augment", "limit", "seed", "output")}
+    options = {k: getattr(a, k) for k in ("kind", "size", "epochs", "steps", "batch", "augment", "limit", "seed", "output")}
     diagnose(a.data, **options)
     return 0
 
 
 def _add_predict(commands: Any) -> None:
-    p = commands.add_parser("predict", help="name the class of image files, with its probability")
+    p = commands.add_parser("predict", help="name the class of each input, with its probability")
     p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
-    p.add_argument("files", nargs="+", help="image files")
+    p.add_argument("inputs", nargs="+", help="image or .txt files, or texts: what the model was trained on")
     p.set_defaults(run=_predict)
 
 
 def _predict(a: argparse.Namespace) -> int:
-    from tinydx.diagnose import predict_files
+    from tinydx.diagnose import predict
 
-    return predict_files(a.model, a.files)
+    return predict(a.model, a.inputs)
+
+
+def _add_translate(commands: Any) -> None:
+    p = commands.add_parser("translate", help="write what a sequence to sequence model makes of texts")
+    p.add_argument("model", help="a model file, such as `python -m tinydx.tasks.translation lay --output FILE` wrote")
+    p.add_argument("texts", nargs="+", help='such as "broken collar bone"')
+    p.add_argument("--beam", type=_positive, default=4, metavar="N", help="width of the beam (default 4; 1: greedy)")
+    p.set_defaults(run=_translate)
+
+
+def _translate(a: argparse.Namespace) -> int:
+    from tinydx.translation import translate_texts
+
+    translate_texts(a.model, a.texts, a.beam)
+    return 0
 
 
 def _add_data(commands: Any) -> None:
@@ -241,6 +264,39 @@ def _bench(a: argparse.Namespace) -> int:
     from tinydx_kernels.bench.commands import bench
 
     return bench(a)
+
+
+def _add_cuda(commands: Any) -> None:
+    p = commands.add_parser("cuda", help="run CUDA kernels on the CPU, and be told what is wrong with them")
+    actions = p.add_subparsers(title="actions", metavar="ACTION", required=True)
+    check = actions.add_parser(
+        "check",
+        help="find races, missing barriers, accesses out of bounds and slow ones in a .cu file",
+        description="Run the kernels of a .cu file on the CPU, every access checked: races, missing barriers, indices out of "
+        "bounds, values that nobody wrote, misaligned vectors; and say which lines use memory badly. What to launch stands in "
+        "the file, in a comment such as: // check: saxpy<<<4, 256>>>(n=1000, a=2.0f, x=random(n), y=random(n)). "
+        "Exit status 1 if there are mistakes.",
+    )
+    check.add_argument("file", metavar="FILE.cu")
+    check.add_argument("-D", dest="defines", action="append", default=[], metavar="NAME=VALUE", help="define a macro")
+    check.add_argument("--seed", type=int, default=0, help="of the order in which threads run (default 0)")
+    check.add_argument("--counters", action="store_true", help="print how each line used memory")
+    by_hand = check.add_argument_group("one launch, instead of those in the file")
+    by_hand.add_argument("--kernel", metavar="NAME")
+    by_hand.add_argument("--grid", default="1", metavar="SIZES", help="such as 4, or 4,4 (default 1)")
+    by_hand.add_argument("--block", default="256", metavar="SIZES", help="such as 256, or 16,16 (default 256)")
+    by_hand.add_argument("--shared", default="0", metavar="BYTES", help="of dynamic shared memory (default 0)")
+    by_hand.add_argument("--args", default="", metavar="VALUES", help='such as "n=1000, a=2.0f, x=random(n), y=empty(n)"')
+    check.set_defaults(run=_cuda_check)
+
+
+def _cuda_check(a: argparse.Namespace) -> int:
+    from tinydx.op import find_kernels
+
+    find_kernels()
+    from tinydx_kernels.emulator.check import command
+
+    return command(a)
 
 
 def _add_doctor(commands: Any) -> None:

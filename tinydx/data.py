@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinydx import random
+from tinydx.device import on_device
 from tinydx.tensor import Tensor
 
 
@@ -144,7 +145,9 @@ class GeneratorBatches:
 
 
 def batches(x: Any, y: Any = None, weight: Any = None, batch_size: int | None = None, shuffle: bool = False) -> Any:
-    """The source for whatever fit, evaluate or predict were given; ValueError where it cannot be one."""
+    """The source for whatever fit, evaluate or predict were given (arrays' own source as it is); ValueError else."""
+    if isinstance(x, ArrayBatches):
+        return x
     if is_array(x):
         size = 32 if batch_size is None else batch_size
         return ArrayBatches(as_arrays(x), as_labels(y), as_labels(weight), size, shuffle)
@@ -180,7 +183,7 @@ def as_arrays(x: Any) -> Any:
 
 def as_labels(y: Any) -> Any:
     """Labels or weights as an array; None stays None."""
-    return None if y is None else np.asarray(y)
+    return y if y is None or on_device(y) else np.asarray(y)
 
 
 def as_batch(item: Any, files: list[str] | None = None) -> Batch:

@@ -24,7 +24,8 @@ def report() -> str:
         ("numba", _numba()),
         ("cuda", _cuda()),
         ("compiler", shutil.which("g++") or "no g++: only needed to run CUDA kernels on the CPU (apt install g++)"),
-        *((name, _version(name)) for name in ("pillow", "matplotlib", "rich", "safetensors")),
+        *((name, _version(name)) for name in ("pillow", "matplotlib", "rich", "safetensors", "soundfile", "scipy")),
+        ("ICD-10-CM", _version("simple-icd-10-cm")),
         ("lessons", _lessons()),
         ("data", _data()),
     ]

@@ -14,50 +14,69 @@ from typing import Any
 import numpy as np
 
 from tinydx import ops
+from tinydx.device import on_device
 from tinydx.op import Op, did_you_mean
 from tinydx.tensor import Tensor, as_array
 
 
 class Loss:
-    """Base of all losses: checks and aligns the targets, then calls `loss`."""
+    """Base of all losses: checks and aligns the labels, then calls `loss`.
+
+    The two halves can be called one by one: labels are checked where they are read (here), and compared where the
+    predictions are (maybe on a GPU). Labels that are on a GPU already are aligned, but their numbers are not looked at.
+    """
 
     name: str
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         prediction = y_pred if isinstance(y_pred, Tensor) else Tensor(as_array(y_pred))
-        target = np.asarray(y_true)
+        return self.compare(self.prepare(y_true, prediction.shape), prediction, sample_weight)
+
+    def prepare(self, y_true: Any, shape: tuple[int, ...]) -> Any:
+        """The labels as `loss` takes them, for predictions of that shape. ValueError where they do not fit."""
+        target = y_true if on_device(y_true) else np.asarray(y_true)
         if target.dtype.kind not in "biuf":
             raise ValueError(f"{self.name}: labels are {target.dtype}, expected numbers: encode names as 0, 1, ...")
-        if prediction.mask is not None and prediction.ndim > 2:
-            sample_weight = _weight_of_real_steps(prediction.mask, sample_weight)
-        return self.loss(target, prediction, sample_weight)
+        return self.align(target, shape)
 
-    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
+    def compare(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
+        """The loss, for labels that were prepared; padded time steps do not count."""
+        if prediction.mask is not None and prediction.ndim > 2:
+            weight = _weight_of_real_steps(prediction.mask, weight)
+        return self.loss(target, prediction, weight)
+
+    def align(self, target: Any, shape: tuple[int, ...]) -> Any:
+        """What a loss does to its labels before it compares them; here nothing."""
+        return target
+
+    def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
         raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
 
 
-def _weight_of_real_steps(mask: np.ndarray, weight: Any) -> np.ndarray:
+def _weight_of_real_steps(mask: Any, weight: Any) -> Any:
     """Weights (N,T) that leave padded time steps out, so that the mean is over the real ones."""
-    real = mask * (mask.size / max(mask.sum(), 1))
+    real = mask * (mask.size / np.maximum(mask.sum(), 1))
     if weight is None:
         return real
-    weight = np.asarray(weight)
+    weight = np.asarray(weight, like=mask)
     return real * (weight[:, None] if weight.ndim == 1 else weight)
 
 
-def one_column(name: str, target: np.ndarray, prediction: Tensor) -> np.ndarray:
+def one_column(name: str, target: Any, shape: tuple[int, ...]) -> Any:
     """(N,) as (N,1) where the prediction is (N,1); ValueError with both shapes where they differ otherwise."""
-    if target.shape == prediction.shape[:-1] and prediction.shape[-1:] == (1,):
+    if target.shape == shape[:-1] and shape[-1:] == (1,):
         target = target[..., None]
-    if target.shape != prediction.shape:
-        raise ValueError(f"{name}: labels have shape {target.shape}, predictions {prediction.shape}: expected equal")
+    if target.shape != shape:
+        raise ValueError(f"{name}: labels have shape {target.shape}, predictions {shape}: expected equal")
     return target
 
 
-def _check_range(name: str, target: np.ndarray, low: float, high: float, hint: str) -> None:
+def _check_range(name: str, target: Any, low: float, high: float, hint: str) -> None:
+    if on_device(target):
+        return  # to look would be to wait; the kernels of the losses make NaN of a class that there is not
     if target.size and not (target.min() >= low and target.max() <= high):
         got = f"{target.min()} to {target.max()}"
         raise ValueError(f"{name}: labels reach from {got}, expected {low:g} to {high:g}{hint}")
@@ -81,11 +100,13 @@ class BinaryCrossentropy(Loss):
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, name: str = "binary_crossentropy"):
         self.from_logits, self.label_smoothing, self.name = from_logits, label_smoothing, name
 
-    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
-        target = one_column(self.name, target, prediction)
+    def align(self, target: Any, shape: tuple[int, ...]) -> Any:
+        target = one_column(self.name, target, shape)
         hint = "; for more than two classes use sparse_categorical_crossentropy with softmax"
         _check_range(self.name, target, 0, 1, hint)
-        target = target * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+        return target * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+
+    def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
         scores = prediction if self.from_logits else scores_before(ops.sigmoid, prediction)
         if scores is not None:
             return ops.sigmoid_binary_crossentropy(scores, target=target, weight=weight)
@@ -98,12 +119,14 @@ class CategoricalCrossentropy(Loss):
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, name: str = "categorical_crossentropy"):
         self.from_logits, self.label_smoothing, self.name = from_logits, label_smoothing, name
 
-    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
-        if target.shape != prediction.shape:
-            hint = "; for class numbers use sparse_categorical_crossentropy" if target.ndim < prediction.ndim else ""
-            raise ValueError(f"{self.name}: labels have shape {target.shape}, predictions {prediction.shape}{hint}")
+    def align(self, target: Any, shape: tuple[int, ...]) -> Any:
+        if target.shape != shape:
+            hint = "; for class numbers use sparse_categorical_crossentropy" if target.ndim < len(shape) else ""
+            raise ValueError(f"{self.name}: labels have shape {target.shape}, predictions {shape}{hint}")
         _check_range(self.name, target, 0, 1, "")
-        target = target * (1 - self.label_smoothing) + self.label_smoothing / prediction.shape[-1]
+        return target * (1 - self.label_smoothing) + self.label_smoothing / shape[-1]
+
+    def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
         scores = prediction if self.from_logits else scores_before(ops.softmax, prediction)
         if scores is not None:
             return ops.softmax_crossentropy(scores, target=target, weight=weight)
@@ -116,51 +139,63 @@ class SparseCategoricalCrossentropy(Loss):
     def __init__(self, from_logits: bool = False, name: str = "sparse_categorical_crossentropy"):
         self.from_logits, self.name = from_logits, name
 
-    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
-        if target.shape == (*prediction.shape[:-1], 1):
+    def align(self, target: Any, shape: tuple[int, ...]) -> Any:
+        if target.shape == (*shape[:-1], 1):
             target = target[..., 0]
-        if target.shape != prediction.shape[:-1]:
-            shapes = f"labels have shape {target.shape}, predictions {prediction.shape}"
-            raise ValueError(f"{self.name}: {shapes}, expected labels {prediction.shape[:-1]}")
-        classes = prediction.shape[-1]
+        if target.shape != shape[:-1]:
+            shapes = f"labels have shape {target.shape}, predictions {shape}"
+            raise ValueError(f"{self.name}: {shapes}, expected labels {shape[:-1]}")
+        if not on_device(target):
+            self._check_classes(target, shape[-1])
+        return target.astype(np.int64)
+
+    def _check_classes(self, target: np.ndarray, classes: int) -> None:
         if target.size and not (target.min() >= 0 and target.max() < classes and (target == np.floor(target)).all()):
             got = f"{target.min()} to {target.max()}"
             raise ValueError(f"{self.name}: labels reach from {got}, expected whole numbers 0 to {classes - 1}")
-        labels = target.astype(np.int64)
+
+    def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
         scores = prediction if self.from_logits else scores_before(ops.softmax, prediction)
         if scores is not None:
-            return ops.sparse_softmax_crossentropy(scores, labels=labels, weight=weight)
-        return ops.categorical_crossentropy(prediction, target=np.eye(classes)[labels], weight=weight)
+            return ops.sparse_softmax_crossentropy(scores, labels=target, weight=weight)
+        return ops.sparse_categorical_crossentropy(prediction, labels=target, weight=weight)
 
 
-class MeanSquaredError(Loss):
+class _Regression(Loss):
+    """A loss between numbers of one shape."""
+
+    def align(self, target: Any, shape: tuple[int, ...]) -> Any:
+        return one_column(self.name, target, shape)
+
+
+class MeanSquaredError(_Regression):
     """Mean of the squared differences."""
 
     def __init__(self, name: str = "mean_squared_error"):
         self.name = name
 
-    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
-        return ops.mean_squared_error(prediction, target=one_column(self.name, target, prediction), weight=weight)
+    def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
+        return ops.mean_squared_error(prediction, target=target, weight=weight)
 
 
-class MeanAbsoluteError(Loss):
+class MeanAbsoluteError(_Regression):
     """Mean of the absolute differences."""
 
     def __init__(self, name: str = "mean_absolute_error"):
         self.name = name
 
-    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
-        return ops.mean_absolute_error(prediction, target=one_column(self.name, target, prediction), weight=weight)
+    def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
+        return ops.mean_absolute_error(prediction, target=target, weight=weight)
 
 
-class Huber(Loss):
+class Huber(_Regression):
     """Squared for small differences, absolute beyond delta."""
 
     def __init__(self, delta: float = 1.0, name: str = "huber"):
         self.delta, self.name = delta, name
 
-    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
-        return ops.huber(prediction, target=one_column(self.name, target, prediction), weight=weight, delta=self.delta)
+    def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
+        return ops.huber(prediction, target=target, weight=weight, delta=self.delta)
 
 
 class _Function(Loss):
@@ -169,7 +204,7 @@ class _Function(Loss):
     def __init__(self, function: Callable[..., Any]):
         self.function, self.name = function, getattr(function, "__name__", "loss")
 
-    def loss(self, target: np.ndarray, prediction: Tensor, weight: Any) -> Tensor:
+    def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
         if weight is not None:
             raise ValueError(f"{self.name}: a plain function takes no sample weights: write a Loss instead")
         column = target.shape == prediction.shape[:-1] and prediction.shape[-1:] == (1,)

@@ -38,6 +38,8 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
+from tinydx.device import on_device
+
 TABLE: dict[str, Op] = {}
 
 BACKENDS = ("numpy", "numba", "cuda")
@@ -234,6 +236,7 @@ class _Choice:
     backend: str | None = None  # None: numba where it has a kernel, else numpy
     strict: bool = False
     fused: bool = True
+    graph: bool = True
     trace: list[tuple[str, str]] | None = None
 
 
@@ -243,8 +246,9 @@ _choice = _Choice()
 class use:
     """Choose the implementation: `tinydx.use("numpy")` from now on, or `with tinydx.use("numpy"): ...`.
 
-    Arguments: backend "numpy", "numba", "cuda" or "auto"; strict=True raises LookupError where that backend has no
-    kernel for an op, instead of falling back to NumPy; fused=False: models run layer by layer, never two at once.
+    Arguments: backend "numpy", "numba", "cuda" (models move to the GPU and stay there) or "auto"; strict=True raises
+    LookupError where that backend has no kernel for an op, instead of falling back to NumPy; fused=False: models run layer
+    by layer, never two at once; graph=False: on a GPU each kernel is launched by itself, never a captured step at once.
 
     >>> import numpy as np, tinydx
     >>> with tinydx.use("numpy"), tinydx.trace() as ran:
@@ -253,19 +257,23 @@ class use:
     [('relu', 'numpy')]
     """
 
-    def __init__(self, backend: str, strict: bool = False, fused: bool = True):
+    def __init__(self, backend: str, strict: bool = False, fused: bool = True, graph: bool = True):
         if backend not in (*BACKENDS, "auto"):
             raise ValueError(f"use({backend!r}): no such backend; choose from numpy, numba, cuda, auto")
         if backend in _KERNEL_PACKAGES and (strict or backend == "cuda"):
             _require(backend)
-        self._before = (_choice.backend, _choice.strict, _choice.fused)
-        _choice.backend, _choice.strict, _choice.fused = (None if backend == "auto" else backend), strict, fused
+        self._before = (_choice.backend, _choice.strict, _choice.fused, _choice.graph)
+        self._set(None if backend == "auto" else backend, strict, fused, graph)
+
+    @staticmethod
+    def _set(backend: str | None, strict: bool, fused: bool, graph: bool) -> None:
+        _choice.backend, _choice.strict, _choice.fused, _choice.graph = backend, strict, fused, graph
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _choice.backend, _choice.strict, _choice.fused = self._before
+        self._set(*self._before)
 
 
 @contextmanager
@@ -294,18 +302,25 @@ def can_fuse(record: Op, arrays: tuple, constants: Mapping[str, Any]) -> bool:
     return _choice.fused and _kernel(record, arrays, constants) is not None
 
 
+def asked_for_device() -> bool | None:
+    """Whether `use` asked for a GPU, or for none; None where it said nothing, or where the CUDA kernels are emulated."""
+    if _choice.backend != "cuda":
+        return None if _choice.backend is None else False
+    return None if sys.modules[_KERNEL_PACKAGES["cuda"]].emulating() else True
+
+
+def may_capture() -> bool:
+    """Whether a step on a GPU may become a graph."""
+    return _choice.graph and _choice.trace is None
+
+
 def _kernel(record: Op, arrays: tuple, constants: Mapping[str, Any]) -> Implementation | None:
-    backend = "cuda" if any(_is_cupy(a) for a in arrays) else _choice.backend or "numba"
+    backend = "cuda" if any(on_device(a) for a in arrays) else _choice.backend or "numba"
     if backend == "numpy":
         return None
     load_kernels(backend)
     kernel = record.kernels.get(backend)
     return kernel if kernel and kernel.supports(*arrays, **constants) else None
-
-
-def _is_cupy(a: Any) -> bool:
-    cupy = sys.modules.get("cupy")  # never imported just to look
-    return cupy is not None and isinstance(a, cupy.ndarray)
 
 
 _loaded: dict[str, str | None] = {}
@@ -349,6 +364,14 @@ def _require(backend: str) -> None:
     if reason:
         extra = {"numba": "pip install numba", "cuda": "pip install 'tinydx[cuda13]'"}[backend]
         raise ImportError(f"use({backend!r}): {reason}; {extra}")
+    if missing := _missing(backend):
+        raise ImportError(f"use({backend!r}): {missing}")
+
+
+def _missing(backend: str) -> str | None:
+    """What a loaded kernel package says it lacks to run, and what to do: the CUDA launchers load without CuPy."""
+    missing = getattr(sys.modules.get(_KERNEL_PACKAGES[backend]), "missing", None)
+    return missing() if missing else None
 
 
 # ---- shapes, from the record's own description ---------------------------------------------------------------------

@@ -5,7 +5,6 @@ Large weights are updated slice by slice, so that what a rule computes in betwee
 
 from __future__ import annotations
 
-import math
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -62,20 +61,26 @@ class Optimizer:
         A gradient is an array, a `Product` that is not multiplied out, or None, which leaves the weight as it is.
         Raises FloatingPointError, and changes nothing, where one is not finite.
         """
+        for w, g in zip(weights, gradients, strict=True):
+            if g is not None and not _is_finite(g):
+                raise FloatingPointError(f"the gradient of {w.name} is not finite")
+        self.apply_finite(gradients, weights)
+
+    def apply_finite(self, gradients: list[Any], weights: list[Tensor]) -> None:
+        """`apply` for gradients that are known to be finite: nothing is looked at, so nothing waits for a GPU."""
         name, slots_of = type(self).__name__, self.slots or [self._new_memory(w) for w in weights]
         if len(slots_of) != len(weights):
             raise ValueError(f"{name}: remembers {len(slots_of)} weights, got {len(weights)}: compile again")
-        for w, g, slots in zip(weights, gradients, slots_of, strict=True):
+        for w, slots in zip(weights, slots_of, strict=True):
             if any(slot.shape != w.shape for slot in slots):
                 raise ValueError(f"{name}: remembers {w.name} as {slots[0].shape}, got {w.shape}: compile again")
-            if g is not None and not _is_finite(g):
-                raise FloatingPointError(f"the gradient of {w.name} is not finite")
         self.slots, self.iterations = slots_of, self.iterations + 1
         update, constants = self.rule()
         for w, g, slots in zip(weights, self._clipped(list(gradients)), self.slots, strict=True):
             if g is None:
                 continue
-            w.data = np.ascontiguousarray(w.data)  # what follows writes through a flat view of it
+            if not w.data.flags.c_contiguous:
+                w.data = w.data.copy(order="C")  # what follows writes through a flat view of it
             if self.weight_decay:
                 w.data -= w.data * w.dtype.type(self.weight_decay * self.learning_rate)
             _update(update, constants, [w.data, *slots], g)
@@ -116,12 +121,12 @@ def _update(update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: 
             array[part] = new
 
 
-def _norm(arrays: list[Any]) -> float:
-    return math.sqrt(sum(float(np.vdot(a, a)) for a in arrays))
+def _norm(arrays: list[Any]) -> Any:
+    return np.sqrt(sum(np.vdot(a, a).astype(np.float64) for a in arrays))
 
 
-def _clip_to_norm(g: Any, limit: float, norm: float) -> Any:
-    return g * g.dtype.type(limit / norm) if norm > limit else g
+def _clip_to_norm(g: Any, limit: float, norm: Any) -> Any:
+    return g * (limit / np.maximum(norm, limit)).astype(g.dtype)  # the factor is 1 where the norm is within the limit
 
 
 class SGD(Optimizer):

@@ -1,10 +1,10 @@
 """The result of a diagnosis as a folder: one picture page, and the numbers behind it as JSON and CSV.
 
 Data flows one way: `evaluation.evaluate_diagnosis` -> metrics, `model.fit` -> history, both with a few test
-images -> `write_report` -> report.png, metrics.json, history.json, history.csv, each written atomically.
+examples -> `write_report` -> report.png, metrics.json, history.json, history.csv, each written atomically.
 
 The page is stacked from bands of a known height in inches (head, headline numbers, curves, ROC and confusion
-matrix, calibration and words, images), so that nothing shrinks when there is more to show. It uses
+matrix, calibration and words, examples), so that nothing shrinks when there is more to show. It uses
 matplotlib's objects, never pyplot, so that nothing global changes and any thread or notebook can call it.
 Whatever the names of the classes are, the page is drawn: characters that no installed font has are escaped.
 """
@@ -21,7 +21,7 @@ import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,13 +29,16 @@ from numpy.typing import ArrayLike
 from tinydx import evaluation
 from tinydx.files import atomic_write
 
+if TYPE_CHECKING:
+    from tinydx.kinds import Kind
+
 History = dict[str, Sequence[float]]
 
 INK, MUTED, PALE, BLUE, RED = "#1f2933", "#627d98", "#d9e2ec", "#2166ac", "#c62828"
 AMBER, BROWN = "#fff3cd", "#7a4f01"
 CLASS_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#8c6bb1")
 WIDTH, MARGIN, DPI = 9.0, 0.13, 150  # of the page, in inches, and its dots per inch
-COLUMNS = 6  # images in a row
+LEGEND = 10  # classes that a legend can name, and a confusion matrix can count in numbers
 DIAGONAL: Any = {"color": MUTED, "linewidth": 1, "linestyle": (0, (4, 4))}
 STYLE = {
     "font.size": 11, "axes.titlesize": 13, "axes.titlelocation": "left", "axes.titlecolor": INK,
@@ -47,34 +50,35 @@ STYLE = {
 
 
 def write_report(directory: str | os.PathLike, *, metrics: dict[str, Any], history: History,
-                 images: ArrayLike, y_true: ArrayLike, probabilities: ArrayLike, class_names: Sequence[str],
-                 title: str, synthetic: bool, subtitle: str = "") -> dict[str, Path]:
+                 examples: np.ndarray | Sequence[Any], y_true: ArrayLike, probabilities: ArrayLike, class_names: Sequence[str],
+                 kind: Kind, title: str, synthetic: bool, subtitle: str = "") -> dict[str, Path]:
     """Write report.png, metrics.json, history.json and history.csv into a folder, which is made if needed.
 
     Arguments: `metrics` from `evaluation.evaluate_diagnosis` on the same `y_true`, `probabilities` and
-    `class_names`; `history` from `fit(...).history`, a list per name, one number per epoch; `images` (N, H,
-    W), (N, H, W, 1) or (N, H, W, 3), in 0..1 or 0..255; `title` and `subtitle` of the page; `synthetic`,
-    whether the images were generated: the title and every image then say so.
+    `class_names`; `history` from `fit(...).history`, a list per name, one number per epoch; `examples`, the
+    N test examples, which `kind` draws; `title` and `subtitle` of the page; `synthetic`, whether a program
+    made them: the title and every example then say so.
     Returns the paths: {"page", "metrics", "history", "history_csv"}. In the JSON files what is NaN or
     infinite is null. Raises ValueError where lengths or shapes do not fit.
 
     >>> import tempfile
+    >>> from tinydx.kinds.image import KIND
     >>> truth, p = np.array([0, 1, 1, 0]), np.array([0.2, 0.7, 0.4, 0.1])
     >>> found = evaluation.evaluate_diagnosis(truth, p, ["normal", "ill"], samples=100)
     >>> paths = write_report(tempfile.mkdtemp(), metrics=found, history={"loss": [0.7, 0.6]},
-    ...                      images=np.zeros((4, 8, 8)), y_true=truth, probabilities=p,
-    ...                      class_names=["normal", "ill"], title="An example", synthetic=True)
+    ...                      examples=np.zeros((4, 8, 8)), y_true=truth, probabilities=p,
+    ...                      class_names=["normal", "ill"], kind=KIND, title="An example", synthetic=True)
     >>> sorted(path.name for path in paths.values())
     ['history.csv', 'history.json', 'metrics.json', 'report.png']
     """
     table = evaluation.probability_table(probabilities, class_names)
-    true, pictures = np.asarray(y_true).reshape(-1).astype(int), _checked_images(images)
-    if not len(true) == len(table) == len(pictures) == metrics["count"]:
-        raise ValueError(f"the report needs one image, label and probability each: {len(pictures)} images, "
+    true = np.asarray(y_true).reshape(-1).astype(int)
+    if not len(true) == len(table) == len(examples) == metrics["count"]:
+        raise ValueError(f"the report needs a label and a probability for each example: {len(examples)} {kind.noun}, "
                          f"{len(true)} labels, {len(table)} probabilities, metrics of {metrics['count']}")
+    page = _page(metrics, history, examples, true, table, kind, title, subtitle, synthetic)
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    page = _page(metrics, history, pictures, true, table, title, subtitle, synthetic)
     return {
         "metrics": atomic_write(folder / "metrics.json", _json(metrics)),
         "history": atomic_write(folder / "history.json", _json(history)),
@@ -114,13 +118,15 @@ def _csv(history: History) -> str:
 # --- the page -----------------------------------------------------------------------------------------------
 
 
-def _page(metrics: dict[str, Any], history: History, pictures: np.ndarray, true: np.ndarray,
-          table: np.ndarray, title: str, subtitle: str, synthetic: bool) -> bytes:
+def _page(metrics: dict[str, Any], history: History, examples: np.ndarray | Sequence[Any], true: np.ndarray,
+          table: np.ndarray, kind: Kind, title: str, subtitle: str, synthetic: bool) -> bytes:
     """The whole page as the bytes of a PNG file."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    family, weight, drawable = _fonts([title, subtitle, *metrics["class_names"]])
+    texts = [example for example in examples if isinstance(example, str)]
+    family, weight, drawable = _fonts([title, subtitle, *metrics["class_names"], *texts])
+    examples = _legible(list(examples), drawable, {})
     numbered = {name: f"class {k}" for k, name in enumerate(metrics["class_names"])
                 if not drawable.issuperset(map(ord, name))}
     if numbered:
@@ -129,15 +135,15 @@ def _page(metrics: dict[str, Any], history: History, pictures: np.ndarray, true:
     metrics = _legible(metrics, drawable, numbered)
     style: Any = {**STYLE, "font.family": family, "axes.titleweight": weight, "figure.titleweight": weight}
     with matplotlib.rc_context(style):
-        figure = _draw(metrics, history, pictures, true, table, _legible(title, drawable, {}),
+        figure = _draw(metrics, history, examples, true, table, kind, _legible(title, drawable, {}),
                        _legible(subtitle, drawable, {}), synthetic)
         buffer = io.BytesIO()
         FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": title, "Software": "tinydx"})
     return buffer.getvalue()
 
 
-def _draw(metrics: dict[str, Any], history: History, pictures: np.ndarray, true: np.ndarray,
-          table: np.ndarray, title: str, subtitle: str, synthetic: bool) -> Any:
+def _draw(metrics: dict[str, Any], history: History, examples: np.ndarray | Sequence[Any], true: np.ndarray,
+          table: np.ndarray, kind: Kind, title: str, subtitle: str, synthetic: bool) -> Any:
     """The figure: bands from top to bottom, each as high as its content needs."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -145,9 +151,10 @@ def _draw(metrics: dict[str, Any], history: History, pictures: np.ndarray, true:
     names = metrics["class_names"]
     positive = None if metrics["positive_class"] is None else names.index(metrics["positive_class"])
     called = evaluation.called_class(table, positive, metrics["threshold"])
-    head, grids = _head(title, subtitle, synthetic), _choose_images(true, called, table)
+    head = _head(title, subtitle, kind.synthetic_notice if synthetic else None)
+    grids = _choose_examples(true, called, table, kind)
     heights = [sum(line.height for line in head) + 0.3, 1.2, 2.9, 4.0, 4.0,
-               *(0.45 + 1.88 * math.ceil(len(chosen) / COLUMNS) for _, chosen in grids)]
+               *(0.45 + kind.panel_height * math.ceil(len(chosen) / kind.columns) for _, chosen in grids)]
     layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=0.06)
     figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout=layout, facecolor="white")
     bands: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
@@ -161,9 +168,9 @@ def _draw(metrics: dict[str, Any], history: History, pictures: np.ndarray, true:
     _draw_calibration(parts["curve"], parts["counts"], metrics)
     _draw_words(parts["words"], metrics)
     for band, (heading, chosen) in zip(bands[5:], grids, strict=True):
-        captions = [_caption(names, true[i], called[i], table[i]) for i in chosen]
+        captions = [_caption(names, true[i], called[i], table[i], kind.columns) for i in chosen]
         wrong = called[chosen] != true[chosen]
-        _draw_images(band, heading, _in_unit_range(pictures, chosen), captions, wrong, synthetic)
+        _draw_examples(band, heading, kind, [examples[i] for i in chosen], captions, wrong, synthetic)
     return figure
 
 
@@ -178,13 +185,13 @@ class _Line(NamedTuple):
     paper: str = "none"
 
 
-def _head(title: str, subtitle: str, synthetic: bool) -> list[_Line]:
+def _head(title: str, subtitle: str, notice: str | None) -> list[_Line]:
+    """Title and subtitle; and of synthetic data the notice that says so."""
     lines = [_Line(line, 20, INK, 0.40, bold=True)
-             for line in _wrap(f"{title} (synthetic data)" if synthetic else title, 48)]
+             for line in _wrap(f"{title} (synthetic data)" if notice else title, 48)]
     lines += [_Line(line, 11, MUTED, 0.25) for line in _wrap(subtitle, 105)]
-    if synthetic:
-        lines.append(_Line("Synthetic data: a program drew these images, they show no patient, and results "
-                           "on real images will differ.", 10, BROWN, 0.36, paper=AMBER))
+    if notice:
+        lines.append(_Line(f"Synthetic data: {notice}", 10, BROWN, 0.36, paper=AMBER))
     return lines
 
 
@@ -304,6 +311,11 @@ def _draw_roc(axes: Any, true: np.ndarray, table: np.ndarray, metrics: dict[str,
                   label=f"{_short(names[k], 22)} {evaluation.roc_auc(true == k, table[:, k]):.3f}")
     if not known:
         _say_instead(axes, "No ROC curve: " + metrics["reasons"].get("roc_auc", ""))
+    elif len(known) > LEGEND:
+        areas = sorted((evaluation.roc_auc(true == k, table[:, k]), names[k]) for k in known)
+        ends = [f"{_short(name, 22)} {area:.3f}" for area, name in (areas[0], areas[-1])]
+        axes.text(98, 4, "AUC from {}\nto {}".format(*ends), ha="right", va="bottom", linespacing=1.5,
+                  bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 2})
     elif positive is None:
         axes.legend(title="AUC", loc="lower right", fontsize=10 if len(names) < 7 else 8, edgecolor="none",
                     framealpha=0.9, alignment="left")
@@ -332,12 +344,13 @@ def _draw_confusion(axes: Any, metrics: dict[str, Any]) -> None:
     full = np.where(np.eye(n, dtype=bool)[..., np.newaxis], to_rgb(BLUE), to_rgb(RED))
     axes.imshow(1 + share[..., np.newaxis] ** 0.7 * (full - 1))
     size = 15 if n <= 3 else 11 if n <= 6 else 8 if n <= 12 else 5
-    for row, column in np.ndindex(n, n):
+    for row, column in np.ndindex(n, n) if n <= 2 * LEGEND else ():
         text = f"{counts[row, column]}" + (f"\n{share[row, column]:.0%}" if n <= 6 else "")
         axes.text(column, row, text, ha="center", va="center", fontsize=size,
                   color="white" if share[row, column] > 0.45 else INK)
-    labels, size = [_short(name, 14) for name in names], 11 if n <= 6 else 8
-    slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if n > 3 else {}
+    labels, size = [_short(name, 14) for name in names], 11 if n <= 6 else 8 if n <= 2 * LEGEND else 6
+    slant = {"rotation": 35 if n <= LEGEND else 90, "ha": "right", "rotation_mode": "anchor"} if n > 3 else {}
+    slant |= {"va": "center"} if n > LEGEND else {}
     axes.set_xticks(range(n), labels, fontsize=size, color=INK, **slant)
     upright = {} if n > 3 else {"rotation": 90, "va": "center"}
     axes.set_yticks(range(n), labels, fontsize=size, color=INK, **upright)
@@ -392,63 +405,48 @@ def _say_instead(axes: Any, text: str) -> None:
               color=MUTED)
 
 
-# --- images -------------------------------------------------------------------------------------------------
+# --- examples -----------------------------------------------------------------------------------------------
 
 
-def _choose_images(true: np.ndarray, called: np.ndarray,
-                   table: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Which test images to show, under which heading: a fair draw, then the surest mistakes."""
-    n = len(true)
-    if n <= 2 * COLUMNS:
-        return [(f"All {n} test images", np.arange(n))]
-    drawn = np.sort(np.random.default_rng(0).permutation(n)[:2 * COLUMNS])
-    grids = [(f"{len(drawn)} of {n} test images, drawn at random", drawn)]
+def _choose_examples(true: np.ndarray, called: np.ndarray, table: np.ndarray,
+                     kind: Kind) -> list[tuple[str, np.ndarray]]:
+    """Which test examples to show, under which heading: a fair draw, then the surest mistakes."""
+    n, shown = len(true), 2 * kind.columns
+    if n <= shown:
+        return [(f"All {n} test {kind.noun}", np.arange(n))]
+    drawn = np.sort(np.random.default_rng(0).permutation(n)[:shown])
+    grids = [(f"{len(drawn)} of {n} test {kind.noun}, drawn at random", drawn)]
     wrong = np.flatnonzero(called != true)
-    surest = wrong[np.argsort(-table[wrong, called[wrong]], kind="stable")][:COLUMNS]
+    surest = wrong[np.argsort(-table[wrong, called[wrong]], kind="stable")][:kind.columns]
     if len(wrong):
         more = f"The surest {len(surest)} of {len(wrong)} wrong answers"
         grids.append((more if len(wrong) > len(surest) else f"All wrong answers ({len(wrong)})", surest))
     return grids
 
 
-def _caption(names: list[str], true: int, called: int, probabilities: np.ndarray) -> str:
-    mark = "" if true == called else "\u2717 "
-    return f"{mark}{_short(names[called], 11)} {probabilities[called]:.0%}\ntruth: {_short(names[true], 11)}"
+def _caption(names: list[str], true: int, called: int, probabilities: np.ndarray, columns: int) -> str:
+    mark, width = "" if true == called else "\u2717 ", 66 // columns
+    return f"{mark}{_short(names[called], width)} {probabilities[called]:.0%}\ntruth: {_short(names[true], width)}"
 
 
-def _draw_images(band: Any, heading: str, pictures: np.ndarray, captions: list[str],
-                 wrong: np.ndarray, synthetic: bool) -> None:
-    """A grid of images; what is wrong has a red frame, a red caption and a cross."""
+def _draw_examples(band: Any, heading: str, kind: Kind, examples: list[Any], captions: list[str],
+                   wrong: np.ndarray, synthetic: bool) -> None:
+    """A grid of examples; what is wrong has a red frame, a red caption and a cross."""
     heading = f"{heading} (synthetic)" if synthetic else heading
     band.suptitle(heading, x=MARGIN / WIDTH, ha="left", fontsize=13)
-    rows = math.ceil(len(captions) / COLUMNS)
-    grid = band.subplots(rows, COLUMNS, squeeze=False, subplot_kw={"anchor": "N"}).ravel()
+    rows = math.ceil(len(captions) / kind.columns)
+    grid = band.subplots(rows, kind.columns, squeeze=False, subplot_kw={"anchor": "N"}).ravel()
     for axes in grid[len(captions):]:
         axes.axis("off")
-    for axes, picture, caption, bad in zip(grid, pictures, captions, wrong, strict=False):
+    for axes, example, caption, bad in zip(grid, examples, captions, wrong, strict=False):
         axes.grid(False)
-        axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
+        kind.draw(axes, example)
         axes.set(xticks=[], yticks=[])
         axes.set_xlabel(caption, fontsize=9.5, color=RED if bad else INK)
         axes.spines[:].set(visible=True, color=RED if bad else PALE, linewidth=3 if bad else 1)
         if synthetic:
             axes.text(0.03, 0.03, "synthetic", transform=axes.transAxes, fontsize=7, color="white",
                       bbox={"facecolor": "black", "alpha": 0.5, "edgecolor": "none", "pad": 1.5})
-
-
-def _checked_images(images: ArrayLike) -> np.ndarray:
-    """(N, H, W) or (N, H, W, 3)."""
-    pictures = np.asarray(images)
-    if pictures.ndim == 4 and pictures.shape[3] == 1:
-        pictures = pictures[..., 0]
-    if pictures.ndim != 3 and not (pictures.ndim == 4 and pictures.shape[3] == 3):
-        raise ValueError(f"images must be (N, H, W), (N, H, W, 1) or (N, H, W, 3), not {pictures.shape}")
-    return pictures
-
-
-def _in_unit_range(pictures: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """The chosen images in 0..1, from 0..1 or 0..255; only these are copied, the whole set may be large."""
-    return np.clip(pictures[chosen] / (255 if pictures.max() > 1 else 1), 0, 1)
 
 
 # --- text ---------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import activations, initializers, layers, losses, metrics, optimizers
+from tinydx.device import to_host
 from tinydx.files import atomic_write
 from tinydx.layers.base import Input, Layer, Symbol, map_symbols
 from tinydx.op import Op, did_you_mean
@@ -90,11 +91,13 @@ def _graph_config(model: Any, seen: dict[Layer, int]) -> dict[str, Any]:
 def from_config(entry: dict[str, Any], custom: Known, made: list[Layer] | None = None) -> Any:
     """The layer or model that `to_config` described, built but with new weights."""
     from tinydx.models import Model, Sequential
+    from tinydx.sequences import LanguageModel, Seq2Seq
 
     made = [] if made is None else made
     if "again" in entry:
         return made[entry["again"]]
-    known = {n: getattr(layers, n) for n in layers.__all__} | {"Model": Model, "Sequential": Sequential} | custom
+    models = {kind.__name__: kind for kind in (Model, Sequential, LanguageModel, Seq2Seq)}
+    known = {n: getattr(layers, n) for n in layers.__all__} | models | custom
     if entry["class"] not in known:
         name = entry["class"]
         hint = f"load_model(path, custom_objects={{{name!r}: {name}}}){did_you_mean(name, known)}"
@@ -221,7 +224,7 @@ def _contents(model: Any, include_optimizer: bool) -> tuple[dict[str, Any], Arra
     """Header and arrays of a model's file."""
     if not model.built:
         raise ValueError(f"{model.name} is not built yet: give its first layer an input_shape, or fit it, then save")
-    arrays = {f"weights/{i:05d}/{w.name}": w.data for i, w in enumerate(model.weights)}
+    arrays = {f"weights/{i:05d}/{w.name}": w.numpy() for i, w in enumerate(model.weights)}
     optimizer, training = model.optimizer, None
     if optimizer is not None:
         training = {
@@ -232,7 +235,7 @@ def _contents(model: Any, include_optimizer: bool) -> tuple[dict[str, Any], Arra
             "iterations": optimizer.iterations if include_optimizer else 0,
         }
         for i, slots in enumerate(optimizer.slots if include_optimizer else []):
-            arrays |= {f"optimizer/{i:05d}/{n}": a for n, a in zip(optimizer.memory, slots, strict=True)}
+            arrays |= {f"optimizer/{i:05d}/{n}": to_host(a) for n, a in zip(optimizer.memory, slots, strict=True)}
     header = {
         "model": to_config(model),
         "frozen": [i for i, layer in enumerate(model.all_layers()) if not layer.trainable],
@@ -348,7 +351,7 @@ def _write(path: str | Path, header: dict[str, Any], arrays: Arrays) -> None:
     from safetensors.numpy import save
 
     text = _json({"format": FORMAT, **header})
-    arrays = {k: np.ascontiguousarray(a) for k, a in arrays.items()}
+    arrays = {k: np.asarray(a, order="C") for k, a in arrays.items()}
     atomic_write(path, save(arrays, metadata={"tinydx": text, "digest": _digest(text, arrays)}))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx.device import to_host
 from tinydx.op import Implementation, Op, gradients_of
 from tinydx.product import multiplied_out
 
@@ -78,7 +79,7 @@ class Tensor:
 
     def _like_me(self, a: Any) -> Any:
         """Python numbers take my dtype, so that x * 2 stays float32."""
-        return np.asarray(a, self.dtype) if isinstance(a, int | float) else a
+        return self.dtype.type(a) if isinstance(a, int | float) else a
 
     def backward(self, grad: Any = None) -> None:
         """Fill `.grad` of every leaf that this tensor was made from.
@@ -168,11 +169,11 @@ class Tensor:
         return self.data.size
 
     def numpy(self) -> np.ndarray:
-        """The array itself."""
-        return self.data
+        """The array itself; a copy of one that is on a GPU."""
+        return to_host(self.data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.data, dtype=dtype, copy=copy)
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -182,7 +183,7 @@ class Tensor:
 
     def __repr__(self) -> str:
         label = f"{self.name}, " if self.name else ""
-        values = np.array2string(self.data, threshold=20, precision=4)
+        values = np.array2string(self.numpy(), threshold=20, precision=4)
         return f"Tensor({label}{values}, {self.dtype}, shape {self.shape})"
 
 
@@ -229,7 +230,7 @@ def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
     for node in reversed(_topological(y.node)):
         keys = [(id(node), i) for i in range(len(node.outputs))]
         parts = [flowing.get(k) if k in keep else flowing.pop(k, None) for k in keys]
-        dys = tuple(np.zeros(*o) if p is None else p for p, o in zip(parts, node.outputs, strict=True))
+        dys = tuple(_zeros(grad, *o) if p is None else p for p, o in zip(parts, node.outputs, strict=True))
         needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in node.inputs)
         grads = gradients_of(node.implementation, dys if len(dys) > 1 else dys[0], node.saved, needs)
         for x, g, needed in zip(node.inputs, grads, needs, strict=False):
@@ -239,6 +240,11 @@ def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
                 if x.node is None:
                     leaves[id(x)] = x
     return flowing, list(leaves.values())
+
+
+def _zeros(beside: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """No gradient, where the other gradients are: here or on a GPU."""
+    return np.zeros_like(beside, dtype, shape=shape)
 
 
 def _key(t: Tensor) -> tuple[int, int]:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinydx import callbacks as cb
-from tinydx import data, losses, optimizers, random
+from tinydx import data, gpu, losses, optimizers, random
 from tinydx.data import Batch
+from tinydx.device import Packet, on_device
 from tinydx.evaluation import positive_class
 from tinydx.layers.base import Layer
 from tinydx.metrics import Mean, Metric
@@ -35,6 +37,7 @@ class Trainer(Layer):
     stop_training = False  # a callback sets this to end training after the batch or epoch
     class_names: list[str] | None = None  # by class number, from the training data
     preprocessing: dict[str, Any] | None = None  # how training images were read, for those to predict
+    steps: dict[Any, gpu.Step]  # on a GPU, by the shape of their batches
     input_range: list[float] | None = None  # smallest and largest number seen in training
 
     # ---- compile ----
@@ -62,6 +65,7 @@ class Trainer(Layer):
             raise ValueError(f"compile: two numbers are called {twice[0]!r}: give one metric another name=")
         self.optimizer, self.loss = optimizers.get(optimizer), None if loss is None else losses.get(loss)
         self.metrics, self.weighted_metrics, self.asked_metrics = watched, weighted, asked
+        self.steps = {}
 
     def _compiled(self) -> tuple[optimizers.Optimizer, losses.Loss]:
         if self.optimizer is None or self.loss is None:
@@ -93,12 +97,22 @@ class Trainer(Layer):
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as an array (a list of arrays for several outputs)."""
-        with no_grad():
-            return _arrays(self(self._input(Batch(data.as_arrays(x)), "this batch")[0]))
+        return self._predict(self._input(Batch(data.as_arrays(x)), "this batch")[0])
 
-    def _train_step(self, batch: Batch, where: str, watch: _Watch) -> None:
-        """Forward, loss, backward, update; nothing in the model changes if any of it fails."""
-        optimizer, _ = self._compiled()
+    def _predict(self, x: Any) -> Any:
+        """The outputs for an input that was checked: an array here, or a list of them."""
+        with no_grad(), gpu.placed(self, x) as x:
+            y = self(x)
+            return [p.numpy() for p in y] if isinstance(y, list | tuple) else y.numpy()
+
+    def _train_step(self, batch: Batch, where: str, watch: _Watch, meanwhile: Callable[[], None] | None = None) -> None:
+        """Forward, loss, backward, update; nothing in the model changes if any of it fails.
+
+        meanwhile: what to do while a GPU computes; nothing is done in between here.
+        """
+        self._compiled()
+        if batch.y is None:
+            raise ValueError("there are no labels: give y, or a generator of (x, y)")
         x, reach = self._input(batch, where)
         self.ensure_built(_shape(x))
         weights = self.trainable_weights
@@ -107,8 +121,10 @@ class Trainer(Layer):
             w.grad = None  # a weight that this batch does not use gets no step
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what comes of them is caught here
-                self._loss(batch, x, watch, training=True).backward()
-                optimizer.apply([w.gradient for w in weights], weights)
+                if gpu.settle(self, x):
+                    gpu.train_step(self, x, batch, watch, meanwhile)
+                else:
+                    self._step_here(x, batch, weights, watch)
         except BaseException as error:
             for w, values in statistics:
                 w.data = values
@@ -119,32 +135,45 @@ class Trainer(Layer):
         if not isinstance(x, list):
             self.input_range = _widened(self.input_range, reach)
 
-    def _test_step(self, batch: Batch, where: str, watch: _Watch) -> None:
-        self._loss(batch, self._input(batch, where)[0], watch, training=False)
+    def _step_here(self, x: Any, batch: Batch, weights: list[Tensor], watch: _Watch) -> None:
+        optimizer, loss_of = self._compiled()
+        prediction = self.prediction(x, training=True)
+        loss = loss_of(batch.y, prediction, batch.weight)
+        if not np.isfinite(loss.data):
+            raise FloatingPointError(f"loss is {loss.data}")
+        watch.add(float(loss.data), batch, prediction.data, prediction.mask)
+        loss.backward()
+        optimizer.apply([w.gradient for w in weights], weights)
 
-    def _loss(self, batch: Batch, x: Any, watch: _Watch, training: bool) -> Tensor:
-        """The loss of one batch, noted in `watch`; in training FloatingPointError where it is not finite."""
+    def _test_step(self, batch: Batch, where: str, watch: _Watch) -> None:
         _, loss_of = self._compiled()
         if batch.y is None:
             raise ValueError("there are no labels: give y, or a generator of (x, y)")
+        with gpu.placed(self, self._input(batch, where)[0]) as x:
+            prediction = self.prediction(x, training=False)
+            loss = loss_of(batch.y, prediction, batch.weight)
+            if on_device(loss.data):
+                numbers = Packet({"loss": loss.data, **gpu.watched(self, prediction, batch.y, batch.weight)}).read()
+                watch.add_numbers(numbers, batch)
+            else:
+                watch.add(float(loss.data), batch, prediction.data, prediction.mask)
+
+    def prediction(self, x: Any, training: bool) -> Tensor:
+        """The model's one output, which a loss can be taken of."""
         prediction = self(x, training=training)
         if isinstance(prediction, list):
             raise ValueError(f"{self.name} has {len(prediction)} outputs, a loss takes one: train a Model of that one")
-        loss = loss_of(batch.y, prediction, batch.weight)
-        if training and not np.isfinite(loss.data):
-            raise FloatingPointError(f"loss is {loss.data}")
-        watch.add(float(loss.data), batch, prediction)
-        return loss
+        return prediction
 
     def _input(self, batch: Batch, where: str) -> tuple[Any, list[float] | None]:
         """The batch's x in the model's dtype, and from where to where it reaches (None without floating numbers).
 
-        Raises ValueError naming batch and file where a number is not finite.
+        Raises ValueError naming batch and file where a number is not finite; numbers on a GPU are not looked at yet.
         """
         x = [self._cast(v) for v in batch.x] if isinstance(batch.x, list) else self._cast(batch.x)
         reach = None
         for part in x if isinstance(x, list) else [x]:
-            if part.size and part.dtype.kind == "f":
+            if part.size and part.dtype.kind == "f" and not on_device(part):
                 ends = [float(part.min()), float(part.max())]
                 if not np.isfinite(ends).all():
                     bad = next(i for i in range(len(part)) if not np.isfinite(part[i]).all())
@@ -260,11 +289,10 @@ class Trainer(Layer):
         source = data.batches(x, batch_size=batch_size)
         source.reset()
         outputs, reach = [], None
-        with no_grad():
-            for step in range(_steps_of_pass(source, steps)):
-                part, ends = self._input(next(source), f"batch {step + 1} of the prediction")
-                reach = reach if isinstance(part, list) else _widened(reach, ends)
-                outputs.append(_arrays(self(part)))
+        for step in range(_steps_of_pass(source, steps)):
+            part, ends = self._input(next(source), f"batch {step + 1} of the prediction")
+            reach = reach if isinstance(part, list) else _widened(reach, ends)
+            outputs.append(self._predict(part))
         self._warn_of_range(reach)
         if isinstance(outputs[0], list):
             return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
@@ -323,17 +351,22 @@ class _Watch:
         for m in [*self.metrics, *self.weighted]:
             m.reset_state()
 
-    def add(self, loss: float, batch: Batch, prediction: Tensor) -> None:
-        self.loss.update_state(loss, len(prediction))
-        true, pred, weight = batch.y, prediction.data, batch.weight
-        if prediction.mask is not None and pred.ndim > 2:  # padded time steps do not count
-            real = prediction.mask
+    def add(self, loss: float, batch: Batch, pred: Any, real: Any = None) -> None:
+        """Note a batch: its loss, what was predicted, and the mask of real time steps (N,T), if there is one."""
+        self.loss.update_state(loss, len(batch.x[0] if isinstance(batch.x, list) else batch.x))
+        true, weight = batch.y, batch.weight
+        if real is not None and pred.ndim > 2:  # padded time steps do not count
             weight = None if weight is None else np.broadcast_to(weight.reshape(len(pred), -1), real.shape)[real]
             true, pred = true[real], pred[real]
         for m in self.metrics:
             m.update_state(true, pred)
         for m in self.weighted:
             m.update_state(true, pred, weight)
+
+    def add_numbers(self, numbers: dict[str, np.ndarray], batch: Batch) -> None:
+        """Note a batch by what a packet brought of it."""
+        batch = batch._replace(y=numbers.get("y", batch.y), weight=numbers.get("weight", batch.weight))
+        self.add(float(numbers["loss"]), batch, numbers.get("prediction"), numbers.get("mask"))
 
     def logs(self) -> dict[str, Any]:
         return {m.name: m.result() for m in [self.loss, *self.metrics, *self.weighted]}
@@ -354,6 +387,7 @@ class _Run:
     ):
         self.model, self.source, self.class_weight, self.params = model, source, class_weight, params
         self.validation, self.validation_steps = validation, validation_steps
+        self.waiting: Future[Batch] | None = None  # the next batch, or why there is none, if it was fetched already
         given = [callbacks] if isinstance(callbacks, cb.Callback) else list(callbacks or [])
         for c in given:
             cb.check(c)
@@ -382,6 +416,7 @@ class _Run:
             self.call("on_train_end")
         finally:
             self.bar.close()
+            gpu.free()
         return self.history
 
     def call(self, event: str, *arguments: Any) -> None:
@@ -393,9 +428,10 @@ class _Run:
         watch = _Watch(self.model)
         for step in range(self.params["steps"]):
             self.call("on_train_batch_begin", step)
-            batch = next(self.source)
-            batch = batch._replace(weight=data.combined_weight(batch.y, batch.weight, self.class_weight))
-            self.model._train_step(batch, f"batch {step + 1} of epoch {epoch + 1}", watch)
+            batch = self.waiting.result() if self.waiting else self.fetch()
+            self.waiting = None
+            ahead = self.fetch_ahead if step + 1 < self.params["steps"] else None
+            self.model._train_step(batch, f"batch {step + 1} of epoch {epoch + 1}", watch, ahead)
             self.call("on_train_batch_end", step, watch.logs())
             if self.model.stop_training:
                 break
@@ -404,6 +440,21 @@ class _Run:
             checked = self.model._evaluate(self.validation, self.validation_steps)
             logs |= {f"val_{name}": value for name, value in checked.items()}
         self.call("on_epoch_end", epoch, logs)
+
+    def fetch(self) -> Batch:
+        """The next batch, with the weights of its examples."""
+        batch = next(self.source)
+        return batch._replace(weight=data.combined_weight(batch.y, batch.weight, self.class_weight))
+
+    def fetch_ahead(self) -> None:
+        """Fetch the next batch while a step runs, and send it to the GPU; an error is for when its turn comes."""
+        self.waiting = Future()
+        try:
+            batch = self.fetch()
+            gpu.ahead().send(batch.x)
+            self.waiting.set_result(batch)
+        except Exception as error:
+            self.waiting.set_exception(error)
 
     # ---- what a killed run needs to go on ----
 
@@ -486,10 +537,6 @@ def _shape(x: Any) -> Any:
 def _flat(logs: dict[str, Any]) -> Any:
     """[loss, metric, ...], or the loss alone."""
     return list(logs.values()) if len(logs) > 1 else logs["loss"]
-
-
-def _arrays(prediction: Any) -> Any:
-    return [p.data for p in prediction] if isinstance(prediction, list | tuple) else prediction.data
 
 
 def _name_files(files: list[str] | None) -> str:

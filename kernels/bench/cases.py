@@ -59,6 +59,8 @@ CASES: dict[str, list[str]] = {
     "softmax": ["32x10", "32x1000", "1024x1000", "256x32000"],
     "embedding": ["20000x128, ids=32x80", "20000x128, ids=128x256"],
     "simple_rnn": ["32x80x128, 32x128, 128x128, 128x128, 128", "1x80x128, 1x128, 128x128, 128x128, 128"],
+    "lstm": [f"{n}x100x64, {n}x128, {n}x128, 64x512, 128x512, 512" for n in (32, 1)],
+    "gru": [f"{n}x100x64, {n}x128, 64x384, 128x384, 2x384" for n in (32, 1)],
     "sgd_update": _updates("learning_rate=0.01"),
     "momentum_update": _updates("learning_rate=0.01, momentum=0.9"),
     "rmsprop_update": _updates("learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False"),
@@ -183,8 +185,9 @@ def make_arrays(record: Op, case: Case, seed: int = 0) -> tuple[tuple[np.ndarray
     names = [name for name, _ in zip(record.arrays * len(arrays), arrays, strict=False)]
     arrays = tuple(np.abs(a) + np.float32(0.5) if n in second_moments or record.name in POSITIVE else a
                    for n, a in zip(names, arrays, strict=True))
-    if record.name.startswith("simple_rnn"):  # weights with which states do not saturate
-        arrays = (*arrays[:2], *(w / np.float32(len(w) ** 0.5) for w in arrays[2:4]), *arrays[4:])
+    if record.name in RECURRENT:  # weights with which states do not saturate
+        arrays = tuple(a / np.float32(len(a) ** 0.5) if n in ("w", "u", "w_xh", "w_hh") else a
+                       for n, a in zip(names, arrays, strict=True))
     constants = dict(case.constants or {})
     if "ids" in constants:
         constants["ids"] = rng.integers(0, len(arrays[0]), constants["ids"])
@@ -242,11 +245,19 @@ def _product(shapes: list[Shape], constants: Mapping[str, Any]) -> int:
     return 2 * math.prod(stack) * (a[-2] if len(a) > 1 else 1) * a[-1] * b[-1]
 
 
-def _recurrence(shapes: list[Shape], constants: Mapping[str, Any]) -> int:
-    """x W + h U at every step; the gates of an LSTM or GRU lie side by side in W and U."""
-    x, w, u = shapes[0], *[shape for shape in shapes[1:] if len(shape) == 2][-2:]
-    return 2 * math.prod(x[:-1]) * (math.prod(w) + math.prod(u))
+def _recurrence(states: int) -> Callable[[list[Shape], Mapping[str, Any]], int]:
+    """x W + h U at every step; the gates of an LSTM or GRU lie side by side in W and U, which follow x and the states."""
 
+    def count(shapes: list[Shape], constants: Mapping[str, Any]) -> int:
+        x, w, u = shapes[0], *shapes[1 + states : 3 + states]
+        return 2 * math.prod(x[:-1]) * (math.prod(w) + math.prod(u))
+
+    return count
+
+
+RECURRENT = {  # and how many states each has
+    "simple_rnn": 1, "simple_rnn_step": 1, "lstm": 2, "lstm_step": 2, "gru": 1, "gru_step": 1,
+}  # fmt: skip
 
 FLOPS: dict[str, Callable[[list[Shape], Mapping[str, Any]], int]] = {
     "conv2d": _convolution,
@@ -261,8 +272,7 @@ FLOPS: dict[str, Callable[[list[Shape], Mapping[str, Any]], int]] = {
     "softmax_decoding": _product,
     "rnn_output": _product,
     "embedding_mixing": _product,
-    "simple_rnn": _recurrence,
-    "simple_rnn_step": _recurrence,
+    **{name: _recurrence(states) for name, states in RECURRENT.items()},
 }
 
 

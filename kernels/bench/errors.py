@@ -36,6 +36,8 @@ TYPICAL: dict[str, str | Case] = {  # one case an op; the update rules have thei
     "rnn_output": "32x80x128, 128x64, 64",
     "simple_rnn": f"32x80x128, {_RECURRENCE}",
     "simple_rnn_step": f"32x128, {_RECURRENCE}",
+    "lstm_step": "32x64, 32x128, 32x128, 64x512, 128x512, 512",
+    "gru_step": "32x64, 32x128, 64x384, 128x384, 2x384",
     "matmul": "512x512, 512x512",
     "softmax": "256x1000",
     "embedding": "2000x128, ids=32x80",
@@ -76,9 +78,12 @@ def errors_of(record: Op) -> list[Error]:
     case = read_case(record, typical) if isinstance(typical, str) else typical
     arrays, constants = make_arrays(record, case)
     wide = tuple(np.float64(a) for a in arrays)
-    y = listed(record.forward(*wide, **constants)[0])
-    dy = None if record.backward is None else make_cotangent(record, arrays, constants, y[0])
-    wide_dy = None if dy is None else np.float64(dy)
+    result = record.forward(*wide, **constants)[0]
+    y = listed(result)
+    dy = wide_dy = None
+    if record.backward is not None:
+        dy = make_cotangent(record, arrays, constants, result)
+        wide_dy = tuple(map(np.float64, dy)) if isinstance(dy, tuple) else np.float64(dy)
     ours = run_implementation(record.kernels["numba"], arrays, constants, dy)
     truth = run_implementation(record.reference, wide, constants, wide_dy)
     terms = _terms(record, arrays, constants, y[0])
@@ -95,7 +100,7 @@ def _terms(record: Op, arrays: tuple, constants: Mapping[str, Any], y: np.ndarra
     Every multiply-add of the equation is a term of one number of the output, and of one number of either gradient.
     """
     work = operations(record, "forward", arrays, constants)
-    steps = arrays[0].shape[1] if record.name == "simple_rnn" else 1  # a chain of sums
+    steps = arrays[0].shape[1] if record.name in ("simple_rnn", "lstm", "gru") else 1  # a chain of sums
     if work is None:
         return lambda a: SUMS.get(record.name, 9)
     return lambda a: steps * (y.size if a.ndim == 1 else work // 2) / a.size

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from tinydx_kernels.bench.backends import Arrays, Runner
+from tinydx_kernels.bench.backends import Arrays, Runner, listed
 
 from tinydx.ops.convolution import padding_2d, pair
 
@@ -46,7 +46,7 @@ def array(t: torch.Tensor, layout: Layout = SAME) -> np.ndarray:
 # ---- functions -----------------------------------------------------------------------------------------------------
 
 
-def function(make: Callable[[Mapping[str, Any]], Callable], layouts: tuple[Layout, ...] = (), output: Layout = SAME) -> Callable:
+def function(make: Callable[[Mapping[str, Any]], Callable], layouts: tuple[Layout, ...] = (), output: Any = SAME) -> Callable:
     """A row of the table: make(constants) gives the function of tensors; layouts of its inputs (SAME where none is given)."""
 
     def prepare(arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
@@ -57,20 +57,20 @@ def function(make: Callable[[Mapping[str, Any]], Callable], layouts: tuple[Layou
     return prepare
 
 
-def differentiated(run: Callable, inputs: list, layouts: tuple[Layout, ...], output: Layout, dy: Any) -> Runner:
-    """A Runner whose backward is autograd's, with the gradients of all inputs."""
+def differentiated(run: Callable, inputs: list, layouts: tuple[Layout, ...], output: Layout | tuple, dy: Any) -> Runner:
+    """A Runner whose backward is autograd's, with the gradients of all inputs; output: a layout, or one of each output."""
     leaves = [t.requires_grad_() for t in inputs if t is not None]
-    y = run(*inputs)
-    slope = None if dy is None else tensor(np.asarray(dy), output)
+    y, outputs = listed(run(*inputs)), output if isinstance(output, tuple) and not isinstance(output, Layout) else (output,)
+    slopes = None if dy is None else [tensor(np.asarray(d), to) for d, to in zip(listed(dy), outputs, strict=True)]
 
     def backward() -> Any:
-        return torch.autograd.grad(y, leaves, slope, retain_graph=True)
+        return torch.autograd.grad(y, leaves, slopes, retain_graph=True)
 
     used = [to for t, to in zip(inputs, layouts, strict=True) if t is not None]
     return Runner(
         lambda: run(*inputs),
         None if dy is None else backward,
-        lambda result: [array(result, output)],
+        lambda result: [array(part, to) for part, to in zip(listed(result), outputs, strict=True)],
         lambda gradients: [array(g, to) for g, to in zip(gradients, used, strict=True)],
     )
 
@@ -135,20 +135,35 @@ def lookup(constants: Mapping[str, Any]) -> Callable:
     return lambda table: F.embedding(ids, table)
 
 
-def recurrence(arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
-    """torch.nn.RNN: its two biases are one of ours, so the second stays zero and gets no gradient."""
-    x, h0, w_xh, w_hh, b = arrays
-    assert x is not None and h0 is not None and w_xh is not None and w_hh is not None and b is not None
-    rnn = torch.nn.RNN(*w_xh.shape, batch_first=True)
-    layouts = (SAME, STATE, TURNED, TURNED, SAME)
-    inputs = [tensor(a, to) for a, to in zip((x, h0, w_xh, w_hh, b), layouts, strict=True)]
-    with torch.no_grad():
-        for ours, theirs in zip(inputs[2:], (rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0), strict=True):
-            theirs.copy_(ours)
-        rnn.bias_hh_l0.zero_()
-    rnn.bias_hh_l0.requires_grad_(False)
-    inputs[2:] = [rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0]
-    return differentiated(lambda x, h0, *weights: rnn(x, h0)[0], inputs, layouts, SAME, dy)
+# Recurrent networks, as torch.nn.RNN, LSTM and GRU call them: with biases, 1 layer, no dropout, to train, one way, (N,T,D).
+AS_IN_MODULES = (True, 1, 0.0, True, False, True)
+
+
+def rnn(constants: Mapping[str, Any]) -> Callable:
+    """Two biases of PyTorch's are one of ours, so the second is zero."""
+    return lambda x, h, w, u, b: torch.rnn_tanh(x, h, (w, u, b, torch.zeros_like(b)), *AS_IN_MODULES)[0]
+
+
+def lstm(constants: Mapping[str, Any]) -> Callable:
+    def run(x: Any, h: Any, c: Any, w: Any, u: Any, b: Any) -> Any:
+        y, _, last = torch.lstm(x, (h, c), (w, u, b, torch.zeros_like(b)), *AS_IN_MODULES)
+        return y, last
+
+    return run
+
+
+def gru(constants: Mapping[str, Any]) -> Callable:
+    return lambda x, h, w, u, b: torch.gru(x, h, (w, u, b[0], b[1]), *AS_IN_MODULES)[0]
+
+
+def reset_first(a: np.ndarray) -> np.ndarray:
+    """PyTorch's GRU has its gates in the order r, z, g, ours z, r, g."""
+    z, r, g = np.split(a, 3, axis=-1)
+    return np.concatenate([r, z, g], axis=-1)
+
+
+RESET_FIRST = Layout(reset_first, reset_first)
+RESET_FIRST_TURNED = Layout(lambda a: reset_first(a).T, lambda a: reset_first(a.T))
 
 
 # ---- optimizers ----------------------------------------------------------------------------------------------------
@@ -210,7 +225,9 @@ PEERS: dict[str, Callable[[Arrays, Mapping[str, Any], Any], Runner]] = {
     "softmax": function(lambda constants: lambda x: torch.softmax(x, constants.get("axis", -1))),
     "log_softmax": function(lambda constants: lambda x: torch.log_softmax(x, constants.get("axis", -1))),
     "embedding": function(lookup),
-    "simple_rnn": recurrence,
+    "simple_rnn": function(rnn, (SAME, STATE, TURNED, TURNED)),
+    "lstm": function(lstm, (SAME, STATE, STATE, TURNED, TURNED), (SAME, STATE)),
+    "gru": function(gru, (SAME, STATE, RESET_FIRST_TURNED, RESET_FIRST_TURNED, RESET_FIRST)),
     "sgd_update": optimizer(sgd),
     "momentum_update": optimizer(momentum),
     "adagrad_update": optimizer(adagrad),

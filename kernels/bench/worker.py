@@ -100,20 +100,25 @@ def torch_malloc(weights: list[np.ndarray], batches: Batches) -> Contestant:
     return _torch("PyTorch, channels_last, fused Adam, malloc keeps memory", weights, batches, tuned=True)
 
 
-def _torch(label: str, weights: list[np.ndarray], batches: Batches, tuned: bool) -> Contestant:
+def torch_gpu(weights: list[np.ndarray], batches: Batches, tuned: bool) -> Contestant:
+    """On a GPU; the batches are there before any clock runs."""
+    return _torch("PyTorch, channels_last, fused Adam" if tuned else "PyTorch, eager", weights, batches, tuned, "cuda")
+
+
+def _torch(label: str, weights: list[np.ndarray], batches: Batches, tuned: bool, device: str = "cpu") -> Contestant:
     import torch
     from torch import nn
 
     layout = torch.channels_last if tuned else torch.contiguous_format
     size, channels = batches[0][0].shape[1:3], batches[0][0].shape[3]
-    net = _torch_net(nn, channels, len(weights[-4])).to(memory_format=layout)
+    net = _torch_net(nn, channels, len(weights[-4])).to(device, memory_format=layout)
     with torch.no_grad():
         for parameter, w in zip(net.parameters(), torch_weights(weights, size), strict=True):
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(w)))
     optimizer = torch.optim.Adam(net.parameters(), RATE, eps=EPSILON, fused=tuned or None)
     loss_of, steps = nn.BCELoss(), {"done": 0}
     images = [torch.from_numpy(x.transpose(0, 3, 1, 2)).contiguous(memory_format=layout) for x, _ in batches]
-    ready = [(x, torch.from_numpy(y)) for x, (_, y) in zip(images, batches, strict=True)]
+    ready = [(x.to(device), torch.from_numpy(y).to(device)) for x, (_, y) in zip(images, batches, strict=True)]
 
     def train(k: int) -> float:
         x, y = ready[k % len(ready)]
@@ -127,7 +132,7 @@ def _torch(label: str, weights: list[np.ndarray], batches: Batches, tuned: bool)
 
     def infer(n: int) -> Any:
         with torch.inference_mode():
-            return net(ready[0][0][:n]).numpy()
+            return net(ready[0][0][:n]).cpu().numpy()
 
     return Contestant(label, train, infer)
 

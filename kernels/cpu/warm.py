@@ -53,6 +53,8 @@ def cases():
     yield "embedding", ((7, 32),), {"ids": np.array([[1, 2, 2]])}
     for mask in (None, np.array([[True, True, False], [True, False, False]])):
         yield "simple_rnn", ((2, 3, 4), (2, 8), (4, 8), (8, 8), (8,)), {"mask": mask}
+        yield "lstm", ((2, 3, 4), (2, 8), (2, 8), (4, 32), (8, 32), (32,)), {"mask": mask}
+        yield "gru", ((2, 3, 4), (2, 8), (4, 24), (8, 24), (2, 24)), {"mask": mask}
     yield "simple_rnn_step", ((2, 4), (2, 8), (4, 8), (8, 8), (8,)), {}
     yield "affine_warp", ((9, 9, 3),), {"matrix": np.eye(2), "offset": np.zeros(2)}
     yield "channel_shift", ((9, 9, 3),), {"intensity": 1.0}
@@ -68,7 +70,8 @@ def warm():
             raise LookupError(f"{name}: no kernel for {shapes} {constants}")
         y, saved = kernel.forward(*arrays, **constants)
         if kernel.backward is not None:
-            gradients_of(kernel, np.ones(y.shape, np.float32), saved, (True,) * len(arrays))
+            dys = tuple(np.ones(part.shape, np.float32) for part in (y if isinstance(y, tuple) else (y,)))
+            gradients_of(kernel, dys if isinstance(y, tuple) else dys[0], saved, (True,) * len(arrays))
         if kernel.in_place is not None:
             kernel.in_place(*arrays, **constants)
     weights = [np.ones((2100, 32), np.float32) for _ in range(3)]

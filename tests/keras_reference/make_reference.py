@@ -17,6 +17,8 @@ the same numbers in float32 and float64 and need storing once. Traps:
 - Keras on TensorFlow leaves an embedding's gradients of repeated ids apart, and Adam then adds their squares
   instead of squaring their sum (dense gradients are sums): `summed` sums them.
 - TensorFlow's leaky_relu holds its slope 0.2 in float32: no float64 reference.
+- A recurrent layer called with initial_state does not see the mask that its input carries (the mask goes on with its
+  output all the same); `mask=` it does see.
 - `set_floatx` alone leaves dtypes that layers have cached: `precision` sets the dtype policy too.
 """
 
@@ -60,7 +62,7 @@ def save(name: str, cases: dict, arrays: dict) -> None:
 def draw(rng: np.random.RandomState, *shape: int) -> np.ndarray:
     """Multiples of 1/128 in [-2, 2], never 0: exact in float32 and float64."""
     magnitude = rng.randint(1, 257, shape) / 128
-    return (magnitude * rng.choice([-1, 1], shape)).astype("float32")
+    return np.asarray(magnitude * rng.choice([-1, 1], shape), "float32")
 
 
 @contextlib.contextmanager
@@ -76,9 +78,10 @@ def precision(dtype: str) -> Iterator[None]:
 
 
 # ----------------------------------------------------------------------------------------------------- layers
-def spec(layer: str, *shapes: tuple, integers: int = 0, **config) -> dict:
+def spec(layer: str, /, *shapes: tuple, integers: int = 0, **config) -> dict:
     """One layer to build: its Keras name, input shapes and arguments; integers: inputs are ids below it."""
-    call = {key: config.pop(key) for key in ("training", "mask", "initial_state") if key in config}
+    keys = ("training", "mask", "initial_state", "return_attention_scores", "use_causal_mask")
+    call = {key: config.pop(key) for key in keys if key in config}
     return {"layer": layer, "config": config, "call": call, "shapes": shapes, "integers": integers}
 
 
@@ -179,14 +182,69 @@ RECURRENT = {
     "simple_rnn-initial_state": spec(
         "SimpleRNN", SEQUENCE, units=3, initial_state=True, return_sequences=True),
 }
+SHORT = (3, 5, 3)
+
+
+def gated(layer: str, **config) -> dict[str, dict]:
+    """The ways in which a layer of gates is called."""
+    every = {"return_sequences": True, "return_state": True}
+    return {
+        "": spec(layer, SHORT, units=2, **config),
+        "-no-bias": spec(layer, SHORT, units=2, use_bias=False, **config),
+        "-activations": spec(layer, SHORT, units=2, activation="sigmoid", recurrent_activation="tanh", **config),
+        "-mask-sequences-state": spec(layer, SHORT, units=2, mask=True, **every, **config),
+        "-mask-backwards-sequences": spec(
+            layer, SHORT, units=2, mask=True, go_backwards=True, return_sequences=True, **config),
+        "-initial_state": spec(layer, SHORT, units=2, initial_state=True, **every, **config),
+    }
+
+
+def both_ways(layer: str, merge_mode: str | None, call: dict | None = None, **config) -> dict:
+    """A Bidirectional; the layer in it as JSON."""
+    inner = {"class": layer, "config": {"units": 2, **config}}
+    return spec("Bidirectional", SHORT, layer=inner, merge_mode=merge_mode, **call or {})
+
+
+GATED = {
+    f"{name}{label}": case
+    for name, cases in {
+        "lstm": gated("LSTM"), "gru": gated("GRU"), "gru-reset_before": gated("GRU", reset_after=False),
+    }.items()
+    for label, case in cases.items()
+} | {
+    "bidirectional-concat": both_ways("LSTM", "concat"),
+    "bidirectional-sum-sequences": both_ways("GRU", "sum", return_sequences=True),
+    "bidirectional-mul": both_ways("SimpleRNN", "mul"),
+    "bidirectional-ave-mask-sequences-state": both_ways(
+        "LSTM", "ave", {"mask": True}, return_sequences=True, return_state=True),
+    "bidirectional-none-mask-sequences": both_ways("GRU", None, {"mask": True}, return_sequences=True),
+    "bidirectional-concat-mask": both_ways("GRU", "concat", {"mask": True}),
+    "time_distributed": spec(
+        "TimeDistributed", SHORT, layer={"class": "Dense", "config": {"units": 2, "activation": "tanh"}}),
+    "masking": spec("Masking", SHORT),
+}
+QUERY, VALUE = (2, 3, 3), (2, 5, 3)
+ATTENTION = {
+    f"{name}{label}": spec(layer, *shapes, **config)
+    for name, layer in (("attention", "Attention"), ("additive_attention", "AdditiveAttention"))
+    for label, shapes, config in (
+        ("", (QUERY, VALUE), {}),
+        ("-key-scores", (QUERY, (2, 5, 2), VALUE), {"return_attention_scores": True}),
+        ("-scale", (QUERY, VALUE), {"use_scale": layer == "Attention"}),
+        ("-mask-scores", (QUERY, VALUE), {"mask": True, "return_attention_scores": True}),
+        ("-mask-causal", (QUERY, VALUE), {"mask": True, "use_causal_mask": True}),
+    )
+}
 # Trailing, leading and inner masked steps: each row one of them.
 MASK = np.array([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 0, 1, 1, 0]], bool)
+QUERY_MASK = np.array([[1, 1, 0], [0, 1, 1]], bool)
 
 
 def make_layers() -> None:
     """Forward outputs and gradients (inputs, weights) of every layer, and what training changes in it."""
     groups = {"layers_convolution": CONVOLUTION, "layers_pooling": POOLING, "layers_core": CORE,
-              "layers_normalization": NORMALIZATION, "layers_recurrent": RECURRENT}
+              "layers_normalization": NORMALIZATION, "layers_recurrent": RECURRENT,
+              "layers_gated": GATED, "layers_attention": ATTENTION}
     for number, (file, cases) in enumerate(groups.items()):
         rng = np.random.RandomState(number)
         arrays = {}
@@ -213,11 +271,16 @@ def layer_inputs(rng: np.random.RandomState, name: str, case: dict) -> dict[str,
     if name.startswith("activation"):
         given["x0"][:, 0, :2] = 0.0  # what the derivative is at 0
         given["x0"][0, 1] *= 16  # far from 0
+    if case["layer"] == "Masking":
+        given["x0"][~MASK] = 0.0
     if case["call"].get("mask"):
-        given["mask"] = MASK
-    if case["call"].get("initial_state"):
-        given["initial_state"] = draw(rng, case["shapes"][0][0], case["config"]["units"])
+        given["mask"] = MASK[:case["shapes"][0][0]]
+    if case["call"].get("mask") and "Attention" in case["layer"]:
+        given["mask_of_query"] = QUERY_MASK
     layer = build_layer(case, "float32")
+    if case["call"].get("initial_state"):
+        for index in range(len(layer.cell.state_size) if case["layer"] == "LSTM" else 1):
+            given[f"state{index}"] = draw(rng, case["shapes"][0][0], case["config"]["units"])
     for index, weight in enumerate(layer.weights):
         value = draw(rng, *weight.shape)
         if "recurrent" in weight.path:
@@ -227,8 +290,11 @@ def layer_inputs(rng: np.random.RandomState, name: str, case: dict) -> dict[str,
 
 
 def build_layer(case: dict, dtype: str) -> keras.Layer:
-    layer = getattr(keras.layers, case["layer"])(**case["config"], dtype=dtype)
-    layer.build(case["shapes"] if len(case["shapes"]) > 1 else case["shapes"][0])
+    config = dict(case["config"])
+    if "layer" in config:  # a layer around another
+        config["layer"] = getattr(keras.layers, config["layer"]["class"])(**config["layer"]["config"], dtype=dtype)
+    layer = getattr(keras.layers, case["layer"])(**config, dtype=dtype)
+    layer.build(list(case["shapes"]) if len(case["shapes"]) > 1 else case["shapes"][0])
     return layer
 
 
@@ -242,12 +308,15 @@ def run_layer(rng: np.random.RandomState, case: dict, given: dict, dtype: str) -
         call = dict(case["call"])
         if "mask" in given:
             call["mask"] = tf.constant(given["mask"])
-        if "initial_state" in given:
-            call["initial_state"] = [tf.cast(given["initial_state"], dtype)]
+        if "mask_of_query" in given:
+            call["mask"] = [tf.constant(given["mask_of_query"]), call["mask"]]
+        states = [tf.cast(given[key], dtype) for key in given if key.startswith("state")]
+        if states:
+            call["initial_state"] = states
         trainable = [weight.value for weight in layer.trainable_weights]
         with tf.GradientTape(persistent=True) as tape:
             if not case["integers"]:
-                tape.watch(xs)
+                tape.watch(xs + states)
             outputs = layer(xs if len(xs) > 1 else xs[0], **call)
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
         result = {}
@@ -257,17 +326,56 @@ def run_layer(rng: np.random.RandomState, case: dict, given: dict, dtype: str) -
             cotangent = given.get(f"cotangent{j}")
             if cotangent is None:
                 cotangent = given[f"cotangent{j}"] = result[f"cotangent{j}"] = draw(rng, *output.shape)
-            sources = trainable if case["integers"] else xs + trainable
+            sources = trainable if case["integers"] else xs + states + trainable
             names = [] if case["integers"] else [f"dx{i}" for i in range(len(xs))]
-            names += [f"dweight{i}" for i in range(len(trainable))]
-            gradients = tape.gradient(output, sources, output_gradients=tf.cast(cotangent, dtype))
+            names += [f"dstate{i}" for i in range(len(states))] + [f"dweight{i}" for i in range(len(trainable))]
+            gradients = tape.gradient(output, sources, output_gradients=tf.cast(cotangent, dtype),
+                                      unconnected_gradients=tf.UnconnectedGradients.ZERO)
             for name, gradient in zip(names, gradients, strict=True):
                 result[f"{dtype}/{name}_y{j}"] = tf.convert_to_tensor(gradient).numpy()
         if layer.non_trainable_weights:
             result |= {f"{dtype}/after{i}": weight for i, weight in enumerate(layer.get_weights())}
-        if case["config"].get("mask_zero") and dtype == "float32":
+        if (case["config"].get("mask_zero") or case["layer"] == "Masking") and dtype == "float32":
             result["mask_out"] = layer.compute_mask(xs[0]).numpy()
     return result
+
+
+# -------------------------------------------------------------------------------------- sequence to sequence
+def make_sequences() -> None:
+    """A GRU encoder-decoder with attention: outputs, and the gradient of every weight."""
+    rng, arrays = np.random.RandomState(43), {}
+    arrays["x0"] = np.array([[3, 1, 4, 2, 0], [5, 2, 0, 0, 0], [1, 1, 6, 0, 0]], "int32")
+    arrays["x1"] = np.array([[1, 4, 2, 3], [1, 2, 5, 0], [1, 3, 0, 0]], "int32")
+    cases = {kind: {"attention": kind, "dtypes": list(DTYPES)} for kind in ("Attention", "AdditiveAttention")}
+    for name in cases:
+        for dtype in DTYPES:
+            with precision(dtype):
+                model, parts = encoder_decoder(name)
+                weights = [weight for part in parts for weight in part.weights]
+                for i, weight in enumerate(weights):
+                    weight.assign(arrays.setdefault(f"{name}/weight{i}", draw(rng, *weight.shape) / 2))
+                with tf.GradientTape() as tape:
+                    output = model([tf.constant(arrays["x0"]), tf.constant(arrays["x1"])])
+                cotangent = arrays.setdefault("cotangent0", draw(rng, *output.shape))
+                gradients = tape.gradient(output, [w.value for w in weights], tf.cast(cotangent, dtype))
+                arrays[f"{name}/{dtype}/y0"] = output.numpy()
+                for i, gradient in enumerate(gradients):
+                    arrays[f"{name}/{dtype}/dweight{i}"] = tf.convert_to_tensor(gradient).numpy()
+    save("sequences", cases, arrays)
+
+
+def encoder_decoder(attention: str) -> tuple[keras.Model, list]:
+    """The model, and its layers in the order of their weights."""
+    layers = keras.layers
+    read, written = keras.Input((5,), dtype="int32"), keras.Input((4,), dtype="int32")
+    parts = [layers.Embedding(7, 3, mask_zero=True), layers.GRU(4, return_sequences=True, return_state=True),
+             layers.Embedding(6, 3, mask_zero=True), layers.GRU(4, return_sequences=True),
+             getattr(layers, attention)(use_scale=True), layers.Dense(6, activation="softmax")]
+    embed_read, encoder, embed_written, decoder, look, output = parts
+    seen, state = encoder(embed_read(read))
+    states = decoder(embed_written(written), initial_state=[state])
+    together = layers.Concatenate()([states, look([states, seen])])
+    return keras.Model([read, written], output(together)), parts
 
 
 # ----------------------------------------------------------------------------------------------------- losses
@@ -810,8 +918,8 @@ def encode(rng: np.random.RandomState, path: str, what: tuple | None) -> bytes:
 
 
 SUBJECTS = {
-    "layers": make_layers, "losses": make_losses, "metrics": make_metrics, "optimizers": make_optimizers,
-    "initializers": make_initializers, "training": make_training, "fit": make_fit,
+    "layers": make_layers, "sequences": make_sequences, "losses": make_losses, "metrics": make_metrics,
+    "optimizers": make_optimizers, "initializers": make_initializers, "training": make_training, "fit": make_fit,
     "augmentation": make_augmentation, "flow": make_flow, "directory": make_directory,
 }
 

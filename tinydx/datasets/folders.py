@@ -11,8 +11,9 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,40 +30,48 @@ SHARES = {"val": 0.15, "test": 0.2}  # of the training images, where a folder ha
 PATIENT = re.compile(r"((?:person|patient|subject)[-_]?\d+|IM-\d+|^\d{6,})(?=[-_]|$)", re.IGNORECASE)
 
 Files = list[tuple[str, int]]  # (path, class number)
+Find = Callable[[Any], dict[str, list[str]]]  # a folder -> class name: paths in it
 
 
 def open_folders(
-    directory: str | Path, *, seed: int = 0, limit: int | None = None
+    directory: str | Path,
+    *,
+    seed: int = 0,
+    limit: int | None = None,
+    noun: str = "images",
+    find: Find = find_images,
+    check: Callable[[Sequence[str]], None] = check_images,
 ) -> tuple[list[str], dict[str, Files], list[str]]:
-    """The images of DIRECTORY/train[, val, test]/CLASS, or of DIRECTORY/CLASS, as splits.
+    """The files of DIRECTORY/train[, val, test]/CLASS, or of DIRECTORY/CLASS, as splits.
 
-    Arguments: directory; seed of the splits made here; limit, at most so many images of each class and split.
+    Arguments: directory; seed of the splits made here; limit, at most so many files of each class and split; for files
+    that are no images: noun, what notes call them, find and check, what `find_images` and `check_images` are for them.
     Returns (class names, {"train", "val", "test"}: [(path, class number)], notes on what was done).
-    Raises find_images' and check_images' errors, and ValueError where splits have other classes than train.
+    Raises the errors of find and check, and ValueError where splits have other classes than train.
     """
     root = Path(directory)
     folders = {k: next((root / n for n in names if (root / n).is_dir()), None) for k, names in SPLIT_FOLDERS.items()}
     train = folders["train"] or root
-    names = list(find_images(train))
+    names = list(find(train))
     if len(names) < 2:
         raise ValueError(f"{train} holds one class only, {names[0]!r}: a diagnosis needs at least two class folders")
-    splits: dict[str, Files] = {"train": _scan(train, names), "val": [], "test": []}
+    splits: dict[str, Files] = {"train": _scan(train, names, find), "val": [], "test": []}
     notes = []
     for split in ("test", "val"):
         if folders["train"] and (folder := folders[split]):
-            splits[split] = _scan(folder, names)
+            splits[split] = _scan(folder, names, find)
         else:
             splits["train"], splits[split] = set_aside(splits["train"], SHARES[split], seed)
-            how = _how(splits["train"] + splits[split])
-            notes.append(f"no {split} folder: {len(splits[split])} images set aside from training, {how}")
+            how = _how(splits["train"] + splits[split], noun)
+            notes.append(f"no {split} folder: {len(splits[split])} {noun} set aside from training, {how}")
     splits = {k: _limited(v, limit, seed) for k, v in splits.items()}
-    check_images([path for files in splits.values() for path, _ in files])
+    check([path for files in splits.values() for path, _ in files])
     return names, splits, notes
 
 
-def _scan(folder: Path, names: Sequence[str]) -> Files:
+def _scan(folder: Path, names: Sequence[str], find: Find) -> Files:
     """The files of one split, whose class folders must be those of training."""
-    found = find_images(folder)
+    found = find(folder)
     if list(found) != list(names):
         raise ValueError(f"{folder} has the classes {', '.join(found)}, but training has {', '.join(names)}")
     return [(os.path.join(folder, file), k) for k, files in enumerate(found.values()) for file in files]
@@ -143,9 +152,9 @@ def _limited(files: Files, limit: int | None, seed: int) -> Files:
     return [f for i, f in enumerate(files) if i in keep]
 
 
-def _how(files: Files) -> str:
+def _how(files: Files, noun: str) -> str:
     known = sum(patient(path) is not None for path, _ in files)
     if known == 0:
-        return "image by image (file names do not tell patients apart)"
+        return f"{noun.removesuffix('s')} by {noun.removesuffix('s')} (file names do not tell patients apart)"
     whom = "" if known == len(files) else f" for {known} of {len(files)} files, by their names"
     return f"patient by patient{whom}"

@@ -20,18 +20,16 @@ These pictures teach how a classifier is trained. They are drawn from shapes, sh
 from __future__ import annotations
 
 import cmath
-import json
 import math
-import os
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from tinydx.datasets.synthetic import write_once
+
 CLASS_NAMES = ("abnormal", "normal")  # in the order in which class folders sort: label 0 is abnormal
-MARKER = "synthetic.json"
 NOTICE = "Synthetic chest X-ray phantom, drawn by tinydx from shapes: no patient, not for clinical use."
 VERSION = 1  # of the drawing: raise it when the same seed would give other images
 
@@ -277,36 +275,10 @@ def write_phantom_folders(
     Every file name begins with `synthetic-`, and every PNG says so in its text. Raises FileExistsError where the
     directory holds something else.
     """
-    target = Path(directory)
     counts = {"train": train, "val": val, "test": test}
     settings = {**counts, "size": size, "seed": seed, "version": VERSION}
-    facts = {"synthetic": True, "notice": NOTICE, "classes": list(CLASS_NAMES), **settings}
-    if target.exists() and not _is_free(target, facts):
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        _write_images(draft, counts, size, seed)
-        (draft / MARKER).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        if target.exists():
-            target.rmdir()  # empty; Windows would not replace it
-        draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return target
-
-
-def _is_free(target: Path, facts: dict) -> bool:
-    """Whether the set must still be written to this empty directory; FileExistsError where something else is in it."""
-    if target.is_dir() and not any(target.iterdir()):
-        return True
-    try:
-        same = json.loads((target / MARKER).read_text(encoding="utf-8")) == facts
-    except (OSError, ValueError):
-        raise FileExistsError(f"{target} holds other files: choose a new or empty folder for the phantoms") from None
-    if not same:
-        raise FileExistsError(f"{target} holds phantoms made with other settings: delete it, or choose another folder")
-    return False
+    facts = {"notice": NOTICE, "classes": list(CLASS_NAMES), **settings}
+    return write_once(directory, facts, "phantoms", lambda draft: _write_images(draft, counts, size, seed))
 
 
 def _write_images(root: Path, counts: dict[str, int], size: int, seed: int) -> None:

@@ -1,5 +1,6 @@
 """Keras-style building blocks: each layer is weights and a function of Tensors."""
 
+from tinydx.layers.attention import AdditiveAttention, Attention
 from tinydx.layers.base import Input, Layer
 from tinydx.layers.convolution import (
     AveragePooling2D,
@@ -19,28 +20,36 @@ from tinydx.layers.core import (
     LayerNormalization,
     Reshape,
 )
-from tinydx.layers.recurrent import SimpleRNN
-from tinydx.layers.text import Embedding
+from tinydx.layers.recurrent import GRU, LSTM, Bidirectional, Masking, SimpleRNN, TimeDistributed
+from tinydx.layers.text import Embedding, GlobalAveragePooling1D
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "Activation",
     "Add",
+    "AdditiveAttention",
+    "Attention",
     "AveragePooling2D",
     "BatchNormalization",
+    "Bidirectional",
     "Concatenate",
     "Conv2D",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
     "Input",
     "Layer",
     "LayerNormalization",
+    "Masking",
     "MaxPooling2D",
     "Reshape",
     "SimpleRNN",
+    "TimeDistributed",
 ]
 
 

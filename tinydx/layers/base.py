@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from tinydx import initializers
+from tinydx.device import to_host
 from tinydx.op import did_you_mean
 from tinydx.tensor import Tensor, as_array, no_grad
 
@@ -153,6 +154,10 @@ class Layer:
         shapes = [(batch, *v.shape[1:]) for v in (y if isinstance(y, list | tuple) else [y])]
         return shapes if isinstance(y, list | tuple) else shapes[0]
 
+    def drawn_shape(self, input_shape: Any, keywords: dict[str, Any]) -> Any:
+        """The output's shape for a call with these keywords; for layers of which a keyword asks for more outputs."""
+        return self.output_shape(input_shape)
+
     def check_input(self, input_shape: Any) -> None:
         """ValueError naming the layer, what it expects and what it got."""
 
@@ -181,7 +186,7 @@ class Layer:
         shape, first = ([s.shape for s in x], x[0]) if isinstance(x, list | tuple) else (x.shape, x)
         self.ensure_built(shape, first.dtype)
         self.check_input(shape)
-        call, out = Call(self, x, keywords), self.output_shape(shape)
+        call, out = Call(self, x, keywords), self.drawn_shape(shape, keywords)
         dtype = self.dtype if first.dtype.kind != "f" else first.dtype
         call.outputs = [Symbol(s, dtype, call, self.name) for s in (out if isinstance(out, list) else [out])]
         return call.outputs if isinstance(out, list) else call.outputs[0]
@@ -244,7 +249,7 @@ class Layer:
 
     def add_weight(self, name: str, shape: tuple[int, ...], initializer: Any, trainable: bool = True) -> Tensor:
         """A new weight of that shape, appended to `weights`."""
-        values = np.ascontiguousarray(initializers.get(initializer)(shape), self.dtype)
+        values = np.asarray(initializers.get(initializer)(shape), self.dtype, order="C")
         weight = Tensor(values, requires_grad=trainable and self.trainable, name=f"{self.name}/{name}")
         self._own.append((weight, trainable))
         return weight
@@ -275,11 +280,11 @@ class Layer:
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the weights, in Keras's order and layouts."""
-        return [w.data.copy() for w in self.weights]
+        return [w.numpy().copy() for w in self.weights]
 
     def set_weights(self, arrays: Any) -> None:
         """Set all weights, in the order of get_weights, or none if one does not fit; float64 arrays stay float64."""
-        arrays, weights = [np.asarray(a) for a in arrays], self.weights
+        arrays, weights = [np.asarray(to_host(a)) for a in arrays], self.weights
         if len(arrays) != len(weights):
             hint = "" if weights else " (not built yet: give input_shape, or call it once)"
             raise ValueError(f"{self.name}.set_weights: expected {len(weights)} arrays, got {len(arrays)}{hint}")
@@ -331,8 +336,8 @@ def expect_last_axis(layer: Layer, shape: Shape, size: int) -> None:
 
 
 def _arguments_of(cls: type) -> list[str]:
-    """The names of all arguments: the class's own and those that every layer takes."""
-    names = [*inspect.signature(cls.__init__).parameters, *inspect.signature(Layer.__init__).parameters]  # type: ignore[misc]
+    """The names of all arguments: the class's own and those of the classes that it is made from."""
+    names = [n for c in cls.__mro__[:-1] for n in inspect.signature(c.__init__).parameters]  # type: ignore[misc]
     return [n for n in dict.fromkeys(names) if n not in ("self", "common", "unknown")]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import ops
-from tinydx.layers.base import Layer, Shape, count
+from tinydx.layers.base import Layer, Shape, count, expect_rank
 from tinydx.tensor import Tensor
 
 
@@ -49,3 +49,27 @@ class Embedding(Layer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape, self.output_dim)
+
+
+class GlobalAveragePooling1D(Layer):
+    """The mean over the time steps, of real steps where there is a mask: (N,T,D) -> (N,D). No real step gives 0.
+
+    >>> words = Embedding(10, 4, mask_zero=True)(np.array([[1, 2, 0]]))
+    >>> mean = GlobalAveragePooling1D()(words)
+    >>> bool(np.allclose(mean.data[0], (words.data[0, 0] + words.data[0, 1]) / 2))
+    True
+    """
+
+    passes_mask = False
+
+    def check_input(self, input_shape: Shape) -> None:
+        expect_rank(self, input_shape, 3, "(N, time, features)")
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        if x.mask is None:
+            return x.mean(axis=1)
+        share = x.mask / np.maximum(x.mask.sum(axis=1, keepdims=True), 1)
+        return (share[:, None].astype(x.dtype) @ x).reshape(x.shape[0], x.shape[2])
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], input_shape[2])

@@ -32,7 +32,7 @@ from tinydx.ops.fused import (
     correlate2d_relu_max_pool2d,
     dense_relu,
 )
-from tinydx.ops.gated import gru_step, lstm_step
+from tinydx.ops.gru import gru, gru_reset_before, gru_step
 from tinydx.ops.image import affine_warp, channel_shift
 from tinydx.ops.loss import (
     binary_crossentropy,
@@ -42,9 +42,12 @@ from tinydx.ops.loss import (
     mean_squared_error,
     sigmoid_binary_crossentropy,
     softmax_crossentropy,
+    sparse_categorical_crossentropy,
     sparse_softmax_crossentropy,
 )
+from tinydx.ops.lstm import lstm, lstm_step
 from tinydx.ops.normalization import batch_normalization, dropout, layer_normalization
+from tinydx.ops.pointer import copy_mixture
 from tinydx.ops.pooling import average_pool2d, max_pool2d
 from tinydx.ops.recurrence import rnn_output, simple_rnn, simple_rnn_step
 from tinydx.ops.softmax import log_softmax, softmax, softmax_decoding

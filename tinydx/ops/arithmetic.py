@@ -708,7 +708,7 @@ def getitem(x, *, key):
 @backward_of(getitem)
 def getitem_backward(dy, saved):
     shape, key = saved
-    dx = np.zeros(shape, dy.dtype)
+    dx = np.zeros(shape, dy.dtype, like=dy)
     np.add.at(dx, key, dy)
     return (dx,)
 
@@ -757,7 +757,7 @@ def getitem_nothing(dy, saved):
 @op(r"y = [x_1, x_2, \dots]", shapes="x (...) -> y (...)", source=SOURCE)
 def concatenate(*arrays, axis=-1):
     """Join arrays along an axis."""
-    ends = np.cumsum([a.shape[axis] for a in arrays])[:-1]
+    ends = np.cumsum([a.shape[axis] for a in arrays])[:-1].tolist()
     return np.concatenate(arrays, axis=axis), (ends, axis)
 
 

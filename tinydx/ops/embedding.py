@@ -15,7 +15,7 @@ def embedding(table, *, ids):
     >>> embedding(np.array([[1.0, 1.0], [2.0, 2.0]]), ids=np.array([1, 0, 1]))[:, 0]
     array([2., 1., 2.])
     """
-    ids = np.asarray(ids)
+    ids = np.asarray(ids, like=table)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"embedding: ids are {ids.dtype}, expected integers")
     if ids.size and (ids.min() < 0 or ids.max() >= len(table)):
@@ -26,7 +26,7 @@ def embedding(table, *, ids):
 @backward_of(embedding)
 def embedding_backward(dy, saved):
     shape, ids = saved
-    dtable = np.zeros(shape, dy.dtype)
+    dtable = np.zeros(shape, dy.dtype, like=dy)
     np.add.at(dtable, ids, dy)  # and not dtable[ids] += dy, which adds a repeated id only once
     return (dtable,)
 

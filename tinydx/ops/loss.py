@@ -27,12 +27,22 @@ def _target(name, prediction, target):
             f"{name}: prediction has shape {prediction.shape}, target {np.shape(target)}:"
             " they must be equal, losses never broadcast"
         )
-    return np.asarray(target, prediction.real.dtype)
+    return np.asarray(target, prediction.real.dtype, like=prediction[...])  # [...]: an array even if it is one number
+
+
+def _labels(name, prediction, labels):
+    """The class numbers, one for each row of the prediction; ValueError where they are none of 0..K-1."""
+    labels, rows, classes = np.asarray(labels, like=prediction), prediction.shape[:-1], prediction.shape[-1]
+    if labels.shape != rows or labels.dtype.kind not in "iu":
+        raise ValueError(f"{name}: labels are {labels.dtype} {labels.shape}, expected integers of shape {rows}")
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(f"{name}: labels reach from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}")
+    return labels
 
 
 def _weight(name, prediction, weight):
     """The weights, one for each entry of the prediction's first axes, ready to multiply it."""
-    weight = np.asarray(1 if weight is None else weight, prediction.real.dtype)
+    weight = np.asarray(1 if weight is None else weight, prediction.real.dtype, like=prediction[...])
     if weight.shape != prediction.shape[: weight.ndim]:
         raise ValueError(f"{name}: weight has shape {weight.shape}, expected the first axes of {prediction.shape}")
     return weight.reshape(weight.shape + (1,) * (prediction.ndim - weight.ndim)) if weight.ndim else weight
@@ -40,7 +50,7 @@ def _weight(name, prediction, weight):
 
 def loss_backward(dy, saved):
     slope, weight, n = saved
-    return (dy * slope * weight / np.asarray(n, slope.dtype),)
+    return (dy * slope * weight / slope.dtype.type(n),)
 
 
 def _complete(record, samples):
@@ -86,7 +96,7 @@ def _complete_classes(record):
 
 
 def _mean(terms, weight):
-    return (terms * weight).sum() / np.asarray(terms.size, terms.dtype)
+    return (terms * weight).sum() / terms.dtype.type(terms.size)
 
 
 def _literal(term, prediction, target, weight):
@@ -300,6 +310,61 @@ def categorical_crossentropy_as_fused(dy, saved, p, target):
     return loss_backward(dy, (p - target, weight, n))
 
 
+@op(r"L = -\frac{1}{n} \sum_i \ln p_{i c_i}", shapes="p (...,K) -> L ()", source="cross-entropy of document, 3.2, softmax")
+def sparse_categorical_crossentropy(p, *, labels, weight=None):
+    """Cross-entropy on probabilities, as `categorical_crossentropy`, for class numbers: no one-hot rows are made.
+
+    Arguments: p (...,K); labels, integers 0..K-1 of shape (...); weight, one number a row or example, or None.
+
+    >>> round(float(sparse_categorical_crossentropy(np.array([[0.5, 0.5]]), labels=np.array([1]))), 4)
+    0.6931
+    """
+    labels = _labels("sparse_categorical_crossentropy", p, labels)
+    weight = _weight("sparse_categorical_crossentropy", p[..., 0], weight)
+    total = p.sum(axis=-1)
+    share = np.take_along_axis(p, labels[..., None], axis=-1)[..., 0] / total
+    q = np.minimum(np.maximum(share, p.dtype.type(EPSILON)), p.dtype.type(1 - EPSILON))
+    dq = np.where(q == share, -1 / q, 0) / total
+    slope = np.repeat((-dq * share)[..., None], p.shape[-1], axis=-1)
+    np.put_along_axis(slope, labels[..., None], (dq * (1 - share))[..., None], axis=-1)
+    return _mean(-np.log(q), weight), (slope, weight[..., None], labels.size)
+
+
+@literal_of(sparse_categorical_crossentropy)
+def sparse_categorical_crossentropy_literal(p, *, labels, weight=None):
+    return categorical_crossentropy_literal(p, target=np.eye(p.shape[-1])[labels], weight=weight)
+
+
+@samples_of(sparse_categorical_crossentropy)
+def sparse_categorical_crossentropy_samples(draw):
+    (p,), constants = categorical_crossentropy_samples(draw)
+    return (p,), {"labels": constants["target"].argmax(axis=-1), "weight": constants["weight"]}
+
+
+_complete(sparse_categorical_crossentropy, sparse_categorical_crossentropy_samples)
+_complete_classes(sparse_categorical_crossentropy)
+
+
+@slip_of(
+    sparse_categorical_crossentropy,
+    "row's sum held constant",
+    "p is divided by the sum of its row, which moves with every p of it.",
+)
+def sparse_categorical_crossentropy_constant_sum(dy, saved, p, labels):
+    _, weight, n = saved
+    return loss_backward(dy, (-np.eye(p.shape[-1])[labels] / p, weight, n))
+
+
+@slip_of(
+    sparse_categorical_crossentropy,
+    "gradient of the fused loss",
+    "p with 1 subtracted at the label is the gradient of the scores before the softmax, not of p.",
+)
+def sparse_categorical_crossentropy_as_fused(dy, saved, p, labels):
+    _, weight, n = saved
+    return loss_backward(dy, (p - np.eye(p.shape[-1])[labels], weight, n))
+
+
 @op(
     CCE + r", \quad p_i = \mathrm{softmax}(z_i)",
     shapes="z (...,K) -> L ()",
@@ -377,15 +442,7 @@ def softmax_crossentropy_right_class(dy, saved, target):
 )
 def sparse_softmax_crossentropy(z, *, labels, weight=None):
     """Cross-entropy fused with its softmax, for class numbers: z (...,K), labels integers of shape (...)."""
-    labels = np.asarray(labels)
-    if labels.shape != z.shape[:-1] or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"sparse_softmax_crossentropy: labels are {labels.dtype} {labels.shape}, expected integers of shape {z.shape[:-1]}"
-        )
-    if labels.size and not 0 <= labels.min() <= labels.max() < z.shape[-1]:
-        raise ValueError(
-            f"sparse_softmax_crossentropy: labels reach from {labels.min()} to {labels.max()}, expected 0 to {z.shape[-1] - 1}"
-        )
+    labels = _labels("sparse_softmax_crossentropy", z, labels)
     weight = _weight("sparse_softmax_crossentropy", z[..., 0], weight)
     logp, (p, _) = log_softmax.forward(z)
     terms = -np.take_along_axis(logp, labels[..., None], axis=-1)[..., 0]

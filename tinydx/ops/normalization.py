@@ -223,13 +223,13 @@ def dropout(x, *, mask, rate):
 
     Arguments: x (...); mask, bool, of x's shape; rate in [0, 1), the share that is dropped.
     """
-    return x * mask * np.asarray(1 / (1 - rate), x.real.dtype), (mask, rate)
+    return x * mask * x.real.dtype.type(1 / (1 - rate)), (mask, rate)
 
 
 @backward_of(dropout)
 def dropout_backward(dy, saved):
     mask, rate = saved
-    return (dy * mask * np.asarray(1 / (1 - rate), dy.dtype),)
+    return (dy * mask * dy.dtype.type(1 / (1 - rate)),)
 
 
 @literal_of(dropout)

@@ -17,6 +17,7 @@ from tinydx.ops.dense import (
     dense_samples,
     dense_transposed,
 )
+from tinydx.ops.gated import over_all_steps, states_before, where_real
 
 STEP = r"h_t = \tanh(W_{hh} h_{t-1} + W_{xh} x_t + b_h)"
 
@@ -151,20 +152,23 @@ def simple_rnn(x, h0, w_xh, w_hh, b=None, *, mask=None):
     (2, 5, 4)
     """
     inputs = x @ w_xh if b is None else x @ w_xh + b  # all time steps in one product: they do not depend on h
-    y = np.empty((*x.shape[:2], h0.shape[1]), np.result_type(inputs, h0, w_hh))
+    y = np.empty((*x.shape[:2], h0.shape[1]), np.result_type(inputs, h0, w_hh), like=x)
     h = h0
     for t in range(x.shape[1]):
         new = np.tanh(inputs[:, t] + h @ w_hh)
-        h = new if mask is None else np.where(mask[:, t, None], new, h)
+        h = where_real(mask, t, new, h)
         y[:, t] = h
     return y, (x, h0, w_xh, w_hh, y, mask)
 
 
 @backward_of(simple_rnn)
-def simple_rnn_backward(dy, saved):
+def simple_rnn_backward(dy, saved, needs=(True,) * 5):
     x, h0, w_xh, w_hh, y, mask = saved
     dz, dh0 = _through_time(dy, w_hh, 1 - y**2, mask)
-    return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
+    dx = dz @ w_xh.T if needs[0] else None
+    if not any(needs[2:]):
+        return dx, dh0, None, None, None
+    return dx, dh0, *_weight_gradients(x, states_before(h0, y), dz)
 
 
 def _through_time(dy, w_hh, slope, mask):
@@ -173,21 +177,14 @@ def _through_time(dy, w_hh, slope, mask):
     dh = np.zeros_like(dy[:, 0])  # what the future says about h_t
     for t in reversed(range(dy.shape[1])):
         dh = dh + dy[:, t]
-        active = dh if mask is None else dh * mask[:, t, None]
-        dz[:, t] = active * slope[:, t]
-        dh = dz[:, t] @ w_hh.T + (dh - active)  # a masked step hands its gradient on untouched
+        dz[:, t] = where_real(mask, t, dh * slope[:, t], 0)
+        dh = where_real(mask, t, dz[:, t] @ w_hh.T, dh)  # a masked step hands its gradient on untouched
     return dz, dh
-
-
-def _states_before(h0, y):
-    """h_{t-1} for every t."""
-    return np.concatenate([h0[:, None], y[:, :-1]], axis=1)
 
 
 def _weight_gradients(x, before, dz):
     """The weights served every example and every step: sum over both."""
-    rows = dz.reshape(-1, dz.shape[-1])
-    return x.reshape(-1, x.shape[-1]).T @ rows, before.reshape(-1, before.shape[-1]).T @ rows, rows.sum(axis=0)
+    return over_all_steps(x, dz), over_all_steps(before, dz), dz.sum(axis=(0, 1))
 
 
 @literal_of(simple_rnn)
@@ -213,7 +210,7 @@ def simple_rnn_samples(draw):
 def simple_rnn_no_carry(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
     dz, dh0 = _through_time(dy, np.zeros_like(w_hh), 1 - y**2, mask)
-    return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
+    return dz @ w_xh.T, dh0, *_weight_gradients(x, states_before(h0, y), dz)
 
 
 @slip_of(simple_rnn, "state shifted by one step", "dW_hh pairs dz_t with h_{t-1}, the state before the step, not with h_t.")
@@ -227,7 +224,7 @@ def simple_rnn_shifted(dy, saved):
 def simple_rnn_last_step(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
     dz, _ = _through_time(dy, w_hh, 1 - y**2, mask)
-    return None, None, *_weight_gradients(x[:, -1:], _states_before(h0, y)[:, -1:], dz[:, -1:])
+    return None, None, *_weight_gradients(x[:, -1:], states_before(h0, y)[:, -1:], dz[:, -1:])
 
 
 @slip_of(
@@ -248,7 +245,7 @@ def _with_slope(name, advice, slope):
     def backward(dy, saved):
         x, h0, w_xh, w_hh, y, mask = saved
         dz, dh0 = _through_time(dy, w_hh, slope(h0, y), mask)
-        return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
+        return dz @ w_xh.T, dh0, *_weight_gradients(x, states_before(h0, y), dz)
 
 
 TANH_OF_Z = (
@@ -271,7 +268,7 @@ _with_slope(
 _with_slope(
     "tanh' of the step before",
     "dz_t takes the slope at its own state: 1 - h_t**2.",
-    lambda h0, y: 1 - _states_before(h0, y) ** 2,
+    lambda h0, y: 1 - states_before(h0, y) ** 2,
 )
 _with_slope("wrong sign in tanh'", "The derivative of tanh is 1 - h**2, with a minus.", lambda h0, y: 1 + y**2)
 _with_slope("1 forgotten in tanh'", "The derivative of tanh is 1 - h**2, not h**2 alone.", lambda h0, y: y**2)
@@ -284,7 +281,7 @@ def simple_rnn_carry_past_tanh(dy, saved):
     for t in reversed(range(dy.shape[1])):
         dz[:, t] = (dy[:, t] * (1 - y[:, t] ** 2) + carry) * _active(mask, t)
         carry = dz[:, t] @ w_hh.T
-    return dz @ w_xh.T, carry, *_weight_gradients(x, _states_before(h0, y), dz)
+    return dz @ w_xh.T, carry, *_weight_gradients(x, states_before(h0, y), dz)
 
 
 @slip_of(simple_rnn, "time runs forward", "Backpropagation starts at the last step: for t in reversed(range(T)).")
@@ -292,7 +289,7 @@ def simple_rnn_forward_in_time(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
     turned = None if mask is None else mask[:, ::-1]
     dz, dh0 = _through_time(dy[:, ::-1], w_hh, 1 - y[:, ::-1] ** 2, turned)
-    return dz[:, ::-1] @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz[:, ::-1])
+    return dz[:, ::-1] @ w_xh.T, dh0, *_weight_gradients(x, states_before(h0, y), dz[:, ::-1])
 
 
 @slip_of(
@@ -306,7 +303,7 @@ def simple_rnn_truncated(dy, saved):
     back = own @ w_hh.T
     later = np.concatenate([back[:, 1:], np.zeros_like(back[:, :1])], axis=1)
     dz, _ = _through_time(dy + later, np.zeros_like(w_hh), 1 - y**2, mask)
-    return dz @ w_xh.T, dz[:, 0] @ w_hh.T, *_weight_gradients(x, _states_before(h0, y), dz)
+    return dz @ w_xh.T, dz[:, 0] @ w_hh.T, *_weight_gradients(x, states_before(h0, y), dz)
 
 
 @slip_of(simple_rnn, "dh0 stops at the first step", "h0 went through W_hh in the first step: dh0 = dz_1 W_hhᵀ.")
@@ -322,14 +319,14 @@ def simple_rnn_stops_early(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
     dz, later = np.zeros_like(dy), None if mask is None else mask[:, 1:]
     dz[:, 1:], dh = _through_time(dy[:, 1:], w_hh, 1 - y[:, 1:] ** 2, later)
-    return dz @ w_xh.T, dh, *_weight_gradients(x, _states_before(h0, y), dz)
+    return dz @ w_xh.T, dh, *_weight_gradients(x, states_before(h0, y), dz)
 
 
 @slip_of(simple_rnn, "initial state left out", "The first step used h0: dW_hh pairs dz_1 with it.")
 def simple_rnn_without_h0(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
     dz, _ = _through_time(dy, w_hh, 1 - y**2, mask)
-    return None, None, None, _weight_gradients(x, _states_before(np.zeros_like(h0), y), dz)[1], None
+    return None, None, None, _weight_gradients(x, states_before(np.zeros_like(h0), y), dz)[1], None
 
 
 @slip_of(
@@ -352,7 +349,7 @@ def simple_rnn_mask_blocks(dy, saved):
     if mask is None:
         return (None,) * 5
     dz, dh0 = _through_time(dy, w_hh, (1 - y**2) * mask[..., None], None)
-    return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
+    return dz @ w_xh.T, dh0, *_weight_gradients(x, states_before(h0, y), dz)
 
 
 @slip_of(simple_rnn, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch, do not average.")
@@ -375,7 +372,7 @@ def _active(mask, t):
 def simple_rnn_untransposed(dy, saved):
     x, h0, w_xh, w_hh, y, mask = saved
     dz, dh0 = _through_time(dy, w_hh.T, 1 - y**2, mask)
-    return dz @ w_xh.T, dh0, *_weight_gradients(x, _states_before(h0, y), dz)
+    return dz @ w_xh.T, dh0, *_weight_gradients(x, states_before(h0, y), dz)
 
 
 # ---- the output layer ----------------------------------------------------------------------------------------------

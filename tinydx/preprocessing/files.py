@@ -170,13 +170,7 @@ def load_images(paths: Iterable[Any], preprocessing: dict[str, Any]) -> np.ndarr
 
 
 def find_images(directory: Any, classes: Sequence[str] | None = None) -> dict[str, list[str]]:
-    """Image files of each class folder: class name -> sorted paths, relative to the directory, any depth.
-
-    Arguments: directory that holds one folder a class; classes, the folders to take and their order, None for
-    all in sorted order. Folders whose name begins with a dot are no classes. Files are known by extension, in
-    any case.
-    Raises FileNotFoundError (naming the nearest folder that exists), NotADirectoryError, and ValueError for a
-    class folder without images, images that stand beside the class folders, or no class folder at all.
+    """Image files of each class folder; see `find_files`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -185,30 +179,44 @@ def find_images(directory: Any, classes: Sequence[str] | None = None) -> dict[st
     ...     find_images(folder)
     {'normal': ['normal/a.PNG']}
     """
+    return find_files(directory, EXTENSIONS, "images", classes)
+
+
+def find_files(
+    directory: Any, extensions: tuple[str, ...], noun: str, classes: Sequence[str] | None = None
+) -> dict[str, list[str]]:
+    """Files of each class folder: class name -> sorted paths, relative to the directory, any depth.
+
+    Arguments: directory that holds one folder a class; extensions of the files, in lower case (any case is found); noun,
+    what messages call the files; classes, the folders to take and their order, None for all in sorted order. Folders
+    whose name begins with a dot are no classes.
+    Raises FileNotFoundError (naming the nearest folder that exists), NotADirectoryError, and ValueError for a
+    class folder without such files, files that stand beside the class folders, or no class folder at all.
+    """
     root = Path(directory)
     if not root.exists():
         nearest = next(parent for parent in root.absolute().parents if parent.is_dir())
         raise FileNotFoundError(f"no folder {root}; the nearest that exists is {nearest}")
     if not classes:
         entries = sorted(root.iterdir())
-        loose = [entry.name for entry in entries if entry.is_file() and _is_image(entry.name)]
+        loose = [entry.name for entry in entries if entry.is_file() and entry.name.lower().endswith(extensions)]
         if loose:
-            raise ValueError(f"{len(loose)} images directly in {root}, as {loose[0]}: make a folder per class")
+            raise ValueError(f"{len(loose)} {noun} directly in {root}, as {loose[0]}: make a folder per class")
         classes = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
         if not classes:
-            raise ValueError(f"no class folders in {root}: it must hold one folder of images for each class")
+            raise ValueError(f"no class folders in {root}: it must hold one folder of {noun} for each class")
     found = {}
     for name in classes:
         if not (root / name).is_dir():
             raise FileNotFoundError(f"no class folder {name!r} in {root}")
-        found[name] = _walk(root, name)
+        found[name] = _walk(root, name, extensions)
         if not found[name]:
-            raise ValueError(f"class folder {root / name} holds no image ({' '.join(EXTENSIONS)})")
+            raise ValueError(f"class folder {root / name} holds no {noun} ({' '.join(extensions)})")
     return found
 
 
-def _walk(root: Path, name: str) -> list[str]:
-    """Images below root/name, relative to root: folders sorted by path, files sorted within each."""
+def _walk(root: Path, name: str, extensions: tuple[str, ...]) -> list[str]:
+    """Such files below root/name, relative to root: folders sorted by path, files sorted within each."""
 
     def fail(error: OSError) -> None:
         raise error  # os.walk would skip a folder that it may not read
@@ -218,7 +226,7 @@ def _walk(root: Path, name: str) -> list[str]:
         os.path.join(name, os.path.relpath(os.path.join(folder, file), top))
         for folder, _, files in sorted(os.walk(top, onerror=fail), key=lambda entry: entry[0])
         for file in sorted(files)
-        if _is_image(file)
+        if file.lower().endswith(extensions)
     ]
 
 
@@ -257,10 +265,6 @@ def check_target_size(size: Any) -> tuple[int, int]:
     except (TypeError, ValueError):
         raise ValueError(f"target_size must be (height, width) in pixels, got {size!r}") from None
     return height, width
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS)
 
 
 def _name(path: Any) -> str:

@@ -61,7 +61,7 @@ class Plan:
 
 
 class BatchIterator:
-    """What both iterators share: order, draws, threads, position.
+    """What all iterators share, of images and of sounds: order, draws, threads, position.
 
     With a seed, batch k (counted from 0 over all epochs) draws from np.random.RandomState(seed + k): the
     epoch's permutation if it is the first of an epoch, then each image's transform. Keras seeds NumPy's
@@ -75,7 +75,7 @@ class BatchIterator:
     def __init__(
         self,
         n: int,
-        image_data_generator: ImageDataGenerator,
+        image_data_generator: Any,  # ImageDataGenerator or another recipe: get_random_transform, standardize
         image_shape: tuple[int, ...],
         batch_size: int,
         shuffle: bool,
@@ -142,7 +142,7 @@ class BatchIterator:
         """
         fields = {*self._signature(), "seed", *asdict(self._position)}
         if set(state) != fields:
-            raise ValueError(f"an image iterator's state has {sorted(fields)}, this one {sorted(state)}")
+            raise ValueError(f"this iterator's state has {sorted(fields)}, the one given {sorted(state)}")
         saved = {name: state[name] for name in self._signature()}
         if saved != self._signature():
             raise ValueError(f"the state was saved with {saved}, this iterator has {self._signature()}")

@@ -1,0 +1,43 @@
+"""Embedding lookup and its gradient, which adds repeated rows in the order of the text: the same bits every time.
+
+Ids that are here are looked at before; those on a GPU by the kernel, since to look at them here would be to wait for them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from tinydx_kernels.cuda.backend import LARGEST, contiguous, each, is_float32, xp
+from tinydx_kernels.cuda.programs import PLAIN
+
+from tinydx.op import kernel_of
+from tinydx.ops.embedding import embedding
+
+EMBEDDING = PLAIN["embedding"]
+
+
+def embedding_forward(table, *, ids):
+    if not hasattr(ids, "dtype"):
+        ids = np.asarray(ids)
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"embedding: ids are {ids.dtype}, expected integers")
+    if isinstance(ids, np.ndarray) and (int(ids.min()) < 0 or int(ids.max()) >= len(table)):
+        raise IndexError(f"embedding: ids reach from {ids.min()} to {ids.max()}, the table has rows 0 to {len(table) - 1}")
+    numbers = contiguous(xp(table).asarray(ids).astype(np.int32)).reshape(-1)
+    y = xp(table).empty((*ids.shape, table.shape[1]), table.dtype)
+    each(EMBEDDING, "gather", y.size, contiguous(table), numbers, y, numbers.size, *table.shape)
+    return y, (table.shape, numbers)
+
+
+def embedding_backward(dy, saved):
+    shape, ids = saved
+    order = xp(dy).argsort(ids, kind="stable").astype(np.int32)
+    dtable = xp(dy).zeros(shape, dy.dtype)
+    each(EMBEDDING, "scatter", dy.size, contiguous(dy), ids[order], order, dtable, ids.size, *shape)
+    return (dtable,)
+
+
+def supports(table, *, ids):
+    return is_float32(table) and 0 < np.size(ids) * table.shape[1] <= LARGEST
+
+
+kernel_of(embedding, "cuda", embedding_forward, embedding_backward, supports)

@@ -1,0 +1,47 @@
+// y (M,N) = A B + bias, then ReLU: the product that the layers use. Any M, N, K; each matrix may lie transposed.
+//
+// A is a (M,K), or with -DA_TRANSPOSED=1 a (K,M); B is b (K,N), or with -DB_TRANSPOSED=1 b (N,K).
+// blockIdx.z counts the matrices of a batch (a_step and b_step floats apart; 0: the same for all) and, within each,
+// the pieces of K: a product with few tiles and a long K would leave most of the GPU idle. Then y is a workspace
+// (batch, pieces, M, N), and add_pieces (sums.cu) adds the pieces up in a fixed order.
+
+#include "tile.cuh"
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+matmul(const float *a, const float *b, const float *bias, float *y, int M, int N, int K, int a_step, int b_step,
+       int pieces, int piece, int biased, int relu)
+{
+    __shared__ __align__(16) float left[BK][BM + PAD];
+    __shared__ __align__(16) float right[BK][BN + PAD];
+
+    int m0 = blockIdx.x * BM, n0 = blockIdx.y * BN;
+    int matrix = blockIdx.z / pieces, k_first = blockIdx.z % pieces * piece;
+    int k_end = min(K, k_first + piece);
+    a += matrix * a_step;
+    b += matrix * b_step;
+    y += blockIdx.z * M * N;
+
+    float sum[TM][TN] = {};
+    for (int k0 = k_first; k0 < k_end; k0 += BK) {
+        if (A_TRANSPOSED) load_rows(&left[0][0], BM, a, k0, k_end, m0, M);
+        else load_columns(&left[0][0], BM, a, K, k0, k_end, m0, M);
+        if (B_TRANSPOSED) load_columns(&right[0][0], BN, b, K, k0, k_end, n0, N);
+        else load_rows(&right[0][0], BN, b, k0, k_end, n0, N);
+        __syncthreads();  // the tiles are complete
+        multiply(left, right, sum);
+        __syncthreads();  // nobody reads them any more
+    }
+
+    for (int i = 0; i < TM; i++) {
+        int m = m0 + row_of(i);
+        if (m >= M) continue;
+        for (int j = 0; j < TN; j += 4) {
+            int n = n0 + column_of(j);
+            for (int e = 0; e < 4; e++) {
+                float z = sum[i][j + e] + (biased && n + e < N ? bias[n + e] : 0.0f);
+                sum[i][j + e] = relu && z < 0.0f ? 0.0f : z;  // NaN stays NaN
+            }
+            store_four(y + m * N, n, N, &sum[i][j]);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+"""Softmax over the last axis, and its logarithm: a warp a row."""
+
+from __future__ import annotations
+
+from tinydx_kernels.cuda.backend import contiguous, each, is_float32, xp
+from tinydx_kernels.cuda.programs import PLAIN
+
+from tinydx.op import kernel_of
+from tinydx.ops.softmax import log_softmax, softmax
+
+SOFTMAX = PLAIN["softmax"]
+
+
+def _rows(kernel, y, *arrays):
+    columns = y.shape[-1]
+    rows = y.size // columns
+    each(SOFTMAX, kernel, rows * 32, *(contiguous(a) for a in arrays), y, rows, columns)
+
+
+def _pair(forward_kernel, backward_kernel):
+    """Forward and backward by the names of their kernels; what forward gives is all that backward needs."""
+
+    def forward(x, *, axis=-1):
+        y = xp(x).empty(x.shape, x.dtype)
+        _rows(forward_kernel, y, x)
+        return y, y
+
+    def backward(dy, y):
+        dx = xp(y).empty(y.shape, y.dtype)
+        _rows(backward_kernel, dx, dy, y)
+        return (dx,)
+
+    return forward, backward
+
+
+def supports(x, *, axis=-1):
+    return is_float32(x) and x.ndim > 0 and axis in (-1, x.ndim - 1)
+
+
+softmax_forward, softmax_backward = _pair("softmax", "softmax_backward")
+log_softmax_forward, log_softmax_backward = _pair("log_softmax", "log_softmax_backward")
+
+kernel_of(softmax, "cuda", softmax_forward, softmax_backward, supports)
+kernel_of(log_softmax, "cuda", log_softmax_forward, log_softmax_backward, supports)

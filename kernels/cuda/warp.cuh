@@ -1,0 +1,28 @@
+// What the 32 threads of a warp do together: in five exchanges of registers every one of them has the result of all,
+// without shared memory.
+
+#define ALL 0xffffffffu
+
+__device__ inline float sum_of_warp(float v)
+{
+    for (int distance = 16; distance > 0; distance /= 2) v += __shfl_xor_sync(ALL, v, distance);
+    return v;
+}
+
+__device__ inline float largest_of_warp(float v)
+{
+    for (int distance = 16; distance > 0; distance /= 2) v = fmaxf(v, __shfl_xor_sync(ALL, v, distance));
+    return v;
+}
+
+// Of a row x (C): its maximum, and the sum of e^(x - maximum). A NaN is no maximum, but it makes the sum NaN.
+__device__ inline float largest_and_total(const float *x, int C, int lane, float &total)
+{
+    float largest = x[0];
+    for (int c = lane; c < C; c += 32) largest = fmaxf(largest, x[c]);
+    largest = largest_of_warp(largest);
+    total = 0.0f;
+    for (int c = lane; c < C; c += 32) total += expf(x[c] - largest);
+    total = sum_of_warp(total);
+    return largest;
+}

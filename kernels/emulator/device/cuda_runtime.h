@@ -1,0 +1,1 @@
+// Nothing to declare: cuda_device.h comes before every file.

@@ -1,0 +1,137 @@
+// The instructions of kernels/cuda/ptx.cuh on the CPU.
+//
+// The lanes of a warp bring their fragments; the last to come has all of them put together to whole matrices, multiplied,
+// and dealt out again. Where an element lies is written down once, in row_of and column_of below.
+#pragma once
+#include "cuda_fp16.h"
+
+namespace tinydx {
+
+struct Fragments {
+    float* d;
+    const unsigned *a, *b;
+};
+
+// The element number i of d in lane 4 g + t: d0, d1 in row g, d2, d3 in row g + 8, columns 2 t and 2 t + 1.
+TINYDX_INLINE int row_of(int lane, int i) { return lane / 4 + i / 2 * 8; }
+TINYDX_INLINE int column_of(int lane, int i) { return lane % 4 * 2 + i % 2; }
+
+// Whether all 32 lanes are there, as mma and ldmatrix demand.
+TINYDX_INLINE bool whole_warp(void** lanes) {
+    bool whole = true;
+    for (int i = 0; i < 32; i++)
+        if (!lanes[i]) whole = false;
+    for (int i = 0; i < 32 && !whole; i++)
+        for (int j = 0; j < 32 && lanes[i]; j++)
+            if (!lanes[j]) inactive_lane(i, j);
+    return whole;
+}
+
+TINYDX_UNSEEN void multiply_add(void** lanes, const float (&a)[16][16], const float (&b)[16][8], int depth) {
+    for (int lane = 0; lane < 32; lane++) {
+        for (int i = 0; i < 4; i++) {
+            float& d = ((Fragments*)lanes[lane])->d[i];
+            double sum = d;  // more exact than the tensor core, which cuts bits off: equal for whole numbers
+            for (int k = 0; k < depth; k++) sum += (double)a[row_of(lane, i)][k] * b[k][column_of(lane, i)];
+            d = (float)sum;
+        }
+    }
+}
+
+TINYDX_INLINE float cut_to_tf32(unsigned bits) { return __uint_as_float(bits & 0xffffe000); }  // the tensor core ignores 13 bits
+
+TINYDX_UNSEEN void multiply_tf32(void** lanes) {
+    float a[16][16], b[16][8];
+    if (!whole_warp(lanes)) return;
+    for (int lane = 0; lane < 32; lane++) {
+        const Fragments& f = *(Fragments*)lanes[lane];
+        int g = lane / 4, t = lane % 4;
+        for (int i = 0; i < 4; i++) a[g + i % 2 * 8][t + i / 2 * 4] = cut_to_tf32(f.a[i]);
+        for (int i = 0; i < 2; i++) b[t + i * 4][g] = cut_to_tf32(f.b[i]);
+    }
+    multiply_add(lanes, a, b, 8);
+}
+
+template <float widen(unsigned short)>
+TINYDX_UNSEEN void multiply_16_bits(void** lanes) {
+    float a[16][16], b[16][8];
+    if (!whole_warp(lanes)) return;
+    for (int lane = 0; lane < 32; lane++) {
+        const Fragments& f = *(Fragments*)lanes[lane];
+        int g = lane / 4, t = lane % 4;
+        for (int half = 0; half < 2; half++) {  // the low half of a register is the element of the smaller index
+            int shift = 16 * half, k = 2 * t + half;
+            for (int i = 0; i < 4; i++) a[g + i % 2 * 8][k + i / 2 * 8] = widen(f.a[i] >> shift & 0xffff);
+            for (int i = 0; i < 2; i++) b[k + i * 8][g] = widen(f.b[i] >> shift & 0xffff);
+        }
+    }
+    multiply_add(lanes, a, b, 16);
+}
+
+struct Rows {
+    const unsigned* row;  // what this lane gives: the address of a row of 8 elements of 16 bits
+    unsigned* r;          // what it receives: two elements of each matrix
+    int matrices;
+    bool transposed;
+};
+
+TINYDX_UNSEEN void deal_matrices(void** lanes) {
+    if (!whole_warp(lanes)) return;
+    const Rows& any = *(Rows*)lanes[0];
+    for (int j = 0; j < any.matrices; j++) {
+        unsigned short m[8][8];
+        for (int row = 0; row < 8; row++) memcpy(m[row], ((Rows*)lanes[8 * j + row])->row, 16);
+        for (int lane = 0; lane < 32; lane++) {
+            int g = lane / 4, t = lane % 4;
+            unsigned low = any.transposed ? m[2 * t][g] : m[g][2 * t], high = any.transposed ? m[2 * t + 1][g] : m[g][2 * t + 1];
+            ((Rows*)lanes[lane])->r[j] = high << 16 | low;
+        }
+    }
+}
+
+TINYDX_INLINE void ldmatrix(unsigned* r, const void* row, int matrices, bool transposed) {
+    if (lane() < 8 * matrices) check_read(row, 16);  // the other lanes' addresses are not looked at
+    Rows mine{(const unsigned*)row, r, matrices, transposed};
+    collective(0xffffffff, &mine, deal_matrices);
+}
+
+TINYDX_INLINE void mma(float* d, const unsigned* a, const unsigned* b, Complete multiply) {
+    Fragments mine{d, a, b};
+    collective(0xffffffff, &mine, multiply);
+}
+
+}  // namespace tinydx
+
+TINYDX_INLINE void mma_m16n8k8_tf32(float* d, const unsigned* a, const unsigned* b) { tinydx::mma(d, a, b, tinydx::multiply_tf32); }
+TINYDX_INLINE void mma_m16n8k16_f16(float* d, const unsigned* a, const unsigned* b) {
+    tinydx::mma(d, a, b, tinydx::multiply_16_bits<tinydx::half_to_float>);
+}
+TINYDX_INLINE void mma_m16n8k16_bf16(float* d, const unsigned* a, const unsigned* b) {
+    tinydx::mma(d, a, b, tinydx::multiply_16_bits<tinydx::bfloat16_to_float>);
+}
+TINYDX_INLINE void ldmatrix_x2(unsigned* r, const void* row) { tinydx::ldmatrix(r, row, 2, false); }
+TINYDX_INLINE void ldmatrix_x4(unsigned* r, const void* row) { tinydx::ldmatrix(r, row, 4, false); }
+TINYDX_INLINE void ldmatrix_x2_trans(unsigned* r, const void* row) { tinydx::ldmatrix(r, row, 2, true); }
+TINYDX_INLINE void ldmatrix_x4_trans(unsigned* r, const void* row) { tinydx::ldmatrix(r, row, 4, true); }
+
+TINYDX_INLINE unsigned to_tf32(float x) {
+    unsigned bits = __float_as_uint(x);
+    return (bits & 0x7f800000) == 0x7f800000 ? bits : (bits + 0x1000) & 0xffffe000;
+}
+TINYDX_INLINE unsigned pack_f16(float low, float high) {
+    return (unsigned)tinydx::float_to_half(high) << 16 | tinydx::float_to_half(low);
+}
+TINYDX_INLINE unsigned pack_bf16(float low, float high) {
+    return (unsigned)tinydx::float_to_bfloat16(high) << 16 | tinydx::float_to_bfloat16(low);
+}
+
+#define TINYDX_CP_ASYNC(bytes)                                                                                                \
+    TINYDX_INLINE void cp_async_##bytes(void* shared, const void* global) { tinydx::cp_async(shared, global, bytes, true); }  \
+    TINYDX_INLINE void cp_async_##bytes##_or_zero(void* shared, const void* global, bool valid) {                             \
+        tinydx::cp_async(shared, global, bytes, valid);                                                                       \
+    }
+TINYDX_CP_ASYNC(4)
+TINYDX_CP_ASYNC(8)
+TINYDX_CP_ASYNC(16)
+TINYDX_INLINE void cp_async_commit() { tinydx::cp_async_commit(); }
+#define CP_ASYNC_WAIT(n) tinydx::cp_async_wait(n)

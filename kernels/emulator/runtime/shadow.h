@@ -1,0 +1,82 @@
+// Shadow memory: what is known about each element (of 1, 2 or 4 bytes; larger ones are several) that a kernel may touch.
+//
+//      element  ->  Cell: the last write, two reads and two atomics since then, which bytes were never written,
+//                         which bytes are still under way (cp.async)
+//
+// Two accesses to a byte race if they come from different threads, one of them writes, not both are atomic, and nothing
+// orders them. Time is a counter that steps at every barrier of anybody, so "ordered" is a comparison of numbers:
+//
+//      time   5        6 __syncthreads      7        thread A wrote at 5; thread B passed a barrier at 6: 5 < 6, ordered.
+//             A writes |                    B reads   Had B's last barrier been at 5 or before, it would be a race.
+//
+// Reads do not race with each other, so there can be many at once; two are enough to remember, if they are chosen well: the
+// first one, and the one most unlike it (of another block rather than of another warp, rather than of another thread),
+// because then whoever races with any of them races with one of the two. The same holds for atomics.
+#pragma once
+#include <stdint.h>
+
+#include "interface.h"
+
+namespace tinydx {
+
+enum AccessKind : uint8_t { READ, WRITE, ATOMIC };
+
+struct Access {
+    uint32_t time, pc, block;  // time 0: no access
+    uint16_t thread;
+    uint8_t bytes, kind;       // bytes: a bit for each byte of the element
+};
+
+struct Pair {
+    Access first, other;
+};
+
+struct Cell {
+    Access write;
+    Pair reads, atomics;
+    uint32_t born;       // shared memory: the block whose facts these are, as its time of birth
+    uint8_t unwritten, pending, outside;
+};
+
+struct Region {
+    char* base;
+    uint64_t bytes;
+    Cell* cells;
+    bool shared;
+    int index;
+    unsigned element;    // bytes that a cell stands for: 1, 2 or 4
+
+    bool contains(const char* p, uint64_t size) const { return p >= base && p + size <= base + bytes; }
+    uint64_t cell_count() const { return (bytes + element - 1) / element; }
+    Cell& cell_of(uint64_t byte) const { return cells[byte >> element / 2]; }  // a division, for 1, 2 and 4
+    uint8_t bit_of(uint64_t byte) const { return 1 << (byte & (element - 1)); }
+};
+
+// Who compares: the thread that accesses now, and when it was last synchronised with its block and with its warp.
+struct Viewer {
+    uint32_t block, block_sync, warp_sync;
+    uint16_t thread;
+
+    // Whether an access of the same block happened before now, as far as barriers tell.
+    bool ordered(const Access& a) const {
+        return a.thread == thread || a.time < block_sync || (a.thread / 32 == thread / 32 && a.time < warp_sync);
+    }
+    bool supersedes(const Access& a) const { return a.time == 0 || (a.block == block && ordered(a)); }
+};
+
+inline int unlike(const Access& a, const Access& b) {
+    return a.block != b.block ? 3 : a.thread / 32 != b.thread / 32 ? 2 : a.thread != b.thread;
+}
+
+inline void remember(Pair& pair, Access now, const Viewer& me) {
+    Access &first = pair.first, &other = pair.other;
+    if (me.supersedes(first)) {
+        bool still_counts = first.block == me.block && first.thread == me.thread && first.time >= me.block_sync;
+        if (still_counts) now.bytes |= first.bytes;
+        first = now;
+    } else if (me.supersedes(other) || unlike(first, now) >= unlike(first, other)) {
+        other = now;
+    }
+}
+
+}  // namespace tinydx

@@ -1,0 +1,132 @@
+"""What must hold of every CUDA kernel: checked by test_cuda_kernels.py and test_cuda_gpu.py, broken by cuda_mutants.py.
+
+A property draws a case from Hypothesis's `data` and raises AssertionError where a number is wrong. In the emulator a
+launch raises KernelError where the checker finds a race, a missing barrier, an index out of bounds ...: so each example
+tests for these, too. move: to where the kernels run, as CuPy does for a GPU.
+"""
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from cuda_cases import (
+    POOLED,
+    as_made,
+    assert_close,
+    assert_equal,
+    both_ways,
+    disguises,
+    draw_case,
+    draw_special,
+    fetched,
+    numbers,
+)
+from hypothesis import strategies as st
+
+from tinydx.op import find_kernels
+
+find_kernels()
+from tinydx_kernels.cuda import backend, matmul, sums  # noqa: E402
+
+seeds = st.integers(0, 999)
+
+
+@contextmanager
+def emulation():
+    """Kernels run emulated; what they are to write into is NaN before, so that nothing right is there by chance."""
+    real = np.empty
+
+    def empty(shape, dtype=float, **keywords):
+        array = real(shape, dtype, **keywords)
+        array.fill(np.nan if array.dtype.kind == "f" else 0)
+        return array
+
+    with backend.emulation(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(np, "empty", empty)
+        yield
+
+
+# ---- the ops -------------------------------------------------------------------------------------------------------
+
+
+def equals_reference(name, data, move=as_made):
+    """Forward and backward of an op, on normal numbers."""
+    whole = name in POOLED  # rounding would decide between pixels
+    arrays, constants = draw_case(name, data, whole)
+    for result in both_ways(name, arrays, constants, data.draw(seeds), whole, move):
+        assert_close(*result)
+
+
+def is_exact(name, data, move=as_made):
+    """Sums of small whole numbers are exact, in any order."""
+    arrays, constants = draw_case(name, data, whole=True)
+    for result in both_ways(name, arrays, constants, data.draw(seeds), True, move):
+        assert_equal(*result)
+
+
+def lets_specials_through(name, data, move=as_made):
+    """Infinities and NaN come out where they do in NumPy, and nowhere else."""
+    arrays, constants = draw_case(name, data, whole=True)
+    arrays, spoil = draw_special(name, data, arrays)
+    with np.errstate(all="ignore"):
+        for what, got, want in both_ways(name, arrays, constants, data.draw(seeds), True, move, spoil):
+            assert_equal(what, np.isnan(got), np.isnan(want))
+            assert_close(what, got, want)
+
+
+# ---- products and sums that the ops reach with large arrays only ---------------------------------------------------
+
+sides = st.integers(1, 140)
+depths = st.one_of(st.integers(1, 40), st.sampled_from([255, 256, 257, 512, 600, 769]))  # from 257 on the sum is split
+stacks = st.sampled_from([((), ()), ((), ()), ((3,), (3,)), ((1,), (4,)), ((4,), (1,)), ((2,), ()), ((), (2,))])
+
+
+def product_is_exact(tile, data):
+    """matmul.product with that tile: stacks, split sums, every orientation, bias, ReLU."""
+    (left, right), k = data.draw(stacks), data.draw(depths)
+    m, n = (data.draw(sides if k <= 40 and not left + right else st.integers(1, 40)) for _ in range(2))
+    shapes = [(*left, m, k), (*right, k, n), data.draw(st.sampled_from([None, (n,)]))]
+    a, b, bias = numbers(data.draw(seeds), shapes, whole=True)
+    a, b, relu = data.draw(disguises)(a), data.draw(disguises)(b), data.draw(st.booleans())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matmul, "tile_for", lambda rows, columns: getattr(matmul, tile))
+        got = matmul.product(a, b, bias, relu)
+    assert_equal("product", got, _finished(a @ b, bias, relu))
+
+
+def rows_are_summed(data):
+    """sums.sum_rows."""
+    (x,) = numbers(data.draw(seeds), [(data.draw(st.integers(1, 700)), data.draw(st.integers(1, 70)))], whole=True)
+    assert_equal("sum of rows", sums.sum_rows(data.draw(disguises)(x)), x.sum(axis=0))
+
+
+def pieces_are_summed(data):
+    """sums.add_pieces, with bias and ReLU."""
+    matrices, pieces, n = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 20)), data.draw(st.integers(1, 40))
+    shape = (matrices, data.draw(st.integers(1, 5)), n)
+    x, bias = numbers(data.draw(seeds), [(matrices, pieces, *shape[1:]), (n,)], whole=True)
+    bias, relu = data.draw(st.sampled_from([None, bias])), data.draw(st.booleans())
+    assert_equal("sum of pieces", sums.add_pieces(x, shape, bias, relu), _finished(x.sum(axis=1), bias, relu))
+
+
+def _finished(z, bias, relu):
+    z = z if bias is None else z + bias
+    return np.maximum(z, 0) if relu else z
+
+
+# ---- the staircase -------------------------------------------------------------------------------------------------
+
+ERRORS = {"tf32": 2e-3, "3xtf32": 2e-6, "bf16": 2e-2}  # of the largest number; the others: 1e-5
+edges = st.sampled_from([1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 66, 127, 128, 129, 131, 132, 136])
+lengths = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 40])
+
+
+def step_is_right(step, data, move=as_made):
+    """A step of the staircase: exact on whole numbers (such small ones are exact in BF16, too), as exact as it says on others."""
+    m, n, k, whole = data.draw(edges), data.draw(edges), data.draw(lengths), data.draw(st.booleans())
+    a, b = numbers(data.draw(seeds), [(m, k), (k, n)], whole)
+    c, want = fetched(matmul.staircase(step, move(a), move(b))), a.astype(np.float64) @ b
+    if whole:
+        assert_equal(step, c, want)
+    else:
+        assert_close(step, c, want, ERRORS.get(step, 1e-5))

@@ -1,0 +1,281 @@
+"""CuPy without a GPU: arrays that are not NumPy's, kernels that run in the emulator, and a count of what crosses over.
+
+What matters is what it refuses, as CuPy does: np.asarray(a), a NumPy array beside one of these in a computation, launching
+a kernel on NumPy arrays. What CuPy allows but what makes the computer wait, a.get(), float(a), `if a:`, is counted in
+`reads`. Everything that computes goes through `_run`, so a stream can capture it: the calls are noted (their results are
+made NaN again, since a capture runs nothing), and a graph runs them once more into the same memory.
+
+    monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)          and tinydx believes that there is a GPU
+"""
+
+import functools
+import operator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from tinydx.op import find_kernels
+
+find_kernels()
+from tinydx_kernels import emulator  # noqa: E402
+from tinydx_kernels.cuda.programs import HERE  # noqa: E402
+
+reads: list[str] = []  # what made the computer wait for the GPU
+launches: list[str] = []  # kernels that ran, or were noted in a capture
+_recording: list | None = None  # [(function, arguments, keywords, result)] of the stream that captures
+
+_METHODS = {
+    *("all", "any", "argmax", "argsort", "astype", "copy", "fill", "max", "mean", "min", "prod", "ravel", "reshape"),
+    *("squeeze", "sum", "swapaxes", "transpose", "var", "view"),
+}
+_FROM_HOST = {np.asarray, np.array}
+
+
+class ndarray(NDArrayOperatorsMixin):
+    """An array on the GPU; `_memory` is where it really lies."""
+
+    def __init__(self, memory):
+        self._memory = memory
+
+    shape, dtype, ndim, size = (property(lambda a, n=n: getattr(a._memory, n)) for n in ("shape", "dtype", "ndim", "size"))
+    strides, flags, nbytes = (property(lambda a, n=n: getattr(a._memory, n)) for n in ("strides", "flags", "nbytes"))
+    T, real = (property(lambda a, n=n: ndarray(getattr(a._memory, n))) for n in ("T", "real"))
+
+    @property
+    def data(self):
+        return SimpleNamespace(ptr=self._memory.ctypes.data)
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **keywords):
+        out = keywords.pop("out", None)
+        if out:
+            keywords["out"] = out[0]
+        return _run(getattr(ufunc, method), inputs, keywords)
+
+    def __array_function__(self, function, types, arguments, keywords):
+        return _run(function, arguments, keywords)
+
+    def __getattr__(self, name):
+        if name not in _METHODS:
+            raise AttributeError(f"no {name} in the emulated CuPy")
+        return lambda *arguments, **keywords: _run(operator.methodcaller(name, *arguments, **keywords), (self,), {})
+
+    def __getitem__(self, key):
+        return _run(lambda a, k: a[k], (self, key), {}, host=True)
+
+    def __setitem__(self, key, value):
+        _run(_store, (self, key, value), {})
+
+    def __len__(self):
+        return len(self._memory)
+
+    # ---- over to here and back ----
+
+    def get(self):
+        if _recording is not None:
+            raise RuntimeError("cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing")
+        reads.append(f"{self.dtype} {self.shape}")
+        return self._memory.copy()
+
+    def set(self, values):
+        assert type(values) is np.ndarray and values.dtype == self.dtype and values.shape == self.shape
+        assert _recording is None, "a copy from here would be frozen in the graph"
+        self._memory[...] = values
+
+    def item(self):
+        return self.get().item()
+
+    def tolist(self):
+        return self.get().tolist()
+
+    def __float__(self):
+        return float(self.get())
+
+    def __int__(self):
+        return int(self.get())
+
+    __index__ = __int__
+
+    def __bool__(self):
+        return bool(self.get())
+
+
+def _store(a, key, value):
+    a[key] = value
+
+
+def _bare(value, host):
+    """NumPy's array of one of these, also within lists; TypeError for NumPy arrays where they may not be."""
+    if isinstance(value, ndarray):
+        return value._memory
+    if isinstance(value, np.ndarray):
+        if not host:
+            raise TypeError(f"Unsupported type {type(value)}")
+        return value.copy("K")  # a GPU has a memory of its own
+    if isinstance(value, list | tuple):
+        return type(value)(_bare(v, host) for v in value)
+    return value
+
+
+def _wrapped(value):
+    if isinstance(value, np.ndarray | np.generic):
+        return ndarray(np.asarray(value))
+    if isinstance(value, list | tuple):
+        return type(value)(_wrapped(v) for v in value)
+    return value
+
+
+def _run(function, arguments, keywords, host=False):
+    """Compute; in a capture, note it."""
+    from_host = host or function in _FROM_HOST
+    if from_host and _recording is not None and any(isinstance(a, np.ndarray) for a in arguments):
+        raise RuntimeError("a copy from here would be frozen in the graph")
+    arguments, keywords = _bare(tuple(arguments), from_host), {k: _bare(v, False) for k, v in keywords.items()}
+    result = function(*arguments, **keywords)
+    if isinstance(result, np.generic):
+        result = np.asarray(result)
+    if _recording is not None:
+        _recording.append((function, arguments, keywords, result))
+    return _wrapped(result)
+
+
+# ---- the module's functions --------------------------------------------------------------------------------------------
+
+
+def _function(f):
+    return lambda *arguments, **keywords: _run(f, arguments, keywords)
+
+
+array, asarray, zeros, ones, concatenate, broadcast_to, argsort, stack, where = map(
+    _function, (np.array, np.asarray, np.zeros, np.ones, np.concatenate, np.broadcast_to, np.argsort, np.stack, np.where)
+)
+
+
+def empty(shape, dtype=np.float32):
+    """NaN until somebody writes, and the emulator's checker knows it."""
+    memory = emulator.empty(shape, dtype)
+    if _recording is not None:
+        _recording.append((lambda: memory, (), {}, memory))
+    return ndarray(memory)
+
+
+# ---- kernels -----------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _module(code, options):
+    defines = dict(o[2:].split("=") for o in options if o.startswith("-D"))
+    path = next((p for p in HERE.glob("*.cu") if p.read_text() == code), code)  # its name is for the checker's messages
+    return emulator.load_module(path, defines=defines)
+
+
+class RawModule:
+    def __init__(self, code, options):
+        self.module = _module(code, options)
+
+    def get_function(self, name):
+        kernel = self.module.get_function(name)
+
+        def launch(blocks, threads, arguments):
+            assert not any(isinstance(a, np.ndarray) for a in arguments), "a kernel takes arrays of the GPU"
+            launches.append(name)
+            _run(functools.partial(_launch, kernel, blocks, threads), arguments, {})
+
+        return launch
+
+
+def _launch(kernel, blocks, threads, *arguments):
+    kernel(blocks, threads, arguments)
+
+
+# ---- streams, graphs, memory -------------------------------------------------------------------------------------------
+
+
+class Stream:
+    """Everything runs at once, so there is nothing to wait for."""
+
+    def __init__(self, non_blocking=False):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        pass
+
+    def record(self):
+        return None
+
+    def wait_event(self, event):
+        pass
+
+    def synchronize(self):
+        pass
+
+    def begin_capture(self):
+        global _recording
+        _recording = []
+
+    def end_capture(self):
+        global _recording
+        calls, _recording = _recording, None
+        return Graph(calls)
+
+
+class Graph:
+    def __init__(self, calls):
+        self.calls = calls
+        for result in self._results():  # a capture runs nothing: whoever uses numbers of it uses NaN
+            if result.dtype.kind == "f":
+                result.fill(np.nan)
+
+    def _results(self):
+        """The memory that the calls made themselves."""
+        return [r for f, a, _, r in self.calls if isinstance(r, np.ndarray) and not any(_shares(r, v) for v in a)]
+
+    def launch(self):
+        for function, arguments, keywords, result in self.calls:
+            new = function(*arguments, **keywords)
+            for old, values in zip(_several(result), _several(new), strict=True):
+                if isinstance(old, np.ndarray) and old.flags.writeable:  # else it is a view of what was written already
+                    old[...] = values
+
+
+def _several(value):
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _shares(result, value):
+    return any(isinstance(v, np.ndarray) and np.shares_memory(result, v) for v in _several(value))
+
+
+class MemoryPool:
+    def malloc(self, size):
+        raise NotImplementedError
+
+    def free_all_blocks(self):
+        pass
+
+
+@contextmanager
+def _using_allocator(malloc):
+    yield
+
+
+def get_default_memory_pool():
+    return MemoryPool()
+
+
+get_default_pinned_memory_pool = get_default_memory_pool
+runtime = SimpleNamespace(getDeviceCount=lambda: 1)
+cuda = SimpleNamespace(
+    Stream=Stream,
+    MemoryPool=MemoryPool,
+    using_allocator=_using_allocator,
+    alloc_pinned_memory=bytearray,
+    runtime=runtime,
+)

@@ -1,3 +1,0 @@
-"""pytest collects doctests from every file under tests/, but make_reference.py needs Keras to be imported."""
-
-collect_ignore = ["make_reference.py"]

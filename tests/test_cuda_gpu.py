@@ -1,0 +1,143 @@
+"""The CUDA kernels on a real GPU, through CuPy: `pytest -m gpu`. The cases are those of the emulator's tests.
+
+TINYDX_GPU=emulated runs them on the CuPy of emulated_cupy.py, few examples each: they are tested themselves, so that
+they are right when there is a GPU at last.
+"""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+from cuda_cases import LINEAR, SHAPES, as_made, assert_close, both_ways, draw_case, numbers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from training_cases import MODELS, assert_same, captured, compiled, trained
+
+import tinydx
+from tinydx.op import TABLE, RandomDraw, find_kernels, load_kernels
+
+EMULATED = os.environ.get("TINYDX_GPU") == "emulated"
+if EMULATED:
+    import emulated_cupy
+
+    sys.modules["cupy"] = emulated_cupy
+cupy = pytest.importorskip("cupy", reason="the GPU tests need CuPy: pip install 'tinydx[cuda13]'")
+try:
+    cupy.cuda.runtime.getDeviceCount()
+except cupy.cuda.runtime.CUDARuntimeError as error:
+    pytest.skip(f"no GPU: {error}", allow_module_level=True)
+
+find_kernels()
+import cuda_properties as properties  # noqa: E402
+from tinydx_kernels.cuda import matmul  # noqa: E402
+
+assert load_kernels("cuda") is None
+pytestmark = pytest.mark.gpu
+examples = settings(max_examples=1 if EMULATED else 100)
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+@given(data=st.data())
+@examples
+def test_kernel_equals_reference(name, data):
+    properties.equals_reference(name, data, cupy.asarray)
+
+
+@pytest.mark.parametrize("name", sorted(LINEAR))
+@given(data=st.data())
+@examples
+def test_kernel_is_exact_on_whole_numbers(name, data):
+    properties.is_exact(name, data, cupy.asarray)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in SHAPES if not name.endswith("_update")))
+@given(data=st.data())
+@examples
+def test_infinity_and_nan_come_through(name, data):
+    properties.lets_specials_through(name, data, cupy.asarray)
+
+
+@pytest.mark.parametrize("step", matmul.STEPS)
+@given(data=st.data())
+@examples
+def test_staircase_at_its_edges(step, data):
+    properties.step_is_right(step, data, cupy.asarray)
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+def test_same_bits_as_again(name):
+    @given(data=st.data())
+    @settings(max_examples=1 if EMULATED else 10)
+    def run(data):
+        arrays, constants = draw_case(name, data, whole=False)
+        first = both_ways(name, arrays, constants, 0, False, cupy.asarray)
+        again = both_ways(name, arrays, constants, 0, False, cupy.asarray)
+        for (what, a, _), (_, b, _) in zip(first, again, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=what)
+
+    run()
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+def test_cupy_arrays_choose_the_cuda_kernel(name):
+    for seed in range(20):
+        arrays, constants = TABLE[name].samples(RandomDraw(seed))
+        arrays = tuple(cupy.asarray(a, np.float32) for a in arrays)
+        if TABLE[name].kernels["cuda"].supports(*arrays, **constants):
+            with tinydx.trace() as ran:
+                TABLE[name](*arrays, **constants)
+            assert ran == [(name, "cuda")]
+            return
+    raise AssertionError(f"{name}: no sample of the op is supported")
+
+
+@pytest.mark.parametrize("step", matmul.STEPS)
+@pytest.mark.parametrize(
+    "shape", [(33, 65, 17)] if EMULATED else [(128, 128, 128), (1000, 1001, 999), (1, 4097, 33), (2048, 512, 1024)]
+)
+def test_staircase(step, shape):
+    m, n, k = shape
+    a, b = numbers(0, [(m, k), (k, n)], whole=True)
+    c = matmul.staircase(step, cupy.asarray(a), cupy.asarray(b))
+    np.testing.assert_array_equal(c.get(), a.astype(np.float64) @ b)
+
+
+@pytest.mark.parametrize(("step", "tolerance"), [("async", 1e-5), ("tf32", 2e-3), ("3xtf32", 2e-6), ("bf16", 2e-2)])
+def test_staircase_is_as_exact_as_it_says(step, tolerance):
+    a, b = numbers(1, [(50, 70), (70, 30)] if EMULATED else [(500, 700), (700, 300)], whole=False)
+    c = matmul.staircase(step, cupy.asarray(a), cupy.asarray(b))
+    assert_close(step, c.get(), a.astype(np.float64) @ b, tolerance)
+
+
+def test_arrays_of_another_place_run_on_the_reference():
+    kernel = TABLE["dense"].kernels["cuda"]
+    x, w = numbers(0, [(2, 3), (3, 4)], whole=True)
+    assert kernel.supports(cupy.asarray(x), cupy.asarray(w))
+    assert not kernel.supports(as_made(x), cupy.asarray(w))
+
+
+# ---- training ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("make", MODELS)
+def test_losses_and_weights_are_those_of_numpy(make, graph):
+    assert_same(trained(make, "cuda", graph), trained(make, "numpy"))
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_a_replayed_graph_gives_the_same_bits(make):
+    eager, replayed = trained(make, "cuda", graph=False), trained(make, "cuda", graph=True)
+    assert eager[0] == replayed[0]
+    for a, b in zip(eager[1], replayed[1], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_every_model_is_captured(make):
+    """A capture allows no read and no copy from here: so there is none in the step."""
+    model, x, y = compiled(make)
+    with tinydx.use("cuda"):
+        model.fit(x, y, batch_size=len(x), epochs=3, verbose=0)
+    assert captured(model) == [True]

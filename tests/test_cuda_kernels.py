@@ -1,0 +1,300 @@
+"""Every CUDA kernel against its NumPy reference, without a GPU: the unchanged .cu files in the emulator, checker on.
+
+So each example is also a test for races, missing barriers, accesses out of bounds and reads of what nobody wrote.
+The properties are in cuda_properties.py: results on normal numbers, compared with the reference in float64; on small
+whole ones, whose sums are exact and compared with ==; and on whole ones with an infinity or a NaN among them, which
+must come through as in NumPy. How good these tests are, cuda_mutants.py measures.
+
+Ordinarily a kernel meets 8 random shapes in the first of these; with HYPOTHESIS_PROFILE=proof, as in CI, 100.
+"""
+
+import numpy as np
+import pytest
+from cuda_cases import EXAMPLES, LINEAR, SHAPES, assert_close, both_ways, draw_case, numbers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinydx
+from tinydx.op import TABLE, RandomDraw, find_kernels, load_kernels
+
+find_kernels()
+from tinydx_kernels.emulator.build import compiler  # noqa: E402
+
+try:
+    compiler()
+except OSError as missing:
+    pytest.skip(str(missing), allow_module_level=True)
+
+import cuda_properties as properties  # noqa: E402
+from tinydx_kernels.cuda import backend, convolution, matmul  # noqa: E402
+from tinydx_kernels.emulator import record  # noqa: E402
+
+assert load_kernels("cuda") is None
+KERNELS = sorted(name for name, op in TABLE.items() if "cuda" in op.kernels)
+examples = settings(max_examples=EXAMPLES)
+fewer_examples = settings(max_examples=max(6, EXAMPLES // 4))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def emulated():
+    """All tests of this file run in the emulator."""
+    with properties.emulation():
+        yield
+
+
+# ---- the ops -------------------------------------------------------------------------------------------------------
+
+
+def test_every_kernel_is_tested():
+    assert sorted(SHAPES) == KERNELS
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+@given(data=st.data())
+@examples
+def test_kernel_equals_reference(name, data):
+    properties.equals_reference(name, data)
+
+
+@pytest.mark.parametrize("name", sorted(LINEAR))
+@given(data=st.data())
+@fewer_examples
+def test_kernel_is_exact_on_whole_numbers(name, data):
+    properties.is_exact(name, data)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in SHAPES if not name.endswith("_update")))
+@given(data=st.data())
+@fewer_examples
+def test_infinity_and_nan_come_through(name, data):
+    properties.lets_specials_through(name, data)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@given(data=st.data())
+@settings(max_examples=max(2, EXAMPLES // 20))
+def test_same_bits_again_and_inputs_untouched(name, data):
+    arrays, constants = draw_case(name, data, whole=False)
+    before = [None if a is None else a.copy() for a in arrays]
+    first = both_ways(name, arrays, constants, 0, whole=False)
+    again = both_ways(name, arrays, constants, 0, whole=False)
+    for (what, a, _), (_, b, _) in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=what)
+    for a, b in zip(arrays, before, strict=True):
+        if a is not None:
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernel_runs_through_the_op(name):
+    for seed in range(20):
+        arrays, constants = TABLE[name].samples(RandomDraw(seed))
+        arrays = tuple(a.astype(np.float32) for a in arrays)
+        if TABLE[name].kernels["cuda"].supports(*arrays, **constants):
+            with tinydx.use("cuda", strict=True), tinydx.trace() as ran:
+                TABLE[name](*arrays, **constants)
+            assert ran == [(name, "cuda")]
+            return
+    raise AssertionError(f"{name}: no sample of the op is supported")
+
+
+@pytest.mark.parametrize("name", [name for name in KERNELS if name.endswith("_update")])
+def test_update_in_place(name):
+    arrays, constants = TABLE[name].samples(RandomDraw(0))
+    arrays = [a.astype(np.float32) for a in arrays]
+    want, _ = TABLE[name].kernels["cuda"].forward(*arrays, **constants)
+    TABLE[name].kernels["cuda"].in_place(*arrays, **constants)
+    for a, b in zip(arrays, want, strict=False):
+        np.testing.assert_array_equal(a, b)
+
+
+# ---- which arrays the kernels take ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_float64_complex_and_empty_arrays_run_on_the_reference(name):
+    arrays, constants = TABLE[name].samples(RandomDraw(0))
+    supports = TABLE[name].kernels["cuda"].supports
+    assert not supports(*arrays, **constants)
+    assert not supports(*(a.astype(complex) for a in arrays), **constants)
+    assert not supports(*(a.astype(">f4") for a in arrays), **constants)
+    assert not supports(*(a.astype(np.float32)[:0] for a in arrays), **constants)
+
+
+def test_numpy_arrays_are_emulated_only_on_request(monkeypatch):
+    monkeypatch.setattr(backend, "_emulating", False)
+    x = np.ones(3, np.float32)
+    assert not backend.is_float32(x)
+    with backend.emulation():
+        assert backend.is_float32(x)
+    assert not backend.is_float32(x)
+
+
+def test_use_cuda_without_cupy_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(backend, "_emulating", False)
+    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="CuPy is not installed; pip install 'tinydx"):
+        tinydx.use("cuda")
+
+
+def test_a_launch_takes_no_strided_array():
+    with pytest.raises(ValueError, match="contiguous"):
+        backend._argument(np.ones((3, 4), np.float32)[:, ::2])
+    assert backend._argument(3).dtype == np.int32 and backend._argument(3.0).dtype == np.float32
+    with pytest.raises(OverflowError):
+        backend._argument(2**31)
+
+
+# ---- products and sums that the ops reach with large arrays only ---------------------------------------------------
+
+
+@pytest.mark.parametrize("tile", ["SMALL", "MIDDLE", "LARGE"])
+@given(data=st.data())
+@settings(max_examples=max(4, EXAMPLES // 3 + 1))  # of three tiles
+def test_product_of_every_tile(tile, data):
+    properties.product_is_exact(tile, data)
+
+
+@given(data=st.data())
+@examples
+def test_sum_of_rows(data):
+    properties.rows_are_summed(data)
+
+
+@given(data=st.data())
+@examples
+def test_sum_of_pieces(data):
+    properties.pieces_are_summed(data)
+
+
+# ---- the staircase -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", matmul.STEPS)
+@given(data=st.data())
+@examples
+def test_staircase(step, data):
+    properties.step_is_right(step, data)
+
+
+@pytest.mark.parametrize("step", matmul.STEPS)
+def test_staircase_lets_nan_through(step):
+    a, b = numbers(0, [(33, 17), (17, 35)], whole=True)
+    a[32, 16] = np.nan
+    c = matmul.staircase(step, a, b)
+    assert np.isnan(c[32]).all() and np.isfinite(c[:32]).all()
+
+
+def test_3xtf32_makes_nan_of_infinity():
+    """As its file says: the rest of an infinity is infinity minus infinity. The other steps keep it."""
+    a, b = numbers(0, [(33, 17), (17, 35)], whole=True)
+    a[32, 16], b[16] = np.inf, 1
+    for step in matmul.STEPS:
+        row = matmul.staircase(step, a, b)[32]
+        assert (np.isnan(row) if step == "3xtf32" else row == np.inf).all(), step
+
+
+# ---- how they use memory: what the comments in the .cu files and the lessons say -----------------------------------
+
+
+def counters_of(run, *arguments):
+    """What a call does to memory: [LineCounter] of all its launches."""
+    with record() as launches:
+        run(*arguments)
+    return [counter for launch in launches for counter in launch.counters]
+
+
+def excess(counters):
+    """Passes over the banks of shared memory beyond the least, by array."""
+    return {c.array for c in counters if c.shared and c.excess}
+
+
+SQUARE = [np.ones((128, 32), np.float32), np.ones((32, 128), np.float32)]
+
+
+def test_coalescing_makes_32_transactions_one():
+    (naive,) = (c for c in counters_of(matmul.staircase, "naive", *SQUARE) if c.array == "a")
+    (coalesced,) = (c for c in counters_of(matmul.staircase, "coalesced", *SQUARE) if c.array == "a")
+    assert naive.per_request == 32 and coalesced.per_request == 1
+    (b,) = (c for c in counters_of(matmul.staircase, "coalesced", *SQUARE) if c.array == "b")
+    assert b.per_request == b.ideal / b.requests == 4
+
+
+def test_each_step_reads_less_often():
+    """Requests of the inner loop per product: global memory 2, then 2/32; shared memory 2, (TM + 1) / TM, 2 / TM, 2 / 4 TM."""
+    products = 128 * 128 * 32 / 32  # a request is a warp's
+
+    def requests(step, shared):
+        counters = counters_of(matmul.staircase, step, *SQUARE)
+        return sum(c.requests for c in counters if c.access == "read" and c.shared == shared) / products
+
+    assert requests("coalesced", False) == 2 and requests("shared", False) == 2 / 32
+    assert [requests(step, True) for step in ("shared", "column", "square", "float4")] == [2, 9 / 8, 2 / 8, 2 / 32]
+
+
+def test_bank_conflicts_are_where_the_files_say():
+    conflicts = {step: excess(counters_of(matmul.staircase, step, *SQUARE)) for step in matmul.STEPS}
+    assert conflicts.pop("square") == {"a_tile", "b_tile"}
+    assert conflicts.pop("float4") == {"a_tile", "b_tile"}
+    assert set().union(*conflicts.values()) == set()
+
+
+@pytest.mark.parametrize("tile", ["SMALL", "MIDDLE", "LARGE"])
+@pytest.mark.parametrize("orders", ["CC", "CF", "FC", "FF"])
+def test_the_product_has_neither_bank_conflicts_nor_scattered_accesses(tile, orders, monkeypatch):
+    monkeypatch.setattr(matmul, "tile_for", lambda rows, columns: getattr(matmul, tile))
+    counters = counters_of(matmul.product, *(a.copy(order) for a, order in zip(SQUARE, orders, strict=True)))
+    assert all(c.excess == 0 for c in counters)
+
+
+def test_convolution_has_no_bank_conflicts():
+    x, w = np.ones((2, 18, 18, 32), np.float32), np.ones((3, 3, 32, 64), np.float32)
+    assert excess(counters_of(convolution.correlate2d_forward, x, w)) == set()
+
+
+# ---- in models -----------------------------------------------------------------------------------------------------
+
+
+def image_model():
+    """The document's CNN, small."""
+    layers = tinydx.layers
+    images = np.random.default_rng(0).random((6, 10, 10, 3), np.float32)
+    return images, [
+        layers.Conv2D(4, (3, 3), activation="relu", input_shape=(10, 10, 3)),
+        layers.MaxPooling2D((2, 2)),
+        layers.Flatten(),
+        layers.Dense(8, activation="relu"),
+        layers.Dense(1, activation="sigmoid"),
+    ]
+
+
+def word_model():
+    """Words, a recurrent layer, a diagnosis."""
+    layers = tinydx.layers
+    words = np.random.default_rng(0).integers(0, 9, (6, 4))
+    return words, [layers.Embedding(9, 5), layers.SimpleRNN(7), layers.Dense(1, activation="sigmoid")]
+
+
+@pytest.mark.parametrize(
+    ("make", "by_kernels"),
+    [
+        (image_model, {"correlate2d_relu_max_pool2d", "dense_relu", "dense", "adam_update"}),
+        (word_model, {"embedding", "simple_rnn", "dense", "adam_update"}),
+    ],
+)
+def test_training_is_that_of_the_reference(make, by_kernels):
+    x, _ = make()
+    y = (np.arange(len(x)) % 2).astype(np.float32)[:, None]
+    results = {}
+    for backend_name in ("cuda", "numpy"):
+        tinydx.set_seed(0)
+        model = tinydx.models.Sequential(make()[1])
+        model.compile(optimizer="adam", loss="binary_crossentropy")
+        with tinydx.use(backend_name), tinydx.trace() as ran:
+            losses = [model.train_on_batch(x, y) for _ in range(3)]
+        results[backend_name] = losses, model.get_weights()
+        if backend_name == "cuda":
+            assert by_kernels <= {name for name, by in ran if by == "cuda"}
+    np.testing.assert_allclose(results["cuda"][0], results["numpy"][0], rtol=1e-5)
+    for k, (ours, reference) in enumerate(zip(results["cuda"][1], results["numpy"][1], strict=True)):
+        assert_close(f"weights {k}", ours, reference, 1e-4)  # Adam divides by gradients that may be nearly zero

@@ -1,0 +1,137 @@
+"""`tinydx diagnose --kind text` from data to report and prediction, and the ways in which texts can be wrong."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from tinydx import cli
+from tinydx.datasets import terms
+from tinydx.kinds.text import KIND, open_table
+from tinydx.models import load_model
+
+SICK, WELL = ["fever", "cough", "chills", "vomiting"], ["rested", "cheerful", "hungry", "energetic"]
+
+
+def texts(n=40):
+    """(text, label): words of the sick and of the well, in a sentence."""
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        words = rng.choice(SICK if i % 2 else WELL, 2, replace=False)
+        yield f"The patient {i} was {words[0]} and {words[1]}", "sick" if i % 2 else "healthy"
+
+
+def write_folders(root, n=40):
+    for i, (text, label) in enumerate(texts(n)):
+        (root / label).mkdir(parents=True, exist_ok=True)
+        (root / label / f"{i}.txt").write_text(text, encoding="utf-8")
+    return root
+
+
+def write_table(path, rows, delimiter=","):
+    lines = [delimiter.join(("text", "label")), *(f'"{text}"{delimiter}{label}' for text, label in rows)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def run(data, output, *more):
+    options = ["--data", str(data), "--epochs", "12", "--batch", "4", "--output", str(output), *more]
+    return cli.main(["diagnose", "--kind", "text", *options])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model made by the command from class folders."""
+    root = tmp_path_factory.mktemp("text")
+    assert run(write_folders(root / "data"), root / "out") == 0
+    assert json.loads((root / "out" / "metrics.json").read_text())["accuracy"] == 1
+    assert (root / "out" / "report.png").read_bytes().startswith(b"\x89PNG")
+    return root / "out" / "model.safetensors"
+
+
+def test_predict_takes_texts_and_files(model, tmp_path, capsys):
+    file = tmp_path / "note.txt"
+    file.write_text("\ufeffchills, vomiting", encoding="utf-8")
+    assert cli.main(["predict", str(model), "fever and cough", "cheerful", str(file)]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[1] for line in lines] == ["sick", "healthy", "sick"] and lines[2][0] == str(file)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [("", "empty text"), ("  \n", "empty text"), ("发烧咳嗽", "nothing can be said"), ("missing.txt", "missing.txt")],
+)
+def test_what_cannot_be_diagnosed_is_one_line(model, capsys, entry, words):
+    assert cli.main(["predict", str(model), entry, "fever"]) == 1
+    captured = capsys.readouterr()
+    assert words in captured.err and captured.err.count("\n") == 1
+    assert captured.out.startswith("fever\tsick")  # the others are answered
+
+
+def test_a_text_of_100_000_characters(model, capsys):
+    assert cli.main(["predict", str(model), "fever cough " * 8334]) == 0
+    assert "\tsick\t" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("t.csv", ","), ("t.tsv", "\t")])
+def test_tables(tmp_path, name, delimiter):
+    rows = [*texts(), *list(texts())[:6]]  # six texts twice: both on one side of the split
+    path = write_table(tmp_path / name, rows, delimiter)
+    study = KIND.open_study(path, size=None, limit=None, seed=0)
+    parts = [set(p.x) for p in (study.train, study.val, study.test)]
+    assert study.class_names == ["healthy", "sick"] and sum(map(len, parts)) == 40 == len(set.union(*parts))
+    assert any("6 rows repeat" in note for note in study.notes)
+    assert run(path, tmp_path / "out", "--limit", "8") == 0
+
+
+def test_names_of_classes_and_texts_in_any_script(tmp_path):
+    rows = [(f"{'发烧' if i % 2 else 'здоров'} {i}", "病" if i % 2 else "健康") for i in range(24)]
+    assert run(write_table(tmp_path / "t.csv", rows), tmp_path / "out") == 0
+    assert load_model(tmp_path / "out" / "model.safetensors").class_names == ["健康", "病"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("text,class\na,b\n", "no column 'label'"),
+        ("text,label\na,\n", "row 2: the label is empty"),
+        ("text,label\n,x\n", "row 2: the text is empty"),
+        ("text,label\na,x\nb,x\n", "one class only, 'x'"),
+        ("text,label\na,x\nb,y\n", "too few texts"),
+        ("", "no column 'text'"),
+    ],
+)
+def test_tables_that_cannot_be_used(tmp_path, content, words):
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=words):
+        open_table(path, None, 0)
+
+
+def test_folders_that_cannot_be_used(tmp_path, capsys):
+    data = write_folders(tmp_path / "data")
+    (data / "sick" / "empty.txt").write_text(" ")
+    assert run(data, tmp_path / "out") == 1 and "empty.txt is empty" in capsys.readouterr().err
+    (data / "sick" / "empty.txt").write_bytes(b"\xff\xfe\x00")
+    assert run(data, tmp_path / "out") == 1 and "is no UTF-8 text" in capsys.readouterr().err
+    assert run(tmp_path / "nowhere.csv", tmp_path / "out") == 1 and "does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_default_data_needs_a_package_and_says_so(monkeypatch, tmp_path, capsys):
+    terms._codes.cache_clear()
+    monkeypatch.setitem(sys.modules, "simple_icd_10_cm", None)
+    assert cli.main(["diagnose", "--kind", "text", "--output", str(tmp_path / "out")]) == 1
+    assert "pip install simple-icd-10-cm" in capsys.readouterr().err
+
+
+def test_the_default_data(tmp_path):
+    pytest.importorskip("simple_icd_10_cm", reason="the ICD-10-CM terms: pip install simple-icd-10-cm")
+    study = KIND.open_study(None, size=None, limit=20, seed=0)
+    assert len(study.class_names) == 21 and not study.synthetic
+    assert len(study.train.x) == 420 and 100 < len(study.test.x) <= 420
+    everything = {"train": study.train, "val": study.val, "test": study.test}
+    code = {t.text: t.category for t in [*terms.icd10cm_terms(), *terms.icd10cm_diagnoses()]}
+    categories = {k: {code[text] for text in part.x} for k, part in everything.items()}
+    assert len(categories["train"] & categories["test"]) < 3  # but for names that two categories share

@@ -1,0 +1,66 @@
+"""The emulator gives what GPUs gave: the recordings in docs/gpu, made by probes.py."""
+
+import json
+import sys
+
+import emulated_cupy
+import numpy as np
+import probes
+import pytest
+from probes import PROBES, RECORDINGS, SOURCE, differences, record
+from tinydx_kernels.bench import gpu
+from tinydx_kernels.cuda import gate
+from tinydx_kernels.emulator import load_module
+from tinydx_kernels.emulator.build import compiler
+
+try:
+    compiler()
+except OSError as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+MACHINE = {"device": "none", "driver": "0", "nvrtc": "0"}
+FOUND = sorted(RECORDINGS.glob("*/probes.json"))
+
+
+@pytest.fixture(scope="module")
+def emulated():
+    return load_module(SOURCE).get_function
+
+
+@pytest.mark.parametrize("path", FOUND or [None])
+def test_the_emulator_agrees_with_a_gpu(path, emulated):
+    if path is None:
+        pytest.skip("no GPU has recorded the probes yet: emulated, not yet verified on a GPU")
+    recording = path.read_text()
+    assert differences(recording, emulated) == [], json.loads(recording)["machine"]
+
+
+def test_a_recording_is_compared_bit_by_bit(emulated):
+    recording = json.loads(record(emulated, MACHINE))
+    assert recording["machine"] == MACHINE and differences(json.dumps(recording), emulated) == []
+    for outputs in recording["words"].values():
+        outputs[-1][-1] ^= 1 << 22
+    assert differences(json.dumps(recording), emulated) == list(PROBES)
+    assert differences('{"words": {}}', emulated) == list(PROBES)
+
+
+def test_the_recording_script_runs_on_cupy(emulated, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
+    monkeypatch.setattr(gpu, "machine", lambda: MACHINE)
+    monkeypatch.setattr(gpu, "missing", lambda: None)
+    probes.main(str(tmp_path / "new" / "probes.json"))
+    assert differences((tmp_path / "new" / "probes.json").read_text(), emulated) == []
+
+
+def test_every_probe_writes_all_its_outputs(emulated):
+    words = json.loads(record(emulated, MACHINE))["words"]
+    assert all(any(output) for name in words for output in words[name])
+    assert np.isfinite(np.array(words["TF32, rounded"][0], np.uint32).view(np.float32)).all()
+
+
+@pytest.mark.skipif(gate.missing() is not None, reason=str(gate.missing()))
+@pytest.mark.parametrize("architecture", gate.ARCHITECTURES[1:])
+@pytest.mark.parametrize("name", ["probes.cu", "sgemm.cu"])
+def test_nvidia_compiles_them_too(name, architecture):
+    uses = gate.uses_of(gate.compile_source((SOURCE.parent / name).read_text(), name, architecture))
+    assert uses and all(use.spills == 0 for use in uses.values())

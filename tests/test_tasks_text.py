@@ -1,0 +1,64 @@
+"""The text tasks as commands, on little data: they run to their end and print what README shows."""
+
+import numpy as np
+import pytest
+
+from tinydx.datasets import terms
+from tinydx.models import load_model
+from tinydx.tasks import icd_chapters, next_word, translation, word_vectors
+from tinydx.textscores import perplexity
+
+
+@pytest.fixture
+def icd():
+    pytest.importorskip("simple_icd_10_cm", reason="the ICD-10-CM terms: pip install simple-icd-10-cm")
+
+
+def test_folds_deal_every_category_once(icd):
+    names, official = terms.icd10cm_terms(), terms.icd10cm_diagnoses()
+    tested = []
+    for fold in range(icd_chapters.FOLDS):
+        train, test, extra = icd_chapters.deal(names, official, fold, seed=0)
+        assert not {t.category for t in [*train, *extra]} & {t.category for t in test}
+        tested += test
+    assert sorted(tested) == sorted(names)
+
+
+def test_next_word(icd, tmp_path, capsys):
+    found = next_word.main(["--limit", "600", "--epochs", "1", "--output", str(tmp_path / "m.safetensors")])
+    assert "drawn at temperature" in capsys.readouterr().out
+    assert found["after the word before"] < found["frequency of words"] and found["tinydx, gru"] > 1
+    assert load_model(tmp_path / "m.safetensors").preprocessing["kind"] == "language model"
+
+
+def test_baselines_are_distributions():
+    train, size = [[2, 4, 5, 3], [2, 4, 6, 3], [2, 7, 3]], 8
+    every = [[v, w] for v in (2, 4, 5, 1) for w in range(size)]
+    for model in (next_word.unigram, next_word.bigram):
+        np.testing.assert_allclose(model(train, every, size).reshape(4, size).sum(axis=1), 1)
+    assert perplexity(np.log(next_word.bigram(train, train, size))) < perplexity(np.log(next_word.unigram(train, train, size)))
+
+
+def test_word_vectors(icd, tmp_path, capsys):
+    share = word_vectors.main(["--limit", "3000", "--epochs", "1", "--output", str(tmp_path / "map.png")])
+    assert 0 <= share <= 1 and (tmp_path / "map.png").exists() and "nearest word" in capsys.readouterr().out
+
+
+def test_translation(tmp_path, capsys):
+    """A language in which the answer is the question turned round: half a minute's model need not get it all."""
+    words = ["fever", "chill", "bone", "skin", "heart", "lung"]
+    rows = [f'<x>\t"{a} {b} {c}"\t"{c} of {a} {b}"' for a in words for b in words for c in words if c != a]
+    (tmp_path / "lay.tsv").write_text("?term\t?term_label\t?layperson\n" + "\n".join(rows))
+    command = ["lay", "--data", str(tmp_path / "lay.tsv"), "--epochs", "2", "--output", str(tmp_path / "m.safetensors")]
+    scores = translation.main(command)
+    assert set(scores) == {"copy the input", "nearest training pair", "tinydx, greedy", "tinydx, beam of 4"}
+    assert scores["copy the input"]["exact"] == 0 and "wrote" in capsys.readouterr().out
+    assert load_model(tmp_path / "m.safetensors").preprocessing["pairs"]
+
+
+def test_new_targets_are_in_no_training_pair():
+    pairs = [(f"a{i}", f"t{i % 30}") for i in range(90)]
+    train, val, test = translation.split(pairs, new=True, seed=0)
+    assert not {t for _, t in train} & {t for _, t in val + test} and len(train) + len(val) + len(test) == 90
+    train, val, test = translation.split(pairs, new=False, seed=0)
+    assert {t for _, t in train} & {t for _, t in test}

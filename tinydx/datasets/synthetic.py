@@ -1,0 +1,58 @@
+"""Folders of synthetic examples: written once, whole or not at all, and marked as what they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+MARKER = "synthetic.json"  # in every such folder: what it holds, and the settings that it was made with
+
+
+def write_once(directory: str | Path, facts: dict[str, Any], noun: str, write: Callable[[Path], None]) -> Path:
+    """The directory with the examples of these facts; `write` fills a folder with them, unless they are there already.
+
+    Arguments: directory, which must not exist, or be empty, or hold this very set; facts, JSON-able, which decide what is
+    written; noun, what messages call the examples. The directory appears all at once, with MARKER in it: an interrupted run
+    leaves nothing under its name. Raises FileExistsError where the directory holds something else.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "set"
+    >>> for _ in range(2):  # the second time there is nothing to do
+    ...     _ = write_once(folder, {"seed": 0}, "numbers", lambda draft: print((draft / "a.txt").write_text("1")))
+    1
+    >>> sorted(file.name for file in folder.iterdir())
+    ['a.txt', 'synthetic.json']
+    """
+    target = Path(directory)
+    facts = {"synthetic": True, **facts}
+    if target.exists() and not _is_free(target, facts, noun):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        draft.mkdir()
+        write(draft)
+        (draft / MARKER).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        if target.exists():
+            target.rmdir()  # empty; Windows would not replace it
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def _is_free(target: Path, facts: dict[str, Any], noun: str) -> bool:
+    """Whether the set must still be written to this empty directory; FileExistsError where something else is in it."""
+    if target.is_dir() and not any(target.iterdir()):
+        return True
+    try:
+        same = json.loads((target / MARKER).read_text(encoding="utf-8")) == facts
+    except (OSError, ValueError):
+        raise FileExistsError(f"{target} holds other files: choose a new or empty folder for the {noun}") from None
+    if not same:
+        raise FileExistsError(f"{target} holds {noun} made with other settings: delete it, or choose another folder")
+    return False

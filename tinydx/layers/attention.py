@@ -1,0 +1,127 @@
+"""Attention: every query looks at all values, and takes a mixture of those whose keys suit it.
+
+    q (N,Tq,U)   k (N,Tv,U)   v (N,Tv,V)          q: what the decoder asks, k and v: what the encoder has read
+
+    scores  s_ij = q_i . k_j                       Attention       (Luong et al. 2015)
+            s_ij = scale . tanh(q_i + k_j)         AdditiveAttention  (Bahdanau et al. 2015)
+    weights a_ij = softmax over j of s_ij          masked values get none
+    result  y_i  = sum over j of a_ij v_j
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinydx import ops, random
+from tinydx.layers.base import Layer, Shape
+from tinydx.layers.core import expect_rate
+from tinydx.tensor import Tensor
+
+FAR = 1e9  # a masked value's score is lower by that much: its weight is 0, unless all are masked
+
+
+class _AnyAttention(Layer):
+    """All but the scores, which a subclass computes."""
+
+    def __init__(self, use_scale: bool, dropout: float, **common: Any):
+        super().__init__(**common)
+        self.use_scale, self.dropout = use_scale, expect_rate(self, "dropout", dropout)
+        self.scale: Tensor | None = None
+
+    def scores(self, query: Tensor, key: Tensor) -> Tensor:
+        """q (N,Tq,U), k (N,Tv,U) -> (N,Tq,Tv)"""
+        raise NotImplementedError
+
+    def check_input(self, input_shape: Any) -> None:
+        shapes = input_shape if isinstance(input_shape, list) else [input_shape]
+        if len(shapes) not in (2, 3) or any(len(s) != 3 for s in shapes):
+            wanted = "[query, value] or [query, value, key], each (N, time, features)"
+            raise ValueError(f"{self.name}: expected {wanted}, got {shapes}")
+        query, value, key = shapes[0], shapes[1], shapes[-1]
+        if query[2] != key[2] or key[1] != value[1]:
+            raise ValueError(f"{self.name}: query {query}, value {value} and key {key} do not fit each other")
+
+    def call(
+        self,
+        x: list[Tensor],
+        training: bool = False,
+        mask: Any = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        """mask: those of query and value (N,Tq), (N,Tv), if the inputs do not carry them; see Attention."""
+        query, value, key = x[0], x[1], x[-1]
+        query_mask, value_mask, *_ = mask or [query.mask, value.mask]
+        scores = self.scores(query, key)
+        hidden = np.zeros((1, *scores.shape[1:]), bool)
+        if value_mask is not None:
+            hidden = hidden | ~np.asarray(value_mask, bool)[:, None]
+        if use_causal_mask:
+            hidden = hidden | (np.arange(scores.shape[2]) > np.arange(scores.shape[1])[:, None])
+        if hidden.any():
+            scores = scores - np.where(hidden, FAR, 0).astype(scores.dtype)
+        weights = ops.softmax(scores)
+        if training and self.dropout:
+            kept = random.generator().random(weights.shape, np.float32) >= self.dropout
+            weights = ops.dropout(weights, mask=kept, rate=self.dropout)
+        y = weights @ value
+        if query_mask is not None:
+            y = y * np.asarray(query_mask)[..., None].astype(y.dtype)
+        return [y, weights] if return_attention_scores else y
+
+    def output_shape(self, input_shape: Any) -> Shape:
+        query, value = input_shape[:2]
+        return (*query[:2], value[2])
+
+    def drawn_shape(self, input_shape: Any, keywords: dict[str, Any]) -> Any:
+        query, value = input_shape[:2]
+        out = self.output_shape(input_shape)
+        return [out, (*query[:2], value[1])] if keywords.get("return_attention_scores") else out
+
+
+class Attention(_AnyAttention):
+    """Dot-product attention, Luong's: inputs [query, value] or [query, value, key], each (N, time, features).
+
+    Arguments: use_scale, a weight that scales all scores; dropout, of the weights in training. Called with
+    return_attention_scores=True it also gives the weights (N,Tq,Tv), for a picture of what looks at what; with
+    use_causal_mask=True query i sees values 0 to i. Masked values get no weight, masked queries give 0.
+
+    >>> query, value = np.ones((1, 2, 3), "float32"), np.ones((1, 4, 3), "float32")
+    >>> Attention()([query, value]).shape
+    (1, 2, 3)
+    """
+
+    def __init__(self, use_scale: bool = False, dropout: float = 0.0, **common: Any):
+        super().__init__(use_scale, dropout, **common)
+
+    def build(self, input_shape: Any) -> None:
+        self.scale = self.add_weight("scale", (), "ones") if self.use_scale else None
+
+    def scores(self, query: Tensor, key: Tensor) -> Tensor:
+        products = query @ key.transpose(0, 2, 1)
+        return products if self.scale is None else products * self.scale
+
+
+class AdditiveAttention(_AnyAttention):
+    """Additive attention, Bahdanau's: as Attention, with scores scale . tanh(query + key).
+
+    Arguments: use_scale, weights (features,), else ones; dropout. (Bahdanau's matrices are Dense layers before it.)
+
+    >>> query, value = np.ones((1, 2, 3), "float32"), np.ones((1, 4, 3), "float32")
+    >>> y, weights = AdditiveAttention()([query, value], return_attention_scores=True)
+    >>> weights.numpy()[0, 0]
+    array([0.25, 0.25, 0.25, 0.25], dtype=float32)
+    """
+
+    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **common: Any):
+        super().__init__(use_scale, dropout, **common)
+
+    def build(self, input_shape: Any) -> None:
+        self.scale = self.add_weight("scale", (input_shape[0][2],), "glorot_uniform") if self.use_scale else None
+
+    def scores(self, query: Tensor, key: Tensor) -> Tensor:
+        (n, queries, units), keys = query.shape, key.shape[1]
+        sums = ops.tanh(query.reshape(n, queries, 1, units) + key.reshape(n, 1, keys, units))
+        return (sums if self.scale is None else sums * self.scale).sum(axis=-1)

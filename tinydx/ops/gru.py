@@ -1,0 +1,462 @@
+"""The GRU: one step, and a whole sequence with backpropagation through time, in both forms that there are.
+
+Gates z, r, g side by side, as in Keras. The forms differ in where the reset gate r stands:
+
+    gru                 g = tanh(W x + b_0 + r (U h + b_1))      after the product: one product for all gates (Keras's default)
+    gru_reset_before    g = tanh(W x + b + U (r h))              before it: Cho et al. 2014
+"""
+
+import functools
+import math
+
+import numpy as np
+
+from tinydx.op import backward_of, literal_of, op, samples_of, slip_of
+from tinydx.ops.gated import (
+    backward_through_time,
+    draw_sequences,
+    forward_through_time,
+    literal_scores,
+    literal_sigma,
+    literal_through_time,
+    over_all_steps,
+    side_by_side,
+    sigma,
+    slips_through_time,
+    states_before,
+)
+
+GRU = (
+    r"z, r = \sigma(W x + b_0 + U h + b_1), \quad g = \tanh(W x + b_0 + r \cdot (U h + b_1)), \quad"
+    r" h' = z \cdot h + (1 - z) \cdot g"
+)
+RESET_BEFORE = (
+    r"z, r = \sigma(W x + b + U h), \quad g = \tanh(W x + b + U (r \cdot h)), \quad h' = z \cdot h + (1 - z) \cdot g"
+)
+SOURCE = "document, 3.1, GRU; Cho et al. 2014, as in Keras (reset_after)"
+
+# ---- the cells -----------------------------------------------------------------------------------------------------
+
+
+def cell(scores, states, u, b):
+    """The new h, where scores = x W + b_0 and b = b_1; and what backward needs. s is what the state says to g."""
+    (h,) = states
+    xz, xr, xg = np.split(scores, 3, axis=1)
+    hz, hr, s = np.split(h @ u + b, 3, axis=1)
+    z, r = sigma(xz + hz), sigma(xr + hr)
+    g = np.tanh(xg + r * s)
+    return [z * h + (1 - z) * g], (h, z, r, g, s)
+
+
+def through_update(dy, h, z, g):
+    """h' = z h + (1 - z) g: the gradients of z and g before their sigmoid and tanh, and what h gets directly."""
+    return dy * (h - g) * z * (1 - z), dy * (1 - z) * (1 - g**2), dy * z
+
+
+def through_reset(dg, r, s):
+    """g = tanh(xg + r s): the gradient of r before its sigmoid, and that of s."""
+    return dg * s * r * (1 - r), dg * r
+
+
+def cell_backward(dy, step, u, through_update=through_update, through_reset=through_reset):
+    """What the gates get from x and from h, both (N,3U), and the gradient of h."""
+    h, z, r, g, s = step
+    dz, dg, direct = through_update(dy, h, z, g)
+    dr, ds = through_reset(dg, r, s)
+    from_x, from_h = side_by_side(dz, dr, dg), side_by_side(dz, dr, ds)
+    return [from_x, from_h], [direct + from_h @ u.T]
+
+
+def cell_before(scores, states, u):
+    """The same with the reset gate before the product."""
+    (h,) = states
+    units = h.shape[1]
+    xz, xr, xg = np.split(scores, 3, axis=1)
+    hz, hr = np.split(h @ u[:, : 2 * units], 2, axis=1)
+    z, r = sigma(xz + hz), sigma(xr + hr)
+    g = np.tanh(xg + (r * h) @ u[:, 2 * units :])
+    return [z * h + (1 - z) * g], (h, z, r, g)
+
+
+def through_product(dg, h, r, u_g):
+    """g = tanh(xg + (r h) U_g): the gradient of r before its sigmoid, and what h gets along this way."""
+    back = dg @ u_g.T
+    return back * h * r * (1 - r), back * r
+
+
+def cell_before_backward(dy, step, u, through_update=through_update, through_product=through_product):
+    """What the gates get (N,3U), and the gradient of h."""
+    h, z, r, g = step
+    units = h.shape[1]
+    dz, dg, direct = through_update(dy, h, z, g)
+    dr, from_candidate = through_product(dg, h, r, u[:, 2 * units :])
+    from_gates = side_by_side(dz, dr) @ u[:, : 2 * units].T
+    return [side_by_side(dz, dr, dg)], [direct + from_candidate + from_gates]
+
+
+# ---- one step ------------------------------------------------------------------------------------------------------
+
+
+@op(GRU, shapes="x (N,D), h (N,U), w (D,3U), u (U,3U), b (2,3U) -> h' (N,U)", source=SOURCE)
+def gru_step(x, h, w, u, b):
+    """One step of the GRU: the new hidden state.
+
+    Arguments: x (N,D) input; h (N,U) the state before; w (D,3U), u (U,3U) with the gates z, r, g side by side; b (2,3U),
+    b[0] added to what comes from x, b[1] to what comes from h, before r multiplies it. Returns h' (N,U).
+
+    >>> gru_step(np.ones((2, 3)), np.zeros((2, 4)), np.ones((3, 12)), np.ones((4, 12)), np.zeros((2, 12))).shape
+    (2, 4)
+    """
+    (y,), step = cell(x @ w + b[0], [h], u, b[1])
+    return y, (x, h, w, u, step)
+
+
+@backward_of(gru_step)
+def gru_step_backward(dy, saved, cell_backward=cell_backward):
+    x, h, w, u, step = saved
+    (from_x, from_h), (dh,) = cell_backward(dy, step, u)
+    return from_x @ w.T, dh, x.T @ from_x, h.T @ from_h, np.stack([from_x.sum(axis=0), from_h.sum(axis=0)])
+
+
+@literal_of(gru_step)
+def gru_step_literal(x, h, w, u, b):
+    from_x, from_h, units = literal_scores(x, w, b[0]), literal_scores(h, u, b[1]), h.shape[1]
+    y = np.zeros(h.shape)
+    for n, k in np.ndindex(h.shape):
+        z = literal_sigma(from_x[n, k] + from_h[n, k])
+        r = literal_sigma(from_x[n, units + k] + from_h[n, units + k])
+        g = math.tanh(from_x[n, 2 * units + k] + r * from_h[n, 2 * units + k])
+        y[n, k] = z * h[n, k] + (1 - z) * g
+    return y
+
+
+@samples_of(gru_step)
+def gru_step_samples(draw):
+    n, d, u = draw.integer(2, 3), draw.integer(2, 3), draw.integer(3, 4)
+    return (draw.array(n, d), draw.array(n, u), draw.array(d, 3 * u), draw.array(u, 3 * u) / 2, draw.array(2, 3 * u)), {}
+
+
+# ---- a whole sequence ----------------------------------------------------------------------------------------------
+
+
+@op(
+    GRU + r", \quad t = 1 \dots T",
+    shapes="x (N,T,D), h0 (N,U), w (D,3U), u (U,3U), b (2,3U) -> y (N,T,U)",
+    source=SOURCE,
+)
+def gru(x, h0, w, u, b=None, *, mask=None):
+    """The GRU over a whole sequence: every hidden state h_1 .. h_T.
+
+    Arguments: x (N,T,D) inputs; h0 (N,U) initial state; w (D,3U), u (U,3U), b (2,3U) or None, as in gru_step; mask (N,T) of
+    bool or None: where it is False, the step copies the state before it. Its gradient is backpropagation through time.
+
+    >>> gru(np.ones((2, 5, 3)), np.zeros((2, 4)), np.ones((3, 12)), np.ones((4, 12)), np.zeros((2, 12))).shape
+    (2, 5, 4)
+    """
+    b = np.zeros((2, w.shape[1]), w.dtype) if b is None else b
+    y, _, steps = forward_through_time(lambda z, states: cell(z, states, u, b[1]), x @ w + b[0], [h0], mask)
+    return y, (x, w, u, states_before(h0, y), steps, mask)
+
+
+@backward_of(gru)
+def gru_backward(dy, saved, needs=(True,) * 5, cell_backward=cell_backward, through_time=backward_through_time):
+    x, w, u, before, steps, mask = saved
+
+    def one_step(dstates, step):
+        return cell_backward(*dstates, step, u)
+
+    (from_x, from_h), (dh0,) = through_time(one_step, dy, [np.zeros_like(dy[:, 0])], steps, mask)
+    dx = from_x @ w.T if needs[0] else None
+    if not any(needs[2:]):
+        return dx, dh0, None, None, None
+    db = np.stack([from_x.sum(axis=(0, 1)), from_h.sum(axis=(0, 1))])
+    return dx, dh0, over_all_steps(x, from_x), over_all_steps(before, from_h), db
+
+
+@literal_of(gru)
+def gru_literal(x, h0, w, u, b=None, *, mask=None):
+    b = np.zeros((2, w.shape[1])) if b is None else b
+    return literal_through_time(lambda x, h: (gru_step_literal(x, h, w, u, b),), x, (h0,), mask)[0]
+
+
+@samples_of(gru)
+def gru_samples(draw):
+    arrays, mask = draw_sequences(draw, states=1, gates=3)
+    return (*arrays, draw.array(2, arrays[-1].shape[1])), {"mask": mask}
+
+
+# ---- a whole sequence, the reset gate before the product -----------------------------------------------------------
+
+
+@op(
+    RESET_BEFORE + r", \quad t = 1 \dots T",
+    shapes="x (N,T,D), h0 (N,U), w (D,3U), u (U,3U), b (3U,) -> y (N,T,U)",
+    source="document, 3.1, GRU; Cho et al. 2014",
+)
+def gru_reset_before(x, h0, w, u, b=None, *, mask=None):
+    """The GRU of Cho et al. over a whole sequence, where r multiplies h before the product: every h_1 .. h_T.
+
+    Arguments: as those of gru, but b is (3U,) or None.
+
+    >>> gru_reset_before(np.ones((2, 5, 3)), np.zeros((2, 4)), np.ones((3, 12)), np.ones((4, 12)), np.zeros(12)).shape
+    (2, 5, 4)
+    """
+    scores = x @ w if b is None else x @ w + b
+    y, _, steps = forward_through_time(lambda z, states: cell_before(z, states, u), scores, [h0], mask)
+    return y, (x, w, u, states_before(h0, y), steps, mask)
+
+
+@backward_of(gru_reset_before)
+def gru_reset_before_backward(
+    dy, saved, needs=(True,) * 5, cell_backward=cell_before_backward, through_time=backward_through_time
+):
+    x, w, u, before, steps, mask = saved
+
+    def one_step(dstates, step):
+        return cell_backward(*dstates, step, u)
+
+    [dz], (dh0,) = through_time(one_step, dy, [np.zeros_like(dy[:, 0])], steps, mask)
+    dx = dz @ w.T if needs[0] else None
+    if not any(needs[2:]):
+        return dx, dh0, None, None, None
+    units, r = len(u), np.stack([step[2] for step in steps], axis=1)
+    du = side_by_side(over_all_steps(before, dz[..., : 2 * units]), over_all_steps(r * before, dz[..., 2 * units :]))
+    return dx, dh0, over_all_steps(x, dz), du, dz.sum(axis=(0, 1))
+
+
+def _reset_before_step_literal(x, h, w, u, b):
+    units, nothing = h.shape[1], np.zeros(u.shape[1])
+    from_x, from_h = literal_scores(x, w, b), literal_scores(h, u, nothing)
+    z, reset, y = np.zeros(h.shape), np.zeros(h.shape), np.zeros(h.shape)
+    for n, k in np.ndindex(h.shape):
+        z[n, k] = literal_sigma(from_x[n, k] + from_h[n, k])
+        reset[n, k] = literal_sigma(from_x[n, units + k] + from_h[n, units + k]) * h[n, k]
+    from_reset = literal_scores(reset, u, nothing)
+    for n, k in np.ndindex(h.shape):
+        g = math.tanh(from_x[n, 2 * units + k] + from_reset[n, 2 * units + k])
+        y[n, k] = z[n, k] * h[n, k] + (1 - z[n, k]) * g
+    return y
+
+
+@literal_of(gru_reset_before)
+def gru_reset_before_literal(x, h0, w, u, b=None, *, mask=None):
+    b = np.zeros(w.shape[1]) if b is None else b
+    return literal_through_time(lambda x, h: (_reset_before_step_literal(x, h, w, u, b),), x, (h0,), mask)[0]
+
+
+@samples_of(gru_reset_before)
+def gru_reset_before_samples(draw):
+    arrays, mask = draw_sequences(draw, states=1, gates=3)
+    return (*arrays, draw.array(arrays[-1].shape[1])), {"mask": mask}
+
+
+# ---- mistakes ------------------------------------------------------------------------------------------------------
+
+
+def cell_slip(name, advice):
+    """A wrong way back through the cell: a slip of one step, and of a whole sequence."""
+
+    def register(wrong):
+        slip_of(gru_step, name, advice)(lambda dy, saved: gru_step_backward(dy, saved, wrong))
+        slip_of(gru, name, advice)(lambda dy, saved: gru_backward(dy, saved, cell_backward=wrong))
+        return wrong
+
+    return register
+
+
+def before_slip(name, advice):
+    """The same for the form with the reset gate before the product."""
+
+    def register(wrong):
+        slip_of(gru_reset_before, name, advice)(lambda dy, saved: gru_reset_before_backward(dy, saved, cell_backward=wrong))
+        return wrong
+
+    return register
+
+
+def update_slip(name, advice):
+    """A wrong way back through h' = z h + (1 - z) g, which both forms share: wrong(dy, h, z, g)."""
+
+    def register(wrong):
+        cell_slip(name, advice)(functools.partial(cell_backward, through_update=wrong))
+        before_slip(name, advice)(functools.partial(cell_before_backward, through_update=wrong))
+        return wrong
+
+    return register
+
+
+def reset_slip(name, advice):
+    """A wrong way back through r (U h + b_1): wrong(dg, r, s)."""
+    return lambda wrong: cell_slip(name, advice)(functools.partial(cell_backward, through_reset=wrong))
+
+
+def product_slip(name, advice):
+    """A wrong way back through U (r h): wrong(dg, h, r, u_g)."""
+    return lambda wrong: before_slip(name, advice)(functools.partial(cell_before_backward, through_product=wrong))
+
+
+@update_slip("direct path forgotten", "h' = z h + ... takes h over directly, too: add dh' z.")
+def no_direct_path(dy, h, z, g):
+    dz, dg, direct = through_update(dy, h, z, g)
+    return dz, dg, 0 * direct
+
+
+@update_slip("update gate the wrong way round", "h' = z h + (1 - z) g: where z grows, h comes in and g goes out, h - g.")
+def update_gate_reversed(dy, h, z, g):
+    dz, dg, direct = through_update(dy, h, z, g)
+    return -dz, dg, direct
+
+
+@update_slip("z and 1 - z exchanged", "Keras's GRU keeps h with weight z: h gets dh' z, the candidate dh' (1 - z).")
+def shares_exchanged(dy, h, z, g):
+    dz, _, _ = through_update(dy, h, z, g)
+    return dz, dy * z * (1 - g**2), dy * (1 - z)
+
+
+@update_slip("slope of the candidate forgotten", "The candidate g is a tanh: multiply by 1 - g**2.")
+def no_candidate_slope(dy, h, z, g):
+    dz, _, direct = through_update(dy, h, z, g)
+    return dz, dy * (1 - z), direct
+
+
+@update_slip("slope of the candidate not squared", "The candidate g is a tanh: its slope is 1 - g**2.")
+def candidate_slope_not_squared(dy, h, z, g):
+    dz, _, direct = through_update(dy, h, z, g)
+    return dz, dy * (1 - z) * (1 - g), direct
+
+
+@update_slip("candidate forgotten in the update gate", "z moves h' by h - g: h comes in, the candidate goes out.")
+def update_gate_without_candidate(dy, h, z, g):
+    _, dg, direct = through_update(dy, h, z, g)
+    return dy * h * z * (1 - z), dg, direct
+
+
+SLOPES = "slopes of the gates forgotten", "Go back through each gate's sigmoid: multiply by s (1 - s)."
+SWAPPED = "gates in the wrong order", "Side by side they must stand as forward split them: z, r, g."
+RESET_PATH = "path through the reset gate forgotten", "r decides how much of the state reaches g: it moves h', too."
+
+
+def _update_without_slope(dy, h, z, g):
+    return dy * (h - g), *through_update(dy, h, z, g)[1:]
+
+
+@cell_slip(*SLOPES)
+def no_gate_slopes(dy, step, u):
+    return cell_backward(dy, step, u, _update_without_slope, lambda dg, r, s: (dg * s, dg * r))
+
+
+@before_slip(*SLOPES)
+def before_no_gate_slopes(dy, step, u):
+    return cell_before_backward(
+        dy, step, u, _update_without_slope, lambda dg, h, r, u_g: (dg @ u_g.T * h, dg @ u_g.T * r)
+    )
+
+
+def _swapped(dz):
+    """The gradients of z and r, exchanged."""
+    z, r, g = np.split(dz, 3, axis=1)
+    return side_by_side(r, z, g)
+
+
+@cell_slip(*SWAPPED)
+def gates_swapped(dy, step, u):
+    (from_x, from_h), (dh,) = cell_backward(dy, step, u)
+    return [_swapped(from_x), _swapped(from_h)], [dh + (_swapped(from_h) - from_h) @ u.T]
+
+
+@before_slip(*SWAPPED)
+def before_gates_swapped(dy, step, u):
+    (dz,), (dh,) = cell_before_backward(dy, step, u)
+    return [_swapped(dz)], [dh + (_swapped(dz) - dz) @ u.T]
+
+
+@reset_slip("reset gate forgotten", "What the state says to the candidate was multiplied by r: so is its gradient.")
+def no_reset_gate(dg, r, s):
+    return dg * s * r * (1 - r), dg
+
+
+@reset_slip("state forgotten in the reset gate", "r multiplied U h + b_1, all of it: dr = dg (U h + b_1).")
+def reset_without_state(dg, r, s):
+    return dg * r * (1 - r), dg * r
+
+
+@reset_slip(*RESET_PATH)
+def no_reset_path(dg, r, s):
+    return 0 * dg, dg * r
+
+
+@cell_slip("reset gate's gradient with h", "r multiplied U h + b_1, not h itself: dr = dg (U h + b_1).")
+def reset_with_state(dy, step, u):
+    return cell_backward(dy, step, u, through_reset=lambda dg, r, s: (dg * step[0] * r * (1 - r), dg * r))
+
+
+@product_slip("reset gate forgotten", "h entered as U (r h): what comes back through U is multiplied by r.")
+def before_no_reset_gate(dg, h, r, u_g):
+    back = dg @ u_g.T
+    return back * h * r * (1 - r), back
+
+
+@product_slip(*RESET_PATH)
+def before_no_reset_path(dg, h, r, u_g):
+    return 0 * dg, dg @ u_g.T * r
+
+
+@product_slip("reset gate's gradient without h", "r multiplied h: its gradient is (dg U_gᵀ) h.")
+def before_reset_without_state(dg, h, r, u_g):
+    back = dg @ u_g.T
+    return back * r * (1 - r), back * r
+
+
+@product_slip("path through the candidate forgotten", "h also reached the candidate, as U (r h): add (dg U_gᵀ) r.")
+def before_no_candidate_path(dg, h, r, u_g):
+    dr, direct = through_product(dg, h, r, u_g)
+    return dr, 0 * direct
+
+
+@slip_of(gru_reset_before, "dU of the candidate pairs with h", "U_g multiplied r h, not h: dU_g = (r h)ᵀ dg.")
+def before_state_without_reset(dy, saved):
+    x, w, u, before, steps, mask = saved
+    open_resets = [(h, z, np.ones_like(r), g) for h, z, r, g in steps]  # as dU sees them; the loop has the true steps
+
+    def through_time(one_step, dy, dstates, _, mask):
+        return backward_through_time(one_step, dy, dstates, steps, mask)
+
+    *_, du, _ = gru_reset_before_backward(dy, (x, w, u, before, open_resets, mask), through_time=through_time)
+    return None, None, None, du, None
+
+
+def _one_bias(dy, saved, k):
+    """Both biases with the gradient of one."""
+    *_, db = (gru_step_backward if dy.ndim == 2 else gru_backward)(dy, saved)
+    return None, None, None, None, np.stack([db[k], db[k]])
+
+
+for _record in (gru_step, gru):
+    slip_of(_record, "one bias for both", "b[0] sums what came from x, b[1] from h: in the candidate, r is between them.")(
+        lambda dy, saved: _one_bias(dy, saved, 1)
+    )
+    slip_of(
+        _record, "one bias for both", "b[0] sums what came from x; what came from h was multiplied by r in the candidate."
+    )(lambda dy, saved: _one_bias(dy, saved, 0))
+
+
+@slip_of(gru_step, "path through the gates forgotten", "h also moved the gates: add what comes back through U to dh' z.")
+def direct_path_only(dy, saved):
+    return None, dy * saved[4][1], None, None, None
+
+
+@slip_of(gru_step, "first example only", "The weights served every example: sum their gradients over the batch.")
+def first_example(dy, saved):
+    x, h, w, u, step = saved
+    return None, None, *gru_step_backward(dy[:1], (x[:1], h[:1], w, u, tuple(a[:1] for a in step)))[2:]
+
+
+@slip_of(gru_step, "averaged over the batch", "dh' already carries the 1/N of the loss: sum over the batch.")
+def averaged(dy, saved):
+    _, _, dw, du, db = gru_step_backward(dy, saved)
+    n = len(saved[0])
+    return None, None, dw / n, du / n, db / n
+
+
+slips_through_time(gru, gru_backward, states=1)
+slips_through_time(gru_reset_before, gru_reset_before_backward, states=1)

@@ -1,0 +1,156 @@
+"""Sound files: find them in class folders, check them, read them to samples, write samples back.
+
+soundfile decodes and encodes, scipy resamples. Every error names the file. Samples are float32 (L,), one channel.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tinydx.preprocessing.files import find_files
+
+EXTENSIONS = (".wav", ".flac")
+RATES = (500, 1_000_000)  # Hz: what lies outside is a broken header rather than a recording
+SHORTEST = 0.05  # seconds
+LOUDEST = 1e6  # of a sample in a file of floats: beyond it squares overflow; 16-bit numbers as floats are well below
+
+
+def load_sound(
+    path: Any, rate: int | None = None, seconds: float | None = None, offset: float = 0.0
+) -> tuple[np.ndarray, int]:
+    """Read a wav or flac file as samples of one channel, at the rate asked for.
+
+    Arguments: path; rate in Hz, None for the file's own; seconds to read at most (None: all), beginning at offset seconds.
+    Channels are averaged. Samples of 8 to 32 bits become -1..1.
+    Returns (float32 (L,), rate). Only the part asked for is read, so that an hour-long file costs no more than a short one.
+    Raises FileNotFoundError; ImportError without soundfile; OSError, naming the file, for what is no sound file or is
+    empty; ValueError, naming it, for silence, NaN, infinite or huge samples, an impossible rate, or an offset beyond its end.
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_sound(os.path.join(folder, "a.wav"), np.sin(np.arange(8000) * 0.1), 8000)
+    ...     x, rate = load_sound(os.path.join(folder, "a.wav"), rate=2000)
+    >>> x.shape, rate
+    ((2000,), 2000)
+    """
+    if offset < 0 or (seconds is not None and seconds <= 0):
+        raise ValueError(f"load_sound: {seconds!r} seconds from {offset!r} on: give more than 0, from 0 or later")
+    x, own = _read(path, seconds, offset)
+    if not np.isfinite(x).all():
+        when = np.argmin(np.isfinite(x)) / own
+        raise ValueError(f"{path} holds samples that are NaN or infinite, the first after {when:.3f} s: record it again")
+    if (peak := np.abs(x).max()) > LOUDEST:
+        raise ValueError(f"{path} holds a sample of {peak:.3g}, expected about -1 to 1: it was not written as sound")
+    if np.ptp(x) == 0:
+        raise ValueError(f"{path} is silent: all {len(x)} samples are {x[0]:g}; leave it out, or record it again")
+    if rate is None:
+        return x, own
+    y = resample(x, own, rate)
+    return y[: math.ceil(seconds * rate)] if seconds else y, rate
+
+
+def _read(path: Any, seconds: float | None, offset: float) -> tuple[np.ndarray, int]:
+    """The samples of a part of the file, and its rate, without regard to what they are."""
+    soundfile = _soundfile()
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"no sound file {path}")
+    try:
+        with soundfile.SoundFile(path) as file:
+            own = file.samplerate
+            if not RATES[0] <= own <= RATES[1]:
+                raise ValueError(f"{path} says its rate is {own} Hz, expected {RATES[0]} to {RATES[1]}: its header is wrong")
+            start = round(offset * own)
+            if start >= file.frames > 0:
+                raise ValueError(f"{path} lasts {file.frames / own:.3g} s: there is nothing after {offset:g} s")
+            file.seek(start)
+            x = file.read(-1 if seconds is None else math.ceil(seconds * own), dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise OSError(_damaged(path, error)) from error
+    if len(x) == 0:
+        raise OSError(f"cannot read sound {path}: it holds no samples")
+    return x.mean(axis=1), own
+
+
+def _damaged(path: Any, error: Any) -> str:
+    return f"cannot read sound {path}: it is empty, damaged, or no wav or flac file ({error.error_string.rstrip('.')})"
+
+
+def _soundfile() -> Any:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:  # OSError: the package is there, its library is not
+        raise ImportError(f"sound files need soundfile ({error}): pip install soundfile scipy") from error
+    return soundfile
+
+
+def save_sound(path: Any, x: ArrayLike, rate: int) -> None:
+    """Write samples (L,) in -1..1 as a 16-bit wav or flac file (by the name's ending); what lies beyond is cut."""
+    _soundfile().write(path, np.clip(np.asarray(x, np.float32), -1, 1), rate, subtype="PCM_16")
+
+
+def find_sounds(directory: Any, classes: Sequence[str] | None = None) -> dict[str, list[str]]:
+    """Sound files of each class folder; see `files.find_files`."""
+    return find_files(directory, EXTENSIONS, "recordings", classes)
+
+
+def load_samples(path: Any, rate: int, seconds: float) -> np.ndarray:
+    """The first seconds of a file at a rate, a shorter file repeated: float32 (seconds * rate,).
+
+    Raises load_sound's errors, and ValueError for a sound shorter than 50 ms, which holds nothing to repeat.
+    """
+    x, _ = load_sound(path, rate, seconds)
+    if len(x) < SHORTEST * rate:
+        raise ValueError(f"{path} lasts {len(x) / rate:.3g} s: too short to hear anything, at least {SHORTEST:g} s are needed")
+    return fit_length(x, round(seconds * rate))
+
+
+def duration(path: Any) -> float:
+    """How long a sound file lasts, in seconds, by its header."""
+    info = _soundfile().info(str(path))
+    return info.frames / info.samplerate
+
+
+def fit_length(x: ArrayLike, length: int) -> np.ndarray:
+    """Samples (L,) cut to a length, or repeated up to it: a heartbeat that is heard again tells nothing false, silence would.
+
+    >>> fit_length([1, 2, 3], 5)
+    array([1, 2, 3, 1, 2])
+    """
+    return np.resize(np.asarray(x), length)
+
+
+def check_sounds(paths: Sequence[str]) -> None:
+    """Raise the error of the first file that cannot be opened as a sound; headers are read, samples are not."""
+    soundfile = _soundfile()
+    bad = []
+    for path in paths:
+        try:
+            soundfile.info(path)
+        except soundfile.LibsndfileError as error:
+            bad.append(_damaged(path, error))
+    if bad:
+        raise OSError(bad[0] + (f" ({len(bad)} such files of {len(paths)})" if len(bad) > 1 else ""))
+
+
+def resample(x: ArrayLike, rate: int, to: int) -> np.ndarray:
+    """Samples (..., L) at another rate, (..., ceil(L * to / rate)); what the new rate cannot hold is filtered away.
+
+    Arguments: rate and to, whole numbers of Hz. A polyphase filter (a Kaiser-windowed sinc), by scipy.
+
+    >>> resample(np.sin(np.arange(400) * 0.05), 8000, 2000).shape
+    (100,)
+    """
+    if rate < 1 or to < 1:
+        raise ValueError(f"resample: rates must be 1 Hz or more, got {rate} and {to}")
+    try:
+        from scipy.signal import resample_poly
+    except ImportError as error:
+        raise ImportError(f"resampling needs scipy ({error}): pip install soundfile scipy") from error
+    x, common = np.asarray(x), math.gcd(rate, to)
+    return x if rate == to else resample_poly(x, to // common, rate // common, axis=-1)

@@ -1,0 +1,168 @@
+"""SoundDataGenerator: the options of features and augmentation, a recipe for one sound; its flows are iterators of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tinydx.preprocessing.sound.augmentation import add_noise, change_gain, mask_features, shift_time
+from tinydx.preprocessing.sound.features import log_mel, mel_filterbank, mfcc
+from tinydx.preprocessing.sound.files import load_samples
+from tinydx.preprocessing.sound.iterators import SoundArrayIterator, SoundDirectoryIterator
+
+
+class SoundDataGenerator:
+    """Features of sounds, random augmentation, and iterators of augmented batches.
+
+    Arguments, all by name:
+        rate: Hz, of the samples that it is given; files are resampled to it.
+        n_fft, hop, window: samples; n_mels bands between fmin and fmax Hz: see `mel_spectrogram`.
+        n_mfcc: None for log-mel features, a number for so many MFCCs.
+        normalize: scale each example's features to mean 0 and variance 1, so that loudness does not matter.
+        crop: seconds; each example is a piece of that length, at a random place (None: all of it).
+        time_shift: seconds; each sound begins up to so much later or earlier, and goes round.
+        gain_range: dB; louder or quieter, uniform in +-gain_range.
+        noise_range: (low, high) dB; white noise at a signal-to-noise ratio that is uniform in it; None for none.
+        time_mask: seconds, band_mask: bands; up to so much is masked, at a random place.
+    Raises ValueError for options out of range, and mel_filterbank's errors.
+
+    >>> augment = SoundDataGenerator(rate=2000, n_fft=256, hop=50, n_mels=16, crop=1.0, noise_range=(10, 30))
+    >>> batches = augment.flow(np.random.default_rng(0).normal(size=(5, 6000)), [0, 1, 0, 1, 0], batch_size=2, seed=0)
+    >>> features, labels = next(batches)
+    >>> features.shape, features.dtype.name, len(batches)
+    ((2, 41, 16), 'float32', 3)
+    """
+
+    def __init__(
+        self,
+        *,
+        rate: int = 2000,
+        n_fft: int = 256,
+        hop: int = 50,
+        window: int | None = None,
+        n_mels: int = 32,
+        fmin: float = 0.0,
+        fmax: float | None = None,
+        n_mfcc: int | None = None,
+        normalize: bool = True,
+        crop: float | None = None,
+        time_shift: float = 0.0,
+        gain_range: float = 0.0,
+        noise_range: tuple[float, float] | None = None,
+        time_mask: float = 0.0,
+        band_mask: int = 0,
+    ):
+        if min(time_shift, gain_range, time_mask, band_mask) < 0:
+            limits = f"{time_shift}, {gain_range}, {time_mask}, {band_mask}"
+            raise ValueError(f"time_shift, gain_range, time_mask and band_mask must not be negative, got {limits}")
+        if crop is not None and crop * rate < n_fft:
+            raise ValueError(f"crop={crop!r} s is less than one transform of n_fft={n_fft} samples at {rate} Hz")
+        self.rate, self.n_mfcc, self.normalize, self.crop = rate, n_mfcc, normalize, crop
+        bands = {"n_mels": n_mels, "fmin": fmin, "fmax": fmax}
+        self.spectrum: dict[str, Any] = {"n_fft": n_fft, "hop": hop, "window": window, **bands}
+        self.time_shift, self.gain_range, self.noise_range = time_shift, gain_range, noise_range
+        self.time_mask, self.band_mask = time_mask, band_mask
+        mel_filterbank(rate, n_fft, n_mels, fmin, fmax)  # its errors now, not in a thread
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the features depend on, augmentation apart: `SoundDataGenerator(**options)` reads sounds as this one does."""
+        return {"rate": self.rate, **self.spectrum, "n_mfcc": self.n_mfcc, "normalize": self.normalize}
+
+    def flow(
+        self,
+        x: ArrayLike,
+        y: Any = None,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        seed: int | None = None,
+    ) -> SoundArrayIterator:
+        """Augmented batches of the sounds x (N, L), samples at `rate`. See SoundArrayIterator."""
+        return SoundArrayIterator(x, y, self, batch_size, shuffle, sample_weight, seed)
+
+    def flow_from_directory(
+        self,
+        directory: Any,
+        seconds: float = 10.0,
+        classes: Sequence[str] | None = None,
+        class_mode: str | None = "categorical",
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int | None = None,
+    ) -> SoundDirectoryIterator:
+        """Augmented batches of the wav and flac files in a directory's class folders. See SoundDirectoryIterator."""
+        return SoundDirectoryIterator(directory, self, seconds, classes, class_mode, batch_size, shuffle, seed)
+
+    def shape(self, length: int) -> tuple[int, int]:
+        """(T, F) of the features of so many samples, cropped."""
+        length = length if self.crop is None else min(length, round(self.crop * self.rate))
+        return 1 + length // self.spectrum["hop"], self.n_mfcc or self.spectrum["n_mels"]
+
+    def features(self, x: ArrayLike) -> np.ndarray:
+        """Log-mel or MFCC of samples (..., L), as (..., T, F), not yet normalised."""
+        if self.n_mfcc is None:
+            return log_mel(x, self.rate, **self.spectrum)
+        return mfcc(x, self.rate, self.n_mfcc, **self.spectrum)
+
+    def standardize(self, features: np.ndarray) -> np.ndarray:
+        """Features (T, F) of mean 0 and variance 1, if `normalize`."""
+        if not self.normalize:
+            return features
+        return (features - features.mean()) / max(float(features.std()), 1e-6)
+
+    def get_random_transform(self, shape: tuple[int, ...], seed: int | np.random.RandomState | None = None) -> dict[str, Any]:
+        """Draw the parameters of one sound's augmentation.
+
+        Arguments: shape (T, F) of its features; seed, a number, or a RandomState to go on with.
+        Returns start (of the crop, a share of the room for it), shift in seconds, gain and snr in dB (None: no noise),
+        noise_seed, and time_mask and band_mask as (first, how many).
+
+        >>> SoundDataGenerator(gain_range=6).get_random_transform((40, 32), seed=0)["gain"] < 6
+        True
+        """
+        draws: Any = np.random.RandomState(seed) if isinstance(seed, int | np.integer) else seed or np.random
+        frames_masked = round(self.time_mask * self.rate / self.spectrum["hop"])
+        return {
+            "start": draws.random() if self.crop else 0.0,
+            "shift": draws.uniform(-self.time_shift, self.time_shift),
+            "gain": draws.uniform(-self.gain_range, self.gain_range),
+            "snr": draws.uniform(*self.noise_range) if self.noise_range else None,
+            "noise_seed": draws.randint(2**31),
+            "time_mask": _draw_mask(draws, frames_masked, shape[0]),
+            "band_mask": _draw_mask(draws, self.band_mask, shape[1]),
+        }
+
+    def apply_transform(self, x: ArrayLike, transform: dict[str, Any]) -> np.ndarray:
+        """Features (T, F) of the samples x (L,), augmented as `get_random_transform` drew."""
+        x = np.asarray(x)
+        if self.crop:
+            length = min(len(x), round(self.crop * self.rate))
+            start = int(transform["start"] * (len(x) - length + 1))
+            x = x[start : start + length]
+        if shift := round(transform["shift"] * self.rate):
+            x = shift_time(x, shift)
+        if transform["gain"]:
+            x = change_gain(x, transform["gain"])
+        if transform["snr"] is not None:
+            x = add_noise(x, transform["snr"], np.random.default_rng(transform["noise_seed"]))
+        return mask_features(self.features(x), transform["time_mask"], transform["band_mask"])
+
+
+def _draw_mask(draws: Any, most: int, size: int) -> tuple[int, int]:
+    """(first, how many): up to `most` of `size` entries, anywhere."""
+    width = int(draws.randint(min(most, size) + 1))
+    return int(draws.randint(size - width + 1)), width
+
+
+def load_features(paths: Sequence[Any], preprocessing: dict[str, Any]) -> np.ndarray:
+    """Sounds read as a model's training sounds were: float32 (N, T, F).
+
+    Arguments: paths; preprocessing, what the training iterator's attribute of that name held. Raises load_samples' errors.
+    """
+    generator = SoundDataGenerator(**preprocessing["features"])
+    sounds = [load_samples(path, generator.rate, preprocessing["seconds"]) for path in paths]
+    return np.array([generator.standardize(generator.features(x)) for x in sounds], np.float32)

@@ -1,0 +1,95 @@
+"""A language model of diagnosis names: after these words of an ICD-10-CM name, which comes next?
+
+    python -m tinydx.tasks.next_word [--cell gru] [--epochs 4] [--seed 0] [--output FILE]
+
+Names of test categories (the first three characters of the code) were in no training. Tokens are words; what is rare in
+training is one unknown word for every model. Baselines: the frequency of words, and of words after the word before,
+mixed with the former where pairs are rare (Witten and Bell 1991).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+import tinydx
+from tinydx.callbacks import EarlyStopping
+from tinydx.datasets import terms
+from tinydx.decoding import sample
+from tinydx.optimizers import Adam
+from tinydx.preprocessing.text import Codec, Words
+from tinydx.sequences import CELLS, LanguageModel, teacher_forcing
+from tinydx.textscores import perplexity
+
+LONGEST = 30  # words of a name; few have more
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
+    """Train, print perplexities and some samples; returns the perplexities."""
+    parser = argparse.ArgumentParser(prog="python -m tinydx.tasks.next_word", description=__doc__.split("\n")[0])
+    parser.add_argument("--cell", choices=CELLS, default="gru")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--limit", type=int, metavar="N", help="use at most N training names")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", metavar="FILE", help="keep the model here (.safetensors)")
+    a = parser.parse_args(arguments)
+    tinydx.set_seed(a.seed)
+    parts = terms.split_by_group(terms.icd10cm_diagnoses(), lambda term: term.category, [0.05, 0.1], a.seed)
+    train, val, test = ([term.text for term in part] for part in parts)
+    train = train[: a.limit]
+    codec = Codec.learn(Words(), train, minimum=3)
+    print(f"{len(train)} training, {len(val)} validation, {len(test)} test names, {len(codec)} words", flush=True)
+    ids = [[codec.encode(text, ends=True)[: LONGEST + 1] for text in part] for part in (train, val, test)]
+    began = time.perf_counter()
+    model = LanguageModel(len(codec), cell=a.cell)
+    model.compile(Adam(0.002, global_clipnorm=1.0), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(
+        *teacher_forcing(ids[0], LONGEST + 1),
+        batch_size=128,
+        epochs=a.epochs,
+        validation_data=teacher_forcing(ids[1], LONGEST + 1),
+        callbacks=[EarlyStopping("val_loss", patience=2, restore_best_weights=True)],
+        verbose=2,
+    )
+    print(f"trained in {time.perf_counter() - began:.0f} s")
+    model.preprocessing = {"kind": "language model", "codec": codec.config()}
+    if a.output:
+        model.save(a.output, include_optimizer=False)
+    found = {
+        "frequency of words": perplexity(np.log(unigram(ids[0], ids[2], len(codec)))),
+        "after the word before": perplexity(np.log(bigram(ids[0], ids[2], len(codec)))),
+        f"tinydx, {a.cell}": perplexity(np.concatenate(model.log_probability(ids[2]))),
+    }
+    for name, value in found.items():
+        print(f"  {name:<24}perplexity {value:.1f} on test names")
+    for temperature, top_p in ((0.7, 0.9), (1.0, 1.0)):
+        written = sample(model.step, model.start(3), 3, LONGEST, temperature=temperature, top_p=top_p)
+        print(f"  drawn at temperature {temperature}, top-p {top_p}:", *(f"\n    {codec.decode(row)}" for row in written))
+    return found
+
+
+def unigram(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]], size: int) -> np.ndarray:
+    """The probability of each next word of the test by its frequency, with 1 added to each count."""
+    counts = np.bincount([i for text in train for i in text[1:]], minlength=size) + 1
+    return np.array([counts[i] / counts.sum() for text in test for i in text[1:]])
+
+
+def bigram(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]], size: int) -> np.ndarray:
+    r"""The same from the word before: (n_{vw} + d_v p_w) / (n_v + d_v), d_v different words having come after v."""
+    pairs = Counter(pair for text in train for pair in pairwise(text))
+    before, different = Counter[int](), Counter(v for v, _ in pairs)
+    for (v, _), n in pairs.items():
+        before[v] += n
+    asked = [pair for text in test for pair in pairwise(text)]
+    single = unigram(train, test, size)
+    return np.array([(pairs[v, w] + different[v] * p) / (before[v] + different[v]) if before[v] else p
+                     for (v, w), p in zip(asked, single, strict=True)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Word vectors of diagnosis names: neighbours and a map.
+
+    python -m tinydx.tasks.word_vectors [--mixed] [--epochs 3] [--output FILE.png]
+
+Skip-gram with negative sampling on the inclusion terms and official names of ICD-10-CM; with --mixed the document's
+mixing w_i = sum_j a_ij v_j + b_i is trained in its place. How well words of one chapter stand together: the share of
+words whose nearest word belongs to the same chapter (a word belongs to the chapter where it is most frequent).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import tinydx
+from tinydx.datasets import terms
+from tinydx.preprocessing.text import Codec, Words
+from tinydx.wordvectors import SkipGram, WordVectors, relatedness
+
+SIZE = 4000  # words
+SHOWN = ("fever", "fracture", "carcinoma", "diabetes", "heart", "left")
+
+
+def main(arguments: Sequence[str] | None = None) -> float:
+    """Train, print neighbours, draw the map; returns the share of nearest words of the same chapter."""
+    parser = argparse.ArgumentParser(prog="python -m tinydx.tasks.word_vectors", description=__doc__.split("\n")[0])
+    parser.add_argument("--mixed", action="store_true", help="train the document's mixing of word vectors")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--limit", type=int, metavar="N", help="use at most N names")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", metavar="FILE", help="a picture of some words on a plane (.png)")
+    a = parser.parse_args(arguments)
+    tinydx.set_seed(a.seed)
+    names = list({t.text: t for t in [*terms.icd10cm_terms(), *terms.icd10cm_diagnoses()]}.values())[: a.limit]
+    codec = Codec.learn(Words(), [t.text for t in names], size=SIZE)
+    sentences = [codec.encode(t.text) for t in names]
+    began = time.perf_counter()
+    model = SkipGram(len(codec), a=relatedness(sentences, len(codec)) if a.mixed else None)
+    losses = model.train(sentences, epochs=a.epochs, batch=8192)
+    spent = f"{time.perf_counter() - began:.0f} s"
+    print(f"{len(names)} names, {len(codec)} words, losses {', '.join(f'{v:.3f}' for v in losses)}, {spent}", flush=True)
+    vectors = WordVectors(codec.vocabulary, model.vectors())
+    for word in SHOWN:
+        if word in codec.vocabulary:
+            print(f"  {word:<10}" + ", ".join(f"{other} {cosine:.2f}" for other, cosine in vectors.nearest(word, 6)))
+    home = home_chapters(names)
+    asked = [w for w in codec.vocabulary.tokens[104:1104] if w in home]  # neither the most frequent nor rare ones
+    share = sum(home.get(vectors.nearest(w, 1)[0][0]) == home[w] for w in asked) / max(1, len(asked))
+    print(f"  {share:.3f} of {len(asked)} words have a nearest word of the same chapter")
+    if a.output:
+        groups = defaultdict(list)
+        for w in asked:
+            groups[home[w]].append(w)
+        largest = sorted(groups, key=lambda chapter: -len(groups[chapter]))[:5]
+        print(f"  {vectors.draw({chapter: groups[chapter][:14] for chapter in largest}, a.output)}")
+    return share
+
+
+def home_chapters(names: Sequence[terms.Term]) -> dict[str, str]:
+    """Each word's chapter: where it is most frequent."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for term in names:
+        for word in Words().tokenize(term.text):
+            counts[word][term.chapter] += 1
+    return {word: c.most_common(1)[0][0] for word, c in counts.items()}
+
+
+if __name__ == "__main__":
+    main()
