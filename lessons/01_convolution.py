@@ -3,6 +3,7 @@
 Minutes: 20
 Needs: pydicom
 Exercises: conv_sum
+Data: an image
 """
 
 import marimo
@@ -23,7 +24,7 @@ with app.setup:
     tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
 
     from tinydx import ops
-    from tinydx.lessons.page import canvas, card, foot, head, show, term
+    from tinydx.lessons.page import canvas, card, foot, head, own_data, show, square, term
 
 
 @app.cell(hide_code=True)
@@ -60,19 +61,24 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    ct = pydicom.dcmread(get_testdata_file("CT_small.dcm", download=False))
-    image = ct.pixel_array * float(ct.RescaleSlope) + float(ct.RescaleIntercept)  # in Hounsfield units
-    spacing = float(ct.PixelSpacing[0])  # mm
+    if own := own_data():
+        image = square(own, 128).mean(axis=-1)
+        name, unit, limits, side, length = own.name, "grey levels", (0, 255), 128, "pixels"
+    else:
+        ct = pydicom.dcmread(get_testdata_file("CT_small.dcm", download=False))
+        image = ct.pixel_array * float(ct.RescaleSlope) + float(ct.RescaleIntercept)
+        name, unit, limits, side, length = "CT slice", "Hounsfield units", (-700, 900), 128 * float(ct.PixelSpacing[0]), "mm"
     x = image[None, :, :, None]  # (N,H,W,C): one image, one channel
-    return image, spacing, x
+    return image, length, limits, name, side, unit, x
 
 
 @app.cell(hide_code=True)
-def _():
-    mo.md(r"""
+def _(name):
+    _real = "a real CT slice through the chest: a vertebra, ribs, and the lung's edge, black"
+    mo.md(f"""
     ## See it
 
-    Below is a real CT slice through the chest: a vertebra, ribs, and the lung's edge, black.
+    Below is {_real if name == "CT slice" else name}.
     The kernel is the pixel itself plus the slope of the image in one direction, as if a lamp stood there. Turn the lamp.
     """)
     return
@@ -106,22 +112,21 @@ def _(w, x):
 
 
 @app.cell(hide_code=True)
-def _(convolved, correlated, image, kernel, spacing, w):
+def _(convolved, correlated, image, kernel, length, limits, name, side, w):
     _point = np.zeros((1, 7, 7, 1))
     _point[0, 3, 3] = 1
     point_convolved, point_correlated = ops.conv2d(_point, kernel), ops.correlate2d(_point, kernel)
 
     _figure, _axes = canvas(2, 3, height=3.7)
-    _mm = [0, spacing * image.shape[1], spacing * image.shape[0], 0]
     for _axis, _picture, _title in zip(
         _axes[0],
         (image, convolved[0, :, :, 0], correlated[0, :, :, 0]),
-        ("CT slice x", "convolution", "correlation"),
+        (f"{name} x", "convolution", "correlation"),
         strict=True,
     ):
-        _axis.imshow(_picture, cmap="gray", vmin=-700, vmax=900, extent=_mm)
-        _axis.set(title=_title, xlabel="mm", xticks=[0, 40, 80], yticks=[0, 40, 80] if _axis is _axes[0, 0] else [])
-    _axes[0, 0].set_ylabel("mm")
+        _axis.imshow(_picture, cmap="gray", vmin=limits[0], vmax=limits[1], extent=[0, side, side, 0])
+        _axis.set(title=_title, xlabel=length, xticks=[0, 40, 80], yticks=[0, 40, 80] if _axis is _axes[0, 0] else [])
+    _axes[0, 0].set_ylabel(length)
     for _axis, _numbers, _title in zip(
         _axes[1],
         (w, point_convolved[0, 1:4, 1:4, 0], point_correlated[0, 1:4, 1:4, 0]),
@@ -133,18 +138,18 @@ def _(convolved, correlated, image, kernel, spacing, w):
         for (_p, _q), _number in np.ndenumerate(_numbers):
             _axis.text(_q, _p, f"{_number:.1f}", ha="center", va="center", fontsize=8)
     _axes[1, 0].set_ylabel("p")
-    show(_figure, "A CT slice, its convolution and its correlation with a relief kernel, lit from opposite sides. Below, the "
+    show(_figure, f"{name}, its convolution and its correlation with a relief kernel, lit from opposite sides. Below, the "
          "kernel, and what both make of a single bright point: the kernel itself, and the kernel rotated by 180 degrees.")
     return point_convolved, point_correlated
 
 
 @app.cell(hide_code=True)
-def _(convolved, correlated, kernel, point_convolved, point_correlated):
+def _(convolved, correlated, kernel, point_convolved, point_correlated, unit):
     np.testing.assert_array_equal(point_convolved[0, 1:4, 1:4], kernel[..., 0])
     np.testing.assert_array_equal(point_correlated[0, 1:4, 1:4], kernel[::-1, ::-1, :, 0])
     gap = np.abs(convolved - correlated).mean()
     mo.md(f"""
-    The two pictures are lit from opposite sides; on average a pixel differs by {gap:.0f} Hounsfield units.
+    The two pictures are lit from opposite sides; on average a pixel differs by {gap:.0f} {unit}.
     The lower row says why: of a single bright point the convolution makes **the kernel itself**, the correlation makes
     the kernel **rotated by 180 degrees**. And that is all: a convolution is the correlation with the rotated kernel.
     A network *learns* its kernels, so it does not care. You must, as soon as you write a gradient, or load someone's weights.
@@ -203,7 +208,7 @@ def _(convolved, kernel, x):
 
 
 @app.cell(hide_code=True)
-def _(x):
+def _(unit, x):
     mean = np.full((3, 3, 1, 1), 1 / 9)
     same = np.abs(ops.conv2d(x, mean) - ops.correlate2d(x, mean)).max()
     assert same < 1e-9
@@ -214,7 +219,7 @@ def _(x):
 
     /// details | Answer
     For those that look the same after a rotation by 180 degrees: $w(p,q) = w(k-p+1,\\, k-q+1)$.
-    The mean of nine pixels is one: its two pictures differ by at most {same:.0e} Hounsfield units, which is rounding.
+    The mean of nine pixels is one: its two pictures differ by at most {same:.0e} {unit}, which is rounding.
     That is why a test with a symmetric kernel proves nothing, and why every exercise here uses random ones.
     ///
     """)

@@ -20,7 +20,7 @@ with app.setup:
     tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
 
     from tinydx import ops
-    from tinydx.diagnose import build_cnn
+    from tinydx.kinds.image import build_cnn
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, foot, head, show, term
 
 

@@ -2,6 +2,7 @@
 
 Minutes: 30
 Exercises: sigmoid_bce, adam
+Data: two class folders of images, or a MedMNIST .npz
 """
 
 import marimo
@@ -18,9 +19,9 @@ with app.setup:
     tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
 
     from tinydx.datasets.phantom import CLASS_NAMES, make_phantoms
-    from tinydx.diagnose import build_cnn
-    from tinydx.evaluation import bootstrap_interval, roc_auc, roc_curve
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, foot, head, show, term
+    from tinydx.evaluation import bootstrap_interval, positive_class, roc_auc, roc_curve
+    from tinydx.kinds.image import build_cnn, open_study
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, foot, head, own_data, show, term
 
 
 @app.cell(hide_code=True)
@@ -48,39 +49,60 @@ def _():
     a pass over all of them is an {term("epoch")}.
 
     ## The pictures
-
-    No package brings labelled X-rays, so tinydx draws **synthetic phantoms**: no patient, no disease. What is learned here
-    says nothing about real X-rays. The opacities of the ill lung are texture; both classes are equally bright.
     """)
     return
 
 
 @app.cell
 def _():
-    images, labels = make_phantoms(416, seed=0, size=40)
-    x = np.repeat(images[..., None], 3, axis=-1).astype("float32") / 255  # (N,H,W,C): grey as three equal channels
-    x_train, y_train, x_test, y_test = x[:256], labels[:256], x[256:], labels[256:]  # no image is in both
-    assert CLASS_NAMES == ("abnormal", "normal")
-    return images, labels, x_test, x_train, y_test, y_train
+    own = own_data()
+    if own:
+        study = open_study(own, size=40, limit=128)  # of each class and split
+        names, source = tuple(study.class_names), study.source
+        (x_train, y_train), (x_test, y_test) = ((part.x / np.float32(255), part.y) for part in (study.train, study.test))
+    else:
+        names, source = CLASS_NAMES, "synthetic phantoms"
+        images, labels = make_phantoms(416, seed=0, size=40)
+        x = np.repeat(images[..., None], 3, axis=-1) / np.float32(255)  # (N,H,W,C): grey as three equal channels
+        x_train, y_train, x_test, y_test = x[:256], labels[:256], x[256:], labels[256:]  # no image is in both
+    if len(names) != 2:
+        raise ValueError(f"{own} has {len(names)} classes: this lesson is about two")
+    sick = positive_class(names)  # 0 or 1
+    assert own or (names[sick] == "abnormal" and sick == 0)
+    return names, own, sick, source, x_test, x_train, y_test, y_train
 
 
 @app.cell(hide_code=True)
-def _(images, labels):
-    _figure, _axes = canvas(2, 4, height=2.7)
-    for _k, _row in enumerate(_axes):
-        for _axis, _image in zip(_row, images[labels == _k], strict=False):
-            _axis.imshow(_image, cmap="gray", vmin=0, vmax=255)
-            _axis.set(xticks=[], yticks=[])
-        _row[0].set_ylabel(f"class {_k}: {CLASS_NAMES[_k]}")
-    _figure.supxlabel("synthetic phantoms, 40 x 40 pixels", fontsize=9)
-    show(_figure, "Four abnormal phantoms in the upper row, four normal ones in the lower row.")
+def _(own, source, x_test, x_train):
+    _yours = f"""
+    Yours, **{source}**: {len(x_train)} to train with, {len(x_test)} to test, of 40 x 40 pixels. `tinydx diagnose` takes the same data, all of
+    it and larger.
+    """
+    _synthetic = """
+    No package brings labelled X-rays, so tinydx draws **synthetic phantoms**: no patient, no disease. What is learned here
+    says nothing about real X-rays. The opacities of the ill lung are texture; both classes are equally bright.
+    """
+    mo.md(_yours if own else _synthetic)
     return
 
 
 @app.cell(hide_code=True)
-def _():
-    mo.md("""
-    Class folders sort by name: **abnormal is class 0, normal is class 1**. Remember it.
+def _(names, source, x_train, y_train):
+    _figure, _axes = canvas(2, 4, height=2.7)
+    for _k, _row in enumerate(_axes):
+        for _axis, _image in zip(_row, x_train[y_train == _k], strict=False):
+            _axis.imshow(_image)
+            _axis.set(xticks=[], yticks=[])
+        _row[0].set_ylabel(f"class {_k}: {names[_k]}")
+    _figure.supxlabel(f"{source}, 40 x 40 pixels", fontsize=9)
+    show(_figure, f"{source}: four of class {names[0]} in the upper row, four of class {names[1]} in the lower row.")
+    return
+
+
+@app.cell(hide_code=True)
+def _(names):
+    mo.md(f"""
+    Class folders sort by name: **{names[0]} is class 0, {names[1]} is class 1**. Remember it.
 
     ## Training
 
@@ -97,16 +119,16 @@ def _():
 
 
 @app.cell
-def _(x_test, x_train, y_test, y_train):
+def _(own, x_test, x_train, y_test, y_train):
     tinydx.set_seed(0)
     tinydx.set_threads(1)  # so small matrices are quickest on one core
     model = build_cnn((40, 40, 3), classes=2)
     watched = model.fit(x_train, y_train, batch_size=16, epochs=8, validation_data=(x_test, y_test), verbose=0)
     history = watched.history
-    p_normal = model.predict(x_test)[:, 0]  # the sigmoid is the probability of class 1
+    p = model.predict(x_test)[:, 0]  # the sigmoid is the probability of class 1
 
-    assert history["loss"][-1] < 0.5 * history["loss"][0]
-    return history, p_normal
+    assert own or history["loss"][-1] < 0.5 * history["loss"][0]
+    return history, p
 
 
 @app.cell(hide_code=True)
@@ -117,38 +139,40 @@ def _(history):
     _axis.plot(_epochs, history["val_loss"], "o-", color=RED, label="test images")
     _axis.axhline(np.log(2), color=GREY, linewidth=0.8)
     _axis.text(_epochs[-1], np.log(2) + 0.01, "a coin", color=GREY, ha="right")
-    _axis.set(title="loss", xlabel="epochs", ylabel="loss (nats an image)", ylim=(0, 0.9))
-    _axis.legend(loc=(0.55, 0.42), frameon=False)
-    show(_figure, "The loss of training and test images falls with the epochs, from that of a coin.")
+    _axis.set(title="loss", xlabel="epochs", ylabel="loss (nats an image)", ylim=(0, None))
+    _axis.legend(loc="lower left", frameon=False)
+    show(_figure, "The loss of training and of test images over the epochs, beside that of a coin.")
     return
 
 
 @app.cell(hide_code=True)
-def _(p_normal, y_test):
-    ill = y_test == 0
-    by_document = np.where(p_normal < 0.5, "normal", "abnormal")  # the document's last line
-    by_names = np.where(p_normal > 0.5, "normal", "abnormal")
-    truth = np.where(ill, "abnormal", "normal")
-    right_by_document, right = (int((called == truth).sum()) for called in (by_document, by_names))
-    assert right > 0.8 * len(truth) and right + right_by_document == len(truth)
+def _(names, own, p, sick, y_test):
+    ill = y_test == sick
+    p_ill = p if sick else 1 - p
+    right_by_document = int(((p >= 0.5) == ill).sum())  # the document's last line: from 0.5 on it says abnormal
+    right = int(((p_ill >= 0.5) == ill).sum())
+    assert own or (right > 0.8 * len(ill) and right + right_by_document == len(ill))
+    _verdict = (
+        f"Here the names happen to sort as the line wants it. Were {names[1]} called *abnormal*, it would turn every answer round."
+        if sick else "The network learned well; the last line turned every answer round."
+    )
     mo.md(f"""
     ## Which way round?
 
-    The document ends with `'Normal' if prediction < 0.5 else 'Abnormal'`. Of {len(truth)} test images that names
-    **{right_by_document}** rightly. The same numbers, with class 1 read as normal: **{right}**.
+    The document ends with `'Normal' if prediction < 0.5 else 'Abnormal'`. Of {len(ill)} test images that names
+    **{right_by_document}** rightly. The same numbers, with class 1 read as {names[1]}: **{right}**.
 
-    The network learned well; the last line turned every answer round. `model.predict_classes` takes the names from the
-    folders, so that this cannot happen, and `predict` warns.
+    {_verdict} `model.predict_classes` takes the names from the folders, so that this cannot happen, and `predict` warns.
     """)
-    return ill, right, right_by_document
+    return ill, p_ill, right, right_by_document
 
 
 @app.cell(hide_code=True)
-def _():
-    mo.md("""
+def _(names, sick):
+    mo.md(f"""
     ## See it: the threshold is a choice
 
-    An image is called abnormal where P(abnormal) = 1 - p reaches the threshold. Move it.
+    An image is called {names[sick]} where P({names[sick]}) = {"p" if sick else "1 - p"} reaches the threshold. Move it.
     """)
     return
 
@@ -161,40 +185,41 @@ def _():
 
 
 @app.cell
-def _(ill, p_normal, threshold):
-    p_abnormal = 1 - p_normal
-    called = p_abnormal >= threshold.value
+def _(ill, own, p_ill, threshold):
+    called = p_ill >= threshold.value
     sensitivity, specificity = called[ill].mean(), (~called[~ill]).mean()
-    auc = roc_auc(ill, p_abnormal)
-    auc_low, auc_high = bootstrap_interval(roc_auc, ill, p_abnormal, samples=300)
-    assert auc > 0.9
-    return auc, auc_high, auc_low, called, p_abnormal, sensitivity, specificity
+    auc = roc_auc(ill, p_ill)
+    auc_low, auc_high = bootstrap_interval(roc_auc, ill, p_ill, samples=300)
+    assert own or auc > 0.9
+    return auc, auc_high, auc_low, called, sensitivity, specificity
 
 
 @app.cell(hide_code=True)
-def _(ill, p_abnormal, sensitivity, specificity, threshold):
+def _(ill, names, p_ill, sensitivity, sick, specificity, threshold):
     _figure, (_left, _right) = canvas(1, 2, height=2.5)
     _bins = np.linspace(0, 1, 21)
-    _left.hist([p_abnormal[~ill], p_abnormal[ill]], _bins, stacked=True, color=[BLUE, RED], label=["normal", "abnormal"])
+    _labels = [names[1 - sick], names[sick]]
+    _left.hist([p_ill[~ill], p_ill[ill]], _bins, stacked=True, color=[BLUE, RED], label=_labels)
     _left.axvline(threshold.value, color="black", zorder=0)
-    _left.set(xlabel="P(abnormal)", ylabel="test images", title="what it says")
+    _left.set(xlabel=f"P({names[sick]})", ylabel="test images", title="what it says")
     _left.legend(loc="upper center", frameon=False)
-    _false, _true, _ = roc_curve(ill, p_abnormal)
+    _false, _true, _ = roc_curve(ill, p_ill)
     _right.plot(_false, _true, color=GREY)
     _right.plot(1 - specificity, sensitivity, "o", color="black")
     _right.set(xlabel="1 - specificity (share)", ylabel="sensitivity (share)", title="ROC curve", aspect="equal")
-    show(_figure, "Left, how the probabilities of ill and healthy phantoms spread, with the threshold as a line. Right, the ROC "
+    show(_figure, "Left, how the probabilities of the ill and the healthy spread, with the threshold as a line. Right, the ROC "
          "curve, with the point of this threshold.")
     return
 
 
 @app.cell(hide_code=True)
-def _(auc, auc_high, auc_low, called, ill, sensitivity, specificity, threshold):
+def _(auc, auc_high, auc_low, called, ill, names, sensitivity, sick, specificity, threshold):
+    _ill, _healthy = names[sick], names[1 - sick]
     mo.md(f"""
-    | threshold {threshold.value:.2f} | called abnormal | called normal |
+    | threshold {threshold.value:.2f} | called {_ill} | called {_healthy} |
     |---|---|---|
-    | **abnormal** | {int(called[ill].sum())} | {int((~called[ill]).sum())} missed |
-    | **normal** | {int(called[~ill].sum())} alarmed | {int((~called[~ill]).sum())} |
+    | **{_ill}** | {int(called[ill].sum())} | {int((~called[ill]).sum())} missed |
+    | **{_healthy}** | {int(called[~ill].sum())} alarmed | {int((~called[~ill]).sum())} |
 
     This table is the {term("confusion matrix")}. The {term("sensitivity")}, the share of the ill who are found, is {sensitivity:.2f}.
     The {term("specificity")}, the share of the healthy who are left in peace, is {specificity:.2f}. One falls where the other rises; the
@@ -203,12 +228,12 @@ def _(auc, auc_high, auc_low, called, ill, sensitivity, specificity, threshold):
 
     ## A question
 
-    A screening test will be used where 1 person in 100 is ill. At this threshold, of 100 who are called abnormal, how many are ill?
+    A screening test will be used where 1 person in 100 is ill. At this threshold, of 100 who are called {_ill}, how many are ill?
 
     /// details | Answer
-    Of 10,000 people 100 are ill: {100 * sensitivity:.0f} are called abnormal. Of the 9,900 healthy, {9900 * (1 - specificity):.0f} are, too.
-    So about **{100 * 100 * sensitivity / max(100 * sensitivity + 9900 * (1 - specificity), 1):.0f}** of 100 are ill. The test set is half ill and half
-    healthy; the world is not. (A share of 1.00 here only means that none of {int((~ill).sum())} was wrong.)
+    Of 10,000 people 100 are ill: {100 * sensitivity:.0f} are called {_ill}. Of the 9,900 healthy, {9900 * (1 - specificity):.0f} are, too.
+    So about **{100 * 100 * sensitivity / max(100 * sensitivity + 9900 * (1 - specificity), 1):.0f}** of 100 are ill. Of the test set
+    {ill.mean():.0%} are ill; the world is healthier. (A share of 1.00 here only means that none of {int((~ill).sum())} was wrong.)
     ///
     """)
     return

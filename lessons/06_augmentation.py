@@ -3,6 +3,7 @@
 Minutes: 20
 Needs: scikit-image
 Exercises: dropout
+Data: an image
 """
 
 import marimo
@@ -20,8 +21,8 @@ with app.setup:
     tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
 
     from tinydx.datasets.phantom import chest_phantom
-    from tinydx.diagnose import augmentation
-    from tinydx.lessons.page import RED, canvas, card, foot, head, show, term
+    from tinydx.kinds.image import augmentation
+    from tinydx.lessons.page import RED, canvas, card, foot, head, own_data, show, square, term
     from tinydx.preprocessing.affine import affine_matrix
     from tinydx.preprocessing.image import ImageDataGenerator
 
@@ -58,36 +59,40 @@ def _():
 
 @app.cell
 def _():
-    retina = data.retina()[:1408, :1408].reshape(176, 8, 176, 8, 3).mean(axis=(1, 3)).astype("float32")  # 0 to 255
+    if own := own_data():
+        image, name = square(own, 176), own.name
+    else:
+        image, name = data.retina()[:1408, :1408].reshape(176, 8, 176, 8, 3).mean(axis=(1, 3)).astype("float32"), "retina"  # 0 to 255
     angle = mo.ui.slider(-45, 45, step=5, value=20, label="rotation, degrees", show_value=True, full_width=True)
-    shift = mo.ui.slider(-0.4, 0.4, step=0.05, value=0.1, label="shift along the rows, share", show_value=True, full_width=True)
+    shift = mo.ui.slider(-0.4, 0.4, step=0.05, value=0.1, label="shift to the side, share", show_value=True, full_width=True)
     zoom = mo.ui.slider(0.6, 1.6, step=0.1, value=0.8, label="zoom factor", show_value=True, full_width=True)
-    mo.vstack([mo.md("## See it\n\nA real retina. The small squares are where the corners of the new picture were taken from."),
+    _subject = "A real retina" if name == "retina" else f"Your picture, {name}"
+    mo.vstack([mo.md(f"## See it\n\n{_subject}. The small squares are where the corners of the new picture were taken from."),
                angle, shift, zoom])  # fmt: skip
-    return angle, retina, shift, zoom
+    return angle, image, name, shift, zoom
 
 
 @app.cell
-def _(angle, retina, shift, zoom):
-    size = len(retina)
+def _(angle, image, shift, zoom):
+    size = len(image)
     settings = {"theta": angle.value, "ty": 0, "tx": shift.value * size, "shear": 0, "zx": zoom.value, "zy": zoom.value}
     matrix, offset = affine_matrix(**settings, height=size, width=size)
     generator = ImageDataGenerator(fill_mode="nearest")
-    changed = generator.apply_transform(retina, settings)
+    changed = generator.apply_transform(image, settings)
     return changed, matrix, offset, settings, size
 
 
 @app.cell(hide_code=True)
-def _(changed, matrix, offset, retina, size):
+def _(changed, image, matrix, name, offset, size):
     _corners = np.array([[0, 0], [0, size - 1], [size - 1, size - 1], [size - 1, 0], [0, 0]])
     _rows, _columns = (_corners @ matrix.T + offset).T
     _figure, (_left, _right) = canvas(1, 2, height=2.5, sharey=True)
-    _left.imshow(retina.astype("uint8"))
+    _left.imshow(image.astype("uint8"))
     _left.plot(_columns, _rows, "s-", color="white", markersize=4, linewidth=1)
-    _left.set(title="retina", xlabel="column (pixels)", ylabel="row (pixels)", xlim=(-40, 216), ylim=(216, -40))
+    _left.set(title=name, xlabel="column (pixels)", ylabel="row (pixels)", xlim=(-40, 216), ylim=(216, -40))
     _right.imshow(changed.astype("uint8"))
     _right.set(title="as trained on", xlabel="column (pixels)", xlim=(-40, 216))
-    show(_figure, "A retina with the outline of the part that is looked at, and the new picture made of it.")
+    show(_figure, f"{name}, with the outline of the part that is looked at, and the new picture made of it.")
     return
 
 
@@ -114,9 +119,9 @@ def _():
 
 
 @app.cell
-def _(retina, size):
+def _(image, size):
     document = augmentation("document")  # rotation 20, shifts 0.2, shear 0.2, zoom 0.2, horizontal flip
-    drawn = [document.get_random_transform(retina.shape, seed=k) for k in range(200)]
+    drawn = [document.get_random_transform(image.shape, seed=k) for k in range(200)]
     grid = np.stack(np.mgrid[:size, :size], axis=-1)
 
     def invented(transform):
@@ -127,18 +132,18 @@ def _(retina, size):
         return float(((source < 0) | (source > size - 1)).any(axis=-1).mean())
 
     shares = np.array([invented(transform) for transform in drawn])
-    views = [document.apply_transform(retina, transform) for transform in drawn[:6]]
+    views = [document.apply_transform(image, transform) for transform in drawn[:6]]
     return document, drawn, shares, views
 
 
 @app.cell(hide_code=True)
-def _(shares, views):
+def _(name, shares, views):
     _figure, _axes = canvas(2, 3, height=3.4)
     for _axis, _view, _share in zip(_axes.flat, views, shares, strict=False):
         _axis.imshow(_view.astype("uint8"))
         _axis.set(xticks=[], yticks=[], xlabel=f"{_share:.0%} invented")
     _figure.suptitle("six draws of the document's settings", fontsize=9)
-    show(_figure, "Six augmented retinas, each with the share of it that was filled in.")
+    show(_figure, f"{name}, augmented in six ways, each with the share of it that was filled in.")
     return
 
 

@@ -22,6 +22,7 @@ from matplotlib.text import Text
 import tinydx
 from tinydx import cli, exercises
 from tinydx.lessons import all_lessons, find, glossary, lesson, page
+from tinydx.preprocessing.image import save_img
 
 ROOT = Path(__file__).parents[1]
 LESSONS = [pytest.param(one, id=one.path.stem) for one in all_lessons()]
@@ -271,6 +272,41 @@ def test_a_missing_package_is_one_line_with_the_command_that_brings_it(capsys, m
 def test_an_unknown_lesson_suggests_a_close_one(capsys):
     assert cli.main(["lesson", "convolutoin"]) == 1
     assert "did you mean 'convolution'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["1", "--data", "nowhere.png"], "nowhere.png is not there: with --data lesson 1 takes an image"),
+        (["4", "--data", "."], "lesson 4 takes no data of yours: leave --data out"),
+        (["--data", "."], "--data is for one lesson: tinydx lesson 1 --data PATH"),
+    ],
+)
+def test_data_that_a_lesson_cannot_take_is_one_line(arguments, words, capsys):
+    assert cli.main(["lesson", *arguments]) == 1
+    assert capsys.readouterr().err == f"tinydx: {words}\n"
+
+
+def test_a_lesson_shows_the_data_it_is_given(capsys, monkeypatch, tmp_path):
+    one = find(1)
+    if one.missing:
+        pytest.skip(f"not installed: {', '.join(one.missing)}")
+    monkeypatch.setenv(lesson.DATA, "")  # so that it is put back
+    save_img(tmp_path / "mine.png", np.random.default_rng(0).uniform(0, 255, (150, 200, 3)))
+    assert cli.main(["lesson", "1", "--data", str(tmp_path / "mine.png"), "--html", str(tmp_path / "mine.html")]) == 0
+    text = (tmp_path / "mine.html").read_text("utf-8")
+    assert "mine.png" in text and "grey levels" in text and "Hounsfield" not in text
+
+
+def test_lessons_take_real_data(real_data, monkeypatch):
+    """The document's network on real X-rays; they are few and small here, so it need only run and be right about them."""
+    one = find(5)
+    if one.missing:
+        pytest.skip(f"not installed: {', '.join(one.missing)}")
+    monkeypatch.setenv(lesson.DATA, "")
+    one.take(real_data("chest_xray_kermany_folders"))
+    of_5 = one.run()[1]
+    assert of_5["names"] == ("normal", "pneumonia") and of_5["right"] == of_5["right_by_document"]
 
 
 @pytest.mark.parametrize(("claim", "status", "mark"), [("2 + 2 == 4", 0, "✓"), ("2 + 2 == 5", 1, "✗")])

@@ -179,6 +179,7 @@ def _add_lesson(commands: Any) -> None:
     p.add_argument("--edit", action="store_true", help="open a copy in this folder, to change its code")
     p.add_argument("--check", action="store_true", help="run it with its assertions, without a browser (default: all of them)")
     p.add_argument("--html", metavar="OUT", help="write its handout to this file (default: all, and an index, to this folder)")
+    p.add_argument("--data", metavar="PATH", help="your own data in place of the lesson's; the list says which lesson takes what")
     p.add_argument("--port", type=_positive, help="where the browser finds it (default: a free one)")
     p.add_argument("--no-browser", action="store_true", help="serve it, and open no browser")
     p.set_defaults(run=_lesson)

@@ -16,6 +16,10 @@ from tinydx.lessons.lesson import Lesson, all_lessons, find
 def lesson(a: argparse.Namespace) -> int:
     """Run `tinydx lesson`; returns the exit status."""
     chosen = [find(a.name)] if a.name else list(all_lessons())
+    if a.data and not a.name:
+        raise ValueError("--data is for one lesson: tinydx lesson 1 --data PATH")
+    if a.data:
+        chosen[0].take(a.data)
     if a.check:
         return max([_check(one) for one in chosen])
     if a.html:
@@ -30,7 +34,8 @@ def _list(lessons: list[Lesson]) -> int:
     width = max(len(one.title) for one in lessons)
     for one in lessons:
         needs = f"needs {', '.join(one.missing)}" if one.missing else ""
-        say(f"{one.number:3}  {one.title:<{width}}  {one.minutes:3} min  {needs}".rstrip())
+        takes = f"--data: {one.data}" if one.data else ""
+        say(f"{one.number:3}  {one.title:<{width}}  {one.minutes:3} min  {'; '.join(filter(None, (needs, takes)))}".rstrip())
     say("\nOpen the first with: tinydx lesson 1")
     return 0
 

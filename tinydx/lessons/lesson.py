@@ -5,6 +5,7 @@
     Minutes: 15                               for a learner, with the exercise
     Needs: pydicom                            packages beside tinydx's own and marimo, if any
     Exercises: conv_sum                       of `tinydx exercise`
+    Data: an image                            what `--data PATH` may give it in place of its own, if anything
     \"\"\"
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from typing import Any
 from tinydx.op import did_you_mean
 
 INSTALL = "pip install 'tinydx[lessons]'"
+DATA = "TINYDX_LESSON_DATA"  # the variable by which the command tells a notebook, in whatever process, where the data is
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Lesson:
     minutes: int
     needs: tuple[str, ...] = ()
     exercises: tuple[str, ...] = ()
+    data: str = ""
 
     @property
     def number(self) -> int:
@@ -55,6 +59,14 @@ class Lesson:
         if self.missing:
             how = "apt install g++, or your system's like" if self.missing == ["g++"] else INSTALL
             raise ImportError(f"lesson {self.number} needs {', '.join(self.missing)}: {how}")
+
+    def take(self, path: str | Path) -> None:
+        """Use this data from now on, in this process and those it starts; one-line errors where that cannot be."""
+        if not self.data:
+            raise ValueError(f"lesson {self.number} takes no data of yours: leave --data out")
+        if not Path(path).exists():
+            raise FileNotFoundError(f"{path} is not there: with --data lesson {self.number} takes {self.data}")
+        os.environ[DATA] = str(Path(path).resolve())
 
     def run(self) -> tuple[list[Any], dict[str, Any]]:
         """Run all cells: (what they show, in their order; the variables by name). A failed assertion is raised."""
@@ -86,7 +98,7 @@ def read(path: Path) -> Lesson:
     title, chinese = words.splitlines()[0].split(" · ")
     said = dict(re.findall(r"^(\w+): (.*)$", words, re.MULTILINE))
     needs, exercises = (tuple(re.findall(r"[^,\s]+", said.get(key, ""))) for key in ("Needs", "Exercises"))
-    return Lesson(path, title, chinese, int(said["Minutes"]), needs, exercises)
+    return Lesson(path, title, chinese, int(said["Minutes"]), needs, exercises, said.get("Data", ""))
 
 
 def find(name: str | int) -> Lesson:

@@ -5,6 +5,7 @@
     card("conv2d", ...)  the engine's own code of an op, from the op table
     code(function, ...)  that of any function
     canvas, show         an empty figure of the right size, and the picture it becomes, with words for who cannot see it
+    own_data()           the path that `tinydx lesson 1 --data PATH` gave, or None; square(path, 128), an image file as an array
     foot(1)              its exercises, its terms, the way on
 
 What these return is HTML that marimo shows and that a handout can keep: no widget but marimo's own controls.
@@ -16,15 +17,19 @@ from __future__ import annotations
 import base64
 import html
 import io
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 
 from tinydx import exercises, op
 from tinydx.lessons import glossary
-from tinydx.lessons.lesson import all_lessons, find
+from tinydx.lessons.lesson import DATA, all_lessons, find
+from tinydx.preprocessing.files import img_to_array, load_img
 
 BLUE, RED, GREY = "#2166ac", "#c62828", "#627d98"
 WIDTH = 4.6  # of a figure in inches: at 390 px a 9 pt letter is then 10 px high
@@ -43,7 +48,25 @@ def head(number: int) -> Any:
     lesson = find(number)
     minutes = f"{lesson.minutes} minutes" + (" with its exercises" if lesson.exercises else "")
     title = f"# {number} · {lesson.title} <span lang='zh'>{lesson.chinese}</span>"
-    return _markdown(f"{title}\n\nLesson {number} of tinydx · {minutes}")
+    lines = [title, f"Lesson {number} of tinydx · {minutes}"]
+    if own := own_data():
+        lines.append(f"Your data: `{own.name}`")
+    elif lesson.data:
+        lines.append(f"With your own data: `tinydx lesson {number} --data PATH`, {lesson.data}")
+    return _markdown("\n\n".join(lines))
+
+
+def own_data() -> Path | None:
+    """What `tinydx lesson N --data PATH` gave, which exists; None where the lesson is to use its own data."""
+    given = os.environ.get(DATA)
+    return Path(given) if given else None
+
+
+def square(path: Path, size: int) -> np.ndarray:
+    """The middle of an image file as an array (size,size,3), 0 to 255; load_img's errors."""
+    from PIL import ImageOps
+
+    return img_to_array(ImageOps.fit(load_img(path), (size, size)))
 
 
 def term(english: str) -> str:
