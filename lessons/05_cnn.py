@@ -189,7 +189,7 @@ def _(ill, own, p_ill, threshold):
     called = p_ill >= threshold.value
     sensitivity, specificity = called[ill].mean(), (~called[~ill]).mean()
     auc = roc_auc(ill, p_ill)
-    auc_low, auc_high = bootstrap_interval(roc_auc, ill, p_ill, samples=300)
+    auc_low, auc_high = bootstrap_interval(roc_auc, ill, p_ill, samples=300, strata=ill)
     assert own or auc > 0.9
     return auc, auc_high, auc_low, called, sensitivity, specificity
 

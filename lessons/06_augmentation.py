@@ -2,7 +2,7 @@
 
 Minutes: 20
 Needs: scikit-image
-Exercises: dropout
+Exercises: moved_points, dropout
 Data: an image
 """
 

@@ -1,6 +1,7 @@
 """How good is it, and how sure are we? · 模型评估
 
-Minutes: 30
+Minutes: 35
+Exercises: roc_area
 """
 
 import marimo

@@ -2,6 +2,7 @@
 
 Minutes: 25
 Needs: numba
+Exercises: winograd
 """
 
 import marimo

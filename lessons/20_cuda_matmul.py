@@ -2,6 +2,7 @@
 
 Minutes: 40
 Needs: g++
+Exercises: tiled_product
 """
 
 import marimo
