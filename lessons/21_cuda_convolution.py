@@ -265,7 +265,7 @@ def _():
     orders = [np.zeros((4, 8), int) for _ in range(2)]
     for _m in range(32):
         orders[0][_pixel_of(_m, False)] = orders[1][_pixel_of(_m, True)] = _m
-    _figure, _axes = canvas(1, 2, height=1.6, sharey=True)
+    _figure, _axes = canvas(1, 2, height=1.7, sharey=True)
     for _axis, _order, _title in zip(_axes, orders, ("row by row", "window by window"), strict=True):
         _axis.imshow(_order // 4 % 2 + 2 * (_order // 8 % 2), cmap="Blues", vmin=-1, vmax=7)
         for (_i, _j), _m in np.ndenumerate(_order):
