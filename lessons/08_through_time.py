@@ -137,12 +137,12 @@ def _(gru_gradient, lstm_gradient, tanh_gradient):
 def _(STEPS, exploded, gru_gradient, larger, left_of_gru, left_of_lstm, left_of_tanh, lstm_gradient, scale, tanh_gradient):
     _kept = 1 / (1 + np.exp(-3))
     mo.md(f"""
-    With weights of size {scale.value:g}, {tanh_gradient[0]:.0e} of the gradient reaches the first of {STEPS} steps in the tanh recurrence,
-    {lstm_gradient[0]:.0e} in the LSTM and {gru_gradient[0]:.0e} in the GRU. A straight line on this scale *is* a product of equal factors.
+    With weights of size {scale.value:g}, {tanh_gradient[0]:.1g} of the gradient reaches the first of {STEPS} steps in the tanh recurrence,
+    {lstm_gradient[0]:.1g} in the LSTM and {gru_gradient[0]:.1g} in the GRU. A straight line on this scale *is* a product of equal factors.
 
-    At a size of exactly 1 the matrix only turns the gradient, and shortens nothing. What is left then, {left_of_tanh:.0e},
+    At a size of exactly 1 the matrix only turns the gradient, and shortens nothing. What is left then, {left_of_tanh:.1g},
     is the work of the slopes $1 - h^2$ alone: tanh is never steeper than 1. Larger weights make up for it, and soon too well:
-    at 1.5 there are {larger:.0e} left, and at 2 the gradient has **grown** {exploded:.0f}-fold. No size is right for every sequence, and training
+    at 1.5 there are {larger:.1g} left, and at 2 the gradient has **grown** {exploded:.0f}-fold. No size is right for every sequence, and training
     moves it.
 
     ## A gate
@@ -155,17 +155,17 @@ def _(STEPS, exploded, gru_gradient, larger, left_of_gru, left_of_lstm, left_of_
     $$h_t = o \\odot \\tanh(c_t)$$
 
     Back along $c$ the gradient is multiplied by $f$, and by nothing else: no matrix, no slope of tanh. With f near 1 it travels far:
-    with a bias of 3, f is about {_kept:.2f}, {_kept:.2f} to the power of {STEPS} is {_kept**STEPS:.0e}, and {left_of_lstm:.0e} of the gradient
+    with a bias of 3, f is about {_kept:.2f}, {_kept:.2f} to the power of {STEPS} is {_kept**STEPS:.1g}, and {left_of_lstm:.1g} of the gradient
     arrives. That is why Keras starts this bias at 1, and not at 0. Move it.
 
     The {term("gated recurrent unit")} (GRU) needs no second state. One gate $z$ shares out the place in h between the old and the new,
     and a gate $r$ says how much of the old the new one $g$ may see:
 
-    $$g = \\tanh(W x_t + b + r \\odot (U h_{{t-1}} + b'))$$
+    $$g = \\tanh(W x_t + b_0 + r \\odot (U h_{{t-1}} + b_1))$$
 
     $$h_t = z \\odot h_{{t-1}} + (1 - z) \\odot g$$
 
-    Along the first term nothing but $z$ multiplies the gradient: with the same bias {left_of_gru:.0e} arrives. Three matrices instead of four,
+    Along the first term nothing but $z$ multiplies the gradient: with the same bias {left_of_gru:.1g} arrives. Three matrices instead of four,
     and one state.
 
     ## The engine's code
@@ -221,7 +221,7 @@ def _(STEPS):
     A straight-through recurrence without tanh, $h_t = W h_{{t-1}} + x_t$, has no slopes below 1. Does it solve the problem?
 
     /// details | Answer
-    It trades one problem for another. With eigenvalues of 0.9 a gradient of {0.9**STEPS:.0e} is left after {STEPS} steps, with 1.1 it has grown to
+    It trades one problem for another. With eigenvalues of 0.9 a gradient of {0.9**STEPS:.1g} is left after {STEPS} steps, with 1.1 it has grown to
     {1.1**STEPS:.0f}: only exactly 1 keeps it, and training moves the weights. A gate *chooses* its
     factor at every step from what it reads. Attention, in lesson 12, has no chain of factors at all.
     ///
