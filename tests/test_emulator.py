@@ -430,6 +430,24 @@ def test_sectors_and_bank_conflicts(stride, sectors, passes):
     assert counted[7, "y", "write"].moved == 4
 
 
+HELPER = """
+__device__ __noinline__ float read(const float* from) { return *from; }
+__global__ void k(const float* x, const float* w, float* y) {
+    __shared__ float t[32];
+    int i = threadIdx.x;
+    t[i] = read(x + i) + read(w + 8 * i);
+    __syncthreads();
+    y[i] = read(t + i);
+}
+"""
+
+
+def test_an_instruction_that_reads_several_arrays_is_counted_for_each():
+    launch = load_module(HELPER).get_function("k")(1, 32, (whole(0, 32), whole(0, 256), empty(32)))
+    moved = {c.array: (c.shared, c.requests, c.moved) for c in launch.counters if c.access == "read"}
+    assert moved == {"x": (False, 1, 4), "w": (False, 1, 32), "t": (True, 1, 1)}
+
+
 def test_vector_accesses_are_one_request():
     with record() as launches:
         test_sgemm("vectors", 64, 64, 64)

@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_translate(commands)
     _add_data(commands)
     _add_card(commands)
+    _add_lesson(commands)
     _add_exercise(commands)
     _add_bench(commands)
     _add_cuda(commands)
@@ -165,6 +166,29 @@ def _card(a: argparse.Namespace) -> int:
         width = max(map(len, TABLE))
         print("\n".join(f"{name:<{width}}  {record.shapes}" for name, record in TABLE.items()))
     return 0
+
+
+def _add_lesson(commands: Any) -> None:
+    p = commands.add_parser(
+        "lesson",
+        help="the course: list the lessons, or open one in the browser",
+        description="List the lessons, with the minutes each takes, or open one in the browser. Nothing is fetched: a lesson "
+        "works offline. Begin with: tinydx lesson 1",
+    )
+    p.add_argument("name", nargs="?", metavar="LESSON", help="such as 1 or convolution (default: list them)")
+    p.add_argument("--edit", action="store_true", help="open a copy in this folder, to change its code")
+    p.add_argument("--check", action="store_true", help="run it with its assertions, without a browser (default: all of them)")
+    p.add_argument("--html", metavar="OUT", help="write its handout to this file (default: all, and an index, to this folder)")
+    p.add_argument("--data", metavar="PATH", help="your own data in place of the lesson's; the list says which lesson takes what")
+    p.add_argument("--port", type=_positive, help="where the browser finds it (default: a free one)")
+    p.add_argument("--no-browser", action="store_true", help="serve it, and open no browser")
+    p.set_defaults(run=_lesson)
+
+
+def _lesson(a: argparse.Namespace) -> int:
+    from tinydx.lessons import commands
+
+    return commands.lesson(a)
 
 
 def _add_exercise(commands: Any) -> None:

@@ -26,6 +26,7 @@ def report() -> str:
         ("compiler", shutil.which("g++") or "no g++: only needed to run CUDA kernels on the CPU (apt install g++)"),
         *((name, _version(name)) for name in ("pillow", "matplotlib", "rich", "safetensors", "soundfile", "scipy")),
         ("ICD-10-CM", _version("simple-icd-10-cm")),
+        ("lessons", _lessons()),
         ("data", _data()),
     ]
     return "\n".join(f"{name:<12}{found}" for name, found in rows)
@@ -82,6 +83,14 @@ def _cuda() -> str:
         return f"CuPy {cupy.__version__}, {count} GPU(s), the first is {name}"
     except Exception as error:  # CuPy raises its own kinds, from the driver or from missing libraries
         return f"CuPy is installed, but no GPU can be used: {' '.join(str(error).split())}"
+
+
+def _lessons() -> str:
+    from tinydx.lessons import all_lessons
+    from tinydx.lessons.lesson import INSTALL
+
+    missing = sorted({package for lesson in all_lessons() for package in lesson.missing})
+    return f"{len(all_lessons())}, " + (f"some need {', '.join(missing)}: {INSTALL}" if missing else "all can run: tinydx lesson")
 
 
 def _data() -> str:

@@ -414,20 +414,27 @@ def _check_shape(record: Op, name: str, shape: tuple[int, ...], sizes: dict[str,
 # ---- reference cards -----------------------------------------------------------------------------------------------
 
 
-def card(name: str) -> str:
+def card(name: str, *kinds: str) -> str:
     """The reference card of an op: equation, shapes, source, and its code as it stands in the file.
+
+    With kinds ("literal", "forward", "backward"), that code alone.
 
     >>> print(card("relu").splitlines()[0])
     relu · document, 1.2, ReLU
+    >>> print(card("relu", "backward"))
+    def relu_backward(dy, y):
+        return (dy * (y > 0),)
     """
     record = find(name)
+    if kinds:
+        return "\n\n".join(code(getattr(record, kind)) for kind in kinds)
     parts = [f"{record.name} · {record.source}", "", f"    {record.equation}", "", f"shapes  {record.shapes}"]
     if not record.parts:
         parts += [f"file    {record.forward.__module__.replace('.', '/')}.py"]  # where what the code below calls stands, too
     for kind in ("literal", "forward", "backward"):
         function = getattr(record, kind)
         if function and not record.parts:
-            parts += ["", f"{kind}", "", textwrap.indent(_code(function), "    ")]
+            parts += ["", f"{kind}", "", textwrap.indent(code(function), "    ")]
     if record.parts:
         parts += ["", "parts    " + ", ".join(f"tinydx card {part.name}" for part in record.parts)]
     elif record.slips:
@@ -454,7 +461,8 @@ def did_you_mean(name: str, known: Any) -> str:
     return "; known: " + ", ".join(sorted(known))
 
 
-def _code(function: Callable) -> str:
-    lines = inspect.getsource(function).splitlines()
+def code(function: Callable) -> str:
+    """A function as it stands in its file, without its decorators."""
+    lines = textwrap.dedent(inspect.getsource(function)).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("def "))
     return "\n".join(lines[start:])

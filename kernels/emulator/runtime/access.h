@@ -107,20 +107,20 @@ static void check(char* address, unsigned bytes, AccessKind kind, const void* co
     }
     Watchdog::fed = true;
     step(address, pc);
-    Site& site = counters.site(pc);
-    Region* region = site.region && site.region->contains(address, bytes) ? site.region : region_of(address, bytes);
+    Site* site = counters.find(pc, address, bytes);
+    Region* region = site ? site->region : region_of(address, bytes);
     if (!region) {
         bool constant = kind == READ && address >= launch->module && address + bytes <= launch->module + launch->module_bytes;
         if (constant) return;  // tables that the compiler made
         report_access(OUT_OF_BOUNDS, nearest_region(address), address, bytes, kind, pc);
         stop();
     }
-    site.region = region;
+    if (!site) site = counters.add(pc, region);
     if ((uint64_t)address % bytes && (bytes & (bytes - 1)) == 0) {
         report_access(MISALIGNED, region, address, bytes, kind, pc);
         stop();
     }
-    counters.record(site, self->view.thread % 32, *region, address, bytes, kind);
+    counters.record(*site, self->view.thread % 32, address, bytes, kind);
     uint64_t size = region->element, end = address + bytes - region->base;
     for (uint64_t at = (address - region->base) & ~(size - 1); at < end; at += size) {
         char* element = region->base + at;

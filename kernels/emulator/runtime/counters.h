@@ -55,9 +55,11 @@ inline void bank_passes(const Request& r, unsigned bytes, uint64_t& passes, uint
     }
 }
 
-struct Site {                        // one memory instruction of the program
+// One memory instruction, and one of the arrays that it goes to: several, where a helper such as read_four stayed a function.
+struct Site {
     Counter total{};
-    Region* region = nullptr;        // where it went last: mostly where it goes next
+    Region* region = nullptr;
+    uint32_t next = 0;               // the same instruction's site for another array
     uint32_t segment = 0;            // the stretch of one warp that `open` belongs to
     uint32_t visits[32];
     std::vector<Request> open;
@@ -74,26 +76,33 @@ public:
         segment = 1;
     }
 
-    Site& site(uint32_t pc) {
-        uint32_t& number = site_of[pc];
-        if (number == 0) {
-            number = sites.size();
-            sites.emplace_back();
-            sites.back().total.pc = pc;
-        }
-        return sites[number];
+    // The site of this instruction and the array that the address is in, or null if there is none yet.
+    Site* find(uint32_t pc, const char* address, unsigned bytes) {
+        for (uint32_t number = site_of[pc]; number; number = sites[number].next)
+            if (sites[number].region->contains(address, bytes)) return &sites[number];
+        return nullptr;
     }
 
-    void record(Site& site, unsigned lane, const Region& region, const char* address, unsigned bytes, AccessKind kind) {
+    Site* add(uint32_t pc, Region* region) {
+        sites.emplace_back();
+        Site& site = sites.back();
+        site.region = region;
+        site.next = site_of[pc];
+        site.total.pc = pc;
+        site.total.region = region->index;
+        site.total.shared = region->shared;
+        site_of[pc] = sites.size() - 1;
+        return &site;
+    }
+
+    void record(Site& site, unsigned lane, const char* address, unsigned bytes, AccessKind kind) {
         if (site.segment != segment) {
             site.segment = segment;
             memset(site.visits, 0, sizeof site.visits);
             site.open.clear();
             touched.push_back(&site - sites.data());
-            site.total.shared = region.shared;
             site.total.access = kind;
             site.total.bytes = bytes;
-            site.total.region = region.index;
         }
         unsigned visit = site.visits[lane]++;
         if (visit >= LONGEST) return;

@@ -1,0 +1,231 @@
+"""Augmentation: one image, many views · 数据增强
+
+Minutes: 20
+Needs: scikit-image
+Exercises: moved_points, dropout
+Data: an image
+"""
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(app_title="Augmentation", css_file="lesson.css")
+
+with app.setup:
+    import marimo as mo
+    import numpy as np
+    from skimage import data
+
+    import tinydx
+
+    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+
+    from tinydx.datasets.phantom import chest_phantom
+    from tinydx.kinds.image import augmentation
+    from tinydx.lessons.page import RED, canvas, card, foot, head, own_data, show, square, term
+    from tinydx.preprocessing.affine import affine_matrix
+    from tinydx.preprocessing.image import ImageDataGenerator
+
+
+@app.cell(hide_code=True)
+def _():
+    head(6)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(rf"""
+    After this lesson you can
+
+    - read a rotation, a shift and a zoom as one matrix;
+    - say which of the document's changes keep the {term("label")} of a medical image, and which do not;
+    - find out how much of a training image is invented.
+
+    ## The equation
+
+    A network with millions of weights can learn a few hundred images by heart, which is {term("overfitting")}.
+    With {term("augmentation")} it sees other views of them, which mean the same. For each pixel $(r, c)$ of the new image,
+    one matrix says where in the old one to look:
+
+    $$u = m_{{11}}\, r + m_{{12}}\, c + o_1$$
+
+    $$v = m_{{21}}\, r + m_{{22}}\, c + o_2$$
+
+    $(u, v)$ lies between four pixels, which are weighed by how near they are: the picture is read *backwards*, so no hole is left.
+    """)
+    return
+
+
+@app.cell
+def _():
+    if own := own_data():
+        image, name = square(own, 176), own.name
+    else:
+        image, name = data.retina()[:1408, :1408].reshape(176, 8, 176, 8, 3).mean(axis=(1, 3)).astype("float32"), "retina"  # 0 to 255
+    angle = mo.ui.slider(-45, 45, step=5, value=20, label="rotation, degrees", show_value=True, full_width=True)
+    shift = mo.ui.slider(-0.4, 0.4, step=0.05, value=0.1, label="shift to the side, share", show_value=True, full_width=True)
+    zoom = mo.ui.slider(0.6, 1.6, step=0.1, value=0.8, label="zoom factor", show_value=True, full_width=True)
+    _subject = "A real retina" if name == "retina" else f"Your picture, {name}"
+    mo.vstack([mo.md(f"## See it\n\n{_subject}. The small squares are where the corners of the new picture were taken from."),
+               angle, shift, zoom])  # fmt: skip
+    return angle, image, name, shift, zoom
+
+
+@app.cell
+def _(angle, image, shift, zoom):
+    size = len(image)
+    settings = {"theta": angle.value, "ty": 0, "tx": shift.value * size, "shear": 0, "zx": zoom.value, "zy": zoom.value}
+    matrix, offset = affine_matrix(**settings, height=size, width=size)
+    generator = ImageDataGenerator(fill_mode="nearest")
+    changed = generator.apply_transform(image, settings)
+    return changed, matrix, offset, settings, size
+
+
+@app.cell(hide_code=True)
+def _(changed, image, matrix, name, offset, size):
+    _corners = np.array([[0, 0], [0, size - 1], [size - 1, size - 1], [size - 1, 0], [0, 0]])
+    _rows, _columns = (_corners @ matrix.T + offset).T
+    _figure, (_left, _right) = canvas(1, 2, height=2.4, sharey=True)
+    _left.imshow(image.astype("uint8"))
+    _left.plot(_columns, _rows, "s-", color="white", markersize=4, linewidth=1)
+    _left.set(title=name, xlabel="column (pixels)", ylabel="row (pixels)", xlim=(-40, 216), ylim=(216, -40))
+    _right.imshow(changed.astype("uint8"))
+    _right.set(title="as trained on", xlabel="column (pixels)", xlim=(-40, 216))
+    show(_figure, f"{name}, with the outline of the part that is looked at, and the new picture made of it.")
+    return
+
+
+@app.cell(hide_code=True)
+def _(matrix, offset):
+    mo.md(f"""
+    | | times $r$ | times $c$ | plus |
+    |---|---|---|---|
+    | $u$ | {matrix[0, 0]:.3f} | {matrix[0, 1]:.3f} | {offset[0]:.1f} |
+    | $v$ | {matrix[1, 0]:.3f} | {matrix[1, 1]:.3f} | {offset[1]:.1f} |
+
+    Rotation, shift, shear and zoom in one. A zoom **above** 1 makes the picture smaller: it is the old image that is looked at
+    in larger steps. What lies outside is filled by the nearest pixel, and that part of the picture is invented.
+
+    ## The engine's code
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    card("affine_warp", "literal")
+    return
+
+
+@app.cell
+def _(image, size):
+    document = augmentation("document")  # rotation 20, shifts 0.2, shear 0.2, zoom 0.2, horizontal flip
+    drawn = [document.get_random_transform(image.shape, seed=k) for k in range(200)]
+    grid = np.stack(np.mgrid[:size, :size], axis=-1)
+
+    def invented(transform):
+        """The share of the new picture that lies outside the old one."""
+        names = ("theta", "tx", "ty", "shear", "zx", "zy")
+        m, o = affine_matrix(*(transform[name] for name in names), height=size, width=size)
+        source = grid @ m.T + o
+        return float(((source < 0) | (source > size - 1)).any(axis=-1).mean())
+
+    shares = np.array([invented(transform) for transform in drawn])
+    views = [document.apply_transform(image, transform) for transform in drawn[:6]]
+    return document, drawn, shares, views
+
+
+@app.cell(hide_code=True)
+def _(name, shares, views):
+    _figure, _axes = canvas(2, 3, height=3.4)
+    for _axis, _view, _share in zip(_axes.flat, views, shares, strict=False):
+        _axis.imshow(_view.astype("uint8"))
+        _axis.set(xticks=[], yticks=[], xlabel=f"{_share:.0%} invented")
+    _figure.suptitle("six draws of the document's settings", fontsize=9)
+    show(_figure, f"{name}, augmented in six ways, each with the share of it that was filled in.")
+    return
+
+
+@app.cell
+def _():
+    lines = np.zeros((20, 20, 1), "float32")
+    lines[10, :] = lines[:, 5] = 1.0
+    width_only = ImageDataGenerator(width_shift_range=[0.2], fill_mode="constant")
+    moved = width_only.apply_transform(lines, width_only.get_random_transform(lines.shape, seed=0))
+    moved_row = int(moved.sum(axis=1).argmax()) - 10
+    moved_column = int(moved.sum(axis=0).argmax()) - 5
+    assert abs(moved_row) == 4 and moved_column == 0
+    return moved_column, moved_row
+
+
+@app.cell(hide_code=True)
+def _(drawn, moved_column, moved_row, shares):
+    assert 0.05 < shares.mean() < 0.5
+    mo.md(f"""
+    Of {len(drawn)} draws of the document's settings, on average **{shares.mean():.0%}** of a picture is invented, at most
+    {shares.max():.0%}. Two more traps, both Keras's own, which tinydx copies so that results carry over:
+    `width_shift_range=0.2` moves this 20-pixel picture by {abs(moved_row)} **rows** and {abs(moved_column)} columns; and
+    `shear_range=0.2` is 0.2 *degrees*, next to nothing.
+
+    ## A flip is not innocent
+
+    The document's `horizontal_flip=True` doubles the views. Here is a synthetic chest, and its mirror image.
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    chest = chest_phantom(np.random.default_rng(3), abnormal=False, size=150)
+    centre = 75
+    lower = chest[75:115]
+    heart_left, heart_right = (float(half.mean()) for half in (lower[:, 40:centre], lower[:, centre:110]))
+    _figure, (_left, _right) = canvas(1, 2, height=2.4, sharey=True)
+    for _axis, _picture, _title in ((_left, chest, "synthetic chest"), (_right, chest[:, ::-1], "flipped")):
+        _axis.imshow(_picture, cmap="gray", vmin=0, vmax=1)
+        _axis.axvline(centre, color=RED, linewidth=0.8)
+        _axis.set(title=_title, xlabel="column (pixels)", xticks=[0, 75, 149])
+    _left.set(ylabel="row (pixels)", yticks=[0, 75, 149])
+    show(_figure, "A synthetic chest with the heart on the viewer's right, as in a patient who faces us, and its mirror image.")
+    return heart_left, heart_right
+
+
+@app.cell(hide_code=True)
+def _(heart_left, heart_right):
+    assert heart_right > heart_left
+    mo.md(f"""
+    Beside the middle line the right half of the picture is {100 * (heart_right / heart_left - 1):.0f} % brighter: that is the heart, which lies in the patient's left
+    chest. The mirror image shows dextrocardia, a rare condition. If the label is "pneumonia", little harm is done. If it is "enlarged
+    left ventricle", or "which side", the flip makes wrong labels.
+
+    ## A question
+
+    Which of these keeps the label: a vertical flip of a blood cell; of a chest? A zoom by 1.2, if the label is "cardiomegaly"?
+    A change of brightness in a CT slice?
+
+    /// details | Answer
+    The blood cell's flip does: a cell has no up. No patient's chest is upside down, so there the network learns what it never needs.
+    Cardiomegaly is a *ratio* of widths: a zoom keeps it, a stretch in one direction (Keras draws `zx` and `zy` apart) does not.
+    A CT's brightness is a measured density: to change it is to change the tissue. And test images are never augmented.
+    ///
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md("""
+    Augmentation makes the *images* differ from step to step; {} makes the *network* differ. That is the exercise.
+    """.format(term("dropout")))
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    foot(6)
+    return
+
+
+if __name__ == "__main__":
+    app.run()

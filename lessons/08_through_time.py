@@ -1,0 +1,239 @@
+"""Through time: why gradients vanish, and what a gate does about it · 沿时间反向传播
+
+Minutes: 30
+Exercises: bptt, lstm_step, gru_step
+"""
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(app_title="Through time", css_file="lesson.css")
+
+with app.setup:
+    import marimo as mo
+    import numpy as np
+
+    import tinydx
+    from tinydx import Tensor, ops
+
+    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, show, term
+    from tinydx.ops.gru import cell as gru_cell
+    from tinydx.ops.gru import through_reset, through_update
+    from tinydx.ops.lstm import cell as lstm_cell
+    from tinydx.ops.lstm import cell_backward, through_gates
+    from tinydx.ops.recurrence import _through_time as through_time
+
+
+@app.cell(hide_code=True)
+def _():
+    head(8)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(rf"""
+    After this lesson you can
+
+    - write {term("backpropagation through time")}, and say what it multiplies at every step;
+    - explain the {term("vanishing gradient")}, and measure it;
+    - say which part of an LSTM, and of a GRU, keeps a gradient alive.
+
+    ## The equation
+
+    The loss looks at the last state $h_T$. What does it know of an input $k$ steps earlier? On its way back the gradient passes
+    every state in between, and the {term("chain rule")} multiplies it each time by the same matrix and by a slope of tanh:
+
+    $$dh_{{t-1}} = W_{{hh}}^\top \left( (1 - h_t^2) \odot dh_t \right)$$
+
+    After $k$ steps that is a product of $k$ factors. If they are smaller than 1, nothing is left; if they are larger, it explodes.
+    """)
+    return
+
+
+@app.cell
+def _():
+    scale = mo.ui.slider(0.5, 2.0, step=0.1, value=1.0, label="size of the recurrent weights", show_value=True, full_width=True)
+    keep = mo.ui.slider(-1, 5, step=0.5, value=3, label="bias of the gate that keeps: f, z", show_value=True, full_width=True)
+    mo.vstack([mo.md("## See it: what the last state still knows of each step"), scale, keep])
+    return keep, scale
+
+
+@app.cell
+def _():
+    STEPS, UNITS = 60, 24
+    rng = np.random.default_rng(0)
+    sequence = rng.normal(size=(STEPS, 8, 4))  # (T,N,D)
+    w_xh = rng.normal(size=(4, UNITS)) / 2
+    orthogonal = np.linalg.qr(rng.normal(size=(UNITS, UNITS)))[0]  # it turns a vector, and leaves its length
+    direction = rng.normal(size=(8, UNITS))
+    w, u = rng.normal(size=(4, 4 * UNITS)) / 2, 0.3 * rng.normal(size=(UNITS, 4 * UNITS)) / np.sqrt(UNITS)  # of all gates
+
+    def by_step(inputs):
+        """The length of the gradient with respect to the input of each step, as a share of the last one's."""
+        lengths = np.array([np.sqrt((x.grad**2).sum()) for x in inputs])
+        return lengths / lengths[-1]
+
+    def of_tanh(scale):
+        inputs = [Tensor(x, requires_grad=True) for x in sequence]
+        h = np.zeros((8, UNITS))
+        for x in inputs:
+            h = ops.simple_rnn_step(x, h, w_xh, scale * orthogonal, np.zeros(UNITS))
+        (h * direction).sum().backward()
+        return by_step(inputs)
+
+    def of_lstm(keep):
+        inputs = [Tensor(x, requires_grad=True) for x in sequence]
+        bias = np.zeros(4 * UNITS)
+        bias[UNITS : 2 * UNITS] = keep  # the gates i, f, g, o stand side by side
+        h = c = np.zeros((8, UNITS))
+        for x in inputs:
+            h, c = ops.lstm_step(x, h, c, w, u, bias)
+        (h * direction).sum().backward()
+        return by_step(inputs)
+
+    def of_gru(keep):
+        inputs = [Tensor(x, requires_grad=True) for x in sequence]
+        bias = np.zeros((2, 3 * UNITS))
+        bias[0, :UNITS] = keep  # z, r, g
+        h = np.zeros((8, UNITS))
+        for x in inputs:
+            h = ops.gru_step(x, h, w[:, : 3 * UNITS], u[:, : 3 * UNITS], bias)
+        (h * direction).sum().backward()
+        return by_step(inputs)
+
+    return STEPS, of_gru, of_lstm, of_tanh
+
+
+@app.cell
+def _(keep, of_gru, of_lstm, of_tanh, scale):
+    tanh_gradient, lstm_gradient, gru_gradient = of_tanh(scale.value), of_lstm(keep.value), of_gru(keep.value)
+
+    left_of_tanh, left_of_lstm, left_of_gru = of_tanh(1.0)[0], of_lstm(3.0)[0], of_gru(3.0)[0]
+    larger, exploded = of_tanh(1.5)[0], of_tanh(2.0)[0]
+    assert left_of_tanh < 1e-3 < min(left_of_lstm, left_of_gru) and left_of_tanh < larger < 1 < exploded
+    return exploded, gru_gradient, larger, left_of_gru, left_of_lstm, left_of_tanh, lstm_gradient, tanh_gradient
+
+
+@app.cell(hide_code=True)
+def _(gru_gradient, lstm_gradient, tanh_gradient):
+    _back = np.arange(len(tanh_gradient))[::-1]
+    _figure, _axis = canvas(height=2.8)
+    _axis.semilogy(_back, np.maximum(tanh_gradient, 1e-30), color=RED, label="tanh recurrence")
+    _axis.semilogy(_back, np.maximum(lstm_gradient, 1e-30), color=BLUE, label="LSTM")
+    _axis.semilogy(_back, np.maximum(gru_gradient, 1e-30), color=BLUE, linestyle="--", label="GRU")
+    _axis.axhline(np.finfo(np.float32).eps, color=GREY, linewidth=0.8)
+    _axis.text(59, 2e-7, "a digit of float32", color=GREY, ha="right")
+    _axis.set(xlabel="steps before the end", ylabel="gradient (share of last)", ylim=(1e-20, 1e4))
+    _axis.legend(loc="lower left", frameon=False)
+    show(_figure, "How much gradient reaches an input, against how many steps it lies before the end, on a logarithmic scale: a straight "
+         "fall for the tanh recurrence, much slower ones for the LSTM and the GRU.")
+    return
+
+
+@app.cell(hide_code=True)
+def _(STEPS, exploded, gru_gradient, larger, left_of_gru, left_of_lstm, left_of_tanh, lstm_gradient, scale, tanh_gradient):
+    _kept = 1 / (1 + np.exp(-3))
+    mo.md(f"""
+    With weights of size {scale.value:g}, {tanh_gradient[0]:.1g} of the gradient reaches the first of {STEPS} steps in the tanh recurrence,
+    {lstm_gradient[0]:.1g} in the LSTM and {gru_gradient[0]:.1g} in the GRU. A straight line on this scale *is* a product of equal factors.
+
+    At a size of exactly 1 the matrix only turns the gradient, and shortens nothing. What is left then, {left_of_tanh:.1g},
+    is the work of the slopes $1 - h^2$ alone: tanh is never steeper than 1. Larger weights make up for it, and soon too well:
+    at 1.5 there are {larger:.1g} left, and at 2 the gradient has **grown** {exploded:.0f}-fold. No size is right for every sequence, and training
+    moves it.
+
+    ## A gate
+
+    The {term("long short-term memory")} (LSTM) has a second state, the {term("cell state")} $c$. A {term("gate")}, a number between 0 and 1, says
+    how much of it stays, and another how much is added:
+
+    $$c_t = f \\odot c_{{t-1}} + i \\odot g$$
+
+    $$h_t = o \\odot \\tanh(c_t)$$
+
+    Back along $c$ the gradient is multiplied by $f$, and by nothing else: no matrix, no slope of tanh. With f near 1 it travels far:
+    with a bias of 3, f is about {_kept:.2f}, {_kept:.2f} to the power of {STEPS} is {_kept**STEPS:.1g}, and {left_of_lstm:.1g} of the gradient
+    arrives. That is why Keras starts this bias at 1, and not at 0. Move it.
+
+    The {term("gated recurrent unit")} (GRU) needs no second state. One gate $z$ shares out the place in h between the old and the new,
+    and a gate $r$ says how much of the old the new one $g$ may see:
+
+    $$g = \\tanh(W x_t + b_0 + r \\odot (U h_{{t-1}} + b_1))$$
+
+    $$h_t = z \\odot h_{{t-1}} + (1 - z) \\odot g$$
+
+    Along the first term nothing but $z$ multiplies the gradient: with the same bias {left_of_gru:.1g} arrives. Three matrices instead of four,
+    and one state.
+
+    ## The engine's code
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    card("simple_rnn", "backward")
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    code(through_time)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md("""
+    Its loop is the equation above, from the last step to the first. The LSTM's step, where `h, c` are the states, and its way back:
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    code(lstm_cell, cell_backward, through_gates)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md("""
+    And the GRU's:
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    code(gru_cell, through_update, through_reset)
+    return
+
+
+@app.cell(hide_code=True)
+def _(STEPS):
+    mo.md(f"""
+    ## A question
+
+    A straight-through recurrence without tanh, $h_t = W h_{{t-1}} + x_t$, has no slopes below 1. Does it solve the problem?
+
+    /// details | Answer
+    It trades one problem for another. With eigenvalues of 0.9 a gradient of {0.9**STEPS:.1g} is left after {STEPS} steps, with 1.1 it has grown to
+    {1.1**STEPS:.0f}: only exactly 1 keeps it, and training moves the weights. A gate *chooses* its
+    factor at every step from what it reads. Attention, in lesson 12, has no chain of factors at all.
+    ///
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    foot(8)
+    return
+
+
+if __name__ == "__main__":
+    app.run()

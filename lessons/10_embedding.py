@@ -1,0 +1,188 @@
+"""Embedding: how a vector gets a meaning · 词嵌入
+
+Minutes: 25
+Needs: simple-icd-10-cm
+Exercises: embedding, embedding_mixing
+"""
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(app_title="Embedding", css_file="lesson.css")
+
+with app.setup:
+    import re
+    from collections import Counter
+
+    import marimo as mo
+    import numpy as np
+    import simple_icd_10_cm as icd
+
+    import tinydx
+    from tinydx import ops
+
+    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+
+    from tinydx.lessons.page import BLUE, GREY, canvas, card, foot, head, show, term
+
+
+@app.cell(hide_code=True)
+def _():
+    head(10)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(rf"""
+    After this lesson you can
+
+    - read the document's equation of a word's {term("embedding")};
+    - turn random vectors into ones in which related words lie close together, by one matrix product;
+    - say what such vectors know, and what they do not.
+
+    ## The equation
+
+    The vector of word $i$ is a mixture of the vectors of all words $j$, each weighed by how related they are:
+
+    $$\vec{{w_i}} = \sum_{{j=1}}^{{n}} a_{{ij}} \vec{{v_j}} + \vec{{b_i}}$$
+
+    ## The words
+
+    Real ones: the titles of the ICD-10-CM, the catalogue that hospitals code diagnoses with. Two words are related if
+    they stand in the same title more often than chance would have it:
+
+    $$a_{{ij}} = \max\left(0,\; \ln \frac{{P(i, j)}}{{P(i)\, P(j)}}\right)$$
+    """)
+    return
+
+
+@app.cell
+def _():
+    titles = [icd.get_description(code) for code in icd.get_all_codes() if len(code) <= 5]  # A01.0, but not A01.01
+    sentences = [set(re.findall(r"[a-z]{4,}", title.lower())) for title in titles]
+    often = Counter(word for sentence in sentences for word in sentence)
+    words = sorted(word for word, n in often.items() if n >= 12)
+    number = {word: i for i, word in enumerate(words)}
+
+    stands_in = np.zeros((len(titles), len(words)))
+    for t, sentence in enumerate(sentences):
+        stands_in[t, [number[word] for word in sentence if word in number]] = 1
+    together = stands_in.T @ stands_in / len(titles)  # P(i, j), and P(i) on the diagonal
+    alone = together.diagonal()
+    with np.errstate(divide="ignore"):
+        a = np.maximum(0, np.log(together / np.outer(alone, alone)))
+    a /= np.linalg.norm(a, axis=1, keepdims=True)
+    assert np.allclose(together, together.T) and len(words) > 300
+    return a, number, titles, words
+
+
+@app.cell(hide_code=True)
+def _(titles, words):
+    mo.md(f"""
+    {len(titles):,} titles, such as "{titles[40]}"; {len(words)} words stand in 12 of them or more.
+
+    ## See it
+
+    Every word begins with a **random** vector. Then they are mixed, once. Choose a word, and how many numbers a vector has.
+    """)
+    return
+
+
+@app.cell
+def _(words):
+    _known = [word for word in ("pneumonia", "fracture", "diabetes", "retinopathy", "heart", "asthma", "leukemia") if word in words]
+    word = mo.ui.dropdown({name: name for name in _known}, value=_known[0], label="word", full_width=True)
+    size = mo.ui.slider(steps=[4, 16, 64, 256], value=256, label="numbers of a vector", show_value=True, full_width=True)
+    mo.vstack([size, word])
+    return size, word
+
+
+@app.cell
+def _(a, number, size, words):
+    def cosines(vectors, name):
+        """How near every word's direction is to this one's, -1 to 1."""
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit @ unit[number[name]]
+
+    def vectors(numbers):
+        """Random vectors, and what the equation makes of them."""
+        v = np.random.default_rng(0).normal(size=(len(words), numbers)) / np.sqrt(numbers)
+        return v, ops.embedding_mixing(a, v, np.zeros_like(v))
+
+    before, after = vectors(size.value)
+    return after, before, cosines, vectors
+
+
+@app.cell(hide_code=True)
+def _(after, before, cosines, word, words):
+    _figure, _axes = canvas(2, 1, height=3.8, sharex=True)
+    for _axis, _vectors, _title, _colour in ((_axes[0], before, "random", GREY), (_axes[1], after, "mixed", BLUE)):
+        _near = cosines(_vectors, word.value)
+        _order = np.argsort(-_near)[1:7]
+        _axis.barh([words[_i] for _i in _order], _near[_order], color=_colour)
+        _axis.set(title=f"nearest to {word.value}: {_title}", xlim=(0, 1))
+        _axis.invert_yaxis()
+    _axes[1].set_xlabel("cosine (no unit)")
+    show(_figure, f"The six words nearest to {word.value}, by random vectors, where they mean nothing, and by mixed ones, where they are related.")
+    return
+
+
+@app.cell
+def _(cosines, number, vectors):
+    random, mixed = vectors(256)
+    pairs = [("pneumonia", "influenza"), ("pneumonia", "fracture"), ("left", "right"), ("benign", "malignant"), ("acute", "chronic")]
+    table = {pair: (cosines(random, pair[0])[number[pair[1]]], cosines(mixed, pair[0])[number[pair[1]]]) for pair in pairs}
+    assert table[pairs[0]][1] > table[pairs[1]][1] + 0.1
+    assert min(table[pair][1] for pair in pairs[2:]) > 0.5
+    return (table,)
+
+
+@app.cell(hide_code=True)
+def _(table):
+    _rows = "\n    ".join(f"| {one}, {other} | {r:.2f} | {m:.2f} |" for (one, other), (r, m) in list(table.items())[:3])
+    mo.md(f"""
+    | cosine of | random | mixed |
+    |---|---|---|
+    {_rows}
+
+    Nobody told the computer what pneumonia is. Words that keep the same company got almost the same mixture, so they
+    point the same way; where the directions began is forgotten. In 4 numbers there is no room for all the differences: move the slider.
+
+    In a language model $a$ and $v$ are learned, but what they learn from is the same: the company that a word keeps.
+
+    ## The engine's code
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    card("embedding_mixing", "literal", "forward", "backward")
+    return
+
+
+@app.cell(hide_code=True)
+def _(table):
+    mo.md(f"""
+    ## A question
+
+    *Left* and *right* are near each other, at {table["left", "right"][1]:.2f}. For a surgeon they are opposites. Is that an error?
+
+    /// details | Answer
+    It is what such vectors know: left and right stand in the same titles and beside the same words, so they keep the same company.
+    The same happens to *benign* and *malignant*, {table["benign", "malignant"][1]:.2f}, and to *acute* and *chronic*, {table["acute", "chronic"][1]:.2f}. A vector says what a text is about, not what it claims: never
+    let nearness decide where a negation or a side matters.
+    ///
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    foot(10)
+    return
+
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,235 @@
+"""How good is it, and how sure are we? · 模型评估
+
+Minutes: 35
+Exercises: roc_area
+"""
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(app_title="Evaluation", css_file="lesson.css")
+
+with app.setup:
+    from statistics import NormalDist
+
+    import marimo as mo
+    import numpy as np
+
+    from tinydx.evaluation import bootstrap_interval, calibration_curve, expected_calibration_error, roc_auc, wilson_interval
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, code, foot, head, show, term
+
+
+@app.cell(hide_code=True)
+def _():
+    head(14)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(rf"""
+    After this lesson you can
+
+    - say what an area under the {term("ROC curve")} means, and how far to trust one from a small test set;
+    - split data so that a test is a test, which is patient by patient;
+    - tell a model that ranks well from one whose probabilities mean something.
+
+    ## The equations
+
+    The area is the chance that an ill patient's score $s$ is above a healthy one's (ties count half):
+
+    $$\mathrm{{AUC}} = P(s_{{ill}} > s_{{healthy}})$$
+
+    A share $\hat p$ of $n$, such as a {term("sensitivity")}, is not known better than its {term("confidence interval")}. Wilson's
+    is good for few patients, too; its centre and half width, with $z = 1.96$:
+
+    $$\frac{{\hat p + z^2 / 2n}}{{1 + z^2 / n}}$$
+
+    $$\frac{{z}}{{1 + z^2 / n}} \left( \frac{{\hat p (1 - \hat p)}}{{n}} + \frac{{z^2}}{{4 n^2}} \right)^{{1/2}}$$
+
+    ## See it: how many patients does a claim need?
+
+    Generated scores, so that the truth is known: the ill lie one standard deviation above the healthy. Choose how many patients are tested.
+    """)
+    return
+
+
+@app.cell
+def _():
+    patients = mo.ui.slider(steps=[20, 40, 80, 160, 320, 640], value=40, label="patients in the test", show_value=True, full_width=True)
+    patients
+    return (patients,)
+
+
+@app.cell
+def _(patients):
+    DISTANCE = 1.0
+    true_auc = NormalDist().cdf(DISTANCE / np.sqrt(2))
+
+    def patients_of(n, seed):
+        """Outcomes and scores of n patients, half of them ill."""
+        ill = np.arange(n) % 2
+        return ill, np.random.default_rng(seed).normal(size=n) + DISTANCE * ill
+
+    def measured(n, seed):
+        """The area of one test set, and its 95 % interval."""
+        ill, score = patients_of(n, seed)
+        return roc_auc(ill, score), *bootstrap_interval(roc_auc, ill, score, samples=100, strata=ill, seed=seed)
+
+    hospitals = np.array([measured(patients.value, seed) for seed in range(20)])  # (20, 3): area, low, high
+    found = (hospitals[:, 1] <= true_auc) & (true_auc <= hospitals[:, 2])
+    width = float((hospitals[:, 2] - hospitals[:, 1]).mean())
+    spread = hospitals[:, 0].min(), hospitals[:, 0].max()
+    assert found.mean() > 0.6 and spread[0] < true_auc < spread[1]
+    return found, hospitals, spread, true_auc, width
+
+
+@app.cell(hide_code=True)
+def _(found, hospitals, true_auc):
+    _figure, _axis = canvas(height=3.0)
+    for _i, ((_area, _low, _high), _ok) in enumerate(zip(hospitals, found, strict=True), start=1):
+        _axis.plot([_low, _high], [_i, _i], color=BLUE if _ok else RED, linewidth=1.2)
+        _axis.plot(_area, _i, "o", color=BLUE if _ok else RED, markersize=4)
+    _axis.axvline(true_auc, color=GREY, linewidth=1)
+    _axis.set(xlabel="area under the ROC curve (share)", ylabel="test set (number)", xlim=(0.4, 1), yticks=[1, 5, 10, 15, 20])
+    show(_figure, "Twenty test sets of the same model: the area each measures, with its interval, around the true area as a line.")
+    return
+
+
+@app.cell(hide_code=True)
+def _(found, patients, spread, true_auc, width):
+    _few, _many = wilson_interval(19, 20), wilson_interval(950, 1000)
+    mo.md(f"""
+    Twenty hospitals test **the same** model, each with {patients.value} patients. Its true area is {true_auc:.3f}; they report anything from
+    {spread[0]:.2f} to {spread[1]:.2f}. The intervals are {width:.2f} wide on average, and {int(found.sum())} of {len(found)} contain the truth (95 % of
+    many would, were the sets not so small). Four times the patients halve the width.
+
+    "A sensitivity of 95 %": with 19 of 20 that means {_few[0]:.0%} to {_few[1]:.0%}; with 950 of 1000, {_many[0]:.0%} to {_many[1]:.0%}.
+    So every number of tinydx's reports stands there with its interval.
+
+    ## The engine's code
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    code(roc_auc, wilson_interval)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md("""
+    ## A test that is none
+
+    Generated again: 60 patients with 8 images each. Every patient looks like himself, and **nothing** in the images tells the ill from
+    the healthy. The model is the simplest there is: the label of the most similar training image.
+    """)
+    return
+
+
+@app.cell
+def _():
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(60), 8)
+    illness = np.repeat(rng.permutation(60) % 2, 8)
+    features = rng.normal(size=(60, 10))[patient] + 0.5 * rng.normal(size=(480, 10))
+
+    def accuracy(fold):
+        """Mean accuracy of five-fold cross-validation, where `fold` (480,) says in which part an image is tested."""
+        right = []
+        for k in range(5):
+            train, test = fold != k, fold == k
+            distance = ((features[test, None] - features[None, train]) ** 2).sum(axis=-1)
+            right.append((illness[train][distance.argmin(axis=1)] == illness[test]).mean())
+        return np.array(right)
+
+    by_image = accuracy(rng.permutation(480) % 5)
+    by_patient = accuracy((rng.permutation(60) % 5)[patient])
+    assert by_image.mean() > 0.9 and by_patient.mean() < 0.65
+    return by_image, by_patient
+
+
+@app.cell(hide_code=True)
+def _(by_image, by_patient):
+    _figure, _axis = canvas(height=2.0)
+    for _y, (_shares, _colour) in enumerate(((by_image, RED), (by_patient, BLUE))):
+        _axis.plot(_shares, np.full(5, _y), "o", color=_colour, alpha=0.6)
+    _axis.axvline(0.5, color=GREY, linewidth=1)
+    _axis.set(yticks=[0, 1], yticklabels=["by image", "by patient"], ylim=(1.5, -0.5), xlim=(0.2, 1.02))
+    _axis.set(xlabel="accuracy of each fold (share)", title="five folds of cross-validation")
+    show(_figure, "Split by image, all five folds are near 1; split by patient they scatter around one half.")
+    return
+
+
+@app.cell(hide_code=True)
+def _(by_image, by_patient):
+    mo.md(f"""
+    Split image by image, {term("cross-validation")} reports **{by_image.mean():.0%}**. Split patient by patient, {by_patient.mean():.0%}: guessing,
+    which is the truth. In the first, every test image has siblings in training, and the model recognises the *person*.
+    `tinydx diagnose` splits by patient wherever file names tell patients apart, and says so where they do not.
+
+    ## What does 0.9 mean?
+
+    A model can rank perfectly and still be far too sure of itself. Its numbers are probabilities only if of 100 patients at 0.9
+    about 90 are ill: that is {term("calibration")}.
+    """)
+    return
+
+
+@app.cell
+def _():
+    sureness = mo.ui.slider(0.3, 4, step=0.1, value=2.5, label="sureness of the model", show_value=True, full_width=True)
+    sureness
+    return (sureness,)
+
+
+@app.cell
+def _(sureness):
+    logit = np.random.default_rng(1).normal(0, 1.5, 4000)  # the true log-odds of each patient
+    outcome = (np.random.default_rng(2).random(4000) < 1 / (1 + np.exp(-logit))).astype(int)
+    said = 1 / (1 + np.exp(-sureness.value * logit))
+    bins = [b for b in calibration_curve(outcome, said) if b["count"]]
+    error, area = expected_calibration_error(outcome, said), roc_auc(outcome, said)
+    honest = 1 / (1 + np.exp(-logit))
+    assert np.isclose(area, roc_auc(outcome, honest)) and expected_calibration_error(outcome, honest) < 0.03
+    return area, bins, error
+
+
+@app.cell(hide_code=True)
+def _(bins):
+    _figure, _axis = canvas(height=2.7)
+    _axis.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+    _axis.plot([b["predicted"] for b in bins], [b["observed"] for b in bins], "o-", color=BLUE)
+    _axis.set(xlabel="what it says: P(ill)", ylabel="who is ill (share)", aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    show(_figure, "The share of the ill among those who got about the same probability, against that probability; honest is the diagonal.")
+    return
+
+
+@app.cell(hide_code=True)
+def _(area, error, sureness):
+    mo.md(f"""
+    At a sureness of {sureness.value:g} the probabilities are off by {error:.2f} on average. The area stays **{area:.3f}** wherever you put the
+    slider: a ranking does not see it. A doctor does.
+
+    ## A question
+
+    You try 50 settings, and choose the one with the best area on the test set. What is wrong with reporting that area?
+
+    /// details | Answer
+    The best of 50 lucky draws is lucky. The test set has become part of training: it chose. Choose on a validation set, and look at
+    the test set once. That is why `tinydx diagnose` keeps three parts, and why README says where its authors had looked before.
+    ///
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    foot(14)
+    return
+
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,213 @@
+"""Winograd: a convolution with a quarter of the products · Winograd 卷积
+
+Minutes: 25
+Needs: numba
+Exercises: winograd
+"""
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(app_title="Winograd", css_file="lesson.css")
+
+with app.setup:
+    import marimo as mo
+    import numpy as np
+
+    from tinydx import op
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, code, foot, head, show, term
+
+    op.find_kernels()
+    from tinydx_kernels.cpu import winograd
+
+
+@app.cell(hide_code=True)
+def _():
+    head(19)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(rf"""
+    After this lesson you can
+
+    - derive {term("Winograd's algorithm")} from the multiplication of two polynomials;
+    - say what it saves, and what it costs in precision;
+    - see why the engine takes tiles of 4 x 4, at the points 0, 1, -1, 1/2, -2.
+
+    ## The idea
+
+    Three weights $g$ slide over $m + 2$ pixels $d$ and give $m$ outputs: that takes $3m$ multiplications. Read $g$ and $d$ as the
+    coefficients of two polynomials. Their product has few coefficients, so its values at a few points determine it, and a
+    *value* of a product is **one** multiplication:
+
+    $$y = A^\top \left[ (G g) \odot (B^\top d) \right]$$
+
+    $G$ takes the weights to their values at $m + 2$ points, $B^\top$ the pixels, $\odot$ multiplies point by point, and
+    $A^\top$ goes back. For an image the same is done along the rows and along the columns:
+
+    $$Y = A^\top \left[ (G g G^\top) \odot (B^\top d B) \right] A$$
+    """)
+    return
+
+
+@app.cell
+def _():
+    POINTS = (0, 1, -1, 1 / 2, -2, -1 / 2, 2, 1 / 4, -4)  # in the engine's order; infinity comes last
+    USUAL = (0, 1, -1, 2, -2, 1 / 2, -1 / 2, 4, -4)
+
+    def powers(points, degree):
+        """Row k: 1, p, p^2 ... of point k; and for infinity the highest power alone."""
+        finite = np.array(points, float)[:, None] ** np.arange(degree)
+        return np.vstack([finite, np.eye(degree)[-1]])
+
+    def matrices(m, points=POINTS):
+        """A^T (m, m+2), G (m+2, 3) and B^T (m+2, m+2) of F(m, 3)."""
+        points = points[: m + 1]
+        return powers(points, m).T, powers(points, 3), np.linalg.inv(powers(points, m + 2)).T
+
+    for _m in range(1, 9):
+        _a, _g, _b = matrices(_m)
+        _pixels, _weights = np.random.default_rng(_m).normal(size=_m + 2), np.array([1.0, -2.0, 0.5])
+        np.testing.assert_allclose(_a @ ((_g @ _weights) * (_b @ _pixels)), np.correlate(_pixels, _weights), atol=1e-9)
+    return USUAL, matrices
+
+
+@app.cell(hide_code=True)
+def _(matrices):
+    mo.vstack([mo.md("The three matrices are a few lines of NumPy: powers of the points, and one inverse."), code(matrices)])
+    return
+
+
+@app.cell
+def _(USUAL, matrices):
+    def error_of(m, points=None, channels=64, tiles=200):
+        """Relative rms error in float32 of one output, summed over 64 channels, against float64."""
+        rng = np.random.default_rng(0)
+        d, g = rng.normal(size=(tiles, channels, m + 2, m + 2)), rng.normal(size=(channels, 3, 3))
+        exact = sum(d[:, :, p : p + m, q : q + m] * g[:, p, q, None, None] for p, q in np.ndindex(3, 3)).sum(axis=1)
+        d, g = d.astype(np.float32), g.astype(np.float32)
+        if points == "direct":
+            y = np.zeros(exact.shape, np.float32)
+            for c in range(channels):
+                for p, q in np.ndindex(3, 3):
+                    y += d[:, c, p : p + m, q : q + m] * g[c, p, q]
+        else:
+            at, gm, bt = (f.astype(np.float32) for f in (matrices(m, points) if points else matrices(m)))
+            y = at @ ((gm @ g @ gm.T) * (bt @ d @ bt.T)).sum(axis=1) @ at.T
+        return float(np.sqrt(((y - exact) ** 2).mean() / (exact**2).mean()))
+
+    tile_sizes = np.arange(1, 9)
+    products = ((tile_sizes + 2) / tile_sizes) ** 2  # an output, of a 3x3 kernel
+    ours = np.array([error_of(m) for m in tile_sizes])
+    usual = np.array([error_of(m, USUAL) for m in tile_sizes])
+    direct = error_of(4, "direct")
+
+    assert products[3] == 9 / 4
+    assert direct < ours[3] < 1e-5
+    return direct, ours, products, tile_sizes, usual
+
+
+@app.cell
+def _():
+    tile = mo.ui.slider(1, 8, value=4, label="outputs of a tile in each direction, m", show_value=True, full_width=True)
+    mo.vstack([mo.md("## See it: the larger the tile, the fewer the products, and the digits"), tile])
+    return (tile,)
+
+
+@app.cell(hide_code=True)
+def _(direct, ours, products, tile, tile_sizes, usual):
+    _figure, (_left, _right) = canvas(1, 2, height=2.6)
+    _left.plot(tile_sizes, products, "o-", color=BLUE)
+    _left.plot(tile.value, products[tile.value - 1], "o", color="black")
+    _left.set(ylabel="products an output (number)", xlabel="m (pixels)", ylim=(0, 10), xticks=tile_sizes)
+    _right.semilogy(tile_sizes, ours, "o-", color=BLUE, label="engine's points")
+    _right.semilogy(tile_sizes, usual, "s--", color=RED, label="usual points", markersize=3, linewidth=1)
+    _right.plot(tile.value, ours[tile.value - 1], "o", color="black")
+    _right.axhline(direct, color=GREY, linewidth=0.8, label="direct sum")
+    _right.set(ylabel="relative rms error (no unit)", xlabel="m (pixels)", xticks=tile_sizes)
+    _right.legend(frameon=False, fontsize=8, loc="upper left")
+    show(_figure, "Left, the products an output falls from 9 towards 1 as the tile grows. Right, the error in float32 grows by "
+         "powers of ten.")
+    return
+
+
+@app.cell(hide_code=True)
+def _(direct, matrices, ours, products, tile, usual):
+    def _rows(matrix):
+        words = [[f"{number:.2g}" for number in row] for row in matrix + 0.0]
+        widths = [max(map(len, column)) for column in zip(*words, strict=True)]
+        return "&#10;".join(" ".join(map(str.rjust, row, widths)) for row in words)
+
+    _shown = min(tile.value, 4)  # larger ones are too wide for a phone
+    _a, _g, _b = matrices(_shown)
+    _engine, _sum = (4 + 2) ** 2, 9 * 4**2
+    assert _engine / 4**2 == products[3]
+    mo.md(f"""
+    With tiles of {tile.value} x {tile.value} an output takes **{products[tile.value - 1]:.2f}** products instead of 9, and is off by
+    {ours[tile.value - 1]:.1e} of its size (direct sum: {direct:.1e}; the usual points: {usual[tile.value - 1]:.1e}).
+
+    /// details | The matrices for m = {_shown}
+    <pre>A^T&#10;{_rows(_a)}&#10;&#10;G&#10;{_rows(_g)}&#10;&#10;B^T&#10;{_rows(_b)}</pre>
+    ///
+
+    With large tiles come large powers of the points, and their digits are lost when they are added up again. Fewer
+    products or more digits? The engine stops at m = 4: {_engine} products for {4**2} outputs, where the sum takes {_sum}.
+
+    ## The engine's code
+
+    Additions cost time, too, so it does not multiply by $B^\\top$ and $A^\\top$: it writes out what they add.
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    code(winograd.to_points, winograd.from_points)
+    return
+
+
+@app.cell
+def _(matrices):
+    at, gm, bt = matrices(4)
+    weights = np.random.default_rng(0).normal(size=(3, 3))
+    pixels = np.zeros((6, 6))  # what one tile of 4 x 4 outputs sees
+    pixels[2, 2] = np.inf
+    with np.errstate(invalid="ignore"):
+        by_sum = sum(pixels[p : p + 4, q : q + 4] * weights[p, q] for p in range(3) for q in range(3))
+        by_points = at @ ((gm @ weights @ gm.T) * (bt @ pixels @ bt.T)) @ at.T
+    spoiled_by_sum, spoiled = (int((~np.isfinite(y)).sum()) for y in (by_sum, by_points))
+    assert (spoiled_by_sum, spoiled) == (9, 16)
+    return spoiled, spoiled_by_sum
+
+
+@app.cell(hide_code=True)
+def _(products, spoiled, spoiled_by_sum):
+    mo.md(f"""
+    How much of the {9 / products[3]:.0f}-fold is left on your machine, transforms, memory and all? Measure it:
+
+        tinydx bench correlate2d --shapes "8x56x56x64, 3x3x64x64, padding=same"
+        TINYDX_WINOGRAD=0 tinydx bench correlate2d --shapes "8x56x56x64, 3x3x64x64, padding=same"
+
+    ## A question
+
+    A picture has one pixel that is infinite. The direct sum spoils {spoiled_by_sum} outputs. How many does Winograd spoil with m = 4, and why?
+
+    /// details | Answer
+    All {spoiled} of each tile that sees the pixel: every point's value is a sum over the whole tile, and infinity minus infinity is NaN.
+    So the engine looks for infinities first, and computes such an image by the direct sum. An optimization must not change
+    what is computed.
+    ///
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    foot(19)
+    return
+
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,126 @@
+"""A real browser for the tests of the lessons: a headless Chromium, spoken to over its own DevTools protocol.
+
+Every host but this machine is unreachable for it. What it asked for, and what it did not get, is recorded.
+"""
+
+import base64
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--hide-scrollbars", "--remote-debugging-port=0",
+]
+ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
+WAIT = 120.0  # seconds for anything, on a busy machine
+
+
+def chromium() -> str | None:
+    """The browser's path, or None."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+class Page:
+    """One tab, 390 px wide like a phone: `with Page(folder) as page: page.open(url)`."""
+
+    def __init__(self, folder: Path, width: int = 390):
+        self.folder, self.width = folder, width
+        self.asked: list[str] = []  # URLs
+        self.failed: list[str] = []  # what went wrong with a request, or an error of the page's own scripts
+        self._numbers = itertools.count(1)
+        self._urls: dict[str, str] = {}
+
+    def __enter__(self):
+        from websockets.sync.client import connect
+
+        with contextlib.ExitStack() as stack:
+            command = [chromium(), *FLAGS, ONLY_HERE, f"--user-data-dir={self.folder / 'profile'}", "about:blank"]
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            process = stack.enter_context(subprocess.Popen(command, env=os.environ | {"HOME": str(self.folder)}, **quiet))
+            stack.callback(process.terminate)
+            port_file = self.folder / "profile" / "DevToolsActivePort"
+            until(lambda: port_file.exists() and port_file.read_text().count("\n"))
+            port, path = port_file.read_text().split("\n")[:2]
+            self._socket = stack.enter_context(connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None))
+            self._session = None
+            target = self.call("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Network", "Runtime"):
+                self.call(f"{domain}.enable")
+            self.resize(844)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    def call(self, method: str, **parameters):
+        """Send one command and return its result; events that arrive meanwhile are recorded."""
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": parameters}
+        self._socket.send(json.dumps(message | ({"sessionId": self._session} if self._session else {})))
+        while True:
+            answer = json.loads(self._socket.recv(timeout=WAIT))
+            if answer.get("id") == number:
+                assert "error" not in answer, answer
+                return answer["result"]
+            self._record(answer.get("method"), answer.get("params", {}))
+
+    def _record(self, event: str | None, about: dict) -> None:
+        if event == "Network.requestWillBeSent":
+            self._urls[about["requestId"]] = about["request"]["url"]
+            self.asked.append(about["request"]["url"])
+        elif event == "Network.loadingFailed" and not about.get("canceled"):
+            self.failed.append(f"{self._urls.get(about['requestId'])}: {about['errorText']}")
+        elif event == "Network.responseReceived" and about["response"]["status"] >= 400:
+            self.failed.append(f"{about['response']['url']}: {about['response']['status']}")
+        elif event == "Runtime.exceptionThrown":
+            self.failed.append(str(about["exceptionDetails"].get("text")))
+
+    def resize(self, height: int) -> None:
+        self.call("Emulation.setDeviceMetricsOverride", width=self.width, height=height, deviceScaleFactor=2, mobile=True)
+
+    def open(self, url: str) -> None:
+        self.call("Page.navigate", url=url)
+        until(lambda: self.js("document.readyState") == "complete" and self.js("location.href").startswith(url))
+
+    def js(self, expression: str):
+        """The value of an expression in the page."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def press(self, key: str) -> None:
+        """Press and release a key, such as ArrowRight."""
+        code = {"ArrowRight": 39, "ArrowLeft": 37}[key]
+        for kind in ("rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
+    def too_wide(self) -> list[str]:
+        """What a phone cuts off: elements that reach over its right edge, or that must be scrolled sideways."""
+        return self.js("""[...document.body.querySelectorAll('*')].filter(e => {
+          const box = e.getBoundingClientRect(), scrolls = /auto|scroll/.test(getComputedStyle(e).overflowX);
+          return box.width > 1 && (box.right > innerWidth + 1 || scrolls && e.scrollWidth > e.clientWidth + 1);
+        }).map(e => `${e.tagName} ${(e.innerText || e.className || '').slice(0, 80)}`)""")
+
+    def screenshot(self, path: Path) -> Path:
+        """The whole page as a picture."""
+        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(shot["data"]))
+        return path
+
+
+def until(condition, seconds: float = WAIT):
+    """Wait for a condition, and return its value."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+    return value

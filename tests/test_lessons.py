@@ -1,0 +1,337 @@
+"""The course: every lesson runs and keeps its promises; its handout needs nothing else; a phone shows all of it.
+
+Each lesson runs once, in the process of the tests, and all of them look at that run. Without marimo (or what a lesson
+needs), and without Chromium, tests are skipped and counted.
+"""
+
+import ast
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import Page, chromium, until
+from matplotlib.text import Text
+
+import tinydx
+from tinydx import cli, exercises
+from tinydx.lessons import all_lessons, find, glossary, lesson, page
+from tinydx.preprocessing.image import save_img
+
+ROOT = Path(__file__).parents[1]
+LESSONS = [pytest.param(one, id=one.path.stem) for one in all_lessons()]
+MEGABYTE = 1 << 20
+pytestmark = pytest.mark.filterwarnings("ignore:(read|open)_text is deprecated:DeprecationWarning")  # in simple_icd_10_cm
+
+
+@pytest.fixture(scope="session")
+def run():
+    """run(lesson) is (outputs, variables, figures with their words) of its one run in this session."""
+    runs, figures, real_show = {}, [], page.show
+
+    def show(figure, words):
+        figures.append((figure, words))
+        return real_show(figure, words)
+
+    def once(one):
+        if one.missing:
+            pytest.skip(f"not installed: {', '.join(one.missing)}")
+        if one not in runs:
+            threads = tinydx.get_threads()
+            tinydx.set_threads(1)
+            try:
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr(page, "show", show)
+                    runs[one] = (*one.run(), figures.copy())
+            finally:
+                tinydx.set_threads(threads)
+                figures.clear()
+        return runs[one]
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def phone(tmp_path_factory):
+    """A browser as wide as a phone, which reaches no other machine."""
+    if not chromium():
+        pytest.skip("not installed: chromium")
+    pytest.importorskip("websockets", reason="not installed: marimo")
+    with Page(tmp_path_factory.mktemp("chromium")) as tab:
+        yield tab
+
+
+# ---- the notebooks -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("one", LESSONS)
+def test_a_lesson_runs_and_what_it_asserts_holds(one, run):
+    outputs, variables, _ = run(one)
+    assert len(outputs) > 8 and variables
+    source = one.path.read_text("utf-8")
+    assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(source))), "a lesson proves what it says"
+
+
+@pytest.mark.parametrize("one", LESSONS)
+def test_a_figure_names_its_axes_and_can_be_read_on_a_phone(one, run):
+    figures = run(one)[2]
+    assert figures
+    for figure, words in figures:
+        assert len(words) > 40, "what is to be seen, for who cannot see it"
+        for which in ("x", "y"):
+            scales = [getattr(axes, f"{which}axis") for axes in figure.axes]
+            counted = any(re.match(r"\W?\d", label.get_text()) for scale in scales for label in scale.get_ticklabels())
+            named = [scale.get_label_text() for scale in scales] + [getattr(figure, f"get_sup{which}label")()]
+            assert any(named) or not counted, f"what does {which} count?"
+        for text in figure.findobj(Text):
+            assert not (text.get_text() and text.get_visible()) or text.get_fontsize() >= 8
+        (width, height), drawn = figure.get_size_inches(), figure.get_tightbbox()
+        assert min(drawn.x0, drawn.y0) > -0.012 and max(drawn.x1 - width, drawn.y1 - height) < 0.012, f"cut off: {words}"
+
+
+def test_what_the_first_lessons_found(run):
+    """Their results against what is known from elsewhere: a lesson must not only agree with itself."""
+    of_1 = run(find(1))[1]
+    flipped = np.flip(of_1["w"])
+    window = of_1["x"][0, 10:13, 20:23, 0]
+    assert of_1["convolved"][0, 10, 20, 0] == pytest.approx((window * flipped).sum())
+    of_2 = run(find(2))[1]
+    assert of_2["first_nan"] == {np.dtype(t).name: int(np.log(np.finfo(t).max)) + 1 for t in (np.float32, np.float64)}
+    of_3 = run(find(3))[1]
+    assert of_3["document"] == 896 + 18_496 + 73_856 + 18_940_416 + 513
+    of_4 = run(find(4))[1]
+    assert of_4["best"] > 1e-14 and len(of_4["reports"]) == 4
+    of_5 = run(find(5))[1]
+    assert of_5["right"] + of_5["right_by_document"] == len(of_5["y_test"]) == 160 and of_5["auc"] > 0.95
+
+
+def test_marimo_finds_nothing_to_complain_of():
+    pytest.importorskip("marimo", reason="not installed: marimo")
+    files = [str(one.path) for one in all_lessons()]
+    checked = subprocess.run([sys.executable, "-m", "marimo", "check", "--strict", *files], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("one", LESSONS)
+def test_a_lesson_says_what_it_is_and_names_what_there_is(one):
+    assert one.title and re.search(r"[\u4e00-\u9fff]", one.chinese) and one.minutes > 0
+    for name in one.exercises:
+        exercises.find(name)
+    source = one.path.read_text("utf-8")
+    for word in re.findall(r'term\("(.+?)"\)', source):
+        glossary.find(word)
+    for name in re.findall(r"`tinydx card (\w+)`", source):
+        tinydx.card(name)
+    assert "def test_" not in source and "http" not in source
+    assert not re.search(r"^(?:import|from) tinydx_kernels", source)
+
+
+# ---- handouts ------------------------------------------------------------------------------------------------------
+
+
+class Links(HTMLParser):
+    """Everything in a page that a browser would fetch or follow."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.tags = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.found += [value for name, value in attributes if name in ("src", "href", "srcset", "data", "action", "poster")]
+
+
+@pytest.fixture(scope="session")
+def handouts(run, tmp_path_factory):
+    """A folder with the handouts of all lessons that run here, and their index."""
+    pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
+    from tinydx.lessons import handout
+
+    target = tmp_path_factory.mktemp("handouts")
+    able = [one for one in all_lessons() if not one.missing]
+    for one in able:
+        text = handout.page(one, run(one)[0], index="index.html")
+        (target / f"{one.path.stem}.html").write_text(text, "utf-8")
+    (target / "index.html").write_text(handout.index_page(able), "utf-8")
+    return target
+
+
+def test_a_handout_is_one_small_file_that_needs_nothing_else(handouts):
+    for file in handouts.glob("*.html"):
+        text = file.read_text("utf-8")
+        links = Links(text)
+        beside = {link.split("#")[0] for link in links.found if not link.startswith(("data:", "#"))}
+        assert all((handouts / link).is_file() for link in beside), beside
+        assert "script" not in links.tags and "url(" not in text and "@import" not in text
+        assert not [tag for tag in links.tags if tag.startswith("marimo-")]
+        assert file.stat().st_size < 2 * MEGABYTE
+        if file.name != "index.html":
+            assert {"math", "img", "details", "pre"} <= links.tags
+            assert "||(" not in text and "||[" not in text
+
+
+def test_the_index_lists_the_handouts_and_the_glossary(handouts):
+    text = (handouts / "index.html").read_text("utf-8")
+    assert all(file.name in text for file in handouts.glob("[0-9]*.html"))
+    assert all(term.chinese in text for term in glossary.terms())
+
+
+def test_a_phone_shows_every_handout_whole_and_asks_nobody(handouts, phone):
+    for file in sorted(handouts.glob("*.html")):
+        phone.asked.clear()
+        phone.open(file.as_uri())
+        phone.js("document.querySelectorAll('details').forEach(e => e.open = true)")
+        assert phone.too_wide() == [], file.name
+        assert phone.failed == [] and {url.split(":")[0] for url in phone.asked} <= {"file", "data"}
+
+
+def test_words_and_equations_become_a_handout():
+    mo = pytest.importorskip("marimo", reason="not installed: marimo")
+    pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
+    from tinydx.lessons import handout
+
+    text = handout.page(find(1), [None, mo.md("$a < b$ and\n\n$$\\frac{1}{2}$$"), mo.ui.slider(1, 3)])
+    assert "<mo>&#x0003C;</mo>" in text and "<mfrac>" in text and 'display="block"' in text
+    assert "tinydx lesson 1" in text and "marimo-" not in text
+
+
+# ---- alive in a browser --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["convolution", "cnn", "cuda_matmul"])
+def test_a_slider_moves_and_the_figure_changes(name, phone, tmp_path):
+    one = find(name)
+    if one.missing:
+        pytest.skip(f"not installed: {', '.join(one.missing)}")
+    phone.asked.clear()
+    with served(one, tmp_path) as url:
+        phone.open(url)
+        until(lambda: phone.js("document.body.innerText.includes('Now you')"), seconds=300)
+        pictures = "[...document.querySelectorAll('img.figure')].map(e => e.src)"
+        before = until(lambda: phone.js(pictures))
+        phone.js("document.querySelector('marimo-slider').shadowRoot.querySelector('[role=slider]').focus()")
+        phone.press("ArrowRight")
+        after = until(lambda: (now := phone.js(pictures)) != before and now)
+        assert len(after) == len(before) and phone.too_wide() == []
+        elsewhere = [url for url in phone.asked if not url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:"))]
+        assert elsewhere == [] and phone.failed == []
+        phone.open("about:blank")
+
+
+class served:
+    """`tinydx lesson`, as a learner starts it, without opening a browser: gives the address."""
+
+    def __init__(self, one, folder):
+        self.one, self.folder = one, folder
+
+    def __enter__(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        command = [sys.executable, "-m", "tinydx", "lesson", self.one.name, "--no-browser", "--port", str(self.port)]
+        self.log = (self.folder / "log").open("w")
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, start_new_session=True)
+        until(self._answers)
+        return f"http://127.0.0.1:{self.port}"
+
+    def _answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def __exit__(self, *_):
+        os.killpg(self.process.pid, signal.SIGTERM)  # the command, and the server that it started
+        self.process.wait(timeout=30)
+        self.log.close()
+
+
+# ---- the command ---------------------------------------------------------------------------------------------------
+
+
+def test_the_list_names_every_lesson(capsys):
+    assert cli.main(["lesson"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"{one.number:3}  {one.title}" in out and f"{one.minutes:3} min" in out for one in all_lessons())
+    assert "tinydx lesson 1" in out
+
+
+def test_a_missing_package_is_one_line_with_the_command_that_brings_it(capsys, monkeypatch):
+    monkeypatch.setattr(lesson, "_is_installed", lambda package: package != "marimo")
+    for arguments in (["1"], ["1", "--check"], ["1", "--html", "x.html"]):
+        assert cli.main(["lesson", *arguments]) == 1
+        assert capsys.readouterr().err == "tinydx: lesson 1 needs marimo: pip install 'tinydx[lessons]'\n"
+
+
+def test_an_unknown_lesson_suggests_a_close_one(capsys):
+    assert cli.main(["lesson", "convolutoin"]) == 1
+    assert "did you mean 'convolution'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["1", "--data", "nowhere.png"], "nowhere.png is not there: with --data lesson 1 takes an image"),
+        (["4", "--data", "."], "lesson 4 takes no data of yours: leave --data out"),
+        (["--data", "."], "--data is for one lesson: tinydx lesson 1 --data PATH"),
+    ],
+)
+def test_data_that_a_lesson_cannot_take_is_one_line(arguments, words, capsys):
+    assert cli.main(["lesson", *arguments]) == 1
+    assert capsys.readouterr().err == f"tinydx: {words}\n"
+
+
+def test_a_lesson_shows_the_data_it_is_given(capsys, monkeypatch, tmp_path):
+    one = find(1)
+    if one.missing:
+        pytest.skip(f"not installed: {', '.join(one.missing)}")
+    monkeypatch.setenv(lesson.DATA, "")  # so that it is put back
+    save_img(tmp_path / "mine.png", np.random.default_rng(0).uniform(0, 255, (150, 200, 3)))
+    assert cli.main(["lesson", "1", "--data", str(tmp_path / "mine.png"), "--html", str(tmp_path / "mine.html")]) == 0
+    text = (tmp_path / "mine.html").read_text("utf-8")
+    assert "mine.png" in text and "grey levels" in text and "Hounsfield" not in text
+
+
+def test_class_folders_are_read_the_right_way_round(monkeypatch, tmp_path):
+    """These sort the other way round than the phantoms' abnormal and normal: here the document's last line is right."""
+    one = find(5)
+    if one.missing:
+        pytest.skip(f"not installed: {', '.join(one.missing)}")
+    rng = np.random.default_rng(0)
+    for name, brightest in (("normal", 100), ("pneumonia", 255)):
+        (tmp_path / name).mkdir()
+        for k in range(20):
+            save_img(tmp_path / name / f"{k}.png", rng.uniform(0, brightest, (40, 40, 3)), scale=False)
+    monkeypatch.setenv(lesson.DATA, "")
+    one.take(tmp_path)
+    of_5 = one.run()[1]
+    assert of_5["names"] == ("normal", "pneumonia") and of_5["sick"] == 1 and len(of_5["ill"]) == 8
+    assert of_5["right"] == of_5["right_by_document"]
+
+
+@pytest.mark.parametrize(("claim", "status", "mark"), [("2 + 2 == 4", 0, "✓"), ("2 + 2 == 5", 1, "✗")])
+def test_check_fails_where_a_lesson_claims_what_is_not_so(claim, status, mark, capsys, monkeypatch, tmp_path):
+    pytest.importorskip("marimo", reason="not installed: marimo")
+    pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
+    header = '"""Sums · 和\n\nMinutes: 1\n"""\n\nimport marimo\n\napp = marimo.App()\n'
+    cell = f'\n\n@app.cell\ndef _():\n    assert {claim}, "sums"\n    return\n'
+    script = '\n\nif __name__ == "__main__":\n    app.run()\n'
+    (tmp_path / "01_sums.py").write_text(header + cell + script, "utf-8")
+    sums = lesson.read(tmp_path / "01_sums.py")
+    monkeypatch.setattr("tinydx.lessons.commands.find", lambda name: sums)
+    assert cli.main(["lesson", "1", "--check"]) == status
+    assert capsys.readouterr().out.startswith(f"{mark}  1 Sums")
+
+
+def test_the_glossary_page_is_made_from_the_glossary():
+    assert (ROOT / "docs" / "glossary.md").read_text("utf-8") == glossary.page()
+    assert len({term.english for term in glossary.terms()}) == len(glossary.terms())
+    assert all(re.search(r"[\u4e00-\u9fff]|Winograd", term.chinese) and term.meaning for term in glossary.terms())

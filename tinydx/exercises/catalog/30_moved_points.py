@@ -1,0 +1,74 @@
+"""Where did the finding go? · 仿射变换
+
+Augmentation turns and moves an image, and what an expert marked in it must move along. A pixel at (r, c) of the new
+picture was taken from (u, v) of the old one. The marks are known in the old image: return where they are in the new one.
+"""
+
+import numpy as np
+
+from tinydx.exercises import Bug, Exercise, Values
+
+
+def moved_points(points, matrix, offset):
+    """points (K,2) rows (u,v) in the old image, matrix (2,2), offset (2,) -> (K,2) rows (r,c) in the new one"""
+    # solution
+    return (points - offset) @ np.linalg.inv(matrix).T
+
+
+# ---- the runner's part ---------------------------------------------------------------------------------------------
+
+
+def by_cramer(points, matrix, offset):
+    (a, b), (c, d) = matrix
+    u, v = (points - offset).T
+    return np.stack([d * u - b * v, a * v - c * u], axis=-1) / (a * d - b * c)
+
+
+def marks(draw):
+    matrix = draw.array(2, 2)
+    return 40 * draw.array(draw.integer(3, 5), 2), matrix + np.sign(matrix[0, 0]) * 2 * np.eye(2), 10 * draw.array(2)
+
+
+EXERCISE = Exercise(
+    checks=[Values(moved_points, like=by_cramer, samples=marks, names=("points",))],
+    equation=r"u = m_{11} r + m_{12} c + o_1, \quad v = m_{21} r + m_{22} c + o_2",
+    shapes="matrix (2,2), offset (2,)",
+    source="Keras, ImageDataGenerator",
+    hints=(
+        "The equations lead from the new picture to the old one. You know (u, v) and want (r, c): solve for them.",
+        "With vectors: old = M new + o. So new = M^-1 (old - o).",
+        "points holds one point a row, so its product with a matrix stands on the right, transposed: (points - offset) @ M^-1.T.",
+    ),
+    bugs=[
+        Bug(
+            "the wrong direction",
+            "(points - offset) @ np.linalg.inv(matrix).T",
+            "points @ matrix.T + offset",
+            "That maps the new picture to the old one, which is how its pixels are read. A mark goes the other way: invert the map.",
+        ),
+        Bug(
+            "offset added",
+            "points - offset",
+            "points + offset",
+            "The map adds the offset, so its inverse takes it away first.",
+        ),
+        Bug(
+            "offset taken away last",
+            "(points - offset) @ np.linalg.inv(matrix).T",
+            "points @ np.linalg.inv(matrix).T - offset",
+            "What was done last is undone first: subtract the offset, then multiply by the inverse.",
+        ),
+        Bug(
+            "rows and columns of the matrix swapped",
+            "np.linalg.inv(matrix).T",
+            "np.linalg.inv(matrix)",
+            "The points are rows, so the matrix that multiplies them from the right is transposed.",
+        ),
+        Bug(
+            "transposed instead of inverted",
+            "np.linalg.inv(matrix).T",
+            "matrix",
+            "For a pure rotation the transpose is the inverse. With a zoom or a shear it is not.",
+        ),
+    ],
+)

@@ -1,0 +1,71 @@
+"""What `tinydx lesson ...` does: list, open, check, or write handouts."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tinydx.exercises.commands import say
+from tinydx.lessons.lesson import Lesson, all_lessons, find
+
+
+def lesson(a: argparse.Namespace) -> int:
+    """Run `tinydx lesson`; returns the exit status."""
+    chosen = [find(a.name)] if a.name else list(all_lessons())
+    if a.data and not a.name:
+        raise ValueError("--data is for one lesson: tinydx lesson 1 --data PATH")
+    if a.data:
+        chosen[0].take(a.data)
+    if a.check:
+        return max([_check(one) for one in chosen])
+    if a.html:
+        from tinydx.lessons import handout
+
+        say(str(handout.write(chosen[0], a.html) if a.name else handout.write_all(a.html, say)))
+        return 0
+    return _open(chosen[0], a) if a.name else _list(chosen)
+
+
+def _list(lessons: list[Lesson]) -> int:
+    width = max(len(one.title) for one in lessons)
+    for one in lessons:
+        needs = f"needs {', '.join(one.missing)}" if one.missing else ""
+        takes = f"--data: {one.data}" if one.data else ""
+        say(f"{one.number:3}  {one.title:<{width}}  {one.minutes:3} min  {'; '.join(filter(None, (needs, takes)))}".rstrip())
+    say("\nOpen the first with: tinydx lesson 1")
+    return 0
+
+
+def _check(one: Lesson) -> int:
+    """Run a lesson as the script that it is, assertions and all."""
+    one.require()
+    began = time.perf_counter()
+    ran = subprocess.run([sys.executable, one.path], capture_output=True, text=True, check=False)
+    took = time.perf_counter() - began
+    if ran.returncode:
+        say(f"✗ {one.number:2} {one.title}: {(ran.stderr.strip().splitlines() or ['it ended without a word'])[-1]}")
+        return 1
+    say(f"✓ {one.number:2} {one.title} · {took:.1f} s")
+    return 0
+
+
+def _open(one: Lesson, a: argparse.Namespace) -> int:
+    """Let marimo serve a lesson on this machine, and open the browser."""
+    one.require()
+    path = one.path
+    if a.edit:  # a copy: the lesson itself stays as it is
+        path = Path.cwd() / one.path.name
+        if not path.exists():
+            shutil.copy(one.path, path)
+        say(f"Editing {path}")
+    command = [sys.executable, "-m", "marimo", "edit" if a.edit else "run", str(path)]
+    command += ["--port", str(a.port)] if a.port else []
+    command += ["--headless"] if a.no_browser else []
+    try:
+        return subprocess.run(command, check=False).returncode
+    except KeyboardInterrupt:  # Ctrl-C is how one leaves a lesson
+        return 0

@@ -1,0 +1,53 @@
+"""The terms of the course, each in English, in Chinese, and as the code writes it: lessons/glossary.tsv.
+
+docs/glossary.md is made from that file: `python -m tinydx.lessons.glossary > docs/glossary.md`.
+
+>>> find("kernel").chinese
+'卷积核'
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+from tinydx.lessons.lesson import folder
+from tinydx.op import did_you_mean
+
+
+class Term(NamedTuple):
+    """One row of the glossary."""
+
+    english: str
+    chinese: str
+    code: str  # the symbol or name in the code
+    meaning: str
+
+
+@functools.cache
+def terms() -> tuple[Term, ...]:
+    """All terms, in the order of the alphabet."""
+    rows = (folder() / "glossary.tsv").read_text("utf-8").splitlines()[1:]
+    return tuple(sorted((Term(*row.split("\t")) for row in rows), key=lambda term: term.english.lower()))
+
+
+def find(english: str) -> Term:
+    """The term; ValueError with close matches if there is none."""
+    for term in terms():
+        if term.english == english:
+            return term
+    raise ValueError(f"the glossary has no {english!r}{did_you_mean(english, [term.english for term in terms()])}")
+
+
+def page() -> str:
+    """docs/glossary.md"""
+    lines = ["# Glossary", "", "Made from lessons/glossary.tsv by `python -m tinydx.lessons.glossary`.", ""]
+    lines += ["| English | Chinese | in the code | meaning |", "|---|---|---|---|"]
+    for term in terms():
+        code = f"`{term.code}`" if term.code else ""
+        lines.append(f"| {term.english} | {term.chinese} | {code} | {term.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

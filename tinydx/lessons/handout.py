@@ -1,0 +1,88 @@
+"""Handouts: what a run of a lesson showed, as one HTML file that opens by a double-click, offline.
+
+    a run's outputs -> HTML (marimo) -> equations as MathML, controls as a line of words -> our page, its style inside
+
+Nothing in the file points elsewhere: pictures are part of it, equations are markup that browsers know, and there is no
+script. `marimo export html` would need a network to open, which is why this is not it.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from tinydx.files import atomic_write
+from tinydx.lessons import glossary
+from tinydx.lessons.lesson import Lesson, all_lessons
+
+EQUATION = re.compile(r"<marimo-tex[^>]*>\|\|([(\[])(.*?)\|\|[)\]]</marimo-tex>", re.DOTALL)
+CONTROL = re.compile(r"(?:<marimo-ui-element.*?</marimo-ui-element>\s*)+", re.DOTALL)
+
+
+def write(lesson: Lesson, path: str | Path) -> Path:
+    """Run a lesson and write its handout; returns the path."""
+    return atomic_write(path, page(lesson, lesson.run()[0]))
+
+
+def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path:
+    """Write the handouts of all lessons that can run here, and index.html, which is returned."""
+    target = Path(directory)
+    target.mkdir(parents=True, exist_ok=True)
+    written = []
+    for lesson in all_lessons():
+        if lesson.missing:
+            say(f"left out: lesson {lesson.number}, which needs {', '.join(lesson.missing)}")
+            continue
+        say(str(atomic_write(target / f"{lesson.path.stem}.html", page(lesson, lesson.run()[0], index="index.html"))))
+        written.append(lesson)
+    return atomic_write(target / "index.html", index_page(written))
+
+
+def page(lesson: Lesson, outputs: list, index: str = "") -> str:
+    """The handout of a lesson that showed these outputs; index, the page of all handouts, if it lies beside."""
+    import marimo as mo
+
+    body = "\n".join(mo.as_html(output).text for output in outputs if output is not None)
+    body = EQUATION.sub(_mathml, body)
+    live = f"The lesson itself has a control here, which changes the figure: <code>tinydx lesson {lesson.number}</code>"
+    body = CONTROL.sub(f'<p class="live">{live}</p>', body)
+    back = f'<p><a href="{index}">All lessons</a> · <a href="{index}#glossary">Glossary</a></p>' if index else ""
+    return _document(f"{lesson.number} {lesson.title}", back + body)
+
+
+def index_page(lessons: list[Lesson]) -> str:
+    """The page of all handouts, with the glossary."""
+    rows = "".join(
+        f'<tr><td>{lesson.number}</td><td><a href="{lesson.path.stem}.html">{html.escape(lesson.title)}</a> '
+        f'<span lang="zh">{lesson.chinese}</span></td><td>{lesson.minutes} min</td></tr>'
+        for lesson in lessons
+    )
+    words = "".join(
+        f'<dt>{html.escape(t.english)} <span lang="zh">{t.chinese}</span> <code>{html.escape(t.code)}</code></dt>'
+        f"<dd>{html.escape(t.meaning)}</dd>"
+        for t in glossary.terms()
+    )
+    return _document(
+        "tinydx: the course",
+        "<h1>Diagnosis by deep learning, from the equations</h1><p>Handouts of the lessons of tinydx. "
+        "To play with the figures: <code>tinydx lesson 1</code>.</p>"
+        f"<table class='lessons'>{rows}</table><h2 id='glossary'>Glossary</h2><dl>{words}</dl>",
+    )
+
+
+def _mathml(match: re.Match) -> str:
+    from latex2mathml.converter import convert
+
+    return convert(html.unescape(match[2]), display="block" if match[1] == "[" else "inline")
+
+
+def _document(title: str, body: str) -> str:
+    style = Path(__file__).with_name("handout.css").read_text("utf-8")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n"
+        "<footer>tinydx is for learning and research, and no medical device.</footer>\n</body>\n</html>\n"
+    )
