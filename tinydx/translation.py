@@ -73,9 +73,8 @@ def train_translator(
 ) -> Seq2Seq:
     """A model trained on pairs (source, target); the epoch with the most right tokens on the validation pairs is kept.
 
-    Arguments: merges of the byte pairs; longest, tokens that are kept of a target, and of a source with its drafts;
-    drafts, how many (see the module); epochs, batch, learning_rate of training, which falls in the last third of it;
-    network, what Seq2Seq takes.
+    Arguments: merges of the byte pairs; longest, tokens that are kept of a text; drafts, how many (see the module); epochs,
+    batch, learning_rate of training, which falls in the last third of it; network, what Seq2Seq takes.
     """
     sources, targets = [" ".join(s.split()) for s, _ in train], [t for _, t in train]
     codec = Codec.learn(BytePairs.learn([*sources, *targets], merges), [])
@@ -104,13 +103,14 @@ def _targets(codec: Codec, texts: Sequence[str], longest: int) -> list[list[int]
 
 def _inputs(how: dict[str, Any], texts: Sequence[str], own: bool = False) -> list[list[int]]:
     """The ids that the model reads for each source, with its drafts; own, for the sources that drafts come from."""
-    texts = [" ".join(text.split()) for text in texts]
+    lines = [[" ".join(text.split())] for text in texts]
     if how["drafts"]:
         near, targets = NearestText([s for s, _ in how["pairs"]]), [" ".join(t.split()) for _, t in how["pairs"]]
-        ranked = (near.ranking(text, i if own else None) for i, text in enumerate(texts))
-        texts = [BREAK.join([text, *_first(targets, rank, how["drafts"])]) for text, rank in zip(texts, ranked, strict=True)]
-    codec = Codec.from_config(how["codec"])
-    return [codec.encode(text)[: how["longest"]] for text in texts]
+        for i, line in enumerate(lines):
+            line += _first(targets, near.ranking(line[0], i if own else None), how["drafts"])
+    codec, longest = Codec.from_config(how["codec"]), how["longest"]
+    gap = codec.encode(BREAK)  # each line for itself: its first word has the tokens that it has in a target
+    return [[i for line in text for i in (*gap, *codec.encode(line)[:longest])][len(gap) :] for text in lines]
 
 
 def _first(targets: Sequence[str], ranking: np.ndarray, count: int) -> list[str]:
