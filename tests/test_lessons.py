@@ -21,6 +21,7 @@ from matplotlib.text import Text
 
 import tinydx
 from tinydx import cli, exercises
+from tinydx.datasets.heart import write_heart_folders
 from tinydx.lessons import all_lessons, find, glossary, lesson, page
 from tinydx.preprocessing.image import save_img
 
