@@ -183,6 +183,10 @@ def _(counts):
 
 @app.cell(hide_code=True)
 def _(document, largest, pixels, total):
+    _conv, _pool, _flatten, _dense, _output = build_cnn((150, 150, 3), classes=2).layers[-5:]
+    (inputs, outputs), channels = _dense.weights[0].shape, _conv.weights[0].shape[-1]
+    rows = columns = int(np.sqrt(inputs // channels))
+    assert rows * columns * channels == inputs
     mo.md(f"""
     Every number that is learned is a {term("parameter")}. With images of {pixels.value} pixels the network has {total:,} of them,
     **{largest / total:.1%}** in one layer. (At the document's 150 pixels there are {document:,}.) A convolution's weights do not depend on the size of the image:
@@ -190,12 +194,12 @@ def _(document, largest, pixels, total):
 
     ## A question
 
-    The last feature map of the document's network is 17 x 17 with 128 channels, and the dense layer has 512 outputs.
+    The last feature map of the document's network is {rows} x {columns} with {channels} channels, and the dense layer has {outputs} outputs.
     How many weights? And how many if the map were averaged to one number a channel first?
 
     /// details | Answer
-    17 · 17 · 128 · 512 = {17 * 17 * 128 * 512:,} weights, and {128 * 512:,} after an average over the whole map
-    (`GlobalAveragePooling2D`), {17 * 17} times fewer. That is what later networks do. What is lost is *where* in the picture a feature was seen.
+    {rows} · {columns} · {channels} · {outputs} = {rows * columns * channels * outputs:,} weights, and {channels * outputs:,} after an average over the whole map
+    (`GlobalAveragePooling2D`), {rows * columns} times fewer. That is what later networks do. What is lost is *where* in the picture a feature was seen.
     ///
     """)
     return

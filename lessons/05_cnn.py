@@ -140,7 +140,7 @@ def _(history):
     _axis.axhline(np.log(2), color=GREY, linewidth=0.8)
     _axis.text(_epochs[-1], np.log(2) + 0.01, "a coin", color=GREY, ha="right")
     _axis.set(title="loss", xlabel="epochs", ylabel="loss (nats an image)", ylim=(0, None))
-    _axis.legend(loc="lower left", frameon=False)
+    _axis.legend(frameon=False)
     show(_figure, "The loss of training and of test images over the epochs, beside that of a coin.")
     return
 
@@ -202,7 +202,7 @@ def _(ill, names, p_ill, sensitivity, sick, specificity, threshold):
     _left.hist([p_ill[~ill], p_ill[ill]], _bins, stacked=True, color=[BLUE, RED], label=_labels)
     _left.axvline(threshold.value, color="black", zorder=0)
     _left.set(xlabel=f"P({names[sick]})", ylabel="test images", title="what it says")
-    _left.legend(loc="upper center", frameon=False)
+    _left.legend(loc="upper center", framealpha=1, edgecolor="none")
     _false, _true, _ = roc_curve(ill, p_ill)
     _right.plot(_false, _true, color=GREY)
     _right.plot(1 - specificity, sensitivity, "o", color="black")

@@ -86,7 +86,7 @@ def _(angle, image, shift, zoom):
 def _(changed, image, matrix, name, offset, size):
     _corners = np.array([[0, 0], [0, size - 1], [size - 1, size - 1], [size - 1, 0], [0, 0]])
     _rows, _columns = (_corners @ matrix.T + offset).T
-    _figure, (_left, _right) = canvas(1, 2, height=2.5, sharey=True)
+    _figure, (_left, _right) = canvas(1, 2, height=2.4, sharey=True)
     _left.imshow(image.astype("uint8"))
     _left.plot(_columns, _rows, "s-", color="white", markersize=4, linewidth=1)
     _left.set(title=name, xlabel="column (pixels)", ylabel="row (pixels)", xlim=(-40, 216), ylim=(216, -40))

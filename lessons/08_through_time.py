@@ -18,7 +18,12 @@ with app.setup:
 
     tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
 
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, foot, head, show, term
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, show, term
+    from tinydx.ops.gru import cell as gru_cell
+    from tinydx.ops.gru import through_reset, through_update
+    from tinydx.ops.lstm import cell as lstm_cell
+    from tinydx.ops.lstm import cell_backward, through_gates
+    from tinydx.ops.recurrence import _through_time as through_time
 
 
 @app.cell(hide_code=True)
@@ -34,7 +39,7 @@ def _():
 
     - write {term("backpropagation through time")}, and say what it multiplies at every step;
     - explain the {term("vanishing gradient")}, and measure it;
-    - say which part of an LSTM keeps a gradient alive.
+    - say which part of an LSTM, and of a GRU, keeps a gradient alive.
 
     ## The equation
 
@@ -51,9 +56,9 @@ def _():
 @app.cell
 def _():
     scale = mo.ui.slider(0.5, 2.0, step=0.1, value=1.0, label="size of the recurrent weights", show_value=True, full_width=True)
-    forget = mo.ui.slider(-1, 5, step=0.5, value=3, label="bias of the LSTM's forget gate", show_value=True, full_width=True)
-    mo.vstack([mo.md("## See it: what the last state still knows of each step"), scale, forget])
-    return forget, scale
+    keep = mo.ui.slider(-1, 5, step=0.5, value=3, label="bias of the gate that keeps: f, z", show_value=True, full_width=True)
+    mo.vstack([mo.md("## See it: what the last state still knows of each step"), scale, keep])
+    return keep, scale
 
 
 @app.cell
@@ -64,7 +69,7 @@ def _():
     w_xh = rng.normal(size=(4, UNITS)) / 2
     orthogonal = np.linalg.qr(rng.normal(size=(UNITS, UNITS)))[0]  # it turns a vector, and leaves its length
     direction = rng.normal(size=(8, UNITS))
-    w, u = rng.normal(size=(4, 4 * UNITS)) / 2, 0.3 * rng.normal(size=(UNITS, 4 * UNITS)) / np.sqrt(UNITS)
+    w, u = rng.normal(size=(4, 4 * UNITS)) / 2, 0.3 * rng.normal(size=(UNITS, 4 * UNITS)) / np.sqrt(UNITS)  # of all gates
 
     def by_step(inputs):
         """The length of the gradient with respect to the input of each step, as a share of the last one's."""
@@ -79,53 +84,65 @@ def _():
         (h * direction).sum().backward()
         return by_step(inputs)
 
-    def of_lstm(forget):
+    def of_lstm(keep):
         inputs = [Tensor(x, requires_grad=True) for x in sequence]
         bias = np.zeros(4 * UNITS)
-        bias[UNITS : 2 * UNITS] = forget  # the gates i, f, g, o stand side by side
+        bias[UNITS : 2 * UNITS] = keep  # the gates i, f, g, o stand side by side
         h = c = np.zeros((8, UNITS))
         for x in inputs:
             h, c = ops.lstm_step(x, h, c, w, u, bias)
         (h * direction).sum().backward()
         return by_step(inputs)
 
-    return of_lstm, of_tanh
+    def of_gru(keep):
+        inputs = [Tensor(x, requires_grad=True) for x in sequence]
+        bias = np.zeros((2, 3 * UNITS))
+        bias[0, :UNITS] = keep  # z, r, g
+        h = np.zeros((8, UNITS))
+        for x in inputs:
+            h = ops.gru_step(x, h, w[:, : 3 * UNITS], u[:, : 3 * UNITS], bias)
+        (h * direction).sum().backward()
+        return by_step(inputs)
+
+    return STEPS, of_gru, of_lstm, of_tanh
 
 
 @app.cell
-def _(forget, of_lstm, of_tanh, scale):
-    tanh_gradient, lstm_gradient = of_tanh(scale.value), of_lstm(forget.value)
+def _(keep, of_gru, of_lstm, of_tanh, scale):
+    tanh_gradient, lstm_gradient, gru_gradient = of_tanh(scale.value), of_lstm(keep.value), of_gru(keep.value)
 
-    left_of_tanh, left_of_lstm = of_tanh(1.0)[0], of_lstm(3.0)[0]
+    left_of_tanh, left_of_lstm, left_of_gru = of_tanh(1.0)[0], of_lstm(3.0)[0], of_gru(3.0)[0]
     larger, exploded = of_tanh(1.5)[0], of_tanh(2.0)[0]
-    assert left_of_tanh < 1e-3 < left_of_lstm and left_of_tanh < larger < 1 < exploded
-    return exploded, larger, left_of_lstm, left_of_tanh, lstm_gradient, tanh_gradient
+    assert left_of_tanh < 1e-3 < min(left_of_lstm, left_of_gru) and left_of_tanh < larger < 1 < exploded
+    return exploded, gru_gradient, larger, left_of_gru, left_of_lstm, left_of_tanh, lstm_gradient, tanh_gradient
 
 
 @app.cell(hide_code=True)
-def _(lstm_gradient, tanh_gradient):
+def _(gru_gradient, lstm_gradient, tanh_gradient):
     _back = np.arange(len(tanh_gradient))[::-1]
     _figure, _axis = canvas(height=2.8)
     _axis.semilogy(_back, np.maximum(tanh_gradient, 1e-30), color=RED, label="tanh recurrence")
     _axis.semilogy(_back, np.maximum(lstm_gradient, 1e-30), color=BLUE, label="LSTM")
+    _axis.semilogy(_back, np.maximum(gru_gradient, 1e-30), color=BLUE, linestyle="--", label="GRU")
     _axis.axhline(np.finfo(np.float32).eps, color=GREY, linewidth=0.8)
     _axis.text(59, 2e-7, "a digit of float32", color=GREY, ha="right")
     _axis.set(xlabel="steps before the end", ylabel="gradient (share of last)", ylim=(1e-20, 1e4))
     _axis.legend(loc="lower left", frameon=False)
     show(_figure, "How much gradient reaches an input, against how many steps it lies before the end, on a logarithmic scale: a straight "
-         "fall for the tanh recurrence, a much slower one for the LSTM.")
+         "fall for the tanh recurrence, much slower ones for the LSTM and the GRU.")
     return
 
 
 @app.cell(hide_code=True)
-def _(exploded, larger, left_of_lstm, left_of_tanh, lstm_gradient, scale, tanh_gradient):
+def _(STEPS, exploded, gru_gradient, larger, left_of_gru, left_of_lstm, left_of_tanh, lstm_gradient, scale, tanh_gradient):
+    _kept = 1 / (1 + np.exp(-3))
     mo.md(f"""
-    With weights of size {scale.value:g}, {tanh_gradient[0]:.0e} of the gradient reaches the first of 60 steps in the tanh recurrence, and
-    {lstm_gradient[0]:.0e} in the LSTM. A straight line on this scale *is* a product of equal factors.
+    With weights of size {scale.value:g}, {tanh_gradient[0]:.1g} of the gradient reaches the first of {STEPS} steps in the tanh recurrence,
+    {lstm_gradient[0]:.1g} in the LSTM and {gru_gradient[0]:.1g} in the GRU. A straight line on this scale *is* a product of equal factors.
 
-    At a size of exactly 1 the matrix only turns the gradient, and shortens nothing. What is left then, {left_of_tanh:.0e},
+    At a size of exactly 1 the matrix only turns the gradient, and shortens nothing. What is left then, {left_of_tanh:.1g},
     is the work of the slopes $1 - h^2$ alone: tanh is never steeper than 1. Larger weights make up for it, and soon too well:
-    at 1.5 there are {larger:.0e} left, and at 2 the gradient has **grown** {exploded:.0f}-fold. No size is right for every sequence, and training
+    at 1.5 there are {larger:.1g} left, and at 2 the gradient has **grown** {exploded:.0f}-fold. No size is right for every sequence, and training
     moves it.
 
     ## A gate
@@ -138,8 +155,18 @@ def _(exploded, larger, left_of_lstm, left_of_tanh, lstm_gradient, scale, tanh_g
     $$h_t = o \\odot \\tanh(c_t)$$
 
     Back along $c$ the gradient is multiplied by $f$, and by nothing else: no matrix, no slope of tanh. With f near 1 it travels far:
-    with a forget bias of 3, f is about {1 / (1 + np.exp(-3)):.2f}, and {left_of_lstm:.0e} of the gradient arrives. That is why Keras
-    starts this bias at 1, and not at 0. Move it.
+    with a bias of 3, f is about {_kept:.2f}, {_kept:.2f} to the power of {STEPS} is {_kept**STEPS:.1g}, and {left_of_lstm:.1g} of the gradient
+    arrives. That is why Keras starts this bias at 1, and not at 0. Move it.
+
+    The {term("gated recurrent unit")} (GRU) needs no second state. One gate $z$ shares out the place in h between the old and the new,
+    and a gate $r$ says how much of the old the new one $g$ may see:
+
+    $$g = \\tanh(W x_t + b_0 + r \\odot (U h_{{t-1}} + b_1))$$
+
+    $$h_t = z \\odot h_{{t-1}} + (1 - z) \\odot g$$
+
+    Along the first term nothing but $z$ multiplies the gradient: with the same bias {left_of_gru:.1g} arrives. Three matrices instead of four,
+    and one state.
 
     ## The engine's code
     """)
@@ -154,20 +181,49 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    card("lstm_step", "forward", "backward")
+    code(through_time)
     return
 
 
 @app.cell(hide_code=True)
 def _():
+    mo.md("""
+    Its loop is the equation above, from the last step to the first. The LSTM's step, where `h, c` are the states, and its way back:
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    code(lstm_cell, cell_backward, through_gates)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md("""
+    And the GRU's:
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    code(gru_cell, through_update, through_reset)
+    return
+
+
+@app.cell(hide_code=True)
+def _(STEPS):
     mo.md(f"""
     ## A question
 
     A straight-through recurrence without tanh, $h_t = W h_{{t-1}} + x_t$, has no slopes below 1. Does it solve the problem?
 
     /// details | Answer
-    It trades one problem for another. With eigenvalues of 0.9 a gradient of {0.9**60:.0e} is left after 60 steps, with 1.1 it has grown to
-    {1.1**60:.0f}: only exactly 1 keeps it, and training moves the weights. The LSTM *chooses* its factor at every step from what it reads. Attention, in lesson 12, has no chain of factors at all.
+    It trades one problem for another. With eigenvalues of 0.9 a gradient of {0.9**STEPS:.1g} is left after {STEPS} steps, with 1.1 it has grown to
+    {1.1**STEPS:.0f}: only exactly 1 keeps it, and training moves the weights. A gate *chooses* its
+    factor at every step from what it reads. Attention, in lesson 12, has no chain of factors at all.
     ///
     """)
     return

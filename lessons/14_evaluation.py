@@ -101,7 +101,7 @@ def _(found, patients, spread, true_auc, width):
     _few, _many = wilson_interval(19, 20), wilson_interval(950, 1000)
     mo.md(f"""
     Twenty hospitals test **the same** model, each with {patients.value} patients. Its true area is {true_auc:.3f}; they report anything from
-    {spread[0]:.2f} to {spread[1]:.2f}. The intervals are {width:.2f} wide on average, and {int(found.sum())} of 20 contain the truth (95 % of
+    {spread[0]:.2f} to {spread[1]:.2f}. The intervals are {width:.2f} wide on average, and {int(found.sum())} of {len(found)} contain the truth (95 % of
     many would, were the sets not so small). Four times the patients halve the width.
 
     "A sensitivity of 95 %": with 19 of 20 that means {_few[0]:.0%} to {_few[1]:.0%}; with 950 of 1000, {_many[0]:.0%} to {_many[1]:.0%}.

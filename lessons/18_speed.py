@@ -114,8 +114,9 @@ def _(roof_of_all, roof_of_one, speeds, threads):
     _axis.barh(_names, speeds.values(), color=[GREY, GREY] + [BLUE] * (len(_names) - 2))
     for _y, _speed in enumerate(speeds.values()):
         _axis.text(_speed * 1.15, _y, f"{_speed:.3g}", va="center")
-    for _roof, _name in ((roof_of_one, "1 core"), (roof_of_all, f"{threads} cores")):
-        _axis.axvline(_roof, color=RED, linewidth=1, linestyle="-" if _roof == roof_of_all else ":", label=f"roof, {_name}")
+    for _cores, _roof in {1: roof_of_one, threads: roof_of_all}.items():
+        _name = f"roof, {_cores} core{'s' if _cores > 1 else ''}"
+        _axis.axvline(_roof, color=RED, linewidth=1, linestyle="-" if _cores == threads else ":", label=_name)
     _axis.set(xscale="log", xlim=(1e-4, 8 * roof_of_all), xlabel="speed (GFLOP/s)")
     _axis.invert_yaxis()
     _axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)

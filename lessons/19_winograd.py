@@ -136,19 +136,24 @@ def _(direct, ours, products, tile, tile_sizes, usual):
 @app.cell(hide_code=True)
 def _(direct, matrices, ours, products, tile, usual):
     def _rows(matrix):
-        return "&#10;".join(" ".join(f"{number:6.3g}" for number in row) for row in matrix + 0.0)
+        words = [[f"{number:.2g}" for number in row] for row in matrix + 0.0]
+        widths = [max(map(len, column)) for column in zip(*words, strict=True)]
+        return "&#10;".join(" ".join(map(str.rjust, row, widths)) for row in words)
 
-    _a, _g, _b = matrices(tile.value)
+    _shown = min(tile.value, 4)  # larger ones are too wide for a phone
+    _a, _g, _b = matrices(_shown)
+    _engine, _sum = (4 + 2) ** 2, 9 * 4**2
+    assert _engine / 4**2 == products[3]
     mo.md(f"""
     With tiles of {tile.value} x {tile.value} an output takes **{products[tile.value - 1]:.2f}** products instead of 9, and is off by
     {ours[tile.value - 1]:.1e} of its size (direct sum: {direct:.1e}; the usual points: {usual[tile.value - 1]:.1e}).
 
-    /// details | The matrices for m = {tile.value}
+    /// details | The matrices for m = {_shown}
     <pre>A^T&#10;{_rows(_a)}&#10;&#10;G&#10;{_rows(_g)}&#10;&#10;B^T&#10;{_rows(_b)}</pre>
     ///
 
     With large tiles come large powers of the points, and their digits are lost when they are added up again. Fewer
-    products or more digits? The engine stops at m = 4: 36 products for 16 outputs, where the sum takes 144.
+    products or more digits? The engine stops at m = 4: {_engine} products for {4**2} outputs, where the sum takes {_sum}.
 
     ## The engine's code
 
@@ -163,8 +168,22 @@ def _():
     return
 
 
+@app.cell
+def _(matrices):
+    at, gm, bt = matrices(4)
+    weights = np.random.default_rng(0).normal(size=(3, 3))
+    pixels = np.zeros((6, 6))  # what one tile of 4 x 4 outputs sees
+    pixels[2, 2] = np.inf
+    with np.errstate(invalid="ignore"):
+        by_sum = sum(pixels[p : p + 4, q : q + 4] * weights[p, q] for p in range(3) for q in range(3))
+        by_points = at @ ((gm @ weights @ gm.T) * (bt @ pixels @ bt.T)) @ at.T
+    spoiled_by_sum, spoiled = (int((~np.isfinite(y)).sum()) for y in (by_sum, by_points))
+    assert (spoiled_by_sum, spoiled) == (9, 16)
+    return spoiled, spoiled_by_sum
+
+
 @app.cell(hide_code=True)
-def _(products):
+def _(products, spoiled, spoiled_by_sum):
     mo.md(f"""
     How much of the {9 / products[3]:.0f}-fold is left on your machine, transforms, memory and all? Measure it:
 
@@ -173,10 +192,10 @@ def _(products):
 
     ## A question
 
-    A picture has one pixel that is infinite. The direct sum spoils 9 outputs. How many does Winograd spoil with m = 4, and why?
+    A picture has one pixel that is infinite. The direct sum spoils {spoiled_by_sum} outputs. How many does Winograd spoil with m = 4, and why?
 
     /// details | Answer
-    All 16 of each tile that sees the pixel: every point's value is a sum over the whole tile, and infinity minus infinity is NaN.
+    All {spoiled} of each tile that sees the pixel: every point's value is a sum over the whole tile, and infinity minus infinity is NaN.
     So the engine looks for infinities first, and computes such an image by the direct sum. An optimization must not change
     what is computed.
     ///

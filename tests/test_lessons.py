@@ -92,6 +92,8 @@ def test_a_figure_names_its_axes_and_can_be_read_on_a_phone(one, run):
             assert any(named) or not counted, f"what does {which} count?"
         for text in figure.findobj(Text):
             assert not (text.get_text() and text.get_visible()) or text.get_fontsize() >= 8
+        (width, height), drawn = figure.get_size_inches(), figure.get_tightbbox()
+        assert min(drawn.x0, drawn.y0) > -0.012 and max(drawn.x1 - width, drawn.y1 - height) < 0.012, f"cut off: {words}"
 
 
 def test_what_the_first_lessons_found(run):

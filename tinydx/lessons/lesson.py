@@ -22,6 +22,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import tinydx
 from tinydx.op import did_you_mean
 
 INSTALL = "pip install 'tinydx[lessons]'"
@@ -74,8 +75,13 @@ class Lesson:
         spec = importlib.util.spec_from_file_location(f"lesson_{self.path.stem}", self.path)
         assert spec and spec.loader
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        outputs, variables = module.app.run()
+        threads = tinydx.get_threads()
+        try:
+            with tinydx.use("auto"):  # what a lesson chooses, it chooses for no other one
+                spec.loader.exec_module(module)
+                outputs, variables = module.app.run()
+        finally:
+            tinydx.set_threads(threads)
         return list(outputs), dict(variables)
 
 
