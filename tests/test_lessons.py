@@ -318,6 +318,28 @@ def test_class_folders_are_read_the_right_way_round(monkeypatch, tmp_path):
     assert of_5["right"] == of_5["right_by_document"]
 
 
+@pytest.mark.parametrize("name", ["heart_sounds", "language_model", "translation", "text_diagnosis"])
+def test_sounds_and_texts_of_ones_own(name, monkeypatch, tmp_path):
+    """As few as will do: a lesson need only run, and claim nothing that holds for its own data alone."""
+    one = find(name)
+    if one.missing:
+        pytest.skip(f"not installed: {', '.join(one.missing)}")
+    monkeypatch.setenv(lesson.DATA, "")
+    if name == "heart_sounds":
+        pytest.importorskip("soundfile", reason="not installed: soundfile")
+        mine = write_heart_folders(tmp_path / "hospitals", train=8, val=12, test=24, seconds=1.0)
+    else:
+        organs, signs = ["lung", "skin", "bone", "eye", "ear"], ["pain", "ulcer", "cyst", "burn", "rash"]
+        columns = "source\ttarget" if name == "translation" else "text\tlabel"
+        mine = tmp_path / "mine.tsv"
+        mine.write_text("\n".join([columns, *(f"{a} and {b} {c}\t{a}" for a in organs for b in organs for c in signs)]), "utf-8")
+    one.take(mine)
+    outputs, variables = one.run()
+    assert len(outputs) > 8 and variables["own"] == mine.resolve()
+    if name == "heart_sounds":
+        assert variables["home"] == "test" and set(variables["elsewhere"]) == {"train", "val"}
+
+
 @pytest.mark.parametrize(("claim", "status", "mark"), [("2 + 2 == 4", 0, "✓"), ("2 + 2 == 5", 1, "✗")])
 def test_check_fails_where_a_lesson_claims_what_is_not_so(claim, status, mark, capsys, monkeypatch, tmp_path):
     pytest.importorskip("marimo", reason="not installed: marimo")
