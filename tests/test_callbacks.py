@@ -18,6 +18,7 @@ from tinydx.callbacks import (
     CSVLogger,
     EarlyStopping,
     History,
+    LearningRateScheduler,
     ModelCheckpoint,
     ReduceLROnPlateau,
     format_logs,
@@ -155,6 +156,24 @@ def test_learning_rate_is_in_the_history_and_in_use():
     history = model.fit(x, y, epochs=4, callbacks=slow, verbose=0).history
     np.testing.assert_allclose(history["learning_rate"], [0.5, 0.5, 0.05, 0.005])
     assert model.optimizer.learning_rate == pytest.approx(0.0005)
+
+
+def test_a_schedule_sets_the_rate_before_each_epoch():
+    x, y = two_classes()
+    asked, model = [], dense_model(optimizer=tinydx.optimizers.SGD(0.5))
+
+    def halved(epoch, rate):
+        asked.append((epoch, rate))
+        return rate / 2
+
+    history = model.fit(x, y, epochs=3, callbacks=LearningRateScheduler(halved), verbose=0).history
+    assert asked == [(0, 0.5), (1, 0.25), (2, 0.125)] and history["learning_rate"] == [0.25, 0.125, 0.0625]
+    still = dense_model(optimizer=tinydx.optimizers.SGD(0.5))
+    before = [w.copy() for w in still.get_weights()]
+    still.fit(x, y, epochs=1, callbacks=LearningRateScheduler(lambda epoch, rate: 0), verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(before, still.get_weights(), strict=True))
+    with pytest.raises(ValueError, match=r"the schedule gave -1\.0 for epoch 1, expected 0 or more"):
+        model.fit(x, y, callbacks=LearningRateScheduler(lambda epoch, rate: -1), verbose=0)
 
 
 # ---- ModelCheckpoint -----------------------------------------------------------------------------------------------

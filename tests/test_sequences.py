@@ -11,7 +11,7 @@ from tinydx.preprocessing.text import END, START, Codec, Words
 from tinydx.retrieval import NearestText
 from tinydx.sequences import LanguageModel, Seq2Seq, teacher_forcing
 from tinydx.textscores import exact_match, perplexity
-from tinydx.translation import PairBatches, train_translator, translate
+from tinydx.translation import PairBatches, _inputs, train_translator, translate
 
 WORDS = ["fever", "chill", "bone", "skin", "heart"]
 PAIRS = [(f"pain of {a} and {b}", f"{b} {a} ache") for a in WORDS for b in WORDS]
@@ -161,11 +161,20 @@ def test_other_models_are_no_translators(tmp_path, capsys):
 
 def test_drafts_come_from_other_pairs_and_travel_with_the_model(tmp_path):
     set_seed(0)
-    model = train_translator(PAIRS, PAIRS[:5], merges=20, drafts=True, epochs=1, dimension=8, units=8, verbose=0)
+    model = train_translator(PAIRS, PAIRS[:5], merges=20, drafts=2, epochs=1, dimension=8, units=8, verbose=0)
     model.save(tmp_path / "m.safetensors")
     again = load_model(tmp_path / "m.safetensors")
     assert again.preprocessing["pairs"] == [list(p) for p in PAIRS]
     assert translate(again, ["pain of bone"]) == translate(model, ["pain of bone"])
+
+
+def test_a_source_is_followed_by_the_first_different_targets_and_never_by_its_own():
+    pairs = [["chest pain", "A"], ["acute chest pain", "B"], ["chest pain now", "B"], ["leg wound", "C"]]
+    codec = Codec.learn(Words(), ["chest pain acute now leg wound a b c"])
+    how = {"codec": codec.config(), "longest": 99, "drafts": 2, "pairs": pairs}
+    read = lambda texts, own: [codec.decode(ids) for ids in _inputs(how, texts, own)]  # noqa: E731
+    assert read(["chest  pain"], False) == ["chest pain a b"]
+    assert read([s for s, _ in pairs], True) == ["chest pain b c", "acute chest pain a b", "chest pain now a b", "leg wound a b"]
 
 
 def test_nearest_text_by_a_slow_definition():
@@ -177,7 +186,7 @@ def test_nearest_text_by_a_slow_definition():
     cosine = lambda a, b: a @ b / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-12)  # noqa: E731
     expected = [int(np.argmax([cosine(vector(q), vector(t)) for t in texts])) for q in queries]
     assert near.nearest(queries).tolist() == expected
-    assert near.nearest([texts[0]], leave_out=[0])[0] != 0
+    assert near.ranking(texts[0])[0] == 0 == near.ranking(texts[0], leave_out=0)[-1]
     with pytest.raises(ValueError, match="no texts"):
         NearestText([])
 

@@ -11,6 +11,7 @@ import csv
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,22 @@ class ReduceLROnPlateau(Watcher):
             if self.wait >= self.patience and optimizer.learning_rate > self.min_lr:
                 optimizer.learning_rate = max(optimizer.learning_rate * self.factor, self.min_lr)
                 self.cooldown_left, self.wait = self.cooldown, 0
+
+
+class LearningRateScheduler(Callback):
+    """Set each epoch's learning rate: `schedule(epoch, learning_rate)` gets the number of the epoch and the rate before it."""
+
+    def __init__(self, schedule: Callable[[int, float], float]):
+        self.schedule = schedule
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        rate = float(self.schedule(epoch, self.model.optimizer.learning_rate))
+        if not rate >= 0:
+            raise ValueError(f"LearningRateScheduler: the schedule gave {rate} for epoch {epoch + 1}, expected 0 or more")
+        self.model.optimizer.learning_rate = rate
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        logs["learning_rate"] = self.model.optimizer.learning_rate
 
 
 class CSVLogger(Callback):

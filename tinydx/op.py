@@ -429,6 +429,8 @@ def card(name: str, *kinds: str) -> str:
     if kinds:
         return "\n\n".join(code(getattr(record, kind)) for kind in kinds)
     parts = [f"{record.name} · {record.source}", "", f"    {record.equation}", "", f"shapes  {record.shapes}"]
+    if not record.parts:
+        parts += [f"file    {record.forward.__module__.replace('.', '/')}.py"]  # where what the code below calls stands, too
     for kind in ("literal", "forward", "backward"):
         function = getattr(record, kind)
         if function and not record.parts:

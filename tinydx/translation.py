@@ -2,11 +2,11 @@
 
     pairs -> byte pairs learnt from both sides -> Seq2Seq, trained with teacher forcing -> beam search
 
-With `drafts` the source is followed by the target of the nearest training source (TF-IDF), which the model may copy from:
+With `drafts` the source is followed by the targets of the nearest training sources (TF-IDF), which the model may copy from:
 
-    Skin tumour of the ear NEWLINE Neoplasm of the skin        ->        Neoplasm of the ear
+    Skin tumour of the ear NEWLINE Neoplasm of the skin NEWLINE Abnormal ear     ->     Neoplasm of the ear
 
-In training a pair's own target is never its draft. The pairs are kept in the model's file, where later drafts come from.
+In training a pair finds other pairs only. The pairs are kept in the model's file, where later drafts come from.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import random
-from tinydx.callbacks import EarlyStopping
+from tinydx.callbacks import EarlyStopping, LearningRateScheduler
 from tinydx.decoding import beam_search
 from tinydx.models import load_model
 from tinydx.optimizers import Adam
@@ -26,7 +26,8 @@ from tinydx.retrieval import NearestText
 from tinydx.sequences import Seq2Seq, teacher_forcing
 
 Pair = tuple[str, str]
-BREAK = "\n"  # between a source and its draft: sources are single lines
+LENGTH_PENALTY = 0.6  # of beam search: with 1 the texts become longer than people's
+BREAK = "\n"  # between a source and its drafts: all are single lines
 
 
 class PairBatches:
@@ -63,54 +64,63 @@ def train_translator(
     *,
     merges: int = 1000,
     longest: int = 100,
-    drafts: bool = False,
+    drafts: int = 0,
     epochs: int = 12,
     batch: int = 64,
     learning_rate: float = 0.002,
     verbose: Any = "auto",
     **network: Any,
 ) -> Seq2Seq:
-    """A model trained on pairs (source, target); the epoch with the lowest loss on the validation pairs is kept.
+    """A model trained on pairs (source, target); the epoch with the most right tokens on the validation pairs is kept.
 
-    Arguments: merges of the byte pairs; longest, tokens that are kept of a source or target; drafts, see the module;
-    epochs, batch, learning_rate of training; network, what Seq2Seq takes.
+    Arguments: merges of the byte pairs; longest, tokens that are kept of a text; drafts, how many (see the module); epochs,
+    batch, learning_rate of training, which falls in the last third of it; network, what Seq2Seq takes.
     """
     sources, targets = [" ".join(s.split()) for s, _ in train], [t for _, t in train]
     codec = Codec.learn(BytePairs.learn([*sources, *targets], merges), [])
-    memory = [[s, t] for s, t in zip(sources, targets, strict=True)] if drafts else []
+    pairs = [[s, t] for s, t in zip(sources, targets, strict=True)] if drafts else []
     model = Seq2Seq(len(codec), **network)
-    model.preprocessing = {"kind": "translation", "codec": codec.config(), "longest": longest, "pairs": memory}
-    if drafts:
-        own = NearestText(sources).nearest(sources, leave_out=range(len(sources)))
-        sources = [f"{s}{BREAK}{targets[i]}" for s, i in zip(sources, own, strict=True)]
+    how = {"kind": "translation", "codec": codec.config(), "longest": longest, "drafts": drafts, "pairs": pairs}
+    model.preprocessing = how
     model.compile(Adam(learning_rate, global_clipnorm=1.0), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    held = _inputs(model, [s for s, _ in validation])
+    held = _inputs(how, [s for s, _ in validation])
     model.fit(
-        PairBatches(_encode(codec, sources, longest), _targets(codec, targets, longest), batch),
+        PairBatches(_inputs(how, sources, own=True), _targets(codec, targets, longest), batch),
         validation_data=PairBatches(held, _targets(codec, [t for _, t in validation], longest), batch),
         epochs=epochs,
-        callbacks=[EarlyStopping("val_loss", patience=3, restore_best_weights=True)],
+        callbacks=[
+            LearningRateScheduler(lambda epoch, _: learning_rate * min(1, 3 * (1 - epoch / epochs))),
+            EarlyStopping("val_accuracy", patience=epochs, restore_best_weights=True),
+        ],
         verbose=verbose,
     )
     return model
-
-
-def _encode(codec: Codec, texts: Sequence[str], longest: int) -> list[list[int]]:
-    return [codec.encode(text)[:longest] for text in texts]
 
 
 def _targets(codec: Codec, texts: Sequence[str], longest: int) -> list[list[int]]:
     return [codec.encode(text, ends=True)[: longest + 2] for text in texts]
 
 
-def _inputs(model: Seq2Seq, texts: Sequence[str]) -> list[list[int]]:
-    """The ids that the model reads for each source, with its draft where it was trained with them."""
-    how: dict[str, Any] = model.preprocessing or {}
-    texts = [" ".join(text.split()) for text in texts]
-    if how["pairs"]:
-        nearest = NearestText([s for s, _ in how["pairs"]]).nearest(texts)
-        texts = [f"{text}{BREAK}{how['pairs'][i][1]}" for text, i in zip(texts, nearest, strict=True)]
-    return _encode(Codec.from_config(how["codec"]), texts, how["longest"])
+def _inputs(how: dict[str, Any], texts: Sequence[str], own: bool = False) -> list[list[int]]:
+    """The ids that the model reads for each source, with its drafts; own, for the sources that drafts come from."""
+    lines = [[" ".join(text.split())] for text in texts]
+    if how["drafts"]:
+        near, targets = NearestText([s for s, _ in how["pairs"]]), [" ".join(t.split()) for _, t in how["pairs"]]
+        for i, line in enumerate(lines):
+            line += _first(targets, near.ranking(line[0], i if own else None), how["drafts"])
+    codec, longest = Codec.from_config(how["codec"]), how["longest"]
+    gap = codec.encode(BREAK)  # each line for itself: its first word has the tokens that it has in a target
+    return [[i for line in text for i in (*gap, *codec.encode(line)[:longest])][len(gap) :] for text in lines]
+
+
+def _first(targets: Sequence[str], ranking: np.ndarray, count: int) -> list[str]:
+    """The first different targets, so many, in that order."""
+    found: dict[str, None] = {}
+    for i in ranking:
+        found[targets[i]] = None
+        if len(found) == count:
+            break
+    return list(found)
 
 
 def translate(model: Seq2Seq, texts: Sequence[str], width: int = 4, batch: int = 64) -> list[str]:
@@ -121,13 +131,13 @@ def translate(model: Seq2Seq, texts: Sequence[str], width: int = 4, batch: int =
     empty = [i for i, text in enumerate(texts) if not text.strip()]
     if empty:
         raise ValueError(f"text {empty[0] + 1} of {len(texts)} is empty: there is nothing to translate")
-    codec, sources = Codec.from_config(how["codec"]), _inputs(model, texts)
+    codec, sources = Codec.from_config(how["codec"]), _inputs(how, texts)
     written = [""] * len(texts)
     order = sorted(range(len(texts)), key=lambda i: len(sources[i]))  # texts of one length together: little padding
     for first in range(0, len(order), batch):
         rows = order[first : first + batch]
         state = model.start(pad_sequences([sources[i] for i in rows], padding="post"))
-        ids, _ = beam_search(model.step, state, len(rows), how["longest"], width)
+        ids, _ = beam_search(model.step, state, len(rows), how["longest"], width, LENGTH_PENALTY)
         for i, row in zip(rows, ids, strict=True):
             written[i] = codec.decode(row)
     return written

@@ -32,11 +32,11 @@ READERS: dict[str, Any] = {
     "dialogue": lambda folder: [(d, text) for part in terms.mts_dialog(folder).values() for d, text, _ in part],
 }
 SETTINGS: dict[str, dict[str, Any]] = {  # what differs from train_translator's defaults
-    "diagnosis": {"drafts": True},
-    "lay": {"drafts": True, "epochs": 20},
-    "spanish": {"drafts": True},
-    "question": {"drafts": True, "longest": 120, "epochs": 15, "dimension": 64, "units": 128},
-    "dialogue": {"drafts": True, "longest": 160, "epochs": 12, "dimension": 64, "units": 128},
+    "diagnosis": {"drafts": 3, "merges": 2000},
+    "lay": {"drafts": 3, "epochs": 20},
+    "spanish": {"drafts": 1, "epochs": 8},
+    "question": {"drafts": 1, "longest": 120, "epochs": 20, "batch": 16, "dimension": 64, "units": 128},
+    "dialogue": {"drafts": 1, "longest": 160, "epochs": 20, "batch": 16, "dimension": 64, "units": 128},
 }
 TESTED = 1000  # pairs at most
 
