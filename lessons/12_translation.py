@@ -83,8 +83,10 @@ def _():
 
     own = own_data()
     pairs = text_pairs(own) if own else icd10cm_pairs()
-    train, test = split_by_group(pairs, lambda pair: pair[1], [0.1])  # no target is in both
+    train, test = split_by_group(pairs, lambda pair: pair[0] if own else pair[1], [0.1])  # no title is in both
     test = test[:300]
+    if len(test) < 5:
+        raise ValueError(f"{own} has {len(pairs)} pairs: at least 50 are needed")
     return own, pairs, shorthand, test, train
 
 

@@ -178,7 +178,8 @@ def without_marks(code: str) -> str:
     return re.sub(r"^ *# solution\n", "", code, flags=re.MULTILINE)
 
 
-WORDS = {r"\cdot": "·", r"\max": "max", r"\tanh": "tanh", r"\ln": "ln", r"\log": "log", r"\sum": " sum", r"\in": "in", r"\dots": "..."}
+WORDS = {r"\cdot": "·", r"\sum": " sum", r"\in": "in", r"\dots": "..."}
+WORDS |= {rf"\{name}": name for name in ("max", "tanh", "ln", "log")}
 GREEK = dict(zip([r"\beta", r"\gamma", r"\epsilon", r"\eta", r"\theta", r"\mu", r"\pi", r"\sigma"], "βγεηθμπσ", strict=True))
 INSIDE = r"\{((?:[^{}]|\{[^{}]*\})*)\}"  # braces, and what stands in them
 
