@@ -201,7 +201,7 @@ def _(ill, own, test, train, x):
 
     def features(sounds, by_band):
         """Log-mel (N, T, bands) of variance 1, with mean 0 in all, or in each band of each recording."""
-        f = log_mel(sounds, RATE, **{name: value for name, value in FEATURES.items() if name != "rate"})
+        f = np.array([log_mel(sound, **FEATURES) for sound in sounds])
         f = f - f.mean(axis=1 if by_band else (1, 2), keepdims=True)
         return (f / f.std(axis=(1, 2), keepdims=True)).astype("float32")
 

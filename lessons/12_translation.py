@@ -240,7 +240,7 @@ def _(codec, model, own, sources_test, texts, truth):
         """ln p of each text after each of its words (N,T); written (N,1+T) begins with START."""
         p = model.predict([pad_sequences(sources, padding="post"), written[:, :-1]])
         p = np.take_along_axis(p, written[:, 1:, None], axis=-1)[..., 0]
-        return np.log(np.where(written[:, 1:] == PADDING, 1, p)).cumsum(axis=1)
+        return np.log(np.where(written[:, 1:] == PADDING, 1, np.maximum(p, 1e-30))).cumsum(axis=1)
 
     def ids_of(texts):
         return pad_sequences([codec.encode(text, ends=True) for text in texts], padding="post")
