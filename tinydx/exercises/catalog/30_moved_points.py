@@ -1,4 +1,4 @@
-"""Where did the finding go? · 仿射变换
+"""Where the finding went · 仿射变换
 
 Augmentation turns and moves an image, and what an expert marked in it must move along. A pixel at (r, c) of the new
 picture was taken from (u, v) of the old one. The marks are known in the old image: return where they are in the new one.
