@@ -93,6 +93,17 @@ def test_copying_can_write_what_was_never_a_target():
     assert p[0, 0, 11] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("attention", ["dot", "additive"])
+def test_what_a_model_looks_at_is_what_it_copies(attention):
+    model = seq2seq(attention)
+    source, words = np.array([[5, 6, 7], [8, 9, 0]]), np.array([[2, 7], [2, 5]])
+    model.predict([source, words])
+    model.gate.bias.data[:] = -50  # every word is copied
+    looks, p = model.looks(source, words), model.predict([source, words])
+    np.testing.assert_allclose(looks, np.take_along_axis(p, source[:, None].repeat(2, axis=1), axis=-1), atol=1e-6)
+    assert (looks[1, :, 2] == 0).all()
+
+
 def test_a_beam_on_a_network_is_at_least_as_probable_as_greedy():
     model = seq2seq("additive")
     source = np.random.default_rng(0).integers(4, 12, (6, 4))

@@ -22,6 +22,8 @@ def test_small_files_as_they_are_published(tmp_path):
     assert terms.hpo_spanish(write(tmp_path, "s.tsv", spanish)) == [("Mode", "Modo")]
     question = '\ufeffFile,CHQ,Summary\n1,"who, and\nwhere?",Who?\n'
     assert terms.meqsum(write(tmp_path, "m.csv", question)) == [("who, and where?", "Who?")]
+    for name, comma in (("p.tsv", "\t"), ("p.csv", ",")):
+        assert terms.text_pairs(write(tmp_path, name, f"target{comma}source\nulcer{comma}ulc\n")) == [("ulc", "ulcer")]
     for name in terms.MTS_FILES.values():
         write(tmp_path, f"MTS-Dialog-{name}.csv", f'ID,section_header,section_text,dialogue\n0,CC,{name}.,"Doctor: hi"\n')
     assert terms.mts_dialog(tmp_path)["val"] == [("Doctor: hi", "ValidationSet.", "CC")]

@@ -41,16 +41,21 @@ class NearestText:
         norm = np.sqrt(sum(v * v for v in raw.values()))
         return {f: v / norm for f, v in raw.items()}
 
-    def ranking(self, text: str, leave_out: int | None = None) -> np.ndarray:
-        """The numbers of all texts, the nearest first, equals in their order; leave_out, one that must not be first."""
-        similarity = np.zeros(self.n)
+    def similarity(self, text: str) -> np.ndarray:
+        """The cosine of this text with each of the texts (N,)."""
+        found = np.zeros(self.n)
         for feature, value in self._vector(Counter(self.tokenize(text))).items():
             rows, values = self.texts_with[feature]
-            similarity[rows] += value * values
+            found[rows] += value * values
+        return found
+
+    def ranking(self, text: str, leave_out: int | None = None) -> np.ndarray:
+        """The numbers of all texts, the nearest first, equals in their order; leave_out, one that must not be first."""
+        similarity = self.similarity(text)
         if leave_out is not None:
             similarity[leave_out] = -1
         return np.argsort(-similarity, kind="stable")
 
     def nearest(self, texts: Sequence[str]) -> np.ndarray:
         """For each text the number of the nearest one, the first of equals."""
-        return np.array([self.ranking(text)[0] for text in texts], int)
+        return np.array([self.similarity(text).argmax() for text in texts], int)

@@ -154,13 +154,21 @@ class Seq2Seq(Model):
 
     def call(self, x: list[Any], training: bool = False) -> Tensor:
         source, words = (np.asarray(v) for v in x)
+        p = self._next(*self._states(source, words), source)
+        p.mask = words != PADDING
+        return p
+
+    def looks(self, source: np.ndarray, words: np.ndarray) -> np.ndarray:
+        """The attention a (N,T,S): how much of the source (N,S) was looked at before the word after each of words (N,T)."""
+        with no_grad():
+            return self._attend(*self._states(source, words), source)[1].data
+
+    def _states(self, source: np.ndarray, words: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """The decoder's states (N,T,U) after these words, the memory and its keys."""
         h, memory, keys = self._read(source)
         y = self.dropout(self.embedding(words))
         y.mask = words != PADDING
-        states, _ = self.decoder(y, initial_state=[h])
-        p = self._next(states, memory, keys, source)
-        p.mask = words != PADDING
-        return p
+        return self.decoder(y, initial_state=[h])[0], memory, keys
 
     def _read(self, source: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """The decoder's first state (N,U), the memory (N,S,U), and the keys of the memory."""
@@ -171,11 +179,15 @@ class Seq2Seq(Model):
 
     def _next(self, states: Tensor, memory: Tensor, keys: Tensor, source: np.ndarray) -> Tensor:
         """The next word's probabilities (N,T,V) in each of the decoder's states (N,T,U)."""
-        query = states if self.query is None else self.query(states)
-        context, a = self.attention([query, memory, keys], mask=[None, source != PADDING], return_attention_scores=True)
+        context, a = self._attend(states, memory, keys, source)
         mixed = self.dropout(self.mix(self.join([states, context])))
         z = self.scores(mixed)
         return ops.softmax(z) if self.gate is None else ops.copy_mixture(z, a, self.gate(mixed), source=source)
+
+    def _attend(self, states: Tensor, memory: Tensor, keys: Tensor, source: np.ndarray) -> list[Tensor]:
+        """What each state sees of the memory (N,T,U), and by which weights (N,T,S)."""
+        query = states if self.query is None else self.query(states)
+        return self.attention([query, memory, keys], mask=[None, source != PADDING], return_attention_scores=True)
 
     # ---- a word at a time ----
 

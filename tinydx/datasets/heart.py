@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from tinydx.datasets.synthetic import write_once
+from tinydx.preprocessing.sound.augmentation import pass_band
 
 CLASS_NAMES = ("abnormal", "normal")  # in the order in which class folders sort: label 0 is abnormal
 NOTICE = "Synthetic heart sounds, computed by tinydx: no patient, not for clinical use."
@@ -123,9 +124,7 @@ def _envelope(t: np.ndarray, bursts: Bursts) -> np.ndarray:
 
 def _noise(rng: Rng, n: int, low: float, high: float) -> np.ndarray:
     """Gaussian noise of variance 1 between two frequencies in Hz, with soft edges."""
-    hz = np.fft.rfftfreq(n, 1 / RATE)
-    gain = 1 / (1 + (low / np.maximum(hz, 1)) ** 8) / (1 + (hz / high) ** 8)
-    x = np.fft.irfft(np.fft.rfft(rng.standard_normal(n)) * gain, n)
+    x = pass_band(rng.standard_normal(n), RATE, low, high)
     return x / x.std()
 
 

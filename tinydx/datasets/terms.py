@@ -6,6 +6,7 @@
     hpo_spanish(file)       English -> Spanish label             hp-es.babelon.tsv of the same
     meqsum(file)            a patient's question -> short question                              meqsum.csv
     mts_dialog(folder)      doctor-patient dialogue -> section of the note                      MTS-Dialog-*.csv
+    text_pairs(file)        any pairs: a table (.csv, .tsv) with the columns source and target
 
 Files are read as their makers publish them. Texts are kept as they are, but for white space.
 """
@@ -93,6 +94,12 @@ def hpo_spanish(path: str | Path) -> list[Pair]:
 def meqsum(path: str | Path) -> list[Pair]:
     """(patient's question, short question), in the file's order."""
     return [(r["question"], r["short"]) for r in _read_table(path, {"CHQ": "question", "Summary": "short"}, ",")]
+
+
+def text_pairs(path: str | Path) -> list[Pair]:
+    """(source, target) of a table with these two columns, separated by tabs in a .tsv, else by commas."""
+    delimiter = "\t" if Path(path).suffix.lower() == ".tsv" else ","
+    return [(r["source"], r["target"]) for r in _read_table(path, {"source": "source", "target": "target"}, delimiter)]
 
 
 MTS_FILES = {"train": "TrainingSet", "val": "ValidationSet", "test": "TestSet-1-MEDIQA-Chat-2023"}

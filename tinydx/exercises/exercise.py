@@ -178,8 +178,9 @@ def without_marks(code: str) -> str:
     return re.sub(r"^ *# solution\n", "", code, flags=re.MULTILINE)
 
 
-WORDS = {r"\cdot": "·", r"\max": "max", r"\tanh": "tanh", r"\ln": "ln", r"\sum": " sum", r"\in": "in", r"\dots": "..."}
-GREEK = dict(zip([r"\beta", r"\gamma", r"\epsilon", r"\eta", r"\theta", r"\mu", r"\sigma"], "βγεηθμσ", strict=True))
+WORDS = {r"\cdot": "·", r"\sum": " sum", r"\in": "in", r"\dots": "..."}
+WORDS |= {rf"\{name}": name for name in ("max", "tanh", "ln", "log")}
+GREEK = dict(zip([r"\beta", r"\gamma", r"\epsilon", r"\eta", r"\theta", r"\mu", r"\pi", r"\sigma"], "βγεηθμπσ", strict=True))
 INSIDE = r"\{((?:[^{}]|\{[^{}]*\})*)\}"  # braces, and what stands in them
 
 

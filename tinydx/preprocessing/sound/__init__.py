@@ -12,7 +12,7 @@ of the features; its `flow` and `flow_from_directory` give endless batches (`Bat
 on with. soundfile reads the files and scipy resamples: `pip install 'tinydx[sound]'`.
 """
 
-from tinydx.preprocessing.sound.augmentation import add_noise, change_gain, mask_features, shift_time
+from tinydx.preprocessing.sound.augmentation import add_noise, change_gain, mask_features, pass_band, shift_time
 from tinydx.preprocessing.sound.features import (
     band_quantiles,
     deltas,
@@ -65,6 +65,7 @@ __all__ = [
     "mel_to_hz",
     "mfcc",
     "pad_sounds",
+    "pass_band",
     "power_to_db",
     "resample",
     "save_sound",

@@ -1,0 +1,368 @@
+"""Translation: reading a text, writing another · 序列到序列
+
+Minutes: 35
+Needs: simple-icd-10-cm
+Exercises: attention
+Data: a table (.tsv, .csv) with the columns source and target
+"""
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(app_title="Translation", css_file="lesson.css")
+
+with app.setup:
+    import textwrap
+    from collections import Counter, defaultdict
+
+    import marimo as mo
+    import numpy as np
+
+    import tinydx
+
+    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+
+    from tinydx.datasets.terms import icd10cm_diagnoses, split_by_group, text_pairs
+    from tinydx.decoding import beam_search
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, own_data, show, term
+    from tinydx.optimizers import Adam
+    from tinydx.preprocessing.text import PADDING, START, Codec, Words, pad_sequences
+    from tinydx.retrieval import NearestText
+    from tinydx.sequences import Seq2Seq
+    from tinydx.textscores import bleu, exact_match
+    from tinydx.translation import PairBatches
+
+
+@app.cell(hide_code=True)
+def _():
+    head(12)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(rf"""
+    After this lesson you can
+
+    - say what encoder, decoder and {term("attention")} of a {term("sequence to sequence")} model do;
+    - read from a heat map which words it looked at while it wrote;
+    - explain why the likeliest next word, taken again and again, need not give the likeliest text, and what a {term("beam search")} does about it.
+
+    ## The equations
+
+    An **encoder** reads the source $x$ both ways and leaves a memory $m_s$ of each of its words. The **decoder** is a recurrence whose
+    state $h_t$ knows what has been written so far. Attention asks which part of the memory matters now:
+
+    $$a_{{ts}} = \frac{{\exp(h_t \cdot K m_s)}}{{\sum_r \exp(h_t \cdot K m_r)}}$$
+
+    $$c_t = \sum_s a_{{ts}} m_s$$
+
+    From the state and what it sees, the document's decoder makes a probability of every next word. (tinydx mixes $h_t$ and $c_t$ by one
+    layer first, as Luong did.)
+
+    $$p(y_t|y_{{<t}}, x) = \mathrm{{softmax}}(W_{{yx}} h_t + b_y)$$
+
+    ## The task
+    """)
+    return
+
+
+@app.cell
+def _():
+    def shorthand(title):
+        """As on a crowded chart: 'A of B' becomes 'B A', and every word its first three letters."""
+        what, _, where = title.partition(" of ")
+        return " ".join(word[:3] for word in (where + " " + what).split() if word != "the")
+
+    def icd10cm_pairs(least=50, longest=7):
+        """(shorthand, title): titles of so many words at most, each of which stands in so many titles at least."""
+        titles = {" ".join(Words().tokenize(t.text)) for t in icd10cm_diagnoses(longest=7)}
+        titles = {title for title in titles if 2 <= len(title.split()) <= longest and title.replace(" ", "").isalpha()}
+        often = Counter(word for title in titles for word in set(title.split()))
+        return [(shorthand(title), title) for title in sorted(titles) if min(often[word] for word in title.split()) >= least]
+
+    own = own_data()
+    pairs = text_pairs(own) if own else icd10cm_pairs()
+    train, test = split_by_group(pairs, lambda pair: pair[0] if own else pair[1], [0.1])  # no title is in both
+    test = test[:300]
+    if len(test) < 5:
+        raise ValueError(f"{own} has {len(pairs)} pairs: at least 50 are needed")
+    return own, pairs, shorthand, test, train
+
+
+@app.cell(hide_code=True)
+def _(own, pairs, shorthand, test, train):
+    _meant = defaultdict(set)
+    for _, _title in pairs:
+        for _word in _title.split():
+            _meant[_word[:3]].add(_word)
+    several = sum(len(words) > 1 for words in _meant.values()) / len(_meant)
+    _most = max(sorted(_meant), key=lambda short: len(_meant[short]))
+    _icd = f"""
+    Titles of the ICD-10-CM are real; their **shorthand is made by a rule**, so that there is something to translate that a short training
+    can learn. "A of B" is turned round to "B A", and of every word three letters are left:
+
+    *fracture of left femur* → *{shorthand("fracture of left femur")}*
+
+    The model must find the words, their order and the "of" again. And {several:.0%} of the {len(_meant)} shorthands mean several words,
+    *{_most}* even {len(_meant[_most])} ({", ".join(sorted(_meant[_most])[:4])}): only the neighbours tell which. {len(train):,} pairs to learn
+    from, {len(test)} to test with.
+    """
+    mo.md(f"Yours: {len(train):,} pairs to learn from, {len(test)} to test with." if own else _icd)
+    return
+
+
+@app.cell
+def _(own, test, train):
+    tinydx.set_seed(0)
+    tinydx.set_threads(1)  # so small matrices are quickest on one core
+    LONGEST = max(len(Words().tokenize(target)) for _, target in train) + 1
+    codec = Codec.learn(Words(), [text for pair in train for text in pair], size=4000)
+    sources, sources_test = ([codec.encode(source) for source, _ in part] for part in (train, test))
+    targets = [codec.encode(target, ends=True) for _, target in train]
+    model = Seq2Seq(len(codec), dimension=64, units=96, copy=False, dropout=0.1)
+    model.compile(Adam(0.01, global_clipnorm=1.0), "sparse_categorical_crossentropy")
+    losses = model.fit(PairBatches(sources, targets, 32), epochs=5, verbose=0).history["loss"]
+
+    def translate(ids, **beam):
+        """(texts, their scores), by beam search; ids, the sources'."""
+        written, scores = beam_search(model.step, model.start(pad_sequences(ids, padding="post")), len(ids), LONGEST, **beam)
+        return [codec.decode(row) for row in written], scores
+
+    assert own or losses[-1] < losses[0] / 3
+    return LONGEST, codec, losses, model, sources_test, translate
+
+
+@app.cell
+def _(own, sources_test, test, train, translate):
+    _meant = defaultdict(Counter)
+    for _, _title in train:
+        for _word in _title.split():
+            _meant[_word[:3]][_word] += 1
+    _by_word = lambda text: text if own else " ".join(_meant[w].most_common(1)[0][0] if w in _meant else w for w in text.split())  # noqa: E731
+
+    asked, truth = [source for source, _ in test], [target for _, target in test]
+    _nearest = NearestText([source for source, _ in train]).nearest(asked)
+    baseline = "source itself" if own else "word by word"
+    texts = {
+        baseline: [_by_word(source) for source in asked],
+        "nearest pair": [train[i][1] for i in _nearest],
+        "greedy": translate(sources_test, width=1)[0],
+        "beam of 4": translate(sources_test, width=4)[0],
+    }
+    table = {who: (exact_match(found, truth), bleu(found, truth)) for who, found in texts.items()}
+    assert own or min(table["greedy"][0], table["beam of 4"][0]) > 2 * max(table[baseline][0], table["nearest pair"][0])
+    return asked, table, texts, truth
+
+
+@app.cell(hide_code=True)
+def _(losses, own, table):
+    _icd = """
+    Word by word (each shorthand becomes the word that it meant most often) has the words and not their order. The nearest pair has the
+    order and not the words: it is never right, because no title of the test was in training.
+    """
+    _rows = "\n    ".join(f"| {who} | {exact:.0%} | {words:.0f} |" for who, (exact, words) in table.items())
+    mo.md(f"""
+    ## Training
+
+    {len(losses)} passes; the loss fell from {losses[0]:.1f} to {losses[-1]:.1f} nats a word. On pairs that it never saw:
+
+    | written by | exactly right | BLEU |
+    |---|---|---|
+    {_rows}
+
+    {"" if own else _icd} {term("BLEU")} counts runs of one to four words that are right, and so gives credit to what is half right.
+
+    ## See it: where it looks
+    """)
+    return
+
+
+@app.cell
+def _(asked, codec, model, own, sources_test, texts, truth):
+    _right = [i for i, (text, wanted) in enumerate(zip(texts["beam of 4"], truth, strict=True)) if text == wanted] or [0]
+    hits = {}  # of each text that is right: for which of its words the model looked most of all at that word's shorthand
+    for _i in _right:
+        _words, _read = (codec.tokenizer.tokenize(text) for text in (truth[_i], asked[_i]))
+        _looks = model.looks(np.array([sources_test[_i]]), np.array([[START, *codec.vocabulary.ids(_words)]]))[0].argmax(axis=1)
+        hits[_i] = [_read[_looks[t]] == word[:3] for t, word in enumerate(_words) if word[:3] in _read]
+    on_its_word = np.mean([hit for found in hits.values() for hit in found] or [0])
+    assert own or on_its_word > 0.4
+
+    _long = sorted(_right, key=lambda i: -len(asked[i].split()))[:12]
+    _start = max(_long, key=lambda i: sum(hits[i]))
+    chosen = mo.ui.dropdown({asked[i]: i for i in _long}, value=asked[_start], label="source", full_width=True)
+    chosen
+    return chosen, on_its_word
+
+
+@app.cell
+def _(chosen, codec, model, sources_test, texts):
+    read = codec.vocabulary.words(sources_test[chosen.value])
+    wrote = [*Words().tokenize(texts["beam of 4"][chosen.value]), "(end)"]
+    looks = model.looks(np.array([sources_test[chosen.value]]), np.array([[START, *codec.vocabulary.ids(wrote[:-1])]]))[0]
+    assert looks.shape == (len(wrote), len(read)) and np.allclose(looks.sum(axis=1), 1, atol=1e-4)
+    return looks, read, wrote
+
+
+@app.cell(hide_code=True)
+def _(looks, read, wrote):
+    _figure, _axis = canvas(height=0.9 + 0.3 * len(wrote))
+    _image = _axis.imshow(looks, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    _axis.set(xticks=range(len(read)), xticklabels=read, yticks=range(len(wrote)), yticklabels=wrote)
+    _axis.set(xlabel="word that is read", ylabel="word that is written")
+    _figure.colorbar(_image, label="attention (share)")
+    show(_figure, f"Attention while '{' '.join(wrote[:-1])}' was written from '{' '.join(read)}': dark where a written word looked at a read one.")
+    return
+
+
+@app.cell(hide_code=True)
+def _(on_its_word, own):
+    _icd = f"""
+    Nobody told it which word belongs to which. In the titles that it writes rightly, it looks most of all at the very word that
+    it is about to write in {on_its_word:.0%} of the cases; in the others it finds what it needs elsewhere, for a memory $m_s$ has read its
+    neighbours, too. Where a model looks is a hint of what it used, and no proof.
+    """
+    mo.md(f"""
+    Read it row by row: every row adds up to 1. {"" if own else _icd}
+
+    ## Greedy or not
+
+    The probability of a text is the product of its words' probabilities. **Greedy** writing takes the likeliest word each time. A word
+    that looks good can lead where nothing good follows. A beam keeps the best few unfinished texts, and gives up the worst at every step.
+    """)
+    return
+
+
+@app.cell
+def _(codec, model, own, sources_test, texts, truth):
+    def so_far(sources, written):
+        """ln p of each text after each of its words (N,T); written (N,1+T) begins with START."""
+        p = model.predict([pad_sequences(sources, padding="post"), written[:, :-1]])
+        p = np.take_along_axis(p, written[:, 1:, None], axis=-1)[..., 0]
+        return np.log(np.where(written[:, 1:] == PADDING, 1, np.maximum(p, 1e-30))).cumsum(axis=1)
+
+    def ids_of(texts):
+        return pad_sequences([codec.encode(text, ends=True) for text in texts], padding="post")
+
+    ln_p = {who: so_far(sources_test, ids_of(written))[:, -1] for who, written in (*texts.items(), ("truth", truth))}
+    _better = [g != w == b for g, b, w in zip(texts["greedy"], texts["beam of 4"], truth, strict=True)]
+    _gain = ln_p["beam of 4"] - ln_p["greedy"]
+    erring = int(np.argmax(_gain + 100 * np.array(_better)))  # greedy is wrong, the beam is right, and likelier by far
+    assert own or _gain[erring] > 0
+    return erring, ids_of, ln_p, so_far
+
+
+@app.cell
+def _(asked, erring):
+    width = mo.ui.slider(1, 6, value=4, label="width of the beam, texts", show_value=True, full_width=True)
+    mo.vstack([mo.md(f"*{asked[erring]}*, and what the beam keeps after every word:"), width])
+    return (width,)
+
+
+@app.cell
+def _(LONGEST, codec, erring, ids_of, model, so_far, sources_test, texts, width):
+    _kept = []
+
+    def _step(tokens, state):
+        """The model's step, which notes what the beam has written: a state may hold anything that goes with a text."""
+        *inner, written = state
+        written = np.column_stack([written, tokens])
+        _kept.append(written)
+        logits, inner = model.step(tokens, inner)
+        return logits, [*inner, written]
+
+    _source = sources_test[erring]
+    _state = [*model.start(np.array([_source])), np.empty((1, 0), int)]
+    _found, _ = beam_search(_step, _state, 1, LONGEST, width.value)
+    beam_text = codec.decode(_found[0])
+    branches = [so_far([_source] * width.value, written) for written in _kept[1:]]
+    greedy_path, beam_path = (so_far([_source], ids_of([text]))[0] for text in (texts["greedy"][erring], beam_text))
+    assert all(len(branch) == width.value for branch in branches)
+    return beam_path, beam_text, branches, greedy_path
+
+
+@app.cell(hide_code=True)
+def _(asked, beam_path, beam_text, branches, erring, greedy_path, texts, width):
+    _figure, _axis = canvas(height=3.2)
+    for _branch in branches:
+        for _path in _branch:
+            _axis.plot(range(len(_path) + 1), [0, *_path], ".-", color=GREY, alpha=0.35, linewidth=0.8, markersize=3)
+    for _path, _colour, _text in ((greedy_path, RED, texts["greedy"][erring]), (beam_path, BLUE, beam_text)):
+        _axis.plot(range(len(_path) + 1), [0, *_path], "o-", color=_colour, label=textwrap.fill(f"{_text} (end)", 48))
+    _axis.set(xlabel="words written", ylabel="ln p of the text so far (nats)", ylim=(1.4 * min(*greedy_path, *beam_path) - 0.5, 0.2))
+    _figure.legend(loc="outside upper center", frameon=False)
+    show(_figure, f"From {asked[erring]}: how the logarithm of the probability falls word by word for greedy writing and for the best text of a "
+         f"beam of {width.value}, and in grey for all that the beam kept.")
+    return
+
+
+@app.cell(hide_code=True)
+def _(erring, ln_p, own, sources_test, table, texts, translate, truth):
+    _count = lambda found: np.mean([len(text.split()) for text in found])  # noqa: E731
+    by_sum, _ = translate(sources_test, width=4, length_penalty=0.0)
+    lengths = {"sum": _count(by_sum), "mean": _count(texts["beam of 4"]), "truth": _count(truth)}
+    assert own or lengths["sum"] <= lengths["mean"]
+    mo.md(f"""
+    Greedy writes *{texts["greedy"][erring]}*, the beam of 4 *{texts["beam of 4"][erring]}*, which the model itself thinks
+    e^{ln_p["beam of 4"][erring] - ln_p["greedy"][erring]:.1f} = **{np.exp(ln_p["beam of 4"][erring] - ln_p["greedy"][erring]):.1f} times** as probable. At a width of 1 the beam is greedy.
+
+    Every word makes a text less probable, so that the sum of logarithms favours short texts. {term("length normalisation")} compares the
+    mean of each word instead:
+
+    | beam of 4 by | words of a text | exactly right |
+    |---|---|---|
+    | the sum | {lengths["sum"]:.2f} | {exact_match(by_sum, truth):.1%} |
+    | the mean | {lengths["mean"]:.2f} | {table["beam of 4"][0]:.1%} |
+    | (a person) | {lengths["truth"]:.2f} | |
+
+    ## The engine's code
+    """)
+    return (lengths,)
+
+
+@app.cell(hide_code=True)
+def _():
+    code(Seq2Seq._next, Seq2Seq._attend)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    code(beam_search)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    card("softmax_decoding", "literal")
+    return
+
+
+@app.cell(hide_code=True)
+def _(ln_p, own, texts, truth):
+    _wrong = np.array([text != wanted for text, wanted in zip(texts["beam of 4"], truth, strict=True)])
+    missed = int((_wrong & (ln_p["truth"] > ln_p["beam of 4"])).sum())
+    assert own or missed < _wrong.sum() / 2
+    mo.md(f"""
+    ## A question
+
+    {int(_wrong.sum())} of {len(truth)} texts of the beam are wrong. With a beam so wide that it misses nothing, how many could be right?
+
+    /// details | Answer
+    Ask the model: for how many of them does it think the truth more probable than what it wrote? For {missed}. Only what the search
+    has missed can a wider beam find. In the other {int(_wrong.sum()) - missed} the model prefers its own error: the search was good, the model is
+    not. More search would only find better what is wrong; more data and training would help.
+    ///
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    foot(12)
+    return
+
+
+if __name__ == "__main__":
+    app.run()

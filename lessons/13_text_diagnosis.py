@@ -1,0 +1,318 @@
+"""From a text to its chapter, and a split that flatters · 文本分类
+
+Minutes: 25
+Needs: simple-icd-10-cm
+Exercises: softmax_crossentropy
+Data: a table (.csv, .tsv) with the columns text and label
+"""
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(app_title="Text to diagnosis", css_file="lesson.css")
+
+with app.setup:
+    import re
+    from collections import Counter
+
+    import marimo as mo
+    import numpy as np
+
+    import tinydx
+
+    tinydx.use("numpy")  # nothing has to be compiled first
+
+    from tinydx import data
+    from tinydx.datasets.terms import CHAPTERS, icd10cm_terms, split_by_group
+    from tinydx.evaluation import wilson_interval
+    from tinydx.kinds.text import build_bag, ids_of, open_table
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, own_data, show, term
+    from tinydx.optimizers import Adam
+    from tinydx.preprocessing.text import Codec, Subwords, Words
+    from tinydx.retrieval import NearestText
+
+
+@app.cell(hide_code=True)
+def _():
+    head(13)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(rf"""
+    After this lesson you can
+
+    - cut a text at every {term("token")}, turn tokens into vectors, and vectors into a probability for every class;
+    - see which word of a text made the model decide;
+    - split texts so that the test is honest, and measure what another split would have pretended.
+
+    ## The equations
+
+    Each token $i$ of a text has a learned vector $\vec{{w_i}}$, its {term("embedding")}. Their mean stands for the text:
+
+    $$h = \frac{{1}}{{T}} \sum_{{i=1}}^{{T}} \vec{{w_i}}$$
+
+    The document's {term("softmax")} makes probabilities of it, with classes $y$ in the place of next words:
+
+    $$p(y|x) = \mathrm{{softmax}}(W_{{yx}} h + b_y)$$
+
+    A mean has no order: this model reads a {term("bag of words")}. For a diagnosis of a few words that is hard to beat.
+
+    ## The texts
+    """)
+    return
+
+
+@app.cell
+def _():
+    own = own_data()
+    if own:
+        names, parts, _ = open_table(own, None, 0)
+        examples = [(text, names[k], text) for part in parts.values() for text, k in part]  # text, label, what must stay together
+    else:
+        examples = [(t.text, t.chapter, t.category) for t in icd10cm_terms() if t.chapter in CHAPTERS[:-1]]  # the last has 6
+        names = CHAPTERS[:-1]
+    most = Counter(label for _, label, _ in examples).most_common(1)[0][1] / len(examples)
+    return examples, most, names, own
+
+
+@app.cell(hide_code=True)
+def _(examples, most, names, own):
+    _family = [text for text, _, group in examples if group == "J45"]
+    _icd = f"""
+    Real ones: {len(examples):,} inclusion terms of the ICD-10-CM, the names that doctors use for its diagnoses, from {len(names)} of its 22
+    chapters. They come in families: a **category** is what shares the first three characters of the code. Of J45:
+
+    {", ".join(f"*{text}*" for text in _family[:4])}
+
+    Always naming the largest chapter would be right for {most:.0%}.
+    """
+    _yours = f"Yours: {len(examples):,} texts with {len(names)} labels. Always naming the most frequent label would be right for {most:.0%}."
+    mo.md(_yours if own else _icd)
+    return
+
+
+@app.cell
+def _(examples, own):
+    honest = split_by_group(examples, lambda example: example[2], [0.2])  # whole families on one side: [training, test]
+    by_chance = split_by_group(examples, lambda example: example, [0.2])
+
+    def known(split):
+        """The share of the test's texts that have a sibling in training."""
+        families = {group for _, _, group in split[0]}
+        return np.mean([group in families for _, _, group in split[1]])
+
+    assert known(honest) == 0 and (own or known(by_chance) > 0.8)
+    return by_chance, honest, known
+
+
+@app.cell(hide_code=True)
+def _(honest):
+    shown = next((text for text, _, _ in honest[1] if re.fullmatch(r"\w{6,} \w{6,}", text)), honest[1][0][0])
+    pieces = Subwords(4, 4)  # words, pairs of neighbours, and pieces of four letters
+    _tokens = " ".join(f"`{token}`" for token in pieces.tokenize(shown))
+    mo.md(f"""
+    ## Tokens
+
+    *{shown}*, a text of the test, becomes
+
+    {_tokens}
+
+    These are its words, with < and > at their ends; pairs of neighbours; and pieces of four letters. A token that occurs three times in
+    the training texts gets a number and a vector; any other is left out.
+
+    ## Training
+
+    The network is the engine's own, the one that `tinydx diagnose --kind text` trains:
+    """)
+    return pieces, shown
+
+
+@app.cell(hide_code=True)
+def _():
+    code(build_bag)
+    return
+
+
+@app.cell
+def _(by_chance, honest, names, own, pieces):
+    tinydx.set_threads(1)  # so small matrices are quickest on one core
+
+    def learn(split, tokenizer):
+        """A bag trained on the first part: the model, how it reads texts, which texts of the second part it names rightly."""
+        train, test = split
+        codec = Codec.learn(tokenizer, [text for text, _, _ in train], minimum=3)
+        reading = {"codec": codec.config(), "size": 60}  # tokens of a text
+        x, x_test = (ids_of([text for text, _, _ in part], reading) for part in (train, test))
+        y, y_test = (np.array([names.index(label) for _, label, _ in part]) for part in (train, test))
+        tinydx.set_seed(0)
+        model = build_bag(len(codec), max(len(names), 3))  # from 3 classes on it ends in a softmax
+        model.compile(Adam(0.01), "sparse_categorical_crossentropy")  # larger steps than usual: it learns while you read
+        model.fit(data.batches(x, y, batch_size=128, shuffle=True), epochs=3, verbose=0)
+        return model, reading, model.predict(x_test).argmax(axis=1) == y_test
+
+    def nearest(split):
+        """Which test texts have the label of the nearest training text, by TF-IDF of words."""
+        train, test = split
+        found = NearestText([text for text, _, _ in train], Words().tokenize).nearest([text for text, _, _ in test])
+        return np.array([train[i][1] == label for i, (_, label, _) in zip(found, test, strict=True)])
+
+    splits = {"families apart": honest, "by chance": by_chance}
+    right = {("nearest text", name): nearest(split) for name, split in splits.items()}
+    *_, right["words and pieces", "by chance"] = learn(by_chance, pieces)
+    model, reading, right["words and pieces", "families apart"] = learn(honest, pieces)
+    accuracy = {of: float(found.mean()) for of, found in right.items()}
+    contestants = tuple(dict.fromkeys(who for who, _ in right))
+
+    if not own:
+        assert accuracy["words and pieces", "families apart"] > accuracy["nearest text", "families apart"] + 0.05
+        assert all(accuracy[who, "by chance"] > accuracy[who, "families apart"] + 0.1 for who in contestants)
+    return accuracy, contestants, learn, model, reading, right
+
+
+@app.cell(hide_code=True)
+def _(honest, own, shown):
+    text = mo.ui.text(value=shown if own else "inflammation of the gallbladder", label="a term of your own", full_width=True)
+    mo.vstack([mo.md(f"""
+    ## See it
+
+    Trained on {len(honest[0]):,} texts. Type a term, in English, and press Enter. Below the probabilities you see what each word did: how
+    far the first one's probability falls when the word is left out. Then try *bleeding ulcer of the stomach*: which word decides?
+    """), text])  # fmt: skip
+    return (text,)
+
+
+@app.cell
+def _(model, names, reading, text):
+    def probabilities(texts):
+        """(N, classes)"""
+        return model.predict(ids_of(texts, reading))[:, : len(names)]
+
+    words = [word for word in Words().tokenize(text.value) if word[0].isalnum()]
+    p = probabilities([text.value])[0]
+    first = int(p.argmax())
+    without = probabilities([" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))])[:, first] if words else np.zeros(0)
+    effect = p[first] - without
+    understood = bool(ids_of([text.value], reading).any())
+    cat = probabilities(["the cat sat on the mat"])[0]
+    assert np.isclose(p.sum(), 1, atol=1e-3)
+    return cat, effect, first, p, understood, words
+
+
+@app.cell(hide_code=True)
+def _(effect, first, names, p, text, words):
+    _order = np.argsort(-p)[:5]
+    _figure, (_above, _below) = canvas(2, 1, height=2.6 + 0.2 * len(words), height_ratios=(5, max(len(words), 1)))
+    _above.barh([names[_i] for _i in _order], p[_order], color=[BLUE if _i == first else GREY for _i in _order])
+    _above.set(title=text.value[:50], xlabel="probability", xlim=(0, 1))
+    _above.invert_yaxis()
+    _places = np.arange(len(words))  # by place: a word may be there twice
+    _below.barh(_places, effect, color=[BLUE if _e > 0 else RED for _e in effect])
+    _below.set(xlabel=f"what it adds to P({names[first]})", yticks=_places, yticklabels=words, xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1])
+    _below.axvline(0, color=GREY, linewidth=0.8)
+    _below.invert_yaxis()
+    show(_figure, f"The five most probable classes of '{text.value}', and for each of its words how much it adds to the first one's probability.")
+    return
+
+
+@app.cell(hide_code=True)
+def _(cat, first, names, p, understood):
+    _sure = f"It says **{names[first]}**, at {p[first]:.0%}."
+    _unknown = "**No part of this text occurred in training.** What you see is the bias alone: the model knows nothing, and does not say so."
+    mo.md(f"""
+    {_sure if understood else _unknown}
+
+    A probability is always there, whatever you type: it has to add up to 1 over the {len(names)} classes that there are. Of *the cat
+    sat on the mat* the model says {names[cat.argmax()]}, at {cat.max():.0%}.
+
+    ## The split that flatters
+
+    Who tests with a fifth of the texts, taken by chance, tests with siblings of training texts.
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(accuracy, contestants, right):
+    _figure, _axis = canvas(height=2.0)
+    for _offset, _split, _colour in ((-0.2, "by chance", RED), (0.2, "families apart", BLUE)):
+        for _k, _who in enumerate(contestants):
+            _found = right[_who, _split]
+            _low, _high = wilson_interval(int(_found.sum()), len(_found))
+            _axis.barh(_k + _offset, accuracy[_who, _split], 0.38, color=_colour, label=_split if _k == 0 else None)
+            _axis.plot([_low, _high], [_k + _offset] * 2, color="black", linewidth=1)
+    _axis.set(yticks=range(len(contestants)), yticklabels=contestants, xlim=(0, 1), xlabel="right (share of test texts)")
+    _axis.invert_yaxis()
+    _figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    show(_figure, "The accuracy of two ways to name the class, each tested on texts taken by chance and on whole families, with 95 % intervals.")
+    return
+
+
+@app.cell(hide_code=True)
+def _(accuracy, by_chance, contestants, known, own):
+    _rows = "\n    ".join(f"| {who} | {accuracy[who, 'by chance']:.0%} | {accuracy[who, 'families apart']:.0%} |" for who in contestants)
+    _icd = f"""
+    By chance, {known(by_chance):.0%} of the test texts have a sibling in training, and the model needs only to recognise the
+    family. With whole families apart, which is how new diagnoses come, none has. The difference is not skill, and nobody who
+    reads only the first column can see that.
+    """
+    _yours = "Your table does not say which texts belong together, so that both splits are by chance. Do you know it?"
+    mo.md(f"""
+    | right | by chance | families apart |
+    |---|---|---|
+    {_rows}
+
+    {_yours if own else _icd}
+
+    The nearest text is the baseline: no training, no vectors, only {term("TF-IDF")}, which counts common tokens, the rare ones more.
+    A network that does not beat it has learned nothing worth its trouble.
+
+    ## The engine's code
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    card("embedding", "forward", "backward")
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    card("softmax_decoding", "forward", "backward")
+    return
+
+
+@app.cell(hide_code=True)
+def _(honest, learn, own, right):
+    vocabulary = {word for text, _, _ in honest[0] for word in Words().tokenize(text)}
+    new = np.array([not vocabulary.issuperset(Words().tokenize(text)) for text, _, _ in honest[1]])
+    if new.any():
+        by_words, by_pieces = learn(honest, Words())[2][new].mean(), right["words and pieces", "families apart"][new].mean()
+        assert own or by_pieces > by_words
+        found = f"Trained in the same way, it names {by_words:.0%} of these texts rightly. With pieces it is {by_pieces:.0%}"
+    else:
+        found = "Here that happens to cost nothing. With pieces it need not be left out"
+    mo.md(f"""
+    ## A question
+
+    {new.mean():.0%} of the honest test's texts have a word that no training text has. What can the model know of such a word?
+
+    /// details | Answer
+    A bag of words alone: nothing, it leaves the word out. {found}: *-itis* is an
+    inflammation and *derm-* is skin, wherever they stand. Medical words are built of parts, and a model may read them as you do.
+    ///
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    foot(13)
+    return
+
+
+if __name__ == "__main__":
+    app.run()

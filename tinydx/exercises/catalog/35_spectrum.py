@@ -1,0 +1,50 @@
+"""The spectrum of every frame · 频谱
+
+What a network hears of a sound. Cut the samples into overlapping frames, fade each one in and out with the window (or
+its ends would click), and say in decibels how much power is in each frequency: 10 log10 of |X|^2, at least 1e-10.
+"""
+
+import numpy as np
+
+from tinydx.exercises import Bug, Exercise, Values
+from tinydx.preprocessing.sound import power_to_db, stft
+
+
+def spectrum(x, n, hop):
+    """x (L,), n samples a frame, hop samples from one to the next -> S (T,1+n//2) in dB, T = 1 + (L-n) // hop"""
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
+    # solution
+    frames = np.array([x[start : start + n] for start in range(0, len(x) - n + 1, hop)])
+    power = np.abs(np.fft.rfft(frames * window)) ** 2
+    return 10 * np.log10(np.maximum(power, 1e-10))
+
+
+# ---- the runner's part ---------------------------------------------------------------------------------------------
+
+
+def engine(x, n, hop):
+    return power_to_db(np.abs(stft(x, n_fft=n, hop=hop, center=False)) ** 2, top_db=None)
+
+
+def sounds(draw):
+    n, hop = draw.choice([8, 16]), draw.choice([3, 4])
+    return draw.array(n + draw.integer(2, 5) * hop + draw.integer(1, 2)), n, hop
+
+
+EXERCISE = Exercise(
+    checks=[Values(spectrum, like=engine, samples=sounds, names=("S",))],
+    hints=(
+        "The first frame is x[0:n], the next x[hop:hop+n] ... The last one still lies within x. What does np.fft.rfft do with a matrix?",
+        "np.fft.rfft takes each row by itself. Multiply the frames by the window before it; power is the square of np.abs of what comes out.",
+        "S = 10 * np.log10(np.maximum(np.abs(np.fft.rfft(frames * window)) ** 2, 1e-10)), frames as rows.",
+    ),
+    equation=r"S(t,k) = 10 \log_{10} |\sum_{n} x(tH+n) u(n) e^{-i 2 \pi k n / N}|^2",
+    shapes="x (L,) -> S (T,1+N//2)",
+    source="short-time Fourier transform",
+    bugs=[
+        Bug("window forgotten", "frames * window", "frames", "Fade each frame in and out before the transform: multiply it by the window."),
+        Bug("amplitude instead of power", " ** 2", "", "Decibels are of power: square the absolute values, or take 20 log10 of them."),
+        Bug("natural logarithm", "np.log10", "np.log", "Decibels are ten times the logarithm to base 10: np.log10."),
+        Bug("last frame left out", "len(x) - n + 1", "len(x) - n - hop + 1", "The last frame may end with the last sample: T = 1 + (L - n) // hop."),
+    ],
+)
