@@ -60,7 +60,14 @@ def test_predict_takes_texts_and_files(model, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("entry", "words"),
-    [("", "empty text"), ("  \n", "empty text"), ("发烧咳嗽", "nothing can be said"), ("missing.txt", "missing.txt")],
+    [
+        ("", "empty text"),
+        ("  \n", "empty text"),
+        ("发烧咳嗽", "nothing can be said"),
+        ("急" * 90, "nothing can be said"),
+        ("missing.txt", "no text file missing.txt"),
+        (__file__, "is a file, but no .txt"),
+    ],
 )
 def test_what_cannot_be_diagnosed_is_one_line(model, capsys, entry, words):
     assert cli.main(["predict", str(model), entry, "fever"]) == 1

@@ -17,6 +17,7 @@ def write(folder, name, text):
 
 def test_small_files_as_they_are_published(tmp_path):
     lay = '?term\t?term_label\t?layperson\n<http://x>\t"Preauricular pit"\t"Pit in front of the  ear"\n<x>\t"Cyst"\t"cyst"\n'
+    lay += '<y>\t"Mole"@en\t"mole"\n'
     assert terms.hpo_lay_terms(write(tmp_path, "l.tsv", lay)) == [("Pit in front of the ear", "Preauricular pit")]
     spanish = "source_value\ttranslation_value\nMode\tModo\nobsolete Thing\tCosa\nEmpty\t\n"
     assert terms.hpo_spanish(write(tmp_path, "s.tsv", spanish)) == [("Mode", "Modo")]

@@ -82,7 +82,8 @@ def _codes() -> list[tuple[Any, str]]:
 def hpo_lay_terms(path: str | Path) -> list[Pair]:
     """(lay term, clinical term) of the Human Phenotype Ontology, without pairs that only differ in case."""
     rows = _read_table(path, {"?term_label": "clinical", "?layperson": "lay"}, "\t")
-    return [(r["lay"], r["clinical"]) for r in rows if r["lay"].casefold() != r["clinical"].casefold()]
+    pairs = [(r["lay"], r["clinical"].removesuffix("@en")) for r in rows]  # RDF's mark of a language, on some of them
+    return [(lay, clinical) for lay, clinical in pairs if lay.casefold() != clinical.casefold()]
 
 
 def hpo_spanish(path: str | Path) -> list[Pair]:

@@ -14,6 +14,7 @@ It has no order beyond pairs of words, learns in a minute, and knows parts of wo
 from __future__ import annotations
 
 import csv
+import os
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -67,7 +68,12 @@ class TextKind(Kind):
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         """A text, or the path of a .txt file. ValueError where no part of it occurred in training."""
-        text = _read_file(entry) if entry.lower().endswith(".txt") else entry
+        if entry.lower().endswith(".txt"):
+            text = _read_file(entry)
+        elif os.path.isfile(entry):  # also false of a text that is too long for a name
+            raise ValueError(f"{entry} is a file, but no .txt: this model reads a text, or a .txt file")
+        else:
+            text = entry
         shown = textwrap.shorten(entry, 60)
         if not text.strip():
             raise ValueError(f"{shown!r} is an empty text")
@@ -182,6 +188,8 @@ def _read_file(path: str) -> str:
     try:
         with open(path, encoding="utf-8-sig") as file:
             return file.read(LONGEST)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no text file {path}") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no UTF-8 text (byte {error.start}): save it as UTF-8") from None
 
