@@ -216,7 +216,7 @@ def _(heart_left, heart_right):
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    Augmentation makes the *images* differ from step to step; {} makes the *network* differ. That is the exercise.
+    Augmentation makes the *images* differ from step to step; {} makes the *network* differ. The second exercise is about it.
     """.format(term("dropout")))
     return
 

@@ -124,7 +124,7 @@ def _(sectors, warps):
         _count = sectors[_name]
         _of_x = _name.endswith("x")
         _axis.set(title=f"{_name}: {_count} sector{'s' if _count > 1 else ''}", xticks=[0, 64, 127] if _of_x else [0, 32, 63])
-        _axis.set(xlabel="8 column + channel" if _of_x else "filter", ylabel="row" if _of_x else "8 (3 p + q) + channel")
+        _axis.set(xlabel="8 column + channel" if _of_x else "filter (number)", ylabel="row (pixels)" if _of_x else "8 (3 p + q) + channel")
         _axis.set_yticks([0, 8, 15] if _of_x else [0, 24, 48, 71])
     show(_figure, "Four pictures of x and w in memory. For the plain sum a warp reads a single number of x and 32 of w; for the tiles "
          "it fetches a row of pixels with all channels, and two rows of w, sectors that are used whole.")

@@ -68,6 +68,17 @@ def phone(tmp_path_factory):
         yield tab
 
 
+@pytest.fixture(scope="session")
+def class_folders(tmp_path_factory):
+    """Few and small images of two classes."""
+    folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
+    for name, brightest in (("normal", 100), ("pneumonia", 255)):
+        (folder / name).mkdir()
+        for k in range(20):
+            save_img(folder / name / f"{k}.png", rng.uniform(0, brightest, (40, 40, 3)), scale=False)
+    return folder
+
+
 # ---- the notebooks -------------------------------------------------------------------------------------------------
 
 
@@ -207,12 +218,13 @@ def test_words_and_equations_become_a_handout():
 
 
 @pytest.mark.parametrize("name", ["convolution", "cnn", "cuda_matmul"])
-def test_a_slider_moves_and_the_figure_changes(name, phone, tmp_path):
+def test_a_slider_moves_and_the_figure_changes(name, phone, tmp_path, class_folders):
+    """The document's network with images of one's own: they are few, and train in a moment."""
     one = find(name)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
     phone.asked.clear()
-    with served(one, tmp_path) as url:
+    with served(one, tmp_path, *(["--data", str(class_folders)] if name == "cnn" else [])) as url:
         phone.open(url)
         until(lambda: phone.js("document.body.innerText.includes('Now you')"), seconds=300)
         pictures = "[...document.querySelectorAll('img.figure')].map(e => e.src)"
@@ -229,14 +241,15 @@ def test_a_slider_moves_and_the_figure_changes(name, phone, tmp_path):
 class served:
     """`tinydx lesson`, as a learner starts it, without opening a browser: gives the address."""
 
-    def __init__(self, one, folder):
-        self.one, self.folder = one, folder
+    def __init__(self, one, folder, *options):
+        self.one, self.folder, self.options = one, folder, options
 
     def __enter__(self):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         command = [sys.executable, "-m", "tinydx", "lesson", self.one.name, "--no-browser", "--port", str(self.port)]
+        command += self.options
         self.log = (self.folder / "log").open("w")
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, start_new_session=True)
         until(self._answers)
@@ -301,18 +314,13 @@ def test_a_lesson_shows_the_data_it_is_given(capsys, monkeypatch, tmp_path):
     assert "mine.png" in text and "grey levels" in text and "Hounsfield" not in text
 
 
-def test_class_folders_are_read_the_right_way_round(monkeypatch, tmp_path):
+def test_class_folders_are_read_the_right_way_round(monkeypatch, class_folders):
     """These sort the other way round than the phantoms' abnormal and normal: here the document's last line is right."""
     one = find(5)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
-    rng = np.random.default_rng(0)
-    for name, brightest in (("normal", 100), ("pneumonia", 255)):
-        (tmp_path / name).mkdir()
-        for k in range(20):
-            save_img(tmp_path / name / f"{k}.png", rng.uniform(0, brightest, (40, 40, 3)), scale=False)
     monkeypatch.setenv(lesson.DATA, "")
-    one.take(tmp_path)
+    one.take(class_folders)
     of_5 = one.run()[1]
     assert of_5["names"] == ("normal", "pneumonia") and of_5["sick"] == 1 and len(of_5["ill"]) == 8
     assert of_5["right"] == of_5["right_by_document"]
