@@ -190,7 +190,7 @@ def _():
 
     The network of `tinydx diagnose --kind sound`: a small convolution over time, and the document's recurrence over what it finds. It is
     trained twice. Once every recording is scaled as a whole. The other time each **band** of a recording is brought to
-    a mean of 0. At home that makes no difference:
+    a mean of 0. At home that should make little difference:
     """)
     return
 

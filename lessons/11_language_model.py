@@ -227,7 +227,7 @@ def _(LONGEST, codec, model, temperature, top_k, top_p):
 
 @app.cell(hide_code=True)
 def _(left, written):
-    _lines = "<br>".join(f"*{text}*" for text in written)
+    _lines = "<br>".join(f"• *{text}*" for text in written)
     mo.md(f"""
     At these settings {left} words can come next. Six titles that the model writes with them, from nothing:
 
@@ -271,7 +271,7 @@ def _(fates):
 def _(fates):
     mo.md(f"""
     At a temperature of 1, {fates[1.0][0]:.0%} are titles that it learned by heart, {fates[1.0][1]:.0%} are real titles that it had never seen,
-    and **{fates[1.0][2]:.0%} do not exist**. They are grammatical, and they sound like medicine. The model has learned how
+    and **{fates[1.0][2]:.0%} do not exist**. Most are grammatical, and they sound like medicine. The model has learned how
     diagnoses are worded; nothing in its equations asks whether one is true. At 0.5 it invents less, {fates[0.5][2]:.0%}, because it repeats
     more.
 
