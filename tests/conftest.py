@@ -14,7 +14,7 @@ collect_ignore_glob = ["*_reference/make_reference.py"]  # they need Keras, libr
 DATA = Path(os.environ.get("TINYDX_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 hypothesis.settings.register_profile("quick", max_examples=20, deadline=None, print_blob=True)
-hypothesis.settings.register_profile("deep", max_examples=60, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("deep", max_examples=40, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("proof", max_examples=100, deadline=None, print_blob=True)  # of the CUDA kernels
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("deep" if os.environ.get("CI") == "true" else "quick")
 hypothesis.settings.load_profile(PROFILE)

@@ -236,7 +236,7 @@ def test_bank_conflicts_are_where_the_files_say():
     conflicts = {step: excess(counters_of(matmul.staircase, step, *SQUARE)) for step in matmul.STEPS}
     assert conflicts.pop("square") == {"a_tile", "b_tile"}
     assert conflicts.pop("float4") == {"a_tile", "b_tile"}
-    for step in ("async", "tf32", "3xtf32", "bf16"):  # a's rows are padded for the reads, and cp.async writes two at a time
+    for step in ("async", "tf32", "3xtf32", "bf16"):  # rows are padded for the many reads; the writes of two share banks
         assert conflicts.pop(step) == {"a_tile"}
     assert set().union(*conflicts.values()) == set()
 

@@ -18,7 +18,7 @@
 #define LANES_ACROSS 4
 #define WM (LANES_DOWN * TM)
 #define WN (LANES_ACROSS * TN)
-#define LINE (BK + 4)  // the rows that a warp reads at a time begin in different banks
+#define LINE (BK + 4)  // the rows that a warp reads at a time begin in different banks; those that cp.async writes share four
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 matmul(const float *a, const float *b, float *c, int M, int N, int K)
