@@ -276,6 +276,15 @@ def test_the_list_names_every_lesson(capsys):
     out = capsys.readouterr().out
     assert all(f"{one.number:3}  {one.title}" in out and f"{one.minutes:3} min" in out for one in all_lessons())
     assert "tinydx lesson 1" in out
+    lines = {one.number: next(line for line in out.splitlines() if one.title in line) for one in all_lessons()}
+    assert "needs pydicom" in lines[1] and "needs g++" in lines[20]
+
+
+def test_the_list_says_what_is_not_here(capsys, monkeypatch):
+    monkeypatch.setattr(lesson, "_is_installed", lambda package: package != "pydicom")
+    assert cli.main(["lesson"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("pydicom (not here)") == 1 and "What is not here: pip install 'tinydx[lessons]'" in out
 
 
 def test_a_missing_package_is_one_line_with_the_command_that_brings_it(capsys, monkeypatch):

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tinydx.exercises.commands import say
-from tinydx.lessons.lesson import Lesson, all_lessons, find
+from tinydx.lessons.lesson import INSTALL, Lesson, all_lessons, find
 
 
 def lesson(a: argparse.Namespace) -> int:
@@ -33,10 +33,12 @@ def lesson(a: argparse.Namespace) -> int:
 def _list(lessons: list[Lesson]) -> int:
     width = max(len(one.title) for one in lessons)
     for one in lessons:
-        needs = f"needs {', '.join(one.missing)}" if one.missing else ""
+        packages = [f"{name} (not here)" if name in one.missing else name for name in dict.fromkeys([*one.missing, *one.needs])]
+        needs = f"needs {', '.join(packages)}" if packages else ""
         takes = f"--data: {one.data}" if one.data else ""
         say(f"{one.number:3}  {one.title:<{width}}  {one.minutes:3} min  {'; '.join(filter(None, (needs, takes)))}".rstrip())
-    say("\nOpen the first with: tinydx lesson 1")
+    say(f"\nWhat is not here: {INSTALL}" if any(one.missing for one in lessons) else "")
+    say("Open the first with: tinydx lesson 1")
     return 0
 
 
