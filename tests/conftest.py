@@ -15,20 +15,14 @@ DATA = Path(os.environ.get("TINYDX_DATA") or Path(__file__).parents[2] / "shared
 
 hypothesis.settings.register_profile("quick", max_examples=20, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("deep", max_examples=40, deadline=None, print_blob=True)
-hypothesis.settings.register_profile("proof", max_examples=100, deadline=None, print_blob=True)  # of the CUDA kernels
+hypothesis.settings.register_profile("proof", max_examples=100, deadline=None, print_blob=True)
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("deep" if os.environ.get("CI") == "true" else "quick")
 hypothesis.settings.load_profile(PROFILE)
 
 
 @pytest.fixture(scope="session")
-def deep() -> bool:
-    """Whether the deep profile runs: CI=true or HYPOTHESIS_PROFILE=deep."""
-    return PROFILE == "deep"
-
-
-@pytest.fixture(scope="session")
 def proof() -> bool:
-    """Whether the profile of the CUDA kernels' proofs runs: HYPOTHESIS_PROFILE=proof."""
+    """Whether what takes long is to be proved, the CUDA kernels first of all: HYPOTHESIS_PROFILE=proof."""
     return PROFILE == "proof"
 
 

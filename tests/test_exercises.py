@@ -776,9 +776,9 @@ def make_students(folder, count, rng):
     return expected
 
 
-def test_grade_scores_every_student(tmp_path, deep):
+def test_grade_scores_every_student(tmp_path, proof):
     rng = np.random.default_rng(5)
-    expected = make_students(tmp_path / "class", 40 if deep else 4, rng)
+    expected = make_students(tmp_path / "class", 40 if proof else 4, rng)
     table = tmp_path / "scores.csv"
     grade(tmp_path / "class", table, seconds=2, jobs=2)
     rows = list(csv.DictReader(table.read_text("utf-8").splitlines()))

@@ -96,9 +96,9 @@ def test_ones_as_cotangent_would_be_blind():
 # ---- what is right is never blamed ---------------------------------------------------------------------------------
 
 
-def test_right_gradients_are_never_blamed(deep):
-    """10,000 draws over the table in the deep profile, ties and zeros among them; few of rows made of others."""
-    for seed in range(10_000 // len(SIMPLE) + 1 if deep else 8):
+def test_right_gradients_are_never_blamed(proof):
+    """10,000 draws over the table in the profile `proof`, ties and zeros among them; few of rows made of others."""
+    for seed in range(10_000 // len(SIMPLE) + 1 if proof else 8):
         for op in OPS if seed < 8 else SIMPLE:
             arrays, constants = op.samples(RandomDraw(1000 + seed, whole=seed % 2 == 1))
             report = check(of_op(op, arrays, constants, None), seed, every_element=seed % 4 < 2)

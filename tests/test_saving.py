@@ -425,9 +425,9 @@ def test_truncated_at_every_length(whole, path):
         assert_refused(path)
 
 
-def test_every_byte_flipped(whole, path, deep):
+def test_every_byte_flipped(whole, path, proof):
     rng = np.random.default_rng(0)
-    for position in [*range(64), *range(64, len(whole), 1 if deep else 7)]:
+    for position in [*range(64), *range(64, len(whole), 1 if proof else 7)]:
         flip = int(rng.integers(1, 256))
         path.write_bytes(whole[:position] + bytes([whole[position] ^ flip]) + whole[position + 1 :])
         assert_refused(path)
