@@ -90,7 +90,7 @@ def train_translator(
         epochs=epochs,
         callbacks=[
             LearningRateScheduler(lambda epoch, _: learning_rate * min(1, 3 * (1 - epoch / epochs))),
-            EarlyStopping("val_accuracy", patience=epochs, restore_best_weights=True),
+            EarlyStopping("val_accuracy", patience=epochs, restore_best_weights=True),  # never early: it keeps the best
         ],
         verbose=verbose,
     )
@@ -109,8 +109,13 @@ def _inputs(how: dict[str, Any], texts: Sequence[str], own: bool = False) -> lis
         for i, line in enumerate(lines):
             line += _first(targets, near.ranking(line[0], i if own else None), how["drafts"])
     codec, longest = Codec.from_config(how["codec"]), how["longest"]
-    gap = codec.encode(BREAK)  # each line for itself: its first word has the tokens that it has in a target
-    return [[i for line in text for i in (*gap, *codec.encode(line)[:longest])][len(gap) :] for text in lines]
+    found = []
+    for text, *drafts in lines:
+        ids = codec.encode(text)[:longest]
+        for draft in drafts:  # each for itself: its first word has the tokens that it has in a target
+            ids = [*ids, *codec.encode(BREAK), *codec.encode(draft)[:longest]]
+        found.append(ids)
+    return found
 
 
 def _first(targets: Sequence[str], ranking: np.ndarray, count: int) -> list[str]:
