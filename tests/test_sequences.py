@@ -11,7 +11,7 @@ from tinydx.preprocessing.text import END, START, Codec, Words
 from tinydx.retrieval import NearestText
 from tinydx.sequences import LanguageModel, Seq2Seq, teacher_forcing
 from tinydx.textscores import exact_match, perplexity
-from tinydx.translation import PairBatches, _inputs, train_translator, translate
+from tinydx.translation import PairBatches, _Reader, train_translator, translate
 
 WORDS = ["fever", "chill", "bone", "skin", "heart"]
 PAIRS = [(f"pain of {a} and {b}", f"{b} {a} ache") for a in WORDS for b in WORDS]
@@ -172,9 +172,10 @@ def test_a_source_is_followed_by_the_first_different_targets_and_never_by_its_ow
     pairs = [["chest pain", "A"], ["acute chest pain", "B"], ["chest pain now", "B"], ["leg wound", "C"]]
     codec = Codec.learn(Words(), ["chest pain acute now leg wound a b c"])
     how = {"codec": codec.config(), "longest": 99, "drafts": 2, "pairs": pairs}
-    read = lambda texts, own: [codec.decode(ids) for ids in _inputs(how, texts, own)]  # noqa: E731
-    assert read(["chest  pain"], False) == ["chest pain a b"]
-    assert read([s for s, _ in pairs], True) == ["chest pain b c", "acute chest pain a b", "chest pain now a b", "leg wound a b"]
+    reader = _Reader(how)
+    assert codec.decode(reader.ids("chest  pain")) == "chest pain a b"
+    read = [codec.decode(reader.ids(source, i)) for i, (source, _) in enumerate(pairs)]
+    assert read == ["chest pain b c", "acute chest pain a b", "chest pain now a b", "leg wound a b"]
 
 
 def test_nearest_text_by_a_slow_definition():

@@ -83,9 +83,10 @@ def train_translator(
     how = {"kind": "translation", "codec": codec.config(), "longest": longest, "drafts": drafts, "pairs": pairs}
     model.preprocessing = how
     model.compile(Adam(learning_rate, global_clipnorm=1.0), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    held = _inputs(how, [s for s, _ in validation])
+    reader = _Reader(how)
+    read, held = [reader.ids(s, i) for i, s in enumerate(sources)], [reader.ids(s) for s, _ in validation]
     model.fit(
-        PairBatches(_inputs(how, sources, own=True), _targets(codec, targets, longest), batch),
+        PairBatches(read, _targets(codec, targets, longest), batch),
         validation_data=PairBatches(held, _targets(codec, [t for _, t in validation], longest), batch),
         epochs=epochs,
         callbacks=[
@@ -101,31 +102,30 @@ def _targets(codec: Codec, texts: Sequence[str], longest: int) -> list[list[int]
     return [codec.encode(text, ends=True)[: longest + 2] for text in texts]
 
 
-def _inputs(how: dict[str, Any], texts: Sequence[str], own: bool = False) -> list[list[int]]:
-    """The ids that the model reads for each source, with its drafts; own, for the sources that drafts come from."""
-    lines = [[" ".join(text.split())] for text in texts]
-    if how["drafts"]:
-        near, targets = NearestText([s for s, _ in how["pairs"]]), [" ".join(t.split()) for _, t in how["pairs"]]
-        for i, line in enumerate(lines):
-            line += _first(targets, near.ranking(line[0], i if own else None), how["drafts"])
-    codec, longest = Codec.from_config(how["codec"]), how["longest"]
-    found = []
-    for text, *drafts in lines:
-        ids = codec.encode(text)[:longest]
-        for draft in drafts:  # each for itself: its first word has the tokens that it has in a target
-            ids = [*ids, *codec.encode(BREAK), *codec.encode(draft)[:longest]]
-        found.append(ids)
-    return found
+class _Reader:
+    """Reads a source as its model does: its tokens, then those of its drafts. `how` is the model's preprocessing."""
 
+    def __init__(self, how: dict[str, Any]):
+        self.codec, self.longest, self.drafts = Codec.from_config(how["codec"]), how["longest"], how["drafts"]
+        self.targets = [" ".join(target.split()) for _, target in how["pairs"]]
+        self.near = NearestText([source for source, _ in how["pairs"]]) if self.drafts else None
 
-def _first(targets: Sequence[str], ranking: np.ndarray, count: int) -> list[str]:
-    """The first different targets, so many, in that order."""
-    found: dict[str, None] = {}
-    for i in ranking:
-        found[targets[i]] = None
-        if len(found) == count:
-            break
-    return list(found)
+    def ids(self, text: str, own: int | None = None) -> list[int]:
+        """The ids of a source; own, the number of its pair among those that drafts come from."""
+        text = " ".join(text.split())
+        ids = self.codec.encode(text)[: self.longest]
+        for draft in self._drafts(text, own):  # each for itself: its first word has the tokens that it has in a target
+            ids = [*ids, *self.codec.encode(BREAK), *self.codec.encode(draft)[: self.longest]]
+        return ids
+
+    def _drafts(self, text: str, own: int | None) -> list[str]:
+        """The first different targets of the nearest other sources."""
+        found: dict[str, None] = {}
+        for i in self.near.ranking(text, own) if self.near else ():
+            found[self.targets[i]] = None
+            if len(found) == self.drafts:
+                break
+        return list(found)
 
 
 def translate(model: Seq2Seq, texts: Sequence[str], width: int = 4, batch: int = 64) -> list[str]:
@@ -136,7 +136,8 @@ def translate(model: Seq2Seq, texts: Sequence[str], width: int = 4, batch: int =
     empty = [i for i, text in enumerate(texts) if not text.strip()]
     if empty:
         raise ValueError(f"text {empty[0] + 1} of {len(texts)} is empty: there is nothing to translate")
-    codec, sources = Codec.from_config(how["codec"]), _inputs(how, texts)
+    reader = _Reader(how)
+    sources = [reader.ids(text) for text in texts]
     written = [""] * len(texts)
     order = sorted(range(len(texts)), key=lambda i: len(sources[i]))  # texts of one length together: little padding
     for first in range(0, len(order), batch):
@@ -144,7 +145,7 @@ def translate(model: Seq2Seq, texts: Sequence[str], width: int = 4, batch: int =
         state = model.start(pad_sequences([sources[i] for i in rows], padding="post"))
         ids, _ = beam_search(model.step, state, len(rows), how["longest"], width, LENGTH_PENALTY)
         for i, row in zip(rows, ids, strict=True):
-            written[i] = codec.decode(row)
+            written[i] = reader.codec.decode(row)
     return written
 
 
