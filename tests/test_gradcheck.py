@@ -777,7 +777,6 @@ def test_the_report_in_a_notebook(report):
 
 
 def test_the_reports_figure(report, tmp_path: Path):
-    pytest.importorskip("matplotlib")
     figure = report.figure()
     assert len(figure.axes) == 6  # w and b: yours, true, difference
     figure.savefig(tmp_path / "report.png")

@@ -55,7 +55,9 @@ def load_img(
         with Image.open(path) as opened:
             opened.load()
             img = _convert(opened, color_mode)
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no image file {_name(path)}") from None
+    except (IsADirectoryError, PermissionError):
         raise  # these name the path themselves
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error ...
         raise OSError(f"cannot read image {_name(path)}: {_reason(error)}") from error
