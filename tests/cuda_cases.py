@@ -200,6 +200,7 @@ SHAPES = {
 POOLED = {"conv2d_relu_max_pool2d", "correlate2d_relu_max_pool2d"}  # rounding decides between pixels: whole numbers only
 LINEAR = {"concatenate", "conv2d", "conv2d_relu", "correlate2d", "correlate2d_relu", "dense", "dense_relu", "embedding", "matmul"}
 LINEAR |= {"max_pool2d", "relu", "rnn_output"} | POOLED  # exact on whole numbers
+RECURRENT = {"gru", "gru_step", "lstm", "lstm_step", "simple_rnn", "simple_rnn_step"}
 SUMS = {"average_pool2d", "conv2d", "correlate2d", "dense", "embedding", "matmul", "rnn_output"}  # backward is sums, no choices
 
 
@@ -233,10 +234,11 @@ def numbers(seed, shapes, whole):
     return [None if shape is None else draw.array(*shape).astype(np.float32) for shape in shapes]
 
 
-def draw_case(name, data, whole):
-    """Arrays and constants for an op, each array lying differently in memory."""
+def draw_case(name, data, whole, scale=1):
+    """Arrays and constants for an op, the numbers times `scale`, each array lying differently in memory."""
     shapes, constants = data.draw(SHAPES[name])
     arrays = in_domain(name, numbers(data.draw(st.integers(0, 2**32 - 1)), shapes, whole))
+    arrays = [None if a is None else a * np.float32(scale) for a in arrays]
     return [None if a is None else data.draw(disguises)(a) for a in arrays], constants
 
 

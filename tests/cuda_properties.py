@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from cuda_cases import (
     POOLED,
+    RECURRENT,
     as_made,
     assert_close,
     assert_equal,
@@ -65,11 +66,16 @@ def is_exact(name, data, move=as_made):
 
 
 def lets_specials_through(name, data, move=as_made):
-    """Infinities and NaN come out where they do in NumPy, and nowhere else."""
-    arrays, constants = draw_case(name, data, whole=True)
+    """Infinities and NaN come out where they do in NumPy, and nowhere else.
+
+    Recurrences get small numbers that are not whole: neither does float32 alone round 1 - σ(z) to 0, nor is a state 0 in
+    float64 alone; infinity times those would be NaN in one of them only.
+    """
+    whole = name not in RECURRENT
+    arrays, constants = draw_case(name, data, whole, scale=1 if whole else 1 / 32)
     arrays, spoil = draw_special(name, data, arrays)
     with np.errstate(all="ignore"):
-        for what, got, want in both_ways(name, arrays, constants, data.draw(seeds), True, move, spoil):
+        for what, got, want in both_ways(name, arrays, constants, data.draw(seeds), whole, move, spoil):
             assert_equal(what, np.isnan(got), np.isnan(want))
             assert_close(what, got, want)
 
