@@ -151,6 +151,12 @@ def sequence_shapes(draw, gates, states):
     return ((n, t, d), *[(n, u[0])] * states, w, u, draw(st.sampled_from([bias, None]))), {"mask": mask}
 
 
+@st.composite
+def reset_before_shapes(draw):
+    (*arrays, bias), constants = draw(sequence_shapes(3, 1))
+    return (*arrays, bias and bias[1:]), constants
+
+
 def update_shapes(arrays, **choices):
     @st.composite
     def shapes(draw):
@@ -177,6 +183,7 @@ SHAPES = {
     "dropout": dropout_shapes(),
     "embedding": embedding_shapes(),
     "gru": sequence_shapes(3, 1),
+    "gru_reset_before": reset_before_shapes(),
     "gru_step": gated_shapes(3, 1),
     "log_softmax": softmax_shapes(),
     "lstm": sequence_shapes(4, 2),
@@ -200,7 +207,7 @@ SHAPES = {
 POOLED = {"conv2d_relu_max_pool2d", "correlate2d_relu_max_pool2d"}  # rounding decides between pixels: whole numbers only
 LINEAR = {"concatenate", "conv2d", "conv2d_relu", "correlate2d", "correlate2d_relu", "dense", "dense_relu", "embedding", "matmul"}
 LINEAR |= {"max_pool2d", "relu", "rnn_output"} | POOLED  # exact on whole numbers
-RECURRENT = {"gru", "gru_step", "lstm", "lstm_step", "simple_rnn", "simple_rnn_step"}
+RECURRENT = {"gru", "gru_reset_before", "gru_step", "lstm", "lstm_step", "simple_rnn", "simple_rnn_step"}
 SUMS = {"average_pool2d", "conv2d", "correlate2d", "dense", "embedding", "matmul", "rnn_output"}  # backward is sums, no choices
 
 

@@ -70,7 +70,7 @@ PROPERTIES: dict[str, list[Callable]] = {  # of each file
     "copy.cuh": _steps("async", "tf32"),
     "elementwise.cu": _ops("relu") + _close("dropout", "sigmoid", "tanh"),
     "embedding.cu": _ops("embedding"),
-    "gated.cu": _close("gru_step", "lstm_step"),
+    "gated.cu": _close("gru_reset_before", "gru_step", "lstm_step"),
     "geometry.cuh": CONVOLUTIONS,
     "loss.cu": LOSSES,
     "matmul.cu": PRODUCTS,

@@ -76,3 +76,45 @@ extern "C" __global__ void gru_backward(const float *dy, const float *zh, const 
     dzh[first + 2 * U] = dg * gate_r;
     direct[i] = dy[i] * gate_z;
 }
+
+// The form with the reset gate before the product, in two launches, since r h passes through U_g between them. Its zh has
+// but two gates; kept: what r lets through of h.
+extern "C" __global__ void gru_reset(const float *zx, const float *zh, const float *h, float *gates, float *kept, int N, int U)
+{
+    UNIT(3);
+    int before = i / U * 2 * U + i % U;
+    float gate_r = sigma(zx[first + U] + zh[before + U]);
+    gates[first] = sigma(zx[first] + zh[before]);
+    gates[first + U] = gate_r;
+    kept[i] = gate_r * h[i];
+}
+
+// h' = z h + (1 - z) g,  g = tanh(zx + s),  s = (r h) U_g
+extern "C" __global__ void gru_candidate(const float *zx, const float *s, const float *h, float *gates, float *new_h, int N, int U)
+{
+    UNIT(3);
+    float gate_z = gates[first], gate_g = tanhf(zx[first + 2 * U] + s[i]);
+    gates[first + 2 * U] = gate_g;
+    new_h[i] = gate_z * h[i] + (1.0f - gate_z) * gate_g;
+}
+
+// dz of z and of g; the latter also as a matrix of its own, ds, for the product with U_g^T
+extern "C" __global__ void gru_candidate_backward(const float *dy, const float *h, const float *gates, float *dz, float *ds,
+                                                  float *direct, int N, int U)
+{
+    UNIT(3);
+    float gate_z = gates[first], gate_g = gates[first + 2 * U];
+    dz[first] = dy[i] * (h[i] - gate_g) * gate_z * (1.0f - gate_z);
+    dz[first + 2 * U] = ds[i] = dy[i] * (1.0f - gate_z) * (1.0f - gate_g * gate_g);
+    direct[i] = dy[i] * gate_z;
+}
+
+// back = ds U_g^T is the gradient of r h: it goes on to r, and past r to h, which `direct` has a part of already
+extern "C" __global__ void gru_reset_backward(const float *back, const float *h, const float *gates, const float *direct, float *dz,
+                                              float *dh, int N, int U)
+{
+    UNIT(3);
+    float gate_r = gates[first + U];
+    dz[first + U] = back[i] * h[i] * gate_r * (1.0f - gate_r);
+    dh[i] = direct[i] + back[i] * gate_r;
+}

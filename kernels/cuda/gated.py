@@ -13,7 +13,7 @@ from tinydx_kernels.cuda.sums import sum_rows
 
 from tinydx.op import kernel_of
 from tinydx.ops.gated import backward_through_time, forward_through_time, states_before
-from tinydx.ops.gru import gru, gru_step
+from tinydx.ops.gru import gru, gru_reset_before, gru_step
 from tinydx.ops.lstm import lstm, lstm_step
 
 GATED = PLAIN["gated"]
@@ -74,6 +74,23 @@ def gru_cell_backward(dy, step, u):
     (from_x, from_h), (direct,) = _empties(h, 2, 3), _empties(h, 1)
     _launch("gru_backward", h, contiguous(dy), zh, h, gates, from_x, from_h, direct)
     return [from_x, from_h], [direct + product(from_h, u.T)]
+
+
+def gru_before_cell(scores, states, u_gates, u_g):
+    """The reset gate before the product; u_gates (U,2U) are the weights of z and r, u_g (U,U) the candidate's."""
+    h, scores = contiguous(states[0]), contiguous(scores)
+    (gates,), (kept, new_h) = _empties(h, 1, 3), _empties(h, 2)
+    _launch("gru_reset", h, scores, product(h, u_gates), h, gates, kept)
+    _launch("gru_candidate", h, scores, product(kept, u_g), h, gates, new_h)
+    return [new_h], (h, gates, kept)
+
+
+def gru_before_cell_backward(dy, step, u_gates, u_g):
+    h, gates, _ = step
+    (dz,), (ds, direct, dh) = _empties(h, 1, 3), _empties(h, 3)
+    _launch("gru_candidate_backward", h, contiguous(dy), h, gates, dz, ds, direct)
+    _launch("gru_reset_backward", h, product(ds, u_g.T), h, gates, direct, dz, dh)
+    return [dz], [dh + product(dz[:, : 2 * h.shape[1]], u_gates.T)]
 
 
 # ---- one step ------------------------------------------------------------------------------------------------------
@@ -140,6 +157,24 @@ def gru_backward(dy, saved):
     return dx, dh0, product(_rows(x).T, from_x), product(_rows(before).T, from_h), db
 
 
+def gru_reset_before_forward(x, h0, w, u, b=None, *, mask=None):
+    parts, mask = (contiguous(u[:, : 2 * len(u)]), contiguous(u[:, 2 * len(u) :])), _there(mask, x)
+    cell = lambda z, states: gru_before_cell(z, states, *parts)  # noqa: E731
+    y, _, steps = forward_through_time(cell, _scores(x, w, b), [h0], mask)
+    return y, (x, w, parts, states_before(h0, y), steps, mask)
+
+
+def gru_reset_before_backward(dy, saved):
+    x, w, parts, before, steps, mask = saved
+    one_step = lambda dstates, step: gru_before_cell_backward(*dstates, step, *parts)  # noqa: E731
+    [dz], (dh0,) = backward_through_time(one_step, dy, [np.zeros_like(dy[:, 0])], steps, mask)
+    dz, gates = _rows(dz), 2 * before.shape[-1]
+    kept = xp(x).stack([step[2] for step in steps], axis=1)
+    du = product(_rows(before).T, dz[:, :gates]), product(_rows(kept).T, dz[:, gates:])
+    dx = product(dz, w.T).reshape(x.shape)
+    return dx, dh0, product(_rows(x).T, dz), xp(x).concatenate(du, axis=1), sum_rows(dz)
+
+
 def supports(x, h, *arrays, **constants):
     """The kernels count the gates of all steps, up to four a unit, in 32 bits."""
     steps = x.shape[1] if x.ndim == 3 else 1
@@ -150,3 +185,4 @@ kernel_of(lstm_step, "cuda", lstm_step_forward, lstm_step_backward, supports)
 kernel_of(gru_step, "cuda", gru_step_forward, gru_step_backward, supports)
 kernel_of(lstm, "cuda", lstm_forward, lstm_backward, supports)
 kernel_of(gru, "cuda", gru_forward, gru_backward, supports)
+kernel_of(gru_reset_before, "cuda", gru_reset_before_forward, gru_reset_before_backward, supports)
