@@ -58,6 +58,7 @@ def _lanes():
 LANES = _lanes()
 ROWS, COLUMNS = {16: (12, 2), 8: (6, 2), 0: (4, 2)}[LANES]  # the register block of a matrix product, in rows x vectors
 TILE = ROWS * COLUMNS
+UNROLLED = min(LANES, 8)  # 16 steps of 12 x 2 vectors are too much code for the cache of decoded instructions: half as fast
 WIDTH = LANES or 16  # floats of a vector; without SIMD it is only a unit of blocking
 
 CACHED = not _ASKED  # Numba's cache does not know TINYDX_SIMD, so what is compiled under it is not written there
@@ -244,7 +245,7 @@ def outer(typing, block, rows, a, i, step, b, j):
 
 @intrinsic(prefer_literal=True)
 def outer_chunk(typing, block, rows, a, i, b, j):
-    """LANES steps of `outer`, unrolled: block[r, c] + sum over k of a[i + r * LANES + k] * b[j + (k * columns + c) * LANES].
+    """UNROLLED steps of `outer`: block[r, c] + sum over k of a[i + r * LANES + k] * b[j + (k * columns + c) * LANES].
 
     All addresses are one pointer and a constant: a row of `a` is a whole vector, which its writer can store at once.
     """
@@ -254,7 +255,7 @@ def outer_chunk(typing, block, rows, a, i, b, j):
     def code(context, builder, signature, arguments):
         value, _, a_value, index, b_value, j_value = arguments
         vectors = _split(builder, value)
-        for k in range(LANES):
+        for k in range(UNROLLED):
             addresses = [_address(context, builder, b, b_value, j_value, (k * columns + c) * LANES) for c in range(columns)]
             right = [_load(builder, address) for address in addresses]
             for r in range(count):

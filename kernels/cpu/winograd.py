@@ -29,6 +29,7 @@ from tinydx_kernels.cpu.simd import (
     LANES,
     ROWS,
     TILE,
+    UNROLLED,
     WIDTH,
     broadcast,
     inline,
@@ -193,7 +194,8 @@ def multiply_points(v, u, panel, panels, channels, count, m, streams, wanted):
             block = zeros(TILE)
             i, j = (t // ROWS * 36 + point) * step, (panel * 36 + point) * channels * PANEL
             for c in range(0, whole, LANES):
-                block = outer_chunk(block, ROWS, v, i + c * ROWS, u, j + c * PANEL)
+                for k in range(0, LANES, UNROLLED):
+                    block = outer_chunk(block, ROWS, v, i + c * ROWS + k, u, j + (c + k) * PANEL)
             for c in range(channels - whole):
                 block = outer(block, ROWS, v, i + whole * ROWS + c, LANES, u, j + (whole + c) * PANEL)
             store(block, ROWS, m, (t * 36 + point) * PANEL, 36 * PANEL)
