@@ -10,6 +10,7 @@ from tinydx_kernels.cpu.simd import (
     join,
     load,
     load_bytes,
+    load_rows,
     part,
     store,
     where_equal,
@@ -26,6 +27,29 @@ def rows_of_band(rows, columns, threads, pixels=BAND):
     return -(-rows // bands)
 
 
+@inline
+def copy_plain(x, at, count, buffer, to):
+    """buffer[to : to + count] = x[at : at + count]"""
+    for k in range(count):
+        buffer[to + k] = x[at + k]
+
+
+@inline
+def copy_simd(x, at, count, buffer, to):
+    """The same by vectors: of an assignment between slices Numba makes a loop over single numbers."""
+    k = 0
+    while k + 4 * LANES <= count:
+        store(load_rows(4, 1, x, at + k, 0), 1, buffer, to + k, 0)
+        k += 4 * LANES
+    while k + LANES <= count:
+        store(load(x, at + k), 1, buffer, to + k, 0)
+        k += LANES
+    copy_plain(x, at + k, count - k, buffer, to + k)
+
+
+copy_run = copy_simd if LANES else copy_plain
+
+
 @jit
 def copy_band(x, shape, image, top, left, rows, columns, buffer):
     """Rows `top` to top + rows and columns `left` to left + columns of an image; what is outside becomes zero."""
@@ -39,7 +63,7 @@ def copy_band(x, shape, image, top, left, rows, columns, buffer):
             continue
         start = ((image * height + top + r) * width + left) * channels
         row[: first * channels] = 0
-        row[first * channels : last * channels] = x[start + first * channels : start + last * channels]
+        copy_run(x, start + first * channels, (last - first) * channels, buffer, r * line + first * channels)
         row[last * channels :] = 0
 
 

@@ -64,7 +64,14 @@ def aligned_empty(shape, dtype=np.float32):
     """
     size = (shape if isinstance(shape, int) else math.prod(shape)) * np.dtype(dtype).itemsize
     raw = arena.take(size + CACHE_LINE) if size >= POOLED else np.empty(size + CACHE_LINE, np.uint8)
-    return np.ndarray(shape, dtype, raw, -raw.ctypes.data % CACHE_LINE)
+    return np.ndarray(shape, dtype, raw, -raw.__array_interface__["data"][0] % CACHE_LINE)  # raw.ctypes takes twice as long
+
+
+def aligned_zeros(shape, dtype=np.float32):
+    """Zeros whose first element starts a cache line."""
+    a = aligned_empty(shape, dtype)
+    a.fill(0)
+    return a
 
 
 def contiguous(a):

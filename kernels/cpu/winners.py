@@ -13,6 +13,7 @@ Work is cut into blocks of windows that the L1 cache can hold, because every fil
 
 A small patch (at most PATCH numbers, as 3x3 of a colour image) is copied into a row of its own: then it is whole vectors.
 Of many channels a chunk is copied at a time, so that what is read again and again lies close together.
+Sums leave memory idle: meanwhile the next block's part of x is fetched into L2.
 Lists leave out slopes of zero, of which a trained network has many.
 """
 
@@ -21,8 +22,8 @@ from functools import lru_cache
 
 import numpy as np
 from numba import get_num_threads, prange
-from tinydx_kernels.cpu.bands import SLACK, copy_band
-from tinydx_kernels.cpu.memory import aligned_empty
+from tinydx_kernels.cpu.bands import SLACK, copy_band, copy_run
+from tinydx_kernels.cpu.memory import aligned_empty, aligned_zeros
 from tinydx_kernels.cpu.simd import (
     LANES,
     WIDTH,
@@ -36,6 +37,7 @@ from tinydx_kernels.cpu.simd import (
     load_rows,
     parallel,
     prefetch,
+    prefetch_l2,
     scaled_rows,
     store,
     store_ints,
@@ -53,6 +55,7 @@ CHUNK = 4 if LANES == 8 else 6  # vectors of a run at a time
 WIDE = 3 * CHUNK
 SPAN = CHUNK * WIDTH
 LINE = 16  # floats of a cache line
+OF_LINE = LINE // WIDTH  # vectors
 
 # ---- slopes and places ---------------------------------------------------------------------------------------------
 
@@ -102,6 +105,16 @@ def mark(dy, y, winner, first, line, block, steps, filters, room, slope, place, 
             mark_window(dy, y, winner, at, ahead, 0, filters, corner, down, right, slope, place, to, bias_total)
 
 
+@inline
+def prefetch_part(x, shape, part, share, shares):
+    """Every `shares`-th cache line of a part (image, top, left, rows, columns) of x."""
+    height, width, channels = shape
+    image, top, left, rows, columns = part
+    lines = (columns * channels + LINE - 1) // LINE
+    for k in range(share, rows * lines, shares):
+        prefetch_l2(x, ((image * height + top + k // lines) * width + left) * channels + k % lines * LINE)
+
+
 # ---- small patches -------------------------------------------------------------------------------------------------
 
 
@@ -116,10 +129,10 @@ def copy_patch_plain(x, at, taps, run, patches, to):
 
 @inline
 def copy_patch_simd(x, at, taps, run, patches, to):
-    """The same by vectors, two at a time: what is too much the next run overwrites."""
+    """The same, a cache line at a time: what is too much the next run overwrites."""
     for tap in taps:
-        for c in range(0, run, 2 * LANES):
-            store(load_rows(2, 1, x, at + tap + c, 0), 1, patches, to + c, 0)
+        for c in range(0, run, LINE):
+            store(load_rows(OF_LINE, 1, x, at + tap + c, 0), 1, patches, to + c, 0)
         to += run
 
 
@@ -156,9 +169,10 @@ def lay_out(x, base, step, size, taps, run, patches):
 
 
 @jit
-def sum_patches(patches, slope, place, windows, room, total):
-    """total[filter, PATCH] += what a block adds."""
+def sum_patches(patches, slope, place, windows, room, total, x, shape, wanted):
+    """total[filter, PATCH] += what a block adds; wanted: the part of x to fetch meanwhile."""
     for f in range(0, room, FILTERS):
+        prefetch_part(x, shape, wanted, f // FILTERS, room // FILTERS)
         add_patches(patches, slope, place, windows, room, f, total)
 
 
@@ -173,8 +187,10 @@ def copy_chunk(x, shape, image, top, left, rows, columns, first, buffer):
         for j in range(columns):
             to, inside = (r * columns + j) * SPAN, 0 <= top + r < height and 0 <= left + j < width
             at = ((image * height + top + r) * width + left + j) * channels + first
-            for c in range(SPAN):
-                buffer[to + c] = x[at + c] if inside else f32(0)
+            if inside:
+                copy_run(x, at, SPAN, buffer, to)
+            else:
+                buffer[to : to + SPAN] = 0
 
 
 @inline
@@ -236,19 +252,30 @@ add_winners = winners_simd if LANES else winners_plain
 
 
 @jit
-def sum_winners(x, line, taps, spans, rows, g, at, windows, end, total, t):
-    """total[t + ...] of shape (tap, span, filter, kernel row, lane); `line` from a kernel row to the next."""
+def sum_winners(buffer, line, taps, spans, rows, g, at, windows, end, total, t, x, shape, wanted, done, sums):
+    """total[t + ...] of shape (tap, span, filter, kernel row, lane); `line` from a kernel row to the next.
+
+    wanted: the part of x to fetch meanwhile, a share for each of `sums` sums, of which so many are done.
+    """
     for tap in taps:
         start = tap
         for span in spans:
             for f in range(len(end)):
-                add_winners(x, g, at, f * windows, end[f], start, rows, line, total, t, span)
+                prefetch_part(x, shape, wanted, done, sums)
+                done += 1
+                add_winners(buffer, g, at, f * windows, end[f], start, rows, line, total, t, span)
                 t += rows * span
             start += span
-    return t
+    return t, done
 
 
 # ---- all blocks ----------------------------------------------------------------------------------------------------
+
+
+@inline
+def place_of_block(item, down, across, block):
+    """(image, row, column) of the first window of a block, counted through all images."""
+    return item // (down * across), item // across % down * block[0], item % across * block[1]
 
 
 @jit
@@ -264,12 +291,14 @@ def blocks_of_worker(
     filters = size[2]
     room = (filters + FILTERS - 1) // FILTERS * FILTERS
     down, across = (size[0] + block[0] - 1) // block[0], (size[1] + block[1] - 1) // block[1]
-    columns = (2 * block[1] - 1) * step[1] + window[1]
+    columns, sums = (2 * block[1] - 1) * step[1] + window[1], shape[2] // chunk * len(taps) * len(spans) * filters
     for item in range(worker, len(y) // (size[0] * size[1] * filters) * down * across, len(totals)):
-        image, i, j = item // (down * across), item // across % down * block[0], item % across * block[1]
+        image, i, j = place_of_block(item, down, across, block)
         part = min(block[0], size[0] - i), min(block[1], size[1] - j)
         first, windows = ((image * size[0] + i) * size[1] + j) * filters, part[0] * part[1]
         top, left, high = 2 * i * step[0] - border[0], 2 * j * step[1] - border[1], (2 * part[0] - 1) * step[0] + window[0]
+        next_image, next_i, next_j = place_of_block(item + len(totals), down, across, block)
+        wanted = next_image, 2 * next_i * step[0] - border[0], 2 * next_j * step[1] - border[1], high, columns
         steps = step[0] * columns * chunk, step[1] * chunk
         if patches.size:
             copy_band(x, shape, image, top, left, high, columns, buffer)
@@ -277,16 +306,19 @@ def blocks_of_worker(
             steps = 2 * part[1] * PATCH, PATCH
         mark(dy, y, winner, first, size[1] * filters, part, steps, filters, room, slope, place, bias_total)
         if patches.size:
-            sum_patches(patches, slope, place, windows, room, total)
+            sum_patches(patches, slope, place, windows, room, total, x, shape, wanted)
             continue
         list_winners(slope, place, windows, room, filters, g, at, end)
-        t = 0
+        t = done = 0
         for c in range(0, shape[2], chunk):
             if chunk == shape[2]:
                 copy_band(x, shape, image, top, left, high, columns, buffer)
             else:
                 copy_chunk(x, shape, image, top, left, high, columns, c, buffer)
-            t = sum_winners(buffer, columns * chunk * window[2], taps, spans, rows, g, at, windows, end, total, t)
+            line = columns * chunk * window[2]
+            t, done = sum_winners(
+                buffer, line, taps, spans, rows, g, at, windows, end, total, t, x, shape, wanted, done, sums
+            )  # fmt: skip
 
 
 @parallel
@@ -343,12 +375,12 @@ def gradient_of_w(x, dy, y, winner, w_shape, border, stride, dilation):
     listed = 0 if small else windows * f
     work = (
         np.empty((workers, f), np.int64),
-        np.zeros((workers, windows * room), np.float32),
-        np.zeros((workers, windows * room), np.int32),
+        aligned_zeros((workers, windows * room)),
+        aligned_zeros((workers, windows * room), np.int32),
         aligned_empty((workers, -(-listed // LINE) * LINE)),
         np.empty((workers, listed), np.int32),
         aligned_empty((workers, -(-(high * columns * chunk + SLACK) // LINE) * LINE)),
-        np.zeros((workers, 4 * windows * PATCH + SLACK if small else 0), np.float32),
+        aligned_zeros((workers, 4 * windows * PATCH + SLACK if small else 0)),
     )
     totals = aligned_empty((workers, room * PATCH if small else c // chunk * len(taps) * sum(spans) * f * rows))
     bias_totals = aligned_empty((workers, f))

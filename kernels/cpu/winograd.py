@@ -52,7 +52,7 @@ from tinydx_kernels.cpu.simd import (
 )
 
 PANEL = COLUMNS * WIDTH
-TILES = (4 if LANES == 16 else 3) * ROWS  # CPUs with 16 lanes mostly have an L2 cache of 1 MB or more, others 512 KB
+TILES = (2 if LANES == 16 else 3) * ROWS  # v, m and a panel of u in an L2 cache of 512 KB, or 1 MB with 16 lanes
 PAD = 16  # floats between the points of v: at distances of 4 KB they would fight for the same lines of L1
 f32 = np.float32
 
