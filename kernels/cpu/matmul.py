@@ -5,16 +5,17 @@ The result is cut into register blocks of ROWS x COLUMNS vectors (12 x 32 floats
 
               b:  K x N, packed panel by panel (a panel is 32 columns wide)
                        +----+----+----+
-                       |    |    |    |  DEPTH rows at a time: one panel (24 or 32 KB) stays in L1,
+                       |    |    |    |  DEPTH rows at a time: one panel (24 or 64 KB) stays in L1 or L2,
                        |    |    |    |  BREADTH columns of them in L3
                        +----+----+----+
     a:  M x K    +---+ +----+----+----+
     packed in    |   | |tile|    |    |  12 rows
     12-row       +---+ +----+----+----+
     panels       |   | |    |    |    |
-                 +---+ +----+----+----+  <- HEIGHT rows of a are packed (144 KB, L2) and used for all panels
+                 +---+ +----+----+----+  <- HEIGHT rows of a are packed (288 KB, L2) and used for all panels
 
 If b has few columns, rows of a that lie one after the other are not packed: a register block reads them where they are.
+(Not with 16 lanes: twelve rows at once come at half the speed, and even for one panel packing costs less.)
 
 The workers cut y into rectangles. Each does all the work of its own, packing included: that some of it is done twice
 costs less than to wait for each other.
@@ -47,9 +48,9 @@ from tinydx.ops.arithmetic import matmul, unbroadcast
 
 PANEL = COLUMNS * WIDTH  # columns of a register block
 GROUP = 4  # panels of b that are packed together
-DEPTH, HEIGHT = {16: (256, 144), 8: (384, 96), 0: (256, 144)}[LANES]  # rows of b, and of a, at a time
+DEPTH, HEIGHT = {16: (512, 144), 8: (384, 96), 0: (256, 144)}[LANES]  # rows of b, and of a, at a time
 BREADTH = 2048  # columns of b at a time
-REUSE = 512  # columns of b up to which rows of a are used too seldom to pay for packing them
+REUSE = 0 if LANES == 16 else 512  # columns of b up to which rows of a are used too seldom to pay for packing them
 CONFLICT = 512  # rows that lie a multiple of so many floats apart compete for the same lines of L1: packed in any case
 SMALL = 1 << 21  # multiplications that one thread has done before another one is awake
 
