@@ -7,6 +7,7 @@ kernel may multiply them while it passes over the weights, and whoever else look
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,8 @@ class Product:
 
     def surely_finite(self) -> bool:
         """Whether no sum can overflow, judged by the largest numbers of the factors: False also where it cannot be told."""
-        largest = float(abs(self.x).max(initial=0)) * float(abs(self.dy).max(initial=0)) * len(self.x)
-        return largest < float(np.finfo(self.dtype).max)
+        reach = [float(a.max(initial=0)) - float(a.min(initial=0)) for a in (self.x, self.dy)]  # at least the largest |a|
+        return math.prod(reach) * len(self.x) < float(np.finfo(self.dtype).max)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self.array(), dtype)

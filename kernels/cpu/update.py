@@ -8,7 +8,7 @@ vectorise a loop whose results might overlap what it still has to read. Adam als
 import math
 
 import numpy as np
-from numba import prange
+from numba import get_num_threads, prange, set_num_threads
 from tinydx_kernels.cpu.dense import adam_of_product, suits
 from tinydx_kernels.cpu.memory import aligned_empty, flat, is_float32
 from tinydx_kernels.cpu.simd import parallel
@@ -18,6 +18,7 @@ from tinydx.ops.update import adagrad_update, adam_update, momentum_update, rmsp
 from tinydx.product import Product
 
 f32 = np.float32
+SMALL = 1 << 15  # numbers that one thread has updated before another one is awake
 
 
 @parallel
@@ -68,7 +69,12 @@ def adam_pass(p, m, v, g, alpha, rest_1, rest_2, epsilon):
 
 def run(kernel, arrays, *constants):
     """Call a kernel on a parameter and its memory, contiguous, which it writes into, and the gradient, the last array."""
-    kernel(*(a.reshape(-1) for a in arrays[:-1]), flat(arrays[-1]), *constants)
+    threads = get_num_threads()
+    set_num_threads(1 if arrays[0].size < SMALL else threads)
+    try:
+        kernel(*(a.reshape(-1) for a in arrays[:-1]), flat(arrays[-1]), *constants)
+    finally:
+        set_num_threads(threads)
 
 
 def sgd(p, g, *, learning_rate):
