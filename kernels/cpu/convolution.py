@@ -341,7 +341,7 @@ def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start,
     work = (
         np.empty((workers, pixels), np.int64),
         np.empty((workers, pixels), np.int64),
-        np.empty((workers, SPARE * PANEL), np.float32),
+        aligned_empty((workers, SPARE * PANEL)),
         aligned_empty((workers, 0 if fits else size_of_buffer(rows, images, step, window, line))),
     )
     arguments = (
@@ -556,7 +556,7 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
     workers, images = min(threads, -(-n * out[0] // rows)), 1 + -(-rows // out[0])
     work = (
         aligned_empty((workers, size)),
-        np.empty((workers, f), np.float32),
+        aligned_empty((workers, f)),
         np.empty((workers, rows * out[1]), np.int64),
         aligned_empty((workers, rows * out[1] * panels * PANEL)),
         aligned_empty((workers, 0 if fits else size_of_buffer(rows, images, stride, window, line))),

@@ -283,6 +283,6 @@ def gradient_of_w(x, dy, w_shape, border, stride, dilation):
         db = np.empty(channels, np.float32)
         collect_rows(*arguments, dw.reshape(-1), db, 0, rows)
         return dw, db
-    totals, bias_totals = np.empty((workers, dw.size), np.float32), np.empty((workers, channels), np.float32)
+    totals, bias_totals = aligned_empty((workers, dw.size)), aligned_empty((workers, channels))
     collect_in_parallel(*arguments, totals, bias_totals, rows)
     return np.add.reduce(totals, out=dw.reshape(-1)).reshape(w_shape), bias_totals.sum(axis=0)

@@ -23,7 +23,7 @@ direct sum has 3e-7. An infinity or NaN would spread over its whole tile: `check
 import numpy as np
 from numba import get_num_threads, prange
 from tinydx_kernels.cpu.bands import copy_band, unpool_band, unpooled
-from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty
+from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty, aligned_zeros
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
@@ -54,6 +54,7 @@ from tinydx_kernels.cpu.simd import (
 PANEL = COLUMNS * WIDTH
 TILES = (2 if LANES == 16 else 3) * ROWS  # v, m and a panel of u in an L2 cache of 512 KB, or 1 MB with 16 lanes
 PAD = 16  # floats between the points of v: at distances of 4 KB they would fight for the same lines of L1
+APART = 2 * CACHE_LINE // 4  # floats: workers that write into one line, or a pair of lines, wait for each other
 f32 = np.float32
 
 
@@ -398,5 +399,5 @@ def workspace(workers, channels):
         aligned_empty((workers, 36 * depth)),
         aligned_empty((workers, 36 * WIDTH)),
         aligned_empty((workers, 4 * WIDTH)),
-        np.zeros((workers, WIDTH), np.float32),
+        aligned_zeros((workers, APART)),
     )
