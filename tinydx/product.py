@@ -42,9 +42,9 @@ class Product:
         return ops.matmul(self.x.T, self.dy)
 
     def surely_finite(self) -> bool:
-        """Whether no sum can overflow, judged by the largest numbers of the factors: False also where it cannot be told."""
-        reach = [float(a.max(initial=0)) - float(a.min(initial=0)) for a in (self.x, self.dy)]  # at least the largest |a|
-        return math.prod(reach) * len(self.x) < float(np.finfo(self.dtype).max)
+        """Whether no sum can overflow, since |x^T dy| <= ‖x‖ ‖dy‖ (Cauchy-Schwarz): False also where it cannot be told."""
+        squares = [float(np.vdot(a, a)) for a in (self.x, self.dy)]
+        return math.sqrt(squares[0]) * math.sqrt(squares[1]) < float(np.finfo(self.dtype).max)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self.array(), dtype)
