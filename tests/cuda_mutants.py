@@ -93,7 +93,11 @@ EQUIVALENT: dict[str, dict[str, str]] = {  # file: {what the changed line then c
     },
     "elementwise.cu": {"(x[i] <= 0.0f ? e : 1.0f)": "at 0 both are 1"},
     "gated.cu": {"(z <= 0.0f ? e : 1.0f)": "at 0 both are 1"},
-    "matmul.cu": {"k0 = k_first; k0 <= k_end;": "one step more, of zeros"},
+    "matmul.cu": {
+        "k0 = k_first; k0 <= k_end;": "one step more, of zeros",
+        "relu && z <= 0.0f ? 0.0f : z;": "at 0 both are 0",
+    },
+    "matmul_03_shared.cu": {"k0 <= K; k0 += TILE": "one step more, of zeros"},
     "matmul_06_float4.cu": {"if (false) return *(const float4 *)": "the same four numbers, one by one"},
     "matmul_07_warp.cu": {"if (false) return *(const float4 *)": "the same four numbers, one by one"},
     "matmul_08_async.cu": {"__launch_bounds__(THREADS, 3)": "a hint about registers: the compile gate's business"},
