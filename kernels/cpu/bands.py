@@ -10,7 +10,6 @@ from tinydx_kernels.cpu.simd import (
     join,
     load,
     load_bytes,
-    load_rows,
     part,
     store,
     where_equal,
@@ -28,26 +27,23 @@ def rows_of_band(rows, columns, threads, pixels=BAND):
 
 
 @inline
-def copy_plain(x, at, count, buffer, to):
-    """buffer[to : to + count] = x[at : at + count]"""
+def copy_plain(x, i, y, j, count):
+    """y[j:] = x[i:], `count` numbers."""
     for k in range(count):
-        buffer[to + k] = x[at + k]
+        y[j + k] = x[i + k]
 
 
 @inline
-def copy_simd(x, at, count, buffer, to):
+def copy_simd(x, i, y, j, count):
     """The same by vectors: of an assignment between slices Numba makes a loop over single numbers."""
-    k = 0
-    while k + 4 * LANES <= count:
-        store(load_rows(4, 1, x, at + k, 0), 1, buffer, to + k, 0)
-        k += 4 * LANES
-    while k + LANES <= count:
-        store(load(x, at + k), 1, buffer, to + k, 0)
-        k += LANES
-    copy_plain(x, at + k, count - k, buffer, to + k)
+    whole = count // LANES * LANES
+    for k in range(0, whole, LANES):
+        store(load(x, i + k), 1, y, j + k, 0)
+    for k in range(whole, count):
+        y[j + k] = x[i + k]
 
 
-copy_run = copy_simd if LANES else copy_plain
+copy_piece = copy_simd if LANES else copy_plain
 
 
 @jit
@@ -63,7 +59,7 @@ def copy_band(x, shape, image, top, left, rows, columns, buffer):
             continue
         start = ((image * height + top + r) * width + left) * channels
         row[: first * channels] = 0
-        copy_run(x, start + first * channels, (last - first) * channels, buffer, r * line + first * channels)
+        copy_piece(x, start + first * channels, buffer, r * line + first * channels, (last - first) * channels)
         row[last * channels :] = 0
 
 

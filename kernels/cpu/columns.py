@@ -15,29 +15,13 @@ Neighbouring kernel positions of a row lie next to each other in the image (dila
 
 import numpy as np
 from numba import get_num_threads, prange
+from tinydx_kernels.cpu.bands import copy_piece
 from tinydx_kernels.cpu.matmul import PANEL, matrix_product, multiply_into
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous
 from tinydx_kernels.cpu.simd import LANES, add, inline, jit, load, parallel, store
 
 CHUNK = 1 << 20  # floats of columns at a time: they stay in the L3 cache
 WORTH_WAKING = 1 << 15  # floats from which on copying them is shared out over the threads
-
-
-@inline
-def copy_plain(x, i, y, j, count):
-    """y[j:] = x[i:], `count` numbers."""
-    for k in range(count):
-        y[j + k] = x[i + k]
-
-
-@inline
-def copy_simd(x, i, y, j, count):
-    """The same by vectors."""
-    whole = count // LANES * LANES
-    for k in range(0, whole, LANES):
-        store(load(x, i + k), 1, y, j + k, 0)
-    for k in range(whole, count):
-        y[j + k] = x[i + k]
 
 
 @inline
@@ -57,7 +41,7 @@ def add_simd(x, i, y, j, count):
         y[j + k] += x[i + k]
 
 
-copy_piece, add_piece = (copy_simd, add_simd) if LANES else (copy_plain, add_plain)
+add_piece = add_simd if LANES else add_plain
 
 
 @jit

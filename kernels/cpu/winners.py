@@ -22,7 +22,7 @@ from functools import lru_cache
 
 import numpy as np
 from numba import get_num_threads, prange
-from tinydx_kernels.cpu.bands import SLACK, copy_band, copy_run
+from tinydx_kernels.cpu.bands import SLACK, copy_band, copy_piece
 from tinydx_kernels.cpu.memory import aligned_empty, aligned_zeros
 from tinydx_kernels.cpu.simd import (
     LANES,
@@ -188,7 +188,7 @@ def copy_chunk(x, shape, image, top, left, rows, columns, first, buffer):
             to, inside = (r * columns + j) * SPAN, 0 <= top + r < height and 0 <= left + j < width
             at = ((image * height + top + r) * width + left + j) * channels + first
             if inside:
-                copy_run(x, at, SPAN, buffer, to)
+                copy_piece(x, at, buffer, to, SPAN)
             else:
                 buffer[to : to + SPAN] = 0
 
