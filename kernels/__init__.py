@@ -1,1 +1,1 @@
-"""tinydx_kernels: fast implementations of ops of the table, found by tinydx where they are installed."""
+"""tinydx_kernels: fast implementations of ops of the table. tinydx finds them, in a checkout always its own."""

@@ -138,8 +138,11 @@ def _(convolved, correlated, image, kernel, length, limits, name, side, w):
         for (_p, _q), _number in np.ndenumerate(_numbers):
             _axis.text(_q, _p, f"{_number:.1f}", ha="center", va="center", fontsize=8)
     _axes[1, 0].set_ylabel("p")
-    show(_figure, f"{name}, its convolution and its correlation with a relief kernel, lit from opposite sides. Below, the "
-         "kernel, and what both make of a single bright point: the kernel itself, and the kernel rotated by 180 degrees.")
+    show(
+        _figure,
+        f"{name}, its convolution and its correlation with a relief kernel, lit from opposite sides. Below, the "
+        "kernel, and what both make of a single bright point: the kernel itself, and the kernel rotated by 180 degrees.",
+    )
     return point_convolved, point_correlated
 
 

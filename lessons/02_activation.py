@@ -103,13 +103,15 @@ def _(at, slope, slopes):
 
 @app.cell(hide_code=True)
 def _():
-    mo.md("""
+    mo.md(
+        """
     ## Where the formulas break
 
     Type tanh as it is written, and let NumPy compute it. For large x its powers leave the range of the format,
     which is called {}, and infinity divided by infinity is NaN, "not a number". For small x two almost equal numbers are
     subtracted, and the digits that are left are noise.
-    """.format(term("overflow")))
+    """.format(term("overflow"))
+    )
     return
 
 
@@ -144,10 +146,19 @@ def _(errors, first_nan, x):
         _axis.loglog(x, np.maximum(errors[_name], 1e-17), color=_colour, label=_name)
         _axis.axvspan(first_nan[_name], 1e4, color=_colour, alpha=0.15, linewidth=0)
     _axis.text(3500, 1e-14, "NaN", ha="center", rotation=90)
-    _axis.set(title="tanh as typed: how wrong?", xlabel="x (no unit)", ylabel="relative error (no unit)", ylim=(1e-17, 3), xlim=(1e-10, 1e4))
+    _axis.set(
+        title="tanh as typed: how wrong?",
+        xlabel="x (no unit)",
+        ylabel="relative error (no unit)",
+        ylim=(1e-17, 3),
+        xlim=(1e-10, 1e4),
+    )
     _axis.legend(loc="lower left", frameon=False)
-    show(_figure, "The relative error of the typed tanh against x, for float32 and float64: large at small x by cancellation, "
-         "near rounding in the middle, and NaN from 89 (float32) or 710 (float64) on.")
+    show(
+        _figure,
+        "The relative error of the typed tanh against x, for float32 and float64: large at small x by cancellation, "
+        "near rounding in the middle, and NaN from 89 (float32) or 710 (float64) on.",
+    )
     return
 
 

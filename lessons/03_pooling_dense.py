@@ -20,7 +20,7 @@ with app.setup:
     tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
 
     from tinydx import ops
-    from tinydx.kinds.image import build_cnn
+    from tinydx.diagnosis.kinds.image import build_cnn
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, foot, head, show, term
 
 
@@ -96,8 +96,11 @@ def _(pooled, retina):
         _axis.set(title=_title, xlabel="pixels of x", xlim=(0, 64), ylim=(76, 8), xticks=[0, 30, 60])
         _axis.set_yticks([10, 40, 70] if _axis is _axes[0] else [])
     _axes[0].set_ylabel("pixels")
-    show(_figure, "A detail of a retina with two microaneurysms, after max pooling, where they vanish as the window grows, "
-         "and after average pooling, where they stay as pale dots.")
+    show(
+        _figure,
+        "A detail of a retina with two microaneurysms, after max pooling, where they vanish as the window grows, "
+        "and after average pooling, where they stay as pale dots.",
+    )
     return
 
 
@@ -177,7 +180,9 @@ def _(counts):
         _axis.text(_n * 1.25, _y, f"{_n:,}", va="center")
     _axis.set(xscale="log", xlim=(100, 3e10), xticks=[1e2, 1e4, 1e6, 1e8], xlabel="parameters (a number each)")
     _axis.invert_yaxis()
-    show(_figure, "The parameters of each layer of the document's network, on a logarithmic scale: the first dense layer has most.")
+    show(
+        _figure, "The parameters of each layer of the document's network, on a logarithmic scale: the first dense layer has most."
+    )
     return
 
 

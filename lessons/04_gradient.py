@@ -117,9 +117,7 @@ def _(named, names, w, x):
 
     def check(name):
         forward, arrays = ops.conv2d.forward, (x.data, w.data)
-        return tinydx.gradcheck(
-            ops.conv2d, *arrays, backward=lambda dy, x, w: wrong_backward(dy, forward(x, w)[1], name), seed=0
-        )
+        return tinydx.gradcheck(ops.conv2d, *arrays, backward=lambda dy, x, w: wrong_backward(dy, forward(x, w)[1], name), seed=0)
 
     reports = {name: check(name) for name in names}
     for _name, _report in reports.items():
@@ -159,7 +157,8 @@ def _(reports, slip):
 
 @app.cell(hide_code=True)
 def _():
-    mo.md("""
+    mo.md(
+        """
     A kernel rotated by 180 degrees leaves its centre right: a white cross in every square. A forgotten transpose leaves the
     diagonal. A gradient that is too small everywhere by one factor is an average where a sum should be.
 
@@ -169,7 +168,8 @@ def _():
     inexact, too small an h subtracts two almost equal numbers. The {} has no subtraction:
 
     $$\\frac{{df}}{{dx}} \\approx \\mathrm{{Im}}\\, f(x + ih) / h$$
-    """.format(term("gradient check"), term("complex step")))
+    """.format(term("gradient check"), term("complex step"))
+    )
     return
 
 
@@ -195,8 +195,11 @@ def _(gap_complex, gap_differences, h):
     _axis.text(2e-2, 3e-16, "rounding", color=GREY, ha="center")
     _axis.set(title="slope of tanh at 0.7", xlabel="step h (no unit)", ylabel="relative error (no unit)", ylim=(3e-18, 10))
     _axis.legend(loc="upper center", frameon=False)
-    show(_figure, "The error of a slope against the step. Differences have a best step in the middle and grow on both sides; "
-         "the complex step reaches rounding and stays there.")
+    show(
+        _figure,
+        "The error of a slope against the step. Differences have a best step in the middle and grow on both sides; "
+        "the complex step reaches rounding and stays there.",
+    )
     return
 
 

@@ -19,8 +19,8 @@ with app.setup:
     tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
 
     from tinydx.datasets.phantom import CLASS_NAMES, make_phantoms
+    from tinydx.diagnosis.kinds.image import build_cnn, open_study
     from tinydx.evaluation import bootstrap_interval, positive_class, roc_auc, roc_curve
-    from tinydx.kinds.image import build_cnn, open_study
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, foot, head, own_data, show, term
 
 
@@ -154,7 +154,8 @@ def _(names, own, p, sick, y_test):
     assert own or (right > 0.8 * len(ill) and right + right_by_document == len(ill))
     _verdict = (
         f"Here the names happen to sort as the line wants it. Were {names[1]} called *abnormal*, it would turn every answer round."
-        if sick else "The network learned well; the last line turned every answer round."
+        if sick
+        else "The network learned well; the last line turned every answer round."
     )
     mo.md(f"""
     ## Which way round?
@@ -207,8 +208,11 @@ def _(ill, names, p_ill, sensitivity, sick, specificity, threshold):
     _right.plot(_false, _true, color=GREY)
     _right.plot(1 - specificity, sensitivity, "o", color="black")
     _right.set(xlabel="1 - specificity (share)", ylabel="sensitivity (share)", title="ROC curve", aspect="equal")
-    show(_figure, "Left, how the probabilities of the ill and the healthy spread, with the threshold as a line. Right, the ROC "
-         "curve, with the point of this threshold.")
+    show(
+        _figure,
+        "Left, how the probabilities of the ill and the healthy spread, with the threshold as a line. Right, the ROC "
+        "curve, with the point of this threshold.",
+    )
     return
 
 

@@ -21,7 +21,7 @@ with app.setup:
     tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
 
     from tinydx.datasets.phantom import chest_phantom
-    from tinydx.kinds.image import augmentation
+    from tinydx.diagnosis.kinds.image import augmentation
     from tinydx.lessons.page import RED, canvas, card, foot, head, own_data, show, square, term
     from tinydx.preprocessing.affine import affine_matrix
     from tinydx.preprocessing.image import ImageDataGenerator
@@ -62,7 +62,10 @@ def _():
     if own := own_data():
         image, name = square(own, 176), own.name
     else:
-        image, name = data.retina()[:1408, :1408].reshape(176, 8, 176, 8, 3).mean(axis=(1, 3)).astype("float32"), "retina"  # 0 to 255
+        image, name = (
+            data.retina()[:1408, :1408].reshape(176, 8, 176, 8, 3).mean(axis=(1, 3)).astype("float32"),
+            "retina",
+        )  # 0 to 255
     angle = mo.ui.slider(-45, 45, step=5, value=20, label="rotation, degrees", show_value=True, full_width=True)
     shift = mo.ui.slider(-0.4, 0.4, step=0.05, value=0.1, label="shift to the side, share", show_value=True, full_width=True)
     zoom = mo.ui.slider(0.6, 1.6, step=0.1, value=0.8, label="zoom factor", show_value=True, full_width=True)
@@ -215,9 +218,11 @@ def _(heart_left, heart_right):
 
 @app.cell(hide_code=True)
 def _():
-    mo.md("""
+    mo.md(
+        """
     Augmentation makes the *images* differ from step to step; {} makes the *network* differ. The second exercise is about it.
-    """.format(term("dropout")))
+    """.format(term("dropout"))
+    )
     return
 
 

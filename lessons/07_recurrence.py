@@ -148,7 +148,9 @@ def _(x_test):
             _axis.plot(np.arange(1, 25), _row[:, 0], color=_colour, alpha=0.7)
         _axis.set(title=f"{_title} (generated)", xlabel="beat (number)")
     _axes[0].set_ylabel("interval (s)")
-    show(_figure, "Three regular and three irregular generated heart rhythms: the time between beats, over the number of the beat.")
+    show(
+        _figure, "Three regular and three irregular generated heart rhythms: the time between beats, over the number of the beat."
+    )
     return
 
 

@@ -128,8 +128,11 @@ def _(gru_gradient, lstm_gradient, tanh_gradient):
     _axis.text(59, 2e-7, "a digit of float32", color=GREY, ha="right")
     _axis.set(xlabel="steps before the end", ylabel="gradient (share of last)", ylim=(1e-20, 1e4))
     _axis.legend(loc="lower left", frameon=False)
-    show(_figure, "How much gradient reaches an input, against how many steps it lies before the end, on a logarithmic scale: a straight "
-         "fall for the tanh recurrence, much slower ones for the LSTM and the GRU.")
+    show(
+        _figure,
+        "How much gradient reaches an input, against how many steps it lies before the end, on a logarithmic scale: a straight "
+        "fall for the tanh recurrence, much slower ones for the LSTM and the GRU.",
+    )
     return
 
 

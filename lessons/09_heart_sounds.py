@@ -19,8 +19,8 @@ with app.setup:
     tinydx.use("numpy")  # nothing has to be compiled first
 
     from tinydx.datasets.heart import CLASS_NAMES, RATE, make_heart_sounds
+    from tinydx.diagnosis.kinds.sound import FEATURES, build_rnn
     from tinydx.evaluation import bootstrap_interval, positive_class, roc_auc
-    from tinydx.kinds.sound import FEATURES, build_rnn
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, code, foot, head, own_data, show, term
     from tinydx.optimizers import AdamW
     from tinydx.preprocessing.sound import (
@@ -150,7 +150,12 @@ def _(bands, filters, frame, mel, piece, power, spectrum):
     _floor = power_to_db(power[frame]).min()
     for _row in filters[::4]:
         _one.fill_between(_hz, _floor, _floor + 25 * _row / filters.max(), color=GREY, alpha=0.5, linewidth=0)
-    _one.set(title=f"its spectrum, and every 4th of {bands['n_mels']} filters", xlabel="frequency (Hz)", ylabel="power (dB)", xlim=(0, 1000))
+    _one.set(
+        title=f"its spectrum, and every 4th of {bands['n_mels']} filters",
+        xlabel="frequency (Hz)",
+        ylabel="power (dB)",
+        xlim=(0, 1000),
+    )
     _db = power_to_db(power)
     _all.imshow(_db.T, origin="lower", aspect="auto", cmap="magma", extent=(0, 2, 0, RATE / 2), vmin=_db.max() - 60)
     _all.set(title="all frames: the spectrogram", xlabel="time (s)", ylabel="frequency (Hz)")
@@ -158,8 +163,11 @@ def _(bands, filters, frame, mel, piece, power, spectrum):
     _mel.set(title="log-mel: what the network reads", xlabel="time (s)", ylabel="band (number)")
     for _axis in (_all, _mel):
         _axis.axvline(_begin + spectrum["window"] / RATE / 2, color="white", linewidth=0.8)
-    show(_figure, "Two seconds of a heart sound: its wave with one frame marked, the spectrum of that frame with some mel filters below it, the "
-         "spectrogram of all frames, and the log-mel bands over time, in which beats are bright columns.")
+    show(
+        _figure,
+        "Two seconds of a heart sound: its wave with one frame marked, the spectrum of that frame with some mel filters below it, the "
+        "spectrogram of all frames, and the log-mel bands over time, in which beats are bright columns.",
+    )
     return
 
 
@@ -285,12 +293,20 @@ def _(LIMITS, at_home, curves, noise):
         _axis.axhline(at_home[_name][0], color=_colour, linewidth=0.8, linestyle=":")
     _axis.axhline(0.5, color=GREY, linewidth=0.8)
     _axis.text(20, 0.51, "a coin", color=GREY)
-    _axis.set(title=f"another recorder, {noise.value} dB above its noise", xlabel="it loses what is below (Hz)", ylabel="AUC (share)", ylim=(0.4, 1.02))
+    _axis.set(
+        title=f"another recorder, {noise.value} dB above its noise",
+        xlabel="it loses what is below (Hz)",
+        ylabel="AUC (share)",
+        ylim=(0.4, 1.02),
+    )
     _axis.set(xticks=LIMITS, xticklabels=LIMITS)
     _axis.minorticks_off()
     _axis.legend(loc="lower left", frameon=False, bbox_to_anchor=(0, 0.22))
-    show(_figure, "The area under the ROC curve against the frequency below which another recorder hears little, for both ways to scale, with 95 % "
-         "intervals; dotted, what they reach at home.")
+    show(
+        _figure,
+        "The area under the ROC curve against the frequency below which another recorder hears little, for both ways to scale, with 95 % "
+        "intervals; dotted, what they reach at home.",
+    )
     return
 
 

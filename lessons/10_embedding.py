@@ -91,7 +91,9 @@ def _(titles, words):
 
 @app.cell
 def _(words):
-    _known = [word for word in ("pneumonia", "fracture", "diabetes", "retinopathy", "heart", "asthma", "leukemia") if word in words]
+    _known = [
+        word for word in ("pneumonia", "fracture", "diabetes", "retinopathy", "heart", "asthma", "leukemia") if word in words
+    ]
     word = mo.ui.dropdown({name: name for name in _known}, value=_known[0], label="word", full_width=True)
     size = mo.ui.slider(steps=[4, 16, 64, 256], value=256, label="numbers of a vector", show_value=True, full_width=True)
     mo.vstack([size, word])
@@ -124,14 +126,23 @@ def _(after, before, cosines, word, words):
         _axis.set(title=f"nearest to {word.value}: {_title}", xlim=(0, 1))
         _axis.invert_yaxis()
     _axes[1].set_xlabel("cosine (no unit)")
-    show(_figure, f"The six words nearest to {word.value}, by random vectors, where they mean nothing, and by mixed ones, where they are related.")
+    show(
+        _figure,
+        f"The six words nearest to {word.value}, by random vectors, where they mean nothing, and by mixed ones, where they are related.",
+    )
     return
 
 
 @app.cell
 def _(cosines, number, vectors):
     random, mixed = vectors(256)
-    pairs = [("pneumonia", "influenza"), ("pneumonia", "fracture"), ("left", "right"), ("benign", "malignant"), ("acute", "chronic")]
+    pairs = [
+        ("pneumonia", "influenza"),
+        ("pneumonia", "fracture"),
+        ("left", "right"),
+        ("benign", "malignant"),
+        ("acute", "chronic"),
+    ]
     table = {pair: (cosines(random, pair[0])[number[pair[1]]], cosines(mixed, pair[0])[number[pair[1]]]) for pair in pairs}
     assert table[pairs[0]][1] > table[pairs[1]][1] + 0.1
     assert min(table[pair][1] for pair in pairs[2:]) > 0.5

@@ -21,15 +21,15 @@ with app.setup:
 
     tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
 
-    from tinydx import decoding
     from tinydx.datasets.terms import icd10cm_diagnoses, split_by_group
-    from tinydx.kinds.text import open_table
+    from tinydx.diagnosis.kinds.text import open_table
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, own_data, show, term
     from tinydx.optimizers import Adam
     from tinydx.preprocessing.text import START, Codec, Words
-    from tinydx.sequences import LanguageModel, teacher_forcing
     from tinydx.tasks.next_word import bigram, unigram
-    from tinydx.textscores import perplexity
+    from tinydx.text import decoding
+    from tinydx.text.scores import perplexity
+    from tinydx.text.sequences import LanguageModel, teacher_forcing
 
 
 @app.cell(hide_code=True)
@@ -137,7 +137,10 @@ def _(after_epoch, by_frequency, by_pairs):
     _ticks = [10, 20, 50, 100, 200]
     _axis.set(xlabel="epochs", ylabel="perplexity (words)", ylim=(10, 300), yticks=_ticks, yticklabels=_ticks)
     _axis.minorticks_off()
-    show(_figure, "The perplexity on test titles falls with the epochs, below that of counting words and of counting pairs of words.")
+    show(
+        _figure,
+        "The perplexity on test titles falls with the epochs, below that of counting words and of counting pairs of words.",
+    )
     return
 
 
@@ -210,7 +213,10 @@ def _(begin, codec, plain, steered):
     _axis.set(title=f"{begin.value} ...", xlabel="probability", yticks=np.arange(12), yticklabels=_names)
     _axis.invert_yaxis()
     _axis.legend(loc="lower right", frameon=False)
-    show(_figure, f"The twelve likeliest words after '{begin.value}': their probabilities, and those with which they are drawn at these settings.")
+    show(
+        _figure,
+        f"The twelve likeliest words after '{begin.value}': their probabilities, and those with which they are drawn at these settings.",
+    )
     return
 
 
@@ -258,12 +264,19 @@ def _(codec, known, own, train, write):
 def _(fates):
     _figure, _axis = canvas(height=1.9)
     _before = np.zeros(len(fates))
-    for _name, _colour, _share in zip(("learned", "real, never seen", "invented"), (GREY, BLUE, RED), np.transpose(list(fates.values())), strict=True):
+    for _name, _colour, _share in zip(
+        ("learned", "real, never seen", "invented"), (GREY, BLUE, RED), np.transpose(list(fates.values())), strict=True
+    ):
         _axis.barh(range(len(fates)), _share, left=_before, color=_colour, label=_name)
         _before = _before + _share
-    _axis.set(xlabel="titles written (share)", ylabel="temperature", yticks=range(len(fates)), yticklabels=list(fates), xlim=(0, 1))
+    _axis.set(
+        xlabel="titles written (share)", ylabel="temperature", yticks=range(len(fates)), yticklabels=list(fates), xlim=(0, 1)
+    )
     _figure.legend(loc="outside upper center", ncols=3, frameon=False)
-    show(_figure, "At three temperatures, the shares of written titles that stand in the training titles, that are real but were never seen, and that are invented.")
+    show(
+        _figure,
+        "At three temperatures, the shares of written titles that stand in the training titles, that are real but were never seen, and that are invented.",
+    )
     return
 
 

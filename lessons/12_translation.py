@@ -23,14 +23,14 @@ with app.setup:
     tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
 
     from tinydx.datasets.terms import icd10cm_diagnoses, split_by_group, text_pairs
-    from tinydx.decoding import beam_search
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, own_data, show, term
     from tinydx.optimizers import Adam
     from tinydx.preprocessing.text import PADDING, START, Codec, Words, pad_sequences
-    from tinydx.retrieval import NearestText
-    from tinydx.sequences import Seq2Seq
-    from tinydx.textscores import bleu, exact_match
-    from tinydx.translation import PairBatches
+    from tinydx.text.decoding import beam_search
+    from tinydx.text.retrieval import NearestText
+    from tinydx.text.scores import bleu, exact_match
+    from tinydx.text.sequences import Seq2Seq
+    from tinydx.text.translation import PairBatches
 
 
 @app.cell(hide_code=True)
@@ -212,7 +212,10 @@ def _(looks, read, wrote):
     _axis.set(xticks=range(len(read)), xticklabels=read, yticks=range(len(wrote)), yticklabels=wrote)
     _axis.set(xlabel="word that is read", ylabel="word that is written")
     _figure.colorbar(_image, label="attention (share)")
-    show(_figure, f"Attention while '{' '.join(wrote[:-1])}' was written from '{' '.join(read)}': dark where a written word looked at a read one.")
+    show(
+        _figure,
+        f"Attention while '{' '.join(wrote[:-1])}' was written from '{' '.join(read)}': dark where a written word looked at a read one.",
+    )
     return
 
 
@@ -290,10 +293,15 @@ def _(asked, beam_path, beam_text, branches, erring, greedy_path, texts, width):
             _axis.plot(range(len(_path) + 1), [0, *_path], ".-", color=GREY, alpha=0.35, linewidth=0.8, markersize=3)
     for _path, _colour, _text in ((greedy_path, RED, texts["greedy"][erring]), (beam_path, BLUE, beam_text)):
         _axis.plot(range(len(_path) + 1), [0, *_path], "o-", color=_colour, label=textwrap.fill(f"{_text} (end)", 48))
-    _axis.set(xlabel="words written", ylabel="ln p of the text so far (nats)", ylim=(1.4 * min(*greedy_path, *beam_path) - 0.5, 0.2))
+    _axis.set(
+        xlabel="words written", ylabel="ln p of the text so far (nats)", ylim=(1.4 * min(*greedy_path, *beam_path) - 0.5, 0.2)
+    )
     _figure.legend(loc="outside upper center", frameon=False)
-    show(_figure, f"From {asked[erring]}: how the logarithm of the probability falls word by word for greedy writing and for the best text of a "
-         f"beam of {width.value}, and in grey for all that the beam kept.")
+    show(
+        _figure,
+        f"From {asked[erring]}: how the logarithm of the probability falls word by word for greedy writing and for the best text of a "
+        f"beam of {width.value}, and in grey for all that the beam kept.",
+    )
     return
 
 

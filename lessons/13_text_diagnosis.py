@@ -22,14 +22,14 @@ with app.setup:
 
     tinydx.use("numpy")  # nothing has to be compiled first
 
-    from tinydx import data
     from tinydx.datasets.terms import CHAPTERS, icd10cm_terms, split_by_group
+    from tinydx.diagnosis.kinds.text import build_bag, ids_of, open_table
     from tinydx.evaluation import wilson_interval
-    from tinydx.kinds.text import build_bag, ids_of, open_table
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, own_data, show, term
     from tinydx.optimizers import Adam
     from tinydx.preprocessing.text import Codec, Subwords, Words
-    from tinydx.retrieval import NearestText
+    from tinydx.text.retrieval import NearestText
+    from tinydx.training import data
 
 
 @app.cell(hide_code=True)
@@ -209,10 +209,15 @@ def _(effect, first, names, p, text, words):
     _above.invert_yaxis()
     _places = np.arange(len(words))  # by place: a word may be there twice
     _below.barh(_places, effect, color=[BLUE if _e > 0 else RED for _e in effect])
-    _below.set(xlabel=f"what it adds to P({names[first]})", yticks=_places, yticklabels=words, xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1])
+    _below.set(
+        xlabel=f"what it adds to P({names[first]})", yticks=_places, yticklabels=words, xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1]
+    )
     _below.axvline(0, color=GREY, linewidth=0.8)
     _below.invert_yaxis()
-    show(_figure, f"The five most probable classes of '{text.value}', and for each of its words how much it adds to the first one's probability.")
+    show(
+        _figure,
+        f"The five most probable classes of '{text.value}', and for each of its words how much it adds to the first one's probability.",
+    )
     return
 
 
@@ -245,13 +250,18 @@ def _(accuracy, contestants, right):
     _axis.set(yticks=range(len(contestants)), yticklabels=contestants, xlim=(0, 1), xlabel="right (share of test texts)")
     _axis.invert_yaxis()
     _figure.legend(loc="outside upper center", ncols=2, frameon=False)
-    show(_figure, "The accuracy of two ways to name the class, each tested on texts taken by chance and on whole families, with 95 % intervals.")
+    show(
+        _figure,
+        "The accuracy of two ways to name the class, each tested on texts taken by chance and on whole families, with 95 % intervals.",
+    )
     return
 
 
 @app.cell(hide_code=True)
 def _(accuracy, by_chance, contestants, known, own):
-    _rows = "\n    ".join(f"| {who} | {accuracy[who, 'by chance']:.0%} | {accuracy[who, 'families apart']:.0%} |" for who in contestants)
+    _rows = "\n    ".join(
+        f"| {who} | {accuracy[who, 'by chance']:.0%} | {accuracy[who, 'families apart']:.0%} |" for who in contestants
+    )
     _icd = f"""
     By chance, {known(by_chance):.0%} of the test texts have a sibling in training, and the model needs only to recognise the
     family. With whole families apart, which is how new diagnoses come, none has. The difference is not skill, and nobody who

@@ -56,7 +56,9 @@ def _():
 
 @app.cell
 def _():
-    patients = mo.ui.slider(steps=[20, 40, 80, 160, 320, 640], value=40, label="patients in the test", show_value=True, full_width=True)
+    patients = mo.ui.slider(
+        steps=[20, 40, 80, 160, 320, 640], value=40, label="patients in the test", show_value=True, full_width=True
+    )
     patients
     return (patients,)
 
@@ -92,7 +94,9 @@ def _(found, hospitals, true_auc):
         _axis.plot(_area, _i, "o", color=BLUE if _ok else RED, markersize=4)
     _axis.axvline(true_auc, color=GREY, linewidth=1)
     _axis.set(xlabel="area under the ROC curve (share)", ylabel="test set (number)", xlim=(0.4, 1), yticks=[1, 5, 10, 15, 20])
-    show(_figure, "Twenty test sets of the same model: the area each measures, with its interval, around the true area as a line.")
+    show(
+        _figure, "Twenty test sets of the same model: the area each measures, with its interval, around the true area as a line."
+    )
     return
 
 
@@ -203,7 +207,10 @@ def _(bins):
     _axis.plot([0, 1], [0, 1], color=GREY, linewidth=1)
     _axis.plot([b["predicted"] for b in bins], [b["observed"] for b in bins], "o-", color=BLUE)
     _axis.set(xlabel="what it says: P(ill)", ylabel="who is ill (share)", aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-    show(_figure, "The share of the ill among those who got about the same probability, against that probability; honest is the diagonal.")
+    show(
+        _figure,
+        "The share of the ill among those who got about the same probability, against that probability; honest is the diagonal.",
+    )
     return
 
 

@@ -17,12 +17,10 @@ with app.setup:
     import numpy as np
 
     import tinydx
-    from tinydx import op, ops
+    from tinydx import ops
+    from tinydx.bench.roofs import measure_roofs
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, code, foot, head, show, term
-
-    op.find_kernels()
-    from tinydx_kernels.bench.roofs import measure_roofs
-    from tinydx_kernels.cpu import simd, steps
+    from tinydx_kernels.cpu import simd, staircase
 
 
 @app.cell(hide_code=True)
@@ -70,9 +68,7 @@ def _():
 
 @app.cell
 def _():
-    channels = mo.ui.slider(
-        steps=[32, 48, 64, 96, 128], value=64, label="channels and filters", show_value=True, full_width=True
-    )
+    channels = mo.ui.slider(steps=[32, 48, 64, 96, 128], value=64, label="channels and filters", show_value=True, full_width=True)
     mo.vstack([mo.md("## See it\n\nThis runs on your machine, now. Each move of the slider measures again."), channels])
     return (channels,)
 
@@ -99,7 +95,7 @@ def _(channels):
     few = w[:, :, :8, :8]  # Python is so slow that a corner of the work must do
     speeds = {"Python loops": speed(ops.correlate2d.literal, x[None, :5, :5, :8], few, flops=2 * 9 * 9 * 8 * 8, calls=1)}
     speeds["NumPy"] = speed(ops.correlate2d.forward, x[None], w, flops=work)
-    for step in steps.STEPS:
+    for step in staircase.STEPS:
         assert np.abs(step(x, w) - exact).max() < 1e-4 * np.abs(exact).max()  # right first, then fast
         speeds[step.py_func.__name__] = speed(step, x, w, flops=work)
 
@@ -120,8 +116,11 @@ def _(roof_of_all, roof_of_one, speeds, threads):
     _axis.set(xscale="log", xlim=(1e-4, 8 * roof_of_all), xlabel="speed (GFLOP/s)")
     _axis.invert_yaxis()
     _axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
-    show(_figure, "Speed in GFLOP/s on a logarithmic scale: Python loops, NumPy, and four steps of compiled loops, each faster than "
-         "the one before, with the chip's own limit as a line.")
+    show(
+        _figure,
+        "Speed in GFLOP/s on a logarithmic scale: Python loops, NumPy, and four steps of compiled loops, each faster than "
+        "the one before, with the chip's own limit as a line.",
+    )
     return
 
 
@@ -150,24 +149,26 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    code(steps.loops)
+    code(staircase.loops)
     return
 
 
 @app.cell(hide_code=True)
 def _():
-    mo.md("""
+    mo.md(
+        """
     ## 2 · filters
 
     The same sums with the filters innermost: now neighbours in the loop are neighbours in memory, and the compiler takes
     {simd_lanes} of them in one instruction. That is {simd_term}.
-    """.format(simd_lanes=simd.LANES or "several", simd_term=term("SIMD")))
+    """.format(simd_lanes=simd.LANES or "several", simd_term=term("SIMD"))
+    )
     return
 
 
 @app.cell(hide_code=True)
 def _():
-    code(steps.filters)
+    code(staircase.filters)
     return
 
 
@@ -177,7 +178,7 @@ def _():
     ## 3 · registers
 
     Step 2 loads y and stores it again for every single product. A core can load two vectors at a time, but store only one, so it
-    mostly stores. Here a block of {simd.ROWS} pixels times {steps.PANEL} filters stays in {simd.TILE} registers until it is finished: one step
+    mostly stores. Here a block of {simd.ROWS} pixels times {staircase.PANEL} filters stays in {simd.TILE} registers until it is finished: one step
     loads {simd.COLUMNS} vectors of weights and {simd.ROWS} pixels, and does {simd.TILE} multiply-adds.
     """)
     return
@@ -185,23 +186,25 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    code(steps.one_row)
+    code(staircase.one_row)
     return
 
 
 @app.cell(hide_code=True)
 def _():
-    mo.md("""
+    mo.md(
+        """
     ## 4 · threads
 
     Rows of y do not depend on each other, so {} can share them out. For small work, waking the threads costs more than they save.
-    """.format(term("parallel threads")))
+    """.format(term("parallel threads"))
+    )
     return
 
 
 @app.cell(hide_code=True)
 def _():
-    code(steps.threads)
+    code(staircase.threads)
     return
 
 

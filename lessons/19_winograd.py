@@ -14,10 +14,7 @@ with app.setup:
     import marimo as mo
     import numpy as np
 
-    from tinydx import op
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, code, foot, head, show, term
-
-    op.find_kernels()
     from tinydx_kernels.cpu import winograd
 
 
@@ -128,8 +125,11 @@ def _(direct, ours, products, tile, tile_sizes, usual):
     _right.axhline(direct, color=GREY, linewidth=0.8, label="direct sum")
     _right.set(ylabel="relative rms error (no unit)", xlabel="m (pixels)", xticks=tile_sizes)
     _right.legend(frameon=False, fontsize=8, loc="upper left")
-    show(_figure, "Left, the products an output falls from 9 towards 1 as the tile grows. Right, the error in float32 grows by "
-         "powers of ten.")
+    show(
+        _figure,
+        "Left, the products an output falls from 9 towards 1 as the tile grows. Right, the error in float32 grows by "
+        "powers of ten.",
+    )
     return
 
 

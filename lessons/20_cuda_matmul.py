@@ -14,10 +14,7 @@ with app.setup:
     import marimo as mo
     import numpy as np
 
-    from tinydx import op
     from tinydx.lessons.page import BLUE, RED, canvas, foot, head, show, term
-
-    op.find_kernels()
     from tinydx_kernels.cuda import backend, matmul, programs
     from tinydx_kernels.emulator import KernelError, empty, load_module, record
 
@@ -78,7 +75,9 @@ def _(cu):
 @app.cell
 def _():
     k = mo.ui.slider(0, 31, value=5, label="k, the step of the sum", show_value=True, full_width=True)
-    mo.vstack([mo.md("## See it: what one warp reads\n\nBlue is what its 32 threads read; pale is what memory moves besides."), k])
+    mo.vstack(
+        [mo.md("## See it: what one warp reads\n\nBlue is what its 32 threads read; pale is what memory moves besides."), k]
+    )
     return (k,)
 
 
@@ -114,7 +113,10 @@ def _(sectors, warps):
         _count = sectors[_name]
         _axis.set(title=f"{_name}, {_count} sector{'s' if _count > 1 else ''}", xticks=[0, 8, 16, 24, 31], yticks=[0, 16, 31])
         _axis.set(xlabel="column (numbers)", ylabel="row (numbers)")
-    show(_figure, "Four pictures of matrices. In step 1 a warp reads a column of a, which moves 32 sectors; in step 2 a row of b, 4 sectors.")
+    show(
+        _figure,
+        "Four pictures of matrices. In step 1 a warp reads a column of a, which moves 32 sectors; in step 2 a row of b, 4 sectors.",
+    )
     return
 
 
@@ -147,7 +149,10 @@ def _(least, traffic):
     _axis.axvline(least, color=RED, linewidth=1)
     _axis.text(least * 1.05, 3.75, "each number once", color=RED, fontsize=8)
     _axis.set(xscale="log", xlim=(10, 8 * max(traffic.values())), xlabel="global memory moved (KB)", ylim=(4, -0.6))
-    show(_figure, "The global memory that four steps of the staircase move, on a logarithmic scale, beside the least that is possible.")
+    show(
+        _figure,
+        "The global memory that four steps of the staircase move, on a logarithmic scale, beside the least that is possible.",
+    )
     return
 
 

@@ -14,10 +14,8 @@ with app.setup:
     import marimo as mo
     import numpy as np
 
-    from tinydx import op, ops
+    from tinydx import ops
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, foot, head, show, term
-
-    op.find_kernels()
     from tinydx_kernels.cuda import backend, convolution, elementwise, fused, pooling, programs
     from tinydx_kernels.cuda.matmul import tiles_of
     from tinydx_kernels.cuda.programs import Tile
@@ -120,14 +118,22 @@ def _(CHANNELS, FILTERS, SECTOR, SIDE, tap):
 def _(sectors, warps):
     _figure, _axes = canvas(2, 2, height=4.0, width_ratios=(1.2, 1))
     for _axis, (_name, (_read, _moved)) in zip(_axes.flat, warps.items(), strict=True):
-        _axis.imshow(np.where(_read, 2, np.where(_moved, 1, 0)), cmap="Blues", vmin=0, vmax=2.4, aspect="auto", interpolation="none")
+        _axis.imshow(
+            np.where(_read, 2, np.where(_moved, 1, 0)), cmap="Blues", vmin=0, vmax=2.4, aspect="auto", interpolation="none"
+        )
         _count = sectors[_name]
         _of_x = _name.endswith("x")
         _axis.set(title=f"{_name}: {_count} sector{'s' if _count > 1 else ''}", xticks=[0, 64, 127] if _of_x else [0, 32, 63])
-        _axis.set(xlabel="8 column + channel" if _of_x else "filter (number)", ylabel="row (pixels)" if _of_x else "8 (3 p + q) + channel")
+        _axis.set(
+            xlabel="8 column + channel" if _of_x else "filter (number)",
+            ylabel="row (pixels)" if _of_x else "8 (3 p + q) + channel",
+        )
         _axis.set_yticks([0, 8, 15] if _of_x else [0, 24, 48, 71])
-    show(_figure, "Four pictures of x and w in memory. For the plain sum a warp reads a single number of x and 32 of w; for the tiles "
-         "it fetches a row of pixels with all channels, and two rows of w, sectors that are used whole.")
+    show(
+        _figure,
+        "Four pictures of x and w in memory. For the plain sum a warp reads a single number of x and 32 of w; for the tiles "
+        "it fetches a row of pixels with all channels, and two rows of w, sectors that are used whole.",
+    )
     return
 
 
@@ -156,7 +162,14 @@ def _(cu):
 @app.cell
 def _():
     side = mo.ui.slider(steps=[16, 32, 64, 128], value=32, label="pixels of a tile", show_value=True, full_width=True)
-    mo.vstack([mo.md("## See it: what a tile uses again\n\nBlue are the pixels of y that one block computes; red, how many of them look at each pixel of x."), side])
+    mo.vstack(
+        [
+            mo.md(
+                "## See it: what a tile uses again\n\nBlue are the pixels of y that one block computes; red, how many of them look at each pixel of x."
+            ),
+            side,
+        ]
+    )
     return (side,)
 
 
@@ -184,7 +197,10 @@ def _(block, used):
     _drawn = _right.imshow(used, cmap="Reds", vmin=0, vmax=9)
     _right.set(title="x: what it needs", xlabel="column (pixels)", xticks=[0, 5, 10, 15])
     _figure.colorbar(_drawn, ax=_right, label="looked at (times)", shrink=0.8, ticks=[0, 3, 6, 9])
-    show(_figure, "Left, the pixels of y in one tile. Right, the pixels of x that it needs, with how often each is looked at: up to nine times.")
+    show(
+        _figure,
+        "Left, the pixels of y in one tile. Right, the pixels of x that it needs, with how often each is looked at: up to nine times.",
+    )
     return
 
 
@@ -204,7 +220,9 @@ def _(b, exact, numbers, pixels, shape, tile_of, w, x):
 
     def tiled(tile):
         y, program = empty(shape), programs.conv_forward(tile)
-        backend.launch(program, "forward", tiles_of(tile, pixels, shape[3]), tile.threads, x, w, b, y, empty(1, np.uint8), *numbers, True)
+        backend.launch(
+            program, "forward", tiles_of(tile, pixels, shape[3]), tile.threads, x, w, b, y, empty(1, np.uint8), *numbers, True
+        )
         return y
 
     y_direct, kb_direct = measured(direct)
@@ -223,13 +241,20 @@ def _(b, exact, numbers, pixels, shape, tile_of, w, x):
 def _(least, tile, traffic):
     _figure, _axis = canvas(height=2.4)
     _now = f"{tile.BM} x {tile.BN}"
-    _axis.barh(list(traffic), traffic.values(), color=[GREY] + [BLUE if name == _now else "#92b8d8" for name in list(traffic)[1:]])
+    _axis.barh(
+        list(traffic), traffic.values(), color=[GREY] + [BLUE if name == _now else "#92b8d8" for name in list(traffic)[1:]]
+    )
     for _y, _kb in enumerate(traffic.values()):
         _axis.text(_kb * 1.1, _y, f"{_kb:,.0f}", va="center")
     _axis.axvline(least, color=RED, linewidth=1)
     _axis.text(least * 1.05, 4.75, "each number once", color=RED, fontsize=8)
-    _axis.set(xscale="log", xlim=(20, 6 * max(traffic.values())), xlabel="global memory moved (KB)", ylabel="tile", ylim=(5, -0.6))
-    show(_figure, "The global memory that the plain sum and four sizes of tiles move, on a logarithmic scale, beside the least that is possible.")
+    _axis.set(
+        xscale="log", xlim=(20, 6 * max(traffic.values())), xlabel="global memory moved (KB)", ylabel="tile", ylim=(5, -0.6)
+    )
+    show(
+        _figure,
+        "The global memory that the plain sum and four sizes of tiles move, on a logarithmic scale, beside the least that is possible.",
+    )
     return
 
 
@@ -272,7 +297,10 @@ def _():
             _axis.text(_j, _i, _m, ha="center", va="center", fontsize=8)
         _axis.set(title=_title, xlabel="column of y (pixels)", xticks=[0, 3, 7], yticks=[0, 3])
     _axes[0].set_ylabel("row of y")
-    show(_figure, "Which row of the tile a pixel of y is: counted row by row, and counted so that the four pixels of a pooling window follow each other.")
+    show(
+        _figure,
+        "Which row of the tile a pixel of y is: counted row by row, and counted so that the four pixels of a pooling window follow each other.",
+    )
     return (orders,)
 
 
@@ -317,7 +345,11 @@ def _(b, exact, numbers, pixels, shape, tile_of, w, x):
     assert careless != source
     try:
         _kernel = load_module(careless, dict(programs.conv_forward(_tile).defines)).get_function("forward")
-        _kernel(tiles_of(_tile, pixels, shape[3]), (_tile.threads,), (x, w, b, empty(shape), empty(1, np.uint8), *map(np.int32, (*numbers, 1))))
+        _kernel(
+            tiles_of(_tile, pixels, shape[3]),
+            (_tile.threads,),
+            (x, w, b, empty(shape), empty(1, np.uint8), *map(np.int32, (*numbers, 1))),
+        )
         finding = ""
     except KernelError as error:
         finding = str(error).splitlines()[0]

@@ -8,7 +8,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from tinydx import op, random
+from tinydx import dispatch, random
 
 collect_ignore_glob = ["*_reference/make_reference.py"]  # they need Keras, librosa ..., and write what the tests read
 DATA = Path(os.environ.get("TINYDX_DATA") or Path(__file__).parents[2] / "shared" / "data")
@@ -41,5 +41,5 @@ def real_data() -> Callable[[str], Path]:
 @pytest.fixture(autouse=True)
 def clean_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test begins with the automatic choice of implementation and the same chance, whatever another test left."""
-    monkeypatch.setattr(op, "_choice", op._Choice())
+    monkeypatch.setattr(dispatch, "_choice", dispatch._Choice())
     monkeypatch.setattr(random, "_generator", np.random.default_rng(0))

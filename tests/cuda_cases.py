@@ -8,7 +8,8 @@ from draws import in_domain
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from tinydx.op import TABLE, RandomDraw, gradients_of
+from tinydx.dispatch import gradients_of
+from tinydx.op import TABLE, RandomDraw
 
 EXAMPLES = 100 if settings().max_examples >= 100 else 8  # conftest.py has loaded a profile: 100 in "proof"
 

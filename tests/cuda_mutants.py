@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
 
-from tinydx.op import load_kernels
+from tinydx.dispatch import load_kernels
 
 assert load_kernels("cuda") is None
 from tinydx_kernels.cuda import backend, programs  # noqa: E402

@@ -24,10 +24,7 @@ from cuda_cases import (
 )
 from hypothesis import strategies as st
 
-from tinydx.op import find_kernels
-
-find_kernels()
-from tinydx_kernels.cuda import backend, matmul, sums  # noqa: E402
+from tinydx_kernels.cuda import backend, matmul, sums
 
 seeds = st.integers(0, 999)
 

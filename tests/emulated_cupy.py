@@ -16,11 +16,9 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from tinydx.op import find_kernels
-
-find_kernels()
-from tinydx_kernels import emulator  # noqa: E402
-from tinydx_kernels.cuda.programs import HERE  # noqa: E402
+import tinydx  # noqa: F401 (so that tinydx_kernels is found)
+from tinydx_kernels import emulator
+from tinydx_kernels.cuda.programs import HERE
 
 reads: list[str] = []  # what made the computer wait for the GPU
 launches: list[str] = []  # kernels that ran, or were noted in a capture

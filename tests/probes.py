@@ -14,10 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinydx.op import find_kernels
-
-find_kernels()
-from tinydx_kernels.cuda.programs import HERE  # noqa: E402
+from tinydx_kernels.cuda.programs import HERE
 
 SOURCE = Path(__file__).parent / "conformance" / "probes.cu"
 RECORDINGS = Path(__file__).parents[1] / "docs" / "gpu"
@@ -130,7 +127,7 @@ def _agree(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> bool:
 
 def main(path: str) -> None:
     """Record what the GPU at hand gives."""
-    from tinydx_kernels.bench import gpu
+    from tinydx.bench import gpu
 
     if reason := gpu.missing():
         sys.exit(reason)

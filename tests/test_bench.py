@@ -13,10 +13,11 @@ numba = pytest.importorskip("numba", reason="the CPU kernels need numba: pip ins
 
 import tinydx.op  # noqa: E402
 from tinydx.cli import main  # noqa: E402
-from tinydx.op import TABLE, Implementation, load_kernels  # noqa: E402
+from tinydx.dispatch import Implementation, load_kernels  # noqa: E402
+from tinydx.op import TABLE  # noqa: E402
 
 assert load_kernels("numba") is None
-from tinydx_kernels.bench import cases, errors, machine, measure  # noqa: E402
+from tinydx.bench import cases, errors, machine, measure  # noqa: E402
 
 
 def test_a_case_is_read_as_it_is_written():
@@ -67,7 +68,7 @@ def test_bench_of_relu_from_end_to_end(tmp_path, capsys):
 
 @pytest.mark.parametrize(("lanes", "words"), [("0", "plain Numba"), ("8", "numba, 8 lanes (TINYDX_SIMD)")])
 def test_the_result_says_which_kernels_ran(lanes, words):
-    code = "from tinydx import op; op.find_kernels(); from tinydx_kernels.bench import machine, results; "
+    code = "import tinydx; from tinydx.bench import machine, results; "
     code += "print(results.facts({'kind': 'op', 'command': '', 'missing': {}, 'roofs': {}, 'machine': machine.describe()}))"
     root, environment = Path(__file__).parents[1], {**os.environ, "TINYDX_SIMD": lanes}
     done = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=True)
@@ -75,7 +76,7 @@ def test_the_result_says_which_kernels_ran(lanes, words):
 
 
 def test_without_numba_the_result_says_so(monkeypatch):
-    monkeypatch.setitem(tinydx.op._loaded, "numba", "No module named 'numba'")
+    monkeypatch.setitem(tinydx.dispatch._loaded, "numba", "No module named 'numba'")
     assert machine.kernels() == "numpy only"
 
 
@@ -132,7 +133,7 @@ def test_bench_errors_prints_its_rows(monkeypatch, capsys):
 AFTER_WARMING = """
 import numpy as np
 from tinydx import layers, models, op
-op.load_kernels("numba")
+dispatch.load_kernels("numba")
 from tinydx_kernels.cpu import notice, warm
 warm.warm()
 known = {k: len(k.signatures) for k in _kernels()}

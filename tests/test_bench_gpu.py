@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 from fake_cupy import fake_cupy
 
-from tinydx.op import find_kernels
-
-find_kernels()
-from tinydx_kernels.bench import gpu, gpu_report  # noqa: E402
-from tinydx_kernels.bench.gpu_report import Row, Target  # noqa: E402
-from tinydx_kernels.cuda import backend  # noqa: E402
-from tinydx_kernels.emulator.build import compiler  # noqa: E402
+from tinydx.bench import gpu, gpu_report
+from tinydx.bench.gpu_report import Row, Target
+from tinydx_kernels.cuda import backend
+from tinydx_kernels.emulator.build import compiler
 
 
 def test_without_cupy_it_says_what_to_install(monkeypatch, capsys, tmp_path):

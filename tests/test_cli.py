@@ -82,7 +82,9 @@ def test_help_imports_nothing_heavy():
 
 def test_output_in_a_narrow_encoding_does_not_crash():
     result = subprocess.run(
-        [sys.executable, "-m", "tinydx", "card", "relu"], env={**__import__("os").environ, "PYTHONIOENCODING": "ascii"},
-        capture_output=True, check=False,
+        [sys.executable, "-m", "tinydx", "card", "relu"],
+        env={**__import__("os").environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
     )
     assert result.returncode == 0 and b"relu ? document" in result.stdout

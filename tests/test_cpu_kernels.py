@@ -18,9 +18,10 @@ numba = pytest.importorskip("numba", reason="the CPU kernels need numba: pip ins
 
 import tinydx  # noqa: E402
 from tinydx import layers  # noqa: E402
+from tinydx.dispatch import gradients_of, load_kernels  # noqa: E402
+from tinydx.factored import FactoredGradient, multiplied_out  # noqa: E402
 from tinydx.models import Sequential  # noqa: E402
-from tinydx.op import TABLE, RandomDraw, gradients_of, load_kernels  # noqa: E402
-from tinydx.product import Product, multiplied_out  # noqa: E402
+from tinydx.op import TABLE, RandomDraw  # noqa: E402
 
 assert load_kernels("numba") is None
 KERNELS = sorted(name for name, op in TABLE.items() if "numba" in op.kernels)
@@ -640,7 +641,7 @@ def test_fused_convolution_keeps_nan_and_infinity(fast):
 def test_factored_gradient_and_adam_in_one_pass(n, d, f, seed):
     x, dy, w, m, v = numbers(seed, [(n, d), (n, f), (d, f), (d, f), (d, f)])
     v = v**2 + np.float32(1)
-    kernel, g = TABLE["adam_update"].kernels["numba"], Product(x, dy)
+    kernel, g = TABLE["adam_update"].kernels["numba"], FactoredGradient(x, dy)
     constants = {"learning_rate": 0.1, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7, "step": 3}
     if not kernel.supports(w, m, v, g, **constants):
         return
@@ -658,7 +659,7 @@ def test_dense_leaves_the_gradient_of_large_weights_factored():
     _, dw, _ = gradients_of(kernel, dy, kernel.forward(x, w)[1], (True, True, True))
     assert_close("dw", np.asarray(dw), float64([x])[0].T @ dy, 1e-5)
     if LANES:
-        assert isinstance(dw, Product)
+        assert isinstance(dw, FactoredGradient)
 
 
 @pytest.mark.parametrize("name", [n for n in SHAPES if n.endswith("_update")])

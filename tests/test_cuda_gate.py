@@ -4,11 +4,8 @@ import json
 
 import pytest
 
-from tinydx.op import find_kernels
-
-find_kernels()
-from tinydx_kernels.cuda import gate  # noqa: E402
-from tinydx_kernels.cuda.programs import HERE, PROGRAMS, Program  # noqa: E402
+from tinydx_kernels.cuda import gate
+from tinydx_kernels.cuda.programs import HERE, PROGRAMS, Program
 
 needs_nvrtc = pytest.mark.skipif(gate.missing() is not None, reason=str(gate.missing()))
 

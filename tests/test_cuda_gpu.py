@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from training_cases import MODELS, assert_same, captured, compiled, trained
 
 import tinydx
-from tinydx.op import TABLE, RandomDraw, find_kernels, load_kernels
+from tinydx.dispatch import load_kernels
+from tinydx.op import TABLE, RandomDraw
 
 EMULATED = os.environ.get("TINYDX_GPU") == "emulated"
 if EMULATED:
@@ -28,8 +29,8 @@ try:
 except cupy.cuda.runtime.CUDARuntimeError as error:
     pytest.skip(f"no GPU: {error}", allow_module_level=True)
 
-find_kernels()
 import cuda_properties as properties  # noqa: E402
+
 from tinydx_kernels.cuda import matmul  # noqa: E402
 
 assert load_kernels("cuda") is None

@@ -15,19 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinydx
-from tinydx.op import TABLE, RandomDraw, find_kernels, load_kernels
-
-find_kernels()
-from tinydx_kernels.emulator.build import compiler  # noqa: E402
+from tinydx.dispatch import load_kernels
+from tinydx.op import TABLE, RandomDraw
+from tinydx_kernels.emulator.build import compiler
 
 try:
     compiler()
 except OSError as missing:
     pytest.skip(str(missing), allow_module_level=True)
 
-import cuda_properties as properties  # noqa: E402
-from tinydx_kernels.cuda import backend, convolution, matmul  # noqa: E402
-from tinydx_kernels.emulator import record  # noqa: E402
+import cuda_properties as properties
+
+from tinydx_kernels.cuda import backend, convolution, matmul
+from tinydx_kernels.emulator import record
 
 assert load_kernels("cuda") is None
 KERNELS = sorted(name for name, op in TABLE.items() if "cuda" in op.kernels)

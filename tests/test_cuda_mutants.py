@@ -2,19 +2,17 @@
 
 import pytest
 
-from tinydx.op import find_kernels
-
-find_kernels()
-from tinydx_kernels.emulator.build import compiler  # noqa: E402
+from tinydx_kernels.emulator.build import compiler
 
 try:
     compiler()
 except OSError as error:
     pytest.skip(str(error), allow_module_level=True)
 
-from cuda_mutants import EQUIVALENT, PROPERTIES, RATE, reason, score_of  # noqa: E402
-from tinydx_kernels.cuda.programs import HERE  # noqa: E402
-from tinydx_kernels.emulator.mutate import Score, mutants  # noqa: E402
+from cuda_mutants import EQUIVALENT, PROPERTIES, RATE, reason, score_of
+
+from tinydx_kernels.cuda.programs import HERE
+from tinydx_kernels.emulator.mutate import Score, mutants
 
 
 def test_every_file_has_properties():

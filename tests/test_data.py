@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinydx
-from tinydx import data
-from tinydx.data import ArrayBatches, as_batch, batches, class_weights_of, combined_weight, split_off_validation
+from tinydx.training import data
+from tinydx.training.data import ArrayBatches, as_batch, batches, class_weights_of, combined_weight, split_off_validation
 
 
 def taken(source, count):

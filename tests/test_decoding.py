@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinydx import decoding, set_seed
+from tinydx import set_seed
 from tinydx.preprocessing.text import END, START
+from tinydx.text import decoding
 
 LOGITS = st.lists(st.integers(-8, 8), min_size=2, max_size=7).map(lambda v: np.array(v, float) / 2)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinydx import cli, op
+from tinydx import cli, dispatch
 from tinydx.datasets.folders import patient, set_aside
-from tinydx.kinds.image import build_cnn, open_study
+from tinydx.diagnosis.kinds.image import build_cnn, open_study
 from tinydx.models import load_model
 from tinydx.preprocessing.image import save_img
 
@@ -170,7 +170,7 @@ def test_images_too_small_for_the_network_are_refused():
 def test_the_first_compilation_is_announced(capsys):
     """Half a minute of silence in the first epoch would look like a hang."""
     pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
-    assert op.load_kernels("numba") is None
+    assert dispatch.load_kernels("numba") is None
     from tinydx_kernels.cpu.notice import Compilation
 
     compilation = Compilation()

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from tinydx import cli, kinds
+from tinydx import cli
+from tinydx.diagnosis import kinds
 from tinydx.models import load_model
 from tinydx.preprocessing.sound import save_sound
 

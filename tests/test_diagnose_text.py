@@ -8,7 +8,7 @@ import pytest
 
 from tinydx import cli
 from tinydx.datasets import terms
-from tinydx.kinds.text import KIND, open_table
+from tinydx.diagnosis.kinds.text import KIND, open_table
 from tinydx.models import load_model
 
 SICK, WELL = ["fever", "cough", "chills", "vomiting"], ["rested", "cheerful", "hungry", "energetic"]

@@ -77,8 +77,14 @@ def test_the_listing_runs_as_written(tmp_path):
             save_img(folder / f"{i}.png", rng.integers(0, 256, (40, 50, 3)).astype("float32"))
     program = PROGRAM.replace("steps_per_epoch=100", "steps_per_epoch=3").replace("epochs=10", "epochs=2")
     program += "\nprint(model.count_params())\nprint(model.predict_classes(test_image / 255)[0])\n"
-    result = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False,
-                            env={**os.environ, "PYTHONPATH": os.getcwd()})
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0] == "Found 20 images belonging to 2 classes."

@@ -11,14 +11,11 @@ from hypothesis import strategies as st
 from probes import bfloat16, whole
 
 from tinydx.cli import main
-from tinydx.op import find_kernels
-
-find_kernels()
-from tinydx_kernels.emulator import KernelError, empty, load_module, record  # noqa: E402
-from tinydx_kernels.emulator import build as building  # noqa: E402
-from tinydx_kernels.emulator import module as launching  # noqa: E402
-from tinydx_kernels.emulator.check import check, plans_of  # noqa: E402
-from tinydx_kernels.emulator.mutate import kill_rate, mutants  # noqa: E402
+from tinydx_kernels.emulator import KernelError, empty, load_module, record
+from tinydx_kernels.emulator import build as building
+from tinydx_kernels.emulator import module as launching
+from tinydx_kernels.emulator.check import check, plans_of
+from tinydx_kernels.emulator.mutate import kill_rate, mutants
 
 try:
     building.compiler()
@@ -561,7 +558,7 @@ def test_a_launch_that_cannot_be_is_one_line(launch, tmp_path, capsys):
         (b"hello", "no kernel in it"),
         (bytes(range(128, 256)), "no kernel in it"),
         (b"template <class T>\n__global__ void k(T* x) {}", ":2: a kernel that is a template: name its types"),
-        (b'#include <cooperative_groups.h>\n__global__ void k() {}', "cooperative_groups.h: No such file"),
+        (b"#include <cooperative_groups.h>\n__global__ void k() {}", "cooperative_groups.h: No such file"),
     ],
 )
 def test_a_file_that_is_no_kernel_is_one_line(content, message, tmp_path, capsys):

@@ -29,8 +29,7 @@ def diagnosed(draw, most: int = 12):
     """Labels, of one class or both, and probabilities with ties, zeros and ones."""
     n = draw(st.integers(1, most))
     y = draw(st.lists(st.integers(0, 1), min_size=n, max_size=n))
-    p = draw(st.lists(st.one_of(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), st.floats(0, 1)), min_size=n,
-                      max_size=n))
+    p = draw(st.lists(st.one_of(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), st.floats(0, 1)), min_size=n, max_size=n))
     return np.array(y), np.array(p)
 
 
@@ -87,13 +86,18 @@ def test_the_exact_area_is_near_the_streamed_one():
 
 
 @pytest.mark.parametrize("measure", [evaluation.roc_auc, evaluation.roc_curve])
-@pytest.mark.parametrize(("y", "score", "what"), [
-    ([1, 1], [0.1, 0.2], "both classes, but all 2 labels are 1"),
-    ([0, 1], [0.1, np.nan], "1 predictions are NaN"),
-    ([0, 1], [0.1, 0.2, 0.3], r"lengths differ: \[2, 3\]"), ([0, 2], [0.1, 0.2], "holds 2"),
-    ([], [], r"shape \(N,\)"), ([[0, 1], [1, 0]], [0.1, 0.2], "one-hot"),
-    ([0, 1], np.ones((2, 2)), "one score"),
-])
+@pytest.mark.parametrize(
+    ("y", "score", "what"),
+    [
+        ([1, 1], [0.1, 0.2], "both classes, but all 2 labels are 1"),
+        ([0, 1], [0.1, np.nan], "1 predictions are NaN"),
+        ([0, 1], [0.1, 0.2, 0.3], r"lengths differ: \[2, 3\]"),
+        ([0, 2], [0.1, 0.2], "holds 2"),
+        ([], [], r"shape \(N,\)"),
+        ([[0, 1], [1, 0]], [0.1, 0.2], "one-hot"),
+        ([0, 1], np.ones((2, 2)), "one score"),
+    ],
+)
 def test_ranking_says_what_it_cannot_rank(measure, y, score, what):
     with pytest.raises(ValueError, match=what):
         measure(y, score)
@@ -105,8 +109,9 @@ def test_ranking_says_what_it_cannot_rank(measure, y, score, what):
 @given(st.integers(2, 5), st.integers(0, 10**6), st.integers(1, 40))
 def test_confusion_matrix_is_that_of_scikit_learn(k, seed, n):
     true, called = np.random.default_rng(seed).integers(0, k, (2, n))
-    np.testing.assert_array_equal(evaluation.confusion_matrix(true, called, k),
-                                  sk.confusion_matrix(true, called, labels=range(k)))
+    np.testing.assert_array_equal(
+        evaluation.confusion_matrix(true, called, k), sk.confusion_matrix(true, called, labels=range(k))
+    )
 
 
 @given(diagnosed())
@@ -130,8 +135,7 @@ def test_rates_are_those_of_scikit_learn_or_none_with_a_reason(data):
 
 def test_the_reasons_name_the_class():
     none = evaluation.binary_rates([0, 0], [0, 0], "ill")["reasons"]
-    assert none == {"sensitivity": "no example is ill", "precision": "no example was called ill",
-                    "f1": "no example is ill"}
+    assert none == {"sensitivity": "no example is ill", "precision": "no example was called ill", "f1": "no example is ill"}
     every = evaluation.binary_rates([1, 1], [0, 1], "ill")["reasons"]
     assert every == {"specificity": "every example is ill"}
 
@@ -175,8 +179,7 @@ def test_brier_score_is_that_of_scikit_learn_and_twice_that_over_both_classes(da
     assert evaluation.brier_score(y, np.column_stack([1 - p, p])) == pytest.approx(2 * score)
 
 
-@pytest.mark.parametrize("measure", [evaluation.calibration_curve, evaluation.brier_score,
-                                     evaluation.expected_calibration_error])
+@pytest.mark.parametrize("measure", [evaluation.calibration_curve, evaluation.brier_score, evaluation.expected_calibration_error])
 def test_calibration_needs_probabilities(measure):
     with pytest.raises(ValueError, match="sigmoid or softmax"):
         measure([0, 1], [-2.0, 3.0])
@@ -204,8 +207,10 @@ def test_wilson_interval_refuses_what_is_no_share(successes, total):
 def test_the_bootstrap_interval_holds_the_estimate_and_shrinks_with_its_level(data, seed):
     y, score = data
     area = evaluation.roc_auc(y, score)
-    wide, narrow = (evaluation.bootstrap_interval(evaluation.roc_auc, y, score, strata=y, seed=seed,
-                                                  samples=100, level=level) for level in (0.99, 0.5))
+    wide, narrow = (
+        evaluation.bootstrap_interval(evaluation.roc_auc, y, score, strata=y, seed=seed, samples=100, level=level)
+        for level in (0.99, 0.5)
+    )
     assert 0 <= wide[0] <= area <= wide[1] <= 1
     assert wide[0] <= narrow[0] <= narrow[1] <= wide[1]
 
@@ -230,8 +235,9 @@ def test_the_interval_leaves_out_as_much_above_as_below():
 
 def test_the_seed_decides_the_interval():
     y, p = binormal(2, 40)
-    first, same, other = (evaluation.bootstrap_interval(evaluation.roc_auc, y, p, strata=y, samples=100,
-                                                        seed=seed) for seed in (7, 7, 8))
+    first, same, other = (
+        evaluation.bootstrap_interval(evaluation.roc_auc, y, p, strata=y, samples=100, seed=seed) for seed in (7, 7, 8)
+    )
     assert first == same != other
 
 
@@ -253,22 +259,37 @@ def test_a_statistic_that_is_not_finite_is_an_error_that_names_strata():
 # --- which class is the disease -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("names", "expected"), [
-    (["abnormal", "normal"], "abnormal"), (["normal", "abnormal"], "abnormal"),
-    (["NORMAL", "PNEUMONIA"], "PNEUMONIA"), (["Healthy_Lung", "Cancer"], "Cancer"),
-    (["benign", "malignant"], "malignant"), (["ill", "control"], "ill"),
-    (["positive", "negative"], "positive"), (["covid", "non-covid"], "covid"),
-    (["tumor", "no_tumor"], "tumor"), (["not normal", "normal"], "not normal"),
-    (["NotNormal", "Normal"], "NotNormal"),
-    (["non-small-cell carcinoma", "normal"], "non-small-cell carcinoma"),
-    (["Parasitized", "Uninfected"], "Parasitized"), (["异常", "正常"], "异常"),
-    (["不正常", "正常"], "不正常"), (["健康", "肺炎"], "肺炎"), (["阳性", "阴性"], "阳性"),
-    (["恶性", "良性"], "恶性"), (["肺炎", "无肺炎"], "肺炎"), (["0", "1"], "1"),
-    (["cat", "dog"], "dog"),
-    (["normal", "healthy"], "healthy"), (["bacteria", "normal", "virus"], "virus"),
-    (["a", "b", "normal"], "b"),
-    (["only"], "only"), (["abnormality", "normality"], "normality"),
-])
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["abnormal", "normal"], "abnormal"),
+        (["normal", "abnormal"], "abnormal"),
+        (["NORMAL", "PNEUMONIA"], "PNEUMONIA"),
+        (["Healthy_Lung", "Cancer"], "Cancer"),
+        (["benign", "malignant"], "malignant"),
+        (["ill", "control"], "ill"),
+        (["positive", "negative"], "positive"),
+        (["covid", "non-covid"], "covid"),
+        (["tumor", "no_tumor"], "tumor"),
+        (["not normal", "normal"], "not normal"),
+        (["NotNormal", "Normal"], "NotNormal"),
+        (["non-small-cell carcinoma", "normal"], "non-small-cell carcinoma"),
+        (["Parasitized", "Uninfected"], "Parasitized"),
+        (["异常", "正常"], "异常"),
+        (["不正常", "正常"], "不正常"),
+        (["健康", "肺炎"], "肺炎"),
+        (["阳性", "阴性"], "阳性"),
+        (["恶性", "良性"], "恶性"),
+        (["肺炎", "无肺炎"], "肺炎"),
+        (["0", "1"], "1"),
+        (["cat", "dog"], "dog"),
+        (["normal", "healthy"], "healthy"),
+        (["bacteria", "normal", "virus"], "virus"),
+        (["a", "b", "normal"], "b"),
+        (["only"], "only"),
+        (["abnormality", "normality"], "normality"),
+    ],
+)
 def test_the_positive_class_is_the_one_not_called_healthy(names, expected):
     assert names[evaluation.positive_class(names)] == expected
 
@@ -281,8 +302,7 @@ def test_no_names_have_no_positive_class():
 # --- a whole diagnosis --------------------------------------------------------------------------------------
 
 
-@given(diagnosed(), st.sampled_from([NAMES, ["normal", "ill"], ["正常", "异常"]]),
-       st.sampled_from([0.5, 0.3]))
+@given(diagnosed(), st.sampled_from([NAMES, ["normal", "ill"], ["正常", "异常"]]), st.sampled_from([0.5, 0.3]))
 def test_any_test_set_gives_json_without_nan_and_a_reason_for_each_none(data, names, threshold):
     y, p = data
     found = evaluation.evaluate_diagnosis(y, p, names, threshold=threshold, samples=20)
@@ -313,8 +333,7 @@ def test_the_disease_is_found_whichever_index_it_has():
     here = evaluation.evaluate_diagnosis(y, p, ["normal", "abnormal"])
     there = evaluation.evaluate_diagnosis(1 - y, 1 - p, ["abnormal", "normal"])
     assert here["positive_class"] == there["positive_class"] == "abnormal"
-    for key in ("sensitivity", "specificity", "precision", "f1", "roc_auc", "brier_score",
-                "expected_calibration_error"):
+    for key in ("sensitivity", "specificity", "precision", "f1", "roc_auc", "brier_score", "expected_calibration_error"):
         assert here[key] == pytest.approx(there[key]), key
     assert here["sensitivity"] == pytest.approx(sk.recall_score(y, p > 0.5))
     assert here["roc_auc"] == pytest.approx(sk.roc_auc_score(y, p))
@@ -386,26 +405,29 @@ def test_an_interval_without_width_says_why():
     assert found["roc_auc_interval"] == [1, 1] and "cannot tell" in found["reasons"]["roc_auc_interval"]
 
 
-@pytest.mark.parametrize(("y", "p", "names", "options", "what"), [
-    ([0, 1], [0.1, 0.2, 0.3], NAMES, {}, r"lengths differ: \[2, 3\]"),
-    ([0, 1, 2], [0.1, 0.2, 0.3], NAMES, {}, "y_true must hold class numbers 0 to 1, but holds 2"),
-    ([0, 0.5], [0.1, 0.2], NAMES, {}, "holds 0.5"),
-    ([0, 1], [0.1, float("nan")], NAMES, {}, "1 predictions are NaN, the first in row 1"),
-    ([0, 1], [-3.0, 4.0], NAMES, {}, "sigmoid"),
-    ([0, 1], [[0.1, 0.9, 0.0], [np.nan, 1.0, 0.0]], ["a", "b", "c"], {}, "1 predictions are NaN"),
-    ([0, 1], [[1.5, -0.5, 0.0], [0.0, 1.0, 0.0]], ["a", "b", "c"], {}, "span -0.5 to 1.5"),
-    ([0, 1], [[0.1, 0.1], [0.5, 0.5]], NAMES, {}, r"row 0 sum to 0.2, not 1"),
-    ([0, 1], [[0.1, 0.9, 0.0], [0.5, 0.5, 0.0]], NAMES, {}, r"\(2, 3\) do not fit the 2 classes"),
-    ([0, 1], [0.1, 0.2], ["a", "b", "c"], {}, r"\(2,\) do not fit the 3 classes"),
-    ([], [], NAMES, {}, "do not fit"),
-    ([0, 1], [0.1, 0.2], ["same", "same"], {}, "two or more different names"),
-    ([0, 1], [0.1, 0.2], ["one"], {}, "two or more different names"),
-    ([0, 1], [0.1, 0.2], "ab", {}, "two or more different names"),
-    ([0, 1], [0.1, 0.2], NAMES, {"positive": "ill"}, "positive='ill' is none of"),
-    ([0, 1], [0.1, 0.2], NAMES, {"threshold": 5}, "threshold must be"),
-    ([0, 1], np.eye(3)[:2], ["a", "b", "c"], {"positive": "a"}, "are for two classes"),
-    ([0, 1], np.eye(3)[:2], ["a", "b", "c"], {"threshold": 0.4}, "are for two classes"),
-])
+@pytest.mark.parametrize(
+    ("y", "p", "names", "options", "what"),
+    [
+        ([0, 1], [0.1, 0.2, 0.3], NAMES, {}, r"lengths differ: \[2, 3\]"),
+        ([0, 1, 2], [0.1, 0.2, 0.3], NAMES, {}, "y_true must hold class numbers 0 to 1, but holds 2"),
+        ([0, 0.5], [0.1, 0.2], NAMES, {}, "holds 0.5"),
+        ([0, 1], [0.1, float("nan")], NAMES, {}, "1 predictions are NaN, the first in row 1"),
+        ([0, 1], [-3.0, 4.0], NAMES, {}, "sigmoid"),
+        ([0, 1], [[0.1, 0.9, 0.0], [np.nan, 1.0, 0.0]], ["a", "b", "c"], {}, "1 predictions are NaN"),
+        ([0, 1], [[1.5, -0.5, 0.0], [0.0, 1.0, 0.0]], ["a", "b", "c"], {}, "span -0.5 to 1.5"),
+        ([0, 1], [[0.1, 0.1], [0.5, 0.5]], NAMES, {}, r"row 0 sum to 0.2, not 1"),
+        ([0, 1], [[0.1, 0.9, 0.0], [0.5, 0.5, 0.0]], NAMES, {}, r"\(2, 3\) do not fit the 2 classes"),
+        ([0, 1], [0.1, 0.2], ["a", "b", "c"], {}, r"\(2,\) do not fit the 3 classes"),
+        ([], [], NAMES, {}, "do not fit"),
+        ([0, 1], [0.1, 0.2], ["same", "same"], {}, "two or more different names"),
+        ([0, 1], [0.1, 0.2], ["one"], {}, "two or more different names"),
+        ([0, 1], [0.1, 0.2], "ab", {}, "two or more different names"),
+        ([0, 1], [0.1, 0.2], NAMES, {"positive": "ill"}, "positive='ill' is none of"),
+        ([0, 1], [0.1, 0.2], NAMES, {"threshold": 5}, "threshold must be"),
+        ([0, 1], np.eye(3)[:2], ["a", "b", "c"], {"positive": "a"}, "are for two classes"),
+        ([0, 1], np.eye(3)[:2], ["a", "b", "c"], {"threshold": 0.4}, "are for two classes"),
+    ],
+)
 def test_what_cannot_be_evaluated_is_one_clear_line(y, p, names, options, what):
     with pytest.raises(ValueError, match=what) as error:
         evaluation.evaluate_diagnosis(y, p, names, **options)

@@ -23,23 +23,22 @@ from training_cases import (
 )
 
 import tinydx
-from tinydx import gpu, random
+from tinydx import random
 from tinydx.device import Fresh, Packet, on_device
 from tinydx.layers import Activation, Dense, Flatten, Layer
 from tinydx.losses import BinaryCrossentropy
-from tinydx.op import find_kernels
 from tinydx.optimizers import SGD, Adam
-
-find_kernels()
-from tinydx_kernels.emulator.build import compiler  # noqa: E402
+from tinydx.training import gpu
+from tinydx_kernels.emulator.build import compiler
 
 try:
     compiler()
 except OSError as missing:
     pytest.skip(str(missing), allow_module_level=True)
 
-import emulated_cupy  # noqa: E402
-from tinydx_kernels.cuda import backend  # noqa: E402
+import emulated_cupy
+
+from tinydx_kernels.cuda import backend
 
 
 @pytest.fixture(autouse=True)

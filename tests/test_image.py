@@ -329,9 +329,7 @@ def test_without_shuffle_the_order_is_kept_and_draws_come_first():
     for k, labels in enumerate(([0, 1], [2, 3], [0, 1])):
         images, y = next(batches)
         np.testing.assert_array_equal(y, labels)
-        expected = augment.apply_transform(
-            batches.x[labels[0]], {"theta": np.random.RandomState(8 + k).uniform(-90, 90)}
-        )
+        expected = augment.apply_transform(batches.x[labels[0]], {"theta": np.random.RandomState(8 + k).uniform(-90, 90)})
         np.testing.assert_array_equal(images[0], expected)
 
 
@@ -387,9 +385,7 @@ def test_threads_do_not_change_a_bit(tree, monkeypatch):
         images, labels = next(threaded)
         np.testing.assert_array_equal(images, x)
         np.testing.assert_array_equal(labels, y)
-        assert threaded.last_files == [
-            threaded.filepaths[i] for i in np.random.RandomState(4).permutation(7)[3 * k :][:3]
-        ]
+        assert threaded.last_files == [threaded.filepaths[i] for i in np.random.RandomState(4).permutation(7)[3 * k :][:3]]
 
 
 def test_images_of_a_batch_are_read_at_the_same_time(tree, monkeypatch):
@@ -579,9 +575,7 @@ def test_validation_split_takes_the_first_of_each_class(tree):
 @pytest.mark.parametrize("color_mode", ["rgb", "rgba", "grayscale"])
 def test_preprocessing_repeats_the_input_exactly(tree, color_mode):
     augment = ImageDataGenerator(rescale=1 / 255)
-    batches = augment.flow_from_directory(
-        tree, (9, 8), color_mode, class_mode=None, shuffle=False, interpolation="bilinear"
-    )
+    batches = augment.flow_from_directory(tree, (9, 8), color_mode, class_mode=None, shuffle=False, interpolation="bilinear")
     how = json.loads(json.dumps(batches.preprocessing))
     assert how == {
         "target_size": [9, 8],

@@ -72,8 +72,9 @@ def assert_same_type(actual, dtype: str, what: str) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------- layers
-LAYER_CASES = [(kind, name, dtype) for kind, file in LAYERS.items() for name, case in file.cases.items()
-               for dtype in case["dtypes"]]
+LAYER_CASES = [
+    (kind, name, dtype) for kind, file in LAYERS.items() for name, case in file.cases.items() for dtype in case["dtypes"]
+]
 
 
 @pytest.mark.parametrize(("kind", "name", "dtype"), LAYER_CASES)
@@ -133,8 +134,10 @@ def test_build_then_set_weights():
     assert len(layer.weights) == 2
 
 
-@pytest.mark.parametrize(("kind", "name", "layer"), [
-    ("core", "embedding-mask_zero", layers.Embedding(6, 4, mask_zero=True)), ("gated", "masking", layers.Masking())])
+@pytest.mark.parametrize(
+    ("kind", "name", "layer"),
+    [("core", "embedding-mask_zero", layers.Embedding(6, 4, mask_zero=True)), ("gated", "masking", layers.Masking())],
+)
 def test_mask_that_a_layer_makes(kind, name, layer):
     given = of_case(LAYERS[kind], name)
     np.testing.assert_array_equal(layer(given["x0"]).mask, given["mask_out"])
@@ -143,9 +146,14 @@ def test_mask_that_a_layer_makes(kind, name, layer):
 def encoder_decoder(attention: str, dtype: str) -> tuple[models.Model, list]:
     """A GRU encoder-decoder with attention, and its layers in the order of their weights."""
     read, written = layers.Input((5,), dtype="int64"), layers.Input((4,), dtype="int64")
-    parts = [layers.Embedding(7, 3, mask_zero=True, dtype=dtype), layers.GRU(4, return_sequences=True, return_state=True),
-             layers.Embedding(6, 3, mask_zero=True, dtype=dtype), layers.GRU(4, return_sequences=True),
-             getattr(layers, attention)(use_scale=True), layers.Dense(6, activation="softmax")]
+    parts = [
+        layers.Embedding(7, 3, mask_zero=True, dtype=dtype),
+        layers.GRU(4, return_sequences=True, return_state=True),
+        layers.Embedding(6, 3, mask_zero=True, dtype=dtype),
+        layers.GRU(4, return_sequences=True),
+        getattr(layers, attention)(use_scale=True),
+        layers.Dense(6, activation="softmax"),
+    ]
     embed_read, encoder, embed_written, decoder, look, output = parts
     seen, state = encoder(embed_read(read))
     states = decoder(embed_written(written), initial_state=[state])
@@ -210,8 +218,9 @@ def test_metric(name):
 
 
 # ------------------------------------------------------------------------------------------------- optimizers
-@pytest.mark.parametrize(("name", "dtype"), [(name, dtype) for name, case in OPTIMIZERS.cases.items()
-                                             for dtype in case["dtypes"]])
+@pytest.mark.parametrize(
+    ("name", "dtype"), [(name, dtype) for name, case in OPTIMIZERS.cases.items() for dtype in case["dtypes"]]
+)
 def test_optimizer(name, dtype):
     """The two variables after each of twelve steps."""
     case, arrays = OPTIMIZERS.cases[name], OPTIMIZERS.arrays
@@ -226,29 +235,46 @@ def test_optimizer(name, dtype):
 
 # --------------------------------------------------------------------------------------------------- training
 def cnn_model(dtype: str) -> models.Sequential:
-    return models.Sequential([
-        layers.Input((22, 22, 3)),
-        layers.Conv2D(4, (3, 3), activation="relu", dtype=dtype), layers.MaxPooling2D((2, 2), dtype=dtype),
-        layers.Conv2D(6, (3, 3), activation="relu", dtype=dtype), layers.MaxPooling2D((2, 2), dtype=dtype),
-        layers.Conv2D(8, (3, 3), activation="relu", dtype=dtype), layers.MaxPooling2D((2, 2), dtype=dtype),
-        layers.Flatten(dtype=dtype), layers.Dense(16, activation="relu", dtype=dtype),
-        layers.Dense(1, activation="sigmoid", dtype=dtype)])
+    return models.Sequential(
+        [
+            layers.Input((22, 22, 3)),
+            layers.Conv2D(4, (3, 3), activation="relu", dtype=dtype),
+            layers.MaxPooling2D((2, 2), dtype=dtype),
+            layers.Conv2D(6, (3, 3), activation="relu", dtype=dtype),
+            layers.MaxPooling2D((2, 2), dtype=dtype),
+            layers.Conv2D(8, (3, 3), activation="relu", dtype=dtype),
+            layers.MaxPooling2D((2, 2), dtype=dtype),
+            layers.Flatten(dtype=dtype),
+            layers.Dense(16, activation="relu", dtype=dtype),
+            layers.Dense(1, activation="sigmoid", dtype=dtype),
+        ]
+    )
 
 
 def rnn_model(dtype: str) -> models.Sequential:
-    return models.Sequential([
-        layers.Input((9,)),
-        layers.Embedding(20, 6, mask_zero=True, dtype=dtype), layers.SimpleRNN(8, dtype=dtype),
-        layers.Dense(1, activation="sigmoid", dtype=dtype)])
+    return models.Sequential(
+        [
+            layers.Input((9,)),
+            layers.Embedding(20, 6, mask_zero=True, dtype=dtype),
+            layers.SimpleRNN(8, dtype=dtype),
+            layers.Dense(1, activation="sigmoid", dtype=dtype),
+        ]
+    )
 
 
 def normalized_model(dtype: str) -> models.Sequential:
-    return models.Sequential([
-        layers.Input((8, 8, 1)),
-        layers.Conv2D(4, 3, padding="same", use_bias=False, dtype=dtype),
-        layers.BatchNormalization(dtype=dtype), layers.Activation("relu", dtype=dtype),
-        layers.AveragePooling2D(2, dtype=dtype), layers.Flatten(dtype=dtype),
-        layers.Dropout(0.0, dtype=dtype), layers.Dense(3, activation="softmax", dtype=dtype)])
+    return models.Sequential(
+        [
+            layers.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, padding="same", use_bias=False, dtype=dtype),
+            layers.BatchNormalization(dtype=dtype),
+            layers.Activation("relu", dtype=dtype),
+            layers.AveragePooling2D(2, dtype=dtype),
+            layers.Flatten(dtype=dtype),
+            layers.Dropout(0.0, dtype=dtype),
+            layers.Dense(3, activation="softmax", dtype=dtype),
+        ]
+    )
 
 
 MODELS = {"cnn": cnn_model, "rnn": rnn_model, "normalized": normalized_model}
@@ -268,7 +294,7 @@ def test_training(name):
     model.set_weights([weight.astype(dtype) for weight in start])
     model.compile(getattr(optimizers, case["optimizer"])(**case["config"]), case["loss"])
     size = case["batch_size"]
-    batches = [(x[i:i + size], y[i:i + size]) for i in range(0, len(x), size)]
+    batches = [(x[i : i + size], y[i : i + size]) for i in range(0, len(x), size)]
     actual = np.array([np.ravel(model.train_on_batch(*batch))[0] for batch in batches])
     assert_close(actual, arrays["losses"], LOSS_TOLERANCE[dtype], "losses")
     for i, weight in enumerate(model.get_weights()):
@@ -280,8 +306,9 @@ def test_training(name):
 def test_fit(name):
     """fit's history (shuffle=False; the last batch has 2 of 50 samples), evaluate and predict."""
     case, arrays = FIT.cases[name], FIT.arrays
-    model = models.Sequential([layers.Input((5,)), layers.Dense(8, activation="relu"),
-                               layers.Dense(case["units"], activation=case["activation"])])
+    model = models.Sequential(
+        [layers.Input((5,)), layers.Dense(8, activation="relu"), layers.Dense(case["units"], activation=case["activation"])]
+    )
     model.set_weights(numbered(of_case(FIT, name), "start"))
     watched = [getattr(metrics, m)(name=m.lower()) if m[0].isupper() else m for m in case["metrics"]]
     weighted = {"weighted_metrics": case["weighted_metrics"]} if "weighted_metrics" in case else {}
@@ -293,8 +320,7 @@ def test_fit(name):
         options["class_weight"] = {int(key): value for key, value in case["class_weight"].items()}
     if "validation_data" in case:
         options["validation_data"] = tuple(arrays[key] for key in case["validation_data"])
-    history = model.fit(arrays["x"], arrays[case["y"]], batch_size=16, epochs=4, shuffle=False, verbose=0,
-                        **options)
+    history = model.fit(arrays["x"], arrays[case["y"]], batch_size=16, epochs=4, shuffle=False, verbose=0, **options)
     assert set(case["history"]) <= set(history.history)
     for key, expected in case["history"].items():
         assert_close(history.history[key], np.array(expected), 1e-5, key)
@@ -312,8 +338,7 @@ def augmentation_cases(kind: str) -> list[str]:
 
 def draws_of(parameters: dict) -> dict:
     """What a transform does: flips as booleans, and what is not set left out."""
-    return {key: bool(value) if key.startswith("flip") else value
-            for key, value in parameters.items() if value is not None}
+    return {key: bool(value) if key.startswith("flip") else value for key, value in parameters.items() if value is not None}
 
 
 @pytest.mark.parametrize("name", augmentation_cases("random"))

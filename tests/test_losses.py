@@ -68,9 +68,7 @@ def test_sigmoid_is_fused_with_its_loss():
     assert float(clipped) == pytest.approx(-np.log(1e-7), rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("loss", "target"), [(SparseCategoricalCrossentropy(), [1]), (CategoricalCrossentropy(), [[0, 1, 0]])]
-)
+@pytest.mark.parametrize(("loss", "target"), [(SparseCategoricalCrossentropy(), [1]), (CategoricalCrossentropy(), [[0, 1, 0]])])
 def test_softmax_is_fused_with_its_loss(loss, target):
     z, p = last_layer([[100.0, 0.0, 0.0]], ops.softmax)
     value = loss(target, p)

@@ -13,10 +13,24 @@ from hypothesis import strategies as st
 
 from tinydx import metrics
 
-BINARY = [metrics.BinaryAccuracy, metrics.AUC, metrics.Precision, metrics.Recall, metrics.Sensitivity,
-          metrics.Specificity, metrics.F1Score, metrics.MeanSquaredError, metrics.MeanAbsoluteError]
-MANY = [metrics.CategoricalAccuracy, metrics.AUC, metrics.Precision, metrics.MeanSquaredError,
-        *(partial(metrics.F1Score, average) for average in (None, "macro", "micro", "weighted"))]
+BINARY = [
+    metrics.BinaryAccuracy,
+    metrics.AUC,
+    metrics.Precision,
+    metrics.Recall,
+    metrics.Sensitivity,
+    metrics.Specificity,
+    metrics.F1Score,
+    metrics.MeanSquaredError,
+    metrics.MeanAbsoluteError,
+]
+MANY = [
+    metrics.CategoricalAccuracy,
+    metrics.AUC,
+    metrics.Precision,
+    metrics.MeanSquaredError,
+    *(partial(metrics.F1Score, average) for average in (None, "macro", "micro", "weighted")),
+]
 
 
 def binary_data(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -147,8 +161,7 @@ def test_reset_forgets_everything(kind):
 def test_a_missing_last_axis_of_one_makes_no_difference(kind):
     y, p = binary_data(5, 30)
     weight = np.random.default_rng(0).random(30)
-    results = [measured(kind(), (a, b, w)) for a in (y, y[:, 0]) for b in (p, p[:, 0])
-               for w in (weight, weight[:, np.newaxis])]
+    results = [measured(kind(), (a, b, w)) for a in (y, y[:, 0]) for b in (p, p[:, 0]) for w in (weight, weight[:, np.newaxis])]
     assert len(set(map(float, results))) == 1
 
 
@@ -218,31 +231,48 @@ def test_a_sequence_counts_once_however_long_it_is():
 # --- accuracy by shape, metrics by name ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("y", "p", "expected"), [
-    ([1, 0, 1], [[0.9], [0.8], [0.7]], metrics.BinaryAccuracy),
-    ([[1], [0], [1]], [[0.9], [0.8], [0.7]], metrics.BinaryAccuracy),
-    ([1, 0, 1], [0.9, 0.8, 0.7], metrics.BinaryAccuracy),
-    ([1, 0], [[0.9, 0.1], [0.8, 0.2]], metrics.SparseCategoricalAccuracy),
-    ([[1], [0]], [[0.9, 0.1], [0.8, 0.2]], metrics.SparseCategoricalAccuracy),
-    ([[0, 1], [1, 0]], [[0.9, 0.1], [0.8, 0.2]], metrics.CategoricalAccuracy),
-    ([[[0, 1], [1, 0]]], [[[0.9, 0.1], [0.8, 0.2]]], metrics.CategoricalAccuracy),
-    ([[1, 0]], [[[0.9, 0.1], [0.8, 0.2]]], metrics.SparseCategoricalAccuracy),
-])
+@pytest.mark.parametrize(
+    ("y", "p", "expected"),
+    [
+        ([1, 0, 1], [[0.9], [0.8], [0.7]], metrics.BinaryAccuracy),
+        ([[1], [0], [1]], [[0.9], [0.8], [0.7]], metrics.BinaryAccuracy),
+        ([1, 0, 1], [0.9, 0.8, 0.7], metrics.BinaryAccuracy),
+        ([1, 0], [[0.9, 0.1], [0.8, 0.2]], metrics.SparseCategoricalAccuracy),
+        ([[1], [0]], [[0.9, 0.1], [0.8, 0.2]], metrics.SparseCategoricalAccuracy),
+        ([[0, 1], [1, 0]], [[0.9, 0.1], [0.8, 0.2]], metrics.CategoricalAccuracy),
+        ([[[0, 1], [1, 0]]], [[[0.9, 0.1], [0.8, 0.2]]], metrics.CategoricalAccuracy),
+        ([[1, 0]], [[[0.9, 0.1], [0.8, 0.2]]], metrics.SparseCategoricalAccuracy),
+    ],
+)
 def test_accuracy_is_chosen_by_the_shapes(y, p, expected):
     result = measured(metrics.get("accuracy"), (y, p))
     assert result == measured(expected(), (y, p)) and 0 < result < 1
 
 
-@pytest.mark.parametrize(("name", "kind"), [
-    ("binary_accuracy", metrics.BinaryAccuracy), ("BinaryAccuracy", metrics.BinaryAccuracy),
-    ("auc", metrics.AUC), ("AUC", metrics.AUC), ("precision", metrics.Precision), ("recall", metrics.Recall),
-    ("sensitivity", metrics.Sensitivity), ("specificity", metrics.Specificity), ("f1", metrics.F1Score),
-    ("f1_score", metrics.F1Score), ("F1Score", metrics.F1Score), ("mse", metrics.MeanSquaredError),
-    ("MSE", metrics.MeanSquaredError), ("mean_squared_error", metrics.MeanSquaredError),
-    ("mae", metrics.MeanAbsoluteError), ("acc", metrics.MeanMetricWrapper),
-    ("accuracy", metrics.MeanMetricWrapper), ("categorical_accuracy", metrics.CategoricalAccuracy),
-    ("sparse_categorical_accuracy", metrics.SparseCategoricalAccuracy),
-])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("binary_accuracy", metrics.BinaryAccuracy),
+        ("BinaryAccuracy", metrics.BinaryAccuracy),
+        ("auc", metrics.AUC),
+        ("AUC", metrics.AUC),
+        ("precision", metrics.Precision),
+        ("recall", metrics.Recall),
+        ("sensitivity", metrics.Sensitivity),
+        ("specificity", metrics.Specificity),
+        ("f1", metrics.F1Score),
+        ("f1_score", metrics.F1Score),
+        ("F1Score", metrics.F1Score),
+        ("mse", metrics.MeanSquaredError),
+        ("MSE", metrics.MeanSquaredError),
+        ("mean_squared_error", metrics.MeanSquaredError),
+        ("mae", metrics.MeanAbsoluteError),
+        ("acc", metrics.MeanMetricWrapper),
+        ("accuracy", metrics.MeanMetricWrapper),
+        ("categorical_accuracy", metrics.CategoricalAccuracy),
+        ("sparse_categorical_accuracy", metrics.SparseCategoricalAccuracy),
+    ],
+)
 def test_names_are_known_and_kept_as_written(name, kind):
     metric = metrics.get(name)
     assert type(metric) is kind and metric.name == name and metric is not metrics.get(name)
@@ -269,8 +299,9 @@ def test_objects_classes_and_functions_are_metrics_too():
     assert metric.name == "twice" and measured(metric, ([1, 0], [0.5, 0.5])) == 2
 
 
-@pytest.mark.parametrize(("name", "meant"), [("acuracy", "accuracy"), ("sensitvity", "sensitivity"),
-                                             ("ROC_AUC", "auc"), ("F1_Scor", "f1_score")])
+@pytest.mark.parametrize(
+    ("name", "meant"), [("acuracy", "accuracy"), ("sensitvity", "sensitivity"), ("ROC_AUC", "auc"), ("F1_Scor", "f1_score")]
+)
 def test_an_unknown_name_suggests_the_nearest(name, meant):
     with pytest.raises(ValueError, match=f"{name}.*did you mean.*'{meant}'"):
         metrics.get(name)
@@ -286,8 +317,10 @@ def test_what_is_no_metric_is_a_type_error(wrong):
 
 
 @pytest.mark.parametrize("kind", [*BINARY, metrics.CategoricalAccuracy])
-@pytest.mark.parametrize(("true", "pred"), [((4,), (5,)), ((4, 1), (4, 3)), ((4, 3), (4, 1)), ((4,), (4, 3)),
-                                            ((4, 1), (5, 1)), ((), ()), ((4, 1, 1), (4,))])
+@pytest.mark.parametrize(
+    ("true", "pred"),
+    [((4,), (5,)), ((4, 1), (4, 3)), ((4, 3), (4, 1)), ((4,), (4, 3)), ((4, 1), (5, 1)), ((), ()), ((4, 1, 1), (4,))],
+)
 def test_shapes_that_do_not_fit_are_printed_not_broadcast(kind, true, pred):
     with pytest.raises(ValueError) as error:
         kind().update_state(np.ones(true), np.ones(pred))

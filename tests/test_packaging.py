@@ -32,6 +32,6 @@ def test_kernels_are_found_from_a_plain_checkout(tmp_path, left_behind):
     if left_behind:
         (tmp_path / "tinydx_kernels" / "cpu" / "__pycache__").mkdir(parents=True)
     pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
-    code = f"import sys; sys.path[:0] = ['', {str(ROOT)!r}]; from tinydx import op; print(op.load_kernels('numba'))"
+    code = f"import sys; sys.path[:0] = ['', {str(ROOT)!r}]; from tinydx import op; print(dispatch.load_kernels('numba'))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert result.stdout == "None\n"

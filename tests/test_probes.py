@@ -8,7 +8,8 @@ import numpy as np
 import probes
 import pytest
 from probes import PROBES, RECORDINGS, SOURCE, differences, record
-from tinydx_kernels.bench import gpu
+
+from tinydx.bench import gpu
 from tinydx_kernels.cuda import gate
 from tinydx_kernels.emulator import load_module
 from tinydx_kernels.emulator.build import compiler

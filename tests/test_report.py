@@ -16,13 +16,22 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from PIL import Image
 
-from tinydx import evaluation, report
-from tinydx.kinds.image import KIND as IMAGE
+from tinydx import evaluation
+from tinydx.diagnosis import report
+from tinydx.diagnosis.kinds.image import KIND as IMAGE
 
-HISTORY = {"loss": [0.7, 0.5, 0.4], "accuracy": [0.5, 0.7, 0.8], "val_loss": [0.7, 0.6, 0.5],
-           "val_accuracy": [0.5, 0.6, 0.75]}
-LONG = ["adipose", "background", "debris", "lymphocytes", "mucus", "smooth muscle", "normal colon mucosa",
-        "cancer-associated stroma", "colorectal adenocarcinoma epithelium"]
+HISTORY = {"loss": [0.7, 0.5, 0.4], "accuracy": [0.5, 0.7, 0.8], "val_loss": [0.7, 0.6, 0.5], "val_accuracy": [0.5, 0.6, 0.75]}
+LONG = [
+    "adipose",
+    "background",
+    "debris",
+    "lymphocytes",
+    "mucus",
+    "smooth muscle",
+    "normal colon mucosa",
+    "cancer-associated stroma",
+    "colorectal adenocarcinoma epithelium",
+]
 
 
 def made_up(n: int, names: list[str], seed: int = 0) -> dict:
@@ -32,9 +41,18 @@ def made_up(n: int, names: list[str], seed: int = 0) -> dict:
     table = np.exp(2 * np.eye(len(names))[y] + rng.normal(size=(n, len(names))))
     table /= table.sum(axis=1, keepdims=True)
     p = table[:, 1] if len(names) == 2 else table
-    return {"metrics": evaluation.evaluate_diagnosis(y, p, names, samples=50), "history": HISTORY,
-            "examples": rng.random((n, 12, 12, 1)), "y_true": y, "probabilities": p, "class_names": names,
-            "kind": IMAGE, "title": "Made-up images", "subtitle": "of a test", "synthetic": True}
+    return {
+        "metrics": evaluation.evaluate_diagnosis(y, p, names, samples=50),
+        "history": HISTORY,
+        "examples": rng.random((n, 12, 12, 1)),
+        "y_true": y,
+        "probabilities": p,
+        "class_names": names,
+        "kind": IMAGE,
+        "title": "Made-up images",
+        "subtitle": "of a test",
+        "synthetic": True,
+    }
 
 
 CASES = {
@@ -47,11 +65,16 @@ CASES = {
     "no history": {**made_up(30, ["normal", "ill"]), "history": {}},
     "no validation": {**made_up(30, ["normal", "ill"]), "history": {"loss": [1.0, 0.5], "auc": [0.5, 0.9]}},
     "diverged": {**made_up(30, ["normal", "ill"]), "history": {"loss": [float("nan")] * 3}},
-    "long texts": {**made_up(30, ["normal lung without any finding", "pneumonia, bacterial or viral"]),
-                   "title": "A very long title " * 8, "subtitle": "and a subtitle that says much " * 12},
+    "long texts": {
+        **made_up(30, ["normal lung without any finding", "pneumonia, bacterial or viral"]),
+        "title": "A very long title " * 8,
+        "subtitle": "and a subtitle that says much " * 12,
+    },
     "real data": {**made_up(30, ["NORMAL", "PNEUMONIA"]), "synthetic": False},
-    "colour bytes": {**made_up(30, ["normal", "ill"]),
-                     "examples": np.random.default_rng(0).integers(0, 256, (30, 20, 30, 3), dtype=np.uint8)},
+    "colour bytes": {
+        **made_up(30, ["normal", "ill"]),
+        "examples": np.random.default_rng(0).integers(0, 256, (30, 20, 30, 3), dtype=np.uint8),
+    },
     "odd characters": made_up(30, ["$x_1^2$", "a_b\n{%}"]),
 }
 
@@ -92,8 +115,11 @@ def words(texts: list[Text]) -> list[str]:
 def test_the_folder_holds_the_page_and_its_numbers(tmp_path):
     arguments = CASES["two classes"]
     paths = report.write_report(tmp_path / "new" / "folder", **arguments)
-    assert sorted(file.name for file in (tmp_path / "new" / "folder").iterdir()) == sorted(
-        path.name for path in paths.values()) == ["history.csv", "history.json", "metrics.json", "report.png"]
+    assert (
+        sorted(file.name for file in (tmp_path / "new" / "folder").iterdir())
+        == sorted(path.name for path in paths.values())
+        == ["history.csv", "history.json", "metrics.json", "report.png"]
+    )
     assert json.loads(paths["metrics"].read_text(encoding="utf-8")) == arguments["metrics"]
     assert json.loads(paths["history"].read_text(encoding="utf-8")) == HISTORY
     with paths["history_csv"].open(newline="") as file:
@@ -106,8 +132,7 @@ def test_the_folder_holds_the_page_and_its_numbers(tmp_path):
 
 
 def test_numpy_numbers_and_nan_become_plain_json(tmp_path):
-    history = {"loss": np.array([0.5, np.nan], dtype=np.float32), "val_loss": [np.float64(np.inf)],
-               "n": [np.int64(3)]}
+    history = {"loss": np.array([0.5, np.nan], dtype=np.float32), "val_loss": [np.float64(np.inf)], "n": [np.int64(3)]}
     paths = report.write_report(tmp_path, **CASES["two classes"] | {"history": history})
 
     def refuse(word):
@@ -123,12 +148,16 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
     assert all(first[key].read_bytes() == second[key].read_bytes() for key in first)
 
 
-@pytest.mark.parametrize(("change", "what"), [
-    ({"examples": np.zeros((39, 4, 4))}, "39 images, 40 labels"),
-    ({"y_true": np.zeros(39)}, "40 images, 39 labels"),
-    ({"examples": np.zeros((40, 4, 4, 2))}, r"not \(4, 4, 2\)"), ({"examples": np.zeros((40, 4))}, r"not \(4,\)"),
-    ({"probabilities": np.zeros((40, 3))}, "do not fit the 2 classes"),
-])
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"examples": np.zeros((39, 4, 4))}, "39 images, 40 labels"),
+        ({"y_true": np.zeros(39)}, "40 images, 39 labels"),
+        ({"examples": np.zeros((40, 4, 4, 2))}, r"not \(4, 4, 2\)"),
+        ({"examples": np.zeros((40, 4))}, r"not \(4,\)"),
+        ({"probabilities": np.zeros((40, 3))}, "do not fit the 2 classes"),
+    ],
+)
 def test_what_does_not_fit_is_said_and_nothing_is_written(tmp_path, change, what):
     with pytest.raises(ValueError, match=what):
         report.write_report(tmp_path / "out", **CASES["two classes"] | change)
@@ -235,13 +264,15 @@ def test_many_classes_have_a_roc_curve_each(drawn):
     areas = [record["roc_auc"] for record in CASES["three classes"]["metrics"]["per_class"]]
     names = CASES["three classes"]["class_names"]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-        f"{name} {area:.3f}" for name, area in zip(names, areas, strict=True)]
+        f"{name} {area:.3f}" for name, area in zip(names, areas, strict=True)
+    ]
 
 
 def test_what_is_unknown_is_said_in_place_of_a_number(drawn):
     one_class = {**CASES["two classes"], "y_true": np.ones(40, dtype=int)}
-    one_class["metrics"] = evaluation.evaluate_diagnosis(one_class["y_true"], one_class["probabilities"],
-                                                         one_class["class_names"])
+    one_class["metrics"] = evaluation.evaluate_diagnosis(
+        one_class["y_true"], one_class["probabilities"], one_class["class_names"]
+    )
     texts = words(drawn(one_class)[2])
     assert texts.count("unknown") == 2 and "no example is abnormal" in texts  # sensitivity and AUC
     assert any(text.startswith("No ROC curve") for text in texts)
@@ -317,15 +348,17 @@ def test_pyplot_is_never_imported_and_matplotlib_only_when_drawing(tmp_path):
     program = (
         "import sys, numpy as np\n"
         "from tinydx import evaluation, report\n"
-        "from tinydx.kinds.image import KIND\n"
+        "from tinydx.diagnosis.kinds.image import KIND\n"
         "assert 'matplotlib' not in sys.modules\n"
         "y, p = np.array([0, 1, 1]), np.array([0.2, 0.9, 0.4])\n"
         "found = evaluation.evaluate_diagnosis(y, p, ['normal', 'ill'], samples=20)\n"
         "report.write_report(sys.argv[1], metrics=found, history={}, examples=np.zeros((3, 4, 4)), y_true=y,\n"
         "                    probabilities=p, class_names=['normal', 'ill'], kind=KIND, title='t', synthetic=True)\n"
-        "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n")
+        "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
+    )
     root = Path(report.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program, str(tmp_path)], env=environment,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, str(tmp_path)], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

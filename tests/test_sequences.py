@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from tinydx import cli, set_seed
-from tinydx.decoding import beam_search, greedy
 from tinydx.models import load_model
 from tinydx.optimizers import Adam
 from tinydx.preprocessing.text import END, START, Codec, Words
-from tinydx.retrieval import NearestText
-from tinydx.sequences import LanguageModel, Seq2Seq, teacher_forcing
-from tinydx.textscores import exact_match, perplexity
-from tinydx.translation import PairBatches, _Reader, train_translator, translate
+from tinydx.text.decoding import beam_search, greedy
+from tinydx.text.retrieval import NearestText
+from tinydx.text.scores import exact_match, perplexity
+from tinydx.text.sequences import LanguageModel, Seq2Seq, teacher_forcing
+from tinydx.text.translation import PairBatches, _Reader, train_translator, translate
 
 WORDS = ["fever", "chill", "bone", "skin", "heart"]
 PAIRS = [(f"pain of {a} and {b}", f"{b} {a} ache") for a in WORDS for b in WORDS]
@@ -209,4 +209,3 @@ def test_errors():
         Seq2Seq(10, attention="hard")
     with pytest.raises(ValueError, match="units is 7"):
         Seq2Seq(10, units=7)
-

@@ -6,7 +6,7 @@ import pytest
 from tinydx.datasets import terms
 from tinydx.models import load_model
 from tinydx.tasks import icd_chapters, next_word, translation, word_vectors
-from tinydx.textscores import perplexity
+from tinydx.text.scores import perplexity
 
 
 @pytest.fixture

@@ -8,8 +8,10 @@ import pytest
 
 import tinydx
 from tinydx import Tensor, gradients, no_grad, ops
-from tinydx.op import TABLE, Op, card, did_you_mean, find, kernel_of
+from tinydx.cards import card
+from tinydx.op import TABLE, Op, find, kernel_of
 from tinydx.op import op as new_op
+from tinydx.suggestions import did_you_mean
 
 
 def tensor(*shape, seed=0, dtype=np.float64):
@@ -213,7 +215,7 @@ def test_an_error_in_an_op_leaves_the_tape_as_it_was():
 def kernel(monkeypatch):
     """A kernel for exp that takes only vectors, in the backend "numba"."""
     monkeypatch.setattr(ops.exp, "kernels", {})
-    monkeypatch.setitem(tinydx.op._loaded, "numba", None)  # its package counts as loaded
+    monkeypatch.setitem(tinydx.dispatch._loaded, "numba", None)  # its package counts as loaded
     kernel_of(ops.exp, "numba", ops.exp.forward, ops.exp.backward, lambda x: x.ndim == 1)
 
 

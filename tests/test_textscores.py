@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinydx.textscores import bleu, exact_match, perplexity, rouge_l
+from tinydx.text.scores import bleu, exact_match, perplexity, rouge_l
 
 CASES = json.loads((Path(__file__).parent / "text_reference" / "scores.json").read_text())
 TEXTS = st.lists(st.sampled_from("abc"), max_size=6).map(" ".join)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tinydx import set_seed
 from tinydx.optimizers import SGD
 from tinydx.preprocessing.text import Vocabulary
-from tinydx.wordvectors import SkipGram, WordVectors, neighbours, relatedness
+from tinydx.text.word_vectors import SkipGram, WordVectors, neighbours, relatedness
 
 SENTENCES = st.lists(st.lists(st.integers(0, 7), max_size=6), min_size=1, max_size=5)
 

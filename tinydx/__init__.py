@@ -8,11 +8,16 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from tinydx import ops
-from tinydx.op import card, trace, use
-from tinydx.random import set_seed
-from tinydx.tensor import Tensor, gradients, no_grad
-from tinydx.threads import get_threads, set_threads
+from tinydx.checkout import find_own_packages
+
+find_own_packages()  # before anything can import tinydx_kernels
+
+from tinydx import ops  # noqa: E402
+from tinydx.cards import card  # noqa: E402
+from tinydx.dispatch import trace, use  # noqa: E402
+from tinydx.random import set_seed  # noqa: E402
+from tinydx.tensor import Tensor, gradients, no_grad  # noqa: E402
+from tinydx.threads import get_threads, set_threads  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -20,7 +25,7 @@ __all__ = ["Tensor", "card", "get_threads", "gradients", "no_grad", "ops", "set_
 
 _PARTS = {
     *("activations", "callbacks", "datasets", "evaluation", "gradcheck", "initializers", "layers", "losses", "metrics"),
-    *("models", "optimizers", "preprocessing", "report", "testing"),
+    *("models", "optimizers", "preprocessing", "testing"),
 }
 
 

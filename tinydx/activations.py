@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinydx import ops
-from tinydx.op import did_you_mean
+from tinydx.suggestions import did_you_mean
 
 _KNOWN = {
     "relu": ops.relu,

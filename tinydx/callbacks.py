@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydx.op import did_you_mean
+from tinydx.suggestions import did_you_mean
 
 Logs = dict[str, float]
 
@@ -166,9 +166,7 @@ class ModelCheckpoint(Watcher):
 
     remembers = ("best",)
 
-    def __init__(
-        self, filepath: str | Path, monitor: str = "val_loss", save_best_only: bool = False, mode: str = "auto"
-    ):
+    def __init__(self, filepath: str | Path, monitor: str = "val_loss", save_best_only: bool = False, mode: str = "auto"):
         super().__init__(monitor, mode, 0.0)
         self.filepath, self.save_best_only = str(filepath), save_best_only
 

@@ -64,7 +64,7 @@ def _version() -> str:
 
 
 def _add_diagnose(commands: Any) -> None:
-    from tinydx import kinds
+    from tinydx.diagnosis import kinds
 
     p = commands.add_parser(
         "diagnose",
@@ -73,15 +73,27 @@ def _add_diagnose(commands: Any) -> None:
         "the model, its history, its metrics and one picture page. Without --data it makes synthetic examples first.",
     )
     p.add_argument("--kind", choices=kinds.names(), help="what the data is (default: what its files are; image without --data)")
-    p.add_argument("--data", metavar="PATH",
-                   help="a folder of class folders (or train/val/test of them), a MedMNIST .npz, or a table of texts (.csv .tsv)")
-    p.add_argument("--size", type=_positive, metavar="N", help="images: height and width in pixels (default 150; npz: its own);"
-                   " sounds: seconds of each (default 10); texts: subwords that are kept (default 160)")
+    p.add_argument(
+        "--data",
+        metavar="PATH",
+        help="a folder of class folders (or train/val/test of them), a MedMNIST .npz, or a table of texts (.csv .tsv)",
+    )
+    p.add_argument(
+        "--size",
+        type=_positive,
+        metavar="N",
+        help="images: height and width in pixels (default 150; npz: its own);"
+        " sounds: seconds of each (default 10); texts: subwords that are kept (default 160)",
+    )
     p.add_argument("--epochs", type=_positive, help="passes over the training examples")
     p.add_argument("--steps", type=_positive, help="batches in an epoch (default: one pass)")
     p.add_argument("--batch", type=_positive, help="examples in a batch (default 32; texts: 128)")
-    p.add_argument("--augment", choices=("document", "none"), default="document",
-                   help="the document's augmentation (of sounds: noisy, masked pieces), or none")
+    p.add_argument(
+        "--augment",
+        choices=("document", "none"),
+        default="document",
+        help="the document's augmentation (of sounds: noisy, masked pieces), or none",
+    )
     p.add_argument("--limit", type=_positive, metavar="N", help="use at most N examples of each class and split")
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (default 0)")
     p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="where the results go (default: diagnosis)")
@@ -89,7 +101,7 @@ def _add_diagnose(commands: Any) -> None:
 
 
 def _diagnose(a: argparse.Namespace) -> int:
-    from tinydx.diagnose import diagnose
+    from tinydx.diagnosis.diagnose import diagnose
 
     options = {k: getattr(a, k) for k in ("kind", "size", "epochs", "steps", "batch", "augment", "limit", "seed", "output")}
     diagnose(a.data, **options)
@@ -104,7 +116,7 @@ def _add_predict(commands: Any) -> None:
 
 
 def _predict(a: argparse.Namespace) -> int:
-    from tinydx.diagnose import predict
+    from tinydx.diagnosis.diagnose import predict
 
     return predict(a.model, a.inputs)
 
@@ -118,7 +130,7 @@ def _add_translate(commands: Any) -> None:
 
 
 def _translate(a: argparse.Namespace) -> int:
-    from tinydx.translation import translate_texts
+    from tinydx.text.translation import translate_texts
 
     translate_texts(a.model, a.texts, a.beam)
     return 0
@@ -157,7 +169,8 @@ def _add_card(commands: Any) -> None:
 
 def _card(a: argparse.Namespace) -> int:
     from tinydx import ops
-    from tinydx.op import TABLE, card
+    from tinydx.cards import card
+    from tinydx.op import TABLE
 
     assert ops  # importing it fills the table
     if a.name:
@@ -248,8 +261,13 @@ def _add_bench(commands: Any) -> None:
     p.add_argument("--output", metavar="FOLDER", help="where the results go (default: bench/OP)")
     p.add_argument("--from", dest="source", metavar="FILE", help="measure nothing: show the result in this bench.json again")
     of_op = p.add_argument_group("for an op")
-    of_op.add_argument("--shapes", action="extend", nargs="+", metavar="CASE",
-                       help='such as "16x56x56x64, 3x3x64x64, padding=same": the sizes of its arrays, then constants')
+    of_op.add_argument(
+        "--shapes",
+        action="extend",
+        nargs="+",
+        metavar="CASE",
+        help='such as "16x56x56x64, 3x3x64x64, padding=same": the sizes of its arrays, then constants',
+    )
     of_op.add_argument("--backends", nargs="+", metavar="NAME", help="of numpy, numba, torch (default: all)")
     of_op.add_argument("--seconds", type=_seconds, help="of measuring for each row (default 0.25)")
     of_step = p.add_argument_group("for step")
@@ -259,10 +277,8 @@ def _add_bench(commands: Any) -> None:
 
 
 def _bench(a: argparse.Namespace) -> int:
-    from tinydx.op import find_kernels
 
-    find_kernels()
-    from tinydx_kernels.bench.commands import bench
+    from tinydx.bench.commands import bench
 
     return bench(a)
 
@@ -292,9 +308,7 @@ def _add_cuda(commands: Any) -> None:
 
 
 def _cuda_check(a: argparse.Namespace) -> int:
-    from tinydx.op import find_kernels
 
-    find_kernels()
     from tinydx_kernels.emulator.check import command
 
     return command(a)

@@ -6,8 +6,8 @@ and that reference is nothing but the parts, one after the other:
 
     dense_relu = compose("dense_relu", dense, relu, y="(...,F)")      dense_relu(x, w, b) = relu(dense(x, w, b))
 
-Literal and gradient of the row are made of its parts', too, and its slips are those of the first part, where the weights
-are (`slip_in` adds others). Only its samples must be given (`samples_of`).
+Literal and gradient of the row are made of its parts', too; its slips stand in tinydx/gradcheck/slips/fused.py. Only its
+samples must be given (`samples_of`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tinydx.op import TABLE, Op, Slip
+from tinydx.op import TABLE, Op
 
 
-class Step(NamedTuple):
-    """How one part of a composed op ran."""
+class PartRun(NamedTuple):
+    """How one part of a composed op ran: what a backward (and a slip) needs of it."""
 
     arrays: tuple
     constants: dict[str, Any]
@@ -33,7 +33,7 @@ def compose(name: str, *parts: Op, y: str) -> Op:
 
     The first part takes all arrays, each of the others the one array that the part before it gave. A constant belongs
     to the first part that knows it: in convolution + pooling `stride` is the convolution's, and pooling has its default.
-    Literal, backward and slips are found in the parts whenever they are asked for.
+    Literal and backward are found in the parts whenever they are asked for.
 
     >>> import numpy as np
     >>> from tinydx import ops
@@ -44,14 +44,14 @@ def compose(name: str, *parts: Op, y: str) -> Op:
     def constants_of(part: Op, constants: dict[str, Any]) -> dict[str, Any]:
         return {k: v for k, v in constants.items() if next(p for p in parts if k in p.signature.parameters) is part}
 
-    def forward(*arrays: Any, **constants: Any) -> tuple[Any, list[Step]]:
-        steps = []
+    def forward(*arrays: Any, **constants: Any) -> tuple[Any, list[PartRun]]:
+        ran = []
         for part in parts:
             own = constants_of(part, constants)
             y, saved = part.forward(*arrays, **own)
-            steps.append(Step(arrays, own, y, saved))
+            ran.append(PartRun(arrays, own, y, saved))
             arrays = (y,)
-        return y, steps
+        return y, ran
 
     def literal(*arrays: Any, **constants: Any) -> Any:
         for part in parts:
@@ -66,11 +66,10 @@ def compose(name: str, *parts: Op, y: str) -> Op:
     forward.__doc__ = f"{called} in one go; arrays and constants as there."
     equation = r"y = \mathrm{" + called.replace("_", r"\_") + "}"
     shapes = f"{parts[0].shapes.split('->')[0]}-> y {y}"
-    record = Op(name, equation, shapes, " + ".join(p.name for p in parts), forward, parts=parts)
-    record.literal, record.backward = literal, _backward(parts)
-    record.slips = [slip_in(parts, 0, slip) for slip in parts[0].slips]
-    TABLE[name] = record
-    return record
+    op = Op(name, equation, shapes, " + ".join(p.name for p in parts), forward, parts=parts)
+    op.literal, op.backward = literal, _backward(parts)
+    TABLE[name] = op
+    return op
 
 
 def _signature(parts: tuple[Op, ...]) -> inspect.Signature:
@@ -83,30 +82,14 @@ def _signature(parts: tuple[Op, ...]) -> inspect.Signature:
     return inspect.Signature(list(parameters.values()))
 
 
-def _backward(parts: tuple[Op, ...], wrong: int | None = None, slip: Slip | None = None) -> Callable[..., tuple]:
-    """The chain rule; the backward of part number `wrong` is the slip's."""
+def _backward(parts: tuple[Op, ...]) -> Callable[..., tuple]:
+    """The chain rule: each part's backward, the last part first."""
 
-    def backward(dy: Any, steps: list[Step]) -> tuple:
+    def backward(dy: Any, ran: list[PartRun]) -> tuple:
         gradients: tuple = (dy,)
-        for k in reversed(range(len(parts))):
-            part, step, dy = parts[k], steps[k], gradients[0]
+        for part, run in zip(reversed(parts), reversed(ran), strict=True):
             assert part.backward is not None
-            gradients = part.backward(dy, step.saved)
-            if k == wrong and slip is not None:
-                mistaken = _run_slip(part, slip, dy, step)
-                gradients = tuple(g if m is None else m for g, m in zip(gradients, mistaken, strict=False))
+            gradients = part.backward(gradients[0], run.saved)
         return gradients
 
     return backward
-
-
-def _run_slip(part: Op, slip: Slip, dy: Any, step: Step) -> tuple:
-    """A slip takes dy and saved, and by name whatever else it needs: arrays, constants, y."""
-    known = {**dict(zip(part.arrays, step.arrays, strict=False)), **step.constants, "y": step.y}
-    asked = list(inspect.signature(slip.backward).parameters)[2:]
-    return slip.backward(dy, step.saved, **{name: known[name] for name in asked if name in known})
-
-
-def slip_in(parts: tuple[Op, ...], k: int, slip: Slip) -> Slip:
-    """The slip of part number k, as a slip of the composition."""
-    return Slip(slip.name, slip.advice, _backward(parts, k, slip))

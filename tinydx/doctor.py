@@ -11,7 +11,8 @@ from importlib import metadata
 import numpy as np
 
 import tinydx
-from tinydx import op
+from tinydx import dispatch
+from tinydx.op import TABLE
 
 
 def report() -> str:
@@ -65,10 +66,10 @@ def _blas() -> str:
 def _numba() -> str:
     if importlib.util.find_spec("numba") is None:
         return "not installed, NumPy runs everything: pip install numba"
-    reason = op.load_kernels("numba")
+    reason = dispatch.load_kernels("numba")
     if reason:
         return f"{_version('numba')}, but its kernels cannot be loaded: {reason}"
-    kernels = sorted(name for name, record in op.TABLE.items() if "numba" in record.kernels)
+    kernels = sorted(name for name, op in TABLE.items() if "numba" in op.kernels)
     return f"{_version('numba')}, kernels for {', '.join(kernels) or 'no op yet'}"
 
 
@@ -103,7 +104,7 @@ def _data() -> str:
 
 def warm() -> str:
     """Compile every CPU kernel; says what was done. Raises ImportError where Numba is missing."""
-    reason = op.load_kernels("numba")
+    reason = dispatch.load_kernels("numba")
     if reason:
         raise ImportError(f"doctor --warm: {reason}: pip install numba")
     from tinydx_kernels.cpu import notice

@@ -94,9 +94,15 @@ def calibration_curve(y_true: ArrayLike, probability: ArrayLike, bins: int = 10)
     for k in range(bins):
         inside = where == k
         some = bool(inside.any())
-        records.append({"low": k / bins, "high": (k + 1) / bins, "count": int(inside.sum()),
-                        "predicted": float(probability[inside].mean()) if some else None,
-                        "observed": float(true[inside].mean()) if some else None})
+        records.append(
+            {
+                "low": k / bins,
+                "high": (k + 1) / bins,
+                "count": int(inside.sum()),
+                "predicted": float(probability[inside].mean()) if some else None,
+                "observed": float(true[inside].mean()) if some else None,
+            }
+        )
     return records
 
 
@@ -151,9 +157,14 @@ def wilson_interval(successes: int, total: int, level: float = 0.95) -> tuple[fl
     return float(np.clip(center - half, 0, share)), float(np.clip(center + half, share, 1))
 
 
-def bootstrap_interval(statistic: Callable[..., float], *arrays: ArrayLike, samples: int = 1000,
-                       level: float = 0.95, seed: int = 0,
-                       strata: ArrayLike | None = None) -> tuple[float, float]:
+def bootstrap_interval(
+    statistic: Callable[..., float],
+    *arrays: ArrayLike,
+    samples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    strata: ArrayLike | None = None,
+) -> tuple[float, float]:
     """Range of a statistic over test sets drawn anew, with replacement, from the one at hand (percentiles).
 
     Arguments: `statistic(*arrays) -> float`; arrays of one length N, drawn together; `samples` sets to draw;
@@ -179,8 +190,10 @@ def bootstrap_interval(statistic: Callable[..., float], *arrays: ArrayLike, samp
         drawn = np.concatenate([group[rng.integers(len(group), size=len(group))] for group in groups])
         values[i] = statistic(*(column[drawn] for column in columns))
     if not np.isfinite(values).all():
-        raise ValueError(f"bootstrap_interval: the statistic of {np.sum(~np.isfinite(values))} of {samples} "
-                         "drawn sets was not finite, give strata so that each set has every class")
+        raise ValueError(
+            f"bootstrap_interval: the statistic of {np.sum(~np.isfinite(values))} of {samples} "
+            "drawn sets was not finite, give strata so that each set has every class"
+        )
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -202,8 +215,9 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n: int) -> np.ndarray
     return np.bincount(true * n + called, minlength=n * n).reshape(n, n)
 
 
-def binary_rates(y_true: ArrayLike, y_pred: ArrayLike, name: str = "positive", *, samples: int = 1000,
-                 level: float = 0.95, seed: int = 0) -> dict[str, Any]:
+def binary_rates(
+    y_true: ArrayLike, y_pred: ArrayLike, name: str = "positive", *, samples: int = 1000, level: float = 0.95, seed: int = 0
+) -> dict[str, Any]:
     """The rates of a yes/no test, with intervals: Wilson's for shares, `bootstrap_interval` for F1.
 
     Shapes: y_true, y_pred (N,), both 0 or 1, where 1 is positive; a probability becomes such an answer by
@@ -218,8 +232,7 @@ def binary_rates(y_true: ArrayLike, y_pred: ArrayLike, name: str = "positive", *
     """
     ill, called = _labels(y_true, 2, "y_true") == 1, _labels(y_pred, 2, "y_pred") == 1
     _same_length(ill, called)
-    hits = {"accuracy": ill == called, "sensitivity": called[ill], "specificity": ~called[~ill],
-            "precision": ill[called]}
+    hits = {"accuracy": ill == called, "sensitivity": called[ill], "specificity": ~called[~ill], "precision": ill[called]}
     result: dict[str, Any] = {}
     for key, hit in hits.items():
         interval = wilson_interval(int(hit.sum()), len(hit), level) if len(hit) else None
@@ -228,8 +241,12 @@ def binary_rates(y_true: ArrayLike, y_pred: ArrayLike, name: str = "positive", *
     if ill.any():
         f1 = _f1(ill, called)
         interval = bootstrap_interval(_f1, ill, called, samples=samples, level=level, seed=seed, strata=ill)
-    why = {"sensitivity": f"no example is {name}", "specificity": f"every example is {name}",
-           "precision": f"no example was called {name}", "f1": f"no example is {name}"}
+    why = {
+        "sensitivity": f"no example is {name}",
+        "specificity": f"every example is {name}",
+        "precision": f"no example was called {name}",
+        "f1": f"no example is {name}",
+    }
     result |= _value("f1", f1, interval)
     return result | {"reasons": {key: reason for key, reason in why.items() if result[key] is None}}
 
@@ -288,9 +305,17 @@ def _begins_with_no(name: str) -> bool:
 # --- a whole diagnosis --------------------------------------------------------------------------------------
 
 
-def evaluate_diagnosis(y_true: ArrayLike, probabilities: ArrayLike, class_names: Sequence[str], *,
-                       positive: str | None = None, threshold: float = 0.5, samples: int = 1000,
-                       level: float = 0.95, seed: int = 0) -> dict[str, Any]:
+def evaluate_diagnosis(
+    y_true: ArrayLike,
+    probabilities: ArrayLike,
+    class_names: Sequence[str],
+    *,
+    positive: str | None = None,
+    threshold: float = 0.5,
+    samples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Any]:
     """All that a report says about a test set, as one dictionary that JSON can hold (no NaN, no NumPy types).
 
     Arguments: `y_true` (N,) or (N, 1), class indices; `probabilities` as `model.predict` gives them: (N,) or
@@ -318,8 +343,12 @@ def evaluate_diagnosis(y_true: ArrayLike, probabilities: ArrayLike, class_names:
     true = _labels(y_true, len(names), "y_true")
     _same_length(true, table)
     counts = np.bincount(true, minlength=len(names)).tolist()
-    facts = {"count": len(true), "class_names": names, "class_counts": dict(zip(names, counts, strict=True)),
-             "interval_level": level}
+    facts = {
+        "count": len(true),
+        "class_names": names,
+        "class_counts": dict(zip(names, counts, strict=True)),
+        "interval_level": level,
+    }
     draw = {"samples": samples, "level": level, "seed": seed}
     if len(names) == 2:
         return facts | _two_classes(true, table, names, positive, threshold, draw)
@@ -340,16 +369,19 @@ def probability_table(probabilities: ArrayLike, class_names: Sequence[str]) -> n
     table, k = np.asarray(probabilities, dtype=np.float64), len(class_names)
     table = table[:, np.newaxis] if table.ndim == 1 else table
     if table.ndim != 2 or table.size == 0 or table.shape[1] not in ({1, 2} if k == 2 else {k}):
-        raise ValueError(f"probabilities {np.shape(probabilities)} do not fit the {k} classes "
-                         f"{list(class_names)}, give (N, {k}){', or (N,) as P of the second' * (k == 2)}")
+        raise ValueError(
+            f"probabilities {np.shape(probabilities)} do not fit the {k} classes "
+            f"{list(class_names)}, give (N, {k}){', or (N,) as P of the second' * (k == 2)}"
+        )
     _refuse_nan(table, "probabilities")
     _refuse_out_of_range(table, "probabilities")
     if table.shape[1] == 1:
         return np.hstack([1 - table, table])
     off = np.abs(table.sum(axis=1) - 1)
     if off.max() > 0.01:
-        raise ValueError(f"the probabilities in row {off.argmax()} sum to {table[off.argmax()].sum():.4g}, "
-                         "not 1; end the model with a softmax")
+        raise ValueError(
+            f"the probabilities in row {off.argmax()} sum to {table[off.argmax()].sum():.4g}, not 1; end the model with a softmax"
+        )
     return table
 
 
@@ -367,8 +399,9 @@ def called_class(table: np.ndarray, positive: int | None = None, threshold: floa
     return (table[:, 1] > (threshold if positive == 1 else 1 - threshold)).astype(int)
 
 
-def _two_classes(true: np.ndarray, table: np.ndarray, names: list[str], positive: str | None,
-                 threshold: float, draw: dict[str, Any]) -> dict[str, Any]:
+def _two_classes(
+    true: np.ndarray, table: np.ndarray, names: list[str], positive: str | None, threshold: float, draw: dict[str, Any]
+) -> dict[str, Any]:
     """The part of `evaluate_diagnosis` for two classes, one of which is positive."""
     if positive is not None and positive not in names:
         raise ValueError(f"positive={positive!r} is none of the classes {names}")
@@ -382,21 +415,26 @@ def _two_classes(true: np.ndarray, table: np.ndarray, names: list[str], positive
     area = _area(lambda t, p: roc_auc(t, p[:, 1]), true, table, names, draw)
     reasons = rates.pop("reasons") | area.pop("reasons")
     return {
-        "positive_class": names[sick], "threshold": threshold,
-        "statement": _say_two(true, names, sick, threshold, draw), **rates, **area,
+        "positive_class": names[sick],
+        "threshold": threshold,
+        "statement": _say_two(true, names, sick, threshold, draw),
+        **rates,
+        **area,
         "brier_score": brier_score(ill, p_ill),
         "expected_calibration_error": expected_calibration_error(ill, p_ill),
         "confusion_matrix": confusion_matrix(true, answer, 2).tolist(),
-        "calibration": calibration_curve(ill, p_ill), "reasons": reasons,
+        "calibration": calibration_curve(ill, p_ill),
+        "reasons": reasons,
     }
 
 
-def _many_classes(true: np.ndarray, table: np.ndarray, names: list[str],
-                  draw: dict[str, Any]) -> dict[str, Any]:
+def _many_classes(true: np.ndarray, table: np.ndarray, names: list[str], draw: dict[str, Any]) -> dict[str, Any]:
     """The part of `evaluate_diagnosis` for three classes or more: each against the rest, and their means."""
     answer, top = called_class(table), table.max(axis=1)
-    per_class = [{"class": name, "count": int(np.sum(true == k)),
-                  **binary_rates(true == k, answer == k, name, **draw)} for k, name in enumerate(names)]
+    per_class = [
+        {"class": name, "count": int(np.sum(true == k)), **binary_rates(true == k, answer == k, name, **draw)}
+        for k, name in enumerate(names)
+    ]
     for k, record in enumerate(per_class):
         known = 0 < record["count"] < len(true)
         record["roc_auc"] = roc_auc(true == k, table[:, k]) if known else None
@@ -413,25 +451,34 @@ def _many_classes(true: np.ndarray, table: np.ndarray, names: list[str],
             reasons[key] = f"not defined for {', '.join(unknown)}, so there is no mean; see per_class"
     interval = wilson_interval(int(right.sum()), len(right), draw["level"])
     return {
-        "positive_class": None, "threshold": None, "statement": _say_many(true, names, draw),
-        **_value("accuracy", float(right.mean()), interval), **means, **area,
+        "positive_class": None,
+        "threshold": None,
+        "statement": _say_many(true, names, draw),
+        **_value("accuracy", float(right.mean()), interval),
+        **means,
+        **area,
         "brier_score": brier_score(true, table),
         "expected_calibration_error": expected_calibration_error(right, top),
         "confusion_matrix": confusion_matrix(true, answer, len(names)).tolist(),
-        "calibration": calibration_curve(right, top), "per_class": per_class, "reasons": reasons,
+        "calibration": calibration_curve(right, top),
+        "per_class": per_class,
+        "reasons": reasons,
     }
 
 
-def _area(statistic: Callable[..., float], true: np.ndarray, table: np.ndarray, names: list[str],
-          draw: dict[str, Any]) -> dict[str, Any]:
+def _area(
+    statistic: Callable[..., float], true: np.ndarray, table: np.ndarray, names: list[str], draw: dict[str, Any]
+) -> dict[str, Any]:
     """roc_auc with its interval and reasons; None where the test set lacks a class."""
     missing = [name for k, name in enumerate(names) if not np.any(true == k)]
     if missing:
-        return _value("roc_auc", None, None) | {
-            "reasons": {"roc_auc": f"the test set has no example of {', '.join(missing)}"}}
+        return _value("roc_auc", None, None) | {"reasons": {"roc_auc": f"the test set has no example of {', '.join(missing)}"}}
     low, high = bootstrap_interval(statistic, true, table, strata=true, **draw)
-    reasons = {} if low < high else {"roc_auc_interval": "every drawn test set gave the same area, so the "
-                                     "bootstrap cannot tell how uncertain it is"}
+    reasons = (
+        {}
+        if low < high
+        else {"roc_auc_interval": "every drawn test set gave the same area, so the bootstrap cannot tell how uncertain it is"}
+    )
     return _value("roc_auc", statistic(true, table), (low, high)) | {"reasons": reasons}
 
 
@@ -440,18 +487,22 @@ def _area(statistic: Callable[..., float], true: np.ndarray, table: np.ndarray, 
 
 def _say_two(true: np.ndarray, names: list[str], sick: int, threshold: float, draw: dict[str, Any]) -> str:
     ill, well = names[sick], names[1 - sick]
-    return (f"{_say_counts(true, names)} The class looked for (positive) is {ill}: an example is called "
-            f"{ill} where its predicted probability of {ill} is above {threshold:g}, otherwise {well}. "
-            f"Sensitivity is the share of {ill} examples that were called {ill}, specificity the share of "
-            f"{well} examples that were called {well}, precision the share of those called {ill} that are "
-            f"{ill}. {_say_intervals(draw)}")
+    return (
+        f"{_say_counts(true, names)} The class looked for (positive) is {ill}: an example is called "
+        f"{ill} where its predicted probability of {ill} is above {threshold:g}, otherwise {well}. "
+        f"Sensitivity is the share of {ill} examples that were called {ill}, specificity the share of "
+        f"{well} examples that were called {well}, precision the share of those called {ill} that are "
+        f"{ill}. {_say_intervals(draw)}"
+    )
 
 
 def _say_many(true: np.ndarray, names: list[str], draw: dict[str, Any]) -> str:
-    return (f"{_say_counts(true, names)} An example is called the class with the highest predicted "
-            "probability. Sensitivity, specificity, precision, F1 and ROC AUC take each class against the "
-            "rest and are plain means over the classes. Calibration compares the probability of the class "
-            f"that was called with how often it was right. {_say_intervals(draw)}")
+    return (
+        f"{_say_counts(true, names)} An example is called the class with the highest predicted "
+        "probability. Sensitivity, specificity, precision, F1 and ROC AUC take each class against the "
+        "rest and are plain means over the classes. Calibration compares the probability of the class "
+        f"that was called with how often it was right. {_say_intervals(draw)}"
+    )
 
 
 def _say_counts(true: np.ndarray, names: list[str]) -> str:
@@ -460,9 +511,11 @@ def _say_counts(true: np.ndarray, names: list[str]) -> str:
 
 
 def _say_intervals(draw: dict[str, Any]) -> str:
-    return (f"Intervals are at the {draw['level'] * 100:g}% level: Wilson's for shares; for F1 and ROC AUC "
-            f"percentiles over {draw['samples']} test sets drawn with replacement within each class. They "
-            "tell the luck in drawing this test set, not what other patients or devices would change.")
+    return (
+        f"Intervals are at the {draw['level'] * 100:g}% level: Wilson's for shares; for F1 and ROC AUC "
+        f"percentiles over {draw['samples']} test sets drawn with replacement within each class. They "
+        "tell the luck in drawing this test set, not what other patients or devices would change."
+    )
 
 
 # --- checks -------------------------------------------------------------------------------------------------
@@ -521,8 +574,10 @@ def _refuse_nan(array: np.ndarray, who: str) -> None:
 
 def _refuse_out_of_range(array: np.ndarray, who: str) -> None:
     if array.min() < 0 or array.max() > 1:
-        raise ValueError(f"{who}: probabilities must be in [0, 1], but span {array.min():.4g} to "
-                         f"{array.max():.4g}; pass logits through a sigmoid or softmax first")
+        raise ValueError(
+            f"{who}: probabilities must be in [0, 1], but span {array.min():.4g} to "
+            f"{array.max():.4g}; pass logits through a sigmoid or softmax first"
+        )
 
 
 def _checked_names(class_names: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import random
-from tinydx.op import did_you_mean
+from tinydx.suggestions import did_you_mean
 
 Initializer = Callable[[tuple[int, ...]], np.ndarray]
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from tinydx import ops
 from tinydx.device import on_device
-from tinydx.op import Op, did_you_mean
+from tinydx.op import Op
+from tinydx.suggestions import did_you_mean
 from tinydx.tensor import Tensor, as_array
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tinydx.op import did_you_mean
+from tinydx.suggestions import did_you_mean
 
 Weights = ArrayLike | None  # one weight per example (N,), or none: all weigh 1
 
@@ -68,8 +68,9 @@ def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndar
     labels = y_true[..., 0] if y_true.ndim == y_pred.ndim and y_true.shape[-1:] == (1,) else y_true
     if y_pred.ndim < 2 or labels.shape != y_pred.shape[:-1]:
         shapes = f"y_true {y_true.shape} and y_pred {y_pred.shape}"
-        raise ValueError(f"sparse_categorical_accuracy: {shapes} do not fit, give integer labels (N,) and "
-                         "one probability per class (N, K)")
+        raise ValueError(
+            f"sparse_categorical_accuracy: {shapes} do not fit, give integer labels (N,) and one probability per class (N, K)"
+        )
     return (labels == y_pred.argmax(axis=-1)).astype(float)
 
 
@@ -160,9 +161,10 @@ class Mean(Metric):
         weights = np.ones(value.shape[:1]) if sample_weight is None else np.asarray(sample_weight, np.float64)
         if weights.ndim == 2 and weights.shape[1] == 1:
             weights = weights[:, 0]
-        if weights.shape != value.shape[:weights.ndim]:
-            raise ValueError(f"{self.name}: sample_weight {weights.shape} does not fit values {value.shape}, "
-                             "give one per example (N,)")
+        if weights.shape != value.shape[: weights.ndim]:
+            raise ValueError(
+                f"{self.name}: sample_weight {weights.shape} does not fit values {value.shape}, give one per example (N,)"
+            )
         value = value.mean(axis=tuple(range(weights.ndim, value.ndim)))
         per_example = np.prod(weights.shape[1:])  # an example counts once, however many time steps it has
         self.total += float(np.sum(value * weights) / per_example)
@@ -391,8 +393,10 @@ class AUC(Metric):
         weights = _weights(sample_weight, y_pred.shape, self.name)
         probability = (1 + np.tanh(y_pred / 2)) / 2 if self.from_logits else y_pred
         if probability.size and (probability.min() < 0 or probability.max() > 1):
-            raise ValueError(f"{self.name}: predictions must be in [0, 1], but span {y_pred.min():.4g} to "
-                             f"{y_pred.max():.4g}; end the model with a sigmoid or use AUC(from_logits=True)")
+            raise ValueError(
+                f"{self.name}: predictions must be in [0, 1], but span {y_pred.min():.4g} to "
+                f"{y_pred.max():.4g}; end the model with a sigmoid or use AUC(from_logits=True)"
+            )
         # p passes the thresholds i / (T - 1) below it; in float32, so that ties fall as in Keras.
         last = self.num_thresholds - 1
         bucket = np.maximum(np.ceil(probability.astype(np.float32) * np.float32(last)).astype(int) - 1, 0)
@@ -494,8 +498,7 @@ def _pair(y_true: ArrayLike, y_pred: ArrayLike, who: str) -> tuple[np.ndarray, n
     if (*pred.shape, 1) == true.shape:
         pred = pred[..., np.newaxis]
     if true.shape != pred.shape:
-        raise ValueError(f"{who}: {shapes} must have the same shape; labels of several "
-                         "classes must be one-hot here")
+        raise ValueError(f"{who}: {shapes} must have the same shape; labels of several classes must be one-hot here")
     return (true, pred) if pred.dtype.kind == "f" else (true, pred.astype(float))
 
 
@@ -516,6 +519,7 @@ def _weights(sample_weight: Weights, shape: tuple[int, ...], who: str) -> np.nda
     if weights.ndim == 1:
         weights = weights.reshape(-1, *[1] * (len(shape) - 1))
     if weights.shape not in (shape, (shape[0], *[1] * (len(shape) - 1))):
-        raise ValueError(f"{who}: sample_weight {np.shape(sample_weight)} does not fit y_pred {shape}, "
-                         "give one weight per example (N,)")
+        raise ValueError(
+            f"{who}: sample_weight {np.shape(sample_weight)} does not fit y_pred {shape}, give one weight per example (N,)"
+        )
     return np.broadcast_to(weights, shape)

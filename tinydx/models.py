@@ -1,6 +1,6 @@
 """Models: a layer made of layers. `Sequential` is a chain, `Model(inputs, outputs)` any graph, a subclass any code.
 
-How they are trained is in `tinydx.training`, how they are saved in `tinydx.saving`.
+How they are trained is in `tinydx.training.trainer`, how they are saved in `tinydx.saving`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinydx.layers.base import Call, Layer, Symbol, any_batch, map_symbols
-from tinydx.lowering import lower, lower_graph
 from tinydx.saving import load_model
-from tinydx.training import Trainer
+from tinydx.training.lowering import lower, lower_graph
+from tinydx.training.trainer import Trainer
 
 __all__ = ["Model", "Sequential", "load_model"]
 

@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinydx import ops
-from tinydx.op import Op, can_fuse, choose, did_you_mean
-from tinydx.product import Product, multiplied_out
+from tinydx.dispatch import can_fuse, choose
+from tinydx.factored import FactoredGradient, multiplied_out
+from tinydx.op import Op
+from tinydx.suggestions import did_you_mean
 from tinydx.tensor import Tensor
 
 SLICE = 1 << 15  # numbers updated at once: some arrays of this size fit the L2 cache together
@@ -58,7 +60,7 @@ class Optimizer:
     def apply(self, gradients: list[Any], weights: list[Tensor]) -> None:
         """One step: change the weights in place, each by its gradient; always give the same weights.
 
-        A gradient is an array, a `Product` that is not multiplied out, or None, which leaves the weight as it is.
+        A gradient is an array, a `FactoredGradient` that is not multiplied out, or None, which leaves the weight as it is.
         Raises FloatingPointError, and changes nothing, where one is not finite.
         """
         for w, g in zip(weights, gradients, strict=True):
@@ -102,7 +104,7 @@ class Optimizer:
 
 
 def _is_finite(g: Any) -> bool:
-    if isinstance(g, Product) and g.surely_finite():
+    if isinstance(g, FactoredGradient) and g.surely_finite():
         return True
     return bool(np.isfinite(multiplied_out(g).sum()))
 

@@ -23,7 +23,8 @@ from tinydx import activations, initializers, layers, losses, metrics, optimizer
 from tinydx.device import to_host
 from tinydx.files import atomic_write
 from tinydx.layers.base import Input, Layer, Symbol, map_symbols
-from tinydx.op import Op, did_you_mean
+from tinydx.op import Op
+from tinydx.suggestions import did_you_mean
 
 FORMAT = 1
 
@@ -91,7 +92,7 @@ def _graph_config(model: Any, seen: dict[Layer, int]) -> dict[str, Any]:
 def from_config(entry: dict[str, Any], custom: Known, made: list[Layer] | None = None) -> Any:
     """The layer or model that `to_config` described, built but with new weights."""
     from tinydx.models import Model, Sequential
-    from tinydx.sequences import LanguageModel, Seq2Seq
+    from tinydx.text.sequences import LanguageModel, Seq2Seq
 
     made = [] if made is None else made
     if "again" in entry:

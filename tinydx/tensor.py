@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from tinydx.device import to_host
-from tinydx.op import Implementation, Op, gradients_of
-from tinydx.product import multiplied_out
+from tinydx.dispatch import Implementation, gradients_of
+from tinydx.factored import multiplied_out
+from tinydx.op import TABLE, Op
 
 _recording = True
 
@@ -49,7 +50,7 @@ class Tensor:
         self.data = as_array(array)
         self.requires_grad = requires_grad
         self.name = name
-        self.gradient: Any = None  # as backward left it: an array, or a Product that is not multiplied out
+        self.gradient: Any = None  # as backward left it: an array, or a FactoredGradient that is not multiplied out
         self.node: Node | None = None
         self.index = 0
         self.mask: Any = None  # (N,T) of bool: which time steps are real, for sequences padded to one length
@@ -101,52 +102,52 @@ class Tensor:
     # ---- what an array can do, through the ops of the table ----
 
     def __add__(self, other: Any) -> Tensor:
-        return _ops().add(self, other)
+        return TABLE["add"](self, other)
 
     def __sub__(self, other: Any) -> Tensor:
-        return _ops().subtract(self, other)
+        return TABLE["subtract"](self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return _ops().subtract(other, self)
+        return TABLE["subtract"](other, self)
 
     def __mul__(self, other: Any) -> Tensor:
-        return _ops().multiply(self, other)
+        return TABLE["multiply"](self, other)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return _ops().divide(self, other)
+        return TABLE["divide"](self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return _ops().divide(other, self)
+        return TABLE["divide"](other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return _ops().matmul(self, other)
+        return TABLE["matmul"](self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return _ops().matmul(other, self)
+        return TABLE["matmul"](other, self)
 
     def __neg__(self) -> Tensor:
-        return _ops().multiply(self, -1.0)
+        return TABLE["multiply"](self, -1.0)
 
     def __pow__(self, exponent: float) -> Tensor:
-        return _ops().power(self, exponent=exponent)
+        return TABLE["power"](self, exponent=exponent)
 
     __radd__ = __add__
     __rmul__ = __mul__
 
     def __getitem__(self, key: Any) -> Tensor:
-        return _ops().getitem(self, key=key)
+        return TABLE["getitem"](self, key=key)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return _ops().sum(self, axis=axis, keepdims=keepdims)
+        return TABLE["sum"](self, axis=axis, keepdims=keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return _ops().mean(self, axis=axis, keepdims=keepdims)
+        return TABLE["mean"](self, axis=axis, keepdims=keepdims)
 
     def reshape(self, *shape: Any) -> Tensor:
-        return _ops().reshape(self, shape=shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape)
+        return TABLE["reshape"](self, shape=shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape)
 
     def transpose(self, *axes: int) -> Tensor:
-        return _ops().transpose(self, axes=axes or None)
+        return TABLE["transpose"](self, axes=axes or None)
 
     @property
     def T(self) -> Tensor:
@@ -265,9 +266,3 @@ def _topological(root: Node | None) -> list[Node]:
             stack.append((node, True))
             stack.extend((x.node, False) for x in node.inputs if isinstance(x, Tensor) and x.node)
     return order
-
-
-def _ops() -> Any:
-    from tinydx import ops  # the table is filled by tinydx.ops, which needs nothing of this file
-
-    return ops

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from tinydx.op import load_kernels
+from tinydx.dispatch import load_kernels
 
 
 def set_threads(n: int) -> None:

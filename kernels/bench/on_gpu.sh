@@ -27,7 +27,7 @@ step() {
 step 20 device.txt nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm,memory.total,power.limit --format=csv
 step 60 probes.txt python3 tests/probes.py "$out/probes.json"
 step 270 tests.txt python3 -m pytest -m gpu tests/test_cuda_gpu.py -rs -p no:cacheprovider
-bench='import sys; from tinydx.op import find_kernels; find_kernels(); from tinydx_kernels.bench.gpu import main; sys.exit(main())'
+bench='import sys; from tinydx.bench.gpu import main; sys.exit(main())'
 step 240 bench.txt python3 -c "$bench" "$out"
 rm -f "$out/probes.txt"  # empty, unless probes.py failed and has said why on the screen
 ls -l "$out"

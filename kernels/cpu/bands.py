@@ -1,6 +1,7 @@
 """Copying a band of an image together with its border, so that kernels need not ask where the image ends."""
 
 import numpy as np
+
 from tinydx_kernels.cpu.simd import (
     LANES,
     WIDTH,

@@ -15,6 +15,7 @@ Neighbouring kernel positions of a row lie next to each other in the image (dila
 
 import numpy as np
 from numba import get_num_threads, prange
+
 from tinydx_kernels.cpu.bands import copy_piece
 from tinydx_kernels.cpu.matmul import PANEL, matrix_product, multiply_into
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous

@@ -28,6 +28,9 @@ import os
 
 import numpy as np
 from numba import get_num_threads, prange
+
+from tinydx.op import kernel_of
+from tinydx.ops.convolution import conv2d, correlate2d, output_size, padding_2d, pair
 from tinydx_kernels.cpu import columns as _columns
 from tinydx_kernels.cpu import depthwise as _depthwise
 from tinydx_kernels.cpu import winograd as _winograd
@@ -53,9 +56,6 @@ from tinydx_kernels.cpu.simd import (
     store_at,
     transpose,
 )
-
-from tinydx.op import kernel_of
-from tinydx.ops.convolution import conv2d, correlate2d, output_size, padding_2d, pair
 
 PANEL = COLUMNS * WIDTH
 winograd = os.environ.get("TINYDX_WINOGRAD") != "0"  # the fast 3x3 convolution; False: always the direct sum

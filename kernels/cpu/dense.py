@@ -7,7 +7,7 @@ Such a layer is as fast as memory, so its kernels stream through the weights onc
     backward   dx[:, k] = dy w[k]^T                       STREAMS rows of w after the others
     Adam       dw = x[:, k]^T dy in registers, then w, m, v of these rows in place: they are read and written once
 
-So backward leaves dw factored (a `Product`), and the optimizer multiplies it out where it is consumed.
+So backward leaves dw factored (a `FactoredGradient`), and the optimizer multiplies it out where it is consumed.
 
 One core reads one place after the other at 17 GB/s, but six places at once at 25: the hardware looks ahead in each of
 them. So the rows k that are used together are not neighbours, they lie d / STREAMS rows apart:
@@ -21,6 +21,11 @@ Only the forward of a larger batch wants a whole slab at once, too many rows for
 
 import numpy as np
 from numba import get_num_threads, prange
+
+from tinydx.factored import FactoredGradient
+from tinydx.op import kernel_of
+from tinydx.ops.dense import dense
+from tinydx.ops.recurrence import rnn_output
 from tinydx_kernels.cpu.matmul import matrix_product, pack_columns, panel_plain
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
@@ -41,11 +46,6 @@ from tinydx_kernels.cpu.simd import (
     transpose,
     zeros,
 )
-
-from tinydx.op import kernel_of
-from tinydx.ops.dense import dense
-from tinydx.ops.recurrence import rnn_output
-from tinydx.product import Product
 
 f32 = np.float32
 PANEL = COLUMNS * WIDTH
@@ -311,7 +311,7 @@ def dense_backward(dy, saved, needs=(True, True, True)):
         dx = (stream_dx(dys, w) if suits(len(dys), w) else matrix_product(dys, w.T)).reshape(x.shape)
     dw = None
     if needs[1]:
-        dw = Product(rows, dys) if suits(len(rows), w) else matrix_product(rows.T, dys)
+        dw = FactoredGradient(rows, dys) if suits(len(rows), w) else matrix_product(rows.T, dys)
     return dx, dw, dys.sum(axis=0)
 
 

@@ -15,6 +15,7 @@ A last block that would reach over the end, of blocks or of channels, is moved b
 
 import numpy as np
 from numba import get_num_threads, prange
+
 from tinydx_kernels.cpu.columns import sum_rows
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous
 from tinydx_kernels.cpu.simd import (

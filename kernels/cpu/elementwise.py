@@ -6,12 +6,12 @@ polynomial (fitted at Chebyshev points; 7e-8 relative error, an ulp of float32) 
 
 import numpy as np
 from numba import get_num_threads, prange
-from tinydx_kernels.cpu.memory import aligned_empty, contiguous, flat, is_float32
-from tinydx_kernels.cpu.simd import inline, jit, parallel
 
 from tinydx.op import kernel_of
 from tinydx.ops.activation import relu, sigmoid, tanh
 from tinydx.ops.softmax import softmax
+from tinydx_kernels.cpu.memory import aligned_empty, contiguous, flat, is_float32
+from tinydx_kernels.cpu.simd import inline, jit, parallel
 
 f32 = np.float32
 
@@ -137,7 +137,6 @@ def _activation(record, kind):
 
 for _record, _kind in ((relu, RELU), (sigmoid, SIGMOID), (tanh, TANH)):
     _activation(_record, _kind)
-
 
 
 def relu_in_place(y):

@@ -5,11 +5,11 @@ Repeated ids add to the same row, so threads may not share out the ids; they sha
 
 import numpy as np
 from numba import get_num_threads, prange
-from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
-from tinydx_kernels.cpu.simd import parallel
 
 from tinydx.op import kernel_of
 from tinydx.ops.embedding import embedding
+from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
+from tinydx_kernels.cpu.simd import parallel
 
 
 @parallel

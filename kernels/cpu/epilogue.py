@@ -3,11 +3,10 @@
 The unfused ops write z to memory and y = max(z, 0) to other memory. Backward needs y alone, since y > 0 where z > 0.
 """
 
-from tinydx_kernels.cpu import convolution, dense
-from tinydx_kernels.cpu.elementwise import gated, relu_in_place
-
 from tinydx.op import kernel_of
 from tinydx.ops import fused
+from tinydx_kernels.cpu import convolution, dense
+from tinydx_kernels.cpu.elementwise import gated, relu_in_place
 
 
 def _with_relu(record, layer_forward, layer_backward, supports):

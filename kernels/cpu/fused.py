@@ -9,6 +9,10 @@ Backward uses that only the winners of windows with y > 0 have a gradient, one p
 
 import numpy as np
 from numba import get_num_threads, prange
+
+from tinydx.op import kernel_of
+from tinydx.ops.convolution import output_size, padding_2d, pair
+from tinydx.ops.fused import conv2d_relu_max_pool2d, correlate2d_relu_max_pool2d
 from tinydx_kernels.cpu import convolution, winograd
 from tinydx_kernels.cpu.bands import SLACK, copy_band, unpool_band
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
@@ -32,10 +36,6 @@ from tinydx_kernels.cpu.simd import (
     zeros,
 )
 from tinydx_kernels.cpu.winners import gradient_of_w
-
-from tinydx.op import kernel_of
-from tinydx.ops.convolution import output_size, padding_2d, pair
-from tinydx.ops.fused import conv2d_relu_max_pool2d, correlate2d_relu_max_pool2d
 
 f32 = np.float32
 PANEL = COLUMNS * WIDTH

@@ -12,6 +12,10 @@ An LSTM's product begins as its scores, a GRU's as its biases, since r multiplie
 
 import numpy as np
 from numba import prange
+
+from tinydx.op import kernel_of
+from tinydx.ops.gru import gru, gru_step
+from tinydx.ops.lstm import lstm, lstm_step
 from tinydx_kernels.cpu.elementwise import SIGMOID, TANH, activate
 from tinydx_kernels.cpu.matmul import matrix_product
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, flat, is_float32
@@ -30,10 +34,6 @@ from tinydx_kernels.cpu.recurrence import (
     work_space,
 )
 from tinydx_kernels.cpu.simd import jit, parallel
-
-from tinydx.op import kernel_of
-from tinydx.ops.gru import gru, gru_step
-from tinydx.ops.lstm import lstm, lstm_step
 
 f32 = np.float32
 

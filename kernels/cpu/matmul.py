@@ -23,6 +23,9 @@ costs less than to wait for each other.
 
 import numpy as np
 from numba import get_num_threads, prange
+
+from tinydx.op import kernel_of
+from tinydx.ops.arithmetic import matmul, unbroadcast
 from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty, flat_matrix, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -42,9 +45,6 @@ from tinydx_kernels.cpu.simd import (
     transpose,
     zeros,
 )
-
-from tinydx.op import kernel_of
-from tinydx.ops.arithmetic import matmul, unbroadcast
 
 PANEL = COLUMNS * WIDTH  # columns of a register block
 GROUP = 4  # panels of b that are packed together

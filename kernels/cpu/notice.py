@@ -9,6 +9,7 @@ import sys
 import time
 
 from numba.core import event
+
 from tinydx_kernels.cpu.simd import CACHED
 
 KEPT = "; they are kept, next time there is no wait"

@@ -10,12 +10,12 @@ import math
 
 import numpy as np
 from numba import prange
-from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
-from tinydx_kernels.cpu.simd import jit, parallel
 
 from tinydx.op import kernel_of
 from tinydx.ops.convolution import output_size, padding_2d, pair
 from tinydx.ops.pooling import average_pool2d, max_pool2d
+from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
+from tinydx_kernels.cpu.simd import jit, parallel
 
 
 @jit

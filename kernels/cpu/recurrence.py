@@ -15,14 +15,14 @@ lie. Rows that do not fill a block of EXAMPLES are multiplied with whatever come
 
 import numpy as np
 from numba import get_num_threads, prange
+
+from tinydx.op import kernel_of
+from tinydx.ops.recurrence import simple_rnn, simple_rnn_step
 from tinydx_kernels.cpu.dense import BLOCK, BREADTH, EXAMPLES
 from tinydx_kernels.cpu.elementwise import TANH, activate
 from tinydx_kernels.cpu.matmul import matrix_product, pack_panel
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, flat, is_float32
 from tinydx_kernels.cpu.simd import LANES, WIDTH, inline, jit, load_rows, outer, parallel, store
-
-from tinydx.op import kernel_of
-from tinydx.ops.recurrence import simple_rnn, simple_rnn_step
 
 f32 = np.float32
 DEPTH = 256  # rows of packed weights at a time: 24 or 32 KB of a panel stay in L1
@@ -207,9 +207,7 @@ def simple_rnn_forward(x, h0, w_xh, w_hh, b=None, *, mask=None):
     (n, steps, _), units, x = x.shape, len(w_hh), turned(x)
     b = np.zeros(units, np.float32) if b is None else contiguous(b)
     scores, bools, h, y = matrix_product(x, w_xh), as_bools(mask), states_from(h0, steps), aligned_empty((n, steps, units))
-    forward_kernel(
-        flat(w_hh), b, bools, scores.reshape(-1), h, y.reshape(-1), n, steps, units, *work_space(n, units, units)
-    )
+    forward_kernel(flat(w_hh), b, bools, scores.reshape(-1), h, y.reshape(-1), n, steps, units, *work_space(n, units, units))
     return y, (x, w_xh, w_hh, h, bools)
 
 

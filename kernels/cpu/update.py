@@ -2,20 +2,20 @@
 
 NumPy makes a pass for every operation of the formula; an update has a dozen and no arithmetic to speak of, so it is
 as fast as memory. Operations come in the order of the reference. The kernels write in place: the compiler could not
-vectorise a loop whose results might overlap what it still has to read. Adam also takes a gradient that is a `Product`.
+vectorise a loop whose results might overlap what it still has to read. Adam also takes a gradient that is a `FactoredGradient`.
 """
 
 import math
 
 import numpy as np
 from numba import get_num_threads, prange, set_num_threads
+
+from tinydx.factored import FactoredGradient
+from tinydx.op import kernel_of
+from tinydx.ops.update import adagrad_update, adam_update, momentum_update, rmsprop_update, sgd_update
 from tinydx_kernels.cpu.dense import adam_of_product, suits
 from tinydx_kernels.cpu.memory import aligned_empty, flat, is_float32
 from tinydx_kernels.cpu.simd import parallel
-
-from tinydx.op import kernel_of
-from tinydx.ops.update import adagrad_update, adam_update, momentum_update, rmsprop_update, sgd_update
-from tinydx.product import Product
 
 f32 = np.float32
 SMALL = 1 << 15  # numbers that one thread has updated before another one is awake
@@ -102,7 +102,7 @@ def adam_constants(learning_rate, beta_1, beta_2, epsilon, step):
 
 def adam(p, m, v, g, *, learning_rate, beta_1, beta_2, epsilon, step):
     constants = adam_constants(learning_rate, beta_1, beta_2, epsilon, step)
-    if isinstance(g, Product):
+    if isinstance(g, FactoredGradient):
         adam_of_product(g.x, g.dy, p, m, v, *constants)
     else:
         run(adam_pass, (p, m, v, g), *constants)
@@ -126,13 +126,13 @@ def supports(*arrays, **constants):
 
 
 def adam_supports(p, m, v, g, **constants):
-    if isinstance(g, Product):
+    if isinstance(g, FactoredGradient):
         return supports(p, m, v) and is_float32(g.x, g.dy) and g.shape == p.shape and suits(len(g.x), p)
     return supports(p, m, v, g)
 
 
-kernel_of(sgd_update, "numba", forward_of(sgd), None, supports, sgd)
-kernel_of(momentum_update, "numba", forward_of(momentum), None, supports, momentum)
-kernel_of(rmsprop_update, "numba", forward_of(rmsprop), None, supports, rmsprop)
-kernel_of(adagrad_update, "numba", forward_of(adagrad), None, supports, adagrad)
-kernel_of(adam_update, "numba", forward_of(adam), None, adam_supports, adam)
+kernel_of(sgd_update, "numba", forward_of(sgd), None, supports, in_place=sgd)
+kernel_of(momentum_update, "numba", forward_of(momentum), None, supports, in_place=momentum)
+kernel_of(rmsprop_update, "numba", forward_of(rmsprop), None, supports, in_place=rmsprop)
+kernel_of(adagrad_update, "numba", forward_of(adagrad), None, supports, in_place=adagrad)
+kernel_of(adam_update, "numba", forward_of(adam), None, adam_supports, in_place=adam)

@@ -6,8 +6,9 @@ shapes, so every way that an op can go is a line here. A test holds that nothing
 
 import numpy as np
 
-from tinydx.op import TABLE, gradients_of
-from tinydx.product import Product
+from tinydx.dispatch import gradients_of
+from tinydx.factored import FactoredGradient
+from tinydx.op import TABLE
 
 CONVOLUTIONS: tuple = (  # image, kernel, constants
     ((2, 9, 9, 3), (3, 3, 3, 32), {}),  # direct
@@ -75,5 +76,5 @@ def warm():
         if kernel.in_place is not None:
             kernel.in_place(*arrays, **constants)
     weights = [np.ones((2100, 32), np.float32) for _ in range(3)]
-    factored = Product(np.ones((4, 2100), np.float32), np.ones((4, 32), np.float32))
+    factored = FactoredGradient(np.ones((4, 2100), np.float32), np.ones((4, 32), np.float32))
     TABLE["adam_update"].kernels["numba"].in_place(*weights, factored, **UPDATES["adam_update"])

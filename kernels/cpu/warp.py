@@ -13,11 +13,11 @@ no multiply-add is fused, so results are equal bit by bit. One image is one call
 """
 
 import numpy as np
-from tinydx_kernels.cpu.memory import aligned_empty, flat, is_float32
-from tinydx_kernels.cpu.simd import LANES, broadcast, exact, exact_inline, load, mix, store
 
 from tinydx.op import kernel_of
 from tinydx.ops.image import FILL_MODES, affine_warp, channel_shift, channel_shift_backward
+from tinydx_kernels.cpu.memory import aligned_empty, flat, is_float32
+from tinydx_kernels.cpu.simd import LANES, broadcast, exact, exact_inline, load, mix, store
 
 NEAREST, CONSTANT, REFLECT, WRAP = range(len(FILL_MODES))
 

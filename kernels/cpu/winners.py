@@ -22,6 +22,7 @@ from functools import lru_cache
 
 import numpy as np
 from numba import get_num_threads, prange
+
 from tinydx_kernels.cpu.bands import SLACK, copy_band, copy_piece
 from tinydx_kernels.cpu.memory import aligned_empty, aligned_zeros
 from tinydx_kernels.cpu.simd import (

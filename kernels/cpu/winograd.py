@@ -22,6 +22,7 @@ direct sum has 3e-7. An infinity or NaN would spread over its whole tile: `check
 
 import numpy as np
 from numba import get_num_threads, prange
+
 from tinydx_kernels.cpu.bands import copy_band, unpool_band, unpooled
 from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty, aligned_zeros
 from tinydx_kernels.cpu.simd import (

@@ -1,36 +1,11 @@
-"""CUDA kernels: importing this package registers their launchers for the ops of the table. CuPy is not imported."""
+"""CUDA kernels: importing this package registers the launchers of all its files for ops of the table. CuPy is not imported."""
 
-from tinydx_kernels.cuda import (
-    concatenate,
-    convolution,
-    dense,
-    elementwise,
-    embedding,
-    fused,
-    gated,
-    loss,
-    matmul,
-    pooling,
-    recurrence,
-    softmax,
-    update,
-)
+import importlib
+import pkgutil
+
 from tinydx_kernels.cuda.backend import emulating, missing
 
-__all__ = [
-    "concatenate",
-    "convolution",
-    "dense",
-    "elementwise",
-    "embedding",
-    "emulating",
-    "fused",
-    "gated",
-    "loss",
-    "matmul",
-    "missing",
-    "pooling",
-    "recurrence",
-    "softmax",
-    "update",
-]
+__all__ = ["emulating", "missing"]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
 from tinydx_kernels.cuda.programs import HERE, Program
 
 THREADS = 256  # of a block, where a thread makes one number

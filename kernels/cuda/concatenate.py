@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import itertools
 
-from tinydx_kernels.cuda.backend import is_float32, xp
-
 from tinydx.op import kernel_of
 from tinydx.ops.arithmetic import concatenate, concatenate_backward
+from tinydx_kernels.cuda.backend import is_float32, xp
 
 
 def forward(*arrays, axis=-1):

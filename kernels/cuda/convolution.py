@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
+from tinydx.op import kernel_of
+from tinydx.ops.convolution import conv2d, correlate2d, output_size, padding_2d, pair
 from tinydx_kernels.cuda import programs
 from tinydx_kernels.cuda.backend import LARGEST, THREADS, contiguous, each, is_float32, launch, xp
 from tinydx_kernels.cuda.matmul import tiles_of
 from tinydx_kernels.cuda.programs import MIDDLE, PLAIN, SMALL, TALL, Tile
 from tinydx_kernels.cuda.sums import add_pieces, pieces_of, sum_rows
-
-from tinydx.op import kernel_of
-from tinydx.ops.convolution import conv2d, correlate2d, output_size, padding_2d, pair
 
 DIRECT = PLAIN["conv_direct"]
 PIXELS = 256  # the least that a piece of dW sums up

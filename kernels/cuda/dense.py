@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from tinydx_kernels.cuda.backend import LARGEST, is_float32
-from tinydx_kernels.cuda.elementwise import relu_backward
-from tinydx_kernels.cuda.matmul import product
-from tinydx_kernels.cuda.sums import sum_rows
-
 from tinydx.op import kernel_of
 from tinydx.ops.dense import dense
 from tinydx.ops.fused import dense_relu
 from tinydx.ops.recurrence import rnn_output
+from tinydx_kernels.cuda.backend import LARGEST, is_float32
+from tinydx_kernels.cuda.elementwise import relu_backward
+from tinydx_kernels.cuda.matmul import product
+from tinydx_kernels.cuda.sums import sum_rows
 
 
 def _flat(x):

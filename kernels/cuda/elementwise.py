@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from tinydx_kernels.cuda.backend import contiguous, each, is_float32, xp
-from tinydx_kernels.cuda.programs import PLAIN
 
 from tinydx.op import kernel_of
 from tinydx.ops.activation import relu, sigmoid, tanh
 from tinydx.ops.normalization import dropout
+from tinydx_kernels.cuda.backend import contiguous, each, is_float32, xp
+from tinydx_kernels.cuda.programs import PLAIN
 
 ELEMENTWISE = PLAIN["elementwise"]
 
@@ -33,7 +33,6 @@ relu_forward, relu_backward = _pair("relu", "relu_backward")
 
 sigmoid_forward, sigmoid_backward = _pair("sigmoid", "sigmoid_backward")
 tanh_forward, tanh_backward = _pair("tanh_forward", "tanh_backward")
-
 
 
 def _masked(x, mask, rate):

@@ -6,11 +6,11 @@ Ids that are here are looked at before; those on a GPU by the kernel, since to l
 from __future__ import annotations
 
 import numpy as np
-from tinydx_kernels.cuda.backend import LARGEST, contiguous, each, is_float32, xp
-from tinydx_kernels.cuda.programs import PLAIN
 
 from tinydx.op import kernel_of
 from tinydx.ops.embedding import embedding
+from tinydx_kernels.cuda.backend import LARGEST, contiguous, each, is_float32, xp
+from tinydx_kernels.cuda.programs import PLAIN
 
 EMBEDDING = PLAIN["embedding"]
 

@@ -5,14 +5,13 @@ Backward of the latter: the gradient goes back to full size, each number to its 
 
 from __future__ import annotations
 
+from tinydx.op import kernel_of
+from tinydx.ops import fused
+from tinydx.ops.convolution import pair
 from tinydx_kernels.cuda import convolution
 from tinydx_kernels.cuda.backend import contiguous, each, xp
 from tinydx_kernels.cuda.elementwise import relu_backward, relu_forward
 from tinydx_kernels.cuda.pooling import POOLING
-
-from tinydx.op import kernel_of
-from tinydx.ops import fused
-from tinydx.ops.convolution import pair
 
 
 def correlate2d_relu_forward(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):

@@ -6,15 +6,15 @@ A sequence takes the reference's way through time with these cells in it, and th
 from __future__ import annotations
 
 import numpy as np
-from tinydx_kernels.cuda.backend import LARGEST, contiguous, each, is_float32, xp
-from tinydx_kernels.cuda.matmul import product
-from tinydx_kernels.cuda.programs import PLAIN
-from tinydx_kernels.cuda.sums import sum_rows
 
 from tinydx.op import kernel_of
 from tinydx.ops.gated import backward_through_time, forward_through_time, states_before
 from tinydx.ops.gru import gru, gru_reset_before, gru_step
 from tinydx.ops.lstm import lstm, lstm_step
+from tinydx_kernels.cuda.backend import LARGEST, contiguous, each, is_float32, xp
+from tinydx_kernels.cuda.matmul import product
+from tinydx_kernels.cuda.programs import PLAIN
+from tinydx_kernels.cuda.sums import sum_rows
 
 GATED = PLAIN["gated"]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from tinydx_kernels.cuda.backend import contiguous, each, is_float32, xp
-from tinydx_kernels.cuda.programs import PLAIN
-from tinydx_kernels.cuda.sums import sum_rows
 
 from tinydx.op import kernel_of
 from tinydx.ops.loss import sigmoid_binary_crossentropy, softmax_crossentropy, sparse_softmax_crossentropy
+from tinydx_kernels.cuda.backend import contiguous, each, is_float32, xp
+from tinydx_kernels.cuda.programs import PLAIN
+from tinydx_kernels.cuda.sums import sum_rows
 
 LOSS = PLAIN["loss"]
 

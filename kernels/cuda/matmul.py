@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
+from tinydx.op import kernel_of
+from tinydx.ops.arithmetic import matmul, unbroadcast
 from tinydx_kernels.cuda import programs
 from tinydx_kernels.cuda.backend import LARGEST, contiguous, each, is_float32, launch, xp
 from tinydx_kernels.cuda.programs import LARGE, MIDDLE, SMALL, STAIRCASE, Tile
 from tinydx_kernels.cuda.sums import BUSY, add_pieces, pieces_of
-
-from tinydx.op import kernel_of
-from tinydx.ops.arithmetic import matmul, unbroadcast
 
 DEPTH = 256  # the least that a piece of a split product sums up
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from tinydx_kernels.cuda.backend import contiguous, each, is_float32, xp
-from tinydx_kernels.cuda.programs import PLAIN
 
 from tinydx.op import kernel_of
 from tinydx.ops.convolution import output_size, padding_2d, pair
 from tinydx.ops.pooling import average_pool2d, max_pool2d
+from tinydx_kernels.cuda.backend import contiguous, each, is_float32, xp
+from tinydx_kernels.cuda.programs import PLAIN
 
 POOLING = PLAIN["pooling"]
 

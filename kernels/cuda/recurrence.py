@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+
+from tinydx.op import kernel_of
+from tinydx.ops.recurrence import simple_rnn, simple_rnn_step
 from tinydx_kernels.cuda.backend import LARGEST, contiguous, is_float32, launch, xp
 from tinydx_kernels.cuda.matmul import product
 from tinydx_kernels.cuda.programs import PLAIN
 from tinydx_kernels.cuda.sums import sum_rows
-
-from tinydx.op import kernel_of
-from tinydx.ops.recurrence import simple_rnn, simple_rnn_step
 
 RECURRENCE = PLAIN["recurrence"]
 TILE = 16

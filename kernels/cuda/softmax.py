@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tinydx_kernels.cuda.backend import contiguous, each, is_float32, xp
-from tinydx_kernels.cuda.programs import PLAIN
-
 from tinydx.op import kernel_of
 from tinydx.ops.softmax import log_softmax, softmax
+from tinydx_kernels.cuda.backend import contiguous, each, is_float32, xp
+from tinydx_kernels.cuda.programs import PLAIN
 
 SOFTMAX = PLAIN["softmax"]
 

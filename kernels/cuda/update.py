@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-from tinydx_kernels.cuda.backend import contiguous, each, is_float32
-from tinydx_kernels.cuda.programs import PLAIN
-
+from tinydx.factored import FactoredGradient
 from tinydx.op import kernel_of
 from tinydx.ops.update import adagrad_update, adam_update, momentum_update, rmsprop_update, sgd_update
-from tinydx.product import Product
+from tinydx_kernels.cuda.backend import contiguous, each, is_float32
+from tinydx_kernels.cuda.programs import PLAIN
 
 UPDATE = PLAIN["update"]
 
@@ -53,7 +52,7 @@ def forward_of(in_place):
 
 
 def supports(*arrays, **constants):
-    if any(isinstance(a, Product) for a in arrays):
+    if any(isinstance(a, FactoredGradient) for a in arrays):
         return False
     return is_float32(*arrays) and all(a.shape == arrays[0].shape for a in arrays)
 
@@ -65,4 +64,4 @@ for _record, _in_place in (
     (adagrad_update, adagrad),
     (adam_update, adam),
 ):
-    kernel_of(_record, "cuda", forward_of(_in_place), None, supports, _in_place)
+    kernel_of(_record, "cuda", forward_of(_in_place), None, supports, in_place=_in_place)

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from tinydx_kernels.emulator.counters import LineCounter, table
 from tinydx_kernels.emulator.findings import Finding, KernelError
 from tinydx_kernels.emulator.module import Kernel, empty, load_module

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from tinydx_kernels.emulator import abi
 from tinydx_kernels.emulator.build import build, preprocess
 from tinydx_kernels.emulator.counters import LineCounter, by_line
@@ -248,9 +249,7 @@ class Arguments:
         self.arrays: list[abi.Array] = []
 
     def _group(self) -> list[Group]:
-        spans = sorted(
-            (*np.lib.array_utils.byte_bounds(a), i) for i, a in enumerate(self.args) if isinstance(a, np.ndarray)
-        )
+        spans = sorted((*np.lib.array_utils.byte_bounds(a), i) for i, a in enumerate(self.args) if isinstance(a, np.ndarray))
         groups: list[Group] = []
         for low, high, i in spans:
             high = high if self.args[i].size else low

@@ -86,13 +86,13 @@ _KERNEL = re.compile(rf"__global__\s+(?:static\s+)?{_BOUNDS}void\s+{_BOUNDS}(\w+
 _ATTRIBUTE = r"(?:__attribute__\s*\(\(.*?\)\)\s*|alignas\s*\(\w+\)\s*)?"
 _DYNAMIC = re.compile(rf"extern\s+__shared__\s+{_ATTRIBUTE}([\w\s]+?)\s+{_ATTRIBUTE}(\w+)\s*\[\s*\]\s*;")
 _SHARED = re.compile(rf"__shared__\s+{_ATTRIBUTE}[\w\s]+?[\s]{_ATTRIBUTE}(\w+)\s*((?:\[[^\]]*\]\s*)*)(=?)")
-_CALL = '''
+_CALL = """
 extern "C" __attribute__((no_sanitize("thread", "undefined"))) void tinydx_call_{name}(void** arguments) {{ {name}({values}); }}
-'''
-_MODULE = '''
+"""
+_MODULE = """
 extern char __ehdr_start[] __attribute__((visibility("hidden"))), _DYNAMIC[] __attribute__((visibility("hidden")));
 extern "C" { char* tinydx_module[2] = {__ehdr_start, _DYNAMIC}; }
-'''  # what lies between the two is read-only: code and constants
+"""  # what lies between the two is read-only: code and constants
 
 
 def read_source(name: str, preprocessed: str) -> Source:

@@ -1,6 +1,6 @@
 """Make scores.json, what sacrebleu 2.6 and rouge-score 0.1.2 compute, which the tests do not need to have installed.
 
-    pip install sacrebleu rouge-score && python tests/text_reference/make_reference.py
+pip install sacrebleu rouge-score && python tests/text_reference/make_reference.py
 """
 
 import json

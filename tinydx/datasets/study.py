@@ -54,9 +54,7 @@ class Study:
 
     def facts(self) -> dict[str, Any]:
         """The same for metrics.json."""
-        counts = {
-            name: {c: int((getattr(self, name).y == k).sum()) for k, c in enumerate(self.class_names)} for name in SPLITS
-        }
+        counts = {name: {c: int((getattr(self, name).y == k).sum()) for k, c in enumerate(self.class_names)} for name in SPLITS}
         return {"source": self.source, "synthetic": self.synthetic, self.noun: counts, "notes": self.notes}
 
 

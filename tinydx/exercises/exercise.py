@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from tinydx.exercises.checks import Check, Gradients
-from tinydx.op import Slip, did_you_mean
+from tinydx.op import Slip
+from tinydx.suggestions import did_you_mean
 
 MARKER = "# ---- the runner's part"
 NOT_WRITTEN = 'raise NotImplementedError("not written yet")'

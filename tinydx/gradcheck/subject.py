@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from tinydx import random
-from tinydx.op import Op, Slip, check_arrays, use
+from tinydx.dispatch import use
+from tinydx.op import Op, Slip, check_arrays
 from tinydx.tensor import Tensor, gradients
 
 Arrays = Sequence[np.ndarray]

@@ -54,6 +54,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    from tinydx.op import did_you_mean
+    from tinydx.suggestions import did_you_mean
 
     raise AttributeError(f"tinydx.layers has no {name!r}{did_you_mean(name, __all__)}")

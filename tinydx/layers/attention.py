@@ -1,11 +1,11 @@
 """Attention: every query looks at all values, and takes a mixture of those whose keys suit it.
 
-    q (N,Tq,U)   k (N,Tv,U)   v (N,Tv,V)          q: what the decoder asks, k and v: what the encoder has read
+q (N,Tq,U)   k (N,Tv,U)   v (N,Tv,V)          q: what the decoder asks, k and v: what the encoder has read
 
-    scores  s_ij = q_i . k_j                       Attention       (Luong et al. 2015)
-            s_ij = scale . tanh(q_i + k_j)         AdditiveAttention  (Bahdanau et al. 2015)
-    weights a_ij = softmax over j of s_ij          masked values get none
-    result  y_i  = sum over j of a_ij v_j
+scores  s_ij = q_i . k_j                       Attention       (Luong et al. 2015)
+        s_ij = scale . tanh(q_i + k_j)         AdditiveAttention  (Bahdanau et al. 2015)
+weights a_ij = softmax over j of s_ij          masked values get none
+result  y_i  = sum over j of a_ij v_j
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import numpy as np
 
 from tinydx import initializers
 from tinydx.device import to_host
-from tinydx.op import did_you_mean
+from tinydx.suggestions import did_you_mean
 from tinydx.tensor import Tensor, as_array, no_grad
 
 Shape = tuple[int | None, ...]

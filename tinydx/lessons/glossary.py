@@ -12,7 +12,7 @@ import functools
 from typing import NamedTuple
 
 from tinydx.lessons.lesson import folder
-from tinydx.op import did_you_mean
+from tinydx.suggestions import did_you_mean
 
 
 class Term(NamedTuple):

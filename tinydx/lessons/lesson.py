@@ -1,12 +1,12 @@
 """What a lesson says about itself: the docstring of its notebook, read without running it or importing marimo.
 
-    \"\"\"The convolution sum · 卷积              title · Chinese
+\"\"\"The convolution sum · 卷积              title · Chinese
 
-    Minutes: 15                               for a learner, with the exercise
-    Needs: pydicom                            packages beside tinydx's own and marimo, if any
-    Exercises: conv_sum                       of `tinydx exercise`
-    Data: an image                            what `--data PATH` may give it in place of its own, if anything
-    \"\"\"
+Minutes: 15                               for a learner, with the exercise
+Needs: pydicom                            packages beside tinydx's own and marimo, if any
+Exercises: conv_sum                       of `tinydx exercise`
+Data: an image                            what `--data PATH` may give it in place of its own, if anything
+\"\"\"
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import tinydx
-from tinydx.op import did_you_mean
+from tinydx.suggestions import did_you_mean
 
 INSTALL = "pip install 'tinydx[lessons]'"
 DATA = "TINYDX_LESSON_DATA"  # the variable by which the command tells a notebook, in whatever process, where the data is

@@ -26,7 +26,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from tinydx import exercises, op
+from tinydx import cards, exercises
 from tinydx.lessons import glossary
 from tinydx.lessons.lesson import DATA, all_lessons, find
 from tinydx.preprocessing.files import img_to_array, load_img
@@ -76,12 +76,12 @@ def term(english: str) -> str:
 
 def card(name: str, *parts: str) -> Any:
     """The card of an op, or some parts of it (literal, forward, backward): the code as it stands in the engine."""
-    return _markdown(f"`tinydx card {name}`\n\n```python\n{op.card(name, *parts)}\n```")
+    return _markdown(f"`tinydx card {name}`\n\n```python\n{cards.card(name, *parts)}\n```")
 
 
 def code(*functions: Any) -> Any:
     """Functions as they stand in their files; kernels, too."""
-    text = "\n\n".join(op.code(getattr(function, "py_func", function)) for function in functions)
+    text = "\n\n".join(cards.code(getattr(function, "py_func", function)) for function in functions)
     return _markdown(f"```python\n{text}\n```")
 
 

@@ -1,56 +1,25 @@
-"""The document's equations, and what training needs besides: the rows of the op table.
+"""The document's equations, and what training needs besides: the ops of the table.
 
-Each is callable: on Tensors it is recorded on the tape, on arrays it only computes. `tinydx card NAME` prints a row.
+Every file of this folder is imported, and every op that it puts into the table is found here by its name: `ops.relu`.
+So is an op that a user's own file puts into the table. On Tensors an op is recorded on the tape, on arrays it only
+computes; `tinydx card NAME` prints it.
 """
 
-from tinydx.ops.activation import elu, leaky_relu, relu, sigmoid, silu, softplus, tanh
-from tinydx.ops.arithmetic import (
-    add,
-    concatenate,
-    divide,
-    exp,
-    getitem,
-    log,
-    matmul,
-    max,
-    mean,
-    multiply,
-    power,
-    reshape,
-    sqrt,
-    subtract,
-    sum,
-    transpose,
-)
-from tinydx.ops.convolution import conv2d, correlate2d
-from tinydx.ops.dense import dense
-from tinydx.ops.embedding import embedding, embedding_mixing
-from tinydx.ops.fused import (
-    conv2d_relu,
-    conv2d_relu_max_pool2d,
-    correlate2d_relu,
-    correlate2d_relu_max_pool2d,
-    dense_relu,
-)
-from tinydx.ops.gru import gru, gru_reset_before, gru_step
-from tinydx.ops.image import affine_warp, channel_shift
-from tinydx.ops.loss import (
-    binary_crossentropy,
-    categorical_crossentropy,
-    huber,
-    mean_absolute_error,
-    mean_squared_error,
-    sigmoid_binary_crossentropy,
-    softmax_crossentropy,
-    sparse_categorical_crossentropy,
-    sparse_softmax_crossentropy,
-)
-from tinydx.ops.lstm import lstm, lstm_step
-from tinydx.ops.normalization import batch_normalization, dropout, layer_normalization
-from tinydx.ops.pointer import copy_mixture
-from tinydx.ops.pooling import average_pool2d, max_pool2d
-from tinydx.ops.recurrence import rnn_output, simple_rnn, simple_rnn_step
-from tinydx.ops.softmax import log_softmax, softmax, softmax_decoding
-from tinydx.ops.update import adagrad_update, adam_update, momentum_update, rmsprop_update, sgd_update
+import importlib
+import pkgutil
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+from tinydx.op import TABLE, Op
+from tinydx.suggestions import did_you_mean
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+globals().update(TABLE)  # an op of the same name as its file (dense, softmax, lstm, gru) is the op
+__all__ = sorted(TABLE)
+
+
+def __getattr__(name: str) -> Op:
+    """An op that was put into the table later."""
+    if name in TABLE:
+        return TABLE[name]
+    raise AttributeError(f"tinydx.ops has no {name!r}{did_you_mean(name, TABLE)}")

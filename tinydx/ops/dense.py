@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinydx.op import backward_of, literal_of, op, samples_of, slip_of
+from tinydx.op import backward_of, literal_of, op, samples_of
 
 
 @op(
@@ -46,33 +46,3 @@ def dense_samples(draw):
     d, f = draw.integer(1, 4), draw.integer(1, 4)
     batch = draw.choice([(2,), (5,), (3, 2)])
     return (draw.array(*batch, d), draw.array(d, f), draw.array(f)), {}
-
-
-@slip_of(
-    dense,
-    "batch sum forgotten in db",
-    "The bias served every row of the batch: its gradient is dy summed over the batch.",
-)
-def dense_first_row(dy, saved):
-    return None, None, dy.reshape(-1, dy.shape[-1])[0]
-
-
-@slip_of(dense, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch, do not average.")
-def dense_averaged(dy, saved):
-    _, dw, db = dense_backward(dy, saved)
-    rows = dy.size // dy.shape[-1]
-    return None, dw / rows, db / rows
-
-
-@slip_of(dense, "operand transposed", "dx = dy wᵀ and dw = xᵀ dy: check which operand is transposed.")
-def dense_transposed(dy, saved):
-    _, w = saved
-    _, dw, _ = dense_backward(dy, saved)
-    return (dy @ w if w.shape[0] == w.shape[1] else None), dw.T, None
-
-
-@slip_of(dense, "one example only", "The weights served every row of the batch: sum their gradients over all rows.")
-def dense_last_row(dy, saved):
-    x, _ = saved
-    rows, dys = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    return None, np.outer(rows[-1], dys[-1]), dys[-1]

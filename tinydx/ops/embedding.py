@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinydx.op import backward_of, literal_of, op, samples_of, slip_of
+from tinydx.op import backward_of, literal_of, op, samples_of
 
 
 @op(r"y_n = v_{\text{ids}_n}", shapes="table (V,D) -> y (...,D)", source="document, 3.2; Keras Embedding")
@@ -47,44 +47,6 @@ def embedding_samples(draw):
     return (draw.array(v, draw.integer(1, 4)),), {"ids": draw.choice(ids)}
 
 
-@slip_of(embedding, "repeated ids counted once", "A word that occurs twice collects both gradients: np.add.at, not [ids] +=.")
-def embedding_once(dy, saved):
-    shape, ids = saved
-    dtable = np.zeros(shape, dy.dtype)
-    dtable[ids] += dy
-    return (dtable,)
-
-
-@slip_of(embedding, "every row gets a gradient", "Only the rows that were looked up moved y; all others get zero.")
-def embedding_all_rows(dy, saved):
-    shape, _ = saved
-    return (np.broadcast_to(dy.reshape(-1, shape[1]).sum(axis=0), shape),)
-
-
-@slip_of(embedding, "row 0 left out", "Id 0 is a row like all others, unless a mask says that it is padding.")
-def embedding_without_padding(dy, saved):
-    (dtable,) = embedding_backward(dy, saved)
-    dtable[0] = 0
-    return (dtable,)
-
-
-@slip_of(embedding, "ids ignored", "dy belongs to the rows that ids name, not to the first rows of the table.")
-def embedding_first_rows(dy, saved):
-    shape, _ = saved
-    rows = dy.reshape(-1, shape[1])
-    dtable = np.zeros(shape, dy.dtype)
-    dtable[: len(rows)] = rows[: len(dtable)]
-    return (dtable,)
-
-
-@slip_of(embedding, "averaged over repeats", "Repeated ids add their gradients up; they are not averaged.")
-def embedding_averaged(dy, saved):
-    shape, ids = saved
-    (dtable,) = embedding_backward(dy, saved)
-    count = np.bincount(ids.ravel(), minlength=shape[0])
-    return (dtable / np.maximum(count, 1)[:, None],)
-
-
 @op(
     r"\vec{w_i} = \sum_{j=1}^{n} a_{ij} \vec{v_j} + \vec{b_i}",
     shapes="a (I,J), v (J,D), b (I,D) -> w (I,D)",
@@ -123,20 +85,3 @@ def embedding_mixing_literal(a, v, b=None):
 def embedding_mixing_samples(draw):
     i, j, d = draw.integer(2, 4), draw.integer(2, 4), draw.integer(2, 4)
     return (draw.array(i, j), draw.array(j, d), draw.array(i, d)), {}
-
-
-@slip_of(embedding_mixing, "a not transposed", "v_j goes into every w_i with weight a_ij: dv = aᵀ dw.")
-def embedding_mixing_untransposed(dw, saved):
-    a, _ = saved
-    return None, (a @ dw if a.shape[0] == a.shape[1] else None), None
-
-
-@slip_of(embedding_mixing, "bias summed over words", "Each word i has a bias vector of its own: db_i = dw_i, no sum.")
-def embedding_mixing_shared_bias(dw, saved):
-    return None, None, np.broadcast_to(dw.sum(axis=0), dw.shape)
-
-
-@slip_of(embedding_mixing, "averaged over the words", "Every w_i hands its gradient to v_j: sum over i, do not average.")
-def embedding_mixing_averaged(dw, saved):
-    _, dv, _ = embedding_mixing_backward(dw, saved)
-    return None, dv / len(dw), None

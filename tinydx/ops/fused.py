@@ -3,7 +3,7 @@
 Models use them where they can: tinydx/lowering.py.
 """
 
-from tinydx.compose import compose, slip_in
+from tinydx.compose import compose
 from tinydx.op import samples_of
 from tinydx.ops.activation import relu
 from tinydx.ops.convolution import conv2d, correlate2d, correlate2d_samples
@@ -15,9 +15,6 @@ correlate2d_relu = compose("correlate2d_relu", correlate2d, relu, y="(N,OH,OW,F)
 conv2d_relu = compose("conv2d_relu", conv2d, relu, y="(N,OH,OW,F)")
 correlate2d_relu_max_pool2d = compose("correlate2d_relu_max_pool2d", correlate2d, relu, max_pool2d, y="(N,PH,PW,F)")
 conv2d_relu_max_pool2d = compose("conv2d_relu_max_pool2d", conv2d, relu, max_pool2d, y="(N,PH,PW,F)")
-
-for _record in (dense_relu, correlate2d_relu, conv2d_relu, correlate2d_relu_max_pool2d, conv2d_relu_max_pool2d):
-    _record.slips.append(slip_in(_record.parts, 1, relu.slips[0]))  # ReLU forgotten
 
 samples_of(dense_relu)(dense_samples)
 samples_of(correlate2d_relu)(correlate2d_samples)

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from tinydx.op import backward_of, literal_of, op, samples_of, slip_of
+from tinydx.op import backward_of, literal_of, op, samples_of
 from tinydx.ops.activation import sigmoid, softplus
 from tinydx.ops.softmax import log_softmax
 
@@ -51,48 +51,6 @@ def _weight(name, prediction, weight):
 def loss_backward(dy, saved):
     slope, weight, n = saved
     return (dy * slope * weight / slope.dtype.type(n),)
-
-
-def _complete(record, samples):
-    """What all losses share: their backward, and the slips in the mean around the term."""
-    backward_of(record)(loss_backward)
-    samples_of(record)(samples)
-
-    @slip_of(record, "1/n forgotten", "The loss is a mean: its gradient carries 1/n.")
-    def without_mean(dy, saved):
-        slope, weight, _ = saved
-        return loss_backward(dy, (slope, weight, 1))
-
-    @slip_of(record, "weights forgotten", "Each example's gradient is multiplied by its weight, as its loss is.")
-    def without_weight(dy, saved):
-        slope, _, n = saved
-        return loss_backward(dy, (slope, np.ones_like(slope), n))
-
-    @slip_of(record, "sign", "The loss falls towards the target: check the sign (prediction - target, not the reverse).")
-    def wrong_sign(dy, saved):
-        return loss_backward(-dy, saved)
-
-    @slip_of(record, "weights' sum as divisor", "The mean divides by the number of terms, also where they are weighted.")
-    def divided_by_weights(dy, saved):
-        slope, weight, n = saved
-        return loss_backward(dy, (slope, weight, n * np.mean(weight)))
-
-    @slip_of(record, "dL forgotten", "A loss can be part of a larger one: multiply by the gradient dL that comes in.")
-    def without_dy(dy, saved):
-        return loss_backward(np.ones_like(dy), saved)
-
-
-def _complete_classes(record):
-    """The slip in losses with one term a row: the mean is over rows, not over numbers."""
-
-    @slip_of(
-        record,
-        "averaged over the classes, too",
-        "One term a row: the mean divides by the number of rows, not of numbers.",
-    )
-    def averaged_over_classes(dy, saved):
-        slope, weight, n = saved
-        return loss_backward(dy, (slope, weight, slope.size))
 
 
 def _mean(terms, weight):
@@ -168,27 +126,8 @@ def binary_crossentropy_literal(p, *, target, weight=None):
     return _literal(term, p, target, weight)
 
 
-_complete(binary_crossentropy, _probabilities_and_targets)
-
-
-@slip_of(
-    binary_crossentropy,
-    "gradient of the fused loss",
-    "p - t is the gradient of the score before the sigmoid; of p it is (p - t) / (p (1 - p)).",
-)
-def binary_crossentropy_as_fused(dy, saved, p, target):
-    _, weight, n = saved
-    return loss_backward(dy, (p - target, weight, n))
-
-
-@slip_of(
-    binary_crossentropy,
-    "term of the other class forgotten",
-    "Both terms count: t / p for the one class, (1 - t) / (1 - p) for the other.",
-)
-def binary_crossentropy_one_term(dy, saved, p, target):
-    _, weight, n = saved
-    return loss_backward(dy, (-target / p, weight, n))
+backward_of(binary_crossentropy)(loss_backward)
+samples_of(binary_crossentropy)(_probabilities_and_targets)
 
 
 @op(
@@ -216,34 +155,8 @@ def sigmoid_binary_crossentropy_literal(z, *, target, weight=None):
     return _literal(term, z, target, weight)
 
 
-_complete(sigmoid_binary_crossentropy, _scores_and_targets)
-
-
-@slip_of(
-    sigmoid_binary_crossentropy,
-    "sigmoid's slope multiplied in",
-    "In the fused loss p (1 - p) has cancelled already: the gradient is just p - t.",
-)
-def sigmoid_binary_crossentropy_slope_twice(dy, saved, target):
-    slope, weight, n = saved
-    p = slope + target
-    return loss_backward(dy, (slope * p * (1 - p), weight, n))
-
-
-@slip_of(
-    sigmoid_binary_crossentropy,
-    "score instead of probability",
-    "The gradient is sigmoid(z) - t: take the sigmoid before subtracting.",
-)
-def sigmoid_binary_crossentropy_score(dy, saved, z, target):
-    _, weight, n = saved
-    return loss_backward(dy, (z - target, weight, n))
-
-
-@slip_of(sigmoid_binary_crossentropy, "target forgotten", "The gradient is sigmoid(z) - t: subtract the target.")
-def sigmoid_binary_crossentropy_no_target(dy, saved, target):
-    slope, weight, n = saved
-    return loss_backward(dy, (slope + target, weight, n))
+backward_of(sigmoid_binary_crossentropy)(loss_backward)
+samples_of(sigmoid_binary_crossentropy)(_scores_and_targets)
 
 
 # ---- several classes -----------------------------------------------------------------------------------------------
@@ -286,28 +199,8 @@ def categorical_crossentropy_samples(draw):
     return (sigmoid.forward(z)[0],), constants
 
 
-_complete(categorical_crossentropy, categorical_crossentropy_samples)
-_complete_classes(categorical_crossentropy)
-
-
-@slip_of(
-    categorical_crossentropy,
-    "row's sum held constant",
-    "p is divided by the sum of its row, which moves with every p of it.",
-)
-def categorical_crossentropy_constant_sum(dy, saved, p, target):
-    _, weight, n = saved
-    return loss_backward(dy, (-target / p, weight, n))
-
-
-@slip_of(
-    categorical_crossentropy,
-    "gradient of the fused loss",
-    "p - t is the gradient of the scores before the softmax, not of p.",
-)
-def categorical_crossentropy_as_fused(dy, saved, p, target):
-    _, weight, n = saved
-    return loss_backward(dy, (p - target, weight, n))
+backward_of(categorical_crossentropy)(loss_backward)
+samples_of(categorical_crossentropy)(categorical_crossentropy_samples)
 
 
 @op(r"L = -\frac{1}{n} \sum_i \ln p_{i c_i}", shapes="p (...,K) -> L ()", source="cross-entropy of document, 3.2, softmax")
@@ -341,28 +234,8 @@ def sparse_categorical_crossentropy_samples(draw):
     return (p,), {"labels": constants["target"].argmax(axis=-1), "weight": constants["weight"]}
 
 
-_complete(sparse_categorical_crossentropy, sparse_categorical_crossentropy_samples)
-_complete_classes(sparse_categorical_crossentropy)
-
-
-@slip_of(
-    sparse_categorical_crossentropy,
-    "row's sum held constant",
-    "p is divided by the sum of its row, which moves with every p of it.",
-)
-def sparse_categorical_crossentropy_constant_sum(dy, saved, p, labels):
-    _, weight, n = saved
-    return loss_backward(dy, (-np.eye(p.shape[-1])[labels] / p, weight, n))
-
-
-@slip_of(
-    sparse_categorical_crossentropy,
-    "gradient of the fused loss",
-    "p with 1 subtracted at the label is the gradient of the scores before the softmax, not of p.",
-)
-def sparse_categorical_crossentropy_as_fused(dy, saved, p, labels):
-    _, weight, n = saved
-    return loss_backward(dy, (p - np.eye(p.shape[-1])[labels], weight, n))
+backward_of(sparse_categorical_crossentropy)(loss_backward)
+samples_of(sparse_categorical_crossentropy)(sparse_categorical_crossentropy_samples)
 
 
 @op(
@@ -394,45 +267,8 @@ def softmax_crossentropy_literal(z, *, target, weight=None):
     return _literal_rows(_cross_entropy_of_row, z, target, weight)
 
 
-_complete(softmax_crossentropy, _scores_and_one_hot)
-_complete_classes(softmax_crossentropy)
-
-
-@slip_of(
-    softmax_crossentropy,
-    "softmax's slope multiplied in",
-    "In the fused loss the softmax has cancelled already: the gradient is just p - t.",
-)
-def softmax_crossentropy_slope_twice(dy, saved, target):
-    slope, weight, n = saved
-    p = slope + target
-    return loss_backward(dy, (slope * p * (1 - p), weight, n))
-
-
-@slip_of(
-    softmax_crossentropy,
-    "score instead of probability",
-    "The gradient is softmax(z) - t: take the softmax before subtracting.",
-)
-def softmax_crossentropy_score(dy, saved, z, target):
-    _, weight, n = saved
-    return loss_backward(dy, (z - target, weight, n))
-
-
-@slip_of(softmax_crossentropy, "target forgotten", "The gradient is softmax(z) - t: subtract the target.")
-def softmax_crossentropy_no_target(dy, saved, target):
-    slope, weight, n = saved
-    return loss_backward(dy, (slope + target, weight, n))
-
-
-@slip_of(
-    softmax_crossentropy,
-    "right class only",
-    "The scores of all classes move the loss, through the softmax's common sum.",
-)
-def softmax_crossentropy_right_class(dy, saved, target):
-    slope, weight, n = saved
-    return loss_backward(dy, (slope * target, weight, n))
+backward_of(softmax_crossentropy)(loss_backward)
+samples_of(softmax_crossentropy)(_scores_and_one_hot)
 
 
 @op(
@@ -462,24 +298,8 @@ def sparse_softmax_crossentropy_samples(draw):
     return (z,), {"labels": constants["target"].argmax(axis=-1), "weight": constants["weight"]}
 
 
-_complete(sparse_softmax_crossentropy, sparse_softmax_crossentropy_samples)
-_complete_classes(sparse_softmax_crossentropy)
-
-
-@slip_of(sparse_softmax_crossentropy, "1 not subtracted", "The gradient is p with 1 subtracted at each row's label.")
-def sparse_softmax_crossentropy_no_label(dy, saved, labels):
-    slope, weight, n = saved
-    return loss_backward(dy, (slope + np.eye(slope.shape[-1])[labels], weight, n))
-
-
-@slip_of(
-    sparse_softmax_crossentropy,
-    "right class only",
-    "The scores of all classes move the loss, through the softmax's common sum.",
-)
-def sparse_softmax_crossentropy_right_class(dy, saved, labels):
-    slope, weight, n = saved
-    return loss_backward(dy, (slope * np.eye(slope.shape[-1])[labels], weight, n))
+backward_of(sparse_softmax_crossentropy)(loss_backward)
+samples_of(sparse_softmax_crossentropy)(sparse_softmax_crossentropy_samples)
 
 
 # ---- numbers -------------------------------------------------------------------------------------------------------
@@ -503,13 +323,8 @@ def mean_squared_error_literal(y, *, target, weight=None):
     return _literal(lambda y, t: (y - t) ** 2, y, target, weight)
 
 
-_complete(mean_squared_error, _numbers_and_targets)
-
-
-@slip_of(mean_squared_error, "factor 2 forgotten", "The derivative of a square is twice its base.")
-def mean_squared_error_without_two(dy, saved):
-    slope, weight, n = saved
-    return loss_backward(dy, (slope / 2, weight, n))
+backward_of(mean_squared_error)(loss_backward)
+samples_of(mean_squared_error)(_numbers_and_targets)
 
 
 @op(r"L = \frac{1}{n} \sum_i |y_i - t_i|", shapes="y (...) -> L ()", source="mean absolute error")
@@ -526,13 +341,8 @@ def mean_absolute_error_literal(y, *, target, weight=None):
     return _literal(lambda y, t: abs(y - t), y, target, weight)
 
 
-_complete(mean_absolute_error, _numbers_and_targets)
-
-
-@slip_of(mean_absolute_error, "difference instead of its sign", "The derivative of |e| is the sign of e, however large e is.")
-def mean_absolute_error_as_squared(dy, saved, y, target):
-    _, weight, n = saved
-    return loss_backward(dy, (y - target, weight, n))
+backward_of(mean_absolute_error)(loss_backward)
+samples_of(mean_absolute_error)(_numbers_and_targets)
 
 
 @op(
@@ -559,20 +369,5 @@ def huber_literal(y, *, target, weight=None, delta=1.0):
     return _literal(term, y, target, weight)
 
 
-_complete(huber, _numbers_and_targets)
-
-
-@slip_of(huber, "treated as squared error", "Beyond delta the loss is straight: its slope stops growing at delta.")
-def huber_as_squared(dy, saved, y, target):
-    _, weight, n = saved
-    return loss_backward(dy, (y - target, weight, n))
-
-
-@slip_of(
-    huber,
-    "treated as absolute error",
-    "Within delta the loss is squared: its slope is the error itself, not delta times the sign.",
-)
-def huber_as_absolute(dy, saved, y, target, delta=1.0):
-    _, weight, n = saved
-    return loss_backward(dy, (delta * np.sign(y - target), weight, n))
+backward_of(huber)(loss_backward)
+samples_of(huber)(_numbers_and_targets)

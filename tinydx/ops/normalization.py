@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tinydx.op import backward_of, literal_of, op, samples_of, slip_of
+from tinydx.op import backward_of, literal_of, op, samples_of
 
 NORMALISE = r"y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta"
 
@@ -39,123 +39,6 @@ def _literal_rows(rows, eps):
     return y
 
 
-def _mean(a, axes):
-    return a.mean(axis=axes, keepdims=True)
-
-
-def _sum(a, axes):
-    return a.sum(axis=axes, keepdims=True)
-
-
-def _others(a, axes):
-    """The axes that the statistics are not taken over."""
-    return tuple(i for i in range(a.ndim) if i not in axes)
-
-
-def _add_slips(record):
-    """The slips of both normalisations: their gradients have the same shape, over other axes."""
-
-    def in_dx(name, advice, *commons):
-        """Slips in what dx loses: common(dn, n, axes) in place of mean(dn) + n * mean(dn * n), n the normalised x."""
-        for common in commons:
-
-            @slip_of(record, name, advice)
-            def backward(dy, saved, common=common):
-                normal, inverse, gamma, axes = saved
-                dn = dy * gamma
-                return inverse * (dn - common(dn, normal, axes)), None, None
-
-    in_dx(
-        "statistics held constant",
-        "The mean and the deviation move with x, too: dx has three terms, not one.",
-        lambda dn, n, axes: 0,
-    )
-    in_dx(
-        "deviation held constant",
-        "sigma moves with x, too: the term normal * mean(dn * normal) is missing.",
-        lambda dn, n, axes: _mean(dn, axes),
-    )
-    in_dx(
-        "mean held constant",
-        "mu moves with x, too: the term mean(dn) is missing.",
-        lambda dn, n, axes: n * _mean(dn * n, axes),
-    )
-    in_dx(
-        "sums instead of means",
-        "The mean of x moves by 1/n of each x: take means of dn and dn * normal, not sums.",
-        lambda dn, n, axes: _sum(dn, axes) + n * _sum(dn * n, axes),
-        lambda dn, n, axes: _sum(dn, axes) + n * _mean(dn * n, axes),
-        lambda dn, n, axes: _mean(dn, axes) + n * _sum(dn * n, axes),
-    )
-    in_dx(
-        "wrong sign in dx",
-        "Both terms are subtracted: dn - mean(dn) - normal * mean(dn * normal).",
-        lambda dn, n, axes: -_mean(dn, axes) + n * _mean(dn * n, axes),
-        lambda dn, n, axes: _mean(dn, axes) - n * _mean(dn * n, axes),
-        lambda dn, n, axes: -_mean(dn, axes) - n * _mean(dn * n, axes),
-    )
-    in_dx(
-        "factor normal forgotten in dx",
-        "normal stands in the last term twice: normal * mean(dn * normal).",
-        lambda dn, n, axes: _mean(dn, axes) + n * _mean(dn, axes),
-        lambda dn, n, axes: _mean(dn, axes) + _mean(dn * n, axes),
-    )
-    in_dx(
-        "statistics over the wrong axis",
-        "Take the means in backward over the same axes as in forward.",
-        lambda dn, n, axes: _mean(dn, _others(n, axes)) + n * _mean(dn * n, _others(n, axes)),
-        lambda dn, n, axes: _mean(dn, _others(n, axes)) + n * _mean(dn * n, axes),
-        lambda dn, n, axes: _mean(dn, axes) + n * _mean(dn * n, _others(n, axes)),
-    )
-    in_dx(
-        "n - 1 instead of n",
-        "The variance of forward divides by n: so does its derivative.",
-        lambda dn, n, axes: _mean(dn, axes) + n * _sum(dn * n, axes) / (np.prod([n.shape[a] for a in axes]) - 1),
-    )
-
-    @slip_of(record, "statistics over the wrong axis", "Take the means in backward over the same axes as in forward.")
-    def wrong_axis(dy, saved, x, eps=1e-3):
-        _, _, gamma, axes = saved
-        _, turned = _normalise(x, gamma, 0, _others(x, axes), eps)
-        return _normalise_backward(dy, turned)[0], None, None
-
-    @slip_of(record, "gamma forgotten in dx", "gamma stands between x and y: start with dn = dy * gamma.")
-    def without_gamma(dy, saved):
-        normal, inverse, gamma, axes = saved
-        dx, _, _ = _normalise_backward(dy, (normal, inverse, np.ones_like(gamma), axes))
-        return dx, None, None
-
-    @slip_of(record, "not divided by the deviation", "y was divided by sigma, so dx is, too.")
-    def without_inverse(dy, saved):
-        return _normalise_backward(dy, saved)[0] / saved[1], None, None
-
-    @slip_of(record, "variance instead of deviation", "Divide by sigma, the root of the variance, once: not by the variance.")
-    def by_variance(dy, saved):
-        return _normalise_backward(dy, saved)[0] * saved[1], None, None
-
-    @slip_of(record, "epsilon forgotten", "Forward divided by sqrt(variance + eps): use the same root in backward.")
-    def without_epsilon(dy, saved, eps=1e-3):
-        normal, inverse, gamma, axes = saved
-        ratio = 1 / np.sqrt(1 - eps * inverse**2)  # of the deviation with epsilon to that without
-        dx, _, _ = _normalise_backward(dy, (normal * ratio, inverse * ratio, gamma, axes))
-        return dx, None, None
-
-    @slip_of(record, "x not normalised in dgamma", "gamma multiplied the normalised x: dgamma = sum(dy * normal).")
-    def raw_x(dy, saved, x):
-        return None, (dy * x).sum(axis=tuple(range(dy.ndim - 1))), None
-
-    @slip_of(record, "one example only", "gamma and beta served every example: sum their gradients over all of them.")
-    def first_example(dy, saved):
-        rest = tuple(range(dy.ndim - 2))
-        return None, (dy * saved[0])[0].sum(axis=rest), dy[0].sum(axis=rest)
-
-    @slip_of(record, "averaged over the batch", "gamma and beta served every example: sum their gradients, do not average.")
-    def averaged(dy, saved):
-        _, dgamma, dbeta = _normalise_backward(dy, saved)
-        rows = dy.size // dy.shape[-1]
-        return None, dgamma / rows, dbeta / rows
-
-
 @op(
     NORMALISE + r", \quad \mu, \sigma \text{ over the batch}",
     shapes="x (...,C), gamma (C,), beta (C,) -> y (...,C)",
@@ -187,9 +70,6 @@ def normalization_samples(draw):
     return (x, draw.array(c), draw.array(c)), {"eps": draw.choice([1e-3, 0.1])}
 
 
-_add_slips(batch_normalization)
-
-
 @op(
     NORMALISE + r", \quad \mu, \sigma \text{ over the features}",
     shapes="x (...,D), gamma (D,), beta (D,) -> y (...,D)",
@@ -211,7 +91,6 @@ def layer_normalization_literal(x, gamma, beta, *, eps=1e-3):
 
 
 samples_of(layer_normalization)(normalization_samples)
-_add_slips(layer_normalization)
 
 
 # ---- dropout -------------------------------------------------------------------------------------------------------
@@ -244,21 +123,3 @@ def dropout_literal(x, *, mask, rate):
 def dropout_samples(draw):
     x = draw.array(draw.integer(2, 4), 6)
     return (x,), {"mask": np.indices(x.shape).sum(axis=0) % draw.choice([2, 3]) != 0, "rate": draw.choice([0.5, 0.2])}
-
-
-@slip_of(dropout, "scale forgotten", "Forward divided by 1 - rate: so must backward.")
-def dropout_unscaled(dy, saved):
-    mask, _ = saved
-    return (dy * mask,)
-
-
-@slip_of(dropout, "mask forgotten", "What was dropped did not move y: multiply dy by the mask.")
-def dropout_unmasked(dy, saved):
-    _, rate = saved
-    return (dy / (1 - rate),)
-
-
-@slip_of(dropout, "mask inverted", "The kept elements get the gradient, the dropped ones none.")
-def dropout_inverted(dy, saved):
-    mask, rate = saved
-    return (dy * ~mask / (1 - rate),)

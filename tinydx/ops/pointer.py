@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinydx.op import backward_of, literal_of, op, samples_of, slip_of
+from tinydx.op import backward_of, literal_of, op, samples_of
 from tinydx.ops.softmax import softmax, softmax_backward, softmax_literal
 
 
@@ -63,27 +63,3 @@ def copy_mixture_samples(draw):
     source = np.arange(n * s).reshape(n, s) % (v - 1)  # some words twice, the last one never
     a, _ = softmax.forward(draw.array(n, t, s))
     return (draw.array(n, t, v), a, 0.3 + 0.1 * np.tanh(draw.array(n, t, 1))), {"source": source}
-
-
-@slip_of(copy_mixture, "copying forgotten in g", "g gives to the written words what it takes from the copied ones.")
-def copy_mixture_gate_of_written(dp, saved):
-    dz, da, _ = copy_mixture_backward(dp, saved)
-    return dz, da, (dp * saved[0]).sum(axis=-1, keepdims=True)
-
-
-@slip_of(copy_mixture, "weight of the copies", "Copies count with 1 - g, not with g.")
-def copy_mixture_gate_swapped(dp, saved):
-    _, a, g, source = saved
-    return None, g * dp[_places(source, a.shape)], None
-
-
-@slip_of(copy_mixture, "g forgotten", "Only the share g of the probability comes from the scores: dz carries g.")
-def copy_mixture_without_gate(dp, saved):
-    (dz,) = softmax_backward(dp, (saved[0], -1))
-    return dz, None, None
-
-
-@slip_of(copy_mixture, "softmax skipped", "The scores pass a softmax before they are mixed.")
-def copy_mixture_without_softmax(dp, saved):
-    _, _, g, _ = saved
-    return g * dp, None, None

@@ -174,9 +174,7 @@ class ImageDataGenerator:
             dtype=self.dtype,
         )
 
-    def get_random_transform(
-        self, img_shape: tuple[int, ...], seed: int | np.random.RandomState | None = None
-    ) -> dict[str, Any]:
+    def get_random_transform(self, img_shape: tuple[int, ...], seed: int | np.random.RandomState | None = None) -> dict[str, Any]:
         """Draw the parameters of one image's transform, in the order of Keras.
 
         Arguments: img_shape (H, W, C); seed, a number, or a RandomState to go on with, or None for NumPy's

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 import numpy as np
 
 import tinydx
-from tinydx import data
 from tinydx.datasets.terms import Term, icd10cm_diagnoses, icd10cm_terms
-from tinydx.kinds.text import DEFAULT_SIZE, build_bag, ids_of, learn_codec
+from tinydx.diagnosis.kinds.text import DEFAULT_SIZE, build_bag, ids_of, learn_codec
+from tinydx.training import data
 
 FOLDS = 5
 
@@ -44,9 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     return right / tested
 
 
-def deal(
-    terms: Sequence[Term], official: Sequence[Term], fold: int, seed: int
-) -> tuple[list[Term], list[Term], list[Term]]:
+def deal(terms: Sequence[Term], official: Sequence[Term], fold: int, seed: int) -> tuple[list[Term], list[Term], list[Term]]:
     """(training terms, test terms, official names of the training categories, which are among the training terms).
 
     Inclusion terms are there twice: like the test, unlike the official names.

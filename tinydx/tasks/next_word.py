@@ -20,11 +20,11 @@ import numpy as np
 import tinydx
 from tinydx.callbacks import EarlyStopping
 from tinydx.datasets import terms
-from tinydx.decoding import sample
 from tinydx.optimizers import Adam
 from tinydx.preprocessing.text import Codec, Words
-from tinydx.sequences import CELLS, LanguageModel, teacher_forcing
-from tinydx.textscores import perplexity
+from tinydx.text.decoding import sample
+from tinydx.text.scores import perplexity
+from tinydx.text.sequences import CELLS, LanguageModel, teacher_forcing
 
 LONGEST = 30  # words of a name; few have more
 
@@ -87,8 +87,12 @@ def bigram(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]], size: 
         before[v] += n
     asked = [pair for text in test for pair in pairwise(text)]
     single = unigram(train, test, size)
-    return np.array([(pairs[v, w] + different[v] * p) / (before[v] + different[v]) if before[v] else p
-                     for (v, w), p in zip(asked, single, strict=True)])
+    return np.array(
+        [
+            (pairs[v, w] + different[v] * p) / (before[v] + different[v]) if before[v] else p
+            for (v, w), p in zip(asked, single, strict=True)
+        ]
+    )
 
 
 if __name__ == "__main__":

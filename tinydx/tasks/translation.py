@@ -20,9 +20,9 @@ from typing import Any
 import tinydx
 from tinydx.datasets import terms
 from tinydx.datasets.terms import Pair
-from tinydx.retrieval import NearestText
-from tinydx.textscores import bleu, exact_match, rouge_l
-from tinydx.translation import train_translator, translate
+from tinydx.text.retrieval import NearestText
+from tinydx.text.scores import bleu, exact_match, rouge_l
+from tinydx.text.translation import train_translator, translate
 
 READERS: dict[str, Any] = {
     "diagnosis": lambda _: [(t.text, t.diagnosis) for t in terms.icd10cm_terms()],

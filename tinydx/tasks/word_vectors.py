@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import tinydx
 from tinydx.datasets import terms
 from tinydx.preprocessing.text import Codec, Words
-from tinydx.wordvectors import SkipGram, WordVectors, relatedness
+from tinydx.text.word_vectors import SkipGram, WordVectors, relatedness
 
 SIZE = 4000  # words
 SHOWN = ("fever", "fracture", "carcinoma", "diabetes", "heart", "left")

@@ -57,7 +57,12 @@ EXERCISE = Exercise(
     bugs=[
         Bug("overflow", "np.where(x >= 0, 1, e) / (1 + e)", "1 / (1 + np.exp(-x))"),
         Bug("NaN", "np.where(x >= 0, 1, e) / (1 + e)", "np.exp(x) / (1 + np.exp(x))"),
-        Bug("sign of x ignored", "np.where(x >= 0, 1, e)", "1", "1 / (1 + e^-|x|) is right for positive x alone: it is never below 0.5."),
+        Bug(
+            "sign of x ignored",
+            "np.where(x >= 0, 1, e)",
+            "1",
+            "1 / (1 + e^-|x|) is right for positive x alone: it is never below 0.5.",
+        ),
         Bug(
             "probability clipped",
             "np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))",

@@ -39,7 +39,15 @@ EXERCISE = Exercise(
     bugs=[
         Bug("not divided by the window", " / size**2", ""),
         Bug("= instead of +=", "+=", "="),
-        Bug("only one pixel of the window gets it", "dx[n, rows, columns, c] += dy[n, i, j, c] / size**2", "dx[n, i * stride, j * stride, c] += dy[n, i, j, c]"),
-        Bug("stride ignored", "slice(i * stride, i * stride + size), slice(j * stride, j * stride + size)", "slice(i, i + size), slice(j, j + size)"),
+        Bug(
+            "only one pixel of the window gets it",
+            "dx[n, rows, columns, c] += dy[n, i, j, c] / size**2",
+            "dx[n, i * stride, j * stride, c] += dy[n, i, j, c]",
+        ),
+        Bug(
+            "stride ignored",
+            "slice(i * stride, i * stride + size), slice(j * stride, j * stride + size)",
+            "slice(i, i + size), slice(j, j + size)",
+        ),
     ],
 )

@@ -57,6 +57,10 @@ EXERCISE = Exercise(
         Bug("= instead of +=", "dpadded[seen] += dy", "dpadded[seen] = dy"),
         Bug("averaged over the batch", "dw, dy.sum(axis=(0, 1, 2))", "dw / len(dy), dy.sum(axis=(0, 1, 2)) / len(dy)"),
         Bug("border not removed", "dpadded[:, padding : padding + x.shape[1], padding : padding + x.shape[2]]", "dpadded"),
-        Bug("padding forgotten", "dpadded[:, padding : padding + x.shape[1], padding : padding + x.shape[2]]", "dpadded[:, : x.shape[1], : x.shape[2]]"),
+        Bug(
+            "padding forgotten",
+            "dpadded[:, padding : padding + x.shape[1], padding : padding + x.shape[2]]",
+            "dpadded[:, : x.shape[1], : x.shape[2]]",
+        ),
     ],
 )

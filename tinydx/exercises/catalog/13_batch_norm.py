@@ -52,6 +52,8 @@ EXERCISE = Exercise(
         Bug("deviation held constant", " - normal * (dn * normal).mean(axis=0)", ""),
         Bug("mean held constant", " - dn.mean(axis=0)", ""),
         Bug("gamma forgotten in dx", "dn = dy * gamma", "dn = dy"),
-        Bug("averaged over the batch", "(dy * normal).sum(axis=0), dy.sum(axis=0)", "(dy * normal).mean(axis=0), dy.mean(axis=0)"),
+        Bug(
+            "averaged over the batch", "(dy * normal).sum(axis=0), dy.sum(axis=0)", "(dy * normal).mean(axis=0), dy.mean(axis=0)"
+        ),
     ],
 )

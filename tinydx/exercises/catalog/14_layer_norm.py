@@ -54,6 +54,8 @@ EXERCISE = Exercise(
         Bug("mean held constant", COMMON, "normal * (dn * normal).mean(axis=1, keepdims=True)"),
         Bug("sums instead of means", COMMON, COMMON.replace("mean", "sum")),
         Bug("statistics over the wrong axis", COMMON, COMMON.replace("axis=1", "axis=0")),
-        Bug("averaged over the batch", "(dy * normal).sum(axis=0), dy.sum(axis=0)", "(dy * normal).mean(axis=0), dy.mean(axis=0)"),
+        Bug(
+            "averaged over the batch", "(dy * normal).sum(axis=0), dy.sum(axis=0)", "(dy * normal).mean(axis=0), dy.mean(axis=0)"
+        ),
     ],
 )

@@ -57,9 +57,21 @@ EXERCISE = Exercise(
     ),
     bugs=[
         Bug("uphill", "p - learning_rate * g", "p + learning_rate * g", "This goes where the loss grows: subtract the gradient."),
-        Bug("learning rate forgotten", "p - learning_rate * g", "p - g", "The gradient says where to, the learning rate how far."),
-        Bug("old velocity used", "return p + m, m", "return p + (m + learning_rate * g) / momentum, m", "Move by the new velocity, which knows this step's gradient."),
+        Bug(
+            "learning rate forgotten", "p - learning_rate * g", "p - g", "The gradient says where to, the learning rate how far."
+        ),
+        Bug(
+            "old velocity used",
+            "return p + m, m",
+            "return p + (m + learning_rate * g) / momentum, m",
+            "Move by the new velocity, which knows this step's gradient.",
+        ),
         Bug("momentum not multiplied", "momentum * m - ", "m - ", "Of the old velocity only the share `momentum` is kept."),
-        Bug("velocity uphill", "- learning_rate * g\n    return p", "+ learning_rate * g\n    return p", "The velocity grows against the gradient."),
+        Bug(
+            "velocity uphill",
+            "- learning_rate * g\n    return p",
+            "+ learning_rate * g\n    return p",
+            "The velocity grows against the gradient.",
+        ),
     ],
 )

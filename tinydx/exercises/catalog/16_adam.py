@@ -50,8 +50,15 @@ EXERCISE = Exercise(
             "learning_rate",
             "m and v began at zero and are too small in the first steps: multiply by sqrt(1 - beta_2**t) / (1 - beta_1**t).",
         ),
-        Bug("epsilon inside the root", "np.sqrt(v) + epsilon", "np.sqrt(v + epsilon)", "epsilon is added after the root is taken."),
-        Bug("root forgotten", "(np.sqrt(v) + epsilon)", "(v + epsilon)", "v is the mean of squares: divide by its root, which has g's unit."),
+        Bug(
+            "epsilon inside the root", "np.sqrt(v) + epsilon", "np.sqrt(v + epsilon)", "epsilon is added after the root is taken."
+        ),
+        Bug(
+            "root forgotten",
+            "(np.sqrt(v) + epsilon)",
+            "(v + epsilon)",
+            "v is the mean of squares: divide by its root, which has g's unit.",
+        ),
         Bug("step counted from 0", "1 - beta_1**step", "1 - beta_1 ** (step + 1)", "t is 1 in the first step: use it as it is."),
         Bug(
             "betas swapped",

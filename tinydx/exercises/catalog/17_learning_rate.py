@@ -40,8 +40,18 @@ EXERCISE = Exercise(
         "All directions must shrink, so the largest eigenvalue decides. np.linalg.eigvalsh(a) gives the eigenvalues of a symmetric matrix.",
     ),
     bugs=[
-        Bug("flattest direction", ".max()", ".min()", "The steepest direction explodes first: the largest eigenvalue decides, not the smallest."),
-        Bug("half of the limit", "2 / np", "1 / np", "1 / eigenvalue jumps right into the minimum; stable is all up to twice that."),
+        Bug(
+            "flattest direction",
+            ".max()",
+            ".min()",
+            "The steepest direction explodes first: the largest eigenvalue decides, not the smallest.",
+        ),
+        Bug(
+            "half of the limit",
+            "2 / np",
+            "1 / np",
+            "1 / eigenvalue jumps right into the minimum; stable is all up to twice that.",
+        ),
         Bug(
             "sum of the eigenvalues",
             "np.linalg.eigvalsh(a).max()",

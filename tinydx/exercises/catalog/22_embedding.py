@@ -42,6 +42,10 @@ EXERCISE = Exercise(
     bugs=[
         Bug("repeated ids counted once", "np.add.at(dtable, ids, dy)", "dtable[ids] += dy"),
         Bug("row 0 left out", "return dtable", "dtable[0] = 0\n    return dtable"),
-        Bug("averaged over repeats", "return dtable", "return dtable / np.maximum(np.bincount(ids.ravel(), minlength=len(table)), 1)[:, None]"),
+        Bug(
+            "averaged over repeats",
+            "return dtable",
+            "return dtable / np.maximum(np.bincount(ids.ravel(), minlength=len(table)), 1)[:, None]",
+        ),
     ],
 )

@@ -71,7 +71,12 @@ EXERCISE = Exercise(
             "p * dp",
             "The weights of a row add up to 1: if one grows the others shrink. Subtract sum(dp p) before multiplying by p.",
         ),
-        Bug("diagonal only", DP, "p * (1 - p) * dp", "Every score moves every weight of its row, not just its own: p (dp - sum(dp p))."),
+        Bug(
+            "diagonal only",
+            DP,
+            "p * (1 - p) * dp",
+            "Every score moves every weight of its row, not just its own: p (dp - sum(dp p)).",
+        ),
         Bug("softmax skipped", DP, "dp", "Between the weights and the scores stands the softmax: go back through it."),
         Bug(
             "sum over the wrong axis",

@@ -93,7 +93,12 @@ EXERCISE = Exercise(
         "x.grad = dx keeps the last gradient that arrives. They must add up.",
     ),
     bugs=[
-        Bug("one use only", "x.grad = x.grad + dx", "x.grad = dx", "What is used several times keeps the gradient of one use only."),
+        Bug(
+            "one use only",
+            "x.grad = x.grad + dx",
+            "x.grad = dx",
+            "What is used several times keeps the gradient of one use only.",
+        ),
         Bug(
             "walked in the wrong order",
             "            for x in tensor.inputs:\n                visit(x)\n            order.append(tensor)",

@@ -101,6 +101,11 @@ EXERCISE = Exercise(
             "x = self.saved.pop(0)",
             "The call that was made last is undone first: take the last one saved.",
         ),
-        Bug("one call only", "self.dw += x.T @ dy\n        self.db +=", "self.dw = x.T @ dy\n        self.db =", "The weights served every call: dw and db add up."),
+        Bug(
+            "one call only",
+            "self.dw += x.T @ dy\n        self.db +=",
+            "self.dw = x.T @ dy\n        self.db =",
+            "The weights served every call: dw and db add up.",
+        ),
     ],
 )

@@ -42,7 +42,9 @@ EXERCISE = Exercise(
         "Every pair counts 1, 0.5 or 0. The area is the mean over all pairs.",
     ),
     bugs=[
-        Bug("ties count nothing", " + 0.5 * (a == b)", "", "A pair with equal scores counts half: who guesses must get one half."),
+        Bug(
+            "ties count nothing", " + 0.5 * (a == b)", "", "A pair with equal scores counts half: who guesses must get one half."
+        ),
         Bug("ties count whole", "(a > b) + 0.5 * (a == b)", "a >= b", "A pair with equal scores counts half, not whole."),
         Bug("the wrong way round", "(a > b)", "(a < b)", "This is high where the healthy score higher."),
         Bug(

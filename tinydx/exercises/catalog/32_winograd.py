@@ -70,6 +70,11 @@ EXERCISE = Exercise(
             "m[1] - m[2] + m[3]",
             "The fourth pixel value is d1 - d3, so g2 d3 comes with a minus, which y1 must take back.",
         ),
-        Bug("the same sign for 1 and -1", "m[1] - m[2] - m[3]", "m[1] + m[2] - m[3]", "In y1 odd powers count, which change their sign at -1."),
+        Bug(
+            "the same sign for 1 and -1",
+            "m[1] - m[2] - m[3]",
+            "m[1] + m[2] - m[3]",
+            "In y1 odd powers count, which change their sign at -1.",
+        ),
     ],
 )

@@ -42,9 +42,24 @@ EXERCISE = Exercise(
     shapes="x (L,) -> S (T,1+N//2)",
     source="short-time Fourier transform",
     bugs=[
-        Bug("window forgotten", "frames * window", "frames", "Fade each frame in and out before the transform: multiply it by the window."),
-        Bug("amplitude instead of power", " ** 2", "", "Decibels are of power: square the absolute values, or take 20 log10 of them."),
+        Bug(
+            "window forgotten",
+            "frames * window",
+            "frames",
+            "Fade each frame in and out before the transform: multiply it by the window.",
+        ),
+        Bug(
+            "amplitude instead of power",
+            " ** 2",
+            "",
+            "Decibels are of power: square the absolute values, or take 20 log10 of them.",
+        ),
         Bug("natural logarithm", "np.log10", "np.log", "Decibels are ten times the logarithm to base 10: np.log10."),
-        Bug("last frame left out", "len(x) - n + 1", "len(x) - n - hop + 1", "The last frame may end with the last sample: T = 1 + (L - n) // hop."),
+        Bug(
+            "last frame left out",
+            "len(x) - n + 1",
+            "len(x) - n - hop + 1",
+            "The last frame may end with the last sample: T = 1 + (L - n) // hop.",
+        ),
     ],
 )

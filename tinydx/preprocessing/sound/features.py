@@ -1,6 +1,6 @@
 """What is heard in samples: spectra, mel bands, cepstra, slopes, quantiles; the numbers of librosa, time before frequency.
 
-    samples --frames, window, |FFT|^2--> spectrogram --mel filters, log--> log-mel --DCT--> MFCC
+samples --frames, window, |FFT|^2--> spectrogram --mel filters, log--> log-mel --DCT--> MFCC
 """
 
 from __future__ import annotations

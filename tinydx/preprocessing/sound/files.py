@@ -21,9 +21,7 @@ SHORTEST = 0.05  # seconds
 LOUDEST = 1e6  # of a sample in a file of floats: beyond it squares overflow; 16-bit numbers as floats are well below
 
 
-def load_sound(
-    path: Any, rate: int | None = None, seconds: float | None = None, offset: float = 0.0
-) -> tuple[np.ndarray, int]:
+def load_sound(path: Any, rate: int | None = None, seconds: float | None = None, offset: float = 0.0) -> tuple[np.ndarray, int]:
     """Read a wav or flac file as samples of one channel, at the rate asked for.
 
     Arguments: path; rate in Hz, None for the file's own; seconds to read at most (None: all), beginning at offset seconds.

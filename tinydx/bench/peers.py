@@ -1,0 +1,235 @@
+"""PyTorch's counterpart of each op, as PyTorch likes it best: channels_last images and weights, fused optimizers.
+
+A row of PEERS makes a Runner of our arrays. Converting layouts is part of the preparation and of the check, and is
+never timed. Forward records what autograd needs, as our forward saves what backward needs; backward makes all gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tinydx.bench.backends import Arrays, Runner, listed
+from tinydx.ops.convolution import padding_2d, pair
+
+
+class Layout(NamedTuple):
+    """From our axes to PyTorch's, and back; both are views of NumPy arrays."""
+
+    there: Callable[[np.ndarray], np.ndarray]
+    back: Callable[[np.ndarray], np.ndarray]
+
+
+SAME = Layout(lambda a: a, lambda a: a)
+IMAGES = Layout(lambda a: a.transpose(0, 3, 1, 2), lambda a: a.transpose(0, 2, 3, 1))  # NHWC, NCHW
+KERNEL = Layout(lambda a: a.transpose(3, 2, 0, 1), lambda a: a.transpose(2, 3, 1, 0))  # HWIO, OIHW
+FLIPPED = Layout(lambda a: a[::-1, ::-1].transpose(3, 2, 0, 1), lambda a: a.transpose(2, 3, 1, 0)[::-1, ::-1])
+STATE = Layout(lambda a: a[None], lambda a: a[0])  # (N,U) and (layers,N,U)
+TURNED = Layout(np.transpose, np.transpose)
+
+
+def tensor(a: np.ndarray, layout: Layout = SAME) -> torch.Tensor:
+    """A tensor of its own; images and convolution kernels lie in channels_last order."""
+    t = torch.from_numpy(np.array(layout.there(a), order="C"))
+    return t.contiguous(memory_format=torch.channels_last) if layout in (IMAGES, KERNEL, FLIPPED) else t
+
+
+def array(t: torch.Tensor, layout: Layout = SAME) -> np.ndarray:
+    """Back in our layout."""
+    return layout.back(t.detach().numpy())
+
+
+# ---- functions -----------------------------------------------------------------------------------------------------
+
+
+def function(make: Callable[[Mapping[str, Any]], Callable], layouts: tuple[Layout, ...] = (), output: Any = SAME) -> Callable:
+    """A row of the table: make(constants) gives the function of tensors; layouts of its inputs (SAME where none is given)."""
+
+    def prepare(arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
+        there = (*layouts, *[SAME] * len(arrays))[: len(arrays)]
+        inputs = [None if a is None else tensor(a, to) for a, to in zip(arrays, there, strict=True)]
+        return differentiated(make(constants), inputs, there, output, dy)
+
+    return prepare
+
+
+def differentiated(run: Callable, inputs: list, layouts: tuple[Layout, ...], output: Layout | tuple, dy: Any) -> Runner:
+    """A Runner whose backward is autograd's, with the gradients of all inputs; output: a layout, or one of each output."""
+    leaves = [t.requires_grad_() for t in inputs if t is not None]
+    y, outputs = listed(run(*inputs)), output if isinstance(output, tuple) and not isinstance(output, Layout) else (output,)
+    slopes = None if dy is None else [tensor(np.asarray(d), to) for d, to in zip(listed(dy), outputs, strict=True)]
+
+    def backward() -> Any:
+        return torch.autograd.grad(y, leaves, slopes, retain_graph=True)
+
+    used = [to for t, to in zip(inputs, layouts, strict=True) if t is not None]
+    return Runner(
+        lambda: run(*inputs),
+        None if dy is None else backward,
+        lambda result: [array(part, to) for part, to in zip(listed(result), outputs, strict=True)],
+        lambda gradients: [array(g, to) for g, to in zip(gradients, used, strict=True)],
+    )
+
+
+def _plain(f: Callable) -> Callable:
+    """A function that takes its constants by our names."""
+    return function(lambda constants: lambda *inputs: f(*inputs, **constants))
+
+
+def _border(padding: Any, x: torch.Tensor, window: Any, stride: Any, dilation: Any = (1, 1)) -> tuple[Any, tuple]:
+    """PyTorch's symmetric padding, and what has to be put around x beforehand where ours has no such twin."""
+    rows, columns = padding_2d(padding, tuple(x.shape[2:]), window, stride, dilation)
+    if rows[0] == rows[1] and columns[0] == columns[1]:
+        return (rows[0], columns[0]), ()
+    return 0, (*columns, *rows)
+
+
+def correlation(constants: Mapping[str, Any]) -> Callable:
+    stride, dilation = pair(constants.get("stride", 1)), pair(constants.get("dilation", 1))
+
+    def run(x: Any, w: Any, b: Any = None) -> Any:
+        padding, around = _border(constants.get("padding", "valid"), x, tuple(w.shape[2:]), stride, dilation)
+        x = F.pad(x, around) if around else x
+        return F.conv2d(x, w, b, stride, padding, dilation, constants.get("groups", 1))
+
+    return run
+
+
+def correlation_relu_max(constants: Mapping[str, Any]) -> Callable:
+    convolve = correlation(constants)
+    return lambda *inputs: F.max_pool2d(F.relu(convolve(*inputs)), constants.get("size", 2))
+
+
+def max_pooling(constants: Mapping[str, Any]) -> Callable:
+    size = pair(constants.get("size", 2))
+    stride = pair(constants.get("stride") or size)
+
+    def run(x: Any) -> Any:
+        padding, around = _border(constants.get("padding", "valid"), x, size, stride)
+        x = F.pad(x, around, value=-np.inf) if around else x
+        return F.max_pool2d(x, size, stride, padding)
+
+    return run
+
+
+def average_pooling(constants: Mapping[str, Any]) -> Callable:
+    size = pair(constants.get("size", 2))
+    stride = pair(constants.get("stride") or size)
+
+    def run(x: Any) -> Any:
+        padding, around = _border(constants.get("padding", "valid"), x, size, stride)
+        if around:  # padded pixels do not count, and PyTorch knows that only of its own padding
+            ones = F.pad(torch.ones_like(x[:1, :1]), around)
+            return F.avg_pool2d(F.pad(x, around), size, stride) / F.avg_pool2d(ones, size, stride)
+        return F.avg_pool2d(x, size, stride, padding, count_include_pad=False)
+
+    return run
+
+
+def lookup(constants: Mapping[str, Any]) -> Callable:
+    ids = torch.from_numpy(constants["ids"])
+    return lambda table: F.embedding(ids, table)
+
+
+# Recurrent networks, as torch.nn.RNN, LSTM and GRU call them: with biases, 1 layer, no dropout, to train, one way, (N,T,D).
+AS_IN_MODULES = (True, 1, 0.0, True, False, True)
+
+
+def rnn(constants: Mapping[str, Any]) -> Callable:
+    """Two biases of PyTorch's are one of ours, so the second is zero."""
+    return lambda x, h, w, u, b: torch.rnn_tanh(x, h, (w, u, b, torch.zeros_like(b)), *AS_IN_MODULES)[0]
+
+
+def lstm(constants: Mapping[str, Any]) -> Callable:
+    def run(x: Any, h: Any, c: Any, w: Any, u: Any, b: Any) -> Any:
+        y, _, last = torch.lstm(x, (h, c), (w, u, b, torch.zeros_like(b)), *AS_IN_MODULES)
+        return y, last
+
+    return run
+
+
+def gru(constants: Mapping[str, Any]) -> Callable:
+    return lambda x, h, w, u, b: torch.gru(x, h, (w, u, b[0], b[1]), *AS_IN_MODULES)[0]
+
+
+def reset_first(a: np.ndarray) -> np.ndarray:
+    """PyTorch's GRU has its gates in the order r, z, g, ours z, r, g."""
+    z, r, g = np.split(a, 3, axis=-1)
+    return np.concatenate([r, z, g], axis=-1)
+
+
+RESET_FIRST = Layout(reset_first, reset_first)
+RESET_FIRST_TURNED = Layout(lambda a: reset_first(a).T, lambda a: reset_first(a.T))
+
+
+# ---- optimizers ----------------------------------------------------------------------------------------------------
+
+
+def optimizer(make: Callable[..., tuple[Any, dict, Callable]]) -> Callable:
+    """A row of the table: make(parameter, arrays, constants) gives the optimizer, its memory and what reads it as ours."""
+
+    def prepare(arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
+        parameter = torch.nn.Parameter(tensor(np.asarray(arrays[0])))
+        parameter.grad = tensor(np.asarray(arrays[-1]))
+        stepper, memory, read = make(parameter, [tensor(np.asarray(a)) for a in arrays[1:-1]], constants)
+        stepper.state[parameter].update(memory)
+        return Runner(stepper.step, None, lambda _: [array(t) for t in (parameter, *read())], list)
+
+    return prepare
+
+
+def sgd(parameter: Any, memory: list, k: Mapping[str, Any]) -> tuple:
+    return torch.optim.SGD([parameter], k["learning_rate"], fused=True), {}, lambda: ()
+
+
+def momentum(parameter: Any, memory: list, k: Mapping[str, Any]) -> tuple:
+    """PyTorch's buffer is ours divided by -learning_rate."""
+    rate, buffer = k["learning_rate"], memory[0] / -k["learning_rate"]
+    stepper = torch.optim.SGD([parameter], rate, momentum=k["momentum"], nesterov=k.get("nesterov", False), fused=True)
+    return stepper, {"momentum_buffer": buffer}, lambda: (-rate * buffer,)
+
+
+def adagrad(parameter: Any, memory: list, k: Mapping[str, Any]) -> tuple:
+    stepper = torch.optim.Adagrad([parameter], k["learning_rate"], eps=k["epsilon"], fused=True)
+    return stepper, {"step": torch.tensor(0.0), "sum": memory[0]}, lambda: (memory[0],)
+
+
+def adam(parameter: Any, memory: list, k: Mapping[str, Any]) -> tuple:
+    betas = k["beta_1"], k["beta_2"]
+    stepper = torch.optim.Adam([parameter], k["learning_rate"], betas, k["epsilon"], fused=True)
+    m, v = memory
+    return stepper, {"step": torch.tensor(k["step"] - 1.0), "exp_avg": m, "exp_avg_sq": v}, lambda: (m, v)
+
+
+PEERS: dict[str, Callable[[Arrays, Mapping[str, Any], Any], Runner]] = {
+    "correlate2d": function(correlation, (IMAGES, KERNEL), IMAGES),
+    "conv2d": function(correlation, (IMAGES, FLIPPED), IMAGES),
+    "correlate2d_relu_max_pool2d": function(correlation_relu_max, (IMAGES, KERNEL), IMAGES),
+    "conv2d_relu_max_pool2d": function(correlation_relu_max, (IMAGES, FLIPPED), IMAGES),
+    "max_pool2d": function(max_pooling, (IMAGES,), IMAGES),
+    "average_pool2d": function(average_pooling, (IMAGES,), IMAGES),
+    "dense": function(lambda constants: F.linear, (SAME, TURNED)),
+    "matmul": _plain(torch.matmul),
+    "relu": _plain(torch.relu),
+    "sigmoid": _plain(torch.sigmoid),
+    "tanh": _plain(torch.tanh),
+    "silu": _plain(F.silu),
+    "softplus": _plain(F.softplus),
+    "exp": _plain(torch.exp),
+    "log": _plain(torch.log),
+    "sqrt": _plain(torch.sqrt),
+    "softmax": function(lambda constants: lambda x: torch.softmax(x, constants.get("axis", -1))),
+    "log_softmax": function(lambda constants: lambda x: torch.log_softmax(x, constants.get("axis", -1))),
+    "embedding": function(lookup),
+    "simple_rnn": function(rnn, (SAME, STATE, TURNED, TURNED)),
+    "lstm": function(lstm, (SAME, STATE, STATE, TURNED, TURNED), (SAME, STATE)),
+    "gru": function(gru, (SAME, STATE, RESET_FIRST_TURNED, RESET_FIRST_TURNED, RESET_FIRST)),
+    "sgd_update": optimizer(sgd),
+    "momentum_update": optimizer(momentum),
+    "adagrad_update": optimizer(adagrad),
+    "adam_update": optimizer(adam),
+}

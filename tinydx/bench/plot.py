@@ -1,0 +1,297 @@
+"""The picture of a result, drawn from its JSON.
+
+An op:     speed-up bars, forward and backward | rate against size, where the cases differ in one number | roofline
+A race:    bars of the three measures, a row for each number of threads
+
+matplotlib's objects are used without pyplot, as in `tinydx.diagnosis.report`, whose colours and style these pictures share.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from typing import Any, NamedTuple
+
+from tinydx.bench.measure import verdict
+from tinydx.bench.results import MEASURES, Line, facts, groups, heading, lines, racers, thread_words, time_words
+from tinydx.diagnosis.report import INK, MUTED, PALE, STYLE
+
+COLORS = {"numba": "#2166ac", "cuda": "#009e73", "torch": "#d55e00", "numpy": "#829ab1"}
+WIDTH, DPI = 11.0, 130  # inches, and dots per inch
+ROW = 0.25  # inches of a bar
+DIRECTIONS = ("forward", "backward")
+
+
+def picture(run: dict[str, Any]) -> bytes:
+    """The whole picture as the bytes of a PNG file."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    style: dict[str, Any] = {**STYLE, "font.size": 10, "axes.titlesize": 12, "axes.titleweight": "bold"}
+    with matplotlib.rc_context(style):  # type: ignore[arg-type]
+        figure = _stack(run, _op_bands(run) if run["kind"] == "op" else _step_bands(run))
+        buffer = io.BytesIO()
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": heading(run), "Software": "tinydx"})
+    return buffer.getvalue()
+
+
+class Band(NamedTuple):
+    """A strip of the picture: its height in inches, and what draws it into a subfigure."""
+
+    height: float
+    draw: Any
+
+
+def _stack(run: dict[str, Any], bands: list[Band]) -> Any:
+    """The figure: the head, and the bands below it, each as high as it needs."""
+    from matplotlib.figure import Figure
+
+    words = [line for fact in facts(run) for line in textwrap.wrap(fact, 150)]
+    head = 0.6 + 0.17 * len(words)
+    heights = [head, *(band.height for band in bands)]
+    figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout="constrained", facecolor="white")
+    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
+    parts = parts if len(heights) > 1 else [parts]
+    parts[0].text(0.012, 1 - 0.3 / head, heading(run), fontsize=17, weight="bold", color=INK, va="center")
+    parts[0].text(0.012, 1 - 0.52 / head, "\n".join(words), fontsize=8.5, color=MUTED, va="top", linespacing=1.35)
+    for part, band in zip(parts[1:], bands, strict=True):
+        band.draw(part)
+    return figure
+
+
+class Bar(NamedTuple):
+    """A bar: whose it is, its end, the interval around that (or None), and what is written beside it."""
+
+    color: str
+    value: float
+    interval: tuple[float, float] | None
+    words: str
+    pale: bool = False
+
+
+def _draw_bars(axes: Any, rows: list[tuple[str, list[Bar]]], start: float = 0.0) -> None:
+    """Horizontal bars in groups with a name each, from top to bottom; all begin at `start`, and their words lie right of it."""
+    y, ticks = 0.0, []
+    for _, bars in rows:
+        ticks.append(y + (len(bars) - 1) / 2)
+        for bar in bars:
+            axes.barh(y, bar.value - start, left=start, height=0.8, color=bar.color, alpha=0.35 if bar.pale else 1.0, linewidth=0)
+            if bar.interval:
+                axes.plot(bar.interval, (y, y), color=INK, linewidth=1.2, solid_capstyle="butt")
+            end = max(bar.value, start, bar.interval[1] if bar.interval else 0.0)
+            axes.annotate(bar.words, (end, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8, color=INK)
+            y += 1
+        y += 0.6
+    axes.set_yticks(ticks, [name for name, _ in rows], fontsize=8.5, color=INK)
+    axes.set_ylim(y - 0.9, -0.7)
+    axes.grid(False, axis="y")
+    axes.tick_params(axis="y", length=0)
+
+
+# ---- an op ---------------------------------------------------------------------------------------------------------
+
+
+def _op_bands(run: dict[str, Any]) -> list[Band]:
+    found, names = lines(run), _short_names(run)
+    counts = sorted({line.row["threads"] for line in found if line.summary})
+    bands = [band for n in counts if (band := _speedups(run, names, n))]
+    sizes = _sizes(run)
+    if sizes:
+        bands += [Band(3.6, lambda part, n=n: _draw_rates(part, found, sizes, n)) for n in counts]
+    if any(line.summary and line.row["flops"] for line in found) and any(run["roofs"].values()):
+        bands.append(Band(4.6, lambda part: _draw_roofline(part, run, found, counts)))
+    return bands or [Band(1.0, lambda part: part.text(0.5, 0.5, "nothing was timed", ha="center", color=MUTED))]
+
+
+def _short_names(run: dict[str, Any]) -> dict[str, str]:
+    """Cases by what tells them apart: constants that all of them share are left out."""
+    parts = {row["case"]: row["case"].split(", ") for row in run["rows"]}
+    shared = set.intersection(*map(set, parts.values())) if len(parts) > 1 else set()
+    own = {case: [p for p in some if "=" not in p or p not in shared] for case, some in parts.items()}
+    return {case: textwrap.fill(", ".join(some), 34) for case, some in own.items()}
+
+
+def _speedups(run: dict[str, Any], names: dict[str, str], threads: int) -> Band | None:
+    """How many times faster ours are than each of the others; None where there are no two to compare."""
+    sides = {
+        d: _speedup_rows([g for g in groups(run) if g[0]["direction"] == d and g[0]["threads"] == threads], names)
+        for d in DIRECTIONS
+    }
+    sides = {d: rows for d, rows in sides.items() if rows}
+    if not sides:
+        return None
+    bars = max(sum(len(b) + 0.6 for _, b in rows) for rows in sides.values())
+    return Band(1.3 + ROW * bars, lambda part: _draw_speedups(part, sides, threads))
+
+
+def _speedup_rows(some: list[list[dict[str, Any]]], names: dict[str, str]) -> list[tuple[str, list[Bar]]]:
+    rows = []
+    for group in some:
+        ours = next((r for r in group if r["ours"] and r["seconds"]), None)
+        bars = []
+        for other in group:
+            if ours and not other["ours"] and other["seconds"]:
+                found = verdict(ours["seconds"], other["seconds"])
+                unsure = found.words == "can't tell"
+                words = f"{found.ratio:.3g}x {other['backend']}" + (", can't tell" if unsure else "")
+                bars.append(Bar(COLORS.get(other["backend"], MUTED), found.ratio, found.interval, words, unsure))
+        if bars:
+            rows.append((names[group[0]["case"]], bars))
+    return rows
+
+
+def _draw_speedups(part: Any, sides: dict[str, list], threads: int) -> None:
+    """Forward and backward side by side, on logarithmic axes that begin at the same speed."""
+    axes = part.subplots(1, len(sides), squeeze=False)[0]
+    for k, (ax, (direction, rows)) in enumerate(zip(axes, sides.items(), strict=True)):
+        values = [end for _, bars in rows for b in bars for end in (b.value, *(b.interval or ()))]
+        ax.set_xscale("log")
+        ax.set_xlim(min(0.5, *values, 0.5) * 0.8, max(2.0, *values, 2.0) * 6)
+        _draw_bars(ax, rows, start=1)  # "equally fast"
+        ax.axvline(1, color=INK, linewidth=1)
+        ax.set_title(f"{direction}, {thread_words(threads)}")
+        ax.set_xlabel("times as fast as the other (right of 1: the kernel is faster)")
+        ax.xaxis.set_major_formatter("{x:g}")
+        if k:
+            ax.set_yticklabels([])
+
+
+def _sizes(run: dict[str, Any]) -> dict[str, int] | None:
+    """The number in which the cases differ, by case; None where they differ in more than one."""
+    flat = {row["case"]: [n for shape in row["shapes"] if shape for n in shape] for row in run["rows"]}
+    if len(flat) < 2 or len({len(numbers) for numbers in flat.values()}) > 1:
+        return None
+    columns = [c for c in zip(*flat.values(), strict=True) if len(set(c)) > 1]
+    if not columns or any(c != columns[0] for c in columns):
+        return None
+    return dict(zip(flat, columns[0], strict=True))
+
+
+def _draw_rates(part: Any, found: list[Line], sizes: dict[str, int], threads: int) -> None:
+    """Median rate of each backend against the size, in a band from the first to the third quartile, below the roof."""
+    axes = part.subplots(1, 2)
+    for ax, direction in zip(axes, DIRECTIONS, strict=True):
+        some = [x for x in found if x.summary and x.row["direction"] == direction and x.row["threads"] == threads]
+        if not some:
+            ax.set_axis_off()
+            continue
+        for backend in dict.fromkeys(x.row["backend"] for x in some):
+            mine = sorted((x for x in some if x.row["backend"] == backend), key=lambda x: sizes[x.row["case"]])
+            at = [sizes[x.row["case"]] for x in mine]
+            work = [(x.row["flops"] or x.row["bytes"]) / 1e9 for x in mine]
+            color = COLORS.get(backend, MUTED)
+            ax.fill_between(
+                at,
+                [w / x.summary.high for w, x in zip(work, mine, strict=True)],
+                [w / x.summary.low for w, x in zip(work, mine, strict=True)],
+                color=color,
+                alpha=0.25,
+                linewidth=0,
+            )
+            ax.plot(at, [x.rate for x in mine], color=color, linewidth=2, marker="o", markersize=4, label=mine[0].row["label"])
+        roofs = sorted({(sizes[x.row["case"]], x.rate / x.share) for x in some if x.share})
+        if roofs:
+            ax.plot(*zip(*roofs, strict=True), color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="roof measured here")
+        ax.set_xscale("log", base=2)
+        ax.set_yscale("log")
+        ax.set_title(f"{direction}, {thread_words(threads)}")
+        ax.set_xlabel("size (the number in which the cases differ)")
+        ax.set_ylabel(some[0].unit)
+        _plain_ticks(ax)
+        ax.legend(frameon=False, fontsize=8)
+
+
+def _plain_ticks(ax: Any) -> None:
+    """1024 and not 2^10; 20, 50 and 100 and not 10^2."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x < 1e5 else f"{x / 1e6:.3g}M"))
+    ax.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _draw_roofline(part: Any, run: dict[str, Any], found: list[Line], counts: list[int]) -> None:
+    """FLOP/s against FLOPs per byte: how close each case comes to what this machine can do."""
+    timed = [x for x in found if x.summary and x.row["flops"]]
+    intensities = [x.row["flops"] / x.row["bytes"] for x in timed]
+    ends = min(0.5, *intensities), max(intensities) * 3
+    axes = part.subplots(1, len(counts), sharey=True, squeeze=False)[0]
+    for ax, n in zip(axes, counts, strict=True):
+        roof = run["roofs"][str(n)]
+        corner = roof["flops"] / roof["bytes"]
+        edge = [(x, min(roof["flops"], roof["bytes"] * x) / 1e9) for x in sorted({ends[0], corner, max(ends[1], corner * 2)})]
+        ax.plot(*zip(*edge, strict=True), color=INK, linewidth=1.6)
+        ax.annotate(
+            f"peak {roof['flops'] / 1e9:.0f} GFLOP/s",
+            edge[-1],
+            xytext=(-4, 5),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8.5,
+            color=INK,
+        )
+        ax.annotate(
+            f"copies {roof['bytes'] / 1e9:.0f} GB/s", edge[0], xytext=(4, 14), textcoords="offset points", fontsize=8.5, color=INK
+        )
+        mine = [x for x in timed if x.row["threads"] == n]
+        for backend in dict.fromkeys(x.row["backend"] for x in mine):
+            for direction, marker in zip(DIRECTIONS, "os", strict=True):
+                points = [
+                    (x.row["flops"] / x.row["bytes"], x.rate)
+                    for x in mine
+                    if (x.row["backend"], x.row["direction"]) == (backend, direction)
+                ]
+                if points:
+                    ax.scatter(
+                        *zip(*points, strict=True),
+                        s=34,
+                        marker=marker,
+                        color=COLORS.get(backend, MUTED),
+                        alpha=0.85,
+                        linewidth=0.6,
+                        edgecolor="white",
+                        label=f"{backend}, {direction}",
+                        zorder=3,
+                    )
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.set_title(f"Roofline, {thread_words(n)}")
+        ax.set_xlabel("FLOPs per byte that must move")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.legend(frameon=False, fontsize=8, loc="lower right")
+    axes[0].set_ylabel("GFLOP/s")
+
+
+# ---- the race of whole steps ---------------------------------------------------------------------------------------
+
+RACE_COLORS = {"tinydx": "#2166ac", "torch": "#d55e00", "keras": "#009e73"}
+
+
+def _step_bands(run: dict[str, Any]) -> list[Band]:
+    counts = sorted({row["threads"] for row in run["rows"]})
+    most = max((len(racers(run, n, m)) for n in counts for m in MEASURES), default=1)
+    return [Band(1.2 + 0.42 * most, lambda part, n=n: _draw_race(part, run, n)) for n in counts]
+
+
+def _draw_race(part: Any, run: dict[str, Any], threads: int) -> None:
+    """The three measures side by side; shorter bars are faster."""
+    axes = part.subplots(1, len(MEASURES))
+    for k, (ax, (measure, name)) in enumerate(zip(axes, MEASURES.items(), strict=True)):
+        rows = []
+        for racer in racers(run, threads, measure):
+            words = None if racer.verdict is None else racer.verdict.words.replace(":", "")
+            ratio = f", {words}" if words == "can't tell" else f", tinydx {words}" if words else ""
+            s = racer.summary
+            color = next((c for name, c in RACE_COLORS.items() if racer.row["contestant"].startswith(name)), MUTED)
+            bar = Bar(color, s.median * 1e3, (s.low * 1e3, s.high * 1e3), time_words(s.median) + ratio)
+            rows.append((textwrap.fill(racer.row["label"], 24), [bar]))
+        if rows:
+            ax.set_xlim(0, 1.75 * max(bar.interval[1] for _, (bar,) in rows if bar.interval))
+            _draw_bars(ax, rows)
+        ax.set_title(f"{name}, {thread_words(threads)}")
+        ax.set_xlabel("milliseconds")
+        ax.spines["left"].set_color(PALE)
+        if k:
+            ax.set_yticklabels([])

@@ -1,0 +1,624 @@
+"""The result of a diagnosis as a folder: one picture page, and the numbers behind it as JSON and CSV.
+
+Data flows one way: `evaluation.evaluate_diagnosis` -> metrics, `model.fit` -> history, both with a few test
+examples -> `write_report` -> report.png, metrics.json, history.json, history.csv, each written atomically.
+
+The page is stacked from bands of a known height in inches (head, headline numbers, curves, ROC and confusion
+matrix, calibration and words, examples), so that nothing shrinks when there is more to show. It uses
+matplotlib's objects, never pyplot, so that nothing global changes and any thread or notebook can call it.
+Whatever the names of the classes are, the page is drawn: characters that no installed font has are escaped.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import math
+import os
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tinydx import evaluation
+from tinydx.files import atomic_write
+
+if TYPE_CHECKING:
+    from tinydx.diagnosis.kinds import Kind
+
+History = dict[str, Sequence[float]]
+
+INK, MUTED, PALE, BLUE, RED = "#1f2933", "#627d98", "#d9e2ec", "#2166ac", "#c62828"
+AMBER, BROWN = "#fff3cd", "#7a4f01"
+CLASS_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#8c6bb1")
+WIDTH, MARGIN, DPI = 9.0, 0.13, 150  # of the page, in inches, and its dots per inch
+LEGEND = 10  # classes that a legend can name, and a confusion matrix can count in numbers
+DIAGONAL: Any = {"color": MUTED, "linewidth": 1, "linestyle": (0, (4, 4))}
+STYLE = {
+    "font.size": 11,
+    "axes.titlesize": 13,
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": PALE,
+    "grid.linewidth": 0.8,
+    "axes.unicode_minus": False,
+    "text.parse_math": False,  # a $ in a class name is a dollar
+}
+
+
+def write_report(
+    directory: str | os.PathLike,
+    *,
+    metrics: dict[str, Any],
+    history: History,
+    examples: np.ndarray | Sequence[Any],
+    y_true: ArrayLike,
+    probabilities: ArrayLike,
+    class_names: Sequence[str],
+    kind: Kind,
+    title: str,
+    synthetic: bool,
+    subtitle: str = "",
+) -> dict[str, Path]:
+    """Write report.png, metrics.json, history.json and history.csv into a folder, which is made if needed.
+
+    Arguments: `metrics` from `evaluation.evaluate_diagnosis` on the same `y_true`, `probabilities` and
+    `class_names`; `history` from `fit(...).history`, a list per name, one number per epoch; `examples`, the
+    N test examples, which `kind` draws; `title` and `subtitle` of the page; `synthetic`, whether a program
+    made them: the title and every example then say so.
+    Returns the paths: {"page", "metrics", "history", "history_csv"}. In the JSON files what is NaN or
+    infinite is null. Raises ValueError where lengths or shapes do not fit.
+
+    >>> import tempfile
+    >>> from tinydx.diagnosis.kinds.image import KIND
+    >>> truth, p = np.array([0, 1, 1, 0]), np.array([0.2, 0.7, 0.4, 0.1])
+    >>> found = evaluation.evaluate_diagnosis(truth, p, ["normal", "ill"], samples=100)
+    >>> paths = write_report(tempfile.mkdtemp(), metrics=found, history={"loss": [0.7, 0.6]},
+    ...                      examples=np.zeros((4, 8, 8)), y_true=truth, probabilities=p,
+    ...                      class_names=["normal", "ill"], kind=KIND, title="An example", synthetic=True)
+    >>> sorted(path.name for path in paths.values())
+    ['history.csv', 'history.json', 'metrics.json', 'report.png']
+    """
+    table = evaluation.probability_table(probabilities, class_names)
+    true = np.asarray(y_true).reshape(-1).astype(int)
+    if not len(true) == len(table) == len(examples) == metrics["count"]:
+        raise ValueError(
+            f"the report needs a label and a probability for each example: {len(examples)} {kind.noun}, "
+            f"{len(true)} labels, {len(table)} probabilities, metrics of {metrics['count']}"
+        )
+    page = _page(metrics, history, examples, true, table, kind, title, subtitle, synthetic)
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "metrics": atomic_write(folder / "metrics.json", _json(metrics)),
+        "history": atomic_write(folder / "history.json", _json(history)),
+        "history_csv": atomic_write(folder / "history.csv", _csv(history)),
+        "page": atomic_write(folder / "report.png", page),
+    }
+
+
+# --- numbers as files ---------------------------------------------------------------------------------------
+
+
+def _json(value: Any) -> str:
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Python's own types for NumPy's, and None for what JSON has no word for (NaN, infinity)."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _csv(history: History) -> str:
+    """A line per epoch, counted from 1; an empty cell where a name has no number for it."""
+    rows = itertools.zip_longest(*(_plain(list(values)) for values in history.values()))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["epoch", *history])
+    writer.writerows([epoch, *row] for epoch, row in enumerate(rows, start=1))
+    return text.getvalue()
+
+
+# --- the page -----------------------------------------------------------------------------------------------
+
+
+def _page(
+    metrics: dict[str, Any],
+    history: History,
+    examples: np.ndarray | Sequence[Any],
+    true: np.ndarray,
+    table: np.ndarray,
+    kind: Kind,
+    title: str,
+    subtitle: str,
+    synthetic: bool,
+) -> bytes:
+    """The whole page as the bytes of a PNG file."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    texts = [example for example in examples if isinstance(example, str)]
+    family, weight, drawable = _fonts([title, subtitle, *metrics["class_names"], *texts])
+    examples = _legible(list(examples), drawable, {})
+    numbered = {name: f"class {k}" for k, name in enumerate(metrics["class_names"]) if not drawable.issuperset(map(ord, name))}
+    if numbered:
+        subtitle += (
+            " No installed font can draw the class names, so they are numbers here; metrics.json "
+            "has them. Noto Sans CJK is a font for Chinese."
+        )
+    metrics = _legible(metrics, drawable, numbered)
+    style: Any = {**STYLE, "font.family": family, "axes.titleweight": weight, "figure.titleweight": weight}
+    with matplotlib.rc_context(style):
+        figure = _draw(
+            metrics,
+            history,
+            examples,
+            true,
+            table,
+            kind,
+            _legible(title, drawable, {}),
+            _legible(subtitle, drawable, {}),
+            synthetic,
+        )
+        buffer = io.BytesIO()
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": title, "Software": "tinydx"})
+    return buffer.getvalue()
+
+
+def _draw(
+    metrics: dict[str, Any],
+    history: History,
+    examples: np.ndarray | Sequence[Any],
+    true: np.ndarray,
+    table: np.ndarray,
+    kind: Kind,
+    title: str,
+    subtitle: str,
+    synthetic: bool,
+) -> Any:
+    """The figure: bands from top to bottom, each as high as its content needs."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    names = metrics["class_names"]
+    positive = None if metrics["positive_class"] is None else names.index(metrics["positive_class"])
+    called = evaluation.called_class(table, positive, metrics["threshold"])
+    head = _head(title, subtitle, kind.synthetic_notice if synthetic else None)
+    grids = _choose_examples(true, called, table, kind)
+    heights = [
+        sum(line.height for line in head) + 0.3,
+        1.2,
+        2.9,
+        4.0,
+        4.0,
+        *(0.45 + kind.panel_height * math.ceil(len(chosen) / kind.columns) for _, chosen in grids),
+    ]
+    layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=0.06)
+    figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout=layout, facecolor="white")
+    bands: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
+    _draw_head(bands[0], head, heights[0])
+    _draw_headline(bands[1], metrics)
+    _draw_curves(bands[2], history)
+    left, right = bands[3].subplots(1, 2)
+    _draw_roc(left, true, table, metrics, positive)
+    _draw_confusion(right, metrics)
+    parts = bands[4].subplot_mosaic([["curve", "words"], ["counts", "words"]], height_ratios=[5, 1])
+    _draw_calibration(parts["curve"], parts["counts"], metrics)
+    _draw_words(parts["words"], metrics)
+    for band, (heading, chosen) in zip(bands[5:], grids, strict=True):
+        captions = [_caption(names, true[i], called[i], table[i], kind.columns) for i in chosen]
+        wrong = called[chosen] != true[chosen]
+        _draw_examples(band, heading, kind, [examples[i] for i in chosen], captions, wrong, synthetic)
+    return figure
+
+
+class _Line(NamedTuple):
+    """A line of the head: what, how, and its height in inches."""
+
+    text: str
+    size: float
+    color: str
+    height: float
+    bold: bool = False
+    paper: str = "none"
+
+
+def _head(title: str, subtitle: str, notice: str | None) -> list[_Line]:
+    """Title and subtitle; and of synthetic data the notice that says so."""
+    lines = [_Line(line, 20, INK, 0.40, bold=True) for line in _wrap(f"{title} (synthetic data)" if notice else title, 48)]
+    lines += [_Line(line, 11, MUTED, 0.25) for line in _wrap(subtitle, 105)]
+    if notice:
+        lines.append(_Line(f"Synthetic data: {notice}", 10, BROWN, 0.36, paper=AMBER))
+    return lines
+
+
+def _draw_head(band: Any, lines: list[_Line], height: float) -> None:
+    from matplotlib import rcParams
+
+    top = height - 0.2
+    for line in lines:
+        weight = rcParams["figure.titleweight"] if line.bold else "normal"
+        band.text(
+            MARGIN / WIDTH,
+            (top - line.height / 2) / height,
+            line.text,
+            fontsize=line.size,
+            color=line.color,
+            weight=weight,
+            va="center",
+            bbox={"facecolor": line.paper, "edgecolor": "none", "pad": 5},
+        )
+        top -= line.height
+
+
+def _draw_headline(band: Any, metrics: dict[str, Any]) -> None:
+    """The four numbers that matter most, large, each with its interval."""
+    from matplotlib import rcParams
+
+    mean = "" if metrics["positive_class"] else ", mean"
+    tiles = [
+        ("accuracy", "Accuracy"),
+        ("sensitivity", f"Sensitivity{mean}"),
+        ("specificity", f"Specificity{mean}"),
+        ("roc_auc", f"ROC AUC{mean}"),
+    ]
+    for column, (key, name) in enumerate(tiles):
+        x, value = MARGIN / WIDTH + 0.248 * column, metrics[key]
+        form = "{:.3f}" if key == "roc_auc" else "{:.1%}"
+        note = _interval(metrics, key, form) or metrics["reasons"].get(key, "")
+        band.text(x, 0.85, name, fontsize=11, color=MUTED, va="center")
+        band.text(
+            x,
+            0.50,
+            "unknown" if value is None else form.format(value),
+            fontsize=26,
+            va="center",
+            color=MUTED if value is None else BLUE,
+            weight=rcParams["figure.titleweight"],
+        )
+        band.text(x, 0.14, "\n".join(_wrap(note, 32)[:2]), fontsize=9, color=MUTED, va="center")
+
+
+def _interval(metrics: dict[str, Any], key: str, form: str) -> str:
+    """'95% interval 0.950 to 0.990'; nothing where there is none, or one that says nothing."""
+    ends = metrics.get(f"{key}_interval")
+    if not ends or f"{key}_interval" in metrics["reasons"]:
+        return ""
+    return f"{metrics['interval_level']:.0%} interval {form.format(ends[0])} to {form.format(ends[1])}"
+
+
+# --- curves of the training ---------------------------------------------------------------------------------
+
+
+def _draw_curves(band: Any, history: History) -> None:
+    left, right = band.subplots(1, 2)
+    _draw_curve(left, history, "loss", "Loss", "Loss (mean per example)", 1)
+    watched = [key for key in history if not key.startswith("val_") and key not in ("loss", "learning_rate")]
+    key = next((key for key in watched if "acc" in key), watched[0] if watched else "accuracy")
+    if "acc" in key:
+        _draw_curve(right, history, key, "Accuracy", "Accuracy (%)", 100)
+    else:
+        _draw_curve(right, history, key, key, key, 1)
+
+
+def _draw_curve(axes: Any, history: History, key: str, title: str, label: str, scale: float) -> None:
+    """One measure over the epochs, training and validation, each named at its end."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_title(title)
+    axes.set_xlabel("Epoch")
+    axes.set_ylabel(label)
+    axes.margins(y=0.12)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ends = []
+    for name, text, color in ((key, "training", MUTED), (f"val_{key}", "validation", BLUE)):
+        values = scale * np.array(history.get(name, []), dtype=float)  # None becomes NaN, a gap in the line
+        epochs = np.arange(1, len(values) + 1)
+        if np.isfinite(values).any():
+            size = 4 if len(values) < 30 else 0
+            axes.plot(epochs, values, color=color, linewidth=2, marker="o", markersize=size)
+            end = np.flatnonzero(np.isfinite(values))[-1]
+            ends.append((float(values[end]), float(epochs[end]), text, color))
+    if not ends:
+        _say_instead(axes, f"The history has no finite {key}.")
+    else:
+        last = max(epoch for _, epoch, _, _ in ends)
+        margin = 0.5 if last == 1 else min(0.03 * last, 0.9)
+        axes.set_xlim(1 - margin, last + margin)
+        _name_ends(axes, ends)
+
+
+def _name_ends(axes: Any, ends: list[tuple[float, float, str, str]]) -> None:
+    """Names beside the last points, moved apart where they would touch."""
+    low, high = axes.get_ylim()
+    gap = 0.1 * (high - low)
+    ends = sorted(ends)
+    heights = [value for value, *_ in ends]
+    if len(ends) == 2 and heights[1] - heights[0] < gap:
+        middle = min(max(sum(heights) / 2, low + gap / 2), high - gap / 2)
+        heights = [middle - gap / 2, middle + gap / 2]
+    x = max(epoch for _, epoch, _, _ in ends)
+    for (_, _, text, color), height in zip(ends, heights, strict=True):
+        axes.annotate(
+            text, (x, height), xytext=(8, 0), textcoords="offset points", va="center", color=color, annotation_clip=False
+        )
+
+
+# --- quality on the test set --------------------------------------------------------------------------------
+
+
+def _draw_roc(axes: Any, true: np.ndarray, table: np.ndarray, metrics: dict[str, Any], positive: int | None) -> None:
+    """The ROC curve of the class looked for, or of each class against the rest."""
+    axes.set_title("ROC curve" if positive is not None else "ROC curves, class against rest")
+    axes.set_xlabel("False positive rate, 1 - specificity (%)")
+    axes.set_ylabel("Sensitivity (%)")
+    axes.set(xlim=(-2, 102), ylim=(-2, 102), aspect="equal")
+    names = metrics["class_names"]
+    classes = range(len(names)) if positive is None else [positive]
+    known = [k for k in classes if 0 < np.sum(true == k) < len(true)]
+    if known:
+        axes.plot([0, 100], [0, 100], **DIAGONAL)
+    for k in known:
+        false_rate, true_rate, _ = evaluation.roc_curve(true == k, table[:, k])
+        color = BLUE if positive is not None else CLASS_COLORS[k % len(CLASS_COLORS)]
+        axes.plot(
+            100 * false_rate,
+            100 * true_rate,
+            color=color,
+            linewidth=2,
+            linestyle="-" if k < len(CLASS_COLORS) else "--",
+            label=f"{_short(names[k], 22)} {evaluation.roc_auc(true == k, table[:, k]):.3f}",
+        )
+    if not known:
+        _say_instead(axes, "No ROC curve: " + metrics["reasons"].get("roc_auc", ""))
+    elif len(known) > LEGEND:
+        areas = sorted((evaluation.roc_auc(true == k, table[:, k]), names[k]) for k in known)
+        ends = [f"{_short(name, 22)} {area:.3f}" for area, name in (areas[0], areas[-1])]
+        axes.text(
+            98,
+            4,
+            "AUC from {}\nto {}".format(*ends),
+            ha="right",
+            va="bottom",
+            linespacing=1.5,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 2},
+        )
+    elif positive is None:
+        axes.legend(
+            title="AUC",
+            loc="lower right",
+            fontsize=10 if len(names) < 7 else 8,
+            edgecolor="none",
+            framealpha=0.9,
+            alignment="left",
+        )
+    else:
+        _mark_threshold(axes, metrics)
+
+
+def _mark_threshold(axes: Any, metrics: dict[str, Any]) -> None:
+    """The point of the ROC curve where the answers of this report were given, and the area in words."""
+    x, y = 100 * (1 - metrics["specificity"]), 100 * metrics["sensitivity"]
+    axes.plot(x, y, marker="o", markersize=9, color="white", markeredgecolor=INK, markeredgewidth=2, clip_on=False)
+    axes.annotate(
+        f"threshold {metrics['threshold']:g}",
+        (x, y),
+        xytext=(10, -12) if x < 60 else (-10, -12),
+        textcoords="offset points",
+        va="top",
+        ha="left" if x < 60 else "right",
+    )
+    text = f"AUC {metrics['roc_auc']:.3f}\n{_interval(metrics, 'roc_auc', '{:.3f}')}"
+    axes.text(98, 4, text.rstrip(), ha="right", va="bottom", color=BLUE, linespacing=1.5)
+
+
+def _draw_confusion(axes: Any, metrics: dict[str, Any]) -> None:
+    """Counts and shares of each true class: blue on the diagonal, red where the answer was wrong."""
+    from matplotlib.colors import to_rgb
+
+    counts, names = np.array(metrics["confusion_matrix"]), metrics["class_names"]
+    n = len(names)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    full = np.where(np.eye(n, dtype=bool)[..., np.newaxis], to_rgb(BLUE), to_rgb(RED))
+    axes.imshow(1 + share[..., np.newaxis] ** 0.7 * (full - 1))
+    size = 15 if n <= 3 else 11 if n <= 6 else 8 if n <= 12 else 5
+    for row, column in np.ndindex(n, n) if n <= 2 * LEGEND else ():
+        text = f"{counts[row, column]}" + (f"\n{share[row, column]:.0%}" if n <= 6 else "")
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if share[row, column] > 0.45 else INK)
+    labels, size = [_short(name, 14) for name in names], 11 if n <= 6 else 8 if n <= 2 * LEGEND else 6
+    slant = {"rotation": 35 if n <= LEGEND else 90, "ha": "right", "rotation_mode": "anchor"} if n > 3 else {}
+    slant |= {"va": "center"} if n > LEGEND else {}
+    axes.set_xticks(range(n), labels, fontsize=size, color=INK, **slant)
+    upright = {} if n > 3 else {"rotation": 90, "va": "center"}
+    axes.set_yticks(range(n), labels, fontsize=size, color=INK, **upright)
+    axes.set_title("Confusion matrix")
+    axes.set_xlabel("Called (number, % of the row)" if n <= 6 else "Called (number)")
+    axes.set_ylabel("Truth", labelpad=10)
+    axes.grid(False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _draw_calibration(axes: Any, counts: Any, metrics: dict[str, Any]) -> None:
+    """Predicted probability against what came true, with Wilson intervals; below, the number of examples."""
+    bins, level = [record for record in metrics["calibration"] if record["count"]], metrics["interval_level"]
+    for record in bins:
+        x, y, n = 100 * record["predicted"], 100 * record["observed"], record["count"]
+        low, high = evaluation.wilson_interval(round(record["observed"] * n), n, level)
+        axes.vlines(x, 100 * low, 100 * high, color=BLUE, linewidth=1.2)
+        axes.plot(x, y, color=BLUE, marker="o", markersize=7, clip_on=False)
+        width = 100 * (record["high"] - record["low"])
+        counts.bar(100 * record["low"], n, width=0.92 * width, align="edge", color=PALE)
+        counts.text(100 * record["low"] + 0.46 * width, 0, n, ha="center", va="bottom", fontsize=8)
+    axes.plot([0, 100], [0, 100], **DIAGONAL)
+    name = _short(metrics["positive_class"] or "", 20)
+    axes.set_title("Calibration")
+    error, brier = metrics["expected_calibration_error"], metrics["brier_score"]
+    axes.set_title(f"error {error:.3f}, Brier score {brier:.3f}", loc="right", fontsize=10, weight="normal", color=BLUE)
+    axes.set_ylabel(f"Share that is {name} (%)" if name else "Share that was right (%)")
+    axes.set(xlim=(-2, 102), ylim=(-2, 102))
+    axes.tick_params(labelbottom=False)
+    label = f"Predicted probability of {name} (%)" if name else "Probability of the class called (%)"
+    counts.set(xlim=(-2, 102), yticks=[], xlabel=label)
+    counts.set_ylabel("Number", fontsize=9)
+    counts.grid(False)
+
+
+def _draw_words(axes: Any, metrics: dict[str, Any]) -> None:
+    """The same in words, and what could not be known."""
+    unknown = [f"{key}: {reason}." for key, reason in metrics["reasons"].items()]
+    paragraphs = [*metrics["statement"].replace(". ", ".\n", 1).split("\n"), *unknown]
+    lines = [line for paragraph in paragraphs for line in [*_wrap(paragraph, 60), ""]]
+    if len(lines) > 21:
+        lines = [*lines[:20], "... more in metrics.json"]
+    axes.set_title("In words")
+    axes.axis("off")
+    axes.text(0, 1, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=9.5, linespacing=1.35)
+
+
+def _say_instead(axes: Any, text: str) -> None:
+    axes.text(0.5, 0.5, "\n".join(_wrap(text, 36)), transform=axes.transAxes, ha="center", va="center", color=MUTED)
+
+
+# --- examples -----------------------------------------------------------------------------------------------
+
+
+def _choose_examples(true: np.ndarray, called: np.ndarray, table: np.ndarray, kind: Kind) -> list[tuple[str, np.ndarray]]:
+    """Which test examples to show, under which heading: a fair draw, then the surest mistakes."""
+    n, shown = len(true), 2 * kind.columns
+    if n <= shown:
+        return [(f"All {n} test {kind.noun}", np.arange(n))]
+    drawn = np.sort(np.random.default_rng(0).permutation(n)[:shown])
+    grids = [(f"{len(drawn)} of {n} test {kind.noun}, drawn at random", drawn)]
+    wrong = np.flatnonzero(called != true)
+    surest = wrong[np.argsort(-table[wrong, called[wrong]], kind="stable")][: kind.columns]
+    if len(wrong):
+        more = f"The surest {len(surest)} of {len(wrong)} wrong answers"
+        grids.append((more if len(wrong) > len(surest) else f"All wrong answers ({len(wrong)})", surest))
+    return grids
+
+
+def _caption(names: list[str], true: int, called: int, probabilities: np.ndarray, columns: int) -> str:
+    mark, width = "" if true == called else "\u2717 ", 66 // columns
+    return f"{mark}{_short(names[called], width)} {probabilities[called]:.0%}\ntruth: {_short(names[true], width)}"
+
+
+def _draw_examples(
+    band: Any, heading: str, kind: Kind, examples: list[Any], captions: list[str], wrong: np.ndarray, synthetic: bool
+) -> None:
+    """A grid of examples; what is wrong has a red frame, a red caption and a cross."""
+    heading = f"{heading} (synthetic)" if synthetic else heading
+    band.suptitle(heading, x=MARGIN / WIDTH, ha="left", fontsize=13)
+    rows = math.ceil(len(captions) / kind.columns)
+    grid = band.subplots(rows, kind.columns, squeeze=False, subplot_kw={"anchor": "N"}).ravel()
+    for axes in grid[len(captions) :]:
+        axes.axis("off")
+    for axes, example, caption, bad in zip(grid, examples, captions, wrong, strict=False):
+        axes.grid(False)
+        kind.draw(axes, example)
+        axes.set(xticks=[], yticks=[])
+        axes.set_xlabel(caption, fontsize=9.5, color=RED if bad else INK)
+        axes.spines[:].set(visible=True, color=RED if bad else PALE, linewidth=3 if bad else 1)
+        if synthetic:
+            axes.text(
+                0.03,
+                0.03,
+                "synthetic",
+                transform=axes.transAxes,
+                fontsize=7,
+                color="white",
+                bbox={"facecolor": "black", "alpha": 0.5, "edgecolor": "none", "pad": 1.5},
+            )
+
+
+# --- text ---------------------------------------------------------------------------------------------------
+
+
+def _fonts(texts: Iterable[str]) -> tuple[list[str], str, set[int]]:
+    """Font families to draw the texts with, the weight of titles, and the code points that can be drawn.
+
+    DejaVu Sans comes with matplotlib; where it lacks characters, the installed font that has most of them is
+    added, and titles are bold only if that has a bold face.
+    """
+    from matplotlib.font_manager import FontProperties, findfont, fontManager
+    from matplotlib.ft2font import FT2Font
+
+    drawable = set(FT2Font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap())
+    missing = {ord(character) for character in " ".join(" ".join(texts).split())} - drawable
+    if not missing:
+        return ["DejaVu Sans"], "bold", drawable
+    found, gained = None, set[int]()
+    for entry in sorted(fontManager.ttflist, key=_preference):
+        try:
+            has = missing.intersection(FT2Font(entry.fname).get_charmap())
+        except (OSError, RuntimeError):
+            continue  # a damaged font file is no reason to have no report
+        if len(has) > len(gained) and "Last Resort" not in entry.name:  # which draws only boxes
+            found, gained = entry, has
+        if gained == missing:
+            break
+    if found is None:
+        return ["DejaVu Sans"], "bold", drawable
+    faces = [face for face in fontManager.ttflist if face.name == found.name]
+    bold = any(str(face.weight) in ("700", "bold") for face in faces)
+    return ["DejaVu Sans", found.name], "bold" if bold else "normal", drawable | gained
+
+
+def _preference(entry: Any) -> tuple[bool, bool, str]:
+    """Sorts the faces of installed fonts: upright, regular, sans-serif ones first."""
+    plain = entry.style == "normal" and str(entry.weight) in ("400", "normal", "regular")
+    sans = any(word in entry.name for word in ("Sans", "Hei", "Gothic", "PingFang"))
+    return not plain, not sans, entry.name
+
+
+def _legible(value: Any, drawable: set[int], instead: dict[str, str]) -> Any:
+    """Texts, also inside lists and dictionaries: words replaced, then undrawable characters escaped."""
+    if isinstance(value, dict):
+        return {key: _legible(item, drawable, instead) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_legible(item, drawable, instead) for item in value]
+    if not isinstance(value, str):
+        return value
+    for word, other in instead.items():
+        value = value.replace(word, other)
+    return "".join(c if ord(c) in drawable else c.encode("ascii", "backslashreplace").decode() for c in " ".join(value.split()))
+
+
+def _columns(text: str) -> int:
+    """Width of a text where a Chinese character is two wide."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def _short(text: str, width: int) -> str:
+    """The text, cut to a width with dots where it is longer."""
+    if _columns(text) <= width:
+        return text
+    while _columns(text) > width - 1:
+        text = text[:-1]
+    return text.rstrip() + "\u2026"
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Lines of at most that width."""
+    return textwrap.wrap(text, max(8, width * len(text) // max(_columns(text), 1)))

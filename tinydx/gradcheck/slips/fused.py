@@ -1,0 +1,45 @@
+"""Mistakes that people make in the gradients of tinydx/ops/fused.py.
+
+A composed op has the slips of its first part, where the weights are, and a forgotten ReLU.
+"""
+
+import inspect
+
+from tinydx.gradcheck.slips import activation, convolution, dense, slip_of  # noqa: F401 (the parts have their slips first)
+from tinydx.op import Slip
+from tinydx.ops.fused import (
+    conv2d_relu,
+    conv2d_relu_max_pool2d,
+    correlate2d_relu,
+    correlate2d_relu_max_pool2d,
+    dense_relu,
+)
+
+
+def run_slip(part, slip, dy, run):
+    """A slip takes dy and saved, and by name whatever else it needs: arrays, constants, y."""
+    known = {**dict(zip(part.arrays, run.arrays, strict=False)), **run.constants, "y": run.y}
+    asked = list(inspect.signature(slip.backward).parameters)[2:]
+    return slip.backward(dy, run.saved, **{name: known[name] for name in asked if name in known})
+
+
+def slip_in_part(op, wrong: int, slip: Slip) -> None:
+    """The composition's chain rule with the slip in place of the backward of part number `wrong`."""
+
+    def backward(dy, ran):
+        gradients = (dy,)
+        for k in reversed(range(len(op.parts))):
+            part, run, dy = op.parts[k], ran[k], gradients[0]
+            gradients = part.backward(dy, run.saved)
+            if k == wrong:
+                mistaken = run_slip(part, slip, dy, run)
+                gradients = tuple(g if m is None else m for g, m in zip(gradients, mistaken, strict=False))
+        return gradients
+
+    slip_of(op, slip.name, slip.advice)(backward)
+
+
+for _op in (dense_relu, correlate2d_relu, conv2d_relu, correlate2d_relu_max_pool2d, conv2d_relu_max_pool2d):
+    for _slip in _op.parts[0].registered_slips:
+        slip_in_part(_op, 0, _slip)
+    slip_in_part(_op, 1, _op.parts[1].registered_slips[0])  # ReLU forgotten
