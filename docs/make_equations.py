@@ -1,0 +1,145 @@
+"""Writes docs/equations.md from the op table: `python docs/make_equations.py`.
+
+Each equation of the document has a number there, its LaTeX, its op, and where its NumPy, its gradient, its kernels, its
+lesson and its exercise stand. tests/test_docs.py holds the page current.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tinydx import exercises
+from tinydx.dispatch import Implementation, load_kernels
+from tinydx.lessons import all_lessons
+from tinydx.op import TABLE, Op
+
+PAGE = Path(__file__).with_name("equations.md")
+ROOT = Path(__file__).parents[1]
+
+# The document's formulas, in its order: where it stands, and the op that is this formula.
+FORMULAS = (
+    ("1.2", "convolution", "conv2d"),
+    ("1.2", "ReLU", "relu"),
+    ("1.2", "sigmoid", "sigmoid"),
+    ("1.2", "tanh", "tanh"),
+    ("2.2", "hidden state", "simple_rnn"),
+    ("2.2", "output", "rnn_output"),
+    ("3.2", "word embedding", "embedding_mixing"),
+    ("3.2", "softmax decoder", "softmax_decoding"),
+)
+HEAD = """# Equations
+
+Made from the op table by `python docs/make_equations.py`. [document.md](document.md) describes the document. `tinydx card NAME` prints
+an op with its equation, its loops, its NumPy code and its gradient.
+
+In a file of `tinydx/ops/`, the op `NAME` is the function under `@op`, its gradient the function under `@backward_of(NAME)`, and the
+equation index by index the function under `@literal_of(NAME)`.
+
+## The document's formulas
+"""
+NAMED = """
+## What the document names without a formula
+
+| op | equation | where | NumPy and gradient | kernels | lesson | exercise |
+|---|---|---|---|---|---|---|
+"""
+OTHERS = """
+## What training needs besides
+
+| op | equation | source | NumPy and gradient | kernels |
+|---|---|---|---|---|
+"""
+
+
+def file_of(function: object) -> str:
+    """A link to the file that a function stands in."""
+    code = getattr(function, "__wrapped__", function)
+    path = Path(code.__code__.co_filename).resolve().relative_to(ROOT)  # type: ignore[attr-defined]
+    return link(path)
+
+
+def link(path: Path) -> str:
+    """A link from docs/ to a file of the repository."""
+    return f"[{path.name}](../{path.as_posix()})"
+
+
+def op_file(op: Op) -> str:
+    """The file that an op is defined in."""
+    names = [m for m in (ROOT / "tinydx" / "ops").glob("*.py") if re.search(rf"^(def {op.name}\(|{op.name} = compose)", m.read_text("utf-8"), re.M)]
+    return link(names[0].relative_to(ROOT))
+
+
+def kernel_files(op: Op) -> str:
+    """Links to the files of its kernels, Numba first."""
+    return " ".join(dict.fromkeys(_kernel_file(kernel) for _, kernel in sorted(op.kernels.items(), reverse=True)))
+
+
+def _kernel_file(kernel: Implementation) -> str:
+    folder = {"numba": "cpu", "cuda": "cuda"}[kernel.backend]
+    module = kernel.supports.__module__ if kernel.backward is None else kernel.backward.__module__
+    return f"[{folder}/{module.split('.')[-1]}](../kernels/{folder}/{module.split('.')[-1]}.py)"
+
+
+def lessons_of(op: Op) -> str:
+    """Links to the lessons that show the op's code."""
+    shown = [x for x in all_lessons() if re.search(rf'card\("{op.name}"', x.path.read_text("utf-8"))]
+    return ", ".join(f"[{x.number}](../lessons/{x.path.name})" for x in shown)
+
+
+def exercises_of(op: Op) -> str:
+    """Links to the exercises that ask for the op or its gradient."""
+    about = [x for x in exercises.all_exercises() if any(getattr(check, "of", None) is op for check in x.checks)]
+    return ", ".join(f"[{x.number:02d} {x.name}](../tinydx/exercises/catalog/{x.file})" for x in about)
+
+
+def formula(number: int, section: str, title: str, op: Op) -> str:
+    """One formula of the document as a section of the page."""
+    lines = [f"### {number}. {title[0].upper()}{title[1:]} (document, {section})", "", f"$${op.equation}$$", ""]
+    rows = {
+        "op": f"`{op.name}`: {op.shapes.replace('->', '→')}",
+        "NumPy and gradient": op_file(op),
+        "kernels": kernel_files(op),
+        "lesson": lessons_of(op),
+        "exercise": exercises_of(op),
+    }
+    return "\n".join([*lines, *(f"- {key}: {value}" for key, value in rows.items() if value), ""])
+
+
+def named_row(op: Op) -> str:
+    """A row of the second table."""
+    where = "; ".join(part for part in op.source.split("; ") if "document" in part)
+    cells = (f"`{op.name}`", f"${cell(op)}$", where, op_file(op), kernel_files(op), lessons_of(op), exercises_of(op))
+    return f"| {' | '.join(cells)} |"
+
+
+def other_row(op: Op) -> str:
+    """A row of the last table."""
+    return f"| `{op.name}` | ${cell(op)}$ | {op.source} | {op_file(op)} | {kernel_files(op)} |"
+
+
+def cell(op: Op) -> str:
+    """An equation for a cell of a table, where | would end the cell."""
+    return op.equation.replace("|", r"\vert ")
+
+
+def ops() -> list[Op]:
+    """The ops of tinydx, without those that other code has put into the table."""
+    return [op for op in TABLE.values() if (op.parts or [op])[0].forward.__module__.startswith("tinydx.ops.")]
+
+
+def page() -> str:
+    """The whole page."""
+    for backend in ("numba", "cuda"):
+        load_kernels(backend)
+    written = {name for _, _, name in FORMULAS}
+    rest = [op for op in ops() if op.name not in written]
+    named = [op for op in rest if "document" in op.source]
+    formulas = [formula(k, section, title, TABLE[name]) for k, (section, title, name) in enumerate(FORMULAS, 1)]
+    parts = [HEAD, *formulas, NAMED.rstrip("\n"), *map(named_row, named), OTHERS.rstrip("\n")]
+    return "\n".join([*parts, *(other_row(op) for op in rest if op not in named), ""])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
+    print(PAGE)
