@@ -28,13 +28,14 @@ FORMULAS = (
     ("3.2", "word embedding", "embedding_mixing"),
     ("3.2", "softmax decoder", "softmax_decoding"),
 )
+TAUGHT_AS = {"simple_rnn": "simple_rnn_step", "rnn_output": "dense"}  # the same formula for one step, or in another layer
 HEAD = """# Equations
 
-Made from the op table by `python docs/make_equations.py`. [document.md](document.md) describes the document. `tinydx card NAME` prints
-an op with its equation, its loops, its NumPy code and its gradient.
+Made from the op table by `python docs/make_equations.py`. [document.md](document.md) describes the document. `tinydx card NAME`
+prints an op with its equation, its loops, its NumPy code and its gradient.
 
-In a file of `tinydx/ops/`, the op `NAME` is the function under `@op`, its gradient the function under `@backward_of(NAME)`, and the
-equation index by index the function under `@literal_of(NAME)`.
+In a file of `tinydx/ops/`, the op `NAME` is the function under `@op`, its gradient the function under `@backward_of(NAME)`,
+and the equation index by index the function under `@literal_of(NAME)`.
 
 ## The document's formulas
 """
@@ -52,13 +53,6 @@ OTHERS = """
 """
 
 
-def file_of(function: object) -> str:
-    """A link to the file that a function stands in."""
-    code = getattr(function, "__wrapped__", function)
-    path = Path(code.__code__.co_filename).resolve().relative_to(ROOT)  # type: ignore[attr-defined]
-    return link(path)
-
-
 def link(path: Path) -> str:
     """A link from docs/ to a file of the repository."""
     return f"[{path.name}](../{path.as_posix()})"
@@ -66,8 +60,10 @@ def link(path: Path) -> str:
 
 def op_file(op: Op) -> str:
     """The file that an op is defined in."""
-    names = [m for m in (ROOT / "tinydx" / "ops").glob("*.py") if re.search(rf"^(def {op.name}\(|{op.name} = compose)", m.read_text("utf-8"), re.M)]
-    return link(names[0].relative_to(ROOT))
+    defined = re.compile(rf"^(def {op.name}\(|{op.name} = compose)", re.MULTILINE)
+    return next(
+        link(file.relative_to(ROOT)) for file in (ROOT / "tinydx" / "ops").glob("*.py") if defined.search(file.read_text("utf-8"))
+    )
 
 
 def kernel_files(op: Op) -> str:
@@ -82,15 +78,27 @@ def _kernel_file(kernel: Implementation) -> str:
 
 
 def lessons_of(op: Op) -> str:
-    """Links to the lessons that show the op's code."""
-    shown = [x for x in all_lessons() if re.search(rf'card\("{op.name}"', x.path.read_text("utf-8"))]
+    """Links to the lessons that show the op's code, or else to those that lead to its exercise."""
+    names = "|".join(names_of(op))
+    shown = [x for x in all_lessons() if re.search(rf'card\("({names})"', x.path.read_text("utf-8"))]
+    shown = shown or [x for x in all_lessons() if {e.name for e in exercises_about(op)} & set(x.exercises)]
     return ", ".join(f"[{x.number}](../lessons/{x.path.name})" for x in shown)
 
 
 def exercises_of(op: Op) -> str:
     """Links to the exercises that ask for the op or its gradient."""
-    about = [x for x in exercises.all_exercises() if any(getattr(check, "of", None) is op for check in x.checks)]
-    return ", ".join(f"[{x.number:02d} {x.name}](../tinydx/exercises/catalog/{x.file})" for x in about)
+    return ", ".join(f"[{x.number:02d} {x.name}](../tinydx/exercises/catalog/{x.file})" for x in exercises_about(op))
+
+
+def exercises_about(op: Op) -> list[exercises.Exercise]:
+    """The exercises with a check of this op."""
+    checked = lambda x: {getattr(getattr(check, "of", None), "name", None) for check in x.checks}  # noqa: E731
+    return [x for x in exercises.all_exercises() if checked(x) & set(names_of(op))]
+
+
+def names_of(op: Op) -> tuple[str, ...]:
+    """The op's name, and that of the op which teaches the same formula."""
+    return op.name, TAUGHT_AS.get(op.name, op.name)
 
 
 def formula(number: int, section: str, title: str, op: Op) -> str:

@@ -68,7 +68,9 @@ def test_one_layout_of_docstrings():
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
                 words = ast.get_docstring(node) or ""
-                odd = re.findall(r"^(?:Args|Parameters|Params|Return|Example|Examples|Note)s?:?\s*$|:param|:return", words, re.MULTILINE)
+                odd = re.findall(
+                    r"^(?:Args|Parameters?|Params|Return|Examples?|Notes?):?\s*$|:param|:return", words, re.MULTILINE
+                )
                 assert not odd, f"{path.name}: {getattr(node, 'name', 'module')}: {odd}"
                 inside = re.findall(r"(?<![\n])[^\n]*[.;] (Arguments|Returns|Raises): ", words)
                 assert not inside, f"{path.name}: {getattr(node, 'name', 'module')}: begin a line with {inside[0]}:"
