@@ -1,4 +1,7 @@
-"""Mistakes that people make in the gradients of tinydx/ops/image.py."""
+"""Mistakes that people make in the gradients of tinydx/ops/image.py.
+
+Pixels that are read twice, weights, flips and fill values of the warp; the clipped pixels of the channel shift.
+"""
 
 import numpy as np
 
@@ -59,7 +62,7 @@ def affine_warp_filled(dy, saved):
 
 
 @slip_of(channel_shift, "gate forgotten", "Where the sum was cut off, y did not move with its own pixel: zero there.")
-def channel_shift_ungated(dy, saved):
+def channel_shift_without_gate(dy, saved):
     return (dy,)
 
 
