@@ -26,7 +26,7 @@ def get(activation: Any) -> Any:
     ('relu', 'silu', None)
     >>> get("rellu")
     Traceback (most recent call last):
-    ValueError: unknown activation 'rellu'; did you mean 'relu'?
+    ValueError: unknown activation 'rellu'; did you mean 'relu' or 'elu' or 'leaky_relu'?
     """
     if activation is None or activation == "linear":
         return None
