@@ -384,6 +384,15 @@ def test_layers_that_users_write():
     assert model.count_params() == 3 + 6 + 1
 
 
+def test_the_first_arguments_come_in_the_order_of_keras():
+    assert layers.Conv2D(4, 3, 2, "same").config == {"filters": 4, "kernel_size": 3, "strides": 2, "padding": "same"}
+    for kind in (SimpleRNN, LSTM, GRU):
+        assert kind(3, "relu").activation is ops.relu
+    for make in (lambda: SimpleRNN(3, "tanh", True, True), lambda: layers.Conv2D(4, 3, 1, "same", 1, 1, None, True, "ones")):
+        with pytest.raises(TypeError, match="too many positional arguments"):
+            make()
+
+
 def test_an_op_that_users_write_is_an_activation(monkeypatch, tmp_path):
     monkeypatch.setitem(TABLE, "squareplus", None)  # so that the table is as it was after this test
 
