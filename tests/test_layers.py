@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small import EXAMPLES, input_of, layer_of
 
 import tinydx
-from tinydx import Tensor, initializers, layers, ops
+from tinydx import Tensor, activations, initializers, layers, ops
 from tinydx.layers import (
     GRU,
     LSTM,
@@ -33,7 +33,8 @@ from tinydx.layers import (
     SimpleRNN,
 )
 from tinydx.layers.base import unique_name
-from tinydx.models import Model, Sequential
+from tinydx.models import Model, Sequential, load_model
+from tinydx.op import TABLE, backward_of, op
 
 
 def shapes_of(x):
@@ -381,6 +382,52 @@ def test_layers_that_users_write():
     assert layer.config == {"factor": 2.0, "name": "mine", "dtype": "float64"}
     model = Sequential([Scaled(0.5, input_shape=(3,)), Dense(1)])
     assert model.count_params() == 3 + 6 + 1
+
+
+def test_the_first_arguments_come_in_the_order_of_keras():
+    assert layers.Conv2D(4, 3, 2, "same").config == {"filters": 4, "kernel_size": 3, "strides": 2, "padding": "same"}
+    for kind in (SimpleRNN, LSTM, GRU):
+        assert kind(3, "relu").activation is ops.relu
+    for make in (lambda: SimpleRNN(3, "tanh", True, True), lambda: layers.Conv2D(4, 3, 1, "same", 1, 1, None, True, "ones")):
+        with pytest.raises(TypeError, match="too many positional arguments"):
+            make()
+
+
+def test_an_op_that_users_write_is_an_activation(monkeypatch, tmp_path):
+    monkeypatch.setitem(TABLE, "squareplus", None)  # so that the table is as it was after this test
+
+    @op(r"f(x) = \tfrac{1}{2} (x + \sqrt{x^2 + w})", shapes="x (...) -> y (...)", source="Barron 2021")
+    def squareplus(x, *, width=4.0):
+        root = np.sqrt(x * x + width)
+        return (x + root) / 2, (x, root)
+
+    @backward_of(squareplus)
+    def squareplus_backward(dy, saved):
+        x, root = saved
+        return (dy * (1 + x / root) / 2,)
+
+    model = Sequential([Dense(4, activation="squareplus", input_shape=(3,)), Dense(1)])
+    assert model.layers[0].activation is squareplus
+    model.compile("sgd", "mse")
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(8, 3)).astype("float32"), rng.normal(size=8)
+    before = model.layers[0].get_weights()[0]
+    first = model.train_on_batch(x, y)
+    assert model.train_on_batch(x, y) < first and not np.array_equal(model.layers[0].get_weights()[0], before)
+    model.save(tmp_path / "model.tdx")
+    loaded = load_model(tmp_path / "model.tdx")
+    assert loaded.layers[0].activation is squareplus
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+    del TABLE["squareplus"]
+    with pytest.raises(ValueError, match="unknown activation 'squareplus'"):
+        load_model(tmp_path / "model.tdx")
+
+
+def test_an_activation_keeps_the_shape_and_takes_one_array():
+    assert activations.get("log_softmax") is ops.log_softmax and activations.get("swish") is ops.silu
+    for name in ("sum", "mean", "transpose", "concatenate", "add", "sgd_update", "power", "dropout", "dense"):
+        with pytest.raises(ValueError, match=f"unknown activation '{name}'"):
+            activations.get(name)
 
 
 def test_weights_of_inner_layers_belong_to_the_outer():

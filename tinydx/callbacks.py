@@ -1,8 +1,8 @@
 """Callbacks: what happens around training, by Keras's names.
 
-A callback is told when training, epochs and batches begin and end, with the numbers so far (`logs`); what one adds to
-the logs of an epoch, those after it and the history see, too. What it has to remember over an interrupted run it gives
-out by `state()` and takes back by `load_state()`.
+`fit` tells a callback when training, epochs and batches begin and end, with the numbers so far (`logs`). A callback may
+add numbers to an epoch's logs: later callbacks and the history see them, too. `state()` returns what it must remember
+over an interrupted run, `load_state()` takes it back.
 """
 
 from __future__ import annotations
@@ -23,11 +23,20 @@ Logs = dict[str, float]
 
 
 class Callback:
-    """Base of all callbacks; `self.model` is the model that trains, `self.params` holds epochs, steps and verbose."""
+    """Base of all callbacks; `self.model` is the model that trains, `self.params` holds epochs, steps and verbose.
+
+    A subclass defines the methods that it needs.
+
+    >>> class Printer(Callback):
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         print(epoch, format_logs(logs))
+    >>> Printer().on_epoch_end(0, {"loss": 0.5})
+    0 loss 0.5000
+    """
 
     model: Any = None
     params: dict[str, Any] = {}
-    remembers: tuple[str, ...] = ()  # attributes that make up the state
+    remembers: tuple[str, ...] = ()  # names of the attributes that make up the state
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""
@@ -48,17 +57,17 @@ class Callback:
         """After a batch, with the means of the epoch so far."""
 
     def state(self) -> dict[str, Any]:
-        """What must be saved to go on later: numbers, lists, and arrays."""
+        """What must be saved to continue later: numbers, lists and arrays."""
         return {name: getattr(self, name) for name in self.remembers}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Continue from what `state` returned."""
         for name, value in state.items():
             setattr(self, name, value)
 
 
 def check(callback: Any) -> None:
-    """TypeError unless it is a callback, and every on_... method of it is one that is called."""
+    """TypeError unless it is a callback all of whose on_... methods are known, so that `fit` calls them."""
     if not isinstance(callback, Callback):
         raise TypeError(f"fit: {callback!r} is no callback: give objects such as EarlyStopping()")
     events = [name for name in vars(Callback) if name.startswith("on_")]
@@ -68,7 +77,13 @@ def check(callback: Any) -> None:
 
 
 class History(Callback):
-    """The numbers of every epoch: `history["loss"]`, `history["val_auc"]` ... This is what `fit` returns."""
+    """The numbers of every epoch: `history["loss"]`, `history["val_auc"]` ... `fit` returns it.
+
+    >>> history = History()
+    >>> history.on_epoch_end(0, {"loss": 0.5})
+    >>> history.history
+    {'loss': [0.5]}
+    """
 
     remembers = ("history", "epoch")
 
@@ -83,10 +98,11 @@ class History(Callback):
 
 
 class Watcher(Callback):
-    """Base of the callbacks that wait for one number to get better.
+    """Base of the callbacks that wait for one number to improve.
 
     Arguments: monitor, a name in the logs; mode "min", "max" or "auto" (max for accuracy, AUC and the like);
-    min_delta, the change that counts. Raises ValueError where the logs have no such name.
+    min_delta, the smallest change that counts as an improvement.
+    Raises: ValueError for another mode, and during training where the logs have no such name.
     """
 
     def __init__(self, monitor: str, mode: str, min_delta: float):
@@ -104,7 +120,7 @@ class Watcher(Callback):
         return logs[self.monitor]
 
     def is_better(self, value: float, than: float | None) -> bool:
-        """Whether value improves on `than` (any number does on None) by more than min_delta; NaN never does."""
+        """Whether value improves on `than` by more than min_delta; any number improves on None, NaN on nothing."""
         if than is None:
             return value == value
         return (value - self.sign * self.min_delta - than) * self.sign > 0
@@ -113,8 +129,13 @@ class Watcher(Callback):
 class EarlyStopping(Watcher):
     """Stop when a number has not improved for `patience` epochs.
 
-    Arguments: as Watcher; baseline, a value that must be beaten, too; restore_best_weights, go back to the best epoch's
-    weights at the end; start_from_epoch, epochs to wait first.
+    Arguments: monitor, min_delta, mode as Watcher; patience; baseline, a value that must be beaten, too;
+    restore_best_weights, whether to return to the best epoch's weights at the end; start_from_epoch, the number of first
+    epochs that do not count.
+    Raises: as Watcher.
+
+    >>> EarlyStopping(monitor="val_auc", patience=5, restore_best_weights=True).sign  # larger is better
+    1
     """
 
     remembers = ("best", "wait", "best_epoch", "stopped_epoch", "best_weights")
@@ -160,8 +181,10 @@ class EarlyStopping(Watcher):
 class ModelCheckpoint(Watcher):
     """Save the model after each epoch, or only when a number improved.
 
-    Arguments: filepath, which may hold {epoch:02d} and names of the logs, as in "model-{epoch:02d}-{val_loss:.2f}.tdx";
-    monitor, mode as Watcher; save_best_only.
+    Arguments: filepath, which may hold {epoch:02d} and names of the logs; monitor, mode as Watcher; save_best_only.
+    Raises: as Watcher; ValueError where filepath names something that the logs do not have.
+
+    >>> checkpoint = ModelCheckpoint("model-{epoch:02d}-{val_loss:.2f}.tdx", save_best_only=True)
     """
 
     remembers = ("best",)
@@ -187,7 +210,12 @@ class ModelCheckpoint(Watcher):
 class ReduceLROnPlateau(Watcher):
     """Multiply the learning rate by `factor` when a number has not improved for `patience` epochs.
 
-    Arguments: as Watcher; cooldown, epochs to wait after a reduction; min_lr, the lowest learning rate.
+    Arguments: monitor, mode, min_delta as Watcher; factor, below 1; patience; cooldown, epochs to wait after a reduction;
+    min_lr, the lowest learning rate.
+    Raises: as Watcher; ValueError for a factor of 1 or more.
+
+    >>> ReduceLROnPlateau(factor=0.5, patience=3).monitor
+    'val_loss'
     """
 
     remembers = ("best", "wait", "cooldown_left")
@@ -226,7 +254,13 @@ class ReduceLROnPlateau(Watcher):
 
 
 class LearningRateScheduler(Callback):
-    """Set each epoch's learning rate: `schedule(epoch, learning_rate)` gets the number of the epoch and the rate before it."""
+    """Set each epoch's learning rate.
+
+    Arguments: schedule(epoch, learning_rate) -> learning rate; it gets the number of the epoch, from 0, and the rate before.
+    Raises: ValueError, during training, where the schedule returns a number below 0 or NaN.
+
+    >>> halving = LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch else rate)
+    """
 
     def __init__(self, schedule: Callable[[int, float], float]):
         self.schedule = schedule
@@ -242,7 +276,10 @@ class LearningRateScheduler(Callback):
 
 
 class CSVLogger(Callback):
-    """Write each epoch's numbers as a row of a CSV file; append=True goes on in an existing one."""
+    """Write each epoch's numbers as a row of a CSV file.
+
+    Arguments: filename; append, whether to add rows to an existing file.
+    """
 
     def __init__(self, filename: str | Path, append: bool = False):
         self.filename, self.append = Path(filename), append
@@ -293,7 +330,7 @@ class ProgressBar(Callback):
             self.bar.update(self.task, completed=batch + 1, numbers=format_logs(logs))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        self.close()  # the line that follows takes the bar's place
+        self.close()  # the line below replaces the bar
         seconds = time.perf_counter() - self.began
         print(f"{self.title} · {self.params['steps']} steps · {seconds:.1f} s · {format_logs(logs)}", flush=True)
 
@@ -305,7 +342,7 @@ class ProgressBar(Callback):
 
 
 def format_logs(logs: Logs) -> str:
-    """The numbers of an epoch in a line.
+    """The numbers of an epoch in one line.
 
     >>> format_logs({"loss": 0.12345, "learning_rate": 1e-4})
     'loss 0.1235 · learning_rate 0.0001'

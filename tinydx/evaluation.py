@@ -1,14 +1,12 @@
-"""How good is a diagnosis? Exact measures of a finished test, each with the range that chance would explain.
+"""How good is a diagnosis? Exact measures of a finished test, each with the range that chance alone would explain.
 
-Plain functions of arrays: counts, the ROC curve and its exact area, calibration, and two kinds of interval
-(Wilson for a share such as the sensitivity, bootstrap for anything else). `evaluate_diagnosis` puts them into
-one dictionary that JSON can hold; what cannot be known, such as the specificity where nobody is healthy, is
-None with a reason.
+Plain functions of arrays: counts, the ROC curve and its exact area, calibration, and two kinds of interval (Wilson for
+a share such as the sensitivity, bootstrap for anything else). `evaluate_diagnosis` puts them into one dictionary that
+JSON can hold; what cannot be known, such as the specificity where nobody is healthy, is None with a reason.
 
-Two conventions hold throughout. Positive is the class one looks for, the disease, whatever its index: class
-folders sort to abnormal=0, normal=1, so that a sigmoid gives P(normal), and reading it as P(abnormal) names
-every image wrongly. And an interval tells only the luck in drawing the test set, not what another hospital or
-scanner would change.
+Two conventions hold throughout. Positive is the class one looks for, the disease, whatever its index: class folders
+sort to abnormal=0, normal=1, so a sigmoid gives P(normal), and reading it as P(abnormal) names every image wrongly. And
+an interval covers only the chance in drawing the test set, not what another hospital or scanner would change.
 """
 
 from __future__ import annotations
@@ -25,11 +23,12 @@ from numpy.typing import ArrayLike
 
 
 def roc_curve(y_true: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """False and true positive rate at every threshold that makes a difference: (rate, rate, threshold).
+    """False and true positive rate at every threshold that makes a difference.
 
-    Shapes: y_true (N,) of 0 and 1, score (N,), higher means more likely 1 -> three arrays (M,). An example is
-    called 1 where score >= threshold; thresholds fall, the first is infinity, where nothing is called.
-    Raises ValueError unless both classes are there, or for NaN.
+    Arguments: y_true (N,) of 0 and 1; score (N,), higher means more likely 1.
+    Returns: (false positive rates, true positive rates, thresholds), three arrays (M,). An example is called 1 where
+    score >= threshold; thresholds fall, and the first is infinity, where nothing is called 1.
+    Raises: ValueError unless both classes occur, or for NaN.
     Source: Fawcett 2006, "An introduction to ROC analysis", algorithm 1.
 
     >>> false_positive_rate, true_positive_rate, thresholds = roc_curve([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.8])
@@ -46,10 +45,14 @@ def roc_curve(y_true: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarr
 
 
 def roc_auc(y_true: ArrayLike, score: ArrayLike) -> float:
-    """Area under the ROC curve: the chance that a random positive scores above a random negative, ties half.
+    """Area under the ROC curve: the chance that a random positive scores above a random negative; a tie counts half.
 
-    Shapes: y_true (N,) of 0 and 1, score (N,). Exact, by midranks (the Mann-Whitney U statistic).
-    Raises ValueError unless both classes are there, or for NaN. Source: Hanley and McNeil 1982.
+    It is exact, by midranks (the Mann-Whitney U statistic).
+
+    Arguments: y_true (N,) of 0 and 1; score (N,), higher means more likely 1.
+    Returns: the area, 0 to 1.
+    Raises: ValueError unless both classes occur, or for NaN.
+    Source: Hanley and McNeil 1982.
 
     >>> roc_auc([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.8])
     0.875
@@ -65,7 +68,9 @@ def roc_auc(y_true: ArrayLike, score: ArrayLike) -> float:
 def macro_auc(y_true: ArrayLike, probabilities: ArrayLike) -> float:
     """Mean over the classes of `roc_auc`, each class against the rest.
 
-    Shapes: y_true (N,) integers in 0..K-1, probabilities (N, K). Raises ValueError where a class is missing.
+    Arguments: y_true (N,), integers 0..K-1; probabilities (N,K).
+    Returns: the mean area, 0 to 1.
+    Raises: ValueError where a class is missing.
 
     >>> macro_auc([0, 1, 2], [[0.8, 0.1, 0.1], [0.3, 0.4, 0.3], [0.1, 0.5, 0.4]])
     0.8333333333333334
@@ -79,11 +84,12 @@ def macro_auc(y_true: ArrayLike, probabilities: ArrayLike) -> float:
 
 
 def calibration_curve(y_true: ArrayLike, probability: ArrayLike, bins: int = 10) -> list[dict[str, Any]]:
-    """Of the examples given about 70%, do 70% come true? A record for each of `bins` equal ranges.
+    """Do 70 % of the examples with a predicted probability of about 70 % come true?
 
-    Shapes: y_true (N,) of 0 and 1, probability (N,) of being 1, in [0, 1]. A record has `low` and `high`
-    (low <= p < high, the last one includes 1), `count`, `predicted` (mean probability) and `observed` (share
-    of 1); the last two are None in an empty range. Raises ValueError for other values.
+    Arguments: y_true (N,) of 0 and 1; probability (N,) of being 1; bins, into how many equal ranges [0, 1] is cut.
+    Returns: a dictionary for each range: `low` and `high` (low <= p < high, the last one includes 1), `count`, `predicted`
+    (mean probability) and `observed` (share of 1); the last two are None where count is 0.
+    Raises: ValueError for other labels, or probabilities outside [0, 1].
 
     >>> calibration_curve([0, 0, 1, 1], [0.25, 0.25, 0.5, 1.0], bins=2)[0]
     {'low': 0.0, 'high': 0.5, 'count': 2, 'predicted': 0.25, 'observed': 0.0}
@@ -109,7 +115,11 @@ def calibration_curve(y_true: ArrayLike, probability: ArrayLike, bins: int = 10)
 def expected_calibration_error(y_true: ArrayLike, probability: ArrayLike, bins: int = 10) -> float:
     """Mean distance of predicted and observed in `calibration_curve`, weighted by count; 0 is calibrated.
 
-    It depends on `bins`, and is too high for small test sets. Source: Naeini et al. 2015.
+    It depends on `bins`, and is too high for small test sets.
+
+    Arguments, Raises: as `calibration_curve`.
+    Returns: the error, 0 to 1.
+    Source: Naeini et al. 2015.
 
     >>> expected_calibration_error([0, 1], [0.25, 0.75])
     0.25
@@ -120,10 +130,12 @@ def expected_calibration_error(y_true: ArrayLike, probability: ArrayLike, bins: 
 
 
 def brier_score(y_true: ArrayLike, probabilities: ArrayLike) -> float:
-    """Mean squared error of the probabilities; 0 is best. Source: Brier 1950.
+    """Mean squared error of the probabilities; 0 is best.
 
-    Shapes: y_true (N,) of 0 and 1 with P(1) (N,), which gives 0 to 1; or y_true (N,) in 0..K-1 with (N, K),
-    where the squares are summed over the classes, which gives 0 to 2. Raises ValueError for other values.
+    Arguments: y_true (N,) of 0 and 1 with probabilities (N,) of being 1; or y_true (N,) in 0..K-1 with probabilities (N,K).
+    Returns: the score, 0 to 1; for (N,K), where the squares are summed over the classes, 0 to 2.
+    Raises: ValueError for other labels, or probabilities outside [0, 1].
+    Source: Brier 1950.
 
     >>> brier_score([0, 1], [0.5, 1.0])
     0.125
@@ -141,9 +153,12 @@ def brier_score(y_true: ArrayLike, probabilities: ArrayLike) -> float:
 
 
 def wilson_interval(successes: int, total: int, level: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of a share, `successes` of `total`: honest for few examples and near 0 and 1.
+    """Confidence interval of a share, `successes` of `total`: valid for few examples and near 0 and 1, too.
 
-    Raises ValueError unless 0 <= successes <= total and total > 0. Source: Wilson 1927, no continuity term.
+    Arguments: successes, total, counts; level of confidence, 0 to 1.
+    Returns: (low, high), two shares.
+    Raises: ValueError unless 0 <= successes <= total and total > 0.
+    Source: Wilson 1927, without continuity correction.
 
     >>> [round(end, 3) for end in wilson_interval(10, 10)]
     [0.722, 1.0]
@@ -153,7 +168,7 @@ def wilson_interval(successes: int, total: int, level: float = 0.95) -> tuple[fl
     z, share = NormalDist().inv_cdf((1 + level) / 2), successes / total
     center = (share + z**2 / (2 * total)) / (1 + z**2 / total)
     half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
-    # Shares of 0 and 1 are ends of their interval exactly; rounding must not put them outside.
+    # A share of 0 or 1 is exactly an end of its interval; rounding must not put it outside.
     return float(np.clip(center - half, 0, share)), float(np.clip(center + half, share, 1))
 
 
@@ -165,14 +180,15 @@ def bootstrap_interval(
     seed: int = 0,
     strata: ArrayLike | None = None,
 ) -> tuple[float, float]:
-    """Range of a statistic over test sets drawn anew, with replacement, from the one at hand (percentiles).
+    """Range of a statistic over test sets that are drawn, with replacement, from the given one (percentiles).
 
-    Arguments: `statistic(*arrays) -> float`; arrays of one length N, drawn together; `samples` sets to draw;
-    `level` of the interval; `seed`: the same seed gives the same interval; `strata` (N,), labels to draw
-    within, so that each set keeps its number of each and an AUC never meets a set of one class; without it
-    the draw is plain.
-    Raises ValueError where lengths differ or the statistic of a drawn set is not finite. Where all drawn sets
-    give one value the interval has no width: the method sees no further than its data.
+    Where all drawn sets give the same value the interval has no width: the method cannot see beyond its data.
+
+    Arguments: statistic(*arrays) -> float; arrays (N,...), whose examples are drawn together; samples, the number of sets;
+    level of the interval, 0 to 1; seed, the same one gives the same interval; strata (N,), labels within which to draw, so
+    that each set has as many of each as the given one, and an AUC never meets a set of one class.
+    Returns: (low, high).
+    Raises: ValueError where lengths differ or the statistic of a drawn set is not finite.
     Source: Efron and Tibshirani 1993, chapter 13.
 
     >>> truth = np.arange(100) % 2
@@ -204,7 +220,9 @@ def bootstrap_interval(
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n: int) -> np.ndarray:
     """How often each true class (row) was called each class (column).
 
-    Shapes: y_true, y_pred (N,) integers in 0..n-1 -> (n, n) integers. Raises ValueError for other values.
+    Arguments: y_true, y_pred (N,), integers 0..n-1; n, the number of classes.
+    Returns: (n,n) integers.
+    Raises: ValueError for other labels, or lengths that differ.
 
     >>> confusion_matrix([0, 0, 1, 1, 1], [0, 1, 1, 1, 0], 2)
     array([[1, 1],
@@ -220,11 +238,12 @@ def binary_rates(
 ) -> dict[str, Any]:
     """The rates of a yes/no test, with intervals: Wilson's for shares, `bootstrap_interval` for F1.
 
-    Shapes: y_true, y_pred (N,), both 0 or 1, where 1 is positive; a probability becomes such an answer by
-    `probability > threshold`. `name` of the positive class, for the reasons.
-    Keys: accuracy, sensitivity TP / (TP + FN), specificity TN / (TN + FP), precision TP / (TP + FP),
-    f1 2 TP / (2 TP + FP + FN), each with `<key>_interval` [low, high]; both are None where there is nothing
-    to divide by, and `reasons[key]` says why.
+    Arguments: y_true, y_pred (N,), both 0 or 1, where 1 is positive (`probability > threshold` makes such an answer); name
+    of the positive class, for the reasons; samples, level, seed as `bootstrap_interval`.
+    Returns: a dictionary: accuracy, sensitivity TP / (TP + FN), specificity TN / (TN + FP), precision TP / (TP + FP),
+    f1 2 TP / (2 TP + FP + FN), each with `<key>_interval` [low, high]; both are None where the divisor is 0, and
+    `reasons[key]` says why.
+    Raises: ValueError for other labels, or lengths that differ.
 
     >>> rates = binary_rates([0, 0, 0, 1], [0, 0, 1, 1])
     >>> rates["specificity"], [round(end, 3) for end in rates["specificity_interval"]]
@@ -256,6 +275,7 @@ def _f1(ill: np.ndarray, called: np.ndarray) -> float:
 
 
 def _value(key: str, value: float | None, interval: tuple[float, float] | None) -> dict[str, Any]:
+    """A number and its interval, under two keys."""
     return {key: value, f"{key}_interval": None if interval is None else list(interval)}
 
 
@@ -270,10 +290,14 @@ _NO_CHINESE = ("不", "非", "无", "無", "未", "亚")
 def positive_class(class_names: Sequence[str]) -> int:
     """Index of the class to look for, judged by the names alone: the last one that is not called healthy.
 
-    Healthy are names with a word such as normal, healthy, negative, benign, control, 正常 or 健康, but not
-    "abnormal" or "not normal"; where there is none, names that begin with no, non, not, without or 无. Where
-    that leaves no class, it is the last one. This is a guess: `evaluate_diagnosis` says in words what it
-    took, and takes `positive=` instead. Raises ValueError for no names.
+    Healthy are names with a word such as normal, healthy, negative, benign, control, 正常 or 健康, but not "abnormal" or
+    "not normal"; where there is none, names that begin with no, non, not, without or 无. If every class is healthy by this
+    rule, it is the last one. This is a guess: `evaluate_diagnosis` says in words which class it took, and `positive=`
+    overrules it.
+
+    Arguments: class_names, in the order of their indices.
+    Returns: an index.
+    Raises: ValueError for no names.
 
     >>> positive_class(["abnormal", "normal"]), positive_class(["NORMAL", "PNEUMONIA"])
     (0, 1)
@@ -295,10 +319,12 @@ def _words(name: str) -> list[str]:
 
 
 def _has_healthy_word(name: str) -> bool:
+    """Whether a word of the name means healthy."""
     return not _HEALTHY.isdisjoint(_words(name)) or any(word in name for word in _HEALTHY_CHINESE)
 
 
 def _begins_with_no(name: str) -> bool:
+    """Whether the name begins with a word that denies the rest."""
     return not _NO.isdisjoint(_words(name)[:1]) or name.strip().startswith(_NO_CHINESE)
 
 
@@ -318,21 +344,21 @@ def evaluate_diagnosis(
 ) -> dict[str, Any]:
     """All that a report says about a test set, as one dictionary that JSON can hold (no NaN, no NumPy types).
 
-    Arguments: `y_true` (N,) or (N, 1), class indices; `probabilities` as `model.predict` gives them: (N,) or
-    (N, 1) is P of the SECOND of two classes (sigmoid), (N, K) has a column per class (softmax);
-    `class_names`, K names in the order of the indices; `positive`, the name of the class to look for (two
-    classes only; default `positive_class`); `threshold` on its probability (two classes only; exactly at it
-    the answer is class 0, as in Keras's accuracy); `samples`, `level`, `seed` as in `bootstrap_interval`.
-    With more than two classes the most probable one is the answer, and sensitivity, specificity, precision,
-    F1 and AUC are means over the classes, each against the rest.
+    With more than two classes the most probable one is the answer, and sensitivity, specificity, precision, F1 and AUC are
+    means over the classes, each against the rest.
 
-    Keys: count, class_names, class_counts, interval_level, positive_class, threshold, statement (all of it
-    in words), accuracy, sensitivity, specificity, precision, f1, roc_auc, each with `<key>_interval` [low,
-    high] (with more than two classes only accuracy and roc_auc), brier_score, expected_calibration_error,
-    confusion_matrix (rows are the truth), calibration (see `calibration_curve`), per_class (more than two
-    classes), and reasons: for each key that is None, why.
-    Raises ValueError, saying what to do, where lengths differ, labels are out of range, or probabilities are
-    NaN, outside [0, 1], or do not sum to 1 over the classes.
+    Arguments: y_true (N,) or (N,1), class indices; probabilities as `model.predict` gives them: (N,) or (N,1) is P of the
+    SECOND of two classes (sigmoid), (N,K) has a column per class (softmax); class_names, K names in the order of the
+    indices; positive, the name of the class to look for (two classes only; default `positive_class`); threshold on its
+    probability (two classes only; exactly at it the answer is class 0, as in Keras's accuracy); samples, level, seed as
+    `bootstrap_interval`.
+    Returns: a dictionary with count, class_names, class_counts, interval_level, positive_class, threshold, statement (all
+    of it in words), accuracy, sensitivity, specificity, precision, f1, roc_auc, each with `<key>_interval` [low, high] (with
+    more than two classes only accuracy and roc_auc), brier_score, expected_calibration_error, confusion_matrix (rows are
+    the truth), calibration (see `calibration_curve`), per_class (more than two classes), and reasons: for each key that is
+    None, why.
+    Raises: ValueError, saying what to do, where lengths differ, labels are out of range, or probabilities are NaN, outside
+    [0, 1], or do not sum to 1 over the classes.
 
     >>> found = evaluate_diagnosis([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9], ["abnormal", "normal"])
     >>> found["positive_class"], found["sensitivity"], found["roc_auc"], found["confusion_matrix"]
@@ -349,18 +375,20 @@ def evaluate_diagnosis(
         "class_counts": dict(zip(names, counts, strict=True)),
         "interval_level": level,
     }
-    draw = {"samples": samples, "level": level, "seed": seed}
+    bootstrap = {"samples": samples, "level": level, "seed": seed}
     if len(names) == 2:
-        return facts | _two_classes(true, table, names, positive, threshold, draw)
+        return facts | _two_classes(true, table, names, positive, threshold, bootstrap)
     if positive is not None or threshold != 0.5:
         raise ValueError(f"positive and threshold are for two classes, but there are {len(names)}: {names}")
-    return facts | _many_classes(true, table, names, draw)
+    return facts | _many_classes(true, table, names, bootstrap)
 
 
 def probability_table(probabilities: ArrayLike, class_names: Sequence[str]) -> np.ndarray:
-    """Probabilities with a column per class, (N, K) float64, from a sigmoid's (N,) or (N, 1) or a softmax's.
+    """Probabilities with a column per class.
 
-    A sigmoid's is P of the second class. Raises ValueError for other shapes and for what is no probability.
+    Arguments: probabilities, (N,) or (N,1) of a sigmoid, P of the second class, or (N,K) of a softmax; class_names, K names.
+    Returns: (N,K) float64.
+    Raises: ValueError for other shapes, NaN, numbers outside [0, 1], and rows that do not sum to 1.
 
     >>> probability_table([0.25, 1.0], ["abnormal", "normal"])
     array([[0.75, 0.25],
@@ -386,10 +414,11 @@ def probability_table(probabilities: ArrayLike, class_names: Sequence[str]) -> n
 
 
 def called_class(table: np.ndarray, positive: int | None = None, threshold: float = 0.5) -> np.ndarray:
-    """The class that each row of probabilities (N, K) is called, (N,) integers.
+    """The class that each row of probabilities is called.
 
-    Two classes: the one with index `positive` where its probability is above `threshold`; exactly at it,
-    class 0, as in Keras's accuracy. No `positive`: the most probable class.
+    Arguments: table (N,K), probabilities; positive, for two classes the index of the one that is called where its
+    probability is above threshold (exactly at it: class 0, as in Keras's accuracy), or None for the most probable class.
+    Returns: (N,) integers.
 
     >>> called_class(np.array([[0.2, 0.8], [0.5, 0.5], [0.6, 0.4]]), positive=0)
     array([1, 0, 0])
@@ -400,7 +429,7 @@ def called_class(table: np.ndarray, positive: int | None = None, threshold: floa
 
 
 def _two_classes(
-    true: np.ndarray, table: np.ndarray, names: list[str], positive: str | None, threshold: float, draw: dict[str, Any]
+    true: np.ndarray, table: np.ndarray, names: list[str], positive: str | None, threshold: float, bootstrap: dict[str, Any]
 ) -> dict[str, Any]:
     """The part of `evaluate_diagnosis` for two classes, one of which is positive."""
     if positive is not None and positive not in names:
@@ -410,14 +439,14 @@ def _two_classes(
     sick = positive_class(names) if positive is None else names.index(positive)
     answer = called_class(table, sick, threshold)
     ill, p_ill = true == sick, table[:, sick]
-    rates = binary_rates(ill, answer == sick, names[sick], **draw)
-    # The area is the same from both sides, and P(names[1]) as predicted ranks without the rounding of 1 - p.
-    area = _area(lambda t, p: roc_auc(t, p[:, 1]), true, table, names, draw)
+    rates = binary_rates(ill, answer == sick, names[sick], **bootstrap)
+    # The area is the same for either class; P(names[1]) as predicted avoids the rounding of 1 - p.
+    area = _area(lambda t, p: roc_auc(t, p[:, 1]), true, table, names, bootstrap)
     reasons = rates.pop("reasons") | area.pop("reasons")
     return {
         "positive_class": names[sick],
         "threshold": threshold,
-        "statement": _say_two(true, names, sick, threshold, draw),
+        "statement": _say_two(true, names, sick, threshold, bootstrap),
         **rates,
         **area,
         "brier_score": brier_score(ill, p_ill),
@@ -428,11 +457,11 @@ def _two_classes(
     }
 
 
-def _many_classes(true: np.ndarray, table: np.ndarray, names: list[str], draw: dict[str, Any]) -> dict[str, Any]:
+def _many_classes(true: np.ndarray, table: np.ndarray, names: list[str], bootstrap: dict[str, Any]) -> dict[str, Any]:
     """The part of `evaluate_diagnosis` for three classes or more: each against the rest, and their means."""
     answer, top = called_class(table), table.max(axis=1)
     per_class = [
-        {"class": name, "count": int(np.sum(true == k)), **binary_rates(true == k, answer == k, name, **draw)}
+        {"class": name, "count": int(np.sum(true == k)), **binary_rates(true == k, answer == k, name, **bootstrap)}
         for k, name in enumerate(names)
     ]
     for k, record in enumerate(per_class):
@@ -442,18 +471,18 @@ def _many_classes(true: np.ndarray, table: np.ndarray, names: list[str], draw: d
             much = "every" if record["count"] else "no"
             record["reasons"]["roc_auc"] = f"{much} example is {record['class']}"
     right = answer == true
-    area = _area(macro_auc, true, table, names, draw)
+    area = _area(macro_auc, true, table, names, bootstrap)
     reasons, means = area.pop("reasons"), {}
     for key in ("sensitivity", "specificity", "precision", "f1"):
         unknown = [record["class"] for record in per_class if record[key] is None]
         means[key] = None if unknown else float(np.mean([record[key] for record in per_class]))
         if unknown:
             reasons[key] = f"not defined for {', '.join(unknown)}, so there is no mean; see per_class"
-    interval = wilson_interval(int(right.sum()), len(right), draw["level"])
+    interval = wilson_interval(int(right.sum()), len(right), bootstrap["level"])
     return {
         "positive_class": None,
         "threshold": None,
-        "statement": _say_many(true, names, draw),
+        "statement": _say_many(true, names, bootstrap),
         **_value("accuracy", float(right.mean()), interval),
         **means,
         **area,
@@ -467,13 +496,13 @@ def _many_classes(true: np.ndarray, table: np.ndarray, names: list[str], draw: d
 
 
 def _area(
-    statistic: Callable[..., float], true: np.ndarray, table: np.ndarray, names: list[str], draw: dict[str, Any]
+    statistic: Callable[..., float], true: np.ndarray, table: np.ndarray, names: list[str], bootstrap: dict[str, Any]
 ) -> dict[str, Any]:
     """roc_auc with its interval and reasons; None where the test set lacks a class."""
     missing = [name for k, name in enumerate(names) if not np.any(true == k)]
     if missing:
         return _value("roc_auc", None, None) | {"reasons": {"roc_auc": f"the test set has no example of {', '.join(missing)}"}}
-    low, high = bootstrap_interval(statistic, true, table, strata=true, **draw)
+    low, high = bootstrap_interval(statistic, true, table, strata=true, **bootstrap)
     reasons = (
         {}
         if low < high
@@ -485,23 +514,23 @@ def _area(
 # --- in words -----------------------------------------------------------------------------------------------
 
 
-def _say_two(true: np.ndarray, names: list[str], sick: int, threshold: float, draw: dict[str, Any]) -> str:
+def _say_two(true: np.ndarray, names: list[str], sick: int, threshold: float, bootstrap: dict[str, Any]) -> str:
     ill, well = names[sick], names[1 - sick]
     return (
         f"{_say_counts(true, names)} The class looked for (positive) is {ill}: an example is called "
         f"{ill} where its predicted probability of {ill} is above {threshold:g}, otherwise {well}. "
         f"Sensitivity is the share of {ill} examples that were called {ill}, specificity the share of "
         f"{well} examples that were called {well}, precision the share of those called {ill} that are "
-        f"{ill}. {_say_intervals(draw)}"
+        f"{ill}. {_say_intervals(bootstrap)}"
     )
 
 
-def _say_many(true: np.ndarray, names: list[str], draw: dict[str, Any]) -> str:
+def _say_many(true: np.ndarray, names: list[str], bootstrap: dict[str, Any]) -> str:
     return (
         f"{_say_counts(true, names)} An example is called the class with the highest predicted "
         "probability. Sensitivity, specificity, precision, F1 and ROC AUC take each class against the "
         "rest and are plain means over the classes. Calibration compares the probability of the class "
-        f"that was called with how often it was right. {_say_intervals(draw)}"
+        f"that was called with how often it was right. {_say_intervals(bootstrap)}"
     )
 
 
@@ -510,11 +539,11 @@ def _say_counts(true: np.ndarray, names: list[str]) -> str:
     return f"{len(true)} test examples: {counts}."
 
 
-def _say_intervals(draw: dict[str, Any]) -> str:
+def _say_intervals(bootstrap: dict[str, Any]) -> str:
     return (
-        f"Intervals are at the {draw['level'] * 100:g}% level: Wilson's for shares; for F1 and ROC AUC "
-        f"percentiles over {draw['samples']} test sets drawn with replacement within each class. They "
-        "tell the luck in drawing this test set, not what other patients or devices would change."
+        f"Intervals are at the {bootstrap['level'] * 100:g}% level: Wilson's for shares; for F1 and ROC AUC "
+        f"percentiles over {bootstrap['samples']} test sets drawn with replacement within each class. They "
+        "cover the chance in drawing this test set, not what other patients or devices would change."
     )
 
 
@@ -522,6 +551,7 @@ def _say_intervals(draw: dict[str, Any]) -> str:
 
 
 def _same_length(*arrays: np.ndarray) -> None:
+    """ValueError unless all arrays have the same length."""
     lengths = [len(array) for array in arrays]
     if len(set(lengths)) > 1:
         raise ValueError(f"lengths differ: {lengths}; give one label for each prediction")
@@ -539,12 +569,13 @@ def _labels(values: ArrayLike, n: int, what: str) -> np.ndarray:
 
 
 def _column(values: ArrayLike) -> np.ndarray:
-    """(N, 1), as a model with one output gives it, becomes (N,)."""
+    """(N,1), as a model with one output gives it, becomes (N,)."""
     array = np.asarray(values)
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
 def _outcome_and_score(y_true: ArrayLike, score: ArrayLike, who: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels as bool and scores, both (N,), without NaN."""
     true, score = _labels(y_true, 2, "y_true") == 1, _column(score)
     if score.ndim != 1:
         raise ValueError(f"{who}: one score per example is needed, (N,), not {score.shape}")
@@ -554,6 +585,7 @@ def _outcome_and_score(y_true: ArrayLike, score: ArrayLike, who: str) -> tuple[n
 
 
 def _both_classes(y_true: ArrayLike, score: ArrayLike, who: str) -> tuple[np.ndarray, np.ndarray]:
+    """As `_outcome_and_score`; ValueError unless both classes occur."""
     true, score = _outcome_and_score(y_true, score, who)
     if true.all() or not true.any():
         raise ValueError(f"{who} needs both classes, but all {len(true)} labels are {int(true[0])}")
@@ -561,6 +593,7 @@ def _both_classes(y_true: ArrayLike, score: ArrayLike, who: str) -> tuple[np.nda
 
 
 def _outcome_and_probability(y_true: ArrayLike, p: ArrayLike, who: str) -> tuple[np.ndarray, np.ndarray]:
+    """As `_outcome_and_score`, with scores in [0, 1] as float64."""
     true, p = _outcome_and_score(y_true, p, who)
     _refuse_out_of_range(p, who)
     return true, p.astype(np.float64)
@@ -581,6 +614,7 @@ def _refuse_out_of_range(array: np.ndarray, who: str) -> None:
 
 
 def _checked_names(class_names: Sequence[str]) -> list[str]:
+    """The class names as a list of strings; ValueError unless they are two or more, and different."""
     names = [] if isinstance(class_names, str) else [str(name) for name in class_names]
     if len(names) < 2 or len(set(names)) < len(names):
         raise ValueError(f"class_names must be two or more different names, not {class_names!r}")

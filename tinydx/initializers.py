@@ -1,4 +1,8 @@
-"""Initial values of weights, by Keras's names and formulas. Each is a function shape -> array."""
+"""Initial values of weights, by Keras's names and formulas: each is a function, shape -> array.
+
+fan_in and fan_out count the inputs and outputs that one number of a weight connects. All random values come from the
+engine's generator, so `tinydx.set_seed` repeats them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,11 @@ Initializer = Callable[[tuple[int, ...]], np.ndarray]
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """(fan_in, fan_out) of a kernel (..., in, out); a convolution's area counts into both."""
+    """(fan_in, fan_out) of a kernel (..., in, out); a convolution's area multiplies both.
+
+    >>> fans((3, 3, 16, 32))
+    (144, 288)
+    """
     if len(shape) < 2:
         return (shape[0], shape[0]) if shape else (1, 1)
     area = math.prod(shape[:-2])
@@ -23,17 +31,21 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def zeros(shape: tuple[int, ...]) -> np.ndarray:
-    """All 0."""
+    """All 0, of that shape."""
     return np.zeros(shape)
 
 
 def ones(shape: tuple[int, ...]) -> np.ndarray:
-    """All 1."""
+    """All 1, of that shape."""
     return np.ones(shape)
 
 
 def glorot_uniform(shape: tuple[int, ...]) -> np.ndarray:
-    """Uniform within +-sqrt(6 / (fan_in + fan_out)): keeps the scale of signals both ways. Source: Glorot 2010.
+    """Uniform within +-sqrt(6 / (fan_in + fan_out)): keeps the scale of signals forwards and backwards.
+
+    Arguments: shape, (..., in, out).
+    Returns: an array of that shape.
+    Source: Glorot and Bengio 2010.
 
     >>> bool(np.abs(glorot_uniform((3, 3, 3, 32))).max() <= np.sqrt(6 / (9 * 35)))
     True
@@ -43,35 +55,56 @@ def glorot_uniform(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def glorot_normal(shape: tuple[int, ...]) -> np.ndarray:
-    """Truncated normal with deviation sqrt(2 / (fan_in + fan_out))."""
+    """Truncated normal with standard deviation sqrt(2 / (fan_in + fan_out)).
+
+    Arguments: shape, (..., in, out).
+    Returns: an array of that shape.
+    Source: Glorot and Bengio 2010.
+    """
     return _truncated_normal(shape, math.sqrt(2 / sum(fans(shape))))
 
 
 def he_uniform(shape: tuple[int, ...]) -> np.ndarray:
-    """Uniform within +-sqrt(6 / fan_in): for ReLU. Source: He 2015."""
+    """Uniform within +-sqrt(6 / fan_in), for layers before a ReLU.
+
+    Arguments: shape, (..., in, out).
+    Returns: an array of that shape.
+    Source: He et al. 2015.
+    """
     limit = math.sqrt(6 / fans(shape)[0])
     return random.generator().uniform(-limit, limit, shape)
 
 
 def he_normal(shape: tuple[int, ...]) -> np.ndarray:
-    """Truncated normal with deviation sqrt(2 / fan_in): for ReLU."""
+    """Truncated normal with standard deviation sqrt(2 / fan_in), for layers before a ReLU.
+
+    Arguments: shape, (..., in, out).
+    Returns: an array of that shape.
+    Source: He et al. 2015.
+    """
     return _truncated_normal(shape, math.sqrt(2 / fans(shape)[0]))
 
 
 def uniform(shape: tuple[int, ...]) -> np.ndarray:
-    """Uniform within +-0.05: Keras's default for embeddings."""
+    """Uniform within +-0.05, of that shape: Keras's default for embeddings."""
     return random.generator().uniform(-0.05, 0.05, shape)
 
 
 def normal(shape: tuple[int, ...]) -> np.ndarray:
-    """Normal with deviation 0.05."""
+    """Normal with standard deviation 0.05, of that shape."""
     return random.generator().normal(0, 0.05, shape)
 
 
 def orthogonal(shape: tuple[int, ...]) -> np.ndarray:
-    """A matrix with orthogonal columns (or rows, if there are fewer): keeps recurrent signals from fading.
+    """A matrix with orthogonal columns (or rows, where there are fewer): keeps recurrent signals from fading.
 
-    Source: Saxe 2013.
+    Arguments: shape, (..., columns); all axes but the last count as rows.
+    Returns: an array of that shape.
+    Source: Saxe et al. 2013.
+
+    >>> q = orthogonal((4, 2))
+    >>> bool(np.allclose(q.T @ q, np.eye(2)))
+    True
     """
     rows, columns = math.prod(shape[:-1]), shape[-1]
     q, r = np.linalg.qr(random.generator().normal(size=(max(rows, columns), min(rows, columns))))
@@ -80,7 +113,7 @@ def orthogonal(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _truncated_normal(shape: tuple[int, ...], deviation: float) -> np.ndarray:
-    """Normal, drawn again beyond two deviations, then scaled back to the deviation that was asked for."""
+    """Normal values, drawn again beyond two deviations, then scaled back to the wanted deviation."""
     x = random.generator().normal(size=shape)
     while (far := np.abs(x) > 2).any():
         x[far] = random.generator().normal(size=int(far.sum()))
@@ -103,7 +136,15 @@ _KNOWN: dict[str, Initializer] = {
 
 
 def get(name: Any) -> Initializer:
-    """The initializer of that name, or the function itself; ValueError with close matches."""
+    """The initializer of that name.
+
+    Arguments: name, or a function shape -> array, which is returned as it is.
+    Returns: the function.
+    Raises: ValueError for an unknown name, with close matches.
+
+    >>> get("zeros")((2,))
+    array([0., 0.])
+    """
     if callable(name):
         return name
     if name not in _KNOWN:

@@ -1,9 +1,9 @@
 """Losses by Keras's names: each takes (y_true, y_pred, sample_weight) and gives one number, a Tensor.
 
-A sigmoid or softmax that stands last before its cross-entropy is fused with it: the loss looks at how the prediction
-was made and takes the scores from before it. On clipped probabilities a confident mistake would have no gradient left.
+A sigmoid or softmax right before its cross-entropy is fused with it: the loss looks at how the prediction was made and
+takes the scores before it. On clipped probabilities a confident mistake would have no gradient left.
 
-Targets (N,) for predictions (N,1) are one column, and are taken so; any other difference in shape is an error.
+Labels (N,) for predictions (N,1) are one column, and are taken so; any other difference in shape is an error.
 """
 
 from __future__ import annotations
@@ -23,8 +23,13 @@ from tinydx.tensor import Tensor, as_array
 class Loss:
     """Base of all losses: checks and aligns the labels, then calls `loss`.
 
-    The two halves can be called one by one: labels are checked where they are read (here), and compared where the
-    predictions are (maybe on a GPU). Labels that are on a GPU already are aligned, but their numbers are not looked at.
+    The two halves can be called one by one: `prepare` checks the labels where they are read, on the CPU; `compare` runs
+    where the predictions are, maybe on a GPU. Labels that are on a GPU already are aligned, but their values are not checked.
+
+    Arguments (of a call): y_true, the labels; y_pred, the predictions, N examples along the first axis; sample_weight, one
+    number an example (N,) or a time step (N,T), or None.
+    Returns: the loss, a Tensor of one number.
+    Raises: ValueError where the labels do not fit the predictions.
     """
 
     name: str
@@ -34,23 +39,24 @@ class Loss:
         return self.compare(self.prepare(y_true, prediction.shape), prediction, sample_weight)
 
     def prepare(self, y_true: Any, shape: tuple[int, ...]) -> Any:
-        """The labels as `loss` takes them, for predictions of that shape. ValueError where they do not fit."""
+        """The labels as `loss` takes them, for predictions of that shape; ValueError where they do not fit."""
         target = y_true if on_device(y_true) else np.asarray(y_true)
         if target.dtype.kind not in "biuf":
             raise ValueError(f"{self.name}: labels are {target.dtype}, expected numbers: encode names as 0, 1, ...")
         return self.align(target, shape)
 
     def compare(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
-        """The loss, for labels that were prepared; padded time steps do not count."""
+        """The loss for labels that `prepare` returned; masked time steps do not count."""
         if prediction.mask is not None and prediction.ndim > 2:
             weight = _weight_of_real_steps(prediction.mask, weight)
         return self.loss(target, prediction, weight)
 
     def align(self, target: Any, shape: tuple[int, ...]) -> Any:
-        """What a loss does to its labels before it compares them; here nothing."""
+        """The labels in the form that this loss compares; the base changes nothing."""
         return target
 
     def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
+        """The loss of aligned labels, a Tensor of one number: what a subclass defines."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -58,7 +64,7 @@ class Loss:
 
 
 def _weight_of_real_steps(mask: Any, weight: Any) -> Any:
-    """Weights (N,T) that leave padded time steps out, so that the mean is over the real ones."""
+    """Weights (N,T) that leave masked time steps out, so that the mean is over the real ones."""
     real = mask * (mask.size / np.maximum(mask.sum(), 1))
     if weight is None:
         return real
@@ -67,7 +73,7 @@ def _weight_of_real_steps(mask: Any, weight: Any) -> Any:
 
 
 def one_column(name: str, target: Any, shape: tuple[int, ...]) -> Any:
-    """(N,) as (N,1) where the prediction is (N,1); ValueError with both shapes where they differ otherwise."""
+    """Labels (N,) as (N,1) where the predictions are (N,1); ValueError with both shapes where they differ otherwise."""
     if target.shape == shape[:-1] and shape[-1:] == (1,):
         target = target[..., None]
     if target.shape != shape:
@@ -76,15 +82,16 @@ def one_column(name: str, target: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _check_range(name: str, target: Any, low: float, high: float, hint: str) -> None:
+    """ValueError unless all labels lie between low and high."""
     if on_device(target):
-        return  # to look would be to wait; the kernels of the losses make NaN of a class that there is not
+        return  # reading the values would wait for the GPU; its loss kernels turn a class out of range into NaN
     if target.size and not (target.min() >= low and target.max() <= high):
         got = f"{target.min()} to {target.max()}"
         raise ValueError(f"{name}: labels reach from {got}, expected {low:g} to {high:g}{hint}")
 
 
 def scores_before(activation: Op, prediction: Tensor) -> Tensor | None:
-    """What the activation was applied to, if it was the last op to make the prediction (along the last axis)."""
+    """The scores that the activation was applied to, if it was the last op to make the prediction, else None."""
     node = prediction.node
     return node.inputs[0] if node is not None and node.op is activation else None
 
@@ -92,7 +99,9 @@ def scores_before(activation: Op, prediction: Tensor) -> Tensor | None:
 class BinaryCrossentropy(Loss):
     """Binary cross-entropy, for one or several yes-or-no outputs.
 
-    Arguments: from_logits, whether predictions are scores instead of probabilities; label_smoothing in [0, 1).
+    Arguments: from_logits, whether predictions are scores instead of probabilities; label_smoothing in [0, 1), which moves
+    labels that far towards 0.5; name. A call takes labels, 0 to 1, and predictions (N,...) alike, or labels (N,) beside (N,1).
+    Raises: ValueError, when called, for other shapes or labels.
 
     >>> round(float(BinaryCrossentropy()(np.array([1.0, 0.0]), np.array([[0.5], [0.5]]))), 4)
     0.6931
@@ -115,7 +124,15 @@ class BinaryCrossentropy(Loss):
 
 
 class CategoricalCrossentropy(Loss):
-    """Cross-entropy between one-hot rows and predicted class probabilities (N,K)."""
+    """Cross-entropy between one-hot rows and predicted class probabilities.
+
+    Arguments: from_logits, whether predictions are scores instead of probabilities; label_smoothing in [0, 1), which moves
+    labels that far towards 1/K; name. A call takes labels and predictions (N,...,K).
+    Raises: ValueError, when called, for other shapes or labels outside 0 to 1.
+
+    >>> round(float(CategoricalCrossentropy()(np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]]))), 4)
+    0.6931
+    """
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, name: str = "categorical_crossentropy"):
         self.from_logits, self.label_smoothing, self.name = from_logits, label_smoothing, name
@@ -135,7 +152,15 @@ class CategoricalCrossentropy(Loss):
 
 
 class SparseCategoricalCrossentropy(Loss):
-    """Cross-entropy between class numbers (N,) and predicted class probabilities (N,K)."""
+    """Cross-entropy between class numbers and predicted class probabilities.
+
+    Arguments: from_logits, whether predictions are scores instead of probabilities; name. A call takes labels (N,...), whole
+    numbers 0 to K-1, or (N,...,1); predictions (N,...,K).
+    Raises: ValueError, when called, for other shapes or labels.
+
+    >>> round(float(SparseCategoricalCrossentropy()(np.array([1]), np.array([[0.5, 0.5]]))), 4)
+    0.6931
+    """
 
     def __init__(self, from_logits: bool = False, name: str = "sparse_categorical_crossentropy"):
         self.from_logits, self.name = from_logits, name
@@ -170,7 +195,14 @@ class _Regression(Loss):
 
 
 class MeanSquaredError(_Regression):
-    """Mean of the squared differences."""
+    """Mean of the squared differences.
+
+    Arguments: name. A call takes labels and predictions (N,...) alike, or labels (N,) beside predictions (N,1).
+    Raises: ValueError, when called, for other shapes.
+
+    >>> float(MeanSquaredError()(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    2.0
+    """
 
     def __init__(self, name: str = "mean_squared_error"):
         self.name = name
@@ -180,7 +212,14 @@ class MeanSquaredError(_Regression):
 
 
 class MeanAbsoluteError(_Regression):
-    """Mean of the absolute differences."""
+    """Mean of the absolute differences.
+
+    Arguments: name. A call takes labels and predictions (N,...) alike, or labels (N,) beside predictions (N,1).
+    Raises: ValueError, when called, for other shapes.
+
+    >>> float(MeanAbsoluteError()(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    1.0
+    """
 
     def __init__(self, name: str = "mean_absolute_error"):
         self.name = name
@@ -190,7 +229,15 @@ class MeanAbsoluteError(_Regression):
 
 
 class Huber(_Regression):
-    """Squared for small differences, absolute beyond delta."""
+    """Squared for small differences, absolute beyond delta.
+
+    Arguments: delta, in the unit of the predictions; name. A call takes labels and predictions (N,...) alike, or labels (N,)
+    beside predictions (N,1).
+    Raises: ValueError, when called, for other shapes.
+
+    >>> float(Huber()(np.array([0.0, 3.0]), np.array([1.0, 3.0])))
+    0.25
+    """
 
     def __init__(self, delta: float = 1.0, name: str = "huber"):
         self.delta, self.name = delta, name
@@ -200,7 +247,7 @@ class Huber(_Regression):
 
 
 class _Function(Loss):
-    """A plain function (y_true, y_pred) -> Tensor, as a loss; y_true comes in y_pred's dtype."""
+    """A plain function (y_true, y_pred) -> Tensor as a loss; y_true is cast to y_pred's dtype."""
 
     def __init__(self, function: Callable[..., Any]):
         self.function, self.name = function, getattr(function, "__name__", "loss")
@@ -227,7 +274,15 @@ _KNOWN: dict[str, type[Loss]] = {
 
 
 def get(loss: Any) -> Loss:
-    """The loss of that name, the object itself, or a function as a loss; ValueError with close matches."""
+    """The loss of that name.
+
+    Arguments: loss, a name, a Loss or a subclass of it, or a function (y_true, y_pred) -> Tensor.
+    Returns: a Loss.
+    Raises: ValueError for an unknown name, with close matches.
+
+    >>> get("mse")
+    MeanSquaredError(name='mean_squared_error')
+    """
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, type) and issubclass(loss, Loss):

@@ -1,16 +1,14 @@
-"""Streaming metrics for `compile(metrics=[...])`: numbers watched during training, but not trained on.
+"""Streaming metrics for `compile(metrics=[...])`: numbers that are watched during training, but not trained on.
 
-A metric holds a few sums. `update_state(y_true, y_pred, sample_weight)` adds a batch to them, `result()`
-reads them, `reset_state()` starts the next epoch: batches of any size give what all examples at once would
-give. There are two kinds:
+A metric holds a few sums. `update_state(y_true, y_pred, sample_weight)` adds a batch to them, `result()` reads them,
+`reset_state()` starts the next epoch: batches of any size give what all examples at once would give. There are two kinds:
 
 - the mean of one value per example (accuracy, squared error): `MeanMetricWrapper` around a plain function;
 - ratios of the four counts of a binary test (precision, recall, F1), and the AUC, from 200 such tests.
 
-Names, defaults and numbers are those of Keras 3. Where Keras would go on silently with something that nobody
-means, an error is raised: shapes that would broadcast to (N, N), NaN predictions, labels other than 0 and 1,
-logits given to `AUC`. Metrics that belong to a finished diagnosis (exact AUC, intervals, calibration) are in
-`tinydx.evaluation`.
+Names, defaults and numbers are those of Keras 3. Where Keras would silently compute something that is never meant, an
+error is raised: shapes that would broadcast to (N, N), NaN predictions, labels other than 0 and 1, logits given to
+`AUC`. Metrics that belong to a finished diagnosis (exact AUC, intervals, calibration) are in `tinydx.evaluation`.
 """
 
 from __future__ import annotations
@@ -24,16 +22,18 @@ from numpy.typing import ArrayLike
 
 from tinydx.suggestions import did_you_mean
 
-Weights = ArrayLike | None  # one weight per example (N,), or none: all weigh 1
+Weights = ArrayLike | None  # one weight per example (N,), or None: each weighs 1
 
 # --- one value per example: functions of (y_true, y_pred) ---------------------------------------------------
 
 
 def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5) -> np.ndarray:
-    """Share of right answers in each example, where an answer is 1 if y_pred > threshold (strictly), else 0.
+    """The share of right answers in each example, where an answer is 1 if y_pred > threshold (strictly), else 0.
 
-    Shapes: y_true and y_pred (N, ..., K) -> (N, ...); (N,) is taken as (N, 1). Raises ValueError where they
-    differ. Source: `keras.metrics.binary_accuracy`.
+    Arguments: y_true, y_pred (N,...,K), where (N,) counts as (N,1); threshold.
+    Returns: (N,...), a share for each example.
+    Raises: ValueError where the shapes differ.
+    Source: `keras.metrics.binary_accuracy`.
 
     >>> binary_accuracy([1, 0, 1], [[0.9], [0.2], [0.5]])
     array([1., 1., 0.])
@@ -45,8 +45,10 @@ def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5
 def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
     """1 for each example whose most probable class is that of its one-hot label, else 0.
 
-    Shapes: y_true and y_pred (N, ..., K) -> (N, ...), the first of equal maxima counts. Raises ValueError
-    where they differ. Source: `keras.metrics.categorical_accuracy`.
+    Arguments: y_true, y_pred (N,...,K); the first of equal maxima counts.
+    Returns: (N,...).
+    Raises: ValueError where the shapes differ.
+    Source: `keras.metrics.categorical_accuracy`.
 
     >>> categorical_accuracy([[0, 0, 1], [0, 1, 0]], [[0.1, 0.6, 0.3], [0.1, 0.8, 0.1]])
     array([0., 1.])
@@ -58,8 +60,10 @@ def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
 def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
     """1 for each example whose most probable class is its integer label, else 0.
 
-    Shapes: y_true (N, ...) or (N, ..., 1), y_pred (N, ..., K) -> (N, ...). Raises ValueError where they do
-    not fit. Source: `keras.metrics.sparse_categorical_accuracy`.
+    Arguments: y_true (N,...) or (N,...,1), class numbers; y_pred (N,...,K).
+    Returns: (N,...).
+    Raises: ValueError where the shapes do not fit.
+    Source: `keras.metrics.sparse_categorical_accuracy`.
 
     >>> sparse_categorical_accuracy([2, 1], [[0.1, 0.6, 0.3], [0.1, 0.8, 0.1]])
     array([0., 1.])
@@ -77,7 +81,10 @@ def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndar
 def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
     """The accuracy that fits the shapes, as Keras chooses it for `metrics=['accuracy']`.
 
-    One output column: binary. Integer labels beside K columns: sparse categorical. One-hot: categorical.
+    Arguments: y_true, y_pred: one output column is binary, integer labels beside K columns are sparse categorical, one-hot
+    labels are categorical.
+    Returns: (N,...), as that accuracy does.
+    Raises: ValueError where the shapes do not fit.
 
     >>> accuracy([1, 0], [[0.7], [0.6]]), accuracy([2], [[0.1, 0.2, 0.7]])
     (array([1., 0.]), array([1.]))
@@ -91,7 +98,11 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
 
 
 def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
-    """Mean over the last axis of (y_true - y_pred)^2. Shapes as `binary_accuracy`.
+    """Mean over the last axis of (y_true - y_pred)^2.
+
+    Arguments: y_true, y_pred (N,...,K), where (N,) counts as (N,1).
+    Returns: (N,...), in the squared unit of y.
+    Raises: ValueError where the shapes differ.
 
     >>> mean_squared_error([[0.0, 1.0]], [[0.5, 0.5]])
     array([0.25])
@@ -101,7 +112,11 @@ def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
 
 
 def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
-    """Mean over the last axis of |y_true - y_pred|. Shapes as `binary_accuracy`.
+    """Mean over the last axis of |y_true - y_pred|.
+
+    Arguments: y_true, y_pred (N,...,K), where (N,) counts as (N,1).
+    Returns: (N,...), in y's unit.
+    Raises: ValueError where the shapes differ.
 
     >>> mean_absolute_error([[0.0, 1.0]], [[0.5, 0.5]])
     array([0.5])
@@ -114,10 +129,11 @@ def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
 
 
 class Metric:
-    """A name, and sums that grow by a batch, are read, and start again at zero: all that `fit` needs.
+    """Base of all metrics: a name, and sums that grow by a batch, are read, and start again at zero.
 
-    `name` is the key in the history; without one it is the class's name in snake_case. The constructor calls
-    `reset_state`, so a subclass sets what that needs before `super().__init__()`.
+    The constructor calls `reset_state`, so a subclass sets the attributes that this needs before `super().__init__()`.
+
+    Arguments: name, the key in the history; by default the class's name in snake_case.
     """
 
     def __init__(self, name: str | None = None):
@@ -129,7 +145,7 @@ class Metric:
         raise NotImplementedError
 
     def result(self) -> float:
-        """The metric over all that was added since the last reset; 0.0 where nothing was, as in Keras."""
+        """The metric over everything that was added since the last reset; 0.0 where nothing was, as in Keras."""
         raise NotImplementedError
 
     def reset_state(self) -> None:
@@ -143,9 +159,10 @@ class Metric:
 class Mean(Metric):
     """Weighted mean of the values given so far; `fit` tracks the loss with it, weighted by the batch's size.
 
-    Values (N, ...) are first averaged over all but the first axis. Weights: a scalar for a scalar value,
-    (N,), (N, 1), or one for each value. Raises ValueError where the weights' shape does not fit. Source:
-    `keras.metrics.Mean`.
+    Arguments: name. `update_state` takes values (N,...), which are first averaged over all axes but the first, and
+    sample_weight: (N,), (N,1), one for each value, or a number for a single value.
+    Raises: ValueError where the weights' shape does not fit.
+    Source: `keras.metrics.Mean`.
 
     >>> mean = Mean()
     >>> mean.update_state([1.0, 3.0, 5.0, 7.0], sample_weight=[1, 1, 0, 0])
@@ -175,9 +192,10 @@ class Mean(Metric):
 
 
 class MeanMetricWrapper(Metric):
-    """Weighted mean of `fn(y_true, y_pred, **keywords)`, a function that gives one value per example.
+    """Weighted mean of `fn(y_true, y_pred, **keywords)`; `compile` wraps a plain function in `metrics=[...]` with it.
 
-    What `compile` makes of a plain function in `metrics=[...]`. Source: `keras.metrics.MeanMetricWrapper`.
+    Arguments: fn, a function that gives one value per example (N,...); name, by default fn's; keywords for fn.
+    Source: `keras.metrics.MeanMetricWrapper`.
 
     >>> def largest_error(y_true, y_pred):
     ...     return np.abs(y_true - y_pred).max(axis=-1)
@@ -202,7 +220,10 @@ class MeanMetricWrapper(Metric):
 
 
 class BinaryAccuracy(MeanMetricWrapper):
-    """How often y_pred > threshold (strictly) says the label, 0 or 1. Source: Keras, same name.
+    """How often y_pred > threshold (strictly) agrees with the label, 0 or 1.
+
+    Arguments: name; threshold. `update_state` takes y_true, y_pred as `binary_accuracy`.
+    Source: `keras.metrics.BinaryAccuracy`.
 
     >>> metric = BinaryAccuracy()
     >>> metric.update_state([1, 1, 0, 0], [0.98, 1.0, 0.0, 0.6])
@@ -215,28 +236,52 @@ class BinaryAccuracy(MeanMetricWrapper):
 
 
 class CategoricalAccuracy(MeanMetricWrapper):
-    """How often the most probable class is that of the one-hot label. Source: Keras, same name."""
+    """How often the most probable class is that of the one-hot label; see `categorical_accuracy`.
+
+    >>> metric = CategoricalAccuracy()
+    >>> metric.update_state([[0, 1], [1, 0]], [[0.2, 0.8], [0.4, 0.6]])
+    >>> metric.result()
+    0.5
+    """
 
     def __init__(self, name: str = "categorical_accuracy"):
         super().__init__(categorical_accuracy, name)
 
 
 class SparseCategoricalAccuracy(MeanMetricWrapper):
-    """How often the most probable class is the integer label. Source: Keras, same name."""
+    """How often the most probable class is the integer label; see `sparse_categorical_accuracy`.
+
+    >>> metric = SparseCategoricalAccuracy()
+    >>> metric.update_state([1, 0], [[0.2, 0.8], [0.4, 0.6]])
+    >>> metric.result()
+    0.5
+    """
 
     def __init__(self, name: str = "sparse_categorical_accuracy"):
         super().__init__(sparse_categorical_accuracy, name)
 
 
 class MeanSquaredError(MeanMetricWrapper):
-    """Mean of (y_true - y_pred)^2. Source: Keras, same name."""
+    """Mean of (y_true - y_pred)^2; see `mean_squared_error`.
+
+    >>> metric = MeanSquaredError()
+    >>> metric.update_state([1.0, 2.0], [1.0, 4.0])
+    >>> metric.result()
+    2.0
+    """
 
     def __init__(self, name: str = "mean_squared_error"):
         super().__init__(mean_squared_error, name)
 
 
 class MeanAbsoluteError(MeanMetricWrapper):
-    """Mean of |y_true - y_pred|. Source: Keras, same name."""
+    """Mean of |y_true - y_pred|; see `mean_absolute_error`.
+
+    >>> metric = MeanAbsoluteError()
+    >>> metric.update_state([1.0, 2.0], [1.0, 4.0])
+    >>> metric.result()
+    1.0
+    """
 
     def __init__(self, name: str = "mean_absolute_error"):
         super().__init__(mean_absolute_error, name)
@@ -246,11 +291,11 @@ class MeanAbsoluteError(MeanMetricWrapper):
 
 
 class BinaryCounts(Metric):
-    """The four counts behind precision, recall and specificity; y_pred > thresholds is called positive.
+    """The four counts behind precision, recall and specificity, where y_pred > thresholds is called positive.
 
-    Labels are 0 or 1, of y_pred's shape ((N,) beside (N, 1) is fine); all elements are counted alike.
-    `thresholds` is one number (Keras's name for it): 0.5 for probabilities, 0 for logits. Raises ValueError
-    for shapes that differ, other labels, NaN.
+    Arguments: thresholds, one number (Keras's name for it): 0.5 for probabilities, 0 for logits; name. `update_state` takes
+    labels 0 or 1 of y_pred's shape ((N,) beside (N,1) is fine), and counts all elements alike.
+    Raises: ValueError for shapes that differ, other labels, NaN.
     """
 
     def __init__(self, thresholds: float = 0.5, name: str | None = None):
@@ -272,7 +317,9 @@ class BinaryCounts(Metric):
 
 
 class Precision(BinaryCounts):
-    """TP / (TP + FP): of those called positive, the share that is. 0 where none was called.
+    """TP / (TP + FP): the share of those called positive that are positive. 0 where none was called positive.
+
+    Arguments: as BinaryCounts.
 
     >>> metric = Precision()
     >>> metric.update_state([0, 1, 1, 1], [0.9, 0.1, 0.8, 0.7])
@@ -285,7 +332,9 @@ class Precision(BinaryCounts):
 
 
 class Recall(BinaryCounts):
-    """TP / (TP + FN): the share of the positive ones that was found. 0 where there is none.
+    """TP / (TP + FN): the share of the positives that was called positive. 0 where there are no positives.
+
+    Arguments: as BinaryCounts.
 
     >>> metric = Recall()
     >>> metric.update_state([0, 1, 1, 1], [0.9, 0.1, 0.8, 0.7])
@@ -302,7 +351,9 @@ class Sensitivity(Recall):
 
 
 class Specificity(BinaryCounts):
-    """TN / (TN + FP): the share of the healthy that the test leaves alone (not in Keras). 0 where none is.
+    """TN / (TN + FP): the share of the healthy that the test calls healthy (not in Keras). 0 where nobody is healthy.
+
+    Arguments: as BinaryCounts.
 
     >>> metric = Specificity()
     >>> metric.update_state([0, 0, 1], [0.9, 0.1, 0.8])
@@ -317,11 +368,15 @@ class Specificity(BinaryCounts):
 class F1Score(Metric):
     """F1 = 2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall, for each column of the output.
 
-    Shapes: (N, K) one-hot labels and predictions, or (N, 1) and (N,) for a binary test. `average`: None gives
-    a number per column (a float if there is one column), "macro" their mean, "weighted" their mean by the
-    number of true labels, "micro" the F1 of the summed counts. `threshold`: a column is called where y_pred
-    is above it; None calls the largest column. Source: `keras.metrics.F1Score`.
-    DIFFERS: with one column None means 0.5 (in Keras the only column is always the largest, so called).
+    DIFFERS from Keras: with one column, threshold None means 0.5 (in Keras the only column is always the largest, so it is
+    always called positive).
+
+    Arguments: average, None for a number per column (a float if there is one column), "macro" for their mean, "weighted"
+    for their mean by the number of true labels, "micro" for the F1 of the summed counts; threshold, above which a column
+    is called positive, None for the largest column; name. `update_state` takes labels and predictions (N,K), one-hot, or
+    (N,1) and (N,) for a binary test.
+    Raises: ValueError for another average, shapes that differ, labels other than 0 and 1, NaN.
+    Source: `keras.metrics.F1Score`.
 
     >>> metric = F1Score(average="macro", threshold=0.5)
     >>> metric.update_state([[1, 1], [1, 0], [0, 1]], [[0.2, 0.6], [0.7, 0.1], [0.6, 0.8]])
@@ -366,11 +421,14 @@ class F1Score(Metric):
 class AUC(Metric):
     """Area under the ROC curve, from the true and false positive rates at evenly spaced thresholds.
 
-    Streaming needs fixed thresholds, so this is an estimate with Keras's numbers (200 thresholds,
-    trapezoids); the exact area is `tinydx.evaluation.roc_auc`. Elements of a y_pred (N, K) are counted alike.
-    One class only gives 0.0, as in Keras.
-    Raises ValueError for shapes that differ, labels other than 0 and 1, NaN, predictions outside [0, 1]
-    (logits need `from_logits=True`). Source: `keras.metrics.AUC(curve="ROC")`, trapezoidal rule.
+    Streaming needs fixed thresholds, so this is an estimate with Keras's numbers (200 thresholds, trapezoids); the exact
+    area is `tinydx.evaluation.roc_auc`. Where only one class occurs the area is 0.0, as in Keras.
+
+    Arguments: num_thresholds; name; from_logits, whether predictions are scores before a sigmoid. `update_state` takes
+    labels 0 or 1 of y_pred's shape, and counts all elements alike.
+    Raises: ValueError for shapes that differ, labels other than 0 and 1, NaN, predictions outside [0, 1] (logits need
+    `from_logits=True`).
+    Source: `keras.metrics.AUC(curve="ROC")`, trapezoidal rule.
 
     >>> metric = AUC()
     >>> metric.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
@@ -431,11 +489,11 @@ _SHORT = {"acc": "accuracy", "f1": "f1_score", "mse": "mean_squared_error", "mae
 def get(identifier: str | Metric | type[Metric] | Callable[..., ArrayLike]) -> Metric:
     """The metric that `compile(metrics=[...])` means.
 
-    Argument: a name ('accuracy', 'AUC', 'sensitivity', 'BinaryAccuracy' ...), which also becomes the metric's
-    name as written; a Metric (returned as it is) or a Metric class; or a function of (y_true, y_pred) that
-    gives one value per example. 'accuracy' chooses binary, categorical or sparse by the shapes of the batch,
-    see `accuracy`.
-    Raises: ValueError for an unknown name, with the nearest known ones; TypeError for anything else.
+    Arguments: identifier, a name ('accuracy', 'AUC', 'sensitivity', 'BinaryAccuracy' ...), which also becomes the metric's
+    name as written; a Metric (returned as it is) or a subclass; or a function of (y_true, y_pred) that gives one value per
+    example. 'accuracy' chooses binary, categorical or sparse by the shapes of the batch, see `accuracy`.
+    Returns: a Metric.
+    Raises: ValueError for an unknown name, with close matches; TypeError for anything else.
 
     >>> get("acc")
     <MeanMetricWrapper 'acc': 0.0>
@@ -455,6 +513,7 @@ def get(identifier: str | Metric | type[Metric] | Callable[..., ArrayLike]) -> M
 
 
 def _by_name(name: str) -> Metric:
+    """A new metric of that name, which it keeps as written."""
     key = _snake_case(name)
     known = [*_BY_NAME, *_SHORT]
     if key not in known:
@@ -473,12 +532,12 @@ def _snake_case(name: str) -> str:
 
 
 def _ratio(part: float, whole: float) -> float:
-    """part / whole, and 0 where there is nothing to divide by, as Keras's metrics."""
+    """part / whole, and 0 where whole is 0, as in Keras's metrics."""
     return float(part / whole) if whole else 0.0
 
 
 def _array(values: ArrayLike, what: str) -> np.ndarray:
-    """An array of numbers without NaN; NaN > 0.5 is False, so a broken model would call everyone healthy."""
+    """An array of numbers without NaN: NaN > 0.5 is False, so a broken model would call everyone healthy."""
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{what} must be an array of numbers, not {type(values).__name__} of {array.dtype}")

@@ -1,6 +1,6 @@
 """Optimizers: each keeps its memory for every weight and applies an update rule of the op table (`tinydx.ops.update`).
 
-Large weights are updated slice by slice, so that what a rule computes in between stays in the cache.
+Large weights are updated slice by slice, so that a rule's intermediate results stay in the cache.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from tinydx.op import Op
 from tinydx.suggestions import did_you_mean
 from tinydx.tensor import Tensor
 
-SLICE = 1 << 15  # numbers updated at once: some arrays of this size fit the L2 cache together
+SLICE = 1 << 15  # numbers updated at once: a weight and its memory, of this size each, fit the L2 cache together
 
 
 class Optimizer:
     """Base of all optimizers.
 
-    Arguments that all take: learning_rate; weight_decay, the share of itself (times the learning rate) that a weight
-    loses at each step; clipnorm, the largest norm of one weight's gradient; clipvalue, the largest size of one of its
-    numbers; global_clipnorm, the largest norm of all gradients together. Raises ValueError for a learning rate or a
-    limit that is not above 0, and for several limits at once.
+    Arguments: learning_rate; weight_decay, the share of itself (times the learning rate) that a weight loses at each step;
+    clipnorm, the largest norm of one weight's gradient; clipvalue, the largest size of one of its numbers;
+    global_clipnorm, the largest norm of all gradients together. Every optimizer takes all of them.
+    Raises: ValueError for a learning rate or a limit that is not above 0, and for several limits at once.
     """
 
-    memory: ClassVar[tuple[str, ...]] = ()  # what is remembered for each weight, besides the weight
+    memory: ClassVar[tuple[str, ...]] = ()  # names of the arrays that are kept for each weight
     initial_memory: float = 0.0
 
     def __init__(
@@ -54,14 +54,15 @@ class Optimizer:
         self.slots: list[list[np.ndarray]] = []
 
     def rule(self) -> tuple[Op, dict[str, Any]]:
-        """The op that makes one step, and its constants for this step."""
+        """The op that makes one step, and its constants for this step: what a subclass defines."""
         raise NotImplementedError
 
     def apply(self, gradients: list[Any], weights: list[Tensor]) -> None:
-        """One step: change the weights in place, each by its gradient; always give the same weights.
+        """One step: change the weights in place, each by its gradient.
 
-        A gradient is an array, a `FactoredGradient` that is not multiplied out, or None, which leaves the weight as it is.
-        Raises FloatingPointError, and changes nothing, where one is not finite.
+        Arguments: gradients, for each weight an array of its shape, a `FactoredGradient`, or None, which leaves the weight as it
+        is; weights, the same ones at every step.
+        Raises: FloatingPointError, and changes nothing, where a gradient is not finite; ValueError for other weights.
         """
         for w, g in zip(weights, gradients, strict=True):
             if g is not None and not _is_finite(g):
@@ -69,7 +70,7 @@ class Optimizer:
         self.apply_finite(gradients, weights)
 
     def apply_finite(self, gradients: list[Any], weights: list[Tensor]) -> None:
-        """`apply` for gradients that are known to be finite: nothing is looked at, so nothing waits for a GPU."""
+        """`apply` for gradients that are known to be finite: they are not read, so nothing waits for a GPU."""
         name, slots_of = type(self).__name__, self.slots or [self._new_memory(w) for w in weights]
         if len(slots_of) != len(weights):
             raise ValueError(f"{name}: remembers {len(slots_of)} weights, got {len(weights)}: compile again")
@@ -82,7 +83,7 @@ class Optimizer:
             if g is None:
                 continue
             if not w.data.flags.c_contiguous:
-                w.data = w.data.copy(order="C")  # what follows writes through a flat view of it
+                w.data = w.data.copy(order="C")  # the update writes through a flat view of it
             if self.weight_decay:
                 w.data -= w.data * w.dtype.type(self.weight_decay * self.learning_rate)
             _update(update, constants, [w.data, *slots], g)
@@ -110,7 +111,7 @@ def _is_finite(g: Any) -> bool:
 
 
 def _update(update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: Any) -> None:
-    """Apply a rule to a weight and its memory, in place: in one go where a kernel can, else slice by slice."""
+    """Apply a rule to a weight and its memory, in place: in one call where a kernel can, else slice by slice."""
     if not can_fuse(update, (*arrays, g), constants):
         g = multiplied_out(g)
     chosen = choose(update, (*arrays, g), constants)
@@ -132,7 +133,10 @@ def _clip_to_norm(g: Any, limit: float, norm: Any) -> Any:
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum and Nesterov's look ahead if asked for.
+    """Gradient descent, with momentum and Nesterov's look-ahead if asked for.
+
+    Arguments: learning_rate; momentum in [0, 1), the share of the last move that is kept; nesterov, whether the gradient
+    counts as if taken after the next move; the rest as Optimizer.
 
     >>> SGD(0.1, momentum=0.9).memory
     ('momentum',)
@@ -151,7 +155,15 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """The gradient divided by its running root mean square."""
+    """The gradient divided by its running root mean square.
+
+    Arguments: learning_rate; rho, the share of the mean square that is kept at each step; momentum, that of the last move;
+    epsilon, added under the root; centered, whether to divide by the standard deviation instead; the rest as Optimizer.
+    Source: Tieleman and Hinton 2012.
+
+    >>> RMSprop(momentum=0.9).momentum
+    0.9
+    """
 
     memory = ("velocity", "average", "momentum")
 
@@ -173,7 +185,15 @@ class RMSprop(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """Steps shrink with the sum of all squared gradients so far."""
+    """Steps shrink with the sum of all squared gradients so far.
+
+    Arguments: learning_rate; initial_accumulator_value, from which the sum starts; epsilon, added under the root; the rest
+    as Optimizer.
+    Source: Duchi et al. 2011.
+
+    >>> Adagrad().initial_accumulator_value
+    0.1
+    """
 
     memory = ("accumulator",)
 
@@ -189,10 +209,14 @@ class Adagrad(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam, the document's optimizer: running mean of the gradient over running root mean square.
+    """Adam, the document's optimizer: the running mean of the gradient divided by its running root mean square.
 
-    Arguments: learning_rate 0.001; beta_1, beta_2, how long mean and mean square remember; epsilon, outside the bias
-    correction as in Keras (torch places it differently).
+    Arguments: learning_rate; beta_1 and beta_2, the shares of mean and mean square that are kept at each step; epsilon,
+    outside the bias correction as in Keras (torch places it differently); the rest as Optimizer.
+    Source: document, 4.3; Kingma and Ba 2014.
+
+    >>> Adam(1e-4).learning_rate
+    0.0001
     """
 
     memory = ("mean", "square")
@@ -214,7 +238,14 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: p -= weight_decay * learning_rate * p before each step."""
+    """Adam with decoupled weight decay: p -= weight_decay * learning_rate * p before each step.
+
+    Arguments: learning_rate; weight_decay; the rest as Adam.
+    Source: Loshchilov and Hutter 2019.
+
+    >>> AdamW().weight_decay
+    0.004
+    """
 
     def __init__(
         self,
@@ -238,7 +269,11 @@ _KNOWN: dict[str, Any] = {
 
 
 def get(optimizer: Any) -> Optimizer:
-    """The optimizer of that name with its defaults, or the object itself; ValueError with close matches.
+    """The optimizer of that name, with its defaults.
+
+    Arguments: optimizer, a name in any case, an Optimizer, or a subclass of it.
+    Returns: an Optimizer.
+    Raises: ValueError for an unknown name, with close matches.
 
     >>> get("adam").learning_rate
     0.001

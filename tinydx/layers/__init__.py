@@ -22,6 +22,7 @@ from tinydx.layers.core import (
 )
 from tinydx.layers.recurrent import GRU, LSTM, Bidirectional, Masking, SimpleRNN, TimeDistributed
 from tinydx.layers.text import Embedding, GlobalAveragePooling1D
+from tinydx.suggestions import did_you_mean
 
 __all__ = [
     "GRU",
@@ -54,6 +55,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    from tinydx.suggestions import did_you_mean
-
     raise AttributeError(f"tinydx.layers has no {name!r}{did_you_mean(name, __all__)}")

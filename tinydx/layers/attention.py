@@ -1,10 +1,10 @@
-"""Attention: every query looks at all values, and takes a mixture of those whose keys suit it.
+"""Attention: every query is compared with all keys, and returns a mixture of the values whose keys match it.
 
-q (N,Tq,U)   k (N,Tv,U)   v (N,Tv,V)          q: what the decoder asks, k and v: what the encoder has read
+q (N,Tq,U)   k (N,Tv,U)   v (N,Tv,V)           q: from the decoder, k and v: from what the encoder has read
 
-scores  s_ij = q_i . k_j                       Attention       (Luong et al. 2015)
+scores  s_ij = q_i . k_j                       Attention          (Luong et al. 2015)
         s_ij = scale . tanh(q_i + k_j)         AdditiveAttention  (Bahdanau et al. 2015)
-weights a_ij = softmax over j of s_ij          masked values get none
+weights a_ij = softmax over j of s_ij          masked values get weight 0
 result  y_i  = sum over j of a_ij v_j
 """
 
@@ -19,11 +19,11 @@ from tinydx.layers.base import Layer, Shape
 from tinydx.layers.core import expect_rate
 from tinydx.tensor import Tensor
 
-FAR = 1e9  # a masked value's score is lower by that much: its weight is 0, unless all are masked
+FAR = 1e9  # is subtracted from the score of a masked value: its weight becomes 0, unless all are masked
 
 
 class _AnyAttention(Layer):
-    """All but the scores, which a subclass computes."""
+    """Everything but the scores, which a subclass computes."""
 
     def __init__(self, use_scale: bool, dropout: float, **common: Any):
         super().__init__(**common)
@@ -51,7 +51,7 @@ class _AnyAttention(Layer):
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
     ) -> Any:
-        """mask: those of query and value (N,Tq), (N,Tv), if the inputs do not carry them; see Attention."""
+        """The mixtures, and the weights if asked for; mask: those of query and value (N,Tq), (N,Tv), instead of their own."""
         query, value, key = x[0], x[1], x[-1]
         query_mask, value_mask, *_ = mask or [query.mask, value.mask]
         scores = self.scores(query, key)
@@ -82,11 +82,17 @@ class _AnyAttention(Layer):
 
 
 class Attention(_AnyAttention):
-    """Dot-product attention, Luong's: inputs [query, value] or [query, value, key], each (N, time, features).
+    """Dot-product attention, Luong's.
 
-    Arguments: use_scale, a weight that scales all scores; dropout, of the weights in training. Called with
-    return_attention_scores=True it also gives the weights (N,Tq,Tv), for a picture of what looks at what; with
-    use_causal_mask=True query i sees values 0 to i. Masked values get no weight, masked queries give 0.
+    Masked values get weight 0, masked queries give 0.
+
+    Arguments: use_scale, whether a weight multiplies all scores; dropout, of the attention weights in training; the rest as
+    Layer. A call takes [query, value] or [query, value, key], each (N, time, features); mask, [query's, value's], instead of
+    the inputs' own; return_attention_scores, whether to return the weights, too; use_causal_mask, whether query i sees only
+    values 0 to i.
+    Weights: scale, one number, if use_scale.
+    Returns: (N,Tq,V), or [(N,Tq,V), weights (N,Tq,Tv)].
+    Raises: ValueError where the inputs' shapes do not fit each other.
 
     >>> query, value = np.ones((1, 2, 3), "float32"), np.ones((1, 4, 3), "float32")
     >>> Attention()([query, value]).shape
@@ -107,7 +113,11 @@ class Attention(_AnyAttention):
 class AdditiveAttention(_AnyAttention):
     """Additive attention, Bahdanau's: as Attention, with scores scale . tanh(query + key).
 
-    Arguments: use_scale, weights (features,), else ones; dropout. (Bahdanau's matrices are Dense layers before it.)
+    Bahdanau's matrices are Dense layers before it.
+
+    Arguments: use_scale, whether there are weights for the features, else ones; dropout; the rest, and a call, as Attention.
+    Weights: scale (features,), if use_scale.
+    Returns, Raises: as Attention.
 
     >>> query, value = np.ones((1, 2, 3), "float32"), np.ones((1, 4, 3), "float32")
     >>> y, weights = AdditiveAttention()([query, value], return_attention_scores=True)

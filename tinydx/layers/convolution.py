@@ -14,7 +14,7 @@ IMAGES = "(N, height, width, channels)"
 
 
 def _size_after(shape: Shape, kernel: Any, stride: Any, padding: str, dilation: Any = (1, 1)) -> tuple[int | None, ...]:
-    """Height and width after a kernel went over them; None where they are unknown."""
+    """Height and width after a kernel has moved over them; None where they are unknown."""
     border = padding_2d(padding, [n or 1 for n in shape[1:3]], kernel, stride, dilation)
     axes = zip(shape[1:3], kernel, stride, dilation, border, strict=True)
     return tuple(None if n is None else output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
@@ -23,9 +23,12 @@ def _size_after(shape: Shape, kernel: Any, stride: Any, padding: str, dilation: 
 class Conv2D(Layer):
     """What Keras calls convolution: cross-correlation, bias and activation (see ops.conv2d for the true one).
 
-    Arguments: filters; kernel_size, strides, dilation_rate, a number or (rows, columns); padding "valid" or "same";
-    groups; activation; use_bias. Weights: kernel (kh,kw,C/groups,filters), bias (filters,).
-    Shapes: (N,H,W,C) -> (N,OH,OW,filters).
+    Arguments: filters, the number of output channels; kernel_size, strides, dilation_rate, a number of pixels or (rows,
+    columns); padding "valid" or "same"; groups, into which the channels are split; activation, a name or None; use_bias;
+    kernel_initializer, bias_initializer, names or functions; the rest as Layer.
+    Weights: kernel (kh,kw,C/groups,filters), bias (filters,).
+    Returns: (N,OH,OW,filters) for images (N,H,W,C).
+    Raises: ValueError for images that are smaller than the kernel, or have other channels than the first ones.
 
     >>> import numpy as np
     >>> Conv2D(8, 3, activation="relu")(np.ones((2, 10, 10, 3), "float32")).shape
@@ -42,6 +45,7 @@ class Conv2D(Layer):
         groups: int = 1,
         activation: Any = None,
         use_bias: bool = True,
+        *,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
         **common: Any,
@@ -87,7 +91,12 @@ class Conv2D(Layer):
 
 
 class MaxPooling2D(Layer):
-    """The largest pixel of each window: (N,H,W,C) -> (N,H//2,W//2,C) for pool_size 2. Strides default to pool_size.
+    """The largest pixel of each window.
+
+    Arguments: pool_size, a number of pixels or (rows, columns); strides, the same, by default pool_size; padding "valid" or
+    "same"; the rest as Layer.
+    Returns: (N,OH,OW,C) for images (N,H,W,C); (N,H//2,W//2,C) by default.
+    Raises: ValueError for images that are smaller than the window.
 
     >>> import numpy as np
     >>> MaxPooling2D()(np.ones((2, 7, 6, 3), "float32")).shape
@@ -119,13 +128,21 @@ class MaxPooling2D(Layer):
 
 
 class AveragePooling2D(MaxPooling2D):
-    """The mean of each window, padding left out. Arguments as MaxPooling2D."""
+    """The mean of each window; padding does not count. Arguments and shapes as MaxPooling2D.
+
+    >>> import numpy as np
+    >>> float(AveragePooling2D()(np.arange(4.0).reshape(1, 2, 2, 1)).numpy().sum())
+    1.5
+    """
 
     pool = ops.average_pool2d
 
 
 class GlobalAveragePooling2D(Layer):
-    """The mean of each channel over the whole image: (N,H,W,C) -> (N,C), or (N,1,1,C) with keepdims.
+    """The mean of each channel over the whole image.
+
+    Arguments: keepdims, whether height and width stay with size 1; the rest as Layer.
+    Returns: (N,C), or (N,1,1,C) with keepdims, for images (N,H,W,C).
 
     >>> import numpy as np
     >>> GlobalAveragePooling2D()(np.ones((2, 4, 5, 3), "float32")).shape
@@ -149,14 +166,19 @@ class GlobalAveragePooling2D(Layer):
 
 
 class GlobalMaxPooling2D(GlobalAveragePooling2D):
-    """The largest value of each channel over the whole image: (N,H,W,C) -> (N,C), or (N,1,1,C) with keepdims."""
+    """The largest value of each channel over the whole image. Arguments and shapes as GlobalAveragePooling2D.
+
+    >>> import numpy as np
+    >>> GlobalMaxPooling2D()(np.arange(4.0).reshape(1, 2, 2, 1)).numpy()
+    array([[3.]])
+    """
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return ops.max(x, axis=(1, 2), keepdims=self.keepdims)
 
 
 def counts(layer: Layer, name: str, value: Any) -> tuple[int, int]:
-    """(rows, columns) of a size or a step: 3 is (3, 3); ValueError unless both are whole numbers above 0."""
+    """(rows, columns) of a size or stride: 3 is (3, 3); ValueError unless both are whole numbers above 0."""
     values = value if isinstance(value, list | tuple) else (value, value)
     if len(values) != 2:
         raise ValueError(f"{layer.name}: {name} is {value!r}, expected a number or (rows, columns)")
@@ -164,7 +186,7 @@ def counts(layer: Layer, name: str, value: Any) -> tuple[int, int]:
 
 
 def check_padding(layer: Layer, padding: str) -> str:
-    """ "valid" or "same" in any case, else ValueError."""
+    """ "valid" or "same" from any case, else ValueError."""
     if str(padding).lower() not in ("valid", "same"):
         raise ValueError(f"{layer.name}: padding is {padding!r}, expected 'valid' or 'same'")
     return padding.lower()

@@ -17,8 +17,11 @@ from tinydx.tensor import Tensor
 class Dense(Layer):
     """The fully connected layer y = activation(x w + b), along the last axis.
 
-    Arguments: units, outputs; activation, a name or None; use_bias. Weights: kernel (D, units), bias (units,).
-    Shapes: (N, ..., D) -> (N, ..., units). Raises ValueError where D is not what it was built for.
+    Arguments: units, the size of the output; activation, a name or None; use_bias; kernel_initializer, bias_initializer,
+    names or functions; the rest as Layer.
+    Weights: kernel (D,units), bias (units,).
+    Returns: (N,...,units) for x (N,...,D).
+    Raises: ValueError where D is not that of the first input.
 
     >>> Dense(2)(np.ones((4, 3), "float32")).shape
     (4, 2)
@@ -61,7 +64,10 @@ def apply(activation: Any, x: Tensor) -> Tensor:
 
 
 class Activation(Layer):
-    """An activation as a layer: Activation("relu").
+    """An activation as a layer.
+
+    Arguments: activation, a name (see `tinydx.activations.get`) or a function of Tensors; the rest as Layer.
+    Returns: an output of the input's shape.
 
     >>> Activation("relu")(np.array([[-1.0, 2.0]])).numpy()
     array([[0., 2.]])
@@ -79,7 +85,9 @@ class Activation(Layer):
 
 
 class Flatten(Layer):
-    """All axes but the batch's in one, in C order: (N,H,W,C) -> (N, H*W*C).
+    """All axes but the batch's in one, in C order.
+
+    Returns: (N, H*W*C) for x (N,H,W,C).
 
     >>> Flatten()(np.ones((2, 3, 4, 5), "float32")).shape
     (2, 60)
@@ -95,7 +103,11 @@ class Flatten(Layer):
 
 
 class Reshape(Layer):
-    """Another shape for each example: target_shape without the batch axis, one entry may be -1.
+    """Another shape for each example.
+
+    Arguments: target_shape, without the batch axis; one size may be -1; the rest as Layer.
+    Returns: (N, *target_shape).
+    Raises: ValueError where the numbers of elements differ.
 
     >>> Reshape((-1, 2))(np.ones((3, 4), "float32")).shape
     (3, 2, 2)
@@ -124,7 +136,7 @@ class Reshape(Layer):
 
 
 def _product(sizes: Shape) -> int | None:
-    """The sizes multiplied; None where one of them is unknown."""
+    """The product of the sizes; None where one of them is unknown."""
     known = [n for n in sizes if n is not None]
     return math.prod(known) if len(known) == len(sizes) else None
 
@@ -132,8 +144,10 @@ def _product(sizes: Shape) -> int | None:
 class Dropout(Layer):
     """Inverted dropout, in training only: each number becomes 0 with probability rate, the rest grow by 1/(1-rate).
 
-    Arguments: rate; noise_shape, 1 for an axis along which all numbers share one draw, None for the others: (None, None, 1)
-    drops whole words of (N,T,D).
+    Arguments: rate, 0 <= rate < 1; noise_shape, 1 for an axis along which all numbers share one choice, None for the others:
+    (None, None, 1) drops whole words of (N,T,D); the rest as Layer.
+    Returns: an output of the input's shape.
+    Raises: ValueError for another rate.
 
     >>> float(Dropout(0.5)(np.ones((1, 3), "float32"), training=False).numpy().sum())
     3.0
@@ -162,7 +176,10 @@ def expect_rate(layer: Layer, name: str, rate: float) -> float:
 
 
 class Add(Layer):
-    """The sum of several inputs of one shape, as in residual networks: Add()([a, b]).
+    """The sum of several inputs of one shape, as in residual networks.
+
+    Returns: an output of that shape.
+    Raises: ValueError for a single input, and where shapes differ.
 
     >>> Add()([np.ones((1, 2), "float32"), np.ones((1, 2), "float32")]).numpy()
     array([[2., 2.]], dtype=float32)
@@ -182,6 +199,10 @@ class Add(Layer):
 
 class Concatenate(Layer):
     """Several inputs joined along an axis: Concatenate()([image_features, patient_features]).
+
+    Arguments: axis, the last one by default; the rest as Layer.
+    Returns: the inputs one after the other along that axis.
+    Raises: ValueError for a single input, and where other axes differ.
 
     >>> Concatenate()([np.ones((1, 2), "float32"), np.ones((1, 3), "float32")]).shape
     (1, 5)
@@ -234,13 +255,13 @@ class _Normalization(Layer):
         self.epsilon, self.center, self.scale = epsilon, center, scale
 
     def add_scale_and_shift(self, shape: tuple[int, ...]) -> None:
-        """The weights gamma and beta, as far as wanted."""
+        """Make the weights gamma and beta, where the layer has them."""
         self.weight_shape = shape
         self.gamma = self.add_weight("gamma", shape, "ones") if self.scale else None
         self.beta = self.add_weight("beta", shape, "zeros") if self.center else None
 
     def scale_and_shift(self, x: Tensor) -> tuple[Any, Any]:
-        """gamma and beta in one axis, or the ones and zeros that stand for them, where x is."""
+        """gamma and beta in one axis, or ones and zeros in their place, on the device of x."""
         size = math.prod(self.weight_shape)
         gamma = np.ones(size, self.dtype, like=x.data) if self.gamma is None else self.gamma.reshape(size)
         return gamma, np.zeros(size, self.dtype, like=x.data) if self.beta is None else self.beta.reshape(size)
@@ -250,10 +271,16 @@ class _Normalization(Layer):
 
 
 class BatchNormalization(_Normalization):
-    """Batch normalisation of each channel (the last axis, or `axis`).
+    """Batch normalisation of each channel.
 
-    In training it uses the batch's mean and biased variance and moves its own towards them; else, and where
-    trainable=False, it uses its own. Weights: gamma, beta, moving_mean, moving_variance, each (C,).
+    In training it uses the batch's mean and biased variance and moves its own towards them; otherwise, and where
+    trainable=False, it uses its own.
+
+    Arguments: axis, that of the channels; momentum, the share of the moving statistics that is kept at each step; epsilon,
+    added to the variance; center, scale, whether there are beta and gamma; the rest as Layer.
+    Weights: gamma, beta, moving_mean, moving_variance, each (C,).
+    Returns: an output of the input's shape.
+    Raises: ValueError for another number of channels than at first.
 
     >>> BatchNormalization()(np.array([[1.0], [3.0]]), training=True).numpy().round(2)
     array([[-1.], [ 1.]])
@@ -302,8 +329,11 @@ class BatchNormalization(_Normalization):
 class LayerNormalization(_Normalization):
     """Layer normalisation: each example's features get mean 0 and variance 1, then gamma and beta.
 
-    Arguments: axis, the last axis or the last several, as in axis=(1, 2) of (N,T,D). Weights: gamma, beta, of those
-    axes' shape.
+    Arguments: axis, the last axis or the last several, as in axis=(1, 2) of (N,T,D); epsilon, added to the variance; center,
+    scale, whether there are beta and gamma; the rest as Layer.
+    Weights: gamma, beta, of those axes' shape.
+    Returns: an output of the input's shape.
+    Raises: ValueError for other than the last axes, or other sizes than at first.
 
     >>> LayerNormalization(epsilon=1e-6)(np.array([[1.0, 3.0]])).numpy().round(2)
     array([[-1.,  1.]])
@@ -337,7 +367,7 @@ class LayerNormalization(_Normalization):
 
 
 def known_axis(layer: Layer, shape: Any, axis: int) -> int:
-    """The size of that axis of an input; ValueError where there is none, or its size is unknown."""
+    """The size of that axis of an input; ValueError where there is no such axis, or its size is unknown."""
     if isinstance(shape, list) or not -len(shape) <= axis < len(shape) or shape[axis] is None:
         raise ValueError(f"{layer.name}: expected one input whose axis {axis} is known, got {shape}")
     return shape[axis]

@@ -1,13 +1,13 @@
-"""Recurrent layers for sequences (N,T,D), one after the other or both ways at once.
+"""Recurrent layers for sequences (N,T,D), in one direction or both.
 
-All are one class but for their cell: what comes in and goes out (states, masks, dropout, direction) is the same for each.
-With the usual activations a whole sequence is one op of the table; with others, or with recurrent dropout, it is a chain
-of small ones.
+All are one class but for their cell: inputs and outputs (states, masks, dropout, direction) are the same for each. With
+the default activations a whole sequence is one op of the table; with others, or with recurrent dropout, it is a chain of
+small ones.
 
     x (N,T,D) --dropout--> op, or step by step --> states (N,T,U) --> every one, or the last
-                initial_state ---^      ^--- mask: a masked step copies the states before it
+                initial_state ---^      ^--- mask: a masked step copies the state before it
 
-Stacked layers hand every state on: LSTM(64, return_sequences=True), then LSTM(32). The document's output layer
+Stacked layers need every state: LSTM(64, return_sequences=True), then LSTM(32). The document's output layer
 y_t = W_hy h_t + b_y at every step is Dense(K) on such a sequence.
 """
 
@@ -27,15 +27,18 @@ from tinydx.tensor import Tensor
 class Recurrent(Layer):
     """What SimpleRNN, LSTM and GRU share.
 
-    Arguments: units; activation; use_bias; return_sequences gives every output instead of the last; return_state gives the
-    last states besides; go_backwards reads the sequence from its end (and leaves the output reversed); dropout and
-    recurrent_dropout, the shares of inputs and of states that each example does without in training, the same ones at
-    every step. Weights: kernel (D,G), recurrent_kernel (units,G), bias, where G holds the gates side by side.
-    Shapes: (N,T,D) -> (N,units) or (N,T,units).
+    Masked steps copy state and output; before the first real step the output is 0, even if the initial_state is not. With an
+    initial_state the input's own mask is ignored, as in Keras: give it as mask= where it matters.
 
-    Called with initial_state=[...] it starts there instead of at zeros; with mask (N,T) of bool, or an input that carries
-    one, masked steps copy states and output; before the first real step the output is 0, also where the initial_state is not.
-    (As in Keras, with an initial_state the mask that the input carries is not asked: give it as mask=, where it matters.)
+    Arguments: units; activation; use_bias; return_sequences, whether to return every output instead of the last;
+    return_state, whether to return the last states, too; go_backwards, whether to read the sequence from its end (the output
+    stays reversed); kernel_initializer, recurrent_initializer, bias_initializer, names or functions; dropout and
+    recurrent_dropout, the shares of inputs and of states that are dropped for each example in training, the same ones at
+    every step; the rest as Layer. A call takes x (N,T,D); initial_state, a list of (N,units), instead of zeros; mask (N,T) of
+    bool, instead of the input's own.
+    Weights: kernel (D,G), recurrent_kernel (units,G), bias (G,), where G holds the gates side by side.
+    Returns: (N,units), or (N,T,units) with return_sequences; with return_state a list of it and the states (N,units).
+    Raises: ValueError for inputs or states of other shapes.
     """
 
     gates: ClassVar[int] = 1
@@ -47,6 +50,7 @@ class Recurrent(Layer):
         units: int,
         activation: Any = "tanh",
         use_bias: bool = True,
+        *,
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
@@ -65,7 +69,7 @@ class Recurrent(Layer):
         self.recurrent_dropout = expect_rate(self, "recurrent_dropout", recurrent_dropout)
         self.passes_mask = return_sequences
 
-    # ---- what a subclass says ----
+    # ---- what a subclass defines ----
 
     def has_op(self) -> bool:
         """Whether its activations are those of the op."""
@@ -118,7 +122,7 @@ class Recurrent(Layer):
         return [out, *last] if self.return_state else out
 
     def _initial_states(self, x: Tensor, given: Any) -> list[Any]:
-        """The states to start from: zeros, or those given, one array or a list."""
+        """The states at the start: zeros, or those given, one array or a list."""
         if given is None:
             return [Tensor(np.zeros((x.shape[0], self.units), x.dtype, like=x.data)) for _ in self.states]
         given = list(given) if isinstance(given, list | tuple) else [given]
@@ -130,11 +134,11 @@ class Recurrent(Layer):
 
     @staticmethod
     def _kept(x: Tensor, size: int, rate: float) -> Any:
-        """Which of so many numbers each example keeps."""
+        """Which of `size` numbers each example keeps, (N,size)."""
         return fresh_beside(x.data, lambda: random.generator().random((x.shape[0], size), np.float32) >= rate)
 
     def _step_by_step(self, x: Tensor, states: list[Any], mask: Any, kept: Any = None) -> tuple[Tensor, list[Tensor]]:
-        """What run_op does, for any activation and with recurrent dropout."""
+        """The same as run_op, for any activation and with recurrent dropout."""
         scores, outputs = ops.dense(x, self.kernel, self._input_bias()), []
         for t in range(x.shape[1]):
             h = states[0]
@@ -152,7 +156,7 @@ class Recurrent(Layer):
         return self.bias
 
     def _gates(self, z: Tensor) -> list[Tensor]:
-        """The gates that lie side by side."""
+        """Split (N,G) into the gates, (N,units) each."""
         return [z[:, k * self.units : (k + 1) * self.units] for k in range(z.shape[1] // self.units)]
 
     def output_shape(self, input_shape: Shape) -> Any:
@@ -162,7 +166,7 @@ class Recurrent(Layer):
 
 
 def mask_of(x: Tensor, mask: Any, initial_state: Any) -> Any:
-    """The mask that counts: the one given, else, without an initial_state, the one that the input carries."""
+    """The mask that counts: the one given, else the input's own, unless there is an initial_state."""
     if mask is not None:
         return np.asarray(mask, bool)
     return x.mask if initial_state is None else None
@@ -171,7 +175,9 @@ def mask_of(x: Tensor, mask: Any, initial_state: Any) -> Any:
 class SimpleRNN(Recurrent):
     """The document's recurrence h_t = tanh(W_hh h_{t-1} + W_xh x_t + b_h); its output layer is a Dense after it.
 
-    Arguments, masks and states: see Recurrent. Weights: kernel (D,units), recurrent_kernel (units,units), bias (units,).
+    Arguments, Returns, Raises: as Recurrent.
+    Weights: kernel (D,units), recurrent_kernel (units,units), bias (units,).
+    Source: document, 2.2.
 
     >>> SimpleRNN(4, return_sequences=True)(np.ones((2, 5, 3), "float32")).shape
     (2, 5, 4)
@@ -199,9 +205,10 @@ class _Gated(Recurrent):
 class LSTM(_Gated):
     """The LSTM: gates i, f, o and a candidate g, and a cell state c' = f c + i g beside h' = o tanh(c').
 
-    Arguments besides those of Recurrent: recurrent_activation, of the gates; unit_forget_bias, whether the forget gate's
-    bias starts at 1. States: h, c. Weights: kernel (D,4 units), recurrent_kernel (units,4 units), bias (4 units,), with the
-    gates in Keras's order i, f, g, o.
+    Arguments: units; activation; recurrent_activation, of the gates; unit_forget_bias, whether the forget gate's bias starts
+    at 1; the rest as Recurrent. Its states are h, c.
+    Weights: kernel (D,4 units), recurrent_kernel (units,4 units), bias (4 units,), gates in Keras's order i, f, g, o.
+    Returns, Raises: as Recurrent.
 
     >>> y, h, c = LSTM(4, return_state=True)(np.ones((2, 5, 3), "float32"))
     >>> y.shape, c.shape
@@ -224,7 +231,7 @@ class LSTM(_Gated):
             self.initializers = *self.initializers[:2], self._bias_of_open_gates
 
     def _bias_of_open_gates(self, shape: tuple[int, ...]) -> np.ndarray:
-        """At first nothing is forgotten. Source: Jozefowicz et al. 2015."""
+        """The initial bias, with 1 for the forget gates: at first nothing is forgotten. Source: Jozefowicz et al. 2015."""
         values = np.array(initializers.get(self.config.get("bias_initializer", "zeros"))(shape))
         values[self.units : 2 * self.units] = 1
         return values
@@ -243,9 +250,11 @@ class LSTM(_Gated):
 class GRU(_Gated):
     """The GRU: h' = z h + (1 - z) g, where the update gate z keeps the old state and the reset gate r shapes the candidate g.
 
-    Arguments besides those of Recurrent: recurrent_activation, of the gates; reset_after, whether r multiplies U h + b_1
-    (Keras's default), or h before the product. Weights: kernel (D,3 units), recurrent_kernel (units,3 units), bias
-    (2,3 units), or (3 units,) with reset_after=False, with the gates in Keras's order z, r, g.
+    Arguments: units; activation; recurrent_activation, of the gates; reset_after, whether r multiplies U h + b_1 (Keras's
+    default), or h before the product; the rest as Recurrent.
+    Weights: kernel (D,3 units), recurrent_kernel (units,3 units), bias (2,3 units), or (3 units,) with reset_after=False,
+    gates in Keras's order z, r, g.
+    Returns, Raises: as Recurrent.
 
     >>> GRU(4)(np.ones((2, 5, 3), "float32")).shape
     (2, 4)
@@ -287,9 +296,14 @@ class GRU(_Gated):
 class Bidirectional(Layer):
     """Two layers like the one given: one reads each sequence forwards, the other backwards.
 
-    Arguments: layer, such as LSTM(32), which says what both are like; merge_mode, what becomes of their outputs: "concat",
-    "sum", "mul", "ave", or None for both; backward_layer, if that one is to be another. States and weights are those of
-    both, one after the other. In a sequence, masked steps give 0 (as in Keras).
+    In a sequence of outputs, masked steps give 0 (as in Keras).
+
+    Arguments: layer, such as LSTM(32); merge_mode, how their outputs are combined: "concat", "sum", "mul", "ave", or None
+    for both; backward_layer, if it differs from layer; the rest as Layer. A call takes initial_state and mask as Recurrent,
+    the forward layer's states first.
+    Weights: those of the forward layer, then those of the backward layer.
+    Returns: the combined outputs; with return_state a list of them and the states of both, in the same order.
+    Raises: ValueError for another merge_mode, or layers that do not fit each other.
 
     >>> Bidirectional(GRU(4))(np.ones((2, 5, 3), "float32")).shape
     (2, 8)
@@ -357,9 +371,13 @@ class Bidirectional(Layer):
 
 
 class TimeDistributed(Layer):
-    """Another layer at every time step by itself: (N,T,...) -> (N,T,...), all steps as one batch of N T examples.
+    """Another layer at every time step, on all steps as one batch of N*T examples.
 
-    (A Dense layer works along the last axis: it needs no TimeDistributed around it.)
+    A Dense layer works along the last axis and needs no TimeDistributed.
+
+    Arguments: layer; the rest as Layer.
+    Returns: (N,T,...) for x (N,T,...).
+    Raises: ValueError for inputs of fewer than three axes.
 
     >>> from tinydx.layers import Conv2D
     >>> TimeDistributed(Conv2D(4, 3))(np.ones((2, 5, 8, 8, 1), "float32")).shape
@@ -389,7 +407,10 @@ class TimeDistributed(Layer):
 
 
 class Masking(Layer):
-    """Masks the time steps (N,T,D) in which all numbers are mask_value: later layers skip them. It makes them 0.
+    """Masks the time steps in which all numbers are mask_value, and sets them to 0: later layers skip them.
+
+    Arguments: mask_value; the rest as Layer.
+    Returns: (N,T,D) for x (N,T,D), with a mask (N,T).
 
     >>> Masking()(np.array([[[1.0, 0.0], [0.0, 0.0]]])).mask
     array([[ True, False]])

@@ -12,10 +12,13 @@ from tinydx.tensor import Tensor
 
 
 class Embedding(Layer):
-    """A vector for each of input_dim words: (N,T) integers -> (N,T,output_dim).
+    """A vector for each of input_dim words.
 
-    Arguments: input_dim, the number of words; output_dim; mask_zero: id 0 is padding, which later layers skip.
-    Weights: embeddings (input_dim, output_dim). Raises IndexError for ids outside 0..input_dim-1.
+    Arguments: input_dim, the number of words; output_dim, the size of a vector; embeddings_initializer, a name or function;
+    mask_zero, whether id 0 is padding, which later layers skip; the rest as Layer.
+    Weights: embeddings (input_dim, output_dim).
+    Returns: (N,T,output_dim) for ids (N,T), integers 0..input_dim-1.
+    Raises: IndexError for other ids.
 
     >>> Embedding(10, 4)(np.array([[1, 2, 0]])).shape
     (1, 3, 4)
@@ -42,7 +45,7 @@ class Embedding(Layer):
     def call(self, x: Any, training: bool = False) -> Tensor:
         ids = x.data if isinstance(x, Tensor) else x
         if ids.dtype.kind == "f" and (ids == np.floor(ids)).all():
-            ids = ids.astype(np.int64)  # whole numbers that came through a float pipeline
+            ids = ids.astype(np.int64)  # whole numbers that a pipeline turned into floats
         y = ops.embedding(self.embeddings, ids=ids)
         y.mask = ids != 0 if self.mask_zero else None
         return y
@@ -52,7 +55,9 @@ class Embedding(Layer):
 
 
 class GlobalAveragePooling1D(Layer):
-    """The mean over the time steps, of real steps where there is a mask: (N,T,D) -> (N,D). No real step gives 0.
+    """The mean over the time steps; masked steps do not count, and an example of only masked steps gives 0.
+
+    Returns: (N,D) for x (N,T,D).
 
     >>> words = Embedding(10, 4, mask_zero=True)(np.array([[1, 2, 0]]))
     >>> mean = GlobalAveragePooling1D()(words)

@@ -1,7 +1,7 @@
-"""Activation functions: the document's ReLU, Sigmoid and Tanh, and their usual relatives.
+"""Activation functions: the document's ReLU, sigmoid and tanh, and their usual relatives.
 
-What backward saves is the output wherever the derivative can be written with it: the next layer keeps that array
-anyway, so the tape costs no further memory.
+Forward saves the output wherever the derivative can be written with it: the next layer keeps that array anyway, so
+the tape needs no further memory.
 """
 
 import math
@@ -18,7 +18,10 @@ ELEMENTWISE = "x (...) -> y (...)"
 
 @op(r"f(x) = \max(0, x)", shapes=ELEMENTWISE, source="document, 1.2, ReLU")
 def relu(x):
-    """ReLU: what is negative becomes zero. relu'(0) = 0, relu(NaN) = NaN.
+    """ReLU: negative values become zero. relu'(0) = 0, relu(NaN) = NaN.
+
+    Arguments: x (...).
+    Returns: y (...).
 
     >>> relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
@@ -42,7 +45,14 @@ samples_of(relu)(one_array)
 
 @op(r"f(x) = \max(x, \alpha x)", shapes=ELEMENTWISE, source="Maas et al. 2013; Keras's slope 0.2")
 def leaky_relu(x, *, slope=0.2):
-    """Leaky ReLU: what is negative is scaled by a small slope (between 0 and 1)."""
+    """Leaky ReLU: negative values are scaled by a small slope.
+
+    Arguments: x (...); slope, between 0 and 1.
+    Returns: y (...).
+
+    >>> leaky_relu(np.array([-1.0, 2.0]))
+    array([-0.2,  2. ])
+    """
     return np.maximum(x, slope * x), (x, slope)
 
 
@@ -70,6 +80,9 @@ def leaky_relu_samples(draw):
 def sigmoid(x):
     """Sigmoid: squeezes into (0, 1). The exponent is never positive, so nothing overflows.
 
+    Arguments: x (...).
+    Returns: y (...).
+
     >>> sigmoid(np.array([0.0, 800.0]))
     array([0.5, 1. ])
     """
@@ -96,7 +109,14 @@ samples_of(sigmoid)(one_array)
 
 @op(r"f(x) = \frac{e^x - e^{-x}}{e^x + e^{-x}}", shapes=ELEMENTWISE, source="document, 1.2, Tanh")
 def tanh(x):
-    """Tanh: squeezes into (-1, 1). np.tanh, because the formula as written overflows to NaN at large |x|."""
+    """Tanh: squeezes into (-1, 1). np.tanh, because the formula as written overflows to NaN at large |x|.
+
+    Arguments: x (...).
+    Returns: y (...).
+
+    >>> tanh(np.array([0.0, 800.0]))
+    array([0., 1.])
+    """
     y = np.tanh(x)
     return y, y
 
@@ -117,13 +137,16 @@ samples_of(tanh)(one_array)
 # ---- relatives -----------------------------------------------------------------------------------------------------
 
 
-@op(
-    r"f(x) = x \text{ if } x > 0, \; \alpha (e^x - 1) \text{ otherwise}",
-    shapes=ELEMENTWISE,
-    source="Clevert et al. 2015",
-)
+@op(r"f(x) = x \text{ if } x > 0, \; \alpha (e^x - 1) \text{ otherwise}", shapes=ELEMENTWISE, source="Clevert et al. 2015")
 def elu(x, *, alpha=1.0):
-    """ELU: like ReLU, but smooth below zero, where it settles at -alpha."""
+    """ELU: like ReLU, but smooth below zero, where it approaches -alpha.
+
+    Arguments: x (...); alpha, above 0.
+    Returns: y (...).
+
+    >>> elu(np.array([-800.0, 2.0]))
+    array([-1.,  2.])
+    """
     negative = alpha * np.expm1(np.minimum(x, 0))
     return np.where(x > 0, x, negative), (x, negative, alpha)
 
@@ -147,7 +170,14 @@ def elu_samples(draw):
 
 @op(r"f(x) = \ln(1 + e^x)", shapes=ELEMENTWISE, source="Dugas et al. 2001")
 def softplus(x):
-    """Softplus: a smooth ReLU whose derivative is the sigmoid."""
+    """Softplus: a smooth ReLU whose derivative is the sigmoid.
+
+    Arguments: x (...).
+    Returns: y (...).
+
+    >>> softplus(np.array([-800.0, 0.0, 5.0])).round(3)
+    array([0.   , 0.693, 5.007])
+    """
     return np.maximum(x, 0) + np.log1p(np.exp(-np.maximum(x, -x))), x
 
 
@@ -166,7 +196,14 @@ samples_of(softplus)(one_array)
 
 @op(r"f(x) = x \, \sigma(x)", shapes=ELEMENTWISE, source="Ramachandran et al. 2017 (SiLU, swish)")
 def silu(x):
-    """SiLU, also called swish: x gated by its own sigmoid."""
+    """SiLU, also called swish: x multiplied by its own sigmoid.
+
+    Arguments: x (...).
+    Returns: y (...).
+
+    >>> silu(np.array([0.0, 2.0])).round(3)
+    array([0.   , 1.762])
+    """
     s = sigmoid.forward(x)[0]
     return x * s, (x, s)
 

@@ -4,6 +4,8 @@ Elementwise ops broadcast. A broadcast operand was used many times, so its gradi
 that is all that `unbroadcast` does.
 """
 
+import math
+
 import numpy as np
 
 from tinydx.op import backward_of, literal_of, op, samples_of
@@ -11,16 +13,16 @@ from tinydx.op import backward_of, literal_of, op, samples_of
 SOURCE = "arithmetic"
 
 
-def unbroadcast(g, shape, reduce=np.sum):
-    """Sum a gradient over the axes along which an operand of that shape was repeated."""
+def unbroadcast(g, shape):
+    """Sum a gradient g over the axes along which an operand of that shape was repeated."""
     added = tuple(range(g.ndim - len(shape)))
-    g = reduce(g, axis=added) if added else g
+    g = np.sum(g, axis=added) if added else g
     stretched = tuple(i for i, n in enumerate(shape) if n == 1 and g.shape[i] != 1)
-    return reduce(g, axis=stretched, keepdims=True) if stretched else g
+    return np.sum(g, axis=stretched, keepdims=True) if stretched else g
 
 
 def loop(scalar, *arrays):
-    """A function of numbers, applied element by element to broadcast arrays: how elementwise literals are written."""
+    """Apply a function of numbers element by element to arrays that broadcast: elementwise literals are written so."""
     arrays = np.broadcast_arrays(*arrays)
     y = np.empty(arrays[0].shape)
     for i in np.ndindex(y.shape):
@@ -29,14 +31,14 @@ def loop(scalar, *arrays):
 
 
 def broadcast_samples(draw):
-    """Two arrays that broadcast against each other, in one of the ways that people forget."""
+    """Two arrays that broadcast against each other: equal shapes, a missing axis, axes of size 1, a single number."""
     n, m = draw.integer(2, 4), draw.integer(2, 5)
     a, b = draw.choice([((n, m), (n, m)), ((n, m), (m,)), ((n, 1), (n, m)), ((n, 1, m), (n, 1)), ((n, m), ())])
     return (draw.array(*a), draw.array(*b)), {}
 
 
 def one_array(draw):
-    """One array of two or three axes."""
+    """One array of one, two or three axes."""
     return (draw.array(*draw.choice([(3,), (2, 5), (3, 1, 4)])),), {}
 
 
@@ -51,14 +53,22 @@ def one_positive_array(draw):
 
 @op(r"y = a + b", shapes="a (...), b (...) -> y (...)", source=SOURCE)
 def add(a, b):
-    """Elementwise sum with broadcasting."""
+    """Elementwise sum with broadcasting.
+
+    Arguments: a, b (...), shapes that broadcast.
+    Returns: y (...), of the common shape.
+
+    >>> add(np.array([[1.0], [2.0]]), np.array([10.0, 20.0]))
+    array([[11., 21.],
+           [12., 22.]])
+    """
     return a + b, (a.shape, b.shape)
 
 
 @backward_of(add)
-def add_backward(dy, saved, reduce=np.sum):
+def add_backward(dy, saved):
     a_shape, b_shape = saved
-    return unbroadcast(dy, a_shape, reduce), unbroadcast(dy, b_shape, reduce)
+    return unbroadcast(dy, a_shape), unbroadcast(dy, b_shape)
 
 
 @literal_of(add)
@@ -71,14 +81,21 @@ samples_of(add)(broadcast_samples)
 
 @op(r"y = a - b", shapes="a (...), b (...) -> y (...)", source=SOURCE)
 def subtract(a, b):
-    """Elementwise difference with broadcasting."""
+    """Elementwise difference with broadcasting.
+
+    Arguments: a, b (...), shapes that broadcast.
+    Returns: y (...), of the common shape.
+
+    >>> subtract(np.array([5.0, 7.0]), np.array(2.0))
+    array([3., 5.])
+    """
     return a - b, (a.shape, b.shape)
 
 
 @backward_of(subtract)
-def subtract_backward(dy, saved, reduce=np.sum):
+def subtract_backward(dy, saved):
     a_shape, b_shape = saved
-    return unbroadcast(dy, a_shape, reduce), unbroadcast(-dy, b_shape, reduce)
+    return unbroadcast(dy, a_shape), unbroadcast(-dy, b_shape)
 
 
 @literal_of(subtract)
@@ -91,14 +108,21 @@ samples_of(subtract)(broadcast_samples)
 
 @op(r"y = a \cdot b", shapes="a (...), b (...) -> y (...)", source=SOURCE)
 def multiply(a, b):
-    """Elementwise product with broadcasting."""
+    """Elementwise product with broadcasting.
+
+    Arguments: a, b (...), shapes that broadcast.
+    Returns: y (...), of the common shape.
+
+    >>> multiply(np.array([5.0, 7.0]), np.array(2.0))
+    array([10., 14.])
+    """
     return a * b, (a, b)
 
 
 @backward_of(multiply)
-def multiply_backward(dy, saved, reduce=np.sum):
+def multiply_backward(dy, saved):
     a, b = saved
-    return unbroadcast(dy * b, a.shape, reduce), unbroadcast(dy * a, b.shape, reduce)
+    return unbroadcast(dy * b, a.shape), unbroadcast(dy * a, b.shape)
 
 
 @literal_of(multiply)
@@ -111,7 +135,14 @@ samples_of(multiply)(broadcast_samples)
 
 @op(r"y = a / b", shapes="a (...), b (...) -> y (...)", source=SOURCE)
 def divide(a, b):
-    """Elementwise quotient with broadcasting."""
+    """Elementwise quotient with broadcasting.
+
+    Arguments: a, b (...), shapes that broadcast.
+    Returns: y (...), of the common shape.
+
+    >>> divide(np.array([5.0, 7.0]), np.array(2.0))
+    array([2.5, 3.5])
+    """
     return a / b, (a, b)
 
 
@@ -137,7 +168,14 @@ def divide_samples(draw):
 
 @op(r"y = x^c", shapes="x (...) -> y (...)", source=SOURCE)
 def power(x, *, exponent):
-    """Elementwise power with a constant exponent."""
+    """Elementwise power with a constant exponent.
+
+    Arguments: x (...); exponent, a number, not differentiated.
+    Returns: y (...).
+
+    >>> power(np.array([1.0, 3.0]), exponent=2)
+    array([1., 9.])
+    """
     return x**exponent, (x, exponent)
 
 
@@ -160,7 +198,14 @@ def power_samples(draw):
 
 @op(r"y = e^x", shapes="x (...) -> y (...)", source=SOURCE)
 def exp(x):
-    """Elementwise exponential."""
+    """Elementwise exponential.
+
+    Arguments: x (...).
+    Returns: y (...).
+
+    >>> exp(np.array([0.0, 1.0])).round(3)
+    array([1.   , 2.718])
+    """
     y = np.exp(x)
     return y, y
 
@@ -180,7 +225,14 @@ samples_of(exp)(one_array)
 
 @op(r"y = \ln x", shapes="x (...) -> y (...)", source=SOURCE)
 def log(x):
-    """Elementwise natural logarithm."""
+    """Elementwise natural logarithm.
+
+    Arguments: x (...), positive.
+    Returns: y (...).
+
+    >>> log(np.array([1.0, np.e]))
+    array([0., 1.])
+    """
     return np.log(x), x
 
 
@@ -199,7 +251,14 @@ samples_of(log)(one_positive_array)
 
 @op(r"y = \sqrt{x}", shapes="x (...) -> y (...)", source=SOURCE)
 def sqrt(x):
-    """Elementwise square root."""
+    """Elementwise square root.
+
+    Arguments: x (...), not negative.
+    Returns: y (...).
+
+    >>> sqrt(np.array([4.0, 9.0]))
+    array([2., 3.])
+    """
     y = np.sqrt(x)
     return y, y
 
@@ -222,7 +281,15 @@ samples_of(sqrt)(one_positive_array)
 
 @op(r"y_{nm} = \sum_k a_{nk} \, b_{km}", shapes="a (...,N,K), b (...,K,M) -> y (...,N,M)", source=SOURCE)
 def matmul(a, b):
-    """Matrix product, over leading batch axes that broadcast."""
+    """Matrix product, over leading batch axes that broadcast.
+
+    Arguments: a (...,N,K); b (...,K,M).
+    Returns: y (...,N,M).
+    Raises: ValueError where the two K differ.
+
+    >>> matmul(np.array([[1.0, 2.0]]), np.array([[10.0], [1.0]]))
+    array([[12.]])
+    """
     return a @ b, (a, b)
 
 
@@ -268,27 +335,27 @@ def _reduce_samples(draw):
     return (draw.array(*shape),), {"axis": axis, "keepdims": draw.choice([False, True])}
 
 
-def _literal_groups(x, axis, keepdims):
-    """The result's index -> the list of elements that are reduced into it."""
-    axes = range(x.ndim) if axis is None else [a % x.ndim for a in np.atleast_1d(axis)]
-    shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
-    groups = {i: [] for i in np.ndindex(shape)}
+def _reduce_literal(reduce, x, axis, keepdims):
+    """Collect the elements that belong to each result, and apply a function of a list of numbers to each collection."""
+    axes = tuple(range(x.ndim)) if axis is None else tuple(a % x.ndim for a in np.atleast_1d(axis))
+    shape = [1 if i in axes else n for i, n in enumerate(x.shape)]
+    groups = {i: [] for i in np.ndindex(*shape)}
     for i in np.ndindex(x.shape):
         groups[tuple(0 if a in axes else k for a, k in enumerate(i))].append(x[i])
-    return groups, shape, shape if keepdims else tuple(n for i, n in enumerate(shape) if i not in axes)
+    y = np.array([reduce(group) for group in groups.values()]).reshape(shape)
+    return y if keepdims else y.squeeze(axes)
 
 
-def _literal_reduce(reduce, x, axis, keepdims):
-    groups, kept, shape = _literal_groups(x, axis, keepdims)
-    y = np.empty(kept)
-    for i, group in groups.items():
-        y[i] = reduce(group)
-    return y.reshape(shape)
-
-
-@op(r"y = \sum_i x_i", shapes="x (...) -> y (...)", source=SOURCE)
+@op(r"y = \sum_i x_i", shapes="x (...) -> y (... without axis)", source=SOURCE)
 def sum(x, *, axis=None, keepdims=False):
-    """Sum over one axis, several, or all."""
+    """Sum over one axis, several, or all.
+
+    Arguments: x (...); axis, a number, a tuple, or None for all; keepdims, whether summed axes stay with size 1.
+    Returns: y, x's shape without those axes.
+
+    >>> sum(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    array([4., 6.])
+    """
     return np.sum(x, axis=axis, keepdims=keepdims), (x.shape, axis, keepdims)
 
 
@@ -299,21 +366,22 @@ def sum_backward(dy, saved):
 
 @literal_of(sum)
 def sum_literal(x, *, axis=None, keepdims=False):
-    def total(group):
-        y = 0.0
-        for value in group:
-            y += value
-        return y
-
-    return _literal_reduce(total, x, axis, keepdims)
+    return _reduce_literal(math.fsum, x, axis, keepdims)
 
 
 samples_of(sum)(_reduce_samples)
 
 
-@op(r"y = \frac{1}{n} \sum_i x_i", shapes="x (...) -> y (...)", source=SOURCE)
+@op(r"y = \frac{1}{n} \sum_i x_i", shapes="x (...) -> y (... without axis)", source=SOURCE)
 def mean(x, *, axis=None, keepdims=False):
-    """Mean over one axis, several, or all."""
+    """Mean over one axis, several, or all.
+
+    Arguments: x (...); axis, a number, a tuple, or None for all; keepdims, whether averaged axes stay with size 1.
+    Returns: y, x's shape without those axes.
+
+    >>> mean(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    array([2., 3.])
+    """
     return np.mean(x, axis=axis, keepdims=keepdims), (x.shape, axis, keepdims)
 
 
@@ -325,21 +393,22 @@ def mean_backward(dy, saved):
 
 @literal_of(mean)
 def mean_literal(x, *, axis=None, keepdims=False):
-    def average(group):
-        y = 0.0
-        for value in group:
-            y += value / len(group)
-        return y
-
-    return _literal_reduce(average, x, axis, keepdims)
+    return _reduce_literal(lambda group: math.fsum(group) / len(group), x, axis, keepdims)
 
 
 samples_of(mean)(_reduce_samples)
 
 
-@op(r"y = \max_i x_i", shapes="x (...) -> y (...)", source=SOURCE)
+@op(r"y = \max_i x_i", shapes="x (...) -> y (... without axis)", source=SOURCE)
 def max(x, *, axis, keepdims=False):
-    """Maximum over one axis or several; at ties the gradient goes to the first."""
+    """Maximum over one axis or several; the gradient of tied maxima goes to the first.
+
+    Arguments: x (...); axis, a number or a tuple; keepdims, whether reduced axes stay with size 1.
+    Returns: y, x's shape without those axes.
+
+    >>> max(np.array([[1.0, 2.0], [3.0, 0.0]]), axis=1)
+    array([2., 3.])
+    """
     axes = tuple(a % x.ndim for a in np.atleast_1d(axis))
     rest = tuple(a for a in range(x.ndim) if a not in axes)
     flat = x.transpose(rest + axes).reshape(*(x.shape[a] for a in rest), -1)
@@ -353,20 +422,14 @@ def max_backward(dy, saved):
     shape, rest, axes, winner = saved
     order = rest + axes
     moved = tuple(shape[a] for a in order)
-    flat = np.zeros((*winner.shape[:-1], int(np.prod([shape[a] for a in axes]))), dy.dtype)
+    flat = np.zeros((*winner.shape[:-1], math.prod(shape[a] for a in axes)), dy.dtype)
     np.put_along_axis(flat, winner, dy.reshape(winner.shape), axis=-1)
     return (flat.reshape(moved).transpose(np.argsort(order)),)
 
 
 @literal_of(max)
 def max_literal(x, *, axis, keepdims=False):
-    def largest(group):
-        y = group[0]
-        for value in group:
-            y = value if value > y else y
-        return y
-
-    return _literal_reduce(largest, x, axis, keepdims)
+    return _reduce_literal(lambda group: sorted(group)[-1], x, axis, keepdims)
 
 
 @samples_of(max)
@@ -378,9 +441,18 @@ def max_samples(draw):
 # ---- rearrangements ------------------------------------------------------------------------------------------------
 
 
-@op(r"y_{i'} = x_i \text{ in the same (C) order}", shapes="x (...) -> y (...)", source=SOURCE)
+@op(r"y_{i'} = x_i \text{ in the same (C) order}", shapes="x (...) -> y (shape)", source=SOURCE)
 def reshape(x, *, shape):
-    """The same elements in C order under another shape; one axis may be -1."""
+    """The same elements in C order under another shape.
+
+    Arguments: x (...); shape, a tuple of sizes, one of which may be -1.
+    Returns: y, of that shape.
+    Raises: ValueError where the numbers of elements differ.
+
+    >>> reshape(np.arange(4.0), shape=(2, -1))
+    array([[0., 1.],
+           [2., 3.]])
+    """
     return x.reshape(shape), x.shape
 
 
@@ -403,9 +475,16 @@ def reshape_samples(draw):
     return (draw.array(n, 6),), {"shape": draw.choice([(n, 2, 3), (6, n), (-1,), (3, -1)])}
 
 
-@op(r"y_{ji} = x_{ij}", shapes="x (...) -> y (...)", source=SOURCE)
+@op(r"y_{ji} = x_{ij}", shapes="x (...) -> y (... permuted)", source=SOURCE)
 def transpose(x, *, axes=None):
-    """Permute the axes (default: reverse them)."""
+    """Permute the axes.
+
+    Arguments: x (...); axes, x's axes in y's order, or None to reverse them.
+    Returns: y, axis k of which is axis axes[k] of x.
+
+    >>> transpose(np.ones((2, 3, 4)), axes=(2, 0, 1)).shape
+    (4, 2, 3)
+    """
     axes = tuple(range(x.ndim))[::-1] if axes is None else axes
     return x.transpose(axes), axes
 
@@ -430,9 +509,17 @@ def transpose_samples(draw):
     return (draw.array(n, n, n),), {"axes": draw.choice([None, (1, 2, 0), (2, 0, 1), (0, 2, 1)])}
 
 
-@op(r"y = x[\text{key}]", shapes="x (...) -> y (...)", source=SOURCE)
+@op(r"y = x[\text{key}]", shapes="x (...) -> y (x[key])", source=SOURCE)
 def getitem(x, *, key):
-    """Indexing and slicing; an element that is taken twice collects both gradients."""
+    """Indexing and slicing; an element that is taken twice collects both gradients.
+
+    Arguments: x (...); key, what NumPy takes between brackets.
+    Returns: y = x[key].
+    Raises: IndexError where the key leaves x.
+
+    >>> getitem(np.array([1.0, 2.0, 3.0]), key=np.array([2, 2]))
+    array([3., 3.])
+    """
     return x[key], (x.shape, key)
 
 
@@ -460,9 +547,17 @@ def getitem_samples(draw):
     return (draw.array(n, 4),), {"key": draw.choice(keys)}
 
 
-@op(r"y = [x_1, x_2, \dots]", shapes="x (...) -> y (...)", source=SOURCE)
+@op(r"y = [x_1, x_2, \dots]", shapes="x (...) -> y (... joined)", source=SOURCE)
 def concatenate(*arrays, axis=-1):
-    """Join arrays along an axis."""
+    """Join arrays along an axis.
+
+    Arguments: arrays, (...) each, of equal shapes but for that axis; axis, the last one by default.
+    Returns: y, the arrays one after the other.
+    Raises: ValueError where other axes differ.
+
+    >>> concatenate(np.ones((1, 2)), np.zeros((1, 1)))
+    array([[1., 1., 0.]])
+    """
     ends = np.cumsum([a.shape[axis] for a in arrays])[:-1].tolist()
     return np.concatenate(arrays, axis=axis), (ends, axis)
 

@@ -9,8 +9,9 @@ from tinydx.op import backward_of, literal_of, op, samples_of
 def embedding(table, *, ids):
     """Embedding lookup: row `ids` of the table.
 
-    Arguments: table (V,D); ids, integers in 0..V-1 of any shape. Returns y, ids.shape + (D,).
-    Raises TypeError for ids that are no integers, IndexError for ids outside the table.
+    Arguments: table (V,D), a vector a word; ids, integers 0..V-1 of any shape.
+    Returns: y, of shape ids.shape + (D,).
+    Raises: TypeError where ids are no integers, IndexError where an id lies outside the table.
 
     >>> embedding(np.array([[1.0, 1.0], [2.0, 2.0]]), ids=np.array([1, 0, 1]))[:, 0]
     array([2., 1., 2.])
@@ -27,7 +28,7 @@ def embedding(table, *, ids):
 def embedding_backward(dy, saved):
     shape, ids = saved
     dtable = np.zeros(shape, dy.dtype, like=dy)
-    np.add.at(dtable, ids, dy)  # and not dtable[ids] += dy, which adds a repeated id only once
+    np.add.at(dtable, ids, dy)  # dtable[ids] += dy would add a repeated id only once
     return (dtable,)
 
 
@@ -55,7 +56,8 @@ def embedding_samples(draw):
 def embedding_mixing(a, v, b=None):
     """The document's word embedding: word i is a mixture of the vectors of all words j, by their relatedness a_ij.
 
-    Arguments: a (I,J) relatedness; v (J,D) vectors; b (I,D) bias vectors or None. Returns w (I,D).
+    Arguments: a (I,J), relatedness; v (J,D), vectors; b (I,D), bias vectors or None.
+    Returns: w (I,D).
 
     >>> embedding_mixing(np.array([[0.5, 0.5]]), np.array([[0.0, 2.0], [4.0, 0.0]]), np.zeros((1, 2)))
     array([[2., 1.]])

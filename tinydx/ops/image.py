@@ -1,6 +1,6 @@
 """Images moved and recoloured: what augmentation does to one image (H,W,C).
 
-The warp asks of each output pixel (i,j) where it comes from, and mixes the four pixels around that point (r,s):
+The warp maps each output pixel (i,j) to a point (r,s) of the input, and mixes the four pixels around that point:
 
               left      after
       above     o---------o         r - above = down
@@ -8,7 +8,7 @@ The warp asks of each output pixel (i,j) where it comes from, and mixes the four
                 |   .(r,s)|         s - left = right
       below     o---------o
 
-It is linear in the image, so its gradient goes back the same way: dy is shared out to the four by the same weights.
+It is linear in the image, so its gradient takes the same way back: dy is shared among the four by the same weights.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 def _fold(x, n, fill_mode):
     """Coordinates brought into [0, n - 1] as the fill mode says."""
     last = n - 1
-    if fill_mode == "reflect":  # a triangle wave of period 2n: the mirrors stand half a pixel outside
+    if fill_mode == "reflect":  # a triangle wave of period 2n, mirrored half a pixel outside
         x = n - np.abs(np.mod(x + 0.5, 2 * n) - n) - 0.5
     elif fill_mode == "wrap" and n > 1:
         x = np.where(x < 0, x + last * (np.floor(-x / last) + 1), x)
@@ -30,7 +30,7 @@ def _fold(x, n, fill_mode):
 
 
 def _look_up(shape, matrix, offset, fill_mode, flip):
-    """Of each output pixel: the numbers of its four neighbours, its weights down and right, whether it is filled."""
+    """For each output pixel: the indices of its four neighbours, its weights down and right, whether it is filled."""
     height, width, _ = shape
     i, j = (np.arange(n)[:: -1 if turned else 1] for n, turned in zip((height, width), flip, strict=True))
     rows = (matrix[0, 0] * i[:, None] + matrix[0, 1] * j + offset[0]).ravel()
@@ -63,9 +63,11 @@ def _mix(a, b, weight):
 def affine_warp(image, *, matrix, offset, fill_mode="nearest", cval=0.0, flip=(False, False)):
     """Affine warp: the pixel at p is the image's value at matrix @ p + offset, interpolated bilinearly.
 
-    Arguments: image (H,W,C); matrix (2,2) and offset (2,) map output (row, col) to input (row, col); fill_mode, what
-    stands outside the image: "nearest" aaa|abcd|ddd, "reflect" cba|abcd|dcb, "wrap" bcd|abcd|abc (period n - 1: the
-    first and last pixel count as one), or "constant" `cval`; flip, whether rows and columns of y are then mirrored.
+    Arguments: image (H,W,C); matrix (2,2) and offset (2,), from output (row, column) to input (row, column), in pixels;
+    fill_mode, what lies outside the image: "nearest" aaa|abcd|ddd, "reflect" cba|abcd|dcb, "wrap" bcd|abcd|abc (period
+    n - 1: the first and last pixel count as one), or "constant", the number cval; flip, whether rows and columns of y
+    are then mirrored.
+    Returns: y (H,W,C).
 
     >>> ramp = np.arange(4.0).reshape(1, 4, 1)
     >>> affine_warp(ramp, matrix=np.eye(2), offset=np.array([0.0, 1.5])).ravel()
@@ -81,8 +83,8 @@ def affine_warp(image, *, matrix, offset, fill_mode="nearest", cval=0.0, flip=(F
     return y.reshape(image.shape), (image.shape, *where)
 
 
-def _shared_out(dy, saved):
-    """Of each of the four corners: the pixels that they are and their shares of dy."""
+def _shares(dy, saved):
+    """For each of the four neighbours: its index for every output pixel, and its share of dy."""
     shape, *where = saved
     corners, down, right, filled = _look_up(shape, *where)
     dy = np.where(filled[:, None], 0, dy.reshape(-1, shape[2]))
@@ -93,8 +95,8 @@ def _shared_out(dy, saved):
 @backward_of(affine_warp)
 def affine_warp_backward(dy, saved):
     dx = np.zeros((dy.shape[0] * dy.shape[1], dy.shape[2]), dy.dtype)
-    for corner, share in _shared_out(dy, saved):
-        np.add.at(dx, corner, share)  # several output pixels take from the same one
+    for corner, share in _shares(dy, saved):
+        np.add.at(dx, corner, share)  # several output pixels read the same one
     return (dx.reshape(dy.shape),)
 
 
@@ -136,9 +138,10 @@ def affine_warp_samples(draw):
     source="keras.preprocessing.image.apply_channel_shift",
 )
 def channel_shift(image, *, intensity):
-    """Channel shift: `intensity` is added to all pixels, within the image's own minimum and maximum.
+    """Channel shift: a number is added to all pixels, within the image's own minimum and maximum.
 
-    Arguments: image (H,W,C); intensity, a number, in grey levels.
+    Arguments: image (H,W,C); intensity, the number, in grey levels.
+    Returns: y (H,W,C).
 
     >>> channel_shift(np.array([[[0.0], [1.0], [4.0]]]), intensity=2.0).ravel()
     array([2., 3., 4.])
@@ -152,7 +155,7 @@ def channel_shift_backward(dy, saved):
     image, intensity, lowest, highest = saved
     under, over = image + intensity < lowest, image + intensity > highest
     dx = np.where(under | over, 0, dy)
-    dx.flat[image.argmin()] += dy[under].sum()  # what was cut off is the extreme pixel itself, at ties the first
+    dx.flat[image.argmin()] += dy[under].sum()  # a clipped value is the extreme pixel itself, the first of ties
     dx.flat[image.argmax()] += dy[over].sum()
     return (dx,)
 

@@ -9,6 +9,7 @@ Losses never broadcast: (N,) against (N,1) would silently compare everything wit
 scores, not probabilities: the sigmoid or softmax and the logarithm cancel, and a confident mistake keeps its gradient.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -31,7 +32,7 @@ def _target(name, prediction, target):
 
 
 def _labels(name, prediction, labels):
-    """The class numbers, one for each row of the prediction; ValueError where they are none of 0..K-1."""
+    """The class numbers, one for each row of the prediction; ValueError unless they are integers 0..K-1."""
     labels, rows, classes = np.asarray(labels, like=prediction), prediction.shape[:-1], prediction.shape[-1]
     if labels.shape != rows or labels.dtype.kind not in "iu":
         raise ValueError(f"{name}: labels are {labels.dtype} {labels.shape}, expected integers of shape {rows}")
@@ -41,38 +42,45 @@ def _labels(name, prediction, labels):
 
 
 def _weight(name, prediction, weight):
-    """The weights, one for each entry of the prediction's first axes, ready to multiply it."""
+    """The weights of the prediction's first axes, in a shape that multiplies it."""
     weight = np.asarray(1 if weight is None else weight, prediction.real.dtype, like=prediction[...])
     if weight.shape != prediction.shape[: weight.ndim]:
         raise ValueError(f"{name}: weight has shape {weight.shape}, expected the first axes of {prediction.shape}")
     return weight.reshape(weight.shape + (1,) * (prediction.ndim - weight.ndim)) if weight.ndim else weight
 
 
+def _clipped(p):
+    """Probabilities within [EPSILON, 1 - EPSILON]."""
+    return np.minimum(np.maximum(p, p.dtype.type(EPSILON)), p.dtype.type(1 - EPSILON))
+
+
+def _mean(terms, weight):
+    """The weighted mean, which divides by the number of terms."""
+    return (terms * weight).sum() / terms.dtype.type(terms.size)
+
+
 def loss_backward(dy, saved):
+    """The gradient of every loss: dL · slope · weight / n."""
     slope, weight, n = saved
     return (dy * slope * weight / slope.dtype.type(n),)
 
 
-def _mean(terms, weight):
-    return (terms * weight).sum() / terms.dtype.type(terms.size)
+def mean_of_terms(term, rank=0):
+    """The literal of a loss: the weighted mean of term(prediction, target) over all numbers; rank 1: over all rows."""
+
+    @functools.wraps(term)
+    def literal(prediction, *, target=None, labels=None, weight=None, **constants):
+        target = labels if target is None else target
+        places, total = list(np.ndindex(prediction.shape[: prediction.ndim - rank])), 0.0
+        for i in places:
+            w = 1.0 if weight is None else weight[i[: weight.ndim]]
+            total += w * term(prediction[i], target[i], **constants) / len(places)
+        return np.asarray(total)
+
+    return literal
 
 
-def _literal(term, prediction, target, weight):
-    """The weighted mean of term(prediction, target), element by element."""
-    total = 0.0
-    for i in np.ndindex(prediction.shape):
-        w = 1.0 if weight is None else weight[i[: weight.ndim]]
-        total += w * term(prediction[i], target[i]) / prediction.size
-    return np.asarray(total)
-
-
-def _literal_rows(term, prediction, target, weight):
-    """The weighted mean of term(row, target of the row), row by row."""
-    total, rows = 0.0, prediction.shape[:-1]
-    for i in np.ndindex(rows):
-        w = 1.0 if weight is None else weight[i[: weight.ndim]]
-        total += w * term(prediction[i], target[i]) / math.prod(rows)
-    return np.asarray(total)
+mean_of_rows = functools.partial(mean_of_terms, rank=1)
 
 
 def _draw_weight(draw, shape):
@@ -85,15 +93,35 @@ def _scores_and_targets(draw):
     return (draw.array(*shape),), {"target": target, "weight": _draw_weight(draw, shape)}
 
 
-def _probabilities_and_targets(draw):
-    (z,), constants = _scores_and_targets(draw)
-    return (sigmoid.forward(z)[0],), constants
-
-
 def _scores_and_one_hot(draw):
     shape = draw.choice([(3, 2), (2, 4), (2, 3, 3)])
     target = np.eye(shape[-1])[draw.array(*shape).argmax(axis=-1)]
     return (draw.array(*shape),), {"target": target, "weight": _draw_weight(draw, shape)}
+
+
+def _numbers_and_targets(draw):
+    shape = draw.choice([(3, 1), (2, 4), (2, 3, 2)])
+    return (draw.array(*shape),), {"target": draw.array(*shape) + 0.25, "weight": _draw_weight(draw, shape)}
+
+
+def _as_probabilities(samples):
+    """The same samples with probabilities in place of scores."""
+
+    def probabilities(draw):
+        (z,), constants = samples(draw)
+        return (sigmoid.forward(z)[0],), constants
+
+    return probabilities
+
+
+def _as_labels(samples):
+    """The same samples with class numbers in place of one-hot rows."""
+
+    def labelled(draw):
+        arrays, constants = samples(draw)
+        return arrays, {"labels": constants["target"].argmax(axis=-1), "weight": constants["weight"]}
+
+    return labelled
 
 
 # ---- two classes ---------------------------------------------------------------------------------------------------
@@ -105,38 +133,38 @@ BCE = r"L = -\frac{1}{n} \sum_i [ t_i \ln p_i + (1 - t_i) \ln (1 - p_i) ]"
 def binary_crossentropy(p, *, target, weight=None):
     """Binary cross-entropy on probabilities, which are clipped to [1e-7, 1 - 1e-7] (no gradient beyond).
 
-    Arguments: p (...) probabilities; target of p's shape, 0 to 1; weight, one number an example, or None.
+    Arguments: p (...), probabilities; target, of p's shape, 0 to 1; weight, one number an example, or None.
+    Returns: L, one number.
+    Raises: ValueError where the shapes of p and target differ, or weight does not fit.
 
     >>> round(float(binary_crossentropy(np.array([[0.5]]), target=np.array([[1.0]]))), 4)
     0.6931
     """
     t = _target("binary_crossentropy", p, target)
     weight = _weight("binary_crossentropy", p, weight)
-    q = np.minimum(np.maximum(p, p.dtype.type(EPSILON)), p.dtype.type(1 - EPSILON))
+    q = _clipped(p)
     slope = np.where(q == p, (q - t) / (q * (1 - q)), 0)
     return _mean(-(t * np.log(q) + (1 - t) * np.log(1 - q)), weight), (slope, weight, p.size)
 
 
 @literal_of(binary_crossentropy)
-def binary_crossentropy_literal(p, *, target, weight=None):
-    def term(p, t):
-        p = min(max(p, EPSILON), 1 - EPSILON)
-        return -(t * math.log(p) + (1 - t) * math.log(1 - p))
-
-    return _literal(term, p, target, weight)
+@mean_of_terms
+def binary_crossentropy_term(p, t):
+    p = min(max(p, EPSILON), 1 - EPSILON)
+    return -(t * math.log(p) + (1 - t) * math.log(1 - p))
 
 
 backward_of(binary_crossentropy)(loss_backward)
-samples_of(binary_crossentropy)(_probabilities_and_targets)
+samples_of(binary_crossentropy)(_as_probabilities(_scores_and_targets))
 
 
-@op(
-    BCE + r", \quad p_i = \sigma(z_i)",
-    shapes="z (...) -> L ()",
-    source="document, 4.3, sigmoid with binary_crossentropy",
-)
+@op(BCE + r", \quad p_i = \sigma(z_i)", shapes="z (...) -> L ()", source="document, 4.3, sigmoid with binary_crossentropy")
 def sigmoid_binary_crossentropy(z, *, target, weight=None):
-    """Binary cross-entropy fused with its sigmoid: from scores z, exact however wrong the score is.
+    """Binary cross-entropy fused with its sigmoid: exact however wrong the score is.
+
+    Arguments: z (...), scores; target, of z's shape, 0 to 1; weight, one number an example, or None.
+    Returns: L, one number.
+    Raises: ValueError where the shapes of z and target differ, or weight does not fit.
 
     >>> float(sigmoid_binary_crossentropy(np.array([[40.0]]), target=np.array([[0.0]])))
     40.0
@@ -147,12 +175,10 @@ def sigmoid_binary_crossentropy(z, *, target, weight=None):
 
 
 @literal_of(sigmoid_binary_crossentropy)
-def sigmoid_binary_crossentropy_literal(z, *, target, weight=None):
-    def term(z, t):
-        p = 1 / (1 + math.exp(-z))
-        return -(t * math.log(p) + (1 - t) * math.log(1 - p))
-
-    return _literal(term, z, target, weight)
+@mean_of_terms
+def sigmoid_binary_crossentropy_term(z, t):
+    p = 1 / (1 + math.exp(-z))
+    return -(t * math.log(p) + (1 - t) * math.log(1 - p))
 
 
 backward_of(sigmoid_binary_crossentropy)(loss_backward)
@@ -168,13 +194,18 @@ CCE = r"L = -\frac{1}{n} \sum_i \sum_k t_{ik} \ln p_{ik}"
 def categorical_crossentropy(p, *, target, weight=None):
     """Cross-entropy on probabilities, which are made to add up to 1 and clipped to [1e-7, 1 - 1e-7].
 
-    Arguments: p (...,K); target of p's shape, rows that add up to 1; weight, one number a row or example, or None.
+    Arguments: p (...,K); target, of p's shape, rows that add up to 1; weight, one number a row or example, or None.
+    Returns: L, one number.
+    Raises: ValueError where the shapes of p and target differ, or weight does not fit.
+
+    >>> round(float(categorical_crossentropy(np.array([[0.5, 0.5]]), target=np.array([[0.0, 1.0]]))), 4)
+    0.6931
     """
     t = _target("categorical_crossentropy", p, target)
     weight = _weight("categorical_crossentropy", p[..., 0], weight)
     total = p.sum(axis=-1, keepdims=True)
     share = p / total
-    q = np.minimum(np.maximum(share, p.dtype.type(EPSILON)), p.dtype.type(1 - EPSILON))
+    q = _clipped(share)
     dq = np.where(q == share, -t / q, 0)
     slope = (dq - (dq * share).sum(axis=-1, keepdims=True)) / total
     terms = -(t * np.log(q)).sum(axis=-1)
@@ -182,32 +213,25 @@ def categorical_crossentropy(p, *, target, weight=None):
 
 
 @literal_of(categorical_crossentropy)
-def categorical_crossentropy_literal(p, *, target, weight=None):
-    def term(row, t):
-        total = 0.0
-        for k in range(len(row)):
-            q = min(max(row[k] / math.fsum(row), EPSILON), 1 - EPSILON)
-            total -= t[k] * math.log(q)
-        return total
-
-    return _literal_rows(term, p, target, weight)
-
-
-@samples_of(categorical_crossentropy)
-def categorical_crossentropy_samples(draw):
-    (z,), constants = _scores_and_one_hot(draw)
-    return (sigmoid.forward(z)[0],), constants
+@mean_of_rows
+def categorical_crossentropy_term(p, t):
+    loss = 0.0
+    for k in range(len(p)):
+        loss -= t[k] * math.log(min(max(p[k] / math.fsum(p), EPSILON), 1 - EPSILON))
+    return loss
 
 
 backward_of(categorical_crossentropy)(loss_backward)
-samples_of(categorical_crossentropy)(categorical_crossentropy_samples)
+samples_of(categorical_crossentropy)(_as_probabilities(_scores_and_one_hot))
 
 
 @op(r"L = -\frac{1}{n} \sum_i \ln p_{i c_i}", shapes="p (...,K) -> L ()", source="cross-entropy of document, 3.2, softmax")
 def sparse_categorical_crossentropy(p, *, labels, weight=None):
-    """Cross-entropy on probabilities, as `categorical_crossentropy`, for class numbers: no one-hot rows are made.
+    """Cross-entropy on probabilities, as `categorical_crossentropy`, for class numbers in place of one-hot rows.
 
-    Arguments: p (...,K); labels, integers 0..K-1 of shape (...); weight, one number a row or example, or None.
+    Arguments: p (...,K); labels (...), integers 0..K-1; weight, one number a row or example, or None.
+    Returns: L, one number.
+    Raises: ValueError where labels or weight do not fit.
 
     >>> round(float(sparse_categorical_crossentropy(np.array([[0.5, 0.5]]), labels=np.array([1]))), 4)
     0.6931
@@ -216,7 +240,7 @@ def sparse_categorical_crossentropy(p, *, labels, weight=None):
     weight = _weight("sparse_categorical_crossentropy", p[..., 0], weight)
     total = p.sum(axis=-1)
     share = np.take_along_axis(p, labels[..., None], axis=-1)[..., 0] / total
-    q = np.minimum(np.maximum(share, p.dtype.type(EPSILON)), p.dtype.type(1 - EPSILON))
+    q = _clipped(share)
     dq = np.where(q == share, -1 / q, 0) / total
     slope = np.repeat((-dq * share)[..., None], p.shape[-1], axis=-1)
     np.put_along_axis(slope, labels[..., None], (dq * (1 - share))[..., None], axis=-1)
@@ -224,27 +248,26 @@ def sparse_categorical_crossentropy(p, *, labels, weight=None):
 
 
 @literal_of(sparse_categorical_crossentropy)
-def sparse_categorical_crossentropy_literal(p, *, labels, weight=None):
-    return categorical_crossentropy_literal(p, target=np.eye(p.shape[-1])[labels], weight=weight)
-
-
-@samples_of(sparse_categorical_crossentropy)
-def sparse_categorical_crossentropy_samples(draw):
-    (p,), constants = categorical_crossentropy_samples(draw)
-    return (p,), {"labels": constants["target"].argmax(axis=-1), "weight": constants["weight"]}
+@mean_of_rows
+def sparse_categorical_crossentropy_term(p, c):
+    return -math.log(min(max(p[c] / math.fsum(p), EPSILON), 1 - EPSILON))
 
 
 backward_of(sparse_categorical_crossentropy)(loss_backward)
-samples_of(sparse_categorical_crossentropy)(sparse_categorical_crossentropy_samples)
+samples_of(sparse_categorical_crossentropy)(_as_labels(_as_probabilities(_scores_and_one_hot)))
 
 
-@op(
-    CCE + r", \quad p_i = \mathrm{softmax}(z_i)",
-    shapes="z (...,K) -> L ()",
-    source="document, 3.2, softmax with cross-entropy",
-)
+@op(CCE + r", \quad p_i = \mathrm{softmax}(z_i)", shapes="z (...,K) -> L ()", source="document, 3.2, softmax with cross-entropy")
 def softmax_crossentropy(z, *, target, weight=None):
-    """Cross-entropy fused with its softmax: from scores z (...,K) and target rows of the same shape."""
+    """Cross-entropy fused with its softmax: exact however wrong the scores are.
+
+    Arguments: z (...,K), scores; target, of z's shape, rows that add up to 1; weight, one number a row or example, or None.
+    Returns: L, one number.
+    Raises: ValueError where the shapes of z and target differ, or weight does not fit.
+
+    >>> float(softmax_crossentropy(np.array([[100.0, 0.0]]), target=np.array([[0.0, 1.0]])))
+    100.0
+    """
     t = _target("softmax_crossentropy", z, target)
     weight = _weight("softmax_crossentropy", z[..., 0], weight)
     logp, (p, _) = log_softmax.forward(z)
@@ -253,18 +276,15 @@ def softmax_crossentropy(z, *, target, weight=None):
     return _mean(terms, weight), (slope, weight[..., None], terms.size)
 
 
-def _cross_entropy_of_row(z, t):
+@literal_of(softmax_crossentropy)
+@mean_of_rows
+def softmax_crossentropy_term(z, t):
     total, loss = 0.0, 0.0
     for score in z:
         total += math.exp(score)
     for k in range(len(z)):
         loss -= t[k] * math.log(math.exp(z[k]) / total)
     return loss
-
-
-@literal_of(softmax_crossentropy)
-def softmax_crossentropy_literal(z, *, target, weight=None):
-    return _literal_rows(_cross_entropy_of_row, z, target, weight)
 
 
 backward_of(softmax_crossentropy)(loss_backward)
@@ -277,7 +297,15 @@ samples_of(softmax_crossentropy)(_scores_and_one_hot)
     source="document, 3.2, softmax with cross-entropy",
 )
 def sparse_softmax_crossentropy(z, *, labels, weight=None):
-    """Cross-entropy fused with its softmax, for class numbers: z (...,K), labels integers of shape (...)."""
+    """Cross-entropy fused with its softmax, for class numbers in place of one-hot rows.
+
+    Arguments: z (...,K), scores; labels (...), integers 0..K-1; weight, one number a row or example, or None.
+    Returns: L, one number.
+    Raises: ValueError where labels or weight do not fit.
+
+    >>> float(sparse_softmax_crossentropy(np.array([[100.0, 0.0]]), labels=np.array([1])))
+    100.0
+    """
     labels = _labels("sparse_softmax_crossentropy", z, labels)
     weight = _weight("sparse_softmax_crossentropy", z[..., 0], weight)
     logp, (p, _) = log_softmax.forward(z)
@@ -288,39 +316,41 @@ def sparse_softmax_crossentropy(z, *, labels, weight=None):
 
 
 @literal_of(sparse_softmax_crossentropy)
-def sparse_softmax_crossentropy_literal(z, *, labels, weight=None):
-    return _literal_rows(_cross_entropy_of_row, z, np.eye(z.shape[-1])[labels], weight)
-
-
-@samples_of(sparse_softmax_crossentropy)
-def sparse_softmax_crossentropy_samples(draw):
-    (z,), constants = _scores_and_one_hot(draw)
-    return (z,), {"labels": constants["target"].argmax(axis=-1), "weight": constants["weight"]}
+@mean_of_rows
+def sparse_softmax_crossentropy_term(z, c):
+    total = 0.0
+    for score in z:
+        total += math.exp(score)
+    return -math.log(math.exp(z[c]) / total)
 
 
 backward_of(sparse_softmax_crossentropy)(loss_backward)
-samples_of(sparse_softmax_crossentropy)(sparse_softmax_crossentropy_samples)
+samples_of(sparse_softmax_crossentropy)(_as_labels(_scores_and_one_hot))
 
 
 # ---- numbers -------------------------------------------------------------------------------------------------------
 
 
-def _numbers_and_targets(draw):
-    shape = draw.choice([(3, 1), (2, 4), (2, 3, 2)])
-    return (draw.array(*shape),), {"target": draw.array(*shape) + 0.25, "weight": _draw_weight(draw, shape)}
-
-
 @op(r"L = \frac{1}{n} \sum_i (y_i - t_i)^2", shapes="y (...) -> L ()", source="mean squared error")
 def mean_squared_error(y, *, target, weight=None):
-    """Mean squared error."""
+    """Mean squared error.
+
+    Arguments: y (...), predictions; target, of y's shape; weight, one number an example, or None.
+    Returns: L, one number, in the squared unit of y.
+    Raises: ValueError where the shapes of y and target differ, or weight does not fit.
+
+    >>> float(mean_squared_error(np.array([1.0, 2.0]), target=np.array([1.0, 4.0])))
+    2.0
+    """
     difference = y - _target("mean_squared_error", y, target)
     weight = _weight("mean_squared_error", y, weight)
     return _mean(difference**2, weight), (2 * difference, weight, y.size)
 
 
 @literal_of(mean_squared_error)
-def mean_squared_error_literal(y, *, target, weight=None):
-    return _literal(lambda y, t: (y - t) ** 2, y, target, weight)
+@mean_of_terms
+def mean_squared_error_term(y, t):
+    return (y - t) ** 2
 
 
 backward_of(mean_squared_error)(loss_backward)
@@ -329,7 +359,15 @@ samples_of(mean_squared_error)(_numbers_and_targets)
 
 @op(r"L = \frac{1}{n} \sum_i |y_i - t_i|", shapes="y (...) -> L ()", source="mean absolute error")
 def mean_absolute_error(y, *, target, weight=None):
-    """Mean absolute error; where prediction and target are equal, the gradient is 0."""
+    """Mean absolute error; where prediction and target are equal, the gradient is 0.
+
+    Arguments: y (...), predictions; target, of y's shape; weight, one number an example, or None.
+    Returns: L, one number, in y's unit.
+    Raises: ValueError where the shapes of y and target differ, or weight does not fit.
+
+    >>> float(mean_absolute_error(np.array([1.0, 2.0]), target=np.array([1.0, 4.0])))
+    1.0
+    """
     difference = y - _target("mean_absolute_error", y, target)
     weight = _weight("mean_absolute_error", y, weight)
     terms = np.maximum(difference, -difference)  # |difference|, written so that complex numbers pass
@@ -337,8 +375,9 @@ def mean_absolute_error(y, *, target, weight=None):
 
 
 @literal_of(mean_absolute_error)
-def mean_absolute_error_literal(y, *, target, weight=None):
-    return _literal(lambda y, t: abs(y - t), y, target, weight)
+@mean_of_terms
+def mean_absolute_error_term(y, t):
+    return abs(y - t)
 
 
 backward_of(mean_absolute_error)(loss_backward)
@@ -352,7 +391,16 @@ samples_of(mean_absolute_error)(_numbers_and_targets)
     source="Huber 1964",
 )
 def huber(y, *, target, weight=None, delta=1.0):
-    """Huber loss: squared for small errors, absolute for large ones (beyond delta)."""
+    """Huber loss: squared for small errors, absolute for large ones.
+
+    Arguments: y (...), predictions; target, of y's shape; weight, one number an example, or None; delta, the error, in
+    y's unit, at which one becomes the other.
+    Returns: L, one number.
+    Raises: ValueError where the shapes of y and target differ, or weight does not fit.
+
+    >>> float(huber(np.array([0.0, 3.0]), target=np.array([1.0, 3.0])))
+    0.25
+    """
     e = y - _target("huber", y, target)
     weight = _weight("huber", y, weight)
     size = np.maximum(e, -e)
@@ -361,12 +409,10 @@ def huber(y, *, target, weight=None, delta=1.0):
 
 
 @literal_of(huber)
-def huber_literal(y, *, target, weight=None, delta=1.0):
-    def term(y, t):
-        e = abs(y - t)
-        return e**2 / 2 if e <= delta else delta * (e - delta / 2)
-
-    return _literal(term, y, target, weight)
+@mean_of_terms
+def huber_term(y, t, delta=1.0):
+    e = abs(y - t)
+    return e**2 / 2 if e <= delta else delta * (e - delta / 2)
 
 
 backward_of(huber)(loss_backward)

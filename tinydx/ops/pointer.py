@@ -1,4 +1,4 @@
-"""Writing a word or copying one: the output of a sequence model whose answer shares words with its input."""
+"""Generating a word or copying one: the output of a sequence model whose answer shares words with its input."""
 
 import numpy as np
 
@@ -12,10 +12,12 @@ from tinydx.ops.softmax import softmax, softmax_backward, softmax_literal
     source="document, 3.2, decoder, with copying (See 2017)",
 )
 def copy_mixture(z, a, g, *, source):
-    """The next word's probability: written with probability g, by its score z, or copied from the source, by attention a.
+    """The next word's probability: generated with probability g, by its score z, or copied from the source, by attention a.
 
-    Arguments: z (N,T,V) scores; a (N,T,S) attention, rows that add up to 1; g (N,T,1) in 0..1; source (N,S), the ids of
-    the source, integers 0..V-1. Returns p (N,T,V), rows that add up to 1.
+    Arguments: z (N,T,V), scores; a (N,T,S), attention, rows that add up to 1; g (N,T,1), in 0..1; source (N,S), the ids of
+    the source, integers 0..V-1.
+    Returns: p (N,T,V), rows that add up to 1.
+    Raises: ValueError where source does not fit a, or holds no integers.
 
     >>> copy_mixture(np.zeros((1, 1, 2)), np.ones((1, 1, 1)), np.array([[[0.5]]]), source=np.array([[1]]))
     array([[[0.25, 0.75]]])
@@ -39,7 +41,7 @@ def _places(source, shape):
 @backward_of(copy_mixture)
 def copy_mixture_backward(dp, saved):
     q, a, g, source = saved
-    copied = dp[_places(source, a.shape)]  # the slope of each word of the source
+    copied = dp[_places(source, a.shape)]  # the gradient of each copied word
     (dz,) = softmax_backward(g * dp, (q, -1))
     dg = (dp * q).sum(axis=-1, keepdims=True) - (copied * a).sum(axis=-1, keepdims=True)
     return dz, (1 - g) * copied, dg

@@ -9,7 +9,7 @@ from tinydx.ops.dense import dense_backward, dense_literal, dense_samples
 
 
 def _shifted_exp(x, axis):
-    """e^(x - max): the same softmax, and nothing overflows. Rows of -inf alone become NaN, as 0/0 must."""
+    """e^(x - max): gives the same softmax without overflow. Rows of only -inf become NaN, as 0/0 must."""
     return np.exp(x - x.max(axis=axis, keepdims=True))
 
 
@@ -21,6 +21,9 @@ def _softmax_samples(draw):
 @op(r"p_k = \frac{e^{x_k}}{\sum_l e^{x_l}}", shapes="x (...) -> p (...)", source="document, 3.2, softmax")
 def softmax(x, *, axis=-1):
     """Softmax along an axis: positive numbers that add up to 1.
+
+    Arguments: x (...), scores; axis, along which they compete, the last one by default.
+    Returns: p (...), probabilities.
 
     >>> softmax(np.array([0.0, 0.0, 1000.0]))
     array([0., 0., 1.])
@@ -53,7 +56,14 @@ samples_of(softmax)(_softmax_samples)
 
 @op(r"y_k = x_k - \ln \sum_l e^{x_l}", shapes="x (...) -> y (...)", source="logarithm of document, 3.2, softmax")
 def log_softmax(x, *, axis=-1):
-    """Logarithm of the softmax, without ever taking the logarithm of zero."""
+    """Logarithm of the softmax, computed without the logarithm of zero.
+
+    Arguments: x (...), scores; axis, along which they compete, the last one by default.
+    Returns: y (...), logarithms of probabilities.
+
+    >>> log_softmax(np.array([0.0, -1000.0]))
+    array([    0., -1000.])
+    """
     e = _shifted_exp(x, axis)
     total = e.sum(axis=axis, keepdims=True)
     return x - x.max(axis=axis, keepdims=True) - np.log(total), (e / total, axis)
@@ -85,8 +95,11 @@ samples_of(log_softmax)(_softmax_samples)
 def softmax_decoding(h, w, b=None):
     """The document's decoder: the probability of every next word, from the hidden state.
 
-    >>> float(softmax_decoding(np.zeros((1, 3)), np.zeros((3, 4)), np.zeros(4))[0, 0])
-    0.25
+    Arguments: h (...,U), hidden states; w (U,V), weights; b (V,), bias or None.
+    Returns: p (...,V), probabilities of the V words.
+
+    >>> softmax_decoding(np.zeros((1, 3)), np.zeros((3, 4)), np.zeros(4))
+    array([[0.25, 0.25, 0.25, 0.25]])
     """
     p, _ = softmax.forward(h @ w if b is None else h @ w + b)
     return p, (h, w, p)

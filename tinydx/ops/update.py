@@ -1,9 +1,10 @@
 """The optimizers' update rules: (parameter, memory ..., gradient) -> (new parameter, new memory ...).
 
 They are rows of the table like all equations, but nothing is differentiated through them, so they have no backward.
-Elementwise throughout. `tinydx.optimizers` keeps the memory and calls them.
+All are elementwise: every array has the parameter's shape (...). `tinydx.optimizers` keeps the memory and calls them.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -12,21 +13,34 @@ from tinydx.op import literal_of, op, samples_of
 from tinydx.ops.arithmetic import loop
 
 
-def _literal(rule, arrays):
-    """Each result of a rule on numbers, element by element."""
-    outputs = len(rule(*(a.flat[0] for a in arrays)))
-    return tuple(loop(lambda *values, k=k: rule(*values)[k], *arrays) for k in range(outputs))
+def elementwise(rule):
+    """A rule for numbers, (p, memory ..., g) -> (new p, new memory ...), applied to each element of arrays."""
+
+    @functools.wraps(rule)
+    def literal(*arrays, **constants):
+        results = range(len(arrays) - 1)  # all but the gradient are renewed
+        return tuple(loop(lambda *numbers, k=k: rule(*numbers, **constants)[k], *arrays) for k in results)
+
+    return literal
 
 
 @op(r"\theta' = \theta - \eta g", shapes="p (...), g (...) -> p' (...)", source="document, 1.1, gradient descent")
 def sgd_update(p, g, *, learning_rate):
-    """Gradient descent: one step against the gradient."""
+    """Gradient descent: one step against the gradient.
+
+    Arguments: p (...), the parameter; g (...), its gradient; learning_rate.
+    Returns: (p',).
+
+    >>> sgd_update(np.array([1.0]), np.array([2.0]), learning_rate=0.1)
+    (array([0.8]),)
+    """
     return (p - p.dtype.type(learning_rate) * g,), None
 
 
 @literal_of(sgd_update)
+@elementwise
 def sgd_update_literal(p, g, *, learning_rate):
-    return _literal(lambda p, g: (p - learning_rate * g,), (p, g))
+    return (p - learning_rate * g,)
 
 
 @samples_of(sgd_update)
@@ -41,19 +55,25 @@ def sgd_update_samples(draw):
     source="Polyak 1964; Sutskever et al. 2013",
 )
 def momentum_update(p, m, g, *, learning_rate, momentum, nesterov=False):
-    """Gradient descent with momentum: m is a velocity that remembers earlier gradients."""
+    """Gradient descent with momentum: the velocity m remembers earlier gradients.
+
+    Arguments: p, m, g (...), parameter, velocity, gradient; learning_rate; momentum, the share of the velocity that
+    stays; nesterov, whether the gradient counts as if taken after the next move.
+    Returns: (p', m').
+
+    >>> momentum_update(np.array([1.0]), np.array([0.5]), np.array([2.0]), learning_rate=0.1, momentum=0.8)
+    (array([1.2]), array([0.2]))
+    """
     step, mu = p.dtype.type(learning_rate) * g, p.dtype.type(momentum)
     m = mu * m - step
     return (p + mu * m - step if nesterov else p + m, m), None
 
 
 @literal_of(momentum_update)
+@elementwise
 def momentum_update_literal(p, m, g, *, learning_rate, momentum, nesterov=False):
-    def rule(p, m, g):
-        m = momentum * m - learning_rate * g
-        return (p + momentum * m - learning_rate * g if nesterov else p + m), m
-
-    return _literal(rule, (p, m, g))
+    m = momentum * m - learning_rate * g
+    return (p + momentum * m - learning_rate * g if nesterov else p + m), m
 
 
 @samples_of(momentum_update)
@@ -70,7 +90,17 @@ def momentum_update_samples(draw):
     source="Tieleman and Hinton 2012",
 )
 def rmsprop_update(p, v, a, m, g, *, learning_rate, rho, momentum, epsilon, centered):
-    """RMSprop: the gradient divided by the running root mean square of itself (centered: by its deviation)."""
+    """RMSprop: the gradient divided by its running root mean square.
+
+    Arguments: p, v, a, m, g (...), parameter, mean square, mean (used if centered), velocity, gradient; learning_rate;
+    rho, the share of the means that stays; momentum, that of the velocity; epsilon; centered, whether to divide by the
+    gradient's standard deviation instead.
+    Returns: (p', v', a', m').
+
+    >>> zero, settings = np.zeros(1), {"momentum": 0.0, "epsilon": 0.0, "centered": False}
+    >>> rmsprop_update(zero, zero, zero, zero, np.ones(1), learning_rate=0.1, rho=0.75, **settings)[0]
+    array([-0.2])
+    """
     rho_, rest = p.dtype.type(rho), p.dtype.type(1 - rho)
     v = rho_ * v + rest * g * g
     a = rho_ * a + rest * g if centered else a
@@ -80,15 +110,13 @@ def rmsprop_update(p, v, a, m, g, *, learning_rate, rho, momentum, epsilon, cent
 
 
 @literal_of(rmsprop_update)
+@elementwise
 def rmsprop_update_literal(p, v, a, m, g, *, learning_rate, rho, momentum, epsilon, centered):
-    def rule(p, v, a, m, g):
-        v = rho * v + (1 - rho) * g**2
-        a = rho * a + (1 - rho) * g if centered else a
-        variance = v - a**2 if centered else v
-        m = momentum * m + learning_rate * g / math.sqrt(variance + epsilon)
-        return p - m, v, a, m
-
-    return _literal(rule, (p, v, a, m, g))
+    v = rho * v + (1 - rho) * g**2
+    a = rho * a + (1 - rho) * g if centered else a
+    variance = v - a**2 if centered else v
+    m = momentum * m + learning_rate * g / math.sqrt(variance + epsilon)
+    return p - m, v, a, m
 
 
 @samples_of(rmsprop_update)
@@ -104,18 +132,23 @@ def rmsprop_update_samples(draw):
     source="Duchi et al. 2011",
 )
 def adagrad_update(p, v, g, *, learning_rate, epsilon):
-    """Adagrad: steps shrink with the sum of all squared gradients so far."""
+    """Adagrad: steps shrink with the sum of all squared gradients so far.
+
+    Arguments: p, v, g (...), parameter, sum of squares, gradient; learning_rate; epsilon.
+    Returns: (p', v').
+
+    >>> adagrad_update(np.array([1.0]), np.array([3.0]), np.array([1.0]), learning_rate=0.5, epsilon=0.0)
+    (array([0.75]), array([4.]))
+    """
     v = v + g * g
     return (p - p.dtype.type(learning_rate) * g / np.sqrt(v + p.dtype.type(epsilon)), v), None
 
 
 @literal_of(adagrad_update)
+@elementwise
 def adagrad_update_literal(p, v, g, *, learning_rate, epsilon):
-    def rule(p, v, g):
-        v = v + g**2
-        return p - learning_rate * g / math.sqrt(v + epsilon), v
-
-    return _literal(rule, (p, v, g))
+    v = v + g**2
+    return p - learning_rate * g / math.sqrt(v + epsilon), v
 
 
 @samples_of(adagrad_update)
@@ -133,7 +166,13 @@ def adagrad_update_samples(draw):
 def adam_update(p, m, v, g, *, learning_rate, beta_1, beta_2, epsilon, step):
     """Adam: the mean gradient divided by its root mean square; epsilon stands outside the bias correction.
 
-    step counts from 1.
+    Arguments: p, m, v, g (...), parameter, mean, mean square, gradient; learning_rate; beta_1 and beta_2, the shares of
+    m and v that stay; epsilon; step, the number of this step, from 1.
+    Returns: (p', m', v').
+
+    >>> zero, constants = np.zeros(1), {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 0.0}
+    >>> adam_update(zero, zero, zero, np.ones(1), learning_rate=0.1, step=1, **constants)[0].round(6)
+    array([-0.1])
     """
     number = p.dtype.type
     alpha = number(learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step))
@@ -143,14 +182,12 @@ def adam_update(p, m, v, g, *, learning_rate, beta_1, beta_2, epsilon, step):
 
 
 @literal_of(adam_update)
+@elementwise
 def adam_update_literal(p, m, v, g, *, learning_rate, beta_1, beta_2, epsilon, step):
-    def rule(p, m, v, g):
-        m = beta_1 * m + (1 - beta_1) * g
-        v = beta_2 * v + (1 - beta_2) * g**2
-        alpha = learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-        return p - alpha * m / (math.sqrt(v) + epsilon), m, v
-
-    return _literal(rule, (p, m, v, g))
+    m = beta_1 * m + (1 - beta_1) * g
+    v = beta_2 * v + (1 - beta_2) * g**2
+    alpha = learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+    return p - alpha * m / (math.sqrt(v) + epsilon), m, v
 
 
 @samples_of(adam_update)

@@ -1,4 +1,7 @@
-"""Mistakes that people make in the gradients of tinydx/ops/activation.py."""
+"""Mistakes that people make in the gradients of tinydx/ops/activation.py.
+
+Forgotten or inverted gates, derivatives of another function, y taken for x, a term of the product rule left out.
+"""
 
 import numpy as np
 
@@ -7,12 +10,12 @@ from tinydx.ops.activation import elu, leaky_relu, relu, sigmoid, silu, softplus
 
 
 @slip_of(relu, "gate forgotten", "Where x was negative, y did not move: those positions get zero gradient.")
-def relu_ungated(dy, y):
+def relu_without_gate(dy, y):
     return (dy,)
 
 
 @slip_of(relu, "gate on the gradient", "The gate is the sign of x, not the sign of dy.")
-def relu_gates_dy(dy, y):
+def relu_gate_of_dy(dy, y):
     return (np.maximum(dy, 0),)
 
 
@@ -39,12 +42,12 @@ def leaky_relu_wrong_side(dy, saved):
 
 
 @slip_of(leaky_relu, "gate forgotten", "Where x was negative, y moved only by the slope: multiply dy by it there.")
-def leaky_relu_ungated(dy, saved):
+def leaky_relu_without_gate(dy, saved):
     return (dy,)
 
 
 @slip_of(leaky_relu, "gate on the gradient", "The gate is the sign of x, not the sign of dy.")
-def leaky_relu_gates_dy(dy, saved):
+def leaky_relu_gate_of_dy(dy, saved):
     _, slope = saved
     return (np.where(dy > 0, dy, slope * dy),)
 

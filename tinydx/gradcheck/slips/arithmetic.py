@@ -1,4 +1,10 @@
-"""Mistakes that people make in the gradients of tinydx/ops/arithmetic.py."""
+"""Mistakes that people make in the gradients of tinydx/ops/arithmetic.py.
+
+Most of them forget what broadcasting, a reduction or a rearrangement did to the shapes: the sum over repeated uses, the
+share of a mean, the inverse of a permutation.
+"""
+
+import math
 
 import numpy as np
 
@@ -6,7 +12,6 @@ from tinydx.gradcheck.slips import slip_of
 from tinydx.ops.arithmetic import (
     _restore,
     add,
-    add_backward,
     concatenate,
     divide,
     exp,
@@ -17,12 +22,10 @@ from tinydx.ops.arithmetic import (
     max,
     mean,
     multiply,
-    multiply_backward,
     power,
     reshape,
     sqrt,
     subtract,
-    subtract_backward,
     sum,
     sum_backward,
     transpose,
@@ -33,28 +36,33 @@ AVERAGED = (
     "averaged over the broadcast axes",
     "An operand that was repeated collects the sum of its uses, not their mean: the 1/N belongs to the loss alone.",
 )
-
-
 FIRST_USE = (
     "first use only",
     "An operand that was repeated moved every result: sum over all its uses, not just the first.",
 )
 
 
-def first_use(g, axis, keepdims=False):
-    """What is left of a gradient if the sum over its repeated axes is forgotten: how slips say it."""
-    key = tuple(slice(0, 1) if i in axis else slice(None) for i in range(g.ndim))
-    return g[key] if keepdims else g[key].squeeze(axis)
+def averaged(g, shape):
+    """The mean, in place of the sum, over the axes along which an operand of that shape was repeated."""
+    return unbroadcast(g, shape) * (math.prod(shape) / g.size)
+
+
+def first_use(g, shape):
+    """The first entry, in place of the sum, along the axes along which an operand of that shape was repeated."""
+    added = (0,) * (g.ndim - len(shape))
+    return g[(*added, ..., *(slice(0, 1) if n == 1 else slice(None) for n in shape))]
 
 
 @slip_of(add, *AVERAGED)
 def add_averaged(dy, saved):
-    return add_backward(dy, saved, reduce=np.mean)
+    a_shape, b_shape = saved
+    return averaged(dy, a_shape), averaged(dy, b_shape)
 
 
 @slip_of(add, *FIRST_USE)
 def add_first_use(dy, saved):
-    return add_backward(dy, saved, reduce=first_use)
+    a_shape, b_shape = saved
+    return first_use(dy, a_shape), first_use(dy, b_shape)
 
 
 @slip_of(add, "broadcasting not undone", "b was repeated to fit a: sum dy over the repeated axes, so that db has b's shape.")
@@ -70,22 +78,26 @@ def subtract_sign(dy, saved):
 
 @slip_of(subtract, *AVERAGED)
 def subtract_averaged(dy, saved):
-    return subtract_backward(dy, saved, reduce=np.mean)
+    a_shape, b_shape = saved
+    return averaged(dy, a_shape), averaged(-dy, b_shape)
 
 
 @slip_of(subtract, *FIRST_USE)
 def subtract_first_use(dy, saved):
-    return subtract_backward(dy, saved, reduce=first_use)
+    a_shape, b_shape = saved
+    return first_use(dy, a_shape), first_use(-dy, b_shape)
 
 
 @slip_of(multiply, *AVERAGED)
 def multiply_averaged(dy, saved):
-    return multiply_backward(dy, saved, reduce=np.mean)
+    a, b = saved
+    return averaged(dy * b, a.shape), averaged(dy * a, b.shape)
 
 
 @slip_of(multiply, *FIRST_USE)
 def multiply_first_use(dy, saved):
-    return multiply_backward(dy, saved, reduce=first_use)
+    a, b = saved
+    return first_use(dy * b, a.shape), first_use(dy * a, b.shape)
 
 
 @slip_of(multiply, "other factor forgotten", "The derivative of a*b by a is b: multiply dy by the other factor.")
@@ -192,8 +204,7 @@ def sqrt_multiplied(dy, y):
 )
 def matmul_averaged(dy, saved):
     a, b = saved
-    da = unbroadcast(dy @ b.swapaxes(-1, -2), a.shape, np.mean)
-    return da, unbroadcast(a.swapaxes(-1, -2) @ dy, b.shape, np.mean)
+    return averaged(dy @ b.swapaxes(-1, -2), a.shape), averaged(a.swapaxes(-1, -2) @ dy, b.shape)
 
 
 @slip_of(matmul, "operand not transposed", "da = dy bᵀ and db = aᵀ dy: transpose what you multiply with.")

@@ -1,4 +1,4 @@
-"""Mistakes that people make in the gradients of tinydx/ops/embedding.py."""
+"""Mistakes that people make in the gradients of tinydx/ops/embedding.py: repeated ids, wrong rows, a not transposed."""
 
 import numpy as np
 

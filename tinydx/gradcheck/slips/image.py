@@ -1,15 +1,18 @@
-"""Mistakes that people make in the gradients of tinydx/ops/image.py."""
+"""Mistakes that people make in the gradients of tinydx/ops/image.py.
+
+Pixels that are read twice, weights, flips and fill values of the warp; the clipped pixels of the channel shift.
+"""
 
 import numpy as np
 
 from tinydx.gradcheck.slips import slip_of
-from tinydx.ops.image import _look_up, _shared_out, affine_warp, affine_warp_backward, channel_shift, channel_shift_backward
+from tinydx.ops.image import _look_up, _shares, affine_warp, affine_warp_backward, channel_shift, channel_shift_backward
 
 
 @slip_of(affine_warp, "repeated pixels counted once", "A pixel that several output pixels take from collects all: np.add.at.")
 def affine_warp_once(dy, saved):
     dx = np.zeros((dy.shape[0] * dy.shape[1], dy.shape[2]), dy.dtype)
-    for corner, share in _shared_out(dy, saved):
+    for corner, share in _shares(dy, saved):
         dx[corner] += share
     return (dx.reshape(dy.shape),)
 
@@ -33,13 +36,13 @@ def affine_warp_unweighted(dy, saved):
 @slip_of(affine_warp, "only one of the four pixels gets it", "All four pixels around the point were mixed: each gets its share.")
 def affine_warp_first_corner(dy, saved):
     dx = np.zeros((dy.shape[0] * dy.shape[1], dy.shape[2]), dy.dtype)
-    np.add.at(dx, *_shared_out(dy, saved)[0])
+    np.add.at(dx, *_shares(dy, saved)[0])
     return (dx.reshape(dy.shape),)
 
 
 @slip_of(affine_warp, "weights down and right swapped", "`down` mixes the rows above and below, `right` the columns: keep them.")
 def affine_warp_swapped(dy, saved):
-    first, after, below, last = _shared_out(dy, saved)
+    first, after, below, last = _shares(dy, saved)
     dx = np.zeros((dy.shape[0] * dy.shape[1], dy.shape[2]), dy.dtype)
     for corner, share in (first, (after[0], below[1]), (below[0], after[1]), last):
         np.add.at(dx, corner, share)
@@ -59,7 +62,7 @@ def affine_warp_filled(dy, saved):
 
 
 @slip_of(channel_shift, "gate forgotten", "Where the sum was cut off, y did not move with its own pixel: zero there.")
-def channel_shift_ungated(dy, saved):
+def channel_shift_without_gate(dy, saved):
     return (dy,)
 
 

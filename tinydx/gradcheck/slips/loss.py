@@ -1,4 +1,7 @@
-"""Mistakes that people make in the gradients of tinydx/ops/loss.py."""
+"""Mistakes that people make in the gradients of tinydx/ops/loss.py.
+
+Those in the weighted mean, which all losses share, and those in the slope of one loss's term.
+"""
 
 import numpy as np
 
@@ -18,7 +21,7 @@ from tinydx.ops.loss import (
 
 
 def slips_in_the_mean(op):
-    """The mistakes in the weighted mean around the terms, which all losses share."""
+    """Register the mistakes in the weighted mean of the terms, which all losses share."""
 
     @slip_of(op, "1/n forgotten", "The loss is a mean: its gradient carries 1/n.")
     def without_mean(dy, saved):
@@ -45,7 +48,7 @@ def slips_in_the_mean(op):
 
 
 def slips_in_the_mean_of_rows(op):
-    """The slip in losses with one term a row: the mean is over rows, not over numbers."""
+    """Register the mistake in losses with one term a row: the mean is over rows, not over numbers."""
 
     @slip_of(
         op,

@@ -1,4 +1,4 @@
-"""Mistakes that people make in the gradients of tinydx/ops/pointer.py."""
+"""Mistakes that people make in the gradient of tinydx/ops/pointer.py: g forgotten or swapped, the softmax skipped."""
 
 from tinydx.gradcheck.slips import slip_of
 from tinydx.ops.pointer import _places, copy_mixture, copy_mixture_backward
@@ -6,7 +6,7 @@ from tinydx.ops.softmax import softmax_backward
 
 
 @slip_of(copy_mixture, "copying forgotten in g", "g gives to the written words what it takes from the copied ones.")
-def copy_mixture_gate_of_written(dp, saved):
+def copy_mixture_without_copies(dp, saved):
     dz, da, _ = copy_mixture_backward(dp, saved)
     return dz, da, (dp * saved[0]).sum(axis=-1, keepdims=True)
 

@@ -1,4 +1,7 @@
-"""Mistakes that people make in the gradients of tinydx/ops/softmax.py."""
+"""Mistakes that people make in the gradients of tinydx/ops/softmax.py.
+
+Most of them lose the sum in p (dp - sum(dp p)): its factor, its axis, its sign, or the whole of it.
+"""
 
 from tinydx.gradcheck.slips import slip_of
 from tinydx.ops.dense import dense_backward
