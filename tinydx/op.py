@@ -102,7 +102,8 @@ class Op:
 
     Arguments: name; equation in LaTeX; shapes, "x (N,D) -> y (N,F)"; source, where the equation stands; forward, the NumPy
     reference, (*arrays, **constants) -> (y, saved); backward, (dy, saved) -> one gradient per array; literal, the equation in
-    plain loops; samples, draw -> (arrays, constants); kernels by backend; parts, of a composed op (tinydx.compose).
+    plain loops; samples, draw -> (arrays, constants); kernels by backend; parts, of a composed op (tinydx.compose);
+    registered_slips, what `slips` returns once the files of slips are imported.
     """
 
     name: str
@@ -128,12 +129,12 @@ class Op:
 
     @property
     def reference(self) -> Implementation:
-        """Forward and backward as an implementation beside the kernels."""
+        """The NumPy forward and backward, as an implementation like a kernel."""
         return Implementation("numpy", self.forward, self.backward)
 
     @property
     def slips(self) -> list[Slip]:
-        """The wrong backwards that people write for it; reading them loads tinydx/gradcheck/slips/."""
+        """The wrong backwards that people write for this op; the first access imports tinydx/gradcheck/slips/."""
         importlib.import_module(_SLIPS)
         return self.registered_slips
 
