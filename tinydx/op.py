@@ -146,11 +146,7 @@ class Op:
         return y
 
     def run(self, arrays: tuple, constants: Mapping[str, Any]) -> tuple[Any, Any, Implementation]:
-        """Check the arrays, choose an implementation and run its forward.
-
-        Returns: y, what backward needs, and the implementation that ran.
-        Raises: TypeError or ValueError, as `check_arrays`.
-        """
+        """Check the arrays, choose an implementation and run its forward: (y, saved, implementation)."""
         check_arrays(self, arrays)
         chosen = choose(self, arrays, constants)
         y, saved = chosen.forward(*arrays, **constants)
