@@ -20,10 +20,9 @@ with app.setup:
 
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, show, term
     from tinydx.ops.gru import cell as gru_cell
-    from tinydx.ops.gru import through_reset, through_update
+    from tinydx.ops.gru import cell_backward as gru_cell_backward
     from tinydx.ops.lstm import cell as lstm_cell
-    from tinydx.ops.lstm import cell_backward, through_gates
-    from tinydx.ops.recurrence import _through_time as through_time
+    from tinydx.ops.lstm import cell_backward as lstm_cell_backward
 
 
 @app.cell(hide_code=True)
@@ -184,12 +183,6 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    code(through_time)
-    return
-
-
-@app.cell(hide_code=True)
-def _():
     mo.md("""
     Its loop is the equation above, from the last step to the first. The LSTM's step, where `h, c` are the states, and its way back:
     """)
@@ -198,7 +191,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    code(lstm_cell, cell_backward, through_gates)
+    code(lstm_cell, lstm_cell_backward)
     return
 
 
@@ -212,7 +205,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    code(gru_cell, through_update, through_reset)
+    code(gru_cell, gru_cell_backward)
     return
 
 

@@ -1,6 +1,6 @@
-"""Draw an op's samples from Hypothesis, so that a failing case shrinks to small shapes and simple numbers.
+"""Draw an op's samples from Hypothesis, so that a failing case shrinks to small shapes.
 
-The test draws `data=st.data()` and asks an op of the table for inputs:
+A test takes `st.data()` and asks an op of the table for inputs:
 
     @given(st.data())
     def test_something(data):
@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 class HypothesisDraw:
     """`tinydx.op.Draw` from Hypothesis: `whole=True` draws small whole numbers (many ties), else normal numbers.
 
-    Shapes and options shrink one by one. Normal numbers come from one drawn seed: they are never special
-    by accident (a tie, a zero), and what has to shrink are the shapes.
+    Shapes and options shrink one by one. The numbers come from one drawn seed and do not shrink: normal numbers are then
+    never special (a tie, a zero).
     """
 
     def __init__(self, data: st.DataObject, whole: bool = False):
@@ -37,15 +37,15 @@ class HypothesisDraw:
         return self.rng.integers(-3, 4, shape).astype(float) if self.whole else self.rng.normal(size=shape)
 
 
-POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  # running means of squares
+POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  # which of its arrays are running means of squares
 
 
 def in_domain(name: str, arrays: list[Any]) -> list[Any]:
-    """float32 arrays for a kernel's op, brought to where its inputs lie."""
+    """float32 arrays, moved into the range of the op's inputs: running means positive, recurrent weights small."""
     for k in POSITIVE.get(name, []):
         arrays[k] = arrays[k] ** 2 + np.float32(1)
     if name == "rmsprop_update":
-        arrays[2] *= np.float32(0.1)  # |a| is less than the root of v
+        arrays[2] *= np.float32(0.1)  # |a| is smaller than the root of v
     if name.startswith(("simple_rnn", "lstm", "gru")):
         arrays[-3:-1] = [w / np.float32(len(w) ** 0.5) for w in arrays[-3:-1]]  # states that do not saturate
     return arrays

@@ -1,4 +1,4 @@
-"""The gradient checker, checked: it must fail on what is wrong, name it, and never blame what is right."""
+"""The gradient checker itself: it must fail on wrong gradients, name the mistakes, and never blame right gradients."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ from tinydx.testing import assert_gradients
 OPS = [op for op in TABLE.values() if op.backward]
 DIFFERENTIABLE = pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 SLIPS = [(op, slip) for op in OPS for slip in op.slips]
-REPEATED = {op.name for op in OPS if op.parts} | {"lstm", "gru", "gru_reset_before"}  # rows made of others, or of their step
+REPEATED = {op.name for op in OPS if op.parts} | {"lstm", "gru", "gru_reset_before"}  # ops made of others, or of their step
 SIMPLE = [op for op in OPS if op.name not in REPEATED]
 
 
@@ -27,7 +27,7 @@ def draw(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
 
 
-# ---- what is wrong is caught and named -----------------------------------------------------------------------------
+# ---- wrong gradients are caught and named --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("op", "slip"), SLIPS, ids=[f"{op.name}-{slip.name}" for op, slip in SLIPS])
@@ -93,11 +93,11 @@ def test_ones_as_cotangent_would_be_blind():
     assert report.mistakes == {"x": "zero"}
 
 
-# ---- what is right is never blamed ---------------------------------------------------------------------------------
+# ---- right gradients are never blamed ------------------------------------------------------------------------------
 
 
 def test_right_gradients_are_never_blamed(proof):
-    """10,000 draws over the table in the profile `proof`, ties and zeros among them; few of rows made of others."""
+    """10,000 draws over the table in the profile `proof`, including ties and zeros; fewer of ops made of others."""
     for seed in range(10_000 // len(SIMPLE) + 1 if proof else 8):
         for op in OPS if seed < 8 else SIMPLE:
             arrays, constants = op.samples(RandomDraw(1000 + seed, whole=seed % 2 == 1))
@@ -221,7 +221,7 @@ def test_a_convolution_by_correlation_is_not_blamed():
 
 
 def test_a_correct_gradient_with_a_bug_that_makes_no_difference_is_right():
-    """With one example, averaging over the batch is no mistake: weak data passes wrong work."""
+    """With one example, averaging over the batch makes no difference: such data cannot show the mistake."""
     averaging = next(s for s in ops.conv2d.slips if s.name == "averaged over the batch").backward
     assert gradcheck(ops.conv2d, draw(1, 4, 4, 1), draw(2, 2, 1, 1), draw(1), backward=averaging)
     assert not gradcheck(ops.conv2d, draw(2, 4, 4, 1), draw(2, 2, 1, 1), draw(1), backward=averaging)
@@ -253,14 +253,14 @@ def test_ties_are_named_and_any_of_them_may_get_the_gradient():
 
 
 def test_the_last_of_the_ties_breaks_the_rule_of_pooling():
-    """Any tied pixel would do for calculus, but pooling says the first, and taking the last is a slip that people make."""
+    """Calculus allows any tied pixel, but pooling takes the first, and taking the last is a slip that people make."""
     x = np.array([[1.0, 5.0], [5.0, 2.0]])[None, :, :, None]
     report = gradcheck(ops.max_pool2d, x, backward=lambda dy: dy * np.array([[0.0, 0.0], [1.0, 0.0]])[None, :, :, None])
     assert report.mistakes == {"x": "last of the ties"}
 
 
 def test_ties_must_add_up():
-    """That each of two ties gets all of the gradient is no choice, but a mistake."""
+    """Giving each of two ties all of the gradient is a mistake."""
     x = np.array([[1.0, 5.0], [5.0, 2.0]])[None, :, :, None]
     report = gradcheck(ops.max_pool2d, x, backward=lambda dy, x: dy * (x == x.max()), seed=0)
     assert report.mistakes == {"x": "every tied pixel gets all of it"}
@@ -268,7 +268,7 @@ def test_ties_must_add_up():
 
 
 def test_close_to_a_kink_there_is_one_right_answer():
-    """Differences would say 0.505 and 0.495 here; complex step says 1 and 0."""
+    """Differences would give 0.505 and 0.495; the complex step gives 1 and 0."""
     x = np.array([1e-7, -1e-7])
     assert gradcheck(ops.relu, x)
     assert not gradcheck(ops.relu, x, backward=lambda dy, y: dy * np.array([0.505, 0.495]))
@@ -478,6 +478,22 @@ def test_a_function_whose_op_is_wrong_names_the_op(monkeypatch):
     assert set(layer.mistakes.values()) == {"square forgotten"}
 
 
+def test_the_wrong_op_is_found_on_the_tape_with_its_constants(monkeypatch):
+    """The checker runs the op again with the arrays and constants that its node has: here, with the stride."""
+    right, found = ops.conv2d.backward, []
+
+    def halved(dy, saved):
+        found.append(saved[3])
+        return tuple(0.5 * g for g in right(dy, saved))
+
+    monkeypatch.setattr(ops.conv2d, "backward", halved)
+    with tinydx.use("numpy"):
+        report = gradcheck(lambda x, w: ops.tanh(ops.conv2d(x, w, stride=2)), draw(2, 5, 5, 1), draw(2, 2, 1, 1), seed=0)
+    assert set(found) == {(2, 2)}
+    assert "The mistake is in the op conv2d, in dx." in str(report)
+    assert "op tanh" not in str(report)
+
+
 def test_a_function_that_cuts_the_tape():
     report = gradcheck(lambda x, w: x @ Tensor(w.data), draw(3, 4), draw(4, 2))
     assert report.mistakes == {"w": "zero"}
@@ -495,8 +511,8 @@ def test_functions_that_return_arrays_need_a_backward():
         gradcheck(1.0, draw(3))
 
 
-def test_somebodys_forward_and_backward_are_recognised():
-    """A pair that computes what an op of the table computes gets that op's slips."""
+def test_a_users_forward_and_backward_are_recognised():
+    """A pair that computes the same as an op of the table gets that op's slips."""
 
     def forward(x, w, b):
         return x @ w + b, (x, w)
@@ -511,7 +527,7 @@ def test_somebodys_forward_and_backward_are_recognised():
 
 
 def test_what_a_backward_may_ask_for():
-    """By name, in any order: saved, y, arrays and constants; with one unknown name, what was saved."""
+    """By name, in any order: saved, y, arrays and constants; a single parameter of unknown name gets saved."""
     x, w = draw(2, 6, 6, 1), draw(2, 2, 1, 1)
 
     def by_name(grad, w, x, stride):
@@ -528,7 +544,7 @@ def test_what_a_backward_may_ask_for():
 
 
 def test_draws_keep_to_what_a_backward_can_know():
-    """A convolution that does not ask for its stride is tried with stride 1 alone."""
+    """A convolution's backward without a stride parameter is only tried with stride 1."""
 
     def plain(dy, x, w, b):
         return ops.conv2d.backward(dy, ops.conv2d.forward(x, w, b)[1])
@@ -607,8 +623,8 @@ def test_a_model_without_targets_is_a_layer():
     assert gradcheck(small_model(), draw(2, 6, 6, 1))
 
 
-def test_chance_is_the_same_in_every_evaluation():
-    """Dropout draws one mask for the whole check, and the draws after the check go on as if it had run once."""
+def test_random_draws_are_the_same_in_every_evaluation():
+    """Dropout draws one mask for the whole check; after it, random draws continue as if the layer had run once."""
     tinydx.set_seed(3)
     assert gradcheck(lambda x: layers.Dropout(0.5)(x, training=True), draw(5, 5), seed=0)
     after = tinydx.random.generator().random()
@@ -617,14 +633,14 @@ def test_chance_is_the_same_in_every_evaluation():
     assert after == tinydx.random.generator().random()
 
 
-# ---- where complex numbers do not pass -----------------------------------------------------------------------------
+# ---- functions that are not complex-safe ---------------------------------------------------------------------------
 
 
 def absolute_square(x):
     return np.abs(x) * x
 
 
-def test_functions_that_are_not_complex_safe_get_differences_and_are_told_so():
+def test_functions_that_are_not_complex_safe_get_differences_and_the_report_says_so():
     report = gradcheck((absolute_square, lambda dy, x: 2 * dy * np.abs(x)), draw(3, 4))
     assert report
     assert "not complex-safe" in str(report)
@@ -716,7 +732,7 @@ def report():
     return gradcheck(ops.conv2d, draw(2, 5, 5, 2), draw(3, 3, 2, 2), draw(2), backward=backward, seed=0)
 
 
-def test_the_report_tells_what_is_wrong_where_and_why(report):
+def test_the_report_says_what_is_wrong_where_and_why(report):
     text = report.text(unicode=True)
     assert text.splitlines()[0] == "conv2d · 1 of 3 gradients right · complex step · seed 0"
     worst = report["w"].worst

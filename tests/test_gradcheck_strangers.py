@@ -1,6 +1,6 @@
-"""Mistakes as strangers make them: backwards in plain loops, from their own formulas, unlike the slips of the table.
+"""Mistakes in backwards that share no code with the slips: plain loops, from formulas of their own.
 
-Each is caught, and named as a teacher would name it. The loops are right as long as no switch is turned.
+Each is caught, and named as a teacher would name it. Without a mistake switched on, the loops are right.
 """
 
 import re
@@ -509,7 +509,7 @@ def test_mistakes_are_caught_and_named(op, inputs, constants, expected, backward
 
 
 def test_the_loops_are_right():
-    """What the mistakes above are made from is never blamed."""
+    """The loops from which the mistakes are made are right without them."""
     right = [
         (ops.conv2d, PLAIN, {}, lambda dy, x, w, b: conv(dy, x, w)),
         (ops.conv2d, STRIDED, {"stride": 2}, lambda dy, x, w, b: conv(dy, x, w, stride=2)),

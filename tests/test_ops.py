@@ -1,4 +1,4 @@
-"""Every record of the op table, enumerated: whole, equal to its literal, right in its gradient, strict about inputs."""
+"""Every op of the table: complete, equal to its literal, right in its gradient, strict about inputs."""
 
 import math
 
@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinydx
-from tinydx import ops
-from tinydx.op import TABLE, RandomDraw
+from tinydx import gradcheck, ops
+from tinydx.cards import card
+from tinydx.op import TABLE, Op, RandomDraw, backward_of, literal_of, samples_of
+from tinydx.op import op as op_of
 from tinydx.ops.convolution import same_padding
+from tinydx.testing import assert_literal
 
 EVERY_OP = pytest.mark.parametrize("op", TABLE.values(), ids=lambda op: op.name)
 DIFFERENTIABLE = pytest.mark.parametrize("op", [op for op in TABLE.values() if op.backward], ids=lambda op: op.name)
@@ -43,32 +46,118 @@ def read_only(arrays):
     return arrays
 
 
-# ---- the record ----------------------------------------------------------------------------------------------------
+# ---- what an op needs: the list in tinydx/op.py --------------------------------------------------------------------
+
+OWN_SLIPS = 3
+
+
+def missing(op):
+    """What is still missing of an op of tinydx/ops, as sentences that say what to add."""
+    name, said = op.name, []
+    for part in ("equation", "shapes", "source"):
+        if not getattr(op, part):
+            said.append(f"{name} has no {part}: give it to @op")
+    if "->" not in op.shapes:
+        said.append(f"the shapes of {name} do not say what comes out: add '-> y (...)'")
+    if not op.literal:
+        said.append(f"{name} has no literal: write the equation in plain loops under @literal_of({name})")
+    if not op.samples:
+        said.append(f"{name} has no samples: draw inputs under @samples_of({name})")
+    for label in ("Arguments:", "Returns:", ">>> ") if not op.parts else ():  # compose writes the docstring of a composed op
+        if label not in (op.__doc__ or ""):
+            said.append(f"the docstring of {name} has no {label!r}: see CONTRIBUTING.md for the layout")
+    if not name.endswith("_update"):  # nothing is differentiated through an update rule
+        if not op.backward:
+            said.append(f"{name} has no backward: derive it by hand under @backward_of({name})")
+        if (count := len({slip.name for slip in op.slips})) < OWN_SLIPS:
+            said.append(
+                f"{name} has {count} slips: add {OWN_SLIPS - count} more with @slip_of({name}, ...) in tinydx/gradcheck/slips/"
+            )
+    return said
 
 
 @EVERY_OP
-def test_the_record_is_whole(op):
-    for part in ("equation", "shapes", "literal", "forward", "samples", "source"):
-        assert getattr(op, part), f"{op.name} has no {part}"
-    if not op.name.endswith("_update"):  # nothing is differentiated through an update rule
-        assert op.backward, f"{op.name} has no backward"
-        assert len({slip.name for slip in op.slips}) >= 3, f"{op.name} has few slips: {[s.name for s in op.slips]}"
-    assert "->" in op.shapes
-    assert op.__doc__, f"{op.name} has no docstring"
+def test_every_op_is_complete(op):
+    assert not missing(op), "; ".join(missing(op))
     for slip in op.slips:
-        assert 3 < len(slip.name) < 50, f"{op.name}: {slip.name!r}"
-        assert slip.advice.endswith((".", "?")) and len(slip.advice) < 140, f"{op.name}: {slip.advice!r}"
+        assert 3 < len(slip.name) < 50, f"{op.name}: the name of a slip has 4 to 49 characters, unlike {slip.name!r}"
+        assert slip.advice.endswith((".", "?")) and len(slip.advice) < 140, (
+            f"{op.name}: advice is one sentence of at most 139 characters, unlike {slip.advice!r}"
+        )
+
+
+def test_what_is_missing_is_said():
+    bare = Op("bare", "y = x", "x (...)", "", lambda x: (x, None))
+    said = "; ".join(missing(bare))
+    for what in ("no source", "'-> y", "@literal_of", "@samples_of", "@backward_of", "'Arguments:'", "add 3 more with @slip_of"):
+        assert what in said, said
 
 
 @EVERY_OP
 @given(data=st.data(), whole=st.booleans())
 def test_literal_and_forward_compute_the_same(op, data, whole):
     arrays, constants = op.samples(HypothesisDraw(data, whole))
-    y, _ = op.forward(*arrays, **constants)
-    expected = op.literal(*arrays, **constants)
-    for got, wanted in zip(outputs(y), outputs(expected), strict=True):
-        assert got.shape == wanted.shape
-        np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-10)
+    assert_literal(op, *arrays, **constants)
+
+
+@pytest.fixture
+def cube(monkeypatch):
+    """An op as a user writes it in a file of their own, without slips."""
+    monkeypatch.setattr("tinydx.op.TABLE", table := dict(TABLE))
+
+    @op_of("y = x^3", shapes="x (...) -> y (...)", source="this test")
+    def cube(x):
+        return x**3, x
+
+    @backward_of(cube)
+    def cube_backward(dy, x):
+        return (3 * dy * x**2,)
+
+    @literal_of(cube)
+    def cube_literal(x):
+        return np.array([v * v * v for v in x])
+
+    @samples_of(cube)
+    def cube_samples(draw):
+        return (draw.array(draw.integer(2, 5)),), {}
+
+    assert table["cube"] is cube
+    return cube
+
+
+def test_a_users_own_op_is_checked_without_slips(cube):
+    assert cube.slips == []
+    assert gradcheck(cube, seed=0)
+    assert gradcheck(cube, seed=0, backward=lambda dy, x: 2 * dy * x**2).mistakes == {"x": "constant factor"}
+    assert_literal(cube)
+    assert "def cube_literal(x):" in card("cube") and "file     test_ops.py" in card("cube")
+
+
+def test_assert_literal_finds_what_differs(cube):
+    literal_of(cube)(lambda x: np.array([v * v * abs(v) for v in x]))
+    with pytest.raises(AssertionError, match="cube, draw 0 of seed 0: forward"):
+        assert_literal(cube)
+    assert_literal(cube, np.array([1.0, 2.0]))
+    with pytest.raises(AssertionError, match="cube: forward"):
+        assert_literal(cube, np.array([1.0, -2.0]))
+    literal_of(cube)(lambda x: np.zeros(len(x) + 1))
+    with pytest.raises(AssertionError, match=r"forward gives shapes \[\(2,\)\], literal \[\(3,\)\]"):
+        assert_literal(cube, np.ones(2))
+    cube.samples = None
+    with pytest.raises(ValueError, match="cube has no samples: give inputs, or add @samples_of"):
+        assert_literal(cube)
+    cube.literal = None
+    with pytest.raises(ValueError, match="cube has no literal: add @literal_of"):
+        assert_literal(cube)
+
+
+def test_cards_name_the_files_of_the_kernels():
+    pytest.importorskip("numba")
+    lines = card("conv2d").splitlines()
+    assert "file     tinydx/ops/convolution.py" in lines
+    assert "kernels  numba kernels/cpu/convolution.py, cuda kernels/cuda/convolution.py" in lines
+    assert "numba kernels/cpu/embedding.py" in card("embedding"), "its forward is the reference's"
+    assert "numba kernels/cpu/update.py" in card("adam_update"), "its forward is a closure"
 
 
 # ---- gradients, against a complex step of this file's own ----------------------------------------------------------
@@ -100,16 +189,17 @@ def test_backward_is_the_gradient(op, data):
 
 @EVERY_OP
 def test_complex_numbers_pass_through(op):
+    lost = f"{op.name} loses the imaginary part: no abs, no .conj(), no cast to float of what comes in (tinydx/op.py)"
     moves = False  # on some draws nothing moves: the softmax of one number is 1
     for seed in range(4):
         rng, (arrays, constants) = np.random.default_rng(seed), op.samples(RandomDraw(seed))
         real = outputs(op.forward(*arrays, **constants)[0])
         moved = outputs(op.forward(*(a + 1j * STEP * rng.normal(size=a.shape) for a in arrays), **constants)[0])
         for a, b in zip(real, moved, strict=True):
-            assert b.dtype == complex, "the imaginary part was lost"
+            assert b.dtype == complex, lost
             np.testing.assert_allclose(b.real, a, rtol=1e-12, atol=1e-14)
             moves |= bool(b.imag.any())
-    assert moves, "the imaginary part was lost"
+    assert moves, lost
 
 
 # ---- dtypes and shapes ---------------------------------------------------------------------------------------------

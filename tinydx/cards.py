@@ -1,4 +1,4 @@
-"""Reference cards: an op of the table with its equation and its code, as `tinydx card NAME` prints it."""
+"""Reference cards: an op of the table with its equation, its code and its kernels, as `tinydx card NAME` prints it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import inspect
 import textwrap
 from collections.abc import Callable
 
-from tinydx.op import find
+from tinydx.dispatch import Implementation, load_kernels
+from tinydx.op import Op, find
 
 
 def card(name: str, *kinds: str) -> str:
-    """The reference card of an op: equation, shapes, source, and its code as it stands in the file.
+    """The reference card of an op: equation, shapes, source, file, code, slips, and the files of its kernels.
 
-    With kinds ("literal", "forward", "backward"), that code alone.
+    Arguments: name of the op; kinds, any of "literal", "forward", "backward": only that code.
+    Returns: the text.
+    Raises: ValueError with close matches if there is no such op.
 
     >>> print(card("relu").splitlines()[0])
     relu · document, 1.2, ReLU
@@ -23,20 +26,19 @@ def card(name: str, *kinds: str) -> str:
     op = find(name)
     if kinds:
         return "\n\n".join(code(getattr(op, kind)) for kind in kinds)
-    parts = [f"{op.name} · {op.source}", "", f"    {op.equation}", "", f"shapes  {op.shapes}"]
+    lines = [f"{op.name} · {op.source}", "", f"    {op.equation}", "", f"shapes   {op.shapes}"]
     if not op.parts:
-        parts += [f"file    {op.forward.__module__.replace('.', '/')}.py"]  # where what the code below calls stands, too
+        lines += [f"file     {_file(op.forward)}"]
+    lines += _kernels(op)
     for kind in ("literal", "forward", "backward"):
         function = getattr(op, kind)
         if function and not op.parts:
-            parts += ["", f"{kind}", "", textwrap.indent(code(function), "    ")]
+            lines += ["", f"{kind}", "", textwrap.indent(code(function), "    ")]
     if op.parts:
-        parts += ["", "parts    " + ", ".join(f"tinydx card {part.name}" for part in op.parts)]
+        lines += ["", "parts    " + ", ".join(f"tinydx card {part.name}" for part in op.parts)]
     elif op.slips:
-        parts += ["", "slips", *dict.fromkeys(f"  {s.name}: {s.advice}" for s in op.slips)]
-    if op.kernels:
-        parts += ["", "kernels  " + ", ".join(op.kernels)]
-    return "\n".join(parts)
+        lines += ["", "slips", *dict.fromkeys(f"  {s.name}: {s.advice}" for s in op.slips)]
+    return "\n".join(lines)
 
 
 def code(function: Callable) -> str:
@@ -44,3 +46,23 @@ def code(function: Callable) -> str:
     lines = textwrap.dedent(inspect.getsource(function)).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("def "))
     return "\n".join(lines[start:])
+
+
+def _kernels(op: Op) -> list[str]:
+    """A line with the op's kernels and their files, of the kernel packages that are installed."""
+    for backend in ("numba", "cuda"):
+        load_kernels(backend)
+    found = [f"{backend} {_kernel_file(op, kernel)}" for backend, kernel in op.kernels.items()]
+    return [f"kernels  {', '.join(found)}"] if found else []
+
+
+def _kernel_file(op: Op, kernel: Implementation) -> str:
+    """The file of a kernel, which may take its forward or its backward from the reference."""
+    functions = (kernel.in_place, kernel.forward, kernel.backward)
+    return next((_file(f) for f in functions if f and f not in (op.forward, op.backward)), _file(kernel.forward))
+
+
+def _file(function: Callable) -> str:
+    """The file in which a function stands, from the root of the repository: "kernels/cpu/dense.py"."""
+    module = inspect.unwrap(getattr(function, "func", function)).__module__
+    return module.replace("tinydx_kernels.", "kernels.", 1).replace(".", "/") + ".py"

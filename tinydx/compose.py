@@ -1,13 +1,12 @@
-"""Ops made of ops: `compose` puts f(g(x)) into the table as one row, so that one kernel can compute it in one go.
+"""Ops made of ops: `compose` puts f(g(x)) into the table as one op, so that one kernel can compute it.
 
-A convolution writes its activation to memory, ReLU reads and writes it, pooling reads it again: a fused kernel does
-the three while the numbers are in registers. It is a kernel like every other, tested against the reference of its row,
-and that reference is nothing but the parts, one after the other:
+Run one by one, a convolution writes its activation to memory, ReLU reads and writes it, and pooling reads it again. A fused
+kernel does all three while the numbers are in registers. It is a kernel like any other, tested against the reference of
+the composed op, which runs the parts one after the other:
 
     dense_relu = compose("dense_relu", dense, relu, y="(...,F)")      dense_relu(x, w, b) = relu(dense(x, w, b))
 
-Literal and gradient of the row are made of its parts', too; its slips stand in tinydx/gradcheck/slips/fused.py. Only its
-samples must be given (`samples_of`).
+Literal and gradient are composed of the parts' as well. Only samples must be given (`samples_of`).
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tinydx.op import TABLE, Op
+from tinydx.suggestions import did_you_mean
 
 
 class PartRun(NamedTuple):
-    """How one part of a composed op ran: what a backward (and a slip) needs of it."""
+    """One run of a part: what its backward needs, and the arguments that its slips may ask for."""
 
     arrays: tuple
     constants: dict[str, Any]
@@ -29,11 +29,13 @@ class PartRun(NamedTuple):
 
 
 def compose(name: str, *parts: Op, y: str) -> Op:
-    """Put the composition of ops into the table under `name`; y is the shape of what comes out, as "(N,F)".
+    """Put the composition of ops into the table.
 
-    The first part takes all arrays, each of the others the one array that the part before it gave. A constant belongs
-    to the first part that knows it: in convolution + pooling `stride` is the convolution's, and pooling has its default.
-    Literal and backward are found in the parts whenever they are asked for.
+    The first part takes all arrays; each later part takes the result of the part before it. A constant goes to the first
+    part that has it: in convolution + pooling, `stride` is the convolution's, and pooling keeps its default.
+
+    Arguments: name of the new op; parts, in the order in which they run; y, the shape of the result, as "(N,F)".
+    Returns: the op. It raises TypeError for a constant that no part has.
 
     >>> import numpy as np
     >>> from tinydx import ops
@@ -41,29 +43,25 @@ def compose(name: str, *parts: Op, y: str) -> Op:
     array([[3., 0.]])
     """
 
-    def constants_of(part: Op, constants: dict[str, Any]) -> dict[str, Any]:
-        return {k: v for k, v in constants.items() if next(p for p in parts if k in p.signature.parameters) is part}
-
     def forward(*arrays: Any, **constants: Any) -> tuple[Any, list[PartRun]]:
         ran = []
-        for part in parts:
-            own = constants_of(part, constants)
+        for part, own in zip(parts, _constants_of_parts(name, parts, constants), strict=True):
             y, saved = part.forward(*arrays, **own)
             ran.append(PartRun(arrays, own, y, saved))
             arrays = (y,)
         return y, ran
 
     def literal(*arrays: Any, **constants: Any) -> Any:
-        for part in parts:
+        for part, own in zip(parts, _constants_of_parts(name, parts, constants), strict=True):
             assert part.literal is not None
-            arrays = (part.literal(*arrays, **constants_of(part, constants)),)
+            arrays = (part.literal(*arrays, **own),)
         return arrays[0]
 
     called = ", ".join(parts[0].arrays)
     for part in parts:
         called = f"{part.name}({called})"
     forward.__name__, forward.__signature__ = name, _signature(parts)  # type: ignore[attr-defined]
-    forward.__doc__ = f"{called} in one go; arrays and constants as there."
+    forward.__doc__ = f"{called} as one op, with their arrays and constants."
     equation = r"y = \mathrm{" + called.replace("_", r"\_") + "}"
     shapes = f"{parts[0].shapes.split('->')[0]}-> y {y}"
     op = Op(name, equation, shapes, " + ".join(p.name for p in parts), forward, parts=parts)
@@ -72,8 +70,19 @@ def compose(name: str, *parts: Op, y: str) -> Op:
     return op
 
 
+def _constants_of_parts(name: str, parts: tuple[Op, ...], constants: dict[str, Any]) -> list[dict[str, Any]]:
+    """The constants of each part; TypeError for one that no part has."""
+    own: list[dict[str, Any]] = [{} for _ in parts]
+    for key, value in constants.items():
+        owners = [k for k, part in enumerate(parts) if key in part.signature.parameters]
+        if not owners:
+            raise TypeError(f"{name} has no argument {key!r}{did_you_mean(key, _signature(parts).parameters)}")
+        own[owners[0]][key] = value
+    return own
+
+
 def _signature(parts: tuple[Op, ...]) -> inspect.Signature:
-    """The arrays of the first part, and the constants of all."""
+    """The arrays of the first part and the constants of all parts."""
     parameters = dict(parts[0].signature.parameters)
     for part in parts[1:]:
         for name, parameter in part.signature.parameters.items():

@@ -1,9 +1,6 @@
-"""The op table: one record per equation.
+"""The op table: one `Op` per equation.
 
-An `Op` keeps everything that is known about one equation: the equation itself, the equation as plain loops
-(`literal`), as NumPy (`forward`), its gradient derived by hand (`backward`), inputs to try it on (`samples`), and the
-mistakes that people make in its gradient (`slips`, which stand in tinydx/gradcheck/slips/). The parts are plain
-functions, written one below the other:
+An `Op` keeps everything that is known about one equation. Its parts are plain functions, written one below the other:
 
     @op(r"f(x) = \\max(0, x)", shapes="x (...) -> y (...)", source="document, 1.2, ReLU")
     def relu(x):                        # the reference: arrays -> (y, what backward needs)
@@ -11,8 +8,11 @@ functions, written one below the other:
         return y, y
 
     @backward_of(relu)
-    def relu_backward(dy, y):           # cotangent of y, saved -> one gradient per array
+    def relu_backward(dy, y):           # gradient of y, saved -> one gradient per array
         return (dy * (y > 0),)
+
+    @literal_of(relu)                   # the equation index by index, in plain loops: arrays -> y
+    @samples_of(relu)                   # inputs to try it on: draw -> (arrays, constants)
 
 Two conventions carry the whole engine:
 
@@ -20,6 +20,19 @@ Two conventions carry the whole engine:
 * a kernel (Numba, CUDA) is another forward and backward of the same signature, registered for the same op.
 
 Everything else reads this table: the tape, the gradient check, the kernel tests, the exercises, `tinydx card`.
+
+What an op needs (tests/test_ops.py checks every op of tinydx/ops and says what is missing):
+
+    equation, shapes, source   the arguments of @op; shapes as "x (N,D), w (D,F) -> y (N,F)"
+    forward                    NumPy. It changes none of its inputs, keeps float32 and float64, and lets complex numbers
+                               pass, because the gradient check takes a complex step: no abs, no .conj(), no cast to float
+    docstring                  one line, then "Arguments:", "Returns:", "Raises:" if it raises, and an example that runs
+    backward                   derived by hand; only update rules (NAME_update) have none
+    literal                    plain loops over indices, equal to forward
+    samples                    odd sizes, batches of 2 and more, every constant at several values, ties if it has kinks
+    slips                      at least 3 different mistakes, in tinydx/gradcheck/slips/; only for ops of tinydx/ops
+
+An op in your own file needs no slips; test it with `assert_gradients` and `assert_literal` of tinydx.testing.
 """
 
 from __future__ import annotations
@@ -28,7 +41,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -41,7 +54,7 @@ _SLIPS = "tinydx.gradcheck.slips"  # imported when an op's slips are first read
 
 
 class Slip(NamedTuple):
-    """A wrong backward that people really write, and what to tell them."""
+    """A wrong backward that people really write, the name of the mistake, and one sentence of advice."""
 
     name: str
     advice: str
@@ -49,7 +62,7 @@ class Slip(NamedTuple):
 
 
 class Draw(Protocol):
-    """Where `samples` get their choices from: a seeded generator, or Hypothesis."""
+    """How `samples` choose: from a seeded generator (`RandomDraw`), or from Hypothesis (in the tests)."""
 
     def integer(self, low: int, high: int) -> int: ...
     def choice(self, options: Any) -> Any: ...
@@ -57,7 +70,14 @@ class Draw(Protocol):
 
 
 class RandomDraw:
-    """Draw from a seed: `draw.array(2, 3)` is float64 and standard normal, or small whole numbers (with ties)."""
+    """Draws from a seed.
+
+    Arguments: seed; whole, whether arrays hold small whole numbers, which have ties and zeros, instead of normal ones.
+
+    >>> draw = RandomDraw(seed=0)
+    >>> draw.integer(1, 3) in (1, 2, 3), draw.array(2, 3).shape
+    (True, (2, 3))
+    """
 
     def __init__(self, seed: int | None = None, whole: bool = False):
         self.rng = np.random.default_rng(seed)
@@ -72,24 +92,31 @@ class RandomDraw:
         return options[self.integer(0, len(options) - 1)]
 
     def array(self, *shape: int) -> np.ndarray:
-        """A float64 array of that shape."""
+        """A float64 array of that shape: standard normal, or of whole numbers from -3 to 3."""
         return self.rng.integers(-3, 4, shape).astype(float) if self.whole else self.rng.normal(size=shape)
 
 
 @dataclass(eq=False)
 class Op:
-    """The record of one equation. Call it on Tensors to record it on the tape, or on arrays just to compute."""
+    """One equation and all its parts. Called on Tensors it is recorded on the tape, called on arrays it only computes.
+
+    Arguments: name; equation in LaTeX; shapes, "x (N,D) -> y (N,F)"; source, where the equation stands; forward, the NumPy
+    reference, (*arrays, **constants) -> (y, saved); backward, (dy, saved) -> one gradient per array; literal, the equation in
+    plain loops; samples, draw -> (arrays, constants); kernels by backend; parts, of a composed op (tinydx.compose);
+    registered_slips, what `slips` returns once the files of slips are imported.
+    """
 
     name: str
     equation: str
     shapes: str
     source: str
     forward: Callable[..., tuple]
+    _: KW_ONLY
     backward: Callable[..., tuple] | None = None
     literal: Callable[..., Any] | None = None
     samples: Callable[[Draw], tuple[tuple, dict]] | None = None
     kernels: dict[str, Implementation] = field(default_factory=dict)
-    parts: tuple[Op, ...] = ()  # the ops it is composed of, if it is (tinydx.compose)
+    parts: tuple[Op, ...] = ()
     registered_slips: list[Slip] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -102,18 +129,18 @@ class Op:
 
     @property
     def reference(self) -> Implementation:
-        """The NumPy implementation, as one of the implementations."""
+        """The NumPy forward and backward, as an implementation like a kernel."""
         return Implementation("numpy", self.forward, self.backward)
 
     @property
     def slips(self) -> list[Slip]:
-        """Wrong backwards that people write, with their names."""
+        """The wrong backwards that people write for this op; the first access imports tinydx/gradcheck/slips/."""
         importlib.import_module(_SLIPS)
         return self.registered_slips
 
     def __call__(self, *arrays: Any, **constants: Any) -> Any:
         for a in arrays:
-            if hasattr(a, "record"):  # a Tensor: the tape runs the op and remembers it
+            if hasattr(a, "record"):  # a Tensor: it runs the op and writes it on the tape
                 return a.record(self, arrays, constants)
         y, _, _ = self.run(arrays, constants)
         return y
@@ -133,7 +160,11 @@ class Op:
 
 
 def op(equation: str, *, shapes: str, source: str) -> Callable[[Callable[..., tuple]], Op]:
-    """Put a NumPy forward into the table under its own name."""
+    """Put a NumPy forward into the table under its own name.
+
+    Arguments: equation in LaTeX; shapes, "x (N,D), w (D,F) -> y (N,F)"; source, where the equation stands.
+    Returns: a decorator that turns the forward, (*arrays, **constants) -> (y, saved), into an `Op`.
+    """
 
     def register(forward: Callable[..., tuple]) -> Op:
         name = forward.__name__
@@ -146,7 +177,8 @@ def op(equation: str, *, shapes: str, source: str) -> Callable[[Callable[..., tu
 def backward_of(op: Op) -> Callable:
     """The gradient of `op`, derived by hand: backward(dy, saved) -> one gradient per array.
 
-    A backward that can save work takes a third argument, `needs`: one bool per array.
+    A backward that can save work takes a third argument, `needs`: one bool per array. It may return None for a gradient
+    that is not needed.
     """
 
     def register(function: Callable[..., tuple]) -> Callable[..., tuple]:
@@ -157,7 +189,7 @@ def backward_of(op: Op) -> Callable:
 
 
 def literal_of(op: Op) -> Callable:
-    """The equation index by index, in plain loops: same arguments as forward, returns y alone."""
+    """The equation index by index, in plain loops: the arguments of forward, but it returns y alone."""
 
     def register(function: Callable) -> Callable:
         op.literal = function
@@ -167,7 +199,7 @@ def literal_of(op: Op) -> Callable:
 
 
 def samples_of(op: Op) -> Callable:
-    """Draws valid inputs: samples(draw) -> (arrays, constants)."""
+    """Valid inputs to try the op on: samples(draw) -> (arrays, constants), where `draw` is a `Draw`."""
 
     def register(function: Callable) -> Callable:
         op.samples = function
@@ -177,7 +209,10 @@ def samples_of(op: Op) -> Callable:
 
 
 def find(name: str) -> Op:
-    """The op of that name; ValueError with close matches if there is none."""
+    """The op of that name.
+
+    Raises: ValueError with close matches if there is none.
+    """
     if name in TABLE:
         return TABLE[name]
     raise ValueError(f"no op named {name!r}{did_you_mean(name, TABLE)}")
@@ -194,16 +229,17 @@ def kernel_of(
     samples: Callable[[Draw], tuple[tuple, dict]] | None = None,
     warm: Sequence[tuple[tuple, dict[str, Any]]] = (),
 ) -> None:
-    """Register a kernel: forward and backward of the reference's signature; supports(*arrays, **constants) -> bool.
+    """Register a kernel of an op.
 
-    Arguments: op, backend "numba" or "cuda"; in_place, of an update rule: the same arguments, contiguous, and the last of
-    them, the gradient, may be factored; samples(draw) -> (arrays, constants) for the kernel's tests, as of an op (default:
-    the op's own); warm, pairs (shapes of the arrays, constants) which together compile all that the kernel is made of.
+    Arguments: op; backend "numba" or "cuda"; forward and backward, with the signatures of the reference; supports(*arrays,
+    **constants) -> bool, which calls it takes; in_place, of an update rule: takes contiguous arrays and changes them, and
+    the last array, the gradient, may be factored; samples(draw) -> (arrays, constants) for the kernel's tests (default: the
+    op's); warm, pairs (shapes of the arrays, constants) that together compile every variant of the kernel.
     """
     op.kernels[backend] = Implementation(backend, forward, backward, supports, in_place, samples or op.samples, warm)
 
 
-# ---- shapes, as the op states them ---------------------------------------------------------------------
+# ---- shapes, as the op states them ---------------------------------------------------------------------------------
 
 
 def _parse_shapes(shapes: str) -> dict[str, list[str]]:
@@ -213,7 +249,10 @@ def _parse_shapes(shapes: str) -> dict[str, list[str]]:
 
 
 def check_arrays(op: Op, arrays: tuple) -> None:
-    """Floating (or complex) arrays of the shapes that the op states, else TypeError or ValueError in one line."""
+    """Check that the arrays are floating (or complex) and have the shapes that the op states.
+
+    Raises: TypeError for another dtype or too many arrays, ValueError for a shape that does not fit.
+    """
     names = op.arrays * len(arrays) if op.takes_any_number else op.arrays
     if len(arrays) > len(names):
         raise TypeError(f"{op.name} takes {len(op.arrays)} arrays ({', '.join(op.arrays)}), got {len(arrays)}")
@@ -228,6 +267,7 @@ def check_arrays(op: Op, arrays: tuple) -> None:
 
 
 def _check_shape(op: Op, name: str, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+    """Check one shape against the op's; `sizes` holds the dimensions that are known, and learns new ones."""
     dims = op.expected.get(name, ["..."])
     named = [d for d in dims if d != "..."]
     fits = len(shape) >= len(named) if "..." in dims else len(shape) == len(named)

@@ -22,12 +22,12 @@ _recording = True
 
 
 class Node:
-    """One op that ran: its inputs, what it saved, and the shape of each of its outputs."""
+    """One op that ran: its inputs and constants, what it saved, and the shape of each of its outputs."""
 
-    __slots__ = ("implementation", "inputs", "op", "outputs", "saved")
+    __slots__ = ("constants", "implementation", "inputs", "op", "outputs", "saved")
 
-    def __init__(self, op: Op, implementation: Implementation, saved: Any, inputs: tuple, outputs: tuple):
-        self.op, self.implementation, self.saved, self.inputs = op, implementation, saved, inputs
+    def __init__(self, op: Op, implementation: Implementation, saved: Any, inputs: tuple, constants: dict, outputs: tuple):
+        self.op, self.implementation, self.saved, self.inputs, self.constants = op, implementation, saved, inputs, constants
         self.outputs = [(y.shape, y.dtype) for y in outputs]
 
 
@@ -73,7 +73,7 @@ class Tensor:
         outputs = y if isinstance(y, tuple) else (y,)
         tensors = tuple(Tensor(part) for part in outputs)
         if _recording and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
-            node = Node(op, implementation, saved, arguments, outputs)
+            node = Node(op, implementation, saved, arguments, constants, outputs)
             for i, t in enumerate(tensors):
                 t.node, t.index, t.requires_grad = node, i, True
         return tensors if isinstance(y, tuple) else tensors[0]
@@ -228,7 +228,7 @@ def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
     """Each node once, after everything that uses it: gradients by key (leaves and `keep`), and the leaves."""
     flowing: dict[tuple[int, int], Any] = {_key(y): grad}
     leaves = {id(y): y} if y.node is None else {}
-    for node in reversed(_topological(y.node)):
+    for node in reversed(topological(y.node)):
         keys = [(id(node), i) for i in range(len(node.outputs))]
         parts = [flowing.get(k) if k in keep else flowing.pop(k, None) for k in keys]
         dys = tuple(_zeros(grad, *o) if p is None else p for p, o in zip(parts, node.outputs, strict=True))
@@ -252,7 +252,7 @@ def _key(t: Tensor) -> tuple[int, int]:
     return (id(t), -1) if t.node is None else (id(t.node), t.index)
 
 
-def _topological(root: Node | None) -> list[Node]:
+def topological(root: Node | None) -> list[Node]:
     """Nodes in the order in which they can run, by an explicit stack: long sequences would hit the recursion limit."""
     order: list[Node] = []
     seen: set[int] = set()

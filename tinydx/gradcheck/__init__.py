@@ -1,11 +1,14 @@
 """Check a gradient, and name the mistake: `tinydx.gradcheck(fn_or_op, *inputs)`.
 
-    subject.py   what can be checked: an op, a function, a layer, a model, somebody's own forward and backward
+    check.py     `gradcheck` itself: one check, or many draws of an op
+    subject.py   what can be checked: an op, a function, a layer, a model, a user's own forward and backward
     truth.py     the true gradient, by complex step
-    check.py     the comparison, and the rules that every backward keeps
-    kinks.py     where there is no one right gradient
-    patterns.py  what a wrong gradient looks like
-    report.py    what is told about it, and how
+    rules.py     the rules that every backward keeps
+    judge.py     the comparison, number by number
+    kinks.py     points without a unique gradient
+    patterns.py  naming a mistake by what the wrong gradient looks like
+    slips/       mistakes that people make in each op's gradient
+    report.py    the report, for a terminal, a notebook or a program
 
 >>> import numpy as np, tinydx
 >>> report = tinydx.gradcheck(tinydx.ops.relu, np.array([1.0, -2.0]), backward=lambda dy, y: dy)
@@ -24,7 +27,7 @@ __all__ = ["Argument", "Diagnosis", "Report", "gradcheck"]
 
 
 class _Callable(ModuleType):
-    """`tinydx.gradcheck` is this package as soon as anything has imported it: so the package can be called, too."""
+    """The package, which can be called: importing it replaces the function of the same name in `tinydx`."""
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Report:
         return gradcheck(*arguments, **keywords)

@@ -14,12 +14,12 @@ from tinydx.gradcheck.subject import Subject, recognise, slip_gradients
 from tinydx.gradcheck.truth import Elements, Truth
 from tinydx.op import TABLE, Slip
 
-ALL_ELEMENTS = 2000  # up to so many numbers, each one's derivative is computed,
-SAMPLE = 300  # beyond, so many of each array, and all of them together along a random direction
+ALL_ELEMENTS = 2000  # up to this many numbers, the derivative of every number is computed;
+SAMPLE = 300  # of more, this many of each array, and all of them together along a random direction
 
 
 class Judge:
-    """Compares gradients with the truth, one argument after the other, and afterwards names what is wrong."""
+    """Compares gradients with the truth, argument by argument, and then names the mistakes."""
 
     def __init__(self, subject: Subject, truth: Truth, dys: list[np.ndarray], rng: np.random.Generator, every_element: bool):
         self.subject, self.truth, self.dys, self.rng = subject, truth, dys, rng
@@ -29,9 +29,9 @@ class Judge:
         self.claimed: dict[int, Any] = {}
 
     def argument(self, k: int, claimed: Any) -> Argument:
-        """The findings about one gradient, not yet with names for mistakes."""
+        """The findings about one gradient, still without names for mistakes."""
         x = self.subject.arrays[k]
-        dims = [r.expected.get(self.subject.names[k], []) for r in self.subject.records]
+        dims = [op.expected.get(self.subject.names[k], []) for op in self.subject.ops]
         found = Argument(self.subject.names[k], x.shape, dims=tuple(dims[0]) if dims and len(dims[0]) == x.ndim else ())
         got = None if claimed is None else np.asarray(claimed)
         self.claimed[k] = got
@@ -44,7 +44,7 @@ class Judge:
         return found
 
     def _refuse(self, k: int, got: np.ndarray | None, found: Argument) -> None:
-        """No array, or one of another shape: all of it is wrong, unless None stands for a gradient of zeros."""
+        """No array, or one of another shape: every number is wrong, unless None stands for a gradient of zeros."""
         elements = self.truth.elements(k, self._chosen(k))
         found.checked = len(elements.at)
         if got is None and not elements.true.any():
@@ -56,7 +56,7 @@ class Judge:
             self._remember(k, found, got, elements)
 
     def _compare(self, k: int, got: np.ndarray, found: Argument) -> None:
-        """An array of the right shape: number by number, or first along a random direction."""
+        """Compare an array of the right shape number by number, or first along a random direction."""
         if not self.every_element and self._agrees_along_a_direction(k, got):
             found.checked, found.got = got.size, got
             return
@@ -78,10 +78,10 @@ class Judge:
             self._remember(k, found, got, elements.only(~kinked))
 
     def _against_the_rule(self, k: int, got: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """Where a choice at a kink is not the op's own but exactly that of a known slip: "the last of the ties"."""
-        for record in self.subject.records:
-            assert record.backward is not None
-            own = slip_gradients(record, Slip("", "", record.backward), self.subject, self.dys)[k]
+        """Where the choice at a kink is not the op's own but that of a known slip, such as "the last of the ties"."""
+        for op in self.subject.ops:
+            assert op.backward is not None
+            own = slip_gradients(op, Slip("", "", op.backward), self.subject, self.dys)[k]
             differs = ~np.isclose(got, own)
             if differs.any():
                 answers = run_slips(self.subject, self.dys, {k: got}, [])
@@ -90,31 +90,32 @@ class Judge:
         return np.zeros(len(at), bool)
 
     def _chosen(self, k: int) -> np.ndarray:
-        """Flat indices of the elements to check: all, or a sample of every argument."""
+        """Flat indices of the elements to check: all of them, or a sample."""
         size = self.subject.arrays[k].size
         if self.small or size <= SAMPLE:
             return np.arange(size)
         return np.sort(self.rng.choice(size, SAMPLE, replace=False))
 
     def _scale(self, true: np.ndarray) -> float:
-        """What a gap is measured against: the largest true number, but not less than dy lets expect of rounding."""
+        """What a gap is relative to: the largest true number, but at least a thousandth of dy, because of rounding."""
         finite = np.abs(true[np.isfinite(true)])
         return max(np.max(finite, initial=0), 1e-3 * np.max(np.abs(self.truth.dy), initial=0), 1e-300)
 
     def _wrong(self, true: np.ndarray, got: np.ndarray) -> np.ndarray:
+        """Which numbers are not equal to the truth up to the tolerance."""
         with np.errstate(all="ignore"):
             close = np.abs(got - true) <= self.truth.tolerance * self._scale(true)
         return ~(close | (got == true) | (np.isnan(got) & np.isnan(true)))
 
     def _agrees_along_a_direction(self, k: int, got: np.ndarray, mask: np.ndarray | float = 1.0) -> bool:
-        """Whether <gradient, v> is the derivative along v, for a random v: chance does not let a wrong one pass."""
+        """Whether <gradient, v> is the derivative along a random v, which a wrong gradient cannot match by accident."""
         v = self.rng.normal(size=got.shape) * mask
         gap = abs(np.sum(got * v) - self.truth.along(k, v))
         size = max(np.sqrt(np.sum((got * v) ** 2)), 1e-3 * np.max(np.abs(self.truth.dy), initial=0))
         return bool(gap <= 10 * self.truth.tolerance * size)
 
     def _find_wrong(self, k: int, got: np.ndarray) -> int:
-        """The flat index of a wrong number among too many to try: halve, and go where the direction disagrees."""
+        """The flat index of a wrong number, by halving: keep the half in which the random direction disagrees."""
         if not np.isfinite(got).all():
             return int(np.argmin(np.isfinite(got)))
         low, high = 0, got.size
@@ -125,7 +126,7 @@ class Judge:
         return low
 
     def _count(self, found: Argument, elements: Elements, got: np.ndarray, wrong: np.ndarray, smooth: np.ndarray) -> None:
-        """How many are wrong, by how much, and which most; at kinks no number is the one expected."""
+        """Count the wrong numbers, and find the largest gap and where it is, leaving kinks out."""
         at, true = elements.at, elements.true
         found.checked, found.wrong, found.got = len(at), int(wrong.sum()), got
         found.true, found.wrong_at = np.full(got.shape, np.nan), np.zeros(got.shape, bool)
@@ -135,26 +136,34 @@ class Judge:
         found.gap = float(np.max(gaps, initial=0) / self._scale(true))
         if (wrong & smooth).any():
             gaps = np.where(wrong, gaps, -1)
-            i = int(np.argmax(gaps >= gaps.max() * (1 - 1e-9)))  # the first of those that are equal but for rounding
+            i = int(np.argmax(gaps >= gaps.max() * (1 - 1e-9)))  # the first of the largest, up to rounding
             index = tuple(int(j) for j in np.unravel_index(at[i], got.shape))
             found.worst = Worst(index, float(got.flat[at[i]]), float(true[i]))
 
     # ---- names ----
 
     def _remember(self, k: int, found: Argument, got: Any, elements: Elements) -> None:
-        """Keep what a mistake can be named by."""
+        """Keep the evidence by which a mistake can be named."""
         at, true, rows = elements
         whole = np.full(found.shape, np.nan)
         whole.flat[at] = true
-        tolerance = 1e-8 if self.truth.complex else 1e-4
-        evidence = Evidence(self.subject, k, found.label, got, whole, at, rows, self.dys, [], [], tolerance)
-        self.evidence[found.name] = evidence
+        self.evidence[found.name] = Evidence(
+            subject=self.subject,
+            k=k,
+            label=found.label,
+            got=got,
+            true=whole,
+            at=at,
+            rows=rows,
+            dys=self.dys,
+            tolerance=1e-8 if self.truth.complex else 1e-4,
+        )
 
     def name(self, arguments: list[Argument], culprits: list[Diagnosis]) -> None:
-        """Look for the names of all mistakes, now that it is known which gradients are wrong."""
+        """Name all mistakes, when all gradients have been compared; culprits are ops inside the subject that are wrong."""
         subject, trues = self.subject, self._all_true(arguments)
-        if not subject.records and not subject.taped:
-            subject = replace(subject, records=recognise(subject, TABLE))
+        if not subject.ops and not subject.tape:
+            subject = replace(subject, ops=recognise(subject, TABLE))
         right = [subject.names.index(a.name) for a in arguments if a.ok]
         slips = run_slips(subject, self.dys, self.claimed, right)
         for a in arguments:
@@ -166,7 +175,7 @@ class Judge:
                 a.mistakes = list(named.values())
 
     def _all_true(self, arguments: list[Argument]) -> list[np.ndarray]:
-        """Every argument's true gradient as far as it is known, NaN elsewhere."""
+        """The true gradient of every argument, NaN where it was not computed."""
         known = {a.name: a.true for a in arguments if a.true is not None}
         known |= {name: e.true for name, e in self.evidence.items()}
         pairs = zip(self.subject.names, self.subject.arrays, strict=True)

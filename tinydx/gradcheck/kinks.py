@@ -1,9 +1,9 @@
-"""Kinks and ties: where a function has a left and a right derivative that differ.
+"""Kinks and ties: points where the left and the right derivative of a function differ.
 
-There is no one right gradient at relu(0) or where two pixels tie for the maximum: anything between the two one-sided
-derivatives may be returned. That is noted, not failed. But not everything goes: when tied numbers move together the
-tie stays, the function is smooth along that direction, and their gradients must add up to its derivative. And where an
-op has a rule (pooling: the first of the ties), a known slip against that rule is a mistake (see Judge).
+At relu(0), or where two pixels tie for the maximum, the gradient is not unique: any value between the two one-sided
+derivatives is right. The report notes it, and the check passes. Two mistakes remain possible. When tied numbers move
+together the tie stays, the function is smooth along that direction, and their gradients must add up to its derivative.
+And where an op has a rule (pooling: the first of the ties), a known slip against that rule is a mistake (see Judge).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from tinydx.gradcheck.subject import Subject
 from tinydx.gradcheck.truth import Truth
 
-NAMED = 2  # kinks that a note names
-CLASSES = 40  # groups of equal numbers that are moved together
+NAMED = 2  # how many kinks a note names
+CLASSES = 40  # how many groups of equal numbers are moved together
 
 
 class Kinks:
@@ -27,7 +27,7 @@ class Kinks:
     def excuse(
         self, at: np.ndarray, got: np.ndarray, wrong: np.ndarray, scale: float
     ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """What remains wrong of the elements `at`, which of them are at kinks, and notes about those."""
+        """Which of the elements `at` remain wrong, which of them are at kinks, and notes about the kinks."""
         slack = max(1e-6, self.truth.tolerance) * scale
         suspects = at[wrong | self._repeated(at)]
         if not len(suspects) or not self._any(suspects):
@@ -43,18 +43,18 @@ class Kinks:
         return wrong | np.isin(at, impossible), np.isin(at, kinked), self._notes(kinked) + sums
 
     def _repeated(self, at: np.ndarray) -> np.ndarray:
-        """Elements that may tie: zeros, and numbers that are there more than once."""
+        """Elements that may tie: zeros, and numbers that occur more than once."""
         _, inverse, counts = np.unique(self.x, return_inverse=True, return_counts=True)
         return ((counts[inverse.ravel()] > 1) | (self.x.ravel() == 0))[at]
 
     def _any(self, suspects: np.ndarray) -> bool:
-        """Whether there is any kink at all: one random direction meets them all."""
+        """Whether any suspect is at a kink: one random direction tries all of them."""
         direction = np.zeros(self.x.shape)
         direction.flat[suspects] = np.random.default_rng(0).normal(size=len(suspects))
         return self.truth.one_sided(self.k, direction).kink
 
     def _impossible(self, kinked: np.ndarray, wrong: np.ndarray, got: np.ndarray, slack: float) -> tuple[list[int], list[str]]:
-        """Tied elements whose gradients do not add up: moved together they stay tied, and that derivative is known."""
+        """Tied elements whose gradients do not add up to the derivative along the direction that moves them together."""
         found: list[int] = []
         notes: list[str] = []
         for value in np.unique(self.x.flat[kinked])[:CLASSES]:
@@ -66,6 +66,7 @@ class Kinks:
         return found, notes[:NAMED]
 
     def _notes(self, kinked: list[int]) -> list[str]:
+        """One note that names the first kinks and counts the rest."""
         if not kinked:
             return []
         reasons: list[str] = []
@@ -79,7 +80,7 @@ class Kinks:
         return [f"not differentiable here: {', '.join(reasons)}{more}"]
 
     def _reason(self, element: int, kinked: list[int]) -> tuple[str, int]:
-        """x[2, 1] = x[2, 2] (and that partner) if moving both keeps the tie, else x[2, 1] = 0 or whatever it equals."""
+        """Why an element is at a kink, and its partner: "x[2, 1] = x[2, 2]" if moving both keeps the tie, else "x[2, 1] = 0"."""
         alone = self.truth.one_sided(self.k, self.truth.unit(self.k, element))
         here, value = self._index(element), self.x.flat[element]
         equals = [e for e in kinked if e != element and self.x.flat[e] == value]

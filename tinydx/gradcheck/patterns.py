@@ -1,17 +1,17 @@
 """Naming a mistake: what does this wrong gradient look like?
 
-First the op's own slips: each is a wrong backward, run on the same data; what equals the learner's gradient names it.
-Then patterns that any gradient can show: a factor, a sign, a flip, a missing sum. Many of them need no guess at the
-code: the rows of the Jacobian tell what the right backward would make of another dy (of ones, of one example alone).
+First the op's own slips: each is a wrong backward, run on the same data; a slip whose gradient equals the user's names the
+mistake. Then patterns that any gradient can show: a factor, a sign, a flip, a missing sum. Many patterns need no guess at
+the code: the rows of the Jacobian give what the right backward would return for another dy (ones, one example alone).
 
-Two mistakes in one gradient match nothing, and that is what is said then.
+Two mistakes in one gradient match nothing, and the report says so.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,8 @@ from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.subject import Subject, slip_gradients
 from tinydx.op import Slip
 
-FEW = 3  # slips that can be one mistake on the same data
-AXES = {  # what the axes of a cotangent usually are, by its rank
+FEW = 3  # if more slips than this fit, none of them names the mistake
+AXES = {  # the usual axes of a cotangent, by its rank
     1: ("index",),
     2: ("example", "index"),
     3: ("example", "time step", "index"),
@@ -31,27 +31,28 @@ AXES = {  # what the axes of a cotangent usually are, by its rank
 
 @dataclass
 class Evidence:
-    """One wrong gradient and everything that can be known about it."""
+    """One wrong gradient and everything that is known about it."""
 
+    _: KW_ONLY
     subject: Subject
-    k: int  # which argument
-    label: str  # dw
-    got: Any
+    k: int  # the argument's index
+    label: str  # "dw"
+    got: Any  # the user's gradient
     true: np.ndarray  # NaN where it was not computed
     at: np.ndarray  # flat indices where it was
-    rows: np.ndarray | None  # the Jacobian's rows there
+    rows: np.ndarray | None  # the Jacobian's rows of these elements
     dys: Sequence[np.ndarray]
-    trues: Sequence[np.ndarray]  # the true gradients of all arguments
-    slips: Sequence[tuple[Slip, Sequence[Any]]]  # wrong backwards with their gradients, the likeliest first
     tolerance: float
+    trues: Sequence[np.ndarray] = ()  # the true gradients of all arguments
+    slips: Sequence[tuple[Slip, Sequence[Any]]] = ()  # slips with their gradients, the most likely first
 
     @property
     def complete(self) -> bool:
-        """Whether every element's truth is known."""
+        """Whether the true gradient of every element is known."""
         return len(self.at) == self.true.size
 
     def same(self, a: Any, b: Any) -> bool:
-        """Equal shapes and, wherever b is known, equal numbers that are not all zero."""
+        """Whether shapes are equal and, wherever b is known, also the numbers, which are not all zero."""
         a, b = np.asarray(a), np.asarray(b)
         if a.shape != b.shape:
             return False
@@ -60,11 +61,11 @@ class Evidence:
         return bool(top > 0 and np.all(np.abs(a - b)[known] <= self.tolerance * top))
 
     def looks_like(self, prediction: Any) -> bool:
-        """Whether the learner's gradient is this one."""
+        """Whether the user's gradient is this one."""
         return self.same(self.got, prediction)
 
     def shares(self) -> Iterator[tuple[int, np.ndarray]]:
-        """For each output its number and what each number of its dy gives to each gradient: (elements, *dy.shape)."""
+        """For each output its index and what each number of its dy adds to each element's gradient: (elements, *dy.shape)."""
         start = 0
         for i, dy in enumerate(self.dys):
             if self.rows is not None:
@@ -72,12 +73,12 @@ class Evidence:
             start += dy.size
 
     def backward(self, *dys: np.ndarray) -> np.ndarray:
-        """What the right backward would make of other dys."""
+        """The gradient that the right backward would return for other dys."""
         assert self.rows is not None
         return self.spread(self.rows @ np.concatenate([dy.ravel() for dy in dys]))
 
     def with_dy(self, i: int, dy: np.ndarray) -> np.ndarray:
-        """What it would make of another dy for output i."""
+        """The gradient that the right backward would return for another dy of output i."""
         return self.backward(*self.dys[:i], dy, *self.dys[i + 1 :])
 
     def spread(self, values: np.ndarray) -> np.ndarray:
@@ -91,7 +92,7 @@ Pattern = Callable[[Evidence], Iterator[Diagnosis]]
 
 
 def name_mistake(e: Evidence) -> list[Diagnosis]:
-    """All names that fit, the most telling first."""
+    """All names that fit, the most specific first."""
     with np.errstate(all="ignore"):
         return _names(e)
 
@@ -103,7 +104,7 @@ def _names(e: Evidence) -> list[Diagnosis]:
         found = [d for pattern in (slips, *SHAPE_PATTERNS) for d in pattern(e)]
         expected = f"{e.label} has shape {e.got.shape}, expected {e.true.shape}, as {e.subject.names[e.k]} has."
         return found or [Diagnosis("wrong shape", expected)]
-    known = not_finite, slips, *(PATTERNS if not _equal(e).flat[e.at].all() else ())  # not where only ties are wrong
+    known = not_finite, slips, *(PATTERNS if not _equal(e).flat[e.at].all() else ())  # no patterns where only ties are wrong
     return [d for pattern in known for d in pattern(e)]
 
 
@@ -113,8 +114,8 @@ def _names(e: Evidence) -> list[Diagnosis]:
 def slips(e: Evidence) -> Iterator[Diagnosis]:
     """Wrong backwards that people write for this op, on the same data.
 
-    Slips are built from parts of the right backward. If that is itself what is wrong, many slips share the mistake, and
-    to look like all of them says nothing.
+    Slips share parts with the op's own backward. If that is wrong itself, many slips share its mistake, and then their
+    names say nothing.
     """
     answers = [(slip, gradients[e.k]) for slip, gradients in e.slips if e.k < len(gradients)]
     found = [slip for slip, gradient in answers if gradient is not None and e.looks_like(gradient)]
@@ -125,13 +126,17 @@ def slips(e: Evidence) -> Iterator[Diagnosis]:
 def run_slips(
     subject: Subject, dys: Sequence[np.ndarray], claimed: Mapping[int, Any], right: Collection[int]
 ) -> list[tuple[Slip, list[Any]]]:
-    """Every slip with its gradients; first the one that agrees with the learner in most arguments, right ones, too."""
+    """Every slip with its gradients, sorted by the number of arguments in which it agrees with the user's gradients.
+
+    Arguments: claimed, the user's gradients by index; right, the indices of those that are right, where a slip that leaves
+    the gradient right agrees.
+    """
     answers = []
-    for record in subject.records:
-        for slip in record.slips:
+    for op in subject.ops:
+        for slip in op.slips:
             try:
                 with np.errstate(all="ignore"):
-                    raw = slip_gradients(record, slip, subject, dys)
+                    raw = slip_gradients(op, slip, subject, dys)
                 gradients = [None if g is None else np.asarray(g, float) for g in raw]
             except Exception:  # a slip that does not apply to these shapes
                 continue
@@ -141,6 +146,7 @@ def run_slips(
 
 
 def _equals(a: np.ndarray, b: Any) -> bool:
+    """Whether b has a's shape and, up to rounding, its numbers."""
     size = np.max(np.abs(a), initial=1e-300)
     return b is not None and np.shape(b) == a.shape and bool(np.max(np.abs(a - b), initial=0) <= 1e-8 * size)
 
@@ -149,6 +155,7 @@ def _equals(a: np.ndarray, b: Any) -> bool:
 
 
 def not_transposed_back(e: Evidence) -> Iterator[Diagnosis]:
+    """The right gradient with its axes in another order."""
     for axes in itertools.permutations(range(e.true.ndim)):
         if axes != tuple(range(e.true.ndim)) and e.looks_like(e.true.transpose(axes)):
             yield Diagnosis(
@@ -159,6 +166,7 @@ def not_transposed_back(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def another_argument(e: Evidence) -> Iterator[Diagnosis]:
+    """The right gradient of another argument."""
     for name, true in zip(e.subject.names, e.trues, strict=True):
         if true is not e.true and e.looks_like(true):
             yield Diagnosis(
@@ -168,7 +176,7 @@ def another_argument(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def sum_forgotten(e: Evidence) -> Iterator[Diagnosis]:
-    """Axes of the learner's gradient that should have been summed away."""
+    """Summed over some axes, the gradient is right."""
     for count in range(1, e.got.ndim + 1):
         for axes in itertools.combinations(range(e.got.ndim), count):
             for keep in (False, True):
@@ -185,6 +193,7 @@ def sum_forgotten(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def summed_too_much(e: Evidence) -> Iterator[Diagnosis]:
+    """The right gradient, summed over axes that it should keep."""
     for count in range(1, e.true.ndim + 1):
         for axes in itertools.combinations(range(e.true.ndim), count):
             for keep in (False, True):
@@ -197,6 +206,7 @@ def summed_too_much(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def reshape_forgotten(e: Evidence) -> Iterator[Diagnosis]:
+    """The right numbers in another shape."""
     if e.got.size == e.true.size and e.same(e.got.reshape(e.true.shape), e.true):
         yield Diagnosis(
             "reshape forgotten",
@@ -205,7 +215,7 @@ def reshape_forgotten(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def border_not_removed(e: Evidence) -> Iterator[Diagnosis]:
-    """The right gradient lies somewhere inside."""
+    """A larger array that contains the right gradient."""
     if e.got.ndim != e.true.ndim or not e.got.size or any(g < t for g, t in zip(e.got.shape, e.true.shape, strict=True)):
         return
     ranges = [range(g - t + 1) for g, t in zip(e.got.shape, e.true.shape, strict=True)]
@@ -230,6 +240,7 @@ SHAPE_PATTERNS: tuple[Pattern, ...] = (
 
 
 def not_finite(e: Evidence) -> Iterator[Diagnosis]:
+    """NaN or infinite where the true gradient is finite."""
     for name, bad in (("NaN", np.isnan(e.got)), ("infinite", np.isinf(e.got))):
         bad &= np.isfinite(e.true)
         if bad.any():
@@ -241,23 +252,26 @@ def not_finite(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def zero(e: Evidence) -> Iterator[Diagnosis]:
+    """Zero everywhere."""
     if not e.got.any():
-        hint = " Was the tape cut (.data, .numpy(), no_grad)?" if e.subject.taped else " Was it ever filled?"
+        hint = " Was the tape cut (.data, .numpy(), no_grad)?" if e.subject.tape else " Was it ever filled?"
         yield Diagnosis("zero", f"{e.label} is zero everywhere, the true gradient is not.{hint}")
 
 
 def sign(e: Evidence) -> Iterator[Diagnosis]:
+    """The right gradient with the opposite sign."""
     if e.looks_like(-e.true):
         yield Diagnosis("sign", f"{e.label} is the right gradient with the opposite sign.")
 
 
 def dy_forgotten(e: Evidence) -> Iterator[Diagnosis]:
+    """The right gradient for a dy of ones."""
     if e.rows is not None and e.looks_like(e.backward(*(np.ones_like(dy) for dy in e.dys))):
         yield Diagnosis("dy forgotten", f"{e.label} does not depend on dy: multiply by the gradient that comes in.")
 
 
 def output_forgotten(e: Evidence) -> Iterator[Diagnosis]:
-    """Of several outputs, one does not hand back its gradient: the cell state of an LSTM, say."""
+    """One of several outputs, such as the cell state of an LSTM, does not hand back its gradient."""
     for i, dy in enumerate(e.dys if e.rows is not None and len(e.dys) > 1 else ()):
         if e.looks_like(e.with_dy(i, np.zeros_like(dy))):
             advice = f"The gradient of output {i} (counted from 0) is missing in {e.label}: each output adds its own."
@@ -265,14 +279,14 @@ def output_forgotten(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def part_of_dy(e: Evidence) -> Iterator[Diagnosis]:
-    """Only one index of dy counts, or one is left out: the first example, the last time step."""
+    """Only one index of dy is used, or one is left out: the first example, the last time step."""
     left_out = []
     for i, terms in e.shares():
         dy = e.dys[i]
         others = e.true - e.spread(terms.sum(axis=tuple(range(1, terms.ndim))))  # what the other outputs give
         for axis in (a for a, n in enumerate(dy.shape) if n > 1):
             what = _axis(dy, axis)
-            shares = terms.sum(axis=tuple(a + 1 for a in range(dy.ndim) if a != axis))  # of each index in each gradient
+            shares = terms.sum(axis=tuple(a + 1 for a in range(dy.ndim) if a != axis))  # (elements, indices of the axis)
             for index, share in enumerate(shares.T):
                 if e.looks_like(others + e.spread(share)):
                     advice = f"Only {what} {index} of dy went into {e.label}: sum over all of them."
@@ -284,28 +298,29 @@ def part_of_dy(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def _axis(a: np.ndarray, axis: int) -> str:
+    """What one index of this axis usually is: an example, a time step ..."""
     return AXES[a.ndim][axis] if a.ndim in AXES else "index"
 
 
 def moved_dy(e: Evidence) -> Iterator[Diagnosis]:
-    """dy was read from the wrong end, or one place off."""
+    """dy was read in reverse, or moved by one place."""
     for i, dy in enumerate(e.dys if e.rows is not None else ()):
         for axis in range(dy.ndim):
             what = _axis(dy, axis)
             if e.looks_like(e.with_dy(i, np.flip(dy, axis))):
                 advice = f"{e.label} takes dy in reversed order along axis {axis} ({what}s)."
                 yield Diagnosis("dy read backwards", advice)
-            for step in (1, -1):
-                rolled = np.roll(dy, step, axis)
+            for shift in (1, -1):
+                rolled = np.roll(dy, shift, axis)
                 cut = rolled.copy()
-                cut[(slice(None),) * axis + (0 if step == 1 else -1,)] = 0
+                cut[(slice(None),) * axis + (0 if shift == 1 else -1,)] = 0
                 if e.looks_like(e.with_dy(i, rolled)) or e.looks_like(e.with_dy(i, cut)):
-                    advice = f"{e.label} takes dy one {what} too {'early' if step == 1 else 'late'}."
+                    advice = f"{e.label} takes dy one {what} too {'early' if shift == 1 else 'late'}."
                     yield Diagnosis("off by one", advice)
 
 
 def factor(e: Evidence) -> Iterator[Diagnosis]:
-    """The right gradient times one number: which number, and why?"""
+    """The right gradient times one number, which often tells the reason."""
     true, got = e.true.flat[e.at], e.got.flat[e.at]
     c = float(got @ true / (true @ true)) if true.any() else 0.0
     if abs(c) < 1e-9 or abs(c + 1) < 1e-9 or not e.looks_like(c * e.true):
@@ -329,7 +344,7 @@ def factor(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def _divisors(e: Evidence) -> Iterator[tuple[int, str, str]]:
-    """Numbers that people divide by: (how many, of what, what to say)."""
+    """Numbers by which people divide, with what they count and the advice."""
     shapes = {dy.shape: None for dy in e.dys} if e.dys[0].ndim else {a.shape: None for a in e.subject.arrays[:1]}
     carries = "dy already carries the 1/N of the loss."
     for shape in filter(None, shapes):
@@ -345,14 +360,14 @@ def _divisors(e: Evidence) -> Iterator[tuple[int, str, str]]:
 
 
 def _scalars(e: Evidence) -> Iterator[tuple[str, float]]:
-    """Constants that are one number, such as rate."""
+    """Constants that are one number, such as dropout's rate, but not 0 or 1."""
     for name, c in e.subject.constants.items():
         if isinstance(c, int | float) and not isinstance(c, bool) and c not in (0, 1):
             yield name, float(c)
 
 
 def another_factor(e: Evidence) -> Iterator[Diagnosis]:
-    """An array that should have been multiplied in, or should not."""
+    """The gradient lacks an array as a factor, or has one too many."""
     for name, a in _factors(e):
         if a.ndim > e.true.ndim or not np.isfinite(a).all() or a.size < 2 or (a == a.flat[0]).all():
             continue
@@ -367,6 +382,7 @@ def another_factor(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def _factors(e: Evidence) -> Iterator[tuple[str, np.ndarray]]:
+    """Arrays that may be a factor, with their names."""
     yield from (("dy", dy) for dy in e.dys)
     for name, a in [*zip(e.subject.names, e.subject.arrays, strict=True), *e.subject.constants.items()]:
         if isinstance(a, np.ndarray) and a.dtype.kind in "bf":
@@ -378,6 +394,7 @@ def _factors(e: Evidence) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def transposed(e: Evidence) -> Iterator[Diagnosis]:
+    """The axes in another order, or reshaped where they should have been transposed."""
     yield from not_transposed_back(e)
     if not e.complete:
         return
@@ -391,6 +408,7 @@ def transposed(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def flipped(e: Evidence) -> Iterator[Diagnosis]:
+    """The right gradient reversed along some axes."""
     for count in range(1, e.true.ndim + 1):
         for axes in itertools.combinations(range(e.true.ndim), count):
             if e.looks_like(np.flip(e.true, axes)):
@@ -403,7 +421,7 @@ def flipped(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def shifted(e: Evidence) -> Iterator[Diagnosis]:
-    """The right numbers, one or two places further along one or two neighbouring axes."""
+    """The right gradient moved by one or two places along one or two axes."""
     if not e.complete:
         return
     n = e.true.ndim
@@ -420,7 +438,7 @@ def shifted(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def left_at_zero(e: Evidence) -> Iterator[Diagnosis]:
-    """Every number is right or zero: where are the zeros?"""
+    """Every number is right or zero; the advice says where the zeros are."""
     right = _equal(e)
     nonzero = np.nan_to_num(e.true) != 0
     wrong = ~right & ~np.isnan(e.true)
@@ -443,7 +461,7 @@ def left_at_zero(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def assigned(e: Evidence) -> Iterator[Diagnosis]:
-    """Where several terms meet, just one of them is there."""
+    """Where several terms should add up, only one of them is left."""
     if e.rows is None or len(e.dys) > 1 or not e.dys[0].ndim:
         return
     wrong = np.flatnonzero(~_equal(e).flat[e.at])
@@ -459,7 +477,7 @@ def assigned(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def blocks_swapped(e: Evidence) -> Iterator[Diagnosis]:
-    """The gates of an LSTM or GRU lie side by side along the last axis: are they in another order?"""
+    """Blocks of the last axis, such as the gates of an LSTM or GRU, are in another order."""
     if not e.complete or not e.true.ndim:
         return
     for count in (2, 3, 4):
@@ -509,12 +527,14 @@ def offset(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def clipped(e: Evidence) -> Iterator[Diagnosis]:
+    """The right gradient, limited to a range."""
     limit = np.max(np.abs(e.got))
     if (np.abs(e.got) == limit).sum() > 1 and e.looks_like(np.clip(e.true, -limit, limit)):
         yield Diagnosis("clipped", f"{e.label} is the right gradient clipped to ±{limit:g}: clip in the optimizer, not here.")
 
 
 def misplaced(e: Evidence) -> Iterator[Diagnosis]:
+    """The right numbers in another order."""
     if e.complete and e.true.size > 2 and e.same(np.sort(e.got, axis=None), np.sort(e.true, axis=None)):
         yield Diagnosis(
             "right numbers in wrong places",
@@ -523,7 +543,7 @@ def misplaced(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def almost(e: Evidence) -> Iterator[Diagnosis]:
-    """A small relative error everywhere: not another formula, but another precision or a small constant."""
+    """A small relative error everywhere: the formula is right, but not the precision or a small constant."""
     top = np.nanmax(np.abs(e.true), initial=0)
     gap = np.nanmax(np.abs(e.got - e.true), initial=0) / top if top else np.inf
     if np.array_equal(e.got, e.got.astype(np.float32)) and gap < 1e-5:
@@ -536,6 +556,7 @@ def almost(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def _equal(e: Evidence) -> np.ndarray:
+    """Where the user's gradient equals the true one."""
     return np.abs(e.got - e.true) <= e.tolerance * np.nanmax(np.abs(e.true), initial=0)
 
 

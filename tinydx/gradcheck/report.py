@@ -1,7 +1,7 @@
-"""What the checker found: `Report`, for a terminal, a notebook, a program.
+"""What the checker found: `Report`, for a terminal, a notebook or a program.
 
-A report is true if every gradient is right. Printed, it names for each wrong one how much is wrong, the worst number,
-the mistake that it looks like with one sentence of advice, and where: a heat map of blocks, one for each number.
+A report is true if every gradient is right. Printed, it gives for each wrong gradient how much of it is wrong, the worst
+number, the mistake that it looks like, one sentence of advice, and a heat map of blocks, one for each number.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import html
 import math
 import sys
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 UNICODE = {"ok": "✓ ", "x": "✗ ", "dot": "·", "right": "·", "blocks": "░▒▓█"}
 ASCII = {"ok": "ok", "x": "x ", "dot": "-", "right": ".", "blocks": "-+*#"}
-PLAIN = str.maketrans({"·": "-", "ᵀ": ".T", "²": "**2", "±": "+-", "σ": "sigma", "μ": "mu"})  # what advice may contain
+PLAIN = str.maketrans({"·": "-", "ᵀ": ".T", "²": "**2", "±": "+-", "σ": "sigma", "μ": "mu"})  # non-ASCII characters of the advice
 WIDTH = 72  # of a heat map, in characters
 
 
 class Diagnosis(NamedTuple):
-    """The name of a mistake, one sentence of advice, and where the name comes from: a slip of the op, or a pattern."""
+    """The name of a mistake, one sentence of advice, and the source of the name: "slip", "pattern" or "rule"."""
 
     name: str
     advice: str
@@ -30,7 +30,7 @@ class Diagnosis(NamedTuple):
 
 @dataclass(frozen=True)
 class Worst:
-    """The number that is most wrong."""
+    """The number with the largest error."""
 
     index: tuple[int, ...]
     got: float
@@ -43,16 +43,17 @@ class Argument:
 
     name: str
     shape: tuple[int, ...]
+    _: KW_ONLY
     checked: int = 0
     wrong: int = 0
     gap: float = 0.0  # the largest difference, relative to the largest true number
     worst: Worst | None = None
-    mistakes: list[Diagnosis] = field(default_factory=list)  # what it could be, the best name first
+    mistakes: list[Diagnosis] = field(default_factory=list)  # possible names, the best first
     notes: list[str] = field(default_factory=list)
     got: np.ndarray | None = None
     true: np.ndarray | None = None  # NaN where it was not computed
     wrong_at: np.ndarray | None = None  # bool, of the array's shape
-    dims: tuple[str, ...] = ()  # names of its axes, where they are known
+    dims: tuple[str, ...] = ()  # names of its axes, if they are known
 
     @property
     def ok(self) -> bool:
@@ -60,17 +61,17 @@ class Argument:
 
     @property
     def label(self) -> str:
-        """What people call this gradient: dw."""
+        """The usual name of this gradient: dw."""
         return f"d{self.name}" if self.name.replace("[", "").replace("]", "").isidentifier() else f"d {self.name}"
 
     @property
     def mistake(self) -> Diagnosis | None:
-        """The best name for what is wrong, or None: no known pattern."""
+        """The best name for what is wrong, None if no known pattern fits."""
         return self.mistakes[0] if self.mistakes else None
 
     @property
     def where(self) -> str:
-        """In words, where the wrong numbers are, if they keep to a part of an axis: "all at index 0 of axis 1 (T)"."""
+        """Where the wrong numbers are, in words, if they are in one part of an axis: "all at index 0 of axis 1 (T)"."""
         if self.wrong_at is None or not self.wrong_at.any():
             return ""
         for axis, n in enumerate(self.shape):
@@ -82,7 +83,7 @@ class Argument:
         return ""
 
     def heat(self) -> list[tuple[str, np.ndarray]]:
-        """Captions and 2-D maps of how wrong each number is: 0 right, up to 1 the worst, NaN not checked."""
+        """Captions and 2-D maps of how wrong each number is: 0 is right, 1 is the worst, NaN was not checked."""
         if self.got is None or self.true is None or self.wrong_at is None:
             return []
         with np.errstate(all="ignore"):
@@ -93,7 +94,7 @@ class Argument:
         return _panels(heat, self.dims)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but the arrays, fit for JSON."""
+        """Everything but the arrays, as plain data for JSON."""
         worst = self.worst and {
             "index": [int(i) for i in self.worst.index],
             "got": _number(self.worst.got),
@@ -116,11 +117,11 @@ class Argument:
 
 @dataclass
 class Report:
-    """The result of `gradcheck`. `bool(report)` is whether all is right, `str(report)` tells a person.
+    """The result of `gradcheck`: true if all gradients are right, and `str(report)` explains what is wrong.
 
-    arguments: one `Argument` for each array, with name, ok, wrong, worst, mistake, notes;
-    problems: what is wrong with the backward as a whole (not linear in dy, inputs changed ...);
-    method: how the truth was computed; seed: repeats the check; milliseconds: how long it took.
+    Arguments: title; arguments, an `Argument` for each array, with name, ok, wrong, worst, mistake, notes; problems, what is
+    wrong with the backward as a whole (not linear in dy, inputs changed ...); method, how the truth was computed; seed,
+    which repeats the check; draws, how many were checked; milliseconds, how long it took.
     """
 
     title: str
@@ -140,7 +141,7 @@ class Report:
 
     @property
     def mistakes(self) -> dict[str, str | None]:
-        """The wrong arguments, each with the name of its mistake, or None where no known pattern fits."""
+        """The wrong arguments, each with the name of its mistake, None if no known pattern fits."""
         return {a.name: a.mistake.name if a.mistake else None for a in self.arguments if not a.ok}
 
     def __getitem__(self, name: str) -> Argument:
@@ -153,7 +154,7 @@ class Report:
     __repr__ = __str__
 
     def text(self, unicode: bool | None = None) -> str:
-        """The report in words and blocks; unicode=False uses ASCII alone (default: what the terminal can show)."""
+        """The report as text; unicode=False uses only ASCII (default: what the terminal can show)."""
         style = UNICODE if (_shows_unicode() if unicode is None else unicode) else ASCII
         right = sum(a.ok for a in self.arguments)
         drawn = [f"{self.draws} draws"] if self.draws > 1 else []
@@ -188,7 +189,7 @@ class Report:
         }
 
     def _repr_html_(self) -> str:
-        """The report in a notebook."""
+        """The report as a notebook shows it."""
         parts = [f"<b>{html.escape(self.title)}</b> <small>{html.escape(self.method)}, seed {self.seed}</small><ul>"]
         for a in self.arguments:
             lines = _argument_lines(a, 0, UNICODE, maps=False)
@@ -198,7 +199,10 @@ class Report:
         return "".join(parts) + "</ul>"
 
     def figure(self) -> Any:
-        """A matplotlib figure: for each wrong gradient yours, the true one and the difference (needs matplotlib)."""
+        """A matplotlib figure: for each wrong gradient yours, the true one and the difference.
+
+        Raises: ImportError if matplotlib is missing.
+        """
         try:
             from matplotlib.figure import Figure
         except ImportError as error:
@@ -223,7 +227,7 @@ def _shows_unicode() -> bool:
 
 
 def _argument_lines(a: Argument, width: int, style: dict[str, str], maps: bool = True) -> list[str]:
-    """One line if the gradient is right; if not, then also the worst number, the advice and where."""
+    """One line, and for a wrong gradient also the worst number, the advice and where it is wrong."""
     numbers = "number" if a.checked == 1 else "numbers"
     agree = "agrees" if a.checked == 1 else "agree"
     share = f"{a.wrong} of {a.checked} {numbers} wrong" if a.wrong else f"{a.checked} {numbers} {agree}"
@@ -247,7 +251,7 @@ def _argument_lines(a: Argument, width: int, style: dict[str, str], maps: bool =
 
 
 def _map_lines(a: Argument, style: dict[str, str]) -> list[str]:
-    """The heat maps side by side, as many as fit."""
+    """The heat maps side by side, as many as fit into WIDTH."""
     columns: list[list[str]] = []
     used = 0
     for caption, heat in a.heat():
@@ -272,7 +276,7 @@ def _short(value: float) -> str:
 
 
 def _number(value: float) -> float | str:
-    """A float that strict JSON can hold."""
+    """A float that strict JSON accepts: NaN and infinities become text."""
     return float(value) if math.isfinite(value) else str(float(value))
 
 
@@ -280,9 +284,9 @@ def _number(value: float) -> float | str:
 
 
 def _panels(heat: np.ndarray, dims: tuple[str, ...]) -> list[tuple[str, np.ndarray]]:
-    """An array of any rank as captioned matrices: images by their H and W, everything else by its last two axes.
+    """An array of any rank as captioned matrices: images by their H and W, other arrays by their last two axes.
 
-    One matrix for each index of the first other axis, up to four, wrong ones first; of further axes the worst counts.
+    One matrix for each index of the first remaining axis, up to four, wrong ones first; further axes show their worst number.
     """
     if heat.ndim < 2:
         return [(dims[0] if dims else "axis 0", _shrink(heat.reshape(1, -1)))]
@@ -298,7 +302,7 @@ def _panels(heat: np.ndarray, dims: tuple[str, ...]) -> list[tuple[str, np.ndarr
 
 
 def _shrink(matrix: np.ndarray, rows: int = 16, columns: int = 32) -> np.ndarray:
-    """A large matrix in fewer cells, each as wrong as its worst number."""
+    """A large matrix in fewer cells; each shows its worst number."""
     for axis, limit in enumerate((rows, columns)):
         starts = np.linspace(0, matrix.shape[axis], min(limit, matrix.shape[axis]), endpoint=False).astype(int)
         matrix = np.fmax.reduceat(matrix, starts, axis=axis)

@@ -1,7 +1,7 @@
 """The rules that every backward keeps, whatever it computes.
 
-It returns one gradient for each array, changes nothing that it was given, answers the same when it is called again, and
-is linear in dy: nothing in gives nothing out, and the gradient of a sum is the sum of the gradients.
+It returns one gradient for each array, changes none of its inputs, gives the same result when it is called again, and is
+linear in dy: zero in gives zero out, and the gradient of a sum is the sum of the gradients.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Pulled = Sequence[np.ndarray | None]
 
 
 def called(subject: Subject, pull: Callable, dys: list[np.ndarray], indices: list[int]) -> tuple[list[Any], list[Diagnosis]]:
-    """The gradients that the backward returns, one for each chosen argument, or what is wrong with their number."""
+    """The gradients that the backward returns, one for each chosen argument; and a diagnosis if their number is wrong."""
     raw = pull([dy.copy() for dy in dys])
     gradients = _as_list(raw)
-    optional = max((len(r.arrays) for r in subject.records), default=0)  # a bias that is not there may have a gradient
+    optional = max((len(op.arrays) for op in subject.ops), default=0)  # a bias that was not given may have a gradient
     if len(gradients) in (len(subject.names), optional) and len(gradients) >= len(indices):
         return [gradients[i] for i in indices], []
     if len(gradients) == len(indices):
@@ -36,9 +36,9 @@ def called(subject: Subject, pull: Callable, dys: list[np.ndarray], indices: lis
 def broken_rules(
     subject: Subject, arrays: list[np.ndarray], pull: Callable, dys: list[np.ndarray], rng: np.random.Generator
 ) -> list[Diagnosis]:
-    """Which rules this backward does not keep; `arrays` are the copies that it was run on."""
+    """The rules that this backward breaks; `arrays` are the copies on which it ran."""
     first = _numbers(pull(given := [dy.copy() for dy in dys]))
-    noise = 1e-3 * max((np.max(np.abs(dy), initial=0) for dy in dys), default=0)  # what may be left of a gradient of zero
+    noise = 1e-3 * max((np.max(np.abs(dy), initial=0) for dy in dys), default=0)  # rounding that a gradient of zero may leave
     found = []
     if not _close(_numbers(pull([dy.copy() for dy in dys])), first, noise):
         advice = "Two calls with the same dy differ: it changes what forward saved, or keeps sums from the call before."
@@ -52,6 +52,7 @@ def broken_rules(
 
 
 def _not_linear(pull: Callable, dys: list[np.ndarray], first: Pulled, noise: float, rng: np.random.Generator) -> list[Diagnosis]:
+    """Whether zero gives zero, and 2 a - 3 b gives twice the gradients of a minus three times those of b."""
     if any(g is not None and np.nan_to_num(g).any() for g in _numbers(pull([np.zeros_like(dy) for dy in dys]))):
         return [Diagnosis("zero in, not zero out", "For dy = 0 all gradients are 0: every term carries dy.", "rule")]
     others = [np.asarray(rng.normal(size=dy.shape)) for dy in dys]
@@ -68,13 +69,13 @@ def _as_list(raw: Any) -> list[Any]:
 
 
 def _numbers(raw: Any) -> list[np.ndarray | None]:
-    """The gradients as float arrays; None for what is none, which is judged elsewhere."""
+    """The gradients as float arrays; None for what is no array of numbers, which `Judge` reports."""
     arrays = [np.asarray(g) for g in _as_list(raw)]
     return [a.astype(float) if a.dtype.kind in "biuf" else None for a in arrays]
 
 
 def _close(some: Pulled, others: Pulled, noise: float) -> bool:
-    """Equal up to rounding, wherever both are finite arrays of one shape."""
+    """Whether the gradients are equal up to rounding, wherever both are finite arrays of one shape."""
     for a, b in zip(some, others, strict=False):
         if a is not None and b is not None and a.shape == b.shape and np.isfinite(b).all():
             size = max(np.max(np.abs(b), initial=0), noise)

@@ -1,7 +1,7 @@
-"""What can be checked, brought to one form: `Subject`.
+"""What can be checked, in one form: `Subject`.
 
-An op of the table, a function of Tensors, a layer, a model with its loss, or somebody's own forward and backward:
-each is a list of arrays, a `value` that the truth is taken from, and a `run` whose gradients are judged.
+An op of the table, a function of Tensors, a layer, a model with its loss, or a user's own forward and backward: each becomes
+a list of arrays, a `value` that gives the true gradients, and a `run` whose gradients are judged.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,81 +19,80 @@ import numpy as np
 from tinydx import random
 from tinydx.dispatch import use
 from tinydx.op import Op, Slip, check_arrays
-from tinydx.tensor import Tensor, gradients
+from tinydx.tensor import Node, Tensor, gradients, topological
 
 Arrays = Sequence[np.ndarray]
-Pull = Callable[[Arrays], Sequence[Any]]  # one cotangent an output -> one gradient an array
+Pull = Callable[[Arrays], Sequence[Any]]  # one cotangent per output -> one gradient per array
 
 
 @dataclass
 class Subject:
-    """A function, a point, and a claim about its gradient there."""
+    """A function, the arrays at which it is checked, and a backward that claims to be its gradient."""
 
     title: str
     names: list[str]
     arrays: list[np.ndarray]
-    value: Callable[[Arrays], Sequence[np.ndarray]]  # arrays, complex ones too -> outputs: the truth comes from here
-    run: Callable[[Arrays], tuple[Sequence[np.ndarray], Pull]]  # arrays -> outputs and the backward to be judged
+    value: Callable[[Arrays], Sequence[np.ndarray]]  # arrays, also complex ones -> outputs; gives the true gradients
+    run: Callable[[Arrays], tuple[Sequence[np.ndarray], Pull]]  # arrays -> outputs and the backward to judge
+    _: KW_ONLY
     trusted: bool = False  # whether `value` is known to be complex-safe
-    taped: bool = False  # whether the gradients come from the tape
+    tape: Callable[[Arrays], list[Node]] | None = None  # if the gradients come from the tape: arrays -> its nodes
     constants: Mapping[str, Any] = field(default_factory=dict)
-    records: tuple[Op, ...] = ()  # the ops that this is: their slips name mistakes
+    ops: tuple[Op, ...] = ()  # the ops that compute this function: their slips name mistakes
 
 
-# ---- an op of the table, perhaps with somebody's own backward ------------------------------------------------------
+# ---- an op of the table, perhaps with a user's own backward --------------------------------------------------------
 
 
-def of_op(record: Op, arrays: Arrays, constants: Mapping[str, Any], backward: Callable | None) -> Subject:
-    """The reference forward of an op, with its own backward or the one to be judged."""
-    judged = backward or record.backward
+def of_op(op: Op, arrays: Arrays, constants: Mapping[str, Any], backward: Callable | None) -> Subject:
+    """The reference forward of an op, with its own backward or the given one; ValueError if it has none."""
+    judged = backward or op.backward
     if judged is None:
-        raise ValueError(f"gradcheck: {record.name} has no backward, nothing is differentiated through it")
+        raise ValueError(f"gradcheck: {op.name} has no backward, nothing is differentiated through it")
 
     def run(arrays: Arrays) -> tuple[list, Pull]:
-        y, saved = record.forward(*arrays, **constants)
-        return as_outputs(y), lambda dys: _pull_back(record, judged, dys, arrays, constants, y, saved)
+        y, saved = op.forward(*arrays, **constants)
+        offered = offer(op.arrays, arrays, constants, y, saved)
+        return as_outputs(y), lambda dys: _pull_back(op, judged, like(y, dys), offered)
 
     return Subject(
-        title=record.name,
-        names=name_arrays(parameter_names(record.forward), len(arrays)),
+        title=op.name,
+        names=name_arrays(parameter_names(op.forward), len(arrays)),
         arrays=list(arrays),
-        value=lambda arrays: as_outputs(record.forward(*arrays, **constants)[0]),
+        value=lambda arrays: as_outputs(op.forward(*arrays, **constants)[0]),
         run=run,
         trusted=True,
         constants=constants,
-        records=(record,),
+        ops=(op,),
     )
 
 
-def _pull_back(
-    record: Op, backward: Callable, dys: Arrays, arrays: Arrays, constants: Mapping[str, Any], y: Any, saved: Any
-) -> Sequence[Any]:
-    """Call a backward of the table as the table does, (dy, saved, ...); any other with what it asks for."""
-    offered = offer(record.arrays, arrays, constants, y, saved)
-    if backward is record.backward:
-        return backward(like(y, dys), saved)
-    if any(backward is slip.backward for slip in record.slips):
-        assert record.backward is not None
-        right = record.backward(like(y, dys), saved)
-        return [r if g is None else g for r, g in zip(right, _call_slip(backward, like(y, dys), offered), strict=False)]
-    return ask(backward, like(y, dys), offered)
+def _pull_back(op: Op, backward: Callable, dy: Any, offered: dict[str, Any]) -> Sequence[Any]:
+    """Call the op's own backward with (dy, saved), a slip on top of it, any other with what its parameters name."""
+    if backward is op.backward:
+        return backward(dy, offered["saved"])
+    if any(backward is slip.backward for slip in op.slips):
+        assert op.backward is not None
+        right = op.backward(dy, offered["saved"])
+        return [r if g is None else g for r, g in zip(right, _call_slip(backward, dy, offered), strict=False)]
+    return ask(backward, dy, offered)
 
 
-def slip_gradients(record: Op, slip: Slip, subject: Subject, dys: Arrays) -> Sequence[Any]:
-    """What the slip's wrong backward says here; None where it makes no mistake."""
-    y, saved = record.forward(*subject.arrays, **subject.constants)
-    offered = offer(record.arrays, subject.arrays, subject.constants, y, saved)
+def slip_gradients(op: Op, slip: Slip, subject: Subject, dys: Arrays) -> Sequence[Any]:
+    """The gradients of the slip's wrong backward; None for one that the mistake leaves right."""
+    y, saved = op.forward(*subject.arrays, **subject.constants)
+    offered = offer(op.arrays, subject.arrays, subject.constants, y, saved)
     return _call_slip(slip.backward, like(y, dys), offered)
 
 
 def _call_slip(backward: Callable, dy: Any, offered: dict[str, Any]) -> Sequence[Any]:
-    """A slip gets dy and saved, whatever it calls them, and by name what else it asks for."""
+    """Call a slip with dy and saved, whatever it names them, and with whatever else its parameters name."""
     second = list(inspect.signature(backward).parameters)[1]
     return ask(backward, dy, offered | {second: offered["saved"]})
 
 
 def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Mapping[str, Any]) -> Subject:
-    """Somebody's forward, arrays -> (y, saved) or y alone, and somebody's backward."""
+    """A user's forward, arrays -> (y, saved) or y alone, and backward."""
     names = parameter_names(forward)
 
     def split(result: Any) -> tuple[Any, Any]:
@@ -119,16 +118,17 @@ def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Ma
 
 
 def recognise(subject: Subject, table: Mapping[str, Op]) -> tuple[Op, ...]:
-    """The ops of the table that compute the same from these arrays: their slips may name the mistake."""
+    """The ops of the table that compute the same outputs from these arrays: their slips may name the mistake."""
     outputs = subject.value(subject.arrays)
-    return tuple(record for record in table.values() if record.slips and _computes(record, subject, outputs))
+    return tuple(op for op in table.values() if op.slips and _computes(op, subject, outputs))
 
 
-def _computes(record: Op, subject: Subject, outputs: Arrays) -> bool:
+def _computes(op: Op, subject: Subject, outputs: Arrays) -> bool:
+    """Whether the op computes these outputs from the subject's arrays."""
     try:
         with np.errstate(all="ignore"):
-            check_arrays(record, tuple(subject.arrays))
-            others = as_outputs(record.forward(*subject.arrays, **subject.constants)[0])
+            check_arrays(op, tuple(subject.arrays))
+            others = as_outputs(op.forward(*subject.arrays, **subject.constants)[0])
         pairs = list(zip(outputs, others, strict=True))
     except Exception:  # other arguments, other shapes: another op
         return False
@@ -136,18 +136,20 @@ def _computes(record: Op, subject: Subject, outputs: Arrays) -> bool:
 
 
 def offer(names: Sequence[str], arrays: Arrays, constants: Mapping[str, Any], y: Any, saved: Any) -> dict[str, Any]:
-    """Everything that a backward may ask for by name."""
+    """Everything that a backward's parameters can name."""
     offered: dict[str, Any] = {"y": y, "saved": saved, "cache": saved, "needs": (True,) * len(arrays)}
     offered |= {"*": tuple(arrays), "**": dict(constants)}
     return offered | dict(constants) | dict(zip(names, arrays, strict=False))
 
 
 def ask(backward: Callable, dy: Any, offered: Mapping[str, Any]) -> Sequence[Any]:
-    """Call a backward with what its parameter names ask for.
+    """Call a backward with what its parameters name.
 
-    The first parameter is the cotangent dy. The others are called `saved` (what forward saved), `y` (its result),
-    `needs`, or like the arrays and constants of the forward: `backward(dy, x, w, stride)`. The one other parameter of
-    a backward that has just one may have any name: if that is not known, it gets `saved`.
+    The first parameter is the cotangent dy. The others are named `saved` (what forward saved), `y` (its result), `needs`,
+    or like the arrays and constants of the forward: `backward(dy, x, w, stride)`. If there is only one other parameter and
+    its name is unknown, it gets `saved`.
+
+    Raises: TypeError for an unknown name.
     """
     positional, keywords = [dy], dict[str, Any]()
     one_other = _positional(backward)[1:] if len(_positional(backward)) == 2 else []
@@ -171,12 +173,12 @@ def ask(backward: Callable, dy: Any, offered: Mapping[str, Any]) -> Sequence[Any
     return backward(*positional, **keywords)
 
 
-def unasked(record: Op, backward: Callable) -> dict[str, Any]:
-    """The constants that a backward does not ask for, with their defaults: it can be right only where they have these."""
+def unnamed_constants(op: Op, backward: Callable) -> dict[str, Any]:
+    """The constants that no parameter names, with their defaults: the backward can only be right for these values."""
     parameters = inspect.signature(backward).parameters.values()
     names, by_position = {p.name.lower() for p in parameters}, _positional(backward)
-    keywords = {p.name: p.default for p in record.signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
-    known = {"y", *keywords, *(n.lower() for n in record.arrays)}
+    keywords = {p.name: p.default for p in op.signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
+    known = {"y", *keywords, *(n.lower() for n in op.arrays)}
     gets_saved = names & {"saved", "cache"} or (len(by_position) == 2 and by_position[1].name.lower() not in known)
     if gets_saved or any(p.kind is p.VAR_KEYWORD for p in parameters):
         return {}
@@ -184,17 +186,18 @@ def unasked(record: Op, backward: Callable) -> dict[str, Any]:
 
 
 def _offered_name(name: str, offered: Mapping[str, Any]) -> str | None:
+    """The name under which it is offered: as it stands, or in lower case (dW for dw)."""
     return next((n for n in (name, name.lower()) if n in offered), None)
 
 
 def _positional(function: Callable) -> list[inspect.Parameter]:
-    """The parameters that a call by position must fill."""
+    """The parameters that a call must fill by position."""
     kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = inspect.signature(function).parameters.values()
     return [p for p in parameters if p.kind in kinds and p.default is p.empty]
 
 
-# ---- what the tape differentiates ----------------------------------------------------------------------------------
+# ---- functions, layers and models, differentiated by the tape ------------------------------------------------------
 
 
 def of_function(function: Callable, arrays: Arrays, constants: Mapping[str, Any]) -> Subject:
@@ -204,10 +207,10 @@ def of_function(function: Callable, arrays: Arrays, constants: Mapping[str, Any]
 
 
 def of_layer(layer: Any, inputs: Sequence[Any], constants: Mapping[str, Any]) -> Subject:
-    """A layer, with respect to inputs and trainable weights; or a compiled model and its loss: inputs, then targets."""
+    """A layer, with respect to its inputs and trainable weights, or the loss of a compiled model (inputs, then targets)."""
     loss = getattr(layer, "loss", None) if len(inputs) > 1 else None
     *inputs, target = inputs if loss else (*inputs, None)
-    free = [i for i, x in enumerate(inputs) if x.dtype.kind in "fc"]  # the others are ids: constants
+    free = [i for i, x in enumerate(inputs) if x.dtype.kind in "fc"]  # the others are ids, which are constants
 
     def call(tensors: Sequence[Any]) -> Any:
         given = list(inputs)
@@ -217,7 +220,7 @@ def of_layer(layer: Any, inputs: Sequence[Any], constants: Mapping[str, Any]) ->
         return loss(target, y) if loss else y
 
     with _restored(layer):
-        call([Tensor(inputs[i]) for i in free])  # builds the weights, if they are not there yet
+        call([Tensor(inputs[i]) for i in free])  # builds the weights of a new layer
     weights = [w for w in layer.weights if w.requires_grad]
     arrays = [*(inputs[i] for i in free), *(w.data.astype(np.float64) for w in weights)]
     short = [w.name.rsplit("/", 1)[-1] for w in weights]
@@ -229,11 +232,11 @@ def of_layer(layer: Any, inputs: Sequence[Any], constants: Mapping[str, Any]) ->
 def _taped(
     call: Callable, title: str, names: list[str], arrays: Arrays, layer: Any = None, weights: Sequence[Any] = ()
 ) -> Subject:
-    """call(tensors) -> Tensor(s), differentiated by the tape; `weights` are a layer's, the last of the arrays."""
-    chance, free = random.state(), len(arrays) - len(weights)
+    """call(tensors) -> Tensor(s), differentiated by the tape; `weights` are the layer's, the last of the arrays."""
+    random_state, free = random.state(), len(arrays) - len(weights)
 
     def record(arrays: Arrays) -> tuple[list[Tensor], list[Tensor]]:
-        random.load_state(chance)  # dropout draws the same mask every time
+        random.load_state(random_state)  # dropout draws the same mask every time
         tensors = [Tensor(a, requires_grad=True, name=n) for a, n in zip(arrays[:free], names, strict=False)]
         with _restored(layer):
             for w, a in zip(weights, arrays[free:], strict=True):
@@ -259,35 +262,21 @@ def _taped(
 
         return [o.data for o in outputs], pull
 
-    return Subject(title, names, list(arrays), value, run, taped=True)
+    def tape(arrays: Arrays) -> list[Node]:
+        return list(dict.fromkeys(node for o in record(arrays)[1] for node in topological(o.node)))
+
+    return Subject(title, names, list(arrays), value, run, tape=tape)
 
 
 @contextmanager
 def _restored(layer: Any) -> Iterator[None]:
-    """Weights and statistics of a layer are afterwards what they were before."""
+    """Restore a layer's weights and statistics at the end."""
     before = [(w, w.data) for w in layer.weights] if layer is not None else []
     try:
         yield
     finally:
         for w, data in before:
             w.data = data
-
-
-@contextmanager
-def op_calls() -> Iterator[list[tuple[Op, tuple, dict]]]:
-    """Note every op that runs: (op, arrays, constants)."""
-    calls: list[tuple[Op, tuple, dict]] = []
-    original = Op.run
-
-    def noting(self: Op, arrays: tuple, constants: Mapping[str, Any]) -> Any:
-        calls.append((self, arrays, dict(constants)))
-        return original(self, arrays, constants)
-
-    Op.run = noting  # type: ignore[method-assign]
-    try:
-        yield calls
-    finally:
-        Op.run = original  # type: ignore[method-assign]
 
 
 # ---- small conversions ---------------------------------------------------------------------------------------------
@@ -298,11 +287,12 @@ def _title(function: Any) -> str:
 
 
 def as_outputs(y: Any) -> list[np.ndarray]:
+    """The result of a forward as a list of arrays."""
     return list(y) if isinstance(y, tuple | list) else [np.asarray(y)]
 
 
 def like(y: Any, dys: Arrays) -> Any:
-    """Cotangents in the form of the result: a tuple for a tuple, else one array."""
+    """Cotangents in the form of the result: a tuple if it is one, else one array."""
     return tuple(dys) if isinstance(y, tuple | list) else dys[0]
 
 
@@ -317,7 +307,7 @@ def parameter_names(function: Callable) -> list[str]:
 
 
 def name_arrays(names: Sequence[str], count: int) -> list[str]:
-    """["x", "*rest"] and 3 arrays -> x, rest[0], rest[1]."""
+    """["x", "*rest"] for 3 arrays -> ["x", "rest[0]", "rest[1]"]."""
     last = names[-1] if names else "*input"
     single = [n for n in names if not n.startswith("*")][:count]
     return [*single, *(f"{last.lstrip('*')}[{i}]" for i in range(count - len(single)))]

@@ -1,10 +1,10 @@
 """The true gradient, from evaluations of the forward alone.
 
-Complex step: f(x + ih) = f(x) + ih f'(x) + O(h²), so f'(x) = Im f(x + ih) / h. Nothing is subtracted, nothing cancels,
-and with h = 1e-20 the answer is exact to rounding: there is no step to choose. It needs a forward that complex numbers
-pass through, as all of the table are. For others central differences with two steps are left, and the report says so.
+Complex step: f(x + ih) = f(x) + ih f'(x) + O(h²), so f'(x) = Im f(x + ih) / h. Nothing is subtracted, so nothing cancels,
+and with h = 1e-20 the result is exact up to rounding: there is no step size to choose. It needs a forward that accepts
+complex numbers, as all ops of the table do. Other functions get central differences with two steps, and the report says so.
 
-Everything is built on one question, `slope`: how do the outputs move when one array moves along a direction?
+Everything is built on `slope`: how the outputs move when one array moves along a direction.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 STEP = 1e-20
-MAX_JACOBIAN = 4_000_000  # numbers that are kept for naming mistakes: 32 MB
+MAX_JACOBIAN = 4_000_000  # the most numbers that are kept for naming mistakes: 32 MB
 
 Value = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 
 class OneSided(NamedTuple):
-    """Between which values a gradient may lie where left and right derivative differ: centre ± half."""
+    """The range in which a gradient may lie where the left and right derivative differ: centre ± half."""
 
     kink: bool
     centre: float
@@ -38,7 +38,7 @@ class Elements(NamedTuple):
     rows: np.ndarray | None
 
     def only(self, mask: np.ndarray) -> Elements:
-        """Those where the mask is true."""
+        """The elements where the mask is true."""
         return Elements(self.at[mask], self.true[mask], None if self.rows is None else self.rows[mask])
 
 
@@ -46,7 +46,7 @@ class Truth:
     """Derivatives of <dy, value(arrays)> with respect to each array.
 
     Arguments: value, arrays -> outputs; arrays; cotangents, one dy for each output; trusted, whether `value` is known
-    to be complex-safe (the ops of the table are: a test proves it), else that is tried out here.
+    to be complex-safe (a test proves that the ops of the table are); if not, it is tried out.
     """
 
     def __init__(self, value: Value, arrays: Sequence[np.ndarray], cotangents: Sequence[np.ndarray], trusted: bool):
@@ -64,7 +64,7 @@ class Truth:
         return 1e-10 if self.complex else 1e-6
 
     def slope(self, k: int, direction: np.ndarray, side: int = 0, delta: float = 0.0) -> np.ndarray:
-        """How all outputs (flat) move along a direction of array k: at the point, or a little to one side of it."""
+        """How all outputs (flat) move along a direction of array k: at the point, or at `delta` to one side (-1 or 1) of it."""
         with _quiet():
             if self.complex:
                 moved = self.arrays[k] + (side * delta) * direction + (1j * STEP) * direction
@@ -75,7 +75,7 @@ class Truth:
             return self._central(k, direction)
 
     def _central(self, k: int, direction: np.ndarray) -> np.ndarray:
-        """Central differences, extrapolated from two steps; of two such pairs the one whose steps agree better."""
+        """Central differences, extrapolated from two steps; of two pairs of steps, the one that agrees better."""
         best, doubt = None, np.inf
         for h in (1e-3, 1e-5):
             coarse, fine = (
@@ -89,6 +89,7 @@ class Truth:
         return best
 
     def _at(self, k: int, array: np.ndarray) -> np.ndarray:
+        """All outputs, flat, with another array k."""
         return _flat(self.value([*self.arrays[:k], array, *self.arrays[k + 1 :]]))
 
     def along(self, k: int, direction: np.ndarray) -> float:
@@ -96,7 +97,7 @@ class Truth:
         return float(self.dy @ self.slope(k, direction))
 
     def elements(self, k: int, at: np.ndarray) -> Elements:
-        """The derivative with respect to each of these elements of array k."""
+        """The derivative with respect to each of these elements (flat indices) of array k."""
         keep = len(at) * len(self.dy) <= MAX_JACOBIAN
         true, rows = np.empty(len(at)), np.empty((len(at), len(self.dy))) if keep else None
         for i, row in enumerate(self._rows(k, at)):
@@ -110,7 +111,7 @@ class Truth:
         if not self.complex:
             yield from (self.slope(k, self.unit(k, element)) for element in at)
             return
-        lifted = self.arrays[k].astype(complex)  # one copy, in which one element after the other takes its step
+        lifted = self.arrays[k].astype(complex)  # one copy, in which each element takes its step in turn
         with _quiet():
             for element in at:
                 lifted.imag.flat[element] = STEP
@@ -124,9 +125,9 @@ class Truth:
         return direction
 
     def one_sided(self, k: int, direction: np.ndarray) -> OneSided:
-        """Left and right derivative along a direction; a kink is a jump between them that stays when they come closer.
+        """Left and right derivative along a direction; it is a kink if their jump stays as the two points come closer.
 
-        Each output may take its own side: the bounds add up |dy| times the jump of each.
+        Each output may take its own side, so the bounds add up |dy| times the jump of each.
         """
         jumps = []
         for delta in (1e-6, 1e-8) if self.complex else (1e-5, 1e-6):
@@ -140,7 +141,7 @@ class Truth:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No warnings of overflow far from the point, nor of the real statistics that a layer keeps."""
+    """Silence warnings of overflow far from the point, and of complex numbers cast to a layer's real statistics."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
         yield
@@ -151,7 +152,7 @@ def _flat(arrays: Sequence[Any]) -> np.ndarray:
 
 
 def _complex_safe(value: Value, arrays: list[np.ndarray]) -> bool:
-    """Whether complex step and differences agree along one direction, here or (if here is a kink) close by."""
+    """Whether complex step and differences agree along one direction, at the point or, if it is a kink, close to it."""
     rng = np.random.default_rng(0)
     for nearby in (0.0, 1e-4):
         point = [a + nearby * np.max(np.abs(a), initial=0) * rng.normal(size=a.shape) for a in arrays]
@@ -162,9 +163,9 @@ def _complex_safe(value: Value, arrays: list[np.ndarray]) -> bool:
 
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore")  # what a cast to real would lose shows in the numbers
+                warnings.simplefilter("ignore")  # the numbers show whether a cast to real lost something
                 exact = np.imag(_flat(joint([1j * STEP]))) / STEP
-        except Exception:  # whatever it was that complex numbers could not pass
+        except Exception:  # complex numbers do not pass, for whatever reason
             return False
         probe = Truth(joint, [np.zeros(())], [np.zeros(0)], trusted=True)
         probe.complex = False

@@ -1,10 +1,10 @@
-"""The document's convolution sum, and the correlation that libraries call by its name.
+"""The document's convolution sum, and the correlation that libraries call convolution.
 
-The document's sum runs the kernel backwards over the image, x(i-p+1, j-q+1) w(p,q): the TRUE convolution. What Keras
-and PyTorch call convolution does not flip the kernel: here that is `correlate2d`. One is the other with w flipped,
-so all work is done in `correlate2d`.
+The document's sum runs the kernel backwards over the image, x(i-p+1, j-q+1) w(p,q): the TRUE convolution, `conv2d`. What
+Keras and PyTorch call convolution does not flip the kernel: that is `correlate2d`. One is the other with w flipped, so
+`correlate2d` does all the work.
 
-Its three equations are one loop each, over the images of a batch (patches of one image fit the cache, those of all
+It has three equations, each with one loop: over the images of a batch (patches of one image fit the cache, those of all
 do not) or over the kernel's positions p, q:
 
     y  = patches(x) · w            dw = patches(x)ᵀ · dy            dx[p,q-shifted] += dy · w[p,q]ᵀ
@@ -24,13 +24,16 @@ def pair(value):
 
 
 def same_padding(n, k, stride, dilation=1):
-    """(before, after) along one axis, so that the output has ceil(n / stride): the extra pixel goes to the end."""
+    """(before, after) along one axis, so that the output has ceil(n / stride) pixels; an odd pixel goes to the end."""
     total = max((-(-n // stride) - 1) * stride + (k - 1) * dilation + 1 - n, 0)
     return total // 2, total - total // 2
 
 
 def padding_2d(padding, size, kernel, stride, dilation=(1, 1)):
-    """((top, bottom), (left, right)) for "valid", "same", a number, or such pairs given outright."""
+    """((top, bottom), (left, right)) for "valid", "same" or a number; such pairs are returned as they are.
+
+    Raises: ValueError for another string.
+    """
     if padding == "valid":
         return (0, 0), (0, 0)
     if padding == "same":
@@ -43,7 +46,7 @@ def padding_2d(padding, size, kernel, stride, dilation=(1, 1)):
 
 
 def output_size(n, k, stride, dilation, before, after):
-    """How many positions a kernel of extent k has along an axis of n pixels."""
+    """The number of positions of a kernel of k pixels along an axis of n pixels; ValueError if it does not fit."""
     out = (n + before + after - (k - 1) * dilation - 1) // stride + 1
     if out < 1:
         raise ValueError(f"a kernel of {k} (dilation {dilation}) does not fit into {n + before + after} pixels")
@@ -51,7 +54,7 @@ def output_size(n, k, stride, dilation, before, after):
 
 
 def pad(x, rows, columns, value=0):
-    """An image batch with a border."""
+    """Images x (N,H,W,C) with a border: rows (top, bottom) and columns (left, right) of `value`."""
     if rows == (0, 0) and columns == (0, 0):
         return x
     return np.pad(x, ((0, 0), rows, columns, (0, 0)), constant_values=value)
@@ -63,18 +66,15 @@ def crop(x, rows, columns):
 
 
 def shifted(x, p, q, out, stride, dilation):
-    """The pixels that kernel position (p, q) meets, one for each output pixel: a view."""
+    """The pixels that kernel position (p, q) meets, one for each output pixel, as a view (...,OH,OW,C)."""
     top, left = p * dilation[0], q * dilation[1]
-    return x[
-        ...,
-        top : top + (out[0] - 1) * stride[0] + 1 : stride[0],
-        left : left + (out[1] - 1) * stride[1] + 1 : stride[1],
-        :,
-    ]
+    rows = slice(top, top + (out[0] - 1) * stride[0] + 1, stride[0])
+    columns = slice(left, left + (out[1] - 1) * stride[1] + 1, stride[1])
+    return x[..., rows, columns, :]
 
 
 def patches(image, kernel, out, stride, dilation):
-    """(H,W,C) -> (OH*OW, kh*kw*C): row by row what the kernel sees at each output pixel."""
+    """(H,W,C) -> (OH*OW, kh*kw*C): each row holds what the kernel sees at one output pixel."""
     extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     windows = sliding_window_view(image, extent, axis=(0, 1))  # (H', W', C, kh', kw')
     windows = windows[:: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
@@ -92,10 +92,10 @@ def patches(image, kernel, out, stride, dilation):
 def correlate2d(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):
     """Cross-correlation: what Keras and PyTorch call convolution.
 
-    Arguments: x (N,H,W,C) images; w (kh,kw,C/groups,F) kernel; b (F,) bias or None; stride, dilation: a number or
-    (rows, columns); padding "valid", "same", a number or ((top, bottom), (left, right)); groups divides C and F.
-
-    Returns y (N,OH,OW,F). Raises ValueError where channels and groups do not fit or the kernel is larger than the image.
+    Arguments: x (N,H,W,C), images; w (kh,kw,C/groups,F), kernel; b (F,), bias, or None; stride, dilation, a number or
+    (rows, columns); padding "valid", "same", a number or ((top, bottom), (left, right)); groups, which divides C and F.
+    Returns: y (N,OH,OW,F).
+    Raises: ValueError where channels and groups do not fit, or the kernel is larger than the padded image.
 
     >>> correlate2d(np.ones((1, 5, 5, 3)), np.ones((3, 3, 3, 2)), stride=2).shape
     (1, 2, 2, 2)
@@ -131,7 +131,7 @@ def correlate2d_backward(dy, saved, needs=(True, True, True)):
 
 
 def _correlate2d_dx(dy, saved):
-    """Every output pixel hands its gradient back to the pixels it was made from."""
+    """Every output pixel hands its gradient back to the pixels that it was made from."""
     x, w, _, stride, dilation, groups = saved
     out = dy.shape[1:3]
     dx = np.zeros(x.shape, np.result_type(dy, w))
@@ -143,7 +143,7 @@ def _correlate2d_dx(dy, saved):
 
 
 def _correlate2d_dw(dy, saved):
-    """Every weight collects, over all output pixels of all images, what it was multiplied with."""
+    """Every weight collects what it was multiplied with, over all output pixels of all images."""
     x, w, _, stride, dilation, groups = saved
     kernel, out = w.shape[:2], dy.shape[1:3]
     dw = np.zeros((kernel[0] * kernel[1] * w.shape[2], w.shape[3]), np.result_type(dy, x))
@@ -204,7 +204,11 @@ def correlate2d_samples(draw):
 def conv2d(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):
     """The document's convolution sum: TRUE convolution, the kernel flipped.
 
-    The sum needs no padding for i = kh..H, j = kw..W (1-based): those outputs are "valid". Arguments as correlate2d.
+    The sum needs no padding for i = kh..H, j = kw..W (1-based): those outputs are "valid".
+
+    Arguments: x, w, b, stride, padding, dilation, groups, as in correlate2d.
+    Returns: y (N,OH,OW,F).
+    Raises: ValueError, as correlate2d does.
 
     >>> image = np.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1)
     >>> kernel = np.array([[1.0, 0.0], [0.0, 10.0]]).reshape(2, 2, 1, 1)

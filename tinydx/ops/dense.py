@@ -13,7 +13,8 @@ from tinydx.op import backward_of, literal_of, op, samples_of
 def dense(x, w, b=None):
     """The dense layer: each output is a weighted sum of all inputs plus its bias.
 
-    Arguments: x (...,D); w (D,F), Keras's layout; b (F,) or None. Returns y (...,F).
+    Arguments: x (...,D); w (D,F), Keras's layout; b (F,) or None.
+    Returns: y (...,F).
 
     >>> dense(np.ones((4, 3)), np.ones((3, 2)), np.zeros(2)).shape
     (4, 2)

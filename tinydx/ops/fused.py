@@ -1,6 +1,6 @@
-"""Ops that are composed of others, because a kernel can compute them in one go (see tinydx.compose).
+"""Ops composed of other ops, because one kernel can compute them together (see tinydx.compose).
 
-Models use them where they can: tinydx/lowering.py.
+Models use them where such a kernel exists: tinydx/training/lowering.py.
 """
 
 from tinydx.compose import compose
@@ -26,7 +26,7 @@ def convolution_and_pooling_samples(draw):
     stride, dilation, groups = draw.choice([1, 1, 2]), draw.choice([1, 1, 2]), draw.choice([1, 1, 2])
     padding, size = draw.choice(["valid", "same", 1]), draw.choice([2, 2, (1, 2)])
     kh, kw, c, f = draw.integer(1, 3), draw.integer(1, 3), draw.integer(1, 2), draw.integer(1, 2) * groups
-    reach = 2 * stride + (max(kh, kw) - 1) * dilation  # so that the output has two rows and columns at least
+    reach = 2 * stride + (max(kh, kw) - 1) * dilation  # gives an output of at least two rows and columns
     x = draw.array(draw.integer(1, 2), reach + draw.integer(0, 3), reach + draw.integer(0, 3), c * groups)
     constants = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "size": size}
     return (x, draw.array(kh, kw, c, f), draw.array(f)), constants

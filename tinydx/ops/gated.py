@@ -1,4 +1,4 @@
-"""What the gated recurrences, LSTM and GRU, share: the loop through time, its way back, and the mistakes people make in it.
+"""What the gated recurrences, LSTM and GRU, share: the loop through time and its way back.
 
 The gates stand side by side in one matrix, in Keras's order: i, f, g, o for the LSTM (g is the candidate that Keras calls
 c), z, r, g for the GRU. What the inputs say to the gates of all steps is one product, scores = x W + b. Then step follows
@@ -34,7 +34,11 @@ def side_by_side(*gates):
 
 
 def forward_through_time(cell, scores, states, mask):
-    """The first state after every step (N,T,U), the last states, and the list of steps."""
+    """Run the cell over all steps.
+
+    Arguments: cell(scores_t (N,K), states) -> new states, step; scores (N,T,K); states, a list of (N,U); mask (N,T) or None.
+    Returns: the first state after every step (N,T,U), the last states, and the list of steps.
+    """
     outputs, steps = [], []
     for t in range(scores.shape[1]):
         new, step = cell(scores[:, t], states)
@@ -45,9 +49,11 @@ def forward_through_time(cell, scores, states, mask):
 
 
 def backward_through_time(cell_backward, dy, dstates, steps, mask):
-    """Each product's gradients at every step (N,T,K), in a list, and those of the initial states.
+    """Go back over all steps, the last one first.
 
-    dy (N,T,U) is what every output gets, dstates what the last states get besides.
+    Arguments: cell_backward(dstates, step) -> dscores, dstates before; dy (N,T,U), the gradient of every output; dstates, a
+    list of (N,U), what the last states get besides; steps and mask as forward had them.
+    Returns: the gradient of each product at every step (N,T,K), in a list, and the gradients of the initial states.
     """
     dscores = []
     for t in reversed(range(len(steps))):
@@ -59,12 +65,12 @@ def backward_through_time(cell_backward, dy, dstates, steps, mask):
 
 
 def where_real(mask, t, real, padding):
-    """`real` for examples whose step t is real, `padding` for those where it is masked."""
+    """`real` for the examples whose step t is real, `padding` for those where it is masked."""
     return real if mask is None else np.where(mask[:, t, None], real, padding)
 
 
 def states_before(h0, y):
-    """h_{t-1} for every t."""
+    """h_{t-1} for every t: h0 (N,U), y (N,T,U) -> (N,T,U)."""
     return np.concatenate([h0[:, None], y[:, :-1]], axis=1)
 
 
@@ -87,11 +93,12 @@ def literal_scores(x, w, b):
 
 
 def literal_sigma(z):
+    """The sigmoid of one number."""
     return 1 / (1 + math.exp(-z))
 
 
 def literal_through_time(step, x, states, mask):
-    """Every first state and the last states, where step(x_t, *states) gives the new ones."""
+    """The first state after every step and the last states, where step(x_t, *states) gives the new ones."""
     y = np.zeros((*x.shape[:2], states[0].shape[1]))
     for t in range(x.shape[1]):
         new = step(x[:, t], *states)
@@ -105,14 +112,8 @@ def literal_through_time(step, x, states, mask):
 
 
 def draw_sequences(draw, states, gates):
-    """x, the initial states, w and u of so many states and gates, and a mask or None; the first example is whole."""
+    """x, `states` initial states, w and u of `gates` gates, and a mask or None; the first example is never masked."""
     n, t, d, u = 2, 3, draw.integer(1, 2), draw.integer(2, 3)
     mask = draw.choice([None, np.arange(t) < np.array([t] + [t - 2] * (n - 1))[:, None]])
     weights = draw.array(d, gates * u), draw.array(u, gates * u) / 2
     return (draw.array(n, t, d), *(draw.array(n, u) for _ in range(states)), *weights), mask
-
-
-# ---- mistakes of backpropagation through time, whatever the cell ----------------------------------------------------
-#
-# Each calls the op's own backward with another loop (`through_time`), or with another `saved`, which begins for all of
-# them with x, w, u, the states before each step, the steps and the mask. Gradients are those of x, the states, w, u, b.

@@ -1,4 +1,4 @@
-"""The GRU: one step, and a whole sequence with backpropagation through time, in both forms that there are.
+"""The GRU: one step, and a whole sequence with backpropagation through time, in both of its forms.
 
 Gates z, r, g side by side, as in Keras. The forms differ in where the reset gate r stands:
 
@@ -11,18 +11,8 @@ import math
 import numpy as np
 
 from tinydx.op import backward_of, literal_of, op, samples_of
-from tinydx.ops.gated import (
-    backward_through_time,
-    draw_sequences,
-    forward_through_time,
-    literal_scores,
-    literal_sigma,
-    literal_through_time,
-    over_all_steps,
-    side_by_side,
-    sigma,
-    states_before,
-)
+from tinydx.ops import gated
+from tinydx.ops.gated import over_all_steps, side_by_side, sigma
 
 GRU = (
     r"z, r = \sigma(W x + b_0 + U h + b_1), \quad g = \tanh(W x + b_0 + r \cdot (U h + b_1)), \quad"
@@ -35,7 +25,7 @@ SOURCE = "document, 3.1, GRU; Cho et al. 2014, as in Keras (reset_after)"
 
 
 def cell(scores, states, u, b):
-    """The new h, where scores = x W + b_0 and b = b_1; and what backward needs. s is what the state says to g."""
+    """The new h, where scores (N,3U) = x W + b_0 and b = b_1; and what backward needs. s is what the state says to g."""
     (h,) = states
     xz, xr, xg = np.split(scores, 3, axis=1)
     hz, hr, s = np.split(h @ u + b, 3, axis=1)
@@ -44,29 +34,18 @@ def cell(scores, states, u, b):
     return [z * h + (1 - z) * g], (h, z, r, g, s)
 
 
-def through_update(dy, h, z, g):
-    """h' = z h + (1 - z) g: the gradients of z and g before their sigmoid and tanh, and what h gets directly."""
-    return dy * (h - g) * z * (1 - z), dy * (1 - z) * (1 - g**2), dy * z
-
-
-def through_reset(dg, r, s):
-    """g = tanh(xg + r s): the gradient of r before its sigmoid, and that of s."""
-    return dg * s * r * (1 - r), dg * r
-
-
-def cell_backward(dy, step, u, through_update=through_update, through_reset=through_reset):
-    """What the gates get from x and from h, both (N,3U), and the gradient of h."""
-    h, z, r, g, s = step
-    dz, dg, direct = through_update(dy, h, z, g)
-    dr, ds = through_reset(dg, r, s)
+def cell_backward(dstates, step, u):
+    """What the gates get from x and from h, both (N,3U) and before sigmoid and tanh, and the gradient of the old h."""
+    (dh,), (h, z, r, g, s) = dstates, step
+    dz, dg = dh * (h - g) * z * (1 - z), dh * (1 - z) * (1 - g**2)
+    dr, ds = dg * s * r * (1 - r), dg * r
     from_x, from_h = side_by_side(dz, dr, dg), side_by_side(dz, dr, ds)
-    return [from_x, from_h], [direct + from_h @ u.T]
+    return [from_x, from_h], [dh * z + from_h @ u.T]
 
 
 def cell_before(scores, states, u):
-    """The same with the reset gate before the product."""
-    (h,) = states
-    units = h.shape[1]
+    """The new h with the reset gate before the product, and what backward needs."""
+    (h,), units = states, len(u)
     xz, xr, xg = np.split(scores, 3, axis=1)
     hz, hr = np.split(h @ u[:, : 2 * units], 2, axis=1)
     z, r = sigma(xz + hz), sigma(xr + hr)
@@ -74,20 +53,13 @@ def cell_before(scores, states, u):
     return [z * h + (1 - z) * g], (h, z, r, g)
 
 
-def through_product(dg, h, r, u_g):
-    """g = tanh(xg + (r h) U_g): the gradient of r before its sigmoid, and what h gets along this way."""
-    back = dg @ u_g.T
-    return back * h * r * (1 - r), back * r
-
-
-def cell_before_backward(dy, step, u, through_update=through_update, through_product=through_product):
-    """What the gates get (N,3U), and the gradient of h."""
-    h, z, r, g = step
-    units = h.shape[1]
-    dz, dg, direct = through_update(dy, h, z, g)
-    dr, from_candidate = through_product(dg, h, r, u[:, 2 * units :])
-    from_gates = side_by_side(dz, dr) @ u[:, : 2 * units].T
-    return [side_by_side(dz, dr, dg)], [direct + from_candidate + from_gates]
+def cell_before_backward(dstates, step, u):
+    """What the gates get (N,3U), before sigmoid and tanh, and the gradient of the old h."""
+    (dh,), (h, z, r, g), units = dstates, step, len(u)
+    dz, dg = dh * (h - g) * z * (1 - z), dh * (1 - z) * (1 - g**2)
+    drh = dg @ u[:, 2 * units :].T  # the gradient of r h
+    dr = drh * h * r * (1 - r)
+    return [side_by_side(dz, dr, dg)], [dh * z + drh * r + side_by_side(dz, dr) @ u[:, : 2 * units].T]
 
 
 # ---- one step ------------------------------------------------------------------------------------------------------
@@ -97,8 +69,9 @@ def cell_before_backward(dy, step, u, through_update=through_update, through_pro
 def gru_step(x, h, w, u, b):
     """One step of the GRU: the new hidden state.
 
-    Arguments: x (N,D) input; h (N,U) the state before; w (D,3U), u (U,3U) with the gates z, r, g side by side; b (2,3U),
-    b[0] added to what comes from x, b[1] to what comes from h, before r multiplies it. Returns h' (N,U).
+    Arguments: x (N,D), input; h (N,U), the state before; w (D,3U), u (U,3U), with the gates z, r, g side by side; b (2,3U),
+    b[0] added to what comes from x, b[1] to what comes from h, before r multiplies it.
+    Returns: h' (N,U).
 
     >>> gru_step(np.ones((2, 3)), np.zeros((2, 4)), np.ones((3, 12)), np.ones((4, 12)), np.zeros((2, 12))).shape
     (2, 4)
@@ -108,19 +81,19 @@ def gru_step(x, h, w, u, b):
 
 
 @backward_of(gru_step)
-def gru_step_backward(dy, saved, cell_backward=cell_backward):
+def gru_step_backward(dy, saved):
     x, h, w, u, step = saved
-    (from_x, from_h), (dh,) = cell_backward(dy, step, u)
+    (from_x, from_h), (dh,) = cell_backward([dy], step, u)
     return from_x @ w.T, dh, x.T @ from_x, h.T @ from_h, np.stack([from_x.sum(axis=0), from_h.sum(axis=0)])
 
 
 @literal_of(gru_step)
 def gru_step_literal(x, h, w, u, b):
-    from_x, from_h, units = literal_scores(x, w, b[0]), literal_scores(h, u, b[1]), h.shape[1]
+    from_x, from_h, units = gated.literal_scores(x, w, b[0]), gated.literal_scores(h, u, b[1]), h.shape[1]
     y = np.zeros(h.shape)
     for n, k in np.ndindex(h.shape):
-        z = literal_sigma(from_x[n, k] + from_h[n, k])
-        r = literal_sigma(from_x[n, units + k] + from_h[n, units + k])
+        z = gated.literal_sigma(from_x[n, k] + from_h[n, k])
+        r = gated.literal_sigma(from_x[n, units + k] + from_h[n, units + k])
         g = math.tanh(from_x[n, 2 * units + k] + r * from_h[n, 2 * units + k])
         y[n, k] = z * h[n, k] + (1 - z) * g
     return y
@@ -143,25 +116,23 @@ def gru_step_samples(draw):
 def gru(x, h0, w, u, b=None, *, mask=None):
     """The GRU over a whole sequence: every hidden state h_1 .. h_T.
 
-    Arguments: x (N,T,D) inputs; h0 (N,U) initial state; w (D,3U), u (U,3U), b (2,3U) or None, as in gru_step; mask (N,T) of
-    bool or None: where it is False, the step copies the state before it. Its gradient is backpropagation through time.
+    Arguments: x (N,T,D), inputs; h0 (N,U), initial state; w (D,3U), u (U,3U), b (2,3U) or None, as in gru_step; mask (N,T) of
+    bool or None: where it is False, the step copies the state before it.
+    Returns: y (N,T,U).
 
     >>> gru(np.ones((2, 5, 3)), np.zeros((2, 4)), np.ones((3, 12)), np.ones((4, 12)), np.zeros((2, 12))).shape
     (2, 5, 4)
     """
     b = np.zeros((2, w.shape[1]), w.dtype) if b is None else b
-    y, _, steps = forward_through_time(lambda z, states: cell(z, states, u, b[1]), x @ w + b[0], [h0], mask)
-    return y, (x, w, u, states_before(h0, y), steps, mask)
+    y, _, steps = gated.forward_through_time(lambda z, states: cell(z, states, u, b[1]), x @ w + b[0], [h0], mask)
+    return y, (x, w, u, gated.states_before(h0, y), steps, mask)
 
 
 @backward_of(gru)
-def gru_backward(dy, saved, needs=(True,) * 5, cell_backward=cell_backward, through_time=backward_through_time):
+def gru_backward(dy, saved, needs=(True,) * 5):
     x, w, u, before, steps, mask = saved
-
-    def one_step(dstates, step):
-        return cell_backward(*dstates, step, u)
-
-    (from_x, from_h), (dh0,) = through_time(one_step, dy, [np.zeros_like(dy[:, 0])], steps, mask)
+    dstates = [np.zeros_like(dy[:, 0])]
+    (from_x, from_h), (dh0,) = gated.backward_through_time(lambda d, step: cell_backward(d, step, u), dy, dstates, steps, mask)
     dx = from_x @ w.T if needs[0] else None
     if not any(needs[2:]):
         return dx, dh0, None, None, None
@@ -172,12 +143,12 @@ def gru_backward(dy, saved, needs=(True,) * 5, cell_backward=cell_backward, thro
 @literal_of(gru)
 def gru_literal(x, h0, w, u, b=None, *, mask=None):
     b = np.zeros((2, w.shape[1])) if b is None else b
-    return literal_through_time(lambda x, h: (gru_step_literal(x, h, w, u, b),), x, (h0,), mask)[0]
+    return gated.literal_through_time(lambda x, h: (gru_step_literal(x, h, w, u, b),), x, (h0,), mask)[0]
 
 
 @samples_of(gru)
 def gru_samples(draw):
-    arrays, mask = draw_sequences(draw, states=1, gates=3)
+    arrays, mask = gated.draw_sequences(draw, states=1, gates=3)
     return (*arrays, draw.array(2, arrays[-1].shape[1])), {"mask": mask}
 
 
@@ -192,26 +163,23 @@ def gru_samples(draw):
 def gru_reset_before(x, h0, w, u, b=None, *, mask=None):
     """The GRU of Cho et al. over a whole sequence, where r multiplies h before the product: every h_1 .. h_T.
 
-    Arguments: as those of gru, but b is (3U,) or None.
+    Arguments: x (N,T,D), inputs; h0 (N,U), initial state; w (D,3U), u (U,3U), b (3U,) or None, with the gates z, r, g side by
+    side; mask (N,T) of bool or None, as in gru.
+    Returns: y (N,T,U).
 
     >>> gru_reset_before(np.ones((2, 5, 3)), np.zeros((2, 4)), np.ones((3, 12)), np.ones((4, 12)), np.zeros(12)).shape
     (2, 5, 4)
     """
     scores = x @ w if b is None else x @ w + b
-    y, _, steps = forward_through_time(lambda z, states: cell_before(z, states, u), scores, [h0], mask)
-    return y, (x, w, u, states_before(h0, y), steps, mask)
+    y, _, steps = gated.forward_through_time(lambda z, states: cell_before(z, states, u), scores, [h0], mask)
+    return y, (x, w, u, gated.states_before(h0, y), steps, mask)
 
 
 @backward_of(gru_reset_before)
-def gru_reset_before_backward(
-    dy, saved, needs=(True,) * 5, cell_backward=cell_before_backward, through_time=backward_through_time
-):
+def gru_reset_before_backward(dy, saved, needs=(True,) * 5):
     x, w, u, before, steps, mask = saved
-
-    def one_step(dstates, step):
-        return cell_backward(*dstates, step, u)
-
-    [dz], (dh0,) = through_time(one_step, dy, [np.zeros_like(dy[:, 0])], steps, mask)
+    dstates = [np.zeros_like(dy[:, 0])]
+    [dz], (dh0,) = gated.backward_through_time(lambda d, step: cell_before_backward(d, step, u), dy, dstates, steps, mask)
     dx = dz @ w.T if needs[0] else None
     if not any(needs[2:]):
         return dx, dh0, None, None, None
@@ -220,32 +188,27 @@ def gru_reset_before_backward(
     return dx, dh0, over_all_steps(x, dz), du, dz.sum(axis=(0, 1))
 
 
+@literal_of(gru_reset_before)
+def gru_reset_before_literal(x, h0, w, u, b=None, *, mask=None):
+    b = np.zeros(w.shape[1]) if b is None else b
+    return gated.literal_through_time(lambda x, h: (_reset_before_step_literal(x, h, w, u, b),), x, (h0,), mask)[0]
+
+
 def _reset_before_step_literal(x, h, w, u, b):
     units, nothing = h.shape[1], np.zeros(u.shape[1])
-    from_x, from_h = literal_scores(x, w, b), literal_scores(h, u, nothing)
+    from_x, from_h = gated.literal_scores(x, w, b), gated.literal_scores(h, u, nothing)
     z, reset, y = np.zeros(h.shape), np.zeros(h.shape), np.zeros(h.shape)
     for n, k in np.ndindex(h.shape):
-        z[n, k] = literal_sigma(from_x[n, k] + from_h[n, k])
-        reset[n, k] = literal_sigma(from_x[n, units + k] + from_h[n, units + k]) * h[n, k]
-    from_reset = literal_scores(reset, u, nothing)
+        z[n, k] = gated.literal_sigma(from_x[n, k] + from_h[n, k])
+        reset[n, k] = gated.literal_sigma(from_x[n, units + k] + from_h[n, units + k]) * h[n, k]
+    from_reset = gated.literal_scores(reset, u, nothing)
     for n, k in np.ndindex(h.shape):
         g = math.tanh(from_x[n, 2 * units + k] + from_reset[n, 2 * units + k])
         y[n, k] = z[n, k] * h[n, k] + (1 - z[n, k]) * g
     return y
 
 
-@literal_of(gru_reset_before)
-def gru_reset_before_literal(x, h0, w, u, b=None, *, mask=None):
-    b = np.zeros(w.shape[1]) if b is None else b
-    return literal_through_time(lambda x, h: (_reset_before_step_literal(x, h, w, u, b),), x, (h0,), mask)[0]
-
-
 @samples_of(gru_reset_before)
 def gru_reset_before_samples(draw):
-    arrays, mask = draw_sequences(draw, states=1, gates=3)
+    arrays, mask = gated.draw_sequences(draw, states=1, gates=3)
     return (*arrays, draw.array(arrays[-1].shape[1])), {"mask": mask}
-
-
-# ---- mistakes ------------------------------------------------------------------------------------------------------
-
-

@@ -10,18 +10,8 @@ import math
 import numpy as np
 
 from tinydx.op import backward_of, literal_of, op, samples_of
-from tinydx.ops.gated import (
-    backward_through_time,
-    draw_sequences,
-    forward_through_time,
-    literal_scores,
-    literal_sigma,
-    literal_through_time,
-    over_all_steps,
-    side_by_side,
-    sigma,
-    states_before,
-)
+from tinydx.ops import gated
+from tinydx.ops.gated import over_all_steps, side_by_side, sigma
 
 LSTM = (
     r"i, f, o = \sigma(W x + U h + b), \quad g = \tanh(W x + U h + b), \quad"
@@ -33,7 +23,7 @@ SOURCE = "document, 3.1, LSTM; Hochreiter and Schmidhuber 1997, Gers et al. 2000
 
 
 def cell(scores, states, u):
-    """The new h and c, where scores = x W + b; and what backward needs."""
+    """The new h and c, where scores (N,4U) = x W + b; and what backward needs."""
     h, c = states
     i, f, g, o = np.split(scores + h @ u, 4, axis=1)
     i, f, g, o = sigma(i), sigma(f), np.tanh(g), sigma(o)
@@ -42,21 +32,13 @@ def cell(scores, states, u):
     return [o * y, new_c], (c, i, f, g, o, y)
 
 
-def cell_backward(dh, dc, step):
-    """dz (N,4U), the gradients of the gates before their sigmoid and tanh, and that of the old c."""
-    _, _, _, _, o, y = step
-    return through_gates(step, dc + dh * o * (1 - y**2), dh)
-
-
-def through_gates(step, dc, dh, slopes=None, **wrong):
-    """From the whole gradient of c' back: c' = f c + i g and h' = o y are products, then each gate has its own slope.
-
-    slopes and wrong (di, df, dg, do) take the place of the right ones in slips.
-    """
-    c, i, f, g, o, y = step
-    gates = {"di": dc * g, "df": dc * c, "dg": dc * i, "do": dh * y} | wrong
-    slopes = slopes or [i * (1 - i), f * (1 - f), 1 - g**2, o * (1 - o)]
-    return side_by_side(*(d * slope for d, slope in zip(gates.values(), slopes, strict=True))), dc * f
+def cell_backward(dstates, step, u):
+    """dz (N,4U), the gradients of the gates before their sigmoid and tanh, and those of the old h and c."""
+    (dh, dc), (c, i, f, g, o, y) = dstates, step
+    dc = dc + dh * o * (1 - y**2)  # h' = o y moves with c', too
+    di, df, dg, do = dc * g, dc * c, dc * i, dh * y
+    dz = side_by_side(di * (i * (1 - i)), df * (f * (1 - f)), dg * (1 - g**2), do * (o * (1 - o)))
+    return [dz], [dz @ u.T, dc * f]
 
 
 # ---- one step ------------------------------------------------------------------------------------------------------
@@ -66,8 +48,9 @@ def through_gates(step, dc, dh, slopes=None, **wrong):
 def lstm_step(x, h, c, w, u, b):
     """One step of the LSTM: the new hidden state and the new cell state.
 
-    Arguments: x (N,D) input; h, c (N,U) the states before; w (D,4U), u (U,4U), b (4U,) with the gates i, f, g, o side
-    by side. Returns (h', c'), both (N,U).
+    Arguments: x (N,D), input; h, c (N,U), the states before; w (D,4U), u (U,4U), b (4U,), with the gates i, f, g, o side
+    by side.
+    Returns: h' and c', both (N,U).
 
     >>> h, c = lstm_step(np.ones((2, 3)), np.zeros((2, 4)), np.zeros((2, 4)), np.ones((3, 16)), np.ones((4, 16)), np.ones(16))
     >>> h.shape, c.shape
@@ -78,19 +61,19 @@ def lstm_step(x, h, c, w, u, b):
 
 
 @backward_of(lstm_step)
-def lstm_step_backward(dy, saved, cell_backward=cell_backward):
+def lstm_step_backward(dy, saved):
     x, h, w, u, step = saved
-    dz, dc = cell_backward(*dy, step)
-    return dz @ w.T, dz @ u.T, dc, x.T @ dz, h.T @ dz, dz.sum(axis=0)
+    [dz], (dh, dc) = cell_backward(dy, step, u)
+    return dz @ w.T, dh, dc, x.T @ dz, h.T @ dz, dz.sum(axis=0)
 
 
 @literal_of(lstm_step)
 def lstm_step_literal(x, h, c, w, u, b):
-    z, units = literal_scores(x, w, b) + literal_scores(h, u, np.zeros(len(b))), h.shape[1]
+    z, units = gated.literal_scores(x, w, b) + gated.literal_scores(h, u, np.zeros(len(b))), h.shape[1]
     new_h, new_c = np.zeros(h.shape), np.zeros(h.shape)
     for n, k in np.ndindex(h.shape):
-        i, f = literal_sigma(z[n, k]), literal_sigma(z[n, units + k])
-        g, o = math.tanh(z[n, 2 * units + k]), literal_sigma(z[n, 3 * units + k])
+        i, f = gated.literal_sigma(z[n, k]), gated.literal_sigma(z[n, units + k])
+        g, o = math.tanh(z[n, 2 * units + k]), gated.literal_sigma(z[n, 3 * units + k])
         new_c[n, k] = f * c[n, k] + i * g
         new_h[n, k] = o * math.tanh(new_c[n, k])
     return new_h, new_c
@@ -114,29 +97,24 @@ def lstm_step_samples(draw):
 def lstm(x, h0, c0, w, u, b=None, *, mask=None):
     """The LSTM over a whole sequence: every hidden state h_1 .. h_T, and the last cell state.
 
-    Arguments: x (N,T,D) inputs; h0, c0 (N,U) initial states; w (D,4U), u (U,4U), b (4U,) or None, with the gates i, f, g, o
+    Arguments: x (N,T,D), inputs; h0, c0 (N,U), initial states; w (D,4U), u (U,4U), b (4U,) or None, with the gates i, f, g, o
     side by side; mask (N,T) of bool or None: where it is False, the step copies the states before it.
-    Returns y (N,T,U), whose last step is h_T, and c_T (N,U). Its gradient is backpropagation through time.
+    Returns: y (N,T,U), whose last step is h_T, and c_T (N,U).
 
     >>> y, c = lstm(np.ones((2, 5, 3)), np.zeros((2, 4)), np.zeros((2, 4)), np.ones((3, 16)), np.ones((4, 16)))
     >>> y.shape, c.shape
     ((2, 5, 4), (2, 4))
     """
     scores = x @ w if b is None else x @ w + b
-    y, (_, c), steps = forward_through_time(lambda z, states: cell(z, states, u), scores, [h0, c0], mask)
-    return (y, c), (x, w, u, states_before(h0, y), steps, mask)
+    y, (_, c), steps = gated.forward_through_time(lambda z, states: cell(z, states, u), scores, [h0, c0], mask)
+    return (y, c), (x, w, u, gated.states_before(h0, y), steps, mask)
 
 
 @backward_of(lstm)
-def lstm_backward(dy, saved, needs=(True,) * 6, cell_backward=cell_backward, through_time=backward_through_time):
-    x, w, u, before, steps, mask = saved
-
-    def one_step(dstates, step):
-        dz, dc = cell_backward(*dstates, step)
-        return [dz], [dz @ u.T, dc]
-
-    dy, dc = dy
-    [dz], (dh0, dc0) = through_time(one_step, dy, [np.zeros_like(dc), dc], steps, mask)
+def lstm_backward(dy, saved, needs=(True,) * 6):
+    (dy, dc), (x, w, u, before, steps, mask) = dy, saved
+    dstates = [np.zeros_like(dc), dc]
+    [dz], (dh0, dc0) = gated.backward_through_time(lambda d, step: cell_backward(d, step, u), dy, dstates, steps, mask)
     dx = dz @ w.T if needs[0] else None
     if not any(needs[3:]):
         return dx, dh0, dc0, None, None, None
@@ -146,16 +124,11 @@ def lstm_backward(dy, saved, needs=(True,) * 6, cell_backward=cell_backward, thr
 @literal_of(lstm)
 def lstm_literal(x, h0, c0, w, u, b=None, *, mask=None):
     b = np.zeros(w.shape[1]) if b is None else b
-    y, (_, c) = literal_through_time(lambda x, h, c: lstm_step_literal(x, h, c, w, u, b), x, (h0, c0), mask)
+    y, (_, c) = gated.literal_through_time(lambda x, h, c: lstm_step_literal(x, h, c, w, u, b), x, (h0, c0), mask)
     return y, c
 
 
 @samples_of(lstm)
 def lstm_samples(draw):
-    arrays, mask = draw_sequences(draw, states=2, gates=4)
+    arrays, mask = gated.draw_sequences(draw, states=2, gates=4)
     return (*arrays, draw.array(arrays[-1].shape[1])), {"mask": mask}
-
-
-# ---- mistakes ------------------------------------------------------------------------------------------------------
-
-

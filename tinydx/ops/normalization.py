@@ -16,15 +16,6 @@ def _normalise(x, gamma, beta, axes, eps):
     return gamma * normal + beta, (normal, inverse, gamma, axes)
 
 
-def _normalise_backward(dy, saved):
-    """mu and sigma moved with every x, so dx loses what a common shift and a common stretch would have changed."""
-    normal, inverse, gamma, axes = saved
-    dn = dy * gamma
-    dx = inverse * (dn - dn.mean(axis=axes, keepdims=True) - normal * (dn * normal).mean(axis=axes, keepdims=True))
-    rest = tuple(range(dy.ndim - 1))
-    return dx, (dy * normal).sum(axis=rest), dy.sum(axis=rest)
-
-
 def _literal_rows(rows, eps):
     """Normalise each row of a matrix, number by number."""
     y = np.empty(rows.shape)
@@ -47,14 +38,25 @@ def _literal_rows(rows, eps):
 def batch_normalization(x, gamma, beta, *, eps=1e-3):
     """Batch normalisation in training: each channel gets mean 0 and variance 1 over the batch and all positions.
 
-    Arguments: x (...,C); gamma, beta (C,) scale and shift. The variance is the biased one (divided by n).
+    The variance is the biased one (divided by n).
+
+    Arguments: x (...,C); gamma, beta (C,), scale and shift; eps, added to the variance.
+    Returns: y (...,C).
+
+    >>> batch_normalization(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), eps=0.0).ravel()
+    array([-1.,  1.])
     """
     return _normalise(x, gamma, beta, tuple(range(x.ndim - 1)), eps)
 
 
 @backward_of(batch_normalization)
-def batch_normalization_backward(dy, saved):
-    return _normalise_backward(dy, saved)
+def normalization_backward(dy, saved):
+    """mu and sigma moved with every x, so dx loses what a common shift and a common stretch would have changed."""
+    normal, inverse, gamma, axes = saved
+    dn = dy * gamma
+    dx = inverse * (dn - dn.mean(axis=axes, keepdims=True) - normal * (dn * normal).mean(axis=axes, keepdims=True))
+    rest = tuple(range(dy.ndim - 1))
+    return dx, (dy * normal).sum(axis=rest), dy.sum(axis=rest)
 
 
 @literal_of(batch_normalization)
@@ -76,13 +78,18 @@ def normalization_samples(draw):
     source="Ba et al. 2016",
 )
 def layer_normalization(x, gamma, beta, *, eps=1e-3):
-    """Layer normalisation: each example gets mean 0 and variance 1 over its features (the last axis)."""
+    """Layer normalisation: each example gets mean 0 and variance 1 over its features (the last axis).
+
+    Arguments: x (...,D); gamma, beta (D,), scale and shift; eps, added to the variance.
+    Returns: y (...,D).
+
+    >>> layer_normalization(np.array([[1.0, 3.0]]), np.ones(2), np.zeros(2), eps=0.0)
+    array([[-1.,  1.]])
+    """
     return _normalise(x, gamma, beta, (x.ndim - 1,), eps)
 
 
-@backward_of(layer_normalization)
-def layer_normalization_backward(dy, saved):
-    return _normalise_backward(dy, saved)
+backward_of(layer_normalization)(normalization_backward)
 
 
 @literal_of(layer_normalization)
@@ -101,6 +108,10 @@ def dropout(x, *, mask, rate):
     """Inverted dropout: keep x where mask is true, and scale it up so that the expectation stays.
 
     Arguments: x (...); mask, bool, of x's shape; rate in [0, 1), the share that is dropped.
+    Returns: y (...).
+
+    >>> dropout(np.array([1.0, 2.0]), mask=np.array([True, False]), rate=0.5)
+    array([2., 0.])
     """
     return x * mask * x.real.dtype.type(1 / (1 - rate)), (mask, rate)
 

@@ -1,6 +1,6 @@
 """Max and average pooling: the document's down-sampling.
 
-Both walk over the positions (p, q) of the window, as convolution does; `shifted` is the same view as there.
+Both loop over the positions (p, q) of the window, as convolution does; `shifted` gives the pixels that a position meets.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def _geometry(x, size, stride, padding):
 
 
 def _windows(x, size, stride, border, out):
-    """For each output pixel the real (not padded) pixels of its window, in row-major order: for literals."""
+    """For the literals: each output pixel's index and the pixels of its window, without padding, in row-major order."""
     top, left = border[0][0], border[1][0]
     for n, i, j, c in np.ndindex(len(x), *out, x.shape[3]):
         rows = range(i * stride[0] - top, i * stride[0] - top + size[0])
@@ -34,8 +34,10 @@ def _windows(x, size, stride, border, out):
 def max_pool2d(x, *, size=2, stride=None, padding="valid"):
     """Max pooling: the largest pixel of each window. At ties the gradient goes to the first in row-major order.
 
-    Arguments: x (N,H,W,C); size of the window and stride (default: size), a number or (rows, columns);
-    padding "valid" (rows and columns that do not fill a window are dropped) or "same".
+    Arguments: x (N,H,W,C), images; size of the window and stride (default: size), a number or (rows, columns);
+    padding "valid" (rows and columns that do not fill a window are dropped), "same", or as in correlate2d.
+    Returns: y (N,OH,OW,C).
+    Raises: ValueError where the window is larger than the image.
 
     >>> max_pool2d(np.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
     array([[ 5.,  7.],
@@ -48,7 +50,7 @@ def max_pool2d(x, *, size=2, stride=None, padding="valid"):
     for k, (p, q) in enumerate(np.ndindex(size)):
         candidate = shifted(x, p, q, out, stride, (1, 1))
         np.putmask(winner, candidate > y, k)
-        np.maximum(y, candidate, out=y)  # and not a choice by winner: NaN must stay NaN
+        np.maximum(y, candidate, out=y)  # instead of choosing by winner, so that NaN stays NaN
     return y, (x.shape, winner, size, stride, border)
 
 
@@ -85,7 +87,11 @@ def pooling_samples(draw):
 
 @op(r"y(i,j) = \frac{1}{|p,q|} \sum_{p,q} x(si + p, sj + q)", shapes=SHAPES, source="document, 1.1, average pooling")
 def average_pool2d(x, *, size=2, stride=None, padding="valid"):
-    """Average pooling: the mean of each window; padded pixels do not count. Arguments as max_pool2d.
+    """Average pooling: the mean of each window; padded pixels do not count.
+
+    Arguments: x (N,H,W,C), images; size, stride, padding, as in max_pool2d.
+    Returns: y (N,OH,OW,C).
+    Raises: ValueError where the window is larger than the image.
 
     >>> average_pool2d(np.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
     array([[ 2.5,  4.5],

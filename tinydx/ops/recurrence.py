@@ -1,6 +1,6 @@
 """The document's recurrence: one step, a whole sequence with backpropagation through time, and its output layer.
 
-Vectors are rows here, as everywhere in the engine: x_t W_xh stands for the document's W_xh x_t.
+Vectors are rows, as everywhere in the engine: x_t W_xh stands for the document's W_xh x_t.
 """
 
 import math
@@ -8,12 +8,7 @@ import math
 import numpy as np
 
 from tinydx.op import backward_of, literal_of, op, samples_of
-from tinydx.ops.dense import (
-    dense,
-    dense_backward,
-    dense_literal,
-    dense_samples,
-)
+from tinydx.ops.dense import dense, dense_backward, dense_literal, dense_samples
 from tinydx.ops.gated import over_all_steps, states_before, where_real
 
 STEP = r"h_t = \tanh(W_{hh} h_{t-1} + W_{xh} x_t + b_h)"
@@ -22,6 +17,9 @@ STEP = r"h_t = \tanh(W_{hh} h_{t-1} + W_{xh} x_t + b_h)"
 @op(STEP, shapes="x (N,D), h (N,U), w_xh (D,U), w_hh (U,U), b (U,) -> y (N,U)", source="document, 2.2")
 def simple_rnn_step(x, h, w_xh, w_hh, b):
     """One step of the tanh recurrence: the new hidden state from the input and the old one.
+
+    Arguments: x (N,D), input; h (N,U), the state before; w_xh (D,U), w_hh (U,U), b (U,).
+    Returns: the new state (N,U).
 
     >>> simple_rnn_step(np.ones((2, 3)), np.zeros((2, 4)), np.ones((3, 4)), np.eye(4), np.zeros(4)).shape
     (2, 4)
@@ -64,8 +62,9 @@ def simple_rnn_step_samples(draw):
 def simple_rnn(x, h0, w_xh, w_hh, b=None, *, mask=None):
     """The tanh recurrence over a whole sequence: every hidden state h_1 .. h_T.
 
-    Arguments: x (N,T,D) inputs; h0 (N,U) initial state; w_xh (D,U), w_hh (U,U), b (U,) or None; mask (N,T) of bool or
-    None: where it is False, the step copies the state before it. Its gradient is backpropagation through time.
+    Arguments: x (N,T,D), inputs; h0 (N,U), initial state; w_xh (D,U), w_hh (U,U), b (U,) or None; mask (N,T) of bool or
+    None: where it is False, the step copies the state before it.
+    Returns: y (N,T,U).
 
     >>> simple_rnn(np.ones((2, 5, 3)), np.zeros((2, 4)), np.ones((3, 4)), np.eye(4), np.zeros(4)).shape
     (2, 5, 4)
@@ -83,27 +82,15 @@ def simple_rnn(x, h0, w_xh, w_hh, b=None, *, mask=None):
 @backward_of(simple_rnn)
 def simple_rnn_backward(dy, saved, needs=(True,) * 5):
     x, h0, w_xh, w_hh, y, mask = saved
-    dz, dh0 = _through_time(dy, w_hh, 1 - y**2, mask)
-    dx = dz @ w_xh.T if needs[0] else None
-    if not any(needs[2:]):
-        return dx, dh0, None, None, None
-    return dx, dh0, *_weight_gradients(x, states_before(h0, y), dz)
-
-
-def _through_time(dy, w_hh, slope, mask):
-    """Backpropagation through time: dz_t, the gradient before tanh at every step, and dh_0."""
-    dz = np.empty_like(dy)
-    dh = np.zeros_like(dy[:, 0])  # what the future says about h_t
+    dz, dh = np.empty_like(dy), np.zeros_like(dy[:, 0])  # dh: what the later steps say about h_t
     for t in reversed(range(dy.shape[1])):
         dh = dh + dy[:, t]
-        dz[:, t] = where_real(mask, t, dh * slope[:, t], 0)
-        dh = where_real(mask, t, dz[:, t] @ w_hh.T, dh)  # a masked step hands its gradient on untouched
-    return dz, dh
-
-
-def _weight_gradients(x, before, dz):
-    """The weights served every example and every step: sum over both."""
-    return over_all_steps(x, dz), over_all_steps(before, dz), dz.sum(axis=(0, 1))
+        dz[:, t] = where_real(mask, t, dh * (1 - y[:, t] ** 2), 0)
+        dh = where_real(mask, t, dz[:, t] @ w_hh.T, dh)  # a masked step hands its gradient on unchanged
+    dx = dz @ w_xh.T if needs[0] else None
+    if not any(needs[2:]):
+        return dx, dh, None, None, None
+    return dx, dh, over_all_steps(x, dz), over_all_steps(states_before(h0, y), dz), dz.sum(axis=(0, 1))
 
 
 @literal_of(simple_rnn)
@@ -134,7 +121,14 @@ def simple_rnn_samples(draw):
     source="document, 2.2, output layer",
 )
 def rnn_output(h, w_hy, b_y=None):
-    """The output layer of the recurrence: the dense layer at every time step."""
+    """The output layer of the recurrence: the dense layer at every time step.
+
+    Arguments: h (...,U), hidden states; w_hy (U,K); b_y (K,) or None.
+    Returns: y (...,K).
+
+    >>> rnn_output(np.ones((2, 5, 4)), np.ones((4, 3))).shape
+    (2, 5, 3)
+    """
     return dense.forward(h, w_hy, b_y)
 
 

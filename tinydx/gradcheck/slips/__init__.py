@@ -1,13 +1,13 @@
-"""Mistakes that people make in gradients, one file a subject, as the equations have in tinydx/ops/.
+"""Mistakes that people make in gradients: one file per subject, like the equations in tinydx/ops/.
 
-A slip is a wrong formula of its own, with the name of the mistake and one sentence of advice:
+A slip is a complete wrong formula, with the name of the mistake and one sentence of advice:
 
     @slip_of(relu, "gate forgotten", "Where x <= 0 the output did not move: multiply dy by (y > 0).")
     def relu_without_gate(dy, y):
         return (dy,)
 
-The gradient checker compares a wrong gradient with them, and its tests prove with them that it can fail. Importing this
-package, which the first look at `Op.slips` brings about, registers the slips of all its files.
+The gradient checker compares a wrong gradient with them to name the mistake, and its tests prove with them that it can
+fail. Importing this package registers the slips of all its files; the first access to `Op.slips` imports it.
 """
 
 import importlib
@@ -18,10 +18,11 @@ from tinydx.op import Op, Slip
 
 
 def slip_of(op: Op, name: str, advice: str) -> Callable:
-    """Register a wrong backward of `op` with its name and one sentence of advice.
+    """Register a wrong backward of an op.
 
-    The function takes dy and saved, as the op's own backward, and by name whatever else it needs of the op: arrays,
-    constants, y. It returns one gradient per array, and None for a gradient that the mistake leaves right.
+    Arguments: op; name of the mistake; advice, one sentence.
+    Returns: a decorator for the function, which takes dy and saved, as the op's own backward does, and by name whatever else
+    it needs: the op's arrays, constants and y. It returns one gradient per array, None for one that the mistake leaves right.
     """
 
     def register(function: Callable[..., tuple]) -> Callable[..., tuple]:

@@ -50,7 +50,7 @@ def correlate2d_last_window(dy, saved):
 
 
 def _backward_as(dy, saved, **mistaken):
-    """dx and dw of another correlation than the one that ran: what a forgotten argument does."""
+    """dx and dw with other constants (stride, dilation, groups) than forward had: what forgetting one of them does."""
     x, w, border, *rest = saved
     stride, dilation, groups = (mistaken.get(k, v) for k, v in zip(("stride", "dilation", "groups"), rest, strict=True))
     dx, dw = np.zeros(x.shape, dy.dtype), np.zeros(w.shape, dy.dtype)
@@ -134,7 +134,7 @@ def conv2d_unflipped(dy, saved):
 
 
 def _of_conv2d(slip):
-    """The same slip in conv2d, whose kernel is correlate2d's, flipped."""
+    """The same slip for conv2d, whose kernel is that of correlate2d, flipped."""
 
     def backward(dy, saved):
         dx, dw, db = slip.backward(dy, saved)

@@ -1,11 +1,11 @@
 """Mistakes that people make in the gradients of tinydx/ops/fused.py.
 
-A composed op has the slips of its first part, where the weights are, and a forgotten ReLU.
+A composed op has the slips of its first part, which has the weights, and a forgotten ReLU.
 """
 
 import inspect
 
-from tinydx.gradcheck.slips import activation, convolution, dense, slip_of  # noqa: F401 (the parts have their slips first)
+from tinydx.gradcheck.slips import activation, convolution, dense, slip_of  # noqa: F401 (registers the slips of the parts first)
 from tinydx.op import Slip
 from tinydx.ops.fused import (
     conv2d_relu,
@@ -17,14 +17,14 @@ from tinydx.ops.fused import (
 
 
 def run_slip(part, slip, dy, run):
-    """A slip takes dy and saved, and by name whatever else it needs: arrays, constants, y."""
+    """Call a slip of a part with dy, saved, and by name whatever else it needs: arrays, constants, y."""
     known = {**dict(zip(part.arrays, run.arrays, strict=False)), **run.constants, "y": run.y}
     asked = list(inspect.signature(slip.backward).parameters)[2:]
     return slip.backward(dy, run.saved, **{name: known[name] for name in asked if name in known})
 
 
 def slip_in_part(op, wrong: int, slip: Slip) -> None:
-    """The composition's chain rule with the slip in place of the backward of part number `wrong`."""
+    """Register the chain rule of the composition with the slip in place of the backward of part number `wrong`."""
 
     def backward(dy, ran):
         gradients = (dy,)

@@ -6,14 +6,18 @@ from tinydx.gradcheck.slips import slip_of
 from tinydx.ops.gated import backward_through_time
 
 
-def slips_through_time(record, backward, states):
-    """Add them to the slips of `record`, a network with so many states."""
+def slips_through_time(op, backward, states):
+    """Register the mistakes of backpropagation through time, whatever the cell, as slips of a network with `states` states.
+
+    backward(dy, saved, through_time=...) gives the gradients with another loop. Another `saved` makes mistakes, too: it
+    begins with x, w, u, the states before each step, the steps and the mask. Gradients are those of x, the states, w, u, b.
+    """
 
     def weights_only(gradients):
         return (*(None,) * (1 + states), *gradients[1 + states :])
 
     def with_loop(name, advice, through_time):
-        slip_of(record, name, advice)(lambda dy, saved: backward(dy, saved, through_time=through_time))
+        slip_of(op, name, advice)(lambda dy, saved: backward(dy, saved, through_time=through_time))
 
     with_loop(
         "carry through time dropped",
@@ -29,43 +33,43 @@ def slips_through_time(record, backward, states):
     )
 
     @slip_of(
-        record,
+        op,
         "mask ignored",
         "A masked step copied the states: nothing goes to x_t and the weights there, everything to the step before.",
     )
     def unmasked(dy, saved):
         return backward(dy, (*saved[:5], None))
 
-    @slip_of(record, "last step only", "The weights served every time step: sum their gradients over t.")
+    @slip_of(op, "last step only", "The weights served every time step: sum their gradients over t.")
     def last_step(dy, saved):
         return weights_only(backward(dy, saved, through_time=_only(-1)))
 
     @slip_of(
-        record,
+        op,
         "= instead of +=",
         "Every time step adds to the weights' gradients: with = only the last one visited, t = 0, is left.",
     )
     def first_step(dy, saved):
         return weights_only(backward(dy, saved, through_time=_only(0)))
 
-    @slip_of(record, "state shifted by one step", "dU pairs the gates' gradients with h_{t-1}, the state before the step.")
+    @slip_of(op, "state shifted by one step", "dU pairs the gates' gradients with h_{t-1}, the state before the step.")
     def shifted(dy, saved, y):
         after = y[0] if isinstance(y, tuple) else y
         *_, du, _ = backward(dy, (*saved[:3], after, *saved[4:]))
         return (*(None,) * (2 + states), du, None)
 
-    @slip_of(record, "initial state left out", "The first step used h0: dU pairs its gates' gradients with it.")
+    @slip_of(op, "initial state left out", "The first step used h0: dU pairs its gates' gradients with it.")
     def without_h0(dy, saved):
         before = saved[3].copy()
         before[:, 0] = 0
         *_, du, _ = backward(dy, (*saved[:3], before, *saved[4:]))
         return (*(None,) * (2 + states), du, None)
 
-    @slip_of(record, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch.")
+    @slip_of(op, "averaged over the batch", "dy already carries the 1/N of the loss: sum over the batch.")
     def averaged(dy, saved):
         return weights_only([g / len(saved[0]) for g in backward(dy, saved)])
 
-    @slip_of(record, "averaged over time", "The weights served every time step: sum their gradients over t, do not average.")
+    @slip_of(op, "averaged over time", "The weights served every time step: sum their gradients over t, do not average.")
     def averaged_over_time(dy, saved):
         return weights_only([g / saved[0].shape[1] for g in backward(dy, saved)])
 
@@ -103,7 +107,7 @@ def _mask_blocks(cell_backward, dy, dstates, steps, mask):
 
 
 def _only(t):
-    """The right loop, of whose steps only step t counts for the weights."""
+    """The right loop, but only step t reaches the weights."""
 
     def through_time(*arguments):
         dscores, dstates = backward_through_time(*arguments)

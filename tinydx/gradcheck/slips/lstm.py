@@ -1,25 +1,72 @@
 """Mistakes that people make in the gradients of tinydx/ops/lstm.py."""
 
+import functools
+
 import numpy as np
 
 from tinydx.gradcheck.slips import slip_of
 from tinydx.gradcheck.slips.gated import slips_through_time
-from tinydx.ops.lstm import cell_backward, lstm, lstm_backward, lstm_step, lstm_step_backward, through_gates
+from tinydx.ops.gated import backward_through_time, over_all_steps, side_by_side
+from tinydx.ops.lstm import lstm, lstm_backward, lstm_step, lstm_step_backward
+
+# ---- the way back with another cell or another loop in it -----------------------------------------------------------
+
+
+def step_with(cell_backward, dy, saved):
+    """The gradients of one step, with cell_backward(dh, dc, step) -> dz, dc."""
+    x, h, w, u, step = saved
+    dz, dc = cell_backward(*dy, step)
+    return dz @ w.T, dz @ u.T, dc, x.T @ dz, h.T @ dz, dz.sum(axis=0)
+
+
+def sequence_with(cell_backward, dy, saved, through_time=backward_through_time):
+    """The gradients of a whole sequence, with such a cell, or with another loop."""
+    (dy, dc), (x, w, u, before, steps, mask) = dy, saved
+
+    def one_step(dstates, step):
+        dz, dc = cell_backward(*dstates, step)
+        return [dz], [dz @ u.T, dc]
+
+    [dz], (dh0, dc0) = through_time(one_step, dy, [np.zeros_like(dc), dc], steps, mask)
+    return dz @ w.T, dh0, dc0, over_all_steps(x, dz), over_all_steps(before, dz), dz.sum(axis=(0, 1))
+
+
+def right_cell(dh, dc, step):
+    """dz and the gradient of the old c."""
+    _, _, _, _, o, y = step
+    return through_gates(step, dc + dh * o * (1 - y**2), dh)
+
+
+def through_gates(step, dc, dh, slopes=None, **wrong):
+    """dz and the gradient of the old c from the whole gradient of c'; slopes and wrong (di, df, dg, do) are mistakes."""
+    c, i, f, g, _, y = step
+    gates = {"di": dc * g, "df": dc * c, "dg": dc * i, "do": dh * y} | wrong
+    slopes = slopes or slopes_of(step)
+    return side_by_side(*(d * slope for d, slope in zip(gates.values(), slopes, strict=True))), dc * f
+
+
+def slopes_of(step):
+    """The slopes of the four gates."""
+    _, i, f, g, o, _ = step
+    return [i * (1 - i), f * (1 - f), 1 - g**2, o * (1 - o)]
+
+
+# ---- the cell ------------------------------------------------------------------------------------------------------
 
 
 def cell_slip(name, advice):
-    """A wrong way back through the cell: a slip of one step, and of a whole sequence."""
+    """Register a wrong way back through the cell as a slip of one step, and of a whole sequence."""
 
     def register(wrong):
-        slip_of(lstm_step, name, advice)(lambda dy, saved: lstm_step_backward(dy, saved, wrong))
-        slip_of(lstm, name, advice)(lambda dy, saved: lstm_backward(dy, saved, cell_backward=wrong))
+        slip_of(lstm_step, name, advice)(lambda dy, saved: step_with(wrong, dy, saved))
+        slip_of(lstm, name, advice)(lambda dy, saved: sequence_with(wrong, dy, saved))
         return wrong
 
     return register
 
 
 def wrong_gates(name, advice):
-    """The slip of giving gates other gradients: wrong(step, dc, dh) -> {"di": ..., "slopes": ...}."""
+    """Register other gradients of the gates as slips: wrong(step, dc, dh) -> {"di": ..., "slopes": ...}."""
 
     def register(wrong):
         @cell_slip(name, advice)
@@ -33,12 +80,6 @@ def wrong_gates(name, advice):
     return register
 
 
-def slopes_of(step):
-    """The slopes of the four gates."""
-    _, i, f, g, o, _ = step
-    return [i * (1 - i), f * (1 - f), 1 - g**2, o * (1 - o)]
-
-
 @cell_slip(
     "path through the output forgotten",
     "h' = o tanh(c') moves with c', too: dc = dc_new + dh_new o (1 - tanh(c')**2).",
@@ -49,7 +90,7 @@ def no_output_path(dh, dc, step):
 
 @cell_slip("gradient of the cell state forgotten", "c' goes on to the next step: its gradient dc_new comes in, too.")
 def no_cell_gradient(dh, dc, step):
-    return cell_backward(dh, np.zeros_like(dc), step)
+    return right_cell(dh, np.zeros_like(dc), step)
 
 
 @cell_slip("slope of tanh(c') forgotten", "h' = o tanh(c'): going back to c' multiplies by 1 - tanh(c')**2.")
@@ -69,13 +110,13 @@ def no_output_gate(dh, dc, step):
 
 @cell_slip("forget gate forgotten", "The old c entered as f c, so its gradient is multiplied by f.")
 def no_forget_gate(dh, dc, step):
-    dz, _ = cell_backward(dh, dc, step)
+    dz, _ = right_cell(dh, dc, step)
     return dz, dc + dh * step[4] * (1 - step[5] ** 2)
 
 
 @cell_slip("input gate instead of forget gate", "The old c entered as f c: its gradient is dc times f, not i.")
 def wrong_gate_for_cell(dh, dc, step):
-    dz, _ = cell_backward(dh, dc, step)
+    dz, _ = right_cell(dh, dc, step)
     return dz, (dc + dh * step[4] * (1 - step[5] ** 2)) * step[1]
 
 
@@ -93,7 +134,7 @@ def g_and_o_swapped(step, dc, dh):
 
 
 def _slope(gate, name, advice, wrong):
-    """The slip of giving one gate another slope: wrong(gate's value)."""
+    """Register another slope of one gate, wrong(the gate's value), as slips."""
 
     @wrong_gates(name, advice)
     def backward(step, dc, dh):
@@ -123,8 +164,8 @@ def no_gate_slopes(step, dc, dh):
     return {"slopes": [1.0, 1.0, 1 - step[3] ** 2, 1.0]}
 
 
-def _partner(name, advice, wrong):
-    """The slip of multiplying with a wrong partner: wrong(c, i, f, g, y, dc, dh) -> {"di": ...}."""
+def _factor(name, advice, wrong):
+    """Register a product with a wrong factor as slips: wrong(c, i, f, g, y, dc, dh) -> {"di": ...}."""
 
     @wrong_gates(name, advice)
     def backward(step, dc, dh):
@@ -132,53 +173,56 @@ def _partner(name, advice, wrong):
         return wrong(c, i, f, g, y, dc, dh)
 
 
-_partner(
+_factor(
     "new cell state used for the forget gate",
     "f multiplied the cell state before the step: df = dc c, not c'.",
     lambda c, i, f, g, y, dc, dh: {"df": dc * (f * c + i * g)},
 )
 
 
-_partner(
+_factor(
     "cell state used without tanh",
     "h' = o tanh(c'): the gradient of o is dh_new tanh(c'), not dh_new c'.",
     lambda c, i, f, g, y, dc, dh: {"do": dh * (f * c + i * g)},
 )
 
 
-_partner(
+_factor(
     "input gate and candidate swapped",
     "c' gets i g: the gradient of i is dc g, that of g is dc i.",
     lambda c, i, f, g, y, dc, dh: {"di": dc * i, "dg": dc * g},
 )
 
 
-_partner(
+_factor(
     "cell state forgotten in the forget gate",
     "c' gets f c: the gradient of f is dc times the old c.",
     lambda c, i, f, g, y, dc, dh: {"df": dc},
 )
 
 
-_partner(
+_factor(
     "candidate forgotten in the input gate",
     "c' gets i g: the gradient of i is dc times g.",
     lambda c, i, f, g, y, dc, dh: {"di": dc},
 )
 
 
-_partner(
+_factor(
     "input gate forgotten in the candidate",
     "c' gets i g: the gradient of g is dc times i.",
     lambda c, i, f, g, y, dc, dh: {"dg": dc},
 )
 
 
-_partner(
+_factor(
     "tanh(c') forgotten in the output gate",
     "h' = o tanh(c'): the gradient of o is dh' times tanh(c').",
     lambda c, i, f, g, y, dc, dh: {"do": dh},
 )
+
+
+# ---- the weights and the sequence ----------------------------------------------------------------------------------
 
 
 @slip_of(lstm_step, "first example only", "The weights served every example: sum their gradients over the batch.")
@@ -210,10 +254,11 @@ def no_hidden_carry(dy, saved):
 @slip_of(lstm, "carry through c dropped", "c_t also feeds the next step: dc f goes back along the cell states.")
 def no_cell_carry(dy, saved):
     def without_c(dh, dc, step):
-        dz, dc = cell_backward(dh, dc, step)
+        dz, dc = right_cell(dh, dc, step)
         return dz, 0 * dc
 
-    dx, dh0, _, *weights = lstm_backward(dy, saved, cell_backward=without_c)
+    dx, dh0, _, *weights = sequence_with(without_c, dy, saved)
     return dx, dh0, None, *weights
 
-slips_through_time(lstm, lstm_backward, states=2)
+
+slips_through_time(lstm, functools.partial(sequence_with, right_cell), states=2)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinydx.gradcheck.slips import slip_of
-from tinydx.ops.normalization import _normalise, _normalise_backward, batch_normalization, dropout, layer_normalization
+from tinydx.ops.normalization import _normalise, batch_normalization, dropout, layer_normalization, normalization_backward
 
 
 def _mean(a, axes):
@@ -15,18 +15,18 @@ def _sum(a, axes):
 
 
 def _others(a, axes):
-    """The axes that the statistics are not taken over."""
+    """The axes over which no statistics are taken."""
     return tuple(i for i in range(a.ndim) if i not in axes)
 
 
-def _add_slips(record):
-    """The slips of both normalisations: their gradients have the same shape, over other axes."""
+def _add_slips(op):
+    """The slips of a normalisation: both have the same formulas, over different axes."""
 
     def in_dx(name, advice, *commons):
-        """Slips in what dx loses: common(dn, n, axes) in place of mean(dn) + n * mean(dn * n), n the normalised x."""
+        """Slips in what dx loses: common(dn, n, axes) replaces mean(dn) + n * mean(dn * n), where n is the normalised x."""
         for common in commons:
 
-            @slip_of(record, name, advice)
+            @slip_of(op, name, advice)
             def backward(dy, saved, common=common):
                 normal, inverse, gamma, axes = saved
                 dn = dy * gamma
@@ -80,52 +80,50 @@ def _add_slips(record):
         lambda dn, n, axes: _mean(dn, axes) + n * _sum(dn * n, axes) / (np.prod([n.shape[a] for a in axes]) - 1),
     )
 
-    @slip_of(record, "statistics over the wrong axis", "Take the means in backward over the same axes as in forward.")
+    @slip_of(op, "statistics over the wrong axis", "Take the means in backward over the same axes as in forward.")
     def wrong_axis(dy, saved, x, eps=1e-3):
         _, _, gamma, axes = saved
         _, turned = _normalise(x, gamma, 0, _others(x, axes), eps)
-        return _normalise_backward(dy, turned)[0], None, None
+        return normalization_backward(dy, turned)[0], None, None
 
-    @slip_of(record, "gamma forgotten in dx", "gamma stands between x and y: start with dn = dy * gamma.")
+    @slip_of(op, "gamma forgotten in dx", "gamma stands between x and y: start with dn = dy * gamma.")
     def without_gamma(dy, saved):
         normal, inverse, gamma, axes = saved
-        dx, _, _ = _normalise_backward(dy, (normal, inverse, np.ones_like(gamma), axes))
+        dx, _, _ = normalization_backward(dy, (normal, inverse, np.ones_like(gamma), axes))
         return dx, None, None
 
-    @slip_of(record, "not divided by the deviation", "y was divided by sigma, so dx is, too.")
+    @slip_of(op, "not divided by the deviation", "y was divided by sigma, so dx is, too.")
     def without_inverse(dy, saved):
-        return _normalise_backward(dy, saved)[0] / saved[1], None, None
+        return normalization_backward(dy, saved)[0] / saved[1], None, None
 
-    @slip_of(record, "variance instead of deviation", "Divide by sigma, the root of the variance, once: not by the variance.")
+    @slip_of(op, "variance instead of deviation", "Divide by sigma, the root of the variance, once: not by the variance.")
     def by_variance(dy, saved):
-        return _normalise_backward(dy, saved)[0] * saved[1], None, None
+        return normalization_backward(dy, saved)[0] * saved[1], None, None
 
-    @slip_of(record, "epsilon forgotten", "Forward divided by sqrt(variance + eps): use the same root in backward.")
+    @slip_of(op, "epsilon forgotten", "Forward divided by sqrt(variance + eps): use the same root in backward.")
     def without_epsilon(dy, saved, eps=1e-3):
         normal, inverse, gamma, axes = saved
         ratio = 1 / np.sqrt(1 - eps * inverse**2)  # of the deviation with epsilon to that without
-        dx, _, _ = _normalise_backward(dy, (normal * ratio, inverse * ratio, gamma, axes))
+        dx, _, _ = normalization_backward(dy, (normal * ratio, inverse * ratio, gamma, axes))
         return dx, None, None
 
-    @slip_of(record, "x not normalised in dgamma", "gamma multiplied the normalised x: dgamma = sum(dy * normal).")
+    @slip_of(op, "x not normalised in dgamma", "gamma multiplied the normalised x: dgamma = sum(dy * normal).")
     def raw_x(dy, saved, x):
         return None, (dy * x).sum(axis=tuple(range(dy.ndim - 1))), None
 
-    @slip_of(record, "one example only", "gamma and beta served every example: sum their gradients over all of them.")
+    @slip_of(op, "one example only", "gamma and beta served every example: sum their gradients over all of them.")
     def first_example(dy, saved):
         rest = tuple(range(dy.ndim - 2))
         return None, (dy * saved[0])[0].sum(axis=rest), dy[0].sum(axis=rest)
 
-    @slip_of(record, "averaged over the batch", "gamma and beta served every example: sum their gradients, do not average.")
+    @slip_of(op, "averaged over the batch", "gamma and beta served every example: sum their gradients, do not average.")
     def averaged(dy, saved):
-        _, dgamma, dbeta = _normalise_backward(dy, saved)
+        _, dgamma, dbeta = normalization_backward(dy, saved)
         rows = dy.size // dy.shape[-1]
         return None, dgamma / rows, dbeta / rows
 
 
 _add_slips(batch_normalization)
-
-
 _add_slips(layer_normalization)
 
 

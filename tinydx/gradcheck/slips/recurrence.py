@@ -4,16 +4,19 @@ import numpy as np
 
 from tinydx.gradcheck.slips import slip_of
 from tinydx.gradcheck.slips.dense import dense_averaged, dense_first_row, dense_transposed
-from tinydx.ops.gated import states_before
-from tinydx.ops.recurrence import (
-    _through_time,
-    _weight_gradients,
-    rnn_output,
-    simple_rnn,
-    simple_rnn_backward,
-    simple_rnn_step,
-    simple_rnn_step_backward,
-)
+from tinydx.ops.gated import over_all_steps, states_before, where_real
+from tinydx.ops.recurrence import rnn_output, simple_rnn, simple_rnn_backward, simple_rnn_step, simple_rnn_step_backward
+
+# ---- one step ------------------------------------------------------------------------------------------------------
+
+TANH_OF_Z = "tanh' of z instead of h", "h is tanh(z) already: the derivative is 1 - h**2, not 1 - z**2 or 1 - tanh(h)**2."
+
+
+def _step_with_slope(dy, saved, slope):
+    """The step's backward with another derivative in place of that of tanh."""
+    x, h, w_xh, w_hh, _ = saved
+    dz = dy * slope
+    return dz @ w_xh.T, dz @ w_hh.T, x.T @ dz, h.T @ dz, dz.sum(axis=0)
 
 
 @slip_of(simple_rnn_step, "derivative of tanh forgotten", "Go back through tanh first: dz = dy (1 - y**2).")
@@ -26,20 +29,12 @@ def simple_rnn_step_not_squared(dy, saved):
     return _step_with_slope(dy, saved, 1 - saved[4])
 
 
-@slip_of(
-    simple_rnn_step,
-    "tanh' of z instead of h",
-    "h is tanh(z) already: the derivative is 1 - h**2, not 1 - z**2 or 1 - tanh(h)**2.",
-)
+@slip_of(simple_rnn_step, *TANH_OF_Z)
 def simple_rnn_step_slope_of_z(dy, saved):
     return _step_with_slope(dy, saved, 1 - np.arctanh(saved[4]) ** 2)
 
 
-@slip_of(
-    simple_rnn_step,
-    "tanh' of z instead of h",
-    "h is tanh(z) already: the derivative is 1 - h**2, not 1 - z**2 or 1 - tanh(h)**2.",
-)
+@slip_of(simple_rnn_step, *TANH_OF_Z)
 def simple_rnn_step_tanh_twice(dy, saved):
     return _step_with_slope(dy, saved, 1 - np.tanh(saved[4]) ** 2)
 
@@ -57,13 +52,6 @@ def simple_rnn_step_without_one(dy, saved):
 @slip_of(simple_rnn_step, "tanh' of the old state", "The slope belongs to the new state h_t, not to h_{t-1} that came in.")
 def simple_rnn_step_old_state(dy, saved):
     return _step_with_slope(dy, saved, 1 - saved[1] ** 2)
-
-
-def _step_with_slope(dy, saved, slope):
-    """The step's backward with another derivative in place of that of tanh."""
-    x, h, w_xh, w_hh, _ = saved
-    dz = dy * slope
-    return dz @ w_xh.T, dz @ w_hh.T, x.T @ dz, h.T @ dz, dz.sum(axis=0)
 
 
 @slip_of(simple_rnn_step, "states swapped", "W_hh was multiplied with the old state: dW_hh = hᵀ dz, not with the new one.")
@@ -92,6 +80,24 @@ def simple_rnn_step_untransposed(dy, saved):
 def simple_rnn_step_first_example(dy, saved):
     x, h, w_xh, w_hh, y = saved
     return None, None, *simple_rnn_step_backward(dy[:1], (x[:1], h[:1], w_xh, w_hh, y[:1]))[2:]
+
+
+# ---- a whole sequence ----------------------------------------------------------------------------------------------
+
+
+def _through_time(dy, w_hh, slope, mask):
+    """Backpropagation through time with any slope in place of that of tanh: dz_t at every step, and dh_0."""
+    dz, dh = np.empty_like(dy), np.zeros_like(dy[:, 0])
+    for t in reversed(range(dy.shape[1])):
+        dh = dh + dy[:, t]
+        dz[:, t] = where_real(mask, t, dh * slope[:, t], 0)
+        dh = where_real(mask, t, dz[:, t] @ w_hh.T, dh)
+    return dz, dh
+
+
+def _weight_gradients(x, before, dz):
+    """The gradients of w_xh, w_hh and b, summed over every example and every step."""
+    return over_all_steps(x, dz), over_all_steps(before, dz), dz.sum(axis=(0, 1))
 
 
 @slip_of(simple_rnn, "carry through time dropped", "h_t also feeds h_{t+1}: add what comes back through W_hh to dy_t.")
@@ -127,19 +133,13 @@ def simple_rnn_first_step(dy, saved):
 
 
 def _with_slope(name, advice, slope):
-    """A slip in the derivative of tanh: slope(h0, y) takes its place at every step."""
+    """A slip in the derivative of tanh: slope(h0, y) replaces it at every step."""
 
     @slip_of(simple_rnn, name, advice)
     def backward(dy, saved):
         x, h0, w_xh, w_hh, y, mask = saved
         dz, dh0 = _through_time(dy, w_hh, slope(h0, y), mask)
         return dz @ w_xh.T, dh0, *_weight_gradients(x, states_before(h0, y), dz)
-
-
-TANH_OF_Z = (
-    "tanh' of z instead of h",
-    "h is tanh(z) already: the derivative is 1 - h**2, not 1 - z**2 or 1 - tanh(h)**2.",
-)
 
 
 _with_slope(
@@ -278,6 +278,8 @@ def simple_rnn_untransposed(dy, saved):
     dz, dh0 = _through_time(dy, w_hh.T, 1 - y**2, mask)
     return dz @ w_xh.T, dh0, *_weight_gradients(x, states_before(h0, y), dz)
 
+
+# ---- the output layer ----------------------------------------------------------------------------------------------
 
 slip_of(rnn_output, "one step only", "W_hy served every time step and example: sum its bias's gradient over all.")(
     dense_first_row
