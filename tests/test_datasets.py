@@ -21,7 +21,6 @@ from tinydx.datasets import (
     MedMNIST,
     chest_phantom,
     folders,
-    load_medmnist,
     make_phantoms,
     medmnist,
     open_folders,
@@ -188,7 +187,7 @@ def test_reads_the_official_splits(tmp_path):
     assert data.class_names == ["normal", "pneumonia"]
     with np.load(path) as official:
         for split in data.splits:
-            images, labels = load_medmnist(path, split)
+            images, labels = MedMNIST(path).load(split)
             np.testing.assert_array_equal(images, official[f"{split}_images"])
             np.testing.assert_array_equal(labels, official[f"{split}_labels"][:, 0])
             assert images.dtype == np.uint8 and labels.dtype == np.int64
@@ -259,7 +258,7 @@ def test_a_damaged_file_is_never_half_read(tmp_path_factory, where, cut):
         assert str(path) in str(error) and "\n" not in str(error)
     else:  # a byte that means nothing, such as a date in the zip's list
         assert not cut
-        np.testing.assert_array_equal(data.load("train")[0], load_medmnist(save(path), "train")[0])
+        np.testing.assert_array_equal(data.load("train")[0], MedMNIST(save(path)).load("train")[0])
 
 
 def test_the_real_file(real_data):

@@ -84,12 +84,13 @@ def server(running, monkeypatch):
     running.body, running.etag, running.faults, running.requests, running.starts = BODY, '"one"', [], [], []
     monkeypatch.setitem(SETS, NAME, SETS[NAME]._replace(md5=hashlib.md5(BODY).hexdigest()))
     monkeypatch.setattr(download, "PAUSES", (0, 0, 0))
+    monkeypatch.setattr(download, "BASE_URL", f"http://127.0.0.1:{running.server_port}/files")
     monkeypatch.setenv("no_proxy", "*")
     return running
 
 
 def get(server, folder):
-    return fetch(NAME, folder, base_url=f"http://127.0.0.1:{server.server_port}/files")
+    return fetch(NAME, folder)
 
 
 def names(folder):
@@ -218,9 +219,10 @@ def test_a_server_that_fails_for_long(server, tmp_path):
 
 def test_no_network(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "PAUSES", (0,))
+    monkeypatch.setattr(download, "BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "*")
     with pytest.raises(ConnectionError, match=r"cannot fetch http://127.0.0.1:9/breastmnist.npz.*no connection"):
-        fetch(NAME, tmp_path, base_url="http://127.0.0.1:9")
+        fetch(NAME, tmp_path)
 
 
 def test_pauses_grow_between_attempts(server, tmp_path, monkeypatch):
@@ -252,9 +254,9 @@ def test_another_file_of_that_name_is_not_overwritten(server, tmp_path):
 
 
 def test_an_unknown_name_suggests_a_known_one(tmp_path):
-    with pytest.raises(ValueError, match="no data set 'pneumonia_mnist': did you mean 'pneumoniamnist'"):
+    with pytest.raises(ValueError, match="no data set 'pneumonia_mnist'; did you mean 'pneumoniamnist'"):
         fetch("pneumonia_mnist", tmp_path)
-    with pytest.raises(ValueError, match="known are pathmnist, chestmnist"):
+    with pytest.raises(ValueError, match="known: bloodmnist, breastmnist"):
         fetch("qqq", tmp_path)
 
 

@@ -31,7 +31,7 @@ from tinydx.preprocessing.image import (
     load_img,
     save_img,
 )
-from tinydx.preprocessing.iterators import AHEAD
+from tinydx.preprocessing.iterators import PREFETCHED
 
 DOCUMENT = {  # the eight options of the document's program
     "rescale": 1 / 255,
@@ -379,7 +379,7 @@ def test_threads_do_not_change_a_bit(tree, monkeypatch):
         time.sleep(next(naps))  # threads finish in any order
         return load_img(*args, **kwargs)
 
-    monkeypatch.setattr("tinydx.preprocessing.iterators.load_img", slow_load)
+    monkeypatch.setattr("tinydx.preprocessing.image_iterators.load_img", slow_load)
     threaded = make()
     for k, (x, y) in enumerate(unthreaded):
         images, labels = next(threaded)
@@ -395,8 +395,8 @@ def test_images_of_a_batch_are_read_at_the_same_time(tree, monkeypatch):
         both.wait()  # one thread alone would wait for ever
         return load_img(*args, **kwargs)
 
-    monkeypatch.setattr("tinydx.preprocessing.iterators.load_img", meet)
-    monkeypatch.setattr("tinydx.preprocessing.iterators.IMAGE_THREADS", 2)
+    monkeypatch.setattr("tinydx.preprocessing.image_iterators.load_img", meet)
+    monkeypatch.setattr("tinydx.preprocessing.iterators.EXAMPLE_THREADS", 2)
     batches = ImageDataGenerator().flow_from_directory(tree, (4, 4), classes=["abnormal"], batch_size=2)
     for _ in range(3):
         next(batches)
@@ -456,13 +456,13 @@ def test_a_bounded_number_of_batches_is_made_ahead(tree, monkeypatch):
         loaded.append(args)
         return load_img(*args, **kwargs)
 
-    monkeypatch.setattr("tinydx.preprocessing.iterators.load_img", count)
+    monkeypatch.setattr("tinydx.preprocessing.image_iterators.load_img", count)
     batches = ImageDataGenerator().flow_from_directory(tree, (4, 4), batch_size=1, seed=4)
     assert not loaded
     next(batches)
-    wait_until(lambda: len(loaded) == 1 + AHEAD)
+    wait_until(lambda: len(loaded) == 1 + PREFETCHED)
     time.sleep(0.05)
-    assert len(loaded) == 1 + AHEAD
+    assert len(loaded) == 1 + PREFETCHED
 
 
 def test_threads_start_with_next_and_end_with_the_iterator(tree):
@@ -578,6 +578,7 @@ def test_preprocessing_repeats_the_input_exactly(tree, color_mode):
     batches = augment.flow_from_directory(tree, (9, 8), color_mode, class_mode=None, shuffle=False, interpolation="bilinear")
     how = json.loads(json.dumps(batches.preprocessing))
     assert how == {
+        "kind": "image",
         "target_size": [9, 8],
         "color_mode": color_mode,
         "rescale": 1 / 255,
@@ -593,6 +594,7 @@ def test_preprocessing_of_arrays_and_functions():
     x = noise(2, 4, 6, 1)
     how = ImageDataGenerator().flow(x).preprocessing
     assert how == {
+        "kind": "image",
         "target_size": [4, 6],
         "color_mode": "grayscale",
         "rescale": None,

@@ -11,7 +11,7 @@ from tinydx.text.decoding import beam_search, greedy
 from tinydx.text.retrieval import NearestText
 from tinydx.text.scores import exact_match, perplexity
 from tinydx.text.sequences import LanguageModel, Seq2Seq, teacher_forcing
-from tinydx.text.translation import PairBatches, _Reader, train_translator, translate
+from tinydx.text.translation import PairBatches, SourceReader, train_translator, translate
 
 WORDS = ["fever", "chill", "bone", "skin", "heart"]
 PAIRS = [(f"pain of {a} and {b}", f"{b} {a} ache") for a in WORDS for b in WORDS]
@@ -172,7 +172,7 @@ def test_a_source_is_followed_by_the_first_different_targets_and_never_by_its_ow
     pairs = [["chest pain", "A"], ["acute chest pain", "B"], ["chest pain now", "B"], ["leg wound", "C"]]
     codec = Codec.learn(Words(), ["chest pain acute now leg wound a b c"])
     how = {"codec": codec.config(), "longest": 99, "drafts": 2, "pairs": pairs}
-    reader = _Reader(how)
+    reader = SourceReader(how)
     assert codec.decode(reader.ids("chest  pain")) == "chest pain a b"
     read = [codec.decode(reader.ids(source, i)) for i, (source, _) in enumerate(pairs)]
     assert read == ["chest pain b c", "acute chest pain a b", "chest pain now a b", "leg wound a b"]

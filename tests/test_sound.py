@@ -102,7 +102,7 @@ def test_leading_axes_are_a_batch():
         (lambda: SoundDataGenerator(crop=0.01), "less than one transform"),
         (lambda: SoundDataGenerator(n_mels=400), "too narrow"),
         (lambda: SoundDataGenerator().flow(np.ones(5)), r"\(N, samples\)"),
-        (lambda: SoundDataGenerator().flow(np.ones((5, 400)), [0, 1]), r"\[5, 2\]"),
+        (lambda: SoundDataGenerator().flow(np.ones((5, 400)), [0, 1]), r"x \(5, 400\), y \(2,\)"),
     ],
 )
 def test_what_cannot_be_is_said(call, words):

@@ -96,7 +96,7 @@ def test_the_plane_keeps_distances_of_words_that_lie_in_one(tmp_path):
     assert share.sum() == pytest.approx(1)
     distance = lambda p: np.linalg.norm(p[:, None] - p[None], axis=2)  # noqa: E731
     np.testing.assert_allclose(distance(places), distance(flat[4:]), atol=1e-10)
-    path = wv.draw({"one": ["a", "b"], "two": ["c", "d"]}, tmp_path / "map.png")
+    path = wv.plot({"one": ["a", "b"], "two": ["c", "d"]}, tmp_path / "map.png")
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
@@ -105,7 +105,7 @@ def test_errors():
         WordVectors(Vocabulary("a"), np.zeros((5, 2))).nearest("x")
     with pytest.raises(ValueError, match="3 vectors for 5 words"):
         WordVectors(Vocabulary("a"), np.zeros((3, 2)))
-    with pytest.raises(ValueError, match="no two known words"):
+    with pytest.raises(ValueError, match="no two known words are neighbours"):
         SkipGram(8).train([[4], []])
     with pytest.raises(ValueError, match=r"a has shape \(2, 2\)"):
         SkipGram(8, a=np.zeros((2, 2)))

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
         for w in asked:
             groups[home[w]].append(w)
         largest = sorted(groups, key=lambda chapter: -len(groups[chapter]))[:5]
-        print(f"  {vectors.draw({chapter: groups[chapter][:14] for chapter in largest}, a.output)}")
+        print(f"  {vectors.plot({chapter: groups[chapter][:14] for chapter in largest}, a.output)}")
     return share
 
 
