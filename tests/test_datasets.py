@@ -223,7 +223,7 @@ def test_class_names_of_other_files(tmp_path):
         ({"test_images": np.zeros((4, 64, 64), np.uint8)}, "images of different shapes"),
         ({"val_images": np.zeros((0, 28, 28), np.uint8), "val_labels": np.zeros((0, 1), np.uint8)}, "0 images"),
         ({"train_labels": np.full((6, 1), 2, np.uint8)}, "label 2 is out of range, breastmnist has 2 classes"),
-        ({f"{s}_images": None for s in ("train", "val", "test")}, "is no MedMNIST file.*holds train_labels"),
+        ({f"{s}_images": None for s in ("train", "val", "test")}, "is not a MedMNIST file.*holds train_labels"),
         ({"train_labels": np.array([[0], ["x"]] * 3, object)}, "train_labels is not a plain array"),
     ],
 )
@@ -238,11 +238,11 @@ def test_a_file_that_is_no_npz(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"no file .*x.npz; the nearest folder that exists is {tmp_path}$"):
         MedMNIST(tmp_path / "gone" / "x.npz")
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(ValueError, match=r"text.npz is no .npz file"):
+    with pytest.raises(ValueError, match=r"text.npz is not an .npz file"):
         MedMNIST(tmp_path / "text.npz")
     with zipfile.ZipFile(tmp_path / "other.npz", "w") as file:
         file.writestr("readme.txt", "hello")
-    with pytest.raises(ValueError, match="is no MedMNIST file"):
+    with pytest.raises(ValueError, match="is not a MedMNIST file"):
         MedMNIST(tmp_path / "other.npz")
 
 

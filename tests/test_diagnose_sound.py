@@ -45,7 +45,7 @@ def test_it_writes_model_history_metrics_and_page(result):
     names = {"model.safetensors", "history.json", "history.csv", "metrics.json", "report.png"}
     assert names == {p.name for p in output.iterdir()}
     metrics = json.loads((output / "metrics.json").read_text())
-    assert any("last longer: their first 1 s are heard" in note for note in metrics["data"]["notes"])
+    assert any("last longer: their first 1 s are used" in note for note in metrics["data"]["notes"])
     assert metrics["roc_auc"] > 0.9 and metrics["data"]["recordings"]["test"]["high"] > 0
     assert load_model(output / "model.safetensors").preprocessing["kind"] == "sound"
 
@@ -109,7 +109,7 @@ def test_an_example_is_drawn_as_its_waveform_above_its_spectrum():
 
     t = np.arange(4000) / 2000
     axes = Figure().add_subplot()
-    kinds.get("sound").draw(axes, np.sin(2 * np.pi * 100 * t) * (t < 1))
+    kinds.get("sound").plot(axes, np.sin(2 * np.pi * 100 * t) * (t < 1))
     bands, wave = axes.images[0].get_array(), axes.lines[0].get_ydata()
     assert bands.shape == (32, 81) and bands[:, :35].max() > bands[:, 45:].max() + 40  # dB: loud, then silent
     assert 1 < wave.min() < wave.max() < 1.5 and np.ptp(wave[2000:]) == 0

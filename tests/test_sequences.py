@@ -156,7 +156,7 @@ def test_other_models_are_no_translators(tmp_path, capsys):
     model.predict(np.array([[2, 5]]))
     model.save(tmp_path / "m.safetensors")
     assert cli.main(["translate", str(tmp_path / "m.safetensors"), "x"]) == 1
-    assert "is no translator" in capsys.readouterr().err
+    assert "is not a translator" in capsys.readouterr().err
 
 
 def test_drafts_come_from_other_pairs_and_travel_with_the_model(tmp_path):

@@ -78,7 +78,7 @@ class MedMNIST:
     height in pixels.
 
     Arguments: path of the .npz file.
-    Raises: FileNotFoundError; ValueError for what is no such file.
+    Raises: FileNotFoundError; ValueError for another file.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp(), "breastmnist.npz")
@@ -99,7 +99,7 @@ class MedMNIST:
         self.splits = tuple(split for split in SPLITS if f"{split}_images" in arrays)
         if not self.splits:
             held = ", ".join(arrays) or "nothing"
-            raise ValueError(f"{self.path} is no MedMNIST file: it needs train_images ..., but holds {held}")
+            raise ValueError(f"{self.path} is not a MedMNIST file: it needs train_images ..., but holds {held}")
         self._data = {split: _checked(self.path, split, arrays) for split in self.splits}
         shapes = {images.shape[1:] for images, _ in self._data.values()}
         if len(shapes) > 1:
@@ -138,7 +138,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         nearest = next(parent for parent in path.absolute().parents if parent.is_dir())
         raise FileNotFoundError(f"no file {path}; the nearest folder that exists is {nearest}")
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is no .npz file (a zip of arrays), or its end is missing: fetch it again")
+        raise ValueError(f"{path} is not an .npz file (a zip of arrays), or its end is missing: fetch it again")
     name = "its list of arrays"
     try:
         with np.load(path, allow_pickle=False) as file:

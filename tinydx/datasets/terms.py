@@ -9,7 +9,7 @@
     text_pairs(file)        any pairs: a table (.csv, .tsv) with the columns source and target
 
 Files are read as their authors publish them. Texts are unchanged except for white space. Reading a table raises
-FileNotFoundError, or ValueError for a missing column, for no rows, and for what is no UTF-8 table.
+FileNotFoundError, or ValueError for a missing column, for no rows, and for what is not a UTF-8 table.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _read_table(path: str | Path, columns: dict[str, str], delimiter: str) -> li
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, delimiter=delimiter))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is no UTF-8 table: {error}") from None
+        raise ValueError(f"{path} is not a UTF-8 table: {error}") from None
     missing = [c for c in columns if not rows or c not in rows[0]]
     if missing:
         raise ValueError(f"{path} has no column {missing[0]!r}: expected {', '.join(columns)}" if rows else f"{path} has no rows")

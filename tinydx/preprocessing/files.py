@@ -37,7 +37,7 @@ def load_img(
     bicubic, hamming, box, lanczos.
     Returns: a PIL.Image.
     Raises: FileNotFoundError; OSError for a corrupt, truncated or empty file; ValueError for an unknown option; TypeError for
-    what is no path.
+    anything but a path or a file.
 
     >>> import io
     >>> file = io.BytesIO()

@@ -158,11 +158,11 @@ def translate(model: Seq2Seq, texts: Sequence[str], width: int = 4) -> list[str]
 
     Arguments: model, from `train_translator`; texts; width of the beam (1: greedy).
     Returns: a text for each text.
-    Raises: ValueError for an empty text, and for a model that is no translator.
+    Raises: ValueError for an empty text, and for a model that is not a translator.
     """
     preprocessing = model.preprocessing or {}
     if preprocessing.get("kind") != "translation":
-        raise ValueError("this model is no translator; train one with python -m tinydx.tasks.translation")
+        raise ValueError("this model is not a translator; train one with python -m tinydx.tasks.translation")
     empty = [i for i, text in enumerate(texts) if not text.strip()]
     if empty:
         raise ValueError(f"text {empty[0] + 1} of {len(texts)} is empty: there is nothing to translate")

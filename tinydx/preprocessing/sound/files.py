@@ -24,14 +24,14 @@ LOUDEST = 1e6  # largest sample: above it squares overflow; 16-bit numbers store
 def load_sound(path: Any, rate: int | None = None, seconds: float | None = None, offset: float = 0.0) -> tuple[np.ndarray, int]:
     """Read a wav or flac file as samples of one channel, at a given rate.
 
-    Channels are averaged. Samples of 8 to 32 bits become -1..1. Only the requested part is read, so that an hour-long file costs
-    no more than a short one.
+    Channels are averaged. Samples of 8 to 32 bits become -1..1. Only the requested part is read, so that an hour-long file
+    costs no more than a short one.
 
     Arguments: path; rate in Hz, None for the file's own; seconds, at most how much is read (None: all); offset, where reading
     begins, in seconds.
     Returns: (float32 (L,), rate).
-    Raises: FileNotFoundError; ImportError without soundfile; OSError for an empty file and for what is no sound file; ValueError
-    for silence, NaN, infinite or huge samples, an impossible rate, or an offset beyond the end. Each names the file.
+    Raises: FileNotFoundError; ImportError without soundfile; OSError for an empty file and for a file that is not a sound;
+    ValueError for silence, NaN, infinite or huge samples, an impossible rate, or an offset beyond the end. Each names the file.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
