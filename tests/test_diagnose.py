@@ -168,7 +168,7 @@ def test_bad_folders_are_one_line_and_nothing_is_written(tmp_path, capsys, spoil
     assert words in err and err.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
-def test_a_file_that_is_no_data_is_told_what_would_be(tmp_path):
+def test_an_unusable_file_is_told_what_would_be_usable(tmp_path):
     (tmp_path / "notes.md").write_text("no images here")
     with pytest.raises(ValueError, match="neither a folder nor an"):
         open_study(tmp_path / "notes.md")

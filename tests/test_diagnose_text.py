@@ -69,7 +69,7 @@ def test_predict_takes_texts_and_files(model, tmp_path, capsys):
         (__file__, "is a file, but not a .txt file"),
     ],
 )
-def test_what_cannot_be_diagnosed_is_one_line(model, capsys, entry, words):
+def test_an_unusable_input_is_one_line(model, capsys, entry, words):
     assert cli.main(["predict", str(model), entry, "fever"]) == 1
     captured = capsys.readouterr()
     assert words in captured.err and captured.err.count("\n") == 1
@@ -109,7 +109,7 @@ def test_names_of_classes_and_texts_in_any_script(tmp_path):
         ("", "no column 'text'"),
     ],
 )
-def test_tables_that_cannot_be_used(tmp_path, content, words):
+def test_unusable_tables(tmp_path, content, words):
     path = tmp_path / "t.csv"
     path.write_text(content)
     with pytest.raises(ValueError, match=words):

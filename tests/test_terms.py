@@ -84,6 +84,6 @@ def test_no_group_is_in_two_parts(items, seed):
     assert sum(len(set(p)) for p in parts) == groups
 
 
-def test_a_split_that_leaves_nothing():
+def test_a_split_that_leaves_no_rest():
     with pytest.raises(ValueError, match="1 groups cannot be split"):
         terms.split_by_group(["a", "a"], lambda i: i, [0.6])

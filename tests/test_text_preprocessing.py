@@ -1,4 +1,4 @@
-"""Tokenizers, vocabulary, padding: any text of any script goes through, and what must come back comes back."""
+"""Tokenizers, vocabulary, padding: texts of any script are accepted, and decoding returns the original."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Word vectors: neighbours, relatedness and gradients against slow definitions, and words used alike come together."""
+"""Word vectors: neighbours, relatedness and gradients against slow definitions, and words with the same use become neighbours."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def twins(n=400):
 
 
 @pytest.mark.parametrize("mixed", [False, True])
-def test_words_used_alike_become_neighbours(mixed):
+def test_words_with_the_same_use_become_neighbours(mixed):
     set_seed(0)
     sentences = twins()
     a = relatedness(sentences, 12) if mixed else None
@@ -65,7 +65,7 @@ def test_vectors_are_the_documents_mixing():
     assert np.abs(model.b.data[4:]).max() > 0  # the bias was trained, too
 
 
-def test_a_step_descends_the_loss_of_the_docstring():
+def test_an_optimizer_step_descends_the_loss_of_the_docstring():
     """The gradient of v by central differences of L, written down once more in NumPy."""
     set_seed(1)
     model = SkipGram(8, 3)

@@ -1,8 +1,8 @@
 """Data to learn from: synthetic phantoms and heart sounds, class folders, MedMNIST files, tables of medical texts.
 
     study.py       Study: train, validation and test examples with their classes, as `tinydx diagnose` takes them
-    folders.py     class folders -> splits, with each patient in one split only
-    medmnist.py    MedMNIST .npz files, and what is known of the published sets
+    folders.py     class folders -> splits, each patient in one split only
+    medmnist.py    MedMNIST .npz files, and a table of the published sets
     download.py    fetch such a file, resume after a break, verify it
     terms.py       texts: ICD-10-CM, the Human Phenotype Ontology, summaries, any table of pairs
     phantom.py     synthetic chest X-rays

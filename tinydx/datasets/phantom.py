@@ -120,7 +120,7 @@ def _marker(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return rng.uniform(0.5, 1) * np.maximum(upright, foot)
 
 
-# ---- what is small and round: Gaussian blobs -----------------------------------------------------------------------
+# ---- small and round structures: Gaussian blobs --------------------------------------------------------------------
 
 
 def _vessels(rng: Rng) -> Blobs:

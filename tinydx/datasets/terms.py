@@ -1,4 +1,4 @@
-"""Medical texts as lists: pairs of texts that mean the same, and texts with the place where they belong.
+"""Medical texts as lists: pairs of texts with the same meaning, and texts with their class.
 
     icd10cm_terms()         the terms that ICD-10-CM includes under each official diagnosis     pip: simple-icd-10-cm
     icd10cm_diagnoses()     its official diagnoses                                              the same

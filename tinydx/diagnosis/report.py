@@ -102,7 +102,7 @@ def write_report(
             f"the report needs a label and a probability for each example: {len(examples)} {kind.noun}, "
             f"{len(true)} labels, {len(table)} probabilities, metrics of {metrics['count']}"
         )
-    png = _png(_Page(metrics, history, examples, true, table, kind, title, subtitle, synthetic))
+    png = _png(_Page(metrics, history, list(examples), true, table, kind, title, subtitle, synthetic))
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     return {
@@ -149,7 +149,7 @@ class _Page(NamedTuple):
 
     metrics: dict[str, Any]
     history: History
-    examples: Sequence[Any]
+    examples: list[Any]
     true: np.ndarray  # class numbers (N,)
     table: np.ndarray  # probabilities (N, classes)
     kind: Kind
@@ -175,7 +175,7 @@ def _png(page: _Page) -> bytes:
     )
     legible = page._replace(
         metrics=_legible(page.metrics, drawable, numbered),
-        examples=_legible(list(page.examples), drawable, {}),
+        examples=_legible(page.examples, drawable, {}),
         title=_legible(page.title, drawable, {}),
         subtitle=_legible(subtitle, drawable, {}),
     )

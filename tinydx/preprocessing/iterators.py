@@ -123,7 +123,7 @@ class BatchIterator:
                 self._pending.append((plan, future))
             plan, future = self._pending.popleft()
             self._seen(plan)
-        return future.result()  # raises what the thread raised; the next call goes on with the next batch
+        return future.result()  # raises what the thread raised; the next call continues with the next batch
 
     def __getitem__(self, index: int) -> Any:
         if not -len(self) <= index < len(self):

@@ -97,12 +97,12 @@ def bigram(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]], size: 
     before, different = Counter[int](), Counter(v for v, _ in pairs)
     for (v, _), n in pairs.items():
         before[v] += n
-    asked = [pair for text in test for pair in pairwise(text)]
+    test_pairs = [pair for text in test for pair in pairwise(text)]
     single = unigram(train, test, size)
     return np.array(
         [
             (pairs[v, w] + different[v] * p) / (before[v] + different[v]) if before[v] else p
-            for (v, w), p in zip(asked, single, strict=True)
+            for (v, w), p in zip(test_pairs, single, strict=True)
         ]
     )
 

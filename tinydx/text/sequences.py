@@ -156,9 +156,7 @@ class Seq2Seq(Model):
         if attention not in ATTENTIONS:
             raise ValueError(f"Seq2Seq: attention is {attention!r}, expected one of {', '.join(ATTENTIONS)}")
         if units % 2:
-            raise ValueError(
-                f"Seq2Seq: units is {units}, expected an even number, half of it for each direction"
-            )
+            raise ValueError(f"Seq2Seq: units is {units}, expected an even number, half of it for each direction")
         self.embedding = Embedding(vocabulary, dimension, mask_zero=True)
         self.encoder = Bidirectional(GRU(units // 2, return_sequences=True, return_state=True))
         self.bridge = Dense(units, activation="tanh")

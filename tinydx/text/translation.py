@@ -106,9 +106,7 @@ def train_translator(
         epochs=epochs,
         callbacks=[
             LearningRateScheduler(lambda epoch, _: learning_rate * min(1, 3 * (1 - epoch / epochs))),
-            EarlyStopping(
-                "val_accuracy", patience=epochs, restore_best_weights=True
-            ),  # only keeps the best epoch
+            EarlyStopping("val_accuracy", patience=epochs, restore_best_weights=True),  # only keeps the best epoch
         ],
         verbose=verbose,
     )

@@ -29,7 +29,7 @@ from tinydx.preprocessing.files import EXTENSIONS
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
 
 DEFAULT_SIZE = 150
-SYNTHETIC = "Synthetic: drawn by a program, no patient. What a model learns here says nothing about real X-rays."
+SYNTHETIC = "Synthetic: drawn by a program, of no patient. Results on them say nothing about real X-rays."
 
 
 class ImageKind(Kind):

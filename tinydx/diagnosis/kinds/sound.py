@@ -58,7 +58,7 @@ SECONDS = 10  # of a recording, unless --size says otherwise
 SYNTHETIC_SECONDS = 5
 FEATURES: dict[str, Any] = {"rate": RATE, "n_fft": 512, "window": 128, "hop": 50, "n_mels": 32, "fmin": 10.0, "fmax": 1000.0}
 FILTERS, UNITS = 48, 32  # of the convolution and of the recurrence
-SYNTHETIC = "Synthetic: computed by a program, no patient. What a model learns here says nothing about real hearts."
+SYNTHETIC = "Synthetic: computed by a program, of no patient. Results on them say nothing about real hearts."
 
 
 class SoundKind(Kind):

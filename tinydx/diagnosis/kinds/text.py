@@ -2,7 +2,7 @@
 
     None             ICD-10-CM: the terms under each diagnosis, and the chapter of the book to which they belong
     FOLDER           FOLDER/CLASS/*.txt, or train/ val/ test/ of such folders
-    FILE.csv, .tsv   a table with the columns text and label, which is split here
+    FILE.csv, .tsv   a table with the columns text and label, split at random
 
 The network takes the mean of the vectors of a text's words and pieces of words, then a softmax over the classes:
 
@@ -177,9 +177,7 @@ def _limited(texts: Labelled, limit: int | None) -> Labelled:
 def _folders(path: Path, limit: int | None, seed: int) -> tuple[list[str], dict[str, Labelled], list[str]]:
     """Class folders of .txt files."""
     if path.is_file():
-        raise ValueError(
-            f"{path} is not a table (.csv, .tsv): give one, or one folder of .txt files for each class"
-        )
+        raise ValueError(f"{path} is not a table (.csv, .tsv): give one, or one folder of .txt files for each class")
     find = lambda folder: find_files(folder, (".txt",), "texts")  # noqa: E731
     names, files, notes = open_folders(path, seed=seed, limit=limit, noun="texts", find=find, check=_check_files)
     return names, {k: [(_read_file(file), c) for file, c in files[k]] for k in SPLITS}, notes
@@ -223,7 +221,7 @@ def open_table(path: Path, limit: int | None, seed: int) -> tuple[list[str], dic
         raise ValueError(f"{path} has too few texts of one label to set some aside: give at least 3 of each")
     labelled = lambda part: [(str(text), int(k)) for text, k in zip(*part, strict=True)]  # noqa: E731
     splits = {"train": labelled(train), "val": labelled(val), "test": labelled(test)}
-    notes = [f"split here, text by text: {len(val[1])} for validation, {len(test[1])} for the test"]
+    notes = [f"split text by text: {len(val[1])} for validation, {len(test[1])} for the test"]
     if len(unique) < len(rows):
         notes.append(f"{len(rows) - len(unique)} rows repeat the text of another row and were left out")
     return names, {k: _limited(part, limit) for k, part in splits.items()}, notes

@@ -206,7 +206,7 @@ def deltas(features: ArrayLike, width: int = 9) -> np.ndarray:
     """
     c = np.asarray(features)
     if width < 3 or width % 2 == 0 or c.shape[-2] < width:
-        raise ValueError(f"deltas: width must be odd, from 3 to the {c.shape[-2]} frames there are, got {width}")
+        raise ValueError(f"deltas: width must be odd, from 3 to the number of frames ({c.shape[-2]}), got {width}")
     n = np.arange(width, dtype=c.dtype) - width // 2
     inner = np.moveaxis(frames(np.moveaxis(c, -2, -1), width, 1) @ (n / (n @ n)), -1, -2)
     first, last = inner[..., :1, :], inner[..., -1:, :]

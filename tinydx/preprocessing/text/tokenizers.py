@@ -124,18 +124,18 @@ class BytePairs:
         """
         chunks = Counter(_as_bytes(chunk) for text in texts for chunk in _chunks(text))
         words = [(list(chunk), n) for chunk, n in chunks.items()]
-        pairs, where = Counter[Pair](), defaultdict[Pair, set[int]](set)
+        pairs, words_with = Counter[Pair](), defaultdict[Pair, set[int]](set)
         for i, (word, n) in enumerate(words):
             for pair in pairwise(word):
                 pairs[pair] += n
-                where[pair].add(i)
+                words_with[pair].add(i)
         learnt: list[Pair] = []
         while len(learnt) < merges and pairs:
             best = max(pairs, key=lambda pair: (pairs[pair], pair))  # ties: the later pair in alphabetical order
             if pairs[best] < 2:
                 break
             learnt.append(best)
-            _merge_everywhere(best, words, pairs, where)
+            _merge_everywhere(best, words, pairs, words_with)
         return cls(learnt)
 
     @property
@@ -223,16 +223,16 @@ def _merged(tokens: list[str], pair: Pair) -> list[str]:
     return out
 
 
-def _merge_everywhere(pair: Pair, words: list, pairs: Counter, where: dict[Pair, set[int]]) -> None:
+def _merge_everywhere(pair: Pair, words: list, pairs: Counter, words_with: dict[Pair, set[int]]) -> None:
     """Join the pair in all words that contain it, and update the counts of these words' pairs."""
-    for i in where.pop(pair):
+    for i in words_with.pop(pair):
         word, n = words[i]
         new = _merged(word, pair)
         for old in pairwise(word):
             pairs[old] -= n
         for now in pairwise(new):
             pairs[now] += n
-            where[now].add(i)
+            words_with[now].add(i)
         words[i] = new, n
     del pairs[pair]
 
