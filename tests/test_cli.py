@@ -1,4 +1,4 @@
-"""The command line: what a stranger types, and what it answers when that is wrong."""
+"""The command line: help, cards, doctor, and one-line errors."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def test_an_unknown_card_suggests_a_close_one(capsys):
     assert "did you mean 'conv2d'" in err and err.count("\n") == 1
 
 
-def test_doctor_names_what_it_found(capsys):
+def test_doctor_prints_its_findings(capsys):
     assert cli.main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("python", "numpy", "numba", "cuda", "data"))
@@ -64,7 +64,7 @@ def test_wrong_arguments_exit_with_2_and_usage(arguments, capsys):
         (["data", "get", "pneumonamnist"], "pneumoniamnist"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_status_1(arguments, words, capsys, tmp_path, monkeypatch):
+def test_an_error_is_one_line_and_status_1(arguments, words, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli.main(arguments) == 1
     err = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Phantoms whose label brightness does not tell, MedMNIST files, and class folders split patient by patient."""
+"""Phantoms whose brightness does not reveal the label, MedMNIST files, and class folders split patient by patient."""
 
 import json
 import re
@@ -21,7 +21,6 @@ from tinydx.datasets import (
     MedMNIST,
     chest_phantom,
     folders,
-    load_medmnist,
     make_phantoms,
     medmnist,
     open_folders,
@@ -41,7 +40,7 @@ def test_a_phantom_is_an_image_and_the_same_for_the_same_seed(seed, abnormal, si
 
 
 @given(seed=st.integers(0, 2**40))
-def test_the_same_patient_ill_and_well_differs_by_bright_spots_of_the_same_light(seed):
+def test_the_same_patient_with_and_without_opacities_has_the_same_brightness(seed):
     ill, well = (chest_phantom(np.random.default_rng(seed), abnormal, 100) for abnormal in (True, False))
     change = ill - well
     assert change.max() > 0.1  # an opacity is brighter than the haze at its place
@@ -49,7 +48,7 @@ def test_the_same_patient_ill_and_well_differs_by_bright_spots_of_the_same_light
     assert abs(change[:, :3]).max() < 0.01 and abs(change[:, -3:]).max() < 0.01  # nothing outside the lungs
 
 
-def test_a_phantom_too_small_to_draw():
+def test_a_phantom_that_is_too_small_raises():
     with pytest.raises(ValueError, match="at least 16 pixels, got 8"):
         chest_phantom(np.random.default_rng(0), True, size=8)
 
@@ -74,13 +73,13 @@ def many():
     return half(train[0]), train[1] == 0, half(test[0]), test[1] == 0
 
 
-def test_brightness_does_not_tell_the_class(many):
+def test_brightness_does_not_reveal_the_class(many):
     _, _, images, abnormal = many
     assert 0.4 < roc_auc_score(abnormal, images.mean((1, 2))) < 0.6
 
 
 @pytest.mark.parametrize("regularisation", [1e-3, 1e-2, 1e-1])
-def test_a_linear_model_on_pixels_does_not_tell_the_class(many, regularisation):
+def test_a_linear_model_on_pixels_does_not_find_the_class(many, regularisation):
     images, abnormal, test_images, test_abnormal = many
     scaler = StandardScaler().fit(images.reshape(len(images), -1))
     model = LogisticRegression(C=regularisation, max_iter=500)
@@ -89,14 +88,14 @@ def test_a_linear_model_on_pixels_does_not_tell_the_class(many, regularisation):
     assert roc_auc_score(test_abnormal, score) < 0.85
 
 
-def test_local_texture_tells_the_class_and_the_brightest_pixel_does_not():
+def test_local_texture_reveals_the_class_and_the_brightest_pixel_does_not():
     images, labels = make_phantoms(200, seed=3, size=100)
     spots = [-ndimage.gaussian_laplace(image / 255, 2)[15:] for image in images]
     assert roc_auc_score(labels == 0, [np.percentile(spot, 99) for spot in spots]) > 0.95
     assert roc_auc_score(labels == 0, images.max((1, 2))) < 0.85
 
 
-def test_folders_of_phantoms_say_what_they_are(tmp_path):
+def test_folders_of_phantoms_are_marked_as_synthetic(tmp_path):
     root = write_phantom_folders(tmp_path / "deep" / "set", train=5, val=2, test=4, size=32, seed=7)
     assert root == tmp_path / "deep" / "set" and [path.name for path in root.parent.iterdir()] == ["set"]
     files = sorted(root.rglob("*.png"))
@@ -188,13 +187,13 @@ def test_reads_the_official_splits(tmp_path):
     assert data.class_names == ["normal", "pneumonia"]
     with np.load(path) as official:
         for split in data.splits:
-            images, labels = load_medmnist(path, split)
+            images, labels = MedMNIST(path).load(split)
             np.testing.assert_array_equal(images, official[f"{split}_images"])
             np.testing.assert_array_equal(labels, official[f"{split}_labels"][:, 0])
             assert images.dtype == np.uint8 and labels.dtype == np.int64
 
 
-def test_a_missing_split_is_an_error_where_it_is_asked_for(tmp_path):
+def test_loading_a_missing_split_raises(tmp_path):
     data = MedMNIST(save(tmp_path / "octmnist.npz", test_images=None, test_labels=None))
     assert data.splits == ("train", "val") and len(data.load("val")[1]) == 3
     with pytest.raises(ValueError, match=r"octmnist.npz has no 'test' split: it has train, val$"):
@@ -224,7 +223,7 @@ def test_class_names_of_other_files(tmp_path):
         ({"test_images": np.zeros((4, 64, 64), np.uint8)}, "images of different shapes"),
         ({"val_images": np.zeros((0, 28, 28), np.uint8), "val_labels": np.zeros((0, 1), np.uint8)}, "0 images"),
         ({"train_labels": np.full((6, 1), 2, np.uint8)}, "label 2 is out of range, breastmnist has 2 classes"),
-        ({f"{s}_images": None for s in ("train", "val", "test")}, "is no MedMNIST file.*holds train_labels"),
+        ({f"{s}_images": None for s in ("train", "val", "test")}, "is not a MedMNIST file.*holds train_labels"),
         ({"train_labels": np.array([[0], ["x"]] * 3, object)}, "train_labels is not a plain array"),
     ],
 )
@@ -235,15 +234,15 @@ def test_a_wrong_file_is_one_clear_line(tmp_path, change, message):
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_file_that_is_no_npz(tmp_path):
+def test_a_file_that_is_not_an_npz(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"no file .*x.npz; the nearest folder that exists is {tmp_path}$"):
         MedMNIST(tmp_path / "gone" / "x.npz")
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(ValueError, match=r"text.npz is no .npz file"):
+    with pytest.raises(ValueError, match=r"text.npz is not an .npz file"):
         MedMNIST(tmp_path / "text.npz")
     with zipfile.ZipFile(tmp_path / "other.npz", "w") as file:
         file.writestr("readme.txt", "hello")
-    with pytest.raises(ValueError, match="is no MedMNIST file"):
+    with pytest.raises(ValueError, match="is not a MedMNIST file"):
         MedMNIST(tmp_path / "other.npz")
 
 
@@ -259,7 +258,7 @@ def test_a_damaged_file_is_never_half_read(tmp_path_factory, where, cut):
         assert str(path) in str(error) and "\n" not in str(error)
     else:  # a byte that means nothing, such as a date in the zip's list
         assert not cut
-        np.testing.assert_array_equal(data.load("train")[0], load_medmnist(save(path), "train")[0])
+        np.testing.assert_array_equal(data.load("train")[0], MedMNIST(save(path)).load("train")[0])
 
 
 def test_the_real_file(real_data):
@@ -293,7 +292,7 @@ def relative(root, files):
     return [Path(path).relative_to(root).as_posix() for path, _ in files]
 
 
-def test_folders_that_are_split_stay_so(tmp_path):
+def test_existing_splits_are_used(tmp_path):
     names = [f"{s}/{c}/{i}.png" for s in ("train", "valid", "test") for c in ("normal", "ill") for i in range(2)]
     class_names, splits, notes = open_folders(write(tmp_path, names))
     assert class_names == ["ill", "normal"] and notes == []
@@ -302,7 +301,7 @@ def test_folders_that_are_split_stay_so(tmp_path):
     assert all(class_names[k] == Path(path).parent.name for files in splits.values() for path, k in files)
 
 
-def test_missing_splits_are_set_aside_and_said(tmp_path):
+def test_missing_splits_are_set_aside_and_noted(tmp_path):
     write(tmp_path, [f"{c}/{i:02}.png" for c in ("ill", "normal", "other") for i in range(20)])
     _, splits, notes = open_folders(tmp_path, seed=3)
     files = [path for part in splits.values() for path, _ in part]
@@ -354,7 +353,7 @@ def test_no_patient_is_on_both_sides(seed, owners):
 
 
 @given(seed=st.integers(0, 99), sizes=st.lists(st.integers(1, 6), min_size=20, max_size=40))
-def test_about_the_wanted_share_of_each_class(seed, sizes):
+def test_about_the_given_share_of_each_class(seed, sizes):
     files = [(f"person{p}_{i}.png", p % 2) for p, n in enumerate(sizes) for i in range(n)]
     _, aside = folders.set_aside(files, 0.25, seed)
     for k in (0, 1):

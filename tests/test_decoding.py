@@ -96,7 +96,7 @@ def test_a_beam_of_one_is_greedy(seed, penalty):
     assert scores[0] == pytest.approx(model.score([i for i in ids[0] if i], penalty))
 
 
-def test_rows_do_not_disturb_each_other():
+def test_texts_of_a_batch_are_independent():
     """Texts of a batch are those that each would get alone, though they end at different times."""
     model = Tiny(3)
     start = np.random.default_rng(0).normal(size=(5, 7))

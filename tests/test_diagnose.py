@@ -10,7 +10,7 @@ from tinydx import cli, dispatch
 from tinydx.datasets.folders import patient, set_aside
 from tinydx.diagnosis.kinds.image import build_cnn, open_study
 from tinydx.models import load_model
-from tinydx.preprocessing.image import save_img
+from tinydx.preprocessing.image import ImageDataGenerator, save_img
 
 
 def bright_and_dark(folder, n=24, names=("bright", "dark"), size=28):
@@ -59,13 +59,25 @@ def test_predict_names_the_class_that_the_folder_had(result, capsys):
     assert all(0.5 <= float(line[2]) <= 1 for line in lines)
 
 
-def test_a_model_from_before_there_were_kinds_is_one_of_images(result, capsys, tmp_path):
+def test_predict_reads_for_a_model_that_learnt_from_the_generator(result, capsys, tmp_path):
+    data, output = result
+    trained, model = load_model(output / "model.safetensors"), build_cnn((28, 28, 3), 2)
+    batches = ImageDataGenerator(rescale=1 / 255).flow_from_directory(data, (28, 28), class_mode="binary")
+    model.fit(batches, epochs=1, verbose=0)
+    model.set_weights(trained.get_weights())
+    model.save(tmp_path / "own.safetensors")
+    capsys.readouterr()
+    assert cli.main(["predict", str(tmp_path / "own.safetensors"), str(data / "dark" / "000.png")]) == 0
+    assert "\tdark\t" in capsys.readouterr().out
+
+
+def test_predict_refuses_a_model_that_does_not_know_how_to_read(result, capsys, tmp_path):
     data, output = result
     model = load_model(output / "model.safetensors")
-    assert model.preprocessing.pop("kind") == "image"
-    model.save(tmp_path / "old.safetensors")
-    assert cli.main(["predict", str(tmp_path / "old.safetensors"), str(data / "dark" / "000.png")]) == 0
-    assert "\tdark\t" in capsys.readouterr().out
+    del model.preprocessing["kind"]
+    model.save(tmp_path / "unknown.safetensors")
+    assert cli.main(["predict", str(tmp_path / "unknown.safetensors"), str(data / "dark" / "000.png")]) == 1
+    assert "`tinydx diagnose` did not make it" in capsys.readouterr().err
 
 
 def test_predict_names_a_broken_file_and_goes_on(result, capsys, tmp_path):
@@ -156,7 +168,7 @@ def test_bad_folders_are_one_line_and_nothing_is_written(tmp_path, capsys, spoil
     assert words in err and err.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
-def test_a_file_that_is_no_data_is_told_what_would_be(tmp_path):
+def test_an_unusable_file_is_told_what_would_be_usable(tmp_path):
     (tmp_path / "notes.md").write_text("no images here")
     with pytest.raises(ValueError, match="neither a folder nor an"):
         open_study(tmp_path / "notes.md")

@@ -45,12 +45,12 @@ def test_it_writes_model_history_metrics_and_page(result):
     names = {"model.safetensors", "history.json", "history.csv", "metrics.json", "report.png"}
     assert names == {p.name for p in output.iterdir()}
     metrics = json.loads((output / "metrics.json").read_text())
-    assert any("last longer: their first 1 s are heard" in note for note in metrics["data"]["notes"])
+    assert any("last longer: their first 1 s are used" in note for note in metrics["data"]["notes"])
     assert metrics["roc_auc"] > 0.9 and metrics["data"]["recordings"]["test"]["high"] > 0
     assert load_model(output / "model.safetensors").preprocessing["kind"] == "sound"
 
 
-def test_predict_hears_files_as_the_training_did_and_names_what_it_cannot_hear(result, capsys, tmp_path):
+def test_predict_reads_files_as_the_training_did_and_names_unreadable_ones(result, capsys, tmp_path):
     data, output = result
     text = tmp_path / "text.wav"
     text.write_text("no sound")
@@ -81,7 +81,7 @@ def test_a_bad_recording_is_one_line_and_nothing_is_written(tmp_path, capsys, sp
     assert words in err and "004.wav" in err and err.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
-def test_data_that_is_no_folder_of_recordings(tmp_path, capsys):
+def test_data_that_is_not_a_folder_of_recordings(tmp_path, capsys):
     data = high_and_low(tmp_path / "data", n=2)
     for path, kind, words in (
         (tmp_path / "nowhere", "sound", "no folder"),
@@ -95,7 +95,7 @@ def test_data_that_is_no_folder_of_recordings(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_without_soundfile_one_line_says_what_brings_it(monkeypatch, capsys, tmp_path):
+def test_without_soundfile_one_line_says_how_to_install_it(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "soundfile", None)
     monkeypatch.setenv("TINYDX_HOME", str(tmp_path / "home"))
     assert cli.main(["diagnose", "--kind", "sound", "--output", str(tmp_path / "out")]) == 1
@@ -104,23 +104,23 @@ def test_without_soundfile_one_line_says_what_brings_it(monkeypatch, capsys, tmp
     assert not list((tmp_path / "home").iterdir()) and not (tmp_path / "out").exists()
 
 
-def test_an_example_is_drawn_as_its_waveform_above_its_spectrum():
+def test_an_example_is_plotted_as_its_waveform_above_its_spectrum():
     from matplotlib.figure import Figure
 
     t = np.arange(4000) / 2000
     axes = Figure().add_subplot()
-    kinds.get("sound").draw(axes, np.sin(2 * np.pi * 100 * t) * (t < 1))
+    kinds.get("sound").plot(axes, np.sin(2 * np.pi * 100 * t) * (t < 1))
     bands, wave = axes.images[0].get_array(), axes.lines[0].get_ydata()
     assert bands.shape == (32, 81) and bands[:, :35].max() > bands[:, 45:].max() + 40  # dB: loud, then silent
     assert 1 < wave.min() < wave.max() < 1.5 and np.ptp(wave[2000:]) == 0
 
 
-def test_the_kind_is_what_most_files_are(tmp_path):
+def test_the_kind_is_that_of_most_files(tmp_path):
     data = high_and_low(tmp_path / "data", n=2)
     (data / "picture.png").write_bytes(b"")
     assert kinds.guess(data) == "sound" and kinds.guess(tmp_path / "nowhere") == "image"
 
 
-def test_an_unknown_kind_is_told_which_there_are():
+def test_an_unknown_kind_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"no kind 'smell': known are image, sound"):
         kinds.get("smell")

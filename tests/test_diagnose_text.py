@@ -63,13 +63,13 @@ def test_predict_takes_texts_and_files(model, tmp_path, capsys):
     [
         ("", "empty text"),
         ("  \n", "empty text"),
-        ("发烧咳嗽", "nothing can be said"),
-        ("急" * 90, "nothing can be said"),
+        ("发烧咳嗽", "the model cannot classify it"),
+        ("急" * 90, "the model cannot classify it"),
         ("missing.txt", "no text file missing.txt"),
-        (__file__, "is a file, but no .txt"),
+        (__file__, "is a file, but not a .txt file"),
     ],
 )
-def test_what_cannot_be_diagnosed_is_one_line(model, capsys, entry, words):
+def test_an_unusable_input_is_one_line(model, capsys, entry, words):
     assert cli.main(["predict", str(model), entry, "fever"]) == 1
     captured = capsys.readouterr()
     assert words in captured.err and captured.err.count("\n") == 1
@@ -109,7 +109,7 @@ def test_names_of_classes_and_texts_in_any_script(tmp_path):
         ("", "no column 'text'"),
     ],
 )
-def test_tables_that_cannot_be_used(tmp_path, content, words):
+def test_unusable_tables(tmp_path, content, words):
     path = tmp_path / "t.csv"
     path.write_text(content)
     with pytest.raises(ValueError, match=words):
@@ -121,7 +121,7 @@ def test_folders_that_cannot_be_used(tmp_path, capsys):
     (data / "sick" / "empty.txt").write_text(" ")
     assert run(data, tmp_path / "out") == 1 and "empty.txt is empty" in capsys.readouterr().err
     (data / "sick" / "empty.txt").write_bytes(b"\xff\xfe\x00")
-    assert run(data, tmp_path / "out") == 1 and "is no UTF-8 text" in capsys.readouterr().err
+    assert run(data, tmp_path / "out") == 1 and "is not UTF-8 text" in capsys.readouterr().err
     assert run(tmp_path / "nowhere.csv", tmp_path / "out") == 1 and "does not exist" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

@@ -80,16 +80,17 @@ def running():
 
 @pytest.fixture
 def server(running, monkeypatch):
-    """The server as new; the set's checksum is that of the server's file, and nobody waits."""
+    """The server as new; the set's checksum is that of the server's file, and pauses are 0."""
     running.body, running.etag, running.faults, running.requests, running.starts = BODY, '"one"', [], [], []
     monkeypatch.setitem(SETS, NAME, SETS[NAME]._replace(md5=hashlib.md5(BODY).hexdigest()))
     monkeypatch.setattr(download, "PAUSES", (0, 0, 0))
+    monkeypatch.setattr(download, "BASE_URL", f"http://127.0.0.1:{running.server_port}/files")
     monkeypatch.setenv("no_proxy", "*")
     return running
 
 
 def get(server, folder):
-    return fetch(NAME, folder, base_url=f"http://127.0.0.1:{server.server_port}/files")
+    return fetch(NAME, folder)
 
 
 def names(folder):
@@ -108,7 +109,7 @@ def test_fetches_the_file_once(server, tmp_path):
     assert names(folder) == ["breastmnist.npz"]
 
 
-def test_a_broken_connection_goes_on_where_it_broke(server, tmp_path):
+def test_a_broken_connection_resumes(server, tmp_path):
     server.faults = [("drop", 100_000), ("status", 503), ("drop", 50_000)]
     assert get(server, tmp_path).read_bytes() == BODY
     assert ranges(server) == [None, "bytes=100000-", "bytes=100000-", "bytes=150000-"]
@@ -116,7 +117,7 @@ def test_a_broken_connection_goes_on_where_it_broke(server, tmp_path):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 @given(drops=st.lists(st.integers(1, 60_000), max_size=6))
-def test_any_number_of_drops_that_each_bring_something(server, tmp_path_factory, drops):
+def test_any_number_of_drops_with_progress(server, tmp_path_factory, drops):
     server.faults, server.requests = [("drop", n) for n in drops], []
     folder = tmp_path_factory.mktemp("drops")
     assert get(server, folder).read_bytes() == BODY
@@ -147,12 +148,12 @@ def test_a_part_that_is_whole_needs_no_request(server, tmp_path):
 
 
 @pytest.mark.parametrize("fault", ["ignore range", "wrong range"])
-def test_a_server_that_does_not_send_the_range_is_no_harm(server, tmp_path, fault):
+def test_a_server_may_ignore_the_range(server, tmp_path, fault):
     server.faults = [("drop", 1000), (fault, None)]
     assert get(server, tmp_path).read_bytes() == BODY
 
 
-def test_a_file_that_changed_meanwhile_begins_anew(server, tmp_path):
+def test_a_file_that_has_changed_starts_anew(server, tmp_path):
     server.body, server.etag, server.faults = b"old" * 50_000, '"old"', [("drop", 1000), *[("status", 500)] * 3]
     with pytest.raises(ConnectionError, match="1,000 bytes are kept"):
         get(server, tmp_path)
@@ -162,7 +163,7 @@ def test_a_file_that_changed_meanwhile_begins_anew(server, tmp_path):
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"weak"'])
-def test_a_wrong_part_is_found_by_the_checksum_where_no_etag_tells(server, tmp_path, etag):
+def test_without_an_etag_the_checksum_finds_a_wrong_part(server, tmp_path, etag):
     server.etag = etag
     (tmp_path / "breastmnist.npz.part").write_bytes(b"old" * 1000)
     assert get(server, tmp_path).read_bytes() == BODY
@@ -170,13 +171,13 @@ def test_a_wrong_part_is_found_by_the_checksum_where_no_etag_tells(server, tmp_p
 
 
 @pytest.mark.parametrize("etag", [None, '"strong"', 'W/"weak"'])
-def test_goes_on_with_any_kind_of_etag(server, tmp_path, etag):
+def test_resumes_with_any_kind_of_etag(server, tmp_path, etag):
     server.etag, server.faults = etag, [("drop", 1000)]
     assert get(server, tmp_path).read_bytes() == BODY
     assert server.starts == [0, 1000]
 
 
-def test_a_part_that_is_too_long_begins_anew(server, tmp_path):
+def test_a_part_that_is_too_long_starts_anew(server, tmp_path):
     (tmp_path / "breastmnist.npz.part").write_bytes(BODY + b"more")
     assert get(server, tmp_path).read_bytes() == BODY
 
@@ -187,7 +188,7 @@ def test_a_wrong_content_length(server, tmp_path, length):
     assert get(server, tmp_path).read_bytes() == BODY
 
 
-def test_bytes_damaged_on_the_way_get_a_second_chance(server, tmp_path):
+def test_damaged_bytes_are_fetched_once_more(server, tmp_path):
     server.faults = [("corrupt", 5)]
     assert get(server, tmp_path).read_bytes() == BODY
     assert ranges(server) == [None, None]
@@ -201,14 +202,14 @@ def test_another_file_is_refused_and_nothing_kept(server, tmp_path):
 
 
 @pytest.mark.parametrize("status, error", [(404, FileNotFoundError), (410, FileNotFoundError), (403, PermissionError)])
-def test_a_final_no_is_not_asked_again(server, tmp_path, status, error):
+def test_a_final_refusal_is_not_repeated(server, tmp_path, status, error):
     server.faults = [("status", status)]
     with pytest.raises(error, match=f"/files/breastmnist.npz.*{status}"):
         get(server, tmp_path)
     assert len(server.requests) == 1 and names(tmp_path) == []
 
 
-def test_a_server_that_fails_for_long(server, tmp_path):
+def test_a_server_that_keeps_failing(server, tmp_path):
     server.faults = [("drop", 1000), *[("status", 500)] * 4]
     with pytest.raises(ConnectionError, match=r"500.*1,000 bytes are kept, run it again"):
         get(server, tmp_path)
@@ -218,9 +219,10 @@ def test_a_server_that_fails_for_long(server, tmp_path):
 
 def test_no_network(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "PAUSES", (0,))
+    monkeypatch.setattr(download, "BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "*")
     with pytest.raises(ConnectionError, match=r"cannot fetch http://127.0.0.1:9/breastmnist.npz.*no connection"):
-        fetch(NAME, tmp_path, base_url="http://127.0.0.1:9")
+        fetch(NAME, tmp_path)
 
 
 def test_pauses_grow_between_attempts(server, tmp_path, monkeypatch):
@@ -232,7 +234,7 @@ def test_pauses_grow_between_attempts(server, tmp_path, monkeypatch):
     assert slept == [1, 2, 1, 2]  # something came: patience starts anew
 
 
-def test_a_full_disk_keeps_what_came(server, tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_bytes_so_far(server, tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -252,9 +254,9 @@ def test_another_file_of_that_name_is_not_overwritten(server, tmp_path):
 
 
 def test_an_unknown_name_suggests_a_known_one(tmp_path):
-    with pytest.raises(ValueError, match="no data set 'pneumonia_mnist': did you mean 'pneumoniamnist'"):
+    with pytest.raises(ValueError, match="no data set 'pneumonia_mnist'; did you mean 'pneumoniamnist'"):
         fetch("pneumonia_mnist", tmp_path)
-    with pytest.raises(ValueError, match="known are pathmnist, chestmnist"):
+    with pytest.raises(ValueError, match="known: bloodmnist, breastmnist"):
         fetch("qqq", tmp_path)
 
 
@@ -270,7 +272,7 @@ def test_the_data_folder_can_be_chosen(monkeypatch, tmp_path):
         assert data_home() == tmp_path / folder / "tinydx"
 
 
-def test_a_terminal_shows_how_far_it_is(server, tmp_path, monkeypatch):
+def test_a_terminal_shows_the_progress(server, tmp_path, monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
             return True

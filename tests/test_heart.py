@@ -1,4 +1,4 @@
-"""The synthetic heart sounds: what is in them, that loudness and pitch do not tell the classes, and their folders."""
+"""The synthetic heart sounds: their content, folders, and that loudness and pitch do not reveal the class."""
 
 import json
 
@@ -18,7 +18,7 @@ def test_the_same_seed_gives_the_same_sounds_and_more_begin_with_them():
     assert few.dtype == np.float32 and np.isfinite(few).all() and (np.abs(few).max(axis=1) <= 1).all()
 
 
-def test_the_heart_beats_at_the_rate_of_a_heart():
+def test_the_beat_has_the_rate_of_a_heart():
     """The envelope of every recording repeats after 60/110 to 60/50 seconds, or after half of that."""
     x, _ = make_heart_sounds(12, seed=0, seconds=8.0)
     power = np.square(x).reshape(len(x), -1, 20).mean(axis=2)  # 100 values a second

@@ -26,7 +26,7 @@ def data(tmp_path_factory):
     return folder
 
 
-def test_both_tables_are_printed_and_what_can_be_told_is_told(data, capsys, monkeypatch):
+def test_both_tables_are_printed_and_clear_classes_are_found(data, capsys, monkeypatch):
     monkeypatch.setattr(heart_sounds, "NETWORKS", 2)
     assert heart_sounds.main(["--data", str(data)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -46,13 +46,13 @@ def test_folds_spread_each_class_evenly():
     assert not np.array_equal(fold, heart_sounds.folds(labels, seed=2))
 
 
-def test_data_that_is_not_there_is_one_line(tmp_path, capsys):
+def test_missing_data_is_one_line(tmp_path, capsys):
     assert heart_sounds.main(["--data", str(tmp_path / "nowhere")]) == 1
     err = capsys.readouterr().err
     assert "nowhere" in err and err.count("\n") == 1
 
 
-def test_the_real_recordings_are_read_whole(real_data):
+def test_the_real_recordings_are_read_completely(real_data):
     folder = real_data("heart_sounds_physionet2016")
     sounds, labels = heart_sounds.read_site_a(folder / "training-a_10s_wav")
     assert np.bincount(labels).tolist() == [117, 292] and {s.shape for s in sounds} == {(401, 32)}

@@ -1,4 +1,4 @@
-"""Images: the warp against SciPy, the draws against hand-made generators, reading against planted files."""
+"""Images: the warp against SciPy, random choices against hand-made generators, reading against planted files."""
 
 import gc
 import io
@@ -31,7 +31,7 @@ from tinydx.preprocessing.image import (
     load_img,
     save_img,
 )
-from tinydx.preprocessing.iterators import AHEAD
+from tinydx.preprocessing.iterators import PREFETCHED, ArrayIterator, checked_arrays
 
 DOCUMENT = {  # the eight options of the document's program
     "rescale": 1 / 255,
@@ -177,7 +177,7 @@ def test_shear_is_in_degrees():
     assert abs(moved - 100 * np.sin(np.radians(10))) <= 1
 
 
-def test_nothing_to_do_returns_the_image():
+def test_an_empty_transform_returns_the_image():
     x = noise(5, 4, 3)
     augment = ImageDataGenerator()
     assert augment.random_transform(x, seed=1) is x
@@ -264,7 +264,7 @@ def test_draws_come_in_the_order_of_keras():
         assert augment.get_random_transform((60, 90, 3), seed) == expected
 
 
-def test_only_what_is_asked_for_is_drawn_and_the_flips_always():
+def test_only_active_options_use_random_numbers_and_flips_always_do():
     r, expected = np.random.RandomState(5), np.random.RandomState(5)
     still = ImageDataGenerator().get_random_transform((6, 6, 3), r)
     assert still == {
@@ -379,7 +379,7 @@ def test_threads_do_not_change_a_bit(tree, monkeypatch):
         time.sleep(next(naps))  # threads finish in any order
         return load_img(*args, **kwargs)
 
-    monkeypatch.setattr("tinydx.preprocessing.iterators.load_img", slow_load)
+    monkeypatch.setattr("tinydx.preprocessing.image_iterators.load_img", slow_load)
     threaded = make()
     for k, (x, y) in enumerate(unthreaded):
         images, labels = next(threaded)
@@ -395,8 +395,8 @@ def test_images_of_a_batch_are_read_at_the_same_time(tree, monkeypatch):
         both.wait()  # one thread alone would wait for ever
         return load_img(*args, **kwargs)
 
-    monkeypatch.setattr("tinydx.preprocessing.iterators.load_img", meet)
-    monkeypatch.setattr("tinydx.preprocessing.iterators.IMAGE_THREADS", 2)
+    monkeypatch.setattr("tinydx.preprocessing.image_iterators.load_img", meet)
+    monkeypatch.setattr("tinydx.preprocessing.iterators.EXAMPLE_THREADS", 2)
     batches = ImageDataGenerator().flow_from_directory(tree, (4, 4), classes=["abnormal"], batch_size=2)
     for _ in range(3):
         next(batches)
@@ -418,7 +418,7 @@ def test_a_preprocessing_function_sees_the_images_in_order():
 
 @pytest.mark.parametrize("before", [0, 1, 3, 5])
 @pytest.mark.parametrize("seed", [3, None])
-def test_state_is_what_the_consumer_has_seen(before, seed):
+def test_the_state_is_the_consumers_position(before, seed):
     def make():
         return ImageDataGenerator(**DOCUMENT).flow(noise(7, 5, 5, 3), np.arange(7), batch_size=3, seed=seed)
 
@@ -440,7 +440,7 @@ def test_state_is_what_the_consumer_has_seen(before, seed):
         np.testing.assert_array_equal(labels, y)
 
 
-def test_a_foreign_state_is_refused():
+def test_the_state_of_other_data_is_refused():
     make = ImageDataGenerator().flow
     state = make(noise(7, 2, 2, 1), batch_size=3).state()
     with pytest.raises(ValueError, match="'n': 7"):
@@ -449,20 +449,20 @@ def test_a_foreign_state_is_refused():
         make(noise(7, 2, 2, 1), batch_size=3).load_state({"n": 7})
 
 
-def test_a_bounded_number_of_batches_is_made_ahead(tree, monkeypatch):
+def test_a_bounded_number_of_batches_is_prefetched(tree, monkeypatch):
     loaded = []
 
     def count(*args, **kwargs):
         loaded.append(args)
         return load_img(*args, **kwargs)
 
-    monkeypatch.setattr("tinydx.preprocessing.iterators.load_img", count)
+    monkeypatch.setattr("tinydx.preprocessing.image_iterators.load_img", count)
     batches = ImageDataGenerator().flow_from_directory(tree, (4, 4), batch_size=1, seed=4)
     assert not loaded
     next(batches)
-    wait_until(lambda: len(loaded) == 1 + AHEAD)
+    wait_until(lambda: len(loaded) == 1 + PREFETCHED)
     time.sleep(0.05)
-    assert len(loaded) == 1 + AHEAD
+    assert len(loaded) == 1 + PREFETCHED
 
 
 def test_threads_start_with_next_and_end_with_the_iterator(tree):
@@ -493,7 +493,7 @@ def test_the_interpreter_exits_at_once_and_quietly(tree):
     assert done.stdout == "Found 7 images belonging to 2 classes.\n"
 
 
-def test_a_file_cut_off_later_is_named_and_the_next_batch_comes(tmp_path):
+def test_a_file_truncated_later_is_named_and_the_next_batch_follows(tmp_path):
     root = plant(tmp_path, "a/0.jpg", "a/1.jpg", "b/2.jpg", size=(64, 64))
     bad = root / "a" / "1.jpg"
     bad.write_bytes(bad.read_bytes()[:-900])
@@ -578,6 +578,7 @@ def test_preprocessing_repeats_the_input_exactly(tree, color_mode):
     batches = augment.flow_from_directory(tree, (9, 8), color_mode, class_mode=None, shuffle=False, interpolation="bilinear")
     how = json.loads(json.dumps(batches.preprocessing))
     assert how == {
+        "kind": "image",
         "target_size": [9, 8],
         "color_mode": color_mode,
         "rescale": 1 / 255,
@@ -593,6 +594,7 @@ def test_preprocessing_of_arrays_and_functions():
     x = noise(2, 4, 6, 1)
     how = ImageDataGenerator().flow(x).preprocessing
     assert how == {
+        "kind": "image",
         "target_size": [4, 6],
         "color_mode": "grayscale",
         "rescale": None,
@@ -667,7 +669,7 @@ def test_an_unreadable_file_is_named(tree, monkeypatch):
 # --- arrays ---------------------------------------------------------------------------------------
 
 
-def test_flow_yields_what_it_was_given():
+def test_flow_yields_images_labels_and_weights():
     x = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
     flow = ImageDataGenerator().flow
     weights = [0.0, 0.1, 0.2, 0.3]
@@ -742,7 +744,7 @@ def test_bad_options_are_named(options):
         ImageDataGenerator(**options)
 
 
-def test_statistics_options_are_not_here():
+def test_options_of_statistics_are_unknown():
     with pytest.raises(TypeError, match="featurewise_center"):
         ImageDataGenerator(featurewise_center=True)
 
@@ -867,3 +869,37 @@ def test_real_radiographs(real_data):
     assert batches.n == sum(len(list(sub.iterdir())) for sub in folder.iterdir())
     x, y = next(batches)
     assert x.shape == (32, 150, 150, 3) and 0 <= x.min() < x.max() <= 1 and set(y) == {0, 1}
+
+
+# --- the iterators know nothing of images ---------------------------------------------------------
+
+
+class Shift:
+    """A recipe for rows of numbers: add a random number, then halve."""
+
+    def get_random_transform(self, shape, seed=None, /):
+        return {"shift": seed.randint(100), "shape": shape}
+
+    def apply_transform(self, x, transform, /):
+        assert x.shape == transform["shape"]
+        return x + transform["shift"]
+
+    def standardize(self, x, /):
+        return x / 2
+
+
+def test_batches_of_anything_that_a_recipe_transforms():
+    arrays = checked_arrays(np.arange(15.0).reshape(5, 3), [0, 1, 2, 3, 4], None)
+    order = {"batch_size": 2, "shuffle": True, "seed": 7}
+    batches = ArrayIterator(arrays, Shift(), shape=(3,), dtype="float64", **order)
+    r = np.random.RandomState(7)
+    rows, shifts = r.permutation(5)[:2], r.randint(100, size=2)
+    x, y = next(batches)
+    np.testing.assert_array_equal(x, (arrays["x"][rows] + shifts[:, None]) / 2)
+    np.testing.assert_array_equal(y, rows)
+    np.testing.assert_array_equal(arrays["x"], np.arange(15.0).reshape(5, 3))
+    state = batches.state()
+    following = [next(batches) for _ in range(5)]
+    batches.load_state(state)
+    for expected in following:
+        np.testing.assert_array_equal(next(batches)[0], expected[0])

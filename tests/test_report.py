@@ -158,7 +158,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
         ({"probabilities": np.zeros((40, 3))}, "do not fit the 2 classes"),
     ],
 )
-def test_what_does_not_fit_is_said_and_nothing_is_written(tmp_path, change, what):
+def test_mismatched_arguments_raise_and_nothing_is_written(tmp_path, change, what):
     with pytest.raises(ValueError, match=what):
         report.write_report(tmp_path / "out", **CASES["two classes"] | change)
     assert not (tmp_path / "out").exists()
@@ -210,7 +210,7 @@ def test_wrong_answers_and_only_they_are_red_and_crossed(drawn, case):
     assert 0 < wrong_shown < len(image_axes(figure))
 
 
-def test_the_surest_mistakes_come_last_and_in_order(drawn):
+def test_the_most_confident_mistakes_come_last_and_in_order(drawn):
     arguments = CASES["two classes"]
     _, figure, _ = drawn(arguments)
     p1 = arguments["probabilities"]
@@ -230,7 +230,7 @@ def test_synthetic_data_is_marked_in_the_title_and_on_every_image(drawn, case, m
     assert len(image_axes(figure)) > 12
 
 
-def test_the_page_tells_the_numbers_of_the_metrics(drawn):
+def test_the_page_shows_the_numbers_of_the_metrics(drawn):
     arguments = CASES["two classes"]
     found = arguments["metrics"]
     texts = "\n".join(words(drawn(arguments)[2]))
@@ -268,7 +268,7 @@ def test_many_classes_have_a_roc_curve_each(drawn):
     ]
 
 
-def test_what_is_unknown_is_said_in_place_of_a_number(drawn):
+def test_unknown_numbers_are_replaced_by_their_reason(drawn):
     one_class = {**CASES["two classes"], "y_true": np.ones(40, dtype=int)}
     one_class["metrics"] = evaluation.evaluate_diagnosis(
         one_class["y_true"], one_class["probabilities"], one_class["class_names"]
@@ -291,7 +291,7 @@ def only_dejavu(monkeypatch):
 CHINESE = {**made_up(30, ["异常", "正常"]), "title": "胸片诊断"}
 
 
-def test_names_that_no_font_can_draw_become_numbers(drawn, only_dejavu):
+def test_names_without_a_font_become_numbers(drawn, only_dejavu):
     paths, _, texts = drawn(CHINESE)
     texts = "\n".join(words(texts))
     assert texts.isascii() or set(texts) - set(map(chr, range(128))) <= {"\u2717", "\u2026", "\u2212"}
@@ -330,7 +330,7 @@ def tiny_font(path: Path, characters: str) -> Path:
     return path
 
 
-def test_a_dollar_is_a_dollar(drawn):
+def test_a_dollar_sign_is_shown_as_such(drawn):
     texts = drawn(CASES["odd characters"])[2]
     assert any("$x_1^2$" in word for word in words(texts))
     assert not any(text.get_parse_math() for text in texts)
@@ -347,7 +347,8 @@ def test_pyplot_is_never_imported_and_matplotlib_only_when_drawing(tmp_path):
     """In a fresh process, where no other test has imported them."""
     program = (
         "import sys, numpy as np\n"
-        "from tinydx import evaluation, report\n"
+        "from tinydx import evaluation\n"
+        "from tinydx.diagnosis import report\n"
         "from tinydx.diagnosis.kinds.image import KIND\n"
         "assert 'matplotlib' not in sys.modules\n"
         "y, p = np.array([0, 1, 1]), np.array([0.2, 0.9, 0.4])\n"
@@ -356,7 +357,7 @@ def test_pyplot_is_never_imported_and_matplotlib_only_when_drawing(tmp_path):
         "                    probabilities=p, class_names=['normal', 'ill'], kind=KIND, title='t', synthetic=True)\n"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
     )
-    root = Path(report.__file__).parents[1]
+    root = Path(report.__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program, str(tmp_path)], env=environment, capture_output=True, text=True

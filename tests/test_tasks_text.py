@@ -14,7 +14,7 @@ def icd():
     pytest.importorskip("simple_icd_10_cm", reason="the ICD-10-CM terms: pip install simple-icd-10-cm")
 
 
-def test_folds_deal_every_category_once(icd):
+def test_every_category_is_in_one_fold(icd):
     names, official = terms.icd10cm_terms(), terms.icd10cm_diagnoses()
     tested = []
     for fold in range(icd_chapters.FOLDS):
@@ -45,7 +45,7 @@ def test_word_vectors(icd, tmp_path, capsys):
 
 
 def test_translation(tmp_path, capsys):
-    """A language in which the answer is the question turned round: half a minute's model need not get it all."""
+    """A language whose answers are its questions in another order; a model trained for half a minute need not learn it."""
     words = ["fever", "chill", "bone", "skin", "heart", "lung"]
     rows = [f'<x>\t"{a} {b} {c}"\t"{c} of {a} {b}"' for a in words for b in words for c in words if c != a]
     (tmp_path / "lay.tsv").write_text("?term\t?term_label\t?layperson\n" + "\n".join(rows))

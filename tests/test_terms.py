@@ -38,7 +38,7 @@ def test_errors_name_the_file_and_what_is_wrong(tmp_path):
     with pytest.raises(ValueError, match="has no rows"):
         terms.meqsum(write(tmp_path, "b.csv", "CHQ,Summary\n"))
     (tmp_path / "c.csv").write_bytes(b"CHQ,Summary\n\xff\xfe,x\n")
-    with pytest.raises(ValueError, match="no UTF-8 table"):
+    with pytest.raises(ValueError, match="not a UTF-8 table"):
         terms.meqsum(tmp_path / "c.csv")
 
 
@@ -84,6 +84,6 @@ def test_no_group_is_in_two_parts(items, seed):
     assert sum(len(set(p)) for p in parts) == groups
 
 
-def test_a_split_that_leaves_nothing():
+def test_a_split_that_leaves_no_rest():
     with pytest.raises(ValueError, match="1 groups cannot be split"):
         terms.split_by_group(["a", "a"], lambda i: i, [0.6])

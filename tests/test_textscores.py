@@ -17,14 +17,14 @@ TEXTS = st.lists(st.sampled_from("abc"), max_size=6).map(" ".join)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_as_the_usual_programs(case):
+def test_scores_equal_those_of_the_usual_programs(case):
     predictions, references = case["predictions"], case["references"]
     assert bleu(predictions, references, split=str.split) == pytest.approx(case["bleu"], rel=1e-12)
     assert rouge_l(predictions, [r[0] for r in references], split=str.split) == pytest.approx(case["rouge_l"], rel=1e-12)
 
 
 def test_a_bleu_by_hand():
-    """p1 = 5/6, p2 = 3/5, p3 = 1/4, p4 smoothed: 1/2 of 1/3; nobody is short."""
+    """p1 = 5/6, p2 = 3/5, p3 = 1/4, p4 smoothed: 1/2 of 1/3; no prediction is too short."""
     score = bleu(["the cat sat on a mat"], ["the cat sat in a mat"], split=str.split)
     assert score == pytest.approx(100 * (5 / 6 * 3 / 5 * 1 / 4 * (0.5 / 3)) ** 0.25)
     short = bleu(["the cat sat on"], ["the cat sat on the mat"], split=str.split)

@@ -1,4 +1,4 @@
-"""Word vectors: neighbours, relatedness and gradients against slow definitions, and words used alike come together."""
+"""Word vectors: neighbours, relatedness and gradients against slow definitions, and words with the same use become neighbours."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def twins(n=400):
 
 
 @pytest.mark.parametrize("mixed", [False, True])
-def test_words_used_alike_become_neighbours(mixed):
+def test_words_with_the_same_use_become_neighbours(mixed):
     set_seed(0)
     sentences = twins()
     a = relatedness(sentences, 12) if mixed else None
@@ -65,7 +65,7 @@ def test_vectors_are_the_documents_mixing():
     assert np.abs(model.b.data[4:]).max() > 0  # the bias was trained, too
 
 
-def test_a_step_descends_the_loss_of_the_docstring():
+def test_an_optimizer_step_descends_the_loss_of_the_docstring():
     """The gradient of v by central differences of L, written down once more in NumPy."""
     set_seed(1)
     model = SkipGram(8, 3)
@@ -96,7 +96,7 @@ def test_the_plane_keeps_distances_of_words_that_lie_in_one(tmp_path):
     assert share.sum() == pytest.approx(1)
     distance = lambda p: np.linalg.norm(p[:, None] - p[None], axis=2)  # noqa: E731
     np.testing.assert_allclose(distance(places), distance(flat[4:]), atol=1e-10)
-    path = wv.draw({"one": ["a", "b"], "two": ["c", "d"]}, tmp_path / "map.png")
+    path = wv.plot({"one": ["a", "b"], "two": ["c", "d"]}, tmp_path / "map.png")
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
@@ -105,7 +105,7 @@ def test_errors():
         WordVectors(Vocabulary("a"), np.zeros((5, 2))).nearest("x")
     with pytest.raises(ValueError, match="3 vectors for 5 words"):
         WordVectors(Vocabulary("a"), np.zeros((3, 2)))
-    with pytest.raises(ValueError, match="no two known words"):
+    with pytest.raises(ValueError, match="no two known words are neighbours"):
         SkipGram(8).train([[4], []])
     with pytest.raises(ValueError, match=r"a has shape \(2, 2\)"):
         SkipGram(8, a=np.zeros((2, 2)))

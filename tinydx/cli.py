@@ -1,7 +1,7 @@
-"""The command `tinydx`: parses the command line, and calls the module that does the work.
+"""The command `tinydx`: parse the command line, and call the module that does the work.
 
-Everything heavy is imported by the subcommand that needs it, so that `tinydx --help` answers at once. An error that a
-user can do something about is one line on stderr and exit status 1, never a traceback.
+Each subcommand imports what it needs, so that `tinydx --help` answers at once. An error that a user can fix is one line on stderr
+and exit status 1, never a traceback; with TINYDX_TRACEBACK set, it is the traceback.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ from typing import Any
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command.
+
+    Arguments: argv, its arguments (None: those of this process).
+    Returns: the exit status.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a pipe in another encoding must not crash
+            stream.reconfigure(errors="replace")  # a character that a pipe's encoding lacks must not crash the command
     arguments = build_parser().parse_args(argv)
     if not hasattr(arguments, "run"):
         build_parser().print_help()
@@ -28,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("tinydx: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has closed the pipe
         return 1
     except (ValueError, TypeError, OSError, ImportError, LookupError, ArithmeticError) as error:
         if os.environ.get("TINYDX_TRACEBACK"):
@@ -68,35 +72,39 @@ def _add_diagnose(commands: Any) -> None:
 
     p = commands.add_parser(
         "diagnose",
-        help="train the document's network on images, sounds or texts, evaluate it on unseen ones, and write a report",
-        description="Train the document's network, evaluate it on examples that training never saw, and write a folder with "
-        "the model, its history, its metrics and one picture page. Without --data it makes synthetic examples first.",
+        help="train a network on images, sounds or texts, test it on unseen ones, and write a report",
+        description="Train a network, test it on examples that training never saw, and write a folder with the model, its "
+        "history, its metrics and a report on one page. Without --data, it learns from synthetic images or sounds, which it "
+        "makes first, or from the terms of ICD-10-CM (--kind text).",
     )
-    p.add_argument("--kind", choices=kinds.names(), help="what the data is (default: what its files are; image without --data)")
+    p.add_argument(
+        "--kind", choices=kinds.names(), help="kind of the data (default: the kind of most files; without --data: image)"
+    )
     p.add_argument(
         "--data",
         metavar="PATH",
-        help="a folder of class folders (or train/val/test of them), a MedMNIST .npz, or a table of texts (.csv .tsv)",
+        help="a folder with one folder for each class (or train, val and test with such folders), a MedMNIST .npz file, or a "
+        "table of texts (.csv, .tsv) with the columns text and label",
     )
     p.add_argument(
         "--size",
         type=_positive,
         metavar="N",
-        help="images: height and width in pixels (default 150; npz: its own);"
-        " sounds: seconds of each (default 10); texts: subwords that are kept (default 160)",
+        help="images: height and width in pixels (default 150; .npz: the file's own); sounds: seconds of each recording "
+        "(default 10; synthetic: 5); texts: subwords of each text (default 160)",
     )
-    p.add_argument("--epochs", type=_positive, help="passes over the training examples")
-    p.add_argument("--steps", type=_positive, help="batches in an epoch (default: one pass)")
+    p.add_argument("--epochs", type=_positive, help="number of epochs (default: 4 to 60, depending on the data)")
+    p.add_argument("--steps", type=_positive, help="batches in an epoch (default: one pass; synthetic images: 16)")
     p.add_argument("--batch", type=_positive, help="examples in a batch (default 32; texts: 128)")
     p.add_argument(
         "--augment",
         choices=("document", "none"),
         default="document",
-        help="the document's augmentation (of sounds: noisy, masked pieces), or none",
+        help="document (default): the document's augmentation of images, noisy and masked pieces of sounds; or none",
     )
-    p.add_argument("--limit", type=_positive, metavar="N", help="use at most N examples of each class and split")
+    p.add_argument("--limit", type=_positive, metavar="N", help="use at most N examples of each class in each split")
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (default 0)")
-    p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="where the results go (default: diagnosis)")
+    p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="folder for the results (default: diagnosis)")
     p.set_defaults(run=_diagnose)
 
 
@@ -109,9 +117,9 @@ def _diagnose(a: argparse.Namespace) -> int:
 
 
 def _add_predict(commands: Any) -> None:
-    p = commands.add_parser("predict", help="name the class of each input, with its probability")
+    p = commands.add_parser("predict", help="print the class of each input, and its probability")
     p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
-    p.add_argument("inputs", nargs="+", help="image or .txt files, or texts: what the model was trained on")
+    p.add_argument("inputs", nargs="+", help="images, recordings, .txt files or texts, as the model was trained on")
     p.set_defaults(run=_predict)
 
 
@@ -122,10 +130,10 @@ def _predict(a: argparse.Namespace) -> int:
 
 
 def _add_translate(commands: Any) -> None:
-    p = commands.add_parser("translate", help="write what a sequence to sequence model makes of texts")
-    p.add_argument("model", help="a model file, such as `python -m tinydx.tasks.translation lay --output FILE` wrote")
+    p = commands.add_parser("translate", help="translate texts with a sequence-to-sequence model")
+    p.add_argument("model", help="a model file, written by `python -m tinydx.tasks.translation TASK --output FILE`")
     p.add_argument("texts", nargs="+", help='such as "broken collar bone"')
-    p.add_argument("--beam", type=_positive, default=4, metavar="N", help="width of the beam (default 4; 1: greedy)")
+    p.add_argument("--beam", type=_positive, default=4, metavar="N", help="width of the beam search (default 4; 1: greedy)")
     p.set_defaults(run=_translate)
 
 
@@ -137,13 +145,15 @@ def _translate(a: argparse.Namespace) -> int:
 
 
 def _add_data(commands: Any) -> None:
-    p = commands.add_parser("data", help="list and fetch the MedMNIST data sets")
+    p = commands.add_parser("data", help="list and download the MedMNIST data sets")
     actions = p.add_subparsers(title="actions", metavar="ACTION", required=True)
-    get = actions.add_parser("get", help="fetch a data set: resumes, and checks what arrived")
+    get = actions.add_parser("get", help="download a data set, or resume its download, and verify it")
     get.add_argument("name", help="such as pneumoniamnist")
-    get.add_argument("--to", metavar="FOLDER", help="where it goes (default: the data folder that `tinydx doctor` names)")
+    get.add_argument(
+        "--to", metavar="FOLDER", help="folder for the file (default: the data folder, which `tinydx doctor` prints)"
+    )
     get.set_defaults(run=_data_get)
-    actions.add_parser("list", help="the sets that can be fetched").set_defaults(run=_data_list)
+    actions.add_parser("list", help="list the data sets that can be downloaded").set_defaults(run=_data_list)
 
 
 def _data_get(a: argparse.Namespace) -> int:
@@ -162,8 +172,8 @@ def _data_list(a: argparse.Namespace) -> int:
 
 
 def _add_card(commands: Any) -> None:
-    p = commands.add_parser("card", help="the reference card of an equation: `tinydx card conv2d`")
-    p.add_argument("name", nargs="?", help="an op; without it, all are listed")
+    p = commands.add_parser("card", help="print the reference card of an op, such as conv2d: its equation, shapes and gradient")
+    p.add_argument("name", nargs="?", help="an op (default: list all ops)")
     p.set_defaults(run=_card)
 
 
@@ -172,29 +182,35 @@ def _card(a: argparse.Namespace) -> int:
     from tinydx.cards import card
     from tinydx.op import TABLE
 
-    assert ops  # importing it fills the table
+    assert ops  # importing ops fills the table
     if a.name:
         print(card(a.name))
     else:
         width = max(map(len, TABLE))
-        print("\n".join(f"{name:<{width}}  {record.shapes}" for name, record in TABLE.items()))
+        print("\n".join(f"{name:<{width}}  {op.shapes}" for name, op in TABLE.items()))
     return 0
 
 
 def _add_lesson(commands: Any) -> None:
     p = commands.add_parser(
         "lesson",
-        help="the course: list the lessons, or open one in the browser",
-        description="List the lessons, with the minutes each takes, or open one in the browser. Nothing is fetched: a lesson "
-        "works offline. Begin with: tinydx lesson 1",
+        help="list the lessons of the course, or open one in the browser",
+        description="List the lessons, with the minutes that each takes, or open one in the browser. Lessons work offline. Begin "
+        "with: tinydx lesson 1",
     )
     p.add_argument("name", nargs="?", metavar="LESSON", help="such as 1 or convolution (default: list them)")
-    p.add_argument("--edit", action="store_true", help="open a copy in this folder, to change its code")
-    p.add_argument("--check", action="store_true", help="run it with its assertions, without a browser (default: all of them)")
-    p.add_argument("--html", metavar="OUT", help="write its handout to this file (default: all, and an index, to this folder)")
-    p.add_argument("--data", metavar="PATH", help="your own data in place of the lesson's; the list says which lesson takes what")
-    p.add_argument("--port", type=_positive, help="where the browser finds it (default: a free one)")
-    p.add_argument("--no-browser", action="store_true", help="serve it, and open no browser")
+    p.add_argument(
+        "--edit", action="store_true", help="copy the lesson into this folder and open the copy, whose code you can change"
+    )
+    p.add_argument("--check", action="store_true", help="run a lesson (default: all) with its assertions, without a browser")
+    p.add_argument(
+        "--html",
+        metavar="OUT",
+        help="write the lesson's handout to this file; without LESSON, all handouts and an index to this folder",
+    )
+    p.add_argument("--data", metavar="PATH", help="use your own data; the list of lessons says which data each one takes")
+    p.add_argument("--port", type=_positive, help="port of the local server (default: a free one)")
+    p.add_argument("--no-browser", action="store_true", help="start the local server without opening a browser")
     p.set_defaults(run=_lesson)
 
 
@@ -207,37 +223,43 @@ def _lesson(a: argparse.Namespace) -> int:
 def _add_exercise(commands: Any) -> None:
     p = commands.add_parser(
         "exercise",
-        help="write gradients yourself, and be told what is wrong with them",
+        help="write gradients yourself, and get an explanation of your mistakes",
         description="Exercises in the order of the document. Begin with: tinydx exercise start exercises",
     )
     actions = p.add_subparsers(title="actions", metavar="ACTION", required=True)
 
-    def add(name: str, function: str, help: str, seconds: float | None = None, here: bool = True) -> argparse.ArgumentParser:
+    def add(name: str, function: str, help: str, seconds: float | None = None, in_folder: bool = True) -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-        if here:
-            action.add_argument("--dir", metavar="FOLDER", help="the folder with the exercises (default: here or above)")
+        if in_folder:
+            action.add_argument(
+                "--dir", metavar="FOLDER", help="folder with the exercises (default: this folder or one above it)"
+            )
         if seconds:
-            limit = f"how long the code may compute (default {seconds:g})"
+            limit = f"time limit for your code, in seconds (default {seconds:g})"
             action.add_argument("--seconds", type=_seconds, default=seconds, help=limit)
         action.set_defaults(run=lambda a: _exercise(function, a))
         return action
 
-    add("start", "start", "copy the exercises into a folder; what is there stays as it is", here=False).add_argument("folder")
-    add("list", "list_exercises", "list the exercises, and which of them passed")
+    add("start", "start", "copy the exercises into a folder; existing files stay unchanged", in_folder=False).add_argument(
+        "folder"
+    )
+    add("list", "list_exercises", "list the exercises, and show which of them have passed")
     check = add("check", "check", "check an exercise (default: the first that has not passed)", seconds=10)
     check.add_argument("names", nargs="*", metavar="NAME", help="such as relu, 2 or 02_relu.py")
     check.add_argument("--all", action="store_true", help="check all exercises")
     check.add_argument("--json", action="store_true", help="print the results as JSON")
-    add("watch", "watch", "check whenever a file is saved", seconds=10)
-    add("hint", "hint", "give one more hint, up to three").add_argument("name", nargs="?", metavar="NAME")
-    add("reset", "reset", "put the starter back; your work is kept beside it").add_argument("names", nargs="+", metavar="NAME")
-    solution = add("solution", "solution", "show the solution of an exercise that passed")
+    add("watch", "watch", "check an exercise whenever you save it", seconds=10)
+    add("hint", "hint", "print the next of three hints").add_argument("name", nargs="?", metavar="NAME")
+    add("reset", "reset", "restore the starting file, and keep your work beside it").add_argument(
+        "names", nargs="+", metavar="NAME"
+    )
+    solution = add("solution", "solution", "print the solution of an exercise that has passed")
     solution.add_argument("name", metavar="NAME")
-    solution.add_argument("--spoil", action="store_true", help="even if it has not passed")
-    grade = add("grade", "grade", "score many students: a folder with one folder for each", seconds=5, here=False)
+    solution.add_argument("--spoil", action="store_true", help="print it even if the exercise has not passed")
+    grade = add("grade", "grade", "score the folders of many students, which lie in one folder", seconds=5, in_folder=False)
     grade.add_argument("folder")
     grade.add_argument("--csv", required=True, metavar="FILE", help="the table to write")
-    grade.add_argument("--jobs", type=_positive, metavar="N", help="processes (default: one a core)")
+    grade.add_argument("--jobs", type=_positive, metavar="N", help="number of processes (default: one for each core)")
 
 
 def _exercise(function: str, a: argparse.Namespace) -> int:
@@ -249,74 +271,78 @@ def _exercise(function: str, a: argparse.Namespace) -> int:
 def _add_bench(commands: Any) -> None:
     p = commands.add_parser(
         "bench",
-        help="measure how fast the kernels are on this machine, beside NumPy and PyTorch",
-        description="Measure one op of the table, forward and backward: every backend is checked against the NumPy reference "
-        "first, then timed in turn with the others. Or measure `step`: the document's whole training step and inference, "
-        "beside PyTorch and Keras where they are installed. Writes bench.json, bench.md and bench.png. `errors` measures no "
-        "time: it prints how exact each kernel is, against float64.",
+        help="measure the speed of the kernels on this machine, and compare it with NumPy and PyTorch",
+        description="Measure one op, forward and backward: every backend is first checked against the NumPy reference, then "
+        "timed in turn with the others. `step` measures a training step and the inference of the document's network, and "
+        "compares them with PyTorch and Keras if they are installed. Writes bench.json, bench.md and bench.png. `errors` "
+        "measures no time: it prints the rounding error of each kernel against float64.",
     )
-    p.add_argument("op", nargs="?", metavar="OP", help="an op of the table, such as conv2d (see `tinydx card`), or: step, errors")
-    p.add_argument("--threads", type=_positive, nargs="+", metavar="N", help="threads to measure with (default: all cores)")
-    p.add_argument("--rounds", type=_positive, metavar="N", help="samples of each contestant (default 12; step: 10)")
-    p.add_argument("--output", metavar="FOLDER", help="where the results go (default: bench/OP)")
-    p.add_argument("--from", dest="source", metavar="FILE", help="measure nothing: show the result in this bench.json again")
+    p.add_argument("op", nargs="?", metavar="OP", help="an op, such as conv2d (`tinydx card` lists them), or step, or errors")
+    p.add_argument(
+        "--threads", type=_positive, nargs="+", metavar="N", help="numbers of threads to measure with (default: all cores)"
+    )
+    p.add_argument("--rounds", type=_positive, metavar="N", help="measurements of each backend (default 12; step: 10)")
+    p.add_argument("--output", metavar="FOLDER", help="folder for the results (default: bench/OP)")
+    p.add_argument("--from", dest="source", metavar="FILE", help="show the result in this bench.json again, without measuring")
     of_op = p.add_argument_group("for an op")
     of_op.add_argument(
         "--shapes",
         action="extend",
         nargs="+",
         metavar="CASE",
-        help='such as "16x56x56x64, 3x3x64x64, padding=same": the sizes of its arrays, then constants',
+        help='shapes of the arrays, then constants, such as "16x56x56x64, 3x3x64x64, padding=same"',
     )
-    of_op.add_argument("--backends", nargs="+", metavar="NAME", help="of numpy, numba, torch (default: all)")
-    of_op.add_argument("--seconds", type=_seconds, help="of measuring for each row (default 0.25)")
+    of_op.add_argument("--backends", nargs="+", metavar="NAME", help="numpy, numba or torch (default: all)")
+    of_op.add_argument("--seconds", type=_seconds, help="measuring time for each row, in seconds (default 0.25)")
     of_step = p.add_argument_group("for step")
-    of_step.add_argument("--peers", metavar="NAMES", help="of torch,keras (default: both, where installed)")
+    of_step.add_argument("--peers", metavar="NAMES", help="torch, keras or torch,keras (default: both, if installed)")
     of_step.add_argument("--batch", type=_positive, help="images in a batch (default 32)")
     p.set_defaults(run=_bench)
 
 
 def _bench(a: argparse.Namespace) -> int:
-
     from tinydx.bench.commands import bench
 
     return bench(a)
 
 
 def _add_cuda(commands: Any) -> None:
-    p = commands.add_parser("cuda", help="run CUDA kernels on the CPU, and be told what is wrong with them")
+    p = commands.add_parser("cuda", help="run CUDA kernels on the CPU, and find their mistakes")
     actions = p.add_subparsers(title="actions", metavar="ACTION", required=True)
     check = actions.add_parser(
         "check",
-        help="find races, missing barriers, accesses out of bounds and slow ones in a .cu file",
-        description="Run the kernels of a .cu file on the CPU, every access checked: races, missing barriers, indices out of "
-        "bounds, values that nobody wrote, misaligned vectors; and say which lines use memory badly. What to launch stands in "
-        "the file, in a comment such as: // check: saxpy<<<4, 256>>>(n=1000, a=2.0f, x=random(n), y=random(n)). "
-        "Exit status 1 if there are mistakes.",
+        help="find races, missing barriers, out-of-bounds and slow accesses in a .cu file",
+        description="Run the kernels of a .cu file on the CPU and check every access: races, missing barriers, indices out of "
+        "bounds, reads of unwritten values, misaligned vectors; and list the lines that use memory inefficiently. Comments in "
+        "the file say what to launch: // check: saxpy<<<4, 256>>>(n=1000, a=2.0f, x=random(n), y=random(n)). "
+        "The exit status is 1 if there are mistakes.",
     )
     check.add_argument("file", metavar="FILE.cu")
     check.add_argument("-D", dest="defines", action="append", default=[], metavar="NAME=VALUE", help="define a macro")
-    check.add_argument("--seed", type=int, default=0, help="of the order in which threads run (default 0)")
-    check.add_argument("--counters", action="store_true", help="print how each line used memory")
+    check.add_argument("--seed", type=int, default=0, help="seed of the order in which threads run (default 0)")
+    check.add_argument("--counters", action="store_true", help="print the memory accesses of each line")
     by_hand = check.add_argument_group("one launch, instead of those in the file")
     by_hand.add_argument("--kernel", metavar="NAME")
-    by_hand.add_argument("--grid", default="1", metavar="SIZES", help="such as 4, or 4,4 (default 1)")
-    by_hand.add_argument("--block", default="256", metavar="SIZES", help="such as 256, or 16,16 (default 256)")
-    by_hand.add_argument("--shared", default="0", metavar="BYTES", help="of dynamic shared memory (default 0)")
-    by_hand.add_argument("--args", default="", metavar="VALUES", help='such as "n=1000, a=2.0f, x=random(n), y=empty(n)"')
+    by_hand.add_argument("--grid", default="1", metavar="SIZES", help="blocks, such as 4, or 4,4 (default 1)")
+    by_hand.add_argument(
+        "--block", default="256", metavar="SIZES", help="threads of a block, such as 256, or 16,16 (default 256)"
+    )
+    by_hand.add_argument("--shared", default="0", metavar="BYTES", help="bytes of dynamic shared memory (default 0)")
+    by_hand.add_argument(
+        "--args", default="", metavar="VALUES", help='arguments, such as "n=1000, a=2.0f, x=random(n), y=empty(n)"'
+    )
     check.set_defaults(run=_cuda_check)
 
 
 def _cuda_check(a: argparse.Namespace) -> int:
-
     from tinydx_kernels.emulator.check import command
 
     return command(a)
 
 
 def _add_doctor(commands: Any) -> None:
-    p = commands.add_parser("doctor", help="what was found on this machine, and what to install for more")
-    p.add_argument("--warm", action="store_true", help="compile all CPU kernels now, so that nobody waits for them later")
+    p = commands.add_parser("doctor", help="print what this machine has, and what to install for more")
+    p.add_argument("--warm", action="store_true", help="compile all CPU kernels now, instead of at their first use")
     p.set_defaults(run=_doctor)
 
 
@@ -335,7 +361,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds
 
 

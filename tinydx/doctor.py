@@ -1,4 +1,4 @@
-"""What `tinydx doctor` prints: what was found on this machine, what runs the ops, and what to install for more."""
+"""What `tinydx doctor` prints: what this machine has, what runs the ops, and what to install for more."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tinydx.op import TABLE
 
 
 def report() -> str:
-    """The findings, one a line."""
+    """The findings, one on each line."""
     rows = [
         ("tinydx", f"{tinydx.__version__} in {os.path.dirname(tinydx.__file__)}"),
         ("python", f"{platform.python_version()} on {platform.platform()}"),
-        ("processor", f"{processor()}, {cores()} cores to use"),
+        ("processor", f"{processor()}, {cores()} cores available"),
         ("numpy", f"{np.__version__}, matrix products by {_blas()}"),
         ("numba", _numba()),
         ("cuda", _cuda()),
-        ("compiler", shutil.which("g++") or "no g++: only needed to run CUDA kernels on the CPU (apt install g++)"),
+        ("compiler", shutil.which("g++") or "no g++; only running CUDA kernels on the CPU needs it: apt install g++"),
         *((name, _version(name)) for name in ("pillow", "matplotlib", "rich", "safetensors", "soundfile", "scipy")),
         ("ICD-10-CM", _version("simple-icd-10-cm")),
         ("lessons", _lessons()),
@@ -34,6 +34,7 @@ def report() -> str:
 
 
 def _version(name: str) -> str:
+    """The version of an installed package, or how to install it."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -41,6 +42,7 @@ def _version(name: str) -> str:
 
 
 def processor() -> str:
+    """The processor's model and its vector instructions."""
     try:
         with open("/proc/cpuinfo") as file:
             lines = file.read().splitlines()
@@ -53,10 +55,12 @@ def processor() -> str:
 
 
 def cores() -> int:
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _blas() -> str:
+    """The library that computes NumPy's matrix products."""
     try:
         return str(np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"])  # type: ignore[index, call-overload]
     except (KeyError, TypeError):
@@ -64,8 +68,9 @@ def _blas() -> str:
 
 
 def _numba() -> str:
+    """Numba's version and the ops with CPU kernels."""
     if importlib.util.find_spec("numba") is None:
-        return "not installed, NumPy runs everything: pip install numba"
+        return "not installed, so NumPy runs everything: pip install numba"
     reason = dispatch.load_kernels("numba")
     if reason:
         return f"{_version('numba')}, but its kernels cannot be loaded: {reason}"
@@ -74,36 +79,45 @@ def _numba() -> str:
 
 
 def _cuda() -> str:
+    """CuPy's version and the GPUs it finds."""
     if importlib.util.find_spec("cupy") is None:
-        return "no CuPy, and none is needed; with an NVIDIA GPU: pip install 'tinydx[cuda13]'"
+        return "CuPy is not installed; only an NVIDIA GPU needs it: pip install 'tinydx[cuda13]'"
     try:
         import cupy
 
         count = cupy.cuda.runtime.getDeviceCount()
         name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
         return f"CuPy {cupy.__version__}, {count} GPU(s), the first is {name}"
-    except Exception as error:  # CuPy raises its own kinds, from the driver or from missing libraries
+    except Exception as error:  # CuPy raises its own classes for the driver and for missing libraries
         return f"CuPy is installed, but no GPU can be used: {' '.join(str(error).split())}"
 
 
 def _lessons() -> str:
+    """The number of lessons, and what they still need."""
     from tinydx.lessons import all_lessons
     from tinydx.lessons.lesson import INSTALL
 
     missing = sorted({package for lesson in all_lessons() for package in lesson.missing})
-    return f"{len(all_lessons())}, " + (f"some need {', '.join(missing)}: {INSTALL}" if missing else "all can run: tinydx lesson")
+    return f"{len(all_lessons())}, " + (
+        f"some need {', '.join(missing)}: {INSTALL}" if missing else "all can run: tinydx lesson"
+    )
 
 
 def _data() -> str:
+    """The data folder and what is in it."""
     from tinydx.datasets import data_home
 
     home = data_home()
     sets = sorted(p.name for p in home.glob("*")) if home.exists() else []
-    return f"{home} ({', '.join(sets) or 'empty so far'})"
+    return f"{home} ({', '.join(sets) or 'empty'})"
 
 
 def warm() -> str:
-    """Compile every CPU kernel; says what was done. Raises ImportError where Numba is missing."""
+    """Compile every CPU kernel now.
+
+    Returns: a sentence that says how many kernels were compiled.
+    Raises: ImportError without Numba.
+    """
     reason = dispatch.load_kernels("numba")
     if reason:
         raise ImportError(f"doctor --warm: {reason}: pip install numba")

@@ -1,17 +1,16 @@
 """Fetch the MedMNIST sets: `tinydx data get pneumoniamnist`.
 
-    NAME.npz exists            -> its checksum is right: nothing to do
-    NAME.npz.part exists       -> ask the server for the rest of it only
-    the connection breaks      -> wait, go on from where it broke
-    all is there               -> checksum right: rename .part to .npz; wrong: throw it away, start once more
+    NAME.npz exists            -> if its checksum is right, nothing is left to do
+    NAME.npz.part exists       -> request only the missing bytes
+    the connection breaks      -> wait, then resume
+    all bytes have arrived     -> checksum right: rename .part to .npz; wrong: delete it and start once more
 
-So NAME.npz is always a whole, verified file. A server may ignore the wish for the rest, or have another file by now
-(its ETag differs): it then sends everything, and the part begins anew. The checksum has the last word.
+So NAME.npz is always a whole, verified file. A server may ignore the request for a range, or its file may have changed (another
+ETag): it then sends everything, and the part starts anew. The checksum decides in every case.
 """
 
 from __future__ import annotations
 
-import difflib
 import errno
 import hashlib
 import os
@@ -25,18 +24,19 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from tinydx.datasets.medmnist import CITATION, SETS
+from tinydx.suggestions import did_you_mean
 
 BASE_URL = "https://zenodo.org/records/10519652/files"
-PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds between attempts that bring nothing new
-TIMEOUT = 30.0  # seconds without a byte
+PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds to wait after attempts that transfer nothing
+TIMEOUT = 30.0  # seconds without a byte, after which a connection counts as broken
 CHUNK = 1 << 16
 BUSY = (408, 425, 429, 500, 502, 503, 504)  # a server's "try again later"
 
-Report = Callable[[int, int | None], None]  # (bytes so far, bytes in all if known)
+Report = Callable[[int, int | None], None]  # (bytes so far, total bytes if known)
 
 
 def data_home() -> Path:
-    """The folder for data: $TINYDX_HOME, else the user's cache folder on this system.
+    """The folder for data: $TINYDX_HOME, or the user's cache folder on this system.
 
     >>> isinstance(data_home(), Path)
     True
@@ -65,19 +65,17 @@ def describe_sets() -> str:
     return "\n".join([*rows, f"28x28 pixels. {CITATION}. Not for clinical use."])
 
 
-def fetch(name: str, directory: str | os.PathLike | None = None, base_url: str = BASE_URL) -> Path:
-    """Download a MedMNIST set, with progress bar and checksum; a download that was interrupted goes on.
+def fetch(name: str, directory: str | os.PathLike | None = None) -> Path:
+    """Download a MedMNIST set, with a progress bar and a checksum; an interrupted download resumes.
 
-    Arguments: name, such as "pneumoniamnist"; directory (None: `data_home()`), made where needed; base_url, where
-    NAME.npz is found. Returns the path of DIRECTORY/NAME.npz.
-    Raises ValueError for an unknown name or a wrong checksum, FileNotFoundError where the server has no such file,
-    FileExistsError where another file has the name, ConnectionError where the network or the server fails again and
-    again (what came is kept), OSError for a full disk.
+    Arguments: name, such as "pneumoniamnist"; directory (None: `data_home()`), created if needed.
+    Returns: the path DIRECTORY/NAME.npz.
+    Raises: ValueError for an unknown name or a wrong checksum; FileNotFoundError if the server lacks the file; FileExistsError if
+    another file has the name; ConnectionError if the network or the server fails repeatedly (the bytes so far are kept); OSError
+    for a full disk.
     """
     if name not in SETS:
-        close = difflib.get_close_matches(name.lower(), SETS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(SETS)}"
-        raise ValueError(f"no data set {name!r}: {hint}")
+        raise ValueError(f"no data set {name!r}{did_you_mean(name.lower(), SETS)}")
     folder = data_home() if directory is None else Path(directory)
     target, md5 = folder / f"{name}.npz", SETS[name].md5
     if target.exists():
@@ -88,18 +86,18 @@ def fetch(name: str, directory: str | os.PathLike | None = None, base_url: str =
         folder.mkdir(parents=True, exist_ok=True)
         part = _Part(target, md5)
         with _bar(name) as report:
-            _download_verified(f"{base_url.rstrip('/')}/{name}.npz?download=1", part, report)
+            _download_verified(f"{BASE_URL}/{name}.npz?download=1", part, report)
         os.replace(part.path, target)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OSError(error.errno, f"disk full at {folder}: free some room, fetch again, it goes on") from error
+            raise OSError(error.errno, f"disk full at {folder}: free some space and fetch again, which resumes") from error
         raise
     part.forget()
     return target
 
 
 class _Part:
-    """The file NAME.npz.part, and in NAME.npz.part.etag which version of the server's file it is a part of."""
+    """The file NAME.npz.part; NAME.npz.part.etag beside it holds the version (ETag) of the server's file."""
 
     def __init__(self, target: Path, md5: str):
         self.path = target.with_name(target.name + ".part")
@@ -116,7 +114,7 @@ class _Part:
         return self.tag.read_text(encoding="latin-1") if self.tag.exists() else None
 
     def begin(self, etag: str | None) -> None:
-        """Empty again, a part of the version `etag` (a weak one, W/..., promises no equal bytes)."""
+        """Start with no bytes, for the version `etag` (a weak one, W/..., does not promise equal bytes)."""
         self.forget()
         self.path.touch()
         if etag and not etag.startswith("W/"):
@@ -128,7 +126,7 @@ class _Part:
 
 
 def _download_verified(url: str, part: _Part, report: Report) -> None:
-    """Download until the checksum is right; a wrong one gets a second chance from the beginning."""
+    """Download until the checksum is right; after a wrong one, start once more from the beginning."""
     for _ in range(2):
         _download(url, part, report)
         if part.is_whole():
@@ -139,7 +137,7 @@ def _download_verified(url: str, part: _Part, report: Report) -> None:
 
 
 def _download(url: str, part: _Part, report: Report) -> None:
-    """Attempts, until the server has sent all; ConnectionError when several in a row bring nothing new."""
+    """Try until the server has sent everything; ConnectionError after several attempts in a row without progress."""
     pauses, most = iter(PAUSES), part.size()
     while not part.is_whole():
         try:
@@ -149,13 +147,13 @@ def _download(url: str, part: _Part, report: Report) -> None:
                 pauses, most = iter(PAUSES), part.size()
             pause = next(pauses, None)
             if pause is None:
-                kept = f"; {part.size():,} bytes are kept, run it again to go on" if part.size() else ""
+                kept = f"; {part.size():,} bytes are kept, run it again to resume" if part.size() else ""
                 raise ConnectionError(f"cannot fetch {url}: {error}{kept}") from error
             time.sleep(pause)
 
 
 def _attempt(url: str, part: _Part, report: Report) -> None:
-    """One request for what is missing, appended to the part; ConnectionError where it breaks off."""
+    """One request for the missing bytes, which are appended to the part; ConnectionError if it breaks off."""
     have = part.size()
     headers = {"User-Agent": "tinydx", "Accept-Encoding": "identity"}
     if have:
@@ -164,13 +162,13 @@ def _attempt(url: str, part: _Part, report: Report) -> None:
             headers["If-Range"] = etag
     try:
         with _open(url, headers) as response:
-            if response.status != 206:  # the whole file, from its beginning
+            if response.status != 206:  # the server sends the whole file
                 part.begin(response.headers.get("ETag"))
                 have = 0
             _append(response, part, have, report)
     except HTTPError as error:
         error.close()
-        if error.code == 416:  # nothing after what we have: the checksum will tell
+        if error.code == 416:  # no bytes are missing: the checksum decides
             return
         if error.code in BUSY:
             raise ConnectionError(f"the server answers {error.code} {error.reason}") from error
@@ -179,7 +177,7 @@ def _attempt(url: str, part: _Part, report: Report) -> None:
 
 
 def _open(url: str, headers: dict[str, str]) -> HTTPResponse:
-    """The response; ConnectionError where there is none."""
+    """The response; ConnectionError if there is none."""
     try:
         return urlopen(Request(url, headers=headers), timeout=TIMEOUT)
     except HTTPError:
@@ -191,6 +189,7 @@ def _open(url: str, headers: dict[str, str]) -> HTTPResponse:
 
 
 def _append(response: HTTPResponse, part: _Part, have: int, report: Report) -> None:
+    """Append the response's bytes to the part; ConnectionError if it ends too early."""
     length = response.headers.get("Content-Length", "")
     total = have + int(length) if length.isdigit() else None
     with open(part.path, "ab") as file:
@@ -199,13 +198,13 @@ def _append(response: HTTPResponse, part: _Part, have: int, report: Report) -> N
             have += len(chunk)
             report(have, total)
         file.flush()
-        os.fsync(file.fileno())  # on the disk before it may get its final name
+        os.fsync(file.fileno())  # on the disk before it gets its final name
     if total is not None and have < total:
         raise ConnectionError(f"the connection ended after {have:,} of {total:,} bytes")
 
 
 def _receive(response: HTTPResponse) -> bytes:
-    """Some bytes, none at the end; ConnectionError for every way in which a network can fail."""
+    """The next bytes, none at the end; ConnectionError for every failure of the network."""
     try:
         return response.read(CHUNK)
     except (OSError, HTTPException) as error:

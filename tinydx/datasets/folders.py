@@ -1,8 +1,7 @@
-"""Class folders as splits: what is there is used, what is missing is set aside from the training images.
+"""Class folders as splits: existing splits are used, missing ones are set aside from the training files.
 
-Patients are kept together: two images of one patient must never be on both sides of a split, or the test would ask for
-what training has seen. File names tell patients apart in some known ways; files of the same content count as one
-patient, too.
+Each patient belongs to one split only: with images of one patient on both sides, the test would ask for what training has
+seen. File names identify patients in some known ways; files with the same content count as one patient, too.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ SPLIT_FOLDERS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-SHARES = {"val": 0.15, "test": 0.2}  # of the training images, where a folder has no such part
+SHARES = {"val": 0.15, "test": 0.2}  # of the training files, where a folder has no such split
 
 # person1_bacteria_2.jpeg, patient00012_study1.png, IM-0115-0001.jpeg, NORMAL2-IM-0501-0001.jpeg, 00000013_005.png
 PATIENT = re.compile(r"((?:person|patient|subject)[-_]?\d+|IM-\d+|^\d{6,})(?=[-_]|$)", re.IGNORECASE)
@@ -44,10 +43,11 @@ def open_folders(
 ) -> tuple[list[str], dict[str, Files], list[str]]:
     """The files of DIRECTORY/train[, val, test]/CLASS, or of DIRECTORY/CLASS, as splits.
 
-    Arguments: directory; seed of the splits made here; limit, at most so many files of each class and split; for files
-    that are no images: noun, what notes call them, find and check, what `find_images` and `check_images` are for them.
-    Returns (class names, {"train", "val", "test"}: [(path, class number)], notes on what was done).
-    Raises the errors of find and check, and ValueError where splits have other classes than train.
+    Arguments: directory; seed of the splits made here; limit, at most how many files of each class and split (None: all); and for
+    files that are not images: noun, the notes' word for them, find and check, their counterparts of `find_images` and
+    `check_images`.
+    Returns: (class names, {"train", "val", "test"}: [(path, class number)], notes on what was done).
+    Raises: the errors of find and check; ValueError for a single class, and where a split has other classes than train.
     """
     root = Path(directory)
     folders = {k: next((root / n for n in names if (root / n).is_dir()), None) for k, names in SPLIT_FOLDERS.items()}
@@ -78,7 +78,7 @@ def _scan(folder: Path, names: Sequence[str], find: Find) -> Files:
 
 
 def patient(path: str) -> str | None:
-    """What the file name says about the patient, or None.
+    """The patient that a file name identifies, or None.
 
     >>> patient("train/pneumonia/person12_bacteria_3.jpeg"), patient("a/NORMAL2-IM-0501-0001.jpeg"), patient("a/b.png")
     ('person12', 'im-0501', None)
@@ -88,7 +88,11 @@ def patient(path: str) -> str | None:
 
 
 def set_aside(files: Files, share: float, seed: int) -> tuple[Files, Files]:
-    """(the rest, about `share` of the files), class by class and patient by patient; ValueError for too few.
+    """Set aside about `share` of the files of each class; all files of a patient stay together.
+
+    Arguments: files, (path, class number) each; share, 0 to 1; seed of the choice.
+    Returns: (the rest, those set aside), both in their order.
+    Raises: ValueError where a class would have no file left.
 
     >>> rest, aside = set_aside([(f"person{i // 2}_{i}.png", i % 2) for i in range(40)], 0.25, seed=0)
     >>> len(aside) >= 8 and not {patient(p) for p, _ in rest} & {patient(p) for p, _ in aside}
@@ -100,12 +104,12 @@ def set_aside(files: Files, share: float, seed: int) -> tuple[Files, Files]:
     for k in sorted({k for _, k in files}):
         size = Counter(g for g, (_, c) in zip(groups, files, strict=True) if c == k)
         wanted = max(1, round(share * size.total()))
-        have = sum(n for g, n in size.items() if g in chosen)  # a patient may have images of several classes
+        have = sum(n for g, n in size.items() if g in chosen)  # a patient may have files of several classes
         for g in map(int, rng.permutation(sorted(size))):
             if g not in chosen and have + size[g] <= wanted:
                 chosen.add(g)
                 have += size[g]
-        if have == 0:  # every patient has more images than wanted
+        if have == 0:  # every patient has more files than wanted
             chosen.add(min(size, key=lambda g: size[g]))
     aside = [f for g, f in zip(groups, files, strict=True) if g in chosen]
     rest = [f for g, f in zip(groups, files, strict=True) if g not in chosen]
@@ -133,7 +137,7 @@ def _groups(files: Files) -> list[int]:
 
 
 def _content(path: str) -> str | None:
-    """A digest of the file's bytes; None where there is no file."""
+    """A digest of the file's bytes; None if the file does not exist."""
     if not os.path.isfile(path):
         return None
     with open(path, "rb") as file:
@@ -141,7 +145,7 @@ def _content(path: str) -> str | None:
 
 
 def _limited(files: Files, limit: int | None, seed: int) -> Files:
-    """At most `limit` files of each class, chosen by the seed, in their old order."""
+    """At most `limit` files of each class, chosen by the seed, in their original order."""
     if limit is None:
         return files
     rng = np.random.default_rng(seed)
@@ -153,6 +157,7 @@ def _limited(files: Files, limit: int | None, seed: int) -> Files:
 
 
 def _how(files: Files, noun: str) -> str:
+    """How files were set aside: by patient, or file by file."""
     known = sum(patient(path) is not None for path, _ in files)
     if known == 0:
         return f"{noun.removesuffix('s')} by {noun.removesuffix('s')} (file names do not tell patients apart)"

@@ -6,14 +6,14 @@ A heartbeat is two short sounds, the closing valves: S1 begins the systole, S2 e
      ██  systole   █      diastole        ██  ░▒▓▒░     █
      ├──────── a normal beat ───────────┤  ├─ with a systolic murmur
 
-The length of the beats varies at random and with the breath, which also splits S2 and swells the sounds. A murmur is
-band-limited noise at the same place of every beat: in the systole (a diamond, or all along) or in the diastole (fading).
+The length of the beats varies at random and with breathing, which also splits S2 and changes the loudness. A murmur is
+band-limited noise at the same place of every beat: in the systole (a diamond, or throughout) or in the diastole (fading).
 
-**Loudness and pitch must not give the label away.** A normal recording has bursts of the same noise, of the same power and
-number, but at random times, as a stethoscope that rubs on skin makes them. What tells the classes apart is where in the
-beat the noise is: a sequence model finds it, a linear model on the spectrum does not.
+**Loudness and pitch must not reveal the label.** A normal recording has bursts of the same noise, of the same power and
+number, but at random times, like a stethoscope that rubs on skin. The classes differ only in where in the beat the noise is:
+a sequence model finds that, a linear model on the spectrum does not.
 
-These sounds teach how a classifier is trained. A program computed them; they are of no patient and model no disease.
+These sounds teach how a classifier is trained. A program computed them; they come from no patient and model no disease.
 
 >>> sounds, labels = make_heart_sounds(4, seed=0, seconds=2.0)
 >>> sounds.shape, sounds.dtype, [CLASS_NAMES[label] for label in labels]
@@ -27,21 +27,22 @@ from pathlib import Path
 import numpy as np
 
 from tinydx.datasets.synthetic import write_once
-from tinydx.preprocessing.sound.augmentation import pass_band
+from tinydx.preprocessing.sound import pass_band, save_sound
 
 CLASS_NAMES = ("abnormal", "normal")  # in the order in which class folders sort: label 0 is abnormal
 NOTICE = "Synthetic heart sounds, computed by tinydx: no patient, not for clinical use."
-VERSION = 1  # of the sounds: raise it when the same seed would give others
+VERSION = 1  # of the sounds: increase it when the same seed no longer gives the same sounds
 RATE = 2000  # Hz
 
 Rng = np.random.Generator
 
 
 def heart_sound(rng: Rng, abnormal: bool, seconds: float = 5.0) -> np.ndarray:
-    """One synthetic recording of a heart, with a murmur if `abnormal`.
+    """One synthetic recording of a heart.
 
-    Arguments: rng, decides the heart, the recording and its noises; abnormal; seconds, at least 1.
-    Returns float32 samples (seconds * RATE,) in [-1, 1], at RATE Hz. Raises ValueError for less than a second.
+    Arguments: rng, determines the heart, the recording and its noises; abnormal, add a murmur; seconds, at least 1.
+    Returns: float32 samples (seconds * RATE,) in [-1, 1], at RATE Hz.
+    Raises: ValueError for less than a second.
 
     >>> heart_sound(np.random.default_rng(0), abnormal=True, seconds=1.0).shape
     (2000,)
@@ -61,11 +62,11 @@ def heart_sound(rng: Rng, abnormal: bool, seconds: float = 5.0) -> np.ndarray:
     return (x * rng.uniform(0.3, 0.9) / np.abs(x).max()).astype(np.float32)
 
 
-Bursts = list[tuple[float, float, float]]  # (begin, length) in seconds, and where in it the loudest moment is, 0 to 1
+Bursts = list[tuple[float, float, float]]  # (begin, length) in seconds, and the place of the loudest moment, 0 to 1
 
 
 def _beats(rng: Rng, seconds: float, breath: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """When each S1 begins, from before the start on, and how long the systole after it lasts, both in seconds."""
+    """The time of each S1, from before the recording's start on, and the duration of the systole after it, in seconds."""
     period, sinus, jitter = 60 / rng.uniform(55, 105), rng.uniform(0.01, 0.06), rng.uniform(0.005, 0.03)
     beats = [-period * rng.uniform(0.2, 1.2)]
     while beats[-1] < seconds:
@@ -98,14 +99,14 @@ def _click(rng: Rng, pitches: np.ndarray, decay: float, loudness: float) -> np.n
 
 
 def _add(x: np.ndarray, begin: float, sound: np.ndarray) -> None:
-    """Add the sound to x, from so many seconds on; what lies outside of x is left out."""
+    """Add the sound to x, `begin` seconds after its start; what lies outside of x is left out."""
     start = round(begin * RATE)
     sound = sound[max(-start, 0) :][: max(len(x) - max(start, 0), 0)]
     x[max(start, 0) : max(start, 0) + len(sound)] += sound
 
 
 def _murmur(rng: Rng, beats: np.ndarray, systole: np.ndarray) -> Bursts:
-    """A burst in each beat: a diamond in the systole, all along the systole, or fading after S2."""
+    """A burst in each beat: a diamond in the systole, the whole systole, or fading after S2."""
     where = rng.integers(3)
     if where == 2:
         return [(b + s + 0.05, rng.uniform(0.2, 0.3), 0.1) for b, s in zip(beats, systole, strict=True)]
@@ -134,8 +135,13 @@ def _noise(rng: Rng, n: int, low: float, high: float) -> np.ndarray:
 def make_heart_sounds(n: int, seed: int = 0, seconds: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
     """n synthetic recordings, abnormal and normal in turn.
 
-    The same seed gives the same sounds, and more of them begin with the same ones.
-    Returns samples float32 (n, seconds * RATE) and labels int64 (n,): 0 is abnormal, 1 normal, as in CLASS_NAMES.
+    The same seed gives the same sounds; a larger n begins with the same ones.
+
+    Arguments: n; seed; seconds of each, at least 1.
+    Returns: samples float32 (n, seconds * RATE); labels int64 (n,), 0 abnormal, 1 normal, as in CLASS_NAMES.
+
+    >>> make_heart_sounds(2, seconds=1.0)[1]
+    array([0, 1])
     """
     return np.array([_numbered(i, seed, seconds) for i in range(n)]), np.arange(n) % 2
 
@@ -150,9 +156,12 @@ def write_heart_folders(
 ) -> Path:
     """Write synthetic recordings as class folders of wav files: train/abnormal, train/normal, val/..., test/...
 
-    Arguments: directory, as `synthetic.write_once` takes it; train, val, test, the number of recordings of both classes
-    together; seconds of each; seed. Returns the directory. Every file name begins with `synthetic-`, and a file
-    `synthetic.json` says what the folder holds. Raises FileExistsError where the directory holds something else.
+    Every file name begins with `synthetic-`, and a file `synthetic.json` describes the folder's content.
+
+    Arguments: directory, as in `synthetic.write_once`; train, val, test, the number of recordings of both classes together;
+    seconds of each; seed.
+    Returns: the directory.
+    Raises: FileExistsError if the directory holds something else.
     """
     counts = {"train": train, "val": val, "test": test}
     settings = {**counts, "seconds": seconds, "seed": seed, "version": VERSION}
@@ -162,8 +171,6 @@ def write_heart_folders(
 
 def _write_sounds(root: Path, counts: dict[str, int], seconds: float, seed: int) -> None:
     """One numbering runs through train, val and test, so that no recording is in two of them."""
-    from tinydx.preprocessing.sound import save_sound
-
     splits = [split for split, n in counts.items() for _ in range(n)]
     for split in counts:
         for name in CLASS_NAMES:

@@ -1,8 +1,7 @@
 """MedMNIST: small medical images in one .npz file, {train,val,test}_images (N,H,W[,3]) and _labels (N,1), all uint8.
 
-`SETS` is what is known of the twelve 2-D sets of MedMNIST v2: it names the classes when such a file is read, and says
-what must arrive when one is downloaded. The file's name tells which set it is. Reading never unpickles anything: a file
-from the internet must not be able to run code.
+`SETS` describes the twelve 2-D sets of MedMNIST v2: it gives the class names of a file, and the checksum of a download. The
+file's name tells which set it is. Reading never unpickles anything, so that a file from the internet cannot run code.
 """
 
 from __future__ import annotations
@@ -15,12 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-SPLITS = ("train", "val", "test")
+from tinydx.datasets.study import SPLITS
+
 CITATION = "Yang et al., MedMNIST v2, Scientific Data 10:41 (2023)"
 
 
 class Known(NamedTuple):
-    """A published set: its task, class names in the order of the labels, images in all, and the file's MD5."""
+    """A published set: its task, class names in the order of the labels, number of images, the file's MD5 and licence."""
 
     task: str
     class_names: tuple[str, ...]
@@ -74,8 +74,11 @@ SETS = {
 class MedMNIST:
     """One MedMNIST file, read and checked as a whole.
 
-    Arguments: path of the .npz file. Attributes: name of the set (else of the file); class_names, by label; splits,
-    those present; size, an image's height in pixels. Raises FileNotFoundError, and ValueError for what is no such file.
+    Attributes: name of the set (or of the file); class_names, in the order of the labels; splits, those present; size, an image's
+    height in pixels.
+
+    Arguments: path of the .npz file.
+    Raises: FileNotFoundError; ValueError for another file.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp(), "breastmnist.npz")
@@ -96,7 +99,7 @@ class MedMNIST:
         self.splits = tuple(split for split in SPLITS if f"{split}_images" in arrays)
         if not self.splits:
             held = ", ".join(arrays) or "nothing"
-            raise ValueError(f"{self.path} is no MedMNIST file: it needs train_images ..., and holds {held}")
+            raise ValueError(f"{self.path} is not a MedMNIST file: it needs train_images ..., but holds {held}")
         self._data = {split: _checked(self.path, split, arrays) for split in self.splits}
         shapes = {images.shape[1:] for images, _ in self._data.values()}
         if len(shapes) > 1:
@@ -105,7 +108,7 @@ class MedMNIST:
         self.class_names = self._names(flag, arrays)
 
     def _names(self, flag: str | None, arrays: dict[str, np.ndarray]) -> list[str]:
-        """The published names; else the file's own array `classes`; else "class 0", "class 1" ..."""
+        """The published class names, else the file's own array `classes`, else "class 0", "class 1" ..."""
         classes = 1 + max(int(labels.max()) for _, labels in self._data.values())
         if flag:
             names = list(SETS[flag].class_names)
@@ -118,24 +121,24 @@ class MedMNIST:
         return names
 
     def load(self, split: str) -> tuple[np.ndarray, np.ndarray]:
-        """Images uint8 (N,H,W) or (N,H,W,3) and labels int64 (N,) of a split; ValueError where the file lacks it."""
+        """Images and labels of a split.
+
+        Arguments: split, "train", "val" or "test".
+        Returns: images uint8 (N,H,W) or (N,H,W,3), labels int64 (N,).
+        Raises: ValueError if the file lacks the split.
+        """
         if split not in self._data:
             raise ValueError(f"{self.path} has no {split!r} split: it has {', '.join(self.splits)}")
         return self._data[split]
 
 
-def load_medmnist(path: str | os.PathLike, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of one split of a MedMNIST file: `MedMNIST(path).load(split)`, with its errors."""
-    return MedMNIST(path).load(split)
-
-
 def _read(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an .npz file; never unpickles."""
+    """All arrays of an .npz file; nothing is unpickled."""
     if not path.is_file():
         nearest = next(parent for parent in path.absolute().parents if parent.is_dir())
         raise FileNotFoundError(f"no file {path}; the nearest folder that exists is {nearest}")
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is no .npz file (a zip of arrays), or its end is missing: fetch it again")
+        raise ValueError(f"{path} is not an .npz file (a zip of arrays), or its end is missing: fetch it again")
     name = "its list of arrays"
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -144,13 +147,13 @@ def _read(path: Path) -> dict[str, np.ndarray]:
                 arrays[name] = file[name]
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise ValueError(f"{path} is damaged: cannot read {name} ({error}); fetch it again") from error
-    except ValueError as error:  # what NumPy says of pickled content
+    except ValueError as error:  # NumPy's error for pickled content
         raise ValueError(f"{path}: {name} is not a plain array, so it is not read ({error})") from error
     return {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
 
 
 def _checked(path: Path, split: str, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of a split, or ValueError."""
+    """Images and labels of a split; ValueError if they do not fit."""
     images, labels = arrays[f"{split}_images"], arrays.get(f"{split}_labels")
     where = f"{path}: {split}_images"
     if labels is None:
@@ -164,5 +167,5 @@ def _checked(path: Path, split: str, arrays: dict[str, np.ndarray]) -> tuple[np.
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
         raise ValueError(f"{path}: {split}_labels must be class numbers, got {labels.dtype} from {labels.min()}")
     if labels.ndim == 2 and labels.shape[1] > 1:
-        raise ValueError(f"{path}: {labels.shape[1]} labels for each image; tinydx reads sets with one label an image")
+        raise ValueError(f"{path}: {labels.shape[1]} labels for each image; tinydx reads sets with one label for each image")
     return images, labels.reshape(len(labels)).astype(np.int64)

@@ -1,16 +1,16 @@
 """Labelled synthetic chest X-ray phantoms, so that the engine has images to learn from on any machine, offline.
 
-An image is drawn in body coordinates (x to the viewer's right, y down, the picture spans about -1..1): large anatomy
-is a product of smooth edges, everything small and round (vessels, nipples, haze, opacities) a sum of Gaussian blobs.
-A Gaussian is separable, so hundreds of blobs cost one matrix product. Places are complex numbers x + iy, so turning
-and scaling the patient is one multiplication.
+An image is computed in body coordinates (x to the viewer's right, y down; the picture spans about -1..1): large anatomy is a
+product of smooth edges, everything small and round (vessels, nipples, haze, opacities) a sum of Gaussian blobs. A Gaussian is
+separable, so hundreds of blobs cost one matrix product. Places are complex numbers x + iy, so that turning and scaling the
+patient is one multiplication.
 
-**Brightness must not give the label away.** Opacities are drawn for every image, normal ones too; a normal image then
-spreads the same amount of light as smooth haze over its lungs, so that the total is the same in both classes. Hearts
-of all sizes, nipples, vessels seen end on, rib crossings and a bright lead letter are in both classes as well. What
-tells them apart is local texture at no fixed place, which convolution finds and a linear model on pixels does not.
+**Brightness must not reveal the label.** Opacities are drawn for every image, normal ones too; a normal image then spreads
+the same amount of brightness as smooth haze over its lungs, so that the total is the same in both classes. Hearts of all
+sizes, nipples, vessels seen end on, rib crossings and a bright lead letter are in both classes as well. The classes differ in
+local texture at no fixed place, which convolution finds and a linear model on pixels does not.
 
-These pictures teach how a classifier is trained. They are drawn from shapes, show no patient and model no disease.
+These pictures teach how a classifier is trained. A program drew them from shapes; they show no patient and model no disease.
 
 >>> images, labels = make_phantoms(4, seed=0, size=64)
 >>> images.shape, images.dtype, [CLASS_NAMES[label] for label in labels]
@@ -31,14 +31,14 @@ from tinydx.datasets.synthetic import write_once
 
 CLASS_NAMES = ("abnormal", "normal")  # in the order in which class folders sort: label 0 is abnormal
 NOTICE = "Synthetic chest X-ray phantom, drawn by tinydx from shapes: no patient, not for clinical use."
-VERSION = 1  # of the drawing: raise it when the same seed would give other images
+VERSION = 1  # of the images: increase it when the same seed no longer gives the same images
 
 Rng = np.random.Generator
 Blobs = list[tuple[complex, float, float]]  # (place, radius, amplitude) in body coordinates
 Spot = Callable[[], complex]  # a random place in the lungs
 
 
-# ---- the anatomy: each function draws one organ, (H, W) float32, about 1 where it is and 0 elsewhere ----------------
+# ---- the anatomy: each function returns one organ, (H, W) float32, about 1 inside and 0 outside ----------------------
 
 
 def _edge(distance: np.ndarray, softness: float) -> np.ndarray:
@@ -56,7 +56,7 @@ def _body(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _lungs(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Two lungs between mediastinum, chest wall, apex and the diaphragm (higher at the viewer's left: the liver)."""
+    """Two lungs between mediastinum, chest wall, apex and diaphragm, which is higher at the viewer's left (the liver)."""
     top, base, width = rng.uniform(-0.84, -0.74), rng.uniform(0.42, 0.62), rng.uniform(0.66, 0.78)
     lungs = np.zeros_like(x)
     for side in (-1, 1):
@@ -73,7 +73,7 @@ def _lungs(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _ribs(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Posterior and anterior ribs: two families of curves that cross; a rib is brighter along its cortex."""
     gap, ribs = rng.uniform(0.15, 0.18), np.zeros_like(x)
-    y = y + rng.normal(0, 0.01) * x  # one side a little higher
+    y = y + rng.normal(0, 0.01) * x  # one side slightly higher
     x = np.abs(x)
     posterior = 0.12 - 0.45 * x + 0.95 * x**2 + 1.6 * np.maximum(x - 0.55, 0) ** 2
     anterior = 0.50 - 0.62 * x - 0.5 * np.maximum(x - 0.6, 0) ** 2
@@ -103,6 +103,7 @@ def _heart(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _clavicles(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Two collar bones, brighter along their edges."""
     y = y - rng.normal(0, 0.02) * x
     x = np.abs(x)
     middle = -0.6 - rng.uniform(0.10, 0.28) * (x - 0.1) - 0.05 * np.sin(6 * (x - 0.1))
@@ -119,7 +120,7 @@ def _marker(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return rng.uniform(0.5, 1) * np.maximum(upright, foot)
 
 
-# ---- what is small and round: Gaussian blobs -----------------------------------------------------------------------
+# ---- small and round structures: Gaussian blobs --------------------------------------------------------------------
 
 
 def _vessels(rng: Rng) -> Blobs:
@@ -171,7 +172,7 @@ def _unevenness(rng: Rng) -> Blobs:
 
 
 class _Canvas:
-    """Body coordinates x, y (H, W) of every pixel of a patient who is a little turned, shifted and scaled."""
+    """Body coordinates x, y (H, W) of every pixel; the patient is slightly turned, shifted and scaled."""
 
     def __init__(self, rng: Rng, size: int):
         self.axis = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(2 / size) - 1
@@ -188,16 +189,17 @@ class _Canvas:
         radius = np.maximum(radius.real * self.scale, 1.4 / len(self.axis))  # at least 0.7 pixel
         across = np.exp(-0.5 * ((self.axis - place.real) / radius) ** 2)
         down = np.exp(-0.5 * ((self.axis - place.imag) / radius) ** 2)
-        # einsum and not @: BLAS would start its own threads inside each of ours
+        # einsum, not @: BLAS would start threads of its own inside each of these
         return np.einsum("kh,kw->hw", amplitude.real * down, across)
 
 
 def chest_phantom(rng: Rng, abnormal: bool, size: int = 150) -> np.ndarray:
-    """One synthetic chest X-ray phantom, with opacities in the lungs if `abnormal`.
+    """One synthetic chest X-ray phantom.
 
-    Arguments: rng, decides the patient, the film and the opacities (the same generator state gives the same patient,
-    healthy or not); abnormal; size, height and width in pixels.
-    Returns float32 (size, size) in [0, 1], bright where the body is dense. Raises ValueError for a size below 16.
+    Arguments: rng, determines the patient, the film and the opacities (the same generator state gives the same patient, healthy
+    or not); abnormal, put opacities in the lungs; size, height and width in pixels, at least 16.
+    Returns: float32 (size, size) in [0, 1], bright where the body is dense.
+    Raises: ValueError for a size below 16.
 
     >>> image = chest_phantom(np.random.default_rng(0), abnormal=True, size=64)
     >>> image.shape, image.dtype
@@ -222,7 +224,7 @@ def chest_phantom(rng: Rng, abnormal: bool, size: int = 150) -> np.ndarray:
     )
     opacities = air * 0.8 * -np.expm1(canvas.blobs(_opacities(rng, spot)) / -0.8)  # overlapping grains saturate
     haze = air * canvas.blobs(_haze(rng, spot, 1.0))
-    density += opacities if abnormal else haze * (opacities.sum() / haze.sum())  # the same light, without the texture
+    density += opacities if abnormal else haze * (opacities.sum() / haze.sum())  # the same total brightness, without the texture
     return _film(rng, density, canvas.axis)
 
 
@@ -241,8 +243,10 @@ def _film(rng: Rng, density: np.ndarray, axis: np.ndarray) -> np.ndarray:
 def make_phantoms(n: int, seed: int = 0, size: int = 150) -> tuple[np.ndarray, np.ndarray]:
     """n synthetic phantoms, abnormal and normal in turn.
 
-    The same seed gives the same images, and more of them begin with the same ones.
-    Returns images uint8 (n, size, size) and labels int64 (n,): 0 is abnormal, 1 normal, as in CLASS_NAMES.
+    The same seed gives the same images; a larger n begins with the same ones.
+
+    Arguments: n; seed; size, height and width in pixels.
+    Returns: images uint8 (n, size, size); labels int64 (n,), 0 abnormal, 1 normal, as in CLASS_NAMES.
 
     >>> images, labels = make_phantoms(2, seed=3, size=32)
     >>> bool((images == make_phantoms(4, seed=3, size=32)[0][:2]).all()), labels
@@ -250,11 +254,11 @@ def make_phantoms(n: int, seed: int = 0, size: int = 150) -> tuple[np.ndarray, n
     """
     images = np.empty((n, size, size), np.uint8)
 
-    def draw(i: int) -> None:
+    def make(i: int) -> None:
         images[i] = _numbered(i, seed, size)
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(draw, range(n)))  # list: raises what a thread raised
+        list(pool.map(make, range(n)))  # list: raises what a thread raised
     return images, np.arange(n) % 2
 
 
@@ -269,11 +273,13 @@ def write_phantom_folders(
 ) -> Path:
     """Write phantoms as PNG class folders: train/abnormal, train/normal, val/..., test/...
 
-    Arguments: directory, which must not exist, or be empty, or hold this very set (then nothing is done); train, val,
-    test, the number of images of both classes together; size in pixels; seed. Returns the directory. It appears all at
-    once, with a file `synthetic.json` that says what it holds: an interrupted run leaves nothing under its name.
-    Every file name begins with `synthetic-`, and every PNG says so in its text. Raises FileExistsError where the
-    directory holds something else.
+    Every file name begins with `synthetic-`, every PNG says so in its text, and a file `synthetic.json` describes the folder's
+    content.
+
+    Arguments: directory, as in `synthetic.write_once`; train, val, test, the number of images of both classes together; size in
+    pixels; seed.
+    Returns: the directory.
+    Raises: FileExistsError if the directory holds something else.
     """
     counts = {"train": train, "val": val, "test": test}
     settings = {**counts, "size": size, "seed": seed, "version": VERSION}

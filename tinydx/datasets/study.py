@@ -1,8 +1,7 @@
-"""Data for `tinydx diagnose`, whatever its kind: the examples of train, val and test, with their classes.
+"""The data of one diagnosis, of any kind: train, validation and test examples with their classes.
 
-`tinydx/kinds/` opens data of each kind as such a study. What has no test (or validation) part gets one from its training
-part, patient by patient where files tell patients apart. Everything is read once, before any training: a file that cannot
-be read is named then.
+The files in `tinydx/diagnosis/kinds/` open data of their kind as such a study. Everything is read once, before training, so
+that a file that cannot be read is reported first.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ SPLITS = ("train", "val", "test")
 
 
 class Examples(NamedTuple):
-    """Examples (N,...) as they were read, their class numbers (N,), and their files, where they have any."""
+    """Examples (N,...) as they were read, their class numbers (N,), and their files, if they come from files."""
 
     x: np.ndarray
     y: np.ndarray
@@ -28,7 +27,13 @@ class Examples(NamedTuple):
 
 @dataclass
 class Study:
-    """The three splits of some data, and what must be said about it."""
+    """The three splits of some data, and how they came about.
+
+    >>> part = Examples(np.zeros((2, 4)), np.array([0, 1]))
+    >>> study = Study("numbers", ["a", "b"], part, part, part, False, [], {}, "rows", "4")
+    >>> print(study.describe().splitlines()[1])
+      train     2 rows: 1 a, 1 b
+    """
 
     source: str
     class_names: list[str]
@@ -37,12 +42,12 @@ class Study:
     test: Examples
     synthetic: bool
     notes: list[str]
-    preprocessing: dict[str, Any]  # how an example was read, for those to predict
-    noun: str  # of several examples: "images"
-    form: str  # of each: "150x150"
+    preprocessing: dict[str, Any]  # how examples were read, so that `tinydx predict` reads inputs the same way
+    noun: str  # a word for the examples, in the plural: "images"
+    form: str  # the size of one example: "150x150"
 
     def describe(self) -> str:
-        """Some lines for the terminal: what data this is, and how it was split."""
+        """A few lines for the terminal: the source of the data, and the number of examples of each class and split."""
         lines = [f"Data: {self.source} ({self.form}, classes {', '.join(self.class_names)})"]
         lines += [f"  {name:<6}{self._counts(getattr(self, name))}" for name in SPLITS]
         return "\n".join(lines + [f"  {note}" for note in self.notes])
@@ -53,13 +58,21 @@ class Study:
         return f"{len(part.y):>5} {self.noun}: {counts}"
 
     def facts(self) -> dict[str, Any]:
-        """The same for metrics.json."""
+        """The same as a dict, for metrics.json."""
         counts = {name: {c: int((getattr(self, name).y == k).sum()) for k, c in enumerate(self.class_names)} for name in SPLITS}
         return {"source": self.source, "synthetic": self.synthetic, self.noun: counts, "notes": self.notes}
 
 
-def cut(x: np.ndarray, y: np.ndarray, share: float, seed: int) -> tuple[tuple, tuple]:
-    """(the rest, about `share` of the examples of each class)."""
+def hold_out(x: np.ndarray, y: np.ndarray, share: float, seed: int) -> tuple[tuple, tuple]:
+    """Set aside about `share` of the examples of each class, at least one.
+
+    Arguments: x (N,...); y (N,), class numbers; share, 0 to 1; seed of the choice.
+    Returns: ((x, y) of the rest, (x, y) of those set aside), both in the original order.
+
+    >>> (_, rest), (_, aside) = hold_out(np.arange(10), np.arange(10) % 2, 0.2, seed=0)
+    >>> len(rest), sorted(aside.tolist())
+    (8, [0, 1])
+    """
     rng = np.random.default_rng(seed)
     aside = np.zeros(len(y), bool)
     for k in np.unique(y):
@@ -69,7 +82,14 @@ def cut(x: np.ndarray, y: np.ndarray, share: float, seed: int) -> tuple[tuple, t
 
 
 def first_of_each(x: np.ndarray, y: np.ndarray, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """At most `limit` examples of each class, in their order."""
+    """At most `limit` examples of each class, in their order.
+
+    Arguments: x (N,...); y (N,), class numbers; limit, None for all.
+    Returns: (x, y).
+
+    >>> first_of_each(np.array([5, 6, 7]), np.array([0, 0, 1]), limit=1)[0]
+    array([5, 7])
+    """
     if limit is None:
         return x, y
     rows = np.sort(np.concatenate([np.flatnonzero(y == k)[:limit] for k in np.unique(y)]))
@@ -78,7 +98,7 @@ def first_of_each(x: np.ndarray, y: np.ndarray, limit: int | None) -> tuple[np.n
 
 @contextlib.contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, nothing elsewhere; call what it gives once for each of the `total` things."""
+    """Show a progress bar on a terminal, nothing elsewhere; yields a function to call after each of the `total` items."""
     if not sys.stdout.isatty():
         yield lambda: None
         return

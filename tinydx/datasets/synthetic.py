@@ -1,4 +1,4 @@
-"""Folders of synthetic examples: written once, whole or not at all, and marked as what they are."""
+"""Folders of synthetic examples: written once, completely or not at all, and marked as synthetic."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-MARKER = "synthetic.json"  # in every such folder: what it holds, and the settings that it was made with
+MARKER = "synthetic.json"  # in every such folder: its content, and the settings that produced it
 
 
 def write_once(directory: str | Path, facts: dict[str, Any], noun: str, write: Callable[[Path], None]) -> Path:
-    """The directory with the examples of these facts; `write` fills a folder with them, unless they are there already.
+    """A directory with the examples that `facts` describe; `write` makes them, unless they exist already.
 
-    Arguments: directory, which must not exist, or be empty, or hold this very set; facts, JSON-able, which decide what is
-    written; noun, what messages call the examples. The directory appears all at once, with MARKER in it: an interrupted run
-    leaves nothing under its name. Raises FileExistsError where the directory holds something else.
+    The directory appears at once, with MARKER in it: an interrupted run leaves nothing under its name.
+
+    Arguments: directory, which must not exist, or be empty, or hold this very set; facts, JSON-able, which determine the
+    examples; noun, the messages' word for the examples; write, fills the folder that it is given.
+    Returns: the directory.
+    Raises: FileExistsError if the directory holds something else.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp()) / "set"
-    >>> for _ in range(2):  # the second time there is nothing to do
+    >>> for _ in range(2):  # the second time, nothing is written
     ...     _ = write_once(folder, {"seed": 0}, "numbers", lambda draft: print((draft / "a.txt").write_text("1")))
     1
     >>> sorted(file.name for file in folder.iterdir())
@@ -46,7 +49,7 @@ def write_once(directory: str | Path, facts: dict[str, Any], noun: str, write: C
 
 
 def _is_free(target: Path, facts: dict[str, Any], noun: str) -> bool:
-    """Whether the set must still be written to this empty directory; FileExistsError where something else is in it."""
+    """True for an empty directory, False for one that holds this very set; FileExistsError for anything else."""
     if target.is_dir() and not any(target.iterdir()):
         return True
     try:

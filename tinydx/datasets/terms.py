@@ -1,4 +1,4 @@
-"""Medical texts as lists of records: what two people called the same thing, and what belongs where.
+"""Medical texts as lists: pairs of texts with the same meaning, and texts with their class.
 
     icd10cm_terms()         the terms that ICD-10-CM includes under each official diagnosis     pip: simple-icd-10-cm
     icd10cm_diagnoses()     its official diagnoses                                              the same
@@ -8,7 +8,8 @@
     mts_dialog(folder)      doctor-patient dialogue -> section of the note                      MTS-Dialog-*.csv
     text_pairs(file)        any pairs: a table (.csv, .tsv) with the columns source and target
 
-Files are read as their makers publish them. Texts are kept as they are, but for white space.
+Files are read as their authors publish them. Texts are unchanged except for white space. Reading a table raises
+FileNotFoundError, or ValueError for a missing column, for no rows, and for what is not a UTF-8 table.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 T = TypeVar("T")
-Pair = tuple[str, str]  # (what goes in, what should come out)
+Pair = tuple[str, str]  # (source, target)
 
 
-CHAPTERS = [  # of ICD-10-CM, in the book's order, in a word or two each
+CHAPTERS = [  # of ICD-10-CM, in the book's order, under short names
     "Infections", "Neoplasms", "Blood", "Endocrine", "Mental", "Nervous system", "Eye", "Ear", "Circulation", "Respiration",
     "Digestion", "Skin", "Bones and muscles", "Genitourinary", "Pregnancy", "Perinatal", "Congenital", "Symptoms", "Injury",
     "External causes", "Health factors", "Special purposes",
@@ -34,7 +35,7 @@ CHAPTERS = [  # of ICD-10-CM, in the book's order, in a word or two each
 
 
 class Term(NamedTuple):
-    """A text, the official diagnosis it stands for, its code, and that code's chapter, one of CHAPTERS."""
+    """A text, the official diagnosis that it means, its code, and that code's chapter, one of CHAPTERS."""
 
     text: str
     diagnosis: str
@@ -43,7 +44,7 @@ class Term(NamedTuple):
 
     @property
     def category(self) -> str:
-        """The first three characters of the code: what a split must keep together."""
+        """The first three characters of the code, which a split must keep together."""
         return self.code[:3]
 
 
@@ -54,9 +55,12 @@ def icd10cm_terms() -> list[Term]:
 
 
 def icd10cm_diagnoses(longest: int = 5) -> list[Term]:
-    """The official diagnoses whose codes have up to so many characters (without the dot, up to 7).
+    """The official diagnoses of ICD-10-CM.
 
-    Longer ones mostly repeat an injury for each side and encounter: 55 % of all names are in that one chapter.
+    Longer codes mostly repeat an injury for each side and encounter: 55 % of all names are in that one chapter.
+
+    Arguments: longest, the most characters of a code, without the dot (7 for all).
+    Raises: ImportError without the package.
     """
     short = [(icd, code) for icd, code in _codes() if len(code.replace(".", "")) <= longest]
     return [_term(icd, code, icd.get_description(code)) for icd, code in short]
@@ -69,10 +73,10 @@ def _term(icd: Any, code: str, text: str) -> Term:
 
 @functools.cache
 def _codes() -> list[tuple[Any, str]]:
-    """(the package, code) of every category and what is below it, in the book's order."""
+    """(the package, code) of every category and of everything below it, in the book's order."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the package tells of oddities in the classification's own file
+            warnings.simplefilter("ignore")  # the package reports oddities of the classification's own file
             import simple_icd_10_cm as icd
     except ImportError:
         raise ImportError("the ICD-10-CM terms need a package: pip install simple-icd-10-cm") from None
@@ -80,14 +84,14 @@ def _codes() -> list[tuple[Any, str]]:
 
 
 def hpo_lay_terms(path: str | Path) -> list[Pair]:
-    """(lay term, clinical term) of the Human Phenotype Ontology, without pairs that only differ in case."""
+    """(lay term, clinical term) of the Human Phenotype Ontology, without pairs that differ only in case."""
     rows = _read_table(path, {"?term_label": "clinical", "?layperson": "lay"}, "\t")
-    pairs = [(r["lay"], r["clinical"].removesuffix("@en")) for r in rows]  # RDF's mark of a language, on some of them
+    pairs = [(r["lay"], r["clinical"].removesuffix("@en")) for r in rows]  # some have RDF's mark of a language
     return [(lay, clinical) for lay, clinical in pairs if lay.casefold() != clinical.casefold()]
 
 
 def hpo_spanish(path: str | Path) -> list[Pair]:
-    """(English label, Spanish label) of the Human Phenotype Ontology, without terms that it calls obsolete."""
+    """(English label, Spanish label) of the Human Phenotype Ontology, without its obsolete terms."""
     rows = _read_table(path, {"source_value": "english", "translation_value": "spanish"}, "\t")
     return [(r["english"], r["spanish"]) for r in rows if not r["english"].startswith("obsolete")]
 
@@ -98,7 +102,14 @@ def meqsum(path: str | Path) -> list[Pair]:
 
 
 def text_pairs(path: str | Path) -> list[Pair]:
-    """(source, target) of a table with these two columns, separated by tabs in a .tsv, else by commas."""
+    r"""(source, target) of a table with these two columns, separated by tabs in a .tsv file and by commas in others.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "pairs.csv")
+    >>> _ = file.write_text("source,target\nbroken leg,fracture of leg\n")
+    >>> text_pairs(file)
+    [('broken leg', 'fracture of leg')]
+    """
     delimiter = "\t" if Path(path).suffix.lower() == ".tsv" else ","
     return [(r["source"], r["target"]) for r in _read_table(path, {"source": "source", "target": "target"}, delimiter)]
 
@@ -107,17 +118,14 @@ MTS_FILES = {"train": "TrainingSet", "val": "ValidationSet", "test": "TestSet-1-
 
 
 def mts_dialog(folder: str | Path) -> dict[str, list[tuple[str, str, str]]]:
-    """{"train", "val", "test"}: [(dialogue, section of the note, name of the section)], the makers' own splits."""
+    """{"train", "val", "test"}: [(dialogue, section of the note, name of the section)], in the authors' own splits."""
     columns = {"dialogue": "dialogue", "section_text": "text", "section_header": "section"}
     splits = {k: _read_table(Path(folder) / f"MTS-Dialog-{name}.csv", columns, ",") for k, name in MTS_FILES.items()}
     return {k: [(r["dialogue"], r["text"], r["section"]) for r in rows] for k, rows in splits.items()}
 
 
 def _read_table(path: str | Path, columns: dict[str, str], delimiter: str) -> list[dict[str, str]]:
-    """The rows of a table with a header, some columns of it under new names; ValueError where one is not there.
-
-    Rows with an empty text are left out.
-    """
+    """The rows of a table with a header, with columns renamed {old: new}; rows with an empty text are left out."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: expected a table with the columns {', '.join(columns)}")
@@ -125,7 +133,7 @@ def _read_table(path: str | Path, columns: dict[str, str], delimiter: str) -> li
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, delimiter=delimiter))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is no UTF-8 table: {error}") from None
+        raise ValueError(f"{path} is not a UTF-8 table: {error}") from None
     missing = [c for c in columns if not rows or c not in rows[0]]
     if missing:
         raise ValueError(f"{path} has no column {missing[0]!r}: expected {', '.join(columns)}" if rows else f"{path} has no rows")
@@ -139,7 +147,11 @@ def _clean(text: str) -> str:
 
 
 def split_by_group(items: Sequence[T], group: Callable[[T], Any], shares: Sequence[float], seed: int = 0) -> list[list[T]]:
-    """Parts of the items of about these shares of the groups (and the rest first), no group in two parts.
+    """Split items into a rest and parts; no group is in two of them.
+
+    Arguments: items; group, the group of an item (sortable); shares of the groups, one for each part; seed of the choice.
+    Returns: [rest, part for the first share, ...], items in their order.
+    Raises: ValueError where no group would be left for the rest.
 
     >>> rest, aside = split_by_group(range(20), group=lambda i: i // 2, shares=[0.3])
     >>> len(aside), {i // 2 for i in rest} & {i // 2 for i in aside}

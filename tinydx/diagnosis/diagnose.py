@@ -1,4 +1,4 @@
-"""The main job, `tinydx diagnose`: from examples in classes to a trained model, its test and a report.
+"""`tinydx diagnose`: from examples in classes to a trained model, its test and a report.
 
     open_study -> examples of train, val, test        (kind)
     build      -> a network for them                   (kind)
@@ -6,7 +6,7 @@
     evaluate   -> on test examples that training never saw (evaluation)
     write      -> model.safetensors, history, metrics, report.png (report)
 
-This is the one flow for images, sounds and texts; what differs between them is in `tinydx/kinds/`.
+Images, sounds and texts share this flow; what differs between them is in `tinydx/diagnosis/kinds/`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tinydx import evaluation
 from tinydx.callbacks import EarlyStopping
 from tinydx.datasets.study import Study
 from tinydx.diagnosis import kinds
-from tinydx.diagnosis.kinds import Kind
+from tinydx.diagnosis.kind import Kind
 from tinydx.diagnosis.report import write_report
 from tinydx.models import load_model
 
@@ -41,13 +41,15 @@ def diagnose(
     seed: int = 0,
     output: str | Path = "diagnosis",
 ) -> dict[str, Any]:
-    """Train, test and report; returns the metrics.
+    """Train, test and report.
 
-    Arguments: path, the data (None: synthetic data of the kind, made once); kind, one of `kinds.names()` (None: what most
-    files at the path are of, or images); size of an example, in the kind's unit; epochs, and steps (batches) in each;
-    batch, examples in a batch (None: the kind's); augment, "document" (the kind's own) or "none"; limit, examples of each
-    class and split; seed; output, the folder for the results.
-    Raises one-line errors for data that cannot be used, before anything is written.
+    Arguments: path of the data (None: the kind's synthetic data, made once; for texts, ICD-10-CM); kind, one of `kinds.names()`
+    (None: the kind of most files at the path, or images); size of an example, in the kind's unit; epochs; steps, batches in an
+    epoch; batch, examples in a batch (None: the kind's own, for each of these four); augment, "document" (the kind's
+    augmentation) or "none"; limit, at most how many examples of each class and split (None: all); seed; output, the folder for
+    the results.
+    Returns: the metrics of `evaluation.evaluate_diagnosis`.
+    Raises: one-line errors for data that cannot be used, before anything is written.
     """
     began = time.perf_counter()
     tinydx.set_seed(seed)
@@ -86,7 +88,7 @@ def diagnose(
 def _train(
     model: Any, kind: Kind, study: Study, epochs: int | None, steps: int | None, batch: int, augment: str, seed: int
 ) -> dict[str, Any]:
-    """Fit with augmentation, keep the epoch with the lowest validation loss; returns the history."""
+    """Fit with augmentation and keep the epoch with the lowest validation loss; returns the history."""
     usual_epochs, usual_steps = kind.synthetic_schedule if study.synthetic else kind.schedule
     epochs = epochs or usual_epochs
     history = model.fit(
@@ -100,7 +102,7 @@ def _train(
 
 
 def _closing_words(metrics: dict[str, Any], study: Study) -> str:
-    """The result on the test examples, each number with its interval."""
+    """The results on the test examples, each with its interval."""
     lines = [f"\nOn {metrics['count']} {'synthetic ' if study.synthetic else ''}test {study.noun} that training never saw:"]
     for key in ("roc_auc", "accuracy", "sensitivity", "specificity"):
         value, interval = metrics[key], metrics.get(f"{key}_interval")
@@ -111,7 +113,7 @@ def _closing_words(metrics: dict[str, Any], study: Study) -> str:
 
 
 def _subtitle(kind: Kind, study: Study, model: Any, history: dict[str, Any]) -> str:
-    """How many examples, which network, how long it was trained."""
+    """The numbers of examples, the network, and how long it was trained."""
     best = int(np.argmin(history["val_loss"])) + 1
     return (
         f"{len(study.train.y)} training, {len(study.val.y)} validation and {len(study.test.y)} test {study.noun}; "
@@ -121,11 +123,16 @@ def _subtitle(kind: Kind, study: Study, model: Any, history: dict[str, Any]) -> 
 
 
 def predict(model_path: str, entries: list[str]) -> int:
-    """Print entry, class name and probability of each file (or text); what cannot be read is named, and makes the status 1."""
+    """Print the class and its probability for each input, separated by tabs; report unreadable inputs on stderr.
+
+    Arguments: model_path; entries, paths of files, or texts.
+    Returns: the exit status: 0, or 1 if an input could not be read.
+    Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make.
+    """
     model = load_model(model_path)
-    if model.class_names is None or model.preprocessing is None:
-        raise ValueError(f"{model_path} does not know its class names and how to read inputs: `tinydx diagnose` did not make it")
-    kind = kinds.get(model.preprocessing.get("kind", "image"))  # models made before there were kinds are of images
+    if model.class_names is None or "kind" not in (model.preprocessing or {}):
+        raise ValueError(f"{model_path} holds no class names, or not how to read inputs: `tinydx diagnose` did not make it")
+    kind = kinds.get(model.preprocessing["kind"])
     failed = 0
     for entry in entries:
         try:

@@ -1,12 +1,13 @@
-"""The result of a diagnosis as a folder: one picture page, and the numbers behind it as JSON and CSV.
+"""The result of a diagnosis as a folder: one picture page, and its numbers as JSON and CSV.
 
-Data flows one way: `evaluation.evaluate_diagnosis` -> metrics, `model.fit` -> history, both with a few test
-examples -> `write_report` -> report.png, metrics.json, history.json, history.csv, each written atomically.
+    evaluation.evaluate_diagnosis -> metrics  ┐
+    model.fit                     -> history  ├ write_report -> report.png, metrics.json, history.json, history.csv
+    a few test examples                       ┘
 
-The page is stacked from bands of a known height in inches (head, headline numbers, curves, ROC and confusion
-matrix, calibration and words, examples), so that nothing shrinks when there is more to show. It uses
-matplotlib's objects, never pyplot, so that nothing global changes and any thread or notebook can call it.
-Whatever the names of the classes are, the page is drawn: characters that no installed font has are escaped.
+The page is a stack of bands whose heights in inches are known (head, headline numbers, curves, ROC and confusion matrix,
+calibration and words, examples), so that more content makes it longer and nothing shrinks. It uses matplotlib's objects, never
+pyplot: nothing global changes, and any thread or notebook can call it. Every class name can be shown: characters that no
+installed font has are escaped. Each file is written atomically.
 """
 
 from __future__ import annotations
@@ -21,24 +22,22 @@ import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tinydx import evaluation
+from tinydx.diagnosis.kind import Kind
 from tinydx.files import atomic_write
-
-if TYPE_CHECKING:
-    from tinydx.diagnosis.kinds import Kind
 
 History = dict[str, Sequence[float]]
 
 INK, MUTED, PALE, BLUE, RED = "#1f2933", "#627d98", "#d9e2ec", "#2166ac", "#c62828"
 AMBER, BROWN = "#fff3cd", "#7a4f01"
 CLASS_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#8c6bb1")
-WIDTH, MARGIN, DPI = 9.0, 0.13, 150  # of the page, in inches, and its dots per inch
-LEGEND = 10  # classes that a legend can name, and a confusion matrix can count in numbers
+WIDTH, MARGIN, DPI = 9.0, 0.13, 150  # of the page, in inches; dots per inch
+LEGEND = 10  # most classes that a legend names; a confusion matrix shows numbers for twice as many
 DIAGONAL: Any = {"color": MUTED, "linewidth": 1, "linestyle": (0, (4, 4))}
 STYLE = {
     "font.size": 11,
@@ -57,7 +56,7 @@ STYLE = {
     "grid.color": PALE,
     "grid.linewidth": 0.8,
     "axes.unicode_minus": False,
-    "text.parse_math": False,  # a $ in a class name is a dollar
+    "text.parse_math": False,  # a $ in a class name is a dollar sign
 }
 
 
@@ -75,14 +74,16 @@ def write_report(
     synthetic: bool,
     subtitle: str = "",
 ) -> dict[str, Path]:
-    """Write report.png, metrics.json, history.json and history.csv into a folder, which is made if needed.
+    """Write report.png, metrics.json, history.json and history.csv into a folder, which is created if needed.
 
-    Arguments: `metrics` from `evaluation.evaluate_diagnosis` on the same `y_true`, `probabilities` and
-    `class_names`; `history` from `fit(...).history`, a list per name, one number per epoch; `examples`, the
-    N test examples, which `kind` draws; `title` and `subtitle` of the page; `synthetic`, whether a program
-    made them: the title and every example then say so.
-    Returns the paths: {"page", "metrics", "history", "history_csv"}. In the JSON files what is NaN or
-    infinite is null. Raises ValueError where lengths or shapes do not fit.
+    In the JSON files NaN and infinity become null.
+
+    Arguments: directory; metrics, from `evaluation.evaluate_diagnosis` on the same y_true, probabilities and class_names;
+    history, from `fit(...).history`: a list for each name, one number for each epoch; examples, the N test examples, which
+    `kind` plots; y_true (N,), class numbers; probabilities (N,) or (N, classes); class_names; kind; title and subtitle of the
+    page; synthetic, True for synthetic data, which the title and every example then say.
+    Returns: the paths {"page", "metrics", "history", "history_csv"}.
+    Raises: ValueError where lengths or shapes do not fit.
 
     >>> import tempfile
     >>> from tinydx.diagnosis.kinds.image import KIND
@@ -101,14 +102,14 @@ def write_report(
             f"the report needs a label and a probability for each example: {len(examples)} {kind.noun}, "
             f"{len(true)} labels, {len(table)} probabilities, metrics of {metrics['count']}"
         )
-    page = _page(metrics, history, examples, true, table, kind, title, subtitle, synthetic)
+    png = _png(_Page(metrics, history, list(examples), true, table, kind, title, subtitle, synthetic))
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     return {
         "metrics": atomic_write(folder / "metrics.json", _json(metrics)),
         "history": atomic_write(folder / "history.json", _json(history)),
         "history_csv": atomic_write(folder / "history.csv", _csv(history)),
-        "page": atomic_write(folder / "report.png", page),
+        "page": atomic_write(folder / "report.png", png),
     }
 
 
@@ -120,7 +121,7 @@ def _json(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Python's own types for NumPy's, and None for what JSON has no word for (NaN, infinity)."""
+    """NumPy's types as Python's own, and what JSON cannot express (NaN, infinity) as None."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
@@ -131,7 +132,7 @@ def _plain(value: Any) -> Any:
 
 
 def _csv(history: History) -> str:
-    """A line per epoch, counted from 1; an empty cell where a name has no number for it."""
+    """One line for each epoch, counted from 1; an empty cell where a name has no number for it."""
     rows = itertools.zip_longest(*(_plain(list(values)) for values in history.values()))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -143,68 +144,59 @@ def _csv(history: History) -> str:
 # --- the page -----------------------------------------------------------------------------------------------
 
 
-def _page(
-    metrics: dict[str, Any],
-    history: History,
-    examples: np.ndarray | Sequence[Any],
-    true: np.ndarray,
-    table: np.ndarray,
-    kind: Kind,
-    title: str,
-    subtitle: str,
-    synthetic: bool,
-) -> bytes:
+class _Page(NamedTuple):
+    """Everything that the page shows: what `write_report` was given, checked."""
+
+    metrics: dict[str, Any]
+    history: History
+    examples: list[Any]
+    true: np.ndarray  # class numbers (N,)
+    table: np.ndarray  # probabilities (N, classes)
+    kind: Kind
+    title: str
+    subtitle: str
+    synthetic: bool
+
+
+def _png(page: _Page) -> bytes:
     """The whole page as the bytes of a PNG file."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    texts = [example for example in examples if isinstance(example, str)]
-    family, weight, drawable = _fonts([title, subtitle, *metrics["class_names"], *texts])
-    examples = _legible(list(examples), drawable, {})
-    numbered = {name: f"class {k}" for k, name in enumerate(metrics["class_names"]) if not drawable.issuperset(map(ord, name))}
-    if numbered:
-        subtitle += (
-            " No installed font can draw the class names, so they are numbers here; metrics.json "
-            "has them. Noto Sans CJK is a font for Chinese."
-        )
-    metrics = _legible(metrics, drawable, numbered)
+    texts = [example for example in page.examples if isinstance(example, str)]
+    names = page.metrics["class_names"]
+    family, weight, drawable = _fonts([page.title, page.subtitle, *names, *texts])
+    numbered = {name: f"class {k}" for k, name in enumerate(names) if not drawable.issuperset(map(ord, name))}
+    subtitle = page.subtitle + (
+        " No installed font has the characters of the class names, so they are numbers here; metrics.json "
+        "has them. Noto Sans CJK is a font for Chinese."
+        if numbered
+        else ""
+    )
+    legible = page._replace(
+        metrics=_legible(page.metrics, drawable, numbered),
+        examples=_legible(page.examples, drawable, {}),
+        title=_legible(page.title, drawable, {}),
+        subtitle=_legible(subtitle, drawable, {}),
+    )
     style: Any = {**STYLE, "font.family": family, "axes.titleweight": weight, "figure.titleweight": weight}
     with matplotlib.rc_context(style):
-        figure = _draw(
-            metrics,
-            history,
-            examples,
-            true,
-            table,
-            kind,
-            _legible(title, drawable, {}),
-            _legible(subtitle, drawable, {}),
-            synthetic,
-        )
+        figure = _figure(legible)
         buffer = io.BytesIO()
-        FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": title, "Software": "tinydx"})
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": page.title, "Software": "tinydx"})
     return buffer.getvalue()
 
 
-def _draw(
-    metrics: dict[str, Any],
-    history: History,
-    examples: np.ndarray | Sequence[Any],
-    true: np.ndarray,
-    table: np.ndarray,
-    kind: Kind,
-    title: str,
-    subtitle: str,
-    synthetic: bool,
-) -> Any:
+def _figure(page: _Page) -> Any:
     """The figure: bands from top to bottom, each as high as its content needs."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+    metrics, kind, true, table = page.metrics, page.kind, page.true, page.table
     names = metrics["class_names"]
     positive = None if metrics["positive_class"] is None else names.index(metrics["positive_class"])
     called = evaluation.called_class(table, positive, metrics["threshold"])
-    head = _head(title, subtitle, kind.synthetic_notice if synthetic else None)
+    head = _head(page.title, page.subtitle, kind.synthetic_notice if page.synthetic else None)
     grids = _choose_examples(true, called, table, kind)
     heights = [
         sum(line.height for line in head) + 0.3,
@@ -217,24 +209,23 @@ def _draw(
     layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=0.06)
     figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout=layout, facecolor="white")
     bands: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
-    _draw_head(bands[0], head, heights[0])
-    _draw_headline(bands[1], metrics)
-    _draw_curves(bands[2], history)
+    _plot_head(bands[0], head, heights[0])
+    _plot_headline(bands[1], metrics)
+    _plot_curves(bands[2], page.history)
     left, right = bands[3].subplots(1, 2)
-    _draw_roc(left, true, table, metrics, positive)
-    _draw_confusion(right, metrics)
+    _plot_roc(left, true, table, metrics, positive)
+    _plot_confusion(right, metrics)
     parts = bands[4].subplot_mosaic([["curve", "words"], ["counts", "words"]], height_ratios=[5, 1])
-    _draw_calibration(parts["curve"], parts["counts"], metrics)
-    _draw_words(parts["words"], metrics)
+    _plot_calibration(parts["curve"], parts["counts"], metrics)
+    _plot_words(parts["words"], metrics)
     for band, (heading, chosen) in zip(bands[5:], grids, strict=True):
-        captions = [_caption(names, true[i], called[i], table[i], kind.columns) for i in chosen]
-        wrong = called[chosen] != true[chosen]
-        _draw_examples(band, heading, kind, [examples[i] for i in chosen], captions, wrong, synthetic)
+        panels = [_panel(page, i, called[i]) for i in chosen]
+        _plot_examples(band, f"{heading} (synthetic)" if page.synthetic else heading, kind, panels, page.synthetic)
     return figure
 
 
 class _Line(NamedTuple):
-    """A line of the head: what, how, and its height in inches."""
+    """A line of the head: its text, its style, and its height in inches."""
 
     text: str
     size: float
@@ -245,7 +236,7 @@ class _Line(NamedTuple):
 
 
 def _head(title: str, subtitle: str, notice: str | None) -> list[_Line]:
-    """Title and subtitle; and of synthetic data the notice that says so."""
+    """Title and subtitle, and for synthetic data the notice that says so."""
     lines = [_Line(line, 20, INK, 0.40, bold=True) for line in _wrap(f"{title} (synthetic data)" if notice else title, 48)]
     lines += [_Line(line, 11, MUTED, 0.25) for line in _wrap(subtitle, 105)]
     if notice:
@@ -253,7 +244,7 @@ def _head(title: str, subtitle: str, notice: str | None) -> list[_Line]:
     return lines
 
 
-def _draw_head(band: Any, lines: list[_Line], height: float) -> None:
+def _plot_head(band: Any, lines: list[_Line], height: float) -> None:
     from matplotlib import rcParams
 
     top = height - 0.2
@@ -272,8 +263,8 @@ def _draw_head(band: Any, lines: list[_Line], height: float) -> None:
         top -= line.height
 
 
-def _draw_headline(band: Any, metrics: dict[str, Any]) -> None:
-    """The four numbers that matter most, large, each with its interval."""
+def _plot_headline(band: Any, metrics: dict[str, Any]) -> None:
+    """The four most important numbers, large, each with its interval."""
     from matplotlib import rcParams
 
     mean = "" if metrics["positive_class"] else ", mean"
@@ -301,7 +292,7 @@ def _draw_headline(band: Any, metrics: dict[str, Any]) -> None:
 
 
 def _interval(metrics: dict[str, Any], key: str, form: str) -> str:
-    """'95% interval 0.950 to 0.990'; nothing where there is none, or one that says nothing."""
+    """'95% interval 0.950 to 0.990'; '' where there is none, or one that says nothing."""
     ends = metrics.get(f"{key}_interval")
     if not ends or f"{key}_interval" in metrics["reasons"]:
         return ""
@@ -311,19 +302,19 @@ def _interval(metrics: dict[str, Any], key: str, form: str) -> str:
 # --- curves of the training ---------------------------------------------------------------------------------
 
 
-def _draw_curves(band: Any, history: History) -> None:
+def _plot_curves(band: Any, history: History) -> None:
     left, right = band.subplots(1, 2)
-    _draw_curve(left, history, "loss", "Loss", "Loss (mean per example)", 1)
+    _plot_curve(left, history, "loss", "Loss", "Loss (mean per example)", 1)
     watched = [key for key in history if not key.startswith("val_") and key not in ("loss", "learning_rate")]
     key = next((key for key in watched if "acc" in key), watched[0] if watched else "accuracy")
     if "acc" in key:
-        _draw_curve(right, history, key, "Accuracy", "Accuracy (%)", 100)
+        _plot_curve(right, history, key, "Accuracy", "Accuracy (%)", 100)
     else:
-        _draw_curve(right, history, key, key, key, 1)
+        _plot_curve(right, history, key, key, key, 1)
 
 
-def _draw_curve(axes: Any, history: History, key: str, title: str, label: str, scale: float) -> None:
-    """One measure over the epochs, training and validation, each named at its end."""
+def _plot_curve(axes: Any, history: History, key: str, title: str, label: str, scale: float) -> None:
+    """One measure over the epochs, for training and validation, each named at its end."""
     from matplotlib.ticker import MaxNLocator
 
     axes.set_title(title)
@@ -341,7 +332,7 @@ def _draw_curve(axes: Any, history: History, key: str, title: str, label: str, s
             end = np.flatnonzero(np.isfinite(values))[-1]
             ends.append((float(values[end]), float(epochs[end]), text, color))
     if not ends:
-        _say_instead(axes, f"The history has no finite {key}.")
+        _message(axes, f"The history has no finite {key}.")
     else:
         last = max(epoch for _, epoch, _, _ in ends)
         margin = 0.5 if last == 1 else min(0.03 * last, 0.9)
@@ -350,7 +341,7 @@ def _draw_curve(axes: Any, history: History, key: str, title: str, label: str, s
 
 
 def _name_ends(axes: Any, ends: list[tuple[float, float, str, str]]) -> None:
-    """Names beside the last points, moved apart where they would touch."""
+    """Names beside the last points, moved apart where they would overlap."""
     low, high = axes.get_ylim()
     gap = 0.1 * (high - low)
     ends = sorted(ends)
@@ -368,8 +359,8 @@ def _name_ends(axes: Any, ends: list[tuple[float, float, str, str]]) -> None:
 # --- quality on the test set --------------------------------------------------------------------------------
 
 
-def _draw_roc(axes: Any, true: np.ndarray, table: np.ndarray, metrics: dict[str, Any], positive: int | None) -> None:
-    """The ROC curve of the class looked for, or of each class against the rest."""
+def _plot_roc(axes: Any, true: np.ndarray, table: np.ndarray, metrics: dict[str, Any], positive: int | None) -> None:
+    """The ROC curve of the positive class, or of each class against the rest."""
     axes.set_title("ROC curve" if positive is not None else "ROC curves, class against rest")
     axes.set_xlabel("False positive rate, 1 - specificity (%)")
     axes.set_ylabel("Sensitivity (%)")
@@ -391,7 +382,7 @@ def _draw_roc(axes: Any, true: np.ndarray, table: np.ndarray, metrics: dict[str,
             label=f"{_short(names[k], 22)} {evaluation.roc_auc(true == k, table[:, k]):.3f}",
         )
     if not known:
-        _say_instead(axes, "No ROC curve: " + metrics["reasons"].get("roc_auc", ""))
+        _message(axes, "No ROC curve: " + metrics["reasons"].get("roc_auc", ""))
     elif len(known) > LEGEND:
         areas = sorted((evaluation.roc_auc(true == k, table[:, k]), names[k]) for k in known)
         ends = [f"{_short(name, 22)} {area:.3f}" for area, name in (areas[0], areas[-1])]
@@ -418,7 +409,7 @@ def _draw_roc(axes: Any, true: np.ndarray, table: np.ndarray, metrics: dict[str,
 
 
 def _mark_threshold(axes: Any, metrics: dict[str, Any]) -> None:
-    """The point of the ROC curve where the answers of this report were given, and the area in words."""
+    """The point of the ROC curve at this report's threshold, and the area as text."""
     x, y = 100 * (1 - metrics["specificity"]), 100 * metrics["sensitivity"]
     axes.plot(x, y, marker="o", markersize=9, color="white", markeredgecolor=INK, markeredgewidth=2, clip_on=False)
     axes.annotate(
@@ -433,8 +424,8 @@ def _mark_threshold(axes: Any, metrics: dict[str, Any]) -> None:
     axes.text(98, 4, text.rstrip(), ha="right", va="bottom", color=BLUE, linespacing=1.5)
 
 
-def _draw_confusion(axes: Any, metrics: dict[str, Any]) -> None:
-    """Counts and shares of each true class: blue on the diagonal, red where the answer was wrong."""
+def _plot_confusion(axes: Any, metrics: dict[str, Any]) -> None:
+    """Counts and shares of each true class: blue on the diagonal, red for wrong answers."""
     from matplotlib.colors import to_rgb
 
     counts, names = np.array(metrics["confusion_matrix"]), metrics["class_names"]
@@ -460,17 +451,17 @@ def _draw_confusion(axes: Any, metrics: dict[str, Any]) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _draw_calibration(axes: Any, counts: Any, metrics: dict[str, Any]) -> None:
-    """Predicted probability against what came true, with Wilson intervals; below, the number of examples."""
-    bins, level = [record for record in metrics["calibration"] if record["count"]], metrics["interval_level"]
-    for record in bins:
-        x, y, n = 100 * record["predicted"], 100 * record["observed"], record["count"]
-        low, high = evaluation.wilson_interval(round(record["observed"] * n), n, level)
+def _plot_calibration(axes: Any, counts: Any, metrics: dict[str, Any]) -> None:
+    """Predicted probability against observed frequency, with Wilson intervals; below, the number of examples."""
+    level = metrics["interval_level"]
+    for part in filter(lambda part: part["count"], metrics["calibration"]):
+        x, y, n = 100 * part["predicted"], 100 * part["observed"], part["count"]
+        low, high = evaluation.wilson_interval(round(part["observed"] * n), n, level)
         axes.vlines(x, 100 * low, 100 * high, color=BLUE, linewidth=1.2)
         axes.plot(x, y, color=BLUE, marker="o", markersize=7, clip_on=False)
-        width = 100 * (record["high"] - record["low"])
-        counts.bar(100 * record["low"], n, width=0.92 * width, align="edge", color=PALE)
-        counts.text(100 * record["low"] + 0.46 * width, 0, n, ha="center", va="bottom", fontsize=8)
+        width = 100 * (part["high"] - part["low"])
+        counts.bar(100 * part["low"], n, width=0.92 * width, align="edge", color=PALE)
+        counts.text(100 * part["low"] + 0.46 * width, 0, n, ha="center", va="bottom", fontsize=8)
     axes.plot([0, 100], [0, 100], **DIAGONAL)
     name = _short(metrics["positive_class"] or "", 20)
     axes.set_title("Calibration")
@@ -485,8 +476,8 @@ def _draw_calibration(axes: Any, counts: Any, metrics: dict[str, Any]) -> None:
     counts.grid(False)
 
 
-def _draw_words(axes: Any, metrics: dict[str, Any]) -> None:
-    """The same in words, and what could not be known."""
+def _plot_words(axes: Any, metrics: dict[str, Any]) -> None:
+    """The result in sentences, and the reasons for unknown numbers."""
     unknown = [f"{key}: {reason}." for key, reason in metrics["reasons"].items()]
     paragraphs = [*metrics["statement"].replace(". ", ".\n", 1).split("\n"), *unknown]
     lines = [line for paragraph in paragraphs for line in [*_wrap(paragraph, 60), ""]]
@@ -497,7 +488,8 @@ def _draw_words(axes: Any, metrics: dict[str, Any]) -> None:
     axes.text(0, 1, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=9.5, linespacing=1.35)
 
 
-def _say_instead(axes: Any, text: str) -> None:
+def _message(axes: Any, text: str) -> None:
+    """A text in place of a plot."""
     axes.text(0.5, 0.5, "\n".join(_wrap(text, 36)), transform=axes.transAxes, ha="center", va="center", color=MUTED)
 
 
@@ -505,7 +497,7 @@ def _say_instead(axes: Any, text: str) -> None:
 
 
 def _choose_examples(true: np.ndarray, called: np.ndarray, table: np.ndarray, kind: Kind) -> list[tuple[str, np.ndarray]]:
-    """Which test examples to show, under which heading: a fair draw, then the surest mistakes."""
+    """The test examples to show, under a heading each: a random choice, then the most confident mistakes."""
     n, shown = len(true), 2 * kind.columns
     if n <= shown:
         return [(f"All {n} test {kind.noun}", np.arange(n))]
@@ -519,27 +511,35 @@ def _choose_examples(true: np.ndarray, called: np.ndarray, table: np.ndarray, ki
     return grids
 
 
-def _caption(names: list[str], true: int, called: int, probabilities: np.ndarray, columns: int) -> str:
-    mark, width = "" if true == called else "\u2717 ", 66 // columns
-    return f"{mark}{_short(names[called], width)} {probabilities[called]:.0%}\ntruth: {_short(names[true], width)}"
+class _Panel(NamedTuple):
+    """An example in a grid."""
+
+    example: Any
+    caption: str
+    wrong: bool
 
 
-def _draw_examples(
-    band: Any, heading: str, kind: Kind, examples: list[Any], captions: list[str], wrong: np.ndarray, synthetic: bool
-) -> None:
-    """A grid of examples; what is wrong has a red frame, a red caption and a cross."""
-    heading = f"{heading} (synthetic)" if synthetic else heading
+def _panel(page: _Page, i: int, called: int) -> _Panel:
+    """Example i of the page, which the model called `called`."""
+    names, true, wrong = page.metrics["class_names"], page.true[i], bool(called != page.true[i])
+    mark, width = "\u2717 " if wrong else "", 66 // page.kind.columns
+    caption = f"{mark}{_short(names[called], width)} {page.table[i, called]:.0%}\ntruth: {_short(names[true], width)}"
+    return _Panel(page.examples[i], caption, wrong)
+
+
+def _plot_examples(band: Any, heading: str, kind: Kind, panels: list[_Panel], synthetic: bool) -> None:
+    """A grid of examples; wrong answers have a red frame, a red caption and a cross."""
     band.suptitle(heading, x=MARGIN / WIDTH, ha="left", fontsize=13)
-    rows = math.ceil(len(captions) / kind.columns)
+    rows = math.ceil(len(panels) / kind.columns)
     grid = band.subplots(rows, kind.columns, squeeze=False, subplot_kw={"anchor": "N"}).ravel()
-    for axes in grid[len(captions) :]:
+    for axes in grid[len(panels) :]:
         axes.axis("off")
-    for axes, example, caption, bad in zip(grid, examples, captions, wrong, strict=False):
+    for axes, panel in zip(grid, panels, strict=False):
         axes.grid(False)
-        kind.draw(axes, example)
+        kind.plot(axes, panel.example)
         axes.set(xticks=[], yticks=[])
-        axes.set_xlabel(caption, fontsize=9.5, color=RED if bad else INK)
-        axes.spines[:].set(visible=True, color=RED if bad else PALE, linewidth=3 if bad else 1)
+        axes.set_xlabel(panel.caption, fontsize=9.5, color=RED if panel.wrong else INK)
+        axes.spines[:].set(visible=True, color=RED if panel.wrong else PALE, linewidth=3 if panel.wrong else 1)
         if synthetic:
             axes.text(
                 0.03,
@@ -556,10 +556,10 @@ def _draw_examples(
 
 
 def _fonts(texts: Iterable[str]) -> tuple[list[str], str, set[int]]:
-    """Font families to draw the texts with, the weight of titles, and the code points that can be drawn.
+    """Font families for these texts, the weight of titles, and the code points that these fonts can draw.
 
-    DejaVu Sans comes with matplotlib; where it lacks characters, the installed font that has most of them is
-    added, and titles are bold only if that has a bold face.
+    DejaVu Sans comes with matplotlib. If it lacks characters, the installed font that has most of them is added; titles are bold
+    only if that font has a bold face.
     """
     from matplotlib.font_manager import FontProperties, findfont, fontManager
     from matplotlib.ft2font import FT2Font
@@ -573,8 +573,8 @@ def _fonts(texts: Iterable[str]) -> tuple[list[str], str, set[int]]:
         try:
             has = missing.intersection(FT2Font(entry.fname).get_charmap())
         except (OSError, RuntimeError):
-            continue  # a damaged font file is no reason to have no report
-        if len(has) > len(gained) and "Last Resort" not in entry.name:  # which draws only boxes
+            continue  # a damaged font file must not prevent the report
+        if len(has) > len(gained) and "Last Resort" not in entry.name:  # that font draws only boxes
             found, gained = entry, has
         if gained == missing:
             break
@@ -586,14 +586,14 @@ def _fonts(texts: Iterable[str]) -> tuple[list[str], str, set[int]]:
 
 
 def _preference(entry: Any) -> tuple[bool, bool, str]:
-    """Sorts the faces of installed fonts: upright, regular, sans-serif ones first."""
+    """The sort key of installed fonts: upright, regular, sans-serif faces come first."""
     plain = entry.style == "normal" and str(entry.weight) in ("400", "normal", "regular")
     sans = any(word in entry.name for word in ("Sans", "Hei", "Gothic", "PingFang"))
     return not plain, not sans, entry.name
 
 
 def _legible(value: Any, drawable: set[int], instead: dict[str, str]) -> Any:
-    """Texts, also inside lists and dictionaries: words replaced, then undrawable characters escaped."""
+    """Texts, also inside lists and dictionaries: words replaced, then characters without a glyph escaped."""
     if isinstance(value, dict):
         return {key: _legible(item, drawable, instead) for key, item in value.items()}
     if isinstance(value, list):
@@ -606,12 +606,12 @@ def _legible(value: Any, drawable: set[int], instead: dict[str, str]) -> Any:
 
 
 def _columns(text: str) -> int:
-    """Width of a text where a Chinese character is two wide."""
+    """The width of a text in columns; a Chinese character takes two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _short(text: str, width: int) -> str:
-    """The text, cut to a width with dots where it is longer."""
+    """The text, cut to a width and ended by dots if it is longer."""
     if _columns(text) <= width:
         return text
     while _columns(text) > width - 1:

@@ -1,1 +1,12 @@
-"""Files to arrays, and augmentation. One module a subject, as in Keras: `tinydx.preprocessing.image`."""
+"""Files to arrays, and augmentation: what happens to an example before the model sees it.
+
+    files.py             find class folders; find, check, read and write image files
+    affine.py            the geometry of an augmentation as one matrix
+    image.py             ImageDataGenerator: Keras's augmentation of images
+    iterators.py         batches prepared ahead in threads, for images and for sounds
+    image_iterators.py   batches of images, from an array or from class folders
+    sound/               samples, features (log-mel, MFCC), augmentation of sounds, batches
+    text/                tokenizers, vocabulary, padding
+
+In flow paths of files, or arrays. Out flow arrays (N, H, W, C), (N, T, F) or ids (N, T), which `model.fit` takes.
+"""

@@ -1,7 +1,7 @@
 """Affine maps of images: rotation, shift, shear and zoom as one 2x2 matrix.
 
-A pure function with no randomness: `affine_matrix` builds the map from the six numbers that an augmentation draws. The
-bilinear warp by it is a row of the op table, `tinydx.ops.affine_warp`.
+`affine_matrix` is a pure function without randomness: it builds the map from six numbers that an augmentation draws. The
+bilinear warp that applies it is an op, `tinydx.ops.affine_warp`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ __all__ = ["FILL_MODES", "affine_matrix"]
 def affine_matrix(
     theta: float, tx: float, ty: float, shear: float, zx: float, zy: float, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Matrix (2, 2) and offset (2,) that map an output pixel (row, col) to the input pixel it is taken from.
+    """The map from each output pixel (row, column) to the input pixel whose value it takes.
 
-    The map is Rotation(theta) Shift(tx, ty) Shear(shear) Zoom(zx, zy) about the image's centre. Keras builds
-    it for points (x, y), centres it with (height, width), and only then swaps x and y. So `tx` moves along
-    the columns and `ty` along the rows, and the centre of an image that is not square is off. We do the same,
-    so that augmented images are those of Keras.
+    The map is Rotation(theta) Shift(tx, ty) Shear(shear) Zoom(zx, zy) about the image's centre. Keras builds it for points
+    (x, y), centres it with (height, width), and swaps x and y only afterwards. So `tx` moves along the columns and `ty` along
+    the rows, and the centre of an image that is not square is off. tinydx does the same, so that augmented images equal those
+    of Keras.
 
-    Arguments: theta and shear in degrees; tx, ty in pixels; zx, zy factors, above 1 for a smaller picture;
-    height, width of the image in pixels.
+    Arguments: theta and shear in degrees; tx, ty in pixels; zx, zy factors, above 1 for a smaller picture; height, width of the
+    image in pixels.
+    Returns: matrix (2, 2) and offset (2,): input pixel = matrix @ output pixel + offset.
     Source: keras.preprocessing.image.apply_affine_transform (behaviour).
 
     >>> matrix, offset = affine_matrix(theta=0, tx=2, ty=0, shear=0, zx=1, zy=1, height=5, width=5)

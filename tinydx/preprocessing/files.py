@@ -1,4 +1,4 @@
-"""Image files: find them in class folders, check them, read them to arrays, write arrays back.
+"""Files in class folders, of any kind; and image files: find, check, read and write them.
 
 Pillow decodes and encodes. Every error names the file or folder. Arrays are (H, W, C), channels last.
 """
@@ -27,16 +27,17 @@ def load_img(
     target_size: Sequence[int] | None = None,
     interpolation: str = "nearest",
 ) -> Image:
-    """Read an image file into a Pillow image.
+    """Read an image file into a Pillow image; pixels keep their values, 0..255 for 8 bits.
 
-    Arguments: path, or an open binary file; color_mode "rgb", "rgba" (8 bits a channel) or "grayscale" (8
-    bits, or the file's own 16 or 32); target_size (height, width) in pixels, None for the file's own;
-    interpolation, one of nearest, bilinear, bicubic, hamming, box, lanczos. "nearest" takes the source pixel
-    floor((i + 0.5) * in / out). Transparency is dropped by "rgb" without blending. 16-bit grey read as "rgb"
-    or "rgba" is scaled by 1/257 to 8 bits (Keras clips it, which turns most of a radiograph white). Pixels
-    are not rescaled: 0..255.
-    Raises FileNotFoundError; OSError for a corrupt, truncated or empty file; ValueError for an unknown
-    option.
+    "rgb" drops transparency without blending. 16-bit grey read as "rgb" or "rgba" is scaled by 1/257 to 8 bits (Keras clips
+    it, which turns most of a radiograph white). "nearest" takes the source pixel floor((i + 0.5) * in / out).
+
+    Arguments: path, or an open binary file; color_mode "rgb", "rgba" (8 bits a channel) or "grayscale" (8 bits, or the file's
+    own 16 or 32); target_size (height, width) in pixels, None for the file's own; interpolation, one of nearest, bilinear,
+    bicubic, hamming, box, lanczos.
+    Returns: a PIL.Image.
+    Raises: FileNotFoundError; OSError for a corrupt, truncated or empty file; ValueError for an unknown option; TypeError for
+    anything but a path or a file.
 
     >>> import io
     >>> file = io.BytesIO()
@@ -83,9 +84,11 @@ def _convert(img: Image, color_mode: str) -> Image:
 
 
 def img_to_array(img: Any, dtype: str = "float32") -> np.ndarray:
-    """Array (H, W, C) of a Pillow image, with the values unchanged: 0..255 for 8 bits. Grey gives C = 1.
+    """The pixels of a Pillow image as an array.
 
-    Raises ValueError for what is neither (H, W) nor (H, W, C).
+    Arguments: img, a Pillow image or an array (H, W) or (H, W, C); dtype of the result.
+    Returns: (H, W, C), values unchanged: 0..255 for 8 bits; grey has C = 1.
+    Raises: ValueError for another rank.
 
     >>> from PIL import Image
     >>> img_to_array(Image.new("L", (3, 2), 255)).shape
@@ -98,11 +101,12 @@ def img_to_array(img: Any, dtype: str = "float32") -> np.ndarray:
 
 
 def array_to_img(x: Any, scale: bool = True) -> Image:
-    """Pillow image of an array (H, W, C), C = 1, 3 or 4.
+    """A Pillow image of an array.
 
-    Arguments: scale, stretch the array's own minimum and maximum to 0 and 255; without it values are cut to
-    0..255 and their fraction dropped, but grey above 255 is kept, as a 32-bit image.
-    Raises ValueError for another shape.
+    Arguments: x (H, W, C), C = 1, 3 or 4; scale, stretch the array's minimum and maximum to 0 and 255. Without it values are
+    clipped to 0..255 and truncated; grey above 255 is kept, as a 32-bit image.
+    Returns: a PIL.Image.
+    Raises: ValueError for another shape.
 
     >>> array_to_img(np.eye(2)[:, :, None]).getpixel((0, 0))
     255
@@ -123,10 +127,11 @@ def array_to_img(x: Any, scale: bool = True) -> Image:
 
 
 def save_img(path: Any, x: Any, file_format: str | None = None, scale: bool = True, **options: Any) -> None:
-    """Write an array (H, W, C) as an image file.
+    """Write an array as an image file.
 
-    Arguments: path, or a file open for writing; file_format, where the path has no extension; scale, as in
-    `array_to_img` (False keeps 0..255 as they are); options, for Pillow's `save`, such as quality=95.
+    Arguments: path, or a file open for writing; x (H, W, C), C = 1, 3 or 4; file_format, needed where the path has no
+    extension; scale, as in `array_to_img` (False keeps 0..255 as they are); options for Pillow's `save`, such as quality=95.
+    Raises: ValueError for another shape.
 
     >>> import io
     >>> file = io.BytesIO()
@@ -148,12 +153,12 @@ def save_img(path: Any, x: Any, file_format: str | None = None, scale: bool = Tr
 
 
 def load_images(paths: Iterable[Any], preprocessing: dict[str, Any]) -> np.ndarray:
-    """Images read as a model's training images were: float32 (N, H, W, C).
+    """Read images in the way a model's training images were read.
 
-    Arguments: paths; preprocessing, what the training iterator's attribute of that name held:
+    Arguments: paths; preprocessing, the training iterator's attribute of that name:
     {"target_size": [h, w], "color_mode": ..., "rescale": factor or None, "interpolation": ...}.
-    Raises load_img's errors, and ValueError where the training used a preprocessing_function, which cannot be
-    saved.
+    Returns: float32 (N, H, W, C).
+    Raises: load_img's errors; ValueError where training used a preprocessing_function, which cannot be saved.
 
     >>> import io
     >>> file = io.BytesIO()
@@ -172,7 +177,7 @@ def load_images(paths: Iterable[Any], preprocessing: dict[str, Any]) -> np.ndarr
 
 
 def find_images(directory: Any, classes: Sequence[str] | None = None) -> dict[str, list[str]]:
-    """Image files of each class folder; see `find_files`.
+    """The image files of each class folder; arguments, result and errors are those of `find_files`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -187,13 +192,14 @@ def find_images(directory: Any, classes: Sequence[str] | None = None) -> dict[st
 def find_files(
     directory: Any, extensions: tuple[str, ...], noun: str, classes: Sequence[str] | None = None
 ) -> dict[str, list[str]]:
-    """Files of each class folder: class name -> sorted paths, relative to the directory, any depth.
+    """The files of each class folder, at any depth.
 
-    Arguments: directory that holds one folder a class; extensions of the files, in lower case (any case is found); noun,
-    what messages call the files; classes, the folders to take and their order, None for all in sorted order. Folders
-    whose name begins with a dot are no classes.
-    Raises FileNotFoundError (naming the nearest folder that exists), NotADirectoryError, and ValueError for a
-    class folder without such files, files that stand beside the class folders, or no class folder at all.
+    Arguments: directory that holds one folder for each class; extensions of the files, in lower case (any case is found); noun,
+    the messages' word for the files; classes, the class folders and their order, None for all, sorted. Folders whose names
+    begin with a dot are ignored.
+    Returns: {class name: sorted paths, relative to the directory}.
+    Raises: FileNotFoundError, which names the nearest folder that exists; NotADirectoryError; ValueError for a class folder
+    without such files, for files beside the class folders, and for a directory without class folders.
     """
     root = Path(directory)
     if not root.exists():
@@ -218,7 +224,7 @@ def find_files(
 
 
 def _walk(root: Path, name: str, extensions: tuple[str, ...]) -> list[str]:
-    """Such files below root/name, relative to root: folders sorted by path, files sorted within each."""
+    """The files below root/name, relative to root: folders sorted by path, files sorted within each."""
 
     def fail(error: OSError) -> None:
         raise error  # os.walk would skip a folder that it may not read
@@ -233,10 +239,12 @@ def _walk(root: Path, name: str, extensions: tuple[str, ...]) -> list[str]:
 
 
 def check_images(paths: Sequence[str]) -> None:
-    """Raise OSError, naming the first bad one, unless each path opens as an image.
+    """Raise an error unless every path opens as an image.
 
-    Headers are read (and a PNG's checksums), pixels are not decoded, so that thousands of files take a
-    second. A JPEG that is cut off among its pixels is found when its batch is read.
+    It reads headers (and a PNG's checksums) but decodes no pixels, so that thousands of files take a second. A JPEG that is
+    cut off among its pixels is found when its batch is read.
+
+    Raises: OSError that names the first bad file and counts all; FileNotFoundError; PermissionError.
     """
     from PIL import Image
 
@@ -261,7 +269,7 @@ def check_choice(option: str, value: Any, allowed: Iterable[Any]) -> None:
 
 
 def check_target_size(size: Any) -> tuple[int, int]:
-    """(height, width) as two ints, or ValueError."""
+    """(height, width) as two ints; ValueError for anything else."""
     try:
         height, width = (int(n) for n in size if n == int(n) and n > 0)
     except (TypeError, ValueError):
@@ -270,13 +278,14 @@ def check_target_size(size: Any) -> tuple[int, int]:
 
 
 def _name(path: Any) -> str:
-    """What a message calls this file."""
+    """How messages name this file."""
     return os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else repr(path)
 
 
 def _reason(error: Exception) -> str:
+    """Why Pillow could not read a file."""
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
-        return "it is empty, or in no format that Pillow knows"
+        return "it is empty, or in a format that Pillow does not know"
     return str(error) or type(error).__name__

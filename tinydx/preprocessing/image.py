@@ -1,8 +1,9 @@
-"""Images for training: reading files, and random augmentation with the options, draws and pixels of Keras.
+"""Images for training: reading files, and random augmentation with the options, random numbers and pixels of Keras.
 
-`ImageDataGenerator` holds the options and is a recipe for one image: draw parameters, apply them. Its `flow`
-and `flow_from_directory` give endless iterators of batches (iterators.py). Reading and writing files is in
-files.py, the geometry in affine.py.
+files.py             find, check, read and write image files
+affine.py            rotation, shift, shear and zoom as one matrix
+image.py             ImageDataGenerator: the options, and the recipe for one image
+image_iterators.py   what its `flow` and `flow_from_directory` return: endless batches
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tinydx.preprocessing.files import (
     load_img,
     save_img,
 )
-from tinydx.preprocessing.iterators import DirectoryIterator, NumpyArrayIterator
+from tinydx.preprocessing.image_iterators import DirectoryIterator, NumpyArrayIterator
 
 __all__ = [
     "DirectoryIterator",
@@ -35,36 +36,37 @@ __all__ = [
     "save_img",
 ]
 
-STANDING_STILL = {"theta": 0, "tx": 0, "ty": 0, "shear": 0, "zx": 1, "zy": 1}
+IDENTITY = {"theta": 0, "tx": 0, "ty": 0, "shear": 0, "zx": 1, "zy": 1}
 
 
 class ImageDataGenerator:
     """Random augmentation of images, and iterators of augmented batches.
 
-    Arguments, all by name:
+    It does not compute statistics of the data set (featurewise, samplewise, ZCA).
+
+    Arguments: all by keyword.
         rotation_range: degrees; the angle is uniform in +-rotation_range.
-        width_shift_range, height_shift_range: a float below 1 is a fraction of the size, one of 1 or more
-            pixels, uniform in +-range. A whole number n draws from 0..n-1 pixels, a list from its entries
-            (fractions if all are below 1), with a random sign. As in Keras, **width_shift_range moves rows
-            (up and down) and height_shift_range columns**: its matrix swaps x and y after centring. With
-            equal ranges, as usual, nobody sees it.
-        shear_range: **degrees**, uniform in +-shear_range: 0.2 is next to nothing, 10 is visible.
-        zoom_range: z draws two factors in 1-z..1+z, or a pair (low, high); above 1 makes the picture smaller.
-            The two directions are drawn apart.
-        channel_shift_range: grey levels; one number in +-range is added to all channels, within the image's
-            own minimum and maximum.
-        brightness_range: pair (low, high) of factors, 1 for unchanged; goes through 8-bit pixels.
-        fill_mode, cval: what stands outside the image: "nearest", "reflect", "wrap", or "constant" `cval`.
-        horizontal_flip: swap left and right in half of the images. **In side-sensitive anatomy this changes
-            the meaning**: the heart moves to the other side, a left-sided finding becomes a right-sided one.
+        width_shift_range, height_shift_range: a float below 1 is a fraction of the size, a float of 1 or more a number
+            of pixels, uniform in +-range. A whole number n draws from 0..n-1 pixels, a list from its entries (fractions
+            if all are below 1), with a random sign. As in Keras, **width_shift_range moves rows (up and down) and
+            height_shift_range columns**, because its matrix swaps x and y after centring. With equal ranges, the usual
+            case, this makes no difference.
+        shear_range: **degrees**, uniform in +-shear_range: 0.2 is hardly visible, 10 is.
+        zoom_range: z draws two factors in 1-z..1+z, one for each direction; or a pair (low, high). Factors above 1 make
+            the picture smaller.
+        channel_shift_range: grey levels; one number in +-range is added to all channels, within the image's own minimum
+            and maximum.
+        brightness_range: pair (low, high) of factors, 1 for unchanged; computed on 8-bit pixels.
+        fill_mode, cval: what fills the area outside the image: "nearest", "reflect", "wrap", or "constant" `cval`.
+        horizontal_flip: swap left and right in half of the images. **In side-sensitive anatomy this changes the
+            meaning**: the heart moves to the other side, a left-sided finding becomes a right-sided one.
         vertical_flip: swap top and bottom in half of the images.
-        preprocessing_function: image (H, W, C) -> image of the same shape; after augmentation, before
-            rescale. It runs in the iterator's thread, on one image after another, in order.
-        rescale: factor of every pixel, last of all; 1/255 for 8-bit images.
-        validation_split: fraction that subset="validation" takes, the rest is subset="training".
+        preprocessing_function: image (H, W, C) -> image of the same shape; applied after augmentation, before rescale.
+            It runs in the iterator's thread, on one image after another, in order.
+        rescale: factor of every pixel, applied last; 1/255 for 8-bit images.
+        validation_split: fraction that subset="validation" takes; the rest is subset="training".
         dtype: "float32" or "float64".
-    Raises ValueError for an impossible option. Statistics of the data set (featurewise, samplewise, ZCA) are
-    not here.
+    Raises: ValueError for an impossible option.
     Source: keras.preprocessing.image.ImageDataGenerator (behaviour).
 
     >>> augment = ImageDataGenerator(rotation_range=20, horizontal_flip=True, rescale=1 / 255)
@@ -130,18 +132,30 @@ class ImageDataGenerator:
         subset: str | None = None,
         ignore_class_split: bool = False,
     ) -> NumpyArrayIterator:
-        """Augmented batches of the images x (N, H, W, C). See NumpyArrayIterator."""
+        """Endless augmented batches of images from an array.
+
+        Arguments: x (N, H, W, C); y, labels (N, ...), or None; batch_size; shuffle, a new permutation for each epoch;
+        sample_weight (N,); seed of all random choices; subset, "training" or "validation" by validation_split (the first part
+        validates); ignore_class_split, allow the two subsets to hold different labels (needed for real-valued targets).
+        Returns: an iterator of x, (x, y) or (x, y, sample_weight); see `BatchIterator`.
+        Raises: ValueError for different lengths, another rank, no images, or subsets whose labels differ.
+
+        >>> x = np.zeros((5, 8, 8, 3), "uint8")
+        >>> batches = ImageDataGenerator().flow(x, [0, 1, 0, 1, 0], batch_size=2, shuffle=False)
+        >>> images, labels = next(batches)
+        >>> images.shape, images.dtype.name, labels.tolist(), len(batches)
+        ((2, 8, 8, 3), 'float32', [0, 1], 3)
+        """
         return NumpyArrayIterator(
             x,
             y,
             self,
-            batch_size,
-            shuffle,
-            sample_weight,
-            seed,
+            sample_weight=sample_weight,
             subset=subset,
             ignore_class_split=ignore_class_split,
-            dtype=self.dtype,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
         )
 
     def flow_from_directory(
@@ -158,29 +172,52 @@ class ImageDataGenerator:
         subset: str | None = None,
         interpolation: str = "nearest",
     ) -> DirectoryIterator:
-        """Augmented batches of the images in a directory's class folders. See DirectoryIterator."""
+        """Endless augmented batches of images from a folder that holds one folder of images for each class.
+
+        Prints how many images it found.
+
+        Arguments: directory; target_size (height, width) in pixels, to which every image is resized; color_mode "rgb", "rgba" or
+        "grayscale"; classes, the class folders and their order, None for all, sorted; class_mode, what y is: "binary" 0.0 or 1.0
+        (two classes), "sparse" the class index as a float, "categorical" one-hot (N, classes), "input" the images themselves,
+        None no y; batch_size; shuffle, a new permutation for each epoch; seed of all random choices; subset, "training" or
+        "validation" by validation_split (the first images of each class validate: beware of patients with several images);
+        interpolation of the resizing, as in `load_img`.
+        Returns: an iterator of (x, y), or of x for class_mode None; see `DirectoryIterator` for its attributes.
+        Raises: find_images' and check_images' errors (missing folder, empty class, unreadable file ...); ValueError for an
+        unknown option, for class_mode "binary" unless there are two classes, or for a subset without images.
+
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for path in ("abnormal/a.png", "abnormal/b.png", "normal/c.png"):
+        ...         os.makedirs(os.path.join(folder, os.path.dirname(path)), exist_ok=True)
+        ...         save_img(os.path.join(folder, path), np.zeros((9, 9, 3)))
+        ...     augment = ImageDataGenerator()
+        ...     batches = augment.flow_from_directory(folder, (6, 6), class_mode="binary", shuffle=False)
+        ...     images, labels = batches[0]
+        Found 3 images belonging to 2 classes.
+        >>> images.shape, labels.tolist(), batches.class_indices
+        ((3, 6, 6, 3), [0.0, 0.0, 1.0], {'abnormal': 0, 'normal': 1})
+        """
         return DirectoryIterator(
             directory,
             self,
-            target_size,
-            color_mode,
-            classes,
-            class_mode,
-            batch_size,
-            shuffle,
-            seed,
+            target_size=target_size,
+            color_mode=color_mode,
+            classes=classes,
+            class_mode=class_mode,
             subset=subset,
             interpolation=interpolation,
-            dtype=self.dtype,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
         )
 
     def get_random_transform(self, img_shape: tuple[int, ...], seed: int | np.random.RandomState | None = None) -> dict[str, Any]:
         """Draw the parameters of one image's transform, in the order of Keras.
 
-        Arguments: img_shape (H, W, C); seed, a number, or a RandomState to go on with, or None for NumPy's
-        global generator.
-        Returns theta and shear in degrees, tx and ty in pixels, zoom factors zx and zy, flip_horizontal,
-        flip_vertical, and channel_shift_intensity and brightness (None if not asked for).
+        Arguments: img_shape (H, W, C); seed, a number, a RandomState to continue, or None for NumPy's global generator.
+        Returns: a dict of theta and shear in degrees, tx and ty in pixels, zoom factors zx and zy, flip_horizontal and
+        flip_vertical, and channel_shift_intensity and brightness (None where they are off).
 
         >>> transform = ImageDataGenerator(rotation_range=20).get_random_transform((8, 8, 3), seed=0)
         >>> round(transform["theta"], 3), transform["tx"], transform["flip_horizontal"]
@@ -192,7 +229,7 @@ class ImageDataGenerator:
         ty = _draw_shift(draws, self.width_shift_range, img_shape[1])
         shear = _draw(draws, self.shear_range)
         zx, zy = (1, 1) if self.zoom_range == [1, 1] else map(float, draws.uniform(*self.zoom_range, 2))
-        left_right, top_bottom = draws.random() < 0.5, draws.random() < 0.5  # drawn even if not asked for
+        left_right, top_bottom = draws.random() < 0.5, draws.random() < 0.5  # as in Keras, drawn even where flips are off
         channel_shift = _draw(draws, self.channel_shift_range) if self.channel_shift_range else None
         brightness = draws.uniform(*self.brightness_range) if self.brightness_range else None
         return {
@@ -209,12 +246,12 @@ class ImageDataGenerator:
         }
 
     def apply_transform(self, x: np.ndarray, transform_parameters: dict[str, Any]) -> np.ndarray:
-        """Image x (H, W, C) under the given transform: affine map, channel shift, flips, brightness.
+        """Apply a given transform to an image: affine map, flips, channel shift, brightness.
 
-        Arguments: transform_parameters, as get_random_transform returns them; those left out leave x as it
-        is.
-        Returns a new array, a view of x (flips), or x itself where nothing is to do.
-        Raises ValueError for another rank, TypeError for whole-number pixels.
+        Arguments: x (H, W, C), floating-point pixels; transform_parameters, as get_random_transform returns them; missing ones
+        leave x as it is.
+        Returns: a new array, a view of x (only flipped), or x itself (nothing to do).
+        Raises: ValueError for another rank, TypeError for integer pixels.
 
         >>> image = np.array([[[1.0], [2.0]]])
         >>> ImageDataGenerator().apply_transform(image, {"flip_horizontal": True}).ravel()
@@ -224,9 +261,9 @@ class ImageDataGenerator:
             raise ValueError(f"an image is (H, W, C), got shape {np.shape(x)}")
         if x.dtype.kind != "f":
             raise TypeError(f"augmentation interpolates: convert {x.dtype} pixels by x.astype('float32')")
-        geometry = {name: transform_parameters.get(name, still) for name, still in STANDING_STILL.items()}
+        geometry = {name: transform_parameters.get(name, unchanged) for name, unchanged in IDENTITY.items()}
         flip = tuple(bool(transform_parameters.get(name)) for name in ("flip_vertical", "flip_horizontal"))
-        if geometry != STANDING_STILL:  # the warp mirrors on its way: the channel shift does not mind where pixels are
+        if geometry != IDENTITY:  # the warp flips, too: the channel shift that follows does not depend on places
             matrix, offset = affine_matrix(**geometry, height=x.shape[0], width=x.shape[1])
             x = affine_warp(x, matrix=matrix, offset=offset, fill_mode=self.fill_mode, cval=self.cval, flip=flip)
         elif any(flip):
@@ -238,11 +275,18 @@ class ImageDataGenerator:
         return x
 
     def random_transform(self, x: np.ndarray, seed: int | None = None) -> np.ndarray:
-        """Image x (H, W, C) under a random transform, of the same shape. Standardize comes apart."""
+        """Apply a random transform to an image x (H, W, C); the shape stays. `standardize` is a separate step.
+
+        >>> ImageDataGenerator(rotation_range=20).random_transform(np.zeros((8, 8, 3)), seed=0).shape
+        (8, 8, 3)
+        """
         return self.apply_transform(x, self.get_random_transform(x.shape, seed))
 
     def standardize(self, x: np.ndarray) -> np.ndarray:
-        """Image (or batch) x after preprocessing_function and rescale, as a new array (Keras writes into x).
+        """Apply preprocessing_function and rescale to an image (or a batch) x.
+
+        Returns: a new array (Keras overwrites x).
+        Raises: ValueError if preprocessing_function changes the shape.
 
         >>> ImageDataGenerator(rescale=1 / 255).standardize(np.full((1, 1, 1), 51.0))
         array([[[0.2]]])
@@ -255,7 +299,7 @@ class ImageDataGenerator:
 
 
 def _shift_range(name: str, limit: Any) -> Any:
-    """The option as an int, a float or a list, which draw in three ways."""
+    """The option as an int, a float or a list: the three have different distributions."""
     if np.min(limit, initial=0) < 0 and np.ndim(limit) == 0:
         raise ValueError(f"{name} must not be negative, got {limit!r}")
     if np.ndim(limit) == 1:
@@ -271,12 +315,12 @@ def _pair(name: str, value: Any) -> list[float]:
 
 
 def _draw(draws: Any, limit: float) -> float:
-    """Uniform in +-limit; nothing is drawn for 0."""
+    """Uniform in +-limit; a limit of 0 uses no random number."""
     return draws.uniform(-limit, limit) if limit else 0
 
 
 def _draw_shift(draws: Any, limit: Any, size: int) -> float:
-    """A shift in pixels along an axis of this size. See width_shift_range."""
+    """A random shift in pixels along an axis of `size` pixels; see width_shift_range."""
     if not limit:
         return 0
     from_list = not isinstance(limit, float)
@@ -285,7 +329,7 @@ def _draw_shift(draws: Any, limit: Any, size: int) -> float:
 
 
 def _brighten(x: np.ndarray, factor: float) -> np.ndarray:
-    """Pillow's brightness on 8-bit pixels; an image outside 0..255 is stretched to it, and back after."""
+    """Pillow's brightness on 8-bit pixels; an image outside 0..255 is stretched to that range first, and back afterwards."""
     from PIL import ImageEnhance
 
     low, high = x.min(), x.max()

@@ -1,8 +1,11 @@
-"""The document's tasks, worked end to end: each file is a command that prints its figures beside simple baselines.
+"""The document's tasks, worked end to end: each file is a command that prints its results beside simple baselines.
 
-python -m tinydx.tasks.heart_sounds     a recording of a heart -> normal or abnormal
-python -m tinydx.tasks.icd_chapters     a diagnosis's name -> the chapter of ICD-10-CM it belongs to
-python -m tinydx.tasks.next_word        a language model of diagnosis names
-python -m tinydx.tasks.translation      term -> official diagnosis, lay -> clinical, English -> Spanish, two summaries
-python -m tinydx.tasks.word_vectors     words of diagnosis names as vectors, their neighbours and a map
+    python -m tinydx.tasks.heart_sounds     a recording of a heart -> normal or abnormal
+    python -m tinydx.tasks.icd_chapters     the name of a diagnosis -> its chapter of ICD-10-CM
+    python -m tinydx.tasks.next_word        a language model of the names of diagnoses
+    python -m tinydx.tasks.translation      term -> official diagnosis, lay -> clinical, English -> Spanish, two summaries
+    python -m tinydx.tasks.word_vectors     words of these names as vectors, their neighbours and a map
+
+In flow the data sets that each file names (`tinydx.datasets.terms` reads the texts). Out flow printed scores, and with --output a
+model or a picture. Every file has `main(arguments)`, which also returns its scores.
 """

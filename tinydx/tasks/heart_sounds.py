@@ -3,13 +3,13 @@
     python -m tinydx.tasks.heart_sounds --data FOLDER
 
 FOLDER holds training-a_10s_wav/{abnormal,normal}/*.wav (site a, 10 s of each recording) and, for the other sites,
-training-bcdf_5s_2000Hz.npz (x int16, y 1 where abnormal, rec whose first letter is the site). Neither comes with tinydx.
+training-bcdf_5s_2000Hz.npz (x int16; y, 1 for abnormal; rec, whose first letter is the site). tinydx contains neither.
 
     recording -> log-mel -> quantiles of each band over time -> dense network, P(abnormal), the mean of several networks
 
-327 recordings to learn from are few: what a network is given must be little, and tell much. Training sees random pieces of
-each recording beside the whole, testing sees the whole. Folds are by recording, stratified (the patients are not known).
-Nothing is chosen on a test fold while the command runs; what was tried before it was written, stands in the README.
+With only 327 training recordings, a few informative features work better than many. Training uses random pieces of each
+recording beside the whole, testing the whole. Folds are by recording and stratified (the patients are unknown). The command
+chooses nothing on a test fold; docs/ describes what was tried before.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ from tinydx.preprocessing.sound import SoundDataGenerator, band_quantiles, find_
 RATE, SECONDS = 2000, 10
 FEATURES = SoundDataGenerator(rate=RATE, n_fft=512, window=128, hop=50, n_mels=32, fmin=10.0, fmax=1000.0)
 FOLDS, NETWORKS = 5, 5
-PIECES, PIECE = 12, 160  # random pieces of each recording for training, frames in each: 4 s
+PIECES, PIECE = 12, 160  # random pieces of each recording for training; frames in each (4 s)
 EPOCHS = 6
 
 
 def read_site_a(folder: Path) -> tuple[list[np.ndarray], np.ndarray]:
-    """Log-mel features (T, F) of each recording, and labels, 1 where abnormal."""
+    """The recordings of site a.
+
+    Arguments: folder with the class folders normal and abnormal.
+    Returns: (log-mel features (T, F) of each recording; labels (N,), 1 for abnormal).
+    """
     files = find_sounds(folder, ["normal", "abnormal"])
     paths = [folder / path for paths in files.values() for path in paths]
     labels = np.repeat([0, 1], [len(paths) for paths in files.values()])
@@ -45,29 +49,34 @@ def read_site_a(folder: Path) -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def read_other_sites(file: Path) -> dict[str, tuple[list[np.ndarray], np.ndarray]]:
-    """The same for each of the sites b, c, d, f."""
+    """The recordings of the other sites.
+
+    Arguments: file, the .npz file.
+    Returns: {site: (features, labels)} for b, c, d, f, as `read_site_a` returns them.
+    """
     with np.load(file) as arrays:
         x, y, site = arrays["x"], arrays["y"], np.array([name[:1] for name in arrays["rec"]])
     return {s: ([_log_mel(sound / 32768) for sound in x[site == s]], y[site == s]) for s in sorted(set(site))}
 
 
 def _log_mel(samples: np.ndarray) -> np.ndarray:
+    """Standardized log-mel features (T, F) of samples (L,)."""
     return FEATURES.standardize(FEATURES.features(samples.astype(np.float32)))
 
 
 def summaries(sounds: Sequence[np.ndarray]) -> np.ndarray:
-    """What the networks see of whole recordings: (N, quantiles of all bands)."""
+    """The networks' inputs (N, quantiles of all bands) from whole recordings (T, F) each."""
     return np.array([band_quantiles(sound) for sound in sounds], np.float32)
 
 
 def pieces(sounds: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """The same of a random piece of each recording."""
+    """The networks' inputs from a random piece of each recording."""
     starts = [rng.integers(len(sound) - PIECE + 1) for sound in sounds]
     return summaries([sound[start : start + PIECE] for sound, start in zip(sounds, starts, strict=True)])
 
 
 def train(x: np.ndarray, y: np.ndarray, seed: int) -> Sequential:
-    """One network on examples x (N, F) of mean 0 and variance 1."""
+    """One network, trained on x (N, F) of mean 0 and variance 1 and labels y (N,)."""
     tinydx.set_seed(seed)
     model = Sequential([Dropout(0.2, input_shape=x.shape[1:]), Dense(128, activation="relu"), Dropout(0.5)])
     model.add(Dense(1, activation="sigmoid"))
@@ -77,9 +86,10 @@ def train(x: np.ndarray, y: np.ndarray, seed: int) -> Sequential:
 
 
 def diagnose(training: np.ndarray, labels: np.ndarray, tests: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """P(abnormal) of test examples (N, F), the mean of NETWORKS networks.
+    """The mean P(abnormal) of NETWORKS networks.
 
-    Arguments: training (1 + PIECES, N, F), the whole recordings first; their labels (N,); tests, a set or several.
+    Arguments: training (1 + PIECES, N, F), the whole recordings first; labels (N,); tests, sets of examples (M, F).
+    Returns: for each set, (M,).
     """
     mean, spread = training[0].mean(axis=0), training[0].std(axis=0)
     x, y = ((training - mean) / spread).reshape(-1, training.shape[2]), np.tile(labels, len(training))
@@ -88,7 +98,7 @@ def diagnose(training: np.ndarray, labels: np.ndarray, tests: Sequence[np.ndarra
 
 
 def folds(labels: np.ndarray, seed: int) -> np.ndarray:
-    """A fold number for each example, each class spread evenly over the folds."""
+    """A fold number for each example (N,); each class is spread evenly over the folds."""
     rng, fold = np.random.default_rng(seed), np.empty(len(labels), int)
     for label in np.unique(labels):
         mine = rng.permutation(np.flatnonzero(labels == label))
@@ -123,6 +133,7 @@ def run(data: Path, seed: int) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tinydx.tasks.heart_sounds", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the folder heart_sounds_physionet2016")
     parser.add_argument("--seed", type=int, default=0, help="of the folds and the pieces (default 0)")

@@ -2,9 +2,9 @@
 
     python -m tinydx.tasks.icd_chapters [--fold 0] [--epochs 4] [--seed 0]
 
-The 3-character categories are dealt into five folds; a fold's terms are tested by a model that saw the terms and the
-official names of the other folds' categories only. The baseline is TF-IDF and logistic regression on the same inclusion
-terms, and on the same with official names (where scikit-learn is installed).
+The 3-character categories are split into five folds. A fold's terms are tested by a model that saw only the terms and the
+official names of the other folds' categories. The baseline is TF-IDF and logistic regression, on the same inclusion terms, and
+on these with the official names (if scikit-learn is installed).
 """
 
 from __future__ import annotations
@@ -24,45 +24,49 @@ FOLDS = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> float:
-    """Print accuracy fold by fold; returns the share of all tested terms that were right."""
+    """Print the accuracy fold by fold; returns the share of all tested terms that were classified correctly."""
     parser = argparse.ArgumentParser(prog="python -m tinydx.tasks.icd_chapters", description=__doc__.split("\n")[0])
-    parser.add_argument("--fold", type=int, choices=range(FOLDS), help="only this fold")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fold", type=int, choices=range(FOLDS), help="run only this fold (default: all)")
+    parser.add_argument("--epochs", type=int, default=4, help="passes over the training texts (default 4)")
+    parser.add_argument("--seed", type=int, default=0, help="of the folds and the training (default 0)")
     a = parser.parse_args(arguments)
     terms, official = icd10cm_terms(), icd10cm_diagnoses()
-    right, tested = 0.0, 0
+    correct, tested = 0.0, 0
     for fold in range(FOLDS) if a.fold is None else [a.fold]:
         began = time.perf_counter()
         train, test, names = deal(terms, official, fold, a.seed)
         accuracy = fit_and_test(train, test, a.epochs, a.seed)
         seconds = time.perf_counter() - began
-        right, tested = right + accuracy * len(test), tested + len(test)
+        correct, tested = correct + accuracy * len(test), tested + len(test)
         baselines = "".join(f", {name} {share:.3f}" for name, share in baseline(train, names, test).items())
         print(f"fold {fold}: {len(test)} terms, accuracy {accuracy:.3f} ({seconds:.0f} s){baselines}", flush=True)
-    print(f"all {tested} terms: accuracy {right / tested:.3f}")
-    return right / tested
+    print(f"all {tested} terms: accuracy {correct / tested:.3f}")
+    return correct / tested
 
 
 def deal(terms: Sequence[Term], official: Sequence[Term], fold: int, seed: int) -> tuple[list[Term], list[Term], list[Term]]:
-    """(training terms, test terms, official names of the training categories, which are among the training terms).
+    """The training and the test terms of one fold.
 
-    Inclusion terms are there twice: like the test, unlike the official names.
+    Inclusion terms occur twice in training, because the test consists of such terms.
+
+    Arguments: terms, inclusion terms; official, official names; fold number; seed of the folds.
+    Returns: (training terms; test terms; the official names among the training terms).
     """
     categories = sorted({term.category for term in terms})
     order = np.random.default_rng(seed).permutation(len(categories))
-    aside = {categories[i] for i in order[fold::FOLDS]}
-    names = [term for term in official if term.category not in aside]
-    return [t for t in terms if t.category not in aside] * 2 + names, [t for t in terms if t.category in aside], names
+    held_out = {categories[i] for i in order[fold::FOLDS]}
+    names = [term for term in official if term.category not in held_out]
+    train = [t for t in terms if t.category not in held_out] * 2 + names
+    return train, [t for t in terms if t.category in held_out], names
 
 
 def fit_and_test(train: Sequence[Term], test: Sequence[Term], epochs: int, seed: int) -> float:
-    """The accuracy of a bag of subwords."""
+    """The accuracy of a bag of subwords on the test terms."""
     tinydx.set_seed(seed)
     chapters = sorted({term.chapter for term in train})
     codec = learn_codec([term.text for term in train])
-    how = {"codec": codec.config(), "size": DEFAULT_SIZE}
-    x, x_test = (ids_of([term.text for term in part], how) for part in (train, test))
+    preprocessing = {"codec": codec.config(), "size": DEFAULT_SIZE}
+    x, x_test = (ids_of([term.text for term in part], preprocessing) for part in (train, test))
     y, y_test = (np.array([chapters.index(term.chapter) for term in part]) for part in (train, test))
     model = build_bag(len(codec), len(chapters))
     model.fit(data.batches(x, y, batch_size=128, shuffle=True), epochs=epochs, verbose=0)
@@ -70,7 +74,7 @@ def fit_and_test(train: Sequence[Term], test: Sequence[Term], epochs: int, seed:
 
 
 def baseline(train: Sequence[Term], names: Sequence[Term], test: Sequence[Term]) -> dict[str, float]:
-    """Accuracy of TF-IDF (words) and logistic regression: on inclusion terms, and with official names besides."""
+    """The accuracy of TF-IDF (words) and logistic regression, on inclusion terms, and with official names added."""
     try:
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression

@@ -1,10 +1,10 @@
-"""A language model of diagnosis names: after these words of an ICD-10-CM name, which comes next?
+"""A language model of the names of diagnoses: which word of an ICD-10-CM name follows these words?
 
     python -m tinydx.tasks.next_word [--cell gru] [--epochs 4] [--seed 0] [--output FILE]
 
-Names of test categories (the first three characters of the code) were in no training. Tokens are words; what is rare in
-training is one unknown word for every model. Baselines: the frequency of words, and of words after the word before,
-mixed with the former where pairs are rare (Witten and Bell 1991).
+Names of test categories (the first three characters of the code) do not occur in training. Tokens are words; words that are rare
+in training are one unknown word for every model. Baselines: the frequency of words; and the frequency of words after the
+previous word, interpolated with the former where pairs are rare (Witten and Bell 1991).
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from tinydx.text.decoding import sample
 from tinydx.text.scores import perplexity
 from tinydx.text.sequences import CELLS, LanguageModel, teacher_forcing
 
-LONGEST = 30  # words of a name; few have more
+LONGEST = 30  # words of a name that are kept; few names have more
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     """Train, print perplexities and some samples; returns the perplexities."""
     parser = argparse.ArgumentParser(prog="python -m tinydx.tasks.next_word", description=__doc__.split("\n")[0])
-    parser.add_argument("--cell", choices=CELLS, default="gru")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--cell", choices=CELLS, default="gru", help="the recurrent layer (default gru)")
+    parser.add_argument("--epochs", type=int, default=4, help="passes over the training names (default 4)")
     parser.add_argument("--limit", type=int, metavar="N", help="use at most N training names")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", metavar="FILE", help="keep the model here (.safetensors)")
+    parser.add_argument("--seed", type=int, default=0, help="of the split and the training (default 0)")
+    parser.add_argument("--output", metavar="FILE", help="write the model to this file (.safetensors)")
     a = parser.parse_args(arguments)
     tinydx.set_seed(a.seed)
     parts = terms.split_by_group(terms.icd10cm_diagnoses(), lambda term: term.category, [0.05, 0.1], a.seed)
@@ -74,23 +74,35 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
 
 
 def unigram(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]], size: int) -> np.ndarray:
-    """The probability of each next word of the test by its frequency, with 1 added to each count."""
+    """The probability of each next word by its frequency, with 1 added to each count.
+
+    Arguments: train, test, ids START ... END of each text; size of the vocabulary.
+    Returns: (all next words of the test,).
+    """
     counts = np.bincount([i for text in train for i in text[1:]], minlength=size) + 1
     return np.array([counts[i] / counts.sum() for text in test for i in text[1:]])
 
 
 def bigram(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]], size: int) -> np.ndarray:
-    r"""The same from the word before: (n_{vw} + d_v p_w) / (n_v + d_v), d_v different words having come after v."""
+    """The probability of each next word from the previous word, interpolated with `unigram`:
+
+        p(w | v) = (n_{vw} + d_v p_w) / (n_v + d_v)
+
+    n counts words and pairs in training, and d_v is the number of different words after v.
+
+    Arguments and result as in `unigram`.
+    Source: Witten and Bell 1991.
+    """
     pairs = Counter(pair for text in train for pair in pairwise(text))
     before, different = Counter[int](), Counter(v for v, _ in pairs)
     for (v, _), n in pairs.items():
         before[v] += n
-    asked = [pair for text in test for pair in pairwise(text)]
+    test_pairs = [pair for text in test for pair in pairwise(text)]
     single = unigram(train, test, size)
     return np.array(
         [
             (pairs[v, w] + different[v] * p) / (before[v] + different[v]) if before[v] else p
-            for (v, w), p in zip(asked, single, strict=True)
+            for (v, w), p in zip(test_pairs, single, strict=True)
         ]
     )
 

@@ -1,4 +1,4 @@
-"""Sequence to sequence on five tasks, against copying the input and against the nearest training pair.
+"""Sequence to sequence on five tasks, compared with copying the input and with the nearest training pair.
 
     python -m tinydx.tasks.translation diagnosis                   ICD-10-CM inclusion term -> official diagnosis
     python -m tinydx.tasks.translation lay --data FILE.tsv         HPO lay term -> clinical term (layperson-synonyms.tsv)
@@ -6,8 +6,8 @@
     python -m tinydx.tasks.translation question --data FILE.csv    patient's question -> short question (meqsum.csv)
     python -m tinydx.tasks.translation dialogue --data FOLDER      dialogue -> section of the note (MTS-Dialog-*.csv)
 
-Pairs are split by chance; with --new the targets of the test are new, too: no training pair has them. --output keeps
-the model, for `tinydx translate MODEL "some text"`.
+Pairs are split at random; with --new, no target of the test occurs in training. --output writes the model to a file, for
+`tinydx translate MODEL "some text"`.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ READERS: dict[str, Any] = {
     "question": terms.meqsum,
     "dialogue": lambda folder: [(d, text) for part in terms.mts_dialog(folder).values() for d, text, _ in part],
 }
-SETTINGS: dict[str, dict[str, Any]] = {  # what differs from train_translator's defaults
+SETTINGS: dict[str, dict[str, Any]] = {  # where they differ from train_translator's defaults
     "diagnosis": {"drafts": 3, "merges": 2000},
     "lay": {"drafts": 3, "epochs": 20},
     "spanish": {"drafts": 1, "epochs": 8},
     "question": {"drafts": 1, "longest": 120, "epochs": 20, "batch": 16, "dimension": 64, "units": 128},
     "dialogue": {"drafts": 1, "longest": 160, "epochs": 20, "batch": 16, "dimension": 64, "units": 128},
 }
-TESTED = 1000  # pairs at most
+TESTED = 1000  # test pairs at most
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
-    """Train, test, print; returns the scores of each contestant."""
+    """Train, test, print; returns the scores of the model and of the baselines."""
     parser = argparse.ArgumentParser(prog="python -m tinydx.tasks.translation", description=__doc__.split("\n")[0])
-    parser.add_argument("task", choices=READERS)
+    parser.add_argument("task", choices=READERS, help="which pairs to learn from")
     parser.add_argument("--data", metavar="PATH", help="the file or folder of the task's pairs")
-    parser.add_argument("--new", action="store_true", help="test on targets that no training pair has")
-    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--new", action="store_true", help="test only on targets that no training pair has")
+    parser.add_argument("--epochs", type=int, help="passes over the training pairs (default: the task's own)")
     parser.add_argument("--limit", type=int, metavar="N", help="use at most N pairs")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", metavar="FILE", help="keep the model here (.safetensors)")
+    parser.add_argument("--seed", type=int, default=0, help="of the split and the training (default 0)")
+    parser.add_argument("--output", metavar="FILE", help="write the model to this file (.safetensors)")
     a = parser.parse_args(arguments)
     if a.task != "diagnosis" and not a.data:
         parser.error(f"{a.task} needs --data")
@@ -79,7 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
 
 
 def split(pairs: Sequence[Pair], new: bool, seed: int) -> list[list[Pair]]:
-    """[train, val, test]: by chance, or so that no target is in two of them; at most 1000 pairs are tested."""
+    """Split pairs into train, validation and test, with at most 1000 test pairs.
+
+    Arguments: pairs; new, split by target, so that no target is in two parts (else at random); seed.
+    Returns: [train, val, test].
+    """
     numbered = list(enumerate(pairs))
     parts = terms.split_by_group(numbered, lambda item: item[1][1] if new else item[0], [0.05, 0.15], seed)
     train, val, test = ([pair for _, pair in part] for part in parts)

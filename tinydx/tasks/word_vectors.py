@@ -1,10 +1,10 @@
-"""Word vectors of diagnosis names: neighbours and a map.
+"""Word vectors of the names of diagnoses: neighbours and a map.
 
     python -m tinydx.tasks.word_vectors [--mixed] [--epochs 3] [--output FILE.png]
 
-Skip-gram with negative sampling on the inclusion terms and official names of ICD-10-CM; with --mixed the document's
-mixing w_i = sum_j a_ij v_j + b_i is trained in its place. How well words of one chapter stand together: the share of
-words whose nearest word belongs to the same chapter (a word belongs to the chapter where it is most frequent).
+Skip-gram with negative sampling on the inclusion terms and official names of ICD-10-CM; with --mixed, the document's mixing
+w_i = sum_j a_ij v_j + b_i is trained instead. The score is the share of words whose nearest word belongs to the same chapter; a
+word belongs to the chapter in which it is most frequent.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from tinydx.datasets import terms
 from tinydx.preprocessing.text import Codec, Words
 from tinydx.text.word_vectors import SkipGram, WordVectors, relatedness
 
-SIZE = 4000  # words
+SIZE = 4000  # words of the vocabulary
 SHOWN = ("fever", "fracture", "carcinoma", "diabetes", "heart", "left")
 
 
 def main(arguments: Sequence[str] | None = None) -> float:
-    """Train, print neighbours, draw the map; returns the share of nearest words of the same chapter."""
+    """Train, print neighbours, plot the map; returns the share of words with a nearest word of the same chapter."""
     parser = argparse.ArgumentParser(prog="python -m tinydx.tasks.word_vectors", description=__doc__.split("\n")[0])
     parser.add_argument("--mixed", action="store_true", help="train the document's mixing of word vectors")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=3, help="passes over the names (default 3)")
     parser.add_argument("--limit", type=int, metavar="N", help="use at most N names")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", metavar="FILE", help="a picture of some words on a plane (.png)")
+    parser.add_argument("--seed", type=int, default=0, help="of the training (default 0)")
+    parser.add_argument("--output", metavar="FILE", help="write a picture of some words on a plane (.png)")
     a = parser.parse_args(arguments)
     tinydx.set_seed(a.seed)
     names = list({t.text: t for t in [*terms.icd10cm_terms(), *terms.icd10cm_diagnoses()]}.values())[: a.limit]
@@ -46,20 +46,20 @@ def main(arguments: Sequence[str] | None = None) -> float:
         if word in codec.vocabulary:
             print(f"  {word:<10}" + ", ".join(f"{other} {cosine:.2f}" for other, cosine in vectors.nearest(word, 6)))
     home = home_chapters(names)
-    asked = [w for w in codec.vocabulary.tokens[104:1104] if w in home]  # neither the most frequent nor rare ones
-    share = sum(home.get(vectors.nearest(w, 1)[0][0]) == home[w] for w in asked) / max(1, len(asked))
-    print(f"  {share:.3f} of {len(asked)} words have a nearest word of the same chapter")
+    tested = [w for w in codec.vocabulary.tokens[104:1104] if w in home]  # neither the most frequent nor rare words
+    share = sum(home.get(vectors.nearest(w, 1)[0][0]) == home[w] for w in tested) / max(1, len(tested))
+    print(f"  {share:.3f} of {len(tested)} words have a nearest word of the same chapter")
     if a.output:
         groups = defaultdict(list)
-        for w in asked:
+        for w in tested:
             groups[home[w]].append(w)
         largest = sorted(groups, key=lambda chapter: -len(groups[chapter]))[:5]
-        print(f"  {vectors.draw({chapter: groups[chapter][:14] for chapter in largest}, a.output)}")
+        print(f"  {vectors.plot({chapter: groups[chapter][:14] for chapter in largest}, a.output)}")
     return share
 
 
 def home_chapters(names: Sequence[terms.Term]) -> dict[str, str]:
-    """Each word's chapter: where it is most frequent."""
+    """The chapter of each word: the one in which it is most frequent."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for term in names:
         for word in Words().tokenize(term.text):

@@ -1,4 +1,4 @@
-"""The nearest text by TF-IDF: a baseline for everything that writes, and a draft for it to start from."""
+"""The nearest text by TF-IDF: a baseline for every model that writes, and a source of drafts for them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from tinydx.preprocessing.text import Subwords
 
 
 class NearestText:
-    """Texts that can be asked which of them is nearest to another: the largest cosine of TF-IDF vectors.
+    """An index of texts that finds the nearest one: the largest cosine of TF-IDF vectors.
 
-    A text's vector holds for each of its features (words, pairs of words, pieces of four letters) 1 + ln(count), times
-    1 + ln(N / texts that have the feature).
+    The entry of a text's vector for a feature is (1 + ln n) (1 + ln(N / m)), where the feature occurs n times in the text and
+    in m of the N texts; each vector is scaled to length 1.
+
+    Arguments: texts to search; tokenize, text -> features (None: words, pairs of words, and pieces of four letters).
+    Raises: ValueError for no texts.
 
     >>> NearestText(["acute chest pain", "broken leg"]).nearest(["leg fracture"])
     array([1])
@@ -22,40 +25,54 @@ class NearestText:
 
     def __init__(self, texts: Sequence[str], tokenize: Callable[[str], list[str]] | None = None):
         if not texts:
-            raise ValueError("NearestText: there are no texts to look among")
+            raise ValueError("NearestText: there are no texts to search")
         self.tokenize, self.n = tokenize or Subwords(4, 4).tokenize, len(texts)
         counts = [Counter(self.tokenize(text)) for text in texts]
-        having = Counter(feature for c in counts for feature in c)
-        self.rarity = {feature: 1 + np.log(self.n / n) for feature, n in having.items()}
-        where: dict[str, list[int]] = {feature: [] for feature in having}
-        much: dict[str, list[float]] = {feature: [] for feature in having}
+        document_frequency = Counter(feature for c in counts for feature in c)
+        self.idf = {feature: 1 + np.log(self.n / m) for feature, m in document_frequency.items()}
+        rows: dict[str, list[int]] = {feature: [] for feature in self.idf}
+        weights: dict[str, list[float]] = {feature: [] for feature in self.idf}
         for i, c in enumerate(counts):
-            for feature, value in self._vector(c).items():
-                where[feature].append(i)
-                much[feature].append(value)
-        self.texts_with = {f: (np.array(where[f]), np.array(much[f])) for f in having}
+            for feature, weight in self._vector(c).items():
+                rows[feature].append(i)
+                weights[feature].append(weight)
+        self.postings = {f: (np.array(rows[f]), np.array(weights[f])) for f in self.idf}  # the texts with each feature
 
     def _vector(self, counts: Counter[str]) -> dict[str, float]:
-        """The unit vector of a text, without features that no text has."""
-        raw = {f: (1 + np.log(n)) * self.rarity[f] for f, n in counts.items() if f in self.rarity}
+        """The unit vector of a text, without features that occur in none of the indexed texts."""
+        raw = {f: (1 + np.log(n)) * self.idf[f] for f, n in counts.items() if f in self.idf}
         norm = np.sqrt(sum(v * v for v in raw.values()))
         return {f: v / norm for f, v in raw.items()}
 
     def similarity(self, text: str) -> np.ndarray:
-        """The cosine of this text with each of the texts (N,)."""
+        """The cosine of a text with each indexed text.
+
+        Arguments: text.
+        Returns: (N,), 0 to 1.
+
+        >>> NearestText(["chest pain", "leg"]).similarity("chest pain").round(6)
+        array([1., 0.])
+        """
         found = np.zeros(self.n)
-        for feature, value in self._vector(Counter(self.tokenize(text))).items():
-            rows, values = self.texts_with[feature]
-            found[rows] += value * values
+        for feature, weight in self._vector(Counter(self.tokenize(text))).items():
+            rows, weights = self.postings[feature]
+            found[rows] += weight * weights
         return found
 
     def ranking(self, text: str, leave_out: int | None = None) -> np.ndarray:
-        """The numbers of all texts, the nearest first, equals in their order; leave_out, one that must not be first."""
+        """The numbers of all indexed texts, the nearest first; equally near ones in their order.
+
+        Arguments: text; leave_out, the number of a text to put last, whatever its similarity.
+        Returns: (N,) int.
+
+        >>> NearestText(["leg", "chest pain", "pain"]).ranking("chest pain").tolist()
+        [1, 2, 0]
+        """
         similarity = self.similarity(text)
         if leave_out is not None:
             similarity[leave_out] = -1
         return np.argsort(-similarity, kind="stable")
 
     def nearest(self, texts: Sequence[str]) -> np.ndarray:
-        """For each text the number of the nearest one, the first of equals."""
+        """For each text (N,) the number of the nearest indexed text; among equally near ones, the first."""
         return np.array([self.similarity(text).argmax() for text in texts], int)

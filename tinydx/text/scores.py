@@ -1,12 +1,12 @@
-"""How good is a written text? Scores of translations and summaries against what a person wrote.
+"""How good is a written text? Scores against references written by people.
 
-    exact match   the share of texts that are right to the letter
-    BLEU          n-gram precision over a whole corpus, times a penalty for being short     (Papineni 2002)
-    ROUGE-L       the longest common subsequence, as F1, mean over the texts                (Lin 2004)
-    perplexity    e^(mean negative log-probability a token): among how many words a language model is undecided
+    exact match   the share of texts that equal their reference
+    BLEU          n-gram precision over a whole corpus, times a penalty for short texts     (Papineni 2002)
+    ROUGE-L       the longest common subsequence as F1, mean over the texts                 (Lin 2004)
+    perplexity    e^(mean negative log-probability of a token): the number of equally probable words it stands for
 
-BLEU and ROUGE-L look at tokens: by default words and signs of any script, in their own case for BLEU, in lower
-case for ROUGE-L; give split=str.split for texts that are tokenized already.
+BLEU and ROUGE-L compare tokens: by default words and punctuation marks of any script, case-sensitive for BLEU, in lower case
+for ROUGE-L. For texts that are already tokenized, pass split=str.split.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ Split = Callable[[str], list[str]]
 
 
 def exact_match(predictions: Sequence[str], references: Sequence[str]) -> float:
-    """The share of predictions that equal their reference, but for the spaces around and between words.
+    """The share of predictions that equal their reference, except for white space.
+
+    Arguments: predictions, references, texts.
+    Returns: 0 to 1.
+    Raises: ValueError for different numbers of texts, or none; TypeError for a single text.
 
     >>> exact_match(["Fever ", "chill"], ["Fever", "Chill"])
     0.5
@@ -41,35 +45,38 @@ def bleu(
 
         \mathrm{BLEU} = 100\, e^{\min(0,\, 1 - r/c)} \left(\prod_{n=1}^{4} p_n\right)^{1/4}
 
-    with c the length of all predictions, r that of their references (of several, the nearest in length), and p_n the
-    share of n-grams that a reference has, too. Smoothing: where no n-gram of some order is right, its p_n is
-    1 / (2^k total), the k-th such order ("exp"); without any right word, and without any n-gram of some order, BLEU is 0.
+    c is the length of all predictions, r that of their references (of several, the nearest in length), and p_n the share of
+    n-grams that also occur in a reference. Smoothing ("exp"): if no n-gram of some order matches, its p_n is 1 / (2^k total)
+    for the k-th such order. BLEU is 0 if no word matches, and if the predictions have no n-gram of some order.
 
-    Arguments: predictions; references, a text or a list of texts each; order, the longest n-gram; split, text -> tokens.
-    Raises ValueError for different numbers of texts, or none.
+    Arguments: predictions, texts; references, for each a text or a list of texts; order, the longest n-gram; split, text ->
+    tokens.
+    Returns: 0 to 100.
+    Raises: ValueError for different numbers of texts, or none; TypeError for a single text.
+    Source: Papineni 2002.
 
     >>> bleu(["the cat sat on the mat"], ["the cat sat on the mat"])
     100.0
     """
     _check(predictions, references, "bleu")
     split = split or Words(lower=False).tokenize
-    right, total = np.zeros(order), np.zeros(order)
-    length = wanted = 0
+    matched, total = np.zeros(order), np.zeros(order)
+    length = reference_length = 0
     for prediction, given in zip(predictions, references, strict=True):
         tokens, others = split(prediction), [split(r) for r in ([given] if isinstance(given, str) else given)]
         length += len(tokens)
-        wanted += min((len(o) for o in others), key=lambda n: (abs(n - len(tokens)), n))
+        reference_length += min((len(o) for o in others), key=lambda n: (abs(n - len(tokens)), n))
         for n in range(1, order + 1):
-            mine, theirs = _ngrams(tokens, n), Counter[tuple[str, ...]]()
+            ngrams, allowed = _ngrams(tokens, n), Counter[tuple[str, ...]]()
             for o in others:
-                theirs |= _ngrams(o, n)  # the most often that any reference has it
-            right[n - 1] += (mine & theirs).total()
-            total[n - 1] += mine.total()
-    if not right.any() or not total.all():
+                allowed |= _ngrams(o, n)  # the largest count in any reference
+            matched[n - 1] += (ngrams & allowed).total()
+            total[n - 1] += ngrams.total()
+    if not matched.any() or not total.all():
         return 0.0
-    missed = np.cumsum(right == 0)
-    precision = np.where(right > 0, right, 0.5**missed) / total
-    return float(100 * math.exp(min(0.0, 1 - wanted / length)) * np.exp(np.log(precision).mean()))
+    missed = np.cumsum(matched == 0)
+    precision = np.where(matched > 0, matched, 0.5**missed) / total
+    return float(100 * math.exp(min(0.0, 1 - reference_length / length)) * np.exp(np.log(precision).mean()))
 
 
 def _ngrams(tokens: list[str], n: int) -> Counter[tuple[str, ...]]:
@@ -77,7 +84,12 @@ def _ngrams(tokens: list[str], n: int) -> Counter[tuple[str, ...]]:
 
 
 def rouge_l(predictions: Sequence[str], references: Sequence[str], split: Split | None = None) -> float:
-    """Mean F1 of the longest common subsequence of tokens, 0 to 1; 0 where a text is empty.
+    """The mean F1 of the longest common subsequence of tokens; 0 where a text is empty.
+
+    Arguments: predictions, references, texts; split, text -> tokens.
+    Returns: 0 to 1.
+    Raises: ValueError for different numbers of texts, or none; TypeError for a single text.
+    Source: Lin 2004.
 
     >>> rouge_l(["acute chest pain"], ["pain in the chest, acute"], split=str.split)
     0.25
@@ -102,7 +114,11 @@ def _longest_common(a: list[str], b: list[str]) -> int:
 
 
 def perplexity(log_probabilities: ArrayLike, mask: ArrayLike | None = None) -> float:
-    """e^(-mean of the natural logarithms of each token's probability); mask: which of them count.
+    """e^(-mean log-probability of a token).
+
+    Arguments: log_probabilities, natural logarithms, any shape; mask of the same shape, True for tokens that count (None: all).
+    Returns: 1 (certain) upwards.
+    Raises: ValueError for no tokens.
 
     >>> round(perplexity(np.log([0.25, 0.25])), 6)
     4.0
@@ -119,4 +135,6 @@ def _check(predictions: Sequence[str], references: Sequence[Any], who: str) -> N
         if isinstance(texts, str):
             raise TypeError(f"{who}: {name} is one text, expected a list of texts: [text]")
     if len(predictions) != len(references) or not len(predictions):
-        raise ValueError(f"{who}: {len(predictions)} predictions and {len(references)} references, expected as many, and some")
+        raise ValueError(
+            f"{who}: {len(predictions)} predictions and {len(references)} references, expected equal numbers above 0"
+        )

@@ -1,12 +1,13 @@
-"""From pairs of texts to a model that writes the second for the first: translation, and summarisation likewise.
+"""Translation, and likewise summarisation: from pairs of texts to a model that writes the second for the first.
 
     pairs -> byte pairs learnt from both sides -> Seq2Seq, trained with teacher forcing -> beam search
 
-With `drafts` the source is followed by the targets of the nearest training sources (TF-IDF), which the model may copy from:
+With `drafts`, the targets of the nearest training sources (TF-IDF) follow the source, and the model may copy from them:
 
     Skin tumour of the ear NEWLINE Neoplasm of the skin NEWLINE Abnormal ear     ->     Neoplasm of the ear
 
-In training a pair finds other pairs only. The pairs are kept in the model's file, where later drafts come from.
+In training, a pair's own target is never among its drafts. The pairs are stored in the model's file, from which `translate`
+takes drafts.
 """
 
 from __future__ import annotations
@@ -26,14 +27,21 @@ from tinydx.text.retrieval import NearestText
 from tinydx.text.sequences import Seq2Seq, teacher_forcing
 
 Pair = tuple[str, str]
-LENGTH_PENALTY = 0.6  # of beam search: with 1 the texts become longer than people's
+LENGTH_PENALTY = 0.6  # of beam search: with 1 the texts become longer than those of people
+BATCH = 64  # texts that `translate` writes at a time
 BREAK = "\n"  # between a source and its drafts: all are single lines
 
 
 class PairBatches:
-    """Batches of pairs of about one length, so that little is padded; in another order in each pass.
+    """Batches of pairs of similar length, so that they need little padding; the order changes after each pass.
 
-    Arguments: sources, targets, ids; size of a batch. A batch is ([source, words so far], next words).
+    A batch is ([source (N,S), tokens so far (N,T)], next tokens (N,T)).
+
+    Arguments: sources, targets, ids of each text; size, pairs in a batch.
+
+    >>> batches = PairBatches([[5], [6, 7]], [[2, 8, 3], [2, 9, 3]], size=2)
+    >>> [part.shape for part in batches[0][0]], len(batches)
+    ([(2, 2), (2, 2)], 1)
     """
 
     def __init__(self, sources: Sequence[list[int]], targets: Sequence[list[int]], size: int):
@@ -41,11 +49,11 @@ class PairBatches:
         self.on_epoch_end()
 
     def on_epoch_end(self) -> None:
-        """Pairs are sorted by length, equals by chance; and the batches are shuffled."""
+        """Sort the pairs by length, equally long ones at random, and shuffle the batches."""
         rng = random.generator()
-        chance = rng.permutation(len(self.sources))
-        lengths = [(len(self.sources[i]), len(self.targets[i])) for i in chance]
-        rows = chance[sorted(range(len(chance)), key=lengths.__getitem__)]
+        order = rng.permutation(len(self.sources))
+        lengths = [(len(self.sources[i]), len(self.targets[i])) for i in order]
+        rows = order[sorted(range(len(order)), key=lengths.__getitem__)]
         batches = [rows[first : first + self.size] for first in range(0, len(rows), self.size)]
         self.batches = [batches[i] for i in rng.permutation(len(batches))]
 
@@ -71,27 +79,34 @@ def train_translator(
     verbose: Any = "auto",
     **network: Any,
 ) -> Seq2Seq:
-    """A model trained on pairs (source, target); the epoch with the most right tokens on the validation pairs is kept.
+    """Train a model on pairs; it keeps the epoch with the most correct tokens on the validation pairs.
 
-    Arguments: merges of the byte pairs; longest, tokens that are kept of a text; drafts, how many (see the module); epochs,
-    batch, learning_rate of training, which falls in the last third of it; network, what Seq2Seq takes.
+    Arguments: train, validation, pairs (source, target); merges of the byte pairs; longest, tokens of a text that are kept;
+    drafts, number of drafts (see the module); epochs; batch, pairs in a batch; learning_rate, which falls in the last third of
+    training; verbose, as in `fit`; network, options of Seq2Seq.
+    Returns: the trained Seq2Seq.
     """
     sources, targets = [" ".join(s.split()) for s, _ in train], [t for _, t in train]
     codec = Codec.learn(BytePairs.learn([*sources, *targets], merges), [])
     pairs = [[s, t] for s, t in zip(sources, targets, strict=True)] if drafts else []
     model = Seq2Seq(len(codec), **network)
-    how = {"kind": "translation", "codec": codec.config(), "longest": longest, "drafts": drafts, "pairs": pairs}
-    model.preprocessing = how
+    model.preprocessing = {
+        "kind": "translation",
+        "codec": codec.config(),
+        "longest": longest,
+        "drafts": drafts,
+        "pairs": pairs,
+    }
     model.compile(Adam(learning_rate, global_clipnorm=1.0), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    reader = _Reader(how)
-    read, held = [reader.ids(s, i) for i, s in enumerate(sources)], [reader.ids(s) for s, _ in validation]
+    reader = SourceReader(model.preprocessing)
+    read, held_out = [reader.ids(s, i) for i, s in enumerate(sources)], [reader.ids(s) for s, _ in validation]
     model.fit(
         PairBatches(read, _targets(codec, targets, longest), batch),
-        validation_data=PairBatches(held, _targets(codec, [t for _, t in validation], longest), batch),
+        validation_data=PairBatches(held_out, _targets(codec, [t for _, t in validation], longest), batch),
         epochs=epochs,
         callbacks=[
             LearningRateScheduler(lambda epoch, _: learning_rate * min(1, 3 * (1 - epoch / epochs))),
-            EarlyStopping("val_accuracy", patience=epochs, restore_best_weights=True),  # never early: it keeps the best
+            EarlyStopping("val_accuracy", patience=epochs, restore_best_weights=True),  # only keeps the best epoch
         ],
         verbose=verbose,
     )
@@ -99,58 +114,75 @@ def train_translator(
 
 
 def _targets(codec: Codec, texts: Sequence[str], longest: int) -> list[list[int]]:
+    """The ids START ... END of each target."""
     return [codec.encode(text, ends=True)[: longest + 2] for text in texts]
 
 
-class _Reader:
-    """Reads a source as its model does: its tokens, then those of its drafts. `how` is the model's preprocessing."""
+class SourceReader:
+    """Reads a source as its model does: the source's tokens, then those of its drafts.
 
-    def __init__(self, how: dict[str, Any]):
-        self.codec, self.longest, self.drafts = Codec.from_config(how["codec"]), how["longest"], how["drafts"]
-        self.targets = [" ".join(target.split()) for _, target in how["pairs"]]
-        self.near = NearestText([source for source, _ in how["pairs"]]) if self.drafts else None
+    Arguments: preprocessing, the model's attribute of that name.
+    """
+
+    def __init__(self, preprocessing: dict[str, Any]):
+        self.codec, pairs = Codec.from_config(preprocessing["codec"]), preprocessing["pairs"]
+        self.longest, self.drafts = preprocessing["longest"], preprocessing["drafts"]
+        self.targets = [" ".join(target.split()) for _, target in pairs]
+        self.index = NearestText([source for source, _ in pairs]) if self.drafts else None
 
     def ids(self, text: str, own: int | None = None) -> list[int]:
-        """The ids of a source; own, the number of its pair among those that drafts come from."""
+        """The ids of a source.
+
+        Arguments: text; own, the number of its pair if it is a training source: that pair gives no draft.
+        """
         text = " ".join(text.split())
         ids = self.codec.encode(text)[: self.longest]
-        for draft in self._drafts(text, own):  # each for itself: its first word has the tokens that it has in a target
+        for draft in self._drafts(text, own):  # encoded separately: its first word gets the tokens that it has in a target
             ids = [*ids, *self.codec.encode(BREAK), *self.codec.encode(draft)[: self.longest]]
         return ids
 
     def _drafts(self, text: str, own: int | None) -> list[str]:
-        """The first different targets of the nearest other sources."""
+        """The first different targets of the nearest sources."""
         found: dict[str, None] = {}
-        for i in self.near.ranking(text, own) if self.near else ():
+        for i in self.index.ranking(text, own) if self.index else ():
             found[self.targets[i]] = None
             if len(found) == self.drafts:
                 break
         return list(found)
 
 
-def translate(model: Seq2Seq, texts: Sequence[str], width: int = 4, batch: int = 64) -> list[str]:
-    """What the model writes for each text, by beam search of that width (1: greedy). Raises ValueError for an empty text."""
-    how = model.preprocessing or {}
-    if how.get("kind") != "translation":
-        raise ValueError("this model is no translator: train one with python -m tinydx.tasks.translation")
+def translate(model: Seq2Seq, texts: Sequence[str], width: int = 4) -> list[str]:
+    """Translate texts by beam search.
+
+    Arguments: model, from `train_translator`; texts; width of the beam (1: greedy).
+    Returns: a text for each text.
+    Raises: ValueError for an empty text, and for a model that is not a translator.
+    """
+    preprocessing = model.preprocessing or {}
+    if preprocessing.get("kind") != "translation":
+        raise ValueError("this model is not a translator; train one with python -m tinydx.tasks.translation")
     empty = [i for i, text in enumerate(texts) if not text.strip()]
     if empty:
         raise ValueError(f"text {empty[0] + 1} of {len(texts)} is empty: there is nothing to translate")
-    reader = _Reader(how)
+    reader = SourceReader(preprocessing)
     sources = [reader.ids(text) for text in texts]
     written = [""] * len(texts)
-    order = sorted(range(len(texts)), key=lambda i: len(sources[i]))  # texts of one length together: little padding
-    for first in range(0, len(order), batch):
-        rows = order[first : first + batch]
+    order = sorted(range(len(texts)), key=lambda i: len(sources[i]))  # texts of similar length together: little padding
+    for first in range(0, len(order), BATCH):
+        rows = order[first : first + BATCH]
         state = model.start(pad_sequences([sources[i] for i in rows], padding="post"))
-        ids, _ = beam_search(model.step, state, len(rows), how["longest"], width, LENGTH_PENALTY)
+        ids, _ = beam_search(model.step, state, len(rows), preprocessing["longest"], width, LENGTH_PENALTY)
         for i, row in zip(rows, ids, strict=True):
             written[i] = reader.codec.decode(row)
     return written
 
 
 def translate_texts(path: str, texts: Sequence[str], width: int) -> None:
-    """Print each text with what the model at that path writes for it."""
+    """Print each text with its translation, separated by a tab.
+
+    Arguments: path of a translator's file; texts; width of the beam.
+    Raises: the errors of `load_model` and `translate`.
+    """
     model = load_model(path)
     for text, out in zip(texts, translate(model, texts, width), strict=True):
         print(f"{text}\t{out}")

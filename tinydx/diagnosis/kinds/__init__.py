@@ -1,17 +1,7 @@
-"""What `tinydx diagnose` can learn from: images, sounds, texts, each in a file of this folder.
+"""The kinds of data that `tinydx diagnose` learns from: images, sounds, texts, each in a file of this folder.
 
-`diagnose.py` holds the one flow. A kind says what differs in it:
-
-    diagnose                                   Kind
-    open the data  -> train, val, test         open_study
-    make a network                             build
-    fit                                        training_batches, schedule
-    test                                       plain_batches
-    write the report                           draw, and the words of its page
-    predict                                    read
-
-A file of this folder is a kind: it holds `KIND`, an object of a class derived from `Kind`, and its name is what
-`--kind` takes. The model's file remembers it, so that `tinydx predict` reads its inputs as the training did.
+Every file of this folder is a kind: it holds `KIND`, an object of a class derived from `Kind` (kind.py, one folder up), and its
+name is what `--kind` takes. The model's file stores the name, so that `tinydx predict` reads inputs as the training did.
 """
 
 from __future__ import annotations
@@ -20,57 +10,8 @@ import importlib
 import pkgutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from tinydx.datasets.study import Examples, Study
-
-
-class Kind:
-    """A kind of data: its words, and the steps of a diagnosis that differ from kind to kind."""
-
-    noun: str  # of several examples, in sentences: "images"
-    endings: tuple[str, ...]  # of the files that this kind reads, in lower case
-    network: str  # what `build` makes, in a few words, for the page
-    synthetic_title: str  # of the page, for the data that a program made
-    synthetic_notice: str  # the sentence on the page that says so
-    schedule: tuple[int, int | None] = (10, None)  # epochs, and batches in each (None: one pass)
-    synthetic_schedule: tuple[int, int | None] = (10, None)  # the same for the data that a program made
-    batch: int = 32  # examples in a batch
-    columns: int  # of the page's grid of examples
-    panel_height: float  # of one of them with its caption, in inches
-
-    def open_study(self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int) -> Study:
-        """The data at the path as splits, whole and in memory; without a path, data that a program made.
-
-        Arguments: size, how much of an example is kept, in the unit of this kind (None: its default); limit, at most so
-        many examples of each class and split; seed of the splits. Raises one-line errors for data that cannot be used.
-        """
-        raise NotImplementedError
-
-    def build(self, study: Study) -> Any:
-        """A compiled model for these examples and classes."""
-        raise NotImplementedError
-
-    def training_batches(self, study: Study, batch: int, augment: str, seed: int) -> Any:
-        """Endless shuffled batches (x, y) of the training examples, with a state; augmented unless augment is "none"."""
-        raise NotImplementedError
-
-    def plain_batches(self, study: Study, part: Examples, batch: int) -> Any:
-        """Batches (x, y) of some examples in their order, as the model is to see them outside of training."""
-        raise NotImplementedError
-
-    def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
-        """One entry of `tinydx predict` (a file's path, or a text) as a batch (1, ...) for the model.
-
-        Arguments: preprocessing, as the study had it. Raises OSError or ValueError, in one line that names the entry.
-        """
-        raise NotImplementedError
-
-    def draw(self, axes: Any, example: Any) -> None:
-        """Draw an example of `Examples.x` on matplotlib's axes, which have neither ticks nor grid."""
-        raise NotImplementedError
+from tinydx.diagnosis.kind import Kind
 
 
 def names() -> list[str]:
@@ -83,14 +24,20 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Kind:
-    """The kind of that name; ValueError where there is none."""
+    """The kind of that name.
+
+    Raises: ValueError for an unknown name.
+
+    >>> get("image").noun
+    'images'
+    """
     if name not in names():
         raise ValueError(f"no kind {name!r}: known are {', '.join(names())}")
     return importlib.import_module(f"tinydx.diagnosis.kinds.{name}").KIND
 
 
 def guess(path: str | Path | None) -> str:
-    """The name of the kind that most files at the path are of; "image" where they tell nothing, or there is no path.
+    """The name of the kind to which most files at a path belong; "image" for ties and without a path.
 
     >>> guess("recordings.npz"), guess(None)
     ('image', 'image')

@@ -4,7 +4,7 @@
     FOLDER           class folders, or train/ val/ test/ of them
     FILE.npz         a MedMNIST set
 
-Images are read once, resized, and kept as bytes, so that every unreadable file is named before training begins.
+Images are read once, resized, and kept as bytes, so that an unreadable file is reported before training begins.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from tinydx.datasets.download import data_home
 from tinydx.datasets.folders import open_folders
 from tinydx.datasets.medmnist import MedMNIST
 from tinydx.datasets.phantom import VERSION, write_phantom_folders
-from tinydx.datasets.study import SPLITS, Examples, Study, cut, first_of_each, progress
+from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, progress
 from tinydx.datasets.synthetic import MARKER
-from tinydx.diagnosis.kinds import Kind
+from tinydx.diagnosis.kind import Kind, classification_loss, output_layer
 from tinydx.layers import Conv2D, Dense, Flatten, MaxPooling2D
 from tinydx.models import Sequential
 from tinydx.preprocessing.files import EXTENSIONS
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
 
 DEFAULT_SIZE = 150
-SYNTHETIC = "Synthetic: drawn by a program, no patient. What a model learns here says nothing about real X-rays."
+SYNTHETIC = "Synthetic: drawn by a program, of no patient. Results on them say nothing about real X-rays."
 
 
 class ImageKind(Kind):
-    """Pictures (H,W,3) as bytes."""
+    """Images (H,W,3) as bytes."""
 
     noun = "images"
     endings = (*EXTENSIONS, ".npz")
     network = "the document's CNN"
     synthetic_title = "Diagnosis of chest phantoms"
     synthetic_notice = "a program drew these images, they show no patient, and results on real images will differ."
-    synthetic_schedule = (8, 16)  # easier than real data: 128 batches
+    synthetic_schedule = (8, 16)  # 128 batches: easier than real data
     columns, panel_height = 6, 1.88
 
     def open_study(self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int) -> Study:
@@ -58,7 +58,7 @@ class ImageKind(Kind):
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         return load_images([entry], preprocessing)
 
-    def draw(self, axes: Any, example: Any) -> None:
+    def plot(self, axes: Any, example: Any) -> None:
         picture = np.asarray(example)
         if picture.ndim == 3 and picture.shape[2] == 1:
             picture = picture[..., 0]
@@ -77,7 +77,10 @@ KIND = ImageKind()
 def build_cnn(shape: tuple[int, ...], classes: int) -> Sequential:
     """The document's network: three times convolution and pooling, a dense layer, and a sigmoid (or softmax) output.
 
-    Arguments: shape (H,W,C) of an image, at least 22 pixels each way; classes.
+    Arguments: shape (H,W,C) of an image, at least 22 pixels high and wide; classes, how many.
+    Returns: the compiled model.
+    Raises: ValueError for a smaller image.
+    Source: the document's program.
 
     >>> build_cnn((150, 150, 3), 2).count_params()
     19034177
@@ -91,14 +94,20 @@ def build_cnn(shape: tuple[int, ...], classes: int) -> Sequential:
     model.add(MaxPooling2D((2, 2)))
     model.add(Flatten())
     model.add(Dense(512, activation="relu"))
-    model.add(Dense(1, activation="sigmoid") if classes == 2 else Dense(classes, activation="softmax"))
-    loss = "binary_crossentropy" if classes == 2 else "sparse_categorical_crossentropy"
-    model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
+    model.add(output_layer(classes))
+    model.compile(optimizer="adam", loss=classification_loss(classes), metrics=["accuracy"])
     return model
 
 
 def augmentation(how: str) -> ImageDataGenerator:
-    """The document's augmentation (its shear is in degrees), or "none" but the rescaling."""
+    """The document's augmentation, or only the rescaling.
+
+    Arguments: how, "document" (its shear is in degrees) or "none".
+    Returns: an ImageDataGenerator.
+
+    >>> augmentation("none").rotation_range, augmentation("document").rotation_range
+    (0, 20)
+    """
     if how == "none":
         return ImageDataGenerator(rescale=1.0 / 255)
     return ImageDataGenerator(
@@ -117,11 +126,12 @@ def augmentation(how: str) -> ImageDataGenerator:
 
 
 def open_study(path: str | Path | None, *, size: int | None = None, limit: int | None = None, seed: int = 0) -> Study:
-    """Images from any of these; see the module.
+    """Images from any of the sources that the module lists.
 
-    Arguments: path, or None for phantoms; size in pixels (None: 150, or an npz file's own); limit, at most so many
-    images of each class and split; seed of the splits. Raises FileNotFoundError naming the nearest folder that
-    exists, and ValueError for data that cannot be used, each in one line.
+    Arguments: path, None for phantoms; size in pixels (None: 150, or an .npz file's own); limit, at most how many images of each
+    class and split (None: all); seed of the splits.
+    Returns: the study.
+    Raises: FileNotFoundError, which names the nearest folder that exists; ValueError for data that cannot be used.
     """
     if path is None:
         return _phantoms(size or DEFAULT_SIZE, limit, seed)
@@ -145,7 +155,7 @@ def _phantoms(size: int, limit: int | None, seed: int) -> Study:
 
 def _folders(path: Path, size: int, limit: int | None, seed: int) -> Study:
     names, splits, notes = open_folders(path, seed=seed, limit=limit)
-    how = {"target_size": [size, size], "color_mode": "rgb", "interpolation": "bilinear", "rescale": 1 / 255}
+    how = _reading(size)
     with progress("Reading images", sum(len(v) for v in splits.values())) as advance:
         read = {k: _read_images(splits[k], how, advance) for k in SPLITS}
     synthetic = (path / MARKER).exists()
@@ -153,6 +163,11 @@ def _folders(path: Path, size: int, limit: int | None, seed: int) -> Study:
     notes = [SYNTHETIC, *notes] if synthetic else notes
     parts = read["train"], read["val"], read["test"]
     return Study(source, names, *parts, synthetic, notes, how, "images", f"{size}x{size}")
+
+
+def _reading(size: int) -> dict[str, Any]:
+    """How an image file becomes an example, for `load_images`."""
+    return {"target_size": [size, size], "color_mode": "rgb", "interpolation": "bilinear", "rescale": 1 / 255}
 
 
 def _read_images(files: Sequence[tuple[str, int]], how: dict[str, Any], advance: Any) -> Examples:
@@ -175,19 +190,18 @@ def _medmnist(path: Path, size: int | None, limit: int | None, seed: int) -> Stu
     splits = {k: data.load(k) for k in SPLITS if k in data.splits or k == "train"}
     if "test" not in splits and "val" in splits:
         splits["test"] = splits.pop("val")
-        notes.append("no test images in the file: its val images are the test")
+        notes.append("no test images in the file: its val images serve as the test")
     for split, share in (("test", 0.2), ("val", 0.1)):
         if split not in splits:
-            splits["train"], splits[split] = cut(*splits["train"], share, seed)
+            splits["train"], splits[split] = hold_out(*splits["train"], share, seed)
             notes.append(f"no {split} images in the file: {len(splits[split][1])} set aside from train (patients are not known)")
     images = {k: _as_images(*first_of_each(*v, limit), size) for k, v in splits.items()}
-    how = {"target_size": [size, size], "color_mode": "rgb", "interpolation": "bilinear", "rescale": 1 / 255}
     parts = images["train"], images["val"], images["test"]
-    return Study(data.name, data.class_names, *parts, False, notes, how, "images", f"{size}x{size}")
+    return Study(data.name, data.class_names, *parts, False, notes, _reading(size), "images", f"{size}x{size}")
 
 
 def _as_images(x: np.ndarray, y: np.ndarray, size: int) -> Examples:
-    """Grey as three equal channels, resized where another size was asked for."""
+    """Grey as three equal channels, resized to (size, size) if needed."""
     x = np.repeat(x[..., None], 3, axis=-1) if x.ndim == 3 else x
     if x.shape[1:3] != (size, size):
         from PIL import Image

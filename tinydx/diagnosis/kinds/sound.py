@@ -1,4 +1,4 @@
-"""Sounds: class folders of wav or flac files; a convolution over time, and the document's recurrence over what it finds.
+"""Sounds: class folders of wav or flac files; a convolution over time, then the document's recurrence.
 
     None             synthetic heart sounds, made once in the data folder
     FOLDER           class folders, or train/ val/ test/ of them, at any sample rate
@@ -7,12 +7,12 @@
     samples --log-mel--> (T,32) --convolution--> (T,48)                                          ├--> class
                                                   └─ pooling, recurrence (T/4,32), mean over time ┘
 
-The convolution's filters hear all bands of five frames (an eighth of a second). The mean of what they find tells which sounds
-there are, whenever they are heard; the recurrence tells where in the beat.
+The convolution's filters cover all bands of five frames (an eighth of a second). The mean of their outputs says which sounds
+occur, at whatever time; the recurrence says where in the beat they occur.
 
-Recordings are read once, resampled to 2 kHz (heart sounds and murmurs lie below 1 kHz) and kept as samples, so that every
-unreadable file is named before training begins. Training hears random pieces of them, noisy and partly masked; testing hears
-all of each. Nothing in the network depends on the length.
+Recordings are read once, resampled to 2 kHz (heart sounds and murmurs lie below 1 kHz) and kept as samples, so that an
+unreadable file is reported before training begins. Training uses random pieces, noisy and partly masked; testing uses whole
+recordings. The network does not depend on the length.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ from tinydx.datasets.folders import Files, open_folders
 from tinydx.datasets.heart import VERSION, write_heart_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, progress
 from tinydx.datasets.synthetic import MARKER
-from tinydx.diagnosis.kinds import Kind
+from tinydx.diagnosis.kind import Kind, classification_loss, output_layer
 from tinydx.layers import (
     Activation,
     BatchNormalization,
     Concatenate,
     Conv2D,
-    Dense,
     Dropout,
     GlobalAveragePooling2D,
     Input,
@@ -58,8 +57,8 @@ RATE = 2000  # Hz
 SECONDS = 10  # of a recording, unless --size says otherwise
 SYNTHETIC_SECONDS = 5
 FEATURES: dict[str, Any] = {"rate": RATE, "n_fft": 512, "window": 128, "hop": 50, "n_mels": 32, "fmin": 10.0, "fmax": 1000.0}
-FILTERS, UNITS = 48, 32  # of the convolution, of the recurrence
-SYNTHETIC = "Synthetic: computed by a program, no patient. What a model learns here says nothing about real hearts."
+FILTERS, UNITS = 48, 32  # of the convolution and of the recurrence
+SYNTHETIC = "Synthetic: computed by a program, of no patient. Results on them say nothing about real hearts."
 
 
 class SoundKind(Kind):
@@ -71,7 +70,7 @@ class SoundKind(Kind):
     synthetic_title = "Diagnosis of heart sounds"
     synthetic_notice = "a program computed these sounds, they are of no patient, and results on real ones will differ."
     schedule = (60, None)
-    synthetic_schedule = (10, None)  # murmurs there are clearer than in real recordings
+    synthetic_schedule = (10, None)  # synthetic murmurs are clearer than real ones
     columns, panel_height = 3, 1.9
 
     def open_study(self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int) -> Study:
@@ -91,7 +90,7 @@ class SoundKind(Kind):
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         return load_features([entry], preprocessing)
 
-    def draw(self, axes: Any, example: Any) -> None:
+    def plot(self, axes: Any, example: Any) -> None:
         """The waveform above its log-mel spectrum, low bands at the bottom."""
         bands = augmentation("none").features(example).T
         time = np.linspace(0, 1, len(example))
@@ -107,9 +106,13 @@ KIND = SoundKind()
 
 
 def build_rnn(bands: int, classes: int) -> Model:
-    """Convolution over time; its mean, and that of the document's h_t = tanh(W_hh h_{t-1} + W_xh x_t + b_h) over it; a class.
+    """The classifier of recordings: a convolution over time, the document's recurrence, the means of both over time, one output.
 
-    Arguments: bands of each frame, classes. Input (N,T,bands) with T of at least 8.
+        h_t = tanh(W_hh h_{t-1} + W_xh x_t + b_h)
+
+    Arguments: bands of each frame; classes, how many. The input is (N,T,bands) with T of at least 8.
+    Returns: the compiled model.
+    Source: document, 2.2 (the recurrence).
 
     >>> build_rnn(32, 2).count_params()
     10545
@@ -122,15 +125,21 @@ def build_rnn(bands: int, classes: int) -> Model:
     h = SimpleRNN(UNITS, return_sequences=True)(Dropout(0.2)(h))
     h = Reshape((-1, 1, UNITS))(h)
     found = Concatenate()([GlobalAveragePooling2D()(x), GlobalAveragePooling2D()(h)])
-    output = Dense(1, activation="sigmoid") if classes == 2 else Dense(classes, activation="softmax")
-    model = Model(frames, output(Dropout(0.3)(found)), name="diagnosis")
-    loss = "binary_crossentropy" if classes == 2 else "sparse_categorical_crossentropy"
-    model.compile(AdamW(2e-3, weight_decay=0.01), loss, metrics=["accuracy"])
+    output = output_layer(classes)(Dropout(0.3)(found))
+    model = Model(frames, output, name="diagnosis")
+    model.compile(AdamW(2e-3, weight_decay=0.01), classification_loss(classes), metrics=["accuracy"])
     return model
 
 
 def augmentation(how: str) -> SoundDataGenerator:
-    """Pieces of 4 seconds with noise and masks, or "none": all of each recording as it is."""
+    """The augmentation of recordings, or none.
+
+    Arguments: how, "document" (pieces of 4 seconds, with noise and masks) or "none" (each recording as it is).
+    Returns: a SoundDataGenerator.
+
+    >>> augmentation("none").crop, augmentation("document").crop
+    (None, 4.0)
+    """
     if how == "none":
         return SoundDataGenerator(**FEATURES)
     return SoundDataGenerator(**FEATURES, crop=4.0, noise_range=(20.0, 50.0), time_mask=0.3, band_mask=4)
@@ -140,7 +149,7 @@ def augmentation(how: str) -> SoundDataGenerator:
 
 
 def _synthetic_folder(seconds: int) -> Path:
-    """Where the synthetic heart sounds are; made there if need be."""
+    """The folder of synthetic heart sounds, which are made if they do not exist."""
     folder = data_home() / f"heart-sounds-{seconds}s-v{VERSION}"
     if not folder.exists():
         print(f"Making synthetic heart sounds in {folder}, once ...", flush=True)
@@ -148,6 +157,7 @@ def _synthetic_folder(seconds: int) -> Path:
 
 
 def _folders(path: Path, seconds: int, limit: int | None, seed: int) -> Study:
+    """The study of the class folders at a path."""
     if path.is_file():
         raise ValueError(f"{path} is a file: give a folder with one folder of wav or flac files for each class")
     names, splits, notes = open_folders(path, seed=seed, limit=limit, noun="recordings", find=find_sounds, check=check_sounds)
@@ -157,7 +167,7 @@ def _folders(path: Path, seconds: int, limit: int | None, seed: int) -> Study:
     source = "synthetic heart sounds" if synthetic else path.name or str(path)
     notes = [SYNTHETIC, *notes] if synthetic else notes
     if longer := sum(duration(file) > seconds for files in splits.values() for file, _ in files):
-        notes.append(f"{longer} recordings last longer: their first {seconds} s are heard (--size N hears more)")
+        notes.append(f"{longer} recordings last longer: their first {seconds} s are used (--size N uses more)")
     how = {"seconds": seconds, "features": augmentation("none").options}
     return Study(source, names, train, val, test, synthetic, notes, how, "recordings", f"{seconds} s at {RATE} Hz")
 

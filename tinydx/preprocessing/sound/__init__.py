@@ -1,15 +1,19 @@
 """Sounds for training: files to samples, samples to features, augmentation, and batches.
 
-    file --load_sound--> samples --augmentation--> samples --log_mel or mfcc--> features --masks, normalised--> batches
-    files.py             augmentation.py          features.py                  generator.py              iterators.py
+    files.py          find, check, read, resample and write wav and flac files
+    features.py       spectra, log-mel, MFCC, slopes, quantiles
+    augmentation.py   gain, noise, shifts, masks
+    generator.py      SoundDataGenerator: the options of both, and the recipe for one sound
+    iterators.py      endless batches, from an array or from class folders
 
-Samples are (..., L), one channel, mostly in [-1, 1]; L samples at `rate` Hz last L / rate seconds. Features are
-(..., T, F), time before frequency, as recurrent layers take them: T frames, `hop` samples apart. The functions give
-librosa's numbers (with the axes swapped), to 1e-4.
+    file --load_sound--> samples --augmentation--> samples --log_mel or mfcc--> features --masks, scaling--> batches
 
-`SoundDataGenerator` is for sounds what `ImageDataGenerator` is for images: it holds the options of the augmentation and
-of the features; its `flow` and `flow_from_directory` give endless batches (`BatchIterator`), which a killed run can go
-on with. soundfile reads the files and scipy resamples: `pip install 'tinydx[sound]'`.
+In flow paths of files, or samples (..., L) of one channel, mostly in [-1, 1]; L samples at `rate` Hz last L / rate seconds.
+Out flow features (..., T, F), time before frequency, as recurrent layers take them: T frames, `hop` samples apart. The
+functions return librosa's numbers (with the axes swapped), to 1e-4.
+
+`SoundDataGenerator` is for sounds what `ImageDataGenerator` is for images. soundfile reads the files and scipy resamples:
+`pip install 'tinydx[sound]'`.
 """
 
 from tinydx.preprocessing.sound.augmentation import add_noise, change_gain, mask_features, pass_band, shift_time

@@ -1,4 +1,4 @@
-"""Sounds changed at random, as other recordings might have been: each function takes an array and returns a new one."""
+"""Random changes of sounds, as other recordings might differ: each function takes an array and returns a new one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from numpy.typing import ArrayLike
 
 
 def shift_time(x: ArrayLike, samples: int) -> np.ndarray:
-    """The sound later by so many samples (earlier if negative); what leaves at one end comes in at the other.
+    """Delay a sound; what leaves at one end comes in at the other.
+
+    Arguments: x (..., L); samples, the delay (earlier if negative).
+    Returns: (..., L).
 
     >>> shift_time([1.0, 2.0, 3.0], 1)
     array([3., 1., 2.])
@@ -16,7 +19,10 @@ def shift_time(x: ArrayLike, samples: int) -> np.ndarray:
 
 
 def change_gain(x: ArrayLike, db: float) -> np.ndarray:
-    """The sound louder by so many decibels (20 make it ten times as high).
+    """Amplify a sound.
+
+    Arguments: x (..., L); db, the gain in decibels: 20 multiply the amplitude by 10.
+    Returns: (..., L).
 
     >>> change_gain([0.5], -20.0)
     array([0.05])
@@ -25,7 +31,10 @@ def change_gain(x: ArrayLike, db: float) -> np.ndarray:
 
 
 def add_noise(x: ArrayLike, snr_db: float, rng: np.random.Generator) -> np.ndarray:
-    """White Gaussian noise at a signal-to-noise ratio in decibels: 0 is as loud as the sound itself.
+    """Add white Gaussian noise.
+
+    Arguments: x (..., L); snr_db, the signal-to-noise ratio in decibels: at 0 the noise is as loud as the sound; rng.
+    Returns: (..., L).
 
     >>> noisy = add_noise(np.ones(10_000), 20.0, np.random.default_rng(0))
     >>> round(float(noisy.std()), 3)
@@ -37,7 +46,11 @@ def add_noise(x: ArrayLike, snr_db: float, rng: np.random.Generator) -> np.ndarr
 
 
 def pass_band(x: ArrayLike, rate: int, low: float, high: float, order: int = 8) -> np.ndarray:
-    """The sound as a recorder hears it that lets low to high Hz pass: half as high at either, and 6 dB * order less an octave on.
+    """Filter a sound as a recorder with a limited band does.
+
+    Arguments: x (..., L); rate in Hz; low, high, the band in Hz, at whose ends the amplitude is halved; order: beyond the band
+    the amplitude falls by 6 dB * order an octave.
+    Returns: (..., L).
 
     >>> tone = np.sin(2 * np.pi * 50 * np.arange(2000) / 2000)
     >>> [float(pass_band(tone, 2000, 5, high).max().round(2)) for high in (25, 50, 100)]
@@ -50,9 +63,11 @@ def pass_band(x: ArrayLike, rate: int, low: float, high: float, order: int = 8) 
 
 
 def mask_features(features: ArrayLike, time: tuple[int, int] = (0, 0), band: tuple[int, int] = (0, 0)) -> np.ndarray:
-    """Features (T, F) with some frames and some bands at the mean, so that no classifier relies on them (SpecAugment).
+    """Replace some frames and some bands by the mean, so that no classifier relies on them (SpecAugment).
 
-    Arguments: time and band, each (first, how many).
+    Arguments: features (T, F); time and band, each (first, number).
+    Returns: (T, F), a copy.
+    Source: Park 2019, SpecAugment.
 
     >>> mask_features(np.array([[0.0, 4.0], [0.0, 4.0]]), band=(1, 1))
     array([[0., 2.],

@@ -1,4 +1,4 @@
-"""What is heard in samples: spectra, mel bands, cepstra, slopes, quantiles; the numbers of librosa, time before frequency.
+"""Features of sounds: spectra, mel bands, cepstra, slopes, quantiles; librosa's numbers, with time before frequency.
 
 samples --frames, window, |FFT|^2--> spectrogram --mel filters, log--> log-mel --DCT--> MFCC
 """
@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-QUIETEST = 1e-10  # power below which the logarithm is cut: -100 dB
+QUIETEST = 1e-10  # lower powers count as this one: -100 dB
 
 
 def frames(x: ArrayLike, length: int, hop: int) -> np.ndarray:
-    """Overlapping pieces of samples (..., L), as a view (..., T, length), T = 1 + (L - length) // hop.
+    """Overlapping pieces of samples.
 
-    Raises ValueError for sounds shorter than one frame.
+    Arguments: x (..., L); length of a piece and hop from one to the next, in samples.
+    Returns: (..., T, length), a view, with T = 1 + (L - length) // hop.
+    Raises: ValueError for sounds shorter than one frame, and for a length or hop below 1.
 
     >>> frames(np.arange(6), length=4, hop=2)
     array([[0, 1, 2, 3],
@@ -33,12 +35,15 @@ def frames(x: ArrayLike, length: int, hop: int) -> np.ndarray:
 
 
 def stft(x: ArrayLike, n_fft: int = 2048, hop: int | None = None, window: int | None = None, center: bool = True) -> np.ndarray:
-    """The short-time Fourier transform: sum_n x(t hop + n) w(n) e^(-2 pi i k n / n_fft), a spectrum for each frame.
+    """The short-time Fourier transform: one spectrum for each frame.
 
-    Arguments: x (..., L); n_fft, samples of a transform; hop between frames (None: a quarter of the window); window, length
-    of the Hann window w (None: n_fft), in the middle of the n_fft; center, frame t stands around sample t * hop, with
-    zeros beyond both ends, so that T = 1 + L // hop; else it begins there.
-    Returns complex (..., T, 1 + n_fft // 2); entry k is at k * rate / n_fft Hz.
+        X(t, k) = sum_n x(t hop + n) w(n) e^(-2 pi i k n / n_fft)
+
+    Arguments: x (..., L); n_fft, samples of a transform; hop between frames (None: a quarter of the window); window, length of
+    the Hann window w (None: n_fft), which lies in the middle of the n_fft; center, centre frame t at sample t * hop, with zeros
+    beyond both ends, so that T = 1 + L // hop; without it, frame t begins there.
+    Returns: complex (..., T, 1 + n_fft // 2); entry k belongs to k * rate / n_fft Hz.
+    Raises: ValueError for a window longer than n_fft, and frames' errors.
 
     >>> stft(np.ones(64), n_fft=16, hop=8).shape
     (9, 9)
@@ -56,7 +61,11 @@ def stft(x: ArrayLike, n_fft: int = 2048, hop: int | None = None, window: int | 
 
 
 def hz_to_mel(hz: ArrayLike, htk: bool = False) -> np.ndarray:
-    """Frequency in mel, on which equal steps sound equal. Slaney: linear to 1 kHz, then logarithmic; htk: 2595 log10(1 + f/700).
+    """Frequencies in mel, the scale on which equal steps sound equal.
+
+    Arguments: hz, an array of frequencies; htk, use 2595 log10(1 + f/700) instead of Slaney's scale, which is linear up to 1 kHz
+    and logarithmic above.
+    Returns: float64 of the same shape, in mel.
 
     >>> hz_to_mel([500, 1000]).tolist(), hz_to_mel(700, htk=True).round(1)
     ([7.5, 15.0], np.float64(781.2))
@@ -68,7 +77,7 @@ def hz_to_mel(hz: ArrayLike, htk: bool = False) -> np.ndarray:
 
 
 def mel_to_hz(mel: ArrayLike, htk: bool = False) -> np.ndarray:
-    """The inverse of `hz_to_mel`.
+    """The inverse of `hz_to_mel`: mel -> Hz.
 
     >>> mel_to_hz(hz_to_mel([50, 4000])).round(6).tolist()
     [50.0, 4000.0]
@@ -82,11 +91,12 @@ def mel_to_hz(mel: ArrayLike, htk: bool = False) -> np.ndarray:
 def mel_filterbank(
     rate: int, n_fft: int, n_mels: int = 128, fmin: float = 0.0, fmax: float | None = None, htk: bool = False
 ) -> np.ndarray:
-    """Triangles over the frequencies of an FFT, evenly spaced in mel: (n_mels, 1 + n_fft // 2), float64.
+    """Triangular filters over the frequencies of an FFT, evenly spaced in mel.
 
-    Arguments: rate in Hz; fmin, fmax, where the first begins and the last ends, in Hz (None: rate / 2). Slaney's triangles
-    have the area 1 (in Hz), HTK's the height 1.
-    Raises ValueError for impossible frequencies, and where triangles are so narrow that no entry of the FFT meets one.
+    Arguments: rate in Hz; n_fft, samples of the FFT; n_mels, number of filters; fmin, fmax, where the first begins and the last
+    ends, in Hz (None: rate / 2); htk, HTK's triangles of height 1 instead of Slaney's of area 1 (in Hz).
+    Returns: float64 (n_mels, 1 + n_fft // 2).
+    Raises: ValueError for impossible frequencies, and where a triangle is so narrow that it contains no entry of the FFT.
 
     >>> mel_filterbank(8000, 256, n_mels=4).shape
     (4, 129)
@@ -108,13 +118,19 @@ def mel_spectrogram(
     rate: int,
     n_fft: int = 2048,
     hop: int = 512,
+    *,
     window: int | None = None,
     n_mels: int = 128,
     fmin: float = 0.0,
     fmax: float | None = None,
     htk: bool = False,
 ) -> np.ndarray:
-    """Power in each mel band and frame: (..., L) samples -> (..., T, n_mels). See `stft` and `mel_filterbank`.
+    """The power in each mel band and frame.
+
+    Arguments: x (..., L); rate in Hz; n_fft, hop, window in samples, as in `stft`; n_mels, fmin, fmax, htk, as in
+    `mel_filterbank`.
+    Returns: (..., T, n_mels).
+    Raises: the errors of `stft` and `mel_filterbank`.
 
     >>> mel_spectrogram(np.ones(1000), 2000, n_fft=128, hop=50, n_mels=8).shape
     (21, 8)
@@ -124,7 +140,12 @@ def mel_spectrogram(
 
 
 def power_to_db(power: ArrayLike, reference: float = 1.0, top_db: float | None = 80.0) -> np.ndarray:
-    """Decibels, 10 log10(power / reference), at least -100 dB, and at most top_db below the loudest entry of all.
+    """Power in decibels: 10 log10(power / reference).
+
+    Arguments: power, an array; reference, the power of 0 dB; top_db, raise every entry to at least this much below the loudest
+    entry (None: do not). Powers below 1e-10 count as 1e-10.
+    Returns: an array of the same shape.
+    Raises: ValueError for a reference of 0 or less.
 
     >>> power_to_db([1.0, 0.01, 0.0]).tolist()
     [0.0, -20.0, -80.0]
@@ -137,7 +158,10 @@ def power_to_db(power: ArrayLike, reference: float = 1.0, top_db: float | None =
 
 
 def log_mel(x: ArrayLike, rate: int, **options: Any) -> np.ndarray:
-    """`mel_spectrogram` in decibels, (..., T, n_mels); options are its own.
+    """The mel spectrogram in decibels.
+
+    Arguments: x (..., L); rate in Hz; options of `mel_spectrogram`.
+    Returns: (..., T, n_mels).
 
     >>> log_mel(np.ones(1000), 2000, n_fft=128, hop=50, n_mels=8).max() < 40
     np.True_
@@ -146,10 +170,13 @@ def log_mel(x: ArrayLike, rate: int, **options: Any) -> np.ndarray:
 
 
 def mfcc(x: ArrayLike, rate: int, n_mfcc: int = 20, **options: Any) -> np.ndarray:
-    """Mel-frequency cepstral coefficients, (..., T, n_mfcc): the DCT-II of each frame's log-mel, which decorrelates its bands.
+    """Mel-frequency cepstral coefficients: the orthonormal DCT-II of each frame's log-mel S, which decorrelates its M bands.
 
-    c(k) = s(k) sum_m S(m) cos(pi k (m + 1/2) / M), with s(0) = sqrt(1/M) and s(k) = sqrt(2/M): orthonormal. Options are those
-    of `mel_spectrogram`. Raises ValueError for more coefficients than bands.
+        c(k) = s(k) sum_m S(m) cos(pi k (m + 1/2) / M),   s(0) = sqrt(1/M), s(k) = sqrt(2/M)
+
+    Arguments: x (..., L); rate in Hz; n_mfcc, number of coefficients; options of `mel_spectrogram`.
+    Returns: (..., T, n_mfcc).
+    Raises: ValueError for more coefficients than bands.
 
     >>> mfcc(np.ones(1000), 2000, n_mfcc=3, n_fft=128, hop=50, n_mels=8).shape
     (21, 3)
@@ -164,18 +191,22 @@ def mfcc(x: ArrayLike, rate: int, n_mfcc: int = 20, **options: Any) -> np.ndarra
 
 
 def deltas(features: ArrayLike, width: int = 9) -> np.ndarray:
-    """Slopes over time of features (..., T, F): at each frame that of the line fitted to the `width` frames around it.
+    """Slopes over time: for each frame, the slope of the line fitted to the `width` frames around it.
 
-    d(t) = sum_n n c(t + n) / sum_n n^2, n = -width//2 .. width//2; the first and the last frames take the line of the
-    first and the last window. deltas(deltas(c)) is the acceleration.
-    Raises ValueError for an even or too small width, or fewer frames than that.
+        d(t) = sum_n n c(t + n) / sum_n n^2,   n = -width//2 .. width//2
+
+    The first and the last frames take the slope of the first and the last full window. deltas(deltas(c)) is the acceleration.
+
+    Arguments: features (..., T, F); width, an odd number of frames.
+    Returns: (..., T, F).
+    Raises: ValueError for an even or too small width, or for fewer frames.
 
     >>> deltas(np.arange(9.0)[:, None] * 2, width=3)[:, 0]
     array([2., 2., 2., 2., 2., 2., 2., 2., 2.])
     """
     c = np.asarray(features)
     if width < 3 or width % 2 == 0 or c.shape[-2] < width:
-        raise ValueError(f"deltas: width must be odd, from 3 to the {c.shape[-2]} frames there are, got {width}")
+        raise ValueError(f"deltas: width must be odd, from 3 to the number of frames ({c.shape[-2]}), got {width}")
     n = np.arange(width, dtype=c.dtype) - width // 2
     inner = np.moveaxis(frames(np.moveaxis(c, -2, -1), width, 1) @ (n / (n @ n)), -1, -2)
     first, last = inner[..., :1, :], inner[..., -1:, :]
@@ -183,10 +214,13 @@ def deltas(features: ArrayLike, width: int = 9) -> np.ndarray:
 
 
 def band_quantiles(features: ArrayLike, shares: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> np.ndarray:
-    """How loud each band is, most of the time and at times: quantiles over time of features (..., T, F), (..., shares * F).
+    """The distribution of each band's loudness over time, as quantiles.
 
-    The quiet frames are a heart's pauses, where a murmur is heard, the loud ones its S1 and S2: so few numbers tell much,
-    whatever the rate of the beats.
+    The quiet frames are a heart's pauses, in which a murmur is heard, the loud ones its S1 and S2. So these few numbers tell
+    much, whatever the heart rate.
+
+    Arguments: features (..., T, F); shares, the quantiles, 0 to 1.
+    Returns: (..., shares * F).
 
     >>> band_quantiles([[0.0, 5.0], [1.0, 5.0], [2.0, 8.0]], shares=(0.0, 0.5)).tolist()
     [0.0, 5.0, 1.0, 5.0]

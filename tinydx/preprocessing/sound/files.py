@@ -16,19 +16,22 @@ from numpy.typing import ArrayLike
 from tinydx.preprocessing.files import find_files
 
 EXTENSIONS = (".wav", ".flac")
-RATES = (500, 1_000_000)  # Hz: what lies outside is a broken header rather than a recording
+RATES = (500, 1_000_000)  # Hz; another rate means a broken header
 SHORTEST = 0.05  # seconds
-LOUDEST = 1e6  # of a sample in a file of floats: beyond it squares overflow; 16-bit numbers as floats are well below
+LOUDEST = 1e6  # largest sample: above it squares overflow; 16-bit numbers stored as floats are well below it
 
 
 def load_sound(path: Any, rate: int | None = None, seconds: float | None = None, offset: float = 0.0) -> tuple[np.ndarray, int]:
-    """Read a wav or flac file as samples of one channel, at the rate asked for.
+    """Read a wav or flac file as samples of one channel, at a given rate.
 
-    Arguments: path; rate in Hz, None for the file's own; seconds to read at most (None: all), beginning at offset seconds.
-    Channels are averaged. Samples of 8 to 32 bits become -1..1.
-    Returns (float32 (L,), rate). Only the part asked for is read, so that an hour-long file costs no more than a short one.
-    Raises FileNotFoundError; ImportError without soundfile; OSError, naming the file, for what is no sound file or is
-    empty; ValueError, naming it, for silence, NaN, infinite or huge samples, an impossible rate, or an offset beyond its end.
+    Channels are averaged. Samples of 8 to 32 bits become -1..1. Only the requested part is read, so that an hour-long file
+    costs no more than a short one.
+
+    Arguments: path; rate in Hz, None for the file's own; seconds, at most how much is read (None: all); offset, where reading
+    begins, in seconds.
+    Returns: (float32 (L,), rate).
+    Raises: FileNotFoundError; ImportError without soundfile; OSError for an empty file and for a file that is not a sound;
+    ValueError for silence, NaN, infinite or huge samples, an impossible rate, or an offset beyond the end. Each names the file.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -38,13 +41,13 @@ def load_sound(path: Any, rate: int | None = None, seconds: float | None = None,
     ((2000,), 2000)
     """
     if offset < 0 or (seconds is not None and seconds <= 0):
-        raise ValueError(f"load_sound: {seconds!r} seconds from {offset!r} on: give more than 0, from 0 or later")
+        raise ValueError(f"load_sound: {seconds!r} seconds from {offset!r} on: give more than 0 seconds, from 0 or later")
     x, own = _read(path, seconds, offset)
     if not np.isfinite(x).all():
         when = np.argmin(np.isfinite(x)) / own
         raise ValueError(f"{path} holds samples that are NaN or infinite, the first after {when:.3f} s: record it again")
     if (peak := np.abs(x).max()) > LOUDEST:
-        raise ValueError(f"{path} holds a sample of {peak:.3g}, expected about -1 to 1: it was not written as sound")
+        raise ValueError(f"{path} holds a sample of {peak:.3g}, expected about -1 to 1: it was not written as a sound")
     if np.ptp(x) == 0:
         raise ValueError(f"{path} is silent: all {len(x)} samples are {x[0]:g}; leave it out, or record it again")
     if rate is None:
@@ -54,7 +57,7 @@ def load_sound(path: Any, rate: int | None = None, seconds: float | None = None,
 
 
 def _read(path: Any, seconds: float | None, offset: float) -> tuple[np.ndarray, int]:
-    """The samples of a part of the file, and its rate, without regard to what they are."""
+    """The samples (L,) of a part of the file and its rate; the values are not checked."""
     soundfile = _soundfile()
     if not os.path.exists(path):
         raise FileNotFoundError(f"no sound file {path}")
@@ -82,40 +85,49 @@ def _damaged(path: Any, error: Any) -> str:
 def _soundfile() -> Any:
     try:
         import soundfile
-    except (ImportError, OSError) as error:  # OSError: the package is there, its library is not
+    except (ImportError, OSError) as error:  # OSError: the package is installed, but not its C library
         raise ImportError(f"sound files need soundfile ({error}): pip install soundfile scipy") from error
     return soundfile
 
 
 def save_sound(path: Any, x: ArrayLike, rate: int) -> None:
-    """Write samples (L,) in -1..1 as a 16-bit wav or flac file (by the name's ending); what lies beyond is cut."""
+    """Write samples as a 16-bit wav or flac file.
+
+    Arguments: path, whose ending decides the format; x (L,), clipped to -1..1; rate in Hz.
+    Raises: ImportError without soundfile.
+    """
     _soundfile().write(path, np.clip(np.asarray(x, np.float32), -1, 1), rate, subtype="PCM_16")
 
 
 def find_sounds(directory: Any, classes: Sequence[str] | None = None) -> dict[str, list[str]]:
-    """Sound files of each class folder; see `files.find_files`."""
+    """The wav and flac files of each class folder; arguments, result and errors are those of `files.find_files`."""
     return find_files(directory, EXTENSIONS, "recordings", classes)
 
 
 def load_samples(path: Any, rate: int, seconds: float) -> np.ndarray:
-    """The first seconds of a file at a rate, a shorter file repeated: float32 (seconds * rate,).
+    """The beginning of a file as a fixed number of samples; a shorter file is repeated.
 
-    Raises load_sound's errors, and ValueError for a sound shorter than 50 ms, which holds nothing to repeat.
+    Arguments: path; rate in Hz; seconds.
+    Returns: float32 (seconds * rate,).
+    Raises: load_sound's errors; ValueError for a sound shorter than 50 ms, which holds nothing to repeat.
     """
     x, _ = load_sound(path, rate, seconds)
     if len(x) < SHORTEST * rate:
-        raise ValueError(f"{path} lasts {len(x) / rate:.3g} s: too short to hear anything, at least {SHORTEST:g} s are needed")
+        raise ValueError(f"{path} lasts {len(x) / rate:.3g} s: too short, at least {SHORTEST:g} s are needed")
     return fit_length(x, round(seconds * rate))
 
 
 def duration(path: Any) -> float:
-    """How long a sound file lasts, in seconds, by its header."""
+    """The duration of a sound file in seconds, read from its header."""
     info = _soundfile().info(str(path))
     return info.frames / info.samplerate
 
 
 def fit_length(x: ArrayLike, length: int) -> np.ndarray:
-    """Samples (L,) cut to a length, or repeated up to it: a heartbeat that is heard again tells nothing false, silence would.
+    """Cut samples to a length, or repeat them up to it: a heartbeat heard twice is still true, silence would not be.
+
+    Arguments: x (L,); length in samples.
+    Returns: (length,).
 
     >>> fit_length([1, 2, 3], 5)
     array([1, 2, 3, 1, 2])
@@ -124,7 +136,10 @@ def fit_length(x: ArrayLike, length: int) -> np.ndarray:
 
 
 def check_sounds(paths: Sequence[str]) -> None:
-    """Raise the error of the first file that cannot be opened as a sound; headers are read, samples are not."""
+    """Raise an error unless every file opens as a sound; headers are read, samples are not.
+
+    Raises: OSError that names the first bad file and counts all.
+    """
     soundfile = _soundfile()
     bad = []
     for path in paths:
@@ -137,9 +152,13 @@ def check_sounds(paths: Sequence[str]) -> None:
 
 
 def resample(x: ArrayLike, rate: int, to: int) -> np.ndarray:
-    """Samples (..., L) at another rate, (..., ceil(L * to / rate)); what the new rate cannot hold is filtered away.
+    """Samples at another rate; frequencies that the new rate cannot represent are filtered out.
 
-    Arguments: rate and to, whole numbers of Hz. A polyphase filter (a Kaiser-windowed sinc), by scipy.
+    The filter is scipy's polyphase filter (a Kaiser-windowed sinc).
+
+    Arguments: x (..., L); rate and to, integers in Hz.
+    Returns: (..., ceil(L * to / rate)).
+    Raises: ValueError for a rate below 1 Hz; ImportError without scipy.
 
     >>> resample(np.sin(np.arange(400) * 0.05), 8000, 2000).shape
     (100,)

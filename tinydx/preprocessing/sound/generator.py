@@ -1,4 +1,4 @@
-"""SoundDataGenerator: the options of features and augmentation, a recipe for one sound; its flows are iterators of batches."""
+"""SoundDataGenerator: the options of features and augmentation, and the recipe for one sound."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tinydx.preprocessing.sound.iterators import SoundArrayIterator, SoundDirect
 class SoundDataGenerator:
     """Features of sounds, random augmentation, and iterators of augmented batches.
 
-    Arguments, all by name:
-        rate: Hz, of the samples that it is given; files are resampled to it.
+    Arguments: all by keyword.
+        rate: Hz, of the samples that it receives; files are resampled to it.
         n_fft, hop, window: samples; n_mels bands between fmin and fmax Hz: see `mel_spectrogram`.
-        n_mfcc: None for log-mel features, a number for so many MFCCs.
+        n_mfcc: None for log-mel features, or the number of MFCCs.
         normalize: scale each example's features to mean 0 and variance 1, so that loudness does not matter.
-        crop: seconds; each example is a piece of that length, at a random place (None: all of it).
-        time_shift: seconds; each sound begins up to so much later or earlier, and goes round.
-        gain_range: dB; louder or quieter, uniform in +-gain_range.
-        noise_range: (low, high) dB; white noise at a signal-to-noise ratio that is uniform in it; None for none.
-        time_mask: seconds, band_mask: bands; up to so much is masked, at a random place.
-    Raises ValueError for options out of range, and mel_filterbank's errors.
+        crop: seconds; each example is a piece of that length, at a random place (None: the whole sound).
+        time_shift: seconds; each sound is shifted by a random time in +-time_shift, and wraps around.
+        gain_range: dB; a random gain in +-gain_range.
+        noise_range: (low, high) dB; white noise at a random signal-to-noise ratio between them; None for none.
+        time_mask: seconds, band_mask: bands; at most this much is masked, at a random place.
+    Raises: ValueError for options out of range, and mel_filterbank's errors.
 
     >>> augment = SoundDataGenerator(rate=2000, n_fft=256, hop=50, n_mels=16, crop=1.0, noise_range=(10, 30))
     >>> batches = augment.flow(np.random.default_rng(0).normal(size=(5, 6000)), [0, 1, 0, 1, 0], batch_size=2, seed=0)
@@ -65,11 +65,11 @@ class SoundDataGenerator:
         self.spectrum: dict[str, Any] = {"n_fft": n_fft, "hop": hop, "window": window, **bands}
         self.time_shift, self.gain_range, self.noise_range = time_shift, gain_range, noise_range
         self.time_mask, self.band_mask = time_mask, band_mask
-        mel_filterbank(rate, n_fft, n_mels, fmin, fmax)  # its errors now, not in a thread
+        mel_filterbank(rate, n_fft, n_mels, fmin, fmax)  # raises its errors now, not in a thread
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the features depend on, augmentation apart: `SoundDataGenerator(**options)` reads sounds as this one does."""
+        """What the features depend on, without augmentation: `SoundDataGenerator(**options)` computes the same features."""
         return {"rate": self.rate, **self.spectrum, "n_mfcc": self.n_mfcc, "normalize": self.normalize}
 
     def flow(
@@ -81,8 +81,15 @@ class SoundDataGenerator:
         sample_weight: Any = None,
         seed: int | None = None,
     ) -> SoundArrayIterator:
-        """Augmented batches of the sounds x (N, L), samples at `rate`. See SoundArrayIterator."""
-        return SoundArrayIterator(x, y, self, batch_size, shuffle, sample_weight, seed)
+        """Endless augmented batches of features from an array of sounds.
+
+        Arguments: x (N, L), samples at `rate`; y, labels (N, ...), or None; batch_size; shuffle, a new permutation for each
+        epoch; sample_weight (N,); seed of all random choices.
+        Returns: an iterator of x, (x, y) or (x, y, sample_weight), with x (N, T, F); see `BatchIterator`.
+        Raises: ValueError for different lengths, another rank, or no sounds.
+        """
+        order = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+        return SoundArrayIterator(x, y, self, sample_weight=sample_weight, **order)
 
     def flow_from_directory(
         self,
@@ -94,22 +101,36 @@ class SoundDataGenerator:
         shuffle: bool = True,
         seed: int | None = None,
     ) -> SoundDirectoryIterator:
-        """Augmented batches of the wav and flac files in a directory's class folders. See SoundDirectoryIterator."""
-        return SoundDirectoryIterator(directory, self, seconds, classes, class_mode, batch_size, shuffle, seed)
+        """Endless augmented batches of features from a folder that holds one folder of wav or flac files for each class.
+
+        Prints how many files it found.
+
+        Arguments: directory; seconds of each file, from its beginning: longer files are cut, shorter ones repeated; classes,
+        the class folders and their order, None for all, sorted; class_mode, what y is: "binary" 0.0 or 1.0 (two classes),
+        "sparse" the class index as a float, "categorical" one-hot (N, classes), None no y; batch_size; shuffle; seed.
+        Returns: an iterator of (x, y), or of x for class_mode None; see `FolderIterator` for its attributes.
+        Raises: find_sounds' and check_sounds' errors; ValueError for class_mode "binary" unless there are two classes.
+        """
+        order = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+        return SoundDirectoryIterator(directory, self, seconds=seconds, classes=classes, class_mode=class_mode, **order)
 
     def shape(self, length: int) -> tuple[int, int]:
-        """(T, F) of the features of so many samples, cropped."""
+        """(T, F) of the features of `length` samples, after the crop."""
         length = length if self.crop is None else min(length, round(self.crop * self.rate))
         return 1 + length // self.spectrum["hop"], self.n_mfcc or self.spectrum["n_mels"]
 
     def features(self, x: ArrayLike) -> np.ndarray:
-        """Log-mel or MFCC of samples (..., L), as (..., T, F), not yet normalised."""
+        """Log-mel features or MFCCs, not yet normalised: samples (..., L) -> (..., T, F).
+
+        >>> SoundDataGenerator(n_mels=16).features(np.ones(1000)).shape
+        (21, 16)
+        """
         if self.n_mfcc is None:
             return log_mel(x, self.rate, **self.spectrum)
         return mfcc(x, self.rate, self.n_mfcc, **self.spectrum)
 
     def standardize(self, features: np.ndarray) -> np.ndarray:
-        """Features (T, F) of mean 0 and variance 1, if `normalize`."""
+        """Features (T, F), scaled to mean 0 and variance 1 if `normalize`."""
         if not self.normalize:
             return features
         return (features - features.mean()) / max(float(features.std()), 1e-6)
@@ -117,9 +138,10 @@ class SoundDataGenerator:
     def get_random_transform(self, shape: tuple[int, ...], seed: int | np.random.RandomState | None = None) -> dict[str, Any]:
         """Draw the parameters of one sound's augmentation.
 
-        Arguments: shape (T, F) of its features; seed, a number, or a RandomState to go on with.
-        Returns start (of the crop, a share of the room for it), shift in seconds, gain and snr in dB (None: no noise),
-        noise_seed, and time_mask and band_mask as (first, how many).
+        Arguments: shape (T, F) of its features; seed, a number, a RandomState to continue, or None for NumPy's global
+        generator.
+        Returns: a dict of start (of the crop, as a fraction of the possible range), shift in seconds, gain and snr in dB (None:
+        no noise), noise_seed, and time_mask and band_mask as (first, number).
 
         >>> SoundDataGenerator(gain_range=6).get_random_transform((40, 32), seed=0)["gain"] < 6
         True
@@ -137,7 +159,15 @@ class SoundDataGenerator:
         }
 
     def apply_transform(self, x: ArrayLike, transform: dict[str, Any]) -> np.ndarray:
-        """Features (T, F) of the samples x (L,), augmented as `get_random_transform` drew."""
+        """Augment samples and compute their features.
+
+        Arguments: x (L,); transform, as `get_random_transform` returns it.
+        Returns: features (T, F), not yet normalised.
+
+        >>> augment = SoundDataGenerator(n_mels=16, crop=0.5)
+        >>> augment.apply_transform(np.ones(2000), augment.get_random_transform((41, 16), seed=0)).shape
+        (21, 16)
+        """
         x = np.asarray(x)
         if self.crop:
             length = min(len(x), round(self.crop * self.rate))
@@ -153,15 +183,17 @@ class SoundDataGenerator:
 
 
 def _draw_mask(draws: Any, most: int, size: int) -> tuple[int, int]:
-    """(first, how many): up to `most` of `size` entries, anywhere."""
+    """(first, number) of a random run of at most `most` among `size` entries."""
     width = int(draws.randint(min(most, size) + 1))
     return int(draws.randint(size - width + 1)), width
 
 
 def load_features(paths: Sequence[Any], preprocessing: dict[str, Any]) -> np.ndarray:
-    """Sounds read as a model's training sounds were: float32 (N, T, F).
+    """Read sound files in the way a model's training sounds were read.
 
-    Arguments: paths; preprocessing, what the training iterator's attribute of that name held. Raises load_samples' errors.
+    Arguments: paths; preprocessing, the training iterator's attribute of that name, with "seconds" and "features".
+    Returns: float32 (N, T, F).
+    Raises: load_samples' errors.
     """
     generator = SoundDataGenerator(**preprocessing["features"])
     sounds = [load_samples(path, generator.rate, preprocessing["seconds"]) for path in paths]

@@ -1,4 +1,10 @@
-"""Text -> arrays of ids: tokenizers (words, characters, byte pairs), a vocabulary, padding and masks."""
+"""Texts for training: text -> tokens -> ids, and back.
+
+    tokenizers.py   words, characters, byte pairs, and a bag of subwords
+    vocabulary.py   tokens <-> ids, a Codec of both, padding
+
+In flow texts of any script (str). Out flow ids, lists or arrays (N, T), as `layers.Embedding` takes them.
+"""
 
 from tinydx.preprocessing.text.tokenizers import BytePairs, Characters, Subwords, Words
 from tinydx.preprocessing.text.vocabulary import (
@@ -9,7 +15,6 @@ from tinydx.preprocessing.text.vocabulary import (
     Codec,
     Vocabulary,
     pad_sequences,
-    padding_mask,
 )
 
 __all__ = [
@@ -24,5 +29,4 @@ __all__ = [
     "Vocabulary",
     "Words",
     "pad_sequences",
-    "padding_mask",
 ]

@@ -1,6 +1,6 @@
 """Tokens <-> ids. Four ids mean the same in every vocabulary: padding 0, unknown 1, start 2, end 3.
 
-`Codec` is a tokenizer with its vocabulary: text -> ids -> text, and small enough to be saved in a model's file.
+`Codec` joins a tokenizer and its vocabulary: text -> ids -> text, small enough to be saved in a model's file.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ import numpy as np
 from tinydx.preprocessing.text.tokenizers import BytePairs, from_config
 
 PADDING, UNKNOWN, START, END = range(4)
-SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]  # as tokenizers never write them: < and > are tokens of their own
+SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]  # no tokenizer writes these: < and > are tokens of their own
 
 
 class Vocabulary:
-    """The tokens that a model knows, each with an id; `tokens` are given without the four special ones.
+    """The tokens that a model knows, each with an id.
+
+    Arguments: tokens, without the four special ones; the first gets the id 4.
+    Raises: ValueError for a token that occurs twice.
 
     >>> v = Vocabulary.learn([["a", "b"], ["b"]])
     >>> v.ids(["b", "a", "new"]), v.words([4, 5, 1]), len(v)
@@ -30,13 +33,15 @@ class Vocabulary:
         self.number = {token: i for i, token in enumerate(self.tokens)}
         if len(self.number) != len(self.tokens):
             twice = next(token for token, n in Counter(self.tokens).items() if n > 1)
-            raise ValueError(f"Vocabulary: {twice!r} is there twice")
+            raise ValueError(f"Vocabulary: {twice!r} occurs twice")
 
     @classmethod
     def learn(cls, texts: Iterable[Sequence[str]], size: int | None = None, minimum: int = 1) -> Vocabulary:
-        """The most frequent tokens of texts that were tokenized, equals by alphabet.
+        """The most frequent tokens of tokenized texts; equally frequent ones in alphabetical order.
 
-        Arguments: size of the vocabulary with its special tokens; minimum, how often a token must be there.
+        Arguments: texts, a list of tokens each; size of the vocabulary with its special tokens (None: unlimited); minimum, how
+        often a token must occur.
+        Raises: ValueError for a size that leaves room for special tokens only.
         """
         if size is not None and size <= len(SPECIAL):
             raise ValueError(f"Vocabulary: size is {size}, expected more than the {len(SPECIAL)} special tokens")
@@ -51,11 +56,11 @@ class Vocabulary:
         return token in self.number
 
     def ids(self, tokens: Iterable[str]) -> list[int]:
-        """Each token's id; 1 for unknown ones."""
+        """The id of each token, 1 for unknown ones."""
         return [self.number.get(token, UNKNOWN) for token in tokens]
 
     def words(self, ids: Iterable[int]) -> list[str]:
-        """Each id's token. Raises IndexError for ids that the vocabulary does not have."""
+        """The token of each id. IndexError for ids outside the vocabulary."""
         ids = [int(i) for i in ids]
         for i in ids:
             if not 0 <= i < len(self):
@@ -65,6 +70,8 @@ class Vocabulary:
 
 class Codec:
     """A tokenizer and its vocabulary.
+
+    Arguments: tokenizer; vocabulary of its tokens.
 
     >>> codec = Codec.learn(BytePairs.learn(["fever and chill"], merges=5), [])
     >>> codec.decode(codec.encode("Fieber 发烧"))
@@ -76,7 +83,10 @@ class Codec:
 
     @classmethod
     def learn(cls, tokenizer: Any, texts: Iterable[str], size: int | None = None, minimum: int = 1) -> Codec:
-        """With the vocabulary of these texts; byte pairs bring their own."""
+        """A tokenizer with the vocabulary of these texts; the vocabulary of BytePairs is its own symbols.
+
+        Arguments: tokenizer; texts; size and minimum, as in `Vocabulary.learn`.
+        """
         if isinstance(tokenizer, BytePairs):
             return cls(tokenizer, Vocabulary(tokenizer.symbols))
         return cls(tokenizer, Vocabulary.learn((tokenizer.tokenize(t) for t in texts), size, minimum))
@@ -85,12 +95,15 @@ class Codec:
         return len(self.vocabulary)
 
     def encode(self, text: str, ends: bool = False) -> list[int]:
-        """The text's ids, with start and end around them if asked for; none for an empty text."""
+        """The ids of a text; none for an empty one.
+
+        Arguments: text; ends, put the ids of start and end around them.
+        """
         ids = self.vocabulary.ids(self.tokenizer.tokenize(text))
         return [START, *ids, END] if ends else ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids up to the first end; start and padding are left out, an unknown token is shown as <unk>."""
+        """The text of ids up to the first end. Start and padding are skipped; an unknown token appears as <unk>."""
         kept: list[int] = []
         for i in map(int, ids):
             if i == END:
@@ -101,12 +114,13 @@ class Codec:
         return self.tokenizer.join(words)
 
     def config(self) -> dict[str, Any]:
-        """Plain data from which `from_config` makes it again."""
+        """Plain data from which `from_config` makes the same codec."""
         known = [] if isinstance(self.tokenizer, BytePairs) else self.vocabulary.tokens[len(SPECIAL) :]
         return {"tokenizer": self.tokenizer.config(), "tokens": known}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Codec:
+        """The codec that `config()` described."""
         tokenizer = from_config(config["tokenizer"])
         return cls(tokenizer, Vocabulary(tokenizer.symbols if isinstance(tokenizer, BytePairs) else config["tokens"]))
 
@@ -119,10 +133,12 @@ def pad_sequences(
     truncating: str = "pre",
     value: float = 0,
 ) -> np.ndarray:
-    """Sequences of different lengths as one array (N,maxlen), as Keras's function of this name.
+    """Sequences of different lengths as one array: Keras's function of this name.
 
-    Arguments: maxlen, by default that of the longest; padding and truncating, "pre" or "post", the end where values are
-    added or cut off; value to fill with. Raises ValueError for another word than these two, and for a maxlen below 0.
+    Arguments: sequences of numbers; maxlen, None for the longest one's length; dtype of the result; padding and truncating, "pre"
+    or "post", the end at which values are added or cut off; value to fill with.
+    Returns: (N, maxlen).
+    Raises: ValueError for another padding or truncating, a negative maxlen, and sequences that are not 1-dimensional.
 
     >>> pad_sequences([[1, 2, 3], [4]], maxlen=2, padding="post")
     array([[2, 3],
@@ -143,12 +159,3 @@ def pad_sequences(
         first = maxlen - len(kept) if padding == "pre" else 0
         out[i, first : first + len(kept)] = kept
     return out
-
-
-def padding_mask(ids: np.ndarray) -> np.ndarray:
-    """Where ids are real tokens (True) and where padding (False).
-
-    >>> padding_mask(np.array([[5, 1, 0]]))
-    array([[ True,  True, False]])
-    """
-    return np.asarray(ids) != PADDING
