@@ -72,7 +72,8 @@ class Gradients:
     def judge(self, learner: Caller, slips: Sequence[Slip]) -> Report:
         """The gradient checker's report; both the exercise's slips and the op's name mistakes."""
         own = [slip._replace(backward=self.as_backward(slip.backward)) for slip in slips]
-        op = replace(self.of, samples=self.samples or self.of.samples, slips=[*own, *self.of.slips])
+        samples = self.samples or self.of.samples
+        op = replace(self.of, samples=samples, registered_slips=[*own, *self.of.slips])
         return gradcheck(op, seed=SEED, backward=self.as_backward(functools.partial(self._run, learner)))
 
     def _run(self, learner: Caller, *arguments: Any) -> Any:
