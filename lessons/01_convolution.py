@@ -21,7 +21,7 @@ with app.setup:
 
     import tinydx
 
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+    tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
     from tinydx import ops
     from tinydx.lessons.page import canvas, card, foot, head, own_data, show, square, term
@@ -39,8 +39,8 @@ def _():
     After this lesson you can
 
     - read the document's sum, and write it in four loops;
-    - say what tells a {term("convolution")} from a {term("correlation")}, which libraries call convolution;
-    - see from a {term("kernel")} what it will do to a picture.
+    - say how a {term("convolution")} differs from a {term("correlation")}, which libraries call convolution;
+    - predict from a {term("kernel")} what it does to an image.
 
     ## The equation
 
@@ -51,7 +51,7 @@ def _():
 
     $$x(i-p+1,\, j-q+1) \cdot w(p,q)$$
 
-    Look at the signs. Where $p$ grows, the row $i-p+1$ **falls**: the kernel runs backwards over the image.
+    Look at the signs. As $p$ grows, the row $i-p+1$ **falls**: the kernel runs backwards over the image.
     Without that flip, the sum is the correlation:
 
     $$y(i,j) = b + \sum_{{p}} \sum_{{q}} x(i+p,\, j+q) \cdot w(p,q)$$
@@ -74,12 +74,13 @@ def _():
 
 @app.cell(hide_code=True)
 def _(name):
-    _real = "a real CT slice through the chest: a vertebra, ribs, and the lung's edge, black"
+    _real = "a real CT slice through the chest, with a vertebra, ribs and the black edge of the lung"
     mo.md(f"""
     ## See it
 
     Below is {_real if name == "CT slice" else name}.
-    The kernel is the pixel itself plus the slope of the image in one direction, as if a lamp stood there. Turn the lamp.
+    The kernel adds to each pixel the slope of the image in one direction, so that the result looks lit by a lamp from there.
+    Turn the lamp.
     """)
     return
 
@@ -141,7 +142,7 @@ def _(convolved, correlated, image, kernel, length, limits, name, side, w):
     show(
         _figure,
         f"{name}, its convolution and its correlation with a relief kernel, lit from opposite sides. Below, the "
-        "kernel, and what both make of a single bright point: the kernel itself, and the kernel rotated by 180 degrees.",
+        "kernel, and both results for a single bright point: the kernel itself, and the kernel rotated by 180 degrees.",
     )
     return point_convolved, point_correlated
 
@@ -153,12 +154,13 @@ def _(convolved, correlated, kernel, point_convolved, point_correlated, unit):
     gap = np.abs(convolved - correlated).mean()
     mo.md(f"""
     The two pictures are lit from opposite sides; on average a pixel differs by {gap:.0f} {unit}.
-    The lower row says why: of a single bright point the convolution makes **the kernel itself**, the correlation makes
-    the kernel **rotated by 180 degrees**. And that is all: a convolution is the correlation with the rotated kernel.
-    A network *learns* its kernels, so it does not care. You must, as soon as you write a gradient, or load someone's weights.
+    The lower row shows why: the convolution turns a single bright point into **the kernel itself**, the correlation into the
+    kernel **rotated by 180 degrees**. This is the only difference: a convolution is the correlation with the rotated kernel.
+    It makes no difference to a network, which *learns* its kernels. It does to you when you write a gradient or load
+    weights from another library.
 
-    A 3x3 kernel fits into 128x128 pixels at {convolved.shape[1]} x {convolved.shape[2]} places. The sum above needs no
-    padding for $i, j = 3 \\dots 128$: these are the numbers of y.
+    A 3x3 kernel fits into 128x128 pixels at {convolved.shape[1]} x {convolved.shape[2]} places. For
+    $i, j = 3 \\dots 128$ the sum above needs no padding: these are the elements of y.
     """)
     return (gap,)
 
@@ -168,7 +170,8 @@ def _():
     mo.md("""
     ## The engine's code
 
-    First the equation index by index. It also knows batches, channels, strides and padding; find the line with the sum.
+    First, the equation index by index. The function also handles batches, channels, strides and padding. Find the line with
+    the sum.
     """)
     return
 
@@ -182,7 +185,7 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    Then NumPy: every window of the image becomes a row of a matrix, and all sums become one matrix product.
+    Then, in NumPy: every window of the image becomes a row of a matrix, and all sums become one matrix product.
     """)
     return
 
@@ -204,8 +207,8 @@ def _(convolved, kernel, x):
     _, fast = min((_seconds(ops.conv2d.forward, x, kernel) for _ in range(5)), key=lambda run: run[1])
     np.testing.assert_allclose(looped, convolved, atol=1e-9)
     mo.md(f"""
-    Both give the same numbers. On this machine the loops took {1000 * slow:.0f} ms, NumPy {1000 * fast:.2f} ms:
-    **{slow / fast:.0f} times** faster. Lesson 18 goes on from here.
+    Both give the same numbers. On this machine, the loops took {1000 * slow:.0f} ms, NumPy {1000 * fast:.2f} ms:
+    **{slow / fast:.0f} times** faster. Lesson 18 continues from here.
     """)
     return fast, looped, slow
 
@@ -218,12 +221,12 @@ def _(unit, x):
     mo.md(f"""
     ## A question
 
-    For which kernels do convolution and correlation give the same picture?
+    For which kernels do convolution and correlation give the same result?
 
     /// details | Answer
-    For those that look the same after a rotation by 180 degrees: $w(p,q) = w(k-p+1,\\, k-q+1)$.
-    The mean of nine pixels is one: its two pictures differ by at most {same:.0e} {unit}, which is rounding.
-    That is why a test with a symmetric kernel proves nothing, and why every exercise here uses random ones.
+    For kernels that do not change when rotated by 180 degrees: $w(p,q) = w(k-p+1,\\, k-q+1)$.
+    The mean of nine pixels is such a kernel: its two results differ by at most {same:.0e} {unit}, which is rounding.
+    Therefore a test with a symmetric kernel proves nothing, and every exercise uses random ones.
     ///
     """)
     return (same,)

@@ -15,7 +15,7 @@ with app.setup:
 
     import tinydx
 
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+    tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
     from tinydx import ops
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, foot, head, show, term
@@ -33,7 +33,7 @@ def _():
     After this lesson you can
 
     - write the document's three {term("activation function")} formulas and their slopes;
-    - say why the formulas, typed as they stand, give NaN, and write them so that they do not;
+    - explain why the formulas, coded as written, give NaN, and write them so that they do not;
     - explain why a deep network of sigmoids hardly learns.
 
     ## The equations
@@ -46,7 +46,7 @@ def _():
 
     $$f(x) = \frac{{e^x - e^{{-x}}}}{{e^x + e^{{-x}}}}$$
 
-    Without one of them between two layers, a network of any depth is one weighted sum.
+    Without such a function between its layers, a network of any depth is only one weighted sum.
     """)
     return
 
@@ -94,9 +94,9 @@ def _(at, slope, slopes):
     mo.md(f"""
     At x = {at.value:g} the slopes are {slopes["relu"]:.3f} (ReLU), {slopes["sigmoid"]:.3f} (sigmoid), {slopes["tanh"]:.3f} (tanh).
 
-    A gradient is multiplied by the slope of every layer that it passes on its way back. The sigmoid's is never more than
-    {steepest:g}, so ten layers of it leave at most {steepest**10:.1e} of a gradient. ReLU's is 1 wherever it is on: that is
-    why the document's convolutions use it, and the sigmoid stands only at the end, where it makes a probability.
+    On its way back, a gradient is multiplied by the slope of every layer. The sigmoid's slope is never more than {steepest:g},
+    so ten sigmoid layers leave at most {steepest**10:.1e} of a gradient. ReLU's slope is 1 wherever its input is positive.
+    This is why the document's convolutions use ReLU; the sigmoid is used only at the end, where it gives a probability.
     """)
     return (steepest,)
 
@@ -107,9 +107,9 @@ def _():
         """
     ## Where the formulas break
 
-    Type tanh as it is written, and let NumPy compute it. For large x its powers leave the range of the format,
-    which is called {}, and infinity divided by infinity is NaN, "not a number". For small x two almost equal numbers are
-    subtracted, and the digits that are left are noise.
+    Code tanh as it is written, and let NumPy compute it. For large x, its exponentials exceed the range of the number format,
+    which is called {}, and infinity divided by infinity is NaN, "not a number". For small x, two almost equal numbers are
+    subtracted, and the digits that remain are rounding noise.
     """.format(term("overflow"))
     )
     return
@@ -147,7 +147,7 @@ def _(errors, first_nan, x):
         _axis.axvspan(first_nan[_name], 1e4, color=_colour, alpha=0.15, linewidth=0)
     _axis.text(3500, 1e-14, "NaN", ha="center", rotation=90)
     _axis.set(
-        title="tanh as typed: how wrong?",
+        title="tanh as written: its error",
         xlabel="x (no unit)",
         ylabel="relative error (no unit)",
         ylim=(1e-17, 3),
@@ -156,7 +156,7 @@ def _(errors, first_nan, x):
     _axis.legend(loc="lower left", frameon=False)
     show(
         _figure,
-        "The relative error of the typed tanh against x, for float32 and float64: large at small x by cancellation, "
+        "The relative error of tanh as written against x, for float32 and float64: large at small x by cancellation, "
         "near rounding in the middle, and NaN from 89 (float32) or 710 (float64) on.",
     )
     return
@@ -169,15 +169,15 @@ def _(errors, first_nan, literal_sigmoid, x):
     true = float(ops.sigmoid(np.array([-100.0])).item())
     assert small == 1 and tiny == 0 < true
     mo.md(f"""
-    In float32, which networks use, the typed tanh is NaN from x = {first_nan["float32"]} on; in float64 from
-    x = {first_nan["float64"]} on. One NaN in one pixel reaches every weight in the next step of training.
-    Below 1e-8 its error is {small:.0%}: it answers 0. The typed sigmoid overflows more quietly: at x = -100 in float32 it
-    says {tiny:g}, and NumPy warns; the truth is {true:.1e}.
+    In float32, which networks use, tanh as written is NaN from x = {first_nan["float32"]} on, and in float64 from
+    x = {first_nan["float64"]} on. One NaN in one pixel reaches every weight in the next training step.
+    Below x = 1e-8 the error is {small:.0%}: the result is 0. The sigmoid as written gives no NaN: at x = -100 in float32 its
+    exponential overflows, NumPy warns, and the result is {tiny:g}; the true value is {true:.1e}.
 
     ## The engine's code
 
-    The sigmoid computes only $e^{{-|x|}}$, which is never more than 1, so nothing can overflow.
-    For tanh, NumPy's own function takes care of both ends.
+    The engine's sigmoid computes only $e^{{-|x|}}$, which is never more than 1, so nothing can overflow.
+    For tanh, NumPy's own function handles large and small x.
     """)
     return small, tiny
 
@@ -203,13 +203,13 @@ def _():
     mo.md(f"""
     ## A question
 
-    A model says z = 40 before the sigmoid, that is "normal, for sure", and the patient is ill (target 0).
-    How large is the loss $-\\ln(1 - f(z))$, if the sigmoid is computed first? And how large should it be?
+    A model gives the score z = 40 before the sigmoid, so it is certain of "normal", but the patient is ill (target 0).
+    How large is the loss $-\\ln(1 - f(z))$ if the sigmoid is computed first? How large should it be?
 
     /// details | Answer
     $f(40)$ is rounded to 1, and $\\ln 0$ is minus infinity. Libraries clip the probability, which gives {clipped:.2f} and a
     gradient of zero: the model never learns from its worst mistake. Computed as one equation from z, the loss is {fused:g}.
-    tinydx fuses the two (`tinydx card sigmoid_binary_crossentropy`); the last exercise below is about it.
+    tinydx fuses sigmoid and loss (`tinydx card sigmoid_binary_crossentropy`), as you do in the last exercise below.
     ///
     """)
     return clipped, fused

@@ -17,7 +17,7 @@ with app.setup:
 
     import tinydx
 
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+    tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
     from tinydx import ops
     from tinydx.diagnosis.kinds.image import build_cnn
@@ -35,9 +35,9 @@ def _():
     mo.md(rf"""
     After this lesson you can
 
-    - say what {term("max pooling")} and {term("average pooling")} keep of a picture, and what they destroy;
-    - send a gradient back through both;
-    - compute how many numbers a {term("dense layer")} has to learn, and where most of a network's are.
+    - say what {term("max pooling")} and {term("average pooling")} keep of an image, and what they lose;
+    - propagate a gradient back through both;
+    - compute how many parameters a {term("dense layer")} has, and say where most of a network's parameters are.
 
     ## The equations
 
@@ -47,7 +47,7 @@ def _():
 
     $$y(i,j) = \frac{{1}}{{s^2}} \sum_{{p,q}} x(si+p,\, sj+q)$$
 
-    The dense layer, at the end, weighs all numbers that are left:
+    The dense layer at the end computes weighted sums of all remaining numbers:
 
     $$y_f = \sum_{{d}} x_d\, w_{{df}} + b_f$$
     """)
@@ -59,7 +59,7 @@ def _():
     mo.md("""
     ## See it
 
-    A real detail of a retina, in green light. The lines are vessels; the two small dark dots are **microaneurysms**,
+    A detail of a real retina, in green light. The lines are vessels; the two small dark dots are **microaneurysms**,
     the first sign of diabetic retinopathy. Make the window larger, and watch the dots.
     """)
     return
@@ -76,7 +76,7 @@ def _():
 @app.cell
 def _(retina, size):
     def contrast(pooled, size):
-        """How much darker the upper dot is than the tissue, the median, in the pooled picture, in grey levels."""
+        """How much darker the upper dot is than the median of the pooled image, in grey levels."""
         dot = pooled[16 // size : 28 // size + 1, 9 // size : 20 // size + 1]
         return 255 * (np.median(pooled) - dot.min())
 
@@ -111,12 +111,12 @@ def _(before, contrast, left, size, x):
     turned = contrast(1 - ops.max_pool2d(1 - x, size=4)[0, :, :, 0], 4)
     assert turned > at_four["average_pool2d"]
     mo.md(f"""
-    The upper dot is {before:.0f} of 255 grey levels darker than the tissue, the picture's median. With a window of {size.value} pixels,
-    max pooling leaves {left["max_pool2d"]:.0f} of them, average pooling {left["average_pool2d"]:.0f}.
+    The upper dot is {before:.0f} of 255 grey levels darker than the tissue (the image's median). With a window of {size.value} pixels,
+    max pooling leaves {left["max_pool2d"]:.0f} levels of this difference, average pooling {left["average_pool2d"]:.0f}.
 
-    Max pooling keeps what is **bright**. A dark finding survives it only if a convolution before it, with negative weights,
-    has made it bright: pooled as a negative, with a window of 4, the dot keeps {turned:.0f}. In the document's network that
-    is what the layer before each pooling can learn.
+    Max pooling keeps what is **bright**. A dark finding survives only if an earlier convolution with negative weights has made
+    it bright: max pooling of the negative image, with a window of 4, leaves {turned:.0f} levels. In the document's network, the
+    convolution before each pooling can learn this.
 
     ## The engine's code
     """)
@@ -132,8 +132,8 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    Only the pixel that won moved y, so it alone gets the gradient: that is why forward remembers the winner. And the dense
-    layer, whose three gradients are three lines:
+    Only the largest pixel of a window affects y, so it alone gets the gradient. This is why forward saves which one it was.
+    Then the dense layer, whose three gradients are three products or sums:
     """)
     return
 
@@ -149,7 +149,7 @@ def _():
     mo.md("""
     ## Where the parameters are
 
-    The document's network, layer by layer. Change the size of its images.
+    The document's network, layer by layer. Change the size of the images.
     """)
     return
 
@@ -200,11 +200,11 @@ def _(document, largest, pixels, total):
     ## A question
 
     The last feature map of the document's network is {rows} x {columns} with {channels} channels, and the dense layer has {outputs} outputs.
-    How many weights? And how many if the map were averaged to one number a channel first?
+    How many weights does the layer have? How many would it have if the map were first averaged to one number for each channel?
 
     /// details | Answer
     {rows} · {columns} · {channels} · {outputs} = {rows * columns * channels * outputs:,} weights, and {channels * outputs:,} after an average over the whole map
-    (`GlobalAveragePooling2D`), {rows * columns} times fewer. That is what later networks do. What is lost is *where* in the picture a feature was seen.
+    (`GlobalAveragePooling2D`), {rows * columns} times fewer. Later networks do this. It loses *where* in the image a feature was found.
     ///
     """)
     return

@@ -15,7 +15,7 @@ with app.setup:
 
     import tinydx
 
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+    tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
     from tinydx import Tensor, ops
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, foot, head, show, term
@@ -34,21 +34,21 @@ def _():
 
     - derive the {term("gradient")} of a layer from the {term("cotangent")} of its result;
     - check a gradient that you wrote, and know how far to trust the check;
-    - tell from *where* a gradient is wrong what the mistake is.
+    - infer a mistake from *where* a gradient is wrong.
 
     ## The equation
 
-    Training asks how the {term("loss")} $L$ changes with every weight. A network is a composition, and the {term("chain rule")}
-    takes it apart: a layer $y = f(x, w)$ gets $dy = \partial L / \partial y$ from the layer above it and answers
+    Training asks how the {term("loss")} $L$ changes with every weight. A network is a composition of functions, and the
+    {term("chain rule")} treats one at a time: a layer $y = f(x, w)$ gets $dy = \partial L / \partial y$ from the next layer and computes
 
     $$dw_k = \sum_{{i}} dy_i\, \frac{{\partial y_i}}{{\partial w_k}}$$
 
-    and the same for $x$, which it hands down. That is {term("backpropagation")}. For the convolution of lesson 1, weight $w(p,q)$
-    was multiplied with $x(i-p+1, j-q+1)$ at every place, so it collects
+    and likewise $dx$, which it passes to the previous layer. This is {term("backpropagation")}. In the convolution of lesson 1, the
+    weight $w(p,q)$ is multiplied by $x(i-p+1, j-q+1)$ at every place, so its gradient is the sum
 
     $$dw(p,q) = \sum_{{i,j}} dy(i,j) \cdot x_{{pq}}(i,j)$$
 
-    with $x_{{pq}}(i,j) = x(i-p+1,\, j-q+1)$, the image as that weight saw it.
+    with $x_{{pq}}(i,j) = x(i-p+1,\, j-q+1)$, the pixels that this weight multiplies.
     """)
     return
 
@@ -68,15 +68,15 @@ def _():
 def _(loss, w):
     step = 0.1 * w.grad
     mo.md(f"""
-    On Tensors, every op is written on a {term("tape")}; `loss.backward()` walks it in reverse:
+    When ops run on Tensors, a {term("tape")} records them; `loss.backward()` processes it in reverse order:
 
     ```python
     loss = ops.relu(ops.conv2d(x, w)).mean()
     loss.backward()
     ```
 
-    Here the loss is {loss.data:.4f}, and w.grad holds {w.grad.size} numbers, one for each weight. A step of 0.1 against
-    the gradient should lower the loss by about {float((step * w.grad).sum()):.4f}.
+    Here the loss is {loss.data:.4f}, and w.grad has {w.grad.size} numbers, one for each weight. A step against the gradient
+    with a learning rate of 0.1 should lower the loss by about {float((step * w.grad).sum()):.4f}.
     """)
     return (step,)
 
@@ -90,10 +90,10 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    ## See it: a wrong gradient has a shape
+    ## See it: a wrong gradient has a pattern
 
-    Each entry below is a mistake that people really make in this backward. Choose one. The colours show how wrong each number of
-    dw is; below stands what the checker says.
+    Each entry below is a mistake that people really make in this backward. Choose one. The colours show the error of each
+    element of dw; below them is the checker's report.
     """)
     return
 
@@ -110,7 +110,7 @@ def _():
 @app.cell
 def _(named, names, w, x):
     def wrong_backward(dy, saved, name):
-        """The right gradients, but for those that this mistake gets wrong."""
+        """The gradients with this mistake; those that it does not affect are the right ones."""
         wrong = named[name].backward(dy, saved)
         right = ops.conv2d.backward(dy, saved)
         return tuple(r if g is None else g for g, r in zip(wrong, right, strict=True))[:2]
@@ -132,12 +132,12 @@ def _(reports, slip):
     _gap = np.abs(_dw.got - _dw.true)
     _figure, _axes = canvas(3, 4, height=3.6, sharex=True, sharey=True)
     for (_c, _f), _axis in np.ndenumerate(_axes):
-        _drawn = _axis.imshow(_gap[:, :, _c, _f], cmap="Reds", vmin=0, vmax=_gap.max())
+        _image = _axis.imshow(_gap[:, :, _c, _f], cmap="Reds", vmin=0, vmax=_gap.max())
         _axis.set(xticks=[0, 1, 2], yticks=[0, 1, 2], xticklabels=[1, 2, 3], yticklabels=[1, 2, 3])
         _axis.set_title(f"channel {_c}, kernel {_f}" if _c == _f == 0 else f"c {_c}, f {_f}", fontsize=8)
     _figure.supxlabel("q", fontsize=9)
     _figure.supylabel("p", fontsize=9)
-    _figure.colorbar(_drawn, ax=_axes, label="|dw - true| (no unit)", shrink=0.8)
+    _figure.colorbar(_image, ax=_axes, label="|dw - true| (no unit)", shrink=0.8)
     show(_figure, f"How wrong each weight's gradient is under the mistake: {slip.value}.")
     return
 
@@ -159,13 +159,13 @@ def _(reports, slip):
 def _():
     mo.md(
         """
-    A kernel rotated by 180 degrees leaves its centre right: a white cross in every square. A forgotten transpose leaves the
-    diagonal. A gradient that is too small everywhere by one factor is an average where a sum should be.
+    With the kernel rotated by 180 degrees, only its centre is right, which is white in every square. With rows and columns
+    swapped, the diagonal is right. A gradient that is too small by the same factor everywhere is an average in place of a sum.
 
     ## How is the truth known?
 
-    The usual {} moves a number a little up and down and divides: $(f(x+h) - f(x-h)) / 2h$. Too large an h is
-    inexact, too small an h subtracts two almost equal numbers. The {} has no subtraction:
+    The usual {} changes a number slightly up and down and divides: $(f(x+h) - f(x-h)) / 2h$. With a large h this is
+    inexact; with a small h it subtracts two almost equal numbers. The {} needs no subtraction:
 
     $$\\frac{{df}}{{dx}} \\approx \\mathrm{{Im}}\\, f(x + ih) / h$$
     """.format(term("gradient check"), term("complex step"))
@@ -206,16 +206,16 @@ def _(gap_complex, gap_differences, h):
 @app.cell(hide_code=True)
 def _(best, exact):
     mo.md(f"""
-    The best difference is off by {best:.0e}, and one has to find its h. The complex step is off by {exact:.0e} at most for
-    any h up to 1e-8: that is rounding. So tinydx can call a gradient wrong without a tolerance to argue about.
+    The best difference has an error of {best:.0e}, and its h must be found first. The error of the complex step is at most
+    {exact:.0e} for every h up to 1e-8, which is rounding. So tinydx can detect even small errors in a gradient with certainty.
 
     ## A question
 
-    A checker uses dy = 1 everywhere, and tests a softmax, whose outputs always sum to 1. Which wrong backward passes?
+    A checker uses dy = 1 everywhere and tests a softmax, whose outputs always sum to 1. Which wrong backward would pass?
 
     /// details | Answer
-    One that returns zero. With dy = 1 the "loss" is the sum of the outputs, which is always 1, so the true gradient *is* zero.
-    A random dy finds it at once; `tinydx.gradcheck` always uses one.
+    A backward that returns zero. With dy = 1, the "loss" is the sum of the outputs, which is always 1, so the true gradient
+    *is* zero. A random dy, which `tinydx.gradcheck` always uses, finds the mistake at once.
     ///
     """)
     return

@@ -16,7 +16,7 @@ with app.setup:
 
     import tinydx
 
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+    tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
     from tinydx.datasets.phantom import CLASS_NAMES, make_phantoms
     from tinydx.diagnosis.kinds.image import build_cnn, open_study
@@ -37,18 +37,18 @@ def _():
 
     - train the document's {term("convolutional neural network")}, and see whether it learns;
     - turn its {term("probability")} into a diagnosis, **the right way round**;
-    - choose a {term("threshold")} by what it costs the ill and the healthy.
+    - choose a {term("threshold")} by its cost for the ill and for the healthy.
 
     ## The equations
 
-    The network ends in one number $p$ between 0 and 1. The {term("loss")} asks it to be the {term("label")} $t$, 0 or 1:
+    The network ends in one number $p$ between 0 and 1. The {term("loss")} compares it with the {term("label")} $t$, 0 or 1:
 
     $$L = -t \ln p - (1-t) \ln (1-p)$$
 
-    Every step of training moves each weight a little against its gradient, on a {term("batch")} of a few images;
-    a pass over all of them is an {term("epoch")}.
+    Every training step moves each weight a little against its gradient, which is computed from a {term("batch")} of a few
+    images. A pass over all images is an {term("epoch")}.
 
-    ## The pictures
+    ## The images
     """)
     return
 
@@ -57,7 +57,7 @@ def _():
 def _():
     own = own_data()
     if own:
-        study = open_study(own, size=40, limit=128)  # of each class and split
+        study = open_study(own, size=40, limit=128)  # at most 128 images of each class and split
         names, source = tuple(study.class_names), study.source
         (x_train, y_train), (x_test, y_test) = ((part.x / np.float32(255), part.y) for part in (study.train, study.test))
     else:
@@ -75,12 +75,13 @@ def _():
 @app.cell(hide_code=True)
 def _(own, source, x_test, x_train):
     _yours = f"""
-    Yours, **{source}**: {len(x_train)} to train with, {len(x_test)} to test, of 40 x 40 pixels. `tinydx diagnose` takes the same data, all of
-    it and larger.
+    Your data, **{source}**: {len(x_train)} images for training and {len(x_test)} for testing, of 40 x 40 pixels. `tinydx diagnose` takes
+    the same data and uses all of it, at a larger size.
     """
     _synthetic = """
-    No package brings labelled X-rays, so tinydx draws **synthetic phantoms**: no patient, no disease. What is learned here
-    says nothing about real X-rays. The opacities of the ill lung are texture; both classes are equally bright.
+    No package includes labelled X-rays, so tinydx generates **synthetic phantoms**. They show no patient and no disease, and
+    what is learned here says nothing about real X-rays. The opacities of the ill lung are a texture; both classes are equally
+    bright.
     """
     mo.md(_yours if own else _synthetic)
     return
@@ -102,7 +103,7 @@ def _(names, source, x_train, y_train):
 @app.cell(hide_code=True)
 def _(names):
     mo.md(f"""
-    Class folders sort by name: **{names[0]} is class 0, {names[1]} is class 1**. Remember it.
+    Class folders sort by name: **{names[0]} is class 0, {names[1]} is class 1**. Remember this order.
 
     ## Training
 
@@ -113,7 +114,7 @@ def _(names):
     model.fit(x_train, y_train, batch_size=16, epochs=8)
     ```
 
-    The red line watches the test images, and chooses nothing.
+    The red line shows the loss on the test images, which is not used for training or for any choice.
     """)
     return
 
@@ -121,7 +122,7 @@ def _(names):
 @app.cell
 def _(own, x_test, x_train, y_test, y_train):
     tinydx.set_seed(0)
-    tinydx.set_threads(1)  # so small matrices are quickest on one core
+    tinydx.set_threads(1)  # such small matrices are fastest on one core
     model = build_cnn((40, 40, 3), classes=2)
     watched = model.fit(x_train, y_train, batch_size=16, epochs=8, validation_data=(x_test, y_test), verbose=0)
     history = watched.history
@@ -138,10 +139,10 @@ def _(history):
     _axis.plot(_epochs, history["loss"], "o-", color=BLUE, label="training images")
     _axis.plot(_epochs, history["val_loss"], "o-", color=RED, label="test images")
     _axis.axhline(np.log(2), color=GREY, linewidth=0.8)
-    _axis.text(_epochs[-1], np.log(2) + 0.01, "a coin", color=GREY, ha="right")
+    _axis.text(_epochs[-1], np.log(2) + 0.01, "guessing", color=GREY, ha="right")
     _axis.set(title="loss", xlabel="epochs", ylabel="loss (nats an image)", ylim=(0, None))
     _axis.legend(frameon=False)
-    show(_figure, "The loss of training and of test images over the epochs, beside that of a coin.")
+    show(_figure, "The loss of training and of test images over the epochs, and the loss of guessing.")
     return
 
 
@@ -153,17 +154,17 @@ def _(names, own, p, sick, y_test):
     right = int(((p_ill >= 0.5) == ill).sum())
     assert own or (right > 0.8 * len(ill) and right + right_by_document == len(ill))
     _verdict = (
-        f"Here the names happen to sort as the line wants it. Were {names[1]} called *abnormal*, it would turn every answer round."
+        f"Here the names happen to sort in the order that this line needs. If {names[1]} were called *abnormal*, it would invert every answer."
         if sick
-        else "The network learned well; the last line turned every answer round."
+        else "The network learned well, but the last line inverted every answer."
     )
     mo.md(f"""
     ## Which way round?
 
-    The document ends with `'Normal' if prediction < 0.5 else 'Abnormal'`. Of {len(ill)} test images that names
-    **{right_by_document}** rightly. The same numbers, with class 1 read as {names[1]}: **{right}**.
+    The document ends with `'Normal' if prediction < 0.5 else 'Abnormal'`. This line is right for **{right_by_document}** of
+    {len(ill)} test images. With class 1 read as {names[1]}, the same probabilities are right for **{right}**.
 
-    {_verdict} `model.predict_classes` takes the names from the folders, so that this cannot happen, and `predict` warns.
+    {_verdict} `model.predict_classes` takes the names from the folders, so this cannot happen, and `predict` warns.
     """)
     return ill, p_ill, right, right_by_document
 
@@ -173,7 +174,7 @@ def _(names, sick):
     mo.md(f"""
     ## See it: the threshold is a choice
 
-    An image is called {names[sick]} where P({names[sick]}) = {"p" if sick else "1 - p"} reaches the threshold. Move it.
+    An image is called {names[sick]} where P({names[sick]}) = {"p" if sick else "1 - p"} reaches the threshold. Move the threshold.
     """)
     return
 
@@ -226,18 +227,18 @@ def _(auc, auc_high, auc_low, called, ill, names, sensitivity, sick, specificity
     | **{_healthy}** | {int(called[~ill].sum())} alarmed | {int((~called[~ill]).sum())} |
 
     This table is the {term("confusion matrix")}. The {term("sensitivity")}, the share of the ill who are found, is {sensitivity:.2f}.
-    The {term("specificity")}, the share of the healthy who are left in peace, is {specificity:.2f}. One falls where the other rises; the
-    {term("ROC curve")} shows all choices at once. The area under it is {auc:.3f} (95 % interval {auc_low:.3f} to {auc_high:.3f}): the
-    chance that an ill image gets a higher number than a healthy one.
+    The {term("specificity")}, the share of the healthy who cause no alarm, is {specificity:.2f}. When one rises, the other falls; the
+    {term("ROC curve")} shows all choices at once. The area under it is {auc:.3f} (95 % interval {auc_low:.3f} to {auc_high:.3f}). It is the
+    probability that an ill image gets a higher score than a healthy one.
 
     ## A question
 
     A screening test will be used where 1 person in 100 is ill. At this threshold, of 100 who are called {_ill}, how many are ill?
 
     /// details | Answer
-    Of 10,000 people 100 are ill: {100 * sensitivity:.0f} are called {_ill}. Of the 9,900 healthy, {9900 * (1 - specificity):.0f} are, too.
-    So about **{100 * 100 * sensitivity / max(100 * sensitivity + 9900 * (1 - specificity), 1):.0f}** of 100 are ill. Of the test set
-    {ill.mean():.0%} are ill; the world is healthier. (A share of 1.00 here only means that none of {int((~ill).sum())} was wrong.)
+    Of 10,000 people, 100 are ill, and {100 * sensitivity:.0f} of these are called {_ill}. Of the 9,900 healthy, {9900 * (1 - specificity):.0f} are, too.
+    So about **{100 * 100 * sensitivity / max(100 * sensitivity + 9900 * (1 - specificity), 1):.0f}** of 100 are ill. In the
+    test set {ill.mean():.0%} are ill, many more than in the population. (A specificity of 1.00 only means that none of {int((~ill).sum())} healthy images was called {_ill}.)
     ///
     """)
     return

@@ -18,7 +18,7 @@ with app.setup:
 
     import tinydx
 
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+    tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
     from tinydx.datasets.phantom import chest_phantom
     from tinydx.diagnosis.kinds.image import augmentation
@@ -40,19 +40,20 @@ def _():
 
     - read a rotation, a shift and a zoom as one matrix;
     - say which of the document's changes keep the {term("label")} of a medical image, and which do not;
-    - find out how much of a training image is invented.
+    - measure how much of a training image is invented.
 
     ## The equation
 
     A network with millions of weights can learn a few hundred images by heart, which is {term("overfitting")}.
-    With {term("augmentation")} it sees other views of them, which mean the same. For each pixel $(r, c)$ of the new image,
-    one matrix says where in the old one to look:
+    With {term("augmentation")} it sees other views of them with the same meaning. For each pixel $(r, c)$ of the new image, a
+    matrix gives its place in the old one:
 
     $$u = m_{{11}}\, r + m_{{12}}\, c + o_1$$
 
     $$v = m_{{21}}\, r + m_{{22}}\, c + o_2$$
 
-    $(u, v)$ lies between four pixels, which are weighed by how near they are: the picture is read *backwards*, so no hole is left.
+    $(u, v)$ lies between four pixels, which are weighted by their nearness. The map goes *backwards*, from the new image to the
+    old one, so that every new pixel gets a value.
     """)
     return
 
@@ -70,7 +71,7 @@ def _():
     shift = mo.ui.slider(-0.4, 0.4, step=0.05, value=0.1, label="shift to the side, share", show_value=True, full_width=True)
     zoom = mo.ui.slider(0.6, 1.6, step=0.1, value=0.8, label="zoom factor", show_value=True, full_width=True)
     _subject = "A real retina" if name == "retina" else f"Your picture, {name}"
-    mo.vstack([mo.md(f"## See it\n\n{_subject}. The small squares are where the corners of the new picture were taken from."),
+    mo.vstack([mo.md(f"## See it\n\n{_subject}. The small squares mark where the corners of the new image come from."),
                angle, shift, zoom])  # fmt: skip
     return angle, image, name, shift, zoom
 
@@ -94,8 +95,8 @@ def _(changed, image, matrix, name, offset, size):
     _left.plot(_columns, _rows, "s-", color="white", markersize=4, linewidth=1)
     _left.set(title=name, xlabel="column (pixels)", ylabel="row (pixels)", xlim=(-40, 216), ylim=(216, -40))
     _right.imshow(changed.astype("uint8"))
-    _right.set(title="as trained on", xlabel="column (pixels)", xlim=(-40, 216))
-    show(_figure, f"{name}, with the outline of the part that is looked at, and the new picture made of it.")
+    _right.set(title="new image", xlabel="column (pixels)", xlim=(-40, 216))
+    show(_figure, f"{name}, with the outline of the part that is used, and the new image that is made from it.")
     return
 
 
@@ -107,8 +108,9 @@ def _(matrix, offset):
     | $u$ | {matrix[0, 0]:.3f} | {matrix[0, 1]:.3f} | {offset[0]:.1f} |
     | $v$ | {matrix[1, 0]:.3f} | {matrix[1, 1]:.3f} | {offset[1]:.1f} |
 
-    Rotation, shift, shear and zoom in one. A zoom **above** 1 makes the picture smaller: it is the old image that is looked at
-    in larger steps. What lies outside is filled by the nearest pixel, and that part of the picture is invented.
+    The table combines rotation, shift, shear and zoom. A zoom **above** 1 makes the image smaller, because neighbouring new
+    pixels come from places further apart in the old image. Places outside the old image get its nearest pixel: this part of the
+    new image is invented.
 
     ## The engine's code
     """)
@@ -128,7 +130,7 @@ def _(image, size):
     grid = np.stack(np.mgrid[:size, :size], axis=-1)
 
     def invented(transform):
-        """The share of the new picture that lies outside the old one."""
+        """The share of the new image that comes from outside the old one."""
         names = ("theta", "tx", "ty", "shear", "zx", "zy")
         m, o = affine_matrix(*(transform[name] for name in names), height=size, width=size)
         source = grid @ m.T + o
@@ -145,7 +147,7 @@ def _(name, shares, views):
     for _axis, _view, _share in zip(_axes.flat, views, shares, strict=False):
         _axis.imshow(_view.astype("uint8"))
         _axis.set(xticks=[], yticks=[], xlabel=f"{_share:.0%} invented")
-    _figure.suptitle("six draws of the document's settings", fontsize=9)
+    _figure.suptitle("six random draws, the document's settings", fontsize=9)
     show(_figure, f"{name}, augmented in six ways, each with the share of it that was filled in.")
     return
 
@@ -166,12 +168,12 @@ def _():
 def _(drawn, moved_column, moved_row, shares):
     assert 0.05 < shares.mean() < 0.5
     mo.md(f"""
-    Of {len(drawn)} draws of the document's settings, on average **{shares.mean():.0%}** of a picture is invented, at most
-    {shares.max():.0%}. Two more traps, both Keras's own, which tinydx copies so that results carry over:
-    `width_shift_range=0.2` moves this 20-pixel picture by {abs(moved_row)} **rows** and {abs(moved_column)} columns; and
-    `shear_range=0.2` is 0.2 *degrees*, next to nothing.
+    In {len(drawn)} random draws with the document's settings, on average **{shares.mean():.0%}** of an image is invented, and at most
+    {shares.max():.0%}. Keras has two more traps, which tinydx copies so that both give the same results:
+    `width_shift_range=0.2` moves this 20-pixel image by {abs(moved_row)} **rows** and {abs(moved_column)} columns, and
+    `shear_range=0.2` means 0.2 *degrees*, almost nothing.
 
-    ## A flip is not innocent
+    ## A flip can change the label
 
     The document's `horizontal_flip=True` doubles the views. Here is a synthetic chest, and its mirror image.
     """)
@@ -198,19 +200,20 @@ def _():
 def _(heart_left, heart_right):
     assert heart_right > heart_left
     mo.md(f"""
-    Beside the middle line the right half of the picture is {100 * (heart_right / heart_left - 1):.0f} % brighter: that is the heart, which lies in the patient's left
-    chest. The mirror image shows dextrocardia, a rare condition. If the label is "pneumonia", little harm is done. If it is "enlarged
-    left ventricle", or "which side", the flip makes wrong labels.
+    Near the middle line, the right half of the image is {100 * (heart_right / heart_left - 1):.0f} % brighter, because of the heart, which lies in the left side of the
+    patient's chest. The mirror image shows dextrocardia, a rare condition. If the label is "pneumonia", this does little harm. If
+    the label is "enlarged left ventricle", or names a side, the flip makes it wrong.
 
     ## A question
 
-    Which of these keeps the label: a vertical flip of a blood cell; of a chest? A zoom by 1.2, if the label is "cardiomegaly"?
-    A change of brightness in a CT slice?
+    Which of these changes are right in training: a vertical flip of a blood cell? A vertical flip of a chest? A zoom by 1.2, if
+    the label is "cardiomegaly"? A change of brightness in a CT slice?
 
     /// details | Answer
-    The blood cell's flip does: a cell has no up. No patient's chest is upside down, so there the network learns what it never needs.
-    Cardiomegaly is a *ratio* of widths: a zoom keeps it, a stretch in one direction (Keras draws `zx` and `zy` apart) does not.
-    A CT's brightness is a measured density: to change it is to change the tissue. And test images are never augmented.
+    The flip of a blood cell is: a cell has no top. No patient's chest is upside down, so the flip of a chest teaches the network
+    what it never needs. Cardiomegaly is a *ratio* of widths: a zoom keeps it, but a stretch in one direction does not (Keras draws
+    `zx` and `zy` independently). The brightness of a CT slice is a measured density: changing it changes the tissue. Test images are
+    never augmented.
     ///
     """)
     return
@@ -220,7 +223,7 @@ def _(heart_left, heart_right):
 def _():
     mo.md(
         """
-    Augmentation makes the *images* differ from step to step; {} makes the *network* differ. The second exercise is about it.
+    Augmentation varies the *images* from step to step; {} varies the *network*. The second exercise is about it.
     """.format(term("dropout"))
     )
     return

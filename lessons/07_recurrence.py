@@ -16,7 +16,7 @@ with app.setup:
     import tinydx
     from tinydx import ops
 
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+    tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
     from tinydx.evaluation import roc_auc
     from tinydx.layers import Dense, SimpleRNN
@@ -38,17 +38,17 @@ def _():
 
     - read the document's recurrence, and say what its {term("hidden state")} is for;
     - predict from one weight how long it remembers;
-    - train it to tell a regular heart rhythm from an irregular one, where the average tells nothing.
+    - train it to distinguish a regular heart rhythm from an irregular one with the same average.
 
     ## The equation
 
-    A {term("recurrent neural network")} reads a sequence step by step. What it has seen so far is in $h$:
+    A {term("recurrent neural network")} reads a sequence step by step. The state $h$ represents what it has read so far:
 
     $$h_t = \tanh(W_{{hh}} h_{{t-1}} + W_{{xh}} x_t + b_h)$$
 
     $$y_t = W_{{hy}} h_t + b_y$$
 
-    The same three matrices serve every {term("time step")}. So a sequence may have any length.
+    The same three matrices are used at every {term("time step")}, so a sequence may have any length.
     """)
     return
 
@@ -92,12 +92,12 @@ def _(h, pulse, weight):
 
 @app.cell(hide_code=True)
 def _(remembered, weight):
-    _more = ", and it will go on beyond the picture" if remembered > 50 else ""
+    _more = ", and longer than the figure shows" if remembered > 50 else ""
     mo.md(f"""
     With a weight of {weight.value:g} the state keeps more than a tenth of its peak for **{remembered} steps**{_more}.
-    Once h is small, tanh hardly bends it, and every step multiplies it by the weight: 0.5 forgets at once, 0.95 slowly, a negative
-    one swings. Above 1 it grows until tanh stops it: the unit has two resting points and remembers for ever, as a switch does.
-    Lesson 8 asks what this means for the gradient.
+    When h is small, tanh is almost linear, and every step multiplies h by the weight: with 0.5 the unit forgets quickly, with 0.95
+    slowly, and with a negative weight h changes its sign at every step. With a weight above 1, h grows until tanh limits it: the
+    unit has two stable states and remembers for ever, like a switch. Lesson 8 shows what this means for the gradient.
 
     ## The engine's code
     """)
@@ -115,9 +115,9 @@ def _():
     mo.md("""
     ## Regular or irregular?
 
-    Generated, not measured: the times between 24 heartbeats, in seconds. A regular rhythm breathes slowly up and down. The irregular
-    one has **the same intervals in another order**, so that mean and spread tell nothing. Only who remembers the beat
-    before can tell them apart.
+    The data are generated, not measured: 24 intervals between heartbeats, in seconds. In a regular rhythm they rise and fall
+    slowly, as with breathing. An irregular rhythm is a regular one with **its intervals in random order**, so that mean and spread
+    contain no information. Only a model that remembers the previous beat can distinguish them.
     """)
     return
 
@@ -125,7 +125,7 @@ def _():
 @app.cell
 def _():
     def rhythms(n, seed, beats=24):
-        """RR intervals (N,T,1) in seconds, and labels: 1 irregular. Every second one is a shuffled regular one."""
+        """RR intervals (N,T,1) in seconds, and labels, 1 for irregular: every second rhythm is shuffled."""
         rng = np.random.default_rng(seed)
         start, period, depth = rng.uniform(0, 6.3, (n, 1)), rng.uniform(6, 12, (n, 1)), rng.uniform(0.05, 0.15, (n, 1))
         beat = np.arange(beats)
@@ -149,7 +149,8 @@ def _(x_test):
         _axis.set(title=f"{_title} (generated)", xlabel="beat (number)")
     _axes[0].set_ylabel("interval (s)")
     show(
-        _figure, "Three regular and three irregular generated heart rhythms: the time between beats, over the number of the beat."
+        _figure,
+        "Three regular and three irregular generated heart rhythms: the interval between beats against the number of the beat.",
     )
     return
 
@@ -157,7 +158,7 @@ def _(x_test):
 @app.cell
 def _(x_test, x_train, y_test, y_train):
     tinydx.set_seed(0)
-    tinydx.set_threads(1)  # so small matrices are quickest on one core
+    tinydx.set_threads(1)  # such small matrices are fastest on one core
     middle, spread = x_train.mean(), x_train.std()
     model = Sequential([SimpleRNN(16, input_shape=(24, 1)), Dense(1, activation="sigmoid")])
     model.compile(optimizer=Adam(0.01), loss="binary_crossentropy", metrics=["accuracy"])
@@ -176,23 +177,24 @@ def _(x_test, x_train, y_test, y_train):
 @app.cell(hide_code=True)
 def _(auc, auc_of_mean, auc_of_spread, epochs, parameters, units, y_test):
     mo.md(f"""
-    {units} units and {parameters} parameters, {epochs} epochs. Area under the ROC curve on {len(y_test)} rhythms that training never saw:
+    The network has {units} units and {parameters} parameters and was trained for {epochs} epochs. The area under the ROC curve, on
+    {len(y_test)} rhythms that were not used in training:
 
-    | what is looked at | area |
+    | based on | area |
     |---|---|
     | the mean interval | {auc_of_mean:.3f} |
     | the spread of the intervals | {auc_of_spread:.3f} |
     | the recurrence | **{auc:.3f}** |
 
-    One half is guessing. The order of the beats is all there is, and the recurrence has learned to use it.
+    One half is guessing. Only the order of the beats contains information, and the recurrence has learned to use it.
 
     ## A question
 
     Could the document's CNN, with kernels of 3 beats and a mean over all places, do the same?
 
     /// details | Answer
-    Yes: "this interval differs from its two neighbours" needs a window of 3 beats and no memory. The recurrence is needed
-    where the distance is not known before: "the first beat after the last pause". How far back it can learn to look is the next lesson.
+    Yes: "this interval differs from its two neighbours" needs a window of 3 beats and no memory. A recurrence is needed where the
+    distance is not known in advance: "the first beat after the last pause". The next lesson shows how far back it can learn to look.
     ///
     """)
     return

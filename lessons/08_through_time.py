@@ -16,7 +16,7 @@ with app.setup:
     import tinydx
     from tinydx import Tensor, ops
 
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+    tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, show, term
     from tinydx.ops.gru import cell as gru_cell
@@ -38,16 +38,16 @@ def _():
 
     - write {term("backpropagation through time")}, and say what it multiplies at every step;
     - explain the {term("vanishing gradient")}, and measure it;
-    - say which part of an LSTM, and of a GRU, keeps a gradient alive.
+    - say which part of an LSTM and of a GRU keeps a gradient from vanishing.
 
     ## The equation
 
-    The loss looks at the last state $h_T$. What does it know of an input $k$ steps earlier? On its way back the gradient passes
-    every state in between, and the {term("chain rule")} multiplies it each time by the same matrix and by a slope of tanh:
+    The loss depends on the last state $h_T$. How much does it depend on an input $k$ steps earlier? On its way back, the gradient
+    passes every state in between, and the {term("chain rule")} multiplies it each time by the same matrix and by a slope of tanh:
 
     $$dh_{{t-1}} = W_{{hh}}^\top \left( (1 - h_t^2) \odot dh_t \right)$$
 
-    After $k$ steps that is a product of $k$ factors. If they are smaller than 1, nothing is left; if they are larger, it explodes.
+    After $k$ steps this is a product of $k$ factors. If they are smaller than 1, the gradient vanishes; if they are larger, it explodes.
     """)
     return
 
@@ -56,7 +56,7 @@ def _():
 def _():
     scale = mo.ui.slider(0.5, 2.0, step=0.1, value=1.0, label="size of the recurrent weights", show_value=True, full_width=True)
     keep = mo.ui.slider(-1, 5, step=0.5, value=3, label="bias of the gate that keeps: f, z", show_value=True, full_width=True)
-    mo.vstack([mo.md("## See it: what the last state still knows of each step"), scale, keep])
+    mo.vstack([mo.md("## See it: how much gradient reaches each step"), scale, keep])
     return keep, scale
 
 
@@ -66,12 +66,12 @@ def _():
     rng = np.random.default_rng(0)
     sequence = rng.normal(size=(STEPS, 8, 4))  # (T,N,D)
     w_xh = rng.normal(size=(4, UNITS)) / 2
-    orthogonal = np.linalg.qr(rng.normal(size=(UNITS, UNITS)))[0]  # it turns a vector, and leaves its length
+    orthogonal = np.linalg.qr(rng.normal(size=(UNITS, UNITS)))[0]  # rotates a vector and keeps its length
     direction = rng.normal(size=(8, UNITS))
-    w, u = rng.normal(size=(4, 4 * UNITS)) / 2, 0.3 * rng.normal(size=(UNITS, 4 * UNITS)) / np.sqrt(UNITS)  # of all gates
+    w, u = rng.normal(size=(4, 4 * UNITS)) / 2, 0.3 * rng.normal(size=(UNITS, 4 * UNITS)) / np.sqrt(UNITS)  # weights of all gates
 
     def by_step(inputs):
-        """The length of the gradient with respect to the input of each step, as a share of the last one's."""
+        """The length of the gradient with respect to the input of each step, relative to the last step's."""
         lengths = np.array([np.sqrt((x.grad**2).sum()) for x in inputs])
         return lengths / lengths[-1]
 
@@ -86,7 +86,7 @@ def _():
     def of_lstm(keep):
         inputs = [Tensor(x, requires_grad=True) for x in sequence]
         bias = np.zeros(4 * UNITS)
-        bias[UNITS : 2 * UNITS] = keep  # the gates i, f, g, o stand side by side
+        bias[UNITS : 2 * UNITS] = keep  # the order is i, f, g, o
         h = c = np.zeros((8, UNITS))
         for x in inputs:
             h, c = ops.lstm_step(x, h, c, w, u, bias)
@@ -96,7 +96,7 @@ def _():
     def of_gru(keep):
         inputs = [Tensor(x, requires_grad=True) for x in sequence]
         bias = np.zeros((2, 3 * UNITS))
-        bias[0, :UNITS] = keep  # z, r, g
+        bias[0, :UNITS] = keep  # the order is z, r, g
         h = np.zeros((8, UNITS))
         for x in inputs:
             h = ops.gru_step(x, h, w[:, : 3 * UNITS], u[:, : 3 * UNITS], bias)
@@ -142,33 +142,32 @@ def _(STEPS, exploded, gru_gradient, larger, left_of_gru, left_of_lstm, left_of_
     With weights of size {scale.value:g}, {tanh_gradient[0]:.1g} of the gradient reaches the first of {STEPS} steps in the tanh recurrence,
     {lstm_gradient[0]:.1g} in the LSTM and {gru_gradient[0]:.1g} in the GRU. A straight line on this scale *is* a product of equal factors.
 
-    At a size of exactly 1 the matrix only turns the gradient, and shortens nothing. What is left then, {left_of_tanh:.1g},
-    is the work of the slopes $1 - h^2$ alone: tanh is never steeper than 1. Larger weights make up for it, and soon too well:
-    at 1.5 there are {larger:.1g} left, and at 2 the gradient has **grown** {exploded:.0f}-fold. No size is right for every sequence, and training
-    moves it.
+    At a size of exactly 1, the matrix only rotates the gradient and keeps its length. That only {left_of_tanh:.1g} is left is then
+    due to the slopes $1 - h^2$ alone, which are at most 1. Larger weights compensate for them, and soon too much: at 1.5 a share of
+    {larger:.1g} is left, and at 2 the gradient has **grown** {exploded:.0f}-fold. No size is right for every sequence, and training changes it.
 
     ## A gate
 
-    The {term("long short-term memory")} (LSTM) has a second state, the {term("cell state")} $c$. A {term("gate")}, a number between 0 and 1, says
-    how much of it stays, and another how much is added:
+    The {term("long short-term memory")} (LSTM) has a second state, the {term("cell state")} $c$. Each {term("gate")} is a number between 0 and 1:
+    $f$ controls how much of $c$ is kept, and $i$ how much of a candidate $g$ is added:
 
     $$c_t = f \\odot c_{{t-1}} + i \\odot g$$
 
     $$h_t = o \\odot \\tanh(c_t)$$
 
-    Back along $c$ the gradient is multiplied by $f$, and by nothing else: no matrix, no slope of tanh. With f near 1 it travels far:
-    with a bias of 3, f is about {_kept:.2f}, {_kept:.2f} to the power of {STEPS} is {_kept**STEPS:.1g}, and {left_of_lstm:.1g} of the gradient
-    arrives. That is why Keras starts this bias at 1, and not at 0. Move it.
+    On its way back along $c$, the gradient is multiplied by $f$ only, not by a matrix or a slope of tanh. With f near 1 it travels
+    far: with a bias of 3, f is about {_kept:.2f}, {_kept:.2f} to the power of {STEPS} is {_kept**STEPS:.1g}, and {left_of_lstm:.1g} of the gradient
+    arrives. This is why Keras starts with a bias of 1, not 0. Move the slider of this bias.
 
-    The {term("gated recurrent unit")} (GRU) needs no second state. One gate $z$ shares out the place in h between the old and the new,
-    and a gate $r$ says how much of the old the new one $g$ may see:
+    The {term("gated recurrent unit")} (GRU) needs no second state. The gate $z$ mixes the old state with a candidate $g$, and the gate
+    $r$ controls how much of the old state enters the candidate:
 
     $$g = \\tanh(W x_t + b_0 + r \\odot (U h_{{t-1}} + b_1))$$
 
     $$h_t = z \\odot h_{{t-1}} + (1 - z) \\odot g$$
 
-    Along the first term nothing but $z$ multiplies the gradient: with the same bias {left_of_gru:.1g} arrives. Three matrices instead of four,
-    and one state.
+    Along the first term, the gradient is multiplied by $z$ only: with the same bias, {left_of_gru:.1g} of it arrives. The GRU has three
+    matrices instead of four, and one state.
 
     ## The engine's code
     """)
@@ -184,7 +183,7 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    Its loop is the equation above, from the last step to the first. The LSTM's step, where `h, c` are the states, and its way back:
+    Its loop is the equation above, from the last step to the first. The LSTM's step, where `h, c` are the states, and its backward:
     """)
     return
 
@@ -214,12 +213,12 @@ def _(STEPS):
     mo.md(f"""
     ## A question
 
-    A straight-through recurrence without tanh, $h_t = W h_{{t-1}} + x_t$, has no slopes below 1. Does it solve the problem?
+    A recurrence without tanh, $h_t = W h_{{t-1}} + x_t$, has no slopes below 1. Does it solve the problem?
 
     /// details | Answer
-    It trades one problem for another. With eigenvalues of 0.9 a gradient of {0.9**STEPS:.1g} is left after {STEPS} steps, with 1.1 it has grown to
-    {1.1**STEPS:.0f}: only exactly 1 keeps it, and training moves the weights. A gate *chooses* its
-    factor at every step from what it reads. Attention, in lesson 12, has no chain of factors at all.
+    No, it replaces one problem by another. With eigenvalues of 0.9, {0.9**STEPS:.1g} of a gradient is left after {STEPS} steps; with 1.1, it has
+    grown {1.1**STEPS:.0f}-fold. Only eigenvalues of exactly 1 preserve it, and training changes the weights. A gate *chooses* its factor at
+    every step from its input. Attention, in lesson 12, has no chain of factors at all.
     ///
     """)
     return

@@ -16,7 +16,7 @@ with app.setup:
 
     import tinydx
 
-    tinydx.use("numpy")  # nothing has to be compiled first
+    tinydx.use("numpy")  # needs no compilation
 
     from tinydx.datasets.heart import CLASS_NAMES, RATE, make_heart_sounds
     from tinydx.diagnosis.kinds.sound import FEATURES, build_rnn
@@ -47,22 +47,23 @@ def _():
     mo.md(rf"""
     After this lesson you can
 
-    - follow a sound from its {term("waveform")} to a picture that a network can read;
-    - train the document's recurrence to hear a heart murmur;
-    - measure what another hospital's recorder does to it, and undo a part of that by one subtraction.
+    - follow a sound from its {term("waveform")} to features that a network can read;
+    - train the document's recurrence to detect a heart murmur;
+    - measure how much worse it works with another hospital's recorder, and undo part of this with one subtraction.
 
     ## The equations
 
-    A {term("frame")} $t$ is a short piece of the samples $x$, $H$ samples after the one before. A window $u$ fades it in and out, and the
-    {term("short-time Fourier transform")} says how much of each frequency $k$ is in it:
+    A {term("frame")} $t$ is a short section of the samples $x$ that begins $H$ samples after the previous one. A window $u$ fades it in and
+    out, and the {term("short-time Fourier transform")} gives the strength of each frequency $k$ in it:
 
     $$X(t,k) = \sum_n x(tH+n)\, u(n)\, e^{{-2 \pi i k n / N}}$$
 
-    Neighbouring frequencies are added up in bands $m$ (the {term("mel filterbank")} $M$), and a logarithm makes decibels, as loudness is heard:
+    The {term("mel filterbank")} $M$ adds the power of neighbouring frequencies up in bands $m$, and a logarithm gives decibels, which
+    correspond to how loudness is heard:
 
     $$S(t,m) = 10 \log_{{10}} \sum_k M_{{mk}} |X(t,k)|^2$$
 
-    $S$ is a sequence of vectors, and the recurrence of lesson 7 reads it, frame by frame.
+    $S$ is a sequence of vectors, which the recurrence of lesson 7 reads frame by frame.
 
     ## The sounds
     """)
@@ -74,7 +75,7 @@ def _():
     SECONDS = 4.0
 
     def read_site(folder):
-        """The recordings of two class folders, 150 of each at most: samples (N, L), and who is ill (N,)."""
+        """At most 150 recordings of each of two class folders: samples (N, L), and which are ill (N,)."""
         files = find_sounds(folder)
         if len(files) != 2:
             raise ValueError(f"{folder} has {len(files)} class folders, {', '.join(files)}: this lesson is about two")
@@ -100,19 +101,19 @@ def _():
 @app.cell(hide_code=True)
 def _(home, ill, own, test, train, x):
     _synthetic = f"""
-    No package brings labelled heart sounds, so tinydx computes **synthetic ones**: of no patient, and what is learned here says nothing about
-    real hearts. A beat is two sounds, the valves closing; an abnormal heart murmurs at the same place of every beat. A normal
-    recording has bursts of the same noise **at random times**, so that loudness and pitch tell nothing. {len(x)} recordings of 4 s, {len(train)} to
-    learn from, {len(test)} to test with.
+    No package includes labelled heart sounds, so tinydx generates **synthetic ones**. They come from no patient, and what is learned here
+    says nothing about real hearts. A beat is two sounds, made by closing valves. An abnormal heart has a murmur at the same place in every
+    beat. A normal recording has bursts of the same noise **at random times**, so that loudness and pitch alone contain no information. There
+    are {len(x)} recordings of 4 s, {len(train)} for training and {len(test)} for testing.
     """
     _yours = f"""
-    Yours: {len(x)} recordings of **{home}**, their first 4 s at {RATE} Hz, {len(train)} to learn from and {len(test)} to test with. If a patient has
-    several recordings, this split is not honest: it is made by recording.
+    Your data: {len(x)} recordings of **{home}**, the first 4 s of each at {RATE} Hz, {len(train)} for training and {len(test)} for testing. The split is by
+    recording. If a patient has several recordings, it is not an honest split.
     """
     shown = int(np.flatnonzero(ill)[0])
     _loud = x[shown] / np.abs(x[shown]).max()
     _audible = np.interp(np.arange(4 * len(_loud)) / 4, np.arange(len(_loud)), _loud)  # 8 kHz, which browsers play
-    mo.vstack([mo.md(_yours if own else _synthetic), mo.md("Hear an ill one, by headphones (a phone's loudspeaker is too small for a heart):"),
+    mo.vstack([mo.md(_yours if own else _synthetic), mo.md("Listen to an abnormal one with headphones (a phone's loudspeaker is too small for heart sounds):"),
                mo.audio(_audible, rate=4 * RATE)])  # fmt: skip
     return (shown,)
 
@@ -177,8 +178,8 @@ def _(bands, filters, piece, power, spectrum):
     assert np.allclose(np.diff(_edges), np.diff(_edges)[0])  # up to 1 kHz, which is 15 mel, the scale is a straight line
     mo.md(f"""
     {len(piece):,} samples became {len(power)} frames of {power.shape[1]} frequencies, and then of {len(filters)} bands. A frame is {1000 * spectrum["window"] / RATE:.0f} ms
-    long, and they begin {1000 * spectrum["hop"] / RATE:.0f} ms apart. Mel bands get wider where the ear tells frequencies apart less well, but only above 1 kHz.
-    Hearts are below {bands["fmax"]:.0f} Hz: these bands are all equally wide.
+    long, and frames begin {1000 * spectrum["hop"] / RATE:.0f} ms apart. Mel bands become wider where the ear distinguishes frequencies less well, but only above
+    1 kHz. Heart sounds are below {bands["fmax"]:.0f} Hz, so all these bands are equally wide.
 
     ## The engine's code
     """)
@@ -196,19 +197,19 @@ def _():
     mo.md("""
     ## Training
 
-    The network of `tinydx diagnose --kind sound`: a small convolution over time, and the document's recurrence over what it finds. It is
-    trained twice. Once every recording is scaled as a whole. The other time each **band** of a recording is brought to
-    a mean of 0. At home that should make little difference:
+    The network is that of `tinydx diagnose --kind sound`: a small convolution over time, followed by the document's recurrence. It is
+    trained twice: once every recording is scaled as a whole, and once each **band** of a recording is also shifted to a mean of 0. For
+    recordings of the same hospital this should make little difference:
     """)
     return
 
 
 @app.cell
 def _(ill, own, test, train, x):
-    tinydx.set_threads(1)  # so small matrices are quickest on one core
+    tinydx.set_threads(1)  # such small matrices are fastest on one core
 
     def features(sounds, by_band):
-        """Log-mel (N, T, bands) of variance 1, with mean 0 in all, or in each band of each recording."""
+        """Log-mel (N, T, bands) of variance 1, with mean 0 in each recording, or in each of its bands."""
         f = np.array([log_mel(sound, **FEATURES) for sound in sounds])
         f = f - f.mean(axis=1 if by_band else (1, 2), keepdims=True)
         return (f / f.std(axis=(1, 2), keepdims=True)).astype("float32")
@@ -223,7 +224,7 @@ def _(ill, own, test, train, x):
     models = {"as a whole": trained(False), "band by band": trained(True)}
 
     def areas(sounds, truth):
-        """The area under the ROC curve of both, with 95 % intervals: {name: (area, low, high)}"""
+        """The area under the ROC curve of both models, with 95 % intervals: {name: (area, low, high)}"""
         found = {}
         for name, model in models.items():
             p = model.predict(features(sounds, name == "band by band"))[:, 0]
@@ -244,12 +245,13 @@ def _(at_home, ill, own, test):
     |---|---|---|
     {_rows}
 
-    On {len(test)} recordings, {int(ill[test].sum())} of them ill, that training never heard. But from the same hospital{_clear}.
+    This was measured on {len(test)} recordings, {int(ill[test].sum())} of them abnormal, that were not used in training. But they come from the same
+    hospital{_clear}.
 
     ## See it: another hospital
 
-    Another hospital has another recorder. Here it has a small microphone, which loses what is below some frequency, and noise of its own; a filter
-    plays it. The hearts are the same, and so are the trained networks. The curves show all microphones; choose the noise.
+    Another hospital has another recorder. Here a filter simulates one with a small microphone, which loses low frequencies, and with noise
+    of its own. The hearts and the trained networks stay the same. The curves show several microphones; choose the noise.
     """)
     return
 
@@ -266,7 +268,7 @@ def _(areas, ill, noise, own, test, x):
     LIMITS = (20, 50, 100, 200, 300)  # Hz
 
     def recorded(limit, snr):
-        """The test recordings as another recorder hears them."""
+        """The test recordings as another recorder would record them."""
         return add_noise(pass_band(x[test], RATE, limit, RATE / 2, order=4), snr, np.random.default_rng(0))
 
     curves = {limit: areas(recorded(limit, noise.value), ill[test]) for limit in LIMITS}
@@ -292,10 +294,10 @@ def _(LIMITS, at_home, curves, noise):
         _axis.fill_between(LIMITS, _low, _high, color=_colour, alpha=0.15, linewidth=0)
         _axis.axhline(at_home[_name][0], color=_colour, linewidth=0.8, linestyle=":")
     _axis.axhline(0.5, color=GREY, linewidth=0.8)
-    _axis.text(20, 0.51, "a coin", color=GREY)
+    _axis.text(20, 0.51, "guessing", color=GREY)
     _axis.set(
-        title=f"another recorder, {noise.value} dB above its noise",
-        xlabel="it loses what is below (Hz)",
+        title=f"another recorder, {noise.value} dB signal to noise",
+        xlabel="lowest frequency it records (Hz)",
         ylabel="AUC (share)",
         ylim=(0.4, 1.02),
     )
@@ -304,8 +306,8 @@ def _(LIMITS, at_home, curves, noise):
     _axis.legend(loc="lower left", frameon=False, bbox_to_anchor=(0, 0.22))
     show(
         _figure,
-        "The area under the ROC curve against the frequency below which another recorder hears little, for both ways to scale, with 95 % "
-        "intervals; dotted, what they reach at home.",
+        "The area under the ROC curve against the lowest frequency that another recorder records, for both ways of scaling, with 95 % "
+        "intervals; dotted, the areas at the first hospital.",
     )
     return
 
@@ -313,15 +315,16 @@ def _(LIMITS, at_home, curves, noise):
 @app.cell(hide_code=True)
 def _(at_home, filtered, noisy):
     mo.md(f"""
-    With hardly any noise, and little left below 200 or 300 Hz, the network that was so good at home ({at_home["as a whole"][0]:.2f}) falls to
-    **{filtered["as a whole"]:.2f}**, the mean of both. Scaled band by band it stays at **{filtered["band by band"]:.2f}**. Why? A recorder multiplies each frequency by some gain $G$, and the logarithm makes a sum of it:
+    With hardly any noise, and little signal below 200 or 300 Hz, the area of the network that scales recordings as a whole falls from
+    {at_home["as a whole"][0]:.2f} at the first hospital to **{filtered["as a whole"]:.2f}** (the mean for both limits). Scaled band by band, it stays at **{filtered["band by band"]:.2f}**. The
+    reason: a recorder multiplies each frequency by some gain $G$, which the logarithm turns into a sum:
 
     $$\\hat{{S}}(t,m) \\approx S(t,m) + 20 \\log_{{10}} G(m)$$
 
-    The recorder is a constant in each band. Subtract each band's mean, and it is gone, without ever having seen the other hospital.
+    The recorder adds a constant to each band. Subtracting each band's mean removes it, without any data from the other hospital.
 
-    Noise is not. When it is as loud as the heart (0 dB), {noisy["as a whole"]:.2f} and {noisy["band by band"]:.2f} are left: it is **added before the logarithm**, and fills
-    the pauses in which a murmur is heard. An honest report names the hospitals that the test came from.
+    It does not remove noise. With noise as loud as the heart (0 dB), the areas are {noisy["as a whole"]:.2f} and {noisy["band by band"]:.2f}: noise is **added before the
+    logarithm**, and it fills the pauses in which a murmur is heard. An honest report names the hospitals that the test data came from.
     """)
     return
 
@@ -345,8 +348,8 @@ def _(elsewhere, home):
     {_rows}
     """
     _how = """
-    With `--data FOLDER`, where each folder in it is a hospital with two class folders, the first by name is home, and
-    a table of the others, real ones, stands here.
+    With `--data FOLDER`, where each folder in FOLDER is a hospital with two class folders, the network is trained on the first hospital by
+    name, and a table with the results for the others appears here.
     """
     mo.md(_table if elsewhere else _how)
     return
@@ -357,13 +360,14 @@ def _(at_home, noisy):
     mo.md(f"""
     ## A question
 
-    Another hospital has the same recorder, but only its ill patients are recorded at night, when the ventilation hums. The network reaches
-    {max(area for area, _, _ in at_home.values()):.2f} there, too. Would you believe it?
+    Another hospital has the same recorder, but records its ill patients at night, when the ventilation hums, and the healthy by day. A
+    network that is trained and tested there reaches {max(area for area, _, _ in at_home.values()):.2f}, too. Would you believe it?
 
     /// details | Answer
-    No. It may hear the hum, and not the heart: whatever goes with the label is learned, and the test set hums just as the training set
-    does. Test it on ill and healthy people who were recorded alike, or add the same hum to all. The generator of this lesson does so
-    with its bursts, and that is why a number such as {noisy["band by band"]:.2f} under noise means something here.
+    No. It may detect the hum and not the heart: a network learns whatever goes with the label, and the test set has the same hum as the
+    training set. Test it on ill and healthy people who were recorded in the same way, or add the same hum to all recordings. The
+    generator of this lesson does so with its bursts of noise in normal recordings, so a result such as {noisy["band by band"]:.2f} under noise is
+    meaningful here.
     ///
     """)
     return

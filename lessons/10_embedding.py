@@ -21,7 +21,7 @@ with app.setup:
     import tinydx
     from tinydx import ops
 
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+    tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
     from tinydx.lessons.page import BLUE, GREY, canvas, card, foot, head, show, term
 
@@ -38,19 +38,19 @@ def _():
     After this lesson you can
 
     - read the document's equation of a word's {term("embedding")};
-    - turn random vectors into ones in which related words lie close together, by one matrix product;
-    - say what such vectors know, and what they do not.
+    - turn random vectors into vectors in which related words are close together, with one matrix product;
+    - say what such vectors represent, and what they do not.
 
     ## The equation
 
-    The vector of word $i$ is a mixture of the vectors of all words $j$, each weighed by how related they are:
+    The vector of word $i$ is a mixture of the vectors of all words $j$, weighted by how related the two words are:
 
     $$\vec{{w_i}} = \sum_{{j=1}}^{{n}} a_{{ij}} \vec{{v_j}} + \vec{{b_i}}$$
 
     ## The words
 
-    Real ones: the titles of the ICD-10-CM, the catalogue that hospitals code diagnoses with. Two words are related if
-    they stand in the same title more often than chance would have it:
+    They come from the titles of the ICD-10-CM, the catalogue with which hospitals code diagnoses. Two words are related if they
+    occur in the same title more often than independent words would:
 
     $$a_{{ij}} = \max\left(0,\; \ln \frac{{P(i, j)}}{{P(i)\, P(j)}}\right)$$
     """)
@@ -80,11 +80,11 @@ def _():
 @app.cell(hide_code=True)
 def _(titles, words):
     mo.md(f"""
-    {len(titles):,} titles, such as "{titles[40]}"; {len(words)} words stand in 12 of them or more.
+    There are {len(titles):,} titles, such as "{titles[40]}"; {len(words)} words occur in at least 12 of them.
 
     ## See it
 
-    Every word begins with a **random** vector. Then they are mixed, once. Choose a word, and how many numbers a vector has.
+    Every word begins with a **random** vector. Then the equation mixes them once. Choose a word and the length of the vectors.
     """)
     return
 
@@ -95,7 +95,7 @@ def _(words):
         word for word in ("pneumonia", "fracture", "diabetes", "retinopathy", "heart", "asthma", "leukemia") if word in words
     ]
     word = mo.ui.dropdown({name: name for name in _known}, value=_known[0], label="word", full_width=True)
-    size = mo.ui.slider(steps=[4, 16, 64, 256], value=256, label="numbers of a vector", show_value=True, full_width=True)
+    size = mo.ui.slider(steps=[4, 16, 64, 256], value=256, label="length of a vector", show_value=True, full_width=True)
     mo.vstack([size, word])
     return size, word
 
@@ -103,7 +103,7 @@ def _(words):
 @app.cell
 def _(a, number, size, words):
     def cosines(vectors, name):
-        """How near every word's direction is to this one's, -1 to 1."""
+        """The cosine of the angle between every word's vector and this word's, -1 to 1."""
         unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit @ unit[number[name]]
 
@@ -128,7 +128,7 @@ def _(after, before, cosines, word, words):
     _axes[1].set_xlabel("cosine (no unit)")
     show(
         _figure,
-        f"The six words nearest to {word.value}, by random vectors, where they mean nothing, and by mixed ones, where they are related.",
+        f"The six words nearest to {word.value}: unrelated words with random vectors, related ones with mixed vectors.",
     )
     return
 
@@ -157,10 +157,10 @@ def _(table):
     |---|---|---|
     {_rows}
 
-    Nobody told the computer what pneumonia is. Words that keep the same company got almost the same mixture, so they
-    point the same way; where the directions began is forgotten. In 4 numbers there is no room for all the differences: move the slider.
+    Nothing here says what pneumonia is. Words that occur beside the same words get almost the same mixture, so their vectors have
+    almost the same direction, whatever the random vectors were. Vectors of 4 numbers have no room for all differences: move the slider.
 
-    In a language model $a$ and $v$ are learned, but what they learn from is the same: the company that a word keeps.
+    In a language model, $a$ and $v$ are learned, but from the same information: which words occur together.
 
     ## The engine's code
     """)
@@ -181,9 +181,9 @@ def _(table):
     *Left* and *right* are near each other, at {table["left", "right"][1]:.2f}. For a surgeon they are opposites. Is that an error?
 
     /// details | Answer
-    It is what such vectors know: left and right stand in the same titles and beside the same words, so they keep the same company.
-    The same happens to *benign* and *malignant*, {table["benign", "malignant"][1]:.2f}, and to *acute* and *chronic*, {table["acute", "chronic"][1]:.2f}. A vector says what a text is about, not what it claims: never
-    let nearness decide where a negation or a side matters.
+    No, this is what such vectors represent: *left* and *right* occur in the same titles and beside the same words. The same holds for
+    *benign* and *malignant*, {table["benign", "malignant"][1]:.2f}, and for *acute* and *chronic*, {table["acute", "chronic"][1]:.2f}. A vector says what a text is about, not
+    what it claims. Never let nearness decide where a negation or a side matters.
     ///
     """)
     return

@@ -19,7 +19,7 @@ with app.setup:
 
     import tinydx
 
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+    tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
     from tinydx.datasets.terms import icd10cm_diagnoses, split_by_group
     from tinydx.diagnosis.kinds.text import open_table
@@ -43,28 +43,28 @@ def _():
     mo.md(rf"""
     After this lesson you can
 
-    - train the document's recurrence to guess the next word, and let it write;
-    - measure a {term("language model")} by its {term("perplexity")}, beside one that only counts;
-    - steer what it writes by {term("temperature")}, {term("top-k")} and {term("top-p")}, and say what none of them can promise.
+    - train the document's recurrence to predict the next word, and let it write;
+    - measure a {term("language model")} by its {term("perplexity")}, and compare it with one that only counts;
+    - control what it writes with {term("temperature")}, {term("top-k")} and {term("top-p")}, and say what none of them can guarantee.
 
     ## The equations
 
-    The probability of a text is that of its words, each given those before it. The document's recurrence remembers them, and its
-    output layer gives every word of the vocabulary a score:
+    The probability of a text is the product of its words' probabilities, each given the words before it. The document's recurrence
+    remembers these words, and its output layer gives every word of the vocabulary a score:
 
     $$h_t = \tanh(W_{{hh}} h_{{t-1}} + W_{{xh}} x_t + b_h)$$
 
     $$y_t = W_{{hy}} h_t + b_y$$
 
-    {term("softmax")} turns scores into probabilities of the next word, by which the text can be drawn word by word:
+    {term("softmax")} turns the scores into probabilities of the next word, with which a text can be drawn word by word:
 
     $$p(w_{{t+1}} | w_{{\le t}}) = \mathrm{{softmax}}(y_t)$$
 
-    How surprised it is by texts that it never saw, over all their $n$ words, is the perplexity:
+    The perplexity measures how surprised the model is by texts that it never saw, over all their $n$ words:
 
     $$\mathrm{{PPL}} = \exp\left( -\frac{{1}}{{n}} \sum_t \ln\, p(w_{{t+1}} | w_{{\le t}}) \right)$$
 
-    A perplexity of 20: as undecided, on average, as between 20 equally likely words.
+    With a perplexity of 20, the model is on average as uncertain as with 20 equally likely words.
 
     ## The texts
     """)
@@ -84,7 +84,9 @@ def _():
     _common = lambda text: len(words := Words().tokenize(text)) <= LONGEST and min(_often[w] for w in words) >= least  # noqa: E731
     kept = [(text, group) for text, group in known if _common(text)]
     if len(kept) < 100:
-        raise ValueError(f"{own} has {len(kept)} texts of at most {LONGEST} words that others have, too: at least 100 are needed")
+        raise ValueError(
+            f"{own} has {len(kept)} texts of at most {LONGEST} words that all occur in other texts, too: at least 100 are needed"
+        )
     train, test = ([text for text, _ in part] for part in split_by_group(kept, lambda item: item[1], [0.1]))
     codec = Codec.learn(Words(), train)
     ids, ids_test = ([codec.encode(text, ends=True) for text in part] for part in (train, test))
@@ -93,15 +95,20 @@ def _():
 
 @app.cell(hide_code=True)
 def _(codec, known, least, own, test, train):
-    _source = "texts of yours" if own else "titles of the ICD-10-CM, real ones"
-    _apart = "" if own else " Whole categories, the first three characters of a code, are on one side, so that no sibling helps."
+    _source = "texts of yours" if own else "real titles of the ICD-10-CM"
+    _apart = (
+        ""
+        if own
+        else " A category, the first three characters of a code, is either in training or in the test: no test title has a sibling in training."
+    )
     mo.md(f"""
-    {len(train):,} {_source}, to learn from, and {len(test)} to be tested with: those of at most 12 words, each in {least} titles or more, of
-    {len(known):,} in all.{_apart} The vocabulary has {len(codec)} entries; a {term("token")} is a word here. One title, as the model is taught:
+    There are {len(train):,} {_source} for training and {len(test)} for testing, out of {len(known):,}: those of at most 12 words, each of which
+    occurs in at least {least} texts.{_apart} The vocabulary has {len(codec)} entries; here a {term("token")} is a word. In training, the model must predict
+    each word of a text, such as
 
     *{train[0]}*
 
-    is asked for word by word, always after the **right** words before it ({term("teacher forcing")}).
+    from the **right** words before it, not from its own predictions ({term("teacher forcing")}).
 
     ## Training
     """)
@@ -111,7 +118,7 @@ def _(codec, known, least, own, test, train):
 @app.cell
 def _(LONGEST, codec, ids, ids_test, own):
     tinydx.set_seed(0)
-    tinydx.set_threads(1)  # so small matrices are quickest on one core
+    tinydx.set_threads(1)  # such small matrices are fastest on one core
     model = LanguageModel(len(codec), dimension=64, units=96, cell="rnn")
     model.compile(Adam(0.006, global_clipnorm=1.0), "sparse_categorical_crossentropy")
     words_so_far, next_words = teacher_forcing(ids, LONGEST + 2)
@@ -149,21 +156,21 @@ def _(after_epoch, by_frequency, by_pairs, codec):
     mo.md(f"""
     | model | PPL |
     |---|---|
-    | every word alike | {len(codec)} |
-    | how often a word is there | {by_frequency:.0f} |
-    | how often it is there after the word before | {by_pairs:.1f} |
+    | all words equally likely | {len(codec)} |
+    | frequency of the word | {by_frequency:.0f} |
+    | its frequency after the previous word | {by_pairs:.1f} |
     | the recurrence, {len(after_epoch)} epochs | **{after_epoch[-1]:.1f}** |
 
-    Counting pairs is an honest rival: it needs no training, and for most words the one before says most. What the recurrence knows
-    beyond it comes from further back.
+    Counting pairs is a strong baseline: it needs no training, and the previous word is usually the most informative one. Where the
+    recurrence is better, it uses words from further back.
 
     ## See it: the next word
 
     Choose how a title begins. The sliders change the probabilities before a word is drawn:
 
-    - **temperature**: scores are divided by it. Below 1 likely words become likelier, above 1 all become more alike;
-    - **top-k**: only the k likeliest words stay;
-    - **top-p**: only the likeliest words that have the probability p together.
+    - **temperature**: scores are divided by it. Below 1 likely words become likelier, above 1 all words become more equally likely;
+    - **top-k**: only the k likeliest words remain;
+    - **top-p**: only the likeliest words remain, as many as are needed for a total probability of p.
     """)
     return
 
@@ -208,14 +215,14 @@ def _(begin, codec, plain, steered):
     _order = np.argsort(-plain)[:12]
     _names = [codec.vocabulary.tokens[_i].replace("</s>", "(end)") for _i in _order]
     _figure, _axis = canvas(height=3.4)
-    _axis.barh(np.arange(12) + 0.2, plain[_order], 0.38, color=GREY, label="as the model says")
-    _axis.barh(np.arange(12) - 0.2, steered[_order], 0.38, color=BLUE, label="as it is drawn")
+    _axis.barh(np.arange(12) + 0.2, plain[_order], 0.38, color=GREY, label="model")
+    _axis.barh(np.arange(12) - 0.2, steered[_order], 0.38, color=BLUE, label="with these settings")
     _axis.set(title=f"{begin.value} ...", xlabel="probability", yticks=np.arange(12), yticklabels=_names)
     _axis.invert_yaxis()
     _axis.legend(loc="lower right", frameon=False)
     show(
         _figure,
-        f"The twelve likeliest words after '{begin.value}': their probabilities, and those with which they are drawn at these settings.",
+        f"The twelve likeliest words after '{begin.value}': the probabilities that the model gives them, and those with which they are drawn at these settings.",
     )
     return
 
@@ -223,7 +230,7 @@ def _(begin, codec, plain, steered):
 @app.cell
 def _(LONGEST, codec, model, temperature, top_k, top_p):
     def write(n, **how):
-        """n titles, written word by word from nothing."""
+        """n titles, written word by word."""
         tinydx.set_seed(1)
         return [codec.decode(row) for row in decoding.sample(model.step, model.start(n), n, LONGEST + 1, **how)]
 
@@ -235,13 +242,13 @@ def _(LONGEST, codec, model, temperature, top_k, top_p):
 def _(left, written):
     _lines = "<br>".join(f"• *{text}*" for text in written)
     mo.md(f"""
-    At these settings {left} words can come next. Six titles that the model writes with them, from nothing:
+    At these settings, {left} words can come next. The model writes these six titles with the same settings:
 
     {_lines}
 
     ## Plausible is not true
 
-    How many of such titles are real? 300 are written at each of three temperatures, and looked up.
+    How many of such titles are real? The model writes 300 at each of three temperatures, and each one is looked up.
     """)
     return
 
@@ -284,9 +291,8 @@ def _(fates):
 def _(fates):
     mo.md(f"""
     At a temperature of 1, {fates[1.0][0]:.0%} are titles that it learned by heart, {fates[1.0][1]:.0%} are real titles that it had never seen,
-    and **{fates[1.0][2]:.0%} do not exist**. Most are grammatical, and they sound like medicine. The model has learned how
-    diagnoses are worded; nothing in its equations asks whether one is true. At 0.5 it invents less, {fates[0.5][2]:.0%}, because it repeats
-    more.
+    and **{fates[1.0][2]:.0%} do not exist**. Most of these are grammatical and sound medical. The model has learned how diagnoses are
+    worded; nothing in its equations tests whether one is true. At 0.5 it invents less, {fates[0.5][2]:.0%}, because it repeats more.
 
     ## The engine's code
     """)
@@ -313,14 +319,14 @@ def _(codec, scores_after, softmax):
     mo.md(f"""
     ## A question
 
-    Which perplexity has a model that gives each of the {len(codec)} tokens the same probability? Which has a perfect one? And what
-    does a temperature near 0 do?
+    What is the perplexity of a model that gives each of the {len(codec)} tokens the same probability? What is that of a perfect model?
+    What does a temperature near 0 do?
 
     /// details | Answer
-    Each token gets 1/{len(codec)}, so it is {_uniform:.0f}, whatever the text. A perfect model would not have 1: that would need titles that leave no
-    choice, and there is more than one diagnosis. The best there can be is the true variety of titles, which nobody knows. Near 0 the
-    likeliest word gets everything, {_cold:.0%} at 0.01: the model writes the same title for ever, which is greedy decoding.
-    Lesson 12 asks whether that is the likeliest title.
+    Each token gets 1/{len(codec)}, so the perplexity is {_uniform:.0f} for every text. A perfect model does not have 1, because the words before do not
+    determine the next word: there is more than one diagnosis. The least possible perplexity depends on the true variety of titles, which
+    is unknown. Near a temperature of 0, the likeliest word gets all the probability, {_cold:.0%} at 0.01: the model always writes the same title.
+    This is greedy decoding. Lesson 12 shows whether it finds the likeliest title.
     ///
     """)
     return

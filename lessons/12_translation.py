@@ -20,7 +20,7 @@ with app.setup:
 
     import tinydx
 
-    tinydx.use("numpy")  # the code that the cards show: nothing has to be compiled first
+    tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
     from tinydx.datasets.terms import icd10cm_diagnoses, split_by_group, text_pairs
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, own_data, show, term
@@ -46,19 +46,19 @@ def _():
 
     - say what encoder, decoder and {term("attention")} of a {term("sequence to sequence")} model do;
     - read from a heat map which words it looked at while it wrote;
-    - explain why the likeliest next word, taken again and again, need not give the likeliest text, and what a {term("beam search")} does about it.
+    - explain why always taking the likeliest next word need not give the likeliest text, and how {term("beam search")} helps.
 
     ## The equations
 
-    An **encoder** reads the source $x$ both ways and leaves a memory $m_s$ of each of its words. The **decoder** is a recurrence whose
-    state $h_t$ knows what has been written so far. Attention asks which part of the memory matters now:
+    An **encoder** reads the source $x$ in both directions and makes a memory $m_s$ of each of its words. The **decoder** is a recurrence
+    whose state $h_t$ represents what has been written so far. Attention determines which part of the memory matters now:
 
     $$a_{{ts}} = \frac{{\exp(h_t \cdot K m_s)}}{{\sum_r \exp(h_t \cdot K m_r)}}$$
 
     $$c_t = \sum_s a_{{ts}} m_s$$
 
-    From the state and what it sees, the document's decoder makes a probability of every next word. (tinydx mixes $h_t$ and $c_t$ by one
-    layer first, as Luong did.)
+    From the state and from $c_t$, the document's decoder computes a probability for every next word. (tinydx first mixes $h_t$ and $c_t$ in
+    one layer, as Luong did.)
 
     $$p(y_t|y_{{<t}}, x) = \mathrm{{softmax}}(W_{{yx}} h_t + b_y)$$
 
@@ -70,12 +70,12 @@ def _():
 @app.cell
 def _():
     def shorthand(title):
-        """As on a crowded chart: 'A of B' becomes 'B A', and every word its first three letters."""
+        """A title as on a crowded chart: 'A of B' becomes 'B A', and every word is cut to three letters."""
         what, _, where = title.partition(" of ")
         return " ".join(word[:3] for word in (where + " " + what).split() if word != "the")
 
     def icd10cm_pairs(least=50, longest=7):
-        """(shorthand, title): titles of so many words at most, each of which stands in so many titles at least."""
+        """Pairs (shorthand, title) for titles of at most `longest` words, each of which occurs in at least `least` titles."""
         titles = {" ".join(Words().tokenize(t.text)) for t in icd10cm_diagnoses(longest=7)}
         titles = {title for title in titles if 2 <= len(title.split()) <= longest and title.replace(" ", "").isalpha()}
         often = Counter(word for title in titles for word in set(title.split()))
@@ -99,23 +99,23 @@ def _(own, pairs, shorthand, test, train):
     several = sum(len(words) > 1 for words in _meant.values()) / len(_meant)
     _most = max(sorted(_meant), key=lambda short: len(_meant[short]))
     _icd = f"""
-    Titles of the ICD-10-CM are real; their **shorthand is made by a rule**, so that there is something to translate that a short training
-    can learn. "A of B" is turned round to "B A", and of every word three letters are left:
+    The titles of the ICD-10-CM are real. Their **shorthand is made by a rule**, which gives a translation that a short training can learn:
+    "A of B" becomes "B A", and every word is cut to its first three letters:
 
     *fracture of left femur* → *{shorthand("fracture of left femur")}*
 
-    The model must find the words, their order and the "of" again. And {several:.0%} of the {len(_meant)} shorthands mean several words,
-    *{_most}* even {len(_meant[_most])} ({", ".join(sorted(_meant[_most])[:4])}): only the neighbours tell which. {len(train):,} pairs to learn
-    from, {len(test)} to test with.
+    The model must restore the words, their order and the "of". But {several:.0%} of the {len(_meant)} shorthands have several meanings,
+    *{_most}* even {len(_meant[_most])} ({", ".join(sorted(_meant[_most])[:4])} ...), and only the neighbours tell which is meant. There are {len(train):,} pairs for
+    training and {len(test)} for testing.
     """
-    mo.md(f"Yours: {len(train):,} pairs to learn from, {len(test)} to test with." if own else _icd)
+    mo.md(f"Your data: {len(train):,} pairs for training and {len(test)} for testing." if own else _icd)
     return
 
 
 @app.cell
 def _(own, test, train):
     tinydx.set_seed(0)
-    tinydx.set_threads(1)  # so small matrices are quickest on one core
+    tinydx.set_threads(1)  # such small matrices are fastest on one core
     LONGEST = max(len(Words().tokenize(target)) for _, target in train) + 1
     codec = Codec.learn(Words(), [text for pair in train for text in pair], size=4000)
     sources, sources_test = ([codec.encode(source) for source, _ in part] for part in (train, test))
@@ -125,7 +125,7 @@ def _(own, test, train):
     losses = model.fit(PairBatches(sources, targets, 32), epochs=5, verbose=0).history["loss"]
 
     def translate(ids, **beam):
-        """(texts, their scores), by beam search; ids, the sources'."""
+        """The texts written by beam search for these sources' ids, and their scores."""
         written, scores = beam_search(model.step, model.start(pad_sequences(ids, padding="post")), len(ids), LONGEST, **beam)
         return [codec.decode(row) for row in written], scores
 
@@ -158,20 +158,20 @@ def _(own, sources_test, test, train, translate):
 @app.cell(hide_code=True)
 def _(losses, own, table):
     _icd = """
-    Word by word (each shorthand becomes the word that it meant most often) has the words and not their order. The nearest pair has the
-    order and not the words: it is never right, because no title of the test was in training.
+    Word by word (each shorthand becomes the word that it meant most often) gets words right, but not their order. The nearest pair gets
+    the order right, but not the words: it is never exactly right, because no test title is in training.
     """
     _rows = "\n    ".join(f"| {who} | {exact:.0%} | {words:.0f} |" for who, (exact, words) in table.items())
     mo.md(f"""
     ## Training
 
-    {len(losses)} passes; the loss fell from {losses[0]:.1f} to {losses[-1]:.1f} nats a word. On pairs that it never saw:
+    In {len(losses)} epochs the loss fell from {losses[0]:.1f} to {losses[-1]:.1f} nats a word. On pairs that the model never saw:
 
     | written by | exactly right | BLEU |
     |---|---|---|
     {_rows}
 
-    {"" if own else _icd} {term("BLEU")} counts runs of one to four words that are right, and so gives credit to what is half right.
+    {"" if own else _icd} {term("BLEU")} counts sequences of one to four words that are right, so it gives credit to partly right texts.
 
     ## See it: where it looks
     """)
@@ -181,7 +181,7 @@ def _(losses, own, table):
 @app.cell
 def _(asked, codec, model, own, sources_test, texts, truth):
     _right = [i for i, (text, wanted) in enumerate(zip(texts["beam of 4"], truth, strict=True)) if text == wanted] or [0]
-    hits = {}  # of each text that is right: for which of its words the model looked most of all at that word's shorthand
+    hits = {}  # for each right text: at which of its words the model looked most of all at that word's shorthand
     for _i in _right:
         _words, _read = (codec.tokenizer.tokenize(text) for text in (truth[_i], asked[_i]))
         _looks = model.looks(np.array([sources_test[_i]]), np.array([[START, *codec.vocabulary.ids(_words)]]))[0].argmax(axis=1)
@@ -222,17 +222,17 @@ def _(looks, read, wrote):
 @app.cell(hide_code=True)
 def _(on_its_word, own):
     _icd = f"""
-    Nobody told it which word belongs to which. In the titles that it writes rightly, it looks most of all at the very word that
-    it is about to write in {on_its_word:.0%} of the cases; in the others it finds what it needs elsewhere, for a memory $m_s$ has read its
-    neighbours, too. Where a model looks is a hint of what it used, and no proof.
+    The training data do not say which words correspond. In the titles that the model writes correctly, it looks most of all at the
+    shorthand of the word that it writes next in {on_its_word:.0%} of the cases. In the others it finds the information elsewhere, because a
+    memory $m_s$ also represents its neighbours. Where a model looks is a hint at what it used, not a proof.
     """
     mo.md(f"""
     Read it row by row: every row adds up to 1. {"" if own else _icd}
 
     ## Greedy or not
 
-    The probability of a text is the product of its words' probabilities. **Greedy** writing takes the likeliest word each time. A word
-    that looks good can lead where nothing good follows. A beam keeps the best few unfinished texts, and gives up the worst at every step.
+    The probability of a text is the product of its words' probabilities. **Greedy** writing takes the likeliest word each time, but a likely
+    word may have only unlikely continuations. A beam keeps the few best unfinished texts after every word, and drops the others.
     """)
     return
 
@@ -251,7 +251,9 @@ def _(codec, model, own, sources_test, texts, truth):
     ln_p = {who: so_far(sources_test, ids_of(written))[:, -1] for who, written in (*texts.items(), ("truth", truth))}
     _better = [g != w == b for g, b, w in zip(texts["greedy"], texts["beam of 4"], truth, strict=True)]
     _gain = ln_p["beam of 4"] - ln_p["greedy"]
-    erring = int(np.argmax(_gain + 100 * np.array(_better)))  # greedy is wrong, the beam is right, and likelier by far
+    erring = int(
+        np.argmax(_gain + 100 * (np.array(_better) & (_gain > 0)))
+    )  # greedy is wrong, the beam right and likelier by far
     assert own or _gain[erring] > 0
     return erring, ids_of, ln_p, so_far
 
@@ -268,7 +270,7 @@ def _(LONGEST, codec, erring, ids_of, model, so_far, sources_test, texts, width)
     _kept = []
 
     def _step(tokens, state):
-        """The model's step, which notes what the beam has written: a state may hold anything that goes with a text."""
+        """The model's step, which also records what the beam has written: a state may hold anything that belongs to a text."""
         *inner, written = state
         written = np.column_stack([written, tokens])
         _kept.append(written)
@@ -299,8 +301,8 @@ def _(asked, beam_path, beam_text, branches, erring, greedy_path, texts, width):
     _figure.legend(loc="outside upper center", frameon=False)
     show(
         _figure,
-        f"From {asked[erring]}: how the logarithm of the probability falls word by word for greedy writing and for the best text of a "
-        f"beam of {width.value}, and in grey for all that the beam kept.",
+        f"From {asked[erring]}: the logarithm of the probability falls word by word, for greedy writing, for the best text of a "
+        f"beam of {width.value}, and in grey for all texts that the beam kept.",
     )
     return
 
@@ -312,17 +314,17 @@ def _(erring, ln_p, own, sources_test, table, texts, translate, truth):
     lengths = {"sum": _count(by_sum), "mean": _count(texts["beam of 4"]), "truth": _count(truth)}
     assert own or lengths["sum"] <= lengths["mean"]
     mo.md(f"""
-    Greedy writes *{texts["greedy"][erring]}*, the beam of 4 *{texts["beam of 4"][erring]}*, which the model itself thinks
-    e^{ln_p["beam of 4"][erring] - ln_p["greedy"][erring]:.1f} = **{np.exp(ln_p["beam of 4"][erring] - ln_p["greedy"][erring]):.1f} times** as probable. At a width of 1 the beam is greedy.
+    Greedy writes *{texts["greedy"][erring]}*, the beam of 4 *{texts["beam of 4"][erring]}*. According to the model, the second is
+    e^{ln_p["beam of 4"][erring] - ln_p["greedy"][erring]:.1f} = **{np.exp(ln_p["beam of 4"][erring] - ln_p["greedy"][erring]):.1f} times** as probable. With a width of 1, beam search is greedy.
 
-    Every word makes a text less probable, so that the sum of logarithms favours short texts. {term("length normalisation")} compares the
-    mean of each word instead:
+    Every further word makes a text less probable, so the sum of logarithms favours short texts. {term("length normalisation")} compares the
+    mean over the words instead:
 
     | beam of 4 by | words of a text | exactly right |
     |---|---|---|
     | the sum | {lengths["sum"]:.2f} | {exact_match(by_sum, truth):.1%} |
     | the mean | {lengths["mean"]:.2f} | {table["beam of 4"][0]:.1%} |
-    | (a person) | {lengths["truth"]:.2f} | |
+    | (the right texts) | {lengths["truth"]:.2f} | |
 
     ## The engine's code
     """)
@@ -355,12 +357,12 @@ def _(ln_p, own, texts, truth):
     mo.md(f"""
     ## A question
 
-    {int(_wrong.sum())} of {len(truth)} texts of the beam are wrong. With a beam so wide that it misses nothing, how many could be right?
+    {int(_wrong.sum())} of {len(truth)} texts of the beam are wrong. How many of these could be right with a beam so wide that it misses nothing?
 
     /// details | Answer
-    Ask the model: for how many of them does it think the truth more probable than what it wrote? For {missed}. Only what the search
-    has missed can a wider beam find. In the other {int(_wrong.sum()) - missed} the model prefers its own error: the search was good, the model is
-    not. More search would only find better what is wrong; more data and training would help.
+    Ask the model for how many of them it considers the right text more probable than the one that it wrote: {missed}. A wider beam can find
+    only these, which the search missed. In the other {int(_wrong.sum()) - missed} the model prefers its own error: the search was good enough, the
+    model was not. There, more search cannot help; more data and more training would.
     ///
     """)
     return

@@ -20,7 +20,7 @@ with app.setup:
 
     import tinydx
 
-    tinydx.use("numpy")  # nothing has to be compiled first
+    tinydx.use("numpy")  # needs no compilation
 
     from tinydx.datasets.terms import CHAPTERS, icd10cm_terms, split_by_group
     from tinydx.diagnosis.kinds.text import build_bag, ids_of, open_table
@@ -43,9 +43,9 @@ def _():
     mo.md(rf"""
     After this lesson you can
 
-    - cut a text at every {term("token")}, turn tokens into vectors, and vectors into a probability for every class;
-    - see which word of a text made the model decide;
-    - split texts so that the test is honest, and measure what another split would have pretended.
+    - cut a text into pieces, each a {term("token")}, turn tokens into vectors, and vectors into a probability for every class;
+    - see which words of a text determined the model's decision;
+    - split texts so that the test is honest, and measure how much another split exaggerates.
 
     ## The equations
 
@@ -53,11 +53,11 @@ def _():
 
     $$h = \frac{{1}}{{T}} \sum_{{i=1}}^{{T}} \vec{{w_i}}$$
 
-    The document's {term("softmax")} makes probabilities of it, with classes $y$ in the place of next words:
+    The document's {term("softmax")} turns it into probabilities, with classes $y$ in place of next words:
 
     $$p(y|x) = \mathrm{{softmax}}(W_{{yx}} h + b_y)$$
 
-    A mean has no order: this model reads a {term("bag of words")}. For a diagnosis of a few words that is hard to beat.
+    A mean ignores the order: this model reads a {term("bag of words")}. For a diagnosis of a few words, this is hard to beat.
 
     ## The texts
     """)
@@ -81,14 +81,14 @@ def _():
 def _(examples, most, names, own):
     _family = [text for text, _, group in examples if group == "J45"]
     _icd = f"""
-    Real ones: {len(examples):,} inclusion terms of the ICD-10-CM, the names that doctors use for its diagnoses, from {len(names)} of its 22
-    chapters. They come in families: a **category** is what shares the first three characters of the code. Of J45:
+    The texts are real: {len(examples):,} inclusion terms of the ICD-10-CM, the names that doctors use for its diagnoses, from {len(names)} of its 22
+    chapters. They form families: the terms of a **category** share the first three characters of their code. Some of J45:
 
     {", ".join(f"*{text}*" for text in _family[:4])}
 
-    Always naming the largest chapter would be right for {most:.0%}.
+    A model that always predicts the largest chapter would be right for {most:.0%}.
     """
-    _yours = f"Yours: {len(examples):,} texts with {len(names)} labels. Always naming the most frequent label would be right for {most:.0%}."
+    _yours = f"Your data: {len(examples):,} texts with {len(names)} labels. A model that always predicts the most frequent label would be right for {most:.0%}."
     mo.md(_yours if own else _icd)
     return
 
@@ -96,15 +96,15 @@ def _(examples, most, names, own):
 @app.cell
 def _(examples, own):
     honest = split_by_group(examples, lambda example: example[2], [0.2])  # whole families on one side: [training, test]
-    by_chance = split_by_group(examples, lambda example: example, [0.2])
+    at_random = split_by_group(examples, lambda example: example, [0.2])
 
     def known(split):
         """The share of the test's texts that have a sibling in training."""
         families = {group for _, _, group in split[0]}
         return np.mean([group in families for _, _, group in split[1]])
 
-    assert known(honest) == 0 and (own or known(by_chance) > 0.8)
-    return by_chance, honest, known
+    assert known(honest) == 0 and (own or known(at_random) > 0.8)
+    return at_random, honest, known
 
 
 @app.cell(hide_code=True)
@@ -115,16 +115,16 @@ def _(honest):
     mo.md(f"""
     ## Tokens
 
-    *{shown}*, a text of the test, becomes
+    *{shown}*, a test text, becomes
 
     {_tokens}
 
-    These are its words, with < and > at their ends; pairs of neighbours; and pieces of four letters. A token that occurs three times in
-    the training texts gets a number and a vector; any other is left out.
+    These are its words, with < and > at their ends, pairs of neighbouring words, and pieces of four letters. A token that occurs at least
+    three times in the training texts gets a number and a vector; others are left out.
 
     ## Training
 
-    The network is the engine's own, the one that `tinydx diagnose --kind text` trains:
+    The network is the one that `tinydx diagnose --kind text` trains:
     """)
     return pieces, shown
 
@@ -136,11 +136,11 @@ def _():
 
 
 @app.cell
-def _(by_chance, honest, names, own, pieces):
-    tinydx.set_threads(1)  # so small matrices are quickest on one core
+def _(at_random, honest, names, own, pieces):
+    tinydx.set_threads(1)  # such small matrices are fastest on one core
 
     def learn(split, tokenizer):
-        """A bag trained on the first part: the model, how it reads texts, which texts of the second part it names rightly."""
+        """Train a bag on the first part: the model, how it reads texts, and which texts of the second part it classifies correctly."""
         train, test = split
         codec = Codec.learn(tokenizer, [text for text, _, _ in train], minimum=3)
         reading = {"codec": codec.config(), "size": 60}  # tokens of a text
@@ -148,7 +148,7 @@ def _(by_chance, honest, names, own, pieces):
         y, y_test = (np.array([names.index(label) for _, label, _ in part]) for part in (train, test))
         tinydx.set_seed(0)
         model = build_bag(len(codec), max(len(names), 3))  # from 3 classes on it ends in a softmax
-        model.compile(Adam(0.01), "sparse_categorical_crossentropy")  # larger steps than usual: it learns while you read
+        model.compile(Adam(0.01), "sparse_categorical_crossentropy")  # larger steps than usual, so that it trains while you read
         model.fit(data.batches(x, y, batch_size=128, shuffle=True), epochs=3, verbose=0)
         return model, reading, model.predict(x_test).argmax(axis=1) == y_test
 
@@ -158,16 +158,16 @@ def _(by_chance, honest, names, own, pieces):
         found = NearestText([text for text, _, _ in train], Words().tokenize).nearest([text for text, _, _ in test])
         return np.array([train[i][1] == label for i, (_, label, _) in zip(found, test, strict=True)])
 
-    splits = {"families apart": honest, "by chance": by_chance}
+    splits = {"families apart": honest, "at random": at_random}
     right = {("nearest text", name): nearest(split) for name, split in splits.items()}
-    *_, right["words and pieces", "by chance"] = learn(by_chance, pieces)
+    *_, right["words and pieces", "at random"] = learn(at_random, pieces)
     model, reading, right["words and pieces", "families apart"] = learn(honest, pieces)
     accuracy = {of: float(found.mean()) for of, found in right.items()}
     contestants = tuple(dict.fromkeys(who for who, _ in right))
 
     if not own:
         assert accuracy["words and pieces", "families apart"] > accuracy["nearest text", "families apart"] + 0.05
-        assert all(accuracy[who, "by chance"] > accuracy[who, "families apart"] + 0.1 for who in contestants)
+        assert all(accuracy[who, "at random"] > accuracy[who, "families apart"] + 0.1 for who in contestants)
     return accuracy, contestants, learn, model, reading, right
 
 
@@ -177,8 +177,8 @@ def _(honest, own, shown):
     mo.vstack([mo.md(f"""
     ## See it
 
-    Trained on {len(honest[0]):,} texts. Type a term, in English, and press Enter. Below the probabilities you see what each word did: how
-    far the first one's probability falls when the word is left out. Then try *bleeding ulcer of the stomach*: which word decides?
+    The model was trained on {len(honest[0]):,} texts. Type a term in English and press Enter. Below the probabilities you see the effect of each
+    word: how far the probability of the first class falls when the word is left out. Then try *bleeding ulcer of the stomach*: which word decides?
     """), text])  # fmt: skip
     return (text,)
 
@@ -224,16 +224,16 @@ def _(effect, first, names, p, text, words):
 @app.cell(hide_code=True)
 def _(cat, first, names, p, understood):
     _sure = f"It says **{names[first]}**, at {p[first]:.0%}."
-    _unknown = "**No part of this text occurred in training.** What you see is the bias alone: the model knows nothing, and does not say so."
+    _unknown = "**No part of this text occurred in training.** What you see is the bias alone: the model knows nothing about this text and does not say so."
     mo.md(f"""
     {_sure if understood else _unknown}
 
-    A probability is always there, whatever you type: it has to add up to 1 over the {len(names)} classes that there are. Of *the cat
-    sat on the mat* the model says {names[cat.argmax()]}, at {cat.max():.0%}.
+    The model gives probabilities for any text, and they always add up to 1 over its {len(names)} classes. For *the cat sat on the mat* it
+    says {names[cat.argmax()]}, at {cat.max():.0%}.
 
     ## The split that flatters
 
-    Who tests with a fifth of the texts, taken by chance, tests with siblings of training texts.
+    A fifth of the texts, drawn at random as the test set, contains siblings of training texts.
     """)
     return
 
@@ -241,7 +241,7 @@ def _(cat, first, names, p, understood):
 @app.cell(hide_code=True)
 def _(accuracy, contestants, right):
     _figure, _axis = canvas(height=2.0)
-    for _offset, _split, _colour in ((-0.2, "by chance", RED), (0.2, "families apart", BLUE)):
+    for _offset, _split, _colour in ((-0.2, "at random", RED), (0.2, "families apart", BLUE)):
         for _k, _who in enumerate(contestants):
             _found = right[_who, _split]
             _low, _high = wilson_interval(int(_found.sum()), len(_found))
@@ -252,31 +252,33 @@ def _(accuracy, contestants, right):
     _figure.legend(loc="outside upper center", ncols=2, frameon=False)
     show(
         _figure,
-        "The accuracy of two ways to name the class, each tested on texts taken by chance and on whole families, with 95 % intervals.",
+        "The accuracy of two ways to name the class, each tested on texts drawn at random and on whole families, with 95 % intervals.",
     )
     return
 
 
 @app.cell(hide_code=True)
-def _(accuracy, by_chance, contestants, known, own):
+def _(accuracy, at_random, contestants, known, own):
     _rows = "\n    ".join(
-        f"| {who} | {accuracy[who, 'by chance']:.0%} | {accuracy[who, 'families apart']:.0%} |" for who in contestants
+        f"| {who} | {accuracy[who, 'at random']:.0%} | {accuracy[who, 'families apart']:.0%} |" for who in contestants
     )
     _icd = f"""
-    By chance, {known(by_chance):.0%} of the test texts have a sibling in training, and the model needs only to recognise the
-    family. With whole families apart, which is how new diagnoses come, none has. The difference is not skill, and nobody who
-    reads only the first column can see that.
+    With a random split, {known(at_random):.0%} of the test texts have a sibling in training, and the model only needs to recognise the
+    family. With whole families apart, as with new diagnoses, none has one. The difference between the columns is not skill, and the
+    first column alone does not show this.
     """
-    _yours = "Your table does not say which texts belong together, so that both splits are by chance. Do you know it?"
+    _yours = (
+        "Your table does not say which texts belong together, so both splits are random. Do you know which texts belong together?"
+    )
     mo.md(f"""
-    | right | by chance | families apart |
+    | right | at random | families apart |
     |---|---|---|
     {_rows}
 
     {_yours if own else _icd}
 
-    The nearest text is the baseline: no training, no vectors, only {term("TF-IDF")}, which counts common tokens, the rare ones more.
-    A network that does not beat it has learned nothing worth its trouble.
+    The nearest text is the baseline. It needs no training and no learned vectors, only {term("TF-IDF")}, which counts the tokens that two texts
+    share and gives rare ones more weight. A network that does not beat it is not worth its cost.
 
     ## The engine's code
     """)
@@ -302,17 +304,19 @@ def _(honest, learn, own, right):
     if new.any():
         by_words, by_pieces = learn(honest, Words())[2][new].mean(), right["words and pieces", "families apart"][new].mean()
         assert own or by_pieces > by_words
-        found = f"Trained in the same way, it names {by_words:.0%} of these texts rightly. With pieces it is {by_pieces:.0%}"
+        found = (
+            f"Trained in the same way, it classifies {by_words:.0%} of these texts correctly. With pieces it is {by_pieces:.0%}"
+        )
     else:
-        found = "Here that happens to cost nothing. With pieces it need not be left out"
+        found = "In this test that costs nothing. With pieces the word need not be left out"
     mo.md(f"""
     ## A question
 
     {new.mean():.0%} of the honest test's texts have a word that no training text has. What can the model know of such a word?
 
     /// details | Answer
-    A bag of words alone: nothing, it leaves the word out. {found}: *-itis* is an
-    inflammation and *derm-* is skin, wherever they stand. Medical words are built of parts, and a model may read them as you do.
+    A bag of whole words knows nothing: it leaves the word out. {found}: *-itis* means
+    inflammation and *derm-* means skin in every word. Medical words are built from parts, and a model can read them as you do.
     ///
     """)
     return

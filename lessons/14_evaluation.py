@@ -31,17 +31,17 @@ def _():
     After this lesson you can
 
     - say what an area under the {term("ROC curve")} means, and how far to trust one from a small test set;
-    - split data so that a test is a test, which is patient by patient;
-    - tell a model that ranks well from one whose probabilities mean something.
+    - split data by patient, so that the test is honest;
+    - distinguish a model that ranks well from one whose probabilities are right.
 
     ## The equations
 
-    The area is the chance that an ill patient's score $s$ is above a healthy one's (ties count half):
+    The area is the probability that an ill patient's score $s$ is above a healthy one's (ties count half):
 
     $$\mathrm{{AUC}} = P(s_{{ill}} > s_{{healthy}})$$
 
-    A share $\hat p$ of $n$, such as a {term("sensitivity")}, is not known better than its {term("confidence interval")}. Wilson's
-    is good for few patients, too; its centre and half width, with $z = 1.96$:
+    A share $\hat p$ of $n$ patients, such as a {term("sensitivity")}, is known only within its {term("confidence interval")}. Wilson's
+    interval works for few patients, too. With $z = 1.96$, its centre and half width are
 
     $$\frac{{\hat p + z^2 / 2n}}{{1 + z^2 / n}}$$
 
@@ -49,7 +49,7 @@ def _():
 
     ## See it: how many patients does a claim need?
 
-    Generated scores, so that the truth is known: the ill lie one standard deviation above the healthy. Choose how many patients are tested.
+    The scores are generated, so the truth is known: the ill have a mean one standard deviation above the healthy. Choose how many patients are tested.
     """)
     return
 
@@ -104,12 +104,12 @@ def _(found, hospitals, true_auc):
 def _(found, patients, spread, true_auc, width):
     _few, _many = wilson_interval(19, 20), wilson_interval(950, 1000)
     mo.md(f"""
-    Twenty hospitals test **the same** model, each with {patients.value} patients. Its true area is {true_auc:.3f}; they report anything from
-    {spread[0]:.2f} to {spread[1]:.2f}. The intervals are {width:.2f} wide on average, and {int(found.sum())} of {len(found)} contain the truth (95 % of
-    many would, were the sets not so small). Four times the patients halve the width.
+    Twenty hospitals test **the same** model, each with {patients.value} patients. Its true area is {true_auc:.3f}; they report areas from
+    {spread[0]:.2f} to {spread[1]:.2f}. The intervals are {width:.2f} wide on average, and {int(found.sum())} of {len(found)} contain the truth (with larger test
+    sets, about 95 % of many intervals do). Four times as many patients halve the width.
 
-    "A sensitivity of 95 %": with 19 of 20 that means {_few[0]:.0%} to {_few[1]:.0%}; with 950 of 1000, {_many[0]:.0%} to {_many[1]:.0%}.
-    So every number of tinydx's reports stands there with its interval.
+    "A sensitivity of 95 %" measured as 19 of 20 means {_few[0]:.0%} to {_few[1]:.0%}; measured as 950 of 1000, it means {_many[0]:.0%} to {_many[1]:.0%}.
+    Therefore tinydx's reports give every number with its interval.
 
     ## The engine's code
     """)
@@ -125,10 +125,10 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md("""
-    ## A test that is none
+    ## A test that tests nothing
 
-    Generated again: 60 patients with 8 images each. Every patient looks like himself, and **nothing** in the images tells the ill from
-    the healthy. The model is the simplest there is: the label of the most similar training image.
+    These data are generated, too: 60 patients with 8 images each. The images of a patient resemble each other, and **nothing** in them
+    distinguishes the ill from the healthy. The model is very simple: it predicts the label of the most similar training image.
     """)
     return
 
@@ -141,7 +141,7 @@ def _():
     features = rng.normal(size=(60, 10))[patient] + 0.5 * rng.normal(size=(480, 10))
 
     def accuracy(fold):
-        """Mean accuracy of five-fold cross-validation, where `fold` (480,) says in which part an image is tested."""
+        """The accuracy of each of five folds of cross-validation; `fold` (480,) is the fold in which an image is tested."""
         right = []
         for k in range(5):
             train, test = fold != k, fold == k
@@ -170,21 +170,23 @@ def _(by_image, by_patient):
 @app.cell(hide_code=True)
 def _(by_image, by_patient):
     mo.md(f"""
-    Split image by image, {term("cross-validation")} reports **{by_image.mean():.0%}**. Split patient by patient, {by_patient.mean():.0%}: guessing,
-    which is the truth. In the first, every test image has siblings in training, and the model recognises the *person*.
+    With a split by image, {term("cross-validation")} reports an accuracy of **{by_image.mean():.0%}**. With a split by patient it reports {by_patient.mean():.0%}: guessing,
+    which is the truth. In the split by image, every test image has siblings in training, and the model recognises the *person*.
     `tinydx diagnose` splits by patient wherever file names tell patients apart, and says so where they do not.
 
     ## What does 0.9 mean?
 
-    A model can rank perfectly and still be far too sure of itself. Its numbers are probabilities only if of 100 patients at 0.9
-    about 90 are ill: that is {term("calibration")}.
+    A model can rank perfectly and still be much too confident. Its numbers are probabilities only if about 90 of 100 patients with
+    a number of 0.9 are ill: this is {term("calibration")}.
     """)
     return
 
 
 @app.cell
 def _():
-    sureness = mo.ui.slider(0.3, 4, step=0.1, value=2.5, label="sureness of the model", show_value=True, full_width=True)
+    sureness = mo.ui.slider(
+        0.3, 4, step=0.1, value=2.5, label="confidence of the model, a factor", show_value=True, full_width=True
+    )
     sureness
     return (sureness,)
 
@@ -206,10 +208,10 @@ def _(bins):
     _figure, _axis = canvas(height=2.7)
     _axis.plot([0, 1], [0, 1], color=GREY, linewidth=1)
     _axis.plot([b["predicted"] for b in bins], [b["observed"] for b in bins], "o-", color=BLUE)
-    _axis.set(xlabel="what it says: P(ill)", ylabel="who is ill (share)", aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    _axis.set(xlabel="predicted: P(ill)", ylabel="observed: ill (share)", aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     show(
         _figure,
-        "The share of the ill among those who got about the same probability, against that probability; honest is the diagonal.",
+        "The share of the ill among those who got about the same probability, against that probability; a calibrated model follows the diagonal.",
     )
     return
 
@@ -217,16 +219,16 @@ def _(bins):
 @app.cell(hide_code=True)
 def _(area, error, sureness):
     mo.md(f"""
-    At a sureness of {sureness.value:g} the probabilities are off by {error:.2f} on average. The area stays **{area:.3f}** wherever you put the
-    slider: a ranking does not see it. A doctor does.
+    With a confidence factor of {sureness.value:g}, the probabilities are off by {error:.2f} on average. The area stays **{area:.3f}** wherever you put
+    the slider, because the ranking does not change. But a doctor who reads the probabilities is misled.
 
     ## A question
 
-    You try 50 settings, and choose the one with the best area on the test set. What is wrong with reporting that area?
+    You try 50 settings and choose the one with the best area on the test set. What is wrong with reporting this area?
 
     /// details | Answer
-    The best of 50 lucky draws is lucky. The test set has become part of training: it chose. Choose on a validation set, and look at
-    the test set once. That is why `tinydx diagnose` keeps three parts, and why README says where its authors had looked before.
+    The best of 50 results owes part of its rank to luck. The test set has become part of training, because it made the choice. Choose on
+    a validation set, and use the test set once. Therefore `tinydx diagnose` splits the data into three parts.
     ///
     """)
     return

@@ -35,8 +35,8 @@ def _():
     After this lesson you can
 
     - count the work of a convolution, and measure how fast it is done;
-    - say what makes each step of the staircase faster than the one before it;
-    - tell how far a program is from what the chip can do.
+    - say what makes each version faster than the one before it;
+    - tell how far a program is from the limit of the chip.
 
     ## The equation
 
@@ -44,11 +44,11 @@ def _():
 
     $$y(i,j,f) = \sum_{p,q,c} x_{pq}(i,j,c) \cdot w(p,q,c,f)$$
 
-    with $x_{pq}(i,j,c) = x(i+p,\, j+q,\, c)$. Each term is a multiplication and an addition, 2 FLOP. For $H_y W_y$ output pixels, all in all
+    with $x_{pq}(i,j,c) = x(i+p,\, j+q,\, c)$. Each term is a multiplication and an addition, 2 FLOP. For $H_y W_y$ output pixels, the total is
 
     $$2 \cdot H_y W_y \cdot k^2 \cdot C \cdot F$$
 
-    whatever the order of the loops. Only the **order** changes below, and where the numbers are kept; the sum never does.
+    whatever the order of the loops. Below, only this **order** changes, and where the numbers are kept; the sum stays the same.
     """)
     return
 
@@ -58,7 +58,7 @@ def _():
     threads = tinydx.get_threads()
 
     def roof(n):
-        """The multiply-adds a second that n cores can do, when nothing has to be fetched, in GFLOP/s."""
+        """The GFLOP/s of multiply-adds that n cores can do when no data have to be fetched from memory."""
         tinydx.set_threads(n)
         return measure_roofs(seconds=0.1)["flops"] / 1e9
 
@@ -92,12 +92,12 @@ def _(channels):
             times.append(time.perf_counter() - start)
         return flops / min(times) / 1e9
 
-    few = w[:, :, :8, :8]  # Python is so slow that a corner of the work must do
+    few = w[:, :, :8, :8]  # Python is so slow that it gets only a small part of the work
     speeds = {"Python loops": speed(ops.correlate2d.literal, x[None, :5, :5, :8], few, flops=2 * 9 * 9 * 8 * 8, calls=1)}
     speeds["NumPy"] = speed(ops.correlate2d.forward, x[None], w, flops=work)
-    for step in staircase.STEPS:
-        assert np.abs(step(x, w) - exact).max() < 1e-4 * np.abs(exact).max()  # right first, then fast
-        speeds[step.py_func.__name__] = speed(step, x, w, flops=work)
+    for version in staircase.STEPS:
+        assert np.abs(version(x, w) - exact).max() < 1e-4 * np.abs(exact).max()  # right first, then fast
+        speeds[version.py_func.__name__] = speed(version, x, w, flops=work)
 
     assert speeds["Python loops"] < speeds["loops"]
     return exact, speeds, work
@@ -118,8 +118,8 @@ def _(roof_of_all, roof_of_one, speeds, threads):
     _axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
     show(
         _figure,
-        "Speed in GFLOP/s on a logarithmic scale: Python loops, NumPy, and four steps of compiled loops, each faster than "
-        "the one before, with the chip's own limit as a line.",
+        "Speed in GFLOP/s on a logarithmic scale: Python loops, NumPy, and four versions of compiled loops, each faster than "
+        "the one before, with the limit of the chip as a line.",
     )
     return
 
@@ -129,9 +129,9 @@ def _(channels, exact, roof_of_all, roof_of_one, speeds, threads, work):
     best, limit = max(speeds, key=speeds.get), max(roof_of_one, roof_of_all)
     mo.md(f"""
     {exact.shape[0]} x {exact.shape[1]} outputs, 3 x 3 kernels, {channels.value} channels, {channels.value} filters: {work / 1e6:.0f} MFLOP.
-    This chip can do {roof_of_one:.0f} GFLOP/s on one core and {roof_of_all:.0f} on {threads}, measured just now. The quickest here,
+    This chip can do {roof_of_one:.0f} GFLOP/s on one core and {roof_of_all:.0f} on {threads}, measured just now. The fastest version,
     *{best}*, is **{speeds[best] / speeds["Python loops"]:,.0f} times** as fast as Python's loops, and reaches
-    {speeds[best] / limit:.0%} of what the chip can do. (If other programs run, all of these numbers suffer.)
+    {speeds[best] / limit:.0%} of what the chip can do. (Other running programs lower all of these numbers.)
     """)
     return (best,)
 
@@ -141,8 +141,8 @@ def _():
     mo.md("""
     ## 1 · loops
 
-    The equation, compiled by Numba. Between two multiplications no interpreter looks up types and names any more. Still, the
-    innermost loop jumps through w: neighbours in c lie F numbers apart in memory, so every multiplication fetches a cache line of its own.
+    The equation, compiled by Numba: no interpreter looks up types and names between two multiplications. But the innermost loop
+    jumps through w: neighbours in c are F numbers apart in memory, so every multiplication fetches another cache line.
     """)
     return
 
@@ -159,8 +159,8 @@ def _():
         """
     ## 2 · filters
 
-    The same sums with the filters innermost: now neighbours in the loop are neighbours in memory, and the compiler takes
-    {simd_lanes} of them in one instruction. That is {simd_term}.
+    The same sums with the filters innermost. Now neighbours in the loop are neighbours in memory, and the compiler processes
+    {simd_lanes} of them in one instruction. This is {simd_term}.
     """.format(simd_lanes=simd.LANES or "several", simd_term=term("SIMD"))
     )
     return
@@ -177,9 +177,9 @@ def _():
     mo.md(f"""
     ## 3 · registers
 
-    Step 2 loads y and stores it again for every single product. A core can load two vectors at a time, but store only one, so it
-    mostly stores. Here a block of {simd.ROWS} pixels times {staircase.PANEL} filters stays in {simd.TILE} registers until it is finished: one step
-    loads {simd.COLUMNS} vectors of weights and {simd.ROWS} pixels, and does {simd.TILE} multiply-adds.
+    Version 2 loads and stores y for every single product. A core can load two vectors at a time but store only one, so storing
+    limits the speed. Here a block of {simd.ROWS} pixels times {staircase.PANEL} filters stays in {simd.TILE} registers until it is finished: each pass of
+    the inner loop loads {simd.COLUMNS} vectors of weights and {simd.ROWS} pixels, and does {simd.TILE} multiply-adds.
     """)
     return
 
@@ -196,7 +196,7 @@ def _():
         """
     ## 4 · threads
 
-    Rows of y do not depend on each other, so {} can share them out. For small work, waking the threads costs more than they save.
+    Rows of y do not depend on each other, so {} can compute them. For small work, waking the threads costs more time than they save.
     """.format(term("parallel threads"))
     )
     return
@@ -219,11 +219,11 @@ def _():
     /// details | Answer
     A block of r x c vectors loads r + c numbers or vectors and does r · c products with them. {simd.ROWS} x {simd.COLUMNS} loads {loads} for {products}
     products; 1 x {products} would load {1 + products}. The squarer the block, the fewer the loads; and block, weights and pixel
-    together must fit into the registers. On a GPU the same thought leads to lesson 20.
+    together must fit into the registers. On a GPU, the same idea leads to lesson 20.
     ///
 
-    The engine's kernels take two more steps: any border and shape, and Winograd's algorithm, which is next.
-    Compare them with PyTorch, if you have it: `tinydx bench correlate2d`.
+    The engine's kernels go further: they handle any border and shape, and use Winograd's algorithm, the subject of the next lesson.
+    If you have PyTorch, compare them: `tinydx bench correlate2d`.
     """)
     return
 

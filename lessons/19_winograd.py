@@ -31,18 +31,18 @@ def _():
 
     - derive {term("Winograd's algorithm")} from the multiplication of two polynomials;
     - say what it saves, and what it costs in precision;
-    - see why the engine takes tiles of 4 x 4, at the points 0, 1, -1, 1/2, -2.
+    - explain why the engine uses tiles of 4 x 4 outputs and the points 0, 1, -1, 1/2, -2.
 
     ## The idea
 
-    Three weights $g$ slide over $m + 2$ pixels $d$ and give $m$ outputs: that takes $3m$ multiplications. Read $g$ and $d$ as the
-    coefficients of two polynomials. Their product has few coefficients, so its values at a few points determine it, and a
-    *value* of a product is **one** multiplication:
+    Three weights $g$ slide over $m + 2$ pixels $d$ and give $m$ outputs, which takes $3m$ multiplications. Read $g$ and $d$ as the
+    coefficients of two polynomials. Their product has few coefficients, so its values at a few points determine it, and each
+    *value* of the product takes **one** multiplication:
 
     $$y = A^\top \left[ (G g) \odot (B^\top d) \right]$$
 
-    $G$ takes the weights to their values at $m + 2$ points, $B^\top$ the pixels, $\odot$ multiplies point by point, and
-    $A^\top$ goes back. For an image the same is done along the rows and along the columns:
+    $G$ transforms the weights to their values at $m + 2$ points, $B^\top$ transforms the pixels, $\odot$ multiplies point by
+    point, and $A^\top$ transforms back. For an image the same is done along the rows and along the columns:
 
     $$Y = A^\top \left[ (G g G^\top) \odot (B^\top d B) \right] A$$
     """)
@@ -109,7 +109,7 @@ def _(USUAL, matrices):
 @app.cell
 def _():
     tile = mo.ui.slider(1, 8, value=4, label="outputs of a tile in each direction, m", show_value=True, full_width=True)
-    mo.vstack([mo.md("## See it: the larger the tile, the fewer the products, and the digits"), tile])
+    mo.vstack([mo.md("## See it: larger tiles need fewer products and lose more digits"), tile])
     return (tile,)
 
 
@@ -145,19 +145,19 @@ def _(direct, matrices, ours, products, tile, usual):
     _engine, _sum = (4 + 2) ** 2, 9 * 4**2
     assert _engine / 4**2 == products[3]
     mo.md(f"""
-    With tiles of {tile.value} x {tile.value} an output takes **{products[tile.value - 1]:.2f}** products instead of 9, and is off by
-    {ours[tile.value - 1]:.1e} of its size (direct sum: {direct:.1e}; the usual points: {usual[tile.value - 1]:.1e}).
+    With tiles of {tile.value} x {tile.value} an output takes **{products[tile.value - 1]:.2f}** products instead of 9, and has a relative
+    error of {ours[tile.value - 1]:.1e} (direct sum: {direct:.1e}; the usual points: {usual[tile.value - 1]:.1e}).
 
     /// details | The matrices for m = {_shown}
     <pre>A^T&#10;{_rows(_a)}&#10;&#10;G&#10;{_rows(_g)}&#10;&#10;B^T&#10;{_rows(_b)}</pre>
     ///
 
-    With large tiles come large powers of the points, and their digits are lost when they are added up again. Fewer
-    products or more digits? The engine stops at m = 4: {_engine} products for {4**2} outputs, where the sum takes {_sum}.
+    Larger tiles need larger powers of the points, and digits are lost when these are added up again. The engine stops at
+    m = 4: {_engine} products for {4**2} outputs, where the direct sum takes {_sum}.
 
     ## The engine's code
 
-    Additions cost time, too, so it does not multiply by $B^\\top$ and $A^\\top$: it writes out what they add.
+    Additions cost time, too. So the engine does not multiply by $B^\\top$ and $A^\\top$; its code writes out their additions.
     """)
     return
 
@@ -185,19 +185,20 @@ def _(matrices):
 @app.cell(hide_code=True)
 def _(products, spoiled, spoiled_by_sum):
     mo.md(f"""
-    How much of the {9 / products[3]:.0f}-fold is left on your machine, transforms, memory and all? Measure it:
+    {9 / products[3]:.0f} times fewer products do not mean {9 / products[3]:.0f} times the speed: transforms and memory take time, too. Measure it on your machine:
 
         tinydx bench correlate2d --shapes "8x56x56x64, 3x3x64x64, padding=same"
         TINYDX_WINOGRAD=0 tinydx bench correlate2d --shapes "8x56x56x64, 3x3x64x64, padding=same"
 
     ## A question
 
-    A picture has one pixel that is infinite. The direct sum spoils {spoiled_by_sum} outputs. How many does Winograd spoil with m = 4, and why?
+    An image has one infinite pixel. With the direct sum, {spoiled_by_sum} outputs are not finite. How many are not finite with Winograd's
+    algorithm and m = 4, and why?
 
     /// details | Answer
-    All {spoiled} of each tile that sees the pixel: every point's value is a sum over the whole tile, and infinity minus infinity is NaN.
-    So the engine looks for infinities first, and computes such an image by the direct sum. An optimization must not change
-    what is computed.
+    All {spoiled} of each tile that contains the pixel: each transformed value is a sum over the tile, and infinity minus infinity is
+    NaN. So the engine looks for infinities first and computes such images by the direct sum. An optimization must not change the
+    result.
     ///
     """)
     return

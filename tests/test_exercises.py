@@ -186,10 +186,10 @@ def gru_by_hand(x, h, w, u, b):
 
 @pytest.mark.parametrize(("name", "by_hand"), [("lstm_step", lstm_by_hand), ("gru_step", gru_by_hand)])
 def test_gated_steps_are_those_of_keras(name, by_hand):
-    record = find(name).checks[0].of
+    op = find(name).checks[0].of
     for seed in range(3):
-        arrays, _ = record.samples(RandomDraw(seed))
-        np.testing.assert_allclose(record.forward(*arrays)[0], by_hand(*arrays), rtol=1e-12, atol=1e-14)
+        arrays, _ = op.samples(RandomDraw(seed))
+        np.testing.assert_allclose(op.forward(*arrays)[0], by_hand(*arrays), rtol=1e-12, atol=1e-14)
 
 
 # ---- weak work -----------------------------------------------------------------------------------------------------
@@ -437,7 +437,7 @@ def test_start_never_overwrites_and_adds_what_is_new(started, capsys):
     written(started.path, find("relu"), "mine")
     started.file(find("tanh")).unlink()
     assert cli.main(["exercise", "start", str(started.path)]) == 0
-    assert "1 exercises are new" in capsys.readouterr().out
+    assert "1 new exercise in" in capsys.readouterr().out
     assert started.file(find("relu")).read_text() == "mine" and started.file(find("tanh")).read_text() == find("tanh").starter
 
 

@@ -1,16 +1,16 @@
-"""The kernel speed comparison: `tinydx bench OP` for one op of the table, `tinydx bench step` for a whole training step.
+"""Speed and accuracy of the kernels: `tinydx bench OP` times one op, `tinydx bench step` races whole training steps.
 
-`tinydx bench errors` (errors.py) prints how exact each kernel is.
+    cases.py      the shapes and constants to measure, and how much work they are
+    backends.py   how NumPy, our kernels and PyTorch (peers.py) run a case
+    measure.py    timing in turn, and statistics
+    compare.py    `tinydx bench OP`: checks each backend against the reference, then times it
+    training_step.py, worker.py   `tinydx bench step`: the race, and the process of one contestant
+    folder.py     the result folder: bench.json with the machine, the command and all samples
+    results.py, plot.py   tables, Markdown and picture, made from bench.json alone
+    roofs.py, machine.py  what the processor can do at most, and what a figure depends on
+    errors.py     `tinydx bench errors`: the accuracy of each kernel
+    commands.py   what `tinydx bench` does with its arguments
+    gpu.py, gpu_report.py   our CUDA kernels beside cuBLAS and cuDNN
 
-    cases.py -> backends.py, peers.py -> measure.py        what runs, on what, timed in turn
-                      |                     |
-                      +--> compare.py <-----+              correctness first, then time
-                      |
-    worker.py <--> step.py                                 one process for each contestant of the race
-                      |
-                 bench.json                                machine, command, raw seconds: all that was found
-                      |
-            results.py, plot.py                            table, Markdown and picture, made from the JSON alone
-
-Nothing here is imported by the engine, and no peer is needed: where one is missing, the result says how to install it.
+The engine imports nothing from here. No peer is required: where one is missing, the result says how to install it.
 """

@@ -1,8 +1,8 @@
 """How each backend runs a case: the NumPy reference, the kernels of the table, and PyTorch as a peer.
 
-A backend makes a `Runner` of a case: forward and backward without arguments, ready to be timed, and how to read what
-they return as NumPy arrays in the reference's layout, so that it can be checked first. Registering another backend is
-adding a row to BACKENDS.
+A backend turns a case into a `Runner`: forward and backward as calls without arguments, ready to be timed, and functions
+that convert their results to NumPy arrays in the reference's layout, so that they can be checked first. To add a backend,
+add a row to BACKENDS.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Arrays = tuple[np.ndarray | None, ...]
 
 @dataclass
 class Runner:
-    """One case on one backend: calls to time, and what reads their results as lists of NumPy arrays."""
+    """One case on one backend: the calls to time, and functions that convert their results to lists of NumPy arrays."""
 
     forward: Callable[[], Any]
     backward: Callable[[], Any] | None
@@ -40,9 +40,10 @@ class NotRun(Exception):
 
 @dataclass
 class Backend:
-    """A name, what it is called in results, why it cannot be had here (or None), and what makes its Runners.
+    """A way to run an op.
 
-    `ours` are the kernels of the table: the verdicts are about them.
+    Arguments: name; label, its name in results; missing, returns why it is not available, or None; prepare, makes a Runner
+    from (op, arrays, constants, dy); ours, True for the table's kernels, which the verdicts are about.
     """
 
     name: str
@@ -61,7 +62,7 @@ def listed(y: Any) -> list:
 
 
 def run_implementation(implementation: Implementation, arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
-    """A Runner of the reference or of a kernel; dy is None where no backward is wanted."""
+    """A Runner for the reference or a kernel; without backward where dy is None."""
 
     def forward() -> Any:
         return implementation.forward(*arrays, **constants)[0]
@@ -70,7 +71,7 @@ def run_implementation(implementation: Implementation, arrays: Arrays, constants
         return gradients_of(implementation, dy, saved, (True,) * len(arrays))
 
     def gradients(result: Any) -> list:
-        """Of the arrays that were given, as arrays: a kernel may return two factors, or also that of a bias it was not given."""
+        """Gradients of the given arrays: a kernel may return a factored one, and one of a bias that was not given."""
         return [multiplied_out(g) for g, a in zip(result, arrays, strict=False) if a is not None]
 
     saved = None
@@ -80,17 +81,17 @@ def run_implementation(implementation: Implementation, arrays: Arrays, constants
     return Runner(forward, None, listed, gradients)
 
 
-def _prepare_numpy(record: Op, arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
-    return run_implementation(record.reference, arrays, constants, dy)
+def _prepare_numpy(op: Op, arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
+    return run_implementation(op.reference, arrays, constants, dy)
 
 
-def _prepare_numba(record: Op, arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
+def _prepare_numba(op: Op, arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
     dispatch.load_kernels("numba")
-    kernel = record.kernels.get("numba")
+    kernel = op.kernels.get("numba")
     if kernel is None:
-        raise NotRun(f"no Numba kernel for {record.name} yet")
+        raise NotRun(f"{op.name} has no Numba kernel")
     if not kernel.supports(*arrays, **constants):
-        raise NotRun("the Numba kernel does not take this case")
+        raise NotRun("the Numba kernel does not support this case")
     return run_implementation(kernel, arrays, constants, dy)
 
 
@@ -104,18 +105,18 @@ def _missing_numba() -> str | None:
 
 
 def missing_torch() -> str | None:
-    """How to get PyTorch, or None where it is installed."""
+    """How to install PyTorch, or None where it is installed."""
     if find_spec("torch") is None:
         return "not installed: pip install torch --index-url https://download.pytorch.org/whl/cpu"
     return None
 
 
-def _prepare_torch(record: Op, arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
+def _prepare_torch(op: Op, arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
     from tinydx.bench.peers import PEERS
 
-    if record.name not in PEERS:
-        raise NotRun(f"no PyTorch function is listed for {record.name}")
-    return PEERS[record.name](arrays, constants, dy)
+    if op.name not in PEERS:
+        raise NotRun(f"no PyTorch counterpart is listed for {op.name}")
+    return PEERS[op.name](arrays, constants, dy)
 
 
 BACKENDS = {
@@ -129,7 +130,7 @@ BACKENDS = {
 
 
 def backends(names: list[str] | None) -> list[Backend]:
-    """The backends of those names, or all; ValueError with close matches for one that is not known."""
+    """The backends of these names, or all; ValueError with close matches for an unknown name."""
     for name in names or []:
         if name not in BACKENDS:
             raise ValueError(f"no backend named {name!r}{did_you_mean(name, BACKENDS)}")

@@ -1,9 +1,9 @@
-"""What is measured: for each op some shapes and constants, written as on the command line, and how much work they are.
+"""What is measured: shapes and constants for each op, written as on the command line, and how much work they are.
 
-    "16x56x56x64, 3x3x64x64, padding=same"      arrays in the op's order by their sizes, then constants by name
-    "1048576, learning_rate=0.01"               one size alone is that of all arrays, where they may be of any shape
+    "16x56x56x64, 3x3x64x64, padding=same"      the sizes of the arrays in the op's order, then constants by name
+    "1048576, learning_rate=0.01"               for ops that take any shape, one size stands for all arrays
 
-`read_case` turns such a line into a Case; `make_arrays` draws its arrays; `operations` and `traffic` count its work.
+`read_case` turns such a text into a Case, `make_arrays` draws its arrays, `operations` and `traffic` count its work.
 """
 
 from __future__ import annotations
@@ -73,28 +73,29 @@ CASES: dict[str, list[str]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One set of shapes and constants of an op; without shapes the op's own samples are drawn."""
+    """One set of shapes and constants for an op; without shapes, the op's own samples are drawn."""
 
     text: str
     shapes: tuple[Shape, ...] = ()
     constants: Mapping[str, Any] | None = None
 
 
-def cases_of(record: Op, asked: list[str] | None) -> list[Case]:
-    """The cases asked for on the command line, or the table's, or the op's own samples."""
+def cases_of(op: Op, asked: list[str] | None) -> list[Case]:
+    """The cases given on the command line, else those of CASES, else one of the op's own samples."""
     if asked:
-        return [read_case(record, text) for text in asked]
-    if record.name in CASES:
-        return [read_case(record, text) for text in CASES[record.name]]
-    if record.samples is None:
-        raise ValueError(f"{record.name} has no samples to run on: give --shapes")
+        return [read_case(op, text) for text in asked]
+    if op.name in CASES:
+        return [read_case(op, text) for text in CASES[op.name]]
+    if op.samples is None:
+        raise ValueError(f"{op.name} has no samples: give --shapes")
     return [Case("the op's own sample")]
 
 
-def read_case(record: Op, text: str) -> Case:
-    """Parse "16x56x56x64, 3x3x64x64, padding=same"; ValueError in one line where it cannot be understood.
+def read_case(op: Op, text: str) -> Case:
+    """The Case in a text such as "16x56x56x64, 3x3x64x64, padding=same".
 
-    Constants that are not named are those of the op's first case in the table.
+    Required constants that the text does not name are those of the op's first case in CASES.
+    Raises: ValueError, in one line, where the text cannot be read or does not fit the op.
 
     >>> from tinydx.ops import correlate2d
     >>> read_case(correlate2d, "2x8x8x3, 3x3x3x4, stride=2x1").constants
@@ -105,38 +106,38 @@ def read_case(record: Op, text: str) -> Case:
     for part in (p.strip() for p in text.split(",")):
         name, equals, value = (p.strip() for p in part.partition("="))
         if equals:
-            _check_constant(record, name, text)
+            _check_constant(op, name, text)
             constants[name] = _value(value)
         elif re.fullmatch(r"\d+(x\d+)*", part) and not constants:
             shapes.append(tuple(int(n) for n in part.split("x")))
         else:
             raise ValueError(
-                f"{record.name}: cannot read {part!r} in {text!r}: expected sizes such as 16x56x56x64 for "
-                f"{', '.join(record.arrays)}, then constants such as padding=same"
+                f"{op.name}: cannot read {part!r} in {text!r}: expected sizes such as 16x56x56x64 for "
+                f"{', '.join(op.arrays)}, then constants such as padding=same"
             )
-    if len(shapes) == 1 and all(dims == ["..."] for dims in record.expected.values()):
-        shapes *= required_arrays(record)
-    defaults = read_case(record, CASES[record.name][0]).constants if _lacks_constants(record, constants) else {}
-    return _checked(record, Case(text, tuple(shapes), {**(defaults or {}), **constants}))
+    if len(shapes) == 1 and all(dims == ["..."] for dims in op.expected.values()):
+        shapes *= required_arrays(op)
+    defaults = read_case(op, CASES[op.name][0]).constants if _lacks_constants(op, constants) else {}
+    return _checked(op, Case(text, tuple(shapes), {**(defaults or {}), **constants}))
 
 
-def _check_constant(record: Op, name: str, text: str) -> None:
-    known = [n for n in record.signature.parameters if n not in record.arrays]
+def _check_constant(op: Op, name: str, text: str) -> None:
+    known = [n for n in op.signature.parameters if n not in op.arrays]
     if name not in known:
-        raise ValueError(f"{record.name}: no constant {name!r} in {text!r}; it takes {', '.join(known) or 'none'}")
+        raise ValueError(f"{op.name}: no constant {name!r} in {text!r}; it takes {', '.join(known) or 'none'}")
 
 
-def _lacks_constants(record: Op, constants: Mapping[str, Any]) -> bool:
-    """Whether the table must tell what the user did not; ValueError where it cannot."""
-    parameters = record.signature.parameters.values()
+def _lacks_constants(op: Op, constants: Mapping[str, Any]) -> bool:
+    """Whether required constants must come from CASES; ValueError where it has none for the op."""
+    parameters = op.signature.parameters.values()
     missing = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name not in constants]
-    if missing and record.name not in CASES:
-        raise ValueError(f"{record.name}: --shapes must name {', '.join(missing)}, too, as name=value")
+    if missing and op.name not in CASES:
+        raise ValueError(f"{op.name}: --shapes must also give {', '.join(missing)}, as name=value")
     return bool(missing)
 
 
 def _value(text: str) -> Any:
-    """3, 0.5, True, None, same, or 2x1 for (2, 1)."""
+    """The value of a text: 3, 0.5, True, None, same, or 2x1 for (2, 1)."""
     words = {"True": True, "False": False, "None": None}
     if text in words:
         return words[text]
@@ -150,46 +151,46 @@ def _value(text: str) -> Any:
     return text
 
 
-def _checked(record: Op, case: Case) -> Case:
-    """The case, if its arrays are what the record's shapes say (seen without allocating them)."""
-    if len(case.shapes) < required_arrays(record):
-        raise ValueError(f"{record.name}: {case.text!r} has {len(case.shapes)} arrays, expected {', '.join(record.arrays)}")
+def _checked(op: Op, case: Case) -> Case:
+    """The case, if its shapes fit the op, which is checked without allocating the arrays; else ValueError."""
+    if len(case.shapes) < required_arrays(op):
+        raise ValueError(f"{op.name}: {case.text!r} has {len(case.shapes)} arrays, expected {', '.join(op.arrays)}")
     if 0 in (n for shape in case.shapes for n in shape):
-        raise ValueError(f"{record.name}: a size in {case.text!r} is 0")
+        raise ValueError(f"{op.name}: a size in {case.text!r} is 0")
     try:
-        check_arrays(record, tuple(np.broadcast_to(np.float32(0), shape) for shape in case.shapes))
+        check_arrays(op, tuple(np.broadcast_to(np.float32(0), shape) for shape in case.shapes))
     except TypeError as error:
         raise ValueError(str(error)) from None
     return case
 
 
-def required_arrays(record: Op) -> int:
-    """How many arrays the op cannot do without."""
-    parameters = record.signature.parameters
-    return sum(parameters[name].default is parameters[name].empty for name in record.arrays)
+def required_arrays(op: Op) -> int:
+    """The number of arrays that the op requires."""
+    parameters = op.signature.parameters
+    return sum(parameters[name].default is parameters[name].empty for name in op.arrays)
 
 
 # ---- arrays --------------------------------------------------------------------------------------------------------
 
-POSITIVE = ("log", "sqrt", "divide", "power")  # ops that are not defined, or explode, around zero
+POSITIVE = ("log", "sqrt", "divide", "power")  # ops that are undefined or diverge near zero
 
 
-def make_arrays(record: Op, case: Case, seed: int = 0) -> tuple[tuple[np.ndarray | None, ...], dict[str, Any]]:
-    """float32 arrays, standard normal (positive where the op needs it), and the constants with their ids drawn."""
+def make_arrays(op: Op, case: Case, seed: int = 0) -> tuple[tuple[np.ndarray | None, ...], dict[str, Any]]:
+    """The case's arrays, float32 and standard normal (positive where the op needs it), and its constants with ids drawn."""
     if not case.shapes:
-        assert record.samples is not None
-        arrays, constants = record.samples(RandomDraw(seed))
+        assert op.samples is not None
+        arrays, constants = op.samples(RandomDraw(seed))
         singles = tuple(None if a is None else np.asarray(a, np.float32) for a in arrays)
         return singles, {k: _single(v) for k, v in constants.items()}
     rng = np.random.default_rng(seed)
     arrays = tuple(rng.standard_normal(shape, np.float32) for shape in case.shapes)
-    second_moments = {"v"} if record.name.endswith("_update") else set()
-    names = [name for name, _ in zip(record.arrays * len(arrays), arrays, strict=False)]
+    second_moments = {"v"} if op.name.endswith("_update") else set()
+    names = [name for name, _ in zip(op.arrays * len(arrays), arrays, strict=False)]
     arrays = tuple(
-        np.abs(a) + np.float32(0.5) if n in second_moments or record.name in POSITIVE else a
+        np.abs(a) + np.float32(0.5) if n in second_moments or op.name in POSITIVE else a
         for n, a in zip(names, arrays, strict=True)
     )
-    if record.name in RECURRENT:  # weights with which states do not saturate
+    if op.name in RECURRENT:  # scaled so that states do not saturate
         arrays = tuple(
             a / np.float32(len(a) ** 0.5) if n in ("w", "u", "w_xh", "w_hh") else a for n, a in zip(names, arrays, strict=True)
         )
@@ -200,29 +201,29 @@ def make_arrays(record: Op, case: Case, seed: int = 0) -> tuple[tuple[np.ndarray
 
 
 def _single(value: Any) -> Any:
-    """A floating array of a constant (a target) as float32; all else as it is."""
+    """A constant: as float32 if it is a floating array, such as a target; else unchanged."""
     return np.float32(value) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 
-def make_cotangent(record: Op, arrays: tuple, constants: Mapping[str, Any], y: Any, seed: int = 1) -> Any:
-    """A gradient to send back, like y; zero where rounding alone decides which way it goes."""
+def make_cotangent(op: Op, arrays: tuple, constants: Mapping[str, Any], y: Any, seed: int = 1) -> Any:
+    """A random gradient of y; zero where rounding decides which input of a ReLU or max pooling gets it."""
     rng = np.random.default_rng(seed)
     if isinstance(y, tuple):
         return tuple(rng.standard_normal(part.shape, np.float32) for part in y)
     dy = np.asarray(rng.standard_normal(np.shape(y), np.float32))
-    if record.name.endswith(("_relu", "_relu_max_pool2d")):
-        dy = dy * _is_clear(record, arrays, constants)
+    if op.name.endswith(("_relu", "_relu_max_pool2d")):
+        dy = dy * _is_clear(op, arrays, constants)
     return dy
 
 
-def _is_clear(record: Op, arrays: tuple, constants: Mapping[str, Any]) -> np.ndarray:
-    """Where a number is off ReLU's kink by more than rounding, and leads the pixels that are pooled with it."""
-    linear = record.parts[0]
+def _is_clear(op: Op, arrays: tuple, constants: Mapping[str, Any]) -> np.ndarray:
+    """1 where an output differs from ReLU's kink, and from the other pixels of its window, by more than rounding; else 0."""
+    linear = op.parts[0]
     wide = (None if a is None else np.asarray(a, np.float64) for a in arrays)
     z = linear.forward(*wide, **{k: v for k, v in constants.items() if k in linear.signature.parameters})[0]
     margin = 1e-5 * np.abs(z).max()
     leads: Any = True
-    if record.name.endswith("_max_pool2d"):
+    if op.name.endswith("_max_pool2d"):
         size = pair(constants.get("size", 2))
         out = z.shape[1] // size[0], z.shape[2] // size[1]
         *_, second, z = np.sort([shifted(z, p, q, out, size, (1, 1)) for p, q in np.ndindex(size)], axis=0)
@@ -230,11 +231,11 @@ def _is_clear(record: Op, arrays: tuple, constants: Mapping[str, Any]) -> np.nda
     return np.asarray(leads & (np.abs(z) > margin), np.float32)
 
 
-# ---- work: floating-point operations, a multiplication and an addition counted as two -----------------------------
+# ---- work in floating-point operations: a multiplication and an addition count as two ------------------------------
 
 
 def _convolution(shapes: list[Shape], constants: Mapping[str, Any]) -> int:
-    """Each output takes kh * kw * C/groups products, those with the zeros of the border included."""
+    """FLOPs of kh * kw * C/groups products for each output, including those with the border's zeros."""
     (n, h, w, _), (kh, kw, c, f), *_ = shapes
     stride, dilation = pair(constants.get("stride", 1)), pair(constants.get("dilation", 1))
     border = padding_2d(constants.get("padding", "valid"), (h, w), (kh, kw), stride, dilation)
@@ -244,14 +245,14 @@ def _convolution(shapes: list[Shape], constants: Mapping[str, Any]) -> int:
 
 
 def _product(shapes: list[Shape], constants: Mapping[str, Any]) -> int:
-    """(...,N,K) times (...,K,M)."""
+    """FLOPs of (...,N,K) times (...,K,M)."""
     a, b = shapes[0], shapes[1]
     stack = np.broadcast_shapes(a[:-2], b[:-2]) if len(b) > 2 else a[:-2]
     return 2 * math.prod(stack) * (a[-2] if len(a) > 1 else 1) * a[-1] * b[-1]
 
 
 def _recurrence(states: int) -> Callable[[list[Shape], Mapping[str, Any]], int]:
-    """x W + h U at every step; the gates of an LSTM or GRU lie side by side in W and U, which follow x and the states."""
+    """Counts x W + h U at every time step, where W and U hold all gates side by side and follow x and the states."""
 
     def count(shapes: list[Shape], constants: Mapping[str, Any]) -> int:
         x, w, u = shapes[0], *shapes[1 + states : 3 + states]
@@ -260,7 +261,7 @@ def _recurrence(states: int) -> Callable[[list[Shape], Mapping[str, Any]], int]:
     return count
 
 
-RECURRENT = {  # and how many states each has
+RECURRENT = {  # name: number of states
     "simple_rnn": 1, "simple_rnn_step": 1, "lstm": 2, "lstm_step": 2, "gru": 1, "gru_step": 1,
 }  # fmt: skip
 
@@ -281,23 +282,23 @@ FLOPS: dict[str, Callable[[list[Shape], Mapping[str, Any]], int]] = {
 }
 
 
-def operations(record: Op, direction: str, arrays: tuple, constants: Mapping[str, Any]) -> int | None:
-    """FLOPs of the equation as it stands, whatever the algorithm; None for an op that only moves memory.
+def operations(op: Op, direction: str, arrays: tuple, constants: Mapping[str, Any]) -> int | None:
+    """FLOPs of the equation as written, whatever the algorithm; None for an op that only moves memory.
 
-    Backward makes two products of the same size: one for the input's gradient, one for the weight's.
+    Backward has two products of the same size: one for the input's gradient, one for the weight's.
     """
-    if record.name not in FLOPS:
+    if op.name not in FLOPS:
         return None
-    forward = FLOPS[record.name]([a.shape for a in arrays if a is not None], constants)
+    forward = FLOPS[op.name]([a.shape for a in arrays if a is not None], constants)
     return forward if direction == "forward" else 2 * forward
 
 
-def traffic(record: Op, direction: str, arrays: tuple, constants: Mapping[str, Any], y: Any) -> int:
-    """Bytes that must move at least: everything read once, everything written once."""
+def traffic(op: Op, direction: str, arrays: tuple, constants: Mapping[str, Any], y: Any) -> int:
+    """The least number of bytes to move: every input read once and every output written once."""
     inputs = sum(a.nbytes for a in arrays if a is not None)
     outputs = sum(part.nbytes for part in (y if isinstance(y, tuple) else (y,)))
-    if record.name == "embedding":  # only the rows looked up are read; their gradient fills a whole table
+    if op.name == "embedding":  # only the rows looked up are read; the gradient fills a whole table
         return 2 * outputs if direction == "forward" else outputs + inputs
-    if record.name.endswith("pool2d") and len(arrays) == 1:  # who won is remembered: backward reads no x
+    if op.name.endswith("pool2d") and len(arrays) == 1:  # forward saves the winners: backward does not read x
         return inputs + outputs
     return inputs + outputs if direction == "forward" else outputs + 2 * inputs

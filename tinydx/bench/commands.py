@@ -1,6 +1,6 @@
-"""What `tinydx bench` does with its arguments: measure, or read a JSON file; print the table; write the folder.
+"""What `tinydx bench` does with its arguments: measure or read a JSON file, print the tables, write the result folder.
 
-`errors` measures no time, and only prints its table.
+`tinydx bench errors` measures no time and only prints its table.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import argparse
 import sys
 from typing import Any
 
-from tinydx.bench import results
+from tinydx.bench import errors, folder, results
+from tinydx.bench.compare import compare
+from tinydx.bench.training_step import race
 
 OF_OP = {"shapes": "--shapes", "backends": "--backends", "seconds": "--seconds"}
 OF_STEP = {"peers": "--peers", "batch": "--batch"}
@@ -18,28 +20,26 @@ OF_STEP = {"peers": "--peers", "batch": "--batch"}
 def bench(a: argparse.Namespace) -> int:
     """Run `tinydx bench`; returns the exit status."""
     if a.op == "errors":
-        from tinydx.bench import errors
-
         _refuse(a, {**OF_OP, **OF_STEP, "rounds": "--rounds", "threads": "--threads", "output": "--output"})
         print(errors.markdown(errors.measure()))
         return 0
     if a.source:
-        run, folder = results.read(a.source), a.output
+        run, path = folder.read(a.source), a.output
     elif a.op is None:
-        raise ValueError("tinydx bench: name an op (`tinydx card` lists them), or step, or errors, or give --from bench.json")
+        raise ValueError("tinydx bench: give an op (`tinydx card` lists them), step or errors, or --from bench.json")
     else:
         _refuse(a, OF_OP if a.op == "step" else OF_STEP)
-        run, folder = _measure(a), a.output or f"bench/{a.op}"
-        results.save(run, folder)
+        run, path = _measure(a), a.output or f"bench/{a.op}"
+        folder.save(run, path)
     results.show(run)
-    if folder:
-        results.save_views(run, folder)
-        print(f"\n{folder}: bench.md, bench.png" + ("" if a.source else ", and all of it as bench.json"))
+    if path:
+        folder.save_views(run, path)
+        print(f"\n{path}: bench.md, bench.png" + ("" if a.source else ", and all samples in bench.json"))
     return 0
 
 
 def _refuse(a: argparse.Namespace, options: dict[str, str]) -> None:
-    """ValueError for an option that the thing measured does not have."""
+    """ValueError for an option that does not apply to what is measured."""
     for name, option in options.items():
         if getattr(a, name) is not None:
             raise ValueError(f"tinydx bench {a.op} has no {option}: see `tinydx bench --help`")
@@ -48,11 +48,7 @@ def _refuse(a: argparse.Namespace, options: dict[str, str]) -> None:
 def _measure(a: argparse.Namespace) -> dict[str, Any]:
     given = {k: v for k in ("rounds", "threads", "seconds", "batch") if (v := getattr(a, k)) is not None}
     if a.op == "step":
-        from tinydx.bench.training_step import race
-
         return race(a.peers.split(",") if a.peers else None, say=_say, **given)
-    from tinydx.bench.compare import compare
-
     return compare(a.op, a.shapes, a.backends, say=_say, **given)
 
 

@@ -1,11 +1,12 @@
-"""`tinydx bench errors`: how exact each CPU kernel is, against the reference in float64 on the same float32 numbers.
+"""`tinydx bench errors`: the error of each CPU kernel against the reference in float64, on the same float32 inputs.
 
-    rms        root of the mean squared difference, as a share of the root mean square of the truth
-    largest    largest difference, as a share of the largest number of the truth
-    bound      on rms: (4 + sqrt(n)) u, where u = 2^-24 is float32's rounding and n the terms of the longest sum
+    rms        root mean square of the difference, relative to the root mean square of the truth
+    largest    largest difference, relative to the largest number of the truth
+    bound      on rms: (4 + sqrt(n)) u, where u = 2^-24 is float32's rounding unit and n the number of terms of the longest sum
 
-A number of n rounded terms is off by n u at worst; roundings of either sign cancel to about sqrt(n) u (Higham and Mary 2019).
-The 4 is for what is no sum: exponentials, divisions. A row tells the array (output or gradient) nearest to its bound.
+The error of a sum of n rounded terms is at most about n u; as roundings of either sign cancel, it is usually about sqrt(n) u
+(Higham and Mary 2019). The 4 allows for other operations: exponentials, divisions. A row shows the array (an output or a
+gradient) that is nearest to its bound.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ UNIT = 2.0**-24  # the relative error of rounding to float32
 _CONVOLUTION = "4x38x38x64, 3x3x64x64, 64"
 _RECURRENCE = "32x128, 128x128, 128x128, 128"
 _TURNED = {"matrix": np.array([[0.97, 0.22], [-0.22, 0.97]]), "offset": np.array([-13.6, 19.2])}
-TYPICAL: dict[str, str | Case] = {  # one case an op; the update rules have theirs in CASES
+TYPICAL: dict[str, str | Case] = {  # one case for each op; the update rules take theirs from CASES
     **dict.fromkeys(("conv2d", "conv2d_relu", "conv2d_relu_max_pool2d"), _CONVOLUTION),
     **dict.fromkeys(("correlate2d", "correlate2d_relu", "correlate2d_relu_max_pool2d"), _CONVOLUTION),
     **dict.fromkeys(("max_pool2d", "average_pool2d"), "4x36x36x64"),
@@ -44,11 +45,16 @@ TYPICAL: dict[str, str | Case] = {  # one case an op; the update rules have thei
     "affine_warp": Case("150x150x3, turned and shifted", ((150, 150, 3),), _TURNED),
     "channel_shift": "150x150x3, intensity=0.5",
 }
-SUMS = {"softmax": 1000, "embedding": 32 * 80, "channel_shift": 150 * 150 * 3}  # the longest; of all others a window's 9
+# Terms of the longest sum of ops without FLOPs; 9, those of a window, for others.
+SUMS = {
+    "softmax": 1000,
+    "embedding": 32 * 80,
+    "channel_shift": 150 * 150 * 3,
+}
 
 
 class Error(NamedTuple):
-    """One row: a kernel in one direction."""
+    """One row: the error of a kernel in one direction."""
 
     kernel: str
     case: str
@@ -64,7 +70,7 @@ def measure() -> list[Error]:
     if reason:
         raise ImportError(f"bench errors: {reason}: pip install numba")
     found: list[Error] = []
-    for name in sorted(name for name, record in TABLE.items() if "numba" in record.kernels):
+    for name in sorted(name for name, op in TABLE.items() if "numba" in op.kernels):
         found += errors_of(TABLE[name])
         if "conv" in name or "correlate" in name:
             with without_winograd():
@@ -72,54 +78,54 @@ def measure() -> list[Error]:
     return found
 
 
-def errors_of(record: Op) -> list[Error]:
+def errors_of(op: Op) -> list[Error]:
     """The rows of one kernel, forward and backward."""
-    typical = TYPICAL.get(record.name) or CASES[record.name][0]
-    case = read_case(record, typical) if isinstance(typical, str) else typical
-    arrays, constants = make_arrays(record, case)
+    typical = TYPICAL.get(op.name) or CASES[op.name][0]
+    case = read_case(op, typical) if isinstance(typical, str) else typical
+    arrays, constants = make_arrays(op, case)
     wide = tuple(np.float64(a) for a in arrays)
-    result = record.forward(*wide, **constants)[0]
+    result = op.forward(*wide, **constants)[0]
     y = listed(result)
     dy = wide_dy = None
-    if record.backward is not None:
-        dy = make_cotangent(record, arrays, constants, result)
+    if op.backward is not None:
+        dy = make_cotangent(op, arrays, constants, result)
         wide_dy = tuple(map(np.float64, dy)) if isinstance(dy, tuple) else np.float64(dy)
-    ours = run_implementation(record.kernels["numba"], arrays, constants, dy)
-    truth = run_implementation(record.reference, wide, constants, wide_dy)
-    terms = _terms(record, arrays, constants, y[0])
-    rows = [_worst(record, case, "forward", ours.outputs(ours.forward()), y, [terms(part) for part in y])]
+    ours = run_implementation(op.kernels["numba"], arrays, constants, dy)
+    truth = run_implementation(op.reference, wide, constants, wide_dy)
+    terms = _terms(op, arrays, constants, y[0])
+    rows = [_worst(op, case, "forward", ours.outputs(ours.forward()), y, [terms(part) for part in y])]
     if ours.backward and truth.backward:
         got, want = ours.gradients(ours.backward()), truth.gradients(truth.backward())
-        rows.append(_worst(record, case, "backward", got, want, [terms(a) for a in arrays]))
+        rows.append(_worst(op, case, "backward", got, want, [terms(a) for a in arrays]))
     return rows
 
 
-def _terms(record: Op, arrays: tuple, constants: Mapping[str, Any], y: np.ndarray) -> Any:
-    """A function: how many terms are summed for a number of that output or gradient.
+def _terms(op: Op, arrays: tuple, constants: Mapping[str, Any], y: np.ndarray) -> Any:
+    """A function of an output or gradient: the number of terms that are summed for each of its elements.
 
-    Every multiply-add of the equation is a term of one number of the output, and of one number of either gradient.
+    Every multiply-add of the equation is one term of one element of the output, and of one element of each gradient.
     """
-    work = operations(record, "forward", arrays, constants)
-    steps = arrays[0].shape[1] if record.name in ("simple_rnn", "lstm", "gru") else 1  # a chain of sums
+    work = operations(op, "forward", arrays, constants)
+    steps = arrays[0].shape[1] if op.name in ("simple_rnn", "lstm", "gru") else 1  # a chain of sums
     if work is None:
-        return lambda a: SUMS.get(record.name, 9)
+        return lambda a: SUMS.get(op.name, 9)
     return lambda a: steps * (y.size if a.ndim == 1 else work // 2) / a.size
 
 
-def _worst(record: Op, case: Case, direction: str, got: list, want: list, terms: list) -> Error:
+def _worst(op: Op, case: Case, direction: str, got: list, want: list, terms: list) -> Error:
     """The row of the array whose error is nearest to its bound."""
     rows = []
     for g, w, n in zip(got, want, terms, strict=True):
         gap, w = np.float64(g) - w, np.float64(w)
         rms = math.sqrt(np.mean(gap**2) / (np.mean(w**2) or 1.0))
         largest = float(np.abs(gap).max() / (np.abs(w).max() or 1.0))
-        rows.append(Error(record.name, case.text, direction, rms, largest, (4 + math.sqrt(n)) * UNIT))
+        rows.append(Error(op.name, case.text, direction, rms, largest, (4 + math.sqrt(n)) * UNIT))
     return max(rows, key=lambda row: row.rms / row.bound)
 
 
 @contextmanager
 def without_winograd() -> Iterator[None]:
-    """Convolutions by the direct sum, as with TINYDX_WINOGRAD=0."""
+    """Compute convolutions by the direct sum, as with TINYDX_WINOGRAD=0."""
     from tinydx_kernels.cpu import convolution
 
     before, convolution.winograd = convolution.winograd, False

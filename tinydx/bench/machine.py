@@ -1,4 +1,4 @@
-"""What a figure depends on: the processor, the versions, and how many threads each library may use."""
+"""What a figure depends on: the processor, the package versions, the kernels, and the number of threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VARIABLES = ("OMP_WAIT_POLICY", "OPENBLAS_CORETYPE", "TINYDX_SIMD", "NUMBA_NUM_T
 
 
 def describe() -> dict[str, Any]:
-    """The machine, the versions of what may run, and the environment variables that change their speed."""
+    """The machine, the versions of the packages, and the environment variables that change their speed."""
     versions = {"python": platform.python_version(), "tinydx": tinydx.__version__}
     for name in PACKAGES:
         try:
@@ -36,7 +36,7 @@ def describe() -> dict[str, Any]:
 
 
 def kernels() -> str:
-    """Which of the CPU kernels run here, in words, or that none do."""
+    """Which CPU kernels run on this machine, in words."""
     if dispatch.load_kernels("numba"):
         return "numpy only"
     from tinydx_kernels.cpu.simd import LANES
@@ -48,17 +48,17 @@ def kernels() -> str:
 
 
 def checked_threads(asked: list[int] | None) -> list[int]:
-    """The thread counts to measure, by default all cores; ValueError for more than there are."""
+    """The numbers of threads to measure with, by default all cores; ValueError for more threads than cores."""
     cores = doctor.cores()
     for n in asked or []:
         if not 1 <= n <= cores:
-            raise ValueError(f"--threads {n}: this machine has {cores} cores to use, give 1 to {cores}")
+            raise ValueError(f"--threads {n}: this machine has {cores} usable cores, give 1 to {cores}")
     return sorted(set(asked or [cores]))
 
 
 @contextmanager
 def threads(n: int) -> Iterator[None]:
-    """tinydx, BLAS and PyTorch (where it is loaded) on n threads; as before afterwards."""
+    """Run tinydx, BLAS and PyTorch (if it is loaded) on n threads, and restore the previous number afterwards."""
     before = tinydx.get_threads()
     try:
         _set_threads(n)

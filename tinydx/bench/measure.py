@@ -1,11 +1,11 @@
-"""Timing in turn, and what may be said of the samples.
+"""Timing in turn, and the statistics of the samples.
 
-Contestants take turns in rounds, so that whatever else the machine does meets all of them alike:
+Contestants take turns in rounds, so that other load on the machine affects all of them alike:
 
     round 1:  numpy numpy   | numba numba numba numba | torch torch torch
     round 2:  numba ...     | torch ...               | numpy ...             each round begins with the next one
 
-A block is some calls in a row, as many as its time allows; a sample is the mean time of a block's calls. Samples of the
+A block is a series of calls, as many as fit into its time; a sample is the mean time of a call in a block. Samples of the
 same round are compared in pairs.
 """
 
@@ -18,12 +18,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 ROUNDS = 12
-LEAST = 6  # fewer samples have no 95 % interval of their median
-PAUSE = 0.05  # seconds: OpenBLAS's and PyTorch's threads keep a core busy for a while after their work
+LEAST = 6  # samples: fewer give no 95 % interval of the median
+PAUSE = 0.05  # seconds: the threads of OpenBLAS and PyTorch keep cores busy for a while after their work
 
 
 def time_once(call: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds of one call, and what it returned."""
+    """The seconds of one call, and its result."""
     start = time.perf_counter()
     result = call()
     return time.perf_counter() - start, result
@@ -32,7 +32,12 @@ def time_once(call: Callable[[], Any]) -> tuple[float, Any]:
 def interleave(
     calls: Mapping[str, Callable[[], Any]], seconds: float, rounds: int = ROUNDS, pause: float = 0.0
 ) -> dict[str, list[float]]:
-    """Samples of each contestant, one a round. Who has used up its `seconds` after LEAST rounds is left out of the rest."""
+    """Time contestants in turn.
+
+    Arguments: calls by contestant's name; seconds of measuring for each; rounds, the most samples of each; pause before
+    each block, in seconds.
+    Returns: the samples of each contestant, one a round. After LEAST rounds, one that has used up its time is left out.
+    """
     names = list(calls)
     sizes = {name: max(1, int(seconds / rounds / _warm(call))) for name, call in calls.items()}
     samples: dict[str, list[float]] = {name: [] for name in names}
@@ -45,12 +50,12 @@ def interleave(
 
 
 def _warm(call: Callable[[], Any]) -> float:
-    """About how long a call takes: the faster of two, so that the first one's surprises do not count."""
+    """About how long a call takes: the faster of two, because the first may compile or load something."""
     return max(1e-7, min(time_once(call)[0] for _ in range(2)))
 
 
 def _block(call: Callable[[], Any], size: int, pause: float) -> float:
-    """Mean seconds of `size` calls in a row, after one that brings code, arrays and threads back where calls are short."""
+    """Mean seconds of `size` calls in a row; short calls are preceded by one that brings code and arrays into the caches."""
     time.sleep(pause)
     if size > 1:
         call()
@@ -64,7 +69,7 @@ def _block(call: Callable[[], Any], size: int, pause: float) -> float:
 
 
 class Summary(NamedTuple):
-    """Median, first and third quartile, minimum and number of samples."""
+    """The median, first and third quartile, minimum and number of samples."""
 
     median: float
     low: float
@@ -84,10 +89,10 @@ def summarize(samples: Sequence[float]) -> Summary:
 
 
 def median_interval(samples: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
-    """An interval that holds the true median with that probability, whatever the distribution; None with too few samples.
+    """An interval that contains the true median with this probability, for any distribution; None with too few samples.
 
-    Each sample lies below the true median with probability 1/2, so the k-th smallest and k-th largest enclose it but for
-    a binomial's tails.
+    Each sample lies below the true median with probability 1/2, so the k-th smallest and the k-th largest enclose it,
+    except with the probability of the binomial distribution's tails.
 
     >>> median_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     (1.0, 6.0)
@@ -102,7 +107,7 @@ def median_interval(samples: Sequence[float], level: float = 0.95) -> tuple[floa
 
 
 class Verdict(NamedTuple):
-    """How many times faster than the peer, the 95 % interval of that, and the same in words."""
+    """How many times as fast as the peer, the 95 % interval of this ratio, and the verdict in words."""
 
     ratio: float
     interval: tuple[float, float] | None
@@ -110,7 +115,7 @@ class Verdict(NamedTuple):
 
 
 def verdict(ours: Sequence[float], peer: Sequence[float]) -> Verdict:
-    """Compare samples of the same rounds, in pairs: a winner is named only where the interval of the ratio leaves out 1.
+    """Compare samples of the same rounds in pairs; a winner is named only where the interval of the ratio excludes 1.
 
     >>> verdict([1.0] * 6, [1.32] * 6).words, verdict([1.0] * 6, [0.91] * 6).words
     ('1.32x faster', '0.91x: slower')

@@ -1,7 +1,7 @@
-"""PyTorch's counterpart of each op, as PyTorch likes it best: channels_last images and weights, fused optimizers.
+"""PyTorch's counterpart of each op, in its fastest form: channels_last images and weights, fused optimizers.
 
-A row of PEERS makes a Runner of our arrays. Converting layouts is part of the preparation and of the check, and is
-never timed. Forward records what autograd needs, as our forward saves what backward needs; backward makes all gradients.
+A row of PEERS makes a Runner from our arrays. Layouts are converted during preparation and checking, never while timing.
+Forward records what autograd needs, as our forward saves what backward needs; backward computes all gradients.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from tinydx.ops.convolution import padding_2d, pair
 
 
 class Layout(NamedTuple):
-    """From our axes to PyTorch's, and back; both are views of NumPy arrays."""
+    """Functions from our axes to PyTorch's and back, which return views of NumPy arrays."""
 
-    there: Callable[[np.ndarray], np.ndarray]
+    to_torch: Callable[[np.ndarray], np.ndarray]
     back: Callable[[np.ndarray], np.ndarray]
 
 
 SAME = Layout(lambda a: a, lambda a: a)
-IMAGES = Layout(lambda a: a.transpose(0, 3, 1, 2), lambda a: a.transpose(0, 2, 3, 1))  # NHWC, NCHW
-KERNEL = Layout(lambda a: a.transpose(3, 2, 0, 1), lambda a: a.transpose(2, 3, 1, 0))  # HWIO, OIHW
+IMAGES = Layout(lambda a: a.transpose(0, 3, 1, 2), lambda a: a.transpose(0, 2, 3, 1))  # NHWC to NCHW
+KERNEL = Layout(lambda a: a.transpose(3, 2, 0, 1), lambda a: a.transpose(2, 3, 1, 0))  # HWIO to OIHW
 FLIPPED = Layout(lambda a: a[::-1, ::-1].transpose(3, 2, 0, 1), lambda a: a.transpose(2, 3, 1, 0)[::-1, ::-1])
-STATE = Layout(lambda a: a[None], lambda a: a[0])  # (N,U) and (layers,N,U)
+STATE = Layout(lambda a: a[None], lambda a: a[0])  # (N,U) to (layers,N,U)
 TURNED = Layout(np.transpose, np.transpose)
 
 
 def tensor(a: np.ndarray, layout: Layout = SAME) -> torch.Tensor:
-    """A tensor of its own; images and convolution kernels lie in channels_last order."""
-    t = torch.from_numpy(np.array(layout.there(a), order="C"))
+    """A copy as a tensor; images and convolution kernels in channels_last order."""
+    t = torch.from_numpy(np.array(layout.to_torch(a), order="C"))
     return t.contiguous(memory_format=torch.channels_last) if layout in (IMAGES, KERNEL, FLIPPED) else t
 
 
 def array(t: torch.Tensor, layout: Layout = SAME) -> np.ndarray:
-    """Back in our layout."""
+    """A tensor as an array in our layout."""
     return layout.back(t.detach().numpy())
 
 
@@ -47,18 +47,23 @@ def array(t: torch.Tensor, layout: Layout = SAME) -> np.ndarray:
 
 
 def function(make: Callable[[Mapping[str, Any]], Callable], layouts: tuple[Layout, ...] = (), output: Any = SAME) -> Callable:
-    """A row of the table: make(constants) gives the function of tensors; layouts of its inputs (SAME where none is given)."""
+    """A row of PEERS for a function of tensors.
+
+    Arguments: make, which makes the function from our constants; layouts of its inputs (SAME for those not given); output,
+    the layout of its result, or a tuple of layouts.
+    Returns: prepare(arrays, constants, dy) -> Runner.
+    """
 
     def prepare(arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
-        there = (*layouts, *[SAME] * len(arrays))[: len(arrays)]
-        inputs = [None if a is None else tensor(a, to) for a, to in zip(arrays, there, strict=True)]
-        return differentiated(make(constants), inputs, there, output, dy)
+        all_layouts = (*layouts, *[SAME] * len(arrays))[: len(arrays)]
+        inputs = [None if a is None else tensor(a, layout) for a, layout in zip(arrays, all_layouts, strict=True)]
+        return differentiated(make(constants), inputs, all_layouts, output, dy)
 
     return prepare
 
 
 def differentiated(run: Callable, inputs: list, layouts: tuple[Layout, ...], output: Layout | tuple, dy: Any) -> Runner:
-    """A Runner whose backward is autograd's, with the gradients of all inputs; output: a layout, or one of each output."""
+    """A Runner whose backward is autograd's, with the gradients of all inputs; output is a layout, or one for each output."""
     leaves = [t.requires_grad_() for t in inputs if t is not None]
     y, outputs = listed(run(*inputs)), output if isinstance(output, tuple) and not isinstance(output, Layout) else (output,)
     slopes = None if dy is None else [tensor(np.asarray(d), to) for d, to in zip(listed(dy), outputs, strict=True)]
@@ -76,12 +81,12 @@ def differentiated(run: Callable, inputs: list, layouts: tuple[Layout, ...], out
 
 
 def _plain(f: Callable) -> Callable:
-    """A function that takes its constants by our names."""
+    """A row of PEERS for a function whose constants have our names."""
     return function(lambda constants: lambda *inputs: f(*inputs, **constants))
 
 
 def _border(padding: Any, x: torch.Tensor, window: Any, stride: Any, dilation: Any = (1, 1)) -> tuple[Any, tuple]:
-    """PyTorch's symmetric padding, and what has to be put around x beforehand where ours has no such twin."""
+    """PyTorch's symmetric padding, and the padding to add to x first where ours is not symmetric."""
     rows, columns = padding_2d(padding, tuple(x.shape[2:]), window, stride, dilation)
     if rows[0] == rows[1] and columns[0] == columns[1]:
         return (rows[0], columns[0]), ()
@@ -122,7 +127,7 @@ def average_pooling(constants: Mapping[str, Any]) -> Callable:
 
     def run(x: Any) -> Any:
         padding, around = _border(constants.get("padding", "valid"), x, size, stride)
-        if around:  # padded pixels do not count, and PyTorch knows that only of its own padding
+        if around:  # PyTorch leaves only its own padding out of the mean
             ones = F.pad(torch.ones_like(x[:1, :1]), around)
             return F.avg_pool2d(F.pad(x, around), size, stride) / F.avg_pool2d(ones, size, stride)
         return F.avg_pool2d(x, size, stride, padding, count_include_pad=False)
@@ -135,12 +140,12 @@ def lookup(constants: Mapping[str, Any]) -> Callable:
     return lambda table: F.embedding(ids, table)
 
 
-# Recurrent networks, as torch.nn.RNN, LSTM and GRU call them: with biases, 1 layer, no dropout, to train, one way, (N,T,D).
+# The arguments of torch.nn.RNN, LSTM and GRU: with biases, 1 layer, no dropout, training, one direction, (N,T,D).
 AS_IN_MODULES = (True, 1, 0.0, True, False, True)
 
 
 def rnn(constants: Mapping[str, Any]) -> Callable:
-    """Two biases of PyTorch's are one of ours, so the second is zero."""
+    """PyTorch has two biases where we have one, so the second is zero."""
     return lambda x, h, w, u, b: torch.rnn_tanh(x, h, (w, u, b, torch.zeros_like(b)), *AS_IN_MODULES)[0]
 
 
@@ -157,7 +162,7 @@ def gru(constants: Mapping[str, Any]) -> Callable:
 
 
 def reset_first(a: np.ndarray) -> np.ndarray:
-    """PyTorch's GRU has its gates in the order r, z, g, ours z, r, g."""
+    """PyTorch's GRU has its gates in the order r, z, g; ours has z, r, g."""
     z, r, g = np.split(a, 3, axis=-1)
     return np.concatenate([r, z, g], axis=-1)
 
@@ -170,7 +175,11 @@ RESET_FIRST_TURNED = Layout(lambda a: reset_first(a).T, lambda a: reset_first(a.
 
 
 def optimizer(make: Callable[..., tuple[Any, dict, Callable]]) -> Callable:
-    """A row of the table: make(parameter, arrays, constants) gives the optimizer, its memory and what reads it as ours."""
+    """A row of PEERS for an optimizer.
+
+    Arguments: make(parameter, arrays, constants) -> (the optimizer, its state, a function that reads the state as ours).
+    Returns: prepare(arrays, constants, dy) -> Runner.
+    """
 
     def prepare(arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
         parameter = torch.nn.Parameter(tensor(np.asarray(arrays[0])))

@@ -1,9 +1,9 @@
-"""The picture of a result, drawn from its JSON.
+"""The picture of a result, made from its JSON.
 
-An op:     speed-up bars, forward and backward | rate against size, where the cases differ in one number | roofline
-A race:    bars of the three measures, a row for each number of threads
+An op:     speed-up bars, forward and backward | rates against size, where the cases differ in one number | roofline
+A race:    bars of the three measures, one row for each number of threads
 
-matplotlib's objects are used without pyplot, as in `tinydx.diagnosis.report`, whose colours and style these pictures share.
+As in `tinydx.diagnosis.report`, whose colours and style these pictures share, matplotlib is used without pyplot.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tinydx.diagnosis.report import INK, MUTED, PALE, STYLE
 
 COLORS = {"numba": "#2166ac", "cuda": "#009e73", "torch": "#d55e00", "numpy": "#829ab1"}
 WIDTH, DPI = 11.0, 130  # inches, and dots per inch
-ROW = 0.25  # inches of a bar
+ROW = 0.25  # inches for each bar
 DIRECTIONS = ("forward", "backward")
 
 
@@ -36,14 +36,14 @@ def picture(run: dict[str, Any]) -> bytes:
 
 
 class Band(NamedTuple):
-    """A strip of the picture: its height in inches, and what draws it into a subfigure."""
+    """A strip of the picture: its height in inches, and the function that plots it into a subfigure."""
 
     height: float
-    draw: Any
+    plot: Any
 
 
 def _stack(run: dict[str, Any], bands: list[Band]) -> Any:
-    """The figure: the head, and the bands below it, each as high as it needs."""
+    """The figure: the head, and the bands below it, each with its own height."""
     from matplotlib.figure import Figure
 
     words = [line for fact in facts(run) for line in textwrap.wrap(fact, 150)]
@@ -55,12 +55,12 @@ def _stack(run: dict[str, Any], bands: list[Band]) -> Any:
     parts[0].text(0.012, 1 - 0.3 / head, heading(run), fontsize=17, weight="bold", color=INK, va="center")
     parts[0].text(0.012, 1 - 0.52 / head, "\n".join(words), fontsize=8.5, color=MUTED, va="top", linespacing=1.35)
     for part, band in zip(parts[1:], bands, strict=True):
-        band.draw(part)
+        band.plot(part)
     return figure
 
 
 class Bar(NamedTuple):
-    """A bar: whose it is, its end, the interval around that (or None), and what is written beside it."""
+    """A bar: its colour, its end, the interval of that (or None), the text beside it, and whether it is pale."""
 
     color: str
     value: float
@@ -69,8 +69,8 @@ class Bar(NamedTuple):
     pale: bool = False
 
 
-def _draw_bars(axes: Any, rows: list[tuple[str, list[Bar]]], start: float = 0.0) -> None:
-    """Horizontal bars in groups with a name each, from top to bottom; all begin at `start`, and their words lie right of it."""
+def _plot_bars(axes: Any, rows: list[tuple[str, list[Bar]]], start: float = 0.0) -> None:
+    """Horizontal bars in named groups, from top to bottom. All begin at `start` and have their text on the right."""
     y, ticks = 0.0, []
     for _, bars in rows:
         ticks.append(y + (len(bars) - 1) / 2)
@@ -97,14 +97,14 @@ def _op_bands(run: dict[str, Any]) -> list[Band]:
     bands = [band for n in counts if (band := _speedups(run, names, n))]
     sizes = _sizes(run)
     if sizes:
-        bands += [Band(3.6, lambda part, n=n: _draw_rates(part, found, sizes, n)) for n in counts]
+        bands += [Band(3.6, lambda part, n=n: _plot_rates(part, found, sizes, n)) for n in counts]
     if any(line.summary and line.row["flops"] for line in found) and any(run["roofs"].values()):
-        bands.append(Band(4.6, lambda part: _draw_roofline(part, run, found, counts)))
+        bands.append(Band(4.6, lambda part: _plot_roofline(part, run, found, counts)))
     return bands or [Band(1.0, lambda part: part.text(0.5, 0.5, "nothing was timed", ha="center", color=MUTED))]
 
 
 def _short_names(run: dict[str, Any]) -> dict[str, str]:
-    """Cases by what tells them apart: constants that all of them share are left out."""
+    """Short names of the cases: constants that all cases share are left out."""
     parts = {row["case"]: row["case"].split(", ") for row in run["rows"]}
     shared = set.intersection(*map(set, parts.values())) if len(parts) > 1 else set()
     own = {case: [p for p in some if "=" not in p or p not in shared] for case, some in parts.items()}
@@ -112,7 +112,7 @@ def _short_names(run: dict[str, Any]) -> dict[str, str]:
 
 
 def _speedups(run: dict[str, Any], names: dict[str, str], threads: int) -> Band | None:
-    """How many times faster ours are than each of the others; None where there are no two to compare."""
+    """Bars of our speed relative to each of the others; None where there is nothing to compare."""
     sides = {
         d: _speedup_rows([g for g in groups(run) if g[0]["direction"] == d and g[0]["threads"] == threads], names)
         for d in DIRECTIONS
@@ -121,7 +121,7 @@ def _speedups(run: dict[str, Any], names: dict[str, str], threads: int) -> Band 
     if not sides:
         return None
     bars = max(sum(len(b) + 0.6 for _, b in rows) for rows in sides.values())
-    return Band(1.3 + ROW * bars, lambda part: _draw_speedups(part, sides, threads))
+    return Band(1.3 + ROW * bars, lambda part: _plot_speedups(part, sides, threads))
 
 
 def _speedup_rows(some: list[list[dict[str, Any]]], names: dict[str, str]) -> list[tuple[str, list[Bar]]]:
@@ -140,14 +140,14 @@ def _speedup_rows(some: list[list[dict[str, Any]]], names: dict[str, str]) -> li
     return rows
 
 
-def _draw_speedups(part: Any, sides: dict[str, list], threads: int) -> None:
-    """Forward and backward side by side, on logarithmic axes that begin at the same speed."""
+def _plot_speedups(part: Any, sides: dict[str, list], threads: int) -> None:
+    """Forward and backward side by side; the bars begin at 1 (equal speed) on a logarithmic axis."""
     axes = part.subplots(1, len(sides), squeeze=False)[0]
     for k, (ax, (direction, rows)) in enumerate(zip(axes, sides.items(), strict=True)):
         values = [end for _, bars in rows for b in bars for end in (b.value, *(b.interval or ()))]
         ax.set_xscale("log")
         ax.set_xlim(min(0.5, *values, 0.5) * 0.8, max(2.0, *values, 2.0) * 6)
-        _draw_bars(ax, rows, start=1)  # "equally fast"
+        _plot_bars(ax, rows, start=1)  # "equally fast"
         ax.axvline(1, color=INK, linewidth=1)
         ax.set_title(f"{direction}, {thread_words(threads)}")
         ax.set_xlabel("times as fast as the other (right of 1: the kernel is faster)")
@@ -157,7 +157,7 @@ def _draw_speedups(part: Any, sides: dict[str, list], threads: int) -> None:
 
 
 def _sizes(run: dict[str, Any]) -> dict[str, int] | None:
-    """The number in which the cases differ, by case; None where they differ in more than one."""
+    """The one number in which the cases differ, by case; None where they differ in several."""
     flat = {row["case"]: [n for shape in row["shapes"] if shape for n in shape] for row in run["rows"]}
     if len(flat) < 2 or len({len(numbers) for numbers in flat.values()}) > 1:
         return None
@@ -167,8 +167,8 @@ def _sizes(run: dict[str, Any]) -> dict[str, int] | None:
     return dict(zip(flat, columns[0], strict=True))
 
 
-def _draw_rates(part: Any, found: list[Line], sizes: dict[str, int], threads: int) -> None:
-    """Median rate of each backend against the size, in a band from the first to the third quartile, below the roof."""
+def _plot_rates(part: Any, found: list[Line], sizes: dict[str, int], threads: int) -> None:
+    """The median rate of each backend against the size, with a band between the quartiles, and the roof."""
     axes = part.subplots(1, 2)
     for ax, direction in zip(axes, DIRECTIONS, strict=True):
         some = [x for x in found if x.summary and x.row["direction"] == direction and x.row["threads"] == threads]
@@ -191,7 +191,7 @@ def _draw_rates(part: Any, found: list[Line], sizes: dict[str, int], threads: in
             ax.plot(at, [x.rate for x in mine], color=color, linewidth=2, marker="o", markersize=4, label=mine[0].row["label"])
         roofs = sorted({(sizes[x.row["case"]], x.rate / x.share) for x in some if x.share})
         if roofs:
-            ax.plot(*zip(*roofs, strict=True), color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="roof measured here")
+            ax.plot(*zip(*roofs, strict=True), color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="roof of this machine")
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
         ax.set_title(f"{direction}, {thread_words(threads)}")
@@ -202,7 +202,7 @@ def _draw_rates(part: Any, found: list[Line], sizes: dict[str, int], threads: in
 
 
 def _plain_ticks(ax: Any) -> None:
-    """1024 and not 2^10; 20, 50 and 100 and not 10^2."""
+    """Write 1024, not 2^10, on the x axis, and 20, 50 and 100, not 10^2, on the y axis."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x < 1e5 else f"{x / 1e6:.3g}M"))
@@ -211,8 +211,8 @@ def _plain_ticks(ax: Any) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _draw_roofline(part: Any, run: dict[str, Any], found: list[Line], counts: list[int]) -> None:
-    """FLOP/s against FLOPs per byte: how close each case comes to what this machine can do."""
+def _plot_roofline(part: Any, run: dict[str, Any], found: list[Line], counts: list[int]) -> None:
+    """FLOP/s against FLOPs per byte: how close each case comes to the limits of the machine."""
     timed = [x for x in found if x.summary and x.row["flops"]]
     intensities = [x.row["flops"] / x.row["bytes"] for x in timed]
     ends = min(0.5, *intensities), max(intensities) * 3
@@ -272,11 +272,11 @@ RACE_COLORS = {"tinydx": "#2166ac", "torch": "#d55e00", "keras": "#009e73"}
 def _step_bands(run: dict[str, Any]) -> list[Band]:
     counts = sorted({row["threads"] for row in run["rows"]})
     most = max((len(racers(run, n, m)) for n in counts for m in MEASURES), default=1)
-    return [Band(1.2 + 0.42 * most, lambda part, n=n: _draw_race(part, run, n)) for n in counts]
+    return [Band(1.2 + 0.42 * most, lambda part, n=n: _plot_race(part, run, n)) for n in counts]
 
 
-def _draw_race(part: Any, run: dict[str, Any], threads: int) -> None:
-    """The three measures side by side; shorter bars are faster."""
+def _plot_race(part: Any, run: dict[str, Any], threads: int) -> None:
+    """The three measures side by side, where shorter bars are faster."""
     axes = part.subplots(1, len(MEASURES))
     for k, (ax, (measure, name)) in enumerate(zip(axes, MEASURES.items(), strict=True)):
         rows = []
@@ -289,7 +289,7 @@ def _draw_race(part: Any, run: dict[str, Any], threads: int) -> None:
             rows.append((textwrap.fill(racer.row["label"], 24), [bar]))
         if rows:
             ax.set_xlim(0, 1.75 * max(bar.interval[1] for _, (bar,) in rows if bar.interval))
-            _draw_bars(ax, rows)
+            _plot_bars(ax, rows)
         ax.set_title(f"{name}, {thread_words(threads)}")
         ax.set_xlabel("milliseconds")
         ax.spines["left"].set_color(PALE)

@@ -1,84 +1,36 @@
-"""From bench.json to words: the table on the terminal, Markdown, and the files of a result folder.
+"""From bench.json to words: the table on the terminal, and Markdown.
 
-Everything here is computed from the JSON alone, so `tinydx bench --from bench.json` makes the same again.
+Everything is computed from the JSON alone, so `tinydx bench --from bench.json` shows the same again.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tinydx.bench.measure import Summary, Verdict, summarize, verdict
-from tinydx.files import atomic_write
-
-FORMAT = 2  # of the JSON
-
-
-# ---- files ---------------------------------------------------------------------------------------------------------
-
-
-def save(run: dict[str, Any], folder: str | os.PathLike) -> dict[str, Path]:
-    """Write bench.json, and bench.md and bench.png made from it, into a folder, which is made if needed."""
-    path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_finite({"format": FORMAT, **run}), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return {"json": atomic_write(path / "bench.json", text), **save_views(json.loads(text), path)}
-
-
-def save_views(run: dict[str, Any], folder: str | os.PathLike) -> dict[str, Path]:
-    """Write bench.md and bench.png of a result that was read from JSON."""
-    from tinydx.bench.plot import picture
-
-    path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
-    return {"markdown": atomic_write(path / "bench.md", markdown(run)), "picture": atomic_write(path / "bench.png", picture(run))}
-
-
-def read(path: str | os.PathLike) -> dict[str, Any]:
-    """A result from its JSON file; ValueError where it is none."""
-    try:
-        run = json.loads(Path(path).read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no JSON file: {error}") from None
-    if not isinstance(run, dict) or run.get("format") != FORMAT or "kind" not in run:
-        raise ValueError(f"{path} is no result of this version's tinydx bench")
-    return run
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: where an error is infinite, it is null."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
 
 # ---- rows of an op -------------------------------------------------------------------------------------------------
 
 
 class Line(NamedTuple):
-    """A row with what follows from its samples; None where it was not timed."""
+    """A row and what follows from its samples, which is None where it was not timed."""
 
     row: dict[str, Any]
     summary: Summary | None
-    rate: float | None  # GFLOP/s, or GB/s of an op that only moves memory
+    rate: float | None  # GFLOP/s, or GB/s for an op that only moves memory
     unit: str
-    share: float | None  # of the roof: the lower of peak and what the memory can feed
-    verdict: Verdict | None  # on our kernels, against the fastest of the others
+    share: float | None  # of the roof, which is the lower of the peak and what memory allows
+    verdict: Verdict | None  # of our kernel against the fastest of the others
     peer: str = ""
 
 
 def lines(run: dict[str, Any]) -> list[Line]:
-    """All rows, in the order in which they were measured."""
+    """All rows in the order of measuring."""
     return [_line(run, row, group) for group in groups(run) for row in group]
 
 
 def groups(run: dict[str, Any]) -> list[list[dict[str, Any]]]:
-    """Rows that were measured in turn: of the same case, direction and number of threads."""
+    """Rows that were timed in turn: those of the same case, direction and number of threads."""
     found: dict[tuple, list[dict[str, Any]]] = {}
     for row in run["rows"]:
         found.setdefault((row["case"], row["direction"], row["threads"]), []).append(row)
@@ -97,7 +49,7 @@ def _line(run: dict[str, Any], row: dict[str, Any], group: list[dict[str, Any]])
 
 
 def roof_of(roofs: dict[str, float] | None, row: dict[str, Any]) -> float | None:
-    """The rate that this machine allows: memory's, or for FLOPs the lower of the peak and what memory can feed."""
+    """The rate that the machine allows, in GB/s, or in GFLOP/s: the lower of the peak and what memory allows; None if unknown."""
     if not roofs:
         return None
     if row["flops"] is None:
@@ -106,7 +58,7 @@ def roof_of(roofs: dict[str, float] | None, row: dict[str, Any]) -> float | None
 
 
 def _verdict(row: dict[str, Any], group: list[dict[str, Any]]) -> tuple[Verdict | None, str]:
-    """Against the fastest of the others that were timed beside it."""
+    """The verdict against the fastest of the others that were timed in turn with it, and that one's name."""
     others = [r for r in group if not r["ours"] and r["seconds"]]
     if not others:
         return None, ""
@@ -118,7 +70,7 @@ def _verdict(row: dict[str, Any], group: list[dict[str, Any]]) -> tuple[Verdict 
 
 
 def time_words(seconds: float | None) -> str:
-    """1.23 ms, with three digits.
+    """A time with its unit, three digits.
 
     >>> time_words(0.00123), time_words(12.3e-6), time_words(0.123), time_words(1.5)
     ('1.23 ms', '12.3 µs', '123 ms', '1.5 s')
@@ -134,7 +86,7 @@ HEAD = ("backend", "median", "quartiles", "minimum", "n", "rate", "of roof", "er
 
 
 def cells(line: Line) -> list[str]:
-    """The cells under HEAD."""
+    """The cells of a row, in the order of HEAD."""
     row, s = line.row, line.summary
     error, first = row.get("error"), row.get("first_call")
     end = ["" if error is None else f"{error:.0e}", time_words(first)]
@@ -157,12 +109,12 @@ def cells(line: Line) -> list[str]:
 
 
 def heading(run: dict[str, Any]) -> str:
-    """The first line of table, Markdown and picture."""
+    """The heading of tables, Markdown and picture."""
     return f"tinydx bench {run['op'] if run['kind'] == 'op' else 'step'}"
 
 
 def facts(run: dict[str, Any]) -> list[str]:
-    """The lines that say what was measured where, and how to read it."""
+    """Lines that say what was measured, on which machine, and how to read it."""
     m = run["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in m["versions"].items())
     found = [f"{m['processor']}, {m['cores']} cores", versions, f"tinydx runs on {m['kernels']}", f"command: {run['command']}"]
@@ -174,16 +126,16 @@ def facts(run: dict[str, Any]) -> list[str]:
 
 def _op_facts(run: dict[str, Any]) -> list[str]:
     found = [
-        f"roofs measured here, {thread_words(n)}: {roof['flops'] / 1e9:.0f} GFLOP/s, copies {roof['bytes'] / 1e9:.1f} GB/s"
+        f"roofs of this machine, {thread_words(n)}: {roof['flops'] / 1e9:.0f} GFLOP/s, copies {roof['bytes'] / 1e9:.1f} GB/s"
         for n, roof in run["roofs"].items()
         if roof
     ]
     if not found:
-        found = ["no roofs: they are measured with Numba (pip install numba)"]
+        found = ["no roofs: measuring them needs Numba (pip install numba)"]
     return [
         *found,
-        "Rates count the equation's own operations and each array once: above 100 % of the roof, an algorithm needs "
-        "fewer (Winograd), or the arrays stay in a cache.",
+        "Rates count the equation's own operations, and each array once. More than 100 % of the roof means that the algorithm "
+        "needs fewer operations (Winograd), or that the arrays stay in a cache.",
     ]
 
 
@@ -192,7 +144,7 @@ def thread_words(n: Any) -> str:
 
 
 def title_of(group: list[dict[str, Any]]) -> str:
-    """What the rows of a group have in common."""
+    """The direction, case and number of threads that the rows of a group share."""
     return f"{group[0]['direction']} · {group[0]['case']} · {thread_words(group[0]['threads'])}"
 
 
@@ -222,7 +174,7 @@ def show(run: dict[str, Any]) -> None:
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=160)  # a file or a pipe has room
+        console = Console(highlight=False, width=160)  # a file or a pipe has no width
     console.print(heading(run), style="bold")
     for fact in facts(run):
         console.print(fact, style="dim", markup=False)
@@ -243,17 +195,17 @@ STEP_HEAD = ("contestant", "median", "quartiles", "minimum", "n", "images/s", "f
 
 
 class Racer(NamedTuple):
-    """One contestant in one measure, and what is said of tinydx against it."""
+    """One contestant in one measure, and the verdict on tinydx against it."""
 
     row: dict[str, Any]
     summary: Summary
     images: int
     verdict: Verdict | None
-    best: bool  # the fastest of the peers
+    best: bool  # True for the fastest of the peers
 
 
 def racers(run: dict[str, Any], threads: int, measure: str) -> list[Racer]:
-    """The contestants of a measure that ran, in their order."""
+    """The contestants that ran in a measure, in order."""
     rows = [r for r in run["rows"] if r["threads"] == threads and r.get(measure)]
     ours = next((r for r in rows if r["ours"]), None)
     peers = [r for r in rows if not r["ours"]]
@@ -265,7 +217,7 @@ def racers(run: dict[str, Any], threads: int, measure: str) -> list[Racer]:
 
 
 def step_tables(run: dict[str, Any]) -> list[tuple[str, tuple[str, ...], list[list[str]]]]:
-    """A table for each number of threads and each measure."""
+    """One table for each number of threads and each measure."""
     found: list[tuple[str, tuple[str, ...], list[list[str]]]] = []
     for n in sorted({row["threads"] for row in run["rows"]}):
         for measure, words in MEASURES.items():

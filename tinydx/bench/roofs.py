@@ -1,6 +1,6 @@
-"""The machine's two roofs, measured here: how fast it multiplies and adds, and how fast it copies memory.
+"""The machine's two roofs, measured: how fast it multiplies and adds, and how fast it copies memory.
 
-peak        every thread repeats one register block of a matrix product; nothing leaves the first cache
+peak        every thread repeats one register block of a matrix product, whose data stay in the first-level cache
 bandwidth   every thread copies its part of an array much larger than the caches; a byte read and written counts as two
 """
 
@@ -17,7 +17,11 @@ REPEATS = 1 << 16
 
 
 def measure_roofs(seconds: float = 0.3) -> dict[str, float] | None:
-    """{"flops": FLOP/s, "bytes": bytes/s} with the threads Numba has now: the best of some calls; None without Numba."""
+    """The best rates of several calls, with Numba's current number of threads.
+
+    Arguments: seconds of measuring for each roof.
+    Returns: {"flops": FLOP/s, "bytes": bytes/s}, or None without Numba.
+    """
     if find_spec("numba") is None:
         return None
     from numba import get_num_threads, njit, prange
@@ -41,7 +45,7 @@ def measure_roofs(seconds: float = 0.3) -> dict[str, float] | None:
 
 
 def _best(call, seconds: float) -> float:
-    """The shortest of at least three calls, after one that compiles."""
+    """The seconds of the fastest of at least three calls, after one that compiles."""
     call()
     times: list[float] = []
     while len(times) < 3 or sum(times) < seconds:
@@ -50,7 +54,7 @@ def _best(call, seconds: float) -> float:
 
 
 def _peak_of_registers(simd):
-    """Fused multiply-adds on a block of registers, as in our matrix product; and the FLOPs of a call on one thread."""
+    """A kernel of fused multiply-adds on a block of registers, as in our matrix product; and a call's FLOPs on one thread."""
     from numba import prange
 
     rows, tile, lanes = simd.ROWS, simd.TILE, simd.LANES
@@ -69,7 +73,7 @@ def _peak_of_registers(simd):
 
 
 def _peak_of_loops(simd):
-    """A polynomial of degree 32 of each of 1024 numbers, which any compiler turns into multiply-adds."""
+    """A kernel that evaluates a polynomial of degree 32 at 1024 numbers, in plain loops; and a call's FLOPs on one thread."""
     from numba import prange
 
     degree, repeats = 32, REPEATS // 32

@@ -1,12 +1,12 @@
-"""`tinydx bench step`: the document's whole training step and inference, raced against PyTorch and Keras.
+"""`tinydx bench step`: a race of tinydx, PyTorch and Keras in whole training steps and inferences of the document's network.
 
     parent --"train 3"--> tinydx        (the others wait)
            --"train 3"--> PyTorch, eager
            --"train 3"--> ...           one round of a measure; each round begins with the next one
 
-Each contestant is a process of its own (worker.py), because its threads and its memory allocator are fixed when it
-starts. All begin with the same weights and see the same batches, so their first losses must be the same: where they
-are not, they do not compute the same thing, and the race is void.
+Each contestant runs in a process of its own (worker.py), because threads and memory allocator are fixed when a process
+starts. All begin with the same weights and use the same batches, so their first losses must agree. Where they do not, the
+contestants do not compute the same thing, and the race is void.
 """
 
 from __future__ import annotations
@@ -29,14 +29,19 @@ import numpy as np
 import tinydx
 from tinydx.bench import machine
 from tinydx.bench.backends import missing_torch
+from tinydx.bench.results import thread_words
 from tinydx.bench.worker import tinydx_model, write_start
 from tinydx.suggestions import did_you_mean
 
 ROUNDS = 10
-CHECKED = 5  # steps whose losses are compared; their time does not count, except for the first, which is told apart
-TOLERANCE = 1e-3  # of a loss: beyond it, the race is void
-BATCHES = 4  # different ones, in turn
-ORDERS = {"train": "train 3", "infer": "infer {batch} 3", "infer_one": "infer 1 10"}  # of a round, for each measure
+CHECKED = 5  # first training steps, whose losses are compared; only the first one's time is kept, as a column of its own
+TOLERANCE = 1e-3  # relative difference of a loss above which the race is void
+BATCHES = 4  # different batches, used in turn
+ORDERS = {
+    "train": "train 3",
+    "infer": "infer {batch} 3",
+    "infer_one": "infer 1 10",
+}  # the order to a worker in each round, by measure
 
 THREADS = (
     "NUMBA_NUM_THREADS",
@@ -49,8 +54,6 @@ THREADS = (
 MALLOC = {"MALLOC_TOP_PAD_": "1000000000", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "10000000000"}
 PEERS = {"torch": ("torch_eager", "torch_tuned", "torch_malloc"), "keras": ("keras",)}
 
-START = "import sys; from tinydx.bench.worker import main; main(*sys.argv[1:])"
-
 
 def race(
     peers: list[str] | None = None,
@@ -60,11 +63,13 @@ def race(
     shape: tuple[int, int, int] = (150, 150, 3),
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Race tinydx against the peers named (torch, keras; default: both, where installed).
+    """Race tinydx against peers.
 
-    Arguments: threads, the counts to race with (default: all cores); rounds, the samples of each measure; batch, the
-    images in a batch; shape, height, width and channels of an image; say, called with a line of progress.
-    Raises ValueError for a peer that is not known, and for more threads than cores.
+    Arguments: peers, of torch and keras (default: those that are installed); threads, the numbers of threads to race with
+    (default: all cores); rounds, the number of samples of each measure; batch, the number of images in a batch; shape,
+    height, width and channels of an image; say, called with each line of progress.
+    Returns: the result, for folder.save and results.py.
+    Raises: ValueError for an unknown peer, and for more threads than cores.
     """
     asked, counts = _checked_peers(peers), machine.checked_threads(threads)
     missing = {name: reason for name in asked if (reason := _missing(name))}
@@ -102,14 +107,14 @@ def _checked_peers(peers: list[str] | None) -> list[str]:
 
 
 def _missing(name: str) -> str | None:
-    """How to get a peer, or None where it is installed."""
+    """How to install a peer, or None where it is installed."""
     if name == "torch":
         return missing_torch()
     return None if find_spec(name) else "not installed: pip install keras tensorflow-cpu"
 
 
 def _write_start(path: str, batch: int, shape: tuple[int, int, int]) -> None:
-    """Initial weights as tinydx draws them, images of noise, the labels' classes told apart by their brightness."""
+    """Write tinydx's initial weights, and batches of noise images whose brightness depends on the class."""
     tinydx.set_seed(0)
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, (BATCHES, batch, 1)).astype(np.float32)
@@ -123,16 +128,16 @@ def _write_start(path: str, batch: int, shape: tuple[int, int, int]) -> None:
 
 
 def _race(names: list[str], path: str, threads: int, rounds: int, batch: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """The rows of all contestants with that many threads."""
+    """The rows of all contestants with this number of threads."""
     with ExitStack() as stack:
         workers = []
         for name in names:
             worker = stack.enter_context(Worker(name, path, threads))
-            say(f"{worker.row['label']}, {threads} threads: the first {CHECKED} steps")
+            say(f"{worker.row['label']}, {thread_words(threads)}: the first {CHECKED} steps")
             worker.check()
             workers.append(worker)
         for r in range(rounds):
-            say(f"round {r + 1}/{rounds}, {threads} threads")
+            say(f"round {r + 1}/{rounds}, {thread_words(threads)}")
             first = r % len(workers)
             for measure, order in ORDERS.items():
                 for worker in workers[first:] + workers[:first]:
@@ -141,7 +146,7 @@ def _race(names: list[str], path: str, threads: int, rounds: int, batch: int, sa
 
 
 class Worker:
-    """A contestant's process, and its row: one that fails is noted there, and not asked again."""
+    """A contestant's process and its row. A failure is noted in the row, and the process gets no further orders."""
 
     def __init__(self, name: str, path: str, threads: int):
         self.row: dict[str, Any] = {
@@ -155,7 +160,7 @@ class Worker:
             **{measure: [] for measure in ORDERS},
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-c", START, name, path],
+            [sys.executable, "-m", "tinydx.bench.worker", name, path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -172,11 +177,11 @@ class Worker:
         self.process.communicate()
 
     def ask(self, order: str) -> dict[str, Any]:
-        """Its answer to an order; {} from one that has failed."""
+        """The answer to an order; {} from a contestant that has failed."""
         if "note" in self.row:
             return {}
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended: the empty answer tells
+        with contextlib.suppress(BrokenPipeError):  # the process has ended, which _answer reports
             print(order, file=self.process.stdin, flush=True)
         return self._answer()
 
@@ -190,32 +195,32 @@ class Worker:
         return answer
 
     def check(self) -> None:
-        """The first steps, whose losses are compared with the others'."""
+        """Run the first training steps, whose losses are compared between contestants."""
         answer = self.ask(f"train {CHECKED}")
         if answer:
             self.row["first_step"], self.row["losses"] = answer["seconds"][0], answer["losses"]
 
     def measure(self, measure: str, order: str) -> None:
-        """Add a sample: the median of the block's calls, as the first one finds cold caches and sleeping threads."""
+        """Add a sample: the median of several calls, because the first finds cold caches and sleeping threads."""
         answer = self.ask(order)
         if answer:
             self.row[measure].append(statistics.median(answer["seconds"]))
 
 
 def environment(name: str, threads: int) -> dict[str, str]:
-    """What a contestant's environment has beyond ours."""
+    """The environment variables that a contestant gets in addition to ours."""
     return {**dict.fromkeys(THREADS, str(threads)), **(MALLOC if name == "torch_malloc" else {})}
 
 
 def _inherited() -> dict[str, str]:
-    """Our environment; OMP_WAIT_POLICY is left to each library, as our kernels set it for this process only."""
+    """Our environment without OMP_WAIT_POLICY, which our kernels set for this process only, and with tinydx on the path."""
     kept = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    here = str(Path(tinydx.__file__).parents[1])
-    return {**kept, "PYTHONPATH": os.pathsep.join([here, *filter(None, [kept.get("PYTHONPATH")])])}
+    root = str(Path(tinydx.__file__).parents[1])
+    return {**kept, "PYTHONPATH": os.pathsep.join([root, *filter(None, [kept.get("PYTHONPATH")])])}
 
 
 def loss_difference(losses: list[list[float]]) -> float | None:
-    """The largest difference of a peer's loss from tinydx's (the first), step by step, as a share of it; None without peers.
+    """The largest relative difference of a peer's loss from tinydx's (the first list) at any step; None without peers.
 
     >>> loss_difference([[1.0, 2.0], [1.0, 1.5]]), loss_difference([[1.0]])
     (0.25, None)
@@ -229,7 +234,7 @@ def loss_difference(losses: list[list[float]]) -> float | None:
 
 
 def void_reason(difference: float | None) -> str | None:
-    """Why a race does not count, or None where it does."""
+    """Why the race is void, or None where it counts."""
     if difference is None or difference <= TOLERANCE:
         return None
     return f"VOID: the losses differ by up to {difference:.1e} of their size (allowed: {TOLERANCE:.0e}), so no ratios are given"

@@ -1,13 +1,13 @@
-"""One contestant of the race, in a process of its own: it obeys lines on stdin and answers each with a line of JSON.
+"""One contestant of the race, in a process of its own: it reads orders from stdin and answers each with a line of JSON.
 
     parent                      worker
-    (starts it)             ->  {"label": "tinydx"}
+    (starts it)             ->  {"label": "tinydx"}          or {"error": ...}, which ends it
     train 3                 ->  {"seconds": [..., ..., ...], "losses": [..., ..., ...]}
     infer 1 10              ->  {"seconds": [...]}
     quit
 
-Every library gets the same weights and batches, brought into the layout it likes best before any clock runs. PyTorch
-and Keras are imported only by the worker that races them.
+Every library gets the same weights and batches, converted to its fastest layout before timing begins. PyTorch and Keras
+are imported only by the worker that runs them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RATE, EPSILON = 1e-3, 1e-7  # of Adam
 
 
 class Contestant(NamedTuple):
-    """A library with the model in it: train(k) makes a step on batch k and returns its loss; infer(n) predicts n images."""
+    """A library with the model: train(k) does a training step on batch k and returns its loss; infer(n) predicts n images."""
 
     label: str
     train: Callable[[int], float]
@@ -38,7 +38,7 @@ Batches = list[tuple[np.ndarray, np.ndarray]]  # images (N,H,W,C) in [0, 1], lab
 
 
 def layers_of(library: Any) -> list[Any]:
-    """The document's layers, in the words that tinydx and Keras share."""
+    """The document's layers, from names that tinydx and Keras share."""
     found: list[Any] = []
     for filters in FILTERS:
         found += [library.Conv2D(filters, (3, 3), activation="relu"), library.MaxPooling2D((2, 2))]
@@ -70,14 +70,14 @@ def keras(weights: list[np.ndarray], batches: Batches) -> Contestant:
     found = _ordinary(f"Keras on {keras.backend.backend()}", model, batches)
 
     def train(k: int) -> float:
-        model.reset_metrics()  # else the loss is the mean of all steps so far
+        model.reset_metrics()  # otherwise the loss is the mean of all steps so far
         return found.train(k)
 
     return found._replace(train=train)
 
 
 def _ordinary(label: str, model: Any, batches: Batches) -> Contestant:
-    """train_on_batch and predict_on_batch, as tinydx and Keras name them."""
+    """A contestant with train_on_batch and predict_on_batch, as in tinydx and Keras."""
     return Contestant(
         label,
         lambda k: float(model.train_on_batch(*batches[k % len(batches)])),
@@ -101,7 +101,7 @@ def torch_malloc(weights: list[np.ndarray], batches: Batches) -> Contestant:
 
 
 def torch_gpu(weights: list[np.ndarray], batches: Batches, tuned: bool) -> Contestant:
-    """On a GPU; the batches are there before any clock runs."""
+    """PyTorch on a GPU, with the batches on the device before timing begins."""
     return _torch("PyTorch, channels_last, fused Adam" if tuned else "PyTorch, eager", weights, batches, tuned, "cuda")
 
 
@@ -125,7 +125,7 @@ def _torch(label: str, weights: list[np.ndarray], batches: Batches, tuned: bool,
         optimizer.zero_grad()
         loss = loss_of(net(x), y)
         loss.backward()
-        steps["done"] += 1  # PyTorch adds epsilon after the bias correction, the others before: this makes it the same
+        steps["done"] += 1  # PyTorch adds epsilon after the bias correction, the others before: this corrects for it
         optimizer.param_groups[0]["eps"] = EPSILON / math.sqrt(1 - 0.999 ** steps["done"])
         optimizer.step()
         return loss.item()
@@ -145,7 +145,7 @@ def _torch_net(nn: Any, channels: int, flat: int) -> Any:
 
 
 def torch_weights(weights: list[np.ndarray], size: tuple[int, ...]) -> list[np.ndarray]:
-    """The same weights in PyTorch's layouts: HWIO as OIHW, (D,F) as (F,D), and D in the order in which NCHW is flattened."""
+    """Our weights in PyTorch's layouts: HWIO as OIHW, (D,F) as (F,D), with D in the order of a flattened NCHW array."""
     height, width = size
     for _ in FILTERS:
         height, width = (height - 2) // 2, (width - 2) // 2
@@ -161,9 +161,9 @@ CONTESTANTS = {f.__name__: f for f in (tinydx, torch_eager, torch_tuned, torch_m
 
 
 def main(name: str, path: str) -> None:
-    """Be that contestant, with the weights and batches in that .npz file, until told to quit."""
+    """Run the contestant of this name, with the weights and batches in the .npz file at path, until it gets the order to quit."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # what a library prints must not mix with the answers
     say = lambda answer: print(json.dumps(answer), file=answers, flush=True)  # noqa: E731
     try:
         contestant = CONTESTANTS[name](*read_start(path))
@@ -191,13 +191,17 @@ def _obey(contestant: Contestant, say: Callable[[dict], None]) -> None:
 
 
 def read_start(path: str) -> tuple[list[np.ndarray], Batches]:
-    """The weights and the batches of an .npz file that write_start wrote."""
+    """The weights and batches in a file written by write_start."""
     with np.load(path) as file:
         weights = [file[f"weight{k}"] for k in range(sum(name.startswith("weight") for name in file.files))]
         return weights, list(zip(file["images"], file["labels"], strict=True))
 
 
 def write_start(path: str, weights: list[np.ndarray], images: np.ndarray, labels: np.ndarray) -> None:
-    """images (batches,N,H,W,C), labels (batches,N,1)."""
+    """Write weights and batches to an .npz file; images (batches,N,H,W,C), labels (batches,N,1)."""
     arrays: dict[str, Any] = {f"weight{k}": w for k, w in enumerate(weights)}
     np.savez(path, images=images, labels=labels, **arrays)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

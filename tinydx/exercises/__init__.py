@@ -1,13 +1,14 @@
-"""Exercises: the learner writes a gradient, runs one command, and is told which one is wrong, where, and why.
+"""Exercises: the learner writes a gradient, runs one command, and is told which gradient is wrong, where, and why.
 
-    catalog/       the exercises, one file each: what the learner gets, the solution, hints, wrong solutions
+    catalog/       the exercises, one file each: the learner's part, the solution, hints, wrong solutions
     exercise.py    what an exercise is, and how a file of the catalog is read
-    checks.py      what is checked: gradients, values
+    checks.py      what is checked: gradients or values
     worker.py      the process that runs the learner's code, and nothing else
-    learner.py     that process, seen from here: time limit, crashes, output
-    runner.py      one check of one file, as words or data
+    learner.py     starts and watches that process: time limit, crashes, output
+    runner.py      checks one file; the result as text or data
     folder.py      a learner's folder and its progress file
-    commands.py    what `tinydx exercise ...` does       watch.py   its watch mode       grade.py   many students
+    commands.py    the actions of `tinydx exercise`; watch.py its watch mode; grade.py grades many students
+    terminal.py    what these print
 
 >>> len(all_exercises()) >= 24, find("relu").title
 (True, 'ReLU: the gradient')

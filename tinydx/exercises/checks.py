@@ -1,7 +1,7 @@
-"""What is checked about a learner's file: gradients, against the true ones, and values, against a reference.
+"""What is checked about a learner's file: gradients against the true ones, or values against a reference.
 
-The learner's functions run elsewhere (`Learner`); a check gives them random data, and judges the arrays that come back.
-The data are the same each time: who prints numbers to find a mistake must see the same numbers again.
+The learner's functions run in a process of their own (`Learner`). A check sends them random arrays and judges the arrays
+that they return. The seed is fixed, so that a learner who prints numbers to find a mistake sees the same numbers at every check.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from tinydx.gradcheck.report import Worst
 from tinydx.op import Draw, Op, RandomDraw, Slip
 
 SEED = 1
-DRAWS = 6  # of the arguments of a function whose values are checked
+DRAWS = 6  # sets of random arguments for a function whose values are checked
 CLOSE = 1e-9  # relative gap up to which two values are equal
 
 
 class Caller(Protocol):
-    """Runs the learner's functions, as `Learner` does, and collects NumPy's warnings."""
+    """Calls the learner's functions, as `Learner` does, and collects NumPy's warnings."""
 
     warnings: list[str]
 
@@ -33,19 +33,19 @@ class Caller(Protocol):
 
 
 class Check(Protocol):
-    """Something that is checked. slips: wrong versions of its function, each with a name and advice."""
+    """One thing to check about a function; slips are wrong versions of it, each with a name and advice."""
 
     @property
     def function(self) -> Callable: ...
 
     @property
-    def names(self) -> Sequence[str]: ...  # of what the function returns
+    def names(self) -> Sequence[str]: ...  # of the arrays that the function returns
 
     def judge(self, learner: Caller, slips: Sequence[Slip]) -> Report: ...
 
 
 class WrongType(Exception):
-    """The learner's function returned something that cannot be compared: the message says what."""
+    """The learner's function returned something that cannot be compared; the message names it."""
 
 
 # ---- gradients -----------------------------------------------------------------------------------------------------
@@ -53,11 +53,11 @@ class WrongType(Exception):
 
 @dataclass(frozen=True)
 class Gradients:
-    """The function is a backward of the op `of`: its gradients must be the true ones, on draws from its samples.
+    """Checks that a function is a correct backward of an op.
 
-    The function's parameters are the cotangents, and then arrays and constants of the op by name, or `y`, its result.
-    samples: other draws than the op's own. driver: the function is not the learner's, but runs the learner's code: its
-    source is run in the learner's file.
+    Arguments: function, whose parameters are the cotangents, then the op's arrays and constants by name, or `y` for the
+    op's result; of, the op; samples, draws inputs in place of the op's own samples; driver, True for a function of the
+    exercise that calls the learner's code: its source is executed in the learner's file.
     """
 
     function: Callable
@@ -70,10 +70,11 @@ class Gradients:
         return [f"d{a}" for a in self.of.arrays]
 
     def judge(self, learner: Caller, slips: Sequence[Slip]) -> Report:
-        """The gradient checker's report; the op's own slips name mistakes, too."""
+        """The gradient checker's report; both the exercise's slips and the op's name mistakes."""
         own = [slip._replace(backward=self.as_backward(slip.backward)) for slip in slips]
-        record = replace(self.of, samples=self.samples or self.of.samples, slips=[*own, *self.of.slips])
-        return gradcheck(record, seed=SEED, backward=self.as_backward(functools.partial(self._run, learner)))
+        samples = self.samples or self.of.samples
+        op = replace(self.of, samples=samples, registered_slips=[*own, *self.of.slips])
+        return gradcheck(op, seed=SEED, backward=self.as_backward(functools.partial(self._run, learner)))
 
     def _run(self, learner: Caller, *arguments: Any) -> Any:
         source = inspect.getsource(self.function) if self.driver else ""
@@ -81,7 +82,7 @@ class Gradients:
         return as_arrays(learner.call(name, arguments, source), self.names, name)
 
     def as_backward(self, function: Callable) -> Callable:
-        """A function of the learner's kind in the form of the table's backwards: dy, saved, and by name what else it takes."""
+        """The function in the form of the op table's backwards: (dy, saved, and the other arguments by name)."""
         names = [n for n in inspect.signature(self.function).parameters if n in self.of.signature.parameters or n == "y"]
 
         def backward(dy: Any, saved: Any, **given: Any) -> Any:
@@ -97,7 +98,7 @@ class Gradients:
 
 
 class Value(Argument):
-    """What was found about a result: like an `Argument`, which is about a gradient, but under its own name."""
+    """What was found about a result. An `Argument` is labelled as a gradient (dx), a value by its own name (x)."""
 
     @property
     def label(self) -> str:
@@ -106,9 +107,10 @@ class Value(Argument):
 
 @dataclass(frozen=True)
 class Values:
-    """The function must return what `like` returns, for arguments drawn by `samples`.
+    """Checks that a function returns what a reference returns.
 
-    names: of the results. quiet: a warning of NumPy, such as an overflow, is a mistake.
+    Arguments: function, the learner's; like, the reference; samples, draws the arguments of both; names of the results;
+    quiet, True if a NumPy warning, such as an overflow, counts as a mistake.
     """
 
     function: Callable
@@ -118,7 +120,7 @@ class Values:
     quiet: bool = False
 
     def judge(self, learner: Caller, slips: Sequence[Slip]) -> Report:
-        """One report: of each result the draw that tells most."""
+        """One report, with the most informative draw of each result."""
         before = len(learner.warnings)
         drawn = [self._judge_draw(RandomDraw(SEED + i), learner, slips) for i in range(DRAWS)]
         results = [max(of_one, key=lambda v: (not v.ok, bool(v.mistakes))) for of_one in zip(*drawn, strict=True)]
@@ -142,11 +144,11 @@ class Values:
 
 
 def _recognise(slip: Slip, arguments: tuple, values: list[Value]) -> None:
-    """Name the mistake if wrong results are those of this slip."""
+    """Name the mistake where a wrong result equals that of this slip."""
     with np.errstate(all="ignore"):
         try:
             others = _as_tuple(slip.backward(*_copies(arguments)))
-        except Exception:  # a slip that cannot run on these arguments
+        except Exception:  # this slip cannot run on these arguments
             return
     for v, other in zip(values, others, strict=False):
         if not v.ok and v.got is not None and _same(v.got, np.asarray(other)):
@@ -154,7 +156,7 @@ def _recognise(slip: Slip, arguments: tuple, values: list[Value]) -> None:
 
 
 def _compare(name: str, got: np.ndarray | None, expected: Any) -> Value:
-    """How a result differs from the one expected."""
+    """How a result differs from the expected one."""
     true = np.asarray(expected, float)
     value = Value(name, true.shape, checked=true.size, got=got)
     if got is None or got.shape != true.shape:
@@ -183,7 +185,11 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def as_arrays(value: Any, names: Sequence[str], function: str) -> Any:
-    """What a function returned, as an array or a tuple of arrays (None stays in it); WrongType if it is neither."""
+    """A function's result as an array or a tuple of arrays, where None stays None.
+
+    Arguments: value, the result; names of the arrays that are expected; function, its name for the message.
+    Raises: WrongType where the result is neither.
+    """
     wanted = f"a tuple of {len(names)} arrays ({', '.join(names)})" if len(names) > 1 else f"one array ({names[0]})"
     if value is None:
         raise WrongType(f"{function} returned None, expected {wanted}: is `return` missing?")
@@ -197,7 +203,7 @@ def as_arrays(value: Any, names: Sequence[str], function: str) -> Any:
 
 
 def _kind(value: Any) -> str:
-    """What a value is, in words: a list of float, str ..."""
+    """A value's type in words, such as "a list of float, str"."""
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {', '.join(map(_type, value[:4]))}" + " ..." * (len(value) > 4)
     return f"an object of type {_type(value)}"

@@ -1,62 +1,39 @@
-"""What `tinydx exercise ...` does, one function for each action; `tinydx/cli.py` parses and calls them."""
+"""What `tinydx exercise ...` does: one function for each action, called by `tinydx/cli.py` with its parsed arguments."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tinydx.exercises import grade as grading
 from tinydx.exercises.exercise import Exercise, all_exercises, find
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.runner import Result, check_file
-
-PLAIN = str.maketrans({"·": "-", "✓": "ok", "✗": "x"})
-
-
-def shows(text: str) -> bool:
-    """Whether the output's encoding has these characters."""
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def say(text: str = "") -> None:
-    """Print at once, in whatever encoding."""
-    print(text if shows(text) else text.translate(PLAIN), flush=True)
+from tinydx.exercises.terminal import say, show, show_hints, show_list
+from tinydx.exercises.watch import Watch
 
 
 def start(a: argparse.Namespace) -> int:
-    """Copy the starters."""
+    """Copy the starters into a folder."""
     folder = Folder(Path(a.folder))
     new, of = len(folder.start()), len(all_exercises())
-    kept = f", {of - new} were there already and stay as they are" if new < of else ""
-    say(f"{new} exercises are new in {folder.path}{kept}")
+    kept = f"; {of - new} were there already and are unchanged" if new < of else ""
+    say(f"{new} new exercise{'s' * (new != 1)} in {folder.path}{kept}")
     say(f"Now: cd {folder.path}, tinydx exercise watch, and open {(folder.current() or all_exercises()[0]).file} in your editor.")
     return 0
 
 
 def list_exercises(a: argparse.Namespace) -> int:
-    """All exercises, with a mark at those that passed."""
+    """List all exercises and mark those that passed."""
     show_list(Folder.find(a.dir))
     return 0
 
 
-def show_list(folder: Folder, current: Exercise | None = None) -> None:
-    passed, current = folder.progress().passed, current or folder.current()
-    width = max(len(e.file) for e in all_exercises())
-    for e in all_exercises():
-        mark = ("✓ " if shows("✓") else "ok") if e.name in passed else "> " if e is current else "  "
-        say(f"  {mark} {e.file:<{width}}  {e.title}" + (f" · {e.chinese}" if shows(e.chinese) else ""))
-    say(f"progress {folder.count()}")
-
-
 def check(a: argparse.Namespace) -> int:
-    """Check one exercise, some or all; the exit status is 0 only if all of them pass."""
+    """Check one exercise, several, or all; the exit status is 0 only if every one passes."""
     folder = Folder.find(a.dir)
     following = folder.current()
     chosen = list(all_exercises()) if a.all else [find(name) for name in a.names] or ([following] if following else [])
@@ -79,7 +56,7 @@ def check(a: argparse.Namespace) -> int:
 
 
 def check_all(folder: Folder, exercises: Sequence[Exercise], seconds: float) -> Iterator[Result]:
-    """The results in order; two at a time, as one waits for a process while the other computes."""
+    """Check two exercises at a time (one starts its process while the other computes); yields the results in order."""
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(check_file, e, folder.file(e), seconds) for e in exercises]
         try:
@@ -90,12 +67,8 @@ def check_all(folder: Folder, exercises: Sequence[Exercise], seconds: float) -> 
                 future.cancel()
 
 
-def show(result: Result) -> None:
-    say(result.text(unicode=shows("✓✗░▒▓█·")))
-
-
 def _what_next(folder: Folder, results: Sequence[Result]) -> str:
-    """One line: how far the learner is, and what to type next."""
+    """One line: the progress, and what to type next."""
     failed = next((r for r in results if not r.ok), None)
     if failed is not None:
         return f"progress {folder.count()} · tinydx exercise hint {failed.exercise.name}"
@@ -104,14 +77,12 @@ def _what_next(folder: Folder, results: Sequence[Result]) -> str:
 
 
 def watch(a: argparse.Namespace) -> int:
-    """Check whenever a file is saved."""
-    from tinydx.exercises.watch import Watch
-
+    """Check an exercise whenever its file is saved."""
     return Watch(Folder.find(a.dir), a.seconds).run()
 
 
 def hint(a: argparse.Namespace) -> int:
-    """One more hint each time, up to three."""
+    """Show one more hint at each call, up to three."""
     folder = Folder.find(a.dir)
     exercise = find(a.name) if a.name else folder.current()
     if exercise is None:
@@ -121,16 +92,8 @@ def hint(a: argparse.Namespace) -> int:
     return 0
 
 
-def show_hints(folder: Folder, exercise: Exercise) -> None:
-    hints = folder.next_hints(exercise)
-    for level, text in enumerate(hints, 1):
-        say(f"hint {level}/{len(exercise.hints)} for {exercise.file}: {text}")
-    if len(hints) == len(exercise.hints):
-        say(f"That was the last hint. tinydx exercise solution {exercise.name} --spoil shows the solution.")
-
-
 def reset(a: argparse.Namespace) -> int:
-    """Put a starter back, and keep what was there."""
+    """Restore the starter, and keep the learner's file under another name."""
     folder = Folder.find(a.dir)
     for exercise in [find(name) for name in a.names]:
         kept = folder.reset(exercise)
@@ -140,20 +103,18 @@ def reset(a: argparse.Namespace) -> int:
 
 
 def solution(a: argparse.Namespace) -> int:
-    """Show the solution to who has one, or asks for it."""
+    """Show the solution of an exercise that passed, or of any with --spoil."""
     folder = Folder.find(a.dir)
     exercise = find(a.name)
     if not a.spoil and exercise.name not in folder.progress().passed:
-        raise ValueError(f"{exercise.name} has not passed yet: its solution is shown after that, or with --spoil")
+        raise ValueError(f"{exercise.name} has not passed yet: --spoil shows the solution anyway")
     say(exercise.solution.rstrip())
     return 0
 
 
 def grade(a: argparse.Namespace) -> int:
-    """Score all students' folders."""
-    from tinydx.exercises.grade import grade as grade_all
-
-    scores = grade_all(Path(a.folder), Path(a.csv), a.seconds, a.jobs)
+    """Grade all students' folders."""
+    scores = grading.grade(Path(a.folder), Path(a.csv), a.seconds, a.jobs)
     width = max(len(s.student) for s in scores)
     for s in scores:
         say(f"  {s.student:<{width}}  {s.passed:>3}/{len(s.cells)}")

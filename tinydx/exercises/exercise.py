@@ -1,12 +1,11 @@
 """What an exercise is, and how one file of the catalog is read.
 
-A file of `catalog/` is an exercise. Above the line that begins with `# ---- the runner's part` stands what a learner
-gets: a docstring (title · Chinese term, then what to do) and the code, complete. Starter and solution are both made
-from it, so nothing is written twice: in the starter everything below a `# solution` comment, to the end of its block,
-is `raise NotImplementedError`. Below the line stands `EXERCISE`: what is checked, three hints, and the wrong
-solutions (`Bug`) that the checker must be able to name.
+Each file of `catalog/` is one exercise. Above the line that begins with `# ---- the runner's part` stands the learner's
+part: a docstring (title · Chinese term, then the task) and the complete code. Starter and solution are both made from it:
+in the starter, `raise NotImplementedError` replaces everything from a `# solution` comment to the end of its block. Below
+the line stands `EXERCISE`: what is checked, three hints, and the wrong solutions (`Bug`) that the checker must name.
 
-The equation comes from the op that the exercise is about: a row of the op table, or one that the file brings itself.
+The equation is that of the op that the exercise is about, which is in the op table or defined in the file itself.
 """
 
 from __future__ import annotations
@@ -30,9 +29,10 @@ NOT_WRITTEN = 'raise NotImplementedError("not written yet")'
 
 @dataclass(frozen=True)
 class Bug:
-    """A wrong solution that people write: the right one with one text replaced, and the name that it must get.
+    """A wrong solution that people write, made from the solution by replacing one text.
 
-    With advice the checker learns the name from here; without, the op's slips or the general patterns must know it.
+    name is what the checker must call it. With advice, the exercise teaches the checker this name; without, the op's slips
+    or the checker's general patterns must know it.
     """
 
     name: str
@@ -43,10 +43,11 @@ class Bug:
 
 @dataclass(frozen=True, eq=False)
 class Exercise:
-    """One exercise. The first fields stand in its file, the others are read off it.
+    """One exercise. Its file gives the fields from checks to planted; `read` adds the others.
 
-    checks; hints, three, each telling more; bugs, wrong solutions with the name each must get; equation, shapes and
-    source if they are not those of the first check's op; planted, whether the starter is the solution with the first bug.
+    Arguments: checks; hints, three, each of which reveals more; bugs, wrong solutions that the checker must name; equation,
+    shapes and source where they differ from those of the first check's op; planted, True if the starter is the solution
+    with the first bug.
     """
 
     checks: Sequence[Check]
@@ -71,24 +72,24 @@ class Exercise:
 
     @property
     def starter(self) -> str:
-        """What the learner begins with."""
+        """The file that the learner starts from."""
         return self.with_bug(self.bugs[0]) if self.planted else self.header + cut(self.code)
 
     @property
     def solution(self) -> str:
-        """The learner's file as it should become."""
+        """The learner's file with the solution."""
         return self.header + without_marks(self.code)
 
     def with_bug(self, bug: Bug) -> str:
-        """The solution with this mistake in it."""
+        """The solution with this bug in it; ValueError where the text to replace does not occur exactly once."""
         code = without_marks(self.code)
         if code.count(bug.right) != 1:
-            raise ValueError(f"{self.file}: {bug.right!r} stands there {code.count(bug.right)} times, expected once")
+            raise ValueError(f"{self.file}: {bug.right!r} occurs {code.count(bug.right)} times, expected once")
         return self.header + code.replace(bug.right, bug.wrong)
 
     @property
     def header(self) -> str:
-        """The first lines of the learner's file: what it is about, the equation, what to do; and NumPy."""
+        """The head of the learner's file: title, equation, task, the command to run; and the import of NumPy."""
         op = next((check.of for check in self.checks if isinstance(check, Gradients)), None)
         equation, shapes, source = (getattr(self, a) or getattr(op, a) for a in ("equation", "shapes", "source"))
         about = [*map(plain, re.split(r",? *\\quad", equation)), shapes, f"({source})"]
@@ -96,7 +97,7 @@ class Exercise:
         return "\n".join([*lines, f"    tinydx exercise check {self.name}", '"""', "", "import numpy as np", "", "", ""])
 
     def slips(self, check: Check) -> list[Slip]:
-        """The wrong versions of a check's function that this exercise gives names to."""
+        """The wrong versions of a check's function that this exercise names."""
         name, found = check.function.__name__, []
         for bug in self.bugs:
             if bug.advice:
@@ -113,13 +114,13 @@ class Exercise:
 
 @functools.cache
 def all_exercises() -> tuple[Exercise, ...]:
-    """All exercises in their order."""
+    """All exercises in order."""
     files = sorted((Path(__file__).parent / "catalog").glob("[0-9][0-9]_*.py"))
     return tuple(read(file) for file in files)
 
 
 def read(file: Path) -> Exercise:
-    """The exercise that a file of the catalog is."""
+    """The exercise in a file of the catalog."""
     number, name = file.stem.split("_", 1)
     _, docstring, code = file.read_text("utf-8").split(MARKER)[0].split('"""', 2)
     first, _, task = docstring.partition("\n")
@@ -137,7 +138,7 @@ def read(file: Path) -> Exercise:
 
 
 def find(name: str) -> Exercise:
-    """The exercise called so: relu, 2, 02, 02_relu or 02_relu.py; ValueError with close matches if there is none."""
+    """The exercise called relu, 2, 02, 02_relu or 02_relu.py; ValueError with close matches where there is none."""
     wanted = Path(name).name.removesuffix(".py")
     for exercise in all_exercises():
         if wanted in (exercise.name, exercise.file.removesuffix(".py")) or wanted.lstrip("0") == str(exercise.number):
@@ -149,7 +150,7 @@ def find(name: str) -> Exercise:
 
 
 def cut(code: str) -> str:
-    """The code without what stands below `# solution` comments.
+    """The code with every block below a `# solution` comment replaced by `raise NotImplementedError`.
 
     >>> print(cut("def f(x):\\n    # solution\\n    y = 2 * x\\n    return y\\n\\n\\nz = 1"))
     def f(x):
@@ -159,7 +160,7 @@ def cut(code: str) -> str:
     z = 1
     """
     kept: list[str] = []
-    indent, blank = -1, 0  # of the block that is left out, and how many empty lines end it
+    indent, blank = -1, 0  # indentation of the block that is left out, and how many empty lines end it
     for line in code.splitlines():
         depth = len(line) - len(line.lstrip())
         if line.strip() and depth < indent:
@@ -175,18 +176,18 @@ def cut(code: str) -> str:
 
 
 def without_marks(code: str) -> str:
-    """The complete code, without the comments that say where the learner's part begins."""
+    """The complete code without its `# solution` comments."""
     return re.sub(r"^ *# solution\n", "", code, flags=re.MULTILINE)
 
 
 WORDS = {r"\cdot": "·", r"\sum": " sum", r"\in": "in", r"\dots": "..."}
 WORDS |= {rf"\{name}": name for name in ("max", "tanh", "ln", "log")}
 GREEK = dict(zip([r"\beta", r"\gamma", r"\epsilon", r"\eta", r"\theta", r"\mu", r"\pi", r"\sigma"], "βγεηθμπσ", strict=True))
-INSIDE = r"\{((?:[^{}]|\{[^{}]*\})*)\}"  # braces, and what stands in them
+INSIDE = r"\{((?:[^{}]|\{[^{}]*\})*)\}"  # a pair of braces and their content
 
 
 def plain(latex: str) -> str:
-    r"""An equation for reading in a file: LaTeX's commands replaced by what they show.
+    r"""An equation as plain text: LaTeX's commands replaced by what they show.
 
     >>> plain(r"f(x) = \frac{1}{1 + e^{-x}}"), plain(r"\sum_{p=1}^{k} x(i-p+1) \cdot w(p)")
     ('f(x) = 1 / (1 + e^(-x))', 'sum_{p=1..k} x(i-p+1) · w(p)')
@@ -194,7 +195,7 @@ def plain(latex: str) -> str:
     text = re.sub(r"\\sum_\{(\w+=\w+)\}\^\{?(\w+)\}?", r" sum_{\1..\2}", latex)
     text = re.sub(r"\\(?:text|mathrm|vec)\{([^{}]*)\}", r"\1", text)
     text = re.sub(r"_\{(\w+)\}", r"_\1", text)
-    for _ in range(3):  # fractions and roots stand in one another
+    for _ in range(3):  # fractions and roots are nested
         text = re.sub(r"\\sqrt" + INSIDE, r"sqrt(\1)", text)
         text = re.sub(r"\\frac" + INSIDE + INSIDE, _fraction, text)
     text = re.sub(r"\^\{([^{}]*)\}", r"^(\1)", text)

@@ -1,6 +1,6 @@
-"""A learner's folder: one file for each exercise, and `exercises.json`, which remembers what passed.
+"""A learner's folder: one file for each exercise, and `exercises.json`, which records what passed.
 
-The files belong to the learner. A newer tinydx adds new exercises to the folder and touches nothing that is there.
+The files belong to the learner. A newer tinydx adds its new exercises and changes no existing file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PROGRESS = "exercises.json"
 
 @dataclass
 class Progress:
-    """Which exercises passed when they were last checked, and how many hints were given for each."""
+    """Which exercises passed their last check, and how many hints were given for each."""
 
     passed: set[str] = field(default_factory=set)
     hints: dict[str, int] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Progress:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Raises ValueError, KeyError, TypeError or AttributeError if the text is not what as_text makes."""
+        """The inverse of as_text; ValueError, KeyError, TypeError or AttributeError for any other text."""
         data = json.loads(text)
         if not all(isinstance(name, str) for name in data["passed"]):
             raise TypeError("passed: names of exercises")
@@ -52,15 +52,15 @@ class Folder:
 
     @classmethod
     def find(cls, start: str | os.PathLike | None = None) -> Self:
-        """The folder with exercises that is `start` (default: where we are) or lies above it; else FileNotFoundError."""
+        """The first folder with exercises at or above `start` (default: the working directory); else FileNotFoundError."""
         here = Path(start or ".").resolve()
         for path in (here, *here.parents):
             if (path / PROGRESS).is_file() or any((path / e.file).is_file() for e in all_exercises()):
                 return cls(path)
-        raise FileNotFoundError(f"no exercises in {here} or above it: make a folder with tinydx exercise start exercises")
+        raise FileNotFoundError(f"no exercises in {here} or above it: tinydx exercise start exercises creates them")
 
     def start(self) -> list[str]:
-        """Write the starters that are not there yet; returns their names. Nothing is overwritten."""
+        """Write the starters that are missing; returns their names. Nothing is overwritten."""
         self.path.mkdir(parents=True, exist_ok=True)
         new = [e for e in all_exercises() if not self.file(e).exists()]
         for exercise in new:
@@ -70,12 +70,12 @@ class Folder:
         return [e.file for e in new]
 
     def file(self, exercise: Exercise) -> Path:
-        """The learner's file for this exercise, under whatever number it was given to them."""
+        """The learner's file for this exercise, whatever number it had when it was created."""
         file = self.path / exercise.file
         return file if file.exists() else next(iter(sorted(self.path.glob(f"[0-9][0-9]_{exercise.name}.py"))), file)
 
     def reset(self, exercise: Exercise) -> Path | None:
-        """Put the starter back; returns where the learner's work is kept, None if there was none."""
+        """Restore the starter; returns where the learner's work was moved, or None if there was none."""
         file, kept = self.file(exercise), None
         if file.exists() and file.read_bytes() != exercise.starter.encode():
             names = (file.with_name(f"{file.name}.old{n or ''}") for n in range(1_000_000))
@@ -87,7 +87,7 @@ class Folder:
     # ---- progress ----
 
     def progress(self) -> Progress:
-        """What the progress file says. A damaged file is put aside, and progress begins anew."""
+        """The content of the progress file. A damaged file is renamed, and the progress starts again."""
         file = self.path / PROGRESS
         try:
             return Progress.from_text(file.read_text("utf-8"))
@@ -96,33 +96,33 @@ class Folder:
         except (ValueError, KeyError, TypeError, AttributeError):
             damaged = file.with_name(PROGRESS + ".damaged")
             os.replace(file, damaged)
-            anew = "tinydx exercise check --all finds out anew what passes"
-            print(f"{PROGRESS} was damaged: it is now {damaged.name}; {anew}", file=sys.stderr)
+            recover = "tinydx exercise check --all restores the progress"
+            print(f"{PROGRESS} was damaged: it is now {damaged.name}; {recover}", file=sys.stderr)
             return Progress()
 
     def save(self, progress: Progress) -> None:
         atomic_write(self.path / PROGRESS, progress.as_text())
 
     def mark(self, exercise: Exercise, passed: bool) -> None:
-        """Remember the result of a check."""
+        """Record the result of a check."""
         progress = self.progress()
         if passed != (exercise.name in progress.passed):
             (progress.passed.add if passed else progress.passed.discard)(exercise.name)
             self.save(progress)
 
     def current(self, after: Exercise | None = None) -> Exercise | None:
-        """The next exercise that has not passed, from the first on, or after another one (and then from the first on)."""
+        """The next exercise that has not passed: after the given one, then from the first on; None where all passed."""
         passed, exercises = self.progress().passed, list(all_exercises())
         first = exercises.index(after) + 1 if after else 0
         return next((e for e in exercises[first:] + exercises[:first] if e.name not in passed), None)
 
     def count(self) -> str:
-        """3/29"""
+        """How many exercises passed, as "3/35"."""
         passed = self.progress().passed
         return f"{sum(e.name in passed for e in all_exercises())}/{len(all_exercises())}"
 
     def next_hints(self, exercise: Exercise) -> list[str]:
-        """The hints given so far, and one more."""
+        """The hints given so far and one more, which is recorded as given."""
         progress = self.progress()
         level = min(max(progress.hints.get(exercise.name, 0), 0) + 1, len(exercise.hints))
         progress.hints[exercise.name] = level

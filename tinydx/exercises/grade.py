@@ -1,7 +1,7 @@
-"""Grade many students: one folder each, every exercise in it checked, one line each in a CSV file.
+"""Grade many students: every exercise in each student's folder is checked, and a CSV file gets one row for each student.
 
-Files are checked in as many processes as there are cores. All students get the same data, so equal code gets an equal
-result: files that are the same program (`fingerprint`) are checked once and share it.
+Files are checked in as many processes as there are cores. All students get the same data, so files that are the same
+program (`fingerprint`) are checked only once and share the result.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tinydx.exercises.exercise import all_exercises, find
 from tinydx.exercises.runner import check_file
 from tinydx.files import atomic_write
 
-SECONDS = 5.0  # that a file's code may compute
+SECONDS = 5.0  # time limit for the code of one file
 
 
 @dataclass
@@ -46,18 +46,19 @@ class Score:
 def grade(folder: Path, table: Path, seconds: float = SECONDS, jobs: int | None = None) -> list[Score]:
     """Check every exercise of every student and write the table.
 
-    Arguments: folder, with one folder for each student, whose files lie in it or somewhere below; table, the CSV file
-    to write: student, passed, of, percent, and a column for each exercise; seconds for each file; jobs, how many
-    processes (default: one a core).
-    Raises NotADirectoryError or ValueError where there are no students, FileNotFoundError where table cannot be.
+    Arguments: folder, which contains a folder for each student with the files in it or below; table, the CSV file to
+    write, with the columns student, passed, of, percent and one for each exercise; seconds, the time limit for each file;
+    jobs, the number of processes (default: one for each core).
+    Returns: the students' scores, sorted by name.
+    Raises: NotADirectoryError or ValueError where there are no students; FileNotFoundError where the table cannot be written.
     """
     if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is no folder: give one that has a folder for each student")
-    if not table.absolute().parent.is_dir():  # said now, not after an hour of work
+        raise NotADirectoryError(f"{folder} is no folder: give one that contains a folder for each student")
+    if not table.absolute().parent.is_dir():  # found now, not after an hour of work
         raise FileNotFoundError(f"cannot write {table}: its folder does not exist, create it first")
     students = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not students:
-        raise ValueError(f"{folder} has no folders in it: give one that has a folder for each student")
+        raise ValueError(f"{folder} has no folders in it: give one that contains a folder for each student")
     files = {student: _files(student) for student in students}
     prints = {path: (name, fingerprint(path)) for of_one in files.values() for name, path in of_one.items()}
     work = {key: path for path, key in prints.items()}
@@ -71,7 +72,7 @@ def grade(folder: Path, table: Path, seconds: float = SECONDS, jobs: int | None 
 
 
 def _files(student: Path) -> dict[str, Path]:
-    """Exercise -> file, also where it was unpacked into folders of its own; the one that lies highest counts."""
+    """Exercise name -> file, also in folders below the student's; of several, the one nearest the top counts."""
     names = {e.name for e in all_exercises()}
     found: dict[str, Path] = {}
     for path in sorted(student.rglob("[0-9][0-9]_*.py"), key=lambda p: (len(p.parts), p)):
@@ -81,20 +82,20 @@ def _files(student: Path) -> dict[str, Path]:
 
 
 def fingerprint(path: Path) -> str:
-    """Equal for equal programs: what differs in comments and spaces alone counts as equal."""
+    """A hash that is equal for equal programs: comments and spaces do not count."""
     try:
         data = path.read_bytes()
     except OSError:
-        return str(path)  # checked by itself, which will say why it cannot be read
-    no_program = contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError)  # then the bytes themselves count
-    with no_program, warnings.catch_warnings():
+        return str(path)  # checked by itself: its result says why it cannot be read
+    not_python = contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError)  # then the bytes are hashed
+    with not_python, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data = ast.dump(ast.parse(data)).encode("utf-8", "backslashreplace")
     return hashlib.sha256(data).hexdigest()
 
 
 def _check_all(work: list[tuple[str, str, float]], jobs: int | None) -> list[str]:
-    """The cell of each piece of work."""
+    """The table cell of each (exercise name, path, seconds)."""
     context = multiprocessing.get_context("spawn")
     processes = min(jobs or os.cpu_count() or 1, max(len(work), 1), 60)
     cells = []
@@ -111,10 +112,10 @@ def _check_all(work: list[tuple[str, str, float]], jobs: int | None) -> list[str
 
 
 def cell(name: str, path: str, seconds: float) -> str:
-    """What the table says about one file."""
+    """The table cell of one file."""
     try:
         result = check_file(find(name), Path(path), seconds)
-    except Exception as error:  # whatever one file does, the others are graded
+    except Exception as error:  # whatever one file does, the others must be graded
         return f"error in the checker: {type(error).__name__}"
     return f"wrong {result.right}/{result.of}" if result.status == "wrong" and result.of else result.status
 

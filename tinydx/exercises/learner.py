@@ -1,7 +1,7 @@
-"""A learner's file, run in a process of its own: call its functions, or learn in one sentence why not.
+"""A learner's file, loaded in a process of its own: call its functions, or get one sentence that says why it failed.
 
-The process (`worker.py`) is given a time limit that counts only the learner's code, not Python's start; it is killed
-with everything it started when the check is over.
+The time limit of the process (`worker.py`) counts the learner's code, not the start of Python. When the check is over, the
+process is killed with everything that it started.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ import numpy as np
 
 from tinydx.exercises import worker
 
-START = 60.0  # seconds that Python and NumPy may take to start, on however slow a machine
-GRACE = 1.0  # seconds after the limit in which the process may still say where it hangs
+START = 60.0  # seconds for Python and NumPy to start, even on a slow machine
+GRACE = 1.0  # seconds after the limit for the process to report the line where it hangs
 LONGEST = 2**28  # bytes of one answer
-SHOWN = 4000  # bytes of the learner's prints that are kept
-GARBLED = (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError)  # what forged answers lead to
-WRITES_ELSEWHERE = "the answer was garbled: does the code write to files that it did not open?"
+SHOWN = 4000  # bytes of the learner's output that are kept
+GARBLED = (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError)  # raised by malformed answers
+WRITES_ELSEWHERE = "the answer was garbled: does the code write to a file descriptor that it did not open?"
 
 
 class LearnerError(Exception):
-    """The learner's code gave no answer. status says which kind: "not written", "error", "timeout" or "crash"."""
+    """The learner's code gave no answer; status is "not written", "error", "timeout" or "crash"."""
 
     def __init__(self, status: str, message: str):
         super().__init__(message)
@@ -43,8 +43,8 @@ class LearnerError(Exception):
 class Learner:
     """A learner's file, loaded in its own process.
 
-    Arguments: path of the file; seconds that its code may compute, all calls together.
-    Raises LearnerError, on entering or at a call, with one sentence for the learner.
+    Arguments: path of the file; seconds, the time limit for its code, all calls together.
+    Raises: LearnerError, on entering the context or at a call, with one sentence for the learner.
 
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "double.py")
@@ -57,7 +57,7 @@ class Learner:
     def __init__(self, path: Path, seconds: float = 10.0):
         self.path, self.seconds, self.left = path.absolute(), seconds, seconds
         self.warnings: list[str] = []
-        self._failure: LearnerError | None = None  # after which no call will be answered
+        self._failure: LearnerError | None = None  # after it, no call is answered
         self._output, self._cut = b"", False
 
     def __enter__(self) -> Self:
@@ -89,9 +89,11 @@ class Learner:
         self._end()
 
     def call(self, name: str, arguments: Sequence[Any], source: str = "") -> Any:
-        """Call one of the file's functions by position; arguments that it changes are changed here, too.
+        """Call one of the file's functions.
 
-        source is run in the file's module before, should the function be one that is not the learner's.
+        Arguments: its name; arguments, passed by position (arrays that the function changes in place change here too);
+        source, code to execute in the file's module first, for a function that is not the learner's.
+        Returns: what the function returns.
         """
         if self._failure:
             raise self._failure
@@ -123,14 +125,14 @@ class Learner:
 
     @property
     def output(self) -> str:
-        """What the learner's code printed, cut where it was too much."""
+        """What the learner's code printed, truncated to SHOWN bytes."""
         text = self._output.decode("utf-8", "replace").replace("\r", "")
         return text + "\n... (the rest of the output is left out)" if self._cut else text
 
     # ---- the process ----
 
     def _receive(self, seconds: float, of_learner: bool = True) -> dict[str, Any]:
-        """The next answer; the wait is taken off the learner's time."""
+        """The next answer; the wait counts against the learner's time limit."""
         start = time.monotonic()
         try:
             line = self._answers.get(timeout=max(seconds, 0) + GRACE)
@@ -160,10 +162,10 @@ class Learner:
         return LearnerError("error", f"{text[:300]}{self._place(answer.get('line'))}")
 
     def _too_long(self, line: Any) -> LearnerError:
-        return self._failed("timeout", f"stopped after {self.seconds:g} seconds: an endless loop?{self._place(line)}")
+        return self._failed("timeout", f"stopped after {self.seconds:g} seconds: is there an endless loop?{self._place(line)}")
 
     def _place(self, line: Any) -> str:
-        """Where in the file: (line 7: x = 1 / 0)."""
+        """The place in the file, as " (line 7: x = 1 / 0)"."""
         try:
             code = self.path.read_text("utf-8", "replace").splitlines()[line - 1].strip()
         except (OSError, IndexError, TypeError):
@@ -171,12 +173,12 @@ class Learner:
         return f" (line {line}: {code[:100]})"
 
     def _failed(self, status: str, message: str) -> LearnerError:
-        """An error after which the process is of no more use."""
+        """Record and return an error after which the process cannot be used."""
         self._failure = LearnerError(status, message)
         return self._failure
 
     def _ended(self) -> LearnerError:
-        """Why there is no process any more."""
+        """The error that says how the process ended."""
         try:
             status = self._process.wait(timeout=GRACE)
         except subprocess.TimeoutExpired:
@@ -197,11 +199,11 @@ class Learner:
             thread.join(timeout=GRACE)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None and not any(t.is_alive() for t in self._threads):
-                with contextlib.suppress(OSError):  # a request that nobody read
+                with contextlib.suppress(OSError):  # a request that was not read
                     stream.close()
 
     def _listen(self) -> None:
-        """Put every answer into the queue, and an empty one at the end."""
+        """Put every answer into the queue, and an empty one when the process ends."""
         assert self._process.stdout is not None
         line = b"-"
         while line:
@@ -209,7 +211,7 @@ class Learner:
             self._answers.put(line)
 
     def _keep_output(self) -> None:
-        """Keep the beginning of what the learner prints, and read the rest so that printing never blocks."""
+        """Keep the beginning of the learner's output, and read the rest so that printing never blocks."""
         assert self._process.stderr is not None
         while data := os.read(self._process.stderr.fileno(), 65536):
             room = SHOWN - len(self._output)

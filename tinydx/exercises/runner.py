@@ -1,4 +1,4 @@
-"""One check of one file: run the learner's code, judge what it answers, and say it in words or as data."""
+"""Check one file: run the learner's code, judge its answers, and return the result as text or data."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tinydx.exercises.exercise import Exercise
 from tinydx.exercises.learner import Learner, LearnerError
 from tinydx.gradcheck import Report
 
-SECONDS = 10.0  # that the learner's code may compute in one check
+SECONDS = 10.0  # time limit for the learner's code in one check
 PRINTS = 20  # lines of the learner's own output that are shown
 
 
 @dataclass
 class Result:
-    """What came out of a check.
+    """The result of checking one file.
 
-    status: "ok", "wrong", "not written", "missing" (no such file), "error", "timeout" or "crash"; message, one
-    sentence, where there is no answer to judge; reports, one for each check that could be judged; right, of: how many
-    gradients or values; output, what the learner's code printed.
+    status is "ok", "wrong", "not written", "missing" (no such file), "error", "timeout" or "crash"; message, one sentence
+    where there is no answer to judge; reports, one for each check that was judged; right and of, how many gradients or
+    values are right, and how many there are; output, what the learner's code printed.
     """
 
     exercise: Exercise
@@ -43,11 +43,11 @@ class Result:
 
     @property
     def mistakes(self) -> list[str | None]:
-        """The names of the mistakes, None for one of no known pattern."""
+        """The names of the mistakes; None for a mistake that no pattern matches."""
         return [m for r in self.reports for m in r.mistakes.values() or [p.name for p in r.problems]]
 
     def text(self, unicode: bool = True) -> str:
-        """The result for a person; unicode=False for outputs that have no ✗ and no blocks."""
+        """The result as text for a learner; unicode=False for outputs that cannot show ✗ and block characters."""
         lines = [f"{self.exercise.number:02d} {self.exercise.title}  {self.path.name}"]
         for report in self.reports:
             lines += report.text(unicode).splitlines()[1:]  # without its own head line
@@ -64,7 +64,7 @@ class Result:
         return "\n".join([*lines, f"  {counted}{self.milliseconds:.0f} ms"])
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as plain data, fit for JSON."""
+        """The result as data for JSON."""
         return {
             "name": self.exercise.name,
             "number": self.exercise.number,
@@ -83,18 +83,22 @@ class Result:
 
 
 def check_file(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Result:
-    """Check a learner's file. It never raises for what the learner wrote: the result says it."""
+    """Check a learner's file.
+
+    Arguments: exercise; path of the file; seconds, the time limit for the learner's code.
+    Returns: the result, which also reports every error in the learner's code: none is raised.
+    """
     start = time.perf_counter()
     result = Result(exercise, path)
     if not path.is_file():
-        result.status, result.message = "missing", f"{path} is not there: tinydx exercise reset {exercise.name}"
+        result.status, result.message = "missing", f"{path} does not exist: tinydx exercise reset {exercise.name} creates it"
         return result
     learner = Learner(path, seconds)
     try:
         with learner:
             for check in exercise.checks:
                 _judge(exercise, check, learner, result)
-    except LearnerError as error:  # the file could not even be loaded
+    except LearnerError as error:  # the file could not be loaded
         result.status, result.message = error.status, str(error)
     result.warnings, result.output = learner.warnings, learner.output.strip("\n")
     result.milliseconds = 1000 * (time.perf_counter() - start)
@@ -102,7 +106,7 @@ def check_file(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Resu
 
 
 def _judge(exercise: Exercise, check: Check, learner: Learner, result: Result) -> None:
-    """Add what one check says to the result."""
+    """Add the outcome of one check to the result."""
     result.of += len(check.names)
     try:
         report = check.judge(learner, exercise.slips(check))

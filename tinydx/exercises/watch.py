@@ -1,8 +1,8 @@
-"""Watch a learner's folder: whenever a file is saved its exercise is checked, and single keys do the rest.
+"""Watch a learner's folder: check an exercise whenever its file is saved, and act on single keys.
 
-Files are polled: notifications of the system miss saves on network drives and under WSL. Nothing that was said is
-cleared. Keys are read by a thread: single ones from a terminal, whose mode is restored however the program ends or
-is suspended; from a pipe the first letter of each line, and its end means quit.
+Files are polled, because system notifications miss saves on network drives and under WSL. Output is never cleared. A
+thread reads the keys: single ones from a terminal, whose mode is restored when the program ends or is suspended, in
+whatever way; from a pipe the first letter of each line, and the end of the pipe means quit.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-from tinydx.exercises.commands import say, show, show_hints, show_list
 from tinydx.exercises.exercise import Exercise, all_exercises
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.runner import check_file
+from tinydx.exercises.terminal import say, show, show_hints, show_list
 
-POLL = 0.25  # seconds between two looks at the files
-QUIT = ("q", "\x03", "\x04", "")  # also Ctrl-C (Windows), Ctrl-D, and the end of the input
+POLL = 0.25  # seconds between checks for saved files
+QUIT = ("q", "\x03", "\x04", "")  # and Ctrl-C (on Windows), Ctrl-D, the end of the input
 
-Stamp = tuple[int, int, int] | None
+Stamp = tuple[int, int, int] | None  # modification time, size and inode of a file; None where there is none
 
 
 class Watch:
-    """One session of watching: which exercise is looked at, and what the files were when they were last checked."""
+    """One watch session: the current exercise, and the stamps of the files when they were last read."""
 
     def __init__(self, folder: Folder, seconds: float):
         self.folder, self.seconds = folder, seconds
@@ -37,8 +37,8 @@ class Watch:
         self.stamps = self._stamps()
 
     def run(self) -> int:
-        """Until the learner quits."""
-        say(f"watching {self.folder.path}: save a file, and it is checked")
+        """Watch until the learner quits; returns the exit status."""
+        say(f"watching {self.folder.path}: an exercise is checked when its file is saved")
         with Keys() as keys:
             self._check()
             self._help(keys)
@@ -64,7 +64,7 @@ class Watch:
             self._check()
 
     def _check(self) -> None:
-        """Check the exercise; after a pass go on to the next one that is open, and so on."""
+        """Check the current exercise; after a pass go on to the next that has not passed, until one fails."""
         while True:
             say()
             result = check_file(self.exercise, self.folder.file(self.exercise), self.seconds)
@@ -84,7 +84,7 @@ class Watch:
         say(f"watching · h hint · r run again · l list · s skip · q quit{'' if keys.single else ' (and Enter)'}")
 
     def _changed(self) -> Exercise | None:
-        """An exercise whose file was saved since it was last looked at: the current one if it is among them."""
+        """An exercise whose file was saved since the last call, preferably the current one; None if there is none."""
         now = self._stamps()
         changed = [e for e in all_exercises() if now[e.name] is not None and now[e.name] != self.stamps[e.name]]
         self.stamps = now
@@ -95,7 +95,7 @@ class Watch:
 
 
 def _stamp(file: Path) -> Stamp:
-    """What changes when a file is saved, in place or as a new file; None while it is not there."""
+    """What changes when a file is saved, whether in place or as a new file; None while it does not exist."""
     try:
         status = file.stat()
     except OSError:
@@ -104,11 +104,11 @@ def _stamp(file: Path) -> Stamp:
 
 
 class Keys:
-    """The keys that are pressed: `get` waits for one."""
+    """The keys that the learner presses; `get` waits for the next."""
 
     def __enter__(self) -> Self:
         self.single = sys.stdin.isatty()
-        self._restore: list[Any] = []  # what to call at the end
+        self._restore: list[Any] = []  # functions to call at the end
         if self.single and os.name == "posix":
             self._take_terminal()
         self._keys: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -120,7 +120,7 @@ class Keys:
             action()
 
     def get(self, seconds: float) -> str | None:
-        """The next key, None if there is none within that time, "" at the end of the input."""
+        """The next key; None if no key is pressed within that time; "" at the end of the input."""
         try:
             return self._keys.get(timeout=seconds)
         except queue.Empty:
@@ -139,13 +139,13 @@ class Keys:
     def _typed(self) -> str:
         if os.name == "posix":
             typed = os.read(0, 32).decode("latin-1")
-            return "\x1b" if typed.startswith("\x1b") else typed  # arrow keys send an escape and letters that mean nothing
+            return "\x1b" if typed.startswith("\x1b") else typed  # an arrow key sends an escape and letters, which are no keys
         import msvcrt
 
         return msvcrt.getwch()  # type: ignore[attr-defined]
 
     def _line(self) -> str:
-        """The first character of the next line that is not empty."""
+        """The first character of the next non-empty line; "" at the end of the input."""
         line = b""
         while not line.strip() or not line.endswith(b"\n"):
             byte = os.read(0, 1)  # unbuffered: sys.stdin would be locked at the end of the program
@@ -157,7 +157,7 @@ class Keys:
     # ---- a terminal's mode ----
 
     def _take_terminal(self) -> None:
-        """Single keys without echo; given back at the end, when killed, and while the program is suspended."""
+        """Read single keys without echo; the terminal's mode is restored at the end, on signals, and while suspended."""
         import termios
         import tty
 

@@ -1,11 +1,11 @@
-"""The learner's side of a check: a process that loads one file and calls its functions when asked.
+"""The learner's side of a check: a process that loads one file and calls its functions on request.
 
-`learner.py` runs this file as a script, isolated (python -I). It imports NumPy and the learner's file, never tinydx:
-the right answers are not in this process at all. It sends back arrays, and whoever asked judges them, so nothing that
-the learner prints or forges can turn into a pass.
+`learner.py` runs this file as an isolated script (python -I). It imports NumPy and the learner's file, never tinydx, so
+the right answers do not exist in this process. It only returns arrays, which the parent process judges: nothing that the
+learner's code prints or forges can become a pass.
 
-Each message is one line of JSON; requests come in by what was stdin, answers go out by what was stdout. Both are moved
-out of the learner's reach before the file is loaded: its prints go to stderr, its stdin is empty.
+Each message is one line of JSON. Requests arrive on the original stdin and answers leave on the original stdout. Both are
+moved before the learner's file is loaded: its prints go to stderr, and its stdin is empty.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from typing import Any
 
 import numpy as np
 
-MEMORY = 4 * 2**30  # bytes of address space: a list that grows without end must not take the machine down
+MEMORY = 4 * 2**30  # bytes of address space, so that a list that grows without end cannot exhaust the machine
 LARGEST = 2**23  # numbers in one answer
 NUMBERS = "biufc"  # kinds of dtype
 OF_PROCESSES = ("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen")
 OF_KILLING = ("os.kill", "os.killpg")
 
 
-# ---- arrays and what holds them, as JSON ---------------------------------------------------------------------------
+# ---- arrays, and tuples and lists of them, as JSON ---------------------------------------------------------------------------
 
 
 def encode(value: Any) -> Any:
-    """A value as JSON data; of what is no number, array, text or list of such only the type's name goes through."""
+    """A value as JSON data: numbers, arrays, texts, and tuples or lists of these; of any other value the type's name."""
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in NUMBERS:
         array = np.asarray(value)
         return {"array": [array.dtype.str, array.shape, base64.b64encode(array.tobytes()).decode()]}
@@ -49,14 +49,14 @@ def encode(value: Any) -> Any:
 
 
 def decode(data: Any) -> Any:
-    """The inverse of encode; ValueError for anything else. What could not go through becomes an `Other`."""
+    """The inverse of encode, where a type's name becomes an `Other`; ValueError for malformed data."""
     if not isinstance(data, dict):
         return data
     ((kind, content),) = data.items()
     if kind == "array":
         dtype, shape, text = content
         if np.dtype(dtype).kind not in NUMBERS:
-            raise ValueError(f"no array of numbers: {dtype}")
+            raise ValueError(f"not an array of numbers: {dtype}")
         return np.frombuffer(base64.b64decode(text, validate=True), dtype).reshape(shape).copy()
     if kind in ("tuple", "list"):
         return [decode(d) for d in content] if kind == "list" else tuple(decode(d) for d in content)
@@ -66,7 +66,7 @@ def decode(data: Any) -> Any:
 
 
 class Other(str):
-    """Stands for a value that is no number: the name of its type."""
+    """The name of a type, in place of a value that cannot be sent."""
 
 
 def size(value: Any) -> int:
@@ -78,7 +78,7 @@ def size(value: Any) -> int:
 
 
 class Channel:
-    """Where requests come from and answers go to, out of the reach of print and input."""
+    """Receives requests and sends answers, separate from print and input."""
 
     def __init__(self) -> None:
         self.requests, self.answers = os.fdopen(os.dup(0), "rb"), os.dup(1)
@@ -87,7 +87,7 @@ class Channel:
         self.lock = threading.Lock()
 
     def read(self) -> Any:
-        """The next request, or None when there will be no more."""
+        """The next request, or None after the last one."""
         line = self.requests.readline()
         return json.loads(line) if line else None
 
@@ -99,7 +99,7 @@ class Channel:
 
 
 class Watchdog:
-    """Says where the learner's code is when its time is up, and ends the process."""
+    """Reports the line of the learner's code when its time is up, and ends the process."""
 
     def __init__(self, channel: Channel, path: str, seconds: float):
         self.channel, self.path, self.thread = channel, path, threading.get_ident()
@@ -120,7 +120,7 @@ class Watchdog:
 
 
 def restrict() -> None:
-    """A limit on memory, no core dumps, no other processes (no fork bombs), and no looking up the answer in tinydx."""
+    """Limit memory, and forbid core dumps, other processes (fork bombs), and imports of tinydx (the answers)."""
     with contextlib.suppress(ImportError, ValueError, OSError):  # Windows, or a system with a lower limit
         import resource
 
@@ -147,7 +147,7 @@ def load(path: str) -> types.ModuleType:
 
 
 def call(module: types.ModuleType, request: dict[str, Any]) -> dict[str, Any]:
-    """Call one function: its result, which arguments it changed, and the warnings it raised."""
+    """Call one function; answers with its result, the arguments that it changed, and its warnings."""
     if request["source"]:
         exec(request["source"], module.__dict__)
     function = getattr(module, request["name"], None)
@@ -173,7 +173,7 @@ def differs(a: Any, b: Any) -> bool:
 
 
 def guarded(action: Callable[[], dict[str, Any]], path: str) -> dict[str, Any]:
-    """What the action says, or what went wrong in it, and in which line of the learner's file."""
+    """The action's answer, or the error that it raised with the line of the learner's file."""
     try:
         answer = action()
     except BaseException as error:
@@ -182,22 +182,22 @@ def guarded(action: Callable[[], dict[str, Any]], path: str) -> dict[str, Any]:
         unwritten = isinstance(error, NotImplementedError)
         answer = {"kind": "error", "text": describe(error), "line": line, "unwritten": unwritten}
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # the learner may have closed it, or put something else in its place
+        with contextlib.suppress(Exception):  # the learner's code may have closed or replaced it
             stream.flush()
     return answer
 
 
 def describe(error: BaseException) -> str:
-    """NameError: name 'X' is not defined"""
+    """An error as one text, such as "NameError: name 'X' is not defined"."""
     try:
         text = error.msg if isinstance(error, SyntaxError) else str(error)
-    except Exception:  # the learner's own class may do anything
+    except Exception:  # a class of the learner's may raise here
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def main(path: str, seconds: str) -> None:
-    """Load the file, then answer requests until there are no more."""
+    """Load the file, then answer requests until the input ends."""
     channel = Channel()
     restrict()
     channel.send(kind="ready")
@@ -217,6 +217,6 @@ def main(path: str, seconds: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.append(sys.argv[3])  # where NumPy is, should isolation have hidden it
+    sys.path.append(sys.argv[3])  # NumPy's folder, which isolation may have hidden
     main(*sys.argv[1:3])
-    os._exit(0)  # what the learner registered to run at exit is not waited for
+    os._exit(0)  # do not run what the learner registered with atexit

@@ -1,16 +1,16 @@
-"""The course: what a lesson is, how it is opened, checked and printed. The lessons themselves stand in lessons/.
+"""The course: how a lesson is described, opened, checked and printed. The lessons themselves are in lessons/.
 
-    lessons/NN_name.py      a marimo notebook: text, one figure to play with, assertions; plain Python
-    lessons/glossary.tsv    the terms, English, Chinese and as the code writes them
+    lessons/NN_name.py      a marimo notebook in plain Python: text, an interactive figure, assertions
+    lessons/glossary.tsv    the terms in English, in Chinese, and as the code writes them
 
-    lesson.py      a notebook's own words about itself, read without running it
-    page.py        what notebooks are written with: head, card, canvas, show, term, foot
-    handout.py     the outputs of a run as one HTML file that needs nothing else, and an index of all
+    lesson.py      the description of a lesson, read from its notebook without running it
+    page.py        the functions that notebooks call: head, card, canvas, show, term, foot
+    handout.py     the outputs of a lesson as one self-contained HTML file, and an index of all handouts
     glossary.py    the terms, and docs/glossary.md
     commands.py    what `tinydx lesson ...` does
 
-A lesson copies no code of the engine: it shows the card of an op, and calls the op. Every number in its text is
-computed by it; what it claims, it asserts, so that `tinydx lesson --check` fails when the engine and the words part.
+A lesson copies no code of the engine: it shows the card of an op, and calls the op. It computes every number in its text
+and asserts what the text claims, so `tinydx lesson --check` fails where engine and text disagree.
 
 >>> [lesson.number for lesson in all_lessons()][:3]
 [1, 2, 3]

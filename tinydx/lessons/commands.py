@@ -9,7 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from tinydx.exercises.commands import say
+from tinydx.exercises.terminal import say
+from tinydx.lessons import handout
 from tinydx.lessons.lesson import INSTALL, Lesson, all_lessons, find
 
 
@@ -17,14 +18,12 @@ def lesson(a: argparse.Namespace) -> int:
     """Run `tinydx lesson`; returns the exit status."""
     chosen = [find(a.name)] if a.name else list(all_lessons())
     if a.data and not a.name:
-        raise ValueError("--data is for one lesson: tinydx lesson 1 --data PATH")
+        raise ValueError("--data needs the name of a lesson: tinydx lesson 1 --data PATH")
     if a.data:
         chosen[0].take(a.data)
     if a.check:
         return max([_check(one) for one in chosen])
     if a.html:
-        from tinydx.lessons import handout
-
         say(str(handout.write(chosen[0], a.html) if a.name else handout.write_all(a.html, say)))
         return 0
     return _open(chosen[0], a) if a.name else _list(chosen)
@@ -33,33 +32,34 @@ def lesson(a: argparse.Namespace) -> int:
 def _list(lessons: list[Lesson]) -> int:
     width = max(len(one.title) for one in lessons)
     for one in lessons:
-        packages = [f"{name} (not here)" if name in one.missing else name for name in dict.fromkeys([*one.missing, *one.needs])]
-        needs = f"needs {', '.join(packages)}" if packages else ""
+        packages = dict.fromkeys([*one.missing, *one.needs])
+        marked = [f"{name} (not installed)" if name in one.missing else name for name in packages]
+        needs = f"needs {', '.join(marked)}" if marked else ""
         takes = f"--data: {one.data}" if one.data else ""
         say(f"{one.number:3}  {one.title:<{width}}  {one.minutes:3} min  {'; '.join(filter(None, (needs, takes)))}".rstrip())
-    say(f"\nWhat is not here: {INSTALL}" if any(one.missing for one in lessons) else "")
+    say(f"\nTo install what is missing: {INSTALL}" if any(one.missing for one in lessons) else "")
     say("Open the first with: tinydx lesson 1")
     return 0
 
 
 def _check(one: Lesson) -> int:
-    """Run a lesson as the script that it is, assertions and all."""
+    """Run a lesson as a script, with its assertions; returns the exit status."""
     one.require()
     began = time.perf_counter()
     ran = subprocess.run([sys.executable, one.path], capture_output=True, text=True, check=False)
     took = time.perf_counter() - began
     if ran.returncode:
-        say(f"✗ {one.number:2} {one.title}: {(ran.stderr.strip().splitlines() or ['it ended without a word'])[-1]}")
+        say(f"✗ {one.number:2} {one.title}: {(ran.stderr.strip().splitlines() or ['it failed without a message'])[-1]}")
         return 1
     say(f"✓ {one.number:2} {one.title} · {took:.1f} s")
     return 0
 
 
 def _open(one: Lesson, a: argparse.Namespace) -> int:
-    """Let marimo serve a lesson on this machine, and open the browser."""
+    """Serve a lesson with marimo on this machine and open the browser; returns the exit status."""
     one.require()
     path = one.path
-    if a.edit:  # a copy: the lesson itself stays as it is
+    if a.edit:  # edit a copy, not the lesson itself
         path = Path.cwd() / one.path.name
         if not path.exists():
             shutil.copy(one.path, path)
@@ -69,5 +69,5 @@ def _open(one: Lesson, a: argparse.Namespace) -> int:
     command += ["--headless"] if a.no_browser else []
     try:
         return subprocess.run(command, check=False).returncode
-    except KeyboardInterrupt:  # Ctrl-C is how one leaves a lesson
+    except KeyboardInterrupt:  # Ctrl-C closes a lesson
         return 0

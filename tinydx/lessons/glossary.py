@@ -1,6 +1,6 @@
-"""The terms of the course, each in English, in Chinese, and as the code writes it: lessons/glossary.tsv.
+"""The terms of the course in English, in Chinese, and as the code writes them, from lessons/glossary.tsv.
 
-docs/glossary.md is made from that file: `python -m tinydx.lessons.glossary > docs/glossary.md`.
+docs/glossary.md is made from this file: `python -m tinydx.lessons.glossary > docs/glossary.md`.
 
 >>> find("kernel").chinese
 '卷积核'
@@ -26,13 +26,13 @@ class Term(NamedTuple):
 
 @functools.cache
 def terms() -> tuple[Term, ...]:
-    """All terms, in the order of the alphabet."""
+    """All terms in alphabetical order."""
     rows = (folder() / "glossary.tsv").read_text("utf-8").splitlines()[1:]
     return tuple(sorted((Term(*row.split("\t")) for row in rows), key=lambda term: term.english.lower()))
 
 
 def find(english: str) -> Term:
-    """The term; ValueError with close matches if there is none."""
+    """The term of this name; ValueError with close matches where there is none."""
     for term in terms():
         if term.english == english:
             return term
@@ -40,7 +40,7 @@ def find(english: str) -> Term:
 
 
 def page() -> str:
-    """docs/glossary.md"""
+    """The text of docs/glossary.md."""
     lines = ["# Glossary", "", "Made from lessons/glossary.tsv by `python -m tinydx.lessons.glossary`.", ""]
     lines += ["| English | Chinese | in the code | meaning |", "|---|---|---|---|"]
     for term in terms():

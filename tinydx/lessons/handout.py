@@ -1,9 +1,9 @@
-"""Handouts: what a run of a lesson showed, as one HTML file that opens by a double-click, offline.
+"""Handouts: the outputs of a lesson as one HTML file that opens offline with a double-click.
 
-    a run's outputs -> HTML (marimo) -> equations as MathML, controls as a line of words -> our page, its style inside
+    a run's outputs -> HTML (marimo) -> equations become MathML, controls a line of text -> a page that contains its style
 
-Nothing in the file points elsewhere: pictures are part of it, equations are markup that browsers know, and there is no
-script. `marimo export html` would need a network to open, which is why this is not it.
+The file refers to nothing outside: pictures are embedded, equations are markup that browsers render, and there are no
+scripts. A page written by `marimo export html` needs a network to open.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ CONTROL = re.compile(r"(?:<marimo-ui-element.*?</marimo-ui-element>\s*)+", re.DO
 
 
 def write(lesson: Lesson, path: str | Path) -> Path:
-    """Run a lesson and write its handout; returns the path."""
+    """Run a lesson and write its handout to path; returns the path."""
     return atomic_write(path, page(lesson, lesson.run()[0]))
 
 
 def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path:
-    """Write the handouts of all lessons that can run here, and index.html, which is returned."""
+    """Write the handouts of all lessons whose requirements are installed, and an index.
+
+    Arguments: directory, created if missing; say, called with a line for each lesson.
+    Returns: the path of index.html.
+    """
     target = Path(directory)
     target.mkdir(parents=True, exist_ok=True)
     written = []
@@ -41,19 +45,23 @@ def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path
 
 
 def page(lesson: Lesson, outputs: list, index: str = "") -> str:
-    """The handout of a lesson that showed these outputs; index, the page of all handouts, if it lies beside."""
+    """The handout of a lesson.
+
+    Arguments: lesson; outputs of its cells, as Lesson.run returns them; index, the file name of the index page to link to.
+    Returns: the page's HTML.
+    """
     import marimo as mo
 
     body = "\n".join(mo.as_html(output).text for output in outputs if output is not None)
     body = EQUATION.sub(_mathml, body)
-    live = f"The lesson itself has a control here, which changes the figure: <code>tinydx lesson {lesson.number}</code>"
+    live = f"In the lesson, a control here changes the figure: <code>tinydx lesson {lesson.number}</code>"
     body = CONTROL.sub(f'<p class="live">{live}</p>', body)
     back = f'<p><a href="{index}">All lessons</a> · <a href="{index}#glossary">Glossary</a></p>' if index else ""
     return _document(f"{lesson.number} {lesson.title}", back + body)
 
 
 def index_page(lessons: list[Lesson]) -> str:
-    """The page of all handouts, with the glossary."""
+    """The HTML of the index: all handouts and the glossary."""
     rows = "".join(
         f'<tr><td>{lesson.number}</td><td><a href="{lesson.path.stem}.html">{html.escape(lesson.title)}</a> '
         f'<span lang="zh">{lesson.chinese}</span></td><td>{lesson.minutes} min</td></tr>'
@@ -67,7 +75,7 @@ def index_page(lessons: list[Lesson]) -> str:
     return _document(
         "tinydx: the course",
         "<h1>Diagnosis by deep learning, from the equations</h1><p>Handouts of the lessons of tinydx. "
-        "To play with the figures: <code>tinydx lesson 1</code>.</p>"
+        "In the lessons, the figures are interactive: <code>tinydx lesson 1</code>.</p>"
         f"<table class='lessons'>{rows}</table><h2 id='glossary'>Glossary</h2><dl>{words}</dl>",
     )
 
@@ -84,5 +92,5 @@ def _document(title: str, body: str) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
         f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n"
-        "<footer>tinydx is for learning and research, and no medical device.</footer>\n</body>\n</html>\n"
+        "<footer>tinydx is for learning and research. It is not a medical device.</footer>\n</body>\n</html>\n"
     )

@@ -1,11 +1,11 @@
-"""What a lesson says about itself: the docstring of its notebook, read without running it or importing marimo.
+"""The description of a lesson: the docstring of its notebook, read without running it or importing marimo.
 
 \"\"\"The convolution sum · 卷积              title · Chinese
 
-Minutes: 15                               for a learner, with the exercise
-Needs: pydicom                            packages beside tinydx's own and marimo, if any
-Exercises: conv_sum                       of `tinydx exercise`
-Data: an image                            what `--data PATH` may give it in place of its own, if anything
+Minutes: 15                               time for a learner, with the exercises
+Needs: pydicom                            packages besides tinydx's own and marimo, if any
+Exercises: conv_sum                       names for `tinydx exercise`
+Data: an image                            what `--data PATH` may provide in place of the lesson's own data, if anything
 \"\"\"
 """
 
@@ -26,7 +26,7 @@ import tinydx
 from tinydx.suggestions import did_you_mean
 
 INSTALL = "pip install 'tinydx[lessons]'"
-DATA = "TINYDX_LESSON_DATA"  # the variable by which the command tells a notebook, in whatever process, where the data is
+DATA = "TINYDX_LESSON_DATA"  # environment variable: the path of the user's data, also for a notebook in another process
 
 
 @dataclass(frozen=True)
@@ -47,37 +47,43 @@ class Lesson:
 
     @property
     def name(self) -> str:
-        """convolution, of 01_convolution.py"""
+        """The name, such as "convolution" for 01_convolution.py."""
         return self.path.stem.split("_", 1)[1]
 
     @property
     def missing(self) -> list[str]:
-        """What it needs and is not installed here."""
+        """The packages that it needs and that are not installed."""
         return [package for package in ("marimo", "latex2mathml", *self.needs) if not _is_installed(package)]
 
     def require(self) -> None:
-        """ImportError with the one command that helps, where something is missing."""
+        """ImportError with the command that installs what is missing, if anything is."""
         if self.missing:
-            how = "apt install g++, or your system's like" if self.missing == ["g++"] else INSTALL
+            how = "apt install g++, or the equivalent on your system" if self.missing == ["g++"] else INSTALL
             raise ImportError(f"lesson {self.number} needs {', '.join(self.missing)}: {how}")
 
     def take(self, path: str | Path) -> None:
-        """Use this data from now on, in this process and those it starts; one-line errors where that cannot be."""
+        """Use the data at this path, in this process and in those that it starts.
+
+        Raises: ValueError where the lesson takes no data; FileNotFoundError where the path does not exist.
+        """
         if not self.data:
-            raise ValueError(f"lesson {self.number} takes no data of yours: leave --data out")
+            raise ValueError(f"lesson {self.number} takes no data: leave out --data")
         if not Path(path).exists():
-            raise FileNotFoundError(f"{path} is not there: with --data lesson {self.number} takes {self.data}")
+            raise FileNotFoundError(f"{path} does not exist: for --data, lesson {self.number} takes {self.data}")
         os.environ[DATA] = str(Path(path).resolve())
 
     def run(self) -> tuple[list[Any], dict[str, Any]]:
-        """Run all cells: (what they show, in their order; the variables by name). A failed assertion is raised."""
+        """Run all cells; a failed assertion is raised.
+
+        Returns: the outputs of the cells in order, and the variables by name.
+        """
         self.require()
         spec = importlib.util.spec_from_file_location(f"lesson_{self.path.stem}", self.path)
         assert spec and spec.loader
         module = importlib.util.module_from_spec(spec)
         threads = tinydx.get_threads()
         try:
-            with tinydx.use("auto"):  # what a lesson chooses, it chooses for no other one
+            with tinydx.use("auto"):  # a lesson's own choice ends with it
                 spec.loader.exec_module(module)
                 outputs, variables = module.app.run()
         finally:
@@ -86,7 +92,7 @@ class Lesson:
 
 
 def folder() -> Path:
-    """Where the notebooks are: the installed package tinydx_lessons, or lessons/ of a plain checkout."""
+    """The folder of the notebooks: lessons/ of a checkout, or the installed package tinydx_lessons."""
     checkout = Path(__file__).parents[2] / "lessons"
     spec = None if checkout.is_dir() else importlib.util.find_spec("tinydx_lessons")
     return Path(spec.origin).parent if spec and spec.origin else checkout
@@ -94,21 +100,21 @@ def folder() -> Path:
 
 @functools.cache
 def all_lessons() -> tuple[Lesson, ...]:
-    """All lessons in their order."""
+    """All lessons in order."""
     return tuple(read(path) for path in sorted(folder().glob("[0-9][0-9]_*.py")))
 
 
 def read(path: Path) -> Lesson:
-    """The lesson that a notebook is."""
-    words = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
-    title, chinese = words.splitlines()[0].split(" · ")
-    said = dict(re.findall(r"^(\w+): (.*)$", words, re.MULTILINE))
-    needs, exercises = (tuple(re.findall(r"[^,\s]+", said.get(key, ""))) for key in ("Needs", "Exercises"))
-    return Lesson(path, title, chinese, int(said["Minutes"]), needs, exercises, said.get("Data", ""))
+    """The lesson in a notebook file."""
+    docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    title, chinese = docstring.splitlines()[0].split(" · ")
+    fields = dict(re.findall(r"^(\w+): (.*)$", docstring, re.MULTILINE))
+    needs, exercises = (tuple(re.findall(r"[^,\s]+", fields.get(key, ""))) for key in ("Needs", "Exercises"))
+    return Lesson(path, title, chinese, int(fields["Minutes"]), needs, exercises, fields.get("Data", ""))
 
 
 def find(name: str | int) -> Lesson:
-    """The lesson called so: 1, "01", "convolution" or "01_convolution"; ValueError with close matches if there is none."""
+    """The lesson called 1, "01", "convolution" or "01_convolution"; ValueError with close matches where there is none."""
     wanted = Path(str(name)).name.removesuffix(".py")
     for lesson in all_lessons():
         if wanted in (lesson.name, lesson.path.stem) or wanted.lstrip("0") == str(lesson.number):
@@ -117,7 +123,7 @@ def find(name: str | int) -> Lesson:
 
 
 def _is_installed(package: str) -> bool:
-    """Whether a Python package, or else a program of that name, is here."""
+    """Whether a Python package or a program of this name is installed."""
     try:
         version(package)
     except PackageNotFoundError:

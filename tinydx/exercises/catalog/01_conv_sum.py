@@ -1,8 +1,8 @@
 """The convolution sum, in loops · 卷积
 
-Write the sum for one grey image, index by index. The kernel runs backwards over the image: where p grows, the row
-i-p+1 falls. In the sum i, j, p and q count from 1, and the sum needs no padding for i = kh..H and j = kw..W: y holds
-those results, so y[0, 0] is y(kh, kw).
+Write the sum for one grey image, index by index. The kernel runs backwards over the image: as p grows, the row i-p+1
+falls. In the equation i, j, p and q count from 1. The sum needs no padding for i = kh..H and j = kw..W; your y holds
+these results, so y[0, 0] is y(kh, kw).
 """
 
 import numpy as np
@@ -43,30 +43,30 @@ EXERCISE = Exercise(
     shapes="x (H,W), w (kh,kw), b () -> y (H-kh+1,W-kw+1)",
     source=ops.conv2d.source,
     hints=(
-        "Four loops: two over the numbers of y, two over the numbers of w. How many numbers has y in each direction?",
-        "Counted from 0, y[i, j] is the document's y(i + kh, j + kw), and w[p, q] is its w(p + 1, q + 1). Put that into i - p + 1.",
-        "y[i, j] is the sum of x[i + kh - 1 - p, j + kw - 1 - q] * w[p, q] over p and q, and then b, once.",
+        "Write four loops: two over the elements of y and two over the elements of w. How many rows and columns does y have?",
+        "With indices from 0, y[i, j] is the document's y(i + kh, j + kw), and w[p, q] is its w(p + 1, q + 1). Insert these into i - p + 1, and subtract 1 for x's own index.",
+        "y[i, j] is the sum of x[i + kh - 1 - p, j + kw - 1 - q] * w[p, q] over p and q, plus b once.",
     ),
     bugs=[
         Bug(
             "kernel not flipped",
             "x[i + kh - 1 - p, j + kw - 1 - q]",
             "x[i + p, j + q]",
-            "That is the correlation, which libraries call convolution: in the document's sum the row falls where p grows.",
+            "This is the correlation, which libraries call convolution. In the document's sum, the row i-p+1 falls as p grows.",
         ),
         Bug(
             "flipped along one axis only",
             "j + kw - 1 - q",
             "j + q",
-            "The rows run backwards, the columns do not: both indices fall, i-p+1 and j-q+1.",
+            "The rows run backwards, but the columns do not. Both indices fall: i-p+1 as p grows, j-q+1 as q grows.",
         ),
-        Bug("bias forgotten", "            y[i, j] += b\n", "", "b is added to every number of y."),
+        Bug("bias forgotten", "            y[i, j] += b\n", "", "Add b to every element of y."),
         Bug(
             "bias added for every weight",
             "            y[i, j] += b\n",
             "                    y[i, j] += b\n",
-            "b stands outside the sum: add it once, not for every p and q.",
+            "b is outside the sum: add it once, not for every p and q.",
         ),
-        Bug("= instead of +=", "y[i, j] += x", "y[i, j] = x", "A sum adds up: with = only the last product is left."),
+        Bug("= instead of +=", "y[i, j] += x", "y[i, j] = x", "A sum accumulates: with = only the last product remains."),
     ],
 )

@@ -1,7 +1,7 @@
 """ReLU: the gradient · 线性整流函数
 
-ReLU lets positive numbers pass and makes the others zero. dy is the gradient of the loss with respect to y, x is what
-came in: return the gradient with respect to x. It has x's shape. At x = 0 it is 0.
+ReLU keeps positive numbers and replaces the others by zero. dy is the gradient of the loss with respect to y, and x is
+the input. Return the gradient with respect to x, in x's shape. At x = 0 it is 0.
 """
 
 import numpy as np
@@ -26,9 +26,9 @@ def relu_backward(dy, x):
 EXERCISE = Exercise(
     checks=[Gradients(relu_backward, of=ops.relu)],
     hints=(
-        "Draw the graph of ReLU. How steep is it left of zero, and how steep is it right of zero?",
+        "Sketch the graph of ReLU. What is its slope left of zero, and what is it right of zero?",
         "The chain rule: dx is dy times the slope at x. The slope is 1 where x is positive, else 0.",
-        "A comparison of arrays is an array of True and False, which multiply like 1 and 0: (x > 0).",
+        "The comparison (x > 0) gives an array of True and False, which multiply like 1 and 0.",
     ),
     bugs=[
         Bug("gate forgotten", "dy * (x > 0)", "dy"),

@@ -1,7 +1,7 @@
 """Sigmoid: the gradient · S 形函数
 
-The sigmoid squeezes every number into (0, 1). Its slope can be written with its own result, so forward keeps y, and
-x is not needed any more: return the gradient with respect to x from dy and y.
+The sigmoid maps every number into (0, 1). Its slope can be computed from its own result, so forward saves y, and
+backward does not need x. Return the gradient with respect to x, from dy and y.
 """
 
 import numpy as np
@@ -26,9 +26,9 @@ def sigmoid_backward(dy, y):
 EXERCISE = Exercise(
     checks=[Gradients(sigmoid_backward, of=ops.sigmoid)],
     hints=(
-        "Differentiate 1 / (1 + e^-x) with the rule for 1/u: the result has e^-x above and a square below.",
-        "e^-x / (1 + e^-x)^2 is a product of two factors that you know: one is y. What is the other, written with y?",
-        "The slope is y (1 - y); the chain rule multiplies it by dy.",
+        "Differentiate 1 / (1 + e^-x) with the rule for 1/u: the result has e^-x in the numerator and a square in the denominator.",
+        "e^-x / (1 + e^-x)^2 is a product of two factors, one of which is y. What is the other, in terms of y?",
+        "The slope is y (1 - y), and the chain rule multiplies it by dy.",
     ),
     bugs=[
         Bug("y used as x", "y * (1 - y)", "sigmoid(y) * (1 - sigmoid(y))"),

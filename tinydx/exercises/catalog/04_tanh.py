@@ -1,7 +1,7 @@
 """Tanh: the gradient · 双曲正切函数
 
-Tanh squeezes every number into (-1, 1): it is the activation of the document's recurrence. As with the sigmoid, its
-slope can be written with its own result: return the gradient with respect to x from dy and y.
+Tanh maps every number into (-1, 1). It is the activation of the document's recurrence. As with the sigmoid, its slope
+can be computed from its own result. Return the gradient with respect to x, from dy and y.
 """
 
 import numpy as np
@@ -26,9 +26,9 @@ def tanh_backward(dy, y):
 EXERCISE = Exercise(
     checks=[Gradients(tanh_backward, of=ops.tanh)],
     hints=(
-        "Tanh is a fraction: use the quotient rule. What is the derivative of e^x + e^-x, and of e^x - e^-x?",
-        "The quotient rule gives (below^2 - above^2) / below^2. Divide both terms.",
-        "above / below is y, so the slope is 1 - y^2.",
+        "Tanh is a quotient: use the quotient rule. What are the derivatives of e^x + e^-x and of e^x - e^-x?",
+        "The quotient rule gives (v^2 - u^2) / v^2, with u the numerator and v the denominator of tanh. Divide both terms by v^2.",
+        "u / v is y, so the slope is 1 - y^2.",
     ),
     bugs=[
         Bug("square forgotten", "1 - y**2", "1 - y"),

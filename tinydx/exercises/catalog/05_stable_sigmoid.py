@@ -1,8 +1,9 @@
 """A sigmoid that never overflows · 数值稳定性
 
-Written as it stands, the equation computes e^800 at x = -800: that overflows, and NumPy warns. Write a sigmoid that
-is right for every x, without a warning. Then write the loss of a score: at z = 40 and target 0 the model is sure and
-wrong, and the loss is 40. Who takes the logarithm of a rounded or clipped probability gets infinity, or 16.
+Coded as written, the equation computes e^800 at x = -800, which overflows, and NumPy warns. Write a sigmoid that is
+right for every x and causes no warning. Then write the loss as a function of the score z. At z = 40 and target 0 the
+model is certain and wrong, and the loss is 40. The logarithm of a rounded probability would be infinite; with a clipped
+probability the loss would be 16.
 """
 
 import numpy as np
@@ -50,8 +51,8 @@ EXERCISE = Exercise(
     shapes=ops.sigmoid.shapes,
     source=ops.sigmoid.source,
     hints=(
-        "An exponential overflows only where its exponent is large and positive. Can both cases use e^-|x|?",
-        "For negative x multiply above and below by e^x: e^x / (1 + e^x). np.where chooses, but computes both sides.",
+        "An exponential overflows only where its exponent is large and positive. Can you use e^-|x| for both signs of x?",
+        "For negative x, multiply numerator and denominator by e^x: e^x / (1 + e^x). Note that np.where computes both of its branches for every x.",
         "With e = e^-|x| the sigmoid is 1 / (1 + e) or e / (1 + e); the loss is max(z, 0) - z t + log1p(e^-|z|).",
     ),
     bugs=[
@@ -61,13 +62,13 @@ EXERCISE = Exercise(
             "sign of x ignored",
             "np.where(x >= 0, 1, e)",
             "1",
-            "1 / (1 + e^-|x|) is right for positive x alone: it is never below 0.5.",
+            "1 / (1 + e^-|x|) is never below 0.5, so it is right for positive x only.",
         ),
         Bug(
             "probability clipped",
             "np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))",
             "-np.log(np.clip(np.where(t > 0, sigmoid(z), sigmoid(-z)), 1e-7, 1))",
-            "A clipped probability stops at a loss of 16, and there its gradient is 0: it never learns. Work with the score itself.",
+            "With a clipped probability the loss cannot exceed 16, and its gradient there is 0, so the model never learns from this example. Compute the loss from the score.",
         ),
     ],
 )

@@ -1,8 +1,8 @@
 """Max pooling: the gradient · 最大池化
 
-Every output is the largest pixel of its window. Only that pixel moved y, so it alone gets the gradient; where several
-pixels tie, the first of them, row by row. Windows may overlap (stride smaller than size): then one pixel can win
-several times. Pixels that fill no whole window at the right and lower border are never looked at.
+Every output is the largest pixel of its window. Only this pixel affects y, so it alone gets the gradient. Where several
+pixels tie, the first in row order gets it. Windows overlap where the stride is smaller than the size; then a pixel can be
+the largest of several windows. Pixels at the right and lower border that fill no whole window are ignored.
 """
 
 import numpy as np
@@ -37,9 +37,9 @@ WRITE = "dx[n, i * stride + p, j * stride + q, c] += dy[n, i, j, c]"
 EXERCISE = Exercise(
     checks=[Gradients(max_pool_backward, of=ops.max_pool2d, samples=pooling_samples)],
     hints=(
-        "Loop over the numbers of dy. Which pixels of x belong to y[n, i, j, c], and which of them was the largest?",
-        "The window begins at row i * stride and column j * stride. np.argmax counts row by row and names the first of equals.",
-        "divmod(np.argmax(window), size) is row and column in the window: add dy[n, i, j, c] there, with +=.",
+        "Loop over the elements of dy. Which pixels of x belong to y[n, i, j, c], and which of them is the largest?",
+        "The window begins at row i * stride and column j * stride. np.argmax counts in row order and returns the first of equal values.",
+        "divmod(np.argmax(window), size) gives the row and the column in the window. Add dy[n, i, j, c] there with +=.",
     ),
     bugs=[
         Bug("= instead of +=", "c] += dy", "c] = dy"),

@@ -1,7 +1,7 @@
 """Average pooling: the gradient · 平均池化
 
-Every output is the mean of its window. Windows may overlap (stride smaller than size). Pixels that fill no whole
-window at the right and lower border are never looked at.
+Every output is the mean of its window. Windows overlap where the stride is smaller than the size. Pixels at the right
+and lower border that fill no whole window are ignored.
 """
 
 import numpy as np
@@ -32,9 +32,9 @@ def pooling_samples(draw):
 EXERCISE = Exercise(
     checks=[Gradients(average_pool_backward, of=ops.average_pool2d, samples=pooling_samples)],
     hints=(
-        "If one pixel of the window grows by 1, by how much does the mean grow?",
-        "Loop over the numbers of dy, as in max pooling; but here every pixel of the window gets a share.",
-        "The share is dy[n, i, j, c] / size**2. Where windows overlap, shares add up: +=.",
+        "If one pixel of the window increases by 1, by how much does the mean increase?",
+        "Loop over the elements of dy, as for max pooling. Here every pixel of the window gets a share.",
+        "The share is dy[n, i, j, c] / size**2. Where windows overlap, the shares add up, so use +=.",
     ),
     bugs=[
         Bug("not divided by the window", " / size**2", ""),

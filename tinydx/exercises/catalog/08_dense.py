@@ -1,7 +1,7 @@
 """The dense layer: its three gradients · 全连接层
 
-Every output is a weighted sum of all inputs, plus a bias. The same w and b served every example of the batch.
-Return the gradients of all three arrays, each of the shape of its array.
+Every output is a weighted sum of all inputs, plus a bias. All examples of the batch share the same w and b. Return the
+gradients of the three arrays, each in the shape of its array.
 """
 
 from tinydx import ops
@@ -30,9 +30,9 @@ def dense_samples(draw):
 EXERCISE = Exercise(
     checks=[Gradients(dense_backward, of=ops.dense, samples=dense_samples)],
     hints=(
-        "Write one number of y as a sum. By how much does it move if one x[n, d] moves? If one w[d, f] moves? If one b[f] moves?",
-        "x[n, d] reaches all y[n, f], so sum over f. w[d, f] and b[f] reach all examples, so sum over n. Sums of products are @.",
-        "The shapes leave one way: dx (N,D) = dy (N,F) @ ... (F,D), and dw (D,F) = ... (D,N) @ dy (N,F). db is dy summed over the batch.",
+        "Write one element of y as a sum. What is its derivative with respect to x[n, d], to w[d, f] and to b[f]?",
+        "x[n, d] affects every y[n, f], so sum over f. w[d, f] and b[f] affect every example, so sum over n. Sums of products are matrix products, @.",
+        "The shapes allow only one form: dx (N,D) = dy (N,F) @ ... (F,D), and dw (D,F) = ... (D,N) @ dy (N,F). db is dy summed over the batch.",
     ),
     bugs=[
         Bug("batch sum forgotten in db", "dy.sum(axis=0)", "dy[0]"),

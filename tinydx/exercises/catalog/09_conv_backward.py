@@ -1,7 +1,7 @@
 """The convolution: its three gradients · 卷积的反向传播
 
 The document's sum for a batch of colour images and several kernels: every output is a sum over p, q and the channels.
-As in the sum, w[p, q] meets the image from its other end. Return the gradients of image, kernel and bias.
+As in the equation, the kernel runs backwards over the image. Return the gradients of image, kernel and bias.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ def conv(x, w, b):
     y = np.zeros((len(x), rows, columns, w.shape[3])) + b
     for p in range(kh):
         for q in range(kw):
-            i, j = kh - 1 - p, kw - 1 - q  # the first pixel that w[p, q] meets
+            i, j = kh - 1 - p, kw - 1 - q  # the first pixel that w[p, q] multiplies
             y += x[:, i : i + rows, j : j + columns] @ w[p, q]
     return y
 
@@ -50,9 +50,9 @@ def conv_samples(draw):
 EXERCISE = Exercise(
     checks=[Gradients(conv_backward, of=ops.conv2d, samples=conv_samples)],
     hints=(
-        "Begin with db: b[f] was added to every output of every image. Then take forward's loops over p and q once more.",
-        "In forward, y += seen @ w[p, q], a dense layer at every pixel. So the part of x that was seen gets dy @ w[p, q].T.",
-        "dw[p, q] is the sum of seen.T @ dy over images, rows and columns: np.einsum('nijc,nijf->cf', seen, dy). Windows overlap: dx needs +=.",
+        "Begin with db: b[f] was added to every output of every image. Then use forward's loops over p and q again.",
+        "In forward, y += seen @ w[p, q] is a dense layer at every pixel, where seen is a part of x. So this part of dx gets dy @ w[p, q].T.",
+        "dw[p, q] is the sum of seen.T @ dy over images, rows and columns: np.einsum('nijc,nijf->cf', seen, dy). Windows overlap, so dx needs +=.",
     ),
     bugs=[
         Bug("kernel rotated by 180 degrees", "i, j = kh - 1 - p, kw - 1 - q\n            seen", "i, j = p, q\n            seen"),

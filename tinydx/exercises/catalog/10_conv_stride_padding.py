@@ -1,7 +1,7 @@
 """Stride and padding: the gradients · 步长与填充
 
 What Keras and PyTorch call convolution does not flip the kernel. The image first gets a border of zeros, `padding`
-pixels on every side; then the kernel moves `stride` pixels at a time. Return the gradients of image, kernel and bias.
+pixels wide on every side. Then the kernel moves `stride` pixels at a time. Return the gradients of image, kernel and bias.
 """
 
 import numpy as np
@@ -49,8 +49,8 @@ def strided_samples(draw):
 EXERCISE = Exercise(
     checks=[Gradients(correlate_backward, of=ops.correlate2d, samples=strided_samples)],
     hints=(
-        "Do as forward did: pad x, and make an array of zeros as large as the padded x for its gradient. Cut the border off at the end.",
-        "For each p and q forward saw x[:, p : p + stride*rows : stride, q : q + stride*columns : stride]. The same slice of dx gets dy @ w[p, q].T.",
+        "Follow forward: pad x, and make an array of zeros in the shape of the padded x for its gradient. Remove the border at the end.",
+        "For each p and q, forward used x[:, p : p + stride*rows : stride, q : q + stride*columns : stride]. The same slice of dx gets dy @ w[p, q].T.",
         "dx is the gradient of the padded image without its border: [:, padding : padding + H, padding : padding + W].",
     ),
     bugs=[

@@ -1,7 +1,7 @@
 """Sigmoid and binary cross-entropy: the gradient · 二元交叉熵
 
-The loss of the document's program, from the scores z before the sigmoid. Sigmoid and logarithm together have a much
-simpler gradient than each of them alone. L is the mean over all n numbers; dL is the gradient that comes in, a number.
+The loss of the document's program, computed from the scores z before the sigmoid. Sigmoid and logarithm together have a
+much simpler gradient than either alone. L is the mean over all n elements; dL, a number, is the incoming gradient.
 """
 
 import numpy as np
@@ -38,9 +38,9 @@ def scores_and_targets(draw):
 EXERCISE = Exercise(
     checks=[Gradients(sigmoid_bce_backward, of=ops.sigmoid_binary_crossentropy, samples=scores_and_targets)],
     hints=(
-        "First the gradient with respect to p: -t/p + (1 - t)/(1 - p). Then multiply by the sigmoid's slope p (1 - p). What cancels?",
-        "What is left is p - t. And L is a mean: what does that bring?",
-        "dz = dL * (sigmoid(z) - target) / n, where n is the number of all elements: z.size.",
+        "The gradient with respect to p is -t/p + (1 - t)/(1 - p). Multiply it by the sigmoid's slope p (1 - p). What cancels?",
+        "What remains is p - t. L is a mean: which factor does that add?",
+        "dz = dL * (sigmoid(z) - target) / n, where n is the number of elements, z.size.",
     ),
     bugs=[
         Bug("1/n forgotten", " / z.size", ""),

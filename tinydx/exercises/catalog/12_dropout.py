@@ -1,7 +1,7 @@
 """Dropout: the gradient · 随机失活
 
-In training, dropout sets a share `rate` of the numbers to zero, those where mask is False, and makes the others
-larger, so that the sum stays the same on average. The mask was drawn in forward, and backward gets the same one.
+In training, dropout sets a share `rate` of the elements to zero, those where mask is False. It scales the others up, so
+that the expected sum does not change. Forward draws the mask, and backward gets the same mask.
 """
 
 import numpy as np
@@ -33,8 +33,8 @@ def dropout_samples(draw):
 EXERCISE = Exercise(
     checks=[Gradients(dropout_backward, of=ops.dropout, samples=dropout_samples)],
     hints=(
-        "Every y depends on one x alone. If that x moves by 1, by how much does y move, kept or dropped?",
-        "A dropped number did not move y at all; a kept one moved it by more than 1.",
+        "Every element of y depends on one element of x. What is the derivative where the element was kept, and where it was dropped?",
+        "The derivative is 0 for a dropped element and larger than 1 for a kept one.",
         "dx = dy * mask / (1 - rate).",
     ),
     bugs=[

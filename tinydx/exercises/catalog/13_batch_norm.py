@@ -1,7 +1,7 @@
 """Batch normalisation: its three gradients · 批归一化
 
-Each feature gets mean 0 and variance 1 over the batch, and is then scaled by gamma and shifted by beta. The mean and
-the variance are made from x, too: if one x moves, they move, and with them the result of every other example.
+Each feature gets mean 0 and variance 1 over the batch, and is then scaled by gamma and shifted by beta. Mean and
+variance depend on x, too: a change in one example changes them, and with them the results of all other examples.
 """
 
 import numpy as np
@@ -43,9 +43,9 @@ def batch_norm_samples(draw):
 EXERCISE = Exercise(
     checks=[Gradients(batch_norm_backward, of=ops.batch_normalization, samples=batch_norm_samples)],
     hints=(
-        "dgamma and dbeta are those of y = gamma * normal + beta, summed over the batch. For dx begin with dn = dy * gamma.",
-        "normal is centred / deviation. Moving x directly gives dn / deviation. Moving the mean takes away the mean of dn.",
-        "Moving the deviation takes away normal * mean(dn * normal), too: dx = (dn - mean(dn) - normal * mean(dn * normal)) / deviation.",
+        "dgamma and dbeta are the gradients of y = gamma * normal + beta, summed over the batch. For dx, begin with dn = dy * gamma.",
+        "normal is centred / deviation. The direct path from x contributes dn / deviation. The path through the mean subtracts mean(dn).",
+        "The path through the deviation subtracts normal * mean(dn * normal): dx = (dn - mean(dn) - normal * mean(dn * normal)) / deviation.",
     ),
     bugs=[
         Bug("statistics held constant", "(dn - dn.mean(axis=0) - normal * (dn * normal).mean(axis=0))", "dn"),

@@ -1,7 +1,7 @@
 """Layer normalisation: its three gradients · 层归一化
 
-Like batch normalisation, turned by 90 degrees: each example gets mean 0 and variance 1 over its own features. But
-gamma and beta still belong to the features, and served every example.
+Like batch normalisation, but along the other axis: each example gets mean 0 and variance 1 over its own features. gamma
+and beta still belong to the features, and all examples share them.
 """
 
 import numpy as np
@@ -45,8 +45,8 @@ COMMON = "dn.mean(axis=1, keepdims=True) + normal * (dn * normal).mean(axis=1, k
 EXERCISE = Exercise(
     checks=[Gradients(layer_norm_backward, of=ops.layer_normalization, samples=layer_norm_samples)],
     hints=(
-        "Take your batch normalisation and ask at every sum and mean: over the examples, or over the features?",
-        "Statistics are over the features of one example: axis 1, with keepdims=True. gamma and beta are shared by the examples: axis 0.",
+        "Begin with your batch normalisation. For every sum and mean ask: is it over the examples or over the features?",
+        "The statistics are over the features of one example: axis 1, with keepdims=True. gamma and beta are shared by the examples, so their gradients are sums over axis 0.",
         "dx = (dn - mean(dn) - normal * mean(dn * normal)) / deviation, with both means over axis 1.",
     ),
     bugs=[

@@ -1,7 +1,7 @@
 """Gradient descent, with and without momentum · 梯度下降
 
-One step of training: move every parameter p a little against its gradient g. With momentum, m is a velocity that
-remembers earlier steps: it keeps a share of itself, and the new step is added to it. Return what is new.
+One training step moves every parameter p a little against its gradient g. With momentum, the velocity m remembers
+earlier steps: it is multiplied by `momentum`, and the new step is added. Return the new values.
 """
 
 from tinydx import ops
@@ -51,27 +51,35 @@ EXERCISE = Exercise(
     shapes=ops.momentum_update.shapes,
     source=ops.sgd_update.source,
     hints=(
-        "The gradient points to where the loss grows. Which way do you go?",
-        "The learning rate says how far. With momentum, first make the new velocity, then move by it.",
+        "The gradient points in the direction in which the loss grows. Which way must p move?",
+        "The learning rate determines how far. With momentum, first compute the new velocity, then move by it.",
         "m' = momentum * m - learning_rate * g, and p' = p + m'. Return both.",
     ),
     bugs=[
-        Bug("uphill", "p - learning_rate * g", "p + learning_rate * g", "This goes where the loss grows: subtract the gradient."),
+        Bug("uphill", "p - learning_rate * g", "p + learning_rate * g", "This increases the loss: subtract the gradient."),
         Bug(
-            "learning rate forgotten", "p - learning_rate * g", "p - g", "The gradient says where to, the learning rate how far."
+            "learning rate forgotten",
+            "p - learning_rate * g",
+            "p - g",
+            "The gradient gives the direction, the learning rate the size of the step: multiply them.",
         ),
         Bug(
             "old velocity used",
             "return p + m, m",
             "return p + (m + learning_rate * g) / momentum, m",
-            "Move by the new velocity, which knows this step's gradient.",
+            "Move by the new velocity, which includes this step's gradient.",
         ),
-        Bug("momentum not multiplied", "momentum * m - ", "m - ", "Of the old velocity only the share `momentum` is kept."),
+        Bug(
+            "momentum not multiplied",
+            "momentum * m - ",
+            "m - ",
+            "Multiply the old velocity by `momentum`: only this share of it is kept.",
+        ),
         Bug(
             "velocity uphill",
             "- learning_rate * g\n    return p",
             "+ learning_rate * g\n    return p",
-            "The velocity grows against the gradient.",
+            "The velocity must point against the gradient: subtract learning_rate * g.",
         ),
     ],
 )

@@ -1,8 +1,8 @@
 """The largest stable learning rate · 学习率
 
-Near its minimum every loss looks like this bowl. Its gradient is A theta, so one step of gradient descent makes
-theta' = theta - rate * A theta. If the rate is too large, every step makes theta longer, and training explodes. Return
-the limit: below it theta goes to zero from every start, above it there are starts from which it explodes.
+Near its minimum a smooth loss looks like this bowl. Its gradient is A theta, so a step of gradient descent gives
+theta' = theta - rate * A theta. If the rate is too large, theta grows at every step, and training diverges. Return the
+limit: below it theta converges to zero from every start; above it theta diverges from some starts.
 """
 
 import numpy as np
@@ -35,34 +35,34 @@ EXERCISE = Exercise(
     shapes="theta (D,), A (D,D) -> L ()",
     source="document, 1.1, gradient descent",
     hints=(
-        "Begin with one dimension: theta' = (1 - rate * a) theta. For which rates does theta get shorter?",
-        "In one dimension |1 - rate * a| < 1, so rate < 2 / a. In more dimensions each eigenvector of A behaves so, with its own eigenvalue.",
-        "All directions must shrink, so the largest eigenvalue decides. np.linalg.eigvalsh(a) gives the eigenvalues of a symmetric matrix.",
+        "Begin with one dimension: theta' = (1 - rate * a) theta. For which rates does theta shrink?",
+        "In one dimension |1 - rate * a| < 1, so rate < 2 / a. In several dimensions the same holds along each eigenvector of A, with its eigenvalue as a.",
+        "theta must shrink along every eigenvector, so the largest eigenvalue decides. np.linalg.eigvalsh(a) gives the eigenvalues of a symmetric matrix.",
     ),
     bugs=[
         Bug(
             "flattest direction",
             ".max()",
             ".min()",
-            "The steepest direction explodes first: the largest eigenvalue decides, not the smallest.",
+            "The steepest direction diverges first: the largest eigenvalue decides, not the smallest.",
         ),
         Bug(
             "half of the limit",
             "2 / np",
             "1 / np",
-            "1 / eigenvalue jumps right into the minimum; stable is all up to twice that.",
+            "A rate of 1 / eigenvalue reaches the minimum in one step; every rate below twice that is stable.",
         ),
         Bug(
             "sum of the eigenvalues",
             "np.linalg.eigvalsh(a).max()",
             "np.trace(a)",
-            "The trace is the sum of all eigenvalues; each direction moves by itself, so only the largest counts.",
+            "The trace is the sum of all eigenvalues. The directions are independent of each other, so only the largest eigenvalue counts.",
         ),
         Bug(
             "largest entry",
             "np.linalg.eigvalsh(a).max()",
             "np.abs(a).max()",
-            "The entries of A depend on the axes chosen, the steepest direction may lie between them: take eigenvalues.",
+            "The steepest direction may lie between the axes, where no entry of A shows it: use the eigenvalues.",
         ),
     ],
 )

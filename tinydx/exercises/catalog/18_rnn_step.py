@@ -1,7 +1,7 @@
 """One step of the recurrence: the gradients · 循环神经网络
 
-The document's recurrence makes the new hidden state from the input and the old one. Vectors are rows here, so the
-document's W_xh x_t is x @ w_xh. y is the new state, h the old one. Return a gradient for each of the five arrays.
+The document's recurrence computes the new hidden state from the input and the old state. Vectors are rows here, so the
+document's W_xh x_t is x @ w_xh. y is the new state and h the old one. Return the gradients of the five arrays.
 """
 
 import numpy as np
@@ -33,9 +33,9 @@ def step_samples(draw):
 EXERCISE = Exercise(
     checks=[Gradients(rnn_step_backward, of=ops.simple_rnn_step, samples=step_samples)],
     hints=(
-        "Call what stands in the tanh z. First dz from dy: that is your tanh exercise. Then z is two dense layers added.",
-        "x @ w_xh and h @ w_hh are each like the dense layer, and both get the same dz. b was added to every example.",
-        "dx = dz @ w_xh.T, dw_xh = x.T @ dz, the same with h and w_hh, and db = dz summed over the batch.",
+        "Call the argument of tanh z. First compute dz from dy, as in your tanh exercise. z is the sum of two dense layers.",
+        "x @ w_xh and h @ w_hh are dense layers, and both get the same dz. b was added to every example.",
+        "dx = dz @ w_xh.T and dw_xh = x.T @ dz; the same with h and w_hh; and db is dz summed over the batch.",
     ),
     bugs=[
         Bug("derivative of tanh forgotten", "dy * (1 - y**2)", "dy"),

@@ -1,7 +1,7 @@
 """Backpropagation through time · 沿时间反向传播
 
-The recurrence over a whole sequence: y[:, t] is the state after step t, and the loss looks at every state. But each
-state also goes into the next step: what the future says about it comes back, too. Walk from the last step to the first.
+The recurrence over a whole sequence: y[:, t] is the state after time step t, and the loss depends on every state. Each
+state is also an input of the next step, so a gradient comes back from that step, too. Go from the last step to the first.
 """
 
 import numpy as np
@@ -46,9 +46,9 @@ def sequence_samples(draw):
 EXERCISE = Exercise(
     checks=[Gradients(rnn_backward, of=ops.simple_rnn, samples=sequence_samples)],
     hints=(
-        "One step backwards is your exercise rnn_step. What is dy of step t? What the loss says about y[:, t], and one thing more.",
-        "Keep dh, what comes back from step t + 1; after the last step it is zero. The step before gets dz @ w_hh.T. Weights add up (+=) over t.",
-        "dz = (dy[:, t] + dh) * (1 - y[:, t]**2). w_hh met the state BEFORE the step: y[:, t-1], and h0 at t = 0. At the end dh is dh0.",
+        "The backward of one time step is your exercise rnn_step. What is its dy at step t? It is the loss's dy[:, t] plus one more term.",
+        "Keep dh, the gradient that comes back from step t + 1; for the last step it is zero. Step t - 1 gets dz @ w_hh.T. The gradients of the weights add up over t (+=).",
+        "dz = (dy[:, t] + dh) * (1 - y[:, t]**2). w_hh multiplied the state BEFORE the step: y[:, t-1], or h0 at t = 0. At the end, dh is dh0.",
     ),
     bugs=[
         Bug("carry through time dropped", "(dy[:, t] + dh)", "dy[:, t]"),

@@ -1,8 +1,8 @@
 """An LSTM step: the gradients · 长短期记忆网络
 
-The LSTM keeps a second state c, which a gate f lets fade and a gate i fills: along c a gradient can travel many steps
-without vanishing. The gates i and f, the candidate g and the gate o stand side by side in one matrix, in this order,
-which is Keras's. Both new states go on to the next step, so two gradients come in.
+The LSTM has a second state c. The forget gate f decides how much of c is kept, and the input gate i how much is added, so
+that a gradient can travel along c over many steps without vanishing. The gates i and f, the candidate g and the gate o are
+side by side in one matrix, in Keras's order. Both new states go on to the next step, so two gradients come back.
 """
 
 import numpy as np
@@ -49,9 +49,9 @@ def lstm_step_backward(dh_new, dc_new, x, h, c, w, u, b):
 EXERCISE = Exercise(
     checks=[Gradients(lstm_step_backward, of=ops.lstm_step)],
     hints=(
-        "Backwards through the last line first: h' = o tanh(c'). Then c' has two gradients: dc_new, and what came through tanh.",
-        "Call their sum dc. c' = f c + i g is three products: each factor gets dc times its partner. Then each gate's own slope.",
-        "dz is the four gates' gradients side by side, in the order i, f, g, o: sigmoid's slope s (1 - s) for three, 1 - g**2 for g. The rest is dense.",
+        "Begin with the last line, h' = o tanh(c'). c' gets two gradients: dc_new, and the one that comes back through tanh.",
+        "Call their sum dc. In c' = f c + i g, each factor gets dc times its partner. Then multiply by the slope of each gate's activation.",
+        "dz has the four gradients side by side, in the order i, f, g, o. The sigmoid's slope is s (1 - s), for i, f and o; for g the slope is 1 - g**2. The rest is a dense layer.",
     ),
     bugs=[
         Bug("path through the output forgotten", "dc_new + dh_new * o * (1 - y**2)", "dc_new"),

@@ -1,7 +1,7 @@
 """A GRU step: the gradients · 门控循环单元
 
-The GRU has one state: z says how much of it stays, r how much of it goes into the candidate g. Keras's form: the gates
-stand side by side in the order z, r, g, and there are two biases, b[0] for the input and b[1] for the state.
+The GRU has one state. The gate z decides how much of it is kept, and the gate r how much of it enters the candidate g. As
+in Keras, z, r and g are side by side in this order, and there are two biases: b[0] for the input and b[1] for the state.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ def sigmoid(z):
 
 
 def gates(x, h, w, u, b):
-    """Given: update gate z, reset gate r, candidate g, and s, what the state says to the candidate; each (N,U)"""
+    """Given: update gate z, reset gate r, candidate g, and s, the state's part of the candidate; each (N,U)"""
     xz, xr, xg = np.split(x @ w + b[0], 3, axis=1)
     hz, hr, s = np.split(h @ u + b[1], 3, axis=1)
     z, r = sigmoid(xz + hz), sigmoid(xr + hr)
@@ -48,9 +48,9 @@ def gru_step_backward(dh_new, x, h, w, u, b):
 EXERCISE = Exercise(
     checks=[Gradients(gru_step_backward, of=ops.gru_step)],
     hints=(
-        "Last line first: h' = z h + (1 - z) g. Who moves h' there? z, h and g: the gradient of z is dh_new (h - g).",
-        "g is the tanh of xg + r s: r gets dg times s, and s gets dg times r, where dg is already behind the tanh.",
-        "What came from x gets [dz, dr, dg] side by side, what came from h gets [dz, dr, dg r]. dh has a direct part, too: dh_new z.",
+        "Begin with the last line, h' = z h + (1 - z) g. It depends on z, h and g. The gradient of z is dh_new (h - g).",
+        "g is the tanh of xg + r s. Let dg be the gradient of the argument of this tanh: r gets dg s, and s gets dg r.",
+        "The product with x gets [dz, dr, dg] side by side, and the product with h gets [dz, dr, dg r]. dh also has a direct part, dh_new z.",
     ),
     bugs=[
         Bug("direct path forgotten", "dh_new * z + from_h", "from_h"),

@@ -1,7 +1,7 @@
 """Embedding lookup: the gradient · 词嵌入
 
-Each word has a number, and its vector is that row of the table. A word can occur several times, in one text and in
-others of the batch: all its gradients belong to the same row. Rows that nobody looked up get zero.
+Each word has a number, its id, and its vector is this row of the table. A word can occur several times in the batch; all
+its gradients add up in the same row. Rows that were not looked up get zero.
 """
 
 import numpy as np
@@ -35,9 +35,9 @@ def text_samples(draw):
 EXERCISE = Exercise(
     checks=[Gradients(embedding_backward, of=ops.embedding, samples=text_samples)],
     hints=(
-        "Begin with zeros of the table's shape. Go through the words: to which row belongs the gradient of each?",
-        "A loop over np.ndindex(ids.shape) with dtable[ids[i]] += dy[i] is right. Without a loop: beware of words that occur twice.",
-        "dtable[ids] += dy adds each row only once. np.add.at(dtable, ids, dy) adds all of them.",
+        "Begin with zeros in the table's shape. Go through the ids: to which row does the gradient of each belong?",
+        "A loop over i in np.ndindex(ids.shape) with dtable[ids[i]] += dy[i] is right. Without a loop, take care of ids that occur twice.",
+        "dtable[ids] += dy adds only one gradient to each row. np.add.at(dtable, ids, dy) adds all of them.",
     ),
     bugs=[
         Bug("repeated ids counted once", "np.add.at(dtable, ids, dy)", "dtable[ids] += dy"),

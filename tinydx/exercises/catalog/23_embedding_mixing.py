@@ -1,7 +1,7 @@
 """The document's word embedding: the gradients · 词向量的加权求和
 
-The vector of word i is a mixture of the vectors v_j of all words, each as much as it is related (a_ij), and a bias of
-its own. Return the gradients of relatedness, vectors and biases. Here w is the result, and dw what comes in.
+The vector of word i is the sum of the vectors v_j of all words, weighted by their relatedness a_ij, plus a bias of its
+own. Return the gradients of relatedness, vectors and biases. Here w is the result and dw the incoming gradient.
 """
 
 from tinydx import ops
@@ -30,9 +30,9 @@ def word_samples(draw):
 EXERCISE = Exercise(
     checks=[Gradients(mixing_backward, of=ops.embedding_mixing, samples=word_samples)],
     hints=(
-        "a @ v is a product of two matrices, as in the dense layer; here both of them get a gradient.",
-        "a_ij brought v_j into w_i: its gradient is the dot product of dw_i and v_j. And v_j went into all w_i.",
-        "da = dw @ v.T and dv = a.T @ dw. The bias is not shared: every word has its own.",
+        "a @ v is a product of two matrices, as in the dense layer, and both get a gradient.",
+        "a_ij multiplies v_j in w_i, so its gradient is the dot product of dw_i and v_j. v_j is part of every w_i, so sum over i.",
+        "da = dw @ v.T and dv = a.T @ dw. Every word has its own bias, so db is not summed.",
     ),
     bugs=[
         Bug("bias summed over words", "a.T @ dw, dw", "a.T @ dw, np.zeros_like(dw) + dw.sum(axis=0)"),

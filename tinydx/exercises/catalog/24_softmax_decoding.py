@@ -1,7 +1,7 @@
 """Softmax decoding: the gradients · 解码器
 
 The document's decoder: a dense layer gives every word of the vocabulary a score, and softmax turns the scores into
-probabilities. They add up to 1, so every score moves every probability. y is the result p of the forward.
+probabilities. They add up to 1, so every score affects every probability. y is the result p of decode.
 """
 
 import numpy as np
@@ -41,8 +41,8 @@ DZ = "y * (dy - (dy * y).sum(axis=1, keepdims=True))"
 EXERCISE = Exercise(
     checks=[Gradients(decode_backward, of=ops.softmax_decoding, samples=decoder_samples)],
     hints=(
-        "Two steps: back through softmax from dy to dz, then back through the dense layer, which you know.",
-        "dp_k / dz_l is p_k (1 - p_k) for k = l, and -p_k p_l otherwise. Multiply by dy_k and sum over k: a common factor p_l comes out.",
+        "Go back through softmax from dy to dz, then back through the dense layer, which you know.",
+        "The derivative of p_k with respect to z_l is p_k (1 - p_k) for k = l, and -p_k p_l otherwise. Multiply by dy_k, sum over k, and factor out p_l.",
         "dz = p (dy - sum(dy p)), with the sum over the words of each row.",
     ),
     bugs=[

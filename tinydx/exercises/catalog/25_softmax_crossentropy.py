@@ -1,7 +1,7 @@
 """Softmax and cross-entropy: the gradient · 交叉熵
 
-The loss for several classes, from the scores z before the softmax. A row of target is 1 at the right class, else 0.
-L is the mean over the n rows; dL is the gradient that comes in, a number.
+The loss for several classes, computed from the scores z before the softmax. Each row of target is 1 for the right class
+and 0 elsewhere. L is the mean over the n rows; dL, a number, is the incoming gradient.
 """
 
 import numpy as np
@@ -38,8 +38,8 @@ def class_samples(draw):
 EXERCISE = Exercise(
     checks=[Gradients(softmax_crossentropy_backward, of=ops.softmax_crossentropy, samples=class_samples)],
     hints=(
-        "ln p of the right class is its score minus ln(sum of e^z). Differentiate that, for the right class and for another one.",
-        "The derivative of ln(sum of e^z) with respect to z_k is e^z_k / sum, which is p_k. So p stays, and 1 goes off at the right class.",
+        "ln p of the right class is its score minus ln(sum of e^z). Differentiate this with respect to the right class's score and to another score.",
+        "The derivative of ln(sum of e^z) with respect to z_k is e^z_k / sum, which is p_k. So the gradient of -ln p is p, minus 1 at the right class.",
         "dz = dL * (softmax(z) - target) / n, where n is the number of rows.",
     ),
     bugs=[

@@ -1,7 +1,7 @@
 """Attention: the gradients · 注意力机制
 
-In a sequence-to-sequence model every word that is written looks back at all words that were read. Its query is
-compared with their keys, softmax makes weights of that, and the weighted sum of their values is what it sees.
+In a sequence-to-sequence model, every word that is written attends to all words that were read. Its query is compared
+with their keys, softmax turns the scores into weights, and the result is the weighted sum of their values.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from tinydx.op import Op
 
 
 def weights(q, k):
-    """Given: q (N,T,D), k (N,S,D) -> p (N,T,S), how much query t looks at key s; each row adds up to 1"""
+    """Given: q (N,T,D), k (N,S,D) -> p (N,T,S), how much query t attends to key s; each row adds up to 1"""
     scores = q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[2])
     e = np.exp(scores - scores.max(axis=2, keepdims=True))
     return e / e.sum(axis=2, keepdims=True)
@@ -54,35 +54,35 @@ DP = "p * (dp - (dp * p).sum(axis=2, keepdims=True))"
 EXERCISE = Exercise(
     checks=[Gradients(attention_backward, of=ATTENTION)],
     hints=(
-        "Three steps back: through p @ v to dp and dv, through the softmax to the scores, through q @ k.T to dq and dk.",
-        "p @ v is a matrix product for every example: dv = p.T @ dy and dp = dy @ v.T, where T swaps the last two axes.",
-        "The scores get p (dp - sum(dp p)) / sqrt(D), with the sum over the keys. Then dq = dscores @ k and dk = dscores.T @ q.",
+        "Go back through p @ v to dp and dv, then through the softmax to the scores, then through q @ k.T to dq and dk.",
+        "p @ v is one matrix product for each example: dv = p.T @ dy and dp = dy @ v.T, where T swaps the last two axes.",
+        "q @ k.T gets dscores = p (dp - sum(dp p)) / sqrt(D), with the sum over the keys. Then dq = dscores @ k and dk = dscores.T @ q.",
     ),
     bugs=[
         Bug(
             "scale forgotten",
             "keepdims=True)) / np.sqrt(q.shape[2])\n    return",
             "keepdims=True))\n    return",
-            "Forward divided the scores by sqrt(D): so must backward.",
+            "Forward divides the scores by sqrt(D), so backward must divide by it, too.",
         ),
         Bug(
             "common sum forgotten",
             DP,
             "p * dp",
-            "The weights of a row add up to 1: if one grows the others shrink. Subtract sum(dp p) before multiplying by p.",
+            "The weights of a row add up to 1: if one grows, the others shrink. Subtract sum(dp p) before you multiply by p.",
         ),
         Bug(
             "diagonal only",
             DP,
             "p * (1 - p) * dp",
-            "Every score moves every weight of its row, not just its own: p (dp - sum(dp p)).",
+            "Every score affects every weight of its row, not only its own: p (dp - sum(dp p)).",
         ),
-        Bug("softmax skipped", DP, "dp", "Between the weights and the scores stands the softmax: go back through it."),
+        Bug("softmax skipped", DP, "dp", "Between scores and weights there is the softmax: go back through it, too."),
         Bug(
             "sum over the wrong axis",
             "(dp * p).sum(axis=2",
             "(dp * p).sum(axis=1",
-            "Softmax ran over the keys, the last axis: so does the sum in its gradient.",
+            "Softmax runs over the keys, the last axis, and so does the sum in its gradient.",
         ),
     ],
 )

@@ -1,8 +1,8 @@
 """Find the bug: a small engine · 自动微分
 
-This is a whole engine in one class: every result remembers what it was made from (inputs) and how a gradient goes back
-(pull). `backward` walks from the result to the leaves. It runs, and simple networks get the right gradients. Yet
-there is one bug in it: find and mend it. The check builds networks with this class, so keep its names.
+This is a whole engine in one class. Every result remembers what it was computed from (inputs) and how a gradient goes
+back (pull). `backward` goes from the result to the leaves. Simple networks get the right gradients, but the engine has one
+bug. Find it and fix it. The check builds a network with this class, so keep its names.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ class Tensor:
         return Tensor(y, (self,), lambda dy: (dy * (1 - y**2),))
 
     def backward(self, dy):
-        """Fill .grad of everything that this tensor was made from."""
+        """Fill .grad of everything that this tensor was computed from."""
         self.grad = dy
         for tensor in reversed(in_order(self)):
             if tensor.pull is not None:
@@ -41,7 +41,7 @@ class Tensor:
 
 
 def in_order(result):
-    """All tensors that result was made from, each after its inputs."""
+    """All tensors that result was computed from, each after its inputs."""
     order = []
 
     def visit(tensor):
@@ -79,7 +79,7 @@ NETWORK = Op(
     name="network",
     equation=r"h = \tanh(x w), \quad y = (h \cdot h + h) v + h v",
     shapes="x (N,D), w (D,U), v (U,K) -> y (N,K)",
-    source="what the check builds",
+    source="the network that the check builds",
     forward=network,
     samples=network_samples,
 )
@@ -88,28 +88,28 @@ EXERCISE = Exercise(
     checks=[Gradients(network_gradients, of=NETWORK, driver=True)],
     planted=True,
     hints=(
-        "A network without loops and branches gets the right gradients. What is different in the one that the check builds?",
-        "h is used four times there. Each use moves y, so each sends a gradient back. What happens to them in backward?",
-        "x.grad = dx keeps the last gradient that arrives. They must add up.",
+        "A simple chain of operations gets the right gradients. What is different in the network that the check builds?",
+        "There h is used four times. Each use affects y, so each sends a gradient back. What does backward do with the four?",
+        "x.grad = dx keeps only the gradient that arrives last. The gradients must add up.",
     ),
     bugs=[
         Bug(
             "one use only",
             "x.grad = x.grad + dx",
             "x.grad = dx",
-            "What is used several times keeps the gradient of one use only.",
+            "A value that is used several times keeps the gradient of only one use. The gradients of all uses add up.",
         ),
         Bug(
             "walked in the wrong order",
             "            for x in tensor.inputs:\n                visit(x)\n            order.append(tensor)",
             "            order.insert(0, tensor)\n            for x in tensor.inputs:\n                visit(x)",
-            "A tensor may hand its gradient on only when all gradients of its uses have arrived: inputs come before it in the order.",
+            "A tensor may pass its gradient on only after the gradients of all its uses have arrived: in the order, inputs come first.",
         ),
         Bug(
             "visited again for every use",
             "if tensor not in order:",
             "if True:",
-            "What is used twice is walked twice, and hands its gradient on twice: visit each tensor once.",
+            "A tensor that is used twice is visited twice and passes its gradient on twice: visit each tensor once.",
         ),
     ],
 )

@@ -1,8 +1,8 @@
 """Find the bug: a tape · 计算图与梯度带
 
-Another way to build an engine: every operation writes a line on a tape, which values went in, which came out, and how
-a gradient goes back. `gradients` reads the tape from its end. There is one bug in it, which shows only where a result
-is used in certain ways: find and mend it. The check builds networks with these functions, so keep their names.
+Another way to build an engine: every operation writes an entry on a tape, with its inputs, its result, and how a gradient
+goes back. `gradients` reads the tape from the end. It has one bug, which shows only where a result is used in certain
+ways. Find it and fix it. The check builds a network with these functions, so keep their names.
 """
 
 import numpy as np
@@ -11,17 +11,17 @@ from tinydx.exercises import Bug, Exercise, Gradients
 from tinydx.op import Op
 
 tape: list = []  # (numbers of the inputs, number of the result, pull)
-values: list = []  # of everything, by its number
+values: list = []  # all values, by number
 
 
 def new(value):
-    """A new value; returns its number."""
+    """Add a value; returns its number."""
     values.append(value)
     return len(values) - 1
 
 
 def write(inputs, value, pull):
-    """A new value that was made from others: one line on the tape."""
+    """Add a value that was computed from others, with an entry on the tape; returns its number."""
     result = new(value)
     tape.append((inputs, result, pull))
     return result
@@ -44,7 +44,7 @@ def tanh(a):
 
 
 def gradients(result, dy, wanted):
-    """The gradients of the values with the numbers `wanted`, when dy is that of result."""
+    """The gradients of the values with the numbers `wanted`, where dy is the gradient of result."""
     grads = {result: dy}
     for inputs, made, pull in reversed(tape):
         if made in grads:
@@ -66,7 +66,7 @@ def tape_gradients(dy, x, w, v):
     z = matmul(x, w)
     h = tanh(z)
     g = tanh(h)
-    s = add(h, z)  # hands one gradient to both h and z; then h gets a second one, from g
+    s = add(h, z)  # passes one gradient to both h and z; then h gets a second one, from g
     y = subtract(matmul(s, v), matmul(g, v))
     return gradients(y, dy, (x, w, v))
 
@@ -86,7 +86,7 @@ NETWORK = Op(
     name="network",
     equation=r"z = x w, \quad h = \tanh(z), \quad g = \tanh(h), \quad y = (h + z) v - g v",
     shapes="x (N,D), w (D,U), v (U,K) -> y (N,K)",
-    source="what the check builds",
+    source="the network that the check builds",
     forward=network,
     samples=network_samples,
 )
@@ -95,24 +95,34 @@ EXERCISE = Exercise(
     checks=[Gradients(tape_gradients, of=NETWORK, driver=True)],
     planted=True,
     hints=(
-        "The check uses s = h + z, and h somewhere else, too. Follow the gradient of s through the tape: who gets it, and who changes it later?",
+        "The check uses s = h + z, and uses h a second time. Follow the gradient of s along the tape: which values get it, and what changes it later?",
         "The pull of add returns (dy, dy): the same array twice, not two arrays. Where is an array changed in place?",
-        "grads[number] += dx changes the array itself, and with it every other gradient that shares it. Make a new array.",
+        "grads[number] += dx changes the array itself, and so every other gradient that shares it. Make a new array.",
     ),
     bugs=[
         Bug(
             "a shared array changed in place",
             "grads[number] = grads[number] + dx",
             "grads[number] += dx",
-            "A gradient changed after it was handed to somebody else, too.",
+            "A gradient is changed in place although another value shares the same array: make a new array.",
         ),
-        Bug("one use only", "grads[number] + dx", "dx", "What is used several times keeps the gradient of one use only."),
+        Bug(
+            "one use only",
+            "grads[number] + dx",
+            "dx",
+            "A value that is used several times keeps the gradient of only one use. The gradients of all uses add up.",
+        ),
         Bug(
             "slope at the wrong place",
             "1 - np.tanh(values[a]) ** 2",
             "1 - values[a] ** 2",
-            "1 - y**2 is the slope of tanh if y is its result, not what went in.",
+            "1 - y**2 is the slope of tanh where y is its result, not its input.",
         ),
-        Bug("sign of the difference", "lambda dy: (dy, -dy)", "lambda dy: (dy, dy)", "y = a - b falls where b grows."),
+        Bug(
+            "sign of the difference",
+            "lambda dy: (dy, -dy)",
+            "lambda dy: (dy, dy)",
+            "y = a - b falls as b grows: the gradient of b is -dy.",
+        ),
     ],
 )

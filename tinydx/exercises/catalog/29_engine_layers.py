@@ -1,8 +1,8 @@
 """Find the bug: layers that remember · 权重共享
 
-A third way: every layer keeps what its backward will need. Calls are undone in reverse order, the last one first. Here
-one dense layer with its tanh is called three times in a row, as a recurrence does. There is one bug: find and mend it.
-The check calls these classes, so keep their names.
+A third way to build an engine: every layer saves what its backward needs. backward undoes the calls in reverse order, the
+last one first. Here a dense layer and a tanh are called three times in a row, as in a recurrence. There is one bug. Find it
+and fix it. The check calls these classes, so keep their names.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from tinydx.op import Op
 
 
 class Dense:
-    """y = x @ w + b; dw and db add up over all calls."""
+    """y = x @ w + b; dw and db are summed over all calls."""
 
     def __init__(self, w, b):
         self.w, self.b = w, b
@@ -75,7 +75,7 @@ NETWORK = Op(
     name="network",
     equation=r"h_t = \tanh(h_{t-1} w + b), \quad t = 1 \dots 3, \quad h_0 = x",
     shapes="x (N,D), w (D,D), b (D,) -> h (N,D)",
-    source="what the check builds",
+    source="the network that the check builds",
     forward=network,
     samples=network_samples,
 )
@@ -84,28 +84,28 @@ EXERCISE = Exercise(
     checks=[Gradients(layers_gradients, of=NETWORK, driver=True)],
     planted=True,
     hints=(
-        "Called once, the layers are right. What does the second call do to what the first one kept?",
-        "Which of the two layers keeps all its calls, and which only the last one?",
-        "Dense needs a list, as Tanh has one: append in forward, pop in backward.",
+        "With one call the layers are right. What does the second call do to the array that the first one saved?",
+        "Which of the two layers saves all its calls, and which only the last one?",
+        "Dense needs a list, as in Tanh: append in forward, pop in backward.",
     ),
     bugs=[
         Bug(
             "only the last call remembered",
             "        self.saved.append(x)\n        return x @ self.w + self.b\n\n    def backward(self, dy):\n        x = self.saved.pop()",
             "        self.saved = x\n        return x @ self.w + self.b\n\n    def backward(self, dy):\n        x = self.saved",
-            "With one call it is right, with several dw pairs every dy with the same input.",
+            "With one call this is right. With several, dw combines every dy with the same input.",
         ),
         Bug(
             "undone in the wrong order",
             "x = self.saved.pop()",
             "x = self.saved.pop(0)",
-            "The call that was made last is undone first: take the last one saved.",
+            "The last call is undone first: take the input that was saved last.",
         ),
         Bug(
             "one call only",
             "self.dw += x.T @ dy\n        self.db +=",
             "self.dw = x.T @ dy\n        self.db =",
-            "The weights served every call: dw and db add up.",
+            "All calls share the weights: dw and db must add up.",
         ),
     ],
 )

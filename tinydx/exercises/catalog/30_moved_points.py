@@ -1,7 +1,7 @@
 """Where the finding went · 仿射变换
 
-Augmentation turns and moves an image, and what an expert marked in it must move along. A pixel at (r, c) of the new
-picture was taken from (u, v) of the old one. The marks are known in the old image: return where they are in the new one.
+Augmentation rotates and shifts an image, and an expert's marks in it must move with it. The pixel at (r, c) of the new
+image was taken from (u, v) of the old one. The marks are given in the old image: return their places in the new image.
 """
 
 import numpy as np
@@ -35,40 +35,40 @@ EXERCISE = Exercise(
     shapes="matrix (2,2), offset (2,)",
     source="Keras, ImageDataGenerator",
     hints=(
-        "The equations lead from the new picture to the old one. You know (u, v) and want (r, c): solve for them.",
+        "The equations map the new image to the old one. You know (u, v) and want (r, c): solve for r and c.",
         "With vectors: old = M new + o. So new = M^-1 (old - o).",
-        "points holds one point a row, so its product with a matrix stands on the right, transposed: (points - offset) @ M^-1.T.",
+        "points has one point in each row, so multiply it from the right with the transposed matrix: (points - offset) @ M^-1.T.",
     ),
     bugs=[
         Bug(
             "the wrong direction",
             "(points - offset) @ np.linalg.inv(matrix).T",
             "points @ matrix.T + offset",
-            "That maps the new picture to the old one, which is how its pixels are read. A mark goes the other way: invert the map.",
+            "This maps the new image to the old one, which is how its pixels are read. A mark goes the other way: invert the map.",
         ),
         Bug(
             "offset added",
             "points - offset",
             "points + offset",
-            "The map adds the offset, so its inverse takes it away first.",
+            "The map adds the offset last, so its inverse subtracts it first.",
         ),
         Bug(
             "offset taken away last",
             "(points - offset) @ np.linalg.inv(matrix).T",
             "points @ np.linalg.inv(matrix).T - offset",
-            "What was done last is undone first: subtract the offset, then multiply by the inverse.",
+            "The last operation is undone first: subtract the offset, then multiply by the inverse.",
         ),
         Bug(
             "rows and columns of the matrix swapped",
             "np.linalg.inv(matrix).T",
             "np.linalg.inv(matrix)",
-            "The points are rows, so the matrix that multiplies them from the right is transposed.",
+            "The points are rows, so the matrix on their right must be transposed.",
         ),
         Bug(
             "transposed instead of inverted",
             "np.linalg.inv(matrix).T",
             "matrix",
-            "For a pure rotation the transpose is the inverse. With a zoom or a shear it is not.",
+            "The transpose is the inverse for a pure rotation only, not with a zoom or a shear.",
         ),
     ],
 )

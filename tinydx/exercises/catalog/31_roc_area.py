@@ -1,7 +1,7 @@
 """The area under the ROC curve · 受试者工作特征曲线下面积
 
-The area is a probability: that an ill patient, drawn by chance, has a higher score than a healthy one, drawn by chance.
-A pair with equal scores counts half. Compute it from all pairs of an ill and a healthy patient.
+The area is a probability: that a randomly drawn ill patient has a higher score than a randomly drawn healthy one. A pair
+with equal scores counts half. Compute it from all pairs of an ill and a healthy patient.
 """
 
 import numpy as np
@@ -37,27 +37,30 @@ EXERCISE = Exercise(
     shapes="ill (N,), score (N,)",
     source="document, evaluation of the model",
     hints=(
-        "Make two arrays first: the scores of the ill and the scores of the healthy. How many pairs are there?",
+        "First make two arrays: the scores of the ill and the scores of the healthy. How many pairs are there?",
         "a[:, None] > b[None, :] compares every a with every b at once.",
-        "Every pair counts 1, 0.5 or 0. The area is the mean over all pairs.",
+        "Every pair counts 1, 0.5 or 0, and the area is the mean over all pairs.",
     ),
     bugs=[
         Bug(
-            "ties count nothing", " + 0.5 * (a == b)", "", "A pair with equal scores counts half: who guesses must get one half."
+            "ties count nothing",
+            " + 0.5 * (a == b)",
+            "",
+            "A pair with equal scores counts half, so that a model with equal scores for all has an area of one half.",
         ),
         Bug("ties count whole", "(a > b) + 0.5 * (a == b)", "a >= b", "A pair with equal scores counts half, not whole."),
-        Bug("the wrong way round", "(a > b)", "(a < b)", "This is high where the healthy score higher."),
+        Bug("the wrong way round", "(a > b)", "(a < b)", "This is large where the healthy have the higher scores."),
         Bug(
             "mean of the scores",
             "np.mean((a > b) + 0.5 * (a == b))",
             "a.mean() - b.mean()",
-            "The area knows only which of two scores is higher, not by how much.",
+            "The area depends only on which of two scores is higher, not on the difference.",
         ),
         Bug(
             "accuracy at zero",
             "np.mean((a > b) + 0.5 * (a == b))",
             "np.mean((score > 0) == ill)",
-            "That is the accuracy at one threshold; the area compares pairs, and needs none.",
+            "This is the accuracy at one threshold. The area compares pairs and needs no threshold.",
         ),
     ],
 )

@@ -1,8 +1,8 @@
 """Winograd: two outputs for four products · Winograd 算法
 
-Three weights g slide over four pixels d and give two outputs, y(i) = g0 d(i) + g1 d(i+1) + g2 d(i+2): six products.
-Four are enough. Weights and pixels are read as polynomials, and their values at the points 0, 1, -1 and infinity are
-multiplied. The pixels' part is given. The halves belong to the weights, which are transformed only once.
+Three weights g slide over four pixels d and give two outputs, y(i) = g0 d(i) + g1 d(i+1) + g2 d(i+2), with six products.
+Four are enough: Winograd's algorithm transforms weights and pixels to the points 0, 1, -1 and infinity, and multiplies
+them there. The transform of the pixels is given. The weights, which are transformed only once, carry the factors 1/2.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ def pixels_at_points(d):
 
 
 def weights_at_points(g):
-    """g (3,) -> values (4,): at 0 as they are, at 1 and -1 halved, at infinity as they are"""
+    """g (3,) -> values (4,): the polynomial g at 0, at 1 and at -1 (both halved), and at infinity"""
     # solution
     return np.array([g[0], (g[0] + g[1] + g[2]) / 2, (g[0] - g[1] + g[2]) / 2, g[2]])
 
@@ -46,35 +46,40 @@ EXERCISE = Exercise(
     shapes="g (3,), d (4,) -> y (2,)",
     source="lesson 19",
     hints=(
-        "The polynomial of the weights is g0 + g1 t + g2 t^2. Put in t = 0, 1 and -1; at infinity the highest power alone is left.",
-        "With d = (1, 0, 0, 0) only the first product is not zero, and y is (g0, 0). So outputs begins with m0 in y0 and not in y1.",
-        "Try d = (0, 1, 0, 0): the products 1, 2 and 3 must add up to y0 = g1 and y1 = g0. Which signs do that?",
+        "The polynomial of the weights is g0 + g1 t + g2 t^2. Insert t = 0, 1 and -1. Its value at infinity is the coefficient of the highest power.",
+        "With d = (1, 0, 0, 0) only the first product is nonzero, and y is (g0, 0). So m0 is part of y0 and not of y1.",
+        "Try d = (0, 1, 0, 0): the products m1, m2 and m3 must give y0 = g1 and y1 = g0. Which signs do this?",
     ),
     bugs=[
         Bug(
             "halves forgotten",
             "(g[0] + g[1] + g[2]) / 2, (g[0] - g[1] + g[2]) / 2",
             "g[0] + g[1] + g[2], g[0] - g[1] + g[2]",
-            "Two products add up in y0, so each carries half: divide the values at 1 and -1 by 2.",
+            "y0 contains both m1 and m2, so each carries half: divide the values at 1 and -1 by 2.",
         ),
         Bug(
             "the points 1 and -1 swapped",
             "(g[0] + g[1] + g[2]) / 2, (g[0] - g[1] + g[2]) / 2",
             "(g[0] - g[1] + g[2]) / 2, (g[0] + g[1] + g[2]) / 2",
-            "The second pixel value is d1 + d2, which belongs to the point 1: there all weights are added.",
+            "The second pixel value, d1 + d2, belongs to the point 1, where all weights are added.",
         ),
-        Bug("infinity is not the sum", "g[2]])", "g[0] + g[1] + g[2]])", "At infinity only the highest power counts: g2."),
+        Bug(
+            "infinity is not the sum",
+            "g[2]])",
+            "g[0] + g[1] + g[2]])",
+            "At infinity only the coefficient of the highest power counts: g2.",
+        ),
         Bug(
             "sign of infinity",
             "m[1] - m[2] - m[3]",
             "m[1] - m[2] + m[3]",
-            "The fourth pixel value is d1 - d3, so g2 d3 comes with a minus, which y1 must take back.",
+            "The fourth pixel value is d1 - d3, so m3 contains -g2 d3. y1 must subtract m3.",
         ),
         Bug(
             "the same sign for 1 and -1",
             "m[1] - m[2] - m[3]",
             "m[1] + m[2] - m[3]",
-            "In y1 odd powers count, which change their sign at -1.",
+            "y1 collects the odd powers, which change their sign at -1.",
         ),
     ],
 )

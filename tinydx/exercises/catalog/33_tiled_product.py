@@ -1,8 +1,8 @@
 """A matrix product in tiles: what a thread fetches · 分块矩阵乘法
 
-A GPU computes c in blocks of T x T threads. In each step of the sum the threads of a block fetch a tile of a and a tile
-of b into memory that they share, each thread one number of either; then each computes with the whole tiles. Below, the
-loops play the GPU. Write what thread (i, j) fetches. Where a matrix ends, it fetches 0, which adds nothing.
+A GPU computes c in blocks of T x T threads. The sum over k is cut into pieces of T terms. For each piece, the threads of a
+block fetch a tile of a and a tile of b into shared memory, each thread one number of each, and then every thread computes
+with both tiles. The loops below simulate the GPU. Write what thread (i, j) fetches: 0 where a matrix ends.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ T = 4
 
 
 def fetch(a, b, top, left, first, i, j):
-    """What thread (i,j) fetches for the block whose c begins at (top,left), in the step that begins at k = first.
+    """What thread (i,j) fetches, for the block of c that begins at (top,left) and the piece of the sum that begins at k = first.
 
     a (M,K), b (K,N) -> a number for tile_a[i, j], a number for tile_b[i, j]
     """
@@ -30,11 +30,11 @@ def tiled_product(a, b):
     threads = [(i, j) for i in range(T) for j in range(T)]
     for top in range(0, c.shape[0], T):
         for left in range(0, c.shape[1], T):  # a block
-            for first in range(0, a.shape[1], T):  # a step of the sum
+            for first in range(0, a.shape[1], T):  # a piece of the sum
                 tile_a, tile_b = np.zeros((T, T)), np.zeros((T, T))  # shared memory
                 for i, j in threads:
                     tile_a[i, j], tile_b[i, j] = fetch(a, b, top, left, first, i, j)
-                for i, j in threads:  # after a barrier: all have written
+                for i, j in threads:  # after a barrier: all threads have written
                     if top + i < c.shape[0] and left + j < c.shape[1]:
                         c[top + i, left + j] += tile_a[i] @ tile_b[:, j]
     return c
@@ -55,33 +55,33 @@ EXERCISE = Exercise(
     source="lesson 20",
     hints=(
         "The tile of a begins at row `top` and column `first`. Where does the tile of b begin?",
-        "Thread (i, j) fetches the number at place (i, j) of either tile: a[top + i, first + j] and b[first + i, left + j].",
-        "An index beyond the end is an error, and a negative one is worse, it is silent. Ask for both indices before you read.",
+        "Thread (i, j) fetches element (i, j) of each tile: a[top + i, first + j] and b[first + i, left + j].",
+        "An index beyond the end of an array is an error. Test both indices before you read.",
     ),
     bugs=[
         Bug(
             "b's tile transposed",
             "b[k + i, n] if k + i < b.shape[0] and n < b.shape[1]",
             "b[k + j, left + i] if k + j < b.shape[0] and left + i < b.shape[1]",
-            "That puts b[first + j, left + i] into tile_b[i, j]: the product reads columns of tile_b.",
+            "This puts b[first + j, left + i] into tile_b[i, j], but the product reads columns of tile_b.",
         ),
         Bug(
             "always the first step",
             "m, k, n = top + i, first, left + j",
             "m, k, n = top + i, 0, left + j",
-            "Every step fetches the same tiles: the tile of a moves to the right by `first`, that of b down.",
+            "Every piece of the sum uses the same tiles. `first` must move the tile of a to the right and the tile of b down.",
         ),
         Bug(
             "always the first block",
             "m, k, n = top + i, first, left + j",
             "m, k, n = i, first, j",
-            "Every block fetches the tiles of the first one: the rows of a begin at `top`, the columns of b at `left`.",
+            "Every block fetches the tiles of the first block. The rows of a begin at `top`, the columns of b at `left`.",
         ),
         Bug(
             "a's tile transposed",
             "a[m, k + j] if m < a.shape[0] and k + j < a.shape[1]",
             "a[top + j, k + i] if top + j < a.shape[0] and k + i < a.shape[1]",
-            "That puts a[top + j, first + i] into tile_a[i, j]: the product reads rows of tile_a.",
+            "This puts a[top + j, first + i] into tile_a[i, j], but the product reads rows of tile_a.",
         ),
     ],
 )

@@ -1,8 +1,8 @@
 """A convolution as a matrix product, without the matrix · 隐式矩阵乘法
 
-Row m of a matrix holds the window that output pixel m sees, column k one number of every window; times the weights,
-w.reshape(kh * kw * C, F), that is the correlation. The matrix would be kh * kw times as large as the image, so a GPU
-never stores it: a thread computes where its number lies in the image. Write that.
+Take a matrix whose row m contains the window of output pixel m; column k is then one number of every window. Its product
+with the weights, w.reshape(kh * kw * C, F), is the correlation. The matrix would be about kh * kw times as large as the
+image, so a GPU never stores it: each thread computes where in the image its number is. Write this computation.
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ from tinydx.exercises import Bug, Exercise, Values
 
 
 def element(x, kh, kw, m, k):
-    """x (N,H,W,C), a kernel of kh x kw; row m, column k -> the number of x that stands there
+    """x (N,H,W,C), a kernel of kh x kw; row m, column k -> the number of x at this place
 
-    Rows: images, then rows, then columns of y, which has H-kh+1 rows and W-kw+1 columns. Columns: p, then q, then channels.
+    m counts images, then rows, then columns of y (H-kh+1 rows, W-kw+1 columns), the last fastest. k counts p, q, channels.
     """
     # solution
     rows, columns, channels = x.shape[1] - kh + 1, x.shape[2] - kw + 1, x.shape[3]
@@ -51,8 +51,8 @@ EXERCISE = Exercise(
     shapes="x (N,H,W,C), w (kh,kw,C,F) -> y (N,H-kh+1,W-kw+1,F)",
     source="lesson 21",
     hints=(
-        "Counting through a table row by row: number m stands in row m // width and column m % width. Here are two tables of three sizes each.",
-        "The last index runs fastest: j = m % columns, and c = k % C. What is left, m // columns, is divided by the next size.",
+        "In a table that is counted row by row, element m is in row m // width and column m % width. Here m and k each count through three sizes.",
+        "The last index runs fastest: j = m % columns, and c = k % C. Divide what remains, m // columns, by the next size.",
         "n, i, j = m // (rows * columns), m // columns % rows, m % columns, and p, q, c in the same way; the number is x[n, i + p, j + q, c].",
     ),
     bugs=[
@@ -60,25 +60,25 @@ EXERCISE = Exercise(
             "channels counted first",
             "k // (kw * channels), k // channels % kw, k % channels",
             "k // kw % kh, k % kw, k // (kh * kw)",
-            "That counts channels, p, q, as PyTorch keeps its weights. Here the channels are innermost, as in w (kh,kw,C,F).",
+            "This counts channels, p, q, the order of PyTorch's weights. Here the channels are innermost, as in w (kh,kw,C,F).",
         ),
         Bug(
             "p and q swapped",
             "k // (kw * channels), k // channels % kw, k % channels",
             "k // channels % kh, k // (kh * channels), k % channels",
-            "That counts q before p: in w (kh,kw,C,F) the columns q run faster than the rows p.",
+            "This counts q before p. In w (kh,kw,C,F) the columns q run faster than the rows p.",
         ),
         Bug(
             "the first image only",
             "n, i, j = m // (rows * columns),",
             "n, i, j = 0,",
-            "After the last pixel of an image m goes on to the next one: n = m // (rows * columns).",
+            "After the last pixel of an image, m continues in the next image: n = m // (rows * columns).",
         ),
         Bug(
             "kernel flipped",
             "x[n, i + p, j + q, c]",
             "x[n, i + kh - 1 - p, j + kw - 1 - q, c]",
-            "That is the document's true convolution; kernels on a GPU compute the correlation, and turn the weights before.",
+            "This is the document's true convolution. GPU kernels compute the correlation, with weights that were flipped beforehand.",
         ),
     ],
 )

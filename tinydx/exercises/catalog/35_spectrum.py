@@ -1,7 +1,8 @@
 """The spectrum of every frame · 频谱
 
-What a network hears of a sound. Cut the samples into overlapping frames, fade each one in and out with the window (or
-its ends would click), and say in decibels how much power is in each frequency: 10 log10 of |X|^2, at least 1e-10.
+The features that a network gets from a sound. Cut the samples into overlapping frames. Multiply each frame by the window,
+which fades it in and out: abrupt ends would spread over all frequencies. Return the power of each frequency in decibels,
+10 log10 of |X|^2, where |X|^2 is at least 1e-10.
 """
 
 import numpy as np
@@ -11,7 +12,7 @@ from tinydx.preprocessing.sound import power_to_db, stft
 
 
 def spectrum(x, n, hop):
-    """x (L,), n samples a frame, hop samples from one to the next -> S (T,1+n//2) in dB, T = 1 + (L-n) // hop"""
+    """x (L,), n samples in a frame, hop samples from one frame to the next -> S (T,1+n//2) in dB, T = 1 + (L-n) // hop"""
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
     # solution
     frames = np.array([x[start : start + n] for start in range(0, len(x) - n + 1, hop)])
@@ -34,9 +35,9 @@ def sounds(draw):
 EXERCISE = Exercise(
     checks=[Values(spectrum, like=engine, samples=sounds, names=("S",))],
     hints=(
-        "The first frame is x[0:n], the next x[hop:hop+n] ... The last one still lies within x. What does np.fft.rfft do with a matrix?",
-        "np.fft.rfft takes each row by itself. Multiply the frames by the window before it; power is the square of np.abs of what comes out.",
-        "S = 10 * np.log10(np.maximum(np.abs(np.fft.rfft(frames * window)) ** 2, 1e-10)), frames as rows.",
+        "The first frame is x[0:n], the next x[hop:hop+n], and so on. The last one still lies within x. What does np.fft.rfft do with a matrix?",
+        "np.fft.rfft transforms each row separately. Multiply the frames by the window before it. The power is the square of np.abs of the result.",
+        "S = 10 * np.log10(np.maximum(np.abs(np.fft.rfft(frames * window)) ** 2, 1e-10)), with the frames as rows.",
     ),
     equation=r"S(t,k) = 10 \log_{10} |\sum_{n} x(tH+n) u(n) e^{-i 2 \pi k n / N}|^2",
     shapes="x (L,) -> S (T,1+N//2)",
@@ -46,20 +47,20 @@ EXERCISE = Exercise(
             "window forgotten",
             "frames * window",
             "frames",
-            "Fade each frame in and out before the transform: multiply it by the window.",
+            "Multiply each frame by the window before the transform.",
         ),
         Bug(
             "amplitude instead of power",
             " ** 2",
             "",
-            "Decibels are of power: square the absolute values, or take 20 log10 of them.",
+            "Decibels measure power: square the absolute values, or take 20 log10 of them.",
         ),
-        Bug("natural logarithm", "np.log10", "np.log", "Decibels are ten times the logarithm to base 10: np.log10."),
+        Bug("natural logarithm", "np.log10", "np.log", "A decibel value is ten times the logarithm to base 10: np.log10."),
         Bug(
             "last frame left out",
             "len(x) - n + 1",
             "len(x) - n - hop + 1",
-            "The last frame may end with the last sample: T = 1 + (L - n) // hop.",
+            "The last frame may end at the last sample: T = 1 + (L - n) // hop.",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""The exercises, one file each; `tinydx/exercises/exercise.py` says how such a file is read."""
+"""The exercises, one file each; `tinydx/exercises/exercise.py` describes their format."""
