@@ -65,7 +65,7 @@ def missing(op):
         said.append(f"{name} has no samples: draw inputs under @samples_of({name})")
     for label in ("Arguments:", "Returns:", ">>> ") if not op.parts else ():  # compose writes the docstring of a composed op
         if label not in (op.__doc__ or ""):
-            said.append(f"the docstring of {name} has no {label!r}: see CONTRIBUTING.md for the layout")
+            said.append(f"the docstring of {name} has no {label!r}: see the list in tinydx/op.py")
     if not name.endswith("_update"):  # nothing is differentiated through an update rule
         if not op.backward:
             said.append(f"{name} has no backward: derive it by hand under @backward_of({name})")
