@@ -78,6 +78,9 @@ def unigram(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]], size:
 
     Arguments: train, test, ids START ... END of each text; size of the vocabulary.
     Returns: (all next words of the test,).
+
+    >>> unigram([[2, 4, 3]], [[2, 4, 3]], size=5).tolist()
+    [0.2857142857142857, 0.2857142857142857]
     """
     counts = np.bincount([i for text in train for i in text[1:]], minlength=size) + 1
     return np.array([counts[i] / counts.sum() for text in test for i in text[1:]])
@@ -92,6 +95,9 @@ def bigram(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]], size: 
 
     Arguments and result as in `unigram`.
     Source: Witten and Bell 1991.
+
+    >>> bigram([[2, 4, 3]], [[2, 4, 3]], size=5).round(3).tolist()
+    [0.643, 0.643]
     """
     pairs = Counter(pair for text in train for pair in pairwise(text))
     before, different = Counter[int](), Counter(v for v, _ in pairs)

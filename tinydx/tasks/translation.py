@@ -83,6 +83,9 @@ def split(pairs: Sequence[Pair], new: bool, seed: int) -> list[list[Pair]]:
 
     Arguments: pairs; new, split by target, so that no target is in two parts (else at random); seed.
     Returns: [train, val, test].
+
+    >>> [len(part) for part in split([(f"a{i}", f"b{i}") for i in range(20)], new=False, seed=0)]
+    [16, 1, 3]
     """
     numbered = list(enumerate(pairs))
     parts = terms.split_by_group(numbered, lambda item: item[1][1] if new else item[0], [0.05, 0.15], seed)
@@ -91,7 +94,11 @@ def split(pairs: Sequence[Pair], new: bool, seed: int) -> list[list[Pair]]:
 
 
 def score(texts: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Exact match, BLEU and ROUGE-L."""
+    """Exact match, BLEU and ROUGE-L.
+
+    >>> score(["broken leg"], ["broken leg"])["exact"]
+    1.0
+    """
     return {"exact": exact_match(texts, references), "BLEU": bleu(texts, references), "ROUGE-L": rouge_l(texts, references)}
 
 
