@@ -144,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tinydx.tasks.heart_sounds", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the folder heart_sounds_physionet2016")
-    parser.add_argument("--seed", type=int, default=0, help="of the folds and the pieces (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the folds and the pieces (default 0)")
     options = parser.parse_args(arguments)
     try:
         run(options.data, options.seed)

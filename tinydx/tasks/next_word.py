@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     parser.add_argument("--cell", choices=CELLS, default="gru", help="the recurrent layer (default gru)")
     parser.add_argument("--epochs", type=int, default=4, help="passes over the training names (default 4)")
     parser.add_argument("--limit", type=int, metavar="N", help="use at most N training names")
-    parser.add_argument("--seed", type=int, default=0, help="of the split and the training (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the split and the training (default 0)")
     parser.add_argument("--output", metavar="FILE", help="write the model to this file (.safetensors)")
     a = parser.parse_args(arguments)
     tinydx.set_seed(a.seed)

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     parser.add_argument("--new", action="store_true", help="test only on targets that no training pair has")
     parser.add_argument("--epochs", type=int, help="passes over the training pairs (default: the task's own)")
     parser.add_argument("--limit", type=int, metavar="N", help="use at most N pairs")
-    parser.add_argument("--seed", type=int, default=0, help="of the split and the training (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the split and the training (default 0)")
     parser.add_argument("--output", metavar="FILE", help="write the model to this file (.safetensors)")
     a = parser.parse_args(arguments)
     if a.task != "diagnosis" and not a.data:
