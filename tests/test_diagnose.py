@@ -115,7 +115,7 @@ def test_an_npz_without_test_images_is_tested_on_its_val_images(tmp_path):
     np.savez(tmp_path / "pneumoniamnist.npz", **arrays)
     study = open_study(tmp_path)  # the folder that holds it will do
     assert study.class_names == ["normal", "pneumonia"] and len(study.test.y) == 16 and len(study.val.y) == 4
-    assert study.train.x.shape == (36, 28, 28, 3) and any("its val images are the test" in note for note in study.notes)
+    assert study.train.x.shape == (36, 28, 28, 3) and any("its val images serve as the test" in note for note in study.notes)
 
 
 def test_official_splits_are_kept(tmp_path):

@@ -65,6 +65,11 @@ def test_each_pass_has_another_order_and_a_seed_repeats_them():
 
     first = passes()
     assert first[0] != first[1] != first[2] and first == passes()
+    sources, _ = pairs_of_ids()
+    for order in first:  # batches are shuffled, pairs within them sorted by length
+        shortest = [len(sources[rows[0]]) for rows in order]
+        assert shortest != sorted(shortest)
+        assert all([len(sources[i]) for i in rows] == sorted(len(sources[i]) for i in rows) for rows in order)
 
 
 # --- the source and its drafts ------------------------------------------------------------------------------

@@ -504,10 +504,10 @@ def _choose_examples(true: np.ndarray, called: np.ndarray, table: np.ndarray, ki
     drawn = np.sort(np.random.default_rng(0).permutation(n)[:shown])
     grids = [(f"{len(drawn)} of {n} test {kind.noun}, drawn at random", drawn)]
     wrong = np.flatnonzero(called != true)
-    surest = wrong[np.argsort(-table[wrong, called[wrong]], kind="stable")][: kind.columns]
+    shown_wrong = wrong[np.argsort(-table[wrong, called[wrong]], kind="stable")][: kind.columns]
     if len(wrong):
-        more = f"The surest {len(surest)} of {len(wrong)} wrong answers"
-        grids.append((more if len(wrong) > len(surest) else f"All wrong answers ({len(wrong)})", surest))
+        some = f"The {len(shown_wrong)} most confident of {len(wrong)} wrong answers"
+        grids.append((some if len(wrong) > len(shown_wrong) else f"All wrong answers ({len(wrong)})", shown_wrong))
     return grids
 
 

@@ -242,7 +242,8 @@ class BatchIterator:
 class ArrayIterator(BatchIterator):
     """Batches of examples from an array.
 
-    Arguments: x, y, sample_weight, as `checked_arrays` returns them; recipe, shape, dtype and order, as in BatchIterator.
+    Arguments: arrays, from `checked_arrays`; recipe; order, the other arguments of BatchIterator: shape, dtype, batch_size,
+    shuffle and seed.
     """
 
     def __init__(self, arrays: dict[str, np.ndarray], recipe: Recipe, **order: Any):
@@ -289,7 +290,7 @@ class FolderIterator(BatchIterator):
 
     Arguments: directory; found {class name: paths relative to the directory}; class_mode, what y is: "binary" 0.0 or 1.0
     (two classes), "sparse" the class index as a float, "categorical" one-hot (N, classes), "input" the examples themselves,
-    None no y; recipe, shape, dtype and order, as in BatchIterator.
+    None no y; recipe; order, the other arguments of BatchIterator: shape, dtype, batch_size, shuffle and seed.
     Raises: ValueError for another class_mode, and for "binary" unless there are two classes.
     """
 
@@ -322,7 +323,7 @@ class FolderIterator(BatchIterator):
 def announce(iterator: FolderIterator, noun: str, check: Callable[[Sequence[str]], None]) -> None:
     """Check an iterator's files, then print how many there are.
 
-    Arguments: iterator; noun, what the line calls the files; check, raises unless the files at these paths can be read.
+    Arguments: iterator; noun, the line's word for the files; check, raises an error unless the files at these paths can be read.
     """
     check(iterator.filepaths)
     print(f"Found {iterator.samples} {noun} belonging to {iterator.num_classes} classes.")

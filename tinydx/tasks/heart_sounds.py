@@ -65,7 +65,11 @@ def _log_mel(samples: np.ndarray) -> np.ndarray:
 
 
 def summaries(sounds: Sequence[np.ndarray]) -> np.ndarray:
-    """The networks' inputs (N, quantiles of all bands) from whole recordings (T, F) each."""
+    """The networks' inputs (N, quantiles of all bands) from whole recordings (T, F) each.
+
+    >>> summaries([np.zeros((9, 4)), np.zeros((7, 4))]).shape
+    (2, 20)
+    """
     return np.array([band_quantiles(sound) for sound in sounds], np.float32)
 
 
@@ -98,7 +102,11 @@ def diagnose(training: np.ndarray, labels: np.ndarray, tests: Sequence[np.ndarra
 
 
 def folds(labels: np.ndarray, seed: int) -> np.ndarray:
-    """A fold number for each example (N,); each class is spread evenly over the folds."""
+    """A fold number for each example (N,); each class is spread evenly over the folds.
+
+    >>> sorted(folds(np.repeat([0, 1], 5), seed=0).tolist())
+    [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    """
     rng, fold = np.random.default_rng(seed), np.empty(len(labels), int)
     for label in np.unique(labels):
         mine = rng.permutation(np.flatnonzero(labels == label))
@@ -136,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tinydx.tasks.heart_sounds", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the folder heart_sounds_physionet2016")
-    parser.add_argument("--seed", type=int, default=0, help="of the folds and the pieces (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the folds and the pieces (default 0)")
     options = parser.parse_args(arguments)
     try:
         run(options.data, options.seed)

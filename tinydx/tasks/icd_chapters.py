@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     parser = argparse.ArgumentParser(prog="python -m tinydx.tasks.icd_chapters", description=__doc__.split("\n")[0])
     parser.add_argument("--fold", type=int, choices=range(FOLDS), help="run only this fold (default: all)")
     parser.add_argument("--epochs", type=int, default=4, help="passes over the training texts (default 4)")
-    parser.add_argument("--seed", type=int, default=0, help="of the folds and the training (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the folds and the training (default 0)")
     a = parser.parse_args(arguments)
     terms, official = icd10cm_terms(), icd10cm_diagnoses()
     correct, tested = 0.0, 0

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     parser.add_argument("--cell", choices=CELLS, default="gru", help="the recurrent layer (default gru)")
     parser.add_argument("--epochs", type=int, default=4, help="passes over the training names (default 4)")
     parser.add_argument("--limit", type=int, metavar="N", help="use at most N training names")
-    parser.add_argument("--seed", type=int, default=0, help="of the split and the training (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the split and the training (default 0)")
     parser.add_argument("--output", metavar="FILE", help="write the model to this file (.safetensors)")
     a = parser.parse_args(arguments)
     tinydx.set_seed(a.seed)
@@ -78,6 +78,9 @@ def unigram(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]], size:
 
     Arguments: train, test, ids START ... END of each text; size of the vocabulary.
     Returns: (all next words of the test,).
+
+    >>> unigram([[2, 4, 3]], [[2, 4, 3]], size=5).tolist()
+    [0.2857142857142857, 0.2857142857142857]
     """
     counts = np.bincount([i for text in train for i in text[1:]], minlength=size) + 1
     return np.array([counts[i] / counts.sum() for text in test for i in text[1:]])
@@ -92,6 +95,9 @@ def bigram(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]], size: 
 
     Arguments and result as in `unigram`.
     Source: Witten and Bell 1991.
+
+    >>> bigram([[2, 4, 3]], [[2, 4, 3]], size=5).round(3).tolist()
+    [0.643, 0.643]
     """
     pairs = Counter(pair for text in train for pair in pairwise(text))
     before, different = Counter[int](), Counter(v for v, _ in pairs)

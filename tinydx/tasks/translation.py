@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     parser.add_argument("--new", action="store_true", help="test only on targets that no training pair has")
     parser.add_argument("--epochs", type=int, help="passes over the training pairs (default: the task's own)")
     parser.add_argument("--limit", type=int, metavar="N", help="use at most N pairs")
-    parser.add_argument("--seed", type=int, default=0, help="of the split and the training (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the split and the training (default 0)")
     parser.add_argument("--output", metavar="FILE", help="write the model to this file (.safetensors)")
     a = parser.parse_args(arguments)
     if a.task != "diagnosis" and not a.data:
@@ -83,6 +83,9 @@ def split(pairs: Sequence[Pair], new: bool, seed: int) -> list[list[Pair]]:
 
     Arguments: pairs; new, split by target, so that no target is in two parts (else at random); seed.
     Returns: [train, val, test].
+
+    >>> [len(part) for part in split([(f"a{i}", f"b{i}") for i in range(20)], new=False, seed=0)]
+    [16, 1, 3]
     """
     numbered = list(enumerate(pairs))
     parts = terms.split_by_group(numbered, lambda item: item[1][1] if new else item[0], [0.05, 0.15], seed)
@@ -91,7 +94,11 @@ def split(pairs: Sequence[Pair], new: bool, seed: int) -> list[list[Pair]]:
 
 
 def score(texts: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Exact match, BLEU and ROUGE-L."""
+    """Exact match, BLEU and ROUGE-L.
+
+    >>> score(["broken leg"], ["broken leg"])["exact"]
+    1.0
+    """
     return {"exact": exact_match(texts, references), "BLEU": bleu(texts, references), "ROUGE-L": rouge_l(texts, references)}
 
 

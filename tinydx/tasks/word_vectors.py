@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     parser.add_argument("--mixed", action="store_true", help="train the document's mixing of word vectors")
     parser.add_argument("--epochs", type=int, default=3, help="passes over the names (default 3)")
     parser.add_argument("--limit", type=int, metavar="N", help="use at most N names")
-    parser.add_argument("--seed", type=int, default=0, help="of the training (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training (default 0)")
     parser.add_argument("--output", metavar="FILE", help="write a picture of some words on a plane (.png)")
     a = parser.parse_args(arguments)
     tinydx.set_seed(a.seed)

@@ -108,6 +108,11 @@ def sample(
     above (None: keep all).
     Returns: ids (n, longest), padded after their END.
     Raises: the errors of these functions.
+
+    >>> def step(tokens, state):  # after START comes 4, then END
+    ...     return np.where(np.eye(6)[np.where(tokens == START, 4, END)], 0.0, -np.inf), state
+    >>> sample(step, [], n=2, longest=4).tolist()
+    [[4, 3, 0, 0], [4, 3, 0, 0]]
     """
 
     def choose(logits: np.ndarray) -> np.ndarray:
@@ -123,6 +128,11 @@ def greedy(step: Step, state: State, n: int, longest: int) -> np.ndarray:
 
     Arguments: step and state, see the module; n; longest, tokens of a text.
     Returns: ids (n, longest), padded after their END.
+
+    >>> def step(tokens, state):  # after START comes 4, then END
+    ...     return np.where(np.eye(6)[np.where(tokens == START, 4, END)], 0.0, -np.inf), state
+    >>> greedy(step, [], n=1, longest=4).tolist()
+    [[4, 3, 0, 0]]
     """
     return _decode(step, state, n, longest, lambda logits: logits.argmax(axis=-1))
 
@@ -153,6 +163,12 @@ def beam_search(
     Arguments: step and state, see the module; n; longest, tokens of a text; width; length_penalty.
     Returns: (ids (n, longest), padded after their END; scores (n,)).
     Raises: ValueError for a width below 1.
+
+    >>> def step(tokens, state):  # after START comes 4, then END
+    ...     return np.where(np.eye(6)[np.where(tokens == START, 4, END)], 0.0, -np.inf), state
+    >>> ids, scores = beam_search(step, [], n=1, longest=4, width=2)
+    >>> ids.tolist(), scores.tolist()
+    ([[4, 3, 0, 0]], [0.0])
     """
     if width < 1:
         raise ValueError(f"beam_search: width is {width}, expected at least 1")

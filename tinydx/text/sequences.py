@@ -100,6 +100,10 @@ class LanguageModel(Model):
 
         Arguments: texts, ids START ... END.
         Returns: for each text an array (tokens - 1,), natural logarithms.
+
+        >>> model = LanguageModel(10, 4, 8)
+        >>> [logs.shape for logs in model.log_probability([[2, 7, 3], [2, 3]])]
+        [(2,), (1,)]
         """
         found = []
         for first in range(0, len(texts), BATCH):

@@ -133,7 +133,7 @@ class SourceReader:
     def ids(self, text: str, own: int | None = None) -> list[int]:
         """The ids of a source.
 
-        Arguments: text; own, the number of its pair if it is a training source: that pair gives no draft.
+        Arguments: text; own, the number of its pair if it is a training source: that pair is the last to give a draft.
         """
         text = " ".join(text.split())
         ids = self.codec.encode(text)[: self.longest]

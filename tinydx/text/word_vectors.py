@@ -192,6 +192,10 @@ class WordVectors:
 
         Arguments: words (N).
         Returns: (places (N,2), the share of the variance that each axis keeps (2,)).
+
+        >>> places, share = WordVectors(Vocabulary(["a", "b"]), np.eye(6)).plane(["a", "b"])
+        >>> places.shape, share.round(6).tolist()
+        ((2, 2), [1.0, 0.0])
         """
         rows = self.vectors[self.vocabulary.ids(words)]
         centred = rows - rows.mean(axis=0)

@@ -123,6 +123,11 @@ def ids_of(texts: Iterable[str], preprocessing: dict[str, Any]) -> np.ndarray:
 
     Arguments: texts; preprocessing, with "codec" and "size".
     Returns: int32 (N, size), padded or cut at the end.
+
+    >>> codec = learn_codec(["leg pain", "leg wound"])
+    >>> ids_of(["leg", ""], {"codec": codec.config(), "size": 3}).astype(bool)
+    array([[ True,  True,  True],
+           [False, False, False]])
     """
     codec = Codec.from_config(preprocessing["codec"])
     known = [[i for i in codec.encode(text) if i != UNKNOWN] for text in texts]

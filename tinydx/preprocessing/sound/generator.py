@@ -87,6 +87,9 @@ class SoundDataGenerator:
         epoch; sample_weight (N,); seed of all random choices.
         Returns: an iterator of x, (x, y) or (x, y, sample_weight), with x (N, T, F); see `BatchIterator`.
         Raises: ValueError for different lengths, another rank, or no sounds.
+
+        >>> SoundDataGenerator(n_mels=16).flow(np.ones((3, 1000)), batch_size=2, shuffle=False)[0].shape
+        (2, 21, 16)
         """
         order = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
         return SoundArrayIterator(x, y, self, sample_weight=sample_weight, **order)
@@ -115,7 +118,11 @@ class SoundDataGenerator:
         return SoundDirectoryIterator(directory, self, seconds=seconds, classes=classes, class_mode=class_mode, **order)
 
     def shape(self, length: int) -> tuple[int, int]:
-        """(T, F) of the features of `length` samples, after the crop."""
+        """(T, F) of the features of `length` samples, after the crop.
+
+        >>> SoundDataGenerator(hop=50, n_mels=32).shape(2000)
+        (41, 32)
+        """
         length = length if self.crop is None else min(length, round(self.crop * self.rate))
         return 1 + length // self.spectrum["hop"], self.n_mfcc or self.spectrum["n_mels"]
 
@@ -130,7 +137,11 @@ class SoundDataGenerator:
         return mfcc(x, self.rate, self.n_mfcc, **self.spectrum)
 
     def standardize(self, features: np.ndarray) -> np.ndarray:
-        """Features (T, F), scaled to mean 0 and variance 1 if `normalize`."""
+        """Features (T, F), scaled to mean 0 and variance 1 if `normalize`.
+
+        >>> SoundDataGenerator().standardize(np.array([[1.0, 3.0]]))
+        array([[-1.,  1.]])
+        """
         if not self.normalize:
             return features
         return (features - features.mean()) / max(float(features.std()), 1e-6)
