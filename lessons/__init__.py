@@ -1,1 +1,1 @@
-"""tinydx_lessons: the course, one marimo notebook a lesson, and its glossary; `tinydx lesson` finds them here."""
+"""tinydx_lessons: the course, one marimo notebook for each lesson, and its glossary, which `tinydx lesson` reads."""

@@ -1,9 +1,8 @@
-"""A real browser for the tests of the lessons: a headless Chromium, spoken to over its own DevTools protocol.
+"""A real browser for the tests of the lessons: a headless Chromium, controlled over its DevTools protocol.
 
-Every host but this machine is unreachable for it. What it asked for, and what it did not get, is recorded.
+It can reach no host but this machine. All its requests are recorded, and so are those that fail.
 """
 
-import base64
 import contextlib
 import itertools
 import json
@@ -27,7 +26,8 @@ FLAGS = [
     "--remote-debugging-port=0",
 ]
 ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
-WAIT = 120.0  # seconds for anything, on a busy machine
+WAIT = 120.0  # seconds to wait for anything, on a busy machine
+WIDTH = 390  # pixels, as on a phone
 
 
 def chromium() -> str | None:
@@ -36,12 +36,12 @@ def chromium() -> str | None:
 
 
 class Page:
-    """One tab, 390 px wide like a phone: `with Page(folder) as page: page.open(url)`."""
+    """One tab, as wide as a phone: `with Page(folder) as page: page.open(url)`."""
 
-    def __init__(self, folder: Path, width: int = 390):
-        self.folder, self.width = folder, width
-        self.asked: list[str] = []  # URLs
-        self.failed: list[str] = []  # what went wrong with a request, or an error of the page's own scripts
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.asked: list[str] = []  # the URLs of all requests
+        self.failed: list[str] = []  # failed requests, and errors of the page's scripts
         self._numbers = itertools.count(1)
         self._urls: dict[str, str] = {}
 
@@ -93,14 +93,14 @@ class Page:
             self.failed.append(str(about["exceptionDetails"].get("text")))
 
     def resize(self, height: int) -> None:
-        self.call("Emulation.setDeviceMetricsOverride", width=self.width, height=height, deviceScaleFactor=2, mobile=True)
+        self.call("Emulation.setDeviceMetricsOverride", width=WIDTH, height=height, deviceScaleFactor=2, mobile=True)
 
     def open(self, url: str) -> None:
         self.call("Page.navigate", url=url)
         until(lambda: self.js("document.readyState") == "complete" and self.js("location.href").startswith(url))
 
     def js(self, expression: str):
-        """The value of an expression in the page."""
+        """The value of a JavaScript expression in the page."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
@@ -112,23 +112,17 @@ class Page:
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
     def too_wide(self) -> list[str]:
-        """What a phone cuts off: elements that reach over its right edge, or that must be scrolled sideways."""
+        """Elements that are too wide for a phone: they extend beyond its right edge or must be scrolled sideways."""
         return self.js("""[...document.body.querySelectorAll('*')].filter(e => {
           const box = e.getBoundingClientRect(), scrolls = /auto|scroll/.test(getComputedStyle(e).overflowX);
           return box.width > 1 && (box.right > innerWidth + 1 || scrolls && e.scrollWidth > e.clientWidth + 1);
         }).map(e => `${e.tagName} ${(e.innerText || e.className || '').slice(0, 80)}`)""")
 
-    def screenshot(self, path: Path) -> Path:
-        """The whole page as a picture."""
-        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
-        return path
-
 
 def until(condition, seconds: float = WAIT):
-    """Wait for a condition, and return its value."""
+    """Wait until a condition holds; returns its value."""
     end = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.1)
     return value

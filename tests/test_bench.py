@@ -1,4 +1,4 @@
-"""The kernel speed comparison: what it reads, what it counts, what it refuses to time, and what it says."""
+"""Benchmarks: how cases are read and work is counted, that wrong kernels are not timed, and what the results say."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tinydx.dispatch import Implementation, load_kernels  # noqa: E402
 from tinydx.op import TABLE  # noqa: E402
 
 assert load_kernels("numba") is None
-from tinydx.bench import cases, errors, machine, measure  # noqa: E402
+from tinydx.bench import cases, errors, folder, machine, measure, training_step  # noqa: E402
 
 
 def test_a_case_is_read_as_it_is_written():
@@ -96,6 +96,35 @@ def test_a_wrong_kernel_is_reported_and_not_timed(tmp_path, monkeypatch, capsys)
     assert planted and not any(r.get("seconds") for r in planted)
 
 
+def test_a_race_runs_each_contestant_in_a_process_of_its_own(tmp_path, monkeypatch):
+    """Also where neither the working directory nor PYTHONPATH leads to tinydx."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    run = training_step.race(["keras"], threads=[1], rounds=1, batch=2, shape=(26, 26, 3))
+    ours = run["rows"][0]
+    assert ours["label"] == "tinydx" and "note" not in ours
+    assert len(ours["losses"]) == training_step.CHECKED and ours["losses"][-1] < ours["losses"][0]
+    assert all(len(ours[measure]) == 1 for measure in training_step.ORDERS)
+
+
+def test_a_contestant_that_fails_is_noted(tmp_path):
+    with training_step.Worker("tinydx", str(tmp_path / "nowhere.npz"), 1) as worker:
+        worker.check()
+    assert worker.row["note"].startswith("failed: FileNotFoundError") and not worker.row["losses"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 1, "kind": "op"}'])
+def test_a_file_that_is_not_a_result_is_one_line(text, tmp_path, capsys):
+    (tmp_path / "bench.json").write_text(text)
+    assert main(["bench", "--from", str(tmp_path / "bench.json")]) == 1
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_number_that_json_lacks_becomes_null(tmp_path):
+    folder.save({"kind": "op", "rows": [{"error": float("inf"), "seconds": [1.0]}]}, tmp_path)
+    assert folder.read(tmp_path / "bench.json")["rows"] == [{"error": None, "seconds": [1.0]}]
+
+
 KERNELS = sorted(name for name, op in TABLE.items() if "numba" in op.kernels)
 
 
@@ -132,9 +161,9 @@ def test_bench_errors_prints_its_rows(monkeypatch, capsys):
 
 AFTER_WARMING = """
 import numpy as np
-from tinydx import layers, models, op
+from tinydx import dispatch, layers, models
 dispatch.load_kernels("numba")
-from tinydx_kernels.cpu import notice, warm
+from tinydx_kernels.cpu import warm
 warm.warm()
 known = {k: len(k.signatures) for k in _kernels()}
 model = models.Sequential([layers.Input((24, 24, 3)), layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(),

@@ -1,4 +1,4 @@
-"""The exercises: right work passes, wrong work is named, and whatever a learner's file does is one plain message."""
+"""The exercises: right work passes, wrong work is named, and every fault in a learner's file gives one plain message."""
 
 import csv
 import inspect
@@ -46,8 +46,8 @@ def named(pairs):
     return pytest.mark.parametrize(("exercise", "check"), pairs, ids=lambda v: getattr(v, "name", ""))
 
 
-class Here:
-    """A learner's file in this process: as `Learner`, for checks that need no isolation and shall be quick."""
+class InProcess:
+    """A learner's file in this process, with the interface of `Learner`, for quick checks that need no isolation."""
 
     def __init__(self, text, change=lambda function: function):
         self.module, self.change, self.warnings = {}, change, []
@@ -64,7 +64,7 @@ class Here:
 
 
 def judge(exercise, text, **change):
-    learner = Here(text, **change)
+    learner = InProcess(text, **change)
     return [check.judge(learner, exercise.slips(check)) for check in exercise.checks]
 
 
@@ -75,7 +75,7 @@ def written(folder, exercise, text):
 
 
 def tinydx(*arguments, cwd=None, encoding="utf-8", **options):
-    """Run the command as a stranger does; its output is decoded strictly."""
+    """Run the command in a process of its own; its output is decoded strictly."""
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tinydx", "exercise", *map(str, arguments)]
     options = {"stdin": subprocess.DEVNULL, "timeout": 120} | options
@@ -144,7 +144,7 @@ def test_the_exercises_follow_the_document():
 
 @named(OWN_OPS)
 def test_own_references_are_safe_for_the_complex_step(exercise, check):
-    """Where a reference lost the imaginary part, central differences would disagree, and the checker would use them."""
+    """A reference that loses the imaginary part would disagree with central differences, which the checker would then use."""
     arrays, _ = check.of.samples(RandomDraw(3))
     module = {}
     exec(exercise.solution, module)
@@ -196,7 +196,7 @@ def test_gated_steps_are_those_of_keras(name, by_hand):
 
 
 def cotangents(check):
-    """How many of the function's first arguments are gradients that come in."""
+    """How many of the function's first arguments are incoming gradients."""
     names = list(inspect.signature(check.function).parameters)
     return sum(n not in check.of.signature.parameters and n != "y" for n in names)
 
@@ -246,15 +246,15 @@ def always_the_first(function, check):
 @pytest.mark.parametrize("weakness", [with_ones, with_first_example, averaged, a_little_off, one_number_off])
 @named(OF_GRADIENTS)
 def test_weak_gradients_do_not_pass(exercise, check, weakness):
-    learner = Here(exercise.solution, change=lambda function: weakness(function, check))
+    learner = InProcess(exercise.solution, change=lambda function: weakness(function, check))
     assert not check.judge(learner, [])
 
 
 @pytest.mark.parametrize("weakness", [averaged, a_little_off, one_number_off, always_the_first])
 @named(OF_VALUES)
 def test_weak_values_do_not_pass(exercise, check, weakness):
-    wrong = {}  # one change a function, also of one that remembers
-    learner = Here(exercise.solution, change=lambda f: wrong.setdefault(f, weakness(f, check)))
+    wrong = {}  # one changed version of each function, because always_the_first has a state
+    learner = InProcess(exercise.solution, change=lambda f: wrong.setdefault(f, weakness(f, check)))
     assert not check.judge(learner, [])
 
 
@@ -379,7 +379,7 @@ def test_a_flood_of_prints_is_cut(tmp_path):
 
 
 def test_what_was_started_does_not_outlive_the_check(tmp_path):
-    """Threads, and whatever slipped through, end with the process."""
+    """Threads, and anything else that the code started, end with the process."""
     thread = "import os, threading, time\nthreading.Thread(target=time.sleep, args=(300,)).start()\n"
     written(tmp_path, find("relu"), thread + RIGHT + "print(os.getpid())\n")
     result = check_file(find("relu"), tmp_path / find("relu").file)
@@ -598,11 +598,11 @@ while True:
     sys.stdin.readline()
     os.tcsetpgrp(0, job.pid)
     os.killpg(job.pid, signal.SIGCONT)
-"""  # a shell with job control, as small as can be
+"""  # a minimal shell with job control
 
 
 class Terminal:
-    """A learner at a terminal: `watch` under a little shell in a real pseudo-terminal."""
+    """A learner at a terminal: `watch` under a small shell in a real pseudo-terminal."""
 
     def __init__(self, folder):
         self.own, self.other = os.openpty()
@@ -622,7 +622,7 @@ class Terminal:
             os.close(descriptor)
 
     def until(self, text, seconds=60):
-        """Everything up to and with this text."""
+        """Wait for this text; returns the output up to and including it."""
         end = time.monotonic() + seconds
         data = b""
         while text not in self.seen:
@@ -658,11 +658,11 @@ def test_watch_keys_and_saves(started):
         assert "29_engine_layers.py" in terminal.ready()
         terminal.press(b"s")
         assert "02_relu.py" in terminal.ready()
-        terminal.press(b"\x1bOQ")  # a function key is no q
+        terminal.press(b"\x1bOQ")  # a function key is not q
         terminal.ready()
         written(started.path, relu, relu.with_bug(relu.bugs[0]))
         assert "gate forgotten" in terminal.ready()
-        other = written(started.path / "..", relu, relu.solution)  # editors save so: a new file takes the name
+        other = written(started.path / "..", relu, relu.solution)  # some editors save like this: a new file takes the name
         os.replace(other, started.file(relu))
         said = terminal.ready()
         assert "passed, next: 03_sigmoid.py" in said and "not written yet" in said and "\x1b" not in said
@@ -711,7 +711,7 @@ def test_watch_restores_the_terminal_after_an_exception(started):
     with Terminal(started.path) as terminal:
         terminal.ready()
         (started.path / PROGRESS).unlink()
-        (started.path / PROGRESS).mkdir()  # cannot be read or written any more
+        (started.path / PROGRESS).mkdir()  # can no longer be read or written
         terminal.press(b"h")
         assert terminal.shell.wait(30) == 1 and terminal.restored()
 
@@ -759,7 +759,7 @@ KINDS = {
 
 
 def make_students(folder, count, rng):
-    """Student folders of which it is known what each file must get: student -> exercise -> cell."""
+    """Student folders with known results: student -> exercise -> expected cell."""
     expected = {}
     for i in range(count):
         student = folder / f"student {i:03d} 学生"

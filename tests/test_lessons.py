@@ -1,7 +1,7 @@
-"""The course: every lesson runs and keeps its promises; its handout needs nothing else; a phone shows all of it.
+"""The course: every lesson runs and its assertions hold, its handout is self-contained, and its page fits on a phone.
 
-Each lesson runs once, in the process of the tests, and all of them look at that run. Without marimo (or what a lesson
-needs), and without Chromium, tests are skipped and counted.
+Each lesson runs once, in the test process, and all tests share this run. Without marimo or another package that a lesson
+needs, and without Chromium, tests are skipped.
 """
 
 import ast
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:(read|open)_text is deprecated:D
 
 @pytest.fixture(scope="session")
 def run():
-    """run(lesson) is (outputs, variables, figures with their words) of its one run in this session."""
+    """run(lesson) is (outputs, variables, figures with their descriptions) of the lesson's one run in this session."""
     runs, figures, real_show = {}, [], page.show
 
     def show(figure, words):
@@ -70,7 +70,7 @@ def phone(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def class_folders(tmp_path_factory):
-    """Few and small images of two classes."""
+    """A few small images of two classes."""
     folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for name, brightest in (("normal", 100), ("pneumonia", 255)):
         (folder / name).mkdir()
@@ -87,7 +87,7 @@ def test_a_lesson_runs_and_what_it_asserts_holds(one, run):
     outputs, variables, _ = run(one)
     assert len(outputs) > 8 and variables
     source = one.path.read_text("utf-8")
-    assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(source))), "a lesson proves what it says"
+    assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(source))), "a lesson must assert what it says"
 
 
 @pytest.mark.parametrize("one", LESSONS)
@@ -95,7 +95,7 @@ def test_a_figure_names_its_axes_and_can_be_read_on_a_phone(one, run):
     figures = run(one)[2]
     assert figures
     for figure, words in figures:
-        assert len(words) > 40, "what is to be seen, for who cannot see it"
+        assert len(words) > 40, "a figure needs a description for readers who cannot see it"
         for which in ("x", "y"):
             scales = [getattr(axes, f"{which}axis") for axes in figure.axes]
             counted = any(re.match(r"\W?\d", label.get_text()) for scale in scales for label in scale.get_ticklabels())
@@ -108,7 +108,7 @@ def test_a_figure_names_its_axes_and_can_be_read_on_a_phone(one, run):
 
 
 def test_what_the_first_lessons_found(run):
-    """Their results against what is known from elsewhere: a lesson must not only agree with itself."""
+    """Their results agree with values from other sources, not only with the lessons themselves."""
     of_1 = run(find(1))[1]
     flipped = np.flip(of_1["w"])
     window = of_1["x"][0, 10:13, 20:23, 0]
@@ -194,7 +194,7 @@ def test_the_index_lists_the_handouts_and_the_glossary(handouts):
     assert all(term.chinese in text for term in glossary.terms())
 
 
-def test_a_phone_shows_every_handout_whole_and_asks_nobody(handouts, phone):
+def test_a_phone_shows_every_handout_whole_and_fetches_nothing(handouts, phone):
     for file in sorted(handouts.glob("*.html")):
         phone.asked.clear()
         phone.open(file.as_uri())
@@ -218,7 +218,7 @@ def test_words_and_equations_become_a_handout():
 
 @pytest.mark.parametrize("name", ["convolution", "cnn", "cuda_matmul"])
 def test_a_slider_moves_and_the_figure_changes(name, phone, tmp_path, class_folders):
-    """The document's network with images of one's own: they are few, and train in a moment."""
+    """The lesson on the document's network gets a few small images, which train in a moment."""
     one = find(name)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
@@ -238,7 +238,7 @@ def test_a_slider_moves_and_the_figure_changes(name, phone, tmp_path, class_fold
 
 
 class served:
-    """`tinydx lesson`, as a learner starts it, without opening a browser: gives the address."""
+    """`tinydx lesson`, as a learner starts it, but without opening a browser; gives the address."""
 
     def __init__(self, one, folder, *options):
         self.one, self.folder, self.options = one, folder, options
@@ -279,7 +279,7 @@ def test_the_list_names_every_lesson(capsys):
     assert "needs pydicom" in lines[1] and "needs g++" in lines[20]
 
 
-def test_the_list_says_what_is_not_here(capsys, monkeypatch):
+def test_the_list_says_what_is_not_installed(capsys, monkeypatch):
     monkeypatch.setattr(lesson, "_is_installed", lambda package: package != "pydicom")
     assert cli.main(["lesson"]) == 0
     out = capsys.readouterr().out
@@ -315,7 +315,7 @@ def test_a_lesson_shows_the_data_it_is_given(capsys, monkeypatch, tmp_path):
     one = find(1)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
-    monkeypatch.setenv(lesson.DATA, "")  # so that it is put back
+    monkeypatch.setenv(lesson.DATA, "")  # restored after the test
     save_img(tmp_path / "mine.png", np.random.default_rng(0).uniform(0, 255, (150, 200, 3)))
     assert cli.main(["lesson", "1", "--data", str(tmp_path / "mine.png"), "--html", str(tmp_path / "mine.html")]) == 0
     text = (tmp_path / "mine.html").read_text("utf-8")
@@ -323,7 +323,7 @@ def test_a_lesson_shows_the_data_it_is_given(capsys, monkeypatch, tmp_path):
 
 
 def test_class_folders_are_read_the_right_way_round(monkeypatch, class_folders):
-    """These sort the other way round than the phantoms' abnormal and normal: here the document's last line is right."""
+    """These names sort the other way round than the phantoms' abnormal and normal, so the document's last line is right."""
     one = find(5)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
@@ -335,8 +335,8 @@ def test_class_folders_are_read_the_right_way_round(monkeypatch, class_folders):
 
 
 @pytest.mark.parametrize("name", ["heart_sounds", "language_model", "translation", "text_diagnosis"])
-def test_sounds_and_texts_of_ones_own(name, monkeypatch, tmp_path):
-    """As few as will do: a lesson need only run, and claim nothing that holds for its own data alone."""
+def test_a_lesson_runs_on_the_users_sounds_or_texts(name, monkeypatch, tmp_path):
+    """With little data: a lesson must run, and must not assert what holds for its own data only."""
     one = find(name)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
@@ -357,7 +357,7 @@ def test_sounds_and_texts_of_ones_own(name, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("claim", "status", "mark"), [("2 + 2 == 4", 0, "✓"), ("2 + 2 == 5", 1, "✗")])
-def test_check_fails_where_a_lesson_claims_what_is_not_so(claim, status, mark, capsys, monkeypatch, tmp_path):
+def test_check_fails_where_an_assertion_of_a_lesson_fails(claim, status, mark, capsys, monkeypatch, tmp_path):
     pytest.importorskip("marimo", reason="not installed: marimo")
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
     header = '"""Sums · 和\n\nMinutes: 1\n"""\n\nimport marimo\n\napp = marimo.App()\n'

@@ -1,7 +1,7 @@
 """Speed and accuracy of the kernels: `tinydx bench OP` times one op, `tinydx bench step` races whole training steps.
 
     cases.py      the shapes and constants to measure, and how much work they are
-    backends.py   how NumPy, our kernels and PyTorch (peers.py) run a case
+    backends.py   how NumPy, our kernels and PyTorch (peers.py) run a case; runner.py is what they make of it
     measure.py    timing in turn, and statistics
     compare.py    `tinydx bench OP`: checks each backend against the reference, then times it
     training_step.py, worker.py   `tinydx bench step`: the race, and the process of one contestant

@@ -1,8 +1,6 @@
 """How each backend runs a case: the NumPy reference, the kernels of the table, and PyTorch as a peer.
 
-A backend turns a case into a `Runner`: forward and backward as calls without arguments, ready to be timed, and functions
-that convert their results to NumPy arrays in the reference's layout, so that they can be checked first. To add a backend,
-add a row to BACKENDS.
+A backend turns a case into a `Runner`. To add a backend, add a row to BACKENDS.
 """
 
 from __future__ import annotations
@@ -12,30 +10,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-import numpy as np
-
 from tinydx import dispatch
 from tinydx.bench import machine
-from tinydx.dispatch import Implementation, gradients_of
-from tinydx.factored import multiplied_out
+from tinydx.bench.runner import Arrays, NotRun, Runner, run_implementation
 from tinydx.op import Op
 from tinydx.suggestions import did_you_mean
-
-Arrays = tuple[np.ndarray | None, ...]
-
-
-@dataclass
-class Runner:
-    """One case on one backend: the calls to time, and functions that convert their results to lists of NumPy arrays."""
-
-    forward: Callable[[], Any]
-    backward: Callable[[], Any] | None
-    outputs: Callable[[Any], list]
-    gradients: Callable[[Any], list]
-
-
-class NotRun(Exception):
-    """This backend cannot run this case; the message says why."""
 
 
 @dataclass
@@ -53,32 +32,7 @@ class Backend:
     ours: bool = False
 
 
-def listed(y: Any) -> list:
-    """Several outputs or one, as a list."""
-    return list(y) if isinstance(y, tuple | list) else [y]
-
-
 # ---- implementations of the table ----------------------------------------------------------------------------------
-
-
-def run_implementation(implementation: Implementation, arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
-    """A Runner for the reference or a kernel; without backward where dy is None."""
-
-    def forward() -> Any:
-        return implementation.forward(*arrays, **constants)[0]
-
-    def backward() -> Any:
-        return gradients_of(implementation, dy, saved, (True,) * len(arrays))
-
-    def gradients(result: Any) -> list:
-        """Gradients of the given arrays: a kernel may return a factored one, and one of a bias that was not given."""
-        return [multiplied_out(g) for g, a in zip(result, arrays, strict=False) if a is not None]
-
-    saved = None
-    if dy is not None and implementation.backward is not None:
-        _, saved = implementation.forward(*arrays, **constants)
-        return Runner(forward, backward, listed, gradients)
-    return Runner(forward, None, listed, gradients)
 
 
 def _prepare_numpy(op: Op, arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
@@ -112,7 +66,7 @@ def missing_torch() -> str | None:
 
 
 def _prepare_torch(op: Op, arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
-    from tinydx.bench.peers import PEERS
+    from tinydx.bench.peers import PEERS  # imports PyTorch
 
     if op.name not in PEERS:
         raise NotRun(f"no PyTorch counterpart is listed for {op.name}")

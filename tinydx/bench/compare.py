@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from tinydx.bench import machine
-from tinydx.bench.backends import Backend, NotRun, Runner, backends, listed
+from tinydx.bench.backends import Backend, backends
 from tinydx.bench.cases import Case, cases_of, make_arrays, make_cotangent, operations, traffic
 from tinydx.bench.measure import PAUSE, ROUNDS, interleave, time_once
 from tinydx.bench.roofs import measure_roofs
+from tinydx.bench.runner import NotRun, Runner, listed
 from tinydx.dispatch import gradients_of
 from tinydx.op import Op, find
 

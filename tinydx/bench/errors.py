@@ -20,8 +20,8 @@ import numpy as np
 
 from tinydx import dispatch
 from tinydx.bench import machine
-from tinydx.bench.backends import listed, run_implementation
 from tinydx.bench.cases import CASES, Case, make_arrays, make_cotangent, operations, read_case
+from tinydx.bench.runner import listed, run_implementation
 from tinydx.op import TABLE, Op
 
 UNIT = 2.0**-24  # the relative error of rounding to float32
@@ -83,7 +83,7 @@ def errors_of(op: Op) -> list[Error]:
     typical = TYPICAL.get(op.name) or CASES[op.name][0]
     case = read_case(op, typical) if isinstance(typical, str) else typical
     arrays, constants = make_arrays(op, case)
-    wide = tuple(np.float64(a) for a in arrays)
+    wide = tuple(np.asarray(a, np.float64) for a in arrays)
     result = op.forward(*wide, **constants)[0]
     y = listed(result)
     dy = wide_dy = None

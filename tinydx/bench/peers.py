@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tinydx.bench.backends import Arrays, Runner, listed
+from tinydx.bench.runner import Arrays, Runner, listed
 from tinydx.ops.convolution import padding_2d, pair
 
 

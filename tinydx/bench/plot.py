@@ -182,14 +182,14 @@ def _plot_rates(part: Any, found: list[Line], sizes: dict[str, int], threads: in
             color = COLORS.get(backend, MUTED)
             ax.fill_between(
                 at,
-                [w / x.summary.high for w, x in zip(work, mine, strict=True)],
-                [w / x.summary.low for w, x in zip(work, mine, strict=True)],
+                [w / x.summary.high for w, x in zip(work, mine, strict=True) if x.summary],
+                [w / x.summary.low for w, x in zip(work, mine, strict=True) if x.summary],
                 color=color,
                 alpha=0.25,
                 linewidth=0,
             )
             ax.plot(at, [x.rate for x in mine], color=color, linewidth=2, marker="o", markersize=4, label=mine[0].row["label"])
-        roofs = sorted({(sizes[x.row["case"]], x.rate / x.share) for x in some if x.share})
+        roofs = sorted({(sizes[x.row["case"]], x.rate / x.share) for x in some if x.rate and x.share})
         if roofs:
             ax.plot(*zip(*roofs, strict=True), color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="roof of this machine")
         ax.set_xscale("log", base=2)
