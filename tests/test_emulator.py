@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from probes import bfloat16, whole
 
 from tinydx.cli import main
-from tinydx_kernels.emulator import KernelError, empty, load_module, record
+from tinydx_kernels.emulator import KernelError, empty, load_module, profile
 from tinydx_kernels.emulator import build as building
 from tinydx_kernels.emulator import module as launching
 from tinydx_kernels.emulator.check import check, plans_of
@@ -339,9 +339,9 @@ def test_a_kernel_may_be_called_like_a_function_of_the_c_library():
         assert y[0] == i
 
 
-def test_lenient_tolerates_what_hardware_does():
+def test_divergent_barriers_can_be_allowed_as_hardware_does():
     path = PLANTED / "waiting.cu"
-    kernel = load_module(path, {"BUG": 1}, lenient=True).get_function("barrier_after_return")
+    kernel = load_module(path, {"BUG": 1}, allow_divergent_barriers=True).get_function("barrier_after_return")
     x, y = whole(0, 64), np.zeros(64, np.float32)
     kernel(1, 64, (np.int32(50), x, y))
     assert (y[:50] == x[49::-1]).all()
@@ -361,7 +361,7 @@ def test_the_same_seed_gives_the_same_order():
 
 @pytest.mark.parametrize("wait", ["__syncthreads()", "__syncwarp()", "__shfl_xor_sync(0xffffffff, 1, 1)"])
 def test_waiting_together_without_end_is_found(wait, monkeypatch):
-    monkeypatch.setattr(launching, "STEP_LIMIT", 400_000)
+    monkeypatch.setattr(launching, "ACCESS_LIMIT", 400_000)
     kernel = load_module(f"__global__ void k(int* y) {{\n while (*y == 0) {wait};\n}}").get_function("k")
     with pytest.raises(KernelError, match=r"source\.cu:2: no-progress"):
         kernel(1, 64, (np.zeros(1, np.int32),))
@@ -446,7 +446,7 @@ def test_an_instruction_that_reads_several_arrays_is_counted_for_each():
 
 
 def test_vector_accesses_are_one_request():
-    with record() as launches:
+    with profile() as launches:
         test_sgemm("vectors", 64, 64, 64)
     [launch] = launches
     loads = [c for c in launch.counters if c.array in "ab"]

@@ -42,7 +42,7 @@ What it cannot see, and what it does not run:
 """
 
 from tinydx_kernels.emulator.findings import Finding, KernelError
-from tinydx_kernels.emulator.module import Kernel, Launch, Module, empty, load_module, record
+from tinydx_kernels.emulator.module import Kernel, Launch, Module, empty, load_module, profile
 from tinydx_kernels.emulator.source import SourceError
 
-__all__ = ["Finding", "Kernel", "KernelError", "Launch", "Module", "SourceError", "empty", "load_module", "record"]
+__all__ = ["Finding", "Kernel", "KernelError", "Launch", "Module", "SourceError", "empty", "load_module", "profile"]

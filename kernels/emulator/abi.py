@@ -57,7 +57,7 @@ class Counter(c.Structure):
 class Launch(c.Structure):
     _fields_ = [
         ("kernel", c.c_void_p),
-        *((name, c.c_uint64) for name in ("checked", "lenient", "seed", "step_limit")),
+        *((name, c.c_uint64) for name in ("checked", "allow_divergent_barriers", "seed", "access_limit")),
         ("grid", c.c_uint32 * 3),
         ("block", c.c_uint32 * 3),
         ("dynamic_shared", c.c_uint64),

@@ -191,6 +191,8 @@ def _in_written_order(call: ast.Call, parameters: Sequence[Parameter]) -> list[t
 
 def _argument(p: Parameter, node: ast.expr, known: Mapping[str, Any]) -> Any:
     """An array, or a number, in what is Python's type, so that later sizes can be computed from it."""
+    if p.dtype is None and not p.pointer:
+        raise ValueError(f"{p.name} is a {p.declared}, a structure: a check comment can only pass numbers and arrays")
     dtype = p.dtype or np.dtype(np.uint8)
     value = _value(node, known, _makers(dtype))
     if not isinstance(value, np.ndarray):

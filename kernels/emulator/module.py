@@ -33,10 +33,10 @@ MAX_BLOCK = (1024, 1024, 64)
 MAX_GRID = (2**31 - 1, 65535, 65535)
 SHARED = 48 << 10  # bytes a block has without asking
 SHARED_OPT_IN = 227 << 10  # bytes it may ask for, on an H100
-STEP_LIMIT = 50_000_000  # accesses of a block without any thread coming to a barrier or its end: it is said to run endlessly
+ACCESS_LIMIT = 50_000_000  # accesses of a block without any thread coming to a barrier or its end: it is said to run endlessly
 
 _lock = threading.Lock()  # the runtime keeps one launch in global variables
-_recordings: list[list[Launch]] = []
+_profiles: list[list[Launch]] = []  # those that `profile` is collecting
 
 
 class Launch(NamedTuple):
@@ -49,14 +49,14 @@ class Launch(NamedTuple):
 
 
 @contextmanager
-def record() -> Iterator[list[Launch]]:
-    """Collect the checked launches of a stretch of code, whoever makes them: `with record() as launches: ...`."""
+def profile() -> Iterator[list[Launch]]:
+    """Collect the checked launches of a block of code with their counters: `with profile() as launches: ...`."""
     launches: list[Launch] = []
-    _recordings.append(launches)
+    _profiles.append(launches)
     try:
         yield launches
     finally:
-        _recordings.remove(launches)
+        _profiles.remove(launches)
 
 
 def load_module(
@@ -64,7 +64,7 @@ def load_module(
     defines: Mapping[str, object] | None = None,
     checked: bool = True,
     seed: int = 0,
-    lenient: bool = False,
+    allow_divergent_barriers: bool = False,
 ) -> Module:
     """Compile a .cu file (or its text) for the CPU.
 
@@ -74,15 +74,16 @@ def load_module(
     Raises: SourceError (a ValueError) where the file is wrong; OSError where g++ is missing.
     """
     source = preprocess(path_or_source, defines or {})
-    return Module(source, Library(build(source, checked), source.name), checked, seed, lenient)
+    return Module(source, Library(build(source, checked), source.name), checked, seed, allow_divergent_barriers)
 
 
 class Module:
     """A compiled .cu file; make one with load_module."""
 
-    def __init__(self, source: Source, library: Library, checked: bool, seed: int, lenient: bool):
+    def __init__(self, source: Source, library: Library, checked: bool, seed: int, allow_divergent_barriers: bool):
         self.source, self.library = source, library
-        self.checked, self.seed, self.lenient = checked, seed, lenient
+        self.checked, self.seed = checked, seed
+        self.allow_divergent_barriers = allow_divergent_barriers
 
     def get_function(self, name: str) -> Kernel:
         """The kernel of that name. Raises LookupError where there is none."""
@@ -116,11 +117,12 @@ class Kernel:
         wrong = [*self._wrong_shape(grid3, block3, shared_mem), *self._wrong_arguments(args)]
         if wrong:
             raise KernelError([Finding(kind, f"{self.name}: {text}", self.module.source.name) for kind, text in wrong])
-        arguments = Arguments(args)
+        by_value = [p.struct is not None for p in self.signature.parameters]
+        arguments = Arguments([a.reshape(-1)[0] if of_struct else a for a, of_struct in zip(args, by_value, strict=True)])
         with _lock:
             raw = self._run(grid3, block3, arguments, shared_mem)
         launch = self._result(raw, grid3, block3, arguments)
-        for launches in _recordings:
+        for launches in _profiles:
             launches.append(launch)
         return launch
 
@@ -161,7 +163,7 @@ class Kernel:
             for v, size in zip(self.variables, elements, strict=True)
         ]
         request = abi.Launch(
-            kernel=self.entry, checked=module.checked, lenient=module.lenient, seed=module.seed, step_limit=STEP_LIMIT,
+            kernel=self.entry, checked=module.checked, allow_divergent_barriers=module.allow_divergent_barriers, seed=module.seed, access_limit=ACCESS_LIMIT,
             grid=grid, block=block, dynamic_shared=shared_mem,
             dynamic_element=_element(module.source.dynamic_itemsize), module=library.start, module_bytes=library.bytes,
             arrays=_c_array(abi.Array, arguments.arrays), array_count=len(arguments.arrays),
@@ -287,6 +289,9 @@ class Arguments:
 def _mismatch(p: Parameter, value: Any) -> str | None:
     """Why this value cannot be passed for this parameter; None if it can."""
     array = isinstance(value, np.ndarray)
+    if p.struct is not None:
+        same = array and value.size == 1 and value.dtype == p.struct
+        return None if same else f"the argument is {_name(value)}: pass a NumPy array of size one and dtype {_layout(p.struct)}"
     if p.pointer:
         if value is None:
             return None
@@ -294,15 +299,20 @@ def _mismatch(p: Parameter, value: Any) -> str | None:
             return f"the argument is {_name(value)}, no array"
         same = p.dtype is None or p.type == "void" or value.dtype == p.dtype
         return None if same else f"the array is {value.dtype}: convert it to {p.dtype}"
+    if p.dtype is None:
+        return "this structure cannot be passed: its members are not all numbers"
     if array or value is None:
         return f"the argument is {_name(value)}"
-    if p.dtype is None:
-        return "structures cannot be passed: pass their members"
     passed = np.array(value).dtype if not isinstance(value, int) or isinstance(value, bool) else np.dtype(np.int64)
     if passed == p.dtype:
         return None
     by_cupy = "" if isinstance(value, np.generic) else f", which CuPy passes as {passed}"
     return f"the argument is {_name(value)}{by_cupy}: pass np.{p.dtype.name}(...)"
+
+
+def _layout(struct: np.dtype) -> str:
+    """[('n', 'int32'), ('rate', 'float32')]."""
+    return str([(name, struct[name].name) for name in struct.names or ()])
 
 
 def _name(value: Any) -> str:

@@ -27,12 +27,16 @@ class SourceError(ValueError):
 
 
 class Parameter(NamedTuple):
-    """One parameter of a kernel: `const float* x` is Parameter("x", "const float*", "float", True)."""
+    """One parameter of a kernel: `const float* x` is Parameter("x", "const float*", "float", True).
+
+    struct: the layout of a structure that is passed by value; None for anything else, and for members other than numbers.
+    """
 
     name: str
     declared: str
     type: str
     pointer: bool
+    struct: np.dtype | None = None
 
     @property
     def dtype(self) -> np.dtype | None:
@@ -85,9 +89,12 @@ _BOUNDS = rf"(?:__launch_bounds__\s*\(({_NESTED})\)\s*)?"
 _KERNEL = re.compile(rf"__global__\s+(?:static\s+)?{_BOUNDS}void\s+{_BOUNDS}(\w+)\s*\(([^()]*)\)")
 _ATTRIBUTE = r"(?:__attribute__\s*\(\(.*?\)\)\s*|alignas\s*\(\w+\)\s*)?"
 _DYNAMIC = re.compile(rf"extern\s+__shared__\s+{_ATTRIBUTE}([\w\s]+?)\s+{_ATTRIBUTE}(\w+)\s*\[\s*\]\s*;")
+_NUMBERS = re.compile(r"\s*(\w[\w ]*?)\s+(\w+(?:\s*,\s*\w+)*)\s*")  # `int a, b` within a struct
+_STRUCT = r"\bstruct\s+{name}\s*\{{([^{{}}]*)\}}\s*;"
 _SHARED = re.compile(rf"__shared__\s+{_ATTRIBUTE}[\w\s]+?[\s]{_ATTRIBUTE}(\w+)\s*((?:\[[^\]]*\]\s*)*)(=?)")
 _CALL = """
 extern "C" __attribute__((no_sanitize("thread", "undefined"))) void tinydx_call_{name}(void** arguments) {{ {name}({values}); }}
+{checks}
 """
 _MODULE = """
 extern char __ehdr_start[] __attribute__((visibility("hidden"))), _DYNAMIC[] __attribute__((visibility("hidden")));
@@ -98,7 +105,7 @@ extern "C" { char* tinydx_module[2] = {__ehdr_start, _DYNAMIC}; }
 def read_source(name: str, preprocessed: str) -> Source:
     """Find the kernels in a preprocessed text, and rewrite it for g++. Raises SourceError."""
     _refuse(name, preprocessed)
-    kernels = {kernel.name: kernel for kernel in map(_kernel, _KERNEL.finditer(preprocessed))}
+    kernels = {found[3]: _kernel(found, preprocessed) for found in _KERNEL.finditer(preprocessed)}
     if not kernels:
         raise SourceError(f'{name}: no kernel in it: write one as extern "C" __global__ void name(...)')
     code = _DYNAMIC.sub(r"\1* \2 = (\1*)tinydx::dynamic_shared();", preprocessed)
@@ -132,23 +139,38 @@ def _refuse(name: str, text: str) -> None:
             raise SourceError(f"{position(text, found.end())}: {advice}")
 
 
-def _kernel(match: re.Match) -> Signature:
+def _kernel(match: re.Match, preprocessed: str) -> Signature:
     bounds = match[1] or match[2]
     text = re.sub(r"^#.*$", "", match[4], flags=re.M)
-    parameters = [] if text.strip() in ("", "void") else [_parameter(p) for p in text.split(",")]
+    parameters = [] if text.strip() in ("", "void") else [_parameter(p, preprocessed) for p in text.split(",")]
     return Signature(match[3], parameters, _number(bounds) if bounds else None)
 
 
-def _parameter(text: str) -> Parameter:
+def _parameter(text: str, preprocessed: str) -> Parameter:
     words = re.findall(r"\w+|\*", re.sub(r"__restrict__|__restrict|\bvolatile\b", " ", text))
     *declared, name = words
-    kind = " ".join(w for w in declared if w not in ("const", "*", "struct"))
-    return Parameter(name, " ".join(declared).replace(" *", "*"), kind, "*" in declared)
+    kind, pointer = " ".join(w for w in declared if w not in ("const", "*", "struct")), "*" in declared
+    struct = None if pointer or kind in DTYPES else _struct(kind, preprocessed)
+    return Parameter(name, " ".join(declared).replace(" *", "*"), kind, pointer, struct)
+
+
+def _struct(name: str, preprocessed: str) -> np.dtype | None:
+    """The layout of a structure whose members are numbers, else None."""
+    if not (found := re.search(_STRUCT.format(name=re.escape(name)), preprocessed)):
+        return None
+    members: list[tuple[str, np.dtype]] = []
+    for declaration in re.sub(r"^#.*$", "", found[1], flags=re.M).split(";")[:-1]:
+        numbers = _NUMBERS.fullmatch(declaration)
+        if not numbers or numbers[1] not in DTYPES or numbers[1][-1] in "234":  # float2 is no number
+            return None
+        members += [(member, DTYPES[numbers[1]]) for member in re.findall(r"\w+", numbers[2])]
+    return np.dtype(members, align=True) if members else None
 
 
 def _call(kernel: Signature) -> str:
     values = ", ".join(f"*({p.declared}*)arguments[{i}]" for i, p in enumerate(kernel.parameters))
-    return _CALL.format(name=kernel.name, values=values)
+    checks = "".join(f'static_assert(sizeof({p.type}) == {p.struct.itemsize}, "");' for p in kernel.parameters if p.struct)
+    return _CALL.format(name=kernel.name, values=values, checks=checks)
 
 
 def _shape(brackets: str) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
 // One access to memory: is it within an array, initialised, aligned, ordered after what others did to the same bytes?
 //
 //      check() -> region -> cells -> check_cell(): races, initialisation      (shadow.h)
-//             \-> step(): a thread that runs long lets the others run
-//             \-> counters.record(): sectors and banks                        (counters.h)
+//             \-> take_turns(): a thread that runs long lets the others run
+//             \-> counters.count(): sectors and banks                        (counters.h)
 #pragma once
 #include <algorithm>
 
@@ -83,16 +83,16 @@ static void overflow(const char* code) {
 }
 
 // A thread that looks at one place again and again, or computes long, lets others run: they may be what it waits for.
-static void step(char* address, uint64_t pc) {
-    if (self->steps++ % WINDOW == 0) self->lowest = self->highest = address;
+static void take_turns(char* address, uint64_t pc) {
+    if (self->accesses++ % WINDOW == 0) self->lowest = self->highest = address;
     self->lowest = std::min(self->lowest, address);
     self->highest = std::max(self->highest, address);
-    if (self->steps % WINDOW) return;
-    if ((since_progress += WINDOW) > launch->step_limit) endless(launch->module + pc);
+    if (self->accesses % WINDOW) return;
+    if ((since_progress += WINDOW) > launch->access_limit) endless(launch->module + pc);
     self->spins = self->highest - self->lowest < 8;
-    if (!self->spins && self->steps < SLICE) return;
+    if (!self->spins && self->accesses < SLICE) return;
     self->preempted = true;
-    self->steps = 0;
+    self->accesses = 0;
     self->pc = pc;
     to_scheduler();
 }
@@ -106,7 +106,7 @@ static void check(char* address, unsigned bytes, AccessKind kind, const void* co
         stop();
     }
     Watchdog::fed = true;
-    step(address, pc);
+    take_turns(address, pc);
     Site* site = counters.find(pc, address, bytes);
     Region* region = site ? site->region : region_of(address, bytes);
     if (!region) {
@@ -120,7 +120,7 @@ static void check(char* address, unsigned bytes, AccessKind kind, const void* co
         report_access(MISALIGNED, region, address, bytes, kind, pc);
         stop();
     }
-    counters.record(*site, self->view.thread % 32, address, bytes, kind);
+    counters.count(*site, self->view.thread % 32, address, bytes, kind);
     uint64_t size = region->element, end = address + bytes - region->base;
     for (uint64_t at = (address - region->base) & ~(size - 1); at < end; at += size) {
         char* element = region->base + at;

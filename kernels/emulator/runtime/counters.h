@@ -95,7 +95,7 @@ public:
         return &site;
     }
 
-    void record(Site& site, unsigned lane, const char* address, unsigned bytes, AccessKind kind) {
+    void count(Site& site, unsigned lane, const char* address, unsigned bytes, AccessKind kind) {
         if (site.segment != segment) {
             site.segment = segment;
             memset(site.visits, 0, sizeof site.visits);

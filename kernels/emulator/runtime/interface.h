@@ -47,7 +47,7 @@ struct Counter {                    // one memory instruction
 
 struct Launch {
     void (*kernel)(void** arguments);
-    uint64_t checked, lenient, seed, step_limit;
+    uint64_t checked, allow_divergent_barriers, seed, access_limit;
     uint32_t grid[3], block[3];
     uint64_t dynamic_shared, dynamic_element;
     char* module;                   // its code and constants: addresses of code are reported relative to here

@@ -109,14 +109,14 @@ static void release_barrier() {
             continue;
         }
         if (!first) first = t;
-        if (t->pc != first->pc && !launch->lenient) report_waiting(BARRIER_DIVERGENCE, *first, t, "other barrier");
+        if (t->pc != first->pc && !launch->allow_divergent_barriers) report_waiting(BARRIER_DIVERGENCE, *first, t, "other barrier");
         vote_result[COUNT] += t->predicate != 0;
         vote_result[AND] &= t->predicate != 0;
         vote_result[OR] |= t->predicate != 0;
         t->state = READY;
         t->view.block_sync = t->view.warp_sync = now;
     }
-    if (gone && !launch->lenient) report_waiting(BARRIER_DIVERGENCE, *first, gone, "returned");
+    if (gone && !launch->allow_divergent_barriers) report_waiting(BARRIER_DIVERGENCE, *first, gone, "returned");
 }
 
 static void report_deadlock() {
@@ -144,7 +144,7 @@ static void begin_block() {
         t.fenced = false;
         t.index = {i % launch->block[0], i / launch->block[0] % launch->block[1], i / launch->block[0] / launch->block[1]};
         t.view = {block_number, block_start, block_start, (uint16_t)i};
-        t.steps = t.groups = 0;
+        t.accesses = t.groups = 0;
         t.pc = 0;
         t.copies.clear();
         start_fiber(t.fiber, stacks + i * STACK_BYTES, thread_main);

@@ -28,9 +28,9 @@ struct Thread {
     bool fenced;
     Index index;
     Viewer view;
-    uint64_t steps;               // accesses since it last stopped
+    uint64_t accesses;            // since it last stopped
     char *lowest, *highest;       // addresses of the accesses of this window
-    bool preempted, spins;        // stopped by step(); all accesses of a window were at one place
+    bool preempted, spins;        // stopped by take_turns(); all accesses of a window were at one place
     uint64_t pc;                  // where it waits
     int predicate;                // what it brings to a barrier
     unsigned mask;                // what it brings to a collective

@@ -5,9 +5,9 @@
 namespace tinydx {
 
 static void wait_as(State state, const void* code) {
-    if (launch->checked && ++stops > launch->step_limit / 4) endless((const char*)code);  // a loop around a barrier or a shuffle
+    if (launch->checked && ++stops > launch->access_limit / 4) endless((const char*)code);  // a loop around a barrier or a shuffle
     self->state = state;
-    self->steps = since_progress = 0;
+    self->accesses = since_progress = 0;
     self->pc = relative(code);
     to_scheduler();
 }
