@@ -21,7 +21,15 @@ POOLED = {"conv2d_relu_max_pool2d", "correlate2d_relu_max_pool2d"}  # rounding d
 LINEAR = {"concatenate", "conv2d", "conv2d_relu", "correlate2d", "correlate2d_relu", "dense", "dense_relu", "embedding", "matmul"}
 LINEAR |= {"max_pool2d", "relu", "rnn_output"} | POOLED  # exact on whole numbers
 RECURRENT = {"gru", "gru_reset_before", "gru_step", "lstm", "lstm_step", "simple_rnn", "simple_rnn_step"}
-SUMS = {"average_pool2d", "conv2d", "correlate2d", "dense", "embedding", "matmul", "rnn_output"}  # backward only adds and multiplies
+SUMS = {
+    "average_pool2d",
+    "conv2d",
+    "correlate2d",
+    "dense",
+    "embedding",
+    "matmul",
+    "rnn_output",
+}  # backward multiplies and adds only
 
 
 # ---- inputs --------------------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def test_staircase(stair, shape):
 def test_staircase_is_as_exact_as_it_says(stair, tolerance):
     a, b = numbers(1, [(50, 70), (70, 30)] if EMULATED else [(500, 700), (700, 300)], whole=False)
     c = matmul.staircase(stair, cupy.asarray(a), cupy.asarray(b))
-    assert_close(step, c.get(), a.astype(np.float64) @ b, tolerance)
+    assert_close(stair, c.get(), a.astype(np.float64) @ b, tolerance)
 
 
 def test_arrays_of_two_devices_run_on_the_reference():

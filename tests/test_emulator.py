@@ -533,13 +533,15 @@ STRANGE = {  # what is asked for, and what the one line says
     "k<<<1, 32>>>(x=zeros(3), in=99999999999)": "out of bounds",
     "k<<<1, 32>>>(x=zeros(1000000, 1000), in=1)": "1,000,000,000 elements is too large to check: at most 16,777,216",
     "k<<<2000000000, 1024>>>(x=zeros(3), in=1)": "2,048,000,000,000 threads are too many to check",
-    "k<<<1>>>(x=zeros(3), in=1)": "in <<< >>> stand the grid, the block",
-    "s<<<1, 1>>>(p=zeros(3))": "p is a Point*: only arrays of numbers can be made here",
+    "k<<<1>>>(x=zeros(3), in=1)": "<<< >>> takes the grid, the block and, if needed, the bytes of dynamic shared memory",
+    "s<<<1, 1>>>(p=zeros(3))": "p is a Point*: a check comment can only make arrays of numbers",
+    "v<<<1, 1>>>(p=3)": "p is a Point, a structure: a check comment can only pass numbers and arrays",
 }
 STRANGE_KERNELS = """
 struct Point { float x; };
 __global__ void k(float* x, int in) { x[threadIdx.x] = in; }
 __global__ void s(Point* p) { p->x = 1; }
+__global__ void v(Point p) { assert(p.x > 0); }
 """
 
 

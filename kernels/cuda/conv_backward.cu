@@ -2,6 +2,8 @@
 //
 //     dX    dx (pixels, C)  = patches of dy (pixels, taps F) w^T          a row: the outputs that use a pixel
 //     dW    dw (taps C, F)  = patches of x^T (taps C, pixels) dy (pixels, F)
+//
+// __grid_constant__: the kernel reads g where it lies, instead of copying it to registers first.
 
 #include "geometry.cuh"
 #include "tile.cuh"
@@ -73,7 +75,7 @@ gradient_of_x(const float *dy, const float *w, float *dx, const __grid_constant_
         }
     if (!nan) return;
 
-    // Outputs outside of y were read as zero, and zero times an infinite weight is NaN: such sums are computed again without them.
+    // Outputs outside of y were read as zero, and zero times an infinite weight is NaN: such sums are computed again.
 #pragma unroll 1
     for (int i = 0; i < TM * TN; i++) {
         int m = m0 + row_of(i / TN), c = c0 + column_of(i % TN), to = m * g.channels + c;
@@ -83,7 +85,8 @@ gradient_of_x(const float *dy, const float *w, float *dx, const __grid_constant_
 }
 
 // There are few weights and many pixels: blockIdx.z takes a piece of the pixels. add_pieces (sums.cu) adds up the pieces.
-extern "C" __global__ void __launch_bounds__(THREADS)
+// Its launch bounds give 64 registers to each of 1,024 threads on a multiprocessor.
+extern "C" __global__ void __launch_bounds__(THREADS, 1024 / THREADS)
 gradient_of_w(const float *x, const float *dy, float *pieces, const __grid_constant__ Geometry g, int piece)
 {
     __shared__ __align__(16) float left[BK][BM + PAD];

@@ -6,7 +6,7 @@
 #include "geometry.cuh"
 
 extern "C" __global__ void forward(const float *x, const float *w, const float *bias, float *y,
-                                   const __grid_constant__ Geometry g, int groups, int biased)
+                                   Geometry g, int groups, int biased)
 {
     int thread = blockIdx.x * blockDim.x + threadIdx.x;
     if (thread >= g.images * g.out_height * g.out_width * g.filters) return;
@@ -27,8 +27,7 @@ extern "C" __global__ void forward(const float *x, const float *w, const float *
     y[thread] = sum;
 }
 
-extern "C" __global__ void gradient_of_x(const float *dy, const float *w, float *dx,
-                                         const __grid_constant__ Geometry g, int groups)
+extern "C" __global__ void gradient_of_x(const float *dy, const float *w, float *dx, Geometry g, int groups)
 {
     int thread = blockIdx.x * blockDim.x + threadIdx.x;
     if (thread >= g.images * g.height * g.width * g.channels) return;
@@ -38,7 +37,7 @@ extern "C" __global__ void gradient_of_x(const float *dy, const float *w, float 
 
 // A weight's gradient sums over output pixels: block (.., k) takes piece k of them. add_pieces (sums.cu) adds up the pieces.
 extern "C" __global__ void gradient_of_w(const float *x, const float *dy, float *pieces,
-                                         const __grid_constant__ Geometry g, int groups, int piece)
+                                         Geometry g, int groups, int piece)
 {
     int thread = blockIdx.x * blockDim.x + threadIdx.x, own = g.channels / groups;
     int weights = g.kernel_height * g.kernel_width * own * g.filters, pixels = g.images * g.out_height * g.out_width;

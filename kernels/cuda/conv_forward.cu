@@ -38,8 +38,7 @@ __device__ inline int pool(float sum[TM][TN], int i, int j)
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-forward(const float *x, const float *w, const float *bias, float *y, unsigned char *winner,
-        const __grid_constant__ Geometry g, int biased)
+forward(const float *x, const float *w, const float *bias, float *y, unsigned char *winner, Geometry g, int biased)
 {
     __shared__ __align__(16) float left[BK][BM + PAD];
     __shared__ __align__(16) float right[BK][BN + PAD];

@@ -24,7 +24,7 @@ __device__ inline float sigma(float z)
 
 // c' = f c + i g,  h' = o tanh(c');  y = tanh(c') is kept for backward
 extern "C" __global__ void lstm(const float *zx, const float *zh, const float *c, float *gates, float *y, float *new_h,
-                                float *new_c, const __grid_constant__ Shape shape)
+                                float *new_c, Shape shape)
 {
     UNIT(4);
     float gate_i = sigma(zx[first] + zh[first]), gate_f = sigma(zx[first + U] + zh[first + U]);
@@ -41,7 +41,7 @@ extern "C" __global__ void lstm(const float *zx, const float *zh, const float *c
 
 // dc = dc' + dh' o (1 - y^2); from dc the gradients of the gates before their sigmoid or tanh, and that of the old c
 extern "C" __global__ void lstm_backward(const float *dh_new, const float *dc_new, const float *c, const float *gates,
-                                         const float *y, float *dz, float *dc_old, const __grid_constant__ Shape shape)
+                                         const float *y, float *dz, float *dc_old, Shape shape)
 {
     UNIT(4);
     float gate_i = gates[first], gate_f = gates[first + U], gate_g = gates[first + 2 * U], gate_o = gates[first + 3 * U];
@@ -54,8 +54,7 @@ extern "C" __global__ void lstm_backward(const float *dh_new, const float *dc_ne
 }
 
 // h' = z h + (1 - z) g,  g = tanh(zx + r zh)
-extern "C" __global__ void gru(const float *zx, const float *zh, const float *h, float *gates, float *new_h,
-                               const __grid_constant__ Shape shape)
+extern "C" __global__ void gru(const float *zx, const float *zh, const float *h, float *gates, float *new_h, Shape shape)
 {
     UNIT(3);
     float gate_z = sigma(zx[first] + zh[first]), gate_r = sigma(zx[first + U] + zh[first + U]);
@@ -66,9 +65,10 @@ extern "C" __global__ void gru(const float *zx, const float *zh, const float *h,
     new_h[i] = gate_z * h[i] + (1.0f - gate_z) * gate_g;
 }
 
-// The gradients of zx and zh differ in the candidate: r stands between it and zh. direct: the part of dh that does not pass through the gates.
+// The gradients of zx and zh differ in the candidate: r stands between it and zh. direct: the part of dh that bypasses the
+// gates.
 extern "C" __global__ void gru_backward(const float *dy, const float *zh, const float *h, const float *gates, float *dzx,
-                                        float *dzh, float *direct, const __grid_constant__ Shape shape)
+                                        float *dzh, float *direct, Shape shape)
 {
     UNIT(3);
     float gate_z = gates[first], gate_r = gates[first + U], gate_g = gates[first + 2 * U];
@@ -85,7 +85,7 @@ extern "C" __global__ void gru_backward(const float *dy, const float *zh, const 
 // The form with the reset gate before the product takes two launches, since r h passes through U_g between them. Its zh has
 // only two gates; kept: r h.
 extern "C" __global__ void gru_reset(const float *zx, const float *zh, const float *h, float *gates, float *kept,
-                                     const __grid_constant__ Shape shape)
+                                     Shape shape)
 {
     UNIT(3);
     int before = i / U * 2 * U + i % U;
@@ -97,7 +97,7 @@ extern "C" __global__ void gru_reset(const float *zx, const float *zh, const flo
 
 // h' = z h + (1 - z) g,  g = tanh(zx + s),  s = (r h) U_g
 extern "C" __global__ void gru_candidate(const float *zx, const float *s, const float *h, float *gates, float *new_h,
-                                         const __grid_constant__ Shape shape)
+                                         Shape shape)
 {
     UNIT(3);
     float gate_z = gates[first], gate_g = tanhf(zx[first + 2 * U] + s[i]);
@@ -107,7 +107,7 @@ extern "C" __global__ void gru_candidate(const float *zx, const float *s, const 
 
 // dz of z and of g; that of g also as a matrix of its own, ds, for the product with U_g^T
 extern "C" __global__ void gru_candidate_backward(const float *dy, const float *h, const float *gates, float *dz, float *ds,
-                                                  float *direct, const __grid_constant__ Shape shape)
+                                                  float *direct, Shape shape)
 {
     UNIT(3);
     float gate_z = gates[first], gate_g = gates[first + 2 * U];
@@ -118,7 +118,7 @@ extern "C" __global__ void gru_candidate_backward(const float *dy, const float *
 
 // back = ds U_g^T is the gradient of r h: it goes to r and, through r, to h; `direct` is the other part of dh
 extern "C" __global__ void gru_reset_backward(const float *back, const float *h, const float *gates, const float *direct, float *dz,
-                                              float *dh, const __grid_constant__ Shape shape)
+                                              float *dh, Shape shape)
 {
     UNIT(3);
     float gate_r = gates[first + U];

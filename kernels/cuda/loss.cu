@@ -19,7 +19,7 @@ struct Weights {
 };
 
 extern "C" __global__ void sigmoid_crossentropy(const float *z, const float *t, const float *weight, float *terms,
-                                                float *slope, int size, const __grid_constant__ Weights weights)
+                                                float *slope, int size, Weights weights)
 {
     EACH(i, size);
     float w = weights.weighted ? weight[i / weights.repeats] * weights.share : weights.share;
@@ -29,7 +29,7 @@ extern "C" __global__ void sigmoid_crossentropy(const float *z, const float *t, 
 }
 
 extern "C" __global__ void softmax_crossentropy(const float *z, const float *t, const float *weight, float *terms,
-                                                float *slope, int R, int C, const __grid_constant__ Weights weights)
+                                                float *slope, int R, int C, Weights weights)
 {
     int row = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
     if (row >= R) return;  // the whole warp
@@ -51,7 +51,7 @@ extern "C" __global__ void softmax_crossentropy(const float *z, const float *t, 
 }
 
 extern "C" __global__ void sparse_softmax_crossentropy(const float *z, const int *labels, const float *weight, float *terms,
-                                                       float *slope, int R, int C, const __grid_constant__ Weights weights)
+                                                       float *slope, int R, int C, Weights weights)
 {
     int row = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
     if (row >= R) return;

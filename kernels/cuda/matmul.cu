@@ -3,7 +3,7 @@
 // A is a (M,K), or with -DA_TRANSPOSED=1 a (K,M); B is b (K,N), or with -DB_TRANSPOSED=1 b (N,K).
 // blockIdx.z counts the matrices of a batch and, within each, the pieces of K: a product with few tiles and a long K would
 // leave most of the GPU idle. Then y is a workspace (batch, pieces, M, N), and add_pieces (sums.cu) adds up the pieces in
-// a fixed order.
+// a fixed order. __grid_constant__: the kernel reads the plan where it lies, instead of copying it to registers first.
 
 #include "tile.cuh"
 

@@ -4,6 +4,8 @@
 // contains it. So no two threads add to the same element, and the order of the sum is fixed.
 //
 //     output row i, window row p   <->   input row h = i * stride_y + p - top
+//
+// __grid_constant__: a kernel reads g where it lies, instead of copying it to registers first.
 
 #define MINUS_INFINITY __int_as_float(0xff800000)
 

@@ -34,7 +34,7 @@ __device__ float product(const float *left, int line, const float *right, int tr
 // before (rows `line` apart): h_{t-1}; z, h: arrays (N,T,U)
 extern "C" __global__ void __launch_bounds__(TILE * TILE)
 recurrent_step(const float *z, const float *before, int line, const float *w, const unsigned char *mask, float *h,
-               const __grid_constant__ Step step)
+               Step step)
 {
     const int t = step.t, N = step.N, T = step.T, U = step.U;
     float sum = product(before, line, w, 0, N, U);
@@ -47,7 +47,7 @@ recurrent_step(const float *z, const float *before, int line, const float *w, co
 // dy, h, dz: arrays (N,T,U); carry (N,U), zero at first, is read and written. The last time step has none after it.
 extern "C" __global__ void __launch_bounds__(TILE * TILE)
 recurrent_step_backward(const float *dy, const float *h, const float *w, const unsigned char *mask, float *carry, float *dz,
-                        const __grid_constant__ Step step)
+                        Step step)
 {
     const int t = step.t, N = step.N, T = step.T, U = step.U;
     float later = t + 1 < T ? product(dz + (t + 1) * U, T * U, w, 1, N, U) : 0.0f;

@@ -24,8 +24,7 @@ struct RMSprop {
     int centered;
 };
 
-extern "C" __global__ void rmsprop(float *p, float *v, float *a, float *m, const float *g, int size,
-                                   const __grid_constant__ RMSprop c)
+extern "C" __global__ void rmsprop(float *p, float *v, float *a, float *m, const float *g, int size, RMSprop c)
 {
     EACH(i, size);
     float square = c.rho * v[i] + c.rest * g[i] * g[i];
@@ -52,8 +51,7 @@ struct Adam {
     float epsilon;
 };
 
-extern "C" __global__ void adam(float *p, float *m, float *v, const float *g, int size,
-                                const __grid_constant__ Adam c)
+extern "C" __global__ void adam(float *p, float *m, float *v, const float *g, int size, Adam c)
 {
     EACH(i, size);
     float mean = m[i] + (g[i] - m[i]) * c.rest_1;

@@ -1,4 +1,4 @@
-"""The structures that a launch exchanges with the runtime: runtime/interface.h, word for word."""
+"""The structures that a launch exchanges with the runtime: the same as in runtime/interface.h, field by field."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_COUNTERS = 4096
 
 
 class Access(IntEnum):
-    """How memory is touched."""
+    """The kind of a memory access."""
 
     READ = 0
     WRITE = 1
