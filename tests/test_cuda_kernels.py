@@ -8,6 +8,12 @@ must come out as in NumPy. cuda_mutants.py measures how good these tests are.
 The first property runs on 8 random shapes; with HYPOTHESIS_PROFILE=proof, as in CI, on 100.
 """
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from cuda_cases import EXAMPLES, KERNELS, LINEAR, POOLED, RECURRENT, SUMS, assert_close, both_ways, draw_case, numbers
@@ -108,6 +114,83 @@ def test_update_in_place(name):
     TABLE[name].kernels["cuda"].in_place(*arrays, **constants)
     for a, b in zip(arrays, want, strict=False):
         np.testing.assert_array_equal(a, b)
+
+
+# ---- a new kernel ----------------------------------------------------------------------------------------------------
+
+NEW_CU = """
+extern "C" __global__ void leaky_relu(const float *x, float *y, int size, float slope)
+{
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < size) y[i] = x[i] > 0.0f ? x[i] : slope * x[i];
+}
+
+extern "C" __global__ void leaky_relu_backward(const float *dy, const float *x, float *dx, int size, float slope)
+{
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < size) dx[i] = x[i] > 0.0f ? dy[i] : slope * dy[i];
+}
+"""
+NEW_LAUNCHER = """
+from tinydx.op import kernel_of
+from tinydx.ops.activation import leaky_relu
+from tinydx_kernels.cuda.backend import contiguous, each, is_float32, xp
+from tinydx_kernels.cuda.programs import Program
+
+LEAKY = Program("leaky.cu")
+PROGRAMS = [LEAKY]
+
+
+def forward(x, *, slope=0.2):
+    x, y = contiguous(x), xp(x).empty(x.shape, x.dtype)
+    each(LEAKY, "leaky_relu", x.size, x, y, x.size, float(slope))
+    return y, (x, slope)
+
+
+def backward(dy, saved):
+    x, slope = saved
+    dx = xp(x).empty(x.shape, x.dtype)
+    each(LEAKY, "leaky_relu_backward", x.size, contiguous(dy), x, dx, x.size, float(slope))
+    return (dx,)
+
+
+def supports(x, *, slope=0.2):
+    return is_float32(x)
+
+
+def samples(draw):
+    return (draw.array(draw.choice([1, 255, 256, 257])),), {"slope": 0.2}
+
+
+kernel_of(leaky_relu, "cuda", forward, backward, supports, samples=samples)
+"""
+NEW_TEST = """
+import cuda_cases, cuda_mutants, cuda_properties, numpy, tinydx
+from tinydx_kernels.cuda import gate
+
+assert "leaky_relu" in cuda_cases.KERNELS and "leaky.cu" in map(str, gate.all_programs())
+for rule in cuda_mutants.PROPERTIES["leaky.cu"]:
+    with cuda_properties.emulation():
+        cuda_mutants.check(rule)
+with cuda_properties.emulation(), tinydx.use("cuda", strict=True), tinydx.trace() as ran:
+    tinydx.ops.leaky_relu(numpy.ones(3, "float32"))
+score = cuda_mutants.score_of("leaky.cu", every=4)
+print(ran, len(cuda_mutants.PROPERTIES["leaky.cu"]), len(score.verdicts) > 3, score.rate)
+"""
+
+
+def test_one_launcher_adds_a_kernel(tmp_path):
+    """A launcher and its .cu, and nothing else, in a copy of the checkout: dispatch, gate, tests and mutants find them."""
+    root, tests = Path(__file__).parents[1], Path(__file__).parent
+    for folder in ("tinydx", "kernels", "lessons"):
+        shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "pyproject.toml", tmp_path)
+    (tmp_path / "kernels" / "cuda" / "leaky.cu").write_text(NEW_CU)
+    (tmp_path / "kernels" / "cuda" / "leaky.py").write_text(NEW_LAUNCHER)
+    command = [sys.executable, "-c", NEW_TEST]
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{tests}"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.stdout == "[('leaky_relu', 'cuda')] 2 True 1.0\n", done.stdout + done.stderr
 
 
 # ---- which arrays the kernels take ---------------------------------------------------------------------------------

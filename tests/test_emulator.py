@@ -249,6 +249,61 @@ def test_wrong_arguments(arguments, message):
     assert [f.kind for f in error.value.findings] == ["argument"] and message in str(error.value)
 
 
+STRUCTS = """
+struct Line { int first, last; float slope; };
+struct Padded { unsigned char kind; double weight; };
+struct Pointing { float* x; };
+extern "C" __global__ void straight(float* y, Line line) { y[threadIdx.x] = line.first + line.slope * line.last; }
+extern "C" __global__ void padded(float* y, const __grid_constant__ Padded p) { y[threadIdx.x] = p.kind * p.weight; }
+extern "C" __global__ void pointing(float* y, Pointing p) { y[threadIdx.x] = p.x[0]; }
+"""
+LINE = np.dtype([("first", np.int32), ("last", np.int32), ("slope", np.float32)])
+
+
+@functools.cache
+def structs(name):
+    return load_module(STRUCTS).get_function(name)
+
+
+def test_a_structure_is_passed_by_value_as_cupy_does():
+    y, line = empty(4), np.array([(1, 3, 0.5)], LINE)
+    structs("straight")(1, 4, (y, line))
+    assert y.tolist() == [2.5] * 4 and line.tolist() == [(1, 3, 0.5)]
+    aligned = np.dtype([("kind", np.uint8), ("weight", np.float64)], align=True)
+    structs("padded")(1, 4, (y, np.array((3, 1.5), aligned)))
+    assert y.tolist() == [4.5] * 4
+
+
+@pytest.mark.parametrize(
+    "kernel, value",
+    [
+        ("straight", np.array([(1, 3, 0.5)], LINE)[0]),  # CuPy takes no np.void
+        ("straight", np.array([(1, 3, 0.5)] * 2, LINE)),
+        ("straight", np.array([(1, 3)], LINE[["first", "last"]])),
+        ("straight", np.zeros(1, [("last", np.int32), ("first", np.int32), ("slope", np.float32)])),
+        ("straight", np.zeros(1, np.float32)),
+        ("straight", np.float32(1)),
+        ("straight", None),
+        ("padded", np.zeros(1, [("kind", np.uint8), ("weight", np.float64)])),  # without C's padding
+    ],
+)
+def test_a_wrong_structure_is_an_error(kernel, value):
+    with pytest.raises(KernelError, match="pass a NumPy array of size one and dtype") as error:
+        structs(kernel)(1, 4, (empty(4), value))
+    assert [f.kind for f in error.value.findings] == ["argument"]
+
+
+def test_a_structure_with_pointers_cannot_be_passed():
+    with pytest.raises(KernelError, match="its members are not all numbers"):
+        structs("pointing")(1, 4, (empty(4), np.zeros(1, np.int64)))
+
+
+def test_launch_bounds_may_ask_for_blocks_too():
+    text = "__global__ void __launch_bounds__(64, 1024 / 64) k(float* y) {\n y[threadIdx.x] = 1;\n}"
+    with pytest.raises(KernelError, match="__launch_bounds__ promises at most 64"):
+        load_module(text).get_function("k")(1, 128, (empty(128),))
+
+
 @pytest.mark.parametrize(
     "grid, block, shared, message",
     [

@@ -175,7 +175,7 @@ class Kernel:
             counters=(abi.Counter * abi.MAX_COUNTERS)(), counter_room=abi.MAX_COUNTERS,
         )  # fmt: skip
         if library.dll.tinydx_launch(ctypes.byref(request)):
-            raise MemoryError(f"{self.name}: not enough memory for its arrays and what is noted of them")
+            raise MemoryError(f"{self.name}: not enough memory for its arrays and their shadow memory")
         arguments.after()
         return request
 
