@@ -15,8 +15,8 @@ with app.setup:
     import numpy as np
 
     from tinydx.lessons.page import BLUE, RED, canvas, foot, head, show, term
-    from tinydx_kernels.cuda import backend, matmul, programs
-    from tinydx_kernels.emulator import KernelError, empty, load_module, record
+    from tinydx_kernels.cuda import backend, matmul
+    from tinydx_kernels.emulator import KernelError, empty, load_module, profile
 
 
 @app.cell(hide_code=True)
@@ -50,9 +50,9 @@ def _():
 
 @app.cell
 def _():
-    def cu(step):
-        """A step's file, as it stands in the engine."""
-        return mo.md(f"```cpp\n{programs.STAIRCASE[step].path.read_text('utf-8')}\n```")
+    def cu(stair):
+        """The file of a kernel, as it stands in the engine."""
+        return mo.md(f"```cpp\n{matmul.STAIRCASE[stair].program.path.read_text('utf-8')}\n```")
 
     cu("naive")
     return (cu,)
@@ -126,15 +126,14 @@ def _():
     rng = np.random.default_rng(0)
     a, b = (rng.normal(size=(N, N)).astype("float32") for _ in range(2))
 
-    def moved(step):
-        """Sectors of global memory that this step's kernel moves, counted by the emulator as it runs."""
-        with backend.emulation(), record() as launches:
-            c = matmul.staircase(step, a, b)
+    def moved(stair):
+        """Sectors of global memory that a kernel of the staircase moves, counted by the emulator while it runs."""
+        with backend.emulation(), profile() as launches:
+            c = matmul.staircase(stair, a, b)
         assert np.abs(c - a.astype(float) @ b).max() < 1e-4
         return sum(line.moved for launch in launches for line in launch.counters if not line.shared)
 
-    steps = ("naive", "coalesced", "shared", "column")
-    traffic = {name: 32 * moved(name) / 1024 for name in steps}
+    traffic = {stair: 32 * moved(stair) / 1024 for stair in ("naive", "coalesced", "shared", "column")}
     least = 3 * N * N * 4 / 1024
     assert traffic["naive"] > 4 * traffic["coalesced"] > 4 * traffic["shared"] > 4 * least / 2
     return N, a, b, least, traffic
@@ -178,7 +177,7 @@ def _(cu):
 
 @app.cell
 def _(N, a, b):
-    source = programs.STAIRCASE["shared"].path.read_text("utf-8")
+    source = matmul.STAIRCASE["shared"].program.path.read_text("utf-8")
     without = source.replace("__syncthreads();  // all have read", "")
     assert without != source
     try:

@@ -16,10 +16,10 @@ with app.setup:
 
     from tinydx import ops
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, foot, head, show, term
-    from tinydx_kernels.cuda import backend, convolution, elementwise, fused, pooling, programs
+    from tinydx_kernels.cuda import backend, convolution, elementwise, fused, pooling
     from tinydx_kernels.cuda.matmul import tiles_of
-    from tinydx_kernels.cuda.programs import Tile
-    from tinydx_kernels.emulator import KernelError, empty, load_module, record
+    from tinydx_kernels.cuda.programs import HERE, Tile
+    from tinydx_kernels.emulator import KernelError, empty, load_module, profile
 
 
 @app.cell(hide_code=True)
@@ -58,7 +58,7 @@ def _():
 def _():
     def cu(file, first, after):
         """A file of the engine from the line that begins with `first` to before the next that begins with `after`."""
-        text = (programs.HERE / file).read_text("utf-8")
+        text = (HERE / file).read_text("utf-8")
         start = text.index(f"\n{first}") + 1
         return mo.md(f"```cpp\n{text[start : text.index(f'{chr(10)}{after}', start)].rstrip()}\n```")
 
@@ -73,11 +73,11 @@ def _():
     x = _rng.normal(size=(1, SIDE, SIDE, CHANNELS)).astype("float32")
     w = _rng.normal(size=(3, 3, CHANNELS, FILTERS)).astype("float32")
     b = _rng.normal(size=FILTERS).astype("float32")
-    numbers = convolution.geometry(x, w, stride=1, padding="same", dilation=1)
-    shape = convolution.shape_of_y(numbers)
+    geometry = convolution.geometry(x, w, stride=1, padding="same", dilation=1)
+    shape = geometry.shape_of_y
     exact = ops.correlate2d.forward(x.astype(float), w.astype(float), b.astype(float), padding="same")[0]
     pixels, depth = SIDE * SIDE, w.size // FILTERS  # of y; products of one number of y
-    return CHANNELS, FILTERS, SECTOR, SIDE, b, depth, exact, numbers, pixels, shape, w, x
+    return CHANNELS, FILTERS, SECTOR, SIDE, b, depth, exact, geometry, pixels, shape, w, x
 
 
 @app.cell
@@ -205,23 +205,23 @@ def _(block, used):
 
 
 @app.cell
-def _(b, exact, numbers, pixels, shape, tile_of, w, x):
+def _(b, exact, geometry, pixels, shape, tile_of, w, x):
     def measured(run):
         """(what it returns, KB of global memory moved): the launchers of the engine, their kernels under the checker."""
-        with backend.emulation(), record() as launches:
+        with backend.emulation(), profile() as launches:
             y = run()
         lines = [line for launch in launches for line in launch.counters if not line.shared]
         return y, sum(32 * line.moved for line in lines) / 1024
 
     def direct():
         y = empty(shape)
-        backend.each(convolution.DIRECT, "forward", y.size, x, w, b, y, *numbers, 1, True)
+        backend.each(convolution.DIRECT, "forward", y.size, x, w, b, y, geometry, 1, True)
         return y
 
     def tiled(tile):
-        y, program = empty(shape), programs.conv_forward(tile)
+        y, program = empty(shape), convolution.forward_program(tile)
         backend.launch(
-            program, "forward", tiles_of(tile, pixels, shape[3]), tile.threads, x, w, b, y, empty(1, np.uint8), *numbers, True
+            program, "forward", tiles_of(tile, pixels, shape[3]), tile.threads, x, w, b, y, empty(1, np.uint8), geometry, True
         )
         return y
 
@@ -264,7 +264,7 @@ def _(FILTERS, depth, least, pixels, products, tile, traffic, used):
     This was counted by running the kernels. {pixels * FILTERS * depth / 1e6:.1f} million products need {least:.0f} KB, each number once. The plain sum moves
     **{traffic["the sum"] / least:.0f} times** as much, a tile of {tile.BM} pixels x {tile.BN} filters {traffic[f"{tile.BM} x {tile.BN}"] / least:.1f} times.
 
-    A tile of $m$ pixels and $n$ filters fetches $m + n$ numbers for each step of the sum, and does $m \\cdot n$ products with them:
+    A tile of $m$ pixels and $n$ filters fetches $m + n$ numbers for each term of the sums, and does $m \\cdot n$ products with them:
     {products:.0f} for each number fetched. So a tile should be large, and as square as it can be: lesson 18's block, and lesson 20's, again.
     Its {tile.BM} pixels look at {int((used > 0).sum())} pixels of x, each {used.sum() / (used > 0).sum():.1f} times on average; the kernel fetches a pixel for every position
     of the kernel anew. On a GPU most of that is answered by the caches, which the counter does not know.
@@ -338,17 +338,17 @@ def _(exact, kb_one, kb_three):
 
 
 @app.cell
-def _(b, exact, numbers, pixels, shape, tile_of, w, x):
+def _(b, exact, geometry, pixels, shape, tile_of, w, x):
     _tile = tile_of(32)
-    source = (programs.HERE / "conv_forward.cu").read_text("utf-8")
-    careless = source.replace("h >= 0 && h < height && c >= 0 && c < width", "h >= 0 && h < height")
+    source = (HERE / "conv_forward.cu").read_text("utf-8")
+    careless = source.replace("h >= 0 && h < g.height && c >= 0 && c < g.width", "h >= 0 && h < g.height")
     assert careless != source
     try:
-        _kernel = load_module(careless, dict(programs.conv_forward(_tile).defines)).get_function("forward")
+        _kernel = load_module(careless, dict(convolution.forward_program(_tile).defines)).get_function("forward")
         _kernel(
             tiles_of(_tile, pixels, shape[3]),
             (_tile.threads,),
-            (x, w, b, empty(shape), empty(1, np.uint8), *map(np.int32, (*numbers, 1))),
+            (x, w, b, empty(shape), empty(1, np.uint8), backend.struct(geometry), np.int32(1)),
         )
         finding = ""
     except KernelError as error:

@@ -3,10 +3,10 @@
     python tests/cuda_mutants.py                      every 10th mutant of each file: 270 of them, half an hour on one core
     python tests/cuda_mutants.py --every 1 sums.cu    all mutants of a file
 
-The mutants are those of kernels/emulator/mutate.py. Each is written into a copy of kernels/cuda, which the launchers
-then use; the properties that concern the file run on it, 60 examples each. A survivor is either a gap in the tests or
-the same program written differently: EQUIVALENT says which are that, and why. All others count against the tests.
-ptx.cuh is left out: what it holds runs on a GPU only, and is what the probes (probes.py) are for.
+The mutants are those of kernels/emulator/mutate.py. Each is written into a copy of kernels/cuda, which the launchers then use,
+and the properties of that file run on it with 60 examples each. A survivor is either a gap in the tests, or the same program
+written differently: EQUIVALENT lists the latter, with reasons. All others count against the tests. ptx.cuh is left out: it
+runs on GPUs only, and the probes (probes.py) test it there.
 """
 
 import argparse
@@ -17,16 +17,16 @@ from functools import partial
 import cuda_properties as properties
 import numpy as np
 import pytest
+from cuda_cases import KERNELS, LINEAR
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
 
-from tinydx.dispatch import load_kernels
-
-assert load_kernels("cuda") is None
-from tinydx_kernels.cuda import backend, programs  # noqa: E402
-from tinydx_kernels.cuda.programs import HERE, STAIRCASE  # noqa: E402
-from tinydx_kernels.emulator.mutate import Mutant, Score, Verdict, copies, judge, mutants  # noqa: E402
+from tinydx.op import TABLE
+from tinydx_kernels.cuda import backend, programs
+from tinydx_kernels.cuda.matmul import STAIRCASE
+from tinydx_kernels.cuda.programs import HERE, programs_by_launcher
+from tinydx_kernels.emulator.mutate import Mutant, Score, Verdict, copies, judge, mutants
 
 ALWAYS_THE_SAME = settings(
     max_examples=60,
@@ -37,7 +37,7 @@ ALWAYS_THE_SAME = settings(
     suppress_health_check=list(HealthCheck),
     report_multiple_bugs=False,
 )
-RATE = 0.95  # of the mutants that are other programs: at least so many must be noticed
+RATE = 0.95  # the part of the mutants (without equivalent programs) that must be noticed
 
 
 def _ops(*names: str) -> list[Callable]:
@@ -56,18 +56,31 @@ def _both(*names: str) -> list[Callable]:
     return [*_close(*names), *(partial(properties.lets_specials_through, name) for name in names)]
 
 
-def _steps(*names: str) -> list[Callable]:
-    return [partial(properties.step_is_right, name) for name in names]
+def _stairs(*names: str) -> list[Callable]:
+    return [partial(properties.stair_is_right, name) for name in names]
+
+
+def _of_launchers() -> dict[str, list[Callable]]:
+    """For each .cu file, the properties of all ops whose launcher runs it."""
+    found: dict[str, list[Callable]] = {}
+    for launcher, programs_of_it in programs_by_launcher().items():
+        names = [name for name in KERNELS if TABLE[name].kernels["cuda"].forward.__module__ == launcher]
+        linear, updates = LINEAR.intersection(names), [name for name in names if name.endswith("_update")]
+        rules = [*_ops(*sorted(linear)), *_close(*updates), *_both(*(n for n in names if n not in {*linear, *updates}))]
+        for file in sorted({program.file for program in programs_of_it}):
+            found[file] = found.get(file, []) + rules
+    return found
 
 
 PRODUCTS = [partial(properties.product_is_exact, tile) for tile in ("SMALL", "MIDDLE", "LARGE")]
 LOSSES = _both("sigmoid_binary_crossentropy", "softmax_crossentropy", "sparse_softmax_crossentropy")
 CONVOLUTIONS = _ops("correlate2d", "correlate2d_relu", "correlate2d_relu_max_pool2d")
-PROPERTIES: dict[str, list[Callable]] = {  # of each file
+PROPERTIES: dict[str, list[Callable]] = {  # of each file; where fewer properties do, these are named
+    **_of_launchers(),
     "conv_backward.cu": _ops("correlate2d"),
     "conv_direct.cu": _ops("correlate2d"),
     "conv_forward.cu": CONVOLUTIONS,
-    "copy.cuh": _steps("async", "tf32"),
+    "copy.cuh": _stairs("async", "tf32"),
     "elementwise.cu": _ops("relu") + _close("dropout", "sigmoid", "tanh"),
     "embedding.cu": _ops("embedding"),
     "gated.cu": _close("gru_reset_before", "gru_step", "lstm_step"),
@@ -81,28 +94,32 @@ PROPERTIES: dict[str, list[Callable]] = {  # of each file
     "tile.cuh": [*PRODUCTS, *CONVOLUTIONS],
     "update.cu": _close("adagrad_update", "adam_update", "momentum_update", "rmsprop_update", "sgd_update"),
     "warp.cuh": [*_both("softmax"), *LOSSES],
-    **{program.file: _steps(step) for step, program in STAIRCASE.items()},
-    "matmul_09_tf32.cu": _steps("tf32", "3xtf32"),
+    **{stair.program.file: _stairs(name) for name, stair in STAIRCASE.items()},
+    "matmul_09_tf32.cu": _stairs("tf32", "3xtf32"),
 }
 
 EQUIVALENT: dict[str, dict[str, str]] = {  # file: {what the changed line then contains: why it is the same program}
-    "conv_backward.cu": {"tap.down < 0 ? 1 :": "the offset of what is nowhere is not used"},
+    "conv_backward.cu": {
+        "tap.down < 0 ? 1 :": "the offset of NOWHERE is not used",
+        "__launch_bounds__(THREADS, 1025 / THREADS)": "a hint about registers, which the compile gate checks",
+        "__launch_bounds__(THREADS, 1024 * THREADS)": "a hint about registers, which the compile gate checks",
+    },
     "conv_forward.cu": {
-        "tap.down < 0 ? 1 :": "the offset of what is nowhere is not used",
+        "tap.down < 0 ? 1 :": "the offset of NOWHERE is not used",
         "if (v >= largest || v != v) largest = v;": "an equal number in place of an equal number",
     },
     "elementwise.cu": {"(x[i] <= 0.0f ? e : 1.0f)": "at 0 both are 1"},
     "gated.cu": {"(z <= 0.0f ? e : 1.0f)": "at 0 both are 1"},
     "matmul.cu": {
-        "k0 = k_first; k0 <= k_end;": "one step more, of zeros",
+        "k0 = k_first; k0 <= k_end;": "one more slice, of zeros",
         "relu && z <= 0.0f ? 0.0f : z;": "at 0 both are 0",
     },
-    "matmul_03_shared.cu": {"k0 <= K; k0 += TILE": "one step more, of zeros"},
+    "matmul_03_shared.cu": {"k0 <= K; k0 += TILE": "one more slice, of zeros"},
     "matmul_06_float4.cu": {"if (false) return *(const float4 *)": "the same four numbers, one by one"},
     "matmul_07_warp.cu": {"if (false) return *(const float4 *)": "the same four numbers, one by one"},
-    "matmul_08_async.cu": {"__launch_bounds__(THREADS, 3)": "a hint about registers: the compile gate's business"},
+    "matmul_08_async.cu": {"__launch_bounds__(THREADS, 3)": "a hint about registers, which the compile gate checks"},
     "matmul_11_bf16.cu": {"float sum[ACROSS][DOWN][4]": "both are four"},
-    "recurrence.cu": {"b[TILE + 1][TILE];": "only the banks are others"},
+    "recurrence.cu": {"b[TILE + 1][TILE];": "only the banks change"},
     "warp.cuh": {"distance = 17;": "exchanges over 17, 8, 4, 2 and 1 reach every lane, too"},
 }
 
@@ -113,7 +130,7 @@ def reason(file: str, mutant: Mutant) -> str | None:
 
 
 def check(rule: Callable) -> None:
-    """Run a property on its examples."""
+    """Run a property on 60 examples."""
 
     @ALWAYS_THE_SAME
     @given(data=st.data())
@@ -123,12 +140,12 @@ def check(rule: Callable) -> None:
     try:
         with np.errstate(all="ignore"):
             run()
-    except FlakyFailure as failure:  # the mutant depends on what was in memory before: wrong, but not always
+    except FlakyFailure as failure:  # the mutant reads what was in memory before: wrong, but not always
         raise AssertionError(str(failure)) from failure
 
 
 def verdicts(file: str, chosen: list[Mutant]) -> Iterator[Verdict]:
-    """What becomes of these mutants of a file."""
+    """The verdicts on some mutants of a file."""
 
     def test() -> None:
         backend._emulated_module.cache_clear()
@@ -143,7 +160,7 @@ def verdicts(file: str, chosen: list[Mutant]) -> Iterator[Verdict]:
 
 
 def score_of(file: str, every: int, first: int = 0) -> Score:
-    """The score of every so many-th mutant of a file, not counting those that are the same program. Prints survivors."""
+    """The score of every `every`-th mutant of a file without the equivalent ones. Prints survivors."""
     chosen = [m for m in mutants((HERE / file).read_text())[first::every] if reason(file, m) is None]
     found = []
     for verdict in verdicts(file, chosen):
@@ -156,7 +173,7 @@ def score_of(file: str, every: int, first: int = 0) -> Score:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("files", nargs="*", default=sorted(PROPERTIES), metavar="FILE", help="of kernels/cuda; default: all")
-    parser.add_argument("--every", type=int, default=10, help="take one of so many (default 10)")
+    parser.add_argument("--every", type=int, default=10, metavar="N", help="take every N-th mutant (default 10)")
     options = parser.parse_args()
     total = Score([])
     for file in options.files:

@@ -1,8 +1,8 @@
-"""What must hold of every CUDA kernel: checked by test_cuda_kernels.py and test_cuda_gpu.py, broken by cuda_mutants.py.
+"""What must hold of every CUDA kernel: tested by test_cuda_kernels.py and test_cuda_gpu.py, and by cuda_mutants.py on mutants.
 
-A property draws a case from Hypothesis's `data` and raises AssertionError where a number is wrong. In the emulator a
-launch raises KernelError where the checker finds a race, a missing barrier, an index out of bounds ...: so each example
-tests for these, too. move: to where the kernels run, as CuPy does for a GPU.
+A property draws a case from Hypothesis's `data` and raises AssertionError where a result is wrong. In the emulator a launch
+raises KernelError where the checker finds a race, a missing barrier, an index out of bounds ..., so each example tests for
+these, too. move: copies an array to the device that runs the kernels, as cupy.asarray does.
 """
 
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ seeds = st.integers(0, 999)
 
 @contextmanager
 def emulation():
-    """Kernels run emulated; what they are to write into is NaN before, so that nothing right is there by chance."""
+    """Run the kernels emulated. New arrays are NaN, so that a result that was never written cannot look right."""
     real = np.empty
 
     def empty(shape, dtype=float, **keywords):
@@ -49,14 +49,14 @@ def emulation():
 
 def equals_reference(name, data, move=as_made):
     """Forward and backward of an op, on normal numbers."""
-    whole = name in POOLED  # rounding would decide between pixels
+    whole = name in POOLED  # with rounding errors another pixel could win
     arrays, constants = draw_case(name, data, whole)
     for result in both_ways(name, arrays, constants, data.draw(seeds), whole, move):
         assert_close(*result)
 
 
 def is_exact(name, data, move=as_made):
-    """Sums of small whole numbers are exact, in any order."""
+    """Forward and backward of an op on small whole numbers, whose sums are exact in any order."""
     arrays, constants = draw_case(name, data, whole=True)
     for result in both_ways(name, arrays, constants, data.draw(seeds), True, move):
         assert_equal(*result)
@@ -65,8 +65,8 @@ def is_exact(name, data, move=as_made):
 def lets_specials_through(name, data, move=as_made):
     """Infinities and NaN come out where they do in NumPy, and nowhere else.
 
-    Recurrences get small numbers that are not whole: neither does float32 alone round 1 - σ(z) to 0, nor is a state 0 in
-    float64 alone; infinity times those would be NaN in one of them only.
+    Recurrences get small numbers that are not whole, so that no factor is 0 in one precision only: float32 would round
+    1 - σ(z) to 0 for large z, and infinity times 0 is NaN.
     """
     whole = name not in RECURRENT
     arrays, constants = draw_case(name, data, whole, scale=1 if whole else 1 / 32)
@@ -85,7 +85,7 @@ stacks = st.sampled_from([((), ()), ((), ()), ((3,), (3,)), ((1,), (4,)), ((4,),
 
 
 def product_is_exact(tile, data):
-    """matmul.product with that tile: stacks, split sums, every orientation, bias, ReLU."""
+    """matmul.product with a tile: stacks, split sums, every orientation, bias, ReLU."""
     (left, right), k = data.draw(stacks), data.draw(depths)
     m, n = (data.draw(sides if k <= 40 and not left + right else st.integers(1, 40)) for _ in range(2))
     shapes = [(*left, m, k), (*right, k, n), data.draw(st.sampled_from([None, (n,)]))]
@@ -119,17 +119,17 @@ def _finished(z, bias, relu):
 
 # ---- the staircase -------------------------------------------------------------------------------------------------
 
-ERRORS = {"tf32": 2e-3, "3xtf32": 2e-6, "bf16": 2e-2}  # of the largest number; the others: 1e-5
+ERRORS = {"tf32": 2e-3, "3xtf32": 2e-6, "bf16": 2e-2}  # relative to the largest element; the others: 1e-5
 edges = st.sampled_from([1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 66, 127, 128, 129, 131, 132, 136])
-lengths = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 40, 65, 100])  # three tiles of the deepest, too
+lengths = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 40, 65, 100])  # up to three tiles
 
 
-def step_is_right(step, data, move=as_made):
-    """A step of the staircase: exact on whole numbers (such small ones are exact in BF16, too), as exact as it says on others."""
+def stair_is_right(stair, data, move=as_made):
+    """A kernel of the staircase: exact on small whole numbers (BF16 holds them exactly, too), within its error on others."""
     m, n, k, whole = data.draw(edges), data.draw(edges), data.draw(lengths), data.draw(st.booleans())
     a, b = numbers(data.draw(seeds), [(m, k), (k, n)], whole)
-    c, want = fetched(matmul.staircase(step, move(a), move(b))), a.astype(np.float64) @ b
+    c, want = fetched(matmul.staircase(stair, move(a), move(b))), a.astype(np.float64) @ b
     if whole:
-        assert_equal(step, c, want)
+        assert_equal(stair, c, want)
     else:
-        assert_close(step, c, want, ERRORS.get(step, 1e-5))
+        assert_close(stair, c, want, ERRORS.get(stair, 1e-5))

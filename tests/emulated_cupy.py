@@ -1,11 +1,11 @@
-"""CuPy without a GPU: arrays that are not NumPy's, kernels that run in the emulator, and a count of what crosses over.
+"""CuPy without a GPU: arrays that are not NumPy's, kernels that run in the emulator, and a list of transfers to the CPU.
 
-What matters is what it refuses, as CuPy does: np.asarray(a), a NumPy array beside one of these in a computation, launching
-a kernel on NumPy arrays. What CuPy allows but what makes the computer wait, a.get(), float(a), `if a:`, is counted in
-`reads`. Everything that computes goes through `_run`, so a stream can capture it: the calls are noted (their results are
-made NaN again, since a capture runs nothing), and a graph runs them once more into the same memory.
+What matters is what it refuses, as CuPy does: np.asarray(a), a NumPy array in a computation with one of these arrays, and a
+kernel launch on NumPy arrays. `reads` lists what CuPy allows although the CPU must wait for it: a.get(), float(a), `if a:`.
+All computation goes through `_run`, so that a stream can capture it: the calls are recorded (their results become NaN, since
+a capture runs nothing), and a graph runs them again into the same memory.
 
-    monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)          and tinydx believes that there is a GPU
+    monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)          tinydx then finds a GPU
 """
 
 import functools
@@ -20,9 +20,9 @@ import tinydx  # noqa: F401 (so that tinydx_kernels is found)
 from tinydx_kernels import emulator
 from tinydx_kernels.cuda.programs import HERE
 
-reads: list[str] = []  # what made the computer wait for the GPU
-launches: list[str] = []  # kernels that ran, or were noted in a capture
-_recording: list | None = None  # [(function, arguments, keywords, result)] of the stream that captures
+reads: list[str] = []  # transfers that made the CPU wait for the GPU
+launches: list[str] = []  # kernels that ran, or were captured
+_captured: list | None = None  # [(function, arguments, keywords, result)] of the stream that is capturing
 
 _METHODS = {
     *("all", "any", "argmax", "argsort", "astype", "copy", "fill", "max", "mean", "min", "prod", "ravel", "reshape"),
@@ -32,7 +32,7 @@ _FROM_HOST = {np.asarray, np.array}
 
 
 class ndarray(NDArrayOperatorsMixin):
-    """An array on the GPU; `_memory` is where it really lies."""
+    """An array on the GPU; `_memory` is the NumPy array behind it."""
 
     def __init__(self, memory):
         self._memory = memory
@@ -71,17 +71,17 @@ class ndarray(NDArrayOperatorsMixin):
     def __len__(self):
         return len(self._memory)
 
-    # ---- over to here and back ----
+    # ---- transfers ----
 
     def get(self):
-        if _recording is not None:
+        if _captured is not None:
             raise RuntimeError("cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing")
         reads.append(f"{self.dtype} {self.shape}")
         return self._memory.copy()
 
     def set(self, values):
         assert type(values) is np.ndarray and values.dtype == self.dtype and values.shape == self.shape
-        assert _recording is None, "a copy from here would be frozen in the graph"
+        assert _captured is None, "a graph would repeat this copy from the CPU with the same values"
         self._memory[...] = values
 
     def item(self):
@@ -107,7 +107,7 @@ def _store(a, key, value):
 
 
 def _bare(value, host):
-    """NumPy's array of one of these, also within lists; TypeError for NumPy arrays where they may not be."""
+    """The NumPy array behind an array, also within lists. NumPy arrays are a TypeError unless `host` allows them."""
     if isinstance(value, ndarray):
         return value._memory
     if isinstance(value, np.ndarray):
@@ -128,16 +128,16 @@ def _wrapped(value):
 
 
 def _run(function, arguments, keywords, host=False):
-    """Compute; in a capture, note it."""
+    """Compute, and record the call if a stream is capturing."""
     from_host = host or function in _FROM_HOST
-    if from_host and _recording is not None and any(isinstance(a, np.ndarray) for a in arguments):
-        raise RuntimeError("a copy from here would be frozen in the graph")
+    if from_host and _captured is not None and any(isinstance(a, np.ndarray) for a in arguments):
+        raise RuntimeError("a graph would repeat this copy from the CPU with the same values")
     arguments, keywords = _bare(tuple(arguments), from_host), {k: _bare(v, False) for k, v in keywords.items()}
     result = function(*arguments, **keywords)
     if isinstance(result, np.generic):
         result = np.asarray(result)
-    if _recording is not None:
-        _recording.append((function, arguments, keywords, result))
+    if _captured is not None:
+        _captured.append((function, arguments, keywords, result))
     return _wrapped(result)
 
 
@@ -154,10 +154,10 @@ array, asarray, zeros, ones, concatenate, broadcast_to, argsort, stack, where = 
 
 
 def empty(shape, dtype=np.float32):
-    """NaN until somebody writes, and the emulator's checker knows it."""
+    """NaN, and the emulator's checker knows that nothing has been written."""
     memory = emulator.empty(shape, dtype)
-    if _recording is not None:
-        _recording.append((lambda: memory, (), {}, memory))
+    if _captured is not None:
+        _captured.append((lambda: memory, (), {}, memory))
     return ndarray(memory)
 
 
@@ -167,7 +167,7 @@ def empty(shape, dtype=np.float32):
 @functools.cache
 def _module(code, options):
     defines = dict(o[2:].split("=") for o in options if o.startswith("-D"))
-    path = next((p for p in HERE.glob("*.cu") if p.read_text() == code), code)  # its name is for the checker's messages
+    path = next((p for p in HERE.glob("*.cu") if p.read_text() == code), code)  # the checker's messages name the file
     return emulator.load_module(path, defines=defines)
 
 
@@ -179,14 +179,20 @@ class RawModule:
         kernel = self.module.get_function(name)
 
         def launch(blocks, threads, arguments):
-            assert not any(isinstance(a, np.ndarray) for a in arguments), "a kernel takes arrays of the GPU"
+            structs = {i: a.copy() for i, a in enumerate(arguments) if isinstance(a, np.ndarray)}  # passed by value
+            assert all(a.size == 1 and a.dtype.names for a in structs.values()), "a kernel takes arrays of the GPU"
+            assert not any(isinstance(a, np.void) for a in arguments), "CuPy passes structs as arrays of size one only"
             launches.append(name)
-            _run(functools.partial(_launch, kernel, blocks, threads), arguments, {})
+            others = [a for i, a in enumerate(arguments) if i not in structs]
+            _run(functools.partial(_launch, kernel, blocks, threads, structs), others, {})
 
         return launch
 
 
-def _launch(kernel, blocks, threads, *arguments):
+def _launch(kernel, blocks, threads, structs, *others):
+    arguments = list(others)
+    for i, value in sorted(structs.items()):
+        arguments.insert(i, value)
     kernel(blocks, threads, arguments)
 
 
@@ -194,7 +200,7 @@ def _launch(kernel, blocks, threads, *arguments):
 
 
 class Stream:
-    """Everything runs at once, so there is nothing to wait for."""
+    """All calls run immediately, so there is nothing to wait for."""
 
     def __init__(self, non_blocking=False):
         pass
@@ -215,31 +221,33 @@ class Stream:
         pass
 
     def begin_capture(self):
-        global _recording
-        _recording = []
+        global _captured
+        _captured = []
 
     def end_capture(self):
-        global _recording
-        calls, _recording = _recording, None
+        global _captured
+        calls, _captured = _captured, None
         return Graph(calls)
 
 
 class Graph:
     def __init__(self, calls):
         self.calls = calls
-        for result in self._results():  # a capture runs nothing: whoever uses numbers of it uses NaN
+        for result in self._results():  # a capture runs nothing: its results must not be used
             if result.dtype.kind == "f":
                 result.fill(np.nan)
 
     def _results(self):
-        """The memory that the calls made themselves."""
+        """The arrays that the calls allocated."""
         return [r for f, a, _, r in self.calls if isinstance(r, np.ndarray) and not any(_shares(r, v) for v in a)]
 
     def launch(self):
         for function, arguments, keywords, result in self.calls:
             new = function(*arguments, **keywords)
             for old, values in zip(_several(result), _several(new), strict=True):
-                if isinstance(old, np.ndarray) and old.flags.writeable:  # else it is a view of what was written already
+                if (
+                    isinstance(old, np.ndarray) and old.flags.writeable
+                ):  # else it is a view of an array that has been written already
                     old[...] = values
 
 

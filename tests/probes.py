@@ -1,9 +1,9 @@
-"""The conformance probes: one small kernel for each primitive, run in the emulator, and on a GPU when there is one.
+"""The conformance probes: one small kernel for each primitive, run in the emulator, and on a GPU where there is one.
 
-    python tests/probes.py docs/gpu/NAME/probes.json        on a GPU: records what it gives, and with what driver
+    python tests/probes.py docs/gpu/NAME/probes.json        on a GPU: stores its results and the version of its driver
 
-The emulator can misread the layout of a fragment exactly as a kernel does; a GPU cannot. test_probes.py compares the
-emulator with every recording in docs/gpu. Arrays are kept as their 32-bit words, so that equal means the same bits.
+The emulator can misread the layout of a fragment exactly as a kernel does; a GPU cannot. test_probes.py compares the emulator
+with every stored file in docs/gpu. Arrays are stored as 32-bit words, so that equal means the same bits.
 """
 
 import json
@@ -14,14 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+import tinydx  # noqa: F401 (so that tinydx_kernels is found)
 from tinydx_kernels.cuda.programs import HERE
 
 SOURCE = Path(__file__).parent / "conformance" / "probes.cu"
-RECORDINGS = Path(__file__).parents[1] / "docs" / "gpu"
+STORED = Path(__file__).parents[1] / "docs" / "gpu"
 
 
 class Probe(NamedTuple):
-    """A launch. arguments: those of the kernel; outputs: which of them to look at; tolerance: of sums that are rounded."""
+    """A launch. arguments: of the kernel; outputs: which of them are results; tolerance: of sums with rounding errors."""
 
     kernel: str
     arguments: tuple
@@ -32,17 +33,17 @@ class Probe(NamedTuple):
 
 
 def whole(seed: int, *shape: int) -> np.ndarray:
-    """Small whole numbers: sums of products are exact, whatever their order."""
+    """Small whole numbers: sums of products are exact in any order."""
     return np.random.default_rng(seed).integers(-3, 4, shape).astype(np.float32)
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:
-    """Normal numbers, of which a tensor core drops bits."""
+    """Normal numbers, whose last bits a tensor core drops."""
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def bfloat16(x: np.ndarray) -> np.ndarray:
-    """The bits of small whole numbers as BF16: they are exact, so the upper half of the float is all."""
+    """The bits of small whole numbers as BF16: the upper halves of the floats, since these numbers are exact."""
     return (x.view(np.uint32) >> 16).astype(np.uint16)
 
 
@@ -92,14 +93,14 @@ PROBES = {
 
 
 def run(probe: Probe, function: Callable, move: Callable = np.copy) -> list[np.ndarray]:
-    """Launch a kernel that takes CuPy's arguments; move: to where it runs. Returns its outputs, here."""
+    """Launch a kernel that takes CuPy's arguments; returns its outputs on the CPU. move: copies an array to the device."""
     arguments = [move(a) if isinstance(a, np.ndarray) else a for a in probe.arguments]
     function((probe.grid,), (probe.block,), tuple(arguments))
     return [a.get() if hasattr(a, "get") else a for a in (arguments[i] for i in probe.outputs)]
 
 
-def record(get_function: Callable[[str], Callable], machine: Mapping[str, str], move: Callable = np.copy) -> str:
-    """What all probes give, as JSON."""
+def results_of(get_function: Callable[[str], Callable], machine: Mapping[str, str], move: Callable = np.copy) -> str:
+    """The results of all probes, as JSON."""
     words = {
         name: [y.view(np.uint32).ravel().tolist() for y in run(probe, get_function(probe.kernel), move)]
         for name, probe in PROBES.items()
@@ -107,9 +108,9 @@ def record(get_function: Callable[[str], Callable], machine: Mapping[str, str], 
     return json.dumps({"machine": dict(machine), "words": words}) + "\n"
 
 
-def differences(recording: str, get_function: Callable[[str], Callable]) -> list[str]:
-    """The probes that give something else than was recorded; those that were not recorded are among them."""
-    words = json.loads(recording)["words"]
+def differences(stored: str, get_function: Callable[[str], Callable]) -> list[str]:
+    """The probes whose results differ from the stored ones, or have none stored."""
+    words = json.loads(stored)["words"]
     wrong = []
     for name, probe in PROBES.items():
         ours = run(probe, get_function(probe.kernel))
@@ -126,7 +127,7 @@ def _agree(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> bool:
 
 
 def main(path: str) -> None:
-    """Record what the GPU at hand gives."""
+    """Store the results of this machine's GPU."""
     from tinydx.bench import gpu
 
     if reason := gpu.missing():
@@ -135,7 +136,7 @@ def main(path: str) -> None:
 
     module = cupy.RawModule(code=SOURCE.read_text(), options=("--std=c++17", f"-I{HERE}"))
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(record(module.get_function, gpu.machine(), cupy.asarray))
+    Path(path).write_text(results_of(module.get_function, gpu.machine(), cupy.asarray))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,11 @@ import json
 
 import pytest
 
+from tinydx.cli import main as tinydx_command
 from tinydx_kernels.cuda import gate
-from tinydx_kernels.cuda.programs import HERE, PROGRAMS, Program
+from tinydx_kernels.cuda.programs import HERE, Program, all_programs, programs_by_launcher
+
+PROGRAMS = all_programs()
 
 needs_nvrtc = pytest.mark.skipif(gate.missing() is not None, reason=str(gate.missing()))
 
@@ -61,6 +64,13 @@ def test_every_file_is_compiled_and_budgeted():
     assert {name.rsplit(" ", 2)[0] for name in budget} == {str(program) for program in PROGRAMS}
 
 
+def test_launchers_list_their_programs():
+    """Each launcher lists what it runs: the collector adds no file of its own."""
+    listed = programs_by_launcher()
+    assert {"tinydx_kernels.cuda.update", "tinydx_kernels.cuda.matmul"} <= set(listed)
+    assert [str(p) for p in listed["tinydx_kernels.cuda.update"]] == ["update.cu"] and len(PROGRAMS) == len(set(PROGRAMS))
+
+
 def test_no_kernel_spills():
     assert all(use.spills == 0 for use in gate.read_budget().values())
 
@@ -75,8 +85,22 @@ def test_without_the_compiler_the_command_says_what_to_install(monkeypatch, caps
         raise ImportError("no file libnvrtc")
 
     monkeypatch.setattr(gate, "_nvrtc", nothing)
-    assert gate.main([]) == 1
-    assert "pip install 'tinydx[kernel-check]'" in capsys.readouterr().out
+    for command, arguments in ((gate.main, []), (tinydx_command, ["cuda", "gate"]), (gate.main, ["--write"])):
+        assert command(arguments) == 1
+        assert "pip install 'tinydx[kernel-check]'" in capsys.readouterr().out
+
+
+def test_the_command_compares_with_the_budget_and_writes_it(monkeypatch, capsys, tmp_path):
+    uses = {"new.cu relu sm_80": gate.Use(10, 0, 0)}
+    for name, value in (("missing", lambda: None), ("version", lambda: "13.0"), ("all_programs", lambda: ["new.cu"])):
+        monkeypatch.setattr(gate, name, value)
+    monkeypatch.setattr(gate, "measure", lambda program: uses)
+    monkeypatch.setattr(gate, "BUDGET", tmp_path / "budget.json")
+    gate.write_budget({})
+    assert tinydx_command(["cuda", "gate"]) == 1
+    assert "not in budget.json: run tinydx cuda gate --write" in capsys.readouterr().out
+    assert tinydx_command(["cuda", "gate", "--write"]) == 0 and gate.read_budget() == uses
+    assert tinydx_command(["cuda", "gate"]) == 0 and "1 kernels within the budget" in capsys.readouterr().out
 
 
 def test_a_program_is_named_by_its_constants():

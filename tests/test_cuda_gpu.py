@@ -1,7 +1,7 @@
 """The CUDA kernels on a real GPU, through CuPy: `pytest -m gpu`. The cases are those of the emulator's tests.
 
-TINYDX_GPU=emulated runs them on the CuPy of emulated_cupy.py, few examples each: they are tested themselves, so that
-they are right when there is a GPU at last.
+TINYDX_GPU=emulated runs these tests on the CuPy of emulated_cupy.py, with few examples each. This tests the tests themselves
+where there is no GPU.
 """
 
 import os
@@ -9,13 +9,12 @@ import sys
 
 import numpy as np
 import pytest
-from cuda_cases import LINEAR, SHAPES, as_made, assert_close, both_ways, draw_case, numbers
+from cuda_cases import KERNELS, LINEAR, as_made, assert_close, both_ways, draw_case, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from training_cases import MODELS, assert_same, captured, compiled, trained
 
 import tinydx
-from tinydx.dispatch import load_kernels
 from tinydx.op import TABLE, RandomDraw
 
 EMULATED = os.environ.get("TINYDX_GPU") == "emulated"
@@ -33,12 +32,11 @@ import cuda_properties as properties  # noqa: E402
 
 from tinydx_kernels.cuda import matmul  # noqa: E402
 
-assert load_kernels("cuda") is None
 pytestmark = pytest.mark.gpu
 examples = settings(max_examples=1 if EMULATED else 100)
 
 
-@pytest.mark.parametrize("name", sorted(SHAPES))
+@pytest.mark.parametrize("name", KERNELS)
 @given(data=st.data())
 @examples
 def test_kernel_equals_reference(name, data):
@@ -52,22 +50,22 @@ def test_kernel_is_exact_on_whole_numbers(name, data):
     properties.is_exact(name, data, cupy.asarray)
 
 
-@pytest.mark.parametrize("name", sorted(name for name in SHAPES if not name.endswith("_update")))
+@pytest.mark.parametrize("name", [name for name in KERNELS if not name.endswith("_update")])
 @given(data=st.data())
 @examples
 def test_infinity_and_nan_come_through(name, data):
     properties.lets_specials_through(name, data, cupy.asarray)
 
 
-@pytest.mark.parametrize("step", matmul.STEPS)
+@pytest.mark.parametrize("stair", matmul.STAIRCASE)
 @given(data=st.data())
 @examples
-def test_staircase_at_its_edges(step, data):
-    properties.step_is_right(step, data, cupy.asarray)
+def test_staircase_at_its_edges(stair, data):
+    properties.stair_is_right(stair, data, cupy.asarray)
 
 
-@pytest.mark.parametrize("name", sorted(SHAPES))
-def test_same_bits_as_again(name):
+@pytest.mark.parametrize("name", KERNELS)
+def test_same_bits_again(name):
     @given(data=st.data())
     @settings(max_examples=1 if EMULATED else 10)
     def run(data):
@@ -80,7 +78,7 @@ def test_same_bits_as_again(name):
     run()
 
 
-@pytest.mark.parametrize("name", sorted(SHAPES))
+@pytest.mark.parametrize("name", KERNELS)
 def test_cupy_arrays_choose_the_cuda_kernel(name):
     for seed in range(20):
         arrays, constants = TABLE[name].samples(RandomDraw(seed))
@@ -93,25 +91,25 @@ def test_cupy_arrays_choose_the_cuda_kernel(name):
     raise AssertionError(f"{name}: no sample of the op is supported")
 
 
-@pytest.mark.parametrize("step", matmul.STEPS)
+@pytest.mark.parametrize("stair", matmul.STAIRCASE)
 @pytest.mark.parametrize(
     "shape", [(33, 65, 17)] if EMULATED else [(128, 128, 128), (1000, 1001, 999), (1, 4097, 33), (2048, 512, 1024)]
 )
-def test_staircase(step, shape):
+def test_staircase(stair, shape):
     m, n, k = shape
     a, b = numbers(0, [(m, k), (k, n)], whole=True)
-    c = matmul.staircase(step, cupy.asarray(a), cupy.asarray(b))
+    c = matmul.staircase(stair, cupy.asarray(a), cupy.asarray(b))
     np.testing.assert_array_equal(c.get(), a.astype(np.float64) @ b)
 
 
-@pytest.mark.parametrize(("step", "tolerance"), [("async", 1e-5), ("tf32", 2e-3), ("3xtf32", 2e-6), ("bf16", 2e-2)])
-def test_staircase_is_as_exact_as_it_says(step, tolerance):
+@pytest.mark.parametrize(("stair", "tolerance"), [("async", 1e-5), ("tf32", 2e-3), ("3xtf32", 2e-6), ("bf16", 2e-2)])
+def test_staircase_is_as_exact_as_it_says(stair, tolerance):
     a, b = numbers(1, [(50, 70), (70, 30)] if EMULATED else [(500, 700), (700, 300)], whole=False)
-    c = matmul.staircase(step, cupy.asarray(a), cupy.asarray(b))
-    assert_close(step, c.get(), a.astype(np.float64) @ b, tolerance)
+    c = matmul.staircase(stair, cupy.asarray(a), cupy.asarray(b))
+    assert_close(stair, c.get(), a.astype(np.float64) @ b, tolerance)
 
 
-def test_arrays_of_another_place_run_on_the_reference():
+def test_arrays_of_two_devices_run_on_the_reference():
     kernel = TABLE["dense"].kernels["cuda"]
     x, w = numbers(0, [(2, 3), (3, 4)], whole=True)
     assert kernel.supports(cupy.asarray(x), cupy.asarray(w))
@@ -137,7 +135,7 @@ def test_a_replayed_graph_gives_the_same_bits(make):
 
 @pytest.mark.parametrize("make", MODELS)
 def test_every_model_is_captured(make):
-    """A capture allows no read and no copy from here: so there is none in the step."""
+    """A capture allows no transfer to or from the CPU, so the training step has none."""
     model, x, y = compiled(make)
     with tinydx.use("cuda"):
         model.fit(x, y, batch_size=len(x), epochs=3, verbose=0)

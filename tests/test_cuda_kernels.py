@@ -1,21 +1,26 @@
-"""Every CUDA kernel against its NumPy reference, without a GPU: the unchanged .cu files in the emulator, checker on.
+"""Every CUDA kernel against its NumPy reference, without a GPU: the unchanged .cu files in the emulator, every access checked.
 
-So each example is also a test for races, missing barriers, accesses out of bounds and reads of what nobody wrote.
-The properties are in cuda_properties.py: results on normal numbers, compared with the reference in float64; on small
-whole ones, whose sums are exact and compared with ==; and on whole ones with an infinity or a NaN among them, which
-must come through as in NumPy. How good these tests are, cuda_mutants.py measures.
+So each example also tests for races, missing barriers, accesses out of bounds and reads of memory that was never written. The
+properties are in cuda_properties.py: results on normal numbers, compared with the reference in float64; results on small
+whole numbers, whose sums are exact and compared with ==; and results where an infinity or a NaN is among the inputs, which
+must come out as in NumPy. cuda_mutants.py measures how good these tests are.
 
-Ordinarily a kernel meets 8 random shapes in the first of these; with HYPOTHESIS_PROFILE=proof, as in CI, 100.
+The first property runs on 8 random shapes; with HYPOTHESIS_PROFILE=proof, as in CI, on 100.
 """
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_cases import EXAMPLES, LINEAR, SHAPES, assert_close, both_ways, draw_case, numbers
+from cuda_cases import EXAMPLES, KERNELS, LINEAR, POOLED, RECURRENT, SUMS, assert_close, both_ways, draw_case, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinydx
-from tinydx.dispatch import load_kernels
 from tinydx.op import TABLE, RandomDraw
 from tinydx_kernels.emulator.build import compiler
 
@@ -26,11 +31,9 @@ except OSError as missing:
 
 import cuda_properties as properties
 
-from tinydx_kernels.cuda import backend, convolution, matmul
-from tinydx_kernels.emulator import record
+from tinydx_kernels.cuda import backend, convolution, matmul, update
+from tinydx_kernels.emulator import profile
 
-assert load_kernels("cuda") is None
-KERNELS = sorted(name for name, op in TABLE.items() if "cuda" in op.kernels)
 examples = settings(max_examples=EXAMPLES)
 fewer_examples = settings(max_examples=max(6, EXAMPLES // 4))
 
@@ -45,11 +48,16 @@ def emulated():
 # ---- the ops -------------------------------------------------------------------------------------------------------
 
 
-def test_every_kernel_is_tested():
-    assert sorted(SHAPES) == KERNELS
+def test_every_kernel_brings_its_own_samples():
+    """Samples of the op itself are too small to cross a tile."""
+    assert [name for name in KERNELS if TABLE[name].kernels["cuda"].samples is TABLE[name].samples] == []
 
 
-@pytest.mark.parametrize("name", sorted(SHAPES))
+def test_what_the_tests_know_about_ops_is_about_kernels():
+    assert set(KERNELS) >= LINEAR | POOLED | RECURRENT | SUMS
+
+
+@pytest.mark.parametrize("name", KERNELS)
 @given(data=st.data())
 @examples
 def test_kernel_equals_reference(name, data):
@@ -63,7 +71,7 @@ def test_kernel_is_exact_on_whole_numbers(name, data):
     properties.is_exact(name, data)
 
 
-@pytest.mark.parametrize("name", sorted(name for name in SHAPES if not name.endswith("_update")))
+@pytest.mark.parametrize("name", [name for name in KERNELS if not name.endswith("_update")])
 @given(data=st.data())
 @fewer_examples
 def test_infinity_and_nan_come_through(name, data):
@@ -108,6 +116,83 @@ def test_update_in_place(name):
         np.testing.assert_array_equal(a, b)
 
 
+# ---- a new kernel ----------------------------------------------------------------------------------------------------
+
+NEW_CU = """
+extern "C" __global__ void leaky_relu(const float *x, float *y, int size, float slope)
+{
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < size) y[i] = x[i] > 0.0f ? x[i] : slope * x[i];
+}
+
+extern "C" __global__ void leaky_relu_backward(const float *dy, const float *x, float *dx, int size, float slope)
+{
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < size) dx[i] = x[i] > 0.0f ? dy[i] : slope * dy[i];
+}
+"""
+NEW_LAUNCHER = """
+from tinydx.op import kernel_of
+from tinydx.ops.activation import leaky_relu
+from tinydx_kernels.cuda.backend import contiguous, each, is_float32, xp
+from tinydx_kernels.cuda.programs import Program
+
+LEAKY = Program("leaky.cu")
+PROGRAMS = [LEAKY]
+
+
+def forward(x, *, slope=0.2):
+    x, y = contiguous(x), xp(x).empty(x.shape, x.dtype)
+    each(LEAKY, "leaky_relu", x.size, x, y, x.size, float(slope))
+    return y, (x, slope)
+
+
+def backward(dy, saved):
+    x, slope = saved
+    dx = xp(x).empty(x.shape, x.dtype)
+    each(LEAKY, "leaky_relu_backward", x.size, contiguous(dy), x, dx, x.size, float(slope))
+    return (dx,)
+
+
+def supports(x, *, slope=0.2):
+    return is_float32(x)
+
+
+def samples(draw):
+    return (draw.array(draw.choice([1, 255, 256, 257])),), {"slope": 0.2}
+
+
+kernel_of(leaky_relu, "cuda", forward, backward, supports, samples=samples)
+"""
+NEW_TEST = """
+import cuda_cases, cuda_mutants, cuda_properties, numpy, tinydx
+from tinydx_kernels.cuda import gate
+
+assert "leaky_relu" in cuda_cases.KERNELS and "leaky.cu" in map(str, gate.all_programs())
+for rule in cuda_mutants.PROPERTIES["leaky.cu"]:
+    with cuda_properties.emulation():
+        cuda_mutants.check(rule)
+with cuda_properties.emulation(), tinydx.use("cuda", strict=True), tinydx.trace() as ran:
+    tinydx.ops.leaky_relu(numpy.ones(3, "float32"))
+score = cuda_mutants.score_of("leaky.cu", every=4)
+print(ran, len(cuda_mutants.PROPERTIES["leaky.cu"]), len(score.verdicts) > 3, score.rate)
+"""
+
+
+def test_one_launcher_adds_a_kernel(tmp_path):
+    """A launcher and its .cu, and nothing else, in a copy of the checkout: dispatch, gate, tests and mutants find them."""
+    root, tests = Path(__file__).parents[1], Path(__file__).parent
+    for folder in ("tinydx", "kernels", "lessons"):
+        shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "pyproject.toml", tmp_path)
+    (tmp_path / "kernels" / "cuda" / "leaky.cu").write_text(NEW_CU)
+    (tmp_path / "kernels" / "cuda" / "leaky.py").write_text(NEW_LAUNCHER)
+    command = [sys.executable, "-c", NEW_TEST]
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{tests}"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.stdout == "[('leaky_relu', 'cuda')] 2 True 1.0\n", done.stdout + done.stderr
+
+
 # ---- which arrays the kernels take ---------------------------------------------------------------------------------
 
 
@@ -137,6 +222,15 @@ def test_use_cuda_without_cupy_says_what_to_install(monkeypatch):
         tinydx.use("cuda")
 
 
+def test_a_named_tuple_becomes_a_struct():
+    constants = backend.struct(update.RMSprop(0.1, 0.9, 0.1, 0.0, 1e-7, True))
+    assert constants.size == 1 and constants.dtype.itemsize == 24 and constants["centered"] == [1]
+    assert constants.dtype.names == ("rate", "rho", "rest", "mu", "epsilon", "centered")
+    for wide in (2**31, np.int64(2**31)):
+        with pytest.raises(OverflowError):
+            backend.struct(matmul.Plan(wide, *[0] * 5))
+
+
 def test_a_launch_takes_no_strided_array():
     with pytest.raises(ValueError, match="contiguous"):
         backend._argument(np.ones((3, 4), np.float32)[:, ::2])
@@ -145,7 +239,7 @@ def test_a_launch_takes_no_strided_array():
         backend._argument(2**31)
 
 
-# ---- products and sums that the ops reach with large arrays only ---------------------------------------------------
+# ---- products and sums that ops reach with large arrays only ---------------------------------------------------
 
 
 @pytest.mark.parametrize("tile", ["SMALL", "MIDDLE", "LARGE"])
@@ -170,42 +264,42 @@ def test_sum_of_pieces(data):
 # ---- the staircase -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", matmul.STEPS)
+@pytest.mark.parametrize("stair", matmul.STAIRCASE)
 @given(data=st.data())
 @examples
-def test_staircase(step, data):
-    properties.step_is_right(step, data)
+def test_staircase(stair, data):
+    properties.stair_is_right(stair, data)
 
 
-@pytest.mark.parametrize("step", matmul.STEPS)
-def test_staircase_lets_nan_through(step):
+@pytest.mark.parametrize("stair", matmul.STAIRCASE)
+def test_staircase_lets_nan_through(stair):
     a, b = numbers(0, [(33, 17), (17, 35)], whole=True)
     a[32, 16] = np.nan
-    c = matmul.staircase(step, a, b)
+    c = matmul.staircase(stair, a, b)
     assert np.isnan(c[32]).all() and np.isfinite(c[:32]).all()
 
 
 def test_3xtf32_makes_nan_of_infinity():
-    """As its file says: the rest of an infinity is infinity minus infinity. The other steps keep it."""
+    """As its file says: the rest of an infinity is infinity minus infinity. The other kernels keep it."""
     a, b = numbers(0, [(33, 17), (17, 35)], whole=True)
     a[32, 16], b[16] = np.inf, 1
-    for step in matmul.STEPS:
-        row = matmul.staircase(step, a, b)[32]
-        assert (np.isnan(row) if step == "3xtf32" else row == np.inf).all(), step
+    for stair in matmul.STAIRCASE:
+        row = matmul.staircase(stair, a, b)[32]
+        assert (np.isnan(row) if stair == "3xtf32" else row == np.inf).all(), stair
 
 
 # ---- how they use memory: what the comments in the .cu files and the lessons say -----------------------------------
 
 
 def counters_of(run, *arguments):
-    """What a call does to memory: [LineCounter] of all its launches."""
-    with record() as launches:
+    """How a call uses memory: [LineCounter] of all its launches."""
+    with profile() as launches:
         run(*arguments)
     return [counter for launch in launches for counter in launch.counters]
 
 
 def excess(counters):
-    """Passes over the banks of shared memory beyond the least, by array."""
+    """The arrays in shared memory whose accesses have bank conflicts."""
     return {c.array for c in counters if c.shared and c.excess}
 
 
@@ -220,24 +314,24 @@ def test_coalescing_makes_32_transactions_one():
     assert b.per_request == b.ideal / b.requests == 4
 
 
-def test_each_step_reads_less_often():
+def test_each_stair_reads_less_often():
     """Requests of the inner loop per product: global memory 2, then 2/32; shared memory 2, (TM + 1) / TM, 2 / TM, 2 / 4 TM."""
     products = 128 * 128 * 32 / 32  # a request is a warp's
 
-    def requests(step, shared):
-        counters = counters_of(matmul.staircase, step, *SQUARE)
+    def requests(stair, shared):
+        counters = counters_of(matmul.staircase, stair, *SQUARE)
         return sum(c.requests for c in counters if c.access == "read" and c.shared == shared) / products
 
     assert requests("coalesced", False) == 2 and requests("shared", False) == 2 / 32
-    assert [requests(step, True) for step in ("shared", "column", "square", "float4")] == [2, 9 / 8, 2 / 8, 2 / 32]
+    assert [requests(stair, True) for stair in ("shared", "column", "square", "float4")] == [2, 9 / 8, 2 / 8, 2 / 32]
 
 
 def test_bank_conflicts_are_where_the_files_say():
-    conflicts = {step: excess(counters_of(matmul.staircase, step, *SQUARE)) for step in matmul.STEPS}
+    conflicts = {stair: excess(counters_of(matmul.staircase, stair, *SQUARE)) for stair in matmul.STAIRCASE}
     assert conflicts.pop("square") == {"a_tile", "b_tile"}
     assert conflicts.pop("float4") == {"a_tile", "b_tile"}
-    for step in ("async", "tf32", "3xtf32", "bf16"):  # rows are padded for the many reads; the writes of two share banks
-        assert conflicts.pop(step) == {"a_tile"}
+    for stair in ("async", "tf32", "3xtf32", "bf16"):  # rows are padded for the reads; two writes at a time share banks
+        assert conflicts.pop(stair) == {"a_tile"}
     assert set().union(*conflicts.values()) == set()
 
 

@@ -9,19 +9,27 @@ try:
 except OSError as error:
     pytest.skip(str(error), allow_module_level=True)
 
-from cuda_mutants import EQUIVALENT, PROPERTIES, RATE, reason, score_of
+from cuda_cases import KERNELS
+from cuda_mutants import EQUIVALENT, PROPERTIES, RATE, _of_launchers, reason, score_of
 
 from tinydx_kernels.cuda.programs import HERE
 from tinydx_kernels.emulator.mutate import Score, mutants
 
 
 def test_every_file_has_properties():
-    assert set(PROPERTIES) == {path.name for path in HERE.glob("*.cu*")} - {"ptx.cuh"}  # of which nothing runs here
+    assert set(PROPERTIES) == {path.name for path in HERE.glob("*.cu*")} - {"ptx.cuh"}  # which runs on GPUs only
+    assert all(PROPERTIES.values())
+
+
+def test_a_new_file_gets_the_properties_of_its_launcher():
+    rules = _of_launchers()
+    assert [rule.args for rule in rules["embedding.cu"]] == [("embedding",), ("embedding",)]
+    assert {rule.args[0] for rule in rules["update.cu"]} == {name for name in KERNELS if name.endswith("_update")}
 
 
 @pytest.mark.parametrize("file", sorted(EQUIVALENT))
 def test_what_is_called_equivalent_is_a_mutant(file):
-    """A kernel has changed? Then its excuses are looked at again."""
+    """Where a kernel has changed, its list of equivalent mutants must be checked again."""
     changed = [m.after for m in mutants((HERE / file).read_text())]
     assert [part for part in EQUIVALENT[file] if not any(part in after for after in changed)] == []
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from probes import bfloat16, whole
 
 from tinydx.cli import main
-from tinydx_kernels.emulator import KernelError, empty, load_module, record
+from tinydx_kernels.emulator import KernelError, empty, load_module, profile
 from tinydx_kernels.emulator import build as building
 from tinydx_kernels.emulator import module as launching
 from tinydx_kernels.emulator.check import check, plans_of
@@ -249,6 +249,61 @@ def test_wrong_arguments(arguments, message):
     assert [f.kind for f in error.value.findings] == ["argument"] and message in str(error.value)
 
 
+STRUCTS = """
+struct Line { int first, last; float slope; };
+struct Padded { unsigned char kind; double weight; };
+struct Pointing { float* x; };
+extern "C" __global__ void straight(float* y, Line line) { y[threadIdx.x] = line.first + line.slope * line.last; }
+extern "C" __global__ void padded(float* y, const __grid_constant__ Padded p) { y[threadIdx.x] = p.kind * p.weight; }
+extern "C" __global__ void pointing(float* y, Pointing p) { y[threadIdx.x] = p.x[0]; }
+"""
+LINE = np.dtype([("first", np.int32), ("last", np.int32), ("slope", np.float32)])
+
+
+@functools.cache
+def structs(name):
+    return load_module(STRUCTS).get_function(name)
+
+
+def test_a_structure_is_passed_by_value_as_cupy_does():
+    y, line = empty(4), np.array([(1, 3, 0.5)], LINE)
+    structs("straight")(1, 4, (y, line))
+    assert y.tolist() == [2.5] * 4 and line.tolist() == [(1, 3, 0.5)]
+    aligned = np.dtype([("kind", np.uint8), ("weight", np.float64)], align=True)
+    structs("padded")(1, 4, (y, np.array((3, 1.5), aligned)))
+    assert y.tolist() == [4.5] * 4
+
+
+@pytest.mark.parametrize(
+    "kernel, value",
+    [
+        ("straight", np.array([(1, 3, 0.5)], LINE)[0]),  # CuPy takes no np.void
+        ("straight", np.array([(1, 3, 0.5)] * 2, LINE)),
+        ("straight", np.array([(1, 3)], LINE[["first", "last"]])),
+        ("straight", np.zeros(1, [("last", np.int32), ("first", np.int32), ("slope", np.float32)])),
+        ("straight", np.zeros(1, np.float32)),
+        ("straight", np.float32(1)),
+        ("straight", None),
+        ("padded", np.zeros(1, [("kind", np.uint8), ("weight", np.float64)])),  # without C's padding
+    ],
+)
+def test_a_wrong_structure_is_an_error(kernel, value):
+    with pytest.raises(KernelError, match="pass a NumPy array of size one and dtype") as error:
+        structs(kernel)(1, 4, (empty(4), value))
+    assert [f.kind for f in error.value.findings] == ["argument"]
+
+
+def test_a_structure_with_pointers_cannot_be_passed():
+    with pytest.raises(KernelError, match="its members are not all numbers"):
+        structs("pointing")(1, 4, (empty(4), np.zeros(1, np.int64)))
+
+
+def test_launch_bounds_may_ask_for_blocks_too():
+    text = "__global__ void __launch_bounds__(64, 1024 / 64) k(float* y) {\n y[threadIdx.x] = 1;\n}"
+    with pytest.raises(KernelError, match="__launch_bounds__ promises at most 64"):
+        load_module(text).get_function("k")(1, 128, (empty(128),))
+
+
 @pytest.mark.parametrize(
     "grid, block, shared, message",
     [
@@ -339,9 +394,9 @@ def test_a_kernel_may_be_called_like_a_function_of_the_c_library():
         assert y[0] == i
 
 
-def test_lenient_tolerates_what_hardware_does():
+def test_divergent_barriers_can_be_allowed_as_hardware_does():
     path = PLANTED / "waiting.cu"
-    kernel = load_module(path, {"BUG": 1}, lenient=True).get_function("barrier_after_return")
+    kernel = load_module(path, {"BUG": 1}, allow_divergent_barriers=True).get_function("barrier_after_return")
     x, y = whole(0, 64), np.zeros(64, np.float32)
     kernel(1, 64, (np.int32(50), x, y))
     assert (y[:50] == x[49::-1]).all()
@@ -361,7 +416,7 @@ def test_the_same_seed_gives_the_same_order():
 
 @pytest.mark.parametrize("wait", ["__syncthreads()", "__syncwarp()", "__shfl_xor_sync(0xffffffff, 1, 1)"])
 def test_waiting_together_without_end_is_found(wait, monkeypatch):
-    monkeypatch.setattr(launching, "STEP_LIMIT", 400_000)
+    monkeypatch.setattr(launching, "ACCESS_LIMIT", 400_000)
     kernel = load_module(f"__global__ void k(int* y) {{\n while (*y == 0) {wait};\n}}").get_function("k")
     with pytest.raises(KernelError, match=r"source\.cu:2: no-progress"):
         kernel(1, 64, (np.zeros(1, np.int32),))
@@ -446,7 +501,7 @@ def test_an_instruction_that_reads_several_arrays_is_counted_for_each():
 
 
 def test_vector_accesses_are_one_request():
-    with record() as launches:
+    with profile() as launches:
         test_sgemm("vectors", 64, 64, 64)
     [launch] = launches
     loads = [c for c in launch.counters if c.array in "ab"]
@@ -533,13 +588,15 @@ STRANGE = {  # what is asked for, and what the one line says
     "k<<<1, 32>>>(x=zeros(3), in=99999999999)": "out of bounds",
     "k<<<1, 32>>>(x=zeros(1000000, 1000), in=1)": "1,000,000,000 elements is too large to check: at most 16,777,216",
     "k<<<2000000000, 1024>>>(x=zeros(3), in=1)": "2,048,000,000,000 threads are too many to check",
-    "k<<<1>>>(x=zeros(3), in=1)": "in <<< >>> stand the grid, the block",
-    "s<<<1, 1>>>(p=zeros(3))": "p is a Point*: only arrays of numbers can be made here",
+    "k<<<1>>>(x=zeros(3), in=1)": "<<< >>> takes the grid, the block and, if needed, the bytes of dynamic shared memory",
+    "s<<<1, 1>>>(p=zeros(3))": "p is a Point*: a check comment can only make arrays of numbers",
+    "v<<<1, 1>>>(p=3)": "p is a Point, a structure: a check comment can only pass numbers and arrays",
 }
 STRANGE_KERNELS = """
 struct Point { float x; };
 __global__ void k(float* x, int in) { x[threadIdx.x] = in; }
 __global__ void s(Point* p) { p->x = 1; }
+__global__ void v(Point p) { assert(p.x > 0); }
 """
 
 

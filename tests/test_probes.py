@@ -1,4 +1,4 @@
-"""The emulator gives what GPUs gave: the recordings in docs/gpu, made by probes.py."""
+"""The emulator gives the same results as GPUs did: those that probes.py stored in docs/gpu."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ import emulated_cupy
 import numpy as np
 import probes
 import pytest
-from probes import PROBES, RECORDINGS, SOURCE, differences, record
+from probes import PROBES, SOURCE, STORED, differences, results_of
 
 from tinydx.bench import gpu
 from tinydx_kernels.cuda import gate
@@ -20,7 +20,7 @@ except OSError as error:
     pytest.skip(str(error), allow_module_level=True)
 
 MACHINE = {"device": "none", "driver": "0", "nvrtc": "0"}
-FOUND = sorted(RECORDINGS.glob("*/probes.json"))
+FOUND = sorted(STORED.glob("*/probes.json"))
 
 
 @pytest.fixture(scope="module")
@@ -31,21 +31,21 @@ def emulated():
 @pytest.mark.parametrize("path", FOUND or [None])
 def test_the_emulator_agrees_with_a_gpu(path, emulated):
     if path is None:
-        pytest.skip("no GPU has recorded the probes yet: emulated, not yet verified on a GPU")
-    recording = path.read_text()
-    assert differences(recording, emulated) == [], json.loads(recording)["machine"]
+        pytest.skip("no results of a GPU are stored yet: emulated, not yet verified on a GPU")
+    stored = path.read_text()
+    assert differences(stored, emulated) == [], json.loads(stored)["machine"]
 
 
-def test_a_recording_is_compared_bit_by_bit(emulated):
-    recording = json.loads(record(emulated, MACHINE))
-    assert recording["machine"] == MACHINE and differences(json.dumps(recording), emulated) == []
-    for outputs in recording["words"].values():
+def test_results_are_compared_bit_by_bit(emulated):
+    stored = json.loads(results_of(emulated, MACHINE))
+    assert stored["machine"] == MACHINE and differences(json.dumps(stored), emulated) == []
+    for outputs in stored["words"].values():
         outputs[-1][-1] ^= 1 << 22
-    assert differences(json.dumps(recording), emulated) == list(PROBES)
+    assert differences(json.dumps(stored), emulated) == list(PROBES)
     assert differences('{"words": {}}', emulated) == list(PROBES)
 
 
-def test_the_recording_script_runs_on_cupy(emulated, monkeypatch, tmp_path):
+def test_the_script_runs_on_cupy(emulated, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
     monkeypatch.setattr(gpu, "machine", lambda: MACHINE)
     monkeypatch.setattr(gpu, "missing", lambda: None)
@@ -54,7 +54,7 @@ def test_the_recording_script_runs_on_cupy(emulated, monkeypatch, tmp_path):
 
 
 def test_every_probe_writes_all_its_outputs(emulated):
-    words = json.loads(record(emulated, MACHINE))["words"]
+    words = json.loads(results_of(emulated, MACHINE))["words"]
     assert all(any(output) for name in words for output in words[name])
     assert np.isfinite(np.array(words["TF32, rounded"][0], np.uint32).view(np.float32)).all()
 
@@ -62,6 +62,6 @@ def test_every_probe_writes_all_its_outputs(emulated):
 @pytest.mark.skipif(gate.missing() is not None, reason=str(gate.missing()))
 @pytest.mark.parametrize("architecture", gate.ARCHITECTURES[1:])
 @pytest.mark.parametrize("name", ["probes.cu", "sgemm.cu"])
-def test_nvidia_compiles_them_too(name, architecture):
+def test_nvidias_compiler_accepts_them_too(name, architecture):
     uses = gate.uses_of(gate.compile_source((SOURCE.parent / name).read_text(), name, architecture))
     assert uses and all(use.spills == 0 for use in uses.values())

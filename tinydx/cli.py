@@ -332,10 +332,25 @@ def _add_cuda(commands: Any) -> None:
         "--args", default="", metavar="VALUES", help='arguments, such as "n=1000, a=2.0f, x=random(n), y=empty(n)"'
     )
     check.set_defaults(run=_cuda_check)
+    gate = actions.add_parser(
+        "gate",
+        help="compile tinydx's own kernels with NVIDIA's compiler, without a GPU, and compare them with their budget",
+        description="Compile tinydx's own kernels with NVIDIA's compiler for every architecture, without a GPU, and compare "
+        "registers, shared memory and spills with the budget. Exit status 1 if a kernel exceeds it. "
+        "Needs: pip install 'tinydx[kernel-check]'.",
+    )
+    gate.add_argument("--write", action="store_true", help="make what was found the new budget")
+    gate.set_defaults(run=_cuda_gate)
 
 
 def _cuda_check(a: argparse.Namespace) -> int:
     from tinydx_kernels.emulator.check import command
+
+    return command(a)
+
+
+def _cuda_gate(a: argparse.Namespace) -> int:
+    from tinydx_kernels.cuda.gate import command
 
     return command(a)
 

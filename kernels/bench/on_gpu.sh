@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU, in one call of at most ten minutes:
 #
-#     bash kernels/bench/on_gpu.sh [FOLDER]      default: docs/gpu/<the device's name>, which is to be committed
+#     bash kernels/bench/on_gpu.sh [FOLDER]      default: docs/gpu/<the device's name>, which should be committed
 #
 #     device.txt     the device, its driver and clock
-#     probes.json    what the conformance probes gave: from then on tests/test_probes.py compares the emulator with it
+#     probes.json    the results of the conformance probes; tests/test_probes.py then compares the emulator with them
 #     tests.txt      the GPU tests
-#     bench.json, bench.md, bench.png, bench.txt      our kernels beside cuBLAS and cuDNN, against the goals
+#     bench.json, bench.md, bench.png, bench.txt      our kernels and cuBLAS and cuDNN, compared with the goals
 #
-# Needs CuPy, pytest, hypothesis and matplotlib; cuDNN, TF32 and BF16 are compared where PyTorch is installed.
+# Runs from the source tree; tinydx need not be installed. Needs CuPy, pytest, hypothesis and matplotlib; where PyTorch is
+# installed, cuDNN, TF32 and BF16 are compared, too.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 export PYTHONPATH=$PWD PYTHONUNBUFFERED=1
@@ -18,17 +19,16 @@ out=$(realpath -m "${1:-docs/gpu/$name}")
 mkdir -p "$out"
 failed=0
 
-# step SECONDS FILE COMMAND: run it for that long at most, its output into the file, too.
-step() {
+# part SECONDS FILE COMMAND: run the command for at most that long, and write its output to the file, too.
+part() {
   echo "== ${*:3} =="
   timeout "$1" "${@:3}" 2>&1 | tee "$out/$2" || failed=1
 }
 
-step 20 device.txt nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm,memory.total,power.limit --format=csv
-step 60 probes.txt python3 tests/probes.py "$out/probes.json"
-step 270 tests.txt python3 -m pytest -m gpu tests/test_cuda_gpu.py -rs -p no:cacheprovider
-bench='import sys; from tinydx.bench.gpu import main; sys.exit(main())'
-step 240 bench.txt python3 -c "$bench" "$out"
-rm -f "$out/probes.txt"  # empty, unless probes.py failed and has said why on the screen
+part 20 device.txt nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm,memory.total,power.limit --format=csv
+part 60 probes.txt python3 tests/probes.py "$out/probes.json"
+part 270 tests.txt python3 -m pytest -m gpu tests/test_cuda_gpu.py -rs -p no:cacheprovider
+part 240 bench.txt python3 -m tinydx.bench.gpu "$out"
+rm -f "$out/probes.txt"  # empty, unless probes.py failed and has printed why
 ls -l "$out"
 exit $failed

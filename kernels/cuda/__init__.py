@@ -1,4 +1,4 @@
-"""CUDA kernels: importing this package registers the launchers of all its files for ops of the table. CuPy is not imported."""
+"""CUDA kernels: importing this package registers the launchers of all its files. It does not import CuPy."""
 
 import importlib
 import pkgutil

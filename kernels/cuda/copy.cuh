@@ -1,9 +1,9 @@
-// A tile of a matrix on its way into shared memory while the threads go on computing (cp.async).
+// Copies a tile of a matrix into shared memory while the threads go on computing (cp.async).
 #pragma once
 #include "ptx.cuh"
 
 // Start to copy rows x columns floats of matrix (height, width), from (row0, column0) on; zeros beyond its edges.
-// tile_line: floats from a row of the tile to the next. A copy is 16 bytes, or 4 where the matrix' rows are not aligned.
+// tile_line: floats from a row of the tile to the next. A copy has 16 bytes, or 4 where the rows are not aligned.
 __device__ inline void copy_tile(float *tile, int tile_line, int rows, int columns, const float *matrix, int height,
                                  int width, int row0, int column0)
 {

@@ -1,4 +1,4 @@
-// Activations and dropout: one thread, one number. They are as fast as memory; neighbouring threads read neighbouring numbers.
+// Activations and dropout: one thread for each element. They are as fast as memory: neighbouring threads read neighbours.
 
 #define EACH(i, size)                                     \
     int i = blockIdx.x * blockDim.x + threadIdx.x;        \
@@ -29,7 +29,7 @@ extern "C" __global__ void sigmoid_backward(const float *dy, const float *y, flo
     dx[i] = dy[i] * y[i] * (1.0f - y[i]);
 }
 
-// named with a suffix: C has a function tanh
+// with a suffix, since C has a function tanh
 extern "C" __global__ void tanh_forward(const float *x, float *y, int size)
 {
     EACH(i, size);
@@ -42,7 +42,7 @@ extern "C" __global__ void tanh_backward(const float *dy, const float *y, float 
     dx[i] = dy[i] * (1.0f - y[i] * y[i]);
 }
 
-// Both ways: y = x mask scale, where what is dropped is multiplied by 0 as in the reference: infinity becomes NaN.
+// Forward and backward: y = x mask scale. Dropped elements are multiplied by 0 as in the reference: infinity becomes NaN.
 extern "C" __global__ void dropout(const float *x, const bool *mask, float *y, int size, float scale)
 {
     EACH(i, size);

@@ -1,16 +1,16 @@
 """The compile gate: NVIDIA's own compiler on every kernel, for every architecture, without a GPU.
 
-    python -m tinydx_kernels.cuda.gate            compile all, compare with the budget
-    python -m tinydx_kernels.cuda.gate --write    make what was found the budget (after a look at what became worse)
+    tinydx cuda gate            compile all kernels and compare them with the budget
+    tinydx cuda gate --write    make what was found the new budget (look first at what became worse)
 
-NVRTC, the compiler as a library, compiles to machine code (cubin), and its assembler says what each kernel takes:
+NVRTC, the compiler as a library, compiles to machine code (cubin), and its assembler reports what each kernel needs:
 
-    registers   a thread's; 65,536 a multiprocessor: at 64 each, 1,024 threads can be there at a time, at 128 only 512
-    shared      bytes of shared memory a block
-    spills      bytes that had no room in registers and went to memory: none is allowed
+    registers   of a thread; a multiprocessor has 65,536: enough for 1,024 threads with 64 each, for 512 with 128
+    shared      bytes of shared memory of a block
+    spills      bytes that did not fit into registers and went to memory: none are allowed
 
-budget.json holds the most that each kernel may take. Registers are handed out to warps in eights, so are compared so.
-Needs the compiler alone: pip install 'tinydx[kernel-check]'.
+budget.json holds the most that each kernel may need. The hardware allocates registers in eights, so they are compared in
+eights. The gate needs only the compiler: pip install 'tinydx[kernel-check]'.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ import sys
 from importlib import metadata
 from typing import NamedTuple
 
-from tinydx_kernels.cuda.programs import HERE, PROGRAMS, Program
+from tinydx_kernels.cuda.programs import HERE, Program, all_programs
 
 ARCHITECTURES = (75, 80, 90)  # Turing, Ampere, Hopper
 BUDGET = HERE / "budget.json"
-WHEEL = "nvidia-cuda-nvrtc"  # our kernels include no header of NVIDIA's
+WHEEL = "nvidia-cuda-nvrtc"  # enough by itself: the kernels include none of NVIDIA's headers
 
 
 class Use(NamedTuple):
-    """What a kernel takes: registers a thread, bytes of shared memory a block, bytes spilled."""
+    """What a kernel needs: registers of a thread, bytes of shared memory of a block, bytes spilled."""
 
     registers: int
     shared: int
     spills: int
 
 
-# ---- the compiler --------------------------------------------------------------------------------------------------
+# ---- the compiler ----------------------------------------------------------------------------------------------------
 
 
 def missing() -> str | None:
@@ -52,7 +52,7 @@ def missing() -> str | None:
 
 
 def _wheel_file(pattern: str) -> str:
-    """The file of NVIDIA's wheel whose path matches."""
+    """The path of the file in NVIDIA's wheel that matches the pattern."""
     for file in metadata.files(WHEEL) or []:
         if re.search(pattern, str(file)):
             return str(file.locate())
@@ -61,7 +61,7 @@ def _wheel_file(pattern: str) -> str:
 
 @functools.cache
 def _nvrtc() -> ctypes.CDLL:
-    ctypes.CDLL(_wheel_file(r"libnvrtc-builtins\.so[.\d]*$"), mode=ctypes.RTLD_GLOBAL)  # NVRTC looks for it by name
+    ctypes.CDLL(_wheel_file(r"libnvrtc-builtins\.so[.\d]*$"), mode=ctypes.RTLD_GLOBAL)  # NVRTC finds it by its name
     return ctypes.CDLL(_wheel_file(r"libnvrtc\.so[.\d]*$"))
 
 
@@ -73,7 +73,11 @@ def version() -> str:
 
 
 def compile_source(source: str, name: str, architecture: int, defines: tuple[tuple[str, int], ...] = ()) -> str:
-    """Compile to a cubin; returns the compiler's log. Raises ValueError with that log if it does not accept the source."""
+    """Compile a source to a cubin; returns the compiler's log.
+
+    Arguments: source, the text; name, of its file; architecture, such as 80; defines, its constants.
+    Raises: ValueError with the log if the compiler rejects the source.
+    """
     nvrtc, program = _nvrtc(), ctypes.c_void_p()
     options = [f"--gpu-architecture=sm_{architecture}", "--std=c++17", "--ptxas-options=-v", f"--include-path={HERE}"]
     options += [f"--define-macro={key}={value}" for key, value in defines]
@@ -92,7 +96,7 @@ def compile_source(source: str, name: str, architecture: int, defines: tuple[tup
 
 
 def uses_of(log: str) -> dict[str, Use]:
-    """The assembler's report (ptxas -v) as {kernel: Use}.
+    """The assembler's report (ptxas -v), as {kernel: Use}.
 
     >>> log = '''ptxas info    : Compiling entry function 'relu' for 'sm_80'
     ... ptxas info    : Function properties for relu
@@ -110,11 +114,11 @@ def uses_of(log: str) -> dict[str, Use]:
     return found
 
 
-# ---- the budget ----------------------------------------------------------------------------------------------------
+# ---- the budget ------------------------------------------------------------------------------------------------------
 
 
 def measure(program: Program) -> dict[str, Use]:
-    """Compile a program for all its architectures: {"file[variant] kernel sm_80": Use}."""
+    """Compile a program for all architectures that run it: {"file[constants] kernel sm_80": Use}."""
     found = {}
     for architecture in ARCHITECTURES:
         if architecture >= program.minimum:
@@ -125,19 +129,19 @@ def measure(program: Program) -> dict[str, Use]:
 
 
 def read_budget() -> dict[str, Use]:
-    """The committed budget."""
+    """The budget in budget.json, as {name: Use}."""
     return {name: Use(*numbers) for name, numbers in json.loads(BUDGET.read_text())["kernels"].items()}
 
 
 def write_budget(found: dict[str, Use]) -> None:
-    """One line a kernel."""
+    """Write budget.json, with one line for each kernel."""
     lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(list(use))}" for name, use in sorted(found.items()))
     head = f'  "nvrtc": "{version()}",\n  "columns": ["registers", "shared", "spills"],\n'
     BUDGET.write_text(f'{{\n{head}  "kernels": {{\n{lines}\n  }}\n}}\n')
 
 
 def over_budget(found: dict[str, Use], budget: dict[str, Use]) -> list[str]:
-    """One line for each kernel that takes more than it may, or that has no budget.
+    """One complaint for each limit that a kernel exceeds, and for each kernel without a budget.
 
     >>> over_budget({"relu sm_80": Use(17, 0, 4)}, {"relu sm_80": Use(16, 0, 0)})
     ['relu sm_80: 17 registers, 16 allowed', 'relu sm_80: 4 bytes of spills, 0 allowed']
@@ -145,7 +149,7 @@ def over_budget(found: dict[str, Use], budget: dict[str, Use]) -> list[str]:
     complaints = []
     for name, use in found.items():
         if name not in budget:
-            complaints.append(f"{name}: not in budget.json: python -m tinydx_kernels.cuda.gate --write")
+            complaints.append(f"{name}: not in budget.json: run tinydx cuda gate --write")
             continue
         allowed = budget[name]
         eights = -(-allowed.registers // 8) * 8
@@ -157,17 +161,14 @@ def over_budget(found: dict[str, Use], budget: dict[str, Use]) -> list[str]:
     return complaints
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command; 1 if something is over budget."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--write", action="store_true", help="make what was found the budget")
-    options = parser.parse_args(arguments)
+def command(options: argparse.Namespace) -> int:
+    """`tinydx cuda gate`; returns the exit status: 1 if a kernel is over budget, or without the compiler."""
     reason = missing()
     if reason:
         print(reason)
         return 1
     found: dict[str, Use] = {}
-    for program in PROGRAMS:
+    for program in all_programs():
         found |= measure(program)
     for name, use in found.items():
         print(f"{use.registers:4} registers {use.shared:6} shared {use.spills:4} spills   {name}")
@@ -175,7 +176,14 @@ def main(arguments: list[str] | None = None) -> int:
         write_budget(found)
     complaints = over_budget(found, read_budget())
     print("\n".join(complaints) or f"{len(found)} kernels within the budget")
-    return bool(complaints)
+    return int(bool(complaints))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`python -m tinydx_kernels.cuda.gate`: the gate of the installed kernels."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="make what was found the new budget")
+    return command(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

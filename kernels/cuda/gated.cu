@@ -1,10 +1,14 @@
-// One step of the gated recurrences between its matrix products, which the launcher makes:
+// One time step of the gated recurrences, between its matrix products, which the launcher computes:
 //
 //     zx = x W + b, zh = h U   (N, gates x U)    gates    new states         forward
 //     gradients of the states  gates             dz                          backward: dx = dz W^T, dW = x^T dz ...
 //
-// One thread a unit of an example: it reads its three or four gates, U apart. They stand side by side in the reference's
-// order, i f g o and z r g, already after their sigmoid or tanh.
+// One thread for each unit of an example: it reads the unit's three or four gates, which lie U apart. They stand side by
+// side in the reference's order, i f g o and z r g, after their sigmoid or tanh.
+
+struct Shape {
+    int N, U;  // examples, units
+};
 
 __device__ inline float sigma(float z)
 {
@@ -12,15 +16,15 @@ __device__ inline float sigma(float z)
     return (z < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
-// n: the example, u: the unit; `first` is where the gates of the example begin
-#define UNIT(GATES)                                       \
-    int i = blockIdx.x * blockDim.x + threadIdx.x;        \
-    if (i >= N * U) return;                               \
+// i: the unit of an example, among all N * U; first: its first gate
+#define UNIT(GATES)                                                  \
+    int U = shape.U, i = blockIdx.x * blockDim.x + threadIdx.x;      \
+    if (i >= shape.N * U) return;                                    \
     int first = i / U * GATES * U + i % U
 
 // c' = f c + i g,  h' = o tanh(c');  y = tanh(c') is kept for backward
 extern "C" __global__ void lstm(const float *zx, const float *zh, const float *c, float *gates, float *y, float *new_h,
-                                float *new_c, int N, int U)
+                                float *new_c, Shape shape)
 {
     UNIT(4);
     float gate_i = sigma(zx[first] + zh[first]), gate_f = sigma(zx[first + U] + zh[first + U]);
@@ -35,9 +39,9 @@ extern "C" __global__ void lstm(const float *zx, const float *zh, const float *c
     new_h[i] = gate_o * y[i];
 }
 
-// dc = dc' + dh' o (1 - y^2); from it the gates' gradients, before their sigmoid or tanh, and that of the old c
+// dc = dc' + dh' o (1 - y^2); from dc the gradients of the gates before their sigmoid or tanh, and that of the old c
 extern "C" __global__ void lstm_backward(const float *dh_new, const float *dc_new, const float *c, const float *gates,
-                                         const float *y, float *dz, float *dc_old, int N, int U)
+                                         const float *y, float *dz, float *dc_old, Shape shape)
 {
     UNIT(4);
     float gate_i = gates[first], gate_f = gates[first + U], gate_g = gates[first + 2 * U], gate_o = gates[first + 3 * U];
@@ -50,7 +54,7 @@ extern "C" __global__ void lstm_backward(const float *dh_new, const float *dc_ne
 }
 
 // h' = z h + (1 - z) g,  g = tanh(zx + r zh)
-extern "C" __global__ void gru(const float *zx, const float *zh, const float *h, float *gates, float *new_h, int N, int U)
+extern "C" __global__ void gru(const float *zx, const float *zh, const float *h, float *gates, float *new_h, Shape shape)
 {
     UNIT(3);
     float gate_z = sigma(zx[first] + zh[first]), gate_r = sigma(zx[first + U] + zh[first + U]);
@@ -61,9 +65,10 @@ extern "C" __global__ void gru(const float *zx, const float *zh, const float *h,
     new_h[i] = gate_z * h[i] + (1.0f - gate_z) * gate_g;
 }
 
-// The gradients of zx and zh differ in the candidate: r stands between it and zh. direct: what goes on to h past the gates.
+// The gradients of zx and zh differ in the candidate: r stands between it and zh. direct: the part of dh that bypasses the
+// gates.
 extern "C" __global__ void gru_backward(const float *dy, const float *zh, const float *h, const float *gates, float *dzx,
-                                        float *dzh, float *direct, int N, int U)
+                                        float *dzh, float *direct, Shape shape)
 {
     UNIT(3);
     float gate_z = gates[first], gate_r = gates[first + U], gate_g = gates[first + 2 * U];
@@ -77,9 +82,10 @@ extern "C" __global__ void gru_backward(const float *dy, const float *zh, const 
     direct[i] = dy[i] * gate_z;
 }
 
-// The form with the reset gate before the product, in two launches, since r h passes through U_g between them. Its zh has
-// but two gates; kept: what r lets through of h.
-extern "C" __global__ void gru_reset(const float *zx, const float *zh, const float *h, float *gates, float *kept, int N, int U)
+// The form with the reset gate before the product takes two launches, since r h passes through U_g between them. Its zh has
+// only two gates; kept: r h.
+extern "C" __global__ void gru_reset(const float *zx, const float *zh, const float *h, float *gates, float *kept,
+                                     Shape shape)
 {
     UNIT(3);
     int before = i / U * 2 * U + i % U;
@@ -90,7 +96,8 @@ extern "C" __global__ void gru_reset(const float *zx, const float *zh, const flo
 }
 
 // h' = z h + (1 - z) g,  g = tanh(zx + s),  s = (r h) U_g
-extern "C" __global__ void gru_candidate(const float *zx, const float *s, const float *h, float *gates, float *new_h, int N, int U)
+extern "C" __global__ void gru_candidate(const float *zx, const float *s, const float *h, float *gates, float *new_h,
+                                         Shape shape)
 {
     UNIT(3);
     float gate_z = gates[first], gate_g = tanhf(zx[first + 2 * U] + s[i]);
@@ -98,9 +105,9 @@ extern "C" __global__ void gru_candidate(const float *zx, const float *s, const 
     new_h[i] = gate_z * h[i] + (1.0f - gate_z) * gate_g;
 }
 
-// dz of z and of g; the latter also as a matrix of its own, ds, for the product with U_g^T
+// dz of z and of g; that of g also as a matrix of its own, ds, for the product with U_g^T
 extern "C" __global__ void gru_candidate_backward(const float *dy, const float *h, const float *gates, float *dz, float *ds,
-                                                  float *direct, int N, int U)
+                                                  float *direct, Shape shape)
 {
     UNIT(3);
     float gate_z = gates[first], gate_g = gates[first + 2 * U];
@@ -109,9 +116,9 @@ extern "C" __global__ void gru_candidate_backward(const float *dy, const float *
     direct[i] = dy[i] * gate_z;
 }
 
-// back = ds U_g^T is the gradient of r h: it goes on to r, and past r to h, which `direct` has a part of already
+// back = ds U_g^T is the gradient of r h: it goes to r and, through r, to h; `direct` is the other part of dh
 extern "C" __global__ void gru_reset_backward(const float *back, const float *h, const float *gates, const float *direct, float *dz,
-                                              float *dh, int N, int U)
+                                              float *dh, Shape shape)
 {
     UNIT(3);
     float gate_r = gates[first + U];

@@ -1,11 +1,11 @@
 // The losses that are fused with their sigmoid or softmax: from scores z to terms, whose sum is the loss, and to slopes,
-// which times dL are the gradient. Both are weighted and divided by the number of terms already: `share` is 1/n.
+// which multiplied by dL are the gradient. Both are already weighted and divided by the number of terms.
 //
-//     sigmoid_crossentropy          one thread a score            term = ln(1 + e^z) - z t          slope = sigmoid(z) - t
-//     softmax_crossentropy          one warp a row                term = -sum(t ln p)               slope = p sum(t) - t
-//     sparse_softmax_crossentropy   one warp a row                term = -ln p[label]               slope = p - (1 at label)
+//     sigmoid_crossentropy          one thread for each score     term = ln(1 + e^z) - z t          slope = sigmoid(z) - t
+//     softmax_crossentropy          one warp for each row         term = -sum(t ln p)               slope = p sum(t) - t
+//     sparse_softmax_crossentropy   one warp for each row         term = -ln p[label]               slope = p - (1 at label)
 //
-// A label that is no class (negative, or C and more) makes NaN, which training stops, and reads nothing out of bounds.
+// A label that is no class (negative, or C and more) gives NaN, which stops training, and reads nothing out of bounds.
 
 #include "warp.cuh"
 
@@ -13,20 +13,23 @@
     int i = blockIdx.x * blockDim.x + threadIdx.x;        \
     if (i >= size) return
 
-// weight: one number for every `repeats` scores, if weighted
+struct Weights {
+    int repeats, weighted;  // whether there are weights: one for every `repeats` terms
+    float share;            // 1 / the number of terms
+};
+
 extern "C" __global__ void sigmoid_crossentropy(const float *z, const float *t, const float *weight, float *terms,
-                                                float *slope, int size, int repeats, int weighted, float share)
+                                                float *slope, int size, Weights weights)
 {
     EACH(i, size);
-    float w = weighted ? weight[i / repeats] * share : share;
+    float w = weights.weighted ? weight[i / weights.repeats] * weights.share : weights.share;
     float e = expf(-fabsf(z[i]));  // the exponent is never positive: nothing overflows
     terms[i] = (fmaxf(z[i], 0.0f) + log1pf(e) - z[i] * t[i]) * w;
     slope[i] = ((z[i] < 0.0f ? e : 1.0f) / (1.0f + e) - t[i]) * w;
 }
 
-// weight: one number for every `repeats` rows, if weighted
 extern "C" __global__ void softmax_crossentropy(const float *z, const float *t, const float *weight, float *terms,
-                                                float *slope, int R, int C, int repeats, int weighted, float share)
+                                                float *slope, int R, int C, Weights weights)
 {
     int row = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
     if (row >= R) return;  // the whole warp
@@ -34,7 +37,7 @@ extern "C" __global__ void softmax_crossentropy(const float *z, const float *t, 
     t += row * C;
     slope += row * C;
 
-    float w = weighted ? weight[row / repeats] * share : share;
+    float w = weights.weighted ? weight[row / weights.repeats] * weights.share : weights.share;
     float total, largest = largest_and_total(z, C, lane, total), log_total = logf(total);
     float term = 0.0f, sum = 0.0f;
     for (int c = lane; c < C; c += 32) {
@@ -48,7 +51,7 @@ extern "C" __global__ void softmax_crossentropy(const float *z, const float *t, 
 }
 
 extern "C" __global__ void sparse_softmax_crossentropy(const float *z, const int *labels, const float *weight, float *terms,
-                                                       float *slope, int R, int C, int repeats, int weighted, float share)
+                                                       float *slope, int R, int C, Weights weights)
 {
     int row = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
     if (row >= R) return;
@@ -56,14 +59,14 @@ extern "C" __global__ void sparse_softmax_crossentropy(const float *z, const int
     slope += row * C;
 
     int label = labels[row];
-    float w = weighted ? weight[row / repeats] * share : share;
+    float w = weights.weighted ? weight[row / weights.repeats] * weights.share : weights.share;
     if (label < 0 || label >= C) w = nanf("");
     float total, largest = largest_and_total(z, C, lane, total);
     if (lane == 0) terms[row] = label < 0 || label >= C ? w : -(z[label] - largest - logf(total)) * w;
     for (int c = lane; c < C; c += 32) slope[c] = (expf(z[c] - largest) / total - (c == label ? 1.0f : 0.0f)) * w;
 }
 
-// dz = dL slope; dL is one number, in memory of the GPU like all others
+// dz = dL slope; dL is an array of one element
 extern "C" __global__ void loss_backward(const float *dL, const float *slope, float *dz, int size)
 {
     EACH(i, size);

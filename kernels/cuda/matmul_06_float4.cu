@@ -1,5 +1,5 @@
 // Step 6. Memory is read four floats at a time: a quarter of the load instructions, from global memory and from shared.
-// For that a's tile lies transposed in shared memory, so that the TM numbers a thread needs are neighbours there.
+// For this, a's tile lies transposed in shared memory, so that the TM numbers that a thread needs are neighbours.
 
 #define BM 128
 #define BN 128

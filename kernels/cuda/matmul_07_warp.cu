@@ -1,7 +1,7 @@
 // Step 7. The 32 threads of a warp take a tile of their own that is nearly square. Shared memory serves a whole warp at
-// a time, so what counts is how many different numbers a warp wants. In step 6 a warp was 2 threads down, 16 across:
+// a time, so what counts is how many different numbers a warp reads. In step 6 a warp was 2 threads down, 16 across:
 // 2 + 16 float4s, twice. Now it is 4 down, 8 across: 4 + 8. And a thread's columns come in two groups of four, so that
-// the float4s of neighbouring threads are neighbours: no bank is asked for two of them at once.
+// the float4s of neighbouring threads are neighbours: no bank must serve two of them at once.
 //
 //      a warp's tile, 32 x 64:    lane 0   lane 1 ... lane 7   lane 0   lane 1 ... lane 7      <- 4 columns each
 //                                 lane 8   ...                 lane 8   ...

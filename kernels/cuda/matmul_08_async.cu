@@ -1,10 +1,10 @@
-// Step 8. There are two pairs of tiles: while the threads multiply one, the other is on its way. cp.async copies from
-// global into shared memory without a register in between, and the threads do not wait for it before they need it.
+// Step 8. There are two pairs of tiles: while the threads multiply one pair, the other is being copied. cp.async copies from
+// global into shared memory without a register in between, and the threads wait for it only when they need the data.
 //
 //      copy 0 | copy 1 ......... | copy 2 ......... |
 //             | multiply tile 0  | multiply tile 1  | ...
 //
-// A copy cannot transpose, so a's tile lies as a does; a thread reads four of a row, for four steps of k, at once.
+// A copy cannot transpose, so a's tile is not transposed; a thread reads four numbers of a row at once, for four values of k.
 
 #include "copy.cuh"
 
@@ -35,7 +35,7 @@ matmul(const float *a, const float *b, float *c, int M, int N, int K)
     cp_async_commit();
     for (int k0 = 0, now = 0; k0 < K; k0 += BK, now = 1 - now) {
         CP_ASYNC_WAIT(0);  // this thread's copies have arrived
-        __syncthreads();   // all threads' have; and nobody still reads the other pair
+        __syncthreads();   // all threads' copies have; and all threads have read the other pair
         if (k0 + BK < K) {
             copy_tile(&a_tile[1 - now][0][0], LINE, BM, BK, a, M, K, m0, k0 + BK);
             copy_tile(&b_tile[1 - now][0][0], BN, BK, BN, b, K, N, k0 + BK, n0);

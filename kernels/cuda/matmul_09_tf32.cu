@@ -1,13 +1,13 @@
-// Step 9. Tensor cores: one instruction, executed by a whole warp, multiplies 16 x 8 by 8 x 8 numbers. They are TF32,
-// floats with 10 bits behind the point instead of 23, and are summed up as float: fast, with an error of about 1e-3.
+// Step 9. Tensor cores: one instruction, executed by a whole warp, multiplies 16 x 8 by 8 x 8 numbers. These are TF32,
+// floats with 10 bits after the point instead of 23, and are summed as float: fast, with an error of about 1e-3.
 //
 // Step 10, in the same file: 3xTF32. A float is a TF32 number plus a rest, and the rest is (nearly) TF32, too:
 //
-//     a b = (A + a')(B + b')  ~  A B + A b' + a' B         with A = tf32(a), a' = tf32(a - A); a' b' is below float's end
+//     a b = (A + a')(B + b')  ~  A B + A b' + a' B         with A = tf32(a), a' = tf32(a - A); a' b' is too small for a float
 //
-// Three products instead of one, and nearly float's exactness. (An infinity gives NaN: infinity minus infinity.)
+// Three products instead of one, and nearly as exact as float. (An infinity gives NaN: infinity minus infinity.)
 //
-// Who holds which numbers of a 16 x 8 x 8 product is written in ptx.cuh. Tiles and copies are those of step 8.
+// ptx.cuh says which lane holds which numbers of a 16 x 8 x 8 product. Tiles and copies are those of step 8.
 
 #include "copy.cuh"
 
@@ -72,7 +72,7 @@ __device__ void product(const float *a, const float *b, float *c, int M, int N, 
                 }
 #pragma unroll
                 for (int j = 0; j < ACROSS; j++) {
-                    if (exact) {  // the small ones first
+                    if (exact) {  // the small products first
                         mma_m16n8k8_tf32(sum[i][j], low_a, high_b[j]);
                         mma_m16n8k8_tf32(sum[i][j], high_a, low_b[j]);
                     }

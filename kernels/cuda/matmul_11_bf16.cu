@@ -1,9 +1,9 @@
-// Step 11. BF16: floats with 7 bits behind the point, two to a register. One instruction multiplies 16 x 16 by 16 x 8.
+// Step 11. BF16: floats with 7 bits after the point, two in a register. One instruction multiplies 16 x 16 by 16 x 8.
 // Half the memory traffic and twice the rate of TF32; an error of about 1e-2. Sums are float.
 //
 // The matrices are converted first: to_bf16 writes rows of `line` numbers, a multiple of 8, with zeros at the end, so
-// that every copy is one of 16 bytes. ldmatrix hands each lane its part of an 8 x 8 matrix; b's lies transposed to what
-// the instruction wants, so it is read with _trans.
+// that every copy has 16 bytes. ldmatrix gives each lane its part of an 8 x 8 matrix; b lies transposed to what the
+// instruction needs, so it is read with _trans.
 
 #include "ptx.cuh"
 
@@ -20,7 +20,7 @@
 
 #define bf16 unsigned short  // its bits
 
-// y (rows, line) = x (rows, columns) rounded to BF16; a thread makes two numbers.
+// y (rows, line) = x (rows, columns) rounded to BF16; a thread converts two numbers.
 extern "C" __global__ void to_bf16(const float *x, unsigned *y, int rows, int columns, int line)
 {
     int i = blockIdx.x * blockDim.x + threadIdx.x, row = i / (line / 2), column = i % (line / 2) * 2;

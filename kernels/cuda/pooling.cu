@@ -1,106 +1,112 @@
 // Max and average pooling of x (N,H,W,C), any window, stride and padding.
 //
-// Forward: a thread makes one number of y. Backward: a thread makes one number of dx, from every window that reaches
-// it: so threads never add to the same number, and the order of the sum is fixed.
+// Forward: a thread computes one element of y. Backward: a thread computes one element of dx, from every window that
+// contains it. So no two threads add to the same element, and the order of the sum is fixed.
 //
 //     output row i, window row p   <->   input row h = i * stride_y + p - top
+//
+// __grid_constant__: a kernel reads g where it lies, instead of copying it to registers first.
 
 #define MINUS_INFINITY __int_as_float(0xff800000)
 
-#define POOLING                                                                                                   \
-    int images, int height, int width, int channels, int out_height, int out_width, int size_y, int size_x,       \
-        int stride_y, int stride_x, int top, int left
+struct Windows {
+    int images, height, width, channels;  // x
+    int out_height, out_width;            // y
+    int size_y, size_x, stride_y, stride_x;
+    int top, left;                        // padding
+};
 
 __device__ inline int at(int n, int i, int j, int c, int height, int width, int channels)
 {
     return ((n * height + i) * width + j) * channels + c;
 }
 
-// How many of the `size` pixels of window i along an axis are real ones.
+// How many of the `size` pixels of window i along an axis lie inside the image.
 __device__ inline int covered(int i, int size, int stride, int before, int extent)
 {
     int start = i * stride - before;
     return min(start + size, extent) - max(start, 0);
 }
 
-extern "C" __global__ void max_pool(const float *x, float *y, unsigned char *winner, POOLING)
+extern "C" __global__ void max_pool(const float *x, float *y, unsigned char *winner, const __grid_constant__ Windows g)
 {
     int thread = blockIdx.x * blockDim.x + threadIdx.x;
-    if (thread >= images * out_height * out_width * channels) return;
-    int c = thread % channels, j = thread / channels % out_width;
-    int i = thread / channels / out_width % out_height, n = thread / channels / out_width / out_height;
+    if (thread >= g.images * g.out_height * g.out_width * g.channels) return;
+    int c = thread % g.channels, j = thread / g.channels % g.out_width;
+    int i = thread / g.channels / g.out_width % g.out_height, n = thread / g.channels / g.out_width / g.out_height;
 
     float largest = MINUS_INFINITY;
     int best = 0;
-    for (int p = 0; p < size_y; p++)
-        for (int q = 0; q < size_x; q++) {
-            int h = i * stride_y + p - top, w = j * stride_x + q - left;
-            if (h < 0 || h >= height || w < 0 || w >= width) continue;
-            float v = x[at(n, h, w, c, height, width, channels)];
-            if (v > largest) best = p * size_x + q;          // the first maximum wins
-            if (v > largest || v != v) largest = v;          // NaN stays
+    for (int p = 0; p < g.size_y; p++)
+        for (int q = 0; q < g.size_x; q++) {
+            int h = i * g.stride_y + p - g.top, w = j * g.stride_x + q - g.left;
+            if (h < 0 || h >= g.height || w < 0 || w >= g.width) continue;
+            float v = x[at(n, h, w, c, g.height, g.width, g.channels)];
+            if (v > largest) best = p * g.size_x + q;  // the first maximum wins
+            if (v > largest || v != v) largest = v;  // NaN stays
         }
     y[thread] = largest;
     winner[thread] = best;
 }
 
-extern "C" __global__ void max_pool_backward(const float *dy, const unsigned char *winner, float *dx, POOLING)
+extern "C" __global__ void max_pool_backward(const float *dy, const unsigned char *winner, float *dx,
+                                             const __grid_constant__ Windows g)
 {
     int thread = blockIdx.x * blockDim.x + threadIdx.x;
-    if (thread >= images * height * width * channels) return;
-    int c = thread % channels, w = thread / channels % width;
-    int h = thread / channels / width % height, n = thread / channels / width / height;
+    if (thread >= g.images * g.height * g.width * g.channels) return;
+    int c = thread % g.channels, w = thread / g.channels % g.width;
+    int h = thread / g.channels / g.width % g.height, n = thread / g.channels / g.width / g.height;
 
     float sum = 0.0f;
-    for (int p = 0; p < size_y; p++)
-        for (int q = 0; q < size_x; q++) {
-            int i = (h + top - p) / stride_y, j = (w + left - q) / stride_x;
-            if (i * stride_y != h + top - p || i < 0 || i >= out_height) continue;
-            if (j * stride_x != w + left - q || j < 0 || j >= out_width) continue;
-            int from = at(n, i, j, c, out_height, out_width, channels);
-            if (winner[from] == p * size_x + q) sum += dy[from];
+    for (int p = 0; p < g.size_y; p++)
+        for (int q = 0; q < g.size_x; q++) {
+            int i = (h + g.top - p) / g.stride_y, j = (w + g.left - q) / g.stride_x;
+            if (i * g.stride_y != h + g.top - p || i < 0 || i >= g.out_height) continue;
+            if (j * g.stride_x != w + g.left - q || j < 0 || j >= g.out_width) continue;
+            int from = at(n, i, j, c, g.out_height, g.out_width, g.channels);
+            if (winner[from] == p * g.size_x + q) sum += dy[from];
         }
     dx[thread] = sum;
 }
 
-extern "C" __global__ void average_pool(const float *x, float *y, POOLING)
+extern "C" __global__ void average_pool(const float *x, float *y, const __grid_constant__ Windows g)
 {
     int thread = blockIdx.x * blockDim.x + threadIdx.x;
-    if (thread >= images * out_height * out_width * channels) return;
-    int c = thread % channels, j = thread / channels % out_width;
-    int i = thread / channels / out_width % out_height, n = thread / channels / out_width / out_height;
+    if (thread >= g.images * g.out_height * g.out_width * g.channels) return;
+    int c = thread % g.channels, j = thread / g.channels % g.out_width;
+    int i = thread / g.channels / g.out_width % g.out_height, n = thread / g.channels / g.out_width / g.out_height;
 
     float sum = 0.0f;
-    for (int p = 0; p < size_y; p++)
-        for (int q = 0; q < size_x; q++) {
-            int h = i * stride_y + p - top, w = j * stride_x + q - left;
-            if (h >= 0 && h < height && w >= 0 && w < width) sum += x[at(n, h, w, c, height, width, channels)];
+    for (int p = 0; p < g.size_y; p++)
+        for (int q = 0; q < g.size_x; q++) {
+            int h = i * g.stride_y + p - g.top, w = j * g.stride_x + q - g.left;
+            if (h >= 0 && h < g.height && w >= 0 && w < g.width) sum += x[at(n, h, w, c, g.height, g.width, g.channels)];
         }
-    int count = covered(i, size_y, stride_y, top, height) * covered(j, size_x, stride_x, left, width);
+    int count = covered(i, g.size_y, g.stride_y, g.top, g.height) * covered(j, g.size_x, g.stride_x, g.left, g.width);
     y[thread] = sum / count;
 }
 
-extern "C" __global__ void average_pool_backward(const float *dy, float *dx, POOLING)
+extern "C" __global__ void average_pool_backward(const float *dy, float *dx, const __grid_constant__ Windows g)
 {
     int thread = blockIdx.x * blockDim.x + threadIdx.x;
-    if (thread >= images * height * width * channels) return;
-    int c = thread % channels, w = thread / channels % width;
-    int h = thread / channels / width % height, n = thread / channels / width / height;
+    if (thread >= g.images * g.height * g.width * g.channels) return;
+    int c = thread % g.channels, w = thread / g.channels % g.width;
+    int h = thread / g.channels / g.width % g.height, n = thread / g.channels / g.width / g.height;
 
     float sum = 0.0f;
-    for (int p = 0; p < size_y; p++)
-        for (int q = 0; q < size_x; q++) {
-            int i = (h + top - p) / stride_y, j = (w + left - q) / stride_x;
-            if (i * stride_y != h + top - p || i < 0 || i >= out_height) continue;
-            if (j * stride_x != w + left - q || j < 0 || j >= out_width) continue;
-            int count = covered(i, size_y, stride_y, top, height) * covered(j, size_x, stride_x, left, width);
-            sum += dy[at(n, i, j, c, out_height, out_width, channels)] / count;
+    for (int p = 0; p < g.size_y; p++)
+        for (int q = 0; q < g.size_x; q++) {
+            int i = (h + g.top - p) / g.stride_y, j = (w + g.left - q) / g.stride_x;
+            if (i * g.stride_y != h + g.top - p || i < 0 || i >= g.out_height) continue;
+            if (j * g.stride_x != w + g.left - q || j < 0 || j >= g.out_width) continue;
+            int count = covered(i, g.size_y, g.stride_y, g.top, g.height) * covered(j, g.size_x, g.stride_x, g.left, g.width);
+            sum += dy[at(n, i, j, c, g.out_height, g.out_width, g.channels)] / count;
         }
     dx[thread] = sum;
 }
 
-// For convolution + ReLU + 2x2 max pooling (conv_forward.cu): the gradient dz of the convolution. A number of dy goes to
-// its window's winner; the winner NOBODY (4) is none of them.
+// For convolution + ReLU + 2x2 max pooling (conv_forward.cu): the gradient dz of the convolution. An element of dy goes to
+// the pixel that won its window; the winner NONE (4) is no pixel of it.
 extern "C" __global__ void unpool(const float *dy, const unsigned char *winner, float *dz, int images, int height,
                                   int width, int channels)
 {

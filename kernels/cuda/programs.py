@@ -1,19 +1,23 @@
-"""The .cu files and the sizes they are compiled for: what the launchers run, and what the compile gate compiles.
+"""A program: a .cu file and the sizes it is compiled for. Launchers run programs, and the compile gate compiles them all.
 
-A program is a file and its -D constants. Tile sizes are constants because the compiler then keeps the sums in registers.
+Each launcher's file lists its programs as PROGRAMS, and `all_programs` collects these lists, so that a new file is
+compiled without a line anywhere else. Sizes of tiles are constants (-D), because the compiler then keeps sums in registers.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).parent
-AMPERE = 80  # from here on: tensor cores for TF32 and BF16, asynchronous copies
+AMPERE = 80  # the first architecture with asynchronous copies and tensor cores for TF32 and BF16
+AROUND_TILES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 63, 64, 65, 70)  # sizes for samples: tiles of 16, 32, 64
 
 
 class Tile(NamedTuple):
-    """BM x BN sums a block, BK deep a step; TM x TN of them a thread."""
+    """A block computes BM x BN sums, each thread TM x TN of them; BK products of each sum are computed at a time."""
 
     BM: int
     BN: int
@@ -28,15 +32,16 @@ class Tile(NamedTuple):
 
     @property
     def defines(self) -> tuple[tuple[str, int], ...]:
-        """As constants of a program."""
+        """The sizes as constants of a program."""
         return tuple(self._asdict().items())
 
 
-SMALL, TALL, MIDDLE, LARGE = Tile(32, 32, 16, 4, 4), Tile(128, 32, 16, 8, 4), Tile(64, 64, 16, 8, 4), Tile(128, 128, 8, 8, 8)
-
-
 class Program(NamedTuple):
-    """A file with its constants, and the least architecture (75: Turing) it needs."""
+    """A .cu file with its constants, and the oldest architecture that runs it (75: Turing).
+
+    >>> str(Program("conv_backward.cu", (("BM", 64), ("BN", 32))))
+    'conv_backward.cu[BM=64,BN=32]'
+    """
 
     file: str
     defines: tuple[tuple[str, int], ...] = ()
@@ -44,7 +49,7 @@ class Program(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Where the file is."""
+        """The path of the file."""
         return HERE / self.file
 
     def __str__(self) -> str:
@@ -52,41 +57,13 @@ class Program(NamedTuple):
         return f"{self.file}[{constants}]" if constants else self.file
 
 
-def matmul(tile: Tile, a_transposed: bool, b_transposed: bool) -> Program:
-    """The product of the layers."""
-    return Program("matmul.cu", (*tile.defines, ("A_TRANSPOSED", int(a_transposed)), ("B_TRANSPOSED", int(b_transposed))))
+def programs_by_launcher() -> dict[str, list[Program]]:
+    """The PROGRAMS of each launcher's module, by the module's name."""
+    package = importlib.import_module("tinydx_kernels.cuda")
+    modules = [importlib.import_module(f"{package.__name__}.{found.name}") for found in pkgutil.iter_modules(package.__path__)]
+    return {module.__name__: module.PROGRAMS for module in modules if hasattr(module, "PROGRAMS")}
 
 
-def conv_forward(tile: Tile, relu: bool = False, pool: bool = False) -> Program:
-    """Convolution, and what follows it, as implicit GEMM."""
-    return Program("conv_forward.cu", (*tile.defines, ("RELU", int(relu)), ("POOL", int(pool))))
-
-
-def conv_backward(tile: Tile) -> Program:
-    """Its gradients."""
-    return Program("conv_backward.cu", tile.defines)
-
-
-PLAIN = {
-    name: Program(f"{name}.cu")
-    for name in (
-        *("conv_direct", "elementwise", "embedding", "gated", "loss", "pooling", "recurrence", "softmax", "sums", "update"),
-    )
-}
-STAIRCASE = {
-    "naive": Program("matmul_01_naive.cu"),
-    "coalesced": Program("matmul_02_coalesced.cu"),
-    "shared": Program("matmul_03_shared.cu"),
-    "column": Program("matmul_04_column.cu"),
-    "square": Program("matmul_05_square.cu"),
-    "float4": Program("matmul_06_float4.cu"),
-    "warp": Program("matmul_07_warp.cu"),
-    "async": Program("matmul_08_async.cu"),  # before Ampere the copies are plain ones
-    "tf32": Program("matmul_09_tf32.cu", minimum=AMPERE),  # and step 10, 3xTF32
-    "bf16": Program("matmul_11_bf16.cu", minimum=AMPERE),
-}
-PRODUCTS = [matmul(tile, a, b) for tile in (SMALL, MIDDLE, LARGE) for a in (False, True) for b in (False, True)]
-EPILOGUES = (False, False), (True, False), (True, True)  # ReLU, pooling
-CONVOLUTIONS = [conv_forward(tile, relu, pool) for tile in (SMALL, TALL, MIDDLE) for relu, pool in EPILOGUES]
-GRADIENTS = [conv_backward(tile) for tile in (SMALL, TALL, MIDDLE)]
-PROGRAMS = [*PLAIN.values(), *STAIRCASE.values(), *PRODUCTS, *CONVOLUTIONS, *GRADIENTS]
+def all_programs() -> list[Program]:
+    """The programs of all launchers, each once."""
+    return list(dict.fromkeys(program for programs in programs_by_launcher().values() for program in programs))

@@ -1,7 +1,7 @@
-// All inline PTX of tinydx, in one place: tensor-core products, asynchronous copies, conversions.
+// All inline PTX of tinydx: tensor-core products, asynchronous copies, conversions.
 //
-// Each function is one instruction. Under the emulator (TINYDX_EMULATOR) the same name runs on the CPU, with the same
-// distribution of matrix elements over the 32 lanes, which is the part that people get wrong.
+// Each function is one instruction. In the emulator (TINYDX_EMULATOR) the same name runs on the CPU, with the same
+// distribution of matrix elements over the 32 lanes, where most mistakes are made.
 //
 //   conversions   unsigned to_tf32(float)                                to the 10 bits of a TF32 operand: nearest, ties away
 //                 unsigned pack_bf16(float low, float high)              two BF16 in a register, round to nearest even
@@ -12,10 +12,10 @@
 //   fragments     ldmatrix_x2, ldmatrix_x4, ldmatrix_x2_trans, ldmatrix_x4_trans(unsigned r[], const void* shared_row)
 //   copies        cp_async_4, cp_async_8, cp_async_16(void* shared, const void* global)       (sm_80; a plain copy before)
 //                 cp_async_4_or_zero, ..._8_or_zero, ..._16_or_zero(void* shared, const void* global, bool valid)
-//                 cp_async_commit()                  what was started since the last commit is one group
-//                 CP_ASYNC_WAIT(n)                   until at most n (a literal) of this thread's groups are under way
+//                 cp_async_commit()                  the copies started since the last commit become one group
+//                 CP_ASYNC_WAIT(n)                   until at most n (a literal) of this thread's groups remain
 //
-// Who holds what (lane = 4 g + t, so g = lane / 4 is 0..7 and t = lane % 4); "2t.." means columns 2t and 2t + 1, low half first:
+// Which lane holds what (lane = 4 g + t, so g = lane / 4 is 0..7 and t = lane % 4); "2t.." means columns 2t and 2t + 1, low half first:
 //
 //   m16n8k8, TF32                                     m16n8k16, BF16 and FP16 (two elements a register)
 //     a[0]  A[g    ][t    ]   b[0]  B[t    ][g]         a[0]  A[g    ][2t..    ]   b[0]  B[2t..    ][g]
@@ -38,7 +38,7 @@
 
 #define CP_ASYNC_WAIT(n) TINYDX_CP_ASYNC_WAIT(n)
 
-// The address of shared memory as PTX wants it: 32 bits, counted from the start of the window.
+// The address of shared memory in PTX: 32 bits, counted from the start of the window.
 __device__ __forceinline__ unsigned tinydx_shared_address(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
 
 __device__ __forceinline__ unsigned pack_f16(float low, float high) {
@@ -101,7 +101,7 @@ TINYDX_MMA(mma_m16n8k16_f16, "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"
 __device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 #define TINYDX_CP_ASYNC_WAIT(n) asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory")
 
-#else  // before Ampere: the same program, copying at once
+#else  // before Ampere: the same program with immediate copies
 
 #define TINYDX_CP_ASYNC(name, cache, bytes)                                                                         \
     __device__ __forceinline__ void name##_or_zero(void* shared, const void* global, bool valid) {                  \
@@ -115,6 +115,6 @@ __device__ __forceinline__ void cp_async_commit() {}
 
 TINYDX_CP_ASYNC(cp_async_4, "ca", 4)
 TINYDX_CP_ASYNC(cp_async_8, "ca", 8)
-TINYDX_CP_ASYNC(cp_async_16, "cg", 16)  // past the L1 cache: the data goes to shared memory, and is read there
+TINYDX_CP_ASYNC(cp_async_16, "cg", 16)  // past the L1 cache, since the data is read from shared memory
 
 #endif

@@ -1,4 +1,4 @@
-// Softmax of the rows of x (R,C), and its logarithm: one warp a row, whose lanes walk along the row 32 apart.
+// Softmax of the rows of x (R,C), and its logarithm: one warp for each row; a lane takes every 32nd element.
 
 #include "warp.cuh"
 

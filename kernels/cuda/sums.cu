@@ -1,14 +1,14 @@
-// Sums in a fixed order, so that the same numbers give the same bits: no atomics, but two passes.
+// Sums in a fixed order, so that the same numbers give the same bits: two passes instead of atomics.
 //
-//     sum_rows     x (R,C) -> pieces (P,C): every block sums some rows             (the gradient of a bias)
+//     sum_rows     x (R,C) -> pieces (P,C): each block sums some rows              (the gradient of a bias)
 //     add_pieces   pieces (matrices,P,S) -> y (matrices,S): the sum over P         (also of split products)
 //
-// In both a block is COLUMNS x ROWS threads: each sums every ROWS-th row of its column, then the first row adds these up.
+// In both, a block is COLUMNS x ROWS threads: each sums every ROWS-th row of its column, then the first row adds up these sums.
 
 #define COLUMNS 32  // a row of 32 floats is one memory transaction
 #define ROWS 8
 
-// The sum of rows first .. end - 1 of column c of x (.., C); only in the first of the block's rows of threads.
+// The sum of rows first .. end - 1 of column c of x (.., C); valid only in the first row of the block's threads.
 __device__ float sum_of_column(const float *x, int first, int end, int c, int C)
 {
     __shared__ float part[ROWS][COLUMNS];
@@ -31,7 +31,7 @@ sum_rows(const float *x, float *pieces, int R, int C, int rows_of_piece)
     if (threadIdx.x < COLUMNS && c < C) pieces[blockIdx.y * C + c] = sum;
 }
 
-// Then bias (of N columns) and ReLU, as at the end of matmul.cu.
+// Then bias (N) and ReLU, as at the end of matmul.cu.
 extern "C" __global__ void __launch_bounds__(COLUMNS * ROWS)
 add_pieces(const float *pieces, const float *bias, float *y, int P, int S, int N, int biased, int relu)
 {

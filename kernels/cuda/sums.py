@@ -1,18 +1,22 @@
-"""Sums over rows, and over the pieces of a split product, in a fixed order."""
+"""Sums over rows, and over the pieces of a split product, in a fixed order: the same numbers always give the same bits."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tinydx_kernels.cuda.backend import contiguous, launch, xp
-from tinydx_kernels.cuda.programs import PLAIN
+from tinydx_kernels.cuda.programs import Program
 
-SUMS = PLAIN["sums"]
+SUMS = Program("sums.cu")
+PROGRAMS = [SUMS]
 BUSY = 132 * 512  # threads that keep a large GPU busy; a constant, so that all GPUs give the same bits
 
 
 def pieces_of(length: int, blocks: int, threads: int, least: int) -> tuple[int, int]:
-    """(pieces, length of a piece) of a sum, where each piece takes `blocks` blocks of `threads`: at least `least` long.
+    """How to split a sum: (number of pieces, length of a piece).
+
+    Arguments: length of the sum; blocks, threads, how many blocks compute one piece, and how many threads each has; least,
+    the shortest piece.
 
     >>> pieces_of(1000, 1, 256, 64), pieces_of(1000, 200, 256, 64)
     ((16, 64), (1, 1024))
@@ -23,7 +27,7 @@ def pieces_of(length: int, blocks: int, threads: int, least: int) -> tuple[int, 
 
 
 def add_pieces(pieces: Any, shape: tuple[int, ...], bias: Any = None, relu: bool = False) -> Any:
-    """pieces (matrices, P, ...) -> y of this shape: the sum over P, then bias (of the last axis) and ReLU."""
+    """pieces (B,P,...), bias (N,) or None -> y of `shape` (its last axis is N): the sum over P, plus bias, then ReLU."""
     matrices, number = pieces.shape[:2]
     y = xp(pieces).empty(shape, pieces.dtype)
     size = y.size // matrices
@@ -34,7 +38,7 @@ def add_pieces(pieces: Any, shape: tuple[int, ...], bias: Any = None, relu: bool
 
 
 def sum_rows(x: Any) -> Any:
-    """x (...,C) -> (C,): the sum over all rows."""
+    """x (...,C) -> y (C,): the sum over all rows."""
     columns = x.shape[-1]
     rows = x.size // columns
     blocks = -(-columns // 32)

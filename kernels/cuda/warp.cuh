@@ -1,5 +1,4 @@
-// What the 32 threads of a warp do together: in five exchanges of registers every one of them has the result of all,
-// without shared memory.
+// Operations of the 32 threads of a warp: after five exchanges of registers each thread has the result, without shared memory.
 
 #define ALL 0xffffffffu
 
@@ -15,7 +14,7 @@ __device__ inline float largest_of_warp(float v)
     return v;
 }
 
-// Of a row x (C): its maximum, and the sum of e^(x - maximum). A NaN is no maximum, but it makes the sum NaN.
+// The maximum of a row x (C), and the sum of e^(x - maximum). fmaxf ignores a NaN, but the sum becomes NaN.
 __device__ inline float largest_and_total(const float *x, int C, int lane, float &total)
 {
     float largest = x[0];

@@ -1,4 +1,4 @@
-"""The structures that a launch exchanges with the runtime: runtime/interface.h, word for word."""
+"""The structures that a launch exchanges with the runtime: the same as in runtime/interface.h, field by field."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_COUNTERS = 4096
 
 
 class Access(IntEnum):
-    """How memory is touched."""
+    """The kind of a memory access."""
 
     READ = 0
     WRITE = 1
@@ -57,7 +57,7 @@ class Counter(c.Structure):
 class Launch(c.Structure):
     _fields_ = [
         ("kernel", c.c_void_p),
-        *((name, c.c_uint64) for name in ("checked", "lenient", "seed", "step_limit")),
+        *((name, c.c_uint64) for name in ("checked", "allow_divergent_barriers", "seed", "access_limit")),
         ("grid", c.c_uint32 * 3),
         ("block", c.c_uint32 * 3),
         ("dynamic_shared", c.c_uint64),

@@ -1,7 +1,7 @@
-"""From a .cu file to a shared library, by g++, kept on disk.
+"""Compiles a .cu file to a shared library with g++, and keeps it on disk.
 
-The name of a library is the hash of all that it depends on: the preprocessed text (the file, its headers, the defines),
-the runtime's own files, g++'s version and its flags. So nothing is ever stale, and nothing is compiled twice.
+The name of a library contains a hash of everything it depends on: the preprocessed text (the file, its headers, the defines),
+the runtime's own files, g++'s version and its flags. So no library is out of date, and none is compiled twice.
 
     $TINYDX_HOME/emulator, or the user's cache folder:   runtime-<hash>.so   saxpy-<hash>.so
 """
@@ -27,21 +27,21 @@ CUDA = HERE.parent / "cuda"  # ptx.cuh
 OLDEST = 12
 
 COMMON = ["-std=c++17", "-fPIC", "-fno-exceptions", "-fno-strict-aliasing", "-w"]
-# -Og leaves the accesses as they are written: nothing is merged, split or moved out of a loop.
+# -Og keeps the accesses as they are written: none is merged, split or moved out of a loop.
 CHECKED = ["-Og", "-g", "-fsanitize=thread,alignment,bounds,bounds-strict,signed-integer-overflow,shift,integer-divide-by-zero"]
 FAST = ["-O3"]
-# A kernel named `step` is itself, not the C library's function of that name; and no other copy of libstdc++ can disturb.
-# Headers of host code. Kernels need none of them: what they declare for kernels is in cuda_device.h, as in NVRTC.
+# Headers of host code, which kernels do not need: cuda_device.h declares what kernels use of them, as NVRTC does.
 _HOST_INCLUDE = re.compile(
     r"^[ \t]*#[ \t]*include[ \t]*"
     r"<(?:algorithm|c?assert|chrono|c?math|c?stdio|c?stdlib|c?time|iomanip|iostream|random|string|vector)(?:\.h)?>",
     re.M,
 )
+# -Bsymbolic: a kernel named like a function of the C library is itself; static: no other copy of libstdc++ interferes.
 LINKED = ["-shared", "-Wl,-Bsymbolic", "-static-libstdc++", "-static-libgcc"]
 
 
 def compiler() -> str:
-    """The path of a g++ that is new enough. Raises OSError with what to do where there is none."""
+    """The path of g++. Raises OSError, with what to install, where there is none or it is too old."""
     if platform.system() != "Linux" or platform.machine() not in ("x86_64", "aarch64"):
         here = f"{platform.system()} {platform.machine()}"
         raise OSError(f"the CUDA emulator runs on Linux with x86-64 or aarch64, and this is {here}: use a container or WSL")
@@ -59,7 +59,7 @@ def _version(path: str) -> str:
 
 
 def cache_folder() -> Path:
-    """Where libraries are kept: $TINYDX_HOME/emulator, else the user's cache folder."""
+    """The folder of the libraries: $TINYDX_HOME/emulator, else the user's cache folder."""
     home = os.environ.get("TINYDX_HOME")
     base = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinydx"
     folder = base / "emulator"
@@ -68,7 +68,7 @@ def cache_folder() -> Path:
 
 
 def preprocess(path_or_source: str | os.PathLike, defines: Mapping[str, object]) -> Source:
-    """Read a .cu file (or its text) with all its headers. Raises FileNotFoundError, SourceError, OSError."""
+    """Read a .cu file (or a text) with all its headers. Raises FileNotFoundError, SourceError, OSError."""
     text = str(path_or_source)
     if isinstance(path_or_source, os.PathLike) or "\n" not in text:
         path = Path(path_or_source)
@@ -77,14 +77,14 @@ def preprocess(path_or_source: str | os.PathLike, defines: Mapping[str, object])
         name, folders = "source.cu", [str(CUDA)]
     command = [compiler(), "-E", "-x", "c++", "-std=c++17", "-include", str(HEADERS / "cuda_device.h"), f"-I{HEADERS}"]
     command += [f"-I{folder}" for folder in folders] + [f"-D{key}={value}" for key, value in defines.items()]
-    marked = Path(name).name  # without its folder, so that a library serves all copies of a file
+    marked = Path(name).name  # without its folder, so that all copies of a file share a library
     kernels = _HOST_INCLUDE.sub("", text)
     preprocessed = _run([*command, "-"], f'#line 1 "{marked}"\n{kernels}').replace('"<stdin>"', f'"{marked}"')
     return read_source(name, preprocessed)
 
 
 def build(source: Source, checked: bool) -> Path:
-    """The library of a file, compiled now or before. Raises SourceError with g++'s first complaint."""
+    """The path of a file's library, which is compiled if it does not exist. Raises SourceError with g++'s first error."""
     runtime = _runtime()
     flags = [*COMMON, *(CHECKED if checked else FAST)]
     key = _hash(source.code, str(runtime), *flags, *LINKED, _version(compiler()))
@@ -95,7 +95,7 @@ def build(source: Source, checked: bool) -> Path:
 
 
 def _runtime() -> Path:
-    """The library that runs launches; one for all modules."""
+    """The path of the library that runs launches; all modules share it."""
     files = [file for folder in (HERE / "runtime", HEADERS) for file in sorted(folder.iterdir()) if file.is_file()]
     flags = [*COMMON, "-O2"]
     target = cache_folder() / f"runtime-{_hash(*(f.read_text() for f in files), *flags, _version(compiler()))}.so"
@@ -105,12 +105,12 @@ def _runtime() -> Path:
 
 
 def _compile(target: Path, arguments: list[str], text: str = "", libraries: Sequence[str] = ()) -> None:
-    """Compile and link in two steps: the linker must not know of -fsanitize, or it would add the real libtsan."""
+    """Compile, then link by itself: with -fsanitize the linker would add the real libtsan."""
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         code, library = f"{folder}/code.o", f"{folder}/library.so"
         _run([compiler(), *arguments, "-c", "-o", code], text)
         _run([compiler(), *LINKED, "-o", library, code, *libraries], "")
-        os.replace(library, target)  # two processes may compile the same: either result will do
+        os.replace(library, target)  # if two processes compile the same file, either result is right
 
 
 def _run(command: list[str], text: str) -> str:

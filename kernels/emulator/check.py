@@ -1,16 +1,16 @@
 """`tinydx cuda check FILE.cu`: run a learner's own kernels under the checker.
 
-What to launch stands in the file, in a comment for each launch, in the words of a launch in CUDA:
+Comments in the file say what to launch, one for each launch, in CUDA's syntax:
 
     // check: saxpy<<<(n + 255) / 256, 256>>>(n=1000, a=2.0f, x=random(n), y=random(n))
 
-Scalars take the type of the kernel's parameter. Arrays are made by
+Scalars get the type of the kernel's parameter. These functions make arrays:
 
-    random(n)  random(32, 32)   normal numbers, or whole ones from -9 to 9 (0 to 9 if unsigned), always the same
+    random(n)  random(32, 32)   normal numbers, or whole ones from -9 to 9 (0 to 9 if unsigned), the same each time
     zeros(n)  ones(n)  arange(n)
-    empty(n)                    an output: reading what nobody has written is a mistake
+    empty(n)                    an output: reading an element before it is written is a mistake
 
-and a grid or block of more dimensions by dim3(4, 4). A third value in <<< >>> is the bytes of dynamic shared memory.
+dim3(4, 4) is a grid or block of several dimensions. A third value in <<< >>> is the bytes of dynamic shared memory.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
 }
-MOST_THREADS = MOST_ELEMENTS = 1 << 24  # of a launch, of an array: a minute or so, and a gigabyte of what is noted of it
-WASTE = 1.5  # sectors moved against the fewest possible, from which on a line is mentioned
+MOST_THREADS = MOST_ELEMENTS = 1 << 24  # of a launch, of an array: about a minute, and a gigabyte of shadow memory
+WASTE = 1.5  # a line that moves more than this multiple of the fewest possible sectors is reported
 
 
 class Plan(NamedTuple):
-    """A launch as it was asked for: the kernel's name, what stands in <<< >>>, what stands in the parentheses."""
+    """A requested launch: the kernel's name, the text in <<< >>>, and the text in the parentheses."""
 
     kernel: str
     shape: str
@@ -60,7 +60,7 @@ class Plan(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What came of a launch: mistakes (then it was stopped), or the counters of a launch without mistakes."""
+    """The result of a launch: its mistakes, or the counters of a launch without mistakes."""
 
     plan: Plan
     findings: list[Finding]
@@ -69,7 +69,7 @@ class Result(NamedTuple):
 
 def command(a: argparse.Namespace) -> int:
     """`tinydx cuda check`; returns the exit status: 1 if there are mistakes."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a kernel that never ends does not let Python see Ctrl-C
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python cannot handle Ctrl-C while a kernel runs, which may never end
     defines = dict((*d.split("=", 1), "1")[:2] for d in a.defines)
     by_hand = [Plan(a.kernel, f"dim3({a.grid}), dim3({a.block}), {a.shared}", a.args)] if a.kernel else None
     results = check(a.file, by_hand, defines, a.seed)
@@ -84,9 +84,11 @@ def command(a: argparse.Namespace) -> int:
 def check(
     path: str | Path, plans: Sequence[Plan] | None = None, defines: Mapping[str, object] | None = None, seed: int = 0
 ) -> list[Result]:
-    """Run the launches (by default those in the file's comments) under the checker.
+    """Run launches under the checker.
 
-    Raises: SourceError or ValueError where the file or a launch cannot be read, LookupError where there is no such kernel,
+    Arguments: path of the .cu file; plans, the launches (default: those in the file's comments); defines, its macros; seed of
+    the order in which threads run.
+    Raises: SourceError or ValueError where the file or a launch cannot be read, LookupError for an unknown kernel,
     FileNotFoundError, OSError without g++.
     """
     module = load_module(Path(path), defines, seed=seed)
@@ -124,7 +126,7 @@ def plan_of(text: str, where: str = "") -> Plan:
 
 
 def report(results: list[Result]) -> Iterator[str]:
-    """The results for people, line by line."""
+    """The results as lines of text."""
     for result in results:
         notes = list(_notes(result.counters))
         if result.findings:
@@ -149,20 +151,20 @@ def _notes(counters: list[LineCounter]) -> Iterator[str]:
 
 
 def _evaluate(plan: Plan, kernel: Signature) -> tuple[Any, Any, int, list[Any]]:
-    """(grid, block, bytes of shared memory, arguments in the kernel's order)."""
+    """(grid, block, bytes of dynamic shared memory, arguments in the kernel's order)."""
     call, shape = _call(plan.arguments), _call(plan.shape)
     known: dict[str, Any] = {}
     for parameter, node in _in_written_order(call, kernel.parameters):  # n first, then random(n)
         known[parameter.name] = _argument(parameter, node, known)
     sizes = [_value(node, known, {"dim3": lambda *s: s}) for node in shape.args]
     if not 2 <= len(sizes) <= 3:
-        raise ValueError("in <<< >>> stand the grid, the block and perhaps the bytes of shared memory")
+        raise ValueError("<<< >>> takes the grid, the block and, if needed, the bytes of dynamic shared memory")
     grid, block, shared = *map(_sizes, sizes[:2]), _sizes(sizes[2])[0] if len(sizes) == 3 else 0
     return grid, block, shared, [_typed(p, known[p.name]) for p in kernel.parameters]
 
 
 def _call(text: str) -> ast.Call:
-    """The arguments between parentheses, read as Python's; names that are Python's own words get a _ (see _python_name)."""
+    """Parse the arguments of a call as Python; names that are Python keywords get a _ (see _python_name)."""
     text = re.sub(r"(?<=[\d.])[fFuUlL]+\b", "", text)
     text = re.sub(r"\b[a-z]+\b", lambda word: _python_name(word[0]), text)
     try:
@@ -174,12 +176,12 @@ def _call(text: str) -> ast.Call:
 
 
 def _python_name(name: str) -> str:
-    """A parameter of a kernel may be called `in`, one of Python's not."""
+    """The name with a _ if it is a Python keyword: a kernel's parameter may be called `in`."""
     return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def _in_written_order(call: ast.Call, parameters: Sequence[Parameter]) -> list[tuple[Parameter, ast.expr]]:
-    """Which value is for which parameter; without names, they come in the kernel's order."""
+    """Pair each parameter with its value, in the order of writing; values without names are in the kernel's order."""
     by_name = {_python_name(p.name): p for p in parameters}
     found = dict(zip(by_name, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
     wrong = found.keys() ^ by_name.keys()
@@ -190,23 +192,25 @@ def _in_written_order(call: ast.Call, parameters: Sequence[Parameter]) -> list[t
 
 
 def _argument(p: Parameter, node: ast.expr, known: Mapping[str, Any]) -> Any:
-    """An array, or a number, in what is Python's type, so that later sizes can be computed from it."""
+    """An array, or a Python number, from which later sizes can be computed."""
+    if p.dtype is None and not p.pointer:
+        raise ValueError(f"{p.name} is a {p.declared}, a structure: a check comment can only pass numbers and arrays")
     dtype = p.dtype or np.dtype(np.uint8)
     value = _value(node, known, _makers(dtype))
     if not isinstance(value, np.ndarray):
         return int(value) if dtype.kind in "iub" else float(value)
     if p.dtype is None and p.type != "void":
-        raise ValueError(f"{p.name} is a {p.declared}: only arrays of numbers can be made here")
+        raise ValueError(f"{p.name} is a {p.declared}: a check comment can only make arrays of numbers")
     return value
 
 
 def _typed(p: Parameter, value: Any) -> Any:
-    """A number in the parameter's type."""
+    """A number converted to the parameter's type."""
     return value if isinstance(value, np.ndarray) else (p.dtype or np.dtype(np.uint8)).type(value)
 
 
 def _sizes(value: Any) -> tuple[int, ...]:
-    """A grid or a block, as it stands in <<< >>>."""
+    """The sizes of a grid or a block."""
     sizes = value if isinstance(value, tuple) else (value,)
     if not all(isinstance(size, int | np.integer) for size in sizes):
         raise ValueError("the sizes in <<< >>> must be whole numbers")
@@ -233,7 +237,7 @@ def _value(node: ast.expr, names: Mapping[str, Any], functions: Mapping[str, Cal
 
 
 def _makers(dtype: np.dtype) -> dict[str, Callable[..., Any]]:
-    """What makes arrays of a dtype."""
+    """The functions that make arrays of a dtype."""
 
     def allowed(*shape: int) -> tuple[int, ...]:
         if math.prod(shape) > MOST_ELEMENTS:

@@ -1,4 +1,4 @@
-"""How memory was used, line by line: sectors per request (coalescing), and bank conflicts."""
+"""How each line used memory: sectors per request (coalescing), and bank conflicts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from tinydx_kernels.emulator.library import Line
 
 
 class LineCounter(NamedTuple):
-    """The requests of one line to one array. moved: sectors of 32 bytes (global), or passes over the banks (shared); ideal:
-    the fewest that could have carried the same bytes."""
+    """The requests of one line to one array.
+
+    moved: sectors of 32 bytes (global memory), or passes over the banks (shared memory); ideal: the fewest for the same bytes.
+    """
 
     file: str
     line: int
@@ -26,17 +28,17 @@ class LineCounter(NamedTuple):
 
     @property
     def per_request(self) -> float:
-        """Sectors or passes for each request of a warp: 4 and 1 are good for 4-byte elements, 32 is the worst."""
+        """Sectors or passes for each request of a warp. For 4-byte elements, 4 sectors and 1 pass are good, 32 the worst."""
         return self.moved / self.requests
 
     @property
     def excess(self) -> int:
-        """Sectors or passes that a better pattern would save; for shared memory: the bank conflicts."""
+        """Sectors or passes that a better access pattern would save; for shared memory, the bank conflicts."""
         return self.moved - self.ideal
 
 
 def by_line(counters: Sequence[abi.Counter], lines: dict[int, Line], places: Sequence[Place]) -> list[LineCounter]:
-    """Add up the instructions of each line, array and kind of access."""
+    """Sum the counters of all instructions, by line, array and kind of access."""
     totals: dict[tuple, list[int]] = {}
     for c in counters:
         line, access = lines[c.pc], Access(c.access).name.lower()
@@ -48,7 +50,7 @@ def by_line(counters: Sequence[abi.Counter], lines: dict[int, Line], places: Seq
 
 
 def table(counters: Sequence[LineCounter]) -> str:
-    """The counters as text, for people."""
+    """The counters as a table of text."""
     rows = [("line", "array", "access", "requests", "per request", "best")]
     for c in counters:
         unit = "passes" if c.shared else "sectors"

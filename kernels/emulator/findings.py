@@ -1,4 +1,4 @@
-"""What the checker says: one line for each finding, with file, line, thread and block."""
+"""The checker's messages: one line for each finding, with file, line, thread and block."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DID = {Access.READ: "read", Access.WRITE: "wrote", Access.ATOMIC: "updated (atom
 
 @dataclass(frozen=True)
 class Finding:
-    """One mistake. kind: of KINDS, or "argument" or "launch"; thread, block: indices (x, y, z); line 0: no line of the kernel."""
+    """One mistake. kind: one of KINDS, "argument" or "launch"; thread, block: indices (x, y, z); line: 0 if it has none."""
 
     kind: str
     message: str
@@ -47,7 +47,7 @@ class Finding:
 
 
 class KernelError(RuntimeError):
-    """A launch was wrong: `findings` has what the checker found, each a line of the message."""
+    """Raised by a launch with mistakes: `findings` lists them, and each is a line of the message."""
 
     def __init__(self, findings: Sequence[Finding]):
         super().__init__("\n".join(map(str, findings)))
@@ -55,7 +55,7 @@ class KernelError(RuntimeError):
 
 
 class Place(NamedTuple):
-    """A stretch of memory that has a name: an argument, a variable, the dynamic shared memory."""
+    """A region of memory with a name: an argument, a variable, or the dynamic shared memory."""
 
     name: str
     bytes: int
@@ -75,12 +75,12 @@ class Place(NamedTuple):
 
     @property
     def extent(self) -> str:
-        """How large it is, in words."""
+        """Its size, in words."""
         return f"{self.name} has {self.bytes // self.itemsize} elements"
 
 
 class Describer:
-    """Turns the runtime's findings into sentences: knows the launch's shape, the lines, and what memory is called."""
+    """Turns the runtime's findings into sentences, by the launch's shape, the source lines and the names of memory regions."""
 
     def __init__(self, grid: Sequence[int], block: Sequence[int], lines: dict[int, Line], places: Sequence[Place]):
         self.grid, self.block, self.lines, self.places = grid, block, lines, places
@@ -171,7 +171,7 @@ class Describer:
         return f"{self._me(raw)}: {raw.detail.decode()}"
 
     def _no_progress(self, raw: abi.Finding) -> str:
-        return f"{self._me(raw)} runs without end: a loop that never stops, or a wait for nobody"
+        return f"{self._me(raw)} never ends: an endless loop, or a wait that no thread ends"
 
     def _assertion(self, raw: abi.Finding) -> str:
         return f"{self._me(raw)}: {raw.detail.decode(errors='replace')}"
@@ -185,7 +185,7 @@ def _index(linear: int, shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _name(linear: int, shape: Sequence[int]) -> str:
-    """3 in one dimension, (3, 1) in two, (3, 1, 0) in three."""
+    """The index as text: 3 in one dimension, (3, 1) in two, (3, 1, 0) in three."""
     dimensions = 3 if shape[2] > 1 else 2 if shape[1] > 1 else 1
     index = _index(linear, shape)[:dimensions]
     return str(index[0]) if dimensions == 1 else str(index)

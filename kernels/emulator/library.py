@@ -1,4 +1,4 @@
-"""A compiled module: its kernels, its variables, and which line of the source a code address belongs to."""
+"""A compiled module: its kernels, its variables, and the source lines of code addresses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinydx_kernels.emulator.build import HEADERS
 
 
 class Variable(NamedTuple):
-    """A `__shared__` or `__device__` variable of a module. kernel: whose shared array it is ("" for a device variable)."""
+    """A `__shared__` or `__device__` variable of a module. kernel: the one whose shared array it is, or ""."""
 
     name: str
     kernel: str
@@ -33,7 +33,7 @@ class Line(NamedTuple):
 
 
 class Library:
-    """A shared library made by build.py from the file `source`, loaded."""
+    """A loaded shared library, which build.py made from the file `source`."""
 
     def __init__(self, path: Path, source: str):
         self.path, self.source = path, source
@@ -48,7 +48,7 @@ class Library:
         return ctypes.cast(getattr(self.dll, f"tinydx_call_{kernel}"), ctypes.c_void_p).value or 0
 
     def lines(self, addresses: Iterable[int]) -> dict[int, Line]:
-        """The line of the kernel's own file for each code address (a return address: the call is before it)."""
+        """The source line of each code address. These are return addresses, so the call is just before."""
         unknown = sorted(set(addresses) - self._lines.keys())
         if unknown:
             command = ["addr2line", "-e", str(self.path), "-i", "-a", *(hex(max(a - 1, 0)) for a in unknown)]
@@ -58,7 +58,7 @@ class Library:
         return self._lines
 
     def _line(self, frames: list[str]) -> Line:
-        """The innermost of the inlined functions that isn't the emulator's own; a header function shows its caller's line."""
+        """The innermost inlined function outside of the emulator's headers, whose functions count as their callers' lines."""
         own = [frame for frame in frames if not Path(frame).is_relative_to(HEADERS)] or frames
         file, _, number = own[0].split(" (")[0].rpartition(":")
         file = self.source if Path(file).name == Path(self.source).name else file

@@ -4,8 +4,9 @@
     saxpy = module.get_function("saxpy")
     saxpy((4,), (256,), (np.int32(n), np.float32(a), x, y))
 
-What a GPU would do in silence is an error here: a wrong number of arguments, a float64 array for a `float*`, a Python
-float (which CuPy passes as a double) for a `float`, more threads or shared memory than there is.
+What a GPU would silently get wrong is an error here: a wrong number of arguments, a float64 array for a `float*`, a Python
+float (which CuPy passes as a double) for a `float`, more threads or shared memory than the hardware has. A structure is
+passed as CuPy takes it: a NumPy array of size one, with the structure's members as fields.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ from tinydx_kernels.emulator.source import Parameter, Source
 MAX_THREADS = 1024
 MAX_BLOCK = (1024, 1024, 64)
 MAX_GRID = (2**31 - 1, 65535, 65535)
-SHARED = 48 << 10  # bytes a block has without asking
-SHARED_OPT_IN = 227 << 10  # bytes it may ask for, on an H100
-STEP_LIMIT = 50_000_000  # accesses of a block without any thread coming to a barrier or its end: it is said to run endlessly
+SHARED = 48 << 10  # bytes that a block has by default
+SHARED_OPT_IN = 227 << 10  # bytes that a block may have on request, on an H100
+ACCESS_LIMIT = 50_000_000  # accesses of a block until a thread must reach a barrier or its end, else it counts as endless
 
 _lock = threading.Lock()  # the runtime keeps one launch in global variables
-_recordings: list[list[Launch]] = []
+_profiles: list[list[Launch]] = []  # those that `profile` is collecting
 
 
 class Launch(NamedTuple):
-    """What is known of a launch that ran. counters: a row for each line of the kernel that touches memory."""
+    """A launch that ran without mistakes. counters: a row for each line of the kernel that accesses memory."""
 
     kernel: str
     grid: tuple[int, int, int]
@@ -49,14 +50,14 @@ class Launch(NamedTuple):
 
 
 @contextmanager
-def record() -> Iterator[list[Launch]]:
-    """Collect the checked launches of a stretch of code, whoever makes them: `with record() as launches: ...`."""
+def profile() -> Iterator[list[Launch]]:
+    """Collect the checked launches of a block of code with their counters: `with profile() as launches: ...`."""
     launches: list[Launch] = []
-    _recordings.append(launches)
+    _profiles.append(launches)
     try:
         yield launches
     finally:
-        _recordings.remove(launches)
+        _profiles.remove(launches)
 
 
 def load_module(
@@ -64,34 +65,36 @@ def load_module(
     defines: Mapping[str, object] | None = None,
     checked: bool = True,
     seed: int = 0,
-    lenient: bool = False,
+    allow_divergent_barriers: bool = False,
 ) -> Module:
-    """Compile a .cu file (or its text) for the CPU.
+    """Compile a .cu file (or a text) for the CPU.
 
-    Arguments: `defines`, as by -D NAME=VALUE; `checked`, whether every access is checked (False is fast, but then a wrong
-    kernel can crash Python); `seed`, of the order in which threads run; `lenient`, whether barriers may be left out by
-    threads that have returned, as hardware tolerates.
+    Arguments: path_or_source; defines, as by -D NAME=VALUE; checked, whether every access is checked (False is fast, but then
+    a wrong kernel can crash Python); seed of the order in which threads run; allow_divergent_barriers, whether threads may
+    wait at different barriers, or return before one, as hardware tolerates.
+    Returns: a Module.
     Raises: SourceError (a ValueError) where the file is wrong; OSError where g++ is missing.
     """
     source = preprocess(path_or_source, defines or {})
-    return Module(source, Library(build(source, checked), source.name), checked, seed, lenient)
+    return Module(source, Library(build(source, checked), source.name), checked, seed, allow_divergent_barriers)
 
 
 class Module:
-    """A compiled .cu file; make one with load_module."""
+    """A compiled .cu file, as load_module returns it."""
 
-    def __init__(self, source: Source, library: Library, checked: bool, seed: int, lenient: bool):
+    def __init__(self, source: Source, library: Library, checked: bool, seed: int, allow_divergent_barriers: bool):
         self.source, self.library = source, library
-        self.checked, self.seed, self.lenient = checked, seed, lenient
+        self.checked, self.seed = checked, seed
+        self.allow_divergent_barriers = allow_divergent_barriers
 
     def get_function(self, name: str) -> Kernel:
-        """The kernel of that name. Raises LookupError where there is none."""
+        """The kernel of that name. Raises LookupError if there is none."""
         if name not in self.source.kernels:
             raise LookupError(f"{self.source.name} has no kernel {name!r}: it has {', '.join(self.source.kernels)}")
         return Kernel(self, name)
 
     def get_global(self, name: str) -> np.ndarray:
-        """The bytes of a `__device__` or `__constant__` variable, to read and write."""
+        """The bytes of a `__device__` or `__constant__` variable, as a writable array (bytes,), uint8."""
         for v in self.library.variables:
             if v.name == name and not v.shared:
                 return np.ctypeslib.as_array((ctypes.c_uint8 * v.bytes).from_address(self.library.start + v.offset))
@@ -99,7 +102,7 @@ class Module:
 
 
 class Kernel:
-    """A kernel; call it as CuPy's: `kernel(grid, block, args, shared_mem=0)`."""
+    """A kernel, which is called as in CuPy: `kernel(grid, block, args, shared_mem=0)`."""
 
     def __init__(self, module: Module, name: str):
         self.module, self.name = module, name
@@ -111,16 +114,17 @@ class Kernel:
         self.max_dynamic_shared_size_bytes = SHARED - self.shared_size_bytes
 
     def __call__(self, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], shared_mem: int = 0) -> Launch:
-        """Run it. Raises KernelError with what the checker found."""
+        """Run the kernel. Raises KernelError with the checker's findings."""
         grid3, block3 = _three(grid), _three(block)
         wrong = [*self._wrong_shape(grid3, block3, shared_mem), *self._wrong_arguments(args)]
         if wrong:
             raise KernelError([Finding(kind, f"{self.name}: {text}", self.module.source.name) for kind, text in wrong])
-        arguments = Arguments(args)
+        by_value = [p.struct is not None for p in self.signature.parameters]
+        arguments = Arguments([a.reshape(-1)[0] if of_struct else a for a, of_struct in zip(args, by_value, strict=True)])
         with _lock:
             raw = self._run(grid3, block3, arguments, shared_mem)
         launch = self._result(raw, grid3, block3, arguments)
-        for launches in _recordings:
+        for launches in _profiles:
             launches.append(launch)
         return launch
 
@@ -161,8 +165,8 @@ class Kernel:
             for v, size in zip(self.variables, elements, strict=True)
         ]
         request = abi.Launch(
-            kernel=self.entry, checked=module.checked, lenient=module.lenient, seed=module.seed, step_limit=STEP_LIMIT,
-            grid=grid, block=block, dynamic_shared=shared_mem,
+            kernel=self.entry, checked=module.checked, allow_divergent_barriers=module.allow_divergent_barriers,
+            seed=module.seed, access_limit=ACCESS_LIMIT, grid=grid, block=block, dynamic_shared=shared_mem,
             dynamic_element=_element(module.source.dynamic_itemsize), module=library.start, module_bytes=library.bytes,
             arrays=_c_array(abi.Array, arguments.arrays), array_count=len(arguments.arrays),
             parameters=_c_array(abi.Parameter, arguments.parameters), parameter_count=len(arguments.parameters),
@@ -171,12 +175,12 @@ class Kernel:
             counters=(abi.Counter * abi.MAX_COUNTERS)(), counter_room=abi.MAX_COUNTERS,
         )  # fmt: skip
         if library.dll.tinydx_launch(ctypes.byref(request)):
-            raise MemoryError(f"{self.name}: not enough memory for its arrays and what is noted of them")
+            raise MemoryError(f"{self.name}: not enough memory for its arrays and their shadow memory")
         arguments.after()
         return request
 
     def _result(self, raw: abi.Launch, grid: tuple, block: tuple, arguments: Arguments) -> Launch:
-        """The launch, or KernelError; two findings that read the same are one."""
+        """The launch. Raises KernelError if there are findings; those of the same kind and lines count as one."""
         library = self.module.library
         findings, counters = raw.findings[: raw.finding_count], raw.counters[: raw.counter_count]
         addresses = {f.pc for f in findings} | {f.other_pc for f in findings} | {c.pc for c in counters}
@@ -185,14 +189,14 @@ class Kernel:
         describe = Describer(grid, block, lines, places)
         found: dict[tuple, Finding] = {}
         for f in map(describe, findings):
-            if f.kind != "barrier-divergence" or f.line != f.other_line:  # one line can be two barriers after optimisation
+            if f.kind != "barrier-divergence" or f.line != f.other_line:  # one line can become two barriers by optimisation
                 found.setdefault((f.kind, *sorted((f.line, f.other_line))), f)
         if found:
             raise KernelError(list(found.values()))
         return Launch(self.name, grid, block, by_line(counters, lines, places))
 
     def _places(self, arguments: Arguments) -> list[Place]:
-        """What the runtime's regions are called: arrays, then variables, then the dynamic shared memory."""
+        """The names of the runtime's regions: arrays, then variables, then the dynamic shared memory."""
         names = [p.name for p in self.signature.parameters]
         places = [Place("/".join(names[i] for i, _ in g.members), g.bytes, g.itemsize) for g in arguments.groups]
         for v in self.variables:
@@ -203,7 +207,7 @@ class Kernel:
         return self.module.source.shapes.get(v.name, ()) if v.shared else ()
 
     def _itemsize(self, v: Variable) -> int:
-        """The bytes of an element of a variable; 4 where its declaration could not be read."""
+        """The bytes of an element of a variable; 4 if its declaration could not be read."""
         shape = self._shape(v)
         return max(v.bytes // math.prod(shape), 1) if shape else 1 if v.bytes < 4 else 4
 
@@ -212,7 +216,7 @@ class Kernel:
 
 
 class Group:
-    """Arguments whose memory overlaps: one stretch of memory for the runtime."""
+    """Arguments whose memory overlaps: one region for the runtime."""
 
     def __init__(self, low: int, high: int):
         self.low, self.high = low, high
@@ -229,7 +233,7 @@ class Group:
         return min(a.itemsize for _, a in self.members)
 
     def mark_gaps(self) -> None:
-        """Between the elements of a strided array there is nothing for a kernel."""
+        """Mark the bytes between the elements of strided arrays: a kernel must not access them."""
         if any(a.nbytes == self.bytes for _, a in self.members):
             return
         self.outside = np.ones(self.bytes, np.uint8)
@@ -239,7 +243,7 @@ class Group:
 
 
 class Arguments:
-    """Arguments of a launch, as the runtime takes them."""
+    """The arguments of a launch, as the runtime takes them."""
 
     def __init__(self, args: Sequence[Any]):
         self.args = args
@@ -271,7 +275,7 @@ class Arguments:
         return abi.Parameter(-1, 0, self.scalars[-1].ctypes.data)
 
     def before(self) -> None:
-        """Describe the arrays as they are now."""
+        """Describe the arrays for the runtime, before a launch."""
         for group in self.groups:
             group.unwritten = _unwritten_bytes(group)
         self.arrays[:] = [
@@ -279,14 +283,17 @@ class Arguments:
         ]
 
     def after(self) -> None:
-        """Remember what has been written of the arrays that `empty` made."""
+        """Remember which elements of arrays made by `empty` have been written, after a launch."""
         for group in self.groups:
             _note_written(group)
 
 
 def _mismatch(p: Parameter, value: Any) -> str | None:
-    """Why this value cannot be passed for this parameter; None if it can."""
+    """Why a value cannot be passed for a parameter; None if it can."""
     array = isinstance(value, np.ndarray)
+    if p.struct is not None:
+        same = array and value.size == 1 and value.dtype == p.struct
+        return None if same else f"the argument is {_name(value)}: pass a NumPy array of size one and dtype {_layout(p.struct)}"
     if p.pointer:
         if value is None:
             return None
@@ -294,15 +301,20 @@ def _mismatch(p: Parameter, value: Any) -> str | None:
             return f"the argument is {_name(value)}, no array"
         same = p.dtype is None or p.type == "void" or value.dtype == p.dtype
         return None if same else f"the array is {value.dtype}: convert it to {p.dtype}"
+    if p.dtype is None:
+        return "this structure cannot be passed: its members are not all numbers"
     if array or value is None:
         return f"the argument is {_name(value)}"
-    if p.dtype is None:
-        return "structures cannot be passed: pass their members"
     passed = np.array(value).dtype if not isinstance(value, int) or isinstance(value, bool) else np.dtype(np.int64)
     if passed == p.dtype:
         return None
     by_cupy = "" if isinstance(value, np.generic) else f", which CuPy passes as {passed}"
     return f"the argument is {_name(value)}{by_cupy}: pass np.{p.dtype.name}(...)"
+
+
+def _layout(struct: np.dtype) -> str:
+    """[('n', 'int32'), ('rate', 'float32')]."""
+    return str([(name, struct[name].name) for name in struct.names or ()])
 
 
 def _name(value: Any) -> str:
@@ -324,7 +336,7 @@ def _c_array(kind: Any, items: Sequence[Any]) -> Any:
 
 
 def _element(itemsize: int) -> int:
-    """What the checker takes as one: 1, 2 or 4 bytes."""
+    """The bytes that the checker treats as one element: 1, 2 or 4."""
     return 4 if itemsize % 4 == 0 else 2 if itemsize % 2 == 0 else 1
 
 
@@ -332,13 +344,13 @@ def _address(a: np.ndarray | None) -> int | None:
     return None if a is None else a.ctypes.data
 
 
-# ---- arrays that nobody has written yet --------------------------------------------------------------------------------
+# ---- arrays that have not been written yet -----------------------------------------------------------------------------
 
-_UNWRITTEN: dict[int, np.ndarray] = {}  # id of an array made by `empty` -> for each byte: 1 if nobody has written it
+_UNWRITTEN: dict[int, np.ndarray] = {}  # id of an array made by `empty` -> for each byte: 1 if it has not been written
 
 
 def empty(shape: int | tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
-    """Like np.empty, but all bits are set (NaN), and kernels that read what nobody has written are found."""
+    """Like np.empty, but all bits are set (NaN), and a kernel that reads an element before it is written is a finding."""
     array: np.ndarray = np.empty(shape, dtype)
     array.reshape(-1).view(np.uint8)[...] = 255
     key = id(array)
@@ -354,7 +366,7 @@ def _owner(a: np.ndarray) -> np.ndarray:
 
 
 def _unwritten_bytes(group: Group) -> np.ndarray | None:
-    """For each byte of a group: 1 if nobody has written it. What the host wrote is seen by its bits: not all set."""
+    """For each byte of a group: 1 if it has not been written. Elements that the host wrote have bits that are not set."""
     owners = {id(o): o for o in (_owner(a) for _, a in group.members) if id(o) in _UNWRITTEN}
     if not owners:
         return None

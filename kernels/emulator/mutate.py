@@ -1,8 +1,8 @@
 """Mutation tests: how many small mistakes in a kernel do its tests notice?
 
-Each mutant is the file with one token changed, as a tired programmer would: a barrier dropped or weakened, `<` for `<=`,
-`+` for `-`, x for y, two indices swapped, a bounds check always true, a constant off by one. A test that is any good fails
-for nearly all of them; who survives is printed, for a person to say whether it is the same program or a gap in the test.
+Each mutant is the file with one typical mistake: a barrier removed or weakened, `<` for `<=`, `+` for `-`, x for y, two
+indices swapped, a bounds check that is always true, a constant off by one. A good test fails for nearly all of them. The
+survivors are printed: each is either an equivalent program or a gap in the test, which a person must decide.
 
     kill_rate("sgemm.cu", test, kernel="shared_tiles")
 
@@ -27,7 +27,7 @@ from tinydx_kernels.emulator.module import Module, load_module
 from tinydx_kernels.emulator.source import SourceError
 
 _TOKEN = re.compile(
-    r"""//[^\n]* | /\*.*?\*/ | ^[ \t]*\#[^\n]* | "[^"\n]*"      # comments, directives, strings: never changed
+    r"""//[^\n]* | /\*.*?\*/ | ^[ \t]*\#[^\n]* | "[^"\n]*"      # comments, directives, strings: not changed
       | [A-Za-z_]\w* | \d[\w.]* | <<=? | >>=? | [-+*/%<>=!&|^]= | && | \|\| | \+\+ | -- | -> | \S""",
     re.X | re.M | re.S,
 )
@@ -38,7 +38,7 @@ _OPERATORS = {
 _AXES = {"x": "y", "y": "x"}
 _INDICES = ("threadIdx", "blockIdx", "blockDim", "gridDim")
 _TYPES = {"float", "double", "int", "unsigned", "char", "short", "long", "void", "bool", "half", "const"}
-_PHRASES = (  # pattern, replacements: mistakes of more than one token
+_PHRASES = (  # pattern and replacements: mistakes in more than one token
     (re.compile(r"__syncthreads\(\)"), ("", "__syncwarp()")),
     (re.compile(r"__syncwarp\(\w*\)"), ("",)),
     (re.compile(r"CP_ASYNC_WAIT\(\d\)"), ("", "CP_ASYNC_WAIT(2)")),
@@ -61,7 +61,7 @@ class Mutant(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What became of a mutant: "g++", "checker", "values" or "survived"."""
+    """Who noticed a mutant: "g++", "checker" or "values"; or "survived"."""
 
     mutant: Mutant
     by: str
@@ -73,23 +73,23 @@ class Score(NamedTuple):
     verdicts: list[Verdict]
 
     def count(self, by: str) -> int:
-        """How many mutants met that end."""
+        """How many mutants have that verdict."""
         return sum(v.by == by for v in self.verdicts)
 
     @property
     def survivors(self) -> list[Mutant]:
-        """Those that nobody noticed."""
+        """The mutants that were not noticed."""
         return [v.mutant for v in self.verdicts if v.by == "survived"]
 
     @property
     def rate(self) -> float:
-        """The part of the mutants that compiled and were noticed."""
+        """The part of the mutants that were noticed, among those that compile."""
         killed = self.count("checker") + self.count("values")
         return killed / max(killed + self.count("survived"), 1)
 
     @property
     def summary(self) -> str:
-        """One line."""
+        """The score in one line."""
         counts = ", ".join(f"{by} {self.count(by)}" for by in ("g++", "checker", "values", "survived"))
         return f"{self.rate:.1%} of the mutants were noticed ({counts})"
 
@@ -115,9 +115,10 @@ def kill_rate(
     defines: Mapping[str, object] | None = None,
     every: int = 1,
 ) -> Score:
-    """Run `test(module)` on each mutant (or on one of `every`): it should raise KernelError or AssertionError for all.
+    """Run `test(module)` on every `every`-th mutant of a file. The test should raise KernelError or AssertionError for each.
 
-    The test must pass on the file itself, else the score would mean nothing: what it raises there is raised here.
+    Arguments: path of the .cu file; test; kernel, to mutate only this one; defines, the file's macros; every.
+    Raises: whatever the test raises on the unchanged file, where it must pass.
     """
     path = Path(path)
     test(load_module(path, defines))
@@ -128,7 +129,7 @@ def kill_rate(
 
 @contextmanager
 def copies(path: Path) -> Iterator[Path]:
-    """The file with all kernels and headers of its folder, in a folder of their own: its path there."""
+    """Copy all kernels and headers of the file's folder into a temporary folder; yields the path of the copied file."""
     with tempfile.TemporaryDirectory() as folder:
         for file in path.parent.glob("*.cu*"):
             shutil.copy(file, folder)
@@ -136,7 +137,7 @@ def copies(path: Path) -> Iterator[Path]:
 
 
 def judge(mutant: Mutant, copy: Path, test: Callable[[], object]) -> Verdict:
-    """Write the mutant to `copy`, run the test, tell what became of it."""
+    """Write the mutant to `copy`, run the test, and return the verdict."""
     copy.write_text(mutant.text)
     try:
         test()
@@ -150,7 +151,7 @@ def judge(mutant: Mutant, copy: Path, test: Callable[[], object]) -> Verdict:
 
 
 def _extent(text: str, kernel: str) -> tuple[int, int]:
-    """Where the body of a kernel begins and ends."""
+    """The begin and the end of a kernel's body."""
     head = re.search(rf"__global__[^;{{]*\b{kernel}\s*\([^{{]*{{", text)
     if not head:
         raise LookupError(f"no kernel {kernel!r} in the file")
@@ -180,13 +181,13 @@ def _token_changes(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _is_binary(before: str, after: str) -> bool:
-    """Not a sign, a pointer or a dereference: something stands on both sides."""
+    """Whether an operator has two operands: it is no sign, no pointer and no dereference."""
     value_before = (before[-1:].isalnum() or before[-1:] in (")", "]", "_")) and before not in _TYPES | {"return"}
     return value_before and after not in (")", "*", ",", ">")
 
 
 def _is_declared_size(words: Sequence[str], i: int) -> bool:
-    """Whether a number only makes room, as in `float t[16]` or `__align__(16)`: a larger one is the same program."""
+    """Whether a number is only a size, as in `float t[16]` or `__align__(16)`: a larger one gives the same program."""
     if words[i - 2] == "__align__":
         return True
     while i > 0 and words[i] not in (";", "{", "}", "=", "(", ")"):

@@ -1,14 +1,14 @@
-"""Reads a .cu file: its kernels and their parameters, and what must be rewritten so that g++ takes it.
+"""Reads a .cu file: finds its kernels and their parameters, and rewrites what g++ would not accept.
 
     file.cu --g++ -E--> one text with all its headers --rewrite--> C++ for g++
                                     |
                                     +-> kernels: names, parameters, launch bounds; __shared__ arrays and their shapes
 
-Working on the preprocessed text has two merits: macros (`-DTILE=16`) are already numbers in it, and a hash of it is a
-hash of everything that the result depends on. Three things are rewritten, always within their line:
+The preprocessed text has two advantages: macros (`-DTILE=16`) are already numbers in it, and its hash covers everything that
+the result depends on. Three things are rewritten, without changing line numbers:
 
     __global__ void k(...)          an ordinary function, and after the file's end a `tinydx_call_k(void** arguments)`
-    __shared__ float tile[32][33];  a static array in a section of its own, which the runtime refills for every block
+    __shared__ float tile[32][33];  a static array in a section of its own, which the runtime resets for every block
     extern __shared__ float s[];    float* s = the launch's dynamic shared memory
 """
 
@@ -23,25 +23,29 @@ import numpy as np
 
 
 class SourceError(ValueError):
-    """The file is no CUDA that the emulator can run; one line says where and why."""
+    """Raised for a file that the emulator cannot run; one line says where and why."""
 
 
 class Parameter(NamedTuple):
-    """One parameter of a kernel: `const float* x` is Parameter("x", "const float*", "float", True)."""
+    """One parameter of a kernel: `const float* x` is Parameter("x", "const float*", "float", True).
+
+    struct: the layout of a structure that is passed by value; None for anything else, and for members other than numbers.
+    """
 
     name: str
     declared: str
     type: str
     pointer: bool
+    struct: np.dtype | None = None
 
     @property
     def dtype(self) -> np.dtype | None:
-        """What NumPy calls the type (of what it points to); None where it has no name for it."""
+        """NumPy's dtype of the value, or of what it points to; None if there is none."""
         return DTYPES.get(self.type)
 
 
 class Signature(NamedTuple):
-    """What is known of a kernel before it is compiled."""
+    """A kernel's name, parameters and limit of threads, known before it is compiled."""
 
     name: str
     parameters: list[Parameter]
@@ -50,8 +54,10 @@ class Signature(NamedTuple):
 
 @dataclass
 class Source:
-    """A preprocessed file: the C++ for g++, its kernels, the shapes of its __shared__ arrays by name, and the bytes of an
-    element of its dynamic shared memory."""
+    """A preprocessed file: the C++ for g++, its kernels, and the shapes of its __shared__ arrays, by name.
+
+    dynamic_itemsize: bytes of an element of its dynamic shared memory.
+    """
 
     name: str
     code: str
@@ -75,30 +81,33 @@ DTYPES = {
         "unsigned char|uint8_t|uchar2|uchar4": np.uint8,
         "bool": np.bool_,
         "half|__half|half2|__half2": np.float16,
-        "__nv_bfloat16|__nv_bfloat162": np.uint16,  # NumPy has no bfloat16: its bits
+        "__nv_bfloat16|__nv_bfloat162": np.uint16,  # the bits: NumPy has no bfloat16
     }.items()
     for name in names.split("|")
 }
 
-_NESTED = r"(?:[^()]|\((?:[^()]|\([^()]*\))*\))*"  # anything with balanced parentheses, three deep
+_NESTED = r"(?:[^()]|\((?:[^()]|\([^()]*\))*\))*"  # any text with balanced parentheses, up to three deep
 _BOUNDS = rf"(?:__launch_bounds__\s*\(({_NESTED})\)\s*)?"
 _KERNEL = re.compile(rf"__global__\s+(?:static\s+)?{_BOUNDS}void\s+{_BOUNDS}(\w+)\s*\(([^()]*)\)")
 _ATTRIBUTE = r"(?:__attribute__\s*\(\(.*?\)\)\s*|alignas\s*\(\w+\)\s*)?"
 _DYNAMIC = re.compile(rf"extern\s+__shared__\s+{_ATTRIBUTE}([\w\s]+?)\s+{_ATTRIBUTE}(\w+)\s*\[\s*\]\s*;")
+_NUMBERS = re.compile(r"\s*(\w[\w ]*?)\s+(\w+(?:\s*,\s*\w+)*)\s*")  # `int a, b` within a struct
+_STRUCT = r"\bstruct\s+{name}\s*\{{([^{{}}]*)\}}\s*;"
 _SHARED = re.compile(rf"__shared__\s+{_ATTRIBUTE}[\w\s]+?[\s]{_ATTRIBUTE}(\w+)\s*((?:\[[^\]]*\]\s*)*)(=?)")
 _CALL = """
 extern "C" __attribute__((no_sanitize("thread", "undefined"))) void tinydx_call_{name}(void** arguments) {{ {name}({values}); }}
+{checks}
 """
 _MODULE = """
 extern char __ehdr_start[] __attribute__((visibility("hidden"))), _DYNAMIC[] __attribute__((visibility("hidden")));
 extern "C" { char* tinydx_module[2] = {__ehdr_start, _DYNAMIC}; }
-"""  # what lies between the two is read-only: code and constants
+"""  # the module's read-only part, code and constants, lies between the two
 
 
 def read_source(name: str, preprocessed: str) -> Source:
     """Find the kernels in a preprocessed text, and rewrite it for g++. Raises SourceError."""
     _refuse(name, preprocessed)
-    kernels = {kernel.name: kernel for kernel in map(_kernel, _KERNEL.finditer(preprocessed))}
+    kernels = {found[3]: _kernel(found, preprocessed) for found in _KERNEL.finditer(preprocessed)}
     if not kernels:
         raise SourceError(f'{name}: no kernel in it: write one as extern "C" __global__ void name(...)')
     code = _DYNAMIC.sub(r"\1* \2 = (\1*)tinydx::dynamic_shared();", preprocessed)
@@ -111,7 +120,7 @@ def read_source(name: str, preprocessed: str) -> Source:
 
 
 def position(preprocessed: str, index: int) -> str:
-    """file:line of a place in a preprocessed text, by the line markers before it."""
+    """file:line of an index into a preprocessed text, by the line markers before it."""
     markers = list(re.finditer(r'^# (\d+) "(.*)".*\n', preprocessed[:index], re.M))
     if not markers:
         return f"line {preprocessed.count(chr(10), 0, index) + 1}"
@@ -120,9 +129,9 @@ def position(preprocessed: str, index: int) -> str:
 
 
 def _refuse(name: str, text: str) -> None:
-    """What g++ would take and misunderstand, or reject with a riddle."""
+    """Raise SourceError for code that g++ would misunderstand, or reject with an unclear message."""
     checks = (
-        (r"<<<", "a launch in host code: keep the kernels in a file of their own, and say what to launch from outside"),
+        (r"<<<", "a launch in host code: keep the kernels in a file of their own, without host code"),
         (r"\btemplate\s*<[^;{}()]*>\s*__global__", "a kernel that is a template: name its types, or set them by -D T=float"),
         (r"\btemplate\s*<[^;{]*\{[^}]*__shared__", "__shared__ in a template: set sizes by -D NAME=VALUE instead"),
         (r"\b__shared__[^;()]*=", "a __shared__ array cannot be initialised where it is declared: let threads store"),
@@ -132,23 +141,38 @@ def _refuse(name: str, text: str) -> None:
             raise SourceError(f"{position(text, found.end())}: {advice}")
 
 
-def _kernel(match: re.Match) -> Signature:
+def _kernel(match: re.Match, preprocessed: str) -> Signature:
     bounds = match[1] or match[2]
     text = re.sub(r"^#.*$", "", match[4], flags=re.M)
-    parameters = [] if text.strip() in ("", "void") else [_parameter(p) for p in text.split(",")]
-    return Signature(match[3], parameters, _number(bounds) if bounds else None)
+    parameters = [] if text.strip() in ("", "void") else [_parameter(p, preprocessed) for p in text.split(",")]
+    return Signature(match[3], parameters, _number(bounds.split(",")[0]) if bounds else None)
 
 
-def _parameter(text: str) -> Parameter:
+def _parameter(text: str, preprocessed: str) -> Parameter:
     words = re.findall(r"\w+|\*", re.sub(r"__restrict__|__restrict|\bvolatile\b", " ", text))
     *declared, name = words
-    kind = " ".join(w for w in declared if w not in ("const", "*", "struct"))
-    return Parameter(name, " ".join(declared).replace(" *", "*"), kind, "*" in declared)
+    kind, pointer = " ".join(w for w in declared if w not in ("const", "*", "struct")), "*" in declared
+    struct = None if pointer or kind in DTYPES else _struct(kind, preprocessed)
+    return Parameter(name, " ".join(declared).replace(" *", "*"), kind, pointer, struct)
+
+
+def _struct(name: str, preprocessed: str) -> np.dtype | None:
+    """The layout of a structure whose members are numbers, else None."""
+    if not (found := re.search(_STRUCT.format(name=re.escape(name)), preprocessed)):
+        return None
+    members: list[tuple[str, np.dtype]] = []
+    for declaration in re.sub(r"^#.*$", "", found[1], flags=re.M).split(";")[:-1]:
+        numbers = _NUMBERS.fullmatch(declaration)
+        if not numbers or numbers[1] not in DTYPES or numbers[1][-1] in "234":  # float2 is no number
+            return None
+        members += [(member, DTYPES[numbers[1]]) for member in re.findall(r"\w+", numbers[2])]
+    return np.dtype(members, align=True) if members else None
 
 
 def _call(kernel: Signature) -> str:
     values = ", ".join(f"*({p.declared}*)arguments[{i}]" for i, p in enumerate(kernel.parameters))
-    return _CALL.format(name=kernel.name, values=values)
+    checks = "".join(f'static_assert(sizeof({p.type}) == {p.struct.itemsize}, "");' for p in kernel.parameters if p.struct)
+    return _CALL.format(name=kernel.name, values=values, checks=checks)
 
 
 def _shape(brackets: str) -> tuple[int, ...]:
@@ -157,7 +181,7 @@ def _shape(brackets: str) -> tuple[int, ...]:
 
 
 def _number(expression: str) -> int | None:
-    """The value of a constant expression of C, if it is plain arithmetic."""
+    """The value of a C expression that is plain arithmetic; None for any other."""
     expression = re.sub(r"(?<=\d)[uUlL]+", "", expression).replace("/", "//")
     if not re.fullmatch(r"[\d\s()+*/%<>-]+", expression):
         return None

@@ -142,7 +142,7 @@ extern "C" __global__ void pipeline(const float* x, int n, float* y) {
 }
 
 // A play written in a script: in each phase each thread reads (1), writes (2) or updates (3) an element, or rests (0); then
-// nobody waits (0), warps wait (1), or the block waits (2). script: (blocks, phases, threads), action * 16 + element.
+// no thread waits (0), warps wait (1), or the block waits (2). script: (blocks, phases, threads), action * 16 + element.
 #define PLAY(name, type, prepare)                                                                                     \
     extern "C" __global__ void name(const int* script, const int* waits, int phases, type* global, int* out) {        \
         prepare;                                                                                                      \

@@ -1,15 +1,14 @@
-"""Our CUDA kernels beside the vendor's libraries, on one GPU in one run: cuBLAS through CuPy, and, where PyTorch is
-installed, cuBLAS and cuDNN through PyTorch.
+"""Our CUDA kernels and the vendor's libraries on one GPU, in one run: cuBLAS through CuPy and, where PyTorch is installed,
+cuBLAS and cuDNN through PyTorch.
 
     python -m tinydx.bench.gpu FOLDER          writes bench.json, bench.md, bench.png (gpu_report.py) into it
 
-Every contestant is checked first, against float64. Then they take turns, and each call is timed by itself, by events
-on the device:
+Each contestant is first checked against float64. Then they take turns, and events on the device time each call by itself:
 
     clear the L2 cache | event | call | event || clear | event | call | event || ...        another contestant each time
 
-Clearing (writing over twice the cache, again and again) makes a call find its arrays in memory, as in a training step,
-and takes so long that the CPU has queued the call when the GPU comes to it. TF32 is off except where a row says TF32.
+Clearing (writing twice the size of the cache several times) makes a call read its arrays from memory, as in a training step.
+It also takes longer than the CPU needs to queue the call. TF32 is off except where a row says TF32.
 """
 
 from __future__ import annotations
@@ -32,30 +31,30 @@ from tinydx.bench import gpu_report
 from tinydx.bench.gpu_report import Row
 
 ROUNDS, WARM = 30, 3
-BATCHES, CHECKED, TOLERANCE = 4, 5, 1e-3  # of training: different batches, first steps, and how far their losses may differ
+BATCHES, CHECKED, TOLERANCE = 4, 5, 1e-3  # of training: number of batches; first steps, whose losses may differ by this much
 CLEARINGS = 12  # of the cache before a call: about half a millisecond
 SIZES = 1024, 2048, 4096  # of square matrices
-ROUGH = {"tf32": 2e-3, "bf16": 2e-2}  # errors of short numbers
+ROUGH = {"tf32": 2e-3, "bf16": 2e-2}  # errors of TF32 and BF16
 LAYERS = (  # the document's convolutions at batch 32: x, filters
     ((32, 150, 150, 3), 32),
     ((32, 74, 74, 32), 64),
     ((32, 36, 36, 64), 128),
 )
-# Of a training step, convolutions and dense layers: forward, dX and dW, but for the images' dX.
+# Operations of a training step: forward, dX and dW of convolutions and dense layers, without the dX of the images.
 STEP_WORK = 3 * sum(2.0 * n * (h - 2) * (w - 2) * f * 9 * c for (n, h, w, c), f in LAYERS) + 6.0 * 32 * 17 * 17 * 128 * 512
 STEP_WORK -= 2.0 * 32 * 148 * 148 * 32 * 9 * 3
 
 
 class Entrant(NamedTuple):
-    """A call to time, and what reads its result here, as float64 and in PyTorch's layout."""
+    """A call to time, and a function that fetches its result as float64 in PyTorch's layout."""
 
     call: Callable[[], Any]
     read: Callable[[Any], np.ndarray]
-    tolerance: float = 1e-5  # of the largest number
+    tolerance: float = 1e-5  # relative to the largest element
 
 
 class Contest(NamedTuple):
-    """The same result by several means. work: floating-point operations of one call."""
+    """One result, computed by several entrants. work: floating-point operations of one call; want: the exact result."""
 
     title: str
     work: float
@@ -67,12 +66,12 @@ class Contest(NamedTuple):
 
 
 def fetch(a: Any) -> np.ndarray:
-    """A CuPy array or a PyTorch tensor as float64, here."""
+    """A CuPy array or a PyTorch tensor as a NumPy array, float64."""
     return (a.get() if hasattr(a, "get") else a.double().cpu().numpy()).astype(np.float64)
 
 
 def error_of(got: np.ndarray, want: np.ndarray) -> float:
-    """The largest difference, measured by the largest number.
+    """The largest difference, relative to the largest element.
 
     >>> error_of(np.array([1.0, 4.5]), np.array([1.0, 4.0]))
     0.125
@@ -81,7 +80,7 @@ def error_of(got: np.ndarray, want: np.ndarray) -> float:
 
 
 def measure(contest: Contest) -> list[Row]:
-    """Check every contestant, then time them in turn."""
+    """Time the contestants of a contest in turn, and check each result."""
     times = time_in_turn({name: entrant.call for name, entrant in contest.entrants.items()})
     rows = []
     for name, entrant in contest.entrants.items():
@@ -92,7 +91,7 @@ def measure(contest: Contest) -> list[Row]:
 
 
 def time_in_turn(calls: Mapping[str, Callable[[], Any]]) -> dict[str, list[float]]:
-    """Microseconds of each call of each contestant, by events, with a cold L2 cache."""
+    """Microseconds of each call of each contestant, timed by events, with a cold L2 cache."""
     import cupy
 
     waste = cupy.empty(2 * cupy.cuda.Device().attributes["L2CacheSize"] // 4, cupy.float32)
@@ -102,7 +101,7 @@ def time_in_turn(calls: Mapping[str, Callable[[], Any]]) -> dict[str, list[float
             begin, end = cupy.cuda.Event(), cupy.cuda.Event()
             for value in range(CLEARINGS):
                 waste.fill(value)
-            begin.record()  # on the default stream, which is PyTorch's, too
+            begin.record()  # on the default stream, which PyTorch uses, too
             call()
             end.record()
             events[name].append((begin, end))
@@ -114,16 +113,16 @@ def time_in_turn(calls: Mapping[str, Callable[[], Any]]) -> dict[str, list[float
 
 
 def products() -> Iterator[Contest]:
-    """Square matrices: the staircase, the layers' product, cuBLAS."""
+    """Products of square matrices: the staircase, the product of the layers, cuBLAS."""
     import cupy
 
-    from tinydx_kernels.cuda.matmul import STEPS, product, product_bf16, staircase, to_bf16
+    from tinydx_kernels.cuda.matmul import STAIRCASE, product, product_bf16, staircase, to_bf16
 
     for n in SIZES:
         rng = np.random.default_rng(0)
         a, b = (rng.standard_normal((n, n), np.float32) for _ in range(2))
         ours = [cupy.asarray(m) for m in (a, b)]
-        entrants = {step: Entrant(partial(staircase, step, *ours), fetch, ROUGH.get(step, 1e-5)) for step in STEPS}
+        entrants = {name: Entrant(partial(staircase, name, *ours), fetch, ROUGH.get(name, 1e-5)) for name in STAIRCASE}
         halves = [to_bf16(m) for m in ours]
         entrants["bf16"] = Entrant(partial(product_bf16, *halves, n), fetch, ROUGH["bf16"])  # converted beforehand, as cuBLAS's
         entrants["product of the layers"] = Entrant(partial(product, *ours), fetch)
@@ -150,7 +149,7 @@ IMAGES, KERNEL = (0, 3, 1, 2), (3, 2, 0, 1)  # from our layouts, NHWC and HWCF, 
 
 
 class Task(NamedTuple):
-    """What of a layer is computed: by us, by PyTorch from its x, dy, w; `to` is the way from our layout to PyTorch's."""
+    """A result of a layer: computed by us, and by PyTorch from x, dy, w. to: the axes that turn our layout into PyTorch's."""
 
     name: str
     ours: Callable[[], Any]
@@ -169,9 +168,9 @@ def tasks(x: Any, dy: Any, w: Any) -> list[Task]:
 
     from tinydx_kernels.cuda import convolution, fused
 
-    numbers = convolution.geometry(x, w, 1, "valid", 1)
+    g = convolution.geometry(x, w, 1, "valid", 1)
     return [
-        Task("forward", lambda: convolution.forward(x, w, None, numbers, 1), lambda x, dy, w: conv2d(x, w), IMAGES),
+        Task("forward", lambda: convolution.forward(x, w, None, g, 1), lambda x, dy, w: conv2d(x, w), IMAGES),
         Task(
             "forward, ReLU, pooling",
             lambda: fused.pooled_forward(x, w)[0],
@@ -180,13 +179,13 @@ def tasks(x: Any, dy: Any, w: Any) -> list[Task]:
         ),
         Task(
             "dX",
-            lambda: convolution.gradient_of_x(dy, w, numbers, 1),
+            lambda: convolution.gradient_of_x(dy, w, g, 1),
             lambda x, dy, w: conv2d_input(x.shape, w, dy),
             IMAGES,
         ),
         Task(
             "dW",
-            lambda: convolution.gradient_of_w(x, dy, w.shape, numbers, 1),
+            lambda: convolution.gradient_of_w(x, dy, w.shape, g, 1),
             lambda x, dy, w: conv2d_weight(x, w.shape, dy),
             KERNEL,
         ),
@@ -194,7 +193,7 @@ def tasks(x: Any, dy: Any, w: Any) -> list[Task]:
 
 
 def convolutions() -> Iterator[Contest]:
-    """The document's layers at batch 32, cuDNN in both of its layouts. None without PyTorch: CuPy has no cuDNN any more."""
+    """The document's layers at batch 32, with cuDNN in both of its layouts; nothing without PyTorch, since CuPy has no cuDNN."""
     if not has_torch():
         return
     import cupy
@@ -215,7 +214,7 @@ def convolutions() -> Iterator[Contest]:
 
 
 def with_tf32(on: bool, function: Callable, *tensors: Any) -> Any:
-    """Call PyTorch with or without TF32."""
+    """Call a function of PyTorch with or without TF32."""
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = on
@@ -226,7 +225,7 @@ def with_tf32(on: bool, function: Callable, *tensors: Any) -> Any:
 
 
 def training_steps() -> list[Row]:
-    """The document's step at batch 32: ours, and PyTorch's where it is installed. Batches are on the GPU beforehand."""
+    """The document's training step at batch 32: ours, and PyTorch's where it is installed. The batches are already on the GPU."""
     import cupy
 
     from tinydx.bench import worker
@@ -247,7 +246,7 @@ def training_steps() -> list[Row]:
 
 
 def time_steps(steps: Mapping[str, Callable[[int], float]]) -> list[Row]:
-    """Time the steps by the clock, in turn: each ends when its loss is here. Their first losses must agree."""
+    """Time training steps in turn by the clock: each ends when the CPU has its loss. Their first losses must agree."""
     losses = {name: [step(k) for k in range(CHECKED)] for name, step in steps.items()}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for k in range(CHECKED, CHECKED + ROUNDS):
@@ -272,7 +271,7 @@ def has_torch() -> bool:
 
 
 def machine() -> dict[str, str]:
-    """What the numbers were measured with."""
+    """The device, and the versions of driver and libraries."""
     import cupy
 
     runtime = cupy.cuda.runtime
@@ -290,7 +289,7 @@ def machine() -> dict[str, str]:
 
 
 def missing() -> str | None:
-    """Why nothing can be measured here, or None."""
+    """Why nothing can be measured on this machine, or None."""
     if importlib.util.find_spec("cupy") is None:
         return "bench.gpu: CuPy is not installed: pip install 'tinydx[cuda13]'"
     import cupy
@@ -314,11 +313,11 @@ def main(arguments: list[str] | None = None) -> int:
     found, rows = machine(), []
     print(", ".join(f"{key} {value}" for key, value in found.items()))
     measured = (measure(contest) for contest in itertools.chain(products(), convolutions()))
-    for some in itertools.chain(measured, (steps() for steps in (training_steps,))):
+    for some in itertools.chain(measured, (contest() for contest in (training_steps,))):
         for row in some:
             rows.append(row)
             print(gpu_report.line(row), flush=True)
-        gpu_report.write(options.folder, found, rows)  # after each: what was measured stays, whatever comes next
+        gpu_report.write(options.folder, found, rows)  # after each contest, so that a later failure loses nothing
     return int(not all(row.right for row in rows))
 
 

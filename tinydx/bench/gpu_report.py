@@ -1,6 +1,7 @@
-"""What a GPU's measurements come to: a table against the gates and goals that were set beforehand, its picture, its JSON.
+"""A GPU's measurements as a table against the gates and goals that were set beforehand, as a picture, and as JSON.
 
-A ratio is the best time of the vendor's library over ours, in the same run: 1 is as fast, above is faster.
+A ratio is the best time of the vendor's library divided by ours in the same run: 1 is as fast, more is faster. The gate is the
+least ratio to accept.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ OURS, REACHED, MISSED = "#2166ac", "#009e73", "#d55e00"
 
 
 class Row(NamedTuple):
-    """What was measured of a contestant: median and least time in microseconds, its rate, its error."""
+    """The measurements of a contestant: median and least time in microseconds, its rate, its error, whether it is right."""
 
     contest: str
     name: str
@@ -30,7 +31,7 @@ class Row(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A task, who does it for us and for them (the first words of names), and the ratio to reach."""
+    """A task, our contestants by name, the vendor's by the beginning of their names, and the ratios to reach."""
 
     task: str
     contest: str
@@ -64,17 +65,17 @@ class Result(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as the vendor's best."""
+        """The vendor's best time divided by ours."""
         return self.theirs / self.ours
 
     @property
     def verdict(self) -> str:
-        """In a word."""
+        """Whether the goal or only the gate is reached."""
         return "goal" if self.ratio >= self.target.goal else "gate" if self.ratio >= self.target.gate else "below the gate"
 
 
 def results(rows: Sequence[Row]) -> list[Result]:
-    """The targets of which both sides were measured, and were right."""
+    """The targets for which both sides were measured and gave right results."""
     found = []
     for target in TARGETS:
         right = [row for row in rows if row.contest == target.contest and row.right]
@@ -86,7 +87,7 @@ def results(rows: Sequence[Row]) -> list[Result]:
 
 
 def line(row: Row) -> str:
-    """One contestant, for people.
+    """The measurements of one contestant as a line of text.
 
     >>> line(Row("matmul 1024", "warp", 61.2, 60.8, 35.1, 2e-7, True))
     'matmul 1024                      warp                       61.2 us    35.10 TFLOP/s   error 2e-07'
@@ -128,7 +129,7 @@ def picture(machine: Mapping[str, str], rows: Sequence[Row]) -> bytes:
 
 
 def write(folder: str | Path, machine: Mapping[str, str], rows: Sequence[Row]) -> None:
-    """bench.json, bench.md and bench.png."""
+    """Write bench.json, bench.md and bench.png."""
     document = {"machine": dict(machine), "rows": [row._asdict() for row in rows]}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

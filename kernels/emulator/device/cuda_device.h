@@ -1,7 +1,7 @@
 // The CUDA language for g++: included before every .cu file that the emulator compiles.
 //
-// Whatever needs other threads (barriers, shuffles, atomics) asks the runtime; the rest is plain C++. `__global__`,
-// `__launch_bounds__` and `__shared__` are not here: source.py reads and rewrites them.
+// Whatever involves other threads (barriers, shuffles, atomics) calls the runtime; the rest is plain C++. `__global__`,
+// `__launch_bounds__` and `__shared__` are not defined here: source.py reads and rewrites them.
 #pragma once
 #define _GLIBCXX_INCLUDE_NEXT_C_HEADERS  // C's math.h alone: C++'s is ten times as long to compile
 #include <math.h>
@@ -19,6 +19,7 @@ extern "C" int printf(const char*, ...);
 #define __device__
 #define __host__
 #define __constant__
+#define __grid_constant__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __noinline__ __attribute__((noinline))
 #define __restrict__ __restrict

@@ -1,4 +1,4 @@
-// FP16 and BF16 as storage: converted to float to compute, and rounded (to nearest even) when stored.
+// FP16 and BF16 as storage: converted to float for computing, rounded (to nearest even) when stored.
 #pragma once
 
 namespace tinydx {
@@ -14,7 +14,7 @@ TINYDX_INLINE unsigned short float_to_half(float x) {
     unsigned bits = __float_as_uint(x), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
     if (magnitude > 0x7f800000) return sign | 0x7fff;             // NaN
     if (magnitude >= 0x477ff000) return sign | 0x7c00;            // rounds to infinity
-    if (magnitude < 0x38800000) {                                 // subnormal: adding 1/2 puts the last bit where it belongs
+    if (magnitude < 0x38800000) {                                 // subnormal: adding 1/2 aligns the last bit
         float shifted = __uint_as_float(magnitude) + 0.5f;
         return sign | (unsigned short)(__float_as_uint(shifted) - 0x3f000000);
     }

@@ -1,7 +1,7 @@
 // The instructions of kernels/cuda/ptx.cuh on the CPU.
 //
-// The lanes of a warp bring their fragments; the last to come has all of them put together to whole matrices, multiplied,
-// and dealt out again. Where an element lies is written down once, in row_of and column_of below.
+// The lanes of a warp bring their fragments; the last lane to arrive assembles the matrices, multiplies them, and distributes
+// the result. row_of and column_of below say where an element lies.
 #pragma once
 #include "cuda_fp16.h"
 
@@ -12,11 +12,11 @@ struct Fragments {
     const unsigned *a, *b;
 };
 
-// The element number i of d in lane 4 g + t: d0, d1 in row g, d2, d3 in row g + 8, columns 2 t and 2 t + 1.
+// Element i of d in lane 4 g + t: d0, d1 in row g, d2, d3 in row g + 8, columns 2 t and 2 t + 1.
 TINYDX_INLINE int row_of(int lane, int i) { return lane / 4 + i / 2 * 8; }
 TINYDX_INLINE int column_of(int lane, int i) { return lane % 4 * 2 + i % 2; }
 
-// Whether all 32 lanes are there, as mma and ldmatrix demand.
+// Whether all 32 lanes take part, as mma and ldmatrix require.
 TINYDX_INLINE bool whole_warp(void** lanes) {
     bool whole = true;
     for (int i = 0; i < 32; i++)
@@ -31,7 +31,7 @@ TINYDX_UNSEEN void multiply_add(void** lanes, const float (&a)[16][16], const fl
     for (int lane = 0; lane < 32; lane++) {
         for (int i = 0; i < 4; i++) {
             float& d = ((Fragments*)lanes[lane])->d[i];
-            double sum = d;  // more exact than the tensor core, which cuts bits off: equal for whole numbers
+            double sum = d;  // more exact than the tensor core, which drops bits: equal for whole numbers
             for (int k = 0; k < depth; k++) sum += (double)a[row_of(lane, i)][k] * b[k][column_of(lane, i)];
             d = (float)sum;
         }
@@ -59,7 +59,7 @@ TINYDX_UNSEEN void multiply_16_bits(void** lanes) {
     for (int lane = 0; lane < 32; lane++) {
         const Fragments& f = *(Fragments*)lanes[lane];
         int g = lane / 4, t = lane % 4;
-        for (int half = 0; half < 2; half++) {  // the low half of a register is the element of the smaller index
+        for (int half = 0; half < 2; half++) {  // the low half of a register is the element with the smaller index
             int shift = 16 * half, k = 2 * t + half;
             for (int i = 0; i < 4; i++) a[g + i % 2 * 8][k + i / 2 * 8] = widen(f.a[i] >> shift & 0xffff);
             for (int i = 0; i < 2; i++) b[k + i * 8][g] = widen(f.b[i] >> shift & 0xffff);
@@ -69,8 +69,8 @@ TINYDX_UNSEEN void multiply_16_bits(void** lanes) {
 }
 
 struct Rows {
-    const unsigned* row;  // what this lane gives: the address of a row of 8 elements of 16 bits
-    unsigned* r;          // what it receives: two elements of each matrix
+    const unsigned* row;  // input of this lane: the address of a row of 8 elements of 16 bits
+    unsigned* r;          // output of this lane: two elements of each matrix
     int matrices;
     bool transposed;
 };
@@ -90,7 +90,7 @@ TINYDX_UNSEEN void deal_matrices(void** lanes) {
 }
 
 TINYDX_INLINE void ldmatrix(unsigned* r, const void* row, int matrices, bool transposed) {
-    if (lane() < 8 * matrices) check_read(row, 16);  // the other lanes' addresses are not looked at
+    if (lane() < 8 * matrices) check_read(row, 16);  // the addresses of other lanes are ignored
     Rows mine{(const unsigned*)row, r, matrices, transposed};
     collective(0xffffffff, &mine, deal_matrices);
 }

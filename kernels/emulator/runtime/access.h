@@ -1,8 +1,8 @@
-// One access to memory: is it within an array, initialised, aligned, ordered after what others did to the same bytes?
+// One memory access: is it within an array, initialised, aligned, and ordered after other threads' accesses to the same bytes?
 //
 //      check() -> region -> cells -> check_cell(): races, initialisation      (shadow.h)
-//             \-> step(): a thread that runs long lets the others run
-//             \-> counters.record(): sectors and banks                        (counters.h)
+//             \-> take_turns(): a thread that runs long lets others run
+//             \-> counters.count(): sectors and banks                        (counters.h)
 #pragma once
 #include <algorithm>
 
@@ -17,7 +17,7 @@ static Region* region_of(const char* address, uint64_t bytes) {
     return nullptr;
 }
 
-// The array that a stray address belongs to, most likely: the nearest one.
+// The array that an address out of bounds was most likely meant for: the nearest one.
 static Region* nearest_region(const char* address) {
     Region* best = nullptr;
     uint64_t least = ~0ull;
@@ -56,12 +56,12 @@ static void check_cell(Region& region, Cell& cell, char* element, uint8_t bytes,
     if (kind == ATOMIC) return remember(cell.atomics, access, me);
     const Access& last = cell.write;
     bool continues = last.time >= me.block_sync && last.block == me.block && last.thread == me.thread;
-    if (continues) access.bytes |= last.bytes;  // parts of an element, one after the other
+    if (continues) access.bytes |= last.bytes;  // parts of one element, written one after the other
     cell.write = access;
     for (Access* earlier : {all[1], all[2], all[3], all[4]}) earlier->bytes &= ~bytes;  // ordered before this write
 }
 
-// A fence, then an atomic: what this block wrote before is ordered before what the next block to touch it does after.
+// A fence, then an atomic: what this block wrote before is ordered before what a later block does after its own atomic there.
 static void synchronise_blocks(Cell* cell) {
     auto& set = released[cell];
     acquired.insert(set.begin(), set.end());
@@ -77,22 +77,22 @@ static void endless(const char* code) {
 }
 
 static void overflow(const char* code) {
-    bool own = code >= launch->module && code < launch->module + launch->module_bytes;  // or the runtime's, called from there
+    bool own = code >= launch->module && code < launch->module + launch->module_bytes;  // or the runtime's, called from the kernel
     report(STACK_OVERFLOW, own ? relative(code) : self->pc);
     stop();
 }
 
-// A thread that looks at one place again and again, or computes long, lets others run: they may be what it waits for.
-static void step(char* address, uint64_t pc) {
-    if (self->steps++ % WINDOW == 0) self->lowest = self->highest = address;
+// A thread that reads one address again and again, or computes long, lets others run: it may be waiting for them.
+static void take_turns(char* address, uint64_t pc) {
+    if (self->accesses++ % WINDOW == 0) self->lowest = self->highest = address;
     self->lowest = std::min(self->lowest, address);
     self->highest = std::max(self->highest, address);
-    if (self->steps % WINDOW) return;
-    if ((since_progress += WINDOW) > launch->step_limit) endless(launch->module + pc);
+    if (self->accesses % WINDOW) return;
+    if ((since_progress += WINDOW) > launch->access_limit) endless(launch->module + pc);
     self->spins = self->highest - self->lowest < 8;
-    if (!self->spins && self->steps < SLICE) return;
+    if (!self->spins && self->accesses < SLICE) return;
     self->preempted = true;
-    self->steps = 0;
+    self->accesses = 0;
     self->pc = pc;
     to_scheduler();
 }
@@ -101,17 +101,17 @@ static void check(char* address, unsigned bytes, AccessKind kind, const void* co
     if (!self) return;
     uint32_t pc = relative(code);
     if ((uint64_t)(address - stacks) < MAX_THREADS * STACK_BYTES) {
-        if ((uint64_t)(address - stacks) / STACK_BYTES == self->view.thread) return;  // its own local variables
+        if ((uint64_t)(address - stacks) / STACK_BYTES == self->view.thread) return;  // the thread's own local variables
         report_access(OUT_OF_BOUNDS, nullptr, address, bytes, kind, pc);
         stop();
     }
     Watchdog::fed = true;
-    step(address, pc);
+    take_turns(address, pc);
     Site* site = counters.find(pc, address, bytes);
     Region* region = site ? site->region : region_of(address, bytes);
     if (!region) {
         bool constant = kind == READ && address >= launch->module && address + bytes <= launch->module + launch->module_bytes;
-        if (constant) return;  // tables that the compiler made
+        if (constant) return;  // tables of the compiler
         report_access(OUT_OF_BOUNDS, nearest_region(address), address, bytes, kind, pc);
         stop();
     }
@@ -120,7 +120,7 @@ static void check(char* address, unsigned bytes, AccessKind kind, const void* co
         report_access(MISALIGNED, region, address, bytes, kind, pc);
         stop();
     }
-    counters.record(*site, self->view.thread % 32, address, bytes, kind);
+    counters.count(*site, self->view.thread % 32, address, bytes, kind);
     uint64_t size = region->element, end = address + bytes - region->base;
     for (uint64_t at = (address - region->base) & ~(size - 1); at < end; at += size) {
         char* element = region->base + at;

@@ -1,4 +1,4 @@
-// What g++ calls: -fsanitize=thread before each access, -fsanitize=alignment,bounds,... where something is wrong.
+// The functions that g++ calls: -fsanitize=thread before each access, -fsanitize=alignment,bounds,... at a mistake.
 #pragma once
 #include <stdio.h>
 
@@ -28,7 +28,7 @@ struct TypeName {      // as g++ describes a type to its sanitizers
     uint16_t kind, info;
     char name[1];
 };
-struct Place {         // in the source; the code address tells the same, and is right for inlined functions, too
+struct Place {         // in the source; unused, since the code address is right for inlined functions, too
     const char* file;
     uint32_t line, column;
 };
@@ -52,7 +52,7 @@ static void arithmetic(const void* code, const char* what, const TypeName* type)
 }
 
 extern "C" void __ubsan_handle_out_of_bounds(BoundsData* data, uint64_t index) {
-    bool wide = data->index->info >> 1 > 5;  // the binary logarithm of its bits
+    bool wide = data->index->info >> 1 > 5;  // the binary logarithm of its number of bits
     if (Finding* f = report(OUT_OF_BOUNDS, relative(CALLER)))
         snprintf(f->detail, sizeof f->detail, "%lld %s", wide ? (long long)index : (long long)(int32_t)index, data->array->name);
     stop();

@@ -1,4 +1,4 @@
-// cp.async: checked when it starts, but the data arrives only at the wait, so that a missing wait is seen.
+// cp.async: checked when it starts; the data arrives only at the wait, so that a missing wait is found.
 #pragma once
 #include <algorithm>
 #include <string.h>
@@ -12,7 +12,7 @@ static void mark_pending(const Copy& copy, bool pending) {
     for (unsigned i = 0; i < copy.bytes; i += region->element) {
         Cell& cell = region->cell_of(copy.shared + i - region->base);
         cell.pending = pending ? 15 : 0;
-        if (!pending) cell.write.time = now;  // for the others it is written now
+        if (!pending) cell.write.time = now;  // for other threads it is written now
     }
 }
 
@@ -20,7 +20,7 @@ void cp_async(void* shared, const void* global, unsigned bytes, bool valid) {
     Copy copy{(char*)shared, (const char*)global, bytes, valid, false, self->groups, relative(CALLER)};
     if (launch->checked) {
         if (valid) check((char*)global, bytes, READ, CALLER);
-        check((char*)shared, bytes, WRITE, CALLER);  // from here on the old content is lost
+        check((char*)shared, bytes, WRITE, CALLER);  // the old content is lost from now on
         Region* region = region_of(copy.shared, bytes);
         if (!region || !region->shared) {
             report_access(OUT_OF_BOUNDS, region, copy.shared, bytes, WRITE, copy.pc);

@@ -1,11 +1,11 @@
-// Counters: how a warp's accesses would travel.
+// Counters: how a GPU would transfer a warp's accesses.
 //
-// The lanes of a warp run one after the other here, so a request of the warp is put together afterwards: the k-th time
-// that lane 3 comes by an instruction belongs to the k-th time that lane 4 does, between two stops of the warp.
+// The emulator runs the lanes of a warp one after the other, and puts a request of the warp together afterwards: the k-th
+// time that lane 3 executes an instruction belongs to the k-th time that lane 4 does, between two stops of the warp.
 //
 //   global    a request moves whole sectors of 32 bytes: 32 neighbouring floats are 4 sectors, 32 floats a row apart are 32
-//   shared    word w lies in bank w mod 32, and a bank serves one word a pass: lanes that want different words of the same
-//             bank take turns. 8-byte accesses go by half warps, 16-byte accesses by quarter warps.
+//   shared    word w lies in bank w mod 32, and a bank serves one word in each pass: lanes that access different words of the
+//             same bank take turns. 8-byte accesses are served by half warps, 16-byte accesses by quarter warps.
 #pragma once
 #include <string.h>
 #include <vector>
@@ -14,7 +14,7 @@
 
 namespace tinydx {
 
-constexpr unsigned LONGEST = 1 << 14;  // visits of a lane between two stops that are counted; memory is finite
+constexpr unsigned LONGEST = 1 << 14;  // visits of a lane between two stops that are counted, a limit of memory
 
 struct Request {
     uint32_t lanes;
@@ -35,7 +35,7 @@ inline unsigned distinct_sectors(const Request& r, unsigned bytes) {
     return count;
 }
 
-// Passes over the banks that a request takes, and how many it would take without conflicts.
+// The passes over the banks that a request takes, and how many it would take without conflicts.
 inline void bank_passes(const Request& r, unsigned bytes, uint64_t& passes, uint64_t& ideal) {
     unsigned group = bytes <= 4 ? 32 : bytes == 8 ? 16 : 8;
     for (unsigned start = 0; start < 32; start += group) {
@@ -55,12 +55,12 @@ inline void bank_passes(const Request& r, unsigned bytes, uint64_t& passes, uint
     }
 }
 
-// One memory instruction, and one of the arrays that it goes to: several, where a helper such as read_four stayed a function.
+// One memory instruction and one array that it accesses. There are several where a helper such as read_four was not inlined.
 struct Site {
     Counter total{};
     Region* region = nullptr;
     uint32_t next = 0;               // the same instruction's site for another array
-    uint32_t segment = 0;            // the stretch of one warp that `open` belongs to
+    uint32_t segment = 0;            // the period between two stops of a warp that `open` belongs to
     uint32_t visits[32];
     std::vector<Request> open;
 };
@@ -70,13 +70,13 @@ public:
     void begin(uint64_t module_bytes) {
         site_of.assign(module_bytes, 0);
         sites.clear();
-        sites.emplace_back();        // number 0 means: not seen yet
+        sites.emplace_back();        // number 0: not seen yet
         sites.reserve(256);
         touched.clear();
         segment = 1;
     }
 
-    // The site of this instruction and the array that the address is in, or null if there is none yet.
+    // The site of this instruction and of the array that contains the address, or null if there is none yet.
     Site* find(uint32_t pc, const char* address, unsigned bytes) {
         for (uint32_t number = site_of[pc]; number; number = sites[number].next)
             if (sites[number].region->contains(address, bytes)) return &sites[number];
@@ -95,7 +95,7 @@ public:
         return &site;
     }
 
-    void record(Site& site, unsigned lane, const char* address, unsigned bytes, AccessKind kind) {
+    void count(Site& site, unsigned lane, const char* address, unsigned bytes, AccessKind kind) {
         if (site.segment != segment) {
             site.segment = segment;
             memset(site.visits, 0, sizeof site.visits);
@@ -111,7 +111,7 @@ public:
         site.open[visit].address[lane] = (uint64_t)address;
     }
 
-    // The warp stopped, or another one goes on: what was put together is complete.
+    // The warp has stopped, or another one runs: the requests are complete.
     void end_segment() {
         for (uint32_t number : touched) {
             Counter& total = sites[number].total;

@@ -1,6 +1,6 @@
-// Fibers: many stacks in one operating-system thread, and a switch between them that costs a few nanoseconds.
+// Fibers: many stacks in one operating-system thread; a switch between them costs a few nanoseconds.
 //
-// A CUDA block has up to 1024 threads that stop at barriers. As real threads that is a hundred times too slow; here a
+// A CUDA block has up to 1024 threads that stop at barriers. Real threads would be a hundred times slower; with fibers a
 // barrier is a jump to the scheduler, which runs another fiber.
 #pragma once
 #include <stdint.h>
@@ -8,7 +8,7 @@
 
 namespace tinydx {
 
-constexpr uint64_t STACK_BYTES = 128 << 10;  // of one fiber; memory that is never touched costs nothing
+constexpr uint64_t STACK_BYTES = 128 << 10;  // of one fiber; memory that is never used costs nothing
 constexpr unsigned MAX_THREADS = 1024;
 
 #if defined(__x86_64__)
@@ -17,7 +17,7 @@ struct Fiber {
     void* stack_pointer;
 };
 
-// Push the registers that a called function must preserve, exchange the stacks, pop the other fiber's.
+// Push the registers that a called function must preserve, switch the stacks, pop the other fiber's registers.
 extern "C" void tinydx_switch(void** save, void* load);
 asm(R"(
 .text
@@ -43,7 +43,7 @@ tinydx_switch:
 
 inline void switch_fiber(Fiber& from, Fiber& to) { tinydx_switch(&from.stack_pointer, to.stack_pointer); }
 
-// The first switch to it "returns" into entry, on a stack as the ABI wants it at a function's first instruction.
+// The first switch to a fiber "returns" into entry, with the stack that the ABI prescribes at a function's first instruction.
 inline void start_fiber(Fiber& fiber, char* stack, void (*entry)()) {
     void** top = (void**)(stack + STACK_BYTES);
     for (int i = 1; i <= 8; i++) top[-i] = nullptr;
@@ -51,7 +51,7 @@ inline void start_fiber(Fiber& fiber, char* stack, void (*entry)()) {
     fiber.stack_pointer = top - 8;
 }
 
-#else  // any other processor: the same by the C library, with a system call a switch
+#else  // other processors: the C library, with a system call for each switch
 
 }  // namespace tinydx
 #include <ucontext.h>
@@ -73,7 +73,7 @@ inline void start_fiber(Fiber& fiber, char* stack, void (*entry)()) {
 
 #endif
 
-// One stretch of address space for all stacks, so that "is this address on a stack?" is one comparison.
+// One range of addresses for all stacks, so that "is this address on a stack?" is one comparison.
 inline char* reserve(uint64_t bytes) {
     void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? nullptr : (char*)p;

@@ -1,13 +1,13 @@
-// What Python (module.py) hands to the runtime for one launch, and what comes back. The structures are mirrored there.
+// What Python (module.py) passes to the runtime for one launch, and gets back. abi.py has the same structures.
 #pragma once
 #include <stdint.h>
 
 namespace tinydx {
 
-struct Array {            // a stretch of memory that kernel arguments point into
-    char* data;           // the host's memory
-    uint64_t bytes, element;  // in all, and of an element: 1, 2 or 4
-    uint8_t* unwritten;   // null, or for each byte: 1 if nobody has written it yet. Updated by the launch
+struct Array {            // a region of memory that kernel arguments point into
+    char* data;           // on the host
+    uint64_t bytes, element;  // of all, and of one element: 1, 2 or 4
+    uint8_t* unwritten;   // null, or for each byte: 1 if it has not been written yet. Updated by the launch
     uint8_t* outside;     // null, or for each byte: 1 if it lies between the elements of a strided array
 };
 
@@ -41,13 +41,13 @@ struct Finding {
 struct Counter {                    // one memory instruction
     uint64_t pc;
     uint32_t shared, access, bytes, region;
-    uint64_t requests;              // by a warp
+    uint64_t requests;              // of warps
     uint64_t moved, ideal;          // global: 32-byte sectors; shared: passes over the 32 banks. ideal: the least possible
 };
 
 struct Launch {
     void (*kernel)(void** arguments);
-    uint64_t checked, lenient, seed, step_limit;
+    uint64_t checked, allow_divergent_barriers, seed, access_limit;
     uint32_t grid[3], block[3];
     uint64_t dynamic_shared, dynamic_element;
     char* module;                   // its code and constants: addresses of code are reported relative to here

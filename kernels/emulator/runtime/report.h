@@ -1,4 +1,4 @@
-// Findings: what is wrong, noted once for each kind and place. Python (findings.py) makes sentences of them.
+// Findings: mistakes, stored once for each kind and place. Python (findings.py) turns them into sentences.
 #pragma once
 #include <stdio.h>
 
@@ -6,7 +6,7 @@
 
 namespace tinydx {
 
-// One finding for each kind and pair of places in the code; null where it is known already.
+// One finding for each kind and pair of places in the code; null if it is already known.
 static Finding* report(FindingKind kind, uint64_t pc, uint64_t other_pc = 0) {
     for (uint64_t i = 0; i < launch->finding_count; i++) {
         const Finding& f = launch->findings[i];
@@ -27,7 +27,7 @@ static Finding* report(FindingKind kind, uint64_t pc, uint64_t other_pc = 0) {
 
 static void to_scheduler() { switch_fiber(self->fiber, scheduler); }
 
-// What follows would do harm (or never end): the launch ends here. Called by a thread, it does not return.
+// End the launch, because continuing would do harm or never end. Called by a thread, it does not return.
 static void stop() {
     stopped = true;
     if (self) to_scheduler();

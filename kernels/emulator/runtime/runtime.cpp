@@ -1,4 +1,4 @@
-// The runtime: runs the blocks of a launch, one after the other, its threads as fibers, and checks every access.
+// The runtime: runs the blocks of a launch one after the other, their threads as fibers, and checks every access.
 //
 //      launch -> for each block -> scheduler <-> fibers          (scheduler.h, fiber.h)
 //                                                  | each access that g++ instrumented (-fsanitize=thread) calls
@@ -24,7 +24,7 @@ namespace tinydx {
 
 // ---- a launch ------------------------------------------------------------------------------------------------------
 
-struct Memory {  // of the device, while a launch runs: arrays far apart, so that no index out of bounds meets another array
+struct Memory {  // of the device during a launch: arrays lie far apart, so that no index out of bounds reaches another array
     char *arrays = nullptr, *cells = nullptr;
     uint64_t array_bytes = 0, cell_bytes = 0;
 
@@ -96,7 +96,7 @@ static void copy_back() {
 }
 
 static void run_blocks() {
-    Watchdog watchdog(launch->module, launch->checked ? launch->module_bytes : 0, endless);  // unchecked code feeds nobody
+    Watchdog watchdog(launch->module, launch->checked ? launch->module_bytes : 0, endless);  // unchecked code never feeds it
     StackGuard guard(stacks, MAX_THREADS * STACK_BYTES, STACK_BYTES, overflow);
     uint64_t blocks = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2];
     for (uint64_t b = 0; b < blocks && !stopped; b++) {
@@ -107,7 +107,7 @@ static void run_blocks() {
     }
 }
 
-// The one entry for Python. 0: it ran (there may be findings); 1: no memory.
+// The entry point for Python. 0: the launch ran, perhaps with findings; 1: not enough memory.
 extern "C" int tinydx_launch(Launch* request) {
     launch = request;
     thread_count = launch->block[0] * launch->block[1] * launch->block[2];
@@ -141,7 +141,7 @@ extern "C" int tinydx_launch(Launch* request) {
     return 0;
 }
 
-// ---- what the headers ask ------------------------------------------------------------------------------------------
+// ---- for the device headers ------------------------------------------------------------------------------------------
 
 Index thread_index() { return self->index; }
 Index block_index() { return block_at; }

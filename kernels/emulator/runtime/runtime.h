@@ -1,4 +1,4 @@
-// What the emulated device headers may ask of the runtime.
+// What the runtime offers to the emulated device headers.
 #pragma once
 
 namespace tinydx {
@@ -7,7 +7,7 @@ struct Index {
     unsigned x, y, z;
 };
 
-// `const`: they do not change within a thread, so the compiler may ask once.
+// `const`: they do not change within a thread, so the compiler may call them once.
 Index thread_index() __attribute__((const));
 Index block_index() __attribute__((const));
 Index block_size() __attribute__((const));
@@ -19,24 +19,24 @@ enum Vote { COUNT, AND, OR };
 void barrier();
 int barrier_vote(int predicate, Vote vote);
 
-// An operation of the lanes in `mask` together: each brings `mine`; when all are there, `complete` runs once with everybody's
-// (null where a lane does not take part), and writes the results into them.
+// An operation of all lanes in `mask` together. Each brings `mine`; when all have arrived, `complete` runs once on all of them
+// (null for a lane that does not take part) and writes the results into them.
 using Complete = void (*)(void** lanes);
 void collective(unsigned mask, void* mine, Complete complete);
 unsigned active_mask();
 
-// For `complete`: lane `reader` wanted a value from lane `source`, which does not take part.
+// For `complete`: lane `reader` reads from lane `source`, which does not take part.
 void inactive_lane(int reader, int source);
 
-// Tell the checker of an access that the compiler does not instrument.
+// Report to the checker an access that the compiler does not instrument.
 void check_read(const void* address, unsigned bytes);
 void check_atomic(void* address, unsigned bytes);
 void fence();
 
-// The thread gives up: an assertion failed, or __trap.
+// End the thread: an assertion failed, or __trap.
 void give_up(const char* why);
 
-// cp.async: checked when it starts, but the data arrives only at the wait.
+// cp.async: checked when it starts; the data arrives only at the wait.
 void cp_async(void* shared, const void* global, unsigned bytes, bool valid);
 void cp_async_commit();
 void cp_async_wait(unsigned groups_left);

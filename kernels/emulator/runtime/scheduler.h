@@ -1,11 +1,11 @@
-// Runs a block: each warp's lanes in random order until they stop, then completes what they stopped for.
+// Runs a block: the lanes of each warp in random order until they stop, then completes the operations they stopped for.
 //
-//      READY -> runs -> AT_BARRIER          until all threads of the block are there, or have returned
-//                    -> IN_COLLECTIVE       until all lanes of the mask are there
-//                    -> ASKS_WHO_IS_ACTIVE  until nobody else of the warp can run
+//      READY -> runs -> AT_BARRIER          until all threads of the block have arrived or returned
+//                    -> IN_COLLECTIVE       until all lanes of the mask have arrived
+//                    -> ASKS_WHO_IS_ACTIVE  until no other lane of the warp can run
 //                    -> EXITED
 //
-// If nobody can run and nothing completes, it is a deadlock.
+// If no thread can run and no operation completes, it is a deadlock.
 #pragma once
 #include <algorithm>
 #include <string.h>
@@ -28,7 +28,7 @@ static void run(Thread& thread) {
     self = nullptr;
 }
 
-// If the lanes that `leader` waits for are all there, do what they came for. False: somebody is still missing.
+// If all lanes that `leader` waits for have arrived, do their operation. False: a lane is still missing.
 static bool complete_collective(Thread* warp, unsigned lanes, Thread& leader) {
     void* mine[32] = {nullptr};
     unsigned members = 0;
@@ -61,7 +61,7 @@ static bool complete_collective(Thread* warp, unsigned lanes, Thread& leader) {
     return true;
 }
 
-// __activemask: the lanes that ask at the same place, when all others have stopped elsewhere.
+// __activemask: the lanes that ask at the same place, once all others have stopped elsewhere.
 static bool answer_who_is_active(Thread* warp, unsigned lanes) {
     for (unsigned i = 0; i < lanes; i++) {
         if (warp[i].state != ASKS_WHO_IS_ACTIVE) continue;
@@ -77,7 +77,7 @@ static bool answer_who_is_active(Thread* warp, unsigned lanes) {
 
 enum Progress { NONE, SPINNING, SOME };
 
-// Run each lane of a warp that can run until it stops, and complete what they came together for.
+// Run each lane of a warp until it stops, and complete the operations for which all lanes have arrived.
 static Progress run_warp(Thread* warp, unsigned lanes, std::vector<unsigned>& order) {
     order.resize(lanes);
     for (unsigned i = 0; i < lanes; i++) order[i] = i;
@@ -97,7 +97,7 @@ static Progress run_warp(Thread* warp, unsigned lanes, std::vector<unsigned>& or
     return progress;
 }
 
-// All threads wait at a barrier, or have returned: let them go on.
+// All threads wait at a barrier or have returned: let the waiting ones continue.
 static void release_barrier() {
     Thread *first = nullptr, *gone = nullptr;
     vote_result[COUNT] = vote_result[OR] = 0;
@@ -109,14 +109,14 @@ static void release_barrier() {
             continue;
         }
         if (!first) first = t;
-        if (t->pc != first->pc && !launch->lenient) report_waiting(BARRIER_DIVERGENCE, *first, t, "other barrier");
+        if (t->pc != first->pc && !launch->allow_divergent_barriers) report_waiting(BARRIER_DIVERGENCE, *first, t, "other barrier");
         vote_result[COUNT] += t->predicate != 0;
         vote_result[AND] &= t->predicate != 0;
         vote_result[OR] |= t->predicate != 0;
         t->state = READY;
         t->view.block_sync = t->view.warp_sync = now;
     }
-    if (gone && !launch->lenient) report_waiting(BARRIER_DIVERGENCE, *first, gone, "returned");
+    if (gone && !launch->allow_divergent_barriers) report_waiting(BARRIER_DIVERGENCE, *first, gone, "returned");
 }
 
 static void report_deadlock() {
@@ -144,14 +144,14 @@ static void begin_block() {
         t.fenced = false;
         t.index = {i % launch->block[0], i / launch->block[0] % launch->block[1], i / launch->block[0] / launch->block[1]};
         t.view = {block_number, block_start, block_start, (uint16_t)i};
-        t.steps = t.groups = 0;
+        t.accesses = t.groups = 0;
         t.pc = 0;
         t.copies.clear();
         start_fiber(t.fiber, stacks + i * STACK_BYTES, thread_main);
     }
 }
 
-// Threads that only look at one place again and again, while nobody else can do anything.
+// A thread reads one address again and again, while no other thread can run.
 static void report_spinning() {
     for (Thread* t = threads; t < threads + thread_count; t++)
         if (t->state == READY) return report_waiting(NO_PROGRESS, *t, nullptr, "spins");

@@ -1,17 +1,17 @@
-// Shadow memory: what is known about each element (of 1, 2 or 4 bytes; larger ones are several) that a kernel may touch.
+// Shadow memory: what is known about each element that a kernel may access. Elements of more than 4 bytes count as several.
 //
 //      element  ->  Cell: the last write, two reads and two atomics since then, which bytes were never written,
-//                         which bytes are still under way (cp.async)
+//                         which bytes a cp.async has not delivered yet
 //
 // Two accesses to a byte race if they come from different threads, one of them writes, not both are atomic, and nothing
-// orders them. Time is a counter that steps at every barrier of anybody, so "ordered" is a comparison of numbers:
+// orders them. Time is a counter that increases at every barrier of any thread, so "ordered" is a comparison of numbers:
 //
 //      time   5        6 __syncthreads      7        thread A wrote at 5; thread B passed a barrier at 6: 5 < 6, ordered.
-//             A writes |                    B reads   Had B's last barrier been at 5 or before, it would be a race.
+//             A writes |                    B reads   If B's last barrier had been at 5 or before, it would be a race.
 //
-// Reads do not race with each other, so there can be many at once; two are enough to remember, if they are chosen well: the
-// first one, and the one most unlike it (of another block rather than of another warp, rather than of another thread),
-// because then whoever races with any of them races with one of the two. The same holds for atomics.
+// Reads do not race with each other, so there can be many at the same time. Two of them are enough to remember: the first one,
+// and the one most unlike it (of another block rather than another warp, of another warp rather than another thread). An access
+// that races with any of the reads then races with one of these two. The same holds for atomics.
 #pragma once
 #include <stdint.h>
 
@@ -34,7 +34,7 @@ struct Pair {
 struct Cell {
     Access write;
     Pair reads, atomics;
-    uint32_t born;       // shared memory: the block whose facts these are, as its time of birth
+    uint32_t born;       // shared memory: the start time of the block that these facts are about
     uint8_t unwritten, pending, outside;
 };
 
@@ -52,12 +52,12 @@ struct Region {
     uint8_t bit_of(uint64_t byte) const { return 1 << (byte & (element - 1)); }
 };
 
-// Who compares: the thread that accesses now, and when it was last synchronised with its block and with its warp.
+// The thread that accesses now, and when it was last synchronised with its block and with its warp.
 struct Viewer {
     uint32_t block, block_sync, warp_sync;
     uint16_t thread;
 
-    // Whether an access of the same block happened before now, as far as barriers tell.
+    // Whether barriers order an access of the same block before now.
     bool ordered(const Access& a) const {
         return a.thread == thread || a.time < block_sync || (a.thread / 32 == thread / 32 && a.time < warp_sync);
     }

@@ -1,11 +1,11 @@
-// Signals: what ends a thread that calls nobody.
+// Signals: they end a thread that never calls the runtime.
 //
-// The watchdog: a loop that touches no memory calls nobody, so only a signal can stop it.
+// The watchdog: a loop without memory accesses never calls the runtime, so only a signal can stop it.
 //
-// Each quarter of a second of computing a signal interrupts the launch. If the kernel's own code was interrupted, and no
-// access was made between this and the four signals before, the loop is endless: `bite` is called on the thread's own
-// stack, and need not return. Four, and each timed from the one before: where a virtual machine stood still, its clock
-// may jump, and a kernel that was given no time has made no access either.
+// After each quarter of a second of computing, a signal interrupts the launch. If it interrupted the kernel's own code, and
+// there was no access since the four signals before, the loop is endless: `bite` is called on the thread's own stack, and
+// need not return. It takes four signals, each timed from the one before, because the clock of a virtual machine may jump
+// after a pause, in which the kernel had no time for an access.
 #pragma once
 #include <signal.h>
 #include <stdint.h>
@@ -34,7 +34,7 @@ public:
         struct sigaction action;
         memset(&action, 0, sizeof action);
         action.sa_sigaction = look;
-        action.sa_flags = SA_SIGINFO | SA_NODEFER;  // left without returning, so the signal must not stay blocked
+        action.sa_flags = SA_SIGINFO | SA_NODEFER;  // the handler may not return, so the signal must not stay blocked
         sigaction(SIGNAL(), &action, nullptr);
         struct sigevent event;
         memset(&event, 0, sizeof event);
@@ -64,17 +64,17 @@ private:
         looks = fed ? 0 : looks + 1;
         fed = false;
         wait();
-        if (looks >= 4 && code >= start && code < end) on_endless(code + 1);  // as after a call, like all places in reports
+        if (looks >= 4 && code >= start && code < end) on_endless(code + 1);  // like a return address, as all places in reports
     }
 
     static inline const char *start, *end;
     static inline void (*on_endless)(const char*);
     static inline timer_t timer;
     static inline bool works;
-    static inline int looks;  // in a row that saw no access
+    static inline int looks;  // signals in a row without an access between them
 };
 
-// The lowest page of each stack cannot be touched: a thread that needs more gets a signal there, on a stack of its own.
+// The lowest page of each stack is protected: a thread that reaches it causes a signal, which is handled on another stack.
 class StackGuard {
 public:
     StackGuard(char* stacks, uint64_t bytes, uint64_t each, void (*on_overflow)(const char*)) {
@@ -100,7 +100,7 @@ private:
     static void look(int, siginfo_t* what, void* context) {
         uint64_t at = (char*)what->si_addr - first;
         if (at < size && at % stride < PAGE) report(code_of(context) + 1);
-        sigaction(SIGSEGV, &before, nullptr);  // anything else is not ours: it happens again, and is treated as before
+        sigaction(SIGSEGV, &before, nullptr);  // another cause: the fault happens again and is handled as before
     }
 
     static inline bool guarded;

@@ -1,4 +1,4 @@
-// What is known while a launch runs: its threads, time, memory. One launch at a time, so these are plain global variables.
+// The state of a launch: its threads, time, memory. There is one launch at a time, so these are plain global variables.
 #pragma once
 #include <map>
 #include <set>
@@ -14,7 +14,7 @@ namespace tinydx {
 
 enum State : uint8_t { READY, AT_BARRIER, IN_COLLECTIVE, ASKS_WHO_IS_ACTIVE, EXITED };
 
-struct Copy {  // a cp.async under way
+struct Copy {  // a cp.async that has not arrived yet
     char* shared;
     const char* global;
     unsigned bytes;
@@ -28,9 +28,9 @@ struct Thread {
     bool fenced;
     Index index;
     Viewer view;
-    uint64_t steps;               // accesses since it last stopped
-    char *lowest, *highest;       // addresses of the accesses of this window
-    bool preempted, spins;        // stopped by step(); all accesses of a window were at one place
+    uint64_t accesses;            // since it last stopped
+    char *lowest, *highest;       // addresses of the accesses in this window
+    bool preempted, spins;        // stopped by take_turns(); all accesses of a window were at one address
     uint64_t pc;                  // where it waits
     int predicate;                // what it brings to a barrier
     unsigned mask;                // what it brings to a collective
@@ -41,8 +41,8 @@ struct Thread {
     std::vector<Copy> copies;
 };
 
-constexpr uint64_t WINDOW = 20000;          // accesses after which it is looked at what a thread does
-constexpr uint64_t SLICE = 50 * WINDOW;     // accesses after which it lets others run
+constexpr uint64_t WINDOW = 20000;          // accesses after which take_turns() looks at what a thread does
+constexpr uint64_t SLICE = 50 * WINDOW;     // accesses after which a thread lets others run
 
 static Launch* launch;
 static void** arguments;          // of the kernel
@@ -54,7 +54,7 @@ static unsigned thread_count, warp_count, block_number;
 static Index block_at;
 static uint32_t now, block_start; // time
 static int vote_result[3];
-static uint64_t since_progress;   // accesses since any thread came to a barrier or an end
+static uint64_t since_progress;   // accesses since any thread reached a barrier or its end
 static uint64_t stops;            // of threads, at barriers and in collectives, since the block began or one of them ended
 static bool stopped;
 static uint64_t random_state;
@@ -63,7 +63,7 @@ static std::vector<char> dynamic_memory;
 static char* dynamic_start;
 static Counters counters;
 
-// Blocks that happened before, by a fence and an atomic: what each element released, and what this block has acquired.
+// Blocks ordered before others by a fence and an atomic: those that each element has released, and that this block has acquired.
 static std::map<Cell*, std::set<uint32_t>> released;
 static std::set<uint32_t> acquired;
 

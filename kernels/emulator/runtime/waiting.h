@@ -1,13 +1,13 @@
-// Where a thread stops: at a barrier of the block, or for an operation of its warp. The scheduler (scheduler.h) lets it go on.
+// Where a thread stops: at a barrier of the block, or for an operation of its warp. The scheduler (scheduler.h) continues it.
 #pragma once
 #include "access.h"
 
 namespace tinydx {
 
 static void wait_as(State state, const void* code) {
-    if (launch->checked && ++stops > launch->step_limit / 4) endless((const char*)code);  // a loop around a barrier or a shuffle
+    if (launch->checked && ++stops > launch->access_limit / 4) endless((const char*)code);  // endless waits
     self->state = state;
-    self->steps = since_progress = 0;
+    self->accesses = since_progress = 0;
     self->pc = relative(code);
     to_scheduler();
 }
