@@ -61,6 +61,9 @@ TILE = ROWS * COLUMNS
 UNROLLED = min(LANES, 8)  # 16 steps of 12 x 2 vectors are too much code for the cache of decoded instructions: half as fast
 WIDTH = LANES or 16  # floats of a vector; without SIMD it is only a unit of blocking
 
+# Sizes for the samples of kernels: around vectors of 8 and 16 floats, and register blocks of 6, 12 and 32.
+SIZES = (1, 2, 3, 5, 6, 7, 8, 9, 12, 13, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 96, 127, 128, 129, 130)
+
 CACHED = not _ASKED  # Numba's cache does not know TINYDX_SIMD, so what is compiled under it is not written there
 _FASTMATH = {"contract", "reassoc", "nsz"}  # not nnan, ninf: NaN and infinity must pass as in NumPy
 jit = njit(nogil=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
