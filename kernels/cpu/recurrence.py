@@ -311,6 +311,4 @@ MASKS = (None, np.array([[True, True, False], [True, False, False]]))
 WARM = tuple((((2, 3, 4), (2, 8), (4, 8), (8, 8), (8,)), {"mask": mask}) for mask in MASKS)
 STEP_WARM = ((((2, 4), (2, 8), (4, 8), (8, 8), (8,)), {}),)
 kernel_of(simple_rnn, "numba", simple_rnn_forward, simple_rnn_backward, supports, samples=sequence_samples(), warm=WARM)
-kernel_of(
-    simple_rnn_step, "numba", step_forward, step_backward, supports, samples=sequence_samples(steps=False), warm=STEP_WARM
-)
+kernel_of(simple_rnn_step, "numba", step_forward, step_backward, supports, samples=sequence_samples(steps=False), warm=STEP_WARM)
