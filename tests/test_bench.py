@@ -132,7 +132,7 @@ def test_bench_errors_prints_its_rows(monkeypatch, capsys):
 
 AFTER_WARMING = """
 import numpy as np
-from tinydx import layers, models, op
+from tinydx import dispatch, layers, models
 dispatch.load_kernels("numba")
 from tinydx_kernels.cpu import notice, warm
 warm.warm()

@@ -20,7 +20,7 @@ from tinydx.ops.gru import gru, gru_step
 from tinydx.ops.lstm import lstm, lstm_step
 from tinydx_kernels.cpu.elementwise import SIGMOID, TANH, activate
 from tinydx_kernels.cpu.matmul import Panels, matrix_product
-from tinydx_kernels.cpu.memory import Matrix, aligned_empty, contiguous, flat, is_float32
+from tinydx_kernels.cpu.memory import Matrix, aligned_empty, contiguous, flat_matrix, is_float32
 from tinydx_kernels.cpu.recurrence import (
     MASKS,
     add_product,
@@ -109,10 +109,10 @@ def lstm_through_time(first, last, arrays, u, product):
 
 @parallel
 def lstm_forward_kernel(u, arrays, scratch):
-    """All examples; u, a Matrix (U,4U); arrays, LstmForward."""
+    """All examples; u (U,4U) from `flat_matrix`; arrays, LstmForward."""
     n, _, units = arrays.y.shape
     workers = len(scratch.products)
-    pack_weights(u, units, 4 * units, scratch.packed)
+    pack_weights(Matrix(*u), units, 4 * units, scratch.packed)
     for part in prange(workers):
         worker = np.int64(part)
         first, last = n * worker // workers, n * (worker + 1) // workers
@@ -162,10 +162,10 @@ def lstm_back_through_time(first, last, arrays, db, u, product):
 
 @parallel
 def lstm_backward_kernel(u, arrays, scratch):
-    """All examples; u^T, a Matrix (4U,U); arrays, LstmBackward."""
+    """All examples; u^T (4U,U) from `flat_matrix`; arrays, LstmBackward."""
     n, _, units = arrays.dy.shape
     workers = len(scratch.products)
-    pack_weights(u, 4 * units, units, scratch.packed)
+    pack_weights(Matrix(*u), 4 * units, units, scratch.packed)
     for part in prange(workers):
         worker = np.int64(part)
         first, last = n * worker // workers, n * (worker + 1) // workers
@@ -185,7 +185,7 @@ def lstm_forward(x, h0, c0, w, u, b=None, *, mask=None):
         tanh_c=aligned_empty(n * steps * units),
         y=aligned_empty((n, steps, units)),
     )
-    lstm_forward_kernel(Matrix(flat(u), 4 * units, 1), arrays, work_space(n, units, 4 * units))
+    lstm_forward_kernel(flat_matrix(u), arrays, work_space(n, units, 4 * units))
     last = arrays.c[steps * n * units : (steps + 1) * n * units].reshape(n, units).copy()
     return (arrays.y, last), (x, w, u, arrays.gates, arrays.h, arrays.c, arrays.tanh_c, arrays.mask)
 
@@ -206,7 +206,7 @@ def lstm_backward(dy, saved, needs=(True,) * 6):
         dc=np.array(dy[1], order="C"),
         db=np.zeros((len(scratch.products), 4 * units), np.float32),
     )
-    lstm_backward_kernel(Matrix(flat(u), 1, 4 * units), arrays, scratch)
+    lstm_backward_kernel(flat_matrix(u.T), arrays, scratch)
     dz = arrays.dz[: gates.size].reshape(-1, 4 * units)
     dx = gradient_of_x(dz, w, n) if needs[0] else None
     if not any(needs[3:]):
@@ -285,10 +285,10 @@ def gru_through_time(first, last, arrays, u, product):
 
 @parallel
 def gru_forward_kernel(u, arrays, scratch):
-    """All examples; u, a Matrix (U,3U); arrays, GruForward."""
+    """All examples; u (U,3U) from `flat_matrix`; arrays, GruForward."""
     n, _, units = arrays.y.shape
     workers = len(scratch.products)
-    pack_weights(u, units, 3 * units, scratch.packed)
+    pack_weights(Matrix(*u), units, 3 * units, scratch.packed)
     for part in prange(workers):
         worker = np.int64(part)
         first, last = n * worker // workers, n * (worker + 1) // workers
@@ -340,10 +340,10 @@ def gru_back_through_time(first, last, arrays, db, u, product):
 
 @parallel
 def gru_backward_kernel(u, arrays, scratch):
-    """All examples; u^T, a Matrix (3U,U); arrays, GruBackward."""
+    """All examples; u^T (3U,U) from `flat_matrix`; arrays, GruBackward."""
     n, _, units = arrays.dy.shape
     workers = len(scratch.products)
-    pack_weights(u, 3 * units, units, scratch.packed)
+    pack_weights(Matrix(*u), 3 * units, units, scratch.packed)
     for part in prange(workers):
         worker = np.int64(part)
         first, last = n * worker // workers, n * (worker + 1) // workers
@@ -366,7 +366,7 @@ def gru_forward(x, h0, w, u, b=None, *, mask=None):
         h=states_from(h0, steps),
         y=aligned_empty((n, steps, units)),
     )
-    gru_forward_kernel(Matrix(flat(u), 3 * units, 1), arrays, work_space(n, units, 3 * units))
+    gru_forward_kernel(flat_matrix(u), arrays, work_space(n, units, 3 * units))
     return arrays.y, (x, w, u, arrays.gates, arrays.recurrent, arrays.h, arrays.mask)
 
 
@@ -386,7 +386,7 @@ def gru_backward(dy, saved, needs=(True,) * 5):
         dh0=aligned_empty((n, units)),
         db=np.zeros((len(scratch.products), 6 * units), np.float32),
     )
-    gru_backward_kernel(Matrix(flat(u), 1, 3 * units), arrays, scratch)
+    gru_backward_kernel(flat_matrix(u.T), arrays, scratch)
     from_x, from_h = (d[: gates.size].reshape(-1, 3 * units) for d in (arrays.from_x, arrays.from_h))
     dx = gradient_of_x(from_x, w, n) if needs[0] else None
     if not any(needs[2:]):

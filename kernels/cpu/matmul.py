@@ -262,6 +262,13 @@ def multiply(a, b, y, part, k_total, space):
                 multiply_packed_rows(packed_a, packed_b, y, packed_part, k0 == 0, edge)
 
 
+@jit
+def multiply_alone(a, b, y, k_total, space):
+    """y (M,N) = a (M,K) b (K,N), both from `flat_matrix`, on one thread."""
+    m, n = y.shape
+    multiply(Matrix(*a), Matrix(*b), Matrix(y.reshape(-1), n, 1), Rectangle(0, m, 0, n), k_total, space)
+
+
 @inline
 def share(size, unit, part, parts):
     """Where share `part` of `parts` begins, if `size` is shared out in whole units."""
@@ -270,14 +277,14 @@ def share(size, unit, part, parts):
 
 @parallel
 def product(a, b, y, k_total, down, across, space):
-    """y (M,N) = a (M,K) b (K,N), a and b a Matrix, cut into down x across rectangles; space (workers, size)."""
+    """y (M,N) = a (M,K) b (K,N), both from `flat_matrix`, cut into down x across rectangles; space (workers, size)."""
     m, n = y.shape
-    whole = Matrix(y.reshape(-1), n, 1)
+    left, right, whole = Matrix(*a), Matrix(*b), Matrix(y.reshape(-1), n, 1)
     for worker in prange(down * across):
         i, j = np.int64(worker) // across, np.int64(worker) % across
         part = Rectangle(share(m, ROWS, i, down), share(m, ROWS, i + 1, down),
                          share(n, PANEL, j, across), share(n, PANEL, j + 1, across))  # fmt: skip
-        multiply(a, b, whole, part, k_total, space[worker])
+        multiply(left, right, whole, part, k_total, space[worker])
 
 
 def work_space(m, n, k, workers):
@@ -297,8 +304,7 @@ def multiply_into(y, a, b):
     """y (M,N), contiguous, = a (M,K) b (K,N), float32."""
     (m, k), n = a.shape, b.shape[1]
     if m * n * k < SMALL or get_num_threads() == 1:
-        whole = Rectangle(0, m, 0, n)
-        multiply(flat_matrix(a), flat_matrix(b), Matrix(y.reshape(-1), n, 1), whole, k, work_space(m, n, k, 1)[0])
+        multiply_alone(flat_matrix(a), flat_matrix(b), y, k, work_space(m, n, k, 1)[0])
     else:
         down, across = cut(m, n, get_num_threads())
         product(flat_matrix(a), flat_matrix(b), y, k, down, across, work_space(m, n, k, down * across))

@@ -97,14 +97,16 @@ class Matrix(NamedTuple):
 
 
 def flat_matrix(a):
-    """a (M,N) -> Matrix; a transposed view of a contiguous array is not copied either.
+    """a (M,N) -> the fields of a Matrix; a transposed view of a contiguous array is not copied either.
+
+    (A plain tuple: Numba takes a microsecond less to receive it than a named one.)
 
     >>> flat_matrix(np.ones((2, 3)).T)[1:]
     (1, 3)
     """
     if a.T.flags.carray and not a.flags.carray:
-        return Matrix(a.T.reshape(-1), 1, a.shape[0])
-    return Matrix(flat(a), a.shape[1], 1)
+        return a.T.reshape(-1), 1, a.shape[0]
+    return flat(a), a.shape[1], 1
 
 
 def is_float32(*arrays):

@@ -23,7 +23,7 @@ from tinydx.ops.recurrence import simple_rnn, simple_rnn_step
 from tinydx_kernels.cpu.dense import BLOCK, BREADTH, EXAMPLES
 from tinydx_kernels.cpu.elementwise import TANH, activate
 from tinydx_kernels.cpu.matmul import Lines, Panels, matrix_product, pack_panel
-from tinydx_kernels.cpu.memory import Matrix, aligned_empty, contiguous, flat, is_float32
+from tinydx_kernels.cpu.memory import Matrix, aligned_empty, contiguous, flat_matrix, is_float32
 from tinydx_kernels.cpu.simd import LANES, SIZES, WIDTH, inline, jit, load_rows, outer, parallel, store
 
 f32 = np.float32
@@ -197,10 +197,10 @@ def forward_through_time(first, last, arrays, w, product):
 
 @parallel
 def forward_kernel(w, arrays, scratch):
-    """All examples; w, W_hh as a Matrix (U,U); arrays, Forward."""
+    """All examples; w, W_hh (U,U) from `flat_matrix`; arrays, Forward."""
     n, _, units = arrays.y.shape
     workers = len(scratch.products)
-    pack_weights(w, units, units, scratch.packed)
+    pack_weights(Matrix(*w), units, units, scratch.packed)
     for part in prange(workers):
         worker = np.int64(part)
         first, last = n * worker // workers, n * (worker + 1) // workers
@@ -233,10 +233,10 @@ def back_through_time(first, last, arrays, db, w, product):
 
 @parallel
 def backward_kernel(w, arrays, scratch):
-    """All examples; w, W_hh^T as a Matrix (U,U); arrays, Backward."""
+    """All examples; w, W_hh^T (U,U) from `flat_matrix`; arrays, Backward."""
     n, _, units = arrays.dy.shape
     workers = len(scratch.products)
-    pack_weights(w, units, units, scratch.packed)
+    pack_weights(Matrix(*w), units, units, scratch.packed)
     for part in prange(workers):
         worker = np.int64(part)
         first, last = n * worker // workers, n * (worker + 1) // workers
@@ -250,7 +250,7 @@ def simple_rnn_forward(x, h0, w_xh, w_hh, b=None, *, mask=None):
     b = np.zeros(units, np.float32) if b is None else contiguous(b)
     y = aligned_empty((n, steps, units))
     arrays = Forward(b, as_bools(mask), matrix_product(x, w_xh).reshape(-1), states_from(h0, steps), y)
-    forward_kernel(Matrix(flat(w_hh), units, 1), arrays, work_space(n, units, units))
+    forward_kernel(flat_matrix(w_hh), arrays, work_space(n, units, units))
     return y, (x, w_xh, w_hh, arrays.h, arrays.mask)
 
 
@@ -261,7 +261,7 @@ def simple_rnn_backward(dy, saved, needs=(True,) * 5):
     scratch = work_space(n, units, units)
     db = np.zeros((len(scratch.products), units), np.float32)
     arrays = Backward(contiguous(dy), bools, h, by_steps(n, steps, units), aligned_empty((n, units)), db)
-    backward_kernel(Matrix(flat(w_hh), 1, units), arrays, scratch)
+    backward_kernel(flat_matrix(w_hh.T), arrays, scratch)
     dz, dh0 = arrays.dz[: n * steps * units].reshape(-1, units), arrays.dh0
     dx = gradient_of_x(dz, w_xh, n) if needs[0] else None
     if not any(needs[2:]):
