@@ -1,1 +1,1 @@
-"""tinydx_kernels: fast implementations of ops of the table. tinydx finds them, in a checkout always its own."""
+"""tinydx_kernels: fast implementations of ops of the table. A checkout of tinydx always uses its own copy."""

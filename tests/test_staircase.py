@@ -1,4 +1,4 @@
-"""The steps of lesson 18 compute what the reference computes, whatever the shape."""
+"""The steps of lesson 18 compute the same as the reference, for any shape."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ SHAPES = [
 @pytest.mark.parametrize("step", staircase.STEPS, ids=lambda step: step.py_func.__name__)
 @pytest.mark.parametrize(("kernel", "more", "channels", "filters"), SHAPES)
 def test_a_step_is_the_reference(step, kernel, more, channels, filters):
-    """Outputs of the smallest size that every step can do, and some more: blocks overlap where they do not fit."""
+    """Outputs of the smallest size that every step supports, and larger ones, whose blocks overlap at the edge."""
     rng = np.random.default_rng(channels)
     rows, columns = more[0] + kernel[0], more[1] + simd.ROWS + kernel[1] - 1
     x = rng.normal(size=(rows, columns, channels)).astype("float32")

@@ -3,18 +3,22 @@
 import importlib
 import os
 import pkgutil
-import sys
 
-# A thread that waits for the others must sleep, not spin: when another program wants the core, spinning cost 6 to 20
-# times the whole step, and sleeping costs microseconds a region. It has to be said before the OpenMP library is loaded.
+# A thread that waits for others must sleep, not spin: when another program needs the core, spinning made a step 6 to 20
+# times slower, and sleeping costs microseconds per region. This must be set before the OpenMP library is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from numba import get_num_threads
 from threadpoolctl import threadpool_limits
 
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
+from tinydx_kernels.cpu.notice import announce_compilation
 
-if "NUMBA_NUM_THREADS" in os.environ:  # it limits all that computes, NumPy's BLAS too
+for _file in pkgutil.iter_modules(__path__):
+    try:
+        importlib.import_module(f"{__name__}.{_file.name}")
+    except ImportError as error:  # an ImportError would mean that Numba is missing, and all kernels would be skipped silently
+        raise RuntimeError(f"kernels/cpu/{_file.name}.py cannot be imported: {error}") from error
+
+if "NUMBA_NUM_THREADS" in os.environ:  # limits NumPy's BLAS, too
     threadpool_limits(get_num_threads(), user_api="blas")
-sys.modules[f"{__name__}.notice"].announce_compilation()
+announce_compilation()

@@ -1,23 +1,26 @@
-"""The dense layer: a matrix product, and kernels of its own for what is usual, a small batch and large weights.
+"""The dense layer: a matrix product, and kernels of its own for the usual case, a small batch and large weights.
 
-Such a layer is as fast as memory, so its kernels stream through the weights once, as they lie there.
+Such a layer is limited by memory bandwidth, so its kernels stream through the weights once, in the order they are stored.
 
-    forward    y (N,F) += x[:, slab] w[slab]              a slab of w (SLAB rows, contiguous) after the other
-    narrow     y (N,F) += x[:, k] w[k]                    the same for one row of x, or up to EXAMPLES; k: STREAMS rows of w
-    backward   dx[:, k] = dy w[k]^T                       STREAMS rows of w after the others
+    forward    y (N,F) += x[:, slab] w[slab]              one slab of w (SLAB rows, contiguous) after the other
+    narrow     y (N,F) += x[:, k] w[k]                    the same for up to EXAMPLES rows of x; k: STREAMS rows of w
+    backward   dx[:, k] = dy w[k]^T                       STREAMS rows of w at a time
     Adam       dw = x[:, k]^T dy in registers, then w, m, v of these rows in place: they are read and written once
 
 So backward leaves dw factored (a `FactoredGradient`), and the optimizer multiplies it out where it is consumed.
 
-One core reads one place after the other at 17 GB/s, but six places at once at 25: the hardware looks ahead in each of
-them. So the rows k that are used together are not neighbours, they lie d / STREAMS rows apart:
+One core reads a single contiguous range at 17 GB/s, but six ranges at once at 25: the hardware prefetches each of them.
+So the rows k that are used together are not neighbours, they lie d / STREAMS rows apart:
 
     w   row 0     ------------------>  row 1, 2, ... follow
         row d/6   ------------------>
         row 2d/6  ------------------>  and so on: STREAMS streams, each from the first to the last of its d/6 rows
 
-Only the forward of a larger batch wants a whole slab at once, too many rows for that: it asks for the next slab itself.
+Only the forward of a larger batch uses a whole slab at once, too many rows for hardware prefetching: it prefetches the
+next slab itself.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import get_num_threads, prange
@@ -26,11 +29,12 @@ from tinydx.factored import FactoredGradient
 from tinydx.op import kernel_of
 from tinydx.ops.dense import dense
 from tinydx.ops.recurrence import rnn_output
-from tinydx_kernels.cpu.matmul import matrix_product, pack_columns, panel_plain
-from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
+from tinydx_kernels.cpu.matmul import Lines, matrix_product, pack_columns, panel_plain
+from tinydx_kernels.cpu.memory import Matrix, aligned_empty, flat, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
+    SIZES,
     WIDTH,
     broadcast,
     inline,
@@ -52,7 +56,7 @@ PANEL = COLUMNS * WIDTH
 STREAMS = 6  # rows of w at a time
 TILE = STREAMS * COLUMNS
 LINE = 16  # floats of a cache line
-AHEAD = 2 * PANEL  # how far Adam's streams are fetched ahead
+AHEAD = 2 * PANEL  # how far ahead Adam's streams are prefetched
 
 # The register block of forward has fewer rows than a matrix product's: they divide the usual batches.
 EXAMPLES, VECTORS = {16: (8, 2), 8: (4, 3), 0: (4, 2)}[LANES]
@@ -62,8 +66,18 @@ SLAB = 64  # rows of w
 
 
 def suits(n, w):
-    """Whether these kernels take a batch of n rows and weights w: few rows, many weights, whole panels of columns."""
+    """Whether these kernels take n rows of x and weights w (D,F): few rows, many weights, whole panels of columns."""
     return LANES > 0 and n <= 96 and w.shape[1] % PANEL == 0 and w.shape[1] >= BREADTH and w.size >= 1 << 16
+
+
+class Layer(NamedTuple):
+    """Flat arrays of a dense layer: x (n,d), or in backward its gradient, and w (d,f)."""
+
+    x: np.ndarray
+    w: np.ndarray
+    n: int
+    d: int
+    f: int
 
 
 # ---- forward -------------------------------------------------------------------------------------------------------
@@ -72,9 +86,18 @@ def suits(n, w):
 # panel begins earlier, and some columns are computed twice.
 
 
+class ForwardScratch(NamedTuple):
+    """Memory of each worker: its y, block by block, the packed examples, and a panel of a slab of w."""
+
+    totals: np.ndarray  # (workers, panels * rows * BREADTH)
+    packed: np.ndarray  # (workers, rows * SLAB + WIDTH)
+    panel: np.ndarray  # (workers, SLAB * BREADTH)
+
+
 @jit
-def pack_examples(x, d, n, k0, depth, packed):
+def pack_examples(layer, k0, depth, packed):
     """packed[row * depth + k * EXAMPLES + r] = x[row + r, k0 + k]; WIDTH numbers more may be written."""
+    x, n, d = layer.x, layer.n, layer.d
     for row in range(0, n, EXAMPLES):
         k, start, at = 0, row * d + k0, row * depth
         if row + EXAMPLES <= n:
@@ -82,15 +105,16 @@ def pack_examples(x, d, n, k0, depth, packed):
                 block = transpose(load_rows(EXAMPLES, EXAMPLES, x, start + k, d))
                 store(block, LANES, packed, at + k * EXAMPLES, EXAMPLES)
                 k += LANES
-        panel_plain(x, start, d, 1, min(EXAMPLES, n - row), EXAMPLES, k, depth, packed, at)
+        panel_plain(Lines(x, start, d, 1, min(EXAMPLES, n - row)), EXAMPLES, k, depth, packed, at)
 
 
 @jit
-def add_slab(packed, w, k0, depth, n, f, y, panel):
-    """y += x w[k0 : k0 + depth]. The first block of a panel copies it, out of lines that would drive each other out of L1.
+def add_slab(layer, k0, depth, y, packed, panel):
+    """y (blocks) += x w[k0 : k0 + depth]. The first block of a panel copies it to lines that do not collide in L1.
 
-    Meanwhile the next slab is fetched into L2, at such a pace that both are done together.
+    Meanwhile the next slab is fetched into L2, at a pace at which both finish together.
     """
+    w, n, f = layer.w, layer.n, layer.f
     ahead, at = (k0 + SLAB) * f, 0
     pace = LINE // WIDTH * ((n + EXAMPLES - 1) // EXAMPLES)
     for column in range(0, f, BREADTH):
@@ -110,9 +134,10 @@ def add_slab(packed, w, k0, depth, n, f, y, panel):
 
 
 @inline
-def add_streams(x, w, k0, apart, count, n, d, f, y, packed, rows, vectors):
-    """y += x[:, k] w[k] for `count` rows k0, k0 + apart ...; a block has so many rows, at least n, and vectors."""
-    panel_plain(x, k0, d, apart, n, rows, 0, count, packed, 0)
+def add_streams(layer, k0, apart, count, y, packed, rows, vectors):
+    """y (blocks) += x[:, k] w[k] for `count` rows k0, k0 + apart ...; a block has `rows` >= n rows and `vectors` vectors."""
+    w, d, f = layer.w, layer.d, layer.f
+    panel_plain(Lines(layer.x, k0, d, apart, layer.n), rows, 0, count, packed, 0)
     at = 0
     for column in range(0, f, BREADTH):
         start = k0 * f + min(column, f - BREADTH)
@@ -124,33 +149,34 @@ def add_streams(x, w, k0, apart, count, n, d, f, y, packed, rows, vectors):
 
 
 @inline
-def narrow_forward(x, w, n, d, f, first, last, y, packed, rows, vectors):
-    """y += x[:, first:last] w[first:last] for at most `rows` examples."""
+def narrow_forward(layer, first, last, y, packed, rows, vectors):
+    """y (blocks) += x[:, first:last] w[first:last] for at most `rows` examples."""
     apart = (last - first) // STREAMS
     for k in range(first, first + apart):
-        add_streams(x, w, k, apart, STREAMS, n, d, f, y, packed, rows, vectors)
+        add_streams(layer, k, apart, STREAMS, y, packed, rows, vectors)
     for k in range(first + apart * STREAMS, last):
-        add_streams(x, w, k, 1, 1, n, d, f, y, packed, rows, vectors)
+        add_streams(layer, k, 1, 1, y, packed, rows, vectors)
 
 
 @jit
-def forward_of_worker(x, w, n, d, f, first, last, y, packed, panel):
-    """y = x[:, first:last] w[first:last], block by block"""
+def forward_of_worker(layer, first, last, y, packed, panel):
+    """y (blocks) = x[:, first:last] w[first:last]"""
     y[:] = 0
-    if n == 1:  # three rows of zeros less to work out: 0.87 of the time
-        narrow_forward(x, w, n, d, f, first, last, y, packed, 1, VECTORS)
-    elif n <= EXAMPLES:
-        narrow_forward(x, w, n, d, f, first, last, y, packed, EXAMPLES, BLOCK)
+    if layer.n == 1:  # saves computing three rows of zeros: 0.87 of the time
+        narrow_forward(layer, first, last, y, packed, 1, VECTORS)
+    elif layer.n <= EXAMPLES:
+        narrow_forward(layer, first, last, y, packed, EXAMPLES, BLOCK)
     else:
         for k0 in range(first, last, SLAB):
             depth = min(SLAB, last - k0)
-            pack_examples(x, d, n, k0, depth, packed)
-            add_slab(packed, w, k0, depth, n, f, y, panel)
+            pack_examples(layer, k0, depth, packed)
+            add_slab(layer, k0, depth, y, packed, panel)
 
 
 @jit
-def gather(totals, n, f, y):
-    """y = the sum of the workers' results, row by row again. (In `forward` each slice would become a parallel loop.)"""
+def gather(totals, y):
+    """y (N,F) = the sum of the workers' results, row by row again. (In `forward` each slice would be a parallel loop.)"""
+    n, f = y.shape
     rows = len(totals[0]) // ((f + BREADTH - 1) // BREADTH * BREADTH)
     for worker in range(1, len(totals)):
         totals[0] += totals[worker]
@@ -162,22 +188,24 @@ def gather(totals, n, f, y):
 
 
 @parallel
-def forward(x, w, n, d, f, y, totals, packed, panel):
-    workers = len(totals)
-    for worker in prange(workers):
-        first, last = d * worker // workers, d * (worker + 1) // workers
-        forward_of_worker(x, w, n, d, f, first, last, totals[worker], packed[worker], panel[worker])
-    gather(totals, n, f, y)
+def forward(layer, y, scratch):
+    """y (N,F) = x (N,D) w (D,F); each worker takes some rows of w."""
+    workers = len(scratch.totals)
+    for part in prange(workers):
+        worker = np.int64(part)
+        first, last = layer.d * worker // workers, layer.d * (worker + 1) // workers
+        forward_of_worker(layer, first, last, scratch.totals[worker], scratch.packed[worker], scratch.panel[worker])
+    gather(scratch.totals, y)
 
 
 def stream_forward(x, w):
-    """x (N,D) w (D,F) -> (N,F): the rows of w are shared out to the threads, whose results are added up."""
+    """x (N,D), w (D,F) -> y (N,F): the rows of w are shared out to the threads, whose results are added up."""
     (n, d), f = x.shape, w.shape[1]
     workers = max(1, min(get_num_threads(), d // SLAB))
     rows, panels = 1 if n == 1 else -(-n // EXAMPLES) * EXAMPLES, -(-f // BREADTH)
     y, totals = aligned_empty((n, f)), aligned_empty((workers, panels * rows * BREADTH))
     packed, panel = aligned_empty((workers, rows * SLAB + WIDTH)), aligned_empty((workers, SLAB * BREADTH))
-    forward(contiguous(x).reshape(-1), contiguous(w).reshape(-1), n, d, f, y, totals, packed, panel)
+    forward(Layer(flat(x), flat(w), n, d, f), y, ForwardScratch(totals, packed, panel))
     return y
 
 
@@ -185,8 +213,9 @@ def stream_forward(x, w):
 
 
 @inline
-def streams_of_dx(w, k0, apart, f, dy, n, dx, d, edge):
-    """dx[:, k] = dy w[k]^T for the STREAMS rows k0, k0 + apart ... of w."""
+def streams_of_dx(layer, k0, apart, dy, edge):
+    """dx[:, k] = dy w[k]^T for the STREAMS rows k0, k0 + apart ... of w; dy^T in panels of PANEL examples."""
+    dx, w, n, d, f = layer
     for column in range(0, n, PANEL):
         block = zeros(TILE)
         for k in range(f):
@@ -198,8 +227,9 @@ def streams_of_dx(w, k0, apart, f, dy, n, dx, d, edge):
 
 
 @jit
-def rows_of_dx(first, last, w, f, dy, n, dx, d):
-    """dx of the rows left over."""
+def rows_of_dx(layer, first, last, dy):
+    """dx[:, first:last] = dy (N,F), flat, times w[first:last]^T, as plain loops: the rows left over."""
+    dx, w, n, d, f = layer
     for row in range(first, last):
         for example in range(n):
             total = f32(0)
@@ -209,29 +239,63 @@ def rows_of_dx(first, last, w, f, dy, n, dx, d):
 
 
 @parallel
-def backward_dx(dy, w, n, d, f, dx, packed, edge):
+def backward_dx(layer, dy, packed, edge):
+    """layer.x (N,D) = dy (N,F), flat, times w^T; packed, room for dy^T in panels; edge (workers, TILE * WIDTH)."""
+    n, d, f = layer.n, layer.d, layer.f
     workers, apart = len(edge), d // STREAMS
-    pack_columns(dy, 1, f, 0, f, 0, n, packed)  # dy^T, in panels of 32 examples
-    for worker in prange(workers):
+    pack_columns(Matrix(dy, 1, f), 0, f, 0, n, packed)  # dy^T, in panels of PANEL examples
+    for part in prange(workers):
+        worker = np.int64(part)
         for k in range(apart * worker // workers, apart * (worker + 1) // workers):
-            streams_of_dx(w, k, apart, f, packed, n, dx, d, edge[worker])
-    rows_of_dx(apart * STREAMS, d, w, f, dy, n, dx, d)
+            streams_of_dx(layer, k, apart, packed, edge[worker])
+    rows_of_dx(layer, apart * STREAMS, d, dy)
 
 
 def stream_dx(dy, w):
-    """dx (N,D) = dy (N,F) w^T"""
+    """dy (N,F), w (D,F) -> dx (N,D) = dy w^T."""
     n, (d, f) = len(dy), w.shape
     dx, packed = aligned_empty((n, d)), aligned_empty(-(-n // PANEL) * PANEL * f)
     edge = aligned_empty((max(1, min(get_num_threads(), d // STREAMS)), TILE * WIDTH))
-    backward_dx(contiguous(dy).reshape(-1), contiguous(w).reshape(-1), n, d, f, dx.reshape(-1), packed, edge)
+    backward_dx(Layer(dx.reshape(-1), flat(w), n, d, f), flat(dy), packed, edge)
     return dx
 
 
+# ---- Adam with a factored gradient ---------------------------------------------------------------------------------
+
+
+class AdamRates(NamedTuple):
+    """alpha, the step size with its bias correction; rest_1 = 1 - beta_1; rest_2 = 1 - beta_2; epsilon: all float32."""
+
+    alpha: np.float32
+    rest_1: np.float32
+    rest_2: np.float32
+    epsilon: np.float32
+
+
+class AdamState(NamedTuple):
+    """Flat arrays (d,f) that Adam overwrites: the weights, the mean gradient, the mean squared gradient."""
+
+    w: np.ndarray
+    m: np.ndarray
+    v: np.ndarray
+    d: int
+    f: int
+
+
+class AdamScratch(NamedTuple):
+    """Memory of each worker: the columns of x for its STREAMS rows of w, and the gradient of a panel of those rows."""
+
+    packed_x: np.ndarray  # (workers, N * STREAMS)
+    edge: np.ndarray  # (workers, TILE * WIDTH)
+
+
 @jit
-def streams_of_adam(x, dy, n, w, m, v, at, step, f, constants, edge):
-    """dw = x^T dy for STREAMS rows of w, which begin at `at`, at + step ..., and their update; x and dy are packed."""
-    alpha, rest_1, rest_2 = broadcast(constants[0]), broadcast(constants[1]), broadcast(constants[2])
-    epsilon = broadcast(constants[3])
+def streams_of_adam(x, dy, n, state, row, apart, rates, edge):
+    """dw = x^T dy for the STREAMS rows row, row + apart ... of w, and their update; x and dy are packed."""
+    w, m, v, _, f = state
+    at, step = row * f, apart * f
+    alpha, rest_1, rest_2 = broadcast(rates.alpha), broadcast(rates.rest_1), broadcast(rates.rest_2)
+    epsilon = broadcast(rates.epsilon)
     for column in range(0, f, PANEL):
         block = zeros(TILE)
         for example in range(n):
@@ -253,10 +317,11 @@ def streams_of_adam(x, dy, n, w, m, v, at, step, f, constants, edge):
 
 
 @jit
-def rows_of_adam(x, first, last, d, dy, n, w, m, v, f, constants):
-    """The same for rows first to last as plain loops: the rows left over."""
-    alpha, rest_1, rest_2, epsilon = constants
-    for row in range(first, last):
+def rows_of_adam(x, dy, n, state, first, rates):
+    """The same for the rows of w from `first` on, as plain loops: the rows left over; x (N,D) and dy (N,F) are flat."""
+    w, m, v, d, f = state
+    alpha, rest_1, rest_2, epsilon = rates
+    for row in range(first, d):
         for k in range(f):
             i, g = row * f + k, f32(0)
             for example in range(n):
@@ -267,35 +332,37 @@ def rows_of_adam(x, first, last, d, dy, n, w, m, v, f, constants):
 
 
 @parallel
-def product_and_adam(x, dy, w, m, v, n, d, f, constants, packed_x, packed_dy, edge):
-    workers, apart = len(edge), d // STREAMS
-    pack_columns(dy, f, 1, 0, n, 0, f, packed_dy)
-    for worker in prange(workers):
+def product_and_adam(x, dy, n, state, rates, packed_dy, scratch):
+    """Adam's update of `state` with the gradient x^T dy; x (N,D) and dy (N,F) are flat, packed_dy has room for dy."""
+    d, f = state.d, state.f
+    workers, apart = len(scratch.edge), d // STREAMS
+    pack_columns(Matrix(dy, f, 1), 0, n, 0, f, packed_dy)
+    for part in prange(workers):
+        worker = np.int64(part)
+        packed_x, edge = scratch.packed_x[worker], scratch.edge[worker]
         for k in range(apart * worker // workers, apart * (worker + 1) // workers):
-            panel_plain(x, k, apart, d, STREAMS, STREAMS, 0, n, packed_x[worker], 0)
-            streams_of_adam(packed_x[worker], packed_dy, n, w, m, v, k * f, apart * f, f, constants, edge[worker])
-    rows_of_adam(x, apart * STREAMS, d, d, dy, n, w, m, v, f, constants)
+            panel_plain(Lines(x, k, apart, d, STREAMS), STREAMS, 0, n, packed_x, 0)
+            streams_of_adam(packed_x, packed_dy, n, state, k, apart, rates, edge)
+    rows_of_adam(x, dy, n, state, apart * STREAMS, rates)
 
 
-def adam_of_product(x, dy, w, m, v, alpha, rest_1, rest_2, epsilon):
+def adam_of_product(x, dy, w, m, v, rates):
     """One Adam step of w, m, v (D,F) in place with the gradient x^T dy, which is never written; x (N,D), dy (N,F).
 
-    alpha ... epsilon from `update.adam_constants`; w, m, v must be C-contiguous, and `suits(len(x), w)`.
+    rates, AdamRates; w, m, v must be C-contiguous, and `suits(len(x), w)`.
     """
     (n, d), f = x.shape, w.shape[1]
     workers = max(1, min(get_num_threads(), d // STREAMS))
-    packed_x, packed_dy = aligned_empty((workers, n * STREAMS)), aligned_empty(n * f + WIDTH)
-    constants = f32(alpha), f32(rest_1), f32(rest_2), f32(epsilon)
-    product_and_adam(
-        contiguous(x).reshape(-1), contiguous(dy).reshape(-1), w.reshape(-1), m.reshape(-1), v.reshape(-1),
-        n, d, f, constants, packed_x, packed_dy, aligned_empty((workers, TILE * WIDTH)),
-    )  # fmt: skip
+    state = AdamState(w.reshape(-1), m.reshape(-1), v.reshape(-1), d, f)
+    scratch = AdamScratch(aligned_empty((workers, n * STREAMS)), aligned_empty((workers, TILE * WIDTH)))
+    product_and_adam(flat(x), flat(dy), n, state, rates, aligned_empty(n * f + WIDTH), scratch)
 
 
 # ---- the op --------------------------------------------------------------------------------------------------------
 
 
 def dense_forward(x, w, b=None):
+    """x (...,D), w (D,F), b (F,) or None -> y (...,F); saved: x, w."""
     rows = x.reshape(-1, x.shape[-1])
     y = stream_forward(rows, w) if suits(len(rows), w) else matrix_product(rows, w)
     if b is not None:
@@ -304,6 +371,7 @@ def dense_forward(x, w, b=None):
 
 
 def dense_backward(dy, saved, needs=(True, True, True)):
+    """dy (...,F) -> dx (...,D), dw (D,F), factored where the weights are large, db (F,)."""
     x, w = saved
     rows, dys = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
     dx = None
@@ -316,8 +384,22 @@ def dense_backward(dy, saved, needs=(True, True, True)):
 
 
 def supports(x, w, b=None):
+    """Whether all arrays are float32."""
     return is_float32(x, w, b)
 
 
-kernel_of(dense, "numba", dense_forward, dense_backward, supports)
-kernel_of(rnn_output, "numba", dense_forward, dense_backward, supports)
+def samples(draw):
+    """Batches and weights around the sizes of register blocks, with and without a bias; half of the weights are streamed."""
+    batch = draw.choice([(1,), (2,), (12,), (13,), (33,), (96,), (97,), (3, 5)])
+    d, f = draw.choice([*SIZES, 255, 257, 600]), draw.choice(SIZES)
+    if draw.choice([False, True]):
+        d, f = draw.choice([1100, 2101]), draw.choice([32, 64, 96, 100])
+    return (draw.array(*batch, d), draw.array(d, f), draw.choice([draw.array(f), None])), {}
+
+
+WARM = (
+    (((4, 9), (9, 5), (5,)), {}),
+    (((4, 2100), (2100, 32), (32,)), {}),  # large weights, a small batch: streamed
+)
+kernel_of(dense, "numba", dense_forward, dense_backward, supports, samples=samples, warm=WARM)
+kernel_of(rnn_output, "numba", dense_forward, dense_backward, supports, samples=samples, warm=WARM)

@@ -1,7 +1,7 @@
-"""Activations and softmax: one pass over memory each, shared out to the threads.
+"""Activations and softmax: one pass over memory each, divided among the threads.
 
 Numba has no vectorised exp of its own, so `exp32` is written out: e^x = 2^n e^r with |r| <= ln(2)/2, where e^r is a
-polynomial (fitted at Chebyshev points; 7e-8 relative error, an ulp of float32) and 2^n is built from its bits.
+polynomial (fitted at Chebyshev points; 7e-8 relative error, one ulp of float32) and 2^n is built from its bits.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from tinydx.op import kernel_of
 from tinydx.ops.activation import relu, sigmoid, tanh
 from tinydx.ops.softmax import softmax
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, flat, is_float32
-from tinydx_kernels.cpu.simd import inline, jit, parallel
+from tinydx_kernels.cpu.simd import SIZES, inline, jit, parallel
 
 f32 = np.float32
 
@@ -27,12 +27,13 @@ def exp32(x):
     p = (f32(1.39336489e-3) * r + f32(8.36318154e-3)) * r + f32(4.16664649e-2)
     p = (p * r + f32(1.6666577e-1)) * r + f32(5.00000001e-1)
     whole = np.int32(n if n == n else f32(0))
-    half = whole >> np.int32(1)  # 2^n in two factors: one alone would underflow too early
+    half = whole >> np.int32(1)  # 2^n as two factors: a single one would underflow too early
     return (p * r * r + r + f32(1)) * _power_of_two(half) * _power_of_two(whole - half)
 
 
 @inline
 def _power_of_two(n):
+    """2^n as float32, n from -126 to 127."""
     return np.int32((n + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
@@ -61,9 +62,10 @@ RELU, SIGMOID, TANH = 0, 1, 2
 
 @jit
 def activate(kind, x, y):
+    """y (K,) = the activation of x (K,)."""
     if kind == RELU:
         for i in range(len(x)):
-            y[i] = f32(0) if x[i] <= 0 else x[i]  # not "x if x > 0": NaN must stay
+            y[i] = f32(0) if x[i] <= 0 else x[i]  # not "x if x > 0": NaN stays NaN
     elif kind == SIGMOID:
         for i in range(len(x)):
             y[i] = sigmoid32(x[i])
@@ -74,6 +76,7 @@ def activate(kind, x, y):
 
 @jit
 def activate_backward(kind, dy, y, dx):
+    """dx (K,) = dy (K,) times the slope of the activation whose output is y (K,)."""
     if kind == RELU:
         for i in range(len(y)):
             dx[i] = dy[i] * f32(y[i] > 0)
@@ -87,6 +90,7 @@ def activate_backward(kind, dy, y, dx):
 
 @parallel
 def forward_chunks(kind, x, y, workers):
+    """`activate` of x (K,) into y (K,), a piece per worker."""
     for worker in prange(workers):
         first, last = len(x) * worker // workers, len(x) * (worker + 1) // workers
         activate(kind, x[first:last], y[first:last])
@@ -94,18 +98,19 @@ def forward_chunks(kind, x, y, workers):
 
 @parallel
 def backward_chunks(kind, dy, y, dx, workers):
+    """`activate_backward` of dy, y (K,) into dx (K,), a piece per worker."""
     for worker in prange(workers):
         first, last = len(y) * worker // workers, len(y) * (worker + 1) // workers
         activate_backward(kind, dy[first:last], y[first:last], dx[first:last])
 
 
 def _workers(size):
-    """A thread is worth its start from some ten thousand elements on."""
+    """How many threads `size` elements keep busy: starting one pays from some ten thousand elements on."""
     return max(1, min(get_num_threads(), size // 16384))
 
 
 def _forward(kind, x, y):
-    """On one thread without a parallel region: to start one takes longer than a small array."""
+    """y (K,) = the activation of x (K,). A small array takes less time than starting threads: it runs without them."""
     workers = _workers(len(x))
     if workers == 1:
         activate(kind, x, y)
@@ -114,6 +119,7 @@ def _forward(kind, x, y):
 
 
 def _backward(kind, dy, y, dx):
+    """dx (K,) from dy, y (K,), as `_forward` chooses threads."""
     workers = _workers(len(y))
     if workers == 1:
         activate_backward(kind, dy, y, dx)
@@ -121,33 +127,46 @@ def _backward(kind, dy, y, dx):
         backward_chunks(kind, dy, y, dx, workers)
 
 
-def _activation(record, kind):
+def samples(draw):
+    """Arrays of one to three axes, and two sizes that several threads share."""
+    return (draw.array(*draw.choice([(1,), (7,), (3, 5), (2, 3, 4), (40_000,), (33, 1025)])),), {}
+
+
+WARM = ((((3, 5),), {}), (((3, 40_000),), {}))  # on one thread, and on all
+
+
+def _register(op, kind):
+    """Register the kernel of an activation."""
+
     def forward(x):
+        """x (...) -> y (...); saved: y."""
         y = aligned_empty(x.shape)
         _forward(kind, flat(x), y.reshape(-1))
         return y, y
 
     def backward(dy, y):
+        """dy (...) -> dx (...)."""
         dx = aligned_empty(y.shape)
         _backward(kind, flat(dy), y.reshape(-1), dx.reshape(-1))
         return (dx,)
 
-    kernel_of(record, "numba", forward, backward, is_float32)
+    kernel_of(op, "numba", forward, backward, is_float32, samples=samples, warm=WARM)
 
 
-for _record, _kind in ((relu, RELU), (sigmoid, SIGMOID), (tanh, TANH)):
-    _activation(_record, _kind)
+_register(relu, RELU)
+_register(sigmoid, SIGMOID)
+_register(tanh, TANH)
 
 
 def relu_in_place(y):
-    """y itself, with ReLU applied."""
+    """y (...), contiguous -> y itself, with ReLU applied."""
     row = y.reshape(-1)
     _forward(RELU, row, row)
     return y
 
 
-def gated(dy, y):
-    """dy where y > 0, else 0: the gradient before ReLU, of whose output y is all that is needed."""
+def relu_gradient(dy, y):
+    """dy (...), y (...), the output of ReLU -> dz (...): dy where y > 0, else 0."""
     dz = aligned_empty(y.shape)
     _backward(RELU, flat(dy), y.reshape(-1), dz.reshape(-1))
     return dz
@@ -158,6 +177,7 @@ def gated(dy, y):
 
 @parallel
 def softmax_rows(x, y):
+    """y (N,C) = softmax of each row of x (N,C)."""
     for n in prange(len(x)):
         row, out = x[n], y[n]
         largest = row[0]
@@ -174,6 +194,7 @@ def softmax_rows(x, y):
 
 @parallel
 def softmax_rows_backward(dp, p, dx):
+    """dx (N,C) = p (dp - sum of dp p over the row), with dp, p (N,C)."""
     for n in prange(len(p)):
         total = f32(0)
         for c in range(p.shape[1]):
@@ -183,19 +204,28 @@ def softmax_rows_backward(dp, p, dx):
 
 
 def softmax_forward(x, *, axis=-1):
+    """x (...,C) -> p (...,C); saved: p."""
     p = aligned_empty(x.shape)
     softmax_rows(contiguous(x).reshape(-1, x.shape[-1]), p.reshape(-1, x.shape[-1]))
     return p, p
 
 
 def softmax_backward(dp, p):
+    """dp (...,C) -> dx (...,C)."""
     dx = aligned_empty(p.shape)
     softmax_rows_backward(*(a.reshape(-1, p.shape[-1]) for a in (contiguous(dp), p, dx)))
     return (dx,)
 
 
 def softmax_supports(x, *, axis=-1):
+    """Whether x is float32 and the axis is the last."""
     return is_float32(x) and x.ndim > 0 and axis in (-1, x.ndim - 1)
 
 
-kernel_of(softmax, "numba", softmax_forward, softmax_backward, softmax_supports)
+def softmax_samples(draw):
+    """Rows of any number of axes; the last axis counted from the end or from the front."""
+    shape = (*draw.choice([(), (1,), (5,), (2, 3)]), draw.choice(SIZES))
+    return (draw.array(*shape),), {"axis": draw.choice([-1, len(shape) - 1])}
+
+
+kernel_of(softmax, "numba", softmax_forward, softmax_backward, softmax_supports, samples=softmax_samples, warm=WARM)

@@ -1,7 +1,9 @@
-"""Gradient of the embedding lookup: rows of dy added to the rows of the table that they came from.
+"""Gradient of the embedding lookup: each row of dy is added to the row of the table that its id chose.
 
-Repeated ids add to the same row, so threads may not share out the ids; they share out the columns.
+Repeated ids add to the same row, so threads cannot divide the ids; they divide the columns.
 """
+
+import math
 
 import numpy as np
 from numba import get_num_threads, prange
@@ -9,12 +11,12 @@ from numba import get_num_threads, prange
 from tinydx.op import kernel_of
 from tinydx.ops.embedding import embedding
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
-from tinydx_kernels.cpu.simd import parallel
+from tinydx_kernels.cpu.simd import SIZES, parallel
 
 
 @parallel
 def add_rows(dtable, ids, dy, workers):
-    """dtable[ids[n]] += dy[n], from zero."""
+    """dtable (V,D) = 0, then dtable[ids[n]] += dy[n] for each n; ids (N,), dy (N,D)."""
     columns = dtable.shape[1]
     for worker in prange(workers):
         first, last = columns * worker // workers, columns * (worker + 1) // workers
@@ -26,6 +28,7 @@ def add_rows(dtable, ids, dy, workers):
 
 
 def embedding_backward(dy, saved):
+    """dy (...,D) -> dtable (V,D)."""
     shape, ids = saved
     dtable = aligned_empty(shape)
     flat_ids = np.array(ids.reshape(-1), np.int64)
@@ -34,7 +37,17 @@ def embedding_backward(dy, saved):
 
 
 def supports(table, *, ids):
+    """Whether the table is float32 and there are ids."""
     return is_float32(table) and np.size(ids) > 0
 
 
-kernel_of(embedding, "numba", embedding.forward, embedding_backward, supports)
+def samples(draw):
+    """Tables of any width, ids of one and two axes and of several types, often repeated."""
+    v, d = draw.integer(1, 20), draw.choice(SIZES)
+    shape, dtype = draw.choice([(1,), (50,), (4, 7)]), draw.choice(["int32", "int64", "uint8"])
+    ids = [draw.integer(0, v - 1) for _ in range(math.prod(shape))]
+    return (draw.array(v, d),), {"ids": np.array(ids, dtype).reshape(shape)}
+
+
+WARM = ((((7, 32),), {"ids": np.array([[1, 2, 2]])}),)
+kernel_of(embedding, "numba", embedding.forward, embedding_backward, supports, samples=samples, warm=WARM)

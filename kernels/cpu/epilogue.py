@@ -6,7 +6,7 @@ The unfused ops write z to memory and y = max(z, 0) to other memory. Backward ne
 from tinydx.op import kernel_of
 from tinydx.ops import fused
 from tinydx_kernels.cpu import convolution, dense
-from tinydx_kernels.cpu.elementwise import gated, relu_in_place
+from tinydx_kernels.cpu.elementwise import relu_gradient, relu_in_place
 
 
 def _with_relu(record, layer_forward, layer_backward, supports):
@@ -18,7 +18,7 @@ def _with_relu(record, layer_forward, layer_backward, supports):
 
     def backward(dy, saved, needs=(True, True, True)):
         y, saved = saved
-        return layer_backward(gated(dy, y), saved, needs)
+        return layer_backward(relu_gradient(dy, y), saved, needs)
 
     kernel_of(record, "numba", forward, backward, supports)
 

@@ -14,23 +14,26 @@ The result is cut into register blocks of ROWS x COLUMNS vectors (12 x 32 floats
     panels       |   | |    |    |    |
                  +---+ +----+----+----+  <- HEIGHT rows of a are packed (288 KB, L2) and used for all panels
 
-If b has few columns, rows of a that lie one after the other are not packed: a register block reads them where they are.
-(Not with 16 lanes: twelve rows at once come at half the speed, and even for one panel packing costs less.)
+If b has few columns, contiguous rows of a are not packed: a register block reads them in place. (Not with 16 lanes:
+reading twelve rows at once runs at half the speed, and even for one panel packing costs less.)
 
-The workers cut y into rectangles. Each does all the work of its own, packing included: that some of it is done twice
-costs less than to wait for each other.
+The workers cut y into rectangles. Each does all of its own work, packing included: packing some rows and columns twice
+costs less than waiting for each other.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import get_num_threads, prange
 
 from tinydx.op import kernel_of
 from tinydx.ops.arithmetic import matmul, unbroadcast
-from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty, flat_matrix, is_float32
+from tinydx_kernels.cpu.memory import CACHE_LINE, Matrix, aligned_empty, flat_matrix, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
     ROWS,
+    SIZES,
     TILE,
     WIDTH,
     add,
@@ -50,174 +53,220 @@ PANEL = COLUMNS * WIDTH  # columns of a register block
 GROUP = 4  # panels of b that are packed together
 DEPTH, HEIGHT = {16: (512, 144), 8: (384, 96), 0: (256, 144)}[LANES]  # rows of b, and of a, at a time
 BREADTH = 2048  # columns of b at a time
-REUSE = 0 if LANES == 16 else 512  # columns of b up to which rows of a are used too seldom to pay for packing them
-CONFLICT = 512  # rows that lie a multiple of so many floats apart compete for the same lines of L1: packed in any case
-SMALL = 1 << 21  # multiplications that one thread has done before another one is awake
+REUSE = 0 if LANES == 16 else 512  # up to this many columns of b, packed rows of a are used too seldom to pay for packing
+CONFLICT = 512  # rows a multiple of this many floats apart compete for the same lines of L1: always packed
+SMALL = 1 << 21  # one thread does this many multiplications before a second one is awake
+
+
+class Rows(NamedTuple):
+    """Rows of a, in blocks of ROWS: element (r, k) of block i is numbers[start + i * ROWS * block + r * row + k * column]."""
+
+    numbers: np.ndarray  # flat: packed, or a itself
+    start: int
+    block: int
+    row: int
+    column: int
+
+
+class Panels(NamedTuple):
+    """A packed matrix of `depth` rows: its panels one after the other, each row by row."""
+
+    numbers: np.ndarray  # flat
+    depth: int
+
+
+class Lines(NamedTuple):
+    """`count` rows or columns of a matrix: element k of line c is numbers[start + c * line + k * step]."""
+
+    numbers: np.ndarray  # flat
+    start: int
+    line: int
+    step: int
+    count: int
+
+
+class Rectangle(NamedTuple):
+    """Rows top to bottom and columns left to right of y, ends excluded."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
 
 # ---- the register block ---------------------------------------------------------------------------------------------
 
 
 @inline
-def tile_plain(a, i, a_row, a_column, b, j, depth, y, at, step, first):
-    """y[r, c] (+)= sum over k of a[r, k] b[k, c], as plain loops: the compiler vectorises the innermost one."""
+def tile_plain(a, i, b, j, y, at, first):
+    """y (ROWS,PANEL) at `at` (+)= a (ROWS,K) at i times a packed panel of b (K,PANEL) at j, as plain loops.
+
+    The compiler vectorises the innermost one. `first`: y is set instead of added to.
+    """
     if first:
         for r in range(ROWS):
             for c in range(PANEL):
-                y[at + r * step + c] = 0
-    for k in range(depth):
+                y.numbers[at + r * y.row + c] = 0
+    for k in range(b.depth):
         for r in range(ROWS):
-            factor = a[i + r * a_row + k * a_column]
+            factor = a.numbers[i + r * a.row + k * a.column]
             for c in range(PANEL):
-                y[at + r * step + c] += factor * b[j + k * PANEL + c]
+                y.numbers[at + r * y.row + c] += factor * b.numbers[j + k * PANEL + c]
 
 
 @inline
-def tile_simd(a, i, a_row, a_column, b, j, depth, y, at, step, first):
-    """The same in registers: y is touched once, at the end, and fetched meanwhile."""
+def tile_simd(a, i, b, j, y, at, first):
+    """The same in registers: y is fetched meanwhile, and written once, at the end."""
     for r in range(ROWS):
-        prefetch(y, at + r * step)
+        prefetch(y.numbers, at + r * y.row)
     block = zeros(TILE)
-    for k in range(depth):
-        block = outer(block, ROWS, a, i + k * a_column, a_row, b, j + k * PANEL)
+    for k in range(b.depth):
+        block = outer(block, ROWS, a.numbers, i + k * a.column, a.row, b.numbers, j + k * PANEL)
     if not first:
-        block = add(block, load_rows(TILE, ROWS, y, at, step))
-    store(block, ROWS, y, at, step)
+        block = add(block, load_rows(TILE, ROWS, y.numbers, at, y.row))
+    store(block, ROWS, y.numbers, at, y.row)
 
 
 tile = tile_simd if LANES else tile_plain
 
 
 @inline
-def tile_at_edge(a, i, a_row, a_column, b, j, depth, y, at, step, first, rows, columns, edge):
-    """A tile of which only some rows and columns exist: computed beside y, in `edge`, then copied."""
-    tile(a, i, a_row, a_column, b, j, depth, edge, 0, PANEL, True)
+def copy_edge(edge, y, at, rows, columns, first):
+    """y (rows,columns) at `at` (+)= the upper left corner of a whole tile, edge (ROWS,PANEL)."""
     for r in range(rows):
         for c in range(columns):
-            before = np.float32(0) if first else y[at + r * step + c]
-            y[at + r * step + c] = before + edge[r * PANEL + c]
+            before = np.float32(0) if first else y.numbers[at + r * y.row + c]
+            y.numbers[at + r * y.row + c] = before + edge[r * PANEL + c]
 
 
 # ---- packing: the order in which tile reads ------------------------------------------------------------------------
 
 
 @inline
-def panel_plain(x, start, line_step, step, lines, width, first, last, packed, at):
-    """packed[at + k * width + c] = x[start + c * line_step + k * step] for k from first to last.
+def panel_plain(x, width, first, last, packed, at):
+    """packed[at + k * width + c] = element k of line c of x (Lines), for k from first to last: a panel of `width` lines.
 
-    A panel of `width` lines. Of those that do not exist the last one takes the place: nobody looks at what comes of it.
+    Missing lines repeat the last one; those results are discarded.
     """
     for k in range(first, last):
         for c in range(width):
-            packed[at + k * width + c] = x[start + min(c, lines - 1) * line_step + k * step]
+            packed[at + k * width + c] = x.numbers[x.start + min(c, x.count - 1) * x.line + k * x.step]
 
 
 @inline
-def panel_simd(x, start, line_step, step, lines, width, first, last, packed, at):
-    """The same by vectors; up to LANES - 1 numbers are written past the end of the panel: pack panels in their order."""
+def panel_simd(x, width, first, last, packed, at):
+    """The same by vectors. Up to LANES - 1 numbers past the end of the panel are overwritten: pack panels in order."""
     k = first
-    if lines == width and line_step == 1:
-        while k < last and start + k * step + width + LANES <= len(x):
+    if x.count == width and x.line == 1:
+        while k < last and x.start + k * x.step + width + LANES <= len(x.numbers):
             for c in range(0, width, LANES):
-                store(load(x, start + k * step + c), 1, packed, at + k * width + c, 0)
+                store(load(x.numbers, x.start + k * x.step + c), 1, packed, at + k * width + c, 0)
             k += 1
-    elif lines == width and step == 1:
+    elif x.count == width and x.step == 1:
         while k + LANES <= last:
             if width == ROWS:
-                block = transpose(load_rows(ROWS, ROWS, x, start + k, line_step))
+                block = transpose(load_rows(ROWS, ROWS, x.numbers, x.start + k, x.line))
                 store(block, LANES, packed, at + k * ROWS, ROWS)
             else:
                 for c in range(0, width, LANES):
-                    block = transpose(load_rows(LANES, LANES, x, start + c * line_step + k, line_step))
+                    block = transpose(load_rows(LANES, LANES, x.numbers, x.start + c * x.line + k, x.line))
                     store(block, LANES, packed, at + k * width + c, width)
             k += LANES
-    panel_plain(x, start, line_step, step, lines, width, k, last, packed, at)
+    panel_plain(x, width, k, last, packed, at)
 
 
 pack_panel = panel_simd if LANES else panel_plain
 
 
 @jit
-def pack_rows(a, row_step, column_step, row, rows, k0, depth, packed):
-    """Rows of a, from k0 to k0 + depth, in panels of ROWS: packed[panel * depth * ROWS + k * ROWS + r].
+def pack_rows(a, row, rows, k0, depth, packed):
+    """a[row : row + rows, k0 : k0 + depth] in panels of ROWS: packed[panel * depth * ROWS + k * ROWS + r].
 
-    `packed` has place for whole panels and WIDTH numbers more.
+    `packed` has room for whole panels and WIDTH numbers more.
     """
     for r in range(0, rows, ROWS):
-        start = (row + r) * row_step + k0 * column_step
-        pack_panel(a, start, row_step, column_step, min(ROWS, rows - r), ROWS, 0, depth, packed, r * depth)
+        lines = Lines(a.numbers, (row + r) * a.row + k0 * a.column, a.row, a.column, min(ROWS, rows - r))
+        pack_panel(lines, ROWS, 0, depth, packed, r * depth)
 
 
 @inline
-def pack_group(b, start, row_step, depth, packed, at):
-    """GROUP whole panels at once: the rows of b may lie in as many pages, so more of each is read at a time."""
+def pack_group(b, start, depth, packed, at):
+    """GROUP whole panels at once: each row of b may lie in another page, so more of each row is read at a time."""
     for k in range(depth):
         for panel in range(GROUP):
-            row = load_rows(COLUMNS, 1, b, start + k * row_step + panel * PANEL, 0)
+            row = load_rows(COLUMNS, 1, b.numbers, start + k * b.row + panel * PANEL, 0)
             store(row, 1, packed, at + (panel * depth + k) * PANEL, 0)
 
 
 @jit
-def pack_columns(b, row_step, column_step, k0, depth, column, columns, packed):
-    """Columns of b, from row k0 to k0 + depth, in panels of PANEL: packed[panel * depth * PANEL + k * PANEL + c]."""
-    grouped = columns // (GROUP * PANEL) * GROUP * PANEL if LANES and column_step == 1 else 0
+def pack_columns(b, k0, depth, column, columns, packed):
+    """b[k0 : k0 + depth, column : column + columns] in panels of PANEL: packed[panel * depth * PANEL + k * PANEL + c]."""
+    grouped = columns // (GROUP * PANEL) * GROUP * PANEL if LANES and b.column == 1 else 0
     for c in range(0, grouped, GROUP * PANEL):
-        pack_group(b, k0 * row_step + column + c, row_step, depth, packed, c * depth)
+        pack_group(b, k0 * b.row + column + c, depth, packed, c * depth)
     for c in range(grouped, columns, PANEL):
-        start = k0 * row_step + (column + c) * column_step
-        pack_panel(b, start, column_step, row_step, min(PANEL, columns - c), PANEL, 0, depth, packed, c * depth)
+        lines = Lines(b.numbers, k0 * b.row + (column + c) * b.column, b.column, b.row, min(PANEL, columns - c))
+        pack_panel(lines, PANEL, 0, depth, packed, c * depth)
 
 
 # ---- the product ---------------------------------------------------------------------------------------------------
 
 
 @inline
-def multiply_panels(a, start, step, a_row, a_column, b, y, y_step, row, rows, column, columns, depth, first, edge):
-    """y[row:, column:] (+)= rows of a times packed panels of b, panel by panel; a block of rows begins at start + r * step."""
+def multiply_panels(a, b, y, part, first, edge):
+    """y[part] (+)= a b, with a as Rows and b as Panels, panel by panel."""
+    rows, columns = part.bottom - part.top, part.right - part.left
     for c in range(0, columns, PANEL):
         width = min(PANEL, columns - c)
         for r in range(0, rows, ROWS):
-            i, j, at = start + r * step, c * depth, (row + r) * y_step + column + c
+            i, j, at = a.start + r * a.block, c * b.depth, (part.top + r) * y.row + part.left + c
             if rows - r >= ROWS and width == PANEL:
-                tile(a, i, a_row, a_column, b, j, depth, y, at, y_step, first)
+                tile(a, i, b, j, y, at, first)
             else:
-                height = min(ROWS, rows - r)
-                tile_at_edge(a, i, a_row, a_column, b, j, depth, y, at, y_step, first, height, width, edge)
+                tile(a, i, b, j, Matrix(edge, PANEL, 1), 0, True)
+                copy_edge(edge, y, at, min(ROWS, rows - r), width, first)
 
 
 @jit
-def multiply_block(packed_a, b, y, y_step, row, rows, column, columns, depth, first, edge):
-    """`multiply_panels` of packed rows of a."""
-    multiply_panels(packed_a, 0, depth, 1, ROWS, b, y, y_step, row, rows, column, columns, depth, first, edge)
+def multiply_packed_rows(packed, b, y, part, first, edge):
+    """y[part] (+)= packed rows of a times packed columns of b (Panels)."""
+    multiply_panels(Rows(packed, 0, b.depth, 1, ROWS), b, y, part, first, edge)
 
 
 @jit
-def multiply_rows(a, a_row, k0, b, y, y_step, row, rows, column, columns, depth, first, edge):
-    """`multiply_panels` of rows of a as they lie, whole blocks of them."""
-    start = row * a_row + k0
-    multiply_panels(a, start, a_row, a_row, 1, b, y, y_step, row, rows, column, columns, depth, first, edge)
+def multiply_rows_in_place(a, k0, b, y, part, first, edge):
+    """y[part] (+)= the same rows of a (Matrix) from column k0 on, whole blocks of ROWS, times packed columns of b (Panels)."""
+    multiply_panels(Rows(a.numbers, part.top * a.row + k0, a.row, a.row, 1), b, y, part, first, edge)
 
 
 @jit
-def multiply(a, a_row, a_column, b, b_row, b_column, y, y_step, top, bottom, left, right, k_total, space):
-    """y[top:bottom, left:right] = a b of one worker; `space` from `work_space`."""
+def multiply(a, b, y, part, k_total, space):
+    """y[part] = a (M,K) b (K,N), all of them a Matrix, on one thread; `space` from `work_space`."""
     pieces = (k_total + DEPTH - 1) // DEPTH
     depth_of_all = (k_total + pieces - 1) // pieces
-    as_it_lies = a_column == 1 and right - left <= REUSE and a_row % CONFLICT != 0
+    in_place = a.column == 1 and part.right - part.left <= REUSE and a.row % CONFLICT != 0
     edge, packed = space[: TILE * WIDTH], space[TILE * WIDTH :]
-    for column in range(left, right, BREADTH):
-        columns = min(BREADTH, right - column)
-        panels = (columns + PANEL - 1) // PANEL * PANEL
+    for column in range(part.left, part.right, BREADTH):
+        columns = min(BREADTH, part.right - column)
+        whole_panels = (columns + PANEL - 1) // PANEL * PANEL
         for k0 in range(0, k_total, depth_of_all):
             depth = min(depth_of_all, k_total - k0)
-            packed_b, packed_a = packed[: panels * depth], packed[panels * depth :]
-            pack_columns(b, b_row, b_column, k0, depth, column, columns, packed_b)
-            for row in range(top, bottom, HEIGHT):
-                rows = min(HEIGHT, bottom - row)
-                ready = rows // ROWS * ROWS if as_it_lies else 0
-                multiply_rows(a, a_row, k0, packed_b, y, y_step, row, ready, column, columns, depth, k0 == 0, edge)
-                row, rows = row + ready, rows - ready
-                pack_rows(a, a_row, a_column, row, rows, k0, depth, packed_a)
-                multiply_block(packed_a, packed_b, y, y_step, row, rows, column, columns, depth, k0 == 0, edge)
+            packed_b, packed_a = Panels(packed[: whole_panels * depth], depth), packed[whole_panels * depth :]
+            pack_columns(b, k0, depth, column, columns, packed_b.numbers)
+            for top in range(part.top, part.bottom, HEIGHT):
+                bottom = min(top + HEIGHT, part.bottom)
+                middle = top + (bottom - top) // ROWS * ROWS if in_place else top
+                multiply_rows_in_place(a, k0, packed_b, y, Rectangle(top, middle, column, column + columns), k0 == 0, edge)
+                pack_rows(a, middle, bottom - middle, k0, depth, packed_a)
+                packed_part = Rectangle(middle, bottom, column, column + columns)
+                multiply_packed_rows(packed_a, packed_b, y, packed_part, k0 == 0, edge)
+
+
+@jit
+def multiply_alone(a, b, y, k_total, space):
+    """y (M,N) = a (M,K) b (K,N), both from `flat_matrix`, on one thread."""
+    m, n = y.shape
+    multiply(Matrix(*a), Matrix(*b), Matrix(y.reshape(-1), n, 1), Rectangle(0, m, 0, n), k_total, space)
 
 
 @inline
@@ -227,17 +276,19 @@ def share(size, unit, part, parts):
 
 
 @parallel
-def product(a, a_row, a_column, b, b_row, b_column, y, m, n, k_total, down, across, space):
-    """y (m,n) = a (m,K) b (K,n), cut into down x across rectangles."""
+def product(a, b, y, k_total, down, across, space):
+    """y (M,N) = a (M,K) b (K,N), both from `flat_matrix`, cut into down x across rectangles; space (workers, size)."""
+    m, n = y.shape
+    left, right, whole = Matrix(*a), Matrix(*b), Matrix(y.reshape(-1), n, 1)
     for worker in prange(down * across):
-        i, j = worker // across, worker % across
-        top, bottom = share(m, ROWS, i, down), share(m, ROWS, i + 1, down)
-        left, right = share(n, PANEL, j, across), share(n, PANEL, j + 1, across)
-        multiply(a, a_row, a_column, b, b_row, b_column, y, n, top, bottom, left, right, k_total, space[worker])
+        i, j = np.int64(worker) // across, np.int64(worker) % across
+        part = Rectangle(share(m, ROWS, i, down), share(m, ROWS, i + 1, down),
+                         share(n, PANEL, j, across), share(n, PANEL, j + 1, across))  # fmt: skip
+        multiply(left, right, whole, part, k_total, space[worker])
 
 
 def work_space(m, n, k, workers):
-    """Memory for an edge, packed b and packed a of each worker, whose rectangle is at most m x n."""
+    """(workers, size): memory for an edge, packed b and packed a of each worker, whose rectangle is at most m x n."""
     rows, columns = min(HEIGHT, -(-m // ROWS) * ROWS), min(BREADTH, -(-n // PANEL) * PANEL)
     size = TILE * WIDTH + min(k, DEPTH) * (rows + columns) + WIDTH
     return aligned_empty((workers, -(-size // CACHE_LINE) * CACHE_LINE))
@@ -250,18 +301,17 @@ def cut(m, n, workers):
 
 
 def multiply_into(y, a, b):
-    """y (M,N), contiguous, = a (M,K) b (K,N)"""
+    """y (M,N), contiguous, = a (M,K) b (K,N), float32."""
     (m, k), n = a.shape, b.shape[1]
-    left, right = flat_matrix(a), flat_matrix(b)
     if m * n * k < SMALL or get_num_threads() == 1:
-        multiply(*left, *right, y.reshape(-1), n, 0, m, 0, n, k, work_space(m, n, k, 1)[0])
+        multiply_alone(flat_matrix(a), flat_matrix(b), y, k, work_space(m, n, k, 1)[0])
     else:
         down, across = cut(m, n, get_num_threads())
-        product(*left, *right, y.reshape(-1), m, n, k, down, across, work_space(m, n, k, down * across))
+        product(flat_matrix(a), flat_matrix(b), y, k, down, across, work_space(m, n, k, down * across))
 
 
 def matrix_product(a, b):
-    """a (M,K) b (K,N) -> (M,N), float32; a transposed view of a contiguous array is read as it lies.
+    """a (M,K) b (K,N) -> (M,N), float32; a transposed view of a contiguous array is read in place.
 
     >>> matrix_product(np.ones((2, 3), np.float32), np.ones((3, 1), np.float32)).ravel()
     array([3., 3.], dtype=float32)
@@ -275,6 +325,7 @@ def matrix_product(a, b):
 
 
 def matmul_forward(a, b):
+    """a (...,M,K), b (...,K,N) -> y (...,M,N); saved: a, b."""
     if b.ndim == 2:
         return matrix_product(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1]), (a, b)
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -286,6 +337,7 @@ def matmul_forward(a, b):
 
 
 def matmul_backward(dy, saved, needs=(True, True)):
+    """dy (...,M,N) -> da (...,M,K), db (...,K,N), summed over axes that were broadcast."""
     a, b = saved
     da = unbroadcast(matmul_forward(dy, b.swapaxes(-1, -2))[0], a.shape) if needs[0] else None
     if not needs[1]:
@@ -296,7 +348,19 @@ def matmul_backward(dy, saved, needs=(True, True)):
 
 
 def supports(*arrays):
+    """Whether all arrays are float32."""
     return is_float32(*arrays)
 
 
-kernel_of(matmul, "numba", matmul_forward, matmul_backward, supports)
+def samples(draw):
+    """Matrices around the sizes of vectors, register blocks and DEPTH, single and in batches that broadcast."""
+    a, b = draw.choice([((), ()), ((2,), (2,)), ((3,), ()), ((), (2,)), ((2, 1), (3,))])
+    m, k, n = draw.choice(SIZES), draw.choice([*SIZES, 255, 257, 600]), draw.choice(SIZES)
+    return (draw.array(*a, m, k), draw.array(*b, k, n)), {}
+
+
+WARM = (
+    (((70, 70), (70, 70)), {}),  # on one thread
+    (((140, 140), (140, 140)), {}),  # on all threads
+)
+kernel_of(matmul, "numba", matmul_forward, matmul_backward, supports, samples=samples, warm=WARM)

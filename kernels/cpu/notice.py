@@ -1,7 +1,7 @@
-"""Tells the user that kernels are being compiled: else the first use on a machine is a minute of silence.
+"""Announces that kernels are being compiled: without it, the first use on a machine is a silent minute.
 
-Numba compiles a kernel when it is first called and keeps the result on disk (beside the source, or in
-NUMBA_CACHE_DIR), so this happens once; `tinydx doctor --warm` does all of it at a time of your choice.
+Numba compiles a kernel at its first call and keeps the result on disk (beside the source, or in NUMBA_CACHE_DIR), so
+this happens once per machine. `tinydx doctor --warm` compiles all kernels in advance.
 """
 
 import atexit
@@ -12,35 +12,39 @@ from numba.core import event
 
 from tinydx_kernels.cpu.simd import CACHED
 
-KEPT = "; they are kept, next time there is no wait"
+KEPT = "; they are saved on disk and load at once next time"
 
 
 class Compilation(event.Listener):
-    """Counts what is compiled and for how long; says so on stderr, at the first kernel and at the end of the program."""
+    """Counts compiled kernels and the time they take; prints to stderr at the first one and at the end of the program."""
 
     def __init__(self):
         self.kernels, self.seconds = 0, 0.0
-        self.depth, self.since = 0, 0.0  # a kernel that calls another compiles it in between
+        self.depth, self.since = 0, 0.0  # a kernel that calls another compiles it within its own compilation
 
     def on_start(self, _):
+        """A kernel begins to compile."""
         if self.depth == 0:
             self.since = time.perf_counter()
             if self.kernels == 0:
-                self.say("compiling CPU kernels for this machine: once, a minute or two ...")
+                self.say("compiling CPU kernels for this machine; this takes a minute or two, the first time only ...")
         self.depth += 1
 
     def on_end(self, _):
+        """A kernel is compiled."""
         self.depth -= 1
         self.kernels += 1
         if self.depth == 0:
             self.seconds += time.perf_counter() - self.since
 
     def report(self):
+        """Print how many kernels were compiled, if it took more than a second."""
         if self.seconds > 1:
             self.say(f"compiled {self.kernels} CPU kernels in {self.seconds:.0f} s" + KEPT * CACHED)
 
     @staticmethod
     def say(text):
+        """Print a line to stderr."""
         print(f"tinydx: {text}", file=sys.stderr, flush=True)
 
 
@@ -48,6 +52,6 @@ compilation = Compilation()
 
 
 def announce_compilation():
-    """From now on: to be called once."""
+    """Announce every compilation from now on; call it once."""
     event.register("numba:compile", compilation)
     atexit.register(compilation.report)

@@ -1,17 +1,19 @@
-"""The tanh recurrence over a whole sequence, and its backpropagation through time; and what gated.py needs of it, too.
+"""The tanh recurrence over a whole sequence, and its backpropagation through time; gated.py builds on the same parts.
 
-Time steps must follow each other, examples need not: each thread takes some examples through all of time.
+Time steps follow each other, examples are independent: each thread takes its share of the examples through all of time.
 
     forward     h_t = tanh(x_t W_xh + b + h_{t-1} W_hh)       x W_xh of all steps is one matrix product beforehand
-    backward    dz_t = dh_t (1 - h_t^2),  dh_{t-1} = dz_t W_hh^T + dy_{t-1}    and weights' gradients afterwards
+    backward    dz_t = dh_t (1 - h_t^2),  dh_{t-1} = dz_t W_hh^T + dy_{t-1}    and the weights' gradients afterwards
 
-The product of every step, `add_product`, has weights that are packed once for all steps, and adds to what is there. So
-forward, its rows begin as scores x_t W_xh + b; and backward, dh is its own product: rows begin as zero, or, where the step is
-masked, as the dh that they hand on untouched.
+The product of every step, `add_product`, uses weights that are packed once for all steps, and adds to what its rows hold.
+Forward, the rows begin as scores x_t W_xh + b. Backward, the product is dh: its rows begin as zero, or, where the step is
+masked, as the dh that passes through unchanged.
 
-Work arrays are (T,N,...), not (N,T,...): the rows of one step lie together, and are the left factor of its product as they
-lie. Rows that do not fill a block of EXAMPLES are multiplied with whatever comes after them, and nobody looks at the result.
+Work arrays are (T,N,...), not (N,T,...): the rows of one step are contiguous, and form the left factor of its product in
+place. The last block of EXAMPLES rows reads whatever follows; the results of those extra rows are discarded.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import get_num_threads, prange
@@ -20,54 +22,62 @@ from tinydx.op import kernel_of
 from tinydx.ops.recurrence import simple_rnn, simple_rnn_step
 from tinydx_kernels.cpu.dense import BLOCK, BREADTH, EXAMPLES
 from tinydx_kernels.cpu.elementwise import TANH, activate
-from tinydx_kernels.cpu.matmul import matrix_product, pack_panel
-from tinydx_kernels.cpu.memory import aligned_empty, contiguous, flat, is_float32
-from tinydx_kernels.cpu.simd import LANES, WIDTH, inline, jit, load_rows, outer, parallel, store
+from tinydx_kernels.cpu.matmul import Lines, Panels, matrix_product, pack_panel
+from tinydx_kernels.cpu.memory import Matrix, aligned_empty, contiguous, flat_matrix, is_float32
+from tinydx_kernels.cpu.simd import LANES, SIZES, WIDTH, inline, jit, load_rows, outer, parallel, store
 
 f32 = np.float32
 DEPTH = 256  # rows of packed weights at a time: 24 or 32 KB of a panel stay in L1
+
+
+class Scratch(NamedTuple):
+    """Packed weights for all workers, and each worker's product: rows of `padded` columns, flat."""
+
+    packed: np.ndarray  # (depth * padded columns + WIDTH,)
+    products: np.ndarray  # (workers, rows * padded columns)
+
 
 # ---- the product of every step -------------------------------------------------------------------------------------
 
 
 @jit
-def pack_weights(w, row_step, column_step, depth, columns, packed):
-    """packed[c * depth + k * BREADTH + j] = w[k, c + j]: panels of BREADTH columns; WIDTH numbers more may be written."""
+def pack_weights(w, depth, columns, packed):
+    """packed[c * depth + k * BREADTH + j] = w[k, c + j], w a Matrix (depth,columns); WIDTH numbers more may be written."""
     for c in range(0, columns, BREADTH):
-        width = min(BREADTH, columns - c)
-        pack_panel(w, c * column_step, column_step, row_step, width, BREADTH, 0, depth, packed, c * depth)
+        lines = Lines(w.numbers, c * w.column, w.column, w.row, min(BREADTH, columns - c))
+        pack_panel(lines, BREADTH, 0, depth, packed, c * depth)
 
 
 @inline
-def add_block_simd(a, at, depth, k0, k1, packed, start, product, to, columns):
-    """A block of EXAMPLES rows and BREADTH columns of `add_product`, in registers."""
+def add_block_simd(a, at, w, start, steps, product, to, columns):
+    """A block of EXAMPLES rows and BREADTH columns of `add_product` from a at `at` and w at `start`, in registers."""
     block = load_rows(BLOCK, EXAMPLES, product, to, columns)
-    for k in range(k0, k1):
-        block = outer(block, EXAMPLES, a, at + k, depth, packed, start + k * BREADTH)
+    for k in range(steps):
+        block = outer(block, EXAMPLES, a, at + k, w.depth, w.numbers, start + k * BREADTH)
     store(block, EXAMPLES, product, to, columns)
 
 
 @inline
-def add_block_plain(a, at, depth, k0, k1, packed, start, product, to, columns):
+def add_block_plain(a, at, w, start, steps, product, to, columns):
     """The same as plain loops: the compiler vectorises the innermost one."""
     for r in range(EXAMPLES):
-        for k in range(k0, k1):
-            factor = a[at + r * depth + k]
+        for k in range(steps):
+            factor = a[at + r * w.depth + k]
             for j in range(BREADTH):
-                product[to + r * columns + j] += factor * packed[start + k * BREADTH + j]
+                product[to + r * columns + j] += factor * w.numbers[start + k * BREADTH + j]
 
 
 add_block = add_block_simd if LANES else add_block_plain
 
 
 @jit
-def add_product(a, rows, depth, packed, product, columns):
-    """product (rows,columns) += a (rows,depth) times the packed weights, in whole blocks of EXAMPLES x BREADTH."""
+def add_product(a, rows, w, product, columns):
+    """product (rows,columns) += a (rows,depth) times the packed weights (Panels), in whole blocks of EXAMPLES x BREADTH."""
     for c in range(0, columns, BREADTH):
-        for k0 in range(0, depth, DEPTH):
-            k1 = min(k0 + DEPTH, depth)
+        for k0 in range(0, w.depth, DEPTH):
+            steps, start = min(DEPTH, w.depth - k0), c * w.depth + k0 * BREADTH
             for r in range(0, rows, EXAMPLES):
-                add_block(a, r * depth, depth, k0, k1, packed, c * depth, product, r * columns + c, columns)
+                add_block(a, r * w.depth + k0, w, start, steps, product, r * columns + c, columns)
 
 
 @inline
@@ -78,17 +88,18 @@ def padded(columns):
 
 @inline
 def add_row(total, row):
-    """total += row"""
+    """total (K,) += row (K,)"""
     for k in range(len(row)):
         total[k] += row[k]
 
 
 @inline
 def is_masked(mask, r, t):
+    """Whether step t of example r is masked; mask (N,T), or (0,0) for none."""
     return mask.size > 0 and not mask[r, t]
 
 
-# ---- work arrays, and what is done for all steps at once -------------------------------------------------------------
+# ---- work arrays, and products for all steps at once -----------------------------------------------------------------
 
 
 def whole(size, unit):
@@ -104,46 +115,69 @@ def by_steps(n, steps, width):
 
 
 def work_space(n, depth, columns):
-    """Packed weights (depth, columns), and a product of each worker."""
+    """Scratch for packed weights (depth,columns) and products of n examples; the products begin as zero."""
     workers = max(1, min(get_num_threads(), n))
     products = aligned_empty((workers, whole(-(-n // workers), EXAMPLES) * whole(columns, BREADTH)))
     products[...] = 0
-    return aligned_empty(depth * whole(columns, BREADTH) + WIDTH), products
+    return Scratch(aligned_empty(depth * whole(columns, BREADTH) + WIDTH), products)
 
 
 def as_bools(mask):
-    """The mask as kernels read it: empty where there is none."""
+    """The mask (N,T) as kernels read it: (0,0) for None."""
     return np.zeros((0, 0), np.bool_) if mask is None else np.array(mask, np.bool_)
 
 
-def turned(x):
-    """(N,T,D) -> (T N, D), step after step."""
+def step_major(x):
+    """x (N,T,D) -> (T N, D), step after step."""
     return np.ascontiguousarray(x.transpose(1, 0, 2)).reshape(-1, x.shape[2])
 
 
 def states_from(h0, steps):
-    """(T+1,N,U), flat: the initial states, and room for those after each step."""
+    """h0 (N,U) -> (T+1,N,U), flat: the initial states, and room for those after each step."""
     states = by_steps(len(h0), steps + 1, h0.shape[1])
     states[: h0.size] = h0.reshape(-1)
     return states
 
 
 def gradient_of_x(dz, w, n):
-    """dx (N,T,D) = dz W^T of all steps."""
+    """dz (T N, K), w (D,K) -> dx (N,T,D) = dz W^T of all steps."""
     return matrix_product(dz, w.T).reshape(-1, n, len(w)).transpose(1, 0, 2)
 
 
-def before(h, dz, units):
-    """The states before each row of dz."""
+def states_before(h, dz, units):
+    """h (T+1,N,U), flat -> (T N, U): the states before each row of dz (T N, K)."""
     return h[: len(dz) * units].reshape(-1, units)
 
 
 # ---- the tanh recurrence -------------------------------------------------------------------------------------------
 
 
+class Forward(NamedTuple):
+    """What the steps of the tanh recurrence read and write."""
+
+    b: np.ndarray  # (U,)
+    mask: np.ndarray  # (N,T) or (0,0)
+    scores: np.ndarray  # (T,N,U), flat: x W_xh
+    h: np.ndarray  # (T+1,N,U), flat: begins with the initial states
+    y: np.ndarray  # (N,T,U)
+
+
+class Backward(NamedTuple):
+    """What backpropagation through the tanh recurrence reads and writes."""
+
+    dy: np.ndarray  # (N,T,U)
+    mask: np.ndarray  # (N,T) or (0,0)
+    h: np.ndarray  # (T+1,N,U), flat
+    dz: np.ndarray  # (T,N,U), flat: the gradients before tanh
+    dh0: np.ndarray  # (N,U)
+    db: np.ndarray  # (workers, U): each worker's sum of dz
+
+
 @jit
-def forward_through_time(first, last, b, mask, scores, h, y, n, steps, units, packed, product):
-    """Examples first to last. scores (T,N,U) = x W_xh; h (T+1,N,U) begins with the initial states. All arrays are flat."""
+def forward_through_time(first, last, arrays, w, product):
+    """Examples first to last; arrays, Forward; w, W_hh in Panels; product, flat, of one worker."""
+    b, mask, scores, h, y = arrays
+    n, steps, units = y.shape
     rows, columns = last - first, padded(units)
     for t in range(steps):
         top = t * n + first
@@ -151,36 +185,40 @@ def forward_through_time(first, last, b, mask, scores, h, y, n, steps, units, pa
             z, score = product[r * columns : r * columns + units], scores[(top + r) * units : (top + r + 1) * units]
             for k in range(units):
                 z[k] = score[k] + b[k]
-        add_product(h[top * units :], rows, units, packed, product, columns)
+        add_product(h[top * units :], rows, w, product, columns)
         for r in range(rows):
-            at, to, out = (top + r) * units, (top + r + n) * units, ((first + r) * steps + t) * units
+            at, to = (top + r) * units, (top + r + n) * units
             if is_masked(mask, first + r, t):
                 h[to : to + units] = h[at : at + units]
             else:
                 activate(TANH, product[r * columns : r * columns + units], h[to : to + units])
-            y[out : out + units] = h[to : to + units]
+            y[first + r, t] = h[to : to + units]
 
 
 @parallel
-def forward_kernel(w, b, mask, scores, h, y, n, steps, units, packed, products):
-    workers = len(products)
-    pack_weights(w, units, 1, units, units, packed)
+def forward_kernel(w, arrays, scratch):
+    """All examples; w, W_hh (U,U) from `flat_matrix`; arrays, Forward."""
+    n, _, units = arrays.y.shape
+    workers = len(scratch.products)
+    pack_weights(Matrix(*w), units, units, scratch.packed)
     for part in prange(workers):
         worker = np.int64(part)
         first, last = n * worker // workers, n * (worker + 1) // workers
-        forward_through_time(first, last, b, mask, scores, h, y, n, steps, units, packed, products[worker])
+        forward_through_time(first, last, arrays, Panels(scratch.packed, units), scratch.products[worker])
 
 
 @jit
-def back_through_time(first, last, dy, mask, h, dz, dh0, db, n, steps, units, packed, product):
-    """Examples first to last; db (U,) gets the sum of dz, the gradients before tanh."""
+def back_through_time(first, last, arrays, db, w, product):
+    """Examples first to last; arrays, Backward; db (U,), the worker's; w, W_hh^T in Panels; product, flat."""
+    dy, mask, h, dz, dh0, _ = arrays
+    n, steps, units = dy.shape
     rows, columns = last - first, padded(units)
     for t in range(steps - 1, -1, -1):
         top = t * n + first
         for r in range(rows):
             at, after, row = (top + r) * units, (top + r + n) * units, first + r
             state, out, dh = h[after : after + units], dz[at : at + units], product[r * columns : r * columns + units]
-            add_row(dh, dy[(row * steps + t) * units : (row * steps + t + 1) * units])
+            add_row(dh, dy[row, t])
             if is_masked(mask, row, t):
                 out[:] = 0
             else:
@@ -188,55 +226,89 @@ def back_through_time(first, last, dy, mask, h, dz, dh0, db, n, steps, units, pa
                     out[k] = dh[k] * (f32(1) - state[k] * state[k])
                 dh[:] = 0
             add_row(db, out)
-        add_product(dz[top * units :], rows, units, packed, product, columns)
+        add_product(dz[top * units :], rows, w, product, columns)
     for r in range(rows):
-        dh0[(first + r) * units : (first + r + 1) * units] = product[r * columns : r * columns + units]
+        dh0[first + r] = product[r * columns : r * columns + units]
 
 
 @parallel
-def backward_kernel(dy, w, mask, h, dz, dh0, db, n, steps, units, packed, products):
-    workers = len(products)
-    pack_weights(w, 1, units, units, units, packed)  # transposed
+def backward_kernel(w, arrays, scratch):
+    """All examples; w, W_hh^T (U,U) from `flat_matrix`; arrays, Backward."""
+    n, _, units = arrays.dy.shape
+    workers = len(scratch.products)
+    pack_weights(Matrix(*w), units, units, scratch.packed)
     for part in prange(workers):
         worker = np.int64(part)
         first, last = n * worker // workers, n * (worker + 1) // workers
-        back_through_time(first, last, dy, mask, h, dz, dh0, db[worker], n, steps, units, packed, products[worker])
+        panels = Panels(scratch.packed, units)
+        back_through_time(first, last, arrays, arrays.db[worker], panels, scratch.products[worker])
 
 
 def simple_rnn_forward(x, h0, w_xh, w_hh, b=None, *, mask=None):
-    (n, steps, _), units, x = x.shape, len(w_hh), turned(x)
+    """x (N,T,D), h0 (N,U), w_xh (D,U), w_hh (U,U), b (U,) or None, mask (N,T) or None -> y (N,T,U)."""
+    (n, steps, _), units, x = x.shape, len(w_hh), step_major(x)
     b = np.zeros(units, np.float32) if b is None else contiguous(b)
-    scores, bools, h, y = matrix_product(x, w_xh), as_bools(mask), states_from(h0, steps), aligned_empty((n, steps, units))
-    forward_kernel(flat(w_hh), b, bools, scores.reshape(-1), h, y.reshape(-1), n, steps, units, *work_space(n, units, units))
-    return y, (x, w_xh, w_hh, h, bools)
+    y = aligned_empty((n, steps, units))
+    arrays = Forward(b, as_bools(mask), matrix_product(x, w_xh).reshape(-1), states_from(h0, steps), y)
+    forward_kernel(flat_matrix(w_hh), arrays, work_space(n, units, units))
+    return y, (x, w_xh, w_hh, arrays.h, arrays.mask)
 
 
 def simple_rnn_backward(dy, saved, needs=(True,) * 5):
+    """dy (N,T,U) -> dx (N,T,D), dh0 (N,U), dw_xh (D,U), dw_hh (U,U), db (U,)."""
     x, w_xh, w_hh, h, bools = saved
     n, steps, units = dy.shape
-    dz, dh0, space = by_steps(n, steps, units), aligned_empty((n, units)), work_space(n, units, units)
-    db = np.zeros((len(space[1]), units), np.float32)
-    backward_kernel(flat(dy), flat(w_hh), bools, h, dz, dh0.reshape(-1), db, n, steps, units, *space)
-    dz = dz[: n * steps * units].reshape(-1, units)
+    scratch = work_space(n, units, units)
+    db = np.zeros((len(scratch.products), units), np.float32)
+    arrays = Backward(contiguous(dy), bools, h, by_steps(n, steps, units), aligned_empty((n, units)), db)
+    backward_kernel(flat_matrix(w_hh.T), arrays, scratch)
+    dz, dh0 = arrays.dz[: n * steps * units].reshape(-1, units), arrays.dh0
     dx = gradient_of_x(dz, w_xh, n) if needs[0] else None
     if not any(needs[2:]):
         return dx, dh0, None, None, None
-    return dx, dh0, matrix_product(x.T, dz), matrix_product(before(h, dz, units).T, dz), db.sum(axis=0)
+    return dx, dh0, matrix_product(x.T, dz), matrix_product(states_before(h, dz, units).T, dz), db.sum(axis=0)
 
 
 def step_forward(x, h, w_xh, w_hh, b):
+    """x (N,D), h (N,U), weights as above -> the next h (N,U): a sequence of one step."""
     y, saved = simple_rnn_forward(x[:, None], h, w_xh, w_hh, b)
     return y[:, 0], saved
 
 
 def step_backward(dy, saved, needs=(True,) * 5):
+    """dy (N,U) -> dx (N,D), dh (N,U), and the weights' gradients as above."""
     dx, dh, *weights = simple_rnn_backward(dy[:, None], saved, needs)
     return None if dx is None else dx[:, 0], dh, *weights
 
 
 def supports(x, h0, w_xh, w_hh, b=None, **constants):
+    """Whether all arrays are float32."""
     return is_float32(x, h0, w_xh, w_hh, b)
 
 
-kernel_of(simple_rnn, "numba", simple_rnn_forward, simple_rnn_backward, supports)
-kernel_of(simple_rnn_step, "numba", step_forward, step_backward, supports)
+# ---- shapes to try ---------------------------------------------------------------------------------------------------
+
+
+def sequence_samples(gates=1, states=1, biases=(), steps=True):
+    """samples(draw) of a recurrence: sizes around those of register blocks; weights of a size at which no state saturates.
+
+    Arguments: gates, states of the cell; biases, leading axes of b; steps=False, inputs of a single step.
+    """
+
+    def samples(draw):
+        n, t, d, u = draw.choice([1, 2, 5, 13, 25]), draw.integer(1, 9), draw.integer(1, 20), draw.choice(SIZES)
+        x = draw.array(n, t, d) if steps else draw.array(n, d)
+        w, b = draw.array(d, gates * u) / d**0.5, draw.array(*biases, gates * u)
+        arrays = (x, *(draw.array(n, u) for _ in range(states)), w, draw.array(u, gates * u) / u**0.5)
+        if not steps:
+            return (*arrays, b), {}
+        return (*arrays, draw.choice([b, None])), {"mask": draw.choice([None, draw.array(n, t) < 0.5])}
+
+    return samples
+
+
+MASKS = (None, np.array([[True, True, False], [True, False, False]]))
+WARM = tuple((((2, 3, 4), (2, 8), (4, 8), (8, 8), (8,)), {"mask": mask}) for mask in MASKS)
+STEP_WARM = ((((2, 4), (2, 8), (4, 8), (8, 8), (8,)), {}),)
+kernel_of(simple_rnn, "numba", simple_rnn_forward, simple_rnn_backward, supports, samples=sequence_samples(), warm=WARM)
+kernel_of(simple_rnn_step, "numba", step_forward, step_backward, supports, samples=sequence_samples(steps=False), warm=STEP_WARM)

@@ -8,9 +8,8 @@ result must stay in registers. Here a `Block` is a Numba value that *is* registe
     store(block, 12, y, k, 64)                     y[k + 64 r + lane] = block[r, c][lane]
     v = 2.0 * load(x, i) + v                       arithmetic between blocks is lane by lane
 
-Arrays are one-dimensional and contiguous, indices count elements, nothing is checked: the caller knows the bounds.
-LANES is 16 (AVX-512), 8 (AVX2) or 0 (no such CPU: then the plain Numba kernels run instead); TINYDX_SIMD=16, 8 or 0
-chooses another than the CPU's own.
+Arrays are one-dimensional and contiguous, indices count elements, and bounds are not checked.
+LANES is 16 (AVX-512), 8 (AVX2) or 0 (neither: plain Numba kernels run instead); TINYDX_SIMD=16, 8 or 0 overrides it.
 Blocks live inside one compiled function; pass them to helpers marked `inline` only.
 """
 
@@ -25,7 +24,7 @@ from numba.extending import intrinsic, models, overload, register_model
 
 
 def _assembly_of_fma(lanes):
-    """What the compiler makes of one fused multiply-add of `lanes` floats on the CPU that Numba compiles for."""
+    """The assembly of one fused multiply-add of `lanes` floats for the CPU that Numba compiles for."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     cpu = config.CPU_NAME if config.CPU_NAME is not None else llvm.get_host_cpu_name()
@@ -45,8 +44,8 @@ _ASKED = os.environ.get("TINYDX_SIMD")
 
 
 def _lanes():
-    """16, 8 or 0: asked of the compiler itself, so that NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count."""
-    if _ASKED in ("0", "8", "16"):  # LLVM splits vectors that the CPU lacks: slow, but every variant can be tested anywhere
+    """16, 8 or 0, found by compiling an instruction, so that NUMBA_CPU_NAME and NUMBA_CPU_FEATURES have their effect."""
+    if _ASKED in ("0", "8", "16"):  # LLVM splits vectors that the CPU lacks: slow, but every variant can be tested on any CPU
         return int(_ASKED)
     for lanes, register in ((16, "zmm"), (8, "ymm")):
         code = _assembly_of_fma(lanes)
@@ -58,16 +57,19 @@ def _lanes():
 LANES = _lanes()
 ROWS, COLUMNS = {16: (12, 2), 8: (6, 2), 0: (4, 2)}[LANES]  # the register block of a matrix product, in rows x vectors
 TILE = ROWS * COLUMNS
-UNROLLED = min(LANES, 8)  # 16 steps of 12 x 2 vectors are too much code for the cache of decoded instructions: half as fast
+UNROLLED = min(LANES, 8)  # 16 repetitions of 12 x 2 vectors overflow the cache of decoded instructions: half as fast
 WIDTH = LANES or 16  # floats of a vector; without SIMD it is only a unit of blocking
 
-CACHED = not _ASKED  # Numba's cache does not know TINYDX_SIMD, so what is compiled under it is not written there
+# Sizes for the samples of kernels: around vectors of 8 and 16 floats, and register blocks of 6, 12 and 32.
+SIZES = (1, 2, 3, 5, 6, 7, 8, 9, 12, 13, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 96, 127, 128, 129, 130)
+
+CACHED = not _ASKED  # Numba's cache does not depend on TINYDX_SIMD, so nothing compiled under it is cached
 _FASTMATH = {"contract", "reassoc", "nsz"}  # not nnan, ninf: NaN and infinity must pass as in NumPy
 jit = njit(nogil=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
 inline = njit(forceinline=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
-# The index of a prange is unsigned inside: who passes it on says np.int64(worker), else what is called is compiled twice.
+# The index of a prange is unsigned: pass np.int64(worker) to other functions, or they are compiled once more for it.
 parallel = njit(parallel=True, nogil=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
-exact = njit(nogil=True, cache=CACHED, error_model="numpy")  # every operation rounds as NumPy's
+exact = njit(nogil=True, cache=CACHED, error_model="numpy")  # every operation rounds as in NumPy
 exact_inline = njit(forceinline=True, cache=CACHED, error_model="numpy")
 
 
@@ -125,7 +127,7 @@ def _address(context, builder, kind, array, index, offset=0):
 
 def _load(builder, address):
     load = builder.load(builder.bitcast(address, VECTOR.as_pointer()))
-    load.align = 4  # any address: on an aligned one it costs the same
+    load.align = 4  # any address; on aligned ones it is as fast
     return load
 
 
@@ -133,7 +135,7 @@ INDEX = types.intp
 
 
 def _literal(number):
-    """The value of an argument that must be known when compiling: a number or a global, but no expression."""
+    """The value of an argument that must be known at compile time: a number or a global, but no expression."""
     if not isinstance(number, types.IntegerLiteral):
         raise errors.RequireLiteralValue(f"{number}: write a number or the name of a global")
     return number.literal_value
@@ -191,7 +193,7 @@ def store(typing, block, rows, y, i, step):
 
 @intrinsic(prefer_literal=True)
 def store_at(typing, block, rows, y, at, m, j):
-    """`store` whose rows lie anywhere: y[at[m + r] + j + c * LANES + lane] = block[r, c][lane]."""
+    """`store` with rows at arbitrary places: y[at[m + r] + j + c * LANES + lane] = block[r, c][lane]."""
     columns = block.count // _literal(rows)
 
     def code(context, builder, signature, arguments):
@@ -208,7 +210,7 @@ def store_at(typing, block, rows, y, at, m, j):
 
 @intrinsic(prefer_literal=True)
 def load_rows(typing, count, rows, y, i, step):
-    """The block that `store` would have written there."""
+    """block[r, c][lane] = y[i + r * step + c * LANES + lane]: reads what `store` writes; count vectors, `rows` rows."""
     n = _literal(count)
     columns = n // _literal(rows)
 
@@ -226,7 +228,7 @@ def load_rows(typing, count, rows, y, i, step):
 
 @intrinsic(prefer_literal=True)
 def outer(typing, block, rows, a, i, step, b, j):
-    """block[r, c] + a[i + r * step] * b[j + c * LANES]: one step of a matrix product, all of it in registers."""
+    """block[r, c] + a[i + r * step] * b[j + c * LANES]: one term of a matrix product, in registers."""
     columns = block.count // _literal(rows)
 
     def code(context, builder, signature, arguments):
@@ -245,9 +247,9 @@ def outer(typing, block, rows, a, i, step, b, j):
 
 @intrinsic(prefer_literal=True)
 def outer_chunk(typing, block, rows, a, i, b, j):
-    """UNROLLED steps of `outer`: block[r, c] + sum over k of a[i + r * LANES + k] * b[j + (k * columns + c) * LANES].
+    """UNROLLED terms of `outer`: block[r, c] + sum over k of a[i + r * LANES + k] * b[j + (k * columns + c) * LANES].
 
-    All addresses are one pointer and a constant: a row of `a` is a whole vector, which its writer can store at once.
+    All addresses are one pointer plus a constant. A row of `a` is a whole vector, so it can be written with one store.
     """
     count = _literal(rows)
     columns = block.count // count
@@ -269,7 +271,7 @@ def outer_chunk(typing, block, rows, a, i, b, j):
 
 @intrinsic(prefer_literal=True)
 def outer_at(typing, block, rows, a, at, m, k, b, j):
-    """`outer` whose rows lie anywhere: block[r, c] + a[at[m + r] + k] * b[j + c * LANES]."""
+    """`outer` with rows at arbitrary places: block[r, c] + a[at[m + r] + k] * b[j + c * LANES]."""
     columns = block.count // _literal(rows)
 
     def code(context, builder, signature, arguments):
@@ -288,7 +290,7 @@ def outer_at(typing, block, rows, a, at, m, k, b, j):
 
 @intrinsic
 def multiply_at(typing, block, x, at, m, k, w, j):
-    """block[r] + x[at[m + r] + k + lane] * w[j + lane]: rows of vectors that lie anywhere, times one vector."""
+    """block[r] + x[at[m + r] + k + lane] * w[j + lane]: rows of vectors at arbitrary places, times one vector."""
 
     def code(context, builder, signature, arguments):
         value, x_value, at_value, m_value, k_value, w_value, j_value = arguments
@@ -304,7 +306,7 @@ def multiply_at(typing, block, x, at, m, k, w, j):
 
 @intrinsic(prefer_literal=True)
 def multiply_rows(typing, block, rows, x, i, step, w, j):
-    """block[r, c] + x[i + r * step + c * LANES + lane] * w[j + c * LANES + lane]: every row times the same numbers."""
+    """block[r, c] + x[i + r * step + c * LANES + lane] * w[j + c * LANES + lane]: every row times the same w."""
     columns = block.count // _literal(rows)
 
     def code(context, builder, signature, arguments):
@@ -323,7 +325,7 @@ def multiply_rows(typing, block, rows, x, i, step, w, j):
 
 @intrinsic(prefer_literal=True)
 def repeat_rows(typing, block, rows):
-    """The block once more for each of `rows` rows: a bias for a whole register block."""
+    """A row repeated `rows` times: a bias for a whole register block."""
 
     def code(context, builder, signature, arguments):
         return _join(builder, _split(builder, arguments[0]) * _literal(rows))
@@ -344,7 +346,7 @@ def part(typing, block, k):
 
 @intrinsic
 def join(typing, blocks):
-    """One block of a tuple of vectors."""
+    """The block made of a tuple of vectors."""
 
     def code(context, builder, signature, arguments):
         tuples = [builder.extract_value(arguments[0], k) for k in range(len(blocks))]
@@ -470,7 +472,7 @@ def scaled_rows(typing, block, rows, number, x, i, step):
 
 @intrinsic(prefer_literal=True)
 def add_scaled(typing, block, rows, number, at, m, x):
-    """block[r, c] + number[m + r] * x[at[m + r] + c * LANES + lane]: rows that lie anywhere, each times a number of its own."""
+    """block[r, c] + number[m + r] * x[at[m + r] + c * LANES + lane]: rows at arbitrary places, each times its own number."""
     columns = block.count // _literal(rows)
 
     def code(context, builder, signature, arguments):
@@ -562,7 +564,7 @@ def square_root(typing, block):
 
 
 def _prefetch(locality):
-    """An intrinsic that asks for the cache line of x[i], which will be wanted soon; any index is allowed."""
+    """An intrinsic that fetches the cache line of x[i] ahead of its use; any index is allowed."""
 
     @intrinsic
     def instruction(typing, x, i):
@@ -579,8 +581,8 @@ def _prefetch(locality):
     return instruction
 
 
-prefetch = _prefetch(3)  # into all caches: for what is wanted next
-prefetch_l2 = _prefetch(2)  # not into L1, whose 32 KB hold what is in use now
+prefetch = _prefetch(3)  # into all caches: for what is used next
+prefetch_l2 = _prefetch(2)  # not into L1, whose 32 KB hold what is in use
 
 
 @overload(operator.add)

@@ -1,13 +1,13 @@
 """From loops to the speed of the chip: one correlation, written four times. Lesson 18 measures them.
 
     loops       the equation, compiled                        no interpreter between two multiplications
-    filters     the filters are the innermost loop            neighbours in memory: one instruction, LANES of them
+    filters     the filters are the innermost loop            neighbours in memory: one instruction computes LANES of them
     registers   a block of outputs stays in registers         nothing is stored before it is finished
-    threads     the rows are shared out                       all cores
+    threads     the rows are divided among threads            all cores
 
 All of them take one image x (H,W,C) and a kernel w (kh,kw,C,F), float32 and contiguous, and return y (OH,OW,F), "valid".
-`registers` and `threads` need CPUs with SIMD (simd.LANES), OW of at least ROWS, and F of at least PANEL. The kernels that
-the engine uses go two steps on: borders, any shape, and Winograd's algorithm.
+`registers` and `threads` need CPUs with SIMD (simd.LANES), OW of at least ROWS, and F of at least PANEL. The kernels of
+the engine go two steps further: borders and any shape, and Winograd's algorithm.
 """
 
 import numpy as np
@@ -20,6 +20,7 @@ PANEL = COLUMNS * WIDTH  # filters of a block
 
 @jit
 def loops(x, w):
+    """x (H,W,C), w (kh,kw,C,F) -> y (OH,OW,F)"""
     kh, kw, channels, filters = w.shape
     oh, ow = x.shape[0] - kh + 1, x.shape[1] - kw + 1
     y = np.empty((oh, ow, filters), np.float32)
@@ -37,6 +38,7 @@ def loops(x, w):
 
 @jit
 def filters(x, w):
+    """x (H,W,C), w (kh,kw,C,F) -> y (OH,OW,F)"""
     kh, kw, channels, filters = w.shape
     oh, ow = x.shape[0] - kh + 1, x.shape[1] - kw + 1
     y = np.zeros((oh, ow, filters), np.float32)
@@ -53,7 +55,7 @@ def filters(x, w):
 
 @inline
 def one_row(x, w, y, i):
-    """Row i of y: blocks of ROWS pixels times PANEL filters; the last block of a row may overlap the one before it."""
+    """Row i of y (OH,OW,F): blocks of ROWS pixels times PANEL filters; the last block of a row may overlap its neighbour."""
     kh, kw, channels, filters = w.shape
     width, ow = x.shape[1], y.shape[1]
     flat_x, flat_w, flat_y = x.reshape(-1), w.reshape(-1), y.reshape(-1)
@@ -63,7 +65,7 @@ def one_row(x, w, y, i):
             f = min(panel, filters - PANEL)
             block = zeros(TILE)
             for p in range(kh):
-                for qc in range(kw * channels):  # columns and channels lie one behind the other
+                for qc in range(kw * channels):  # columns and channels are contiguous
                     seen = ((i + p) * width + j) * channels + qc
                     block = outer(block, ROWS, flat_x, seen, channels, flat_w, (p * kw * channels + qc) * filters + f)
             store(block, ROWS, flat_y, (i * ow + j) * filters + f, filters)
@@ -71,6 +73,7 @@ def one_row(x, w, y, i):
 
 @jit
 def registers(x, w):
+    """x (H,W,C), w (kh,kw,C,F) -> y (OH,OW,F)"""
     y = np.empty((x.shape[0] - w.shape[0] + 1, x.shape[1] - w.shape[1] + 1, w.shape[3]), np.float32)
     for i in range(y.shape[0]):
         one_row(x, w, y, i)
@@ -79,6 +82,7 @@ def registers(x, w):
 
 @parallel
 def threads(x, w):
+    """x (H,W,C), w (kh,kw,C,F) -> y (OH,OW,F)"""
     y = np.empty((x.shape[0] - w.shape[0] + 1, x.shape[1] - w.shape[1] + 1, w.shape[3]), np.float32)
     for i in prange(y.shape[0]):
         one_row(x, w, y, np.int64(i))

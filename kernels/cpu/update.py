@@ -1,11 +1,12 @@
 """The optimizers' updates: (parameter, memory ..., gradient) -> new parameter, new memory ..., in one pass over memory.
 
-NumPy makes a pass for every operation of the formula; an update has a dozen and no arithmetic to speak of, so it is
-as fast as memory. Operations come in the order of the reference. The kernels write in place: the compiler could not
-vectorise a loop whose results might overlap what it still has to read. Adam also takes a gradient that is a `FactoredGradient`.
+NumPy makes one pass per operation of the formula, a dozen for an update; in one pass, memory bandwidth is the only limit.
+Operations come in the order of the reference. The kernels write in place: the compiler cannot vectorise a loop whose
+results might overlap inputs that are still to be read. Adam also takes a gradient that is a `FactoredGradient`.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import get_num_threads, prange, set_num_threads
@@ -13,22 +14,38 @@ from numba import get_num_threads, prange, set_num_threads
 from tinydx.factored import FactoredGradient
 from tinydx.op import kernel_of
 from tinydx.ops.update import adagrad_update, adam_update, momentum_update, rmsprop_update, sgd_update
-from tinydx_kernels.cpu.dense import adam_of_product, suits
+from tinydx_kernels.cpu.dense import AdamRates, adam_of_product, suits
 from tinydx_kernels.cpu.memory import aligned_empty, flat, is_float32
 from tinydx_kernels.cpu.simd import parallel
 
 f32 = np.float32
-SMALL = 1 << 15  # numbers that one thread has updated before another one is awake
+SMALL = 1 << 15  # one thread updates this many numbers before a second one is awake
+
+
+class RmspropRates(NamedTuple):
+    """The constants of RMSprop, float32: learning rate, rho, 1 - rho, momentum, epsilon; and whether it is centered."""
+
+    rate: np.float32
+    rho: np.float32
+    rest: np.float32
+    momentum: np.float32
+    epsilon: np.float32
+    centered: bool
+
+
+# ---- one pass each: parameter p, its memory and the gradient g are all (K,) ------------------------------------------
 
 
 @parallel
 def sgd_pass(p, g, rate):
+    """p, g (K,); overwrites p."""
     for i in prange(len(p)):
         p[i] -= rate * g[i]
 
 
 @parallel
 def momentum_pass(p, m, g, rate, mu, nesterov):
+    """p, m, g (K,); overwrites p and m."""
     for i in prange(len(p)):
         step = rate * g[i]
         velocity = mu * m[i] - step
@@ -37,7 +54,9 @@ def momentum_pass(p, m, g, rate, mu, nesterov):
 
 
 @parallel
-def rmsprop_pass(p, v, a, m, g, rate, rho, rest, mu, epsilon, centered):
+def rmsprop_pass(p, v, a, m, g, rates):
+    """p, v, a, m, g (K,), rates RmspropRates; overwrites p, v, a, m."""
+    rate, rho, rest, mu, epsilon, centered = rates
     for i in prange(len(p)):
         square = rho * v[i] + rest * g[i] * g[i]
         average = rho * a[i] + rest * g[i] if centered else a[i]
@@ -51,6 +70,7 @@ def rmsprop_pass(p, v, a, m, g, rate, rho, rest, mu, epsilon, centered):
 
 @parallel
 def adagrad_pass(p, v, g, rate, epsilon):
+    """p, v, g (K,); overwrites p and v."""
     for i in prange(len(p)):
         square = v[i] + g[i] * g[i]
         p[i] -= rate * g[i] / np.sqrt(square + epsilon)
@@ -58,7 +78,9 @@ def adagrad_pass(p, v, g, rate, epsilon):
 
 
 @parallel
-def adam_pass(p, m, v, g, alpha, rest_1, rest_2, epsilon):
+def adam_pass(p, m, v, g, rates):
+    """p, m, v, g (K,), rates AdamRates; overwrites p, m, v."""
+    alpha, rest_1, rest_2, epsilon = rates
     for i in prange(len(p)):
         mean = m[i] + (g[i] - m[i]) * rest_1
         square = v[i] + (g[i] * g[i] - v[i]) * rest_2
@@ -67,8 +89,11 @@ def adam_pass(p, m, v, g, alpha, rest_1, rest_2, epsilon):
         v[i] = square
 
 
+# ---- update rules: all arrays of one shape (...), contiguous but for g; p and its memory are overwritten ---------------
+
+
 def run(kernel, arrays, *constants):
-    """Call a kernel on a parameter and its memory, contiguous, which it writes into, and the gradient, the last array."""
+    """Call a pass on arrays (...), flattened: a parameter and its memory, which it overwrites, and last the gradient."""
     threads = get_num_threads()
     set_num_threads(1 if arrays[0].size < SMALL else threads)
     try:
@@ -78,38 +103,41 @@ def run(kernel, arrays, *constants):
 
 
 def sgd(p, g, *, learning_rate):
+    """Overwrites p (...)."""
     run(sgd_pass, (p, g), f32(learning_rate))
 
 
 def momentum(p, m, g, *, learning_rate, momentum, nesterov=False):
+    """Overwrites p and m (...)."""
     run(momentum_pass, (p, m, g), f32(learning_rate), f32(momentum), bool(nesterov))
 
 
 def rmsprop(p, v, a, m, g, *, learning_rate, rho, momentum, epsilon, centered):
-    constants = f32(learning_rate), f32(rho), f32(1 - rho), f32(momentum), f32(epsilon), bool(centered)
-    run(rmsprop_pass, (p, v, a, m, g), *constants)
+    """Overwrites p, v, a and m (...)."""
+    rates = RmspropRates(f32(learning_rate), f32(rho), f32(1 - rho), f32(momentum), f32(epsilon), bool(centered))
+    run(rmsprop_pass, (p, v, a, m, g), rates)
 
 
 def adagrad(p, v, g, *, learning_rate, epsilon):
+    """Overwrites p and v (...)."""
     run(adagrad_pass, (p, v, g), f32(learning_rate), f32(epsilon))
 
 
-def adam_constants(learning_rate, beta_1, beta_2, epsilon, step):
-    """alpha (the step size with its bias correction), 1 - beta_1, 1 - beta_2, epsilon."""
-    alpha = learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-    return f32(alpha), f32(1 - beta_1), f32(1 - beta_2), f32(epsilon)
-
-
 def adam(p, m, v, g, *, learning_rate, beta_1, beta_2, epsilon, step):
-    constants = adam_constants(learning_rate, beta_1, beta_2, epsilon, step)
+    """Overwrites p, m and v (...); g is an array (...) or a FactoredGradient of a weight (D,F)."""
+    alpha = learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+    rates = AdamRates(f32(alpha), f32(1 - beta_1), f32(1 - beta_2), f32(epsilon))
     if isinstance(g, FactoredGradient):
-        adam_of_product(g.x, g.dy, p, m, v, *constants)
+        adam_of_product(g.x, g.dy, p, m, v, rates)
     else:
-        run(adam_pass, (p, m, v, g), *constants)
+        run(adam_pass, (p, m, v, g), rates)
+
+
+# ---- the ops ---------------------------------------------------------------------------------------------------------
 
 
 def forward_of(in_place):
-    """The same update, into new arrays."""
+    """The same update into new arrays: forward(p, memory ..., g) -> (new p, new memory ...), all (...)."""
 
     def forward(*arrays, **constants):
         new = tuple(aligned_empty(a.shape) for a in arrays[:-1])
@@ -122,17 +150,61 @@ def forward_of(in_place):
 
 
 def supports(*arrays, **constants):
+    """Whether all arrays are float32 and of one shape."""
     return is_float32(*arrays) and all(a.shape == arrays[0].shape for a in arrays)
 
 
 def adam_supports(p, m, v, g, **constants):
+    """The same; and a factored gradient of a weight (D,F) that `dense` streams."""
     if isinstance(g, FactoredGradient):
         return supports(p, m, v) and is_float32(g.x, g.dy) and g.shape == p.shape and suits(len(g.x), p)
     return supports(p, m, v, g)
 
 
-kernel_of(sgd_update, "numba", forward_of(sgd), None, supports, in_place=sgd)
-kernel_of(momentum_update, "numba", forward_of(momentum), None, supports, in_place=momentum)
-kernel_of(rmsprop_update, "numba", forward_of(rmsprop), None, supports, in_place=rmsprop)
-kernel_of(adagrad_update, "numba", forward_of(adagrad), None, supports, in_place=adagrad)
-kernel_of(adam_update, "numba", forward_of(adam), None, adam_supports, in_place=adam)
+def samples(memory, **choices):
+    """samples(draw) of a rule: arrays (p, memory ..., g) of one shape, the last ones shared by several threads.
+
+    Arguments: memory, one letter per array: "m" any mean, "v" a mean of squares, "a" a mean whose square is less than v;
+    choices, the values to draw each constant from.
+    """
+    domain = {"m": lambda x: x, "v": lambda x: x**2 + 1, "a": lambda x: 0.1 * x}
+
+    def draw_update(draw):
+        shape = draw.choice([(1,), (17,), (4, 33), (40_001,)])
+        kept = [domain[kind](draw.array(*shape)) for kind in memory]
+        return (draw.array(*shape), *kept, draw.array(*shape)), {name: draw.choice(values) for name, values in choices.items()}
+
+    return draw_update
+
+
+RATES = [0.1, 0.001]
+EPSILON = [1e-7]
+
+
+def _register(op, in_place, supports, samples, constants):
+    """Register the kernel of an update rule; `constants` are those of its warming."""
+    warm = ((((40_000,),) * len(op.arrays), constants),)
+    kernel_of(op, "numba", forward_of(in_place), None, supports, in_place=in_place, samples=samples, warm=warm)
+
+
+_register(sgd_update, sgd, supports, samples("", learning_rate=RATES), {"learning_rate": 0.1})
+_register(
+    momentum_update, momentum, supports,
+    samples("m", learning_rate=RATES, momentum=[0.9], nesterov=[False, True]),
+    {"learning_rate": 0.1, "momentum": 0.9, "nesterov": False},
+)  # fmt: skip
+_register(
+    rmsprop_update, rmsprop, supports,
+    samples("vam", learning_rate=RATES, rho=[0.9], momentum=[0.0, 0.9], epsilon=EPSILON, centered=[False, True]),
+    {"learning_rate": 0.1, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False},
+)  # fmt: skip
+_register(
+    adagrad_update, adagrad, supports,
+    samples("v", learning_rate=RATES, epsilon=EPSILON),
+    {"learning_rate": 0.1, "epsilon": 1e-7},
+)  # fmt: skip
+_register(
+    adam_update, adam, adam_supports,
+    samples("mv", learning_rate=RATES, beta_1=[0.9], beta_2=[0.999], epsilon=EPSILON, step=[1, 50]),
+    {"learning_rate": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "step": 1},
+)  # fmt: skip
