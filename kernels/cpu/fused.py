@@ -13,7 +13,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from tinydx.op import kernel_of
-from tinydx.ops.convolution import pair, padding_2d
+from tinydx.ops.convolution import padding_2d, pair
 from tinydx.ops.fused import conv2d_relu_max_pool2d, correlate2d_relu_max_pool2d
 from tinydx_kernels.cpu import convolution, winograd
 from tinydx_kernels.cpu.bands import BAND, SLACK, Part, Pooled, columns_of_band, copy_band, reads_inside, unpool_band

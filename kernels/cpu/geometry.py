@@ -4,6 +4,7 @@ Numba passes a NamedTuple to a compiled function as its fields, one by one; into
 tuples that hold no tuple themselves. So the fields are plain numbers, a row count and a column count each.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from tinydx.ops.convolution import output_size, padding_2d, pair
@@ -42,10 +43,17 @@ def geometry_of(image, kernel, stride, padding, dilation=1):
     >>> g.out_h, g.out_w, g.top, g.left
     (5, 5, 1, 1)
     """
-    _, height, width, channels = image
-    kernel, stride, dilation = (tuple(map(int, pair(value))) for value in (kernel, stride, dilation))
-    border = padding_2d(padding, (height, width), kernel, stride, dilation)
-    axes = zip((height, width), kernel, stride, dilation, border, strict=True)
+    if not isinstance(padding, str | int):
+        padding = tuple(map(tuple, padding))
+    return _geometry(image[1:], pair(kernel), pair(stride), padding, pair(dilation))
+
+
+@lru_cache  # a model asks the same in every step
+def _geometry(image, kernel, stride, padding, dilation):
+    """`geometry_of` for an image of shape (H,W,C) and pairs."""
+    kernel, stride, dilation = (tuple(map(int, value)) for value in (kernel, stride, dilation))
+    border = padding_2d(padding, image[:2], kernel, stride, dilation)
+    axes = zip(image[:2], kernel, stride, dilation, border, strict=True)
     out = (output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
     reach = ((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
-    return Geometry(height, width, channels, *out, *kernel, *stride, *dilation, *reach, int(border[0][0]), int(border[1][0]))
+    return Geometry(*image, *out, *kernel, *stride, *dilation, *reach, int(border[0][0]), int(border[1][0]))

@@ -362,9 +362,15 @@ def sum_winners(buffer, line, cut, lists, windows, total, fetch, chunk):
 
 
 @inline
+def blocks_of_image(cut):
+    """(down, across): blocks of an image."""
+    return (cut.pooled_h + cut.block_h - 1) // cut.block_h, (cut.pooled_w + cut.block_w - 1) // cut.block_w
+
+
+@inline
 def place_of_block(item, cut):
     """(image, row, column) of the first window of a block, counted through all images."""
-    down, across = (cut.pooled_h + cut.block_h - 1) // cut.block_h, (cut.pooled_w + cut.block_w - 1) // cut.block_w
+    down, across = blocks_of_image(cut)
     return item // (down * across), item // across % down * cut.block_h, item % across * cut.block_w
 
 
@@ -385,7 +391,7 @@ def blocks_of_worker(worker, x, geometry, cut, pooled, totals, bias_totals, scra
     lists = Lists(scratch.listed_slope[worker], scratch.listed_place[worker], scratch.end[worker])
     total[:] = 0
     marks.bias_total[:] = 0
-    down, across = (cut.pooled_h + cut.block_h - 1) // cut.block_h, (cut.pooled_w + cut.block_w - 1) // cut.block_w
+    down, across = blocks_of_image(cut)
     images = len(pooled.y) // (cut.pooled_h * cut.pooled_w * filters)
     for item in range(worker, images * down * across, len(totals)):
         image, i, j = place_of_block(item, cut)
