@@ -79,72 +79,14 @@ disguises = st.sampled_from([contiguous, reversed_view, fortran, every_second, m
 
 
 # ---- samples -------------------------------------------------------------------------------------------------------
-#
-# TEMPORARY: samples of kernels whose files do not bring their own yet; used only where `kernel.samples` is the op's.
-
-
-def convolution_samples(draw):
-    kernel = draw.choice([(1, 1), (2, 2), (3, 3), (3, 3), (5, 5), (7, 7), (1, 3), (4, 1), (2, 5)])
-    dilation = draw.choice([1, 1, 1, 2, (1, 3)])
-    constants = {
-        "stride": draw.choice([1, 1, 2, 3, (1, 2), (3, 1)]),
-        "padding": draw.choice(["valid", "same", 1, 4, ((0, 1), (2, 0))]),
-        "dilation": dilation,
-        "groups": draw.choice([1, 1, 1, 2, 3, "depthwise"]),
-    }
-    extent = [(k - 1) * d + 1 for k, d in zip(kernel, (dilation,) * 2 if isinstance(dilation, int) else dilation, strict=True)]
-    height, width = (e + draw.integer(0, 14) for e in extent)
-    c, f = draw.choice(SIZES), draw.choice(SIZES)
-    if constants["groups"] == "depthwise":
-        constants["groups"], c, f = c, 1, c
-    elif constants["groups"] > 1:
-        c, f = min(c, 33), min(f, 33) * constants["groups"]
-    x = draw.array(draw.choice([1, 1, 2, 3]), height, width, c * constants["groups"])
-    return (x, draw.array(*kernel, c, f), draw.choice([draw.array(f), None])), constants
-
-
-def pooling_samples(draw):
-    constants = {
-        "size": draw.choice([1, 2, 2, 3, (2, 3), (5, 1)]),
-        "stride": draw.choice([None, 1, 2, 3, (2, 1)]),
-        "padding": draw.choice(["valid", "same"]),
-    }
-    return (draw.array(draw.integer(1, 3), draw.integer(5, 12), draw.integer(5, 12), draw.choice(SIZES)),), constants
-
-
-def warp_samples(draw):
-    constants = {
-        "matrix": np.array(draw.choice([[[0.8, 0.6], [-0.6, 0.8]], [[1.4, 0.1], [-0.2, 0.7]]])),
-        "offset": np.array(draw.choice([[0.3, -0.4], [-3.3, 2.6], [5.1, 1.7]])),
-        "fill_mode": draw.choice(["nearest", "constant", "reflect", "wrap"]),
-        "cval": draw.choice([0.0, 7.0]),
-        "flip": (draw.choice([False, True]), draw.choice([False, True])),
-    }
-    return (draw.array(draw.integer(1, 20), draw.integer(1, 20), draw.choice(SIZES)),), constants
-
-
-def image_samples(draw):
-    image = draw.array(draw.integer(1, 9), draw.integer(1, 9), draw.choice(SIZES))
-    return (image,), {"intensity": draw.choice([0.7, -1.3])}
-
-
-TEMPORARY_SAMPLES = {
-    **dict.fromkeys(["conv2d", "conv2d_relu", "conv2d_relu_max_pool2d"], convolution_samples),
-    **dict.fromkeys(["correlate2d", "correlate2d_relu", "correlate2d_relu_max_pool2d"], convolution_samples),
-    **dict.fromkeys(["average_pool2d", "max_pool2d"], pooling_samples),
-    "affine_warp": warp_samples,
-    "channel_shift": image_samples,
-    "dense_relu": TABLE["dense"].kernels["numba"].samples,
-}
 
 
 def draw_case(name, data, whole=False):
     """Arrays and constants that the kernel supports, each array lying differently in memory."""
     op, kernel = TABLE[name], TABLE[name].kernels["numba"]
-    samples = TEMPORARY_SAMPLES.get(name, op.samples) if kernel.samples is op.samples else kernel.samples
-    drawn, constants = samples(HypothesisDraw(data, whole))
+    drawn, constants = kernel.samples(HypothesisDraw(data, whole))
     arrays = [None if a is None else data.draw(disguises)(a.astype(np.float32)) for a in drawn]
-    if samples is not kernel.samples or samples is op.samples:  # a kernel supports all of its own samples
+    if kernel.samples is op.samples:  # a kernel supports all of its own samples
         assume(kernel.supports(*arrays, **constants))
     return arrays, constants
 

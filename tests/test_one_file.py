@@ -58,9 +58,11 @@ def test_it_runs_by_its_kernel_and_is_an_activation(copy):
 
 def test_warming_compiles_its_kernel(copy):
     code = (
-        "import tinydx; from tinydx.op import find; from tinydx.dispatch import load_kernels; load_kernels('numba')\n"
+        "import tinydx; from tinydx.dispatch import load_kernels; load_kernels('numba')\n"
         "from tinydx_kernels.cpu import mish, warm\n"
-        "warm.warm([find('mish')]); print(len(mish.mish_pass.signatures))"
+        "op = tinydx.ops.mish; kernel = op.kernels['numba']\n"
+        "for call in warm.calls(op, kernel): warm.run(op, kernel, *call)\n"
+        "print(len(mish.mish_pass.signatures))"
     )
     assert run(copy, "-c", code) == "1\n"
 

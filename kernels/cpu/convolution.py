@@ -1,9 +1,9 @@
 """Convolution: forward, dX and dW for any kernel, stride, padding, dilation, groups and batch.
 
-Most shapes need no im2col: they are the register block of matmul.py with its rows read where they lie in the image.
+Most shapes need no im2col: the register block of matmul.py reads its rows where they lie in the image.
 
 * `gather` (forward, dX): 12 output pixels x 32 filters stay in registers while a loop walks over the taps (kernel
-  positions) and their channels. All pixels meet a tap at the same displacement, so a pixel is one number, `at[m]`:
+  positions) and their channels. A tap lies at the same displacement from every pixel, so a pixel is one number, `at[m]`:
 
       y[out[m], f] = sum over taps t, channels c of  x[at[m] + tap[t] + c] * w[t, c, f]
 
@@ -14,10 +14,10 @@ Most shapes need no im2col: they are the register block of matmul.py with its ro
 
       dw[t, c, f] = sum over pixels m of  x[at[m] + tap[t] + c] * dy[m, f]
 
-Work is cut into bands: some output rows, counted through all images. A band that needs a border (padding) is first
-copied into a small buffer with that border, so that nothing inside the loops asks where the image ends.
+Work is cut into bands (bands.py): a few output rows. A band that needs a border (padding) is first copied into a small
+buffer with that border, so that the inner loops need not check where the image ends.
 
-Three other files do what these two do not do well; the section "which way" chooses, by shape alone:
+Three other files compute what these two are slow at; the section "which way" chooses, by shape alone:
 
     depthwise.py   one channel a group: nothing to reuse in registers, vectors run over channels
     winograd.py    3x3, many pixels: a quarter of the multiplications
@@ -25,18 +25,19 @@ Three other files do what these two do not do well; the section "which way" choo
 """
 
 import os
+from typing import NamedTuple
 
 import numpy as np
 from numba import get_num_threads, prange
 
 from tinydx.op import kernel_of
-from tinydx.ops.convolution import conv2d, correlate2d, output_size, padding_2d, pair
+from tinydx.ops.convolution import conv2d, correlate2d, pair
 from tinydx_kernels.cpu import columns as _columns
 from tinydx_kernels.cpu import depthwise as _depthwise
 from tinydx_kernels.cpu import winograd as _winograd
-from tinydx_kernels.cpu.bands import BAND as BAND
-from tinydx_kernels.cpu.bands import lay_out, rows_of_band, size_of_buffer
+from tinydx_kernels.cpu.bands import columns_of_band, lay_out, reads_inside, rows_of_band, size_of_buffer
 from tinydx_kernels.cpu.columns import sum_rows
+from tinydx_kernels.cpu.geometry import COUNTS, Geometry, geometry_of
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -61,18 +62,18 @@ PANEL = COLUMNS * WIDTH
 winograd = os.environ.get("TINYDX_WINOGRAD") != "0"  # the fast 3x3 convolution; False: always the direct sum
 LINE = 16  # floats of a cache line
 SMALL = 1 << 22  # multiplications that one thread has almost done before another one is awake
-FIXED = 32  # multiplications that every pixel costs besides its own
-WORTH_WAKING = 1 << 15  # weights from which on packing them is shared out over the threads
+FIXED = 32  # multiplications that take as long as what every pixel costs besides its own
+WORTH_WAKING = 1 << 15  # weights from which on several threads pack them
 SPARE = 2 * ROWS  # addresses behind the last pixel of a band
 
 # ---- which way -----------------------------------------------------------------------------------------------------
 
-FEW = 2304  # numbers of a column (windows x taps) up to which reading many weights costs more than to unfold the image
+FEW = 2304  # numbers of a column (windows x taps) up to which reading many weights costs more than unfolding the image
 MANY_WEIGHTS = 1 << 14  # of a tap
 MANY_TOTALS = 1 << 16  # weights of a tap from which on the totals of dW fill the L2 cache
 FEW_CHANNELS = 5  # of an image from which on Winograd's transforms cost less than they save
 MODERATE = 2048  # windows up to which one product costs less than a sum for each phase of a stride
-FOLDING = 48  # multiplications that adding a number up where it came from costs as much as
+FOLDING = 48  # multiplications that take as long as adding one number to its pixel when folding
 
 
 def is_depthwise(w_shape, groups):
@@ -80,10 +81,11 @@ def is_depthwise(w_shape, groups):
     return groups == w_shape[3] > 1 == w_shape[2]
 
 
-def suits_winograd(w_shape, stride, dilation, groups):
-    """Whether a convolution that reads C channels through w (kh,kw,C,F) can be done by winograd.py, and gains by it."""
+def suits_winograd(w_shape, geometry, groups=1):
+    """Whether winograd.py can convolve C channels with w (kh,kw,C,F), and is faster."""
     kh, kw, c, f = w_shape
-    simple = kh == kw == 3 and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1
+    g = geometry
+    simple = kh == kw == 3 and groups == g.stride_h == g.stride_w == g.dilation_h == g.dilation_w == 1
     # Measured: half the time at 20 -> 40 channels, 0.75 at 16 -> 16, slower at 3 -> 32, 8 -> 8 and 512 -> 512 (L2 is full).
     return winograd and LANES > 0 and simple and c >= FEW_CHANNELS and f >= LANES and 96 <= c * f <= 1 << 16
 
@@ -94,14 +96,15 @@ def is_deep(w_shape, windows, groups):
     return groups == 1 and windows * kh * kw <= FEW and c * f >= MANY_WEIGHTS
 
 
-def folds_dx(w_shape, windows, pixels, stride, groups):
-    """Whether dX is folded from columns: what a product of so many windows wastes no lanes on, `gather` would."""
-    kh, kw, c, f = w_shape
+def folds_dx(w_shape, images, geometry, groups):
+    """Whether dX is folded from columns: faster where `gather` would waste lanes on few channels, or have many phases."""
+    g, (kh, kw, c, f) = geometry, w_shape
     if groups > 1:
         return False
-    one_by_one, few_with_stride = kh == kw == 1, stride != (1, 1) and windows <= MODERATE
-    narrow = windows * stride[0] * stride[1] * c * (f + FOLDING) < pixels * -(-c // WIDTH) * WIDTH * f
-    return one_by_one or few_with_stride or narrow or is_deep(w_shape, windows, groups)
+    windows, phases = images * g.out_h * g.out_w, g.stride_h * g.stride_w
+    few_with_stride = phases > 1 and windows <= MODERATE
+    narrow = windows * phases * c * (f + FOLDING) < images * g.height * g.width * -(-c // WIDTH) * WIDTH * f
+    return kh == kw == 1 or few_with_stride or narrow or is_deep(w_shape, windows, groups)
 
 
 def unfolds_for_dw(w_shape, windows, groups):
@@ -109,95 +112,51 @@ def unfolds_for_dw(w_shape, windows, groups):
     return is_deep(w_shape, windows, groups) or (groups == 1 and w_shape[2] * w_shape[3] >= MANY_TOTALS)
 
 
-# ---- gather: forward and dX ----------------------------------------------------------------------------------------
+# ---- what the sums are over ----------------------------------------------------------------------------------------
 
 
-@inline
-def gather_plain(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge):
-    """ROWS pixels times `width` filters, as plain loops."""
-    for r in range(rows):
-        row = y[out[m + r] + f : out[m + r] + f + width]
-        for c in range(width):
-            row[c] = bias[f + c]
-        k = j
-        for tap in taps:
-            for c in range(run):
-                factor = x[at[m + r] + tap + c]
-                for lane in range(width):
-                    row[lane] += factor * w[k + lane]
-                k += PANEL
+class Terms(NamedTuple):
+    """What a sum runs over, for `filters` filters of each of `groups` groups."""
+
+    taps: np.ndarray  # int64, displacement of each tap from the address of a window
+    run: int  # numbers from there on
+    filters: int
+    groups: int
 
 
-@inline
-def gather_simd(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge):
-    """The same in registers. If not `direct`, what lies outside of y is left in `edge`."""
-    once = len(taps) == 1 and f == 0  # nothing else brings x into the cache before it is needed
-    for r in range(ROWS):
-        prefetch(y, out[m + r] + f)
-    block = repeat_rows(load_rows(COLUMNS, 1, bias, f, 0), ROWS)
-    for tap in taps:
-        for c in range(run):
-            block = outer_at(block, ROWS, x, at, m, tap + c, w, j)
-            j += PANEL
-            if once and c % LINE < ROWS:  # what the next block will read, a cache line a step
-                prefetch(x, at[m + ROWS + c % LINE] + c - c % LINE)
-    if direct:
-        store_at(block, ROWS, y, out, m, f)
-    else:
-        store(block, ROWS, edge, 0, PANEL)
-        for r in range(rows):
-            for c in range(width):
-                y[out[m + r] + f + c] = edge[r * PANEL + c]
+class Order(NamedTuple):
+    """Where weights lie in the flat w: taps[t] + k * run_step + f * filter_step + g * group_step.
 
-
-@inline
-def gather_narrow(x, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge):
-    """gather_simd for a last panel of at most one vector: half the work."""
-    block = repeat_rows(load_rows(1, 1, bias, f, 0), ROWS)
-    for tap in taps:
-        for c in range(run):
-            block = outer_at(block, ROWS, x, at, m, tap + c, w, j)
-            j += PANEL
-    if direct:
-        store_at(block, ROWS, y, out, m, f)
-    else:
-        store(block, ROWS, edge, 0, WIDTH)
-        for r in range(rows):
-            for c in range(width):
-                y[out[m + r] + f + c] = edge[r * WIDTH + c]
-
-
-gather_tile, gather_last = (gather_simd, gather_narrow) if LANES else (gather_plain, gather_plain)
-
-
-@jit
-def gather_band(source, taps, run, w, bias, y, pixels, filters, groups, dense, at, out, edge):
-    """One band: block after block of its pixels' addresses.
-
-    A panel that is not full may write over what comes behind it if that is written later: the next group, or, where the
-    pixels lie one behind the other in y (`dense`), the next pixel. For that the very last panel is computed first.
+    That is the weight of tap t, number k of its run, filter f and group g.
     """
-    for m in range(pixels, pixels + SPARE):  # a last, incomplete block reads some pixel twice
-        at[m] = at[pixels - 1]
-        out[m] = out[pixels - 1]
-    panels, end = (filters + PANEL - 1) // PANEL, out[pixels - 1] + groups * filters
-    depth, group, last = len(taps) * run * PANEL, 0, (groups - 1) * filters + (panels - 1) * PANEL
-    for item in range(-1, groups * panels - 1):
-        g, panel = item % (groups * panels) // panels, item % panels
-        width, f, j = min(PANEL, filters - panel * PANEL), g * filters + panel * PANEL, (g * panels + panel) * depth
-        if g != group and groups > 1:
-            for m in range(pixels + SPARE):
-                at[m] += (g - group) * run
-            group = g
-        lanes = PANEL if width > WIDTH else WIDTH
-        for m in range(0, pixels, ROWS):
-            rows = min(ROWS, pixels - m)
-            hidden = f + lanes <= last or (f == last and dense and out[m + ROWS - 1] + f + lanes <= end)
-            direct = rows == ROWS and (width == lanes or hidden)
-            if width > WIDTH:
-                gather_tile(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge)
-            else:
-                gather_last(source, at, m, taps, run, w, j, bias, f, width, y, out, rows, direct, edge)
+
+    taps: np.ndarray  # int64
+    run: int
+    filters: int  # of a group
+    groups: int
+    run_step: int
+    filter_step: int
+    group_step: int
+
+
+def taps_of(w_shape, geometry, groups):
+    """Taps of a kernel (kh,kw,C,F), neighbours of a row as one: their (row, column) in the window, and w's Order."""
+    kh, kw, c, f = w_shape
+    merged = groups == 1 and geometry.dilation_w == 1
+    positions = [(p, 0) for p in range(kh)] if merged else list(np.ndindex(kh, kw))
+    offsets = np.array([(p * kw + q) * c * f for p, q in positions], np.int64)
+    order = Order(offsets, kw * c if merged else c, f // groups, groups, f, 1, f // groups)
+    return [(p * geometry.dilation_h, q * geometry.dilation_w) for p, q in positions], order
+
+
+def terms_of(positions, order, geometry, copied):
+    """The Terms of taps at these (row, column) positions, in the image or in a band that is copied."""
+    line = (columns_of_band(geometry) if copied else geometry.width) * geometry.channels
+    taps = np.array([p * line + q * geometry.channels for p, q in positions], np.int64)
+    return Terms(taps, order.run, order.filters, order.groups)
+
+
+# ---- weights, packed -----------------------------------------------------------------------------------------------
 
 
 @inline
@@ -210,18 +169,20 @@ def copy_rows_plain(w, start, step, count, packed, at):
 
 @inline
 def copy_rows_simd(w, start, step, count, packed, at):
+    """The same by vectors."""
     for k in range(count):
         store(load_rows(COLUMNS, 1, w, start + k * step, 0), 1, packed, at + k * PANEL, 0)
 
 
 @inline
 def turn_plain(w, start, step, width, count, packed, at):
-    """packed[at + k * PANEL + lane] = w[start + lane * step + k] for whole squares of k < count and lane < width: how many k."""
+    """packed[at + k * PANEL + lane] = w[start + lane * step + k] for the first k < count; returns how many k: here none."""
     return 0
 
 
 @inline
 def turn_simd(w, start, step, width, count, packed, at):
+    """The same by squares of LANES x LANES, for whole panels."""
     squares = count // LANES * LANES if width == PANEL else 0
     for k in range(0, squares, LANES):
         for lane in range(0, PANEL, LANES):
@@ -246,178 +207,316 @@ def pack_panel(w, start, step, width, run, run_step, packed, at):
 
 
 @jit
-def pack_of_worker(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, worker, workers):
-    """Every so-many-th panel."""
-    panels = (filters + PANEL - 1) // PANEL
-    for item in range(worker, groups * panels, workers):
+def pack_of_worker(w, order, packed, worker, workers):
+    """Every `workers`-th panel of packed[group, panel, tap, k, lane]."""
+    panels, run = (order.filters + PANEL - 1) // PANEL, order.run
+    for item in range(worker, order.groups * panels, workers):
         g, f = item // panels, item % panels * PANEL
-        for t in range(len(taps)):
-            start, at = taps[t] + g * group_step + f * filter_step, (item * len(taps) + t) * run * PANEL
-            pack_panel(w, start, filter_step, min(PANEL, filters - f), run, run_step, packed, at)
+        width = min(PANEL, order.filters - f)
+        for t in range(len(order.taps)):
+            start = order.taps[t] + g * order.group_step + f * order.filter_step
+            at = (item * len(order.taps) + t) * run * PANEL
+            pack_panel(w, start, order.filter_step, width, run, order.run_step, packed, at)
 
 
 @parallel
-def pack_in_parallel(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, workers):
+def pack_in_parallel(w, order, packed, workers):
+    """`pack_of_worker` for all workers."""
     for worker in prange(workers):
-        pack_of_worker(
-            w, taps, run, run_step, filters, filter_step, groups, group_step, packed, np.int64(worker), workers
-        )  # fmt: skip
+        pack_of_worker(w, order, packed, np.int64(worker), workers)
 
 
-def pack_weights(w, taps, run, run_step, filters, filter_step, groups, group_step, packed):
-    """Weights in the order in which a tile reads them: packed[group, panel, tap, k, lane]; lanes left over are zeros."""
+class Weights(NamedTuple):
+    """Weights in the order in which a tile reads them, [group, panel, tap, k, lane], and the biases; zeros behind both."""
+
+    packed: np.ndarray
+    bias: np.ndarray
+
+
+def pack_weights(w, b, order):
+    """Weights of w, flat, and of b (F,) or None."""
+    panels = order.groups * -(-order.filters // PANEL)
+    packed = aligned_empty(panels * len(order.taps) * order.run * PANEL)
     if packed.size < WORTH_WAKING:
-        pack_of_worker(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, 0, 1)
+        pack_of_worker(w, order, packed, 0, 1)
     else:
-        pack_in_parallel(w, taps, run, run_step, filters, filter_step, groups, group_step, packed, get_num_threads())
+        pack_in_parallel(w, order, packed, get_num_threads())
+    bias = np.zeros(order.groups * order.filters + PANEL, np.float32)
+    if b is not None:
+        bias[: order.groups * order.filters] = b
+    return Weights(packed, bias)
+
+
+# ---- gather: forward and dX ----------------------------------------------------------------------------------------
+
+
+class Source(NamedTuple):
+    """What a band reads."""
+
+    x: np.ndarray  # the images, or the band's copy, flat
+    at: np.ndarray  # int64, address of the window of each pixel
+
+
+class Target(NamedTuple):
+    """What a band writes."""
+
+    y: np.ndarray
+    at: np.ndarray  # int64, address of each pixel
+    edge: np.ndarray  # room for a block that does not fit into y
+
+
+class Panel(NamedTuple):
+    """The filters of a register block."""
+
+    weights: int  # where its packed weights begin
+    f: int  # its first filter
+    width: int  # its filters, at most PANEL
+
+
+@inline
+def gather_plain(source, terms, weights, target, m, panel, rows, direct):
+    """`rows` pixels from m on, times the filters of a panel, as plain loops."""
+    (x, at), (packed, bias), (y, out, _), (j, f, width) = source, weights, target, panel
+    for r in range(rows):
+        row = y[out[m + r] + f : out[m + r] + f + width]
+        for c in range(width):
+            row[c] = bias[f + c]
+        k = j
+        for tap in terms.taps:
+            for c in range(terms.run):
+                factor = x[at[m + r] + tap + c]
+                for lane in range(width):
+                    row[lane] += factor * packed[k + lane]
+                k += PANEL
+
+
+@inline
+def gather_simd(source, terms, weights, target, m, panel, rows, direct):
+    """ROWS pixels in registers. If not `direct`, the block is stored to `edge`, and from there what fits into y."""
+    (x, at), (packed, bias), (y, out, edge), (j, f, width) = source, weights, target, panel
+    once = len(terms.taps) == 1 and f == 0  # nothing else brings x into the cache before it is needed
+    for r in range(ROWS):
+        prefetch(y, out[m + r] + f)
+    block = repeat_rows(load_rows(COLUMNS, 1, bias, f, 0), ROWS)
+    for tap in terms.taps:
+        for c in range(terms.run):
+            block = outer_at(block, ROWS, x, at, m, tap + c, packed, j)
+            j += PANEL
+            if once and c % LINE < ROWS:  # what the next block will read, a cache line at a time
+                prefetch(x, at[m + ROWS + c % LINE] + c - c % LINE)
+    if direct:
+        store_at(block, ROWS, y, out, m, f)
+    else:
+        store(block, ROWS, edge, 0, PANEL)
+        copy_edge(target, m, f, rows, width, PANEL)
+
+
+@inline
+def gather_narrow(source, terms, weights, target, m, panel, rows, direct):
+    """gather_simd for a last panel of at most one vector: half the work."""
+    (x, at), (packed, bias), (y, out, edge), (j, f, width) = source, weights, target, panel
+    block = repeat_rows(load_rows(1, 1, bias, f, 0), ROWS)
+    for tap in terms.taps:
+        for c in range(terms.run):
+            block = outer_at(block, ROWS, x, at, m, tap + c, packed, j)
+            j += PANEL
+    if direct:
+        store_at(block, ROWS, y, out, m, f)
+    else:
+        store(block, ROWS, edge, 0, WIDTH)
+        copy_edge(target, m, f, rows, width, WIDTH)
+
+
+@inline
+def copy_edge(target, m, f, rows, width, step):
+    """y[pixel m + r, f + c] = edge[r, c] for the rows and columns that exist; edge (ROWS, `step`)."""
+    y, out, edge = target
+    for r in range(rows):
+        for c in range(width):
+            y[out[m + r] + f + c] = edge[r * step + c]
+
+
+gather_tile, gather_last = (gather_simd, gather_narrow) if LANES else (gather_plain, gather_plain)
 
 
 @jit
-def addresses(shape, start, step, grid, row, rows, out):
-    """out[m]: the address in y, of shape (YH,YW,F), of every pixel of some rows of a grid that begins at `start`."""
+def gather_band(source, terms, weights, target, pixels, dense):
+    """One band: block after block of the addresses of its pixels.
+
+    A panel that is not full may overwrite what lies behind it if that is written later: the next group, or, where pixels
+    are neighbours in y (`dense`), the next pixel. For that the very last panel is computed first.
+    """
+    at, out = source.at, target.at
+    for m in range(pixels, pixels + SPARE):  # a last, incomplete block repeats the last pixel
+        at[m] = at[pixels - 1]
+        out[m] = out[pixels - 1]
+    filters, groups = terms.filters, terms.groups
+    panels, end = (filters + PANEL - 1) // PANEL, out[pixels - 1] + groups * filters
+    depth, group, last = len(terms.taps) * terms.run * PANEL, 0, (groups - 1) * filters + (panels - 1) * PANEL
+    for item in range(-1, groups * panels - 1):
+        g, k = item % (groups * panels) // panels, item % panels
+        width, f = min(PANEL, filters - k * PANEL), g * filters + k * PANEL
+        panel = Panel((g * panels + k) * depth, f, width)
+        if g != group and groups > 1:
+            for m in range(pixels + SPARE):
+                at[m] += (g - group) * terms.run
+            group = g
+        lanes = PANEL if width > WIDTH else WIDTH
+        for m in range(0, pixels, ROWS):
+            rows = min(ROWS, pixels - m)
+            hidden = f + lanes <= last or (f == last and dense and out[m + ROWS - 1] + f + lanes <= end)
+            direct = rows == ROWS and (width == lanes or hidden)
+            if width > WIDTH:
+                gather_tile(source, terms, weights, target, m, panel, rows, direct)
+            else:
+                gather_last(source, terms, weights, target, m, panel, rows, direct)
+
+
+class Grid(NamedTuple):
+    """The pixels of y that are computed: every `step`-th row and column of (N,height,width,channels), from the first on."""
+
+    y: np.ndarray  # flat
+    height: int
+    width: int
+    channels: int
+    first_h: int
+    first_w: int
+    step_h: int
+    step_w: int
+
+
+class GatherScratch(NamedTuple):
+    """Each worker's memory, a row each."""
+
+    at: np.ndarray  # int64 (workers, pixels of a band and SPARE): addresses in x
+    out: np.ndarray  # int64, as many: addresses in y
+    edge: np.ndarray  # (workers, SPARE * PANEL)
+    buffer: np.ndarray  # (workers, floats of a band with its border, or 0)
+
+
+@jit
+def addresses(grid, geometry, row, rows, out):
+    """out[m]: the address in y of each pixel of output rows `row` to row + rows, counted through all images."""
     m = 0
     for k in range(row, row + rows):
-        line = (k // grid[1] * shape[0] + start[0] + k % grid[1] * step[0]) * shape[1] + start[1]
-        for j in range(grid[2]):
-            out[m] = (line + j * step[1]) * shape[2]
+        h = grid.first_h + k % geometry.out_h * grid.step_h
+        line = (k // geometry.out_h * grid.height + h) * grid.width + grid.first_w
+        for j in range(geometry.out_w):
+            out[m] = (line + j * grid.step_w) * grid.channels
             m += 1
 
 
 @jit
-def gather_of_worker(
-    worker, x, shape, border, step, taps, run, window, w, bias, y, y_shape, y_start, y_step, grid, filters, groups, rows, work
-):  # fmt: skip
-    """Every so-many-th band."""
-    at, out, edge, buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker]
-    total = grid[0] * grid[1]
-    for row in range(worker * rows, total, len(work[0]) * rows):
+def gather_of_worker(worker, x, geometry, terms, weights, grid, rows, scratch):
+    """Every `workers`-th band."""
+    at, out, edge, buffer = scratch.at[worker], scratch.out[worker], scratch.edge[worker], scratch.buffer[worker]
+    g = geometry
+    total = len(x) // (g.height * g.width * g.channels) * g.out_h
+    source, target = Source(buffer if buffer.size else x, at), Target(grid.y, out, edge)
+    dense = g.out_h == grid.height and g.out_w == grid.width  # the whole of y
+    for row in range(worker * rows, total, len(scratch.at) * rows):
         count = min(rows, total - row)
-        lay_out(x, shape, border, step, window, grid, row, count, buffer, at)
-        addresses(y_shape, y_start, y_step, grid, row, count, out)
-        source = buffer if buffer.size else x
-        dense = grid[1] == y_shape[0] and grid[2] == y_shape[1]  # the whole of y
-        gather_band(source, taps, run, w, bias, y, count * grid[2], filters, groups, dense, at, out, edge)
+        lay_out(x, g, row, count, buffer, at)
+        addresses(grid, g, row, count, out)
+        gather_band(source, terms, weights, target, count * g.out_w, dense)
 
 
 @parallel
-def gather(
-    x, shape, border, step, taps, run, window, w, bias, y, y_shape, y_start, y_step, grid, filters, groups, rows, work
-):  # fmt: skip
-    """y at the pixels of a grid (N, rows, columns), band by band.
+def gather(x, geometry, terms, weights, grid, rows, scratch):
+    """The pixels of a Grid from x (N,H,W,C), flat, in bands of `rows` rows."""
+    for worker in prange(len(scratch.at)):
+        gather_of_worker(np.int64(worker), x, geometry, terms, weights, grid, rows, scratch)
 
-    x: shape (H,W,C), border (top, left) that x gets where `window` (rows, columns under all taps) reaches out of it;
-    step (rows, columns) from one window to the next; taps: displacement of each in a band, run: numbers a tap.
-    y: shape (YH,YW,F), y_start and y_step: which pixels of it the grid is. rows: of a band. work: buffers, a row a worker.
+
+def run_gather(x, w, b, geometry, positions, order, grid):
+    """Write the pixels of a Grid, in its y, from x (N,H,W,C), w (any shape) and b (F,) or None.
+
+    Arguments: positions, the (row, column) of each tap in the window; order, where its weights lie in w.
     """
-    for worker in prange(len(work[0])):
-        gather_of_worker(
-            np.int64(worker), x, shape, border, step, taps, run, window, w, bias, y, y_shape, y_start, y_step, grid, filters,
-            groups, rows, work,
-        )  # fmt: skip
-
-
-def run_gather(x, border, step, taps, run, w, w_taps, w_steps, bias, y, y_start, y_step, grid, filters, groups):
-    """Prepare tables and buffers for `gather`: taps are (row, column) pairs in the window, w_taps offsets into w."""
-    n, height, width, channels = x.shape
-    window = (1 + max((p for p, _ in taps), default=0), 1 + max((q for _, q in taps), default=0))
-    merged = run // (channels // groups)  # taps that are one run
-    columns = (grid[2] - 1) * step[1] + window[1] + merged - 1
-    fits = border == (0, 0) and (grid[1] - 1) * step[0] + window[0] <= height and columns <= width
-    line = (width if fits else columns) * channels
-    taps = np.array([p * line + q * channels for p, q in taps], np.int64)
-    packed = aligned_empty(groups * -(-filters // PANEL) * len(taps) * run * PANEL)
-    w_taps = np.array(w_taps, np.int64)
-    pack_weights(w.reshape(-1), w_taps, run, w_steps[0], filters, w_steps[1], groups, w_steps[2], packed)
-    padded = np.zeros(groups * filters + PANEL, np.float32)
-    if bias is not None:
-        padded[: groups * filters] = bias
-
-    depth = len(taps) * run + FIXED  # the work of empty lanes counts, too
-    lanes = groups * -(-filters // WIDTH) * WIDTH
-    threads = get_num_threads() if n * grid[1] * grid[2] * depth * lanes >= SMALL else 1
-    rows = rows_of_band(n * grid[1], grid[2], threads)
-    workers, pixels = min(threads, -(-n * grid[1] // rows)), rows * grid[2] + SPARE
-    images = 1 + -(-rows // grid[1])  # in a band, at most
-    work = (
-        np.empty((workers, pixels), np.int64),
-        np.empty((workers, pixels), np.int64),
-        aligned_empty((workers, SPARE * PANEL)),
-        aligned_empty((workers, 0 if fits else size_of_buffer(rows, images, step, window, line))),
+    g, copied = geometry, not reads_inside(geometry)
+    terms, weights = terms_of(positions, order, g, copied), pack_weights(w.reshape(-1), b, order)
+    depth = len(positions) * order.run + FIXED
+    lanes = order.groups * -(-order.filters // WIDTH) * WIDTH  # empty lanes take time, too
+    threads = get_num_threads() if len(x) * g.out_h * g.out_w * depth * lanes >= SMALL else 1
+    rows = rows_of_band(len(x) * g.out_h, g.out_w, threads)
+    workers, pixels = min(threads, -(-len(x) * g.out_h // rows)), rows * g.out_w + SPARE
+    scratch = GatherScratch(
+        at=np.empty((workers, pixels), np.int64),
+        out=np.empty((workers, pixels), np.int64),
+        edge=aligned_empty((workers, SPARE * PANEL)),
+        buffer=aligned_empty((workers, size_of_buffer(rows, g) if copied else 0)),
     )
-    arguments = (
-        x.reshape(-1), x.shape[1:], border, step, taps, run, (window[0], window[1] + merged - 1), packed, padded,
-        y.reshape(-1), y.shape[1:], y_start, y_step, grid, filters, groups, rows, work,
-    )  # fmt: skip
+    arguments = x.reshape(-1), g, terms, weights, grid, rows, scratch
     if workers == 1:
         gather_of_worker(0, *arguments)
     else:
         gather(*arguments)
 
 
-def forward(x, w, b, border, stride, dilation, groups, out):
-    """y = correlation of x and w, plus b."""
-    x, w = contiguous(x), contiguous(w)
-    corner = border[0][0], border[1][0]
+def forward(x, w, b, geometry, groups):
+    """Correlation of x (N,H,W,G*C) and w (kh,kw,C,F), plus b (F,) or None: y (N,OH,OW,F)."""
+    x, w, g = contiguous(x), contiguous(w), geometry
     if is_depthwise(w.shape, groups):
-        return _depthwise.forward(x, w, b, corner, stride, dilation, out)
-    if is_deep(w.shape, len(x) * out[0] * out[1], groups):
-        return _columns.forward(x, w, b, corner, stride, dilation, out)
-    if suits_winograd(w.shape, stride, dilation, groups):
-        y = _winograd.correlate(x, w, b, border, out)
+        return _depthwise.forward(x, w, b, g)
+    if is_deep(w.shape, len(x) * g.out_h * g.out_w, groups):
+        return _columns.forward(x, w, b, g)
+    if suits_winograd(w.shape, g, groups):
+        y = _winograd.forward(x, w, b, g)
         if y is not None:
             return y
-    (kh, kw, c, f), (dh, dw) = w.shape, dilation
-    y = aligned_empty((len(x), *out, f))
-    merge = groups == 1 and dw == 1
-    positions = [(p, 0) for p in range(kh)] if merge else list(np.ndindex(kh, kw))
-    taps = [(p * dh, q * dw) for p, q in positions]
-    offsets = [(p * kw + q) * c * f for p, q in positions]
-    run_gather(
-        x, corner, stride, taps, kw * c if merge else c, w, offsets, (f, 1, f // groups), b,
-        y, (0, 0), (1, 1), (len(x), *out), f // groups, groups,
-    )  # fmt: skip
+    y = aligned_empty((len(x), g.out_h, g.out_w, w.shape[3]))
+    positions, order = taps_of(w.shape, g, groups)
+    run_gather(x, w, b, g, positions, order, Grid(y.reshape(-1), *y.shape[1:], 0, 0, 1, 1))
     return y
 
 
-def gradient_of_x(dy, w, shape, border, stride, dilation, groups):
-    """dX: each phase of the pixel grid gathers dy by the taps that can have made it."""
-    dy, w = contiguous(dy), contiguous(w)
+def gradient_of_x(dy, w, geometry, groups):
+    """dX (N,H,W,G*C) of dy (N,OH,OW,F) and w (kh,kw,C,F)."""
+    dy, w, g = contiguous(dy), contiguous(w), geometry
     kh, kw, c, f = w.shape
-    corner = border[0][0], border[1][0]
     if is_depthwise(w.shape, groups):
-        return _depthwise.gradient_of_x(dy, w, shape, corner, stride, dilation)
-    if folds_dx(w.shape, dy.size // f, shape[0] * shape[1] * shape[2], stride, groups):
-        return _columns.gradient_of_x(dy, w, shape, corner, stride, dilation)
-    if suits_winograd((kh, kw, f, c), stride, dilation, groups):
-        mirrored = contiguous(w[::-1, ::-1].transpose(0, 1, 3, 2))
-        dx = _winograd.correlate(dy, mirrored, None, tuple((2 - before, 2 - after) for before, after in border), shape[1:3])
+        return _depthwise.gradient_of_x(dy, w, g)
+    if folds_dx(w.shape, len(dy), g, groups):
+        return _columns.gradient_of_x(dy, w, g)
+    if suits_winograd((kh, kw, f, c), g, groups):
+        dx = _winograd.gradient_of_x(dy, w, g)
         if dx is not None:
             return dx
-    dx = aligned_empty(shape)
-    rows = [_phase(a, shape[1], kh, stride[0], dilation[0], border[0][0]) for a in range(stride[0])]
-    columns = [_phase(a, shape[2], kw, stride[1], dilation[1], border[1][0]) for a in range(stride[1])]
-    for (h0, gh, top, ps), (w0, gw, left, qs) in ((r, q) for r in rows for q in columns):
-        if gh and gw:
-            taps = [(tp, tq) for _, tp in ps for _, tq in qs]
-            offsets = [(p * kw + q) * c * f for p, _ in ps for q, _ in qs]
-            run_gather(
-                dy, (top, left), (1, 1), taps, f // groups, w, offsets, (1, f, f // groups), None,
-                dx, (h0, w0), stride, (len(dy), gh, gw), c, groups,
-            )  # fmt: skip
+    dx = aligned_empty((len(dy), g.height, g.width, g.channels))
+    down = [phase_of(a, g.height, kh, g.stride_h, g.dilation_h, g.top) for a in range(g.stride_h)]
+    across = [phase_of(a, g.width, kw, g.stride_w, g.dilation_w, g.left) for a in range(g.stride_w)]
+    for i, j in ((i, j) for i in down for j in across):
+        if i.count and j.count:
+            positions = [(p, q) for _, p in i.taps for _, q in j.taps]
+            offsets = np.array([(p * kw + q) * c * f for p, _ in i.taps for q, _ in j.taps], np.int64)
+            reach = 1 + max((p for p, _ in positions), default=0), 1 + max((q for _, q in positions), default=0)
+            windows = Geometry(*dy.shape[1:], i.count, j.count, *reach, 1, 1, 1, 1, *reach, i.before, j.before)
+            order = Order(offsets, f // groups, c, groups, 1, f, f // groups)
+            grid = Grid(dx.reshape(-1), *dx.shape[1:], i.first, j.first, g.stride_h, g.stride_w)
+            run_gather(dy, w, None, windows, positions, order, grid)
     return dx
 
 
-def _phase(a, size, kernel, stride, dilation, before):
-    """Pixels h with (h + before) % stride == a: the first, how many, the border of dy, [(kernel position, tap)].
+class Phase(NamedTuple):
+    """Pixels of an axis of x that the same taps reach: every `stride`-th."""
 
-    Pixel h = u * stride + a - before takes from output u - e through kernel position p, e = (p * dilation - a) / stride.
+    first: int
+    count: int
+    before: int  # zeros that dy needs before its first pixel
+    taps: list  # pairs of a kernel position, and the pixel of the window over dy that it multiplies
+
+
+def phase_of(a, size, kernel, stride, dilation, before):
+    """The Phase of the pixels h with (h + before) % stride == a.
+
+    Output u - e reaches pixel h = u * stride + a - before through kernel position p, e = (p * dilation - a) / stride.
     """
     first = (a - before) % stride
     count = max(0, -(-(size - first) // stride))
     u = (first + before - a) // stride
     reach = {p: (p * dilation - a) // stride for p in range(kernel) if (p * dilation - a) % stride == 0 and p * dilation >= a}
     last = max(reach.values(), default=0)
-    return first, count, last - u, [(p, last - e) for p, e in reach.items()]
+    return Phase(first, count, last - u, [(p, last - e) for p, e in reach.items()])
 
 
 # ---- collect: dW ---------------------------------------------------------------------------------------------------
@@ -456,7 +555,7 @@ collect_tile, collect_last = (collect_simd, collect_narrow) if LANES else (colle
 
 @jit
 def pack_slopes(dy, start, pixels, filters, groups, slopes):
-    """dy of a band, panel by panel: slopes[group, panel, pixel, lane]. It is read once for each tap, then from the L1 cache."""
+    """dy of a band, panel by panel: slopes[group, panel, pixel, lane]. Each tap reads it again, from the L1 cache."""
     j = 0
     for g in range(groups):
         for f in range(0, filters, PANEL):
@@ -471,8 +570,9 @@ def pack_slopes(dy, start, pixels, filters, groups, slopes):
 
 
 @jit
-def collect_band(x, at, slopes, pixels, taps, run, filters, groups, total):
-    """Add a band to the totals: total[group, panel, tap, rows of the run, 12 x 32]."""
+def collect_band(source, terms, slopes, pixels, total):
+    """Add a band to total[group, panel, tap, block of the run, ROWS, PANEL]."""
+    (x, at), (taps, run, filters, groups) = source, terms
     t, j = 0, 0
     for g in range(groups):
         for f in range(0, filters, PANEL):
@@ -487,40 +587,52 @@ def collect_band(x, at, slopes, pixels, taps, run, filters, groups, total):
             j += pixels * PANEL
 
 
+class CollectScratch(NamedTuple):
+    """Each worker's memory, a row each."""
+
+    total: np.ndarray  # (workers, groups * panels * taps * run in whole blocks * PANEL)
+    bias_total: np.ndarray  # (workers, F)
+    at: np.ndarray  # int64 (workers, pixels of a band): addresses in x
+    slopes: np.ndarray  # (workers, groups * panels * pixels * PANEL)
+    buffer: np.ndarray  # (workers, floats of a band with its border, or 0)
+
+
 @jit
-def collect_of_worker(worker, x, shape, border, step, taps, run, window, dy, grid, filters, groups, rows, work):
-    """Every so-many-th band."""
-    total, bias_total, at, slopes, buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker], work[4][worker]
+def collect_of_worker(worker, x, geometry, terms, dy, rows, scratch):
+    """The totals over every `workers`-th band."""
+    total, bias_total, at = scratch.total[worker], scratch.bias_total[worker], scratch.at[worker]
+    slopes, buffer = scratch.slopes[worker], scratch.buffer[worker]
     total[:] = 0
     bias_total[:] = 0
-    all_rows, line = grid[0] * grid[1], grid[2] * groups * filters
-    for row in range(worker * rows, all_rows, len(work[0]) * rows):
+    g, channels = geometry, terms.groups * terms.filters
+    source, line = Source(buffer if buffer.size else x, at), g.out_w * channels
+    all_rows = len(dy) // line
+    for row in range(worker * rows, all_rows, len(scratch.at) * rows):
         count = min(rows, all_rows - row)
-        lay_out(x, shape, border, step, window, grid, row, count, buffer, at)
-        pack_slopes(dy, row * line, count * grid[2], filters, groups, slopes)
-        sum_rows(dy[row * line : (row + count) * line], groups * filters, bias_total)
-        source = buffer if buffer.size else x
-        collect_band(source, at, slopes, count * grid[2], taps, run, filters, groups, total)
+        lay_out(x, g, row, count, buffer, at)
+        pack_slopes(dy, row * line, count * g.out_w, terms.filters, terms.groups, slopes)
+        sum_rows(dy[row * line : (row + count) * line], channels, bias_total)
+        collect_band(source, terms, slopes, count * g.out_w, total)
 
 
 @parallel
-def collect(x, shape, border, step, taps, run, window, dy, grid, filters, groups, rows, work):
-    """The totals of each worker over its bands; work: totals, bias totals and buffers. Other arguments as `gather`."""
-    for worker in prange(len(work[0])):
-        collect_of_worker(np.int64(worker), x, shape, border, step, taps, run, window, dy, grid, filters, groups, rows, work)
+def collect(x, geometry, terms, dy, rows, scratch):
+    """scratch.total and bias_total of each worker, from x (N,H,W,C) and dy (N,OH,OW,F), flat, in bands of `rows` rows."""
+    for worker in prange(len(scratch.at)):
+        collect_of_worker(np.int64(worker), x, geometry, terms, dy, rows, scratch)
 
 
 @jit
-def unpack_totals(totals, w_taps, run, filters, groups, w_filters, dw):
-    """The sum over workers, in the weights' own order."""
+def unpack_totals(totals, order, dw):
+    """dw, flat, in the weights' own order: the sum of totals (workers, ...) over the workers."""
     at = 0
-    for g in range(groups):
-        for f in range(0, filters, PANEL):
-            for tap in w_taps:
-                for k in range(0, run, ROWS):
-                    for r in range(min(ROWS, run - k)):
-                        start = tap + (k + r) * w_filters + g * filters + f
-                        for c in range(min(PANEL, filters - f)):
+    for g in range(order.groups):
+        for f in range(0, order.filters, PANEL):
+            for tap in order.taps:
+                for k in range(0, order.run, ROWS):
+                    for r in range(min(ROWS, order.run - k)):
+                        start = tap + (k + r) * order.run_step + g * order.group_step + f
+                        for c in range(min(PANEL, order.filters - f)):
                             value = totals[0, at + r * PANEL + c]
                             for worker in range(1, len(totals)):
                                 value += totals[worker, at + r * PANEL + c]
@@ -528,83 +640,123 @@ def unpack_totals(totals, w_taps, run, filters, groups, w_filters, dw):
                     at += ROWS * PANEL
 
 
-def gradient_of_w(x, dy, w_shape, border, stride, dilation, groups):
-    """dW and db."""
-    x, dy = contiguous(x), contiguous(dy)
-    (kh, kw, c, f), (dh, dwidth) = w_shape, dilation
-    corner = border[0][0], border[1][0]
+def gradient_of_w(x, dy, w_shape, geometry, groups):
+    """dW (kh,kw,C,F), `w_shape`, and db (F,) of x (N,H,W,G*C) and dy (N,OH,OW,F)."""
+    x, dy, g, f = contiguous(x), contiguous(dy), geometry, w_shape[3]
     if is_depthwise(w_shape, groups):
-        return _depthwise.gradient_of_w(x, dy, w_shape, corner, stride, dilation)
+        return _depthwise.gradient_of_w(x, dy, w_shape, g)
     if unfolds_for_dw(w_shape, dy.size // f, groups):
-        return _columns.gradient_of_w(x, dy, w_shape, corner, stride, dilation)
-    (n, height, width, channels), out = x.shape, dy.shape[1:3]
-    merge = groups == 1 and dwidth == 1
-    positions = [(p, 0) for p in range(kh)] if merge else list(np.ndindex(kh, kw))
-    run, filters = (kw * c if merge else c), f // groups
-    window = (kh - 1) * dh + 1, (kw - 1) * dwidth + 1
-    columns = (out[1] - 1) * stride[1] + window[1]
-    # A register block may read behind the end of its run: harmless, except behind the end of the array.
-    fits = corner == (0, 0) and (out[0] - 1) * stride[0] + window[0] <= height and columns <= width and run % ROWS == 0
-    line = (width if fits else columns) * channels
-    taps = np.array([p * dh * line + q * dwidth * channels for p, q in positions], np.int64)
-    offsets = np.array([(p * kw + q) * c * f for p, q in positions], np.int64)
+        return _columns.gradient_of_w(x, dy, w_shape, g)
+    positions, order = taps_of(w_shape, g, groups)
+    # A register block may read behind the end of its run, which is harmless except behind the end of the array.
+    copied = not reads_inside(g) or order.run % ROWS != 0
+    terms = terms_of(positions, order, g, copied)
 
-    panels = groups * -(-filters // PANEL)
-    size = panels * len(taps) * -(-run // ROWS) * ROWS * PANEL
-    threads = get_num_threads() if n * out[0] * out[1] * size >= SMALL else 1
-    rows = rows_of_band(n * out[0], out[1], threads)
-    workers, images = min(threads, -(-n * out[0] // rows)), 1 + -(-rows // out[0])
-    work = (
-        aligned_empty((workers, size)),
-        aligned_empty((workers, f)),
-        np.empty((workers, rows * out[1]), np.int64),
-        aligned_empty((workers, rows * out[1] * panels * PANEL)),
-        aligned_empty((workers, 0 if fits else size_of_buffer(rows, images, stride, window, line))),
+    panels = groups * -(-order.filters // PANEL)
+    size = panels * len(positions) * -(-order.run // ROWS) * ROWS * PANEL
+    threads = get_num_threads() if len(x) * g.out_h * g.out_w * size >= SMALL else 1
+    rows = rows_of_band(len(x) * g.out_h, g.out_w, threads)
+    workers, pixels = min(threads, -(-len(x) * g.out_h // rows)), rows * g.out_w
+    scratch = CollectScratch(
+        total=aligned_empty((workers, size)),
+        bias_total=aligned_empty((workers, f)),
+        at=np.empty((workers, pixels), np.int64),
+        slopes=aligned_empty((workers, pixels * panels * PANEL)),
+        buffer=aligned_empty((workers, size_of_buffer(rows, g) if copied else 0)),
     )
-    arguments = (
-        x.reshape(-1), x.shape[1:], corner, stride, taps, run, window, dy.reshape(-1), (n, *out), filters, groups, rows, work,
-    )  # fmt: skip
+    arguments = x.reshape(-1), g, terms, dy.reshape(-1), rows, scratch
     if workers == 1:
         collect_of_worker(0, *arguments)
     else:
         collect(*arguments)
     dw = aligned_empty(w_shape)
-    unpack_totals(work[0], offsets, run, filters, groups, f, dw.reshape(-1))
-    return dw, work[1].sum(axis=0)
+    unpack_totals(scratch.total, order, dw.reshape(-1))
+    return dw, scratch.bias_total.sum(axis=0)
 
 
 # ---- the ops -------------------------------------------------------------------------------------------------------
 
 
 def correlate2d_forward(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):
-    kernel, stride, dilation = w.shape[:2], pair(stride), pair(dilation)
-    border = tuple(map(tuple, padding_2d(padding, x.shape[1:3], kernel, stride, dilation)))
-    axes = zip(x.shape[1:3], kernel, stride, dilation, border, strict=True)
-    out = tuple(output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
-    saved = x, w, border, stride, dilation, groups
-    return forward(x, w, b, border, stride, dilation, groups, out), saved
+    """x (N,H,W,G*C), w (kh,kw,C,F), b (F,) or None -> y (N,OH,OW,F), saved."""
+    geometry = geometry_of(x.shape, w.shape[:2], stride, padding, dilation)
+    return forward(x, w, b, geometry, groups), (x, w, geometry, groups)
 
 
 def correlate2d_backward(dy, saved, needs=(True, True, True)):
-    x, w, border, stride, dilation, groups = saved
-    dx = gradient_of_x(dy, w, x.shape, border, stride, dilation, groups) if needs[0] else None
+    """dy (N,OH,OW,F) -> dx, dw, db, each of its array's shape."""
+    x, w, geometry, groups = saved
+    dx = gradient_of_x(dy, w, geometry, groups) if needs[0] else None
     if not any(needs[1:]):
         return dx, None, None
-    return dx, *gradient_of_w(x, dy, w.shape, border, stride, dilation, groups)
+    return dx, *gradient_of_w(x, dy, w.shape, geometry, groups)
 
 
 def conv2d_forward(x, w, b=None, **constants):
+    """`correlate2d_forward` with the kernel mirrored."""
     return correlate2d_forward(x, w[::-1, ::-1], b, **constants)
 
 
 def conv2d_backward(dy, saved, needs=(True, True, True)):
+    """`correlate2d_backward`, dW mirrored back."""
     dx, dw, db = correlate2d_backward(dy, saved, needs)
     return dx, None if dw is None else dw[::-1, ::-1], db
 
 
 def supports(x, w, b=None, *, groups=1, **constants):
+    """float32, and channels and filters that the groups divide."""
     return is_float32(x, w, b) and x.shape[3] == w.shape[2] * groups and w.shape[3] % groups == 0
 
 
-kernel_of(correlate2d, "numba", correlate2d_forward, correlate2d_backward, supports)
-kernel_of(conv2d, "numba", conv2d_forward, conv2d_backward, supports)
+def draw_convolution(draw, groups, windows=1):
+    """Arrays and constants with an output of at least `windows` pixels along each axis; groups: a number or "depthwise"."""
+    kernel = draw.choice([(1, 1), (2, 2), (3, 3), (3, 3), (5, 5), (7, 7), (1, 3), (4, 1), (2, 5)])
+    stride, dilation = draw.choice([1, 1, 2, 3, (1, 2), (3, 1)]), draw.choice([1, 1, 1, 2, (1, 3)])
+    padding = draw.choice(["valid", "same", 1, 4, ((0, 1), (2, 0))])
+    axes = zip(kernel, pair(stride), pair(dilation), strict=True)
+    height, width = [(k - 1) * d + 1 + (windows - 1) * s + draw.integer(0, 14) for k, s, d in axes]
+    c, f = draw.choice(COUNTS), draw.choice(COUNTS)
+    if groups == "depthwise":
+        groups, c, f = c, 1, c
+    elif groups > 1:
+        c, f = min(c, 33), min(f, 33) * groups
+    x = draw.array(draw.choice([1, 1, 2, 3]), height, width, c * groups)
+    b = draw.array(f) if draw.choice([True, False]) else None
+    return (x, draw.array(*kernel, c, f), b), {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+
+
+def draw_large(draw):
+    """Many pixels, weights or images: the sizes at which the section "which way" decides."""
+    k, stride, padding = draw.choice([1, 3, 5]), draw.choice([1, 2]), draw.choice(["valid", "same"])
+    c, f = draw.choice([(256, 257), (130, 128), (64, 256), (3, 40), (1, 6), (20, 50)])
+    n, size = draw.choice([(1, 7), (3, 14)] if c > 60 else [(1, 70), (3, 47), (7, 29)])
+    arrays = draw.array(n, size, size + 1, c), draw.array(k, k, c, f), draw.array(f)
+    return arrays, {"stride": stride, "padding": padding}
+
+
+def samples(draw):
+    """Convolutions of every kind; one in twelve is large."""
+    if draw.integer(0, 11) == 11:
+        return draw_large(draw)
+    return draw_convolution(draw, draw.choice([1, 1, 1, 2, 3, "depthwise"]))
+
+
+WARM = tuple(
+    ((x, w, w[3:]), constants)
+    for x, w, constants in (
+        ((2, 9, 9, 3), (3, 3, 3, 32), {}),  # direct
+        ((2, 9, 9, 3), (3, 3, 3, 40), {"padding": "same", "stride": 2}),  # with a border and a last panel
+        ((2, 9, 9, 32), (3, 3, 32, 64), {}),  # Winograd
+        ((2, 9, 9, 32), (3, 3, 32, 64), {"padding": "same"}),
+        ((2, 9, 9, 8), (1, 1, 8, 16), {}),
+        ((8, 24, 24, 12), (3, 3, 12, 40), {"padding": "same"}),  # direct, on several threads
+        ((2, 9, 9, 64), (3, 3, 64, 136), {"dilation": 2}),  # weights packed on several threads
+        ((2, 9, 9, 128), (3, 3, 128, 136), {"padding": "same"}),  # by columns, on several threads and on one
+        ((1, 4, 4, 128), (1, 1, 128, 136), {"stride": 2}),
+        ((2, 9, 9, 8), (3, 3, 1, 8), {"groups": 8}),  # depthwise
+        ((4, 24, 24, 32), (3, 3, 1, 32), {"groups": 32}),
+        ((2, 9, 9, 8), (3, 3, 4, 8), {"groups": 2, "dilation": 2, "stride": 2}),  # with phases in dX
+    )
+)
+kernel_of(correlate2d, "numba", correlate2d_forward, correlate2d_backward, supports, samples=samples, warm=WARM)
+kernel_of(conv2d, "numba", conv2d_forward, conv2d_backward, supports, samples=samples, warm=WARM)

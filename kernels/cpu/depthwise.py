@@ -1,17 +1,19 @@
 """Depthwise convolution: every channel has a kernel of its own (groups = channels), so vectors run over channels.
 
     y[m, c]  = b[c] + sum over taps t of  x[pixel m moved by tap t, c] * w[t, c]
-    dx       the same sum: dy, by the taps that can have made a pixel
+    dx       the same sum: dy, moved by the taps that reach a pixel
     dw[t, c] = sum over pixels m of       x[pixel m moved by tap t, c] * dy[m, c]
 
-There is little to compute for every number read, so nothing is copied, no border either. Work goes line by line of the
-result; a line knows its taps, those of kernel rows that lie in the image, and how far from its ends all of them do:
+There is little to compute for every number read, so nothing is copied, not even a border. Work goes line by line of the
+result. A line knows its taps, those of kernel rows that lie in the image, and between which pixels all of them do:
 
     pixels of a line   | . |     |     |     | . .|      .  one pixel, its own list of taps
                          low  blocks      high           |  PIXELS neighbours times one vector in registers
 
 A last block that would reach over the end, of blocks or of channels, is moved back: it computes some numbers twice.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import get_num_threads, prange
@@ -36,14 +38,54 @@ from tinydx_kernels.cpu.simd import multiply as multiply_blocks
 PIXELS = 6
 VECTORS = 4  # of channels at a time in dW
 SPAN = VECTORS * WIDTH
-WORTH_WAKING = 1 << 19  # multiplications from which on a second thread is woken
+WORTH_WAKING = 1 << 19  # multiplications from which on several threads compute
 
 # ---- forward and dX ------------------------------------------------------------------------------------------------
 
 
+class Arrays(NamedTuple):
+    """What a sum reads and writes, flat: x (N,H,W,C), w (kh,kw,C), bias (C), y (N,OH,OW,C); for dX: dy, w, zeros, dx."""
+
+    x: np.ndarray
+    w: np.ndarray
+    bias: np.ndarray
+    y: np.ndarray
+
+
+class Taps(NamedTuple):
+    """The taps of a line, int64; of all workers (workers, kh*kw), or of one (kh*kw)."""
+
+    at: np.ndarray  # address in x for the line's first pixel
+    column: np.ndarray  # column of x where that is
+    weight: np.ndarray  # address in w
+    own_at: np.ndarray  # the same for the taps of one pixel
+    own_weight: np.ndarray
+
+
+class Line(NamedTuple):
+    """`count` pixels of y, and where they meet x."""
+
+    width: int  # columns of x
+    step: int  # columns of x from one pixel to the next
+    out: int  # address in y of the first pixel
+    out_step: int  # floats of y from one pixel to the next
+    count: int
+
+
+class Place(NamedTuple):
+    """Where a block of pixels begins, added to the addresses of taps, and its distance from pixel to pixel in x and y."""
+
+    at: int
+    step: int
+    out: int
+    out_step: int
+
+
 @inline
-def pixels_plain(x, at, step, n, taps, weights, w, bias, c, y, out, out_step, rows, width):
-    """`rows` pixels of `width` channels, as plain loops."""
+def pixels_plain(arrays, place, n, taps, weights, c, rows, width):
+    """`rows` pixels of `width` channels from c on, the sum over n taps, as plain loops."""
+    x, w, bias, y = arrays
+    at, step, out, out_step = place
     for r in range(rows):
         row = y[out + r * out_step + c : out + r * out_step + c + width]
         row[:] = bias[c : c + width]
@@ -54,127 +96,131 @@ def pixels_plain(x, at, step, n, taps, weights, w, bias, c, y, out, out_step, ro
 
 
 @inline
-def pixels_simd(x, at, step, n, taps, weights, w, bias, c, y, out, out_step, rows, width):
+def pixels_simd(arrays, place, n, taps, weights, c, rows, width):
     """PIXELS pixels of WIDTH channels in registers."""
+    x, w, bias, y = arrays
     block = repeat_rows(load(bias, c), PIXELS)
     for t in range(n):
-        block = multiply_rows(block, PIXELS, x, at + taps[t] + c, step, w, weights[t] + c)
-    store(block, PIXELS, y, out + c, out_step)
+        block = multiply_rows(block, PIXELS, x, place.at + taps[t] + c, place.step, w, weights[t] + c)
+    store(block, PIXELS, y, place.out + c, place.out_step)
 
 
 @inline
-def pixels_wide(x, at, step, n, taps, weights, w, bias, c, y, out, out_step, rows, width):
+def pixels_wide(arrays, place, n, taps, weights, c, rows, width):
     """PIXELS pixels of two vectors: addresses are computed once for both."""
+    x, w, bias, y = arrays
     block = repeat_rows(load_rows(2, 1, bias, c, 0), PIXELS)
     for t in range(n):
-        block = multiply_rows(block, PIXELS, x, at + taps[t] + c, step, w, weights[t] + c)
-    store(block, PIXELS, y, out + c, out_step)
+        block = multiply_rows(block, PIXELS, x, place.at + taps[t] + c, place.step, w, weights[t] + c)
+    store(block, PIXELS, y, place.out + c, place.out_step)
 
 
 @inline
-def pixel_simd(x, at, step, n, taps, weights, w, bias, c, y, out, out_step, rows, width):
+def pixel_simd(arrays, place, n, taps, weights, c, rows, width):
     """One pixel of WIDTH channels."""
+    x, w, bias, y = arrays
     block = load(bias, c)
     for t in range(n):
-        block = multiply_rows(block, 1, x, at + taps[t] + c, 0, w, weights[t] + c)
-    store(block, 1, y, out + c, 0)
+        block = multiply_rows(block, 1, x, place.at + taps[t] + c, 0, w, weights[t] + c)
+    store(block, 1, y, place.out + c, 0)
 
 
 block_of_pixels, wide_block, one_pixel = (pixels_simd, pixels_wide, pixel_simd) if LANES else (pixels_plain,) * 3
 
 
 @jit
-def pixels_of_line(x, width, step, n, taps, columns, weights, own, w, channels, bias, y, out, out_step, count):
-    """`count` pixels of a line. taps: address of each of the n taps for pixel 0, columns: the column in x where that is.
-
-    own: space for two lists, the taps of one pixel. width: columns of x, step: of them from one pixel to the next.
-    """
-    low, high = 0, count
+def pixels_of_line(arrays, taps, n, line, channels):
+    """The sums of all pixels of a line over its n taps."""
+    low, high = 0, line.count
     for t in range(n):
-        low = max(low, -(columns[t] // step))
-        high = min(high, (width - 1 - columns[t]) // step + 1)
+        low = max(low, -(taps.column[t] // line.step))
+        high = min(high, (line.width - 1 - taps.column[t]) // line.step + 1)
     k, span, whole = 0, min(WIDTH, channels), high - low >= PIXELS and channels >= WIDTH
-    while k < count:
+    while k < line.count:
         if whole and low <= k < high:
             k = min(k, high - PIXELS)
-            at, to = k * step * channels, out + k * out_step
+            place = Place(k * line.step * channels, line.step * channels, line.out + k * line.out_step, line.out_step)
             for c in range(0, channels, 2 * WIDTH):
                 lane = min(c, channels - 2 * WIDTH)
                 if lane >= 0:
-                    wide_block(x, at, step * channels, n, taps, weights, w, bias, lane, y, to, out_step, PIXELS, 2 * WIDTH)
+                    wide_block(arrays, place, n, taps.at, taps.weight, lane, PIXELS, 2 * WIDTH)
                 else:
                     for lane in (0, channels - WIDTH):
-                        block_of_pixels(x, at, step * channels, n, taps, weights, w, bias, lane, y, to, out_step, PIXELS, WIDTH)
+                        block_of_pixels(arrays, place, n, taps.at, taps.weight, lane, PIXELS, WIDTH)
             k += PIXELS
             continue
         valid = 0
         for t in range(n):
-            if 0 <= columns[t] + k * step < width:
-                own[0, valid], own[1, valid] = taps[t], weights[t]
+            if 0 <= taps.column[t] + k * line.step < line.width:
+                taps.own_at[valid], taps.own_weight[valid] = taps.at[t], taps.weight[t]
                 valid += 1
-        at, to = k * step * channels, out + k * out_step
+        place = Place(k * line.step * channels, 0, line.out + k * line.out_step, 0)
         for c in range(0, channels, WIDTH):
             lane = min(c, channels - span)
             if span == WIDTH:
-                one_pixel(x, at, 0, valid, own[0], own[1], w, bias, lane, y, to, 0, 1, WIDTH)
+                one_pixel(arrays, place, valid, taps.own_at, taps.own_weight, lane, 1, WIDTH)
             else:
-                pixels_plain(x, at, 0, valid, own[0], own[1], w, bias, lane, y, to, 0, 1, span)
+                pixels_plain(arrays, place, valid, taps.own_at, taps.own_weight, lane, 1, span)
         k += 1
 
 
 @jit
-def forward_rows(x, shape, w, kernel, bias, y, out, border, stride, dilation, lists, first, last):
+def forward_rows(arrays, geometry, taps, first, last):
     """Output rows `first` to `last`, counted through all images."""
-    (height, width, channels), (taps, columns, weights) = shape, (lists[0], lists[1], lists[2])
+    g = geometry
     for row in range(first, last):
-        image, i, n = row // out[0], row % out[0], 0
-        for p in range(kernel[0]):
-            h = i * stride[0] - border[0] + p * dilation[0]
-            for q in range(kernel[1] if 0 <= h < height else 0):
-                columns[n] = q * dilation[1] - border[1]
-                taps[n] = ((image * height + h) * width + columns[n]) * channels
-                weights[n] = (p * kernel[1] + q) * channels
+        image, i, n = row // g.out_h, row % g.out_h, 0
+        for p in range(g.kernel_h):
+            h = i * g.stride_h - g.top + p * g.dilation_h
+            for q in range(g.kernel_w if 0 <= h < g.height else 0):
+                taps.column[n] = q * g.dilation_w - g.left
+                taps.at[n] = ((image * g.height + h) * g.width + taps.column[n]) * g.channels
+                taps.weight[n] = (p * g.kernel_w + q) * g.channels
                 n += 1
-        pixels_of_line(
-            x, width, stride[1], n, taps, columns, weights, lists[3:], w, channels, bias,
-            y, row * out[1] * channels, channels, out[1],
-        )  # fmt: skip
+        line = Line(g.width, g.stride_w, row * g.out_w * g.channels, g.channels, g.out_w)
+        pixels_of_line(arrays, taps, n, line, g.channels)
 
 
 @jit
-def backward_rows(dy, out, w, kernel, zeros, dx, shape, border, stride, dilation, lists, first, last):
-    """Rows `first` to `last` of dX. Pixels that are a stride apart have the same taps: they are a line for themselves."""
-    (height, width, channels), (taps, columns, weights) = shape, (lists[0], lists[1], lists[2])
+def backward_rows(arrays, geometry, taps, first, last):
+    """Rows `first` to `last` of dX. Pixels a stride apart have the same taps: they form a line of their own."""
+    g = geometry
     for row in range(first, last):
-        image, h = row // height, row % height
-        for a in range(min(stride[1], width)):
+        image, h = row // g.height, row % g.height
+        for a in range(min(g.stride_w, g.width)):
             n = 0
-            for p in range(kernel[0]):
-                i, rest = (h + border[0] - p * dilation[0]) // stride[0], (h + border[0] - p * dilation[0]) % stride[0]
-                for q in range(kernel[1] if rest == 0 and 0 <= i < out[0] else 0):
-                    if (a + border[1] - q * dilation[1]) % stride[1] == 0:
-                        columns[n] = (a + border[1] - q * dilation[1]) // stride[1]
-                        taps[n] = ((image * out[0] + i) * out[1] + columns[n]) * channels
-                        weights[n] = (p * kernel[1] + q) * channels
+            for p in range(g.kernel_h):
+                down = h + g.top - p * g.dilation_h
+                i = down // g.stride_h
+                for q in range(g.kernel_w if down % g.stride_h == 0 and 0 <= i < g.out_h else 0):
+                    across = a + g.left - q * g.dilation_w
+                    if across % g.stride_w == 0:
+                        taps.column[n] = across // g.stride_w
+                        taps.at[n] = ((image * g.out_h + i) * g.out_w + taps.column[n]) * g.channels
+                        taps.weight[n] = (p * g.kernel_w + q) * g.channels
                         n += 1
-            pixels_of_line(
-                dy, out[1], 1, n, taps, columns, weights, lists[3:], w, channels, zeros,
-                dx, (row * width + a) * channels, stride[1] * channels, (width - a + stride[1] - 1) // stride[1],
-            )  # fmt: skip
+            count = (g.width - a + g.stride_w - 1) // g.stride_w
+            line = Line(g.out_w, 1, (row * g.width + a) * g.channels, g.stride_w * g.channels, count)
+            pixels_of_line(arrays, taps, n, line, g.channels)
+
+
+@jit
+def rows_of_worker(backward, arrays, geometry, taps, worker, rows):
+    """A worker's share of `rows` rows, of dX if `backward`, else of y."""
+    workers = len(taps.at)
+    first, last = rows * worker // workers, rows * (worker + 1) // workers
+    own = Taps(taps.at[worker], taps.column[worker], taps.weight[worker], taps.own_at[worker], taps.own_weight[worker])
+    if backward:
+        backward_rows(arrays, geometry, own, first, last)
+    else:
+        forward_rows(arrays, geometry, own, first, last)
 
 
 @parallel
-def forward_in_parallel(x, shape, w, kernel, bias, y, out, border, stride, dilation, lists, rows):
-    for worker in prange(len(lists)):
-        first, last = rows * worker // len(lists), rows * (worker + 1) // len(lists)
-        forward_rows(x, shape, w, kernel, bias, y, out, border, stride, dilation, lists[worker], first, last)
-
-
-@parallel
-def backward_in_parallel(dy, out, w, kernel, zeros, dx, shape, border, stride, dilation, lists, rows):
-    for worker in prange(len(lists)):
-        first, last = rows * worker // len(lists), rows * (worker + 1) // len(lists)
-        backward_rows(dy, out, w, kernel, zeros, dx, shape, border, stride, dilation, lists[worker], first, last)
+def rows_in_parallel(backward, arrays, geometry, taps, rows):
+    """`rows_of_worker` for all workers."""
+    for worker in prange(len(taps.at)):
+        rows_of_worker(backward, arrays, geometry, taps, np.int64(worker), rows)
 
 
 def workers_for(pixels, w, rows):
@@ -182,59 +228,74 @@ def workers_for(pixels, w, rows):
     return min(rows, get_num_threads()) if pixels * w.size >= WORTH_WAKING else 1
 
 
-def forward(x, w, b, border, stride, dilation, out):
-    """y = correlation of x (N,H,W,C) and w (kh,kw,1,C), plus b; border: (top, left)."""
-    y, rows, channels = aligned_empty((len(x), *out, x.shape[3])), len(x) * out[0], x.shape[3]
-    bias = np.zeros(channels, np.float32) if b is None else contiguous(b)
-    lists = np.empty((workers_for(rows * out[1], w, rows), 5, w.size // channels), np.int64)
-    arguments = x.reshape(-1), x.shape[1:], w.reshape(-1), w.shape[:2], bias, y.reshape(-1), out, border, stride, dilation
-    if len(lists) == 1:
-        forward_rows(*arguments, lists[0], 0, rows)
+def run_rows(backward, arrays, geometry, images):
+    """Compute arrays.y, of y (N,OH,OW,C) or dX (N,H,W,C)."""
+    g, rows = geometry, images * (geometry.height if backward else geometry.out_h)
+    workers = workers_for(images * g.out_h * g.out_w, arrays.w, rows)
+    taps = Taps(*np.empty((5, workers, g.kernel_h * g.kernel_w), np.int64))
+    if workers == 1:
+        rows_of_worker(backward, arrays, g, taps, 0, rows)
     else:
-        forward_in_parallel(*arguments, lists, rows)
+        rows_in_parallel(backward, arrays, g, taps, rows)
+
+
+def forward(x, w, b, geometry):
+    """Correlation of x (N,H,W,C) and w (kh,kw,1,C), plus b (C,) or None: y (N,OH,OW,C)."""
+    g = geometry
+    y = aligned_empty((len(x), g.out_h, g.out_w, g.channels))
+    bias = np.zeros(g.channels, np.float32) if b is None else contiguous(b)
+    run_rows(False, Arrays(x.reshape(-1), w.reshape(-1), bias, y.reshape(-1)), g, len(x))
     return y
 
 
-def gradient_of_x(dy, w, shape, border, stride, dilation):
-    """dX, of the given shape."""
-    dx, rows, channels = aligned_empty(shape), shape[0] * shape[1], shape[3]
-    zeros, out = np.zeros(channels, np.float32), dy.shape[1:3]
-    lists = np.empty((workers_for(len(dy) * out[0] * out[1], w, rows), 5, w.size // channels), np.int64)
-    arguments = dy.reshape(-1), out, w.reshape(-1), w.shape[:2], zeros, dx.reshape(-1), shape[1:], border, stride, dilation
-    if len(lists) == 1:
-        backward_rows(*arguments, lists[0], 0, rows)
-    else:
-        backward_in_parallel(*arguments, lists, rows)
+def gradient_of_x(dy, w, geometry):
+    """dX (N,H,W,C) of dy (N,OH,OW,C) and w (kh,kw,1,C)."""
+    g = geometry
+    dx = aligned_empty((len(dy), g.height, g.width, g.channels))
+    run_rows(True, Arrays(dy.reshape(-1), w.reshape(-1), np.zeros(g.channels, np.float32), dx.reshape(-1)), g, len(dy))
     return dx
 
 
 # ---- dW ------------------------------------------------------------------------------------------------------------
 
 
+class Walk(NamedTuple):
+    """`count` pixels of a line: where they begin in x and dy, and the distance from one to the next."""
+
+    x: int
+    x_step: int
+    dy: int
+    dy_step: int
+    count: int
+
+
 @inline
-def products_plain(x, a, a_step, dy, b, b_step, count, total, t, width):
-    """total[t + lane] += sum over `count` pixels of x dy, as plain loops."""
+def products_plain(x, dy, walk, c, total, t, width):
+    """total[t + lane] += sum over the pixels of a walk of x dy, for `width` channels from c on, as plain loops."""
+    a, a_step, b, b_step, count = walk
     for j in range(count):
         for lane in range(width):
-            total[t + lane] += x[a + j * a_step + lane] * dy[b + j * b_step + lane]
+            total[t + lane] += x[a + c + j * a_step + lane] * dy[b + c + j * b_step + lane]
 
 
 @inline
-def products_simd(x, a, a_step, dy, b, b_step, count, total, t, width):
+def products_simd(x, dy, walk, c, total, t, width):
     """VECTORS vectors of it in registers."""
+    a, a_step, b, b_step, count = walk
     block = load_rows(VECTORS, 1, total, t, 0)
     for j in range(count):
-        pixel, slope = load_rows(VECTORS, 1, x, a + j * a_step, 0), load_rows(VECTORS, 1, dy, b + j * b_step, 0)
+        pixel, slope = load_rows(VECTORS, 1, x, a + c + j * a_step, 0), load_rows(VECTORS, 1, dy, b + c + j * b_step, 0)
         block = add_blocks(block, multiply_blocks(pixel, slope))
     store(block, 1, total, t, 0)
 
 
 @inline
-def products_narrow(x, a, a_step, dy, b, b_step, count, total, t, width):
+def products_narrow(x, dy, walk, c, total, t, width):
     """One vector of it."""
+    a, a_step, b, b_step, count = walk
     block = load(total, t)
     for j in range(count):
-        block = multiply_rows(block, 1, x, a + j * a_step, 0, dy, b + j * b_step)
+        block = multiply_rows(block, 1, x, a + c + j * a_step, 0, dy, b + c + j * b_step)
     store(block, 1, total, t, 0)
 
 
@@ -242,48 +303,50 @@ products_of_span, products_of_vector = (products_simd, products_narrow) if LANES
 
 
 @jit
-def collect_rows(x, shape, kernel, dy, out, border, stride, dilation, total, bias_total, first, last):
-    """Add output rows `first` to `last` to total[tap, channel] and bias_total. Every tap has its own share of a line."""
-    height, width, channels = shape
+def collect_rows(x, dy, geometry, total, bias_total, first, last):
+    """total (kh,kw,C) and bias_total (C) of output rows `first` to `last`. Every tap has its own share of a line."""
+    g = geometry
     total[:] = 0
     bias_total[:] = 0
-    step = stride[1] * channels
+    step = g.stride_w * g.channels
     for row in range(first, last):
-        image, i, line = row // out[0], row % out[0], row * out[1]
-        sum_rows(dy[line * channels : (line + out[1]) * channels], channels, bias_total)
-        for p in range(kernel[0]):
-            h = i * stride[0] - border[0] + p * dilation[0]
-            for q in range(kernel[1] if 0 <= h < height else 0):
-                column, t = q * dilation[1] - border[1], (p * kernel[1] + q) * channels
-                low, high = max(0, -(column // stride[1])), min(out[1], (width - 1 - column) // stride[1] + 1)
-                a, b = ((image * height + h) * width + column) * channels + low * step, (line + low) * channels
-                c = 0
-                while c + SPAN <= channels:
-                    products_of_span(x, a + c, step, dy, b + c, channels, high - low, total, t + c, SPAN)
+        image, i, line = row // g.out_h, row % g.out_h, row * g.out_w
+        sum_rows(dy[line * g.channels : (line + g.out_w) * g.channels], g.channels, bias_total)
+        for p in range(g.kernel_h):
+            h = i * g.stride_h - g.top + p * g.dilation_h
+            for q in range(g.kernel_w if 0 <= h < g.height else 0):
+                column, t = q * g.dilation_w - g.left, (p * g.kernel_w + q) * g.channels
+                low, high = max(0, -(column // g.stride_w)), min(g.out_w, (g.width - 1 - column) // g.stride_w + 1)
+                a = ((image * g.height + h) * g.width + column) * g.channels + low * step
+                walk, c = Walk(a, step, (line + low) * g.channels, g.channels, high - low), 0
+                while c + SPAN <= g.channels:
+                    products_of_span(x, dy, walk, c, total, t + c, SPAN)
                     c += SPAN
-                while c + WIDTH <= channels:
-                    products_of_vector(x, a + c, step, dy, b + c, channels, high - low, total, t + c, WIDTH)
+                while c + WIDTH <= g.channels:
+                    products_of_vector(x, dy, walk, c, total, t + c, WIDTH)
                     c += WIDTH
-                products_plain(x, a + c, step, dy, b + c, channels, high - low, total, t + c, channels - c)
+                products_plain(x, dy, walk, c, total, t + c, g.channels - c)
 
 
 @parallel
-def collect_in_parallel(x, shape, kernel, dy, out, border, stride, dilation, totals, bias_totals, rows):
-    for worker in prange(len(totals)):
-        first, last = rows * worker // len(totals), rows * (worker + 1) // len(totals)
-        collect_rows(x, shape, kernel, dy, out, border, stride, dilation, totals[worker], bias_totals[worker], first, last)
+def collect_in_parallel(x, dy, geometry, totals, bias_totals, rows):
+    """`collect_rows` for all workers: totals (workers, kh*kw*C), bias_totals (workers, C)."""
+    workers = len(totals)
+    for worker in prange(workers):
+        k = np.int64(worker)
+        first, last = rows * k // workers, rows * (k + 1) // workers
+        collect_rows(x, dy, geometry, totals[worker], bias_totals[worker], first, last)
 
 
-def gradient_of_w(x, dy, w_shape, border, stride, dilation):
-    """dW and db."""
-    out, channels, rows = dy.shape[1:3], x.shape[3], len(dy) * dy.shape[1]
-    dw = aligned_empty(w_shape)
-    workers = workers_for(rows * out[1], dw, rows)
-    arguments = x.reshape(-1), x.shape[1:], w_shape[:2], dy.reshape(-1), out, border, stride, dilation
+def gradient_of_w(x, dy, w_shape, geometry):
+    """dW (kh,kw,1,C), `w_shape`, and db (C,) of x (N,H,W,C) and dy (N,OH,OW,C)."""
+    dw, rows = aligned_empty(w_shape), len(dy) * geometry.out_h
+    workers = workers_for(rows * geometry.out_w, dw, rows)
+    arguments = x.reshape(-1), dy.reshape(-1), geometry
     if workers == 1:
-        db = np.empty(channels, np.float32)
+        db = np.empty(geometry.channels, np.float32)
         collect_rows(*arguments, dw.reshape(-1), db, 0, rows)
         return dw, db
-    totals, bias_totals = aligned_empty((workers, dw.size)), aligned_empty((workers, channels))
+    totals, bias_totals = aligned_empty((workers, dw.size)), aligned_empty((workers, geometry.channels))
     collect_in_parallel(*arguments, totals, bias_totals, rows)
     return np.add.reduce(totals, out=dw.reshape(-1)).reshape(w_shape), bias_totals.sum(axis=0)

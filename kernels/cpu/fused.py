@@ -7,14 +7,18 @@ Backward uses that only the winners of windows with y > 0 have a gradient, one p
 * dX gives the gradient back to full size in a small buffer, band by band, where Winograd reads it.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import get_num_threads, prange
 
 from tinydx.op import kernel_of
-from tinydx.ops.convolution import output_size, padding_2d, pair
+from tinydx.ops.convolution import padding_2d, pair
 from tinydx.ops.fused import conv2d_relu_max_pool2d, correlate2d_relu_max_pool2d
 from tinydx_kernels.cpu import convolution, winograd
-from tinydx_kernels.cpu.bands import SLACK, copy_band, unpool_band
+from tinydx_kernels.cpu.bands import BAND, SLACK, Part, Pooled, columns_of_band, copy_band, reads_inside, unpool_band
+from tinydx_kernels.cpu.convolution import Panel, Source, pack_weights, taps_of, terms_of
+from tinydx_kernels.cpu.geometry import geometry_of
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -46,9 +50,28 @@ POOLED = CELLS * COLUMNS  # vectors of a block after pooling
 # ---- forward -------------------------------------------------------------------------------------------------------
 
 
+class Target(NamedTuple):
+    """What a band writes."""
+
+    y: np.ndarray  # flat
+    winner: np.ndarray  # uint8, as y: which pixel of the window was the maximum
+    at: np.ndarray  # int64, address of each window in both
+    edge: np.ndarray  # room for a block, and for its winners
+
+
+class Scratch(NamedTuple):
+    """Each worker's memory, a row each."""
+
+    at: np.ndarray  # int64 (workers, 4 * windows of a band): addresses in x, the four pixels of a window one after the other
+    out: np.ndarray  # int64 (workers, windows of a band): addresses in y
+    edge: np.ndarray  # (workers, 2 * CELLS * PANEL)
+    buffer: np.ndarray  # (workers, floats of a band with its border, or 0)
+
+
 @inline
-def pooled_plain(x, at, m, taps, run, w, j, bias, f, width, y, winner, out, cells, edge):
-    """CELLS windows times `width` filters, as plain loops: pixel by pixel, beginning with ReLU's zero."""
+def pooled_plain(source, terms, weights, target, m, panel, cells):
+    """`cells` windows, pixels from m on, times the filters of a panel, as plain loops: each begins with ReLU's zero."""
+    (x, at), (packed, bias), (y, winner, out, edge), (j, f, width) = source, weights, target, panel
     for cell in range(cells):
         to = out[m // 4 + cell] + f
         row, best, pixel = y[to : to + width], winner[to : to + width], edge[:width]
@@ -57,11 +80,11 @@ def pooled_plain(x, at, m, taps, run, w, j, bias, f, width, y, winner, out, cell
         for r in range(4):
             pixel[:] = bias[f : f + width]
             k = j
-            for tap in taps:
-                for c in range(run):
-                    factor, weights = x[at[m + 4 * cell + r] + tap + c], w[k : k + PANEL]
+            for tap in terms.taps:
+                for c in range(terms.run):
+                    factor, numbers = x[at[m + 4 * cell + r] + tap + c], packed[k : k + PANEL]
                     for lane in range(width):
-                        pixel[lane] += factor * weights[lane]
+                        pixel[lane] += factor * numbers[lane]
                     k += PANEL
             for lane in range(width):
                 if pixel[lane] > row[lane]:
@@ -71,12 +94,13 @@ def pooled_plain(x, at, m, taps, run, w, j, bias, f, width, y, winner, out, cell
 
 
 @inline
-def pooled_simd(x, at, m, taps, run, w, j, bias, f, width, y, winner, out, cells, edge):
-    """The same in registers: the four pixels of a window are rows next to each other."""
+def pooled_simd(source, terms, weights, target, m, panel, cells):
+    """CELLS windows in registers: the four pixels of a window are rows next to each other."""
+    (x, at), (packed, bias), (y, winner, out, edge), (j, f, width) = source, weights, target, panel
     block = repeat_rows(load_rows(COLUMNS, 1, bias, f, 0), PIXELS)
-    for tap in taps:
-        for c in range(run):
-            block = outer_at(block, PIXELS, x, at, m, tap + c, w, j)
+    for tap in terms.taps:
+        for c in range(terms.run):
+            block = outer_at(block, PIXELS, x, at, m, tap + c, packed, j)
             j += PANEL
     p0, p1, p2, p3 = (
         rows_of(block, PIXELS, 0, 4),
@@ -107,72 +131,73 @@ pooled_tile = pooled_simd if LANES else pooled_plain
 
 
 @jit
-def pooled_bands(worker, x, shape, border, step, taps, run, window, w, bias, y, winner, size, filters, rows, work):
-    """Every so-many-th band of `rows` pooled rows."""
-    at, out, edge, buffer = work[0][worker], work[1][worker], work[2][worker], work[3][worker]
-    bands = (size[0] + rows - 1) // rows
-    columns = (2 * size[1] - 1) * step[1] + window[1]
-    for item in range(worker, len(y) // (size[0] * size[1] * filters) * bands, len(work[0])):
+def addresses(geometry, filters, place, band, lines, at, out):
+    """Addresses of the windows of `band` pooled rows of an image; place: (image, first row).
+
+    at[4 * window + pixel]: in x, whose band has lines (address of the first, floats of one); out[window]: in y.
+    A last, incomplete block repeats a window.
+    """
+    g, (image, i), (start, line) = geometry, place, lines
+    columns, pooled_rows, cells = g.out_w // 2, g.out_h // 2, band * (g.out_w // 2)
+    for cell in range(cells + CELLS):
+        row, column = min(cell, cells - 1) // columns, min(cell, cells - 1) % columns
+        out[cell] = ((image * pooled_rows + i + row) * columns + column) * filters
+        for k in range(4):
+            down, right = (2 * row + k // 2) * g.stride_h, (2 * column + k % 2) * g.stride_w
+            at[4 * cell + k] = start + down * line + right * g.channels
+
+
+@jit
+def pooled_bands(worker, x, geometry, terms, weights, result, rows, scratch):
+    """Every `workers`-th band of `rows` pooled rows; result: (y, winner)."""
+    at, out, buffer, g = scratch.at[worker], scratch.out[worker], scratch.buffer[worker], geometry
+    target = Target(result[0], result[1], out, scratch.edge[worker])
+    source = Source(buffer if buffer.size else x, at)
+    pooled_rows, columns, filters = g.out_h // 2, g.out_w // 2, terms.filters
+    bands, reads = (pooled_rows + rows - 1) // rows, (g.out_w - 1) * g.stride_w + g.reach_w
+    images = len(x) // (g.height * g.width * g.channels)
+    for item in range(worker, images * bands, len(scratch.at)):
         image, i = item // bands, item % bands * rows
-        band = min(rows, size[0] - i)
-        source, line, base = x, shape[1] * shape[2], (image * shape[0] + 2 * i * step[0]) * shape[1] * shape[2]
+        band, top = min(rows, pooled_rows - i), 2 * i * g.stride_h
+        start, line = (image * g.height + top) * g.width * g.channels, g.width * g.channels
         if buffer.size:
-            top = 2 * i * step[0] - border[0]
-            copy_band(x, shape, image, top, -border[1], (2 * band - 1) * step[0] + window[0], columns, buffer)
-            source, line, base = buffer, columns * shape[2], 0
-        cells = band * size[1]
-        for cell in range(cells + CELLS):  # the last, incomplete block does some window twice
-            row, column = min(cell, cells - 1) // size[1], min(cell, cells - 1) % size[1]
-            out[cell] = ((image * size[0] + i + row) * size[1] + column) * filters
-            for k in range(4):
-                down, right = (2 * row + k // 2) * step[0], (2 * column + k % 2) * step[1]
-                at[4 * cell + k] = base + down * line + right * shape[2]
-        for panel in range((filters + PANEL - 1) // PANEL):
-            width, j = min(PANEL, filters - panel * PANEL), panel * len(taps) * run * PANEL
+            area = Part(image, top - g.top, -g.left, (2 * band - 1) * g.stride_h + g.reach_h, reads)
+            copy_band(x, (g.height, g.width, g.channels), area, buffer)
+            start, line = 0, reads * g.channels
+        addresses(g, filters, (image, i), band, (start, line), at, out)
+        cells = band * columns
+        for k in range((filters + PANEL - 1) // PANEL):
+            panel = Panel(k * len(terms.taps) * terms.run * PANEL, k * PANEL, min(PANEL, filters - k * PANEL))
             for cell in range(0, cells, CELLS):
-                pooled_tile(
-                    source, at, 4 * cell, taps, run, w, j, bias, panel * PANEL, width, y, winner, out,
-                    min(CELLS, cells - cell), edge,
-                )  # fmt: skip
+                pooled_tile(source, terms, weights, target, 4 * cell, panel, min(CELLS, cells - cell))
 
 
 @parallel
-def pooled_forward(x, shape, border, step, taps, run, window, w, bias, y, winner, size, filters, rows, work):
-    for worker in prange(len(work[0])):
-        pooled_bands(
-            np.int64(worker), x, shape, border, step, taps, run, window, w, bias, y, winner, size, filters, rows, work
-        )  # fmt: skip
+def pooled_forward(x, geometry, terms, weights, result, rows, scratch):
+    """`pooled_bands` for all workers: x (N,H,W,C) -> y and winner (N,PH,PW,F), all flat."""
+    for worker in prange(len(scratch.at)):
+        pooled_bands(np.int64(worker), x, geometry, terms, weights, result, rows, scratch)
 
 
-def direct_forward(x, w, b, border, stride, dilation, size):
-    """(y, winner) without Winograd."""
-    (n, height, width, channels), (kh, kw, _, f), (dh, dw) = x.shape, w.shape, dilation
-    positions = [(p, 0) for p in range(kh)] if dw == 1 else list(np.ndindex(kh, kw))
-    run = kw * channels if dw == 1 else channels
-    window = (kh - 1) * dh + 1, (kw - 1) * dw + 1
-    corner, columns = (border[0][0], border[1][0]), (2 * size[1] - 1) * stride[1] + window[1]
-    fits = corner == (0, 0) and (2 * size[0] - 1) * stride[0] + window[0] <= height and columns <= width
-    line = (width if fits else columns) * channels
-    taps = np.array([p * dh * line + q * dw * channels for p, q in positions], np.int64)
-    w_taps = np.array([(p * kw + q) * channels * f for p, q in positions], np.int64)
-    packed = aligned_empty(-(-f // PANEL) * len(taps) * run * PANEL)
-    convolution.pack_weights(w.reshape(-1), w_taps, run, f, f, 1, 1, 0, packed)
-    bias = np.zeros(f + PANEL, np.float32)
-    if b is not None:
-        bias[:f] = b
-    rows = min(size[0], max(1, round(convolution.BAND / (4 * size[1]))))
-    workers = max(1, min(get_num_threads(), n * -(-size[0] // rows)))
-    cells, high = rows * size[1] + CELLS, (2 * rows - 1) * stride[0] + window[0]
-    work = (
-        np.empty((workers, 4 * cells), np.int64),
-        np.empty((workers, cells), np.int64),
-        aligned_empty((workers, 2 * CELLS * PANEL)),
-        aligned_empty((workers, 0 if fits else high * line + SLACK)),
+def direct_forward(x, w, b, geometry):
+    """Without Winograd: x (N,H,W,C), w (kh,kw,C,F), b (F,) or None -> y and winner (N,OH//2,OW//2,F)."""
+    g = geometry._replace(out_h=geometry.out_h // 2 * 2, out_w=geometry.out_w // 2 * 2)  # pixels that are pooled
+    pooled_rows, columns, copied = g.out_h // 2, g.out_w // 2, not reads_inside(g)
+    positions, order = taps_of(w.shape, g, 1)
+    rows = min(pooled_rows, max(1, round(BAND / (4 * columns))))
+    workers = max(1, min(get_num_threads(), len(x) * -(-pooled_rows // rows)))
+    cells, high = rows * columns + CELLS, (2 * rows - 1) * g.stride_h + g.reach_h
+    scratch = Scratch(
+        at=np.empty((workers, 4 * cells), np.int64),
+        out=np.empty((workers, cells), np.int64),
+        edge=aligned_empty((workers, 2 * CELLS * PANEL)),
+        buffer=aligned_empty((workers, high * columns_of_band(g) * g.channels + SLACK if copied else 0)),
     )
-    y, winner = aligned_empty((n, *size, f)), aligned_empty((n, *size, f), np.uint8)
+    y = aligned_empty((len(x), pooled_rows, columns, w.shape[3]))
+    winner = aligned_empty(y.shape, np.uint8)
     pooled_forward(
-        x.reshape(-1), x.shape[1:], corner, stride, taps, run, window, packed, bias, y.reshape(-1), winner.reshape(-1),
-        size, f, rows, work,
+        x.reshape(-1), g, terms_of(positions, order, g, copied), pack_weights(w.reshape(-1), b, order),
+        (y.reshape(-1), winner.reshape(-1)), rows, scratch,
     )  # fmt: skip
     return y, winner
 
@@ -181,59 +206,56 @@ def direct_forward(x, w, b, border, stride, dilation, size):
 
 
 @parallel
-def unpool(dy, y, winner, shape, size, full):
-    """full: the gradient before ReLU and pooling, of size (rows, columns) an image."""
-    for image in prange(len(dy) // (shape[0] * shape[1] * shape[2])):
-        pixels = size[0] * size[1] * shape[2]
-        unpool_band(dy, y, winner, shape, np.int64(image), 0, 0, size[0], size[1], full[image * pixels : (image + 1) * pixels])
+def unpool(pooled, shape, full, size):
+    """full (N, *size, C) = the gradient before ReLU and pooling; pooled: images of `shape` (PH,PW,C). All flat."""
+    pixels = size[0] * size[1] * shape[2]
+    for image in prange(len(full) // pixels):
+        area = Part(np.int64(image), 0, 0, size[0], size[1])
+        unpool_band(pooled, shape, area, full[image * pixels : (image + 1) * pixels])
 
 
-def gradient_of_x(dy, y, winner, w, x_shape, border, stride, dilation, out):
+def gradient_of_x(dy, y, winner, w, geometry):
+    """dX (N,H,W,C) of dy, y and winner (N,PH,PW,F) and w (kh,kw,C,F)."""
     kh, kw, c, f = w.shape
-    if convolution.suits_winograd((kh, kw, f, c), stride, dilation, 1):
-        mirrored = contiguous(w[::-1, ::-1].transpose(0, 1, 3, 2))
-        turned = tuple((2 - before, 2 - after) for before, after in border)
-        dx = winograd.correlate(dy, mirrored, None, turned, x_shape[1:3], gates=(y, winner))
+    if convolution.suits_winograd((kh, kw, f, c), geometry):
+        dx = winograd.gradient_of_x(dy, w, geometry, (y, winner))
         if dx is not None:
             return dx
-    full = aligned_empty((len(dy), *out, f))
-    unpool(dy.reshape(-1), y.reshape(-1), winner.reshape(-1), y.shape[1:], out, full.reshape(-1))
-    return convolution.gradient_of_x(full, w, x_shape, border, stride, dilation, 1)
+    size = geometry.out_h, geometry.out_w
+    full = aligned_empty((len(dy), *size, f))
+    unpool(Pooled(dy.reshape(-1), y.reshape(-1), winner.reshape(-1)), y.shape[1:], full.reshape(-1), size)
+    return convolution.gradient_of_x(full, w, geometry, 1)
 
 
 # ---- the fused op --------------------------------------------------------------------------------------------------
 
 
 def correlate2d_relu_max_pool2d_forward(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1, size=2):
-    """max_pool2d(relu(correlate2d(x, w, b)), size=2): y (N,PH,PW,F), saved."""
-    stride, dilation = pair(stride), pair(dilation)
+    """x (N,H,W,C), w (kh,kw,C,F), b (F,) or None -> max_pool2d(relu(correlate2d(x, w, b))) (N,PH,PW,F), saved."""
     x, w = contiguous(x), contiguous(w)
-    border = tuple(map(tuple, padding_2d(padding, x.shape[1:3], w.shape[:2], stride, dilation)))
-    axes = zip(x.shape[1:3], w.shape[:2], stride, dilation, border, strict=True)
-    out = tuple(output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
-    pooled = out[0] // 2, out[1] // 2
-    result = None
-    if convolution.suits_winograd(w.shape, stride, dilation, 1):
-        result = winograd.correlate(x, w, b, border, out, pool=True)
-    y, winner = direct_forward(x, w, b, border, stride, dilation, pooled) if result is None else result
-    return y, (x, w, y, winner, border, stride, dilation, out)
+    geometry = geometry_of(x.shape, w.shape[:2], stride, padding, dilation)
+    result = winograd.forward_pooled(x, w, b, geometry) if convolution.suits_winograd(w.shape, geometry) else None
+    y, winner = direct_forward(x, w, b, geometry) if result is None else result
+    return y, (x, w, y, winner, geometry)
 
 
 def correlate2d_relu_max_pool2d_backward(dy, saved, needs=(True, True, True)):
-    x, w, y, winner, border, stride, dilation, out = saved
+    """dy (N,PH,PW,F) -> dx, dw, db, each of its array's shape."""
+    x, w, y, winner, geometry = saved
     dy = contiguous(dy)
-    dx = gradient_of_x(dy, y, winner, w, x.shape, border, stride, dilation, out) if needs[0] else None
+    dx = gradient_of_x(dy, y, winner, w, geometry) if needs[0] else None
     if not any(needs[1:]):
         return dx, None, None
-    return dx, *gradient_of_w(x, dy, y, winner, w.shape, border, stride, dilation)
+    return dx, *gradient_of_w(x, dy, y, winner, w.shape, geometry)
 
 
 def conv2d_relu_max_pool2d_forward(x, w, b=None, **constants):
-    """max_pool2d(relu(conv2d(x, w, b)), size=2), the true convolution."""
+    """`correlate2d_relu_max_pool2d_forward` with the kernel mirrored."""
     return correlate2d_relu_max_pool2d_forward(x, w[::-1, ::-1], b, **constants)
 
 
 def conv2d_relu_max_pool2d_backward(dy, saved, needs=(True, True, True)):
+    """`correlate2d_relu_max_pool2d_backward`, dW mirrored back."""
     dx, dw, db = correlate2d_relu_max_pool2d_backward(dy, saved, needs)
     return dx, None if dw is None else dw[::-1, ::-1], db
 
@@ -248,11 +270,16 @@ def supports(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1, s
     return all((n + sum(ends) - (k - 1) * d - 1) // s + 1 >= 2 for n, k, s, d, ends in axes)
 
 
-kernel_of(
-    correlate2d_relu_max_pool2d,
-    "numba",
-    correlate2d_relu_max_pool2d_forward,
-    correlate2d_relu_max_pool2d_backward,
-    supports,
-)
-kernel_of(conv2d_relu_max_pool2d, "numba", conv2d_relu_max_pool2d_forward, conv2d_relu_max_pool2d_backward, supports)
+def samples(draw):
+    """Convolutions of one group with an output of at least one pooling window."""
+    return convolution.draw_convolution(draw, groups=1, windows=2)
+
+
+def _register(op, forward, backward):
+    """The kernel of one of the two ops."""
+    warm = [(shapes, constants) for shapes, constants in convolution.WARM if "groups" not in constants]
+    kernel_of(op, "numba", forward, backward, supports, samples=samples, warm=warm)
+
+
+_register(correlate2d_relu_max_pool2d, correlate2d_relu_max_pool2d_forward, correlate2d_relu_max_pool2d_backward)
+_register(conv2d_relu_max_pool2d, conv2d_relu_max_pool2d_forward, conv2d_relu_max_pool2d_backward)
