@@ -341,7 +341,7 @@ def test_broken_graphs():
     with pytest.raises(ValueError, match=r"depend on <Symbol b \(None, 3\) float32>, which is not among the inputs"):
         Model(a, Dense(2)(b))
     for inputs, outputs in ((a, None), (None, a), (a, np.zeros(3)), ([a, 3], a)):
-        with pytest.raises(TypeError, match=r"expected Input\(...\) and what layers make of it"):
+        with pytest.raises(TypeError, match=r"expected Input\(...\) and outputs of layers"):
             Model(inputs, outputs)
     with pytest.raises(ValueError, match="expected equal ones"):
         Add()([a, b])

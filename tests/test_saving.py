@@ -258,7 +258,7 @@ def test_subclass_inside_other_models(path):
 def test_class_that_is_not_known_here(path):
     model = Sequential([Scaled(0.5, input_shape=(5,)), Dense(1)])
     model.save(path)
-    with pytest.raises(ValueError, match=r"uses 'Scaled', which is not known here: load_model\(path, custom_objects={'Scaled'"):
+    with pytest.raises(ValueError, match=r"uses 'Scaled', which tinydx does not know: load_model\(path, custom_objects={'Scaled'"):
         load_model(path)
 
 
@@ -379,7 +379,7 @@ def test_loss_or_metric_that_is_not_known_here(loss, watched, missing, path):
     model.compile("adam", loss, watched)
     model.fit(x, y, verbose=0)
     model.save(path)
-    with pytest.warns(UserWarning, match=f"trained with {missing}, which is not known here: it can predict, but"):
+    with pytest.warns(UserWarning, match=f"trained with {missing}, which tinydx does not know: it can predict, but"):
         again = load_model(path)
     assert again.predict(x).tobytes() == model.predict(x).tobytes()
     with pytest.raises(RuntimeError, match="is not compiled"):
@@ -479,8 +479,8 @@ def rewritten(path, change):
     ("change", "message"),
     [
         (lambda h, a: h["model"].pop("layers"), "cannot be loaded"),
-        (lambda h, a: h["model"].update({"class": "Danse"}), "'Danse', which is not known here.*did you mean 'Dense'"),
-        (lambda h, a: h["model"]["layers"][0].update({"class": "os.system"}), "not known here"),
+        (lambda h, a: h["model"].update({"class": "Danse"}), "'Danse', which tinydx does not know.*did you mean 'Dense'"),
+        (lambda h, a: h["model"]["layers"][0].update({"class": "os.system"}), "tinydx does not know"),
         (lambda h, a: h["model"]["layers"][0]["config"].update(units=0), "units is 0"),
         (lambda h, a: h["model"]["layers"][0]["config"].update(units=3), "cannot be loaded"),
         (lambda h, a: h["model"]["layers"][0]["config"].update(speed=3), "no argument 'speed'"),
