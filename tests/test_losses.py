@@ -1,4 +1,4 @@
-"""Losses: their values by hand, the fusion with sigmoid and softmax, alignment of labels, and bad labels.
+"""Losses: their values by hand, scores and probabilities, alignment of labels, and bad labels.
 
 The equations themselves, their gradients and weights are ops of the table and tested there; Keras's numbers are in
 test_keras_parity.py.

@@ -258,7 +258,7 @@ def test_subclass_inside_other_models(path):
 def test_class_that_is_not_known_here(path):
     model = Sequential([Scaled(0.5, input_shape=(5,)), Dense(1)])
     model.save(path)
-    with pytest.raises(ValueError, match=r"uses 'Scaled', which tinydx does not know: load_model\(path, custom_objects={'Scaled'"):
+    with pytest.raises(ValueError, match=r"'Scaled', which tinydx does not know: load_model\(path, custom_objects={'Scaled'"):
         load_model(path)
 
 

@@ -24,8 +24,8 @@ from typing import Any
 from tinydx import dispatch, random
 from tinydx.device import Packet, RandomArrays, collecting, fill, on_device, to_device
 from tinydx.tensor import no_grad
-from tinydx.training.placement import as_list, each, stream
-from tinydx.training.prefetch import prefetcher
+from tinydx.training import placement, prefetch
+from tinydx.training.placement import as_list, each
 from tinydx.training.step import Step
 
 MOST_STEPS = 4  # batch shapes whose graphs, with their memory, a model keeps
@@ -76,7 +76,7 @@ class GraphStep(Step):
         values = [*as_list(x), self._labels(y), weight]
         for buffer, value in zip([*as_list(self.x), self.y, self.weight], values, strict=True):
             if buffer is not None:
-                fill(buffer, prefetcher().take(value))
+                fill(buffer, prefetch.prefetcher().take(value))
         self.runs += 1
         if self.runs == 2 and dispatch.may_capture():
             self._try_to_capture()
@@ -128,14 +128,14 @@ class GraphStep(Step):
         self.pool = cupy.cuda.MemoryPool()  # the graph's own: no other array may use the memory between its launches
         self.random.captured = iter(self.random.made)
         with cupy.cuda.using_allocator(self.pool.malloc):
-            stream().begin_capture()
+            placement.stream().begin_capture()
             try:
                 self._launch()
             except BaseException:
                 with suppress(Exception):  # ending a failed capture raises another error
-                    stream().end_capture()
+                    placement.stream().end_capture()
                 raise
-            self.graph = stream().end_capture()
+            self.graph = placement.stream().end_capture()
 
 
 def _copied(a: Any) -> Any:

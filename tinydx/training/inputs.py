@@ -15,7 +15,7 @@ Range = list[float] | None  # [smallest, largest] number; None without floating 
 
 
 def checked_input(model: Any, batch: Batch, where: str) -> tuple[Any, Range]:
-    """The batch's x in the model's dtype, and the range of its numbers.
+    """The batch's x in the model's dtype, and the range of its numbers; a model that is not built yet is built for it.
 
     Arguments: model; batch; where, which batch this is, for messages.
     Raises: ValueError with batch and file where a number is not finite (numbers on a GPU are checked in the step);
@@ -31,6 +31,7 @@ def checked_input(model: Any, batch: Batch, where: str) -> tuple[Any, Range]:
                 name = f", file {batch.files[bad]}" if batch.files else f", example {bad} of the batch"
                 raise ValueError(f"the input has NaN or infinite numbers in {where}{name}; nothing was changed")
             found = widened(found, ends)
+    model.ensure_built([v.shape for v in x] if isinstance(x, list) else x.shape)
     return x, found
 
 

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 from tinydx import callbacks as cb
 from tinydx import random
 from tinydx.saving import read_run, save_run
-from tinydx.training import data
+from tinydx.training import data, prefetch
 from tinydx.training.data import Batch
 from tinydx.training.placement import free_memory
-from tinydx.training.prefetch import prefetcher
 from tinydx.training.running_means import RunningMeans
 
 
@@ -102,7 +101,7 @@ class Run:
         self.fetched = Future()
         try:
             batch = self._fetch()
-            prefetcher().send(batch.x)
+            prefetch.prefetcher().send(batch.x)
             self.fetched.set_result(batch)
         except Exception as error:
             self.fetched.set_exception(error)

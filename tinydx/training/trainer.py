@@ -119,7 +119,6 @@ class Trainer(Layer):
         """
         self._check_ready(batch)
         x, values = checked_input(self, batch, where)
-        self.ensure_built([v.shape for v in x] if isinstance(x, list) else x.shape)
         on_gpu = placement.move_to_device(self, x)
         try:
             # NaN and infinite numbers raise below, so NumPy's warnings would only repeat that
