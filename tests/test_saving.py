@@ -1,4 +1,4 @@
-"""Saving: what goes into a file comes out again, whatever is wrong with a file is said, and a killed run goes on."""
+"""Saving: a model survives its file, an error says what is wrong with a file, and a killed run continues."""
 
 import errno
 import json
@@ -39,7 +39,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """The same initial weights in every run: no test fails by chance."""
+    """The same initial weights in every run."""
     tinydx.set_seed(0)
 
 
@@ -49,7 +49,7 @@ def path(tmp_path):
 
 
 def saved(model, path, custom=None):
-    """The model that comes out of the file that this one was written to."""
+    """The model, written to a file and loaded from it."""
     model.save(path)
     return load_model(path, custom)
 
@@ -442,7 +442,7 @@ def test_something_appended(whole, path, extra):
 
 
 def test_parts_swapped(whole, path):
-    """Numbers that changed place within the file."""
+    """Two weights swapped within the file."""
     path.write_bytes(whole[:-16] + whole[-8:] + whole[-16:-8])
     assert_refused(path)
 
@@ -469,7 +469,7 @@ def test_no_file_or_a_folder(tmp_path):
 
 
 def rewritten(path, change):
-    """The file with a changed description and a digest that fits: what nobody writes by accident."""
+    """Write the file again with a changed header or arrays, and a digest that fits."""
     header, arrays = saving._read(path)
     change(header, arrays)
     saving._write(path, header, arrays)

@@ -1,4 +1,4 @@
-"""Training: what a step does and what it never does, history, weights, generators, messages, warnings."""
+"""Training: what a step does and never does; history, weights, generators, messages and warnings."""
 
 import gc
 import tracemalloc
@@ -18,7 +18,7 @@ from tinydx.models import Model, Sequential
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """The same initial weights in every run: no test fails by chance."""
+    """The same initial weights in every run."""
     tinydx.set_seed(0)
 
 
@@ -39,7 +39,7 @@ def losses_of(model, x, y):
 
 
 def everything(model):
-    """All that a batch can change: weights, statistics, optimizer memory, its counter, the range seen."""
+    """Everything that a batch can change: weights, statistics, optimizer memory and counter, the input range."""
     slots = [s.copy() for slots in model.optimizer.slots for s in slots]
     return model.get_weights(), slots, model.optimizer.iterations, model.input_range
 
@@ -618,7 +618,7 @@ def test_epochs_in_one_fit_or_in_two():
 
 
 def growth_of_memory(model, x, y):
-    """By how many bytes what 225 steps leave behind exceeds what 75 leave, in blocks as large as a batch's arrays.
+    """The bytes that 225 steps leave allocated beyond those that 75 leave, in blocks as large as a batch's arrays.
 
     (NumPy and Numba keep some small blocks of what is gone, 64 bytes each, to use them again.)
     """
