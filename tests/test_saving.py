@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from small import EXAMPLES, dense_model, input_of, layer_of, noisy_model, same_weights, two_classes
 
 import tinydx
-from tinydx import losses, metrics, ops, optimizers, saving
+from tinydx import layers, losses, metrics, ops, optimizers, saving
 from tinydx.callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from tinydx.layers import (
     Activation,
@@ -30,6 +30,7 @@ from tinydx.layers import (
     Input,
     Layer,
     SimpleRNN,
+    registry,
 )
 from tinydx.models import Model, Sequential, load_model
 from tinydx.preprocessing.image import ImageDataGenerator
@@ -544,7 +545,52 @@ def test_killed_while_writing_keeps_the_old_file(function, path):
     assert same_weights(load_model(path), model)
 
 
-# ---- a killed run goes on ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("kind", "inputs"), [("LanguageModel", 1), ("Seq2Seq", 2)])
+def test_a_model_of_a_module_that_is_not_imported_yet(kind, inputs, path):
+    """The registry knows which packages define models."""
+    from tinydx.text import sequences
+
+    model = getattr(sequences, kind)(20, 4, 6)
+    words = np.array([[5, 6, 7]])
+    expected = model([words, words] if inputs == 2 else words).data
+    model.save(path)
+    code = """
+        import sys
+        import numpy as np
+        from tinydx.models import load_model
+        assert "tinydx.text" not in sys.modules
+        words = np.array([[5, 6, 7]])
+        print(load_model(sys.argv[1])([words, words] if sys.argv[2] == "2" else words).data.tolist())
+    """
+    result = run_python(code, path, inputs)
+    assert result.returncode == 0, result.stderr
+    np.testing.assert_allclose(json.loads(result.stdout), expected, rtol=1e-6)
+
+
+# ---- the registry ------------------------------------------------------------------------------------------------------
+
+
+def test_the_registry_has_every_layer_and_model_of_the_package_and_no_other():
+    from tinydx.text.sequences import LanguageModel, Seq2Seq
+
+    class MyLayer(Layer):
+        pass
+
+    known = registry.known_classes()
+    public = {n: getattr(layers, n) for n in layers.__all__ if n not in ("Input", "Layer")}
+    for name, cls in {
+        **public,
+        "Model": Model,
+        "Sequential": Sequential,
+        "LanguageModel": LanguageModel,
+        "Seq2Seq": Seq2Seq,
+    }.items():
+        assert known[name] is cls
+    assert "MyLayer" not in known and not any(name.startswith("_") for name in known)
+    assert all(cls.__module__.startswith("tinydx.") for cls in known.values())
+
+
+# ---- a killed run continues ------------------------------------------------------------------------------------------
 
 
 class Bomb(Callback):

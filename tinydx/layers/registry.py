@@ -29,4 +29,4 @@ def known_classes() -> dict[str, Any]:
     """
     for package in PACKAGES:
         importlib.import_module(package)
-    return _classes
+    return dict(_classes)
