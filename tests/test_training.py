@@ -1,15 +1,18 @@
 """Training: what a step does and never does; history, weights, generators, messages and warnings."""
 
+import ast
 import gc
+import re
 import tracemalloc
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from small import dense_model, noisy_model, same_weights, two_classes
 
 import tinydx
-from tinydx import optimizers
+from tinydx import optimizers, training
 from tinydx.callbacks import Callback
 from tinydx.layers import Add, BatchNormalization, Conv2D, Dense, Embedding, Flatten, Input, SimpleRNN
 from tinydx.metrics import BinaryAccuracy
@@ -47,6 +50,19 @@ def everything(model):
 def assert_unchanged(model, before):
     now = everything(model)
     assert same_weights(now[0], before[0]) and same_weights(now[1], before[1]) and now[2:] == before[2:]
+
+
+def test_the_files_of_training_import_only_those_below_them():
+    """The reading order in the docstring of tinydx.training is the order of the arrows."""
+    order = re.findall(r"^ +(\w+)\.py ", training.__doc__, re.MULTILINE)
+    folder = Path(training.__file__).parent
+    assert sorted(order) == sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+    for at, name in enumerate(order):
+        tree = ast.parse((folder / f"{name}.py").read_text())
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+        used = {node.module.split(".")[2] for node in imports if node.module.startswith("tinydx.training.")}
+        used |= {alias.name for node in imports if node.module == "tinydx.training" for alias in node.names}
+        assert used <= set(order[at + 1 :]), name
 
 
 # ---- history -------------------------------------------------------------------------------------------------------

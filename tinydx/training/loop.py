@@ -41,7 +41,7 @@ class Run:
         for c in given:
             cb.check(c)
         self.history, self.bar = cb.History(), cb.ProgressBar()
-        self.lasting = [*given, self.history]  # those whose state is saved
+        self.lasting = [*given, self.history]  # callbacks whose state is saved
         self.callbacks = [*self.lasting, self.bar] if params["verbose"] else self.lasting
         for c in self.callbacks:
             c.model, c.params = model, params

@@ -1,9 +1,8 @@
-"""Lowering: where a model's layers become fused ops, and its last activation joins the loss.
+"""Lowering: a model's layers become fused ops, and its last activation joins the loss. All fusing is decided in this file.
 
 A model is a chain or graph of layers that know nothing of each other. Where the table has one op for neighbouring layers
-(tinydx/ops/fused.py), lowering replaces their calls by a `Fused` call, which runs the kernel of that op, or the layers
-where there is none. Both give the same numbers but for rounding; `tinydx.use("auto", fused=False)` turns kernels of fused
-ops off.
+(tinydx/ops/fused.py), lowering replaces their calls by one `Fused` call. It runs that op's kernel, or the layers where
+there is none. Apart from rounding both give the same numbers; `tinydx.use("auto", fused=False)` always runs the layers.
 
     layers                                        op
     Conv2D(activation="relu"), MaxPooling2D()     correlate2d_relu_max_pool2d
@@ -46,6 +45,7 @@ class Fused:
 
     def __call__(self, x: Tensor) -> Tensor:
         first = self.layers[0]
+        first.check_input(x.shape)
         arrays = x, first.kernel, first.bias
         data = tuple(None if a is None else a.data for a in arrays)
         kernel = choose_kernel(self.op, data, self.constants) if may_fuse() else None
@@ -53,7 +53,6 @@ class Fused:
             for layer in self.layers:
                 x = layer(x)
             return x
-        first.check_input(x.shape)
         y = x.record(self.op, arrays, self.constants, kernel)
         first.pass_mask(x, y)
         return y

@@ -1,11 +1,6 @@
-"""What every model can do with data: compile, fit, evaluate and predict, and the same for one batch.
+"""What every model can do with data: compile, fit, evaluate and predict, and the same for a single batch.
 
-    trainer.py  ->  loop.py       fit: epochs, callbacks, resuming           data.py      arrays and generators -> batches
-                    step.py       a training step: forward, loss, backward,  inputs.py    x checked and cast
-                                  check, update                              lowering.py  layers -> fused ops
-                    graph.py      the step on a GPU, as a captured graph     placement.py, prefetch.py   CPU or GPU
-
-NaN is stopped before it reaches the weights, and an error names the batch and its files.
+NaN and infinite numbers are stopped before they reach the weights, and an error names the batch and its files.
 """
 
 from __future__ import annotations
