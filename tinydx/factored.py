@@ -7,7 +7,6 @@ multiply them while it passes over the weights, and every other use gets the arr
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -44,9 +43,11 @@ class FactoredGradient:
         return TABLE["matmul"](self.x.T, self.dy)
 
     def surely_finite(self) -> bool:
-        """Whether |x^T dy| <= ‖x‖ ‖dy‖ (Cauchy-Schwarz) proves the product finite; False where the bound is too weak."""
-        squares = [float(np.vdot(a, a)) for a in (self.x, self.dy)]
-        return math.sqrt(squares[0]) * math.sqrt(squares[1]) < float(np.finfo(self.dtype).max)
+        """Whether the product is finite for certain, by Cauchy-Schwarz: |x^T dy| <= ‖x‖ ‖dy‖ <= max(‖x‖², ‖dy‖²).
+
+        False also where only these squares overflow.
+        """
+        return all(np.isfinite(np.vdot(a, a)) for a in (self.x, self.dy))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self.array(), dtype)
