@@ -126,6 +126,21 @@ def test_gradients_are_weighted_too():
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
+def test_moving_averages_move_with_each_step_and_in_training_only():
+    x = two_classes(30)[0]
+    model = Sequential([BatchNormalization(momentum=0.75, input_shape=(5,)), Dense(1)])
+    model.compile("sgd", "mse")
+    averages = model.layers[0].weights[2:]
+    for steps in (1, 2):
+        model.train_on_batch(x, np.ones((30, 1)))
+        np.testing.assert_allclose(averages[0].data, x.mean(axis=0) * (1 - 0.75**steps), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(averages[1].data, 0.75**steps + x.var(axis=0) * (1 - 0.75**steps), rtol=1e-5)
+    before = [w.data.copy() for w in averages]
+    model.evaluate(x, np.ones((30, 1)), verbose=0)
+    model.predict(x)
+    assert same_weights([w.data for w in averages], before)
+
+
 def test_validation_split_is_the_end_of_the_data_and_never_trained_on():
     x, y = two_classes(40)
     model = still_model(["accuracy"])
