@@ -1,4 +1,12 @@
-"""What all tests share: Hypothesis profiles, the real data, and a clean engine before each test."""
+"""Shared by all tests: Hypothesis profiles, the real data, and a fresh engine for each test.
+
+The profiles quick (default), deep (default in CI) and proof are derandomised: each run tries the same examples, so a change
+of the code is the only thing that can make a test fail. To explore with fresh seeds, run
+
+    HYPOTHESIS_PROFILE=explore pytest
+
+before handing over a change, and keep what it finds as an @example of the test.
+"""
 
 import os
 from collections.abc import Callable
@@ -13,22 +21,23 @@ from tinydx import dispatch, random
 collect_ignore_glob = ["*_reference/make_reference.py"]  # they need Keras, librosa ..., and write what the tests read
 DATA = Path(os.environ.get("TINYDX_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
-hypothesis.settings.register_profile("quick", max_examples=20, deadline=None, print_blob=True)
-hypothesis.settings.register_profile("deep", max_examples=40, deadline=None, print_blob=True)
-hypothesis.settings.register_profile("proof", max_examples=100, deadline=None, print_blob=True)
+for name, examples in {"quick": 20, "deep": 40, "proof": 100, "explore": 200}.items():
+    hypothesis.settings.register_profile(
+        name, max_examples=examples, deadline=None, print_blob=True, derandomize=name != "explore"
+    )
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("deep" if os.environ.get("CI") == "true" else "quick")
 hypothesis.settings.load_profile(PROFILE)
 
 
 @pytest.fixture(scope="session")
 def proof() -> bool:
-    """Whether what takes long is to be proved, the CUDA kernels first of all: HYPOTHESIS_PROFILE=proof."""
+    """Whether slow proofs run, those of the CUDA kernels first of all: HYPOTHESIS_PROFILE=proof."""
     return PROFILE == "proof"
 
 
 @pytest.fixture
 def real_data() -> Callable[[str], Path]:
-    """real_data("meqsum") is the path of that public data set (in TINYDX_DATA or ../shared/data), or skips the test."""
+    """real_data("meqsum") is the path of that public data set, in TINYDX_DATA or ../shared/data; it skips the test without it."""
 
     def find(name: str) -> Path:
         if not (DATA / name).exists():
@@ -39,7 +48,7 @@ def real_data() -> Callable[[str], Path]:
 
 
 @pytest.fixture(autouse=True)
-def clean_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test begins with the automatic choice of implementation and the same chance, whatever another test left."""
+def fresh_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test starts with the automatic choice of implementation and the generator of seed 0, whatever ran before it."""
     monkeypatch.setattr(dispatch, "_choice", dispatch._Choice())
     monkeypatch.setattr(random, "_generator", np.random.default_rng(0))

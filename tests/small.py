@@ -1,4 +1,4 @@
-"""Small models and data that the tests of layers, training and saving share."""
+"""Small models and data, shared by the tests of layers, training and saving."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from tinydx import layers
 from tinydx.models import Sequential
 
-# One example of every layer, with the shape (or shapes) of its input without the batch axis; ids where it takes ids.
+# One example of every layer, with its input's shape (or shapes) without the batch axis.
 EXAMPLES: dict[str, tuple[dict[str, Any], Any]] = {
     "Activation": ({"activation": "tanh"}, (3,)),
     "Add": ({}, [(3,), (3,)]),
@@ -54,7 +54,7 @@ def layer_of(kind: str, **common: Any) -> Any:
 
 
 def input_of(kind: str, n: int = 2, dtype: str = "float32", seed: int = 0) -> Any:
-    """An input that suits the example of that class, or a list of several."""
+    """An input for the example of that class, or a list of inputs."""
     rng, shape = np.random.default_rng(seed), EXAMPLES[kind][1]
     if kind == "Embedding":
         return rng.integers(0, 7, (n, *shape))
@@ -77,7 +77,7 @@ def dense_model(features: int = 5, optimizer: Any = "adam", metrics: Any = ("acc
 
 
 def noisy_model(features: int = 5) -> Sequential:
-    """A compiled classifier whose training draws numbers (dropout) and keeps statistics (batch normalisation)."""
+    """A compiled classifier with random numbers (dropout) and moving averages (batch normalisation) in training."""
     model = Sequential(
         [
             layers.Dense(8, activation="relu", input_shape=(features,)),

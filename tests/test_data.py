@@ -1,4 +1,4 @@
-"""Where batches come from: order, shuffling, state, lengths, splits and weights."""
+"""Sources of batches: order, shuffling, state, lengths, splits and weights."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A file is the old one or the new one, whatever happens while it is written."""
+"""Atomic writes: whatever happens during a write, the file has its old content or its new one."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Training on a GPU without one: the engine with arrays that are not NumPy's (emulated_cupy.py), its kernels in the emulator."""
+"""Training on an emulated GPU: arrays that are not NumPy's (emulated_cupy.py), CUDA kernels in the emulator."""
 
 import copy
 import functools
@@ -24,11 +24,13 @@ from training_cases import (
 
 import tinydx
 from tinydx import random
-from tinydx.device import Fresh, Packet, on_device
+from tinydx.device import Packet, RandomArrays, on_device
 from tinydx.layers import Activation, Dense, Flatten, Layer
 from tinydx.losses import BinaryCrossentropy
+from tinydx.metrics import Metric
 from tinydx.optimizers import SGD, Adam
-from tinydx.training import gpu
+from tinydx.training import graph as graphs
+from tinydx.training import placement, prefetch
 from tinydx_kernels.emulator.build import compiler
 
 try:
@@ -45,8 +47,8 @@ from tinydx_kernels.cuda import backend
 def device(monkeypatch):
     """A GPU, as far as tinydx can tell."""
     monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
-    for module, name in ((gpu, "stream"), (gpu, "ahead"), (backend, "_gpu_module")):
-        monkeypatch.setattr(module, name, functools.cache(getattr(module, name).__wrapped__))  # with nothing of other tests
+    for module, name in ((placement, "stream"), (prefetch, "prefetcher"), (backend, "_gpu_module")):
+        monkeypatch.setattr(module, name, functools.cache(getattr(module, name).__wrapped__))  # nothing of other tests
     emulated_cupy.reads.clear()
     emulated_cupy.launches.clear()
     return emulated_cupy
@@ -56,7 +58,7 @@ def device(monkeypatch):
 
 
 def trained_and_counted(make, graph, device):
-    """`trained` on the GPU, where each step reads once, and all stays there."""
+    """`trained` on the GPU: each step reads once, and all arrays stay there."""
     model, x, y = compiled(make)
     losses = []
     with tinydx.use("cuda", graph=graph):
@@ -97,13 +99,14 @@ def test_losses_without_a_kernel_run_by_dispatch(loss):
     assert_same(trained(cnn, "cuda", loss=loss), trained(cnn, "numpy", loss=loss))
 
 
-# ---- what crosses over -----------------------------------------------------------------------------------------------
+# ---- transfers between CPU and GPU ------------------------------------------------------------------------------------
 
 
 def test_a_hidden_read_is_seen(device, monkeypatch):
     """Planted: a loss that looks at its labels."""
     compare = BinaryCrossentropy.compare
-    monkeypatch.setattr(BinaryCrossentropy, "compare", lambda self, t, *rest: float(t.sum()) and compare(self, t, *rest))
+    reading = lambda self, t, *rest, **named: float(t.sum()) and compare(self, t, *rest, **named)  # noqa: E731
+    monkeypatch.setattr(BinaryCrossentropy, "compare", reading)
     model, x, y = compiled(cnn)
     with tinydx.use("cuda", graph=False):
         model.train_on_batch(x, y)
@@ -113,7 +116,7 @@ def test_a_hidden_read_is_seen(device, monkeypatch):
 
 
 def test_numpy_is_refused():
-    """Planted: an array from here in the middle of the step."""
+    """Planted: a NumPy array in the middle of the step."""
     layers, *rest = cnn()
     add_noise = Activation(lambda t: t + np.ones(t.shape, np.float32))
     model, x, y = compiled(lambda: ([layers[0], add_noise, *layers[1:]], *rest))
@@ -144,9 +147,9 @@ def test_fit_evaluate_predict_save(tmp_path, device):
     with tinydx.use("numpy"):
         np.testing.assert_allclose(loaded.predict(x), results["cuda"][2], rtol=1e-5)
     with tinydx.use("cuda"):
-        loaded.train_on_batch(x, y)  # the optimizer's memory goes along
+        loaded.train_on_batch(x, y)  # the optimizer's memory moves, too
     with tinydx.use("numpy"):
-        loaded.train_on_batch(x, y)  # and comes back
+        loaded.train_on_batch(x, y)  # and moves back
     assert not any(on_device(w.data) for w in loaded.weights)
 
 
@@ -165,7 +168,7 @@ def test_a_resumed_run_gives_the_same_weights(tmp_path):
 def test_the_next_batch_is_fetched_and_sent_while_a_step_runs(monkeypatch):
     """Between the launches of a step and its read; the last of an epoch leaves the next epoch's batches alone."""
     events = []
-    for thing, name in ((gpu.Step, "run"), (gpu.Ahead, "send"), (Packet, "read")):
+    for thing, name in ((graphs.GraphStep, "run"), (prefetch.Prefetcher, "send"), (Packet, "read")):
         original = getattr(thing, name)
         noted = lambda *a, original=original, name=name: (events.append(name), original(*a))[1]  # noqa: E731
         monkeypatch.setattr(thing, name, noted)
@@ -173,7 +176,7 @@ def test_the_next_batch_is_fetched_and_sent_while_a_step_runs(monkeypatch):
     with tinydx.use("cuda"):
         model.fit(x, y, batch_size=2, epochs=2, verbose=0)
     assert events == ["run", "send", "read", "run", "read"] * 2
-    assert any(here is not None for here, *_ in gpu.ahead().sent)
+    assert any(here is not None for here, *_ in prefetch.prefetcher().sent)
 
 
 def test_an_error_in_the_next_batch_comes_in_its_turn():
@@ -242,6 +245,32 @@ def test_labels_from_here_are_checked_in_every_step():
             model.train_on_batch(x, y + 1)
 
 
+class Refusing(Metric):
+    """A metric that accepts no labels."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        raise ValueError("labels refused")
+
+    def result(self):
+        return 0.0
+
+    def reset_state(self):
+        pass
+
+
+@pytest.mark.parametrize("name", ["numpy", "cuda"])
+def test_an_error_of_a_metric_changes_nothing(name):
+    model, x, y = compiled(normalized, metrics=[Refusing()])
+    with tinydx.use(name):
+        model.predict(x)
+        before = model.get_weights()
+        with pytest.raises(ValueError, match="labels refused"):
+            model.train_on_batch(x, y)
+    assert model.optimizer.iterations == 0
+    for a, b in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 # ---- graphs ------------------------------------------------------------------------------------------------------------
 
 
@@ -266,10 +295,10 @@ def test_the_second_step_of_a_shape_is_captured(device):
 @pytest.mark.parametrize(
     ("make", "bug"),
     [
-        (dropping, lambda patch: patch.setattr(gpu, "fill", lambda array, values: None)),  # the first batch for ever
-        (dropping, lambda patch: patch.setattr(Fresh, "renew", lambda self: None)),  # the first masks for ever
+        (dropping, lambda patch: patch.setattr(graphs, "fill", lambda array, values: None)),  # always the first batch
+        (dropping, lambda patch: patch.setattr(RandomArrays, "redraw", lambda self: None)),  # always the first masks
         (dropping, lambda patch: patch.setattr(Adam, "iterations", property(lambda a: 1, lambda a, n: None), raising=False)),
-        (normalized, lambda patch: patch.setattr(gpu.Step, "keep_statistics", lambda self: None)),
+        (normalized, lambda patch: patch.setattr(graphs.GraphStep, "keep_statistics", lambda self: None)),
     ],
     ids=["batch", "masks", "step of Adam", "statistics"],
 )

@@ -50,7 +50,7 @@ def numbered(arrays: dict, prefix: str) -> list[np.ndarray]:
 
 
 def arguments(config: dict) -> dict:
-    """JSON turned tuples to lists: back."""
+    """The value with tuples in place of the lists that JSON made of them."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
 
 
@@ -59,7 +59,7 @@ def array_of(value) -> np.ndarray:
 
 
 def assert_close(actual, expected: np.ndarray, tolerance: float, what: str, exact: np.ndarray | None = None) -> None:
-    """As near to Keras's number as the tolerance says, or to `exact`, what it computes in float64: its float32 rounds, too."""
+    """Within the tolerance of Keras's number, or of `exact`, Keras's in float64: its float32 numbers are rounded, too."""
     actual = array_of(actual)
     assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, Keras {expected.shape}"
     differences = [np.abs(actual.astype("float64") - e).max(initial=0) for e in (expected, exact) if e is not None]
@@ -164,7 +164,7 @@ def encoder_decoder(attention: str, dtype: str) -> tuple[models.Model, list]:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", SEQUENCES.cases)
 def test_encoder_decoder(name, dtype):
-    """Outputs and the gradient of every weight; both sides are padded, so masks travel through all of it."""
+    """Outputs and the gradient of every weight; both sides are padded, so every layer gets a mask."""
     given = of_case(SEQUENCES, name)
     model, parts = encoder_decoder(name, dtype)
     weights = [weight for part in parts for weight in part.weights]
@@ -337,7 +337,7 @@ def augmentation_cases(kind: str) -> list[str]:
 
 
 def draws_of(parameters: dict) -> dict:
-    """What a transform does: flips as booleans, and what is not set left out."""
+    """The settings of a transform: flips as booleans, unset ones left out."""
     return {key: bool(value) if key.startswith("flip") else value for key, value in parameters.items() if value is not None}
 
 
@@ -396,7 +396,7 @@ def trees(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("name", [name for name, case in DIRECTORY.cases.items() if "flow" in case])
 def test_flow_from_directory(name, trees, capsys):
-    """What is found, in which order, and the batches."""
+    """The files found, their order, and the batches."""
     case = DIRECTORY.cases[name]
     generator = ImageDataGenerator(**case["config"])
     iterator = generator.flow_from_directory(str(trees / case["tree"]), **case["flow"])

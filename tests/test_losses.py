@@ -1,4 +1,4 @@
-"""Losses: their values by hand, the fusion with sigmoid and softmax, alignment of labels, and bad labels.
+"""Losses: their values by hand, scores and probabilities, alignment of labels, and bad labels.
 
 The equations themselves, their gradients and weights are ops of the table and tested there; Keras's numbers are in
 test_keras_parity.py.
@@ -48,32 +48,7 @@ def test_sample_weights_by_hand():
     assert float(BinaryCrossentropy()(t, p, w[:, None])) == pytest.approx(expected)
 
 
-# ---- fusion --------------------------------------------------------------------------------------------------------
-
-
-def last_layer(score, activation):
-    """A model's output for that score, made by an activation, and the score as a Tensor with a gradient."""
-    z = Tensor(np.array(score), requires_grad=True)
-    return z, activation(z)
-
-
-def test_sigmoid_is_fused_with_its_loss():
-    """At z=40, y=0 the loss is 40 and its slope 1; on the clipped probability it would be 15.9 and 0: no learning."""
-    z, p = last_layer([[40.0]], ops.sigmoid)
-    loss = BinaryCrossentropy()([[0]], p)
-    loss.backward()
-    assert float(loss) == 40 and z.grad == [[1.0]]
-    z, p = last_layer([[40.0]], ops.sigmoid)
-    clipped = BinaryCrossentropy()([[0]], Tensor(p.data))
-    assert float(clipped) == pytest.approx(-np.log(1e-7), rel=1e-6)
-
-
-@pytest.mark.parametrize(("loss", "target"), [(SparseCategoricalCrossentropy(), [1]), (CategoricalCrossentropy(), [[0, 1, 0]])])
-def test_softmax_is_fused_with_its_loss(loss, target):
-    z, p = last_layer([[100.0, 0.0, 0.0]], ops.softmax)
-    value = loss(target, p)
-    value.backward()
-    assert float(value) == 100 and z.grad == pytest.approx(np.array([[1.0, -1.0, 0.0]]), abs=1e-40)
+# ---- scores and probabilities ----------------------------------------------------------------------------------------
 
 
 def test_model_with_sigmoid_learns_from_a_confident_mistake():

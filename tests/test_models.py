@@ -30,7 +30,7 @@ from tinydx.models import Model, Sequential
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """The same initial weights in every run: no test fails by chance."""
+    """The same initial weights in every run."""
     tinydx.set_seed(0)
 
 
@@ -341,7 +341,7 @@ def test_broken_graphs():
     with pytest.raises(ValueError, match=r"depend on <Symbol b \(None, 3\) float32>, which is not among the inputs"):
         Model(a, Dense(2)(b))
     for inputs, outputs in ((a, None), (None, a), (a, np.zeros(3)), ([a, 3], a)):
-        with pytest.raises(TypeError, match=r"expected Input\(...\) and what layers make of it"):
+        with pytest.raises(TypeError, match=r"expected Input\(...\) and outputs of layers"):
             Model(inputs, outputs)
     with pytest.raises(ValueError, match="expected equal ones"):
         Add()([a, b])
@@ -353,7 +353,7 @@ def test_broken_graphs():
 
 
 class Net(Model):
-    """As users write it: no build, no output_shape, no word about training."""
+    """As users write it: without build, output_shape or training."""
 
     def __init__(self, units=4, **kwargs):
         super().__init__(**kwargs)
@@ -466,8 +466,9 @@ def test_readme_style_example_runs():
     from tinydx.models import Sequential
     model = Sequential([Dense(2, activation="relu"), Dense(1, activation="sigmoid")])
     model.compile("adam", "binary_crossentropy", ["accuracy"])
-    model.fit(np.random.rand(10, 3), np.arange(10) % 2, verbose=0)
-    p = model.predict(np.random.rand(4, 3))
+    rng = np.random.default_rng(0)
+    model.fit(rng.random((10, 3)), np.arange(10) % 2, verbose=0)
+    p = model.predict(rng.random((4, 3)))
     """
     names = {}
     with warnings.catch_warnings():

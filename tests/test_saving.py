@@ -1,4 +1,4 @@
-"""Saving: what goes into a file comes out again, whatever is wrong with a file is said, and a killed run goes on."""
+"""Saving: a model survives its file, an error says what is wrong with a file, and a killed run continues."""
 
 import errno
 import json
@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from small import EXAMPLES, dense_model, input_of, layer_of, noisy_model, same_weights, two_classes
 
 import tinydx
-from tinydx import losses, metrics, ops, optimizers, saving
+from tinydx import layers, losses, metrics, ops, optimizers, saving
 from tinydx.callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from tinydx.layers import (
     Activation,
@@ -30,6 +30,7 @@ from tinydx.layers import (
     Input,
     Layer,
     SimpleRNN,
+    registry,
 )
 from tinydx.models import Model, Sequential, load_model
 from tinydx.preprocessing.image import ImageDataGenerator
@@ -39,7 +40,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """The same initial weights in every run: no test fails by chance."""
+    """The same initial weights in every run."""
     tinydx.set_seed(0)
 
 
@@ -49,7 +50,7 @@ def path(tmp_path):
 
 
 def saved(model, path, custom=None):
-    """The model that comes out of the file that this one was written to."""
+    """The model, written to a file and loaded from it."""
     model.save(path)
     return load_model(path, custom)
 
@@ -258,7 +259,7 @@ def test_subclass_inside_other_models(path):
 def test_class_that_is_not_known_here(path):
     model = Sequential([Scaled(0.5, input_shape=(5,)), Dense(1)])
     model.save(path)
-    with pytest.raises(ValueError, match=r"uses 'Scaled', which is not known here: load_model\(path, custom_objects={'Scaled'"):
+    with pytest.raises(ValueError, match=r"'Scaled', which tinydx does not know: load_model\(path, custom_objects={'Scaled'"):
         load_model(path)
 
 
@@ -379,7 +380,7 @@ def test_loss_or_metric_that_is_not_known_here(loss, watched, missing, path):
     model.compile("adam", loss, watched)
     model.fit(x, y, verbose=0)
     model.save(path)
-    with pytest.warns(UserWarning, match=f"trained with {missing}, which is not known here: it can predict, but"):
+    with pytest.warns(UserWarning, match=f"trained with {missing}, which tinydx does not know: it can predict, but"):
         again = load_model(path)
     assert again.predict(x).tobytes() == model.predict(x).tobytes()
     with pytest.raises(RuntimeError, match="is not compiled"):
@@ -442,7 +443,7 @@ def test_something_appended(whole, path, extra):
 
 
 def test_parts_swapped(whole, path):
-    """Numbers that changed place within the file."""
+    """Two weights swapped within the file."""
     path.write_bytes(whole[:-16] + whole[-8:] + whole[-16:-8])
     assert_refused(path)
 
@@ -469,7 +470,7 @@ def test_no_file_or_a_folder(tmp_path):
 
 
 def rewritten(path, change):
-    """The file with a changed description and a digest that fits: what nobody writes by accident."""
+    """Write the file again with a changed header or arrays, and a digest that fits."""
     header, arrays = saving._read(path)
     change(header, arrays)
     saving._write(path, header, arrays)
@@ -479,8 +480,8 @@ def rewritten(path, change):
     ("change", "message"),
     [
         (lambda h, a: h["model"].pop("layers"), "cannot be loaded"),
-        (lambda h, a: h["model"].update({"class": "Danse"}), "'Danse', which is not known here.*did you mean 'Dense'"),
-        (lambda h, a: h["model"]["layers"][0].update({"class": "os.system"}), "not known here"),
+        (lambda h, a: h["model"].update({"class": "Danse"}), "'Danse', which tinydx does not know.*did you mean 'Dense'"),
+        (lambda h, a: h["model"]["layers"][0].update({"class": "os.system"}), "tinydx does not know"),
         (lambda h, a: h["model"]["layers"][0]["config"].update(units=0), "units is 0"),
         (lambda h, a: h["model"]["layers"][0]["config"].update(units=3), "cannot be loaded"),
         (lambda h, a: h["model"]["layers"][0]["config"].update(speed=3), "no argument 'speed'"),
@@ -544,7 +545,52 @@ def test_killed_while_writing_keeps_the_old_file(function, path):
     assert same_weights(load_model(path), model)
 
 
-# ---- a killed run goes on ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("kind", "inputs"), [("LanguageModel", 1), ("Seq2Seq", 2)])
+def test_a_model_of_a_module_that_is_not_imported_yet(kind, inputs, path):
+    """The registry knows which packages define models."""
+    from tinydx.text import sequences
+
+    model = getattr(sequences, kind)(20, 4, 6)
+    words = np.array([[5, 6, 7]])
+    expected = model([words, words] if inputs == 2 else words).data
+    model.save(path)
+    code = """
+        import sys
+        import numpy as np
+        from tinydx.models import load_model
+        assert "tinydx.text" not in sys.modules
+        words = np.array([[5, 6, 7]])
+        print(load_model(sys.argv[1])([words, words] if sys.argv[2] == "2" else words).data.tolist())
+    """
+    result = run_python(code, path, inputs)
+    assert result.returncode == 0, result.stderr
+    np.testing.assert_allclose(json.loads(result.stdout), expected, rtol=1e-6)
+
+
+# ---- the registry ------------------------------------------------------------------------------------------------------
+
+
+def test_the_registry_has_every_layer_and_model_of_the_package_and_no_other():
+    from tinydx.text.sequences import LanguageModel, Seq2Seq
+
+    class MyLayer(Layer):
+        pass
+
+    known = registry.known_classes()
+    public = {n: getattr(layers, n) for n in layers.__all__ if n not in ("Input", "Layer")}
+    for name, cls in {
+        **public,
+        "Model": Model,
+        "Sequential": Sequential,
+        "LanguageModel": LanguageModel,
+        "Seq2Seq": Seq2Seq,
+    }.items():
+        assert known[name] is cls
+    assert "MyLayer" not in known and not any(name.startswith("_") for name in known)
+    assert all(cls.__module__.startswith("tinydx.") for cls in known.values())
+
+
+# ---- a killed run continues ------------------------------------------------------------------------------------------
 
 
 class Bomb(Callback):

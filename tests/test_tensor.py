@@ -1,4 +1,4 @@
-"""The tape: what it records, how gradients flow back over it, what it says when it cannot; and the table's tools."""
+"""The tape: what it records, how gradients flow back, its error messages; and the tools of the op table."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def test_backward_twice_does_not_double():
 
 
 def test_uses_of_one_tensor_add_up():
-    """A diamond: x goes both ways, and the ways meet again."""
+    """A diamond: two paths lead from x to y."""
     x = tensor(4)
     left, right = x * 2.0, ops.tanh(x)
     (left * right + right).sum().backward()
@@ -41,7 +41,7 @@ def test_uses_of_one_tensor_add_up():
 
 
 def test_a_node_waits_for_all_that_use_it():
-    """A long way and a short way from h: its gradient is complete before it flows on, and it flows once."""
+    """A long and a short path from h: its gradient is complete before it flows on, and it flows once."""
     x = tensor(2)
     h = ops.exp(x)
     y = h
@@ -260,7 +260,7 @@ def test_unknown_backends_are_named():
 
 
 def test_find_knows_every_op_and_guesses_the_others():
-    assert all(find(name) is record for name, record in TABLE.items())
+    assert all(find(name) is op for name, op in TABLE.items())
     with pytest.raises(ValueError, match=r"no op named 'convd'; did you mean '.*conv2d'"):
         find("convd")
     with pytest.raises(ValueError, match=r"known: .*relu"):
@@ -269,16 +269,16 @@ def test_find_knows_every_op_and_guesses_the_others():
     assert did_you_mean("zzz", ["b", "a"]) == "; known: a, b"
 
 
-@pytest.mark.parametrize("record", TABLE.values(), ids=lambda op: op.name)
-def test_every_op_has_a_card(record: Op):
-    text = card(record.name)
-    if record.parts:
-        assert all(f"tinydx card {part.name}" in text for part in record.parts)
+@pytest.mark.parametrize("op", TABLE.values(), ids=lambda op: op.name)
+def test_every_op_has_a_card(op: Op):
+    text = card(op.name)
+    if op.parts:
+        assert all(f"tinydx card {part.name}" in text for part in op.parts)
         return
-    for part in (record.name, record.source, record.equation, record.shapes, "literal", "forward"):
+    for part in (op.name, op.source, op.equation, op.shapes, "literal", "forward"):
         assert part in text
-    assert ("def " + record.forward.__name__) in text, "the card shows the code"
-    assert ("\nbackward\n" in text) == bool(record.backward)
-    for slip in record.slips:
+    assert ("def " + op.forward.__name__) in text, "the card shows the code"
+    assert ("\nbackward\n" in text) == bool(op.backward)
+    for slip in op.slips:
         assert slip.name in text
     assert "@" not in text.split("slips")[0].replace(" @ ", " "), "code begins at def, not at its decorators"

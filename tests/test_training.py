@@ -1,15 +1,18 @@
-"""Training: what a step does and what it never does, history, weights, generators, messages, warnings."""
+"""Training: what a step does and never does; history, weights, generators, messages and warnings."""
 
+import ast
 import gc
+import re
 import tracemalloc
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from small import dense_model, noisy_model, same_weights, two_classes
 
 import tinydx
-from tinydx import optimizers
+from tinydx import optimizers, training
 from tinydx.callbacks import Callback
 from tinydx.layers import Add, BatchNormalization, Conv2D, Dense, Embedding, Flatten, Input, SimpleRNN
 from tinydx.metrics import BinaryAccuracy
@@ -18,7 +21,7 @@ from tinydx.models import Model, Sequential
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """The same initial weights in every run: no test fails by chance."""
+    """The same initial weights in every run."""
     tinydx.set_seed(0)
 
 
@@ -39,7 +42,7 @@ def losses_of(model, x, y):
 
 
 def everything(model):
-    """All that a batch can change: weights, statistics, optimizer memory, its counter, the range seen."""
+    """Everything that a batch can change: weights, statistics, optimizer memory and counter, the input range."""
     slots = [s.copy() for slots in model.optimizer.slots for s in slots]
     return model.get_weights(), slots, model.optimizer.iterations, model.input_range
 
@@ -47,6 +50,19 @@ def everything(model):
 def assert_unchanged(model, before):
     now = everything(model)
     assert same_weights(now[0], before[0]) and same_weights(now[1], before[1]) and now[2:] == before[2:]
+
+
+def test_the_files_of_training_import_only_those_below_them():
+    """The reading order in the docstring of tinydx.training is the order of the arrows."""
+    order = re.findall(r"^ +(\w+)\.py ", training.__doc__, re.MULTILINE)
+    folder = Path(training.__file__).parent
+    assert sorted(order) == sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+    for at, name in enumerate(order):
+        tree = ast.parse((folder / f"{name}.py").read_text())
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+        used = {node.module.split(".")[2] for node in imports if node.module.startswith("tinydx.training.")}
+        used |= {alias.name for node in imports if node.module == "tinydx.training" for alias in node.names}
+        assert used <= set(order[at + 1 :]), name
 
 
 # ---- history -------------------------------------------------------------------------------------------------------
@@ -108,6 +124,21 @@ def test_gradients_are_weighted_too():
         ends.append(model.get_weights())
     for a, b in zip(*ends, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_moving_averages_move_with_each_step_and_in_training_only():
+    x = two_classes(30)[0]
+    model = Sequential([BatchNormalization(momentum=0.75, input_shape=(5,)), Dense(1)])
+    model.compile("sgd", "mse")
+    averages = model.layers[0].weights[2:]
+    for steps in (1, 2):
+        model.train_on_batch(x, np.ones((30, 1)))
+        np.testing.assert_allclose(averages[0].data, x.mean(axis=0) * (1 - 0.75**steps), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(averages[1].data, 0.75**steps + x.var(axis=0) * (1 - 0.75**steps), rtol=1e-5)
+    before = [w.data.copy() for w in averages]
+    model.evaluate(x, np.ones((30, 1)), verbose=0)
+    model.predict(x)
+    assert same_weights([w.data for w in averages], before)
 
 
 def test_validation_split_is_the_end_of_the_data_and_never_trained_on():
@@ -618,7 +649,7 @@ def test_epochs_in_one_fit_or_in_two():
 
 
 def growth_of_memory(model, x, y):
-    """By how many bytes what 225 steps leave behind exceeds what 75 leave, in blocks as large as a batch's arrays.
+    """The bytes that 225 steps leave allocated beyond those that 75 leave, in blocks as large as a batch's arrays.
 
     (NumPy and Numba keep some small blocks of what is gone, 64 bytes each, to use them again.)
     """

@@ -1,4 +1,4 @@
-"""Models that are trained on a GPU, emulated (test_gpu.py) and real (test_cuda_gpu.py): the document's, and what is hard."""
+"""Models trained on an emulated GPU (test_gpu.py) and a real one (test_cuda_gpu.py): the document's, and difficult cases."""
 
 import numpy as np
 
@@ -42,22 +42,22 @@ def rnn():
 
 
 def dropping():
-    """Chance in the step."""
+    """Random numbers in the step."""
     return [Flatten(), Dense(8), Dropout(0.5), Dense(1, activation="sigmoid")], "binary_crossentropy", IMAGES, YES_OR_NO
 
 
 def lstm():
-    """Gates, padding, and chance in what they see."""
+    """Gates, padding, and dropout of the inputs."""
     return [Embedding(9, 5, mask_zero=True), LSTM(6, dropout=0.2), Dense(3, activation="softmax")], *rnn()[1:]
 
 
 def gru():
-    """Read both ways."""
+    """Both directions."""
     return [Embedding(9, 5), Bidirectional(GRU(6)), Dense(3, activation="softmax")], *rnn()[1:]
 
 
 def normalized():
-    """Statistics that no gradient changes."""
+    """Moving averages, which no gradient changes."""
     return [Flatten(), Dense(8, use_bias=False), BatchNormalization(), Dense(1, activation="sigmoid")], *cnn()[1:]
 
 
@@ -94,5 +94,5 @@ def assert_same(ours, wanted):
 
 
 def captured(model):
-    """Of each step that the model keeps, the last used last: whether it is a graph."""
-    return [step.graph is not None for step in model.steps.values()]
+    """For each step that the model keeps, the last used last: whether it is a graph."""
+    return [step.graph is not None for step in model.gpu_steps.values()]

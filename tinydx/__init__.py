@@ -1,6 +1,6 @@
 """tinydx: a deep-learning engine for learning how diagnosis by deep learning works, written from its equations.
 
-Importing it loads NumPy and nothing heavier; the parts below are loaded when they are first used.
+Importing it loads NumPy and nothing heavier; the parts listed below load when they are first used.
 """
 
 from __future__ import annotations
@@ -8,16 +8,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from tinydx import ops
+from tinydx.cards import card
 from tinydx.checkout import find_own_packages
-
-find_own_packages()  # before anything can import tinydx_kernels
-
-from tinydx import ops  # noqa: E402
-from tinydx.cards import card  # noqa: E402
-from tinydx.dispatch import trace, use  # noqa: E402
-from tinydx.random import set_seed  # noqa: E402
-from tinydx.tensor import Tensor, gradients, no_grad  # noqa: E402
-from tinydx.threads import get_threads, set_threads  # noqa: E402
+from tinydx.dispatch import trace, use
+from tinydx.random import set_seed
+from tinydx.tensor import Tensor, gradients, no_grad
+from tinydx.threads import get_threads, set_threads
 
 __version__ = "0.1.0"
 
@@ -27,6 +24,8 @@ _PARTS = {
     *("activations", "callbacks", "datasets", "evaluation", "gradcheck", "initializers", "layers", "losses", "metrics"),
     *("models", "optimizers", "preprocessing", "testing"),
 }
+
+find_own_packages()  # the modules imported above import no kernel; the first op does
 
 
 def __getattr__(name: str) -> Any:

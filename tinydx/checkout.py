@@ -1,8 +1,8 @@
 """The import names of kernels/ and lessons/, which a checkout keeps beside tinydx/.
 
-An installed tinydx has them as the packages `tinydx_kernels` and `tinydx_lessons`. In a checkout (and in an editable
-install of one) these names mean the checkout's own folders, whatever copy of tinydx is installed elsewhere. `import
-tinydx` puts the finder below in front of Python's own, so that every later `import tinydx_kernels` goes by it.
+An installed tinydx contains them as the packages `tinydx_kernels` and `tinydx_lessons`. In a checkout, and in an editable
+install of one, these names mean the checkout's own folders, even where another copy of tinydx is installed. `import tinydx`
+puts the finder below before Python's own finders, so that every later `import tinydx_kernels` uses it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FOLDERS = {"tinydx_kernels": ROOT / "kernels", "tinydx_lessons": ROOT / "lessons
 
 
 class CheckoutFinder:
-    """Finds the packages of FOLDERS in this checkout; their submodules are then found as those of any package."""
+    """Finds the packages of FOLDERS in this checkout; Python's own finders then find their submodules."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:

@@ -1,14 +1,14 @@
-"""Where arrays live, here (NumPy's) or on a GPU (CuPy's), and the ways between.
+"""Where arrays live: in the computer's memory as NumPy arrays, or on a GPU as CuPy arrays; and how they move.
 
-          to_device ──────────>
-    here                        GPU
-          <────── Packet.read      one transfer for all that is wanted, the only one of a training step
+                 to_device, fill ──────────>
+    CPU (NumPy)                               GPU (CuPy)
+                 <─── to_host, Packet.read      a Packet reads several arrays in one transfer: one per training step
 
-The engine is written once for both: NumPy's functions go by their arguments (np.exp of a CuPy array runs on the GPU), and
-those that make arrays out of nothing are told beside what: np.zeros(shape, dtype, like=x). What would need an array
-here, float(loss) or np.asarray(y), waits for the GPU, so it is written nowhere but in this file.
+The engine is written once for both. NumPy's functions follow their arguments (np.exp of a CuPy array runs on the GPU), and
+functions that make an array take a model of it: np.zeros(shape, dtype, like=x). Code that needs a number on the CPU, such
+as float(loss) or np.asarray(y), would wait for the GPU; it goes through this file instead.
 
-CuPy is loaded by `use("cuda")` or by whoever has an array of its; without one nothing here costs anything.
+`use("cuda")`, or a caller who already has CuPy arrays, imports CuPy. Without CuPy these functions cost nothing.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import numpy as np
 
 def on_device(a: Any) -> bool:
     """Whether this is an array on a GPU."""
-    cupy = sys.modules.get("cupy")  # never imported just to look
+    cupy = sys.modules.get("cupy")  # never imported only to find out
     return cupy is not None and isinstance(a, cupy.ndarray)
 
 
 def to_device(a: Any) -> Any:
-    """The array on the GPU; None, and what is there already, as it is."""
+    """The array on the GPU. None, and an array that is already there, are returned unchanged."""
     if a is None or on_device(a):
         return a
     import cupy
@@ -37,12 +37,12 @@ def to_device(a: Any) -> Any:
 
 
 def to_host(a: Any) -> Any:
-    """The array here; what is here already, as it is. One array a transfer: for several there is Packet."""
+    """The array on the CPU; an array that is already there is returned unchanged. For several arrays use a Packet."""
     return a.get() if on_device(a) else a
 
 
 def fill(array: Any, values: Any) -> None:
-    """Write into an array on the GPU, from here or there."""
+    """Write values, from the CPU or the GPU, into an array on the GPU."""
     if on_device(values):
         array[...] = values
     else:
@@ -50,70 +50,75 @@ def fill(array: Any, values: Any) -> None:
 
 
 class Packet:
-    """Several small arrays on the GPU, by name, side by side in one, to be read in one transfer.
+    """Several small arrays on the GPU, packed side by side into one, so that one transfer reads them all.
 
-    It is packed where it is made, maybe as a part of a captured graph, and read as often as the graph has run.
+    Making a packet only launches copies, so a captured graph may contain it; `read` then works after every replay.
+    Arguments: arrays, named. Their numbers are packed as float64: exact for float32 and for integers up to 2^53.
+
+    >>> Packet({"loss": np.float32([0.5]), "labels": np.array([[1, 2]])}).read()
+    {'loss': array([0.5], dtype=float32), 'labels': array([[1, 2]])}
     """
 
     def __init__(self, arrays: Mapping[str, Any]):
         self.names, self.parts = list(arrays), [(a.shape, a.dtype) for a in arrays.values()]
         self.ends = np.cumsum([a.size for a in arrays.values()]).tolist()
         first = next(iter(arrays.values()))
-        self.packed = np.empty(self.ends[-1], np.float64, like=first)  # exact for float32, and whole numbers up to 2^53
+        self.packed = np.empty(self.ends[-1], np.float64, like=first)
         for a, end in zip(arrays.values(), self.ends, strict=True):
             self.packed[end - a.size : end] = a.reshape(-1)
 
     def read(self) -> dict[str, np.ndarray]:
-        """The arrays, here: waits until the GPU has made them."""
+        """The arrays on the CPU, with their shapes and dtypes. Waits until the GPU has computed them."""
         pieces = np.split(to_host(self.packed), self.ends[:-1])
         arrays = (p.astype(dtype).reshape(shape) for p, (shape, dtype) in zip(pieces, self.parts, strict=True))
         return dict(zip(self.names, arrays, strict=True))
 
 
-# ---- what is made anew in each step ----------------------------------------------------------------------------------
+# ---- random arrays of a captured step --------------------------------------------------------------------------------
 
 Maker = Callable[[], np.ndarray]
 
 
-class Fresh:
-    """What a step makes here, by chance, and takes to the GPU: the masks of dropout.
+class RandomArrays:
+    """The random arrays of one training step, dropout's masks: made on the CPU, sent to the GPU, made anew for each step.
 
-    A captured step runs no Python code, so it would use the masks of the first time for ever. It reads them from the
-    same memory each time instead, and `renew` fills that before the step runs again.
+    Replaying a captured step runs no Python code, so it would use the masks of the capture forever. Instead the step reads
+    its masks from fixed memory, which `redraw` fills before each replay.
     """
 
     def __init__(self) -> None:
         self.made: list[tuple[Maker, Any]] = []
-        self.again: Iterator[tuple[Maker, Any]] | None = None  # while a step is captured: those made before, in order
+        self.captured: Iterator[tuple[Maker, Any]] | None = None  # during a capture: the arrays of the run before, in order
 
-    def __call__(self, make: Maker) -> Any:
-        if self.again is not None:
-            return next(self.again)[1]
+    def add(self, make: Maker) -> Any:
+        """make() on the GPU; during a capture, the array that the run before it made in this place."""
+        if self.captured is not None:
+            return next(self.captured)[1]
         self.made.append((make, to_device(make())))
         return self.made[-1][1]
 
-    def renew(self) -> None:
-        """Make all of them anew, in the order of the first time."""
+    def redraw(self) -> None:
+        """Fill all arrays with new random numbers, in the order in which they were made."""
         for make, array in self.made:
             fill(array, make())
 
 
-_fresh: Fresh | None = None
+_collecting: RandomArrays | None = None
 
 
 @contextmanager
-def remembering(fresh: Fresh) -> Iterator[None]:
-    """Within it `fresh_beside` is noted there."""
-    global _fresh
-    before, _fresh = _fresh, fresh
+def collecting(arrays: RandomArrays) -> Iterator[None]:
+    """Context in which `random_beside` adds its arrays to these."""
+    global _collecting
+    before, _collecting = _collecting, arrays
     try:
         yield
     finally:
-        _fresh = before
+        _collecting = before
 
 
-def fresh_beside(other: Any, make: Maker) -> Any:
-    """make(), where the array `other` is: what chance decides must come from here, or a captured step repeats it."""
+def random_beside(other: Any, make: Maker) -> Any:
+    """make(), a random array, on the device of the array `other`. A layer that draws elsewhere cannot be captured."""
     if not on_device(other):
         return make()
-    return to_device(make()) if _fresh is None else _fresh(make)
+    return to_device(make()) if _collecting is None else _collecting.add(make)

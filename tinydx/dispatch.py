@@ -4,8 +4,8 @@
     use("numpy" | "numba" | "cuda") that one
     otherwise                       numba where it has a kernel for these arrays, else numpy
 
-Kernels register themselves when their package is imported, which the first op that runs brings about; this file names
-the packages, and imports no kernel. `trace` tells what ran.
+This file only names the packages of kernels; the first op that runs imports the package it needs, whose kernels register
+themselves. `trace` lists what ran.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _INSTALL = {"numba": "pip install numba", "cuda": "pip install 'tinydx[cuda13]'"
 class Implementation:
     """One way to compute an op: the NumPy reference, or a kernel.
 
-    forward and backward have the reference's signatures. What else a kernel brings stands in its file, too:
-    supports(*arrays, **constants) says which calls it takes; in_place, of an update rule, writes into its arrays instead
-    of making new ones; samples(draw) draws inputs for its tests, around the sizes where the kernel changes its way;
-    warm lists (shapes of the arrays, constants) that together compile every variant of it.
+    forward and backward have the reference's signatures. A kernel's file states the rest: supports(*arrays, **constants),
+    which calls it takes; in_place, for an update rule, which writes into its arrays instead of making new ones;
+    samples(draw), inputs for its tests, around the sizes where the kernel changes its way; warm, pairs (shapes of the
+    arrays, constants) that together compile every variant.
     """
 
     backend: str
@@ -46,13 +46,18 @@ class Implementation:
 
 
 def gradients_of(implementation: Implementation, dy: Any, saved: Any, needs: tuple[bool, ...]) -> tuple:
-    """Call a backward; one that takes a third argument is told which gradients are needed."""
+    """The gradients that an implementation's backward returns.
+
+    Arguments: dy, the gradient of the output; saved, what the forward returned beside y; needs, for each array whether its
+    gradient is needed, which only a backward with a third parameter is told.
+    Returns: one gradient per array.
+    """
     backward = implementation.backward
     assert backward is not None
     return backward(dy, saved, needs) if _takes_needs(backward) else backward(dy, saved)
 
 
-@functools.cache  # asked in every step for every op
+@functools.cache  # called in every step for every op
 def _takes_needs(backward: Callable) -> bool:
     return "needs" in inspect.signature(backward).parameters
 
@@ -62,6 +67,8 @@ def _takes_needs(backward: Callable) -> bool:
 
 @dataclass
 class _Choice:
+    """What `use` and `trace` have set."""
+
     backend: str | None = None  # None: numba where it has a kernel, else numpy
     strict: bool = False
     fused: bool = True
@@ -75,10 +82,11 @@ _choice = _Choice()
 class use:
     """Choose the implementation: `tinydx.use("numpy")` from now on, or `with tinydx.use("numpy"): ...`.
 
-    Arguments: backend "numpy", "numba", "cuda" (models move to the GPU and stay there) or "auto"; strict=True raises
-    LookupError where that backend has no kernel for an op, instead of falling back to NumPy; fused=False: models run layer
-    by layer, never two at once; graph=False: on a GPU each kernel is launched by itself, never a captured step at once.
-    Raises ValueError for another name, ImportError (with the command that installs it) for a backend that is missing.
+    Arguments: backend, "numpy", "numba", "cuda" (models move to the GPU and stay there) or "auto"; strict=True raises
+    LookupError where that backend has no kernel for an op, instead of falling back to NumPy; fused=False runs models layer
+    by layer, without fused kernels; graph=False launches each kernel of a training step on a GPU by itself, instead of
+    replaying a captured graph.
+    Raises: ValueError for an unknown name; ImportError, with the command that installs it, for a missing backend.
 
     >>> import numpy as np, tinydx
     >>> with tinydx.use("numpy"), tinydx.trace() as ran:
@@ -108,7 +116,7 @@ class use:
 
 @contextmanager
 def trace() -> Iterator[list[tuple[str, str]]]:
-    """List which implementation ran each op: `with tinydx.trace() as ran: ...` gives [(op, backend), ...]."""
+    """List which implementation ran each op: `with tinydx.trace() as ran: ...` fills ran with (op, backend) pairs."""
     before, _choice.trace = _choice.trace, []
     try:
         yield _choice.trace
@@ -117,43 +125,49 @@ def trace() -> Iterator[list[tuple[str, str]]]:
 
 
 def choose(op: Any, arrays: tuple, constants: Mapping[str, Any]) -> Implementation:
-    """The implementation of an `Op` that runs on these arrays and constants, noted in the trace if there is one.
+    """The implementation of an op that runs for these arrays and constants; the trace lists it.
 
-    Raises LookupError under use(..., strict=True) where only the NumPy reference is left.
+    Raises: LookupError under use(..., strict=True) where only the NumPy reference is left.
     """
-    chosen = _kernel(op, arrays, constants) or op.reference
-    if _choice.strict and chosen.backend == "numpy" != _choice.backend:
+    if kernel := choose_kernel(op, arrays, constants):
+        return kernel
+    if _choice.strict and _choice.backend != "numpy":
         shapes = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
         raise LookupError(f"{op.name}: no {_choice.backend or 'numba'} kernel for {shapes} {dict(constants)}")
+    return _traced(op, op.reference)
+
+
+def choose_kernel(op: Any, arrays: tuple, constants: Mapping[str, Any]) -> Implementation | None:
+    """The kernel that runs for these arrays and constants; None, untraced, where there is none."""
+    backend = "cuda" if any(on_device(a) for a in arrays) else _choice.backend or "numba"
+    if backend == "numpy":
+        return None
+    load_kernels(backend)
+    kernel = op.kernels.get(backend)
+    return _traced(op, kernel) if kernel and kernel.supports(*arrays, **constants) else None
+
+
+def _traced(op: Any, chosen: Implementation) -> Implementation:
     if _choice.trace is not None:
         _choice.trace.append((op.name, chosen.backend))
     return chosen
 
 
-def can_fuse(op: Any, arrays: tuple, constants: Mapping[str, Any]) -> bool:
-    """Whether a composed op has a kernel for these arrays, on this machine and under the current `use`."""
-    return _choice.fused and _kernel(op, arrays, constants) is not None
+def may_fuse() -> bool:
+    """Whether models may run several layers as one op."""
+    return _choice.fused
 
 
 def asked_for_device() -> bool | None:
-    """Whether `use` asked for a GPU, or for none; None where it said nothing, or where the CUDA kernels are emulated."""
+    """Whether `use` asked for a GPU; None where it left the choice open, or where the CUDA kernels are emulated."""
     if _choice.backend != "cuda":
         return None if _choice.backend is None else False
     return None if sys.modules[_KERNEL_PACKAGES["cuda"]].emulating() else True
 
 
 def may_capture() -> bool:
-    """Whether a step on a GPU may become a graph."""
+    """Whether a training step on a GPU may be captured as a graph."""
     return _choice.graph and _choice.trace is None
-
-
-def _kernel(op: Any, arrays: tuple, constants: Mapping[str, Any]) -> Implementation | None:
-    backend = "cuda" if any(on_device(a) for a in arrays) else _choice.backend or "numba"
-    if backend == "numpy":
-        return None
-    load_kernels(backend)
-    kernel = op.kernels.get(backend)
-    return kernel if kernel and kernel.supports(*arrays, **constants) else None
 
 
 # ---- kernel packages -------------------------------------------------------------------------------------------------
@@ -162,7 +176,11 @@ _loaded: dict[str, str | None] = {}
 
 
 def load_kernels(backend: str) -> str | None:
-    """Import a backend's kernels once; returns None, or why they cannot be imported."""
+    """Import a backend's kernels, once.
+
+    Arguments: backend, "numba" or "cuda".
+    Returns: None, or the reason why they cannot be imported.
+    """
     if backend not in _loaded:
         _loaded[backend] = None
         try:
@@ -173,7 +191,7 @@ def load_kernels(backend: str) -> str | None:
 
 
 def _require(backend: str) -> None:
-    """ImportError, with what to install, unless the backend can run here."""
+    """ImportError, with what to install, unless the backend can run on this machine."""
     reason = load_kernels(backend)
     if reason:
         raise ImportError(f"use({backend!r}): {reason}; {_INSTALL[backend]}")

@@ -1,13 +1,12 @@
-"""A gradient that is not multiplied out yet: of a weight w (D,F) it is x^T dy, with x (N,D) and dy (N,F).
+"""A weight's gradient kept as its factors: for w (D,F) it is x^T dy, with x (N,D) and dy (N,F).
 
-The document's dense layer has 19 million weights and a batch of 32: its gradient as an array is 76 MB that are written,
-and read again by the optimizer, where the two factors are 5 MB. So a kernel may return the factors, an optimizer's
-kernel may multiply them while it passes over the weights, and whoever else looks gets an array.
+The document's dense layer has 19 million weights. As an array its gradient is 76 MB, written by backward and read again by
+the optimizer; for a batch of 32 the two factors are 5 MB. So a kernel may return the factors, an optimizer's kernel may
+multiply them while it passes over the weights, and every other use gets the array.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,9 @@ from tinydx.op import TABLE
 
 
 class FactoredGradient:
-    """x^T dy as its factors: x (N,D), dy (N,F).
+    """x^T dy, kept as its factors.
+
+    Arguments: x (N,D), the layer's input; dy (N,F), the gradient of its output.
 
     >>> g = FactoredGradient(np.array([[1.0, 2.0]]), np.array([[3.0]]))
     >>> g.shape, g.array().tolist(), (g + 1.0).tolist()
@@ -24,7 +25,7 @@ class FactoredGradient:
     """
 
     __slots__ = ("dy", "x")
-    __array_ufunc__ = None  # array + FactoredGradient asks FactoredGradient
+    __array_ufunc__ = None  # so that array + FactoredGradient calls __radd__
 
     def __init__(self, x: Any, dy: Any):
         self.x, self.dy = x, dy
@@ -38,13 +39,15 @@ class FactoredGradient:
         return self.dy.dtype
 
     def array(self) -> Any:
-        """Multiplied out: (D,F)."""
+        """The product, an array (D,F)."""
         return TABLE["matmul"](self.x.T, self.dy)
 
     def surely_finite(self) -> bool:
-        """Whether no sum can overflow, since |x^T dy| <= ‖x‖ ‖dy‖ (Cauchy-Schwarz): False also where it cannot be told."""
-        squares = [float(np.vdot(a, a)) for a in (self.x, self.dy)]
-        return math.sqrt(squares[0]) * math.sqrt(squares[1]) < float(np.finfo(self.dtype).max)
+        """Whether the product is finite for certain, by Cauchy-Schwarz: |x^T dy| <= ‖x‖ ‖dy‖ <= max(‖x‖², ‖dy‖²).
+
+        False also where only these squares overflow.
+        """
+        return all(np.isfinite(np.vdot(a, a)) for a in (self.x, self.dy))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self.array(), dtype)
@@ -56,5 +59,16 @@ class FactoredGradient:
 
 
 def multiplied_out(g: Any) -> Any:
-    """The gradient as an array, whatever it was."""
+    """The gradient as an array; an array, and None, are returned unchanged."""
     return g.array() if isinstance(g, FactoredGradient) else g
+
+
+def checksum(g: Any) -> Any:
+    """A number that is finite where the whole gradient is: its sum; 0 for factors whose product is surely finite.
+
+    >>> float(checksum(np.array([1.0, np.inf]))), checksum(FactoredGradient(np.ones((1, 2)), np.ones((1, 3))))
+    (inf, 0.0)
+    """
+    if isinstance(g, FactoredGradient) and g.surely_finite():
+        return 0.0
+    return multiplied_out(g).sum()

@@ -1,8 +1,7 @@
-"""Files that are either the old one or the new one, never half of each.
+"""Atomic writes: after any failure a file has its old content or its new one, never a part of each.
 
-The bytes go to a temporary file in the same folder, are forced to the disk, and take the target's name in one
-step (`os.replace` is atomic within a file system). A crash, a full disk or Ctrl-C leaves the old file as it
-was.
+The bytes go to a temporary file in the same folder, are forced to the disk, and get the target's name by `os.replace`,
+which is atomic within a file system. A crash, a full disk or Ctrl-C leaves the old file unchanged.
 """
 
 from __future__ import annotations
@@ -15,13 +14,12 @@ from pathlib import Path
 
 
 def atomic_write(path: str | os.PathLike, data: str | bytes | bytearray | memoryview) -> Path:
-    """Write a whole file at once: after any failure the old content is still there, untouched.
+    """Write a whole file atomically.
 
-    Arguments: `path`, in a folder that exists (a symbolic link is followed, and stays a link); `data`, text
-    (written as UTF-8, line ends as given) or bytes. The permissions of a file that is replaced are kept; a
-    new file gets the usual ones.
-    Raises: FileNotFoundError where the folder does not exist; OSError (disk full, no permission ...) from the
-    system.
+    Arguments: path, in an existing folder (a symbolic link is followed and stays a link); data, text (written as UTF-8,
+    line ends unchanged) or bytes. A replaced file keeps its permissions, a new one gets the default ones.
+    Returns: the path.
+    Raises: FileNotFoundError where the folder does not exist; the system's OSError (disk full, no permission).
 
     >>> import pathlib, tempfile
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -40,7 +38,7 @@ def atomic_write(path: str | os.PathLike, data: str | bytes | bytearray | memory
         if target.is_file():
             os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
         os.replace(temporary, target)
-    except BaseException:  # Ctrl-C as well: never leave the temporary file behind
+    except BaseException:  # Ctrl-C, too, must not leave the temporary file behind
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
         raise
@@ -49,7 +47,7 @@ def atomic_write(path: str | os.PathLike, data: str | bytes | bytearray | memory
 
 
 def _write_through(path: Path, data: bytes | bytearray | memoryview) -> None:
-    """Create `path`, which must not exist, and return when its bytes are on the disk, not in a cache."""
+    """Create a new file at `path`; returns when its bytes are on the disk, not only in a cache."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
@@ -58,7 +56,7 @@ def _write_through(path: Path, data: bytes | bytearray | memoryview) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force the new name to the disk, on systems where a folder can be opened (not on Windows)."""
+    """Force the new name to the disk, on systems that can open a folder (not Windows)."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

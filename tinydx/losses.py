@@ -1,7 +1,8 @@
 """Losses by Keras's names: each takes (y_true, y_pred, sample_weight) and gives one number, a Tensor.
 
-A sigmoid or softmax right before its cross-entropy is fused with it: the loss looks at how the prediction was made and
-takes the scores before it. On clipped probabilities a confident mistake would have no gradient left.
+The cross-entropies have two forms: `loss` of probabilities, which it clips, and `loss_of_scores`, which includes the
+sigmoid or softmax and keeps the gradient of a confident mistake. Training uses the second form where a model ends in such
+an activation (tinydx/training/lowering.py); for a prediction without one, use from_logits=True.
 
 Labels (N,) for predictions (N,1) are one column, and are taken so; any other difference in shape is an error.
 """
@@ -15,7 +16,6 @@ import numpy as np
 
 from tinydx import ops
 from tinydx.device import on_device
-from tinydx.op import Op
 from tinydx.suggestions import did_you_mean
 from tinydx.tensor import Tensor, as_array
 
@@ -45,18 +45,25 @@ class Loss:
             raise ValueError(f"{self.name}: labels are {target.dtype}, expected numbers: encode names as 0, 1, ...")
         return self.align(target, shape)
 
-    def compare(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
-        """The loss for labels that `prepare` returned; masked time steps do not count."""
+    def compare(self, target: Any, prediction: Tensor, weight: Any, scores: Tensor | None = None) -> Tensor:
+        """The loss, for labels that were prepared; padded time steps do not count.
+
+        scores: the prediction from before its activation, where the loss takes that.
+        """
         if prediction.mask is not None and prediction.ndim > 2:
             weight = _weight_of_real_steps(prediction.mask, weight)
-        return self.loss(target, prediction, weight)
+        return self.loss(target, prediction, weight) if scores is None else self.loss_of_scores(target, scores, weight)
 
     def align(self, target: Any, shape: tuple[int, ...]) -> Any:
         """The labels in the form that this loss compares; the base changes nothing."""
         return target
 
     def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
-        """The loss of aligned labels, a Tensor of one number: what a subclass defines."""
+        """The loss of predictions."""
+        raise NotImplementedError
+
+    def loss_of_scores(self, target: Any, scores: Tensor, weight: Any) -> Tensor:
+        """The loss of scores, from before the last activation; cross-entropies have it."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -90,12 +97,6 @@ def _check_range(name: str, target: Any, low: float, high: float, hint: str) -> 
         raise ValueError(f"{name}: labels reach from {got}, expected {low:g} to {high:g}{hint}")
 
 
-def scores_before(activation: Op, prediction: Tensor) -> Tensor | None:
-    """The scores that the activation was applied to, if it was the last op to make the prediction, else None."""
-    node = prediction.node
-    return node.inputs[0] if node is not None and node.op is activation else None
-
-
 class BinaryCrossentropy(Loss):
     """Binary cross-entropy, for one or several yes-or-no outputs.
 
@@ -117,10 +118,12 @@ class BinaryCrossentropy(Loss):
         return target * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
 
     def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
-        scores = prediction if self.from_logits else scores_before(ops.sigmoid, prediction)
-        if scores is not None:
-            return ops.sigmoid_binary_crossentropy(scores, target=target, weight=weight)
+        if self.from_logits:
+            return self.loss_of_scores(target, prediction, weight)
         return ops.binary_crossentropy(prediction, target=target, weight=weight)
+
+    def loss_of_scores(self, target: Any, scores: Tensor, weight: Any) -> Tensor:
+        return ops.sigmoid_binary_crossentropy(scores, target=target, weight=weight)
 
 
 class CategoricalCrossentropy(Loss):
@@ -145,10 +148,12 @@ class CategoricalCrossentropy(Loss):
         return target * (1 - self.label_smoothing) + self.label_smoothing / shape[-1]
 
     def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
-        scores = prediction if self.from_logits else scores_before(ops.softmax, prediction)
-        if scores is not None:
-            return ops.softmax_crossentropy(scores, target=target, weight=weight)
+        if self.from_logits:
+            return self.loss_of_scores(target, prediction, weight)
         return ops.categorical_crossentropy(prediction, target=target, weight=weight)
+
+    def loss_of_scores(self, target: Any, scores: Tensor, weight: Any) -> Tensor:
+        return ops.softmax_crossentropy(scores, target=target, weight=weight)
 
 
 class SparseCategoricalCrossentropy(Loss):
@@ -181,10 +186,12 @@ class SparseCategoricalCrossentropy(Loss):
             raise ValueError(f"{self.name}: labels reach from {got}, expected whole numbers 0 to {classes - 1}")
 
     def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
-        scores = prediction if self.from_logits else scores_before(ops.softmax, prediction)
-        if scores is not None:
-            return ops.sparse_softmax_crossentropy(scores, labels=target, weight=weight)
+        if self.from_logits:
+            return self.loss_of_scores(target, prediction, weight)
         return ops.sparse_categorical_crossentropy(prediction, labels=target, weight=weight)
+
+    def loss_of_scores(self, target: Any, scores: Tensor, weight: Any) -> Tensor:
+        return ops.sparse_softmax_crossentropy(scores, labels=target, weight=weight)
 
 
 class _Regression(Loss):

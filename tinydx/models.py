@@ -1,26 +1,29 @@
-"""Models: a layer made of layers. `Sequential` is a chain, `Model(inputs, outputs)` any graph, a subclass any code.
+"""Models, layers made of layers: `Sequential` is a chain, `Model(inputs, outputs)` a graph, a subclass any code.
 
-How they are trained is in `tinydx.training.trainer`, how they are saved in `tinydx.saving`.
+`tinydx.training` trains them, `tinydx.saving` writes them to files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from tinydx.layers.base import Call, Layer, Symbol, any_batch, map_symbols
-from tinydx.saving import load_model
-from tinydx.training.lowering import lower, lower_graph
+from tinydx.layers.base import Call, Input, Layer, Symbol, any_batch, map_symbols
+from tinydx.saving import load_model, save_model
+from tinydx.training.lowering import Lowered, lower, lower_graph
 from tinydx.training.trainer import Trainer
 
 __all__ = ["Model", "Sequential", "load_model"]
 
 
 class Model(Trainer):
-    """A trainable graph of layers.
+    """A trainable graph of layers, functional or subclassed.
 
-    Either functional, `Model(inputs, outputs)` of Symbols that start at `Input(shape)`; or subclassed: make layers in
-    `__init__` (after `super().__init__()`), use them in `call(x, training)`.
+    `Model(inputs, outputs)` takes Symbols, which start at `Input(shape)`. A subclass makes layers in `__init__`, after
+    `super().__init__()`, and uses them in `call(x, training)`.
+
+    Arguments: inputs, outputs, a Symbol each or a list of them; name.
+    Raises: TypeError for anything but Symbols, ValueError where the outputs need an input that is not listed.
 
     >>> import numpy as np
     >>> from tinydx.layers import Add, Dense, Input
@@ -35,38 +38,40 @@ class Model(Trainer):
         ends = [] if inputs is None and outputs is None else [*_as_list(inputs), *_as_list(outputs)]
         for s in ends:
             if not isinstance(s, Symbol):
-                raise TypeError(f"Model(inputs, outputs): expected Input(...) and what layers make of it, got {s!r}")
+                raise TypeError(f"Model(inputs, outputs): expected Input(...) and outputs of layers, got {s!r}")
         self.inputs, self.outputs = inputs, outputs
         self.graph = [] if inputs is None else calls_between(_as_list(inputs), _as_list(outputs))
+        self._lowered = Lowered()
         super().__init__(name=name, **common)
         if inputs is not None:
             self.built, self.input_shape = True, _shapes(inputs)
 
-    # ---- what it is made of ----
+    # ---- its layers ----
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers: in the graph's order, or for a subclass in the order of its attributes."""
+        """The layers, in the graph's order, or for a subclass in the order of its attributes."""
         return super().layers if self.inputs is None else list(dict.fromkeys(call.layer for call in self.graph))
 
     # ---- calling ----
 
     def build(self, input_shape: Any) -> None:
         """Build all layers inside for inputs of that shape (batch axis first), by a run on zeros."""
-        self.built = True  # the run must not build again
+        self.built = True  # so that the run does not build again
         try:
             self.run_on_zeros(input_shape)
         finally:
-            self.built = False  # until the shape is remembered, too
+            self.built = False  # until the input shape is recorded, too
 
     def call(self, x: Any, training: bool = False) -> Any:
         if self.inputs is None:
             raise NotImplementedError(f"{type(self).__name__} must define call(x, training), or get inputs and outputs")
         given = x if isinstance(x, list) else [x]
         values: dict[Symbol, Any] = dict(zip(_as_list(self.inputs), given, strict=True))
-        for step in lower_graph(self.graph, _as_list(self.outputs)):
-            arguments, keywords = map_symbols(values.__getitem__, [step.x, step.keywords])
-            values.update(zip(step.outputs, _as_list(step.layer(arguments, **keywords)), strict=True))
+        layers = [call.layer for call in self.graph]
+        for call in self._lowered.calls(layers, lambda: lower_graph(self.graph, _as_list(self.outputs))):
+            arguments, keywords = map_symbols(values.__getitem__, [call.x, call.keywords])
+            values.update(zip(call.outputs, _as_list(call.layer(arguments, **keywords)), strict=True))
         return map_symbols(values.__getitem__, self.outputs)
 
     def check_input(self, input_shape: Any) -> None:
@@ -76,21 +81,62 @@ class Model(Trainer):
     def output_shape(self, input_shape: Any) -> Any:
         return super().output_shape(input_shape) if self.inputs is None else _shapes(self.outputs)
 
-    # ---- telling ----
+    # ---- printing and saving ----
 
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters."""
         print("\n".join(_summary_lines(self)))
 
     def save(self, path: Any, include_optimizer: bool = True) -> None:
-        """Write the model to one file: weights, structure, class names, and the optimizer's memory if asked for."""
-        from tinydx import saving
+        """Write the model to one file, which `load_model` reads.
 
-        saving.save_model(self, path, include_optimizer)
+        Arguments: path; include_optimizer, whether the file holds the optimizer's memory beside weights, structure and
+        class names.
+        Raises: ValueError where the model is not built, TypeError where an argument of a layer cannot be saved.
+        """
+        save_model(self, path, include_optimizer)
+
+    def to_entry(self, nested: Callable[[Layer], dict[str, Any]]) -> dict[str, Any]:
+        """See `Layer.to_entry`. For a functional model: its inputs, its layers, and the calls that connect them."""
+        if type(self) is not Model:
+            return super().to_entry(nested)
+        inputs = _as_list(self.inputs)
+        symbols = [*inputs, *(s for call in self.graph for s in call.outputs)]
+        number = {s: {"symbol": i} for i, s in enumerate(symbols)}
+
+        def numbered(value: Any) -> Any:
+            return map_symbols(number.__getitem__, value)
+
+        return {
+            "layers": [nested(v) for v in self.layers],
+            "given": [{"shape": s.shape[1:], "name": s.name, "dtype": s.dtype.name} for s in inputs],
+            "calls": [[self.layers.index(c.layer), numbered(c.x), numbered(c.keywords)] for c in self.graph],
+            "ends": [numbered(self.inputs), numbered(self.outputs)],
+        }
+
+    @classmethod
+    def from_entry(cls, entry: dict[str, Any], nested: Callable[[dict[str, Any]], Any]) -> Any:
+        """See `Layer.from_entry`. A functional model is made again call by call."""
+        if "calls" not in entry:
+            return super().from_entry(entry, nested)
+        layers = [nested(v) for v in entry["layers"]]
+        symbols = [Input(tuple(s["shape"]), s["name"], s["dtype"]) for s in entry["given"]]
+
+        def with_symbols(value: Any) -> Any:
+            if isinstance(value, dict):
+                return symbols[value["symbol"]] if set(value) == {"symbol"} else {k: with_symbols(v) for k, v in value.items()}
+            return [with_symbols(v) for v in value] if isinstance(value, list) else value
+
+        for layer, x, keywords in entry["calls"]:
+            symbols += _as_list(layers[layer](with_symbols(x), **with_symbols(keywords)))
+        return cls(*with_symbols(entry["ends"]))
 
 
 class Sequential(Model):
     """A chain of layers.
+
+    Arguments: layers, the first of which may be an Input; name.
+    Raises: as `add`.
 
     >>> from tinydx.layers import Dense
     >>> model = Sequential()
@@ -103,7 +149,7 @@ class Sequential(Model):
     def __init__(self, layers: Iterable[Any] | None = None, name: str | None = None, **common: Any):
         super().__init__(name=name, **common)
         self.chain: list[Layer] = []
-        self.fixed_shape = self.input_shape is not None  # said by an Input or the first layer, not just seen in data
+        self.fixed_shape = self.input_shape is not None  # given by an Input or the first layer, not taken from data
         for layer in layers or []:
             self.add(layer)
 
@@ -112,9 +158,9 @@ class Sequential(Model):
         return getattr(self, "chain", [])
 
     def add(self, layer: Any) -> None:
-        """Put a layer (or first of all an Input) at the end; it is built at once where the input's shape is known.
+        """Append a layer, or an Input as the first element; a layer is built at once where its input shape is known.
 
-        Raises TypeError for anything else, ValueError where shapes do not fit; then the model stays as it was.
+        Raises: TypeError for anything else, ValueError where shapes do not fit; then the model is unchanged.
         """
         if isinstance(layer, Symbol) and not self.chain and layer.call is None:
             self.input_shape, self.dtype = layer.shape, layer.dtype if layer.dtype.kind == "f" else self.dtype
@@ -132,7 +178,7 @@ class Sequential(Model):
         self.input_shape, self.built = shape, shape is not None
 
     def pop(self) -> None:
-        """Take the last layer off."""
+        """Remove the last layer."""
         self.chain.pop()
 
     def build(self, input_shape: Any) -> None:
@@ -147,7 +193,7 @@ class Sequential(Model):
             check_against(self, input_shape, self.input_shape)
 
     def call(self, x: Any, training: bool = False) -> Any:
-        for layer in lower(self.chain):
+        for layer in self._lowered.calls(self.chain, lambda: lower(self.chain)):
             x = layer(x)
         return x
 
@@ -156,9 +202,24 @@ class Sequential(Model):
             input_shape = layer.output_shape(input_shape)
         return input_shape
 
+    def to_entry(self, nested: Callable[[Layer], dict[str, Any]]) -> dict[str, Any]:
+        """See `Layer.to_entry`."""
+        if type(self) is not Sequential:
+            return super().to_entry(nested)
+        return {"layers": [nested(v) for v in self.layers], "fixed_shape": self.fixed_shape}
+
+    @classmethod
+    def from_entry(cls, entry: dict[str, Any], nested: Callable[[dict[str, Any]], Any]) -> Any:
+        """See `Layer.from_entry`."""
+        if "fixed_shape" not in entry:
+            return super().from_entry(entry, nested)
+        model = cls([nested(v) for v in entry["layers"]])
+        model.fixed_shape = entry["fixed_shape"]
+        return model
+
 
 def check_against(model: Model, got: Any, expected: Any, names: list[str] | None = None) -> None:
-    """ValueError naming model, expected and got, where an input cannot be what the model was built for."""
+    """ValueError, with the model's name and both shapes, where an input does not have the shape the model was built for."""
     several, wanted = got if isinstance(got, list) else [got], expected if isinstance(expected, list) else [expected]
     if len(several) != len(wanted):
         raise ValueError(f"{model.name}: expected {len(wanted)} inputs, got {len(several)}; np.stack(x) makes one")
@@ -170,7 +231,7 @@ def check_against(model: Model, got: Any, expected: Any, names: list[str] | None
 
 
 def calls_between(inputs: list[Symbol], outputs: list[Symbol]) -> list[Call]:
-    """The calls that make the outputs of the inputs, each after those that it needs."""
+    """The calls that compute the outputs from the inputs, each after the calls whose results it uses."""
     order: list[Call] = []
     seen = {id(s) for s in inputs}
     stack: list[tuple[Symbol, bool]] = [(s, False) for s in reversed(outputs)]

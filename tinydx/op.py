@@ -145,10 +145,12 @@ class Op:
         y, _, _ = self.run(arrays, constants)
         return y
 
-    def run(self, arrays: tuple, constants: Mapping[str, Any]) -> tuple[Any, Any, Implementation]:
-        """Check the arrays, choose an implementation and run its forward: (y, saved, implementation)."""
+    def run(
+        self, arrays: tuple, constants: Mapping[str, Any], chosen: Implementation | None = None
+    ) -> tuple[Any, Any, Implementation]:
+        """Check the arrays, choose an implementation unless one is given, and run its forward: (y, saved, implementation)."""
         check_arrays(self, arrays)
-        chosen = choose(self, arrays, constants)
+        chosen = chosen or choose(self, arrays, constants)
         y, saved = chosen.forward(*arrays, **constants)
         return y, saved, chosen
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinydx import ops
-from tinydx.dispatch import can_fuse, choose
-from tinydx.factored import FactoredGradient, multiplied_out
+from tinydx.dispatch import choose, choose_kernel
+from tinydx.factored import FactoredGradient, checksum, multiplied_out
 from tinydx.op import Op
 from tinydx.suggestions import did_you_mean
 from tinydx.tensor import Tensor
@@ -65,7 +65,7 @@ class Optimizer:
         Raises: FloatingPointError, and changes nothing, where a gradient is not finite; ValueError for other weights.
         """
         for w, g in zip(weights, gradients, strict=True):
-            if g is not None and not _is_finite(g):
+            if g is not None and not np.isfinite(checksum(g)):
                 raise FloatingPointError(f"the gradient of {w.name} is not finite")
         self.apply_finite(gradients, weights)
 
@@ -104,23 +104,18 @@ class Optimizer:
         return gradients
 
 
-def _is_finite(g: Any) -> bool:
-    if isinstance(g, FactoredGradient) and g.surely_finite():
-        return True
-    return bool(np.isfinite(multiplied_out(g).sum()))
-
-
 def _update(update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: Any) -> None:
-    """Apply a rule to a weight and its memory, in place: in one call where a kernel can, else slice by slice."""
-    if not can_fuse(update, (*arrays, g), constants):
+    """Apply a rule to a weight and its memory, in place: by one call of a kernel, else slice by slice."""
+    chosen = choose_kernel(update, (*arrays, g), constants) if isinstance(g, FactoredGradient) else None
+    if chosen is None:
         g = multiplied_out(g)
-    chosen = choose(update, (*arrays, g), constants)
+        chosen = choose(update, (*arrays, g), constants)
     if chosen.in_place is not None:
         return chosen.in_place(*arrays, g, **constants)
     flat, g = [a.reshape(-1) for a in arrays], g.reshape(-1)
     for start in range(0, g.size, SLICE):
         part = slice(start, start + SLICE)
-        for array, new in zip(flat, update(*(a[part] for a in flat), g[part], **constants), strict=True):
+        for array, new in zip(flat, chosen.forward(*(a[part] for a in flat), g[part], **constants)[0], strict=True):
             array[part] = new
 
 

@@ -1,4 +1,4 @@
-"""One source of chance for the engine: initial weights, shuffling and dropout all draw from `generator()`."""
+"""The engine's random numbers: initial weights, shuffling and dropout all draw from `generator()`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _generator = np.random.default_rng()
 
 
 def set_seed(seed: int) -> None:
-    """Start the engine's random numbers anew: the same seed gives the same bits on the same machine and thread count.
+    """Seed the engine's random numbers: the same seed gives the same bits on the same machine and number of threads.
 
-    Image generators take their own seed= for their own draws; without one they draw it from here.
+    An image generator has its own seed; without one it draws a seed from this generator.
 
     >>> set_seed(1); a = generator().random()
     >>> set_seed(1); a == generator().random()
@@ -23,7 +23,7 @@ def set_seed(seed: int) -> None:
 
 
 def generator() -> np.random.Generator:
-    """The generator that all draws come from."""
+    """The generator that all random numbers come from."""
     return _generator
 
 
@@ -33,5 +33,5 @@ def state() -> dict[str, Any]:
 
 
 def load_state(state: dict[str, Any]) -> None:
-    """Go on where `state` was taken."""
+    """Continue from a `state()`."""
     _generator.bit_generator.state = state

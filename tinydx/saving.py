@@ -1,10 +1,11 @@
 """Models in files: one safetensors file, numbers in its body, everything else as JSON in its header. No pickle.
 
-The header also holds a digest of all that is in the file, so that a truncated, foreign or changed file is recognised
-before anything is loaded. Files are written at once or not at all.
+The header also holds a digest of the file's contents, so that a truncated, foreign or changed file is recognised before
+anything is loaded. Files are written atomically.
 
-A layer is described by its class and the arguments it was made with; Sequential and functional models by their layers
-and how these are connected. From that, and the shape of its input, it is made again, and then given its weights.
+A layer's entry in the header is its class name and what its method `to_entry` returns: the arguments it was made with, or for
+Sequential and functional models their layers and connections. The registry (tinydx/layers/registry.py) finds the class, its
+`from_entry` makes the layer, `build` its weights, which then take the values of the file.
 """
 
 from __future__ import annotations
@@ -19,42 +20,37 @@ from typing import Any
 
 import numpy as np
 
-from tinydx import activations, initializers, layers, losses, metrics, optimizers
+from tinydx import activations, initializers, losses, metrics, optimizers
 from tinydx.device import to_host
 from tinydx.files import atomic_write
-from tinydx.layers.base import Input, Layer, Symbol, map_symbols
+from tinydx.layers.base import Layer
+from tinydx.layers.registry import known_classes
 from tinydx.op import Op
 from tinydx.suggestions import did_you_mean
 
 FORMAT = 1
 
 Arrays = dict[str, np.ndarray]
-Known = dict[str, Any]  # custom_objects: classes and functions that tinydx does not know, by name
+Known = dict[str, Any]  # custom_objects: a user's own classes and functions, by name
 
-# ---- what a model is, as JSON --------------------------------------------------------------------------------------
+# ---- a model as JSON --------------------------------------------------------------------------------------
 
 
 def to_config(layer: Layer, seen: dict[Layer, int] | None = None) -> dict[str, Any]:
-    """What is needed to make this layer or model again; a layer that was `seen` before is named by its number."""
-    from tinydx.models import Model, Sequential
-
+    """The entry of a layer or model; a layer that was `seen` before is given by its number."""
     seen = {} if seen is None else seen
     if layer in seen:
         return {"again": seen[layer]}
-    entry: dict[str, Any] = {"class": type(layer).__name__, "name": layer.name}
-    if type(layer) is Sequential:
-        entry |= {"layers": [to_config(v, seen) for v in layer.layers], "fixed_shape": layer.fixed_shape}
-    elif type(layer) is Model:
-        entry |= _graph_config(layer, seen)
-    else:
-        entry["config"] = {k: _plain(layer, k, v, seen) for k, v in layer.config.items()}
+    entry = {"class": type(layer).__name__, "name": layer.name, **layer.to_entry(lambda inner: to_config(inner, seen))}
+    if "config" in entry:
+        entry["config"] = {k: _plain(layer, k, v, seen) for k, v in entry["config"].items()}
     entry |= {"input_shape": layer.input_shape, "dtype": None if layer.dtype is None else layer.dtype.name}
     seen[layer] = len(seen)
     return entry
 
 
 def _plain(layer: Layer, name: str, value: Any, seen: dict[Layer, int]) -> Any:
-    """An argument as JSON can hold it; TypeError naming layer and argument where it cannot."""
+    """An argument as JSON can hold it; TypeError, with the names of layer and argument, where it cannot."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, np.generic):
@@ -75,42 +71,19 @@ def _plain(layer: Layer, name: str, value: Any, seen: dict[Layer, int]) -> Any:
     raise TypeError(f"{layer.name}: {name}={value!r} cannot be saved: give it by name")
 
 
-def _graph_config(model: Any, seen: dict[Layer, int]) -> dict[str, Any]:
-    """A functional model: its inputs, its layers, and the calls that connect them; values are numbered as they come."""
-    inputs = model.inputs if isinstance(model.inputs, list | tuple) else [model.inputs]
-    symbols = [*inputs, *(s for call in model.graph for s in call.outputs)]
-    number = {id(s): {"symbol": i} for i, s in enumerate(symbols)}
-    numbered = lambda value: map_symbols(lambda s: number[id(s)], value)  # noqa: E731
-    return {
-        "layers": [to_config(v, seen) for v in model.layers],
-        "given": [{"shape": s.shape[1:], "name": s.name, "dtype": s.dtype.name} for s in inputs],
-        "calls": [[model.layers.index(c.layer), numbered(c.x), numbered(c.keywords)] for c in model.graph],
-        "ends": [numbered(model.inputs), numbered(model.outputs)],
-    }
-
-
 def from_config(entry: dict[str, Any], custom: Known, made: list[Layer] | None = None) -> Any:
-    """The layer or model that `to_config` described, built but with new weights."""
-    from tinydx.models import Model, Sequential
-    from tinydx.text.sequences import LanguageModel, Seq2Seq
-
+    """The layer or model of an entry, built, with new weights."""
     made = [] if made is None else made
     if "again" in entry:
         return made[entry["again"]]
-    models = {kind.__name__: kind for kind in (Model, Sequential, LanguageModel, Seq2Seq)}
-    known = {n: getattr(layers, n) for n in layers.__all__} | models | custom
+    known = known_classes() | custom
     if entry["class"] not in known:
         name = entry["class"]
         hint = f"load_model(path, custom_objects={{{name!r}: {name}}}){did_you_mean(name, known)}"
-        raise ValueError(f"the model uses {name!r}, which is not known here: {hint}")
-    kind = known[entry["class"]]
-    if "calls" in entry:
-        layer = _graph_from(entry, custom, made)
-    elif "layers" in entry:
-        layer = Sequential([from_config(v, custom, made) for v in entry["layers"]])
-        layer.fixed_shape = entry["fixed_shape"]
-    else:
-        layer = kind(**{k: _argument_from(v, custom, made) for k, v in entry["config"].items()})
+        raise ValueError(f"the model uses {name!r}, which tinydx does not know: {hint}")
+    if "config" in entry:
+        entry = {**entry, "config": {k: _argument_from(v, custom, made) for k, v in entry["config"].items()}}
+    layer = known[entry["class"]].from_entry(entry, lambda inner: from_config(inner, custom, made))
     layer.name, layer.dtype = entry["name"], None if entry["dtype"] is None else np.dtype(entry["dtype"])
     if entry["input_shape"] is not None:
         layer.build(_shape_from(entry["input_shape"]))
@@ -119,31 +92,14 @@ def from_config(entry: dict[str, Any], custom: Known, made: list[Layer] | None =
 
 
 def _argument_from(value: Any, custom: Known, made: list[Layer]) -> Any:
+    """An argument from its JSON: a layer for an entry, a tuple for a list."""
     if isinstance(value, dict):
         return from_config(value["layer"], custom, made)
     return tuple(_argument_from(v, custom, made) for v in value) if isinstance(value, list) else value
 
 
-def _graph_from(entry: dict[str, Any], custom: Known, made: list[Layer]) -> Any:
-    """Draw a functional model again, call by call."""
-    from tinydx.models import Model
-
-    parts = [from_config(v, custom, made) for v in entry["layers"]]
-    symbols: list[Symbol] = [Input(tuple(s["shape"]), s["name"], s["dtype"]) for s in entry["given"]]
-
-    def put_back(value: Any) -> Any:
-        if isinstance(value, dict):
-            return symbols[value["symbol"]] if set(value) == {"symbol"} else {k: put_back(v) for k, v in value.items()}
-        return [put_back(v) for v in value] if isinstance(value, list) else value
-
-    for layer, x, keywords in entry["calls"]:
-        out = parts[layer](put_back(x), **put_back(keywords))
-        symbols += out if isinstance(out, list) else [out]
-    return Model(*put_back(entry["ends"]))
-
-
 def _shape_from(shape: list[Any]) -> Any:
-    """JSON turned tuples into lists: back."""
+    """A shape from its JSON, in which tuples became lists."""
     return [tuple(s) for s in shape] if isinstance(shape[0], list) else tuple(shape)
 
 
@@ -151,7 +107,7 @@ def _shape_from(shape: list[Any]) -> Any:
 
 
 def _describe(thing: Any) -> Any:
-    """An optimizer, loss or metric: a name, a function's name, or class and arguments."""
+    """An optimizer, loss or metric as JSON: its name, a function's name, or class and arguments."""
     thing = thing._fn if type(thing) is metrics.MeanMetricWrapper else getattr(thing, "function", thing)
     if isinstance(thing, str):
         return thing
@@ -163,7 +119,7 @@ def _describe(thing: Any) -> Any:
 
 
 def _recall(entry: Any, module: Any, base: type, custom: Known) -> Any:
-    """What `_describe` described; LookupError with its name where it is not known here."""
+    """The object that `_describe` described; LookupError with its name where it is unknown."""
     if isinstance(entry, str):
         return entry
     name = entry.get("function") or entry["class"]
@@ -176,7 +132,7 @@ def _recall(entry: Any, module: Any, base: type, custom: Known) -> Any:
 
 
 def _compile(model: Any, training: dict[str, Any], custom: Known) -> None:
-    """Compile as it was; where something of it is not known here, leave the model uncompiled, and warn."""
+    """Compile the model as it was compiled; where a part is unknown, warn and leave it uncompiled."""
     try:
         optimizer = _recall(training["optimizer"], optimizers, optimizers.Optimizer, custom)
         loss = _recall(training["loss"], losses, losses.Loss, custom)
@@ -185,7 +141,7 @@ def _compile(model: Any, training: dict[str, Any], custom: Known) -> None:
         )
     except LookupError as error:
         warnings.warn(
-            f"the model was trained with {error.args[0]}, which is not known here: it can predict, but is not compiled;"
+            f"the model was trained with {error.args[0]}, which tinydx does not know: it can predict, but is not compiled;"
             f" load_model(path, custom_objects={{{error.args[0]!r}: ...}})",
             stacklevel=3,
         )
@@ -197,16 +153,17 @@ def _compile(model: Any, training: dict[str, Any], custom: Known) -> None:
 
 
 def save_model(model: Any, path: str | Path, include_optimizer: bool = True) -> None:
-    """Write a model to one file, atomically: see `Model.save`."""
+    """Write a model to one file: see `Model.save`."""
     _write(path, *_contents(model, include_optimizer))
 
 
 def load_model(path: str | Path, custom_objects: Known | None = None) -> Any:
     """The model that `model.save(path)` wrote, compiled as it was.
 
-    Arguments: custom_objects, {"MyLayer": MyLayer} for classes (and functions) that tinydx does not know.
-    Raises FileNotFoundError, or ValueError for a file that is truncated, changed, or no tinydx model. Warns where the
-    loss or a metric is not known: then the model is not compiled.
+    Where the loss or a metric is unknown, it warns and leaves the model uncompiled.
+
+    Arguments: path; custom_objects, {"MyLayer": MyLayer} for a user's own classes and functions.
+    Raises: FileNotFoundError; ValueError for a file that is truncated, changed, or no tinydx model.
     """
     header, arrays = _read(path)
     try:
@@ -249,7 +206,7 @@ def _contents(model: Any, include_optimizer: bool) -> tuple[dict[str, Any], Arra
 
 
 def _fill(model: Any, header: dict[str, Any], arrays: Arrays) -> None:
-    """Give a model the file's weights, and what it knows of its training data; all of it or nothing."""
+    """Give a model the file's weights, and what the file says of its training data."""
     model.set_weights([arrays[k] for k in sorted(arrays) if k.startswith("weights/")])
     for i, layer in enumerate(model.all_layers()):
         layer.trainable = i not in header["frozen"]
@@ -268,7 +225,7 @@ def _fill_optimizer(optimizer: Any, header: dict[str, Any], arrays: Arrays) -> N
 
 @dataclass
 class SavedRun:
-    """A run that was saved and fits the model: its `state`, and `load_model()` for the weights and the optimizer."""
+    """A saved run that fits the model: its `state`, and `load_model()` for the weights and the optimizer."""
 
     model: Any
     header: dict[str, Any]
@@ -286,14 +243,17 @@ class SavedRun:
 
 
 def save_run(model: Any, state: dict[str, Any], path: str | Path) -> None:
-    """A model, its optimizer and the state of its training run, in one file."""
+    """Write a model, its optimizer and the state of its training run to one file."""
     header, arrays = _contents(model, include_optimizer=True)
     header["run"] = _extract(state, "run", arrays)
     _write(path, header, arrays)
 
 
 def read_run(model: Any, path: str | Path) -> SavedRun:
-    """The run at `path`; nothing is changed yet. ValueError where it is not of this model, compiled as it is now."""
+    """The run at `path`; the model is not changed yet.
+
+    Raises: ValueError where the file holds no run, or the run of another model, optimizer or loss.
+    """
     header, arrays = _read(path)
     if "run" not in header:
         raise ValueError(f"{path} is a saved model, not a run: load it with load_model, and resume to another file")
@@ -309,15 +269,15 @@ def read_run(model: Any, path: str | Path) -> SavedRun:
 
 
 def _structure(entry: Any) -> Any:
-    """A description without what may differ at the start of the same run: names, learning rate, shapes known later."""
-    passing = ("name", "learning_rate", "input_shape", "fixed_shape", "dtype")
+    """An entry without what may differ when the same run starts: names, learning rate, shapes not known yet."""
+    may_differ = ("name", "learning_rate", "input_shape", "fixed_shape", "dtype")
     if isinstance(entry, dict):
-        return {k: _structure(v) for k, v in entry.items() if k not in passing}
+        return {k: _structure(v) for k, v in entry.items() if k not in may_differ}
     return [_structure(v) for v in entry] if isinstance(entry, list) else entry
 
 
 def _extract(value: Any, where: str, arrays: Arrays) -> Any:
-    """The value as JSON, with its arrays moved to `arrays` and replaced by their names."""
+    """The value as JSON, its arrays moved to `arrays` and replaced by their names."""
     if isinstance(value, np.ndarray):
         arrays[where] = value
         return {"array": where}
@@ -357,7 +317,7 @@ def _write(path: str | Path, header: dict[str, Any], arrays: Arrays) -> None:
 
 
 def _read(path: str | Path) -> tuple[dict[str, Any], Arrays]:
-    """Header and arrays of a file whose digest is right; ValueError otherwise, before anything is used."""
+    """Header and arrays of a file whose digest is right; ValueError for any other."""
     from safetensors import safe_open
 
     if not Path(path).is_file():
@@ -366,7 +326,7 @@ def _read(path: str | Path) -> tuple[dict[str, Any], Arrays]:
         with safe_open(str(path), framework="np") as file:
             metadata = file.metadata() or {}
             arrays = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (a safetensors file is no dict)
-    except Exception as error:  # whatever a damaged file makes the reader raise
+    except Exception as error:  # a damaged file can raise anything in the reader
         raise ValueError(f"{path} is not a whole model file, but truncated, damaged or foreign ({error})") from None
     if "tinydx" not in metadata:
         raise ValueError(f"{path} is a safetensors file, but not of tinydx: its header has no tinydx entry")

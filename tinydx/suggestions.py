@@ -1,4 +1,4 @@
-"""What to say of a name that is not known: the names that come close to it."""
+"""Suggestions for unknown names: the end of an error message that lists the closest known names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """The end of an error message: "; did you mean 'adam'?", or the list of known names if none comes close.
+    """The end of an error message: "; did you mean 'adam'?", or the list of known names if none is close.
 
     >>> did_you_mean("adan", ["adam", "sgd"])
     "; did you mean 'adam'?"

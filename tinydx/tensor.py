@@ -1,8 +1,8 @@
-"""Tensor: an array that remembers how it was made, so that gradients can flow back to what it was made from.
+"""Tensor: an array that remembers how it was computed, so that gradients can flow back to the inputs.
 
-Calling an op on Tensors writes a `Node` on the tape: the op, what its forward saved, and its inputs. `backward` walks
+Calling an op on Tensors writes a `Node` on the tape: the op, its inputs, and what its forward saved. `backward` walks
 the nodes from the result to the leaves, and each op's own hand-written backward turns the gradient of its output
-into gradients of its inputs. That walk is the chain rule; there is no other calculus in the engine.
+into gradients of its inputs. This walk is the chain rule; the engine has no other calculus.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ class Node:
 class Tensor:
     """An array with a gradient.
 
-    Arguments: array, floating; requires_grad, whether `backward` fills `.grad`; name, shown in messages.
-    Raises TypeError for integers: convert them knowingly. Python lists become float32.
+    Arguments: array, floating (Python lists become float32); requires_grad, whether `backward` fills `.grad`; name, shown
+    in messages.
+    Raises: TypeError for integers, which the caller must convert.
 
     >>> x = Tensor([1.0, 2.0], requires_grad=True)
     >>> (x * x).sum().backward()
@@ -50,10 +51,10 @@ class Tensor:
         self.data = as_array(array)
         self.requires_grad = requires_grad
         self.name = name
-        self.gradient: Any = None  # as backward left it: an array, or a FactoredGradient that is not multiplied out
+        self.gradient: Any = None  # as backward left it: an array or a FactoredGradient
         self.node: Node | None = None
         self.index = 0
-        self.mask: Any = None  # (N,T) of bool: which time steps are real, for sequences padded to one length
+        self.mask: Any = None  # (N,T) of bool, for padded sequences: which time steps are real
 
     @property
     def grad(self) -> Any:
@@ -65,11 +66,16 @@ class Tensor:
     def grad(self, value: Any) -> None:
         self.gradient = value
 
-    def record(self, op: Op, arguments: Sequence[Any], constants: dict[str, Any]) -> Any:
-        """Run an op on tensors and arrays, and write it on the tape if a gradient may be asked for."""
+    def record(self, op: Op, arguments: Sequence[Any], constants: dict[str, Any], chosen: Implementation | None = None) -> Any:
+        """Run an op on tensors and arrays, and write it on the tape if one of them requires a gradient.
+
+        Arguments: op; arguments, its arrays; constants, its keyword arguments; chosen, the implementation that runs
+        (default: the one that dispatch chooses).
+        Returns: a Tensor, or a tuple of them for an op with several outputs.
+        """
         arguments = tuple(self._like_me(a) for a in arguments)
         arrays = tuple(a.data if isinstance(a, Tensor) else a for a in arguments)
-        y, saved, implementation = op.run(arrays, constants)
+        y, saved, implementation = op.run(arrays, constants, chosen)
         outputs = y if isinstance(y, tuple) else (y,)
         tensors = tuple(Tensor(part) for part in outputs)
         if _recording and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
@@ -83,10 +89,12 @@ class Tensor:
         return self.dtype.type(a) if isinstance(a, int | float) else a
 
     def backward(self, grad: Any = None) -> None:
-        """Fill `.grad` of every leaf that this tensor was made from.
+        """Fill `.grad` of every leaf that this tensor was computed from.
 
-        grad is the gradient of the final result with respect to this tensor (default 1, for scalars only).
         Each call replaces `.grad`; gradients live in the pass, so calling twice does not double them.
+
+        Arguments: grad, the gradient of the final result with respect to this tensor (default 1, for scalars only).
+        Raises: ValueError where nothing requires a gradient, or where grad is missing or has another shape.
         """
         if not self.requires_grad:
             raise ValueError("backward: nothing that this tensor was made from has requires_grad=True")
@@ -99,7 +107,7 @@ class Tensor:
         for leaf in leaves:
             leaf.gradient = flowing[_key(leaf)]
 
-    # ---- what an array can do, through the ops of the table ----
+    # ---- arithmetic and reshaping, through the ops of the table ----
 
     def __add__(self, other: Any) -> Tensor:
         return TABLE["add"](self, other)
@@ -170,7 +178,7 @@ class Tensor:
         return self.data.size
 
     def numpy(self) -> np.ndarray:
-        """The array itself; a copy of one that is on a GPU."""
+        """The array itself; a copy on the CPU if it is on a GPU."""
         return to_host(self.data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -189,7 +197,10 @@ class Tensor:
 
 
 def as_array(value: Any) -> Any:
-    """A floating array: Python lists and numbers become float32, float arrays stay as they are, integers raise."""
+    """The value as a floating array: Python lists and numbers become float32, floating arrays stay as they are.
+
+    Raises: TypeError for integer arrays.
+    """
     if isinstance(value, Tensor):
         return value.data
     array = value if hasattr(value, "dtype") and hasattr(value, "shape") else np.asarray(value)
@@ -202,7 +213,13 @@ def as_array(value: Any) -> Any:
 
 @contextmanager
 def no_grad() -> Iterator[None]:
-    """Compute without the tape: nothing is saved, and nothing made inside can be differentiated."""
+    """Compute without the tape: results of this context cannot be differentiated, and their ops save nothing.
+
+    >>> with no_grad():
+    ...     y = Tensor([2.0], requires_grad=True) * 3.0
+    >>> y.requires_grad
+    False
+    """
     global _recording
     before, _recording = _recording, False
     try:
@@ -212,7 +229,10 @@ def no_grad() -> Iterator[None]:
 
 
 def gradients(y: Tensor, wrt: Sequence[Tensor], grad: Any = None) -> list[Any]:
-    """The gradients of y with respect to any tensors, leaves or intermediate, as arrays; `.grad` stays untouched.
+    """The gradients of y with respect to any tensors, leaves or intermediate; `.grad` stays untouched.
+
+    Arguments: y; wrt, the tensors; grad, the gradient of the final result with respect to y (default: ones).
+    Returns: one array per tensor of wrt, zeros where y does not depend on it.
 
     >>> x = Tensor([3.0], requires_grad=True)
     >>> h = x * x
@@ -225,7 +245,7 @@ def gradients(y: Tensor, wrt: Sequence[Tensor], grad: Any = None) -> list[Any]:
 
 
 def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
-    """Each node once, after everything that uses it: gradients by key (leaves and `keep`), and the leaves."""
+    """Visit each node once, after all its uses: the gradients by key (of leaves and of `keep`), and the leaves."""
     flowing: dict[tuple[int, int], Any] = {_key(y): grad}
     leaves = {id(y): y} if y.node is None else {}
     for node in reversed(topological(y.node)):
@@ -244,7 +264,7 @@ def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
 
 
 def _zeros(beside: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
-    """No gradient, where the other gradients are: here or on a GPU."""
+    """A gradient of zeros, on the same device as the other gradients."""
     return np.zeros_like(beside, dtype, shape=shape)
 
 

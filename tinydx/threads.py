@@ -1,6 +1,6 @@
-"""How many threads compute: one number for our kernels and for NumPy's BLAS, so that they never fight for the cores.
+"""The number of threads that compute, the same for tinydx's kernels and NumPy's BLAS, so that they never compete for cores.
 
-Without a word from you it is NUMBA_NUM_THREADS, else all cores. Batches of images are read in threads of their own.
+The default is NUMBA_NUM_THREADS, or else all cores. Batches of images are read in additional threads.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from tinydx.dispatch import load_kernels
 
 
 def set_threads(n: int) -> None:
-    """Compute on n threads from now on: our kernels (those called from this thread), and NumPy's matrix products.
+    """Compute on n threads from now on: the kernels called from this thread, and NumPy's matrix products.
 
-    Raises ValueError unless n is at least 1, and at most what Numba was started with (NUMBA_NUM_THREADS, or all cores).
+    Raises: ValueError unless n is from 1 to the number Numba started with (NUMBA_NUM_THREADS, or all cores).
 
     >>> before = get_threads()
     >>> set_threads(1)
@@ -34,7 +34,7 @@ def set_threads(n: int) -> None:
 
 
 def get_threads() -> int:
-    """How many threads compute."""
+    """The number of threads that compute."""
     if load_kernels("numba") is None:
         import numba
 

@@ -75,7 +75,7 @@ class _AnyAttention(Layer):
         query, value = input_shape[:2]
         return (*query[:2], value[2])
 
-    def drawn_shape(self, input_shape: Any, keywords: dict[str, Any]) -> Any:
+    def symbolic_shape(self, input_shape: Any, keywords: dict[str, Any]) -> Any:
         query, value = input_shape[:2]
         out = self.output_shape(input_shape)
         return [out, (*query[:2], value[1])] if keywords.get("return_attention_scores") else out

@@ -1,10 +1,9 @@
-"""Layer: weights and a function of Tensors, which builds its weights when it first sees an input shape.
+"""Layer: weights and a function of Tensors; the weights are built for the first input shape that the layer gets.
 
-A subclass says three things: `build(input_shape)` makes the weights, `call(x, training)` is the function, and
-`output_shape(input_shape)` tells what comes out (found out by a run on zeros where it is not said). Layers that are
-attributes of a layer belong to it with their weights. What a layer was made with is remembered here, once for all
-layers, so that models can be saved. Calling a layer on a `Symbol` computes nothing: it draws a part of a functional
-model.
+A subclass defines three methods: `build(input_shape)` makes the weights, `call(x, training)` is the function, and
+`output_shape(input_shape)` gives the output's shape (by default found by a run on zeros). Layers that are attributes of a
+layer belong to it, with their weights. The base class records the arguments that a layer was made with, so that models can
+be saved. Calling a layer on a `Symbol` computes nothing: the call becomes a part of a functional model.
 """
 
 from __future__ import annotations
@@ -20,17 +19,21 @@ import numpy as np
 
 from tinydx import initializers
 from tinydx.device import to_host
+from tinydx.layers.registry import register
 from tinydx.suggestions import did_you_mean
 from tinydx.tensor import Tensor, as_array, no_grad
 
 Shape = tuple[int | None, ...]
 
 _used_names: dict[str, int] = {}
-_training = False  # of the layer call that is running: calls inside it inherit this
+_training = False  # of the layer call that is running; calls inside it inherit it
 
 
 class Symbol:
-    """A value that a functional model will have: its shape, dtype, and the call that makes it (None for an Input)."""
+    """A value in a functional model.
+
+    Arguments: shape, batch axis first; dtype; call, the `Call` that computes it (None for an Input); name, for messages.
+    """
 
     def __init__(self, shape: Shape, dtype: Any = None, call: Call | None = None, name: str = "input"):
         self.shape, self.dtype, self.call, self.name = shape, np.dtype(dtype or "float32"), call, name
@@ -40,7 +43,7 @@ class Symbol:
 
 
 class Call:
-    """One call of a layer on symbols: the layer, its arguments with symbols in them, and the symbols that come out."""
+    """One call of a layer in a functional model: the layer, its arguments with symbols in them, and its output symbols."""
 
     def __init__(self, layer: Any, x: Any, keywords: dict[str, Any] | None = None, outputs: list[Symbol] | None = None):
         self.layer, self.x, self.keywords = layer, x, keywords or {}
@@ -55,7 +58,7 @@ class Call:
 
 
 def map_symbols(function: Callable[[Symbol], Any], value: Any) -> Any:
-    """The value with function(s) in the place of each symbol s, in lists and dicts, too."""
+    """The value with each symbol s replaced by function(s), inside lists and dicts, too."""
     if isinstance(value, Symbol):
         return function(value)
     if isinstance(value, list | tuple):
@@ -66,7 +69,11 @@ def map_symbols(function: Callable[[Symbol], Any], value: Any) -> Any:
 
 
 def Input(shape: tuple[int | None, ...], name: str = "input", dtype: Any = "float32") -> Symbol:
-    """The entrance of a functional model: shape without the batch axis, a name for messages, dtype of layers to come.
+    """An input of a functional model.
+
+    Arguments: shape without the batch axis (None where an axis may vary); name, for messages; dtype, of the values and of
+    the layers that follow.
+    Returns: a Symbol.
 
     >>> Input((150, 150, 3)).shape
     (None, 150, 150, 3)
@@ -75,7 +82,7 @@ def Input(shape: tuple[int | None, ...], name: str = "input", dtype: Any = "floa
 
 
 def _once(build: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    """What goes around every `build`: check the shape, build only once, remember that it was done."""
+    """Wraps every `build`: checks the shape, builds only once, and remembers the shape."""
 
     @functools.wraps(build)
     def build_once(self: Layer, input_shape: Any) -> None:
@@ -91,18 +98,19 @@ def _once(build: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
 class Layer:
     """Base of all layers.
 
-    Arguments that every layer takes: name; dtype "float32" or "float64" of its weights (default: that of its first
-    input); input_shape without the batch axis, for the first layer of a Sequential; trainable, whether training
-    changes its weights. Raises TypeError for arguments that the layer does not have, with close matches.
+    Arguments (of every layer): name; dtype "float32" or "float64" of its weights (default: that of its first input);
+    input_shape without the batch axis, for the first layer of a Sequential; trainable, whether training changes its weights.
+    Raises: TypeError for an argument that the layer does not have, with close matches.
     """
 
     config: dict[str, Any]  # the arguments it was made with
-    integer_input: ClassVar[bool] = False  # takes ids instead of numbers
-    passes_mask = True  # time steps go in and come out one by one, so a mask stays valid
+    integer_input: ClassVar[bool] = False  # takes integer ids instead of numbers
+    passes_mask = True  # the output has the input's time steps, so the input's mask is valid for it
     _takes_training: ClassVar[bool] = True
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
+        register(cls)
         cls._takes_training = "training" in inspect.signature(cls.call).parameters
         if "build" in vars(cls):
             cls.build = _once(cls.build)  # type: ignore[method-assign]
@@ -137,38 +145,55 @@ class Layer:
         self._own: list[tuple[Tensor, bool]] = []  # weights, and whether training may change them
         self.trainable = trainable
 
-    # ---- what a subclass says ----
+    # ---- what a subclass defines ----
 
     @_once
     def build(self, input_shape: Any) -> None:
-        """Make the weights for inputs of that shape (batch axis first, None where it may vary); once."""
+        """Make the weights for inputs of that shape (batch axis first, None where an axis may vary); runs only once."""
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """The layer's function, Tensors to Tensors."""
+        """The layer's function, from Tensors to Tensors."""
         raise NotImplementedError(f"{type(self).__name__} must define call(x, training)")
 
     def output_shape(self, input_shape: Any) -> Any:
-        """The output's shape for an input's; here found out by a run on zeros, with axes of unknown size taken as 1."""
+        """The output's shape for an input's; by default from a run on zeros, in which axes of unknown size have size 1."""
         y = self.run_on_zeros(input_shape)
         batch = (input_shape[0] if isinstance(input_shape, list) else input_shape)[0]
         shapes = [(batch, *v.shape[1:]) for v in (y if isinstance(y, list | tuple) else [y])]
         return shapes if isinstance(y, list | tuple) else shapes[0]
 
-    def drawn_shape(self, input_shape: Any, keywords: dict[str, Any]) -> Any:
-        """The output's shape for a call with these keywords; for layers of which a keyword asks for more outputs."""
+    def symbolic_shape(self, input_shape: Any, keywords: dict[str, Any]) -> Any:
+        """The output's shape for a call with these keywords, one of which may ask for more outputs."""
         return self.output_shape(input_shape)
 
     def check_input(self, input_shape: Any) -> None:
-        """ValueError naming the layer, what it expects and what it got."""
+        """Raises ValueError, with the layer's name and both shapes, where an input of that shape does not fit."""
+
+    def to_entry(self, nested: Callable[[Layer], dict[str, Any]]) -> dict[str, Any]:
+        """What `from_entry` needs to make this layer again: the arguments it was made with.
+
+        nested describes a layer inside this one (see `tinydx.saving`).
+        """
+        return {"config": self.config}
+
+    @classmethod
+    def from_entry(cls, entry: dict[str, Any], nested: Callable[[dict[str, Any]], Any]) -> Any:
+        """The layer that `to_entry` described, not built yet; nested makes a layer inside this one."""
+        return cls(**entry["config"])
 
     # ---- calling ----
 
     def __call__(self, x: Any, training: bool | None = None, **keywords: Any) -> Any:
-        """The layer's function of Tensors or arrays. training=None: as the layer call around this one, or False."""
+        """Build the layer where necessary, and compute its function.
+
+        Arguments: x, a Tensor or array, a list of them, or Symbols; training, whether this is a training step (default: as
+        in the layer call around this one, or else False); keywords, passed to `call`.
+        Returns: a Tensor, or a list of them; Symbols for Symbols.
+        """
         global _training
         x = x[0] if _several(x) and len(x) == 1 else x
         if isinstance(x[0] if _several(x) else x, Symbol):
-            return self._draw(x, keywords if training is None else {"training": training, **keywords})
+            return self.call_on_symbols(x, keywords if training is None else {"training": training, **keywords})
         x = [self._as_input(v) for v in x] if _several(x) else self._as_input(x)
         shape = [v.shape for v in x] if isinstance(x, list) else x.shape
         self.ensure_built(shape, (x[0] if isinstance(x, list) else x).dtype)
@@ -181,12 +206,12 @@ class Layer:
         self.pass_mask(x, y)
         return y
 
-    def _draw(self, x: Any, keywords: dict[str, Any]) -> Any:
-        """Symbols in, symbols out: this call becomes part of a graph."""
+    def call_on_symbols(self, x: Any, keywords: dict[str, Any]) -> Any:
+        """Symbols for the outputs; the call becomes a part of a functional model's graph."""
         shape, first = ([s.shape for s in x], x[0]) if isinstance(x, list | tuple) else (x.shape, x)
         self.ensure_built(shape, first.dtype)
         self.check_input(shape)
-        call, out = Call(self, x, keywords), self.drawn_shape(shape, keywords)
+        call, out = Call(self, x, keywords), self.symbolic_shape(shape, keywords)
         dtype = self.dtype if first.dtype.kind != "f" else first.dtype
         call.outputs = [Symbol(s, dtype, call, self.name) for s in (out if isinstance(out, list) else [out])]
         return call.outputs if isinstance(out, list) else call.outputs[0]
@@ -203,13 +228,13 @@ class Layer:
             raise TypeError(f"{self.name}: input is {array.dtype}: convert it, x.astype('float32')") from error
 
     def pass_mask(self, x: Any, y: Any) -> None:
-        """A mask over time steps goes on with the values, if the layer keeps the steps apart."""
+        """Give the output the input's mask over time steps, if the layer keeps the time steps."""
         mask = getattr(x[0] if isinstance(x, list) else x, "mask", None)
         if self.passes_mask and mask is not None and isinstance(y, Tensor) and y.mask is None:
             y.mask = mask if y.shape[:2] == mask.shape else None
 
     def ensure_built(self, input_shape: Any, input_dtype: Any = None) -> None:
-        """Build, unless that was done, in the dtype asked for or else in the input's."""
+        """Build the layer unless it is built, in its own dtype or else in the input's."""
         if self.built:
             return
         if self.dtype is None and input_dtype is not None and np.dtype(input_dtype).kind == "f":
@@ -217,18 +242,18 @@ class Layer:
         self.build(input_shape)
 
     def run_on_zeros(self, input_shape: Any) -> Any:
-        """The output for zeros of that shape: builds all that is inside, and shows the output's shape."""
+        """The output for zeros of that shape; the call builds all layers inside."""
         several = isinstance(input_shape, list)
         dtype = np.dtype("int64") if self.takes_ids else self.dtype or np.dtype("float32")
         zeros = [np.zeros([n or 1 for n in s], dtype) for s in (input_shape if several else [input_shape])]
         with no_grad():
             return self(zeros if several else zeros[0], training=False)
 
-    # ---- what belongs to it ----
+    # ---- its weights and inner layers ----
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers inside: its attributes, alone or in lists and dicts, in the order in which they were set."""
+        """The layers inside: attributes, alone or in lists and dicts, in the order in which they were set."""
         found: list[Layer] = []
         for name, value in vars(self).items():
             if name != "config":
@@ -244,11 +269,14 @@ class Layer:
 
     @property
     def takes_ids(self) -> bool:
-        """Whether it, or some layer inside, takes integers (word ids) as input."""
+        """Whether it, or a layer inside, takes integers (word ids) as input."""
         return self.integer_input or any(v.takes_ids for v in self.layers)
 
     def add_weight(self, name: str, shape: tuple[int, ...], initializer: Any, trainable: bool = True) -> Tensor:
-        """A new weight of that shape, appended to `weights`."""
+        """A new weight of that shape, appended to `weights`.
+
+        Arguments: name; shape; initializer, a name or a function of the shape; trainable, whether training may change it.
+        """
         values = np.asarray(initializers.get(initializer)(shape), self.dtype, order="C")
         weight = Tensor(values, requires_grad=trainable and self.trainable, name=f"{self.name}/{name}")
         self._own.append((weight, trainable))
@@ -267,7 +295,7 @@ class Layer:
 
     @property
     def trainable(self) -> bool:
-        """Whether training changes its weights; setting it sets all layers inside, too (compile afterwards)."""
+        """Whether training changes its weights. Setting it sets the layers inside, too; compile the model afterwards."""
         return self._trainable
 
     @trainable.setter
@@ -283,7 +311,10 @@ class Layer:
         return [w.numpy().copy() for w in self.weights]
 
     def set_weights(self, arrays: Any) -> None:
-        """Set all weights, in the order of get_weights, or none if one does not fit; float64 arrays stay float64."""
+        """Set all weights, in the order of get_weights; float64 arrays stay float64.
+
+        Raises: ValueError where an array is missing or has another shape; then no weight is changed.
+        """
         arrays, weights = [np.asarray(to_host(a)) for a in arrays], self.weights
         if len(arrays) != len(weights):
             hint = "" if weights else " (not built yet: give input_shape, or call it once)"
@@ -295,7 +326,7 @@ class Layer:
             w.data = np.array(a, dtype=a.dtype if a.dtype in ("float32", "float64") else w.dtype, order="C")
 
     def count_params(self) -> int:
-        """How many numbers the weights hold. Raises ValueError where the layer has not been built."""
+        """The number of parameters in the weights. Raises ValueError where the layer is not built."""
         if not self.built:
             raise ValueError(f"{self.name}.count_params: not built yet: give input_shape, or call it once")
         return sum(math.prod(w.shape) for w in self.weights)
@@ -336,16 +367,16 @@ def expect_last_axis(layer: Layer, shape: Shape, size: int) -> None:
 
 
 def _arguments_of(cls: type) -> list[str]:
-    """The names of all arguments: the class's own and those of the classes that it is made from."""
+    """The names of all arguments: the class's own and those of its base classes."""
     names = [n for c in cls.__mro__[:-1] for n in inspect.signature(c.__init__).parameters]  # type: ignore[misc]
     return [n for n in dict.fromkeys(names) if n not in ("self", "common", "unknown")]
 
 
 def any_batch(shape: Any) -> Any:
-    """The shape, or each of several, with any number of examples."""
+    """The shape, or each of several, with None as its batch axis."""
     return [any_batch(s) for s in shape] if isinstance(shape, list) else (None, *tuple(shape)[1:])
 
 
 def _several(x: Any) -> bool:
-    """Whether these are several inputs: a list of arrays, Tensors or symbols, not one of numbers."""
+    """Whether x is several inputs: a list of arrays, Tensors or symbols, not a list of numbers."""
     return isinstance(x, list | tuple) and len(x) > 0 and all(hasattr(v, "shape") for v in x)

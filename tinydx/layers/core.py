@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import activations, ops, random
-from tinydx.device import fresh_beside
+from tinydx.device import random_beside
 from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_rank
 from tinydx.tensor import Tensor
 
@@ -161,7 +161,7 @@ class Dropout(Layer):
         if not training or self.rate == 0:
             return x
         draws = tuple(n or size for n, size in zip(self.noise_shape or x.shape, x.shape, strict=True))
-        mask = fresh_beside(x.data, lambda: random.generator().random(draws, np.float32) >= self.rate)
+        mask = random_beside(x.data, lambda: random.generator().random(draws, np.float32) >= self.rate)
         return ops.dropout(x, mask=np.broadcast_to(mask, x.shape), rate=self.rate)
 
     def output_shape(self, input_shape: Shape) -> Shape:

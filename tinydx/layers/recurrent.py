@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinydx import activations, initializers, ops, random
-from tinydx.device import fresh_beside
+from tinydx.device import random_beside
 from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_rank
 from tinydx.layers.core import apply, expect_rate, known_axis
 from tinydx.tensor import Tensor
@@ -135,7 +135,7 @@ class Recurrent(Layer):
     @staticmethod
     def _kept(x: Tensor, size: int, rate: float) -> Any:
         """Which of `size` numbers each example keeps, (N,size)."""
-        return fresh_beside(x.data, lambda: random.generator().random((x.shape[0], size), np.float32) >= rate)
+        return random_beside(x.data, lambda: random.generator().random((x.shape[0], size), np.float32) >= rate)
 
     def _step_by_step(self, x: Tensor, states: list[Any], mask: Any, kept: Any = None) -> tuple[Tensor, list[Tensor]]:
         """The same as run_op, for any activation and with recurrent dropout."""

@@ -1,0 +1,15 @@
+"""How a model is trained, on the CPU or a GPU.
+
+The files in reading order; each imports only those below it:
+
+    trainer.py         compile, fit, evaluate, predict: the methods of every model
+    loop.py            fit's loop: epochs of batches, callbacks, resuming a run
+    graph.py           the step on a GPU: captured as a CUDA graph, replayed, read in one transfer
+    step.py            one training step: forward, loss, backward, check, update
+    lowering.py        layers become fused ops, the last activation joins the loss
+    running_means.py   loss and metrics of an epoch so far
+    inputs.py          an input checked and cast, and warnings about it
+    prefetch.py        the next batch sent to the GPU while a step computes
+    placement.py       the device on which a model computes
+    data.py            arrays, iterators and generators as sources of batches
+"""

@@ -1,8 +1,8 @@
-"""Where training batches come from: arrays, this package's image iterators, or anything that yields (x, y).
+"""Sources of batches: arrays, tinydx's own iterators, or any object that yields (x, y).
 
-Every source is brought to one form: `next(source)` gives the next `Batch`, without end; `len(source)` is the number
-of batches in one pass (a plain generator has none); `reset()` goes back to the start of a pass; and `state()` and
-`load_state()` remember the place, so that a killed run can go on with the same batches.
+All sources have the same methods. `next(source)` returns the next `Batch`, endlessly; `len(source)` is the number of batches
+in one pass (a plain generator has none); `reset()` returns to the start of a pass; `state()` and `load_state()` save and
+restore the position, so that a killed run can continue with the same batches.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tinydx.tensor import Tensor
 
 
 class Batch(NamedTuple):
-    """One batch: x (an array, or a list for several inputs), y and weight (or None), and the files it was read from."""
+    """One batch: x, an array or a list for several inputs; y and weight, or None; the files that x was read from, or None."""
 
     x: Any
     y: Any = None
@@ -27,7 +27,15 @@ class Batch(NamedTuple):
 
 
 class ArrayBatches:
-    """Batches of arrays, shuffled anew in each pass if asked for."""
+    """Batches of arrays.
+
+    Arguments: x, y, weight, with one entry per example (x may be a list of inputs); batch_size; shuffle, whether each pass
+    has a new random order.
+    Raises: ValueError where lengths differ or there are no examples.
+
+    >>> [batch.x.tolist() for batch, _ in zip(source := ArrayBatches(np.arange(5), batch_size=2), range(len(source)))]
+    [[0, 1], [2, 3], [4]]
+    """
 
     def __init__(self, x: Any, y: Any = None, weight: Any = None, batch_size: int = 32, shuffle: bool = False):
         self.x, self.y, self.weight = x, y, weight
@@ -35,11 +43,11 @@ class ArrayBatches:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
         self.batch_size, self.shuffle = batch_size, shuffle
-        self.position = 0  # batches given out in this pass
+        self.position = 0  # batches of this pass that were taken
         self._begin_pass(seed=None)
 
     def _begin_pass(self, seed: int | None) -> None:
-        """The order of this pass: as it is, or the permutation that the seed stands for."""
+        """Set the order of the pass: that of the arrays, or the permutation of the seed."""
         self.seed = seed
         self.order = np.arange(self.n) if seed is None else np.random.default_rng(seed).permutation(self.n)
 
@@ -68,7 +76,7 @@ class ArrayBatches:
 
 
 class IteratorBatches:
-    """Batches of one of this package's iterators, which know their files, their state and their class names."""
+    """Batches of one of tinydx's iterators, which know their files, state and class names."""
 
     def __init__(self, iterator: Any):
         self.iterator = iterator
@@ -77,7 +85,7 @@ class IteratorBatches:
         return len(self.iterator)
 
     def __next__(self) -> Batch:
-        batch = next(self.iterator)  # first: last_files are those of the batch last given out
+        batch = next(self.iterator)  # before last_files, which are those of the last batch
         return as_batch(batch, getattr(self.iterator, "last_files", None))
 
     def reset(self) -> None:
@@ -91,9 +99,9 @@ class IteratorBatches:
 
 
 class SequenceBatches:
-    """Batches of an object with __len__ and __getitem__: item 0, 1, 2 ... and from the start again.
+    """Batches of an object with __len__ and __getitem__: items 0, 1, 2 ..., pass after pass.
 
-    If it has on_epoch_end(), that is called after each pass (to shuffle, say).
+    Its method on_epoch_end(), if there is one, is called after each pass, for example to shuffle.
     """
 
     def __init__(self, sequence: Any):
@@ -120,7 +128,7 @@ class SequenceBatches:
 
 
 class GeneratorBatches:
-    """Batches of a plain Python generator: no length, no way back; the caller says how many steps an epoch has."""
+    """Batches of a plain Python generator, without length or reset; the caller gives the steps of an epoch."""
 
     def __init__(self, generator: Iterator[Any]):
         self.generator, self.given = generator, 0
@@ -140,12 +148,16 @@ class GeneratorBatches:
         return {"given": self.given}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        while self.given < state["given"]:  # a generator can only be wound forward
+        while self.given < state["given"]:  # a generator can only advance
             next(self)
 
 
 def batches(x: Any, y: Any = None, weight: Any = None, batch_size: int | None = None, shuffle: bool = False) -> Any:
-    """The source for whatever fit, evaluate or predict were given (arrays' own source as it is); ValueError else."""
+    """The source of batches for the data that fit, evaluate or predict got.
+
+    Arguments: x, arrays, an iterator, a sequence or a generator; y, weight, batch_size, shuffle, for arrays only.
+    Raises: ValueError for other data, for data without batches, and for y or weight beside a generator.
+    """
     if isinstance(x, ArrayBatches):
         return x
     if is_array(x):
@@ -166,14 +178,14 @@ def batches(x: Any, y: Any = None, weight: Any = None, batch_size: int | None = 
 
 
 def is_array(x: Any) -> bool:
-    """Whether this is an array, or a list of them (several inputs, or rows of numbers)."""
+    """Whether x is an array, a list of arrays (several inputs), or a list of numbers."""
     if isinstance(x, list | tuple):
         return len(x) > 0 and all(hasattr(v, "shape") or isinstance(v, int | float | list) for v in x)
     return hasattr(x, "shape") and hasattr(x, "__array__")
 
 
 def as_arrays(x: Any) -> Any:
-    """Arrays as they are, a list of arrays as several inputs, nested lists of numbers as one float32 array."""
+    """Arrays unchanged, a list of arrays as several inputs, nested lists of numbers as one float32 array."""
     if isinstance(x, list | tuple):
         return [as_arrays(v) for v in x] if all(hasattr(v, "shape") for v in x) else np.asarray(x, np.float32)
     if isinstance(x, Tensor):
@@ -187,7 +199,7 @@ def as_labels(y: Any) -> Any:
 
 
 def as_batch(item: Any, files: list[str] | None = None) -> Batch:
-    """(x,), (x, y), (x, y, weight) or x alone, as a Batch."""
+    """A Batch of (x,), (x, y), (x, y, weight) or x alone."""
     parts = item if isinstance(item, tuple) else (item,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"a data generator gave {len(parts)} things at once: expected (x, y) or (x, y, sample_weight)")
@@ -195,7 +207,7 @@ def as_batch(item: Any, files: list[str] | None = None) -> Batch:
 
 
 def check_lengths(x: Any, y: Any, weight: Any) -> int:
-    """How many examples there are; ValueError unless x, y and weight have the same number, and at least one."""
+    """The number of examples; ValueError unless x, y and weight have the same number of them, and at least one."""
     parts = [(f"x[{i}]", v) for i, v in enumerate(x)] if isinstance(x, list) else [("x", x)]
     parts += [(name, v) for name, v in (("y", y), ("sample_weight", weight)) if v is not None]
     for name, v in parts:
@@ -210,7 +222,10 @@ def check_lengths(x: Any, y: Any, weight: Any) -> int:
 
 
 def split_off_validation(x: Any, y: Any, weight: Any, share: float) -> tuple[tuple, tuple]:
-    """The first part for training and the last `share` for validation, before any shuffling, as Keras does."""
+    """Split before any shuffling, as Keras does: ((x, y, weight) to train on, (x, y, weight) of the last share).
+
+    Raises: ValueError where share is not between 0 and 1, or leaves one side empty.
+    """
     if not 0 < share < 1:
         raise ValueError(f"validation_split is {share}, expected a number between 0 and 1")
     n = check_lengths(x, y, weight)
@@ -222,7 +237,14 @@ def split_off_validation(x: Any, y: Any, weight: Any, share: float) -> tuple[tup
 
 
 def class_weights_of(y: Any, class_weight: dict[int, float]) -> np.ndarray:
-    """One weight an example, by its class: labels (N,), (N,1) or one-hot (N,K). A class without entry weighs 1."""
+    """One weight per example, by its class.
+
+    Arguments: y, labels (N,), (N,1) or one-hot (N,K); class_weight, {class: weight}, 1 for a class without an entry.
+    Returns: float32 (N,).
+
+    >>> class_weights_of([0, 1, 1], {1: 2.0}).tolist()
+    [1.0, 2.0, 2.0]
+    """
     wrong = [c for c in class_weight if not isinstance(c, int | np.integer)]
     if wrong:
         raise ValueError(f"class_weight has the key {wrong[0]!r}, expected class numbers: {{0: 1.0, 1: 2.0}}")
@@ -234,7 +256,7 @@ def class_weights_of(y: Any, class_weight: dict[int, float]) -> np.ndarray:
 
 
 def combined_weight(y: Any, weight: Any, class_weight: dict[int, float] | None) -> Any:
-    """The weight of each example: its sample weight times that of its class."""
+    """The weight of each example: its sample weight times the weight of its class; None where neither is given."""
     if class_weight is None:
         return weight
     by_class = class_weights_of(y, class_weight)
@@ -246,6 +268,7 @@ def combined_weight(y: Any, weight: Any, class_weight: dict[int, float] | None) 
 
 
 def _take(v: Any, rows: Any) -> Any:
+    """Those rows of an array, or of each array of a list."""
     if v is None:
         return None
     return [a[rows] for a in v] if isinstance(v, list) else v[rows]

@@ -1,50 +1,65 @@
-"""Where models become fused ops: the one place.
+"""Lowering: a model's layers become fused ops, and its last activation joins the loss. All fusing is decided in this file.
 
-A model is a chain (or graph) of layers that know nothing of each other. Where neighbours are together one op of the
-table (tinydx/ops/fused.py), and a kernel for it exists here and now, one call computes them all; else they run one by
-one. Both ways give the same numbers but for rounding; `tinydx.use("auto", fused=False)` switches it off.
+A model is a chain or graph of layers that know nothing of each other. Where the table has one op for neighbouring layers
+(tinydx/ops/fused.py), lowering replaces their calls by one `Fused` call. It runs that op's kernel, or the layers where
+there is none. Apart from rounding both give the same numbers; `tinydx.use("auto", fused=False)` always runs the layers.
 
+    layers                                        op
     Conv2D(activation="relu"), MaxPooling2D()     correlate2d_relu_max_pool2d
     Conv2D(activation="relu")                     correlate2d_relu
     Dense(activation="relu")                      dense_relu
+
+    last activation and loss                      op
+    sigmoid, BinaryCrossentropy                   sigmoid_binary_crossentropy
+    softmax, CategoricalCrossentropy              softmax_crossentropy
+    softmax, SparseCategoricalCrossentropy        sparse_softmax_crossentropy
+
+    backward of Dense and update                  the gradient stays factored until Adam's kernel multiplies it
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinydx import ops
-from tinydx.dispatch import can_fuse
+from tinydx.dispatch import choose_kernel, may_fuse
 from tinydx.layers import Conv2D, Dense, MaxPooling2D
 from tinydx.layers.base import Call, Layer, Symbol
+from tinydx.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss, SparseCategoricalCrossentropy
 from tinydx.op import Op
 from tinydx.tensor import Tensor
 
+# ---- layers ----------------------------------------------------------------------------------------------------------
+
 
 class Fused:
-    """Layers that are together one op; called like a layer."""
+    """Neighbouring layers as one op; called like a layer.
 
-    def __init__(self, record: Op, layers: Sequence[Any], **constants: Any):
-        self.record, self.layers, self.constants = record, layers, constants
+    Arguments: op, their composition; layers, the first of which has the weights; constants of the op.
+    """
+
+    def __init__(self, op: Op, layers: Sequence[Any], **constants: Any):
+        self.op, self.layers, self.constants = op, layers, constants
 
     def __call__(self, x: Tensor) -> Tensor:
         first = self.layers[0]
-        if all(layer.built for layer in self.layers):
-            first.check_input(x.shape)
-            arrays = x, first.kernel, first.bias
-            if can_fuse(self.record, tuple(None if a is None else a.data for a in arrays), self.constants):
-                y = self.record(*arrays, **self.constants)
-                first.pass_mask(x, y)
-                return y
-        for layer in self.layers:
-            x = layer(x)
-        return x
+        first.check_input(x.shape)
+        arrays = x, first.kernel, first.bias
+        data = tuple(None if a is None else a.data for a in arrays)
+        kernel = choose_kernel(self.op, data, self.constants) if may_fuse() else None
+        if kernel is None:
+            for layer in self.layers:
+                x = layer(x)
+            return x
+        y = x.record(self.op, arrays, self.constants, kernel)
+        first.pass_mask(x, y)
+        return y
 
 
 def fuse(layers: Sequence[Any]) -> Fused | None:
-    """The one op that these layers are together, if there is one."""
+    """The call of the op that computes exactly these layers; None if there is none."""
     first, kinds = layers[0], [type(layer) for layer in layers]  # a subclass may compute something else
     if kinds == [Dense] and first.activation is ops.relu:
         return Fused(ops.dense_relu, layers)
@@ -70,7 +85,7 @@ def lower(chain: Sequence[Layer]) -> list[Any]:
 
 
 def lower_graph(graph: Sequence[Call], outputs: Sequence[Symbol]) -> list[Call]:
-    """The calls that run a graph. Two become one where nobody else looks at what is between them."""
+    """The calls that run a graph. Two become one where no other call, and no output, uses the value between them."""
     uses = Counter([*outputs, *(symbol for call in graph for symbol in call.inputs)])
     takers = {call.x: call for call in graph if isinstance(call.x, Symbol) and not call.keywords}
     calls: list[Call] = []
@@ -87,3 +102,46 @@ def lower_graph(graph: Sequence[Call], outputs: Sequence[Symbol]) -> list[Call]:
             call = Call(fuse([call.layer]) or call.layer, call.x, outputs=call.outputs)
         calls += [] if call in gone else [call]
     return calls
+
+
+class Lowered:
+    """The calls that run a model: lowered at its first call, and again where layers or activations have changed since."""
+
+    def __init__(self) -> None:
+        self._plan: tuple[list[Any], list[Any]] = ([], [])  # the layers with their activations, and the calls
+
+    def calls(self, layers: Sequence[Layer], lowered: Callable[[], list[Any]]) -> list[Any]:
+        """The calls for these layers; lowered() makes them."""
+        structure = [(layer, getattr(layer, "activation", None)) for layer in layers]
+        if structure != self._plan[0]:
+            self._plan = structure, lowered()
+        return self._plan[1]
+
+
+# ---- loss and update -------------------------------------------------------------------------------------------------
+
+_ACTIVATIONS = {
+    BinaryCrossentropy.loss: ops.sigmoid,
+    CategoricalCrossentropy.loss: ops.softmax,
+    SparseCategoricalCrossentropy.loss: ops.softmax,
+}
+
+
+def loss_of(loss: Loss, target: Any, prediction: Tensor, weight: Any) -> Tensor:
+    """The loss of a prediction, with its last activation fused into it where the pair is in the table above.
+
+    On clipped probabilities the gradient of a confident mistake would be 0; so this does not depend on `use(fused=...)`.
+
+    Arguments: loss; target, labels from `loss.prepare`; prediction (N,...); weight (N,...) of the examples, or None.
+    Returns: a Tensor with one number.
+    """
+    activation = _ACTIVATIONS.get(type(loss).loss)  # not of a subclass with a `loss` of its own
+    node = prediction.node
+    if activation is None or node is None or node.op is not activation or loss.from_logits:  # type: ignore[attr-defined]
+        return loss.compare(target, prediction, weight)
+    return loss.compare(target, prediction, weight, scores=node.inputs[0])
+
+
+def gradients_for_update(weights: Sequence[Tensor]) -> list[Any]:
+    """The gradients as the optimizer takes them: factored ones stay so where fusing is allowed."""
+    return [w.gradient if may_fuse() else w.grad for w in weights]

@@ -1,0 +1,121 @@
+"""One training step, the same on CPU and GPU: forward, loss, backward, check, update.
+
+    x, labels, weights of the examples
+      -> forward, loss, backward            gradients, and new moving averages
+      -> read the numbers                   loss, a checksum of each gradient, the predictions if there are metrics
+      -> check                              where one is not finite: FloatingPointError, and nothing has changed
+      -> loss and metrics into the means
+      -> update                             the optimizer changes the weights, moving averages take their new values
+
+`Step` computes where its arrays are, and has the numbers at once if that is the CPU. `tinydx.training.graph` derives from it
+the step on a GPU, which runs the first line as a captured graph and reads the numbers in one transfer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinydx.device import Packet, on_device
+from tinydx.factored import checksum
+from tinydx.tensor import Tensor
+from tinydx.training.data import Batch
+from tinydx.training.lowering import gradients_for_update, loss_of
+from tinydx.training.placement import on_same_device
+from tinydx.training.running_means import RunningMeans
+
+
+class Step:
+    """A training step of a compiled and built model."""
+
+    def __init__(self, model: Any):
+        self.model, self.trained = model, model.trainable_weights
+        self.untrained = [w for w in model.weights if not w.requires_grad]
+        self.gradients: list[Any] = []  # of `trained`; None for a weight that the batch does not use
+        self.statistics: list[tuple[Any, Any]] = []  # (a moving average, its new value)
+        self.numbers: dict[str, Any] = {}
+
+    def take(self, x: Any, batch: Batch, means: RunningMeans, meanwhile: Callable[[], None] | None = None) -> None:
+        """Take the step on a batch.
+
+        Arguments: x, the batch's input, checked; batch; means, which the loss and metrics are added to; meanwhile, called
+        after forward and backward are launched, while a GPU computes them.
+        Raises: FloatingPointError or ValueError where the loss, a gradient or the input is not finite. After any error the
+        model is unchanged.
+        """
+        self.run(x, batch.y, batch.weight)
+        if meanwhile is not None:
+            meanwhile()
+        numbers = self.read()
+        self._raise_unless_finite(numbers)
+        means.add(numbers, batch)
+        self.model.optimizer.apply_finite(self.gradients, self.trained)
+        self.keep_statistics()
+
+    def run(self, x: Any, y: Any, weight: Any) -> None:
+        """Forward, loss and backward; `read` then gives the numbers."""
+        self.numbers = self.forward_and_backward(x, y, weight)
+
+    def read(self) -> dict[str, Any]:
+        """The numbers of the last run, on the CPU."""
+        return self.numbers
+
+    def forward_and_backward(self, x: Any, y: Any, weight: Any) -> dict[str, Any]:
+        """Compute gradients and statistics, and the numbers to be read. The weights keep their values."""
+        for w in self.trained:
+            w.grad = None
+        before = [(w, w.data) for w in self.untrained]
+        try:
+            prediction = self.model.prediction(x, training=True)
+            loss = loss_of(self.model.loss, self.target(y, prediction.shape), prediction, weight)
+            loss.backward()
+            self.statistics = [(data, w.data) for w, data in before if w.data is not data]
+        finally:
+            for w, data in before:
+                w.data = data
+        self.gradients = gradients_for_update(self.trained)
+        checksums = np.zeros(len(self.trained), loss.dtype, like=prediction.data)
+        for k, g in enumerate(self.gradients):
+            if g is not None:
+                checksums[k] = checksum(g)
+        return {"loss": loss.data, "gradients": checksums, **metric_inputs(self.model, prediction, y, weight)}
+
+    def target(self, y: Any, shape: tuple[int, ...]) -> Any:
+        """The labels as the loss takes them, for predictions of that shape."""
+        return self.model.loss.prepare(y, shape)
+
+    def keep_statistics(self) -> None:
+        """Give the moving averages their new values, in place: a captured graph reads them at a fixed address."""
+        for old, new in self.statistics:
+            old[...] = new
+
+    def _raise_unless_finite(self, numbers: dict[str, Any]) -> None:
+        """FloatingPointError or ValueError that names what is not finite."""
+        if not np.isfinite(numbers.get("input", 0)):
+            raise ValueError("the input has NaN or infinite numbers; nothing was changed")
+        if not np.isfinite(numbers["loss"]):
+            raise FloatingPointError(f"loss is {numbers['loss']}")
+        for w, total in zip(self.trained, numbers["gradients"], strict=True):
+            if not np.isfinite(total):
+                raise FloatingPointError(f"the gradient of {w.name} is not finite")
+
+
+def evaluate_batch(model: Any, x: Any, batch: Batch, means: RunningMeans) -> None:
+    """Add the loss and metrics of a batch to the means, without a step; x is the batch's input, checked."""
+    with on_same_device(model, x) as x:
+        prediction = model.prediction(x, training=False)
+        loss = loss_of(model.loss, model.loss.prepare(batch.y, prediction.shape), prediction, batch.weight)
+        numbers = {"loss": loss.data, **metric_inputs(model, prediction, batch.y, batch.weight)}
+        means.add(Packet(numbers).read() if on_device(loss.data) else numbers, batch)
+
+
+def metric_inputs(model: Any, prediction: Tensor, y: Any, weight: Any) -> dict[str, Any]:
+    """The arrays that the model's metrics need: the prediction and its mask, labels and weights only if on a GPU."""
+    if not (model.metrics or model.weighted_metrics):
+        return {}
+    arrays = {"prediction": prediction.data, "mask": prediction.mask, "y": y, "weight": weight}
+    if on_device(prediction.data):
+        return {name: a for name, a in arrays.items() if on_device(a)}
+    return {name: arrays[name] for name in ("prediction", "mask")}
