@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tinydx import exercises
-from tinydx.dispatch import Implementation, load_kernels
+from tinydx import cards, exercises
 from tinydx.lessons import all_lessons
 from tinydx.op import TABLE, Op
 
@@ -66,15 +65,10 @@ def op_file(op: Op) -> str:
     )
 
 
-def kernel_files(op: Op) -> str:
-    """Links to the files of its kernels, Numba first."""
-    return " ".join(dict.fromkeys(_kernel_file(kernel) for _, kernel in sorted(op.kernels.items(), reverse=True)))
-
-
-def _kernel_file(kernel: Implementation) -> str:
-    folder = {"numba": "cpu", "cuda": "cuda"}[kernel.backend]
-    module = kernel.supports.__module__ if kernel.backward is None else kernel.backward.__module__
-    return f"[{folder}/{module.split('.')[-1]}](../kernels/{folder}/{module.split('.')[-1]}.py)"
+def kernels_of(op: Op) -> str:
+    """Links to the files of its kernels."""
+    paths = [Path(file) for file in cards.kernel_files(op).values()]
+    return " ".join(f"[{path.parent.name}/{path.stem}](../{path.as_posix()})" for path in paths)
 
 
 def lessons_of(op: Op) -> str:
@@ -107,7 +101,7 @@ def formula(number: int, section: str, title: str, op: Op) -> str:
     rows = {
         "op": f"`{op.name}`: {op.shapes.replace('->', '→')}",
         "NumPy and gradient": op_file(op),
-        "kernels": kernel_files(op),
+        "kernels": kernels_of(op),
         "lesson": lessons_of(op),
         "exercise": exercises_of(op),
     }
@@ -117,13 +111,13 @@ def formula(number: int, section: str, title: str, op: Op) -> str:
 def named_row(op: Op) -> str:
     """A row of the second table."""
     where = "; ".join(part for part in op.source.split("; ") if "document" in part)
-    cells = (f"`{op.name}`", f"${cell(op)}$", where, op_file(op), kernel_files(op), lessons_of(op), exercises_of(op))
+    cells = (f"`{op.name}`", f"${cell(op)}$", where, op_file(op), kernels_of(op), lessons_of(op), exercises_of(op))
     return f"| {' | '.join(cells)} |"
 
 
 def other_row(op: Op) -> str:
     """A row of the last table."""
-    return f"| `{op.name}` | ${cell(op)}$ | {op.source} | {op_file(op)} | {kernel_files(op)} |"
+    return f"| `{op.name}` | ${cell(op)}$ | {op.source} | {op_file(op)} | {kernels_of(op)} |"
 
 
 def cell(op: Op) -> str:
@@ -138,8 +132,6 @@ def ops() -> list[Op]:
 
 def page() -> str:
     """The whole page."""
-    for backend in ("numba", "cuda"):
-        load_kernels(backend)
     written = {name for _, _, name in FORMULAS}
     rest = [op for op in ops() if op.name not in written]
     named = [op for op in rest if "document" in op.source]

@@ -81,9 +81,9 @@ def test_commands_that_a_page_names_exist(path):
     helps = cli.build_parser().format_help()
     for command in set(re.findall(r"^    (?:.*&& )?tinydx (\w+)", text(path), re.MULTILINE)):
         assert re.search(rf"^    {command}\s", helps, re.MULTILINE), command
-    for task in set(re.findall(r"python -m (tinydx[\w.]+)", text(path))):
+    for task in set(re.findall(r"python -m (tinydx(?:\.[a-z_]+)+)(?![\w.])", text(path))):
         assert importlib.util.find_spec(task), task
-    for file in set(re.findall(r"(?:python|bash) ((?:tests|docs|kernels)/\S+)", text(path))):
+    for file in set(re.findall(r"(?:python|bash) ((?:tests|docs|kernels)/[\w/]+\.\w+)", text(path))):
         assert (ROOT / file).is_file(), file
 
 

@@ -29,7 +29,8 @@ def card(name: str, *kinds: str) -> str:
     lines = [f"{op.name} · {op.source}", "", f"    {op.equation}", "", f"shapes   {op.shapes}"]
     if not op.parts:
         lines += [f"file     {_file(op.forward)}"]
-    lines += _kernels(op)
+    if kernels := kernel_files(op):
+        lines += [f"kernels  {', '.join(f'{backend} {file}' for backend, file in kernels.items())}"]
     for kind in ("literal", "forward", "backward"):
         function = getattr(op, kind)
         if function and not op.parts:
@@ -48,12 +49,19 @@ def code(function: Callable) -> str:
     return "\n".join(lines[start:])
 
 
-def _kernels(op: Op) -> list[str]:
-    """A line with the op's kernels and their files, of the kernel packages that are installed."""
+def kernel_files(op: Op) -> dict[str, str]:
+    """The files of an op's kernels, from the root of the repository, of the kernel packages that can be imported.
+
+    Arguments: op.
+    Returns: backend -> file.
+
+    >>> from tinydx import ops
+    >>> kernel_files(ops.conv2d)["cuda"]
+    'kernels/cuda/convolution.py'
+    """
     for backend in ("numba", "cuda"):
         load_kernels(backend)
-    found = [f"{backend} {_kernel_file(op, kernel)}" for backend, kernel in op.kernels.items()]
-    return [f"kernels  {', '.join(found)}"] if found else []
+    return {backend: _kernel_file(op, kernel) for backend, kernel in sorted(op.kernels.items(), reverse=True)}
 
 
 def _kernel_file(op: Op, kernel: Implementation) -> str:
