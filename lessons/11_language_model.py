@@ -282,7 +282,7 @@ def _(fates):
     _figure.legend(loc="outside upper center", ncols=3, frameon=False)
     show(
         _figure,
-        "At three temperatures, the shares of written titles that stand in the training titles, that are real but were never seen, and that are invented.",
+        "At three temperatures, the shares of written titles that were in training, that are real but were never seen, and that are invented.",
     )
     return
 

@@ -1,9 +1,9 @@
 """What an exercise is, and how one file of the catalog is read.
 
-Each file of `catalog/` is one exercise. Above the line that begins with `# ---- the runner's part` stands the learner's
+Each file of `catalog/` is one exercise. Above the line that begins with `# ---- the runner's part` is the learner's
 part: a docstring (title · Chinese term, then the task) and the complete code. Starter and solution are both made from it:
 in the starter, `raise NotImplementedError` replaces everything from a `# solution` comment to the end of its block. Below
-the line stands `EXERCISE`: what is checked, three hints, and the wrong solutions (`Bug`) that the checker must name.
+the line is `EXERCISE`: what is checked, three hints, and the wrong solutions (`Bug`) that the checker must name.
 
 The equation is that of the op that the exercise is about, which is in the op table or defined in the file itself.
 """

@@ -92,10 +92,10 @@ class Lesson:
 
 
 def folder() -> Path:
-    """The folder of the notebooks: lessons/ of a checkout, or the installed package tinydx_lessons."""
-    checkout = Path(__file__).parents[2] / "lessons"
-    spec = None if checkout.is_dir() else importlib.util.find_spec("tinydx_lessons")
-    return Path(spec.origin).parent if spec and spec.origin else checkout
+    """The folder of the notebooks: that of the package tinydx_lessons, which in a checkout is lessons/ (tinydx.checkout)."""
+    spec = importlib.util.find_spec("tinydx_lessons")
+    assert spec and spec.origin
+    return Path(spec.origin).parent
 
 
 @functools.cache

@@ -1,8 +1,7 @@
 """Adam: one step · Adam 优化器
 
 The optimizer of the document's program. m is the running mean of the gradient, and v that of its square. Both began at
-zero, which the factor with the powers of t corrects; t is the number of this step, counted from 1. Return the new p, m
-and v.
+zero, which the factor with the powers of t corrects; t is the argument step, counted from 1. Return the new p, m and v.
 """
 
 import numpy as np

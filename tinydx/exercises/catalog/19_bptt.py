@@ -23,7 +23,7 @@ def rnn_backward(dy, x, h0, w_xh, w_hh, y):
     """dy (N,T,U), the inputs and the result of rnn -> dx, dh0, dw_xh, dw_hh, db"""
     # solution
     dx, dw_xh, dw_hh, db = np.zeros_like(x), np.zeros_like(w_xh), np.zeros_like(w_hh), np.zeros(len(w_hh))
-    dh = np.zeros_like(h0)  # what comes back from the steps after t
+    dh = np.zeros_like(h0)  # the gradient that comes back from step t + 1
     for t in reversed(range(x.shape[1])):
         before = y[:, t - 1] if t > 0 else h0
         dz = (dy[:, t] + dh) * (1 - y[:, t] ** 2)
