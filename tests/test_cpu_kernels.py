@@ -1,7 +1,7 @@
 """Every Numba kernel of the op table against its NumPy reference.
 
-Each kernel is found in the table and tested on the samples of its own file, drawn by Hypothesis; arrays lie differently
-in memory. The reference runs in float64 on the same float32 inputs. A new kernel needs no line here.
+Each kernel is found in the table and tested on the samples of its own file, drawn by Hypothesis, in arrays of various
+memory layouts. The reference runs in float64 on the same float32 inputs. A new kernel needs no line in this file.
 """
 
 import os
@@ -29,7 +29,10 @@ assert load_kernels("numba") is None
 from tinydx_kernels.cpu.simd import SIZES  # noqa: E402
 
 KERNELS = sorted(name for name, op in TABLE.items() if "numba" in op.kernels)
-POOLED = ["conv2d_relu_max_pool2d", "correlate2d_relu_max_pool2d"]  # rounding decides between pixels: tests of their own
+POOLED = [
+    "conv2d_relu_max_pool2d",
+    "correlate2d_relu_max_pool2d",
+]  # rounding decides between pixels: see their own tests
 UNAMBIGUOUS = [name for name in KERNELS if name not in POOLED]
 counts = st.sampled_from(SIZES)
 ROOT = Path(__file__).parents[1]
@@ -82,18 +85,18 @@ disguises = st.sampled_from([contiguous, reversed_view, fortran, every_second, m
 
 
 def draw_case(name, data, whole=False):
-    """Arrays and constants that the kernel supports, each array lying differently in memory."""
+    """Arrays and constants that the kernel supports, each array in a drawn memory layout."""
     op, kernel = TABLE[name], TABLE[name].kernels["numba"]
     drawn, constants = kernel.samples(HypothesisDraw(data, whole))
     arrays = [None if a is None else data.draw(disguises)(a.astype(np.float32)) for a in drawn]
-    if kernel.samples is op.samples:  # a kernel supports all of its own samples
+    if kernel.samples is op.samples:  # a kernel supports all of its own samples, and some of its op's
         assume(kernel.supports(*arrays, **constants))
     return arrays, constants
 
 
 @st.composite
 def large_convolution_shapes(draw):
-    """Many pixels, many weights, many images: where a convolution changes its way."""
+    """Many pixels, many weights, many images: sizes at which a convolution switches between algorithms."""
     k, stride, padding = draw(st.sampled_from([1, 3, 5])), draw(st.sampled_from([1, 2])), draw(st.sampled_from(["valid", "same"]))
     c, f = draw(st.sampled_from([(256, 257), (130, 128), (64, 256), (3, 40), (1, 6), (20, 50)]))
     n, size = draw(st.sampled_from([(1, 7), (3, 14)] if c > 60 else [(1, 70), (3, 47), (7, 29)]))
@@ -175,7 +178,7 @@ def winograd(on):
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernel_supports_its_samples(name):
-    """All of its own; of its op's, some: these tests would pass over a kernel that supports nothing."""
+    """All of its own, or some of its op's: otherwise the tests below would test nothing."""
     kernel, supported = TABLE[name].kernels["numba"], 0
     for seed in range(20):
         drawn, constants = kernel.samples(RandomDraw(seed))
@@ -193,7 +196,7 @@ tinydx.ops.relu(np.ones(3, np.float32))
 
 
 def test_a_kernel_file_that_cannot_be_imported_is_an_error():
-    """Not a silent fallback of every op to NumPy, as where Numba is missing."""
+    """An ImportError would let every op run on NumPy silently, as if Numba were missing."""
     done = subprocess.run([sys.executable, "-c", BROKEN_FILE], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert "RuntimeError: kernels/cpu/no_such_file.py cannot be imported: No module named" in done.stderr
@@ -215,7 +218,7 @@ def test_large_convolutions_equal_the_reference(shapes, seed):
         assert_close(*result, tolerance=1e-5)
 
 
-WAYS = {  # limits of convolution.py, columns.py and depthwise.py that lead every shape that can go this way along it
+WAYS = {  # limits in convolution.py, columns.py and depthwise.py that force one algorithm on every shape it supports
     "columns": {"FEW": 1 << 40, "MANY_WEIGHTS": 0, "MANY_TOTALS": 0, "CHUNK": 3000},
     "direct": {"FEW": 0, "MANY_TOTALS": 1 << 40, "MODERATE": 0, "FOLDING": 1 << 40},
     "several threads": {"SMALL": 0, "WORTH_WAKING": 0},
@@ -243,7 +246,7 @@ STAY_WHOLE = [name for name in KERNELS if stays_whole(name)]
 
 
 def test_linear_ops_stay_whole():
-    """Lest the next test passes over what it is for."""
+    """The next test must include them."""
     linear = {"conv2d", "correlate2d", "dense", "embedding", "matmul", "max_pool2d", "relu", "rnn_output"}
     fused = {"conv2d_relu", "correlate2d_relu", "dense_relu", *POOLED}
     assert linear | fused <= set(STAY_WHOLE) and "tanh" not in STAY_WHOLE
@@ -354,10 +357,10 @@ def test_aligned_empty_starts_a_cache_line(shape, dtype):
         a[...] = 1
 
 
-def test_arena_gives_memory_again_only_when_nobody_looks_at_it():
+def test_arena_reuses_memory_only_after_its_last_view_is_gone():
     from tinydx_kernels.cpu.memory import aligned_empty
 
-    size = (70_001, 3)  # a size of its own
+    size = (70_001, 3)  # a size that nothing else uses
     first = aligned_empty(size)
     place, view = first.ctypes.data, first[5:7].T
     second = aligned_empty(size)
@@ -369,13 +372,13 @@ def test_arena_gives_memory_again_only_when_nobody_looks_at_it():
 
 
 def resident():
-    """Bytes of this process that lie in memory; 0 where the system does not tell."""
+    """Resident memory of this process in bytes; 0 where the system does not report it."""
     statm = Path("/proc/self/statm")
     return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
 
 def growth(step, steps, settling=10):
-    """What grows in so many calls of `step`, after a few in which it may: of the arena, and of the whole process."""
+    """Names of the sizes that grow during `steps` calls of `step`, after `settling` calls in which they may."""
     from tinydx_kernels.cpu import memory
 
     def now():
@@ -393,7 +396,7 @@ def growth(step, steps, settling=10):
 
 @pytest.fixture
 def new_arena(monkeypatch):
-    """An arena without what other tests left in it."""
+    """An empty arena."""
     from tinydx_kernels.cpu import memory
 
     monkeypatch.setattr(memory, "arena", memory.Arena())
@@ -410,12 +413,12 @@ def test_memory_does_not_grow_over_a_thousand_steps(new_arena):
     assert new_arena.kept > 0
 
 
-def test_a_leak_is_seen(new_arena):
+def test_a_leak_is_detected(new_arena):
     from tinydx_kernels.cpu.memory import POOLED, aligned_empty
 
     kept = []
     assert growth(lambda: kept.append(aligned_empty(POOLED)), steps=3) >= {"bytes of the arena", "buffers"}
-    if resident():  # each too large for memory that another test gave back
+    if resident():  # each larger than any memory that another test freed
         assert growth(lambda: kept.append(np.ones(5_000_000)), steps=3, settling=1) == {"memory of the process"}
 
 
@@ -439,7 +442,7 @@ def composed(name, arrays, constants):
     y, windows = pool.forward(y)
 
     def backward(dy, winner=None):
-        """With another choice of winners, if one is given: rounding decides between pixels that are almost equal."""
+        """With the given winners instead of its own: between almost equal pixels, rounding decides."""
         chosen = windows if winner is None else (windows[0], winner, *windows[2:])
         (dy,) = pool.backward(dy.astype(np.float64), chosen)
         if winner is None:

@@ -397,7 +397,7 @@ def samples(draw):
     return (draw.array(*batch, d), draw.array(d, f), draw.choice([draw.array(f), None])), {}
 
 
-WARM = (
+WARM: tuple = (
     (((4, 9), (9, 5), (5,)), {}),
     (((4, 2100), (2100, 32), (32,)), {}),  # large weights, a small batch: streamed
 )

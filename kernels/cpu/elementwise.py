@@ -132,7 +132,7 @@ def samples(draw):
     return (draw.array(*draw.choice([(1,), (7,), (3, 5), (2, 3, 4), (40_000,), (33, 1025)])),), {}
 
 
-WARM = ((((3, 5),), {}), (((3, 40_000),), {}))  # on one thread, and on all
+WARM: tuple = ((((3, 5),), {}), (((3, 40_000),), {}))  # on one thread, and on all
 
 
 def _register(op, kind):

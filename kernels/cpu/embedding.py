@@ -49,5 +49,5 @@ def samples(draw):
     return (draw.array(v, d),), {"ids": np.array(ids, dtype).reshape(shape)}
 
 
-WARM = ((((7, 32),), {"ids": np.array([[1, 2, 2]])}),)
+WARM: tuple = ((((7, 32),), {"ids": np.array([[1, 2, 2]])}),)
 kernel_of(embedding, "numba", embedding.forward, embedding_backward, supports, samples=samples, warm=WARM)

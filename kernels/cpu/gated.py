@@ -437,10 +437,10 @@ def gru_supports(x, h0, w, u, b=None, **constants):
 
 
 LSTM_WEIGHTS, GRU_WEIGHTS = ((4, 32), (8, 32), (32,)), ((4, 24), (8, 24), (2, 24))
-LSTM_WARM = tuple((((2, 3, 4), (2, 8), (2, 8), *LSTM_WEIGHTS), {"mask": mask}) for mask in MASKS)
-GRU_WARM = tuple((((2, 3, 4), (2, 8), *GRU_WEIGHTS), {"mask": mask}) for mask in MASKS)
-LSTM_STEP_WARM = ((((2, 4), (2, 8), (2, 8), *LSTM_WEIGHTS), {}),)
-GRU_STEP_WARM = ((((2, 4), (2, 8), *GRU_WEIGHTS), {}),)
+LSTM_WARM: tuple = tuple((((2, 3, 4), (2, 8), (2, 8), *LSTM_WEIGHTS), {"mask": mask}) for mask in MASKS)
+GRU_WARM: tuple = tuple((((2, 3, 4), (2, 8), *GRU_WEIGHTS), {"mask": mask}) for mask in MASKS)
+LSTM_STEP_WARM: tuple = ((((2, 4), (2, 8), (2, 8), *LSTM_WEIGHTS), {}),)
+GRU_STEP_WARM: tuple = ((((2, 4), (2, 8), *GRU_WEIGHTS), {}),)
 LSTM_CELL, GRU_CELL = {"gates": 4, "states": 2}, {"gates": 3, "biases": (2,)}
 
 kernel_of(lstm, "numba", lstm_forward, lstm_backward, lstm_supports, samples=sequence_samples(**LSTM_CELL), warm=LSTM_WARM)

@@ -76,13 +76,13 @@ class Panels(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """`count` rows or columns of a matrix: element k of line c is numbers[start + c * line + k * step]."""
+    """Some rows or columns of a matrix: element k of line c is numbers[start + c * line + k * step]."""
 
     numbers: np.ndarray  # flat
     start: int
     line: int
     step: int
-    count: int
+    lines: int  # how many
 
 
 class Rectangle(NamedTuple):
@@ -150,19 +150,19 @@ def panel_plain(x, width, first, last, packed, at):
     """
     for k in range(first, last):
         for c in range(width):
-            packed[at + k * width + c] = x.numbers[x.start + min(c, x.count - 1) * x.line + k * x.step]
+            packed[at + k * width + c] = x.numbers[x.start + min(c, x.lines - 1) * x.line + k * x.step]
 
 
 @inline
 def panel_simd(x, width, first, last, packed, at):
     """The same by vectors. Up to LANES - 1 numbers past the end of the panel are overwritten: pack panels in order."""
     k = first
-    if x.count == width and x.line == 1:
+    if x.lines == width and x.line == 1:
         while k < last and x.start + k * x.step + width + LANES <= len(x.numbers):
             for c in range(0, width, LANES):
                 store(load(x.numbers, x.start + k * x.step + c), 1, packed, at + k * width + c, 0)
             k += 1
-    elif x.count == width and x.step == 1:
+    elif x.lines == width and x.step == 1:
         while k + LANES <= last:
             if width == ROWS:
                 block = transpose(load_rows(ROWS, ROWS, x.numbers, x.start + k, x.line))
@@ -359,7 +359,7 @@ def samples(draw):
     return (draw.array(*a, m, k), draw.array(*b, k, n)), {}
 
 
-WARM = (
+WARM: tuple = (
     (((70, 70), (70, 70)), {}),  # on one thread
     (((140, 140), (140, 140)), {}),  # on all threads
 )

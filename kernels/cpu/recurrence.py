@@ -308,7 +308,7 @@ def sequence_samples(gates=1, states=1, biases=(), steps=True):
 
 
 MASKS = (None, np.array([[True, True, False], [True, False, False]]))
-WARM = tuple((((2, 3, 4), (2, 8), (4, 8), (8, 8), (8,)), {"mask": mask}) for mask in MASKS)
-STEP_WARM = ((((2, 4), (2, 8), (4, 8), (8, 8), (8,)), {}),)
+WARM: tuple = tuple((((2, 3, 4), (2, 8), (4, 8), (8, 8), (8,)), {"mask": mask}) for mask in MASKS)
+STEP_WARM: tuple = ((((2, 4), (2, 8), (4, 8), (8, 8), (8,)), {}),)
 kernel_of(simple_rnn, "numba", simple_rnn_forward, simple_rnn_backward, supports, samples=sequence_samples(), warm=WARM)
 kernel_of(simple_rnn_step, "numba", step_forward, step_backward, supports, samples=sequence_samples(steps=False), warm=STEP_WARM)
