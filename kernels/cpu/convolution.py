@@ -486,11 +486,11 @@ def gradient_of_x(dy, w, geometry, groups):
     down = [phase_of(a, g.height, kh, g.stride_h, g.dilation_h, g.top) for a in range(g.stride_h)]
     across = [phase_of(a, g.width, kw, g.stride_w, g.dilation_w, g.left) for a in range(g.stride_w)]
     for i, j in ((i, j) for i in down for j in across):
-        if i.count and j.count:
+        if i.pixels and j.pixels:
             positions = [(p, q) for _, p in i.taps for _, q in j.taps]
             offsets = np.array([(p * kw + q) * c * f for p, _ in i.taps for q, _ in j.taps], np.int64)
             reach = 1 + max((p for p, _ in positions), default=0), 1 + max((q for _, q in positions), default=0)
-            windows = Geometry(*dy.shape[1:], i.count, j.count, *reach, 1, 1, 1, 1, *reach, i.before, j.before)
+            windows = Geometry(*dy.shape[1:], i.pixels, j.pixels, *reach, 1, 1, 1, 1, *reach, i.before, j.before)
             order = Order(offsets, f // groups, c, groups, 1, f, f // groups)
             grid = Grid(dx.reshape(-1), *dx.shape[1:], i.first, j.first, g.stride_h, g.stride_w)
             run_gather(dy, w, None, windows, positions, order, grid)
@@ -501,7 +501,7 @@ class Phase(NamedTuple):
     """Pixels of an axis of x that the same taps reach: every `stride`-th."""
 
     first: int
-    count: int
+    pixels: int
     before: int  # zeros that dy needs before its first pixel
     taps: list  # pairs of a kernel position, and the pixel of the window over dy that it multiplies
 
@@ -512,11 +512,11 @@ def phase_of(a, size, kernel, stride, dilation, before):
     Output u - e reaches pixel h = u * stride + a - before through kernel position p, e = (p * dilation - a) / stride.
     """
     first = (a - before) % stride
-    count = max(0, -(-(size - first) // stride))
+    pixels = max(0, -(-(size - first) // stride))
     u = (first + before - a) // stride
     reach = {p: (p * dilation - a) // stride for p in range(kernel) if (p * dilation - a) % stride == 0 and p * dilation >= a}
     last = max(reach.values(), default=0)
-    return Phase(first, count, last - u, [(p, last - e) for p, e in reach.items()])
+    return Phase(first, pixels, last - u, [(p, last - e) for p, e in reach.items()])
 
 
 # ---- collect: dW ---------------------------------------------------------------------------------------------------

@@ -63,13 +63,13 @@ class Taps(NamedTuple):
 
 
 class Line(NamedTuple):
-    """`count` pixels of y, and where they meet x."""
+    """Pixels of y that have the same taps, and where they meet x."""
 
     width: int  # columns of x
     step: int  # columns of x from one pixel to the next
     out: int  # address in y of the first pixel
     out_step: int  # floats of y from one pixel to the next
-    count: int
+    pixels: int
 
 
 class Place(NamedTuple):
@@ -131,12 +131,12 @@ block_of_pixels, wide_block, one_pixel = (pixels_simd, pixels_wide, pixel_simd) 
 @jit
 def pixels_of_line(arrays, taps, n, line, channels):
     """The sums of all pixels of a line over its n taps."""
-    low, high = 0, line.count
+    low, high = 0, line.pixels
     for t in range(n):
         low = max(low, -(taps.column[t] // line.step))
         high = min(high, (line.width - 1 - taps.column[t]) // line.step + 1)
     k, span, whole = 0, min(WIDTH, channels), high - low >= PIXELS and channels >= WIDTH
-    while k < line.count:
+    while k < line.pixels:
         if whole and low <= k < high:
             k = min(k, high - PIXELS)
             place = Place(k * line.step * channels, line.step * channels, line.out + k * line.out_step, line.out_step)
@@ -260,20 +260,20 @@ def gradient_of_x(dy, w, geometry):
 
 
 class Walk(NamedTuple):
-    """`count` pixels of a line: where they begin in x and dy, and the distance from one to the next."""
+    """Pixels of a line: where they begin in x and dy, and the distance from one to the next."""
 
     x: int
     x_step: int
     dy: int
     dy_step: int
-    count: int
+    pixels: int
 
 
 @inline
 def products_plain(x, dy, walk, c, total, t, width):
     """total[t + lane] += sum over the pixels of a walk of x dy, for `width` channels from c on, as plain loops."""
-    a, a_step, b, b_step, count = walk
-    for j in range(count):
+    a, a_step, b, b_step, pixels = walk
+    for j in range(pixels):
         for lane in range(width):
             total[t + lane] += x[a + c + j * a_step + lane] * dy[b + c + j * b_step + lane]
 
@@ -281,9 +281,9 @@ def products_plain(x, dy, walk, c, total, t, width):
 @inline
 def products_simd(x, dy, walk, c, total, t, width):
     """VECTORS vectors of it in registers."""
-    a, a_step, b, b_step, count = walk
+    a, a_step, b, b_step, pixels = walk
     block = load_rows(VECTORS, 1, total, t, 0)
-    for j in range(count):
+    for j in range(pixels):
         pixel, slope = load_rows(VECTORS, 1, x, a + c + j * a_step, 0), load_rows(VECTORS, 1, dy, b + c + j * b_step, 0)
         block = add_blocks(block, multiply_blocks(pixel, slope))
     store(block, 1, total, t, 0)
@@ -292,9 +292,9 @@ def products_simd(x, dy, walk, c, total, t, width):
 @inline
 def products_narrow(x, dy, walk, c, total, t, width):
     """One vector of it."""
-    a, a_step, b, b_step, count = walk
+    a, a_step, b, b_step, pixels = walk
     block = load(total, t)
-    for j in range(count):
+    for j in range(pixels):
         block = multiply_rows(block, 1, x, a + c + j * a_step, 0, dy, b + c + j * b_step)
     store(block, 1, total, t, 0)
 

@@ -1,10 +1,10 @@
 """Convolution + bias + ReLU + 2x2 max pooling as one kernel: the full-size activation never exists.
 
 Forward writes the pooled image and, for each of its numbers, the winner of its window (0..3, one byte).
-Backward uses that only the winners of windows with y > 0 have a gradient, one pixel of four at most:
+Backward exploits that only the winners of windows with y > 0 have a gradient, at most one pixel of four:
 
 * dW walks over those winners only: winners.py
-* dX gives the gradient back to full size in a small buffer, band by band, where Winograd reads it.
+* dX restores the gradient to full size, tile by tile, where Winograd reads it; without Winograd, all of it first.
 """
 
 from typing import NamedTuple

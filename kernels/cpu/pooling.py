@@ -151,6 +151,6 @@ def samples(draw):
     return (x,), {"size": size, "stride": stride, "padding": draw.choice(["valid", "same"])}
 
 
-WARM = ((((2, 9, 9, 8),), {}),)
+WARM: tuple = ((((2, 9, 9, 8),), {}),)
 kernel_of(max_pool2d, "numba", max_pool2d_forward, pool_backward, supports, samples=samples, warm=WARM)
 kernel_of(average_pool2d, "numba", average_pool2d_forward, pool_backward, supports, samples=samples, warm=WARM)

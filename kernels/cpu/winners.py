@@ -8,11 +8,11 @@ Work is cut into blocks of windows that the L1 cache can hold, because every fil
 
     dy, y, winner  -- mark -->  slope, place of each window and filter
                                    |
-       small patches: lay_out ---- sum_patches        all of dw of some filters in registers, window after window
-       larger ones:   list_winners - sum_winners      a span of it, 3 rows of the kernel x CHUNK vectors, winner after winner
+       small patches: copy_patches - sum_patches      all of dw of some filters in registers, window after window
+       larger ones:   list_winners - sum_winners      a span of dw, 3 rows of the kernel x CHUNK vectors, winner after winner
 
-A small patch (at most PATCH numbers, as 3x3 of a colour image) is copied into a row of its own: then it is whole vectors.
-Of many channels a chunk is copied at a time, so that what is read again and again lies close together.
+A small patch (at most PATCH numbers, as 3x3 of a colour image) is copied to a row of its own, so that it is whole vectors.
+Many channels are copied chunk by chunk, so that numbers that are read repeatedly lie close together.
 While the sums run, memory is idle: it fetches the next block's part of x into L2.
 Lists leave out slopes of zero, of which a trained network has many.
 """
@@ -429,9 +429,14 @@ def all_blocks(x, geometry, cut, pooled, totals, bias_totals, scratch):
 
 @lru_cache
 def block_of_windows(size, step, window, numbers, cell):
-    """(rows, columns) of a block in the BUDGET of L1, for as few blocks as possible: `numbers` a pixel, `cell` more a window."""
+    """(rows, columns) of a block that fits into BUDGET, for as few blocks as possible.
+
+    Arguments: size, windows of an image; step and window, from one to the next and pixels of one, (rows, columns) each;
+    numbers, floats of a pixel; cell, further floats of a window.
+    """
 
     def cost(rows, columns):
+        """Floats of a block."""
         pixels = ((2 * rows - 1) * step[0] + window[0]) * ((2 * columns - 1) * step[1] + window[1])
         return pixels * numbers + rows * columns * cell
 
@@ -493,7 +498,7 @@ def gradient_of_w(x, dy, y, winner, w_shape, geometry):
 
 
 def ordered(total, spans, rows, run, filters):
-    """(taps, spans x filters x kernel rows x lanes) -> (kernel rows, taps, run, filters)"""
+    """Totals (taps, spans x filters x kernel rows x lanes) -> (kernel rows, taps, run, filters)."""
     dw, k, at = np.empty((rows, len(total), run, filters), np.float32), 0, 0
     for span in spans:
         part = total[:, at : at + filters * rows * span].reshape(-1, filters, rows, span)
