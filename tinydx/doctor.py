@@ -98,9 +98,7 @@ def _lessons() -> str:
     from tinydx.lessons.lesson import INSTALL
 
     missing = sorted({package for lesson in all_lessons() for package in lesson.missing})
-    return f"{len(all_lessons())}, " + (
-        f"some need {', '.join(missing)}: {INSTALL}" if missing else "all can run: tinydx lesson"
-    )
+    return f"{len(all_lessons())}, " + (f"some need {', '.join(missing)}: {INSTALL}" if missing else "all can run: tinydx lesson")
 
 
 def _data() -> str:
