@@ -18,6 +18,8 @@ class Access(IntEnum):
 
 
 class Array(c.Structure):
+    """A parameter that points to an array: address, bytes, bytes an element, which bytes nobody has written, guard zones."""
+
     _fields_ = [
         ("data", c.c_void_p),
         ("bytes", c.c_uint64),
@@ -28,14 +30,20 @@ class Array(c.Structure):
 
 
 class Parameter(c.Structure):
+    """A kernel argument: an array and an offset into it, or a scalar."""
+
     _fields_ = [("array", c.c_int64), ("offset", c.c_uint64), ("scalar", c.c_void_p)]
 
 
 class Variable(c.Structure):
+    """A static or shared variable of the module."""
+
     _fields_ = [("address", c.c_void_p), ("bytes", c.c_uint64), ("element", c.c_uint64), ("shared", c.c_uint64)]
 
 
 class Finding(c.Structure):
+    """One mistake that the checker found, and the threads and lines that made it."""
+
     _fields_ = [
         *((name, c.c_uint32) for name in ("kind", "access", "other_access")),
         ("region", c.c_int32),
@@ -47,6 +55,8 @@ class Finding(c.Structure):
 
 
 class Counter(c.Structure):
+    """Memory traffic of one access in the code."""
+
     _fields_ = [
         ("pc", c.c_uint64),
         *((name, c.c_uint32) for name in ("shared", "access", "bytes", "region")),
@@ -55,6 +65,8 @@ class Counter(c.Structure):
 
 
 class Launch(c.Structure):
+    """One launch: what the runtime is to run, and what it found."""
+
     _fields_ = [
         ("kernel", c.c_void_p),
         *((name, c.c_uint64) for name in ("checked", "allow_divergent_barriers", "seed", "access_limit")),

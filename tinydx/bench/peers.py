@@ -94,6 +94,7 @@ def _border(padding: Any, x: torch.Tensor, window: Any, stride: Any, dilation: A
 
 
 def correlation(constants: Mapping[str, Any]) -> Callable:
+    """correlate2d: images and kernel as NCHW and OIHW."""
     stride, dilation = pair(constants.get("stride", 1)), pair(constants.get("dilation", 1))
 
     def run(x: Any, w: Any, b: Any = None) -> Any:
@@ -105,11 +106,13 @@ def correlation(constants: Mapping[str, Any]) -> Callable:
 
 
 def correlation_relu_max(constants: Mapping[str, Any]) -> Callable:
+    """correlate2d, ReLU and max pooling, one after the other."""
     convolve = correlation(constants)
     return lambda *inputs: F.max_pool2d(F.relu(convolve(*inputs)), constants.get("size", 2))
 
 
 def max_pooling(constants: Mapping[str, Any]) -> Callable:
+    """max_pool2d; "same" padding is added beforehand."""
     size = pair(constants.get("size", 2))
     stride = pair(constants.get("stride") or size)
 
@@ -122,6 +125,7 @@ def max_pooling(constants: Mapping[str, Any]) -> Callable:
 
 
 def average_pooling(constants: Mapping[str, Any]) -> Callable:
+    """average_pool2d; padded pixels do not count."""
     size = pair(constants.get("size", 2))
     stride = pair(constants.get("stride") or size)
 
@@ -136,6 +140,7 @@ def average_pooling(constants: Mapping[str, Any]) -> Callable:
 
 
 def lookup(constants: Mapping[str, Any]) -> Callable:
+    """embedding."""
     ids = torch.from_numpy(constants["ids"])
     return lambda table: F.embedding(ids, table)
 
@@ -150,6 +155,8 @@ def rnn(constants: Mapping[str, Any]) -> Callable:
 
 
 def lstm(constants: Mapping[str, Any]) -> Callable:
+    """The LSTM over a whole sequence, as torch.nn.LSTM calls it."""
+
     def run(x: Any, h: Any, c: Any, w: Any, u: Any, b: Any) -> Any:
         y, _, last = torch.lstm(x, (h, c), (w, u, b, torch.zeros_like(b)), *AS_IN_MODULES)
         return y, last
@@ -158,6 +165,7 @@ def lstm(constants: Mapping[str, Any]) -> Callable:
 
 
 def gru(constants: Mapping[str, Any]) -> Callable:
+    """The GRU over a whole sequence, as torch.nn.GRU calls it."""
     return lambda x, h, w, u, b: torch.gru(x, h, (w, u, b[0], b[1]), *AS_IN_MODULES)[0]
 
 
@@ -192,6 +200,7 @@ def optimizer(make: Callable[..., tuple[Any, dict, Callable]]) -> Callable:
 
 
 def sgd(parameter: Any, memory: list, k: Mapping[str, Any]) -> tuple:
+    """sgd_update by the fused optimizer."""
     return torch.optim.SGD([parameter], k["learning_rate"], fused=True), {}, lambda: ()
 
 
@@ -203,11 +212,13 @@ def momentum(parameter: Any, memory: list, k: Mapping[str, Any]) -> tuple:
 
 
 def adagrad(parameter: Any, memory: list, k: Mapping[str, Any]) -> tuple:
+    """adagrad_update by the fused optimizer."""
     stepper = torch.optim.Adagrad([parameter], k["learning_rate"], eps=k["epsilon"], fused=True)
     return stepper, {"step": torch.tensor(0.0), "sum": memory[0]}, lambda: (memory[0],)
 
 
 def adam(parameter: Any, memory: list, k: Mapping[str, Any]) -> tuple:
+    """adam_update by the fused optimizer."""
     betas = k["beta_1"], k["beta_2"]
     stepper = torch.optim.Adam([parameter], k["learning_rate"], betas, k["epsilon"], fused=True)
     m, v = memory

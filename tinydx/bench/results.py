@@ -140,6 +140,7 @@ def _op_facts(run: dict[str, Any]) -> list[str]:
 
 
 def thread_words(n: Any) -> str:
+    """The number of threads in words, such as 2 threads."""
     return f"{n} thread" if int(n) == 1 else f"{n} threads"
 
 

@@ -56,12 +56,14 @@ def tinydx_model(shape: tuple[int, ...]) -> Any:
 
 
 def tinydx(weights: list[np.ndarray], batches: Batches) -> Contestant:
+    """tinydx's own model."""
     model = tinydx_model(batches[0][0].shape[1:])
     model.set_weights(weights)
     return _ordinary("tinydx", model, batches)
 
 
 def keras(weights: list[np.ndarray], batches: Batches) -> Contestant:
+    """The same model in Keras."""
     import keras
 
     model = keras.Sequential([keras.Input(batches[0][0].shape[1:]), *layers_of(keras.layers)])
@@ -89,14 +91,17 @@ def _ordinary(label: str, model: Any, batches: Batches) -> Contestant:
 
 
 def torch_eager(weights: list[np.ndarray], batches: Batches) -> Contestant:
+    """PyTorch as it comes."""
     return _torch("PyTorch, eager", weights, batches, tuned=False)
 
 
 def torch_tuned(weights: list[np.ndarray], batches: Batches) -> Contestant:
+    """PyTorch with its fastest layout and optimizer."""
     return _torch("PyTorch, channels_last, fused Adam", weights, batches, tuned=True)
 
 
 def torch_malloc(weights: list[np.ndarray], batches: Batches) -> Contestant:
+    """The same, in a process whose malloc settings keep memory."""
     return _torch("PyTorch, channels_last, fused Adam, malloc keeps memory", weights, batches, tuned=True)
 
 

@@ -169,6 +169,7 @@ def call(module: types.ModuleType, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def differs(a: Any, b: Any) -> bool:
+    """Whether two arrays differ in shape or values; False for anything else."""
     return isinstance(a, np.ndarray) and not np.array_equal(a, b, equal_nan=True)
 
 
