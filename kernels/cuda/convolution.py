@@ -82,7 +82,7 @@ def geometry(x: Any, w: Any, stride: Any, padding: Any, dilation: Any) -> Geomet
     border = padding_2d(padding, x.shape[1:3], kernel, stride, dilation)
     axes = zip(x.shape[1:3], kernel, stride, dilation, border, strict=True)
     out = (output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
-    return Geometry(*x.shape, *out, w.shape[3], *kernel, *stride, *dilation, border[0][0], border[1][0])
+    return Geometry._make((*x.shape, *out, w.shape[3], *kernel, *stride, *dilation, border[0][0], border[1][0]))
 
 
 def tile_for(pixels: int, channels: int) -> Tile:

@@ -71,11 +71,11 @@ def product(a: Any, b: Any, bias: Any = None, relu: bool = False) -> Any:
     a, a_transposed = in_memory_order(a)
     b, b_transposed = in_memory_order(b)
     bias = None if bias is None else contiguous(bias)
-    strides = (m.size // len(m) if m.ndim == 3 and len(m) > 1 else 0 for m in (a, b))
+    a_stride, b_stride = (m.size // len(m) if m.ndim == 3 and len(m) > 1 else 0 for m in (a, b))
     shape = (rows, columns) if a.ndim == b.ndim == 2 else (number, rows, columns)
     y = xp(a).empty((number, pieces, rows, columns), np.float32)
     biased = bias is not None and pieces == 1  # a split product gets its epilogue from add_pieces
-    plan = Plan(*strides, pieces, piece, biased, relu and pieces == 1)
+    plan = Plan(a_stride, b_stride, pieces, piece, biased, relu and pieces == 1)
     program, blocks = product_program(tile, a_transposed, b_transposed), (down, across, number * pieces)
     inputs = a, b, bias if biased else a  # without a bias, a stands in and is not read as one
     launch(program, "matmul", blocks, tile.threads, *inputs, y, rows, columns, depth, plan)

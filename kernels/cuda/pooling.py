@@ -51,7 +51,7 @@ def windows(x, size, stride, padding):
     border = padding_2d(padding, x.shape[1:3], size, stride)
     axes = zip(x.shape[1:3], size, stride, border, strict=True)
     out = (output_size(n, k, s, 1, *ends) for n, k, s, ends in axes)
-    return Windows(*x.shape, *out, *size, *stride, border[0][0], border[1][0])
+    return Windows._make((*x.shape, *out, *size, *stride, border[0][0], border[1][0]))
 
 
 def max_pool2d_forward(x, *, size=2, stride=None, padding="valid"):
