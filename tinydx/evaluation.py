@@ -96,11 +96,11 @@ def calibration_curve(y_true: ArrayLike, probability: ArrayLike, bins: int = 10)
     """
     true, probability = _outcome_and_probability(y_true, probability, "calibration_curve")
     where = np.minimum((probability * bins).astype(int), bins - 1)
-    records = []
+    rows = []
     for k in range(bins):
         inside = where == k
         some = bool(inside.any())
-        records.append(
+        rows.append(
             {
                 "low": k / bins,
                 "high": (k + 1) / bins,
@@ -109,7 +109,7 @@ def calibration_curve(y_true: ArrayLike, probability: ArrayLike, bins: int = 10)
                 "observed": float(true[inside].mean()) if some else None,
             }
         )
-    return records
+    return rows
 
 
 def expected_calibration_error(y_true: ArrayLike, probability: ArrayLike, bins: int = 10) -> float:
@@ -124,9 +124,9 @@ def expected_calibration_error(y_true: ArrayLike, probability: ArrayLike, bins: 
     >>> expected_calibration_error([0, 1], [0.25, 0.75])
     0.25
     """
-    records = [record for record in calibration_curve(y_true, probability, bins) if record["count"]]
-    gaps = [record["count"] * abs(record["predicted"] - record["observed"]) for record in records]
-    return float(sum(gaps) / sum(record["count"] for record in records))
+    rows = [row for row in calibration_curve(y_true, probability, bins) if row["count"]]
+    gaps = [row["count"] * abs(row["predicted"] - row["observed"]) for row in rows]
+    return float(sum(gaps) / sum(row["count"] for row in rows))
 
 
 def brier_score(y_true: ArrayLike, probabilities: ArrayLike) -> float:
@@ -464,18 +464,18 @@ def _many_classes(true: np.ndarray, table: np.ndarray, names: list[str], bootstr
         {"class": name, "count": int(np.sum(true == k)), **binary_rates(true == k, answer == k, name, **bootstrap)}
         for k, name in enumerate(names)
     ]
-    for k, record in enumerate(per_class):
-        known = 0 < record["count"] < len(true)
-        record["roc_auc"] = roc_auc(true == k, table[:, k]) if known else None
+    for k, row in enumerate(per_class):
+        known = 0 < row["count"] < len(true)
+        row["roc_auc"] = roc_auc(true == k, table[:, k]) if known else None
         if not known:
-            much = "every" if record["count"] else "no"
-            record["reasons"]["roc_auc"] = f"{much} example is {record['class']}"
+            much = "every" if row["count"] else "no"
+            row["reasons"]["roc_auc"] = f"{much} example is {row['class']}"
     right = answer == true
     area = _area(macro_auc, true, table, names, bootstrap)
     reasons, means = area.pop("reasons"), {}
     for key in ("sensitivity", "specificity", "precision", "f1"):
-        unknown = [record["class"] for record in per_class if record[key] is None]
-        means[key] = None if unknown else float(np.mean([record[key] for record in per_class]))
+        unknown = [row["class"] for row in per_class if row[key] is None]
+        means[key] = None if unknown else float(np.mean([row[key] for row in per_class]))
         if unknown:
             reasons[key] = f"not defined for {', '.join(unknown)}, so there is no mean; see per_class"
     interval = wilson_interval(int(right.sum()), len(right), bootstrap["level"])
