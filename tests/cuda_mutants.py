@@ -82,7 +82,7 @@ PROPERTIES: dict[str, list[Callable]] = {  # of each file; where fewer propertie
     "conv_forward.cu": CONVOLUTIONS,
     "copy.cuh": _stairs("async", "tf32"),
     "elementwise.cu": _ops("relu") + _close("dropout", "sigmoid", "tanh"),
-    "embedding.cu": _ops("embedding"),
+    "embedding.cu": [*_ops("embedding"), properties.foreign_ids_read_nothing],
     "gated.cu": _close("gru_reset_before", "gru_step", "lstm_step"),
     "geometry.cuh": CONVOLUTIONS,
     "loss.cu": LOSSES,
@@ -101,11 +101,13 @@ PROPERTIES: dict[str, list[Callable]] = {  # of each file; where fewer propertie
 EQUIVALENT: dict[str, dict[str, str]] = {  # file: {what the changed line then contains: why it is the same program}
     "conv_backward.cu": {
         "tap.down < 0 ? 1 :": "the offset of NOWHERE is not used",
+        "k0 <= depth; k0 += BK": "one more slice, of zeros",
         "__launch_bounds__(THREADS, 1025 / THREADS)": "a hint about registers, which the compile gate checks",
         "__launch_bounds__(THREADS, 1024 * THREADS)": "a hint about registers, which the compile gate checks",
     },
     "conv_forward.cu": {
         "tap.down < 0 ? 1 :": "the offset of NOWHERE is not used",
+        "k0 <= depth; k0 += BK": "one more slice, of zeros",
         "if (v >= largest || v != v) largest = v;": "an equal number in place of an equal number",
     },
     "elementwise.cu": {"(x[i] <= 0.0f ? e : 1.0f)": "at 0 both are 1"},

@@ -24,7 +24,7 @@ from cuda_cases import (
 )
 from hypothesis import strategies as st
 
-from tinydx_kernels.cuda import backend, matmul, sums
+from tinydx_kernels.cuda import backend, embedding, matmul, sums
 
 seeds = st.integers(0, 999)
 
@@ -75,6 +75,21 @@ def lets_specials_through(name, data, move=as_made):
         for what, got, want in both_ways(name, arrays, constants, data.draw(seeds), whole, move, spoil):
             assert_equal(what, np.isnan(got), np.isnan(want))
             assert_close(what, got, want)
+
+
+def foreign_ids_read_nothing(data):
+    """Embedding's kernels with ids outside of the table, which only arrays on a GPU can bring: NaN, and no gradient."""
+    v, d, n = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 9)), data.draw(st.integers(1, 12))
+    ids = np.sort(np.array(data.draw(st.lists(st.integers(-3, v + 2), min_size=n, max_size=n)), np.int32))
+    table, dy = numbers(data.draw(seeds), [(v, d), (n, d)], whole=True)
+    y, dtable, known = np.empty((n, d), np.float32), np.zeros((v, d), np.float32), (ids >= 0) & (ids < v)
+    backend.each(embedding.EMBEDDING, "gather", y.size, table, ids, y, n, v, d)
+    backend.each(embedding.EMBEDDING, "scatter", y.size, dy, ids, np.arange(n, dtype=np.int32), dtable, n, v, d)
+    assert_equal("rows of known ids", y[known], table[ids[known]])
+    assert_equal("rows of foreign ids", np.isnan(y).all(axis=1), ~known)
+    want = np.zeros_like(dtable)
+    np.add.at(want, ids[known], dy[known])
+    assert_equal("gradient of the table", dtable, want)
 
 
 # ---- products and sums that the ops reach with large arrays only ---------------------------------------------------

@@ -1,4 +1,4 @@
-"""The GPU comparison where there is no GPU: what it says, its arithmetic, and all of it on a CuPy that is NumPy, emulated."""
+"""The GPU comparison without a GPU: its messages, its arithmetic, and a whole run on a fake CuPy with emulated kernels."""
 
 import json
 import time
@@ -37,7 +37,7 @@ class Event:
 
 
 def test_the_whole_comparison_runs(monkeypatch, capsys, tmp_path):
-    """Without PyTorch, so matrix products only; each contestant is right, and its time is written."""
+    """Without PyTorch, so with matrix products only: each contestant is right, and its time is written."""
     try:
         compiler()
     except OSError as error:

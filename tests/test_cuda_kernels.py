@@ -251,6 +251,12 @@ def test_product_of_every_tile(tile, data):
 
 @given(data=st.data())
 @examples
+def test_foreign_ids_read_nothing(data):
+    properties.foreign_ids_read_nothing(data)
+
+
+@given(data=st.data())
+@examples
 def test_sum_of_rows(data):
     properties.rows_are_summed(data)
 
