@@ -182,9 +182,9 @@ def load_kernels(backend: str) -> str | None:
     Returns: None, or the reason why they cannot be imported.
     """
     if backend not in _loaded:
-        _loaded[backend] = None
         try:
             importlib.import_module(_KERNEL_PACKAGES[backend])
+            _loaded[backend] = None
         except ImportError as error:
             _loaded[backend] = str(error)
     return _loaded[backend]
