@@ -195,6 +195,6 @@ def _require(backend: str) -> None:
     reason = load_kernels(backend)
     if reason:
         raise ImportError(f"use({backend!r}): {reason}; {_INSTALL[backend]}")
-    missing = getattr(sys.modules[_KERNEL_PACKAGES[backend]], "missing", None)  # CUDA launchers load without CuPy
+    missing = getattr(sys.modules.get(_KERNEL_PACKAGES[backend]), "missing", None)  # CUDA launchers load without CuPy
     if missing and (lacks := missing()):
         raise ImportError(f"use({backend!r}): {lacks}")
