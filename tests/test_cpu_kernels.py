@@ -349,7 +349,7 @@ def test_memory_that_was_never_written_does_not_matter(name, rubbish, monkeypatc
     from tinydx_kernels.cpu import memory
 
     kernel, cases = TABLE[name].kernels["numba"], []
-    for seed in range(8):
+    for seed in range(30):
         drawn, constants = kernel.samples(RandomDraw(seed))
         arrays = [None if a is None else a.astype(np.float32) for a in drawn]
         if kernel.supports(*arrays, **constants):
