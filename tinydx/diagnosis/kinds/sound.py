@@ -28,7 +28,7 @@ from tinydx.datasets.folders import Files, open_folders
 from tinydx.datasets.heart import VERSION, write_heart_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, progress
 from tinydx.datasets.synthetic import MARKER
-from tinydx.diagnosis.kind import Kind, classification_loss, output_layer
+from tinydx.diagnosis.kind import Kind, Plan, classification_loss, output_layer
 from tinydx.layers import (
     Activation,
     BatchNormalization,
@@ -78,11 +78,11 @@ class SoundKind(Kind):
             path, size = _synthetic_folder(size or SYNTHETIC_SECONDS), size or SYNTHETIC_SECONDS
         return _folders(Path(path), size or SECONDS, limit, seed)
 
-    def build(self, study: Study) -> Model:
+    def build(self, study: Study, plan: Plan) -> Model:
         return build_rnn(FEATURES["n_mels"], len(study.class_names))
 
-    def training_batches(self, study: Study, batch: int, augment: str, seed: int) -> Any:
-        return augmentation(augment).flow(study.train.x, study.train.y, batch_size=batch, seed=seed)
+    def training_batches(self, study: Study, plan: Plan, seed: int) -> Any:
+        return augmentation(plan.augment).flow(study.train.x, study.train.y, batch_size=plan.batch, seed=seed)
 
     def plain_batches(self, study: Study, part: Examples, batch: int) -> Any:
         return augmentation("none").flow(part.x, part.y, batch_size=batch, shuffle=False)

@@ -25,7 +25,7 @@ import numpy as np
 from tinydx.datasets.folders import SHARES, open_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out
 from tinydx.datasets.terms import CHAPTERS, Term, icd10cm_diagnoses, icd10cm_terms, split_by_group
-from tinydx.diagnosis.kind import Kind, classification_loss, output_layer
+from tinydx.diagnosis.kind import Kind, Plan, classification_loss, output_layer
 from tinydx.layers import Dropout, Embedding, GlobalAveragePooling1D
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
@@ -56,12 +56,12 @@ class TextKind(Kind):
         names, splits, notes = read(path, limit, seed)
         return _study(path.name, names, splits, notes, size or DEFAULT_SIZE)
 
-    def build(self, study: Study) -> Any:
+    def build(self, study: Study, plan: Plan) -> Any:
         codec = Codec.from_config(study.preprocessing["codec"])
         return build_bag(len(codec), len(study.class_names))
 
-    def training_batches(self, study: Study, batch: int, augment: str, seed: int) -> Any:
-        return data.batches(ids_of(study.train.x, study.preprocessing), study.train.y, batch_size=batch, shuffle=True)
+    def training_batches(self, study: Study, plan: Plan, seed: int) -> Any:
+        return data.batches(ids_of(study.train.x, study.preprocessing), study.train.y, batch_size=plan.batch, shuffle=True)
 
     def plain_batches(self, study: Study, part: Examples, batch: int) -> Any:
         return data.batches(ids_of(part.x, study.preprocessing), part.y, batch_size=batch)
