@@ -23,7 +23,7 @@ from tinydx import evaluation
 from tinydx.callbacks import EarlyStopping
 from tinydx.datasets.study import Study
 from tinydx.diagnosis import kinds
-from tinydx.diagnosis.kind import Kind
+from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_report
 from tinydx.models import load_model
 
@@ -55,17 +55,18 @@ def diagnose(
     tinydx.set_seed(seed)
     name = kind or kinds.guess(path)
     subject = kinds.get(name)
-    batch = batch or subject.batch
     study = subject.open_study(path, size=size, limit=limit, seed=seed)
     print(study.describe(), flush=True)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
 
-    model = subject.build(study)
-    history = _train(model, subject, study, epochs, steps, batch, augment, seed)
-    probabilities = model.predict(subject.plain_batches(study, study.test, batch))
+    plan = subject.plan(study, Options(None, augment, epochs, steps, batch))
+    model = subject.build(study, plan)
+    history = _train(model, subject, study, plan, seed)
+    probabilities = model.predict(subject.plain_batches(study, study.test, plan.batch))
     metrics = evaluation.evaluate_diagnosis(study.test.y, probabilities, study.class_names, seed=seed)
     metrics["data"] = study.facts()
+    metrics["recipe"] = plan._asdict()
     model.class_names, model.preprocessing = list(study.class_names), {"kind": name, **study.preprocessing}
     model.save(folder / "model.safetensors", include_optimizer=False)
     paths = write_report(
@@ -85,18 +86,14 @@ def diagnose(
     return metrics
 
 
-def _train(
-    model: Any, kind: Kind, study: Study, epochs: int | None, steps: int | None, batch: int, augment: str, seed: int
-) -> dict[str, Any]:
+def _train(model: Any, kind: Kind, study: Study, plan: Plan, seed: int) -> dict[str, Any]:
     """Fit with augmentation and keep the epoch with the lowest validation loss; returns the history."""
-    usual_epochs, usual_steps = kind.synthetic_schedule if study.synthetic else kind.schedule
-    epochs = epochs or usual_epochs
     history = model.fit(
-        kind.training_batches(study, batch, augment, seed),
-        epochs=epochs,
-        steps_per_epoch=steps or usual_steps,
-        validation_data=kind.plain_batches(study, study.val, batch),
-        callbacks=[EarlyStopping("val_loss", patience=epochs, restore_best_weights=True)],
+        kind.training_batches(study, plan, seed),
+        epochs=plan.epochs,
+        steps_per_epoch=plan.steps,
+        validation_data=kind.plain_batches(study, study.val, plan.batch),
+        callbacks=[EarlyStopping("val_loss", patience=plan.epochs, restore_best_weights=True)],
     )
     return history.history
 

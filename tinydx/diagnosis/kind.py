@@ -41,7 +41,9 @@ class Plan(NamedTuple):
     epochs: int
     steps: int | None  # batches in an epoch (None: one pass over the data)
     batch: int
-    weights: str = "best"  # "best": of the epoch with the lowest validation loss; "last": of the end, averaged over the last steps
+    weights: str = (
+        "best"  # "best": of the epoch with the lowest validation loss; "last": of the end, averaged over the last steps
+    )
     threshold: float = 0.5  # on the probability of the positive class
     why: tuple[str, ...] = ()  # a line for each step of the recipe
 
@@ -84,7 +86,11 @@ class Kind:
         epochs, steps = self.synthetic_schedule if study.synthetic else self.schedule
         augment = options.augment or self.augmentations[0]
         return Plan(
-            options.network or self.network, augment, options.epochs or epochs, options.steps or steps, options.batch or self.batch
+            options.network or self.network,
+            augment,
+            options.epochs or epochs,
+            options.steps or steps,
+            options.batch or self.batch,
         )
 
     @staticmethod
