@@ -102,6 +102,18 @@ def test_the_columns_of_a_table_may_have_other_usual_names(tmp_path):
     assert study.notes[0] == "texts are in the column 'Medical Abstract', labels in ' Condition_Label '"
 
 
+def test_a_folder_of_tables_keeps_its_splits_and_no_text_is_in_two(tmp_path):
+    rows = list(texts(60))
+    write_table(tmp_path / "train.csv", rows[:40])
+    write_table(tmp_path / "test.tsv", rows[36:], "\t")
+    study = KIND.open_study(tmp_path, size=None, limit=None, seed=0)
+    assert list(study.test.x) == [text for text, _ in rows[36:]] and len(study.train.x) + len(study.val.x) == 36
+    assert any("4 rows repeat" in note for note in study.notes) and study.notes[-1] == "split text by text: 6 for validation"
+    write_table(tmp_path / "val.csv", [("an unknown illness", "unknown")])
+    with pytest.raises(ValueError, match=r"val.csv has the label 'unknown', but training has healthy, sick"):
+        open_table(tmp_path, None, 0)
+
+
 def symptoms(classes=24, each=40, words=8, seed=0):
     """(text, label): each class has words of its own, and shares others with its neighbours; all texts share many."""
     rng = np.random.default_rng(seed)

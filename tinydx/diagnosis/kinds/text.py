@@ -3,6 +3,7 @@
     None             ICD-10-CM: the terms under each diagnosis, and the chapter of the book to which they belong
     FOLDER           FOLDER/CLASS/*.txt, or train/ val/ test/ of such folders
     FILE.csv, .tsv   a table, split at random; its columns may have any of the usual names, such as text and label
+    FOLDER           FOLDER/train.csv, with or without val.csv and test.csv
 
 The network takes the mean of the vectors of a text's tokens, then a softmax over the classes:
 
@@ -25,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinydx.datasets.folders import SHARES, open_folders
+from tinydx.datasets.folders import SHARES, SPLIT_FOLDERS, open_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out
 from tinydx.datasets.terms import CHAPTERS, Term, icd10cm_diagnoses, icd10cm_terms, split_by_group
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
@@ -41,6 +42,7 @@ SHORT = 32  # words: where the median text has fewer, texts are read as subwords
 FEW = 4000  # training texts: below, batches are small and steps large
 LEAST = 600  # steps of the optimizer
 PASSES = 4  # over the training texts, at least
+TABLES = (".csv", ".tsv")
 LONGEST = 100_000  # characters of a text that are read
 COLUMNS, CELLS = 20_000, 50_000_000  # the most columns, and columns times texts, of the baseline's TF-IDF: 200 MB
 
@@ -90,7 +92,7 @@ class TextKind(Kind):
         if path is None:
             return _icd10cm(size, limit, seed)
         path = Path(path)
-        read = open_table if path.suffix.lower() in (".csv", ".tsv") else _folders
+        read = open_table if path.suffix.lower() in TABLES or _tables_in(path) else _folders
         names, splits, notes = read(path, limit, seed)
         return _study(path.name, names, splits, notes, size)
 
@@ -105,8 +107,7 @@ class TextKind(Kind):
         asked = options.epochs or options.steps
         length = "" if asked else f", {schedule.updates} of them: {LEAST} or {PASSES} passes, whichever is more"
         why = (
-            f"texts are read as {study.form}: the median text has {median:.0f} words, and with fewer than {SHORT} the parts of new words"
-            " count",
+            f"read as {study.form}: the median text has {median:.0f} words; below {SHORT} words, the parts of new words count",
             f"steps of {batch} texts at learning rate {schedule.rate:g} for {len(study.train.y)} training texts{length}",
             "the epoch with the lowest validation loss is kept",
         )
@@ -229,8 +230,8 @@ class TfIdf:
     The entry of a term that occurs n times in a text and in m of the N training texts is n (1 + ln((1 + N) / (1 + m))); each
     text's vector is scaled to length 1. These are scikit-learn's numbers.
 
-    Arguments: texts of the training; columns, the most terms: those of the most texts, and of at least two (one if there are fewer
-    than 100 texts).
+    Arguments: texts of the training; columns, the most terms: those of the most texts, and of at least two (one if there are
+    fewer than 100 texts).
 
     >>> tfidf = TfIdf(["leg pain", "leg wound"], columns=3)
     >>> tfidf.terms, tfidf.transform(["leg wound", "fever"]).any(axis=1).tolist()
@@ -268,12 +269,18 @@ def _study(source: str, names: list[str], splits: dict[str, Labelled], notes: li
     """A study of labelled texts, with the vocabulary of its training texts."""
     parts = {}
     for split in SPLITS:
-        texts = np.empty(len(splits[split]), object)
-        texts[:] = [text for text, _ in splits[split]]
+        texts = _as_array([text for text, _ in splits[split]])
         parts[split] = Examples(texts, np.array([k for _, k in splits[split]], np.int64))
     how = choose_reading(list(parts["train"].x), size)
     form = f"{how['size']} {unit(how)}"
     return Study(source, names, parts["train"], parts["val"], parts["test"], False, notes, how, "texts", form)
+
+
+def _as_array(texts: Sequence[str]) -> np.ndarray:
+    """Texts as an array of objects (N,)."""
+    array = np.empty(len(texts), object)
+    array[:] = texts
+    return array
 
 
 def _icd10cm(size: int | None, limit: int | None, seed: int) -> Study:
@@ -333,29 +340,53 @@ def _read_file(path: str) -> str:
 
 
 def open_table(path: Path, limit: int | None, seed: int) -> tuple[list[str], dict[str, Labelled], list[str]]:
-    """A table with a column of texts and one of labels, split into parts; rows with the same text stay together.
+    """A table with a column of texts and one of labels, split into parts; or a folder of tables named train, val and test.
 
-    Arguments: path of a .csv or .tsv file; limit, at most how many texts of each class and split (None: all); seed of the split.
+    Rows with the same text stay together: the second one is left out.
+
+    Arguments: path of a .csv or .tsv file, or of the folder; limit, at most how many texts of each class and split (None: all);
+    seed of the splits that are made here.
     Returns: (class names, {"train", "val", "test"}: [(text, class number)], notes on what was done).
     Raises: FileNotFoundError; ValueError for a table that cannot be used, which names the row or column.
     """
-    rows, notes = _rows(path)
-    names = sorted({label for _, label in rows})
+    tables = _tables_in(path) if path.is_dir() else {"train": path}
+    read = {split: _rows(tables[split]) for split in ("test", "val", "train") if split in tables}
+    names = sorted({label for _, label in read["train"][0]})
     if len(names) < 2:
         raise ValueError(f"{path} holds one class only, {names[0]!r}: a diagnosis needs at least two labels")
-    texts = np.array([text for text, _ in rows], object)
-    unique, first = np.unique(texts.astype(str), return_index=True)
-    x, y = texts[np.sort(first)], np.array([names.index(rows[i][1]) for i in np.sort(first)])
-    (x, y), test = hold_out(x, y, SHARES["test"], seed)
-    train, val = hold_out(x, y, SHARES["val"], seed)
-    if len(np.unique(train[1])) < len(names):
+    notes, seen, parts = list(read["train"][1]), set[str](), {}
+    for split, (rows, _) in read.items():  # the test first: a text that is in two splits is left out of training
+        if unknown := sorted({label for _, label in rows} - set(names)):
+            raise ValueError(f"{tables[split]} has the label {unknown[0]!r}, but training has {', '.join(names)}")
+        first = {text: names.index(label) for text, label in reversed(rows) if text not in seen}
+        kept = [text for text in dict.fromkeys(text for text, _ in rows) if text in first]
+        if len(kept) < len(rows):
+            notes.append(f"{len(rows) - len(kept)} rows repeat the text of another row and were left out")
+        seen.update(kept)
+        parts[split] = _as_array(kept), np.array([first[text] for text in kept])
+    made = []
+    for split in ("test", "val"):
+        if split not in parts:
+            parts["train"], parts[split] = hold_out(*parts["train"], SHARES[split], seed)
+            made.insert(0, f"{len(parts[split][1])} for {'the test' if split == 'test' else 'validation'}")
+    if made:
+        notes.append(f"split text by text: {', '.join(made)}")
+    if len(np.unique(parts["train"][1])) < len(names):
         raise ValueError(f"{path} has too few texts of one label to set some aside: give at least 3 of each")
     labelled = lambda part: [(str(text), int(k)) for text, k in zip(*part, strict=True)]  # noqa: E731
-    splits = {"train": labelled(train), "val": labelled(val), "test": labelled(test)}
-    notes.append(f"split text by text: {len(val[1])} for validation, {len(test[1])} for the test")
-    if len(unique) < len(rows):
-        notes.append(f"{len(rows) - len(unique)} rows repeat the text of another row and were left out")
-    return names, {k: _limited(part, limit) for k, part in splits.items()}, notes
+    return names, {k: _limited(labelled(parts[k]), limit) for k in SPLITS}, notes
+
+
+def _tables_in(folder: Path) -> dict[str, Path]:
+    """The tables of a folder by their split; empty unless one is named train."""
+    found = {
+        split: file
+        for split, stems in SPLIT_FOLDERS.items()
+        for stem in reversed(stems)
+        for ending in TABLES
+        if (file := folder / f"{stem}{ending}").is_file()
+    }
+    return found if "train" in found else {}
 
 
 def _rows(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
