@@ -354,7 +354,8 @@ def open_table(path: Path, limit: int | None, seed: int) -> tuple[list[str], dic
     names = sorted({label for _, label in read["train"][0]})
     if len(names) < 2:
         raise ValueError(f"{path} holds one class only, {names[0]!r}: a diagnosis needs at least two labels")
-    notes, seen, parts = list(read["train"][1]), set[str](), {}
+    notes, seen = list(read["train"][1]), set[str]()
+    parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for split, (rows, _) in read.items():  # the test first: a text that is in two splits is left out of training
         if unknown := sorted({label for _, label in rows} - set(names)):
             raise ValueError(f"{tables[split]} has the label {unknown[0]!r}, but training has {', '.join(names)}")
