@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from tinydx.datasets.folders import SHARES, open_folders
+from tinydx.datasets.folders import SHARES, labelled_files, match_classes, open_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out
 from tinydx.datasets.terms import CHAPTERS, Term, icd10cm_diagnoses, icd10cm_terms, split_by_group
+from tinydx.diagnosis.inputs import text_statistics
 from tinydx.diagnosis.kind import Kind, Plan, classification_loss, output_layer
 from tinydx.layers import Dropout, Embedding, GlobalAveragePooling1D
 from tinydx.models import Sequential
@@ -81,6 +82,24 @@ class TextKind(Kind):
         if not ids.any():
             raise ValueError(f"{shown!r}: no word or part of a word occurred in training, so the model cannot classify it")
         return ids
+
+    def open_labelled(
+        self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
+    ) -> Examples:
+        path = Path(path)
+        if path.suffix.lower() in (".csv", ".tsv"):
+            if split:
+                raise ValueError(f"{path} is a table, which has no {split} part: leave out --split")
+            rows = _rows(path)
+            labels = match_classes([label for _, label in rows], class_names, str(path))
+            return _examples([(text, k) for (text, _), k in zip(rows, labels, strict=True)])
+        files = labelled_files(path, class_names, split, _find_texts)
+        _check_files([file for file, _ in files])
+        return _examples([(_read_file(file), k) for file, k in files])
+
+    def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        codec = Codec.from_config(preprocessing["codec"])
+        return text_statistics(part.x, [codec.encode(text) for text in part.x], UNKNOWN)
 
     def plot(self, axes: Any, example: Any) -> None:
         words = textwrap.fill(textwrap.shorten(str(example), 150), 34)
@@ -141,13 +160,16 @@ Labelled = list[tuple[str, int]]  # (text, class number)
 
 def _study(source: str, names: list[str], splits: dict[str, Labelled], notes: list[str], size: int) -> Study:
     """A study of labelled texts, with the vocabulary of its training texts."""
-    parts = {}
-    for split in SPLITS:
-        texts = np.empty(len(splits[split]), object)
-        texts[:] = [text for text, _ in splits[split]]
-        parts[split] = Examples(texts, np.array([k for _, k in splits[split]], np.int64))
+    parts = {split: _examples(splits[split]) for split in SPLITS}
     how = {"codec": learn_codec(list(parts["train"].x)).config(), "size": size}
     return Study(source, names, parts["train"], parts["val"], parts["test"], False, notes, how, "texts", f"{size} subwords")
+
+
+def _examples(labelled: Labelled) -> Examples:
+    """Labelled texts as arrays."""
+    texts = np.empty(len(labelled), object)
+    texts[:] = [text for text, _ in labelled]
+    return Examples(texts, np.array([k for _, k in labelled], np.int64))
 
 
 def _icd10cm(size: int, limit: int | None, seed: int) -> Study:
@@ -183,9 +205,12 @@ def _folders(path: Path, limit: int | None, seed: int) -> tuple[list[str], dict[
     """Class folders of .txt files."""
     if path.is_file():
         raise ValueError(f"{path} is not a table (.csv, .tsv): give one, or one folder of .txt files for each class")
-    find = lambda folder: find_files(folder, (".txt",), "texts")  # noqa: E731
-    names, files, notes = open_folders(path, seed=seed, limit=limit, noun="texts", find=find, check=_check_files)
+    names, files, notes = open_folders(path, seed=seed, limit=limit, noun="texts", find=_find_texts, check=_check_files)
     return names, {k: [(_read_file(file), c) for file, c in files[k]] for k in SPLITS}, notes
+
+
+def _find_texts(folder: Any) -> dict[str, list[str]]:
+    return find_files(folder, (".txt",), "texts")
 
 
 def _check_files(paths: Sequence[str]) -> None:
