@@ -8,8 +8,9 @@ import pytest
 from tinydx import cli, evaluation
 from tinydx.datasets.study import Examples, Study
 from tinydx.diagnosis import elsewhere, inputs, kinds
-from tinydx.layers import AveragePooling2D, Dense, Embedding, Flatten, GlobalAveragePooling1D
+from tinydx.layers import AveragePooling2D, BatchNormalization, Dense, Embedding, Flatten, GlobalAveragePooling1D
 from tinydx.models import Sequential, load_model
+from tinydx.optimizers import Adam
 from tinydx.preprocessing.files import save_img
 
 SIZE = 16
@@ -33,11 +34,11 @@ def saved(tmp_path_factory):
     root = tmp_path_factory.mktemp("elsewhere")
     kind = kinds.get("image")
     study = kind.open_study(images(root / "data", n=60), size=SIZE, limit=None, seed=0)
-    model = Sequential([AveragePooling2D((4, 4), input_shape=study.train.x.shape[1:]), Flatten(), Dense(1, activation="sigmoid")])
-    model.compile("adam", "binary_crossentropy")
-    model.optimizer.learning_rate = 0.03
+    layers = [AveragePooling2D((4, 4), input_shape=study.train.x.shape[1:]), Flatten(), BatchNormalization(momentum=0.8)]
+    model = Sequential([*layers, Dense(1, activation="sigmoid")])
+    model.compile(Adam(0.01), "binary_crossentropy")
     x, y = study.train.x.astype("float32") / 255, study.train.y
-    model.fit(x, y, epochs=60, batch_size=16, verbose=0)
+    model.fit(x, y, epochs=20, batch_size=16, verbose=0)
     metrics = evaluation.evaluate_diagnosis(study.test.y, model.predict(study.test.x.astype("float32") / 255), study.class_names)
     model.class_names, model.preprocessing = study.class_names, {"kind": "image", **study.preprocessing}
     elsewhere.remember(model, kind, study, metrics)

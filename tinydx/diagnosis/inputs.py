@@ -3,8 +3,8 @@
     summarize(...)       numbers of up to 500 training examples, and a digest of each; stored in the model's file
     differences(...)     sentences on what differs in new data, by two fixed rules
 
-A statistic differs where its median over the new examples lies outside of what 98 % of the training examples have (the 1 % to
-99 % quantiles). And all of them together differ where a logistic regression on the statistics tells new from training examples
+A statistic differs where its median over the new examples lies outside of the 1 % to 99 % quantiles of the training examples.
+All of them together differ where a logistic regression on the statistics tells new from training examples
 with a cross-validated ROC AUC above 0.75. Both sides then have equally many examples of each class, so that a different share
 of the diseased is no difference. With fewer than 5 new examples nothing is said, with fewer than 20 only the first rule applies. The
 share of unknown words goes by the first rule alone: training texts made the vocabulary, so any other text has more of them.
@@ -116,7 +116,7 @@ def differences(train: Inputs, new: Inputs, noun: str = "examples") -> list[str]
     >>> rng = np.random.default_rng(0)
     >>> train = Inputs(["brightness"], rng.uniform(0.4, 0.6, (100, 1)), np.arange(100) % 2)
     >>> differences(train, train._replace(rows=train.rows + 0.3), "images")[0]  # doctest: +ELLIPSIS
-    'mean brightness (0 black to 1 white): 0.8... in the middle one of these images, 0.4... to 0.59... in 98 % of the training i...'
+    'mean brightness (0 black to 1 white): 0.8... in the middle one of these images, 0.4... to 0.59... in 98 % of the trai...'
     """
     shared = [name for name in train.names if name in new.names]
     a, b = (inputs.rows[:, [inputs.names.index(name) for name in shared]] for inputs in (train, new))
