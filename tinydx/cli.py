@@ -91,17 +91,27 @@ def _add_diagnose(commands: Any) -> None:
         "--size",
         type=_positive,
         metavar="N",
-        help="images: height and width in pixels (default 150; .npz: the file's own); sounds: seconds of each recording "
+        help="images: height and width in pixels (default 64; .npz: the file's own; synthetic, or the document's program: 150); "
+        "sounds: seconds of each recording "
         "(default 10; synthetic: 5); texts: subwords of each text (default 160)",
     )
-    p.add_argument("--epochs", type=_positive, help="number of epochs (default: 4 to 60, depending on the data)")
-    p.add_argument("--steps", type=_positive, help="batches in an epoch (default: one pass; synthetic images: 16)")
-    p.add_argument("--batch", type=_positive, help="examples in a batch (default 32; texts: 128)")
+    p.add_argument(
+        "--network",
+        metavar="NAME",
+        help="images: blocks (default; convolution, batch normalisation, a mean over all places) or document (the document's; "
+        "default for synthetic images)",
+    )
     p.add_argument(
         "--augment",
-        choices=("document", "none"),
-        default="document",
-        help="document (default): the document's augmentation of images, noisy and masked pieces of sounds; or none",
+        choices=("framing", "document", "none"),
+        help="images: framing (default: cut out, turned and exposed anew, as other hospitals do) or document (the document's; "
+        "default for synthetic images); sounds: document (noisy and masked pieces); or none. `--network document --augment "
+        "document` is the document's program as it stands",
+    )
+    p.add_argument("--epochs", type=_positive, help="number of epochs (default: depends on the data)")
+    p.add_argument("--steps", type=_positive, help="batches in an epoch (default: depends on the data; with --epochs: one pass)")
+    p.add_argument(
+        "--batch", type=_positive, help="examples in a batch (default 64; the document's program and sounds 32; texts 128)"
     )
     p.add_argument("--limit", type=_positive, metavar="N", help="use at most N examples of each class in each split")
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (default 0)")
@@ -112,7 +122,9 @@ def _add_diagnose(commands: Any) -> None:
 def _diagnose(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.diagnose import diagnose
 
-    options = {k: getattr(a, k) for k in ("kind", "size", "epochs", "steps", "batch", "augment", "limit", "seed", "output")}
+    options = {
+        k: getattr(a, k) for k in ("kind", "size", "network", "augment", "epochs", "steps", "batch", "limit", "seed", "output")
+    }
     diagnose(a.data, **options)
     return 0
 

@@ -4,10 +4,10 @@
     differences(...)     sentences on what differs in new data, by two fixed rules
 
 A statistic differs where its median over the new examples lies outside of the 1 % to 99 % quantiles of the training examples.
-All of them together differ where a logistic regression on the statistics tells new from training examples
-with a cross-validated ROC AUC above 0.75. Both sides then have equally many examples of each class, so that a different share
-of the diseased is no difference. With fewer than 5 new examples nothing is said, with fewer than 20 only the first rule applies. The
-share of unknown words goes by the first rule alone: training texts made the vocabulary, so any other text has more of them.
+All together differ where a logistic regression on the statistics tells new from training examples with a cross-validated ROC AUC
+above 0.75. Both sides then have equally many examples of each class, so that a different share of the diseased is no difference.
+With fewer than 5 new examples nothing is said, with fewer than 20 only the first rule applies. The share of unknown words goes
+by the first rule alone: training texts made the vocabulary, so any other text has more unknown words.
 """
 
 from __future__ import annotations
