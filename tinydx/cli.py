@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_diagnose(commands)
+    _add_evaluate(commands)
     _add_predict(commands)
     _add_translate(commands)
     _add_data(commands)
@@ -125,6 +126,28 @@ def _diagnose(a: argparse.Namespace) -> int:
         k: getattr(a, k) for k in ("kind", "size", "network", "augment", "epochs", "steps", "batch", "limit", "seed", "output")
     }
     diagnose(a.data, **options)
+    return 0
+
+
+def _add_evaluate(commands: Any) -> None:
+    p = commands.add_parser(
+        "evaluate",
+        help="test a finished model on other folders, such as those of another hospital",
+        description="Test a finished model on other data with the same classes. Before the figures it says where the data "
+        "differs from what the model was trained on, and where the model is no better than chance.",
+    )
+    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("paths", nargs="+", metavar="PATH", help="data as `tinydx diagnose --data` takes it, with the model's classes")
+    p.add_argument("--split", choices=("train", "val", "test"), help="of data with these parts (default: all of it)")
+    p.add_argument("--seed", type=int, default=0, help="of the intervals (default 0)")
+    p.add_argument("--output", metavar="FOLDER", help="write the figures and ROC curves into this folder (default: nowhere)")
+    p.set_defaults(run=_evaluate)
+
+
+def _evaluate(a: argparse.Namespace) -> int:
+    from tinydx.diagnosis.elsewhere import evaluate
+
+    evaluate(a.model, a.paths, split=a.split, seed=a.seed, output=a.output)
     return 0
 
 

@@ -10,6 +10,7 @@ test on changed examples                   shifted
 the baseline's numbers                     features
 write the report                           plot, and the words of its page
 predict                                    read
+test a finished model on other data        open_labelled, statistics
 """
 
 from __future__ import annotations
@@ -137,6 +138,21 @@ class Kind:
         Raises: OSError or ValueError, in one line that names the entry.
         """
         raise NotImplementedError
+
+    def open_labelled(
+        self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
+    ) -> Examples:
+        """Read labelled data on which a finished model is tested, as its training data was read.
+
+        Arguments: path; class_names, the model's, to which the data's are matched in any case; preprocessing, the study's
+        attribute of that name; split "train", "val" or "test" (None: all of the data).
+        Raises: ValueError where the data's classes are not the model's; the errors of `open_study`.
+        """
+        raise NotImplementedError
+
+    def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Numbers (N,) of each example that say how it was recorded, by name; see `tinydx.diagnosis.inputs`."""
+        return {}
 
     def plot(self, axes: Any, example: Any) -> None:
         """Plot an example of `Examples.x` on matplotlib's axes, which have neither ticks nor grid."""

@@ -24,16 +24,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinydx.datasets.download import data_home
-from tinydx.datasets.folders import open_folders
+from tinydx.datasets.folders import labelled_files, match_classes, open_folders
 from tinydx.datasets.medmnist import MedMNIST
 from tinydx.datasets.phantom import VERSION, write_phantom_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, progress
 from tinydx.datasets.synthetic import MARKER
+from tinydx.diagnosis.inputs import image_statistics
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
 from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten, GlobalAveragePooling2D, MaxPooling2D
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
-from tinydx.preprocessing.files import EXTENSIONS
+from tinydx.preprocessing.files import EXTENSIONS, check_images
 from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
 
@@ -159,6 +160,19 @@ class ImageKind(Kind):
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         x = load_images([entry], preprocessing)
         return standardised(x) if preprocessing.get("standardise") else x
+
+    def open_labelled(
+        self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
+    ) -> Examples:
+        if file := _npz(Path(path)):
+            return _labelled_medmnist(file, class_names, preprocessing, split)
+        files = labelled_files(path, class_names, split)
+        check_images([file for file, _ in files])
+        with progress("Reading images", len(files)) as advance:
+            return _read_images(files, preprocessing, advance)
+
+    def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        return image_statistics(part.x, part.files)
 
     def plot(self, axes: Any, example: Any) -> None:
         picture = np.asarray(example)
@@ -395,6 +409,15 @@ def _medmnist(path: Path, size: int | None, limit: int | None, seed: int) -> Stu
     images = {k: _as_images(*first_of_each(*v, limit), size) for k, v in splits.items()}
     parts = images["train"], images["val"], images["test"]
     return Study(data.name, data.class_names, *parts, False, notes, _reading(size), "images", f"{size}x{size}")
+
+
+def _labelled_medmnist(path: Path, class_names: list[str], how: dict[str, Any], split: str | None) -> Examples:
+    """A split of an .npz file, or all of it, for a model that knows these classes and reads images of that size."""
+    data = MedMNIST(path)
+    parts = [data.load(k) for k in ([split] if split else data.splits)]
+    x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    numbers = match_classes([data.class_names[k] for k in y], class_names, str(path))
+    return _as_images(x, np.array(numbers, np.int64), how["target_size"][0])
 
 
 def _as_images(x: np.ndarray, y: np.ndarray, size: int) -> Examples:

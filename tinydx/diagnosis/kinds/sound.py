@@ -30,10 +30,11 @@ from typing import Any
 import numpy as np
 
 from tinydx.datasets.download import data_home
-from tinydx.datasets.folders import Files, open_folders
+from tinydx.datasets.folders import Files, labelled_files, open_folders
 from tinydx.datasets.heart import VERSION, write_heart_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, progress
 from tinydx.datasets.synthetic import MARKER
+from tinydx.diagnosis.inputs import sound_statistics
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
 from tinydx.layers import (
     Activation,
@@ -139,6 +140,17 @@ class SoundKind(Kind):
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         frames = load_features([entry], preprocessing)
         return scaled(band_quantiles(frames), preprocessing) if is_summarized(preprocessing) else frames
+
+    def open_labelled(
+        self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
+    ) -> Examples:
+        files = labelled_files(path, class_names, split, find_sounds)
+        check_sounds([file for file, _ in files])
+        with progress("Reading recordings", len(files)) as advance:
+            return _read_sounds(files, preprocessing["seconds"], advance)
+
+    def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        return sound_statistics(part.x, RATE, part.files)
 
     def plot(self, axes: Any, example: Any) -> None:
         """The waveform above its log-mel spectrum, low bands at the bottom."""

@@ -26,9 +26,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinydx.datasets.folders import SHARES, SPLIT_FOLDERS, open_folders
+from tinydx.datasets.folders import SHARES, SPLIT_FOLDERS, labelled_files, match_classes, open_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out
 from tinydx.datasets.terms import CHAPTERS, Term, icd10cm_diagnoses, icd10cm_terms, split_by_group
+from tinydx.diagnosis.inputs import text_statistics
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
 from tinydx.layers import Dropout, Embedding, GlobalAveragePooling1D
 from tinydx.models import Sequential
@@ -142,6 +143,24 @@ class TextKind(Kind):
         if not ids.any():
             raise ValueError(f"{shown!r}: no word or part of a word occurred in training, so the model cannot classify it")
         return ids
+
+    def open_labelled(
+        self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
+    ) -> Examples:
+        path = Path(path)
+        if path.suffix.lower() in (".csv", ".tsv"):
+            if split:
+                raise ValueError(f"{path} is a table, which has no {split} part: leave out --split")
+            rows, _ = _rows(path)
+            labels = match_classes([label for _, label in rows], class_names, str(path))
+            return _examples([(text, k) for (text, _), k in zip(rows, labels, strict=True)])
+        files = labelled_files(path, class_names, split, _find_texts)
+        _check_files([file for file, _ in files])
+        return _examples([(_read_file(file), k) for file, k in files])
+
+    def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        codec = Codec.from_config(preprocessing["codec"])
+        return text_statistics(part.x, [codec.encode(text) for text in part.x], UNKNOWN)
 
     def plot(self, axes: Any, example: Any) -> None:
         words = textwrap.fill(textwrap.shorten(str(example), 150), 34)
@@ -267,13 +286,15 @@ Labelled = list[tuple[str, int]]  # (text, class number)
 
 def _study(source: str, names: list[str], splits: dict[str, Labelled], notes: list[str], size: int | None) -> Study:
     """A study of labelled texts, with the vocabulary of its training texts."""
-    parts = {}
-    for split in SPLITS:
-        texts = _as_array([text for text, _ in splits[split]])
-        parts[split] = Examples(texts, np.array([k for _, k in splits[split]], np.int64))
+    parts = {split: _examples(splits[split]) for split in SPLITS}
     how = choose_reading(list(parts["train"].x), size)
     form = f"{how['size']} {unit(how)}"
     return Study(source, names, parts["train"], parts["val"], parts["test"], False, notes, how, "texts", form)
+
+
+def _examples(labelled: Labelled) -> Examples:
+    """Labelled texts as arrays."""
+    return Examples(_as_array([text for text, _ in labelled]), np.array([k for _, k in labelled], np.int64))
 
 
 def _as_array(texts: Sequence[str]) -> np.ndarray:
@@ -316,9 +337,12 @@ def _folders(path: Path, limit: int | None, seed: int) -> tuple[list[str], dict[
     """Class folders of .txt files."""
     if path.is_file():
         raise ValueError(f"{path} is not a table (.csv, .tsv): give one, or one folder of .txt files for each class")
-    find = lambda folder: find_files(folder, (".txt",), "texts")  # noqa: E731
-    names, files, notes = open_folders(path, seed=seed, limit=limit, noun="texts", find=find, check=_check_files)
+    names, files, notes = open_folders(path, seed=seed, limit=limit, noun="texts", find=_find_texts, check=_check_files)
     return names, {k: [(_read_file(file), c) for file, c in files[k]] for k in SPLITS}, notes
+
+
+def _find_texts(folder: Any) -> dict[str, list[str]]:
+    return find_files(folder, (".txt",), "texts")
 
 
 def _check_files(paths: Sequence[str]) -> None:
