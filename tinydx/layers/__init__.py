@@ -12,6 +12,7 @@ from tinydx.layers.convolution import (
 from tinydx.layers.core import (
     Activation,
     Add,
+    Average,
     BatchNormalization,
     Concatenate,
     Dense,
@@ -31,6 +32,7 @@ __all__ = [
     "Add",
     "AdditiveAttention",
     "Attention",
+    "Average",
     "AveragePooling2D",
     "BatchNormalization",
     "Bidirectional",
