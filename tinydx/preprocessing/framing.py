@@ -112,26 +112,6 @@ class Framing:
         return standardised(x)
 
 
-class Plain:
-    """The recipe that changes nothing but standardises.
-
-    >>> Plain().get_random_transform((8, 8, 1))
-    {}
-    """
-
-    def get_random_transform(self, shape: tuple[int, ...], seed: Any = None) -> dict[str, Any]:
-        """Nothing to draw."""
-        return {}
-
-    def apply_transform(self, x: np.ndarray, transform: dict[str, Any]) -> np.ndarray:
-        """x itself."""
-        return x
-
-    def standardize(self, x: np.ndarray) -> np.ndarray:
-        """`standardised`, as the last step of a recipe."""
-        return standardised(x)
-
-
 def standardised(x: np.ndarray) -> np.ndarray:
     """Each image minus its mean, divided by its standard deviation.
 
@@ -234,7 +214,7 @@ class BalancedIterator(ArrayIterator):
     how a file becomes an example, for the model's file; dtype of a batch.
     Raises: ValueError for different lengths.
 
-    >>> batches = BalancedIterator(np.zeros((10, 2, 2, 1)), np.array([0] * 8 + [1] * 2), Plain(), batch_size=4, seed=0)
+    >>> batches = BalancedIterator(np.zeros((10, 2, 2, 1)), np.array([0] * 8 + [1] * 2), Framing(), batch_size=4, seed=0)
     >>> next(batches)[1].tolist(), len(batches)
     ([0, 1, 0, 1], 3)
     """

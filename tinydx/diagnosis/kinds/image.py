@@ -35,9 +35,8 @@ from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
 from tinydx.preprocessing.files import EXTENSIONS, check_images
-from tinydx.preprocessing.framing import BalancedIterator, Framing, Plain, recoloured, reframed, standardised
+from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
-from tinydx.training import data
 
 DOCUMENT_SIZE, SIZE = 150, 64  # pixels, of the document's program and of the recipe
 STEPS, BATCH, EPOCHS = 700, 64, 10  # of the recipe; an epoch is a tenth of the steps, after which validation is shown
@@ -110,8 +109,9 @@ class ImageKind(Kind):
             study.preprocessing = _reading(study.train.x.shape[1])
             return asked._replace(network=network, augment=augment)
         grey = is_grey(study.train.x)
-        study.preprocessing = {**_reading(study.train.x.shape[1]), "rescale": None, "standardise": True}
-        study.preprocessing["color_mode"] = "grayscale" if grey else "rgb"
+        study.preprocessing = {**_reading(study.train.x.shape[1]), "color_mode": "grayscale" if grey else "rgb"}
+        if augment == "framing":
+            study.preprocessing |= {"rescale": None, "standardise": True}
         batch = options.batch or BATCH
         epochs = options.epochs or EPOCHS
         usual = math.ceil(len(study.train.y) / batch) if options.epochs else math.ceil(STEPS / epochs)
@@ -132,14 +132,13 @@ class ImageKind(Kind):
     def training_batches(self, study: Study, plan: Plan, seed: int) -> Any:
         if plan.weights == "best":
             return augmentation(plan.augment).flow(study.train.x, study.train.y, batch_size=plan.batch, seed=seed)
-        x = study.train.x[..., :1] if study.preprocessing["color_mode"] == "grayscale" else study.train.x
-        how = {"kind": "image", **study.preprocessing}
+        x, how = in_its_colours(study.train.x, study.preprocessing), {"kind": "image", **study.preprocessing}
         return BalancedIterator(x, study.train.y, recipe(plan.augment), batch_size=plan.batch, seed=seed, preprocessing=how)
 
     def plain_batches(self, study: Study, part: Examples, batch: int) -> Any:
-        if not study.preprocessing.get("standardise"):
-            return augmentation("none").flow(part.x, part.y, batch_size=batch, shuffle=False)
-        return data.batches(as_input(part.x, study.preprocessing), part.y, batch_size=batch)
+        standardising = ImageDataGenerator(preprocessing_function=standardised)
+        generator = standardising if study.preprocessing.get("standardise") else augmentation("none")
+        return generator.flow(in_its_colours(part.x, study.preprocessing), part.y, batch_size=batch, shuffle=False)
 
     def shifted(self, study: Study, part: Examples, seed: int) -> Examples:
         """All images under each of CHANGES; which transform of the change an image gets, the seed draws."""
@@ -287,24 +286,19 @@ def optimizer(plan: Plan) -> Adam:
 
 
 def recipe(augment: str) -> Any:
-    """How training images are changed under the recipe: "framing", "document" or "none"; all are standardised last.
+    """How training images are changed: "framing", with standardisation last, or the document's ways, with rescaling last.
 
     >>> recipe("document").rotation_range
     20
     """
-    if augment == "framing":
-        return Framing()
-    if augment == "none":
-        return Plain()
-    document = augmentation(augment)
-    document.rescale, document.preprocessing_function = None, standardised
-    return document
+    return Framing() if augment == "framing" else augmentation(augment)
 
 
 def reasons(study: Study, plan: Plan) -> tuple[str, ...]:
     """The recipe in sentences, one for each step."""
     height, width, channels = input_shape(study)
-    colours = "grey" if channels == 1 else "in colour, since channels differ"
+    colours = "grey" if channels == 1 else "in colour"
+    standardised = "standardise" in study.preprocessing
     network = {
         "blocks": "Four blocks of 3x3 convolution, batch normalisation and pooling, then a mean over all places: "
         "no dense weights that know places.",
@@ -316,9 +310,14 @@ def reasons(study: Study, plan: Plan) -> tuple[str, ...]:
         "document": "The document's augmentation: rotation, shift, shear, zoom and flips.",
         "none": "No augmentation, as asked.",
     }[plan.augment]
-    total = plan.epochs * plan.steps if plan.steps else STEPS
+    total = plan.epochs * (plan.steps or 1)
     return (
-        f"Images of {height}x{width} pixels, {colours}, each with mean 0 and deviation 1: brightness as a whole says nothing.",
+        f"Images of {height}x{width} pixels, {colours}"
+        + (
+            ", each with mean 0 and deviation 1, so that brightness as a whole says nothing."
+            if standardised
+            else ", from 0 to 1."
+        ),
         network,
         augment,
         f"{total} steps of {plan.batch} images, every class equally often, whatever its share of the data.",
@@ -438,7 +437,7 @@ def _resized(x: np.ndarray, size: int) -> np.ndarray:
     return np.array(resized, np.uint8).reshape(-1, size, size, x.shape[3])
 
 
-# ---- bytes to inputs -----------------------------------------------------------------------------------------------
+# ---- colours -------------------------------------------------------------------------------------------------------
 
 
 def is_grey(x: np.ndarray) -> bool:
@@ -456,15 +455,15 @@ def input_shape(study: Study) -> tuple[int, int, int]:
     return height, width, 1 if study.preprocessing["color_mode"] == "grayscale" else 3
 
 
-def as_input(x: np.ndarray, preprocessing: dict[str, Any]) -> np.ndarray:
-    """Images as the recipe's networks take them.
+def in_its_colours(x: np.ndarray, preprocessing: dict[str, Any]) -> np.ndarray:
+    """Images with the channels that the network takes.
 
     Arguments: x (N,H,W,3), bytes; preprocessing, the study's; for a network of grey images, coloured ones become their luminance.
-    Returns: float32 (N,H,W,C), standardised.
+    Returns: (N,H,W,C), bytes.
 
-    >>> as_input(np.zeros((2, 4, 4, 3), np.uint8), {"color_mode": "grayscale"}).shape
+    >>> in_its_colours(np.zeros((2, 4, 4, 3), np.uint8), {"color_mode": "grayscale"}).shape
     (2, 4, 4, 1)
     """
-    if preprocessing["color_mode"] == "grayscale":
-        x = x[..., :1] if is_grey(x) else np.rint(x @ np.array([[0.299], [0.587], [0.114]]))
-    return standardised(x.astype(np.float32))
+    if preprocessing["color_mode"] != "grayscale":
+        return x
+    return x[..., :1] if is_grey(x) else np.rint(x @ np.array([[0.299], [0.587], [0.114]])).astype(np.uint8)
