@@ -111,7 +111,7 @@ def test_degenerate_scores_follow_the_stated_rule():
         delong_interval(single, np.arange(10.0) % 3)[1:] == (0.0, 1.0)
         and delong_test(single, np.arange(10.0), -np.arange(10.0)) == 1
     )
-    assert 0 == delong_interval(single, np.arange(10.0))[1]
+    assert delong_interval(single, np.arange(10.0))[1] == 0
 
 
 @pytest.mark.parametrize("function", [delong_interval, lambda y, score: delong_test(y, score, score)])
