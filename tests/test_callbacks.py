@@ -23,7 +23,7 @@ from tinydx.callbacks import (
     format_logs,
 )
 from tinydx.models import load_model
-from tinydx.optimizers import SGD, schedules
+from tinydx.optimizers import SGD
 
 HERE = Path(__file__).parent
 pty = pytest.importorskip("pty", reason="no terminals on this system")
