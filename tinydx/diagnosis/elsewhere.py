@@ -143,7 +143,7 @@ def words(row: dict[str, Any]) -> list[str]:
 
 def figure(row: dict[str, Any], key: str) -> str:
     """A figure with its interval, or why there is none."""
-    value, interval = row[key], row[f"{key}_interval"]
+    value, interval = row[key], row.get(f"{key}_interval")
     if value is None:
         return str(row["reasons"].get(key, "not known"))
     return f"{value:.3f}" + (f"  (95 % interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
