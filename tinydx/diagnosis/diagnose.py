@@ -67,6 +67,7 @@ def diagnose(
     options = Options(network, augment, epochs, steps, batch)
     study = subject.open_study(path, size=size or subject.usual_size(path, options), limit=limit, seed=seed)
     plan = subject.plan(study, options)
+    others = {other: subject.open_labelled(other, study.class_names, study.preprocessing) for other in also}
     print(study.describe(), flush=True)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +83,9 @@ def diagnose(
     model.class_names = list(study.class_names)
     model.preprocessing = {"kind": name, **study.preprocessing, "threshold": plan.threshold}
     elsewhere.remember(model, subject, study, metrics)
-    metrics["elsewhere"] = [elsewhere.test(model, other, seed=seed, batch=plan.batch) for other in also]
+    metrics["elsewhere"] = [
+        elsewhere.test(model, other, seed=seed, batch=plan.batch, part=part) for other, part in others.items()
+    ]
     model.save(folder / "model.safetensors", include_optimizer=False)
     paths = write_report(
         folder,

@@ -108,7 +108,8 @@ class ImageKind(Kind):
         network, augment = _network_and_augmentation(options, study.synthetic)
         if is_document_program(network, augment):
             study.preprocessing = _reading(study.train.x.shape[1])
-            return asked._replace(network=network, augment=augment)
+            why = ("The document's program as it stands.", "The weights are those of the epoch with the lowest validation loss.")
+            return asked._replace(network=network, augment=augment, why=why)
         grey = is_grey(study.train.x)
         study.preprocessing = {**_reading(study.train.x.shape[1]), "color_mode": "grayscale" if grey else "rgb"}
         if augment == "framing":
