@@ -10,6 +10,7 @@ test on changed examples                   shifted
 the baseline's numbers                     features
 write the report                           plot, and the words of its page
 predict                                    read
+test a finished model on other data        open_labelled, statistics
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Plan(NamedTuple):
     epochs: int
     steps: int | None  # batches in an epoch (None: one pass over the data)
     batch: int
-    weights: str = "best"  # "best": of the epoch with the lowest validation loss; "last": of the end, averaged over the last steps
+    weights: str = (
+        "best"  # "best": of the epoch with the lowest validation loss; "last": of the end, averaged over the last steps
+    )
     threshold: float = 0.5  # on the probability of the positive class
     why: tuple[str, ...] = ()  # a line for each step of the recipe
 
@@ -60,8 +63,13 @@ class Kind:
     networks: tuple[str, ...] = ()  # names for --network; none where there is only one
     augmentations: tuple[str, ...] = ("document", "none")  # names for --augment, the default first
     features_name: str = ""  # what `features` returns, in a few words: "pixels at 32x32"
+    changes: tuple[str, ...] = ()  # words for the changes of `shifted`, in its order: "framed differently"
     columns: int  # of the page's grid of examples
     panel_height: float  # of an example with its caption on the page, in inches
+
+    def usual_size(self, path: str | Path | None, options: Options) -> int | None:
+        """The size of an example where the user names none, in this kind's unit; None: `open_study` chooses."""
+        return None
 
     def open_study(self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int) -> Study:
         """Read the data at a path into memory, as splits; without a path, synthetic data.
@@ -84,12 +92,20 @@ class Kind:
         epochs, steps = self.synthetic_schedule if study.synthetic else self.schedule
         augment = options.augment or self.augmentations[0]
         return Plan(
-            options.network or self.network, augment, options.epochs or epochs, options.steps or steps, options.batch or self.batch
+            options.network or self.network,
+            augment,
+            options.epochs or epochs,
+            options.steps or steps,
+            options.batch or self.batch,
         )
 
     @staticmethod
     def _offers(names: tuple[str, ...]) -> str:
         return f"there is {', '.join(names)}" if names else "there is only one"
+
+    def describe_network(self, plan: Plan) -> str:
+        """The network of a plan in a few words, for the page."""
+        return self.network
 
     def build(self, study: Study, plan: Plan) -> Any:
         """A compiled model for these examples and classes."""
@@ -122,6 +138,21 @@ class Kind:
         Raises: OSError or ValueError, in one line that names the entry.
         """
         raise NotImplementedError
+
+    def open_labelled(
+        self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
+    ) -> Examples:
+        """Read labelled data on which a finished model is tested, as its training data was read.
+
+        Arguments: path; class_names, the model's, to which the data's are matched in any case; preprocessing, the study's
+        attribute of that name; split "train", "val" or "test" (None: all of the data).
+        Raises: ValueError where the data's classes are not the model's; the errors of `open_study`.
+        """
+        raise NotImplementedError
+
+    def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Numbers (N,) of each example that say how it was recorded, by name; see `tinydx.diagnosis.inputs`."""
+        return {}
 
     def plot(self, axes: Any, example: Any) -> None:
         """Plot an example of `Examples.x` on matplotlib's axes, which have neither ticks nor grid."""

@@ -8,10 +8,12 @@ from tinydx.layers.convolution import (
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
     MaxPooling2D,
+    ZeroPadding2D,
 )
 from tinydx.layers.core import (
     Activation,
     Add,
+    Average,
     BatchNormalization,
     Concatenate,
     Dense,
@@ -31,6 +33,7 @@ __all__ = [
     "Add",
     "AdditiveAttention",
     "Attention",
+    "Average",
     "AveragePooling2D",
     "BatchNormalization",
     "Bidirectional",
@@ -51,6 +54,7 @@ __all__ = [
     "Reshape",
     "SimpleRNN",
     "TimeDistributed",
+    "ZeroPadding2D",
 ]
 
 
