@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tinydx
-from tinydx import initializers, layers, losses, metrics, models, optimizers
+from tinydx import initializers, layers, losses, metrics, models, optimizers, regularizers
 from tinydx.preprocessing.image import ImageDataGenerator, img_to_array, load_img
 
 TOLERANCE = {"float32": 3e-6, "float64": 1e-11}
@@ -27,9 +27,11 @@ def read(name: str) -> SimpleNamespace:
         return SimpleNamespace(cases=json.loads(str(file["header"]))["cases"], arrays=arrays)
 
 
-KINDS = ("convolution", "pooling", "core", "normalization", "recurrent", "gated", "attention")
+KINDS = ("convolution", "pooling", "core", "normalization", "recurrent", "gated", "attention", "padding")
 LAYERS = {kind: read(f"layers_{kind}") for kind in KINDS}
 LOSSES, METRICS, OPTIMIZERS, INITIALIZERS = map(read, ("losses", "metrics", "optimizers", "initializers"))
+SCHEDULES, AVERAGES = read("schedules"), read("averages")
+REGULARIZERS, REGULARIZED = read("regularizers"), read("regularized")
 TRAINING, FIT = read("training"), read("fit")
 SEQUENCES = read("sequences")
 AUGMENTATION, FLOW, DIRECTORY = read("augmentation"), read("flow"), read("directory")
@@ -231,6 +233,87 @@ def test_optimizer(name, dtype):
         actual = np.concatenate([variable.numpy().ravel() for variable in variables])
         assert_close(actual, expected, TOLERANCE[dtype], f"step {step + 1}")
         assert_same_type(actual, dtype, f"step {step + 1}")
+
+
+@pytest.mark.parametrize("name", SCHEDULES.cases)
+def test_schedule(name):
+    """The learning rates of twenty steps; Keras computes them in float32."""
+    case = SCHEDULES.cases[name]
+    schedule = getattr(optimizers.schedules, case["schedule"])(**case["config"])
+    rates = np.array([schedule(step) for step in range(20)])
+    assert_close(rates, np.array(case["rates"]), TOLERANCE["float32"], "rates")
+
+
+def optimizer_of(case: dict) -> optimizers.Optimizer:
+    """The optimizer of a case, whose learning rate may be a schedule [class, arguments]."""
+    config = dict(case["config"])
+    if isinstance(config.get("learning_rate"), list):
+        schedule, given = config["learning_rate"]
+        config["learning_rate"] = getattr(optimizers.schedules, schedule)(**given)
+    return getattr(optimizers, case["optimizer"])(**config)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [(name, dtype) for name, case in AVERAGES.cases.items() for dtype in case["dtypes"]])
+def test_averages_and_schedules(name, dtype):
+    """With use_ema or a schedule: the two variables after each of twelve steps, and after finalize_variable_values."""
+    case, arrays = AVERAGES.cases[name], AVERAGES.arrays
+    optimizer = optimizer_of(case)
+    variables = [tinydx.Tensor(x.astype(dtype), requires_grad=True) for x in numbered(arrays, "start")]
+
+    def values() -> np.ndarray:
+        return np.concatenate([variable.numpy().ravel() for variable in variables])
+
+    for step, expected in enumerate(arrays[f"{name}/{dtype}/path"]):
+        optimizer.apply([gradient[step].astype(dtype) for gradient in numbered(arrays, "gradient")], variables)
+        assert_close(values(), expected, TOLERANCE[dtype], f"step {step + 1}")
+        assert_same_type(values(), dtype, f"step {step + 1}")
+    optimizer.finalize_variable_values(variables)
+    assert_close(values(), arrays[f"{name}/{dtype}/final"], TOLERANCE[dtype], "final values")
+
+
+# ----------------------------------------------------------------------------------------------- regularizers
+@pytest.mark.parametrize(
+    ("name", "dtype"), [(name, dtype) for name, case in REGULARIZERS.cases.items() for dtype in case["value"]]
+)
+def test_regularizer(name, dtype):
+    """The penalty of a weight with zeros in it, and its gradient."""
+    case = REGULARIZERS.cases[name]
+    w = tinydx.Tensor(REGULARIZERS.arrays["w"].astype(dtype), requires_grad=True)
+    value = getattr(regularizers, case["regularizer"])(**case["config"])(w)
+    value.backward()
+    assert_close(value, np.array(case["value"][dtype]), TOLERANCE[dtype], "value")
+    assert_close(w.grad, REGULARIZERS.arrays[f"{name}/{dtype}/gradient"], TOLERANCE[dtype], "gradient")
+    assert_same_type(value, dtype, "value")
+    assert_same_type(w.grad, dtype, "gradient")
+
+
+def penalised_layer(part: dict, dtype: str) -> layers.Layer:
+    """A layer of a regularized model; arguments ..._regularizer name cases of regularizers.npz."""
+    config = arguments(part["config"])
+    for key in [key for key in config if key.endswith("_regularizer")]:
+        penalty = REGULARIZERS.cases[config[key]]
+        config[key] = getattr(regularizers, penalty["regularizer"])(**penalty["config"])
+    return getattr(layers, part["layer"])(**config, dtype=dtype, trainable=not part["frozen"])
+
+
+@pytest.mark.parametrize("name", REGULARIZED.cases)
+def test_regularized(name):
+    """fit with penalties of weights, some with a schedule or averages: history, final weights, evaluate."""
+    case, given = REGULARIZED.cases[name], of_case(REGULARIZED, name)
+    dtype = case["dtype"]
+    x, y = REGULARIZED.arrays[case["input"]], REGULARIZED.arrays["y"]
+    x = x.astype("int64" if case["input"] == "ids" else dtype)
+    model = models.Sequential([layers.Input(x.shape[1:]), *(penalised_layer(part, dtype) for part in case["model"])])
+    model.set_weights(numbered(given, "start"))
+    model.compile(optimizer_of(case), "binary_crossentropy")
+    options = {"batch_size": 8, "epochs": 3, "shuffle": False, "verbose": 0, "validation_data": (x[20:], y[20:])}
+    history = model.fit(x[:20], y[:20], **options).history
+    assert history.keys() == case["history"].keys()
+    for key, expected in case["history"].items():  # Keras's mean over an epoch is float32
+        assert_close(history[key], np.array(expected), LOSS_TOLERANCE["float32"], key)
+    assert_close(model.evaluate(x[20:], y[20:], verbose=0), np.array(case["evaluate"]), LOSS_TOLERANCE["float32"], "evaluate")
+    for i, weight in enumerate(model.get_weights()):
+        assert_close(weight, given[f"end{i}"], WEIGHT_TOLERANCE[dtype], f"weight {i}")
 
 
 # --------------------------------------------------------------------------------------------------- training

@@ -212,7 +212,8 @@ class ReduceLROnPlateau(Watcher):
 
     Arguments: monitor, mode, min_delta as Watcher; factor, below 1; patience; cooldown, epochs to wait after a reduction;
     min_lr, the lowest learning rate.
-    Raises: as Watcher; ValueError for a factor of 1 or more.
+    Raises: as Watcher; ValueError for a factor of 1 or more; TypeError where training begins with a schedule as the optimizer's
+    learning_rate.
 
     >>> ReduceLROnPlateau(factor=0.5, patience=3).monitor
     'val_loss'
@@ -236,6 +237,7 @@ class ReduceLROnPlateau(Watcher):
         self.factor, self.patience, self.cooldown, self.min_lr = factor, patience, cooldown, min_lr
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        expect_settable_rate(self)
         self.best, self.wait, self.cooldown_left = None, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
@@ -257,13 +259,17 @@ class LearningRateScheduler(Callback):
     """Set each epoch's learning rate.
 
     Arguments: schedule(epoch, learning_rate) -> learning rate; it gets the number of the epoch, from 0, and the rate before.
-    Raises: ValueError, during training, where the schedule returns a number below 0 or NaN.
+    Raises: ValueError, during training, where the schedule returns a number below 0 or NaN; TypeError where training begins with
+    a schedule as the optimizer's learning_rate.
 
     >>> halving = LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch else rate)
     """
 
     def __init__(self, schedule: Callable[[int, float], float]):
         self.schedule = schedule
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        expect_settable_rate(self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         rate = float(self.schedule(epoch, self.model.optimizer.learning_rate))
@@ -273,6 +279,14 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         logs["learning_rate"] = self.model.optimizer.learning_rate
+
+
+def expect_settable_rate(callback: Callback) -> None:
+    """TypeError where the optimizer's learning rate follows a schedule: the callback could not set it."""
+    schedule = callback.model.optimizer.schedule
+    if schedule is not None:
+        name, followed = type(callback).__name__, type(schedule).__name__
+        raise TypeError(f"{name}: the learning rate follows a {followed}: drop the callback, or compile with a number instead")
 
 
 class CSVLogger(Callback):
@@ -305,40 +319,77 @@ class CSVLogger(Callback):
 
 
 class ProgressBar(Callback):
-    """Shows an epoch's progress: on a terminal a bar that updates in place; at the end of the epoch one line."""
+    """Shows an epoch's progress: on a terminal a bar that updates in place, with the time left; at the end of the epoch one line.
+
+    The time of a step is the mean over the epoch's steps but the first, which may compile kernels; validation does not count.
+    """
 
     bar: Any = None
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self.began = time.perf_counter()
+        self.began = self.after_first = self.after_last = time.perf_counter()
+        self.steps = 0
         self.title = f"Epoch {epoch + 1}/{self.params['epochs']}"
         if self.params["verbose"] != 2 and sys.stdout.isatty():
             self.bar = self._bar()
-            self.task = self.bar.add_task(self.title, total=self.params["steps"], numbers="")
+            self.task = self.bar.add_task(self.title, total=self.params["steps"], left="", numbers="")
             self.bar.start()
 
     def _bar(self) -> Any:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        columns = TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()
+        columns = TextColumn("{task.description}"), BarColumn(16), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
         numbers, console = TextColumn("{task.fields[numbers]}"), Console(file=sys.stdout)
         return Progress(*columns, numbers, console=console, transient=True)
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        self.steps, self.after_last = batch + 1, time.perf_counter()
+        if self.steps == 1:
+            self.after_first = self.after_last
         if self.bar:
-            self.bar.update(self.task, completed=batch + 1, numbers=format_logs(logs))
+            seconds = self.seconds_per_step()
+            left = f"ETA {format_seconds(seconds * (self.params['steps'] - self.steps))} {format_step(seconds)}"
+            self.bar.update(self.task, completed=self.steps, left=left, numbers=format_logs(logs))
+
+    def seconds_per_step(self) -> float:
+        """The mean time of a step in this epoch; the first one does not count, unless it is the only one."""
+        if self.steps < 2:
+            return self.after_last - self.began
+        return (self.after_last - self.after_first) / (self.steps - 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self.close()  # the line below replaces the bar
-        seconds = time.perf_counter() - self.began
-        print(f"{self.title} · {self.params['steps']} steps · {seconds:.1f} s · {format_logs(logs)}", flush=True)
+        times = f"{time.perf_counter() - self.began:.1f} s · {format_step(self.seconds_per_step())}"
+        print(f"{self.title} · {self.params['steps']} steps · {times} · {format_logs(logs)}", flush=True)
 
     def close(self) -> None:
         """Leave the terminal as it was, also after an error."""
         if self.bar:
             self.bar.stop()
             self.bar = None
+
+
+def format_seconds(seconds: float) -> str:
+    """A time as Keras shows the time left: seconds, m:ss or h:mm:ss.
+
+    >>> format_seconds(9.6), format_seconds(75), format_seconds(3675)
+    ('9s', '1:15', '1:01:15')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    if seconds >= 3600:
+        return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+    return f"{minutes}:{rest:02d}" if minutes else f"{rest}s"
+
+
+def format_step(seconds: float) -> str:
+    """The time of a step as Keras shows it: 2s/step, 45ms/step or 300us/step.
+
+    >>> format_step(2.0), format_step(0.0451), format_step(0.0003)
+    ('2s/step', '45ms/step', '300us/step')
+    """
+    unit, factor = ("s", 1) if seconds >= 1 else ("ms", 1e3) if seconds >= 1e-3 else ("us", 1e6)
+    return f"{seconds * factor:.0f}{unit}/step"
 
 
 def format_logs(logs: Logs) -> str:

@@ -115,6 +115,13 @@ def _add_diagnose(commands: Any) -> None:
     )
     p.add_argument("--limit", type=_positive, metavar="N", help="use at most N examples of each class in each split")
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (default 0)")
+    p.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="test the finished model on this data, too, such as another hospital's (may be given several times)",
+    )
     p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="folder for the results (default: diagnosis)")
     p.set_defaults(run=_diagnose)
 
@@ -123,7 +130,8 @@ def _diagnose(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.diagnose import diagnose
 
     options = {
-        k: getattr(a, k) for k in ("kind", "size", "network", "augment", "epochs", "steps", "batch", "limit", "seed", "output")
+        k: getattr(a, k)
+        for k in ("kind", "size", "network", "augment", "epochs", "steps", "batch", "limit", "seed", "also", "output")
     }
     diagnose(a.data, **options)
     return 0

@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from tinydx import activations, initializers, losses, metrics, optimizers
+from tinydx import activations, initializers, losses, metrics, optimizers, regularizers
 from tinydx.device import to_host
 from tinydx.files import atomic_write
 from tinydx.layers.base import Layer
 from tinydx.layers.registry import known_classes
 from tinydx.op import Op
+from tinydx.optimizers.schedules import LearningRateSchedule
 from tinydx.suggestions import did_you_mean
 
 FORMAT = 1
@@ -59,6 +60,8 @@ def _plain(layer: Layer, name: str, value: Any, seen: dict[Layer, int]) -> Any:
         return [_plain(layer, name, v, seen) for v in value]
     if isinstance(value, Layer):
         return {"layer": to_config(value, seen)}
+    if isinstance(value, regularizers.Regularizer):
+        return {"regularizer": _describe(value)}
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
         return np.dtype(value).name
     called = value.name if isinstance(value, Op) else getattr(value, "__name__", None)
@@ -93,6 +96,8 @@ def from_config(entry: dict[str, Any], custom: Known, made: list[Layer] | None =
 
 def _argument_from(value: Any, custom: Known, made: list[Layer]) -> Any:
     """An argument from its JSON: a layer for an entry, a tuple for a list."""
+    if isinstance(value, dict) and "regularizer" in value:
+        return _recall(value["regularizer"], regularizers, regularizers.Regularizer, custom)
     if isinstance(value, dict):
         return from_config(value["layer"], custom, made)
     return tuple(_argument_from(v, custom, made) for v in value) if isinstance(value, list) else value
@@ -106,14 +111,19 @@ def _shape_from(shape: list[Any]) -> Any:
 # ---- how it was compiled -------------------------------------------------------------------------------------------
 
 
+_DESCRIBED = optimizers.Optimizer | LearningRateSchedule | regularizers.Regularizer | losses.Loss | metrics.Metric
+
+
 def _describe(thing: Any) -> Any:
-    """An optimizer, loss or metric as JSON: its name, a function's name, or class and arguments."""
+    """An optimizer, schedule, regularizer, loss or metric as JSON: its name, a function's name, or class and arguments."""
     thing = thing._fn if type(thing) is metrics.MeanMetricWrapper else getattr(thing, "function", thing)
     if isinstance(thing, str):
         return thing
-    if not isinstance(thing, optimizers.Optimizer | losses.Loss | metrics.Metric):
+    if not isinstance(thing, _DESCRIBED):
         return {"function": getattr(thing, "__name__", type(thing).__name__)}
     known = {**getattr(thing, "_keywords", {}), **vars(thing)}
+    if isinstance(thing, optimizers.Optimizer):
+        known["learning_rate"] = thing.learning_rate if thing.schedule is None else _describe(thing.schedule)
     names = [p for c in type(thing).__mro__[:-1] for p in inspect.signature(c.__init__).parameters]  # type: ignore[misc]
     return {"class": type(thing).__name__, "config": {n: known[n] for n in dict.fromkeys(names) if n in known}}
 
@@ -127,7 +137,10 @@ def _recall(entry: Any, module: Any, base: type, custom: Known) -> Any:
     if "function" in entry and callable(kind):
         return kind
     if "class" in entry and isinstance(kind, type) and issubclass(kind, base):
-        return kind(**entry["config"])
+        config = dict(entry["config"])
+        if isinstance(config.get("learning_rate"), dict):
+            config["learning_rate"] = _recall(config["learning_rate"], optimizers.schedules, LearningRateSchedule, custom)
+        return kind(**config)
     raise LookupError(name)
 
 
@@ -193,7 +206,7 @@ def _contents(model: Any, include_optimizer: bool) -> tuple[dict[str, Any], Arra
             "iterations": optimizer.iterations if include_optimizer else 0,
         }
         for i, slots in enumerate(optimizer.slots if include_optimizer else []):
-            arrays |= {f"optimizer/{i:05d}/{n}": to_host(a) for n, a in zip(optimizer.memory, slots, strict=True)}
+            arrays |= {f"optimizer/{i:05d}/{n}": to_host(a) for n, a in zip(optimizer.slot_names, slots, strict=True)}
     header = {
         "model": to_config(model),
         "frozen": [i for i, layer in enumerate(model.all_layers()) if not layer.trainable],
@@ -217,7 +230,7 @@ def _fill(model: Any, header: dict[str, Any], arrays: Arrays) -> None:
 def _fill_optimizer(optimizer: Any, header: dict[str, Any], arrays: Arrays) -> None:
     optimizer.iterations = header["training"]["iterations"]
     weights = sorted({k.split("/")[1] for k in arrays if k.startswith("optimizer/")})
-    optimizer.slots = [[arrays[f"optimizer/{i}/{n}"].copy() for n in optimizer.memory] for i in weights]
+    optimizer.slots = [[arrays[f"optimizer/{i}/{n}"].copy() for n in optimizer.slot_names] for i in weights]
 
 
 # ---- runs (fit(resume=...)) ----------------------------------------------------------------------------------------
@@ -239,7 +252,8 @@ class SavedRun:
         optimizer = self.model.optimizer
         _fill(self.model, self.header, self.arrays)
         _fill_optimizer(optimizer, self.header, self.arrays)
-        optimizer.learning_rate = self.header["training"]["optimizer"]["config"]["learning_rate"]
+        if optimizer.schedule is None:
+            optimizer.learning_rate = self.header["training"]["optimizer"]["config"]["learning_rate"]
 
 
 def save_run(model: Any, state: dict[str, Any], path: str | Path) -> None:
@@ -269,10 +283,11 @@ def read_run(model: Any, path: str | Path) -> SavedRun:
 
 
 def _structure(entry: Any) -> Any:
-    """An entry without what may differ when the same run starts: names, learning rate, shapes not known yet."""
-    may_differ = ("name", "learning_rate", "input_shape", "fixed_shape", "dtype")
+    """An entry without what may differ when the same run starts: names, a learning rate that is a number, unknown shapes."""
+    may_differ = ("name", "input_shape", "fixed_shape", "dtype")
     if isinstance(entry, dict):
-        return {k: _structure(v) for k, v in entry.items() if k not in may_differ}
+        number = isinstance(entry.get("learning_rate"), float)
+        return {k: _structure(v) for k, v in entry.items() if k not in may_differ and not (number and k == "learning_rate")}
     return [_structure(v) for v in entry] if isinstance(entry, list) else entry
 
 

@@ -13,7 +13,7 @@ from numba import get_num_threads, prange, set_num_threads
 
 from tinydx.factored import FactoredGradient
 from tinydx.op import kernel_of
-from tinydx.ops.update import adagrad_update, adam_update, momentum_update, rmsprop_update, sgd_update
+from tinydx.ops.update import adagrad_update, adam_update, average_update, momentum_update, rmsprop_update, sgd_update
 from tinydx_kernels.cpu.dense import AdamRates, adam_of_product, suits
 from tinydx_kernels.cpu.memory import aligned_empty, flat, is_float32
 from tinydx_kernels.cpu.simd import parallel
@@ -89,6 +89,14 @@ def adam_pass(p, m, v, g, rates):
         v[i] = square
 
 
+@parallel
+def average_pass(a, p, mu):
+    """a, p (K,); overwrites a."""
+    rest = f32(1) - mu
+    for i in prange(len(a)):
+        a[i] = mu * a[i] + rest * p[i]
+
+
 # ---- update rules: all arrays of one shape (...), contiguous but for g; p and its memory are overwritten ---------------
 
 
@@ -121,6 +129,11 @@ def rmsprop(p, v, a, m, g, *, learning_rate, rho, momentum, epsilon, centered):
 def adagrad(p, v, g, *, learning_rate, epsilon):
     """Overwrites p and v (...)."""
     run(adagrad_pass, (p, v, g), f32(learning_rate), f32(epsilon))
+
+
+def average(a, p, *, momentum):
+    """Overwrites a (...)."""
+    run(average_pass, (a, p), f32(momentum))
 
 
 def adam(p, m, v, g, *, learning_rate, beta_1, beta_2, epsilon, step):
@@ -188,6 +201,7 @@ def _register(op, in_place, supports, samples, constants):
 
 
 _register(sgd_update, sgd, supports, samples("", learning_rate=RATES), {"learning_rate": 0.1})
+_register(average_update, average, supports, samples("", momentum=[0.0, 0.99]), {"momentum": 0.99})
 _register(
     momentum_update, momentum, supports,
     samples("m", learning_rate=RATES, momentum=[0.9], nesterov=[False, True]),

@@ -235,6 +235,12 @@ ATTENTION = {
         ("-mask-causal", (QUERY, VALUE), {"mask": True, "use_causal_mask": True}),
     )
 }
+PADDING = {
+    "zero_padding2d": spec("ZeroPadding2D", IMAGE),
+    "zero_padding2d-number": spec("ZeroPadding2D", IMAGE, padding=2),
+    "zero_padding2d-rows-columns": spec("ZeroPadding2D", IMAGE, padding=[0, 3]),
+    "zero_padding2d-ends": spec("ZeroPadding2D", IMAGE, padding=[[0, 1], [2, 0]]),
+}
 # Trailing, leading and inner masked steps: each row one of them.
 MASK = np.array([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 0, 1, 1, 0]], bool)
 QUERY_MASK = np.array([[1, 1, 0], [0, 1, 1]], bool)
@@ -244,7 +250,7 @@ def make_layers() -> None:
     """Forward outputs and gradients (inputs, weights) of every layer, and what training changes in it."""
     groups = {"layers_convolution": CONVOLUTION, "layers_pooling": POOLING, "layers_core": CORE,
               "layers_normalization": NORMALIZATION, "layers_recurrent": RECURRENT,
-              "layers_gated": GATED, "layers_attention": ATTENTION}
+              "layers_gated": GATED, "layers_attention": ATTENTION, "layers_padding": PADDING}
     for number, (file, cases) in enumerate(groups.items()):
         rng = np.random.RandomState(number)
         arrays = {}
@@ -543,6 +549,168 @@ def make_optimizers() -> None:
             assert path[0].dtype == dtype
             arrays[f"{name}/{dtype}/path"] = np.stack(path)
     save("optimizers", cases, arrays)
+
+
+SCHEDULES = {  # name: (class, arguments)
+    "cosine": ("CosineDecay", {"initial_learning_rate": 0.5, "decay_steps": 10}),
+    "cosine-alpha": ("CosineDecay", {"initial_learning_rate": 0.5, "decay_steps": 10, "alpha": 0.125}),
+    "cosine-warmup": ("CosineDecay", {"initial_learning_rate": 0.0, "decay_steps": 8, "warmup_target": 0.5,
+                                      "warmup_steps": 4}),
+    "cosine-warmup-alpha": ("CosineDecay", {"initial_learning_rate": 0.125, "decay_steps": 8, "alpha": 0.25,
+                                            "warmup_target": 0.5, "warmup_steps": 5}),
+    "cosine-warmup-without-target": ("CosineDecay", {"initial_learning_rate": 0.5, "decay_steps": 10,
+                                                     "warmup_steps": 4}),
+    "exponential": ("ExponentialDecay", {"initial_learning_rate": 0.5, "decay_steps": 4, "decay_rate": 0.5}),
+    "exponential-staircase": ("ExponentialDecay", {"initial_learning_rate": 0.5, "decay_steps": 4,
+                                                   "decay_rate": 0.5, "staircase": True}),
+    "inverse_time": ("InverseTimeDecay", {"initial_learning_rate": 0.5, "decay_steps": 4, "decay_rate": 0.5}),
+    "inverse_time-staircase": ("InverseTimeDecay", {"initial_learning_rate": 0.5, "decay_steps": 4,
+                                                    "decay_rate": 0.5, "staircase": True}),
+    "piecewise": ("PiecewiseConstantDecay", {"boundaries": [3, 7], "values": [0.5, 0.25, 0.125]}),
+}
+
+
+def make_schedules() -> None:
+    """The learning rate of twenty steps of each schedule."""
+    cases = {}
+    for name, (schedule, config) in SCHEDULES.items():
+        follow = getattr(keras.optimizers.schedules, schedule)(**config)
+        cases[name] = {"schedule": schedule, "config": config, "rates": [float(follow(step)) for step in range(20)]}
+    save("schedules", cases, {})
+
+
+def make_averages() -> None:
+    """Twelve steps of optimizers with use_ema or a schedule: the variables after each step, and their final values."""
+    rng = np.random.RandomState(31)
+    start = [draw(rng, 2, 3), draw(rng, 4)]
+    gradients = [draw(rng, 12, *variable.shape) for variable in start]
+    cases, arrays = {}, {f"start{i}": value for i, value in enumerate(start)}
+    arrays |= {f"gradient{i}": value for i, value in enumerate(gradients)}
+    exact, average = optimizer_table(), {"use_ema": True, "ema_momentum": 0.875}
+    table = {f"{name}-{label}": (*exact[name][:1], exact[name][1] | extra, exact[name][2])
+             for name in ("sgd-plain", "sgd-momentum", "rmsprop-plain", "adam", "adamw", "sgd-momentum-weight_decay")
+             for label, extra in {"ema": average, "overwritten": average | {"ema_overwrite_frequency": 3}}.items()}
+    table["sgd-defaults-ema"] = ("SGD", {"use_ema": True}, ("float32",))
+    for name in ("sgd-momentum", "adamw", "sgd-momentum-weight_decay"):
+        for schedule in ("cosine-warmup-alpha", "exponential", "piecewise"):
+            optimizer, config, _ = exact[name]
+            table[f"{name}-{schedule}"] = (optimizer, config | {"learning_rate": SCHEDULES[schedule]}, ("float32",))
+    for name, (optimizer, config, dtypes) in table.items():
+        cases[name] = {"optimizer": optimizer, "config": config, "dtypes": dtypes}
+        for dtype in dtypes:
+            with precision(dtype):
+                variables = [keras.Variable(value, dtype=dtype) for value in start]
+                stepper, path = build_optimizer(optimizer, config), []
+                for step in range(12):
+                    stepper.apply([tf.cast(g[step], dtype) for g in gradients], variables)
+                    path.append(np.concatenate([variable.numpy().ravel() for variable in variables]))
+                stepper.finalize_variable_values(variables)
+                arrays[f"{name}/{dtype}/final"] = np.concatenate([v.numpy().ravel() for v in variables])
+            arrays[f"{name}/{dtype}/path"] = np.stack(path)
+    save("averages", cases, arrays)
+
+
+def build_optimizer(name: str, config: dict, wrap=lambda kind: kind) -> keras.optimizers.Optimizer:
+    """The optimizer of a case, whose learning rate may be a schedule (class, arguments)."""
+    if isinstance(config.get("learning_rate"), tuple):
+        schedule, arguments = config["learning_rate"]
+        config = config | {"learning_rate": getattr(keras.optimizers.schedules, schedule)(**arguments)}
+    return wrap(getattr(keras.optimizers, name))(**config)
+
+
+# ----------------------------------------------------------------------------------------------- regularizers
+PENALTIES = {  # name: (class, arguments)
+    "l1": ("L1", {"l1": 2**-5}), "l2": ("L2", {"l2": 2**-6}), "l1_l2": ("L1L2", {"l1": 2**-6, "l2": 2**-5}),
+    "l1-default": ("L1", {}), "l2-default": ("L2", {}), "l1_l2-default": ("L1L2", {}),
+    "l1_l2-one": ("L1L2", {"l2": 2**-5}),
+}
+
+
+def make_regularizers() -> None:
+    """The penalty of a weight, and its gradient."""
+    w = draw(np.random.RandomState(90), 4, 5)
+    w[0, :3] = 0  # what the derivative of |w| is at 0
+    cases, arrays = {}, {"w": w}
+    for name, (penalty, config) in PENALTIES.items():
+        case = cases[name] = {"regularizer": penalty, "config": config, "value": {}}
+        for dtype in DTYPES if config else ("float32",):  # Keras holds L1's factor in float32
+            with precision(dtype):
+                weight = tf.Variable(w.astype(dtype))
+                with tf.GradientTape() as tape:
+                    value = getattr(keras.regularizers, penalty)(**config)(weight)
+                case["value"][dtype] = float(value)
+                gradient = tape.gradient(value, weight, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+                arrays[f"{name}/{dtype}/gradient"] = gradient.numpy()
+    save("regularizers", cases, arrays)
+
+
+def penalised(layer: str, /, frozen: bool = False, **config) -> dict:
+    """A layer of a regularized model; its arguments ..._regularizer are names of PENALTIES."""
+    return {"layer": layer, "config": config, "frozen": frozen}
+
+
+REGULARIZED = {  # name: layers
+    "dense": [penalised("Dense", units=6, activation="relu", kernel_regularizer="l2", bias_regularizer="l1"),
+              penalised("Dense", units=1, activation="sigmoid", kernel_regularizer="l1_l2")],
+    "frozen": [penalised("Dense", True, units=6, activation="relu", kernel_regularizer="l2"),
+               penalised("Dense", units=1, activation="sigmoid", kernel_regularizer="l1")],
+    "conv2d": [penalised("Reshape", target_shape=[4, 3, 1]),
+               penalised("Conv2D", filters=3, kernel_size=2, activation="relu", kernel_regularizer="l2",
+                         bias_regularizer="l2"),
+               penalised("BatchNormalization"),
+               penalised("Flatten"), penalised("Dense", units=1, activation="sigmoid")],
+    **{name.lower(): [penalised("Reshape", target_shape=[4, 3]),
+                      penalised(name, units=3, kernel_regularizer="l2", recurrent_regularizer="l1_l2",
+                                bias_regularizer="l1"),
+                      penalised("Dense", units=1, activation="sigmoid")]
+       for name in ("SimpleRNN", "LSTM", "GRU")},
+    "embedding": [penalised("Embedding", input_dim=9, output_dim=4, embeddings_regularizer="l2"),
+                  penalised("GlobalAveragePooling1D"), penalised("Dense", units=1, activation="sigmoid")],
+}
+
+
+def make_regularized() -> None:
+    """fit, with penalties of weights, a schedule and averages: history, final weights, evaluate."""
+    rng = np.random.RandomState(91)
+    x, ids, y = draw(rng, 30, 12), rng.randint(0, 9, (30, 5)), rng.randint(0, 2, (30, 1))
+    cases, arrays = {}, {"x": x, "ids": ids.astype("uint8"), "y": y.astype("uint8")}
+    sgd = ("SGD", {"learning_rate": 2**-4, "momentum": 0.875}, "float64")
+    average = {"use_ema": True, "ema_momentum": 0.875}
+    table = {name: (name, *sgd) for name in REGULARIZED} | {
+        "dense-adam": ("dense", "Adam", {"learning_rate": 2**-6}, "float32"),
+        "conv2d-averaged": ("conv2d", "SGD", sgd[1] | average, "float64"),
+        "conv2d-overwritten": ("conv2d", "SGD", sgd[1] | average | {"ema_overwrite_frequency": 4}, "float64"),
+        "dense-everything": ("dense", "Adam", average | {"learning_rate": SCHEDULES["cosine-warmup"]}, "float32"),
+    }
+    for name, (model, optimizer, config, dtype) in table.items():
+        case = cases[name] = {"model": REGULARIZED[model], "optimizer": optimizer, "config": config, "dtype": dtype,
+                              "input": "ids" if model == "embedding" else "x"}
+        with precision(dtype):
+            built = regularized_model(case)
+            start = [start_weight(rng, value).astype(dtype) for value in built.weights]
+            built.set_weights(start)
+            arrays |= {f"{name}/start{i}": value for i, value in enumerate(start)}
+            built.compile(build_optimizer(optimizer, config, summed), "binary_crossentropy")
+            given = ids if model == "embedding" else x.astype(dtype)
+            history = built.fit(given[:20], y[:20], batch_size=8, epochs=3, shuffle=False, verbose=0,
+                                validation_data=(given[20:], y[20:]))
+            case["history"] = {key: [float(v) for v in values] for key, values in history.history.items()}
+            case["evaluate"] = float(built.evaluate(given[20:], y[20:], verbose=0))
+            arrays |= {f"{name}/end{i}": value for i, value in enumerate(built.get_weights())}
+    save("regularized", cases, arrays)
+
+
+def regularized_model(case: dict) -> keras.Sequential:
+    """The model of a case; frozen layers keep their weights."""
+    model = keras.Sequential([keras.Input((5,), dtype="int32") if case["input"] == "ids" else keras.Input((12,))])
+    for part in case["model"]:
+        config = dict(part["config"])
+        for key in [key for key in config if key.endswith("_regularizer")]:
+            penalty, arguments = PENALTIES[config[key]]
+            config[key] = getattr(keras.regularizers, penalty)(**arguments)
+        model.add(getattr(keras.layers, part["layer"])(**config))
+        model.layers[-1].trainable = not part["frozen"]
+    return model
 
 
 # ----------------------------------------------------------------------------------------------- initializers
@@ -919,7 +1087,8 @@ def encode(rng: np.random.RandomState, path: str, what: tuple | None) -> bytes:
 
 SUBJECTS = {
     "layers": make_layers, "sequences": make_sequences, "losses": make_losses, "metrics": make_metrics,
-    "optimizers": make_optimizers, "initializers": make_initializers, "training": make_training, "fit": make_fit,
+    "optimizers": make_optimizers, "schedules": make_schedules, "averages": make_averages,
+    "regularizers": make_regularizers, "regularized": make_regularized, "initializers": make_initializers, "training": make_training, "fit": make_fit,
     "augmentation": make_augmentation, "flow": make_flow, "directory": make_directory,
 }
 

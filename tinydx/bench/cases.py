@@ -61,6 +61,7 @@ CASES: dict[str, list[str]] = {
     "simple_rnn": ["32x80x128, 32x128, 128x128, 128x128, 128", "1x80x128, 1x128, 128x128, 128x128, 128"],
     "lstm": [f"{n}x100x64, {n}x128, {n}x128, 64x512, 128x512, 512" for n in (32, 1)],
     "gru": [f"{n}x100x64, {n}x128, 64x384, 128x384, 2x384" for n in (32, 1)],
+    "average_update": _updates("momentum=0.99"),
     "sgd_update": _updates("learning_rate=0.01"),
     "momentum_update": _updates("learning_rate=0.01, momentum=0.9"),
     "rmsprop_update": _updates("learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False"),

@@ -5,7 +5,9 @@
     build      -> the network                           (kind)
     fit        -> trained; the best epoch's weights, or the average at the end
     evaluate   -> on test examples that training never saw (evaluation)
+    compare    -> with simple baselines on the same test examples (baselines)
     validate   -> on validation examples, as they are and changed (kind)
+    elsewhere  -> on other folders, such as another hospital's
     write      -> model.safetensors, history, metrics, report.png (report)
 
 Images, sounds and texts share this flow; what differs between them is in `tinydx/diagnosis/kinds/`.
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ import tinydx
 from tinydx import evaluation
 from tinydx.callbacks import EarlyStopping
 from tinydx.datasets.study import Examples, Study
-from tinydx.diagnosis import kinds
+from tinydx.diagnosis import baselines, elsewhere, kinds
 from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_report
 from tinydx.models import load_model
@@ -42,6 +45,7 @@ def diagnose(
     batch: int | None = None,
     limit: int | None = None,
     seed: int = 0,
+    also: Sequence[str] = (),
     output: str | Path = "diagnosis",
 ) -> dict[str, Any]:
     """Train, test and report.
@@ -50,8 +54,10 @@ def diagnose(
     (None: the kind of most files at the path, or images); size of an example, in the kind's unit; network, one of
     `Kind.networks`; augment, one of `Kind.augmentations`; epochs; steps, batches in an epoch; batch, examples in a batch (None,
     for each of these six: `Kind.plan` decides); limit, at most how many examples of each class and split (None: all); seed;
-    output, the folder for the results.
-    Returns: the metrics of `evaluation.evaluate_diagnosis`, and under "data", "recipe" and "validation" how they came about.
+    also, other paths on which the finished model is tested, such as another hospital's; output, the folder for the results.
+    Returns: the metrics of `evaluation.evaluate_diagnosis`; under "data" and "recipe" how they came about; under
+    "baselines" and "verdict" how they compare; under "validation" what changed examples do to them; under "elsewhere" a row of
+    `elsewhere.test` for each path of `also`.
     Raises: one-line errors for data that cannot be used, before anything is written.
     """
     began = time.perf_counter()
@@ -68,11 +74,15 @@ def diagnose(
     model = subject.build(study, plan)
     history = _train(model, subject, study, plan, seed)
     probabilities = model.predict(subject.plain_batches(study, study.test, plan.batch))
-    metrics = evaluation.evaluate_diagnosis(study.test.y, probabilities, study.class_names, seed=seed)
+    metrics = evaluation.evaluate_diagnosis(study.test.y, probabilities, study.class_names, threshold=plan.threshold, seed=seed)
     metrics["data"] = study.facts()
     metrics["recipe"] = _recipe(plan)
+    metrics["baselines"], metrics["verdict"] = baselines.compare(subject, study, probabilities, seed, threshold=plan.threshold)
     metrics["validation"] = _validation(model, subject, study, plan, seed)
-    model.class_names, model.preprocessing = list(study.class_names), {"kind": name, **study.preprocessing}
+    model.class_names = list(study.class_names)
+    model.preprocessing = {"kind": name, **study.preprocessing, "threshold": plan.threshold}
+    elsewhere.remember(model, subject, study, metrics)
+    metrics["elsewhere"] = [elsewhere.test(model, other, seed=seed, batch=plan.batch) for other in also]
     model.save(folder / "model.safetensors", include_optimizer=False)
     paths = write_report(
         folder,
@@ -145,16 +155,32 @@ def _validation(model: Any, kind: Kind, study: Study, plan: Plan, seed: int) -> 
 
 
 def _closing_words(metrics: dict[str, Any], study: Study) -> str:
-    """The results on the test examples, each with its interval."""
+    """The results on the test examples beside the baselines', and elsewhere; what speaks against the model comes first."""
     lines = [f"\nOn {metrics['count']} {'synthetic ' if study.synthetic else ''}test {study.noun} that training never saw:"]
+    better = metrics["verdict"].startswith("Better")
+    if not better:
+        lines.insert(0, f"\n{metrics['verdict']}")
     for key in ("roc_auc", "accuracy", "sensitivity", "specificity"):
-        value, interval = metrics[key], metrics.get(f"{key}_interval")
-        between = f"  (95 % interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-        reason = metrics["reasons"].get(key, "")
-        lines.append(f"  {key.replace('roc_auc', 'ROC AUC'):<12} " + (reason if value is None else f"{value:.3f}{between}"))
+        lines.append(f"  {key.replace('roc_auc', 'ROC AUC'):<12} {elsewhere.figure(metrics, key)}")
+    lines.append("Baselines on the same:")
+    lines += [f"  {_baseline(row)}" for row in metrics["baselines"]]
+    lines += [metrics["verdict"]] if better else []
     if metrics["validation"]:
         lines.append(metrics["validation"]["sentence"])
+    for row in metrics["elsewhere"]:
+        lines += ["", *elsewhere.words(row)]
+    if not (metrics["elsewhere"] or study.synthetic):
+        lines.append(f"Not tested on {study.noun} from another place: --also PATH does that, or `tinydx evaluate MODEL PATH`.")
     return "\n".join(lines)
+
+
+def _baseline(row: dict[str, Any]) -> str:
+    """A baseline's figures in a line, or why there are none."""
+    if row["reason"] is not None:
+        return f"{row['name']}: {row['reason']}"
+    area = "" if row["roc_auc"] is None else f"ROC AUC {row['roc_auc']:.3f}, "
+    how = {"better": "the model is better", "worse": "the model is worse", "can't tell": "no difference can be told"}
+    return f"{row['name']}: {area}accuracy {row['accuracy']:.3f} ({how[row['verdict']]}, p = {row['p_value']:.2g})"
 
 
 def _subtitle(kind: Kind, study: Study, model: Any, plan: Plan, history: dict[str, Any]) -> str:

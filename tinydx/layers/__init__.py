@@ -8,6 +8,7 @@ from tinydx.layers.convolution import (
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
     MaxPooling2D,
+    ZeroPadding2D,
 )
 from tinydx.layers.core import (
     Activation,
@@ -53,6 +54,7 @@ __all__ = [
     "Reshape",
     "SimpleRNN",
     "TimeDistributed",
+    "ZeroPadding2D",
 ]
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from tinydx import initializers
+from tinydx import initializers, regularizers
 from tinydx.device import to_host
 from tinydx.layers.registry import register
 from tinydx.suggestions import did_you_mean
@@ -143,6 +143,7 @@ class Layer:
         self.input_shape: Any = None if input_shape is None else (None, *input_shape)
         self.built = False
         self._own: list[tuple[Tensor, bool]] = []  # weights, and whether training may change them
+        self._penalties: list[tuple[Tensor, Callable[[Tensor], Tensor]]] = []  # weights that have a regularizer, and it
         self.trainable = trainable
 
     # ---- what a subclass defines ----
@@ -272,14 +273,19 @@ class Layer:
         """Whether it, or a layer inside, takes integers (word ids) as input."""
         return self.integer_input or any(v.takes_ids for v in self.layers)
 
-    def add_weight(self, name: str, shape: tuple[int, ...], initializer: Any, trainable: bool = True) -> Tensor:
+    def add_weight(
+        self, name: str, shape: tuple[int, ...], initializer: Any, trainable: bool = True, regularizer: Any = None
+    ) -> Tensor:
         """A new weight of that shape, appended to `weights`.
 
-        Arguments: name; shape; initializer, a name or a function of the shape; trainable, whether training may change it.
+        Arguments: name; shape; initializer, a name or a function of the shape; trainable, whether training may change it;
+        regularizer, a name or a function of the weight (`tinydx.regularizers`), or None.
         """
         values = np.asarray(initializers.get(initializer)(shape), self.dtype, order="C")
         weight = Tensor(values, requires_grad=trainable and self.trainable, name=f"{self.name}/{name}")
         self._own.append((weight, trainable))
+        if regularizer is not None:
+            self._penalties.append((weight, regularizers.get(regularizer)))
         return weight
 
     @property
@@ -292,6 +298,15 @@ class Layer:
     def trainable_weights(self) -> list[Tensor]:
         """The weights that training changes."""
         return [w for w in self.weights if w.requires_grad]
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """The penalties of its regularizers and of those inside, each a Tensor of one number, on the tape.
+
+        Weights that training does not change have none.
+        """
+        penalties = {id(w): (w, penalty) for layer in self.all_layers() for w, penalty in layer._penalties}
+        return [penalty(w) for w, penalty in penalties.values() if w.requires_grad]
 
     @property
     def trainable(self) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinydx import activations, ops
+import numpy as np
+
+from tinydx import activations, ops, regularizers
 from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_rank
 from tinydx.layers.core import apply, known_axis
 from tinydx.ops.convolution import output_size, padding_2d
@@ -25,12 +27,12 @@ class Conv2D(Layer):
 
     Arguments: filters, the number of output channels; kernel_size, strides, dilation_rate, a number of pixels or (rows,
     columns); padding "valid" or "same"; groups, into which the channels are split; activation, a name or None; use_bias;
-    kernel_initializer, bias_initializer, names or functions; the rest as Layer.
+    kernel_initializer, bias_initializer, names or functions; kernel_regularizer, bias_regularizer, penalties
+    (`tinydx.regularizers`), names, objects or None; the rest as Layer.
     Weights: kernel (kh,kw,C/groups,filters), bias (filters,).
     Returns: (N,OH,OW,filters) for images (N,H,W,C).
     Raises: ValueError for images that are smaller than the kernel, or have other channels than the first ones.
 
-    >>> import numpy as np
     >>> Conv2D(8, 3, activation="relu")(np.ones((2, 10, 10, 3), "float32")).shape
     (2, 8, 8, 8)
     """
@@ -48,6 +50,8 @@ class Conv2D(Layer):
         *,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
         **common: Any,
     ):
         super().__init__(**common)
@@ -57,6 +61,7 @@ class Conv2D(Layer):
         self.padding = check_padding(self, padding)
         self.activation, self.use_bias = activations.get(activation), use_bias
         self.initializers = kernel_initializer, bias_initializer
+        self.regularizers = regularizers.get(kernel_regularizer), regularizers.get(bias_regularizer)
 
     def build(self, input_shape: Shape) -> None:
         channels = known_axis(self, input_shape, 3)
@@ -65,8 +70,9 @@ class Conv2D(Layer):
             raise ValueError(f"{self.name}: {numbers} must be multiples of groups={self.groups}")
         self.channels = channels
         shape = (*self.kernel_size, channels // self.groups, self.filters)
-        self.kernel = self.add_weight("kernel", shape, self.initializers[0])
-        self.bias = self.add_weight("bias", (self.filters,), self.initializers[1]) if self.use_bias else None
+        kernel, bias = self.regularizers
+        self.kernel = self.add_weight("kernel", shape, self.initializers[0], regularizer=kernel)
+        self.bias = self.add_weight("bias", (self.filters,), self.initializers[1], regularizer=bias) if self.use_bias else None
 
     def check_input(self, input_shape: Shape) -> None:
         check_images(self, input_shape, self.kernel_size, self.strides, self.padding, self.dilation)
@@ -90,6 +96,43 @@ class Conv2D(Layer):
         return (input_shape[0], *size, self.filters)
 
 
+class ZeroPadding2D(Layer):
+    """A border of zeros around each image.
+
+    Arguments: padding, the width of the border in pixels: a number, (rows, columns), or ((top, bottom), (left, right)); the rest
+    as Layer.
+    Returns: (N,top+H+bottom,left+W+right,C) for images (N,H,W,C).
+    Raises: ValueError for another padding.
+
+    >>> ZeroPadding2D((1, 2))(np.ones((2, 4, 5, 3), "float32")).shape
+    (2, 6, 9, 3)
+    """
+
+    def __init__(self, padding: Any = (1, 1), **common: Any):
+        super().__init__(**common)
+        sides = padding if isinstance(padding, list | tuple) else (padding, padding)
+        ends = tuple(tuple(s) if isinstance(s, list | tuple) else (s, s) for s in sides)
+        whole = all(isinstance(n, int) and n >= 0 for pair in ends for n in pair)
+        if len(ends) != 2 or any(len(pair) != 2 for pair in ends) or not whole:
+            wanted = "a number, (rows, columns) or ((top, bottom), (left, right)), of pixels"
+            raise ValueError(f"{self.name}: padding is {padding!r}, expected {wanted}")
+        self.padding = ends
+
+    def check_input(self, input_shape: Shape) -> None:
+        expect_rank(self, input_shape, 4, IMAGES)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        for axis, ends in enumerate(self.padding, start=1):
+            before, after = (np.zeros((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype, like=x.data) for n in ends)
+            parts = [part for part in (before, x, after) if part.shape[axis]]
+            x = ops.concatenate(*parts, axis=axis) if len(parts) > 1 else x
+        return x
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        sizes = (None if n is None else n + sum(ends) for n, ends in zip(input_shape[1:3], self.padding, strict=True))
+        return (input_shape[0], *sizes, input_shape[3])
+
+
 class MaxPooling2D(Layer):
     """The largest pixel of each window.
 
@@ -98,7 +141,6 @@ class MaxPooling2D(Layer):
     Returns: (N,OH,OW,C) for images (N,H,W,C); (N,H//2,W//2,C) by default.
     Raises: ValueError for images that are smaller than the window.
 
-    >>> import numpy as np
     >>> MaxPooling2D()(np.ones((2, 7, 6, 3), "float32")).shape
     (2, 3, 3, 3)
     """
@@ -130,7 +172,6 @@ class MaxPooling2D(Layer):
 class AveragePooling2D(MaxPooling2D):
     """The mean of each window; padding does not count. Arguments and shapes as MaxPooling2D.
 
-    >>> import numpy as np
     >>> float(AveragePooling2D()(np.arange(4.0).reshape(1, 2, 2, 1)).numpy().sum())
     1.5
     """
@@ -144,7 +185,6 @@ class GlobalAveragePooling2D(Layer):
     Arguments: keepdims, whether height and width stay with size 1; the rest as Layer.
     Returns: (N,C), or (N,1,1,C) with keepdims, for images (N,H,W,C).
 
-    >>> import numpy as np
     >>> GlobalAveragePooling2D()(np.ones((2, 4, 5, 3), "float32")).shape
     (2, 3)
     """
@@ -168,7 +208,6 @@ class GlobalAveragePooling2D(Layer):
 class GlobalMaxPooling2D(GlobalAveragePooling2D):
     """The largest value of each channel over the whole image. Arguments and shapes as GlobalAveragePooling2D.
 
-    >>> import numpy as np
     >>> GlobalMaxPooling2D()(np.arange(4.0).reshape(1, 2, 2, 1)).numpy()
     array([[3.]])
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydx import activations, ops, random
+from tinydx import activations, ops, random, regularizers
 from tinydx.device import random_beside
 from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_rank
 from tinydx.tensor import Tensor
@@ -18,7 +18,8 @@ class Dense(Layer):
     """The fully connected layer y = activation(x w + b), along the last axis.
 
     Arguments: units, the size of the output; activation, a name or None; use_bias; kernel_initializer, bias_initializer,
-    names or functions; the rest as Layer.
+    names or functions; kernel_regularizer, bias_regularizer, penalties (`tinydx.regularizers`), names, objects or None; the rest
+    as Layer.
     Weights: kernel (D,units), bias (units,).
     Returns: (N,...,units) for x (N,...,D).
     Raises: ValueError where D is not that of the first input.
@@ -34,16 +35,20 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
         **common: Any,
     ):
         super().__init__(**common)
         self.units, self.activation, self.use_bias = count(self, "units", units), activations.get(activation), use_bias
         self.initializers = kernel_initializer, bias_initializer
+        self.regularizers = regularizers.get(kernel_regularizer), regularizers.get(bias_regularizer)
 
     def build(self, input_shape: Shape) -> None:
         features = known_axis(self, input_shape, -1)
-        self.kernel = self.add_weight("kernel", (features, self.units), self.initializers[0])
-        self.bias = self.add_weight("bias", (self.units,), self.initializers[1]) if self.use_bias else None
+        kernel, bias = self.regularizers
+        self.kernel = self.add_weight("kernel", (features, self.units), self.initializers[0], regularizer=kernel)
+        self.bias = self.add_weight("bias", (self.units,), self.initializers[1], regularizer=bias) if self.use_bias else None
 
     def check_input(self, input_shape: Shape) -> None:
         if len(input_shape) < 2 or isinstance(input_shape, list):

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinydx import activations, initializers, ops, random
+from tinydx import activations, initializers, ops, random, regularizers
 from tinydx.device import random_beside
 from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_rank
 from tinydx.layers.core import apply, expect_rate, known_axis
@@ -32,7 +32,8 @@ class Recurrent(Layer):
 
     Arguments: units; activation; use_bias; return_sequences, whether to return every output instead of the last;
     return_state, whether to return the last states, too; go_backwards, whether to read the sequence from its end (the output
-    stays reversed); kernel_initializer, recurrent_initializer, bias_initializer, names or functions; dropout and
+    stays reversed); kernel_initializer, recurrent_initializer, bias_initializer, names or functions; kernel_regularizer,
+    recurrent_regularizer, bias_regularizer, penalties (`tinydx.regularizers`), names, objects or None; dropout and
     recurrent_dropout, the shares of inputs and of states that are dropped for each example in training, the same ones at
     every step; the rest as Layer. A call takes x (N,T,D); initial_state, a list of (N,units), instead of zeros; mask (N,T) of
     bool, instead of the input's own.
@@ -57,6 +58,9 @@ class Recurrent(Layer):
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         **common: Any,
@@ -65,6 +69,8 @@ class Recurrent(Layer):
         self.units, self.activation, self.use_bias = count(self, "units", units), activations.get(activation), use_bias
         self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
         self.initializers = kernel_initializer, recurrent_initializer, bias_initializer
+        penalties = kernel_regularizer, recurrent_regularizer, bias_regularizer
+        self.regularizers = [regularizers.get(penalty) for penalty in penalties]
         self.dropout = expect_rate(self, "dropout", dropout)
         self.recurrent_dropout = expect_rate(self, "recurrent_dropout", recurrent_dropout)
         self.passes_mask = return_sequences
@@ -86,10 +92,12 @@ class Recurrent(Layer):
     # ---- weights ----
 
     def build(self, input_shape: Shape) -> None:
-        width = self.gates * self.units
-        self.kernel = self.add_weight("kernel", (known_axis(self, input_shape, 2), width), self.initializers[0])
-        self.recurrent_kernel = self.add_weight("recurrent_kernel", (self.units, width), self.initializers[1])
-        self.bias = self.add_weight("bias", self.bias_shape(), self.initializers[2]) if self.use_bias else None
+        features, width = known_axis(self, input_shape, 2), self.gates * self.units
+        kernel, recurrent, bias = self.initializers
+        penalties = self.regularizers
+        self.kernel = self.add_weight("kernel", (features, width), kernel, regularizer=penalties[0])
+        self.recurrent_kernel = self.add_weight("recurrent_kernel", (self.units, width), recurrent, regularizer=penalties[1])
+        self.bias = self.add_weight("bias", self.bias_shape(), bias, regularizer=penalties[2]) if self.use_bias else None
 
     def bias_shape(self) -> tuple[int, ...]:
         return (self.gates * self.units,)

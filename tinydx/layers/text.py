@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydx import ops
+from tinydx import ops, regularizers
 from tinydx.layers.base import Layer, Shape, count, expect_rank
 from tinydx.tensor import Tensor
 
@@ -15,7 +15,8 @@ class Embedding(Layer):
     """A vector for each of input_dim words.
 
     Arguments: input_dim, the number of words; output_dim, the size of a vector; embeddings_initializer, a name or function;
-    mask_zero, whether id 0 is padding, which later layers skip; the rest as Layer.
+    mask_zero, whether id 0 is padding, which later layers skip; embeddings_regularizer, a penalty (`tinydx.regularizers`), name,
+    object or None; the rest as Layer.
     Weights: embeddings (input_dim, output_dim).
     Returns: (N,T,output_dim) for ids (N,T), integers 0..input_dim-1.
     Raises: IndexError for other ids.
@@ -32,15 +33,18 @@ class Embedding(Layer):
         output_dim: int,
         embeddings_initializer: Any = "uniform",
         mask_zero: bool = False,
+        *,
+        embeddings_regularizer: Any = None,
         **common: Any,
     ):
         super().__init__(**common)
         self.input_dim, self.output_dim = count(self, "input_dim", input_dim), count(self, "output_dim", output_dim)
         self.mask_zero = mask_zero
-        self.initializer = embeddings_initializer
+        self.initializer, self.regularizer = embeddings_initializer, regularizers.get(embeddings_regularizer)
 
     def build(self, input_shape: Shape) -> None:
-        self.embeddings = self.add_weight("embeddings", (self.input_dim, self.output_dim), self.initializer)
+        shape = self.input_dim, self.output_dim
+        self.embeddings = self.add_weight("embeddings", shape, self.initializer, regularizer=self.regularizer)
 
     def call(self, x: Any, training: bool = False) -> Tensor:
         ids = x.data if isinstance(x, Tensor) else x

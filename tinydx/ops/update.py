@@ -127,6 +127,36 @@ def rmsprop_update_samples(draw):
 
 
 @op(
+    r"a' = \mu a + (1 - \mu) \theta",
+    shapes="a (...), p (...) -> a' (...)",
+    source="Polyak and Juditsky 1992; its exponential form, as in Keras",
+)
+def average_update(a, p, *, momentum):
+    """Weight averaging: the average a follows the parameter p, which it does not change.
+
+    Arguments: a, p (...), average, parameter; momentum, the share of the average that stays.
+    Returns: (a',).
+
+    >>> average_update(np.array([1.0]), np.array([3.0]), momentum=0.75)
+    (array([1.5]),)
+    """
+    mu = a.dtype.type(momentum)
+    return (mu * a + (1 - mu) * p,), None
+
+
+@literal_of(average_update)
+@elementwise
+def average_update_literal(a, p, *, momentum):
+    return (momentum * a + (1 - momentum) * p,)
+
+
+@samples_of(average_update)
+def average_update_samples(draw):
+    n = draw.integer(1, 9)
+    return (draw.array(n), draw.array(n)), {"momentum": draw.choice([0.0, 0.9, 0.99])}
+
+
+@op(
     r"v' = v + g^2, \quad \theta' = \theta - \eta \frac{g}{\sqrt{v' + \epsilon}}",
     shapes="p (...), v (...), g (...) -> p' (...), v' (...)",
     source="Duchi et al. 2011",

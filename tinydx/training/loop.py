@@ -62,6 +62,8 @@ class Run:
                 self._epoch(epoch)
                 if resume:
                     self._save(resume, epoch + 1)
+            if self.params["epochs"]:
+                self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
             self._call("on_train_end")
         finally:
             self.bar.close()

@@ -69,7 +69,7 @@ class Step:
         before = [(w, w.data) for w in self.untrained]
         try:
             prediction = self.model.prediction(x, training=True)
-            loss = loss_of(self.model.loss, self.target(y, prediction.shape), prediction, weight)
+            loss = total_loss(self.model, self.target(y, prediction.shape), prediction, weight)
             loss.backward()
             self.statistics = [(data, w.data) for w, data in before if w.data is not data]
         finally:
@@ -106,9 +106,14 @@ def evaluate_batch(model: Any, x: Any, batch: Batch, means: RunningMeans) -> Non
     """Add the loss and metrics of a batch to the means, without a step; x is the batch's input, checked."""
     with on_same_device(model, x) as x:
         prediction = model.prediction(x, training=False)
-        loss = loss_of(model.loss, model.loss.prepare(batch.y, prediction.shape), prediction, batch.weight)
+        loss = total_loss(model, model.loss.prepare(batch.y, prediction.shape), prediction, batch.weight)
         numbers = {"loss": loss.data, **metric_inputs(model, prediction, batch.y, batch.weight)}
         means.add(Packet(numbers).read() if on_device(loss.data) else numbers, batch)
+
+
+def total_loss(model: Any, target: Any, prediction: Tensor, weight: Any) -> Tensor:
+    """The loss of a prediction, plus the penalties of the model's regularizers."""
+    return sum(model.losses, loss_of(model.loss, target, prediction, weight))
 
 
 def metric_inputs(model: Any, prediction: Tensor, y: Any, weight: Any) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from tinydx.diagnosis.networks import linear_on_pixels, small_cnn
 from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten, GlobalAveragePooling2D, MaxPooling2D
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
+from tinydx.optimizers.schedules import CosineDecay
 from tinydx.preprocessing.files import EXTENSIONS, check_images
 from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
@@ -307,8 +308,11 @@ NETWORKS = {
 
 
 def optimizer(plan: Plan) -> Adam:
-    """Adam for the recipe."""
-    return Adam(RATE)
+    """Adam for the recipe: the learning rate rises, then falls as a cosine; the weights are averaged over the last steps."""
+    total = plan.epochs * (plan.steps or 1)
+    warm = min(WARM_UP, total // 4)
+    rate = CosineDecay(0.0, max(1, total - warm), warmup_target=RATE, warmup_steps=warm)
+    return Adam(rate, use_ema=True, ema_momentum=1 - 1 / min(100, 1 + total // 7))
 
 
 def recipe(augment: str) -> Any:

@@ -48,7 +48,7 @@ TABLES = (".csv", ".tsv")
 # the networks of --network beside the usual one, "mean"
 OTHER_NETWORKS: dict[str, Callable[..., Sequential]] = {"linear": linear_on_tokens, "lstm": lstm}
 LONGEST = 100_000  # characters of a text that are read
-COLUMNS, CELLS = 20_000, 50_000_000  # the most columns, and columns times texts, of the baseline's TF-IDF: 200 MB
+COLUMNS, CELLS = 20_000, 100_000_000  # the most columns, and columns times texts, of the baseline's TF-IDF: 400 MB
 
 TEXT_COLUMNS = (
     "text", "texts", "abstract", "medical_abstract", "description", "transcription", "note", "notes", "report", "sentence",
@@ -137,7 +137,8 @@ class TextKind(Kind):
 
     def features(self, study: Study, part: Examples) -> np.ndarray:
         """TF-IDF of the words and pairs of words that occur in at least two training texts; the most frequent up to `COLUMNS`."""
-        return TfIdf(study.train.x, min(COLUMNS, CELLS // len(study.train.x))).transform(part.x)
+        train = list(study.train.x)
+        return TfIdf(train, min(COLUMNS, CELLS // len(train))).transform(list(part.x))
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         """A text, or the path of a .txt file. ValueError where no part of it occurred in training."""
@@ -400,7 +401,7 @@ def open_table(path: Path, limit: int | None, seed: int) -> tuple[list[str], dic
             notes.append(f"{len(rows) - len(kept)} rows repeat the text of another row and were left out")
         seen.update(kept)
         parts[split] = _as_array(kept), np.array([first[text] for text in kept])
-    made = []
+    made: list[str] = []
     for split in ("test", "val"):
         if split not in parts:
             parts["train"], parts[split] = hold_out(*parts["train"], SHARES[split], seed)

@@ -1,0 +1,187 @@
+"""Optimizer: keeps a memory for every weight and applies an update rule of the op table (`tinydx.ops.update`) to it.
+
+Large weights are updated slice by slice, so that a rule's intermediate results stay in the cache.
+"""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinydx import ops
+from tinydx.device import on_device
+from tinydx.dispatch import choose, choose_kernel
+from tinydx.factored import FactoredGradient, checksum, multiplied_out
+from tinydx.op import Op
+from tinydx.optimizers.schedules import LearningRateSchedule
+from tinydx.tensor import Tensor
+
+SLICE = 1 << 15  # numbers updated at once: a weight and its memory, of this size each, fit the L2 cache together
+
+
+class Optimizer:
+    """Base of all optimizers.
+
+    Arguments: learning_rate, a number or a schedule (tinydx/optimizers/schedules.py); weight_decay, the share of itself (times
+    the learning rate) that a weight loses at each step; clipnorm, the largest norm of one weight's gradient; clipvalue, the
+    largest size of one of its numbers; global_clipnorm, the largest norm of all gradients together; use_ema, whether to keep a
+    moving average of each weight that training changes, which `fit` puts in the weight's place when it ends (statistics of
+    BatchNormalization are not averaged, as in Keras: they are moving averages already); ema_momentum, the share of the average
+    that is kept at each step; ema_overwrite_frequency, a number of steps after each of which the weights become their averages.
+    Every optimizer takes all of them.
+    Raises: ValueError for a learning rate or a limit that is not above 0, for several limits at once, and for an ema_momentum
+    outside of [0, 1]; TypeError where the learning rate is set to a number while it follows a schedule.
+    """
+
+    memory: ClassVar[tuple[str, ...]] = ()  # names of the arrays that its rule keeps for each weight
+    initial_memory: float = 0.0
+    schedule: LearningRateSchedule | None = None  # of the learning rate
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        *,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+    ):
+        limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        given = {n: limit for n, limit in limits.items() if limit is not None}
+        positive = given if isinstance(learning_rate, LearningRateSchedule) else {"learning_rate": learning_rate, **given}
+        for n, value in positive.items():
+            if not (isinstance(value, Real) and value > 0):
+                raise ValueError(f"{type(self).__name__}: {n} is {value!r}, expected a number above 0")
+        if len(given) > 1:
+            raise ValueError(f"{type(self).__name__}: {' and '.join(given)} are given, expected one limit")
+        if not 0 <= ema_momentum <= 1:
+            raise ValueError(f"{type(self).__name__}: ema_momentum is {ema_momentum!r}, expected 0 to 1")
+        if ema_overwrite_frequency is not None and not (isinstance(ema_overwrite_frequency, int) and ema_overwrite_frequency > 0):
+            wanted = f"{ema_overwrite_frequency!r}, expected a whole number of steps"
+            raise ValueError(f"{type(self).__name__}: ema_overwrite_frequency is {wanted}")
+        self.learning_rate = learning_rate
+        self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema, self.ema_momentum = use_ema, ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.iterations = 0  # steps taken
+        self.slots: list[list[np.ndarray]] = []  # for each weight, the arrays that `slot_names` names
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step. It can be set, unless it follows a schedule."""
+        return self._rate if self.schedule is None else float(self.schedule(self.iterations))
+
+    @learning_rate.setter
+    def learning_rate(self, value: float | LearningRateSchedule) -> None:
+        if isinstance(value, LearningRateSchedule):
+            self.schedule = value
+            return
+        if self.schedule is not None:
+            followed = f"its learning rate follows a {type(self.schedule).__name__}, so it cannot be set"
+            raise TypeError(f"{type(self).__name__}: {followed}: give the optimizer a number as learning_rate")
+        self._rate = float(value)
+
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        """The names of the arrays that are kept for each weight: the rule's memory, and the average where there is one."""
+        return (*self.memory, "weight_average") if self.use_ema else self.memory
+
+    def rule(self) -> tuple[Op, dict[str, Any]]:
+        """The op that makes one step, and its constants for this step: what a subclass defines."""
+        raise NotImplementedError
+
+    def apply(self, gradients: list[Any], weights: list[Tensor]) -> None:
+        """One step: change the weights in place, each by its gradient.
+
+        Arguments: gradients, for each weight an array of its shape, a `FactoredGradient`, or None, which leaves the weight as it
+        is; weights, the same ones at every step.
+        Raises: FloatingPointError, and changes nothing, where a gradient is not finite; ValueError for other weights.
+        """
+        for w, g in zip(weights, gradients, strict=True):
+            if g is not None and not np.isfinite(checksum(g)):
+                raise FloatingPointError(f"the gradient of {w.name} is not finite")
+        self.apply_finite(gradients, weights)
+
+    def apply_finite(self, gradients: list[Any], weights: list[Tensor]) -> None:
+        """`apply` for gradients that are known to be finite: they are not read, so nothing waits for a GPU."""
+        name, slots_of = type(self).__name__, self.slots or [self._new_memory(w) for w in weights]
+        if len(slots_of) != len(weights):
+            raise ValueError(f"{name}: remembers {len(slots_of)} weights, got {len(weights)}: compile again")
+        for w, slots in zip(weights, slots_of, strict=True):
+            if any(slot.shape != w.shape for slot in slots):
+                raise ValueError(f"{name}: remembers {w.name} as {slots[0].shape}, got {w.shape}: compile again")
+        self.slots = slots_of
+        update, constants = self.rule()
+        for w, g, slots in zip(weights, self._clipped(list(gradients)), self.slots, strict=True):
+            if g is None:
+                continue
+            if not w.data.flags.c_contiguous:
+                w.data = w.data.copy(order="C")  # the update writes through a flat view of it
+            if self.weight_decay:
+                w.data -= w.data * w.dtype.type(self.weight_decay * self.learning_rate)
+            _update(update, constants, [w.data, *slots[: len(self.memory)]], g)
+        if self.use_ema:
+            self._average(weights)
+        self.iterations += 1
+
+    def _average(self, weights: list[Tensor]) -> None:
+        """Move the averages towards the weights; at the first step they become the weights."""
+        momentum = self.ema_momentum if self.iterations else 0.0
+        for w, slots in zip(weights, self.slots, strict=True):
+            _update(ops.average_update, {"momentum": momentum}, [slots[-1]], w.data)
+        if self.ema_overwrite_frequency and (self.iterations + 1) % self.ema_overwrite_frequency == 0:
+            self.finalize_variable_values(weights)
+
+    def finalize_variable_values(self, weights: list[Tensor]) -> None:
+        """With use_ema, give the weights the values of their averages, in place; `fit` calls it when training ends.
+
+        Arguments: weights, those of every step.
+        """
+        if self.use_ema:
+            for w, slots in zip(weights, self.slots, strict=bool(self.slots)):
+                w.data[...] = slots[-1]
+
+    def _new_memory(self, w: Tensor) -> list[np.ndarray]:
+        return [np.full_like(w.data, self.initial_memory, order="C") for _ in self.slot_names]
+
+    def _clipped(self, gradients: list[Any]) -> list[Any]:
+        if self.clipnorm or self.global_clipnorm or self.clipvalue:
+            gradients = [multiplied_out(g) for g in gradients]
+        if self.clipnorm is not None:
+            return [None if g is None else _clip_to_norm(g, self.clipnorm, _norm([g])) for g in gradients]
+        if self.global_clipnorm is not None:
+            norm = _norm([g for g in gradients if g is not None])
+            return [None if g is None else _clip_to_norm(g, self.global_clipnorm, norm) for g in gradients]
+        if self.clipvalue is not None:
+            return [None if g is None else np.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
+        return gradients
+
+
+def _update(update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: Any) -> None:
+    """Apply a rule to a weight and its memory, in place: by one call of a kernel, else slice by slice."""
+    chosen = choose_kernel(update, (*arrays, g), constants) if isinstance(g, FactoredGradient) else None
+    if chosen is None:
+        g = multiplied_out(g)
+        chosen = choose(update, (*arrays, g), constants)
+    if chosen.in_place is not None:
+        return chosen.in_place(*arrays, g, **constants)
+    flat, g = [a.reshape(-1) for a in arrays], g.reshape(-1)
+    length = g.size if on_device(g) else SLICE  # a GPU has no such cache, and each slice would be a launch
+    for start in range(0, g.size, length):
+        part = slice(start, start + length)
+        for array, new in zip(flat, chosen.forward(*(a[part] for a in flat), g[part], **constants)[0], strict=True):
+            array[part] = new
+
+
+def _norm(arrays: list[Any]) -> Any:
+    return np.sqrt(sum(np.vdot(a, a).astype(np.float64) for a in arrays))
+
+
+def _clip_to_norm(g: Any, limit: float, norm: Any) -> Any:
+    return g * (limit / np.maximum(norm, limit)).astype(g.dtype)  # the factor is 1 where the norm is within the limit
