@@ -16,12 +16,12 @@ from tinydx.layers import (
     AveragePooling2D,
     BatchNormalization,
     Conv2D,
-    Dense,
     Dropout,
     Embedding,
     Flatten,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
+    Input,
     MaxPooling2D,
 )
 from tinydx.models import Sequential
@@ -112,9 +112,7 @@ def linear_on_mean(shape: tuple[int | None, ...], classes: int, rate: float = 0.
     >>> linear_on_mean((None, 32), 2).count_params()
     33
     """
-    mean = [GlobalAveragePooling1D(input_shape=shape)] if len(shape) == 2 else []
-    first = {} if mean else {"input_shape": shape}
-    last = Dense(1 if classes == 2 else classes, activation="sigmoid" if classes == 2 else "softmax", **first)
-    model = Sequential([*mean, last], name="diagnosis")
+    mean = [GlobalAveragePooling1D()] if len(shape) == 2 else []
+    model = Sequential([Input(shape), *mean, output_layer(classes)], name="diagnosis")
     model.compile(Adam(rate), classification_loss(classes), metrics=["accuracy"])
     return model
