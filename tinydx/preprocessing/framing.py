@@ -207,11 +207,12 @@ def blurred(x: np.ndarray, sigma: float) -> np.ndarray:
 class BalancedIterator(ArrayIterator):
     """Endless shuffled batches in which every class has the same share, whatever its share of the examples.
 
-    An epoch has as many batches as one pass over the examples. Within it, each class has its own permutations, one after the
-    other: a rare class repeats, a frequent one is not seen completely.
+    Within an epoch each class has its own permutations, one after the other: a rare class repeats before a frequent one is seen
+    completely.
 
-    Arguments: x (N,...), y (N,) class numbers; recipe, transforms an example; batch_size; seed, as BatchIterator; preprocessing,
-    how a file becomes an example, for the model's file; dtype of a batch.
+    Arguments: x (N,...), y (N,) class numbers; recipe, transforms an example; batch_size; seed, as BatchIterator; steps, batches
+    in an epoch (None: as many as one pass over the examples has); preprocessing, how a file becomes an example, for the model's
+    file.
     Raises: ValueError for different lengths.
 
     >>> batches = BalancedIterator(np.zeros((10, 2, 2, 1)), np.array([0] * 8 + [1] * 2), Framing(), batch_size=4, seed=0)
@@ -227,14 +228,18 @@ class BalancedIterator(ArrayIterator):
         *,
         batch_size: int,
         seed: int | None,
+        steps: int | None = None,
         preprocessing: dict[str, Any] | None = None,
-        dtype: str = "float32",
     ):
         arrays = checked_arrays(x, y, None)
         order = {"batch_size": batch_size, "shuffle": True, "seed": seed}
-        super().__init__(arrays, recipe, shape=arrays["x"].shape[1:], dtype=dtype, **order)
+        super().__init__(arrays, recipe, shape=arrays["x"].shape[1:], dtype="float32", **order)
         self._members = [np.flatnonzero(arrays["y"] == k) for k in np.unique(arrays["y"])]
+        self._steps = steps or math.ceil(self.n / self.batch_size)
         self._preprocessing = preprocessing or {}
+
+    def __len__(self) -> int:
+        return self._steps
 
     @property
     def preprocessing(self) -> dict[str, Any]:

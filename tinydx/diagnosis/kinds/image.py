@@ -135,7 +135,8 @@ class ImageKind(Kind):
         if plan.weights == "best":
             return augmentation(plan.augment).flow(study.train.x, study.train.y, batch_size=plan.batch, seed=seed)
         x, how = in_its_colours(study.train.x, study.preprocessing), {"kind": "image", **study.preprocessing}
-        return BalancedIterator(x, study.train.y, recipe(plan.augment), batch_size=plan.batch, seed=seed, preprocessing=how)
+        epoch: dict[str, Any] = {"batch_size": plan.batch, "seed": seed, "steps": plan.steps}
+        return BalancedIterator(x, study.train.y, recipe(plan.augment), **epoch, preprocessing=how)
 
     def plain_batches(self, study: Study, part: Examples, batch: int) -> Any:
         standardising = ImageDataGenerator(preprocessing_function=standardised)
