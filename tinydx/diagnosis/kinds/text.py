@@ -76,11 +76,11 @@ class Schedule(NamedTuple):
         >>> Schedule.of(1000)
         Schedule(updates=600, batch=32, rate=0.01, epochs=12)
         >>> Schedule.of(36000)
-        Schedule(updates=1128, batch=128, rate=0.002, epochs=12)
+        Schedule(updates=1128, batch=128, rate=0.005, epochs=12)
         """
         if texts < FEW:
             return cls(LEAST, 32, 0.01)
-        return cls(max(LEAST, PASSES * -(-texts // 128)), 128, 0.002)
+        return cls(max(LEAST, PASSES * -(-texts // 128)), 128, 0.005)
 
 
 class TextKind(Kind):
