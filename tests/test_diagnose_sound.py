@@ -7,6 +7,9 @@ import pytest
 
 from tinydx import cli
 from tinydx.diagnosis import kinds
+from tinydx.diagnosis.kind import Options
+from tinydx.diagnosis.kinds import sound
+from tinydx.diagnosis.kinds.sound import KIND
 from tinydx.models import load_model
 from tinydx.preprocessing.sound import save_sound
 
@@ -48,6 +51,7 @@ def test_it_writes_model_history_metrics_and_page(result):
     assert any("last longer: their first 1 s are used" in note for note in metrics["data"]["notes"])
     assert metrics["roc_auc"] > 0.9 and metrics["data"]["recordings"]["test"]["high"] > 0
     assert load_model(output / "model.safetensors").preprocessing["kind"] == "sound"
+    assert "a dense network on the quantiles" in metrics["recipe"]["network"]
 
 
 def test_predict_reads_files_as_the_training_did_and_names_unreadable_ones(result, capsys, tmp_path):
@@ -60,6 +64,45 @@ def test_predict_reads_files_as_the_training_did_and_names_unreadable_ones(resul
     lines = [line.split("\t") for line in captured.out.splitlines()]
     assert [line[:2] for line in lines] == [[files[0], "high"], [files[2], "low"]]
     assert "text.wav" in captured.err and captured.err.count("\n") == 1
+
+
+def test_many_recordings_are_learnt_by_the_recurrence_and_few_by_their_quantiles(tmp_path, monkeypatch):
+    data = high_and_low(tmp_path / "data")
+    few = KIND.open_study(data, size=1, limit=None, seed=0)
+    monkeypatch.setattr(sound, "FEW", 10)
+    many = KIND.open_study(data, size=1, limit=None, seed=0)
+    for study, numbers, epochs in ((few, (160,), 6), (many, (41, 32), 60)):
+        plan = KIND.plan(study, Options(batch=4))
+        assert plan.epochs == epochs and KIND.plan(study, Options(epochs=3)).epochs == 3
+        model = KIND.build(study, plan)
+        tested = next(KIND.plain_batches(study, study.test, 4))[0]
+        assert tested.shape == (4, *numbers)
+        assert next(KIND.training_batches(study, plan, seed=0))[0].shape[0] == 4
+        x = KIND.read(study.test.files[0], study.preprocessing)
+        np.testing.assert_allclose(x[0], tested[0], atol=1e-4)
+        assert model.predict(x).shape == (1, 1)
+
+
+def test_training_on_quantiles_sees_pieces_unless_told_not_to(tmp_path):
+    study = KIND.open_study(high_and_low(tmp_path / "data"), size=1, limit=None, seed=0)
+    batches = {
+        augment: KIND.training_batches(study, KIND.plan(study, Options(augment=augment)), 0) for augment in ("document", "none")
+    }
+    assert {k: v.n for k, v in batches.items()} == {"document": 13 * len(study.train.y), "none": len(study.train.y)}
+    whole = batches["none"].x
+    np.testing.assert_allclose(whole.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_array_equal(batches["document"].x[: len(whole)], whole)
+    assert KIND.plan(study, Options()).epochs * KIND.plan(study, Options()).steps >= 600
+
+
+def test_the_baselines_numbers_are_the_mean_and_spread_of_each_band(tmp_path):
+    study = KIND.open_study(high_and_low(tmp_path / "data"), size=1, limit=None, seed=0)
+    x = KIND.features(study, study.test)
+    assert x.dtype == np.float32 and x.shape == (len(study.test.y), 64)
+    bands = sound.augmentation("none").features(study.test.x[0])
+    np.testing.assert_allclose(x[0], [*bands.mean(axis=0), *bands.std(axis=0)], rtol=1e-5)
+    loud = x[:, :32].argmax(axis=1)
+    assert loud[study.test.y == 0].min() > loud[study.test.y == 1].max()  # high tones lie in higher bands
 
 
 @pytest.mark.parametrize(

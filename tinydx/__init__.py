@@ -22,7 +22,7 @@ __all__ = ["Tensor", "card", "get_threads", "gradients", "no_grad", "ops", "set_
 
 _PARTS = {
     *("activations", "callbacks", "datasets", "evaluation", "gradcheck", "initializers", "layers", "losses", "metrics"),
-    *("models", "optimizers", "preprocessing", "regularizers", "testing"),
+    *("models", "optimizers", "preprocessing", "regularizers", "testing", "validation"),
 }
 
 find_own_packages()  # the modules imported above import no kernel; the first op does

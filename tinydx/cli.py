@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_diagnose(commands)
+    _add_evaluate(commands)
     _add_predict(commands)
     _add_translate(commands)
     _add_data(commands)
@@ -90,20 +91,50 @@ def _add_diagnose(commands: Any) -> None:
         "--size",
         type=_positive,
         metavar="N",
-        help="images: height and width in pixels (default 150; .npz: the file's own); sounds: seconds of each recording "
+        help="images: height and width in pixels (default 48; .npz: the file's own; synthetic, or the document's program: 150); "
+        "sounds: seconds of each recording "
         "(default 10; synthetic: 5); texts: subwords of each text (default 160)",
     )
-    p.add_argument("--epochs", type=_positive, help="number of epochs (default: 4 to 60, depending on the data)")
-    p.add_argument("--steps", type=_positive, help="batches in an epoch (default: one pass; synthetic images: 16)")
-    p.add_argument("--batch", type=_positive, help="examples in a batch (default 32; texts: 128)")
+    p.add_argument(
+        "--network",
+        metavar="NAME",
+        help="images: blocks (default; convolution, batch normalisation, a mean over all places), document (the document's; "
+        "default for synthetic images), small or linear; texts: mean (default), linear or lstm; sounds: standard (default) "
+        "or linear",
+    )
     p.add_argument(
         "--augment",
-        choices=("document", "none"),
-        default="document",
-        help="document (default): the document's augmentation of images, noisy and masked pieces of sounds; or none",
+        choices=("framing", "document", "none"),
+        help="images: framing (default: cut out, turned and exposed anew, as other hospitals do) or document (the document's; "
+        "default for synthetic images); sounds: document (noisy and masked pieces); or none. `--network document --augment "
+        "document` is the document's program as it stands",
+    )
+    p.add_argument("--epochs", type=_positive, help="number of epochs (default: depends on the data)")
+    p.add_argument("--steps", type=_positive, help="batches in an epoch (default: depends on the data; with --epochs: one pass)")
+    p.add_argument(
+        "--batch", type=_positive, help="examples in a batch (default 64; the document's program and sounds 32; texts 128)"
     )
     p.add_argument("--limit", type=_positive, metavar="N", help="use at most N examples of each class in each split")
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (default 0)")
+    p.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="test the finished model on this data, too, such as another hospital's (may be given several times)",
+    )
+    p.add_argument(
+        "--members",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="train N models from different seeds and average them (default 1)",
+    )
+    p.add_argument(
+        "--choose",
+        action="store_true",
+        help="compare the kind's networks on folds of the training part, and take the smallest that cannot be told from the best",
+    )
     p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="folder for the results (default: diagnosis)")
     p.set_defaults(run=_diagnose)
 
@@ -111,8 +142,30 @@ def _add_diagnose(commands: Any) -> None:
 def _diagnose(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.diagnose import diagnose
 
-    options = {k: getattr(a, k) for k in ("kind", "size", "epochs", "steps", "batch", "augment", "limit", "seed", "output")}
+    options = {k: v for k, v in vars(a).items() if k not in ("data", "run")}
     diagnose(a.data, **options)
+    return 0
+
+
+def _add_evaluate(commands: Any) -> None:
+    p = commands.add_parser(
+        "evaluate",
+        help="test a finished model on other folders, such as those of another hospital",
+        description="Test a finished model on other data with the same classes. Before the figures it says where the data "
+        "differs from what the model was trained on, and where the model is no better than chance.",
+    )
+    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("paths", nargs="+", metavar="PATH", help="data as `tinydx diagnose --data` takes it, with the model's classes")
+    p.add_argument("--split", choices=("train", "val", "test"), help="of data with these parts (default: all of it)")
+    p.add_argument("--seed", type=int, default=0, help="of the intervals (default 0)")
+    p.add_argument("--output", metavar="FOLDER", help="write the figures and ROC curves into this folder (default: nowhere)")
+    p.set_defaults(run=_evaluate)
+
+
+def _evaluate(a: argparse.Namespace) -> int:
+    from tinydx.diagnosis.elsewhere import evaluate
+
+    evaluate(a.model, a.paths, split=a.split, seed=a.seed, output=a.output)
     return 0
 
 

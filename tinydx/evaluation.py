@@ -35,7 +35,7 @@ def roc_curve(y_true: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarr
     >>> false_positive_rate, true_positive_rate, thresholds
     (array([0. , 0. , 0.5, 1. ]), array([0. , 0.5, 1. , 1. ]), array([inf, 0.8, 0.4, 0.1]))
     """
-    true, score = _both_classes(y_true, score, "roc_curve")
+    true, score = both_classes(y_true, score, "roc_curve")
     order = np.argsort(-score, kind="stable")
     true, score = true[order], score[order]
     last_of_ties = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
@@ -57,12 +57,20 @@ def roc_auc(y_true: ArrayLike, score: ArrayLike) -> float:
     >>> roc_auc([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.8])
     0.875
     """
-    true, score = _both_classes(y_true, score, "roc_auc")
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    midranks = np.cumsum(counts) - (counts - 1) / 2
+    true, score = both_classes(y_true, score, "roc_auc")
     positives = int(true.sum())
-    wins = midranks[inverse][true].sum() - positives * (positives + 1) / 2
+    wins = midranks(score)[true].sum() - positives * (positives + 1) / 2
     return float(wins / (positives * (len(true) - positives)))
+
+
+def midranks(values: np.ndarray) -> np.ndarray:
+    """The rank of each value (N,), 1 for the smallest; equal values share the mean of their ranks.
+
+    >>> midranks(np.array([0.5, 0.1, 0.5]))
+    array([2.5, 1. , 2.5])
+    """
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
 def macro_auc(y_true: ArrayLike, probabilities: ArrayLike) -> float:
@@ -584,8 +592,8 @@ def _outcome_and_score(y_true: ArrayLike, score: ArrayLike, who: str) -> tuple[n
     return true, score
 
 
-def _both_classes(y_true: ArrayLike, score: ArrayLike, who: str) -> tuple[np.ndarray, np.ndarray]:
-    """As `_outcome_and_score`; ValueError unless both classes occur."""
+def both_classes(y_true: ArrayLike, score: ArrayLike, who: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels as bool and scores, both (N,), for the function `who`; ValueError unless both classes occur, and for NaN."""
     true, score = _outcome_and_score(y_true, score, who)
     if true.all() or not true.any():
         raise ValueError(f"{who} needs both classes, but all {len(true)} labels are {int(true[0])}")

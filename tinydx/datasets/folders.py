@@ -50,16 +50,16 @@ def open_folders(
     Raises: the errors of find and check; ValueError for a single class, and where a split has other classes than train.
     """
     root = Path(directory)
-    folders = {k: next((root / n for n in names if (root / n).is_dir()), None) for k, names in SPLIT_FOLDERS.items()}
-    train = folders["train"] or root
+    folders = _split_folders(root)
+    train = folders.get("train", root)
     names = list(find(train))
     if len(names) < 2:
         raise ValueError(f"{train} holds one class only, {names[0]!r}: a diagnosis needs at least two class folders")
     splits: dict[str, Files] = {"train": _scan(train, names, find), "val": [], "test": []}
     notes = []
     for split in ("test", "val"):
-        if folders["train"] and (folder := folders[split]):
-            splits[split] = _scan(folder, names, find)
+        if "train" in folders and split in folders:
+            splits[split] = _scan(folders[split], names, find)
         else:
             splits["train"], splits[split] = set_aside(splits["train"], SHARES[split], seed)
             how = _how(splits["train"] + splits[split], noun)
@@ -67,6 +67,50 @@ def open_folders(
     splits = {k: _limited(v, limit, seed) for k, v in splits.items()}
     check([path for files in splits.values() for path, _ in files])
     return names, splits, notes
+
+
+def labelled_files(
+    directory: str | Path, names: Sequence[str], split: str | None = None, find: Find = find_images
+) -> list[tuple[str, int]]:
+    """The files of class folders that a finished model is to be tested on; folders are matched to its classes in any case.
+
+    Arguments: directory, of class folders, or of train, val and test with such folders; names, the model's classes; split, which
+    of the three to take (None: all that there are); find, as for `open_folders`.
+    Returns: (path, class number) of each file.
+    Raises: the errors of find; ValueError for a split that does not exist, and where the classes are not the model's.
+    """
+    root = Path(directory)
+    folders = _split_folders(root)
+    if split is not None and split not in folders:
+        raise ValueError(f"{root} has no {split} folder: it has {', '.join(folders) or 'none of train, val and test'}")
+    taken = [folders[split]] if split else list(folders.values()) or [root]
+    found = [(os.path.join(folder, file), name) for folder in taken for name, files in find(folder).items() for file in files]
+    numbers = match_classes([name for _, name in found], names, str(directory))
+    return [(found[i][0], k) for i, k in enumerate(numbers)]
+
+
+def match_classes(given: Sequence[str], names: Sequence[str], where: str) -> list[int]:
+    """The class number of each given name, in any case.
+
+    Arguments: given, the class name of each example; names, the model's classes; where, the data's name for the error.
+    Raises: ValueError that lists both where a given name is not among the model's, or one of the model's is not given.
+
+    >>> match_classes(["PNEUMONIA", "Normal"], ["normal", "pneumonia"], "elsewhere")
+    [1, 0]
+    """
+    number = {name.strip().casefold(): k for k, name in enumerate(names)}
+    if {g.strip().casefold() for g in given} != set(number):
+        found = ", ".join(sorted(set(given)))
+        raise ValueError(
+            f"{where} has the classes {found}, but the model knows {', '.join(names)}: give it folders of these names"
+        )
+    return [number[g.strip().casefold()] for g in given]
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """The folders of train, val and test below root, those that exist."""
+    found = {split: [root / name for name in names if (root / name).is_dir()] for split, names in SPLIT_FOLDERS.items()}
+    return {split: folders[0] for split, folders in found.items() if folders}
 
 
 def _scan(folder: Path, names: Sequence[str], find: Find) -> Files:
@@ -98,7 +142,7 @@ def set_aside(files: Files, share: float, seed: int) -> tuple[Files, Files]:
     >>> len(aside) >= 8 and not {patient(p) for p, _ in rest} & {patient(p) for p, _ in aside}
     True
     """
-    groups = _groups(files)
+    groups = same_patient([path for path, _ in files])
     rng = np.random.default_rng(seed)
     chosen: set[int] = set()
     for k in sorted({k for _, k in files}):
@@ -119,8 +163,12 @@ def set_aside(files: Files, share: float, seed: int) -> tuple[Files, Files]:
     return rest, aside
 
 
-def _groups(files: Files) -> list[int]:
-    """A group number for each file: files of one patient, or of the same bytes, share it."""
+def same_patient(files: Sequence[str]) -> list[int]:
+    """A number for each file, which files of one patient, or of the same bytes, share.
+
+    >>> same_patient([("ill/person1_bacteria_1.jpeg"), ("ill/person2_virus_9.jpeg"), ("well/person1_virus_2.jpeg")])
+    [0, 1, 0]
+    """
     parent = list(range(len(files)))
 
     def top(i: int) -> int:
@@ -130,7 +178,7 @@ def _groups(files: Files) -> list[int]:
         return i
 
     first: dict[str, int] = {}
-    for i, (path, _) in enumerate(files):
+    for i, path in enumerate(files):
         for key in filter(None, (patient(path), _content(path))):
             parent[top(i)] = top(first.setdefault(key, i))
     return [top(i) for i in range(len(files))]

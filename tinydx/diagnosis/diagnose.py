@@ -1,9 +1,14 @@
 """`tinydx diagnose`: from examples in classes to a trained model, its test and a report.
 
-    open_study -> examples of train, val, test        (kind)
-    build      -> a network for them                   (kind)
-    fit        -> trained with the kind's augmentation, best epoch kept
+    open_study -> examples of train, val, test         (kind)
+    choose     -> a network, on folds of train and val  (choose, if asked for)
+    plan       -> network, schedule, augmentation       (kind, and the options)
+    build      -> the network                           (kind)
+    fit        -> trained; the best epoch's weights, or the average at the end; several members (ensemble, if asked for)
     evaluate   -> on test examples that training never saw (evaluation)
+    compare    -> with simple baselines on the same test examples (baselines)
+    validate   -> on validation examples, as they are and changed (kind)
+    elsewhere  -> on other folders, such as another hospital's
     write      -> model.safetensors, history, metrics, report.png (report)
 
 Images, sounds and texts share this flow; what differs between them is in `tinydx/diagnosis/kinds/`.
@@ -13,6 +18,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +27,10 @@ import numpy as np
 import tinydx
 from tinydx import evaluation
 from tinydx.callbacks import EarlyStopping
-from tinydx.datasets.study import Study
-from tinydx.diagnosis import kinds
-from tinydx.diagnosis.kind import Kind
+from tinydx.datasets.study import Examples, Study
+from tinydx.diagnosis import baselines, elsewhere, ensemble, kinds
+from tinydx.diagnosis import choose as choosing
+from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_report
 from tinydx.models import load_model
 
@@ -33,40 +40,66 @@ def diagnose(
     *,
     kind: str | None = None,
     size: int | None = None,
+    network: str | None = None,
+    augment: str | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     batch: int | None = None,
-    augment: str = "document",
     limit: int | None = None,
     seed: int = 0,
+    also: Sequence[str] = (),
+    members: int = 1,
+    choose: bool = False,
     output: str | Path = "diagnosis",
 ) -> dict[str, Any]:
     """Train, test and report.
 
     Arguments: path of the data (None: the kind's synthetic data, made once; for texts, ICD-10-CM); kind, one of `kinds.names()`
-    (None: the kind of most files at the path, or images); size of an example, in the kind's unit; epochs; steps, batches in an
-    epoch; batch, examples in a batch (None: the kind's own, for each of these four); augment, "document" (the kind's
-    augmentation) or "none"; limit, at most how many examples of each class and split (None: all); seed; output, the folder for
-    the results.
-    Returns: the metrics of `evaluation.evaluate_diagnosis`.
+    (None: the kind of most files at the path, or images); size of an example, in the kind's unit; network, one of
+    `Kind.networks`; augment, one of `Kind.augmentations`; epochs; steps, batches in an epoch; batch, examples in a batch (None,
+    for each of these six: `Kind.plan` decides); limit, at most how many examples of each class and split (None: all); seed;
+    also, other paths on which the finished model is tested, such as another hospital's; members, how many models from different
+    seeds are averaged; choose, whether the kind's networks are compared on folds of the training part first; output, the folder
+    for the results.
+    Returns: the metrics of `evaluation.evaluate_diagnosis`; under "data" and "recipe" how they came about; under
+    "baselines" and "verdict" how they compare; under "validation" what changed examples do to them; under "elsewhere" a row of
+    `elsewhere.test` for each path of `also`; under "ensemble" what `ensemble.judge` says of more members than one; under "choice"
+    the comparison of networks.
     Raises: one-line errors for data that cannot be used, before anything is written.
     """
     began = time.perf_counter()
     tinydx.set_seed(seed)
     name = kind or kinds.guess(path)
     subject = kinds.get(name)
-    batch = batch or subject.batch
-    study = subject.open_study(path, size=size, limit=limit, seed=seed)
+    options = Options(network, augment, epochs, steps, batch)
+    study = subject.open_study(path, size=size or subject.usual_size(path, options), limit=limit, seed=seed)
+    others = [(other, subject.open_labelled(other, study.class_names, study.preprocessing)) for other in also]
     print(study.describe(), flush=True)
+    choice = None
+    if choose:
+
+        def train(study: Study, plan: Plan, seed: int) -> Any:
+            return _trained(subject, study, plan, seed, verbose=0)[0]
+
+        choice = choosing.choose(subject, study, options, train, seed)
+        print("\n".join(choosing.words(choice)), flush=True)
+        options = options._replace(network=choice["network"])
+    plan = subject.plan(study, options)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
 
-    model = subject.build(study)
-    history = _train(model, subject, study, epochs, steps, batch, augment, seed)
-    probabilities = model.predict(subject.plain_batches(study, study.test, batch))
-    metrics = evaluation.evaluate_diagnosis(study.test.y, probabilities, study.class_names, seed=seed)
+    model, history = _averaged(subject, study, plan, seed, members) if members > 1 else _trained(subject, study, plan, seed)
+    probabilities = model.predict(subject.plain_batches(study, study.test, plan.batch))
+    metrics = evaluation.evaluate_diagnosis(study.test.y, probabilities, study.class_names, threshold=plan.threshold, seed=seed)
     metrics["data"] = study.facts()
-    model.class_names, model.preprocessing = list(study.class_names), {"kind": name, **study.preprocessing}
+    metrics["baselines"], metrics["verdict"] = baselines.compare(subject, study, probabilities, seed, threshold=plan.threshold)
+    metrics["choice"], metrics["ensemble"] = choice, _judged(model, subject, study, plan)
+    metrics["recipe"] = _recipe(plan, choice, metrics["ensemble"])
+    metrics["validation"] = _validation(model, subject, study, plan, seed)
+    model.class_names = list(study.class_names)
+    model.preprocessing = {"kind": name, **study.preprocessing, "threshold": plan.threshold}
+    elsewhere.remember(model, subject, study, metrics)
+    metrics["elsewhere"] = [elsewhere.test(model, other, part=part, seed=seed, batch=plan.batch) for other, part in others]
     model.save(folder / "model.safetensors", include_optimizer=False)
     paths = write_report(
         folder,
@@ -78,46 +111,128 @@ def diagnose(
         class_names=study.class_names,
         kind=subject,
         title=subject.synthetic_title if study.synthetic else f"Diagnosis: {study.source}",
-        subtitle=_subtitle(subject, study, model, history),
+        subtitle=_subtitle(subject, study, model, plan, history),
         synthetic=study.synthetic,
     )
     print(_closing_words(metrics, study), f"Look at {paths['page']} ({time.perf_counter() - began:.0f} s in all).", sep="\n")
     return metrics
 
 
-def _train(
-    model: Any, kind: Kind, study: Study, epochs: int | None, steps: int | None, batch: int, augment: str, seed: int
-) -> dict[str, Any]:
-    """Fit with augmentation and keep the epoch with the lowest validation loss; returns the history."""
-    usual_epochs, usual_steps = kind.synthetic_schedule if study.synthetic else kind.schedule
-    epochs = epochs or usual_epochs
+def _trained(kind: Kind, study: Study, plan: Plan, seed: int, verbose: int = 1) -> tuple[Any, dict[str, Any]]:
+    """A network, fitted as planned, and the history."""
+    model = kind.build(study, plan)
+    best = EarlyStopping("val_loss", patience=plan.epochs, restore_best_weights=True)
     history = model.fit(
-        kind.training_batches(study, batch, augment, seed),
-        epochs=epochs,
-        steps_per_epoch=steps or usual_steps,
-        validation_data=kind.plain_batches(study, study.val, batch),
-        callbacks=[EarlyStopping("val_loss", patience=epochs, restore_best_weights=True)],
+        kind.training_batches(study, plan, seed),
+        epochs=plan.epochs,
+        steps_per_epoch=plan.steps,
+        validation_data=kind.plain_batches(study, study.val, plan.batch),
+        callbacks=[best] if plan.weights == "best" else [],
+        verbose=verbose,
     )
-    return history.history
+    return model, history.history
+
+
+def _averaged(kind: Kind, study: Study, plan: Plan, seed: int, members: int) -> tuple[Any, dict[str, Any]]:
+    """Several networks from different seeds as one model, and the history of the first."""
+
+    def train(seed: int) -> tuple[Any, dict[str, Any]]:
+        print(f"Member with seed {seed}:", flush=True)
+        return _trained(kind, study, plan, seed)
+
+    model, histories = ensemble.fit(train, members, seed)
+    return model, histories[0]
+
+
+def _judged(model: Any, kind: Kind, study: Study, plan: Plan) -> dict[str, Any] | None:
+    """What an ensemble is worth on the test examples; None for a single model."""
+    if not ensemble.members(model):
+        return None
+    names, test = study.class_names, study.test
+    tables = ensemble.predict_all(model, lambda: kind.plain_batches(study, test, plan.batch), names)
+    positive = evaluation.positive_class(names) if len(names) == 2 else None
+    return ensemble.judge(tables, test.y, plan.threshold, positive)
+
+
+def _recipe(plan: Plan, choice: dict[str, Any] | None, ensemble: dict[str, Any] | None) -> dict[str, Any]:
+    """The plan for metrics.json; steps are all optimizer steps, None where an epoch is a pass over the data."""
+    found = [part["sentence"] for part in (choice, ensemble) if part]
+    steps = None if plan.steps is None else plan.epochs * plan.steps
+    return {**plan._asdict(), "steps": steps, "why": [*plan.why, *found]}
+
+
+def _validation(model: Any, kind: Kind, study: Study, plan: Plan, seed: int) -> dict[str, Any] | None:
+    """ROC AUC and accuracy on the validation examples, as they are and changed; None where the kind states no changes.
+
+    The AUC and accuracy of changed examples are means over the changes. An AUC is None where a class is missing.
+    """
+    changed = None if study.synthetic else kind.shifted(study, study.val, seed)
+    if changed is None:
+        return None
+
+    def measure(part: Examples) -> dict[str, Any]:
+        table = evaluation.probability_table(model.predict(kind.plain_batches(study, part, plan.batch)), study.class_names)
+        complete = len(np.unique(part.y)) == len(study.class_names)
+        area = evaluation.macro_auc(part.y, table) if complete else None
+        return {"roc_auc": area, "accuracy": float((table.argmax(axis=1) == part.y).mean())}
+
+    plain, count = measure(study.val), len(study.val.y)
+    pieces = [slice(k, k + count) for k in range(0, len(changed.y), count)]
+    changes = [
+        {"name": name, **measure(Examples(changed.x[rows], changed.y[rows]))}
+        for name, rows in zip(kind.changes, pieces, strict=True)
+    ]
+    key = "accuracy" if plain["roc_auc"] is None else "roc_auc"
+    shifted = {f"{k}_shifted": None if v is None else float(np.mean([c[k] for c in changes])) for k, v in plain.items()}
+    worst = min(changes, key=lambda change: change[key])
+    fall, name = plain[key] - worst[key], key.replace("roc_auc", "ROC AUC")
+    figures = f"{worst[key]:.3f} instead of {plain[key]:.3f} on validation {study.noun}"
+    sentence = (
+        f"Loses {fall:.2f} of {name} when {study.noun} are {worst['name']} ({figures})."
+        if fall >= 0.01
+        else f"Keeps its {name} when {study.noun} are {', '.join(kind.changes[:-1])} or {kind.changes[-1]} (at worst {figures})."
+    )
+    return {**plain, **shifted, "changes": changes, "sentence": sentence}
 
 
 def _closing_words(metrics: dict[str, Any], study: Study) -> str:
-    """The results on the test examples, each with its interval."""
+    """The results on the test examples beside the baselines', and elsewhere; what speaks against the model comes first."""
     lines = [f"\nOn {metrics['count']} {'synthetic ' if study.synthetic else ''}test {study.noun} that training never saw:"]
+    better = metrics["verdict"].startswith("Better")
+    if not better:
+        lines.insert(0, f"\n{metrics['verdict']}")
     for key in ("roc_auc", "accuracy", "sensitivity", "specificity"):
-        value, interval = metrics[key], metrics.get(f"{key}_interval")
-        between = f"  (95 % interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-        reason = metrics["reasons"].get(key, "")
-        lines.append(f"  {key.replace('roc_auc', 'ROC AUC'):<12} " + (reason if value is None else f"{value:.3f}{between}"))
+        lines.append(f"  {key.replace('roc_auc', 'ROC AUC'):<12} {elsewhere.figure(metrics, key)}")
+    lines.append("Baselines on the same:")
+    lines += [f"  {_baseline(row)}" for row in metrics["baselines"]]
+    lines += [metrics["verdict"]] if better else []
+    if metrics["ensemble"]:
+        lines.append(metrics["ensemble"]["sentence"])
+    if metrics["validation"]:
+        lines.append(metrics["validation"]["sentence"])
+    for row in metrics["elsewhere"]:
+        lines += ["", *elsewhere.words(row)]
+    lines[:0] = [f"\n! {row['path']}: {row['warnings'][0]}" for row in metrics["elsewhere"] if row["warnings"]]
+    if not (metrics["elsewhere"] or study.synthetic):
+        lines.append(f"Not tested on {study.noun} from another place: --also PATH does that, or `tinydx evaluate MODEL PATH`.")
     return "\n".join(lines)
 
 
-def _subtitle(kind: Kind, study: Study, model: Any, history: dict[str, Any]) -> str:
+def _baseline(row: dict[str, Any]) -> str:
+    """A baseline's figures in a line, or why there are none."""
+    if row["reason"] is not None:
+        return f"{row['name']}: {row['reason']}"
+    area = "" if row["roc_auc"] is None else f"ROC AUC {row['roc_auc']:.3f}, "
+    how = {"better": "the model is better", "worse": "the model is worse", "can't tell": "no difference can be told"}
+    return f"{row['name']}: {area}accuracy {row['accuracy']:.3f} ({how[row['verdict']]}, p = {row['p_value']:.2g})"
+
+
+def _subtitle(kind: Kind, study: Study, model: Any, plan: Plan, history: dict[str, Any]) -> str:
     """The numbers of examples, the network, and how long it was trained."""
-    best = int(np.argmin(history["val_loss"])) + 1
+    best = f"weights of epoch {int(np.argmin(history['val_loss'])) + 1}" if plan.weights == "best" else "averaged weights"
     return (
         f"{len(study.train.y)} training, {len(study.val.y)} validation and {len(study.test.y)} test {study.noun}; "
-        f"{kind.network}, {model.count_params():,} parameters, {len(history['loss'])} epochs, weights of epoch {best}. "
+        f"{kind.describe_network(plan)}, {model.count_params():,} parameters, {len(history['loss'])} epochs, {best}. "
         f"tinydx {tinydx.__version__}."
     )
 

@@ -2,22 +2,51 @@
 
 diagnose                                   Kind
 open the data  -> train, val, test         open_study
+decide how to train                        plan, from the options and the data
 make a network                             build
-fit                                        training_batches, schedule
+fit                                        training_batches
 test                                       plain_batches
+test on changed examples                   shifted
+the baseline's numbers                     features
 write the report                           plot, and the words of its page
 predict                                    read
+test a finished model on other data        open_labelled, statistics
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinydx.datasets.study import Examples, Study
 from tinydx.layers import Dense
+
+
+class Options(NamedTuple):
+    """What the user asked for; None leaves the choice to `Kind.plan`."""
+
+    network: str | None = None  # a name of Kind.networks
+    augment: str | None = None  # a name of Kind.augmentations
+    epochs: int | None = None
+    steps: int | None = None  # batches in an epoch
+    batch: int | None = None  # examples in a batch
+
+
+class Plan(NamedTuple):
+    """How a model is trained, and why."""
+
+    network: str  # a name of Kind.networks, or the kind's only network
+    augment: str
+    epochs: int
+    steps: int | None  # batches in an epoch (None: one pass over the data)
+    batch: int
+    weights: str = (
+        "best"  # "best": of the epoch with the lowest validation loss; "last": of the end, averaged over the last steps
+    )
+    threshold: float = 0.5  # on the probability of the positive class
+    why: tuple[str, ...] = ()  # a line for each step of the recipe
 
 
 class Kind:
@@ -31,8 +60,16 @@ class Kind:
     schedule: tuple[int, int | None] = (10, None)  # epochs, and batches in each (None: one pass over the data)
     synthetic_schedule: tuple[int, int | None] = (10, None)  # the same for synthetic data
     batch: int = 32  # examples in a batch
+    networks: tuple[str, ...] = ()  # names for --network; none where there is only one
+    augmentations: tuple[str, ...] = ("document", "none")  # names for --augment, the default first
+    features_name: str = ""  # what `features` returns, in a few words: "pixels at 32x32"
+    changes: tuple[str, ...] = ()  # words for the changes of `shifted`, in its order: "framed differently"
     columns: int  # of the page's grid of examples
     panel_height: float  # of an example with its caption on the page, in inches
+
+    def usual_size(self, path: str | Path | None, options: Options) -> int | None:
+        """The size of an example where the user names none, in this kind's unit; None: `open_study` chooses."""
+        return None
 
     def open_study(self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int) -> Study:
         """Read the data at a path into memory, as splits; without a path, synthetic data.
@@ -43,16 +80,54 @@ class Kind:
         """
         raise NotImplementedError
 
-    def build(self, study: Study) -> Any:
+    def plan(self, study: Study, options: Options) -> Plan:
+        """How to train on these examples: what the options say, and for the rest what suits the kind and the number of examples.
+
+        Raises: ValueError for a network or an augmentation that this kind does not have.
+        """
+        if options.network is not None and options.network not in self.networks:
+            raise ValueError(f"--network {options.network} is not for {self.noun}: {self._offers(self.networks)}")
+        if options.augment is not None and options.augment not in self.augmentations:
+            raise ValueError(f"--augment {options.augment} is not for {self.noun}: {self._offers(self.augmentations)}")
+        epochs, steps = self.synthetic_schedule if study.synthetic else self.schedule
+        augment = options.augment or self.augmentations[0]
+        return Plan(
+            options.network or self.network,
+            augment,
+            options.epochs or epochs,
+            options.steps or steps,
+            options.batch or self.batch,
+        )
+
+    @staticmethod
+    def _offers(names: tuple[str, ...]) -> str:
+        return f"there is {', '.join(names)}" if names else "there is only one"
+
+    def describe_network(self, plan: Plan) -> str:
+        """The network of a plan in a few words, for the page."""
+        return self.network
+
+    def build(self, study: Study, plan: Plan) -> Any:
         """A compiled model for these examples and classes."""
         raise NotImplementedError
 
-    def training_batches(self, study: Study, batch: int, augment: str, seed: int) -> Any:
-        """Endless shuffled batches (x, y) of the training examples, augmented unless augment is "none"."""
+    def training_batches(self, study: Study, plan: Plan, seed: int) -> Any:
+        """Endless shuffled batches (x, y) of the training examples, augmented unless plan.augment is "none"."""
         raise NotImplementedError
 
     def plain_batches(self, study: Study, part: Examples, batch: int) -> Any:
         """Batches (x, y) of some examples in their order, without augmentation."""
+        raise NotImplementedError
+
+    def shifted(self, study: Study, part: Examples, seed: int) -> Examples | None:
+        """Examples as another place might have recorded them: each one several times, changed in fixed, stated ways.
+
+        Returns: all examples under the first change, then all under the second, and so on; None where the kind states no changes.
+        """
+        return None
+
+    def features(self, study: Study, part: Examples) -> np.ndarray:
+        """The numbers of which the baseline of `tinydx.diagnosis.baselines` makes its diagnosis: float32 (N,D)."""
         raise NotImplementedError
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
@@ -63,6 +138,21 @@ class Kind:
         Raises: OSError or ValueError, in one line that names the entry.
         """
         raise NotImplementedError
+
+    def open_labelled(
+        self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
+    ) -> Examples:
+        """Read labelled data on which a finished model is tested, as its training data was read.
+
+        Arguments: path; class_names, the model's, to which the data's are matched in any case; preprocessing, the study's
+        attribute of that name; split "train", "val" or "test" (None: all of the data).
+        Raises: ValueError where the data's classes are not the model's; the errors of `open_study`.
+        """
+        raise NotImplementedError
+
+    def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Numbers (N,) of each example that say how it was recorded, by name; see `tinydx.diagnosis.inputs`."""
+        return {}
 
     def plot(self, axes: Any, example: Any) -> None:
         """Plot an example of `Examples.x` on matplotlib's axes, which have neither ticks nor grid."""

@@ -13,6 +13,7 @@ from tinydx.layers.convolution import (
 from tinydx.layers.core import (
     Activation,
     Add,
+    Average,
     BatchNormalization,
     Concatenate,
     Dense,
@@ -32,6 +33,7 @@ __all__ = [
     "Add",
     "AdditiveAttention",
     "Attention",
+    "Average",
     "AveragePooling2D",
     "BatchNormalization",
     "Bidirectional",

@@ -202,6 +202,20 @@ class Add(Layer):
         return input_shape[0]
 
 
+class Average(Add):
+    """The mean of several inputs of one shape, as of the outputs of several models.
+
+    Returns: an output of that shape.
+    Raises: ValueError for a single input, and where shapes differ.
+
+    >>> Average()([np.zeros((1, 2), "float32"), np.ones((1, 2), "float32")]).numpy()
+    array([[0.5, 0.5]], dtype=float32)
+    """
+
+    def call(self, x: list[Tensor], training: bool = False) -> Tensor:
+        return super().call(x) / float(len(x))
+
+
 class Concatenate(Layer):
     """Several inputs joined along an axis: Concatenate()([image_features, patient_features]).
 

@@ -17,10 +17,12 @@ import numpy as np
 
 import tinydx
 from tinydx.datasets.terms import Term, icd10cm_diagnoses, icd10cm_terms
-from tinydx.diagnosis.kinds.text import DEFAULT_SIZE, build_bag, ids_of, learn_codec
+from tinydx.diagnosis.kinds.text import build_bag, choose_reading, ids_of
+from tinydx.preprocessing.text import Codec
 from tinydx.training import data
 
 FOLDS = 5
+SIZE = 160  # subwords that are kept of a term; most have fewer
 
 
 def main(arguments: Sequence[str] | None = None) -> float:
@@ -64,11 +66,10 @@ def fit_and_test(train: Sequence[Term], test: Sequence[Term], epochs: int, seed:
     """The accuracy of a bag of subwords on the test terms."""
     tinydx.set_seed(seed)
     chapters = sorted({term.chapter for term in train})
-    codec = learn_codec([term.text for term in train])
-    preprocessing = {"codec": codec.config(), "size": DEFAULT_SIZE}
+    preprocessing = choose_reading([term.text for term in train], [chapters.index(term.chapter) for term in train], SIZE)
     x, x_test = (ids_of([term.text for term in part], preprocessing) for part in (train, test))
     y, y_test = (np.array([chapters.index(term.chapter) for term in part]) for part in (train, test))
-    model = build_bag(len(codec), len(chapters))
+    model = build_bag(len(Codec.from_config(preprocessing["codec"])), len(chapters))
     model.fit(data.batches(x, y, batch_size=128, shuffle=True), epochs=epochs, verbose=0)
     return float((model.predict(x_test, batch_size=256).argmax(axis=1) == y_test).mean())
 

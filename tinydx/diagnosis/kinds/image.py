@@ -1,35 +1,83 @@
-"""Images: class folders or a MedMNIST .npz; the document's CNN and its augmentation.
+"""Images: class folders or a MedMNIST .npz; two networks, and a recipe that holds in the next hospital.
 
     None             synthetic chest phantoms, made once in the data folder
     FOLDER           class folders, or train/ val/ test/ of them
     FILE.npz         a MedMNIST set
 
 Images are read once, resized, and kept as bytes, so that an unreadable file is reported before training begins.
+
+    --network document --augment document    the document's program: 150 pixels in colour, epochs, the best one by validation
+    --network blocks --augment framing       the recipe: 48 pixels, each image standardised, framed and exposed anew each time,
+                                             classes balanced, a schedule by steps, averaged weights
+
+Real images get the recipe, synthetic phantoms the document's program. The document's network with framing follows the recipe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinydx.datasets.download import data_home
-from tinydx.datasets.folders import open_folders
+from tinydx.datasets.folders import labelled_files, match_classes, open_folders
 from tinydx.datasets.medmnist import MedMNIST
 from tinydx.datasets.phantom import VERSION, write_phantom_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, progress
 from tinydx.datasets.synthetic import MARKER
-from tinydx.diagnosis.kind import Kind, classification_loss, output_layer
-from tinydx.layers import Conv2D, Dense, Flatten, MaxPooling2D
+from tinydx.diagnosis.inputs import image_statistics
+from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
+from tinydx.diagnosis.networks import linear_on_pixels, small_cnn
+from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten, GlobalAveragePooling2D, MaxPooling2D
 from tinydx.models import Sequential
-from tinydx.preprocessing.files import EXTENSIONS
+from tinydx.optimizers import Adam
+from tinydx.optimizers.schedules import CosineDecay
+from tinydx.preprocessing.files import EXTENSIONS, check_images
+from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
 
-DEFAULT_SIZE = 150
+DOCUMENT_SIZE, SIZE = 150, 48  # pixels, of the document's program and of the recipe
+STEPS, BATCH, EPOCHS = 700, 64, 10  # of the recipe; an epoch is a tenth of the steps, after which validation is shown
+RATE, WARM_UP = 1e-3, 50  # learning rate, and the steps in which it rises from 0
+BASELINE_SIZE = 32  # pixels, of the features of the baseline
+WIDTHS = (16, 32, 64, 128)  # filters of the four blocks
 SYNTHETIC = "Synthetic: drawn by a program, of no patient. Results on them say nothing about real X-rays."
+
+
+class Change(NamedTuple):
+    """A kind of change of `ImageKind.shifted`: its words, and the transforms among which each image gets one."""
+
+    words: str
+    transforms: tuple[dict[str, float], ...]
+
+
+CHANGES = (
+    Change(
+        "framed differently",
+        (
+            {"window": 0.75, "aspect": 1.1, "down": -0.05, "right": 0.04, "rotation": 4.0},
+            {"window": 0.85, "aspect": 0.87, "down": 0.06, "right": 0.0, "rotation": -6.0},
+            {"window": 0.9, "aspect": 1.18, "down": 0.0, "right": -0.08, "rotation": 0.0},
+            {"window": 0.95, "aspect": 0.85, "down": -0.08, "right": 0.05, "rotation": 6.0},
+            {"window": 1.05, "aspect": 1.05, "down": 0.08, "right": -0.05, "rotation": -3.0},
+            {"window": 1.1, "aspect": 0.95, "down": 0.0, "right": 0.08, "rotation": 2.0},
+        ),
+    ),
+    Change(
+        "exposed differently",
+        (
+            {"gamma": 0.65, "contrast": 1.1},
+            {"gamma": 1.5, "contrast": 0.9},
+            {"gamma": 0.8, "brightness": 0.08, "contrast": 1.2},
+            {"gamma": 1.25, "brightness": -0.08, "contrast": 0.85},
+        ),
+    ),
+    Change("blurred", ({"blur": 0.012}, {"blur": 0.018})),  # .8 and 1.2 pixels of 64
+)
 
 
 class ImageKind(Kind):
@@ -38,25 +86,98 @@ class ImageKind(Kind):
     noun = "images"
     endings = (*EXTENSIONS, ".npz")
     network = "the document's CNN"
+    networks = ("blocks", "document", "small", "linear")
+    augmentations = ("framing", "document", "none")
     synthetic_title = "Diagnosis of chest phantoms"
     synthetic_notice = "a program drew these images, they show no patient, and results on real images will differ."
     synthetic_schedule = (8, 16)  # 128 batches: easier than real data
+    features_name = "pixels (at most 32x32)"
+    changes = tuple(change.words for change in CHANGES)
     columns, panel_height = 6, 1.88
+
+    def usual_size(self, path: str | Path | None, options: Options) -> int | None:
+        """The document's 150 pixels for its program on a folder, else None: what `open_study` chooses."""
+        synthetic = path is None or (Path(path) / MARKER).exists()
+        document = is_document_program(*_network_and_augmentation(options, synthetic))
+        return DOCUMENT_SIZE if document and (path is None or _npz(Path(path)) is None) else None
 
     def open_study(self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int) -> Study:
         return open_study(path, size=size, limit=limit, seed=seed)
 
-    def build(self, study: Study) -> Any:
-        return build_cnn(study.train.x.shape[1:], len(study.class_names))
+    def plan(self, study: Study, options: Options) -> Plan:
+        """The document's program as it stands, or the recipe; the recipe also sets how the study's images become inputs."""
+        asked = super().plan(study, options)  # checks the names
+        network, augment = _network_and_augmentation(options, study.synthetic)
+        if is_document_program(network, augment):
+            study.preprocessing = _reading(study.train.x.shape[1])
+            why = ("The document's program as it stands.", "The weights are those of the epoch with the lowest validation loss.")
+            return asked._replace(network=network, augment=augment, why=why)
+        grey = is_grey(study.train.x)
+        study.preprocessing = {**_reading(study.train.x.shape[1]), "color_mode": "grayscale" if grey else "rgb"}
+        if augment == "framing":
+            study.preprocessing |= {"rescale": None, "standardise": True}
+        batch = options.batch or BATCH
+        epochs = options.epochs or EPOCHS
+        usual = math.ceil(len(study.train.y) / batch) if options.epochs else math.ceil(STEPS / epochs)
+        plan = Plan(network, augment, epochs, options.steps or usual, batch, weights="last")
+        return plan._replace(why=reasons(study, plan))
 
-    def training_batches(self, study: Study, batch: int, augment: str, seed: int) -> Any:
-        return augmentation(augment).flow(study.train.x, study.train.y, batch_size=batch, seed=seed)
+    def describe_network(self, plan: Plan) -> str:
+        return NETWORKS[plan.network].words
+
+    def build(self, study: Study, plan: Plan) -> Any:
+        shape, classes = input_shape(study), len(study.class_names)
+        if plan.weights == "best":
+            return build_cnn(shape, classes)
+        model = NETWORKS[plan.network].build(shape, classes)
+        model.compile(optimizer(plan), classification_loss(classes), metrics=["accuracy"])
+        return model
+
+    def training_batches(self, study: Study, plan: Plan, seed: int) -> Any:
+        if plan.weights == "best":
+            return augmentation(plan.augment).flow(study.train.x, study.train.y, batch_size=plan.batch, seed=seed)
+        x, how = in_its_colours(study.train.x, study.preprocessing), {"kind": "image", **study.preprocessing}
+        epoch: dict[str, Any] = {"batch_size": plan.batch, "seed": seed, "steps": plan.steps}
+        return BalancedIterator(x, study.train.y, recipe(plan.augment), **epoch, preprocessing=how)
 
     def plain_batches(self, study: Study, part: Examples, batch: int) -> Any:
-        return augmentation("none").flow(part.x, part.y, batch_size=batch, shuffle=False)
+        standardising = ImageDataGenerator(preprocessing_function=standardised)
+        generator = standardising if study.preprocessing.get("standardise") else augmentation("none")
+        return generator.flow(in_its_colours(part.x, study.preprocessing), part.y, batch_size=batch, shuffle=False)
+
+    def shifted(self, study: Study, part: Examples, seed: int) -> Examples:
+        """All images under each of CHANGES; which transform of the change an image gets, the seed draws."""
+        rng, changed = np.random.default_rng(seed), []
+        for change in CHANGES:
+            for image, which in zip(part.x, rng.integers(len(change.transforms), size=len(part.x)), strict=True):
+                transform = change.transforms[which]
+                y = recoloured(reframed(image.astype(np.float32), transform), transform)
+                changed.append(np.rint(np.clip(y, 0, 255)).astype(np.uint8))
+        x = np.array(changed, np.uint8).reshape(-1, *part.x.shape[1:])
+        files = None if part.files is None else part.files * len(CHANGES)
+        return Examples(x, np.tile(part.y, len(CHANGES)), files)
+
+    def features(self, study: Study, part: Examples) -> np.ndarray:
+        """The pixels of the image at 32x32 (or its own size if that is smaller), 0 to 1; in colour where training images are."""
+        x = part.x[..., :1] if is_grey(study.train.x) else part.x
+        return (_resized(x, min(BASELINE_SIZE, x.shape[1])) / np.float32(255)).reshape(len(x), -1).astype(np.float32)
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
-        return load_images([entry], preprocessing)
+        x = load_images([entry], preprocessing)
+        return standardised(x) if preprocessing.get("standardise") else x
+
+    def open_labelled(
+        self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
+    ) -> Examples:
+        if file := _npz(Path(path)):
+            return _labelled_medmnist(file, class_names, preprocessing, split)
+        files = labelled_files(path, class_names, split)
+        check_images([file for file, _ in files])
+        with progress("Reading images", len(files)) as advance:
+            return _read_images(files, preprocessing, advance)
+
+    def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        return image_statistics(part.x, part.files)
 
     def plot(self, axes: Any, example: Any) -> None:
         picture = np.asarray(example)
@@ -71,7 +192,7 @@ class ImageKind(Kind):
 KIND = ImageKind()
 
 
-# ---- the network and its augmentation ------------------------------------------------------------------------------
+# ---- the networks and their augmentation ---------------------------------------------------------------------------
 
 
 def build_cnn(shape: tuple[int, ...], classes: int) -> Sequential:
@@ -122,27 +243,145 @@ def augmentation(how: str) -> ImageDataGenerator:
     )
 
 
+def is_document_program(network: str, augment: str) -> bool:
+    """Whether these two mean the document's program as it stands, not the recipe.
+
+    >>> is_document_program("document", "none"), is_document_program("document", "framing")
+    (True, False)
+    """
+    return network == "document" and augment != "framing"
+
+
+def _network_and_augmentation(options: Options, synthetic: bool) -> tuple[str, str]:
+    """Those asked for; for the rest, the document's for synthetic images, and the recipe's for real ones."""
+    network = options.network or ("document" if synthetic else "blocks")
+    return network, options.augment or ("document" if synthetic and network == "document" else "framing")
+
+
+def build_blocks(shape: tuple[int, ...], classes: int) -> Sequential:
+    """The network of the recipe: four blocks of convolution, batch normalisation, ReLU and pooling, and the mean over all places.
+
+    A block that sees fewer than six pixels does not pool, so that 28 pixels do as well as 64. The mean over all places has no
+    weights that know a place: it matters less where in the frame something lies.
+
+    Arguments: shape (H,W,C) of an image; classes, how many.
+    Returns: the model, not compiled.
+    Source: Ioffe and Szegedy 2015 (batch normalisation); Lin, Chen and Yan 2014 (global average pooling).
+
+    >>> build_blocks((64, 64, 1), 2).count_params()
+    97937
+    """
+    model, side = Sequential(name="diagnosis"), min(shape[:2])
+    for k, width in enumerate(WIDTHS):
+        first: Any = {"input_shape": shape} if k == 0 else {}
+        model.add(Conv2D(width, 3, padding="same", use_bias=False, **first))
+        model.add(BatchNormalization(momentum=0.9))
+        model.add(Activation("relu"))
+        if side >= 6:
+            model.add(MaxPooling2D())
+            side //= 2
+    model.add(GlobalAveragePooling2D())
+    model.add(output_layer(classes))
+    return model
+
+
+class Network(NamedTuple):
+    """A network of `--network`: its words for the page, why one would take it, and the function that builds it."""
+
+    words: str
+    reason: str
+    build: Callable[[tuple[int, ...], int], Sequential]
+
+
+NETWORKS = {
+    "blocks": Network(
+        "four blocks of convolution, batch normalisation and pooling",
+        "Four blocks of 3x3 convolution, batch normalisation and pooling, then a mean over all places: "
+        "no dense weights that know places.",
+        build_blocks,
+    ),
+    "document": Network("the document's CNN", "The document's network.", build_cnn),
+    "small": Network(
+        "a small CNN of three blocks",
+        "Three narrow blocks of 3x3 convolution, batch normalisation and pooling, then a mean over all places.",
+        small_cnn,
+    ),
+    "linear": Network("linear on pixels", "Linear on pixels: a weight for each pixel at about 32x32.", linear_on_pixels),
+}
+
+
+def optimizer(plan: Plan) -> Adam:
+    """Adam for the recipe: the learning rate rises, then falls as a cosine; the weights are averaged over the last steps."""
+    total = plan.epochs * (plan.steps or 1)
+    warm = min(WARM_UP, total // 4)
+    rate = CosineDecay(0.0, max(1, total - warm), warmup_target=RATE, warmup_steps=warm)
+    return Adam(rate, use_ema=True, ema_momentum=1 - 1 / min(100, 1 + total // 7))
+
+
+def recipe(augment: str) -> Any:
+    """How training images are changed: "framing", with standardisation last, or the document's ways, with rescaling last.
+
+    >>> recipe("document").rotation_range
+    20
+    """
+    return Framing() if augment == "framing" else augmentation(augment)
+
+
+def reasons(study: Study, plan: Plan) -> tuple[str, ...]:
+    """The recipe in sentences, one for each step."""
+    height, width, channels = input_shape(study)
+    colours = "grey" if channels == 1 else "in colour"
+    standardised = "standardise" in study.preprocessing
+    augment = {
+        "framing": "Each training image is framed anew (window 0.7 to 1.1, aspect, shift, rotation) and exposed anew (gamma, "
+        "contrast, blur, noise), as other hospitals do. No flips: the heart is on the left.",
+        "document": "The document's augmentation: rotation, shift, shear, zoom and flips.",
+        "none": "No augmentation, as asked.",
+    }[plan.augment]
+    total = plan.epochs * (plan.steps or 1)
+    return (
+        f"Images of {height}x{width} pixels, {colours}"
+        + (
+            ", each with mean 0 and deviation 1, so that brightness as a whole says nothing."
+            if standardised
+            else ", from 0 to 1."
+        ),
+        NETWORKS[plan.network].reason,
+        augment,
+        f"{total} steps of {plan.batch} images, every class equally often, whatever its share of the data.",
+        f"Adam, whose learning rate rises to {RATE:g} in the first steps and falls as a cosine to 0.",
+        "The weights are the average over the last steps, not those of an epoch chosen on validation images: "
+        "these come from the same source and say little about another.",
+        f"The threshold is {plan.threshold:g}, which balanced training makes the natural one; it was not chosen on any data.",
+    )
+
+
 # ---- the data ------------------------------------------------------------------------------------------------------
 
 
 def open_study(path: str | Path | None, *, size: int | None = None, limit: int | None = None, seed: int = 0) -> Study:
     """Images from any of the sources that the module lists.
 
-    Arguments: path, None for phantoms; size in pixels (None: 150, or an .npz file's own); limit, at most how many images of each
-    class and split (None: all); seed of the splits.
+    Arguments: path, None for phantoms; size in pixels (None: 48, or an .npz file's own; synthetic: 150); limit, at most how many
+    images of each class and split (None: all); seed of the splits.
     Returns: the study.
     Raises: FileNotFoundError, which names the nearest folder that exists; ValueError for data that cannot be used.
     """
     if path is None:
-        return _phantoms(size or DEFAULT_SIZE, limit, seed)
+        return _phantoms(size or DOCUMENT_SIZE, limit, seed)
     path = Path(path)
-    if path.is_dir() and len(found := sorted(path.glob("*.npz"))) == 1:
-        path = found[0]
-    if path.suffix == ".npz":
-        return _medmnist(path, size, limit, seed)
+    if file := _npz(path):
+        return _medmnist(file, size, limit, seed)
     if path.is_file():
         raise ValueError(f"{path} is neither a folder nor an .npz file: give a folder with one folder of images for each class")
-    return _folders(path, size or DEFAULT_SIZE, limit, seed)
+    return _folders(path, size or (DOCUMENT_SIZE if (path / MARKER).exists() else SIZE), limit, seed)
+
+
+def _npz(path: Path) -> Path | None:
+    """The .npz file at a path, or the only one in the folder there; None for anything else."""
+    if path.is_dir() and len(found := sorted(path.glob("*.npz"))) == 1:
+        return found[0]
+    return path if path.suffix == ".npz" else None
 
 
 def _phantoms(size: int, limit: int | None, seed: int) -> Study:
@@ -175,7 +414,7 @@ def _read_images(files: Sequence[tuple[str, int]], how: dict[str, Any], advance:
     x = np.empty((len(files), *how["target_size"], 3), np.uint8)
 
     def read(i: int) -> None:
-        x[i] = np.rint(load_images([files[i][0]], {**how, "rescale": None})[0])
+        x[i] = np.rint(load_images([files[i][0]], {**how, "rescale": None, "color_mode": "rgb"})[0])
         advance()
 
     with ThreadPoolExecutor() as pool:
@@ -200,12 +439,59 @@ def _medmnist(path: Path, size: int | None, limit: int | None, seed: int) -> Stu
     return Study(data.name, data.class_names, *parts, False, notes, _reading(size), "images", f"{size}x{size}")
 
 
+def _labelled_medmnist(path: Path, class_names: list[str], how: dict[str, Any], split: str | None) -> Examples:
+    """A split of an .npz file, or all of it, for a model that knows these classes and reads images of that size."""
+    data = MedMNIST(path)
+    parts = [data.load(k) for k in ([split] if split else data.splits)]
+    x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    numbers = match_classes([data.class_names[k] for k in y], class_names, str(path))
+    return _as_images(x, np.array(numbers, np.int64), how["target_size"][0])
+
+
 def _as_images(x: np.ndarray, y: np.ndarray, size: int) -> Examples:
     """Grey as three equal channels, resized to (size, size) if needed."""
     x = np.repeat(x[..., None], 3, axis=-1) if x.ndim == 3 else x
-    if x.shape[1:3] != (size, size):
-        from PIL import Image
+    return Examples(_resized(x, size), y)
 
-        resized = [Image.fromarray(v).resize((size, size), Image.Resampling.BILINEAR) for v in x]
-        x = np.array([np.asarray(v) for v in resized], np.uint8).reshape(-1, size, size, 3)
-    return Examples(x, y)
+
+def _resized(x: np.ndarray, size: int) -> np.ndarray:
+    """Images (N,H,W,1 or 3) as bytes, resized to (size, size) if needed."""
+    if x.shape[1:3] == (size, size):
+        return x
+    from PIL import Image
+
+    pictures = (Image.fromarray(v[..., 0] if v.shape[2] == 1 else v) for v in x)
+    resized = [np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR)) for picture in pictures]
+    return np.array(resized, np.uint8).reshape(-1, size, size, x.shape[3])
+
+
+# ---- colours -------------------------------------------------------------------------------------------------------
+
+
+def is_grey(x: np.ndarray) -> bool:
+    """Whether the three channels of images (N,H,W,3) are equal everywhere, so that one will do.
+
+    >>> is_grey(np.zeros((2, 4, 4, 3)))
+    True
+    """
+    return bool((x[..., :1] == x[..., 1:]).all())
+
+
+def input_shape(study: Study) -> tuple[int, int, int]:
+    """The shape (H,W,C) of one input of the model."""
+    height, width, _ = study.train.x.shape[1:]
+    return height, width, 1 if study.preprocessing["color_mode"] == "grayscale" else 3
+
+
+def in_its_colours(x: np.ndarray, preprocessing: dict[str, Any]) -> np.ndarray:
+    """Images with the channels that the network takes.
+
+    Arguments: x (N,H,W,3), bytes; preprocessing, the study's; for a network of grey images, coloured ones become their luminance.
+    Returns: (N,H,W,C), bytes.
+
+    >>> in_its_colours(np.zeros((2, 4, 4, 3), np.uint8), {"color_mode": "grayscale"}).shape
+    (2, 4, 4, 1)
+    """
+    if preprocessing["color_mode"] != "grayscale":
+        return x
+    return x[..., :1] if is_grey(x) else np.rint(x @ np.array([[0.299], [0.587], [0.114]])).astype(np.uint8)

@@ -1,7 +1,9 @@
-"""Sounds: class folders of wav or flac files; a convolution over time, then the document's recurrence.
+"""Sounds: class folders of wav or flac files; a convolution and the document's recurrence, or a dense network on few numbers.
 
     None             synthetic heart sounds, made once in the data folder
     FOLDER           class folders, or train/ val/ test/ of them, at any sample rate
+
+From 1,000 training recordings on, and for the synthetic ones, whose classes differ in rhythm:
 
                                                   ┌────────────── mean over time ────────────────┐
     samples --log-mel--> (T,32) --convolution--> (T,48)                                          ├--> class
@@ -10,9 +12,13 @@
 The convolution's filters cover all bands of five frames (an eighth of a second). The mean of their outputs says which sounds
 occur, at whatever time; the recurrence says where in the beat they occur.
 
+With fewer recordings, fewer features work better. Each recording becomes 160 numbers, which say nothing about order:
+
+    samples --log-mel--> (T,32) --quantiles of each band over time--> (160,) --dense network--> class
+
 Recordings are read once, resampled to 2 kHz (heart sounds and murmurs lie below 1 kHz) and kept as samples, so that an
 unreadable file is reported before training begins. Training uses random pieces, noisy and partly masked; testing uses whole
-recordings. The network does not depend on the length.
+recordings. Neither network depends on the length.
 """
 
 from __future__ import annotations
@@ -24,16 +30,19 @@ from typing import Any
 import numpy as np
 
 from tinydx.datasets.download import data_home
-from tinydx.datasets.folders import Files, open_folders
+from tinydx.datasets.folders import Files, labelled_files, open_folders
 from tinydx.datasets.heart import VERSION, write_heart_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, progress
 from tinydx.datasets.synthetic import MARKER
-from tinydx.diagnosis.kind import Kind, classification_loss, output_layer
+from tinydx.diagnosis.inputs import sound_statistics
+from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
+from tinydx.diagnosis.networks import linear_on_mean
 from tinydx.layers import (
     Activation,
     BatchNormalization,
     Concatenate,
     Conv2D,
+    Dense,
     Dropout,
     GlobalAveragePooling2D,
     Input,
@@ -41,23 +50,29 @@ from tinydx.layers import (
     Reshape,
     SimpleRNN,
 )
-from tinydx.models import Model
+from tinydx.models import Model, Sequential
 from tinydx.optimizers import AdamW
 from tinydx.preprocessing.sound import (
     EXTENSIONS,
     SoundDataGenerator,
+    band_quantiles,
     check_sounds,
     duration,
     find_sounds,
     load_features,
     load_samples,
 )
+from tinydx.training import data
 
 RATE = 2000  # Hz
 SECONDS = 10  # of a recording, unless --size says otherwise
 SYNTHETIC_SECONDS = 5
 FEATURES: dict[str, Any] = {"rate": RATE, "n_fft": 512, "window": 128, "hop": 50, "n_mels": 32, "fmin": 10.0, "fmax": 1000.0}
 FILTERS, UNITS = 48, 32  # of the convolution and of the recurrence
+FEW = 1000  # training recordings: below, they are summarized
+HIDDEN = 128  # units of the dense network for summaries
+PIECES, PIECE = 12, 0.4  # random pieces of each recording beside the whole one, and the share of it in each
+LEAST = 600  # steps of the optimizer on summaries
 SYNTHETIC = "Synthetic: computed by a program, of no patient. Results on them say nothing about real hearts."
 
 
@@ -69,26 +84,78 @@ class SoundKind(Kind):
     network = "convolution and the document's recurrence on log-mel spectra"
     synthetic_title = "Diagnosis of heart sounds"
     synthetic_notice = "a program computed these sounds, they are of no patient, and results on real ones will differ."
+    networks = ("standard", "linear")  # standard: what suits the number of recordings
     schedule = (60, None)
     synthetic_schedule = (10, None)  # synthetic murmurs are clearer than real ones
     columns, panel_height = 3, 1.9
+    features_name = "mean and spread of the log-mel spectrum"
 
     def open_study(self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int) -> Study:
         if path is None:
             path, size = _synthetic_folder(size or SYNTHETIC_SECONDS), size or SYNTHETIC_SECONDS
         return _folders(Path(path), size or SECONDS, limit, seed)
 
-    def build(self, study: Study) -> Model:
-        return build_rnn(FEATURES["n_mels"], len(study.class_names))
+    def plan(self, study: Study, options: Options) -> Plan:
+        plan, count = super().plan(study, options), len(study.train.y)
+        if plan.network == "standard":
+            plan = plan._replace(network=self.network)
+        best = "the epoch with the lowest validation loss is kept"
+        if not is_summarized(study.preprocessing):
+            reason = "synthetic recordings" if study.synthetic else f"{count} training recordings"
+            return plan._replace(why=(f"{self.network} for {reason}", best))
+        steps = max(-(-LEAST // 6), -(-count * (1 + PIECES) // plan.batch))
+        why = (
+            f"quantiles of the spectrum over time and a dense network for {count} recordings: fewer than {FEW} need few features",
+            f"beside each recording, {PIECES} random pieces of it train the network" if plan.augment != "none" else "",
+            best,
+        )
+        usual = "a dense network on the quantiles of log-mel spectra"
+        plan = plan._replace(network=plan.network if plan.network == "linear" else usual, why=tuple(filter(None, why)))
+        if options.epochs is None:
+            plan = plan._replace(epochs=6, steps=options.steps or steps)
+        return plan
 
-    def training_batches(self, study: Study, batch: int, augment: str, seed: int) -> Any:
-        return augmentation(augment).flow(study.train.x, study.train.y, batch_size=batch, seed=seed)
+    def build(self, study: Study, plan: Plan) -> Any:
+        classes = len(study.class_names)
+        if plan.network == "linear":
+            summarized = is_summarized(study.preprocessing)
+            return linear_on_mean((len(study.preprocessing["mean"]),) if summarized else (None, FEATURES["n_mels"]), classes)
+        if is_summarized(study.preprocessing):
+            return build_dense(len(study.preprocessing["mean"]), classes)
+        return build_rnn(FEATURES["n_mels"], classes)
+
+    def training_batches(self, study: Study, plan: Plan, seed: int) -> Any:
+        x, y = study.train.x, study.train.y
+        if not is_summarized(study.preprocessing):
+            return augmentation(plan.augment).flow(x, y, batch_size=plan.batch, seed=seed)
+        versions = 1 + (PIECES if plan.augment != "none" else 0)
+        x = scaled(summaries(x, versions, seed).reshape(-1, len(study.preprocessing["mean"])), study.preprocessing)
+        return data.batches(x, np.tile(y, versions), batch_size=plan.batch, shuffle=True)
 
     def plain_batches(self, study: Study, part: Examples, batch: int) -> Any:
-        return augmentation("none").flow(part.x, part.y, batch_size=batch, shuffle=False)
+        if not is_summarized(study.preprocessing):
+            return augmentation("none").flow(part.x, part.y, batch_size=batch, shuffle=False)
+        return data.batches(scaled(summaries(part.x)[0], study.preprocessing), part.y, batch_size=batch)
+
+    def features(self, study: Study, part: Examples) -> np.ndarray:
+        """The mean over time of each band's log power, in dB, and its standard deviation: float32 (N, 2 * bands)."""
+        bands = [augmentation("none").features(x) for x in part.x]
+        return np.array([np.concatenate([b.mean(axis=0), b.std(axis=0)]) for b in bands], np.float32)
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
-        return load_features([entry], preprocessing)
+        frames = load_features([entry], preprocessing)
+        return scaled(band_quantiles(frames), preprocessing) if is_summarized(preprocessing) else frames
+
+    def open_labelled(
+        self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
+    ) -> Examples:
+        files = labelled_files(path, class_names, split, find_sounds)
+        check_sounds([file for file, _ in files])
+        with progress("Reading recordings", len(files)) as advance:
+            return _read_sounds(files, preprocessing["seconds"], advance)
+
+    def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        return sound_statistics(part.x, RATE, part.files)
 
     def plot(self, axes: Any, example: Any) -> None:
         """The waveform above its log-mel spectrum, low bands at the bottom."""
@@ -131,6 +198,50 @@ def build_rnn(bands: int, classes: int) -> Model:
     return model
 
 
+def build_dense(numbers: int, classes: int) -> Sequential:
+    """The classifier of summaries.
+
+    Arguments: numbers of a summary; classes, how many.
+    Returns: the compiled model.
+
+    >>> build_dense(160, 2).count_params()
+    20737
+    """
+    model = Sequential([Dropout(0.2, input_shape=(numbers,)), Dense(HIDDEN, activation="relu"), Dropout(0.5)], name="diagnosis")
+    model.add(output_layer(classes))
+    model.compile(AdamW(1e-3, weight_decay=0.01), classification_loss(classes), metrics=["accuracy"])
+    return model
+
+
+def is_summarized(preprocessing: dict[str, Any]) -> bool:
+    """Whether recordings are read as summaries."""
+    return "mean" in preprocessing
+
+
+def summaries(x: np.ndarray, versions: int = 1, seed: int = 0) -> np.ndarray:
+    """The quantiles over time of each band, for whole recordings and for random pieces of them.
+
+    Arguments: x (N,L), samples; versions, 1 for the whole recordings, more for as many pieces of each; seed of the pieces.
+    Returns: float32 (versions, N, 5 * bands), the whole recordings first.
+
+    >>> summaries(np.random.default_rng(0).normal(size=(2, 4000)), versions=3).shape
+    (3, 2, 160)
+    """
+    generator, rng = augmentation("none"), np.random.default_rng(seed)
+    frames = [generator.standardize(generator.features(sound)) for sound in x]
+    found = [[band_quantiles(sound) for sound in frames]]
+    for _ in range(versions - 1):
+        lengths = [max(1, round(PIECE * len(sound))) for sound in frames]
+        starts = [rng.integers(len(sound) - n + 1) for sound, n in zip(frames, lengths, strict=True)]
+        found.append([band_quantiles(f[i : i + n]) for f, i, n in zip(frames, starts, lengths, strict=True)])
+    return np.array(found, np.float32)
+
+
+def scaled(x: np.ndarray, preprocessing: dict[str, Any]) -> np.ndarray:
+    """Summaries (N,D) scaled to the mean 0 and variance 1 of the whole training recordings."""
+    return ((x - np.array(preprocessing["mean"])) / np.array(preprocessing["spread"])).astype(np.float32)
+
+
 def augmentation(how: str) -> SoundDataGenerator:
     """The augmentation of recordings, or none.
 
@@ -169,6 +280,9 @@ def _folders(path: Path, seconds: int, limit: int | None, seed: int) -> Study:
     if longer := sum(duration(file) > seconds for files in splits.values() for file, _ in files):
         notes.append(f"{longer} recordings last longer: their first {seconds} s are used (--size N uses more)")
     how = {"seconds": seconds, "features": augmentation("none").options}
+    if len(train.y) < FEW and not synthetic:
+        whole = summaries(train.x)[0]
+        how.update(mean=whole.mean(axis=0).tolist(), spread=np.maximum(whole.std(axis=0), 1e-3).tolist())
     return Study(source, names, train, val, test, synthetic, notes, how, "recordings", f"{seconds} s at {RATE} Hz")
 
 

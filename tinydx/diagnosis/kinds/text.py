@@ -1,14 +1,16 @@
-"""Texts: class folders of .txt files, or a table with the columns text and label; a bag of subwords.
+"""Texts: class folders of .txt files, or a table with a column of texts and one of labels; a bag of words or of subwords.
 
     None             ICD-10-CM: the terms under each diagnosis, and the chapter of the book to which they belong
     FOLDER           FOLDER/CLASS/*.txt, or train/ val/ test/ of such folders
-    FILE.csv, .tsv   a table with the columns text and label, split at random
+    FILE.csv, .tsv   a table, split at random; its columns may have any of the usual names, such as text and label
+    FOLDER           FOLDER/train.csv, with or without val.csv and test.csv
 
-The network takes the mean of the vectors of a text's words and pieces of words, then a softmax over the classes:
+The network takes the mean of the vectors of a text's tokens, then a softmax over the classes:
 
-    ids (N,T) -> Embedding -> whole words dropped -> mean over T -> Dropout -> Dense(classes)
+    ids (N,T) -> Embedding -> whole tokens dropped -> mean over T -> Dropout -> Dense(classes)
 
-It knows no order beyond pairs of words. It learns in a minute, and recognises parts of words that it has never seen.
+The training texts decide what a token is and how much of a text is read (`choose_reading`), and how long and how fast the network
+learns (`Schedule`). Short texts are read as subwords, which include parts of words that training has never seen.
 """
 
 from __future__ import annotations
@@ -16,25 +18,69 @@ from __future__ import annotations
 import csv
 import os
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinydx.datasets.folders import SHARES, open_folders
+from tinydx.datasets.folders import SHARES, SPLIT_FOLDERS, labelled_files, match_classes, open_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out
 from tinydx.datasets.terms import CHAPTERS, Term, icd10cm_diagnoses, icd10cm_terms, split_by_group
-from tinydx.diagnosis.kind import Kind, classification_loss, output_layer
+from tinydx.diagnosis.inputs import text_statistics
+from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
+from tinydx.diagnosis.networks import linear_on_tokens, lstm
 from tinydx.layers import Dropout, Embedding, GlobalAveragePooling1D
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
 from tinydx.preprocessing.files import find_files
-from tinydx.preprocessing.text import UNKNOWN, Codec, Subwords, pad_sequences
+from tinydx.preprocessing.text import UNKNOWN, Codec, Subwords, Vocabulary, Words, pad_sequences
+from tinydx.preprocessing.text.vocabulary import SPECIAL
 from tinydx.training import data
 
-DEFAULT_SIZE = 160  # features (words, pairs, pieces) that are kept of a text; a diagnosis has about 100
+MOST = 512  # tokens that are kept of a text
+SHORT = 32  # words: where the median text has fewer, texts are read as subwords
+FEW = 4000  # training texts: below, batches are small and steps large
+LEAST = 600  # steps of the optimizer
+PASSES = 4  # over the training texts, at least
+TABLES = (".csv", ".tsv")
+# the networks of --network beside the usual one, "mean"
+OTHER_NETWORKS: dict[str, Callable[..., Sequential]] = {"linear": linear_on_tokens, "lstm": lstm}
 LONGEST = 100_000  # characters of a text that are read
+COLUMNS, CELLS = 20_000, 100_000_000  # the most columns, and columns times texts, of the baseline's TF-IDF: 400 MB
+
+TEXT_COLUMNS = (
+    "text", "texts", "abstract", "medical_abstract", "description", "transcription", "note", "notes", "report", "sentence",
+    "symptoms", "symptom", "question", "content", "document", "dialogue", "message", "title", "name", "term",
+)  # fmt: skip
+LABEL_COLUMNS = (
+    "label", "labels", "class", "category", "condition", "condition_label", "diagnosis", "disease", "prognosis", "target",
+    "specialty", "medical_specialty", "section_header", "chapter", "y",
+)  # fmt: skip
+
+
+class Schedule(NamedTuple):
+    """How a network learns: steps of the optimizer, examples in each, learning rate, and how often it is validated."""
+
+    updates: int
+    batch: int
+    rate: float
+    epochs: int = 12
+
+    @classmethod
+    def of(cls, texts: int) -> Schedule:
+        """The schedule for that many training texts: at least 600 steps, however few texts there are.
+
+        >>> Schedule.of(1000)
+        Schedule(updates=600, batch=32, rate=0.01, epochs=12)
+        >>> Schedule.of(36000)
+        Schedule(updates=1128, batch=128, rate=0.005, epochs=12)
+        """
+        if texts < FEW:
+            return cls(LEAST, 32, 0.01)
+        return cls(max(LEAST, PASSES * -(-texts // 128)), 128, 0.005)
 
 
 class TextKind(Kind):
@@ -42,29 +88,58 @@ class TextKind(Kind):
 
     noun = "texts"
     endings = (".txt", ".csv", ".tsv")
-    network = "a bag of subwords"
+    network = "a bag of words"
+    networks = ("mean", "linear", "lstm")
     synthetic_title = synthetic_notice = ""  # there are no synthetic texts
-    schedule = synthetic_schedule = (4, None)
-    batch = 128
     columns, panel_height = 3, 1.5
+    features_name = "TF-IDF of words and pairs"
 
     def open_study(self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int) -> Study:
         if path is None:
-            return _icd10cm(size or DEFAULT_SIZE, limit, seed)
+            return _icd10cm(size, limit, seed)
         path = Path(path)
-        read = open_table if path.suffix.lower() in (".csv", ".tsv") else _folders
+        read = open_table if path.suffix.lower() in TABLES or _tables_in(path) else _folders
         names, splits, notes = read(path, limit, seed)
-        return _study(path.name, names, splits, notes, size or DEFAULT_SIZE)
+        return _study(path.name, names, splits, notes, size)
 
-    def build(self, study: Study) -> Any:
+    def plan(self, study: Study, options: Options) -> Plan:
+        plan = super().plan(study, options)
+        schedule = Schedule.of(len(study.train.y))
+        batch = options.batch or schedule.batch
+        epochs, steps = options.epochs or schedule.epochs, options.steps
+        if steps is None and options.epochs is None:
+            steps = -(-schedule.updates // epochs)
+        median = np.median([len(Words().tokenize(text)) for text in study.train.x])
+        asked = options.epochs or options.steps
+        length = "" if asked else f", {schedule.updates} of them: {LEAST} or {PASSES} passes, whichever is more"
+        why = (
+            f"read as {study.form}: the median text has {median:.0f} words; below {SHORT} words, the parts of new words count",
+            f"steps of {batch} texts at learning rate {schedule.rate:g} for {len(study.train.y)} training texts{length}",
+            "the epoch with the lowest validation loss is kept",
+        )
+        if plan.network in OTHER_NETWORKS:
+            return plan._replace(batch=batch, epochs=epochs, steps=steps, why=why)
+        return plan._replace(network=f"a bag of {unit(study.preprocessing)}", batch=batch, epochs=epochs, steps=steps, why=why)
+
+    def describe_network(self, plan: Plan) -> str:
+        return {"linear": "a weight for each token and class", "lstm": "an LSTM"}.get(plan.network, plan.network)
+
+    def build(self, study: Study, plan: Plan) -> Any:
         codec = Codec.from_config(study.preprocessing["codec"])
-        return build_bag(len(codec), len(study.class_names))
+        if plan.network in OTHER_NETWORKS:
+            return OTHER_NETWORKS[plan.network](len(codec), len(study.class_names))
+        return build_bag(len(codec), len(study.class_names), rate=Schedule.of(len(study.train.y)).rate)
 
-    def training_batches(self, study: Study, batch: int, augment: str, seed: int) -> Any:
-        return data.batches(ids_of(study.train.x, study.preprocessing), study.train.y, batch_size=batch, shuffle=True)
+    def training_batches(self, study: Study, plan: Plan, seed: int) -> Any:
+        return data.batches(ids_of(study.train.x, study.preprocessing), study.train.y, batch_size=plan.batch, shuffle=True)
 
     def plain_batches(self, study: Study, part: Examples, batch: int) -> Any:
         return data.batches(ids_of(part.x, study.preprocessing), part.y, batch_size=batch)
+
+    def features(self, study: Study, part: Examples) -> np.ndarray:
+        """TF-IDF of the words and pairs of words that occur in at least two training texts; the most frequent up to `COLUMNS`."""
+        train = list(study.train.x)
+        return TfIdf(train, min(COLUMNS, CELLS // len(train))).transform(list(part.x))
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         """A text, or the path of a .txt file. ValueError where no part of it occurred in training."""
@@ -82,6 +157,24 @@ class TextKind(Kind):
             raise ValueError(f"{shown!r}: no word or part of a word occurred in training, so the model cannot classify it")
         return ids
 
+    def open_labelled(
+        self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
+    ) -> Examples:
+        path = Path(path)
+        if path.suffix.lower() in (".csv", ".tsv"):
+            if split:
+                raise ValueError(f"{path} is a table, which has no {split} part: leave out --split")
+            rows, _ = _rows(path)
+            labels = match_classes([label for _, label in rows], class_names, str(path))
+            return _examples([(text, k) for (text, _), k in zip(rows, labels, strict=True)])
+        files = labelled_files(path, class_names, split, _find_texts)
+        _check_files([file for file, _ in files])
+        return _examples([(_read_file(file), k) for file, k in files])
+
+    def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        codec = Codec.from_config(preprocessing["codec"])
+        return text_statistics(part.x, [codec.encode(text) for text in part.x], UNKNOWN)
+
     def plot(self, axes: Any, example: Any) -> None:
         words = textwrap.fill(textwrap.shorten(str(example), 150), 34)
         axes.text(0.03, 0.95, words, transform=axes.transAxes, va="top", fontsize=9)
@@ -90,10 +183,10 @@ class TextKind(Kind):
 KIND = TextKind()
 
 
-def build_bag(vocabulary: int, classes: int, dimension: int = 64) -> Sequential:
+def build_bag(vocabulary: int, classes: int, dimension: int = 64, rate: float = 0.002) -> Sequential:
     """The classifier of texts: the mean of the vectors of a text's tokens, and a softmax (or sigmoid) over the classes.
 
-    Arguments: vocabulary, number of tokens; classes, how many; dimension of the vectors.
+    Arguments: vocabulary, number of tokens; classes, how many; dimension of the vectors; rate of learning.
     Returns: the compiled model.
 
     >>> build_bag(1000, 22).count_params()
@@ -109,17 +202,63 @@ def build_bag(vocabulary: int, classes: int, dimension: int = 64) -> Sequential:
         ],
         name="diagnosis",
     )
-    model.compile(Adam(0.002), classification_loss(classes), metrics=["accuracy"])
+    model.compile(Adam(rate), classification_loss(classes), metrics=["accuracy"])
     return model
 
 
-def learn_codec(texts: Sequence[str]) -> Codec:
-    """The subwords that occur in these texts at least twice (at least once if there are fewer than 100 texts)."""
-    return Codec.learn(Subwords(), texts, minimum=2 if len(texts) >= 100 else 1)
+def choose_reading(texts: Sequence[str], labels: Sequence[int], size: int | None = None) -> dict[str, Any]:
+    """How texts become ids: as subwords where the median text has fewer than `SHORT` words, else as words.
+
+    A short text has no word to spare, so that the parts of a new word count. Of a long text most words are known, and the mean of
+    its words is mostly one of "the", "of" and the like: words of more than half of the texts of every class are left out.
+
+    Arguments: texts of the training; labels, their class numbers; size, how many tokens of a text are kept (None: all tokens of
+    95 % of these texts, but at most `MOST`).
+    Returns: {"codec", "size"} for `ids_of`.
+
+    >>> reading = choose_reading(["leg pain", "leg wound"], [0, 1])
+    >>> reading["codec"]["tokenizer"]["kind"], reading["size"]
+    ('subwords', 21)
+    """
+    words = [Words().tokenize(text) for text in texts]
+    if np.median([len(said) for said in words]) < SHORT:
+        codec = learn_codec(texts)
+    else:
+        codec = learn_codec(texts, Words())
+        everywhere = _common(words, labels)
+        telling = [w for w in codec.vocabulary.tokens[len(SPECIAL) :] if w[0].isalnum() and w not in everywhere]
+        codec = Codec(Words(), Vocabulary(telling))
+    if size is None:
+        lengths = [sum(i != UNKNOWN for i in codec.encode(text)) for text in texts]
+        size = int(np.clip(np.ceil(np.percentile(lengths, 95)), 1, MOST))
+    return {"codec": codec.config(), "size": size}
+
+
+def _common(words: Sequence[Sequence[str]], labels: Sequence[int]) -> set[str]:
+    """The words of more than half of the texts of every class."""
+    y, found = np.asarray(labels), []
+    for k in np.unique(y):
+        rows = np.flatnonzero(y == k)
+        counts = Counter(word for i in rows.tolist() for word in set(words[i]))
+        found.append({word for word, n in counts.items() if n > len(rows) / 2})
+    return set.intersection(*found)
+
+
+def learn_codec(texts: Sequence[str], tokenizer: Any = None) -> Codec:
+    """The tokens that occur in these texts at least twice (at least once if there are fewer than 100 texts).
+
+    Arguments: texts; tokenizer (None: Subwords()).
+    """
+    return Codec.learn(tokenizer or Subwords(), texts, minimum=2 if len(texts) >= 100 else 1)
+
+
+def unit(preprocessing: dict[str, Any]) -> str:
+    """What the tokens of a reading are: "words" or "subwords"."""
+    return preprocessing["codec"]["tokenizer"]["kind"]
 
 
 def ids_of(texts: Iterable[str], preprocessing: dict[str, Any]) -> np.ndarray:
-    """The ids of the subwords of texts, without unknown ones.
+    """The ids of the tokens of texts, without unknown ones.
 
     Arguments: texts; preprocessing, with "codec" and "size".
     Returns: int32 (N, size), padded or cut at the end.
@@ -134,23 +273,68 @@ def ids_of(texts: Iterable[str], preprocessing: dict[str, Any]) -> np.ndarray:
     return pad_sequences(known, preprocessing["size"], padding="post", truncating="post")
 
 
+class TfIdf:
+    """The baseline's numbers: how often each word and each pair of neighbouring words occurs, rare ones weighing more.
+
+    The entry of a term that occurs n times in a text and in m of the N training texts is n (1 + ln((1 + N) / (1 + m))); each
+    text's vector is scaled to length 1. These are scikit-learn's numbers.
+
+    Arguments: texts of the training; columns, the most terms: those of the most texts, and of at least two (one if there are
+    fewer than 100 texts).
+
+    >>> tfidf = TfIdf(["leg pain", "leg wound"], columns=3)
+    >>> tfidf.terms, tfidf.transform(["leg wound", "fever"]).any(axis=1).tolist()
+    (['leg', 'leg pain', 'leg wound'], [True, False])
+    """
+
+    def __init__(self, texts: Sequence[str], columns: int):
+        found = Counter(term for text in texts for term in set(self._terms_of(text)))
+        least = 2 if len(texts) >= 100 else 1
+        self.terms = sorted((t for t, m in found.items() if m >= least), key=lambda t: (-found[t], t))[:columns]
+        self.column = {term: j for j, term in enumerate(self.terms)}
+        self.idf = 1 + np.log((1 + len(texts)) / (1 + np.array([found[t] for t in self.terms], float)))
+
+    @staticmethod
+    def _terms_of(text: str) -> list[str]:
+        words = [word for word in Words().tokenize(text) if word[0].isalnum()]
+        return words + [f"{a} {b}" for a, b in pairwise(words)]
+
+    def transform(self, texts: Sequence[str]) -> np.ndarray:
+        """The vectors of texts (N): float32 (N, terms)."""
+        x = np.zeros((len(texts), len(self.terms)), np.float32)
+        for i, text in enumerate(texts):
+            for term, n in Counter(self._terms_of(text)).items():
+                if (j := self.column.get(term)) is not None:
+                    x[i, j] = n * self.idf[j]
+        return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
 # ---- the data ------------------------------------------------------------------------------------------------------
 
 Labelled = list[tuple[str, int]]  # (text, class number)
 
 
-def _study(source: str, names: list[str], splits: dict[str, Labelled], notes: list[str], size: int) -> Study:
+def _study(source: str, names: list[str], splits: dict[str, Labelled], notes: list[str], size: int | None) -> Study:
     """A study of labelled texts, with the vocabulary of its training texts."""
-    parts = {}
-    for split in SPLITS:
-        texts = np.empty(len(splits[split]), object)
-        texts[:] = [text for text, _ in splits[split]]
-        parts[split] = Examples(texts, np.array([k for _, k in splits[split]], np.int64))
-    how = {"codec": learn_codec(list(parts["train"].x)).config(), "size": size}
-    return Study(source, names, parts["train"], parts["val"], parts["test"], False, notes, how, "texts", f"{size} subwords")
+    parts = {split: _examples(splits[split]) for split in SPLITS}
+    how = choose_reading(list(parts["train"].x), parts["train"].y.tolist(), size)
+    form = f"{how['size']} {unit(how)}"
+    return Study(source, names, parts["train"], parts["val"], parts["test"], False, notes, how, "texts", form)
 
 
-def _icd10cm(size: int, limit: int | None, seed: int) -> Study:
+def _examples(labelled: Labelled) -> Examples:
+    """Labelled texts as arrays."""
+    return Examples(_as_array([text for text, _ in labelled]), np.array([k for _, k in labelled], np.int64))
+
+
+def _as_array(texts: Sequence[str]) -> np.ndarray:
+    """Texts as an array of objects (N,)."""
+    array = np.empty(len(texts), object)
+    array[:] = texts
+    return array
+
+
+def _icd10cm(size: int | None, limit: int | None, seed: int) -> Study:
     """The study of ICD-10-CM's inclusion terms and chapters."""
     train, val, test, official = split_chapters(seed)
     names = CHAPTERS[:-1]
@@ -183,9 +367,12 @@ def _folders(path: Path, limit: int | None, seed: int) -> tuple[list[str], dict[
     """Class folders of .txt files."""
     if path.is_file():
         raise ValueError(f"{path} is not a table (.csv, .tsv): give one, or one folder of .txt files for each class")
-    find = lambda folder: find_files(folder, (".txt",), "texts")  # noqa: E731
-    names, files, notes = open_folders(path, seed=seed, limit=limit, noun="texts", find=find, check=_check_files)
+    names, files, notes = open_folders(path, seed=seed, limit=limit, noun="texts", find=_find_texts, check=_check_files)
     return names, {k: [(_read_file(file), c) for file, c in files[k]] for k in SPLITS}, notes
+
+
+def _find_texts(folder: Any) -> dict[str, list[str]]:
+    return find_files(folder, (".txt",), "texts")
 
 
 def _check_files(paths: Sequence[str]) -> None:
@@ -207,45 +394,82 @@ def _read_file(path: str) -> str:
 
 
 def open_table(path: Path, limit: int | None, seed: int) -> tuple[list[str], dict[str, Labelled], list[str]]:
-    """A table with the columns text and label, split into parts; rows with the same text stay together.
+    """A table with a column of texts and one of labels, split into parts; or a folder of tables named train, val and test.
 
-    Arguments: path of a .csv or .tsv file; limit, at most how many texts of each class and split (None: all); seed of the split.
+    Rows with the same text stay together: the second one is left out.
+
+    Arguments: path of a .csv or .tsv file, or of the folder; limit, at most how many texts of each class and split (None: all);
+    seed of the splits that are made here.
     Returns: (class names, {"train", "val", "test"}: [(text, class number)], notes on what was done).
     Raises: FileNotFoundError; ValueError for a table that cannot be used, which names the row or column.
     """
-    rows = _rows(path)
-    names = sorted({label for _, label in rows})
+    tables = _tables_in(path) if path.is_dir() else {"train": path}
+    read = {split: _rows(tables[split]) for split in ("test", "val", "train") if split in tables}
+    names = sorted({label for _, label in read["train"][0]})
     if len(names) < 2:
         raise ValueError(f"{path} holds one class only, {names[0]!r}: a diagnosis needs at least two labels")
-    texts = np.array([text for text, _ in rows], object)
-    unique, first = np.unique(texts.astype(str), return_index=True)
-    x, y = texts[np.sort(first)], np.array([names.index(rows[i][1]) for i in np.sort(first)])
-    (x, y), test = hold_out(x, y, SHARES["test"], seed)
-    train, val = hold_out(x, y, SHARES["val"], seed)
-    if len(np.unique(train[1])) < len(names):
+    notes, seen = list(read["train"][1]), set[str]()
+    parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for split, (rows, _) in read.items():  # the test first: a text that is in two splits is left out of training
+        if unknown := sorted({label for _, label in rows} - set(names)):
+            raise ValueError(f"{tables[split]} has the label {unknown[0]!r}, but training has {', '.join(names)}")
+        first = {text: names.index(label) for text, label in reversed(rows) if text not in seen}
+        kept = [text for text in dict.fromkeys(text for text, _ in rows) if text in first]
+        if len(kept) < len(rows):
+            notes.append(f"{len(rows) - len(kept)} rows repeat the text of another row and were left out")
+        seen.update(kept)
+        parts[split] = _as_array(kept), np.array([first[text] for text in kept])
+    made: list[str] = []
+    for split in ("test", "val"):
+        if split not in parts:
+            parts["train"], parts[split] = hold_out(*parts["train"], SHARES[split], seed)
+            made.insert(0, f"{len(parts[split][1])} for {'the test' if split == 'test' else 'validation'}")
+    if made:
+        notes.append(f"split text by text: {', '.join(made)}")
+    if len(np.unique(parts["train"][1])) < len(names):
         raise ValueError(f"{path} has too few texts of one label to set some aside: give at least 3 of each")
     labelled = lambda part: [(str(text), int(k)) for text, k in zip(*part, strict=True)]  # noqa: E731
-    splits = {"train": labelled(train), "val": labelled(val), "test": labelled(test)}
-    notes = [f"split text by text: {len(val[1])} for validation, {len(test[1])} for the test"]
-    if len(unique) < len(rows):
-        notes.append(f"{len(rows) - len(unique)} rows repeat the text of another row and were left out")
-    return names, {k: _limited(part, limit) for k, part in splits.items()}, notes
+    return names, {k: _limited(labelled(parts[k]), limit) for k in SPLITS}, notes
 
 
-def _rows(path: Path) -> list[tuple[str, str]]:
-    """(text, label) of a table's rows; ValueError that names the row where one is missing."""
+def _tables_in(folder: Path) -> dict[str, Path]:
+    """The tables of a folder by their split; empty unless one is named train."""
+    found = {
+        split: file
+        for split, stems in SPLIT_FOLDERS.items()
+        for stem in reversed(stems)
+        for ending in TABLES
+        if (file := folder / f"{stem}{ending}").is_file()
+    }
+    return found if "train" in found else {}
+
+
+def _rows(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
+    """(text, label) of a table's rows, and a note on columns with other names; ValueError names the row where one is missing."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","))
+            table = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+            header, rows = list(table.fieldnames or []), list(table)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a UTF-8 table: {error}") from None
-    for column in ("text", "label"):
-        if not rows or column not in rows[0]:
-            raise ValueError(f"{path} has no column {column!r}: expected a header with the columns text and label")
+    if not rows:
+        raise ValueError(f"{path} has no rows: expected a header with the columns text and label, then one text a row")
+    text, label = (_column(path, header, known) for known in (TEXT_COLUMNS, LABEL_COLUMNS))
     for number, row in enumerate(rows, start=2):
-        for column in ("text", "label"):
+        for column in (text, label):
             if not (row[column] or "").strip():
                 raise ValueError(f"{path}, row {number}: the {column} is empty")
-    return [(row["text"][:LONGEST], row["label"].strip()) for row in rows]
+    usual = (text, label) == ("text", "label")
+    notes = [] if usual else [f"texts are in the column {text!r}, labels in {label!r}"]
+    return [(row[text][:LONGEST], row[label].strip()) for row in rows], notes
+
+
+def _column(path: Path, header: list[str], known: Sequence[str]) -> str:
+    """The column of the first known name, in any case; ValueError that lists the table's columns."""
+    by_name = {name.strip().lower().replace(" ", "_"): name for name in reversed(header) if name}
+    for name in known:
+        if name in by_name:
+            return by_name[name]
+    raise ValueError(f"{path} has no column {known[0]!r}: its columns are {', '.join(map(repr, header))}; rename one of them")
