@@ -213,6 +213,23 @@ def test_predict_prepares_a_file_as_the_test_was_prepared(by_default, capsys):
     ]
 
 
+def test_a_model_that_is_no_better_says_so_first(tmp_path, capsys):
+    """Noise under two names: nothing to learn, and the first words after training are that nothing was learnt."""
+    rng = np.random.default_rng(2)
+    for name in ("ill", "well"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(20):
+            save_img(tmp_path / "data" / name / f"{i}.png", rng.integers(0, 255, (24, 24, 1)).astype("float32"), scale=False)
+    options = ["--size", "24", "--epochs", "2", "--steps", "5", "--batch", "8", "--output", str(tmp_path / "out")]
+    assert cli.main(["diagnose", "--data", str(tmp_path / "data"), *options]) == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    closing = capsys.readouterr().out.split("\n\n", 1)[1]
+    assert closing.startswith("Not better than") and closing.startswith(metrics["verdict"])
+    names = [row["name"] for row in metrics["baselines"]]
+    assert names[0].startswith("the majority class") and "pixels" in names[1]
+    assert all(f"  {name}: " in closing for name in names) and "On 8 test images that training never saw" in closing
+
+
 def test_the_other_folder_is_tested_too(by_default, capsys):
     _, _, metrics = by_default
     (row,) = metrics["elsewhere"]
@@ -239,7 +256,7 @@ def test_real_images_get_the_recipe_and_the_document_s_program_stays(tmp_path):
     assert study.preprocessing["standardise"] and study.preprocessing["color_mode"] == "grayscale"
     for augment in ("document", "none"):
         study, plan = planned(data, network="document", augment=augment)
-        assert plan == Plan("document", augment, 10, None, 32)
+        assert plan._replace(why=()) == Plan("document", augment, 10, None, 32)
         assert study.preprocessing == {
             "target_size": [28, 28],
             "color_mode": "rgb",
@@ -256,7 +273,7 @@ def test_real_images_get_the_recipe_and_the_document_s_program_stays(tmp_path):
 def test_synthetic_images_keep_the_document_s_program(tmp_path):
     write_phantom_folders(tmp_path / "phantoms", size=32, train=4, val=2, test=2)
     study, plan = planned(tmp_path / "phantoms", size=32)
-    assert study.synthetic and plan == Plan("document", "document", 8, 16, 32)
+    assert study.synthetic and plan._replace(why=()) == Plan("document", "document", 8, 16, 32)
     assert KIND.usual_size(None, Options()) == KIND.usual_size(tmp_path / "phantoms", Options()) == 150
     assert (
         KIND.usual_size(tmp_path, Options()) is None
@@ -306,6 +323,15 @@ def test_features_are_small_grey_pixels(tmp_path):
     small = open_study(tmp_path, size=28)
     x = KIND.features(small, small.test)
     assert x.shape == (len(small.test.y), 28 * 28) and x.dtype == np.float32 and 0 <= x.min() < x.max() <= 1
+
+
+def test_a_folder_of_other_classes_is_refused_before_training(tmp_path, capsys):
+    data, other = stripes(tmp_path / "data", n=10), bright_and_dark(tmp_path / "other", n=2)
+    options = ["--size", "28", "--output", str(tmp_path / "out")]
+    for path, word in ((other, "bright"), (tmp_path / "nowhere", "nowhere")):
+        assert cli.main(["diagnose", "--data", str(data), "--also", str(path), *options]) == 1
+        err = capsys.readouterr().err
+        assert word in err and err.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("option", [["--network", "forest"], ["--kind", "image", "--network", "Blocks"]])

@@ -1,9 +1,12 @@
 """Ensembles: the mean of several models in one file, and whether their disagreement finds errors."""
 
+import json
+
 import numpy as np
 import pytest
 
 import tinydx
+from tinydx import cli
 from tinydx.diagnosis import ensemble
 from tinydx.layers import Average, BatchNormalization, Dense, Dropout, Embedding, GlobalAveragePooling1D
 from tinydx.models import Sequential, load_model
@@ -108,3 +111,38 @@ def test_average_is_a_layer_of_keras_name():
     assert np.allclose(Average()([a, b]).numpy(), (a + b) / 2)
     with pytest.raises(ValueError, match="two or more"):
         Average()([a])
+
+
+@pytest.fixture(scope="module")
+def diagnosis(tmp_path_factory):
+    """The command with two members, and the choice of the network, on a table of texts; its output folder."""
+    root = tmp_path_factory.mktemp("members")
+    words = {"sick": ["fever", "cough", "chills", "pain"], "well": ["rested", "cheerful", "hungry", "strong"]}
+    rng = np.random.default_rng(0)
+    rows = [(" ".join([*rng.choice(words[label], 3), str(i)]), label) for i in range(80) for label in words]
+    (root / "t.csv").write_text("\n".join(["text,label", *(f"{text},{label}" for text, label in rows)]))
+    options = ["--data", str(root / "t.csv"), "--epochs", "2", "--steps", "12", "--batch", "8", "--members", "2", "--choose"]
+    assert cli.main(["diagnose", *options, "--also", str(root / "t.csv"), "--output", str(root / "out")]) == 0
+    return root / "out"
+
+
+def test_the_command_averages_members_into_one_file_that_predicts(diagnosis, capsys):
+    found = json.loads((diagnosis / "metrics.json").read_text())["ensemble"]
+    assert found["members"] == 2 and len(found["member_roc_auc"]) == 2
+    model = load_model(diagnosis / "model.safetensors")
+    assert len(ensemble.members(model)) == 2
+    capsys.readouterr()
+    assert cli.main(["predict", str(diagnosis / "model.safetensors"), "fever and cough", "cheerful and strong"]) == 0
+    assert [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()] == ["sick", "well"]
+
+
+def test_the_command_chooses_a_network_and_says_why(diagnosis):
+    metrics = json.loads((diagnosis / "metrics.json").read_text())
+    choice = metrics["choice"]
+    assert choice["rows"][0]["network"] == "linear" and choice["folds"] == 3
+    assert choice["sentence"] in metrics["recipe"]["why"] and metrics["ensemble"]["sentence"] in metrics["recipe"]["why"]
+
+
+def test_the_command_recognises_its_training_texts_elsewhere(diagnosis):
+    row = json.loads((diagnosis / "metrics.json").read_text())["elsewhere"][0]
+    assert row["count"] == 160 and any("were in training" in warning for warning in row["warnings"])

@@ -91,15 +91,16 @@ def _add_diagnose(commands: Any) -> None:
         "--size",
         type=_positive,
         metavar="N",
-        help="images: height and width in pixels (default 64; .npz: the file's own; synthetic, or the document's program: 150); "
+        help="images: height and width in pixels (default 48; .npz: the file's own; synthetic, or the document's program: 150); "
         "sounds: seconds of each recording "
         "(default 10; synthetic: 5); texts: subwords of each text (default 160)",
     )
     p.add_argument(
         "--network",
         metavar="NAME",
-        help="images: blocks (default; convolution, batch normalisation, a mean over all places) or document (the document's; "
-        "default for synthetic images)",
+        help="images: blocks (default; convolution, batch normalisation, a mean over all places), document (the document's; "
+        "default for synthetic images), small or linear; texts: mean (default), linear or lstm; sounds: standard (default) "
+        "or linear",
     )
     p.add_argument(
         "--augment",
@@ -122,6 +123,18 @@ def _add_diagnose(commands: Any) -> None:
         metavar="PATH",
         help="test the finished model on this data, too, such as another hospital's (may be given several times)",
     )
+    p.add_argument(
+        "--members",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="train N models from different seeds and average them (default 1)",
+    )
+    p.add_argument(
+        "--choose",
+        action="store_true",
+        help="compare the kind's networks on folds of the training part, and take the smallest that cannot be told from the best",
+    )
     p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="folder for the results (default: diagnosis)")
     p.set_defaults(run=_diagnose)
 
@@ -129,10 +142,7 @@ def _add_diagnose(commands: Any) -> None:
 def _diagnose(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.diagnose import diagnose
 
-    options = {
-        k: getattr(a, k)
-        for k in ("kind", "size", "network", "augment", "epochs", "steps", "batch", "limit", "seed", "also", "output")
-    }
+    options = {k: v for k, v in vars(a).items() if k not in ("data", "run")}
     diagnose(a.data, **options)
     return 0
 

@@ -142,7 +142,7 @@ def set_aside(files: Files, share: float, seed: int) -> tuple[Files, Files]:
     >>> len(aside) >= 8 and not {patient(p) for p, _ in rest} & {patient(p) for p, _ in aside}
     True
     """
-    groups = _groups(files)
+    groups = same_patient([path for path, _ in files])
     rng = np.random.default_rng(seed)
     chosen: set[int] = set()
     for k in sorted({k for _, k in files}):
@@ -163,8 +163,12 @@ def set_aside(files: Files, share: float, seed: int) -> tuple[Files, Files]:
     return rest, aside
 
 
-def _groups(files: Files) -> list[int]:
-    """A group number for each file: files of one patient, or of the same bytes, share it."""
+def same_patient(files: Sequence[str]) -> list[int]:
+    """A number for each file, which files of one patient, or of the same bytes, share.
+
+    >>> same_patient([("ill/person1_bacteria_1.jpeg"), ("ill/person2_virus_9.jpeg"), ("well/person1_virus_2.jpeg")])
+    [0, 1, 0]
+    """
     parent = list(range(len(files)))
 
     def top(i: int) -> int:
@@ -174,7 +178,7 @@ def _groups(files: Files) -> list[int]:
         return i
 
     first: dict[str, int] = {}
-    for i, (path, _) in enumerate(files):
+    for i, path in enumerate(files):
         for key in filter(None, (patient(path), _content(path))):
             parent[top(i)] = top(first.setdefault(key, i))
     return [top(i) for i in range(len(files))]

@@ -1,9 +1,10 @@
 """`tinydx diagnose`: from examples in classes to a trained model, its test and a report.
 
     open_study -> examples of train, val, test         (kind)
+    choose     -> a network, on folds of train and val  (choose, if asked for)
     plan       -> network, schedule, augmentation       (kind, and the options)
     build      -> the network                           (kind)
-    fit        -> trained; the best epoch's weights, or the average at the end
+    fit        -> trained; the best epoch's weights, or the average at the end; several members (ensemble, if asked for)
     evaluate   -> on test examples that training never saw (evaluation)
     compare    -> with simple baselines on the same test examples (baselines)
     validate   -> on validation examples, as they are and changed (kind)
@@ -27,7 +28,8 @@ import tinydx
 from tinydx import evaluation
 from tinydx.callbacks import EarlyStopping
 from tinydx.datasets.study import Examples, Study
-from tinydx.diagnosis import baselines, elsewhere, kinds
+from tinydx.diagnosis import baselines, elsewhere, ensemble, kinds
+from tinydx.diagnosis import choose as choosing
 from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_report
 from tinydx.models import load_model
@@ -46,6 +48,8 @@ def diagnose(
     limit: int | None = None,
     seed: int = 0,
     also: Sequence[str] = (),
+    members: int = 1,
+    choose: bool = False,
     output: str | Path = "diagnosis",
 ) -> dict[str, Any]:
     """Train, test and report.
@@ -54,10 +58,13 @@ def diagnose(
     (None: the kind of most files at the path, or images); size of an example, in the kind's unit; network, one of
     `Kind.networks`; augment, one of `Kind.augmentations`; epochs; steps, batches in an epoch; batch, examples in a batch (None,
     for each of these six: `Kind.plan` decides); limit, at most how many examples of each class and split (None: all); seed;
-    also, other paths on which the finished model is tested, such as another hospital's; output, the folder for the results.
+    also, other paths on which the finished model is tested, such as another hospital's; members, how many models from different
+    seeds are averaged; choose, whether the kind's networks are compared on folds of the training part first; output, the folder
+    for the results.
     Returns: the metrics of `evaluation.evaluate_diagnosis`; under "data" and "recipe" how they came about; under
     "baselines" and "verdict" how they compare; under "validation" what changed examples do to them; under "elsewhere" a row of
-    `elsewhere.test` for each path of `also`.
+    `elsewhere.test` for each path of `also`; under "ensemble" what `ensemble.judge` says of more members than one; under "choice"
+    the comparison of networks.
     Raises: one-line errors for data that cannot be used, before anything is written.
     """
     began = time.perf_counter()
@@ -66,23 +73,33 @@ def diagnose(
     subject = kinds.get(name)
     options = Options(network, augment, epochs, steps, batch)
     study = subject.open_study(path, size=size or subject.usual_size(path, options), limit=limit, seed=seed)
-    plan = subject.plan(study, options)
+    others = [(other, subject.open_labelled(other, study.class_names, study.preprocessing)) for other in also]
     print(study.describe(), flush=True)
+    choice = None
+    if choose:
+
+        def train(study: Study, plan: Plan, seed: int) -> Any:
+            return _trained(subject, study, plan, seed, verbose=0)[0]
+
+        choice = choosing.choose(subject, study, options, train, seed)
+        print("\n".join(choosing.words(choice)), flush=True)
+        options = options._replace(network=choice["network"])
+    plan = subject.plan(study, options)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
 
-    model = subject.build(study, plan)
-    history = _train(model, subject, study, plan, seed)
+    model, history = _averaged(subject, study, plan, seed, members) if members > 1 else _trained(subject, study, plan, seed)
     probabilities = model.predict(subject.plain_batches(study, study.test, plan.batch))
     metrics = evaluation.evaluate_diagnosis(study.test.y, probabilities, study.class_names, threshold=plan.threshold, seed=seed)
     metrics["data"] = study.facts()
-    metrics["recipe"] = _recipe(plan)
     metrics["baselines"], metrics["verdict"] = baselines.compare(subject, study, probabilities, seed, threshold=plan.threshold)
+    metrics["choice"], metrics["ensemble"] = choice, _judged(model, subject, study, plan)
+    metrics["recipe"] = _recipe(plan, choice, metrics["ensemble"])
     metrics["validation"] = _validation(model, subject, study, plan, seed)
     model.class_names = list(study.class_names)
     model.preprocessing = {"kind": name, **study.preprocessing, "threshold": plan.threshold}
     elsewhere.remember(model, subject, study, metrics)
-    metrics["elsewhere"] = [elsewhere.test(model, other, seed=seed, batch=plan.batch) for other in also]
+    metrics["elsewhere"] = [elsewhere.test(model, other, part=part, seed=seed, batch=plan.batch) for other, part in others]
     model.save(folder / "model.safetensors", include_optimizer=False)
     paths = write_report(
         folder,
@@ -101,8 +118,9 @@ def diagnose(
     return metrics
 
 
-def _train(model: Any, kind: Kind, study: Study, plan: Plan, seed: int) -> dict[str, Any]:
-    """Fit as planned; returns the history."""
+def _trained(kind: Kind, study: Study, plan: Plan, seed: int, verbose: int = 1) -> tuple[Any, dict[str, Any]]:
+    """A network, fitted as planned, and the history."""
+    model = kind.build(study, plan)
     best = EarlyStopping("val_loss", patience=plan.epochs, restore_best_weights=True)
     history = model.fit(
         kind.training_batches(study, plan, seed),
@@ -110,14 +128,37 @@ def _train(model: Any, kind: Kind, study: Study, plan: Plan, seed: int) -> dict[
         steps_per_epoch=plan.steps,
         validation_data=kind.plain_batches(study, study.val, plan.batch),
         callbacks=[best] if plan.weights == "best" else [],
+        verbose=verbose,
     )
-    return history.history
+    return model, history.history
 
 
-def _recipe(plan: Plan) -> dict[str, Any]:
+def _averaged(kind: Kind, study: Study, plan: Plan, seed: int, members: int) -> tuple[Any, dict[str, Any]]:
+    """Several networks from different seeds as one model, and the history of the first."""
+
+    def train(seed: int) -> tuple[Any, dict[str, Any]]:
+        print(f"Member with seed {seed}:", flush=True)
+        return _trained(kind, study, plan, seed)
+
+    model, histories = ensemble.fit(train, members, seed)
+    return model, histories[0]
+
+
+def _judged(model: Any, kind: Kind, study: Study, plan: Plan) -> dict[str, Any] | None:
+    """What an ensemble is worth on the test examples; None for a single model."""
+    if not ensemble.members(model):
+        return None
+    names, test = study.class_names, study.test
+    tables = ensemble.predict_all(model, lambda: kind.plain_batches(study, test, plan.batch), names)
+    positive = evaluation.positive_class(names) if len(names) == 2 else None
+    return ensemble.judge(tables, test.y, plan.threshold, positive)
+
+
+def _recipe(plan: Plan, choice: dict[str, Any] | None, ensemble: dict[str, Any] | None) -> dict[str, Any]:
     """The plan for metrics.json; steps are all optimizer steps, None where an epoch is a pass over the data."""
+    found = [part["sentence"] for part in (choice, ensemble) if part]
     steps = None if plan.steps is None else plan.epochs * plan.steps
-    return {**plan._asdict(), "steps": steps, "why": list(plan.why)}
+    return {**plan._asdict(), "steps": steps, "why": [*plan.why, *found]}
 
 
 def _validation(model: Any, kind: Kind, study: Study, plan: Plan, seed: int) -> dict[str, Any] | None:
@@ -165,10 +206,13 @@ def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     lines.append("Baselines on the same:")
     lines += [f"  {_baseline(row)}" for row in metrics["baselines"]]
     lines += [metrics["verdict"]] if better else []
+    if metrics["ensemble"]:
+        lines.append(metrics["ensemble"]["sentence"])
     if metrics["validation"]:
         lines.append(metrics["validation"]["sentence"])
     for row in metrics["elsewhere"]:
         lines += ["", *elsewhere.words(row)]
+    lines[:0] = [f"\n! {row['path']}: {row['warnings'][0]}" for row in metrics["elsewhere"] if row["warnings"]]
     if not (metrics["elsewhere"] or study.synthetic):
         lines.append(f"Not tested on {study.noun} from another place: --also PATH does that, or `tinydx evaluate MODEL PATH`.")
     return "\n".join(lines)

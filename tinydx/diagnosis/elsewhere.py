@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import evaluation
-from tinydx.datasets.study import SPLITS, Study
+from tinydx.datasets.study import SPLITS, Examples, Study
 from tinydx.diagnosis import inputs, kinds
 from tinydx.diagnosis.kind import Kind
 from tinydx.files import atomic_write
@@ -41,11 +41,14 @@ def remember(model: Any, kind: Kind, study: Study, metrics: dict[str, Any]) -> N
     model.preprocessing = {**model.preprocessing, "training": {**summary, "test": own}}
 
 
-def test(model: Any, path: str | Path, *, split: str | None = None, seed: int = 0, batch: int = 32) -> dict[str, Any]:
+def test(
+    model: Any, path: str | Path, *, split: str | None = None, part: Examples | None = None, seed: int = 0, batch: int = 32
+) -> dict[str, Any]:
     """Test a finished model on the data at another path.
 
     Arguments: model, as `tinydx diagnose` saves it, with class_names and preprocessing; path, of what `tinydx diagnose --data`
-    takes, with the model's classes; split "train", "val" or "test" (None: all of the data); seed of the intervals; batch.
+    takes, with the model's classes; split "train", "val" or "test" (None: all of the data); part, the examples
+    there if they have been read already; seed of the intervals; batch.
     Returns: a row for metrics["elsewhere"]: path, noun, count, class_counts, class_names, positive_class, threshold, roc_auc,
     accuracy, sensitivity, specificity, each with `<key>_interval`, reasons (where a figure is None), majority {class, accuracy},
     the baseline that always calls the most frequent class; own_test {count, roc_auc, accuracy}; roc, points [false positive
@@ -54,7 +57,7 @@ def test(model: Any, path: str | Path, *, split: str | None = None, seed: int = 
     """
     kind = kind_of(model)
     how, names = model.preprocessing, list(model.class_names)
-    part = kind.open_labelled(path, names, how, split)
+    part = kind.open_labelled(path, names, how, split) if part is None else part
     shell = Study(str(path), names, part, part, part, False, [], how, kind.noun, "")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "an output near 1 means")  # the evaluation below goes by the class names

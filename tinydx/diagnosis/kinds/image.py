@@ -7,7 +7,7 @@
 Images are read once, resized, and kept as bytes, so that an unreadable file is reported before training begins.
 
     --network document --augment document    the document's program: 150 pixels in colour, epochs, the best one by validation
-    --network blocks --augment framing       the recipe: 64 pixels, each image standardised, framed and exposed anew each time,
+    --network blocks --augment framing       the recipe: 48 pixels, each image standardised, framed and exposed anew each time,
                                              classes balanced, a schedule by steps, averaged weights
 
 Real images get the recipe, synthetic phantoms the document's program. The document's network with framing follows the recipe.
@@ -16,7 +16,7 @@ Real images get the recipe, synthetic phantoms the document's program. The docum
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_o
 from tinydx.datasets.synthetic import MARKER
 from tinydx.diagnosis.inputs import image_statistics
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
+from tinydx.diagnosis.networks import linear_on_pixels, small_cnn
 from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten, GlobalAveragePooling2D, MaxPooling2D
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
@@ -39,7 +40,7 @@ from tinydx.preprocessing.files import EXTENSIONS, check_images
 from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
 
-DOCUMENT_SIZE, SIZE = 150, 64  # pixels, of the document's program and of the recipe
+DOCUMENT_SIZE, SIZE = 150, 48  # pixels, of the document's program and of the recipe
 STEPS, BATCH, EPOCHS = 700, 64, 10  # of the recipe; an epoch is a tenth of the steps, after which validation is shown
 RATE, WARM_UP = 1e-3, 50  # learning rate, and the steps in which it rises from 0
 BASELINE_SIZE = 32  # pixels, of the features of the baseline
@@ -85,11 +86,12 @@ class ImageKind(Kind):
     noun = "images"
     endings = (*EXTENSIONS, ".npz")
     network = "the document's CNN"
-    networks = ("blocks", "document")
+    networks = ("blocks", "document", "small", "linear")
     augmentations = ("framing", "document", "none")
     synthetic_title = "Diagnosis of chest phantoms"
     synthetic_notice = "a program drew these images, they show no patient, and results on real images will differ."
     synthetic_schedule = (8, 16)  # 128 batches: easier than real data
+    features_name = "pixels (at most 32x32)"
     changes = tuple(change.words for change in CHANGES)
     columns, panel_height = 6, 1.88
 
@@ -108,7 +110,8 @@ class ImageKind(Kind):
         network, augment = _network_and_augmentation(options, study.synthetic)
         if is_document_program(network, augment):
             study.preprocessing = _reading(study.train.x.shape[1])
-            return asked._replace(network=network, augment=augment)
+            why = ("The document's program as it stands.", "The weights are those of the epoch with the lowest validation loss.")
+            return asked._replace(network=network, augment=augment, why=why)
         grey = is_grey(study.train.x)
         study.preprocessing = {**_reading(study.train.x.shape[1]), "color_mode": "grayscale" if grey else "rgb"}
         if augment == "framing":
@@ -120,13 +123,13 @@ class ImageKind(Kind):
         return plan._replace(why=reasons(study, plan))
 
     def describe_network(self, plan: Plan) -> str:
-        return self.network if plan.network == "document" else "four blocks of convolution, batch normalisation and pooling"
+        return NETWORKS[plan.network].words
 
     def build(self, study: Study, plan: Plan) -> Any:
         shape, classes = input_shape(study), len(study.class_names)
         if plan.weights == "best":
             return build_cnn(shape, classes)
-        model = (build_cnn if plan.network == "document" else build_blocks)(shape, classes)
+        model = NETWORKS[plan.network].build(shape, classes)
         model.compile(optimizer(plan), classification_loss(classes), metrics=["accuracy"])
         return model
 
@@ -282,6 +285,31 @@ def build_blocks(shape: tuple[int, ...], classes: int) -> Sequential:
     return model
 
 
+class Network(NamedTuple):
+    """A network of `--network`: its words for the page, why one would take it, and the function that builds it."""
+
+    words: str
+    reason: str
+    build: Callable[[tuple[int, ...], int], Sequential]
+
+
+NETWORKS = {
+    "blocks": Network(
+        "four blocks of convolution, batch normalisation and pooling",
+        "Four blocks of 3x3 convolution, batch normalisation and pooling, then a mean over all places: "
+        "no dense weights that know places.",
+        build_blocks,
+    ),
+    "document": Network("the document's CNN", "The document's network.", build_cnn),
+    "small": Network(
+        "a small CNN of three blocks",
+        "Three narrow blocks of 3x3 convolution, batch normalisation and pooling, then a mean over all places.",
+        small_cnn,
+    ),
+    "linear": Network("linear on pixels", "Linear on pixels: a weight for each pixel at about 32x32.", linear_on_pixels),
+}
+
+
 def optimizer(plan: Plan) -> Adam:
     """Adam for the recipe: the learning rate rises, then falls as a cosine; the weights are averaged over the last steps."""
     total = plan.epochs * (plan.steps or 1)
@@ -304,11 +332,6 @@ def reasons(study: Study, plan: Plan) -> tuple[str, ...]:
     height, width, channels = input_shape(study)
     colours = "grey" if channels == 1 else "in colour"
     standardised = "standardise" in study.preprocessing
-    network = {
-        "blocks": "Four blocks of 3x3 convolution, batch normalisation and pooling, then a mean over all places: "
-        "no dense weights that know places.",
-        "document": "The document's network.",
-    }[plan.network]
     augment = {
         "framing": "Each training image is framed anew (window 0.7 to 1.1, aspect, shift, rotation) and exposed anew (gamma, "
         "contrast, blur, noise), as other hospitals do. No flips: the heart is on the left.",
@@ -323,7 +346,7 @@ def reasons(study: Study, plan: Plan) -> tuple[str, ...]:
             if standardised
             else ", from 0 to 1."
         ),
-        network,
+        NETWORKS[plan.network].reason,
         augment,
         f"{total} steps of {plan.batch} images, every class equally often, whatever its share of the data.",
         f"Adam, whose learning rate rises to {RATE:g} in the first steps and falls as a cosine to 0.",
@@ -339,7 +362,7 @@ def reasons(study: Study, plan: Plan) -> tuple[str, ...]:
 def open_study(path: str | Path | None, *, size: int | None = None, limit: int | None = None, seed: int = 0) -> Study:
     """Images from any of the sources that the module lists.
 
-    Arguments: path, None for phantoms; size in pixels (None: 64, or an .npz file's own; synthetic: 150); limit, at most how many
+    Arguments: path, None for phantoms; size in pixels (None: 48, or an .npz file's own; synthetic: 150); limit, at most how many
     images of each class and split (None: all); seed of the splits.
     Returns: the study.
     Raises: FileNotFoundError, which names the nearest folder that exists; ValueError for data that cannot be used.

@@ -36,6 +36,7 @@ from tinydx.datasets.study import SPLITS, Examples, Study, progress
 from tinydx.datasets.synthetic import MARKER
 from tinydx.diagnosis.inputs import sound_statistics
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
+from tinydx.diagnosis.networks import linear_on_mean
 from tinydx.layers import (
     Activation,
     BatchNormalization,
@@ -84,6 +85,7 @@ class SoundKind(Kind):
     network = "convolution and the document's recurrence on log-mel spectra"
     synthetic_title = "Diagnosis of heart sounds"
     synthetic_notice = "a program computed these sounds, they are of no patient, and results on real ones will differ."
+    networks = ("standard", "linear")  # standard: what suits the number of recordings
     schedule = (60, None)
     synthetic_schedule = (10, None)  # synthetic murmurs are clearer than real ones
     columns, panel_height = 3, 1.9
@@ -96,6 +98,8 @@ class SoundKind(Kind):
 
     def plan(self, study: Study, options: Options) -> Plan:
         plan, count = super().plan(study, options), len(study.train.y)
+        if plan.network == "standard":
+            plan = plan._replace(network=self.network)
         best = "the epoch with the lowest validation loss is kept"
         if not is_summarized(study.preprocessing):
             reason = "synthetic recordings" if study.synthetic else f"{count} training recordings"
@@ -106,15 +110,17 @@ class SoundKind(Kind):
             f"beside each recording, {PIECES} random pieces of it train the networks" if plan.augment != "none" else "",
             best,
         )
-        plan = plan._replace(
-            network=f"{MEMBERS} dense networks on the quantiles of log-mel spectra", why=tuple(filter(None, why))
-        )
+        usual = f"{MEMBERS} dense networks on the quantiles of log-mel spectra"
+        plan = plan._replace(network=plan.network if plan.network == "linear" else usual, why=tuple(filter(None, why)))
         if options.epochs is None:
             plan = plan._replace(epochs=6, steps=options.steps or steps)
         return plan
 
-    def build(self, study: Study, plan: Plan) -> Model:
+    def build(self, study: Study, plan: Plan) -> Any:
         classes = len(study.class_names)
+        if plan.network == "linear":
+            summarized = is_summarized(study.preprocessing)
+            return linear_on_mean((len(study.preprocessing["mean"]),) if summarized else (None, FEATURES["n_mels"]), classes)
         if is_summarized(study.preprocessing):
             return build_dense(len(study.preprocessing["mean"]), classes)
         return build_rnn(FEATURES["n_mels"], classes)

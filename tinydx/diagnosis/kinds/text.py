@@ -19,7 +19,7 @@ import csv
 import os
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_o
 from tinydx.datasets.terms import CHAPTERS, Term, icd10cm_diagnoses, icd10cm_terms, split_by_group
 from tinydx.diagnosis.inputs import text_statistics
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
+from tinydx.diagnosis.networks import linear_on_tokens, lstm
 from tinydx.layers import Dropout, Embedding, GlobalAveragePooling1D
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
@@ -44,6 +45,8 @@ FEW = 4000  # training texts: below, batches are small and steps large
 LEAST = 600  # steps of the optimizer
 PASSES = 4  # over the training texts, at least
 TABLES = (".csv", ".tsv")
+# the networks of --network beside the usual one, "mean"
+OTHER_NETWORKS: dict[str, Callable[..., Sequential]] = {"linear": linear_on_tokens, "lstm": lstm}
 LONGEST = 100_000  # characters of a text that are read
 COLUMNS, CELLS = 20_000, 100_000_000  # the most columns, and columns times texts, of the baseline's TF-IDF: 400 MB
 
@@ -85,6 +88,7 @@ class TextKind(Kind):
     noun = "texts"
     endings = (".txt", ".csv", ".tsv")
     network = "a bag of words"
+    networks = ("mean", "linear", "lstm")
     synthetic_title = synthetic_notice = ""  # there are no synthetic texts
     columns, panel_height = 3, 1.5
     features_name = "TF-IDF of words and pairs"
@@ -112,10 +116,17 @@ class TextKind(Kind):
             f"steps of {batch} texts at learning rate {schedule.rate:g} for {len(study.train.y)} training texts{length}",
             "the epoch with the lowest validation loss is kept",
         )
+        if plan.network in OTHER_NETWORKS:
+            return plan._replace(batch=batch, epochs=epochs, steps=steps, why=why)
         return plan._replace(network=f"a bag of {unit(study.preprocessing)}", batch=batch, epochs=epochs, steps=steps, why=why)
+
+    def describe_network(self, plan: Plan) -> str:
+        return {"linear": "a weight for each token and class", "lstm": "an LSTM"}.get(plan.network, plan.network)
 
     def build(self, study: Study, plan: Plan) -> Any:
         codec = Codec.from_config(study.preprocessing["codec"])
+        if plan.network in OTHER_NETWORKS:
+            return OTHER_NETWORKS[plan.network](len(codec), len(study.class_names))
         return build_bag(len(codec), len(study.class_names), rate=Schedule.of(len(study.train.y)).rate)
 
     def training_batches(self, study: Study, plan: Plan, seed: int) -> Any:

@@ -1,0 +1,250 @@
+"""Which network? `--choose` compares those of a kind on folds of the training part, and takes the smallest that will do.
+
+    train and val together --patients--> 3 folds;  for each network and fold:
+        fit on the other two folds, part of which decides the best epoch  ->  probabilities of the fold
+    every example is thus predicted once by each network, trained without its patient
+    best = the highest ROC AUC (several classes: accuracy);  the smallest network that cannot be told from it is chosen
+
+Two networks cannot be told apart where the 95 % interval of their difference, over patients drawn with replacement, holds zero.
+The test examples have no part in it: they judge the chosen network, which is trained anew on all training examples. That figure
+is the one to report; those of the comparison have chosen.
+
+With fewer examples more networks cannot be told apart, and a smaller one is chosen. Vocabularies and scales come from the whole
+training part, without its labels. At most 1,500 examples take part, so that the comparison takes minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import tinydx
+from tinydx import evaluation
+from tinydx.datasets.folders import same_patient
+from tinydx.datasets.study import Examples, Study
+from tinydx.diagnosis.inputs import digests
+from tinydx.diagnosis.kind import Kind, Options, Plan
+
+FOLDS, MOST, VALIDATION = 3, 1500, 6  # folds; examples that take part; a sixth of the fitted examples decides the best epoch
+DRAWS = 500  # of patients, for the intervals
+LEVEL = 0.95
+
+Train = Callable[[Study, Plan, int], Any]  # a study, how to train, a seed -> the trained model
+
+
+class Predicted(NamedTuple):
+    """What a network says of all examples, each predicted in the fold that left it out."""
+
+    table: np.ndarray  # (N,K)
+    parameters: int
+    seconds: float  # of training, all folds together
+
+
+def choose(kind: Kind, study: Study, options: Options, train: Train, seed: int = 0) -> dict[str, Any]:
+    """Compare the networks of a kind on folds of the training part.
+
+    Arguments: kind; study, whose test examples are not used; options of the diagnosis, whose network is left open; train; seed
+    of folds and training.
+    Returns: network, the chosen one; measure, "roc_auc" or "accuracy"; rows, one for each network, the smallest first: network,
+    parameters, seconds, roc_auc, accuracy, each with `<key>_interval`, difference to the best with difference_interval,
+    told_apart, chosen; sentence; count, folds, seed.
+    Raises: ValueError for a kind with a single network, and for fewer patients of a class than folds.
+    """
+    if len(kind.networks) < 2:
+        raise ValueError(f"there is only one network for {kind.noun}: nothing to choose from")
+    pool = _joined(study.train, study.val)
+    fold, patients = folds_of(pool, FOLDS, seed)
+    taken = _some(pool.y, patients, MOST, seed)
+    pool, fold, patients = _rows(pool, taken), fold[taken], patients[taken]
+    predicted = {}
+    for network in kind.networks:
+        print(f"Comparing networks: {network} ({FOLDS} folds of {len(pool.y)} {kind.noun}) ...", flush=True)
+        predicted[network] = _predict_folds(kind, study, options._replace(network=network), train, (pool, fold, patients), seed)
+    return decide(predicted, pool.y, fold, patients, seed) | {"count": len(pool.y), "folds": FOLDS, "seed": seed}
+
+
+def _predict_folds(
+    kind: Kind, study: Study, options: Options, train: Train, data: tuple[Examples, np.ndarray, np.ndarray], seed: int
+) -> Predicted:
+    """A network's probabilities for every example, by models that did not see its patient."""
+    pool, fold, patients = data
+    table = np.empty((len(pool.y), len(study.class_names)))
+    seconds, parameters = 0.0, 0
+    for f in np.unique(fold):
+        fitted = np.flatnonzero(fold != f)
+        inner, _ = folds_of(_rows(pool, fitted), VALIDATION, seed, patients[fitted])
+        parts = [_rows(pool, rows) for rows in (fitted[inner != 0], fitted[inner == 0], np.flatnonzero(fold == f))]
+        here = replace(study, train=parts[0], val=parts[1], test=parts[2], preprocessing=dict(study.preprocessing))
+        began = time.perf_counter()
+        tinydx.set_seed(seed)
+        plan = kind.plan(here, options)
+        model = train(here, plan, seed)
+        seconds += time.perf_counter() - began
+        parameters = model.count_params()
+        outputs = model.predict(kind.plain_batches(here, here.test, plan.batch))
+        table[fold == f] = evaluation.probability_table(outputs, study.class_names)
+    return Predicted(table, parameters, seconds)
+
+
+# ---- the decision --------------------------------------------------------------------------------------------------
+
+
+def decide(
+    predicted: dict[str, Predicted], y: np.ndarray, fold: np.ndarray, patients: np.ndarray, seed: int = 0
+) -> dict[str, Any]:
+    """The smallest network that cannot be told from the best.
+
+    Arguments: predicted, for each network; y (N,), class numbers; fold (N,); patients (N,), a number for each example's patient;
+    seed of the draws.
+    Returns: as `choose`.
+
+    >>> y = np.arange(200) % 2
+    >>> good, bad = (np.clip(0.5 + s * (y - 0.5) + 0.3 * np.sin(np.arange(200)), 0.01, 0.99) for s in (0.4, 0.05))
+    >>> tables = {name: np.stack([1 - p, p], axis=1) for name, p in (("large", good), ("middle", good), ("small", bad))}
+    >>> sizes = {"large": 1000, "middle": 100, "small": 10}
+    >>> found = decide({k: Predicted(t, sizes[k], 1.0) for k, t in tables.items()}, y, y * 0, np.arange(200))
+    >>> found["network"], [row["network"] for row in found["rows"] if row["told_apart"]]
+    ('middle', ['small'])
+    """
+    classes = next(iter(predicted.values())).table.shape[1]
+    measure = "roc_auc" if classes == 2 else "accuracy"
+    scores = {"roc_auc": _area, "accuracy": _accuracy}
+    draws = _draws(fold, patients, seed)
+    rows = []
+    for name, found in sorted(predicted.items(), key=lambda item: item[1].parameters):
+        row: dict[str, Any] = {"network": name, "parameters": found.parameters, "seconds": round(found.seconds, 1)}
+        for key, score in scores.items():
+            row[key] = score(y, found.table, fold)
+            drawn = np.array([score(y[d], found.table[d], fold[d]) for d in draws]) if key == measure or classes == 2 else None
+            row[f"{key}_interval"] = None if drawn is None else _interval(drawn)
+            row[f"_{key}"] = drawn
+        rows.append(row)
+    best = max(rows, key=lambda row: row[measure])
+    for row in rows:
+        row["difference"] = best[measure] - row[measure]
+        row["difference_interval"] = _interval(best[f"_{measure}"] - row[f"_{measure}"])
+        row["told_apart"] = row["difference_interval"][0] > 0
+    chosen = next(row for row in rows if not row["told_apart"])
+    for row in rows:
+        row["chosen"] = row is chosen
+        del row["_roc_auc"], row["_accuracy"]
+    return {"network": chosen["network"], "measure": measure, "rows": rows, "sentence": _sentence(chosen, best, measure)}
+
+
+def _area(y: np.ndarray, table: np.ndarray, fold: np.ndarray) -> float:
+    """The mean over the folds of the ROC AUC within each: probabilities of different models are not ranked together."""
+    areas = []
+    for f in np.unique(fold):
+        rows = fold == f
+        if len(np.unique(y[rows])) == table.shape[1]:
+            areas.append(
+                evaluation.roc_auc(y[rows], table[rows, 1]) if table.shape[1] == 2 else evaluation.macro_auc(y[rows], table[rows])
+            )
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+def _accuracy(y: np.ndarray, table: np.ndarray, fold: np.ndarray) -> float:
+    return float(np.mean(evaluation.called_class(table) == y))
+
+
+def _draws(fold: np.ndarray, patients: np.ndarray, seed: int) -> list[np.ndarray]:
+    """Rows of examples whose patients are drawn with replacement, within each fold."""
+    rng = np.random.default_rng(seed)
+    order = np.argsort(patients, kind="stable")
+    rows = np.split(order, np.flatnonzero(np.diff(patients[order])) + 1)  # of each patient
+    of_fold = [[r for r in rows if fold[r[0]] == f] for f in np.unique(fold)]
+    return [
+        np.concatenate([group[i] for group in of_fold for i in rng.integers(len(group), size=len(group))]) for _ in range(DRAWS)
+    ]
+
+
+def _interval(drawn: np.ndarray) -> list[float]:
+    return [float(v) for v in np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])]
+
+
+def _sentence(chosen: dict[str, Any], best: dict[str, Any], measure: str) -> str:
+    """The choice and its reason."""
+    name = measure.replace("roc_auc", "ROC AUC")
+    size = f"{chosen['parameters']:,} parameters"
+    if chosen is best:
+        return f"Chosen: {chosen['network']} ({size}), the best by {name}, {best[measure]:.3f}; every smaller network is worse."
+    low, high = chosen["difference_interval"]
+    return (
+        f"Chosen: {chosen['network']} ({size}). The best by {name}, {best['network']} ({best['parameters']:,} parameters), has "
+        f"{best[measure]:.3f}, {chosen['difference']:.3f} more, from which it cannot be told apart (95 % interval of the "
+        f"difference {low:.3f} to {high:.3f})."
+    )
+
+
+def words(choice: dict[str, Any]) -> list[str]:
+    """The comparison as lines of a table, and its sentence."""
+    columns = "  {0:<10} {1:>11} {2:>8}  {3:<20} {4:<20} {5}"
+    lines = [columns.format("network", "parameters", "seconds", "ROC AUC", "accuracy", "")]
+    for row in choice["rows"]:
+        mark = "chosen" if row["chosen"] else ("worse than the best" if row["told_apart"] else "not told from the best")
+        figures = [_figure(row, key) for key in ("roc_auc", "accuracy")]
+        lines.append(columns.format(row["network"], f"{row['parameters']:,}", f"{row['seconds']:.0f}", *figures, mark))
+    return [*lines, choice["sentence"]]
+
+
+def _figure(row: dict[str, Any], key: str) -> str:
+    interval = row[f"{key}_interval"]
+    return f"{row[key]:.3f}" + (f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else "")
+
+
+# ---- patients and folds --------------------------------------------------------------------------------------------
+
+
+def folds_of(part: Examples, folds: int, seed: int, patients: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Folds with equal shares of the classes; the examples of a patient, and equal examples, are in one fold.
+
+    Arguments: part; folds, how many; seed; patients (N,), a number for each example's patient (None: by file names and contents).
+    Returns: (fold (N,), patients (N,)).
+    Raises: ValueError where a class has fewer patients than there are folds.
+    """
+    if patients is None:
+        patients = np.array(same_patient(part.files) if part.files else _same(digests(part.x)))
+    rng = np.random.default_rng(seed)
+    fold = np.full(len(part.y), -1)
+    for k in np.unique(part.y):
+        mine = [p for p in np.unique(patients[part.y == k]) if fold[np.flatnonzero(patients == p)[0]] < 0]
+        size = np.zeros(folds)
+        for f in range(folds):  # a patient with examples of several classes has a fold already
+            size[f] = np.sum((fold == f) & (part.y == k))
+        for p in rng.permutation(mine):
+            rows, f = patients == p, int(size.argmin())
+            fold[rows] = f
+            size[f] += np.sum(rows & (part.y == k))
+        if size.min() == 0:
+            raise ValueError(
+                f"too few examples to compare networks: class {k} has {len(mine)} patients or files for {folds} folds"
+            )
+    return fold, patients
+
+
+def _same(keys: Sequence[str]) -> list[int]:
+    """A number for each key, equal where the keys are."""
+    number: dict[str, int] = {}
+    return [number.setdefault(key, len(number)) for key in keys]
+
+
+def _some(y: np.ndarray, patients: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Rows of at most about `most` examples, whole patients, drawn at random."""
+    if len(y) <= most:
+        return np.arange(len(y))
+    order = np.random.default_rng(seed).permutation(np.unique(patients))
+    counts = np.bincount(patients)[order]
+    return np.flatnonzero(np.isin(patients, order[np.cumsum(counts) <= most]))
+
+
+def _joined(a: Examples, b: Examples) -> Examples:
+    files = None if a.files is None or b.files is None else [*a.files, *b.files]
+    return Examples(np.concatenate([a.x, b.x]), np.concatenate([a.y, b.y]), files)
+
+
+def _rows(part: Examples, rows: np.ndarray) -> Examples:
+    return Examples(part.x[rows], part.y[rows], None if part.files is None else [part.files[i] for i in rows])
