@@ -12,6 +12,7 @@ from tinydx.layers import AveragePooling2D, BatchNormalization, Dense, Embedding
 from tinydx.models import Sequential, load_model
 from tinydx.optimizers import Adam
 from tinydx.preprocessing.files import save_img
+from tinydx.tasks import false_alarms
 
 SIZE = 16
 
@@ -60,7 +61,7 @@ def test_a_set_like_training_has_figures_and_no_warning(saved, tmp_path):
 
 def test_brighter_images_are_said_to_be_brighter(saved, tmp_path):
     warnings = row(saved, images(tmp_path / "bright", seed=2, shift=60))["warnings"]
-    assert any(w.startswith("- mean brightness") for w in warnings) and any("linear classifier" in w for w in warnings)
+    assert sum(w.startswith("- ") for w in warnings) == 1 and any(w.startswith("- mean brightness") for w in warnings)
 
 
 def test_what_fails_there_is_said_before_the_figures(saved, tmp_path):
@@ -156,6 +157,13 @@ def test_a_different_share_of_the_ill_is_no_difference():
     a, b = (inputs.Inputs(["a"], rng.normal(size=(400, 1)) + 1.5 * y[:, None], y.astype(int)) for y in (few, many))
     assert evaluation.roc_auc(np.arange(800) >= 400, np.concatenate([a.rows, b.rows])[:, 0]) > 0.75
     assert inputs.differences(a, b) == []
+
+
+def test_the_rate_of_false_alarms_is_a_command(tmp_path, capsys):
+    here, there = images(tmp_path / "here", n=60), images(tmp_path / "there", n=30, shift=60)
+    found = false_alarms.main([str(here), "--other", str(there), "--draws", "20"])
+    assert found["same place", 20] <= 0.05 and found["other place", 20] == 1 and ("same place", 100) not in found
+    assert "20 new:" in capsys.readouterr().out
 
 
 def test_texts_of_another_language_differ(tmp_path):
