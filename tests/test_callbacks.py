@@ -439,6 +439,30 @@ def test_the_bar_is_closed_after_an_error(monkeypatch):
     assert closed
 
 
+def test_the_time_of_a_step_leaves_out_the_first_and_validation(monkeypatch, capsys):
+    """The first step may compile kernels; the epoch's own time is everything."""
+    clock = iter([0.0, 5.0, 5.5, 6.0, 10.0])
+    monkeypatch.setattr(tinydx.callbacks.time, "perf_counter", lambda: next(clock))
+    bar = tinydx.callbacks.ProgressBar()
+    bar.params = {"epochs": 1, "steps": 3, "verbose": 2}
+    bar.on_epoch_begin(0)
+    for batch in range(3):
+        bar.on_train_batch_end(batch, {"loss": 1.0})
+    bar.on_epoch_end(0, {"loss": 1.0})
+    assert capsys.readouterr().out == "Epoch 1/1 · 3 steps · 10.0 s · 500ms/step · loss 1.0000\n"
+
+
+def test_the_time_of_an_only_step(monkeypatch, capsys):
+    clock = iter([0.0, 2.0, 3.0])
+    monkeypatch.setattr(tinydx.callbacks.time, "perf_counter", lambda: next(clock))
+    bar = tinydx.callbacks.ProgressBar()
+    bar.params = {"epochs": 1, "steps": 1, "verbose": 2}
+    bar.on_epoch_begin(0)
+    bar.on_train_batch_end(0, {"loss": 1.0})
+    bar.on_epoch_end(0, {"loss": 1.0})
+    assert "· 2s/step ·" in capsys.readouterr().out
+
+
 def test_format_logs():
     logs = {"loss": 0.5, "rate": 0.000123, "each": np.array([0.25, 1])}
     assert format_logs(logs) == "loss 0.5000 · rate 0.000123 · each 0.2500 1.0000"

@@ -239,7 +239,7 @@ def test_real_images_get_the_recipe_and_the_document_s_program_stays(tmp_path):
     assert study.preprocessing["standardise"] and study.preprocessing["color_mode"] == "grayscale"
     for augment in ("document", "none"):
         study, plan = planned(data, network="document", augment=augment)
-        assert plan == Plan("document", augment, 10, None, 32)
+        assert plan._replace(why=()) == Plan("document", augment, 10, None, 32)
         assert study.preprocessing == {
             "target_size": [28, 28],
             "color_mode": "rgb",
@@ -256,7 +256,7 @@ def test_real_images_get_the_recipe_and_the_document_s_program_stays(tmp_path):
 def test_synthetic_images_keep_the_document_s_program(tmp_path):
     write_phantom_folders(tmp_path / "phantoms", size=32, train=4, val=2, test=2)
     study, plan = planned(tmp_path / "phantoms", size=32)
-    assert study.synthetic and plan == Plan("document", "document", 8, 16, 32)
+    assert study.synthetic and plan._replace(why=()) == Plan("document", "document", 8, 16, 32)
     assert KIND.usual_size(None, Options()) == KIND.usual_size(tmp_path / "phantoms", Options()) == 150
     assert (
         KIND.usual_size(tmp_path, Options()) is None
@@ -306,6 +306,15 @@ def test_features_are_small_grey_pixels(tmp_path):
     small = open_study(tmp_path, size=28)
     x = KIND.features(small, small.test)
     assert x.shape == (len(small.test.y), 28 * 28) and x.dtype == np.float32 and 0 <= x.min() < x.max() <= 1
+
+
+def test_a_folder_of_other_classes_is_refused_before_training(tmp_path, capsys):
+    data, other = stripes(tmp_path / "data", n=10), bright_and_dark(tmp_path / "other", n=2)
+    options = ["--size", "28", "--output", str(tmp_path / "out")]
+    for path, word in ((other, "bright"), (tmp_path / "nowhere", "nowhere")):
+        assert cli.main(["diagnose", "--data", str(data), "--also", str(path), *options]) == 1
+        err = capsys.readouterr().err
+        assert word in err and err.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("option", [["--network", "forest"], ["--kind", "image", "--network", "Blocks"]])

@@ -18,6 +18,7 @@ from training_cases import (
     compiled,
     dropping,
     normalized,
+    penalised,
     rnn,
     trained,
 )
@@ -29,6 +30,7 @@ from tinydx.layers import Activation, Dense, Flatten, Layer
 from tinydx.losses import BinaryCrossentropy
 from tinydx.metrics import Metric
 from tinydx.optimizers import SGD, Adam
+from tinydx.optimizers.schedules import CosineDecay
 from tinydx.training import graph as graphs
 from tinydx.training import placement, prefetch
 from tinydx_kernels.emulator.build import compiler
@@ -88,7 +90,11 @@ def test_limits_of_gradients_and_decay(settings):
     assert_same(ours, wanted)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adagrad", SGD(0.1, momentum=0.9)])
+SCHEDULE = CosineDecay(0.01, 4, warmup_target=0.1, warmup_steps=2)
+AVERAGING = SGD(SCHEDULE, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adagrad", SGD(0.1, momentum=0.9), AVERAGING])
 def test_other_optimizers(optimizer):
     ours, wanted = (trained(cnn, name, optimizer=copy.deepcopy(optimizer)) for name in ("cuda", "numpy"))
     assert_same(ours, wanted)
@@ -97,6 +103,23 @@ def test_other_optimizers(optimizer):
 @pytest.mark.parametrize("loss", ["mean_squared_error", "mae", "huber", BinaryCrossentropy(from_logits=True)])
 def test_losses_without_a_kernel_run_by_dispatch(loss):
     assert_same(trained(cnn, "cuda", loss=loss), trained(cnn, "numpy", loss=loss))
+
+
+def test_a_schedule_and_averages_in_a_captured_step():
+    """The update runs outside of the graph: each step has its own rate, and averages overwrite the weights in place."""
+    ends = []
+    for graph in (False, True):
+        model, x, y = compiled(penalised, optimizer=copy.deepcopy(AVERAGING))
+        with tinydx.use("cuda", graph=graph):
+            model.fit(x, y, batch_size=4, epochs=5, shuffle=False, verbose=0)
+        assert captured(model) == [graph]
+        ends.append(model.get_weights())
+    model, x, y = compiled(penalised, optimizer=copy.deepcopy(AVERAGING))
+    with tinydx.use("numpy"):
+        model.fit(x, y, batch_size=4, epochs=5, shuffle=False, verbose=0)
+    for eager, replayed, wanted in zip(*ends, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(eager, replayed)
+        np.testing.assert_allclose(eager, wanted, rtol=1e-4, atol=1e-5)
 
 
 # ---- transfers between CPU and GPU ------------------------------------------------------------------------------------

@@ -225,6 +225,13 @@ X_343 = np.ones((3, 4, 3), "float32")
         (lambda: Conv2D(3, (3, 3, 3)), ValueError, "kernel_size is"),
         (lambda: Conv2D(3, 3, strides=0), ValueError, "strides is 0"),
         (lambda: Conv2D(3, 3, padding="full"), ValueError, "padding is 'full', expected 'valid' or 'same'"),
+        (
+            lambda: layers.ZeroPadding2D(-1),
+            ValueError,
+            r"zero_padding2d\S*: padding is -1, expected a number, \(rows, columns\) or",
+        ),
+        (lambda: layers.ZeroPadding2D((1, 2, 3)), ValueError, r"padding is \(1, 2, 3\)"),
+        (lambda: layers.ZeroPadding2D(((1, 2, 3), 1)), ValueError, "padding is "),
         (lambda: MaxPooling2D(padding="sane"), ValueError, "padding is 'sane'"),
         (lambda: Conv2D(4, 3, groups=3).build((None, 5, 5, 4)), ValueError, "multiples of groups=3"),
         (lambda: Dropout(1.5), ValueError, "rate is 1.5"),

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+import tinydx
 from tinydx import Tensor, losses, optimizers
 from tinydx.optimizers import SGD, SLICE, Adagrad, Adam, AdamW, RMSprop
 
@@ -116,6 +117,86 @@ def test_weight_without_gradient_stays():
     assert np.array_equal(a.data, np.ones(2)) and (b.data < 1).all()
 
 
+# ---- averages ------------------------------------------------------------------------------------------------------
+
+
+def averages_of(optimizer):
+    return [slots[optimizer.slot_names.index("weight_average")] for slots in optimizer.slots]
+
+
+AVERAGING = {"use_ema": True, "ema_momentum": 0.75}
+MAKERS = [
+    lambda **common: SGD(0.1, **common),
+    lambda **common: SGD(0.1, momentum=0.9, **common),
+    lambda **common: RMSprop(0.1, momentum=0.5, centered=True, **common),
+    lambda **common: Adagrad(0.1, **common),
+    lambda **common: AdamW(0.1, **common),
+]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_the_average_follows_and_the_steps_are_the_same(make):
+    rng, averaging, plain = np.random.default_rng(0), make(**AVERAGING), make()
+    a, b = Tensor(rng.normal(size=(2, 3))), Tensor(np.zeros((2, 3)))
+    b.data[...] = a.data
+    expected = None
+    for _ in range(6):
+        g = rng.normal(size=(2, 3))
+        averaging.apply([g], [a])
+        plain.apply([g], [b])
+        np.testing.assert_array_equal(a.data, b.data)
+        now = b.data.ravel().tolist()
+        expected = now if expected is None else [0.75 * e + 0.25 * v for e, v in zip(expected, now, strict=True)]
+        np.testing.assert_allclose(averages_of(averaging)[0].ravel(), expected, rtol=1e-12)
+    assert len(set(averaging.slot_names)) == len(averaging.slot_names) == len(averaging.slots[0])
+    before = a.data
+    averaging.finalize_variable_values([a])
+    assert a.data is before  # in place: a captured GPU step knows its address
+    np.testing.assert_allclose(a.data.ravel(), expected, rtol=1e-12)
+
+
+def test_every_few_steps_the_weights_become_their_averages():
+    optimizer, w = SGD(1.0, ema_overwrite_frequency=3, **AVERAGING), Tensor(np.array([8.0]))
+    path = []
+    for _ in range(6):
+        optimizer.apply([np.array([1.0])], [w])
+        path.append(float(w.data[0]))
+    third = 0.75 * (0.75 * 7 + 0.25 * 6) + 0.25 * 5
+    fourth = 0.75 * third + 0.25 * (third - 1)
+    fifth = 0.75 * fourth + 0.25 * (third - 2)
+    assert path == pytest.approx([7, 6, third, third - 1, third - 2, 0.75 * fifth + 0.25 * (third - 3)])
+
+
+def test_the_average_of_a_weight_without_gradient():
+    optimizer, w, unused = SGD(1.0, **AVERAGING), Tensor(np.ones(2)), Tensor(np.ones(2))
+    for _ in range(3):
+        optimizer.apply([np.ones(2), None], [w, unused])
+    assert averages_of(optimizer)[1].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("backend", ["numpy", "auto"])
+def test_averages_of_large_weights_in_any_memory_order(dtype, backend):
+    rng, n = np.random.default_rng(0), SLICE + 5
+    start, gradients = rng.normal(size=(2, n)).astype(dtype), rng.normal(size=(3, 2, n)).astype(dtype)
+    optimizer, w = SGD(0.1, **AVERAGING), Tensor(np.asfortranarray(start))
+    expected, moved = None, start
+    with tinydx.use(backend):
+        for g in gradients:
+            optimizer.apply([np.asfortranarray(g)], [w])
+            moved = moved - np.dtype(dtype).type(0.1) * g
+            expected = moved if expected is None else 0.75 * expected + 0.25 * moved
+    np.testing.assert_allclose(averages_of(optimizer)[0], expected, rtol=0, atol=1e-6 if dtype == "float32" else 1e-14)
+    assert averages_of(optimizer)[0].dtype == dtype
+
+
+def test_nothing_to_finalize():
+    for optimizer in (SGD(0.1), SGD(0.1, use_ema=True)):
+        w = Tensor(np.ones(2))
+        optimizer.finalize_variable_values([w])
+        assert w.data.tolist() == [1, 1]
+
+
 # ---- limits --------------------------------------------------------------------------------------------------------
 
 
@@ -184,6 +265,13 @@ def test_other_weights_than_before():
         (lambda: Adam(0), ValueError, "Adam: learning_rate is 0, expected a number above 0"),
         (lambda: Adam(float("nan")), ValueError, "learning_rate is nan"),
         (lambda: SGD("fast"), ValueError, "SGD: learning_rate is 'fast'"),
+        (lambda: SGD(0.1, use_ema=True, ema_momentum=1.5), ValueError, "SGD: ema_momentum is 1.5, expected 0 to 1"),
+        (
+            lambda: Adam(use_ema=True, ema_overwrite_frequency=0),
+            ValueError,
+            "Adam: ema_overwrite_frequency is 0, expected a whole",
+        ),
+        (lambda: Adam(ema_overwrite_frequency=2.5), ValueError, "ema_overwrite_frequency is 2.5"),
         (lambda: SGD(0.1, clipnorm=-1), ValueError, "clipnorm is -1"),
         (lambda: SGD(0.1, clipnorm=1, clipvalue=1), ValueError, "clipnorm and clipvalue are given, expected one"),
         (lambda: losses.get("binary_crossentrpy"), ValueError, "did you mean 'binary_crossentropy'"),

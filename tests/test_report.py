@@ -55,6 +55,75 @@ def made_up(n: int, names: list[str], seed: int = 0) -> dict:
     }
 
 
+NOT_BETTER = "Not better than logistic regression on pixels (tinydx): ROC AUC 0.914 against 0.926 (p = 0.31: can't tell)."
+CHANGES = ["framed differently", "brighter, darker, or of another contrast", "blurred"]
+
+
+def baseline(name: str, area: float | None, difference: float | None, p: float | None, verdict: str, reason=None) -> dict:
+    """A row of metrics["baselines"], as `tinydx.diagnosis.baselines` makes it."""
+    known = area is not None
+    return {
+        "name": name,
+        "roc_auc": area,
+        "roc_auc_interval": [area - 0.02, area + 0.02] if known else None,
+        "accuracy": 0.817 if known else None,
+        "accuracy_interval": [0.78, 0.84] if known else None,
+        "seconds": 1.0,
+        "measure": "roc_auc",
+        "difference": difference,
+        "p_value": p,
+        "verdict": verdict,
+        "reason": reason,
+    }
+
+
+def place(path: str, area: float | None, warnings: list[str], curve: bool = True) -> dict:
+    """A row of metrics["elsewhere"], as `tinydx.diagnosis.elsewhere` makes it."""
+    rates = np.linspace(0, 1, 30)
+    return {
+        "path": path,
+        "split": None,
+        "noun": "images",
+        "count": 500,
+        "roc_auc": area,
+        "roc_auc_interval": None if area is None else [area - 0.04, area + 0.04],
+        "accuracy": 0.52,
+        "accuracy_interval": [0.48, 0.56],
+        "sensitivity": None if area is None else 0.9,
+        "specificity": 0.2,
+        "reasons": {},
+        "roc": np.c_[rates, rates**0.5].tolist() if curve else None,
+        "warnings": warnings,
+    }
+
+
+def with_everything(arguments: dict, places: int = 2) -> dict:
+    """The same report with every key that `diagnose` adds."""
+    added = {
+        "baselines": [
+            baseline("the majority class (normal)", 0.5, 0.414, 1e-9, "better"),
+            baseline("logistic regression on pixels at 32x32 (scikit-learn)", 0.926, -0.012, 0.31, "can't tell"),
+            baseline("another baseline with a name longer than a line", None, None, None, "can't tell", "no class " * 20),
+        ],
+        "verdict": NOT_BETTER,
+        "validation": {
+            "roc_auc": 0.994,
+            "roc_auc_shifted": 0.88,
+            "accuracy": 0.97,
+            "accuracy_shifted": 0.8,
+            "changes": [{"name": name, "roc_auc": 0.87, "accuracy": 0.81} for name in CHANGES],
+            "sentence": "Loses 0.12 of ROC AUC when images are framed differently (0.874 instead of 0.994).",
+        },
+        "elsewhere": [
+            place("/data/nih", 0.39, ["No better than chance here: do not use it.", "They differ:", "- brightness " * 20]),
+            place("/data/" + "long_name_" * 12, 0.93, [], curve=places > 2),
+            *(place(f"/data/hospital {k}", None if k == 3 else 0.8, ["Worse here."], k != 3) for k in range(places - 2)),
+        ],
+        "recipe": {"steps": 700, "why": ["small network: fewer weights to learn the frame of an image by heart " * 3, "seed 0"]},
+    }
+    return {**arguments, "metrics": {**arguments["metrics"], **added}}
+
+
 CASES = {
     "two classes": made_up(40, ["abnormal", "normal"]),
     "three classes": made_up(40, ["bacteria", "normal", "virus"]),
@@ -76,6 +145,13 @@ CASES = {
         "examples": np.random.default_rng(0).integers(0, 256, (30, 20, 30, 3), dtype=np.uint8),
     },
     "odd characters": made_up(30, ["$x_1^2$", "a_b\n{%}"]),
+    "everything": with_everything(made_up(40, ["normal", "ill"])),
+    "everything, many classes": with_everything(made_up(90, LONG)),
+    "many places": with_everything(made_up(40, ["normal", "ill"]), places=12),
+    "nothing added": {
+        **made_up(30, ["normal", "ill"]),
+        "metrics": {**made_up(30, ["normal", "ill"])["metrics"], "baselines": [], "validation": None, "elsewhere": []},
+    },
 }
 
 
@@ -276,6 +352,74 @@ def test_unknown_numbers_are_replaced_by_their_reason(drawn):
     texts = words(drawn(one_class)[2])
     assert texts.count("unknown") == 2 and "no example is abnormal" in texts  # sensitivity and AUC
     assert any(text.startswith("No ROC curve") for text in texts)
+
+
+# --- what to know before one believes the numbers -----------------------------------------------------------
+
+HEADINGS = {
+    "baselines": "Beside simple baselines",
+    "validation": "When images are framed differently",
+    "elsewhere": "Elsewhere",
+    "recipe": "How it was trained, and why",
+}
+
+
+@pytest.mark.parametrize("key", HEADINGS)
+def test_each_band_is_there_if_its_key_is(drawn, key):
+    everything = CASES["everything"]["metrics"]
+    arguments = {**made_up(40, ["normal", "ill"])}
+    arguments["metrics"] = {**arguments["metrics"], key: everything[key]}
+    texts = words(drawn(arguments)[2])
+    assert [heading in texts for heading in HEADINGS.values()] == [other == key for other in HEADINGS]
+    assert not set(HEADINGS.values()) & set(words(drawn(made_up(40, ["normal", "ill"]))[2]))
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def height_of(texts: list[Text], beginning: str) -> float:
+    """How high on the page a text stands, in pixels from below."""
+    return next(text.get_window_extent().y1 for text in texts if flat(text.get_text()).startswith(beginning))
+
+
+def test_a_verdict_that_is_not_better_and_warnings_stand_above_the_numbers(drawn):
+    _, _, texts = drawn(CASES["everything"])
+    for beginning in ("Not better than logistic", "Elsewhere, nih: No better than chance here"):
+        assert height_of(texts, beginning) > height_of(texts, "Sensitivity")
+    assert NOT_BETTER in {flat(text.get_text()) for text in texts}
+    better = {**CASES["everything"]["metrics"], "verdict": "Better than everything.", "elsewhere": [place("there", 0.9, [])]}
+    texts = drawn({**CASES["everything"], "metrics": better})[2]
+    assert (
+        height_of(texts, "Better than everything.") < height_of(texts, "Beside simple baselines") < height_of(texts, "Accuracy")
+    )
+    assert words(texts).count("Better than everything.") == 1 and report.RED not in {text.get_color() for text in texts[:6]}
+
+
+def test_the_bands_show_the_figures(drawn):
+    found = CASES["everything"]["metrics"]
+    texts = [flat(text) for text in words(drawn(CASES["everything"])[2])]
+    low, high = found["roc_auc_interval"]
+    assert f"{found['roc_auc']:.3f} ({low:.3f} to {high:.3f})" in texts  # this model's own
+    for text in ("0.926 (0.906 to 0.946)", "81.7% (78.0% to 84.0%)", "-0.012, p = 0.31", "+0.414, p < 0.001", "better"):
+        assert text in texts, text
+    for text in ("as they are", "0.994", "97.0%", "mean over the changes", "0.880", "80.0%", *CHANGES):
+        assert text in texts, text
+    for text in ("0.390 (0.350 to 0.430)", "52.0% (48.0% to 56.0%)", "500", "nih"):
+        assert text in texts, text
+    assert any(text.startswith("- small network: ") for text in texts) and "- seed 0" in texts
+
+
+def test_the_curves_of_test_and_elsewhere_share_their_axes(drawn):
+    _, figure, _ = drawn(CASES["many places"])
+    axes = next(axes for axes in figure.axes if axes.get_title(loc="left") == "ROC curves of the test and elsewhere")
+    named = [line for line in axes.lines if not line.get_label().startswith("_")]
+    assert len(named) == 1 + 11 and named[1].get_label() == "nih: AUC 0.390"
+    np.testing.assert_allclose(named[1].get_xydata(), 100 * np.array(CASES["many places"]["metrics"]["elsewhere"][0]["roc"]))
+    assert named[0].get_label() == f"its own test: AUC {CASES['many places']['metrics']['roc_auc']:.3f}"
+    for case in ("everything, many classes", "nothing added"):
+        titles = [axes.get_title(loc="left") for axes in drawn(CASES[case])[1].axes]
+        assert "ROC curves of the test and elsewhere" not in titles
 
 
 # --- fonts, and what drawing must not do --------------------------------------------------------------------

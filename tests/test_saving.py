@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -323,6 +324,51 @@ def test_training_goes_on_exactly(optimizer, path):
     assert public == {k: v for k, v in vars(again.optimizer).items() if k != "slots"}
     for a, b in zip(model.optimizer.slots, again.optimizer.slots, strict=True):
         assert same_weights(a, b)
+
+
+class Halving(optimizers.schedules.LearningRateSchedule):
+    """A schedule that tinydx does not have."""
+
+    def __init__(self, start=0.1):
+        self.start = start
+
+    def __call__(self, step):
+        return self.start * 0.5**step
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        optimizers.schedules.CosineDecay(0.1, 10, 0.1, warmup_target=0.2, warmup_steps=3),
+        optimizers.schedules.ExponentialDecay(0.1, 5, 0.5, staircase=True),
+        optimizers.schedules.InverseTimeDecay(0.1, 5, 0.5),
+        optimizers.schedules.PiecewiseConstantDecay([3, 6], [0.1, 0.2, 0.05]),
+        Halving(0.2),
+    ],
+    ids=lambda s: type(s).__name__,
+)
+@pytest.mark.parametrize("kind", [optimizers.SGD, optimizers.RMSprop, optimizers.AdamW])
+def test_schedules_and_averages_go_on_exactly(kind, schedule, path):
+    x, y = two_classes()
+    model = noisy_model()
+    model.compile(kind(schedule, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=3), "binary_crossentropy")
+    model.fit(x, y, batch_size=16, epochs=2, verbose=0)
+    model.save(path)
+    again = load_model(path, {"Halving": Halving})
+    assert again.optimizer.learning_rate == model.optimizer.learning_rate == schedule(6)
+    for m in (model, again):
+        tinydx.set_seed(5)
+        m.fit(x, y, batch_size=16, epochs=2, verbose=0)
+    assert same_weights(model, again) and again.optimizer.iterations == 12
+    for a, b in zip(model.optimizer.slots, again.optimizer.slots, strict=True):
+        assert same_weights(a, b)
+
+
+def test_a_schedule_that_only_its_user_has(path):
+    model = dense_model(optimizer=optimizers.Adam(Halving()))
+    model.save(path)
+    with pytest.warns(UserWarning, match="the model was trained with Halving, which tinydx does not know"):
+        assert load_model(path).optimizer is None
 
 
 def test_without_the_optimizers_memory(path):
@@ -648,6 +694,16 @@ def plain_generator():
             yield x[i : i + 8], y[i : i + 8]
 
 
+def averaged_model():
+    """A schedule, averages that overwrite the weights every few steps, and penalties."""
+    rate = optimizers.schedules.CosineDecay(0.0, 20, warmup_target=0.05, warmup_steps=7)
+    optimizer = optimizers.RMSprop(rate, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=4)
+    penalised = Dense(8, activation="relu", kernel_regularizer="l2", input_shape=(5,))
+    model = Sequential([penalised, BatchNormalization(), Dropout(0.3), Dense(1, activation="sigmoid")])
+    model.compile(optimizer, "binary_crossentropy", ["accuracy"])
+    return model
+
+
 SCENARIOS = {
     "arrays, shuffled": lambda: (dense_model(), two_classes(), {}),
     "dropout and batch normalisation": lambda: (noisy_model(), two_classes(), {"validation_split": 0.25}),
@@ -658,6 +714,7 @@ SCENARIOS = {
     ),
     "built by the first batch": lambda: (late_model(), two_classes(), {}),
     "subclass": lambda: (subclassed_model(), two_classes(), {}),
+    "schedule and averages": lambda: (averaged_model(), two_classes(), {"validation_split": 0.25}),
     "seeded images": lambda: (picture_model(), (flow(7),), {"validation_data": pictures(6)}),
     "images and validation images without seed": lambda: (picture_model(), (flow(None),), {"validation_data": flow(None)}),
     "generator": lambda: (noisy_model(), (plain_generator(),), {"steps_per_epoch": 3}),
@@ -731,8 +788,8 @@ def test_interrupted_again_and_again(tmp_path):
 
 
 @pytest.mark.parametrize("callbacks", ["none", "stopping"])
-def test_run_that_was_done_already(callbacks, tmp_path):
-    scenario = "dropout and batch normalisation"
+@pytest.mark.parametrize("scenario", ["dropout and batch normalisation", "schedule and averages"])
+def test_run_that_was_done_already(scenario, callbacks, tmp_path):
     epochs = 40 if callbacks == "stopping" else 3
     whole = run(scenario, callbacks, tmp_path, None, tmp_path / "run", epochs=epochs)
     assert callbacks == "none" or len(whole[1].epoch) < epochs
@@ -794,6 +851,8 @@ def test_killed_process_goes_on_in_another(tmp_path):
         (lambda m, d, o: (compiled(m, "sgd"), d, o), "the run had the optimizer .*Adam.*, now it is .*SGD.*compile as"),
         (lambda m, d, o: (compiled(m, optimizers.Adam(beta_1=0.5)), d, o), "the run had the optimizer"),
         (lambda m, d, o: (compiled(m, loss="mse"), d, o), "the run had the loss"),
+        (lambda m, d, o: (compiled(m, optimizers.Adam(cosine(10))), d, o), "the run had the optimizer .*now it is .*CosineDecay"),
+        (lambda m, d, o: (compiled(m, optimizers.Adam(use_ema=True)), d, o), "the run had the optimizer"),
     ],
 )
 def test_run_of_something_else_is_refused_and_nothing_changes(change, message, tmp_path):
@@ -808,6 +867,18 @@ def test_run_of_something_else_is_refused_and_nothing_changes(change, message, t
     assert "\n" not in str(caught.value)
     assert same_weights(model, weights) and model.optimizer.iterations == 0
     assert (csv.read_text(), path.read_bytes()) == before
+
+
+def cosine(steps):
+    return optimizers.schedules.CosineDecay(0.001, steps)
+
+
+def test_run_with_another_schedule_is_refused(tmp_path):
+    """A number may have been changed by a callback; a schedule is part of what the run is."""
+    for steps, mistake in ((10, None), (10, None), (20, "CosineDecay.*10.*now it is.*20"), (None, "now it is .*0.001")):
+        model = dense_model(optimizer=optimizers.Adam(cosine(steps) if steps else 0.001))
+        with pytest.raises(ValueError, match=mistake) if mistake else nullcontext():
+            model.fit(*two_classes(), resume=tmp_path / "run", verbose=0)
 
 
 def compiled(model, optimizer="adam", loss="binary_crossentropy"):

@@ -13,9 +13,12 @@ from tinydx.layers import (
     Dropout,
     Embedding,
     Flatten,
+    GlobalAveragePooling2D,
     MaxPooling2D,
     SimpleRNN,
+    ZeroPadding2D,
 )
+from tinydx.regularizers import L1L2
 
 IMAGES = np.random.default_rng(0).random((4, 10, 10, 3), np.float32)
 WORDS = np.random.default_rng(0).integers(0, 9, (4, 3))
@@ -68,7 +71,18 @@ def masked():
     return layers, "sparse_categorical_crossentropy", WORDS, labels
 
 
-MODELS = [cnn, rnn, lstm, gru, dropping, normalized, masked]
+def penalised():
+    """Penalties of weights, and a border of zeros."""
+    layers = [
+        ZeroPadding2D(((1, 0), (0, 2)), input_shape=(10, 10, 3)),
+        Conv2D(4, (3, 3), activation="relu", kernel_regularizer="l1_l2", bias_regularizer="l2"),
+        GlobalAveragePooling2D(),
+        Dense(1, activation="sigmoid", kernel_regularizer=L1L2(0.01, 0.02)),
+    ]
+    return layers, *cnn()[1:]
+
+
+MODELS = [cnn, rnn, lstm, gru, dropping, normalized, masked, penalised]
 
 
 def compiled(make, **settings):

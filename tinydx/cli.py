@@ -91,7 +91,7 @@ def _add_diagnose(commands: Any) -> None:
         "--size",
         type=_positive,
         metavar="N",
-        help="images: height and width in pixels (default 64; .npz: the file's own; synthetic, or the document's program: 150); "
+        help="images: height and width in pixels (default 48; .npz: the file's own; synthetic, or the document's program: 150); "
         "sounds: seconds of each recording "
         "(default 10; synthetic: 5); texts: subwords of each text (default 160)",
     )

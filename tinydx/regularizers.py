@@ -93,7 +93,7 @@ def _squared(w: Any) -> Any:
 
 def _factor(regularizer: Regularizer, name: str, value: Any) -> float:
     """The argument as a float; ValueError unless it is a finite number of 0 or more."""
-    if not (isinstance(value, Real) and math.isfinite(value) and value >= 0):
+    if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
         raise ValueError(f"{type(regularizer).__name__}: {name} is {value!r}, expected 0 or a number above it")
     return float(value)
 

@@ -14,6 +14,7 @@ import hashlib
 import inspect
 import json
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ def _plain(layer: Layer, name: str, value: Any, seen: dict[Layer, int]) -> Any:
         return [_plain(layer, name, v, seen) for v in value]
     if isinstance(value, Layer):
         return {"layer": to_config(value, seen)}
+    if isinstance(value, type) and issubclass(value, regularizers.Regularizer):
+        value = value()
     if isinstance(value, regularizers.Regularizer):
         return {"regularizer": _describe(value)}
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
@@ -81,9 +84,7 @@ def from_config(entry: dict[str, Any], custom: Known, made: list[Layer] | None =
         return made[entry["again"]]
     known = known_classes() | custom
     if entry["class"] not in known:
-        name = entry["class"]
-        hint = f"load_model(path, custom_objects={{{name!r}: {name}}}){did_you_mean(name, known)}"
-        raise ValueError(f"the model uses {name!r}, which tinydx does not know: {hint}")
+        raise _unknown(entry["class"], known)
     if "config" in entry:
         entry = {**entry, "config": {k: _argument_from(v, custom, made) for k, v in entry["config"].items()}}
     layer = known[entry["class"]].from_entry(entry, lambda inner: from_config(inner, custom, made))
@@ -94,10 +95,19 @@ def from_config(entry: dict[str, Any], custom: Known, made: list[Layer] | None =
     return layer
 
 
+def _unknown(name: str, known: Iterable[str]) -> ValueError:
+    """The error for a class that only the user has."""
+    hint = f"load_model(path, custom_objects={{{name!r}: {name}}}){did_you_mean(name, known)}"
+    return ValueError(f"the model uses {name!r}, which tinydx does not know: {hint}")
+
+
 def _argument_from(value: Any, custom: Known, made: list[Layer]) -> Any:
     """An argument from its JSON: a layer for an entry, a tuple for a list."""
     if isinstance(value, dict) and "regularizer" in value:
-        return _recall(value["regularizer"], regularizers, regularizers.Regularizer, custom)
+        try:
+            return _recall(value["regularizer"], regularizers, regularizers.Regularizer, custom)
+        except LookupError as error:
+            raise _unknown(error.args[0], ("L1", "L2", "L1L2")) from None
     if isinstance(value, dict):
         return from_config(value["layer"], custom, made)
     return tuple(_argument_from(v, custom, made) for v in value) if isinstance(value, list) else value

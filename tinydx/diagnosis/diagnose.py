@@ -73,6 +73,7 @@ def diagnose(
     subject = kinds.get(name)
     options = Options(network, augment, epochs, steps, batch)
     study = subject.open_study(path, size=size or subject.usual_size(path, options), limit=limit, seed=seed)
+    others = [(other, subject.open_labelled(other, study.class_names, study.preprocessing)) for other in also]
     print(study.describe(), flush=True)
     choice = None
     if choose:
@@ -84,7 +85,6 @@ def diagnose(
         print("\n".join(choosing.words(choice)), flush=True)
         options = options._replace(network=choice["network"])
     plan = subject.plan(study, options)
-    elsewhere_parts = [(other, subject.open_labelled(other, study.class_names, study.preprocessing)) for other in also]
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -99,9 +99,7 @@ def diagnose(
     model.class_names = list(study.class_names)
     model.preprocessing = {"kind": name, **study.preprocessing, "threshold": plan.threshold}
     elsewhere.remember(model, subject, study, metrics)
-    metrics["elsewhere"] = [
-        elsewhere.test(model, other, part=part, seed=seed, batch=plan.batch) for other, part in elsewhere_parts
-    ]
+    metrics["elsewhere"] = [elsewhere.test(model, other, part=part, seed=seed, batch=plan.batch) for other, part in others]
     model.save(folder / "model.safetensors", include_optimizer=False)
     paths = write_report(
         folder,

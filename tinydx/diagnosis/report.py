@@ -4,15 +4,18 @@
     model.fit                     -> history  ├ write_report -> report.png, metrics.json, history.json, history.csv
     a few test examples                       ┘
 
-The page is a stack of bands whose heights in inches are known (head, headline numbers, curves, ROC and confusion matrix,
-calibration and words, examples), so that more content makes it longer and nothing shrinks. It uses matplotlib's objects, never
-pyplot: nothing global changes, and any thread or notebook can call it. Every class name can be shown: characters that no
-installed font has are escaped. Each file is written atomically.
+The page is a stack of bands whose heights in inches are known: head, headline numbers, what to know before believing them
+(baselines, changed examples, other places), curves, ROC and confusion matrix, calibration and words, the recipe, examples. A band
+is there if the metrics have its key ("baselines", "validation", "elsewhere", "recipe"); more content makes the page longer and
+nothing shrinks. What speaks against the model stands at the top: a verdict other than "Better than ...", and warnings of other
+places. The page uses matplotlib's objects, never pyplot: nothing global changes, and any thread or notebook can call it. Every
+class name can be shown: characters that no installed font has are escaped. Each file is written atomically.
 """
 
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import itertools
 import json
@@ -20,7 +23,7 @@ import math
 import os
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +37,7 @@ from tinydx.files import atomic_write
 History = dict[str, Sequence[float]]
 
 INK, MUTED, PALE, BLUE, RED = "#1f2933", "#627d98", "#d9e2ec", "#2166ac", "#c62828"
-AMBER, BROWN = "#fff3cd", "#7a4f01"
+AMBER, BROWN, ROSE = "#fff3cd", "#7a4f01", "#fde8e8"
 CLASS_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#8c6bb1")
 WIDTH, MARGIN, DPI = 9.0, 0.13, 150  # of the page, in inches; dots per inch
 LEGEND = 10  # most classes that a legend names; a confusion matrix shows numbers for twice as many
@@ -78,10 +81,10 @@ def write_report(
 
     In the JSON files NaN and infinity become null.
 
-    Arguments: directory; metrics, from `evaluation.evaluate_diagnosis` on the same y_true, probabilities and class_names;
-    history, from `fit(...).history`: a list for each name, one number for each epoch; examples, the N test examples, which
-    `kind` plots; y_true (N,), class numbers; probabilities (N,) or (N, classes); class_names; kind; title and subtitle of the
-    page; synthetic, True for synthetic data, which the title and every example then say.
+    Arguments: directory; metrics, from `evaluation.evaluate_diagnosis` on the same y_true, probabilities and class_names, and
+    what `diagnose` adds to them; history, from `fit(...).history`: a list for each name, one number for each epoch; examples, the
+    N test examples, which `kind` plots; y_true (N,), class numbers; probabilities (N,) or (N, classes); class_names; kind; title
+    and subtitle of the page; synthetic, True for synthetic data, which the title and every example then say.
     Returns: the paths {"page", "metrics", "history", "history_csv"}.
     Raises: ValueError where lengths or shapes do not fit.
 
@@ -165,7 +168,8 @@ def _png(page: _Page) -> bytes:
 
     texts = [example for example in page.examples if isinstance(example, str)]
     names = page.metrics["class_names"]
-    family, weight, drawable = _fonts([page.title, page.subtitle, *names, *texts])
+    places = [row["path"] for row in page.metrics.get("elsewhere") or []]
+    family, weight, drawable = _fonts([page.title, page.subtitle, *names, *texts, *places])
     numbered = {name: f"class {k}" for k, name in enumerate(names) if not drawable.issuperset(map(ord, name))}
     subtitle = page.subtitle + (
         " No installed font has the characters of the class names, so they are numbers here; metrics.json "
@@ -196,38 +200,59 @@ def _figure(page: _Page) -> Any:
     names = metrics["class_names"]
     positive = None if metrics["positive_class"] is None else names.index(metrics["positive_class"])
     called = evaluation.called_class(table, positive, metrics["threshold"])
-    head = _head(page.title, page.subtitle, kind.synthetic_notice if page.synthetic else None)
+    head = _head(page.title, page.subtitle, kind.synthetic_notice if page.synthetic else None, _reservations(metrics))
     grids = _choose_examples(true, called, table, kind)
-    heights = [
-        sum(line.height for line in head) + 0.3,
-        1.2,
-        2.9,
-        4.0,
-        4.0,
-        *(0.45 + kind.panel_height * math.ceil(len(chosen) / kind.columns) for _, chosen in grids),
-    ]
-    layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=0.06)
-    figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout=layout, facecolor="white")
-    bands: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
-    _plot_head(bands[0], head, heights[0])
-    _plot_headline(bands[1], metrics)
-    _plot_curves(bands[2], page.history)
-    left, right = bands[3].subplots(1, 2)
-    _plot_roc(left, true, table, metrics, positive)
-    _plot_confusion(right, metrics)
-    parts = bands[4].subplot_mosaic([["curve", "words"], ["counts", "words"]], height_ratios=[5, 1])
-    _plot_calibration(parts["curve"], parts["counts"], metrics)
-    _plot_words(parts["words"], metrics)
-    for band, (heading, chosen) in zip(bands[5:], grids, strict=True):
+
+    def quality(band: Any) -> None:
+        left, right = band.subplots(1, 2)
+        _plot_roc(left, true, table, metrics, positive)
+        _plot_confusion(right, metrics)
+
+    def calibration(band: Any) -> None:
+        parts = band.subplot_mosaic([["curve", "words"], ["counts", "words"]], height_ratios=[5, 1])
+        _plot_calibration(parts["curve"], parts["counts"], metrics)
+        _plot_words(parts["words"], metrics)
+
+    def grid(band: Any, heading: str, chosen: np.ndarray) -> None:
         panels = [_panel(page, i, called[i]) for i in chosen]
         _plot_examples(band, f"{heading} (synthetic)" if page.synthetic else heading, kind, panels, page.synthetic)
+
+    bands = [
+        _text_band(head),
+        _Band(1.2, lambda band: _plot_headline(band, metrics)),
+        *_text_bands(_baseline_lines(metrics), _validation_lines(metrics, kind), _elsewhere_lines(metrics)),
+        *_elsewhere_curves(page, positive),
+        _Band(2.9, lambda band: _plot_curves(band, page.history)),
+        _Band(4.0, quality),
+        _Band(4.0, calibration),
+        *_text_bands(_recipe_lines(metrics)),
+    ]
+    for heading, chosen in grids:
+        height = 0.45 + kind.panel_height * math.ceil(len(chosen) / kind.columns)
+        bands.append(_Band(height, functools.partial(grid, heading=heading, chosen=chosen)))
+    heights = [band.height for band in bands]
+    layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=0.06)
+    figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout=layout, facecolor="white")
+    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
+    for part, band in zip(parts, bands, strict=True):
+        band.plot(part)
     return figure
 
 
-class _Line(NamedTuple):
-    """A line of the head: its text, its style, and its height in inches."""
+class _Band(NamedTuple):
+    """A part of the page from its left to its right: its height in inches, and what plots it on a subfigure."""
 
-    text: str
+    height: float
+    plot: Callable[[Any], None]
+
+
+# --- lines of text ------------------------------------------------------------------------------------------
+
+
+class _Line(NamedTuple):
+    """A line of text, or the cells of a table's row, each at its distance from the left: the style, and the height in inches."""
+
+    text: str | tuple[tuple[float, str], ...]
     size: float
     color: str
     height: float
@@ -235,31 +260,53 @@ class _Line(NamedTuple):
     paper: str = "none"
 
 
-def _head(title: str, subtitle: str, notice: str | None) -> list[_Line]:
-    """Title and subtitle, and for synthetic data the notice that says so."""
+def _head(title: str, subtitle: str, notice: str | None, reservations: list[str]) -> list[_Line]:
+    """Title and subtitle, for synthetic data the notice that says so, and what speaks against the model."""
     lines = [_Line(line, 20, INK, 0.40, bold=True) for line in _wrap(f"{title} (synthetic data)" if notice else title, 48)]
     lines += [_Line(line, 11, MUTED, 0.25) for line in _wrap(subtitle, 105)]
     if notice:
         lines.append(_Line(f"Synthetic data: {notice}", 10, BROWN, 0.36, paper=AMBER))
+    for sentence in reservations:
+        text = _wrap(_unbroken(sentence), 108)
+        lines += [_Line("", 4, INK, 0.12), _Line("\n".join(text), 10.5, RED, 0.22 * len(text) + 0.1, paper=ROSE)]
     return lines
 
 
-def _plot_head(band: Any, lines: list[_Line], height: float) -> None:
+def _reservations(metrics: dict[str, Any]) -> list[str]:
+    """What a reader must know before the figures: a verdict other than "Better than ...", and other places' first warnings."""
+    verdict = metrics.get("verdict") or ""
+    sentences = [verdict] if verdict and not verdict.startswith("Better than") else []
+    warned = [row for row in metrics.get("elsewhere") or [] if row["warnings"]]
+    sentences += [f"Elsewhere, {_place(row)}: {row['warnings'][0].rstrip(':.')}." for row in warned[:3]]
+    return sentences + ([f"{len(warned) - 3} more places have warnings, see below."] if len(warned) > 3 else [])
+
+
+def _text_bands(*texts: list[_Line]) -> list[_Band]:
+    return [_text_band(lines) for lines in texts if lines]
+
+
+def _text_band(lines: list[_Line]) -> _Band:
+    height = sum(line.height for line in lines) + 0.3
+    return _Band(height, lambda band: _plot_lines(band, lines, height))
+
+
+def _plot_lines(band: Any, lines: list[_Line], height: float) -> None:
     from matplotlib import rcParams
 
     top = height - 0.2
     for line in lines:
         weight = rcParams["figure.titleweight"] if line.bold else "normal"
-        band.text(
-            MARGIN / WIDTH,
-            (top - line.height / 2) / height,
-            line.text,
-            fontsize=line.size,
-            color=line.color,
-            weight=weight,
-            va="center",
-            bbox={"facecolor": line.paper, "edgecolor": "none", "pad": 5},
-        )
+        for left, text in ((MARGIN, line.text),) if isinstance(line.text, str) else line.text:
+            band.text(
+                left / WIDTH,
+                (top - line.height / 2) / height,
+                text,
+                fontsize=line.size,
+                color=line.color,
+                weight=weight,
+                va="center",
+                bbox={"facecolor": line.paper, "edgecolor": "none", "pad": 5},
+            )
         top -= line.height
 
 
@@ -297,6 +344,147 @@ def _interval(metrics: dict[str, Any], key: str, form: str) -> str:
     if not ends or f"{key}_interval" in metrics["reasons"]:
         return ""
     return f"{metrics['interval_level']:.0%} interval {form.format(ends[0])} to {form.format(ends[1])}"
+
+
+# --- before one believes the numbers ------------------------------------------------------------------------
+
+
+def _heading(text: str) -> _Line:
+    return _Line(text, 13, INK, 0.36, bold=True)
+
+
+def _sentences(text: str, color: str = INK) -> list[_Line]:
+    return [_Line(line, 10, color, 0.21) for line in _wrap(_unbroken(text), 116)]
+
+
+def _unbroken(text: str) -> str:
+    """The text with spaces in "p = 0.3" and "can't tell" that no line ends at."""
+    for words in ("p = ", "p < ", ": can't tell)"):
+        text = text.replace(words, words.replace(" ", "\u00a0"))
+    return text
+
+
+def _table(lefts: Sequence[float], rows: Sequence[Sequence[str]], width: int) -> list[_Line]:
+    """The lines of a table.
+
+    Arguments: lefts, where each column begins, in inches; rows of cells, the first one the heads; width, after how many
+    characters the text of the first column continues on another line.
+    """
+    lines = []
+    for number, row in enumerate(rows):
+        first = [_short(line, width) for line in _wrap(row[0], width)] or [""]
+        color = MUTED if number == 0 else INK
+        for k, text in enumerate(first):
+            cells = [(lefts[0], text), *zip(lefts[1:], row[1:], strict=False)] if k == 0 else [(lefts[0], text)]
+            height = 0.23 if k == len(first) - 1 else 0.17
+            lines.append(_Line(tuple((left, cell) for left, cell in cells if cell), 9.5, color, height))
+    return lines
+
+
+def _figure_of(row: dict[str, Any], key: str, form: str) -> str:
+    """'0.926 (0.905 to 0.947)'; '-' where there is no such figure."""
+    value, ends = row.get(key), row.get(f"{key}_interval")
+    if value is None:
+        return "-"
+    return form.format(value) + (f" ({form.format(ends[0])} to {form.format(ends[1])})" if ends and ends[0] < ends[1] else "")
+
+
+def _baseline_lines(metrics: dict[str, Any]) -> list[_Line]:
+    """The model beside its baselines, and the verdict."""
+    baselines = metrics.get("baselines") or []
+    if not baselines:
+        return []
+    rows = [["", "ROC AUC", "accuracy", "difference", "verdict"]]
+    for row in [{**metrics, "name": "this model"}, *baselines]:
+        cells = [row["name"], _figure_of(row, "roc_auc", "{:.3f}"), _figure_of(row, "accuracy", "{:.1%}")]
+        if row.get("difference") is not None:
+            p = "p < 0.001" if row["p_value"] < 0.001 else f"p = {row['p_value']:.2g}"
+            cells += [f"{row['difference']:+.3f}, {p}", row["verdict"]]
+        elif row.get("reason"):
+            cells[1:] = [_short(row["reason"], 75)]
+        rows.append(cells)
+    return [
+        _heading("Beside simple baselines"),
+        *_table((MARGIN, 2.95, 4.67, 6.55, 7.9), rows, 35),
+        *_sentences(metrics.get("verdict") or ""),
+    ]
+
+
+def _validation_lines(metrics: dict[str, Any], kind: Kind) -> list[_Line]:
+    """Validation examples as they are, and changed."""
+    found = metrics.get("validation")
+    if not found:
+        return []
+    rows = [[f"validation {kind.noun}", "ROC AUC", "accuracy"]]
+    changes = [(change["name"], change, "") for change in found.get("changes", [])]
+    for name, row, end in [("as they are", found, ""), *changes, ("mean over the changes", found, "_shifted")]:
+        rows.append([name, *(_figure_of(row, key + end, form) for key, form in (("roc_auc", "{:.3f}"), ("accuracy", "{:.1%}")))])
+    return [
+        _heading(f"When {kind.noun} are framed differently"),
+        *_sentences(found["sentence"]),
+        *_table((MARGIN, 5.1, 6.55), rows, 66),
+    ]
+
+
+def _place(row: dict[str, Any]) -> str:
+    """The last part of a path, and its split if only one was tested: "nih (test)"."""
+    name = Path(row["path"]).name or row["path"]
+    end = f" ({row['split']})" if row.get("split") else ""
+    return _short(name, 30 - len(end)) + end
+
+
+def _elsewhere_lines(metrics: dict[str, Any]) -> list[_Line]:
+    """The model's figures in other places, each with the warnings before the figures."""
+    places = metrics.get("elsewhere") or []
+    if not places:
+        return []
+    lefts, forms = (MARGIN, 2.95, 3.6, 5.35, 7.25, 8.1), (("roc_auc", "{:.3f}"), ("accuracy", "{:.1%}"))
+    heads = ["", "count", "ROC AUC", "accuracy", "sensitivity", "specificity"]
+
+    def cells(name: str, row: dict[str, Any]) -> list[str]:
+        rates = ["-" if row.get(key) is None else f"{row[key]:.1%}" for key in ("sensitivity", "specificity")]
+        return [name, str(row["count"]), *(_figure_of(row, *form) for form in forms), *rates]
+
+    lines = [_heading("Elsewhere"), *_table(lefts, [heads, cells("its own test", metrics)], 38)]
+    for row in places:
+        if row["warnings"]:
+            lines.append(_Line(_place(row), 9.5, INK, 0.28, bold=True))
+        for warning in row["warnings"]:
+            lines += _sentences(warning, RED)
+        lines += _table(lefts, [heads, cells("with these warnings:" if row["warnings"] else _place(row), row)], 38)[1:]
+    return lines
+
+
+def _elsewhere_curves(page: _Page, positive: int | None) -> list[_Band]:
+    """A band with the ROC curves of the test and of other places on the same axes; none where there are no such curves."""
+    places = [row for row in page.metrics.get("elsewhere") or [] if row.get("roc")]
+    if positive is None or not places or not 0 < np.sum(page.true == positive) < len(page.true):
+        return []
+    false_rate, true_rate, _ = evaluation.roc_curve(page.true == positive, page.table[:, positive])
+    curves = [("its own test", page.metrics["roc_auc"], np.c_[false_rate, true_rate])]
+    curves += [(_place(row), row["roc_auc"], np.array(row["roc"])) for row in places]
+
+    def plot(band: Any) -> None:
+        axes, words = band.subplots(1, 2)
+        axes.set_title("ROC curves of the test and elsewhere")
+        axes.set(xlim=(-2, 102), ylim=(-2, 102), aspect="equal")
+        axes.set_xlabel("False positive rate, 1 - specificity (%)")
+        axes.set_ylabel("Sensitivity (%)")
+        axes.plot([0, 100], [0, 100], **DIAGONAL)
+        for k, (name, area, points) in enumerate(curves):
+            color = BLUE if k == 0 else CLASS_COLORS[k % len(CLASS_COLORS)]
+            axes.plot(*(100 * points).T, color=color, linewidth=2, label=f"{name}: AUC {area:.3f}")
+        words.axis("off")
+        words.legend(*axes.get_legend_handles_labels(), loc="center left", edgecolor="none", fontsize=10)
+
+    return [_Band(max(4.0, 0.5 + 0.22 * len(curves)), plot)]
+
+
+def _recipe_lines(metrics: dict[str, Any]) -> list[_Line]:
+    """How the model was trained: a line for each step of the recipe."""
+    why = (metrics.get("recipe") or {}).get("why") or []
+    steps = [_Line(("- " if k == 0 else "  ") + line, 10, INK, 0.21) for text in why for k, line in enumerate(_wrap(text, 114))]
+    return [_heading("How it was trained, and why"), *steps] if steps else []
 
 
 # --- curves of the training ---------------------------------------------------------------------------------

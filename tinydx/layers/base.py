@@ -284,8 +284,8 @@ class Layer:
         values = np.asarray(initializers.get(initializer)(shape), self.dtype, order="C")
         weight = Tensor(values, requires_grad=trainable and self.trainable, name=f"{self.name}/{name}")
         self._own.append((weight, trainable))
-        if regularizer is not None:
-            self._penalties.append((weight, regularizers.get(regularizer)))
+        if (penalty := regularizers.get(regularizer)) is not None:
+            self._penalties.append((weight, penalty))
         return weight
 
     @property

@@ -41,7 +41,7 @@ class LearningRateSchedule:
     def expect(self, positive: bool, **values: Any) -> None:
         """ValueError unless the arguments are finite numbers of 0 or more; with positive, above 0."""
         for name, value in values.items():
-            if not (isinstance(value, Real) and math.isfinite(value) and (value > 0 or (value == 0 and not positive))):
+            if not isinstance(value, Real) or not (0 < float(value) < math.inf or (value == 0 and not positive)):
                 wanted = "a number above 0" if positive else "0 or a number above it"
                 raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected {wanted}")
 

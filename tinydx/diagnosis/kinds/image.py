@@ -7,7 +7,7 @@
 Images are read once, resized, and kept as bytes, so that an unreadable file is reported before training begins.
 
     --network document --augment document    the document's program: 150 pixels in colour, epochs, the best one by validation
-    --network blocks --augment framing       the recipe: 64 pixels, each image standardised, framed and exposed anew each time,
+    --network blocks --augment framing       the recipe: 48 pixels, each image standardised, framed and exposed anew each time,
                                              classes balanced, a schedule by steps, averaged weights
 
 Real images get the recipe, synthetic phantoms the document's program. The document's network with framing follows the recipe.
@@ -40,7 +40,7 @@ from tinydx.preprocessing.files import EXTENSIONS, check_images
 from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
 
-DOCUMENT_SIZE, SIZE = 150, 64  # pixels, of the document's program and of the recipe
+DOCUMENT_SIZE, SIZE = 150, 48  # pixels, of the document's program and of the recipe
 STEPS, BATCH, EPOCHS = 700, 64, 10  # of the recipe; an epoch is a tenth of the steps, after which validation is shown
 RATE, WARM_UP = 1e-3, 50  # learning rate, and the steps in which it rises from 0
 BASELINE_SIZE = 32  # pixels, of the features of the baseline
@@ -109,7 +109,8 @@ class ImageKind(Kind):
         network, augment = _network_and_augmentation(options, study.synthetic)
         if is_document_program(network, augment):
             study.preprocessing = _reading(study.train.x.shape[1])
-            return asked._replace(network=network, augment=augment)
+            why = ("The document's program as it stands.", "The weights are those of the epoch with the lowest validation loss.")
+            return asked._replace(network=network, augment=augment, why=why)
         grey = is_grey(study.train.x)
         study.preprocessing = {**_reading(study.train.x.shape[1]), "color_mode": "grayscale" if grey else "rgb"}
         if augment == "framing":
@@ -360,7 +361,7 @@ def reasons(study: Study, plan: Plan) -> tuple[str, ...]:
 def open_study(path: str | Path | None, *, size: int | None = None, limit: int | None = None, seed: int = 0) -> Study:
     """Images from any of the sources that the module lists.
 
-    Arguments: path, None for phantoms; size in pixels (None: 64, or an .npz file's own; synthetic: 150); limit, at most how many
+    Arguments: path, None for phantoms; size in pixels (None: 48, or an .npz file's own; synthetic: 150); limit, at most how many
     images of each class and split (None: all); seed of the splits.
     Returns: the study.
     Raises: FileNotFoundError, which names the nearest folder that exists; ValueError for data that cannot be used.
