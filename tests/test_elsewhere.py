@@ -188,6 +188,17 @@ def test_texts_of_another_language_differ(tmp_path):
     assert any("share of words and pieces that training never saw" in w for w in other["warnings"])
 
 
+def test_tables_of_texts_are_read_whole_or_by_part(tmp_path):
+    kind = kinds.get("text")
+    for split, n in (("train", 6), ("test", 4)):
+        rows = [f"word {i},{'A' if i % 2 else 'b'}" for i in range(n)]
+        (tmp_path / f"{split}.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    counts = [len(kind.open_labelled(tmp_path, ["a", "B"], {}, split).y) for split in (None, "test")]
+    assert counts == [10, 4] and len(kind.open_labelled(tmp_path / "test.csv", ["a", "B"], {}).y) == 4
+    with pytest.raises(ValueError, match="has no val table"):
+        kind.open_labelled(tmp_path, ["a", "B"], {}, "val")
+
+
 def test_sounds_of_another_recorder_differ():
     kind = kinds.get("sound")
     rng = np.random.default_rng(0)
