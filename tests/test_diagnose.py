@@ -213,6 +213,23 @@ def test_predict_prepares_a_file_as_the_test_was_prepared(by_default, capsys):
     ]
 
 
+def test_a_model_that_is_no_better_says_so_first(tmp_path, capsys):
+    """Noise under two names: nothing to learn, and the first words after training are that nothing was learnt."""
+    rng = np.random.default_rng(2)
+    for name in ("ill", "well"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(20):
+            save_img(tmp_path / "data" / name / f"{i}.png", rng.integers(0, 255, (24, 24, 1)).astype("float32"), scale=False)
+    options = ["--size", "24", "--epochs", "2", "--steps", "5", "--batch", "8", "--output", str(tmp_path / "out")]
+    assert cli.main(["diagnose", "--data", str(tmp_path / "data"), *options]) == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    closing = capsys.readouterr().out.split("\n\n", 1)[1]
+    assert closing.startswith("Not better than") and closing.startswith(metrics["verdict"])
+    names = [row["name"] for row in metrics["baselines"]]
+    assert names[0].startswith("the majority class") and "pixels" in names[1]
+    assert all(f"  {name}: " in closing for name in names) and "On 8 test images that training never saw" in closing
+
+
 def test_the_other_folder_is_tested_too(by_default, capsys):
     _, _, metrics = by_default
     (row,) = metrics["elsewhere"]

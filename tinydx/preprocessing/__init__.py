@@ -3,6 +3,7 @@
     files.py             find class folders; find, check, read and write image files
     affine.py            the geometry of an augmentation as one matrix
     image.py             ImageDataGenerator: Keras's augmentation of images
+    framing.py           images framed and exposed as another hospital would; batches that balance classes
     iterators.py         batches prepared ahead in threads, for images and for sounds
     image_iterators.py   batches of images, from an array or from class folders
     sound/               samples, features (log-mel, MFCC), augmentation of sounds, batches

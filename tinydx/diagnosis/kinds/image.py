@@ -91,6 +91,7 @@ class ImageKind(Kind):
     synthetic_title = "Diagnosis of chest phantoms"
     synthetic_notice = "a program drew these images, they show no patient, and results on real images will differ."
     synthetic_schedule = (8, 16)  # 128 batches: easier than real data
+    features_name = "pixels (at most 32x32)"
     changes = tuple(change.words for change in CHANGES)
     columns, panel_height = 6, 1.88
 
