@@ -85,6 +85,7 @@ def diagnose(
         choice = choosing.choose(subject, study, options, train, seed)
         print("\n".join(choosing.words(choice)), flush=True)
         options = options._replace(network=choice["network"])
+        tinydx.set_seed(seed)
     plan = subject.plan(study, options)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
