@@ -206,8 +206,7 @@ def folds_of(part: Examples, folds: int, seed: int, patients: np.ndarray | None 
     Returns: (fold (N,), patients (N,)).
     Raises: ValueError where a class has fewer patients than there are folds.
     """
-    if patients is None:
-        patients = np.array(same_patient(part.files) if part.files else _same(digests(part.x)))
+    patients = patients_of(part) if patients is None else patients
     rng = np.random.default_rng(seed)
     fold = np.full(len(part.y), -1)
     for k in np.unique(part.y):
@@ -224,6 +223,15 @@ def folds_of(part: Examples, folds: int, seed: int, patients: np.ndarray | None 
                 f"too few examples to compare networks: class {k} has {len(mine)} patients or files for {folds} folds"
             )
     return fold, patients
+
+
+def patients_of(part: Examples) -> np.ndarray:
+    """A number (N,) for each example's patient: by file names and contents, without files by contents.
+
+    >>> patients_of(Examples(np.array([[1.0], [2.0], [1.0]]), np.zeros(3, int)))
+    array([0, 1, 0])
+    """
+    return np.array(same_patient(part.files) if part.files else _same(digests(part.x)))
 
 
 def _same(keys: Sequence[str]) -> list[int]:

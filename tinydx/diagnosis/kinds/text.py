@@ -161,10 +161,11 @@ class TextKind(Kind):
         self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
     ) -> Examples:
         path = Path(path)
-        if path.suffix.lower() in (".csv", ".tsv"):
-            if split:
-                raise ValueError(f"{path} is a table, which has no {split} part: leave out --split")
-            rows, _ = _rows(path)
+        tables = _tables_in(path) if path.is_dir() else {"all": path} if path.suffix.lower() in TABLES else {}
+        if tables:
+            if split and split not in tables:
+                raise ValueError(f"{path} has no {split} table: leave out --split")
+            rows = [row for name in tables if split in (None, name) for row in _rows(tables[name])[0]]
             labels = match_classes([label for _, label in rows], class_names, str(path))
             return _examples([(text, k) for (text, _), k in zip(rows, labels, strict=True)])
         files = labelled_files(path, class_names, split, _find_texts)
