@@ -81,8 +81,8 @@ def linear_on_tokens(vocabulary: int, classes: int, rate: float = 0.02) -> Seque
     return model
 
 
-def lstm(vocabulary: int, classes: int, dimension: int = 64, rate: float = 0.002) -> Sequential:
-    """The last state of an LSTM that reads the tokens in their order.
+def lstm(vocabulary: int, classes: int, dimension: int = 64, rate: float = 0.005) -> Sequential:
+    """The mean of the states of an LSTM that reads the tokens in their order.
 
     Arguments: vocabulary, number of tokens; classes, how many; dimension of the vectors and of the state; rate of learning.
     Returns: the compiled model.
@@ -94,7 +94,8 @@ def lstm(vocabulary: int, classes: int, dimension: int = 64, rate: float = 0.002
     layers = [
         Embedding(vocabulary, dimension, mask_zero=True, input_shape=(None,)),
         Dropout(0.2, noise_shape=(None, None, 1)),
-        LSTM(dimension),
+        LSTM(dimension, return_sequences=True),
+        GlobalAveragePooling1D(),
         Dropout(0.3),
         output_layer(classes),
     ]
