@@ -27,7 +27,7 @@ from tinydx.layers import (
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
 
-PIXELS = 32  # height and width, at most, of what the linear model of images sees
+PIXELS = 32  # height and width, about, of what the linear model of images sees
 SMALL = (8, 16, 32)  # filters of the small CNN
 
 
@@ -40,7 +40,7 @@ def linear_on_pixels(shape: tuple[int, ...], classes: int) -> Sequential:
     >>> linear_on_pixels((64, 64, 1), 2).count_params()
     1025
     """
-    pool = max(1, min(shape[:2]) // PIXELS)
+    pool = max(1, round(min(shape[:2]) / PIXELS))
     return Sequential([AveragePooling2D(pool, input_shape=shape), Flatten(), output_layer(classes)], name="diagnosis")
 
 
