@@ -342,14 +342,14 @@ def results_of(name, arrays, constants):
     return [result.copy() for result in results]
 
 
-@pytest.mark.parametrize("rubbish", [np.float32(3e38), np.float32(np.nan)], ids=["large", "nan"])
+@pytest.mark.parametrize("rubbish", [3e38, 1e38, np.nan])
 @pytest.mark.parametrize("name", KERNELS)
 def test_memory_that_was_never_written_does_not_matter(name, rubbish, monkeypatch):
     """New arrays hold rubbish: neither a result nor a warning (of an overflow in its sum) may come from it."""
     from tinydx_kernels.cpu import memory
 
     kernel, cases = TABLE[name].kernels["numba"], []
-    for seed in range(8):
+    for seed in range(60):
         drawn, constants = kernel.samples(RandomDraw(seed))
         arrays = [None if a is None else a.astype(np.float32) for a in drawn]
         if kernel.supports(*arrays, **constants):
