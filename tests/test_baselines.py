@@ -289,9 +289,11 @@ def test_products_are_those_of_the_full_matrix(sparse):
         x[features.rows, features.columns] = features.values
     product, transposed, _ = baselines._products(features)
     w, g = rng.normal(size=(x.shape[1] + 1, 3)).astype(np.float32), rng.normal(size=(30, 3)).astype(np.float32)
-    full = np.c_[x, np.ones(30, np.float32)]
+    full = np.c_[x, np.full(30, baselines.BIAS, np.float32)]
     np.testing.assert_allclose(product(w), full @ w, atol=1e-5)
     np.testing.assert_allclose(transposed(g), full.T @ g, atol=1e-5)
+    exact = np.linalg.eigvalsh(full.T @ full).max()
+    assert exact <= baselines._largest_eigenvalue(product, transposed, len(w)) <= 1.25 * exact
 
 
 # --- data that cannot be used -------------------------------------------------------------------------------
