@@ -132,7 +132,7 @@ def decide(
     for row in rows:
         row["chosen"] = row is chosen
         del row["_roc_auc"], row["_accuracy"]
-    return {"network": chosen["network"], "measure": measure, "rows": rows, "sentence": _sentence(chosen, best, measure)}
+    return {"network": chosen["network"], "measure": measure, "rows": rows, "sentence": _sentence(chosen, best, rows[0], measure)}
 
 
 def _area(y: np.ndarray, table: np.ndarray, fold: np.ndarray) -> float:
@@ -166,12 +166,13 @@ def _interval(drawn: np.ndarray) -> list[float]:
     return [float(v) for v in np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])]
 
 
-def _sentence(chosen: dict[str, Any], best: dict[str, Any], measure: str) -> str:
+def _sentence(chosen: dict[str, Any], best: dict[str, Any], smallest: dict[str, Any], measure: str) -> str:
     """The choice and its reason."""
     name = measure.replace("roc_auc", "ROC AUC")
     size = f"{chosen['parameters']:,} parameters"
     if chosen is best:
-        return f"Chosen: {chosen['network']} ({size}), the best by {name}, {best[measure]:.3f}; every smaller network is worse."
+        why = "it is also the smallest" if chosen is smallest else "every smaller network is worse"
+        return f"Chosen: {chosen['network']} ({size}), the best by {name}, {best[measure]:.3f}; {why}."
     low, high = chosen["difference_interval"]
     return (
         f"Chosen: {chosen['network']} ({size}). The best by {name}, {best['network']} ({best['parameters']:,} parameters), has "

@@ -47,6 +47,7 @@ PASSES = 4  # over the training texts, at least
 TABLES = (".csv", ".tsv")
 # the networks of --network beside the usual one, "mean"
 OTHER_NETWORKS: dict[str, Callable[..., Sequential]] = {"linear": linear_on_tokens, "lstm": lstm}
+LSTM_TOKENS = 128  # of a text that an LSTM reads
 LONGEST = 100_000  # characters of a text that are read
 COLUMNS, CELLS = 20_000, 100_000_000  # the most columns, and columns times texts, of the baseline's TF-IDF: 400 MB
 
@@ -111,11 +112,14 @@ class TextKind(Kind):
         median = np.median([len(Words().tokenize(text)) for text in study.train.x])
         asked = options.epochs or options.steps
         length = "" if asked else f", {schedule.updates} of them: {LEAST} or {PASSES} passes, whichever is more"
-        why = (
+        why: tuple[str, ...] = (
             f"read as {study.form}: the median text has {median:.0f} words; below {SHORT} words, the parts of new words count",
             f"steps of {batch} texts at learning rate {schedule.rate:g} for {len(study.train.y)} training texts{length}",
             "the epoch with the lowest validation loss is kept",
         )
+        if plan.network == "lstm" and study.preprocessing["size"] > LSTM_TOKENS:
+            study.preprocessing = {**study.preprocessing, "size": LSTM_TOKENS}
+            why = (*why, f"an LSTM takes a step for each token, so that it reads the first {LSTM_TOKENS} only")
         if plan.network in OTHER_NETWORKS:
             return plan._replace(batch=batch, epochs=epochs, steps=steps, why=why)
         return plan._replace(network=f"a bag of {unit(study.preprocessing)}", batch=batch, epochs=epochs, steps=steps, why=why)
