@@ -51,7 +51,7 @@ def test_it_writes_model_history_metrics_and_page(result):
     assert any("last longer: their first 1 s are used" in note for note in metrics["data"]["notes"])
     assert metrics["roc_auc"] > 0.9 and metrics["data"]["recordings"]["test"]["high"] > 0
     assert load_model(output / "model.safetensors").preprocessing["kind"] == "sound"
-    assert "dense networks on the quantiles" in metrics["recipe"]["network"]
+    assert "a dense network on the quantiles" in metrics["recipe"]["network"]
 
 
 def test_predict_reads_files_as_the_training_did_and_names_unreadable_ones(result, capsys, tmp_path):

@@ -153,12 +153,14 @@ def test_the_plan_follows_the_data_and_the_options(tmp_path):
 
 def test_long_texts_are_read_as_words_and_nearly_whole(tmp_path):
     rng = np.random.default_rng(0)
-    rows = [
-        (" ".join([f"{label}{rng.integers(9)}", *rng.choice(SICK + WELL, 60 + i)]), label) for i in range(60) for label in "ab"
-    ]
+    rare = [f"w{i}" for i in range(500)]
+    said = lambda i, k: [f"{k}{rng.integers(3)}", k, ",", "the", *rng.choice(rare, 60 + i)]  # noqa: E731
+    rows = [(" ".join(said(i, k)), k) for i in range(60) for k in ("ill", "well")]
     study = study_of(tmp_path, rows)
     assert KIND.plan(study, Options()).network == "a bag of words"
-    assert 110 < study.preprocessing["size"] <= 120 and study.form.endswith("words")  # texts of 61 to 120 words
+    assert 110 < study.preprocessing["size"] <= 121 and study.form.endswith("words")  # texts of 60 to 119 rare words
+    known = set(study.preprocessing["codec"]["tokens"])
+    assert {"ill", "well", "ill1", "w7"} < known and not {"the", ","} & known  # "ill" is in every text, but of one class
     everything = KIND.open_study(tmp_path / "t.csv", size=9, limit=None, seed=0)
     assert everything.preprocessing["size"] == 9
 

@@ -22,6 +22,7 @@ from tinydx.preprocessing.text import Codec
 from tinydx.training import data
 
 FOLDS = 5
+SIZE = 160  # subwords that are kept of a term; most have fewer
 
 
 def main(arguments: Sequence[str] | None = None) -> float:
@@ -65,7 +66,7 @@ def fit_and_test(train: Sequence[Term], test: Sequence[Term], epochs: int, seed:
     """The accuracy of a bag of subwords on the test terms."""
     tinydx.set_seed(seed)
     chapters = sorted({term.chapter for term in train})
-    preprocessing = choose_reading([term.text for term in train])
+    preprocessing = choose_reading([term.text for term in train], [chapters.index(term.chapter) for term in train], SIZE)
     x, x_test = (ids_of([term.text for term in part], preprocessing) for part in (train, test))
     y, y_test = (np.array([chapters.index(term.chapter) for term in part]) for part in (train, test))
     model = build_bag(len(Codec.from_config(preprocessing["codec"])), len(chapters))

@@ -14,7 +14,7 @@ occur, at whatever time; the recurrence says where in the beat they occur.
 
 With fewer recordings, fewer features work better. Each recording becomes 160 numbers, which say nothing about order:
 
-    samples --log-mel--> (T,32) --quantiles of each band over time--> (160,) --5 dense networks, the mean of them--> class
+    samples --log-mel--> (T,32) --quantiles of each band over time--> (160,) --dense network--> class
 
 Recordings are read once, resampled to 2 kHz (heart sounds and murmurs lie below 1 kHz) and kept as samples, so that an
 unreadable file is reported before training begins. Training uses random pieces, noisy and partly masked; testing uses whole
@@ -44,14 +44,13 @@ from tinydx.layers import (
     Conv2D,
     Dense,
     Dropout,
-    GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     Input,
     MaxPooling2D,
     Reshape,
     SimpleRNN,
 )
-from tinydx.models import Model
+from tinydx.models import Model, Sequential
 from tinydx.optimizers import AdamW
 from tinydx.preprocessing.sound import (
     EXTENSIONS,
@@ -71,7 +70,7 @@ SYNTHETIC_SECONDS = 5
 FEATURES: dict[str, Any] = {"rate": RATE, "n_fft": 512, "window": 128, "hop": 50, "n_mels": 32, "fmin": 10.0, "fmax": 1000.0}
 FILTERS, UNITS = 48, 32  # of the convolution and of the recurrence
 FEW = 1000  # training recordings: below, they are summarized
-MEMBERS, HIDDEN = 5, 128  # dense networks for summaries, and units in each
+HIDDEN = 128  # units of the dense network for summaries
 PIECES, PIECE = 12, 0.4  # random pieces of each recording beside the whole one, and the share of it in each
 LEAST = 600  # steps of the optimizer on summaries
 SYNTHETIC = "Synthetic: computed by a program, of no patient. Results on them say nothing about real hearts."
@@ -106,11 +105,11 @@ class SoundKind(Kind):
             return plan._replace(why=(f"{self.network} for {reason}", best))
         steps = max(-(-LEAST // 6), -(-count * (1 + PIECES) // plan.batch))
         why = (
-            f"quantiles of the spectrum over time and dense networks for {count} recordings: fewer than {FEW} need few features",
-            f"beside each recording, {PIECES} random pieces of it train the networks" if plan.augment != "none" else "",
+            f"quantiles of the spectrum over time and a dense network for {count} recordings: fewer than {FEW} need few features",
+            f"beside each recording, {PIECES} random pieces of it train the network" if plan.augment != "none" else "",
             best,
         )
-        usual = f"{MEMBERS} dense networks on the quantiles of log-mel spectra"
+        usual = "a dense network on the quantiles of log-mel spectra"
         plan = plan._replace(network=plan.network if plan.network == "linear" else usual, why=tuple(filter(None, why)))
         if options.epochs is None:
             plan = plan._replace(epochs=6, steps=options.steps or steps)
@@ -199,22 +198,17 @@ def build_rnn(bands: int, classes: int) -> Model:
     return model
 
 
-def build_dense(numbers: int, classes: int) -> Model:
-    """The classifier of summaries: the mean of `MEMBERS` dense networks, trained together.
+def build_dense(numbers: int, classes: int) -> Sequential:
+    """The classifier of summaries.
 
     Arguments: numbers of a summary; classes, how many.
     Returns: the compiled model.
 
     >>> build_dense(160, 2).count_params()
-    103685
+    20737
     """
-    summary = Input((numbers,))
-    members = []
-    for _ in range(MEMBERS):
-        hidden = Dropout(0.5)(Dense(HIDDEN, activation="relu")(Dropout(0.2)(summary)))
-        members.append(output_layer(classes)(hidden))
-    together = Reshape((MEMBERS, -1))(Concatenate()(members))
-    model = Model(summary, GlobalAveragePooling1D()(together), name="diagnosis")
+    model = Sequential([Dropout(0.2, input_shape=(numbers,)), Dense(HIDDEN, activation="relu"), Dropout(0.5)], name="diagnosis")
+    model.add(output_layer(classes))
     model.compile(AdamW(1e-3, weight_decay=0.01), classification_loss(classes), metrics=["accuracy"])
     return model
 

@@ -36,7 +36,8 @@ from tinydx.layers import Dropout, Embedding, GlobalAveragePooling1D
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
 from tinydx.preprocessing.files import find_files
-from tinydx.preprocessing.text import UNKNOWN, Codec, Subwords, Words, pad_sequences
+from tinydx.preprocessing.text import UNKNOWN, Codec, Subwords, Vocabulary, Words, pad_sequences
+from tinydx.preprocessing.text.vocabulary import SPECIAL
 from tinydx.training import data
 
 MOST = 512  # tokens that are kept of a text
@@ -76,11 +77,11 @@ class Schedule(NamedTuple):
         >>> Schedule.of(1000)
         Schedule(updates=600, batch=32, rate=0.01, epochs=12)
         >>> Schedule.of(36000)
-        Schedule(updates=1128, batch=128, rate=0.002, epochs=12)
+        Schedule(updates=1128, batch=128, rate=0.005, epochs=12)
         """
         if texts < FEW:
             return cls(LEAST, 32, 0.01)
-        return cls(max(LEAST, PASSES * -(-texts // 128)), 128, 0.002)
+        return cls(max(LEAST, PASSES * -(-texts // 128)), 128, 0.005)
 
 
 class TextKind(Kind):
@@ -210,25 +211,42 @@ def build_bag(vocabulary: int, classes: int, dimension: int = 64, rate: float = 
     return model
 
 
-def choose_reading(texts: Sequence[str], size: int | None = None) -> dict[str, Any]:
+def choose_reading(texts: Sequence[str], labels: Sequence[int], size: int | None = None) -> dict[str, Any]:
     """How texts become ids: as subwords where the median text has fewer than `SHORT` words, else as words.
 
-    A short text has no word to spare, so that the parts of a new word count; of a long text, most words are known.
+    A short text has no word to spare, so that the parts of a new word count. Of a long text most words are known, and the mean of
+    its words is mostly one of "the", "of" and the like: words of more than half of the texts of every class are left out.
 
-    Arguments: texts of the training; size, how many tokens of a text are kept (None: all tokens of 95 % of these texts, but at
-    most `MOST`).
+    Arguments: texts of the training; labels, their class numbers; size, how many tokens of a text are kept (None: all tokens of
+    95 % of these texts, but at most `MOST`).
     Returns: {"codec", "size"} for `ids_of`.
 
-    >>> reading = choose_reading(["leg pain", "leg wound"])
+    >>> reading = choose_reading(["leg pain", "leg wound"], [0, 1])
     >>> reading["codec"]["tokenizer"]["kind"], reading["size"]
     ('subwords', 21)
     """
-    words = Words().tokenize
-    codec = learn_codec(texts, Subwords() if np.median([len(words(text)) for text in texts]) < SHORT else Words())
+    words = [Words().tokenize(text) for text in texts]
+    if np.median([len(said) for said in words]) < SHORT:
+        codec = learn_codec(texts)
+    else:
+        codec = learn_codec(texts, Words())
+        everywhere = _common(words, labels)
+        telling = [w for w in codec.vocabulary.tokens[len(SPECIAL) :] if w[0].isalnum() and w not in everywhere]
+        codec = Codec(Words(), Vocabulary(telling))
     if size is None:
         lengths = [sum(i != UNKNOWN for i in codec.encode(text)) for text in texts]
         size = int(np.clip(np.ceil(np.percentile(lengths, 95)), 1, MOST))
     return {"codec": codec.config(), "size": size}
+
+
+def _common(words: Sequence[Sequence[str]], labels: Sequence[int]) -> set[str]:
+    """The words of more than half of the texts of every class."""
+    y, found = np.asarray(labels), []
+    for k in np.unique(y):
+        rows = np.flatnonzero(y == k)
+        counts = Counter(word for i in rows.tolist() for word in set(words[i]))
+        found.append({word for word, n in counts.items() if n > len(rows) / 2})
+    return set.intersection(*found)
 
 
 def learn_codec(texts: Sequence[str], tokenizer: Any = None) -> Codec:
@@ -304,7 +322,7 @@ Labelled = list[tuple[str, int]]  # (text, class number)
 def _study(source: str, names: list[str], splits: dict[str, Labelled], notes: list[str], size: int | None) -> Study:
     """A study of labelled texts, with the vocabulary of its training texts."""
     parts = {split: _examples(splits[split]) for split in SPLITS}
-    how = choose_reading(list(parts["train"].x), size)
+    how = choose_reading(list(parts["train"].x), parts["train"].y.tolist(), size)
     form = f"{how['size']} {unit(how)}"
     return Study(source, names, parts["train"], parts["val"], parts["test"], False, notes, how, "texts", form)
 
