@@ -128,8 +128,8 @@ def run_slips(
 ) -> list[tuple[Slip, list[Any]]]:
     """Every slip with its gradients, sorted by the number of arguments in which it agrees with the user's gradients.
 
-    Arguments: claimed, the user's gradients by index; right, the indices of those that are right, where a slip that leaves
-    the gradient right agrees.
+    Arguments: claimed, the user's gradients by index; right, the indices of the right gradients; a slip that
+    changes none of these agrees with them.
     """
     answers = []
     for op in subject.ops:

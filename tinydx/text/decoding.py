@@ -154,7 +154,7 @@ def _decode(step: Step, state: State, n: int, longest: int, choose: Callable[[np
 def beam_search(
     step: Step, state: State, n: int, longest: int, width: int = 4, length_penalty: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """n texts: the best of those that a beam of `width` finds for each.
+    """The best text that a beam of `width` finds for each of n inputs.
 
     A text's score is its log-probability divided by its number of tokens (END counts) to the power `length_penalty`: with 0 the
     most probable text wins, often the shortest; with 1 the mean over the tokens counts. Texts that are unfinished at the end are
