@@ -346,15 +346,16 @@ def verdict(rows: list[dict[str, Any]], model: _Calls, study: Study) -> str:
     missing = "".join(f" {row['name'].capitalize()} could not be trained: {row['reason']}." for row in rows if row["reason"])
     own = _measures(y, model)
     unbeaten = sorted((row for row in tested if row["verdict"] != "better"), key=lambda row: row["difference"])
+    sentences = ""
+    if unbeaten:
+        others = "".join(f" Nor better than {row['name']} ({_how_sure(row)})." for row in unbeaten[1:])
+        sentences = f"Not better than {_figures(unbeaten[0], own)} on {count}.{others}"
     if len(np.unique(model.called)) == 1 and len(np.unique(y)) > 1:
         only = study.class_names[int(model.called[0])]
         same = rows[0]["name"] if f"({only})" in rows[0]["name"] else "always the same answer"
-        first = f"Not better than {same}: it calls every test example {only}."
-        others = "".join(f" Not better than {_figures(row, own)} on {count}." for row in unbeaten[:1])
-        return first + others + missing
+        return f"Not better than {same}: it calls every test example {only}. {sentences}".rstrip() + missing
     if unbeaten:
-        others = "".join(f" Nor better than {row['name']} ({_how_sure(row)})." for row in unbeaten[1:])
-        return f"Not better than {_figures(unbeaten[0], own)} on {count}.{others}{missing}"
+        return sentences + missing
     closest = min(tested, key=lambda row: row["difference"])
     others = "".join(f" Also better than {row['name']} ({_how_sure(row)})." for row in tested if row is not closest)
     remark = ""
