@@ -56,7 +56,10 @@ class Page:
             port_file = self.folder / "profile" / "DevToolsActivePort"
             until(lambda: port_file.exists() and port_file.read_text().count("\n"))
             port, path = port_file.read_text().split("\n")[:2]
-            self._socket = stack.enter_context(connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None))
+            self._socket = stack.enter_context(
+                connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None, ping_interval=None)
+            )
+            # No pings: their thread draws from `random`, which Hypothesis reports in whatever test runs at that time.
             self._session = None
             target = self.call("Target.createTarget", url="about:blank")["targetId"]
             self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]

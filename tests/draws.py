@@ -35,17 +35,3 @@ class HypothesisDraw:
     def array(self, *shape: int) -> np.ndarray:
         """A float64 array of that shape."""
         return self.rng.integers(-3, 4, shape).astype(float) if self.whole else self.rng.normal(size=shape)
-
-
-POSITIVE = {"adagrad_update": [1], "adam_update": [2], "rmsprop_update": [1]}  # which of its arrays are running means of squares
-
-
-def in_domain(name: str, arrays: list[Any]) -> list[Any]:
-    """float32 arrays, moved into the range of the op's inputs: running means positive, recurrent weights small."""
-    for k in POSITIVE.get(name, []):
-        arrays[k] = arrays[k] ** 2 + np.float32(1)
-    if name == "rmsprop_update":
-        arrays[2] *= np.float32(0.1)  # |a| is smaller than the root of v
-    if name.startswith(("simple_rnn", "lstm", "gru")):
-        arrays[-3:-1] = [w / np.float32(len(w) ** 0.5) for w in arrays[-3:-1]]  # states that do not saturate
-    return arrays

@@ -206,16 +206,16 @@ def test_both_libraries_find_the_same_probabilities(classes):
     train, val, test = standardised(*(part.x for part in (study.train, study.val, study.test)))
     tables = [
         fit(learner, train, study.train.y, (val, study.val.y), test, classes)
-        for learner in (baselines._scikit_learn, baselines._dense_layer)
+        for learner in (baselines._scikit_learn, baselines._descent)
     ]
     assert np.abs(tables[0] - tables[1]).max() < 0.02
     np.testing.assert_allclose(tables[1].sum(axis=1), 1, atol=1e-6)
 
 
-def test_the_dense_layer_reaches_the_optimum_of_the_penalised_loss():
+def test_the_descent_reaches_the_optimum_of_the_penalised_loss():
     study, _ = made_up(5, counts=(200, 10, 10), d=5)
     (x,) = standardised(study.train.x)
-    for strength, predict in zip(baselines.STRENGTHS, baselines._dense_layer(x, study.train.y, 2), strict=True):
+    for strength, predict in zip(baselines.STRENGTHS, baselines._descent(x, study.train.y, 2), strict=True):
         exact = LogisticRegression(C=strength, tol=1e-10, max_iter=10_000).fit(x.astype(float), study.train.y)
         np.testing.assert_allclose(predict(x), exact.predict_proba(x.astype(float)), atol=0.01)
 
@@ -242,9 +242,58 @@ def test_standardised_features():
     np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-6)
     assert train.shape == (50, 3) and np.mean(np.sum(train**2, axis=1)) == pytest.approx(1, rel=1e-5)
     np.testing.assert_allclose(other, 10 / math.sqrt(3), rtol=1e-6)
-    words = np.where(rng.random((50, 30)) < 0.1, 0.5, 0).astype(np.float32)
-    (scaled,) = standardised(words)
-    assert (scaled == 0).sum() >= (words == 0).sum() - words.size // 20 and np.mean(np.sum(scaled**2, axis=1)) == pytest.approx(1)
+
+
+def words_like(rng, n: int, classes: int, d: int = 60):
+    """Features that are mostly zero: a few terms of each text, some of them of its class."""
+    y = np.arange(n) % classes
+    x = np.zeros((n, d), np.float32)
+    for i in range(n):
+        x[i, rng.integers(0, d, 4)] = rng.random(4)
+        x[i, y[i]] = rng.random()
+    return x, y
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_features_that_are_mostly_zero(classes, monkeypatch):
+    """They stay sparse, unseen terms drop out, and both libraries give what scikit-learn gives on the full matrix."""
+    rng = np.random.default_rng(0)
+    (x, y), (xv, yv), (xt, yt) = (words_like(rng, n, classes) for n in (200, 100, 80))
+    x[:, 50:] = 0
+    xt[3] = 0
+    train, val, test = standardised(x, xv, xt)
+    assert isinstance(train, baselines.Sparse) and train.shape == (200, 50) and test.shape == (80, 50)
+    assert np.square(train.values).sum() / 200 == pytest.approx(1, rel=1e-5)
+    length = np.sqrt(np.mean(np.sum(x**2, axis=1)))
+    best = None
+    for strength in baselines.STRENGTHS:
+        model = LogisticRegression(C=strength, max_iter=5000, tol=1e-8).fit(x[:, :50].astype(float) / length, y)
+        loss = -np.log(model.predict_proba(xv[:, :50] / length)[np.arange(100), yv]).mean()
+        if best is None or loss < best[0]:
+            best = loss, model.predict_proba(xt[:, :50] / length)
+    monkeypatch.setattr(baselines, "STEPS", 3000)
+    monkeypatch.setattr(baselines, "TOLERANCE", 1e-6)
+    for learner in (baselines._scikit_learn, baselines._descent):
+        np.testing.assert_allclose(fit(learner, train, y, (val, yv), test, classes), best[1], atol=0.02)
+    assert standardised(np.zeros((5, 3), np.float32))[0].tolist() == [[0.0]] * 5
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_products_are_those_of_the_full_matrix(sparse):
+    rng = np.random.default_rng(1)
+    x = np.where(rng.random((30, 12)) < (0.15 if sparse else 1), rng.random((30, 12)), 0).astype(np.float32)
+    x[:3], x[0, 0] = 0, 1
+    (features,) = baselines._scaled(x) if sparse else (x,)
+    if sparse:
+        x = np.zeros(features.shape, np.float32)
+        x[features.rows, features.columns] = features.values
+    product, transposed, _ = baselines._products(features)
+    w, g = rng.normal(size=(x.shape[1] + 1, 3)).astype(np.float32), rng.normal(size=(30, 3)).astype(np.float32)
+    full = np.c_[x, np.full(30, baselines.BIAS, np.float32)]
+    np.testing.assert_allclose(product(w), full @ w, atol=1e-5)
+    np.testing.assert_allclose(transposed(g), full.T @ g, atol=1e-5)
+    exact = np.linalg.eigvalsh(full.T @ full).max()
+    assert exact <= baselines._largest_eigenvalue(product, transposed, len(w)) <= 1.25 * exact
 
 
 # --- data that cannot be used -------------------------------------------------------------------------------
@@ -285,9 +334,11 @@ def test_a_kind_without_features_has_the_majority_only():
 
 def test_many_examples_are_drawn(monkeypatch):
     monkeypatch.setattr(baselines, "MOST", 240)
-    x = np.zeros((100, 12), np.float32)
+    x = np.ones((100, 12), np.float32)
     assert len(baselines._drawn(x, 0)) == 20 and list(baselines._drawn(x, 0)) == list(baselines._drawn(x, 0))
-    assert len(baselines._drawn(x[:20], 0)) == 20
+    assert baselines._drawn(x[:20], 0) == slice(None) == baselines._drawn(0 * x, 0)
+    study, rng = made_up(0)
+    assert compare(KIND, study, rng.random(200), 0)[0][1]["reason"] is None
 
 
 def test_a_fit_that_stops_early_does_not_warn(monkeypatch):

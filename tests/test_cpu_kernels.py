@@ -330,6 +330,45 @@ def test_same_bits_again_and_inputs_untouched(name, data):
             np.testing.assert_array_equal(a, b)
 
 
+def results_of(name, arrays, constants):
+    """Everything that a kernel gives: outputs, and gradients for one fixed dy."""
+    op, kernel = TABLE[name], TABLE[name].kernels["numba"]
+    y, saved = kernel.forward(*arrays, **constants)
+    results = list(outputs(y))
+    if op.backward:
+        dys = numbers(7, [part.shape for part in outputs(y)])
+        gradients = gradients_of(kernel, like(y, dys), saved, (True,) * len(arrays))
+        results += [multiplied_out(g) for g in gradients if g is not None]
+    return [result.copy() for result in results]
+
+
+@pytest.mark.parametrize("rubbish", [3e38, 1e38, np.nan])
+@pytest.mark.parametrize("name", KERNELS)
+def test_memory_that_was_never_written_does_not_matter(name, rubbish, monkeypatch):
+    """New arrays hold rubbish: neither a result nor a warning (of an overflow in its sum) may come from it."""
+    from tinydx_kernels.cpu import memory
+
+    kernel, cases = TABLE[name].kernels["numba"], []
+    for seed in range(60):
+        drawn, constants = kernel.samples(RandomDraw(seed))
+        arrays = [None if a is None else a.astype(np.float32) for a in drawn]
+        if kernel.supports(*arrays, **constants):
+            cases.append((arrays, constants, results_of(name, arrays, constants)))
+
+    def poisoned(shape, dtype=np.float32):
+        a = memory.aligned_empty(shape, dtype)
+        a.fill(rubbish if a.dtype.kind == "f" else 1)
+        return a
+
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith("tinydx_kernels.cpu.") and module is not memory and hasattr(module, "aligned_empty"):
+            monkeypatch.setattr(module, "aligned_empty", poisoned)
+    assert cases
+    for arrays, constants, expected in cases:
+        for got, want in zip(results_of(name, arrays, constants), expected, strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
 @pytest.mark.parametrize("name", UNAMBIGUOUS)
 @FEW
 @given(data=st.data())

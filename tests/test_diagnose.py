@@ -195,6 +195,8 @@ def test_validation_says_what_changed_images_cost(by_default):
     means = np.mean([[change[k] for k in ("roc_auc", "accuracy")] for change in validation["changes"]], axis=0)
     assert [validation["roc_auc_shifted"], validation["accuracy_shifted"]] == pytest.approx(means.tolist())
     assert "ROC AUC when images are" in validation["sentence"]
+    baseline = validation["baseline"]
+    assert baseline["name"] in validation["sentence"] and f"{baseline['roc_auc']:.3f}" in validation["sentence"]
 
 
 def test_predict_prepares_a_file_as_the_test_was_prepared(by_default, capsys):

@@ -12,6 +12,7 @@ from tinydx.layers import AveragePooling2D, BatchNormalization, Dense, Embedding
 from tinydx.models import Sequential, load_model
 from tinydx.optimizers import Adam
 from tinydx.preprocessing.files import save_img
+from tinydx.tasks import false_alarms
 
 SIZE = 16
 
@@ -60,7 +61,7 @@ def test_a_set_like_training_has_figures_and_no_warning(saved, tmp_path):
 
 def test_brighter_images_are_said_to_be_brighter(saved, tmp_path):
     warnings = row(saved, images(tmp_path / "bright", seed=2, shift=60))["warnings"]
-    assert any(w.startswith("- mean brightness") for w in warnings) and any("linear classifier" in w for w in warnings)
+    assert sum(w.startswith("- ") for w in warnings) == 1 and any(w.startswith("- mean brightness") for w in warnings)
 
 
 def test_what_fails_there_is_said_before_the_figures(saved, tmp_path):
@@ -158,6 +159,13 @@ def test_a_different_share_of_the_ill_is_no_difference():
     assert inputs.differences(a, b) == []
 
 
+def test_the_rate_of_false_alarms_is_a_command(tmp_path, capsys):
+    here, there = images(tmp_path / "here", n=60), images(tmp_path / "there", n=30, shift=60)
+    found = false_alarms.main([str(here), "--other", str(there), "--draws", "20"])
+    assert found["same place", 20] <= 0.05 and found["other place", 20] == 1 and ("same place", 100) not in found
+    assert "20 new:" in capsys.readouterr().out
+
+
 def test_texts_of_another_language_differ(tmp_path):
     kind = kinds.get("text")
     rng = np.random.default_rng(0)
@@ -178,6 +186,17 @@ def test_texts_of_another_language_differ(tmp_path):
     other = elsewhere.test(model, table(tmp_path / "c.csv", ["fiebre", "tos", "dolor", "cansado", "dormir"]))
     assert not any("never saw" in w for w in same["warnings"])
     assert any("share of words and pieces that training never saw" in w for w in other["warnings"])
+
+
+def test_tables_of_texts_are_read_whole_or_by_part(tmp_path):
+    kind = kinds.get("text")
+    for split, n in (("train", 6), ("test", 4)):
+        rows = [f"word {i},{'A' if i % 2 else 'b'}" for i in range(n)]
+        (tmp_path / f"{split}.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    counts = [len(kind.open_labelled(tmp_path, ["a", "B"], {}, split).y) for split in (None, "test")]
+    assert counts == [10, 4] and len(kind.open_labelled(tmp_path / "test.csv", ["a", "B"], {}).y) == 4
+    with pytest.raises(ValueError, match="has no val table"):
+        kind.open_labelled(tmp_path, ["a", "B"], {}, "val")
 
 
 def test_sounds_of_another_recorder_differ():

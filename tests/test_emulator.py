@@ -554,9 +554,9 @@ def test_cuda_check(tmp_path, capsys):
     assert (status, lines) == (0, ["twice<<<dim3(2), dim3(64), 0>>>: clean"])
 
 
-def test_the_readme_shows_what_it_prints(tmp_path, capsys, monkeypatch):
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    kernel, first, second = re.search(r"```cuda\n(.*?)```.*?```\n(.*?)```.*?```\n(.*?)```", readme, re.S).groups()
+def test_the_page_on_cuda_shows_what_it_prints(tmp_path, capsys, monkeypatch):
+    page = (Path(__file__).parents[1] / "docs" / "cuda.md").read_text(encoding="utf-8")
+    kernel, first, second = re.search(r"```cuda\n(.*?)```.*?```\n(.*?)```.*?```\n(.*?)```", page, re.S).groups()
     monkeypatch.chdir(tmp_path)
     for text, printed in ((kernel, first), (kernel.replace("    y[", "    __syncthreads();\n    y["), second)):
         Path("turn.cu").write_text(text)

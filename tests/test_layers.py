@@ -799,3 +799,43 @@ def test_tensor_inputs_keep_their_gradients():
     layer = Dense(2)
     layer(x).sum().backward()
     np.testing.assert_allclose(x.grad, np.tile(layer.kernel.data.sum(axis=1), (2, 1)), rtol=1e-6)
+
+
+# ---- blocks that networks are made of ------------------------------------------------------------------------------
+
+
+def residual_network():
+    """Two blocks of convolution, batch normalisation and a sum around them; the second halves the image."""
+    x = Input((9, 9, 4))
+    h = BatchNormalization()(Conv2D(4, 3, padding="same", activation="relu", kernel_regularizer="l2")(x))
+    h = layers.Activation("relu")(Add()([x, Conv2D(4, 3, padding="same")(h)]))
+    short = Conv2D(6, 1, strides=2)(h)
+    h = Conv2D(6, 3, strides=2, activation="relu")(layers.ZeroPadding2D(1)(h))
+    h = layers.Activation("relu")(Add()([short, h]))
+    model = Model(x, Dense(1, activation="sigmoid")(layers.GlobalAveragePooling2D()(h)))
+    model.compile(tinydx.optimizers.Adam(0.01), "binary_crossentropy")
+    return model
+
+
+def test_a_residual_network_trains_fused_and_not_and_is_saved(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(16, 9, 9, 4)).astype("float32"), np.arange(16) % 2
+    x[y == 1, 3:6, 3:6] += 1
+    losses, ends = [], []
+    for fused in (True, False):
+        tinydx.set_seed(0)
+        model = residual_network()
+        with tinydx.use("auto", fused=fused):
+            losses.append(model.fit(x, y, batch_size=8, epochs=8, shuffle=False, verbose=0).history["loss"])
+        ends.append(model.predict(x))
+    assert losses[0][-1] < 0.7 * losses[0][0]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(load_model(tmp_path / "model").predict(x), ends[1])
+
+
+def test_zero_padding():
+    x = np.arange(1.0, 5.0).reshape(1, 2, 2, 1)
+    y = layers.ZeroPadding2D(((1, 0), (0, 2)))(x).numpy()
+    assert y[0, :, :, 0].tolist() == [[0, 0, 0, 0], [1, 2, 0, 0], [3, 4, 0, 0]]
+    np.testing.assert_array_equal(layers.ZeroPadding2D(0)(x).numpy(), x)

@@ -70,7 +70,7 @@ def test_warming_compiles_its_kernel(copy):
 @pytest.mark.parametrize("name", ["test_ops.py", "test_gradcheck.py", "test_cpu_kernels.py"])
 def test_its_tests_are_found_and_pass(copy, name):
     """Literal and gradient, slips caught and named, kernel against reference."""
-    printed = run(copy, "-m", "pytest", f"tests/{name}", "-k", "mish", "-q", "-p", "no:cacheprovider")
+    printed = run(copy, "-m", "pytest", f"tests/{name}", "-k", "mish", "-p", "no:cacheprovider")
     assert int(re.search(r"(\d+) passed", printed)[1]) >= 2
 
 
@@ -81,6 +81,6 @@ def test_a_wrong_gradient_in_it_is_caught(copy):
     file.write_text(right.replace("(1 - t**2)", "(1 + t**2)"))
     try:
         with pytest.raises(AssertionError, match="mish"):
-            run(copy, "-m", "pytest", "tests/test_ops.py", "-k", "mish", "-q", "-p", "no:cacheprovider")
+            run(copy, "-m", "pytest", "tests/test_ops.py", "-k", "mish", "-p", "no:cacheprovider")
     finally:
         file.write_text(right)

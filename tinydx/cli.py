@@ -133,7 +133,8 @@ def _add_diagnose(commands: Any) -> None:
     p.add_argument(
         "--choose",
         action="store_true",
-        help="compare the kind's networks on folds of the training part, and take the smallest that cannot be told from the best",
+        help="compare the kind's networks first, each trained three times on folds of the training part, and take the smallest "
+        "that cannot be told from the best",
     )
     p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="folder for the results (default: diagnosis)")
     p.set_defaults(run=_diagnose)

@@ -130,7 +130,7 @@ def pooled_simd(source, terms, weights, target, m, panel, cells):
 pooled_tile = pooled_simd if LANES else pooled_plain
 
 
-@jit
+@inline
 def addresses(geometry, filters, place, band, lines, at, out):
     """Addresses of the windows of `band` pooled rows of an image; place: (image, first row).
 

@@ -482,7 +482,7 @@ def gradient_of_w(x, dy, y, winner, w_shape, geometry):
         place=aligned_zeros((workers, windows * room), np.int32),
         listed_slope=aligned_empty((workers, -(-listed // LINE) * LINE)),
         listed_place=np.empty((workers, listed), np.int32),
-        buffer=aligned_empty((workers, -(-(high * columns * chunk + SLACK) // LINE) * LINE)),
+        buffer=aligned_zeros((workers, -(-(high * columns * chunk + SLACK) // LINE) * LINE)),  # vectors read past its end
         patches=aligned_zeros((workers, 4 * windows * PATCH + SLACK if small else 0)),
     )
     totals = aligned_empty((workers, room * PATCH if small else c // chunk * len(taps) * sum(spans) * f * rows))

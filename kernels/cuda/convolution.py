@@ -5,6 +5,7 @@ The kernels do not flip w. For conv2d, the document's convolution, w is flipped 
 
 from __future__ import annotations
 
+import functools
 from itertools import product as every
 from typing import Any, NamedTuple
 
@@ -181,6 +182,7 @@ def correlate2d_backward(dy, saved, needs=(True, True, True)):
 def flipped(forward, backward):
     """Forward and backward of the true convolution: w (KH,KW,C/groups,F) is flipped before, and its gradient after."""
 
+    @functools.wraps(forward)  # a card names the file of what is flipped
     def flipped_forward(x, w, b=None, **constants):
         return forward(x, w[::-1, ::-1], b, **constants)
 

@@ -102,7 +102,7 @@ def match_classes(given: Sequence[str], names: Sequence[str], where: str) -> lis
     if {g.strip().casefold() for g in given} != set(number):
         found = ", ".join(sorted(set(given)))
         raise ValueError(
-            f"{where} has the classes {found}, but the model knows {', '.join(names)}: give it folders of these names"
+            f"{where} has the classes {found}, but the model knows {', '.join(names)}: classes must have the same names"
         )
     return [number[g.strip().casefold()] for g in given]
 

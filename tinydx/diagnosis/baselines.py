@@ -6,7 +6,7 @@
     the model's probabilities of test --- DeLong's test of the areas (two classes), or McNemar's of the accuracies ---> verdict
 
 Baselines are trained on the training examples only; the test examples choose nothing. Logistic regression is scikit-learn's
-where it is installed, else one Dense layer of tinydx; the row's name says which.
+where it is installed, else tinydx's own; the row's name says which.
 
 Features are standardised: each column of the training examples to mean 0 and variance 1, cut at 10 deviations, without constant
 columns. Features that are mostly zero (word weights) are only scaled. Then an example's mean square length is 1, so that the
@@ -29,19 +29,34 @@ from tinydx import ops
 from tinydx.datasets.study import Study
 from tinydx.diagnosis.kind import Kind
 from tinydx.evaluation import called_class, macro_auc, positive_class, probability_table, wilson_interval
-from tinydx.layers import Dense
 from tinydx.optimizers import SGD
-from tinydx.tensor import Tensor, gradients, no_grad
+from tinydx.tensor import Tensor
 from tinydx.validation import delong_interval, delong_test, mcnemar_test
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 LEVEL = 0.05  # a p-value below it is a difference
 STEPS = 300  # of the optimizer for each strength, at most
 TOLERANCE = 1e-4  # of the largest slope, where a fit is finished: scikit-learn's, too
-WORK = 1e11  # additions and multiplications of all steps of the Dense layer: seconds
-MOST = 20_000_000  # numbers in the training features; beyond it, examples drawn at random
+WORK = 2e11  # additions and multiplications of all steps of tinydx's own regression: seconds
+BIAS = 0.3  # the feature that belongs to the bias; 1 would have by far the largest curvature, and small steps
+SLOW = 60  # how much longer an entry of a sparse matrix takes than one of a full matrix, about
+MOST = 20_000_000  # numbers other than 0 in the training features; beyond it, examples drawn at random
 
-Path = Iterator[Callable[[np.ndarray], np.ndarray]]  # for each strength: features -> probabilities (N,K)
+
+class Sparse(NamedTuple):
+    """A matrix (N,D) that is mostly zero: its other entries, by row."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
+    shape: tuple[int, int]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
+Features = np.ndarray | Sparse
+Path = Iterator[Callable[[Features], np.ndarray]]  # for each strength: features -> probabilities (N,K)
 
 
 class Answer(NamedTuple):
@@ -83,7 +98,7 @@ def _majority(study: Study) -> Answer:
 
 def _logistic_regression(kind: Kind, study: Study, seed: int) -> list[Answer]:
     """Logistic regression on the kind's features; no answer for a kind without features."""
-    learner, library = (_scikit_learn, "scikit-learn") if importlib.util.find_spec("sklearn") else (_dense_layer, "tinydx")
+    learner, library = (_scikit_learn, "scikit-learn") if importlib.util.find_spec("sklearn") else (_descent, "tinydx")
     name = f"logistic regression on {kind.features_name} ({library})"
     began = time.perf_counter()
     parts = study.train, study.val, study.test
@@ -107,46 +122,62 @@ def _logistic_regression(kind: Kind, study: Study, seed: int) -> list[Answer]:
     return [Answer(name, table, time.perf_counter() - began)]
 
 
-def _drawn(x: np.ndarray, seed: int) -> np.ndarray:
-    """The rows to train on: all, or as many as make `MOST` numbers, drawn at random."""
-    n, most = len(x), max(1, MOST // max(x.shape[1], 1))
-    return np.arange(n) if n <= most else np.sort(np.random.default_rng(seed).permutation(n)[:most])
+def _drawn(x: np.ndarray, seed: int) -> np.ndarray | slice:
+    """The rows to train on: all, or as many as have `MOST` numbers other than 0, drawn at random."""
+    n, count = len(x), np.count_nonzero(x)
+    if count <= MOST:
+        return slice(None)
+    return np.sort(np.random.default_rng(seed).permutation(n)[: max(1, n * MOST // count)])
 
 
-def standardised(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+def standardised(train: np.ndarray, *others: np.ndarray) -> list[Features]:
     """Features as the module says: standardised by the training examples, of mean square length 1.
 
     Arguments: train (N,D); others (M,D) each.
-    Returns: the same arrays, standardised, as float32 with the columns that vary in train.
+    Returns: the same examples as float32 with the columns that vary in train; `Sparse` if train is mostly zero.
 
     >>> x = np.array([[1.0, 5.0], [3.0, 5.0]])
     >>> standardised(x)[0].tolist()
     [[-1.0], [1.0]]
     """
-    sparse = np.mean(train != 0) < 0.3
-    spread = train.std(axis=0, dtype=np.float64)
-    varies = spread > 1e-6 * max(float(np.abs(train).max(initial=0.0)), 1e-30)
+    if train.size and np.count_nonzero(train) < 0.3 * train.size:
+        return _scaled(train, *others)
+    mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    varies = spread > 1e-6 * np.abs(train).max(initial=1e-30)
     if not varies.any():
         return [np.zeros((len(x), 1), np.float32) for x in (train, *others)]
-    mean, spread = train.mean(axis=0, dtype=np.float64)[varies], spread[varies]
-    if sparse:
-        length = math.sqrt(float((train[:, varies].astype(np.float64) ** 2).sum()) / len(train))
-        return [(x[:, varies] / length).astype(np.float32) for x in (train, *others)]
-    scaled = [np.clip((x[:, varies] - mean) / spread, -10, 10) for x in (train, *others)]
-    return [(x / math.sqrt(len(mean))).astype(np.float32) for x in scaled]
+    mean, spread = mean[varies], spread[varies]
+    deviations = (np.clip((x[:, varies] - mean) / spread, -10, 10) for x in (train, *others))
+    return [(x / math.sqrt(len(mean))).astype(np.float32) for x in deviations]
+
+
+def _scaled(train: np.ndarray, *others: np.ndarray) -> list[Features]:
+    """`standardised` for features that are mostly zero."""
+    used = np.flatnonzero(train.any(axis=0))
+    if not len(used):
+        return [np.zeros((len(x), 1), np.float32) for x in (train, *others)]
+    number = np.full(train.shape[1], -1)
+    number[used] = np.arange(len(used))
+    entries = []
+    for x in (train, *others):
+        rows, columns = np.nonzero(x)
+        known = number[columns] >= 0
+        entries.append((rows[known], number[columns[known]], x[rows[known], columns[known]], (len(x), len(used))))
+    length = math.sqrt(float(np.square(entries[0][2], dtype=np.float64).sum()) / len(train))
+    return [Sparse(rows, columns, (x / length).astype(np.float32), shape) for rows, columns, x, shape in entries]
 
 
 def fit(
-    learner: Callable[[np.ndarray, np.ndarray, int], Path],
-    train: np.ndarray,
+    learner: Callable[[Features, np.ndarray, int], Path],
+    train: Features,
     labels: np.ndarray,
-    val: tuple[np.ndarray, np.ndarray],
-    test: np.ndarray,
+    val: tuple[Features, np.ndarray],
+    test: Features,
     classes: int,
 ) -> np.ndarray:
     """Train with each strength, and answer with the one that has the lowest log loss on the validation examples.
 
-    Arguments: learner, `_scikit_learn` or `_dense_layer`; train (N,D), labels (N,); val, (features, labels); test (M,D); classes.
+    Arguments: learner, `_scikit_learn` or `_descent`; train (N,D), labels (N,); val, (features, labels); test (M,D); classes.
     Returns: probabilities (M, classes); 0 for a class that train lacks.
     """
     known, numbers = np.unique(labels, return_inverse=True)
@@ -163,61 +194,92 @@ def fit(
     return best
 
 
-def _scikit_learn(x: np.ndarray, y: np.ndarray, classes: int) -> Path:
-    """scikit-learn's LogisticRegression, from the strongest penalty to the weakest; mostly-zero features as a sparse matrix."""
+def _scikit_learn(x: Features, y: np.ndarray, classes: int) -> Path:
+    """scikit-learn's LogisticRegression, from the strongest penalty to the weakest."""
     from scipy.sparse import csr_matrix
     from sklearn.linear_model import LogisticRegression
 
-    pack = csr_matrix if np.mean(x != 0) < 0.3 else np.asarray
-    packed, model = pack(x, dtype=np.float64), LogisticRegression(max_iter=STEPS, tol=TOLERANCE, warm_start=True)
+    def packed(x: Features) -> Any:
+        if isinstance(x, Sparse):
+            return csr_matrix((x.values.astype(np.float64), (x.rows, x.columns)), x.shape)
+        return x.astype(np.float64)
+
+    train, model = packed(x), LogisticRegression(max_iter=STEPS, tol=TOLERANCE, warm_start=True)
     for strength in STRENGTHS:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about a fit that stops at STEPS: it is judged on val as it is
-            model.set_params(C=strength).fit(packed, y)
-        yield lambda rows: model.predict_proba(pack(rows, dtype=np.float64))
+            model.set_params(C=strength).fit(train, y)
+        yield lambda rows: model.predict_proba(packed(rows))
 
 
-def _dense_layer(x: np.ndarray, y: np.ndarray, classes: int) -> Path:
-    r"""One Dense layer of tinydx, all examples in a step, by Nesterov's gradient descent.
+def _descent(x: Features, y: np.ndarray, classes: int) -> Path:
+    r"""tinydx's own: Nesterov's gradient descent with all examples in a step, from the strongest penalty to the weakest.
 
-    The rate is 1/L and the momentum (sqrt(L) - sqrt(mu)) / (sqrt(L) + sqrt(mu)), where L bounds the curvature of the loss and
-    mu is the penalty's: safe for every data set.
+    The gradient of the loss is x^T (p - t) / N + mu w, with mu = 1 / (C N) but for the bias. The rate is 1/L and the momentum
+    (sqrt(L) - sqrt(mu)) / (sqrt(L) + sqrt(mu)), where L bounds the curvature of the loss: mu and a quarter (two classes) or half
+    of the largest eigenvalue of x^T x / N, which power iteration finds.
 
     Source: Nesterov 2004, Introductory Lectures on Convex Optimization, 2.2.
     """
-    layer = Dense(1 if classes == 2 else classes, kernel_initializer="zeros")
-    examples = Tensor(x)
-    layer(examples[:1])
-    steps = int(np.clip(WORK / (4.0 * x.size * layer.units * len(STRENGTHS)), 20, STEPS))
-    target = y[:, None].astype(np.float32)
+    w = Tensor(np.zeros((x.shape[1] + 1, 1 if classes == 2 else classes), np.float32))  # the last row is the bias
+    target = (y[:, None] if classes == 2 else np.eye(classes)[y]).astype(np.float32)
+    product, transposed, work = _products(x)
+    steps = int(np.clip(WORK / (4.0 * work * w.shape[1] * len(STRENGTHS)), 20, STEPS))
+    largest = _largest_eigenvalue(product, transposed, len(w)) / len(y)
     for strength in STRENGTHS:
         mu = 1 / (strength * len(y))
-        curvature = (0.5 if classes == 2 else 1.0) + mu
+        curvature = (0.25 if classes == 2 else 0.5) * largest + mu
         ratio = math.sqrt(mu / curvature)
         optimizer = SGD(1 / curvature, momentum=(1 - ratio) / (1 + ratio), nesterov=True)
         for _ in range(steps):
-            z = layer(examples)
-            error = (
-                ops.sigmoid_binary_crossentropy(z, target=target)
-                if classes == 2
-                else ops.sparse_softmax_crossentropy(z, labels=y)
-            )
-            kernel = layer.weights[0]
-            loss = error + (kernel * kernel).sum() * (mu / 2)
-            slopes = gradients(loss, layer.weights)
-            optimizer.apply(slopes, layer.weights)
-            if max(float(np.abs(g).max()) for g in slopes) < TOLERANCE:
+            z = product(w.data)
+            p = ops.sigmoid(z) if classes == 2 else ops.softmax(z)
+            slope = transposed((p - target) / np.float32(len(y)))
+            slope[:-1] += np.float32(mu) * w.data[:-1]
+            optimizer.apply([slope], [w])
+            if np.abs(slope).max() < TOLERANCE:
                 break
-        yield lambda rows: _probabilities(layer, rows)
+        yield lambda rows: _probabilities(_products(rows)[0](w.data))
 
 
-def _probabilities(layer: Dense, x: np.ndarray) -> np.ndarray:
-    """Probabilities (N,K) of a layer whose outputs are scores."""
-    with no_grad():
-        z = layer(Tensor(x)).data.astype(np.float64)
-    z = np.c_[np.zeros(len(z)), z] if z.shape[1] == 1 else z
-    p = np.exp(z - z.max(axis=1, keepdims=True))
-    return p / p.sum(axis=1, keepdims=True)
+def _largest_eigenvalue(product: Callable[..., np.ndarray], transposed: Callable[..., np.ndarray], d: int) -> float:
+    """That of x^T x (d,d), by 20 power iterations, plus 20 % since these come from below."""
+    v, norm = np.random.default_rng(0).normal(size=(d, 1)).astype(np.float32), 1.0
+    for _ in range(20):
+        v = transposed(product(v / np.linalg.norm(v)))
+        norm = float(np.linalg.norm(v))
+    return 1.2 * norm
+
+
+def _products(x: Features) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray], int]:
+    """(w -> [x b] w, g -> [x b]^T g, the work of each) for features with a column of the number `BIAS` beside them."""
+    if not isinstance(x, Sparse):
+        full = np.c_[x, np.full(len(x), BIAS, np.float32)]
+        return (lambda w: full @ w), (lambda g: full.T @ g), full.size
+    n, d = x.shape
+    rows, columns = np.r_[x.rows, np.arange(n)], np.r_[x.columns, np.full(n, d)]
+    values = np.r_[x.values, np.full(n, BIAS, np.float32)][:, None]
+
+    def summed(groups: np.ndarray, others: np.ndarray, count: int) -> Callable[[np.ndarray], np.ndarray]:
+        """a (M,K) -> for each group the sum of value times a[other], over the entries of that group: (count, K)."""
+        order = np.argsort(groups, kind="stable")
+        present, first = np.unique(groups[order], return_index=True)
+        chosen, weight = others[order], values[order]
+
+        def product(a: np.ndarray) -> np.ndarray:
+            total = np.zeros((count, a.shape[1]), np.float32)
+            total[present] = np.add.reduceat(a[chosen] * weight, first, axis=0)
+            return total
+
+        return product
+
+    return summed(rows, columns, n), summed(columns, rows, d + 1), SLOW * len(rows)
+
+
+def _probabilities(z: np.ndarray) -> np.ndarray:
+    """Probabilities (N,K) from scores (N,K), or from those of class 1 (N,1)."""
+    z = z.astype(np.float64)
+    return ops.softmax(np.c_[np.zeros(len(z)), z] if z.shape[1] == 1 else z)
 
 
 # ---- the comparison ------------------------------------------------------------------------------------------------

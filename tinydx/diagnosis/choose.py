@@ -132,7 +132,7 @@ def decide(
     for row in rows:
         row["chosen"] = row is chosen
         del row["_roc_auc"], row["_accuracy"]
-    return {"network": chosen["network"], "measure": measure, "rows": rows, "sentence": _sentence(chosen, best, measure)}
+    return {"network": chosen["network"], "measure": measure, "rows": rows, "sentence": _sentence(chosen, best, rows[0], measure)}
 
 
 def _area(y: np.ndarray, table: np.ndarray, fold: np.ndarray) -> float:
@@ -166,12 +166,13 @@ def _interval(drawn: np.ndarray) -> list[float]:
     return [float(v) for v in np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])]
 
 
-def _sentence(chosen: dict[str, Any], best: dict[str, Any], measure: str) -> str:
+def _sentence(chosen: dict[str, Any], best: dict[str, Any], smallest: dict[str, Any], measure: str) -> str:
     """The choice and its reason."""
     name = measure.replace("roc_auc", "ROC AUC")
     size = f"{chosen['parameters']:,} parameters"
     if chosen is best:
-        return f"Chosen: {chosen['network']} ({size}), the best by {name}, {best[measure]:.3f}; every smaller network is worse."
+        why = "it is also the smallest" if chosen is smallest else "every smaller network is worse"
+        return f"Chosen: {chosen['network']} ({size}), the best by {name}, {best[measure]:.3f}; {why}."
     low, high = chosen["difference_interval"]
     return (
         f"Chosen: {chosen['network']} ({size}). The best by {name}, {best['network']} ({best['parameters']:,} parameters), has "
@@ -206,8 +207,7 @@ def folds_of(part: Examples, folds: int, seed: int, patients: np.ndarray | None 
     Returns: (fold (N,), patients (N,)).
     Raises: ValueError where a class has fewer patients than there are folds.
     """
-    if patients is None:
-        patients = np.array(same_patient(part.files) if part.files else _same(digests(part.x)))
+    patients = patients_of(part) if patients is None else patients
     rng = np.random.default_rng(seed)
     fold = np.full(len(part.y), -1)
     for k in np.unique(part.y):
@@ -224,6 +224,15 @@ def folds_of(part: Examples, folds: int, seed: int, patients: np.ndarray | None 
                 f"too few examples to compare networks: class {k} has {len(mine)} patients or files for {folds} folds"
             )
     return fold, patients
+
+
+def patients_of(part: Examples) -> np.ndarray:
+    """A number (N,) for each example's patient: by file names and contents, without files by contents.
+
+    >>> patients_of(Examples(np.array([[1.0], [2.0], [1.0]]), np.zeros(3, int)))
+    array([0, 1, 0])
+    """
+    return np.array(same_patient(part.files) if part.files else _same(digests(part.x)))
 
 
 def _same(keys: Sequence[str]) -> list[int]:

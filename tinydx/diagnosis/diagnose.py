@@ -19,6 +19,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ def diagnose(
         choice = choosing.choose(subject, study, options, train, seed)
         print("\n".join(choosing.words(choice)), flush=True)
         options = options._replace(network=choice["network"])
+        tinydx.set_seed(seed)
     plan = subject.plan(study, options)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +166,8 @@ def _recipe(plan: Plan, choice: dict[str, Any] | None, ensemble: dict[str, Any] 
 def _validation(model: Any, kind: Kind, study: Study, plan: Plan, seed: int) -> dict[str, Any] | None:
     """ROC AUC and accuracy on the validation examples, as they are and changed; None where the kind states no changes.
 
-    The AUC and accuracy of changed examples are means over the changes. An AUC is None where a class is missing.
+    The AUC and accuracy of changed examples are means over the changes. An AUC is None where a class is missing. "baseline" holds
+    the same of the strongest baseline under the change that costs the model most: baselines often lean on what a change removes.
     """
     changed = None if study.synthetic else kind.shifted(study, study.val, seed)
     if changed is None:
@@ -192,7 +195,19 @@ def _validation(model: Any, kind: Kind, study: Study, plan: Plan, seed: int) -> 
         if fall >= 0.01
         else f"Keeps its {name} when {study.noun} are {', '.join(kind.changes[:-1])} or {kind.changes[-1]} (at worst {figures})."
     )
-    return {**plain, **shifted, "changes": changes, "sentence": sentence}
+    rows = pieces[changes.index(worst)]
+    part = Examples(changed.x[rows], changed.y[rows])
+    answers = model.predict(kind.plain_batches(study, part, plan.batch))
+    found, _ = baselines.compare(kind, replace(study, test=part), answers, seed, threshold=plan.threshold)
+    baseline = max((row for row in found if row[key] is not None), key=lambda row: row[key])
+    sentence += f" On those {worst['name']}, {baseline['name']} has {baseline[key]:.3f}."
+    return {
+        **plain,
+        **shifted,
+        "changes": changes,
+        "baseline": {"name": baseline["name"], key: baseline[key]},
+        "sentence": sentence,
+    }
 
 
 def _closing_words(metrics: dict[str, Any], study: Study) -> str:

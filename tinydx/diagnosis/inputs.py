@@ -4,10 +4,14 @@
     differences(...)     sentences on what differs in new data, by two fixed rules
 
 A statistic differs where its median over the new examples lies outside of the 1 % to 99 % quantiles of the training examples.
-All together differ where a logistic regression on the statistics tells new from training examples with a cross-validated ROC AUC
+The others together differ where a logistic regression on them tells new from training examples with a cross-validated ROC AUC
 above 0.75. Both sides then have equally many examples of each class, so that a different share of the diseased is no difference.
 With fewer than 5 new examples nothing is said, with fewer than 20 only the first rule applies. The share of unknown words goes
 by the first rule alone: training texts made the vocabulary, so any other text has more unknown words.
+
+How often the rules fire where nothing differs: `python -m tinydx.tasks.false_alarms FOLDER`. On halves of the patients of 5,216
+chest X-rays (Kermany 2018) 3 times in 200 with 20 new images, never in 200 with 5, 100 or 500. On another hospital's (NIH)
+always; without the sizes of files 7 times in 20 with 5 images, 17 with 20, always with 100 or 500.
 """
 
 from __future__ import annotations
@@ -122,18 +126,20 @@ def differences(train: Inputs, new: Inputs, noun: str = "examples") -> list[str]
     a, b = (inputs.rows[:, [inputs.names.index(name) for name in shared]] for inputs in (train, new))
     if len(b) < LEAST or not len(a) or not shared:
         return []
-    sentences = []
+    sentences, alike = [], []
     for name, known, values in zip(shared, a.T, b.T, strict=True):
         low, high = np.quantile(known, QUANTILES)
         middle = float(f"{np.median(values):.4g}")  # as many digits as the file has
-        if not low <= middle <= high:
+        if low <= middle <= high:
+            alike.append(name)
+        else:
             span = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
             words = WORDS.get(name, name)
             sentences.append(f"{words}: {middle:.3g} in the middle one of these {noun}, {span} in 98 % of the training {noun}")
     if min(len(a), len(b)) >= LEAST_TO_CLASSIFY:
-        fair = [i for i, name in enumerate(shared) if name not in FITTED]
-        names = [shared[i] for i in fair]
-        area, strongest = tell_apart(Inputs(names, a[:, fair], train.classes), Inputs(names, b[:, fair], new.classes))
+        names = [name for name in alike if name not in FITTED]
+        columns = [shared.index(name) for name in names]
+        area, strongest = tell_apart(Inputs(names, a[:, columns], train.classes), Inputs(names, b[:, columns], new.classes))
         if area > TELLABLE:
             sentences.append(
                 f"a linear classifier tells these {noun} from the training {noun} (ROC AUC {area:.2f}), "
@@ -148,6 +154,8 @@ def tell_apart(train: Inputs, new: Inputs, seed: int = 0) -> tuple[float, str]:
     Arguments: train, new, with the same names; seed of the choice of examples and folds.
     Returns: (ROC AUC over examples that the regression did not see, the name of the statistic with the largest weight).
     """
+    if not train.names:
+        return 0.5, ""
     rng = np.random.default_rng(seed)
     rows: list[np.ndarray] = []
     for k in np.unique(train.classes):

@@ -27,7 +27,7 @@ from tinydx.layers import (
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
 
-PIXELS = 32  # height and width, at most, of what the linear model of images sees
+PIXELS = 32  # height and width, about, of what the linear model of images sees
 SMALL = (8, 16, 32)  # filters of the small CNN
 
 
@@ -40,7 +40,7 @@ def linear_on_pixels(shape: tuple[int, ...], classes: int) -> Sequential:
     >>> linear_on_pixels((64, 64, 1), 2).count_params()
     1025
     """
-    pool = max(1, min(shape[:2]) // PIXELS)
+    pool = max(1, round(min(shape[:2]) / PIXELS))
     return Sequential([AveragePooling2D(pool, input_shape=shape), Flatten(), output_layer(classes)], name="diagnosis")
 
 
@@ -81,8 +81,8 @@ def linear_on_tokens(vocabulary: int, classes: int, rate: float = 0.02) -> Seque
     return model
 
 
-def lstm(vocabulary: int, classes: int, dimension: int = 64, rate: float = 0.002) -> Sequential:
-    """The last state of an LSTM that reads the tokens in their order.
+def lstm(vocabulary: int, classes: int, dimension: int = 64, rate: float = 0.005) -> Sequential:
+    """The mean of the states of an LSTM that reads the tokens in their order.
 
     Arguments: vocabulary, number of tokens; classes, how many; dimension of the vectors and of the state; rate of learning.
     Returns: the compiled model.
@@ -94,7 +94,8 @@ def lstm(vocabulary: int, classes: int, dimension: int = 64, rate: float = 0.002
     layers = [
         Embedding(vocabulary, dimension, mask_zero=True, input_shape=(None,)),
         Dropout(0.2, noise_shape=(None, None, 1)),
-        LSTM(dimension),
+        LSTM(dimension, return_sequences=True),
+        GlobalAveragePooling1D(),
         Dropout(0.3),
         output_layer(classes),
     ]

@@ -257,9 +257,10 @@ class Layer:
         """The layers inside: attributes, alone or in lists and dicts, in the order in which they were set."""
         found: list[Layer] = []
         for name, value in vars(self).items():
-            if name != "config":
-                value = list(value.values()) if isinstance(value, dict) else value
-                found += [v for v in (value if isinstance(value, list | tuple) else [value]) if isinstance(v, Layer)]
+            if isinstance(value, Layer):
+                found.append(value)
+            elif isinstance(value, (list, tuple, dict)) and name != "config":
+                found += [v for v in (value.values() if isinstance(value, dict) else value) if isinstance(v, Layer)]
         return list(dict.fromkeys(found))
 
     def all_layers(self) -> Iterator[Layer]:

@@ -33,7 +33,8 @@ class ArrayBatches:
     has a new random order.
     Raises: ValueError where lengths differ or there are no examples.
 
-    >>> [batch.x.tolist() for batch, _ in zip(source := ArrayBatches(np.arange(5), batch_size=2), range(len(source)))]
+    >>> source = ArrayBatches(np.arange(5), batch_size=2)
+    >>> [next(source).x.tolist() for _ in range(len(source))]
     [[0, 1], [2, 3], [4]]
     """
 

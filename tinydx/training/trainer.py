@@ -174,7 +174,8 @@ class Trainer(Layer):
         example; initial_epoch, the number of the first epoch; steps_per_epoch, batches in an epoch (default: one pass;
         shorter data is looped); validation_steps, batches of the validation (default: all); resume, a file that keeps the
         state of the run: written after each epoch, and if it exists already, training continues from it to the same
-        weights as if it had never stopped.
+        weights as if it had never stopped. With an optimizer of use_ema the weights become their averages when training ends;
+        during training, and in the resume file, they are not averaged yet.
         Returns: a History; `.history["loss"]` has one number per epoch, the mean over all examples.
         Raises: ValueError for data that does not fit; ValueError or FloatingPointError for NaN and infinite numbers, before
         any weight changes.

@@ -269,7 +269,7 @@ def build_blocks(shape: tuple[int, ...], classes: int) -> Sequential:
     Source: Ioffe and Szegedy 2015 (batch normalisation); Lin, Chen and Yan 2014 (global average pooling).
 
     >>> build_blocks((64, 64, 1), 2).count_params()
-    97937
+    98001
     """
     model, side = Sequential(name="diagnosis"), min(shape[:2])
     for k, width in enumerate(WIDTHS):

@@ -48,6 +48,7 @@ PASSES = 4  # over the training texts, at least
 TABLES = (".csv", ".tsv")
 # the networks of --network beside the usual one, "mean"
 OTHER_NETWORKS: dict[str, Callable[..., Sequential]] = {"linear": linear_on_tokens, "lstm": lstm}
+LSTM_TOKENS = 128  # of a text that an LSTM reads
 LONGEST = 100_000  # characters of a text that are read
 COLUMNS, CELLS = 20_000, 100_000_000  # the most columns, and columns times texts, of the baseline's TF-IDF: 400 MB
 
@@ -112,11 +113,14 @@ class TextKind(Kind):
         median = np.median([len(Words().tokenize(text)) for text in study.train.x])
         asked = options.epochs or options.steps
         length = "" if asked else f", {schedule.updates} of them: {LEAST} or {PASSES} passes, whichever is more"
-        why = (
+        why: tuple[str, ...] = (
             f"read as {study.form}: the median text has {median:.0f} words; below {SHORT} words, the parts of new words count",
             f"steps of {batch} texts at learning rate {schedule.rate:g} for {len(study.train.y)} training texts{length}",
             "the epoch with the lowest validation loss is kept",
         )
+        if plan.network == "lstm" and study.preprocessing["size"] > LSTM_TOKENS:
+            study.preprocessing = {**study.preprocessing, "size": LSTM_TOKENS}
+            why = (*why, f"an LSTM takes a step for each token, so that it reads the first {LSTM_TOKENS} only")
         if plan.network in OTHER_NETWORKS:
             return plan._replace(batch=batch, epochs=epochs, steps=steps, why=why)
         return plan._replace(network=f"a bag of {unit(study.preprocessing)}", batch=batch, epochs=epochs, steps=steps, why=why)
@@ -161,10 +165,11 @@ class TextKind(Kind):
         self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
     ) -> Examples:
         path = Path(path)
-        if path.suffix.lower() in (".csv", ".tsv"):
-            if split:
-                raise ValueError(f"{path} is a table, which has no {split} part: leave out --split")
-            rows, _ = _rows(path)
+        tables = _tables_in(path) if path.is_dir() else {"all": path} if path.suffix.lower() in TABLES else {}
+        if tables:
+            if split and split not in tables:
+                raise ValueError(f"{path} has no {split} table: leave out --split")
+            rows = [row for name in tables if split in (None, name) for row in _rows(tables[name])[0]]
             labels = match_classes([label for _, label in rows], class_names, str(path))
             return _examples([(text, k) for (text, _), k in zip(rows, labels, strict=True)])
         files = labelled_files(path, class_names, split, _find_texts)
