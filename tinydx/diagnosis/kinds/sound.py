@@ -73,6 +73,7 @@ FEW = 1000  # training recordings: below, they are summarized
 HIDDEN = 128  # units of the dense network for summaries
 PIECES, PIECE = 12, 0.4  # random pieces of each recording beside the whole one, and the share of it in each
 LEAST = 600  # steps of the optimizer on summaries
+UPDATES, PASSES, EPOCHS = 2000, 4, 20  # steps on whole recordings, passes over them, both at least, and validations in between
 SYNTHETIC = "Synthetic: computed by a program, of no patient. Results on them say nothing about real hearts."
 
 
@@ -85,7 +86,6 @@ class SoundKind(Kind):
     synthetic_title = "Diagnosis of heart sounds"
     synthetic_notice = "a program computed these sounds, they are of no patient, and results on real ones will differ."
     networks = ("standard", "linear")  # standard: what suits the number of recordings
-    schedule = (60, None)
     synthetic_schedule = (10, None)  # synthetic murmurs are clearer than real ones
     columns, panel_height = 3, 1.9
     features_name = "mean and spread of the log-mel spectrum"
@@ -101,8 +101,12 @@ class SoundKind(Kind):
             plan = plan._replace(network=self.network)
         best = "the epoch with the lowest validation loss is kept"
         if not is_summarized(study.preprocessing):
-            reason = "synthetic recordings" if study.synthetic else f"{count} training recordings"
-            return plan._replace(why=(f"{self.network} for {reason}", best))
+            if study.synthetic or options.epochs:
+                reason = "synthetic recordings" if study.synthetic else f"{count} training recordings"
+                return plan._replace(why=(f"{self.network} for {reason}", best))
+            updates = max(UPDATES, PASSES * -(-count // plan.batch))
+            line = f"{self.network} for {count} recordings, {updates} steps: {UPDATES} or {PASSES} passes, whichever is more"
+            return plan._replace(epochs=EPOCHS, steps=options.steps or -(-updates // EPOCHS), why=(line, best))
         steps = max(-(-LEAST // 6), -(-count * (1 + PIECES) // plan.batch))
         why = (
             f"quantiles of the spectrum over time and a dense network for {count} recordings: fewer than {FEW} need few features",
