@@ -167,7 +167,7 @@ def _validation(model: Any, kind: Kind, study: Study, plan: Plan, seed: int) -> 
     """ROC AUC and accuracy on the validation examples, as they are and changed; None where the kind states no changes.
 
     The AUC and accuracy of changed examples are means over the changes. An AUC is None where a class is missing. "baseline" holds
-    the same of the strongest baseline under the change that costs the model most: baselines often lean on what a change removes.
+    the same of the strongest baseline under the first change: baselines often lean on what it removes.
     """
     changed = None if study.synthetic else kind.shifted(study, study.val, seed)
     if changed is None:
@@ -195,12 +195,11 @@ def _validation(model: Any, kind: Kind, study: Study, plan: Plan, seed: int) -> 
         if fall >= 0.01
         else f"Keeps its {name} when {study.noun} are {', '.join(kind.changes[:-1])} or {kind.changes[-1]} (at worst {figures})."
     )
-    rows = pieces[changes.index(worst)]
-    part = Examples(changed.x[rows], changed.y[rows])
+    part = Examples(changed.x[pieces[0]], changed.y[pieces[0]])
     answers = model.predict(kind.plain_batches(study, part, plan.batch))
     found, _ = baselines.compare(kind, replace(study, test=part), answers, seed, threshold=plan.threshold)
     baseline = max((row for row in found if row[key] is not None), key=lambda row: row[key])
-    sentence += f" On those {worst['name']}, {baseline['name']} has {baseline[key]:.3f}."
+    sentence += f" On those {kind.changes[0]}, it has {changes[0][key]:.3f}, {baseline['name']} {baseline[key]:.3f}."
     return {
         **plain,
         **shifted,
