@@ -11,6 +11,7 @@ from tinydx.models import Sequential
 EXAMPLES: dict[str, tuple[dict[str, Any], Any]] = {
     "Activation": ({"activation": "tanh"}, (3,)),
     "Add": ({}, [(3,), (3,)]),
+    "Average": ({}, [(3,), (3,)]),
     "AdditiveAttention": ({"dropout": 0.1}, [(3, 2), (4, 2)]),
     "Attention": ({"use_scale": True}, [(3, 2), (4, 5), (4, 2)]),
     "AveragePooling2D": ({"pool_size": (2, 3), "strides": 1, "padding": "same"}, (5, 6, 2)),
