@@ -347,6 +347,19 @@ def test_a_finding_says_where_and_who():
     assert "thread 36 of block 1" in finding.message and "[100], but" in finding.message
 
 
+def test_a_finding_says_where_whatever_the_folders_are_called(tmp_path, monkeypatch):
+    """Names that read like an address, or like a remark of the tool that finds the line."""
+    folder = tmp_path / "0x1f:7 (copy)"
+    folder.mkdir()
+    monkeypatch.setenv("TINYDX_HOME", str(folder))
+    source = folder / "a 0x2 (discriminator 3).cu"
+    source.write_text("__global__ void k(float* y) {\n  y[threadIdx.x] = 1;\n}\n")
+    with pytest.raises(KernelError) as error:
+        load_module(source).get_function("k")(1, 2, (empty(1),))
+    [finding] = error.value.findings
+    assert (finding.file, finding.line, finding.kind) == (str(source), 2, "out-of-bounds")
+
+
 def test_overlapping_arguments_stay_one_memory():
     x = np.arange(8, dtype=np.float32)
     saxpy()(1, 32, (np.int32(4), np.float32(0), x[4:], x[4:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,14 +54,15 @@ class Library:
         if unknown:
             command = ["addr2line", "-e", str(self.path), "-i", "-a", *(hex(max(a - 1, 0)) for a in unknown)]
             output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            frames = [block.splitlines()[1:] for block in output.split("0x")[1:]]
+            # A whole line, since the name of a file may hold "0x", too.
+            frames = [block.splitlines() for block in re.split(r"^0x[0-9a-f]+\n", output, flags=re.MULTILINE)[1:]]
             self._lines.update({address: self._line(f) for address, f in zip(unknown, frames, strict=True)})
         return self._lines
 
     def _line(self, frames: list[str]) -> Line:
         """The innermost inlined function outside of the emulator's headers, whose functions count as their callers' lines."""
         own = [frame for frame in frames if not Path(frame).is_relative_to(HEADERS)] or frames
-        file, _, number = own[0].split(" (")[0].rpartition(":")
+        file, _, number = re.sub(r" \(discriminator \d+\)$", "", own[0]).rpartition(":")
         file = self.source if Path(file).name == Path(self.source).name else file
         return Line(file, int(number) if number.isdigit() else 0)
 
