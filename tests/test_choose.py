@@ -10,7 +10,7 @@ from tinydx.datasets.study import Examples, Study
 from tinydx.diagnosis import choose, kinds
 from tinydx.diagnosis.choose import Predicted, decide, folds_of
 from tinydx.diagnosis.kind import Kind, Options
-from tinydx.layers import Dense
+from tinydx.layers import Dense, Layer
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
 from tinydx.training import data
@@ -87,6 +87,47 @@ def test_on_noise_nothing_is_told_apart_and_the_smallest_is_chosen():
     kind = Numbers()
     found = choose.choose(kind, study(rule=False, seed=3), Options(epochs=5), fit(kind))
     assert found["network"] == "linear" and not any(row["told_apart"] for row in found["rows"])
+
+
+class Marked(Numbers):
+    """Column 3 marks the class in these recordings, in others it is noise; only "honest" cannot see it."""
+
+    networks = ("honest", "linear")
+    changes = ("recorded elsewhere", "recorded elsewhere again")
+
+    def build(self, study, plan):
+        model = super().build(study, plan._replace(network="linear"))
+        if plan.network == "honest":
+            model = Sequential([Honest(input_shape=(4,)), *model.layers])
+            model.build((None, 4))
+            model.compile(Adam(0.02), "binary_crossentropy")
+        return model
+
+    def shifted(self, study, part, seed):
+        x = np.concatenate([part.x, part.x])
+        x[:, 3] = np.random.default_rng(seed).normal(size=len(x))
+        return Examples(x, np.tile(part.y, 2))
+
+
+class Honest(Layer):
+    def call(self, x, training=False):
+        return x * np.array([1, 1, 1, 0], "float32")
+
+    def output_shape(self, input_shape):
+        return input_shape
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_networks_are_compared_on_changed_examples(elsewhere):
+    made = study(300, rule=False)
+    for part in (made.train, made.val, made.test):
+        part.x[:, 0] += 1.5 * (part.y - 0.5)
+        part.x[:, 3] = 3 * (part.y - 0.5)
+    made = made if elsewhere else replace(made, synthetic=True)  # nothing is said of other recordings of synthetic ones
+    found = choose.choose(Marked(), made, Options(epochs=40), fit(Marked()))
+    best = max(found["rows"], key=lambda row: row["roc_auc"])
+    assert best["network"] == ("honest" if elsewhere else "linear")
+    assert ("elsewhere" in found["sentence"]) == elsewhere and found["count"] == 200
 
 
 def test_a_kind_with_one_network_has_nothing_to_choose():

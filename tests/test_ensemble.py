@@ -56,7 +56,8 @@ def test_members_that_read_ids(tmp_path):
 def test_members_are_trained_from_different_seeds():
     y = (x(40)[:, 0] > 0).astype("float32")
 
-    def train(seed):
+    def train(seed, before):
+        assert before is None
         made = model(seed)
         made.compile("adam", "binary_crossentropy")
         return made, (seed, made.fit(x(40), y, epochs=2, verbose=0).history)
@@ -66,6 +67,23 @@ def test_members_are_trained_from_different_seeds():
     assert [seed for seed, _ in histories] == [5, 1005, 2005] and np.array_equal(together.predict(x()), again.predict(x()))
     weights = [m.get_weights()[0] for m in ensemble.members(together)]
     assert not np.array_equal(weights[0], weights[1])
+
+
+def test_snapshots_are_stations_of_one_training():
+    before = []
+
+    def train(seed, start):
+        made = model(seed)
+        if start is not None:
+            made.set_weights(start.get_weights())
+        before.append(start)
+        made.compile("adam", "binary_crossentropy")
+        made.fit(x(40), (x(40)[:, 0] > 0).astype("float32"), epochs=1, verbose=0)
+        return made, seed
+
+    together, seeds = ensemble.fit(train, 3, seed=5, snapshots=True)
+    assert seeds == [5, 1005, 2005]
+    assert before == [None, *ensemble.members(together)[:2]]
 
 
 def test_only_an_ensemble_has_members():

@@ -5,7 +5,7 @@ import pytest
 
 from tinydx.datasets import terms
 from tinydx.models import load_model
-from tinydx.tasks import icd_chapters, next_word, translation, word_vectors
+from tinydx.tasks import icd_chapters, next_word, recipes, translation, word_vectors
 from tinydx.text.scores import perplexity
 
 
@@ -62,3 +62,21 @@ def test_new_targets_are_in_no_training_pair():
     assert not {t for _, t in train} & {t for _, t in val + test} and len(train) + len(val) + len(test) == 90
     train, val, test = translation.split(pairs, new=False, seed=0)
     assert {t for _, t in train} & {t for _, t in test}
+
+
+def test_recipes_prints_a_row_a_seed_and_their_mean(tmp_path, capsys):
+    table = tmp_path / "notes.csv"
+    rows = [f"{word} pain {i},{label}" for i in range(30) for word, label in (("chest", "heart"), ("back", "spine"))]
+    table.write_text("text,label\n" + "\n".join(rows) + "\n")
+    found = recipes.main([str(table), "--seeds", "0", "1", "--output", str(tmp_path / "out")])
+    assert [r["seed"] for r in found] == ["0", "1", "mean"]
+    assert found[2]["accuracy"] == (found[0]["accuracy"] + found[1]["accuracy"]) / 2
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-3].startswith("| notes | 0 | ") and printed[-1].startswith("| notes | mean | ")
+    assert (tmp_path / "out" / "notes-1" / "report.png").exists()
+
+
+def test_a_row_of_recipes_has_the_balanced_accuracy():
+    metrics = {"confusion_matrix": [[9, 1], [1, 1]], "roc_auc": 0.8, "accuracy": 10 / 12, "validation": None, "elsewhere": []}
+    metrics["baselines"] = [{"roc_auc": 0.5, "accuracy": 0.6, "verdict": "better"}]
+    assert recipes.row(metrics)["balanced"] == 0.7

@@ -131,6 +131,11 @@ def _add_diagnose(commands: Any) -> None:
         help="train N models from different seeds and average them (default 1)",
     )
     p.add_argument(
+        "--snapshots",
+        action="store_true",
+        help="with --members N: stations of one training, each a share of its epochs, which takes the time of a single model",
+    )
+    p.add_argument(
         "--choose",
         action="store_true",
         help="compare the kind's networks first, each trained three times on folds of the training part, and take the smallest "

@@ -2,7 +2,8 @@
 
     train and val together --patients--> 3 folds;  for each network and fold:
         fit on the other two folds, part of which decides the best epoch  ->  probabilities of the fold
-    every example is thus predicted once by each network, trained without its patient
+    every example is thus predicted by each network, trained without its patient: as another place might have recorded it, once
+    for each kind of change that the kind of data states (`Kind.shifted`), else as it is
     best = the highest ROC AUC (several classes: accuracy);  the smallest network that cannot be told from it is chosen
 
 Two networks cannot be told apart where the 95 % interval of their difference, over patients drawn with replacement, holds zero.
@@ -39,7 +40,7 @@ Train = Callable[[Study, Plan, int], Any]  # a study, how to train, a seed -> th
 class Predicted(NamedTuple):
     """What a network says of all examples, each predicted in the fold that left it out."""
 
-    table: np.ndarray  # (N,K)
+    table: np.ndarray  # (C N,K): N examples under C changes, or as they are
     parameters: int
     seconds: float  # of training, all folds together
 
@@ -51,7 +52,8 @@ def choose(kind: Kind, study: Study, options: Options, train: Train, seed: int =
     of folds and training.
     Returns: network, the chosen one; measure, "roc_auc" or "accuracy"; rows, one for each network, the smallest first: network,
     parameters, seconds, roc_auc, accuracy, each with `<key>_interval`, difference to the best with difference_interval,
-    told_apart, chosen; sentence; count, folds, seed.
+    told_apart, chosen; sentence; count, folds, seed; changes, of the
+    examples on which networks are compared.
     Raises: ValueError for a kind with a single network, and for fewer patients of a class than folds.
     """
     if len(kind.networks) < 2:
@@ -64,15 +66,20 @@ def choose(kind: Kind, study: Study, options: Options, train: Train, seed: int =
     for network in kind.networks:
         print(f"Comparing networks: {network} ({FOLDS} folds of {len(pool.y)} {kind.noun}) ...", flush=True)
         predicted[network] = _predict_folds(kind, study, options._replace(network=network), train, (pool, fold, patients), seed)
-    return decide(predicted, pool.y, fold, patients, seed) | {"count": len(pool.y), "folds": FOLDS, "seed": seed}
+    changes = [] if study.synthetic else list(kind.changes)
+    choice = decide(predicted, *(np.tile(v, max(1, len(changes))) for v in (pool.y, fold, patients)), seed)
+    if changes:
+        choice["sentence"] += f" All this on {kind.noun} {' or '.join(changes)}, since what holds there counts."
+    return choice | {"count": len(pool.y), "folds": FOLDS, "seed": seed, "changes": changes}
 
 
 def _predict_folds(
     kind: Kind, study: Study, options: Options, train: Train, data: tuple[Examples, np.ndarray, np.ndarray], seed: int
 ) -> Predicted:
-    """A network's probabilities for every example, by models that did not see its patient."""
+    """A network's probabilities for every example, changed if the kind states changes, by models that did not see its patient."""
     pool, fold, patients = data
-    table = np.empty((len(pool.y), len(study.class_names)))
+    changes = 1 if study.synthetic else max(1, len(kind.changes))
+    table = np.empty((changes, len(pool.y), len(study.class_names)))
     seconds, parameters = 0.0, 0
     for f in np.unique(fold):
         fitted = np.flatnonzero(fold != f)
@@ -85,9 +92,11 @@ def _predict_folds(
         model = train(here, plan, seed)
         seconds += time.perf_counter() - began
         parameters = model.count_params()
-        outputs = model.predict(kind.plain_batches(here, here.test, plan.batch))
-        table[fold == f] = evaluation.probability_table(outputs, study.class_names)
-    return Predicted(table, parameters, seconds)
+        changed = None if study.synthetic else kind.shifted(here, here.test, seed)
+        outputs = model.predict(kind.plain_batches(here, changed or here.test, plan.batch))
+        answers = evaluation.probability_table(outputs, study.class_names)
+        table[:, fold == f] = answers.reshape(changes, -1, answers.shape[1])
+    return Predicted(table.reshape(-1, table.shape[2]), parameters, seconds)
 
 
 # ---- the decision --------------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ def diagnose(
     seed: int = 0,
     also: Sequence[str] = (),
     members: int = 1,
+    snapshots: bool = False,
     choose: bool = False,
     output: str | Path = "diagnosis",
 ) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def diagnose(
     `Kind.networks`; augment, one of `Kind.augmentations`; epochs; steps, batches in an epoch; batch, examples in a batch (None,
     for each of these six: `Kind.plan` decides); limit, at most how many examples of each class and split (None: all); seed;
     also, other paths on which the finished model is tested, such as another hospital's; members, how many models from different
-    seeds are averaged; choose, whether the kind's networks are compared on folds of the training part first; output, the folder
+    seeds are averaged; snapshots, whether they are stations of one training, each a share of its epochs; choose, whether the kind's networks are compared on folds of the training part first; output, the folder
     for the results.
     Returns: the metrics of `evaluation.evaluate_diagnosis`; under "data" and "recipe" how they came about; under
     "baselines" and "verdict" how they compare; under "validation" what changed examples do to them; under "elsewhere" a row of
@@ -70,6 +71,8 @@ def diagnose(
     """
     began = time.perf_counter()
     tinydx.set_seed(seed)
+    if snapshots and members < 2:
+        raise ValueError("--snapshots needs --members 2 or more")
     name = kind or kinds.guess(path)
     subject = kinds.get(name)
     options = Options(network, augment, epochs, steps, batch)
@@ -90,7 +93,9 @@ def diagnose(
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
 
-    model, history = _averaged(subject, study, plan, seed, members) if members > 1 else _trained(subject, study, plan, seed)
+    model, history = (
+        _averaged(subject, study, plan, seed, members, snapshots) if members > 1 else _trained(subject, study, plan, seed)
+    )
     probabilities = model.predict(subject.plain_batches(study, study.test, plan.batch))
     metrics = evaluation.evaluate_diagnosis(study.test.y, probabilities, study.class_names, threshold=plan.threshold, seed=seed)
     metrics["data"] = study.facts()
@@ -120,9 +125,13 @@ def diagnose(
     return metrics
 
 
-def _trained(kind: Kind, study: Study, plan: Plan, seed: int, verbose: int = 1) -> tuple[Any, dict[str, Any]]:
-    """A network, fitted as planned, and the history."""
+def _trained(
+    kind: Kind, study: Study, plan: Plan, seed: int, verbose: int = 1, before: Any = None
+) -> tuple[Any, dict[str, Any]]:
+    """A network, fitted as planned, and the history; with `before`, a model, it begins with that one's weights."""
     model = kind.build(study, plan)
+    if before is not None:
+        model.set_weights(before.get_weights())
     best = EarlyStopping("val_loss", patience=plan.epochs, restore_best_weights=True)
     history = model.fit(
         kind.training_batches(study, plan, seed),
@@ -135,14 +144,18 @@ def _trained(kind: Kind, study: Study, plan: Plan, seed: int, verbose: int = 1) 
     return model, history.history
 
 
-def _averaged(kind: Kind, study: Study, plan: Plan, seed: int, members: int) -> tuple[Any, dict[str, Any]]:
-    """Several networks from different seeds as one model, and the history of the first."""
+def _averaged(
+    kind: Kind, study: Study, plan: Plan, seed: int, members: int, snapshots: bool
+) -> tuple[Any, dict[str, Any]]:
+    """Several networks from different seeds, or snapshots of one, as one model, and the history of the first."""
+    if snapshots:
+        plan = plan._replace(epochs=max(1, plan.epochs // members))
 
-    def train(seed: int) -> tuple[Any, dict[str, Any]]:
-        print(f"Member with seed {seed}:", flush=True)
-        return _trained(kind, study, plan, seed)
+    def train(seed: int, before: Any) -> tuple[Any, dict[str, Any]]:
+        print(f"{'Snapshot' if snapshots else 'Member'} with seed {seed}:", flush=True)
+        return _trained(kind, study, plan, seed, before=before)
 
-    model, histories = ensemble.fit(train, members, seed)
+    model, histories = ensemble.fit(train, members, seed, snapshots)
     return model, histories[0]
 
 

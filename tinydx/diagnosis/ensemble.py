@@ -1,6 +1,6 @@
 """Ensembles: several models of the same task, the mean of their probabilities, and how far they disagree.
 
-    fit(train, members, seed)      models trained from different seeds -> one model
+    fit(train, members, seed)      models trained from different seeds -> one model; or snapshots of one training
     average(models)                one model that computes the mean of their outputs; it is saved as one file
     members(model)                 the models inside
     spread(model, batches)         how far they disagree on each example
@@ -28,16 +28,22 @@ from tinydx.models import Model
 SEEDS_APART = 1000  # between the seeds of two members, so that no two runs with neighbouring seeds share one
 
 
-def fit(train: Callable[[int], tuple[Any, Any]], count: int, seed: int = 0) -> tuple[Model, list[Any]]:
+def fit(
+    train: Callable[[int, Any], tuple[Any, Any]], count: int, seed: int = 0, snapshots: bool = False
+) -> tuple[Model, list[Any]]:
     """Train several models from different seeds and average them.
 
-    Arguments: train(seed) -> (model, history), which builds and trains one; count, how many; seed of the first.
+    Arguments: train(seed, before) -> (model, history), which builds and trains one; before is the model whose weights it begins
+    with, or None; count, how many; seed of the first; snapshots, whether each member begins with the weights of the one before, so
+    that all are stations of one training whose learning rate starts again.
     Returns: (the ensemble, the histories in the order of its members).
+    Source: snapshots: Huang et al. 2017.
     """
-    found = []
+    found: list[tuple[Any, Any]] = []
     for i in range(count):
         tinydx.set_seed(seed + SEEDS_APART * i)
-        found.append(train(seed + SEEDS_APART * i))
+        before = found[-1][0] if snapshots and found else None
+        found.append(train(seed + SEEDS_APART * i, before))
     return average([model for model, _ in found]), [history for _, history in found]
 
 
