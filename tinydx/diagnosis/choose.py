@@ -67,7 +67,8 @@ def choose(kind: Kind, study: Study, options: Options, train: Train, seed: int =
         print(f"Comparing networks: {network} ({FOLDS} folds of {len(pool.y)} {kind.noun}) ...", flush=True)
         predicted[network] = _predict_folds(kind, study, options._replace(network=network), train, (pool, fold, patients), seed)
     changes = [] if study.synthetic else list(kind.changes)
-    choice = decide(predicted, *(np.tile(v, max(1, len(changes))) for v in (pool.y, fold, patients)), seed)
+    y, fold, patients = (np.tile(v, max(1, len(changes))) for v in (pool.y, fold, patients))
+    choice = decide(predicted, y, fold, patients, seed)
     if changes:
         choice["sentence"] += f" All this on {kind.noun} {' or '.join(changes)}, since what holds there counts."
     return choice | {"count": len(pool.y), "folds": FOLDS, "seed": seed, "changes": changes}
