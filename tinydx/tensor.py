@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tinydx.dispatch import Implementation, gradients_of
 from tinydx.factored import multiplied_out
 from tinydx.op import TABLE, Op
 
-_recording = True
+_recording = ContextVar("recording", default=True)
 
 
 class Node:
@@ -78,7 +79,7 @@ class Tensor:
         y, saved, implementation = op.run(arrays, constants, chosen)
         outputs = y if isinstance(y, tuple) else (y,)
         tensors = tuple(Tensor(part) for part in outputs)
-        if _recording and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
+        if _recording.get() and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
             node = Node(op, implementation, saved, arguments, constants, outputs)
             for i, t in enumerate(tensors):
                 t.node, t.index, t.requires_grad = node, i, True
@@ -220,12 +221,11 @@ def no_grad() -> Iterator[None]:
     >>> y.requires_grad
     False
     """
-    global _recording
-    before, _recording = _recording, False
+    before = _recording.set(False)
     try:
         yield
     finally:
-        _recording = before
+        _recording.reset(before)
 
 
 def gradients(y: Tensor, wrt: Sequence[Tensor], grad: Any = None) -> list[Any]:
