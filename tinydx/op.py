@@ -139,7 +139,7 @@ class Op:
         return self.registered_slips
 
     def __call__(self, *arrays: Any, **constants: Any) -> Any:
-        for a in arrays:
+        for a in (*arrays, *constants.values()):
             if hasattr(a, "record"):  # a Tensor: it runs the op and writes it on the tape
                 return a.record(self, arrays, constants)
         y, _, _ = self.run(arrays, constants)
