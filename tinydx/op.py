@@ -154,6 +154,10 @@ class Op:
         y, saved = chosen.forward(*arrays, **constants)
         return y, saved, chosen
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle and copy: an op is the table's."""
+        return find, (self.name,)
+
     def __repr__(self) -> str:
         return f"<op {self.name}: {self.shapes}>"
 

@@ -183,6 +183,10 @@ class Layer:
         """The layer that `to_entry` described, not built yet; nested makes a layer inside this one."""
         return cls(**entry["config"])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle and copy: all attributes, and no call of `__init__`, which would ask for its arguments."""
+        return object.__new__, (type(self),), self.__getstate__()
+
     # ---- calling ----
 
     def __call__(self, x: Any, training: bool | None = None, **keywords: Any) -> Any:
