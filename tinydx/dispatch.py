@@ -171,7 +171,9 @@ def choose_kernel(op: Any, arrays: tuple, constants: Mapping[str, Any]) -> Imple
     backend = "cuda" if any(on_device(a) for a in arrays) else _chosen().backend or "numba"
     if backend == "numpy":
         return None
-    load_kernels(backend)
+    if load_kernels(backend) is not None:
+        _say(backend)
+        return None
     kernel = op.kernels.get(backend)
     if kernel is None or not kernel.supports(*arrays, **constants):
         return None
@@ -208,6 +210,7 @@ def may_capture() -> bool:
 # ---- kernel packages -------------------------------------------------------------------------------------------------
 
 _loaded: dict[str, str | None] = {}
+_unsaid: set[str] = set()  # backends whose kernels cannot run although they are installed; the next op says so
 before_kernel: Callable[[], None] | None = None  # `set_threads` has each thread follow its number so
 
 
@@ -215,22 +218,35 @@ def load_kernels(backend: str) -> str | None:
     """Import a backend's kernels, once.
 
     Arguments: backend, "numba" or "cuda".
-    Returns: None, or the reason why they cannot be imported.
+    Returns: None, or the reason why they cannot run, with what to do.
     """
     if backend not in _loaded:
         try:
             importlib.import_module(_KERNEL_PACKAGES[backend])
             _loaded[backend] = None
+        except ModuleNotFoundError as error:
+            _loaded[backend] = f"{error}: {_INSTALL[backend]}"
         except ImportError as error:
-            _loaded[backend] = str(error)
+            give_up(backend, str(error))
     return _loaded[backend]
 
 
+def give_up(backend: str, reason: str) -> None:
+    """Use a backend's kernels no more in this process; the next op that they would run prints the reason."""
+    _loaded[backend] = reason
+    _unsaid.add(backend)
+
+
+def _say(backend: str) -> None:
+    if backend in _unsaid:
+        _unsaid.discard(backend)
+        print(f"tinydx: NumPy runs what {backend}'s kernels would, slower: {_loaded[backend]}", file=sys.stderr, flush=True)
+
+
 def _require(backend: str) -> None:
-    """ImportError, with what to install, unless the backend can run on this machine."""
-    reason = load_kernels(backend)
-    if reason:
-        raise ImportError(f"use({backend!r}): {reason}; {_INSTALL[backend]}")
+    """ImportError, with what to do, unless the backend can run on this machine."""
+    if reason := load_kernels(backend):
+        raise ImportError(f"use({backend!r}): {reason}")
     missing = getattr(sys.modules.get(_KERNEL_PACKAGES[backend]), "missing", None)  # CUDA launchers load without CuPy
     if missing and (lacks := missing()):
         raise ImportError(f"use({backend!r}): {lacks}")
