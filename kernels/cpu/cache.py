@@ -15,7 +15,8 @@ from numba.core.caching import FunctionCache
 from tinydx_kernels.cpu.settings import changed_code
 
 SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
-not_kept = []  # the first reason why a kernel is not kept, with what to do; empty if all are
+kept_in: set[str] = set()  # the folders of the kernels that are kept
+not_kept: list[str] = []  # the first reason why a kernel is not kept, with what to do; empty if all are
 
 
 class KernelCache(FunctionCache):
@@ -51,14 +52,11 @@ def keep(kernel):
         return kernel
     try:
         kernel._cache = KernelCache(kernel.py_func)  # as `cache=True` does with a cache of Numba's own
+        kept_in.add(kernel._cache.cache_path)
     except (RuntimeError, OSError) as error:
-        _note(f"{str(error).split(' for file ')[0]}: set NUMBA_CACHE_DIR to a folder that can be written")
+        words = "no folder for them can be written" if "no locator" in str(error) else str(error)
+        _note(f"{words}: set NUMBA_CACHE_DIR to one that can")
     return kernel
-
-
-def folder(kernel):
-    """Where the code of a kernel is kept; None if it is not."""
-    return None if not_kept else kernel._cache.cache_path
 
 
 def _note(reason):

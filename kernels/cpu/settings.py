@@ -26,6 +26,9 @@ def check():
     simd = os.environ.get("TINYDX_SIMD")
     if simd not in (None, "", "0", "8", "16"):
         raise ImportError(f"TINYDX_SIMD is {simd!r}, expected 16, 8 or 0")
+    number = os.environ.get("NUMBA_NUM_THREADS")
+    if number is not None and not (number.strip().isdecimal() and int(number)):
+        raise ImportError(f"NUMBA_NUM_THREADS is {number!r}, expected a whole number above 0")
     try:
         from numba import config, get_num_threads
 
