@@ -1,12 +1,13 @@
 """The command line: help, cards, doctor, and one-line errors."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 from fake_cupy import fake_cupy
 
-from tinydx import cli, doctor
+from tinydx import cli, dispatch, doctor
 from tinydx.op import TABLE
 
 
@@ -35,9 +36,33 @@ def test_doctor_prints_its_findings(capsys):
     assert all(word in out for word in ("python", "numpy", "numba", "cuda", "data"))
 
 
+def row(name):
+    """What the doctor says of this."""
+    return next(line for line in doctor.report().splitlines() if line.startswith(name))
+
+
 def cuda_row():
-    """What the doctor says of CUDA."""
-    return next(line for line in doctor.report().splitlines() if line.startswith("cuda"))
+    return row("cuda")
+
+
+def test_doctor_reports_what_a_machine_refuses(monkeypatch, tmp_path):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "/home/someone/.cache")
+
+    monkeypatch.setenv("TINYDX_HOME", str(tmp_path / "not" / "made" / "yet"))
+    assert row("data").endswith("yet (empty)") and not (tmp_path / "not").exists()
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)
+    assert row("data").endswith("yet cannot be written: set TINYDX_HOME to a folder that can")
+    monkeypatch.setattr(doctor, "_data", refuse)
+    assert "data        cannot be found out: PermissionError: [Errno 13] Permission denied: '/home/someone/.cache'" in doctor.report()
+
+
+def test_doctor_names_settings_and_kernels_that_cannot_run(monkeypatch):
+    monkeypatch.setenv("NUMBA_OPT", "1")
+    assert "NUMBA_OPT=1" in row("settings")
+    monkeypatch.setitem(dispatch._loaded, "numba", "NUMBA_DISABLE_JIT is set: unset it")
+    assert row("numba").endswith("NUMBA_DISABLE_JIT is set: unset it") or "pip install numba" in row("numba")
+    assert row("kernels").endswith("none can run here")
 
 
 def test_doctor_tells_a_gpu_from_cupy_without_one(monkeypatch):

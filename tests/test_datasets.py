@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+import threading
 import zipfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ from tinydx.datasets import (
     phantom,
     write_phantom_folders,
 )
+from tinydx.datasets.synthetic import write_once
 
 # ---- phantoms ------------------------------------------------------------------------------------------------------
 
@@ -149,6 +152,33 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error):
             write_phantom_folders(tmp_path / "set", train=4, val=2, test=2, size=16)
     assert list(tmp_path.iterdir()) == []
     assert write_phantom_folders(tmp_path / "set", train=4, val=2, test=2, size=16).is_dir()
+
+
+def test_writers_at_the_same_time_leave_one_whole_set(tmp_path):
+    """Two first runs, as of a class with one data folder: who comes second finds the set and throws the own copy away."""
+    both_write = threading.Barrier(2, timeout=30)
+
+    def write(draft):
+        both_write.wait()
+        (draft / "a.txt").write_text("1")
+        both_write.wait()
+
+    def run(_):
+        return write_once(tmp_path / "home" / "set", {"seed": 0}, "numbers", write)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(run, range(2))) == [tmp_path / "home" / "set"] * 2
+    assert sorted(file.name for file in (tmp_path / "home").rglob("*")) == ["a.txt", "set", "synthetic.json"]
+
+
+def test_another_set_that_appears_meanwhile_is_not_taken_for_this_one(tmp_path):
+    def write(draft):
+        if not (tmp_path / "set").exists():
+            write_once(tmp_path / "set", {"seed": 1}, "numbers", lambda other: (other / "b.txt").write_text("2"))
+
+    with pytest.raises(FileExistsError, match="numbers made with other settings"):
+        write_once(tmp_path / "set", {"seed": 0}, "numbers", write)
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["b.txt", "set", "synthetic.json"]
 
 
 def test_the_set_appears_all_at_once(tmp_path, monkeypatch):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import platform
 import shutil
+from collections.abc import Callable, Iterable
 from importlib import metadata
 
 import numpy as np
@@ -14,23 +16,36 @@ import tinydx
 from tinydx import dispatch
 from tinydx.op import TABLE
 
+SETTINGS = ("NUMBA_", "OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_", "TINYDX_", "CUDA_", "CUPY_")  # beginnings of their names
+
 
 def report() -> str:
-    """The findings, one on each line."""
-    rows = [
-        ("tinydx", f"{tinydx.__version__} in {os.path.dirname(tinydx.__file__)}"),
-        ("python", f"{platform.python_version()} on {platform.platform()}"),
-        ("processor", f"{processor()}, {cores()} cores available"),
-        ("numpy", f"{np.__version__}, matrix products by {_blas()}"),
-        ("numba", _numba()),
-        ("cuda", _cuda()),
-        ("compiler", shutil.which("g++") or "no g++; only running CUDA kernels on the CPU needs it: apt install g++"),
-        *((name, _version(name)) for name in ("pillow", "matplotlib", "rich", "safetensors", "soundfile", "scipy")),
-        ("ICD-10-CM", _version("simple-icd-10-cm")),
-        ("lessons", _lessons()),
-        ("data", _data()),
+    """The findings, one on each line; what cannot be found out here says why."""
+    packages = ("pillow", "matplotlib", "rich", "safetensors", "soundfile", "scipy")
+    rows: list[tuple[str, Callable[[], str]]] = [
+        ("tinydx", lambda: f"{tinydx.__version__} in {os.path.dirname(tinydx.__file__)}"),
+        ("python", lambda: f"{platform.python_version()} on {platform.platform()}"),
+        ("processor", lambda: f"{processor()}, {cores()} cores available"),
+        ("numpy", lambda: f"{np.__version__}, matrix products by {_blas()}"),
+        ("settings", _settings),  # before the kernels' libraries set some of their own
+        ("numba", _numba),
+        ("kernels", _kernels),
+        ("cuda", _cuda),
+        ("compiler", lambda: shutil.which("g++") or "no g++; only running CUDA kernels on the CPU needs it: apt install g++"),
+        *((name, functools.partial(_version, name)) for name in packages),
+        ("ICD-10-CM", lambda: _version("simple-icd-10-cm")),
+        ("lessons", _lessons),
+        ("data", _data),
     ]
-    return "\n".join(f"{name:<12}{found}" for name, found in rows)
+    return "\n".join(f"{name:<12}{_found(find)}" for name, find in rows)
+
+
+def _found(find: Callable[[], str]) -> str:
+    """A finding in one line; a machine may refuse any of them."""
+    try:
+        return find()
+    except Exception as error:
+        return f"cannot be found out: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _version(name: str) -> str:
@@ -73,9 +88,31 @@ def _numba() -> str:
         return "not installed, so NumPy runs everything: pip install numba"
     reason = dispatch.load_kernels("numba")
     if reason:
-        return f"{_version('numba')}, but its kernels cannot be loaded: {reason}"
+        return f"{_version('numba')}, but NumPy runs everything: {reason}"
     kernels = sorted(name for name, op in TABLE.items() if "numba" in op.kernels)
     return f"{_version('numba')}, kernels for {', '.join(kernels) or 'no op yet'}"
+
+
+def _kernels() -> str:
+    """How the CPU kernels run, and where they are kept once they are compiled."""
+    if dispatch.load_kernels("numba"):
+        return "none can run here"
+    from tinydx_kernels.cpu import cache, layer
+
+    kept = f"not kept, but compiled in every run: {cache.not_kept[0]}" if cache.not_kept else f"kept in {_listed(cache.kept_in)}"
+    fork = "" if layer.survives_a_fork() else "; a forked process computes with NumPy"
+    return f"{tinydx.get_threads()} thread(s) by {layer.LAYER}{fork}; {kept}"
+
+
+def _settings() -> str:
+    """What changes how things are computed: variables of the environment, and Numba's file."""
+    found = [f"{name}={value}" for name, value in os.environ.items() if name.startswith(SETTINGS)]
+    found += [file for file in (".numba_config.yaml",) if os.path.exists(file)]
+    return _listed(found) or "none"
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(sorted(values))
 
 
 def _cuda() -> str:
@@ -106,8 +143,11 @@ def _data() -> str:
     from tinydx.datasets import data_home
 
     home = data_home()
-    sets = sorted(p.name for p in home.glob("*")) if home.exists() else []
-    return f"{home} ({', '.join(sets) or 'empty'})"
+    there = next(folder for folder in (home, *home.parents) if os.path.isdir(folder))
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"{home} cannot be written: set TINYDX_HOME to a folder that can"
+    sets = [p.name for p in home.iterdir()] if home.is_dir() else []
+    return f"{home} ({_listed(sets) or 'empty'})"
 
 
 def warm() -> str:
@@ -118,11 +158,12 @@ def warm() -> str:
     """
     reason = dispatch.load_kernels("numba")
     if reason:
-        raise ImportError(f"doctor --warm: {reason}: pip install numba")
-    from tinydx_kernels.cpu import notice
+        raise ImportError(f"doctor --warm: {reason}")
+    from tinydx_kernels.cpu import cache, notice
     from tinydx_kernels.cpu.warm import warm as run_all
 
     before = notice.compilation.kernels
     run_all()
     compiled = notice.compilation.kernels - before
-    return f"{compiled} CPU kernels compiled" if compiled else "all CPU kernels were compiled already"
+    kept = f", but not kept: {cache.not_kept[0]}" if cache.not_kept else ""
+    return f"{compiled} CPU kernels compiled{kept}" if compiled else "all CPU kernels were compiled already"

@@ -1,6 +1,7 @@
 """Arrays as kernels read and write them: contiguous, aligned to a cache line, seen through one flat index."""
 
 import math
+import os
 import sys
 import threading
 from typing import NamedTuple
@@ -52,6 +53,8 @@ class Arena:
 
 
 arena = Arena()
+if hasattr(os, "register_at_fork"):  # another thread may hold the lock during a fork, and would never release it in the copy
+    os.register_at_fork(after_in_child=lambda: setattr(arena, "lock", threading.Lock()))
 POOLED = 1 << 16  # arrays of at least this many bytes come from the arena
 
 

@@ -10,9 +10,7 @@ import time
 
 from numba.core import event
 
-from tinydx_kernels.cpu.simd import CACHED
-
-KEPT = "; they are saved on disk and load at once next time"
+from tinydx_kernels.cpu.cache import not_kept
 
 
 class Compilation(event.Listener):
@@ -27,7 +25,8 @@ class Compilation(event.Listener):
         if self.depth == 0:
             self.since = time.perf_counter()
             if self.kernels == 0:
-                self.say("compiling CPU kernels for this machine; this takes a minute or two, the first time only ...")
+                often = f"every time, for they are not kept ({not_kept[0]})" if not_kept else "the first time only"
+                self.say(f"compiling CPU kernels for this machine; this takes a minute or two, {often} ...")
         self.depth += 1
 
     def on_end(self, _):
@@ -40,7 +39,8 @@ class Compilation(event.Listener):
     def report(self):
         """Print how many kernels were compiled, if it took more than a second."""
         if self.seconds > 1:
-            self.say(f"compiled {self.kernels} CPU kernels in {self.seconds:.0f} s" + KEPT * CACHED)
+            kept = f"are not kept: {not_kept[0]}" if not_kept else "are saved on disk and load at once next time"
+            self.say(f"compiled {self.kernels} CPU kernels in {self.seconds:.0f} s; they {kept}")
 
     @staticmethod
     def say(text):

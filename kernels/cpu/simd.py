@@ -20,7 +20,11 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import config, njit, types
 from numba.core import cgutils, errors
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, overload, register_model
+
+from tinydx_kernels.cpu.cache import keep
+from tinydx_kernels.cpu.layer import takes_turns
 
 
 def _assembly_of_fma(lanes):
@@ -30,7 +34,7 @@ def _assembly_of_fma(lanes):
     cpu = config.CPU_NAME if config.CPU_NAME is not None else llvm.get_host_cpu_name()
     features = config.CPU_FEATURES
     if features is None:
-        features = "" if config.CPU_NAME is not None else llvm.get_host_cpu_features().flatten()
+        features = "" if config.CPU_NAME is not None else get_host_cpu_features()
     machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=2)
     v = f"<{lanes} x float>"
     module = llvm.parse_assembly(
@@ -44,7 +48,7 @@ _ASKED = os.environ.get("TINYDX_SIMD")
 
 
 def _lanes():
-    """16, 8 or 0, found by compiling an instruction, so that NUMBA_CPU_NAME and NUMBA_CPU_FEATURES have their effect."""
+    """16, 8 or 0, found by compiling an instruction, so that settings of Numba such as NUMBA_CPU_NAME have their effect."""
     if _ASKED in ("0", "8", "16"):  # LLVM splits vectors that the CPU lacks: slow, but every variant can be tested on any CPU
         return int(_ASKED)
     for lanes, register in ((16, "zmm"), (8, "ymm")):
@@ -63,14 +67,28 @@ WIDTH = LANES or 16  # floats of a vector; without SIMD it is only a unit of blo
 # Sizes for the samples of kernels: around vectors of 8 and 16 floats, and register blocks of 6, 12 and 32.
 SIZES = (1, 2, 3, 5, 6, 7, 8, 9, 12, 13, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 96, 127, 128, 129, 130)
 
-CACHED = not _ASKED  # Numba's cache does not depend on TINYDX_SIMD, so nothing compiled under it is cached
 _FASTMATH = {"contract", "reassoc", "nsz"}  # not nnan, ninf: NaN and infinity must pass as in NumPy
-jit = njit(nogil=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
-inline = njit(forceinline=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
-# The index of a prange is unsigned: pass np.int64(worker) to other functions, or they are compiled once more for it.
-parallel = njit(parallel=True, nogil=True, cache=CACHED, error_model="numpy", fastmath=_FASTMATH)
-exact = njit(nogil=True, cache=CACHED, error_model="numpy")  # every operation rounds as in NumPy
-exact_inline = njit(forceinline=True, cache=CACHED, error_model="numpy")
+
+
+def _compiler(**options):
+    """A decorator that compiles with these options and keeps the code on disk."""
+    compiled = njit(error_model="numpy", **options)
+    return lambda function: keep(compiled(function))
+
+
+jit = _compiler(nogil=True, fastmath=_FASTMATH)
+inline = _compiler(forceinline=True, fastmath=_FASTMATH)
+exact = _compiler(nogil=True)  # every operation rounds as in NumPy
+exact_inline = _compiler(forceinline=True)
+_compiled_in_parallel = _compiler(parallel=True, nogil=True, fastmath=_FASTMATH)
+
+
+def parallel(function):
+    """A kernel with a loop over threads, `for i in prange(n)`, called from Python only.
+
+    The index of a prange is unsigned: pass np.int64(worker) to other functions, or they are compiled once more for it.
+    """
+    return takes_turns(_compiled_in_parallel(function))
 
 
 class Block(types.Type):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -35,14 +36,18 @@ def write_once(directory: str | Path, facts: dict[str, Any], noun: str, write: C
     if target.exists() and not _is_free(target, facts, noun):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")  # each writer's own
     try:
         draft.mkdir()
         write(draft)
         (draft / MARKER).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        if target.exists():
-            target.rmdir()  # empty; Windows would not replace it
-        draft.rename(target)
+        with contextlib.suppress(OSError):
+            target.rmdir()  # an empty one, which Windows would not replace
+        try:
+            draft.rename(target)
+        except OSError:
+            if not target.exists() or _is_free(target, facts, noun):
+                raise  # otherwise another process has finished the same set meanwhile: its copy stays
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target

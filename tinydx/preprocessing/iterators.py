@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -100,11 +101,21 @@ class BatchIterator:
         self.last_files: list[str] | None = None  # paths of the batch last returned, None for arrays
         self._stream_seed = None if seed is None else int(seed)
         self._position = Position()  # after the batch last returned: what the consumer has seen
-        self._pending: deque[tuple[Plan, Future]] = deque()
         self._order: tuple[int, np.ndarray] | None = None  # the last epoch_seed and its permutation
-        self._lock = threading.Lock()
-        self._batch_thread: ThreadPoolExecutor | None = None
-        self._example_threads: ThreadPoolExecutor | None = None
+        self._pending: deque[tuple[Plan, Future]]
+        self._lock: threading.Lock
+        self._batch_thread: ThreadPoolExecutor | None
+        self._example_threads: ThreadPoolExecutor | None
+        vars(self).update(_nothing_prepared())
+        _iterators.add(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: the position, but neither threads nor the batches that they prepare."""
+        return {**vars(self), **_nothing_prepared(), "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+        _iterators.add(self)
 
     def __len__(self) -> int:
         return math.ceil(self.n / self.batch_size)
@@ -237,6 +248,24 @@ class BatchIterator:
     def _files(self, indices: np.ndarray) -> list[str] | None:
         """The paths of these examples; None for arrays."""
         raise NotImplementedError
+
+
+def _nothing_prepared() -> dict[str, Any]:
+    """The attributes of an iterator that has prepared no batch and has no threads."""
+    return {"_pending": deque(), "_lock": threading.Lock(), "_batch_thread": None, "_example_threads": None}
+
+
+_iterators: weakref.WeakSet[BatchIterator] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """A forked process has none of the threads; an iterator that waited for them would wait for ever."""
+    for iterator in _iterators:
+        vars(iterator).update(_nothing_prepared())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class ArrayIterator(BatchIterator):

@@ -1,0 +1,67 @@
+"""Numba's threading layer, which runs the parallel kernels: what several threads, or a forked process, may do with it.
+
+    layer                         used                             two threads at once    after a fork
+    tbb                           if the package tbb is installed  yes                    yes
+    omp (OpenMP)                  else, where there is a library   yes                    GNU's: the process is killed
+    workqueue                     else                             the process is killed  yes
+
+So kernels of workqueue wait for each other, and a process forked after GNU OpenMP has started computes with NumPy.
+"""
+
+import functools
+import os
+import threading
+
+from numba import get_num_threads, threading_layer
+
+from tinydx import dispatch
+
+FORKED = (
+    "this process was forked from one in which GNU OpenMP runs the kernels, and it cannot run in both;"
+    " processes of multiprocessing.get_context('spawn') have the kernels"
+)
+
+get_num_threads()  # starts the layer
+LAYER = threading_layer()
+_one_at_a_time = threading.RLock()
+
+
+def survives_a_fork():
+    """Whether a forked process may run parallel kernels."""
+    if LAYER != "omp":
+        return True
+    from numba.np.ufunc import omppool
+
+    return omppool.openmp_vendor != "GNU"
+
+
+def takes_turns(kernel):
+    """The kernel, or where two threads must not run parallel kernels at once, the kernel behind a lock."""
+    return _Locked(kernel) if LAYER == "workqueue" else kernel
+
+
+class _Locked:
+    """A kernel that waits until no other one runs; all else is the kernel's."""
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+        functools.update_wrapper(self, kernel)
+
+    def __call__(self, *arguments):
+        with _one_at_a_time:
+            return self.kernel(*arguments)
+
+    def __getattr__(self, name):
+        return getattr(self.kernel, name)
+
+
+def _after_fork():
+    """In a forked process: locks that other threads held are free, and kernels that would kill it are not used."""
+    global _one_at_a_time
+    _one_at_a_time = threading.RLock()
+    if not survives_a_fork():
+        dispatch.give_up("numba", FORKED)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
