@@ -19,6 +19,7 @@ import numpy as np
 
 from tinydx import initializers, regularizers
 from tinydx.device import to_host
+from tinydx.layers import declared
 from tinydx.layers.registry import register
 from tinydx.suggestions import did_you_mean
 from tinydx.tensor import Tensor, as_array, no_grad
@@ -116,6 +117,7 @@ class Layer:
             cls.build = _once(cls.build)  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        declared.expect_layer(cls.__name__)
         layer = super().__new__(cls)
         signature = inspect.signature(cls.__init__)
         try:
@@ -244,6 +246,7 @@ class Layer:
 
     def run_on_zeros(self, input_shape: Any) -> Any:
         """The output for zeros of that shape; the call builds all layers inside."""
+        declared.expect_run(self.name, input_shape)
         several = isinstance(input_shape, list)
         dtype = np.dtype("int64") if self.takes_ids else self.dtype or np.dtype("float32")
         zeros = [np.zeros([n or 1 for n in s], dtype) for s in (input_shape if several else [input_shape])]
@@ -282,7 +285,10 @@ class Layer:
         Arguments: name; shape; initializer, a name or a function of the shape; trainable, whether training may change it;
         regularizer, a name or a function of the weight (`tinydx.regularizers`), or None.
         """
-        values = np.asarray(initializers.get(initializer)(shape), self.dtype, order="C")
+        declared.expect_weight(f"{self.name}/{name}", tuple(shape))
+        initial = initializers.get(initializer)
+        values = np.zeros(shape) if declared.making() else initial(shape)
+        values = np.asarray(values, self.dtype, order="C")
         weight = Tensor(values, requires_grad=trainable and self.trainable, name=f"{self.name}/{name}")
         self._own.append((weight, trainable))
         if (penalty := regularizers.get(regularizer)) is not None:
