@@ -211,6 +211,7 @@ class Layer:
 
     def call_on_symbols(self, x: Any, keywords: dict[str, Any]) -> Any:
         """Symbols for the outputs; the call becomes a part of a functional model's graph."""
+        _check_keywords(self, keywords)
         shape, first = ([s.shape for s in x], x[0]) if isinstance(x, list | tuple) else (x.shape, x)
         self.ensure_built(shape, first.dtype)
         self.check_input(shape)
@@ -392,6 +393,16 @@ def _arguments_of(cls: type) -> list[str]:
     """The names of all arguments: the class's own and those of its base classes."""
     names = [n for c in cls.__mro__[:-1] for n in inspect.signature(c.__init__).parameters]  # type: ignore[misc]
     return [n for n in dict.fromkeys(names) if n not in ("self", "common", "unknown")]
+
+
+def _check_keywords(layer: Layer, keywords: dict[str, Any]) -> None:
+    """TypeError for an argument that the layer's `call` does not have, which would else appear at the first batch."""
+    taken = inspect.signature(layer.call).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+        return
+    for name in keywords:
+        if name not in list(taken)[1:]:
+            raise TypeError(f"{layer.name}: a call has no argument {name!r}{did_you_mean(name, list(taken)[1:])}")
 
 
 def any_batch(shape: Any) -> Any:

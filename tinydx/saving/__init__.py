@@ -25,6 +25,7 @@ import numpy as np
 from tinydx.device import to_host
 from tinydx.files import atomic_write
 from tinydx.layers.declared import making_from
+from tinydx.names import line
 from tinydx.saving.compiled import Known, compile_as, describe
 from tinydx.saving.entries import from_config, to_config
 from tinydx.saving.header import (
@@ -41,6 +42,7 @@ from tinydx.saving.header import (
 )
 
 FORMAT = 1
+LONGEST_REASON = 400  # characters of a message that may repeat what a file says
 ARRAY = re.compile(r"(weights|optimizer)/\d{5,}/.*", re.DOTALL)  # the names of a model's arrays
 
 Arrays = dict[str, np.ndarray]
@@ -88,7 +90,7 @@ def refusing(path: str | Path) -> Iterator[None]:
             why = "it needs more memory than there is"
         else:
             why = (f"there is no {error}" if isinstance(error, KeyError) else str(error)) or type(error).__name__
-        raise ValueError(f"{path} cannot be loaded: {' '.join(why.split())}") from error
+        raise ValueError(f"{path} cannot be loaded: {line(why, LONGEST_REASON)}") from error
 
 
 def _entries(config: Any) -> int:
@@ -152,18 +154,19 @@ def _weights(arrays: Arrays) -> list[np.ndarray]:
 
 def _slots(arrays: Arrays, optimizer: Any, weights: list[np.ndarray]) -> list[list[np.ndarray]]:
     """The optimizer's memory for each weight; ValueError where it is not one of this optimizer and these weights."""
-    numbers = sorted({k.split("/")[1] for k in arrays if k.startswith("optimizer/")})
-    shapes, slots = [w.shape for w in weights], []
-    for number in numbers:
-        found = {k.split("/", 2)[-1]: a for k, a in arrays.items() if k.startswith(f"optimizer/{number}/")}
+    shapes, of_weight = {w.shape for w in weights}, dict[str, Arrays]()
+    for key in sorted(arrays):
+        if key.startswith("optimizer/"):
+            _, number, name = key.split("/", 2)
+            of_weight.setdefault(number, {})[name] = arrays[key]
+    for number, found in of_weight.items():
         if sorted(found) != sorted(optimizer.slot_names):
             wanted = ", ".join(optimizer.slot_names) or "nothing"
             raise ValueError(f"{type(optimizer).__name__} remembers {wanted} for each weight, the file has {', '.join(found)}")
         for name, array in found.items():
             if array.dtype.name not in FLOATS or array.shape not in shapes:
                 raise ValueError(f"optimizer/{number}/{name} is {array.dtype} {array.shape}, which belongs to no weight")
-        slots.append([found[name].copy() for name in optimizer.slot_names])
-    return slots
+    return [[found[name].copy() for name in optimizer.slot_names] for found in of_weight.values()]
 
 
 # ---- runs (fit(resume=...)) ----------------------------------------------------------------------------------------

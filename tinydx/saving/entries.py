@@ -82,10 +82,17 @@ def from_config(entry: Any, custom: Known, weights: Iterable[np.ndarray], entrie
 
 
 def _facts(entry: Any) -> Any:
-    """An entry without its arguments, which the constructors have checked."""
+    """An entry without arguments but layers, for the constructors have checked the others."""
     if isinstance(entry, dict):
-        return {k: _facts(v) for k, v in entry.items() if k != "config"}
+        return {k: _layers_among(v) if k == "config" else _facts(v) for k, v in entry.items()}
     return [_facts(v) for v in entry] if isinstance(entry, list | tuple) else entry
+
+
+def _layers_among(arguments: Any) -> Any:
+    if isinstance(arguments, dict) and "layer" in arguments:
+        return _facts(arguments)
+    inner = arguments.values() if isinstance(arguments, dict) else arguments if isinstance(arguments, list | tuple) else ()
+    return [found for found in map(_layers_among, inner) if found]
 
 
 class _Maker:
