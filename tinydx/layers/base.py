@@ -247,7 +247,8 @@ class Layer:
 
     def run_on_zeros(self, input_shape: Any) -> Any:
         """The output for zeros of that shape; the call builds all layers inside."""
-        declared.expect_run(self.name, input_shape)
+        if declared.making():
+            declared.expect_run(f"the input of {self.name}", input_shape)
         several = isinstance(input_shape, list)
         dtype = np.dtype("int64") if self.takes_ids else self.dtype or np.dtype("float32")
         zeros = [np.zeros([n or 1 for n in s], dtype) for s in (input_shape if several else [input_shape])]

@@ -73,17 +73,16 @@ def expect_weight(name: str, shape: tuple[int, ...]) -> None:
 
 
 def expect_run(name: str, shapes: Any) -> None:
-    """ValueError where a layer would be run on inputs of sizes that no training had."""
-    if making():
-        _expect_size(name, shapes, LARGEST_RUN, "is to be run on")
+    """ValueError where a file makes a layer, or a model, run on inputs of sizes that no training had."""
+    _expect_size(name, shapes, LARGEST_RUN, "is")
 
 
 def expect_output(name: str, shapes: Any) -> None:
     """ValueError where one example would have more numbers than any training had."""
-    _expect_size(name, shapes, LARGEST_OUTPUT, "makes")
+    _expect_size(name, shapes, LARGEST_OUTPUT, "gives")
 
 
 def _expect_size(name: str, shapes: Any, most: int, does: str) -> None:
     for shape in shapes if isinstance(shapes, list) else [shapes]:
         if math.prod(n or 1 for n in shape) > most:
-            raise ValueError(f"{name} {does} an array of shape {tuple(shape)}: more than {most:,} numbers for one example")
+            raise ValueError(f"{name} {does} an array of shape {tuple(shape)}, which is more than {most:,} numbers for one example")

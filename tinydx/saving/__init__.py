@@ -220,10 +220,11 @@ def read_run(model: Any, path: str | Path) -> SavedRun:
     same_shapes = not model.built or shapes == [w.shape for w in model.weights]
     if not same_shapes or _structure(header["model"]) != _structure(json.loads(_json(to_config(model)))):
         raise ValueError(f"{path} is the run of another model: resume with the model it was made with, or delete it")
-    for part in ("optimizer", "loss"):
-        was, now = header["training"][part], json.loads(_json(describe(getattr(model, part))))
+    for name in ("optimizer", "loss"):
+        was, now = header["training"][name], json.loads(_json(describe(getattr(model, name))))
         if _structure(was) != _structure(now):
-            raise ValueError(f"{path}: the run had the {part} {was}, now it is {now}: compile as before, or delete it")
+            words = f"the run had the {name} {line(was, LONGEST_REASON // 2)}, now it is {line(now, LONGEST_REASON // 2)}"
+            raise ValueError(f"{path}: {words}: compile as before, or delete it")
     return SavedRun(model, header, arrays, state)
 
 

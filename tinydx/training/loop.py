@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,19 +50,22 @@ class Run:
         for c in self.callbacks:
             c.model, c.params = model, params
 
-    def train(self, epochs: range, resume: str | Path | None) -> cb.History:
-        """Train for the epochs; with resume, for those that are left of the run saved at that path."""
+    def train(self, epochs: range, resume: str | Path | None, ready: Callable[[], None]) -> cb.History:
+        """Train for the epochs; with resume, for those that are left of the run saved at that path.
+
+        `ready` is called when the saved run is found to fit, and before anything changes.
+        """
         saved = self._read(resume) if resume and Path(resume).exists() else None
         if resume and not Path(resume).parent.is_dir():
             raise FileNotFoundError(f"resume={str(resume)!r}: its folder does not exist, create it first")
-        self.model.stop_training = False
         try:
-            if saved:
-                with all_or_nothing(self.model, self.lasting, (self.source, self.validation)), refusing(str(resume)):
-                    self._call("on_train_begin")
-                    epochs = range(self._restore(saved), epochs.stop)
-            else:
+            with all_or_nothing(self.model, self.lasting, (self.source, self.validation)) if saved else nullcontext():
+                ready()
+                self.model.stop_training = False
                 self._call("on_train_begin")
+                if saved:
+                    with refusing(str(resume)):
+                        epochs = range(self._restore(saved), epochs.stop)
             for epoch in epochs:
                 if self.model.stop_training:
                     break
