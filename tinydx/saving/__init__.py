@@ -223,7 +223,7 @@ def read_run(model: Any, path: str | Path) -> SavedRun:
     for name in ("optimizer", "loss"):
         was, now = header["training"][name], json.loads(_json(describe(getattr(model, name))))
         if _structure(was) != _structure(now):
-            words = f"the run had the {name} {line(was, LONGEST_REASON // 2)}, now it is {line(now, LONGEST_REASON // 2)}"
+            words = f"the run had the {name} {line(was, LONGEST_REASON)}, now it is {line(now, LONGEST_REASON)}"
             raise ValueError(f"{path}: {words}: compile as before, or delete it")
     return SavedRun(model, header, arrays, state)
 
