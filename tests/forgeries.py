@@ -12,7 +12,8 @@ HOSTILE = [
     None, True, False, -1, 0, 1, 2, 7, 1.5, -0.5, math.nan, math.inf, -math.inf, 3_000_000_000, 60_000, 2**62, 2**70, -(2**70),
     "", "x", "0", "nan", "float32", "object", "\x1b[31m", "<img src=x>", "a\nb", "x" * 3000, "é", "again", "Dense", "Recurrent",
     "Trainer", "Model", "Sequential", "LanguageModel", "get", "numpy", "../../etc/passwd",
-    [], {}, [[]], [None], [0], [-1], [1, 1, 1], [60000, 60000], [None, 60000, 60000, 3], {"again": 0}, {"symbol": 0}, {"symbol": -1},
+    [], {}, [[]], [None], [0], [-1], [1, 1, 1], [60000, 60000], [None, 60000, 60000, 3], {"again": 0}, {"symbol": 0},
+    {"symbol": -1},
     {"array": "run/x"}, {"array": "weights/00000/x"}, {"function": "get"}, {"class": "L2", "config": {"l2": "x"}},
     {"regularizer": {"class": "L2", "config": {}}}, {"layer": {"again": 0}}, DEEP,
 ]  # fmt: skip

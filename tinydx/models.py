@@ -126,7 +126,11 @@ class Model(Trainer):
 
         def with_symbols(value: Any) -> Any:
             if isinstance(value, dict):
-                return _one_of(symbols, value["symbol"]) if set(value) == {"symbol"} else {k: with_symbols(v) for k, v in value.items()}
+                return (
+                    _one_of(symbols, value["symbol"])
+                    if set(value) == {"symbol"}
+                    else {k: with_symbols(v) for k, v in value.items()}
+                )
             return [with_symbols(v) for v in value] if isinstance(value, list) else value
 
         for number, x, keywords in entry["calls"]:

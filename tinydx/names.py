@@ -1,7 +1,7 @@
 """Names from the world, shown: folders, files, classes, columns, students and texts can hold any character.
 
-A name is escaped where it is shown, and nowhere else: what the engine compares and opens stays as it is. Each place has its function,
-and every page, figure and table uses these.
+A name is escaped where it is shown, and nowhere else: what the engine compares and opens stays as it is. Each place has its
+function, and every page, figure and table uses these.
 
     shown(name)        on a terminal, in a file of text: no character moves the cursor, changes colours or turns the direction
     line(text)         a message: shown, on one line, cut if it is too long

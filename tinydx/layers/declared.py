@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from typing import Any
 
 COPIES = 2  # of a weight that may be made for one that the file holds: Bidirectional makes two layers of one that it is given
-LAYERS = 1000  # that may be made beside those that the file describes: the inner layers of a user's own classes
+LAYERS = 200  # that may be made beside those that the file describes: the inner layers of a user's own classes
 LARGEST_RUN = 2**26  # numbers of an input on which a layer is run to find its shapes
 LARGEST_OUTPUT = 2**30  # numbers of one example that a layer may take or return
 
@@ -85,4 +85,6 @@ def expect_output(name: str, shapes: Any) -> None:
 def _expect_size(name: str, shapes: Any, most: int, does: str) -> None:
     for shape in shapes if isinstance(shapes, list) else [shapes]:
         if math.prod(n or 1 for n in shape) > most:
-            raise ValueError(f"{name} {does} an array of shape {tuple(shape)}, which is more than {most:,} numbers for one example")
+            raise ValueError(
+                f"{name} {does} an array of shape {tuple(shape)}, which is more than {most:,} numbers for one example"
+            )

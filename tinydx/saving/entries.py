@@ -77,7 +77,9 @@ def from_config(entry: Any, custom: Known, weights: Iterable[np.ndarray], entrie
         if not hasattr(model, "compile"):
             raise ValueError(f"it holds a {type(model).__name__}, which is a layer and no model")
         if _facts(json.loads(json.dumps(to_config(model)))) != _facts(entry):
-            raise ValueError("its layers contradict each other: names, shapes or connections are not those of the model they make")
+            raise ValueError(
+                "its layers contradict each other: names, shapes or connections are not those of the model they make"
+            )
     return model
 
 

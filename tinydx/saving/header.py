@@ -20,8 +20,8 @@ def parse(text: str) -> dict[str, Any]:
         header = json.loads(text, object_pairs_hook=_once_each)
     except RecursionError:
         raise ValueError("its header is nested too deeply") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"its header is no JSON ({error})") from None
+    except ValueError as error:
+        raise ValueError(f"its header is no JSON that can be read: {error}") from None
     _expect_depth(header)
     return expect_dict(header, "its header")
 
@@ -30,7 +30,7 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"its header names {next(n for n in names if names.count(n) > 1)!r} twice")
+        raise ValueError(f"{short(next(n for n in names if names.count(n) > 1))} occurs twice")
     return found
 
 

@@ -63,7 +63,8 @@ def expect_tokens(model: Model, input_shape: Any, inputs: int) -> None:
     """ValueError unless a model gets that many inputs of ids (N,T)."""
     shapes = input_shape if isinstance(input_shape, list) else [input_shape]
     if len(shapes) != inputs or any(len(shape) != 2 for shape in shapes):
-        raise ValueError(f"{model.name}: expected {'ids (N,T)' if inputs == 1 else '[source ids (N,S), ids (N,T)]'}, got {shapes}")
+        wanted = "ids (N,T)" if inputs == 1 else "[source ids (N,S), ids (N,T)]"
+        raise ValueError(f"{model.name}: expected {wanted}, got {shapes}")
 
 
 class LanguageModel(Model):

@@ -1,7 +1,7 @@
 """A saved run is taken up as a whole or not at all: its state is checked before anything changes, and an error is undone.
 
-    check_run(...)         a forged or foreign state is refused in one line
-    all_or_nothing(...)    after an error inside, model, optimizer, callbacks, data and random numbers are what they were
+check_run(...)         a forged or foreign state is refused in one line
+all_or_nothing(...)    after an error inside, model, optimizer, callbacks, data and random numbers are what they were
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from tinydx.training.data import GeneratorBatches
 def check_run(state: dict[str, Any], callbacks: list[Any], sources: Iterable[tuple[Any, str, int]], shapes: list[Any]) -> None:
     """ValueError, TypeError or KeyError unless these callbacks and sources can take the state of a run.
 
-    Arguments: state; callbacks, those whose state is saved; sources, each with its name in the state and the batches that it gives
-    in an epoch; shapes of the run's weights.
+    Arguments: state; callbacks, those whose state is saved; sources, each with its name in the state and the batches of an
+    epoch; shapes of the run's weights.
     """
     epoch = expect_count(part(expect_dict(state, "the run"), "epoch", "the run"), "epoch")
     expect_bool(part(state, "stopped", "the run"), "stopped")
