@@ -24,7 +24,7 @@ from typing import Any
 CONTROL = ("Cc", "Cs", "Zl", "Zp", "Cf")  # Unicode's categories of control, surrogate, separator and format characters
 JOINERS = "\u200c\u200d"  # format characters that scripts and emoji need
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # what spreadsheets take for the beginning of a formula
-MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:/@^=])")
+MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~$:@^])")
 
 
 def shown(name: Any) -> str:
@@ -79,7 +79,7 @@ def in_markdown(name: Any) -> str:
     """The text in Markdown that becomes a page: neither HTML nor Markdown's own marks, nor an equation.
 
     >>> in_markdown("<b>*x*</b> $1$")
-    '&lt;b&gt;&#42;x&#42;&lt;&#47;b&gt; &#36;1&#36;'
+    '&lt;b&gt;&#42;x&#42;&lt;/b&gt; &#36;1&#36;'
     """
     marks = MARKDOWN.sub(lambda m: f"&#{ord(m[1])};", shown(name).replace("&", "&amp;"))
     return marks.replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;").replace("'", "&apos;")
