@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinydx.layers.base import Call, Input, Layer, Symbol, any_batch, map_symbols
+from tinydx.names import shown
 from tinydx.saving import load_model, save_model
 from tinydx.training.lowering import Lowered, lower, lower_graph
 from tinydx.training.trainer import Trainer
@@ -290,11 +291,11 @@ def _summary_lines(model: Model) -> list[str]:
         params = f"{layer.count_params():,}" if layer.built else "not built"
         out = shapes.get(layer, "?")
         out = out[0] if isinstance(out, list) and len(out) == 1 else out
-        rows.append((f"{layer.name} ({type(layer).__name__})", str(out), params))
+        rows.append((f"{shown(layer.name)} ({type(layer).__name__})", str(out), params))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [f"{a:<{widths[0]}}   {b:<{widths[1]}}   {c:>{widths[2]}}" for a, b, c in rows]
     rule = "─" * len(lines[0])
     total, trainable = (sum(w.size for w in weights) for weights in (model.weights, model.trainable_weights))
     sums = {"Total": total, "Trainable": trainable, "Non-trainable": total - trainable}
     ends = [f"{kind} params: {number:,}" for kind, number in sums.items()]
-    return [f'Model "{model.name}"', rule, lines[0], rule, *lines[1:], rule, *ends]
+    return [f'Model "{shown(model.name)}"', rule, lines[0], rule, *lines[1:], rule, *ends]

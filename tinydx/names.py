@@ -7,6 +7,7 @@ function, and every page, figure and table uses these.
     line(text)         a message: shown, on one line, cut if it is too long
     in_html(name)      in a page
     in_markdown(name)  in a lesson's Markdown, which becomes a page
+    without_html(text) a line of a Markdown file, whose marks stay
     in_script(value)   JSON inside <script>
     in_figure(name)    in a figure of matplotlib: a $ is a dollar sign
     in_cell(value)     in a CSV file: no program that opens it takes it for a formula
@@ -83,6 +84,15 @@ def in_markdown(name: Any) -> str:
     """
     marks = MARKDOWN.sub(lambda m: f"&#{ord(m[1])};", shown(name).replace("&", "&amp;"))
     return marks.replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;").replace("'", "&apos;")
+
+
+def without_html(text: Any) -> str:
+    """A line of a Markdown file that is read as text, too: its marks stay, and no HTML begins.
+
+    >>> without_html("**a** <b>, can't tell")
+    "**a** &lt;b>, can't tell"
+    """
+    return shown(text).replace("<", "&lt;")
 
 
 def in_script(value: Any) -> str:

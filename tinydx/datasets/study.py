@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx.names import line, shown
+
 SPLITS = ("train", "val", "test")
 
 
@@ -48,13 +50,13 @@ class Study:
 
     def describe(self) -> str:
         """A few lines for the terminal: the source of the data, and the number of examples of each class and split."""
-        lines = [f"Data: {self.source} ({self.form}, classes {', '.join(self.class_names)})"]
+        lines = [f"Data: {shown(self.source)} ({self.form}, classes {', '.join(map(shown, self.class_names))})"]
         lines += [f"  {name:<6}{self._counts(getattr(self, name))}" for name in SPLITS]
-        return "\n".join(lines + [f"  {note}" for note in self.notes])
+        return "\n".join(lines + [f"  {line(note)}" for note in self.notes])
 
     def _counts(self, part: Examples) -> str:
         each = np.bincount(part.y, minlength=len(self.class_names))
-        counts = ", ".join(f"{n} {name}" for n, name in zip(each, self.class_names, strict=True))
+        counts = ", ".join(f"{n} {shown(name)}" for n, name in zip(each, self.class_names, strict=True))
         return f"{len(part.y):>5} {self.noun}: {counts}"
 
     def facts(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 import tinydx
-from tinydx import evaluation
+from tinydx import evaluation, names
 from tinydx.callbacks import EarlyStopping
 from tinydx.datasets.study import Examples, Study
 from tinydx.diagnosis import baselines, elsewhere, ensemble, kinds
@@ -84,7 +84,7 @@ def diagnose(
             return _trained(subject, study, plan, seed, verbose=0)[0]
 
         choice = choosing.choose(subject, study, options, train, seed)
-        print("\n".join(choosing.words(choice)), flush=True)
+        print(names.lines("\n".join(choosing.words(choice))), flush=True)
         options = options._replace(network=choice["network"])
         tinydx.set_seed(seed)
     plan = subject.plan(study, options)
@@ -117,7 +117,8 @@ def diagnose(
         subtitle=_subtitle(subject, study, model, plan, history),
         synthetic=study.synthetic,
     )
-    print(_closing_words(metrics, study), f"Look at {paths['page']} ({time.perf_counter() - began:.0f} s in all).", sep="\n")
+    print(names.lines(_closing_words(metrics, study)))
+    print(f"Look at {names.shown(paths['page'])} ({time.perf_counter() - began:.0f} s in all).")
     return metrics
 
 
@@ -266,10 +267,10 @@ def predict(model_path: str, entries: list[str]) -> int:
         try:
             x = kind.read(entry, model.preprocessing)
         except (OSError, ValueError) as error:
-            print(f"tinydx: {error}", file=sys.stderr)
+            print(f"tinydx: {names.line(error)}", file=sys.stderr)
             failed += 1
             continue
         p = evaluation.probability_table(model.predict_on_batch(x), model.class_names)[0]
         best = int(p.argmax())
-        print(f"{entry}\t{model.class_names[best]}\t{p[best]:.3f}")
+        print(f"{names.shown(entry)}\t{names.shown(model.class_names[best])}\t{p[best]:.3f}")
     return 1 if failed else 0

@@ -57,7 +57,8 @@ def page(lesson: Lesson, outputs: list, index: str = "") -> str:
     body = EQUATION.sub(_mathml, body)
     live = f"In the lesson, a control here changes the figure: <code>tinydx lesson {lesson.number}</code>"
     body = CONTROL.sub(f'<p class="live">{live}</p>', body)
-    back = f'<p><a href="{in_html(index)}">All lessons</a> · <a href="{in_html(index)}#glossary">Glossary</a></p>' if index else ""
+    index = in_html(index)
+    back = f'<p><a href="{index}">All lessons</a> · <a href="{index}#glossary">Glossary</a></p>' if index else ""
     return _document(f"{lesson.number} {lesson.title}", back + body)
 
 

@@ -68,7 +68,7 @@ def _plain(layer: Layer, name: str, value: Any, seen: dict[Layer, int]) -> Any:
 def from_config(entry: Any, custom: Known, weights: Iterable[np.ndarray], entries: int) -> Any:
     """The model of an entry, built, with weights of 0.
 
-    Arguments: entry; custom, the user's own classes; weights of the file, whose shapes the layers' weights must have; entries, how
+    Arguments: entry; custom, the user's own classes; weights of the file, whose shapes those of the layers must be; entries, how
     many layers the file describes or can hold.
     Raises: ValueError, TypeError and others for an entry that `to_config` did not make; nothing large is made before.
     """

@@ -1,4 +1,4 @@
-"""A file's header: text -> checked facts. Every check raises ValueError or TypeError in words that name the part of the header."""
+"""A file's header: text -> checked facts. Every check raises ValueError or TypeError in words that name the part."""
 
 from __future__ import annotations
 

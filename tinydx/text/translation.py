@@ -20,6 +20,7 @@ import numpy as np
 from tinydx import random
 from tinydx.callbacks import EarlyStopping, LearningRateScheduler
 from tinydx.models import load_model
+from tinydx.names import shown
 from tinydx.optimizers import Adam
 from tinydx.preprocessing.text import BytePairs, Codec, pad_sequences
 from tinydx.text.decoding import beam_search
@@ -207,4 +208,4 @@ def translate_texts(path: str, texts: Sequence[str], width: int) -> None:
     """
     model = load_model(path)
     for text, out in zip(texts, translate(model, texts, width), strict=True):
-        print(f"{text}\t{out}")
+        print(f"{shown(text)}\t{shown(out)}")
