@@ -4,8 +4,8 @@ import argparse
 import csv
 import io
 import json
+import os
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -53,6 +53,7 @@ HOSTILE = [
     "\x00\x9b31m",
     "%s %(x)s",
 ]
+DRAWN = [HOSTILE[k] for k in (0, 2, 3, 8, 9, 18)]  # in the tests that draw a figure for each
 SAFE = ["pneumonia", "正常", "grade-2", "p=0.5", "É é", "👩\u200d⚕️", "a b"]
 
 
@@ -132,6 +133,20 @@ def test_the_report_of_classes_of_any_name(k, tmp_path, capsys):
     no_formula(paths["history_csv"].read_text("utf-8"))
 
 
+def test_a_class_folder_that_is_no_text_is_refused_before_training(tmp_path, capsys):
+    """On most disks a name is bytes; no file of the result could hold this one."""
+    for name in (b"caf\xe9", b"normal"):
+        folder = os.path.join(os.fsencode(tmp_path / "data"), name)
+        try:
+            os.makedirs(folder)
+        except OSError:
+            pytest.skip("this disk takes UTF-8 names only")
+        for k in range(20):
+            save_img(os.path.join(os.fsdecode(folder), f"{k}.png"), np.random.default_rng(k).uniform(0, 255, (8, 8, 3)))
+    assert cli.main(["diagnose", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]) == 1
+    assert "has a name that is no UTF-8 text: rename it" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def row_of(name):
     figures = {key: 0.8 for key in ("roc_auc", *elsewhere.RATES)}
     intervals = {f"{key}_interval": [0.7, 0.9] for key in figures}
@@ -145,9 +160,10 @@ def test_other_places_of_any_name(name):
     row = row_of(name)
     lines = [*elsewhere.words(row), *elsewhere._table([row, row])]
     assert all(is_quiet(line) and "\n" not in line for line in lines)
-    figure = Figure(layout="constrained")
-    elsewhere.plot_curves(figure.add_subplot(), [row])
-    figure.canvas.draw()
+    if name in DRAWN:
+        figure = Figure(layout="constrained")
+        elsewhere.plot_curves(figure.add_subplot(), [row])
+        figure.canvas.draw()
 
 
 def hostile_model():
@@ -262,7 +278,7 @@ def test_a_measurement_of_anything(name, tmp_path, capsys):
     assert is_quiet(out)
     text = results.markdown(run)
     assert is_quiet(text.replace("\n", "")) and "<" not in text
-    with matplotlib.rc_context():
+    if name in DRAWN:
         assert len(picture(run)) > 1000
 
 

@@ -31,6 +31,8 @@ class Examples(NamedTuple):
 class Study:
     """The three splits of some data, and how they came about.
 
+    Raises: ValueError for a class name that is no UTF-8 text.
+
     >>> part = Examples(np.zeros((2, 4)), np.array([0, 1]))
     >>> study = Study("numbers", ["a", "b"], part, part, part, False, [], {}, "rows", "4")
     >>> print(study.describe().splitlines()[1])
@@ -47,6 +49,13 @@ class Study:
     preprocessing: dict[str, Any]  # how examples were read, so that `tinydx predict` reads inputs the same way
     noun: str  # a word for the examples, in the plural: "images"
     form: str  # the size of one example: "150x150"
+
+    def __post_init__(self) -> None:
+        """ValueError for a class name that no file of the result could hold; a disk may have names that are no text."""
+        for name in self.class_names:
+            if name.encode("utf-8", "replace").decode() != name:
+                raise ValueError(f"the class {name!r} has a name that is no UTF-8 text: rename it")
+        self.source = self.source.encode("utf-8", "backslashreplace").decode()
 
     def describe(self) -> str:
         """A few lines for the terminal: the source of the data, and the number of examples of each class and split."""
