@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx.names import in_cell
 from tinydx.suggestions import did_you_mean
 
 Logs = dict[str, float]
@@ -308,7 +309,7 @@ class CSVLogger(Callback):
             file.seek(0, os.SEEK_END)
             if names is None:
                 names = ["epoch", *logs]
-                csv.writer(file).writerow(names)
+                csv.writer(file).writerow(map(in_cell, names))
             csv.writer(file).writerow([epoch, *(logs.get(name, "") for name in names[1:])])
 
     def state(self) -> dict[str, Any]:
@@ -340,7 +341,7 @@ class ProgressBar(Callback):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         columns = TextColumn("{task.description}"), BarColumn(16), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
-        numbers, console = TextColumn("{task.fields[numbers]}"), Console(file=sys.stdout)
+        numbers, console = TextColumn("{task.fields[numbers]}", markup=False), Console(file=sys.stdout)
         return Progress(*columns, numbers, console=console, transient=True)
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:

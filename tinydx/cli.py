@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from tinydx.names import line
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -34,10 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has closed the pipe
         return 1
-    except (ValueError, TypeError, OSError, ImportError, LookupError, ArithmeticError) as error:
+    except (ValueError, TypeError, OSError, ImportError, LookupError, ArithmeticError, MemoryError) as error:
         if os.environ.get("TINYDX_TRACEBACK"):
             raise
-        print(f"tinydx: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        print(f"tinydx: {line(error) or type(error).__name__}", file=sys.stderr)
         return 1
 
 

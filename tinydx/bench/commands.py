@@ -24,7 +24,7 @@ def bench(a: argparse.Namespace) -> int:
         print(errors.markdown(errors.measure()))
         return 0
     if a.source:
-        run, path = folder.read(a.source), a.output
+        run, path = folder.read_whole(a.source), a.output
     elif a.op is None:
         raise ValueError("tinydx bench: give an op (`tinydx card` lists them), step or errors, or --from bench.json")
     else:

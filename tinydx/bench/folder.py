@@ -11,6 +11,7 @@ from typing import Any
 from tinydx.bench.plot import picture
 from tinydx.bench.results import markdown
 from tinydx.files import atomic_write
+from tinydx.names import line
 
 FORMAT = 2  # of the JSON
 
@@ -35,10 +36,20 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
     """A result from its JSON file; ValueError where the file is not one of this version's."""
     try:
         run = json.loads(Path(path).read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a JSON file: {error}") from None
     if not isinstance(run, dict) or run.get("format") != FORMAT or "kind" not in run:
         raise ValueError(f"{path} is not a result of this version of tinydx bench")
+    return run
+
+
+def read_whole(path: str | os.PathLike) -> dict[str, Any]:
+    """A result from its JSON file, which has every part that a view shows; ValueError for any other file."""
+    run = read(path)
+    try:
+        markdown(run)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise ValueError(f"{path} is not a whole result: {type(error).__name__}, {line(error)}") from None
     return run
 
 

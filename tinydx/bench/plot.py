@@ -15,10 +15,13 @@ from typing import Any, NamedTuple
 from tinydx.bench.measure import verdict
 from tinydx.bench.results import MEASURES, Line, facts, groups, heading, lines, racers, thread_words, time_words
 from tinydx.diagnosis.report import INK, MUTED, PALE, STYLE
+from tinydx.names import in_figure, line, shown
+from tinydx.names import lines as shown_lines
 
 COLORS = {"numba": "#2166ac", "cuda": "#009e73", "torch": "#d55e00", "numpy": "#829ab1"}
 WIDTH, DPI = 11.0, 130  # inches, and dots per inch
 ROW = 0.25  # inches for each bar
+LONGEST = 60  # characters of a name
 DIRECTIONS = ("forward", "backward")
 
 
@@ -31,7 +34,7 @@ def picture(run: dict[str, Any]) -> bytes:
     with matplotlib.rc_context(style):  # type: ignore[arg-type]
         figure = _stack(run, _op_bands(run) if run["kind"] == "op" else _step_bands(run))
         buffer = io.BytesIO()
-        FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": heading(run), "Software": "tinydx"})
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": shown(heading(run)), "Software": "tinydx"})
     return buffer.getvalue()
 
 
@@ -46,13 +49,13 @@ def _stack(run: dict[str, Any], bands: list[Band]) -> Any:
     """The figure: the head, and the bands below it, each with its own height."""
     from matplotlib.figure import Figure
 
-    words = [line for fact in facts(run) for line in textwrap.wrap(fact, 150)]
+    words = [line for fact in facts(run) for line in textwrap.wrap(shown(fact), 150)]
     head = 0.6 + 0.17 * len(words)
     heights = [head, *(band.height for band in bands)]
     figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout="constrained", facecolor="white")
     parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
     parts = parts if len(heights) > 1 else [parts]
-    parts[0].text(0.012, 1 - 0.3 / head, heading(run), fontsize=17, weight="bold", color=INK, va="center")
+    parts[0].text(0.012, 1 - 0.3 / head, in_figure(heading(run)), fontsize=17, weight="bold", color=INK, va="center")
     parts[0].text(0.012, 1 - 0.52 / head, "\n".join(words), fontsize=8.5, color=MUTED, va="top", linespacing=1.35)
     for part, band in zip(parts[1:], bands, strict=True):
         band.plot(part)
@@ -79,10 +82,11 @@ def _plot_bars(axes: Any, rows: list[tuple[str, list[Bar]]], start: float = 0.0)
             if bar.interval:
                 axes.plot(bar.interval, (y, y), color=INK, linewidth=1.2, solid_capstyle="butt")
             end = max(bar.value, start, bar.interval[1] if bar.interval else 0.0)
-            axes.annotate(bar.words, (end, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8, color=INK)
+            beside: Any = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 8, "color": INK}
+            axes.annotate(in_figure(line(bar.words, LONGEST)), (end, y), **beside)
             y += 1
         y += 0.6
-    axes.set_yticks(ticks, [name for name, _ in rows], fontsize=8.5, color=INK)
+    axes.set_yticks(ticks, [shown_lines(name) for name, _ in rows], fontsize=8.5, color=INK)
     axes.set_ylim(y - 0.9, -0.7)
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
@@ -188,7 +192,8 @@ def _plot_rates(part: Any, found: list[Line], sizes: dict[str, int], threads: in
                 alpha=0.25,
                 linewidth=0,
             )
-            ax.plot(at, [x.rate for x in mine], color=color, linewidth=2, marker="o", markersize=4, label=mine[0].row["label"])
+            label = in_figure(line(mine[0].row["label"], LONGEST))
+            ax.plot(at, [x.rate for x in mine], color=color, linewidth=2, marker="o", markersize=4, label=label)
         roofs = sorted({(sizes[x.row["case"]], x.rate / x.share) for x in some if x.rate and x.share})
         if roofs:
             ax.plot(*zip(*roofs, strict=True), color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="roof of this machine")
@@ -251,7 +256,7 @@ def _plot_roofline(part: Any, run: dict[str, Any], found: list[Line], counts: li
                         alpha=0.85,
                         linewidth=0.6,
                         edgecolor="white",
-                        label=f"{backend}, {direction}",
+                        label=in_figure(f"{line(backend, LONGEST)}, {direction}"),
                         zorder=3,
                     )
         ax.set_xscale("log")

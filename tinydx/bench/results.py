@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tinydx.bench.measure import Summary, Verdict, summarize, verdict
+from tinydx.names import in_markup, shown, without_html
 
 # ---- rows of an op -------------------------------------------------------------------------------------------------
 
@@ -151,14 +152,19 @@ def title_of(group: list[dict[str, Any]]) -> str:
 
 def markdown(run: dict[str, Any]) -> str:
     """The whole result as Markdown."""
-    parts = [f"# {heading(run)}", "", *(f"- {fact}" for fact in facts(run)), ""]
+    parts = [f"# {without_html(heading(run))}", "", *(f"- {without_html(fact)}" for fact in facts(run)), ""]
     for title, head, rows in tables(run):
-        parts += [f"## {title}", "", _markdown_row(head), "|" + " --- |" * len(head), *map(_markdown_row, rows), ""]
+        parts += [f"## {without_html(title)}", "", _markdown_row(head), "|" + " --- |" * len(head), *map(_markdown_row, rows), ""]
     return "\n".join([*parts, "![The same as a picture](bench.png)", ""])
 
 
+def _cell(text: str) -> str:
+    """A cell of Markdown's table: no HTML, and no bar that would end it."""
+    return without_html(text).replace("|", "\\|")
+
+
 def _markdown_row(texts: Any) -> str:
-    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
+    return "| " + " | ".join(_cell(text) for text in texts) + " |"
 
 
 def tables(run: dict[str, Any]) -> list[tuple[str, tuple[str, ...], list[list[str]]]]:
@@ -176,15 +182,15 @@ def show(run: dict[str, Any]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=160)  # a file or a pipe has no width
-    console.print(heading(run), style="bold")
+    console.print(shown(heading(run)), style="bold", markup=False)
     for fact in facts(run):
-        console.print(fact, style="dim", markup=False)
+        console.print(shown(fact), style="dim", markup=False)
     for title, head, rows in tables(run):
-        table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        table = Table(title=in_markup(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
         for k, name in enumerate(head):
             table.add_column(name, justify="left" if k in (0, len(head) - 1) else "right", overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(in_markup, row))
         console.print()
         console.print(table)
 

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx.names import line, shown
+
 SPLITS = ("train", "val", "test")
 
 
@@ -28,6 +30,8 @@ class Examples(NamedTuple):
 @dataclass
 class Study:
     """The three splits of some data, and how they came about.
+
+    Raises: ValueError for a class name that is no UTF-8 text.
 
     >>> part = Examples(np.zeros((2, 4)), np.array([0, 1]))
     >>> study = Study("numbers", ["a", "b"], part, part, part, False, [], {}, "rows", "4")
@@ -46,15 +50,22 @@ class Study:
     noun: str  # a word for the examples, in the plural: "images"
     form: str  # the size of one example: "150x150"
 
+    def __post_init__(self) -> None:
+        """ValueError for a class name that no file of the result could hold; a disk may have names that are no text."""
+        for name in self.class_names:
+            if name.encode("utf-8", "replace").decode() != name:
+                raise ValueError(f"the class {name!r} has a name that is no UTF-8 text: rename it")
+        self.source = self.source.encode("utf-8", "backslashreplace").decode()
+
     def describe(self) -> str:
         """A few lines for the terminal: the source of the data, and the number of examples of each class and split."""
-        lines = [f"Data: {self.source} ({self.form}, classes {', '.join(self.class_names)})"]
+        lines = [f"Data: {shown(self.source)} ({self.form}, classes {', '.join(map(shown, self.class_names))})"]
         lines += [f"  {name:<6}{self._counts(getattr(self, name))}" for name in SPLITS]
-        return "\n".join(lines + [f"  {note}" for note in self.notes])
+        return "\n".join(lines + [f"  {line(note)}" for note in self.notes])
 
     def _counts(self, part: Examples) -> str:
         each = np.bincount(part.y, minlength=len(self.class_names))
-        counts = ", ".join(f"{n} {name}" for n, name in zip(each, self.class_names, strict=True))
+        counts = ", ".join(f"{n} {shown(name)}" for n, name in zip(each, self.class_names, strict=True))
         return f"{len(part.y):>5} {self.noun}: {counts}"
 
     def facts(self) -> dict[str, Any]:

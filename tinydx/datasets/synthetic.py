@@ -59,7 +59,7 @@ def _is_free(target: Path, facts: dict[str, Any], noun: str) -> bool:
         return True
     try:
         same = json.loads((target / MARKER).read_text(encoding="utf-8")) == facts
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise FileExistsError(f"{target} holds other files: choose a new or empty folder for the {noun}") from None
     if not same:
         raise FileExistsError(f"{target} holds {noun} made with other settings: delete it, or choose another folder")

@@ -26,11 +26,12 @@ from typing import Any
 import numpy as np
 
 import tinydx
-from tinydx import evaluation
+from tinydx import evaluation, names
 from tinydx.callbacks import EarlyStopping
 from tinydx.datasets.study import Examples, Study
 from tinydx.diagnosis import baselines, elsewhere, ensemble, kinds
 from tinydx.diagnosis import choose as choosing
+from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_report
 from tinydx.models import load_model
@@ -86,7 +87,7 @@ def diagnose(
             return _trained(subject, study, plan, seed, verbose=0)[0]
 
         choice = choosing.choose(subject, study, options, train, seed)
-        print("\n".join(choosing.words(choice)), flush=True)
+        print(names.lines("\n".join(choosing.words(choice))), flush=True)
         options = options._replace(network=choice["network"])
         tinydx.set_seed(seed)
     plan = subject.plan(study, options)
@@ -121,7 +122,8 @@ def diagnose(
         subtitle=_subtitle(subject, study, model, plan, history),
         synthetic=study.synthetic,
     )
-    print(_closing_words(metrics, study), f"Look at {paths['page']} ({time.perf_counter() - began:.0f} s in all).", sep="\n")
+    print(names.lines(_closing_words(metrics, study)))
+    print(f"Look at {names.shown(paths['page'])} ({time.perf_counter() - began:.0f} s in all).")
     return metrics
 
 
@@ -272,18 +274,16 @@ def predict(model_path: str, entries: list[str]) -> int:
     Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make.
     """
     model = load_model(model_path)
-    if model.class_names is None or "kind" not in (model.preprocessing or {}):
-        raise ValueError(f"{model_path} holds no class names, or not how to read inputs: `tinydx diagnose` did not make it")
-    kind = kinds.get(model.preprocessing["kind"])
+    kind = kind_of(model)
     failed = 0
     for entry in entries:
         try:
             x = kind.read(entry, model.preprocessing)
         except (OSError, ValueError) as error:
-            print(f"tinydx: {error}", file=sys.stderr)
+            print(f"tinydx: {names.line(error)}", file=sys.stderr)
             failed += 1
             continue
         p = evaluation.probability_table(model.predict_on_batch(x), model.class_names)[0]
         best = int(p.argmax())
-        print(f"{entry}\t{model.class_names[best]}\t{p[best]:.3f}")
+        print(f"{names.shown(entry)}\t{names.shown(model.class_names[best])}\t{p[best]:.3f}")
     return 1 if failed else 0

@@ -22,10 +22,12 @@ import numpy as np
 
 from tinydx import evaluation
 from tinydx.datasets.study import SPLITS, Examples, Study
-from tinydx.diagnosis import inputs, kinds
+from tinydx.diagnosis import inputs
+from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind
 from tinydx.files import atomic_write
 from tinydx.models import load_model
+from tinydx.names import in_figure, line, shown
 
 CHANCE = 0.6  # a ROC AUC below this is called no better than chance
 RATES = ("accuracy", "sensitivity", "specificity")
@@ -65,7 +67,7 @@ def test(
     threshold = how.get("threshold", 0.5) if len(names) == 2 else 0.5
     metrics = evaluation.evaluate_diagnosis(part.y, probabilities, names, threshold=threshold, seed=seed)
     kept = ("count", "class_names", "class_counts", "positive_class", "threshold", "roc_auc", *RATES, "reasons")
-    row = {"path": str(path), "split": split, "noun": kind.noun, **{key: metrics[key] for key in kept}}
+    row = {"path": shown(path), "split": split, "noun": kind.noun, **{key: metrics[key] for key in kept}}
     row |= {f"{key}_interval": metrics.get(f"{key}_interval") for key in ("roc_auc", *RATES)}
     most = int(np.bincount(part.y).argmax())
     row["majority"] = {"class": names[most], "accuracy": float(np.mean(part.y == most))}
@@ -74,13 +76,6 @@ def test(
     row["roc"] = _roc(part.y, probabilities, names)
     row["warnings"] = _verdicts(row) + _differences(training, kind, part, how)
     return row
-
-
-def kind_of(model: Any) -> Kind:
-    """The kind of data that a model reads; ValueError where `tinydx diagnose` did not make it."""
-    if model.class_names is None or "kind" not in (model.preprocessing or {}):
-        raise ValueError(f"{model.name} holds no class names, or not how to read inputs: `tinydx diagnose` did not make it")
-    return kinds.get(model.preprocessing["kind"])
 
 
 def _roc(y: np.ndarray, probabilities: np.ndarray, names: list[str]) -> list[list[float]] | None:
@@ -135,9 +130,9 @@ def _differences(training: dict[str, Any] | None, kind: Kind, part: Any, how: di
 
 def words(row: dict[str, Any]) -> list[str]:
     """A row of `test` as lines: where, the warnings, then the figures."""
-    counts = ", ".join(f"{n} {name}" for name, n in row["class_counts"].items())
-    lines = [f"{row['path']}{' ' + row['split'] if row['split'] else ''}: {row['count']} {row['noun']}, {counts}"]
-    lines += [f"  {'' if warning.startswith('- ') else '! '}{warning}" for warning in row["warnings"]]
+    counts = ", ".join(f"{n} {shown(name)}" for name, n in row["class_counts"].items())
+    lines = [f"{shown(row['path'])}{' ' + row['split'] if row['split'] else ''}: {row['count']} {row['noun']}, {counts}"]
+    lines += [f"  {'' if warning.startswith('- ') else '! '}{line(warning)}" for warning in row["warnings"]]
     for key in ("roc_auc", *RATES):
         lines.append(f"  {key.replace('roc_auc', 'ROC AUC'):<12} {figure(row, key)}")
     majority = row["majority"]
@@ -159,7 +154,7 @@ def plot_curves(axes: Any, rows: list[dict[str, Any]], own: list[list[float]] | 
     """
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle=":")
     curves = [("own test", own)] if own else []
-    curves += [(f"{Path(row['path']).name}, AUC {row['roc_auc']:.3f}", row["roc"]) for row in rows if row["roc"]]
+    curves += [(f"{in_figure(Path(row['path']).name)}, AUC {row['roc_auc']:.3f}", row["roc"]) for row in rows if row["roc"]]
     for name, points in curves:
         axes.plot(*np.array(points).T, linewidth=1.4, label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
@@ -196,7 +191,7 @@ def evaluate(
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
     """The figures of all rows, a line each; a row with warnings is marked."""
-    width = max(len(row["path"]) for row in rows)
+    width = max(len(shown(row["path"])) for row in rows)
     columns = "  {0:<{width}}  {1:>6}  {2:<20} {3:<9} {4:<12} {5:<12} {6}"
     heads = ("", "count", "ROC AUC (95 %)", "accuracy", "sensitivity", "specificity", "baseline")
     lines = [columns.format(*heads, width=width)]
@@ -204,8 +199,8 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
         low, high = row["roc_auc_interval"]
         area = f"{row['roc_auc']:.3f} ({low:.3f}-{high:.3f})"
         rates = ["-" if row[key] is None else f"{row[key]:.3f}" for key in RATES]
-        line = columns.format(row["path"], row["count"], area, *rates, f"{row['majority']['accuracy']:.3f}", width=width)
-        lines.append("!" + line[1:] if row["warnings"] else line)
+        text = columns.format(shown(row["path"]), row["count"], area, *rates, f"{row['majority']['accuracy']:.3f}", width=width)
+        lines.append("!" + text[1:] if row["warnings"] else text)
     return lines
 
 

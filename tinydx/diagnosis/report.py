@@ -33,6 +33,7 @@ from numpy.typing import ArrayLike
 from tinydx import evaluation
 from tinydx.diagnosis.kind import Kind
 from tinydx.files import atomic_write
+from tinydx.names import in_cell, shown
 
 History = dict[str, Sequence[float]]
 
@@ -40,6 +41,7 @@ INK, MUTED, PALE, BLUE, RED = "#1f2933", "#627d98", "#d9e2ec", "#2166ac", "#c628
 AMBER, BROWN, ROSE = "#fff3cd", "#7a4f01", "#fde8e8"
 CLASS_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#8c6bb1")
 WIDTH, MARGIN, DPI = 9.0, 0.13, 150  # of the page, in inches; dots per inch
+LONGEST_NAME = 40  # columns of a class name; a longer one is cut, and its number added
 LEGEND = 10  # most classes that a legend names; a confusion matrix shows numbers for twice as many
 DIAGONAL: Any = {"color": MUTED, "linewidth": 1, "linestyle": (0, (4, 4))}
 STYLE = {
@@ -139,7 +141,7 @@ def _csv(history: History) -> str:
     rows = itertools.zip_longest(*(_plain(list(values)) for values in history.values()))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", *history])
+    writer.writerow(["epoch", *map(in_cell, history)])
     writer.writerows([epoch, *row] for epoch, row in enumerate(rows, start=1))
     return text.getvalue()
 
@@ -177,8 +179,10 @@ def _png(page: _Page) -> bytes:
         if numbered
         else ""
     )
+    long = {name: f"{_short(name, LONGEST_NAME)} ({k})" for k, name in enumerate(names) if _columns(name) > LONGEST_NAME}
     legible = page._replace(
-        metrics=_legible(page.metrics, drawable, numbered),
+        metrics=_legible(page.metrics, drawable, long | numbered),
+        history={_legible(_short(key, LONGEST_NAME), drawable, {}): values for key, values in page.history.items()},
         examples=_legible(page.examples, drawable, {}),
         title=_legible(page.title, drawable, {}),
         subtitle=_legible(subtitle, drawable, {}),
@@ -187,7 +191,7 @@ def _png(page: _Page) -> bytes:
     with matplotlib.rc_context(style):
         figure = _figure(legible)
         buffer = io.BytesIO()
-        FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": page.title, "Software": "tinydx"})
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": shown(page.title), "Software": "tinydx"})
     return buffer.getvalue()
 
 
@@ -790,7 +794,8 @@ def _legible(value: Any, drawable: set[int], instead: dict[str, str]) -> Any:
         return value
     for word, other in instead.items():
         value = value.replace(word, other)
-    return "".join(c if ord(c) in drawable else c.encode("ascii", "backslashreplace").decode() for c in " ".join(value.split()))
+    value = shown(" ".join(value.split()))
+    return "".join(c if ord(c) in drawable else c.encode("ascii", "backslashreplace").decode() for c in value)
 
 
 def _columns(text: str) -> int:

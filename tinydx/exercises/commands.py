@@ -14,6 +14,7 @@ from tinydx.exercises.folder import Folder
 from tinydx.exercises.runner import Result, check_file
 from tinydx.exercises.terminal import say, show, show_hints, show_list
 from tinydx.exercises.watch import Watch
+from tinydx.names import shown
 
 
 def start(a: argparse.Namespace) -> int:
@@ -115,8 +116,8 @@ def solution(a: argparse.Namespace) -> int:
 def grade(a: argparse.Namespace) -> int:
     """Grade all students' folders."""
     scores = grading.grade(Path(a.folder), Path(a.csv), a.seconds, a.jobs)
-    width = max(len(s.student) for s in scores)
+    width = max(len(shown(s.student)) for s in scores)
     for s in scores:
-        say(f"  {s.student:<{width}}  {s.passed:>3}/{len(s.cells)}")
+        say(f"  {shown(s.student):<{width}}  {s.passed:>3}/{len(s.cells)}")
     say(f"{len(scores)} students: {a.csv}")
     return 0

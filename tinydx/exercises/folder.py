@@ -30,7 +30,7 @@ class Progress:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """The inverse of as_text; ValueError, KeyError, TypeError or AttributeError for any other text."""
+        """The inverse of as_text; for any other text one of the errors that `progress` catches."""
         data = json.loads(text)
         if not all(isinstance(name, str) for name in data["passed"]):
             raise TypeError("passed: names of exercises")
@@ -93,7 +93,7 @@ class Folder:
             return Progress.from_text(file.read_text("utf-8"))
         except FileNotFoundError:
             return Progress()
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             damaged = file.with_name(PROGRESS + ".damaged")
             os.replace(file, damaged)
             recover = "tinydx exercise check --all restores the progress"

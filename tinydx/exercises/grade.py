@@ -23,6 +23,7 @@ from pathlib import Path
 from tinydx.exercises.exercise import all_exercises, find
 from tinydx.exercises.runner import check_file
 from tinydx.files import atomic_write
+from tinydx.names import in_cell
 
 SECONDS = 5.0  # time limit for the code of one file
 
@@ -126,5 +127,5 @@ def as_csv(scores: list[Score]) -> str:
     writer = csv.writer(text)
     writer.writerow(["student", "passed", "of", "percent", *(e.name for e in all_exercises())])
     for s in scores:
-        writer.writerow([s.student, s.passed, len(s.cells), s.percent, *s.cells.values()])
+        writer.writerow([in_cell(s.student), s.passed, len(s.cells), s.percent, *s.cells.values()])
     return text.getvalue()

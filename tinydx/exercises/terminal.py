@@ -7,6 +7,7 @@ import sys
 from tinydx.exercises.exercise import Exercise, all_exercises
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.runner import Result
+from tinydx.names import lines
 
 PLAIN = str.maketrans({"·": "-", "✓": "ok", "✗": "x"})  # for encodings without these characters
 
@@ -21,7 +22,8 @@ def can_show(text: str) -> bool:
 
 
 def say(text: str = "") -> None:
-    """Print a line at once, with ASCII characters where the output's encoding needs them."""
+    """Print lines at once, without control characters, and in ASCII characters where the output's encoding needs them."""
+    text = lines(text)
     print(text if can_show(text) else text.translate(PLAIN), flush=True)
 
 

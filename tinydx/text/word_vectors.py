@@ -24,6 +24,7 @@ import numpy as np
 
 from tinydx import ops, random
 from tinydx.files import atomic_write
+from tinydx.names import in_figure
 from tinydx.optimizers import Adam
 from tinydx.preprocessing.text import END, Vocabulary
 from tinydx.tensor import Tensor
@@ -224,9 +225,9 @@ def _picture(groups: dict[str, Sequence[str]], place: dict[str, np.ndarray], sha
     axes: Any = figure.subplots()
     for name, words in groups.items():
         x, y = np.array([place[w] for w in words]).T
-        axes.scatter(x, y, s=18, label=name)
+        axes.scatter(x, y, s=18, label=in_figure(name))
         for w in words:
-            axes.annotate(w, place[w], xytext=(4, 3), textcoords="offset points", fontsize=8, parse_math=False)
+            axes.annotate(in_figure(w), place[w], xytext=(4, 3), textcoords="offset points", fontsize=8)
     axes.set_xlabel(f"first principal component ({share[0]:.0%} of the variance)")
     axes.set_ylabel(f"second principal component ({share[1]:.0%})")
     axes.set_title("Word vectors")
