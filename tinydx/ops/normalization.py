@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from tinydx.arguments import NOT_NEGATIVE, SHARE_BELOW_1
 from tinydx.op import backward_of, literal_of, op, samples_of
 
 NORMALISE = r"y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta"
@@ -34,6 +35,7 @@ def _literal_rows(rows, eps):
     NORMALISE + r", \quad \mu, \sigma \text{ over the batch}",
     shapes="x (...,C), gamma (C,), beta (C,) -> y (...,C)",
     source="Ioffe and Szegedy 2015",
+    constants={"eps": NOT_NEGATIVE},
 )
 def batch_normalization(x, gamma, beta, *, eps=1e-3):
     """Batch normalisation in training: each channel gets mean 0 and variance 1 over the batch and all positions.
@@ -76,6 +78,7 @@ def normalization_samples(draw):
     NORMALISE + r", \quad \mu, \sigma \text{ over the features}",
     shapes="x (...,D), gamma (D,), beta (D,) -> y (...,D)",
     source="Ba et al. 2016",
+    constants={"eps": NOT_NEGATIVE},
 )
 def layer_normalization(x, gamma, beta, *, eps=1e-3):
     """Layer normalisation: each example gets mean 0 and variance 1 over its features (the last axis).
@@ -103,7 +106,12 @@ samples_of(layer_normalization)(normalization_samples)
 # ---- dropout -------------------------------------------------------------------------------------------------------
 
 
-@op(r"y = \frac{m \, x}{1 - r}, \quad m \in \{0, 1\}", shapes="x (...) -> y (...)", source="Srivastava et al. 2014")
+@op(
+    r"y = \frac{m \, x}{1 - r}, \quad m \in \{0, 1\}",
+    shapes="x (...), mask bool (...) -> y (...)",
+    source="Srivastava et al. 2014",
+    constants={"rate": SHARE_BELOW_1},
+)
 def dropout(x, *, mask, rate):
     """Inverted dropout: keep x where mask is true, and scale it up so that the expectation stays.
 
