@@ -665,7 +665,7 @@ def test_embedding_takes_ids():
     y = layer([[1, 4]])
     assert np.array_equal(y.numpy()[0], layer.get_weights()[0][[1, 4]])
     np.testing.assert_array_equal(layer(np.array([[1.0, 4.0]])).numpy(), y.numpy())  # whole numbers in floats will do
-    with pytest.raises(IndexError, match="ids reach from 1 to 5, the table has rows 0 to 4"):
+    with pytest.raises(IndexError, match="ids reach from 1 to 5, expected 0 to 4"):
         layer([[1, 5]])
     with pytest.raises(TypeError, match="ids are float64, expected integers"):
         layer(np.array([[1.5]]))

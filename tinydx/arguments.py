@@ -105,14 +105,14 @@ class Axes(NamedTuple):
     dims: tuple[str, ...]  # as they are written
     free: bool  # begins with ...: any number of axes
     first: bool  # (first of ...)
-    sizes: tuple[tuple[int, str] | None, ...]  # of the named axes, from the last one back: 3U is (3, "U"), 2 is (2, "")
+    sizes: tuple[tuple[int, str] | None, ...]  # of the last axes, those after ...: 3U is (3, "U"), 2 is (2, "")
 
 
 def parse_shapes(shapes: str) -> dict[str, Axes]:
     """The entries of the arrays before the arrow.
 
     >>> parse_shapes("w (D,3U), ids int<V (...) -> y")["w"].sizes
-    ((3, 'U'), (1, 'D'))
+    ((1, 'D'), (3, 'U'))
     """
     return {entry[0]: _axes(*entry) for entry in _ARRAY.findall(shapes.split("->")[0])}
 
@@ -120,7 +120,7 @@ def parse_shapes(shapes: str) -> dict[str, Axes]:
 def _axes(name: str, kind: str, below: str, text: str) -> Axes:
     dims = tuple(text.replace(" ", "").strip(",").split(",")) if text.strip(" ,") else ()
     first, free = text == "first of ...", dims[:1] == ("...",)
-    named = () if first or "..." in dims[1:] else tuple(_size(d) for d in reversed(dims[free:]))
+    named = () if first or "..." in dims[1:] else tuple(map(_size, dims[free:]))
     return Axes(name, kind, below, (text,) if first else dims, free, first, named)
 
 
@@ -166,7 +166,7 @@ class Arguments:
     def check(self, arrays: tuple, constants: Mapping[str, Any]) -> Mapping[str, Any]:
         """Check all arguments.
 
-        Returns: the constants, lists and Tensors among them as arrays.
+        Returns: the constants: arrays as arrays, numbers as Python's, whatever they were given as.
         Raises: TypeError for another kind or number of arguments, ValueError for another shape, `OutOfRange` for ids.
         """
         if not constants.keys() <= self.constants and not self.any_constant:
@@ -182,9 +182,12 @@ class Arguments:
                 array = self._check_constant(self.array_constants[name], value, sizes)
                 if array is not value:
                     constants = {**constants, name: array}
-            elif name in self.kinds and not self.kinds[name].holds(value):
-                words, error = self.kinds[name].words, _error_of(value)
-                raise error(f"{self.name}: {name}={value!r}: expected {words}")
+            elif name in self.kinds:
+                kind = self.kinds[name]
+                if not kind.holds(value):
+                    raise _error_of(value)(f"{self.name}: {name}={value!r}: expected {kind.words}")
+                if type(value) not in _PLAIN and kind is not ANYTHING:
+                    constants = {**constants, name: _plain(value)}
         return constants
 
     def check_arrays(self, arrays: tuple) -> dict[str, Any]:
@@ -232,8 +235,8 @@ class Arguments:
         else:
             fits = rank == len(entry.dims) or "..." in entry.dims
         if fits:
-            for k, size in enumerate(entry.sizes, 1):
-                if size is not None and not _agree(shape[-k], *size, sizes):
+            for axis, size in enumerate(entry.sizes, rank - named):
+                if size is not None and not _agree(shape[axis], *size, sizes):
                     fits = False
                     break
         if not fits:
@@ -255,6 +258,16 @@ def _agree(length: int, factor: int, symbol: str, sizes: dict[str, Any]) -> bool
             return False
         sizes[symbol] = length // factor
     return length == factor * sizes[symbol]
+
+
+_PLAIN = {bool, int, float, str, type(None)}
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's, lists as tuples: a uint8 overflows in sums, a float64 makes float32 arrays float64."""
+    if isinstance(value, tuple | list):
+        return tuple(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _error_of(value: Any) -> type[Exception]:
