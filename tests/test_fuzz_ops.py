@@ -57,7 +57,9 @@ def test_weights_of_a_recurrence_hold_its_gates(name, backend):
     x, h0, w, u = recurrent(gates=gates)
     states, op = ((h0, h0) if name == "lstm" else (h0,)), getattr(ops, name)
     with tinydx.use(backend):
-        for wrong in ((x, *states, w[:, :-1], u), (x, *states, w, u[:, :-1]), (x, *states, w, u[:-1]), (x[:, :, :-1], *states, w, u)):
+        for k in (0, -2, -1):
+            wrong = [x, *states, w, u]
+            wrong[k] = wrong[k][..., :-1]
             with pytest.raises(ValueError, match=rf"{name}: \w+ has shape"):
                 op(*wrong)
         with pytest.raises(ValueError, match=rf"{name}: b has shape \(1, 2\), expected"):
@@ -75,7 +77,7 @@ def test_a_mask_in_a_list_is_an_array(backend):
 
 
 PIXELS, KERNEL = np.arange(50, dtype=np.float32).reshape(1, 5, 5, 2), np.ones((2, 2, 2, 3), np.float32)
-ONES = np.ones((3, 4), np.float32)
+ONES, ONE = np.ones((3, 4), np.float32), np.ones((1, 1, 1))
 REFUSED = [
     (ops.correlate2d, (PIXELS, KERNEL), {"stride": 0}, ValueError, "stride=0: expected a whole number above 0, or two of them"),
     (ops.correlate2d, (PIXELS, KERNEL), {"stride": (1, 2, 1)}, ValueError, "stride="),
@@ -99,8 +101,10 @@ REFUSED = [
     (ops.dropout, (ONES,), {"mask": ONES > 0, "rate": 1.0}, ValueError, "rate=1.0"),
     (ops.affine_warp, (PIXELS[0],), {"matrix": np.ones(2), "offset": np.ones(2)}, ValueError, "matrix has shape"),
     (ops.affine_warp, (PIXELS[0],), {"matrix": np.eye(2), "offset": np.ones(1)}, ValueError, "offset has shape"),
-    (ops.affine_warp, (PIXELS[0],), {"matrix": np.eye(2), "offset": np.ones(2), "fill_mode": "far"}, ValueError, "fill_mode="),
-    (ops.copy_mixture, (np.ones((1, 1, 2)), np.ones((1, 1, 1)), np.ones((1, 1, 1))), {"source": [[-1]]}, ValueError, "source reach"),
+    (ops.affine_warp, (PIXELS[0],), {"matrix": np.eye(2), "offset": np.ones(2), "fill_mode": "far"}, ValueError, "fill_"),
+    (ops.affine_warp, (PIXELS[0],), {"matrix": np.eye(2) * np.nan, "offset": np.ones(2)}, ValueError, "must be finite"),
+    (ops.affine_warp, (PIXELS[0],), {"matrix": np.eye(2), "offset": np.array([0, np.inf])}, ValueError, "must be finite"),
+    (ops.copy_mixture, (np.ones((1, 1, 2)), ONE, ONE), {"source": [[-1]]}, ValueError, "source reaches from -1 to -1"),
     (ops.sgd_update, (ONES, ONES), {"learning_rate": np.ones(4)}, TypeError, "learning_rate="),
     (ops.dense, (ONES, None), {}, TypeError, "w is NoneType"),
     (ops.dense, (ONES,), {}, TypeError, "dense takes 3 arrays"),

@@ -211,14 +211,15 @@ class Arguments:
         """A constant as an array, if kind, shape and range are as stated."""
         value = value.data if hasattr(value, "record") else value  # a Tensor's array
         array = value if hasattr(value, "dtype") and hasattr(value, "shape") else np.asarray(value)
-        are = "are" if entry.name.endswith("s") else "is"
+        many = entry.name.endswith("s")  # ids, labels
         if array.dtype.kind not in _KINDS[entry.kind]:
-            raise TypeError(f"{self.name}: {entry.name} {are} {array.dtype}, expected {_WORDS[entry.kind]}")
+            raise TypeError(f"{self.name}: {entry.name} {'are' if many else 'is'} {array.dtype}, expected {_WORDS[entry.kind]}")
         self._fit(entry, array.shape, sizes)
         if entry.below and array.size and not on_device(array):  # a GPU's kernels look for themselves, without waiting
             low, high, most = int(array.min()), int(array.max()), sizes[entry.below] - 1
             if low < 0 or high > most:
-                raise OutOfRange(f"{self.name}: {entry.name} reach from {low} to {high}, expected 0 to {most}")
+                reach = "reach" if many else "reaches"
+                raise OutOfRange(f"{self.name}: {entry.name} {reach} from {low} to {high}, expected 0 to {most}")
         return array
 
     def _fit(self, entry: Axes, shape: tuple[int, ...], sizes: dict[str, Any]) -> None:

@@ -189,7 +189,7 @@ class GlobalAveragePooling2D(Layer):
     (2, 3)
     """
 
-    passes_mask = False
+    supports_masking = False
 
     def __init__(self, keepdims: bool = False, **common: Any):
         super().__init__(**common)

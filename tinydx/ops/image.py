@@ -14,7 +14,7 @@ It is linear in the image, so its gradient takes the same way back: dy is shared
 import numpy as np
 
 from tinydx.arguments import NUMBER, REAL, TWO_FLAGS, one_of
-from tinydx.op import backward_of, literal_of, op, samples_of
+from tinydx.op import backward_of, literal_of, op, requirement_of, samples_of
 
 FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 
@@ -100,6 +100,12 @@ def affine_warp_backward(dy, saved):
     for corner, share in _shares(dy, saved):
         np.add.at(dx, corner, share)  # several output pixels read the same one
     return (dx.reshape(dy.shape),)
+
+
+@requirement_of(affine_warp)
+def the_map_is_finite(image, *, matrix, offset, **fill):
+    if not (np.isfinite(matrix).all() and np.isfinite(offset).all()):
+        raise ValueError(f"affine_warp: matrix {matrix.tolist()} and offset {offset.tolist()} must be finite")
 
 
 @literal_of(affine_warp)
