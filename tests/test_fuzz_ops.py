@@ -40,7 +40,7 @@ BACKENDS = pytest.mark.parametrize("backend", ["numpy", "auto"])
 
 @BACKENDS
 @pytest.mark.parametrize("name", GATES)
-@pytest.mark.parametrize("shape", [(1, 20), (1, 1), (64, 1), (20,), (64,), (64, 19), (64, 21), (63, 20), (64, 20, 1), (20, 64), ()])
+@pytest.mark.parametrize("shape", [(1, 20), (1, 1), (64, 1), (20,), (64, 19), (64, 21), (63, 20), (64, 20, 1), (20, 64), ()])
 def test_a_mask_has_one_entry_for_each_step_of_each_example(name, shape, backend):
     x, h0, w, u = recurrent(gates=GATES[name])
     states = (h0, h0) if name == "lstm" else (h0,)

@@ -106,7 +106,7 @@ class Layer:
 
     config: dict[str, Any]  # the arguments it was made with
     integer_input: ClassVar[bool] = False  # takes integer ids instead of numbers
-    supports_masking: bool = False  # what becomes of the input's mask: see `compute_mask`
+    supports_masking: bool | None = None  # what becomes of the input's mask: see `compute_mask`
     _takes_training: ClassVar[bool] = True
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -176,11 +176,12 @@ class Layer:
     def compute_mask(self, x: Any, mask: Any) -> Any:
         """Which time steps of the output are real. Each layer states what it does with a mask, in one of three ways, as in Keras:
 
-            supports_masking = True     the output has the input's time steps: the mask goes on         Dense, Dropout
-            supports_masking = False    time steps are mixed or moved: the mask ends, with a warning    Flatten, Conv2D
-            compute_mask                the layer says itself                                           Add, LSTM, Attention
+            supports_masking = True     the output has the input's time steps: the mask goes on    Dense, Dropout
+            supports_masking = False    time steps are mixed or moved: the mask ends               Flatten, Conv2D
+            compute_mask                the layer says itself                                      Add, LSTM, Attention
 
-        A layer that makes a mask (Embedding, Masking), or is called with one, gives it to its output in `call`.
+        Where a class states nothing, the mask ends with a warning. A layer that makes a mask (Embedding, Masking), or is called
+        with one, gives it to its output in `call`.
 
         Arguments: x, the input; mask (N,T) of bool, the input's. For several inputs both are lists, and some masks may be None.
         Returns: the output's mask, None where it has none; for several outputs a list.
@@ -252,8 +253,9 @@ class Layer:
         if all(m is None for m in (masks if isinstance(x, list) else [masks])) or all(v.mask is not None for v in outputs):
             return
         if not self.supports_masking:
-            cure = "set supports_masking = True in its class if its output has the input's time steps"
-            warnings.warn(f"{self.name}: the mask of its input ends at {type(self).__name__}; {cure}", stacklevel=3)
+            if self.supports_masking is None:
+                cure = "if its output has the input's time steps, set supports_masking = True in the class"
+                warnings.warn(f"{self.name}: the mask of its input ends at {type(self).__name__}; {cure}", stacklevel=3)
             return
         given = self.compute_mask(x, masks)
         for v, mask in zip(outputs, given if isinstance(given, list) else [given], strict=False):

@@ -318,7 +318,8 @@ class BatchNormalization(_Normalization):
     trainable=False, it uses its own. Masked time steps count neither for the batch's statistics nor for its own.
 
     Arguments: axis, that of the channels; momentum, the share of the moving statistics that is kept at each step; epsilon,
-    added to the variance; center, scale, whether there are beta and gamma; the rest as Layer. A call takes mask (N,T) of bool instead of the input's.
+    added to the variance; center, scale, whether there are beta and gamma; the rest as Layer. A call takes mask (N,T) of
+    bool, instead of the input's own.
     Weights: gamma, beta, moving_mean, moving_variance, each (C,).
     Returns: an output of the input's shape.
     Raises: ValueError for another number of channels than at first.
