@@ -144,3 +144,37 @@ def test_the_mean_of_nothing_has_an_empty_gradient():
     with np.errstate(all="ignore"), pytest.warns(RuntimeWarning):
         _, saved = ops.mean.forward(np.ones((0,)), axis=-1, keepdims=True)
     assert ops.mean.backward(np.ones(1), saved)[0].shape == (0,)
+
+
+# ---- what backward gets ----------------------------------------------------------------------------------------------
+
+
+@BACKENDS
+@pytest.mark.parametrize("op", [ops.dense, ops.matmul])
+def test_a_gradient_in_float64_becomes_float32_before_a_kernel_gets_it(op, backend):
+    x = tinydx.Tensor(ONES, requires_grad=True)
+    with tinydx.use(backend):
+        y = op(x, ONES.T)
+        y.backward(np.full(y.shape, 0.5))
+        np.testing.assert_array_equal(x.grad, np.full((3, 4), 1.5, np.float32))
+        assert x.grad.dtype == np.float32 and tinydx.gradients(y, [x], np.ones(y.shape))[0].dtype == np.float32
+
+
+@BACKENDS
+def test_a_gradient_of_another_shape_is_refused(backend):
+    x = tinydx.Tensor(ONES, requires_grad=True)
+    with tinydx.use(backend):
+        y = ops.relu(ops.dense(x, ONES.T))
+        for wrong in (np.ones((1, 3)), np.ones((3, 1)), np.ones(9), np.ones((4, 3))):
+            with pytest.raises(ValueError, match=r"gradient has shape .*, expected \(3, 3\)"):
+                y.backward(wrong)
+            with pytest.raises(ValueError, match=r"gradient has shape .*, expected \(3, 3\)"):
+                tinydx.gradients(y, [x], wrong)
+
+
+def test_a_backward_that_gives_another_shape_is_named(monkeypatch):
+    """The backward before it may be a kernel, which would read behind this gradient."""
+    monkeypatch.setattr(ops.leaky_relu, "backward", lambda dy, saved: (dy[:1],))
+    x = tinydx.Tensor(ONES, requires_grad=True)
+    with pytest.raises(ValueError, match=r"leaky_relu: gradient has shape \(1, 3\), expected \(3, 3\)"):
+        ops.leaky_relu(ops.dense(x, ONES.T)).sum().backward()

@@ -101,8 +101,6 @@ class Tensor:
         if grad is None and self.data.size != 1:
             raise ValueError(f"backward: a tensor of shape {self.shape} needs its gradient: y.backward(dy)")
         grad = np.ones_like(self.data) if grad is None else as_array(grad)
-        if grad.shape != self.shape:
-            raise ValueError(f"backward: gradient has shape {grad.shape}, expected {self.shape}")
         flowing, leaves = _chain_rule(self, grad, keep=set())
         for leaf in leaves:
             leaf.gradient = flowing[_key(leaf)]
@@ -239,14 +237,14 @@ def gradients(y: Tensor, wrt: Sequence[Tensor], grad: Any = None) -> list[Any]:
     >>> gradients(h * h, [h, x])
     [array([18.], dtype=float32), array([108.], dtype=float32)]
     """
-    grad = np.ones_like(y.data) if grad is None else grad
+    grad = np.ones_like(y.data) if grad is None else as_array(grad)
     flowing, _ = _chain_rule(y, grad, keep={_key(t) for t in wrt})
     return [multiplied_out(flowing[_key(t)]) if _key(t) in flowing else np.zeros_like(t.data) for t in wrt]
 
 
 def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
     """Visit each node once, after all its uses: the gradients by key (of leaves and of `keep`), and the leaves."""
-    flowing: dict[tuple[int, int], Any] = {_key(y): grad}
+    flowing: dict[tuple[int, int], Any] = {_key(y): _fitted(grad, y, "backward")}
     leaves = {id(y): y} if y.node is None else {}
     for node in reversed(topological(y.node)):
         keys = [(id(node), i) for i in range(len(node.outputs))]
@@ -256,11 +254,22 @@ def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
         grads = gradients_of(node.implementation, dys if len(dys) > 1 else dys[0], node.saved, needs)
         for x, g, needed in zip(node.inputs, grads, needs, strict=False):
             if needed and g is not None:
+                g = _fitted(g, x, node.op.name)
                 g = g if x.node is None else multiplied_out(g)  # only at a leaf may a gradient stay factored
                 flowing[_key(x)] = flowing[_key(x)] + g if _key(x) in flowing else g
                 if x.node is None:
                     leaves[id(x)] = x
     return flowing, list(leaves.values())
+
+
+def _fitted(gradient: Any, x: Tensor, giver: str) -> Any:
+    """The gradient of x in x's dtype: the next backward may be a kernel, which reads memory by x's shape and dtype.
+
+    Raises: ValueError where it has another shape.
+    """
+    if gradient.shape != x.shape:
+        raise ValueError(f"{giver}: gradient has shape {gradient.shape}, expected {x.shape}, that of what it belongs to")
+    return gradient if gradient.dtype == x.dtype else multiplied_out(gradient).astype(x.dtype)
 
 
 def _zeros(beside: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
