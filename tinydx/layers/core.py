@@ -372,7 +372,9 @@ class BatchNormalization(_Normalization):
             return x * factor + (beta - self.moving_mean * factor)
         for moving, now in zip((self.moving_mean, self.moving_variance), _statistics(x.data, real), strict=True):
             moving.data = (moving.data * self.momentum + now * (1 - self.momentum)).astype(moving.dtype)
-        return ops.batch_normalization(x, gamma, beta, eps=self.epsilon, mask=real)
+        if real is not None:
+            return ops.masked_batch_normalization(x, gamma, beta, mask=real, eps=self.epsilon)
+        return ops.batch_normalization(x, gamma, beta, eps=self.epsilon)
 
 
 def _statistics(x: Any, real: Any) -> tuple[Any, Any]:

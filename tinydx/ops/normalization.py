@@ -10,32 +10,22 @@ from tinydx.op import backward_of, literal_of, op, samples_of
 NORMALISE = r"y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta"
 
 
-def share_of(mask, axes, dtype):
-    """What each number counts in a mean along the axes: 1/n where the mask is true, n times; all 0 for an empty mask."""
-    return mask.astype(dtype) / np.maximum(mask.sum(axis=axes, keepdims=True), 1).astype(dtype)
-
-
-def _mean(x, axes, share):
-    return x.mean(axis=axes, keepdims=True) if share is None else (x * share).sum(axis=axes, keepdims=True)
-
-
-def _normalise(x, gamma, beta, axes, eps, share=None):
-    centred = x - _mean(x, axes, share)
-    inverse = 1 / np.sqrt(_mean(centred**2, axes, share) + eps)
+def _normalise(x, gamma, beta, axes, eps):
+    centred = x - x.mean(axis=axes, keepdims=True)
+    inverse = 1 / np.sqrt((centred**2).mean(axis=axes, keepdims=True) + eps)
     normal = centred * inverse
-    return gamma * normal + beta, (normal, inverse, gamma, axes, share)
+    return gamma * normal + beta, (normal, inverse, gamma, axes)
 
 
-def _literal_rows(rows, eps, mask=None):
-    """Normalise each row of a matrix, number by number; only those that the mask keeps count."""
+def _literal_rows(rows, eps):
+    """Normalise each row of a matrix, number by number."""
     y = np.empty(rows.shape)
     for r in range(len(rows)):
-        counted = [value for i, value in enumerate(rows[r]) if mask is None or mask[r, i]]
         mean = variance = 0.0
-        for value in counted:
-            mean += value / len(counted)
-        for value in counted:
-            variance += (value - mean) ** 2 / len(counted)
+        for value in rows[r]:
+            mean += value / len(rows[r])
+        for value in rows[r]:
+            variance += (value - mean) ** 2 / len(rows[r])
         for i, value in enumerate(rows[r]):
             y[r, i] = (value - mean) / math.sqrt(variance + eps)
     return y
@@ -43,53 +33,41 @@ def _literal_rows(rows, eps, mask=None):
 
 @op(
     NORMALISE + r", \quad \mu, \sigma \text{ over the batch}",
-    shapes="x (...,C), gamma (C,), beta (C,), mask bool (...,C) -> y (...,C)",
+    shapes="x (...,C), gamma (C,), beta (C,) -> y (...,C)",
     source="Ioffe and Szegedy 2015",
     constants={"eps": NOT_NEGATIVE},
 )
-def batch_normalization(x, gamma, beta, *, eps=1e-3, mask=None):
+def batch_normalization(x, gamma, beta, *, eps=1e-3):
     """Batch normalisation in training: each channel gets mean 0 and variance 1 over the batch and all positions.
 
     The variance is the biased one (divided by n).
 
-    Arguments: x (...,C); gamma, beta (C,), scale and shift; eps, added to the variance; mask (...,C), bool, which numbers
-    count for mean and variance, or None: all.
+    Arguments: x (...,C); gamma, beta (C,), scale and shift; eps, added to the variance.
     Returns: y (...,C).
 
     >>> batch_normalization(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), eps=0.0).ravel()
     array([-1.,  1.])
     """
-    axes = tuple(range(x.ndim - 1))
-    return _normalise(x, gamma, beta, axes, eps, None if mask is None else share_of(mask, axes, x.real.dtype))
+    return _normalise(x, gamma, beta, tuple(range(x.ndim - 1)), eps)
 
 
 @backward_of(batch_normalization)
 def normalization_backward(dy, saved):
-    """mu and sigma moved with every x that counts, so dx loses what a common shift and a common stretch would have changed."""
-    normal, inverse, gamma, axes, share = saved
+    """mu and sigma moved with every x, so dx loses what a common shift and a common stretch would have changed."""
+    normal, inverse, gamma, axes = saved
     dn = dy * gamma
-    if share is None:
-        shift, stretch = _mean(dn, axes, None), _mean(dn * normal, axes, None)
-    else:
-        shift, stretch = (share * v.sum(axis=axes, keepdims=True) for v in (dn, dn * normal))
-    dx = inverse * (dn - shift - normal * stretch)
+    dx = inverse * (dn - dn.mean(axis=axes, keepdims=True) - normal * (dn * normal).mean(axis=axes, keepdims=True))
     rest = tuple(range(dy.ndim - 1))
     return dx, (dy * normal).sum(axis=rest), dy.sum(axis=rest)
 
 
 @literal_of(batch_normalization)
-def batch_normalization_literal(x, gamma, beta, *, eps=1e-3, mask=None):
-    columns, counted = (None if a is None else a.reshape(-1, x.shape[-1]).T for a in (x, mask))
-    return _literal_rows(columns, eps, counted).T.reshape(x.shape) * gamma + beta
+def batch_normalization_literal(x, gamma, beta, *, eps=1e-3):
+    columns = x.reshape(-1, x.shape[-1]).T
+    return _literal_rows(columns, eps).T.reshape(x.shape) * gamma + beta
 
 
 @samples_of(batch_normalization)
-def batch_normalization_samples(draw):
-    (x, gamma, beta), constants = normalization_samples(draw)
-    steps = np.indices(x.shape[:-1]).sum(axis=0) % 3 != draw.integer(0, 2)
-    return (x, gamma, beta), {**constants, "mask": draw.choice([None, np.repeat(steps[..., None], x.shape[-1], axis=-1)])}
-
-
 def normalization_samples(draw):
     c = draw.integer(2, 4)
     x = draw.array(*draw.choice([(4, c), (2, 3, c), (2, 2, 3, c)]))
@@ -123,6 +101,66 @@ def layer_normalization_literal(x, gamma, beta, *, eps=1e-3):
 
 
 samples_of(layer_normalization)(normalization_samples)
+
+
+# ---- batch normalisation of padded sequences -----------------------------------------------------------------------
+
+
+def share_of(mask, axes, dtype):
+    """What each number counts in a mean along the axes: 1/n for the n that the mask keeps, else 0."""
+    return mask.astype(dtype) / np.maximum(mask.sum(axis=axes, keepdims=True), 1).astype(dtype)
+
+
+@op(
+    NORMALISE + r", \quad \mu = \sum_i s_i x_i, \; \sigma^2 = \sum_i s_i (x_i - \mu)^2, \; s_i = \frac{m_i}{\sum_j m_j}",
+    shapes="x (...,C), gamma (C,), beta (C,), mask bool (...,C) -> y (...,C)",
+    source="Ioffe and Szegedy 2015, with Keras's mask",
+    constants={"eps": NOT_NEGATIVE},
+)
+def masked_batch_normalization(x, gamma, beta, *, mask, eps=1e-3):
+    """Batch normalisation in training where some numbers are padding: they are normalised, too, but do not count.
+
+    Arguments: x (...,C); gamma, beta (C,), scale and shift; mask (...,C), bool, which numbers count; eps, added to the variance.
+    Returns: y (...,C).
+
+    >>> x, mask = np.array([[1.0], [3.0], [6.0]]), np.array([[True], [True], [False]])
+    >>> masked_batch_normalization(x, np.ones(1), np.zeros(1), mask=mask, eps=0.0).ravel()
+    array([-1.,  1.,  4.])
+    """
+    axes = tuple(range(x.ndim - 1))
+    share = share_of(mask, axes, x.real.dtype)
+    centred = x - (share * x).sum(axis=axes, keepdims=True)
+    inverse = 1 / np.sqrt((share * centred**2).sum(axis=axes, keepdims=True) + eps)
+    normal = centred * inverse
+    return gamma * normal + beta, (normal, inverse, gamma, share)
+
+
+@backward_of(masked_batch_normalization)
+def masked_batch_normalization_backward(dy, saved):
+    """As without a mask, where each x moved mu and sigma by its share: padding by nothing."""
+    normal, inverse, gamma, share = saved
+    axes, dn = tuple(range(dy.ndim - 1)), dy * gamma
+    common = dn.sum(axis=axes, keepdims=True) + normal * (dn * normal).sum(axis=axes, keepdims=True)
+    return inverse * (dn - share * common), (dy * normal).sum(axis=axes), dy.sum(axis=axes)
+
+
+@literal_of(masked_batch_normalization)
+def masked_batch_normalization_literal(x, gamma, beta, *, mask, eps=1e-3):
+    y = np.empty(x.shape)
+    for c in range(x.shape[-1]):
+        values = [x[i][c] for i in np.ndindex(x.shape[:-1]) if mask[i][c]]
+        mean = math.fsum(values) / len(values)
+        variance = math.fsum((value - mean) ** 2 for value in values) / len(values)
+        for i in np.ndindex(x.shape[:-1]):
+            y[i][c] = gamma[c] * (x[i][c] - mean) / math.sqrt(variance + eps) + beta[c]
+    return y
+
+
+@samples_of(masked_batch_normalization)
+def masked_batch_normalization_samples(draw):
+    arrays, constants = normalization_samples(draw)
+    places = np.indices(arrays[0].shape)[:-1].sum(axis=0)  # padding at every second or third place, alike for all channels
+    return arrays, {**constants, "mask": places % draw.choice([2, 3]) != 0}
 
 
 # ---- dropout -------------------------------------------------------------------------------------------------------
