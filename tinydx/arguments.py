@@ -38,7 +38,7 @@ class Kind(NamedTuple):
 
 def is_whole(value: Any) -> bool:
     """Whether this is a whole number that a size or an axis can be, of Python or NumPy, and no bool."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and -LARGEST <= int(value) <= LARGEST
 
 
 def is_number(value: Any) -> bool:

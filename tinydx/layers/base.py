@@ -248,18 +248,17 @@ class Layer:
 
     def pass_mask(self, x: Any, y: Any) -> None:
         """Give the outputs the masks that `compute_mask` says, unless `call` has given them some."""
-        masks = [getattr(v, "mask", None) for v in x] if isinstance(x, list) else getattr(x, "mask", None)
+        masks = [getattr(v, "mask", None) for v in (x if isinstance(x, list) else [x])]
         outputs = [v for v in (y if isinstance(y, list | tuple) else [y]) if isinstance(v, Tensor)]
-        if all(m is None for m in (masks if isinstance(x, list) else [masks])) or all(v.mask is not None for v in outputs):
+        if all(m is None for m in masks) or all(v.mask is not None for v in outputs):
             return
-        if not self.supports_masking:
-            if self.supports_masking is None:
-                cure = "if its output has the input's time steps, set supports_masking = True in the class"
-                warnings.warn(f"{self.name}: the mask of its input ends at {type(self).__name__}; {cure}", stacklevel=3)
-            return
-        given = self.compute_mask(x, masks)
-        for v, mask in zip(outputs, given if isinstance(given, list) else [given], strict=False):
-            v.mask = mask if v.mask is None else v.mask
+        if self.supports_masking:
+            given = self.compute_mask(x, masks if isinstance(x, list) else masks[0])
+            for v, mask in zip(outputs, given if isinstance(given, list | tuple) else [given], strict=False):
+                v.mask = mask if v.mask is None else v.mask
+        elif self.supports_masking is None:
+            cure = "if its output has the input's time steps, set supports_masking = True in the class"
+            warnings.warn(f"{self.name}: the mask of its input ends at {type(self).__name__}; {cure}", stacklevel=3)
 
     def ensure_built(self, input_shape: Any, input_dtype: Any = None) -> None:
         """Build the layer unless it is built, in its own dtype or else in the input's."""

@@ -121,6 +121,7 @@ def correlate2d(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1
 
 @requirement_of(correlate2d)
 def channels_fit_groups(x, w, b=None, *, groups=1, **windows):
+    """ValueError unless each group has as many channels as the kernel takes, and as many filters as every other."""
     if x.shape[3] != w.shape[2] * groups or w.shape[3] % groups:
         raise ValueError(
             f"correlate2d: x has {x.shape[3]} channels, but w (kh,kw,C/groups,F) {w.shape} takes {w.shape[2]} x {groups} groups"

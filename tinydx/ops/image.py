@@ -104,6 +104,7 @@ def affine_warp_backward(dy, saved):
 
 @requirement_of(affine_warp)
 def the_map_is_finite(image, *, matrix, offset, **fill):
+    """ValueError for NaN and infinity, which are no place in an image."""
     if not (np.isfinite(matrix).all() and np.isfinite(offset).all()):
         raise ValueError(f"affine_warp: matrix {matrix.tolist()} and offset {offset.tolist()} must be finite")
 

@@ -58,6 +58,7 @@ def max_pool2d(x, *, size=2, stride=None, padding="valid"):
 
 @requirement_of(max_pool2d)
 def windows_meet_pixels(x, *, size=2, padding="valid", **steps):
+    """ValueError where a window can lie in the padding alone: it would have no maximum and no mean."""
     if not isinstance(padding, str):
         for n, ends in zip(pair(size), padding_2d(padding, (), (), ()), strict=True):
             if max(ends) >= n:

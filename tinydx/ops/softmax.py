@@ -8,6 +8,8 @@ from tinydx.arguments import AXIS
 from tinydx.op import backward_of, literal_of, op, samples_of
 from tinydx.ops.dense import dense_backward, dense_literal, dense_samples
 
+ALONG = {"axis": AXIS}
+
 
 def _shifted_exp(x, axis):
     """e^(x - max): gives the same softmax without overflow. Rows of only -inf become NaN, as 0/0 must."""
@@ -19,12 +21,7 @@ def _softmax_samples(draw):
     return (draw.array(*shape),), {"axis": draw.choice([-1, 0])}
 
 
-@op(
-    r"p_k = \frac{e^{x_k}}{\sum_l e^{x_l}}",
-    shapes="x (...) -> p (...)",
-    source="document, 3.2, softmax",
-    constants={"axis": AXIS},
-)
+@op(r"p_k = \frac{e^{x_k}}{\sum_l e^{x_l}}", shapes="x (...) -> p (...)", source="document, 3.2, softmax", constants=ALONG)
 def softmax(x, *, axis=-1):
     """Softmax along an axis: positive numbers that add up to 1.
 
@@ -60,12 +57,7 @@ def softmax_literal(x, *, axis=-1):
 samples_of(softmax)(_softmax_samples)
 
 
-@op(
-    r"y_k = x_k - \ln \sum_l e^{x_l}",
-    shapes="x (...) -> y (...)",
-    source="logarithm of document, 3.2, softmax",
-    constants={"axis": AXIS},
-)
+@op(r"y_k = x_k - \ln \sum_l e^{x_l}", shapes="x (...) -> y (...)", source="logarithm of document, 3.2, softmax", constants=ALONG)
 def log_softmax(x, *, axis=-1):
     """Logarithm of the softmax, computed without the logarithm of zero.
 

@@ -13,6 +13,8 @@ from tinydx.arguments import COUNT, FLAG, NOT_NEGATIVE, NUMBER, SHARE, SHARE_BEL
 from tinydx.op import literal_of, op, samples_of
 from tinydx.ops.arithmetic import loop
 
+STEP = {"learning_rate": NUMBER}
+
 
 def elementwise(rule):
     """A rule for numbers, (p, memory ..., g) -> (new p, new memory ...), applied to each element of arrays."""
@@ -25,12 +27,7 @@ def elementwise(rule):
     return literal
 
 
-@op(
-    r"\theta' = \theta - \eta g",
-    shapes="p (...), g (...) -> p' (...)",
-    source="document, 1.1, gradient descent",
-    constants={"learning_rate": NUMBER},
-)
+@op(r"\theta' = \theta - \eta g", shapes="p (...), g (...) -> p' (...)", source="document, 1.1, gradient descent", constants=STEP)
 def sgd_update(p, g, *, learning_rate):
     """Gradient descent: one step against the gradient.
 
@@ -59,7 +56,7 @@ def sgd_update_samples(draw):
     r"m' = \mu m - \eta g, \quad \theta' = \theta + m' \;\; (\text{Nesterov: } \theta + \mu m' - \eta g)",
     shapes="p (...), m (...), g (...) -> p' (...), m' (...)",
     source="Polyak 1964; Sutskever et al. 2013",
-    constants={"learning_rate": NUMBER, "momentum": SHARE, "nesterov": FLAG},
+    constants={**STEP, "momentum": SHARE, "nesterov": FLAG},
 )
 def momentum_update(p, m, g, *, learning_rate, momentum, nesterov=False):
     """Gradient descent with momentum: the velocity m remembers earlier gradients.
@@ -95,7 +92,7 @@ def momentum_update_samples(draw):
     r" m' = \mu m + \eta \frac{g}{\sqrt{v' - c \, a'^2 + \epsilon}}, \quad \theta' = \theta - m'",
     shapes="p (...), v (...), a (...), m (...), g (...) -> p' (...), v' (...), a' (...), m' (...)",
     source="Tieleman and Hinton 2012",
-    constants={"learning_rate": NUMBER, "rho": SHARE, "momentum": SHARE, "epsilon": NOT_NEGATIVE, "centered": FLAG},
+    constants={**STEP, "rho": SHARE, "momentum": SHARE, "epsilon": NOT_NEGATIVE, "centered": FLAG},
 )
 def rmsprop_update(p, v, a, m, g, *, learning_rate, rho, momentum, epsilon, centered):
     """RMSprop: the gradient divided by its running root mean square.
@@ -169,7 +166,7 @@ def average_update_samples(draw):
     r"v' = v + g^2, \quad \theta' = \theta - \eta \frac{g}{\sqrt{v' + \epsilon}}",
     shapes="p (...), v (...), g (...) -> p' (...), v' (...)",
     source="Duchi et al. 2011",
-    constants={"learning_rate": NUMBER, "epsilon": NOT_NEGATIVE},
+    constants={**STEP, "epsilon": NOT_NEGATIVE},
 )
 def adagrad_update(p, v, g, *, learning_rate, epsilon):
     """Adagrad: steps shrink with the sum of all squared gradients so far.
@@ -202,7 +199,7 @@ def adagrad_update_samples(draw):
     r" \theta' = \theta - \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m'}{\sqrt{v'} + \epsilon}",
     shapes="p (...), m (...), v (...), g (...) -> p' (...), m' (...), v' (...)",
     source="document, 4.3, adam; Kingma and Ba 2014, with Keras's place for epsilon",
-    constants={"learning_rate": NUMBER, "beta_1": SHARE_BELOW_1, "beta_2": SHARE_BELOW_1, "epsilon": NOT_NEGATIVE, "step": COUNT},
+    constants={**STEP, "beta_1": SHARE_BELOW_1, "beta_2": SHARE_BELOW_1, "epsilon": NOT_NEGATIVE, "step": COUNT},
 )
 def adam_update(p, m, v, g, *, learning_rate, beta_1, beta_2, epsilon, step):
     """Adam: the mean gradient divided by its root mean square; epsilon stands outside the bias correction.
