@@ -106,6 +106,8 @@ REFUSED = [
     (ops.affine_warp, (PIXELS[0],), {"matrix": np.eye(2), "offset": np.array([0, np.inf])}, ValueError, "must be finite"),
     (ops.copy_mixture, (np.ones((1, 1, 2)), ONE, ONE), {"source": [[-1]]}, ValueError, "source reaches from -1 to -1"),
     (ops.sgd_update, (ONES, ONES), {"learning_rate": np.ones(4)}, TypeError, "learning_rate="),
+    (ops.sgd_update, (ONES, ONES[:1]), {"learning_rate": 0.1}, ValueError, r"shapes \(3, 4\), \(1, 4\), expected equal"),
+    (ops.momentum_update, (ONES, ONES[0], ONES), {"learning_rate": 0.1, "momentum": 0.9}, ValueError, "expected equal"),
     (ops.dense, (ONES, None), {}, TypeError, "w is NoneType"),
     (ops.dense, (ONES,), {}, TypeError, "dense takes 3 arrays"),
     (ops.dense, (ONES, ONES.T), {"mask": None}, TypeError, "dense has no argument 'mask'"),
