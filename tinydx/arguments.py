@@ -88,6 +88,15 @@ BORDER = Kind("'valid', 'same', a number or ((top, bottom), (left, right))", _is
 AXIS = Kind("a whole number", is_whole)
 AXES = Kind("a whole number or a tuple of them", lambda v: is_whole(v) or several(v, None, is_whole))
 
+# ---- a requirement that several ops have -----------------------------------------------------------------------------
+
+
+def one_shape(*arrays: Any, **constants: Any) -> None:
+    """ValueError unless all arrays have one shape: where the equation is elementwise, and broadcasting would be a mistake."""
+    if any(a.shape != arrays[0].shape for a in arrays):
+        raise ValueError(f"arrays have shapes {', '.join(str(a.shape) for a in arrays)}, expected equal ones")
+
+
 # ---- arrays, by the text of `shapes` ---------------------------------------------------------------------------------
 
 _KINDS = {"": "fc", "bool": "b", "int": "iu", "number": "biuf"}

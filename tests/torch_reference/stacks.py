@@ -74,7 +74,7 @@ def of_sequence(d: Draw, shape: tuple) -> Any:
     kinds = [
         lambda: recurrent(d, return_sequences=True, go_backwards=d.chance(0.2)),
         lambda: recurrent(d, return_sequences=d.chance(0.5)),
-        lambda: layers.Bidirectional(recurrent(d, return_sequences=d.chance(0.6)), merge_mode=d.one("concat", "sum", "mul", "ave")),
+        lambda: layers.Bidirectional(recurrent(d, return_sequences=d.chance(0.6)), d.one("concat", "sum", "mul", "ave")),
         lambda: layers.TimeDistributed(layers.Dense(d.n(1, 4), activation=d.one(*ACTIVATIONS))),
         lambda: layers.GlobalAveragePooling1D(),
         lambda: layers.Masking(),
@@ -176,7 +176,7 @@ def run_tinydx(model: Model, arrays: list[np.ndarray], training: bool, cotangent
 def run_torch(model: Model, arrays: list[np.ndarray], training: bool, cotangent: Any) -> tuple[Any, Any, list[Any], State]:
     """The same, by PyTorch; gradients in the same order."""
     state = State(model.weights, training)
-    leaves = [torch.tensor(a) if a.dtype.kind == "i" else torch.tensor(a, dtype=torch.float64, requires_grad=True) for a in arrays]
+    leaves = [torch.tensor(a) if a.dtype.kind == "i" else torch.tensor(a).double().requires_grad_() for a in arrays]
     inputs = model.inputs if isinstance(model.inputs, list) else [model.inputs]
     values = {symbol: Value(leaf) for symbol, leaf in zip(inputs, leaves, strict=True)}
     for call in model.graph:

@@ -192,7 +192,7 @@ def bidirectional(layer, v, s):
     a, b = (forwards, backwards.flip(1)) if every else (forwards[:, -1], backwards[:, -1])
     if every and v.mask is not None:
         a, b = a * v.mask[..., None], b * v.mask[..., None]
-    mode = layer.config.get("merge_mode", "concat")
+    mode = layer.merge_mode
     merged = {"concat": lambda: torch.cat([a, b], -1), "sum": lambda: a + b, "mul": lambda: a * b, "ave": lambda: (a + b) / 2}
     return Value(merged[mode](), v.mask if every else None)
 
@@ -262,7 +262,8 @@ TWINS = {
     "Dense": dense, "Activation": lambda l, v, s: Value(act(l, v.x), v.mask), "Dropout": dropout,
     "Flatten": lambda l, v, s: Value(v.x.flatten(1)), "Reshape": lambda l, v, s: Value(v.x.reshape(len(v.x), *l.target_shape)),
     "Conv2D": conv2d, "MaxPooling2D": max_pooling2d, "AveragePooling2D": average_pooling2d, "ZeroPadding2D": zero_padding2d,
-    "GlobalAveragePooling2D": lambda l, v, s: Value(v.x.mean((1, 2))), "GlobalMaxPooling2D": lambda l, v, s: Value(v.x.amax((1, 2))),
+    "GlobalAveragePooling2D": lambda l, v, s: Value(v.x.mean((1, 2))),
+    "GlobalMaxPooling2D": lambda l, v, s: Value(v.x.amax((1, 2))),
     "BatchNormalization": batch_normalization, "LayerNormalization": layer_normalization,
     "SimpleRNN": recurrent, "LSTM": recurrent, "GRU": recurrent, "Bidirectional": bidirectional,
     "Masking": masking, "Embedding": embedding, "GlobalAveragePooling1D": global_average_pooling1d,

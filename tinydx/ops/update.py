@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from tinydx.arguments import COUNT, FLAG, NOT_NEGATIVE, NUMBER, SHARE, SHARE_BELOW_1
+from tinydx.arguments import COUNT, FLAG, NOT_NEGATIVE, NUMBER, SHARE, SHARE_BELOW_1, one_shape
 from tinydx.op import literal_of, op, requirement_of, samples_of
 from tinydx.ops.arithmetic import loop
 
@@ -233,15 +233,6 @@ def adam_update_samples(draw):
     n = draw.integer(1, 9)
     constants = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "step": draw.integer(1, 50)}
     return (draw.array(n), draw.array(n), draw.array(n) ** 2, draw.array(n)), constants
-
-
-# ---- all of them ---------------------------------------------------------------------------------------------------
-
-
-def one_shape(*arrays, **constants):
-    """ValueError unless memory and gradient have the parameter's shape: a smaller array would count for many weights."""
-    if any(a.shape != arrays[0].shape for a in arrays):
-        raise ValueError(f"update: arrays have shapes {', '.join(str(a.shape) for a in arrays)}, expected equal ones")
 
 
 for rule in (sgd_update, momentum_update, rmsprop_update, average_update, adagrad_update, adam_update):
