@@ -5,6 +5,7 @@ it is there at all. The call runs twice, as dispatch chooses and under `use("num
 
     python tests/fuzz_ops.py --calls 20000 --seed 1        explore; prints each disagreement with the seed that repeats it
     python tests/fuzz_ops.py --calls 1 --seed 1 --at 4711  that call again
+    python tests/fuzz_ops.py --calls 500 --cuda            the CUDA kernels, in the emulator, which also checks every access
 
 What it finds becomes an example in test_fuzz_ops.py, which also runs a fixed number of calls.
 """
@@ -228,9 +229,9 @@ def outcome(call: Call, backend: str) -> Exception | list[np.ndarray]:
             return error
 
 
-def disagreement(call: Call) -> str | None:
+def disagreement(call: Call, backend: str = "auto") -> str | None:
     """What differs between the kernel's way and the reference's, in words; None if nothing does."""
-    kernel, reference = outcome(call, "auto"), outcome(call, "numpy")
+    kernel, reference = outcome(call, backend), outcome(call, "numpy")
     for who, result in (("kernel", kernel), ("reference", reference)):
         if isinstance(result, Exception) and not isinstance(result, ERRORS):
             return f"{who} raises {type(result).__name__}: {result}"
@@ -263,15 +264,28 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--at", type=int, default=0, help="number of the first call")
+    parser.add_argument("--cuda", action="store_true", help="the CUDA kernels, in the emulator")
     parser.add_argument("--verbose", action="store_true", help="print each call before it runs")
     arguments = parser.parse_args()
     faulthandler.enable()
+    if arguments.cuda:
+        from cuda_properties import emulation
+
+        with emulation():
+            return explore(arguments, "cuda")
+    return explore(arguments, "auto")
+
+
+def explore(arguments: argparse.Namespace, backend: str) -> int:
+    """Make calls and print the disagreements; 1 if there are any."""
     found = refused = 0
     for at in range(arguments.at, arguments.at + arguments.calls):
         call = draw_call(arguments.seed, at)
         if arguments.verbose:
             print(at, call, flush=True)
-        if said := disagreement(call):
+        if arguments.cuda and "cuda" not in call.op.kernels:
+            continue
+        if said := disagreement(call, backend):
             found += 1
             print(f"--seed {arguments.seed} --at {at}  {call}\n    {said}", flush=True)
         refused += isinstance(outcome(call, "numpy"), Exception)
