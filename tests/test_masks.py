@@ -189,3 +189,15 @@ def test_masked_steps_have_no_gradient():
     x.mask = np.array([[True, False, True, False], [False, False, True, True]])
     layer(x).sum().backward()
     assert not x.grad[~x.mask].any() and x.grad[x.mask].all()
+
+
+def test_weights_of_padded_sequences_are_never_broadcast():
+    loss, y = tinydx.losses.MeanSquaredError(), tinydx.Tensor(np.array([[[1.0], [2.0]], [[3.0], [100.0]]]))
+    y.mask = np.array([[True, True], [True, False]])
+    labels = np.zeros((2, 2, 1))
+    assert loss(labels, y).data == pytest.approx((1 + 4 + 9) / 3)
+    assert loss(labels, y, np.array([1.0, 2.0])).data == pytest.approx((1 + 4 + 2 * 9) / 3)
+    assert loss(labels, y, np.array([[1.0, 0.5], [2.0, 7.0]])).data == pytest.approx((1 + 2 + 2 * 9) / 3)
+    for wrong in (np.ones((1, 2)), np.ones((2, 1)), np.ones(1), np.ones((2, 2, 1))):
+        with pytest.raises(ValueError, match="has shape"):
+            loss(labels, y, wrong)
