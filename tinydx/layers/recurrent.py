@@ -39,7 +39,7 @@ class Recurrent(Layer):
     bool, instead of the input's own.
     Weights: kernel (D,G), recurrent_kernel (units,G), bias (G,), where G holds the gates side by side.
     Returns: (N,units), or (N,T,units) with return_sequences; with return_state a list of it and the states (N,units).
-    Raises: ValueError for inputs or states of other shapes.
+    Raises: ValueError for inputs, states or masks of other shapes.
     """
 
     gates: ClassVar[int] = 1
