@@ -201,3 +201,17 @@ def test_weights_of_padded_sequences_are_never_broadcast():
     for wrong in (np.ones((1, 2)), np.ones((2, 1)), np.ones(1), np.ones((2, 2, 1))):
         with pytest.raises(ValueError, match="has shape"):
             loss(labels, y, wrong)
+
+
+@pytest.mark.parametrize(("metrics", "weighted"), [(["accuracy"], None), (None, ["accuracy"])])
+def test_evaluate_counts_real_steps_as_keras_does(metrics, weighted):
+    """Keras 3.15.1's numbers for this model, with and without weights."""
+    ids, labels = np.array([[1, 2, 0, 0], [3, 0, 0, 0], [2, 1, 3, 0]]), np.array([[2, 1, 1, 0], [0, 0, 0, 2], [0, 2, 1, 2]])
+    model = Sequential([layers.Embedding(4, 3, mask_zero=True, input_shape=(4,)), layers.Dense(3, activation="softmax")])
+    model.compile(loss="sparse_categorical_crossentropy", metrics=metrics, weighted_metrics=weighted)
+    table, kernel = [[9, 9, 9], [1, 0, -1], [0, 2, 1], [-1, 1, 0]], [[1, 0, -1], [0, 1, 1], [1, -1, 0]]
+    model.set_weights([np.array(w, np.float32) for w in (table, kernel, [0, 0.5, -0.5])])
+    weight = np.repeat([[1.0], [2.0], [3.0]], 4, axis=1)
+    assert model.evaluate(ids, labels, verbose=0) == pytest.approx([2.1442337, 1 / 3], rel=1e-6)
+    accuracy = 4 / 13 if weighted else 1 / 3
+    assert model.evaluate(ids, labels, sample_weight=weight, verbose=0) == pytest.approx([4.4940295, accuracy], rel=1e-6)
