@@ -64,8 +64,9 @@ def compose(name: str, *parts: Op, y: str) -> Op:
     forward.__doc__ = f"{called} as one op, with their arrays and constants."
     equation = r"y = \mathrm{" + called.replace("_", r"\_") + "}"
     shapes = f"{parts[0].shapes.split('->')[0]}-> y {y}"
-    op = Op(name, equation, shapes, " + ".join(p.name for p in parts), forward, parts=parts)
-    op.literal, op.backward = literal, _backward(parts)
+    kinds = {key: kind for part in reversed(parts) for key, kind in part.constants.items()}  # of the first part that has it
+    op = Op(name, equation, shapes, " + ".join(p.name for p in parts), forward, parts=parts, constants=kinds)
+    op.literal, op.backward, op.requirement = literal, _backward(parts), _requirement(parts[0])
     TABLE[name] = op
     return op
 
@@ -89,6 +90,14 @@ def _signature(parts: tuple[Op, ...]) -> inspect.Signature:
             if parameter.kind is parameter.KEYWORD_ONLY:
                 parameters.setdefault(name, parameter)
     return inspect.Signature(list(parameters.values()))
+
+
+def _requirement(first: Op) -> Callable[..., None] | None:
+    """That of the first part, for its own constants; the later ones get what the parts before them made."""
+    if first.requirement is None:
+        return None
+    own, require = set(first.signature.parameters), first.requirement
+    return lambda *arrays, **constants: require(*arrays, **{k: v for k, v in constants.items() if k in own})
 
 
 def _backward(parts: tuple[Op, ...]) -> Callable[..., tuple]:

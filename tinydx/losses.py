@@ -76,6 +76,8 @@ def _weight_of_real_steps(mask: Any, weight: Any) -> Any:
     if weight is None:
         return real
     weight = np.asarray(weight, like=mask)
+    if weight.shape != mask.shape[: weight.ndim]:
+        raise ValueError(f"sample_weight has shape {weight.shape}, expected one number an example or time step of {mask.shape}")
     return real * (weight[:, None] if weight.ndim == 1 else weight)
 
 

@@ -77,6 +77,9 @@ class Model(Trainer):
             values.update(zip(call.outputs, _as_list(call.layer(arguments, **keywords)), strict=True))
         return map_symbols(values.__getitem__, self.outputs)
 
+    def compute_mask(self, x: Any, mask: Any) -> None:
+        return None  # the layers inside give the output its mask
+
     def check_input(self, input_shape: Any) -> None:
         if self.inputs is not None:
             check_against(self, input_shape, self.input_shape, [s.name for s in _as_list(self.inputs)])

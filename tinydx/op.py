@@ -17,13 +17,15 @@ An `Op` keeps everything that is known about one equation. Its parts are plain f
 Two conventions carry the whole engine:
 
 * positional parameters are arrays that get a gradient; keyword-only ones are constants (strides, ids, masks, targets);
+  shapes and kinds of both are stated here and checked before any implementation runs (tinydx/arguments.py);
 * a kernel (Numba, CUDA) is another forward and backward of the same signature, registered for the same op.
 
 Everything else reads this table: the tape, the gradient check, the kernel tests, the exercises, `tinydx card`.
 
 What an op needs (tests/test_ops.py checks every op of tinydx/ops and says what is missing):
 
-    equation, shapes, source   the arguments of @op; shapes as "x (N,D), w (D,F) -> y (N,F)"
+    equation, shapes, source   the arguments of @op; shapes as "x (N,T,D), w (D,F), mask bool (N,T) -> y (N,T,F)"
+    constants                  of @op: a `Kind` for each constant that is no array
     forward                    NumPy. It changes none of its inputs, keeps float32 and float64, and lets complex numbers
                                pass, because the gradient check takes a complex step: no abs, no .conj(), no cast to float
     docstring                  one line, then "Arguments:", "Returns:", "Raises:" if it raises, and an example that runs
@@ -39,13 +41,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from tinydx.arguments import Arguments, Kind
 from tinydx.dispatch import Implementation, choose
 from tinydx.suggestions import did_you_mean
 
@@ -101,8 +103,9 @@ class Op:
     """One equation and all its parts. Called on Tensors it is recorded on the tape, called on arrays it only computes.
 
     Arguments: name; equation in LaTeX; shapes, "x (N,D) -> y (N,F)"; source, where the equation stands; forward, the NumPy
-    reference, (*arrays, **constants) -> (y, saved); backward, (dy, saved) -> one gradient per array; literal, the equation in
-    plain loops; samples, draw -> (arrays, constants); kernels by backend; parts, of a composed op (tinydx.compose);
+    reference, (*arrays, **constants) -> (y, saved); constants, their kinds by name; backward, (dy, saved) -> one gradient per
+    array; literal, the equation in plain loops; samples, draw -> (arrays, constants); requirement, (*arrays, **constants) ->
+    None, raises ValueError where they do not fit each other; kernels by backend; parts, of a composed op (tinydx.compose);
     registered_slips, what `slips` returns once the files of slips are imported.
     """
 
@@ -112,9 +115,11 @@ class Op:
     source: str
     forward: Callable[..., tuple]
     _: KW_ONLY
+    constants: Mapping[str, Kind] = field(default_factory=dict)
     backward: Callable[..., tuple] | None = None
     literal: Callable[..., Any] | None = None
     samples: Callable[[Draw], tuple[tuple, dict]] | None = None
+    requirement: Callable[..., None] | None = None
     kernels: dict[str, Implementation] = field(default_factory=dict)
     parts: tuple[Op, ...] = ()
     registered_slips: list[Slip] = field(default_factory=list)
@@ -122,10 +127,10 @@ class Op:
     def __post_init__(self) -> None:
         self.__doc__ = self.forward.__doc__
         self.signature = inspect.signature(self.forward)
-        parameters = self.signature.parameters.values()
-        self.arrays = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
-        self.takes_any_number = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        self.expected = _parse_shapes(self.shapes)
+        self.accepted = Arguments(self.name, self.signature, self.shapes, self.constants)
+        self.arrays = self.accepted.names
+        self.takes_any_number = self.accepted.any_number
+        self.expected = {entry.name: list(entry.dims) for entry in self.accepted.arrays}
 
     @property
     def reference(self) -> Implementation:
@@ -139,6 +144,8 @@ class Op:
         return self.registered_slips
 
     def __call__(self, *arrays: Any, **constants: Any) -> Any:
+        if not constants.keys() <= self.accepted.constants:
+            arrays, constants = self.accepted.bind(arrays, constants)
         for a in (*arrays, *constants.values()):
             if hasattr(a, "record"):  # a Tensor: it runs the op and writes it on the tape
                 return a.record(self, arrays, constants)
@@ -148,8 +155,8 @@ class Op:
     def run(
         self, arrays: tuple, constants: Mapping[str, Any], chosen: Implementation | None = None
     ) -> tuple[Any, Any, Implementation]:
-        """Check the arrays, choose an implementation unless one is given, and run its forward: (y, saved, implementation)."""
-        check_arrays(self, arrays)
+        """Check the arguments, choose an implementation unless one is given, and run its forward: (y, saved, implementation)."""
+        constants = self.check(arrays, constants)
         chosen = chosen or choose(self, arrays, constants)
         y, saved = chosen.forward(*arrays, **constants)
         return y, saved, chosen
@@ -158,6 +165,16 @@ class Op:
         """For pickle and copy: an op is the table's."""
         return find, (self.name,)
 
+    def check(self, arrays: tuple, constants: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The constants as implementations take them, if all arguments are as the op states (`tinydx.arguments`).
+
+        Raises: TypeError for another kind or number of arguments, ValueError for other shapes or values.
+        """
+        constants = self.accepted.check(arrays, constants)
+        if self.requirement:
+            self.requirement(*arrays, **constants)
+        return constants
+
     def __repr__(self) -> str:
         return f"<op {self.name}: {self.shapes}>"
 
@@ -165,16 +182,19 @@ class Op:
 # ---- building the table --------------------------------------------------------------------------------------------
 
 
-def op(equation: str, *, shapes: str, source: str) -> Callable[[Callable[..., tuple]], Op]:
+def op(
+    equation: str, *, shapes: str, source: str, constants: Mapping[str, Kind] | None = None
+) -> Callable[[Callable[..., tuple]], Op]:
     """Put a NumPy forward into the table under its own name.
 
-    Arguments: equation in LaTeX; shapes, "x (N,D), w (D,F) -> y (N,F)"; source, where the equation stands.
+    Arguments: equation in LaTeX; shapes, "x (N,D), w (D,F) -> y (N,F)"; source, where the equation stands; constants, the
+    kinds of those that are no arrays.
     Returns: a decorator that turns the forward, (*arrays, **constants) -> (y, saved), into an `Op`.
     """
 
     def register(forward: Callable[..., tuple]) -> Op:
         name = forward.__name__
-        TABLE[name] = Op(name, equation, shapes, source, forward)
+        TABLE[name] = Op(name, equation, shapes, source, forward, constants=constants or {})
         return TABLE[name]
 
     return register
@@ -189,6 +209,16 @@ def backward_of(op: Op) -> Callable:
 
     def register(function: Callable[..., tuple]) -> Callable[..., tuple]:
         op.backward = function
+        return function
+
+    return register
+
+
+def requirement_of(op: Op) -> Callable:
+    """What sizes and kinds cannot say: requirement(*arrays, **constants) raises ValueError; it runs before each forward."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        op.requirement = function
         return function
 
     return register
@@ -245,42 +275,9 @@ def kernel_of(
     op.kernels[backend] = Implementation(backend, forward, backward, supports, in_place, samples or op.samples, warm)
 
 
-# ---- shapes, as the op states them ---------------------------------------------------------------------------------
-
-
-def _parse_shapes(shapes: str) -> dict[str, list[str]]:
-    """ "x (N,D), w (D,F) -> y (N,F)" -> {"x": ["N", "D"], "w": ["D", "F"]}."""
-    inputs = shapes.split("->")[0]
-    return {name: dims.replace(" ", "").strip(",").split(",") for name, dims in re.findall(r"(\w+) \(([^)]*)\)", inputs)}
-
-
 def check_arrays(op: Op, arrays: tuple) -> None:
     """Check that the arrays are floating (or complex) and have the shapes that the op states.
 
-    Raises: TypeError for another dtype or too many arrays, ValueError for a shape that does not fit.
+    Raises: TypeError for another dtype or number of arrays, ValueError for a shape that does not fit.
     """
-    names = op.arrays * len(arrays) if op.takes_any_number else op.arrays
-    if len(arrays) > len(names):
-        raise TypeError(f"{op.name} takes {len(op.arrays)} arrays ({', '.join(op.arrays)}), got {len(arrays)}")
-    sizes: dict[str, int] = {}
-    for name, a in zip(names, arrays, strict=False):
-        if a is None:
-            continue
-        if getattr(a, "dtype", None) is None or a.dtype.kind not in "fc":
-            kind = getattr(a, "dtype", type(a).__name__)
-            raise TypeError(f"{op.name}: {name} is {kind}, expected float32 or float64: convert with .astype('float32')")
-        _check_shape(op, name, a.shape, sizes)
-
-
-def _check_shape(op: Op, name: str, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
-    """Check one shape against the op's; `sizes` holds the dimensions that are known, and learns new ones."""
-    dims = op.expected.get(name, ["..."])
-    named = [d for d in dims if d != "..."]
-    fits = len(shape) >= len(named) if "..." in dims else len(shape) == len(named)
-    if fits and "..." not in dims[1:]:  # "(...,D)" or no dots: names belong to the last axes
-        for dim, size in zip(named, shape[len(shape) - len(named) :], strict=True):
-            fits = fits and (not dim.isidentifier() or sizes.setdefault(dim, size) == size)
-    if not fits:
-        known = ", ".join(f"{d}={n}" for d, n in sizes.items() if d in dims)
-        wanted = ",".join(dims)
-        raise ValueError(f"{op.name}: {name} has shape {shape}, expected ({wanted})" + (f" with {known}" if known else ""))
+    op.accepted.check_arrays(arrays)

@@ -103,8 +103,6 @@ class Tensor(Arithmetic):
         if grad is None and self.data.size != 1:
             raise ValueError(f"backward: a tensor of shape {self.shape} needs its gradient: y.backward(dy)")
         grad = np.ones_like(self.data) if grad is None else as_array(grad)
-        if grad.shape != self.shape:
-            raise ValueError(f"backward: gradient has shape {grad.shape}, expected {self.shape}")
         flowing, leaves = _chain_rule(self, grad, keep=set())
         for leaf in leaves:
             leaf.gradient = flowing[_key(leaf)]
@@ -219,23 +217,24 @@ def gradients(y: Tensor, wrt: Sequence[Tensor], grad: Any = None) -> list[Any]:
     >>> gradients(h * h, [h, x])
     [array([18.], dtype=float32), array([108.], dtype=float32)]
     """
-    grad = np.ones_like(y.data) if grad is None else grad
+    grad = np.ones_like(y.data) if grad is None else as_array(grad)
     flowing, _ = _chain_rule(y, grad, keep={_key(t) for t in wrt})
     return [multiplied_out(flowing[_key(t)]) if _key(t) in flowing else np.zeros_like(t.data) for t in wrt]
 
 
 def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
     """Visit each node once, after all its uses: the gradients by key (of leaves and of `keep`), and the leaves."""
-    flowing: dict[tuple[int, int], Any] = {_key(y): grad}
+    flowing: dict[tuple[int, int], Any] = {_key(y): _fitted(grad, y.shape, "backward")}
     leaves = {id(y): y} if y.node is None else {}
     for node in reversed(topological(y.node)):
         keys = [(id(node), i) for i in range(len(node.outputs))]
         parts = [flowing.get(k) if k in keep else flowing.pop(k, None) for k in keys]
-        dys = tuple(_zeros(grad, *o) if p is None else p for p, o in zip(parts, node.outputs, strict=True))
+        dys = tuple(_cotangent(p, grad, *o) for p, o in zip(parts, node.outputs, strict=True))
         needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in node.inputs)
         grads = gradients_of(node.implementation, dys if len(dys) > 1 else dys[0], node.saved, needs)
         for x, g, needed in zip(node.inputs, grads, needs, strict=False):
             if needed and g is not None:
+                g = _fitted(g, x.shape, node.op.name)
                 g = g if x.node is None else multiplied_out(g)  # only at a leaf may a gradient stay factored
                 g = np.asarray(g) if isinstance(g, np.generic) else g  # NumPy's product of arrays without axes is no array
                 flowing[_key(x)] = flowing[_key(x)] + g if _key(x) in flowing else g
@@ -244,9 +243,18 @@ def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
     return flowing, list(leaves.values())
 
 
-def _zeros(beside: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
-    """A gradient of zeros, on the same device as the other gradients."""
-    return np.zeros_like(beside, dtype, shape=shape)
+def _fitted(gradient: Any, shape: tuple[int, ...], giver: str) -> Any:
+    """The gradient; ValueError unless it has that shape: the next backward may be a kernel, which reads memory by it."""
+    if gradient.shape != shape:
+        raise ValueError(f"{giver}: gradient has shape {gradient.shape}, expected {shape}, that of its array")
+    return gradient
+
+
+def _cotangent(gradient: Any, beside: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """An output's gradient in its dtype, as a kernel expects it; zeros, on the device of `beside`, where none came."""
+    if gradient is None:
+        return np.zeros_like(beside, dtype, shape=shape)
+    return gradient if gradient.dtype == dtype else multiplied_out(gradient).astype(dtype)
 
 
 def _key(t: Tensor) -> tuple[int, int]:

@@ -7,6 +7,8 @@ tuples that hold no tuple themselves. So the fields are plain numbers, a row cou
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+
 from tinydx.ops.convolution import output_size, padding_2d, pair
 
 # Channels to try in tests: around vectors of 8 and 16 floats and register blocks of 6, 12 and 32.
@@ -43,7 +45,7 @@ def geometry_of(image, kernel, stride, padding, dilation=1):
     >>> g.out_h, g.out_w, g.top, g.left
     (5, 5, 1, 1)
     """
-    if not isinstance(padding, str | int):
+    if not isinstance(padding, str | int | np.integer):
         padding = tuple(map(tuple, padding))
     return _geometry(image[1:], pair(kernel), pair(stride), padding, pair(dilation))
 

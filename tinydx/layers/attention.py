@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import ops, random
-from tinydx.layers.base import Layer, Shape
+from tinydx.layers.base import Layer, Shape, expect_mask
 from tinydx.layers.core import expect_rate
 from tinydx.tensor import Tensor
 
@@ -54,10 +54,11 @@ class _AnyAttention(Layer):
         """The mixtures, and the weights if asked for; mask: those of query and value (N,Tq), (N,Tv), instead of their own."""
         query, value, key = x[0], x[1], x[-1]
         query_mask, value_mask, *_ = mask or [query.mask, value.mask]
+        query_mask, value_mask = expect_mask(self, query_mask, query.shape[:2]), expect_mask(self, value_mask, value.shape[:2])
         scores = self.scores(query, key)
         hidden = np.zeros((1, *scores.shape[1:]), bool)
         if value_mask is not None:
-            hidden = hidden | ~np.asarray(value_mask, bool)[:, None]
+            hidden = hidden | ~value_mask[:, None]
         if use_causal_mask:
             hidden = hidden | (np.arange(scores.shape[2]) > np.arange(scores.shape[1])[:, None])
         if hidden.any():
@@ -68,8 +69,12 @@ class _AnyAttention(Layer):
             weights = ops.dropout(weights, mask=kept, rate=self.dropout)
         y = weights @ value
         if query_mask is not None:
-            y = y * np.asarray(query_mask)[..., None].astype(y.dtype)
+            y = y * query_mask[..., None].astype(y.dtype)
+            y.mask = query_mask
         return [y, weights] if return_attention_scores else y
+
+    def compute_mask(self, x: list[Tensor], mask: list[Any]) -> Any:
+        return mask[0]  # of the query: the output has its steps
 
     def output_shape(self, input_shape: Any) -> Shape:
         query, value = input_shape[:2]

@@ -12,6 +12,7 @@ import functools
 import inspect
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, ClassVar, Self
@@ -107,13 +108,15 @@ class Layer:
 
     config: dict[str, Any]  # the arguments it was made with
     integer_input: ClassVar[bool] = False  # takes integer ids instead of numbers
-    passes_mask = True  # the output has the input's time steps, so the input's mask is valid for it
+    supports_masking: bool | None = None  # what becomes of the input's mask: see `compute_mask`
     _takes_training: ClassVar[bool] = True
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         register(cls)
         cls._takes_training = "training" in inspect.signature(cls.call).parameters
+        if "compute_mask" in vars(cls):
+            cls.supports_masking = vars(cls).get("supports_masking", True)
         if "build" in vars(cls):
             cls.build = _once(cls.build)  # type: ignore[method-assign]
 
@@ -172,6 +175,21 @@ class Layer:
 
     def check_input(self, input_shape: Any) -> None:
         """Raises ValueError, with the layer's name and both shapes, where an input of that shape does not fit."""
+
+    def compute_mask(self, x: Any, mask: Any) -> Any:
+        """Which time steps of the output are real. Each layer states what it does with a mask, in one of three ways, as in Keras:
+
+            supports_masking = True     the output has the input's time steps: the mask goes on    Dense, Dropout
+            supports_masking = False    time steps are mixed or moved: the mask ends               Flatten, Conv2D
+            compute_mask                the layer says itself                                      Add, LSTM, Attention
+
+        Where a class states nothing, the mask ends with a warning. A layer that makes a mask (Embedding, Masking), or is called
+        with one, gives it to its output in `call`.
+
+        Arguments: x, the input; mask (N,T) of bool, the input's. For several inputs both are lists, and some masks may be None.
+        Returns: the output's mask, None where it has none; for several outputs a list.
+        """
+        return mask
 
     def to_entry(self, nested: Callable[[Layer], dict[str, Any]]) -> dict[str, Any]:
         """What `from_entry` needs to make this layer again: the arguments it was made with.
@@ -237,10 +255,18 @@ class Layer:
             raise TypeError(f"{self.name}: input is {array.dtype}: convert it, x.astype('float32')") from error
 
     def pass_mask(self, x: Any, y: Any) -> None:
-        """Give the output the input's mask over time steps, if the layer keeps the time steps."""
-        mask = getattr(x[0] if isinstance(x, list) else x, "mask", None)
-        if self.passes_mask and mask is not None and isinstance(y, Tensor) and y.mask is None:
-            y.mask = mask if y.shape[:2] == mask.shape else None
+        """Give the outputs the masks that `compute_mask` says, unless `call` has given them some."""
+        masks = [getattr(v, "mask", None) for v in (x if isinstance(x, list) else [x])]
+        outputs = [v for v in (y if isinstance(y, list | tuple) else [y]) if isinstance(v, Tensor)]
+        if all(m is None for m in masks) or all(v.mask is not None for v in outputs):
+            return
+        if self.supports_masking:
+            given = self.compute_mask(x, masks if isinstance(x, list) else masks[0])
+            for v, mask in zip(outputs, given if isinstance(given, list | tuple) else [given], strict=False):
+                v.mask = mask if v.mask is None else v.mask
+        elif self.supports_masking is None:
+            cure = "if its output has the input's time steps, set supports_masking = True in the class"
+            warnings.warn(f"{self.name}: the mask of its input ends at {type(self).__name__}; {cure}", stacklevel=3)
 
     def ensure_built(self, input_shape: Any, input_dtype: Any = None) -> None:
         """Build the layer unless it is built, in its own dtype or else in the input's."""
@@ -393,6 +419,17 @@ def expect_last_axis(layer: Layer, shape: Shape, size: int) -> None:
     """ValueError unless the last axis has the size that the layer was built for."""
     if shape[-1] != size:
         raise ValueError(f"{layer.name}: expected {size} values on the last axis, got {shape[-1]} (of {tuple(shape)})")
+
+
+def expect_mask(layer: Layer, mask: Any, shape: Shape) -> Any:
+    """The mask as bools, or None; ValueError unless it has that shape: an entry for every time step of every example."""
+    if mask is None:
+        return None
+    mask = mask if hasattr(mask, "dtype") and mask.dtype.kind == "b" else np.asarray(mask, bool)
+    if mask.shape != tuple(shape):
+        wanted = f"{tuple(shape)}, an entry for every time step of every example"
+        raise ValueError(f"{layer.name}: mask has shape {mask.shape}, expected {wanted}")
+    return mask
 
 
 def _arguments_of(cls: type) -> list[str]:

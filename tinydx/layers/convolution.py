@@ -37,6 +37,8 @@ class Conv2D(Layer):
     (2, 8, 8, 8)
     """
 
+    supports_masking = False
+
     def __init__(
         self,
         filters: int,
@@ -108,6 +110,8 @@ class ZeroPadding2D(Layer):
     (2, 6, 9, 3)
     """
 
+    supports_masking = False
+
     def __init__(self, padding: Any = (1, 1), **common: Any):
         super().__init__(**common)
         sides = padding if isinstance(padding, list | tuple) else (padding, padding)
@@ -144,6 +148,8 @@ class MaxPooling2D(Layer):
     >>> MaxPooling2D()(np.ones((2, 7, 6, 3), "float32")).shape
     (2, 3, 3, 3)
     """
+
+    supports_masking = False
 
     pool = ops.max_pool2d
 
@@ -189,7 +195,7 @@ class GlobalAveragePooling2D(Layer):
     (2, 3)
     """
 
-    passes_mask = False
+    supports_masking = False
 
     def __init__(self, keepdims: bool = False, **common: Any):
         super().__init__(**common)

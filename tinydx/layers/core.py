@@ -10,7 +10,8 @@ import numpy as np
 
 from tinydx import activations, ops, random, regularizers
 from tinydx.device import random_beside
-from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_rank
+from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_mask, expect_rank
+from tinydx.ops.normalization import share_of
 from tinydx.tensor import Tensor
 
 
@@ -43,6 +44,8 @@ class Dense(Layer):
         self.units, self.activation, self.use_bias = count(self, "units", units), activations.get(activation), use_bias
         self.initializers = kernel_initializer, bias_initializer
         self.regularizers = regularizers.get(kernel_regularizer), regularizers.get(bias_regularizer)
+
+    supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
         features = known_axis(self, input_shape, -1)
@@ -78,6 +81,8 @@ class Activation(Layer):
     array([[0., 2.]])
     """
 
+    supports_masking = True
+
     def __init__(self, activation: Any, **common: Any):
         super().__init__(**common)
         self.activation = activations.get(activation)
@@ -98,7 +103,7 @@ class Flatten(Layer):
     (2, 60)
     """
 
-    passes_mask = False
+    supports_masking = False
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
@@ -118,7 +123,7 @@ class Reshape(Layer):
     (3, 2, 2)
     """
 
-    passes_mask = False
+    supports_masking = False
 
     def __init__(self, target_shape: tuple[int, ...], **common: Any):
         super().__init__(**common)
@@ -158,6 +163,8 @@ class Dropout(Layer):
     3.0
     """
 
+    supports_masking = True
+
     def __init__(self, rate: float, noise_shape: tuple[int | None, ...] | None = None, **common: Any):
         super().__init__(**common)
         self.rate, self.noise_shape = expect_rate(self, "rate", rate), noise_shape
@@ -183,6 +190,8 @@ def expect_rate(layer: Layer, name: str, rate: float) -> float:
 class Add(Layer):
     """The sum of several inputs of one shape, as in residual networks.
 
+    A time step of the output is real where that of any input is; an input without a mask takes it away.
+
     Returns: an output of that shape.
     Raises: ValueError for a single input, and where shapes differ.
 
@@ -197,6 +206,9 @@ class Add(Layer):
 
     def call(self, x: list[Tensor], training: bool = False) -> Tensor:
         return functools.reduce(ops.add, x)
+
+    def compute_mask(self, x: list[Tensor], mask: list[Any]) -> Any:
+        return None if any(m is None for m in mask) else functools.reduce(np.logical_or, mask)
 
     def output_shape(self, input_shape: list[Shape]) -> Shape:
         return input_shape[0]
@@ -218,6 +230,9 @@ class Average(Add):
 
 class Concatenate(Layer):
     """Several inputs joined along an axis: Concatenate()([image_features, patient_features]).
+
+    Along the time axis masks are joined, too; otherwise a time step is real where that of any input is. All time steps of an
+    input without a mask count as real.
 
     Arguments: axis, the last one by default; the rest as Layer.
     Returns: the inputs one after the other along that axis.
@@ -245,6 +260,12 @@ class Concatenate(Layer):
     def call(self, x: list[Tensor], training: bool = False) -> Tensor:
         return ops.concatenate(*x, axis=self.axis)
 
+    def compute_mask(self, x: list[Tensor], mask: list[Any]) -> Any:
+        rank = max(m.ndim for m in mask if m is not None)
+        masks = [np.ones(v.shape[:rank], bool, like=v.data) if m is None else m for v, m in zip(x, mask, strict=True)]
+        axis = self.axis % x[0].ndim
+        return np.concatenate(masks, axis=axis) if axis < rank else functools.reduce(np.logical_or, masks)
+
     def output_shape(self, input_shape: list[Shape]) -> Shape:
         sizes = [s[self.axis] for s in input_shape]
         joined = list(input_shape[0])
@@ -268,6 +289,7 @@ class _Normalization(Layer):
 
     gamma: Tensor | None = None
     beta: Tensor | None = None
+    supports_masking = True
 
     def __init__(self, epsilon: float, center: bool, scale: bool, **common: Any):
         super().__init__(**common)
@@ -293,10 +315,11 @@ class BatchNormalization(_Normalization):
     """Batch normalisation of each channel.
 
     In training it uses the batch's mean and biased variance and moves its own towards them; otherwise, and where
-    trainable=False, it uses its own.
+    trainable=False, it uses its own. Masked time steps count neither for the batch's statistics nor for its own.
 
     Arguments: axis, that of the channels; momentum, the share of the moving statistics that is kept at each step; epsilon,
-    added to the variance; center, scale, whether there are beta and gamma; the rest as Layer.
+    added to the variance; center, scale, whether there are beta and gamma; the rest as Layer. A call takes mask (N,T) of
+    bool, instead of the input's own.
     Weights: gamma, beta, moving_mean, moving_variance, each (C,).
     Returns: an output of the input's shape.
     Raises: ValueError for another number of channels than at first.
@@ -328,21 +351,40 @@ class BatchNormalization(_Normalization):
             expected = f"{self.weight_shape[0]} channels on axis {self.axis}"
             raise ValueError(f"{self.name}: expected {expected}, got input shape {input_shape}")
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
+    def call(self, x: Tensor, training: bool = False, mask: Any = None) -> Tensor:
+        seen = x.mask if mask is None else mask
+        real = expect_mask(self, seen, x.shape[: min(np.ndim(seen), x.ndim - 1)])
+        if real is not None:  # one for each number, as a view
+            real = np.broadcast_to(real.reshape(*real.shape, *(1,) * (x.ndim - real.ndim)), x.shape)
         if self.axis in (-1, x.ndim - 1):
-            return self._normalize(x, training)
-        order = [i for i in range(x.ndim) if i != self.axis % x.ndim] + [self.axis % x.ndim]
-        return self._normalize(x.transpose(*order), training).transpose(*map(int, np.argsort(order)))
+            y = self._normalize(x, training, real)
+        else:
+            order = [i for i in range(x.ndim) if i != self.axis % x.ndim] + [self.axis % x.ndim]
+            real = None if real is None else real.transpose(order)
+            y = self._normalize(x.transpose(*order), training, real).transpose(*map(int, np.argsort(order)))
+        y.mask = seen if mask is None else np.asarray(mask, bool)
+        return y
 
-    def _normalize(self, x: Tensor, training: bool) -> Tensor:
+    def _normalize(self, x: Tensor, training: bool, real: Any) -> Tensor:
         gamma, beta = self.scale_and_shift(x)
         if not (training and self.trainable):
             factor = gamma / (self.moving_variance + self.epsilon) ** 0.5
             return x * factor + (beta - self.moving_mean * factor)
-        axes = tuple(range(x.ndim - 1))
-        for moving, now in ((self.moving_mean, x.data.mean(axis=axes)), (self.moving_variance, x.data.var(axis=axes))):
+        for moving, now in zip((self.moving_mean, self.moving_variance), _statistics(x.data, real), strict=True):
             moving.data = (moving.data * self.momentum + now * (1 - self.momentum)).astype(moving.dtype)
+        if real is not None:
+            return ops.masked_batch_normalization(x, gamma, beta, mask=real, eps=self.epsilon)
         return ops.batch_normalization(x, gamma, beta, eps=self.epsilon)
+
+
+def _statistics(x: Any, real: Any) -> tuple[Any, Any]:
+    """Mean and biased variance of each channel of x (...,C), over the numbers that are real (...,C), all for None."""
+    axes = tuple(range(x.ndim - 1))
+    if real is None:
+        return x.mean(axis=axes), x.var(axis=axes)
+    share = share_of(real, axes, x.dtype)
+    mean = (x * share).sum(axis=axes)
+    return mean, ((x - mean) ** 2 * share).sum(axis=axes)
 
 
 class LayerNormalization(_Normalization):

@@ -19,8 +19,8 @@ import numpy as np
 
 from tinydx import activations, initializers, ops, random, regularizers
 from tinydx.device import random_beside
-from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_rank
-from tinydx.layers.core import apply, expect_rate, known_axis
+from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_mask, expect_rank
+from tinydx.layers.core import BatchNormalization, apply, expect_rate, known_axis
 from tinydx.tensor import Tensor
 
 
@@ -39,7 +39,7 @@ class Recurrent(Layer):
     bool, instead of the input's own.
     Weights: kernel (D,G), recurrent_kernel (units,G), bias (G,), where G holds the gates side by side.
     Returns: (N,units), or (N,T,units) with return_sequences; with return_state a list of it and the states (N,units).
-    Raises: ValueError for inputs or states of other shapes.
+    Raises: ValueError for inputs, states or masks of other shapes.
     """
 
     gates: ClassVar[int] = 1
@@ -73,7 +73,6 @@ class Recurrent(Layer):
         self.regularizers = [regularizers.get(penalty) for penalty in penalties]
         self.dropout = expect_rate(self, "dropout", dropout)
         self.recurrent_dropout = expect_rate(self, "recurrent_dropout", recurrent_dropout)
-        self.passes_mask = return_sequences
 
     # ---- what a subclass defines ----
 
@@ -110,7 +109,8 @@ class Recurrent(Layer):
     # ---- the function ----
 
     def call(self, x: Tensor, training: bool = False, initial_state: Any = None, mask: Any = None) -> Any:
-        carried, mask = (x.mask if mask is None else np.asarray(mask, bool)), mask_of(x, mask, initial_state)
+        mask = expect_mask(self, mask, x.shape[:2])
+        carried, mask = (x.mask if mask is None else mask), mask_of(self, x, mask, initial_state)
         if self.go_backwards:
             x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
         if training and self.dropout:
@@ -128,6 +128,9 @@ class Recurrent(Layer):
         out = outputs if self.return_sequences else outputs[:, -1]
         out.mask = carried if self.return_sequences else None
         return [out, *last] if self.return_state else out
+
+    def compute_mask(self, x: Tensor, mask: Any) -> Any:
+        return mask if self.return_sequences else None  # the last output has seen all real steps
 
     def _initial_states(self, x: Tensor, given: Any) -> list[Any]:
         """The states at the start: zeros, or those given, one array or a list."""
@@ -173,11 +176,9 @@ class Recurrent(Layer):
         return [out, *(state for _ in self.states)] if self.return_state else out
 
 
-def mask_of(x: Tensor, mask: Any, initial_state: Any) -> Any:
+def mask_of(layer: Layer, x: Tensor, mask: Any, initial_state: Any) -> Any:
     """The mask that counts: the one given, else the input's own, unless there is an initial_state."""
-    if mask is not None:
-        return np.asarray(mask, bool)
-    return x.mask if initial_state is None else None
+    return expect_mask(layer, x.mask if mask is None and initial_state is None else mask, x.shape[:2])
 
 
 class SimpleRNN(Recurrent):
@@ -328,7 +329,6 @@ class Bidirectional(Layer):
         self.forward_layer = type(layer)(**layer.config | {"name": f"forward_{layer.name}"})
         self.backward_layer = backward_layer or type(layer)(**layer.config | turned | {"name": f"backward_{layer.name}"})
         self._check_twins()
-        self.passes_mask = layer.return_sequences
         for twin in (self.forward_layer, self.backward_layer):
             twin.zero_output_for_mask = layer.return_sequences
 
@@ -348,7 +348,7 @@ class Bidirectional(Layer):
         self.forward_layer.check_input(input_shape)
 
     def call(self, x: Tensor, training: bool = False, initial_state: Any = None, mask: Any = None) -> Any:
-        mask, halves = mask_of(x, mask, initial_state), [None, None]
+        mask, halves = mask_of(self, x, mask, initial_state), [None, None]
         if initial_state is not None:
             half = len(initial_state) // 2
             halves = [initial_state[:half], initial_state[half:]]
@@ -362,6 +362,9 @@ class Bidirectional(Layer):
         out = merged if isinstance(merged, list) else [merged]
         out[0].mask = forwards.mask
         return [*out, *states] if len(out) + len(states) > 1 else out[0]
+
+    def compute_mask(self, x: Tensor, mask: Any) -> Any:
+        return self.forward_layer.compute_mask(x, mask)
 
     def _merge(self, a: Tensor, b: Tensor) -> Any:
         if self.merge_mode == "concat":
@@ -392,6 +395,8 @@ class TimeDistributed(Layer):
     (2, 5, 6, 6, 4)
     """
 
+    supports_masking = True
+
     def __init__(self, layer: Any, **common: Any):
         super().__init__(**common)
         if not isinstance(layer, Layer):
@@ -407,7 +412,8 @@ class TimeDistributed(Layer):
         self.layer.check_input((None, *input_shape[2:]))
 
     def call(self, x: Any, training: bool = False) -> Tensor:
-        y = self.layer(x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]))
+        steps = {"mask": x.mask.reshape(-1)} if isinstance(self.layer, BatchNormalization) and x.mask is not None else {}
+        y = self.layer(x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), **steps)
         return y.reshape(*x.shape[:2], *y.shape[1:])
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -423,6 +429,8 @@ class Masking(Layer):
     >>> Masking()(np.array([[[1.0, 0.0], [0.0, 0.0]]])).mask
     array([[ True, False]])
     """
+
+    supports_masking = True
 
     def __init__(self, mask_value: float = 0.0, **common: Any):
         super().__init__(**common)

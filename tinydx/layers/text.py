@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import ops, regularizers
-from tinydx.layers.base import Layer, Shape, count, expect_rank
+from tinydx.layers.base import Layer, Shape, count, expect_mask, expect_rank
 from tinydx.tensor import Tensor
 
 
@@ -25,7 +25,8 @@ class Embedding(Layer):
     (1, 3, 4)
     """
 
-    integer_input = True
+    integer_input = True  # ids have no mask; the vectors get one in `call`
+    supports_masking = True
 
     def __init__(
         self,
@@ -61,6 +62,8 @@ class Embedding(Layer):
 class GlobalAveragePooling1D(Layer):
     """The mean over the time steps; masked steps do not count, and an example of only masked steps gives 0.
 
+    A call takes mask (N,T) of bool instead of the input's own.
+
     Returns: (N,D) for x (N,T,D).
 
     >>> words = Embedding(10, 4, mask_zero=True)(np.array([[1, 2, 0]]))
@@ -69,15 +72,17 @@ class GlobalAveragePooling1D(Layer):
     True
     """
 
-    passes_mask = False
+    def compute_mask(self, x: Tensor, mask: Any) -> None:
+        return None  # it has left the masked steps out
 
     def check_input(self, input_shape: Shape) -> None:
         expect_rank(self, input_shape, 3, "(N, time, features)")
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
-        if x.mask is None:
+    def call(self, x: Tensor, training: bool = False, mask: Any = None) -> Tensor:
+        mask = expect_mask(self, x.mask if mask is None else mask, x.shape[:2])
+        if mask is None:
             return x.mean(axis=1)
-        share = x.mask / np.maximum(x.mask.sum(axis=1, keepdims=True), 1)
+        share = mask / np.maximum(mask.sum(axis=1, keepdims=True), 1)
         return (share[:, None].astype(x.dtype) @ x).reshape(x.shape[0], x.shape[2])
 
     def output_shape(self, input_shape: Shape) -> Shape:

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from tinydx.arguments import NOT_NEGATIVE, SHARE
 from tinydx.op import backward_of, literal_of, op, samples_of
 from tinydx.ops.arithmetic import loop, one_array
 
@@ -43,7 +44,7 @@ def relu_literal(x):
 samples_of(relu)(one_array)
 
 
-@op(r"f(x) = \max(x, \alpha x)", shapes=ELEMENTWISE, source="Maas et al. 2013; Keras's slope 0.2")
+@op(r"f(x) = \max(x, \alpha x)", shapes=ELEMENTWISE, source="Maas et al. 2013; Keras's slope 0.2", constants={"slope": SHARE})
 def leaky_relu(x, *, slope=0.2):
     """Leaky ReLU: negative values are scaled by a small slope.
 
@@ -137,7 +138,12 @@ samples_of(tanh)(one_array)
 # ---- relatives -----------------------------------------------------------------------------------------------------
 
 
-@op(r"f(x) = x \text{ if } x > 0, \; \alpha (e^x - 1) \text{ otherwise}", shapes=ELEMENTWISE, source="Clevert et al. 2015")
+@op(
+    r"f(x) = x \text{ if } x > 0, \; \alpha (e^x - 1) \text{ otherwise}",
+    shapes=ELEMENTWISE,
+    source="Clevert et al. 2015",
+    constants={"alpha": NOT_NEGATIVE},
+)
 def elu(x, *, alpha=1.0):
     """ELU: like ReLU, but smooth below zero, where it approaches -alpha.
 

@@ -8,9 +8,11 @@ import math
 
 import numpy as np
 
+from tinydx.arguments import ANYTHING, AXES, AXIS, FLAG, NUMBER
 from tinydx.op import backward_of, literal_of, op, samples_of
 
 SOURCE = "arithmetic"
+REDUCTION = {"axis": AXES, "keepdims": FLAG}
 
 
 def unbroadcast(g, shape):
@@ -166,7 +168,7 @@ def divide_samples(draw):
 # ---- functions of one array ----------------------------------------------------------------------------------------
 
 
-@op(r"y = x^c", shapes="x (...) -> y (...)", source=SOURCE)
+@op(r"y = x^c", shapes="x (...) -> y (...)", source=SOURCE, constants={"exponent": NUMBER})
 def power(x, *, exponent):
     """Elementwise power with a constant exponent.
 
@@ -346,7 +348,7 @@ def _reduce_literal(reduce, x, axis, keepdims):
     return y if keepdims else y.squeeze(axes)
 
 
-@op(r"y = \sum_i x_i", shapes="x (...) -> y (... without axis)", source=SOURCE)
+@op(r"y = \sum_i x_i", shapes="x (...) -> y (... without axis)", source=SOURCE, constants=REDUCTION)
 def sum(x, *, axis=None, keepdims=False):
     """Sum over one axis, several, or all.
 
@@ -372,7 +374,7 @@ def sum_literal(x, *, axis=None, keepdims=False):
 samples_of(sum)(_reduce_samples)
 
 
-@op(r"y = \frac{1}{n} \sum_i x_i", shapes="x (...) -> y (... without axis)", source=SOURCE)
+@op(r"y = \frac{1}{n} \sum_i x_i", shapes="x (...) -> y (... without axis)", source=SOURCE, constants=REDUCTION)
 def mean(x, *, axis=None, keepdims=False):
     """Mean over one axis, several, or all.
 
@@ -388,7 +390,7 @@ def mean(x, *, axis=None, keepdims=False):
 @backward_of(mean)
 def mean_backward(dy, saved):
     dx = _restore(dy, *saved)
-    return (dx * (dy.size / dx.size),)
+    return (dx * (dy.size / (dx.size or 1)),)
 
 
 @literal_of(mean)
@@ -399,7 +401,7 @@ def mean_literal(x, *, axis=None, keepdims=False):
 samples_of(mean)(_reduce_samples)
 
 
-@op(r"y = \max_i x_i", shapes="x (...) -> y (... without axis)", source=SOURCE)
+@op(r"y = \max_i x_i", shapes="x (...) -> y (... without axis)", source=SOURCE, constants=REDUCTION)
 def max(x, *, axis, keepdims=False):
     """Maximum over one axis or several; the gradient of tied maxima goes to the first.
 
@@ -441,7 +443,7 @@ def max_samples(draw):
 # ---- rearrangements ------------------------------------------------------------------------------------------------
 
 
-@op(r"y_{i'} = x_i \text{ in the same (C) order}", shapes="x (...) -> y (shape)", source=SOURCE)
+@op(r"y_{i'} = x_i \text{ in the same (C) order}", shapes="x (...) -> y (shape)", source=SOURCE, constants={"shape": AXES})
 def reshape(x, *, shape):
     """The same elements in C order under another shape.
 
@@ -475,7 +477,7 @@ def reshape_samples(draw):
     return (draw.array(n, 6),), {"shape": draw.choice([(n, 2, 3), (6, n), (-1,), (3, -1)])}
 
 
-@op(r"y_{ji} = x_{ij}", shapes="x (...) -> y (... permuted)", source=SOURCE)
+@op(r"y_{ji} = x_{ij}", shapes="x (...) -> y (... permuted)", source=SOURCE, constants={"axes": AXES})
 def transpose(x, *, axes=None):
     """Permute the axes.
 
@@ -509,7 +511,7 @@ def transpose_samples(draw):
     return (draw.array(n, n, n),), {"axes": draw.choice([None, (1, 2, 0), (2, 0, 1), (0, 2, 1)])}
 
 
-@op(r"y = x[\text{key}]", shapes="x (...) -> y (x[key])", source=SOURCE)
+@op(r"y = x[\text{key}]", shapes="x (...) -> y (x[key])", source=SOURCE, constants={"key": ANYTHING})
 def getitem(x, *, key):
     """Indexing and slicing; an element that is taken twice collects both gradients.
 
@@ -547,7 +549,7 @@ def getitem_samples(draw):
     return (draw.array(n, 4),), {"key": draw.choice(keys)}
 
 
-@op(r"y = [x_1, x_2, \dots]", shapes="x (...) -> y (... joined)", source=SOURCE)
+@op(r"y = [x_1, x_2, \dots]", shapes="x (...) -> y (... joined)", source=SOURCE, constants={"axis": AXIS})
 def concatenate(*arrays, axis=-1):
     """Join arrays along an axis.
 

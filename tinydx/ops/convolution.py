@@ -13,7 +13,10 @@ do not) or over the kernel's positions p, q:
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tinydx.op import backward_of, literal_of, op, samples_of
+from tinydx.arguments import BORDER, COUNT, PAIR
+from tinydx.op import backward_of, literal_of, op, requirement_of, samples_of
+
+WINDOWS = {"stride": PAIR, "padding": BORDER, "dilation": PAIR, "groups": COUNT}
 
 # ---- geometry ------------------------------------------------------------------------------------------------------
 
@@ -38,7 +41,7 @@ def padding_2d(padding, size, kernel, stride, dilation=(1, 1)):
         return (0, 0), (0, 0)
     if padding == "same":
         return tuple(same_padding(*axis) for axis in zip(size, kernel, stride, dilation, strict=True))
-    if isinstance(padding, int):
+    if isinstance(padding, int | np.integer):
         return (padding, padding), (padding, padding)
     if isinstance(padding, str):
         raise ValueError(f"padding={padding!r}: expected 'valid', 'same', a number or ((top, bottom), (left, right))")
@@ -88,6 +91,7 @@ def patches(image, kernel, out, stride, dilation):
     r"y(i,j) = \sum_{p}\sum_{q} x(si + dp,\; sj + dq) \cdot w(p,q) + b",
     shapes="x (N,H,W,C), w (kh,kw,C/groups,F), b (F,) -> y (N,OH,OW,F)",
     source="Keras Conv2D, torch.nn.functional.conv2d; document, 1.2, without the flip",
+    constants=WINDOWS,
 )
 def correlate2d(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):
     """Cross-correlation: what Keras and PyTorch call convolution.
@@ -101,11 +105,6 @@ def correlate2d(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1
     (1, 2, 2, 2)
     """
     kernel, stride, dilation = w.shape[:2], pair(stride), pair(dilation)
-    if x.shape[3] != w.shape[2] * groups or w.shape[3] % groups:
-        raise ValueError(
-            f"correlate2d: x has {x.shape[3]} channels, but w (kh,kw,C/groups,F) {w.shape} takes {w.shape[2]} x {groups} groups"
-            f" and makes {w.shape[3]}, which groups must divide"
-        )
     border = padding_2d(padding, x.shape[1:3], kernel, stride, dilation)
     axes = zip(x.shape[1:3], kernel, stride, dilation, border, strict=True)
     out = tuple(output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
@@ -118,6 +117,16 @@ def correlate2d(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1
     if b is not None:
         y += b
     return y, (x, w, border, stride, dilation, groups)
+
+
+@requirement_of(correlate2d)
+def channels_fit_groups(x, w, b=None, *, groups=1, **windows):
+    """ValueError unless each group has as many channels as the kernel takes, and as many filters as every other."""
+    if x.shape[3] != w.shape[2] * groups or w.shape[3] % groups:
+        raise ValueError(
+            f"correlate2d: x has {x.shape[3]} channels, but w (kh,kw,C/groups,F) {w.shape} takes {w.shape[2]} x {groups} groups"
+            f" and makes {w.shape[3]}, which groups must divide"
+        )
 
 
 @backward_of(correlate2d)
@@ -200,6 +209,7 @@ def correlate2d_samples(draw):
     r"y(i,j) = \sum_{p=1}^{k}\sum_{q=1}^{k} x(i-p+1, j-q+1) \cdot w(p,q) + b",
     shapes="x (N,H,W,C), w (kh,kw,C/groups,F), b (F,) -> y (N,OH,OW,F)",
     source="document, 1.2",
+    constants=WINDOWS,
 )
 def conv2d(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):
     """The document's convolution sum: TRUE convolution, the kernel flipped.
@@ -216,6 +226,9 @@ def conv2d(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):
     (14.0, 41.0)
     """
     return correlate2d.forward(x, w[::-1, ::-1], b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+requirement_of(conv2d)(channels_fit_groups)
 
 
 @backward_of(conv2d)

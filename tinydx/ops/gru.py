@@ -110,7 +110,7 @@ def gru_step_samples(draw):
 
 @op(
     GRU + r", \quad t = 1 \dots T",
-    shapes="x (N,T,D), h0 (N,U), w (D,3U), u (U,3U), b (2,3U) -> y (N,T,U)",
+    shapes="x (N,T,D), h0 (N,U), w (D,3U), u (U,3U), b (2,3U), mask bool (N,T) -> y (N,T,U)",
     source=SOURCE,
 )
 def gru(x, h0, w, u, b=None, *, mask=None):
@@ -157,7 +157,7 @@ def gru_samples(draw):
 
 @op(
     RESET_BEFORE + r", \quad t = 1 \dots T",
-    shapes="x (N,T,D), h0 (N,U), w (D,3U), u (U,3U), b (3U,) -> y (N,T,U)",
+    shapes="x (N,T,D), h0 (N,U), w (D,3U), u (U,3U), b (3U,), mask bool (N,T) -> y (N,T,U)",
     source="document, 3.1, GRU; Cho et al. 2014",
 )
 def gru_reset_before(x, h0, w, u, b=None, *, mask=None):

@@ -13,7 +13,8 @@ It is linear in the image, so its gradient takes the same way back: dy is shared
 
 import numpy as np
 
-from tinydx.op import backward_of, literal_of, op, samples_of
+from tinydx.arguments import NUMBER, REAL, TWO_FLAGS, one_of
+from tinydx.op import backward_of, literal_of, op, requirement_of, samples_of
 
 FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 
@@ -57,8 +58,9 @@ def _mix(a, b, weight):
 
 @op(
     r"y(i,j) = \sum_{p,q} x(p,q) \, t(r-p) \, t(s-q), \quad t(u) = \max(0, 1-|u|), \quad (r,s) = A (i,j) + b",
-    shapes="image (H,W,C) -> y (H,W,C)",
+    shapes="image (H,W,C), matrix number (2,2), offset number (2,) -> y (H,W,C)",
     source="scipy.ndimage.affine_transform, order 1",
+    constants={"fill_mode": one_of(*FILL_MODES), "cval": REAL, "flip": TWO_FLAGS},
 )
 def affine_warp(image, *, matrix, offset, fill_mode="nearest", cval=0.0, flip=(False, False)):
     """Affine warp: the pixel at p is the image's value at matrix @ p + offset, interpolated bilinearly.
@@ -100,6 +102,13 @@ def affine_warp_backward(dy, saved):
     return (dx.reshape(dy.shape),)
 
 
+@requirement_of(affine_warp)
+def the_map_is_finite(image, *, matrix, offset, **fill):
+    """ValueError for NaN and infinity, which are no place in an image."""
+    if not (np.isfinite(matrix).all() and np.isfinite(offset).all()):
+        raise ValueError(f"affine_warp: matrix {matrix.tolist()} and offset {offset.tolist()} must be finite")
+
+
 @literal_of(affine_warp)
 def affine_warp_literal(image, *, matrix, offset, fill_mode="nearest", cval=0.0, flip=(False, False)):
     height, width, channels = image.shape
@@ -136,6 +145,7 @@ def affine_warp_samples(draw):
     r"y = \min(\max(x + a, \min x), \max x)",
     shapes="image (H,W,C) -> y (H,W,C)",
     source="keras.preprocessing.image.apply_channel_shift",
+    constants={"intensity": NUMBER},
 )
 def channel_shift(image, *, intensity):
     """Channel shift: a number is added to all pixels, within the image's own minimum and maximum.

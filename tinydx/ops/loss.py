@@ -14,38 +14,25 @@ import math
 
 import numpy as np
 
+from tinydx.arguments import NOT_NEGATIVE
 from tinydx.op import backward_of, literal_of, op, samples_of
 from tinydx.ops.activation import sigmoid, softplus
 from tinydx.ops.softmax import log_softmax
 
+NUMBERS = "(...), target number (...), weight number (first of ...) -> L ()"
+ROWS = "(...,K), target number (...,K), weight number (first of ...) -> L ()"
+LABELLED_ROWS = "(...,K), labels int<K (...), weight number (first of ...) -> L ()"
 EPSILON = 1e-7  # probabilities are clipped to [EPSILON, 1 - EPSILON] before their logarithm is taken
 
 
-def _target(name, prediction, target):
-    """The target in the prediction's dtype; ValueError unless the shapes are equal."""
-    if prediction.shape != np.shape(target):
-        raise ValueError(
-            f"{name}: prediction has shape {prediction.shape}, target {np.shape(target)}:"
-            " they must be equal, losses never broadcast"
-        )
+def _target(prediction, target):
+    """The target in the prediction's dtype."""
     return np.asarray(target, prediction.real.dtype, like=prediction[...])  # [...]: an array even if it is one number
 
 
-def _labels(name, prediction, labels):
-    """The class numbers, one for each row of the prediction; ValueError unless they are integers 0..K-1."""
-    labels, rows, classes = np.asarray(labels, like=prediction), prediction.shape[:-1], prediction.shape[-1]
-    if labels.shape != rows or labels.dtype.kind not in "iu":
-        raise ValueError(f"{name}: labels are {labels.dtype} {labels.shape}, expected integers of shape {rows}")
-    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(f"{name}: labels reach from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}")
-    return labels
-
-
-def _weight(name, prediction, weight):
+def _weight(prediction, weight):
     """The weights of the prediction's first axes, in a shape that multiplies it."""
     weight = np.asarray(1 if weight is None else weight, prediction.real.dtype, like=prediction[...])
-    if weight.shape != prediction.shape[: weight.ndim]:
-        raise ValueError(f"{name}: weight has shape {weight.shape}, expected the first axes of {prediction.shape}")
     return weight.reshape(weight.shape + (1,) * (prediction.ndim - weight.ndim)) if weight.ndim else weight
 
 
@@ -129,7 +116,7 @@ def _as_labels(samples):
 BCE = r"L = -\frac{1}{n} \sum_i [ t_i \ln p_i + (1 - t_i) \ln (1 - p_i) ]"
 
 
-@op(BCE, shapes="p (...) -> L ()", source="document, 4.3, binary_crossentropy")
+@op(BCE, shapes="p " + NUMBERS, source="document, 4.3, binary_crossentropy")
 def binary_crossentropy(p, *, target, weight=None):
     """Binary cross-entropy on probabilities, which are clipped to [1e-7, 1 - 1e-7] (no gradient beyond).
 
@@ -140,8 +127,8 @@ def binary_crossentropy(p, *, target, weight=None):
     >>> round(float(binary_crossentropy(np.array([[0.5]]), target=np.array([[1.0]]))), 4)
     0.6931
     """
-    t = _target("binary_crossentropy", p, target)
-    weight = _weight("binary_crossentropy", p, weight)
+    t = _target(p, target)
+    weight = _weight(p, weight)
     q = _clipped(p)
     slope = np.where(q == p, (q - t) / (q * (1 - q)), 0)
     return _mean(-(t * np.log(q) + (1 - t) * np.log(1 - q)), weight), (slope, weight, p.size)
@@ -158,7 +145,7 @@ backward_of(binary_crossentropy)(loss_backward)
 samples_of(binary_crossentropy)(_as_probabilities(_scores_and_targets))
 
 
-@op(BCE + r", \quad p_i = \sigma(z_i)", shapes="z (...) -> L ()", source="document, 4.3, sigmoid with binary_crossentropy")
+@op(BCE + r", \quad p_i = \sigma(z_i)", shapes="z " + NUMBERS, source="document, 4.3, sigmoid with binary_crossentropy")
 def sigmoid_binary_crossentropy(z, *, target, weight=None):
     """Binary cross-entropy fused with its sigmoid: exact however wrong the score is.
 
@@ -169,8 +156,8 @@ def sigmoid_binary_crossentropy(z, *, target, weight=None):
     >>> float(sigmoid_binary_crossentropy(np.array([[40.0]]), target=np.array([[0.0]])))
     40.0
     """
-    t = _target("sigmoid_binary_crossentropy", z, target)
-    weight = _weight("sigmoid_binary_crossentropy", z, weight)
+    t = _target(z, target)
+    weight = _weight(z, weight)
     return _mean(softplus.forward(z)[0] - z * t, weight), (sigmoid.forward(z)[0] - t, weight, z.size)
 
 
@@ -190,7 +177,7 @@ samples_of(sigmoid_binary_crossentropy)(_scores_and_targets)
 CCE = r"L = -\frac{1}{n} \sum_i \sum_k t_{ik} \ln p_{ik}"
 
 
-@op(CCE, shapes="p (...,K) -> L ()", source="cross-entropy of document, 3.2, softmax")
+@op(CCE, shapes="p " + ROWS, source="cross-entropy of document, 3.2, softmax")
 def categorical_crossentropy(p, *, target, weight=None):
     """Cross-entropy on probabilities, which are made to add up to 1 and clipped to [1e-7, 1 - 1e-7].
 
@@ -201,8 +188,8 @@ def categorical_crossentropy(p, *, target, weight=None):
     >>> round(float(categorical_crossentropy(np.array([[0.5, 0.5]]), target=np.array([[0.0, 1.0]]))), 4)
     0.6931
     """
-    t = _target("categorical_crossentropy", p, target)
-    weight = _weight("categorical_crossentropy", p[..., 0], weight)
+    t = _target(p, target)
+    weight = _weight(p[..., 0], weight)
     total = p.sum(axis=-1, keepdims=True)
     share = p / total
     q = _clipped(share)
@@ -225,7 +212,7 @@ backward_of(categorical_crossentropy)(loss_backward)
 samples_of(categorical_crossentropy)(_as_probabilities(_scores_and_one_hot))
 
 
-@op(r"L = -\frac{1}{n} \sum_i \ln p_{i c_i}", shapes="p (...,K) -> L ()", source="cross-entropy of document, 3.2, softmax")
+@op(r"L = -\frac{1}{n} \sum_i \ln p_{i c_i}", shapes="p " + LABELLED_ROWS, source="cross-entropy of document, 3.2, softmax")
 def sparse_categorical_crossentropy(p, *, labels, weight=None):
     """Cross-entropy on probabilities, as `categorical_crossentropy`, for class numbers in place of one-hot rows.
 
@@ -236,8 +223,8 @@ def sparse_categorical_crossentropy(p, *, labels, weight=None):
     >>> round(float(sparse_categorical_crossentropy(np.array([[0.5, 0.5]]), labels=np.array([1]))), 4)
     0.6931
     """
-    labels = _labels("sparse_categorical_crossentropy", p, labels)
-    weight = _weight("sparse_categorical_crossentropy", p[..., 0], weight)
+    labels = np.asarray(labels, like=p)
+    weight = _weight(p[..., 0], weight)
     total = p.sum(axis=-1)
     share = np.take_along_axis(p, labels[..., None], axis=-1)[..., 0] / total
     q = _clipped(share)
@@ -257,7 +244,7 @@ backward_of(sparse_categorical_crossentropy)(loss_backward)
 samples_of(sparse_categorical_crossentropy)(_as_labels(_as_probabilities(_scores_and_one_hot)))
 
 
-@op(CCE + r", \quad p_i = \mathrm{softmax}(z_i)", shapes="z (...,K) -> L ()", source="document, 3.2, softmax with cross-entropy")
+@op(CCE + r", \quad p_i = \mathrm{softmax}(z_i)", shapes="z " + ROWS, source="document, 3.2, softmax with cross-entropy")
 def softmax_crossentropy(z, *, target, weight=None):
     """Cross-entropy fused with its softmax: exact however wrong the scores are.
 
@@ -268,8 +255,8 @@ def softmax_crossentropy(z, *, target, weight=None):
     >>> float(softmax_crossentropy(np.array([[100.0, 0.0]]), target=np.array([[0.0, 1.0]])))
     100.0
     """
-    t = _target("softmax_crossentropy", z, target)
-    weight = _weight("softmax_crossentropy", z[..., 0], weight)
+    t = _target(z, target)
+    weight = _weight(z[..., 0], weight)
     logp, (p, _) = log_softmax.forward(z)
     terms = -(t * logp).sum(axis=-1)
     slope = p * t.sum(axis=-1, keepdims=True) - t
@@ -293,7 +280,7 @@ samples_of(softmax_crossentropy)(_scores_and_one_hot)
 
 @op(
     r"L = -\frac{1}{n} \sum_i \ln \mathrm{softmax}(z_i)_{c_i}",
-    shapes="z (...,K) -> L ()",
+    shapes="z " + LABELLED_ROWS,
     source="document, 3.2, softmax with cross-entropy",
 )
 def sparse_softmax_crossentropy(z, *, labels, weight=None):
@@ -306,8 +293,8 @@ def sparse_softmax_crossentropy(z, *, labels, weight=None):
     >>> float(sparse_softmax_crossentropy(np.array([[100.0, 0.0]]), labels=np.array([1])))
     100.0
     """
-    labels = _labels("sparse_softmax_crossentropy", z, labels)
-    weight = _weight("sparse_softmax_crossentropy", z[..., 0], weight)
+    labels = np.asarray(labels, like=z)
+    weight = _weight(z[..., 0], weight)
     logp, (p, _) = log_softmax.forward(z)
     terms = -np.take_along_axis(logp, labels[..., None], axis=-1)[..., 0]
     slope = p.copy()
@@ -331,7 +318,7 @@ samples_of(sparse_softmax_crossentropy)(_as_labels(_scores_and_one_hot))
 # ---- numbers -------------------------------------------------------------------------------------------------------
 
 
-@op(r"L = \frac{1}{n} \sum_i (y_i - t_i)^2", shapes="y (...) -> L ()", source="mean squared error")
+@op(r"L = \frac{1}{n} \sum_i (y_i - t_i)^2", shapes="y " + NUMBERS, source="mean squared error")
 def mean_squared_error(y, *, target, weight=None):
     """Mean squared error.
 
@@ -342,8 +329,8 @@ def mean_squared_error(y, *, target, weight=None):
     >>> float(mean_squared_error(np.array([1.0, 2.0]), target=np.array([1.0, 4.0])))
     2.0
     """
-    difference = y - _target("mean_squared_error", y, target)
-    weight = _weight("mean_squared_error", y, weight)
+    difference = y - _target(y, target)
+    weight = _weight(y, weight)
     return _mean(difference**2, weight), (2 * difference, weight, y.size)
 
 
@@ -357,7 +344,7 @@ backward_of(mean_squared_error)(loss_backward)
 samples_of(mean_squared_error)(_numbers_and_targets)
 
 
-@op(r"L = \frac{1}{n} \sum_i |y_i - t_i|", shapes="y (...) -> L ()", source="mean absolute error")
+@op(r"L = \frac{1}{n} \sum_i |y_i - t_i|", shapes="y " + NUMBERS, source="mean absolute error")
 def mean_absolute_error(y, *, target, weight=None):
     """Mean absolute error; where prediction and target are equal, the gradient is 0.
 
@@ -368,8 +355,8 @@ def mean_absolute_error(y, *, target, weight=None):
     >>> float(mean_absolute_error(np.array([1.0, 2.0]), target=np.array([1.0, 4.0])))
     1.0
     """
-    difference = y - _target("mean_absolute_error", y, target)
-    weight = _weight("mean_absolute_error", y, weight)
+    difference = y - _target(y, target)
+    weight = _weight(y, weight)
     terms = np.maximum(difference, -difference)  # |difference|, written so that complex numbers pass
     return _mean(terms, weight), (np.sign(difference.real), weight, y.size)
 
@@ -387,8 +374,9 @@ samples_of(mean_absolute_error)(_numbers_and_targets)
 @op(
     r"L = \frac{1}{n} \sum_i h(y_i - t_i), \; h(e) = \tfrac{1}{2} e^2 \text{ if } |e| \le \delta,"
     r" \; \delta (|e| - \tfrac{\delta}{2})",
-    shapes="y (...) -> L ()",
+    shapes="y " + NUMBERS,
     source="Huber 1964",
+    constants={"delta": NOT_NEGATIVE},
 )
 def huber(y, *, target, weight=None, delta=1.0):
     """Huber loss: squared for small errors, absolute for large ones.
@@ -401,8 +389,8 @@ def huber(y, *, target, weight=None, delta=1.0):
     >>> float(huber(np.array([0.0, 3.0]), target=np.array([1.0, 3.0])))
     0.25
     """
-    e = y - _target("huber", y, target)
-    weight = _weight("huber", y, weight)
+    e = y - _target(y, target)
+    weight = _weight(y, weight)
     size = np.maximum(e, -e)
     terms = np.where(size <= delta, 0.5 * e**2, delta * (size - 0.5 * delta))
     return _mean(terms, weight), (np.minimum(np.maximum(e.real, -delta), delta), weight, y.size)

@@ -91,7 +91,7 @@ def lstm_step_samples(draw):
 
 @op(
     LSTM + r", \quad t = 1 \dots T",
-    shapes="x (N,T,D), h0 (N,U), c0 (N,U), w (D,4U), u (U,4U), b (4U,) -> y (N,T,U), c_T (N,U)",
+    shapes="x (N,T,D), h0 (N,U), c0 (N,U), w (D,4U), u (U,4U), b (4U,), mask bool (N,T) -> y (N,T,U), c_T (N,U)",
     source=SOURCE,
 )
 def lstm(x, h0, c0, w, u, b=None, *, mask=None):

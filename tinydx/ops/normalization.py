@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from tinydx.arguments import NOT_NEGATIVE, SHARE_BELOW_1
 from tinydx.op import backward_of, literal_of, op, samples_of
 
 NORMALISE = r"y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta"
@@ -34,6 +35,7 @@ def _literal_rows(rows, eps):
     NORMALISE + r", \quad \mu, \sigma \text{ over the batch}",
     shapes="x (...,C), gamma (C,), beta (C,) -> y (...,C)",
     source="Ioffe and Szegedy 2015",
+    constants={"eps": NOT_NEGATIVE},
 )
 def batch_normalization(x, gamma, beta, *, eps=1e-3):
     """Batch normalisation in training: each channel gets mean 0 and variance 1 over the batch and all positions.
@@ -76,6 +78,7 @@ def normalization_samples(draw):
     NORMALISE + r", \quad \mu, \sigma \text{ over the features}",
     shapes="x (...,D), gamma (D,), beta (D,) -> y (...,D)",
     source="Ba et al. 2016",
+    constants={"eps": NOT_NEGATIVE},
 )
 def layer_normalization(x, gamma, beta, *, eps=1e-3):
     """Layer normalisation: each example gets mean 0 and variance 1 over its features (the last axis).
@@ -100,10 +103,75 @@ def layer_normalization_literal(x, gamma, beta, *, eps=1e-3):
 samples_of(layer_normalization)(normalization_samples)
 
 
+# ---- batch normalisation of padded sequences -----------------------------------------------------------------------
+
+
+def share_of(mask, axes, dtype):
+    """What each number counts in a mean along the axes: 1/n for the n that the mask keeps, else 0."""
+    return mask.astype(dtype) / np.maximum(mask.sum(axis=axes, keepdims=True), 1).astype(dtype)
+
+
+@op(
+    NORMALISE + r", \quad \mu = \sum_i s_i x_i, \; \sigma^2 = \sum_i s_i (x_i - \mu)^2, \; s_i = \frac{m_i}{\sum_j m_j}",
+    shapes="x (...,C), gamma (C,), beta (C,), mask bool (...,C) -> y (...,C)",
+    source="Ioffe and Szegedy 2015, with Keras's mask",
+    constants={"eps": NOT_NEGATIVE},
+)
+def masked_batch_normalization(x, gamma, beta, *, mask, eps=1e-3):
+    """Batch normalisation in training where some numbers are padding: they are normalised, too, but do not count.
+
+    Arguments: x (...,C); gamma, beta (C,), scale and shift; mask (...,C), bool, which numbers count; eps, added to the variance.
+    Returns: y (...,C).
+
+    >>> x, mask = np.array([[1.0], [3.0], [6.0]]), np.array([[True], [True], [False]])
+    >>> masked_batch_normalization(x, np.ones(1), np.zeros(1), mask=mask, eps=0.0).ravel()
+    array([-1.,  1.,  4.])
+    """
+    axes = tuple(range(x.ndim - 1))
+    share = share_of(mask, axes, x.real.dtype)
+    centred = x - (share * x).sum(axis=axes, keepdims=True)
+    inverse = 1 / np.sqrt((share * centred**2).sum(axis=axes, keepdims=True) + eps)
+    normal = centred * inverse
+    return gamma * normal + beta, (normal, inverse, gamma, share)
+
+
+@backward_of(masked_batch_normalization)
+def masked_batch_normalization_backward(dy, saved):
+    """As without a mask, where each x moved mu and sigma by its share: padding by nothing."""
+    normal, inverse, gamma, share = saved
+    axes, dn = tuple(range(dy.ndim - 1)), dy * gamma
+    common = dn.sum(axis=axes, keepdims=True) + normal * (dn * normal).sum(axis=axes, keepdims=True)
+    return inverse * (dn - share * common), (dy * normal).sum(axis=axes), dy.sum(axis=axes)
+
+
+@literal_of(masked_batch_normalization)
+def masked_batch_normalization_literal(x, gamma, beta, *, mask, eps=1e-3):
+    y = np.empty(x.shape)
+    for c in range(x.shape[-1]):
+        values = [x[i][c] for i in np.ndindex(x.shape[:-1]) if mask[i][c]]
+        mean = math.fsum(values) / len(values)
+        variance = math.fsum((value - mean) ** 2 for value in values) / len(values)
+        for i in np.ndindex(x.shape[:-1]):
+            y[i][c] = gamma[c] * (x[i][c] - mean) / math.sqrt(variance + eps) + beta[c]
+    return y
+
+
+@samples_of(masked_batch_normalization)
+def masked_batch_normalization_samples(draw):
+    arrays, constants = normalization_samples(draw)
+    places = np.indices(arrays[0].shape)[:-1].sum(axis=0)  # padding at every second or third place, alike for all channels
+    return arrays, {**constants, "mask": places % draw.choice([2, 3]) != 0}
+
+
 # ---- dropout -------------------------------------------------------------------------------------------------------
 
 
-@op(r"y = \frac{m \, x}{1 - r}, \quad m \in \{0, 1\}", shapes="x (...) -> y (...)", source="Srivastava et al. 2014")
+@op(
+    r"y = \frac{m \, x}{1 - r}, \quad m \in \{0, 1\}",
+    shapes="x (...), mask bool (...) -> y (...)",
+    source="Srivastava et al. 2014",
+    constants={"rate": SHARE_BELOW_1},
+)
 def dropout(x, *, mask, rate):
     """Inverted dropout: keep x where mask is true, and scale it up so that the expectation stays.
 

@@ -8,7 +8,7 @@ from tinydx.ops.softmax import softmax, softmax_backward, softmax_literal
 
 @op(
     r"p_{tw} = g_t\, \mathrm{softmax}(z_t)_w + (1 - g_t) \sum_{s:\, x_s = w} a_{ts}",
-    shapes="z (N,T,V), a (N,T,S), g (N,T,1) -> p (N,T,V)",
+    shapes="z (N,T,V), a (N,T,S), g (N,T,1), source int<V (N,S) -> p (N,T,V)",
     source="document, 3.2, decoder, with copying (See 2017)",
 )
 def copy_mixture(z, a, g, *, source):
@@ -23,8 +23,6 @@ def copy_mixture(z, a, g, *, source):
     array([[[0.25, 0.75]]])
     """
     source = np.asarray(source)
-    if source.shape != (a.shape[0], a.shape[2]) or source.dtype.kind not in "iu":
-        raise ValueError(f"copy_mixture: source is {source.dtype} {source.shape}, expected integers {(a.shape[0], a.shape[2])}")
     q, _ = softmax.forward(z)
     written, copied = g * q, (1 - g) * a
     p = written.astype(np.result_type(written, copied), copy=False)

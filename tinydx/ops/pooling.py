@@ -5,10 +5,12 @@ Both loop over the positions (p, q) of the window, as convolution does; `shifted
 
 import numpy as np
 
-from tinydx.op import backward_of, literal_of, op, samples_of
+from tinydx.arguments import BORDER, PAIR
+from tinydx.op import backward_of, literal_of, op, requirement_of, samples_of
 from tinydx.ops.convolution import crop, output_size, pad, padding_2d, pair, shifted
 
 SHAPES = "x (N,H,W,C) -> y (N,OH,OW,C)"
+POOLING = {"size": PAIR, "stride": PAIR, "padding": BORDER}
 
 
 def _geometry(x, size, stride, padding):
@@ -30,7 +32,7 @@ def _windows(x, size, stride, border, out):
         yield (n, i, j, c), [x[n, r, q, c] for r, q in inside]
 
 
-@op(r"y(i,j) = \max_{p,q} x(si + p, sj + q)", shapes=SHAPES, source="document, 1.1, max pooling")
+@op(r"y(i,j) = \max_{p,q} x(si + p, sj + q)", shapes=SHAPES, source="document, 1.1, max pooling", constants=POOLING)
 def max_pool2d(x, *, size=2, stride=None, padding="valid"):
     """Max pooling: the largest pixel of each window. At ties the gradient goes to the first in row-major order.
 
@@ -52,6 +54,15 @@ def max_pool2d(x, *, size=2, stride=None, padding="valid"):
         np.putmask(winner, candidate > y, k)
         np.maximum(y, candidate, out=y)  # instead of choosing by winner, so that NaN stays NaN
     return y, (x.shape, winner, size, stride, border)
+
+
+@requirement_of(max_pool2d)
+def windows_meet_pixels(x, *, size=2, padding="valid", **steps):
+    """ValueError where a window can lie in the padding alone: it would have no maximum and no mean."""
+    if not isinstance(padding, str):
+        for n, ends in zip(pair(size), padding_2d(padding, (), (), ()), strict=True):
+            if max(ends) >= n:
+                raise ValueError(f"pooling: padding={padding} must be smaller than the window, {size}")
 
 
 @backward_of(max_pool2d)
@@ -85,7 +96,12 @@ def pooling_samples(draw):
     return (draw.array(draw.integer(1, 3), draw.integer(3, 7), draw.integer(3, 7), draw.integer(1, 3)),), constants
 
 
-@op(r"y(i,j) = \frac{1}{|p,q|} \sum_{p,q} x(si + p, sj + q)", shapes=SHAPES, source="document, 1.1, average pooling")
+@op(
+    r"y(i,j) = \frac{1}{|p,q|} \sum_{p,q} x(si + p, sj + q)",
+    shapes=SHAPES,
+    source="document, 1.1, average pooling",
+    constants=POOLING,
+)
 def average_pool2d(x, *, size=2, stride=None, padding="valid"):
     """Average pooling: the mean of each window; padded pixels do not count.
 
@@ -104,6 +120,9 @@ def average_pool2d(x, *, size=2, stride=None, padding="valid"):
         y += shifted(padded, p, q, out, stride, (1, 1))
         count += shifted(real, p, q, out, stride, (1, 1))
     return y / count, (padded.shape, count, size, stride, border)
+
+
+requirement_of(average_pool2d)(windows_meet_pixels)
 
 
 @backward_of(average_pool2d)

@@ -56,7 +56,7 @@ def simple_rnn_step_samples(draw):
 
 @op(
     STEP + r", \quad t = 1 \dots T",
-    shapes="x (N,T,D), h0 (N,U), w_xh (D,U), w_hh (U,U), b (U,) -> y (N,T,U)",
+    shapes="x (N,T,D), h0 (N,U), w_xh (D,U), w_hh (U,U), b (U,), mask bool (N,T) -> y (N,T,U)",
     source="document, 2.2",
 )
 def simple_rnn(x, h0, w_xh, w_hh, b=None, *, mask=None):

@@ -4,8 +4,11 @@ import math
 
 import numpy as np
 
+from tinydx.arguments import AXIS
 from tinydx.op import backward_of, literal_of, op, samples_of
 from tinydx.ops.dense import dense_backward, dense_literal, dense_samples
+
+ALONG = {"axis": AXIS}
 
 
 def _shifted_exp(x, axis):
@@ -18,7 +21,7 @@ def _softmax_samples(draw):
     return (draw.array(*shape),), {"axis": draw.choice([-1, 0])}
 
 
-@op(r"p_k = \frac{e^{x_k}}{\sum_l e^{x_l}}", shapes="x (...) -> p (...)", source="document, 3.2, softmax")
+@op(r"p_k = \frac{e^{x_k}}{\sum_l e^{x_l}}", shapes="x (...) -> p (...)", source="document, 3.2, softmax", constants=ALONG)
 def softmax(x, *, axis=-1):
     """Softmax along an axis: positive numbers that add up to 1.
 
@@ -54,7 +57,7 @@ def softmax_literal(x, *, axis=-1):
 samples_of(softmax)(_softmax_samples)
 
 
-@op(r"y_k = x_k - \ln \sum_l e^{x_l}", shapes="x (...) -> y (...)", source="logarithm of document, 3.2, softmax")
+@op(r"y_k = x_k - \ln \sum_l e^{x_l}", shapes="x (...) -> y (...)", source="logarithm of document, 3.2, softmax", constants=ALONG)
 def log_softmax(x, *, axis=-1):
     """Logarithm of the softmax, computed without the logarithm of zero.
 

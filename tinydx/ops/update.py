@@ -9,8 +9,11 @@ import math
 
 import numpy as np
 
-from tinydx.op import literal_of, op, samples_of
+from tinydx.arguments import COUNT, FLAG, NOT_NEGATIVE, NUMBER, SHARE, SHARE_BELOW_1, one_shape
+from tinydx.op import literal_of, op, requirement_of, samples_of
 from tinydx.ops.arithmetic import loop
+
+STEP = {"learning_rate": NUMBER}
 
 
 def elementwise(rule):
@@ -24,7 +27,7 @@ def elementwise(rule):
     return literal
 
 
-@op(r"\theta' = \theta - \eta g", shapes="p (...), g (...) -> p' (...)", source="document, 1.1, gradient descent")
+@op(r"\theta' = \theta - \eta g", shapes="p (...), g (...) -> p' (...)", source="document, 1.1, gradient descent", constants=STEP)
 def sgd_update(p, g, *, learning_rate):
     """Gradient descent: one step against the gradient.
 
@@ -53,6 +56,7 @@ def sgd_update_samples(draw):
     r"m' = \mu m - \eta g, \quad \theta' = \theta + m' \;\; (\text{Nesterov: } \theta + \mu m' - \eta g)",
     shapes="p (...), m (...), g (...) -> p' (...), m' (...)",
     source="Polyak 1964; Sutskever et al. 2013",
+    constants={**STEP, "momentum": SHARE, "nesterov": FLAG},
 )
 def momentum_update(p, m, g, *, learning_rate, momentum, nesterov=False):
     """Gradient descent with momentum: the velocity m remembers earlier gradients.
@@ -88,6 +92,7 @@ def momentum_update_samples(draw):
     r" m' = \mu m + \eta \frac{g}{\sqrt{v' - c \, a'^2 + \epsilon}}, \quad \theta' = \theta - m'",
     shapes="p (...), v (...), a (...), m (...), g (...) -> p' (...), v' (...), a' (...), m' (...)",
     source="Tieleman and Hinton 2012",
+    constants={**STEP, "rho": SHARE, "momentum": SHARE, "epsilon": NOT_NEGATIVE, "centered": FLAG},
 )
 def rmsprop_update(p, v, a, m, g, *, learning_rate, rho, momentum, epsilon, centered):
     """RMSprop: the gradient divided by its running root mean square.
@@ -130,6 +135,7 @@ def rmsprop_update_samples(draw):
     r"a' = \mu a + (1 - \mu) \theta",
     shapes="a (...), p (...) -> a' (...)",
     source="Polyak and Juditsky 1992; its exponential form, as in Keras",
+    constants={"momentum": SHARE},
 )
 def average_update(a, p, *, momentum):
     """Weight averaging: the average a follows the parameter p, which it does not change.
@@ -160,6 +166,7 @@ def average_update_samples(draw):
     r"v' = v + g^2, \quad \theta' = \theta - \eta \frac{g}{\sqrt{v' + \epsilon}}",
     shapes="p (...), v (...), g (...) -> p' (...), v' (...)",
     source="Duchi et al. 2011",
+    constants={**STEP, "epsilon": NOT_NEGATIVE},
 )
 def adagrad_update(p, v, g, *, learning_rate, epsilon):
     """Adagrad: steps shrink with the sum of all squared gradients so far.
@@ -192,6 +199,7 @@ def adagrad_update_samples(draw):
     r" \theta' = \theta - \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m'}{\sqrt{v'} + \epsilon}",
     shapes="p (...), m (...), v (...), g (...) -> p' (...), m' (...), v' (...)",
     source="document, 4.3, adam; Kingma and Ba 2014, with Keras's place for epsilon",
+    constants={**STEP, "beta_1": SHARE_BELOW_1, "beta_2": SHARE_BELOW_1, "epsilon": NOT_NEGATIVE, "step": COUNT},
 )
 def adam_update(p, m, v, g, *, learning_rate, beta_1, beta_2, epsilon, step):
     """Adam: the mean gradient divided by its root mean square; epsilon stands outside the bias correction.
@@ -225,3 +233,7 @@ def adam_update_samples(draw):
     n = draw.integer(1, 9)
     constants = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "step": draw.integer(1, 50)}
     return (draw.array(n), draw.array(n), draw.array(n) ** 2, draw.array(n)), constants
+
+
+for rule in (sgd_update, momentum_update, rmsprop_update, average_update, adagrad_update, adam_update):
+    requirement_of(rule)(one_shape)

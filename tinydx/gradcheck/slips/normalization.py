@@ -3,7 +3,15 @@
 import numpy as np
 
 from tinydx.gradcheck.slips import slip_of
-from tinydx.ops.normalization import _normalise, batch_normalization, dropout, layer_normalization, normalization_backward
+from tinydx.ops.normalization import (
+    _normalise,
+    batch_normalization,
+    dropout,
+    layer_normalization,
+    masked_batch_normalization,
+    masked_batch_normalization_backward,
+    normalization_backward,
+)
 
 
 def _mean(a, axes):
@@ -125,6 +133,32 @@ def _add_slips(op):
 
 _add_slips(batch_normalization)
 _add_slips(layer_normalization)
+
+
+@slip_of(masked_batch_normalization, "statistics held constant", "mu and sigma move with each x that counts: dx has three terms.")
+def masked_constant(dy, saved):
+    _, inverse, gamma, _ = saved
+    return inverse * dy * gamma, None, None
+
+
+@slip_of(masked_batch_normalization, "padding counted", "Only what the mask keeps moved mu and sigma: share among those alone.")
+def padding_counted(dy, saved):
+    normal, inverse, gamma, share = saved
+    everything = np.full_like(share, share.shape[-1] / share.size)
+    return masked_batch_normalization_backward(dy, (normal, inverse, gamma, everything))[0], None, None
+
+
+@slip_of(masked_batch_normalization, "padding without gradient", "Padding was normalised, too: its dx is dy * gamma / sigma.")
+def padding_dropped(dy, saved):
+    return masked_batch_normalization_backward(dy, saved)[0] * (saved[3] > 0), None, None
+
+
+@slip_of(masked_batch_normalization, "padding ignored in dx", "Padding's y depends on mu and sigma, too: sum over all of dy.")
+def padding_ignored(dy, saved):
+    normal, inverse, gamma, share = saved
+    axes, dn, kept = tuple(range(dy.ndim - 1)), dy * gamma, dy * gamma * (share > 0)
+    common = kept.sum(axis=axes, keepdims=True) + normal * (kept * normal).sum(axis=axes, keepdims=True)
+    return inverse * (dn - share * common), None, None
 
 
 @slip_of(dropout, "scale forgotten", "Forward divided by 1 - rate: so must backward.")
