@@ -56,19 +56,23 @@ def number(
 
     >>> number("momentum", 1.5, at_least=0, below=1)
     Traceback (most recent call last):
-    ValueError: momentum is 1.5, expected a number of at least 0 and below 1
+    ValueError: momentum is 1.5, expected 0 or a number above it, below 1
     """
-    limits = [
-        (above, operator.gt, "above"),
-        (at_least, operator.ge, "of at least"),
-        (at_most, operator.le, "at most"),
-        (below, operator.lt, "below"),
-    ]
-    given = [(limit, fits, word) for limit, fits, word in limits if limit is not None]
-    if is_number(value) and math.isfinite(value) and all(fits(float(value), limit) for limit, fits, _ in given):
+    limits = (above, operator.gt), (at_least, operator.ge), (at_most, operator.le), (below, operator.lt)
+    if is_number(value) and math.isfinite(value) and all(n is None or fits(float(value), n) for n, fits in limits):
         return float(value)
-    words = " and ".join(f"{word} {limit:g}" for limit, _, word in given)
-    raise ValueError(f"{name} is {_shown(value)}, expected a {'' if given else 'finite '}number{' ' if given else ''}{words}")
+    raise ValueError(f"{name} is {_shown(value)}, expected {_range_in_words(above, at_least, at_most, below)}")
+
+
+def _range_in_words(above: float | None, at_least: float | None, at_most: float | None, below: float | None) -> str:
+    """What a number must be, for a message."""
+    if above is not None:
+        return f"a number above {above:g}" if below is None else f"a number between {above:g} and {below:g}, without these"
+    if at_least is None:
+        return "a finite number"
+    if at_most is not None:
+        return f"{at_least:g} to {at_most:g}"
+    return f"{at_least:g} or a number above it" + ("" if below is None else f", below {below:g}")
 
 
 def is_number(value: Any) -> bool:
