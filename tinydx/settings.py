@@ -1,6 +1,7 @@
 """Settings are checked where they are given: what an argument may be, in one place, and one line that names it where it is not.
 
     whole, number, flag, one_of, sizes     one value: returned as Python's own type, or ValueError
+    weights                                an array of the weights of examples
     Checked                                the type of classes that are made with settings
     check_call                             the same for the arguments of a function
 
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx.device import on_device
 from tinydx.keras_words import ARGUMENTS, asks_for_nothing
 from tinydx.suggestions import did_you_mean
 
@@ -120,6 +122,26 @@ def sizes(name: str, value: Any) -> tuple[int | None, ...]:
     if not isinstance(value, list | tuple | np.ndarray):
         raise ValueError(f"{name} is {_shown(value)}, expected a tuple of sizes without the batch axis")
     return tuple(None if n is None else whole(f"a size in {name} {tuple(value)}", n) for n in value)
+
+
+def weights(name: str, value: Any) -> Any:
+    """Weights of examples as an array, None for None; ValueError unless they are finite numbers of 0 or more.
+
+    Those on a GPU are not read, which would wait for it.
+
+    >>> weights("sample_weight", [1, float("nan")])
+    Traceback (most recent call last):
+    ValueError: sample_weight holds nan, expected finite numbers of 0 or more
+    """
+    if value is None or on_device(value):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} is {_shown(value)}, expected numbers of 0 or more")
+    right = np.isfinite(array) & (array >= 0)
+    if not right.all():
+        raise ValueError(f"{name} holds {array[~right].flat[0]}, expected finite numbers of 0 or more")
+    return array
 
 
 def _shown(value: Any) -> str:

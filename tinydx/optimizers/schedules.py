@@ -54,7 +54,7 @@ class CosineDecay(LearningRateSchedule):
     Arguments: initial_learning_rate, the peak without a warm-up, or where the warm-up starts; decay_steps, after which the rate
     stays at alpha times the peak; alpha; warmup_target, the peak after a warm-up of warmup_steps, which come before the
     decay_steps.
-    Raises: ValueError for numbers below 0, decay_steps of 0, an alpha above 1, and warmup_steps without a warmup_target.
+    Raises: ValueError for numbers below 0, decay_steps of 0, and an alpha above 1.
     Source: Loshchilov and Hutter 2016; warm-up: Goyal et al. 2017.
 
     >>> schedule = CosineDecay(0.0, decay_steps=100, alpha=0.1, warmup_target=1.0, warmup_steps=10)
@@ -78,8 +78,6 @@ class CosineDecay(LearningRateSchedule):
         number(f"{type(self).__name__}: alpha", alpha, at_least=0, at_most=1)
         if warmup_target is not None:
             self.expect(False, warmup_target=warmup_target)
-        elif warmup_steps:
-            raise ValueError(f"{type(self).__name__}: warmup_steps is {warmup_steps}, but there is no warmup_target to rise to")
 
     def __call__(self, step: int) -> float:
         start, peak, warmup = self.initial_learning_rate, self.warmup_target, self.warmup_steps
