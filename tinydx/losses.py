@@ -109,7 +109,7 @@ def _check_range(name: str, target: Any, low: float, high: float, hint: str) -> 
         raise ValueError(f"{name}: labels reach from {got}, expected {low:g} to {high:g}{hint}")
 
 
-class _Crossentropy(Loss):
+class Crossentropy(Loss):
     """A loss of probabilities, or with from_logits of scores."""
 
     def check_prediction(self, prediction: Tensor) -> None:
@@ -122,7 +122,7 @@ class _Crossentropy(Loss):
             raise ValueError(f"{self.name}: predictions reach from {low:.4g} to {high:.4g}, expected probabilities: {cure}")
 
 
-class BinaryCrossentropy(_Crossentropy):
+class BinaryCrossentropy(Crossentropy):
     """Binary cross-entropy, for one or several yes-or-no outputs.
 
     Arguments: from_logits, whether predictions are scores instead of probabilities; label_smoothing in [0, 1), which moves
@@ -152,7 +152,7 @@ class BinaryCrossentropy(_Crossentropy):
         return ops.sigmoid_binary_crossentropy(scores, target=target, weight=weight)
 
 
-class CategoricalCrossentropy(_Crossentropy):
+class CategoricalCrossentropy(Crossentropy):
     """Cross-entropy between one-hot rows and predicted class probabilities.
 
     Arguments: from_logits, whether predictions are scores instead of probabilities; label_smoothing in [0, 1), which moves
@@ -183,7 +183,7 @@ class CategoricalCrossentropy(_Crossentropy):
         return ops.softmax_crossentropy(scores, target=target, weight=weight)
 
 
-class SparseCategoricalCrossentropy(_Crossentropy):
+class SparseCategoricalCrossentropy(Crossentropy):
     """Cross-entropy between class numbers and predicted class probabilities.
 
     Arguments: from_logits, whether predictions are scores instead of probabilities; name. A call takes labels (N,...), whole

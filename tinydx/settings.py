@@ -3,7 +3,7 @@
     whole, number, flag, one_of, sizes     one value: returned as Python's own type, or ValueError
     weights                                an array of the weights of examples
     Checked                                the type of classes that are made with settings
-    check_call                             the same for the arguments of a function
+    checked                                the same for the arguments of a method
 
 The kind of an argument is its annotation: `int` a whole number, `float` a finite number, `bool` a flag, `str` a text, with `| None`
 where it may be left out. What a number may be beyond that (above 0, below 1), the class itself says with `whole` and `number`.
@@ -16,7 +16,7 @@ import inspect
 import math
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import Any
 
@@ -169,7 +169,8 @@ def _any_whole(name: str, value: Any) -> int:
     try:
         return whole(name, value, at_least=-(2**63))
     except ValueError:
-        raise ValueError(f"{name} is {_shown(value)}, expected a whole number") from None
+        cure = f": math.ceil rounds it, to {math.ceil(value)}" if isinstance(value, float) and math.isfinite(value) else ""
+        raise ValueError(f"{name} is {_shown(value)}, expected a whole number{cure}") from None
 
 
 _KINDS = {"bool": flag, "int": _any_whole, "float": number, "str": _text, "str | Path": _path}
@@ -206,6 +207,18 @@ def unknown_argument(what: str, name: str, known: Iterable[str]) -> TypeError:
     known = list(known)
     cures = [cure for cure, applies in ARGUMENTS.get(name, ()) if applies is None or applies in known]
     return TypeError(f"{what} has no argument {name!r}{f': {cures[0]}' if cures else did_you_mean(name, known)}")
+
+
+def checked(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method whose arguments are checked as those of a `Checked` class: by name, and by the kind that their annotations say."""
+    names = {name: p.annotation for name, p in list(inspect.signature(method).parameters.items())[1:]}
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **keywords: Any) -> Any:
+        check_call(method.__name__, names, {**dict(zip(names, args, strict=False)), **keywords})
+        return method(self, *args, **{name: value for name, value in keywords.items() if name in names})
+
+    return call
 
 
 @functools.cache

@@ -15,6 +15,7 @@ One thread makes the batches, in order; a few others read and transform the exam
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import threading
@@ -27,6 +28,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tinydx import random
+from tinydx.fingerprint import fingerprint
 from tinydx.preprocessing.files import check_choice
 
 PREFETCHED = 2  # batches in preparation while the consumer works on one: bounds the memory
@@ -213,7 +215,12 @@ class BatchIterator:
 
     def _signature(self) -> dict[str, Any]:
         """What a saved position depends on, apart from the seed."""
-        return {"n": self.n, "batch_size": self.batch_size, "shuffle": bool(self.shuffle)}
+        return {"n": self.n, "batch_size": self.batch_size, "shuffle": bool(self.shuffle), **self._fingerprints}
+
+    @functools.cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        """Of the examples with their labels, and of the recipe's options."""
+        return {"data": self._data_fingerprint(), "recipe": fingerprint(vars(self.recipe))}
 
     def _name(self, index: int) -> str:
         files = self._files(np.array([index]))
@@ -236,6 +243,10 @@ class BatchIterator:
 
     def _files(self, indices: np.ndarray) -> list[str] | None:
         """The paths of these examples; None for arrays."""
+        raise NotImplementedError
+
+    def _data_fingerprint(self) -> str:
+        """A fingerprint of all examples and their labels."""
         raise NotImplementedError
 
 
@@ -262,6 +273,9 @@ class ArrayIterator(BatchIterator):
 
     def _files(self, indices: np.ndarray) -> None:
         return None
+
+    def _data_fingerprint(self) -> str:
+        return fingerprint(self.x, self.y, self.sample_weight)
 
 
 def checked_arrays(x: Any, y: Any, sample_weight: Any) -> dict[str, np.ndarray]:
@@ -318,6 +332,10 @@ class FolderIterator(BatchIterator):
 
     def _files(self, indices: np.ndarray) -> list[str]:
         return [self.filepaths[index] for index in indices]
+
+    def _data_fingerprint(self) -> str:
+        sizes = [os.path.getsize(path) for path in self.filepaths]
+        return fingerprint(self.filenames, sizes, self.classes, self.class_mode)
 
 
 def announce(iterator: FolderIterator, noun: str, check: Callable[[Sequence[str]], None]) -> None:

@@ -23,6 +23,7 @@ from tinydx.factored import checksum
 from tinydx.tensor import Tensor
 from tinydx.training.data import Batch
 from tinydx.training.lowering import gradients_for_update, loss_of
+from tinydx.training.meaning import check_output
 from tinydx.training.placement import on_same_device
 from tinydx.training.running_means import RunningMeans
 
@@ -111,8 +112,20 @@ def evaluate_batch(model: Any, x: Any, batch: Batch, means: RunningMeans) -> Non
         means.add(Packet(numbers).read() if on_device(loss.data) else numbers, batch)
 
 
+def check_weights(model: Any, where: str) -> None:
+    """FloatingPointError where the last step left a weight that is not finite: no later step would notice."""
+    weights = model.weights
+    totals = {str(i): checksum(w.data) for i, w in enumerate(weights)}
+    if totals and on_device(weights[0].data):
+        totals = Packet(totals).read()
+    for w, total in zip(weights, totals.values(), strict=True):
+        if not np.isfinite(total):
+            raise FloatingPointError(f"the last step of {where} made {w.name} infinite or NaN: lower the learning rate, train anew")
+
+
 def total_loss(model: Any, target: Any, prediction: Tensor, weight: Any) -> Tensor:
-    """The loss of a prediction, plus the penalties of the model's regularizers."""
+    """The loss of a prediction, plus the penalties of the model's regularizers; ValueError where output and loss do not fit."""
+    check_output(model, prediction)
     return sum(model.losses, loss_of(model.loss, target, prediction, weight))
 
 
