@@ -215,10 +215,23 @@ def checked(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, **keywords: Any) -> Any:
-        check_call(method.__name__, names, {**dict(zip(names, args, strict=False)), **keywords})
+        check_call(method.__name__, names, {**_by_name(method, args), **keywords})
         return method(self, *args, **{name: value for name, value in keywords.items() if name in names})
 
     return call
+
+
+@functools.cache
+def _positional(method: Callable[..., Any]) -> list[str]:
+    """The names of the arguments that may be given by their place."""
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+
+
+def _by_name(method: Callable[..., Any], args: tuple) -> dict[str, Any]:
+    """Positional arguments by their names; none where there are too many, which Python itself says."""
+    names = _positional(method)
+    return dict(zip(names, args, strict=False)) if len(args) <= len(names) else {}
 
 
 @functools.cache
@@ -243,7 +256,6 @@ class Checked(type):
     def __call__(cls, *args: Any, **keywords: Any) -> Any:
         if cls.__module__.startswith("tinydx."):
             known = arguments_of(cls)
-            by_position = list(inspect.signature(cls.__init__).parameters)[1:]  # type: ignore[misc]
-            check_call(cls.__name__, known, {**dict(zip(by_position, args, strict=False)), **keywords})
+            check_call(cls.__name__, known, {**_by_name(cls.__init__, args), **keywords})  # type: ignore[misc]
             keywords = {name: value for name, value in keywords.items() if name in known}
         return super().__call__(*args, **keywords)

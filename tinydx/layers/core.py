@@ -11,6 +11,7 @@ import numpy as np
 from tinydx import activations, ops, random, regularizers
 from tinydx.device import random_beside
 from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_rank
+from tinydx.settings import number
 from tinydx.tensor import Tensor
 
 
@@ -175,9 +176,7 @@ class Dropout(Layer):
 
 def expect_rate(layer: Layer, name: str, rate: float) -> float:
     """The argument, a share that dropout drops; ValueError unless 0 <= rate < 1."""
-    if not 0 <= rate < 1:
-        raise ValueError(f"{layer.name}: {name} is {rate}, expected 0 <= {name} < 1")
-    return rate
+    return number(f"{layer.name}: {name}", rate, at_least=0, below=1)
 
 
 class Add(Layer):
@@ -271,7 +270,8 @@ class _Normalization(Layer):
 
     def __init__(self, epsilon: float, center: bool, scale: bool, **common: Any):
         super().__init__(**common)
-        self.epsilon, self.center, self.scale = epsilon, center, scale
+        self.epsilon = number(f"{self.name}: epsilon", epsilon, above=0)
+        self.center, self.scale = center, scale
 
     def add_scale_and_shift(self, shape: tuple[int, ...]) -> None:
         """Make the weights gamma and beta, where the layer has them."""
@@ -315,7 +315,7 @@ class BatchNormalization(_Normalization):
         **common: Any,
     ):
         super().__init__(epsilon, center, scale, **common)
-        self.axis, self.momentum = axis, momentum
+        self.axis, self.momentum = axis, number(f"{self.name}: momentum", momentum, at_least=0, below=1)
 
     def build(self, input_shape: Shape) -> None:
         shape = (known_axis(self, input_shape, self.axis),)

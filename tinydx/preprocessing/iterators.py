@@ -30,6 +30,8 @@ import numpy as np
 from tinydx import random
 from tinydx.fingerprint import fingerprint
 from tinydx.preprocessing.files import check_choice
+from tinydx.settings import flag, whole
+from tinydx.settings import weights as checked_weights
 
 PREFETCHED = 2  # batches in preparation while the consumer works on one: bounds the memory
 EXAMPLE_THREADS = min(4, os.cpu_count() or 1)
@@ -93,11 +95,8 @@ class BatchIterator:
         shuffle: bool,
         seed: int | None,
     ):
-        if batch_size != int(batch_size) or batch_size < 1:
-            raise ValueError(f"batch_size must be a positive whole number, got {batch_size!r}")
-        if seed is not None and not 0 <= seed < 2**32:
-            raise ValueError(f"seed must be in 0..2**32 - 1, got {seed!r}")
-        self.n, self.batch_size, self.shuffle, self.seed = n, int(batch_size), shuffle, seed
+        self.n, self.batch_size, self.shuffle = n, whole("batch_size", batch_size), flag("shuffle", shuffle)
+        self.seed = None if seed is None else whole("seed", seed, at_least=0, at_most=2**32 - 1)
         self.recipe, self.shape, self.dtype = recipe, shape, dtype
         self.last_files: list[str] | None = None  # paths of the batch last returned, None for arrays
         self._stream_seed = None if seed is None else int(seed)
@@ -291,6 +290,7 @@ def checked_arrays(x: Any, y: Any, sample_weight: Any) -> dict[str, np.ndarray]:
     if len({a.shape[:1] for a in arrays.values()}) > 1:
         shapes = ", ".join(f"{name} {a.shape}" for name, a in arrays.items())
         raise ValueError(f"x, y and sample_weight must have the same length; got {shapes}")
+    checked_weights("sample_weight", arrays.get("sample_weight"))
     if "sample_weight" in arrays and y is None:
         raise ValueError("sample_weight weighs labels: pass y too")
     return arrays
