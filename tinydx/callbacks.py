@@ -129,7 +129,8 @@ class Watcher(Callback):
 
     def __init__(self, monitor: str, mode: str, min_delta: float, verbose: int):
         one_of(f"{type(self).__name__}: mode", mode, ("auto", "min", "max"))
-        self.monitor, self.min_delta, self.verbose = monitor, abs(min_delta), verbose
+        self.verbose = whole(f"{type(self).__name__}: verbose", verbose, at_least=0)
+        self.monitor, self.min_delta = monitor, abs(min_delta)
         rises = ("accuracy", "acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1")
         self.sign = 1 if mode == "max" or (mode == "auto" and any(word in monitor.lower() for word in rises)) else -1
         self.best: float | None = None
@@ -309,7 +310,7 @@ class LearningRateScheduler(Callback):
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0):
-        self.schedule, self.verbose = schedule, verbose
+        self.schedule, self.verbose = schedule, whole("LearningRateScheduler: verbose", verbose, at_least=0)
         self.takes = _number_of_arguments(schedule)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

@@ -372,7 +372,7 @@ def dtype_of_weights(name: str, dtype: Any) -> np.dtype:
         known = np.dtype(dtype)
     except TypeError:
         known = None
-    if known not in (np.dtype("float32"), np.dtype("float64")):
+    if known is None or known not in (np.dtype("float32"), np.dtype("float64")):
         raise ValueError(f"{name}: dtype is {dtype!r}, expected 'float32' or 'float64'")
     return known
 

@@ -13,9 +13,10 @@ from tinydx.saving import read_run, save_run
 from tinydx.settings import whole
 from tinydx.training import data, prefetch
 from tinydx.training.data import Batch
+from tinydx.training.inputs import checked_input
 from tinydx.training.placement import free_memory
 from tinydx.training.running_means import RunningMeans
-from tinydx.training.step import check_weights
+from tinydx.training.step import check_last_loss, check_weights
 
 
 class Sources(NamedTuple):
@@ -97,6 +98,8 @@ class Run:
             if self.model.stop_training:
                 break
         check_weights(self.model, f"epoch {epoch + 1}")
+        if epoch + 1 == self.params["epochs"] or self.model.stop_training:
+            check_last_loss(self.model, checked_input(self.model, batch, "the last batch")[0], batch)
         logs = means.logs()
         if self.validation:
             checked = self.model.evaluate_source(self.validation, self.validation_steps)

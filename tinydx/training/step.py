@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from tinydx.device import Packet, on_device
+from tinydx.device import Packet, on_device, to_host
 from tinydx.factored import checksum
-from tinydx.tensor import Tensor
+from tinydx.tensor import Tensor, no_grad
 from tinydx.training.data import Batch
 from tinydx.training.lowering import gradients_for_update, loss_of
 from tinydx.training.meaning import check_output
@@ -121,6 +121,15 @@ def check_weights(model: Any, where: str) -> None:
     for w, total in zip(weights, totals.values(), strict=True):
         if not np.isfinite(total):
             raise FloatingPointError(f"the last step of {where} made {w.name} infinite or NaN: lower the learning rate, train anew")
+
+
+def check_last_loss(model: Any, x: Any, batch: Batch) -> None:
+    """FloatingPointError where the loss of the last batch is not finite after the last step: no later one would notice."""
+    with on_same_device(model, x) as x, no_grad(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        prediction = model.prediction(x, training=False)
+        loss = model.loss.compare(model.loss.prepare(batch.y, prediction.shape), prediction, batch.weight).data
+    if not np.isfinite(to_host(loss)):
+        raise FloatingPointError("after the last step the loss is infinite or NaN: lower the learning rate, train anew")
 
 
 def total_loss(model: Any, target: Any, prediction: Tensor, weight: Any) -> Tensor:

@@ -62,10 +62,12 @@ class SoundDataGenerator(metaclass=Checked):
         for name, size in {"rate": rate, "n_fft": n_fft, "hop": hop, "window": window, "n_mels": n_mels, "n_mfcc": n_mfcc}.items():
             if size is not None:
                 whole(name, size)
-        if crop is not None:
-            number("crop", crop, above=0)
+        for name, limit in {"crop": crop, "fmax": fmax}.items():
+            if limit is not None:
+                number(name, limit, above=0)
         if noise_range is not None and (np.shape(noise_range) != (2,) or number("noise_range", noise_range[0]) > noise_range[1]):
             raise ValueError(f"noise_range is {noise_range!r}, expected a pair (low, high)")
+        number("fmin", fmin, at_least=0)
         if crop is not None and crop * rate < n_fft:
             raise ValueError(f"crop={crop!r} s is less than one transform of n_fft={n_fft} samples at {rate} Hz")
         self.rate, self.n_mfcc, self.normalize, self.crop = rate, n_mfcc, normalize, crop
