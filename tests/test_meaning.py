@@ -1,4 +1,4 @@
-"""Outputs, losses and metrics that nobody means together; predictions of other examples than one thinks; answers of a broken model."""
+"""Outputs, losses and metrics that nobody means together; predictions of other examples than one thinks; broken models."""
 
 import warnings
 
@@ -112,7 +112,7 @@ def test_predictions_that_are_no_probabilities_by_their_values():
 
     model = Doubled(Dense(1))
     model.compile("adam", "binary_crossentropy")
-    with pytest.raises(ValueError, match="predictions reach from .*, expected probabilities: end the model in a sigmoid"):
+    with pytest.raises(ValueError, match=r"predictions reach from .*, expected probabilities: end the model in a sigmoid"):
         model.fit(X, Y, verbose=0)
 
 
@@ -154,11 +154,11 @@ def test_no_class_is_named_by_numbers_that_are_none(units):
             model.predict_classes(X)
 
 
-def test_a_forward_that_overflows_after_the_last_step_is_told():
-    """Weights that are finite, but whose products are not."""
+def test_weights_that_are_finite_but_beyond_all_bounds_are_told():
+    """No product of two of them is finite."""
     model = Sequential([Dense(8, input_shape=(5,)), Dense(8), Dense(8), Dense(1)])
     model.compile(SGD(1e25), "mse")
-    with pytest.raises(FloatingPointError, match="after the last step .*: lower the learning rate"):
+    with pytest.raises(FloatingPointError, match=r"the last step of epoch 1 made .* beyond all bounds: lower the"):
         model.fit(X, Y, epochs=1, verbose=0)
 
 

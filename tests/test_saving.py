@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -735,7 +736,9 @@ def run(scenario, callbacks, folder, bomb=None, resume=None, seed=1, epochs=6):
         options["batch_size"] = 8
     watching = [*CALLBACKS[callbacks](folder), Bomb(*(bomb or ()))]
     try:
-        history = model.fit(*data, epochs=epochs, callbacks=watching, resume=resume, verbose=0, **options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="validation_data: its examples are augmented")  # one scenario means it
+            history = model.fit(*data, epochs=epochs, callbacks=watching, resume=resume, verbose=0, **options)
     except KeyboardInterrupt:
         return model, None
     return model, history

@@ -240,14 +240,16 @@ def test_arguments_of_evaluate_and_predict(method, name, values):
 def test_arguments_of_compile(name, values):
     for value in values:
         arguments = {"optimizer": "adam", "loss": "mse", name: value}
-        refused(lambda arguments=arguments: dense_model().compile(**arguments), "" if name == "metrics" else name.split("_")[-1][:-1])
+        said = "" if name == "metrics" else name.split("_")[-1][:-1]  # "unknown metric 'acuracy'" names what it is
+        refused(lambda arguments=arguments: dense_model().compile(**arguments), said)
 
 
 def test_data_beside_settings_that_it_does_not_take():
     flow = ImageDataGenerator().flow(np.zeros((4, 5, 1, 1)), np.zeros(4), batch_size=2)
     for method in ("fit", "evaluate", "predict"):
         refused(lambda method=method: getattr(dense_model(), method)(flow, batch_size=8), "batch_size=8")
-    refused(lambda: dense_model().fit(X, Y, validation_split=0.2, validation_data=(X, Y)), "validation_split=0.2 and validation_data")
+    both = {"validation_split": 0.2, "validation_data": (X, Y)}
+    refused(lambda: dense_model().fit(X, Y, **both), "validation_split=0.2 and validation_data")
 
 
 def test_a_validation_without_length_is_told_before_training():
@@ -277,7 +279,7 @@ def test_a_last_step_that_diverges_is_told(tmp_path):
     model = Sequential([Dense(1, input_shape=(5,))])
     model.compile(SGD(1e39), "mse")
     keep = callbacks.ModelCheckpoint(saved)
-    with pytest.raises(FloatingPointError, match="the last step of epoch 1 made .*kernel infinite or NaN: lower the learning rate"):
+    with pytest.raises(FloatingPointError, match=r"the last step of epoch 1 made .*kernel infinite, NaN or"):
         model.fit(X, Y, epochs=1, verbose=0, callbacks=[keep])
     assert not saved.exists()  # a checkpoint of before is not overwritten
 
@@ -292,7 +294,7 @@ def test_what_the_checks_return():
     assert one_of("m", "a", ("a", "b")) == "a" and sizes("s", (3, None)) == (3, None)
     with pytest.raises(ValueError, match=r"^n is \[0, 1, 2, .*\.\.\., expected a whole number of at least 1$"):
         whole("n", list(range(100)))
-    with pytest.raises(ValueError, match="^seed is -1, expected a whole number from 0 to 9$"):
+    with pytest.raises(ValueError, match=r"^seed is -1, expected a whole number from 0 to 9$"):
         whole("seed", -1, at_least=0, at_most=9)
     for limits, words in (
         ({"above": 0}, "a number above 0"),

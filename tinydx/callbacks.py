@@ -250,8 +250,8 @@ class ModelCheckpoint(Watcher):
 class ReduceLROnPlateau(Watcher):
     """Multiply the learning rate by `factor` when a number has not improved for `patience` epochs.
 
-    Arguments: monitor, verbose, mode, min_delta as Watcher; factor, above 0 and below 1; patience; cooldown, epochs to wait after a
-    reduction; min_lr, the lowest learning rate.
+    Arguments: monitor, verbose, mode, min_delta as Watcher; factor, above 0 and below 1; patience; cooldown, epochs to wait after
+    a reduction; min_lr, the lowest learning rate.
     Raises: as Watcher; TypeError where training begins with a schedule as the optimizer's
     learning_rate.
 
@@ -301,8 +301,8 @@ class ReduceLROnPlateau(Watcher):
 class LearningRateScheduler(Callback):
     """Set each epoch's learning rate.
 
-    Arguments: schedule(epoch, learning_rate) -> learning rate, or schedule(epoch); it gets the number of the epoch, from 0, and the
-    rate before; verbose, whether to print the rate of each epoch.
+    Arguments: schedule(epoch, learning_rate) -> learning rate, or schedule(epoch); it gets the number of the epoch, from 0, and
+    the rate before; verbose, whether to print the rate of each epoch.
     Raises: TypeError for another schedule, and where training begins with a schedule as the optimizer's learning_rate;
     ValueError, during training, where the schedule returns a number below 0 or NaN.
 
@@ -470,5 +470,6 @@ def format_logs(logs: Logs) -> str:
 
 
 def __getattr__(name: str) -> object:
-    known = [kind.__name__ for kind in vars(sys.modules[__name__]).values() if isinstance(kind, type) and issubclass(kind, Callback)]
+    here = vars(sys.modules[__name__]).values()
+    known = [kind.__name__ for kind in here if isinstance(kind, type) and issubclass(kind, Callback)]
     raise AttributeError(f"tinydx.callbacks has no {name!r}{did_you_mean(name, known)}")

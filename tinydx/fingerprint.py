@@ -60,8 +60,8 @@ def _add_array(total: int, array: Any) -> int:
     if array.dtype.hasobject:
         return _add(total, array.tolist())
     if array.ndim == 0 or array.flags.c_contiguous:
-        return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), total)
+        return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, total)
     rows = max(1, BLOCK // max(array[:1].nbytes, 1))
     for start in range(0, len(array), rows):
-        total = zlib.crc32(np.ascontiguousarray(array[start : start + rows]).reshape(-1).view(np.uint8), total)
+        total = zlib.crc32(np.ascontiguousarray(array[start : start + rows]).reshape(-1).view(np.uint8).data, total)
     return total

@@ -17,7 +17,7 @@ _CONSTRAINT = "weights have no constraints: use a regularizer, or an optimizer's
 _START = "this weight starts as in Keras's default: use set_weights for other values"
 _FILES = "to look at augmented images, write them with save_img(path, images[i])"
 
-# the argument: (what to write instead, an argument that the thing must have for this to be the cure, or None), the first that fits
+# the argument: (what to write instead, an argument that the thing has if this is the cure, or None), the first that fits
 ARGUMENTS: dict[str, tuple[tuple[str, str | None], ...]] = {
     # optimizers
     "lr": (("it is called learning_rate", "learning_rate"), ("it is called min_lr", "min_lr")),

@@ -20,7 +20,6 @@ from tinydx.settings import Checked, number, weights
 from tinydx.suggestions import did_you_mean, snake_case
 from tinydx.tensor import Tensor, as_array
 
-
 ROUNDING = 1e-5  # by which a probability may lie outside of 0 to 1
 
 
@@ -119,7 +118,8 @@ class Crossentropy(Loss):
         low, high = float(p.min()), float(p.max())
         if low < -ROUNDING or high > 1 + ROUNDING:
             cure = "end the model in a sigmoid or softmax, or use from_logits=True"
-            raise ValueError(f"{self.name}: predictions reach from {low:.4g} to {high:.4g}, expected probabilities: {cure}")
+            reach = f"predictions reach from {low:.4g} to {high:.4g}"
+            raise ValueError(f"{self.name}: {reach}, expected probabilities: {cure}")
 
 
 class BinaryCrossentropy(Crossentropy):
@@ -127,7 +127,8 @@ class BinaryCrossentropy(Crossentropy):
 
     Arguments: from_logits, whether predictions are scores instead of probabilities; label_smoothing in [0, 1), which moves
     labels that far towards 0.5; name. A call takes labels, 0 to 1, and predictions (N,...) alike, or labels (N,) beside (N,1).
-    Raises: ValueError for another label_smoothing; when called, for other shapes, labels, or predictions that are no probabilities.
+    Raises: ValueError for another label_smoothing; when called, for other shapes, other labels, or predictions that are no
+    probabilities.
 
     >>> round(float(BinaryCrossentropy()(np.array([1.0, 0.0]), np.array([[0.5], [0.5]]))), 4)
     0.6931
@@ -265,8 +266,8 @@ class MeanAbsoluteError(_Regression):
 class Huber(_Regression):
     """Squared for small differences, absolute beyond delta.
 
-    Arguments: delta, above 0, in the unit of the predictions; name. A call takes labels and predictions (N,...) alike, or labels (N,)
-    beside predictions (N,1).
+    Arguments: delta, above 0, in the unit of the predictions; name. A call takes labels and predictions (N,...) alike, or
+    labels (N,) beside predictions (N,1).
     Raises: ValueError, when called, for other shapes.
 
     >>> float(Huber()(np.array([0.0, 3.0]), np.array([1.0, 3.0])))

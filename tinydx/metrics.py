@@ -9,7 +9,8 @@ A metric holds a few sums. `update_state(y_true, y_pred, sample_weight)` adds a 
 Names, defaults and numbers are those of Keras 3. Where Keras would silently compute something that is never meant, an
 error is raised: shapes that would broadcast to (N, N), NaN predictions, labels other than 0 and 1, logits given to
 `AUC`, and the counts of a binary test over the columns of one-hot labels, where sensitivity, specificity and precision
-would all be the accuracy: `class_id=` names the column that counts. Metrics that belong to a finished diagnosis (exact AUC, intervals, calibration) are in `tinydx.evaluation`.
+would all be the accuracy: `class_id=` names the column that counts. Metrics that belong to a finished diagnosis (exact
+AUC, intervals, calibration) are in `tinydx.evaluation`.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
         shapes = f"y_true {y_true.shape} and y_pred {y_pred.shape}"
         raise ValueError(f"categorical_accuracy: {shapes} are one column, which is always its largest: use binary_accuracy")
     if not np.allclose(y_true.sum(axis=-1), 1, atol=ONE_HOT):
-        raise ValueError("categorical_accuracy: labels are not one-hot, a row does not sum to 1: for several labels use binary_accuracy")
+        wrong = "labels are not one-hot, a row does not sum to 1"
+        raise ValueError(f"categorical_accuracy: {wrong}: for several labels use binary_accuracy")
     return (y_true.argmax(axis=-1) == y_pred.argmax(axis=-1)).astype(float)
 
 
@@ -87,7 +89,8 @@ def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndar
         )
     classes = y_pred.shape[-1]
     if classes == 1:
-        raise ValueError(f"sparse_categorical_accuracy: y_pred {y_pred.shape} is one column, always its largest: use binary_accuracy")
+        one = f"y_pred {y_pred.shape} is one column, always its largest"
+        raise ValueError(f"sparse_categorical_accuracy: {one}: use binary_accuracy")
     if not np.all((labels >= 0) & (labels < classes) & (labels == np.floor(labels))):
         reach = f"{labels.min()} to {labels.max()}"
         raise ValueError(f"sparse_categorical_accuracy: labels reach from {reach}, expected whole numbers 0 to {classes - 1}")
@@ -199,7 +202,7 @@ class Mean(Metric):
     def update_state(self, values: ArrayLike, sample_weight: Weights = None) -> None:
         value = np.asarray(values, dtype=np.float64)
         given = checked_weights(f"{self.name}: sample_weight", sample_weight)
-        weights = np.ones(value.shape[:1]) if given is None else given.astype(np.float64)
+        weights: Any = np.ones(value.shape[:1]) if given is None else given.astype(np.float64)
         if weights.ndim == 2 and weights.shape[1] == 1:
             weights = weights[:, 0]
         if weights.shape != value.shape[: weights.ndim]:

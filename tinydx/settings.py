@@ -5,8 +5,9 @@
     Checked                                the type of classes that are made with settings
     checked                                the same for the arguments of a method
 
-The kind of an argument is its annotation: `int` a whole number, `float` a finite number, `bool` a flag, `str` a text, with `| None`
-where it may be left out. What a number may be beyond that (above 0, below 1), the class itself says with `whole` and `number`.
+The kind of an argument is its annotation: `int` a whole number, `float` a finite number, `bool` a flag, `str` a text, with
+`| None` where it may be left out. What a number may be beyond that (above 0, below 1), the class itself says with `whole`
+and `number`.
 """
 
 from __future__ import annotations
@@ -173,7 +174,13 @@ def _any_whole(name: str, value: Any) -> int:
         raise ValueError(f"{name} is {_shown(value)}, expected a whole number{cure}") from None
 
 
-_KINDS = {"bool": flag, "int": _any_whole, "float": number, "str": _text, "str | Path": _path}
+_KINDS: dict[str, Callable[[str, Any], Any]] = {
+    "bool": flag,
+    "int": _any_whole,
+    "float": number,
+    "str": _text,
+    "str | Path": _path,
+}
 
 
 def check_kind(name: str, value: Any, annotation: Any) -> None:

@@ -1,5 +1,6 @@
 """Keras-style building blocks: each layer is weights and a function of Tensors."""
 
+from tinydx.keras_words import LAYERS, word_for
 from tinydx.layers.attention import AdditiveAttention, Attention
 from tinydx.layers.base import Input, Layer
 from tinydx.layers.convolution import (
@@ -24,7 +25,6 @@ from tinydx.layers.core import (
 )
 from tinydx.layers.recurrent import GRU, LSTM, Bidirectional, Masking, SimpleRNN, TimeDistributed
 from tinydx.layers.text import Embedding, GlobalAveragePooling1D
-from tinydx.keras_words import LAYERS, word_for
 from tinydx.suggestions import did_you_mean
 
 # Keras's other names

@@ -390,11 +390,12 @@ NO_SEQUENCE = "a recurrent layer before it needs return_sequences=True"
 
 
 def missing_axis(shape: Shape, axes: str) -> str:
-    """What to do about an input that has one axis less than those of a layer: its batch axis may be unknown, but not missing."""
+    """What to do about an input that has one axis less than a layer takes: its batch axis may be unknown, but not missing."""
     if "time" in axes:
         return NO_SEQUENCE if shape[0] is None else f"is the batch axis missing? x[None] adds it; {NO_SEQUENCE}"
     if shape[0] is None:
-        return "is the axis of the channels missing? input_shape=(height, width, 1)" if "channels" in axes else "Reshape adds axes"
+        lost = "is the axis of the channels missing? input_shape=(height, width, 1)"
+        return lost if "channels" in axes else "Reshape adds axes"
     channels = "; or the axis of the channels? x[..., None] adds it" if "channels" in axes else ""
     return f"is the batch axis missing? x[None] adds it{channels}"
 

@@ -31,8 +31,9 @@ class Optimizer(metaclass=Checked):
     BatchNormalization are not averaged, as in Keras: they are moving averages already); ema_momentum, the share of the average
     that is kept at each step; ema_overwrite_frequency, a number of steps after each of which the weights become their averages.
     Every optimizer takes all of them.
-    Raises: ValueError for a learning rate or a limit that is not a finite number above 0, for several limits at once, a weight_decay
-    below 0, and an ema_momentum outside of [0, 1]; TypeError where the learning rate is set to a number while it follows a schedule.
+    Raises: ValueError for a learning rate or a limit that is not a finite number above 0, for several limits at once, a
+    weight_decay below 0, and an ema_momentum outside of [0, 1]; TypeError where the learning rate is set to a number while it
+    follows a schedule.
     """
 
     memory: ClassVar[tuple[str, ...]] = ()  # names of the arrays that its rule keeps for each weight
@@ -72,7 +73,8 @@ class Optimizer(metaclass=Checked):
         """The learning rate of the next step. It can be set, unless it follows a schedule."""
         if self.schedule is None:
             return self._rate
-        return number(f"{type(self.schedule).__name__}: the rate of step {self.iterations}", self.schedule(self.iterations), at_least=0)
+        name = f"{type(self.schedule).__name__}: the rate of step {self.iterations}"
+        return number(name, self.schedule(self.iterations), at_least=0)
 
     @learning_rate.setter
     def learning_rate(self, value: float | LearningRateSchedule) -> None:

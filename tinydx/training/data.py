@@ -153,8 +153,8 @@ class SequenceBatches:
         random.load_shared_state(state["random"])
         self.position, self.ends = state["position"], list(state["ends"])
         if state["own"] is None and self._attributes() != state["attributes"]:
-            cure = "give it state() and load_state(state), or draw all its random numbers in on_epoch_end by a seeded generator"
-            raise ValueError(f"the {type(self.sequence).__name__} does not give the batches of the run: its data differ, or {cure}")
+            name, cure = type(self.sequence).__name__, "give it state() and load_state(state), or seed its shuffling in __init__"
+            raise ValueError(f"the {name} does not give the batches of the run: its data differ, or {cure}")
 
     def _attributes(self) -> str:
         return fingerprint(getattr(self.sequence, "__dict__", None) or len(self.sequence))
@@ -317,7 +317,8 @@ def class_numbers(y: Any) -> np.ndarray:
         raise ValueError(f"class_weight needs labels (N,), (N,1) or one-hot (N,K), got {y.dtype} {y.shape}")
     if y.ndim == 2 and y.shape[1] > 1:
         if not np.allclose(y.sum(axis=1), 1):
-            raise ValueError("class_weight needs one class an example, but a row of the labels does not sum to 1: use sample_weight")
+            wrong = "a row of the labels does not sum to 1"
+            raise ValueError(f"class_weight needs one class an example, but {wrong}: use sample_weight")
         return y.argmax(axis=-1)
     numbers = y.reshape(-1).astype(np.int64)
     if not (numbers == y.reshape(-1)).all():

@@ -13,10 +13,9 @@ from tinydx.saving import read_run, save_run
 from tinydx.settings import whole
 from tinydx.training import data, prefetch
 from tinydx.training.data import Batch
-from tinydx.training.inputs import checked_input
 from tinydx.training.placement import free_memory
 from tinydx.training.running_means import RunningMeans
-from tinydx.training.step import check_last_loss, check_weights
+from tinydx.training.step import check_weights
 
 
 class Sources(NamedTuple):
@@ -98,8 +97,6 @@ class Run:
             if self.model.stop_training:
                 break
         check_weights(self.model, f"epoch {epoch + 1}")
-        if epoch + 1 == self.params["epochs"] or self.model.stop_training:
-            check_last_loss(self.model, checked_input(self.model, batch, "the last batch")[0], batch)
         logs = means.logs()
         if self.validation:
             checked = self.model.evaluate_source(self.validation, self.validation_steps)
@@ -138,10 +135,10 @@ class Run:
     def _settings(self) -> dict[str, Any]:
         """What must be the same when the run goes on, apart from model, optimizer and loss: names for a message, and values."""
         optimizer, weight = self.model.optimizer, self.class_weight
-        sources = {"training": self.source, "validation": self.validation}
-        named = {
-            f"{name} of the {use} data": value for use, s in sources.items() if s is not None for name, value in s.identity().items()
-        }
+        named: dict[str, Any] = {}
+        for use, source in (("training", self.source), ("validation", self.validation)):
+            if source is not None:
+                named |= {f"{name} of the {use} data": value for name, value in source.identity().items()}
         return {
             "validation_data": self.validation is not None,
             "validation_steps": self.validation_steps,

@@ -32,7 +32,8 @@ def check_output(model: Any, prediction: Tensor) -> None:
     for metric in [*model.metrics, *model.weighted_metrics]:
         instead = metric.for_scores(columns)
         if model.loss.from_logits and instead:
-            raise ValueError(f"{metric.name} takes probabilities, but the outputs are scores (from_logits=True): write {instead} instead")
+            scores = "the outputs are scores (from_logits=True)"
+            raise ValueError(f"{metric.name} takes probabilities, but {scores}: write {instead} instead")
         if getattr(metric, "from_logits", False) and last in ("sigmoid", "softmax"):
             raise ValueError(f"{metric.name}: from_logits=True, but the model ends in {last}: leave out one of them")
 
@@ -41,7 +42,8 @@ def _check_loss(model: Any, last: str) -> None:
     loss = model.loss
     if loss.from_logits:
         if last in ("sigmoid", "softmax", "relu", "dense_relu"):
-            raise ValueError(f"{loss.name}: from_logits=True, but the model ends in {_SCORES.get(last, last)}: leave out one of them")
+            end = _SCORES.get(last, last)
+            raise ValueError(f"{loss.name}: from_logits=True, but the model ends in {end}: leave out one of them")
     elif last in _SCORES:
         activation = "sigmoid" if loss.name == "binary_crossentropy" else "softmax"
         cure = f"give its last layer activation={activation!r}, or the loss from_logits=True"
@@ -51,8 +53,8 @@ def _check_loss(model: Any, last: str) -> None:
 def warn_of_counted_class(model: Any) -> None:
     """Warn where metrics of a binary test count the healthy class as positive (class folders sort by name)."""
     names = model.class_names
-    counted = [m for m in [*model.metrics, *model.weighted_metrics] if isinstance(m, BinaryCounts | F1Score)]
-    counted = [m.name for m in counted if getattr(m, "class_id", None) is None]
+    of_two = [m for m in [*model.metrics, *model.weighted_metrics] if isinstance(m, BinaryCounts | F1Score)]
+    counted = [m.name for m in of_two if getattr(m, "class_id", None) is None]
     if names and len(names) == 2 and counted and positive_class(names) == 0:
         warnings.warn(
             f"{', '.join(counted)} count class 1, which is {names[1]!r} (class folders sort by name): sensitivity and"

@@ -59,12 +59,13 @@ class SoundDataGenerator(metaclass=Checked):
         limits = {"time_shift": time_shift, "gain_range": gain_range, "time_mask": time_mask, "band_mask": band_mask}
         for name, limit in limits.items():
             number(name, limit, at_least=0)
-        for name, size in {"rate": rate, "n_fft": n_fft, "hop": hop, "window": window, "n_mels": n_mels, "n_mfcc": n_mfcc}.items():
+        sizes = {"rate": rate, "n_fft": n_fft, "hop": hop, "window": window, "n_mels": n_mels, "n_mfcc": n_mfcc}
+        for name, size in sizes.items():
             if size is not None:
                 whole(name, size)
-        for name, limit in {"crop": crop, "fmax": fmax}.items():
-            if limit is not None:
-                number(name, limit, above=0)
+        for name, end in {"crop": crop, "fmax": fmax}.items():
+            if end is not None:
+                number(name, end, above=0)
         if noise_range is not None and (np.shape(noise_range) != (2,) or number("noise_range", noise_range[0]) > noise_range[1]):
             raise ValueError(f"noise_range is {noise_range!r}, expected a pair (low, high)")
         number("fmin", fmin, at_least=0)
