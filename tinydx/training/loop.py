@@ -13,9 +13,9 @@ from tinydx.saving import read_run, save_run
 from tinydx.settings import whole
 from tinydx.training import data, prefetch
 from tinydx.training.data import Batch
+from tinydx.training.meaning import check_weights
 from tinydx.training.placement import free_memory
 from tinydx.training.running_means import RunningMeans
-from tinydx.training.step import check_weights
 
 
 class Sources(NamedTuple):

@@ -1,6 +1,7 @@
 """Whether a model's output, its loss and its metrics mean something together: what nobody means is refused before the first step.
 
-The last op of the prediction says what the output is: probabilities after a sigmoid or softmax, or else scores.
+The last op of the prediction says what the output is: probabilities after a sigmoid or softmax, or else scores. Numbers of a
+model that has diverged mean nothing, either: neither its weights after the last step, nor its answers.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx.device import Packet, on_device
 from tinydx.evaluation import positive_class
 from tinydx.losses import Crossentropy
 from tinydx.metrics import BinaryCounts, F1Score
@@ -61,6 +63,18 @@ def warn_of_counted_class(model: Any) -> None:
             f" specificity change places; classes=[{names[1]!r}, {names[0]!r}] in flow_from_directory makes {names[0]!r} class 1",
             stacklevel=4,
         )
+
+
+def check_weights(model: Any, where: str) -> None:
+    """FloatingPointError where the last step left weights whose squares are not finite: there is no later step to notice."""
+    weights = model.trainable_weights
+    squares = {str(i): np.vdot(w.data, w.data) for i, w in enumerate(weights)}
+    if squares and on_device(weights[0].data):
+        squares = Packet(squares).read()
+    for w, square in zip(weights, squares.values(), strict=True):
+        if not np.isfinite(square):
+            cure = "lower the learning rate, and train anew"
+            raise FloatingPointError(f"the last step of {where} made {w.name} infinite, NaN or beyond all bounds: {cure}")
 
 
 def check_answer(p: np.ndarray, who: str) -> None:

@@ -112,18 +112,6 @@ def evaluate_batch(model: Any, x: Any, batch: Batch, means: RunningMeans) -> Non
         means.add(Packet(numbers).read() if on_device(loss.data) else numbers, batch)
 
 
-def check_weights(model: Any, where: str) -> None:
-    """FloatingPointError where the last step left weights whose squares are not finite: there is no later step to notice."""
-    weights = model.trainable_weights
-    squares = {str(i): np.vdot(w.data, w.data) for i, w in enumerate(weights)}
-    if squares and on_device(weights[0].data):
-        squares = Packet(squares).read()
-    for w, square in zip(weights, squares.values(), strict=True):
-        if not np.isfinite(square):
-            cure = "lower the learning rate, and train anew"
-            raise FloatingPointError(f"the last step of {where} made {w.name} infinite, NaN or beyond all bounds: {cure}")
-
-
 def total_loss(model: Any, target: Any, prediction: Tensor, weight: Any) -> Tensor:
     """The loss of a prediction, plus the penalties of the model's regularizers; ValueError where output and loss do not fit."""
     check_output(model, prediction)
