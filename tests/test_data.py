@@ -165,7 +165,7 @@ def test_arrays_of_all_kinds():
         (([np.zeros((5, 2)), np.zeros((4, 2))], np.zeros(5)), r"x\[0\] has 5 examples, x\[1\] has 4"),
         ((np.zeros((0, 2)), np.zeros(0)), "no data: x has 0 examples"),
         ((np.zeros((3, 2)), 1), "y is a single value"),
-        ((np.zeros((3, 2)), np.zeros(3), None, 0), "batch_size is 0, expected at least 1"),
+        ((np.zeros((3, 2)), np.zeros(3), None, 0), "batch_size is 0, expected a whole number of at least 1"),
         (("folder",), "data is a str: expected arrays, or a generator"),
         (({"a": 1},), "data is a dict"),
         ((None,), "data is a NoneType"),
@@ -203,20 +203,32 @@ def test_splits_that_leave_nothing(share, message):
 def test_class_weights():
     for labels in ([0, 1, 2], [[0], [1], [2]], [0.0, 1.0, 2.0], np.eye(3)):
         assert class_weights_of(labels, {0: 1.0, 1: 2.0, 2: 0.5}).tolist() == [1, 2, 0.5]
-    assert class_weights_of([0, 1, 1], {1: 3}).tolist() == [1, 3, 3]  # as in Keras, a class without entry weighs 1
-    assert class_weights_of(np.array([True, False]), {1: 3}).tolist() == [3, 1]
-    for bad, weights in (([0, 1], {"ill": 2.0}), (np.zeros((2, 3, 4)), {0: 1.0}), (["ill", "well"], {0: 1.0})):
+    assert class_weights_of(np.array([True, False]), {0: 1, 1: 3}).tolist() == [3, 1]
+    for bad, weights in (
+        ([0, 1], {"ill": 2.0}),
+        (np.zeros((2, 3, 4)), {0: 1.0}),
+        (["ill", "well"], {0: 1.0}),
+        ([0, 1, 1], {1: 3.0}),  # a class without a weight: in Keras it weighs 1, without a word
+        ([0, 1], {0: 1.0, 1: -1.0}),
+        ([0, 1], {0: 1.0, 1: float("nan")}),
+        ([0, 1], {0: 1.0, 1: "2"}),
+        ([0, 1], {0: 1.0, -1: 1.0, 1: 1.0}),
+        ([0, 1], {}),
+        ([0, 1], [1.0, 2.0]),
+        ([[1, 1], [0, 1]], {0: 1.0, 1: 2.0}),  # two labels in a row
+        ([0.5, 1], {0: 1.0, 1: 2.0}),
+    ):
         with pytest.raises(ValueError, match="class_weight"):
             class_weights_of(bad, weights)
 
 
 def test_sample_and_class_weights_multiply():
     y, w = np.array([0, 1, 1]), np.array([1.0, 2.0, 4.0])
-    assert combined_weight(y, w, {1: 3.0}).tolist() == [1, 6, 12]
-    assert combined_weight(y, w[:, None], {1: 3.0}).tolist() == [1, 6, 12]  # and not a table of 3 x 3
+    assert combined_weight(y, w, {0: 1.0, 1: 3.0}).tolist() == [1, 6, 12]
+    assert combined_weight(y, w[:, None], {0: 1.0, 1: 3.0}).tolist() == [1, 6, 12]  # and not a table of 3 x 3
     assert combined_weight(y, w, None) is w and combined_weight(y, None, None) is None
     with pytest.raises(ValueError, match="beside class_weight"):
-        combined_weight(y, np.ones((3, 2)), {1: 3.0})
+        combined_weight(y, np.ones((3, 2)), {0: 1.0, 1: 3.0})
 
 
 def test_order_is_drawn_once_a_pass(monkeypatch):

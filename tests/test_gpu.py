@@ -100,7 +100,7 @@ def test_other_optimizers(optimizer):
     assert_same(ours, wanted)
 
 
-@pytest.mark.parametrize("loss", ["mean_squared_error", "mae", "huber", BinaryCrossentropy(from_logits=True)])
+@pytest.mark.parametrize("loss", ["mean_squared_error", "mae", "huber"])
 def test_losses_without_a_kernel_run_by_dispatch(loss):
     assert_same(trained(cnn, "cuda", loss=loss), trained(cnn, "numpy", loss=loss))
 
@@ -198,7 +198,7 @@ def test_the_next_batch_is_fetched_and_sent_while_a_step_runs(monkeypatch):
     model, x, y = compiled(dropping, metrics=[])
     with tinydx.use("cuda"):
         model.fit(x, y, batch_size=2, epochs=2, verbose=0)
-    assert events == ["run", "send", "read", "run", "read"] * 2
+    assert events == ["run", "send", "read", "run", "read", "read"] * 2  # the last read of an epoch: are the weights finite?
     assert any(here is not None for here, *_ in prefetch.prefetcher().sent)
 
 

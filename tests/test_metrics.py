@@ -26,8 +26,8 @@ BINARY = [
 ]
 MANY = [
     metrics.CategoricalAccuracy,
-    metrics.AUC,
-    metrics.Precision,
+    partial(metrics.AUC, class_id=1),
+    partial(metrics.Precision, class_id=2),
     metrics.MeanSquaredError,
     *(partial(metrics.F1Score, average) for average in (None, "macro", "micro", "weighted")),
 ]

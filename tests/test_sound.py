@@ -98,7 +98,7 @@ def test_leading_axes_are_a_batch():
         (lambda: sound.resample(np.ones(5), 0, 2000), "1 Hz or more"),
         (lambda: sound.pad_sounds([]), "give some"),
         (lambda: sound.pad_sounds([[1.0], []]), "none that is empty"),
-        (lambda: SoundDataGenerator(time_mask=-1), "must not be negative"),
+        (lambda: SoundDataGenerator(time_mask=-1), "time_mask is -1, expected 0 or a number above it"),
         (lambda: SoundDataGenerator(crop=0.01), "less than one transform"),
         (lambda: SoundDataGenerator(n_mels=400), "too narrow"),
         (lambda: SoundDataGenerator().flow(np.ones(5)), r"\(N, samples\)"),

@@ -105,7 +105,7 @@ def test_weights_in_a_generator():
     model = still_model()
     each = losses_of(model, x, y)
     batches = [(x[i : i + 7], y[i : i + 7], w[i : i + 7]) for i in range(0, 30, 7)]
-    history = model.fit(batches, class_weight={1: 2.0}, verbose=0).history
+    history = model.fit(batches, class_weight={0: 1.0, 1: 2.0}, verbose=0).history
     np.testing.assert_allclose(history["loss"], [(each * w * np.where(y == 1, 2, 1)).mean()], rtol=1e-6)
 
 
@@ -601,7 +601,7 @@ def test_on_batch():
     w = np.linspace(0, 1, 20)
     assert model.train_on_batch(x, y) == pytest.approx(each.mean(), rel=1e-6)
     assert model.train_on_batch(x, y, sample_weight=w) == pytest.approx((each * w).mean(), rel=1e-6)
-    assert model.train_on_batch(x, y, class_weight={1: 0.0}) == pytest.approx((each * (y == 0)).mean(), rel=1e-6)
+    assert model.train_on_batch(x, y, class_weight={0: 1.0, 1: 0.0}) == pytest.approx((each * (y == 0)).mean(), rel=1e-6)
     assert model.test_on_batch(x, y) == pytest.approx(each.mean(), rel=1e-6)
     assert model.optimizer.iterations == 3
     model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])

@@ -28,13 +28,13 @@ def get(activation: Any) -> Any:
     Traceback (most recent call last):
     ValueError: unknown activation 'rellu'; did you mean 'relu' or 'elu' or 'leaky_relu'?
     """
-    if activation is None or activation == "linear":
+    if activation is None or (isinstance(activation, str) and activation == "linear"):
         return None
     if callable(activation):
         return activation
     known = {name: op for name, op in TABLE.items() if _is_activation(op)}
     known |= {alias: known[name] for alias, name in _ALIASES.items()}
-    if activation not in known:
+    if not isinstance(activation, str) or activation not in known:
         raise ValueError(f"unknown activation {activation!r}{did_you_mean(activation, [*known, 'linear'])}")
     return known[activation]
 

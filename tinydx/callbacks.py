@@ -8,6 +8,7 @@ over an interrupted run, `load_state()` takes it back.
 from __future__ import annotations
 
 import csv
+import inspect
 import os
 import sys
 import time
@@ -18,12 +19,13 @@ from typing import Any
 import numpy as np
 
 from tinydx.names import in_cell
+from tinydx.settings import Checked, number, one_of, whole
 from tinydx.suggestions import did_you_mean
 
 Logs = dict[str, float]
 
 
-class Callback:
+class Callback(metaclass=Checked):
     """Base of all callbacks; `self.model` is the model that trains, `self.params` holds epochs, steps and verbose.
 
     A subclass defines the methods that it needs.
@@ -77,6 +79,23 @@ def check(callback: Any) -> None:
             raise TypeError(f"{type(callback).__name__}.{name} would never be called{did_you_mean(name, events)}")
 
 
+def listed(callbacks: Any) -> list[Callback]:
+    """The argument `callbacks` of fit: a callback, or a list of them, or None; TypeError for anything else."""
+    given = [callbacks] if isinstance(callbacks, Callback) else [] if callbacks is None else callbacks
+    if not isinstance(given, list | tuple):
+        raise TypeError(f"fit: callbacks is {given!r}, expected a list of objects such as EarlyStopping()")
+    for c in given:
+        check(c)
+    return list(given)
+
+
+class Numbers(dict[str, list[float]]):
+    """The numbers of a history by name; a name that is not there is answered by those that are like it."""
+
+    def __missing__(self, name: str) -> Any:
+        raise KeyError(f"the history has no {name!r}{did_you_mean(name, self)}")
+
+
 class History(Callback):
     """The numbers of every epoch: `history["loss"]`, `history["val_auc"]` ... `fit` returns it.
 
@@ -89,8 +108,11 @@ class History(Callback):
     remembers = ("history", "epoch")
 
     def __init__(self) -> None:
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[float]] = Numbers()
         self.epoch: list[int] = []
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.history, self.epoch = Numbers(state["history"]), state["epoch"]
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self.epoch.append(epoch)
@@ -102,13 +124,13 @@ class Watcher(Callback):
     """Base of the callbacks that wait for one number to improve.
 
     Arguments: monitor, a name in the logs; mode "min", "max" or "auto" (max for accuracy, AUC and the like);
-    min_delta, the smallest change that counts as an improvement.
-    Raises: ValueError for another mode, and during training where the logs have no such name.
+    min_delta, the smallest change that counts as an improvement; verbose, whether to print a line when something is done.
+    Raises: ValueError for settings that cannot be, and during training where the logs have no such name.
     """
 
-    def __init__(self, monitor: str, mode: str, min_delta: float):
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f"{type(self).__name__}: mode is {mode!r}, expected 'auto', 'min' or 'max'")
+    def __init__(self, monitor: str, mode: str, min_delta: float, verbose: int):
+        one_of(f"{type(self).__name__}: mode", mode, ("auto", "min", "max"))
+        self.verbose = whole(f"{type(self).__name__}: verbose", verbose, at_least=0)
         self.monitor, self.min_delta = monitor, abs(min_delta)
         rises = ("accuracy", "acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1")
         self.sign = 1 if mode == "max" or (mode == "auto" and any(word in monitor.lower() for word in rises)) else -1
@@ -120,6 +142,11 @@ class Watcher(Callback):
             raise ValueError(f"{type(self).__name__}: no {self.monitor!r} to monitor; there is {', '.join(logs)}")
         return logs[self.monitor]
 
+    def say(self, epoch: int, what: str) -> None:
+        """Print what was done after an epoch, if verbose."""
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: {what}", flush=True)
+
     def is_better(self, value: float, than: float | None) -> bool:
         """Whether value improves on `than` by more than min_delta; any number improves on None, NaN on nothing."""
         if than is None:
@@ -130,7 +157,7 @@ class Watcher(Callback):
 class EarlyStopping(Watcher):
     """Stop when a number has not improved for `patience` epochs.
 
-    Arguments: monitor, min_delta, mode as Watcher; patience; baseline, a value that must be beaten, too;
+    Arguments: monitor, min_delta, verbose, mode as Watcher; patience; baseline, a value that must be beaten, too;
     restore_best_weights, whether to return to the best epoch's weights at the end; start_from_epoch, the number of first
     epochs that do not count.
     Raises: as Watcher.
@@ -146,14 +173,16 @@ class EarlyStopping(Watcher):
         monitor: str = "val_loss",
         min_delta: float = 0.0,
         patience: int = 0,
+        verbose: int = 0,
         mode: str = "auto",
         baseline: float | None = None,
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ):
-        super().__init__(monitor, mode, min_delta)
-        self.patience, self.baseline = patience, baseline
-        self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
+        super().__init__(monitor, mode, min_delta, verbose)
+        self.patience, self.baseline = whole("EarlyStopping: patience", patience, at_least=0), baseline
+        self.restore_best_weights = restore_best_weights
+        self.start_from_epoch = whole("EarlyStopping: start_from_epoch", start_from_epoch, at_least=0)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.best, self.wait, self.best_epoch, self.stopped_epoch = None, 0, 0, 0
@@ -173,16 +202,18 @@ class EarlyStopping(Watcher):
         elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
+            self.say(epoch, f"early stopping, {self.monitor} was best in epoch {self.best_epoch + 1}")
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.best_weights is not None:
             self.model.set_weights(self.best_weights)
+            self.say(self.best_epoch, "the weights are restored to this, the best epoch")
 
 
 class ModelCheckpoint(Watcher):
     """Save the model after each epoch, or only when a number improved.
 
-    Arguments: filepath, which may hold {epoch:02d} and names of the logs; monitor, mode as Watcher; save_best_only.
+    Arguments: filepath, which may hold {epoch:02d} and names of the logs; monitor, verbose, mode as Watcher; save_best_only.
     Raises: as Watcher; ValueError where filepath names something that the logs do not have.
 
     >>> checkpoint = ModelCheckpoint("model-{epoch:02d}-{val_loss:.2f}.tdx", save_best_only=True)
@@ -190,8 +221,16 @@ class ModelCheckpoint(Watcher):
 
     remembers = ("best",)
 
-    def __init__(self, filepath: str | Path, monitor: str = "val_loss", save_best_only: bool = False, mode: str = "auto"):
-        super().__init__(monitor, mode, 0.0)
+    def __init__(
+        self,
+        filepath: str | Path,
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        *,
+        mode: str = "auto",
+    ):
+        super().__init__(monitor, mode, 0.0, verbose)
         self.filepath, self.save_best_only = str(filepath), save_best_only
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
@@ -206,14 +245,15 @@ class ModelCheckpoint(Watcher):
             raise ValueError(f"ModelCheckpoint: filepath names {error}, there is epoch, {', '.join(logs)}") from None
         path.parent.mkdir(parents=True, exist_ok=True)
         self.model.save(path)
+        self.say(epoch, f"model saved to {path}")
 
 
 class ReduceLROnPlateau(Watcher):
     """Multiply the learning rate by `factor` when a number has not improved for `patience` epochs.
 
-    Arguments: monitor, mode, min_delta as Watcher; factor, below 1; patience; cooldown, epochs to wait after a reduction;
-    min_lr, the lowest learning rate.
-    Raises: as Watcher; ValueError for a factor of 1 or more; TypeError where training begins with a schedule as the optimizer's
+    Arguments: monitor, verbose, mode, min_delta as Watcher; factor, above 0 and below 1; patience; cooldown, epochs to wait after
+    a reduction; min_lr, the lowest learning rate.
+    Raises: as Watcher; TypeError where training begins with a schedule as the optimizer's
     learning_rate.
 
     >>> ReduceLROnPlateau(factor=0.5, patience=3).monitor
@@ -227,15 +267,17 @@ class ReduceLROnPlateau(Watcher):
         monitor: str = "val_loss",
         factor: float = 0.1,
         patience: int = 10,
+        verbose: int = 0,
         mode: str = "auto",
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
     ):
-        super().__init__(monitor, mode, min_delta)
-        if factor >= 1:
-            raise ValueError(f"ReduceLROnPlateau: factor is {factor}, expected less than 1")
-        self.factor, self.patience, self.cooldown, self.min_lr = factor, patience, cooldown, min_lr
+        super().__init__(monitor, mode, min_delta, verbose)
+        self.factor = number("ReduceLROnPlateau: factor", factor, above=0, below=1)
+        self.patience = whole("ReduceLROnPlateau: patience", patience, at_least=0)
+        self.cooldown = whole("ReduceLROnPlateau: cooldown", cooldown, at_least=0)
+        self.min_lr = number("ReduceLROnPlateau: min_lr", min_lr, at_least=0)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         expect_settable_rate(self)
@@ -254,32 +296,54 @@ class ReduceLROnPlateau(Watcher):
             if self.wait >= self.patience and optimizer.learning_rate > self.min_lr:
                 optimizer.learning_rate = max(optimizer.learning_rate * self.factor, self.min_lr)
                 self.cooldown_left, self.wait = self.cooldown, 0
+                self.say(epoch, f"learning rate reduced to {optimizer.learning_rate:.4g}")
 
 
 class LearningRateScheduler(Callback):
     """Set each epoch's learning rate.
 
-    Arguments: schedule(epoch, learning_rate) -> learning rate; it gets the number of the epoch, from 0, and the rate before.
-    Raises: ValueError, during training, where the schedule returns a number below 0 or NaN; TypeError where training begins with
-    a schedule as the optimizer's learning_rate.
+    Arguments: schedule(epoch, learning_rate) -> learning rate, or schedule(epoch); it gets the number of the epoch, from 0, and
+    the rate before; verbose, whether to print the rate of each epoch.
+    Raises: TypeError for another schedule, and where training begins with a schedule as the optimizer's learning_rate;
+    ValueError, during training, where the schedule returns a number below 0 or NaN.
 
     >>> halving = LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch else rate)
     """
 
-    def __init__(self, schedule: Callable[[int, float], float]):
-        self.schedule = schedule
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0):
+        self.schedule, self.verbose = schedule, whole("LearningRateScheduler: verbose", verbose, at_least=0)
+        self.takes = _number_of_arguments(schedule)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         expect_settable_rate(self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        rate = float(self.schedule(epoch, self.model.optimizer.learning_rate))
-        if not rate >= 0:
-            raise ValueError(f"LearningRateScheduler: the schedule gave {rate} for epoch {epoch + 1}, expected 0 or more")
-        self.model.optimizer.learning_rate = rate
+        given = epoch, self.model.optimizer.learning_rate
+        rate = self.schedule(*given[: self.takes])
+        what = f"LearningRateScheduler: the schedule's rate of epoch {epoch + 1}"
+        self.model.optimizer.learning_rate = number(what, rate, at_least=0)
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: learning rate {rate:.4g}", flush=True)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         logs["learning_rate"] = self.model.optimizer.learning_rate
+
+
+def _number_of_arguments(schedule: Any) -> int:
+    """Whether a schedule takes (epoch, learning_rate), 2, or the epoch alone, 1; TypeError for anything else."""
+    if not callable(schedule):
+        raise TypeError(f"LearningRateScheduler: schedule is {schedule!r}, expected a function of (epoch, learning_rate)")
+    try:
+        signature = inspect.signature(schedule)
+    except ValueError:  # of a function written in C
+        return 2
+    for count in (2, 1):
+        try:
+            signature.bind(*range(count))
+        except TypeError:
+            continue
+        return count
+    raise TypeError(f"LearningRateScheduler: the schedule takes {signature}, expected (epoch, learning_rate) or (epoch)")
 
 
 def expect_settable_rate(callback: Callback) -> None:
@@ -404,3 +468,9 @@ def format_logs(logs: Logs) -> str:
         return " ".join(f"{v:.4g}" if abs(v) < 1e-3 else f"{v:.4f}" for v in np.ravel(value))
 
     return " · ".join(f"{name} {short(value)}" for name, value in logs.items())
+
+
+def __getattr__(name: str) -> object:
+    here = vars(sys.modules[__name__]).values()
+    known = [kind.__name__ for kind in here if isinstance(kind, type) and issubclass(kind, Callback)]
+    raise AttributeError(f"tinydx.callbacks has no {name!r}{did_you_mean(name, known)}")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import random
-from tinydx.suggestions import did_you_mean
+from tinydx.suggestions import did_you_mean, snake_case
 
 Initializer = Callable[[tuple[int, ...]], np.ndarray]
 
@@ -138,7 +138,7 @@ _KNOWN: dict[str, Initializer] = {
 def get(name: Any) -> Initializer:
     """The initializer of that name.
 
-    Arguments: name, or a function shape -> array, which is returned as it is.
+    Arguments: name, as "he_normal" or "HeNormal", or a function shape -> array, which is returned as it is.
     Returns: the function.
     Raises: ValueError for an unknown name, with close matches.
 
@@ -147,6 +147,7 @@ def get(name: Any) -> Initializer:
     """
     if callable(name):
         return name
-    if name not in _KNOWN:
-        raise ValueError(f"unknown initializer {name!r}{did_you_mean(name, _KNOWN)}")
-    return _KNOWN[name]
+    key = snake_case(str(name))
+    if key not in _KNOWN:
+        raise ValueError(f"unknown initializer {name!r}{did_you_mean(key, _KNOWN)}")
+    return _KNOWN[key]

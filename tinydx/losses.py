@@ -16,27 +16,32 @@ import numpy as np
 
 from tinydx import ops
 from tinydx.device import on_device
-from tinydx.suggestions import did_you_mean
+from tinydx.settings import Checked, number, weights
+from tinydx.suggestions import did_you_mean, snake_case
 from tinydx.tensor import Tensor, as_array
 
+ROUNDING = 1e-5  # by which a probability may lie outside of 0 to 1
 
-class Loss:
+
+class Loss(metaclass=Checked):
     """Base of all losses: checks and aligns the labels, then calls `loss`.
 
     The two halves can be called one by one: `prepare` checks the labels where they are read, on the CPU; `compare` runs
     where the predictions are, maybe on a GPU. Labels that are on a GPU already are aligned, but their values are not checked.
 
     Arguments (of a call): y_true, the labels; y_pred, the predictions, N examples along the first axis; sample_weight, one
-    number an example (N,) or a time step (N,T), or None.
+    number of 0 or more an example (N,) or a time step (N,T), or None.
     Returns: the loss, a Tensor of one number.
-    Raises: ValueError where the labels do not fit the predictions.
+    Raises: ValueError where the labels do not fit the predictions, or a weight is negative or NaN.
     """
 
     name: str
+    from_logits = False  # whether it takes scores instead of probabilities
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         prediction = y_pred if isinstance(y_pred, Tensor) else Tensor(as_array(y_pred))
-        return self.compare(self.prepare(y_true, prediction.shape), prediction, sample_weight)
+        weight = weights(f"{self.name}: sample_weight", sample_weight)
+        return self.compare(self.prepare(y_true, prediction.shape), prediction, weight)
 
     def prepare(self, y_true: Any, shape: tuple[int, ...]) -> Any:
         """The labels as `loss` takes them, for predictions of that shape; ValueError where they do not fit."""
@@ -52,11 +57,17 @@ class Loss:
         """
         if prediction.mask is not None and prediction.ndim > 2:
             weight = _weight_of_real_steps(prediction.mask, weight)
-        return self.loss(target, prediction, weight) if scores is None else self.loss_of_scores(target, scores, weight)
+        if scores is not None:
+            return self.loss_of_scores(target, scores, weight)
+        self.check_prediction(prediction)
+        return self.loss(target, prediction, weight)
 
     def align(self, target: Any, shape: tuple[int, ...]) -> Any:
         """The labels in the form that this loss compares; the base changes nothing."""
         return target
+
+    def check_prediction(self, prediction: Tensor) -> None:
+        """ValueError where this loss does not take such predictions; the base takes all."""
 
     def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
         """The loss of predictions."""
@@ -99,19 +110,35 @@ def _check_range(name: str, target: Any, low: float, high: float, hint: str) -> 
         raise ValueError(f"{name}: labels reach from {got}, expected {low:g} to {high:g}{hint}")
 
 
-class BinaryCrossentropy(Loss):
+class Crossentropy(Loss):
+    """A loss of probabilities, or with from_logits of scores."""
+
+    def check_prediction(self, prediction: Tensor) -> None:
+        p = prediction.data
+        if self.from_logits or on_device(p) or not p.size or not np.isfinite(p).all():
+            return  # what is not finite makes a loss that is not, and is named there
+        low, high = float(p.min()), float(p.max())
+        if low < -ROUNDING or high > 1 + ROUNDING:
+            cure = "end the model in a sigmoid or softmax, or use from_logits=True"
+            reach = f"predictions reach from {low:.4g} to {high:.4g}"
+            raise ValueError(f"{self.name}: {reach}, expected probabilities: {cure}")
+
+
+class BinaryCrossentropy(Crossentropy):
     """Binary cross-entropy, for one or several yes-or-no outputs.
 
     Arguments: from_logits, whether predictions are scores instead of probabilities; label_smoothing in [0, 1), which moves
     labels that far towards 0.5; name. A call takes labels, 0 to 1, and predictions (N,...) alike, or labels (N,) beside (N,1).
-    Raises: ValueError, when called, for other shapes or labels.
+    Raises: ValueError for another label_smoothing; when called, for other shapes, other labels, or predictions that are no
+    probabilities.
 
     >>> round(float(BinaryCrossentropy()(np.array([1.0, 0.0]), np.array([[0.5], [0.5]]))), 4)
     0.6931
     """
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, name: str = "binary_crossentropy"):
-        self.from_logits, self.label_smoothing, self.name = from_logits, label_smoothing, name
+        self.from_logits, self.name = from_logits, name
+        self.label_smoothing = number(f"{type(self).__name__}: label_smoothing", label_smoothing, at_least=0, below=1)
 
     def align(self, target: Any, shape: tuple[int, ...]) -> Any:
         target = one_column(self.name, target, shape)
@@ -128,19 +155,20 @@ class BinaryCrossentropy(Loss):
         return ops.sigmoid_binary_crossentropy(scores, target=target, weight=weight)
 
 
-class CategoricalCrossentropy(Loss):
+class CategoricalCrossentropy(Crossentropy):
     """Cross-entropy between one-hot rows and predicted class probabilities.
 
     Arguments: from_logits, whether predictions are scores instead of probabilities; label_smoothing in [0, 1), which moves
     labels that far towards 1/K; name. A call takes labels and predictions (N,...,K).
-    Raises: ValueError, when called, for other shapes or labels outside 0 to 1.
+    Raises: as BinaryCrossentropy.
 
     >>> round(float(CategoricalCrossentropy()(np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]]))), 4)
     0.6931
     """
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, name: str = "categorical_crossentropy"):
-        self.from_logits, self.label_smoothing, self.name = from_logits, label_smoothing, name
+        self.from_logits, self.name = from_logits, name
+        self.label_smoothing = number(f"{type(self).__name__}: label_smoothing", label_smoothing, at_least=0, below=1)
 
     def align(self, target: Any, shape: tuple[int, ...]) -> Any:
         if target.shape != shape:
@@ -158,12 +186,12 @@ class CategoricalCrossentropy(Loss):
         return ops.softmax_crossentropy(scores, target=target, weight=weight)
 
 
-class SparseCategoricalCrossentropy(Loss):
+class SparseCategoricalCrossentropy(Crossentropy):
     """Cross-entropy between class numbers and predicted class probabilities.
 
     Arguments: from_logits, whether predictions are scores instead of probabilities; name. A call takes labels (N,...), whole
     numbers 0 to K-1, or (N,...,1); predictions (N,...,K).
-    Raises: ValueError, when called, for other shapes or labels.
+    Raises: as BinaryCrossentropy.
 
     >>> round(float(SparseCategoricalCrossentropy()(np.array([1]), np.array([[0.5, 0.5]]))), 4)
     0.6931
@@ -184,8 +212,8 @@ class SparseCategoricalCrossentropy(Loss):
 
     def _check_classes(self, target: np.ndarray, classes: int) -> None:
         if target.size and not (target.min() >= 0 and target.max() < classes and (target == np.floor(target)).all()):
-            got = f"{target.min()} to {target.max()}"
-            raise ValueError(f"{self.name}: labels reach from {got}, expected whole numbers 0 to {classes - 1}")
+            got, one = f"{target.min()} to {target.max()}", "; for one output use binary_crossentropy" if classes == 1 else ""
+            raise ValueError(f"{self.name}: labels reach from {got}, expected whole numbers 0 to {classes - 1}{one}")
 
     def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
         if self.from_logits:
@@ -240,8 +268,8 @@ class MeanAbsoluteError(_Regression):
 class Huber(_Regression):
     """Squared for small differences, absolute beyond delta.
 
-    Arguments: delta, in the unit of the predictions; name. A call takes labels and predictions (N,...) alike, or labels (N,)
-    beside predictions (N,1).
+    Arguments: delta, above 0, in the unit of the predictions; name. A call takes labels and predictions (N,...) alike, or
+    labels (N,) beside predictions (N,1).
     Raises: ValueError, when called, for other shapes.
 
     >>> float(Huber()(np.array([0.0, 3.0]), np.array([1.0, 3.0])))
@@ -249,7 +277,7 @@ class Huber(_Regression):
     """
 
     def __init__(self, delta: float = 1.0, name: str = "huber"):
-        self.delta, self.name = delta, name
+        self.delta, self.name = number("Huber: delta", delta, above=0), name
 
     def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
         return ops.huber(prediction, target=target, weight=weight, delta=self.delta)
@@ -272,6 +300,7 @@ class _Function(Loss):
 
 _KNOWN: dict[str, type[Loss]] = {
     "binary_crossentropy": BinaryCrossentropy,
+    "bce": BinaryCrossentropy,
     "categorical_crossentropy": CategoricalCrossentropy,
     "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
     "mean_squared_error": MeanSquaredError,
@@ -285,7 +314,8 @@ _KNOWN: dict[str, type[Loss]] = {
 def get(loss: Any) -> Loss:
     """The loss of that name.
 
-    Arguments: loss, a name, a Loss or a subclass of it, or a function (y_true, y_pred) -> Tensor.
+    Arguments: loss, a name as "mean_squared_error" or "MeanSquaredError", a Loss or a subclass of it, or a function
+    (y_true, y_pred) -> Tensor.
     Returns: a Loss.
     Raises: ValueError for an unknown name, with close matches.
 
@@ -298,6 +328,7 @@ def get(loss: Any) -> Loss:
         return loss()
     if callable(loss):
         return _Function(loss)
-    if loss not in _KNOWN:
-        raise ValueError(f"unknown loss {loss!r}{did_you_mean(loss, _KNOWN)}")
-    return _KNOWN[loss]()
+    key = snake_case(str(loss))
+    if key not in _KNOWN:
+        raise ValueError(f"unknown loss {loss!r}{did_you_mean(key, _KNOWN)}")
+    return _KNOWN[key]()

@@ -8,19 +8,22 @@ A metric holds a few sums. `update_state(y_true, y_pred, sample_weight)` adds a 
 
 Names, defaults and numbers are those of Keras 3. Where Keras would silently compute something that is never meant, an
 error is raised: shapes that would broadcast to (N, N), NaN predictions, labels other than 0 and 1, logits given to
-`AUC`. Metrics that belong to a finished diagnosis (exact AUC, intervals, calibration) are in `tinydx.evaluation`.
+`AUC`, and the counts of a binary test over the columns of one-hot labels, where sensitivity, specificity and precision
+would all be the accuracy: `class_id=` names the column that counts. Metrics that belong to a finished diagnosis (exact
+AUC, intervals, calibration) are in `tinydx.evaluation`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tinydx.suggestions import did_you_mean
+from tinydx.settings import Checked, number, whole
+from tinydx.settings import weights as checked_weights
+from tinydx.suggestions import did_you_mean, snake_case
 
 MOST_THRESHOLDS = 1_000_000  # of an AUC, which keeps two numbers for each
 Weights = ArrayLike | None  # one weight per example (N,), or None: each weighs 1
@@ -31,16 +34,19 @@ Weights = ArrayLike | None  # one weight per example (N,), or None: each weighs 
 def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5) -> np.ndarray:
     """The share of right answers in each example, where an answer is 1 if y_pred > threshold (strictly), else 0.
 
-    Arguments: y_true, y_pred (N,...,K), where (N,) counts as (N,1); threshold.
+    Arguments: y_true, 0 or 1, y_pred (N,...,K), where (N,) counts as (N,1); threshold.
     Returns: (N,...), a share for each example.
-    Raises: ValueError where the shapes differ.
+    Raises: ValueError where the shapes differ, for other labels, and for one-hot labels of three classes or more.
     Source: `keras.metrics.binary_accuracy`.
 
     >>> binary_accuracy([1, 0, 1], [[0.9], [0.2], [0.5]])
     array([1., 1., 0.])
     """
     y_true, y_pred = _pair(y_true, y_pred, "binary_accuracy")
-    return np.mean((y_pred > threshold) == y_true, axis=-1)
+    positive = _binary_labels(y_true, "binary_accuracy")
+    if y_pred.shape[-1] > 2 and _are_classes(positive, y_pred):
+        raise ValueError("binary_accuracy: one-hot labels of several classes, where most columns are 0: use categorical_accuracy")
+    return np.mean((y_pred > threshold) == positive, axis=-1)
 
 
 def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
@@ -48,13 +54,19 @@ def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
 
     Arguments: y_true, y_pred (N,...,K); the first of equal maxima counts.
     Returns: (N,...).
-    Raises: ValueError where the shapes differ.
+    Raises: ValueError where the shapes differ, for one column, and for labels that are not one-hot (rows that sum to 1).
     Source: `keras.metrics.categorical_accuracy`.
 
     >>> categorical_accuracy([[0, 0, 1], [0, 1, 0]], [[0.1, 0.6, 0.3], [0.1, 0.8, 0.1]])
     array([0., 1.])
     """
     y_true, y_pred = _pair(y_true, y_pred, "categorical_accuracy")
+    if y_pred.shape[-1] == 1:
+        shapes = f"y_true {y_true.shape} and y_pred {y_pred.shape}"
+        raise ValueError(f"categorical_accuracy: {shapes} are one column, which is always its largest: use binary_accuracy")
+    if not np.allclose(y_true.sum(axis=-1), 1, atol=ONE_HOT):
+        wrong = "labels are not one-hot, a row does not sum to 1"
+        raise ValueError(f"categorical_accuracy: {wrong}: for several labels use binary_accuracy")
     return (y_true.argmax(axis=-1) == y_pred.argmax(axis=-1)).astype(float)
 
 
@@ -63,7 +75,7 @@ def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndar
 
     Arguments: y_true (N,...) or (N,...,1), class numbers; y_pred (N,...,K).
     Returns: (N,...).
-    Raises: ValueError where the shapes do not fit.
+    Raises: ValueError where the shapes do not fit, for one column, and for labels other than whole numbers 0 to K-1.
     Source: `keras.metrics.sparse_categorical_accuracy`.
 
     >>> sparse_categorical_accuracy([2, 1], [[0.1, 0.6, 0.3], [0.1, 0.8, 0.1]])
@@ -76,6 +88,13 @@ def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndar
         raise ValueError(
             f"sparse_categorical_accuracy: {shapes} do not fit, give integer labels (N,) and one probability per class (N, K)"
         )
+    classes = y_pred.shape[-1]
+    if classes == 1:
+        one = f"y_pred {y_pred.shape} is one column, always its largest"
+        raise ValueError(f"sparse_categorical_accuracy: {one}: use binary_accuracy")
+    if not np.all((labels >= 0) & (labels < classes) & (labels == np.floor(labels))):
+        reach = f"{labels.min()} to {labels.max()}"
+        raise ValueError(f"sparse_categorical_accuracy: labels reach from {reach}, expected whole numbers 0 to {classes - 1}")
     return (labels == y_pred.argmax(axis=-1)).astype(float)
 
 
@@ -129,7 +148,7 @@ def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
 # --- the means ----------------------------------------------------------------------------------------------
 
 
-class Metric:
+class Metric(metaclass=Checked):
     """Base of all metrics: a name, and sums that grow by a batch, are read, and start again at zero.
 
     The constructor calls `reset_state`, so a subclass sets the attributes that this needs before `super().__init__()`.
@@ -138,7 +157,7 @@ class Metric:
     """
 
     def __init__(self, name: str | None = None):
-        self.name = name or _snake_case(type(self).__name__)
+        self.name = name or snake_case(type(self).__name__)
         self.reset_state()
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
@@ -152,6 +171,13 @@ class Metric:
     def reset_state(self) -> None:
         """Forget everything that was added."""
         raise NotImplementedError
+
+    def for_scores(self, columns: int) -> str | None:
+        """What to write instead where a model's outputs are scores (logits): None where the metric takes them as it is.
+
+        Arguments: columns, on the last axis of the outputs.
+        """
+        return None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {self.result()}>"
@@ -176,7 +202,8 @@ class Mean(Metric):
 
     def update_state(self, values: ArrayLike, sample_weight: Weights = None) -> None:
         value = np.asarray(values, dtype=np.float64)
-        weights = np.ones(value.shape[:1]) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        given = checked_weights(f"{self.name}: sample_weight", sample_weight)
+        weights: Any = np.ones(value.shape[:1]) if given is None else given.astype(np.float64)
         if weights.ndim == 2 and weights.shape[1] == 1:
             weights = weights[:, 0]
         if weights.shape != value.shape[: weights.ndim]:
@@ -210,6 +237,11 @@ class MeanMetricWrapper(Metric):
         self._fn, self._keywords, self._mean = fn, keywords, Mean(name or getattr(fn, "__name__", "metric"))
         super().__init__(self._mean.name)
 
+    def for_scores(self, columns: int) -> str | None:
+        one = self._fn is accuracy and columns == 1
+        passed = 0 < self._keywords.get("threshold", 0.5) < 1
+        return "BinaryAccuracy(threshold=0)" if one or (self._fn is binary_accuracy and passed) else None
+
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: Weights = None) -> None:
         self._mean.update_state(self._fn(y_true, y_pred, **self._keywords), sample_weight)
 
@@ -233,7 +265,7 @@ class BinaryAccuracy(MeanMetricWrapper):
     """
 
     def __init__(self, name: str = "binary_accuracy", threshold: float = 0.5):
-        super().__init__(binary_accuracy, name, threshold=threshold)
+        super().__init__(binary_accuracy, name, threshold=number("BinaryAccuracy: threshold", threshold))
 
 
 class CategoricalAccuracy(MeanMetricWrapper):
@@ -291,24 +323,52 @@ class MeanAbsoluteError(MeanMetricWrapper):
 # --- the counts of a binary test ----------------------------------------------------------------------------
 
 
-class BinaryCounts(Metric):
-    """The four counts behind precision, recall and specificity, where y_pred > thresholds is called positive.
+class _OfOneColumn(Metric):
+    """A metric of a binary test: of one column, of several labels alike, or of the column class_id of several classes.
 
-    Arguments: thresholds, one number (Keras's name for it): 0.5 for probabilities, 0 for logits; name. `update_state` takes
-    labels 0 or 1 of y_pred's shape ((N,) beside (N,1) is fine), and counts all elements alike.
-    Raises: ValueError for shapes that differ, other labels, NaN.
+    Arguments: name, by default with the class_id; class_id, the class that counts as positive.
+    Raises: ValueError for a class_id that is no whole number of 0 or more.
     """
 
-    def __init__(self, thresholds: float = 0.5, name: str | None = None):
-        self.thresholds = float(thresholds)
+    def __init__(self, name: str | None, class_id: int | None):
+        self.class_id = None if class_id is None else whole(f"{type(self).__name__}: class_id", class_id, at_least=0)
+        if name is None and class_id is not None:
+            name = f"{snake_case(type(self).__name__)}_class_{class_id}"
         super().__init__(name)
+
+    def _labels_and_predictions(self, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Labels as bool beside predictions; ValueError where they are classes of which none is named."""
+        if self.class_id is not None:
+            y_true, y_pred = _column(y_true, y_pred, self.class_id, self.name)
+        true, pred = _pair(y_true, y_pred, self.name)
+        positive = _binary_labels(true, self.name)
+        if pred.shape[-1] > 1 and _are_classes(positive, pred):
+            cure = f"{type(self).__name__}(class_id={pred.shape[-1] - 1}) counts the last"
+            raise ValueError(f"{self.name}: one-hot labels of {pred.shape[-1]} classes, which one is positive? {cure}")
+        return positive, pred
+
+
+class BinaryCounts(_OfOneColumn):
+    """The four counts behind precision, recall and specificity, where y_pred > thresholds is called positive.
+
+    Arguments: thresholds, one number (Keras's name for it): 0.5 for probabilities, 0 for logits; name; class_id, for outputs of
+    several classes, the one that is counted as positive. `update_state` takes labels 0 or 1 of y_pred's shape ((N,) beside (N,1)
+    is fine), and counts all elements alike; with class_id, one-hot labels or class numbers beside y_pred (N,...,K).
+    Raises: ValueError for shapes that differ, other labels, NaN, and one-hot labels of several classes without a class_id.
+    """
+
+    def __init__(self, thresholds: float = 0.5, name: str | None = None, *, class_id: int | None = None):
+        self.thresholds = number(f"{type(self).__name__}: thresholds", thresholds)
+        super().__init__(name, class_id)
+
+    def for_scores(self, columns: int) -> str | None:
+        return f"{type(self).__name__}(thresholds=0)" if 0 < self.thresholds < 1 else None
 
     def reset_state(self) -> None:
         self.true_positives = self.false_positives = self.true_negatives = self.false_negatives = 0.0
 
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: Weights = None) -> None:
-        y_true, y_pred = _pair(y_true, y_pred, self.name)
-        positive = _binary_labels(y_true, self.name)
+        positive, y_pred = self._labels_and_predictions(y_true, y_pred)
         weights = _weights(sample_weight, y_pred.shape, self.name)
         called = y_pred > self.thresholds
         self.true_positives += float(weights[positive & called].sum())
@@ -388,7 +448,7 @@ class F1Score(Metric):
     def __init__(self, average: str | None = None, threshold: float | None = None, name: str | None = None):
         if average not in (None, "macro", "micro", "weighted"):
             raise ValueError(f"F1Score: average is None, 'macro', 'micro' or 'weighted', not {average!r}")
-        self.average, self.threshold = average, threshold
+        self.average, self.threshold = average, None if threshold is None else number("F1Score: threshold", threshold)
         super().__init__(name)
 
     def reset_state(self) -> None:
@@ -403,6 +463,10 @@ class F1Score(Metric):
         self.true_positives = self.true_positives + np.sum(weights * (positive & called), axis=0)
         self.called = self.called + np.sum(weights * called, axis=0)
         self.positive = self.positive + np.sum(weights * positive, axis=0)
+
+    def for_scores(self, columns: int) -> str | None:
+        passed = 0.5 if self.threshold is None and columns == 1 else self.threshold
+        return "F1Score(threshold=0)" if passed is not None and 0 < passed < 1 else None
 
     def _called(self, y_pred: np.ndarray) -> np.ndarray:
         if self.threshold is None and y_pred.shape[1] > 1:
@@ -419,16 +483,16 @@ class F1Score(Metric):
         return scores if self.average is None and len(scores) > 1 else float(scores.mean())
 
 
-class AUC(Metric):
+class AUC(_OfOneColumn):
     """Area under the ROC curve, from the true and false positive rates at evenly spaced thresholds.
 
     Streaming needs fixed thresholds, so this is an estimate with Keras's numbers (200 thresholds, trapezoids); the exact
     area is `tinydx.evaluation.roc_auc`. Where only one class occurs the area is 0.0, as in Keras.
 
-    Arguments: num_thresholds; name; from_logits, whether predictions are scores before a sigmoid. `update_state` takes
-    labels 0 or 1 of y_pred's shape, and counts all elements alike.
+    Arguments: num_thresholds; name; from_logits, whether predictions are scores before a sigmoid; class_id, as BinaryCounts.
+    `update_state` takes labels 0 or 1 of y_pred's shape, and counts all elements alike.
     Raises: ValueError for shapes that differ, labels other than 0 and 1, NaN, predictions outside [0, 1] (logits need
-    `from_logits=True`).
+    `from_logits=True`), and one-hot labels of several classes without a class_id.
     Source: `keras.metrics.AUC(curve="ROC")`, trapezoidal rule.
 
     >>> metric = AUC()
@@ -437,20 +501,23 @@ class AUC(Metric):
     0.75
     """
 
-    def __init__(self, num_thresholds: int = 200, name: str | None = None, from_logits: bool = False):
-        if num_thresholds < 2:
-            raise ValueError(f"AUC: num_thresholds must be at least 2, not {num_thresholds}")
+    def __init__(
+        self, num_thresholds: int = 200, name: str | None = None, from_logits: bool = False, *, class_id: int | None = None
+    ):
+        self.num_thresholds = whole("AUC: num_thresholds", num_thresholds, at_least=2)
         if num_thresholds > MOST_THRESHOLDS:
             raise ValueError(f"AUC: num_thresholds is {num_thresholds}, expected at most {MOST_THRESHOLDS}")
-        self.num_thresholds, self.from_logits = num_thresholds, from_logits
-        super().__init__(name)
+        self.from_logits = from_logits
+        super().__init__(name, class_id)
+
+    def for_scores(self, columns: int) -> str | None:
+        return None if self.from_logits else "AUC(from_logits=True)"
 
     def reset_state(self) -> None:
         self.histogram = np.zeros((2, self.num_thresholds))  # weight of negative, positive labels per bucket
 
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: Weights = None) -> None:
-        y_true, y_pred = _pair(y_true, y_pred, self.name)
-        positive = _binary_labels(y_true, self.name)
+        positive, y_pred = self._labels_and_predictions(y_true, y_pred)
         weights = _weights(sample_weight, y_pred.shape, self.name)
         probability = (1 + np.tanh(y_pred / 2)) / 2 if self.from_logits else y_pred
         if probability.size and (probability.min() < 0 or probability.max() > 1):
@@ -517,7 +584,7 @@ def get(identifier: str | Metric | type[Metric] | Callable[..., ArrayLike]) -> M
 
 def _by_name(name: str) -> Metric:
     """A new metric of that name, which it keeps as written."""
-    key = _snake_case(name)
+    key = snake_case(name)
     known = [*_BY_NAME, *_SHORT]
     if key not in known:
         raise ValueError(f"unknown metric {name!r}{did_you_mean(key, known)}")
@@ -529,9 +596,30 @@ def _by_name(name: str) -> Metric:
 # --- what they share ----------------------------------------------------------------------------------------
 
 
-def _snake_case(name: str) -> str:
-    """'BinaryAccuracy' -> 'binary_accuracy', 'AUC' -> 'auc', 'F1Score' -> 'f1_score'."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+ONE_HOT = 1e-3  # by which the sum of a row of class probabilities may differ from 1
+CERTAIN = 20  # rows with exactly one label of two each: no chance among independent labels
+
+
+def _are_classes(positive: np.ndarray, y_pred: np.ndarray) -> bool:
+    """Whether the columns exclude each other: one-hot labels beside a softmax, or beside two columns in many rows."""
+    if not len(positive) or not (positive.sum(axis=-1) == 1).all():
+        return False
+    softmax = np.allclose(y_pred.sum(axis=-1), 1, atol=ONE_HOT)
+    return softmax or (y_pred.shape[-1] == 2 and positive.size >= 2 * CERTAIN)
+
+
+def _column(y_true: ArrayLike, y_pred: ArrayLike, class_id: int, who: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and predictions of one class: of one-hot labels (N,...,K), or of class numbers (N,...) or (N,...,1)."""
+    true, pred = _array(y_true, "y_true"), _array(y_pred, "y_pred")
+    if pred.ndim < 2 or class_id >= pred.shape[-1]:
+        raise ValueError(f"{who}: there is no class {class_id} in y_pred {pred.shape}")
+    if true.shape == pred.shape and pred.shape[-1] > 1:
+        return true[..., class_id], pred[..., class_id]
+    labels = true[..., 0] if true.shape == (*pred.shape[:-1], 1) else true
+    if pred.shape[-1] == 1 or labels.shape != pred.shape[:-1]:
+        shapes = f"y_true {true.shape} and y_pred {pred.shape}"
+        raise ValueError(f"{who}: {shapes} do not fit class_id={class_id}, give one probability per class (N, K)")
+    return labels == class_id, pred[..., class_id]
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -577,7 +665,7 @@ def _weights(sample_weight: Weights, shape: tuple[int, ...], who: str) -> np.nda
     """A weight per element: 1, or each example's weight repeated over its elements."""
     if sample_weight is None:
         return np.ones(shape)
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    weights = checked_weights(f"{who}: sample_weight", sample_weight).astype(np.float64)
     if weights.ndim == 1:
         weights = weights.reshape(-1, *[1] * (len(shape) - 1))
     if weights.shape not in (shape, (shape[0], *[1] * (len(shape) - 1))):

@@ -281,8 +281,15 @@ def check_against(model: Model, got: Any, expected: Any, names: list[str] | None
     for g, e, name in zip(several, wanted, names or ["input"], strict=True):
         if len(g) != len(e) or any(n not in (None, m) for m, n in zip(g[1:], e[1:], strict=True)):
             shape = "(" + ", ".join(["N", *("any" if n is None else str(n) for n in e[1:])]) + ")"
-            missing = "; is the batch axis missing? x[None] adds it" if len(g) == len(e) - 1 else ""
-            raise ValueError(f"{model.name}: expected {name} {shape}, got {tuple(g)}{missing}")
+            raise ValueError(f"{model.name}: expected {name} {shape}, got {tuple(g)}{_missing(tuple(g), tuple(e))}")
+
+
+def _missing(got: Any, expected: Any) -> str:
+    """What to do about an input that has one axis less than expected: the first or the last one."""
+    if len(got) != len(expected) - 1:
+        return ""
+    last = expected[-1] == 1 and all(n in (None, m) for m, n in zip(got[1:], expected[1:-1], strict=True))
+    return "; is the last axis missing? x[..., None] adds it" if last else "; is the batch axis missing? x[None] adds it"
 
 
 def calls_between(inputs: list[Symbol], outputs: list[Symbol]) -> list[Call]:

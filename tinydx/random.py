@@ -6,6 +6,7 @@ All others share the main thread's.
 
 from __future__ import annotations
 
+import random as standard
 import threading
 from typing import Any
 
@@ -45,3 +46,24 @@ def state() -> dict[str, Any]:
 def load_state(state: dict[str, Any]) -> None:
     """Continue from a `state()`."""
     generator().bit_generator.state = state
+
+
+def shared_state() -> list[Any]:
+    """The states of NumPy's and Python's own generators, which tinydx leaves alone, but a user's code may draw from."""
+    _, keys, *rest = np.random.get_state(legacy=True)
+    _, words, gauss = standard.getstate()
+    return [[keys, *rest], [np.array(words, np.uint64), gauss]]
+
+
+def load_shared_state(state: list[Any]) -> None:
+    """Continue from a `shared_state()`.
+
+    >>> before = shared_state()
+    >>> drawn = np.random.random(), standard.random()
+    >>> load_shared_state(before)
+    >>> drawn == (np.random.random(), standard.random())
+    True
+    """
+    numpys, (words, gauss) = state
+    np.random.set_state(("MT19937", *numpys))
+    standard.setstate((3, tuple(int(word) for word in words), gauss))

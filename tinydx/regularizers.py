@@ -6,16 +6,15 @@ one number, a Tensor. Weights that training does not change have no penalty.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from numbers import Real
 from typing import Any
 
 from tinydx import ops
+from tinydx.settings import Checked, number
 from tinydx.suggestions import did_you_mean
 
 
-class Regularizer:
+class Regularizer(metaclass=Checked):
     """Base of all regularizers: a subclass defines `__call__(w)`, the penalty of a weight, a Tensor of one number.
 
     A subclass keeps each argument of its __init__ as the attribute of that name, so that it can be saved with the layer.
@@ -93,9 +92,7 @@ def _squared(w: Any) -> Any:
 
 def _factor(regularizer: Regularizer, name: str, value: Any) -> float:
     """The argument as a float; ValueError unless it is a finite number of 0 or more."""
-    if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
-        raise ValueError(f"{type(regularizer).__name__}: {name} is {value!r}, expected 0 or a number above it")
-    return float(value)
+    return number(f"{type(regularizer).__name__}: {name}", value, at_least=0)
 
 
 l1, l2, l1_l2 = L1, L2, L1L2  # Keras's second names

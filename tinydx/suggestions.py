@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -19,3 +20,12 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     if close:
         return "; did you mean " + " or ".join(repr(c) for c in close) + "?"
     return "; known: " + ", ".join(sorted(known))
+
+
+def snake_case(name: str) -> str:
+    """A class's name as Keras writes it in texts.
+
+    >>> [snake_case(name) for name in ("BinaryAccuracy", "AUC", "F1Score", "L1L2", "he_normal")]
+    ['binary_accuracy', 'auc', 'f1_score', 'l1l2', 'he_normal']
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", name).lower()

@@ -1,5 +1,6 @@
 """Keras-style building blocks: each layer is weights and a function of Tensors."""
 
+from tinydx.keras_words import LAYERS, word_for
 from tinydx.layers.attention import AdditiveAttention, Attention
 from tinydx.layers.base import Input, Layer
 from tinydx.layers.convolution import (
@@ -25,6 +26,10 @@ from tinydx.layers.core import (
 from tinydx.layers.recurrent import GRU, LSTM, Bidirectional, Masking, SimpleRNN, TimeDistributed
 from tinydx.layers.text import Embedding, GlobalAveragePooling1D
 from tinydx.suggestions import did_you_mean
+
+# Keras's other names
+AvgPool2D, MaxPool2D, Convolution2D = AveragePooling2D, MaxPooling2D, Conv2D
+GlobalAvgPool1D, GlobalAvgPool2D, GlobalMaxPool2D = GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling2D
 
 __all__ = [
     "GRU",
@@ -59,4 +64,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    raise AttributeError(f"tinydx.layers has no {name!r}{did_you_mean(name, __all__)}")
+    raise AttributeError(f"tinydx.layers has no {name!r}{word_for(name, LAYERS) or did_you_mean(name, __all__)}")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import ops, random
-from tinydx.layers.base import Layer, Shape, expect_mask
+from tinydx.layers.base import NO_SEQUENCE, Layer, Shape, expect_mask
 from tinydx.layers.core import expect_rate
 from tinydx.tensor import Tensor
 
@@ -38,7 +38,8 @@ class _AnyAttention(Layer):
         shapes = input_shape if isinstance(input_shape, list) else [input_shape]
         if len(shapes) not in (2, 3) or any(len(s) != 3 for s in shapes):
             wanted = "[query, value] or [query, value, key], each (N, time, features)"
-            raise ValueError(f"{self.name}: expected {wanted}, got {shapes}")
+            flat = f"; {NO_SEQUENCE}" if any(len(s) == 2 for s in shapes) else ""
+            raise ValueError(f"{self.name}: expected {wanted}, got {shapes}{flat}")
         query, value, key = shapes[0], shapes[1], shapes[-1]
         if query[2] != key[2] or key[1] != value[1]:
             raise ValueError(f"{self.name}: query {query}, value {value} and key {key} do not fit each other")

@@ -23,6 +23,7 @@ from tinydx import initializers, regularizers
 from tinydx.device import to_host
 from tinydx.layers import declared
 from tinydx.layers.registry import register
+from tinydx.settings import Checked, sizes, unknown_argument, whole
 from tinydx.suggestions import did_you_mean
 from tinydx.tensor import Tensor, as_array, no_grad
 
@@ -81,7 +82,7 @@ def Input(shape: tuple[int | None, ...], name: str = "input", dtype: Any = "floa
     >>> Input((150, 150, 3)).shape
     (None, 150, 150, 3)
     """
-    return Symbol((None, *shape), dtype, name=name)
+    return Symbol((None, *sizes("Input: shape", shape)), dtype, name=name)
 
 
 def _once(build: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
@@ -98,7 +99,7 @@ def _once(build: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     return build_once
 
 
-class Layer:
+class Layer(metaclass=Checked):
     """Base of all layers.
 
     Arguments (of every layer): name; dtype "float32" or "float64" of its weights (default: that of its first input);
@@ -143,10 +144,10 @@ class Layer:
         **unknown: Any,
     ):
         for k in unknown:
-            raise TypeError(f"{type(self).__name__} has no argument {k!r}{did_you_mean(k, _arguments_of(type(self)))}")
+            raise unknown_argument(type(self).__name__, k, _arguments_of(type(self)))
         self.name = name or unique_name(type(self).__name__)
-        self.dtype = None if dtype is None else np.dtype(dtype)
-        self.input_shape: Any = None if input_shape is None else (None, *input_shape)
+        self.dtype = None if dtype is None else dtype_of_weights(self.name, dtype)
+        self.input_shape: Any = None if input_shape is None else (None, *sizes(f"{self.name}: input_shape", input_shape))
         self.built = False
         self._own: list[tuple[Tensor, bool]] = []  # weights, and whether training may change them
         self._penalties: list[tuple[Tensor, Callable[[Tensor], Tensor]]] = []  # weights that have a regularizer, and it
@@ -401,18 +402,41 @@ def unique_name(class_name: str) -> str:
 
 def count(layer: Layer, name: str, value: Any) -> int:
     """The argument as an int; ValueError unless it is a whole number above 0."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{layer.name}: {name} is {value!r}, expected a whole number above 0")
-    return int(value)
+    return whole(f"{layer.name}: {name}", value)
+
+
+def dtype_of_weights(name: str, dtype: Any) -> np.dtype:
+    """The dtype, float32 or float64; ValueError for any other, in which weights would be cut or lose their digits."""
+    try:
+        known = np.dtype(dtype)
+    except TypeError:
+        known = None
+    if known is None or known not in (np.dtype("float32"), np.dtype("float64")):
+        raise ValueError(f"{name}: dtype is {dtype!r}, expected 'float32' or 'float64'")
+    return known
 
 
 def expect_rank(layer: Layer, shape: Any, rank: int, axes: str) -> None:
-    """ValueError unless this is one input with that many axes; says so if the batch axis is missing."""
+    """ValueError unless this is one input with that many axes; says which axis seems to be missing."""
     if isinstance(shape, list):
         raise ValueError(f"{layer.name}: expected one input {axes}, got {len(shape)}: x[0], or Concatenate()(x)")
     if len(shape) != rank:
-        missing = "; is the batch axis missing? x[None] adds it" if len(shape) == rank - 1 else ""
-        raise ValueError(f"{layer.name}: expected input {axes}, got shape {tuple(shape)}{missing}")
+        advice = f"; {missing_axis(tuple(shape), axes)}" if len(shape) == rank - 1 else ""
+        raise ValueError(f"{layer.name}: expected input {axes}, got shape {tuple(shape)}{advice}")
+
+
+NO_SEQUENCE = "a recurrent layer before it needs return_sequences=True"
+
+
+def missing_axis(shape: Shape, axes: str) -> str:
+    """What to do about an input that has one axis less than a layer takes: its batch axis may be unknown, but not missing."""
+    if "time" in axes:
+        return NO_SEQUENCE if shape[0] is None else f"is the batch axis missing? x[None] adds it; {NO_SEQUENCE}"
+    if shape[0] is None:
+        lost = "is the axis of the channels missing? input_shape=(height, width, 1)"
+        return lost if "channels" in axes else "Reshape adds axes"
+    channels = "; or the axis of the channels? x[..., None] adds it" if "channels" in axes else ""
+    return f"is the batch axis missing? x[None] adds it{channels}"
 
 
 def expect_last_axis(layer: Layer, shape: Shape, size: int) -> None:

@@ -12,6 +12,7 @@ from tinydx import activations, ops, random, regularizers
 from tinydx.device import random_beside
 from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_mask, expect_rank
 from tinydx.ops.normalization import share_of
+from tinydx.settings import number
 from tinydx.tensor import Tensor
 
 
@@ -182,9 +183,7 @@ class Dropout(Layer):
 
 def expect_rate(layer: Layer, name: str, rate: float) -> float:
     """The argument, a share that dropout drops; ValueError unless 0 <= rate < 1."""
-    if not 0 <= rate < 1:
-        raise ValueError(f"{layer.name}: {name} is {rate}, expected 0 <= {name} < 1")
-    return rate
+    return number(f"{layer.name}: {name}", rate, at_least=0, below=1)
 
 
 class Add(Layer):
@@ -293,7 +292,8 @@ class _Normalization(Layer):
 
     def __init__(self, epsilon: float, center: bool, scale: bool, **common: Any):
         super().__init__(**common)
-        self.epsilon, self.center, self.scale = epsilon, center, scale
+        self.epsilon = number(f"{self.name}: epsilon", epsilon, above=0)
+        self.center, self.scale = center, scale
 
     def add_scale_and_shift(self, shape: tuple[int, ...]) -> None:
         """Make the weights gamma and beta, where the layer has them."""
@@ -338,7 +338,7 @@ class BatchNormalization(_Normalization):
         **common: Any,
     ):
         super().__init__(epsilon, center, scale, **common)
-        self.axis, self.momentum = axis, momentum
+        self.axis, self.momentum = axis, number(f"{self.name}: momentum", momentum, at_least=0, below=1)
 
     def build(self, input_shape: Shape) -> None:
         shape = (known_axis(self, input_shape, self.axis),)

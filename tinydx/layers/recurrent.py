@@ -19,7 +19,7 @@ import numpy as np
 
 from tinydx import activations, initializers, ops, random, regularizers
 from tinydx.device import random_beside
-from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_mask, expect_rank
+from tinydx.layers.base import NO_SEQUENCE, Layer, Shape, count, expect_last_axis, expect_mask, expect_rank
 from tinydx.layers.core import BatchNormalization, apply, expect_rate, known_axis
 from tinydx.tensor import Tensor
 
@@ -408,7 +408,7 @@ class TimeDistributed(Layer):
 
     def check_input(self, input_shape: Shape) -> None:
         if isinstance(input_shape, list) or len(input_shape) < 3:
-            raise ValueError(f"{self.name}: expected input (N, time, ...), got {input_shape}")
+            raise ValueError(f"{self.name}: expected input (N, time, ...), got {input_shape}; {NO_SEQUENCE}")
         self.layer.check_input((None, *input_shape[2:]))
 
     def call(self, x: Any, training: bool = False) -> Tensor:

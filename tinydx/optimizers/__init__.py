@@ -35,3 +35,8 @@ def get(optimizer: Any) -> Optimizer:
     if str(optimizer).lower() not in _KNOWN:
         raise ValueError(f"unknown optimizer {optimizer!r}{did_you_mean(str(optimizer).lower(), _KNOWN)}")
     return _KNOWN[str(optimizer).lower()]()
+
+
+def __getattr__(name: str) -> object:
+    known = [kind.__name__ for kind in _KNOWN.values()]
+    raise AttributeError(f"tinydx.optimizers has no {name!r}{did_you_mean(name, known)}")

@@ -5,7 +5,6 @@ Large weights are updated slice by slice, so that a rule's intermediate results 
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,12 +15,13 @@ from tinydx.dispatch import choose, choose_kernel
 from tinydx.factored import FactoredGradient, checksum, multiplied_out
 from tinydx.op import Op
 from tinydx.optimizers.schedules import LearningRateSchedule
+from tinydx.settings import Checked, number, whole
 from tinydx.tensor import Tensor
 
 SLICE = 1 << 15  # numbers updated at once: a weight and its memory, of this size each, fit the L2 cache together
 
 
-class Optimizer:
+class Optimizer(metaclass=Checked):
     """Base of all optimizers.
 
     Arguments: learning_rate, a number or a schedule (tinydx/optimizers/schedules.py); weight_decay, the share of itself (times
@@ -31,8 +31,9 @@ class Optimizer:
     BatchNormalization are not averaged, as in Keras: they are moving averages already); ema_momentum, the share of the average
     that is kept at each step; ema_overwrite_frequency, a number of steps after each of which the weights become their averages.
     Every optimizer takes all of them.
-    Raises: ValueError for a learning rate or a limit that is not above 0, for several limits at once, and for an ema_momentum
-    outside of [0, 1]; TypeError where the learning rate is set to a number while it follows a schedule.
+    Raises: ValueError for a learning rate or a limit that is not a finite number above 0, for several limits at once, a
+    weight_decay below 0, and an ema_momentum outside of [0, 1]; TypeError where the learning rate is set to a number while it
+    follows a schedule.
     """
 
     memory: ClassVar[tuple[str, ...]] = ()  # names of the arrays that its rule keeps for each weight
@@ -51,31 +52,29 @@ class Optimizer:
         ema_momentum: float = 0.99,
         ema_overwrite_frequency: int | None = None,
     ):
+        name = type(self).__name__
         limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
-        given = {n: limit for n, limit in limits.items() if limit is not None}
-        positive = given if isinstance(learning_rate, LearningRateSchedule) else {"learning_rate": learning_rate, **given}
-        for n, value in positive.items():
-            if not (isinstance(value, Real) and value > 0):
-                raise ValueError(f"{type(self).__name__}: {n} is {value!r}, expected a number above 0")
+        given = {n: number(f"{name}: {n}", limit, above=0) for n, limit in limits.items() if limit is not None}
         if len(given) > 1:
-            raise ValueError(f"{type(self).__name__}: {' and '.join(given)} are given, expected one limit")
-        if not 0 <= ema_momentum <= 1:
-            raise ValueError(f"{type(self).__name__}: ema_momentum is {ema_momentum!r}, expected 0 to 1")
-        if ema_overwrite_frequency is not None and not (isinstance(ema_overwrite_frequency, int) and ema_overwrite_frequency > 0):
-            wanted = f"{ema_overwrite_frequency!r}, expected a whole number of steps"
-            raise ValueError(f"{type(self).__name__}: ema_overwrite_frequency is {wanted}")
+            raise ValueError(f"{name}: {' and '.join(given)} are given, expected one limit")
+        if not isinstance(learning_rate, LearningRateSchedule):
+            number(f"{name}: learning_rate", learning_rate, above=0)
         self.learning_rate = learning_rate
-        self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
-        self.global_clipnorm = global_clipnorm
-        self.use_ema, self.ema_momentum = use_ema, ema_momentum
-        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.weight_decay = None if weight_decay is None else number(f"{name}: weight_decay", weight_decay, at_least=0)
+        self.clipnorm, self.clipvalue, self.global_clipnorm = (given.get(n) for n in limits)
+        self.use_ema, self.ema_momentum = use_ema, number(f"{name}: ema_momentum", ema_momentum, at_least=0, at_most=1)
+        frequency = ema_overwrite_frequency
+        self.ema_overwrite_frequency = None if frequency is None else whole(f"{name}: ema_overwrite_frequency", frequency)
         self.iterations = 0  # steps taken
         self.slots: list[list[np.ndarray]] = []  # for each weight, the arrays that `slot_names` names
 
     @property
     def learning_rate(self) -> float:
         """The learning rate of the next step. It can be set, unless it follows a schedule."""
-        return self._rate if self.schedule is None else float(self.schedule(self.iterations))
+        if self.schedule is None:
+            return self._rate
+        name = f"{type(self.schedule).__name__}: the rate of step {self.iterations}"
+        return number(name, self.schedule(self.iterations), at_least=0)
 
     @learning_rate.setter
     def learning_rate(self, value: float | LearningRateSchedule) -> None:
@@ -85,7 +84,7 @@ class Optimizer:
         if self.schedule is not None:
             followed = f"its learning rate follows a {type(self.schedule).__name__}, so it cannot be set"
             raise TypeError(f"{type(self).__name__}: {followed}: give the optimizer a number as learning_rate")
-        self._rate = float(value)
+        self._rate = number(f"{type(self).__name__}: learning_rate", value, at_least=0)
 
     @property
     def slot_names(self) -> tuple[str, ...]:

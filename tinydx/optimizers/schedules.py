@@ -18,11 +18,12 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
-from numbers import Real
 from typing import Any
 
+from tinydx.settings import Checked, number
 
-class LearningRateSchedule:
+
+class LearningRateSchedule(metaclass=Checked):
     """Base of all schedules.
 
     A subclass defines `__call__(step)`: the learning rate of the step that comes after `step` others. It keeps each argument of
@@ -40,10 +41,9 @@ class LearningRateSchedule:
 
     def expect(self, positive: bool, **values: Any) -> None:
         """ValueError unless the arguments are finite numbers of 0 or more; with positive, above 0."""
+        limit = {"above": 0} if positive else {"at_least": 0}
         for name, value in values.items():
-            if not isinstance(value, Real) or not (0 < float(value) < math.inf or (value == 0 and not positive)):
-                wanted = "a number above 0" if positive else "0 or a number above it"
-                raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected {wanted}")
+            number(f"{type(self).__name__}: {name}", value, **limit)
 
 
 class CosineDecay(LearningRateSchedule):
@@ -54,7 +54,7 @@ class CosineDecay(LearningRateSchedule):
     Arguments: initial_learning_rate, the peak without a warm-up, or where the warm-up starts; decay_steps, after which the rate
     stays at alpha times the peak; alpha; warmup_target, the peak after a warm-up of warmup_steps, which come before the
     decay_steps.
-    Raises: ValueError for numbers below 0, and for decay_steps of 0.
+    Raises: ValueError for numbers below 0, decay_steps of 0, and an alpha above 1.
     Source: Loshchilov and Hutter 2016; warm-up: Goyal et al. 2017.
 
     >>> schedule = CosineDecay(0.0, decay_steps=100, alpha=0.1, warmup_target=1.0, warmup_steps=10)
@@ -74,7 +74,8 @@ class CosineDecay(LearningRateSchedule):
         self.initial_learning_rate, self.decay_steps, self.alpha = initial_learning_rate, decay_steps, alpha
         self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
         self.expect(True, decay_steps=decay_steps)
-        self.expect(False, initial_learning_rate=initial_learning_rate, alpha=alpha, warmup_steps=warmup_steps)
+        self.expect(False, initial_learning_rate=initial_learning_rate, warmup_steps=warmup_steps)
+        number(f"{type(self).__name__}: alpha", alpha, at_least=0, at_most=1)
         if warmup_target is not None:
             self.expect(False, warmup_target=warmup_target)
 
@@ -135,14 +136,20 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     """
 
     def __init__(self, boundaries: Sequence[int], values: Sequence[float]):
-        self.boundaries, self.values = list(boundaries), list(values)
+        self.boundaries, self.values = self._numbers("boundaries", boundaries), self._numbers("values", values)
         if len(self.values) != len(self.boundaries) + 1:
             counts = f"{len(self.boundaries)} boundaries and {len(self.values)} values"
             raise ValueError(f"PiecewiseConstantDecay: got {counts}, expected one value more than boundaries")
         if any(a >= b for a, b in pairwise(self.boundaries)):
             raise ValueError(f"PiecewiseConstantDecay: boundaries are {self.boundaries}, expected them to rise")
-        for value in self.values:
-            self.expect(False, values=value)
+
+    def _numbers(self, name: str, given: Any) -> list[Any]:
+        """The argument as a list of numbers of 0 or more."""
+        if isinstance(given, str) or not hasattr(given, "__iter__"):
+            raise ValueError(f"{type(self).__name__}: {name} is {given!r}, expected a list of numbers")
+        for value in given:
+            self.expect(False, **{name: value})
+        return list(given)
 
     def __call__(self, step: int) -> float:
         return self.values[bisect_left(self.boundaries, step)]

@@ -20,11 +20,12 @@ import numpy as np
 
 from tinydx.ops.image import affine_warp
 from tinydx.preprocessing.iterators import ArrayIterator, Recipe, checked_arrays
+from tinydx.settings import Checked, number
 
 UNCHANGED = {"window": 1.0, "aspect": 1.0, "down": 0.0, "right": 0.0, "rotation": 0.0}
 
 
-class Framing:
+class Framing(metaclass=Checked):
     """Random framing and photometry of images, then standardisation: a recipe for the iterators.
 
     Arguments: all by keyword; 0 (or the pair (1, 1)) switches a change off.
@@ -59,15 +60,20 @@ class Framing:
         blur: float = 0.019,
         noise: float = 0.05,
     ):
-        if not 0 < window[0] <= window[1]:
+        if np.shape(window) != (2,) or not 0 < number("window", window[0]) <= number("window", window[1]):
             raise ValueError(f"window must be a pair (low, high) with 0 < low <= high, got {window!r}")
         self.window = window
         limits = {"aspect": aspect, "shift": shift, "rotation": rotation, "gamma": gamma}
         limits |= {"contrast": contrast, "brightness": brightness, "blur": blur, "noise": noise}
         for name, limit in limits.items():
-            if limit < 0:
-                raise ValueError(f"{name} must not be negative, got {limit!r}")
+            number(name, limit, at_least=0)
         self.limits = limits
+
+    @property
+    def augmentation(self) -> dict[str, Any]:
+        """The options that change images at random, with their values."""
+        window = {} if tuple(self.window) == (1, 1) else {"window": self.window}
+        return window | {name: limit for name, limit in self.limits.items() if limit}
 
     def get_random_transform(self, shape: tuple[int, ...], seed: int | np.random.RandomState | None = None) -> dict[str, Any]:
         """Draw the parameters of one image's transform; they do not depend on its shape.

@@ -24,6 +24,7 @@ from tinydx.preprocessing.files import (
     save_img,
 )
 from tinydx.preprocessing.image_iterators import DirectoryIterator, NumpyArrayIterator
+from tinydx.settings import Checked, checked, is_number, number, whole
 
 __all__ = [
     "DirectoryIterator",
@@ -39,10 +40,10 @@ __all__ = [
 IDENTITY = {"theta": 0, "tx": 0, "ty": 0, "shear": 0, "zx": 1, "zy": 1}
 
 
-class ImageDataGenerator:
+class ImageDataGenerator(metaclass=Checked):
     """Random augmentation of images, and iterators of augmented batches.
 
-    It does not compute statistics of the data set (featurewise, samplewise, ZCA).
+    It does not compute statistics of the data set (featurewise, samplewise, ZCA): Keras's options for them may only be off.
 
     Arguments: all by keyword.
         rotation_range: degrees; the angle is uniform in +-rotation_range.
@@ -97,29 +98,37 @@ class ImageDataGenerator:
     ):
         check_choice("fill_mode", fill_mode, FILL_MODES)
         check_choice("dtype", np.dtype(dtype).name, ("float32", "float64"))
-        if validation_split and not 0 < validation_split < 1:
-            raise ValueError(f"validation_split must be between 0 and 1, got {validation_split!r}")
-        for name, limit in (
-            ("rotation_range", rotation_range),
-            ("shear_range", shear_range),
-            ("channel_shift_range", channel_shift_range),
-        ):
-            if limit < 0:
-                raise ValueError(f"{name} must not be negative, got {limit!r}")
-        self.rotation_range, self.shear_range = rotation_range, shear_range
+        self.rotation_range = number("rotation_range", rotation_range, at_least=0)
+        self.shear_range = number("shear_range", shear_range, at_least=0)
+        self.channel_shift_range = number("channel_shift_range", channel_shift_range, at_least=0)
         self.width_shift_range = _shift_range("width_shift_range", width_shift_range)
         self.height_shift_range = _shift_range("height_shift_range", height_shift_range)
-        around_one = np.ndim(zoom_range) == 0
-        self.zoom_range = _pair("zoom_range", [1 - zoom_range, 1 + zoom_range] if around_one else zoom_range)
-        self.channel_shift_range = channel_shift_range
-        self.brightness_range = None
-        if brightness_range is not None:
-            self.brightness_range = _pair("brightness_range", brightness_range)
+        if is_number(zoom_range):
+            z = number("zoom_range", zoom_range, at_least=0, below=1)
+            zoom_range = (1 - z, 1 + z)
+        self.zoom_range = _pair("zoom_range", zoom_range, above=0)
+        self.brightness_range = None if brightness_range is None else _pair("brightness_range", brightness_range, at_least=0)
         self.fill_mode, self.cval = fill_mode, cval
         self.horizontal_flip, self.vertical_flip = horizontal_flip, vertical_flip
         self.rescale, self.preprocessing_function = rescale, preprocessing_function
-        self.validation_split, self.dtype = validation_split, dtype
+        self.validation_split, self.dtype = number("validation_split", validation_split, at_least=0, below=1), dtype
 
+    @property
+    def augmentation(self) -> dict[str, Any]:
+        """The options that change images at random, with their values.
+
+        >>> ImageDataGenerator(rescale=1 / 255, rotation_range=40, horizontal_flip=True).augmentation
+        {'rotation_range': 40.0, 'horizontal_flip': True}
+        """
+        names = ["rotation_range", "width_shift_range", "height_shift_range", "shear_range", "channel_shift_range"]
+        names += ["brightness_range", "horizontal_flip", "vertical_flip"]
+        zoom = {} if self.zoom_range == [1, 1] else {"zoom_range": self.zoom_range}
+        return {name: getattr(self, name) for name in names if getattr(self, name)} | zoom
+
+    def fit(self, x: Any, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:
+        """Nothing: in Keras it computes the statistics of the options that are not offered here. Scripts may call it."""
+
+    @checked
     def flow(
         self,
         x: Any,
@@ -158,6 +167,7 @@ class ImageDataGenerator:
             seed=seed,
         )
 
+    @checked
     def flow_from_directory(
         self,
         directory: Any,
@@ -300,18 +310,19 @@ class ImageDataGenerator:
 
 def _shift_range(name: str, limit: Any) -> Any:
     """The option as an int, a float or a list: the three have different distributions."""
-    if np.min(limit, initial=0) < 0 and np.ndim(limit) == 0:
-        raise ValueError(f"{name} must not be negative, got {limit!r}")
-    if np.ndim(limit) == 1:
-        return list(limit)
-    return int(limit) if isinstance(limit, int | np.integer) else float(limit)
+    if isinstance(limit, list | tuple | np.ndarray) and np.ndim(limit) == 1 and len(limit):
+        return [n if isinstance(n, int | np.integer) and whole(name, n, at_least=-(2**31)) else number(name, n) for n in limit]
+    return whole(name, limit, at_least=0) if isinstance(limit, int | np.integer) else number(name, limit, at_least=0)
 
 
-def _pair(name: str, value: Any) -> list[float]:
-    """[low, high] of an option, or ValueError."""
-    if np.shape(value) != (2,):
+def _pair(name: str, value: Any, **limits: float) -> list[float]:
+    """[low, high] of an option; ValueError for anything else, and beyond the limits."""
+    if isinstance(value, str) or np.shape(value) != (2,):
         raise ValueError(f"{name} must be a pair (low, high), got {value!r}")
-    return [float(value[0]), float(value[1])]
+    low, high = (number(name, end, **limits) for end in value)
+    if low > high:
+        raise ValueError(f"{name} is ({low:g}, {high:g}), expected (low, high)")
+    return [low, high]
 
 
 def _draw(draws: Any, limit: float) -> float:

@@ -15,6 +15,7 @@ One thread makes the batches, in order; a few others read and transform the exam
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import threading
@@ -28,7 +29,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from tinydx import random
+from tinydx.fingerprint import fingerprint
 from tinydx.preprocessing.files import check_choice
+from tinydx.settings import flag, whole
+from tinydx.settings import weights as checked_weights
 
 PREFETCHED = 2  # batches in preparation while the consumer works on one: bounds the memory
 EXAMPLE_THREADS = min(4, os.cpu_count() or 1)
@@ -92,11 +96,8 @@ class BatchIterator:
         shuffle: bool,
         seed: int | None,
     ):
-        if batch_size != int(batch_size) or batch_size < 1:
-            raise ValueError(f"batch_size must be a positive whole number, got {batch_size!r}")
-        if seed is not None and not 0 <= seed < 2**32:
-            raise ValueError(f"seed must be in 0..2**32 - 1, got {seed!r}")
-        self.n, self.batch_size, self.shuffle, self.seed = n, int(batch_size), shuffle, seed
+        self.n, self.batch_size, self.shuffle = n, whole("batch_size", batch_size), flag("shuffle", shuffle)
+        self.seed = None if seed is None else whole("seed", seed, at_least=0, at_most=2**32 - 1)
         self.recipe, self.shape, self.dtype = recipe, shape, dtype
         self.last_files: list[str] | None = None  # paths of the batch last returned, None for arrays
         self._stream_seed = None if seed is None else int(seed)
@@ -224,7 +225,12 @@ class BatchIterator:
 
     def _signature(self) -> dict[str, Any]:
         """What a saved position depends on, apart from the seed."""
-        return {"n": self.n, "batch_size": self.batch_size, "shuffle": bool(self.shuffle)}
+        return {"n": self.n, "batch_size": self.batch_size, "shuffle": bool(self.shuffle), **self._fingerprints}
+
+    @functools.cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        """Of the examples with their labels, and of the recipe's options."""
+        return {"data": self._data_fingerprint(), "recipe": fingerprint(vars(self.recipe))}
 
     def _name(self, index: int) -> str:
         files = self._files(np.array([index]))
@@ -247,6 +253,10 @@ class BatchIterator:
 
     def _files(self, indices: np.ndarray) -> list[str] | None:
         """The paths of these examples; None for arrays."""
+        raise NotImplementedError
+
+    def _data_fingerprint(self) -> str:
+        """A fingerprint of all examples and their labels."""
         raise NotImplementedError
 
 
@@ -292,6 +302,9 @@ class ArrayIterator(BatchIterator):
     def _files(self, indices: np.ndarray) -> None:
         return None
 
+    def _data_fingerprint(self) -> str:
+        return fingerprint(self.x, self.y, self.sample_weight)
+
 
 def checked_arrays(x: Any, y: Any, sample_weight: Any) -> dict[str, np.ndarray]:
     """Those of x, y and sample_weight that are not None, as arrays under their names.
@@ -306,6 +319,7 @@ def checked_arrays(x: Any, y: Any, sample_weight: Any) -> dict[str, np.ndarray]:
     if len({a.shape[:1] for a in arrays.values()}) > 1:
         shapes = ", ".join(f"{name} {a.shape}" for name, a in arrays.items())
         raise ValueError(f"x, y and sample_weight must have the same length; got {shapes}")
+    checked_weights("sample_weight", arrays.get("sample_weight"))
     if "sample_weight" in arrays and y is None:
         raise ValueError("sample_weight weighs labels: pass y too")
     return arrays
@@ -347,6 +361,10 @@ class FolderIterator(BatchIterator):
 
     def _files(self, indices: np.ndarray) -> list[str]:
         return [self.filepaths[index] for index in indices]
+
+    def _data_fingerprint(self) -> str:
+        sizes = [os.path.getsize(path) for path in self.filepaths]
+        return fingerprint(self.filenames, sizes, self.classes, self.class_mode)
 
 
 def announce(iterator: FolderIterator, noun: str, check: Callable[[Sequence[str]], None]) -> None:

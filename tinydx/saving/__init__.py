@@ -186,6 +186,10 @@ class SavedRun:
         """Those of the saved weights."""
         return [w.shape for w in _weights(self.arrays)]
 
+    def learning_rate(self) -> Any:
+        """The learning rate when the run was saved; a description where it follows a schedule."""
+        return self.header["training"]["optimizer"]["config"].get("learning_rate")
+
     def load_model(self) -> None:
         """Put the saved weights, statistics and optimizer memory into the model."""
         if not self.model.built:
@@ -195,7 +199,7 @@ class SavedRun:
         _fill(self.model, self.header, self.arrays)
         _fill_optimizer(optimizer, self.header, _slots(self.arrays, optimizer, _weights(self.arrays)))
         if optimizer.schedule is None:
-            optimizer.learning_rate = self.header["training"]["optimizer"]["config"]["learning_rate"]
+            optimizer.learning_rate = self.learning_rate()
 
 
 def save_run(model: Any, state: dict[str, Any], path: str | Path) -> None:

@@ -51,7 +51,11 @@ def recall(entry: Any, module: Any, base: type, custom: Known) -> Any:
     if isinstance(config.get("learning_rate"), dict) and base is optimizers.Optimizer:
         config["learning_rate"] = recall(config["learning_rate"], optimizers.schedules, LearningRateSchedule, custom)
     check_arguments(kind, config)
-    return kind(**config)
+    if config.get("learning_rate") != 0 or base is not optimizers.Optimizer:
+        return kind(**config)
+    optimizer: Any = kind(**config | {"learning_rate": 1.0})  # a callback had set it to 0, with which no optimizer is made
+    optimizer.learning_rate = 0.0
+    return optimizer
 
 
 def _function(name: str, module: Any, custom: Known) -> Any:

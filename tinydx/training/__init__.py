@@ -9,6 +9,7 @@ The files in reading order; each imports only those below it:
     step.py            one training step: forward, loss, backward, check, update
     lowering.py        layers become fused ops, the last activation joins the loss
     running_means.py   loss and metrics of an epoch so far
+    meaning.py         output, loss and metrics that do not fit each other
     inputs.py          an input checked and cast, and warnings about it
     prefetch.py        the next batch sent to the GPU while a step computes
     placement.py       the device on which a model computes

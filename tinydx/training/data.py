@@ -2,7 +2,7 @@
 
 All sources have the same methods. `next(source)` returns the next `Batch`, endlessly; `len(source)` is the number of batches
 in one pass (a plain generator has none); `reset()` returns to the start of a pass; `state()` and `load_state()` save and
-restore the position, so that a killed run can continue with the same batches.
+restore the position, so that a killed run can continue with the same batches; `identity()` says by fingerprints which data it is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 
 from tinydx import random
 from tinydx.device import on_device
+from tinydx.fingerprint import fingerprint
+from tinydx.settings import flag, number, weights, whole
 from tinydx.tensor import Tensor
 
 
@@ -31,7 +33,7 @@ class ArrayBatches:
 
     Arguments: x, y, weight, with one entry per example (x may be a list of inputs); batch_size; shuffle, whether each pass
     has a new random order.
-    Raises: ValueError where lengths differ or there are no examples.
+    Raises: ValueError where lengths differ, there are no examples, or a weight is negative or NaN.
 
     >>> source = ArrayBatches(np.arange(5), batch_size=2)
     >>> [next(source).x.tolist() for _ in range(len(source))]
@@ -39,11 +41,12 @@ class ArrayBatches:
     """
 
     def __init__(self, x: Any, y: Any = None, weight: Any = None, batch_size: int = 32, shuffle: bool = False):
-        self.x, self.y, self.weight = x, y, weight
+        self.can_start_again = True  # another process begins with the same batches, if the engine's random numbers are the same
+        self.x, self.y, self.weight = x, y, weights("sample_weight", weight)
         self.n = check_lengths(x, y, weight)
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}, expected at least 1")
-        self.batch_size, self.shuffle = batch_size, shuffle
+        if self.weight is not None and not on_device(self.weight) and not self.weight.any():
+            raise ValueError("sample_weight is 0 for every example: there is nothing to learn or to count")
+        self.batch_size, self.shuffle = whole("batch_size", batch_size), flag("shuffle", shuffle)
         self.position = 0  # batches of this pass that were taken
         self._begin_pass(seed=None)
 
@@ -75,12 +78,16 @@ class ArrayBatches:
         self._begin_pass(state["seed"])
         self.position = state["position"]
 
+    def identity(self) -> dict[str, Any]:
+        parts = {"x": self.x, "y": self.y, "sample_weight": self.weight}
+        return {name: fingerprint(part) for name, part in parts.items()} | {"shuffle": self.shuffle}
+
 
 class IteratorBatches:
     """Batches of one of tinydx's iterators, which know their files, state and class names."""
 
     def __init__(self, iterator: Any):
-        self.iterator = iterator
+        self.iterator, self.can_start_again = iterator, True
 
     def __len__(self) -> int:
         return len(self.iterator)
@@ -98,15 +105,22 @@ class IteratorBatches:
     def load_state(self, state: dict[str, Any]) -> None:
         self.iterator.load_state(state)
 
+    def identity(self) -> dict[str, Any]:
+        return self.iterator.identity() if hasattr(self.iterator, "identity") else {}
+
 
 class SequenceBatches:
     """Batches of an object with __len__ and __getitem__: items 0, 1, 2 ..., pass after pass.
 
-    Its method on_epoch_end(), if there is one, is called after each pass, for example to shuffle.
+    Its method on_epoch_end(), if there is one, is called after each pass, for example to shuffle. Its own methods state() and
+    load_state(state) say how it goes on after a break. Without them, a resumed run calls on_epoch_end() as often as before, with
+    NumPy's and Python's own random numbers as they were, and an error says where that does not lead to the same attributes.
     """
 
     def __init__(self, sequence: Any):
         self.sequence, self.position = sequence, 0
+        self.can_start_again = hasattr(sequence, "load_state")  # else it may have been shuffled when it was made
+        self.ends: list[Any] = []  # for each call of on_epoch_end, the shared random state before it, if it drew from it
 
     def __len__(self) -> int:
         return len(self.sequence)
@@ -115,49 +129,76 @@ class SequenceBatches:
         batch = as_batch(self.sequence[self.position])
         self.position = (self.position + 1) % len(self)
         if self.position == 0 and hasattr(self.sequence, "on_epoch_end"):
+            before = random.shared_state()
             self.sequence.on_epoch_end()
+            self.ends.append(before if fingerprint(before) != fingerprint(random.shared_state()) else None)
         return batch
 
     def reset(self) -> None:
         self.position = 0
 
     def state(self) -> dict[str, Any]:
-        return {"position": self.position}
+        own = self.sequence.state() if hasattr(self.sequence, "load_state") else None
+        here = {"position": self.position, "ends": self.ends, "random": random.shared_state(), "own": own}
+        return here if own is not None else {**here, "attributes": self._attributes()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.position = state["position"]
+        if state["own"] is not None:
+            self.sequence.load_state(state["own"])
+        else:
+            for before in state["ends"]:
+                if before is not None:
+                    random.load_shared_state(before)
+                self.sequence.on_epoch_end()
+        random.load_shared_state(state["random"])
+        self.position, self.ends = state["position"], list(state["ends"])
+        if state["own"] is None and self._attributes() != state["attributes"]:
+            name, cure = type(self.sequence).__name__, "give it state() and load_state(state), or seed its shuffling in __init__"
+            raise ValueError(f"the {name} does not give the batches of the run: its data differ, or {cure}")
+
+    def _attributes(self) -> str:
+        return fingerprint(getattr(self.sequence, "__dict__", None) or len(self.sequence))
+
+    def identity(self) -> dict[str, Any]:
+        return {}  # its attributes are compared when the state is loaded
 
 
 class GeneratorBatches:
     """Batches of a plain Python generator, without length or reset; the caller gives the steps of an epoch."""
 
     def __init__(self, generator: Iterator[Any]):
-        self.generator, self.given = generator, 0
+        self.generator, self.given, self.can_start_again = generator, 0, True
+        self.last: Any = None  # the item last given
 
     def __next__(self) -> Batch:
         try:
             item = next(self.generator)
         except StopIteration:
             raise ValueError(f"the data generator ended after {self.given} batches, but more were asked for") from None
-        self.given += 1
+        self.given, self.last = self.given + 1, item
         return as_batch(item)
 
     def reset(self) -> None:
         pass
 
     def state(self) -> dict[str, Any]:
-        return {"given": self.given}
+        return {"given": self.given, "last": fingerprint(self.last)}
 
     def load_state(self, state: dict[str, Any]) -> None:
         while self.given < state["given"]:  # a generator can only advance
             next(self)
+        if fingerprint(self.last) != state["last"]:
+            raise ValueError(f"the data generator gives other batches than in the run, its number {self.given} differs: seed it")
+
+    def identity(self) -> dict[str, Any]:
+        return {}  # its last batch is compared when the state is loaded
 
 
 def batches(x: Any, y: Any = None, weight: Any = None, batch_size: int | None = None, shuffle: bool = False) -> Any:
     """The source of batches for the data that fit, evaluate or predict got.
 
     Arguments: x, arrays, an iterator, a sequence or a generator; y, weight, batch_size, shuffle, for arrays only.
-    Raises: ValueError for other data, for data without batches, and for y or weight beside a generator.
+    Raises: ValueError for other data, for data without batches, and for y, weight or batch_size beside a generator.
     """
     if isinstance(x, ArrayBatches):
         return x
@@ -166,6 +207,8 @@ def batches(x: Any, y: Any = None, weight: Any = None, batch_size: int | None = 
         return ArrayBatches(as_arrays(x), as_labels(y), as_labels(weight), size, shuffle)
     if y is not None or weight is not None:
         raise ValueError("y or sample_weight was given besides a generator, which yields (x, y, sample_weight) itself")
+    if batch_size is not None:
+        raise ValueError(f"batch_size={batch_size} was given besides a {type(x).__name__}, whose batches have their size already")
     sized = hasattr(x, "__len__") and hasattr(x, "__getitem__")
     if hasattr(x, "load_state") and hasattr(x, "__next__"):
         source: Any = IteratorBatches(x)
@@ -204,7 +247,8 @@ def as_batch(item: Any, files: list[str] | None = None) -> Batch:
     parts = item if isinstance(item, tuple) else (item,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"a data generator gave {len(parts)} things at once: expected (x, y) or (x, y, sample_weight)")
-    return Batch(as_arrays(parts[0]), *map(as_labels, parts[1:]))._replace(files=files)
+    x, y, weight = (*parts, None, None)[:3]
+    return Batch(as_arrays(x), as_labels(y), weights("sample_weight", as_labels(weight)), files)
 
 
 def check_lengths(x: Any, y: Any, weight: Any) -> int:
@@ -227,8 +271,7 @@ def split_off_validation(x: Any, y: Any, weight: Any, share: float) -> tuple[tup
 
     Raises: ValueError where share is not between 0 and 1, or leaves one side empty.
     """
-    if not 0 < share < 1:
-        raise ValueError(f"validation_split is {share}, expected a number between 0 and 1")
+    number("validation_split", share, above=0, below=1)
     n = check_lengths(x, y, weight)
     cut = int(n * (1 - share))
     if cut in (0, n):
@@ -237,23 +280,59 @@ def split_off_validation(x: Any, y: Any, weight: Any, share: float) -> tuple[tup
     return tuple(_take(v, slice(cut)) for v in parts), tuple(_take(v, slice(cut, n)) for v in parts)
 
 
+def check_class_weight(class_weight: Any, classes: int | None = None) -> None:
+    """ValueError unless it is {class number: weight of 0 or more}; with `classes`, the number of classes, for these only."""
+    if not isinstance(class_weight, dict) or not class_weight:
+        raise ValueError(f"class_weight is {class_weight!r}, expected a weight for each class: {{0: 1.0, 1: 2.0}}")
+    for c, weight in class_weight.items():
+        if not isinstance(c, int | np.integer) or isinstance(c, bool) or c < 0:
+            raise ValueError(f"class_weight has the key {c!r}, expected class numbers: {{0: 1.0, 1: 2.0}}")
+        if classes is not None and c >= classes:
+            raise ValueError(f"class_weight has an entry for class {c}, but the classes are 0 to {classes - 1}")
+        number(f"class_weight of class {c}", weight, at_least=0)
+
+
 def class_weights_of(y: Any, class_weight: dict[int, float]) -> np.ndarray:
     """One weight per example, by its class.
 
-    Arguments: y, labels (N,), (N,1) or one-hot (N,K); class_weight, {class: weight}, 1 for a class without an entry.
+    Arguments: y, labels (N,), (N,1) or one-hot (N,K); class_weight, {class: weight}.
     Returns: float32 (N,).
+    Raises: ValueError for other labels, and for a class without an entry (in Keras it weighs 1).
 
-    >>> class_weights_of([0, 1, 1], {1: 2.0}).tolist()
+    >>> class_weights_of([0, 1, 1], {0: 1.0, 1: 2.0}).tolist()
     [1.0, 2.0, 2.0]
     """
-    wrong = [c for c in class_weight if not isinstance(c, int | np.integer)]
-    if wrong:
-        raise ValueError(f"class_weight has the key {wrong[0]!r}, expected class numbers: {{0: 1.0, 1: 2.0}}")
+    check_class_weight(class_weight)
+    classes = class_numbers(y)
+    missing = sorted(set(np.unique(classes).tolist()) - set(class_weight))
+    if missing:
+        raise ValueError(f"class_weight has no entry for class {missing[0]}: give every class its weight, {{0: 1.0, 1: 2.0}}")
+    return np.array([class_weight[c] for c in classes.tolist()], np.float32)
+
+
+def class_numbers(y: Any) -> np.ndarray:
+    """The class of each example (N,), of labels (N,), (N,1) or one-hot (N,K); ValueError for labels that are no classes."""
     y = np.asarray(y)
     if y.ndim > 2 or y.dtype.kind not in "biuf":
         raise ValueError(f"class_weight needs labels (N,), (N,1) or one-hot (N,K), got {y.dtype} {y.shape}")
-    classes = y.argmax(axis=-1) if y.ndim == 2 and y.shape[1] > 1 else np.round(y.reshape(-1))
-    return np.array([class_weight.get(int(c), 1.0) for c in classes], np.float32)
+    if y.ndim == 2 and y.shape[1] > 1:
+        if not np.allclose(y.sum(axis=1), 1):
+            wrong = "a row of the labels does not sum to 1"
+            raise ValueError(f"class_weight needs one class an example, but {wrong}: use sample_weight")
+        return y.argmax(axis=-1)
+    numbers = y.reshape(-1).astype(np.int64)
+    if not (numbers == y.reshape(-1)).all():
+        raise ValueError("class_weight needs class numbers as labels, but they are no whole numbers: use sample_weight")
+    return numbers
+
+
+def number_of_classes(source: Any) -> int | None:
+    """How many classes the labels of a source have, where that is known before training: of class folders, and of arrays."""
+    names = getattr(getattr(source, "iterator", None), "class_indices", None)
+    y = getattr(source, "y", None)
+    if names or y is None or on_device(y):
+        return len(names) if names else None
+    return y.shape[1] if np.ndim(y) == 2 and y.shape[1] > 1 else max(2, int(class_numbers(y).max()) + 1)
 
 
 def combined_weight(y: Any, weight: Any, class_weight: dict[int, float] | None) -> Any:

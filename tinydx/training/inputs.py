@@ -65,7 +65,29 @@ def warn_of_range(given: Range, trained: Range) -> None:
         warnings.warn(
             f"the input reaches from {low:.4g} to {high:.4g}, but the model was trained on {trained_low:.4g} to"
             f" {trained_high:.4g}: rescale it as in training",
-            stacklevel=3,
+            stacklevel=4,
+        )
+
+
+def warn_of_order(x: Any) -> None:
+    """Warn where an iterator mixes the examples that are predicted: the outputs are not in the order of its files or labels."""
+    if getattr(x, "shuffle", False) is True:
+        warnings.warn(
+            f"the {type(x).__name__} has shuffle=True: the outputs come in a mixed order, not in that of its filenames and"
+            " classes; make it with shuffle=False",
+            stacklevel=4,
+        )
+
+
+def warn_of_augmentation(x: Any, use: str) -> None:
+    """Warn where an iterator turns or shifts the examples that are judged or predicted."""
+    options = getattr(getattr(x, "recipe", None), "augmentation", None)
+    if options:
+        told = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        warnings.warn(
+            f"{use}: its examples are augmented at random ({told}), so each pass sees others: make it with a generator of its own"
+            " without these options",
+            stacklevel=4,
         )
 
 
@@ -75,5 +97,5 @@ def warn_of_meaning(output: np.ndarray, names: list[str] | None) -> None:
         warnings.warn(
             f"an output near 1 means {names[1]!r}, near 0 {names[0]!r} (class folders sort by name):"
             " model.predict_classes(x) gives the names",
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -13,8 +13,10 @@ from tinydx import callbacks as cb
 from tinydx import random
 from tinydx.saving import read_run, refusing, save_run
 from tinydx.saving.header import expect_dict, expect_list, expect_text, part
+from tinydx.settings import whole
 from tinydx.training import data, prefetch
 from tinydx.training.data import Batch
+from tinydx.training.meaning import check_weights
 from tinydx.training.placement import free_memory
 from tinydx.training.resuming import all_or_nothing, check_run
 from tinydx.training.running_means import RunningMeans
@@ -41,9 +43,12 @@ class Run:
         self.model, self.params, self.class_weight = model, params, class_weight
         self.source, self.validation, self.validation_steps = sources
         self.fetched: Future[Batch] | None = None  # the next batch, or the error in its place, if it was fetched already
-        given = [callbacks] if isinstance(callbacks, cb.Callback) else list(callbacks or [])
-        for c in given:
-            cb.check(c)
+        self.settings: dict[str, Any] = {}  # what the run was begun with, if it is to be resumed
+        if class_weight is not None:
+            data.check_class_weight(class_weight, data.number_of_classes(self.source))
+        if self.validation is not None:
+            pass_length(self.validation, self.validation_steps, "validation_steps")  # raises now, not after an epoch
+        given = cb.listed(callbacks)
         self.history, self.bar = cb.History(), cb.ProgressBar()
         self.lasting = [*given, self.history]  # callbacks whose state is saved
         self.callbacks = [*self.lasting, self.bar] if params["verbose"] else self.lasting
@@ -55,9 +60,11 @@ class Run:
 
         `ready` is called when the saved run is found to fit, and before anything changes.
         """
-        saved = self._read(resume) if resume and Path(resume).exists() else None
         if resume and not Path(resume).parent.is_dir():
             raise FileNotFoundError(f"resume={str(resume)!r}: its folder does not exist, create it first")
+        if resume:
+            self.settings = self._settings()
+        saved = self._read(resume) if resume and Path(resume).exists() else None
         try:
             with all_or_nothing(self.model, self.lasting, (self.source, self.validation)) if saved else nullcontext():
                 ready()
@@ -66,6 +73,8 @@ class Run:
                 if saved:
                     with refusing(str(resume)):
                         epochs = range(self._restore(saved), epochs.stop)
+            if resume and not saved and self.model.built and self.source.can_start_again:
+                self._save(resume, epochs.start)  # so that a run killed in its first epoch goes on, too
             for epoch in epochs:
                 if self.model.stop_training:
                     break
@@ -97,6 +106,7 @@ class Run:
             self._call("on_train_batch_end", k, means.logs())
             if self.model.stop_training:
                 break
+        check_weights(self.model, f"epoch {epoch + 1}")
         logs = means.logs()
         if self.validation:
             checked = self.model.evaluate_source(self.validation, self.validation_steps)
@@ -128,8 +138,37 @@ class Run:
             "data": self.source.state(),
             "validation": self.validation.state() if self.validation else None,
             "callbacks": [{"class": type(c).__name__, "state": c.state()} for c in self.lasting],
+            "settings": self.settings,
         }
         save_run(self.model, state, path)
+
+    def _settings(self) -> dict[str, Any]:
+        """What must be the same when the run goes on, apart from model, optimizer and loss: names for a message, and values."""
+        optimizer, weight = self.model.optimizer, self.class_weight
+        named: dict[str, Any] = {}
+        for use, source in (("training", self.source), ("validation", self.validation)):
+            if source is not None:
+                named |= {f"{name} of the {use} data": value for name, value in source.identity().items()}
+        return {
+            "validation_data": self.validation is not None,
+            "validation_steps": self.validation_steps,
+            "class_weight": None if weight is None else {str(c): float(w) for c, w in sorted(weight.items())},
+            "steps_per_epoch": self.params["steps"],
+            "learning_rate": optimizer.learning_rate if optimizer.schedule is None else None,
+            **named,
+        }
+
+    def _check_settings(self, was: dict[str, Any], rate: Any, path: str | Path) -> None:
+        """ValueError that names the first setting in which the saved run differs from this one; rate, its last learning rate."""
+        now = self.settings
+        for name in [*was, *(n for n in now if n not in was)]:
+            before, here = was.get(name), now.get(name)
+            changed = name == "learning_rate" and here == rate  # by a callback of the run, in this process
+            if before != here and not changed:
+                digits = isinstance(before, str) and isinstance(here, str)  # fingerprints say nothing to a reader
+                told = "is another than in the run" if digits else f"was {before} in the run, now it is {here}"
+                raise ValueError(f"{path}: {name} {told}: resume with what it was begun with, or delete it")
+        self.settings = was
 
     def _read(self, path: str | Path) -> Any:
         """The saved run, checked against this one; nothing changes yet."""
@@ -143,6 +182,8 @@ class Run:
         with refusing(path):
             sources = ((self.source, "data", self.params["steps"]), (self.validation, "validation", self.validation_steps or 1))
             check_run(saved.state, self.lasting, sources, saved.shapes)
+            settings = expect_dict(part(saved.state, "settings", "the run"), "settings")
+        self._check_settings(settings, saved.learning_rate(), path)
         return saved
 
     def _restore(self, saved: Any) -> int:
@@ -162,8 +203,7 @@ class Run:
 
 def epoch_length(source: Any, asked: int | None) -> int:
     """The batches of a training epoch: one pass, or the number asked for; prints a notice if that loops the data."""
-    if asked is not None and asked < 1:
-        raise ValueError(f"steps_per_epoch is {asked}, expected at least 1")
+    asked = None if asked is None else whole("steps_per_epoch", asked)
     if not hasattr(source, "__len__"):
         if asked is None:
             raise ValueError("a generator has no length: give steps_per_epoch")
@@ -173,10 +213,11 @@ def epoch_length(source: Any, asked: int | None) -> int:
     return len(source) if asked is None else asked
 
 
-def pass_length(source: Any, asked: int | None) -> int:
+def pass_length(source: Any, asked: int | None, name: str = "steps") -> int:
     """The batches of an evaluation or prediction: one pass, or fewer if asked for; no example counts twice."""
+    asked = None if asked is None else whole(name, asked)
     if not hasattr(source, "__len__"):
         if asked is None:
-            raise ValueError("a generator has no length: give steps (validation_steps in fit)")
+            raise ValueError(f"a generator has no length: give {name}")
         return asked
     return len(source) if asked is None else min(asked, len(source))

@@ -23,6 +23,7 @@ from tinydx.factored import checksum
 from tinydx.tensor import Tensor
 from tinydx.training.data import Batch
 from tinydx.training.lowering import gradients_for_update, loss_of
+from tinydx.training.meaning import check_output
 from tinydx.training.placement import on_same_device
 from tinydx.training.running_means import RunningMeans
 
@@ -112,7 +113,8 @@ def evaluate_batch(model: Any, x: Any, batch: Batch, means: RunningMeans) -> Non
 
 
 def total_loss(model: Any, target: Any, prediction: Tensor, weight: Any) -> Tensor:
-    """The loss of a prediction, plus the penalties of the model's regularizers."""
+    """The loss of a prediction, plus the penalties of the model's regularizers; ValueError where output and loss do not fit."""
+    check_output(model, prediction)
     return sum(model.losses, loss_of(model.loss, target, prediction, weight))
 
 

@@ -14,15 +14,26 @@ import numpy as np
 
 from tinydx import callbacks as cb
 from tinydx import losses, optimizers
+from tinydx.keras_words import ATTRIBUTES, word_for
 from tinydx.layers.base import Layer
 from tinydx.metrics import Metric
 from tinydx.metrics import get as get_metric
+from tinydx.settings import checked, number, one_of, weights, whole
 from tinydx.tensor import Tensor, no_grad
 from tinydx.training import data, placement
 from tinydx.training.data import Batch
 from tinydx.training.graph import GraphStep, step_for
-from tinydx.training.inputs import Range, checked_input, warn_of_meaning, warn_of_range, widened
+from tinydx.training.inputs import (
+    Range,
+    checked_input,
+    warn_of_augmentation,
+    warn_of_meaning,
+    warn_of_order,
+    warn_of_range,
+    widened,
+)
 from tinydx.training.loop import Run, Sources, epoch_length, pass_length
+from tinydx.training.meaning import check_answer, warn_of_counted_class
 from tinydx.training.running_means import RunningMeans
 from tinydx.training.step import Step, evaluate_batch
 
@@ -41,8 +52,14 @@ class Trainer(Layer):
     gpu_steps: dict[Any, GraphStep]  # on a GPU, by the shape of their batches
     input_range: Range = None  # of the numbers seen in training
 
+    def __getattr__(self, name: str) -> Any:
+        if name in ATTRIBUTES:
+            raise AttributeError(f"{type(self).__name__} has no {name!r}{word_for(name, ATTRIBUTES)}")
+        return object.__getattribute__(self, name)  # raises as usual
+
     # ---- compile ----
 
+    @checked
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -57,8 +74,9 @@ class Trainer(Layer):
         Raises: ValueError for an unknown name, with close matches, and for two metrics of one name.
         """
         for argument, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
-            if isinstance(given, str):
-                raise ValueError(f"compile: {argument} is {given!r}, expected a list: {argument}=[{given!r}]")
+            if given is not None and not isinstance(given, list | tuple):
+                shown = repr(given) if isinstance(given, str) else getattr(given, "__name__", type(given).__name__)
+                raise ValueError(f"compile: {argument} is {shown}, expected a list: {argument}=[{shown}]")
         asked = list(metrics or []), list(weighted_metrics or [])
         watched, weighted = [get_metric(m) for m in asked[0]], [get_metric(m) for m in asked[1]]
         names = ["loss", *(m.name for m in watched + weighted)]
@@ -85,14 +103,15 @@ class Trainer(Layer):
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None) -> Any:
         """One optimizer step on one batch; returns its loss from before the step, or [loss, metric, ...]."""
         means = RunningMeans(self)
-        weight = data.combined_weight(y, data.as_labels(sample_weight), class_weight)
+        weight = data.combined_weight(y, weights("sample_weight", data.as_labels(sample_weight)), class_weight)
         self.train_on(Batch(data.as_arrays(x), data.as_labels(y), weight), "this batch", means)
         return _flat(means.logs())
 
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
         """The loss on one batch, or [loss, metric, ...], without a step."""
         means = RunningMeans(self)
-        self.test_on(Batch(data.as_arrays(x), data.as_labels(y), data.as_labels(sample_weight)), "this batch", means)
+        weight = weights("sample_weight", data.as_labels(sample_weight))
+        self.test_on(Batch(data.as_arrays(x), data.as_labels(y), weight), "this batch", means)
         return _flat(means.logs())
 
     def predict_on_batch(self, x: Any) -> Any:
@@ -145,6 +164,7 @@ class Trainer(Layer):
 
     # ---- fit ----
 
+    @checked
     def fit(
         self,
         x: Any,
@@ -176,12 +196,18 @@ class Trainer(Layer):
         weights as if it had never stopped. With an optimizer of use_ema the weights become their averages when training ends;
         during training, and in the resume file, they are not averaged yet.
         Returns: a History; `.history["loss"]` has one number per epoch, the mean over all examples.
-        Raises: ValueError for data that does not fit; ValueError or FloatingPointError for NaN and infinite numbers, before
-        any weight changes.
+        Raises: ValueError for data or settings that do not fit, and where the run to resume was begun with others; ValueError or
+        FloatingPointError for NaN and infinite numbers, before any weight changes; FloatingPointError where the last step of
+        an epoch left weights that are not finite.
         """
         self._compiled()
+        epochs, initial_epoch = whole("epochs", epochs, at_least=0), whole("initial_epoch", initial_epoch, at_least=0)
+        if initial_epoch > epochs:
+            raise ValueError(f"initial_epoch is {initial_epoch}, epochs {epochs}: epochs is the number of the last epoch")
         weight = data.as_labels(sample_weight)
-        if validation_split:
+        if number("validation_split", validation_split, at_least=0, below=1):
+            if validation_data is not None:
+                raise ValueError(f"validation_split={validation_split} and validation_data are given, expected one of them")
             if not data.is_array(x):
                 raise ValueError("validation_split needs arrays: give a generator's validation data as validation_data")
             arrays = data.as_arrays(x), data.as_labels(y), weight
@@ -190,7 +216,9 @@ class Trainer(Layer):
         validation = None if validation_data is None else _validation_source(validation_data, batch_size)
         if validation_data is not None:
             self._check_classes(validation_data, _class_names(x) or self.class_names)
-        verbose = 1 if verbose == "auto" else verbose
+            warn_of_augmentation(validation_data, "validation_data")
+        warn_of_counted_class(self)
+        verbose = 1 if expect_verbose(verbose) == "auto" else verbose
         params = {"epochs": epochs, "steps": epoch_length(training, steps_per_epoch), "verbose": verbose}
         run = Run(self, Sources(training, validation, validation_steps), params, callbacks, class_weight)
         return run.train(range(initial_epoch, epochs), resume, ready=lambda: self._remember_source(x))
@@ -209,6 +237,7 @@ class Trainer(Layer):
 
     # ---- evaluate and predict ----
 
+    @checked
     def evaluate(
         self,
         x: Any,
@@ -225,6 +254,8 @@ class Trainer(Layer):
         Returns: [loss, metric, ...], or the loss alone where there are no metrics, or the dict.
         """
         self._check_classes(x, self.class_names)
+        expect_verbose(verbose)
+        warn_of_augmentation(x, "evaluate")
         logs = self.evaluate_source(data.batches(x, y, sample_weight, batch_size), steps)
         if verbose:
             print(cb.format_logs(logs), flush=True)
@@ -238,24 +269,28 @@ class Trainer(Layer):
             self.test_on(next(source), f"batch {k + 1} of the evaluation", means)
         return means.logs()
 
-    def predict(self, x: Any, batch_size: int = 32, verbose: Any = 0, steps: int | None = None) -> Any:
+    @checked
+    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = 0, steps: int | None = None) -> Any:
         """The outputs for all of x.
 
-        It warns if the numbers of x lie in another range than those of training, and if an output near 1 means the healthy
-        class (class folders sort by name: abnormal = 0, normal = 1).
+        It warns if the numbers of x lie in another range than those of training, if an output near 1 means the healthy class
+        (class folders sort by name: abnormal = 0, normal = 1), and if an iterator shuffles or augments its examples.
 
-        Arguments: x, arrays or a generator; batch_size for arrays; steps, batches to predict (default: all).
+        Arguments: x, arrays or a generator; batch_size for arrays (32); steps, batches to predict (default: all).
         Returns: one array (N,...), or a list of them for several outputs.
         """
+        expect_verbose(verbose)
         outputs, values = self._outputs(x, batch_size, steps)
         warn_of_range(values, self.input_range)
         if not isinstance(outputs, list):
             warn_of_meaning(outputs, self.class_names)
         return outputs
 
-    def _outputs(self, x: Any, batch_size: int, steps: int | None = None) -> tuple[Any, Range]:
+    def _outputs(self, x: Any, batch_size: int | None, steps: int | None = None) -> tuple[Any, Range]:
         """What `predict` returns, and the range of the input's numbers."""
         source = data.batches(x, batch_size=batch_size)
+        warn_of_order(x)
+        warn_of_augmentation(x, "predict")
         source.reset()
         outputs, values = [], None
         for k in range(pass_length(source, steps)):
@@ -266,16 +301,19 @@ class Trainer(Layer):
             return [np.concatenate(parts) for parts in zip(*outputs, strict=True)], values
         return np.concatenate(outputs), values
 
-    def predict_classes(self, x: Any, batch_size: int = 32) -> list[str]:
+    @checked
+    def predict_classes(self, x: Any, batch_size: int | None = None) -> list[str]:
         """The name of the most probable class of each example.
 
         Arguments: as in `predict`.
-        Raises: ValueError where the model has no class names, because it was not trained on class folders.
+        Raises: ValueError where the model has no class names, because it was not trained on class folders, and where an output
+        is NaN or infinite.
         """
         if self.class_names is None:
             raise ValueError("predict_classes: the model has none: set model.class_names = [name of class 0, ...]")
         p, values = self._outputs(x, batch_size)  # `predict` would warn of the meaning, which the names make clear
         warn_of_range(values, self.input_range)
+        check_answer(p, "predict_classes")
         classes = (p[:, 0] > 0.5).astype(int) if p.shape[1] == 1 else p.argmax(axis=1)
         if max(2, p.shape[1]) != len(self.class_names):
             raise ValueError(f"predict_classes: {p.shape[1]} outputs do not fit {len(self.class_names)} class_names")
@@ -286,10 +324,19 @@ def _validation_source(given: Any, batch_size: int | None) -> Any:
     """A source of batches for fit's validation_data."""
     if isinstance(given, list) and data.is_array(given):
         given = tuple(given)
-    if not isinstance(given, tuple):
+    if not isinstance(given, tuple) or not given or not data.is_array(given[0]):
+        if data.is_array(given):
+            raise ValueError(f"validation_data is a {type(given).__name__} without labels: expected (x, y) or a generator")
         return data.batches(given)
-    x, y, weight = (*given, None, None)[:3]
+    if len(given) not in (2, 3):
+        raise ValueError(f"validation_data is a tuple of {len(given)}, expected (x, y) or (x, y, sample_weight)")
+    x, y, weight = (*given, None)[:3]
     return data.batches(x, y, weight, batch_size)
+
+
+def expect_verbose(value: Any) -> Any:
+    """The argument verbose; ValueError unless it is "auto", 0, 1 or 2."""
+    return value if isinstance(value, bool) else one_of("verbose", value, ("auto", 0, 1, 2))
 
 
 def _class_names(x: Any) -> list[str] | None:

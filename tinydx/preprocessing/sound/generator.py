@@ -12,9 +12,10 @@ from tinydx.preprocessing.sound.augmentation import add_noise, change_gain, mask
 from tinydx.preprocessing.sound.features import log_mel, mel_filterbank, mfcc
 from tinydx.preprocessing.sound.files import load_samples
 from tinydx.preprocessing.sound.iterators import SoundArrayIterator, SoundDirectoryIterator
+from tinydx.settings import Checked, checked, number, whole
 
 
-class SoundDataGenerator:
+class SoundDataGenerator(metaclass=Checked):
     """Features of sounds, random augmentation, and iterators of augmented batches.
 
     Arguments: all by keyword.
@@ -55,9 +56,19 @@ class SoundDataGenerator:
         time_mask: float = 0.0,
         band_mask: int = 0,
     ):
-        if min(time_shift, gain_range, time_mask, band_mask) < 0:
-            limits = f"{time_shift}, {gain_range}, {time_mask}, {band_mask}"
-            raise ValueError(f"time_shift, gain_range, time_mask and band_mask must not be negative, got {limits}")
+        limits = {"time_shift": time_shift, "gain_range": gain_range, "time_mask": time_mask, "band_mask": band_mask}
+        for name, limit in limits.items():
+            number(name, limit, at_least=0)
+        sizes = {"rate": rate, "n_fft": n_fft, "hop": hop, "window": window, "n_mels": n_mels, "n_mfcc": n_mfcc}
+        for name, size in sizes.items():
+            if size is not None:
+                whole(name, size)
+        for name, end in {"crop": crop, "fmax": fmax}.items():
+            if end is not None:
+                number(name, end, above=0)
+        if noise_range is not None and (np.shape(noise_range) != (2,) or number("noise_range", noise_range[0]) > noise_range[1]):
+            raise ValueError(f"noise_range is {noise_range!r}, expected a pair (low, high)")
+        number("fmin", fmin, at_least=0)
         if crop is not None and crop * rate < n_fft:
             raise ValueError(f"crop={crop!r} s is less than one transform of n_fft={n_fft} samples at {rate} Hz")
         self.rate, self.n_mfcc, self.normalize, self.crop = rate, n_mfcc, normalize, crop
@@ -72,6 +83,13 @@ class SoundDataGenerator:
         """What the features depend on, without augmentation: `SoundDataGenerator(**options)` computes the same features."""
         return {"rate": self.rate, **self.spectrum, "n_mfcc": self.n_mfcc, "normalize": self.normalize}
 
+    @property
+    def augmentation(self) -> dict[str, Any]:
+        """The options that change sounds at random, with their values; a crop is the piece that a model hears."""
+        names = ("time_shift", "gain_range", "noise_range", "time_mask", "band_mask")
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
+    @checked
     def flow(
         self,
         x: ArrayLike,
@@ -94,6 +112,7 @@ class SoundDataGenerator:
         order = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
         return SoundArrayIterator(x, y, self, sample_weight=sample_weight, **order)
 
+    @checked
     def flow_from_directory(
         self,
         directory: Any,
