@@ -57,7 +57,7 @@ def visible_files(folder: str | os.PathLike) -> Iterator[Path]:
         raise error  # os.walk would skip the folder
 
     found = []
-    for place, folders, files in os.walk(folder, onerror=fail):
+    for place, folders, files in os.walk(os.fspath(folder), onerror=fail):
         folders[:] = [name for name in folders if not is_hidden(name)]  # os.walk goes only into these
         found.append((place, sorted(name for name in files if not is_hidden(name))))
     for place, files in sorted(found):

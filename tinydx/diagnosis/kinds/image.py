@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +36,8 @@ from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
 from tinydx.optimizers.schedules import CosineDecay
-from tinydx.preprocessing.files import EXTENSIONS, check_images
+from tinydx.preprocessing.class_folders import check_each
+from tinydx.preprocessing.files import EXTENSIONS, check_images, shared_white
 from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
 
@@ -109,11 +110,12 @@ class ImageKind(Kind):
         asked = super().plan(study, options)  # checks the names
         network, augment = _network_and_augmentation(options, study.synthetic)
         if is_document_program(network, augment):
-            study.preprocessing = _reading(study.train.x.shape[1])
+            study.preprocessing = _reading(study.train.x.shape[1], study.preprocessing.get("white"))
             why = ("The document's program as it stands.", "The weights are those of the epoch with the lowest validation loss.")
             return asked._replace(network=network, augment=augment, why=why)
         grey = is_grey(study.train.x)
-        study.preprocessing = {**_reading(study.train.x.shape[1]), "color_mode": "grayscale" if grey else "rgb"}
+        reading = _reading(study.train.x.shape[1], study.preprocessing.get("white"))
+        study.preprocessing = {**reading, "color_mode": "grayscale" if grey else "rgb"}
         if augment == "framing":
             study.preprocessing |= {"rescale": None, "standardise": True}
         batch = options.batch or BATCH
@@ -163,7 +165,8 @@ class ImageKind(Kind):
         return (_resized(x, min(BASELINE_SIZE, x.shape[1])) / np.float32(255)).reshape(len(x), -1).astype(np.float32)
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
-        x = load_images([entry], preprocessing)
+        x = np.rint(load_images([entry], {**preprocessing, "rescale": None}))  # training images were kept as bytes, too
+        x = x * float(preprocessing.get("rescale") or 1)
         return standardised(x) if preprocessing.get("standardise") else x
 
     def open_labelled(
@@ -394,7 +397,10 @@ def _phantoms(size: int, limit: int | None, seed: int) -> Study:
 
 def _folders(path: Path, size: int, limit: int | None, seed: int) -> Study:
     names, splits, notes = open_folders(path, seed=seed, limit=limit)
-    how = _reading(size)
+    white = shared_white([file for files in splits.values() for file, _ in files])
+    if white is not None:
+        notes.append(f"images of more than 8 bits: 0 is black, {white} white")
+    how = _reading(size, white)
     with progress("Reading images", sum(len(v) for v in splits.values())) as advance:
         read = {k: _read_images(splits[k], how, advance) for k in SPLITS}
     synthetic = (path / MARKER).exists()
@@ -404,9 +410,10 @@ def _folders(path: Path, size: int, limit: int | None, seed: int) -> Study:
     return Study(source, names, *parts, synthetic, notes, how, "images", f"{size}x{size}")
 
 
-def _reading(size: int) -> dict[str, Any]:
-    """How an image file becomes an example, for `load_images`."""
-    return {"target_size": [size, size], "color_mode": "rgb", "interpolation": "bilinear", "rescale": 1 / 255}
+def _reading(size: int, white: int | None = None) -> dict[str, Any]:
+    """How an image file becomes an example, for `load_images`; white of images of more than 8 bits, if there are any."""
+    how = {"target_size": [size, size], "color_mode": "rgb", "interpolation": "bilinear", "rescale": 1 / 255}
+    return how if white is None else {**how, "white": white}
 
 
 def _read_images(files: Sequence[tuple[str, int]], how: dict[str, Any], advance: Any) -> Examples:
@@ -418,7 +425,8 @@ def _read_images(files: Sequence[tuple[str, int]], how: dict[str, Any], advance:
         advance()
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(read, range(len(files))))  # list: raises what a thread raised
+        waiting = [pool.submit(read, i) for i in range(len(files))]
+        check_each(waiting, Future.result)  # raises what the threads raised
     return Examples(x, np.array([k for _, k in files], np.int64), [f for f, _ in files])
 
 
