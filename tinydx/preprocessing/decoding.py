@@ -7,7 +7,9 @@ picture is turned accordingly. Files with several pictures are refused, apart fr
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tinydx.preprocessing import dicom, nifti
@@ -31,14 +33,12 @@ def open_image(path: Any) -> Image:
     Raises: FileNotFoundError; PermissionError; ImportError where the package for the format is missing; OSError that names the
     file for all else.
     """
-    from PIL import Image
-
     try:
         if dicom.is_dicom(path):
             return dicom.read_dicom(path)
         if nifti.is_nifti(path):
             return nifti.read_nifti(path)
-        with Image.open(path, formats=FORMATS) as opened:
+        with _with_pillow(path) as opened:
             _check_frames(opened)
             opened.load()
             return _upright(opened)
@@ -52,14 +52,12 @@ def open_image(path: Any) -> Image:
 
 def check_image(path: Any) -> None:
     """Raise what `open_image` would, as far as headers and a PNG's checksums tell."""
-    from PIL import Image
-
     try:
         if dicom.is_dicom(path):
             return dicom.check_dicom(path)
         if nifti.is_nifti(path):
             return nifti.check_nifti(path)
-        with Image.open(path, formats=FORMATS) as img:
+        with _with_pillow(path) as img:
             _check_frames(img)
             img.verify()
     except (FileNotFoundError, PermissionError, ImportError):
@@ -70,25 +68,21 @@ def check_image(path: Any) -> None:
 
 def may_be_deep(path: Any) -> bool:
     """Whether the header of a file says that its pixels have more than 8 bits and no stated scale."""
-    from PIL import Image
-
     if nifti.is_nifti(path):
         return True
     if dicom.is_dicom(path):  # shown in its window
         return False
-    with Image.open(path, formats=FORMATS) as img:
+    with _with_pillow(path) as img:
         return img.mode in DEEP
 
 
 def size_of(path: Any) -> tuple[int, int]:
     """(width, height) of the upright picture in pixels, from its header."""
-    from PIL import Image
-
     if dicom.is_dicom(path):
         return dicom.size_of_dicom(path)
     if nifti.is_nifti(path):
         return nifti.size_of_nifti(path)
-    with Image.open(path, formats=FORMATS) as img:
+    with _with_pillow(path) as img:
         on_its_side = img.format != "TIFF" and img.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)  # Pillow turns TIFF itself
         return img.size[::-1] if on_its_side else img.size
 
@@ -121,6 +115,20 @@ def unreadable(path: Any, error: Exception) -> OSError:
 def name_of(path: Any) -> str:
     """How messages name a file."""
     return os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else repr(path)
+
+
+@contextlib.contextmanager
+def _with_pillow(path: Any) -> Iterator[Any]:
+    """An image opened by Pillow, its pixels not yet read.
+
+    Through an open file: given a path, Pillow maps TIFF's pixels into memory, and then mixes them up where the picture lies on
+    its side.
+    """
+    from PIL import Image
+
+    with contextlib.ExitStack() as stack:
+        file = path if hasattr(path, "read") else stack.enter_context(open(path, "rb"))
+        yield stack.enter_context(Image.open(file, formats=FORMATS))
 
 
 def _check_frames(img: Any) -> None:

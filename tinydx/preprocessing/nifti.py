@@ -34,16 +34,16 @@ def read_nifti(path: Any) -> Image:
     Returns: a Pillow image: "I" for whole numbers, "F" for others, "RGB" for colour.
     Raises: ImportError without nibabel; ValueError for a volume; nibabel's errors for damaged files.
     """
-    import nibabel
     from PIL import Image
 
     file = _open(path)
-    header: Any = file.header
-    turned = nibabel.as_closest_canonical(file if len(file.shape) >= 3 else _with_depth(file))
+    from nibabel import as_closest_canonical
+
+    turned = as_closest_canonical(file if len(file.shape) >= 3 else _with_depth(file))
     x = np.squeeze(np.asanyarray(turned.dataobj))[::-1, ::-1].T  # canonical: axes run to the right, front and head
     if x.dtype.names:  # structured: red, green, blue
         return Image.fromarray(np.stack([x[name] for name in x.dtype.names[:3]], axis=-1).astype(np.uint8))
-    low, high = float(header["cal_min"]), float(header["cal_max"])
+    low, high = float(file.header["cal_min"]), float(file.header["cal_max"])
     if high > low:
         img = Image.fromarray((np.clip((x - low) / (high - low), 0, 1) * 255).astype(np.float32))
         img.info["white"] = 255
