@@ -23,7 +23,7 @@ recordings. Neither network depends on the length.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ from tinydx.layers import (
 )
 from tinydx.models import Model, Sequential
 from tinydx.optimizers import AdamW
+from tinydx.preprocessing.class_folders import check_each
 from tinydx.preprocessing.sound import (
     EXTENSIONS,
     SoundDataGenerator,
@@ -299,5 +300,6 @@ def _read_sounds(files: Files, seconds: int, advance: Any) -> Examples:
         advance()
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(read, range(len(files))))  # list: raises what a thread raised
+        waiting = [pool.submit(read, i) for i in range(len(files))]
+        check_each(waiting, Future.result)  # raises what the threads raised
     return Examples(x, np.array([k for _, k in files], np.int64), [f for f, _ in files])
