@@ -1,4 +1,4 @@
-"""Image files as the world has them: deep ones, turned ones, those of hospitals, damaged and hidden ones, each by its right value."""
+"""Image files as the world has them, each by its right value: deep, turned, of hospitals, damaged and hidden ones."""
 
 import gzip
 import io

@@ -32,6 +32,7 @@ from tinydx.datasets.synthetic import MARKER
 from tinydx.diagnosis.inputs import image_statistics
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
 from tinydx.diagnosis.networks import linear_on_pixels, small_cnn
+from tinydx.files import visible
 from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten, GlobalAveragePooling2D, MaxPooling2D
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
@@ -382,7 +383,7 @@ def open_study(path: str | Path | None, *, size: int | None = None, limit: int |
 
 def _npz(path: Path) -> Path | None:
     """The .npz file at a path, or the only one in the folder there; None for anything else."""
-    if path.is_dir() and len(found := sorted(path.glob("*.npz"))) == 1:
+    if path.is_dir() and len(found := [file for file in visible(path) if file.suffix == ".npz"]) == 1:
         return found[0]
     return path if path.suffix == ".npz" else None
 
