@@ -9,18 +9,20 @@ test                                       plain_batches
 test on changed examples                   shifted
 the baseline's numbers                     features
 write the report                           plot, and the words of its page
-predict                                    read
+predict                                    inputs, read
 test a finished model on other data        open_labelled, statistics
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinydx.datasets.study import Examples, Study
+from tinydx.files import visible_files
 from tinydx.layers import Dense
 
 
@@ -129,6 +131,15 @@ class Kind:
     def features(self, study: Study, part: Examples) -> np.ndarray:
         """The numbers of which the baseline of `tinydx.diagnosis.baselines` makes its diagnosis: float32 (N,D)."""
         raise NotImplementedError
+
+    def reads(self, path: str) -> bool:
+        """Whether `read` takes a file of this name, when a folder is given to `tinydx predict`."""
+        return path.lower().endswith(self.endings)
+
+    def inputs(self, entry: str) -> list[str]:
+        """What an entry of `tinydx predict` stands for: the files of this kind in a folder, at any depth; otherwise itself."""
+        files = (str(path) for path in visible_files(entry)) if os.path.isdir(entry) else ()
+        return [file for file in files if self.reads(file)] or [entry]
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         """Read one input of `tinydx predict`.

@@ -38,6 +38,7 @@ from tinydx.models import Sequential
 from tinydx.optimizers import Adam
 from tinydx.optimizers.schedules import CosineDecay
 from tinydx.preprocessing.class_folders import check_each
+from tinydx.preprocessing.decoding import is_image
 from tinydx.preprocessing.files import EXTENSIONS, check_images, shared_white
 from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
@@ -164,6 +165,9 @@ class ImageKind(Kind):
         """The pixels of the image at 32x32 (or its own size if that is smaller), 0 to 1; in colour where training images are."""
         x = part.x[..., :1] if is_grey(study.train.x) else part.x
         return (_resized(x, min(BASELINE_SIZE, x.shape[1])) / np.float32(255)).reshape(len(x), -1).astype(np.float32)
+
+    def reads(self, path: str) -> bool:
+        return is_image(path)
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         x = np.rint(load_images([entry], {**preprocessing, "rescale": None}))  # training images were kept as bytes, too

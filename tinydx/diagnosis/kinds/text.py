@@ -146,6 +146,9 @@ class TextKind(Kind):
         train = list(study.train.x)
         return TfIdf(train, min(COLUMNS, CELLS // len(train))).transform(list(part.x))
 
+    def reads(self, path: str) -> bool:
+        return path.lower().endswith(".txt")
+
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         """A text, or the path of a .txt file. ValueError where no part of it occurred in training."""
         if entry.lower().endswith(".txt"):
