@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hospital import write_dicom
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from tinydx.preprocessing.class_folders import MOST_NAMED
@@ -299,37 +300,8 @@ def test_every_bad_file_is_named(tmp_path):
 @pytest.fixture
 def dicom():
     """Writes a DICOM file: of these values, with these attributes."""
-    pydicom = pytest.importorskip("pydicom")
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
-
-    def write(path, values=None, preamble=True, **attributes):
-        values = np.arange(-1024, 1024, 8, np.int16).reshape(16, 16) + 1024 if values is None else values
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = CTImageStorage, ExplicitVRLittleEndian
-        meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[str(path)])
-        ds = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
-        ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-        ds.PatientID, ds.StudyInstanceUID = "P7", "1.2.3"
-        ds.Rows, ds.Columns = values.shape[:2]
-        ds.SamplesPerPixel = 3 if values.ndim == 3 else 1
-        ds.PhotometricInterpretation = "RGB" if values.ndim == 3 else "MONOCHROME2"
-        if values.ndim == 3:
-            ds.PlanarConfiguration = 0
-        ds.BitsAllocated = ds.BitsStored = values.dtype.itemsize * 8
-        ds.HighBit, ds.PixelRepresentation = ds.BitsStored - 1, int(values.dtype.kind == "i")
-        ds.PixelData = values.tobytes()
-        for name, value in attributes.items():
-            if value is None:
-                delattr(ds, name)
-            else:
-                setattr(ds, name, value)
-        pydicom.dcmwrite(path, ds, enforce_file_format=preamble)
-        if not preamble:
-            path.write_bytes(path.read_bytes()[132:])
-        return path
-
-    return write
+    pytest.importorskip("pydicom")
+    return write_dicom
 
 
 CT = np.linspace(0, 4095, 256).astype(np.int16).reshape(16, 16)

@@ -16,6 +16,7 @@ test a finished model on other data        open_labelled, statistics
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -168,6 +169,17 @@ class Kind:
     def plot(self, axes: Any, example: Any) -> None:
         """Plot an example of `Examples.x` on matplotlib's axes, which have neither ticks nor grid."""
         raise NotImplementedError
+
+
+def parts_of(examples: Examples, counts: Sequence[int]) -> list[Examples]:
+    """Examples cut into parts of these numbers, in their order.
+
+    >>> [part.y.tolist() for part in parts_of(Examples(np.zeros(3), np.array([0, 1, 2]), ["a", "b", "c"]), [2, 1])]
+    [[0, 1], [2]]
+    """
+    ends = np.cumsum(counts).tolist()
+    cuts = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+    return [Examples(examples.x[cut], examples.y[cut], examples.files and examples.files[cut]) for cut in cuts]
 
 
 def output_layer(classes: int) -> Dense:

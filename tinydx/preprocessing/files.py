@@ -222,12 +222,16 @@ def check_images(paths: Sequence[str]) -> None:
     """Raise an error unless every path opens as an image; warn of DICOM files with text in the picture.
 
     It reads headers (and a PNG's checksums) but decodes no pixels, so that thousands of files take a second. A JPEG that is
-    cut off among its pixels is found when its batch is read.
+    cut off among its pixels is found when its batch is read; only where another file is bad, all are decoded, and named at once.
 
     Raises: OSError that names the bad files and counts them; FileNotFoundError; PermissionError; ImportError where the package
     for a format is missing.
     """
-    check_each(paths, check_image)
+    try:
+        check_each(paths, check_image)
+    except (OSError, ValueError):
+        check_each(paths, open_image)
+        raise
     written = [path for path in paths if dicom.is_dicom(path) and dicom.may_show_text(path)]
     if written:
         warnings.warn(

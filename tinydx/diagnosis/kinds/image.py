@@ -30,7 +30,7 @@ from tinydx.datasets.phantom import VERSION, write_phantom_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, progress
 from tinydx.datasets.synthetic import MARKER
 from tinydx.diagnosis.inputs import image_statistics
-from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
+from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer, parts_of
 from tinydx.diagnosis.networks import linear_on_pixels, small_cnn
 from tinydx.files import visible
 from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten, GlobalAveragePooling2D, MaxPooling2D
@@ -406,13 +406,13 @@ def _folders(path: Path, size: int, limit: int | None, seed: int) -> Study:
     if white is not None:
         notes.append(f"images of more than 8 bits: 0 is black, {white} white")
     how = _reading(size, white)
-    with progress("Reading images", sum(len(v) for v in splits.values())) as advance:
-        read = {k: _read_images(splits[k], how, advance) for k in SPLITS}
+    files = [file for k in SPLITS for file in splits[k]]  # in one go, so that an error names the bad files of all splits
+    with progress("Reading images", len(files)) as advance:
+        train, val, test = parts_of(_read_images(files, how, advance), [len(splits[k]) for k in SPLITS])
     synthetic = (path / MARKER).exists()
     source = "synthetic chest phantoms" if synthetic else path.name or str(path)
     notes = [SYNTHETIC, *notes] if synthetic else notes
-    parts = read["train"], read["val"], read["test"]
-    return Study(source, names, *parts, synthetic, notes, how, "images", f"{size}x{size}")
+    return Study(source, names, train, val, test, synthetic, notes, how, "images", f"{size}x{size}")
 
 
 def _reading(size: int, white: int | None = None) -> dict[str, Any]:
