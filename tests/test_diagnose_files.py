@@ -13,7 +13,7 @@ from tinydx.models import load_model
 from tinydx.preprocessing.dicom import patient_of
 
 CLASSES = ("bright", "dark")
-QUICK = ["--network", "document", "--size", "28", "--epochs", "4", "--batch", "8", "--augment", "none"]
+QUICK = ["--network", "document", "--size", "28", "--epochs", "8", "--batch", "8", "--augment", "none"]
 
 
 def picture(rng, k, size=28):

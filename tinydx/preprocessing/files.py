@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -257,7 +258,8 @@ def shared_white(paths: Sequence[str]) -> int | None:
             except ValueError as error:
                 raise unreadable(path, error) from error
 
-    check_each([path for path in paths if may_be_deep(path)], look)
+    with ThreadPoolExecutor() as pool:
+        check_each([pool.submit(look, path) for path in paths if may_be_deep(path)], Future.result)
     return common_white(whites)
 
 
