@@ -288,9 +288,9 @@ def extensible(path, x, rate):
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
 def test_a_file_cut_short_is_named(soundfile, tmp_path, ending, write, share):
     path = tmp_path / f"a.{ending}"
-    write(path, tone(2000, 1.0), 2000)
+    write(path, tone(2000, 20.0), 2000)
     whole = path.read_bytes()
-    assert len(load_sound(path)[0]) == 2000
+    assert len(load_sound(path)[0]) == 40_000
     path.write_bytes(whole[: int(len(whole) * share)])
     for read in (load_sound, lambda path: load_sound(path, seconds=0.01), lambda path: check_sounds([path])):
         with pytest.raises(OSError, match=rf"cannot read sound .*a\.{ending}"):
