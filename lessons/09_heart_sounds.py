@@ -21,6 +21,7 @@ with app.setup:
     from tinydx.datasets.heart import CLASS_NAMES, RATE, make_heart_sounds
     from tinydx.diagnosis.kinds.sound import FEATURES, build_rnn
     from tinydx.evaluation import bootstrap_interval, positive_class, roc_auc
+    from tinydx.files import visible
     from tinydx.lessons.page import BLUE, GREY, RED, canvas, code, foot, head, own_data, said, show, term
     from tinydx.optimizers import AdamW
     from tinydx.preprocessing.sound import (
@@ -85,7 +86,8 @@ def _():
 
     own = own_data()
     if own:
-        _sites = [own] if any(own.glob("*/*.*")) else sorted(folder for folder in own.iterdir() if folder.is_dir())
+        _folders = [path for path in visible(own) if path.is_dir()]
+        _sites = [own] if any(path.is_file() for folder in _folders for path in visible(folder)) else _folders
         sites = {folder.name: read_site(folder) for folder in _sites}
     else:
         sounds, labels = make_heart_sounds(300, seed=0, seconds=SECONDS)

@@ -264,6 +264,74 @@ def test_a_wrong_file_is_one_clear_line(tmp_path, change, message):
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
+def forged(path, header, data=b"", version=b"\x01\0", name="train_images.npy", **options):
+    """An .npz whose array has this header."""
+    text = header.encode().ljust(117) + b"\n"
+    size = len(text).to_bytes(2 if version[0] == 1 else 4, "little")
+    with zipfile.ZipFile(path, "w", **options) as file:
+        file.writestr(name, b"\x93NUMPY" + version + size + text + data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.array([0, 1, 2**40, 0, 0, 0]), "label 1099511627776 is out of range"),
+        (np.array([0, 1, 2**63 + 5, 0, 0, 0], np.uint64), "label 9223372036854775813 is out of range"),
+        (np.array([0, 6, 0, 0, 0, 0]), "label 6 is out of range: 6 images cannot have 7 classes"),
+        (np.array(3), "6 images, but 1 labels"),
+        (np.zeros((6, 2, 2), int), "4 labels for each image"),
+        (np.zeros((6, 0), int), "must be class numbers|labels for each image"),
+        (np.array(["a"] * 6), "must be class numbers"),
+        (np.zeros(6, bool), "must be class numbers"),
+    ],
+)
+def test_labels_that_are_no_class_numbers(tmp_path, labels, words):
+    flat = {"val_images": None, "test_images": None}
+    path = save(tmp_path / "mine.npz", **flat, train_labels=labels)
+    with pytest.raises(ValueError, match=words) as error:
+        MedMNIST(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 28, 28), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (6, 28), }",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (600, 28, 28), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (-1, -28, 28), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (4611686018427387904, 4, 0), }",
+        "{'descr': '|S99999999999', 'fortran_order': False, 'shape': (9,), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': " + "(" * 60,
+        "{'descr': 'nonsense', 'fortran_order': False, 'shape': (6, 28, 28), }",
+        "__import__('os').system('false')",
+    ],
+)
+@pytest.mark.parametrize("version", [b"\x01\0", b"\x02\0", b"\x09\0"])
+def test_a_header_that_lies_is_found_before_room_is_made(tmp_path, header, version):
+    path = forged(tmp_path / "mine.npz", header, bytes(28 * 28 * 6), version)
+    with pytest.raises(ValueError, match=r"mine\.npz.*(promises|no readable header|expected)") as error:
+        MedMNIST(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinydx.datasets.medmnist.BOMB_SIZE", 2**20)
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (5000, 28, 28), }"
+    path = forged(tmp_path / "mine.npz", header, bytes(5000 * 28 * 28), compression=zipfile.ZIP_DEFLATED)
+    monkeypatch.setattr(np.lib.format, "read_array", lambda *a, **k: pytest.fail("it was unpacked"))
+    with pytest.raises(ValueError, match=r"mine\.npz would grow from .* to 3,920,1.. bytes"):
+        MedMNIST(path)
+
+
+def test_other_arrays_are_not_read_and_classes_have_different_names(tmp_path):
+    path = save(tmp_path / "mine.npz", extra=np.array([{"a": 1}], object))
+    assert MedMNIST(path).splits == ("train", "val", "test")
+    with pytest.raises(ValueError, match="names a class twice"):
+        MedMNIST(save(tmp_path / "named.npz", classes=np.array(["a", "a"])))
+
+
 def test_a_file_that_is_not_an_npz(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"no file .*x.npz; the nearest folder that exists is {tmp_path}$"):
         MedMNIST(tmp_path / "gone" / "x.npz")

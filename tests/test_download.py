@@ -201,6 +201,32 @@ def test_another_file_is_refused_and_nothing_kept(server, tmp_path):
     assert names(tmp_path) == []
 
 
+def test_sha256_decides_too_where_it_is_known(server, tmp_path, monkeypatch):
+    right = hashlib.sha256(BODY).hexdigest()
+    monkeypatch.setitem(SETS, NAME, SETS[NAME]._replace(sha256=right))
+    assert get(server, tmp_path).read_bytes() == BODY
+    monkeypatch.setitem(SETS, NAME, SETS[NAME]._replace(sha256=right[::-1]))
+    with pytest.raises(FileExistsError, match="is not the published file"):
+        get(server, tmp_path)
+    (tmp_path / "breastmnist.npz").unlink()
+    with pytest.raises(ValueError, match=f"its SHA-256 is {right}, expected {right[::-1]}; nothing was kept"):
+        get(server, tmp_path)
+    assert names(tmp_path) == []
+    assert all(len(known.sha256) in (0, 64) and len(known.md5) == 32 for known in SETS.values())
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_more_than_the_set_can_hold_is_not_kept(server, tmp_path, monkeypatch, announced):
+    monkeypatch.setitem(SETS, NAME, SETS[NAME]._replace(images=0))  # a megabyte is left
+    server.body = bytes(2_000_000)
+    if not announced:
+        server.faults = [("wrong length", -1_999_990)]
+        monkeypatch.setattr(download, "_receive", lambda response: bytes(download.CHUNK))
+    with pytest.raises(ValueError, match=r"sends .* bytes or more, the published file has less than 1,048,576; nothing was kept"):
+        get(server, tmp_path)
+    assert names(tmp_path) == [] and len(server.requests) == 1
+
+
 @pytest.mark.parametrize("status, error", [(404, FileNotFoundError), (410, FileNotFoundError), (403, PermissionError)])
 def test_a_final_refusal_is_not_repeated(server, tmp_path, status, error):
     server.faults = [("status", status)]

@@ -800,6 +800,17 @@ def test_grade_from_the_command_line(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "s.csv").read_text().splitlines()[1].startswith(f"ann,1,{len(all_exercises())},")
 
 
+def test_hidden_files_and_folders_are_nobodys_work(tmp_path):
+    wrong = RIGHT.replace("0", "1")
+    for place in ("ann", "ann/.ipynb_checkpoints", "__MACOSX/ann", "@eaDir", ".git", "bob/__MACOSX", "bob/@eaDir"):
+        (tmp_path / "class" / place).mkdir(parents=True)
+        written(tmp_path / "class" / place, find("relu"), RIGHT if place == "ann" else wrong)
+    (tmp_path / "class" / "ann" / "._02_relu.py").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "class" / ".DS_Store").write_bytes(b"\0")
+    scores = grade(tmp_path / "class", tmp_path / "s.csv", jobs=1)
+    assert [(s.student, s.cells["relu"]) for s in scores] == [("ann", "ok"), ("bob", "missing")]
+
+
 @pytest.mark.parametrize(
     ("folder", "table", "words"),
     [("nowhere", "s.csv", "no folder"), ("empty", "s.csv", "no folders in it"), ("class", "no/s.csv", "cannot write")],

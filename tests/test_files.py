@@ -1,4 +1,4 @@
-"""Atomic writes: whatever happens during a write, the file has its old content or its new one."""
+"""Which files are the system's own; and whatever happens during a write, the file has its old content or its new one."""
 
 import os
 import stat
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinydx import files
+from tinydx.files import is_hidden, visible, visible_files
 
 
 @given(first=st.binary(max_size=50), second=st.binary(max_size=50))
@@ -68,3 +69,41 @@ def test_a_link_stays_a_link(tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no-such-folder"):
         files.atomic_write(tmp_path / "no-such-folder" / "x.txt", "text")
+
+
+HIDDEN = ("._x.png", ".DS_Store", "Thumbs.db", "thumbs.DB", "Desktop.ini", ".ipynb_checkpoints", "@eaDir", "__MACOSX")
+HIDDEN += (".git", "lost+found", "~$notes.csv", "b.csv~", "$RECYCLE.BIN", "System Volume Information", "DICOMDIR")
+SEEN = ("x.png", "x.DS_Store.png", "thumbs", "Normal", "desktop", "1.2.840.10008", "@ home.png", "~.png", "a.b", "lost", "_x.png")
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_hidden_names(name):
+    assert is_hidden(name)
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_names_that_are_the_users(name):
+    assert not is_hidden(name)
+
+
+def test_hidden_files_and_all_in_hidden_folders_are_left_out(tmp_path):
+    for folder in (".", "b", "b/c", *(f"b/{name}" for name in HIDDEN)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name in ("2.png", "10.png", "._2.png"):
+            (tmp_path / folder / name).write_bytes(b"")
+    found = [path.relative_to(tmp_path).as_posix() for path in visible_files(tmp_path)]
+    assert found == ["10.png", "2.png", "b/10.png", "b/2.png", "b/c/10.png", "b/c/2.png"]
+    assert [path.name for path in visible(tmp_path)] == ["10.png", "2.png", "b"]
+
+
+def test_a_hidden_folder_that_is_asked_for_is_read(tmp_path):
+    (tmp_path / ".data").mkdir()
+    (tmp_path / ".data" / "x.png").write_bytes(b"")
+    assert [path.name for path in visible_files(tmp_path / ".data")] == ["x.png"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs permission bits, which root does not heed")
+def test_a_folder_that_may_not_be_read_is_named(tmp_path):
+    (tmp_path / "shut").mkdir(mode=0)
+    with pytest.raises(PermissionError, match="shut"):
+        list(visible_files(tmp_path))

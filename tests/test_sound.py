@@ -1,12 +1,13 @@
 """Sounds: features against librosa's, files of every format, augmentation, and batches that resume after a stop."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tinydx.preprocessing import sound
-from tinydx.preprocessing.sound import SoundDataGenerator, load_sound, save_sound
+from tinydx.preprocessing.sound import SoundDataGenerator, check_sounds, load_sound, save_sound
 
 REFERENCE = np.load(Path(__file__).parent / "sound_reference" / "librosa.npz")
 RATE = 2000
@@ -275,10 +276,76 @@ def test_a_missing_file_and_an_offset_beyond_the_end(soundfile, tmp_path):
             load_sound(tmp_path / "a.wav", **wrong)
 
 
-def test_a_truncated_file_gives_its_remaining_samples(soundfile, tmp_path):
+def rf64(path, x, rate):
+    __import__("soundfile").write(path, x, rate, format="RF64", subtype="PCM_16")
+
+
+def extensible(path, x, rate):
+    __import__("soundfile").write(path, x, rate, format="WAVEX", subtype="PCM_24")
+
+
+@pytest.mark.parametrize("ending, write", [("wav", save_sound), ("wav", rf64), ("wav", extensible), ("flac", save_sound)])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_a_file_cut_short_is_named(soundfile, tmp_path, ending, write, share):
+    path = tmp_path / f"a.{ending}"
+    write(path, tone(2000, 20.0), 2000)
+    whole = path.read_bytes()
+    assert len(load_sound(path)[0]) == 40_000
+    path.write_bytes(whole[: int(len(whole) * share)])
+    for read in (load_sound, lambda path: load_sound(path, seconds=0.01), lambda path: check_sounds([path])):
+        with pytest.raises(OSError, match=rf"cannot read sound .*a\.{ending}"):
+            read(path)
+
+
+def test_the_promise_of_a_wav_is_in_the_message(soundfile, tmp_path):
     save_sound(tmp_path / "a.wav", tone(2000, 1.0), 2000)
-    (tmp_path / "a.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:2044])
-    assert len(load_sound(tmp_path / "a.wav")[0]) == 1000
+    whole = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(whole[: 44 + 400])
+    with pytest.raises(OSError, match="cut off: its header promises 4000 bytes of sound, 400 are there"):
+        load_sound(tmp_path / "a.wav")
+    (tmp_path / "a.wav").write_bytes(whole[:40] + (400).to_bytes(4, "little") + whole[44:])  # the header was never finished
+    with pytest.raises(OSError, match="its header is wrong: its header promises 400 bytes of sound, 4000 are there"):
+        load_sound(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+def test_a_stream_whose_header_names_no_size_is_read(soundfile, tmp_path, size):
+    save_sound(tmp_path / "a.wav", tone(2000, 1.0), 2000)
+    whole = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(whole[:40] + size.to_bytes(4, "little") + whole[44:])
+    check_sounds([tmp_path / "a.wav"])
+    assert size == 0 or len(load_sound(tmp_path / "a.wav")[0]) == 2000  # of size 0, libsndfile reads nothing, which is an error
+
+
+LIST = b"LIST\4\0\0\0INFO"
+
+
+@pytest.mark.parametrize("before, after", [(LIST, b""), (b"", LIST), (b"", bytes(5000)), (b"", b"x")])
+def test_other_chunks_and_filling_are_no_damage(soundfile, tmp_path, before, after):
+    save_sound(tmp_path / "a.wav", tone(2000, 1.0), 2000)
+    whole = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(whole[:36] + before + whole[36:] + after)
+    assert len(load_sound(tmp_path / "a.wav")[0]) == 2000
+
+
+def test_bad_sounds_are_all_named_and_other_formats_refused(soundfile, tmp_path):
+    for i in range(4):
+        save_sound(tmp_path / f"{i}.wav", tone(2000), 2000)
+    (tmp_path / "1.wav").write_bytes(b"")
+    soundfile.write(tmp_path / "2.wav", tone(2000), 2000, format="AIFF")
+    soundfile.write(tmp_path / "3.wav", tone(2000), 1)
+    with pytest.raises((OSError, ValueError)) as caught:
+        check_sounds([str(tmp_path / f"{i}.wav") for i in range(4)])
+    words = str(caught.value)
+    assert "0.wav" not in words and "1.wav: it is empty" in words and "2.wav: it is AIFF" in words and "rate is 1 Hz" in words
+    assert words.endswith("(3 such files of 4)")
+
+
+def test_hidden_sounds_are_left_out(soundfile, tmp_path):
+    (tmp_path / "a" / ".trash").mkdir(parents=True)
+    for name in ("a/1.wav", "a/._1.wav", "a/.trash/2.wav"):
+        save_sound(tmp_path / name, tone(2000), 2000)
+    assert list(sound.find_sounds(tmp_path)["a"]) == [os.path.join("a", "1.wav")]
 
 
 def test_without_soundfile_the_command_that_brings_it_is_named(monkeypatch, tmp_path):

@@ -180,7 +180,7 @@ def _evaluate(a: argparse.Namespace) -> int:
 def _add_predict(commands: Any) -> None:
     p = commands.add_parser("predict", help="print the class of each input, and its probability")
     p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
-    p.add_argument("inputs", nargs="+", help="images, recordings, .txt files or texts, as the model was trained on")
+    p.add_argument("inputs", nargs="+", help="images, recordings, .txt files, folders of them, or texts, as in the training")
     p.set_defaults(run=_predict)
 
 

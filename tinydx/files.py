@@ -1,7 +1,8 @@
-"""Atomic writes: after any failure a file has its old content or its new one, never a part of each.
+"""Files: which of them are the system's own, and atomic writes.
 
-The bytes go to a temporary file in the same folder, are forced to the disk, and get the target's name by `os.replace`,
-which is atomic within a file system. A crash, a full disk or Ctrl-C leaves the old file unchanged.
+After any failure a file that `atomic_write` writes has its old content or its new one, never a part of each: the bytes go to a
+temporary file in the same folder, are forced to the disk, and get the target's name by `os.replace`, which is atomic within a
+file system. A crash, a full disk or Ctrl-C leaves the old file unchanged.
 """
 
 from __future__ import annotations
@@ -10,7 +11,57 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+
+# Names that systems and programs put beside the user's files, in lower case; those that begin with a dot are hidden anyway.
+SYSTEM_NAMES = frozenset(
+    (
+        *("thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"),  # Windows
+        *("$recycle.bin", "system volume information", "recycler", "found.000"),
+        *("__macosx", "icon\r", "network trash folder", "temporary items"),  # macOS
+        *("lost+found", "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),  # Linux, network disks
+        *("__pycache__", "dicomdir"),  # Python; the index of a disk of DICOM files
+    )
+)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name (not path) is the system's or a program's own, and no data of the user.
+
+    >>> [name for name in ("x.png", "._x.png", "Thumbs.db", "@eaDir", "__MACOSX", "~$notes.csv") if not is_hidden(name)]
+    ['x.png']
+    """
+    return name.startswith((".", "~$")) or name.endswith("~") or name.lower() in SYSTEM_NAMES
+
+
+def visible(folder: str | os.PathLike) -> list[Path]:
+    """The files and folders directly in a folder that are not hidden, sorted by name.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "b.txt").write_text(""), (folder / "a.txt").write_text(""), (folder / ".DS_Store").write_text("")
+    >>> [path.name for path in visible(folder)]
+    ['a.txt', 'b.txt']
+    """
+    return sorted(path for path in Path(folder).iterdir() if not is_hidden(path.name))
+
+
+def visible_files(folder: str | os.PathLike) -> Iterator[Path]:
+    """The files at any depth below a folder that are not hidden and in no hidden folder: sorted by folder, then by name.
+
+    Raises: OSError for a folder that may not be read.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error  # os.walk would skip the folder
+
+    found = []
+    for place, folders, files in os.walk(os.fspath(folder), onerror=fail):
+        folders[:] = [name for name in folders if not is_hidden(name)]  # os.walk goes only into these
+        found.append((place, sorted(name for name in files if not is_hidden(name))))
+    for place, files in sorted(found):
+        yield from (Path(place, name) for name in files)
 
 
 def atomic_write(path: str | os.PathLike, data: str | bytes | bytearray | memoryview) -> Path:

@@ -4,6 +4,7 @@
     NAME.npz.part exists       -> request only the missing bytes
     the connection breaks      -> wait, then resume
     all bytes have arrived     -> checksum right: rename .part to .npz; wrong: delete it and start once more
+    more arrives than can be   -> delete it
 
 So NAME.npz is always a whole, verified file. A server may ignore the request for a range, or its file may have changed (another
 ETag): it then sends everything, and the part starts anew. The checksum decides in every case.
@@ -23,7 +24,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from tinydx.datasets.medmnist import CITATION, SETS
+from tinydx.datasets.medmnist import CITATION, SETS, Known
 from tinydx.suggestions import did_you_mean
 
 BASE_URL = "https://zenodo.org/records/10519652/files"
@@ -77,14 +78,14 @@ def fetch(name: str, directory: str | os.PathLike | None = None) -> Path:
     if name not in SETS:
         raise ValueError(f"no data set {name!r}{did_you_mean(name.lower(), SETS)}")
     folder = data_home() if directory is None else Path(directory)
-    target, md5 = folder / f"{name}.npz", SETS[name].md5
+    target, known = folder / f"{name}.npz", SETS[name]
     if target.exists():
-        if _md5(target) != md5:
+        if wrong_digest(target, known):
             raise FileExistsError(f"{target} exists but is not the published file: move or delete it, then fetch again")
         return target
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        part = _Part(target, md5)
+        part = _Part(target, known)
         with _bar(name) as report:
             _download_verified(f"{BASE_URL}/{name}.npz?download=1", part, report)
         os.replace(part.path, target)
@@ -99,16 +100,16 @@ def fetch(name: str, directory: str | os.PathLike | None = None) -> Path:
 class _Part:
     """The file NAME.npz.part; NAME.npz.part.etag beside it holds the version (ETag) of the server's file."""
 
-    def __init__(self, target: Path, md5: str):
+    def __init__(self, target: Path, known: Known):
         self.path = target.with_name(target.name + ".part")
         self.tag = target.with_name(target.name + ".part.etag")
-        self.md5 = md5
+        self.known = known
 
     def size(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def is_whole(self) -> bool:
-        return self.path.exists() and _md5(self.path) == self.md5
+        return self.path.exists() and not wrong_digest(self.path, self.known)
 
     def etag(self) -> str | None:
         return self.tag.read_text(encoding="latin-1") if self.tag.exists() else None
@@ -128,12 +129,16 @@ class _Part:
 def _download_verified(url: str, part: _Part, report: Report) -> None:
     """Download until the checksum is right; after a wrong one, start once more from the beginning."""
     for _ in range(2):
-        _download(url, part, report)
+        try:
+            _download(url, part, report)
+        except ValueError:  # too much of it
+            part.forget()
+            raise
         if part.is_whole():
             return
-        got = _md5(part.path) if part.path.exists() else "nothing"
+        wrong = wrong_digest(part.path, part.known) if part.path.exists() else "it is empty"
         part.forget()
-    raise ValueError(f"{url} is not the published file: its MD5 is {got}, expected {part.md5}; nothing was kept")
+    raise ValueError(f"{url} is not the published file: {wrong}; nothing was kept")
 
 
 def _download(url: str, part: _Part, report: Report) -> None:
@@ -192,15 +197,24 @@ def _append(response: HTTPResponse, part: _Part, have: int, report: Report) -> N
     """Append the response's bytes to the part; ConnectionError if it ends too early."""
     length = response.headers.get("Content-Length", "")
     total = have + int(length) if length.isdigit() else None
+    _check_size(response.url, part, total or 0)
     with open(part.path, "ab") as file:
         while chunk := _receive(response):
-            file.write(chunk)
             have += len(chunk)
+            _check_size(response.url, part, have)
+            file.write(chunk)
             report(have, total)
         file.flush()
         os.fsync(file.fileno())  # on the disk before it gets its final name
     if total is not None and have < total:
         raise ConnectionError(f"the connection ended after {have:,} of {total:,} bytes")
+
+
+def _check_size(url: str, part: _Part, size: int) -> None:
+    """ValueError where the server sends more than the set's images can fill."""
+    if size > part.known.most_bytes:
+        most = f"the published file has less than {part.known.most_bytes:,}"
+        raise ValueError(f"{url} sends {size:,} bytes or more, {most}; nothing was kept")
 
 
 def _receive(response: HTTPResponse) -> bytes:
@@ -211,9 +225,15 @@ def _receive(response: HTTPResponse) -> bytes:
         raise ConnectionError(f"the connection broke ({error or type(error).__name__})") from error
 
 
-def _md5(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def wrong_digest(path: Path, known: Known) -> str | None:
+    """What about a file's checksums is not as published: MD5, and SHA-256 where it is known; None where all is."""
+    wanted = {"MD5": known.md5, "SHA-256": known.sha256}
+    for name, make in (("MD5", lambda: hashlib.md5(usedforsecurity=False)), ("SHA-256", hashlib.sha256)):
+        with open(path, "rb") as file:
+            got = hashlib.file_digest(file, make).hexdigest() if wanted[name] else ""
+        if got != wanted[name]:
+            return f"its {name} is {got}, expected {wanted[name]}"
+    return None
 
 
 @contextmanager

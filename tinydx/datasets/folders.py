@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx.preprocessing.dicom import patient_of
 from tinydx.preprocessing.files import check_images, find_images
 
 SPLIT_FOLDERS = {
@@ -122,11 +123,13 @@ def _scan(folder: Path, names: Sequence[str], find: Find) -> Files:
 
 
 def patient(path: str) -> str | None:
-    """The patient that a file name identifies, or None.
+    """The patient that a DICOM file or a file's name identifies, or None.
 
     >>> patient("train/pneumonia/person12_bacteria_3.jpeg"), patient("a/NORMAL2-IM-0501-0001.jpeg"), patient("a/b.png")
     ('person12', 'im-0501', None)
     """
+    if by_file := patient_of(path):
+        return by_file
     found = PATIENT.search(Path(path).stem)
     return found.group(1).lower() if found else None
 

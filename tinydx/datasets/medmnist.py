@@ -1,11 +1,14 @@
 """MedMNIST: small medical images in one .npz file, {train,val,test}_images (N,H,W[,3]) and _labels (N,1), all uint8.
 
 `SETS` describes the twelve 2-D sets of MedMNIST v2: it gives the class names of a file, and the checksum of a download. The
-file's name tells which set it is. Reading never unpickles anything, so that a file from the internet cannot run code.
+file's name tells which set it is. Reading never unpickles anything, so that a file from the internet cannot run code, and
+compares what a header promises with the bytes that are there before it makes room for it.
 """
 
 from __future__ import annotations
 
+import lzma
+import math
 import os
 import zipfile
 import zlib
@@ -16,17 +19,33 @@ import numpy as np
 
 from tinydx.datasets.study import SPLITS
 
+ARRAYS = ("classes", *(f"{split}_{what}" for split in SPLITS for what in ("images", "labels")))
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+    (3, 0): np.lib.format.read_array_header_2_0,  # the same, in UTF-8
+}
+BOMB_SIZE, BOMB_FACTOR = 2**28, 100  # bytes, and times the file's size, above which a file is a bomb
 CITATION = "Yang et al., MedMNIST v2, Scientific Data 10:41 (2023)"
 
 
 class Known(NamedTuple):
-    """A published set: its task, class names in the order of the labels, number of images, the file's MD5 and licence."""
+    """A published set: its task, class names in the order of the labels, number of images, the file's MD5 and licence.
+
+    MedMNIST publishes MD5 only; sha256 stands where others have published it.
+    """
 
     task: str
     class_names: tuple[str, ...]
     images: int
     md5: str
     licence: str = "CC BY 4.0"
+    sha256: str = ""
+
+    @property
+    def most_bytes(self) -> int:
+        """A bound on the size of the file: its images in colour, 16 bytes of labels for each, and a megabyte."""
+        return self.images * (28 * 28 * 3 + 16) + 2**20
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -58,7 +77,13 @@ SETS = {
     "chestmnist": Known("multi-label", _CHEST, 112_120, "02c8a6516a18b556561a56cbdd36c4a8"),
     "dermamnist": Known("multi-class", _SKIN, 10_015, "0744692d530f8e62ec473284d019b0c7", "CC BY-NC 4.0"),
     "octmnist": Known("multi-class", _RETINA, 109_309, "c68d92d5b585d8d81f7112f81e2d0842"),
-    "pneumoniamnist": Known("binary", ("normal", "pneumonia"), 5_856, "28209eda62fecd6e6a2d98b1501bb15f"),
+    "pneumoniamnist": Known(
+        "binary",
+        ("normal", "pneumonia"),
+        5_856,
+        "28209eda62fecd6e6a2d98b1501bb15f",
+        sha256="e1792d3f03751cb101e99f19a63b3c1941436c988665f47853417b05be250cd8",  # in TensorFlow Datasets
+    ),
     "retinamnist": Known(
         "ordinal", _names("grade 0; grade 1; grade 2; grade 3; grade 4"), 1_600, "bd4c0672f1bba3e3a89f0e4e876791e4"
     ),
@@ -98,7 +123,8 @@ class MedMNIST:
         arrays = _read(self.path)
         self.splits = tuple(split for split in SPLITS if f"{split}_images" in arrays)
         if not self.splits:
-            held = ", ".join(arrays) or "nothing"
+            with zipfile.ZipFile(self.path) as archive:
+                held = ", ".join(name.removesuffix(".npy") for name in archive.namelist()) or "nothing"
             raise ValueError(f"{self.path} is not a MedMNIST file: it needs train_images ..., but holds {held}")
         self._data = {split: _checked(self.path, split, arrays) for split in self.splits}
         shapes = {images.shape[1:] for images, _ in self._data.values()}
@@ -110,10 +136,14 @@ class MedMNIST:
     def _names(self, flag: str | None, arrays: dict[str, np.ndarray]) -> list[str]:
         """The published class names, else the file's own array `classes`, else "class 0", "class 1" ..."""
         classes = 1 + max(int(labels.max()) for _, labels in self._data.values())
+        if not flag and classes > (images := sum(len(labels) for _, labels in self._data.values())):
+            raise ValueError(f"{self.path}: label {classes - 1} is out of range: {images} images cannot have {classes} classes")
         if flag:
             names = list(SETS[flag].class_names)
         elif "classes" in arrays:
-            names = [str(name) for name in arrays["classes"]]
+            names = [str(name) for name in np.ravel(arrays["classes"])]
+            if len(set(names)) < len(names):
+                raise ValueError(f"{self.path}: its array classes names a class twice: {', '.join(names)}")
         else:
             names = [f"class {k}" for k in range(classes)]
         if classes > len(names):
@@ -141,15 +171,41 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} is not an .npz file (a zip of arrays), or its end is missing: fetch it again")
     name = "its list of arrays"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with zipfile.ZipFile(path) as archive:
+            _check_bomb(path, archive)
             arrays = {}
-            for name in file.files:
-                arrays[name] = file[name]
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+            for member in archive.infolist():
+                name = member.filename.removesuffix(".npy")
+                if name in ARRAYS:
+                    arrays[name] = _array(path, archive, member)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:  # RuntimeError: a password
         raise ValueError(f"{path} is damaged: cannot read {name} ({error}); fetch it again") from error
-    except ValueError as error:  # NumPy's error for pickled content
-        raise ValueError(f"{path}: {name} is not a plain array, so it is not read ({error})") from error
-    return {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
+    return arrays
+
+
+def _check_bomb(path: Path, archive: zipfile.ZipFile) -> None:
+    """ValueError for a file that would grow beyond measure."""
+    size, inflated = path.stat().st_size, sum(member.file_size for member in archive.infolist())
+    if inflated > BOMB_SIZE and inflated > BOMB_FACTOR * size:
+        raise ValueError(f"{path} would grow from {size:,} to {inflated:,} bytes, which no set of images does: it is not read")
+
+
+def _array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """One array; ValueError unless its header says what its bytes are."""
+    name, there = member.filename, member.file_size
+    with archive.open(member) as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            shape, _, dtype = HEADERS[version](file)
+        except Exception as error:  # of NumPy, and of Python's parser, which NumPy asks
+            raise ValueError(f"{path} is damaged: {name} has no readable header; fetch it again") from error
+        promised, there = math.prod(shape) * dtype.itemsize, there - file.tell()
+    if dtype.hasobject:
+        raise ValueError(f"{path}: {name.removesuffix('.npy')} is not a plain array, so it is not read (it holds Python objects)")
+    if promised != there or min(shape, default=0) < 0:
+        raise ValueError(f"{path} is damaged: {name} promises {promised:,} bytes, {there:,} are there; fetch it again")
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _checked(path: Path, split: str, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -160,12 +216,17 @@ def _checked(path: Path, split: str, arrays: dict[str, np.ndarray]) -> tuple[np.
         raise ValueError(f"{path} has {split}_images but no {split}_labels")
     if images.dtype != np.uint8:
         raise ValueError(f"{where} are {images.dtype}, expected uint8 (0 to 255)")
-    if images.ndim != 3 and not (images.ndim == 4 and images.shape[3] == 3):
+    if 0 in images.shape[1:] or (images.ndim != 3 and not (images.ndim == 4 and images.shape[3] == 3)):
         raise ValueError(f"{where} have shape {images.shape}, expected 2-D images, (N, H, W) or (N, H, W, 3)")
-    if len(images) != len(labels) or len(images) == 0:
-        raise ValueError(f"{where}: {len(images)} images, but {len(labels)} labels")
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+    if labels.ndim == 0 or len(images) != len(labels) or len(images) == 0:
+        raise ValueError(f"{where}: {len(images)} images, but {len(np.atleast_1d(labels))} labels")
+    if labels.size != len(labels):
+        each = labels.size // len(labels)
+        raise ValueError(f"{path}: {each} labels for each image; tinydx reads sets with one label for each image")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"{path}: {split}_labels must be class numbers, got {labels.dtype}")
+    if labels.min() < 0:
         raise ValueError(f"{path}: {split}_labels must be class numbers, got {labels.dtype} from {labels.min()}")
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        raise ValueError(f"{path}: {labels.shape[1]} labels for each image; tinydx reads sets with one label for each image")
+    if int(labels.max()) >= 2**31:
+        raise ValueError(f"{path}: {split}_labels: label {labels.max()} is out of range, it is no class number")
     return images, labels.reshape(len(labels)).astype(np.int64)

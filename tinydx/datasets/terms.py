@@ -14,7 +14,6 @@ FileNotFoundError, or ValueError for a missing column, for no rows, and for what
 
 from __future__ import annotations
 
-import csv
 import functools
 import warnings
 from collections.abc import Callable, Sequence
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+
+from tinydx.datasets.tables import has_columns, read_table
 
 T = TypeVar("T")
 Pair = tuple[str, str]  # (source, target)
@@ -85,24 +86,24 @@ def _codes() -> list[tuple[Any, str]]:
 
 def hpo_lay_terms(path: str | Path) -> list[Pair]:
     """(lay term, clinical term) of the Human Phenotype Ontology, without pairs that differ only in case."""
-    rows = _read_table(path, {"?term_label": "clinical", "?layperson": "lay"}, "\t")
+    rows = _read_table(path, {"?term_label": "clinical", "?layperson": "lay"}, strict=False)
     pairs = [(r["lay"], r["clinical"].removesuffix("@en")) for r in rows]  # some have RDF's mark of a language
     return [(lay, clinical) for lay, clinical in pairs if lay.casefold() != clinical.casefold()]
 
 
 def hpo_spanish(path: str | Path) -> list[Pair]:
     """(English label, Spanish label) of the Human Phenotype Ontology, without its obsolete terms."""
-    rows = _read_table(path, {"source_value": "english", "translation_value": "spanish"}, "\t")
+    rows = _read_table(path, {"source_value": "english", "translation_value": "spanish"})
     return [(r["english"], r["spanish"]) for r in rows if not r["english"].startswith("obsolete")]
 
 
 def meqsum(path: str | Path) -> list[Pair]:
     """(patient's question, short question), in the file's order."""
-    return [(r["question"], r["short"]) for r in _read_table(path, {"CHQ": "question", "Summary": "short"}, ",")]
+    return [(r["question"], r["short"]) for r in _read_table(path, {"CHQ": "question", "Summary": "short"})]
 
 
 def text_pairs(path: str | Path) -> list[Pair]:
-    r"""(source, target) of a table with these two columns, separated by tabs in a .tsv file and by commas in others.
+    r"""(source, target) of a table with these two columns; separators and errors are those of `read_table`.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp(), "pairs.csv")
@@ -110,8 +111,7 @@ def text_pairs(path: str | Path) -> list[Pair]:
     >>> text_pairs(file)
     [('broken leg', 'fracture of leg')]
     """
-    delimiter = "\t" if Path(path).suffix.lower() == ".tsv" else ","
-    return [(r["source"], r["target"]) for r in _read_table(path, {"source": "source", "target": "target"}, delimiter)]
+    return [(r["source"], r["target"]) for r in _read_table(path, {"source": "source", "target": "target"})]
 
 
 MTS_FILES = {"train": "TrainingSet", "val": "ValidationSet", "test": "TestSet-1-MEDIQA-Chat-2023"}
@@ -120,24 +120,22 @@ MTS_FILES = {"train": "TrainingSet", "val": "ValidationSet", "test": "TestSet-1-
 def mts_dialog(folder: str | Path) -> dict[str, list[tuple[str, str, str]]]:
     """{"train", "val", "test"}: [(dialogue, section of the note, name of the section)], in the authors' own splits."""
     columns = {"dialogue": "dialogue", "section_text": "text", "section_header": "section"}
-    splits = {k: _read_table(Path(folder) / f"MTS-Dialog-{name}.csv", columns, ",") for k, name in MTS_FILES.items()}
+    splits = {k: _read_table(Path(folder) / f"MTS-Dialog-{name}.csv", columns) for k, name in MTS_FILES.items()}
     return {k: [(r["dialogue"], r["text"], r["section"]) for r in rows] for k, rows in splits.items()}
 
 
-def _read_table(path: str | Path, columns: dict[str, str], delimiter: str) -> list[dict[str, str]]:
+def _read_table(path: str | Path, columns: dict[str, str], strict: bool = True) -> list[dict[str, str]]:
     """The rows of a table with a header, with columns renamed {old: new}; rows with an empty text are left out."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: expected a table with the columns {', '.join(columns)}")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter=delimiter))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a UTF-8 table: {error}") from None
-    missing = [c for c in columns if not rows or c not in rows[0]]
-    if missing:
-        raise ValueError(f"{path} has no column {missing[0]!r}: expected {', '.join(columns)}" if rows else f"{path} has no rows")
-    named = [{new: _clean(row[old] or "") for old, new in columns.items()} for row in rows]
+    table = read_table(path, has_columns(*([name] for name in columns)), strict)
+    if not table.rows:
+        raise ValueError(f"{path} has no rows")
+    where = {new: table.find([old]) for old, new in columns.items()}
+    if missing := [old for old, new in columns.items() if where[new] is None]:
+        raise ValueError(f"{path} has no column {missing[0]!r}: expected {', '.join(columns)}")
+    named = [{new: _clean(row.fields[i]) for new, i in where.items() if i is not None} for row in table.rows]
     return [row for row in named if all(row.values())]
 
 

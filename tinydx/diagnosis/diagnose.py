@@ -269,14 +269,14 @@ def _subtitle(kind: Kind, study: Study, model: Any, plan: Plan, history: dict[st
 def predict(model_path: str, entries: list[str]) -> int:
     """Print the class and its probability for each input, separated by tabs; report unreadable inputs on stderr.
 
-    Arguments: model_path; entries, paths of files, or texts.
+    Arguments: model_path; entries, paths of files or of folders of files, or texts.
     Returns: the exit status: 0, or 1 if an input could not be read.
     Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make.
     """
     model = load_model(model_path)
     kind = kind_of(model)
     failed = 0
-    for entry in entries:
+    for entry in (file for given in entries for file in kind.inputs(given)):
         try:
             x = kind.read(entry, model.preprocessing)
         except (OSError, ValueError) as error:

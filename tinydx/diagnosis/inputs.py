@@ -24,6 +24,7 @@ import numpy as np
 
 from tinydx.datasets.study import Examples
 from tinydx.evaluation import roc_auc
+from tinydx.preprocessing.decoding import size_of
 
 MOST = 500  # training examples whose statistics are stored
 LEAST, LEAST_TO_CLASSIFY = 5, 20  # new examples that each rule needs
@@ -239,18 +240,10 @@ def image_statistics(x: np.ndarray, files: list[str] | None = None) -> dict[str,
         add("sharpness", twice / (down.mean() + right.mean() + 1e-6))
         add("colour", np.mean(pixels.max(axis=-1) - pixels.min(axis=-1)))
     for file in files or []:
-        width, height = _size_of(file)
+        width, height = size_of(file)
         add("file size", np.sqrt(width * height))
         add("file shape", width / height)
     return {name: np.array(values) for name, values in columns.items()}
-
-
-def _size_of(path: str) -> tuple[int, int]:
-    """(width, height) in pixels from the header of an image file."""
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return image.size
 
 
 def sound_statistics(x: np.ndarray, rate: int, files: list[str] | None = None) -> dict[str, np.ndarray]:

@@ -9,18 +9,21 @@ test                                       plain_batches
 test on changed examples                   shifted
 the baseline's numbers                     features
 write the report                           plot, and the words of its page
-predict                                    read
+predict                                    inputs, read
 test a finished model on other data        open_labelled, statistics
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinydx.datasets.study import Examples, Study
+from tinydx.files import visible_files
 from tinydx.layers import Dense
 
 
@@ -136,6 +139,15 @@ class Kind:
         Arguments: preprocessing, the study's attribute of that name; model.
         """
 
+    def reads(self, path: str) -> bool:
+        """Whether `read` takes a file of this name, when a folder is given to `tinydx predict`."""
+        return path.lower().endswith(self.endings)
+
+    def inputs(self, entry: str) -> list[str]:
+        """What an entry of `tinydx predict` stands for: the files of this kind in a folder, at any depth; otherwise itself."""
+        files = (str(path) for path in visible_files(entry)) if os.path.isdir(entry) else ()
+        return [file for file in files if self.reads(file)] or [entry]
+
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         """Read one input of `tinydx predict`.
 
@@ -163,6 +175,17 @@ class Kind:
     def plot(self, axes: Any, example: Any) -> None:
         """Plot an example of `Examples.x` on matplotlib's axes, which have neither ticks nor grid."""
         raise NotImplementedError
+
+
+def parts_of(examples: Examples, counts: Sequence[int]) -> list[Examples]:
+    """Examples cut into parts of these numbers, in their order.
+
+    >>> [part.y.tolist() for part in parts_of(Examples(np.zeros(3), np.array([0, 1, 2]), ["a", "b", "c"]), [2, 1])]
+    [[0, 1], [2]]
+    """
+    ends = np.cumsum(counts).tolist()
+    cuts = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+    return [Examples(examples.x[cut], examples.y[cut], examples.files and examples.files[cut]) for cut in cuts]
 
 
 def output_layer(classes: int) -> Dense:

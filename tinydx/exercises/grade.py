@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tinydx.exercises.exercise import all_exercises, find
 from tinydx.exercises.runner import check_file
-from tinydx.files import atomic_write
+from tinydx.files import atomic_write, visible, visible_files
 from tinydx.names import in_cell
 
 SECONDS = 5.0  # time limit for the code of one file
@@ -47,9 +47,9 @@ class Score:
 def grade(folder: Path, table: Path, seconds: float = SECONDS, jobs: int | None = None) -> list[Score]:
     """Check every exercise of every student and write the table.
 
-    Arguments: folder, which contains a folder for each student with the files in it or below; table, the CSV file to
-    write, with the columns student, passed, of, percent and one for each exercise; seconds, the time limit for each file;
-    jobs, the number of processes (default: one for each core).
+    Arguments: folder, which contains a folder for each student with the files in it or below (hidden ones do not count); table,
+    the CSV file to write, with the columns student, passed, of, percent and one for each exercise; seconds, the time limit for
+    each file; jobs, the number of processes (default: one for each core).
     Returns: the students' scores, sorted by name.
     Raises: NotADirectoryError or ValueError where there are no students; FileNotFoundError where the table cannot be written.
     """
@@ -57,7 +57,7 @@ def grade(folder: Path, table: Path, seconds: float = SECONDS, jobs: int | None 
         raise NotADirectoryError(f"{folder} is no folder: give one that contains a folder for each student")
     if not table.absolute().parent.is_dir():  # found now, not after an hour of work
         raise FileNotFoundError(f"cannot write {table}: its folder does not exist, create it first")
-    students = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    students = [path for path in visible(folder) if path.is_dir()]
     if not students:
         raise ValueError(f"{folder} has no folders in it: give one that contains a folder for each student")
     files = {student: _files(student) for student in students}
@@ -76,8 +76,8 @@ def _files(student: Path) -> dict[str, Path]:
     """Exercise name -> file, also in folders below the student's; of several, the one nearest the top counts."""
     names = {e.name for e in all_exercises()}
     found: dict[str, Path] = {}
-    for path in sorted(student.rglob("[0-9][0-9]_*.py"), key=lambda p: (len(p.parts), p)):
-        if path.stem[3:] in names and path.is_file():
+    for path in sorted(visible_files(student), key=lambda p: (len(p.parts), p)):
+        if path.match("[0-9][0-9]_*.py") and path.stem[3:] in names and path.is_file():
             found.setdefault(path.stem[3:], path)
     return found
 

@@ -1,6 +1,7 @@
-"""Files in class folders, of any kind; and image files: find, check, read and write them.
+"""Image files: find, check, read and write them.
 
-Pillow decodes and encodes. Every error names the file or folder. Arrays are (H, W, C), channels last.
+`decoding.py` reads every format, `depth.py` says what becomes of more than 8 bits. Every error names the file or folder. Arrays
+are (H, W, C), channels last.
 """
 
 from __future__ import annotations
@@ -8,17 +9,38 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from tinydx.preprocessing import dicom
+from tinydx.preprocessing.class_folders import check_each, find_files
+from tinydx.preprocessing.decoding import EXTENSIONS, check_image, is_image, may_be_deep, open_image, unreadable
+from tinydx.preprocessing.depth import common_white, is_deep, scaled, white_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+__all__ = [
+    "CHANNELS",
+    "EXTENSIONS",
+    "INTERPOLATIONS",
+    "array_to_img",
+    "check_choice",
+    "check_images",
+    "check_target_size",
+    "find_images",
+    "img_to_array",
+    "load_images",
+    "load_img",
+    "save_img",
+    "shared_white",
+]
+
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
 
 
 def load_img(
@@ -26,18 +48,23 @@ def load_img(
     color_mode: str = "rgb",
     target_size: Sequence[int] | None = None,
     interpolation: str = "nearest",
+    *,
+    white: float | Literal["file"] | None = None,
 ) -> Image:
-    """Read an image file into a Pillow image; pixels keep their values, 0..255 for 8 bits.
+    """Read an image file into a Pillow image, upright as its EXIF data says; pixels keep their values, 0..255 for 8 bits.
 
-    "rgb" drops transparency without blending. 16-bit grey read as "rgb" or "rgba" is scaled by 1/257 to 8 bits (Keras clips
-    it, which turns most of a radiograph white). "nearest" takes the source pixel floor((i + 0.5) * in / out).
+    "rgb" drops transparency without blending. Grey of more than 8 bits read as "rgb" or "rgba" is scaled to 8 bits by the rule of
+    `depth.py`, 16 bits by 1/257 (Keras clips it, which turns most of a radiograph white). DICOM is shown in its window. "nearest"
+    takes the source pixel floor((i + 0.5) * in / out).
 
     Arguments: path, or an open binary file; color_mode "rgb", "rgba" (8 bits a channel) or "grayscale" (8 bits, or the file's
     own 16 or 32); target_size (height, width) in pixels, None for the file's own; interpolation, one of nearest, bilinear,
-    bicubic, hamming, box, lanczos.
+    bicubic, hamming, box, lanczos; white, the value of white in grey of more than 8 bits, or "file" for the rule: then
+    "grayscale" is scaled, too, to fractions from 0 to 255.
     Returns: a PIL.Image.
-    Raises: FileNotFoundError; OSError for a corrupt, truncated or empty file; ValueError for an unknown option; TypeError for
-    anything but a path or a file.
+    Raises: FileNotFoundError; OSError for a corrupt, truncated or empty file, one with several pictures, and one whose values the
+    rule does not allow; ImportError without pydicom or nibabel where the file needs it; ValueError for an unknown option;
+    TypeError for anything but a path or a file.
 
     >>> import io
     >>> file = io.BytesIO()
@@ -52,34 +79,32 @@ def load_img(
     if not isinstance(path, str | bytes | os.PathLike) and not hasattr(path, "read"):
         raise TypeError(f"load_img needs a path or an open binary file, got {type(path).__name__}")
     size = None if target_size is None else check_target_size(target_size)
+    img = open_image(path)
     try:
-        with Image.open(path) as opened:
-            opened.load()
-            img = _convert(opened, color_mode)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no image file {_name(path)}") from None
-    except (IsADirectoryError, PermissionError):
-        raise  # these name the path themselves
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error ...
-        raise OSError(f"cannot read image {_name(path)}: {_reason(error)}") from error
+        img = _convert(img, color_mode, white)
+    except Exception as error:
+        raise unreadable(path, error) from error
     if size is not None and img.size != (size[1], size[0]):
         img = img.resize((size[1], size[0]), Image.Resampling[interpolation.upper()])
     return img
 
 
-def _convert(img: Image, color_mode: str) -> Image:
+def _convert(img: Image, color_mode: str, white: float | Literal["file"] | None) -> Image:
     """The image in Pillow's mode for the colour mode."""
     from PIL import Image
 
     if img.mode == "P" and "transparency" in img.info:
         img = img.convert("RGBA")  # straight to RGB or L Pillow gives the same pixels, and a warning
-    if color_mode == "grayscale":
-        if img.mode in ("L", "I", "I;16"):
+    if img.mode == "La":  # premultiplied
+        img = img.convert("LA")
+    if is_deep(img):
+        if color_mode == "grayscale" and white is None:
+            return img if img.mode in ("I", "I;16", "F") else img.convert("I")  # I;16B: 16 bits, high byte first
+        img = scaled(img, None if white == "file" else white)
+        if color_mode == "grayscale":
             return img
-        return img.convert("I" if img.mode.startswith("I;16") else "L")  # I;16B: 16 bits, high byte first
-    if img.mode.startswith("I;16"):
-        img = Image.fromarray(np.round(np.asarray(img) / 257).astype(np.uint8))  # 65535 / 257 = 255
-    mode = color_mode.upper()
+        img = Image.fromarray(np.rint(np.asarray(img)).astype(np.uint8))
+    mode = "L" if color_mode == "grayscale" else color_mode.upper()
     return img if img.mode == mode else img.convert(mode)
 
 
@@ -156,7 +181,8 @@ def load_images(paths: Iterable[Any], preprocessing: dict[str, Any]) -> np.ndarr
     """Read images in the way a model's training images were read.
 
     Arguments: paths; preprocessing, the training iterator's attribute of that name:
-    {"target_size": [h, w], "color_mode": ..., "rescale": factor or None, "interpolation": ...}.
+    {"target_size": [h, w], "color_mode": ..., "rescale": factor or None, "interpolation": ...}, and "white" where training images
+    had more than 8 bits.
     Returns: float32 (N, H, W, C).
     Raises: load_img's errors; ValueError where training used a preprocessing_function, which cannot be saved.
 
@@ -171,7 +197,11 @@ def load_images(paths: Iterable[Any], preprocessing: dict[str, Any]) -> np.ndarr
         raise ValueError(f"training used preprocessing_function {function}: load, apply it, then predict")
     size, color_mode = check_target_size(preprocessing["target_size"]), preprocessing["color_mode"]
     check_choice("color_mode", color_mode, CHANNELS)
-    loaded = [img_to_array(load_img(p, color_mode, size, preprocessing["interpolation"])) for p in paths]
+    white = preprocessing.get("white")
+    if white is not None and not (isinstance(white, int | float) and 1 <= white < 2**32):
+        raise ValueError(f"the value of white is a number from 1 on, got {white!r}")
+    how = (color_mode, size, preprocessing["interpolation"])
+    loaded = [img_to_array(load_img(path, *how, white=white or "file")) for path in paths]
     x = np.array(loaded, np.float32).reshape(-1, *size, CHANNELS[color_mode])  # no paths: (0, H, W, C)
     return x * float(preprocessing["rescale"] or 1)
 
@@ -186,80 +216,51 @@ def find_images(directory: Any, classes: Sequence[str] | None = None) -> dict[st
     ...     find_images(folder)
     {'normal': ['normal/a.PNG']}
     """
-    return find_files(directory, EXTENSIONS, "images", classes)
-
-
-def find_files(
-    directory: Any, extensions: tuple[str, ...], noun: str, classes: Sequence[str] | None = None
-) -> dict[str, list[str]]:
-    """The files of each class folder, at any depth.
-
-    Arguments: directory that holds one folder for each class; extensions of the files, in lower case (any case is found); noun,
-    the messages' word for the files; classes, the class folders and their order, None for all, sorted. Folders whose names
-    begin with a dot are ignored.
-    Returns: {class name: sorted paths, relative to the directory}.
-    Raises: FileNotFoundError, which names the nearest folder that exists; NotADirectoryError; ValueError for a class folder
-    without such files, for files beside the class folders, and for a directory without class folders.
-    """
-    root = Path(directory)
-    if not root.exists():
-        nearest = next(parent for parent in root.absolute().parents if parent.is_dir())
-        raise FileNotFoundError(f"no folder {root}; the nearest that exists is {nearest}")
-    if not classes:
-        entries = sorted(root.iterdir())
-        loose = [entry.name for entry in entries if entry.is_file() and entry.name.lower().endswith(extensions)]
-        if loose:
-            raise ValueError(f"{len(loose)} {noun} directly in {root}, as {loose[0]}: make a folder per class")
-        classes = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-        if not classes:
-            raise ValueError(f"no class folders in {root}: it must hold one folder of {noun} for each class")
-    found = {}
-    for name in classes:
-        if not (root / name).is_dir():
-            raise FileNotFoundError(f"no class folder {name!r} in {root}")
-        found[name] = _walk(root, name, extensions)
-        if not found[name]:
-            raise ValueError(f"class folder {root / name} holds no {noun} ({' '.join(extensions)})")
-    return found
-
-
-def _walk(root: Path, name: str, extensions: tuple[str, ...]) -> list[str]:
-    """The files below root/name, relative to root: folders sorted by path, files sorted within each."""
-
-    def fail(error: OSError) -> None:
-        raise error  # os.walk would skip a folder that it may not read
-
-    top = os.path.join(root, name)
-    return [
-        os.path.join(name, os.path.relpath(os.path.join(folder, file), top))
-        for folder, _, files in sorted(os.walk(top, onerror=fail), key=lambda entry: entry[0])
-        for file in sorted(files)
-        if file.lower().endswith(extensions)
-    ]
+    return find_files(directory, EXTENSIONS, "images", classes, is_image)
 
 
 def check_images(paths: Sequence[str]) -> None:
-    """Raise an error unless every path opens as an image.
+    """Raise an error unless every path opens as an image; warn of DICOM files with text in the picture.
 
     It reads headers (and a PNG's checksums) but decodes no pixels, so that thousands of files take a second. A JPEG that is
-    cut off among its pixels is found when its batch is read.
+    cut off among its pixels is found when its batch is read; only where another file is bad, all are decoded, and named at once.
 
-    Raises: OSError that names the first bad file and counts all; FileNotFoundError; PermissionError.
+    Raises: OSError that names the bad files and counts them; FileNotFoundError; PermissionError; ImportError where the package
+    for a format is missing.
     """
-    from PIL import Image
+    try:
+        check_each(paths, check_image)
+    except (OSError, ValueError):
+        check_each(paths, open_image)
+        raise
+    written = [path for path in paths if dicom.is_dicom(path) and dicom.may_show_text(path)]
+    if written:
+        warnings.warn(
+            f"{len(written)} of {len(paths)} images may have names or measurements drawn into them (BurnedInAnnotation, or "
+            f"secondary capture), as {written[0]}: a network can learn from the text, and the text can name the patient",
+            stacklevel=2,
+        )
 
-    bad = []
-    for path in paths:
-        try:
-            with Image.open(path) as img:
-                img.verify()
-        except (FileNotFoundError, PermissionError):
-            raise
-        except Exception as error:  # as in load_img
-            bad.append(f"cannot read image {path}: {_reason(error)}")
-    if bad:
-        more = f" ({len(bad)} such files of {len(paths)})" if len(bad) > 1 else ""
-        raise OSError(bad[0] + more)
+
+def shared_white(paths: Sequence[str]) -> int | None:
+    """The value of white that all images of more than 8 bits among these files share; None where there are none.
+
+    Arguments: paths, of one data set; only files of more than 8 bits are decoded.
+    Raises: OSError that names the files that cannot be read; ValueError where they have no common scale.
+    """
+    whites: dict[str, int] = {}
+
+    def look(path: str) -> None:
+        img = open_image(path)
+        if is_deep(img) and "white" not in img.info:
+            try:
+                whites[path] = white_of(img)
+            except ValueError as error:
+                raise unreadable(path, error) from error
+
+    with ThreadPoolExecutor() as pool:
+        check_each([pool.submit(look, path) for path in paths if may_be_deep(path)], Future.result)
+    return common_white(whites)
 
 
 def check_choice(option: str, value: Any, allowed: Iterable[Any]) -> None:
@@ -275,17 +276,3 @@ def check_target_size(size: Any) -> tuple[int, int]:
     except (TypeError, ValueError):
         raise ValueError(f"target_size must be (height, width) in pixels, got {size!r}") from None
     return height, width
-
-
-def _name(path: Any) -> str:
-    """How messages name this file."""
-    return os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else repr(path)
-
-
-def _reason(error: Exception) -> str:
-    """Why Pillow could not read a file."""
-    from PIL import UnidentifiedImageError
-
-    if isinstance(error, UnidentifiedImageError):
-        return "it is empty, or in a format that Pillow does not know"
-    return str(error) or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from tinydx.preprocessing.files import (
     find_images,
     img_to_array,
     load_img,
+    shared_white,
 )
 from tinydx.preprocessing.iterators import ArrayIterator, FolderIterator, Recipe, announce, checked_arrays
 
@@ -96,7 +98,8 @@ def _subset_bounds(n: int, subset: str, validation_split: float) -> tuple[int, i
 class DirectoryIterator(FolderIterator):
     """Batches of augmented images from class folders; `ImageDataGenerator.flow_from_directory` makes it.
 
-    Attributes: those of FolderIterator; image_shape (H, W, C); target_size, color_mode, interpolation, subset.
+    Attributes: those of FolderIterator; image_shape (H, W, C); target_size, color_mode, interpolation, subset; white, the value
+    of white in images of more than 8 bits (None: there are none).
 
     Arguments: directory, target_size, color_mode, classes, class_mode, subset and interpolation, as in `flow_from_directory`;
     image_data_generator, which transforms; order, batch_size, shuffle and seed.
@@ -121,7 +124,7 @@ class DirectoryIterator(FolderIterator):
         check_choice("interpolation", interpolation, INTERPOLATIONS)
         self.target_size = check_target_size(target_size)
         self.color_mode, self.interpolation, self.subset = color_mode, interpolation, subset
-        found = find_images(directory, classes)
+        found = all_found = find_images(directory, classes)
         if subset is not None:
             split = image_data_generator.validation_split
             bounds = {name: _subset_bounds(len(files), subset, split) for name, files in found.items()}
@@ -132,15 +135,17 @@ class DirectoryIterator(FolderIterator):
         dtype = image_data_generator.dtype
         super().__init__(directory, found, class_mode, image_data_generator, shape=self.image_shape, dtype=dtype, **order)
         announce(self, "images", check_images)
+        self.white = shared_white([os.path.join(directory, file) for files in all_found.values() for file in files])
 
     @property
     def preprocessing(self) -> dict[str, Any]:
         """How an image file becomes an example, without augmentation: JSON-able, for `load_images`."""
-        return _preprocessing(self.image_data_generator, self.target_size, self.color_mode, self.interpolation)
+        how = _preprocessing(self.image_data_generator, self.target_size, self.color_mode, self.interpolation)
+        return how if self.white is None else {**how, "white": self.white}
 
     def _example(self, index: int) -> np.ndarray:
-        img = load_img(self.filepaths[index], self.color_mode, self.target_size, self.interpolation)
-        return img_to_array(img, self.dtype)
+        file = self.filepaths[index]
+        return img_to_array(load_img(file, self.color_mode, self.target_size, self.interpolation, white=self.white), self.dtype)
 
 
 def _preprocessing(recipe: ImageRecipe, size: tuple[int, int], color_mode: str | None, interpolation: str) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections import Counter
 from pathlib import Path
 
 from tinydx.diagnosis.kind import Kind
+from tinydx.files import visible_files
 
 
 def names() -> list[str]:
@@ -45,6 +45,5 @@ def guess(path: str | Path | None) -> str:
     if path is None:
         return "image"
     root = Path(path)
-    files = (file.name for file in root.rglob("*")) if root.is_dir() else [root.name]
-    endings = Counter(Path(file).suffix.lower() for file in files)
-    return max(names(), key=lambda name: (sum(endings[e] for e in get(name).endings), name == "image"))
+    files = [file.name.lower() for file in (visible_files(root) if root.is_dir() else [root])]
+    return max(names(), key=lambda name: (sum(file.endswith(get(name).endings) for file in files), name == "image"))

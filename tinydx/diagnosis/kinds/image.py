@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,14 +30,17 @@ from tinydx.datasets.phantom import VERSION, write_phantom_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, progress
 from tinydx.datasets.synthetic import MARKER
 from tinydx.diagnosis.inputs import image_statistics
-from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
+from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer, parts_of
 from tinydx.diagnosis.networks import linear_on_pixels, small_cnn
+from tinydx.files import visible
 from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten, GlobalAveragePooling2D, MaxPooling2D
 from tinydx.layers.declared import expect_run
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
 from tinydx.optimizers.schedules import CosineDecay
-from tinydx.preprocessing.files import CHANNELS, EXTENSIONS, INTERPOLATIONS, check_choice, check_images
+from tinydx.preprocessing.class_folders import check_each
+from tinydx.preprocessing.decoding import is_image
+from tinydx.preprocessing.files import CHANNELS, EXTENSIONS, INTERPOLATIONS, check_choice, check_images, shared_white
 from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
 from tinydx.saving.header import expect_count, expect_list, expect_number
@@ -111,11 +114,12 @@ class ImageKind(Kind):
         asked = super().plan(study, options)  # checks the names
         network, augment = _network_and_augmentation(options, study.synthetic)
         if is_document_program(network, augment):
-            study.preprocessing = _reading(study.train.x.shape[1])
+            study.preprocessing = _reading(study.train.x.shape[1], study.preprocessing.get("white"))
             why = ("The document's program as it stands.", "The weights are those of the epoch with the lowest validation loss.")
             return asked._replace(network=network, augment=augment, why=why)
         grey = is_grey(study.train.x)
-        study.preprocessing = {**_reading(study.train.x.shape[1]), "color_mode": "grayscale" if grey else "rgb"}
+        reading = _reading(study.train.x.shape[1], study.preprocessing.get("white"))
+        study.preprocessing = {**reading, "color_mode": "grayscale" if grey else "rgb"}
         if augment == "framing":
             study.preprocessing |= {"rescale": None, "standardise": True}
         batch = options.batch or BATCH
@@ -174,8 +178,12 @@ class ImageKind(Kind):
         expect_run("its image", shape)
         model.check_input(shape)
 
+    def reads(self, path: str) -> bool:
+        return is_image(path)
+
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
-        x = load_images([entry], preprocessing)
+        x = np.rint(load_images([entry], {**preprocessing, "rescale": None}))  # training images were kept as bytes, too
+        x = x * float(preprocessing.get("rescale") or 1)
         return standardised(x) if preprocessing.get("standardise") else x
 
     def open_labelled(
@@ -391,7 +399,7 @@ def open_study(path: str | Path | None, *, size: int | None = None, limit: int |
 
 def _npz(path: Path) -> Path | None:
     """The .npz file at a path, or the only one in the folder there; None for anything else."""
-    if path.is_dir() and len(found := sorted(path.glob("*.npz"))) == 1:
+    if path.is_dir() and len(found := [file for file in visible(path) if file.suffix == ".npz"]) == 1:
         return found[0]
     return path if path.suffix == ".npz" else None
 
@@ -406,19 +414,23 @@ def _phantoms(size: int, limit: int | None, seed: int) -> Study:
 
 def _folders(path: Path, size: int, limit: int | None, seed: int) -> Study:
     names, splits, notes = open_folders(path, seed=seed, limit=limit)
-    how = _reading(size)
-    with progress("Reading images", sum(len(v) for v in splits.values())) as advance:
-        read = {k: _read_images(splits[k], how, advance) for k in SPLITS}
+    white = shared_white([file for files in splits.values() for file, _ in files])
+    if white is not None:
+        notes.append(f"images of more than 8 bits: 0 is black, {white} white")
+    how = _reading(size, white)
+    files = [file for k in SPLITS for file in splits[k]]  # in one go, so that an error names the bad files of all splits
+    with progress("Reading images", len(files)) as advance:
+        train, val, test = parts_of(_read_images(files, how, advance), [len(splits[k]) for k in SPLITS])
     synthetic = (path / MARKER).exists()
     source = "synthetic chest phantoms" if synthetic else path.name or str(path)
     notes = [SYNTHETIC, *notes] if synthetic else notes
-    parts = read["train"], read["val"], read["test"]
-    return Study(source, names, *parts, synthetic, notes, how, "images", f"{size}x{size}")
+    return Study(source, names, train, val, test, synthetic, notes, how, "images", f"{size}x{size}")
 
 
-def _reading(size: int) -> dict[str, Any]:
-    """How an image file becomes an example, for `load_images`."""
-    return {"target_size": [size, size], "color_mode": "rgb", "interpolation": "bilinear", "rescale": 1 / 255}
+def _reading(size: int, white: int | None = None) -> dict[str, Any]:
+    """How an image file becomes an example, for `load_images`; white of images of more than 8 bits, if there are any."""
+    how = {"target_size": [size, size], "color_mode": "rgb", "interpolation": "bilinear", "rescale": 1 / 255}
+    return how if white is None else {**how, "white": white}
 
 
 def _read_images(files: Sequence[tuple[str, int]], how: dict[str, Any], advance: Any) -> Examples:
@@ -430,7 +442,8 @@ def _read_images(files: Sequence[tuple[str, int]], how: dict[str, Any], advance:
         advance()
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(read, range(len(files))))  # list: raises what a thread raised
+        waiting = [pool.submit(read, i) for i in range(len(files))]
+        check_each(waiting, Future.result)  # raises what the threads raised
     return Examples(x, np.array([k for _, k in files], np.int64), [f for f, _ in files])
 
 

@@ -23,7 +23,7 @@ recordings. Neither network depends on the length.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from tinydx.datasets.heart import VERSION, write_heart_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, progress
 from tinydx.datasets.synthetic import MARKER
 from tinydx.diagnosis.inputs import sound_statistics
-from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
+from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer, parts_of
 from tinydx.diagnosis.networks import linear_on_mean
 from tinydx.layers import (
     Activation,
@@ -53,6 +53,7 @@ from tinydx.layers import (
 from tinydx.layers.declared import expect_run
 from tinydx.models import Model, Sequential
 from tinydx.optimizers import AdamW
+from tinydx.preprocessing.class_folders import check_each
 from tinydx.preprocessing.sound import (
     EXTENSIONS,
     SoundDataGenerator,
@@ -300,12 +301,13 @@ def _folders(path: Path, seconds: int, limit: int | None, seed: int) -> Study:
     if path.is_file():
         raise ValueError(f"{path} is a file: give a folder with one folder of wav or flac files for each class")
     names, splits, notes = open_folders(path, seed=seed, limit=limit, noun="recordings", find=find_sounds, check=check_sounds)
-    with progress("Reading recordings", sum(len(v) for v in splits.values())) as advance:
-        train, val, test = (_read_sounds(splits[k], seconds, advance) for k in SPLITS)
+    files = [file for k in SPLITS for file in splits[k]]  # in one go, so that an error names the bad files of all splits
+    with progress("Reading recordings", len(files)) as advance:
+        train, val, test = parts_of(_read_sounds(files, seconds, advance), [len(splits[k]) for k in SPLITS])
     synthetic = (path / MARKER).exists()
     source = "synthetic heart sounds" if synthetic else path.name or str(path)
     notes = [SYNTHETIC, *notes] if synthetic else notes
-    if longer := sum(duration(file) > seconds for files in splits.values() for file, _ in files):
+    if longer := sum(duration(file) > seconds for file, _ in files):
         notes.append(f"{longer} recordings last longer: their first {seconds} s are used (--size N uses more)")
     how = {"seconds": seconds, "features": augmentation("none").options}
     if len(train.y) < FEW and not synthetic:
@@ -323,5 +325,6 @@ def _read_sounds(files: Files, seconds: int, advance: Any) -> Examples:
         advance()
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(read, range(len(files))))  # list: raises what a thread raised
+        waiting = [pool.submit(read, i) for i in range(len(files))]
+        check_each(waiting, Future.result)  # raises what the threads raised
     return Examples(x, np.array([k for _, k in files], np.int64), [f for f, _ in files])

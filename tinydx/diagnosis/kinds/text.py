@@ -15,7 +15,6 @@ learns (`Schedule`). Short texts are read as subwords, which include parts of wo
 
 from __future__ import annotations
 
-import csv
 import os
 import textwrap
 from collections import Counter
@@ -28,6 +27,7 @@ import numpy as np
 
 from tinydx.datasets.folders import SHARES, SPLIT_FOLDERS, labelled_files, match_classes, open_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out
+from tinydx.datasets.tables import Table, has_columns, read_table
 from tinydx.datasets.terms import CHAPTERS, Term, icd10cm_diagnoses, icd10cm_terms, split_by_group
 from tinydx.diagnosis.inputs import text_statistics
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
@@ -36,8 +36,9 @@ from tinydx.layers import Dropout, Embedding, GlobalAveragePooling1D
 from tinydx.layers.declared import expect_run
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
-from tinydx.preprocessing.files import find_files
+from tinydx.preprocessing.class_folders import check_each, find_files
 from tinydx.preprocessing.text import UNKNOWN, Codec, Subwords, Vocabulary, Words, pad_sequences
+from tinydx.preprocessing.text.files import read_text
 from tinydx.preprocessing.text.vocabulary import SPECIAL
 from tinydx.saving.header import expect_count
 from tinydx.training import data
@@ -155,6 +156,9 @@ class TextKind(Kind):
             if isinstance(layer, Embedding) and layer.input_dim < words:
                 raise ValueError(f"its vocabulary has {words} tokens, the model {layer.input_dim} vectors")
         model.check_input((None, size))
+
+    def reads(self, path: str) -> bool:
+        return path.lower().endswith(".txt")
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         """A text, or the path of a .txt file. ValueError where no part of it occurred in training."""
@@ -393,21 +397,18 @@ def _find_texts(folder: Any) -> dict[str, list[str]]:
 
 
 def _check_files(paths: Sequence[str]) -> None:
-    """ValueError that names the first empty file."""
-    for path in paths:
+    """ValueError that names the files that are empty or no text."""
+
+    def check(path: str) -> None:
         if not _read_file(path).strip():
             raise ValueError(f"{path} is empty: write a text into it, or delete it")
 
+    check_each(paths, check)
+
 
 def _read_file(path: str) -> str:
-    """The first 100,000 characters of a UTF-8 file."""
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            return file.read(LONGEST)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no text file {path}") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
+    """The first 100,000 characters of a file."""
+    return read_text(path, LONGEST)
 
 
 def open_table(path: Path, limit: int | None, seed: int) -> tuple[list[str], dict[str, Labelled], list[str]]:
@@ -462,31 +463,34 @@ def _tables_in(folder: Path) -> dict[str, Path]:
 
 
 def _rows(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
-    """(text, label) of a table's rows, and a note on columns with other names; ValueError names the row where one is missing."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-            header, rows = list(table.fieldnames or []), list(table)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a UTF-8 table: {error}") from None
-    if not rows:
+    """(text, label) of a table's rows, and a note on columns with other names; ValueError names the line where one is missing."""
+    table = read_table(path, has_columns(TEXT_COLUMNS, LABEL_COLUMNS))
+    if not table.rows:
         raise ValueError(f"{path} has no rows: expected a header with the columns text and label, then one text a row")
-    text, label = (_column(path, header, known) for known in (TEXT_COLUMNS, LABEL_COLUMNS))
-    for number, row in enumerate(rows, start=2):
+    text, label = (_column(table, known) for known in (TEXT_COLUMNS, LABEL_COLUMNS))
+    for number, row in enumerate(table.rows, start=2):
         for column in (text, label):
-            if not (row[column] or "").strip():
-                raise ValueError(f"{path}, row {number}: the {column} is empty")
-    usual = (text, label) == ("text", "label")
-    notes = [] if usual else [f"texts are in the column {text!r}, labels in {label!r}"]
-    return [(row[text][:LONGEST], row[label].strip()) for row in rows], notes
+            if not row.fields[column].strip():
+                where = f"{path}, line {row.line}, row {number}"
+                raise ValueError(f"{where}: the {table.header[column].strip()} is empty")
+    _check_spelling(path, [(row.line, row.fields[label].strip()) for row in table.rows])
+    names = table.header[text], table.header[label]
+    notes = [] if names == ("text", "label") else [f"texts are in the column {names[0]!r}, labels in {names[1]!r}"]
+    return [(row.fields[text][:LONGEST], row.fields[label].strip()) for row in table.rows], notes
 
 
-def _column(path: Path, header: list[str], known: Sequence[str]) -> str:
+def _check_spelling(path: Path, labels: Iterable[tuple[int, str]]) -> None:
+    """ValueError for two labels that differ only in capitals or spaces, which names a line of each."""
+    first: dict[str, tuple[int, str]] = {}
+    for line, label in labels:
+        before, known = first.setdefault("".join(label.casefold().split()), (line, label))
+        if known != label:
+            raise ValueError(f"{path}: the label {label!r} in line {line} is {known!r} in line {before}: write them alike")
+
+
+def _column(table: Table, known: Sequence[str]) -> int:
     """The column of the first known name, in any case; ValueError that lists the table's columns."""
-    by_name = {name.strip().lower().replace(" ", "_"): name for name in reversed(header) if name}
-    for name in known:
-        if name in by_name:
-            return by_name[name]
-    raise ValueError(f"{path} has no column {known[0]!r}: its columns are {', '.join(map(repr, header))}; rename one of them")
+    if (column := table.find(known)) is None:
+        held = ", ".join(map(repr, table.header))
+        raise ValueError(f"{table.path} has no column {known[0]!r}: its columns are {held}; rename one of them")
+    return column

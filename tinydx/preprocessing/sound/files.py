@@ -5,19 +5,23 @@ soundfile decodes and encodes, scipy resamples. Every error names the file. Samp
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tinydx.preprocessing.files import find_files
+from tinydx.preprocessing.class_folders import check_each, find_files
+from tinydx.preprocessing.sound.riff import broken_promise
 
 EXTENSIONS = (".wav", ".flac")
+FORMATS = ("WAV", "WAVEX", "RF64", "FLAC")  # libsndfile's names; of others it cannot be told whether they are whole
 RATES = (500, 1_000_000)  # Hz; another rate means a broken header
 SHORTEST = 0.05  # seconds
+UNKNOWN = 2**62  # frames that libsndfile gives where the header does not say
 LOUDEST = 1e6  # largest sample: above it squares overflow; 16-bit numbers stored as floats are well below it
 
 
@@ -30,8 +34,9 @@ def load_sound(path: Any, rate: int | None = None, seconds: float | None = None,
     Arguments: path; rate in Hz, None for the file's own; seconds, at most how much is read (None: all); offset, where reading
     begins, in seconds.
     Returns: (float32 (L,), rate).
-    Raises: FileNotFoundError; ImportError without soundfile; OSError for an empty file and for a file that is not a sound;
-    ValueError for silence, NaN, infinite or huge samples, an impossible rate, or an offset beyond the end. Each names the file.
+    Raises: FileNotFoundError; ImportError without soundfile; OSError for an empty file, one that is cut off, and one that is not
+    a sound; ValueError for silence, NaN, infinite or huge samples, an impossible rate, or an offset beyond the end. Each names
+    the file.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -58,28 +63,43 @@ def load_sound(path: Any, rate: int | None = None, seconds: float | None = None,
 
 def _read(path: Any, seconds: float | None, offset: float) -> tuple[np.ndarray, int]:
     """The samples (L,) of a part of the file and its rate; the values are not checked."""
-    soundfile = _soundfile()
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"no sound file {path}")
-    try:
-        with soundfile.SoundFile(path) as file:
-            own = file.samplerate
-            if not RATES[0] <= own <= RATES[1]:
-                raise ValueError(f"{path} says its rate is {own} Hz, expected {RATES[0]} to {RATES[1]}: its header is wrong")
-            start = round(offset * own)
-            if start >= file.frames > 0:
-                raise ValueError(f"{path} lasts {file.frames / own:.3g} s: there is nothing after {offset:g} s")
-            file.seek(start)
-            x = file.read(-1 if seconds is None else math.ceil(seconds * own), dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise OSError(_damaged(path, error)) from error
+    with _opened(path) as file:
+        own, start = file.samplerate, round(offset * file.samplerate)
+        if start >= file.frames > 0:
+            raise ValueError(f"{path} lasts {file.frames / own:.3g} s: there is nothing after {offset:g} s")
+        file.seek(start)
+        x = file.read(-1 if seconds is None else math.ceil(seconds * own), dtype="float32", always_2d=True)
     if len(x) == 0:
         raise OSError(f"cannot read sound {path}: it holds no samples")
     return x.mean(axis=1), own
 
 
-def _damaged(path: Any, error: Any) -> str:
-    return f"cannot read sound {path}: it is empty, damaged, or no wav or flac file ({error.error_string.rstrip('.')})"
+@contextlib.contextmanager
+def _opened(path: Any) -> Iterator[Any]:
+    """A sound file whose header can be believed, and which is there to its end; errors name it."""
+    soundfile = _soundfile()
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"no sound file {path}")
+    if promise := broken_promise(path):
+        what = "it is cut off" if promise.there < promise.promised else "its header is wrong"
+        raise OSError(
+            f"cannot read sound {path}: {what}: its header promises {promise.promised} bytes of sound, {promise.there} are there"
+        )
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.format not in FORMATS:
+                raise OSError(f"cannot read sound {path}: it is {file.format}: convert it to wav or flac")
+            rate = file.samplerate
+            if not RATES[0] <= rate <= RATES[1]:
+                raise ValueError(f"{path} says its rate is {rate} Hz, expected {RATES[0]} to {RATES[1]}: its header is wrong")
+            if file.format == "FLAC" and 0 < file.frames < UNKNOWN:
+                file.seek(file.frames - 1)  # an error where the last sample is missing
+                file.read(1)
+                file.seek(0)
+            yield file
+    except soundfile.LibsndfileError as error:
+        why = error.error_string.rstrip(".") or "it is cut off"
+        raise OSError(f"cannot read sound {path}: it is empty, damaged, or no wav or flac file ({why})") from error
 
 
 def _soundfile() -> Any:
@@ -119,8 +139,8 @@ def load_samples(path: Any, rate: int, seconds: float) -> np.ndarray:
 
 def duration(path: Any) -> float:
     """The duration of a sound file in seconds, read from its header."""
-    info = _soundfile().info(str(path))
-    return info.frames / info.samplerate
+    with _opened(path) as file:
+        return file.frames / file.samplerate
 
 
 def fit_length(x: ArrayLike, length: int) -> np.ndarray:
@@ -136,19 +156,16 @@ def fit_length(x: ArrayLike, length: int) -> np.ndarray:
 
 
 def check_sounds(paths: Sequence[str]) -> None:
-    """Raise an error unless every file opens as a sound; headers are read, samples are not.
+    """Raise an error unless every file opens as a sound that goes on to its end; headers and ends are read, samples are not.
 
-    Raises: OSError that names the first bad file and counts all.
+    Raises: OSError or ValueError that names the bad files and counts them.
     """
-    soundfile = _soundfile()
-    bad = []
-    for path in paths:
-        try:
-            soundfile.info(path)
-        except soundfile.LibsndfileError as error:
-            bad.append(_damaged(path, error))
-    if bad:
-        raise OSError(bad[0] + (f" ({len(bad)} such files of {len(paths)})" if len(bad) > 1 else ""))
+
+    def check(path: str) -> None:
+        with _opened(path):
+            pass
+
+    check_each(paths, check)
 
 
 def resample(x: ArrayLike, rate: int, to: int) -> np.ndarray:
