@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx.datasets.classes import check_class_names, printable
+from tinydx.datasets.patients import Patients
+
 SPLITS = ("train", "val", "test")
 
 
@@ -28,6 +31,9 @@ class Examples(NamedTuple):
 @dataclass
 class Study:
     """The three splits of some data, and how they came about.
+
+    Raises: ValueError where the classes cannot be learnt or shown: bad names, fewer than two, an empty split, a class without a
+    training example.
 
     >>> part = Examples(np.zeros((2, 4)), np.array([0, 1]))
     >>> study = Study("numbers", ["a", "b"], part, part, part, False, [], {}, "rows", "4")
@@ -45,6 +51,19 @@ class Study:
     preprocessing: dict[str, Any]  # how examples were read, so that `tinydx predict` reads inputs the same way
     noun: str  # a word for the examples, in the plural: "images"
     form: str  # the size of one example: "150x150"
+    patients: Patients | None = None  # how the names of its files tell patients apart (None: by the table and guesses)
+
+    def __post_init__(self) -> None:
+        self.source, self.notes = printable(self.source), [printable(note) for note in self.notes]
+        check_class_names(self.class_names, self.source)
+        if len(self.class_names) < 2:
+            raise ValueError(f"{self.source} has one class only, {self.class_names}: a diagnosis needs at least two")
+        for name in SPLITS:
+            if not len(getattr(self, name).y):
+                raise ValueError(f"{self.source} has no {self.noun} in its {name} part: add some, or leave that part out")
+        counts = np.bincount(self.train.y, minlength=len(self.class_names))
+        if missing := [name for name, n in zip(self.class_names, counts, strict=True) if n == 0]:
+            raise ValueError(f"{self.source} has no training {self.noun} of class {missing[0]}: add some, or leave it out")
 
     def describe(self) -> str:
         """A few lines for the terminal: the source of the data, and the number of examples of each class and split."""

@@ -51,6 +51,7 @@ def diagnose(
     also: Sequence[str] = (),
     members: int = 1,
     choose: bool = False,
+    patient: str | None = None,
     output: str | Path = "diagnosis",
 ) -> dict[str, Any]:
     """Train, test and report.
@@ -60,8 +61,9 @@ def diagnose(
     `Kind.networks`; augment, one of `Kind.augmentations`; epochs; steps, batches in an epoch; batch, examples in a batch (None,
     for each of these six: `Kind.plan` decides); limit, at most how many examples of each class and split (None: all); seed;
     also, other paths on which the finished model is tested, such as another hospital's; members, how many models from different
-    seeds are averaged; choose, whether the kind's networks are compared on folds of the training part first; output, the folder
-    for the results.
+    seeds are averaged; choose, whether the kind's networks are compared on folds of the training part first; patient, a regular
+    expression on a file's path below the data folder, whose only group is the patient (None: by the names that public sets give);
+    output, the folder for the results.
     Returns: the metrics of `evaluation.evaluate_diagnosis`; under "data" and "recipe" how they came about; under
     "baselines" and "verdict" how they compare; under "validation" what changed examples do to them; under "elsewhere" a row of
     `elsewhere.test` for each path of `also`; under "ensemble" what `ensemble.judge` says of more members than one; under "choice"
@@ -73,7 +75,8 @@ def diagnose(
     name = kind or kinds.guess(path)
     subject = kinds.get(name)
     options = Options(network, augment, epochs, steps, batch)
-    study = subject.open_study(path, size=size or subject.usual_size(path, options), limit=limit, seed=seed)
+    size = size or subject.usual_size(path, options)
+    study = subject.open_study(path, size=size, limit=limit, seed=seed, patient=patient)
     others = [(other, subject.open_labelled(other, study.class_names, study.preprocessing)) for other in also]
     print(study.describe(), flush=True)
     choice = None

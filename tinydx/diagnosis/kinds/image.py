@@ -23,9 +23,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx.datasets.copies import Copy, check_copies, keys_of
 from tinydx.datasets.download import data_home
 from tinydx.datasets.folders import labelled_files, match_classes, open_folders
 from tinydx.datasets.medmnist import MedMNIST
+from tinydx.datasets.patients import Patients
 from tinydx.datasets.phantom import VERSION, write_phantom_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, progress
 from tinydx.datasets.synthetic import MARKER
@@ -101,8 +103,10 @@ class ImageKind(Kind):
         document = is_document_program(*_network_and_augmentation(options, synthetic))
         return DOCUMENT_SIZE if document and (path is None or _npz(Path(path)) is None) else None
 
-    def open_study(self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int) -> Study:
-        return open_study(path, size=size, limit=limit, seed=seed)
+    def open_study(
+        self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int, patient: str | None = None
+    ) -> Study:
+        return open_study(path, size=size, limit=limit, seed=seed, patient=patient)
 
     def plan(self, study: Study, options: Options) -> Plan:
         """The document's program as it stands, or the recipe; the recipe also sets how the study's images become inputs."""
@@ -359,11 +363,13 @@ def reasons(study: Study, plan: Plan) -> tuple[str, ...]:
 # ---- the data ------------------------------------------------------------------------------------------------------
 
 
-def open_study(path: str | Path | None, *, size: int | None = None, limit: int | None = None, seed: int = 0) -> Study:
+def open_study(
+    path: str | Path | None, *, size: int | None = None, limit: int | None = None, seed: int = 0, patient: str | None = None
+) -> Study:
     """Images from any of the sources that the module lists.
 
     Arguments: path, None for phantoms; size in pixels (None: 48, or an .npz file's own; synthetic: 150); limit, at most how many
-    images of each class and split (None: all); seed of the splits.
+    images of each class and split (None: all); seed of the splits; patient, as in `open_folders`.
     Returns: the study.
     Raises: FileNotFoundError, which names the nearest folder that exists; ValueError for data that cannot be used.
     """
@@ -371,10 +377,12 @@ def open_study(path: str | Path | None, *, size: int | None = None, limit: int |
         return _phantoms(size or DOCUMENT_SIZE, limit, seed)
     path = Path(path)
     if file := _npz(path):
+        if patient is not None:
+            raise ValueError(f"--patient is for folders of files: {file} does not name its images")
         return _medmnist(file, size, limit, seed)
     if path.is_file():
         raise ValueError(f"{path} is neither a folder nor an .npz file: give a folder with one folder of images for each class")
-    return _folders(path, size or (DOCUMENT_SIZE if (path / MARKER).exists() else SIZE), limit, seed)
+    return _folders(path, size or (DOCUMENT_SIZE if (path / MARKER).exists() else SIZE), limit, seed, patient)
 
 
 def _npz(path: Path) -> Path | None:
@@ -392,16 +400,16 @@ def _phantoms(size: int, limit: int | None, seed: int) -> Study:
     return _folders(folder, size, limit, seed)
 
 
-def _folders(path: Path, size: int, limit: int | None, seed: int) -> Study:
-    names, splits, notes = open_folders(path, seed=seed, limit=limit)
+def _folders(path: Path, size: int, limit: int | None, seed: int, patient: str | None = None) -> Study:
+    names, splits, notes = open_folders(path, seed=seed, limit=limit, patient=patient)
     how = _reading(size)
     with progress("Reading images", sum(len(v) for v in splits.values())) as advance:
         read = {k: _read_images(splits[k], how, advance) for k in SPLITS}
     synthetic = (path / MARKER).exists()
     source = "synthetic chest phantoms" if synthetic else path.name or str(path)
     notes = [SYNTHETIC, *notes] if synthetic else notes
-    parts = read["train"], read["val"], read["test"]
-    return Study(source, names, *parts, synthetic, notes, how, "images", f"{size}x{size}")
+    parts, who = (read["train"], read["val"], read["test"]), Patients(str(path), patient)
+    return Study(source, names, *parts, synthetic, notes, how, "images", f"{size}x{size}", who)
 
 
 def _reading(size: int) -> dict[str, Any]:
@@ -425,8 +433,15 @@ def _read_images(files: Sequence[tuple[str, int]], how: dict[str, Any], advance:
 def _medmnist(path: Path, size: int | None, limit: int | None, seed: int) -> Study:
     data = MedMNIST(path)
     size = size or data.size
-    notes = []
+    notes: list[str] = []
     splits = {k: data.load(k) for k in SPLITS if k in data.splits or k == "train"}
+    notes += check_copies(
+        [
+            Copy(key, data.class_names[label], split, f"{split} {i}")
+            for split, (x, y) in splits.items()
+            for i, (key, label) in enumerate(zip(keys_of(x), y, strict=True))
+        ]
+    )
     if "test" not in splits and "val" in splits:
         splits["test"] = splits.pop("val")
         notes.append("no test images in the file: its val images serve as the test")
