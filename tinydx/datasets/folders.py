@@ -70,7 +70,7 @@ def open_folders(
     for split in ("test", "val"):
         if split not in given:
             splits["train"], splits[split] = set_aside(splits["train"], SHARES[split], seed, group, names)
-            notes.append(f"no {split} folder: {len(splits[split])} {noun} set aside from training, {how}")
+            notes.append(f"no {noun} in a {split} folder: {len(splits[split])} {noun} set aside from training, {how}")
     splits = {k: _limited(v, limit, seed) for k, v in splits.items()}
     check([path for files in splits.values() for path, _ in files])
     return names, splits, notes

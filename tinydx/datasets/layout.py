@@ -6,8 +6,8 @@
 - Every other folder that holds examples at any depth is a class, or the data are refused: beside splits, as a fold of a
   cross-validation, with "train" and other words in its name, as one of many patients, or where sites hold the classes.
 - A folder around everything is skipped where it is called as the one around it or says nothing, or where splits lie in it.
-- A folder without examples is no class: notes, labels of a detector. Masks are no examples: files of folders with such a name
-  (ANNOTATION), and `NAME_mask.png` beside `NAME.png`.
+- A folder that holds notes or labels only (SIDE) is no class; one that is empty, or holds files that cannot be read, is refused.
+  Masks are no examples: files of folders with such a name (ANNOTATION), and `NAME_mask.png` beside `NAME.png`.
 - The same classes must be in every split; names are compared in any case, with "_" and "-" as spaces.
 """
 
@@ -27,6 +27,10 @@ from tinydx.datasets.folder_names import NEUTRAL, SPLIT_WORDS, says_nothing, spl
 ANNOTATION = {
     "mask", "masks", "annotation", "annotations", "label", "labels", "segmentation", "segmentations", "groundtruth", "gt", "bbox",
     "bboxes",
+}  # fmt: skip
+SIDE = {
+    ".txt", ".csv", ".tsv", ".json", ".xml", ".md", ".rst", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".log", ".html", ".py",
+    ".ipynb", ".m", ".mat", ".pdf", ".xls", ".xlsx",
 }  # fmt: skip
 CERTAIN = SPLIT_WORDS["train"] | {"validation"}  # words that no class has in its name
 FOLDS = {"fold", "folds", "kfold", "cv"}
@@ -79,8 +83,8 @@ def read_layout(root: Path, find: Find, noun: str = "images") -> Layout:
     except ValueError as error:
         raise ValueError(f"no {noun} in {root} or its folders: {EXPECTED} ({error})") from None
     layout = arrange(str(root), [path[len(real.name) :].lstrip(os.sep) for path in found], noun)
-    empty = sorted(name for folder in layout.folders.values() for name in _empty(folder, layout))
-    return layout._replace(notes=layout.notes + [f"no {noun} in {name}: left out" for name in empty])
+    bare = [note for folder in sorted(set(layout.folders.values())) for note in _without_examples(folder, layout, noun)]
+    return layout._replace(notes=layout.notes + bare)
 
 
 def arrange(root: str, paths: Sequence[str], noun: str = "images") -> Layout:
@@ -156,11 +160,22 @@ def _without_masks(paths: Sequence[str], noun: str) -> tuple[list[str], list[str
     return [path for path in paths if path not in masks], [note] if note else []
 
 
-def _empty(path: str, layout: Layout) -> list[str]:
-    """Folders directly in a folder of classes that hold none of the layout's files."""
+def _without_examples(path: str, layout: Layout, noun: str) -> list[str]:
+    """Notes on folders directly in a folder of classes that hold side files only; ValueError for others that hold no examples."""
     files = [file for classes in layout.splits.values() for found in classes.values() for file in found]
     known = {Path(os.path.relpath(file, path)).parts[0] for file in files}
-    return [str(f) for f in Path(path).iterdir() if f.is_dir() and not f.name.startswith((".", "__")) and f.name not in known]
+    side = set() if any(file.lower().endswith(".txt") for file in files) else SIDE  # beside texts, documents may be examples
+    notes = []
+    for folder in sorted(Path(path).iterdir()):
+        if not folder.is_dir() or folder.name in known or folder.name.startswith((".", "__", "@")):
+            continue
+        endings = {file.suffix.lower() for file in folder.rglob("*") if file.is_file() and not file.name.startswith(".")}
+        if not endings:
+            raise ValueError(f"class folder {folder} holds no {noun}, it is empty: fill it, or delete it")
+        if other := sorted(endings - side - {""}):
+            raise ValueError(f"class folder {folder} holds no {noun} that can be read: its files end in {_listed(other)}")
+        notes.append(f"{folder} holds no {noun}: left out")
+    return notes
 
 
 # ---- splits and classes --------------------------------------------------------------------------------------------
@@ -185,6 +200,7 @@ def _of_splits(top: Folder, names: dict[str, str], notes: list[str], noun: str) 
         folders[split] = top.folders[name]
     if "train" not in folders:
         raise ValueError(f"{top.path} holds {_listed(names)} but no training folder: {EXPECTED}")
+    folders = {split: folders[split] for split in ("train", "val", "test") if split in folders}
     splits = {split: _classes(folder, noun) for split, folder in folders.items()}
     return Layout(splits, {split: _unwrapped(f, neutral=True).path for split, f in folders.items()}, notes)
 
@@ -202,7 +218,7 @@ def _of_classes_with_splits(top: Folder, inner: dict[str, dict[str, str]], notes
             splits.setdefault(split, {}).setdefault(clean_name(name), []).extend(folder.folders[part].below())
     if "train" not in splits:
         raise ValueError(f"the folders of {top.path} hold {_listed(splits)} but no training folder: {EXPECTED}")
-    return Layout(splits, dict.fromkeys(splits, top.path), notes)
+    return Layout({k: splits[k] for k in ("train", "val", "test") if k in splits}, dict.fromkeys(splits, top.path), notes)
 
 
 def _classes(folder: Folder, noun: str) -> dict[str, list[str]]:
@@ -239,7 +255,8 @@ def _check_neither(top: Folder, noun: str) -> None:
     if alike and not any(folder.files for folder in top.folders.values()):
         numbered = len({re.sub(r"\d+|\b[a-z]\b", "", class_key(name)) for name in names}) == 1
         told = {w for name in inside[0] for w in name.split()} & HEALTHY and not set().union(*words.values()) & HEALTHY
-        if numbered or told:
+        patients = len(inside[0]) > len(names) and all(re.search(r"\d", name) for name in inside[0])
+        if (numbered and not patients) or told:
             raise ValueError(
                 f"each of {_listed(names)} in {top.path} holds the folders {_listed(sorted(inside[0]))}: if these are the "
                 f"classes, put the {noun} of each class into one folder; {EXPECTED}"

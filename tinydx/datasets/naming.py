@@ -56,7 +56,7 @@ SCHEMES = (
     # CT
     Scheme("COVID-CTset", r"(?:.*_)?(\d+covid_patient\d+|normal\d+_patient\d+)_", "patient", "137covid_patient1_SR_2_IM00001.tif",
            "Rahimzadeh 2021"),
-    Scheme("COVID-CT", r"(.+)[-_%]+p\d+[-_]\d+", "paper", "2020.01.24.919183-p27-132.png", "UCSD-AI4H: paper, page, image"),
+    Scheme("COVID-CT", r"(.+)-p\d+-\d+", "paper", "2020.01.24.919183-p27-132.png", "UCSD-AI4H: paper, page, image"),
     Scheme("SARS-CoV-2 CT scans", r"(?:Non-)?Covid ?\(\d+\)$", "", "Covid (12).png", "Soares 2020: image numbers"),
     Scheme("LIDC-IDRI", r"(?:.*/)?(LIDC-IDRI-\d{4})", "patient", "LIDC-IDRI-0001_slice3.png", "Armato 2011"),
     # eyes

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tinydx.diagnosis.kind import Kind
 
+SIDE = 10
+
 
 def names() -> list[str]:
     """The names of all kinds, for `--kind`.
@@ -39,12 +41,17 @@ def get(name: str) -> Kind:
 def guess(path: str | Path | None) -> str:
     """The name of the kind to which most files at a path belong; "image" for ties and without a path.
 
+    Texts and tables count only where there are more than `SIDE` of them for each image or recording: beside these they are notes,
+    tables of patients, or the labels of a detector. Hidden files and folders do not count.
+
     >>> guess("recordings.npz"), guess(None)
     ('image', 'image')
     """
     if path is None:
         return "image"
     root = Path(path)
-    files = (file.name for file in root.rglob("*")) if root.is_dir() else [root.name]
-    endings = Counter(Path(file).suffix.lower() for file in files)
-    return max(names(), key=lambda name: (sum(endings[e] for e in get(name).endings), name == "image"))
+    files = [Path(file).relative_to(root) for file in root.rglob("*")] if root.is_dir() else [Path(root.name)]
+    endings = Counter(f.suffix.lower() for f in files if not any(part.startswith((".", "__MACOSX")) for part in f.parts))
+    found = Counter({name: sum(endings[ending] for ending in get(name).endings) for name in names()})
+    found["text"] = found["text"] if found["text"] > SIDE * (found.total() - found["text"]) else 0
+    return max(found, key=lambda name: (found[name], name == "image"))
