@@ -215,6 +215,17 @@ def test_folders_without_examples_are_no_classes(tmp_path):
         open_folders(tmp_path)
 
 
+def test_class_folders_may_be_links(tmp_path):
+    write(tmp_path / "store", below("ill", "more/well", n=9))
+    for split, classes in {"train": {"ill": "ill", "well": "more"}}.items():
+        (tmp_path / "data" / split).mkdir(parents=True)
+        for name, target in classes.items():
+            (tmp_path / "data" / split / name).symlink_to(tmp_path / "store" / target, target_is_directory=True)
+    (tmp_path / "data" / "train" / "ill" / "again").symlink_to(tmp_path / "data", target_is_directory=True)  # a circle
+    names, splits, _ = open_folders(tmp_path / "data")
+    assert names == ["ill", "well"] and sum(map(len, splits.values())) == 18
+
+
 def test_an_empty_split_is_made(tmp_path):
     write(tmp_path, below("train/a", "train/b", n=20))
     (tmp_path / "test").mkdir()

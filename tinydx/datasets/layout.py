@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import unicodedata
@@ -77,12 +78,10 @@ def read_layout(root: Path, find: Find, noun: str = "images") -> Layout:
     """
     if not root.is_dir():
         find(root)  # its error names the nearest folder that exists
-    real = Path(os.path.realpath(root))
-    try:
-        found = find(real.parent, [real.name])[real.name]
-    except ValueError as error:
-        raise ValueError(f"no {noun} in {root} or its folders: {EXPECTED} ({error})") from None
-    layout = arrange(str(root), [path[len(real.name) :].lstrip(os.sep) for path in found], noun)
+    found = _examples(root, find)
+    if not found:
+        raise ValueError(f"no {noun} in {root} or its folders: {EXPECTED}")
+    layout = arrange(str(root), found, noun)
     bare = [note for folder in sorted(set(layout.folders.values())) for note in _without_examples(folder, layout, noun)]
     return layout._replace(notes=layout.notes + bare)
 
@@ -176,6 +175,23 @@ def _without_examples(path: str, layout: Layout, noun: str) -> list[str]:
             raise ValueError(f"class folder {folder} holds no {noun} that can be read: its files end in {_listed(other)}")
         notes.append(f"{folder} holds no {noun}: left out")
     return notes
+
+
+def _examples(root: Path, find: Find) -> list[str]:
+    """The files that `find` finds at any depth, relative to the root; links to folders are followed, each folder once."""
+    found, seen, waiting = [], set[str](), [str(root)]
+    for folder in waiting:
+        real = os.path.realpath(folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        name, below = os.path.basename(real), os.path.relpath(folder, root)
+        with contextlib.suppress(ValueError):  # no files there
+            files = find(os.path.dirname(real), [name])[name]
+            found += [os.path.normpath(os.path.join(below, os.path.relpath(file, name))) for file in files]
+        for place, folders, _ in os.walk(folder):
+            waiting += sorted(os.path.join(place, link) for link in folders if os.path.islink(os.path.join(place, link)))
+    return found
 
 
 # ---- splits and classes --------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ import tinydx
 from tinydx import evaluation
 from tinydx.callbacks import EarlyStopping
 from tinydx.datasets.study import Examples, Study
-from tinydx.diagnosis import baselines, elsewhere, ensemble, kinds
+from tinydx.diagnosis import baselines, elsewhere, ensemble, inputs, kinds
 from tinydx.diagnosis import choose as choosing
 from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_report
@@ -214,7 +214,7 @@ def _validation(model: Any, kind: Kind, study: Study, plan: Plan, seed: int) -> 
 
 def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     """The results on the test examples beside the baselines', and elsewhere; what speaks against the model comes first."""
-    lines = [f"\nOn {metrics['count']} {'synthetic ' if study.synthetic else ''}test {study.noun} that training never saw:"]
+    lines = [f"\nOn {metrics['count']} {'synthetic ' if study.synthetic else ''}test {study.noun}{_unseen(study)}:"]
     better = metrics["verdict"].startswith("Better")
     if not better:
         lines.insert(0, f"\n{metrics['verdict']}")
@@ -233,6 +233,13 @@ def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     if not (metrics["elsewhere"] or study.synthetic):
         lines.append(f"Not tested on {study.noun} from another place: --also PATH does that, or `tinydx evaluate MODEL PATH`.")
     return "\n".join(lines)
+
+
+def _unseen(study: Study) -> str:
+    """Whether training has seen any of the test examples, which equal ones tell."""
+    known = set(inputs.digests(study.train.x))
+    seen = sum(digest in known for digest in inputs.digests(study.test.x))
+    return f", of which training has seen {seen}" if seen else " that training never saw"
 
 
 def _baseline(row: dict[str, Any]) -> str:
