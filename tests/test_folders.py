@@ -66,6 +66,8 @@ SPELLINGS = [
     ("train2017", "val2017", "test2017"),
     ("1_train", "2_val", "3_test"),
     ("训练集", "验证集", "测试集"),
+    ("tRAIN", "vaL", "tEst"),
+    ("train_augmented", "val_new", "test (1)"),
 ]
 
 
@@ -152,6 +154,10 @@ NEITHER = {
     "patients that hold the classes": (below(*(f"{p}/{c}" for p in (8863, 8864, 8865) for c in "01")), "each of 8863, 8864"),
     "CheXpert": (below(*(f"train/patient{p:05}/study1" for p in range(4))), "4 folders such as patient00000"),
     "many patients": (below(*(f"p{p}" for p in range(60)), n=2), "60 folders such as p0, p1, p10: these are patients or studies"),
+    "folds with splits": (below(*(f"fold{i}/{s}/{c}" for i in "12" for s in ("train", "test") for c in "ab")), "holds the folds"),
+    "sites with splits": (below(*(f"{h}/{s}/{c}" for h in "AB" for s in ("train", "test") for c in "xy")), "each of A/train"),
+    "splits within a split": (below("train/a", "train/b", "train/val/a"), "data/train holds val among its classes"),
+    "misspelt": (below("Traning/a", "Traning/b", "Vaildation/a", "Vaildation/b"), "holds Traning, Vaildation: neither"),
     "case": (below("Normal", "normal", "ill"), "the classes 'Normal' and 'normal' differ in case"),
 }
 
@@ -372,13 +378,15 @@ def test_no_patient_of_the_mendeley_names_is_on_both_sides(tmp_path):
 UNKNOWN = {
     "numbers": [f"{c}/scan_{p}_{i}.png" for c in ("ill", "well") for p in range(10) for i in range(4)],
     "folders": [f"{c}/{c}{p}/{i}.png" for c in ("ill", "well") for p in range(10) for i in range(4)],
+    "beginnings": [f"{c}/covid-19_{chr(97 + p)}_{i}.png" for c in ("ill", "well") for p in range(10) for i in range(4)],
+    "sides": [f"{c}/{p:03x}f_{i}.png" for c in ("ill", "well") for p in range(10) for i in "LR"],
 }
 
 
 @pytest.mark.parametrize("names", UNKNOWN.values(), ids=UNKNOWN.keys())
 def test_a_guess_keeps_files_together_and_still_says_that_it_cannot_tell(tmp_path, names):
     _, splits, notes = open_folders(write(tmp_path, names))
-    key = lambda path: path.parent.name if path.parent.name[-1].isdigit() else path.stem.split("_")[1]  # noqa: E731
+    key = lambda path: path.parent.name if path.parent.name[-1].isdigit() else path.stem.rsplit("_", 1)[0]  # noqa: E731
     people = [{key(Path(path)) for path, _ in part} for part in splits.values()]
     assert not any(a & b for a, b in combinations(people, 2))
     assert all("image by image: cannot tell patients apart" in note and "stay together" in note for note in notes)

@@ -18,6 +18,7 @@ SPLIT_WORDS = {
 }
 NEUTRAL = {
     "data", "dataset", "set", "images", "image", "imgs", "img", "pictures", "photos", "files", "samples", "examples", "folder",
+    "dir", "folders", "new", "clean", "final", "full", "small", "augmented", "aug", "balanced",
     "all", "split", "raw", "original", "processed", "resized", "cropped", "x", "xray", "xrays", "ray", "rays", "audio", "sounds",
     "recordings", "wav", "texts", "png", "jpg", "jpeg", "dicom", "dcm",
 }  # fmt: skip
@@ -50,6 +51,8 @@ def split_names(names: Iterable[str]) -> dict[str, str]:
 
 def words_of(name: str) -> set[str]:
     """The words and numbers of a folder's name, in lower case: "valSet_2" gives val, set and 2."""
+    if any(name.casefold() in usual for usual in SPLIT_WORDS.values()):  # even where its capitals make no words: tEST
+        return {name.casefold()}
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unicodedata.normalize("NFKC", name)).casefold().replace("_", " ")
     text = re.sub(r"\bh[eo]ld[- ]?out\b", "holdout", re.sub(r"\bground[- ]truth\b", "groundtruth", text))
     return set(re.findall(r"[^\W\d_]+|\d+", COMPOUND.sub(r"\1 \2", text)))

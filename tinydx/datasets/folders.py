@@ -160,7 +160,7 @@ def set_aside(
         raise ValueError(
             f"too few images or patients to set some aside: {len(files)} files, and of class "
             f"{names[lost[0]] if names else lost[0]} {len(mine)} patients or files that are not known to be of one patient; "
-            "add more of each class"
+            "add more of each class, or say by --patient whose each file is"
         )
     return rest, aside
 

@@ -4,7 +4,8 @@
 
 - A folder is a split where its name says so, by the rule of `folder_names.py`: Train, TESTING, val_images, chest_xray_train.
 - Every other folder that holds examples at any depth is a class, or the data are refused: beside splits, as a fold of a
-  cross-validation, with "train" and other words in its name, as one of many patients, or where sites hold the classes.
+  cross-validation, with "train" and other words in its name or a misspelt one, as one of many patients, or where sites hold the
+  classes.
 - A folder around everything is skipped where it is called as the one around it or says nothing, or where splits lie in it.
 - A folder that holds notes or labels only (SIDE) is no class; one that is empty, or holds files that cannot be read, is refused.
   Masks are no examples: files of folders with such a name (ANNOTATION), and `NAME_mask.png` beside `NAME.png`.
@@ -14,10 +15,11 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,7 +102,6 @@ def arrange(root: str, paths: Sequence[str], noun: str = "images") -> Layout:
     inner = {name: split_names(folder.folders) for name, folder in top.folders.items()}
     if top.folders and any(inner.values()):
         return _of_classes_with_splits(top, inner, notes, noun)
-    _check_neither(top, noun)
     classes = _classes(top, noun)
     return Layout({"all": classes}, {"all": _unwrapped(top, neutral=True).path}, notes)
 
@@ -228,6 +229,10 @@ def _of_classes_with_splits(top: Folder, inner: dict[str, dict[str, str]], notes
             others = sorted(set(folder.folders) - set(inner[name])) or [f"{len(folder.files)} {noun}"]
             having = next(name for name, found in inner.items() if found)
             raise ValueError(f"{top.path}/{having} holds splits, but {folder.path} holds {_listed(others)}: {EXPECTED}")
+    _check_names(top)
+    _check_inside(top.path, {f"{c}/{part}": f for c, found in top.folders.items() for part, f in found.folders.items()}, noun)
+    names = sorted(top.folders)
+    check_class_names([clean_name(name) for name in names], top.path, folders=names)
     splits: dict[str, dict[str, list[str]]] = {}
     for name, folder in top.folders.items():
         for part, split in inner[name].items():
@@ -246,37 +251,49 @@ def _classes(folder: Folder, noun: str) -> dict[str, list[str]]:
             f"{len(folder.files)} {noun} directly in {folder.path}, as {os.path.basename(folder.files[0])}{beside}: "
             "make a folder per class"
         )
+    if inner := split_names(folder.folders):
+        raise ValueError(f"{folder.path} holds {_listed(inner)} among its classes: splits within a split; {EXPECTED}")
+    _check_names(folder)
+    _check_inside(folder.path, folder.folders, noun)
     names = sorted(folder.folders)
     check_class_names([clean_name(name) for name in names], folder.path, folders=names)
-    count = sum(len(folder.folders[name].below()) for name in names)
-    people = [name for name in names if words_of(name) & PEOPLE and any(w.isdigit() for w in words_of(name))]
-    if len(people) > len(names) / 2 or (len(names) > MANY and count < FEW * len(names)):
-        raise ValueError(
-            f"{folder.path} holds {len(names)} folders such as {_listed(names[:3])}: these are patients or studies, not classes; "
-            f"{EXPECTED}"
-        )
     return {clean_name(name): folder.folders[name].below() for name in names}
 
 
-def _check_neither(top: Folder, noun: str) -> None:
-    """ValueError where the folders are neither splits nor classes."""
-    names = list(top.folders)
+def _check_names(folder: Folder) -> None:
+    """ValueError where the names of folders speak against their being classes."""
+    names = list(folder.folders)
     words = {name: words_of(name) for name in names}
     if len(names) > 1 and all(w & FOLDS for w in words.values()):
-        raise ValueError(f"{top.path} holds the folds {_listed(names)}: choose which train, validate and test; {EXPECTED}")
-    if unclear := [name for name in names if words[name] & CERTAIN]:
-        raise ValueError(f"{top.path} holds {_listed(unclear)}: neither the name of a split nor of a class; {EXPECTED}")
-    inside = [{class_key(name) for name in folder.folders} for folder in top.folders.values()]
-    alike = len(inside) > 1 and len(inside[0]) > 1 and all(found == inside[0] for found in inside)
-    if alike and not any(folder.files for folder in top.folders.values()):
-        numbered = len({re.sub(r"\d+|\b[a-z]\b", "", class_key(name)) for name in names}) == 1
-        told = {w for name in inside[0] for w in name.split()} & HEALTHY and not set().union(*words.values()) & HEALTHY
-        patients = len(inside[0]) > len(names) and all(re.search(r"\d", name) for name in inside[0])
-        if (numbered and not patients) or told:
-            raise ValueError(
-                f"each of {_listed(names)} in {top.path} holds the folders {_listed(sorted(inside[0]))}: if these are the "
-                f"classes, put the {noun} of each class into one folder; {EXPECTED}"
-            )
+        raise ValueError(f"{folder.path} holds the folds {_listed(names)}: choose which train, validate and test; {EXPECTED}")
+    misspelt = len(names) > 1 and all(len(w) == 1 and _nearly_split(*w) for w in words.values())
+    if unclear := names if misspelt else [name for name in names if words[name] & CERTAIN]:
+        raise ValueError(f"{folder.path} holds {_listed(unclear)}: neither the name of a split nor of a class; {EXPECTED}")
+    people = [name for name in names if words[name] & PEOPLE and any(w.isdigit() for w in words[name])]
+    if len(people) > len(names) / 2 or (len(names) > MANY and len(folder.below()) < FEW * len(names)):
+        raise ValueError(
+            f"{folder.path} holds {len(names)} folders such as {_listed(sorted(names)[:3])}: these are patients or studies, "
+            f"not classes; {EXPECTED}"
+        )
+
+
+def _nearly_split(word: str) -> bool:
+    return bool(difflib.get_close_matches(word, set().union(*SPLIT_WORDS.values()), cutoff=0.8))
+
+
+def _check_inside(where: str, folders: Mapping[str, Folder], noun: str) -> None:
+    """ValueError where each of some folders, such as those of sites, holds the same folders, which may be the classes."""
+    names, inside = list(folders), [{class_key(name) for name in folder.folders} for folder in folders.values()]
+    if len(inside) < 2 or len(inside[0]) < 2 or any(f.files for f in folders.values()) or any(i != inside[0] for i in inside):
+        return
+    numbered = len({re.sub(r"\d+|\b[a-z]\b", "", class_key(name.split("/")[0])) for name in names}) == 1
+    told = HEALTHY & {w for name in inside[0] for w in name.split()} - {w for name in names for w in words_of(name)}
+    patients = len(inside[0]) > len(names) and all(re.search(r"\d", name) for name in inside[0])
+    if (numbered and not patients) or told:
+        raise ValueError(
+            f"each of {_listed(names)} in {where} holds the folders {_listed(sorted(inside[0]))}: if these are the classes, put "
+            f"the {noun} of each class into one folder; {EXPECTED}"
+        )
 
 
 def clean_name(name: str) -> str:

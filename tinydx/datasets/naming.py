@@ -30,7 +30,7 @@ SCHEMES = (
         "Kermany 2018, doi:10.17632/rscbjbr9sj.2; Kaggle chest-xray-pneumonia",
     ),
     Scheme(
-        "Kermany's release on Mendeley", r"(?:BACTERIA|VIRUS|NORMAL|CNV|DME|DRUSEN)-(\d+)-\d+$", "patient",
+        "Kermany's release on Mendeley", r"(?:BACTERIA|VIRUS|NORMAL|CNV|DME|DRUSEN)-(\d+)-\d+", "patient",
         "CNV-1016042-1.jpeg", "doi:10.17632/rscbjbr9sj.3: (disease)-(randomized patient ID)-(image number by this patient)",
     ),
     Scheme("NIH ChestX-ray14", r"(000[0-3]\d{4})_\d{3}(?!\d)", "patient", "00000013_005.png", "Wang 2017: patient, follow-up"),

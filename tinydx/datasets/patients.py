@@ -6,8 +6,9 @@ Rules, for each file; the first that applies counts:
 2. A name that fits a row of the table in `naming.py` says what the row says: its group is the patient, or something smaller (a
    slide, a study), or nothing is known.
 3. Where the files of every class lie in folders of their own, a folder is a patient if it is called so ("patient 7", "sub-07").
-   Files of other numbered folders, or with the same first of several numbers in their names, are kept together, but nobody
-   knows whether these are patients. Such a guess must make at least LEAST groups in each class, none of more than half of it.
+   Files of other numbered folders, or with the same first of several numbers in their names, or with the same beginning, are
+   kept together, but nobody knows whether these are patients. Such a guess must make at least LEAST groups in each class, none
+   of more than half of it.
 
 Files that cannot be told apart this way are divided one by one, and it is said that patients may be on both sides.
 """
@@ -29,6 +30,7 @@ from tinydx.datasets.naming import COMPILED, SCHEMES, WHO
 LEAST = 4
 FOLDER = re.compile(rf"{WHO}[-_ ]?\d+", re.IGNORECASE)
 NUMBERS = re.compile(r"\D*(\d+)\D+\d")  # the first of at least two numbers
+BEGINNING = re.compile(r"(.*[^-_ .])[-_ .]+[^-_ .]+")  # what stands before the last part of a name
 
 
 class Owner(NamedTuple):
@@ -112,7 +114,7 @@ def _by_pattern(pattern: str, paths: Sequence[PurePosixPath]) -> list[Owner]:
 
 
 def _guessed(paths: Sequence[PurePosixPath]) -> list[Owner]:
-    """What folders of each patient, or else numbers, say about files that fit no scheme: CLASS/PATIENT/... or CLASS/12_3.png."""
+    """What folders, numbers or beginnings say of files that fit no scheme: CLASS/PATIENT/..., CLASS/12_3.png, CLASS/ann_x.png."""
     inner = [path.parts[-2] if len(path.parts) > 2 else "" for path in paths]
     above = [path.parts[-3] if name else "" for path, name in zip(paths, inner, strict=True)]
     if all(FOLDER.fullmatch(name) for name in inner):
@@ -120,8 +122,12 @@ def _guessed(paths: Sequence[PurePosixPath]) -> list[Owner]:
     if not split_names(above) and all(re.search(r"\d", name) for name in inner) and _plausible(inner, above):
         return [Owner(name.lower(), "guess", "folder") for name in inner]
     found = [match.group(1) if (match := NUMBERS.match(path.stem)) else None for path in paths]
-    if None not in found and _plausible(found, [str(path.parent) for path in paths]):
+    here = [str(path.parent) for path in paths]
+    if None not in found and _plausible(found, here):
         return [Owner(f"number {key}", "guess", "first number") for key in found]
+    found = [match.group(1) if (match := BEGINNING.fullmatch(path.stem)) else None for path in paths]
+    if None not in found and _plausible(found, here):
+        return [Owner(f"name {key}", "guess", "beginning of the name") for key in found]
     return [Owner()] * len(paths)
 
 
@@ -138,8 +144,11 @@ def describe(owners: Sequence[Owner], files: Sequence[str], noun: str) -> str:
     """How files are divided, as the end of a sentence; says so where nobody can tell patients apart."""
     known = [owner for owner in owners if owner.means == "patient"]
     usual = {"--patient": "by --patient", "the folders": "by their folders", "patients by name": "by their names"}
-    how = [usual.get(name, f"by names as in {name}") for name in sorted({owner.how for owner in known})]
-    patients = f"{len({owner.key for owner in known})} patients in {len(known)} {noun}, {' and '.join(how[:3])}"
+    sources = sorted({owner.how for owner in known})
+    how = [words for name, words in usual.items() if name in sources]
+    if sets := [name for name in sources if name not in usual]:
+        how.append(f"by names as in {' and '.join(sets[:3])}")
+    patients = f"{len({owner.key for owner in known})} patients in {len(known)} {noun}, {' and '.join(how)}"
     if len(known) == len(owners):
         return f"patient by patient ({patients})"
     rest = [(owner, file) for owner, file in zip(owners, files, strict=True) if owner.means != "patient"]

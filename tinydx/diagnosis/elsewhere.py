@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import evaluation
+from tinydx.datasets.classes import printable
 from tinydx.datasets.study import SPLITS, Examples, Study
 from tinydx.diagnosis import inputs, kinds
 from tinydx.diagnosis.kind import Kind
@@ -65,7 +66,7 @@ def test(
     threshold = how.get("threshold", 0.5) if len(names) == 2 else 0.5
     metrics = evaluation.evaluate_diagnosis(part.y, probabilities, names, threshold=threshold, seed=seed)
     kept = ("count", "class_names", "class_counts", "positive_class", "threshold", "roc_auc", *RATES, "reasons")
-    row = {"path": str(path), "split": split, "noun": kind.noun, **{key: metrics[key] for key in kept}}
+    row = {"path": printable(str(path)), "split": split, "noun": kind.noun, **{key: metrics[key] for key in kept}}
     row |= {f"{key}_interval": metrics.get(f"{key}_interval") for key in ("roc_auc", *RATES)}
     most = int(np.bincount(part.y).argmax())
     row["majority"] = {"class": names[most], "accuracy": float(np.mean(part.y == most))}
