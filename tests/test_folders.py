@@ -24,6 +24,9 @@ from tinydx.datasets.layout import arrange
 from tinydx.datasets.naming import SCHEMES
 from tinydx.datasets.patients import Patients, by_name, describe, same_patient
 from tinydx.diagnosis import kinds
+from tinydx.diagnosis.choose import folds_of, patients_of
+from tinydx.diagnosis.diagnose import _unseen
+from tinydx.diagnosis.report import _data_lines
 
 
 def write(root, names, seed=0):
@@ -280,7 +283,8 @@ def test_a_finished_model_is_tested_on_the_same_layouts(tmp_path):
 def test_a_class_folder_whose_name_is_not_utf8_is_refused_by_name(tmp_path, capsys):
     write(tmp_path / "x", below("normal", "ill", n=8))
     os.rename(os.fsencode(tmp_path / "x" / "ill"), os.fsencode(tmp_path / "x") + b"/l\xe4sion")
-    assert cli.main(["diagnose", "--data", str(tmp_path / "x"), "--output", str(tmp_path / "out")]) == 1
+    quick = ["--network", "linear", "--epochs", "1", "--steps", "1", "--size", "8", "--output", str(tmp_path / "out")]
+    assert cli.main(["diagnose", "--data", str(tmp_path / "x"), *quick]) == 1
     said = capsys.readouterr()
     assert r"b'l\xe4sion' has a name that is not UTF-8" in said.err and "Epoch" not in said.out
     assert said.err.count("\n") == 1 and not (tmp_path / "out").exists()
@@ -455,6 +459,29 @@ def test_patients_in_two_given_splits_are_named(tmp_path):
     assert "2 patients are in both train and test by their names, such as person4" in notes[0]
 
 
+def test_the_networks_are_compared_on_folds_of_the_same_patients(tmp_path):
+    """What the user says about patients holds where `--choose` divides the training part, too."""
+    write(tmp_path, [f"{c}/{p:02}{i}.png" for c in "ab" for p in range(12) for i in range(3)])
+    study = kinds.get("image").open_study(tmp_path, size=8, limit=None, seed=0, patient=r"/(\d\d)\d\.png$")
+    whose = [Path(path).name[:2] for path in study.train.files]
+    fold, people = folds_of(study.train, 3, seed=0, patients=patients_of(study.train, study.patients))
+    assert len(set(people)) == len(set(whose)) == len({(p, f) for p, f in zip(whose, fold, strict=True)})
+    texts = tmp_path / "texts"
+    for i, c in product(range(20), "ab"):
+        (texts / c).mkdir(parents=True, exist_ok=True)
+        (texts / c / f"person{i % 5}_{i}.txt").write_text(f"text {i} {c}")
+    study = kinds.get("text").open_study(texts, size=None, limit=None, seed=0)
+    assert len(set(patients_of(study.train, study.patients))) < 5 and len(study.train.y) > 15
+
+
+@pytest.mark.parametrize("name", ["t.csv", "s.npz"])
+def test_a_pattern_for_data_without_files_is_refused(tmp_path, capsys, name):
+    (tmp_path / "t.csv").write_text("text,label\nx,a\n")
+    np.savez(tmp_path / "s.npz", train_images=np.zeros((2, 28, 28), np.uint8), train_labels=np.array([[0], [1]]))
+    assert cli.main(["diagnose", "--data", str(tmp_path / name), "--patient", "(x)", "--output", str(tmp_path / "out")]) == 1
+    assert "--patient is for folders of files" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 # ---- contradictory labels ------------------------------------------------------------------------------------------
 
 
@@ -477,6 +504,40 @@ def test_the_same_file_in_train_and_test_is_named(tmp_path):
         "identical images in two splits, so that the test knows what training has seen: "
         "train/a/2.png = test/a/copy.png, train/a/3.png = test/b/wrong.png",
     ]
+
+
+def test_the_results_say_how_many_test_examples_training_has_seen(tmp_path):
+    write(tmp_path, below("train/a", "train/b", "test/a", "test/b", n=6))
+    image = kinds.get("image")
+    assert _unseen(image.open_study(tmp_path, size=8, limit=None, seed=0)) == " that training never saw"
+    for i in range(2):
+        shutil.copy(tmp_path / "test" / "a" / f"{i}.png", tmp_path / "train" / "a" / f"copy{i}.png")
+    seen = {_unseen(image.open_study(tmp_path, size=8, limit=None, seed=seed)) for seed in range(6)}
+    assert ", of which training has seen 2" in seen
+
+
+def test_the_page_says_what_is_doubtful():
+    lines = [line.text for line in _data_lines({"data": {"notes": ["identical images in two classes: a = b"]}})]
+    assert lines == ["The data", "- identical images in two classes: a = b"] and _data_lines({"data": {"notes": []}}) == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda a: a.update({k: v[:0] for k, v in a.items() if "test" in k}), "no images in its test part|test_images"),
+        (lambda a: a.update(train_labels=np.zeros((30, 1), np.uint8)), "has no training images of class class 1"),
+        (lambda a: a.update(classes=np.array(["ill", "ILL"])), "differ in case"),
+        (lambda a: [a.update({k: np.zeros_like(v)}) for k, v in list(a.items()) if "labels" in k], "one class only"),
+    ],
+)
+def test_what_an_npz_file_lacks_is_said_before_training(tmp_path, spoil, words):
+    x = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
+    y = (np.arange(40) % 2)[:, None].astype(np.uint8)
+    arrays = {"train_images": x[:30], "train_labels": y[:30], "test_images": x[30:], "test_labels": y[30:]}
+    spoil(arrays)
+    np.savez(tmp_path / "s.npz", **arrays)
+    with pytest.raises(ValueError, match=words):
+        kinds.get("image").open_study(tmp_path / "s.npz", size=None, limit=None, seed=0)
 
 
 def test_labels_that_contradict_each_other_in_most_of_a_class_are_refused(tmp_path):
