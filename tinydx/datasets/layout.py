@@ -82,7 +82,7 @@ def read_layout(root: Path, find: Find, noun: str = "images") -> Layout:
         find(root)  # its error names the nearest folder that exists
     found = _examples(root, find)
     if not found:
-        raise ValueError(f"no {noun} in {root} or its folders: {EXPECTED}")
+        raise ValueError(f"{root} holds no {noun}, nor do its folders: {EXPECTED}")
     layout = arrange(str(root), found, noun)
     bare = [note for folder in sorted(set(layout.folders.values())) for note in _without_examples(folder, layout, noun)]
     return layout._replace(notes=layout.notes + bare)

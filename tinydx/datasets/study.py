@@ -32,9 +32,6 @@ class Examples(NamedTuple):
 class Study:
     """The three splits of some data, and how they came about.
 
-    Raises: ValueError where the classes cannot be learnt or shown: bad names, fewer than two, an empty split, a class without a
-    training example.
-
     >>> part = Examples(np.zeros((2, 4)), np.array([0, 1]))
     >>> study = Study("numbers", ["a", "b"], part, part, part, False, [], {}, "rows", "4")
     >>> print(study.describe().splitlines()[1])
@@ -55,15 +52,6 @@ class Study:
 
     def __post_init__(self) -> None:
         self.source, self.notes = printable(self.source), [printable(note) for note in self.notes]
-        check_class_names(self.class_names, self.source)
-        if len(self.class_names) < 2:
-            raise ValueError(f"{self.source} has one class only, {self.class_names}: a diagnosis needs at least two")
-        for name in SPLITS:
-            if not len(getattr(self, name).y):
-                raise ValueError(f"{self.source} has no {self.noun} in its {name} part: add some, or leave that part out")
-        counts = np.bincount(self.train.y, minlength=len(self.class_names))
-        if missing := [name for name, n in zip(self.class_names, counts, strict=True) if n == 0]:
-            raise ValueError(f"{self.source} has no training {self.noun} of class {missing[0]}: add some, or leave it out")
 
     def describe(self) -> str:
         """A few lines for the terminal: the source of the data, and the number of examples of each class and split."""
@@ -80,6 +68,29 @@ class Study:
         """The same as a dict, for metrics.json."""
         counts = {name: {c: int((getattr(self, name).y == k).sum()) for k, c in enumerate(self.class_names)} for name in SPLITS}
         return {"source": self.source, "synthetic": self.synthetic, self.noun: counts, "notes": self.notes}
+
+
+def check_trainable(study: Study) -> None:
+    """Raise an error where a diagnosis of these classes could not be learnt, tested or shown.
+
+    Raises: ValueError for names that `check_class_names` refuses, fewer than two classes, an empty split, and a class without a
+    training example.
+
+    >>> part = Examples(np.zeros((2, 4)), np.array([0, 0]))
+    >>> check_trainable(Study("numbers", ["a", "b"], part, part, part, False, [], {}, "rows", "4"))
+    Traceback (most recent call last):
+    ValueError: numbers has no training rows of class b: add some, or leave it out
+    """
+    source, names, noun = study.source, study.class_names, study.noun
+    check_class_names(names, source)
+    if len(names) < 2:
+        raise ValueError(f"{source} has one class only, {', '.join(names)}: a diagnosis needs at least two")
+    for split in SPLITS:
+        if not len(getattr(study, split).y):
+            raise ValueError(f"{source} has no {noun} in its {split} part: add some, or leave that part out")
+    counts = np.bincount(study.train.y, minlength=len(names))
+    if missing := [name for name, n in zip(names, counts, strict=True) if n == 0]:
+        raise ValueError(f"{source} has no training {noun} of class {missing[0]}: add some, or leave it out")
 
 
 def hold_out(x: np.ndarray, y: np.ndarray, share: float, seed: int) -> tuple[tuple, tuple]:

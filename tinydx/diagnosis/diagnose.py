@@ -28,7 +28,7 @@ import numpy as np
 import tinydx
 from tinydx import evaluation
 from tinydx.callbacks import EarlyStopping
-from tinydx.datasets.study import Examples, Study
+from tinydx.datasets.study import Examples, Study, check_trainable
 from tinydx.diagnosis import baselines, elsewhere, ensemble, inputs, kinds
 from tinydx.diagnosis import choose as choosing
 from tinydx.diagnosis.kind import Kind, Options, Plan
@@ -77,6 +77,7 @@ def diagnose(
     options = Options(network, augment, epochs, steps, batch)
     size = size or subject.usual_size(path, options)
     study = subject.open_study(path, size=size, limit=limit, seed=seed, patient=patient)
+    check_trainable(study)
     others = [(other, subject.open_labelled(other, study.class_names, study.preprocessing)) for other in also]
     print(study.describe(), flush=True)
     choice = None
