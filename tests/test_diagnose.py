@@ -15,9 +15,9 @@ from tinydx.models import load_model
 from tinydx.preprocessing.image import ImageDataGenerator, save_img
 
 
-def bright_and_dark(folder, n=24, names=("bright", "dark"), size=28):
+def bright_and_dark(folder, n=24, names=("bright", "dark"), size=28, seed=0):
     """Class folders that any model can tell apart: one is bright, one is dark."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for k, name in enumerate(names):
         (folder / name).mkdir(parents=True)
         for i in range(n):
@@ -145,7 +145,7 @@ def test_an_npz_without_test_images_is_tested_on_its_val_images(tmp_path):
 
 def test_official_splits_are_kept(tmp_path):
     for split, n in (("train", 12), ("val", 3), ("test", 5)):
-        bright_and_dark(tmp_path / split, n=n)
+        bright_and_dark(tmp_path / split, n=n, seed=n)
     study = open_study(tmp_path, size=24)
     assert [len(s.y) for s in (study.train, study.val, study.test)] == [24, 6, 10] and not study.notes
 

@@ -119,3 +119,11 @@ def test_the_reading_path_is_an_evening():
     assert {file: int(lines) for file, lines in rows} == counted
     total = int(re.search(r"([\d,]+) lines in all", page)[1].replace(",", ""))
     assert total == sum(counted.values()) <= 2500
+
+
+def test_the_page_on_data_lists_every_naming_scheme():
+    from tinydx.datasets.naming import SCHEMES
+
+    rows = [line for line in text(ROOT / "docs" / "data.md").splitlines() if line.startswith("| ")]
+    for scheme in SCHEMES:
+        assert f"| {scheme.name} | `{scheme.example}` | {scheme.means or 'not told'} |" in rows

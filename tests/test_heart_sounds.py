@@ -1,5 +1,7 @@
 """The task heart_sounds on made-up recordings in the folders of the real ones: its folds, its tables, and bad data."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,18 @@ def test_missing_data_is_one_line(tmp_path, capsys):
     assert heart_sounds.main(["--data", str(tmp_path / "nowhere")]) == 1
     err = capsys.readouterr().err
     assert "nowhere" in err and err.count("\n") == 1
+
+
+def test_the_other_sites_are_read_before_training(data, tmp_path, monkeypatch, capsys):
+    shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "data" / "training-bcdf_5s_2000Hz.npz").write_bytes(b"cut")
+    monkeypatch.setattr(heart_sounds, "diagnose", None)
+    assert heart_sounds.main(["--data", str(tmp_path / "data")]) == 1
+    for file in sorted((tmp_path / "data" / "training-a_10s_wav" / "normal").iterdir())[4:]:
+        file.unlink()
+    (tmp_path / "data" / "training-bcdf_5s_2000Hz.npz").unlink()
+    assert heart_sounds.main(["--data", str(tmp_path / "data")]) == 1
+    assert "4 recordings of one class, but each of the 5 folds needs one" in capsys.readouterr().err
 
 
 def test_the_real_recordings_are_read_completely(real_data):

@@ -56,6 +56,13 @@ def test_translation(tmp_path, capsys):
     assert load_model(tmp_path / "m.safetensors").preprocessing["pairs"]
 
 
+def test_too_few_pairs_are_refused_before_training(tmp_path):
+    rows = [f'<x>\t"answer {i}"\t"question {i}"' for i in range(9)]
+    (tmp_path / "lay.tsv").write_text("?term\t?term_label\t?layperson\n" + "\n".join(rows))
+    with pytest.raises(ValueError, match="8 training, 0 validation and 1 test pairs: give at least 20"):
+        translation.main(["lay", "--data", str(tmp_path / "lay.tsv")])
+
+
 def test_new_targets_are_in_no_training_pair():
     pairs = [(f"a{i}", f"t{i % 30}") for i in range(90)]
     train, val, test = translation.split(pairs, new=True, seed=0)

@@ -143,6 +143,12 @@ def _add_diagnose(commands: Any) -> None:
         help="compare the kind's networks first, each trained three times on folds of the training part, and take the smallest "
         "that cannot be told from the best",
     )
+    p.add_argument(
+        "--patient",
+        metavar="PATTERN",
+        help="a regular expression with one group, the patient, on the path of each file below the data folder, such as "
+        "'/([^/_]+)_[^/]*$'; files of a patient stay in one split (default: by the naming schemes of public sets)",
+    )
     p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="folder for the results (default: diagnosis)")
     p.set_defaults(run=_diagnose)
 

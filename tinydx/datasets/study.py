@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx.datasets.classes import check_class_names, printable
+from tinydx.datasets.patients import Patients
 from tinydx.names import line, shown
 
 SPLITS = ("train", "val", "test")
@@ -49,13 +51,10 @@ class Study:
     preprocessing: dict[str, Any]  # how examples were read, so that `tinydx predict` reads inputs the same way
     noun: str  # a word for the examples, in the plural: "images"
     form: str  # the size of one example: "150x150"
+    patients: Patients | None = None  # how the names of its files tell patients apart (None: by the table and guesses)
 
     def __post_init__(self) -> None:
-        """ValueError for a class name that no file of the result could hold; a disk may have names that are no text."""
-        for name in self.class_names:
-            if name.encode("utf-8", "replace").decode() != name:
-                raise ValueError(f"the class {name!r} has a name that is no UTF-8 text: rename it")
-        self.source = self.source.encode("utf-8", "backslashreplace").decode()
+        self.source, self.notes = printable(self.source), [printable(note) for note in self.notes]
 
     def describe(self) -> str:
         """A few lines for the terminal: the source of the data, and the number of examples of each class and split."""
@@ -72,6 +71,29 @@ class Study:
         """The same as a dict, for metrics.json."""
         counts = {name: {c: int((getattr(self, name).y == k).sum()) for k, c in enumerate(self.class_names)} for name in SPLITS}
         return {"source": self.source, "synthetic": self.synthetic, self.noun: counts, "notes": self.notes}
+
+
+def check_trainable(study: Study) -> None:
+    """Raise an error where a diagnosis of these classes could not be learnt, tested or shown.
+
+    Raises: ValueError for names that `check_class_names` refuses, fewer than two classes, an empty split, and a class without a
+    training example.
+
+    >>> part = Examples(np.zeros((2, 4)), np.array([0, 0]))
+    >>> check_trainable(Study("numbers", ["a", "b"], part, part, part, False, [], {}, "rows", "4"))
+    Traceback (most recent call last):
+    ValueError: numbers has no training rows of class b: add some, or leave it out
+    """
+    source, names, noun = study.source, study.class_names, study.noun
+    check_class_names(names, source)
+    if len(names) < 2:
+        raise ValueError(f"{source} has one class only, {', '.join(names)}: a diagnosis needs at least two")
+    for split in SPLITS:
+        if not len(getattr(study, split).y):
+            raise ValueError(f"{source} has no {noun} in its {split} part: add some, or leave that part out")
+    counts = np.bincount(study.train.y, minlength=len(names))
+    if missing := [name for name, n in zip(names, counts, strict=True) if n == 0]:
+        raise ValueError(f"{source} has no training {noun} of class {missing[0]}: add some, or leave it out")
 
 
 def hold_out(x: np.ndarray, y: np.ndarray, share: float, seed: int) -> tuple[tuple, tuple]:

@@ -25,7 +25,7 @@ import numpy as np
 
 import tinydx
 from tinydx import evaluation
-from tinydx.datasets.folders import same_patient
+from tinydx.datasets.patients import Patients, same_patient
 from tinydx.datasets.study import Examples, Study
 from tinydx.diagnosis.inputs import digests
 from tinydx.diagnosis.kind import Kind, Options, Plan
@@ -59,7 +59,7 @@ def choose(kind: Kind, study: Study, options: Options, train: Train, seed: int =
     if len(kind.networks) < 2:
         raise ValueError(f"there is only one network for {kind.noun}: nothing to choose from")
     pool = _joined(study.train, study.val)
-    fold, patients = folds_of(pool, FOLDS, seed)
+    fold, patients = folds_of(pool, FOLDS, seed, patients_of(pool, study.patients))
     taken = _some(pool.y, patients, MOST, seed)
     pool, fold, patients = _rows(pool, taken), fold[taken], patients[taken]
     predicted = {}
@@ -236,13 +236,13 @@ def folds_of(part: Examples, folds: int, seed: int, patients: np.ndarray | None 
     return fold, patients
 
 
-def patients_of(part: Examples) -> np.ndarray:
-    """A number (N,) for each example's patient: by file names and contents, without files by contents.
+def patients_of(part: Examples, patients: Patients | None = None) -> np.ndarray:
+    """A number (N,) for each example's patient: by file names (as `patients` says) and contents, without files by contents.
 
     >>> patients_of(Examples(np.array([[1.0], [2.0], [1.0]]), np.zeros(3, int)))
     array([0, 1, 0])
     """
-    return np.array(same_patient(part.files) if part.files else _same(digests(part.x)))
+    return np.array(same_patient(part.files, patients) if part.files else _same(digests(part.x)))
 
 
 def _same(keys: Sequence[str]) -> list[int]:

@@ -28,8 +28,8 @@ import numpy as np
 import tinydx
 from tinydx import evaluation, names
 from tinydx.callbacks import EarlyStopping
-from tinydx.datasets.study import Examples, Study
-from tinydx.diagnosis import baselines, elsewhere, ensemble, kinds
+from tinydx.datasets.study import Examples, Study, check_trainable
+from tinydx.diagnosis import baselines, elsewhere, ensemble, inputs, kinds
 from tinydx.diagnosis import choose as choosing
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind, Options, Plan
@@ -53,6 +53,7 @@ def diagnose(
     members: int = 1,
     snapshots: bool = False,
     choose: bool = False,
+    patient: str | None = None,
     output: str | Path = "diagnosis",
 ) -> dict[str, Any]:
     """Train, test and report.
@@ -62,8 +63,9 @@ def diagnose(
     `Kind.networks`; augment, one of `Kind.augmentations`; epochs; steps, batches in an epoch; batch, examples in a batch (None,
     for each of these six: `Kind.plan` decides); limit, at most how many examples of each class and split (None: all); seed;
     also, other paths on which the finished model is tested, such as another hospital's; members, how many models from different
-    seeds are averaged; snapshots, whether they are stations of one training, each a share of its epochs; choose, whether the kind's networks are compared on folds of the training part first; output, the folder
-    for the results.
+    seeds are averaged; snapshots, whether they are stations of one training, each a share of its epochs; choose, whether the kind's
+    networks are compared on folds of the training part first; patient, a regular expression on a file's path below the data folder,
+    whose only group is the patient (None: by the names that public sets give); output, the folder for the results.
     Returns: the metrics of `evaluation.evaluate_diagnosis`; under "data" and "recipe" how they came about; under
     "baselines" and "verdict" how they compare; under "validation" what changed examples do to them; under "elsewhere" a row of
     `elsewhere.test` for each path of `also`; under "ensemble" what `ensemble.judge` says of more members than one; under "choice"
@@ -77,7 +79,9 @@ def diagnose(
     name = kind or kinds.guess(path)
     subject = kinds.get(name)
     options = Options(network, augment, epochs, steps, batch)
-    study = subject.open_study(path, size=size or subject.usual_size(path, options), limit=limit, seed=seed)
+    size = size or subject.usual_size(path, options)
+    study = subject.open_study(path, size=size, limit=limit, seed=seed, patient=patient)
+    check_trainable(study)
     others = [(other, subject.open_labelled(other, study.class_names, study.preprocessing)) for other in also]
     print(study.describe(), flush=True)
     choice = None
@@ -226,7 +230,7 @@ def _validation(model: Any, kind: Kind, study: Study, plan: Plan, seed: int) -> 
 
 def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     """The results on the test examples beside the baselines', and elsewhere; what speaks against the model comes first."""
-    lines = [f"\nOn {metrics['count']} {'synthetic ' if study.synthetic else ''}test {study.noun} that training never saw:"]
+    lines = [f"\nOn {metrics['count']} {'synthetic ' if study.synthetic else ''}test {study.noun}{_unseen(study)}:"]
     better = metrics["verdict"].startswith("Better")
     if not better:
         lines.insert(0, f"\n{metrics['verdict']}")
@@ -245,6 +249,13 @@ def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     if not (metrics["elsewhere"] or study.synthetic):
         lines.append(f"Not tested on {study.noun} from another place: --also PATH does that, or `tinydx evaluate MODEL PATH`.")
     return "\n".join(lines)
+
+
+def _unseen(study: Study) -> str:
+    """Whether training has seen any of the test examples, which equal ones tell."""
+    known = set(inputs.digests(study.train.x))
+    seen = sum(digest in known for digest in inputs.digests(study.test.x))
+    return f", of which training has seen {seen}" if seen else " that training never saw"
 
 
 def _baseline(row: dict[str, Any]) -> str:

@@ -74,11 +74,14 @@ class Kind:
         """The size of an example where the user names none, in this kind's unit; None: `open_study` chooses."""
         return None
 
-    def open_study(self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int) -> Study:
+    def open_study(
+        self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int, patient: str | None = None
+    ) -> Study:
         """Read the data at a path into memory, as splits; without a path, synthetic data.
 
         Arguments: path; size, how much of an example is kept, in this kind's unit (None: its default); limit, at most how many
-        examples of each class and split (None: all); seed of the splits.
+        examples of each class and split (None: all); seed of the splits; patient, a regular expression on a file's path below the
+        data folder, whose only group is the patient (None: by the names that public sets give).
         Raises: one-line errors for data that cannot be used.
         """
         raise NotImplementedError

@@ -229,7 +229,7 @@ def _figure(page: _Page) -> Any:
         _Band(2.9, lambda band: _plot_curves(band, page.history)),
         _Band(4.0, quality),
         _Band(4.0, calibration),
-        *_text_bands(_recipe_lines(metrics)),
+        *_text_bands(_data_lines(metrics), _recipe_lines(metrics)),
     ]
     for heading, chosen in grids:
         height = 0.45 + kind.panel_height * math.ceil(len(chosen) / kind.columns)
@@ -484,11 +484,20 @@ def _elsewhere_curves(page: _Page, positive: int | None) -> list[_Band]:
     return [_Band(max(4.0, 0.5 + 0.22 * len(curves)), plot)]
 
 
+def _data_lines(metrics: dict[str, Any]) -> list[_Line]:
+    """How the data was divided, and what is doubtful about it."""
+    return _list("The data", (metrics.get("data") or {}).get("notes") or [])
+
+
 def _recipe_lines(metrics: dict[str, Any]) -> list[_Line]:
     """How the model was trained: a line for each step of the recipe."""
-    why = (metrics.get("recipe") or {}).get("why") or []
-    steps = [_Line(("- " if k == 0 else "  ") + line, 10, INK, 0.21) for text in why for k, line in enumerate(_wrap(text, 114))]
-    return [_heading("How it was trained, and why"), *steps] if steps else []
+    return _list("How it was trained, and why", (metrics.get("recipe") or {}).get("why") or [])
+
+
+def _list(heading: str, sentences: Sequence[str]) -> list[_Line]:
+    """The sentences under a heading, each with a dash; nothing where there are none."""
+    lines = [_Line(("- " if k == 0 else "  ") + line, 10, INK, 0.21) for s in sentences for k, line in enumerate(_wrap(s, 114))]
+    return [_heading(heading), *lines] if lines else []
 
 
 # --- curves of the training ---------------------------------------------------------------------------------

@@ -118,6 +118,10 @@ def run(data: Path, seed: int) -> float:
     """Print both tables; returns the mean AUC over the folds of site a."""
     began = time.perf_counter()
     sounds, labels = read_site_a(data / "training-a_10s_wav")
+    others = data / "training-bcdf_5s_2000Hz.npz"
+    sites = read_other_sites(others) if others.exists() else {}
+    if (fewest := min(labels.sum(), len(labels) - labels.sum())) < FOLDS:
+        raise ValueError(f"{data}: {fewest} recordings of one class, but each of the {FOLDS} folds needs one")
     rng = np.random.default_rng(seed)
     whole = summaries(sounds)
     training = np.stack([whole, *(pieces(sounds, rng) for _ in range(PIECES))])
@@ -129,9 +133,7 @@ def run(data: Path, seed: int) -> float:
         areas.append(roc_auc(labels[test], p))
         print(f"  fold {k + 1}: AUC {areas[-1]:.3f} on {test.sum()} recordings", flush=True)
     print(f"  mean   AUC {np.mean(areas):.3f} (log-spectrum and logistic regression: 0.794)")
-    others = data / "training-bcdf_5s_2000Hz.npz"
-    if others.exists():
-        sites = read_other_sites(others)
+    if sites:
         print("Trained on all of site a, tested on the other sites:")
         found = diagnose(training, labels, [summaries(sounds) for sounds, _ in sites.values()])
         for (site, (_, truth)), p in zip(sites.items(), found, strict=True):

@@ -56,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
         parser.error(f"{a.task} needs --data")
     tinydx.set_seed(a.seed)
     train, val, test = split(READERS[a.task](a.data)[: a.limit], a.new, a.seed)
+    if not (train and val and test):
+        raise ValueError(f"{len(train)} training, {len(val)} validation and {len(test)} test pairs: give at least 20 in all")
     print(f"{a.task}: {len(train)} training, {len(val)} validation, {len(test)} test pairs", flush=True)
     began = time.perf_counter()
     model = train_translator(train, val, **SETTINGS[a.task] | ({"epochs": a.epochs} if a.epochs else {}), verbose=2)

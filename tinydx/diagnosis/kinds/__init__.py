@@ -13,6 +13,8 @@ from pathlib import Path
 from tinydx.diagnosis.kind import Kind
 from tinydx.files import visible_files
 
+SIDE = 10
+
 
 def names() -> list[str]:
     """The names of all kinds, for `--kind`.
@@ -39,6 +41,9 @@ def get(name: str) -> Kind:
 def guess(path: str | Path | None) -> str:
     """The name of the kind to which most files at a path belong; "image" for ties and without a path.
 
+    Texts and tables count only where there are more than `SIDE` of them for each image or recording: beside these they are notes,
+    tables of patients, or the labels of a detector. Hidden files and folders do not count.
+
     >>> guess("recordings.npz"), guess(None)
     ('image', 'image')
     """
@@ -46,4 +51,6 @@ def guess(path: str | Path | None) -> str:
         return "image"
     root = Path(path)
     files = [file.name.lower() for file in (visible_files(root) if root.is_dir() else [root])]
-    return max(names(), key=lambda name: (sum(file.endswith(get(name).endings) for file in files), name == "image"))
+    found = Counter({name: sum(file.endswith(get(name).endings) for file in files) for name in names()})
+    found["text"] = found["text"] if found["text"] > SIDE * (found.total() - found["text"]) else 0
+    return max(found, key=lambda name: (found[name], name == "image"))

@@ -23,9 +23,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx.datasets.copies import Copy, check_copies, keys_of
 from tinydx.datasets.download import data_home
 from tinydx.datasets.folders import labelled_files, match_classes, open_folders
 from tinydx.datasets.medmnist import MedMNIST
+from tinydx.datasets.patients import Patients
 from tinydx.datasets.phantom import VERSION, write_phantom_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, progress
 from tinydx.datasets.synthetic import MARKER
@@ -106,8 +108,10 @@ class ImageKind(Kind):
         document = is_document_program(*_network_and_augmentation(options, synthetic))
         return DOCUMENT_SIZE if document and (path is None or _npz(Path(path)) is None) else None
 
-    def open_study(self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int) -> Study:
-        return open_study(path, size=size, limit=limit, seed=seed)
+    def open_study(
+        self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int, patient: str | None = None
+    ) -> Study:
+        return open_study(path, size=size, limit=limit, seed=seed, patient=patient)
 
     def plan(self, study: Study, options: Options) -> Plan:
         """The document's program as it stands, or the recipe; the recipe also sets how the study's images become inputs."""
@@ -379,11 +383,13 @@ def reasons(study: Study, plan: Plan) -> tuple[str, ...]:
 # ---- the data ------------------------------------------------------------------------------------------------------
 
 
-def open_study(path: str | Path | None, *, size: int | None = None, limit: int | None = None, seed: int = 0) -> Study:
+def open_study(
+    path: str | Path | None, *, size: int | None = None, limit: int | None = None, seed: int = 0, patient: str | None = None
+) -> Study:
     """Images from any of the sources that the module lists.
 
     Arguments: path, None for phantoms; size in pixels (None: 48, or an .npz file's own; synthetic: 150); limit, at most how many
-    images of each class and split (None: all); seed of the splits.
+    images of each class and split (None: all); seed of the splits; patient, as in `open_folders`.
     Returns: the study.
     Raises: FileNotFoundError, which names the nearest folder that exists; ValueError for data that cannot be used.
     """
@@ -391,10 +397,12 @@ def open_study(path: str | Path | None, *, size: int | None = None, limit: int |
         return _phantoms(size or DOCUMENT_SIZE, limit, seed)
     path = Path(path)
     if file := _npz(path):
+        if patient is not None:
+            raise ValueError(f"--patient is for folders of files: {file} does not name its images")
         return _medmnist(file, size, limit, seed)
     if path.is_file():
         raise ValueError(f"{path} is neither a folder nor an .npz file: give a folder with one folder of images for each class")
-    return _folders(path, size or (DOCUMENT_SIZE if (path / MARKER).exists() else SIZE), limit, seed)
+    return _folders(path, size or (DOCUMENT_SIZE if (path / MARKER).exists() else SIZE), limit, seed, patient)
 
 
 def _npz(path: Path) -> Path | None:
@@ -412,19 +420,19 @@ def _phantoms(size: int, limit: int | None, seed: int) -> Study:
     return _folders(folder, size, limit, seed)
 
 
-def _folders(path: Path, size: int, limit: int | None, seed: int) -> Study:
-    names, splits, notes = open_folders(path, seed=seed, limit=limit)
+def _folders(path: Path, size: int, limit: int | None, seed: int, patient: str | None = None) -> Study:
+    names, splits, notes = open_folders(path, seed=seed, limit=limit, patient=patient)
     white = shared_white([file for files in splits.values() for file, _ in files])
     if white is not None:
         notes.append(f"images of more than 8 bits: 0 is black, {white} white")
     how = _reading(size, white)
     files = [file for k in SPLITS for file in splits[k]]  # in one go, so that an error names the bad files of all splits
     with progress("Reading images", len(files)) as advance:
-        train, val, test = parts_of(_read_images(files, how, advance), [len(splits[k]) for k in SPLITS])
+        parts = parts_of(_read_images(files, how, advance), [len(splits[k]) for k in SPLITS])
     synthetic = (path / MARKER).exists()
     source = "synthetic chest phantoms" if synthetic else path.name or str(path)
     notes = [SYNTHETIC, *notes] if synthetic else notes
-    return Study(source, names, train, val, test, synthetic, notes, how, "images", f"{size}x{size}")
+    return Study(source, names, *parts, synthetic, notes, how, "images", f"{size}x{size}", Patients(str(path), patient))
 
 
 def _reading(size: int, white: int | None = None) -> dict[str, Any]:
@@ -450,8 +458,15 @@ def _read_images(files: Sequence[tuple[str, int]], how: dict[str, Any], advance:
 def _medmnist(path: Path, size: int | None, limit: int | None, seed: int) -> Study:
     data = MedMNIST(path)
     size = size or data.size
-    notes = []
+    notes: list[str] = []
     splits = {k: data.load(k) for k in SPLITS if k in data.splits or k == "train"}
+    notes += check_copies(
+        [
+            Copy(key, data.class_names[label], split, f"{split} {i}")
+            for split, (x, y) in splits.items()
+            for i, (key, label) in enumerate(zip(keys_of(x), y, strict=True))
+        ]
+    )
     if "test" not in splits and "val" in splits:
         splits["test"] = splits.pop("val")
         notes.append("no test images in the file: its val images serve as the test")

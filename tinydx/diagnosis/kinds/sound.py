@@ -32,6 +32,7 @@ import numpy as np
 from tinydx.datasets.download import data_home
 from tinydx.datasets.folders import Files, labelled_files, open_folders
 from tinydx.datasets.heart import VERSION, write_heart_folders
+from tinydx.datasets.patients import Patients
 from tinydx.datasets.study import SPLITS, Examples, Study, progress
 from tinydx.datasets.synthetic import MARKER
 from tinydx.diagnosis.inputs import sound_statistics
@@ -95,10 +96,12 @@ class SoundKind(Kind):
     columns, panel_height = 3, 1.9
     features_name = "mean and spread of the log-mel spectrum"
 
-    def open_study(self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int) -> Study:
+    def open_study(
+        self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int, patient: str | None = None
+    ) -> Study:
         if path is None:
             path, size = _synthetic_folder(size or SYNTHETIC_SECONDS), size or SYNTHETIC_SECONDS
-        return _folders(Path(path), size or SECONDS, limit, seed)
+        return _folders(Path(path), size or SECONDS, limit, seed, patient)
 
     def plan(self, study: Study, options: Options) -> Plan:
         plan, count = super().plan(study, options), len(study.train.y)
@@ -296,11 +299,12 @@ def _synthetic_folder(seconds: int) -> Path:
     return write_heart_folders(folder, seconds=seconds)
 
 
-def _folders(path: Path, seconds: int, limit: int | None, seed: int) -> Study:
+def _folders(path: Path, seconds: int, limit: int | None, seed: int, patient: str | None) -> Study:
     """The study of the class folders at a path."""
     if path.is_file():
         raise ValueError(f"{path} is a file: give a folder with one folder of wav or flac files for each class")
-    names, splits, notes = open_folders(path, seed=seed, limit=limit, noun="recordings", find=find_sounds, check=check_sounds)
+    sounds: dict[str, Any] = {"noun": "recordings", "find": find_sounds, "check": check_sounds}
+    names, splits, notes = open_folders(path, seed=seed, limit=limit, patient=patient, **sounds)
     files = [file for k in SPLITS for file in splits[k]]  # in one go, so that an error names the bad files of all splits
     with progress("Reading recordings", len(files)) as advance:
         train, val, test = parts_of(_read_sounds(files, seconds, advance), [len(splits[k]) for k in SPLITS])
@@ -313,7 +317,8 @@ def _folders(path: Path, seconds: int, limit: int | None, seed: int) -> Study:
     if len(train.y) < FEW and not synthetic:
         whole = summaries(train.x)[0]
         how.update(mean=whole.mean(axis=0).tolist(), spread=np.maximum(whole.std(axis=0), 1e-3).tolist())
-    return Study(source, names, train, val, test, synthetic, notes, how, "recordings", f"{seconds} s at {RATE} Hz")
+    form, who = f"{seconds} s at {RATE} Hz", Patients(str(path), patient)
+    return Study(source, names, train, val, test, synthetic, notes, how, "recordings", form, who)
 
 
 def _read_sounds(files: Files, seconds: int, advance: Any) -> Examples:

@@ -19,13 +19,17 @@ import os
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinydx.datasets.folders import SHARES, SPLIT_FOLDERS, labelled_files, match_classes, open_folders
+from tinydx.datasets.copies import Copy, check_copies
+from tinydx.datasets.folder_names import split_names
+from tinydx.datasets.folders import SHARES, labelled_files, match_classes, open_folders
+from tinydx.datasets.patients import Patients
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out
 from tinydx.datasets.tables import Table, has_columns, read_table
 from tinydx.datasets.terms import CHAPTERS, Term, icd10cm_diagnoses, icd10cm_terms, split_by_group
@@ -98,12 +102,17 @@ class TextKind(Kind):
     columns, panel_height = 3, 1.5
     features_name = "TF-IDF of words and pairs"
 
-    def open_study(self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int) -> Study:
+    def open_study(
+        self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int, patient: str | None = None
+    ) -> Study:
         if path is None:
             return _icd10cm(size, limit, seed)
         path = Path(path)
-        read = open_table if path.suffix.lower() in TABLES or _tables_in(path) else _folders
-        names, splits, notes = read(path, limit, seed)
+        if path.suffix.lower() not in TABLES and not _tables_in(path):
+            return _folders(path, size, limit, seed, patient)
+        if patient is not None:
+            raise ValueError(f"--patient is for folders of files: {path} is a table")
+        names, splits, notes = open_table(path, limit, seed)
         return _study(path.name, names, splits, notes, size)
 
     def plan(self, study: Study, options: Options) -> Plan:
@@ -384,16 +393,19 @@ def _limited(texts: Labelled, limit: int | None) -> Labelled:
     return [texts[i] for i in kept]
 
 
-def _folders(path: Path, limit: int | None, seed: int) -> tuple[list[str], dict[str, Labelled], list[str]]:
-    """Class folders of .txt files."""
+def _folders(path: Path, size: int | None, limit: int | None, seed: int, patient: str | None) -> Study:
+    """The study of class folders of .txt files."""
     if path.is_file():
         raise ValueError(f"{path} is not a table (.csv, .tsv): give one, or one folder of .txt files for each class")
-    names, files, notes = open_folders(path, seed=seed, limit=limit, noun="texts", find=_find_texts, check=_check_files)
-    return names, {k: [(_read_file(file), c) for file, c in files[k]] for k in SPLITS}, notes
+    texts: dict[str, Any] = {"noun": "texts", "find": _find_texts, "check": _check_files}
+    names, files, notes = open_folders(path, seed=seed, limit=limit, patient=patient, **texts)
+    study = _study(path.name, names, {k: [(_read_file(file), c) for file, c in files[k]] for k in SPLITS}, notes, size)
+    parts = {k: getattr(study, k)._replace(files=[file for file, _ in files[k]]) for k in SPLITS}
+    return replace(study, **parts, patients=Patients(str(path), patient))
 
 
-def _find_texts(folder: Any) -> dict[str, list[str]]:
-    return find_files(folder, (".txt",), "texts")
+def _find_texts(folder: Any, classes: Sequence[str] | None = None) -> dict[str, list[str]]:
+    return find_files(folder, (".txt",), "texts", classes)
 
 
 def _check_files(paths: Sequence[str]) -> None:
@@ -426,7 +438,8 @@ def open_table(path: Path, limit: int | None, seed: int) -> tuple[list[str], dic
     names = sorted({label for _, label in read["train"][0]})
     if len(names) < 2:
         raise ValueError(f"{path} holds one class only, {names[0]!r}: a diagnosis needs at least two labels")
-    notes, seen = list(read["train"][1]), set[str]()
+    lines = [Copy(text, label, "", f"{tables[k].name} row {i}") for k in read for i, (text, label) in enumerate(read[k][0], 2)]
+    notes, seen = [*read["train"][1], *check_copies(lines, "texts")], set[str]()
     parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for split, (rows, _) in read.items():  # the test first: a text that is in two splits is left out of training
         if unknown := sorted({label for _, label in rows} - set(names)):
@@ -452,13 +465,13 @@ def open_table(path: Path, limit: int | None, seed: int) -> tuple[list[str], dic
 
 def _tables_in(folder: Path) -> dict[str, Path]:
     """The tables of a folder by their split; empty unless one is named train."""
-    found = {
-        split: file
-        for split, stems in SPLIT_FOLDERS.items()
-        for stem in reversed(stems)
-        for ending in TABLES
-        if (file := folder / f"{stem}{ending}").is_file()
-    }
+    tables = [file for file in folder.iterdir() if file.suffix.lower() in TABLES] if folder.is_dir() else []
+    files = {file.stem: file for file in sorted(tables, reverse=True)}  # of a.csv and a.tsv the first
+    found: dict[str, Path] = {}
+    for stem, split in split_names(sorted(files, key=lambda stem: (len(stem), stem))).items():
+        if split in found:
+            raise ValueError(f"{found[split]} and {files[stem]} both are {split} tables: put them together")
+        found[split] = files[stem]
     return found if "train" in found else {}
 
 
