@@ -133,13 +133,22 @@ def _add_diagnose(commands: Any) -> None:
         help="compare the kind's networks first, each trained three times on folds of the training part, and take the smallest "
         "that cannot be told from the best",
     )
-    p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="folder for the results (default: diagnosis)")
+    p.add_argument(
+        "--resume", action="store_true", help="continue this run where it was interrupted; the result is the same, bit for bit"
+    )
+    p.add_argument(
+        "--output",
+        default="diagnosis",
+        metavar="FOLDER",
+        help="folder for the results, which replace earlier ones when they are complete (default: diagnosis)",
+    )
     p.set_defaults(run=_diagnose, writes_files=True)
 
 
 def _diagnose(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.diagnose import diagnose
 
+    command.advice = "; the same command with --resume continues"
     options = {k: v for k, v in vars(a).items() if k not in ("data", "run", "writes_files", "keeps_order")}
     diagnose(a.data, **options)
     return 0

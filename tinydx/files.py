@@ -25,6 +25,7 @@ try:
 except ImportError:  # Windows, where an open file cannot be removed
     fcntl = None  # type: ignore[assignment]
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room on the disk, or for this user, or for one file
 LEFTOVER = re.compile(r"\..*\.[0-9a-f]{12}\.tinydx\.tmp", re.DOTALL)  # the names of temporary files
 
 
@@ -47,7 +48,6 @@ def atomic_write(path: str | os.PathLike, data: str | bytes | bytearray | memory
     """
     target = _target(path)
     try:
-        remove_leftovers(target.parent)
         with _temporary(target) as file:
             file.write(data.encode("utf-8") if isinstance(data, str) else data)
             file.flush()
@@ -149,7 +149,11 @@ def _target(path: str | os.PathLike) -> Path:
 
 @contextlib.contextmanager
 def _temporary(target: Path) -> Iterator[IO[bytes]]:
-    """A new file beside the target, open for writing and locked; at the end it is removed, unless it was renamed."""
+    """A new file beside the target, open for writing and locked; at the end it is removed, unless it was renamed.
+
+    First of all, those that killed processes have left there are removed.
+    """
+    remove_leftovers(target.parent)
     with _created(target) as file:
         try:
             yield file

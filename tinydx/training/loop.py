@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tinydx import callbacks as cb
 from tinydx import random
+from tinydx.files import DISK_FULL
 from tinydx.saving import read_run, save_run
 from tinydx.training import data, prefetch
 from tinydx.training.data import Batch
@@ -119,7 +120,12 @@ class Run:
             "validation": self.validation.state() if self.validation else None,
             "callbacks": [{"class": type(c).__name__, "state": c.state()} for c in self.lasting],
         }
-        save_run(self.model, state, path)
+        try:
+            save_run(self.model, state, path)
+        except OSError as error:  # what was learnt is worth more than the file
+            if error.errno not in DISK_FULL:
+                raise
+            print(f"{path}: the disk is full; the run is not saved after epoch {epoch}, and goes on", file=sys.stderr)
 
     def _read(self, path: str | Path) -> Any:
         """The saved run, checked against this one; only the sources of data take their state yet."""
