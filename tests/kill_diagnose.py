@@ -163,12 +163,12 @@ def every_operation_of_the_folder(root: Path) -> int:
     kills = 0
 
     def work(output: Path, resume: bool) -> None:
-        place = ResultFolder(output)
-        place.begin({"seed": 0}, resume)
-        atomic_write(place.work / "seed-0.run", b"state")
-        for name in FILES:
-            atomic_write(place.draft / name, '"new"' if name.endswith("json") else b"new")
-        place.publish()
+        with ResultFolder(output) as place:
+            place.begin({"seed": 0}, resume)
+            atomic_write(place.work / "seed-0.run", b"state")
+            for name in FILES:
+                atomic_write(place.draft / name, '"new"' if name.endswith("json") else b"new")
+            place.publish()
 
     for before in ("nothing", "empty", "earlier"):
         for resume in (True, False):

@@ -76,56 +76,58 @@ def diagnose(
     Raises: one-line errors for data that cannot be used and for an output that cannot be written, before anything is trained.
     """
     began = time.perf_counter()
-    place = ResultFolder(output)
-    tinydx.set_seed(seed)
-    name = kind or kinds.guess(path)
-    subject = kinds.get(name)
-    options = Options(network, augment, epochs, steps, batch)
-    study = subject.open_study(path, size=size or subject.usual_size(path, options), limit=limit, seed=seed)
-    others = [(other, subject.open_labelled(other, study.class_names, study.preprocessing)) for other in also]
-    checks.check_names(study)
-    print(study.describe(), flush=True)
-    asked = {"kind": name, **options._asdict(), "limit": limit, "seed": seed, "members": members, "choose": choose}
-    settings = checks.settings(study, others, asked)
-    if resume and place.is_finished(settings):
-        print(f"{place.output} holds the result of this run: nothing is left to do.")
-        return json.loads((place.folder / "metrics.json").read_text(encoding="utf-8"))
-    room = checks.room(subject, study, options, members, choose)
-    if place.begin(settings, resume):
-        print(f"Continuing the run in {place.work}.", flush=True)
-    place.check_room(room)
-    choice = None
-    if choose:
-        choice = fitting.choose_network(subject, study, options, seed, place)
-        options = options._replace(network=choice["network"])
+    with ResultFolder(output) as place:
         tinydx.set_seed(seed)
-    plan = subject.plan(study, options)
+        name = kind or kinds.guess(path)
+        subject = kinds.get(name)
+        options = Options(network, augment, epochs, steps, batch)
+        study = subject.open_study(path, size=size or subject.usual_size(path, options), limit=limit, seed=seed)
+        others = [(other, subject.open_labelled(other, study.class_names, study.preprocessing)) for other in also]
+        checks.check_names(study)
+        print(study.describe(), flush=True)
+        asked = {"kind": name, **options._asdict(), "limit": limit, "seed": seed, "members": members, "choose": choose}
+        settings = checks.settings(study, others, asked)
+        if resume and place.is_finished(settings):
+            print(f"{place.output} holds the result of this run: nothing is left to do.")
+            return json.loads((place.folder / "metrics.json").read_text(encoding="utf-8"))
+        room = checks.room(subject, study, options, members, choose)
+        if place.begin(settings, resume):
+            print(f"Continuing the run in {place.work}.", flush=True)
+        place.check_room(room)
+        choice = None
+        if choose:
+            choice = fitting.choose_network(subject, study, options, seed, place)
+            options = options._replace(network=choice["network"])
+            tinydx.set_seed(seed)
+        plan = subject.plan(study, options)
 
-    model, history = fitting.fit(subject, study, plan, seed, place, members)
-    model.class_names = list(study.class_names)
-    model.preprocessing = {"kind": name, **study.preprocessing, "threshold": plan.threshold}
-    with _kept(place), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "an output near 1 means")  # the evaluation goes by the class names
-        _save(model, place)
-        probabilities = model.predict(subject.plain_batches(study, study.test, plan.batch))
-        metrics = evaluation.evaluate_diagnosis(
-            study.test.y, probabilities, study.class_names, threshold=plan.threshold, seed=seed
-        )
-        metrics["data"], metrics["settings"] = study.facts(), settings
-        metrics["baselines"], metrics["verdict"] = baselines.compare(
-            subject, study, probabilities, seed, threshold=plan.threshold
-        )
-        metrics["choice"], metrics["ensemble"] = choice, _judged(model, subject, study, plan)
-        metrics["recipe"] = _recipe(plan, choice, metrics["ensemble"])
-        metrics["validation"] = _validation(model, subject, study, plan, seed)
-        elsewhere.remember(model, subject, study, metrics)
-        metrics["elsewhere"] = [elsewhere.test(model, other, part=part, seed=seed, batch=plan.batch) for other, part in others]
-        _save(model, place)
-        _report(place.draft, metrics, history, probabilities, subject, study, _subtitle(subject, study, model, plan, history))
-        place.publish()
-    page, seconds = place.output / "report.png", time.perf_counter() - began
-    print(_closing_words(metrics, study), f"Look at {page} ({seconds:.0f} s in all).", sep="\n")
-    return metrics
+        model, history = fitting.fit(subject, study, plan, seed, place, members)
+        model.class_names = list(study.class_names)
+        model.preprocessing = {"kind": name, **study.preprocessing, "threshold": plan.threshold}
+        with _kept(place), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "an output near 1 means")  # the evaluation goes by the class names
+            _save(model, place)
+            probabilities = model.predict(subject.plain_batches(study, study.test, plan.batch))
+            metrics = evaluation.evaluate_diagnosis(
+                study.test.y, probabilities, study.class_names, threshold=plan.threshold, seed=seed
+            )
+            metrics["data"], metrics["settings"] = study.facts(), settings
+            metrics["baselines"], metrics["verdict"] = baselines.compare(
+                subject, study, probabilities, seed, threshold=plan.threshold
+            )
+            metrics["choice"], metrics["ensemble"] = choice, _judged(model, subject, study, plan)
+            metrics["recipe"] = _recipe(plan, choice, metrics["ensemble"])
+            metrics["validation"] = _validation(model, subject, study, plan, seed)
+            elsewhere.remember(model, subject, study, metrics)
+            metrics["elsewhere"] = [
+                elsewhere.test(model, other, part=part, seed=seed, batch=plan.batch) for other, part in others
+            ]
+            _save(model, place)
+            _report(place.draft, metrics, history, probabilities, subject, study, _subtitle(subject, study, model, plan, history))
+            place.publish()
+        page, seconds = place.output / "report.png", time.perf_counter() - began
+        print(_closing_words(metrics, study), f"Look at {page} ({seconds:.0f} s in all).", sep="\n")
+        return metrics
 
 
 @contextlib.contextmanager

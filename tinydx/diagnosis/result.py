@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from tinydx.files import LEFTOVER, atomic_write, check_folder, check_room, fcntl, sync_folder
 
@@ -40,24 +40,33 @@ class ResultFolder:
 
     >>> import tempfile
     >>> output = Path(tempfile.mkdtemp(), "diagnosis")
-    >>> place = ResultFolder(output)
-    >>> place.begin({"seed": 0}, resume=False)
-    False
-    >>> _ = atomic_write(place.draft / MODEL, b"weights")
-    >>> place.publish()
+    >>> with ResultFolder(output) as place:
+    ...     continued = place.begin({"seed": 0}, resume=False)
+    ...     _ = atomic_write(place.draft / MODEL, b"weights")
+    ...     place.publish()
     >>> [path.name for path in output.parent.iterdir()], [path.name for path in output.iterdir()]
     (['diagnosis'], ['model.safetensors'])
     """
 
     def __init__(self, output: str | os.PathLike):
         self.output, self.folder = Path(output), Path(os.path.realpath(output))
-        self.work = self.folder.with_name(f"{self.folder.name}.unfinished")
+        self.work = self.folder.parent / f"{self.folder.name}.unfinished"
         self.draft, self.replaced = self.work / "result", self.work / "replaced"
         self._lock: IO[bytes] | None = None
-        if os.path.lexists(self.work):
-            self._take()
-            self._recover()
-        self._check()
+        try:
+            if os.path.lexists(self.work):
+                self._take()
+                self._recover()
+            self._check()
+        except BaseException:
+            self._release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._release()
 
     def begin(self, settings: dict[str, Any], resume: bool) -> bool:
         """Make the folder of the run, or take that of the interrupted one.
@@ -136,7 +145,7 @@ class ResultFolder:
 
     def _take(self) -> None:
         """Hold the lock of the run's folder, until the process ends; OSError where another process holds it."""
-        foreign = _foreign(self.work, ("lock", SETTINGS, "result", "replaced"), ".run")
+        foreign = _foreign(self.work, ("lock", SETTINGS), ".run", ("result", "replaced"))
         if foreign or not self.work.is_dir():
             raise FileExistsError(f"{self.work} is not of an unfinished run: move it, or choose another --output")
         self._lock = open(self.work / "lock", "ab")  # noqa: SIM115 (as long as the object)
@@ -144,10 +153,15 @@ class ResultFolder:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._lock.close()
+                self._release()
                 raise FileExistsError(f"another run is at work in {self.work}: wait for it, or choose another --output") from None
             except OSError:
                 pass  # a file system without locks
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def _recover(self) -> None:
         """Finish what an earlier process began: to put its result into its place, or to remove what it kept."""
@@ -164,9 +178,7 @@ class ResultFolder:
     def _clean(self) -> None:
         """Remove the run's folder, unless it holds what is not tinydx's."""
         self._clear()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._release()
         (self.work / "lock").unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.work.rmdir()
@@ -205,10 +217,14 @@ class ResultFolder:
             raise FileExistsError(f"{self.output} is {what}, which cannot be replaced: choose a folder in it, such as {inside}")
 
 
-def _foreign(folder: Path, own: tuple[str, ...], suffix: str = "\0") -> list[str]:
+def _foreign(folder: Path, own: tuple[str, ...], suffix: str = "\0", folders: tuple[str, ...] = ()) -> list[str]:
     """The names in a folder that are not its own."""
-    names = os.listdir(folder) if folder.is_dir() else []
-    return [n for n in names if not (n in (*own, *SYSTEM) or n.endswith(suffix) or LEFTOVER.fullmatch(n))]
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        known = path.name in (*own, *SYSTEM) or path.name.endswith(suffix) or LEFTOVER.fullmatch(path.name)
+        if not ((known and path.is_file()) or path.name in folders):
+            found.append(path.name)
+    return found
 
 
 def _short(value: Any) -> str:
