@@ -52,10 +52,11 @@ PRELOADED = (  # what a run imports late
     "tinydx.diagnosis.kinds.text",
 )
 RUNS: dict[str, dict[str, Any]] = {
-    "text": {"data": "t.csv", "network": "linear", "epochs": 3, "steps": 2, "batch": 4},
+    "text": {"data": "t.csv", "network": "linear", "epochs": 6, "steps": 2, "batch": 4},
     "members": {"data": "t.csv", "network": "linear", "epochs": 2, "steps": 2, "batch": 4, "members": 2, "also": ["t.csv"]},
     "choice": {"data": "t.csv", "epochs": 1, "steps": 1, "batch": 4, "choose": True},
-    "images": {"data": "images", "network": "small", "size": 16, "epochs": 3, "steps": 2, "batch": 4},
+    "images": {"data": "images", "network": "small", "size": 16, "epochs": 5, "steps": 2, "batch": 4},
+    "sounds": {"data": "sounds", "network": "linear", "size": 1, "epochs": 3, "steps": 2, "batch": 4},
 }
 
 
@@ -194,17 +195,25 @@ def every_operation_of_the_folder(root: Path) -> int:
 
 
 def make_data(root: Path) -> None:
-    """A table of texts and a folder of images, small enough to learn from in no time."""
+    """A table of texts, folders of images and of sounds, small enough to learn from in no time."""
     rng = np.random.default_rng(0)
     rows = [f"{' '.join(rng.choice(words, 3))} {i},{label}" for i in range(16) for label, words in WORDS.items()]
     (root / "t.csv").write_text("\n".join(["text,label", *rows]))
     from PIL import Image
 
+    try:
+        import soundfile
+    except ImportError:
+        RUNS.pop("sounds", None)
     for k, label in enumerate(WORDS):
-        (root / "images" / label).mkdir(parents=True)
+        for kind in ("images", "sounds"):
+            (root / kind / label).mkdir(parents=True)
         for i in range(12):
             pixels = rng.integers(0, 120, (16, 16)) + 100 * k
             Image.fromarray(pixels.astype(np.uint8)).save(root / "images" / label / f"{i}.png")
+            if "sounds" in RUNS:
+                tone = np.sin(np.arange(2000) * (0.2 + 0.2 * k)) + rng.normal(0, 0.1, 2000)
+                soundfile.write(root / "sounds" / label / f"{i}.wav", 0.4 * tone, 2000)
 
 
 def cheap_page(page: Any) -> bytes:
