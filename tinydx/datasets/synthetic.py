@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tinydx.datasets.download import make_folder
+
 MARKER = "synthetic.json"  # in every such folder: its content, and the settings that produced it
 
 
@@ -34,7 +36,7 @@ def write_once(directory: str | Path, facts: dict[str, Any], noun: str, write: C
     facts = {"synthetic": True, **facts}
     if target.exists() and not _is_free(target, facts, noun):
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         draft.mkdir()

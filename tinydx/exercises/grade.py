@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tinydx.exercises.exercise import all_exercises, find
 from tinydx.exercises.runner import check_file
-from tinydx.files import atomic_write
+from tinydx.files import atomic_write, check_writable
 
 SECONDS = 5.0  # time limit for the code of one file
 
@@ -50,12 +50,11 @@ def grade(folder: Path, table: Path, seconds: float = SECONDS, jobs: int | None 
     write, with the columns student, passed, of, percent and one for each exercise; seconds, the time limit for each file;
     jobs, the number of processes (default: one for each core).
     Returns: the students' scores, sorted by name.
-    Raises: NotADirectoryError or ValueError where there are no students; FileNotFoundError where the table cannot be written.
+    Raises: NotADirectoryError or ValueError where there are no students; OSError where the table cannot be written.
     """
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is no folder: give one that contains a folder for each student")
-    if not table.absolute().parent.is_dir():  # found now, not after an hour of work
-        raise FileNotFoundError(f"cannot write {table}: its folder does not exist, create it first")
+    check_writable(table)  # now, not after an hour of work
     students = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not students:
         raise ValueError(f"{folder} has no folders in it: give one that contains a folder for each student")
