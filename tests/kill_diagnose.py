@@ -295,7 +295,7 @@ def _where(output: Path, new: Any) -> str:
         return "writing the report"
     if (work / "result" / "model.safetensors").exists():
         return "testing the model"
-    return "training" if list(work.glob("*.run")) else "beginning"
+    return "training" if list(work.glob("[cs]*.run")) else "beginning"
 
 
 def main() -> int:

@@ -139,7 +139,7 @@ def test_too_little_room_is_refused_before_training(data, capsys, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
     assert diagnose(data, data.parent / "place" / "out") == 1
     captured = capsys.readouterr()
-    assert "about 20 MB are needed, 1 MB are free" in captured.err and "Epoch" not in captured.out
+    assert "about 10 MB are needed, 1 MB are free" in captured.err and "Epoch" not in captured.out
 
 
 def test_a_class_that_cannot_be_written_is_refused_before_training(tmp_path, capsys):

@@ -115,6 +115,21 @@ def check_room(folder: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, words, str(folder))
 
 
+def allocate(path: Path, size: int) -> None:
+    """Write a file of zeros whose room on the disk is really taken; OSError where there is not enough."""
+    try:
+        with open(path, "wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, max(size, 1))
+                return
+            for start in range(0, size, 1 << 20):
+                file.write(bytes(min(1 << 20, size - start)))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise _naming(error, path) from error
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files that killed processes have left in a folder."""
     with os.scandir(folder) as entries:

@@ -2,7 +2,7 @@
 
     check_names(study)          every class name can be written into a model's file
     settings(study, ...)        the data and the options of a run as JSON: the same settings give the same bits
-    room(kind, study, ...)      the bytes that a run writes at most, from the sizes of its models
+    room(kind, study, ...)      the bytes that a run and its result take at most, from the sizes of the models
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from tinydx.datasets.study import SPLITS, Examples, Study
 from tinydx.diagnosis import choose
 from tinydx.diagnosis.inputs import digests
 from tinydx.diagnosis.kind import Kind, Options
+from tinydx.diagnosis.result import Room
 
-PAGE = 20_000_000  # bytes, of the report and the numbers: more than they ever take
+PAGE = 10_000_000  # bytes, of the report and the numbers: more than they ever take
 
 
 def check_names(study: Study) -> None:
@@ -67,8 +68,8 @@ def _text(name: object) -> str:
     return str(name).encode("utf-8", "backslashreplace").decode()
 
 
-def room(kind: Kind, study: Study, options: Options, members: int, choosing: bool) -> int:
-    """The bytes that a run writes at most: the state of each training, a model, and the report.
+def room(kind: Kind, study: Study, options: Options, members: int, choosing: bool) -> Room:
+    """The bytes that a run writes at most: the state of each training, the model, and the report.
 
     Arguments: kind; study; options; members, how many models are averaged; choosing, whether all networks are compared first.
     """
@@ -82,4 +83,4 @@ def room(kind: Kind, study: Study, options: Options, members: int, choosing: boo
         state = max(state, weights * (2 + len(made.optimizer.slot_names)))  # the best epoch's weights, too
     random.load_state(before)
     trainings = members + (len(kind.networks) * choose.FOLDS if choosing else 0)
-    return state * (trainings + 1) + 2 * model * members + PAGE  # a file is written beside the one that it replaces
+    return Room(state * (trainings + 1), 2 * model * members + PAGE)  # a file is written beside the one that it replaces

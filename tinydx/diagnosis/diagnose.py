@@ -93,7 +93,7 @@ def diagnose(
         room = checks.room(subject, study, options, members, choose)
         if place.begin(settings, resume):
             print(f"Continuing the run in {place.work}.", flush=True)
-        place.check_room(room)
+        place.take_room(room)
         choice = None
         if choose:
             choice = fitting.choose_network(subject, study, options, seed, place)
@@ -138,18 +138,20 @@ def _kept(place: ResultFolder) -> Iterator[None]:
     except Exception:
         if (place.draft / MODEL).exists():
             print(f"tinydx: the trained model is kept: {place.publish_part() / MODEL}", file=sys.stderr)
-        print("tinydx: the same command with --resume writes what is missing, without training again", file=sys.stderr)
+        again = "without training again" if place.has_states() else "and trains again"
+        print(f"tinydx: the same command with --resume writes what is missing, {again}", file=sys.stderr)
         raise
 
 
 def _save(model: Any, place: ResultFolder) -> None:
-    """Write the model; on a full disk, in the room of the states of its training."""
+    """Write the model into the room that is kept for it; where that is not enough, into that of the states of its training."""
+    place.free_room()
     try:
         model.save(place.draft / MODEL, include_optimizer=False)
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        place.free_room()
+        place.free_room(states=True)
         model.save(place.draft / MODEL, include_optimizer=False)
 
 

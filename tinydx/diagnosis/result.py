@@ -4,6 +4,7 @@
     diagnosis.unfinished/     of a run that works, or was interrupted; removed at the end
         run.json              its settings: `--resume` continues only the same run
         *.run                 the state of each training, written after every epoch
+        reserve.run           nothing: it keeps room on the disk for the result until that is written
         result/               the new result while it is written
         replaced/             the earlier result, for the moment in which the new one takes its place
         lock                  held while the process lives
@@ -21,14 +22,21 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, NamedTuple, Self
 
-from tinydx.files import LEFTOVER, atomic_write, check_folder, check_room, fcntl, sync_folder
+from tinydx.files import LEFTOVER, allocate, atomic_write, check_folder, check_room, fcntl, sync_folder
 
 MODEL = "model.safetensors"
 FILES = (MODEL, "metrics.json", "history.json", "history.csv", "report.png")
 SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")  # what file managers leave in folders that were looked at
-SETTINGS = "run.json"
+SETTINGS, RESERVE = "run.json", "reserve.run"
+
+
+class Room(NamedTuple):
+    """The bytes that the states of a run's trainings take at most, and those that its result takes."""
+
+    states: int
+    result: int
 
 
 class ResultFolder:
@@ -103,15 +111,23 @@ class ResultFolder:
             self._clean()
         return finished
 
-    def check_room(self, needed: int) -> None:
-        """OSError where the disk has less room than the run needs; what the interrupted run has written counts as room."""
-        there = sum(path.stat().st_size for path in self.work.rglob("*") if path.is_file())
-        check_room(self.work, needed - there)
+    def take_room(self, room: Room) -> None:
+        """Reserve room for the result, so that a disk that is full after the training does not cost the model.
 
-    def free_room(self) -> None:
-        """Remove the states of the trainings, whose model is more important where the disk is full."""
-        for path in self.work.glob("*.run"):
+        Raises: OSError where the disk has less room than the run needs; what an interrupted run has written counts as room.
+        """
+        there = sum(path.stat().st_size for path in self.work.rglob("*") if path.is_file())
+        check_room(self.work, sum(room) - there)
+        allocate(self.work / RESERVE, room.result)
+
+    def free_room(self, states: bool = False) -> None:
+        """Give the reserved room free, and where that is not enough, that of the states of the trainings."""
+        for path in self.work.glob("*.run" if states else RESERVE):
             path.unlink(missing_ok=True)
+
+    def has_states(self) -> bool:
+        """Whether a training can continue."""
+        return any(path.name != RESERVE for path in self.work.glob("*.run"))
 
     def publish(self) -> None:
         """Put the new result in the place of the earlier one, and remove what the run kept."""
