@@ -7,7 +7,7 @@ A run is a process forked from this one, which has imported everything, so that 
 by SIGKILL: after a random time, or just before a random one of its operations on files. Right after each kill the output must be
 the complete earlier result, a complete new one, or nothing (where there was nothing, or between the two renames, where both
 results lie beside it). In the end the run is resumed to its end: every file must be that of the undisturbed run, bit for bit
-but for measured seconds, and nothing else may lie beside it. The page is a digest of what it shows, except in every tenth round.
+but for measured seconds, and nothing else may lie beside it. The page is a digest of what it shows, except in every fortieth round.
 """
 
 from __future__ import annotations
@@ -256,7 +256,7 @@ class Campaign:
 
     def round(self, number: int) -> int:
         """One output, its run killed a few times and resumed to the end; returns the kills."""
-        kind, real = self.rng.choice([*RUNS, "text", "images"]), number % 10 == 9
+        kind, real = self.rng.choice([*RUNS, "text", "images"]), number % 40 == 39
         new, seconds = self.undisturbed(kind, 0, real)
         place = self.root / f"round-{number}"
         place.mkdir()
@@ -264,7 +264,7 @@ class Campaign:
         if self.rng.random() < 0.5:
             earlier, _ = self.undisturbed(kind, 1, real)
             shutil.copytree(self.root / f"{kind}-1-{real}" / "diagnosis", output)
-        for attempt in range(self.rng.randint(2, 6)):
+        for attempt in range(self.rng.randint(4, 10)):
             resume = attempt > 0 and self.rng.random() < 0.9
             at_operation = self.rng.random() < 0.5
             stop = self.rng.randint(1, 90) if at_operation else None
