@@ -88,6 +88,17 @@ def test_grade_and_handouts_check_their_output_first(tmp_path, impossible, monke
         handout.write_all(tmp_path / "file")
 
 
+def test_a_full_disk_while_examples_are_made_names_their_folder(tmp_path):
+    """Pillow's errors name no file."""
+
+    def full(draft):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left on device: '.*phantoms'"):
+        synthetic.write_once(tmp_path / "phantoms", {}, "images", full)
+    assert not list(tmp_path.iterdir())
+
+
 # ---- the folder for data -------------------------------------------------------------------------------------------
 
 

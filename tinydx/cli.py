@@ -357,7 +357,7 @@ def _add_bench(commands: Any) -> None:
     of_step = p.add_argument_group("for step")
     of_step.add_argument("--peers", metavar="NAMES", help="torch, keras or torch,keras (default: both, if installed)")
     of_step.add_argument("--batch", type=_positive, help="images in a batch (default 32)")
-    p.set_defaults(run=_bench, writes_files=True)
+    p.set_defaults(run=_bench, writes_files=True, keeps_order=True)
 
 
 def _bench(a: argparse.Namespace) -> int:

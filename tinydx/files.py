@@ -58,7 +58,7 @@ def atomic_write(path: str | os.PathLike, data: str | bytes | bytearray | memory
                 file.close()  # Windows renames no open file
             os.replace(file.name, target)
     except OSError as error:
-        raise _naming(error, path) from error
+        raise named(error, path) from error
     sync_folder(target.parent)
     return Path(path)
 
@@ -82,7 +82,7 @@ def check_writable(path: str | os.PathLike, room: int = 0) -> None:
         with _temporary(target):
             pass
     except OSError as error:
-        raise _naming(error, path) from error
+        raise named(error, path) from error
     check_room(target.parent, room)
 
 
@@ -104,7 +104,7 @@ def check_folder(path: str | os.PathLike) -> None:
         with _temporary(folder / "probe"):
             pass
     except OSError as error:
-        raise _naming(error, path) from error
+        raise named(error, path) from error
 
 
 def check_room(folder: Path, needed: int) -> None:
@@ -127,7 +127,7 @@ def allocate(path: Path, size: int) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             path.unlink()
-        raise _naming(error, path) from error
+        raise named(error, path) from error
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -190,6 +190,12 @@ def _created(target: Path) -> IO[bytes]:
         file.close()  # another process took it for a leftover before it was locked
 
 
-def _naming(error: OSError, path: str | os.PathLike) -> OSError:
-    """The error with the name of the file that was to be written; one that is in words stays as it is."""
+def named(error: OSError, path: str | os.PathLike) -> OSError:
+    """A system's error with the name of the file that was to be written; one that is in words stays as it is.
+
+    >>> named(OSError(28, "No space left on device"), "model.safetensors")
+    OSError(28, 'No space left on device')
+    >>> print(named(OSError(28, "No space left on device"), "model.safetensors"))
+    [Errno 28] No space left on device: 'model.safetensors'
+    """
     return error if error.errno is None else type(error)(error.errno, error.strerror, str(path))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tinydx.datasets.download import make_folder
+from tinydx.files import named
 
 MARKER = "synthetic.json"  # in every such folder: its content, and the settings that produced it
 
@@ -45,6 +46,10 @@ def write_once(directory: str | Path, facts: dict[str, Any], noun: str, write: C
         if target.exists():
             target.rmdir()  # empty; Windows would not replace it
         draft.rename(target)
+    except OSError as error:
+        if error.filename:
+            raise
+        raise named(error, target) from error  # such as a full disk while Pillow writes an image
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
