@@ -1,7 +1,12 @@
 """Which files are the system's own; and whatever happens during a write, the file has its old content or its new one."""
 
+import contextlib
+import errno
 import os
+import shutil
 import stat
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -107,3 +112,104 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path):
     (tmp_path / "shut").mkdir(mode=0)
     with pytest.raises(PermissionError, match="shut"):
         list(visible_files(tmp_path))
+
+
+# ---- what killed processes leave -----------------------------------------------------------------------------------
+
+
+HANGING = "import os, sys, time; from tinydx import files; os.fsync = lambda d: (print('writing', flush=True), time.sleep(60)); "
+
+
+@contextlib.contextmanager
+def hanging_writer(path):
+    """A process that has written into its temporary file, and not yet renamed it."""
+    code = f"{HANGING} files.atomic_write({str(path)!r}, 'half')"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"writing\n"
+        yield process
+        process.kill()
+
+
+def temporary(folder):
+    return [file for file in folder.iterdir() if file.name.endswith(".tmp")]
+
+
+def test_the_next_write_removes_what_a_killed_one_left_and_nothing_else(tmp_path):
+    """Whatever the file was called; the file of a process that still writes, and files that others made, stay."""
+    others = {".model.9b3c27aa01de.tmp", "x.9b3c27aa01de.tinydx.tmp", ".x.tinydx.tmp", ".9b3c27aa01de.tinydx.tmp.txt"}
+    for name in others:
+        (tmp_path / name).write_text("the user's")
+    (tmp_path / ".folder.9b3c27aa01de.tinydx.tmp").mkdir()
+    others.add(".folder.9b3c27aa01de.tinydx.tmp")
+    with hanging_writer(tmp_path / "model-01") as process:
+        files.atomic_write(tmp_path / "model-02", "whole")
+        assert len(temporary(tmp_path)) == 1 + sum(name.endswith(".tmp") for name in others)
+        process.kill()
+        process.wait()
+        files.atomic_write(tmp_path / "model-02", "again")
+    assert {file.name for file in tmp_path.iterdir()} == {"model-02", *others}
+
+
+def test_a_file_removed_before_it_was_locked_is_made_anew(tmp_path, monkeypatch):
+    pytest.importorskip("fcntl", reason="locks are POSIX")
+    real, removed = files.fcntl.flock, []
+
+    def late(file, how):
+        if not removed:
+            removed.append(os.unlink(file.name))
+        real(file, how)
+
+    monkeypatch.setattr(files.fcntl, "flock", late)
+    assert files.atomic_write(tmp_path / "x", "text").read_text() == "text" and removed
+
+
+@pytest.mark.parametrize("name", ["x" * 250, "病" * 80, "\U0001f600" * 60])
+def test_every_name_that_the_system_takes_can_be_written(tmp_path, name):
+    assert files.atomic_write(tmp_path / name, "text").read_text() == "text"
+
+
+# ---- errors --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])
+def test_every_error_of_the_system_names_the_file(tmp_path, monkeypatch, step):
+    files.atomic_write(tmp_path / "model.safetensors", "old")
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, step, full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*model\.safetensors'") as error:
+        files.atomic_write(tmp_path / "model.safetensors", "new")
+    assert error.value.errno == errno.ENOSPC
+
+
+def test_what_cannot_be_written_is_known_before(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("text")
+    for call in (files.check_writable, files.check_folder):
+        call(tmp_path / "new")
+        with pytest.raises(OSError, match="too long"):
+            call(tmp_path / ("x" * 300))
+    with pytest.raises(IsADirectoryError, match="it is a folder"):
+        files.check_writable(tmp_path)
+    with pytest.raises(FileNotFoundError, match="create it first"):
+        files.check_writable(tmp_path / "no" / "new")
+    files.check_folder(tmp_path / "no" / "new")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(NotADirectoryError, match="is a file"):
+            files.check_folder(path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 5_000_000))
+    files.check_writable(tmp_path / "new", room=5_000_000)
+    with pytest.raises(OSError, match=r"about 7 MB are needed, 5 MB are free"):
+        files.check_writable(tmp_path / "new", room=7_000_000)
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_without_permission_is_known_before(tmp_path):
+    tmp_path.chmod(0o555)
+    if os.access(tmp_path, os.W_OK):
+        pytest.skip("this account may write everywhere")
+    for call in (files.check_writable, files.check_folder):
+        with pytest.raises(PermissionError, match="new"):
+            call(tmp_path / "new")
+    tmp_path.chmod(0o755)

@@ -5,6 +5,8 @@ Importing it loads NumPy and nothing heavier; the parts listed below load when t
 
 from __future__ import annotations
 
+from tinydx import command as _command  # noqa: F401  # isort: skip (first: the command `tinydx` answers Ctrl-C from here on)
+
 import importlib
 from typing import Any
 

@@ -1,18 +1,17 @@
 """The command `tinydx`: parse the command line, and call the module that does the work.
 
 Each subcommand imports what it needs, so that `tinydx --help` answers at once. An error that a user can fix is one line on stderr
-and exit status 1, never a traceback; with TINYDX_TRACEBACK set, it is the traceback.
+and exit status 1, never a traceback (`tinydx.command`).
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from tinydx.names import line
+from tinydx import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,26 +20,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     Arguments: argv, its arguments (None: those of this process).
     Returns: the exit status.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a character that a pipe's encoding lacks must not crash the command
+    command.prepare_streams()
+    return command.run(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """The work of a command: writes_files, it goes on after its reader is gone; keeps_order, Ctrl-C is an exception for it."""
     arguments = build_parser().parse_args(argv)
     if not hasattr(arguments, "run"):
         build_parser().print_help()
         return 0
-    try:
-        return arguments.run(arguments) or 0
-    except KeyboardInterrupt:
-        print("tinydx: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has closed the pipe
-        return 1
-    except (ValueError, TypeError, OSError, ImportError, LookupError, ArithmeticError, MemoryError) as error:
-        if os.environ.get("TINYDX_TRACEBACK"):
-            raise
-        print(f"tinydx: {line(error) or type(error).__name__}", file=sys.stderr)
-        return 1
+    if arguments.keeps_order:
+        command.raise_on_signals()
+    if arguments.writes_files and argv is None:
+        command.outlast_readers()
+    return arguments.run(arguments) or 0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="tinydx", description="Learn how diagnosis by deep learning works, from the equations to a diagnosis."
     )
     parser.add_argument("--version", action="version", version=_version())
+    parser.set_defaults(writes_files=False, keeps_order=False)  # see `_run`
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_diagnose(commands)
     _add_evaluate(commands)
@@ -149,14 +144,23 @@ def _add_diagnose(commands: Any) -> None:
         help="a regular expression with one group, the patient, on the path of each file below the data folder, such as "
         "'/([^/_]+)_[^/]*$'; files of a patient stay in one split (default: by the naming schemes of public sets)",
     )
-    p.add_argument("--output", default="diagnosis", metavar="FOLDER", help="folder for the results (default: diagnosis)")
-    p.set_defaults(run=_diagnose)
+    p.add_argument(
+        "--resume", action="store_true", help="continue this run where it was interrupted; the result is the same, bit for bit"
+    )
+    p.add_argument(
+        "--output",
+        default="diagnosis",
+        metavar="FOLDER",
+        help="folder for the results, which replace earlier ones when they are complete (default: diagnosis)",
+    )
+    p.set_defaults(run=_diagnose, writes_files=True)
 
 
 def _diagnose(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.diagnose import diagnose
 
-    options = {k: v for k, v in vars(a).items() if k not in ("data", "run")}
+    command.advice = "; the same command with --resume continues"
+    options = {k: v for k, v in vars(a).items() if k not in ("data", "run", "writes_files", "keeps_order")}
     diagnose(a.data, **options)
     return 0
 
@@ -173,7 +177,7 @@ def _add_evaluate(commands: Any) -> None:
     p.add_argument("--split", choices=("train", "val", "test"), help="of data with these parts (default: all of it)")
     p.add_argument("--seed", type=int, default=0, help="of the intervals (default 0)")
     p.add_argument("--output", metavar="FOLDER", help="write the figures and ROC curves into this folder (default: nowhere)")
-    p.set_defaults(run=_evaluate)
+    p.set_defaults(run=_evaluate, writes_files=True)
 
 
 def _evaluate(a: argparse.Namespace) -> int:
@@ -219,7 +223,7 @@ def _add_data(commands: Any) -> None:
     get.add_argument(
         "--to", metavar="FOLDER", help="folder for the file (default: the data folder, which `tinydx doctor` prints)"
     )
-    get.set_defaults(run=_data_get)
+    get.set_defaults(run=_data_get, writes_files=True)
     actions.add_parser("list", help="list the data sets that can be downloaded").set_defaults(run=_data_list)
 
 
@@ -278,7 +282,7 @@ def _add_lesson(commands: Any) -> None:
     p.add_argument("--data", metavar="PATH", help="use your own data; the list of lessons says which data each one takes")
     p.add_argument("--port", type=_positive, help="port of the local server (default: a free one)")
     p.add_argument("--no-browser", action="store_true", help="start the local server without opening a browser")
-    p.set_defaults(run=_lesson)
+    p.set_defaults(run=_lesson, keeps_order=True)
 
 
 def _lesson(a: argparse.Namespace) -> int:
@@ -304,7 +308,7 @@ def _add_exercise(commands: Any) -> None:
         if seconds:
             limit = f"time limit for your code, in seconds (default {seconds:g})"
             action.add_argument("--seconds", type=_seconds, default=seconds, help=limit)
-        action.set_defaults(run=lambda a: _exercise(function, a))
+        action.set_defaults(run=lambda a: _exercise(function, a), keeps_order=True)
         return action
 
     add("start", "start", "copy the exercises into a folder; existing files stay unchanged", in_folder=False).add_argument(
@@ -364,7 +368,7 @@ def _add_bench(commands: Any) -> None:
     of_step = p.add_argument_group("for step")
     of_step.add_argument("--peers", metavar="NAMES", help="torch, keras or torch,keras (default: both, if installed)")
     of_step.add_argument("--batch", type=_positive, help="images in a batch (default 32)")
-    p.set_defaults(run=_bench)
+    p.set_defaults(run=_bench, writes_files=True, keeps_order=True)
 
 
 def _bench(a: argparse.Namespace) -> int:

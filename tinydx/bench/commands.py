@@ -12,6 +12,7 @@ from typing import Any
 from tinydx.bench import errors, folder, results
 from tinydx.bench.compare import compare
 from tinydx.bench.training_step import race
+from tinydx.files import check_folder
 
 OF_OP = {"shapes": "--shapes", "backends": "--backends", "seconds": "--seconds"}
 OF_STEP = {"peers": "--peers", "batch": "--batch"}
@@ -29,7 +30,9 @@ def bench(a: argparse.Namespace) -> int:
         raise ValueError("tinydx bench: give an op (`tinydx card` lists them), step or errors, or --from bench.json")
     else:
         _refuse(a, OF_OP if a.op == "step" else OF_STEP)
-        run, path = _measure(a), a.output or f"bench/{a.op}"
+        path = a.output or f"bench/{a.op}"
+        check_folder(path)
+        run = _measure(a)
         folder.save(run, path)
     results.show(run)
     if path:

@@ -25,6 +25,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from tinydx.datasets.medmnist import CITATION, SETS, Known
+from tinydx.files import check_folder
 from tinydx.suggestions import did_you_mean
 
 BASE_URL = "https://zenodo.org/records/10519652/files"
@@ -37,20 +38,38 @@ Report = Callable[[int, int | None], None]  # (bytes so far, total bytes if know
 
 
 def data_home() -> Path:
-    """The folder for data: $TINYDX_HOME, or the user's cache folder on this system.
+    """The folder for data: $TINYDX_HOME, or the user's cache folder on this system; FileNotFoundError where there is neither.
 
     >>> isinstance(data_home(), Path)
     True
     """
     if home := os.environ.get("TINYDX_HOME"):
         return Path(home).expanduser()
-    if sys.platform == "win32":
-        cache = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        cache = Path.home() / "Library" / "Caches"
-    else:
-        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        if sys.platform == "win32":
+            cache = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        elif sys.platform == "darwin":
+            cache = Path.home() / "Library" / "Caches"
+        else:
+            cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        raise FileNotFoundError("this account has no home folder: set TINYDX_HOME to a folder for data") from None
     return Path(cache) / "tinydx"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for data, and those above it; an OSError about the data folder says that TINYDX_HOME chooses another.
+
+    >>> import tempfile
+    >>> make_folder(Path(tempfile.mkdtemp(), "a", "b"))
+    """
+    try:
+        check_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno is None or not folder.is_relative_to(data_home()):
+            raise
+        raise type(error)(error.errno, f"{error.strerror}; set TINYDX_HOME to a folder for data", str(folder)) from error
 
 
 def describe_sets() -> str:
@@ -84,7 +103,7 @@ def fetch(name: str, directory: str | os.PathLike | None = None) -> Path:
             raise FileExistsError(f"{target} exists but is not the published file: move or delete it, then fetch again")
         return target
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         part = _Part(target, known)
         with _bar(name) as report:
             _download_verified(f"{BASE_URL}/{name}.npz?download=1", part, report)

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tinydx.datasets.download import make_folder
+from tinydx.files import named
+
 MARKER = "synthetic.json"  # in every such folder: its content, and the settings that produced it
 
 
@@ -35,7 +38,7 @@ def write_once(directory: str | Path, facts: dict[str, Any], noun: str, write: C
     facts = {"synthetic": True, **facts}
     if target.exists() and not _is_free(target, facts, noun):
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     draft = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")  # each writer's own
     try:
         draft.mkdir()
@@ -48,6 +51,10 @@ def write_once(directory: str | Path, facts: dict[str, Any], noun: str, write: C
         except OSError:
             if not target.exists() or _is_free(target, facts, noun):
                 raise  # otherwise another process has finished the same set meanwhile: its copy stays
+    except OSError as error:
+        if error.filename:
+            raise
+        raise named(error, target) from error  # such as a full disk while Pillow writes an image
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target

@@ -1,24 +1,29 @@
 """`tinydx diagnose`: from examples in classes to a trained model, its test and a report.
 
     open_study -> examples of train, val, test         (kind)
-    choose     -> a network, on folds of train and val  (choose, if asked for)
+    check      -> names, settings, room on the disk     (checks, result)
+    choose     -> a network, on folds of train and val  (fitting, choose)
     plan       -> network, schedule, augmentation       (kind, and the options)
     build      -> the network                           (kind)
-    fit        -> trained; the best epoch's weights, or the average at the end; several members (ensemble, if asked for)
+    fit        -> trained; the best epoch's weights, or the average at the end; several members (fitting, ensemble)
     evaluate   -> on test examples that training never saw (evaluation)
     compare    -> with simple baselines on the same test examples (baselines)
     validate   -> on validation examples, as they are and changed (kind)
     elsewhere  -> on other folders, such as another hospital's
     write      -> model.safetensors, history, metrics, report.png (report)
 
-Images, sounds and texts share this flow; what differs between them is in `tinydx/diagnosis/kinds/`.
+Images, sounds and texts share this flow; what differs between them is in `tinydx/diagnosis/kinds/`. Every training writes its
+state after each epoch, so that a run which was interrupted continues (`result`); the model is written first of all.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sys
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +32,13 @@ import numpy as np
 
 import tinydx
 from tinydx import evaluation, names
-from tinydx.callbacks import EarlyStopping
 from tinydx.datasets.study import Examples, Study, check_trainable
-from tinydx.diagnosis import baselines, elsewhere, ensemble, inputs, kinds
-from tinydx.diagnosis import choose as choosing
+from tinydx.diagnosis import baselines, checks, elsewhere, ensemble, fitting, inputs, kinds
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind, Options, Plan
-from tinydx.diagnosis.report import write_report
+from tinydx.diagnosis.report import write_numbers, write_report
+from tinydx.diagnosis.result import MODEL, ResultFolder
+from tinydx.files import DISK_FULL
 from tinydx.models import load_model
 
 
@@ -54,6 +59,7 @@ def diagnose(
     snapshots: bool = False,
     choose: bool = False,
     patient: str | None = None,
+    resume: bool = False,
     output: str | Path = "diagnosis",
 ) -> dict[str, Any]:
     """Train, test and report.
@@ -65,104 +71,98 @@ def diagnose(
     also, other paths on which the finished model is tested, such as another hospital's; members, how many models from different
     seeds are averaged; snapshots, whether they are stations of one training, each a share of its epochs; choose, whether the kind's
     networks are compared on folds of the training part first; patient, a regular expression on a file's path below the data folder,
-    whose only group is the patient (None: by the names that public sets give); output, the folder for the results.
+    whose only group is the patient (None: by the names that public sets give); resume, whether to continue the run with these
+    arguments that was interrupted, to the same result (there is none: it begins); output, the folder for the results, which replaces
+    an earlier one when it is complete.
     Returns: the metrics of `evaluation.evaluate_diagnosis`; under "data" and "recipe" how they came about; under
-    "baselines" and "verdict" how they compare; under "validation" what changed examples do to them; under "elsewhere" a row of
-    `elsewhere.test` for each path of `also`; under "ensemble" what `ensemble.judge` says of more members than one; under "choice"
-    the comparison of networks.
-    Raises: one-line errors for data that cannot be used, before anything is written.
+    "settings" by which settings `--resume` knows them; under "baselines" and "verdict" how they compare; under "validation" what
+    changed examples do to them; under "elsewhere" a row of `elsewhere.test` for each path of `also`; under "ensemble" what
+    `ensemble.judge` says of more members than one; under "choice" the comparison of networks.
+    Raises: one-line errors for data that cannot be used and for an output that cannot be written, before anything is trained.
     """
     began = time.perf_counter()
-    tinydx.set_seed(seed)
     if snapshots and members < 2:
         raise ValueError("--snapshots needs --members 2 or more")
-    name = kind or kinds.guess(path)
-    subject = kinds.get(name)
-    options = Options(network, augment, epochs, steps, batch)
-    size = size or subject.usual_size(path, options)
-    study = subject.open_study(path, size=size, limit=limit, seed=seed, patient=patient)
-    check_trainable(study)
-    others = [(other, subject.open_labelled(other, study.class_names, study.preprocessing)) for other in also]
-    print(study.describe(), flush=True)
-    choice = None
-    if choose:
-
-        def train(study: Study, plan: Plan, seed: int) -> Any:
-            return _trained(subject, study, plan, seed, verbose=0)[0]
-
-        choice = choosing.choose(subject, study, options, train, seed)
-        print(names.lines("\n".join(choosing.words(choice))), flush=True)
-        options = options._replace(network=choice["network"])
+    with ResultFolder(output) as place:
         tinydx.set_seed(seed)
-    plan = subject.plan(study, options)
-    folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
+        name = kind or kinds.guess(path)
+        subject = kinds.get(name)
+        options = Options(network, augment, epochs, steps, batch)
+        size = size or subject.usual_size(path, options)
+        study = subject.open_study(path, size=size, limit=limit, seed=seed, patient=patient)
+        check_trainable(study)
+        others = [(other, subject.open_labelled(other, study.class_names, study.preprocessing)) for other in also]
+        print(study.describe(), flush=True)
+        asked = {"kind": name, **options._asdict(), "limit": limit, "seed": seed, "members": members, "choose": choose}
+        asked |= {"snapshots": snapshots, "patient": patient}
+        settings = checks.settings(study, others, asked)
+        if resume and place.is_finished(settings):
+            print(f"{place.output} holds the result of this run: nothing is left to do.")
+            return json.loads((place.folder / "metrics.json").read_text(encoding="utf-8"))
+        room = checks.room(subject, study, options, members, choose)
+        if place.begin(settings, resume):
+            print(f"Continuing the run in {place.work}.", flush=True)
+        place.take_room(room)
+        choice = None
+        if choose:
+            choice = fitting.choose_network(subject, study, options, seed, place)
+            options = options._replace(network=choice["network"])
+            tinydx.set_seed(seed)
+        plan = subject.plan(study, options)
 
-    model, history = (
-        _averaged(subject, study, plan, seed, members, snapshots) if members > 1 else _trained(subject, study, plan, seed)
-    )
-    probabilities = model.predict(subject.plain_batches(study, study.test, plan.batch))
-    metrics = evaluation.evaluate_diagnosis(study.test.y, probabilities, study.class_names, threshold=plan.threshold, seed=seed)
-    metrics["data"] = study.facts()
-    metrics["baselines"], metrics["verdict"] = baselines.compare(subject, study, probabilities, seed, threshold=plan.threshold)
-    metrics["choice"], metrics["ensemble"] = choice, _judged(model, subject, study, plan)
-    metrics["recipe"] = _recipe(plan, choice, metrics["ensemble"])
-    metrics["validation"] = _validation(model, subject, study, plan, seed)
-    model.class_names = list(study.class_names)
-    model.preprocessing = {"kind": name, **study.preprocessing, "threshold": plan.threshold}
-    elsewhere.remember(model, subject, study, metrics)
-    metrics["elsewhere"] = [elsewhere.test(model, other, part=part, seed=seed, batch=plan.batch) for other, part in others]
-    model.save(folder / "model.safetensors", include_optimizer=False)
-    paths = write_report(
-        folder,
-        metrics=metrics,
-        history=history,
-        examples=study.test.x,
-        y_true=study.test.y,
-        probabilities=probabilities,
-        class_names=study.class_names,
-        kind=subject,
-        title=subject.synthetic_title if study.synthetic else f"Diagnosis: {study.source}",
-        subtitle=_subtitle(subject, study, model, plan, history),
-        synthetic=study.synthetic,
-    )
-    print(names.lines(_closing_words(metrics, study)))
-    print(f"Look at {names.shown(paths['page'])} ({time.perf_counter() - began:.0f} s in all).")
-    return metrics
+        model, history = fitting.fit(subject, study, plan, seed, place, members, snapshots)
+        model.class_names = list(study.class_names)
+        model.preprocessing = {"kind": name, **study.preprocessing, "threshold": plan.threshold}
+        with _kept(place), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "an output near 1 means")  # the evaluation goes by the class names
+            _save(model, place)
+            probabilities = model.predict(subject.plain_batches(study, study.test, plan.batch))
+            metrics = evaluation.evaluate_diagnosis(
+                study.test.y, probabilities, study.class_names, threshold=plan.threshold, seed=seed
+            )
+            metrics["data"], metrics["settings"] = study.facts(), settings
+            metrics["baselines"], metrics["verdict"] = baselines.compare(
+                subject, study, probabilities, seed, threshold=plan.threshold
+            )
+            metrics["choice"], metrics["ensemble"] = choice, _judged(model, subject, study, plan)
+            metrics["recipe"] = _recipe(plan, choice, metrics["ensemble"])
+            metrics["validation"] = _validation(model, subject, study, plan, seed)
+            elsewhere.remember(model, subject, study, metrics)
+            metrics["elsewhere"] = [
+                elsewhere.test(model, other, part=part, seed=seed, batch=plan.batch) for other, part in others
+            ]
+            _save(model, place)
+            _report(place.draft, metrics, history, probabilities, subject, study, _subtitle(subject, study, model, plan, history))
+            place.publish()
+        page, seconds = place.output / "report.png", time.perf_counter() - began
+        print(names.lines(_closing_words(metrics, study)))
+        print(f"Look at {names.shown(page)} ({seconds:.0f} s in all).")
+        return metrics
 
 
-def _trained(
-    kind: Kind, study: Study, plan: Plan, seed: int, verbose: int = 1, before: Any = None
-) -> tuple[Any, dict[str, Any]]:
-    """A network, fitted as planned, and the history; with `before`, a model, it begins with that one's weights."""
-    model = kind.build(study, plan)
-    if before is not None:
-        model.set_weights(before.get_weights())
-    best = EarlyStopping("val_loss", patience=plan.epochs, restore_best_weights=True)
-    history = model.fit(
-        kind.training_batches(study, plan, seed),
-        epochs=plan.epochs,
-        steps_per_epoch=plan.steps,
-        validation_data=kind.plain_batches(study, study.val, plan.batch),
-        callbacks=[best] if plan.weights == "best" else [],
-        verbose=verbose,
-    )
-    return model, history.history
+@contextlib.contextmanager
+def _kept(place: ResultFolder) -> Iterator[None]:
+    """Whatever goes wrong after training: keep what is written, the model first, and say where it is."""
+    try:
+        yield
+    except Exception:
+        if (place.draft / MODEL).exists():
+            print(f"tinydx: the trained model is kept: {place.publish_part() / MODEL}", file=sys.stderr)
+        again = "without training again" if place.has_states() else "and trains again"
+        print(f"tinydx: the same command with --resume writes what is missing, {again}", file=sys.stderr)
+        raise
 
 
-def _averaged(
-    kind: Kind, study: Study, plan: Plan, seed: int, members: int, snapshots: bool
-) -> tuple[Any, dict[str, Any]]:
-    """Several networks from different seeds, or snapshots of one, as one model, and the history of the first."""
-    if snapshots:
-        plan = plan._replace(epochs=max(1, plan.epochs // members))
-
-    def train(seed: int, before: Any) -> tuple[Any, dict[str, Any]]:
-        print(f"{'Snapshot' if snapshots else 'Member'} with seed {seed}:", flush=True)
-        return _trained(kind, study, plan, seed, before=before)
-
-    model, histories = ensemble.fit(train, members, seed, snapshots)
-    return model, histories[0]
+def _save(model: Any, place: ResultFolder) -> None:
+    """Write the model into the room that is kept for it; where that is not enough, into that of the states of its training."""
+    place.free_room()
+    try:
+        model.save(place.draft / MODEL, include_optimizer=False)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        place.free_room(states=True)
+        model.save(place.draft / MODEL, include_optimizer=False)
 
 
 def _judged(model: Any, kind: Kind, study: Study, plan: Plan) -> dict[str, Any] | None:
@@ -173,6 +173,35 @@ def _judged(model: Any, kind: Kind, study: Study, plan: Plan) -> dict[str, Any] 
     tables = ensemble.predict_all(model, lambda: kind.plain_batches(study, test, plan.batch), names)
     positive = evaluation.positive_class(names) if len(names) == 2 else None
     return ensemble.judge(tables, test.y, plan.threshold, positive)
+
+
+def _report(
+    folder: Path,
+    metrics: dict[str, Any],
+    history: dict[str, Any],
+    probabilities: np.ndarray,
+    kind: Kind,
+    study: Study,
+    subtitle: str,
+) -> None:
+    """Write the report; the numbers also where its picture fails."""
+    try:
+        write_report(
+            folder,
+            metrics=metrics,
+            history=history,
+            examples=study.test.x,
+            y_true=study.test.y,
+            probabilities=probabilities,
+            class_names=study.class_names,
+            kind=kind,
+            title=kind.synthetic_title if study.synthetic else f"Diagnosis: {study.source}",
+            subtitle=subtitle,
+            synthetic=study.synthetic,
+        )
+    except Exception:
+        write_numbers(folder, metrics, history)
+        raise
 
 
 def _recipe(plan: Plan, choice: dict[str, Any] | None, ensemble: dict[str, Any] | None) -> dict[str, Any]:

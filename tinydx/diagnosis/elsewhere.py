@@ -13,6 +13,7 @@ is the model's own.
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from pathlib import Path
@@ -25,7 +26,7 @@ from tinydx.datasets.study import SPLITS, Examples, Study
 from tinydx.diagnosis import inputs
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind
-from tinydx.files import atomic_write
+from tinydx.files import atomic_write, check_folder
 from tinydx.models import load_model
 from tinydx.names import in_figure, line, shown
 
@@ -174,6 +175,8 @@ def evaluate(
     Returns: the rows of `test`.
     Raises: the errors of `load_model` and `test`.
     """
+    if output is not None:
+        check_folder(output)
     model = load_model(model_path)
     kind_of(model)
     if split is not None and split not in SPLITS:
@@ -207,7 +210,8 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
 def _write(folder: Path, rows: list[dict[str, Any]]) -> None:
     """elsewhere.json, and roc.png where the curves exist."""
     folder.mkdir(parents=True, exist_ok=True)
-    atomic_write(folder / "elsewhere.json", json.dumps(rows, indent=1, ensure_ascii=False).encode())
+    text = json.dumps(rows, indent=1, ensure_ascii=False)
+    atomic_write(folder / "elsewhere.json", text.encode("utf-8", "backslashreplace"))  # the name of a path need not be text
     if not all(row["roc"] for row in rows):
         return
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -215,4 +219,6 @@ def _write(folder: Path, rows: list[dict[str, Any]]) -> None:
 
     canvas = FigureCanvasAgg(Figure(figsize=(5, 5), layout="constrained"))
     plot_curves(canvas.figure.add_subplot(), rows)
-    canvas.figure.savefig(folder / "roc.png", dpi=150)
+    picture = io.BytesIO()
+    canvas.figure.savefig(picture, dpi=150)
+    atomic_write(folder / "roc.png", picture.getvalue())

@@ -108,13 +108,17 @@ def write_report(
             f"{len(true)} labels, {len(table)} probabilities, metrics of {metrics['count']}"
         )
     png = _png(_Page(metrics, history, list(examples), true, table, kind, title, subtitle, synthetic))
+    return {**write_numbers(directory, metrics, history), "page": atomic_write(Path(directory) / "report.png", png)}
+
+
+def write_numbers(directory: str | os.PathLike, metrics: dict[str, Any], history: History) -> dict[str, Path]:
+    """Write metrics.json, history.json and history.csv, those files of a report that need no picture; as `write_report`."""
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     return {
         "metrics": atomic_write(folder / "metrics.json", _json(metrics)),
         "history": atomic_write(folder / "history.json", _json(history)),
         "history_csv": atomic_write(folder / "history.csv", _csv(history)),
-        "page": atomic_write(folder / "report.png", png),
     }
 
 
@@ -126,13 +130,15 @@ def _json(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's types as Python's own, and what JSON cannot express (NaN, infinity) as None."""
+    """NumPy's types as Python's own, what JSON cannot express (NaN, infinity) as None, what UTF-8 cannot express escaped."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [_plain(item) for item in value]
     if isinstance(value, np.generic):
         return _plain(value.item())
+    if isinstance(value, str):  # the name of a file need not be text
+        return value.encode("utf-8", "backslashreplace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

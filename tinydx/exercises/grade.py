@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tinydx.exercises.exercise import all_exercises, find
 from tinydx.exercises.runner import check_file
-from tinydx.files import atomic_write, visible, visible_files
+from tinydx.files import atomic_write, check_writable, visible, visible_files
 from tinydx.names import in_cell
 
 SECONDS = 5.0  # time limit for the code of one file
@@ -51,12 +51,11 @@ def grade(folder: Path, table: Path, seconds: float = SECONDS, jobs: int | None 
     the CSV file to write, with the columns student, passed, of, percent and one for each exercise; seconds, the time limit for
     each file; jobs, the number of processes (default: one for each core).
     Returns: the students' scores, sorted by name.
-    Raises: NotADirectoryError or ValueError where there are no students; FileNotFoundError where the table cannot be written.
+    Raises: NotADirectoryError or ValueError where there are no students; OSError where the table cannot be written.
     """
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is no folder: give one that contains a folder for each student")
-    if not table.absolute().parent.is_dir():  # found now, not after an hour of work
-        raise FileNotFoundError(f"cannot write {table}: its folder does not exist, create it first")
+    check_writable(table)  # now, not after an hour of work
     students = [path for path in visible(folder) if path.is_dir()]
     if not students:
         raise ValueError(f"{folder} has no folders in it: give one that contains a folder for each student")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tinydx.files import atomic_write
+from tinydx.files import atomic_write, check_folder, check_writable
 from tinydx.lessons import glossary
 from tinydx.lessons.lesson import Lesson, all_lessons
 from tinydx.names import in_html
@@ -24,6 +24,7 @@ CONTROL = re.compile(r"(?:<marimo-ui-element.*?</marimo-ui-element>\s*)+", re.DO
 
 def write(lesson: Lesson, path: str | Path) -> Path:
     """Run a lesson and write its handout to path; returns the path."""
+    check_writable(path)
     return atomic_write(path, page(lesson, lesson.run()[0]))
 
 
@@ -34,6 +35,7 @@ def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path
     Returns: the path of index.html.
     """
     target = Path(directory)
+    check_folder(target)
     target.mkdir(parents=True, exist_ok=True)
     written = []
     for lesson in all_lessons():

@@ -9,3 +9,18 @@
 In flow the data sets that each file names (`tinydx.datasets.terms` reads the texts). Out flow printed scores, and with --output a
 model or a picture. Every file has `main(arguments)`, which also returns its scores.
 """
+
+from __future__ import annotations
+
+from tinydx.files import check_writable
+
+ROOM = 50_000_000  # bytes: more than any task writes
+
+
+def check_output(path: str | None) -> None:
+    """Find out before training whether the file of --output can be written (None: nothing is); the errors of `check_writable`.
+
+    >>> check_output(None)
+    """
+    if path is not None:
+        check_writable(path, ROOM)

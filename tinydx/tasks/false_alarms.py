@@ -10,10 +10,12 @@ leaves out the sizes of files. No model is trained.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tinydx import command
 from tinydx.datasets.study import Examples
 from tinydx.diagnosis import inputs, kinds
 from tinydx.diagnosis.choose import patients_of
@@ -84,4 +86,4 @@ def _without(values: Inputs, names: Sequence[str]) -> Inputs:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.run(main))

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import tinydx
+from tinydx import command
 from tinydx.evaluation import roc_auc
 from tinydx.layers import Dense, Dropout
 from tinydx.models import Sequential
@@ -148,12 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the folder heart_sounds_physionet2016")
     parser.add_argument("--seed", type=int, default=0, help="seed of the folds and the pieces (default 0)")
     options = parser.parse_args(arguments)
-    try:
-        run(options.data, options.seed)
-    except (OSError, ValueError, ImportError) as error:
-        print(f"tinydx: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command.run(lambda: run(options.data, options.seed))
 
 
 if __name__ == "__main__":

@@ -10,12 +10,14 @@ on these with the official names (if scikit-learn is installed).
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
 import tinydx
+from tinydx import command
 from tinydx.datasets.terms import Term, icd10cm_diagnoses, icd10cm_terms
 from tinydx.diagnosis.kinds.text import build_bag, choose_reading, ids_of
 from tinydx.preprocessing.text import Codec
@@ -92,4 +94,4 @@ def baseline(train: Sequence[Term], names: Sequence[Term], test: Sequence[Term])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.run(main))

@@ -10,6 +10,7 @@ previous word, interpolated with the former where pairs are rare (Witten and Bel
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -18,10 +19,12 @@ from itertools import pairwise
 import numpy as np
 
 import tinydx
+from tinydx import command
 from tinydx.callbacks import EarlyStopping
 from tinydx.datasets import terms
 from tinydx.optimizers import Adam
 from tinydx.preprocessing.text import Codec, Words
+from tinydx.tasks import check_output
 from tinydx.text.decoding import sample
 from tinydx.text.scores import perplexity
 from tinydx.text.sequences import CELLS, LanguageModel, teacher_forcing
@@ -38,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     parser.add_argument("--seed", type=int, default=0, help="seed of the split and the training (default 0)")
     parser.add_argument("--output", metavar="FILE", help="write the model to this file (.safetensors)")
     a = parser.parse_args(arguments)
+    check_output(a.output)
     tinydx.set_seed(a.seed)
     parts = terms.split_by_group(terms.icd10cm_diagnoses(), lambda term: term.category, [0.05, 0.1], a.seed)
     train, val, test = ([term.text for term in part] for part in parts)
@@ -58,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     )
     print(f"trained in {time.perf_counter() - began:.0f} s")
     model.preprocessing = {"kind": "language model", "codec": codec.config()}
-    if a.output:
+    if a.output is not None:
         model.save(a.output, include_optimizer=False)
     found = {
         "frequency of words": perplexity(np.log(unigram(ids[0], ids[2], len(codec)))),
@@ -114,4 +118,4 @@ def bigram(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]], size: 
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.run(main))

@@ -13,13 +13,16 @@ Pairs are split at random; with --new, no target of the test occurs in training.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import tinydx
+from tinydx import command
 from tinydx.datasets import terms
 from tinydx.datasets.terms import Pair
+from tinydx.tasks import check_output
 from tinydx.text.retrieval import NearestText
 from tinydx.text.scores import bleu, exact_match, rouge_l
 from tinydx.text.translation import train_translator, translate
@@ -54,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     a = parser.parse_args(arguments)
     if a.task != "diagnosis" and not a.data:
         parser.error(f"{a.task} needs --data")
+    check_output(a.output)
     tinydx.set_seed(a.seed)
     train, val, test = split(READERS[a.task](a.data)[: a.limit], a.new, a.seed)
     if not (train and val and test):
@@ -61,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     print(f"{a.task}: {len(train)} training, {len(val)} validation, {len(test)} test pairs", flush=True)
     began = time.perf_counter()
     model = train_translator(train, val, **SETTINGS[a.task] | ({"epochs": a.epochs} if a.epochs else {}), verbose=2)
-    if a.output:
+    if a.output is not None:
         model.save(a.output, include_optimizer=False)
     print(f"trained in {time.perf_counter() - began:.0f} s", flush=True)
     sources, references = [s for s, _ in test], [t for _, t in test]
@@ -105,4 +109,4 @@ def score(texts: Sequence[str], references: Sequence[str]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.run(main))

@@ -10,13 +10,16 @@ word belongs to the chapter in which it is most frequent.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import tinydx
+from tinydx import command
 from tinydx.datasets import terms
 from tinydx.preprocessing.text import Codec, Words
+from tinydx.tasks import check_output
 from tinydx.text.word_vectors import SkipGram, WordVectors, relatedness
 
 SIZE = 4000  # words of the vocabulary
@@ -32,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     parser.add_argument("--seed", type=int, default=0, help="seed of the training (default 0)")
     parser.add_argument("--output", metavar="FILE", help="write a picture of some words on a plane (.png)")
     a = parser.parse_args(arguments)
+    check_output(a.output)
     tinydx.set_seed(a.seed)
     names = list({t.text: t for t in [*terms.icd10cm_terms(), *terms.icd10cm_diagnoses()]}.values())[: a.limit]
     codec = Codec.learn(Words(), [t.text for t in names], size=SIZE)
@@ -49,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     tested = [w for w in codec.vocabulary.tokens[104:1104] if w in home]  # neither the most frequent nor rare words
     share = sum(home.get(vectors.nearest(w, 1)[0][0]) == home[w] for w in tested) / max(1, len(tested))
     print(f"  {share:.3f} of {len(tested)} words have a nearest word of the same chapter")
-    if a.output:
+    if a.output is not None:
         groups = defaultdict(list)
         for w in tested:
             groups[home[w]].append(w)
@@ -68,4 +72,4 @@ def home_chapters(names: Sequence[terms.Term]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.run(main))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tinydx import callbacks as cb
 from tinydx import random
+from tinydx.files import DISK_FULL
 from tinydx.saving import read_run, refusing, save_run
 from tinydx.saving.header import expect_dict, expect_list, expect_text, part
 from tinydx.settings import whole
@@ -140,7 +141,12 @@ class Run:
             "callbacks": [{"class": type(c).__name__, "state": c.state()} for c in self.lasting],
             "settings": self.settings,
         }
-        save_run(self.model, state, path)
+        try:
+            save_run(self.model, state, path)
+        except OSError as error:  # what was learnt is worth more than the file
+            if error.errno not in DISK_FULL:
+                raise
+            print(f"{path}: the disk is full; the run is not saved after epoch {epoch}, and goes on", file=sys.stderr)
 
     def _settings(self) -> dict[str, Any]:
         """What must be the same when the run goes on, apart from model, optimizer and loss: names for a message, and values."""
