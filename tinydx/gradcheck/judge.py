@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,11 @@ import numpy as np
 
 from tinydx.gradcheck.doubts import dead
 from tinydx.gradcheck.kinks import Kinks
-from tinydx.gradcheck.patterns import Evidence, name_mistake, run_slips
+from tinydx.gradcheck.evidence import Evidence
+from tinydx.gradcheck.patterns import name_mistake, run_slips
+from tinydx.gradcheck.repair import SECONDS
 from tinydx.gradcheck.report import Argument, Diagnosis, Worst
+from tinydx.gradcheck.sizes import resized
 from tinydx.gradcheck.subject import Subject, recognise, slip_gradients
 from tinydx.gradcheck.truth import Elements, Truth
 from tinydx.op import TABLE, Slip
@@ -193,11 +197,12 @@ class Judge:
             subject = replace(subject, ops=recognise(subject, TABLE))
         right = [subject.names.index(a.name) for a in arguments if a.ok]
         slips = run_slips(subject, self.dys, self.claimed, right)
+        others, deadline = resized(subject, self.truth.complex), time.process_time() + SECONDS
         for a in arguments:
             if a.name in self.evidence:
-                evidence = replace(self.evidence[a.name], subject=subject, trues=trues, slips=slips)
+                evidence = replace(self.evidence[a.name], subject=subject, trues=trues, slips=slips, resized=others, deadline=deadline)
                 named: dict[str, Diagnosis] = {}
-                for d in a.mistakes + culprits + name_mistake(evidence):
+                for d in [*([] if a.worst else a.mistakes), *culprits, *name_mistake(evidence), *a.mistakes]:
                     named.setdefault(d.name, d)
                 a.mistakes = list(named.values())
 

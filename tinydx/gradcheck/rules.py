@@ -29,7 +29,7 @@ def called(subject: Subject, pull: Callable, dys: list[np.ndarray], indices: lis
         missing = ": is `return` missing?" if raw is None else "."
         kind = "None" if raw is None else f"a {type(raw).__name__}"
         return [], [Diagnosis(f"backward returned {kind}", f"backward returned {kind}, {wanted}{missing}", "rule")]
-    gradients = [g.copy() if isinstance(g, np.ndarray) else g for g in _as_list(raw)]
+    gradients = [g.copy() if isinstance(g, np.ndarray) else g for g in as_list(raw)]
     optional = max((len(op.arrays) for op in subject.ops), default=0)  # a bias that was not given may have a gradient
     if len(gradients) in (len(subject.names), optional) and len(gradients) >= len(indices):
         return [gradients[i] for i in indices], []
@@ -88,13 +88,13 @@ def _not_linear(pull: Callable, dys: list[np.ndarray], first: Pulled, noise: flo
     return [Diagnosis("not linear in dy", "Twice the dy must give twice the gradient, and sums must give sums.", "rule")]
 
 
-def _as_list(raw: Any) -> list[Any]:
+def as_list(raw: Any) -> list[Any]:
     return list(raw) if isinstance(raw, tuple | list) else [raw]
 
 
 def _numbers(raw: Any) -> list[np.ndarray | None]:
     """The gradients as float arrays; None for what is no array of numbers, which `Judge` reports."""
-    arrays = [np.asarray(g) for g in _as_list(raw)]  # astype makes a copy of what may be a view of dy
+    arrays = [np.asarray(g) for g in as_list(raw)]  # astype makes a copy of what may be a view of dy
     return [a.astype(float) if a.dtype.kind in "biuf" else None for a in arrays]
 
 

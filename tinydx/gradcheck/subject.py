@@ -41,6 +41,7 @@ class Subject:
     tape: Callable[[Arrays], list[Node]] | None = None  # if the gradients come from the tape: arrays -> its nodes
     given: bool = True  # whether it is a learner's: doubts about the point are then told
     backward: Callable | None = None  # the learner's, where there is one
+    again: Callable[[Arrays, Mapping[str, Any], Callable | None], Subject] | None = None  # other arrays, constants, backward
     constants: Mapping[str, Any] = field(default_factory=dict)
     ops: tuple[Op, ...] = ()  # the ops that compute this function: their slips name mistakes
 
@@ -73,6 +74,7 @@ def of_op(
         trusted=True,
         given=backward is not None,
         backward=backward,
+        again=lambda arrays, constants, backward: of_op(op, arrays, constants, backward, reading),
         constants=constants,
         ops=(op,),
     )
@@ -130,8 +132,13 @@ def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Ma
         value=lambda arrays: checked_outputs(call([a.copy() for a in arrays])[0]),
         run=run,
         backward=backward,
+        again=lambda arrays, constants, backward: of_pair(forward, backward or _none, arrays, constants, reading),
         constants=constants,
     )
+
+
+def _none(dy: Any) -> None:
+    """A backward that returns nothing, where only forward counts."""
 
 
 def saves(forward: Callable, arrays: Arrays, constants: Mapping[str, Any]) -> bool:
