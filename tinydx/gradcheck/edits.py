@@ -113,7 +113,7 @@ def _values(places: Sequence[Place]) -> list[Place]:
         is_value = isinstance(p.parent, ast.Assign | ast.AugAssign) and p.field == "value"
         of_tuple = isinstance(p.parent, ast.Tuple) and p.field == "elts" and id(p.parent) in whole
         returned = isinstance(p.parent, ast.Return | ast.Lambda) and p.field in ("value", "body")
-        if (is_value or returned or of_tuple) and isinstance(p.node, ast.expr) and not isinstance(p.node, ast.Tuple):
+        if (is_value or returned or of_tuple) and isinstance(p.node, ast.expr) and not isinstance(p.node, ast.Tuple | ast.Starred):
             found.append(p)
     return found
 
@@ -265,9 +265,6 @@ def dropped(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
             yield Edit(f"{_text(n.func)} too many", [p], n.args[0])
         if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and _is_call(n, *REDUCTIONS, "copy", "clip"):
             yield Edit(f"{n.func.attr} too many", [p], n.func.value)
-        if isinstance(n, ast.IfExp):
-            yield Edit("condition", [p], n.orelse)
-            yield Edit("condition", [p], n.body)
         if isinstance(n, ast.AugAssign):
             yield Edit(f"`{_text(n)}` too many", [p], ast.Pass())
 
@@ -361,7 +358,9 @@ def orders(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
     """Axes of a transpose, parts of a concatenation, gradients of a return in another order."""
     for p in places:
         n = p.node
-        if isinstance(n, ast.Tuple | ast.List) and 2 <= len(n.elts) <= 4 and isinstance(n.ctx, ast.Load):
+        joined = _is_call(p.parent, "concatenate", "hstack", "vstack", "stack", "column_stack", "transpose", "tensordot", "sum")
+        ordered = joined or isinstance(p.parent, ast.Return | ast.Lambda | ast.keyword)
+        if ordered and isinstance(n, ast.Tuple | ast.List) and 2 <= len(n.elts) <= 4:
             numbers = all(isinstance(e, ast.Constant) for e in n.elts)
             name = "axes in another order" if numbers else "parts in the wrong order"
             for order in itertools.permutations(n.elts):

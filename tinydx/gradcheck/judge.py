@@ -202,7 +202,8 @@ class Judge:
             if a.name in self.evidence:
                 evidence = replace(self.evidence[a.name], subject=subject, trues=trues, slips=slips, resized=others, deadline=deadline)
                 named: dict[str, Diagnosis] = {}
-                for d in [*([] if a.worst else a.mistakes), *culprits, *name_mistake(evidence), *a.mistakes]:
+                first = [] if getattr(evidence.got, "dtype", None) == bool else a.mistakes  # a comparison has another reason
+                for d in [*first, *culprits, *name_mistake(evidence), *a.mistakes]:
                     named.setdefault(d.name, d)
                 a.mistakes = list(named.values())
 

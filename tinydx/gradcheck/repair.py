@@ -34,7 +34,7 @@ def repaired(e: Evidence) -> Iterator[Diagnosis]:
     names = [n for n in (*e.subject.names, "y") if n.isidentifier()]
     known = dict(zip(e.subject.names, e.subject.arrays, strict=True))
     known["y"] = np.asarray(e.subject.value(e.subject.arrays)[0])
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SyntaxError, RecursionError):
         for edit, changed in _changed(backward, names, known):
             if time.process_time() > e.deadline:
                 return

@@ -40,7 +40,8 @@ def resized(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
     """The check with each size in turn made larger; sizes that forward or backward refuse are left out."""
     if subject.again is None:
         return []
-    sizes = sorted({n for a in subject.arrays for n in a.shape if n > 1})[:MOST]
+    given = [*subject.arrays, *(c for c in subject.constants.values() if isinstance(c, np.ndarray))]
+    sizes = sorted({n for a in given for n in a.shape if n > 1})[:MOST]
     found = []
     for i, size in enumerate(sizes):
         rng = generator(30 + i)

@@ -92,11 +92,10 @@ def _without_defaults(a: ast.arguments) -> ast.arguments:
 
 def helpers(function: Any) -> list[tuple[str, types.FunctionType]]:
     """Functions of the same file that this one calls by name."""
-    code = function.__code__
-    known = dict(zip(code.co_freevars, (function.__closure__ or ()), strict=True))
     found = []
-    for name in dict.fromkeys((*code.co_names, *code.co_freevars)):
-        value = known[name].cell_contents if name in known else function.__globals__.get(name)
-        if isinstance(value, types.FunctionType) and value.__code__.co_filename == code.co_filename and value is not function:
-            found.append((name, value))
+    for name in dict.fromkeys(function.__code__.co_names):
+        value = function.__globals__.get(name)
+        if isinstance(value, types.FunctionType) and value is not function:
+            if value.__code__.co_filename == function.__code__.co_filename:
+                found.append((name, value))
     return found
