@@ -165,3 +165,8 @@ def positional(function: Callable) -> list[inspect.Parameter]:
     kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = inspect.signature(function).parameters.values()
     return [p for p in parameters if p.kind in kinds and p.default is p.empty]
+
+
+def parameter_count(function: Callable) -> int:
+    """How many parameters a call must fill by position."""
+    return len(positional(function))
