@@ -314,6 +314,7 @@ def _add_exercise(commands: Any) -> None:
     grade = add("grade", "grade", "score the folders of many students, which lie in one folder", seconds=5, in_folder=False)
     grade.add_argument("folder")
     grade.add_argument("--csv", required=True, metavar="FILE", help="the table to write")
+    grade.add_argument("--junit", metavar="FILE", help="also write the results in JUnit's format")
     grade.add_argument("--jobs", type=_positive, metavar="N", help="number of processes (default: one for each core)")
 
 
