@@ -182,7 +182,8 @@ def _compare(name: str, got: np.ndarray | None, expected: Any) -> Value:
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=CLOSE * np.max(np.abs(b), initial=0), equal_nan=True)
+    top = np.max(np.abs(b), initial=0, where=np.isfinite(b))
+    return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=CLOSE * top, equal_nan=True)
 
 
 # ---- what functions take and return --------------------------------------------------------------------------------

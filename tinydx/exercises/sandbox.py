@@ -24,7 +24,7 @@ WARNING = (
     "bubblewrap (bwrap) is not installed: submissions run with your rights. Install it, or grade in a container "
     "(docs/exercises.md)."
 )
-START = 90.0  # seconds for two Python processes to start, even on a slow machine
+START = 300.0  # seconds for two Python processes to start, even on a slow machine
 COPIED = 200  # files of a student's folder
 LARGEST = 5_000_000  # bytes of a file that is copied
 
@@ -118,7 +118,7 @@ def _ended(command: list[str], copy: Path, seconds: float) -> str:
     try:
         out, _ = process.communicate(timeout=seconds * 3 + START)
     except subprocess.TimeoutExpired:
-        out = b""
+        return "timeout"
     finally:
         _kill(process)
     told = [line for line in out.decode("utf-8", "replace").splitlines() if line.startswith(MARK)]

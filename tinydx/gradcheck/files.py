@@ -189,7 +189,12 @@ def _runs(forward: Callable, arrays: Sequence[np.ndarray]) -> bool:
 
 def run(path: Path, shapes: str, seed: int | None, as_json: bool) -> int:
     """The command: prints what was found; exit status 0 if all is right, 1 if anything is wrong, 2 if it cannot tell."""
-    pairs = check_file(path, shapes, seed)
+    try:
+        pairs = check_file(path, shapes, seed)
+    except ValueError as error:
+        told = json.dumps({"file": str(path), "verdict": CANNOT_TELL, "reason": str(error), "pairs": []}) if as_json else f"cannot tell: {error}"
+        print(told)
+        return STATUS[CANNOT_TELL]
     verdicts = [p.verdict for p in pairs]
     verdict = WRONG if WRONG in verdicts else CANNOT_TELL if CANNOT_TELL in verdicts else RIGHT
     if as_json:
