@@ -252,11 +252,14 @@ def test_ties_are_named_and_any_of_them_may_get_the_gradient():
         assert gradcheck(ops.max_pool2d, x, backward=backward)
 
 
-def test_the_last_of_the_ties_breaks_the_rule_of_pooling():
-    """Calculus allows any tied pixel, but pooling takes the first, and taking the last is a slip that people make."""
+def test_any_of_the_ties_may_get_the_gradient_and_a_note_says_so():
+    """Calculus allows any tied pixel; the engine takes the first, which is its own rule."""
     x = np.array([[1.0, 5.0], [5.0, 2.0]])[None, :, :, None]
-    report = gradcheck(ops.max_pool2d, x, backward=lambda dy: dy * np.array([[0.0, 0.0], [1.0, 0.0]])[None, :, :, None])
-    assert report.mistakes == {"x": "last of the ties"}
+    for share in (0.0, 0.5):
+        backward = np.array([[0.0, share], [1 - share, 0.0]])[None, :, :, None]
+        report = gradcheck(ops.max_pool2d, x, backward=lambda dy, to=backward: dy * to)
+        assert report.verdict == "right"
+        assert "both are right" in report["x"].notes[-1]
 
 
 def test_ties_must_add_up():
@@ -794,7 +797,8 @@ def test_the_report_in_a_notebook(report):
 
 def test_the_reports_figure(report, tmp_path: Path):
     figure = report.figure()
-    assert len(figure.axes) == 6  # w and b: yours, true, difference
+    assert len(figure.axes) == 8  # w and b: yours, true, difference, and the scale
+    assert all(axis.get_xlabel() for axis in figure.axes[:6])
     figure.savefig(tmp_path / "report.png")
     assert gradcheck(ops.tanh, draw(3)).figure().axes
 

@@ -53,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_card(commands)
     _add_lesson(commands)
     _add_exercise(commands)
+    _add_gradcheck(commands)
     _add_bench(commands)
     _add_cuda(commands)
     _add_doctor(commands)
@@ -330,7 +331,30 @@ def _add_exercise(commands: Any) -> None:
     grade = add("grade", "grade", "score the folders of many students, which lie in one folder", seconds=5, in_folder=False)
     grade.add_argument("folder")
     grade.add_argument("--csv", required=True, metavar="FILE", help="the table to write")
+    grade.add_argument("--junit", metavar="FILE", help="also write the results in JUnit's format")
     grade.add_argument("--jobs", type=_positive, metavar="N", help="number of processes (default: one for each core)")
+
+
+def _add_gradcheck(commands: Any) -> None:
+    parser = commands.add_parser(
+        "gradcheck",
+        help="check the gradients of a file of yours",
+        description="Find forward and backward functions in a file, check them, and name mistakes. Exit status: 0 right, 1 wrong, 2 cannot tell.",
+    )
+    parser.add_argument("file", metavar="FILE.py")
+    parser.add_argument("--shapes", default="", help="shapes of the arrays, such as 'x=3,4 w=4,2'")
+    parser.add_argument("--seed", type=int, help="repeats a check (default: new numbers each time)")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.set_defaults(run=_gradcheck)
+
+
+def _gradcheck(a: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from tinydx import ops  # noqa: F401  the table of ops
+    from tinydx.gradcheck.files import run
+
+    return run(Path(a.file), a.shapes, a.seed, a.json)
 
 
 def _exercise(function: str, a: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ from tinydx.exercises import grade as grading
 from tinydx.exercises.exercise import Exercise, all_exercises, find
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.runner import Result, check_file
+from tinydx.exercises.sandbox import WARNING, bubblewrap
 from tinydx.exercises.terminal import say, show, show_hints, show_list
 from tinydx.exercises.watch import Watch
 from tinydx.names import shown
@@ -115,7 +117,9 @@ def solution(a: argparse.Namespace) -> int:
 
 def grade(a: argparse.Namespace) -> int:
     """Grade all students' folders."""
-    scores = grading.grade(Path(a.folder), Path(a.csv), a.seconds, a.jobs)
+    scores = grading.grade(Path(a.folder), Path(a.csv), a.seconds, a.jobs, Path(a.junit) if a.junit else None)
+    if bubblewrap() is None:
+        print(f"warning: {WARNING}", file=sys.stderr)
     width = max(len(shown(s.student)) for s in scores)
     for s in scores:
         say(f"  {shown(s.student):<{width}}  {s.passed:>3}/{len(s.cells)}")

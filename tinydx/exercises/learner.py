@@ -23,6 +23,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinydx.exercises import worker
+from tinydx.gradcheck.calling import Stop
 
 START = 60.0  # seconds for Python and NumPy to start, even on a slow machine
 GRACE = 1.0  # seconds after the limit for the process to report the line where it hangs
@@ -32,7 +33,7 @@ GARBLED = (KeyError, ValueError, TypeError, AttributeError, IndexError, Recursio
 WRITES_ELSEWHERE = "the answer was garbled: does the code write to a file descriptor that it did not open?"
 
 
-class LearnerError(Exception):
+class LearnerError(Stop):
     """The learner's code gave no answer; status is "not written", "error", "timeout" or "crash"."""
 
     def __init__(self, status: str, message: str):

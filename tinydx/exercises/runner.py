@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import secrets
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +12,9 @@ from typing import Any
 
 from tinydx.exercises.checks import Check, Gradients, WrongType
 from tinydx.exercises.exercise import Exercise
+from tinydx.exercises.honest import refused
 from tinydx.exercises.learner import Learner, LearnerError
-from tinydx.gradcheck import Report
+from tinydx.gradcheck import Diagnosis, Report
 
 SECONDS = 10.0  # time limit for the learner's code in one check
 PRINTS = 20  # lines of the learner's own output that are shown
@@ -49,7 +52,7 @@ class Result:
     def text(self, unicode: bool = True) -> str:
         """The result as text for a learner; unicode=False for outputs that cannot show ✗ and block characters."""
         lines = [f"{self.exercise.number:02d} {self.exercise.title}  {self.path.name}"]
-        for report in self.reports:
+        for report in map(self._without_names, self.reports):
             lines += report.text(unicode).splitlines()[1:]  # without its own head line
         if self.message:
             lines.append(f"  {'✗' if unicode else 'x'}    {self.message}")
@@ -63,6 +66,22 @@ class Result:
         counted = f"{self.right}/{self.of} {what} · " if self.reports else ""
         return "\n".join([*lines, f"  {counted}{self.milliseconds:.0f} ms"])
 
+    def _without_names(self, report: Report) -> Report:
+        """The report; of an exercise whose starter has a bug to be found, without its name until the learner changes the file."""
+        if not self.exercise.planted or self.ok or not self.untouched:
+            return report
+        told = Diagnosis("find it", "The numbers show where to look: which values get too little, or too much?")
+        hidden = [dataclasses.replace(a, mistakes=[told] if a.mistakes else []) for a in report.arguments]
+        return dataclasses.replace(report, arguments=hidden)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the file is still the starter."""
+        try:
+            return self.path.read_text("utf-8").split() == self.exercise.starter.split()
+        except (OSError, ValueError):
+            return False
+
     def as_dict(self) -> dict[str, Any]:
         """The result as data for JSON."""
         return {
@@ -75,17 +94,17 @@ class Result:
             "message": self.message,
             "right": self.right,
             "of": self.of,
-            "reports": [r.as_dict() for r in self.reports],
+            "reports": [self._without_names(r).as_dict() for r in self.reports],
             "warnings": self.warnings,
             "output": self.output,
             "milliseconds": round(self.milliseconds, 1),
         }
 
 
-def check_file(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Result:
+def check_file(exercise: Exercise, path: Path, seconds: float = SECONDS, seed: int | None = None) -> Result:
     """Check a learner's file.
 
-    Arguments: exercise; path of the file; seconds, the time limit for the learner's code.
+    Arguments: exercise; path of the file; seconds, the time limit for the learner's code; seed of the data (None: new ones).
     Returns: the result, which also reports every error in the learner's code: none is raised.
     """
     start = time.perf_counter()
@@ -93,11 +112,15 @@ def check_file(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Resu
     if not path.is_file():
         result.status, result.message = "missing", f"{path} does not exist: tinydx exercise reset {exercise.name} creates it"
         return result
+    if why := refused(exercise, path):
+        result.status, result.message = "error", why
+        return result
+    seed = secrets.randbelow(10**6) if seed is None else seed
     learner = Learner(path, seconds)
     try:
         with learner:
             for check in exercise.checks:
-                _judge(exercise, check, learner, result)
+                _judge(exercise, check, learner, result, seed)
     except LearnerError as error:  # the file could not be loaded
         result.status, result.message = error.status, str(error)
     result.warnings, result.output = learner.warnings, learner.output.strip("\n")
@@ -105,11 +128,11 @@ def check_file(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Resu
     return result
 
 
-def _judge(exercise: Exercise, check: Check, learner: Learner, result: Result) -> None:
+def _judge(exercise: Exercise, check: Check, learner: Learner, result: Result, seed: int) -> None:
     """Add the outcome of one check to the result."""
     result.of += len(check.names)
     try:
-        report = check.judge(learner, exercise.slips(check))
+        report = check.judge(learner, exercise.slips(check), seed)
     except (LearnerError, WrongType) as error:
         if not result.message:  # the first sentence is enough
             result.status, result.message = getattr(error, "status", "wrong"), str(error)

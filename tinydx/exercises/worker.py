@@ -31,6 +31,10 @@ LARGEST = 2**23  # numbers in one answer
 NUMBERS = "biufc"  # kinds of dtype
 OF_PROCESSES = ("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen")
 OF_KILLING = ("os.kill", "os.killpg")
+OF_NETWORK = ("socket.connect", "socket.bind", "socket.getaddrinfo")
+OF_C = {"fork", "vfork", "clone", "kill", "tgkill", "setsid", "system", "popen", "execve", "execv", "posix_spawn", "ptrace", "syscall"}
+OPEN_FILES, FILE_SIZE = 64, 2**24  # that the learner's code may have and write
+ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # tinydx, which holds the solutions
 
 
 # ---- arrays, and tuples and lists of them, as JSON ---------------------------------------------------------------------------
@@ -120,20 +124,48 @@ class Watchdog:
 
 
 def restrict() -> None:
-    """Limit memory, and forbid core dumps, other processes (fork bombs), and imports of tinydx (the answers)."""
+    """Limit memory and files; forbid other processes (fork bombs), the network, other libraries, and tinydx (the answers)."""
     with contextlib.suppress(ImportError, ValueError, OSError):  # Windows, or a system with a lower limit
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_SIZE, FILE_SIZE))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    with contextlib.suppress(ImportError):  # Windows
+        import _posixsubprocess
+
+        _posixsubprocess.fork_exec = refuse  # which no audit event tells of
+    libraries = sys.stdlib_module_names | {"numpy", "exercise", "_distutils_hack"}
 
     def audit(event: str, arguments: tuple) -> None:
-        if event in OF_PROCESSES or event in OF_KILLING:
+        if event in OF_PROCESSES or event in OF_KILLING or (event == "ctypes.dlsym" and arguments[1] in OF_C):
             raise RuntimeError("an exercise needs no other process")
-        if event == "import" and arguments[0].split(".")[0] in ("tinydx", "tinydx_kernels"):
-            raise ImportError("an exercise is solved with NumPy alone, not with tinydx")
+        if event in OF_NETWORK:
+            raise RuntimeError("an exercise needs no network")
+        if event == "import":
+            name = arguments[0].split(".")[0]
+            if name in ("tinydx", "tinydx_kernels"):
+                raise ImportError("an exercise is solved with NumPy alone, not with tinydx")
+            if name not in libraries:
+                raise ImportError(f"an exercise is solved with NumPy and Python's standard library, without {name}")
+        if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike) and forbidden(os.fsdecode(arguments[0])):
+            raise PermissionError("an exercise reads no file of tinydx or of another package")
 
     sys.addaudithook(audit)
+
+
+def refuse(*arguments: Any) -> Any:
+    """In place of a function that starts a process."""
+    raise RuntimeError("an exercise needs no other process")
+
+
+def forbidden(path: str) -> bool:
+    """Whether a file belongs to tinydx or to a package other than NumPy."""
+    real = os.path.realpath(path)
+    parts = real.replace(os.sep, "/").split("/")
+    packaged = [i for i, part in enumerate(parts) if part in ("site-packages", "dist-packages")]
+    return real.startswith(ROOT + os.sep) or bool(packaged and not "".join(parts[packaged[-1] + 1 :][:1]).startswith("numpy"))
 
 
 def load(path: str) -> types.ModuleType:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx.gradcheck.calling import MEANING, Failed, positional, readings, unnamed_constants
+from tinydx.gradcheck.doubts import before, changing, few_digits
 from tinydx.gradcheck.judge import Judge
-from tinydx.gradcheck.report import Argument, Diagnosis, Report
+from tinydx.gradcheck.limits import limited, quieter
+from tinydx.gradcheck.report import RIGHT, WRONG, Argument, Diagnosis, Report
 from tinydx.gradcheck.rules import broken_rules, called
-from tinydx.gradcheck.subject import Subject, of_function, of_layer, of_op, of_pair, unnamed_constants
-from tinydx.gradcheck.truth import Truth
+from tinydx.gradcheck.subject import Subject, of_function, of_layer, of_op, of_pair, parameter_names, saves
+from tinydx.gradcheck.truth import Truth, generator
 from tinydx.op import Op, RandomDraw
 from tinydx.tensor import Tensor
 
@@ -27,6 +31,8 @@ def gradcheck(
     seed: int | None = None,
     backward: Callable | None = None,
     wrt: Sequence[str] | None = None,
+    every_form: bool = False,
+    seconds: float = 60.0,
     **constants: Any,
 ) -> Report:
     """Check a gradient, and name the mistake if it is wrong.
@@ -40,8 +46,9 @@ def gradcheck(
     inputs, float64 arrays; seed of the random cotangent (and of the draws); backward, your own for this op or forward: its
     first parameter is dy, the others are named `saved`, `y`, or like the op's arrays and constants, as in backward(dy, x, w,
     stride); wrt, the names of the arguments to check (default: all), in the order in which the backward returns them if
-    it returns no others; constants, passed on to the subject.
-    Returns: a `Report`, which is true if all gradients are right.
+    it returns no others; every_form, whether an op is drawn with all shapes that it takes (a batch of sequences, broadcasting),
+    not only those of its simplest form; seconds, after which the check stops; constants, passed on to the subject.
+    Returns: a `Report`, which is true if all gradients are right; its verdict is "right", "wrong" or "cannot tell".
     Raises: TypeError for inputs that are not float64, ValueError for an op without a backward or without samples.
 
     >>> from tinydx import ops
@@ -53,27 +60,76 @@ def gradcheck(
     """
     start = time.perf_counter()
     seed = int(np.random.default_rng().integers(1_000_000)) if seed is None else seed
-    if isinstance(subject, Op) and not inputs:
-        report = _check_draws(subject, seed, backward, wrt, constants)
-    else:
-        report = check(_subject(subject, inputs, backward, constants), seed, wrt)
+    with limited(seconds), quieter():
+        report = _judged(subject, inputs, _Asked(seed, backward, wrt, constants, every_form))
     report.milliseconds = 1000 * (time.perf_counter() - start)
     return report
 
 
-def _subject(subject: Any, inputs: Sequence[Any], backward: Callable | None, constants: dict[str, Any]) -> Subject:
+class _Asked(NamedTuple):
+    """What a call of `gradcheck` asks for."""
+
+    seed: int
+    backward: Callable | None
+    wrt: Sequence[str] | None
+    constants: dict[str, Any]
+    every_form: bool
+
+
+def _judged(subject: Any, inputs: Sequence[Any], asked: _Asked) -> Report:
+    """The report; a forward that fails, or takes too long, is one that tells nothing."""
+    try:
+        if isinstance(subject, Op) and not inputs:
+            return _best_reading(subject, asked, lambda reading: _check_draws(subject, asked, reading))
+        if isinstance(subject, tuple) and len(subject) == 2:
+            subject, asked = subject[0], asked._replace(backward=subject[1])
+        arrays = _arrays(subject, inputs)
+        if asked.backward is None:
+            return check(_subject(subject, arrays, asked, "saved"), asked.seed, asked.wrt)
+        make = functools.partial(_subject, subject, arrays, asked)
+        return _best_reading(subject, asked, lambda reading: check(make(reading), asked.seed, asked.wrt), arrays)
+    except (Failed, TimeoutError) as error:
+        title = getattr(subject, "name", None) or getattr(subject, "__name__", type(subject).__name__)
+        return Report(str(title), [], seed=asked.seed, doubt=str(error))
+
+
+def _best_reading(subject: Any, asked: _Asked, run: Callable[[str], Report], arrays: Sequence[np.ndarray] = ()) -> Report:
+    """The report for what the backward's parameter of unknown name stands for: the reading in which it is right, else the first."""
+    if asked.backward is None:
+        return run("saved")
+    op = subject if isinstance(subject, Op) else None
+    if op is None and not callable(subject):
+        _subject(subject, arrays, asked, "saved")  # raises
+    names = list(op.signature.parameters) if op else parameter_names(subject)
+    possible = readings(op, asked.backward, names, op is not None or saves(subject, arrays, asked.constants))
+    reports: list[Report] = []
+    for reading in possible:
+        reports.append(run(reading))
+        if reports[-1]:
+            break
+    raised = [any(p.name == "backward raised" for p in r.problems) for r in reports]
+    best = len(reports) - 1 if reports[-1] else raised.index(False) if False in raised else 0
+    if possible != ["saved"]:
+        name = positional(asked.backward)[1].name
+        tried = f"; {MEANING[possible[1 - best]]} was tried, too" if len(reports) > 1 else ""
+        reports[best].notes.append(f"backward's `{name}` was taken as {MEANING[possible[best]]}{tried}")
+    return reports[best]
+
+
+def _arrays(subject: Any, inputs: Sequence[Any]) -> list[np.ndarray]:
+    return [_float64(f"input {i}", x, hasattr(subject, "weights")) for i, x in enumerate(inputs)]
+
+
+def _subject(subject: Any, arrays: list[np.ndarray], asked: _Asked, reading: str) -> Subject:
     """What `gradcheck` was given, as a Subject."""
-    if isinstance(subject, tuple) and len(subject) == 2:
-        subject, backward = subject
-    takes_ids = hasattr(subject, "weights")
-    arrays = [_float64(f"input {i}", x, takes_ids) for i, x in enumerate(inputs)]
+    backward, constants = asked.backward, asked.constants
     if isinstance(subject, Op):
-        return of_op(subject, arrays, constants, backward)
+        return of_op(subject, arrays, constants, backward, reading)
     if not callable(subject):
         raise TypeError(f"gradcheck: {type(subject).__name__} is no op, function, layer, model or pair (forward, backward)")
     if backward is not None:
-        return of_pair(subject, backward, arrays, constants)
-    return of_layer(subject, arrays, constants) if takes_ids else of_function(subject, arrays, constants)
+        return of_pair(subject, backward, arrays, constants, reading)
+    return of_layer(subject, arrays, constants) if hasattr(subject, "weights") else of_function(subject, arrays, constants)
 
 
 def _float64(name: str, x: Any, takes_ids: bool) -> np.ndarray:
@@ -92,20 +148,34 @@ def _float64(name: str, x: Any, takes_ids: bool) -> np.ndarray:
 
 def check(subject: Subject, seed: int, wrt: Sequence[str] | None = None, every_element: bool = True) -> Report:
     """Judge a subject's gradients; every_element=False tries random directions first, which is faster."""
-    rng = np.random.default_rng(seed)
-    arrays = [a.copy() for a in subject.arrays]
+    rng = generator(seed)
+    arrays, indices = [a.copy() for a in subject.arrays], _chosen(subject, wrt)
     outputs, pull = subject.run(arrays)
+    if changed := [n for n, a, b in zip(subject.names, arrays, subject.arrays, strict=True) if not _same_numbers(a, b)]:
+        advice = f"forward changes {', '.join(changed)}: work on a copy, y = 2 * x instead of x *= 2."
+        return Report(subject.title, [], [Diagnosis("inputs changed", advice, "rule")], seed=seed)
+    if doubt := before(subject, outputs):
+        return Report(subject.title, [], seed=seed, doubt=doubt)
     dys = [np.asarray(rng.normal(size=np.shape(y))) for y in outputs]
-    indices = _chosen(subject, wrt)
     gradients, problems = called(subject, pull, dys, indices)
     with np.errstate(all="ignore"):  # the first call has already warned
         problems = problems or broken_rules(subject, arrays, pull, dys, rng)
     truth = Truth(subject.value, subject.arrays, dys, subject.trusted)
+    if doubt := few_digits(subject, truth):
+        return Report(subject.title, [], method=truth.method, seed=seed, doubt=doubt)
+    if not gradients:
+        return Report(subject.title, [], problems, truth.method, seed)
     judge = Judge(subject, truth, dys, rng, every_element)
     arguments = [judge.argument(k, g) for k, g in zip(indices, gradients, strict=True)]
-    if any(a.wrong for a in arguments):
+    if doubt := changing(subject, outputs):  # a counter that moves after many calls
+        return Report(subject.title, [], method=truth.method, seed=seed, doubt=doubt)
+    if any(a.verdict == WRONG for a in arguments):
         judge.name(arguments, _culprits(subject) if subject.tape and not subject.ops else [])
     return Report(subject.title, arguments, problems, truth.method, seed)
+
+
+def _same_numbers(a: np.ndarray, b: np.ndarray) -> bool:
+    return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
 
 
 def _chosen(subject: Subject, wrt: Sequence[str] | None) -> list[int]:
@@ -136,30 +206,47 @@ def _culprits(subject: Subject) -> list[Diagnosis]:
 # ---- many draws of an op -------------------------------------------------------------------------------------------
 
 
-def _check_draws(op: Op, seed: int, backward: Callable | None, wrt: Any, constants: dict[str, Any]) -> Report:
+def _check_draws(op: Op, asked: _Asked, reading: str = "saved") -> Report:
     """Check an op on draws from its samples; every third draw has whole numbers, with ties and zeros."""
     if op.samples is None:
         raise ValueError(f"gradcheck: {op.name} has no samples: give inputs")
+    backward = asked.backward
     fixed = unnamed_constants(op, backward) if backward else {}
+    simple = bool(backward) and not asked.every_form and all(backward is not s.backward for s in (op, *op.slips))
     reports: list[Report] = []
-    for i, (arrays, drawn) in enumerate(_fitting_draws(op, seed, fixed)):
-        reports.append(check(of_op(op, arrays, drawn | constants, backward), seed + i, wrt, every_element=i == 0))
-        if sum(not r for r in reports) == ENOUGH:
+    for i, (arrays, drawn) in enumerate(_fitting_draws(op, asked.seed, fixed, simple)):
+        subject = of_op(op, arrays, drawn | asked.constants, backward, reading)
+        reports.append(check(subject, asked.seed + i, asked.wrt, every_element=i == 0))
+        if sum(r.verdict == WRONG for r in reports) == ENOUGH:
             break
-    return _merged(reports, seed)
+    return _merged(reports, asked.seed)
 
 
-def _fitting_draws(op: Op, seed: int, fixed: dict[str, Any]) -> Iterator[tuple[tuple, dict]]:
-    """The first draws in which the fixed constants have these values; every third has whole numbers."""
+def _fitting_draws(op: Op, seed: int, fixed: dict[str, Any], simple: bool) -> Iterator[tuple[tuple, dict]]:
+    """The first draws in which the fixed constants have these values; every third has whole numbers.
+
+    With `simple`, arrays have the fewest axes that the op takes and, where any shape fits, all the same shape.
+    """
     assert op.samples is not None
-    found = 0
+    found: list[tuple[tuple, dict]] = []
     for i in range(100 * DRAWS):
-        arrays, drawn = op.samples(RandomDraw(seed + i, whole=found % 3 == 2))
-        if all(_same(drawn.get(name, value), value) for name, value in fixed.items()):
-            yield arrays, drawn
-            found += 1
-            if found == DRAWS:
-                return
+        arrays, drawn = op.samples(RandomDraw(seed + i, whole=len(found) % 3 == 2))
+        fits = all(_same(drawn.get(name, value), value) for name, value in fixed.items())
+        if fits and (not simple or _is_simple(op, arrays)):
+            found.append((arrays, drawn))
+            yield found[-1]
+        if len(found) == DRAWS:
+            return
+    if not found and simple:
+        yield from _fitting_draws(op, seed, fixed, simple=False)
+
+
+def _is_simple(op: Op, arrays: Sequence[np.ndarray]) -> bool:
+    """Whether arrays have a batch axis at most besides the named ones, and whether two of any shape have the same."""
+    dims = [op.expected.get(name, ["..."]) for name in op.arrays[: len(arrays)]]
+    most = [max(2, len([d for d in of_one if d != "..."])) for of_one in dims]
+    free = {a.shape for a, of_one in zip(arrays, dims, strict=False) if of_one == ["..."]}
+    return len(free) <= 1 and all(a.ndim <= m for a, m in zip(arrays, most, strict=False))
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -168,22 +255,27 @@ def _same(a: Any, b: Any) -> bool:
 
 def _merged(reports: list[Report], seed: int) -> Report:
     """One report of many: for each argument the most telling findings, and the name that fits most draws."""
-    failed = [r for r in reports if not r]
+    told = [r for r in reports if not r.doubt]
+    if not told:
+        return reports[0]
+    problems = next((r.problems for r in told if r.problems), [])
     arguments = []
-    for i in range(min(len(r.arguments) for r in reports)):
-        found = [r.arguments[i] for r in reports]
-        wrong = [a for a in found if not a.ok]
-        if not wrong:
-            summary = Argument(found[0].name, found[0].shape, checked=sum(a.checked for a in found), got=found[0].got)
-            summary.gap, summary.notes = max(a.gap for a in found), _distinct(n for a in found for n in a.notes)
+    for i in range(min(len(r.arguments) for r in told)):
+        found = [r.arguments[i] for r in told]
+        wrong = [a for a in found if a.verdict == WRONG]
+        right = [a for a in found if a.verdict == RIGHT]
+        if not wrong and not right:
+            arguments.append(found[0])
+        elif not wrong:
+            summary = Argument(right[0].name, right[0].shape, checked=sum(a.checked for a in right), got=right[0].got)
+            summary.gap, summary.notes = max(a.gap for a in right), _distinct(n for a in right for n in a.notes)
             arguments.append(summary)
-            continue
-        votes = [d.name for a in wrong for d in a.mistakes]
-        shown = max(wrong, key=lambda a: (max((votes.count(d.name) for d in a.mistakes), default=0), -a.checked))
-        shown.mistakes = sorted(shown.mistakes, key=lambda d: -votes.count(d.name))
-        arguments.append(shown)
-    problems = next((r.problems for r in failed if r.problems), [])
-    return Report(reports[0].title, arguments, problems, reports[0].method, seed, len(reports))
+        else:
+            votes = [d.name for a in wrong for d in a.mistakes]
+            shown = max(wrong, key=lambda a: (max((votes.count(d.name) for d in a.mistakes), default=0), -a.checked))
+            shown.mistakes = sorted(shown.mistakes, key=lambda d: -votes.count(d.name))
+            arguments.append(shown)
+    return Report(reports[0].title, arguments, problems, told[0].method, seed, len(reports))
 
 
 def _distinct(notes: Any) -> list[str]:

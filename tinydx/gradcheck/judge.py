@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from tinydx.gradcheck.doubts import dead
 from tinydx.gradcheck.kinks import Kinks
-from tinydx.gradcheck.patterns import Evidence, name_mistake, run_slips
+from tinydx.gradcheck.evidence import Evidence
+from tinydx.gradcheck.patterns import name_mistake, run_slips
+from tinydx.gradcheck.repair import SECONDS
 from tinydx.gradcheck.report import Argument, Diagnosis, Worst
+from tinydx.gradcheck.sizes import resized
 from tinydx.gradcheck.subject import Subject, recognise, slip_gradients
 from tinydx.gradcheck.truth import Elements, Truth
 from tinydx.op import TABLE, Slip
@@ -47,7 +52,7 @@ class Judge:
         """No array, or one of another shape: every number is wrong, unless None stands for a gradient of zeros."""
         elements = self.truth.elements(k, self._chosen(k))
         found.checked = len(elements.at)
-        if got is None and not elements.true.any():
+        if self._no_truth(k, elements, found) or (got is None and not elements.true.any()):
             return
         found.wrong = found.checked
         if got is not None and got.dtype.kind not in "biuf":
@@ -67,27 +72,52 @@ class Judge:
             if not self._agrees_along_a_direction(k, got):
                 at = np.union1d(at, [self._find_wrong(k, got)])
         elements = self.truth.elements(k, at)
-        wrong = self._wrong(elements.true, got.flat[at])
+        if self._no_truth(k, elements, found):
+            return
+        wrong = self._wrong(k, elements, got.flat[at])
         kinks = Kinks(self.subject, self.truth, k)
         wrong, kinked, notes = kinks.excuse(at, got, wrong, self._scale(elements.true))
         found.notes += notes
-        if kinked.any() and not wrong.any():
-            wrong = self._against_the_rule(k, got, at)
         self._count(found, elements, got, wrong, ~kinked)
         if wrong.any():
             self._remember(k, found, got, elements.only(~kinked))
+        else:
+            found.notes += self._other_choice(k, got, kinked)
+            self._nothing_shown(k, elements, found)
 
-    def _against_the_rule(self, k: int, got: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """Where the choice at a kink is not the op's own but that of a known slip, such as "the last of the ties"."""
-        for op in self.subject.ops:
-            assert op.backward is not None
-            own = slip_gradients(op, Slip("", "", op.backward), self.subject, self.dys)[k]
-            differs = ~np.isclose(got, own)
-            if differs.any():
-                answers = run_slips(self.subject, self.dys, {k: got}, [])
-                if any(g[k] is not None and np.allclose(g[k], got) for _, g in answers):
-                    return differs.flat[at]
-        return np.zeros(len(at), bool)
+    def _no_truth(self, k: int, elements: Elements, found: Argument) -> bool:
+        """Whether the true gradient is NaN or infinite somewhere, or has too few digits to judge any number."""
+        bad = ~np.isfinite(elements.true)
+        if bad.any():
+            index = tuple(int(i) for i in np.unravel_index(elements.at[np.argmax(bad)], found.shape))
+            where = f"{found.label}{list(index) if index else ''}"
+            found.doubt = f"the true gradient {where} is NaN or infinite here: give inputs at which forward is smooth."
+        elif np.max(elements.doubt, initial=0) > 1e-3 * self._scale(elements.true):
+            found.doubt = f"too few digits are left in {found.label}: give inputs of ordinary size, and compute in float64."
+        return bool(found.doubt)
+
+    def _nothing_shown(self, k: int, elements: Elements, found: Argument) -> None:
+        """A doubt where a gradient of zeros would have passed, too."""
+        top = np.max(np.abs(elements.true), initial=0)
+        if not self.subject.given or not len(elements.true) or top > 1e-9 * np.max(np.abs(self.truth.dy), initial=0):
+            return
+        if top == 0 and dead(self.subject, self.truth, k):
+            why = "a gradient of zeros would pass, too"
+            found.doubt = f"the true {found.label} is zero everywhere at this point ({why}), but not at others: give other inputs."
+            found.agrees = True
+        elif top > 0 and found.gap * self._scale(elements.true) > 1e-5 * top:
+            found.doubt = f"the true {found.label} is at most {top:.0e}, below rounding: give inputs at which it is larger."
+
+    def _other_choice(self, k: int, got: np.ndarray, kinked: np.ndarray) -> list[str]:
+        """A note where the learner's choice at a kink or tie is not the op's own; both are right."""
+        if not kinked.any() or not self.subject.given or not self.subject.ops:
+            return []
+        op = self.subject.ops[0]
+        assert op.backward is not None
+        own = slip_gradients(op, Slip("", "", op.backward), self.subject, self.dys)[k]
+        if np.allclose(own, got):
+            return []
+        return [f"at ties and kinks yours chooses otherwise than tinydx's {op.name} (of ties, the first): both are right"]
 
     def _chosen(self, k: int) -> np.ndarray:
         """Flat indices of the elements to check: all of them, or a sample."""
@@ -101,18 +131,19 @@ class Judge:
         finite = np.abs(true[np.isfinite(true)])
         return max(np.max(finite, initial=0), 1e-3 * np.max(np.abs(self.truth.dy), initial=0), 1e-300)
 
-    def _wrong(self, true: np.ndarray, got: np.ndarray) -> np.ndarray:
+    def _wrong(self, k: int, elements: Elements, got: np.ndarray) -> np.ndarray:
         """Which numbers are not equal to the truth up to the tolerance."""
+        true = elements.true
         with np.errstate(all="ignore"):
-            close = np.abs(got - true) <= self.truth.tolerance * self._scale(true)
-        return ~(close | (got == true) | (np.isnan(got) & np.isnan(true)))
+            close = np.abs(got - true) <= self.truth.tolerance(k) * self._scale(true) + 10 * elements.doubt
+        return ~(close | (got == true))
 
     def _agrees_along_a_direction(self, k: int, got: np.ndarray, mask: np.ndarray | float = 1.0) -> bool:
         """Whether <gradient, v> is the derivative along a random v, which a wrong gradient cannot match by accident."""
         v = self.rng.normal(size=got.shape) * mask
-        gap = abs(np.sum(got * v) - self.truth.along(k, v))
+        true, doubt = self.truth.along(k, v)
         size = max(np.sqrt(np.sum((got * v) ** 2)), 1e-3 * np.max(np.abs(self.truth.dy), initial=0))
-        return bool(gap <= 10 * self.truth.tolerance * size)
+        return bool(abs(np.sum(got * v) - true) <= 10 * self.truth.tolerance(k) * size + 10 * doubt)
 
     def _find_wrong(self, k: int, got: np.ndarray) -> int:
         """The flat index of a wrong number, by halving: keep the half in which the random direction disagrees."""
@@ -144,7 +175,7 @@ class Judge:
 
     def _remember(self, k: int, found: Argument, got: Any, elements: Elements) -> None:
         """Keep the evidence by which a mistake can be named."""
-        at, true, rows = elements
+        at, true, _, rows = elements
         whole = np.full(found.shape, np.nan)
         whole.flat[at] = true
         self.evidence[found.name] = Evidence(
@@ -156,7 +187,7 @@ class Judge:
             at=at,
             rows=rows,
             dys=self.dys,
-            tolerance=1e-8 if self.truth.complex else 1e-4,
+            tolerance=1e-8 if self.truth.complex[k] else 1e-4,
         )
 
     def name(self, arguments: list[Argument], culprits: list[Diagnosis]) -> None:
@@ -166,11 +197,13 @@ class Judge:
             subject = replace(subject, ops=recognise(subject, TABLE))
         right = [subject.names.index(a.name) for a in arguments if a.ok]
         slips = run_slips(subject, self.dys, self.claimed, right)
+        others, deadline = resized(subject, self.truth.complex), time.process_time() + SECONDS
         for a in arguments:
             if a.name in self.evidence:
-                evidence = replace(self.evidence[a.name], subject=subject, trues=trues, slips=slips)
+                evidence = replace(self.evidence[a.name], subject=subject, trues=trues, slips=slips, resized=others, deadline=deadline)
                 named: dict[str, Diagnosis] = {}
-                for d in a.mistakes + culprits + name_mistake(evidence):
+                first = [] if getattr(evidence.got, "dtype", None) == bool else a.mistakes  # a comparison has another reason
+                for d in [*first, *culprits, *name_mistake(evidence), *a.mistakes]:
                     named.setdefault(d.name, d)
                 a.mistakes = list(named.values())
 

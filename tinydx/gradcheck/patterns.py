@@ -10,85 +10,21 @@ Two mistakes in one gradient match nothing, and the report says so.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from tinydx.gradcheck.evidence import Evidence, Pattern
+from tinydx.gradcheck.factors import another_factor, constant_factor, elementwise, factor, ratio, slope_of_output
+from tinydx.gradcheck.repair import repaired
 from tinydx.gradcheck.report import Diagnosis
+from tinydx.gradcheck.shapes import SHAPE_PATTERNS, another_argument, not_transposed_back
+from tinydx.gradcheck.sizes import Resized
 from tinydx.gradcheck.subject import Subject, slip_gradients
 from tinydx.op import Slip
 
 FEW = 3  # if more slips than this fit, none of them names the mistake
-AXES = {  # the usual axes of a cotangent, by its rank
-    1: ("index",),
-    2: ("example", "index"),
-    3: ("example", "time step", "index"),
-    4: ("example", "row", "column", "channel"),
-}
-
-
-@dataclass
-class Evidence:
-    """One wrong gradient and everything that is known about it."""
-
-    _: KW_ONLY
-    subject: Subject
-    k: int  # the argument's index
-    label: str  # "dw"
-    got: Any  # the user's gradient
-    true: np.ndarray  # NaN where it was not computed
-    at: np.ndarray  # flat indices where it was
-    rows: np.ndarray | None  # the Jacobian's rows of these elements
-    dys: Sequence[np.ndarray]
-    tolerance: float
-    trues: Sequence[np.ndarray] = ()  # the true gradients of all arguments
-    slips: Sequence[tuple[Slip, Sequence[Any]]] = ()  # slips with their gradients, the most likely first
-
-    @property
-    def complete(self) -> bool:
-        """Whether the true gradient of every element is known."""
-        return len(self.at) == self.true.size
-
-    def same(self, a: Any, b: Any) -> bool:
-        """Whether shapes are equal and, wherever b is known, also the numbers, which are not all zero."""
-        a, b = np.asarray(a), np.asarray(b)
-        if a.shape != b.shape:
-            return False
-        known = ~np.isnan(b)
-        top = np.max(np.abs(b[known]), initial=0)
-        return bool(top > 0 and np.all(np.abs(a - b)[known] <= self.tolerance * top))
-
-    def looks_like(self, prediction: Any) -> bool:
-        """Whether the user's gradient is this one."""
-        return self.same(self.got, prediction)
-
-    def shares(self) -> Iterator[tuple[int, np.ndarray]]:
-        """For each output its index and what each number of its dy adds to each element's gradient: (elements, *dy.shape)."""
-        start = 0
-        for i, dy in enumerate(self.dys):
-            if self.rows is not None:
-                yield i, (self.rows[:, start : start + dy.size] * dy.ravel()).reshape(-1, *dy.shape)
-            start += dy.size
-
-    def backward(self, *dys: np.ndarray) -> np.ndarray:
-        """The gradient that the right backward would return for other dys."""
-        assert self.rows is not None
-        return self.spread(self.rows @ np.concatenate([dy.ravel() for dy in dys]))
-
-    def with_dy(self, i: int, dy: np.ndarray) -> np.ndarray:
-        """The gradient that the right backward would return for another dy of output i."""
-        return self.backward(*self.dys[:i], dy, *self.dys[i + 1 :])
-
-    def spread(self, values: np.ndarray) -> np.ndarray:
-        """Values of the known elements in the array's shape, NaN elsewhere."""
-        gradient = np.full(self.true.shape, np.nan)
-        gradient.flat[self.at] = values
-        return gradient
-
-
-Pattern = Callable[[Evidence], Iterator[Diagnosis]]
 
 
 def name_mistake(e: Evidence) -> list[Diagnosis]:
@@ -101,11 +37,12 @@ def _names(e: Evidence) -> list[Diagnosis]:
     if e.got is None:
         return [Diagnosis("None", f"{e.label} is None: return an array for it, zeros if it has no influence.")]
     if e.got.shape != e.true.shape:
-        found = [d for pattern in (slips, *SHAPE_PATTERNS) for d in pattern(e)]
+        found = [d for pattern in (slips, *SHAPE_PATTERNS, repaired) for d in pattern(e)]
         expected = f"{e.label} has shape {e.got.shape}, expected {e.true.shape}, as {e.subject.names[e.k]} has."
         return found or [Diagnosis("wrong shape", expected)]
-    known = not_finite, slips, *(PATTERNS if not _equal(e).flat[e.at].all() else ())  # no patterns where only ties are wrong
-    return [d for pattern in known for d in pattern(e)]
+    if e.equal().flat[e.at].all():  # only ties are wrong
+        return [d for pattern in (not_finite, slips) for d in pattern(e)]
+    return [d for pattern in (not_finite, slips, *CLEAR, repaired, *VAGUE) for d in pattern(e)]
 
 
 # ---- the op's own slips --------------------------------------------------------------------------------------------
@@ -119,8 +56,19 @@ def slips(e: Evidence) -> Iterator[Diagnosis]:
     """
     answers = [(slip, gradients[e.k]) for slip, gradients in e.slips if e.k < len(gradients)]
     found = [slip for slip, gradient in answers if gradient is not None and e.looks_like(gradient)]
+    if found and np.isfinite(c := ratio(e)) and abs(c + 1) > 1e-9:  # a mere number: what explains it at all sizes?
+        found = [slip for slip in found if all(_holds(slip, e.k, r) for r in e.resized)]
     if len({slip.name for slip in found}) <= FEW:
         yield from (Diagnosis(slip.name, slip.advice, "slip") for slip in found)
+
+
+def _holds(slip: Slip, k: int, other: Resized) -> bool:
+    """Whether the slip gives the learner's gradient at other sizes, too."""
+    try:
+        gradient = slip_gradients(other.subject.ops[0], slip, other.subject, other.dys)[k]
+    except Exception:  # it does not apply to these sizes
+        return True
+    return gradient is None or _equals(np.asarray(gradient, float), np.asarray(other.claimed[k], float))
 
 
 def run_slips(
@@ -150,91 +98,6 @@ def _equals(a: np.ndarray, b: Any) -> bool:
     size = np.max(np.abs(a), initial=1e-300)
     return b is not None and np.shape(b) == a.shape and bool(np.max(np.abs(a - b), initial=0) <= 1e-8 * size)
 
-
-# ---- wrong shapes --------------------------------------------------------------------------------------------------
-
-
-def not_transposed_back(e: Evidence) -> Iterator[Diagnosis]:
-    """The right gradient with its axes in another order."""
-    for axes in itertools.permutations(range(e.true.ndim)):
-        if axes != tuple(range(e.true.ndim)) and e.looks_like(e.true.transpose(axes)):
-            yield Diagnosis(
-                "transposed",
-                f"{e.label} has shape {e.got.shape}: it is the right gradient with its axes in the order {axes}.",
-            )
-            return
-
-
-def another_argument(e: Evidence) -> Iterator[Diagnosis]:
-    """The right gradient of another argument."""
-    for name, true in zip(e.subject.names, e.trues, strict=True):
-        if true is not e.true and e.looks_like(true):
-            yield Diagnosis(
-                "gradients in the wrong order",
-                f"What stands for {e.label} is the gradient of {name}: return them in forward's order.",
-            )
-
-
-def sum_forgotten(e: Evidence) -> Iterator[Diagnosis]:
-    """Summed over some axes, the gradient is right."""
-    for count in range(1, e.got.ndim + 1):
-        for axes in itertools.combinations(range(e.got.ndim), count):
-            for keep in (False, True):
-                total = e.got.sum(axis=axes, keepdims=keep)
-                if e.same(total, e.true):
-                    which = f"axis {axes[0]}" if count == 1 else f"axes {axes}"
-                    name = "batch sum forgotten" if axes[0] == 0 else "sum forgotten"
-                    yield Diagnosis(
-                        name,
-                        f"{e.label} has shape {e.got.shape}, expected {e.true.shape}: sum over {which},"
-                        f" everything there was made with the same {e.subject.names[e.k]}.",
-                    )
-                    return
-
-
-def summed_too_much(e: Evidence) -> Iterator[Diagnosis]:
-    """The right gradient, summed over axes that it should keep."""
-    for count in range(1, e.true.ndim + 1):
-        for axes in itertools.combinations(range(e.true.ndim), count):
-            for keep in (False, True):
-                if e.looks_like(e.true.sum(axis=axes, keepdims=keep)):
-                    yield Diagnosis(
-                        "summed too much",
-                        f"{e.label} was summed over axes {axes} that {e.subject.names[e.k]} still has.",
-                    )
-                    return
-
-
-def reshape_forgotten(e: Evidence) -> Iterator[Diagnosis]:
-    """The right numbers in another shape."""
-    if e.got.size == e.true.size and e.same(e.got.reshape(e.true.shape), e.true):
-        yield Diagnosis(
-            "reshape forgotten",
-            f"The numbers are right, the shape {e.got.shape} is not: reshape {e.label} to {e.true.shape}.",
-        )
-
-
-def border_not_removed(e: Evidence) -> Iterator[Diagnosis]:
-    """A larger array that contains the right gradient."""
-    if e.got.ndim != e.true.ndim or not e.got.size or any(g < t for g, t in zip(e.got.shape, e.true.shape, strict=True)):
-        return
-    ranges = [range(g - t + 1) for g, t in zip(e.got.shape, e.true.shape, strict=True)]
-    for start in itertools.islice(itertools.product(*ranges), 500):
-        inner = e.got[tuple(slice(s, s + t) for s, t in zip(start, e.true.shape, strict=True))]
-        if e.same(inner, e.true):
-            where = f"{e.label} has shape {e.got.shape}, the right gradient lies inside, from {start}"
-            yield Diagnosis("border not removed", f"{where}: cut the padding off again.")
-            return
-
-
-SHAPE_PATTERNS: tuple[Pattern, ...] = (
-    not_transposed_back,
-    another_argument,
-    sum_forgotten,
-    summed_too_much,
-    reshape_forgotten,
-    border_not_removed,
-)
 
 # ---- right shape, wrong numbers ------------------------------------------------------------------------------------
 
@@ -285,7 +148,7 @@ def part_of_dy(e: Evidence) -> Iterator[Diagnosis]:
         dy = e.dys[i]
         others = e.true - e.spread(terms.sum(axis=tuple(range(1, terms.ndim))))  # what the other outputs give
         for axis in (a for a, n in enumerate(dy.shape) if n > 1):
-            what = _axis(dy, axis)
+            what = e.axis(dy, axis)
             shares = terms.sum(axis=tuple(a + 1 for a in range(dy.ndim) if a != axis))  # (elements, indices of the axis)
             for index, share in enumerate(shares.T):
                 if e.looks_like(others + e.spread(share)):
@@ -297,16 +160,11 @@ def part_of_dy(e: Evidence) -> Iterator[Diagnosis]:
     yield from left_out
 
 
-def _axis(a: np.ndarray, axis: int) -> str:
-    """What one index of this axis usually is: an example, a time step ..."""
-    return AXES[a.ndim][axis] if a.ndim in AXES else "index"
-
-
 def moved_dy(e: Evidence) -> Iterator[Diagnosis]:
     """dy was read in reverse, or moved by one place."""
     for i, dy in enumerate(e.dys if e.rows is not None else ()):
         for axis in range(dy.ndim):
-            what = _axis(dy, axis)
+            what = e.axis(dy, axis)
             if e.looks_like(e.with_dy(i, np.flip(dy, axis))):
                 advice = f"{e.label} takes dy in reversed order along axis {axis} ({what}s)."
                 yield Diagnosis("dy read backwards", advice)
@@ -317,80 +175,6 @@ def moved_dy(e: Evidence) -> Iterator[Diagnosis]:
                 if e.looks_like(e.with_dy(i, rolled)) or e.looks_like(e.with_dy(i, cut)):
                     advice = f"{e.label} takes dy one {what} too {'early' if shift == 1 else 'late'}."
                     yield Diagnosis("off by one", advice)
-
-
-def factor(e: Evidence) -> Iterator[Diagnosis]:
-    """The right gradient times one number, which often tells the reason."""
-    true, got = e.true.flat[e.at], e.got.flat[e.at]
-    c = float(got @ true / (true @ true)) if true.any() else 0.0
-    if abs(c) < 1e-9 or abs(c + 1) < 1e-9 or not e.looks_like(c * e.true):
-        return
-    number = f"Your {e.label} is exactly {c:.6g} times the true gradient, everywhere."
-    for n, name, story in _divisors(e):
-        if abs(c * n - 1) < 1e-7:
-            yield Diagnosis(f"averaged over {name}", f"{number} {story}")
-    if abs(c - 2) < 1e-7:
-        yield Diagnosis("counted twice", f"{number} Is something added twice?")
-    if abs(c - 0.5) < 1e-7:
-        yield Diagnosis("factor 2 forgotten", f"{number} The derivative of a square brings a 2; a sum of two uses has two terms.")
-    for name, value in _scalars(e):
-        if any(abs(c - f) < 1e-9 for f in (value, 1 / value, 1 - value, 1 / (1 - value))):
-            yield Diagnosis(f"factor of {name}", f"{number} {name} is {value:g}: is its factor missing, or there twice?")
-    for n, name, _ in _divisors(e):
-        if abs(c / n - 1) < 1e-7:
-            yield Diagnosis(f"1/{n} forgotten", f"{number} {n} is the size of {name}: is there a mean in forward?")
-    if np.count_nonzero(true) > 1:
-        yield Diagnosis("constant factor", f"{number} A constant factor, or one that was forgotten.")
-
-
-def _divisors(e: Evidence) -> Iterator[tuple[int, str, str]]:
-    """Numbers by which people divide, with what they count and the advice."""
-    shapes = {dy.shape: None for dy in e.dys} if e.dys[0].ndim else {a.shape: None for a in e.subject.arrays[:1]}
-    carries = "dy already carries the 1/N of the loss."
-    for shape in filter(None, shapes):
-        axes = range(len(shape))
-        choices = [("the batch", (0,)), ("the batch and positions", axes[:-1]), ("everything", axes)]
-        some = [c for n in range(1, len(shape)) for c in itertools.combinations(axes, n)]
-        for name, chosen in [*choices, *((f"axes {c} of dy", c) for c in some if c != (0,))]:
-            n = int(np.prod([shape[a] for a in chosen]))
-            if n > 1:
-                question = f"With a batch of {n}, did you average over the batch?"
-                other = f"Did you take a mean over {name}, {n} numbers?"
-                yield n, name, f"{question if name == 'the batch' else other} {carries}"
-
-
-def _scalars(e: Evidence) -> Iterator[tuple[str, float]]:
-    """Constants that are one number, such as dropout's rate, but not 0 or 1."""
-    for name, c in e.subject.constants.items():
-        if isinstance(c, int | float) and not isinstance(c, bool) and c not in (0, 1):
-            yield name, float(c)
-
-
-def another_factor(e: Evidence) -> Iterator[Diagnosis]:
-    """The gradient lacks an array as a factor, or has one too many."""
-    for name, a in _factors(e):
-        if a.ndim > e.true.ndim or not np.isfinite(a).all() or a.size < 2 or (a == a.flat[0]).all():
-            continue
-        try:
-            a = np.broadcast_to(a, e.true.shape)
-        except ValueError:
-            continue
-        if e.same(e.got * a, e.true):
-            yield Diagnosis(f"factor {name} forgotten", f"{e.label} times {name} is the right gradient: multiply by {name}.")
-        elif e.looks_like(e.true * a):
-            yield Diagnosis(f"factor {name} too many", f"{e.label} is the right gradient times {name}: it should not be there.")
-
-
-def _factors(e: Evidence) -> Iterator[tuple[str, np.ndarray]]:
-    """Arrays that may be a factor, with their names."""
-    yield from (("dy", dy) for dy in e.dys)
-    for name, a in [*zip(e.subject.names, e.subject.arrays, strict=True), *e.subject.constants.items()]:
-        if isinstance(a, np.ndarray) and a.dtype.kind in "bf":
-            yield name, a.astype(float)
-    y = np.asarray(e.subject.value(e.subject.arrays)[0])
-    yield "y", y
-    yield "1 - y", 1 - y
-    yield "1 - y**2", 1 - y**2
 
 
 def transposed(e: Evidence) -> Iterator[Diagnosis]:
@@ -439,7 +223,7 @@ def shifted(e: Evidence) -> Iterator[Diagnosis]:
 
 def left_at_zero(e: Evidence) -> Iterator[Diagnosis]:
     """Every number is right or zero; the advice says where the zeros are."""
-    right = _equal(e)
+    right = e.equal()
     nonzero = np.nan_to_num(e.true) != 0
     wrong = ~right & ~np.isnan(e.true)
     if not (right & nonzero).any() or e.got[wrong].any():
@@ -464,7 +248,7 @@ def assigned(e: Evidence) -> Iterator[Diagnosis]:
     """Where several terms should add up, only one of them is left."""
     if e.rows is None or len(e.dys) > 1 or not e.dys[0].ndim:
         return
-    wrong = np.flatnonzero(~_equal(e).flat[e.at])
+    wrong = np.flatnonzero(~e.equal().flat[e.at])
     terms, got = next(e.shares())[1][wrong], e.got.flat[e.at][wrong]
     small = e.tolerance * np.nanmax(np.abs(e.true))
     for grouped in (terms.reshape(len(wrong), -1), terms.sum(axis=-1).reshape(len(wrong), -1)):
@@ -548,7 +332,7 @@ def almost(e: Evidence) -> Iterator[Diagnosis]:
     gap = np.nanmax(np.abs(e.got - e.true), initial=0) / top if top else np.inf
     if np.array_equal(e.got, e.got.astype(np.float32)) and gap < 1e-5:
         yield Diagnosis("float32", f"{e.label} has only the digits of float32: somewhere it is converted.")
-    elif gap < 1e-3 and _equal(e).flat[e.at].mean() < 0.5:
+    elif gap < 1e-3 and e.equal().flat[e.at].mean() < 0.5:
         yield Diagnosis(
             "almost right",
             f"{e.label} agrees to {-np.log10(gap):.0f} digits: a rounded constant, a forgotten epsilon, or float32?",
@@ -560,7 +344,7 @@ def _equal(e: Evidence) -> np.ndarray:
     return np.abs(e.got - e.true) <= e.tolerance * np.nanmax(np.abs(e.true), initial=0)
 
 
-PATTERNS: tuple[Pattern, ...] = (
+CLEAR: tuple[Pattern, ...] = (  # each of these tells what to do
     zero,
     sign,
     another_argument,
@@ -570,15 +354,13 @@ PATTERNS: tuple[Pattern, ...] = (
     moved_dy,
     factor,
     another_factor,
+    slope_of_output,
+    elementwise,
     transposed,
     flipped,
     blocks_swapped,
     shifted,
     assigned,
-    left_at_zero,
-    almost,
-    factor_for_each,
-    offset,
     clipped,
-    misplaced,
 )
+VAGUE: tuple[Pattern, ...] = left_at_zero, constant_factor, almost, factor_for_each, offset, misplaced  # these say only what it looks like

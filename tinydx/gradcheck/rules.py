@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx.gradcheck.calling import Failed, shape
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.subject import Subject
 
@@ -19,24 +20,47 @@ Pulled = Sequence[np.ndarray | None]
 
 def called(subject: Subject, pull: Callable, dys: list[np.ndarray], indices: list[int]) -> tuple[list[Any], list[Diagnosis]]:
     """The gradients that the backward returns, one for each chosen argument; and a diagnosis if their number is wrong."""
-    raw = pull([dy.copy() for dy in dys])
-    gradients = _as_list(raw)
+    try:
+        raw = pull([dy.copy() for dy in dys])
+    except Failed as error:
+        return [], [Diagnosis("backward raised", str(error), "rule")]
+    wanted = f"expected {_wanted(subject, indices)}"
+    if raw is None or isinstance(raw, bool | np.bool_ | dict | str | set):
+        missing = ": is `return` missing?" if raw is None else "."
+        kind = "None" if raw is None else f"a {type(raw).__name__}"
+        return [], [Diagnosis(f"backward returned {kind}", f"backward returned {kind}, {wanted}{missing}", "rule")]
+    gradients = [g.copy() if isinstance(g, np.ndarray) else g for g in as_list(raw)]
     optional = max((len(op.arrays) for op in subject.ops), default=0)  # a bias that was not given may have a gradient
     if len(gradients) in (len(subject.names), optional) and len(gradients) >= len(indices):
         return [gradients[i] for i in indices], []
     if len(gradients) == len(indices):
         return gradients, []
     got = f"{len(gradients)} gradients" if isinstance(raw, tuple | list) else "one array"
-    wanted = ", ".join("d" + subject.names[i] for i in indices)
-    advice = f"backward returned {got}, expected a tuple of {len(indices)}: ({wanted}{',' * (len(indices) == 1)})."
+    advice = f"backward returned {got}, {wanted}; the first has shape {shape(gradients[0] if gradients else None)}."
     found = [*gradients, *[None] * len(indices)][: len(indices)]
     return found, [Diagnosis("wrong number of gradients", advice, "rule")]
+
+
+def _wanted(subject: Subject, indices: list[int]) -> str:
+    """What a backward returns, such as "a tuple of 2: (dx, dw)", with the shapes."""
+    parts = ", ".join("d" + subject.names[i] for i in indices)
+    shapes = ", ".join(str(subject.arrays[i].shape) for i in indices)
+    return f"a tuple of {len(indices)}: ({parts}{',' * (len(indices) == 1)}) of shapes {shapes}"
 
 
 def broken_rules(
     subject: Subject, arrays: list[np.ndarray], pull: Callable, dys: list[np.ndarray], rng: np.random.Generator
 ) -> list[Diagnosis]:
     """The rules that this backward breaks; `arrays` are the copies on which it ran."""
+    try:
+        return _broken(subject, arrays, pull, dys, rng)
+    except Failed as error:  # at the second call, or for a dy of zeros
+        return [Diagnosis("backward raised", str(error), "rule")]
+
+
+def _broken(
+    subject: Subject, arrays: list[np.ndarray], pull: Callable, dys: list[np.ndarray], rng: np.random.Generator
+) -> list[Diagnosis]:
     first = _numbers(pull(given := [dy.copy() for dy in dys]))
     noise = 1e-3 * max((np.max(np.abs(dy), initial=0) for dy in dys), default=0)  # rounding that a gradient of zero may leave
     found = []
@@ -64,13 +88,13 @@ def _not_linear(pull: Callable, dys: list[np.ndarray], first: Pulled, noise: flo
     return [Diagnosis("not linear in dy", "Twice the dy must give twice the gradient, and sums must give sums.", "rule")]
 
 
-def _as_list(raw: Any) -> list[Any]:
+def as_list(raw: Any) -> list[Any]:
     return list(raw) if isinstance(raw, tuple | list) else [raw]
 
 
 def _numbers(raw: Any) -> list[np.ndarray | None]:
     """The gradients as float arrays; None for what is no array of numbers, which `Judge` reports."""
-    arrays = [np.asarray(g) for g in _as_list(raw)]
+    arrays = [np.asarray(g) for g in as_list(raw)]  # astype makes a copy of what may be a view of dy
     return [a.astype(float) if a.dtype.kind in "biuf" else None for a in arrays]
 
 

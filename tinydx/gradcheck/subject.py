@@ -18,6 +18,8 @@ import numpy as np
 
 from tinydx import random
 from tinydx.dispatch import use
+from tinydx.gradcheck.calling import Failed, ask, attempt, checked_outputs, offer
+from tinydx.gradcheck.truth import generator
 from tinydx.op import Op, Slip
 from tinydx.tensor import Node, Tensor, gradients, topological
 
@@ -37,6 +39,9 @@ class Subject:
     _: KW_ONLY
     trusted: bool = False  # whether `value` is known to be complex-safe
     tape: Callable[[Arrays], list[Node]] | None = None  # if the gradients come from the tape: arrays -> its nodes
+    given: bool = True  # whether it is a learner's: doubts about the point are then told
+    backward: Callable | None = None  # the learner's, where there is one
+    again: Callable[[Arrays, Mapping[str, Any], Callable | None], Subject] | None = None  # other arrays, constants, backward
     constants: Mapping[str, Any] = field(default_factory=dict)
     ops: tuple[Op, ...] = ()  # the ops that compute this function: their slips name mistakes
 
@@ -44,16 +49,21 @@ class Subject:
 # ---- an op of the table, perhaps with a user's own backward --------------------------------------------------------
 
 
-def of_op(op: Op, arrays: Arrays, constants: Mapping[str, Any], backward: Callable | None) -> Subject:
-    """The reference forward of an op, with its own backward or the given one; ValueError if it has none."""
+def of_op(
+    op: Op, arrays: Arrays, constants: Mapping[str, Any], backward: Callable | None, reading: str = "saved"
+) -> Subject:
+    """The reference forward of an op, with its own backward or the given one; ValueError if it has none.
+
+    Arguments: op; arrays; constants; backward, or None; reading, what its one parameter of unknown name stands for.
+    """
     judged = backward or op.backward
     if judged is None:
         raise ValueError(f"gradcheck: {op.name} has no backward, nothing is differentiated through it")
 
     def run(arrays: Arrays) -> tuple[list, Pull]:
-        y, saved = op.forward(*arrays, **constants)
-        offered = offer(op.arrays, arrays, constants, y, saved)
-        return as_outputs(y), lambda dys: _pull_back(op, judged, like(y, dys), offered)
+        result = op.forward(*arrays, **constants)
+        offered = offer(op, op.arrays, arrays, constants, result)
+        return as_outputs(result[0]), lambda dys: _pull_back(op, judged, like(result[0], dys), offered, reading)
 
     return Subject(
         title=op.name,
@@ -62,12 +72,15 @@ def of_op(op: Op, arrays: Arrays, constants: Mapping[str, Any], backward: Callab
         value=lambda arrays: as_outputs(op.forward(*arrays, **constants)[0]),
         run=run,
         trusted=True,
+        given=backward is not None,
+        backward=backward,
+        again=lambda arrays, constants, backward: of_op(op, arrays, constants, backward, reading),
         constants=constants,
         ops=(op,),
     )
 
 
-def _pull_back(op: Op, backward: Callable, dy: Any, offered: dict[str, Any]) -> Sequence[Any]:
+def _pull_back(op: Op, backward: Callable, dy: Any, offered: dict[str, Any], reading: str) -> Any:
     """Call the op's own backward with (dy, saved), a slip on top of it, any other with what its parameters name."""
     if backward is op.backward:
         return backward(dy, offered["saved"])
@@ -75,13 +88,13 @@ def _pull_back(op: Op, backward: Callable, dy: Any, offered: dict[str, Any]) -> 
         assert op.backward is not None
         right = op.backward(dy, offered["saved"])
         return [r if g is None else g for r, g in zip(right, _call_slip(backward, dy, offered), strict=False)]
-    return ask(backward, dy, offered)
+    return ask(backward, dy, offered, reading)
 
 
 def slip_gradients(op: Op, slip: Slip, subject: Subject, dys: Arrays) -> Sequence[Any]:
     """The gradients of the slip's wrong backward; None for one that the mistake leaves right."""
     y, saved = op.forward(*subject.arrays, **subject.constants)
-    offered = offer(op.arrays, subject.arrays, subject.constants, y, saved)
+    offered = offer(op, op.arrays, subject.arrays, subject.constants, (y, saved))
     return _call_slip(slip.backward, like(y, dys), offered)
 
 
@@ -91,11 +104,15 @@ def _call_slip(backward: Callable, dy: Any, offered: dict[str, Any]) -> Sequence
     return ask(backward, dy, offered | {second: offered["saved"]})
 
 
-def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Mapping[str, Any]) -> Subject:
-    """A user's forward, arrays -> (y, saved) or y alone, and backward."""
+def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Mapping[str, Any], reading: str) -> Subject:
+    """A user's forward, arrays -> (y, saved) or y alone, and backward.
+
+    Arguments: as of `of_op`.
+    """
     names = parameter_names(forward)
 
-    def split(result: Any) -> tuple[Any, Any]:
+    def call(arrays: Arrays) -> tuple[Any, Any]:
+        result = attempt("forward", forward, arrays, names, constants)
         if not isinstance(result, tuple):
             return result, None
         if len(result) != 2:
@@ -103,98 +120,64 @@ def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Ma
         return result
 
     def run(arrays: Arrays) -> tuple[list, Pull]:
-        y, saved = split(forward(*arrays, **constants))
-        offered = offer(names, arrays, constants, y, saved)
-        return as_outputs(y), lambda dys: ask(backward, like(y, dys), offered)
+        result = call(arrays)
+        outputs = [y.copy() for y in checked_outputs(result[0])]
+        offered = offer(None, names, arrays, constants, result)
+        return outputs, lambda dys: ask(backward, like(result[0], dys), offered, reading)
 
     return Subject(
         title=_title(forward),
         names=name_arrays(names, len(arrays)),
         arrays=list(arrays),
-        value=lambda arrays: as_outputs(split(forward(*arrays, **constants))[0]),
+        value=lambda arrays: checked_outputs(call([a.copy() for a in arrays])[0]),
         run=run,
+        backward=backward,
+        again=lambda arrays, constants, backward: of_pair(forward, backward or _none, arrays, constants, reading),
         constants=constants,
     )
 
 
+def _none(dy: Any) -> None:
+    """A backward that returns nothing, where only forward counts."""
+
+
+def saves(forward: Callable, arrays: Arrays, constants: Mapping[str, Any]) -> bool:
+    """Whether a user's forward returns (y, saved) with something saved."""
+    result = attempt("forward", forward, [a.copy() for a in arrays], parameter_names(forward), constants)
+    return isinstance(result, tuple) and len(result) == 2 and result[1] is not None
+
+
 def recognise(subject: Subject, table: Mapping[str, Op]) -> tuple[Op, ...]:
-    """The ops of the table that compute the same outputs from these arrays: their slips may name the mistake."""
-    outputs = subject.value(subject.arrays)
-    return tuple(op for op in table.values() if op.slips and _computes(op, subject, outputs))
+    """The ops of the table that compute the same outputs from these arrays: their slips may name the mistake.
 
-
-def _computes(op: Op, subject: Subject, outputs: Arrays) -> bool:
-    """Whether the op computes these outputs from the subject's arrays."""
+    Two functions may coincide at one point, such as at zero; so they are compared at others, too.
+    """
+    points = [subject.arrays, *(_moved(subject.arrays, i) for i in range(2))]
     try:
         with np.errstate(all="ignore"):
-            constants = op.check(tuple(subject.arrays), subject.constants)
-            others = as_outputs(op.forward(*subject.arrays, **constants)[0])
+            outputs = [subject.value(p) for p in points]
+    except Exception:  # forward refuses another point
+        points, outputs = points[:1], [subject.value(subject.arrays)]
+    pairs = list(zip(points, outputs, strict=True))
+    return tuple(op for op in table.values() if op.slips and all(_computes(op, subject, p, ys) for p, ys in pairs))
+
+
+def _moved(arrays: Arrays, i: int) -> list[np.ndarray]:
+    """Another point near by: every number moves relative to its size, and zeros move, too."""
+    rng = generator(10 + i)
+    return [x * rng.uniform(0.6, 1.4, size=x.shape) + (x == 0) * rng.normal(size=x.shape) for x in arrays]
+
+
+def _computes(op: Op, subject: Subject, arrays: Arrays, outputs: Arrays) -> bool:
+    """Whether the op computes these outputs from these arrays."""
+    try:
+        with np.errstate(all="ignore"):
+            constants = op.check(tuple(arrays), subject.constants)
+            others = as_outputs(op.forward(*arrays, **constants)[0])
         pairs = list(zip(outputs, others, strict=True))
     except Exception:  # other arguments, other shapes: another op
         return False
     return all(a.shape == b.shape and np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in pairs)
-
-
-def offer(names: Sequence[str], arrays: Arrays, constants: Mapping[str, Any], y: Any, saved: Any) -> dict[str, Any]:
-    """Everything that a backward's parameters can name."""
-    offered: dict[str, Any] = {"y": y, "saved": saved, "cache": saved, "needs": (True,) * len(arrays)}
-    offered |= {"*": tuple(arrays), "**": dict(constants)}
-    return offered | dict(constants) | dict(zip(names, arrays, strict=False))
-
-
-def ask(backward: Callable, dy: Any, offered: Mapping[str, Any]) -> Sequence[Any]:
-    """Call a backward with what its parameters name.
-
-    The first parameter is the cotangent dy. The others are named `saved` (what forward saved), `y` (its result), `needs`,
-    or like the arrays and constants of the forward: `backward(dy, x, w, stride)`. If there is only one other parameter and
-    its name is unknown, it gets `saved`.
-
-    Raises: TypeError for an unknown name.
-    """
-    positional, keywords = [dy], dict[str, Any]()
-    one_other = _positional(backward)[1:] if len(_positional(backward)) == 2 else []
-    for p in list(inspect.signature(backward).parameters.values())[1:]:
-        if p.kind is p.VAR_POSITIONAL:
-            positional += offered["*"]
-        elif p.kind is p.VAR_KEYWORD:
-            keywords |= {k: v for k, v in offered["**"].items() if k not in keywords}
-        elif (name := _offered_name(p.name, offered)) is not None:
-            if p.kind is p.KEYWORD_ONLY:
-                keywords[p.name] = offered[name]
-            else:
-                positional.append(offered[name])
-        elif p in one_other:
-            positional.append(offered["saved"])
-        elif p.default is p.empty:
-            known = ", ".join(k for k in offered if k not in ("*", "**", "cache"))
-            raise TypeError(f"gradcheck: backward asks for {p.name!r}, known are: the gradient dy first, then {known}")
-        elif p.kind is not p.KEYWORD_ONLY:
-            positional.append(p.default)
-    return backward(*positional, **keywords)
-
-
-def unnamed_constants(op: Op, backward: Callable) -> dict[str, Any]:
-    """The constants that no parameter names, with their defaults: the backward can only be right for these values."""
-    parameters = inspect.signature(backward).parameters.values()
-    names, by_position = {p.name.lower() for p in parameters}, _positional(backward)
-    keywords = {p.name: p.default for p in op.signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
-    known = {"y", *keywords, *(n.lower() for n in op.arrays)}
-    gets_saved = names & {"saved", "cache"} or (len(by_position) == 2 and by_position[1].name.lower() not in known)
-    if gets_saved or any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return {}
-    return {n: d for n, d in keywords.items() if d is not inspect.Parameter.empty and n not in names}
-
-
-def _offered_name(name: str, offered: Mapping[str, Any]) -> str | None:
-    """The name under which it is offered: as it stands, or in lower case (dW for dw)."""
-    return next((n for n in (name, name.lower()) if n in offered), None)
-
-
-def _positional(function: Callable) -> list[inspect.Parameter]:
-    """The parameters that a call must fill by position."""
-    kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = inspect.signature(function).parameters.values()
-    return [p for p in parameters if p.kind in kinds and p.default is p.empty]
 
 
 # ---- functions, layers and models, differentiated by the tape ------------------------------------------------------
@@ -287,7 +270,7 @@ def _title(function: Any) -> str:
 
 
 def as_outputs(y: Any) -> list[np.ndarray]:
-    """The result of a forward as a list of arrays."""
+    """The result of an op's forward as a list of arrays."""
     return list(y) if isinstance(y, tuple | list) else [np.asarray(y)]
 
 

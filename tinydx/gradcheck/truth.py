@@ -2,7 +2,9 @@
 
 Complex step: f(x + ih) = f(x) + ih f'(x) + O(h²), so f'(x) = Im f(x + ih) / h. Nothing is subtracted, so nothing cancels,
 and with h = 1e-20 the result is exact up to rounding: there is no step size to choose. It needs a forward that accepts
-complex numbers, as all ops of the table do. Other functions get central differences with two steps, and the report says so.
+complex numbers, as all ops of the table do. Whether it does is a property of each array alone: a forward that fills
+`np.zeros_like(x)` keeps the imaginary part of x and loses that of w. The other arrays get central differences with steps
+relative to their numbers, and the report says so.
 
 Everything is built on `slope`: how the outputs move when one array moves along a direction.
 """
@@ -17,9 +19,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 STEP = 1e-20
+STEEP = 1e5  # a slope above this is computed twice, with another step: at sqrt(0) the two differ
 MAX_JACOBIAN = 4_000_000  # the most numbers that are kept for naming mistakes: 32 MB
+SALT = 20_271_828  # the checker's own random numbers share no stream with default_rng(0), which users draw from
 
 Value = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+
+
+def generator(seed: int) -> np.random.Generator:
+    """Random numbers that no input has: a cotangent that equals an input would pass wrong gradients."""
+    return np.random.default_rng([SALT, seed])
 
 
 class OneSided(NamedTuple):
@@ -31,91 +40,140 @@ class OneSided(NamedTuple):
 
 
 class Elements(NamedTuple):
-    """Some elements of an array: flat indices, true derivatives, and the Jacobian's rows (None if too many)."""
+    """Some elements of an array: flat indices, true derivatives, how far these may be off, and the Jacobian's rows.
+
+    The rows are None if there are too many numbers.
+    """
 
     at: np.ndarray
     true: np.ndarray
+    doubt: np.ndarray
     rows: np.ndarray | None
 
     def only(self, mask: np.ndarray) -> Elements:
         """The elements where the mask is true."""
-        return Elements(self.at[mask], self.true[mask], None if self.rows is None else self.rows[mask])
+        rows = None if self.rows is None else self.rows[mask]
+        return Elements(self.at[mask], self.true[mask], self.doubt[mask], rows)
+
+
+class Slope(NamedTuple):
+    """How all outputs (flat) move, and how far each of these numbers may be off."""
+
+    value: np.ndarray
+    doubt: np.ndarray
 
 
 class Truth:
     """Derivatives of <dy, value(arrays)> with respect to each array.
 
     Arguments: value, arrays -> outputs; arrays; cotangents, one dy for each output; trusted, whether `value` is known
-    to be complex-safe (a test proves that the ops of the table are); if not, it is tried out.
+    to be complex-safe (a test proves that the ops of the table are); if not, it is tried out for each array.
     """
 
     def __init__(self, value: Value, arrays: Sequence[np.ndarray], cotangents: Sequence[np.ndarray], trusted: bool):
         self.value, self.arrays = value, list(arrays)
         self.dy = _flat(cotangents)
-        self.complex = trusted or _complex_safe(value, self.arrays)
+        self.complex = [trusted or self._complex_safe(k) for k in range(len(self.arrays))]
 
     @property
     def method(self) -> str:
-        return "complex step" if self.complex else "central differences with two steps (this function is not complex-safe)"
+        if all(self.complex):
+            return "complex step"
+        of = "" if not any(self.complex) else " for some arrays"
+        return f"central differences{of} (this function is not complex-safe)"
 
-    @property
-    def tolerance(self) -> float:
-        """The relative gap up to which two gradients count as equal."""
-        return 1e-10 if self.complex else 1e-6
+    def tolerance(self, k: int) -> float:
+        """The relative gap up to which two gradients of array k count as equal."""
+        return 1e-10 if self.complex[k] else 1e-6
 
-    def slope(self, k: int, direction: np.ndarray, side: int = 0, delta: float = 0.0) -> np.ndarray:
-        """How all outputs (flat) move along a direction of array k: at the point, or at `delta` to one side (-1 or 1) of it."""
-        with _quiet():
-            if self.complex:
+    def slope(self, k: int, direction: np.ndarray) -> Slope:
+        """How all outputs move along a direction of array k."""
+        with quiet():
+            return self._exact(k, direction) if self.complex[k] else self._central(k, direction)
+
+    def side(self, k: int, direction: np.ndarray, side: int, delta: float) -> np.ndarray:
+        """How all outputs move along a direction, at `delta` to one side (-1 or 1) of the point."""
+        with quiet():
+            if self.complex[k]:
                 moved = self.arrays[k] + (side * delta) * direction + (1j * STEP) * direction
                 return np.imag(self._at(k, moved)) / STEP
-            if side:
-                delta = max(delta, 1e-7)
-                return side * (self._at(k, self.arrays[k] + side * delta * direction) - self._at(k, self.arrays[k])) / delta
-            return self._central(k, direction)
+            return side * (self._at(k, self.arrays[k] + side * delta * direction) - self._at(k, self.arrays[k])) / delta
 
-    def _central(self, k: int, direction: np.ndarray) -> np.ndarray:
-        """Central differences, extrapolated from two steps; of two pairs of steps, the one that agrees better."""
-        best, doubt = None, np.inf
-        for h in (1e-3, 1e-5):
-            coarse, fine = (
-                (self._at(k, self.arrays[k] + s * direction) - self._at(k, self.arrays[k] - s * direction)) / (2 * s)
-                for s in (h, h / 2)
-            )
-            gap = np.max(np.abs(fine - coarse), initial=0)
-            if best is None or gap < doubt:
-                best, doubt = (4 * fine - coarse) / 3, gap
+    def _exact(self, k: int, direction: np.ndarray) -> Slope:
+        value = np.imag(self._at(k, self.arrays[k] + (1j * STEP) * direction)) / STEP
+        return Slope(value, np.zeros(value.shape))
+
+    def _central(self, k: int, direction: np.ndarray) -> Slope:
+        """Central differences, extrapolated from two steps each; of neighbouring steps, the pair that agrees best."""
+        near = 4 * np.finfo(float).eps * np.max(np.abs(self._at(k, self.arrays[k])), initial=0)
+        best, before = None, None
+        for h in self._steps(k, direction):
+            fine, coarse = (self._difference(k, direction, h / 2), self._difference(k, direction, h))
+            now = (4 * fine - coarse) / 3
+            if before is not None:
+                doubt = np.nan_to_num(np.abs(now - before), nan=np.inf) + near / h
+                if best is None or np.max(doubt, initial=0) < np.max(best.doubt, initial=0):
+                    best = Slope(now, doubt)
+                if np.max(best.doubt, initial=0) <= 1e-9 * np.max(np.abs(best.value), initial=0):
+                    break
+            before = now
         assert best is not None
         return best
+
+    def _difference(self, k: int, direction: np.ndarray, h: float) -> np.ndarray:
+        above, below = (self._at(k, self.arrays[k] + s * h * direction) for s in (1, -1))
+        return (above - below) / (2 * h)
+
+    def _steps(self, k: int, direction: np.ndarray) -> list[float]:
+        """Steps to try, the largest first: relative to the array's usual number, then to the smallest that moves."""
+        usual, smallest = self._sizes(k, direction)
+        steps = [usual * 10.0**-i for i in range(2, 8)]
+        return steps + [s for s in (smallest * 10.0**-i for i in range(2, 6)) if s < steps[-1]]
+
+    def _sizes(self, k: int, direction: np.ndarray) -> tuple[float, float]:
+        """How far along a direction the array moves by its usual number, and by its smallest but zero."""
+        x, d = np.abs(self.arrays[k]), np.abs(direction)
+        usual = (float(np.median(x[x > 0])) if (x > 0).any() else 1.0) / max(float(np.max(d, initial=0)), 1e-300)
+        moves = (d > 0) & (x > 0)
+        smallest = float(np.min(x[moves] / d[moves])) if moves.any() else usual
+        return usual, min(smallest, usual)
 
     def _at(self, k: int, array: np.ndarray) -> np.ndarray:
         """All outputs, flat, with another array k."""
         return _flat(self.value([*self.arrays[:k], array, *self.arrays[k + 1 :]]))
 
-    def along(self, k: int, direction: np.ndarray) -> float:
-        """The derivative of <dy, value> along a direction of array k."""
-        return float(self.dy @ self.slope(k, direction))
+    def along(self, k: int, direction: np.ndarray) -> tuple[float, float]:
+        """The derivative of <dy, value> along a direction of array k, and how far it may be off."""
+        value, doubt = self.slope(k, direction)
+        return float(self.dy @ value), float(np.abs(self.dy) @ doubt)
 
     def elements(self, k: int, at: np.ndarray) -> Elements:
-        """The derivative with respect to each of these elements (flat indices) of array k."""
+        """The derivative with respect to each of these elements (flat indices) of array k; NaN where there is none."""
         keep = len(at) * len(self.dy) <= MAX_JACOBIAN
-        true, rows = np.empty(len(at)), np.empty((len(at), len(self.dy))) if keep else None
+        true, doubt = np.empty(len(at)), np.empty(len(at))
+        rows = np.empty((len(at), len(self.dy))) if keep else None
         for i, row in enumerate(self._rows(k, at)):
-            true[i] = self.dy @ row
+            true[i], doubt[i] = self.dy @ row.value, np.abs(self.dy) @ row.doubt
             if rows is not None:
-                rows[i] = row
-        return Elements(at, true, rows)
+                rows[i] = row.value
+        return Elements(at, true, doubt, rows)
 
-    def _rows(self, k: int, at: np.ndarray) -> Iterator[np.ndarray]:
+    def _rows(self, k: int, at: np.ndarray) -> Iterator[Slope]:
         """How all outputs move with each of these elements alone."""
-        if not self.complex:
+        if not self.complex[k]:
             yield from (self.slope(k, self.unit(k, element)) for element in at)
             return
         lifted = self.arrays[k].astype(complex)  # one copy, in which each element takes its step in turn
-        with _quiet():
+        none = np.zeros(len(self.dy))
+        with quiet():
             for element in at:
                 lifted.imag.flat[element] = STEP
-                yield np.imag(self._at(k, lifted)) / STEP
+                row = np.imag(self._at(k, lifted)) / STEP
+                if np.max(np.abs(row), initial=0) > STEEP:
+                    lifted.imag.flat[element] = STEP * 1e-10
+                    again = np.imag(self._at(k, lifted)) / (STEP * 1e-10)
+                    row = np.where(np.isclose(row, again, rtol=1e-3), row, np.nan)
+                yield Slope(row, none)
                 lifted.imag.flat[element] = 0
 
     def unit(self, k: int, *elements: int) -> np.ndarray:
@@ -130,46 +188,54 @@ class Truth:
         Each output may take its own side, so the bounds add up |dy| times the jump of each.
         """
         jumps = []
-        for delta in (1e-6, 1e-8) if self.complex else (1e-5, 1e-6):
-            right, left = self.slope(k, direction, 1, delta), self.slope(k, direction, -1, delta)
+        usual, smallest = self._sizes(k, direction)
+        size = max(smallest, 1e-6 * usual)  # closer to a kink than this is on it
+        for delta in (1e-6, 1e-8) if self.complex[k] else (1e-5, 1e-6):
+            right, left = self.side(k, direction, 1, size * delta), self.side(k, direction, -1, size * delta)
             jumps.append(np.abs(right - left))
-        size = np.maximum(np.abs(right), np.abs(left))
-        stays = (jumps[1] > 0.5 * jumps[0]) & (jumps[1] > 1e-5 * np.maximum(size, 1e-3 * np.max(size, initial=0)))
+        most = np.maximum(np.abs(right), np.abs(left))
+        stays = (jumps[1] > 0.5 * jumps[0]) & (jumps[1] > 1e-5 * np.maximum(most, 1e-3 * np.max(most, initial=0)))
         jump = np.where(stays, jumps[1], 0)
         return OneSided(bool(stays.any()), float(self.dy @ (right + left) / 2), float(np.abs(self.dy) @ jump / 2))
 
+    def _complex_safe(self, k: int) -> bool:
+        """Whether complex step and differences of array k agree, at the point or, if it is a kink, close to it."""
+        x, rng = self.arrays[k], generator(k)
+        usual = max(float(np.median(np.abs(x[x != 0]))) if (x != 0).any() else 1.0, 1e-300)
+        for nearby in (0.0, 1e-4):
+            size = np.where(x == 0, usual, np.abs(x))
+            point, direction = x + nearby * size * rng.normal(size=x.shape), size * rng.normal(size=x.shape)
+            probe = _Probe(self.value, [*self.arrays[:k], point, *self.arrays[k + 1 :]], k)
+            try:
+                with warnings.catch_warnings(), np.errstate(all="ignore"):
+                    warnings.simplefilter("ignore")  # the numbers show whether a cast to real lost something
+                    exact = probe._exact(k, direction).value
+            except Exception:  # complex numbers do not pass, for whatever reason
+                return False
+            with quiet():
+                value, doubt = probe._central(k, direction)
+            known = np.isfinite(value) & np.isfinite(doubt)
+            top = np.max(np.abs(value[known]), initial=1e-8)
+            if np.all((np.abs(exact - value) <= 1e-7 * np.abs(value) + 10 * doubt + 1e-10 * top)[known]):
+                return True
+        return False
+
+
+class _Probe(Truth):
+    """Slopes at another point, of an array of which nothing is known yet."""
+
+    def __init__(self, value: Value, arrays: Sequence[np.ndarray], k: int):
+        self.value, self.arrays = value, list(arrays)
+
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence warnings of overflow far from the point, and of complex numbers cast to a layer's real statistics."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)
         yield
 
 
 def _flat(arrays: Sequence[Any]) -> np.ndarray:
     return np.ravel(arrays[0]) if len(arrays) == 1 else np.concatenate([np.ravel(a) for a in arrays])
-
-
-def _complex_safe(value: Value, arrays: list[np.ndarray]) -> bool:
-    """Whether complex step and differences agree along one direction, at the point or, if it is a kink, close to it."""
-    rng = np.random.default_rng(0)
-    for nearby in (0.0, 1e-4):
-        point = [a + nearby * np.max(np.abs(a), initial=0) * rng.normal(size=a.shape) for a in arrays]
-        directions = [rng.normal(size=a.shape) for a in arrays]
-
-        def joint(s: Sequence[Any], point: list = point, directions: list = directions) -> Sequence[np.ndarray]:
-            return value([a + s[0] * d for a, d in zip(point, directions, strict=True)])
-
-        try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore")  # the numbers show whether a cast to real lost something
-                exact = np.imag(_flat(joint([1j * STEP]))) / STEP
-        except Exception:  # complex numbers do not pass, for whatever reason
-            return False
-        probe = Truth(joint, [np.zeros(())], [np.zeros(0)], trusted=True)
-        probe.complex = False
-        differences = probe.slope(0, np.ones(()))
-        if np.max(np.abs(exact - differences), initial=0) <= 1e-4 * np.max(np.abs(differences), initial=1e-8):
-            return True
-    return False

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections import Counter
 from pathlib import Path
 
 from tinydx.diagnosis.kind import Kind
 from tinydx.files import visible_files
 
-SIDE = 10
+SIDE = 10  # times as many texts as other files make a folder one of texts: some lie beside images
 
 
 def names() -> list[str]:

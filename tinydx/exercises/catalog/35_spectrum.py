@@ -29,7 +29,9 @@ def engine(x, n, hop):
 
 def sounds(draw):
     n, hop = draw.choice([8, 16]), draw.choice([3, 4])
-    return draw.array(n + draw.integer(2, 5) * hop + draw.integer(1, 2)), n, hop
+    x = draw.array(n + draw.integer(2, 5) * hop + draw.integer(1, 2))
+    x[:n] = 0  # a frame of silence, whose power is raised to 1e-10
+    return x, n, hop
 
 
 EXERCISE = Exercise(
@@ -54,6 +56,12 @@ EXERCISE = Exercise(
             " ** 2",
             "",
             "Decibels measure power: square the absolute values, or take 20 log10 of them.",
+        ),
+        Bug(
+            "floor forgotten",
+            "np.maximum(power, 1e-10)",
+            "power",
+            "Silence has no power, and the logarithm of 0 is infinite: take at least 1e-10.",
         ),
         Bug("natural logarithm", "np.log10", "np.log", "A decibel value is ten times the logarithm to base 10: np.log10."),
         Bug(

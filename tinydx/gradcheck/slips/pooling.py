@@ -23,7 +23,7 @@ def max_pool2d_to_all(dy, saved):
 @slip_of(
     max_pool2d,
     "every tied pixel gets all of it",
-    "Where pixels tie for the maximum, the first of them gets dy, not each.",
+    "Where pixels tie for the maximum, one of them gets dy, or they share it: not each gets all of it.",
 )
 def max_pool2d_to_all_tied(dy, saved, x, y):
     shape, winner, size, stride, border = saved
@@ -32,15 +32,6 @@ def max_pool2d_to_all_tied(dy, saved, x, y):
         largest = shifted(padded, p, q, dy.shape[1:3], stride, (1, 1)) == y
         shifted(dx, p, q, dy.shape[1:3], stride, (1, 1))[...] += dy * largest
     return (crop(dx, *border),)
-
-
-@slip_of(max_pool2d, "last of the ties", "Where pixels tie for the maximum, the gradient goes to the first: > and not >=.")
-def max_pool2d_to_last_tied(dy, saved, x, y):
-    shape, winner, size, stride, border = saved
-    padded, last = pad(x, *border, value=-np.inf), winner.copy()
-    for k, (p, q) in enumerate(np.ndindex(size)):
-        last[shifted(padded, p, q, dy.shape[1:3], stride, (1, 1)) == y] = k
-    return max_pool2d_backward(dy, (shape, last, size, stride, border))
 
 
 @slip_of(

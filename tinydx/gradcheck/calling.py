@@ -1,0 +1,172 @@
+"""Calling a learner's backward: which of its parameters get what, and what a result or an error means.
+
+The first parameter is the cotangent dy. The others are named `saved` (what forward saved), `y` (its result), `needs`, or like
+the arrays and constants of the forward: `backward(dy, x, w, stride)`. One other parameter of unknown name, as in the
+signatures `backward(dA, Z)` and `backward(dout, cache)` of well-known courses, is tried as each thing it may stand for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinydx.op import Op
+
+Arrays = Sequence[np.ndarray]
+INPUTS = {"a_prev", "input", "inputs", "inp", "features", "x_in", "data"}  # other names of the first array
+BEFORE = {"z", "x", *INPUTS}  # what came into an activation
+AFTER = {"a", "out", "output", "outputs", "h", "probs", "res"}  # what came out of it
+MEANING = {"saved": "what forward saved", "y": "forward's result", "arrays": "forward's inputs", "shape": "forward's shapes"}
+
+
+class Stop(Exception):
+    """An error that a backward raises to end the check: it reaches the caller as it is."""
+
+
+class Failed(Exception):
+    """A learner's function raised an error, or returned no numbers; the text is one sentence."""
+
+
+def offer(op: Op | None, names: Sequence[str], arrays: Arrays, constants: Mapping[str, Any], result: tuple) -> dict[str, Any]:
+    """Everything that a backward's parameters can name; constants that were left out have the op's defaults.
+
+    Arguments: op, or None; names of the arrays; arrays; constants; result, forward's (y, saved).
+    """
+    y, saved = result
+    defaults = _defaults(op) if op else {}
+    offered: dict[str, Any] = {"y": y, "saved": saved, "cache": saved, "needs": (True,) * len(arrays)}
+    offered |= {"*": tuple(arrays), "**": dict(constants), "arrays": arrays[0] if len(arrays) == 1 else tuple(arrays)}
+    offered |= dict.fromkeys(INPUTS, arrays[0]) if len(arrays) else {}
+    return offered | defaults | dict(constants) | dict(zip(names, arrays, strict=False))
+
+
+def _defaults(op: Op) -> dict[str, Any]:
+    """The op's constants that have a default, such as eps."""
+    parameters = op.signature.parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+
+
+def readings(op: Op | None, backward: Callable, names: Sequence[str], saves: bool) -> list[str]:
+    """What a backward's one other parameter may stand for, the most likely first; ["saved"] where its name says it.
+
+    Arguments: op, or None for a forward of one's own; backward; names of forward's parameters; saves, whether forward saved
+    anything.
+    """
+    others = positional(backward)[1:]
+    if len(others) != 1 or (op and any(backward is s.backward for s in (op, *op.slips))):
+        return ["saved"]
+    name = others[0].name.lower()
+    if saves and op is None or {name, others[0].name} & {*names, "y", "needs"} or (saves and name == "saved"):
+        return ["saved"]
+    if op is None:
+        return ["y" if name in AFTER else "arrays"]
+    if name in BEFORE:
+        return ["arrays"]
+    return ["y", "saved"] if name in AFTER else ["saved", "arrays"]
+
+
+def ask(backward: Callable, dy: Any, offered: Mapping[str, Any], reading: str = "saved") -> Any:
+    """Call a backward with what its parameters name; reading, what one other parameter of unknown name gets.
+
+    Raises: TypeError for an unknown name, Failed where the backward raises.
+    """
+    given, keywords = [dy], dict[str, Any]()
+    one_other = positional(backward)[1:] if len(positional(backward)) == 2 else []
+    for p in list(inspect.signature(backward).parameters.values())[1:]:
+        if p.kind is p.VAR_POSITIONAL:
+            given += offered["*"]
+        elif p.kind is p.VAR_KEYWORD:
+            keywords |= {k: v for k, v in offered["**"].items() if k not in keywords}
+        elif p in one_other and reading != "saved":
+            given.append(offered[reading])
+        elif (name := _offered_name(p.name, offered)) is not None:
+            if p.kind is p.KEYWORD_ONLY:
+                keywords[p.name] = offered[name]
+            else:
+                given.append(offered[name])
+        elif p in one_other:
+            given.append(offered["saved"])
+        elif p.default is p.empty:
+            known = ", ".join(k for k in offered if k not in ("*", "**", "cache", "arrays", *INPUTS))
+            raise TypeError(f"gradcheck: backward asks for {p.name!r}, known are: the gradient dy first, then {known}")
+        elif p.kind is not p.KEYWORD_ONLY:
+            given.append(p.default)
+    names = [p.name for p in inspect.signature(backward).parameters.values()]
+    return attempt("backward", backward, given, names, keywords)
+
+
+def attempt(what: str, function: Callable, given: Sequence[Any], names: Sequence[str], keywords: Mapping[str, Any]) -> Any:
+    """The function's result; Failed with one sentence where it raises.
+
+    Arguments: what, "forward" or "backward"; function; given, its arguments, with their names; keywords.
+    """
+    try:
+        return function(*given, **keywords)
+    except (Stop, Failed, TimeoutError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())[:200]
+        passed = ", ".join(f"{n} {shape(v)}" for n, v in zip(names, given, strict=False))
+        kind = type(error).__name__
+        raise Failed(f"{what} raised {kind}: {text}{_place(error, function)}; it was called with {passed}.") from error
+
+
+def _place(error: Exception, function: Callable) -> str:
+    """The line of the learner's file in which the error arose."""
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    return f" (line {lines[-1].lineno}: {(lines[-1].line or '')[:80]})" if lines else ""
+
+
+def shape(value: Any) -> str:
+    """The shape of an array, or of each part of a tuple; the type's name of anything else."""
+    if isinstance(value, np.ndarray | np.generic | float | int):
+        return str(np.shape(value))
+    if isinstance(value, tuple | list) and len(value) <= 8:
+        return "(" + ", ".join(map(shape, value)) + ")"
+    return type(value).__name__
+
+
+def checked_outputs(y: Any) -> list[np.ndarray]:
+    """The result of a learner's forward as a list of arrays; Failed with one sentence for anything but numbers."""
+    parts = list(y) if isinstance(y, tuple | list) else [y]
+    for part in parts:
+        kind = np.asarray(part).dtype.kind if part is not None and not isinstance(part, dict | set | str) else "O"
+        if part is None:
+            raise Failed("forward returned None, expected an array: is `return` missing?")
+        if kind not in "iufcb" or isinstance(part, bool | np.bool_):
+            raise Failed(f"forward returned a {type(part).__name__}, expected an array of numbers.")
+    return [np.asarray(p) for p in parts]
+
+
+def unnamed_constants(op: Op, backward: Callable) -> dict[str, Any]:
+    """The constants that no parameter names, with their defaults: the backward can only be right for these values."""
+    parameters = inspect.signature(backward).parameters.values()
+    names, by_position = {p.name.lower() for p in parameters}, positional(backward)
+    known = {"y", *op.signature.parameters, *(n.lower() for n in op.arrays)}
+    others = by_position[1:]
+    gets_saved = names & {"saved", "cache"} or (len(others) == 1 and others[0].name.lower() not in known | BEFORE | AFTER)
+    if gets_saved or any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return {}
+    return {n: d for n, d in _defaults(op).items() if n not in names}
+
+
+def _offered_name(name: str, offered: Mapping[str, Any]) -> str | None:
+    """The name under which it is offered: as it stands, or in lower case (dW for dw)."""
+    return next((n for n in (name, name.lower()) if n in offered and n not in ("arrays", "*", "**")), None)
+
+
+def positional(function: Callable) -> list[inspect.Parameter]:
+    """The parameters that a call must fill by position."""
+    kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = inspect.signature(function).parameters.values()
+    return [p for p in parameters if p.kind in kinds and p.default is p.empty]
+
+
+def parameter_count(function: Callable) -> int:
+    """How many parameters a call must fill by position."""
+    return len(positional(function))

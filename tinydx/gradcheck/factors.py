@@ -1,0 +1,204 @@
+"""Patterns of gradients that are the right one times something: a number, an array, the slope of an activation.
+
+A number has many possible reasons (batch, time, heads, temperature), so it is explained only if the explanation holds at other
+sizes, too; else it is called a constant factor, with its value.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tinydx.gradcheck.evidence import Evidence
+from tinydx.gradcheck.report import Diagnosis
+
+
+def ratio(e: Evidence) -> float:
+    """The number c with which the gradient is c times the true one, everywhere; NaN if there is none."""
+    true, got = e.true.flat[e.at], e.got.flat[e.at]
+    c = float(got @ true / (true @ true)) if true.any() else float("nan")
+    return c if abs(c) > 1e-9 and e.looks_like(c * e.true) else float("nan")
+
+
+def factor(e: Evidence) -> Iterator[Diagnosis]:
+    """The right gradient times one number, with the reason if one holds at all sizes."""
+    c, known = ratio(e), _known(e)
+    number = f"Your {e.label} is exactly {c:.6g} times the true gradient, everywhere."
+    if len(known) > 1 and _same_everywhere(known):
+        yield from _constant(e, c, number)
+    elif len(known) > 1:
+        yield from _of_sizes(known, number)
+
+
+def constant_factor(e: Evidence) -> Iterator[Diagnosis]:
+    """The right gradient times one number without a known reason: the number itself."""
+    c, known = ratio(e), _known(e)
+    if not known or (np.count_nonzero(e.true.flat[e.at]) < 2 and not (len(known) > 1 and _same_everywhere(known))):
+        return
+    number = f"Your {e.label} is exactly {c:.6g} times the true gradient, everywhere."
+    at_others = "." if len(known) < 2 else ", and at other sizes." if _same_everywhere(known) else ", but at other sizes it differs."
+    yield Diagnosis("constant factor", f"{number[:-1]}{at_others} A number is missing, or one too many.")
+
+
+Counted = tuple[float, list[tuple[int, str, str]]]  # a factor, and the counts that might explain it
+
+
+def _known(e: Evidence) -> list[Counted]:
+    """The factor here and at other sizes, each with the counts of examples, positions and others; empty if there is none."""
+    c = ratio(e)
+    if not np.isfinite(c) or abs(c + 1) < 1e-9:
+        return []
+    others = [(r.ratio(e.k), list(_divisors(r.dys, r.subject.arrays))) for r in e.resized]
+    return [(c, list(_divisors(e.dys, e.subject.arrays))), *(o for o in others if np.isfinite(o[0]))]
+
+
+def _same_everywhere(known: list[Counted]) -> bool:
+    return all(abs(c / known[0][0] - 1) < 1e-6 for c, _ in known)
+
+
+def _constant(e: Evidence, c: float, number: str) -> Iterator[Diagnosis]:
+    """Reasons for a factor that is the same at all sizes."""
+    for name, value in _scalars(e):
+        if any(abs(c - f) < 1e-9 for f in (value, 1 / value, 1 - value, 1 / (1 - value))):
+            yield Diagnosis(f"factor of {name}", f"{number} {name} is {value:g}: is its factor missing, or there twice?")
+    if abs(c - 2) < 1e-7:
+        yield Diagnosis("counted twice", f"{number} Is something added twice, or a 2 there that does not belong?")
+    if abs(c - 0.5) < 1e-7:
+        yield Diagnosis("factor 2 forgotten", f"{number} The derivative of a square brings a 2; a sum of two uses has two terms.")
+
+
+def _of_sizes(known: list[Counted], number: str) -> Iterator[Diagnosis]:
+    """The one count of examples, positions or others that explains the factor at every size."""
+    for i, (n, name, story) in enumerate(known[0][1]):
+        if n > 1 and all(len(counts) > i and abs(c * counts[i][0] - 1) < 1e-7 for c, counts in known):
+            yield Diagnosis(f"averaged over {name}", f"{number} {story}")
+            return
+    for i, (n, name, _) in enumerate(known[0][1]):
+        if n > 1 and all(len(counts) > i and abs(c / counts[i][0] - 1) < 1e-7 for c, counts in known):
+            advice = f"{number} {n} is the size of {name}: is there a mean in forward?"
+            yield Diagnosis(f"1/{n} forgotten", advice)
+            yield Diagnosis("sum instead of mean", advice)
+            return
+
+
+def _divisors(dys: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) -> Iterator[tuple[int, str, str]]:
+    """Numbers by which people divide, with what they count and the advice."""
+    shapes = {dy.shape: None for dy in dys} if dys[0].ndim else {a.shape: None for a in arrays[:1]}
+    carries = "dy already carries the 1/N of the loss."
+    for shape in filter(None, shapes):
+        axes = range(len(shape))
+        choices = [("the batch", (0,)), ("the batch and positions", axes[:-1]), ("everything", axes)]
+        some = [c for n in range(1, len(shape)) for c in itertools.combinations(axes, n)]
+        for name, chosen in [*choices, *((f"axes {c} of dy", c) for c in some if c != (0,))]:
+            n = int(np.prod([shape[a] for a in chosen]))
+            if n > 0:
+                question = f"With a batch of {n}, did you average over the batch?"
+                other = f"Did you take a mean over {name}, {n} numbers?"
+                yield n, name, f"{question if name == 'the batch' else other} {carries}"
+
+
+def _scalars(e: Evidence) -> Iterator[tuple[str, float]]:
+    """Constants that are one number, such as dropout's rate, but not 0 or 1."""
+    for name, c in e.subject.constants.items():
+        if isinstance(c, int | float) and not isinstance(c, bool) and c not in (0, 1):
+            yield name, float(c)
+
+
+def another_factor(e: Evidence) -> Iterator[Diagnosis]:
+    """The gradient lacks an array as a factor, or has one too many."""
+    for name, a in _factors(e):
+        if a.ndim > e.true.ndim or not np.isfinite(a).all() or a.size < 2 or (a == a.flat[0]).all():
+            continue
+        try:
+            a = np.broadcast_to(a, e.true.shape)
+        except ValueError:
+            continue
+        if e.same(e.got * a, e.true):
+            yield Diagnosis(f"factor {name} forgotten", f"{e.label} times {name} is the right gradient: multiply by {name}.")
+        elif e.looks_like(e.true * a):
+            yield Diagnosis(f"factor {name} too many", f"{e.label} is the right gradient times {name}: it should not be there.")
+
+
+def _factors(e: Evidence) -> Iterator[tuple[str, np.ndarray]]:
+    """Arrays that may be a factor, with their names."""
+    yield from (("dy", dy) for dy in e.dys)
+    for name, a in [*zip(e.subject.names, e.subject.arrays, strict=True), *e.subject.constants.items()]:
+        if isinstance(a, np.ndarray) and a.dtype.kind in "bf":
+            yield name, a.astype(float)
+    y = np.asarray(e.subject.value(e.subject.arrays)[0])
+    yield "y", y
+    yield "1 - y", 1 - y
+    yield "1 - y**2", 1 - y**2
+
+
+def slope_of_output(e: Evidence) -> Iterator[Diagnosis]:
+    """The slope of the last activation is missing, or multiplied in twice: dy / slope or dy * slope gives this gradient."""
+    if e.rows is None or len(e.dys) > 1:
+        return
+    y, dy = np.asarray(e.subject.value(e.subject.arrays)[0]), e.dys[0]
+    for name, slope in _slopes(y):
+        if (slope == slope.flat[0]).all() if slope.size else True:
+            continue
+        if np.all(np.abs(slope) > 1e-9) and e.looks_like(e.with_dy(0, dy / slope)):
+            yield Diagnosis(f"{name} forgotten", f"{e.label} lacks the activation's slope: go back through it first.")
+            return
+        if e.looks_like(e.with_dy(0, dy * slope)):
+            yield Diagnosis(f"{name} too many", f"{e.label} has the factor twice, or one that does not belong here.")
+            return
+
+
+def _slopes(y: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Slopes of activations by their output."""
+    yield "slope of tanh, 1 - y**2,", 1 - y**2
+    yield "slope of sigmoid, y (1 - y),", y * (1 - y)
+    yield "gate y > 0", (y > 0).astype(float)
+    yield "factor y", y
+    yield "factor 1 - y", 1 - y
+
+
+def elementwise(e: Evidence) -> Iterator[Diagnosis]:
+    """For y = f(x), number by number: what the learner's slope is, and what it should be."""
+    x, dy = e.subject.arrays[e.k], e.dys[0]
+    if e.rows is None or len(e.dys) > 1 or not e.complete or x.shape != dy.shape or x.size < 2:
+        return
+    if np.count_nonzero(e.rows) > x.size or not np.array_equal(np.count_nonzero(e.rows, axis=1), np.diag(e.rows) != 0):
+        return
+    y = np.asarray(e.subject.value(e.subject.arrays)[0])
+    table = {n: v for n, v in _expressions(e.subject.names[e.k], x, y) if np.isfinite(v).all()}
+    got = [n for n, v in table.items() if e.looks_like(dy * v)]
+    true = [n for n, v in table.items() if e.same(e.true, dy * v)]
+    if got and true:
+        advice = f"Your slope is {got[0]}; here it is {true[0]}."
+        yield Diagnosis(f"{got[0]} instead of {true[0]}", advice)
+    elif got:
+        yield Diagnosis(f"slope {got[0]}", f"Your slope is {got[0]}, which is not the derivative of this function.")
+
+
+def _expressions(name: str, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Expressions that slopes are made of, in x and in y."""
+    for n, v in ((name, x), ("y", y)):
+        yield n, v
+        yield f"1 - {n}", 1 - v
+        yield f"{n} * (1 - {n})", v * (1 - v)
+        yield f"1 - {n}**2", 1 - v**2
+        yield f"{n}**2", v**2
+        yield f"1 / {n}", 1 / v
+        yield f"1 / {n}**2", 1 / v**2
+        yield f"-1 / {n}**2", -1 / v**2
+        yield f"1 / (2 * {n})", 0.5 / v
+        yield f"({n} > 0)", (v > 0).astype(float)
+        yield f"exp({n})", np.exp(v)
+        yield f"exp(-{n})", np.exp(-v)
+        yield f"-exp(-{n})", -np.exp(-v)
+        yield f"1 / (1 + {n}**2)", 1 / (1 + v**2)
+        yield f"sin({n})", np.sin(v)
+        yield f"cos({n})", np.cos(v)
+        yield f"tanh({n})", np.tanh(v)
+        yield f"sigmoid({n})", 1 / (1 + np.exp(-v))
+        yield f"2 * {n}", 2 * v
+        yield f"3 * {n}**2", 3 * v**2
+    yield f"{name} * y", x * y
+    yield f"y / {name}", y / x
+    yield f"y * (1 - {name})", y * (1 - x)

@@ -1,0 +1,61 @@
+"""Limits on a learner's code during a check: its time and what it prints."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, TextIO
+
+PRINTED = 4000  # characters of a learner's output that are shown
+
+
+@contextlib.contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError after so many seconds, where the system can interrupt code: POSIX, in the main thread."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    if signal.getitimer(signal.ITIMER_REAL)[0]:  # somebody else's alarm, such as a test runner's
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        why = "forward or backward takes too long, or never ends: give smaller inputs, or seconds="
+        raise TimeoutError(f"stopped after {seconds:g} seconds: {why}")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class _Shortened:
+    """A stream that shows the beginning of what is written, and then says that the rest is left out."""
+
+    def __init__(self, stream: TextIO):
+        self.stream, self.left = stream, PRINTED
+
+    def write(self, text: str) -> int:
+        if self.left > 0:
+            self.stream.write(text[: self.left])
+            self.left -= len(text)
+            if self.left <= 0:
+                self.stream.write("\n... (forward and backward print more: the rest is left out)\n")
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextlib.contextmanager
+def quieter() -> Iterator[None]:
+    """Shorten what the learner's functions print: a check calls them hundreds of times."""
+    with contextlib.redirect_stdout(_Shortened(sys.stdout)):  # type: ignore[type-var]
+        yield

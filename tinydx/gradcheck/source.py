@@ -1,0 +1,101 @@
+"""The source of a learner's function, and the same function with a part of it changed."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import linecache
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+LONGEST = 400_000  # characters of a file that is parsed
+
+Definition = ast.FunctionDef | ast.Lambda
+
+
+@functools.lru_cache(maxsize=8)
+def _definitions(text: str) -> tuple[Definition, ...]:
+    """All functions that a file defines."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    return tuple(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.Lambda))
+
+
+def definition(function: Any) -> Definition | None:
+    """The function's syntax tree; None where its file cannot be read, or holds a loop that a change could make endless."""
+    if not isinstance(function, types.FunctionType):
+        return None
+    code = function.__code__
+    text = "".join(linecache.getlines(code.co_filename, function.__globals__))
+    if not text or len(text) > LONGEST:
+        return None
+    for node in _definitions(text):
+        first = node.decorator_list[0].lineno if isinstance(node, ast.FunctionDef) and node.decorator_list else node.lineno
+        same_name = isinstance(node, ast.FunctionDef) and node.name == code.co_name
+        if (first == code.co_firstlineno and same_name) or (isinstance(node, ast.Lambda) and _is_lambda(node, code)):
+            unsafe = any(isinstance(n, ast.While | ast.Yield | ast.Global | ast.Nonlocal) for n in ast.walk(node))
+            return None if unsafe else node
+    return None
+
+
+def _is_lambda(node: ast.Lambda, code: types.CodeType) -> bool:
+    """Whether the code of a lambda stands at this node: its instructions begin and end where the node's body does."""
+    if code.co_name != "<lambda>" or not node.lineno <= code.co_firstlineno <= (node.end_lineno or node.lineno):
+        return False
+    places = [p for p in code.co_positions() if None not in p]
+    body = node.body
+    spans = {(p[0], p[2], p[1], p[3]) for p in places}
+    return (body.lineno, body.col_offset, body.end_lineno, body.end_col_offset) in spans
+
+
+def rebuilt(function: Any, node: Definition, override: Mapping[str, Any]) -> Callable:
+    """The function made again from its (changed) tree.
+
+    Arguments: function; node; override, values of global or enclosing names that replace the function's own.
+    """
+    free = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        free[name] = override.get(name, cell.cell_contents)
+    names = [ast.arg(n) for n in free]
+    parameters = ast.arguments(posonlyargs=[], args=names, kwonlyargs=[], kw_defaults=[], defaults=[])
+    inner = _without_defaults(node.args)
+    if isinstance(node, ast.Lambda):
+        body: list[ast.stmt] = [ast.Return(ast.Lambda(inner, node.body))]
+    else:
+        made = ast.FunctionDef(name=node.name, args=inner, body=node.body, decorator_list=[], returns=None, type_params=[])
+        body = [made, ast.Return(ast.Name(node.name, ast.Load()))]
+    outer = ast.FunctionDef(name="_again", args=parameters, body=body, decorator_list=[], returns=None, type_params=[])
+    module = ast.fix_missing_locations(ast.Module([outer], []))
+    space = {**function.__globals__, **{n: v for n, v in override.items() if n not in free}}
+    exec(compile(module, "<repair>", "exec"), space)
+    made_function = space["_again"](*free.values())
+    made_function.__defaults__, made_function.__kwdefaults__ = function.__defaults__, function.__kwdefaults__
+    return made_function
+
+
+def _without_defaults(a: ast.arguments) -> ast.arguments:
+    """The parameters without annotations, and with None for each default, which is filled in later."""
+    none: list[ast.expr] = [ast.Constant(None) for _ in a.defaults]
+    kw = [ast.Constant(None) if d is not None else None for d in a.kw_defaults]
+
+    def plain(of: list[ast.arg]) -> list[ast.arg]:
+        return [ast.arg(p.arg) for p in of]
+
+    return ast.arguments(
+        posonlyargs=plain(a.posonlyargs), args=plain(a.args), kwonlyargs=plain(a.kwonlyargs), defaults=none, kw_defaults=kw,
+        vararg=ast.arg(a.vararg.arg) if a.vararg else None, kwarg=ast.arg(a.kwarg.arg) if a.kwarg else None,
+    )  # fmt: skip
+
+
+def helpers(function: Any) -> list[tuple[str, types.FunctionType]]:
+    """Functions of the same file that this one calls by name."""
+    found = []
+    for name in dict.fromkeys(function.__code__.co_names):
+        value = function.__globals__.get(name)
+        if isinstance(value, types.FunctionType) and value is not function:
+            if value.__code__.co_filename == function.__code__.co_filename:
+                found.append((name, value))
+    return found
