@@ -153,6 +153,11 @@ def _traced(op: Any, chosen: Implementation) -> Implementation:
     return chosen
 
 
+def unfused() -> use:
+    """The choice as it stands, but models run layer by layer: `with unfused(): ...`."""
+    return use(_choice.backend or "auto", _choice.strict, False, _choice.graph)
+
+
 def may_fuse() -> bool:
     """Whether models may run several layers as one op."""
     return _choice.fused
