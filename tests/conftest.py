@@ -50,5 +50,6 @@ def real_data() -> Callable[[str], Path]:
 @pytest.fixture(autouse=True)
 def fresh_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test starts with the automatic choice of implementation and the generator of seed 0, whatever ran before it."""
-    monkeypatch.setattr(dispatch, "_choice", dispatch._Choice())
+    monkeypatch.setattr(dispatch, "_default", dispatch._Choice())
+    dispatch._own.set(None)
     monkeypatch.setattr(random, "_generator", np.random.default_rng(0))

@@ -137,4 +137,4 @@ def test_collecting_ends_with_its_context_also_after_an_error(gpu):
             random_beside(x, drawing())
             raise ZeroDivisionError
         random_beside(x, drawing())
-    assert device._collecting is None and len(outer.made) == len(inner.made) == 1
+    assert device._collecting.get() is None and len(outer.made) == len(inner.made) == 1

@@ -41,12 +41,13 @@ def smooth(classes=1):
 
 
 def rectified(bias=True):
-    layers = [Conv2D(4, 3, activation="relu", input_shape=(8, 8, 1)), MaxPooling2D(), Flatten(), Dense(5, activation="relu"), Dense(3)]
-    return float64(Sequential([*layers, Activation("softmax")]), bias=bias)
+    layers = [Conv2D(4, 3, activation="relu", input_shape=(8, 8, 1)), MaxPooling2D(), Flatten(), Dense(5, activation="relu")]
+    return float64(Sequential([*layers, Dense(3), Activation("softmax")]), bias=bias)
 
 
 def linear(classes=1):
-    return float64(Sequential([Flatten(input_shape=(6, 4, 2)), Dense(classes, activation="sigmoid" if classes == 1 else "softmax")]))
+    last = Dense(classes, activation="sigmoid" if classes == 1 else "softmax")
+    return float64(Sequential([Flatten(input_shape=(6, 4, 2)), last]))
 
 
 def cam_network():
@@ -112,7 +113,7 @@ def test_the_called_class_is_explained_and_classes_have_names():
     one = explain.gradient(model, x[0], "cold")  # without the batch axis
     assert one.target == "cold" and one.map.shape == (1, 8, 8, 1)
     assert np.array_equal(one.map, explain.gradient(model, x[:1], 1).map)
-    with pytest.raises(ValueError, match="no class .* knows flu, cold, none, or 0 to 2"):
+    with pytest.raises(ValueError, match=r"no class .* knows flu, cold, none, or 0 to 2"):
         explain.gradient(model, x, "fever")
 
 
@@ -167,7 +168,8 @@ def test_texts_are_explained_token_by_token():
     assert found.map.shape == (2, 5) and (found.map[0, 3:] == 0).all()  # padding adds nothing
     assert np.allclose(found.map.sum(axis=1), found.score - found.baseline_score, rtol=1e-6)
     assert explain.gradient(model, ids).map.shape == explain.occlusion(model, ids).map.shape == (2, 5)
-    bag = float64(Sequential([Embedding(20, 1, mask_zero=True, input_shape=(None,)), GlobalAveragePooling1D(), Activation("sigmoid")]))
+    table = Embedding(20, 1, mask_zero=True, input_shape=(None,))
+    bag = float64(Sequential([table, GlobalAveragePooling1D(), Activation("sigmoid")]))
     table = bag.get_weights()[0][:, 0]
     assert np.allclose(explain.occlusion(bag, ids, 1).map[1], table[ids[1]] / 5)
 
@@ -202,7 +204,8 @@ def test_grad_cam_finds_its_layer_or_takes_the_one_named():
     inputs = Input((12, 12, 1), dtype="float64")
     a = Conv2D(4, 3, padding="same", activation="relu", name="first")(inputs)
     b = Activation("relu", name="second")(BatchNormalization()(Conv2D(4, 3, padding="same")(a)))
-    model = float64(Model(inputs, Dense(2, activation="softmax")(GlobalAveragePooling2D()(MaxPooling2D()(Add(name="sum")([a, b]))))))
+    pooled = GlobalAveragePooling2D()(MaxPooling2D()(Add(name="sum")([a, b])))
+    model = float64(Model(inputs, Dense(2, activation="softmax")(pooled)))
     x = x_for(model)
     assert explain.grad_cam(model, x).layer == "sum"
     assert explain.grad_cam(model, x, layer="first").layer == "first"

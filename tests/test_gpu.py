@@ -49,7 +49,7 @@ from tinydx_kernels.cuda import backend
 def device(monkeypatch):
     """A GPU, as far as tinydx can tell."""
     monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
-    for module, name in ((placement, "stream"), (prefetch, "prefetcher"), (backend, "_gpu_module")):
+    for module, name in ((placement, "stream"), (prefetch, "_of_thread"), (backend, "_gpu_module")):
         monkeypatch.setattr(module, name, functools.cache(getattr(module, name).__wrapped__))  # nothing of other tests
     emulated_cupy.reads.clear()
     emulated_cupy.launches.clear()

@@ -16,6 +16,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -103,22 +104,22 @@ class RandomArrays:
             fill(array, make())
 
 
-_collecting: RandomArrays | None = None
+_collecting: ContextVar[RandomArrays | None] = ContextVar("collecting", default=None)
 
 
 @contextmanager
 def collecting(arrays: RandomArrays) -> Iterator[None]:
     """Context in which `random_beside` adds its arrays to these."""
-    global _collecting
-    before, _collecting = _collecting, arrays
+    before = _collecting.set(arrays)
     try:
         yield
     finally:
-        _collecting = before
+        _collecting.reset(before)
 
 
 def random_beside(other: Any, make: Maker) -> Any:
     """make(), a random array, on the device of the array `other`. A layer that draws elsewhere cannot be captured."""
     if not on_device(other):
         return make()
-    return to_device(make()) if _collecting is None else _collecting.add(make)
+    arrays = _collecting.get()
+    return to_device(make()) if arrays is None else arrays.add(make)

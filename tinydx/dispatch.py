@@ -14,9 +14,11 @@ import functools
 import importlib
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from tinydx.device import on_device
@@ -65,22 +67,31 @@ def _takes_needs(backward: Callable) -> bool:
 # ---- the user's choice -----------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Choice:
-    """What `use` and `trace` have set."""
+    """What `use` has set."""
 
     backend: str | None = None  # None: numba where it has a kernel, else numpy
     strict: bool = False
     fused: bool = True
     graph: bool = True
-    trace: list[tuple[str, str]] | None = None
+    ends: bool = False  # with the block of a `with use(...)`
 
 
-_choice = _Choice()
+_default = _Choice()  # of the process: what holds where no `use` was called
+_own: ContextVar[_Choice | None] = ContextVar("tinydx.use", default=None)  # of a thread, or of an asyncio task
+_trace: ContextVar[list[tuple[str, str]] | None] = ContextVar("tinydx.trace", default=None)
+
+
+def _chosen() -> _Choice:
+    return _own.get() or _default
 
 
 class use:
-    """Choose the implementation: `tinydx.use("numpy")` from now on, or `with tinydx.use("numpy"): ...`.
+    """Choose the implementation: `tinydx.use("numpy")` from now on, or `with tinydx.use("numpy"): ...` for a block.
+
+    A block holds for its own thread. Without a block, the main thread chooses for all threads that have not chosen themselves,
+    any other thread for itself alone; inside a block, such a choice ends with the block.
 
     Arguments: backend, "numpy", "numba", "cuda" (models move to the GPU and stay there) or "auto"; strict=True raises
     LookupError where that backend has no kernel for an op, instead of falling back to NumPy; fused=False runs models layer
@@ -95,33 +106,50 @@ class use:
     [('relu', 'numpy')]
     """
 
+    _for_all = False  # whether it becomes the choice of the process: not if it begins a block or lies in one
+
     def __init__(self, backend: str, strict: bool = False, fused: bool = True, graph: bool = True):
         if backend not in (*BACKENDS, "auto"):
             raise ValueError(f"use({backend!r}): no such backend; choose from numpy, numba, cuda, auto")
         if backend in _KERNEL_PACKAGES and (strict or backend == "cuda"):
             _require(backend)
-        self._before = (_choice.backend, _choice.strict, _choice.fused, _choice.graph)
-        self._set(None if backend == "auto" else backend, strict, fused, graph)
-
-    @staticmethod
-    def _set(backend: str | None, strict: bool, fused: bool, graph: bool) -> None:
-        _choice.backend, _choice.strict, _choice.fused, _choice.graph = backend, strict, fused, graph
+        self._before = _own.get()
+        self._choice = _Choice(None if backend == "auto" else backend, strict, fused, graph, _inside(self._before))
+        _own.set(self._choice)
+        self._for_all = not self._choice.ends and threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> Self:
+        self._for_all = False
+        _own.set(replace(self._choice, ends=True))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._set(*self._before)
+        _own.set(self._before)
+
+    def __del__(self) -> None:
+        """A statement drops its object at once, a block keeps it: so another thread never sees the choice of a block."""
+        if self._for_all:
+            global _default
+            _default = self._choice
+
+
+def _inside(choice: _Choice | None) -> bool:
+    return choice is not None and choice.ends
 
 
 @contextmanager
 def trace() -> Iterator[list[tuple[str, str]]]:
-    """List which implementation ran each op: `with tinydx.trace() as ran: ...` fills ran with (op, backend) pairs."""
-    before, _choice.trace = _choice.trace, []
+    """List which implementation ran each op: `with tinydx.trace() as ran: ...` fills ran with (op, backend) pairs.
+
+    It lists the ops of its own thread.
+    """
+    before = _trace.get()
+    ran: list[tuple[str, str]] = []
+    _trace.set(ran)
     try:
-        yield _choice.trace
+        yield ran
     finally:
-        _choice.trace = before
+        _trace.set(before)
 
 
 def choose(op: Any, arrays: tuple, constants: Mapping[str, Any]) -> Implementation:
@@ -131,53 +159,62 @@ def choose(op: Any, arrays: tuple, constants: Mapping[str, Any]) -> Implementati
     """
     if kernel := choose_kernel(op, arrays, constants):
         return kernel
-    if _choice.strict and _choice.backend != "numpy":
+    choice = _chosen()
+    if choice.strict and choice.backend != "numpy":
         shapes = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
-        raise LookupError(f"{op.name}: no {_choice.backend or 'numba'} kernel for {shapes} {dict(constants)}")
+        raise LookupError(f"{op.name}: no {choice.backend or 'numba'} kernel for {shapes} {dict(constants)}")
     return _traced(op, op.reference)
 
 
 def choose_kernel(op: Any, arrays: tuple, constants: Mapping[str, Any]) -> Implementation | None:
     """The kernel that runs for these arrays and constants; None, untraced, where there is none."""
-    backend = "cuda" if any(on_device(a) for a in arrays) else _choice.backend or "numba"
+    backend = "cuda" if any(on_device(a) for a in arrays) else _chosen().backend or "numba"
     if backend == "numpy":
         return None
     load_kernels(backend)
     kernel = op.kernels.get(backend)
-    return _traced(op, kernel) if kernel and kernel.supports(*arrays, **constants) else None
+    if kernel is None or not kernel.supports(*arrays, **constants):
+        return None
+    if before_kernel is not None:
+        before_kernel()
+    return _traced(op, kernel)
 
 
 def _traced(op: Any, chosen: Implementation) -> Implementation:
-    if _choice.trace is not None:
-        _choice.trace.append((op.name, chosen.backend))
+    ran = _trace.get()
+    if ran is not None:
+        ran.append((op.name, chosen.backend))
     return chosen
 
 
 def unfused() -> use:
     """The choice as it stands, but models run layer by layer: `with unfused(): ...`."""
-    return use(_choice.backend or "auto", _choice.strict, False, _choice.graph)
+    chosen = _chosen()
+    return use(chosen.backend or "auto", chosen.strict, False, chosen.graph)
 
 
 def may_fuse() -> bool:
     """Whether models may run several layers as one op."""
-    return _choice.fused
+    return _chosen().fused
 
 
 def asked_for_device() -> bool | None:
     """Whether `use` asked for a GPU; None where it left the choice open, or where the CUDA kernels are emulated."""
-    if _choice.backend != "cuda":
-        return None if _choice.backend is None else False
+    backend = _chosen().backend
+    if backend != "cuda":
+        return None if backend is None else False
     return None if sys.modules[_KERNEL_PACKAGES["cuda"]].emulating() else True
 
 
 def may_capture() -> bool:
     """Whether a training step on a GPU may be captured as a graph."""
-    return _choice.graph and _choice.trace is None
+    return _chosen().graph and _trace.get() is None
 
 
 # ---- kernel packages -------------------------------------------------------------------------------------------------
 
 _loaded: dict[str, str | None] = {}
+before_kernel: Callable[[], None] | None = None  # `set_threads` has each thread follow its number so
 
 
 def load_kernels(backend: str) -> str | None:

@@ -81,6 +81,34 @@ class Model(Trainer):
     def output_shape(self, input_shape: Any) -> Any:
         return super().output_shape(input_shape) if self.inputs is None else _shapes(self.outputs)
 
+    # ---- pickle and copy ----
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All attributes, but what a GPU computes with. Symbols go by numbers: a chain of them would recurse."""
+        state = {**vars(self), "_lowered": Lowered(), "gpu_steps": {}}
+        if self.inputs is not None:
+            symbols, numbered = self._numbered_symbols()
+            state["symbols"] = [(s.shape, s.dtype, s.name) for s in symbols]
+            state["graph"] = [(c.layer, numbered(c.x), numbered(c.keywords), len(c.outputs)) for c in self.graph]
+            state |= {end: numbered(getattr(self, end)) for end in ("inputs", "outputs")}
+            state["config"] = {k: numbered(v) if k in ("inputs", "outputs") else v for k, v in self.config.items()}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        symbols = [Symbol(shape, dtype, name=name) for shape, dtype, name in state.pop("symbols", [])]
+        vars(self).update(state)
+        if symbols:
+            self.inputs, self.outputs = _with_symbols(symbols, [self.inputs, self.outputs])
+            self.config = {k: _with_symbols(symbols, v) for k, v in self.config.items()}
+            self.graph, at = [], len(_as_list(self.inputs))
+            for layer, x, keywords, count in state["graph"]:
+                outputs = symbols[at : at + count]
+                call = Call(layer, _with_symbols(symbols, x), _with_symbols(symbols, keywords), outputs)
+                for s in outputs:
+                    s.call = call
+                self.graph.append(call)
+                at += count
+
     # ---- printing and saving ----
 
     def summary(self) -> None:
@@ -100,19 +128,19 @@ class Model(Trainer):
         """See `Layer.to_entry`. For a functional model: its inputs, its layers, and the calls that connect them."""
         if type(self) is not Model:
             return super().to_entry(nested)
-        inputs = _as_list(self.inputs)
-        symbols = [*inputs, *(s for call in self.graph for s in call.outputs)]
-        number = {s: {"symbol": i} for i, s in enumerate(symbols)}
-
-        def numbered(value: Any) -> Any:
-            return map_symbols(number.__getitem__, value)
-
+        _, numbered = self._numbered_symbols()
         return {
             "layers": [nested(v) for v in self.layers],
-            "given": [{"shape": s.shape[1:], "name": s.name, "dtype": s.dtype.name} for s in inputs],
+            "given": [{"shape": s.shape[1:], "name": s.name, "dtype": s.dtype.name} for s in _as_list(self.inputs)],
             "calls": [[self.layers.index(c.layer), numbered(c.x), numbered(c.keywords)] for c in self.graph],
             "ends": [numbered(self.inputs), numbered(self.outputs)],
         }
+
+    def _numbered_symbols(self) -> tuple[list[Symbol], Callable[[Any], Any]]:
+        """The symbols, inputs first and then in the order of the calls, and a function that replaces them by their numbers."""
+        symbols = [*_as_list(self.inputs), *(s for call in self.graph for s in call.outputs)]
+        number = {s: {"symbol": i} for i, s in enumerate(symbols)}
+        return symbols, lambda value: map_symbols(number.__getitem__, value)
 
     @classmethod
     def from_entry(cls, entry: dict[str, Any], nested: Callable[[dict[str, Any]], Any]) -> Any:
@@ -121,15 +149,17 @@ class Model(Trainer):
             return super().from_entry(entry, nested)
         layers = [nested(v) for v in entry["layers"]]
         symbols = [Input(tuple(s["shape"]), s["name"], s["dtype"]) for s in entry["given"]]
-
-        def with_symbols(value: Any) -> Any:
-            if isinstance(value, dict):
-                return symbols[value["symbol"]] if set(value) == {"symbol"} else {k: with_symbols(v) for k, v in value.items()}
-            return [with_symbols(v) for v in value] if isinstance(value, list) else value
-
         for layer, x, keywords in entry["calls"]:
-            symbols += _as_list(layers[layer](with_symbols(x), **with_symbols(keywords)))
-        return cls(*with_symbols(entry["ends"]))
+            symbols += _as_list(layers[layer](_with_symbols(symbols, x), **_with_symbols(symbols, keywords)))
+        return cls(*_with_symbols(symbols, entry["ends"]))
+
+
+def _with_symbols(symbols: list[Symbol], value: Any) -> Any:
+    """The value with symbols in the places of their numbers."""
+    if isinstance(value, dict):
+        inside = {k: _with_symbols(symbols, v) for k, v in value.items()}
+        return symbols[value["symbol"]] if set(value) == {"symbol"} else inside
+    return [_with_symbols(symbols, v) for v in value] if isinstance(value, list) else value
 
 
 class Sequential(Model):

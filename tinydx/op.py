@@ -139,7 +139,7 @@ class Op:
         return self.registered_slips
 
     def __call__(self, *arrays: Any, **constants: Any) -> Any:
-        for a in arrays:
+        for a in (*arrays, *constants.values()):
             if hasattr(a, "record"):  # a Tensor: it runs the op and writes it on the tape
                 return a.record(self, arrays, constants)
         y, _, _ = self.run(arrays, constants)
@@ -153,6 +153,10 @@ class Op:
         chosen = chosen or choose(self, arrays, constants)
         y, saved = chosen.forward(*arrays, **constants)
         return y, saved, chosen
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle and copy: an op is the table's."""
+        return find, (self.name,)
 
     def __repr__(self) -> str:
         return f"<op {self.name}: {self.shapes}>"

@@ -7,18 +7,20 @@ into gradients of its inputs. This walk is the chain rule; the engine has no oth
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
-from tinydx.device import to_host
+from tinydx.arithmetic import Arithmetic
 from tinydx.dispatch import Implementation, gradients_of
 from tinydx.factored import multiplied_out
-from tinydx.op import TABLE, Op
+from tinydx.op import Op
 
-_recording = True
+_recording = ContextVar("recording", default=True)
 
 
 class Node:
@@ -31,8 +33,8 @@ class Node:
         self.outputs = [(y.shape, y.dtype) for y in outputs]
 
 
-class Tensor:
-    """An array with a gradient.
+class Tensor(Arithmetic):
+    """An array with a gradient. Its operators, and NumPy's functions of it, are ops of the table (tinydx/arithmetic.py).
 
     Arguments: array, floating (Python lists become float32); requires_grad, whether `backward` fills `.grad`; name, shown
     in messages.
@@ -45,7 +47,6 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "data", "gradient", "index", "mask", "name", "node", "requires_grad")
-    __array_priority__ = 100  # array + Tensor is a Tensor
 
     def __init__(self, array: Any, requires_grad: bool = False, name: str = ""):
         self.data = as_array(array)
@@ -74,11 +75,12 @@ class Tensor:
         Returns: a Tensor, or a tuple of them for an op with several outputs.
         """
         arguments = tuple(self._like_me(a) for a in arguments)
+        constants = {name: _constant(op, name, value) for name, value in constants.items()}
         arrays = tuple(a.data if isinstance(a, Tensor) else a for a in arguments)
         y, saved, implementation = op.run(arrays, constants, chosen)
         outputs = y if isinstance(y, tuple) else (y,)
         tensors = tuple(Tensor(part) for part in outputs)
-        if _recording and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
+        if _recording.get() and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
             node = Node(op, implementation, saved, arguments, constants, outputs)
             for i, t in enumerate(tensors):
                 t.node, t.index, t.requires_grad = node, i, True
@@ -107,93 +109,60 @@ class Tensor:
         for leaf in leaves:
             leaf.gradient = flowing[_key(leaf)]
 
-    # ---- arithmetic and reshaping, through the ops of the table ----
+    # ---- changing the numbers ----
 
-    def __add__(self, other: Any) -> Tensor:
-        return TABLE["add"](self, other)
+    def replaced_by(self, y: Tensor) -> Tensor:
+        """What `self += other` leaves in the place of self, where y = self + other.
 
-    def __sub__(self, other: Any) -> Tensor:
-        return TABLE["subtract"](self, other)
+        Where the tape recorded y, that is y, a new Tensor. Otherwise self gets the numbers of y, in an array of its own: what was
+        computed from the numbers before keeps them, and its gradient stays right.
 
-    def __rsub__(self, other: Any) -> Tensor:
-        return TABLE["subtract"](other, self)
+        Raises: RuntimeError for a weight outside of `no_grad`, and for a result of the tape inside.
+        """
+        if y.requires_grad and self.node is None and self.requires_grad:
+            raise RuntimeError(f"{self._called()} changes in place only inside `with no_grad():`; outside, write w = w + ...")
+        if y.requires_grad:
+            return y
+        self._set(y.data, "x = x + ... makes a new Tensor")
+        return self
 
-    def __mul__(self, other: Any) -> Tensor:
-        return TABLE["multiply"](self, other)
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if _recording.get() and (self.requires_grad or getattr(value, "requires_grad", False)):
+            raise RuntimeError(f"{self._called()}[...] = ... would lose a gradient: do it inside `with no_grad():`")
+        data = self.data.copy()
+        data[key] = value.data if isinstance(value, Tensor) else value
+        self._set(data, "its numbers belong to its gradient")
 
-    def __truediv__(self, other: Any) -> Tensor:
-        return TABLE["divide"](self, other)
+    def _set(self, array: Any, otherwise: str) -> None:
+        """Give the tensor other numbers; RuntimeError for a result of the tape, ValueError for another shape."""
+        if self.node is not None:
+            raise RuntimeError(f"{self._called()} was computed with a gradient and cannot change in place: {otherwise}")
+        if array.shape != self.shape:
+            raise ValueError(f"{self._called()} has shape {self.shape}, and cannot become {array.shape} in place")
+        self.data = array.astype(self.dtype, copy=False)
 
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return TABLE["divide"](other, self)
+    def _called(self) -> str:
+        return self.name or "a Tensor"
 
-    def __matmul__(self, other: Any) -> Tensor:
-        return TABLE["matmul"](self, other)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle and copy: the numbers and what they are, without a gradient; a result of the tape is refused."""
+        if self.node is not None:
+            raise TypeError(f"{self._called()}: a result of the tape cannot be copied or pickled: take its numbers, x.numpy()")
+        return _leaf, (self.data, self.requires_grad, self.name, self.mask)
 
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return TABLE["matmul"](other, self)
-
-    def __neg__(self) -> Tensor:
-        return TABLE["multiply"](self, -1.0)
-
-    def __pow__(self, exponent: float) -> Tensor:
-        return TABLE["power"](self, exponent=exponent)
-
-    __radd__ = __add__
-    __rmul__ = __mul__
-
-    def __getitem__(self, key: Any) -> Tensor:
-        return TABLE["getitem"](self, key=key)
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return TABLE["sum"](self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return TABLE["mean"](self, axis=axis, keepdims=keepdims)
-
-    def reshape(self, *shape: Any) -> Tensor:
-        return TABLE["reshape"](self, shape=shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape)
-
-    def transpose(self, *axes: int) -> Tensor:
-        return TABLE["transpose"](self, axes=axes or None)
-
-    @property
-    def T(self) -> Tensor:
-        return self.transpose()
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.data.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.data.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self.data.ndim
-
-    @property
-    def size(self) -> int:
-        return self.data.size
-
-    def numpy(self) -> np.ndarray:
-        """The array itself; a copy on the CPU if it is on a GPU."""
-        return to_host(self.data)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __float__(self) -> float:
-        return float(self.data.reshape(()))
+    def __copy__(self) -> Tensor:
+        return copy.deepcopy(self)
 
     def __repr__(self) -> str:
         label = f"{self.name}, " if self.name else ""
         values = np.array2string(self.numpy(), threshold=20, precision=4)
         return f"Tensor({label}{values}, {self.dtype}, shape {self.shape})"
+
+
+def _leaf(array: Any, requires_grad: bool, name: str, mask: Any) -> Tensor:
+    leaf = Tensor(array, requires_grad, name)
+    leaf.mask = mask
+    return leaf
 
 
 def as_array(value: Any) -> Any:
@@ -203,12 +172,24 @@ def as_array(value: Any) -> Any:
     """
     if isinstance(value, Tensor):
         return value.data
-    array = value if hasattr(value, "dtype") and hasattr(value, "shape") else np.asarray(value)
-    if array is not value and array.dtype == np.float64:
+    if isinstance(value, list | tuple) and any(isinstance(v, Tensor) for v in value):
+        raise TypeError("Tensor: a list of Tensors would lose their gradients: np.stack(list), or ops.concatenate(*list)")
+    given = hasattr(value, "dtype") and hasattr(value, "shape")
+    array = value if given and not isinstance(value, np.generic) else np.asarray(value)
+    if not given and array.dtype == np.float64:
         return array.astype(np.float32)
     if array.dtype.kind not in "fc" or array.dtype == np.float16:
         raise TypeError(f"Tensor: {array.dtype} is not float32 or float64: convert with .astype('float32')")
     return array
+
+
+def _constant(op: Op, name: str, value: Any) -> Any:
+    """The constant of an op, as an array if it is a Tensor; TypeError where the tape would have to differentiate it."""
+    if not isinstance(value, Tensor):
+        return value
+    if value.requires_grad and _recording.get():
+        raise TypeError(f"{op.name}: no gradient flows into {name}, which is a constant: give its numbers, {name}.numpy()")
+    return value.data
 
 
 @contextmanager
@@ -220,12 +201,11 @@ def no_grad() -> Iterator[None]:
     >>> y.requires_grad
     False
     """
-    global _recording
-    before, _recording = _recording, False
+    before = _recording.set(False)
     try:
         yield
     finally:
-        _recording = before
+        _recording.reset(before)
 
 
 def gradients(y: Tensor, wrt: Sequence[Tensor], grad: Any = None) -> list[Any]:
@@ -257,6 +237,7 @@ def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
         for x, g, needed in zip(node.inputs, grads, needs, strict=False):
             if needed and g is not None:
                 g = g if x.node is None else multiplied_out(g)  # only at a leaf may a gradient stay factored
+                g = np.asarray(g) if isinstance(g, np.generic) else g  # NumPy's product of arrays without axes is no array
                 flowing[_key(x)] = flowing[_key(x)] + g if _key(x) in flowing else g
                 if x.node is None:
                     leaves[id(x)] = x

@@ -28,7 +28,7 @@ from tinydx.tensor import Tensor, as_array, no_grad
 Shape = tuple[int | None, ...]
 
 _used_names: dict[str, int] = {}
-_training = False  # of the layer call that is running; calls inside it inherit it
+_training = ContextVar("training", default=False)  # of the layer call that is running; calls inside it inherit it
 
 
 _taps: ContextVar[Mapping[Layer, Callable[[Tensor], Tensor]] | None] = ContextVar("taps", default=None)
@@ -208,6 +208,10 @@ class Layer:
         """The layer that `to_entry` described, not built yet; nested makes a layer inside this one."""
         return cls(**entry["config"])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle and copy: all attributes, and no call of `__init__`, which would ask for its arguments."""
+        return object.__new__, (type(self),), self.__getstate__()
+
     # ---- calling ----
 
     def __call__(self, x: Any, training: bool | None = None, **keywords: Any) -> Any:
@@ -217,7 +221,6 @@ class Layer:
         in the layer call around this one, or else False); keywords, passed to `call`.
         Returns: a Tensor, or a list of them; Symbols for Symbols.
         """
-        global _training
         x = x[0] if _several(x) and len(x) == 1 else x
         if isinstance(x[0] if _several(x) else x, Symbol):
             return self.call_on_symbols(x, keywords if training is None else {"training": training, **keywords})
@@ -225,11 +228,12 @@ class Layer:
         shape = [v.shape for v in x] if isinstance(x, list) else x.shape
         self.ensure_built(shape, (x[0] if isinstance(x, list) else x).dtype)
         self.check_input(shape)
-        before, _training = _training, _training if training is None else bool(training)
+        now = _training.get() if training is None else bool(training)
+        before = _training.set(now)
         try:
-            y = self.call(x, **({"training": _training} if self._takes_training else {}), **keywords)
+            y = self.call(x, **({"training": now} if self._takes_training else {}), **keywords)
         finally:
-            _training = before
+            _training.reset(before)
         self.pass_mask(x, y)
         taps = _taps.get()
         return taps[self](y) if taps and self in taps else y

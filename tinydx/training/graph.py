@@ -65,11 +65,11 @@ class GraphStep(Step):
 
     def fits(self) -> bool:
         """Whether the model still has the weights that this step knows, at the same addresses."""
-        weights = self.model.weights
+        weights, trained = self.model.weights, self.model.trainable_weights
         same = len(weights) == len(self.known) and all(
             w is known and w.data is data for w, (known, data) in zip(weights, self.known, strict=True)
         )
-        return same and [w for w in weights if w.requires_grad] == self.trained
+        return same and [id(w) for w in trained] == [id(w) for w in self.trained]
 
     def run(self, x: Any, y: Any, weight: Any) -> None:
         """Launch forward, loss and backward."""

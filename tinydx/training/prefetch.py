@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,11 @@ class Prefetcher:
         return a
 
 
-@functools.cache
 def prefetcher() -> Prefetcher:
-    """The prefetcher of this process."""
+    """The prefetcher of this thread: another thread's training would let go of arrays that are still on their way."""
+    return _of_thread(threading.get_ident())
+
+
+@functools.cache
+def _of_thread(thread: int) -> Prefetcher:
     return Prefetcher()

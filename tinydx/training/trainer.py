@@ -5,7 +5,6 @@ NaN and infinite numbers are stopped before they reach the weights, and an error
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
@@ -249,6 +248,14 @@ class Trainer(Layer):
         Arguments: x, arrays or a generator; batch_size for arrays; steps, batches to predict (default: all).
         Returns: one array (N,...), or a list of them for several outputs.
         """
+        outputs, values = self._outputs(x, batch_size, steps)
+        warn_of_range(values, self.input_range)
+        if not isinstance(outputs, list):
+            warn_of_meaning(outputs, self.class_names)
+        return outputs
+
+    def _outputs(self, x: Any, batch_size: int, steps: int | None = None) -> tuple[Any, Range]:
+        """What `predict` returns, and the range of the input's numbers."""
         source = data.batches(x, batch_size=batch_size)
         source.reset()
         outputs, values = [], None
@@ -256,11 +263,9 @@ class Trainer(Layer):
             part, found = checked_input(self, next(source), f"batch {k + 1} of the prediction")
             values = values if isinstance(part, list) else widened(values, found)
             outputs.append(self._predict(part))
-        warn_of_range(values, self.input_range)
         if isinstance(outputs[0], list):
-            return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
-        warn_of_meaning(outputs[0], self.class_names)
-        return np.concatenate(outputs)
+            return [np.concatenate(parts) for parts in zip(*outputs, strict=True)], values
+        return np.concatenate(outputs), values
 
     def predict_classes(self, x: Any, batch_size: int = 32) -> list[str]:
         """The name of the most probable class of each example.
@@ -270,9 +275,8 @@ class Trainer(Layer):
         """
         if self.class_names is None:
             raise ValueError("predict_classes: the model has none: set model.class_names = [name of class 0, ...]")
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*means")  # the names make the meaning clear
-            p = self.predict(x, batch_size)
+        p, values = self._outputs(x, batch_size)  # `predict` would warn of the meaning, which the names make clear
+        warn_of_range(values, self.input_range)
         classes = (p[:, 0] > 0.5).astype(int) if p.shape[1] == 1 else p.argmax(axis=1)
         if max(2, p.shape[1]) != len(self.class_names):
             raise ValueError(f"predict_classes: {p.shape[1]} outputs do not fit {len(self.class_names)} class_names")
