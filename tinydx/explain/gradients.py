@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -86,45 +87,53 @@ def integrated_gradients(
     return Explanation("integrated gradients", subject.to_map(total), subject.targets, score, words, start, error)
 
 
+class _Part(NamedTuple):
+    """A part of the way, its share of the map, and by how much its sum misses the difference of the scores at its ends."""
+
+    low: float
+    high: float
+    map: np.ndarray
+    missed: float
+
+
 class _Line:
-    """The straight way from a baseline to one example, cut into parts."""
+    """The straight way from a baseline to one example."""
 
     def __init__(self, subject: Subject, i: int, origin: np.ndarray):
         self.subject, self.i, self.origin = subject, i, origin.astype(np.float64)
         self.way = subject.start[i].astype(np.float64) - self.origin
 
-    def integral(self, parts: int, difference: float, tolerance: float | None) -> tuple[np.ndarray, float]:
-        """The map of the example, and how far its sum is from the difference of the scores."""
-        ends = np.linspace(0, 1, parts + 1)
-        cuts = list(pairwise(ends))
-        maps, count = [self._part(*cut) for cut in cuts], parts
+    def integral(self, count: int, difference: float, tolerance: float | None) -> tuple[np.ndarray, float]:
+        """The map of the example, and how far its sum is from the difference of the scores; the way has `count` parts at first."""
+        parts, taken = self._parts(pairwise(np.linspace(0, 1, count + 1))), count
         while True:
-            total = np.sum(maps, axis=0)
+            total = np.sum([part.map for part in parts], axis=0)
             error = abs(float(total.sum()) - difference)
             if tolerance is None or error <= tolerance:
                 return total, error
-            if count >= MOST:
-                reached = f"completeness error {error:.3g} after {count * NODES} steps"
+            bad = [part for part in parts if part.missed > tolerance / (2 * len(parts))]
+            if not bad or taken > MOST:
+                reached = f"completeness error {error:.3g} after {taken * NODES} steps"
                 raise ValueError(f"integrated gradients: {reached}, not {tolerance:g}: ask for less, or use float64")
-            missed = [abs(m.sum() - self._difference(*cut)) for m, cut in zip(maps, cuts, strict=True)]
-            worst = set(np.argsort(missed)[-max(1, len(cuts) // 2) :].tolist())
-            halves = [((a, (a + b) / 2), ((a + b) / 2, b)) for k, (a, b) in enumerate(cuts) if k in worst]
-            kept = [(m, cut) for k, (m, cut) in enumerate(zip(maps, cuts, strict=True)) if k not in worst]
-            new = [cut for pair in halves for cut in pair]
-            maps = [m for m, _ in kept] + [self._part(*cut) for cut in new]
-            cuts, count = [cut for _, cut in kept] + new, count + len(halves)
+            halves = [cut for p in bad for cut in ((p.low, (p.low + p.high) / 2), ((p.low + p.high) / 2, p.high))]
+            worse = {id(part) for part in bad}
+            parts, taken = [p for p in parts if id(p) not in worse] + self._parts(halves), taken + len(halves)
 
-    def _part(self, low: float, high: float) -> np.ndarray:
-        """The integral over a part of the way."""
+    def _parts(self, cuts: Iterable[tuple[float, float]]) -> list[_Part]:
+        """Those parts of the way, all computed together."""
+        ends = np.array(list(cuts))
         nodes, weights = np.polynomial.legendre.leggauss(NODES)
-        places = low + (nodes + 1) / 2 * (high - low)
-        _, slopes = self.subject.score_and_gradient(self._at(places), np.full(NODES, self.i))
-        return self.way * np.tensordot(weights / 2 * (high - low), slopes.astype(np.float64), axes=1)
-
-    def _difference(self, low: float, high: float) -> float:
-        a, b = self.subject.score(self._at(np.array([low, high])), np.full(2, self.i))
-        return float(b) - float(a)
+        lengths = ends[:, 1] - ends[:, 0]
+        places = ends[:, :1] + (nodes + 1) / 2 * lengths[:, None]
+        _, slopes = self.subject.score_and_gradient(self._at(places), np.full(places.size, self.i))
+        slopes = slopes.reshape(*places.shape, -1).astype(np.float64)
+        maps = np.einsum("p,n,pnd->pd", lengths, weights / 2, slopes).reshape(-1, *self.way.shape) * self.way
+        scores = self.subject.score(self._at(ends), np.full(ends.size, self.i)).reshape(ends.shape).astype(np.float64)
+        sums = maps.reshape(len(maps), -1).sum(axis=1)
+        missed = np.abs(sums - (scores[:, 1] - scores[:, 0]))
+        return [_Part(*cut, m, float(e)) for cut, m, e in zip(ends.tolist(), maps, missed, strict=True)]
 
     def _at(self, places: np.ndarray) -> np.ndarray:
-        shape = (-1,) + (1,) * self.way.ndim
-        return (self.origin + places.reshape(shape) * self.way).astype(self.subject.start.dtype)
+        """The inputs at these shares of the way, one after the other."""
+        shares = places.reshape(-1, *[1] * self.way.ndim)
+        return (self.origin + shares * self.way).astype(self.subject.start.dtype)
