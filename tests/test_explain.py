@@ -1,6 +1,7 @@
 """Explanations: the exact property of each method in float64, and checks that a wrong method fails."""
 
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -376,3 +377,43 @@ def test_a_phantom_says_where_its_lesions_are():
         assert (mask & ~lungs).sum() <= 0.2 * mask.sum()  # the lungs' edge is soft
         assert (image - healthy)[mask].mean() > 0.02 > (image - healthy)[lungs & ~mask].mean()
     assert make_phantoms(2, 3, 32)[0].shape == (2, 32, 32)
+
+
+# ---- beside Captum -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def captum():
+    """Captum's values (see explain_reference/make_reference.py), and the same network of tinydx's layers."""
+    values = np.load(Path(__file__).parent / "explain_reference" / "values.npz")
+    first = Conv2D(4, 3, activation="relu", input_shape=(12, 12, 2))
+    layers = [first, MaxPooling2D(), Conv2D(5, 3, activation="relu"), GlobalAveragePooling2D(), Dense(3, activation="softmax")]
+    model = Sequential(layers)
+    model.set_weights([values[f"{kind}{k}"] for k in (1, 2, 3) for kind in ("kernel", "bias")])
+    return values, model
+
+
+METHODS = {
+    "gradient": lambda m, v: explain.gradient(m, v["x"], 1).map,
+    "gradient_times_input": lambda m, v: explain.gradient_times_input(m, v["x"], 1).map,
+    "guided_backpropagation": lambda m, v: explain.guided_backpropagation(m, v["x"], 1).map,
+    "grad_cam": lambda m, v: explain.grad_cam(m, v["x"], 1).layer_map,
+    "occlusion": lambda m, v: explain.occlusion(m, v["x"], 1, patch=3, fill=0.25).map,
+    "shapley_values": lambda m, v: explain.shapley_values(m, v["x"], 1, groups=v["quarters"], baseline=v["baseline"]).map,
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_beside_captum(captum, name):
+    values, model = captum
+    assert np.abs(METHODS[name](model, values) - values[f"captum_{name}"]).max() < 1e-6
+
+
+def test_integrated_gradients_beside_captum(captum):
+    """Captum's sum over 512 nodes has the error of ReLUs that switch: ours is as far from it as it is from completeness."""
+    values, model = captum
+    found = explain.integrated_gradients(model, values["x"], 1, baseline=values["baseline"][0], tolerance=1e-7)
+    theirs = values["captum_integrated_gradients"]
+    missed = np.abs(theirs.sum(axis=(1, 2, 3)) - (found.score - found.baseline_score))
+    assert np.abs(found.map - theirs).max() < 10 * missed.max() < 0.02 and found.completeness_error.max() <= 1e-7
+    assert np.abs(found.score - values["captum_logits"][:, 1]).max() < 1e-12
