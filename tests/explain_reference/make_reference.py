@@ -1,8 +1,8 @@
 """Writes values.npz: what Captum and PyTorch say of a network, in float64.
 
-    pip install torch captum==0.9 && python tests/explain_reference/make.py
+    pip install torch captum==0.9 && python tests/explain_reference/make_reference.py
 
-The network: convolution 3x3 (4 filters), ReLU, max pooling 2x2, convolution 3x3 (5 filters), ReLU, mean over all places, dense (3).
+The network: convolution 3x3 (4 filters), ReLU, max pooling 2x2, convolution 3x3 (5), ReLU, mean over all places, dense (3).
 Weights and inputs stand in the file in tinydx's layouts (N,H,W,C) and (kh,kw,C,F).
 """
 
@@ -35,7 +35,8 @@ weights = {
 x, baseline = rng.normal(size=(2, 12, 12, 2)), rng.normal(0, 0.3, (1, 12, 12, 2))
 
 first, second, last = nn.Conv2d(2, 4, 3), nn.Conv2d(4, 5, 3), nn.Linear(5, 3)
-network = nn.Sequential(first, nn.ReLU(), nn.MaxPool2d(2), second, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last).double()
+layers = [first, nn.ReLU(), nn.MaxPool2d(2), second, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last]
+network = nn.Sequential(*layers).double()
 with torch.no_grad():
     for layer, k in ((first, 1), (second, 2)):
         layer.weight.copy_(torch.tensor(weights[f"kernel{k}"].transpose(3, 2, 0, 1)))
@@ -67,6 +68,5 @@ found = {
         ShapleyValues(network).attribute(inputs, origin, TARGET, feature_mask=torch.tensor(quarters)[None, None])
     )[..., 0],
 }
-np.savez_compressed(
-    Path(__file__).with_name("values.npz"), x=x, baseline=baseline, quarters=quarters, **weights, **{f"captum_{k}": v for k, v in found.items()}
-)
+given = {"x": x, "baseline": baseline, "quarters": quarters, **weights}
+np.savez_compressed(Path(__file__).with_name("values.npz"), **given, **{f"captum_{k}": v for k, v in found.items()})
