@@ -24,7 +24,7 @@ with app.setup:
     tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
     from tinydx import ops
-    from tinydx.lessons.page import canvas, card, foot, head, own_data, show, square, term
+    from tinydx.lessons.page import canvas, card, foot, head, own_data, said, show, square, term
 
 
 @app.cell(hide_code=True)
@@ -78,7 +78,7 @@ def _(name):
     mo.md(f"""
     ## See it
 
-    Below is {_real if name == "CT slice" else name}.
+    Below is {_real if name == "CT slice" else said(name)}.
     The kernel adds to each pixel the slope of the image in one direction, so that the result looks lit by a lamp from there.
     Turn the lamp.
     """)

@@ -21,7 +21,7 @@ with app.setup:
     from tinydx.datasets.phantom import CLASS_NAMES, make_phantoms
     from tinydx.diagnosis.kinds.image import build_cnn, open_study
     from tinydx.evaluation import bootstrap_interval, positive_class, roc_auc, roc_curve
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, foot, head, own_data, show, term
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, drawn, foot, head, own_data, said, show, term
 
 
 @app.cell(hide_code=True)
@@ -75,7 +75,7 @@ def _():
 @app.cell(hide_code=True)
 def _(own, source, x_test, x_train):
     _yours = f"""
-    Your data, **{source}**: {len(x_train)} images for training and {len(x_test)} for testing, of 40 x 40 pixels. `tinydx diagnose` takes
+    Your data, **{said(source)}**: {len(x_train)} images for training and {len(x_test)} for testing, of 40 x 40 pixels. `tinydx diagnose` takes
     the same data and uses all of it, at a larger size.
     """
     _synthetic = """
@@ -94,8 +94,8 @@ def _(names, source, x_train, y_train):
         for _axis, _image in zip(_row, x_train[y_train == _k], strict=False):
             _axis.imshow(_image)
             _axis.set(xticks=[], yticks=[])
-        _row[0].set_ylabel(f"class {_k}: {names[_k]}")
-    _figure.supxlabel(f"{source}, 40 x 40 pixels", fontsize=9)
+        _row[0].set_ylabel(f"class {_k}: {drawn(names[_k])}")
+    _figure.supxlabel(f"{drawn(source)}, 40 x 40 pixels", fontsize=9)
     show(_figure, f"{source}: four of class {names[0]} in the upper row, four of class {names[1]} in the lower row.")
     return
 
@@ -103,7 +103,7 @@ def _(names, source, x_train, y_train):
 @app.cell(hide_code=True)
 def _(names):
     mo.md(f"""
-    Class folders sort by name: **{names[0]} is class 0, {names[1]} is class 1**. Remember this order.
+    Class folders sort by name: **{said(names[0])} is class 0, {said(names[1])} is class 1**. Remember this order.
 
     ## Training
 
@@ -154,7 +154,7 @@ def _(names, own, p, sick, y_test):
     right = int(((p_ill >= 0.5) == ill).sum())
     assert own or (right > 0.8 * len(ill) and right + right_by_document == len(ill))
     _verdict = (
-        f"Here the names happen to sort in the order that this line needs. If {names[1]} were called *abnormal*, it would invert every answer."
+        f"Here the names happen to sort in the order that this line needs. If {said(names[1])} were called *abnormal*, it would invert every answer."
         if sick
         else "The network learned well, but the last line inverted every answer."
     )
@@ -162,7 +162,7 @@ def _(names, own, p, sick, y_test):
     ## Which way round?
 
     The document ends with `'Normal' if prediction < 0.5 else 'Abnormal'`. This line is right for **{right_by_document}** of
-    {len(ill)} test images. With class 1 read as {names[1]}, the same probabilities are right for **{right}**.
+    {len(ill)} test images. With class 1 read as {said(names[1])}, the same probabilities are right for **{right}**.
 
     {_verdict} `model.predict_classes` takes the names from the folders, so this cannot happen, and `predict` warns.
     """)
@@ -174,7 +174,7 @@ def _(names, sick):
     mo.md(f"""
     ## See it: the threshold is a choice
 
-    An image is called {names[sick]} where P({names[sick]}) = {"p" if sick else "1 - p"} reaches the threshold. Move the threshold.
+    An image is called {said(names[sick])} where P({said(names[sick])}) = {"p" if sick else "1 - p"} reaches the threshold. Move the threshold.
     """)
     return
 
@@ -200,10 +200,10 @@ def _(ill, own, p_ill, threshold):
 def _(ill, names, p_ill, sensitivity, sick, specificity, threshold):
     _figure, (_left, _right) = canvas(1, 2, height=2.5)
     _bins = np.linspace(0, 1, 21)
-    _labels = [names[1 - sick], names[sick]]
+    _labels = [drawn(names[1 - sick]), drawn(names[sick])]
     _left.hist([p_ill[~ill], p_ill[ill]], _bins, stacked=True, color=[BLUE, RED], label=_labels)
     _left.axvline(threshold.value, color="black", zorder=0)
-    _left.set(xlabel=f"P({names[sick]})", ylabel="test images", title="what it says")
+    _left.set(xlabel=f"P({drawn(names[sick])})", ylabel="test images", title="what it says")
     _left.legend(loc="upper center", framealpha=1, edgecolor="none")
     _false, _true, _ = roc_curve(ill, p_ill)
     _right.plot(_false, _true, color=GREY)
@@ -219,7 +219,7 @@ def _(ill, names, p_ill, sensitivity, sick, specificity, threshold):
 
 @app.cell(hide_code=True)
 def _(auc, auc_high, auc_low, called, ill, names, sensitivity, sick, specificity, threshold):
-    _ill, _healthy = names[sick], names[1 - sick]
+    _ill, _healthy = said(names[sick]), said(names[1 - sick])
     mo.md(f"""
     | threshold {threshold.value:.2f} | called {_ill} | called {_healthy} |
     |---|---|---|

@@ -22,7 +22,7 @@ with app.setup:
 
     from tinydx.datasets.phantom import chest_phantom
     from tinydx.diagnosis.kinds.image import augmentation
-    from tinydx.lessons.page import RED, canvas, card, foot, head, own_data, show, square, term
+    from tinydx.lessons.page import RED, canvas, card, foot, head, own_data, said, show, square, term
     from tinydx.preprocessing.affine import affine_matrix
     from tinydx.preprocessing.image import ImageDataGenerator
 
@@ -70,7 +70,7 @@ def _():
     angle = mo.ui.slider(-45, 45, step=5, value=20, label="rotation, degrees", show_value=True, full_width=True)
     shift = mo.ui.slider(-0.4, 0.4, step=0.05, value=0.1, label="shift to the side, share", show_value=True, full_width=True)
     zoom = mo.ui.slider(0.6, 1.6, step=0.1, value=0.8, label="zoom factor", show_value=True, full_width=True)
-    _subject = "A real retina" if name == "retina" else f"Your picture, {name}"
+    _subject = "A real retina" if name == "retina" else f"Your picture, {said(name)}"
     mo.vstack([mo.md(f"## See it\n\n{_subject}. The small squares mark where the corners of the new image come from."),
                angle, shift, zoom])  # fmt: skip
     return angle, image, name, shift, zoom

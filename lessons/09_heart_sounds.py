@@ -21,7 +21,7 @@ with app.setup:
     from tinydx.datasets.heart import CLASS_NAMES, RATE, make_heart_sounds
     from tinydx.diagnosis.kinds.sound import FEATURES, build_rnn
     from tinydx.evaluation import bootstrap_interval, positive_class, roc_auc
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, code, foot, head, own_data, show, term
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, code, foot, head, own_data, said, show, term
     from tinydx.optimizers import AdamW
     from tinydx.preprocessing.sound import (
         add_noise,
@@ -107,7 +107,7 @@ def _(home, ill, own, test, train, x):
     are {len(x)} recordings of 4 s, {len(train)} for training and {len(test)} for testing.
     """
     _yours = f"""
-    Your data: {len(x)} recordings of **{home}**, the first 4 s of each at {RATE} Hz, {len(train)} for training and {len(test)} for testing. The split is by
+    Your data: {len(x)} recordings of **{said(home)}**, the first 4 s of each at {RATE} Hz, {len(train)} for training and {len(test)} for testing. The split is by
     recording. If a patient has several recordings, it is not an honest split.
     """
     shown = int(np.flatnonzero(ill)[0])
@@ -337,11 +337,11 @@ def _(areas, home, sites):
 
 @app.cell(hide_code=True)
 def _(elsewhere, home):
-    _rows = "\n    ".join(f"| {name} | {f['as a whole'][0]:.2f} | {f['band by band'][0]:.2f} |" for name, f in elsewhere.items())
+    _rows = "\n    ".join(f"| {said(name)} | {f['as a whole'][0]:.2f} | {f['band by band'][0]:.2f} |" for name, f in elsewhere.items())
     _table = f"""
     ## Your other hospitals
 
-    Trained on {home}, tested on the others (AUC):
+    Trained on {said(home)}, tested on the others (AUC):
 
     | | as a whole | band by band |
     |---|---|---|

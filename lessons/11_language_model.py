@@ -23,7 +23,7 @@ with app.setup:
 
     from tinydx.datasets.terms import icd10cm_diagnoses, split_by_group
     from tinydx.diagnosis.kinds.text import open_table
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, own_data, show, term
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, drawn, foot, head, own_data, said, show, term
     from tinydx.optimizers import Adam
     from tinydx.preprocessing.text import START, Codec, Words
     from tinydx.tasks.next_word import bigram, unigram
@@ -106,7 +106,7 @@ def _(codec, known, least, own, test, train):
     occurs in at least {least} texts.{_apart} The vocabulary has {len(codec)} entries; here a {term("token")} is a word. In training, the model must predict
     each word of a text, such as
 
-    *{train[0]}*
+    *{said(train[0])}*
 
     from the **right** words before it, not from its own predictions ({term("teacher forcing")}).
 
@@ -213,11 +213,11 @@ def _(begin, codec, model, temperature, top_k, top_p):
 @app.cell(hide_code=True)
 def _(begin, codec, plain, steered):
     _order = np.argsort(-plain)[:12]
-    _names = [codec.vocabulary.tokens[_i].replace("</s>", "(end)") for _i in _order]
+    _names = [drawn(codec.vocabulary.tokens[_i].replace("</s>", "(end)")) for _i in _order]
     _figure, _axis = canvas(height=3.4)
     _axis.barh(np.arange(12) + 0.2, plain[_order], 0.38, color=GREY, label="model")
     _axis.barh(np.arange(12) - 0.2, steered[_order], 0.38, color=BLUE, label="with these settings")
-    _axis.set(title=f"{begin.value} ...", xlabel="probability", yticks=np.arange(12), yticklabels=_names)
+    _axis.set(title=f"{drawn(begin.value)} ...", xlabel="probability", yticks=np.arange(12), yticklabels=_names)
     _axis.invert_yaxis()
     _axis.legend(loc="lower right", frameon=False)
     show(
@@ -240,7 +240,7 @@ def _(LONGEST, codec, model, temperature, top_k, top_p):
 
 @app.cell(hide_code=True)
 def _(left, written):
-    _lines = "<br>".join(f"• *{text}*" for text in written)
+    _lines = "<br>".join(f"• *{said(text)}*" for text in written)
     mo.md(f"""
     At these settings, {left} words can come next. The model writes these six titles with the same settings:
 

@@ -23,7 +23,7 @@ with app.setup:
     tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
     from tinydx.datasets.terms import icd10cm_diagnoses, split_by_group, text_pairs
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, own_data, show, term
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, drawn, foot, head, own_data, said, show, term
     from tinydx.optimizers import Adam
     from tinydx.preprocessing.text import PADDING, START, Codec, Words, pad_sequences
     from tinydx.text.decoding import beam_search
@@ -209,7 +209,7 @@ def _(chosen, codec, model, sources_test, texts):
 def _(looks, read, wrote):
     _figure, _axis = canvas(height=0.9 + 0.3 * len(wrote))
     _image = _axis.imshow(looks, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    _axis.set(xticks=range(len(read)), xticklabels=read, yticks=range(len(wrote)), yticklabels=wrote)
+    _axis.set(xticks=range(len(read)), xticklabels=list(map(drawn, read)), yticks=range(len(wrote)), yticklabels=list(map(drawn, wrote)))
     _axis.set(xlabel="word that is read", ylabel="word that is written")
     _figure.colorbar(_image, label="attention (share)")
     show(
@@ -261,7 +261,7 @@ def _(codec, model, own, sources_test, texts, truth):
 @app.cell
 def _(asked, erring):
     width = mo.ui.slider(1, 6, value=4, label="width of the beam, texts", show_value=True, full_width=True)
-    mo.vstack([mo.md(f"*{asked[erring]}*, and what the beam keeps after every word:"), width])
+    mo.vstack([mo.md(f"*{said(asked[erring])}*, and what the beam keeps after every word:"), width])
     return (width,)
 
 
@@ -294,7 +294,7 @@ def _(asked, beam_path, beam_text, branches, erring, greedy_path, texts, width):
         for _path in _branch:
             _axis.plot(range(len(_path) + 1), [0, *_path], ".-", color=GREY, alpha=0.35, linewidth=0.8, markersize=3)
     for _path, _colour, _text in ((greedy_path, RED, texts["greedy"][erring]), (beam_path, BLUE, beam_text)):
-        _axis.plot(range(len(_path) + 1), [0, *_path], "o-", color=_colour, label=textwrap.fill(f"{_text} (end)", 48))
+        _axis.plot(range(len(_path) + 1), [0, *_path], "o-", color=_colour, label=textwrap.fill(f"{drawn(_text)} (end)", 48))
     _axis.set(
         xlabel="words written", ylabel="ln p of the text so far (nats)", ylim=(1.4 * min(*greedy_path, *beam_path) - 0.5, 0.2)
     )
@@ -314,7 +314,7 @@ def _(erring, ln_p, own, sources_test, table, texts, translate, truth):
     lengths = {"sum": _count(by_sum), "mean": _count(texts["beam of 4"]), "truth": _count(truth)}
     assert own or lengths["sum"] <= lengths["mean"]
     mo.md(f"""
-    Greedy writes *{texts["greedy"][erring]}*, the beam of 4 *{texts["beam of 4"][erring]}*. According to the model, the second is
+    Greedy writes *{said(texts["greedy"][erring])}*, the beam of 4 *{said(texts["beam of 4"][erring])}*. According to the model, the second is
     e^{ln_p["beam of 4"][erring] - ln_p["greedy"][erring]:.1f} = **{np.exp(ln_p["beam of 4"][erring] - ln_p["greedy"][erring]):.1f} times** as probable. With a width of 1, beam search is greedy.
 
     Every further word makes a text less probable, so the sum of logarithms favours short texts. {term("length normalisation")} compares the

@@ -25,7 +25,7 @@ with app.setup:
     from tinydx.datasets.terms import CHAPTERS, icd10cm_terms, split_by_group
     from tinydx.diagnosis.kinds.text import build_bag, ids_of, open_table
     from tinydx.evaluation import wilson_interval
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, own_data, show, term
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, drawn, foot, head, own_data, said, show, term
     from tinydx.optimizers import Adam
     from tinydx.preprocessing.text import Codec, Subwords, Words
     from tinydx.text.retrieval import NearestText
@@ -111,11 +111,11 @@ def _(examples, own):
 def _(honest):
     shown = next((text for text, _, _ in honest[1] if re.fullmatch(r"\w{6,} \w{6,}", text)), honest[1][0][0])
     pieces = Subwords(4, 4)  # words, pairs of neighbours, and pieces of four letters
-    _tokens = " ".join(f"`{token}`" for token in pieces.tokenize(shown))
+    _tokens = " ".join(f"<code>{said(token)}</code>" for token in pieces.tokenize(shown))
     mo.md(f"""
     ## Tokens
 
-    *{shown}*, a test text, becomes
+    *{said(shown)}*, a test text, becomes
 
     {_tokens}
 
@@ -204,13 +204,13 @@ def _(model, names, reading, text):
 def _(effect, first, names, p, text, words):
     _order = np.argsort(-p)[:5]
     _figure, (_above, _below) = canvas(2, 1, height=2.6 + 0.2 * len(words), height_ratios=(5, max(len(words), 1)))
-    _above.barh([names[_i] for _i in _order], p[_order], color=[BLUE if _i == first else GREY for _i in _order])
-    _above.set(title=text.value[:50], xlabel="probability", xlim=(0, 1))
+    _above.barh([drawn(names[_i]) for _i in _order], p[_order], color=[BLUE if _i == first else GREY for _i in _order])
+    _above.set(title=drawn(text.value[:50]), xlabel="probability", xlim=(0, 1))
     _above.invert_yaxis()
     _places = np.arange(len(words))  # by place: a word may be there twice
     _below.barh(_places, effect, color=[BLUE if _e > 0 else RED for _e in effect])
     _below.set(
-        xlabel=f"what it adds to P({names[first]})", yticks=_places, yticklabels=words, xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1]
+        xlabel=f"what it adds to P({drawn(names[first])})", yticks=_places, yticklabels=list(map(drawn, words)), xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1]
     )
     _below.axvline(0, color=GREY, linewidth=0.8)
     _below.invert_yaxis()
@@ -223,13 +223,13 @@ def _(effect, first, names, p, text, words):
 
 @app.cell(hide_code=True)
 def _(cat, first, names, p, understood):
-    _sure = f"It says **{names[first]}**, at {p[first]:.0%}."
+    _sure = f"It says **{said(names[first])}**, at {p[first]:.0%}."
     _unknown = "**No part of this text occurred in training.** What you see is the bias alone: the model knows nothing about this text and does not say so."
     mo.md(f"""
     {_sure if understood else _unknown}
 
     The model gives probabilities for any text, and they always add up to 1 over its {len(names)} classes. For *the cat sat on the mat* it
-    says {names[cat.argmax()]}, at {cat.max():.0%}.
+    says {said(names[cat.argmax()])}, at {cat.max():.0%}.
 
     ## The split that flatters
 

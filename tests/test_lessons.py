@@ -151,11 +151,12 @@ class Links(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.found, self.tags = [], set()
+        self.found, self.tags, self.handlers = [], set(), []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         self.tags.add(tag)
+        self.handlers += [name for name, _ in attributes if name.startswith("on")]
         self.found += [value for name, value in attributes if name in ("src", "href", "srcset", "data", "action", "poster")]
 
 
@@ -316,10 +317,12 @@ def test_a_lesson_shows_the_data_it_is_given(capsys, monkeypatch, tmp_path):
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
     monkeypatch.setenv(lesson.DATA, "")  # restored after the test
-    save_img(tmp_path / "mine.png", np.random.default_rng(0).uniform(0, 255, (150, 200, 3)))
-    assert cli.main(["lesson", "1", "--data", str(tmp_path / "mine.png"), "--html", str(tmp_path / "mine.html")]) == 0
+    mine = tmp_path / "<img src=x onerror=alert(1)> $a$ mine.png"
+    save_img(mine, np.random.default_rng(0).uniform(0, 255, (150, 200, 3)))
+    assert cli.main(["lesson", "1", "--data", str(mine), "--html", str(tmp_path / "mine.html")]) == 0
     text = (tmp_path / "mine.html").read_text("utf-8")
     assert "mine.png" in text and "grey levels" in text and "Hounsfield" not in text
+    assert_quiet(text)
 
 
 def test_class_folders_are_read_the_right_way_round(monkeypatch, class_folders):
@@ -334,6 +337,34 @@ def test_class_folders_are_read_the_right_way_round(monkeypatch, class_folders):
     assert of_5["right"] == of_5["right_by_document"]
 
 
+HOSTILE = "<img src=x onerror=alert(1)> $x^{$ *n* \x1b[31m"
+
+
+def test_class_folders_of_any_name_are_only_shown(monkeypatch, class_folders, tmp_path):
+    """A folder's name is a text in the page and in the figures, whatever stands in it."""
+    one = find(5)
+    if one.missing:
+        pytest.skip(f"not installed: {', '.join(one.missing)}")
+    from tinydx.lessons import handout
+
+    monkeypatch.setenv(lesson.DATA, "")
+    folders = tmp_path / "<script>alert(1)"
+    folders.mkdir()
+    for old, new in (("normal", HOSTILE), ("pneumonia", "pneumonia'\"><svg onload=alert(2)>")):
+        (folders / new.replace("/", "")).symlink_to(class_folders / old)
+    one.take(folders)
+    text = handout.page(one, one.run()[0])
+    assert_quiet(text)
+    assert "&lt;img src=x onerror" in text and "\\x1b[31m" in text and "&lt;script&gt;alert(1)" in text
+
+
+def assert_quiet(text):
+    """A page that shows names of the data, and does nothing with them."""
+    links = Links(text)
+    assert all(link.startswith(("data:", "#")) for link in links.found), links.found
+    assert not {"script", "svg", "iframe"} & links.tags and links.handlers == [] and "\x1b" not in text
+
+
 @pytest.mark.parametrize("name", ["heart_sounds", "language_model", "translation", "text_diagnosis"])
 def test_a_lesson_runs_on_the_users_sounds_or_texts(name, monkeypatch, tmp_path):
     """With little data: a lesson must run, and must not assert what holds for its own data only."""
@@ -344,16 +375,20 @@ def test_a_lesson_runs_on_the_users_sounds_or_texts(name, monkeypatch, tmp_path)
     if name == "heart_sounds":
         pytest.importorskip("soundfile", reason="not installed: soundfile")
         mine = write_heart_folders(tmp_path / "hospitals", train=8, val=12, test=24, seconds=1.0)
+        (mine / "val").rename(mine / "val <img src=x onerror=alert(1)>")
     else:
-        organs, signs = ["lung", "skin", "bone", "eye", "ear"], ["pain", "ulcer", "cyst", "burn", "rash"]
+        organs, signs = ["<img src=x>", "skin", "bone", "$e$", "ear"], ["pain", "ulcer", "cyst", "burn", "rash"]
         columns = "source\ttarget" if name == "translation" else "text\tlabel"
         mine = tmp_path / "mine.tsv"
         mine.write_text("\n".join([columns, *(f"{a} and {b} {c}\t{a}" for a in organs for b in organs for c in signs)]), "utf-8")
     one.take(mine)
     outputs, variables = one.run()
     assert len(outputs) > 8 and variables["own"] == mine.resolve()
+    from tinydx.lessons import handout
+
+    assert_quiet(handout.page(one, outputs))
     if name == "heart_sounds":
-        assert variables["home"] == "test" and set(variables["elsewhere"]) == {"train", "val"}
+        assert variables["home"] == "test" and set(variables["elsewhere"]) == {"train", "val <img src=x onerror=alert(1)>"}
 
 
 @pytest.mark.parametrize(("claim", "status", "mark"), [("2 + 2 == 4", 0, "✓"), ("2 + 2 == 5", 1, "✗")])

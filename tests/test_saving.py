@@ -533,7 +533,7 @@ def rewritten(path, change):
         (lambda h, a: h["model"]["layers"][0]["config"].update(speed=3), "no argument 'speed'"),
         (lambda h, a: h["model"]["layers"][0].update(input_shape=7), "cannot be loaded"),
         (lambda h, a: h["training"]["optimizer"]["config"].update(learning_rate="x"), "learning_rate is 'x'"),
-        (lambda h, a: a.pop(next(k for k in a if k.startswith("weights/"))), "set_weights"),
+        (lambda h, a: a.pop(next(k for k in a if k.startswith("weights/"))), "weight 0 is missing"),
         (lambda h, a: a.pop(next(k for k in a if k.startswith("optimizer/"))), "cannot be loaded"),
         (lambda h, a: h.pop("class_names"), "cannot be loaded"),
         (lambda h, a: h.update(format=2), "has format 2, this tinydx reads 1: pip install -U tinydx"),

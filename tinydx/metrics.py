@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from tinydx.suggestions import did_you_mean
 
+MOST_THRESHOLDS = 1_000_000  # of an AUC, which keeps two numbers for each
 Weights = ArrayLike | None  # one weight per example (N,), or None: each weighs 1
 
 # --- one value per example: functions of (y_true, y_pred) ---------------------------------------------------
@@ -439,6 +440,8 @@ class AUC(Metric):
     def __init__(self, num_thresholds: int = 200, name: str | None = None, from_logits: bool = False):
         if num_thresholds < 2:
             raise ValueError(f"AUC: num_thresholds must be at least 2, not {num_thresholds}")
+        if num_thresholds > MOST_THRESHOLDS:
+            raise ValueError(f"AUC: num_thresholds is {num_thresholds}, expected at most {MOST_THRESHOLDS}")
         self.num_thresholds, self.from_logits = num_thresholds, from_logits
         super().__init__(name)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from tinydx.layers.base import Call, Input, Layer, Symbol, any_batch, map_symbols
 from tinydx.saving import load_model, save_model
 from tinydx.training.lowering import Lowered, lower, lower_graph
@@ -145,21 +147,38 @@ class Model(Trainer):
     @classmethod
     def from_entry(cls, entry: dict[str, Any], nested: Callable[[dict[str, Any]], Any]) -> Any:
         """See `Layer.from_entry`. A functional model is made again call by call."""
-        if "calls" not in entry:
+        if cls is not Model:
             return super().from_entry(entry, nested)
         layers = [nested(v) for v in entry["layers"]]
-        symbols = [Input(tuple(s["shape"]), s["name"], s["dtype"]) for s in entry["given"]]
-        for layer, x, keywords in entry["calls"]:
-            symbols += _as_list(layers[layer](_with_symbols(symbols, x), **_with_symbols(symbols, keywords)))
-        return cls(*_with_symbols(symbols, entry["ends"]))
+        symbols = [_input(s["shape"], s["name"], s["dtype"]) for s in entry["given"]]
+        for number, x, keywords in entry["calls"]:
+            symbols += _as_list(_one_of(layers, number)(_with_symbols(symbols, x), **_with_symbols(symbols, keywords)))
+        inputs, outputs = _with_symbols(symbols, entry["ends"])
+        return cls(inputs, outputs)
 
 
 def _with_symbols(symbols: list[Symbol], value: Any) -> Any:
     """The value with symbols in the places of their numbers."""
     if isinstance(value, dict):
-        inside = {k: _with_symbols(symbols, v) for k, v in value.items()}
-        return symbols[value["symbol"]] if set(value) == {"symbol"} else inside
+        if set(value) == {"symbol"}:
+            return _one_of(symbols, value["symbol"])
+        return {k: _with_symbols(symbols, v) for k, v in value.items()}
     return [_with_symbols(symbols, v) for v in value] if isinstance(value, list) else value
+
+
+def _input(shape: Any, name: Any, dtype: Any) -> Symbol:
+    """The Input of a file; ValueError unless it has sizes above 0 or None, a name, and a dtype of numbers."""
+    sizes = all(n is None or (isinstance(n, int) and not isinstance(n, bool) and n > 0) for n in shape)
+    if not (sizes and isinstance(name, str) and isinstance(dtype, str) and np.dtype(dtype).kind in "biuf"):
+        raise ValueError(f"an input has shape {shape}, name {name!r} and dtype {dtype!r}: expected sizes, a text, and numbers")
+    return Input(tuple(shape), name, dtype)
+
+
+def _one_of(made: list[Any], number: Any) -> Any:
+    """The layer or symbol of that number; IndexError for one that is not made yet."""
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(made):
+        raise IndexError(f"a call names number {number!r} of {len(made)} layers or values that come before it")
+    return made[number]
 
 
 class Sequential(Model):
@@ -241,9 +260,11 @@ class Sequential(Model):
     @classmethod
     def from_entry(cls, entry: dict[str, Any], nested: Callable[[dict[str, Any]], Any]) -> Any:
         """See `Layer.from_entry`."""
-        if "fixed_shape" not in entry:
+        if cls is not Sequential:
             return super().from_entry(entry, nested)
         model = cls([nested(v) for v in entry["layers"]])
+        if not isinstance(entry["fixed_shape"], bool):
+            raise TypeError(f"fixed_shape is {entry['fixed_shape']!r}, expected true or false")
         model.fixed_shape = entry["fixed_shape"]
         return model
 

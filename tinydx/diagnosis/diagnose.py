@@ -31,6 +31,7 @@ from tinydx.callbacks import EarlyStopping
 from tinydx.datasets.study import Examples, Study
 from tinydx.diagnosis import baselines, elsewhere, ensemble, kinds
 from tinydx.diagnosis import choose as choosing
+from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_report
 from tinydx.models import load_model
@@ -272,9 +273,7 @@ def predict(model_path: str, entries: list[str]) -> int:
     Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make.
     """
     model = load_model(model_path)
-    if model.class_names is None or "kind" not in (model.preprocessing or {}):
-        raise ValueError(f"{model_path} holds no class names, or not how to read inputs: `tinydx diagnose` did not make it")
-    kind = kinds.get(model.preprocessing["kind"])
+    kind = kind_of(model)
     failed = 0
     for entry in entries:
         try:

@@ -22,7 +22,8 @@ import numpy as np
 
 from tinydx import evaluation
 from tinydx.datasets.study import SPLITS, Examples, Study
-from tinydx.diagnosis import inputs, kinds
+from tinydx.diagnosis import inputs
+from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind
 from tinydx.files import atomic_write
 from tinydx.models import load_model
@@ -74,13 +75,6 @@ def test(
     row["roc"] = _roc(part.y, probabilities, names)
     row["warnings"] = _verdicts(row) + _differences(training, kind, part, how)
     return row
-
-
-def kind_of(model: Any) -> Kind:
-    """The kind of data that a model reads; ValueError where `tinydx diagnose` did not make it."""
-    if model.class_names is None or "kind" not in (model.preprocessing or {}):
-        raise ValueError(f"{model.name} holds no class names, or not how to read inputs: `tinydx diagnose` did not make it")
-    return kinds.get(model.preprocessing["kind"])
 
 
 def _roc(y: np.ndarray, probabilities: np.ndarray, names: list[str]) -> list[list[float]] | None:

@@ -130,6 +130,12 @@ class Kind:
         """The numbers of which the baseline of `tinydx.diagnosis.baselines` makes its diagnosis: float32 (N,D)."""
         raise NotImplementedError
 
+    def check_reading(self, preprocessing: dict[str, Any], model: Any) -> None:
+        """TypeError, ValueError or KeyError unless a model's file says how its inputs are read, and they fit the model.
+
+        Arguments: preprocessing, the study's attribute of that name; model.
+        """
+
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         """Read one input of `tinydx predict`.
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from tinydx import initializers, regularizers
 from tinydx.device import to_host
+from tinydx.layers import declared
 from tinydx.layers.registry import register
 from tinydx.suggestions import did_you_mean
 from tinydx.tensor import Tensor, as_array, no_grad
@@ -142,6 +143,7 @@ class Layer:
             cls.build = _once(cls.build)  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        declared.expect_layer(cls.__name__)
         layer = super().__new__(cls)
         signature = inspect.signature(cls.__init__)
         try:
@@ -240,6 +242,7 @@ class Layer:
 
     def call_on_symbols(self, x: Any, keywords: dict[str, Any]) -> Any:
         """Symbols for the outputs; the call becomes a part of a functional model's graph."""
+        _check_keywords(self, keywords)
         shape, first = ([s.shape for s in x], x[0]) if isinstance(x, list | tuple) else (x.shape, x)
         self.ensure_built(shape, first.dtype)
         self.check_input(shape)
@@ -275,6 +278,8 @@ class Layer:
 
     def run_on_zeros(self, input_shape: Any) -> Any:
         """The output for zeros of that shape; the call builds all layers inside."""
+        if declared.making():
+            declared.expect_run(f"the input of {self.name}", input_shape)
         several = isinstance(input_shape, list)
         dtype = np.dtype("int64") if self.takes_ids else self.dtype or np.dtype("float32")
         zeros = [np.zeros([n or 1 for n in s], dtype) for s in (input_shape if several else [input_shape])]
@@ -313,7 +318,10 @@ class Layer:
         Arguments: name; shape; initializer, a name or a function of the shape; trainable, whether training may change it;
         regularizer, a name or a function of the weight (`tinydx.regularizers`), or None.
         """
-        values = np.asarray(initializers.get(initializer)(shape), self.dtype, order="C")
+        declared.expect_weight(f"{self.name}/{name}", tuple(shape))
+        initial = initializers.get(initializer)
+        values = np.zeros(shape) if declared.making() else initial(shape)
+        values = np.asarray(values, self.dtype, order="C")
         weight = Tensor(values, requires_grad=trainable and self.trainable, name=f"{self.name}/{name}")
         self._own.append((weight, trainable))
         if (penalty := regularizers.get(regularizer)) is not None:
@@ -417,6 +425,16 @@ def _arguments_of(cls: type) -> list[str]:
     """The names of all arguments: the class's own and those of its base classes."""
     names = [n for c in cls.__mro__[:-1] for n in inspect.signature(c.__init__).parameters]  # type: ignore[misc]
     return [n for n in dict.fromkeys(names) if n not in ("self", "common", "unknown")]
+
+
+def _check_keywords(layer: Layer, keywords: dict[str, Any]) -> None:
+    """TypeError for an argument that the layer's `call` does not have, which would else appear at the first batch."""
+    taken = inspect.signature(layer.call).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+        return
+    for name in keywords:
+        if name not in list(taken)[1:]:
+            raise TypeError(f"{layer.name}: a call has no argument {name!r}{did_you_mean(name, list(taken)[1:])}")
 
 
 def any_batch(shape: Any) -> Any:

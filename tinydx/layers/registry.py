@@ -22,11 +22,12 @@ def register(cls: type) -> None:
 
 
 def known_classes() -> dict[str, Any]:
-    """All registered classes by name.
+    """All registered classes by name, without those that only others derive from: a package does not export these.
 
     >>> known_classes()["Dense"].__module__
     'tinydx.layers.core'
+    >>> "Recurrent" in known_classes()
+    False
     """
-    for package in PACKAGES:
-        importlib.import_module(package)
-    return dict(_classes)
+    packages = [importlib.import_module(package) for package in PACKAGES]
+    return {name: cls for name, cls in _classes.items() if any(getattr(p, name, None) is cls for p in packages)}

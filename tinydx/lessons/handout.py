@@ -16,6 +16,7 @@ from pathlib import Path
 from tinydx.files import atomic_write
 from tinydx.lessons import glossary
 from tinydx.lessons.lesson import Lesson, all_lessons
+from tinydx.names import in_html
 
 EQUATION = re.compile(r"<marimo-tex[^>]*>\|\|([(\[])(.*?)\|\|[)\]]</marimo-tex>", re.DOTALL)
 CONTROL = re.compile(r"(?:<marimo-ui-element.*?</marimo-ui-element>\s*)+", re.DOTALL)
@@ -56,20 +57,20 @@ def page(lesson: Lesson, outputs: list, index: str = "") -> str:
     body = EQUATION.sub(_mathml, body)
     live = f"In the lesson, a control here changes the figure: <code>tinydx lesson {lesson.number}</code>"
     body = CONTROL.sub(f'<p class="live">{live}</p>', body)
-    back = f'<p><a href="{index}">All lessons</a> · <a href="{index}#glossary">Glossary</a></p>' if index else ""
+    back = f'<p><a href="{in_html(index)}">All lessons</a> · <a href="{in_html(index)}#glossary">Glossary</a></p>' if index else ""
     return _document(f"{lesson.number} {lesson.title}", back + body)
 
 
 def index_page(lessons: list[Lesson]) -> str:
     """The HTML of the index: all handouts and the glossary."""
     rows = "".join(
-        f'<tr><td>{lesson.number}</td><td><a href="{lesson.path.stem}.html">{html.escape(lesson.title)}</a> '
-        f'<span lang="zh">{lesson.chinese}</span></td><td>{lesson.minutes} min</td></tr>'
+        f'<tr><td>{lesson.number}</td><td><a href="{in_html(lesson.path.stem)}.html">{in_html(lesson.title)}</a> '
+        f'<span lang="zh">{in_html(lesson.chinese)}</span></td><td>{lesson.minutes} min</td></tr>'
         for lesson in lessons
     )
     words = "".join(
-        f'<dt>{html.escape(t.english)} <span lang="zh">{t.chinese}</span> <code>{html.escape(t.code)}</code></dt>'
-        f"<dd>{html.escape(t.meaning)}</dd>"
+        f'<dt>{in_html(t.english)} <span lang="zh">{in_html(t.chinese)}</span> <code>{in_html(t.code)}</code></dt>'
+        f"<dd>{in_html(t.meaning)}</dd>"
         for t in glossary.terms()
     )
     return _document(
@@ -91,6 +92,6 @@ def _document(title: str, body: str) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n"
+        f"<title>{in_html(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n"
         "<footer>tinydx is for learning and research. It is not a medical device.</footer>\n</body>\n</html>\n"
     )

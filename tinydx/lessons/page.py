@@ -5,6 +5,7 @@
     card("conv2d", ...)  the engine's code of an op, from the op table
     code(function, ...)  the code of any function
     canvas, show         an empty figure of the right size; the picture that it becomes, with its text description
+    said(name), drawn(name)   a name of the user's own data, in a text and in a figure
     own_data()           the path given by `tinydx lesson 1 --data PATH`, or None; square(path, 128), an image file as an array
     foot(1)              the lesson's exercises and terms, and the next lesson
 
@@ -15,7 +16,6 @@ objects, never made with pyplot, which would change global state.
 from __future__ import annotations
 
 import base64
-import html
 import io
 import os
 import re
@@ -29,7 +29,12 @@ from matplotlib.figure import Figure
 from tinydx import cards, exercises
 from tinydx.lessons import glossary
 from tinydx.lessons.lesson import DATA, all_lessons, find
+from tinydx.names import in_figure as drawn
+from tinydx.names import in_html
+from tinydx.names import in_markdown as said
 from tinydx.preprocessing.files import img_to_array, load_img
+
+__all__ = ["BLUE", "GREY", "RED", "canvas", "card", "code", "drawn", "foot", "head", "own_data", "said", "show", "square", "term"]
 
 BLUE, RED, GREY = "#2166ac", "#c62828", "#627d98"
 WIDTH = 4.6  # inches of a figure: 9 pt letters are then 10 px high on a page of 390 px
@@ -50,7 +55,7 @@ def head(number: int) -> Any:
     title = f"# {number} · {lesson.title} <span lang='zh'>{lesson.chinese}</span>"
     lines = [title, f"Lesson {number} of tinydx · {minutes}"]
     if own := own_data():
-        lines.append(f"Your data: `{own.name}`")
+        lines.append(f"Your data: {said(own.name)}")
     elif lesson.data:
         lines.append(f"With your own data: `tinydx lesson {number} --data PATH`, where PATH is {lesson.data}")
     return _markdown("\n\n".join(lines))
@@ -102,7 +107,7 @@ def show(figure: Figure, words: str) -> Any:
     file = io.BytesIO()
     figure.savefig(file, format="png")
     data = base64.b64encode(file.getvalue()).decode()
-    return marimo.Html(f'<img class="figure" alt="{html.escape(words)}" src="data:image/png;base64,{data}">')
+    return marimo.Html(f'<img class="figure" alt="{in_html(words)}" src="data:image/png;base64,{data}">')
 
 
 def foot(number: int) -> Any:

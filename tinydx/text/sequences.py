@@ -59,6 +59,14 @@ def teacher_forcing(texts: Sequence[Sequence[int]], longest: int) -> tuple[np.nd
     return np.where(kept[:, :-1] == END, PADDING, kept[:, :-1]), kept[:, 1:]
 
 
+def expect_tokens(model: Model, input_shape: Any, inputs: int) -> None:
+    """ValueError unless a model gets that many inputs of ids (N,T)."""
+    shapes = input_shape if isinstance(input_shape, list) else [input_shape]
+    if len(shapes) != inputs or any(len(shape) != 2 for shape in shapes):
+        wanted = "ids (N,T)" if inputs == 1 else "[source ids (N,S), ids (N,T)]"
+        raise ValueError(f"{model.name}: expected {wanted}, got {shapes}")
+
+
 class LanguageModel(Model):
     """The next token from the tokens so far: ids (N,T) -> probabilities (N,T,V).
 
@@ -87,6 +95,14 @@ class LanguageModel(Model):
         self.cells = [CELLS[cell](units, return_sequences=True, return_state=True) for _ in range(depth)]
         self.dropout = Dropout(dropout)
         self.scores = Dense(vocabulary, activation="softmax")
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights, by a run on one token: they do not depend on how many there are."""
+        expect_tokens(self, input_shape, 1)
+        super().build((1, 1))
+
+    def output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape, self.scores.units)
 
     def call(self, x: Any, training: bool = False) -> Tensor:
         """Probabilities (N,T,V) of the token after each of the ids x (N,T)."""
@@ -171,6 +187,14 @@ class Seq2Seq(Model):
         self.join, self.dropout = Concatenate(), Dropout(dropout)
         self.mix, self.scores = Dense(units, activation="tanh"), Dense(vocabulary)
         self.gate = Dense(1, activation="sigmoid") if copy else None
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights, by a run on one token each: they do not depend on how many there are."""
+        expect_tokens(self, input_shape, 2)
+        super().build([(1, 1), (1, 1)])
+
+    def output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape[1], self.scores.units)
 
     def call(self, x: list[Any], training: bool = False) -> Tensor:
         """Probabilities (N,T,V) from x = [source ids (N,S), tokens so far (N,T)]."""

@@ -29,6 +29,7 @@ from tinydx.text.sequences import Seq2Seq, teacher_forcing
 Pair = tuple[str, str]
 LENGTH_PENALTY = 0.6  # of beam search: with 1 the texts become longer than those of people
 BATCH = 64  # texts that `translate` writes at a time
+LONGEST = 10_000  # tokens of a text
 BREAK = "\n"  # between a source and its drafts: all are single lines
 
 
@@ -113,6 +114,26 @@ def train_translator(
     return model
 
 
+def check_reading(model: Any) -> None:
+    """ValueError unless the model's file says how its texts are read, and that fits the model.
+
+    Arguments: model, whose preprocessing is that of a translator.
+    """
+    how = model.preprocessing
+    pairs, words = how.get("pairs"), len(Codec.from_config(how.get("codec")))
+    if not isinstance(model, Seq2Seq) or model.embedding.input_dim < words:
+        raise ValueError(f"{model.name} is no Seq2Seq of the {words} tokens of its vocabulary")
+    for name, least, most in (("longest", 1, LONGEST), ("drafts", 0, LONGEST)):
+        value = how.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ValueError(f"{model.name}: {name} is {value!r}, expected {least} to {most}")
+    two_texts = isinstance(pairs, list) and all(
+        isinstance(p, list | tuple) and len(p) == 2 and all(isinstance(t, str) for t in p) for p in pairs
+    )
+    if not two_texts:
+        raise ValueError(f"{model.name}: pairs are no list of two texts each")
+
+
 def _targets(codec: Codec, texts: Sequence[str], longest: int) -> list[list[int]]:
     """The ids START ... END of each target."""
     return [codec.encode(text, ends=True)[: longest + 2] for text in texts]
@@ -161,6 +182,7 @@ def translate(model: Seq2Seq, texts: Sequence[str], width: int = 4) -> list[str]
     preprocessing = model.preprocessing or {}
     if preprocessing.get("kind") != "translation":
         raise ValueError("this model is not a translator; train one with python -m tinydx.tasks.translation")
+    check_reading(model)
     empty = [i for i, text in enumerate(texts) if not text.strip()]
     if empty:
         raise ValueError(f"text {empty[0] + 1} of {len(texts)} is empty: there is nothing to translate")

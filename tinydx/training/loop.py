@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tinydx import callbacks as cb
 from tinydx import random
-from tinydx.saving import read_run, save_run
+from tinydx.saving import read_run, refusing, save_run
+from tinydx.saving.header import expect_dict, expect_list, expect_text, part
 from tinydx.training import data, prefetch
 from tinydx.training.data import Batch
 from tinydx.training.placement import free_memory
+from tinydx.training.resuming import all_or_nothing, check_run
 from tinydx.training.running_means import RunningMeans
 
 
@@ -46,16 +50,22 @@ class Run:
         for c in self.callbacks:
             c.model, c.params = model, params
 
-    def train(self, epochs: range, resume: str | Path | None) -> cb.History:
-        """Train for the epochs; with resume, for those that are left of the run saved at that path."""
+    def train(self, epochs: range, resume: str | Path | None, ready: Callable[[], None]) -> cb.History:
+        """Train for the epochs; with resume, for those that are left of the run saved at that path.
+
+        `ready` is called when the saved run is found to fit, and before anything changes.
+        """
         saved = self._read(resume) if resume and Path(resume).exists() else None
         if resume and not Path(resume).parent.is_dir():
             raise FileNotFoundError(f"resume={str(resume)!r}: its folder does not exist, create it first")
-        self.model.stop_training = False
         try:
-            self._call("on_train_begin")
-            if saved:
-                epochs = range(self._restore(saved), epochs.stop)
+            with all_or_nothing(self.model, self.lasting, (self.source, self.validation)) if saved else nullcontext():
+                ready()
+                self.model.stop_training = False
+                self._call("on_train_begin")
+                if saved:
+                    with refusing(str(resume)):
+                        epochs = range(self._restore(saved), epochs.stop)
             for epoch in epochs:
                 if self.model.stop_training:
                     break
@@ -122,24 +132,31 @@ class Run:
         save_run(self.model, state, path)
 
     def _read(self, path: str | Path) -> Any:
-        """The saved run, checked against this one; only the sources of data take their state yet."""
+        """The saved run, checked against this one; nothing changes yet."""
         saved = read_run(self.model, path)
-        was, now = [c["class"] for c in saved.state["callbacks"]], [type(c).__name__ for c in self.lasting]
+        with refusing(path):
+            remembered = expect_list(part(expect_dict(saved.state, "the run"), "callbacks", "the run"), "callbacks")
+            was = [expect_text(part(expect_dict(c, "a callback"), "class", "a callback"), "class") for c in remembered]
+        now = [type(c).__name__ for c in self.lasting]
         if was != now:
             raise ValueError(f"{path}: the run had the callbacks {was[:-1]}, now there are {now[:-1]}")
-        self.source.load_state(saved.state["data"])
-        if self.validation and saved.state["validation"]:
-            self.validation.load_state(saved.state["validation"])
+        with refusing(path):
+            sources = ((self.source, "data", self.params["steps"]), (self.validation, "validation", self.validation_steps or 1))
+            check_run(saved.state, self.lasting, sources, saved.shapes)
         return saved
 
     def _restore(self, saved: Any) -> int:
-        """Give model, callbacks and random numbers the saved state; returns the epoch to continue with."""
+        """Give model, callbacks, random numbers and data the saved state; returns the epoch to continue with."""
         state = saved.state
         saved.load_model()
         for c, remembered in zip(self.lasting, state["callbacks"], strict=True):
             c.load_state(remembered["state"])
         random.load_state(state["random"])
         self.model.stop_training = state["stopped"]
+        both = [(self.source, state["data"]), (self.validation, state["validation"])]
+        for source, position in sorted(both, key=lambda s: isinstance(s[0], data.GeneratorBatches)):  # these cannot go back
+            if source and position:
+                source.load_state(position)
         return state["epoch"]
 
 

@@ -188,25 +188,24 @@ class Trainer(Layer):
             (x, y, weight), validation_data = data.split_off_validation(*arrays, validation_split)
         training = data.batches(x, y, weight, batch_size, shuffle)
         validation = None if validation_data is None else _validation_source(validation_data, batch_size)
-        self._remember_source(x)
         if validation_data is not None:
-            self._check_classes(validation_data)
+            self._check_classes(validation_data, _class_names(x) or self.class_names)
         verbose = 1 if verbose == "auto" else verbose
         params = {"epochs": epochs, "steps": epoch_length(training, steps_per_epoch), "verbose": verbose}
         run = Run(self, Sources(training, validation, validation_steps), params, callbacks, class_weight)
-        return run.train(range(initial_epoch, epochs), resume)
+        return run.train(range(initial_epoch, epochs), resume, ready=lambda: self._remember_source(x))
 
     def _remember_source(self, x: Any) -> None:
         """Take class names and the way of reading files from the training data, for predictions."""
-        if getattr(x, "class_indices", None):
-            self.class_names = _class_names(x)
+        self.class_names = _class_names(x) or self.class_names
         if getattr(x, "preprocessing", None):
             self.preprocessing = dict(x.preprocessing)
 
-    def _check_classes(self, x: Any) -> None:
+    def _check_classes(self, x: Any, known: list[str] | None) -> None:
         """ValueError where a generator numbers its classes differently from the training data."""
-        if getattr(x, "class_indices", None) and self.class_names and _class_names(x) != self.class_names:
-            raise ValueError(f"the data has the classes {_class_names(x)}, the model was trained on {self.class_names}")
+        names = _class_names(x)
+        if names and known and names != known:
+            raise ValueError(f"the data has the classes {names}, the model was trained on {known}")
 
     # ---- evaluate and predict ----
 
@@ -225,7 +224,7 @@ class Trainer(Layer):
         Arguments: as in `fit`; steps, batches to evaluate (default: all); return_dict, whether to return a dict by name.
         Returns: [loss, metric, ...], or the loss alone where there are no metrics, or the dict.
         """
-        self._check_classes(x)
+        self._check_classes(x, self.class_names)
         logs = self.evaluate_source(data.batches(x, y, sample_weight, batch_size), steps)
         if verbose:
             print(cb.format_logs(logs), flush=True)
@@ -293,9 +292,10 @@ def _validation_source(given: Any, batch_size: int | None) -> Any:
     return data.batches(x, y, weight, batch_size)
 
 
-def _class_names(iterator: Any) -> list[str]:
-    """The names of an iterator's classes, by class number."""
-    return sorted(iterator.class_indices, key=iterator.class_indices.get)
+def _class_names(x: Any) -> list[str] | None:
+    """The names of an iterator's classes, by class number; None for data that has none."""
+    numbers = getattr(x, "class_indices", None)
+    return sorted(numbers, key=numbers.get) if numbers else None
 
 
 def _flat(logs: dict[str, Any]) -> Any:

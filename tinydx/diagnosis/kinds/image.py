@@ -33,12 +33,14 @@ from tinydx.diagnosis.inputs import image_statistics
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
 from tinydx.diagnosis.networks import linear_on_pixels, small_cnn
 from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten, GlobalAveragePooling2D, MaxPooling2D
+from tinydx.layers.declared import expect_run
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
 from tinydx.optimizers.schedules import CosineDecay
-from tinydx.preprocessing.files import EXTENSIONS, check_images
+from tinydx.preprocessing.files import CHANNELS, EXTENSIONS, INTERPOLATIONS, check_choice, check_images
 from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
+from tinydx.saving.header import expect_count, expect_list, expect_number
 
 DOCUMENT_SIZE, SIZE = 150, 48  # pixels, of the document's program and of the recipe
 STEPS, BATCH, EPOCHS = 700, 64, 10  # of the recipe; an epoch is a tenth of the steps, after which validation is shown
@@ -161,6 +163,16 @@ class ImageKind(Kind):
         """The pixels of the image at 32x32 (or its own size if that is smaller), 0 to 1; in colour where training images are."""
         x = part.x[..., :1] if is_grey(study.train.x) else part.x
         return (_resized(x, min(BASELINE_SIZE, x.shape[1])) / np.float32(255)).reshape(len(x), -1).astype(np.float32)
+
+    def check_reading(self, preprocessing: dict[str, Any], model: Any) -> None:
+        height, width = (expect_count(n, "target_size") for n in expect_list(preprocessing["target_size"], "target_size"))
+        check_choice("color_mode", preprocessing["color_mode"], CHANNELS)
+        check_choice("interpolation", preprocessing["interpolation"], INTERPOLATIONS)
+        if preprocessing["rescale"] is not None:
+            expect_number(preprocessing["rescale"], "rescale")
+        shape = (None, height, width, CHANNELS[preprocessing["color_mode"]])
+        expect_run("its image", shape)
+        model.check_input(shape)
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         x = load_images([entry], preprocessing)

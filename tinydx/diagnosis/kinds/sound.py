@@ -50,6 +50,7 @@ from tinydx.layers import (
     Reshape,
     SimpleRNN,
 )
+from tinydx.layers.declared import expect_run
 from tinydx.models import Model, Sequential
 from tinydx.optimizers import AdamW
 from tinydx.preprocessing.sound import (
@@ -62,11 +63,14 @@ from tinydx.preprocessing.sound import (
     load_features,
     load_samples,
 )
+from tinydx.saving.arguments import check_arguments
+from tinydx.saving.header import expect_count, expect_dict, expect_list, expect_number
 from tinydx.training import data
 
 RATE = 2000  # Hz
 SECONDS = 10  # of a recording, unless --size says otherwise
 SYNTHETIC_SECONDS = 5
+LARGEST_OPTION, LARGEST_BANK = 2**20, 2**22  # of the features of a model file: a number, and bands times samples
 FEATURES: dict[str, Any] = {"rate": RATE, "n_fft": 512, "window": 128, "hop": 50, "n_mels": 32, "fmin": 10.0, "fmax": 1000.0}
 FILTERS, UNITS = 48, 32  # of the convolution and of the recurrence
 FEW = 1000  # training recordings: below, they are summarized
@@ -145,6 +149,26 @@ class SoundKind(Kind):
         """The mean over time of each band's log power, in dB, and its standard deviation: float32 (N, 2 * bands)."""
         bands = [augmentation("none").features(x) for x in part.x]
         return np.array([np.concatenate([b.mean(axis=0), b.std(axis=0)]) for b in bands], np.float32)
+
+    def check_reading(self, preprocessing: dict[str, Any], model: Any) -> None:
+        options = expect_dict(preprocessing["features"], "features")
+        check_arguments(SoundDataGenerator, options)
+        for name in ("rate", "n_fft", "hop", "n_mels"):
+            if not expect_count(options[name], name, below=LARGEST_OPTION):
+                raise ValueError(f"{name} is 0")
+        if options["n_mels"] * options["n_fft"] > LARGEST_BANK:
+            raise ValueError(f"{options['n_mels']} bands of {options['n_fft']} samples are more than any training had")
+        samples = expect_count(preprocessing["seconds"], "seconds") * options["rate"]
+        expect_run("its recording", (None, samples))
+        bands = SoundDataGenerator(**options).shape(samples)
+        expect_run("its recording", (None, *bands))
+        if is_summarized(preprocessing):
+            sizes = [len(expect_list(preprocessing[k], k)) for k in ("mean", "spread")]
+            for value in (*preprocessing["mean"], *preprocessing["spread"]):
+                expect_number(value, "mean and spread")
+            if sizes[0] != sizes[1]:
+                raise ValueError(f"mean and spread have {sizes[0]} and {sizes[1]} numbers")
+        model.check_input((None, sizes[0]) if is_summarized(preprocessing) else (None, *bands))
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         frames = load_features([entry], preprocessing)

@@ -33,11 +33,13 @@ from tinydx.diagnosis.inputs import text_statistics
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
 from tinydx.diagnosis.networks import linear_on_tokens, lstm
 from tinydx.layers import Dropout, Embedding, GlobalAveragePooling1D
+from tinydx.layers.declared import expect_run
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
 from tinydx.preprocessing.files import find_files
 from tinydx.preprocessing.text import UNKNOWN, Codec, Subwords, Vocabulary, Words, pad_sequences
 from tinydx.preprocessing.text.vocabulary import SPECIAL
+from tinydx.saving.header import expect_count
 from tinydx.training import data
 
 MOST = 512  # tokens that are kept of a text
@@ -144,6 +146,15 @@ class TextKind(Kind):
         """TF-IDF of the words and pairs of words that occur in at least two training texts; the most frequent up to `COLUMNS`."""
         train = list(study.train.x)
         return TfIdf(train, min(COLUMNS, CELLS // len(train))).transform(list(part.x))
+
+    def check_reading(self, preprocessing: dict[str, Any], model: Any) -> None:
+        size = expect_count(preprocessing["size"], "size")
+        expect_run("its text", (None, size))
+        words = len(Codec.from_config(preprocessing["codec"]))
+        for layer in model.all_layers():
+            if isinstance(layer, Embedding) and layer.input_dim < words:
+                raise ValueError(f"its vocabulary has {words} tokens, the model {layer.input_dim} vectors")
+        model.check_input((None, size))
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         """A text, or the path of a .txt file. ValueError where no part of it occurred in training."""

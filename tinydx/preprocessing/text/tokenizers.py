@@ -112,6 +112,9 @@ class BytePairs:
 
     def __init__(self, merges: Iterable[Sequence[str]] = ()):
         self.merges: list[Pair] = [(first, second) for first, second in merges]
+        for text in (text for pair in self.merges for text in pair):
+            if not isinstance(text, str) or not text or max(text) > "\xff":
+                raise ValueError(f"BytePairs: {text!r} is no text of one character for each byte")
         self.rank = {pair: i for i, pair in enumerate(self.merges)}
         self._known: dict[str, list[str]] = {}
 
@@ -182,7 +185,7 @@ class Subwords:
     """
 
     def __init__(self, lowest: int = 3, highest: int = 5):
-        if not 1 <= lowest <= highest:
+        if not (isinstance(lowest, int) and isinstance(highest, int) and 1 <= lowest <= highest):
             raise ValueError(f"Subwords: pieces of {lowest} to {highest} characters, expected 1 <= lowest <= highest")
         self.lowest, self.highest, self._words = lowest, highest, Words()
 
@@ -194,7 +197,7 @@ class Subwords:
         return marked + [f"{a} {b}" for a, b in pairwise(words)] + pieces
 
     def _pieces(self, word: str) -> Iterator[str]:
-        for n in range(self.lowest, self.highest + 1):
+        for n in range(self.lowest, min(self.highest, len(word)) + 1):
             for i in range(len(word) - n + 1):
                 yield word[i : i + n]
 
@@ -244,13 +247,18 @@ def from_config(config: dict[str, Any]) -> Any:
     """Make a tokenizer again from its `config()`.
 
     Arguments: config, a dict with "kind" and the tokenizer's own arguments.
-    Raises: ValueError for an unknown kind.
+    Raises: ValueError for an unknown kind, and for arguments that it does not take.
 
     >>> from_config(Words(lower=False).config()).tokenize("A b")
     ['A', 'b']
     """
+    if not isinstance(config, dict):
+        raise ValueError(f"the tokenizer is a {type(config).__name__}, expected its kind and arguments")
     arguments = dict(config)
     kind = arguments.pop("kind", None)
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"unknown tokenizer {kind!r}, expected one of {', '.join(KINDS)}")
-    return KINDS[kind](**arguments)
+    try:
+        return KINDS[kind](**arguments)
+    except TypeError as error:
+        raise ValueError(f"the tokenizer {kind!r} does not take these arguments: {error}") from None

@@ -21,7 +21,7 @@ class Vocabulary:
     """The tokens that a model knows, each with an id.
 
     Arguments: tokens, without the four special ones; the first gets the id 4.
-    Raises: ValueError for a token that occurs twice.
+    Raises: ValueError for a token that occurs twice, or is no text.
 
     >>> v = Vocabulary.learn([["a", "b"], ["b"]])
     >>> v.ids(["b", "a", "new"]), v.words([4, 5, 1]), len(v)
@@ -30,6 +30,9 @@ class Vocabulary:
 
     def __init__(self, tokens: Iterable[str]):
         self.tokens = [*SPECIAL, *tokens]
+        for token in self.tokens:
+            if not isinstance(token, str):
+                raise ValueError(f"Vocabulary: {token!r} is no text")
         self.number = {token: i for i, token in enumerate(self.tokens)}
         if len(self.number) != len(self.tokens):
             twice = next(token for token, n in Counter(self.tokens).items() if n > 1)
@@ -120,7 +123,9 @@ class Codec:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Codec:
-        """The codec that `config()` described."""
+        """The codec that `config()` described; ValueError for any other description."""
+        if not isinstance(config, dict) or not isinstance(config.get("tokens"), list) or "tokenizer" not in config:
+            raise ValueError("a codec needs a tokenizer and a list of tokens")
         tokenizer = from_config(config["tokenizer"])
         return cls(tokenizer, Vocabulary(tokenizer.symbols if isinstance(tokenizer, BytePairs) else config["tokens"]))
 
