@@ -171,8 +171,9 @@ def _figure(panels: Sequence[Panel], limit: float, words: str) -> bytes:
     with rc_context({"text.parse_math": False, "axes.unicode_minus": False, "font.size": 9}):
         height = 3.1 * len(panels) + (0.8 if words else 0)
         figure = Figure(figsize=(8.5, height), dpi=110, layout="constrained")
-        rows = figure.subfigures(len(panels) + bool(words), 1, height_ratios=[3.1] * len(panels) + [0.8] * bool(words))
-        for row, panel in zip(np.atleast_1d(rows), panels, strict=False):
+        ratios = [3.1] * len(panels) + [0.8] * bool(words)
+        rows: Any = figure.subfigures(len(ratios), 1, height_ratios=ratios, squeeze=False).ravel()
+        for row, panel in zip(rows, panels, strict=False):
             left, right = row.subplots(1, 2)
             _draw_input(left, panel)
             mappable = _draw_map(right, panel, limit)
@@ -181,7 +182,7 @@ def _figure(panels: Sequence[Panel], limit: float, words: str) -> bytes:
             row.suptitle(in_figure(_heading(panel)), fontsize=9)
             right.set_title(in_figure(f"for {line(panel.explanation.targets[0], 40)}"), fontsize=9)
         if words:
-            np.atleast_1d(rows)[-1].text(0.02, 0.9, words, va="top", wrap=True, fontsize=8)
+            rows[-1].text(0.02, 0.9, words, va="top", wrap=True, fontsize=8)
         file = io.BytesIO()
         figure.savefig(file, format="png")
         return file.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -57,5 +58,5 @@ class Explanation:
         if not 0 <= i < len(self.targets):
             raise IndexError(f"example {i} of {len(self.targets)}")
         arrays = ("map", "score", "baseline_score", "completeness_error", "layer_map", "values")
-        taken = {k: None if (v := getattr(self, k)) is None else v[i : i + 1] for k in arrays}
+        taken: Any = {k: None if (v := getattr(self, k)) is None else v[i : i + 1] for k in arrays}
         return replace(self, targets=self.targets[i : i + 1], **taken)

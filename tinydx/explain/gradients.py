@@ -131,7 +131,7 @@ class _Line:
         scores = self.subject.score(self._at(ends), np.full(ends.size, self.i)).reshape(ends.shape).astype(np.float64)
         sums = maps.reshape(len(maps), -1).sum(axis=1)
         missed = np.abs(sums - (scores[:, 1] - scores[:, 0]))
-        return [_Part(*cut, m, float(e)) for cut, m, e in zip(ends.tolist(), maps, missed, strict=True)]
+        return [_Part(low, high, m, float(e)) for (low, high), m, e in zip(ends.tolist(), maps, missed, strict=True)]
 
     def _at(self, places: np.ndarray) -> np.ndarray:
         """The inputs at these shares of the way, one after the other."""
