@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_diagnose(commands)
     _add_evaluate(commands)
     _add_predict(commands)
+    _add_explain(commands)
     _add_translate(commands)
     _add_data(commands)
     _add_card(commands)
@@ -199,6 +200,33 @@ def _predict(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.diagnose import predict
 
     return predict(a.model, a.inputs)
+
+
+def _add_explain(commands: Any) -> None:
+    p = commands.add_parser(
+        "explain",
+        help="show what in an input speaks for a model's answer",
+        description="Write a page that shows, for each input, which parts speak for the class and which against it: a PNG, and "
+        "beside it an HTML page that sorts and zooms and has a threshold to move.",
+    )
+    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("inputs", nargs="+", metavar="FILE", help="images, recordings, .txt files or texts, as for `tinydx predict`")
+    p.add_argument(
+        "--method",
+        metavar="NAME",
+        help="grad_cam (default for images), integrated_gradients (default for the rest), gradient, gradient_times_input, "
+        "occlusion, or guided_backpropagation, which is not to be believed",
+    )
+    p.add_argument("--target", metavar="CLASS", help="the class to explain (default: the one that the model calls)")
+    p.add_argument("--output", default="explanation.png", metavar="PAGE.png", help="the page (default: explanation.png)")
+    p.set_defaults(run=_explain)
+
+
+def _explain(a: argparse.Namespace) -> int:
+    from tinydx.diagnosis.explaining import explain_files
+
+    explain_files(a.model, a.inputs, method=a.method, target=a.target, output=a.output)
+    return 0
 
 
 def _add_translate(commands: Any) -> None:

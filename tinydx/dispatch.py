@@ -189,6 +189,12 @@ def _traced(op: Any, chosen: Implementation) -> Implementation:
     return chosen
 
 
+def unfused() -> use:
+    """The choice as it stands, but models run layer by layer: `with unfused(): ...`."""
+    chosen = _chosen()
+    return use(chosen.backend or "auto", chosen.strict, False, chosen.graph)
+
+
 def may_fuse() -> bool:
     """Whether models may run several layers as one op."""
     return _chosen().fused

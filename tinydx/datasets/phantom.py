@@ -24,6 +24,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from tinydx.datasets.synthetic import write_once
 
 CLASS_NAMES = ("abnormal", "normal")  # in the order in which class folders sort: label 0 is abnormal
 NOTICE = "Synthetic chest X-ray phantom, drawn by tinydx from shapes: no patient, not for clinical use."
+VISIBLE = 0.05  # density that an opacity adds where its mask says that it is
 VERSION = 1  # of the images: increase it when the same seed no longer gives the same images
 
 Rng = np.random.Generator
@@ -193,12 +195,14 @@ class _Canvas:
         return np.einsum("kh,kw->hw", amplitude.real * down, across)
 
 
-def chest_phantom(rng: Rng, abnormal: bool, size: int = 150) -> np.ndarray:
+def chest_phantom(rng: Rng, abnormal: bool, size: int = 150, *, return_mask: bool = False) -> Any:
     """One synthetic chest X-ray phantom.
 
     Arguments: rng, determines the patient, the film and the opacities (the same generator state gives the same patient, healthy
-    or not); abnormal, put opacities in the lungs; size, height and width in pixels, at least 16.
-    Returns: float32 (size, size) in [0, 1], bright where the body is dense.
+    or not); abnormal, put opacities in the lungs; size, height and width in pixels, at least 16; return_mask, whether to return
+    the opacities' places, too.
+    Returns: float32 (size, size) in [0, 1], bright where the body is dense; with return_mask, the pair of it and a mask, bool
+    (size, size), of the pixels whose density opacities raise by `VISIBLE` or more (none in a normal image).
     Raises: ValueError for a size below 16.
 
     >>> image = chest_phantom(np.random.default_rng(0), abnormal=True, size=64)
@@ -225,7 +229,25 @@ def chest_phantom(rng: Rng, abnormal: bool, size: int = 150) -> np.ndarray:
     opacities = air * 0.8 * -np.expm1(canvas.blobs(_opacities(rng, spot)) / -0.8)  # overlapping grains saturate
     haze = air * canvas.blobs(_haze(rng, spot, 1.0))
     density += opacities if abnormal else haze * (opacities.sum() / haze.sum())  # the same total brightness, without the texture
-    return _film(rng, density, canvas.axis)
+    image = _film(rng, density, canvas.axis)
+    return (image, (opacities >= VISIBLE) & abnormal) if return_mask else image
+
+
+def lungs_of(rng: Rng, size: int = 150) -> np.ndarray:
+    """Where the lungs are, without the heart, in the phantom that `chest_phantom` draws from the same generator state.
+
+    Arguments: rng; size, as there.
+    Returns: bool (size, size).
+
+    >>> lungs = lungs_of(np.random.default_rng(0), size=64)
+    >>> image, lesions = chest_phantom(np.random.default_rng(0), abnormal=True, size=64, return_mask=True)
+    >>> bool((lesions <= lungs).mean() > 0.99)
+    True
+    """
+    canvas = _Canvas(rng, size)
+    _body(rng, canvas.x, canvas.y)
+    lungs = _lungs(rng, canvas.x, canvas.y)
+    return lungs * (1 - _heart(rng, canvas.x, canvas.y)) > 0.5
 
 
 def _film(rng: Rng, density: np.ndarray, axis: np.ndarray) -> np.ndarray:

@@ -160,6 +160,10 @@ class Kind:
         """
         raise NotImplementedError
 
+    def parts(self, entry: str, preprocessing: dict[str, Any]) -> list[str] | None:
+        """Words for the places of an explanation with one axis, such as a text's tokens; None for pixels and frames."""
+        return None
+
     def open_labelled(
         self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
     ) -> Examples:

@@ -13,7 +13,8 @@ import inspect
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar, Self
 
@@ -31,6 +32,30 @@ Shape = tuple[int | None, ...]
 
 _used_names: dict[str, int] = {}
 _training = ContextVar("training", default=False)  # of the layer call that is running; calls inside it inherit it
+
+
+_taps: ContextVar[Mapping[Layer, Callable[[Tensor], Tensor]] | None] = ContextVar("taps", default=None)
+
+
+@contextmanager
+def tapped(taps: Mapping[Layer, Callable[[Tensor], Tensor]]) -> Iterator[None]:
+    """Within it, what a layer returns passes through a function, which may look at it or put another Tensor in its place.
+
+    Arguments: taps, a function y -> y for each layer of interest. Fused models run their layers one by one only under
+    `use(..., fused=False)`.
+
+    >>> from tinydx.layers import Dense
+    >>> layer, seen = Dense(2), []
+    >>> with tapped({layer: lambda y: seen.append(y.shape) or y}):
+    ...     _ = layer(np.ones((4, 3), "float32"))
+    >>> seen
+    [(4, 2)]
+    """
+    token = _taps.set({**(_taps.get() or {}), **taps})
+    try:
+        yield
+    finally:
+        _taps.reset(token)
 
 
 class Symbol:
@@ -231,7 +256,8 @@ class Layer(metaclass=Checked):
         finally:
             _training.reset(before)
         self.pass_mask(x, y)
-        return y
+        taps = _taps.get()
+        return taps[self](y) if taps and self in taps else y
 
     def call_on_symbols(self, x: Any, keywords: dict[str, Any]) -> Any:
         """Symbols for the outputs; the call becomes a part of a functional model's graph."""

@@ -185,6 +185,11 @@ class TextKind(Kind):
             raise ValueError(f"{shown!r}: no word or part of a word occurred in training, so the model cannot classify it")
         return ids
 
+    def parts(self, entry: str, preprocessing: dict[str, Any]) -> list[str]:
+        """The tokens that the model reads, in their order."""
+        codec = Codec.from_config(preprocessing["codec"])
+        return [codec.vocabulary.tokens[i] for i in self.read(entry, preprocessing)[0].tolist() if i]
+
     def open_labelled(
         self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
     ) -> Examples:

@@ -1,0 +1,87 @@
+"""`tinydx explain`: its pages for images, recordings and texts, whatever the files and classes are called."""
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinydx
+from tinydx import cli
+from tinydx.diagnosis.explaining import explain_files
+from tinydx.diagnosis.kinds.image import build_blocks
+from tinydx.diagnosis.kinds.text import build_bag, learn_codec
+from tinydx.models import load_model
+
+HOSTILE = "<img src=x onerror=alert(1)> $x^{$"
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A model of 32x32 images, not trained, and two files in a folder named like a class."""
+    root = tmp_path_factory.mktemp("explain")
+    tinydx.set_seed(0)
+    model = build_blocks((32, 32, 1), 2)
+    model.class_names = ["ill", HOSTILE]
+    how = {"target_size": [32, 32], "color_mode": "grayscale", "interpolation": "bilinear", "rescale": None}
+    model.preprocessing = {"kind": "image", **how, "standardise": True, "threshold": 0.5}
+    model.save(root / "model.safetensors", include_optimizer=False)
+    (root / "ill").mkdir()
+    for k in range(2):
+        pixels = np.random.default_rng(k).integers(0, 255, (40, 40), np.uint8)
+        Image.fromarray(pixels).save(root / "ill" / f"{k} $a_b.png")
+    return root
+
+
+@pytest.mark.parametrize("method", [None, "gradient", "integrated_gradients", "occlusion", "guided_backpropagation"])
+def test_images(images, tmp_path, method):
+    files = [str(f) for f in sorted((images / "ill").iterdir())]
+    said: list[str] = []
+    page = tmp_path / "page.png"
+    panels = explain_files(str(images / "model.safetensors"), files, method=method, output=page, say=said.append)
+    with Image.open(page) as picture:
+        assert picture.size[0] > 800 and np.ptp(np.asarray(picture)) > 0
+    assert len(said) == 3 and "not a medical device" in said[-1] and said[-1].startswith("Look at")
+    html = page.with_suffix(".html").read_text("utf-8")
+    assert html.count("<figure") == 2 and "<img src=x" not in html and "{{" not in html
+    assert not re.search(r"(src|href)=\"(?!data:)", html) and "http" not in html  # needs no network
+    assert panels[0].truth == "ill" and 0 <= panels[0].error <= 1
+    right = panels[0].called == "ill"
+    assert panels[0].error == pytest.approx(1 - panels[0].probability if right else panels[0].probability)
+
+
+def test_texts_are_shown_token_by_token(tmp_path):
+    texts = ["fever and cough", "a broken bone", "cough", "bone"]
+    codec = learn_codec(texts)
+    tinydx.set_seed(0)
+    model = build_bag(len(codec), 2)
+    model.class_names, model.preprocessing = ["flu", "injury"], {"kind": "text", "codec": codec.config(), "size": 12}
+    model.save(tmp_path / "model.safetensors", include_optimizer=False)
+    page = tmp_path / "page.png"
+    [panel] = explain_files(str(tmp_path / "model.safetensors"), ["fever and cough"], output=page, say=str)
+    assert panel.parts and len(panel.parts) <= panel.explanation.map.shape[1]
+    assert (panel.explanation.map[0, len(panel.parts) :] == 0).all() and panel.explanation.map.any()
+    assert page.exists() and panel.truth is None and panel.error is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--method", "magic"], "no method 'magic': there is gradient"),
+        (["--target", "healthy"], "is no class of"),
+        (["--output", "page.jpg"], "give a name that ends in .png"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_line(images, tmp_path, monkeypatch, capsys, options, words):
+    monkeypatch.chdir(tmp_path)
+    file = str(next((images / "ill").iterdir()))
+    assert cli.main(["explain", str(images / "model.safetensors"), file, *options]) == 1
+    error = capsys.readouterr().err.strip().splitlines()
+    assert words in error[-1] and error[-1].startswith("tinydx: ") and not list(tmp_path.iterdir())
+
+
+def test_the_map_of_the_command_is_the_map_of_the_function(images, tmp_path):
+    model = load_model(images / "model.safetensors")
+    file = str(sorted((images / "ill").iterdir())[0])
+    [panel] = explain_files(str(images / "model.safetensors"), [file], output=tmp_path / "p.png", say=str)
+    assert np.array_equal(panel.explanation.map, tinydx.explain.grad_cam(model, panel.x[None]).map)

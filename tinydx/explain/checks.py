@@ -1,0 +1,254 @@
+"""Checks of explanations, each of which a method can fail.
+
+    randomisation     is the map about the model? Weights are drawn anew, layer by layer from the top down
+    pointing_game     is the map about the finding? Does its brightest place lie in the lesion
+    deletion          do bright places matter? They are replaced, the brightest first, beside a random order
+
+    similarity of two maps: SSIM of their sizes, each scaled to its maximum
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinydx import evaluation
+from tinydx.explain.grad_cam import grad_cam
+from tinydx.explain.gradients import gradient, gradient_times_input, integrated_gradients
+from tinydx.explain.guided import guided_backpropagation
+from tinydx.explain.occlusion import occlusion
+from tinydx.explain.subject import Subject
+
+METHODS: dict[str, Callable[..., Any]] = {
+    "gradient": gradient,
+    "gradient_times_input": gradient_times_input,
+    "integrated_gradients": integrated_gradients,
+    "grad_cam": grad_cam,
+    "occlusion": occlusion,
+    "guided_backpropagation": guided_backpropagation,
+}
+MODELS = 6  # drawn anew, for the similarity of maps that share neither model nor input
+MARGIN = 0.1  # of similarity, which one can hardly see: what a map may have in common with its input
+WINDOW = 7  # of SSIM, in pixels
+LEVEL = 0.975
+
+
+def method_named(method: Any) -> Callable[..., Any]:
+    """A method by its name, or itself; ValueError for an unknown name."""
+    if callable(method):
+        return method
+    if method not in METHODS:
+        raise ValueError(f"no method {method!r}: there is {', '.join(METHODS)}")
+    return METHODS[method]
+
+
+# ---- is it about the model? ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Randomisation:
+    """What `randomisation` found.
+
+    Arguments: similarity of the maps to the trained model's, by the name of the last layer drawn anew, from the top down; random,
+    the mean similarity of pairs of maps that share neither model nor input; limit, up to which a mean is explained by chance.
+    """
+
+    similarity: dict[str, float]
+    random: float
+    limit: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the map, once all weights are drawn anew, is hardly more like the trained model's than random pairs are."""
+        return list(self.similarity.values())[-1] <= self.limit + MARGIN
+
+
+def randomisation(model: Any, x: Any, method: Any = "gradient", *, seed: int = 0) -> Randomisation:
+    """Does a map change when the model's weights are drawn anew?
+
+    The weights of the layers are replaced by random ones of the same mean and deviation, from the last layer to the first, and
+    stay so. A map that still resembles the trained model's is about the input, not about the model. How alike maps are by
+    chance is measured on pairs of different examples and differently drawn models.
+
+    Arguments: model; x (N,...), at least 4 examples; method, a name such as "grad_cam", or a function (model, x, target) ->
+    Explanation; seed of the draws.
+    Returns: a `Randomisation`. The model itself is not changed.
+    Raises: ValueError for fewer examples, and for an unknown method.
+    Source: Adebayo et al. 2018.
+    """
+    if len(x) < 4:
+        raise ValueError(f"randomisation: {len(x)} examples; similarities need at least 4")
+    explain, rng = method_named(method), np.random.default_rng(seed)
+    classes = Subject(model, x).classes.tolist()
+    trained = explain(model, x, classes).map
+    similarity, drawn = {}, copy.deepcopy(model)
+    for layer in reversed([v for v in drawn.all_layers() if v._own]):
+        _redraw(layer, rng)
+        maps = explain(drawn, x, classes).map
+        similarity[layer.name] = float(np.mean([similar(a, b) for a, b in zip(trained, maps, strict=True)]))
+    pairs = _random_pairs(model, x, lambda m: explain(m, x, classes).map, rng)
+    means = [np.mean(rng.choice(pairs, len(x))) for _ in range(2000)]
+    return Randomisation(similarity, float(np.mean(pairs)), float(np.quantile(means, LEVEL)))
+
+
+def _redraw(layer: Any, rng: np.random.Generator) -> None:
+    """Random weights of the same mean and deviation; those that must not be negative (of batch normalisation) keep their sign."""
+    for weight, _ in layer._own:
+        old = weight.numpy()
+        new = rng.normal(old.mean(), old.std(), old.shape).astype(old.dtype)
+        weight.data = np.abs(new) if (old >= 0).all() else new
+
+
+def _random_pairs(model: Any, x: Any, explain: Callable[[Any], np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Similarities of maps of differently drawn models for different examples."""
+    maps = []
+    for _ in range(MODELS):
+        drawn = copy.deepcopy(model)
+        for layer in drawn.all_layers():
+            _redraw(layer, rng)
+        maps.append(explain(drawn))
+    found = []
+    for a in range(MODELS):
+        for b in range(a):
+            i = rng.permutation(len(x))
+            found += [similar(maps[a][j], maps[b][k]) for j, k in zip(i, np.roll(i, 1), strict=True)]
+    return np.array(found)
+
+
+def similar(a: np.ndarray, b: np.ndarray) -> float:
+    """SSIM of the sizes of two maps, (H,W), (H,W,C) or (T,), each scaled to its maximum; channels are added up first.
+
+    Source: Wang et al. 2004, with a uniform window of 7 places.
+
+    >>> ramp = np.arange(100.0).reshape(10, 10)
+    >>> round(similar(ramp, ramp), 6), similar(ramp, ramp[::-1]) < 0.5
+    (1.0, True)
+    """
+    a, b = (_scaled(np.abs(v.astype(float)).sum(axis=-1) if v.ndim == 3 else np.abs(v.astype(float))) for v in (a, b))
+    window = tuple(min(WINDOW, n) for n in a.shape)
+    mean = lambda v: np.lib.stride_tricks.sliding_window_view(v, window).mean(axis=tuple(range(-a.ndim, 0)))  # noqa: E731
+    ma, mb = mean(a), mean(b)
+    va, vb, cov = mean(a * a) - ma**2, mean(b * b) - mb**2, mean(a * b) - ma * mb
+    c1, c2 = 0.01**2, 0.03**2
+    return float(np.mean((2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))))
+
+
+def _scaled(v: np.ndarray) -> np.ndarray:
+    return v / v.max() if v.max() > 0 else v
+
+
+# ---- is it about the finding? --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """What `pointing_game` found.
+
+    Arguments: rate, the share of the maps whose brightest place lies in its lesion, with its 95 % interval; area, the mean
+    share of the image that lesions cover, which a random place reaches; region_area, the same of the region, or None.
+    """
+
+    rate: float
+    interval: tuple[float, float]
+    count: int
+    area: float
+    region_area: float | None
+
+    @property
+    def sentence(self) -> str:
+        """The result in words."""
+        low, high = self.interval
+        inside = "" if self.region_area is None else f", a random place in the region {self.region_area:.3f}"
+        return (
+            f"The brightest place lies in the lesion in {self.rate:.3f} of {self.count} maps (95 % interval {low:.3f} to "
+            f"{high:.3f}); a random place of the image would in {self.area:.3f}{inside}."
+        )
+
+
+def pointing_game(maps: Any, lesions: np.ndarray, region: np.ndarray | None = None) -> Pointing:
+    """How often the brightest place of a map lies in the lesion, beside two baselines that need no model.
+
+    Arguments: maps, an `Explanation` or an array (N,H,W) or (N,H,W,C), whose channels are added up; lesions (N,H,W) of bool, each
+    with at least one place; region (N,H,W) of bool, such as the lungs, where one would guess.
+    Returns: a `Pointing`.
+    Raises: ValueError for other shapes, and for an example without a lesion.
+    Source: Zhang et al. 2016.
+
+    >>> lesions = np.zeros((2, 4, 4), bool)
+    >>> lesions[:, 0, 0] = True
+    >>> found = pointing_game(lesions.astype(float), lesions)
+    >>> found.rate, found.area
+    (1.0, 0.0625)
+    """
+    values = np.asarray(getattr(maps, "map", maps))
+    values = values.sum(axis=-1) if values.ndim == 4 else values
+    lesions = np.asarray(lesions, bool)
+    if values.shape != lesions.shape or (region is not None and np.shape(region) != lesions.shape):
+        raise ValueError(f"pointing game: maps {values.shape} and lesions {lesions.shape} (and the region) differ in shape")
+    if not lesions.any(axis=(1, 2)).all():
+        raise ValueError("pointing game: leave out examples without a lesion")
+    brightest = values.reshape(len(values), -1).argmax(axis=1)
+    hits = lesions.reshape(len(values), -1)[np.arange(len(values)), brightest]
+    inside = None if region is None else float(np.mean((lesions & region).sum(axis=(1, 2)) / np.sum(region, axis=(1, 2))))
+    interval = evaluation.wilson_interval(int(hits.sum()), len(hits))
+    return Pointing(float(hits.mean()), (interval[0], interval[1]), len(hits), float(lesions.mean()), inside)
+
+
+# ---- do bright places matter? --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What `deletion` found.
+
+    Arguments: shares (S,), of the places replaced; score (S,), the mean logit, the brightest first; random (S,), in random order.
+    """
+
+    shares: np.ndarray
+    score: np.ndarray
+    random: np.ndarray
+
+    @property
+    def area(self) -> float:
+        """The area between both curves: above 0 where bright places matter more than random ones."""
+        return float(np.trapezoid(self.random - self.score, self.shares))
+
+
+def deletion(
+    model: Any, x: Any, maps: Any, replacement: Any, target: Any = None, *, steps: int = 20, seed: int = 0
+) -> Deletion:
+    """The class's logit while places are replaced, those with the highest map first, beside a random order.
+
+    Arguments: model; x (N,...); maps, an `Explanation`, or an array of x's shape without or with its last axis; replacement, like
+    x or a number: what stands in the places' stead, such as a healthy twin; target as `gradient`; steps of the curve; seed of
+    the random order.
+    Returns: a `Deletion`.
+    Source: Petsiuk, Das and Saenko 2018.
+
+    >>> from tinydx.layers import Dense
+    >>> from tinydx.models import Sequential
+    >>> model = Sequential([Dense(1, input_shape=(3,))])
+    >>> x = np.ones((1, 3), "float32")
+    >>> bool(deletion(model, x, gradient(model, x, 1), 0.0, 1, steps=3).area >= 0)
+    True
+    """
+    subject, values = Subject(model, x, target), np.asarray(getattr(maps, "map", maps))
+    places = values.shape[1:] if values.shape == subject.start.shape[: values.ndim] else None
+    if places is None or values.ndim < subject.start.ndim - 1:
+        raise ValueError(f"deletion: maps {values.shape} do not fit inputs {subject.start.shape}")
+    other = np.broadcast_to(np.asarray(replacement, subject.start.dtype), subject.start.shape)
+    flat = values.reshape(len(values), -1)
+    shuffled = np.random.default_rng(seed).permuted(np.tile(np.arange(flat.shape[1]), (len(flat), 1)), axis=1)
+    rank, chance = np.argsort(np.argsort(-flat, axis=1, kind="stable"), axis=1), np.argsort(shuffled, axis=1)
+    shares = np.linspace(0, 1, steps + 1)
+    axes = (len(values), *places, *[1] * (subject.start.ndim - values.ndim))
+
+    def curve(order: np.ndarray) -> np.ndarray:
+        gone = [(order < round(share * flat.shape[1])).reshape(axes) for share in shares]
+        return np.array([subject.score(np.where(mask, other, subject.start)).mean() for mask in gone])
+
+    return Deletion(shares, curve(rank), curve(chance))
