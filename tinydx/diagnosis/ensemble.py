@@ -34,8 +34,8 @@ def fit(
     """Train several models from different seeds and average them.
 
     Arguments: train(seed, before) -> (model, history), which builds and trains one; before is the model whose weights it begins
-    with, or None; count, how many; seed of the first; snapshots, whether each member begins with the weights of the one before, so
-    that all are stations of one training whose learning rate starts again.
+    with, or None; count, how many; seed of the first; snapshots, whether each member begins with the weights of the one before,
+    so that all are stations of one training whose learning rate starts again.
     Returns: (the ensemble, the histories in the order of its members).
     Source: snapshots: Huang et al. 2017.
     """

@@ -56,7 +56,10 @@ def fit(
 def train_one(
     kind: Kind, study: Study, plan: Plan, seed: int, state: Path, verbose: int = 1, before: Any = None
 ) -> Fitted:
-    """A network, fitted as planned; state, the file from which its training continues; before, the model whose weights it begins with."""
+    """A network, fitted as planned.
+
+    Arguments: state, the file from which its training continues; before, the model with whose weights it begins, if any.
+    """
     model = kind.build(study, plan)
     if before is not None:
         model.set_weights(before.get_weights())

@@ -104,7 +104,7 @@ class _Line:
         self.way = subject.start[i].astype(np.float64) - self.origin
 
     def integral(self, count: int, difference: float, tolerance: float | None) -> tuple[np.ndarray, float]:
-        """The map of the example, and how far its sum is from the difference of the scores; the way has `count` parts at first."""
+        """The map of the example, and how far its sum is from the difference of the scores; `count` parts at first."""
         parts, taken = self._parts(pairwise(np.linspace(0, 1, count + 1))), count
         while True:
             total = np.sum([part.map for part in parts], axis=0)

@@ -428,11 +428,12 @@ def _folders(path: Path, size: int, limit: int | None, seed: int, patient: str |
     how = _reading(size, white)
     files = [file for k in SPLITS for file in splits[k]]  # in one go, so that an error names the bad files of all splits
     with progress("Reading images", len(files)) as advance:
-        parts = parts_of(_read_images(files, how, advance), [len(splits[k]) for k in SPLITS])
+        train, val, test = parts_of(_read_images(files, how, advance), [len(splits[k]) for k in SPLITS])
     synthetic = (path / MARKER).exists()
     source = "synthetic chest phantoms" if synthetic else path.name or str(path)
     notes = [SYNTHETIC, *notes] if synthetic else notes
-    return Study(source, names, *parts, synthetic, notes, how, "images", f"{size}x{size}", Patients(str(path), patient))
+    form, who = f"{size}x{size}", Patients(str(path), patient)
+    return Study(source, names, train, val, test, synthetic, notes, how, "images", form, who)
 
 
 def _reading(size: int, white: int | None = None) -> dict[str, Any]:
