@@ -3,8 +3,8 @@
 Rules, for each file; the first that applies counts:
 
 1. A pattern that the user gives is the patient, and must fit every file.
-2. A DICOM file names its patient, or its study; any other name that fits a row of the table in `naming.py` says what the row says: its group is the patient, or something smaller (a
-   slide, a study), or nothing is known.
+2. A DICOM file names its patient, or its study. Any other name that fits a row of the table in `naming.py` says what the row
+   says: its group is the patient, or something smaller (a slide, a study), or nothing is known.
 3. Where the files of every class lie in folders of their own, a folder is a patient if it is called so ("patient 7", "sub-07").
    Files of other numbered folders, or with the same first of several numbers in their names, or with the same beginning, are
    kept together, but nobody knows whether these are patients. Such a guess must make at least LEAST groups in each class, none
@@ -151,7 +151,8 @@ def _plausible(keys: Sequence[str | None], classes: Sequence[str]) -> bool:
 def describe(owners: Sequence[Owner], files: Sequence[str], noun: str) -> str:
     """How files are divided, as the end of a sentence; says so where nobody can tell patients apart."""
     known = [owner for owner in owners if owner.means == "patient"]
-    usual = {"--patient": "by --patient", "the folders": "by their folders", DICOM: "by their PatientID", "patients by name": "by their names"}
+    usual = {"--patient": "by --patient", "the folders": "by their folders", "patients by name": "by their names"}
+    usual[DICOM] = "by their PatientID"
     sources = sorted({owner.how for owner in known})
     how = [words for name, words in usual.items() if name in sources]
     if sets := [name for name in sources if name not in usual]:
