@@ -52,6 +52,18 @@ def test_predict_takes_a_dicom_file_and_a_folder(hospital, capsys):
     assert rows[1][0] == str(hospital / "data" / "bright" / "IM0000")
 
 
+def test_text_in_pictures_is_in_the_notes(tmp_path):
+    pytest.importorskip("pydicom")
+    for k, name in enumerate(CLASSES):
+        (tmp_path / name).mkdir()
+        for i in range(8):
+            attributes = {"PatientID": f"{name}{i}", "BurnedInAnnotation": "YES" if (k, i) == (0, 3) else "NO"}
+            write_dicom(tmp_path / name / f"{i}.dcm", picture(np.random.default_rng(i), k), **attributes)
+    with pytest.warns(UserWarning, match="1 of 16 images may have names"):
+        study = open_study(tmp_path, size=16)
+    assert any("1 of 16 images may have names" in note and "3.dcm" in note for note in study.notes)
+
+
 def deep(root, factor=1, dtype=np.uint16):
     rng = np.random.default_rng(0)
     for k, name in enumerate(CLASSES):

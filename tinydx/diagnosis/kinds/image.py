@@ -39,7 +39,7 @@ from tinydx.optimizers import Adam
 from tinydx.optimizers.schedules import CosineDecay
 from tinydx.preprocessing.class_folders import check_each
 from tinydx.preprocessing.decoding import is_image
-from tinydx.preprocessing.files import EXTENSIONS, check_images, shared_white
+from tinydx.preprocessing.files import EXTENSIONS, check_images, shared_white, text_in_pictures
 from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
 
@@ -402,7 +402,10 @@ def _phantoms(size: int, limit: int | None, seed: int) -> Study:
 
 def _folders(path: Path, size: int, limit: int | None, seed: int) -> Study:
     names, splits, notes = open_folders(path, seed=seed, limit=limit)
-    white = shared_white([file for files in splits.values() for file, _ in files])
+    paths = [file for files in splits.values() for file, _ in files]
+    if words := text_in_pictures(paths):
+        notes.append(words)
+    white = shared_white(paths)
     if white is not None:
         notes.append(f"images of more than 8 bits: 0 is black, {white} white")
     how = _reading(size, white)
