@@ -87,6 +87,14 @@ def test_twelve_bits_are_the_same_pictures_whatever_they_lie_in(tmp_path, factor
     np.testing.assert_array_equal(read[0, ..., 0], study.test.x[0, ..., 0])  # predict reads as training did
 
 
+def test_another_folder_of_deep_images_has_one_white_too(tmp_path):
+    flat = open_study(deep(tmp_path / "flat", 255 / 4095, np.uint8), size=28)
+    other = deep(tmp_path / "other")
+    Image.fromarray(np.full((28, 28), 200, np.uint16)).save(other / "dark" / "0.tif")  # by itself, it would be of 8 bits
+    part = KIND.open_labelled(other, flat.class_names, flat.preprocessing)
+    assert part.x[part.files.index(str(other / "dark" / "0.tif"))].max() == round(200 * 255 / 4095)
+
+
 def test_predict_refuses_an_image_on_another_scale(tmp_path, capsys):
     data = deep(tmp_path / "data")
     assert cli.main(["diagnose", "--data", str(data), *QUICK, "--output", str(tmp_path / "out")]) == 0

@@ -87,13 +87,30 @@ def test_values_without_a_scale_are_refused(tmp_path, values, words):
         shared_white([str(tmp_path / "a.tif")])
 
 
+def by_hand(values, sample_format, white_is_zero=False):
+    """A TIFF, little-endian, of one grey strip."""
+    height, width = values.shape
+    tags = {256: width, 257: height, 258: values.itemsize * 8, 259: 1, 262: 0 if white_is_zero else 1, 277: 1, 278: height}
+    tags |= {273: 8 + 2 + 12 * 10 + 4, 279: values.nbytes, 339: sample_format}
+    entries = b"".join(struct.pack("<HHII", tag, 3 if tag in (258, 339) else 4, 1, tags[tag]) for tag in sorted(tags))
+    return io.BytesIO(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + values.tobytes())
+
+
+def test_values_without_and_with_a_sign():
+    steep = pixels(by_hand((RAMP * (2**32 - 1)).astype("<u4"), 1))
+    np.testing.assert_allclose(steep[..., 0], RAMP * 255, atol=0.51)
+    np.testing.assert_allclose(pixels(by_hand((RAMP * 4095).astype("<u4"), 1))[..., 0], RAMP * 255, atol=0.6)
+    np.testing.assert_allclose(pixels(by_hand((RAMP * 4095).astype("<i2"), 2))[..., 0], RAMP * 255, atol=0.6)
+    for dtype in ("<i2", "<i4"):
+        with pytest.raises(OSError, match="begin at -1000"):
+            load_img(by_hand((RAMP * 4000 - 1000).astype(dtype), 2))
+
+
 def test_deep_images_whose_lowest_value_is_white_are_refused():
-    file = stored((RAMP * 65535).astype(np.uint16), "tiff")
-    data = bytearray(file.read())
-    where = data.index(struct.pack("<HHI", 262, 3, 1))
-    data[where + 8] = 0  # photometric interpretation: white is zero
     with pytest.raises(OSError, match="lowest value is white"):
-        load_img(io.BytesIO(bytes(data)))
+        load_img(by_hand((RAMP * 65535).astype("<u2"), 1, white_is_zero=True))
+    inverted = by_hand((255 - RAMP * 255).round().astype(np.uint8), 1, white_is_zero=True)  # 8 bits are turned round
+    np.testing.assert_allclose(pixels(inverted)[..., 0], RAMP * 255, atol=0.51)
 
 
 def deep_folder(root, largest=4095):

@@ -180,9 +180,11 @@ class ImageKind(Kind):
         if file := _npz(Path(path)):
             return _labelled_medmnist(file, class_names, preprocessing, split)
         files = labelled_files(path, class_names, split)
-        check_images([file for file, _ in files])
+        paths = [file for file, _ in files]
+        check_images(paths)
+        how = preprocessing if preprocessing.get("white") else {**preprocessing, "white": shared_white(paths)}
         with progress("Reading images", len(files)) as advance:
-            return _read_images(files, preprocessing, advance)
+            return _read_images(files, how, advance)
 
     def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
         return image_statistics(part.x, part.files)
