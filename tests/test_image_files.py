@@ -276,6 +276,19 @@ def test_a_picture_that_is_cut_off_is_no_picture(form):
             load_img(io.BytesIO(whole[: int(len(whole) * share)]))
 
 
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits"])
+def test_a_tiff_that_promises_more_rows_than_it_has_is_cut_off(tmp_path, compression):
+    data = bytearray(stored((RAMP * 255).astype(np.uint8), "tiff", compression=compression).read())
+    at = next(data.find(struct.pack("<HHI", 257, kind, 1)) for kind in (3, 4) if struct.pack("<HHI", 257, kind, 1) in data)
+    data[at + 8 : at + 12] = struct.pack("<I", 9000)
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(OSError, match=r"a\.tif"):
+        load_img(tmp_path / "a.tif")
+    if compression == "raw":
+        with pytest.raises(OSError, match="cut off: its data do not reach the end of its 20x9000 pixels"):
+            check_images([tmp_path / "a.tif"])
+
+
 # --- hidden files, and all bad ones ---------------------------------------------------------------
 
 

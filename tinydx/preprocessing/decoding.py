@@ -145,8 +145,16 @@ def _check_frames(img: Any) -> None:
         frames = sum(pages) or 1
     if frames > 1 and img.format not in ("JPEG", "MPO"):
         raise ValueError(f"it holds {frames} pictures: save the one that is meant as a file of its own")
+    if img.format == "TIFF" and img.tile and not _covered(img):
+        raise ValueError(f"it is cut off: its data do not reach the end of its {img.size[0]}x{img.size[1]} pixels")
     if img.format == "TIFF" and img.mode[0] in "IF" and img.tag_v2.get(PHOTOMETRIC) == 0:
         raise ValueError("its lowest value is white (photometric interpretation 0): save it with black as 0")
+
+
+def _covered(img: Any) -> bool:
+    """Whether the strips or tiles of a TIFF reach its end: where they do not, Pillow leaves the rest black."""
+    right, bottom = (max(tile[1][end] for tile in img.tile) for end in (2, 3))
+    return right * bottom >= img.size[0] * img.size[1]
 
 
 def _without_sign(img: Image) -> Image:
