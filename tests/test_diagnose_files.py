@@ -52,6 +52,18 @@ def test_predict_takes_a_dicom_file_and_a_folder(hospital, capsys):
     assert rows[1][0] == str(hospital / "data" / "bright" / "IM0000")
 
 
+def test_text_in_pictures_is_in_the_notes(tmp_path):
+    pytest.importorskip("pydicom")
+    for k, name in enumerate(CLASSES):
+        (tmp_path / name).mkdir()
+        for i in range(8):
+            attributes = {"PatientID": f"{name}{i}", "BurnedInAnnotation": "YES" if (k, i) == (0, 3) else "NO"}
+            write_dicom(tmp_path / name / f"{i}.dcm", picture(np.random.default_rng(i), k), **attributes)
+    with pytest.warns(UserWarning, match="1 of 16 images may have names"):
+        study = open_study(tmp_path, size=16)
+    assert any("1 of 16 images may have names" in note and "3.dcm" in note for note in study.notes)
+
+
 def deep(root, factor=1, dtype=np.uint16):
     rng = np.random.default_rng(0)
     for k, name in enumerate(CLASSES):
@@ -73,6 +85,14 @@ def test_twelve_bits_are_the_same_pictures_whatever_they_lie_in(tmp_path, factor
         assert study.preprocessing["white"] == white
     read = KIND.read(study.test.files[0], {**study.preprocessing, "standardise": False, "rescale": None})
     np.testing.assert_array_equal(read[0, ..., 0], study.test.x[0, ..., 0])  # predict reads as training did
+
+
+def test_another_folder_of_deep_images_has_one_white_too(tmp_path):
+    flat = open_study(deep(tmp_path / "flat", 255 / 4095, np.uint8), size=28)
+    other = deep(tmp_path / "other")
+    Image.fromarray(np.full((28, 28), 200, np.uint16)).save(other / "dark" / "0.tif")  # by itself, it would be of 8 bits
+    part = KIND.open_labelled(other, flat.class_names, flat.preprocessing)
+    assert part.x[part.files.index(str(other / "dark" / "0.tif"))].max() == round(200 * 255 / 4095)
 
 
 def test_predict_refuses_an_image_on_another_scale(tmp_path, capsys):

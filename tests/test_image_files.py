@@ -87,13 +87,30 @@ def test_values_without_a_scale_are_refused(tmp_path, values, words):
         shared_white([str(tmp_path / "a.tif")])
 
 
+def by_hand(values, sample_format, white_is_zero=False):
+    """A TIFF, little-endian, of one grey strip."""
+    height, width = values.shape
+    tags = {256: width, 257: height, 258: values.itemsize * 8, 259: 1, 262: 0 if white_is_zero else 1, 277: 1, 278: height}
+    tags |= {273: 8 + 2 + 12 * 10 + 4, 279: values.nbytes, 339: sample_format}
+    entries = b"".join(struct.pack("<HHII", tag, 3 if tag in (258, 339) else 4, 1, tags[tag]) for tag in sorted(tags))
+    return io.BytesIO(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + values.tobytes())
+
+
+def test_values_without_and_with_a_sign():
+    steep = pixels(by_hand((RAMP * (2**32 - 1)).astype("<u4"), 1))
+    np.testing.assert_allclose(steep[..., 0], RAMP * 255, atol=0.51)
+    np.testing.assert_allclose(pixels(by_hand((RAMP * 4095).astype("<u4"), 1))[..., 0], RAMP * 255, atol=0.6)
+    np.testing.assert_allclose(pixels(by_hand((RAMP * 4095).astype("<i2"), 2))[..., 0], RAMP * 255, atol=0.6)
+    for dtype in ("<i2", "<i4"):
+        with pytest.raises(OSError, match="begin at -1000"):
+            load_img(by_hand((RAMP * 4000 - 1000).astype(dtype), 2))
+
+
 def test_deep_images_whose_lowest_value_is_white_are_refused():
-    file = stored((RAMP * 65535).astype(np.uint16), "tiff")
-    data = bytearray(file.read())
-    where = data.index(struct.pack("<HHI", 262, 3, 1))
-    data[where + 8] = 0  # photometric interpretation: white is zero
     with pytest.raises(OSError, match="lowest value is white"):
-        load_img(io.BytesIO(bytes(data)))
+        load_img(by_hand((RAMP * 65535).astype("<u2"), 1, white_is_zero=True))
+    inverted = by_hand((255 - RAMP * 255).round().astype(np.uint8), 1, white_is_zero=True)  # 8 bits are turned round
+    np.testing.assert_allclose(pixels(inverted)[..., 0], RAMP * 255, atol=0.51)
 
 
 def deep_folder(root, largest=4095):
@@ -257,6 +274,19 @@ def test_a_picture_that_is_cut_off_is_no_picture(form):
     for share in (0.1, 0.5, 0.9, 0.98):
         with pytest.raises(OSError, match="cannot read image"):
             load_img(io.BytesIO(whole[: int(len(whole) * share)]))
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits"])
+def test_a_tiff_that_promises_more_rows_than_it_has_is_cut_off(tmp_path, compression):
+    data = bytearray(stored((RAMP * 255).astype(np.uint8), "tiff", compression=compression).read())
+    at = next(data.find(struct.pack("<HHI", 257, kind, 1)) for kind in (3, 4) if struct.pack("<HHI", 257, kind, 1) in data)
+    data[at + 8 : at + 12] = struct.pack("<I", 9000)
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(OSError, match=r"a\.tif"):
+        load_img(tmp_path / "a.tif")
+    if compression == "raw":
+        with pytest.raises(OSError, match="cut off: its data do not reach the end of its 20x9000 pixels"):
+            check_images([tmp_path / "a.tif"])
 
 
 # --- hidden files, and all bad ones ---------------------------------------------------------------

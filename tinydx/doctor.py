@@ -21,7 +21,7 @@ SETTINGS = ("NUMBA_", "OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_", "TINYDX_", "
 
 def report() -> str:
     """The findings, one on each line; what cannot be found out here says why."""
-    packages = ("pillow", "matplotlib", "rich", "safetensors", "soundfile", "scipy")
+    packages = ("pillow", "matplotlib", "rich", "safetensors", "soundfile", "scipy", "pydicom", "nibabel")
     rows: list[tuple[str, Callable[[], str]]] = [
         ("tinydx", lambda: f"{tinydx.__version__} in {os.path.dirname(tinydx.__file__)}"),
         ("python", lambda: f"{platform.python_version()} on {platform.platform()}"),

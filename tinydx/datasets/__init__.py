@@ -4,6 +4,7 @@
     folders.py     class folders -> splits, each patient in one split only
     medmnist.py    MedMNIST .npz files, and a table of the published sets
     download.py    fetch such a file, resume after a break, verify it
+    tables.py      tables as spreadsheets write them, .csv and .tsv
     terms.py       texts: ICD-10-CM, the Human Phenotype Ontology, summaries, any table of pairs
     phantom.py     synthetic chest X-rays
     heart.py       synthetic heart sounds

@@ -1,6 +1,10 @@
 """Files to arrays, and augmentation: what happens to an example before the model sees it.
 
-    files.py             find class folders; find, check, read and write image files
+    class_folders.py     find the files of class folders, name all that are bad
+    files.py             find, check, read and write image files
+    decoding.py          the one reader of image formats
+    dicom.py, nifti.py   the formats of hospitals
+    depth.py             what becomes of more than 8 bits
     affine.py            the geometry of an augmentation as one matrix
     image.py             ImageDataGenerator: Keras's augmentation of images
     framing.py           images framed and exposed as another hospital would; batches that balance classes

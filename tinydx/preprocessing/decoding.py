@@ -12,6 +12,8 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tinydx.preprocessing import dicom, nifti
 from tinydx.preprocessing.depth import MODES as DEEP
 
@@ -22,7 +24,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "DIB", "PPM", "TIFF", "WEBP", "GIF", "JPEG2000"
 USUAL = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".gif", ".jp2")
 EXTENSIONS = (*USUAL, *dicom.EXTENSIONS, *nifti.EXTENSIONS)
 
-ORIENTATION, SUBFILE, PHOTOMETRIC = 0x112, 254, 262  # tags of EXIF and TIFF
+ORIENTATION, SUBFILE, BITS, PHOTOMETRIC, SAMPLES = 274, 254, 258, 262, 339  # tags of EXIF and TIFF
 PREVIEW = 1 | 4  # bits of SUBFILE: a smaller copy, a mask
 
 
@@ -143,11 +145,29 @@ def _check_frames(img: Any) -> None:
         frames = sum(pages) or 1
     if frames > 1 and img.format not in ("JPEG", "MPO"):
         raise ValueError(f"it holds {frames} pictures: save the one that is meant as a file of its own")
+    if img.format == "TIFF" and img.tile and not _covered(img):
+        raise ValueError(f"it is cut off: its data do not reach the end of its {img.size[0]}x{img.size[1]} pixels")
     if img.format == "TIFF" and img.mode[0] in "IF" and img.tag_v2.get(PHOTOMETRIC) == 0:
         raise ValueError("its lowest value is white (photometric interpretation 0): save it with black as 0")
 
 
-def _upright(img: Image) -> Image:
+def _covered(img: Any) -> bool:
+    """Whether the strips or tiles of a TIFF reach its end: where they do not, Pillow leaves the rest black."""
+    right, bottom = (max(tile[1][end] for tile in img.tile) for end in (2, 3))
+    return right * bottom >= img.size[0] * img.size[1]
+
+
+def _without_sign(img: Image) -> Image:
+    """32-bit values without a sign, which Pillow reads as if they had one."""
+    from PIL import Image
+
+    values = np.asarray(img).view(np.uint32)
+    if values.max() < 2**31:
+        return img
+    return Image.fromarray(np.minimum(values, 2**32 - 256).astype(np.float32))  # no float32 lies between this and 2^32
+
+
+def _upright(img: Any) -> Image:
     """The picture turned as its EXIF data says, free of the file."""
     from PIL.Image import Transpose
 
@@ -162,6 +182,8 @@ def _upright(img: Image) -> Image:
     }
     turn = turns.get(img.getexif().get(ORIENTATION, 1))  # Pillow turns TIFF itself, and then the tag is gone
     upright = img.copy() if turn is None else img.transpose(turn)
+    if img.format == "TIFF" and img.mode == "I" and img.tag_v2.get(BITS) == (32,) and img.tag_v2.get(SAMPLES, (1,)) == (1,):
+        return _without_sign(upright)
     if img.format == "PPM" and img.mode == "I":
         upright.info["white"] = 65535  # Pillow scales by the maximum that the file names
     return upright

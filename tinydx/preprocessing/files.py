@@ -37,6 +37,7 @@ __all__ = [
     "load_img",
     "save_img",
     "shared_white",
+    "text_in_pictures",
 ]
 
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
@@ -233,13 +234,19 @@ def check_images(paths: Sequence[str]) -> None:
     except (OSError, ValueError):
         check_each(paths, open_image)
         raise
+    if words := text_in_pictures(paths):
+        warnings.warn(words, stacklevel=2)
+
+
+def text_in_pictures(paths: Sequence[str]) -> str | None:
+    """A sentence on the DICOM files among these whose pictures may hold text; None where there are none."""
     written = [path for path in paths if dicom.is_dicom(path) and dicom.may_show_text(path)]
-    if written:
-        warnings.warn(
-            f"{len(written)} of {len(paths)} images may have names or measurements drawn into them (BurnedInAnnotation, or "
-            f"secondary capture), as {written[0]}: a network can learn from the text, and the text can name the patient",
-            stacklevel=2,
-        )
+    if not written:
+        return None
+    return (
+        f"{len(written)} of {len(paths)} images may have names or measurements drawn into them (BurnedInAnnotation, or "
+        f"secondary capture), as {written[0]}: a network can learn from the text, and the text can name the patient"
+    )
 
 
 def shared_white(paths: Sequence[str]) -> int | None:

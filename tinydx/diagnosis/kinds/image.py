@@ -42,7 +42,15 @@ from tinydx.optimizers import Adam
 from tinydx.optimizers.schedules import CosineDecay
 from tinydx.preprocessing.class_folders import check_each
 from tinydx.preprocessing.decoding import is_image
-from tinydx.preprocessing.files import CHANNELS, EXTENSIONS, INTERPOLATIONS, check_choice, check_images, shared_white
+from tinydx.preprocessing.files import (
+    CHANNELS,
+    EXTENSIONS,
+    INTERPOLATIONS,
+    check_choice,
+    check_images,
+    shared_white,
+    text_in_pictures,
+)
 from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
 from tinydx.saving.header import expect_count, expect_list, expect_number
@@ -196,9 +204,11 @@ class ImageKind(Kind):
         if file := _npz(Path(path)):
             return _labelled_medmnist(file, class_names, preprocessing, split)
         files = labelled_files(path, class_names, split)
-        check_images([file for file, _ in files])
+        paths = [file for file, _ in files]
+        check_images(paths)
+        how = preprocessing if preprocessing.get("white") else {**preprocessing, "white": shared_white(paths)}
         with progress("Reading images", len(files)) as advance:
-            return _read_images(files, preprocessing, advance)
+            return _read_images(files, how, advance)
 
     def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
         return image_statistics(part.x, part.files)
@@ -422,7 +432,10 @@ def _phantoms(size: int, limit: int | None, seed: int) -> Study:
 
 def _folders(path: Path, size: int, limit: int | None, seed: int, patient: str | None = None) -> Study:
     names, splits, notes = open_folders(path, seed=seed, limit=limit, patient=patient)
-    white = shared_white([file for files in splits.values() for file, _ in files])
+    paths = [file for files in splits.values() for file, _ in files]
+    if words := text_in_pictures(paths):
+        notes.append(words)
+    white = shared_white(paths)
     if white is not None:
         notes.append(f"images of more than 8 bits: 0 is black, {white} white")
     how = _reading(size, white)

@@ -1,6 +1,7 @@
 """Sounds for training: files to samples, samples to features, augmentation, and batches.
 
     files.py          find, check, read, resample and write wav and flac files
+    riff.py           whether a wav file holds what its header promises
     features.py       spectra, log-mel, MFCC, slopes, quantiles
     augmentation.py   gain, noise, shifts, masks
     generator.py      SoundDataGenerator: the options of both, and the recipe for one sound

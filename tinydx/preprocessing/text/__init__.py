@@ -1,5 +1,6 @@
 """Texts for training: text -> tokens -> ids, and back.
 
+    files.py        text files in the encodings that need no guess
     tokenizers.py   words, characters, byte pairs, and a bag of subwords
     vocabulary.py   tokens <-> ids, a Codec of both, padding
 
