@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -207,11 +208,11 @@ def draw_call(seed: int, at: int) -> Call:
 
 
 def _is_known_to_differ(op: Op, constants: dict[str, Any], change: str) -> bool:
-    """Convolutions with infinite weights: the reference multiplies them with the zeros of the border, which is NaN; a kernel
-    leaves the border out. rmsprop_update with rho=0: the variance is then 0 but for rounding."""
-    rho = constants.get("rho", 1)
-    windows = "stride" in op.accepted.constants and change in ("array 1: NaN", "array 1: infinity")
-    return windows or (isinstance(rho, int | float) and rho == 0)
+    """Infinite weights of convolutions and recurrences: the reference multiplies them with the zeros of borders and of masked
+    steps, which is NaN; a kernel leaves those out. rmsprop_update with rho=0: the variance is then 0 but for rounding."""
+    rho, weights = constants.get("rho", 1), re.fullmatch(r"array [1-9]: (NaN|infinity)", change)
+    leaves_out = {"stride", "mask"} & op.accepted.constants
+    return bool(weights and leaves_out) or (isinstance(rho, int | float) and rho == 0)
 
 
 # ---- both ways -------------------------------------------------------------------------------------------------------
