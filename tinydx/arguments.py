@@ -100,7 +100,7 @@ def one_shape(*arrays: Any, **constants: Any) -> None:
 
 # ---- arrays, by the text of `shapes` ---------------------------------------------------------------------------------
 
-_KINDS = {"": "fc", "bool": "b", "int": "iu", "number": "biuf"}
+_KINDS = {"bool": "b", "int": "iu", "number": "biuf"}
 _WORDS = {"bool": "bool", "int": "integers", "number": "numbers"}
 _ARRAY = re.compile(r"(\w+)(?: (bool|int|number)(?:<(\w+))?)? \(([^)]*)\)")
 _SIZE = re.compile(r"(\d*)([^\W\d]\w*)?")
@@ -110,7 +110,7 @@ class Axes(NamedTuple):
     """An array's entry in `shapes`: "w (D,3U)" or "ids int<V (...)"."""
 
     name: str
-    kind: str  # "" of the op's arrays, which are floating
+    kind: str  # of a constant; "" if none is stated
     below: str  # the size that integers stay below, or ""
     dims: tuple[str, ...]  # as they are written
     free: bool  # begins with ...: any number of axes
@@ -230,7 +230,7 @@ class Arguments:
         array = value if hasattr(value, "dtype") and hasattr(value, "shape") else np.asarray(value)
         self._refuse_other_arithmetic(entry, array)
         many = entry.name.endswith("s")  # ids, labels
-        if array.dtype.kind not in _KINDS[entry.kind]:
+        if entry.kind and array.dtype.kind not in _KINDS[entry.kind]:
             raise TypeError(f"{self.name}: {entry.name} {'are' if many else 'is'} {array.dtype}, expected {_WORDS[entry.kind]}")
         self._fit(entry, array.shape, sizes)
         if entry.below and array.size and not on_device(array):  # a GPU's kernels look for themselves, without waiting
@@ -247,12 +247,12 @@ class Arguments:
             fits = shape == sizes["..."][:rank]
         elif entry.free:
             fits = rank >= named
-            if fits and not entry.kind:
-                sizes.setdefault("...", shape[: rank - named])
+            if fits and entry.name not in self.constants:
+                sizes.setdefault("...", shape[: rank - named])  # arrays may broadcast
             elif fits and "..." in sizes:
                 fits = shape[: rank - named] == sizes["..."]
         else:
-            fits = rank == len(entry.dims) or "..." in entry.dims
+            fits = rank == len(entry.dims) or ("..." in entry.dims and rank >= len(entry.dims) - 1)
         if fits:
             for axis, size in enumerate(entry.sizes, rank - named):
                 if size is not None and not _agree(shape[axis], *size, sizes):
