@@ -137,6 +137,24 @@ def test_a_users_own_op_is_checked_without_slips(cube):
     assert "def cube_literal(x):" in card("cube") and "file     test_ops.py" in card("cube")
 
 
+def test_a_users_own_op_may_state_its_constants_with_or_without_a_kind(monkeypatch):
+    monkeypatch.setattr("tinydx.op.TABLE", dict(TABLE))
+
+    @op_of("y = m x", shapes="x (N,...,C), mask (N,), one (2,) -> y (N,...,C)", source="this test")
+    def kept(x, *, mask, one=None, scale=1.0):
+        return x * mask[:, None] * scale, None
+
+    x = np.ones((3, 2))
+    for mask in ([1, 0, 1], np.array([True, False, True]), np.array([1.0, 0.0, 1.0])):
+        np.testing.assert_array_equal(kept(x, mask=mask, scale=2), [[2, 2], [0, 0], [2, 2]])
+    with pytest.raises(ValueError, match=r"kept: mask has shape \(3, 2\), expected \(N\)"):
+        kept(x, mask=x)
+    with pytest.raises(ValueError, match=r"kept: one has shape \(3,\), expected \(2\)"):
+        kept(x, mask=x[:, 0], one=np.ones(3))
+    with pytest.raises(ValueError, match=r"kept: x has shape \(3,\), expected \(N,...,C\)"):
+        kept(x[:, 0], mask=x[:, 0])
+
+
 def test_assert_literal_finds_what_differs(cube):
     literal_of(cube)(lambda x: np.array([v * v * abs(v) for v in x]))
     with pytest.raises(AssertionError, match="cube, draw 0 of seed 0: forward"):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -38,7 +39,7 @@ class Kind(NamedTuple):
 
 def is_whole(value: Any) -> bool:
     """Whether this is a whole number that a size or an axis can be, of Python or NumPy, and no bool."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and -LARGEST <= int(value) <= LARGEST
+    return (type(value) is int or isinstance(value, np.integer)) and -LARGEST <= int(value) <= LARGEST
 
 
 def is_number(value: Any) -> bool:
@@ -99,7 +100,7 @@ def one_shape(*arrays: Any, **constants: Any) -> None:
 
 # ---- arrays, by the text of `shapes` ---------------------------------------------------------------------------------
 
-_KINDS = {"": "fc", "bool": "b", "int": "iu", "number": "biuf"}
+_KINDS = {"bool": "b", "int": "iu", "number": "biuf"}
 _WORDS = {"bool": "bool", "int": "integers", "number": "numbers"}
 _ARRAY = re.compile(r"(\w+)(?: (bool|int|number)(?:<(\w+))?)? \(([^)]*)\)")
 _SIZE = re.compile(r"(\d*)([^\W\d]\w*)?")
@@ -109,7 +110,7 @@ class Axes(NamedTuple):
     """An array's entry in `shapes`: "w (D,3U)" or "ids int<V (...)"."""
 
     name: str
-    kind: str  # "" of the op's arrays, which are floating
+    kind: str  # of a constant; "" if none is stated
     below: str  # the size that integers stay below, or ""
     dims: tuple[str, ...]  # as they are written
     free: bool  # begins with ...: any number of axes
@@ -195,8 +196,8 @@ class Arguments:
                 kind = self.kinds[name]
                 if not kind.holds(value):
                     raise _error_of(value)(f"{self.name}: {name}={value!r}: expected {kind.words}")
-                if type(value) not in _PLAIN and kind is not ANYTHING:
-                    constants = {**constants, name: _plain(value)}
+                if type(value) not in _PLAIN and kind is not ANYTHING and (plain := _plain(value)) is not value:
+                    constants = {**constants, name: plain}
         return constants
 
     def check_arrays(self, arrays: tuple) -> dict[str, Any]:
@@ -213,15 +214,23 @@ class Arguments:
                 kind = type(a).__name__ if dtype is None else dtype
                 expected = "expected float32 or float64: convert with .astype('float32')"
                 raise TypeError(f"{self.name}: {entry.name} is {kind}, {expected}")
+            if type(a) is not np.ndarray:
+                self._refuse_other_arithmetic(entry, a)
             self._fit(entry, a.shape, sizes)
         return sizes
+
+    def _refuse_other_arithmetic(self, entry: Axes, a: Any) -> None:
+        """TypeError for NumPy's matrices, whose * is a matrix product, and masked arrays, whose mask nothing here knows."""
+        if isinstance(a, np.matrix | np.ma.MaskedArray):
+            raise TypeError(f"{self.name}: {entry.name} is a {type(a).__name__}: give np.asarray(x), or x.filled(value)")
 
     def _check_constant(self, entry: Axes, value: Any, sizes: dict[str, Any]) -> Any:
         """A constant as an array, if kind, shape and range are as stated."""
         value = value.data if hasattr(value, "record") else value  # a Tensor's array
         array = value if hasattr(value, "dtype") and hasattr(value, "shape") else np.asarray(value)
+        self._refuse_other_arithmetic(entry, array)
         many = entry.name.endswith("s")  # ids, labels
-        if array.dtype.kind not in _KINDS[entry.kind]:
+        if entry.kind and array.dtype.kind not in _KINDS[entry.kind]:
             raise TypeError(f"{self.name}: {entry.name} {'are' if many else 'is'} {array.dtype}, expected {_WORDS[entry.kind]}")
         self._fit(entry, array.shape, sizes)
         if entry.below and array.size and not on_device(array):  # a GPU's kernels look for themselves, without waiting
@@ -238,12 +247,12 @@ class Arguments:
             fits = shape == sizes["..."][:rank]
         elif entry.free:
             fits = rank >= named
-            if fits and not entry.kind:
-                sizes.setdefault("...", shape[: rank - named])
+            if fits and entry.name not in self.constants:
+                sizes.setdefault("...", shape[: rank - named])  # arrays may broadcast
             elif fits and "..." in sizes:
                 fits = shape[: rank - named] == sizes["..."]
         else:
-            fits = rank == len(entry.dims) or "..." in entry.dims
+            fits = rank == len(entry.dims) or ("..." in entry.dims and rank >= len(entry.dims) - 1)
         if fits:
             for axis, size in enumerate(entry.sizes, rank - named):
                 if size is not None and not _agree(shape[axis], *size, sizes):
@@ -276,7 +285,8 @@ _PLAIN = {bool, int, float, str, type(None)}
 def _plain(value: Any) -> Any:
     """NumPy's numbers as Python's, lists as tuples: a uint8 overflows in sums, a float64 makes float32 arrays float64."""
     if isinstance(value, tuple | list):
-        return tuple(map(_plain, value))
+        parts = tuple(map(_plain, value))
+        return value if type(value) is tuple and all(map(operator.is_, parts, value)) else parts
     return value.item() if isinstance(value, np.generic) else value
 
 

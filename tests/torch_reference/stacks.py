@@ -29,6 +29,7 @@ from tinydx.models import Model
 ACTIVATIONS = [None, None, "relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "softplus", "silu"]
 TOLERANCE = {"float64": 1e-8, "float32": 5e-3}  # of the largest number of each array, and of 1
 WORDS = 7
+KINDS = ("vector", "sequence", "sequence", "words", "two texts", "two texts", "images", "images")
 
 
 class Draw:
@@ -128,7 +129,7 @@ def branches(d: Draw, symbol: Any) -> Any:
 
 def draw_inputs(d: Draw, dtype: str) -> tuple[list[Any], Any, list[np.ndarray]]:
     """Inputs, the symbol that the stack begins with, and arrays for the inputs."""
-    n, kind = d.n(2, 4), d.one("vector", "sequence", "sequence", "words", "two texts", "images", "images")
+    n, kind = d.n(2, 4), d.one(*KINDS)
     if "t" in kind[:2] or kind == "words":  # one text, or two
         length = d.n(2, 5)
         inputs = [Input((length,), dtype="int64") for _ in range(2 if kind == "two texts" else 1)]
