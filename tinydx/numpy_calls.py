@@ -6,6 +6,9 @@ this file answers. Otherwise NumPy would take the Tensor's numbers: a right valu
     UFUNCS, FUNCTIONS      run an op of the table, or a few
     OF_NUMBERS             have no gradient, since they return bools, whole numbers or shapes: they get the Tensor's array
     every other one        TypeError
+
+What asks a Tensor for its numbers gets them, as np.asarray(x) and float(x) do. So do two things that NumPy does not tell of: a
+list in a function of one array, np.mean([x, y]), where np.stack([x, y]) is recorded; and array.dot(x), where array @ x is.
 """
 
 from __future__ import annotations

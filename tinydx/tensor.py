@@ -199,11 +199,12 @@ def no_grad() -> Iterator[None]:
     >>> y.requires_grad
     False
     """
-    before = _recording.set(False)
+    before = _recording.get()
+    _recording.set(False)
     try:
         yield
     finally:
-        _recording.reset(before)
+        _recording.set(before)
 
 
 def gradients(y: Tensor, wrt: Sequence[Tensor], grad: Any = None) -> list[Any]:

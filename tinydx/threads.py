@@ -38,10 +38,10 @@ def set_threads(n: int) -> None:
         global _chosen
         threadpool_limits(n, user_api="blas")
         _chosen = n
-        dispatch.before_kernel = _follow
     else:
         _of_thread.own = True
     if load_kernels("numba") is None:
+        dispatch.before_kernel = _follow
         _tell_numba(n)
 
 
