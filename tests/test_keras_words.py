@@ -117,9 +117,13 @@ def test_names_of_layers():
         (optimizers, "RMSProp", "RMSprop"),
         (callbacks, "EarlyStoping", "EarlyStopping"),
         (layers, "Conv2d", "Conv2D"),
+        (losses, "BinaryCrossEntropy", "BinaryCrossentropy"),
+        (metrics, "F1score", "F1Score"),
     ):
         with pytest.raises(AttributeError, match=f"has no '{name}'; did you mean '{close}'"):
             getattr(room, name)
+    with pytest.raises(AttributeError, match=r"tinydx.initializers has no 'HeNormal': write the name 'he_normal' instead"):
+        _ = tinydx.initializers.HeNormal
 
 
 def test_names_of_losses_metrics_and_initializers():

@@ -309,6 +309,11 @@ _KNOWN: dict[str, type[Loss]] = {
 }
 
 
+def __getattr__(name: str) -> object:
+    known = dict.fromkeys(kind.__name__ for kind in _KNOWN.values())
+    raise AttributeError(f"tinydx.losses has no {name!r}{did_you_mean(name, known)}")
+
+
 def get(loss: Any) -> Loss:
     """The loss of that name.
 

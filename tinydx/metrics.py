@@ -549,7 +549,13 @@ _BY_NAME: dict[str, Callable[[], Metric]] = {
     "mean_squared_error": MeanSquaredError,
     "mean_absolute_error": MeanAbsoluteError,
 }
+_CLASSES = (BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, AUC, Precision, Recall, Sensitivity, Specificity)
 _SHORT = {"acc": "accuracy", "f1": "f1_score", "mse": "mean_squared_error", "mae": "mean_absolute_error"}
+
+
+def __getattr__(name: str) -> object:
+    known = [kind.__name__ for kind in (*_CLASSES, F1Score, MeanSquaredError, MeanAbsoluteError, Mean)]
+    raise AttributeError(f"tinydx.metrics has no {name!r}{did_you_mean(name, known)}")
 
 
 def get(identifier: str | Metric | type[Metric] | Callable[..., ArrayLike]) -> Metric:

@@ -150,7 +150,11 @@ def _recall(entry: Any, module: Any, base: type, custom: Known) -> Any:
         config = dict(entry["config"])
         if isinstance(config.get("learning_rate"), dict):
             config["learning_rate"] = _recall(config["learning_rate"], optimizers.schedules, LearningRateSchedule, custom)
-        return kind(**config)
+        if config.get("learning_rate") != 0:
+            return kind(**config)
+        optimizer: Any = kind(**config | {"learning_rate": 1.0})  # a callback had set it to 0, with which no optimizer is made
+        optimizer.learning_rate = 0.0
+        return optimizer
     raise LookupError(name)
 
 

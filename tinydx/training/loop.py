@@ -11,7 +11,7 @@ from tinydx import callbacks as cb
 from tinydx import random
 from tinydx.saving import read_run, save_run
 from tinydx.settings import whole
-from tinydx.training import data, prefetch
+from tinydx.training import prefetch, weighting
 from tinydx.training.data import Batch
 from tinydx.training.meaning import check_weights
 from tinydx.training.placement import free_memory
@@ -41,7 +41,7 @@ class Run:
         self.fetched: Future[Batch] | None = None  # the next batch, or the error in its place, if it was fetched already
         self.settings: dict[str, Any] = {}  # what the run was begun with, if it is to be resumed
         if class_weight is not None:
-            data.check_class_weight(class_weight, data.number_of_classes(self.source))
+            weighting.check_class_weight(class_weight, weighting.number_of_classes(self.source))
         if self.validation is not None:
             pass_length(self.validation, self.validation_steps, "validation_steps")  # raises now, not after an epoch
         given = cb.listed(callbacks)
@@ -106,7 +106,7 @@ class Run:
     def _fetch(self) -> Batch:
         """The next batch, with the weights of its examples."""
         batch = next(self.source)
-        return batch._replace(weight=data.combined_weight(batch.y, batch.weight, self.class_weight))
+        return batch._replace(weight=weighting.combined_weight(batch.y, batch.weight, self.class_weight))
 
     def _prefetch(self) -> None:
         """Fetch the next batch while a step runs, and send it to the GPU; an error is raised when the batch is used."""
@@ -163,6 +163,8 @@ class Run:
     def _read(self, path: str | Path) -> Any:
         """The saved run, checked against this one; only the sources of data take their state yet."""
         saved = read_run(self.model, path)
+        if "settings" not in saved.state:
+            raise ValueError(f"{path} was saved by an older tinydx, which did not note what the run was begun with: delete it")
         was, now = [c["class"] for c in saved.state["callbacks"]], [type(c).__name__ for c in self.lasting]
         if was != now:
             raise ValueError(f"{path}: the run had the callbacks {was[:-1]}, now there are {now[:-1]}")

@@ -21,7 +21,7 @@ from tinydx.metrics import Metric
 from tinydx.metrics import get as get_metric
 from tinydx.settings import checked, number, one_of, weights, whole
 from tinydx.tensor import Tensor, no_grad
-from tinydx.training import data, placement
+from tinydx.training import data, placement, weighting
 from tinydx.training.data import Batch
 from tinydx.training.graph import GraphStep, step_for
 from tinydx.training.inputs import (
@@ -34,7 +34,7 @@ from tinydx.training.inputs import (
     widened,
 )
 from tinydx.training.loop import Run, Sources, epoch_length, pass_length
-from tinydx.training.meaning import check_answer, warn_of_counted_class
+from tinydx.training.meaning import check_answer, warn_of_counted_class, warn_of_nan
 from tinydx.training.running_means import RunningMeans
 from tinydx.training.step import Step, evaluate_batch
 
@@ -104,7 +104,7 @@ class Trainer(Layer):
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None) -> Any:
         """One optimizer step on one batch; returns its loss from before the step, or [loss, metric, ...]."""
         means = RunningMeans(self)
-        weight = data.combined_weight(y, weights("sample_weight", data.as_labels(sample_weight)), class_weight)
+        weight = weighting.combined_weight(y, weights("sample_weight", data.as_labels(sample_weight)), class_weight)
         self.train_on(Batch(data.as_arrays(x), data.as_labels(y), weight), "this batch", means)
         return _flat(means.logs())
 
@@ -295,7 +295,9 @@ class Trainer(Layer):
         if isinstance(outputs[0], list):
             return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
         warn_of_meaning(outputs[0], self.class_names)
-        return np.concatenate(outputs)
+        p = np.concatenate(outputs)
+        warn_of_nan(p)
+        return p
 
     @checked
     def predict_classes(self, x: Any, batch_size: int | None = None) -> list[str]:
@@ -308,7 +310,7 @@ class Trainer(Layer):
         if self.class_names is None:
             raise ValueError("predict_classes: the model has none: set model.class_names = [name of class 0, ...]")
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*means")  # the names make the meaning clear
+            warnings.filterwarnings("ignore", message=".*(means|are NaN)")  # names make the meaning clear; NaN is an error below
             p = self.predict(x, batch_size)
         check_answer(p, "predict_classes")
         classes = (p[:, 0] > 0.5).astype(int) if p.shape[1] == 1 else p.argmax(axis=1)
