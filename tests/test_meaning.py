@@ -59,6 +59,9 @@ def functional(*ends):
         (lambda: [Dense(2, activation="softmax")], CCE(from_logits=True), ONE_HOT, "ends in softmax: leave out one"),
         (lambda: [Dense(2, activation="softmax")], SCCE(from_logits=True), Y, "ends in softmax: leave out one"),
         (lambda: [Dense(1, activation="relu")], BCE(from_logits=True), Y, "ends in relu"),
+        (lambda: [Dense(2, activation="softmax")], CCE(), np.ones((20, 2)), "a row of labels has several: use binary_cross"),
+        (lambda: [Dense(2, activation="softmax")], SCCE(), ONE_HOT, "for one-hot labels use categorical_crossentropy"),
+        (lambda: [Dense(2, activation="softmax")], CCE(), Y, "for class numbers use sparse_categorical_crossentropy"),
         (lambda: [Dense(1, activation="sigmoid")], SCCE(), Y, "expected whole numbers 0 to 0; for one output use binary_cross"),
     ],
 )
