@@ -106,6 +106,27 @@ def test_what_attributes_are_told_to_be_works(tmp_path):
     assert next(v for v in model.layers if v.name == first.name) is first
 
 
+def test_the_old_name_of_the_rate_is_not_set_in_vain():
+    optimizer = optimizers.Adam(0.1)
+    for use in (lambda: optimizer.lr, lambda: setattr(optimizer, "lr", 0.01)):
+        with pytest.raises(AttributeError, match="Adam has no 'lr': it is called learning_rate"):
+            use()
+    assert optimizer.learning_rate == 0.1
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (lambda m: m.fit("folder", Y), ValueError, "data is a str: expected arrays"),
+        (lambda m: m.fit(3, Y), ValueError, "data is a int: expected arrays"),
+        (lambda m: m.predict(["a.png", "b.png"]), TypeError, r"read image files by load_images\(paths, model.preprocessing\)"),
+    ],
+)
+def test_data_of_another_kind(use, error, message):
+    with pytest.raises(error, match=message):
+        use(dense_model())
+
+
 def test_names_of_layers():
     assert layers.MaxPool2D is layers.MaxPooling2D and layers.AvgPool2D is layers.AveragePooling2D
     assert layers.GlobalAvgPool2D is layers.GlobalAveragePooling2D and layers.GlobalMaxPool2D is layers.GlobalMaxPooling2D

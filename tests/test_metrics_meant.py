@@ -56,6 +56,9 @@ def test_several_classes_name_the_one_that_counts(k):
             measured(kind(), np.eye(k)[y], p)
     with pytest.raises(ValueError, match=f"there is no class {k} in y_pred"):
         measured(metrics.Precision(class_id=k), y, p)
+    for numbers in (y, y[:, None]):
+        with pytest.raises(ValueError, match=f"class numbers beside {k} classes, which one is positive"):
+            measured(metrics.AUC(), numbers, p)
 
 
 @pytest.mark.parametrize("kind", [*COUNTS, metrics.AUC, metrics.BinaryAccuracy])

@@ -167,6 +167,8 @@ ATTRIBUTES: dict[str, str] = {
     "trainable_variables": "write trainable_weights instead",
     "variables": "write weights instead",
     "non_trainable_weights": "write [w for w in model.weights if not w.requires_grad] instead",
+    "metrics_names": "write ['loss', *(m.name for m in model.metrics)] instead",
+    "history": "write history = model.fit(...) instead",
     "reset_states": "layers keep no states between calls: give initial_state= instead",
     "make_predict_function": "leave it out: nothing has to be made before predict",
     "_make_predict_function": "leave it out: nothing has to be made before predict",

@@ -339,11 +339,16 @@ class _OfOneColumn(Metric):
         """Labels as bool beside predictions; ValueError where they are classes of which none is named."""
         if self.class_id is not None:
             y_true, y_pred = _column(y_true, y_pred, self.class_id, self.name)
+        shape = np.shape(y_pred)
+        numbers = shape[-1:] not in ((), (1,)) and np.shape(y_true) in (shape[:-1], (*shape[:-1], 1)) and len(shape) > 1
+        which = f"which one is positive? {type(self).__name__}(class_id={shape[-1] - 1 if shape else 0}) counts the last"
+        if numbers:
+            shapes = f"y_true {np.shape(y_true)} and y_pred {shape}"
+            raise ValueError(f"{self.name}: {shapes} are class numbers beside {shape[-1]} classes, {which}")
         true, pred = _pair(y_true, y_pred, self.name)
         positive = _binary_labels(true, self.name)
         if pred.shape[-1] > 1 and _are_classes(positive, pred):
-            cure = f"{type(self).__name__}(class_id={pred.shape[-1] - 1}) counts the last"
-            raise ValueError(f"{self.name}: one-hot labels of {pred.shape[-1]} classes, which one is positive? {cure}")
+            raise ValueError(f"{self.name}: one-hot labels of {pred.shape[-1]} classes, {which}")
         return positive, pred
 
 

@@ -205,15 +205,15 @@ def batches(x: Any, y: Any = None, weight: Any = None, batch_size: int | None = 
     if is_array(x):
         size = 32 if batch_size is None else batch_size
         return ArrayBatches(as_arrays(x), as_labels(y), as_labels(weight), size, shuffle)
+    sized = hasattr(x, "__len__") and hasattr(x, "__getitem__")
+    if isinstance(x, str | bytes | dict) or not (sized or hasattr(x, "__iter__") or hasattr(x, "__next__")):
+        raise ValueError(f"data is a {type(x).__name__}: expected arrays, or a generator of (x, y) batches")
     if y is not None or weight is not None:
         raise ValueError("y or sample_weight was given besides a generator, which yields (x, y, sample_weight) itself")
     if batch_size is not None:
         raise ValueError(f"batch_size={batch_size} was given besides a {type(x).__name__}, whose batches have their size already")
-    sized = hasattr(x, "__len__") and hasattr(x, "__getitem__")
     if hasattr(x, "load_state") and hasattr(x, "__next__"):
         source: Any = IteratorBatches(x)
-    elif isinstance(x, str | bytes | dict) or not (sized or hasattr(x, "__iter__")):
-        raise ValueError(f"data is a {type(x).__name__}: expected arrays, or a generator of (x, y) batches")
     else:
         source = SequenceBatches(x) if sized else GeneratorBatches(iter(x))
     if hasattr(source, "__len__") and len(source) == 0:
