@@ -106,7 +106,7 @@ class IteratorBatches:
         self.iterator.load_state(state)
 
     def identity(self) -> dict[str, Any]:
-        return self.iterator.identity() if hasattr(self.iterator, "identity") else {}
+        return {}  # its state holds fingerprints, which are compared when the state is loaded
 
 
 class SequenceBatches:
@@ -119,7 +119,8 @@ class SequenceBatches:
 
     def __init__(self, sequence: Any):
         self.sequence, self.position = sequence, 0
-        self.can_start_again = hasattr(sequence, "load_state")  # else it may have been shuffled when it was made
+        may_shuffle = hasattr(sequence, "on_epoch_end") and not hasattr(sequence, "load_state")
+        self.can_start_again = not may_shuffle  # else __init__ may have shuffled it, too
         self.ends: list[Any] = []  # for each call of on_epoch_end, the shared random state before it, if it drew from it
 
     def __len__(self) -> int:
@@ -157,7 +158,7 @@ class SequenceBatches:
             raise ValueError(f"the {name} does not give the batches of the run: its data differ, or {cure}")
 
     def _attributes(self) -> str:
-        return fingerprint(getattr(self.sequence, "__dict__", None) or len(self.sequence))
+        return fingerprint(self.sequence if isinstance(self.sequence, list | tuple) else getattr(self.sequence, "__dict__", None))
 
     def identity(self) -> dict[str, Any]:
         return {}  # its attributes are compared when the state is loaded
