@@ -7,7 +7,7 @@ from small import dense_model, two_classes
 import tinydx
 from tinydx import callbacks, layers, losses, metrics, optimizers
 from tinydx.callbacks import EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau
-from tinydx.keras_words import ARGUMENTS, ATTRIBUTES, LAYERS
+from tinydx.keras_words import ARGUMENTS, ATTRIBUTES, GENERATORS, ITERATORS, LAYERS, MODULES
 from tinydx.layers import GRU, LSTM, Bidirectional, Conv2D, Dense, Dropout, Embedding, SimpleRNN, TimeDistributed
 from tinydx.models import Sequential
 from tinydx.optimizers.schedules import InverseTimeDecay
@@ -104,6 +104,17 @@ def test_what_attributes_are_told_to_be_works(tmp_path):
     np.testing.assert_array_equal(model.predict(X), other.predict(X))
     first = model.layers[0]
     assert next(v for v in model.layers if v.name == first.name) is first
+
+
+@pytest.mark.parametrize(
+    ("thing", "words"),
+    [(tinydx, MODULES), (ImageDataGenerator(), GENERATORS), (ImageDataGenerator().flow(np.zeros((2, 2, 2, 1))), ITERATORS)],
+)
+def test_attributes_of_other_things(thing, words):
+    for name in words:
+        with pytest.raises(AttributeError, match=f"'{name}': .*write "):
+            getattr(thing, name)
+    assert not hasattr(thing, "no_such_attribute")
 
 
 def test_the_old_name_of_the_rate_is_not_set_in_vain():

@@ -29,6 +29,7 @@ import numpy as np
 
 from tinydx import random
 from tinydx.fingerprint import fingerprint
+from tinydx.keras_words import ITERATORS, missing_attribute
 from tinydx.preprocessing.files import check_choice
 from tinydx.settings import flag, whole
 from tinydx.settings import weights as checked_weights
@@ -106,6 +107,9 @@ class BatchIterator:
         self._lock = threading.Lock()
         self._batch_thread: ThreadPoolExecutor | None = None
         self._example_threads: ThreadPoolExecutor | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return missing_attribute(self, name, ITERATORS)
 
     def __len__(self) -> int:
         return math.ceil(self.n / self.batch_size)

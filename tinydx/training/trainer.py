@@ -15,7 +15,7 @@ import numpy as np
 
 from tinydx import callbacks as cb
 from tinydx import losses, optimizers
-from tinydx.keras_words import ATTRIBUTES, word_for
+from tinydx.keras_words import ATTRIBUTES, missing_attribute
 from tinydx.layers.base import Layer
 from tinydx.metrics import Metric
 from tinydx.metrics import get as get_metric
@@ -54,9 +54,7 @@ class Trainer(Layer):
     input_range: Range = None  # of the numbers seen in training
 
     def __getattr__(self, name: str) -> Any:
-        if name in ATTRIBUTES:
-            raise AttributeError(f"{type(self).__name__} has no {name!r}{word_for(name, ATTRIBUTES)}")
-        return object.__getattribute__(self, name)  # raises as usual
+        return missing_attribute(self, name, ATTRIBUTES)
 
     # ---- compile ----
 
