@@ -176,6 +176,13 @@ def test_a_schedule_sets_the_rate_before_each_epoch():
         model.fit(x, y, callbacks=LearningRateScheduler(lambda epoch, rate: -1), verbose=0)
 
 
+def test_a_model_whose_rate_was_set_to_0_can_be_loaded(tmp_path):
+    model = dense_model(optimizer=SGD(0.5))
+    model.fit(*two_classes(), callbacks=LearningRateScheduler(lambda epoch: 0), verbose=0)
+    model.save(tmp_path / "m.tdx")
+    assert load_model(tmp_path / "m.tdx").optimizer.learning_rate == 0
+
+
 # ---- ModelCheckpoint -----------------------------------------------------------------------------------------------
 
 

@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinydx
+from tinydx.preprocessing.image import ImageDataGenerator
 from tinydx.training import data
-from tinydx.training.data import ArrayBatches, as_batch, batches, class_weights_of, combined_weight, split_off_validation
+from tinydx.training.data import ArrayBatches, as_batch, batches, split_off_validation
+from tinydx.training.weighting import class_weights_of, combined_weight, number_of_classes
 
 
 def taken(source, count):
@@ -220,6 +222,18 @@ def test_class_weights():
     ):
         with pytest.raises(ValueError, match="class_weight"):
             class_weights_of(bad, weights)
+
+
+def test_classes_that_are_known_before_training():
+    flow = ImageDataGenerator().flow(np.zeros((4, 2, 2, 1)), [0, 2, 1, 2], batch_size=2)
+    for source, classes in (
+        (batches(np.zeros(4), np.array([0, 2, 1, 0])), 3),
+        (batches(np.zeros(4), np.zeros(4)), 2),
+        (batches(np.zeros(4), np.eye(4)), 4),
+        (batches(flow), 3),
+        (batches(Series()), None),
+    ):
+        assert number_of_classes(source) == classes
 
 
 def test_sample_and_class_weights_multiply():

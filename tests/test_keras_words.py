@@ -7,7 +7,7 @@ from small import dense_model, two_classes
 import tinydx
 from tinydx import callbacks, layers, losses, metrics, optimizers
 from tinydx.callbacks import EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau
-from tinydx.keras_words import ARGUMENTS, ATTRIBUTES, LAYERS
+from tinydx.keras_words import ARGUMENTS, ATTRIBUTES, GENERATORS, ITERATORS, LAYERS, MODULES
 from tinydx.layers import GRU, LSTM, Bidirectional, Conv2D, Dense, Dropout, Embedding, SimpleRNN, TimeDistributed
 from tinydx.models import Sequential
 from tinydx.optimizers.schedules import InverseTimeDecay
@@ -106,6 +106,38 @@ def test_what_attributes_are_told_to_be_works(tmp_path):
     assert next(v for v in model.layers if v.name == first.name) is first
 
 
+@pytest.mark.parametrize(
+    ("thing", "words"),
+    [(tinydx, MODULES), (ImageDataGenerator(), GENERATORS), (ImageDataGenerator().flow(np.zeros((2, 2, 2, 1))), ITERATORS)],
+)
+def test_attributes_of_other_things(thing, words):
+    for name in words:
+        with pytest.raises(AttributeError, match=f"'{name}': .*write "):
+            getattr(thing, name)
+    assert not hasattr(thing, "no_such_attribute")
+
+
+def test_the_old_name_of_the_rate_is_not_set_in_vain():
+    optimizer = optimizers.Adam(0.1)
+    for use in (lambda: optimizer.lr, lambda: setattr(optimizer, "lr", 0.01)):
+        with pytest.raises(AttributeError, match="Adam has no 'lr': it is called learning_rate"):
+            use()
+    assert optimizer.learning_rate == 0.1
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (lambda m: m.fit("folder", Y), ValueError, "data is a str: expected arrays"),
+        (lambda m: m.fit(3, Y), ValueError, "data is a int: expected arrays"),
+        (lambda m: m.predict(["a.png", "b.png"]), TypeError, r"read image files by load_images\(paths, model.preprocessing\)"),
+    ],
+)
+def test_data_of_another_kind(use, error, message):
+    with pytest.raises(error, match=message):
+        use(dense_model())
+
+
 def test_names_of_layers():
     assert layers.MaxPool2D is layers.MaxPooling2D and layers.AvgPool2D is layers.AveragePooling2D
     assert layers.GlobalAvgPool2D is layers.GlobalAveragePooling2D and layers.GlobalMaxPool2D is layers.GlobalMaxPooling2D
@@ -117,9 +149,13 @@ def test_names_of_layers():
         (optimizers, "RMSProp", "RMSprop"),
         (callbacks, "EarlyStoping", "EarlyStopping"),
         (layers, "Conv2d", "Conv2D"),
+        (losses, "BinaryCrossEntropy", "BinaryCrossentropy"),
+        (metrics, "F1score", "F1Score"),
     ):
         with pytest.raises(AttributeError, match=f"has no '{name}'; did you mean '{close}'"):
             getattr(room, name)
+    with pytest.raises(AttributeError, match=r"tinydx.initializers has no 'HeNormal': write the name 'he_normal' instead"):
+        _ = tinydx.initializers.HeNormal
 
 
 def test_names_of_losses_metrics_and_initializers():

@@ -59,6 +59,9 @@ def functional(*ends):
         (lambda: [Dense(2, activation="softmax")], CCE(from_logits=True), ONE_HOT, "ends in softmax: leave out one"),
         (lambda: [Dense(2, activation="softmax")], SCCE(from_logits=True), Y, "ends in softmax: leave out one"),
         (lambda: [Dense(1, activation="relu")], BCE(from_logits=True), Y, "ends in relu"),
+        (lambda: [Dense(2, activation="softmax")], CCE(), np.ones((20, 2)), "a row of labels has several: use binary_cross"),
+        (lambda: [Dense(2, activation="softmax")], SCCE(), ONE_HOT, "for one-hot labels use categorical_crossentropy"),
+        (lambda: [Dense(2, activation="softmax")], CCE(), Y, "for class numbers use sparse_categorical_crossentropy"),
         (lambda: [Dense(1, activation="sigmoid")], SCCE(), Y, "expected whole numbers 0 to 0; for one output use binary_cross"),
     ],
 )
@@ -148,8 +151,11 @@ def test_no_class_is_named_by_numbers_that_are_none(units):
     for value in (np.nan, np.inf) if units == 3 else (np.nan,):
         bias[0] = value
         model.set_weights([kernel, bias])
-        if np.isfinite(model.predict(X)).all():
-            continue  # the sigmoid of infinity is 1
+        if value == np.inf:
+            assert np.isfinite(model.predict(X)).all() and model.predict_classes(X) == ["a"] * 20  # the sigmoid of infinity is 1
+            continue
+        (said,) = warned(lambda: model.predict(X))
+        assert said.startswith("the outputs are NaN for 20 of 20 examples, the first is number 0")
         with pytest.raises(ValueError, match="predict_classes: the outputs are NaN or infinite for 20 of 20 examples, the first"):
             model.predict_classes(X)
 

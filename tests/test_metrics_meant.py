@@ -9,7 +9,7 @@ import sklearn.metrics as sk
 
 from tinydx import losses, metrics
 from tinydx.layers import Dense
-from tinydx.models import Sequential
+from tinydx.models import Sequential, load_model
 
 COUNTS = [metrics.Sensitivity, metrics.Recall, metrics.Specificity, metrics.Precision]
 # 8 healthy and 2 ill; everyone is called healthy: no one ill is found, all healthy are called so, nobody is called ill
@@ -56,6 +56,9 @@ def test_several_classes_name_the_one_that_counts(k):
             measured(kind(), np.eye(k)[y], p)
     with pytest.raises(ValueError, match=f"there is no class {k} in y_pred"):
         measured(metrics.Precision(class_id=k), y, p)
+    for numbers in (y, y[:, None]):
+        with pytest.raises(ValueError, match=f"class numbers beside {k} classes, which one is positive"):
+            measured(metrics.AUC(), numbers, p)
 
 
 @pytest.mark.parametrize("kind", [*COUNTS, metrics.AUC, metrics.BinaryAccuracy])
@@ -144,6 +147,14 @@ def test_metrics_that_take_scores():
         assert metric.name in fitted(metric, activation=None, from_logits=True)
     sparse = losses.SparseCategoricalCrossentropy
     assert "accuracy" in fitted("accuracy", activation=None, units=2, from_logits=True, loss=sparse)  # the largest is the largest
+
+
+def test_the_class_that_counts_is_saved(tmp_path):
+    model = Sequential([Dense(2, activation="softmax", input_shape=(3,))])
+    model.compile("adam", "sparse_categorical_crossentropy", [metrics.Sensitivity(class_id=1), metrics.AUC(50, class_id=0)])
+    model.save(tmp_path / "m.tdx")
+    again = load_model(tmp_path / "m.tdx").metrics
+    assert [(m.name, m.class_id) for m in again] == [("sensitivity_class_1", 1), ("auc_class_0", 0)]
 
 
 def test_a_sigmoid_is_not_applied_twice_by_a_metric():

@@ -12,7 +12,7 @@ from tinydx import optimizers
 from tinydx.callbacks import Callback, CSVLogger, ReduceLROnPlateau
 from tinydx.layers import Dense
 from tinydx.models import Sequential
-from tinydx.preprocessing.image import ImageDataGenerator
+from tinydx.preprocessing.image import ImageDataGenerator, save_img
 
 X, Y = two_classes()
 
@@ -166,6 +166,33 @@ def test_a_generator_that_gives_other_batches_is_refused(tmp_path):
     with pytest.raises(ValueError, match="the data generator gives other batches than in the run, its number 8 differs: seed it"):
         train((stream(4),), tmp_path / "run", steps_per_epoch=4)
     assert same_weights(whole, train((stream(3),), tmp_path / "run", steps_per_epoch=4))
+
+
+@pytest.mark.parametrize("stop", [0, 2])
+def test_a_list_of_batches(stop, tmp_path):
+    batches = [(X[i : i + 8], Y[i : i + 8]) for i in range(0, 40, 8)]
+    tinydx.set_seed(0)
+    whole = train((batches,), make=noisy_model)
+    tinydx.set_seed(0)
+    train((batches,), tmp_path / "run", stop=stop, make=noisy_model)
+    with pytest.raises(ValueError, match="the list does not give the batches of the run"):
+        train((batches[::-1],), tmp_path / "run", make=noisy_model)
+    assert same_weights(whole, train((batches,), tmp_path / "run", make=noisy_model))
+
+
+def test_class_folders_are_known_by_their_files(tmp_path):
+    def files(name="a.png"):
+        root = tmp_path / f"data_{name}"
+        for at, path in enumerate((f"ill/{name}", "ill/b.png", "well/c.png", "well/d.png")):
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            save_img(root / path, np.full((4, 4, 1), 50.0 * at))
+        flow = {"target_size": (4, 4), "color_mode": "grayscale", "class_mode": "binary", "batch_size": 2}
+        return ImageDataGenerator().flow_from_directory(root, **flow)
+
+    train((files(),), tmp_path / "run", epochs=1, make=image_model)
+    with pytest.raises(ValueError, match="the state was saved with"):
+        train((files("z.png"),), tmp_path / "run", epochs=2, make=image_model)
+    train((files(),), tmp_path / "run", epochs=2, make=image_model)
 
 
 # ---- what must be the same -----------------------------------------------------------------------------------------

@@ -163,6 +163,7 @@ NAN, INF = math.nan, math.inf
         (lambda v: ImageDataGenerator().flow(np.zeros((4, 2, 2, 1)), seed=v), "seed", [-1, 2**32, 0.5]),
         (lambda v: ImageDataGenerator().flow(np.zeros((4, 2, 2, 1)), shuffle=v), "shuffle", ["yes"]),
         (lambda v: Sequential(v), "layer", [[3], [None]]),
+        (lambda v: tinydx.set_seed(v), "seed", [None, -1, 2.5, "7", True]),
     ],
     ids=lambda v: v if isinstance(v, str) else None,
 )  # fmt: skip

@@ -14,6 +14,7 @@ from tinydx import ops
 from tinydx.cards import card
 from tinydx.checkout import find_own_packages
 from tinydx.dispatch import trace, use
+from tinydx.keras_words import MODULES, word_for
 from tinydx.random import set_seed
 from tinydx.tensor import Tensor, gradients, no_grad
 from tinydx.threads import get_threads, set_threads
@@ -33,4 +34,4 @@ find_own_packages()  # the modules imported above import no kernel; the first op
 def __getattr__(name: str) -> Any:
     if name in _PARTS:
         return importlib.import_module(f"tinydx.{name}")
-    raise AttributeError(f"module 'tinydx' has no attribute {name!r}")
+    raise AttributeError(f"module 'tinydx' has no attribute {name!r}{word_for(name, MODULES)}")

@@ -135,6 +135,12 @@ _KNOWN: dict[str, Initializer] = {
 }
 
 
+def __getattr__(name: str) -> object:
+    key = snake_case(name)
+    cure = f": write the name {key!r} instead" if key in _KNOWN else did_you_mean(key, _KNOWN)
+    raise AttributeError(f"tinydx.initializers has no {name!r}{cure}")
+
+
 def get(name: Any) -> Initializer:
     """The initializer of that name.
 

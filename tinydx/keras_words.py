@@ -167,6 +167,8 @@ ATTRIBUTES: dict[str, str] = {
     "trainable_variables": "write trainable_weights instead",
     "variables": "write weights instead",
     "non_trainable_weights": "write [w for w in model.weights if not w.requires_grad] instead",
+    "metrics_names": "write ['loss', *(m.name for m in model.metrics)] instead",
+    "history": "write history = model.fit(...) instead",
     "reset_states": "layers keep no states between calls: give initial_state= instead",
     "make_predict_function": "leave it out: nothing has to be made before predict",
     "_make_predict_function": "leave it out: nothing has to be made before predict",
@@ -193,6 +195,32 @@ LAYERS: dict[str, str] = {
 }
 
 
+# attributes of an ImageDataGenerator and of iterators
+GENERATORS: dict[str, str] = {
+    "flow_from_dataframe": "write flow(x, y) of arrays that load_img reads instead, or sort the files into class folders",
+    "random_brightness": "write ImageDataGenerator(brightness_range=...).random_transform(x) instead",
+}
+ITERATORS: dict[str, str] = {
+    "next": "write next(iterator) instead",
+    "labels": "write classes instead",
+    "index_generator": "write iterator[i] instead, its batch i",
+    "batch_index": "write iterator.state() instead",
+    "total_batches_seen": "write iterator.state() instead",
+}
+
+# modules of Keras that tinydx does not have
+MODULES: dict[str, str] = {
+    "keras": "write tinydx.layers, tinydx.models and so on instead",
+    "utils": "write np.eye(classes)[labels] instead of to_categorical, tinydx.set_seed instead of set_random_seed",
+    "backend": "write NumPy, tinydx.ops and tinydx.Tensor instead",
+    "applications": "there are no networks that were trained on other images: write one of tinydx.layers instead",
+    "saving": "write model.save(path) and tinydx.models.load_model(path) instead",
+    "Sequential": "write tinydx.models.Sequential instead",
+    "Model": "write tinydx.models.Model instead",
+    "Input": "write tinydx.layers.Input instead",
+}
+
+
 def word_for(name: str, words: Mapping[str, str]) -> str:
     """The end of an error message for a name of Keras: ": write ... instead"; "" for any other name.
 
@@ -200,3 +228,10 @@ def word_for(name: str, words: Mapping[str, str]) -> str:
     ': write fit(generator, ...) instead'
     """
     return f": {words[name]}" if name in words else ""
+
+
+def missing_attribute(thing: Any, name: str, words: Mapping[str, str]) -> Any:
+    """What an object's `__getattr__` does: an AttributeError with the word for the name, or else Python's own."""
+    if name in words:
+        raise AttributeError(f"{type(thing).__name__} has no {name!r}{word_for(name, words)}")
+    return object.__getattribute__(thing, name)

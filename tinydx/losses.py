@@ -175,6 +175,8 @@ class CategoricalCrossentropy(Crossentropy):
             hint = "; for class numbers use sparse_categorical_crossentropy" if target.ndim < len(shape) else ""
             raise ValueError(f"{self.name}: labels have shape {target.shape}, predictions {shape}{hint}")
         _check_range(self.name, target, 0, 1, "")
+        if not on_device(target) and target.size and target.sum(axis=-1).max() > 1 + ROUNDING:
+            raise ValueError(f"{self.name}: a row of labels has several: use binary_crossentropy with sigmoid outputs")
         return target * (1 - self.label_smoothing) + self.label_smoothing / shape[-1]
 
     def loss(self, target: Any, prediction: Tensor, weight: Any) -> Tensor:
@@ -205,7 +207,8 @@ class SparseCategoricalCrossentropy(Crossentropy):
             target = target[..., 0]
         if target.shape != shape[:-1]:
             shapes = f"labels have shape {target.shape}, predictions {shape}"
-            raise ValueError(f"{self.name}: {shapes}, expected labels {shape[:-1]}")
+            hint = "; for one-hot labels use categorical_crossentropy" if target.shape == shape else ""
+            raise ValueError(f"{self.name}: {shapes}, expected labels {shape[:-1]}{hint}")
         if not on_device(target):
             self._check_classes(target, shape[-1])
         return target.astype(np.int64)
@@ -309,6 +312,11 @@ _KNOWN: dict[str, type[Loss]] = {
     "mae": MeanAbsoluteError,
     "huber": Huber,
 }
+
+
+def __getattr__(name: str) -> object:
+    known = dict.fromkeys(kind.__name__ for kind in _KNOWN.values())
+    raise AttributeError(f"tinydx.losses has no {name!r}{did_you_mean(name, known)}")
 
 
 def get(loss: Any) -> Loss:

@@ -340,11 +340,16 @@ class _OfOneColumn(Metric):
         """Labels as bool beside predictions; ValueError where they are classes of which none is named."""
         if self.class_id is not None:
             y_true, y_pred = _column(y_true, y_pred, self.class_id, self.name)
+        shape = np.shape(y_pred)
+        numbers = shape[-1:] not in ((), (1,)) and np.shape(y_true) in (shape[:-1], (*shape[:-1], 1)) and len(shape) > 1
+        which = f"which one is positive? {type(self).__name__}(class_id={shape[-1] - 1 if shape else 0}) counts the last"
+        if numbers:
+            shapes = f"y_true {np.shape(y_true)} and y_pred {shape}"
+            raise ValueError(f"{self.name}: {shapes} are class numbers beside {shape[-1]} classes, {which}")
         true, pred = _pair(y_true, y_pred, self.name)
         positive = _binary_labels(true, self.name)
         if pred.shape[-1] > 1 and _are_classes(positive, pred):
-            cure = f"{type(self).__name__}(class_id={pred.shape[-1] - 1}) counts the last"
-            raise ValueError(f"{self.name}: one-hot labels of {pred.shape[-1]} classes, which one is positive? {cure}")
+            raise ValueError(f"{self.name}: one-hot labels of {pred.shape[-1]} classes, {which}")
         return positive, pred
 
 
@@ -553,7 +558,13 @@ _BY_NAME: dict[str, Callable[[], Metric]] = {
     "mean_squared_error": MeanSquaredError,
     "mean_absolute_error": MeanAbsoluteError,
 }
+_CLASSES = (BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, AUC, Precision, Recall, Sensitivity, Specificity)
 _SHORT = {"acc": "accuracy", "f1": "f1_score", "mse": "mean_squared_error", "mae": "mean_absolute_error"}
+
+
+def __getattr__(name: str) -> object:
+    known = [kind.__name__ for kind in (*_CLASSES, F1Score, MeanSquaredError, MeanAbsoluteError, Mean)]
+    raise AttributeError(f"tinydx.metrics has no {name!r}{did_you_mean(name, known)}")
 
 
 def get(identifier: str | Metric | type[Metric] | Callable[..., ArrayLike]) -> Metric:

@@ -22,10 +22,14 @@ def set_seed(seed: int) -> None:
     In a thread other than the main one it seeds the numbers of that thread alone. An image generator has its own seed; without
     one it draws a seed from this generator.
 
+    Raises: ValueError unless the seed is a whole number of 0 or more.
+
     >>> set_seed(1); a = generator().random()
     >>> set_seed(1); a == generator().random()
     True
     """
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"set_seed: seed is {seed!r}, expected a whole number of 0 or more")
     if threading.current_thread() is threading.main_thread():
         global _generator
         _generator = np.random.default_rng(seed)

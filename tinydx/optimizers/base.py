@@ -87,6 +87,15 @@ class Optimizer(metaclass=Checked):
         self._rate = number(f"{type(self).__name__}: learning_rate", value, at_least=0)
 
     @property
+    def lr(self) -> float:
+        """What old scripts call the learning rate; AttributeError, also where it is set: that would change nothing."""
+        raise AttributeError(f"{type(self).__name__} has no 'lr': it is called learning_rate")
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__} has no 'lr': it is called learning_rate")
+
+    @property
     def slot_names(self) -> tuple[str, ...]:
         """The names of the arrays that are kept for each weight: the rule's memory, and the average where there is one."""
         return (*self.memory, "weight_average") if self.use_ema else self.memory

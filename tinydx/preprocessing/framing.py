@@ -20,7 +20,7 @@ import numpy as np
 
 from tinydx.ops.image import affine_warp
 from tinydx.preprocessing.iterators import ArrayIterator, Recipe, checked_arrays
-from tinydx.settings import Checked, number
+from tinydx.settings import Checked, number, whole
 
 UNCHANGED = {"window": 1.0, "aspect": 1.0, "down": 0.0, "right": 0.0, "rotation": 0.0}
 
@@ -241,7 +241,7 @@ class BalancedIterator(ArrayIterator):
         order = {"batch_size": batch_size, "shuffle": True, "seed": seed}
         super().__init__(arrays, recipe, shape=arrays["x"].shape[1:], dtype="float32", **order)
         self._members = [np.flatnonzero(arrays["y"] == k) for k in np.unique(arrays["y"])]
-        self._steps = steps or math.ceil(self.n / self.batch_size)
+        self._steps = math.ceil(self.n / self.batch_size) if steps is None else whole("steps", steps)
         self._preprocessing = preprocessing or {}
 
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx.keras_words import GENERATORS, missing_attribute
 from tinydx.ops.image import affine_warp, channel_shift
 from tinydx.preprocessing.affine import FILL_MODES, affine_matrix
 from tinydx.preprocessing.files import (
@@ -112,6 +113,9 @@ class ImageDataGenerator(metaclass=Checked):
         self.horizontal_flip, self.vertical_flip = horizontal_flip, vertical_flip
         self.rescale, self.preprocessing_function = rescale, preprocessing_function
         self.validation_split, self.dtype = number("validation_split", validation_split, at_least=0, below=1), dtype
+
+    def __getattr__(self, name: str) -> Any:
+        return missing_attribute(self, name, GENERATORS)
 
     @property
     def augmentation(self) -> dict[str, Any]:

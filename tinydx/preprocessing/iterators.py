@@ -30,6 +30,7 @@ import numpy as np
 
 from tinydx import random
 from tinydx.fingerprint import fingerprint
+from tinydx.keras_words import ITERATORS, missing_attribute
 from tinydx.preprocessing.files import check_choice
 from tinydx.settings import flag, whole
 from tinydx.settings import weights as checked_weights
@@ -117,6 +118,9 @@ class BatchIterator:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _lock=threading.Lock())
         _iterators.add(self)
+
+    def __getattr__(self, name: str) -> Any:
+        return missing_attribute(self, name, ITERATORS)
 
     def __len__(self) -> int:
         return math.ceil(self.n / self.batch_size)

@@ -14,4 +14,5 @@ The files in reading order; each imports only those below it:
     prefetch.py        the next batch sent to the GPU while a step computes
     placement.py       the device on which a model computes
     data.py            arrays, iterators and generators as sources of batches
+    weighting.py       the weight of each example, by its class, too
 """

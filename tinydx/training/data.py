@@ -106,7 +106,7 @@ class IteratorBatches:
         self.iterator.load_state(state)
 
     def identity(self) -> dict[str, Any]:
-        return self.iterator.identity() if hasattr(self.iterator, "identity") else {}
+        return {}  # its state holds fingerprints, which are compared when the state is loaded
 
 
 class SequenceBatches:
@@ -119,7 +119,8 @@ class SequenceBatches:
 
     def __init__(self, sequence: Any):
         self.sequence, self.position = sequence, 0
-        self.can_start_again = hasattr(sequence, "load_state")  # else it may have been shuffled when it was made
+        may_shuffle = hasattr(sequence, "on_epoch_end") and not hasattr(sequence, "load_state")
+        self.can_start_again = not may_shuffle  # else __init__ may have shuffled it, too
         self.ends: list[Any] = []  # for each call of on_epoch_end, the shared random state before it, if it drew from it
 
     def __len__(self) -> int:
@@ -157,7 +158,7 @@ class SequenceBatches:
             raise ValueError(f"the {name} does not give the batches of the run: its data differ, or {cure}")
 
     def _attributes(self) -> str:
-        return fingerprint(getattr(self.sequence, "__dict__", None) or len(self.sequence))
+        return fingerprint(self.sequence if isinstance(self.sequence, list | tuple) else getattr(self.sequence, "__dict__", None))
 
     def identity(self) -> dict[str, Any]:
         return {}  # its attributes are compared when the state is loaded
@@ -205,15 +206,15 @@ def batches(x: Any, y: Any = None, weight: Any = None, batch_size: int | None = 
     if is_array(x):
         size = 32 if batch_size is None else batch_size
         return ArrayBatches(as_arrays(x), as_labels(y), as_labels(weight), size, shuffle)
+    sized = hasattr(x, "__len__") and hasattr(x, "__getitem__")
+    if isinstance(x, str | bytes | dict) or not (sized or hasattr(x, "__iter__") or hasattr(x, "__next__")):
+        raise ValueError(f"data is a {type(x).__name__}: expected arrays, or a generator of (x, y) batches")
     if y is not None or weight is not None:
         raise ValueError("y or sample_weight was given besides a generator, which yields (x, y, sample_weight) itself")
     if batch_size is not None:
         raise ValueError(f"batch_size={batch_size} was given besides a {type(x).__name__}, whose batches have their size already")
-    sized = hasattr(x, "__len__") and hasattr(x, "__getitem__")
     if hasattr(x, "load_state") and hasattr(x, "__next__"):
         source: Any = IteratorBatches(x)
-    elif isinstance(x, str | bytes | dict) or not (sized or hasattr(x, "__iter__")):
-        raise ValueError(f"data is a {type(x).__name__}: expected arrays, or a generator of (x, y) batches")
     else:
         source = SequenceBatches(x) if sized else GeneratorBatches(iter(x))
     if hasattr(source, "__len__") and len(source) == 0:
@@ -278,73 +279,6 @@ def split_off_validation(x: Any, y: Any, weight: Any, share: float) -> tuple[tup
         raise ValueError(f"validation_split={share} of {n} examples leaves one side empty")
     parts = (x, y, weight)
     return tuple(_take(v, slice(cut)) for v in parts), tuple(_take(v, slice(cut, n)) for v in parts)
-
-
-def check_class_weight(class_weight: Any, classes: int | None = None) -> None:
-    """ValueError unless it is {class number: weight of 0 or more}; with `classes`, the number of classes, for these only."""
-    if not isinstance(class_weight, dict) or not class_weight:
-        raise ValueError(f"class_weight is {class_weight!r}, expected a weight for each class: {{0: 1.0, 1: 2.0}}")
-    for c, weight in class_weight.items():
-        if not isinstance(c, int | np.integer) or isinstance(c, bool) or c < 0:
-            raise ValueError(f"class_weight has the key {c!r}, expected class numbers: {{0: 1.0, 1: 2.0}}")
-        if classes is not None and c >= classes:
-            raise ValueError(f"class_weight has an entry for class {c}, but the classes are 0 to {classes - 1}")
-        number(f"class_weight of class {c}", weight, at_least=0)
-
-
-def class_weights_of(y: Any, class_weight: dict[int, float]) -> np.ndarray:
-    """One weight per example, by its class.
-
-    Arguments: y, labels (N,), (N,1) or one-hot (N,K); class_weight, {class: weight}.
-    Returns: float32 (N,).
-    Raises: ValueError for other labels, and for a class without an entry (in Keras it weighs 1).
-
-    >>> class_weights_of([0, 1, 1], {0: 1.0, 1: 2.0}).tolist()
-    [1.0, 2.0, 2.0]
-    """
-    check_class_weight(class_weight)
-    classes = class_numbers(y)
-    missing = sorted(set(np.unique(classes).tolist()) - set(class_weight))
-    if missing:
-        raise ValueError(f"class_weight has no entry for class {missing[0]}: give every class its weight, {{0: 1.0, 1: 2.0}}")
-    return np.array([class_weight[c] for c in classes.tolist()], np.float32)
-
-
-def class_numbers(y: Any) -> np.ndarray:
-    """The class of each example (N,), of labels (N,), (N,1) or one-hot (N,K); ValueError for labels that are no classes."""
-    y = np.asarray(y)
-    if y.ndim > 2 or y.dtype.kind not in "biuf":
-        raise ValueError(f"class_weight needs labels (N,), (N,1) or one-hot (N,K), got {y.dtype} {y.shape}")
-    if y.ndim == 2 and y.shape[1] > 1:
-        if not np.allclose(y.sum(axis=1), 1):
-            wrong = "a row of the labels does not sum to 1"
-            raise ValueError(f"class_weight needs one class an example, but {wrong}: use sample_weight")
-        return y.argmax(axis=-1)
-    numbers = y.reshape(-1).astype(np.int64)
-    if not (numbers == y.reshape(-1)).all():
-        raise ValueError("class_weight needs class numbers as labels, but they are no whole numbers: use sample_weight")
-    return numbers
-
-
-def number_of_classes(source: Any) -> int | None:
-    """How many classes the labels of a source have, where that is known before training: of class folders, and of arrays."""
-    names = getattr(getattr(source, "iterator", None), "class_indices", None)
-    y = getattr(source, "y", None)
-    if names or y is None or on_device(y):
-        return len(names) if names else None
-    return y.shape[1] if np.ndim(y) == 2 and y.shape[1] > 1 else max(2, int(class_numbers(y).max()) + 1)
-
-
-def combined_weight(y: Any, weight: Any, class_weight: dict[int, float] | None) -> Any:
-    """The weight of each example: its sample weight times the weight of its class; None where neither is given."""
-    if class_weight is None:
-        return weight
-    by_class = class_weights_of(y, class_weight)
-    if weight is None:
-        return by_class
-    if weight.shape not in (by_class.shape, (*by_class.shape, 1)):
-        raise ValueError(f"sample_weight has shape {weight.shape}, expected {by_class.shape} beside class_weight")
-    return by_class * weight.reshape(-1)
 
 
 def _take(v: Any, rows: Any) -> Any:

@@ -41,6 +41,8 @@ def _cast(model: Any, x: Any) -> Any:
         return x.astype(model.compute_dtype, copy=False)
     if x.dtype.kind in "iu" and model.takes_ids:
         return x
+    if x.dtype.kind in "US":
+        raise TypeError(f"{model.name}: input is texts: read image files by load_images(paths, model.preprocessing)")
     raise TypeError(f"{model.name}: input is {x.dtype}: convert it, x.astype('float32') (images: / 255)")
 
 

@@ -15,7 +15,7 @@ from tinydx.files import DISK_FULL
 from tinydx.saving import read_run, refusing, save_run
 from tinydx.saving.header import expect_dict, expect_list, expect_text, part
 from tinydx.settings import whole
-from tinydx.training import data, prefetch
+from tinydx.training import prefetch, weighting
 from tinydx.training.data import Batch
 from tinydx.training.meaning import check_weights
 from tinydx.training.placement import free_memory
@@ -46,7 +46,7 @@ class Run:
         self.fetched: Future[Batch] | None = None  # the next batch, or the error in its place, if it was fetched already
         self.settings: dict[str, Any] = {}  # what the run was begun with, if it is to be resumed
         if class_weight is not None:
-            data.check_class_weight(class_weight, data.number_of_classes(self.source))
+            weighting.check_class_weight(class_weight, weighting.number_of_classes(self.source))
         if self.validation is not None:
             pass_length(self.validation, self.validation_steps, "validation_steps")  # raises now, not after an epoch
         given = cb.listed(callbacks)
@@ -117,7 +117,7 @@ class Run:
     def _fetch(self) -> Batch:
         """The next batch, with the weights of its examples."""
         batch = next(self.source)
-        return batch._replace(weight=data.combined_weight(batch.y, batch.weight, self.class_weight))
+        return batch._replace(weight=weighting.combined_weight(batch.y, batch.weight, self.class_weight))
 
     def _prefetch(self) -> None:
         """Fetch the next batch while a step runs, and send it to the GPU; an error is raised when the batch is used."""
@@ -182,6 +182,8 @@ class Run:
         with refusing(path):
             remembered = expect_list(part(expect_dict(saved.state, "the run"), "callbacks", "the run"), "callbacks")
             was = [expect_text(part(expect_dict(c, "a callback"), "class", "a callback"), "class") for c in remembered]
+        if "settings" not in saved.state:
+            raise ValueError(f"{path} was saved by an older tinydx, which did not note what the run was begun with: delete it")
         now = [type(c).__name__ for c in self.lasting]
         if was != now:
             raise ValueError(f"{path}: the run had the callbacks {was[:-1]}, now there are {now[:-1]}")

@@ -77,10 +77,21 @@ def check_weights(model: Any, where: str) -> None:
             raise FloatingPointError(f"the last step of {where} made {w.name} infinite, NaN or beyond all bounds: {cure}")
 
 
+def _number(wrong: np.ndarray) -> str:
+    """How many of the examples are wrong, for a message."""
+    return f"{int(wrong.sum())} of {len(wrong)} examples, the first is number {int(np.argmax(wrong))}"
+
+
+def warn_of_nan(p: np.ndarray) -> None:
+    """Warn where an output is NaN: a comparison of it is False, as if the example were healthy."""
+    wrong = np.isnan(p.reshape(len(p), -1)).any(axis=1)
+    if wrong.any():
+        warnings.warn(f"the outputs are NaN for {_number(wrong)}: the model's weights have diverged, train it anew", stacklevel=4)
+
+
 def check_answer(p: np.ndarray, who: str) -> None:
     """ValueError where an output is NaN or infinite: no class is the most probable then."""
     wrong = ~np.isfinite(p.reshape(len(p), -1)).all(axis=1)
     if wrong.any():
-        first = int(np.argmax(wrong))
-        count = f"{int(wrong.sum())} of {len(p)} examples, the first is number {first}"
-        raise ValueError(f"{who}: the outputs are NaN or infinite for {count}: the model's weights have diverged, train it anew")
+        answer = f"the outputs are NaN or infinite for {_number(wrong)}"
+        raise ValueError(f"{who}: {answer}: the model's weights have diverged, train it anew")

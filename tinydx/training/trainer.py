@@ -14,13 +14,13 @@ import numpy as np
 
 from tinydx import callbacks as cb
 from tinydx import losses, optimizers
-from tinydx.keras_words import ATTRIBUTES, word_for
+from tinydx.keras_words import ATTRIBUTES, missing_attribute
 from tinydx.layers.base import Layer
 from tinydx.metrics import Metric
 from tinydx.metrics import get as get_metric
 from tinydx.settings import checked, number, one_of, weights, whole
 from tinydx.tensor import Tensor, no_grad
-from tinydx.training import data, placement
+from tinydx.training import data, placement, weighting
 from tinydx.training.data import Batch
 from tinydx.training.graph import GraphStep, step_for
 from tinydx.training.inputs import (
@@ -33,7 +33,7 @@ from tinydx.training.inputs import (
     widened,
 )
 from tinydx.training.loop import Run, Sources, epoch_length, pass_length
-from tinydx.training.meaning import check_answer, warn_of_counted_class
+from tinydx.training.meaning import check_answer, warn_of_counted_class, warn_of_nan
 from tinydx.training.running_means import RunningMeans
 from tinydx.training.step import Step, evaluate_batch
 
@@ -53,9 +53,7 @@ class Trainer(Layer):
     input_range: Range = None  # of the numbers seen in training
 
     def __getattr__(self, name: str) -> Any:
-        if name in ATTRIBUTES:
-            raise AttributeError(f"{type(self).__name__} has no {name!r}{word_for(name, ATTRIBUTES)}")
-        return object.__getattribute__(self, name)  # raises as usual
+        return missing_attribute(self, name, ATTRIBUTES)
 
     # ---- compile ----
 
@@ -103,7 +101,7 @@ class Trainer(Layer):
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None) -> Any:
         """One optimizer step on one batch; returns its loss from before the step, or [loss, metric, ...]."""
         means = RunningMeans(self)
-        weight = data.combined_weight(y, weights("sample_weight", data.as_labels(sample_weight)), class_weight)
+        weight = weighting.combined_weight(y, weights("sample_weight", data.as_labels(sample_weight)), class_weight)
         self.train_on(Batch(data.as_arrays(x), data.as_labels(y), weight), "this batch", means)
         return _flat(means.logs())
 
@@ -284,6 +282,7 @@ class Trainer(Layer):
         warn_of_range(values, self.input_range)
         if not isinstance(outputs, list):
             warn_of_meaning(outputs, self.class_names)
+            warn_of_nan(outputs)
         return outputs
 
     def _outputs(self, x: Any, batch_size: int | None, steps: int | None = None) -> tuple[Any, Range]:
