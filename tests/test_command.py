@@ -180,7 +180,9 @@ def test_the_result_of_a_task_is_no_status(capsys):
     assert command.run(lambda: 3) == 3
 
 
-def test_an_interruption_from_python_is_a_line(capsys):
+def test_an_interruption_from_python_is_a_line(capsys, monkeypatch):
+    monkeypatch.setattr(command, "advice", "")
+
     def work():
         raise KeyboardInterrupt
 

@@ -259,6 +259,19 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_training(data, capsys, ful
     assert sorted(path.name for path in output.iterdir()) == sorted(FILES)
 
 
+def test_room_for_the_result_is_kept_while_it_trains_and_given_free_for_it(data, full):
+    seen = {}
+
+    def look(path):
+        reserve = path.parents[path.parent.name == "result"] / "reserve.run"
+        seen.setdefault(path.name, reserve.stat().st_size if reserve.exists() else 0)
+        return False
+
+    full(look)
+    assert diagnose(data, data.parent / "place" / "out") == 0
+    assert seen["seed-0.run"] > 2 * seen[MODEL] + 10_000_000 and seen[MODEL] == 0
+
+
 def test_a_model_takes_the_room_of_its_training(data, full):
     full(lambda path: path.name == MODEL and any(path.parents[1].glob("*.run")))
     output = data.parent / "place" / "out"
@@ -354,7 +367,7 @@ def test_resume_without_a_run_begins_one(data, capsys):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the kills are of forked processes")
-@pytest.mark.parametrize("what", [["--protocol"], ["--kills", "8"]])
+@pytest.mark.parametrize("what", [["--protocol"], ["--kills", "6"]])
 def test_kills_at_any_moment_end_in_the_same_result(what):
     """`python tests/kill_diagnose.py --kills 1000` is the whole campaign."""
     ran = subprocess.run([sys.executable, str(HERE / "kill_diagnose.py"), *what], capture_output=True, text=True, check=False)

@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     """The work of a command: writes_files, it goes on after its reader is gone; keeps_order, Ctrl-C is an exception for it."""
+    command.advice = ""
     arguments = build_parser().parse_args(argv)
     if not hasattr(arguments, "run"):
         build_parser().print_help()
