@@ -356,11 +356,64 @@ def test_what_is_said_of_a_lie(name, lie, message, tmp_path):
         load_model(tmp_path / "m")
 
 
+def lied(whole, kind):
+    """The bytes of a file whose safetensors header lies."""
+    size = int.from_bytes(whole[:8], "little")
+    head, body = whole[8 : 8 + size], whole[8 + size :]
+    match kind:
+        case int():
+            return kind.to_bytes(8, "little") + head + body
+        case "no UTF-8":
+            head = head.replace(b"weights", b"w\xff\xfeghts", 1)
+        case "no JSON":
+            head = head[:-1] + b"]"
+        case bytes() as dtype:
+            head = head.replace(b'"F32"', dtype, 1)
+        case "offsets":
+            head = head.replace(b'"data_offsets":[0,', b'"data_offsets":[9,', 1)
+        case "shape":
+            head = head.replace(b'"shape":[', b'"shape":[4294967296,', 1)
+        case "body":
+            body += bytes(8)
+    return len(head).to_bytes(8, "little") + head + body
+
+
+KINDS = [0, 1, 7, 2**20, 2**40, 2**63, 2**64 - 1, b'"F64"', b'"BF16"', b'"F8_E5M2"', b'"I32"', b'"X9"', b"7"]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "no UTF-8", "no JSON", "offsets", "shape", "body"], ids=str)
+def test_a_container_that_lies(kind, tmp_path):
+    """The length of the header, its bytes, and what it says of each array."""
+    dense_model().save(tmp_path / "m")
+    whole = (tmp_path / "m").read_bytes()
+    (tmp_path / "m").write_bytes(lied(whole, kind))
+    assert (tmp_path / "m").read_bytes() != whole
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"m (is not a whole model file|was changed)") as caught:
+        load_model(tmp_path / "m")
+    assert tracemalloc.get_traced_memory()[1] < MOST and "\n" not in str(caught.value)
+    tracemalloc.stop()
+
+
+def test_arguments_that_a_user_may_give_come_back(tmp_path):
+    """What a constructor takes, a file gives back: looser numbers than the annotations say."""
+    rates = tinydx.optimizers.schedules
+    layers = [Dense(np.int32(3), use_bias=1, input_shape=[5], name="n" * 2000), Dense(1, use_bias=None)]
+    for rate in (rates.PiecewiseConstantDecay([1.5, 3.0], [1, 0.1, 0.01]), rates.CosineDecay(1, 10.5), np.float32(0.1), 1):
+        model = Sequential(layers)
+        model.compile(tinydx.optimizers.Adam(rate, clipnorm=1), tinydx.losses.Huber(2))
+        model.save(tmp_path / "m")
+        again = load_model(tmp_path / "m")
+        assert again.optimizer.learning_rate == model.optimizer.learning_rate and again.layers[0].name == "n" * 2000
+
+
 def test_a_function_of_the_package_is_no_loss(tmp_path):
     """A file names functions; it reaches none but those that are meant as losses and metrics."""
     header, arrays = copy.deepcopy(contents("trained"))
-    for name in ("get", "as_array", "did_you_mean", "_check_range", "on_device"):
-        header["training"]["loss"] = {"function": name}
+    functions = [{"function": name} for name in ("get", "as_array", "did_you_mean", "_check_range", "on_device")]
+    for loss in (*functions, {"class": "Loss", "config": {}}, {"class": "_Regression", "config": {}}):
+        header["training"]["loss"] = loss
+        name = loss.get("function") or loss["class"]
         write(tmp_path / "m", header, arrays)
         with pytest.warns(UserWarning, match=f"trained with {name}, which tinydx does not know"):
             assert load_model(tmp_path / "m").optimizer is None

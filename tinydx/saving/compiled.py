@@ -45,7 +45,8 @@ def recall(entry: Any, module: Any, base: type, custom: Known) -> Any:
         return _function(expect_text(entry["function"], where), module, custom)
     name = expect_text(part(entry, "class", where), where)
     kind = {**vars(module), **custom}.get(name)
-    if not (isinstance(kind, type) and issubclass(kind, base)):
+    made = isinstance(kind, type) and issubclass(kind, base) and kind is not base
+    if not made or (name.startswith("_") and name not in custom):
         raise UnknownName(name)
     config = dict(expect_dict(part(entry, "config", name), f"the arguments of {name}"))
     if isinstance(config.get("learning_rate"), dict) and base is optimizers.Optimizer:
