@@ -485,6 +485,28 @@ def test_class_names_that_do_not_fit(names):
         kind_of(model)
 
 
+PLACES = [
+    ("generator", "data", "given", 10**12, "data: given is 1000000000000, expected a whole number below"),
+    ("generator", "data", "given", True, "data: given is True"),
+    ("dropout and batch normalisation", "data", "position", 4, "data: position is 4, expected a whole number below 4"),
+    ("dropout and batch normalisation", "data", "seed", -1, "data: seed is -1"),
+    ("images and validation images without seed", "data", "batch_index", 99, "data: batch_index is 99"),
+    ("images and validation images without seed", "validation", "epoch_seed", 1.5, "validation: epoch_seed is 1.5"),
+    ("generator", "random", "bit_generator", "MT19937", "must be for a PCG64"),
+]
+
+
+@pytest.mark.parametrize(("name", "part", "key", "value", "message"), PLACES)
+def test_a_place_in_the_data_that_no_run_was_at(name, part, key, value, message, tmp_path):
+    """A plain generator would be asked for a trillion batches."""
+    (header, arrays), _ = saved_run(name, tmp_path)
+    header = copy.deepcopy(header)
+    header["run"][part][key] = value
+    write(tmp_path / "lie.run", header, arrays)
+    with pytest.raises(ValueError, match=message):
+        fit(*SCENARIOS[name](), tmp_path, tmp_path / "lie.run")
+
+
 class Forgetful(Callback):
     """Takes its state back only once in a while."""
 
