@@ -175,7 +175,7 @@ def evaluate(
     Raises: the errors of `load_model` and `test`.
     """
     model = load_model(model_path)
-    kind_of(model)
+    kind_of(model, model_path)
     if split is not None and split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
     rows = []
