@@ -72,7 +72,6 @@ def test_a_name_is_harmless_in_every_place(name):
         assert is_quiet(text) and "\n" not in text
     assert "<" not in names.in_html(name) + names.in_markdown(name) + names.without_html(name)
     assert not set('"') & set(names.in_html(name)) and "'" not in names.in_html(name)
-    assert json.loads(names.in_script([name])) == [name] and "<" not in names.in_script(name)
     assert not str(names.in_cell(name)).startswith(("=", "+", "-", "@", "\t", "\r"))
     figure = Figure()
     figure.text(0, 0, names.in_figure(name))

@@ -5,10 +5,10 @@ function, and every page, figure and table uses these.
 
     shown(name)        on a terminal, in a file of text: no character moves the cursor, changes colours or turns the direction
     line(text)         a message: shown, on one line, cut if it is too long
+    lines(text)        several lines, each shown
     in_html(name)      in a page
     in_markdown(name)  in a lesson's Markdown, which becomes a page
     without_html(text) a line of a Markdown file, whose marks stay
-    in_script(value)   JSON inside <script>
     in_figure(name)    in a figure of matplotlib: a $ is a dollar sign
     in_cell(value)     in a CSV file: no program that opens it takes it for a formula
     in_markup(name)    in rich's console markup, where [red] is a colour
@@ -17,7 +17,6 @@ function, and every page, figure and table uses these.
 from __future__ import annotations
 
 import html
-import json
 import re
 import unicodedata
 from typing import Any
@@ -93,16 +92,6 @@ def without_html(text: Any) -> str:
     "**a** &lt;b>, can't tell"
     """
     return shown(text).replace("<", "&lt;")
-
-
-def in_script(value: Any) -> str:
-    r"""JSON that can stand inside <script>: it cannot end the element.
-
-    >>> in_script({"name": "</script>"})
-    '{"name": "\\u003c/script\\u003e"}'
-    """
-    text = json.dumps(value)
-    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 
 def in_figure(name: Any) -> str:

@@ -314,7 +314,7 @@ def predict(model_path: str, entries: list[str]) -> int:
     Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make.
     """
     model = load_model(model_path)
-    kind = kind_of(model)
+    kind = kind_of(model, model_path)
     failed = 0
     for entry in (file for given in entries for file in kind.inputs(given)):
         try:

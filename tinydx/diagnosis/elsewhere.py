@@ -178,7 +178,7 @@ def evaluate(
     if output is not None:
         check_folder(output)
     model = load_model(model_path)
-    kind_of(model)
+    kind_of(model, model_path)
     if split is not None and split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
     rows = []

@@ -1,6 +1,6 @@
 """A finished model: what its file says of the classes and of how inputs are read, checked before an input is read.
 
-    kind_of(model)     the kind of a model, whose class names and preprocessing make sense together
+    kind_of(model, path)     the kind of a model, whose class names and preprocessing make sense together
 
 The file of a model can be forged: an image of 60,000 pixels a side, NaN as the threshold, a vocabulary with more words than the
 model has vectors. Each becomes one line that says what is wrong.
@@ -15,14 +15,16 @@ from tinydx.diagnosis.kind import Kind
 from tinydx.saving.header import expect_count, expect_dict, expect_list, expect_number, expect_text, part, short
 
 
-def kind_of(model: Any) -> Kind:
+def kind_of(model: Any, path: Any = None) -> Kind:
     """The kind of data that a model reads.
+
+    Arguments: model; path of its file, for messages (None: the model's name).
 
     Raises: ValueError for a model that `tinydx diagnose` did not make, or whose file contradicts itself.
     """
-    how = model.preprocessing
+    how, name = model.preprocessing, path or model.name
     if model.class_names is None or not isinstance(how, dict) or how.get("kind") not in kinds.names():
-        raise ValueError(f"{model.name} holds no class names, or not how to read inputs: `tinydx diagnose` did not make it")
+        raise ValueError(f"{name} holds no class names, or not how to read inputs: `tinydx diagnose` did not make it")
     kind = kinds.get(how["kind"])
     try:
         _check_classes(model)
@@ -34,7 +36,7 @@ def kind_of(model: Any) -> Kind:
         kind.check_reading(how, model)
     except (TypeError, ValueError, KeyError, OverflowError, MemoryError) as error:
         words = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{model.name} does not say how to read {kind.noun}: {words}") from None
+        raise ValueError(f"{name} does not say how to read {kind.noun}: {words}") from None
     return kind
 
 

@@ -170,6 +170,8 @@ class Layer(metaclass=Checked):
     ):
         for k in unknown:
             raise unknown_argument(type(self).__name__, k, _arguments_of(type(self)))
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"{type(self).__name__}: name is {name!r}, expected a text")
         self.name = name or unique_name(type(self).__name__)
         self.dtype = None if dtype is None else dtype_of_weights(self.name, dtype)
         self.input_shape: Any = None if input_shape is None else (None, *sizes(f"{self.name}: input_shape", input_shape))
@@ -493,9 +495,10 @@ def _check_keywords(layer: Layer, keywords: dict[str, Any]) -> None:
     taken = inspect.signature(layer.call).parameters
     if any(p.kind is p.VAR_KEYWORD for p in taken.values()):
         return
+    known = ["training", *list(taken)[1:]]
     for name in keywords:
-        if name not in list(taken)[1:]:
-            raise TypeError(f"{layer.name}: a call has no argument {name!r}{did_you_mean(name, list(taken)[1:])}")
+        if name not in known:
+            raise TypeError(f"{layer.name}: a call has no argument {name!r}{did_you_mean(name, known)}")
 
 
 def any_batch(shape: Any) -> Any:

@@ -434,6 +434,8 @@ class Masking(Layer):
 
     def __init__(self, mask_value: float = 0.0, **common: Any):
         super().__init__(**common)
+        if mask_value != mask_value:
+            raise ValueError(f"{self.name}: mask_value is nan, which equals no number: np.nan_to_num(x) makes it 0")
         self.mask_value = mask_value
 
     def check_input(self, input_shape: Shape) -> None:

@@ -307,7 +307,8 @@ def _read(path: str | Path) -> tuple[dict[str, Any], Arrays]:
             metadata = file.metadata() or {}
             arrays = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (a safetensors file is no dict)
     except Exception as error:  # a damaged file can raise anything in the reader
-        raise ValueError(f"{path} is not a whole model file, but truncated, damaged or foreign ({error})") from None
+        why = line(error, LONGEST_REASON)
+        raise ValueError(f"{path} is not a whole model file, but truncated, damaged or foreign ({why})") from None
     if "tinydx" not in metadata:
         raise ValueError(f"{path} is a safetensors file, but not of tinydx: its header has no tinydx entry")
     if metadata.get("digest") != _digest(metadata["tinydx"], arrays):

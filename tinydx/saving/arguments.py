@@ -66,11 +66,9 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is None or hint is type(None):
         return value is None
     if hint is bool:
-        return value in (0, 1) and isinstance(value, int)
-    if hint is float:
+        return value is None or (value in (0, 1) and isinstance(value, int))
+    if hint in (int, float):  # constructors that need whole numbers say so themselves; a schedule takes 1000.5 steps
         return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
     if (origin or hint) in SEQUENCES:
         return isinstance(value, list | tuple) and _each_fits(value, origin, inner)
     if origin is not None or not isinstance(hint, type):

@@ -44,8 +44,9 @@ def recall(entry: Any, module: Any, base: type, custom: Known) -> Any:
     if "function" in expect_dict(entry, where):
         return _function(expect_text(entry["function"], where), module, custom)
     name = expect_text(part(entry, "class", where), where)
-    kind = {**vars(module), **custom}.get(name)
-    if not (isinstance(kind, type) and issubclass(kind, base)):
+    kind: Any = {**vars(module), **custom}.get(name)
+    made = isinstance(kind, type) and issubclass(kind, base) and kind is not base
+    if not made or (name.startswith("_") and name not in custom):
         raise UnknownName(name)
     config = dict(expect_dict(part(entry, "config", name), f"the arguments of {name}"))
     if isinstance(config.get("learning_rate"), dict) and base is optimizers.Optimizer:

@@ -23,6 +23,7 @@ from tinydx.saving.compiled import Known, UnknownName, describe, recall
 from tinydx.saving.header import FLOATS, expect_count, expect_dict, expect_dtype, expect_text, part, shape_from
 from tinydx.suggestions import did_you_mean
 
+MOST_ENTRIES = 50_000  # of layers and arrays in a file: making a chain takes time quadratic in its length
 MOST_VISITS = 1_000_000  # of layers, where a layer inside several models counts for each of them
 
 
@@ -72,6 +73,8 @@ def from_config(entry: Any, custom: Known, weights: Iterable[np.ndarray], entrie
     many layers the file describes or can hold.
     Raises: ValueError, TypeError and others for an entry that `to_config` did not make; nothing large is made before.
     """
+    if entries > MOST_ENTRIES:
+        raise ValueError(f"it has {entries:,} layers and arrays, more than {MOST_ENTRIES:,}")
     with declared.making_from([w.shape for w in weights], entries):
         model = _Maker(custom).make(entry)
         if not hasattr(model, "compile"):

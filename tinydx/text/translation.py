@@ -115,24 +115,27 @@ def train_translator(
     return model
 
 
-def check_reading(model: Any) -> None:
+def check_reading(model: Any, name: str) -> None:
     """ValueError unless the model's file says how its texts are read, and that fits the model.
 
-    Arguments: model, whose preprocessing is that of a translator.
+    Arguments: model, whose preprocessing is that of a translator; name of its file, or of itself, for messages.
     """
     how = model.preprocessing
-    pairs, words = how.get("pairs"), len(Codec.from_config(how.get("codec")))
+    try:
+        pairs, words = how.get("pairs"), len(Codec.from_config(how.get("codec")))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     if not isinstance(model, Seq2Seq) or model.embedding.input_dim < words:
-        raise ValueError(f"{model.name} is no Seq2Seq of the {words} tokens of its vocabulary")
-    for name, least, most in (("longest", 1, LONGEST), ("drafts", 0, LONGEST)):
-        value = how.get(name)
+        raise ValueError(f"{name} is no Seq2Seq of the {words} tokens of its vocabulary")
+    for key, least, most in (("longest", 1, LONGEST), ("drafts", 0, LONGEST)):
+        value = how.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise ValueError(f"{model.name}: {name} is {value!r}, expected {least} to {most}")
+            raise ValueError(f"{name}: {key} is {value!r}, expected {least} to {most}")
     two_texts = isinstance(pairs, list) and all(
         isinstance(p, list | tuple) and len(p) == 2 and all(isinstance(t, str) for t in p) for p in pairs
     )
     if not two_texts:
-        raise ValueError(f"{model.name}: pairs are no list of two texts each")
+        raise ValueError(f"{name}: pairs are no list of two texts each")
 
 
 def _targets(codec: Codec, texts: Sequence[str], longest: int) -> list[list[int]]:
@@ -183,7 +186,7 @@ def translate(model: Seq2Seq, texts: Sequence[str], width: int = 4) -> list[str]
     preprocessing = model.preprocessing or {}
     if preprocessing.get("kind") != "translation":
         raise ValueError("this model is not a translator; train one with python -m tinydx.tasks.translation")
-    check_reading(model)
+    check_reading(model, model.name)
     empty = [i for i, text in enumerate(texts) if not text.strip()]
     if empty:
         raise ValueError(f"text {empty[0] + 1} of {len(texts)} is empty: there is nothing to translate")
@@ -207,5 +210,7 @@ def translate_texts(path: str, texts: Sequence[str], width: int) -> None:
     Raises: the errors of `load_model` and `translate`.
     """
     model = load_model(path)
+    if (model.preprocessing or {}).get("kind") == "translation":
+        check_reading(model, path)
     for text, out in zip(texts, translate(model, texts, width), strict=True):
         print(f"{shown(text)}\t{shown(out)}")
