@@ -169,6 +169,7 @@ def elementwise(e: Evidence) -> Iterator[Diagnosis]:
     table = {n: v for n, v in _expressions(e.subject.names[e.k], x, y) if np.isfinite(v).all()}
     got = [n for n, v in table.items() if e.looks_like(dy * v)]
     true = [n for n, v in table.items() if e.same(e.true, dy * v)]
+    got, true = sorted(got, key=len), sorted(true, key=len)
     if got and true:
         advice = f"Your slope is {got[0]}; here it is {true[0]}."
         yield Diagnosis(f"{got[0]} instead of {true[0]}", advice)

@@ -6,6 +6,7 @@ a list of arrays, a `value` that gives the true gradients, and a `run` whose gra
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import operator
@@ -42,6 +43,7 @@ class Subject:
     given: bool = True  # whether it is a learner's: doubts about the point are then told
     backward: Callable | None = None  # the learner's, where there is one
     again: Callable[[Arrays, Mapping[str, Any], Callable | None], Subject] | None = None  # other arrays, constants, backward
+    pulled: Callable[[Arrays], Callable] | None = None  # arrays -> (another backward, dys) -> gradients; forward runs once
     constants: Mapping[str, Any] = field(default_factory=dict)
     ops: tuple[Op, ...] = ()  # the ops that compute this function: their slips name mistakes
 
@@ -74,6 +76,7 @@ def of_op(
         trusted=True,
         given=backward is not None,
         backward=backward,
+        pulled=lambda arrays: _puller(op, op.arrays, arrays, constants, op.forward(*arrays, **constants), reading),
         again=lambda arrays, constants, backward: of_op(op, arrays, constants, backward, reading),
         constants=constants,
         ops=(op,),
@@ -132,9 +135,22 @@ def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Ma
         value=lambda arrays: checked_outputs(call([a.copy() for a in arrays])[0]),
         run=run,
         backward=backward,
+        pulled=lambda arrays: _puller(None, names, arrays, constants, call([a.copy() for a in arrays]), reading),
         again=lambda arrays, constants, backward: of_pair(forward, backward or _none, arrays, constants, reading),
         constants=constants,
     )
+
+
+def _puller(
+    op: Op | None, names: Sequence[str], arrays: Arrays, constants: Mapping[str, Any], result: tuple, reading: str
+) -> Callable[[Callable, Arrays], Any]:
+    """Calls any backward on what forward returned, of which each call gets a copy."""
+
+    def pull(backward: Callable, dys: Arrays) -> Any:
+        y, saved = copy.deepcopy(result)
+        return ask(backward, like(y, dys), offer(op, names, [a.copy() for a in arrays], constants, (y, saved)), reading)
+
+    return pull
 
 
 def _none(dy: Any) -> None:
