@@ -375,12 +375,22 @@ def backward(dy, x):
     "inverse": Family(
         "\ndef forward(x):\n    return 1 / x, x\n\ndef backward(dy, x):\n    return -dy / x**2\n",
         (np.abs(draw(3, 4)) + 0.3,),
-        (("-dy", "dy", "sign"), ("x**2", "x", "power|square|x"), ("-dy / x**2", "-dy * x**2", "divi|x|y"), ("-dy / x**2", "dy * np.log(x)", "log|slope|x")),
+        (
+            ("-dy", "dy", "sign"),
+            ("x**2", "x", "power|square|x"),
+            ("-dy / x**2", "-dy * x**2", "divi|x|y"),
+            ("-dy / x**2", "dy * np.log(x)", "log|slope|x"),
+        ),
     ),
     "exp": Family(
         "\ndef forward(x):\n    y = np.exp(x)\n    return y, y\n\ndef backward(dy, y):\n    return dy * y\n",
         (draw(3, 4),),
-        (("dy * y", "dy", "own value|y"), ("dy * y", "dy * np.exp(y)", "exp|y"), ("dy * y", "dy * np.log(y)", "x|log|y"), ("dy * y", "dy / y", "divi|y")),
+        (
+            ("dy * y", "dy", "own value|y"),
+            ("dy * y", "dy * np.exp(y)", "exp|y"),
+            ("dy * y", "dy * np.log(y)", "x|log|y"),
+            ("dy * y", "dy / y", "divi|y"),
+        ),
     ),
 }
 
@@ -622,7 +632,14 @@ def backward(dout, x):
         ),
     ),
     "stack": Family(
-        "\ndef forward(x, w):\n    return x @ w, (x, w)\n\ndef backward(dy, cache):\n    x, w = cache\n    return dy @ w.swapaxes(1, 2), x.swapaxes(1, 2) @ dy\n",
+        """
+def forward(x, w):
+    return x @ w, (x, w)
+
+def backward(dy, cache):
+    x, w = cache
+    return dy @ w.swapaxes(1, 2), x.swapaxes(1, 2) @ dy
+""",
         (draw(3, 3, 3), draw(3, 3, 3)),
         (
             ("w.swapaxes(1, 2)", "w.T", "T|transpose|axes"),

@@ -26,15 +26,15 @@ class Place(NamedTuple):
 
     parent: ast.AST
     field: str
-    index: int | None
+    at: int | None  # in a list of nodes
     node: Any
 
     def put(self, new: Any) -> None:
         """Hang another node here."""
-        if self.index is None:
+        if self.at is None:
             setattr(self.parent, self.field, new)
         else:
-            getattr(self.parent, self.field)[self.index] = new
+            getattr(self.parent, self.field)[self.at] = new
 
 
 class Edit(NamedTuple):
@@ -147,12 +147,18 @@ def _times(node: ast.expr, factor: ast.expr) -> ast.BinOp:
 def _values(places: Sequence[Place]) -> list[Place]:
     """What is assigned, added or returned: whole values, where a factor or a term may be missing."""
     found = []
-    whole = {id(p.node) for p in places if isinstance(p.parent, ast.Return | ast.Lambda | ast.Assign) and p.field in ("value", "body")}
+    whole = {
+        id(p.node) for p in places if isinstance(p.parent, ast.Return | ast.Lambda | ast.Assign) and p.field in ("value", "body")
+    }
     for p in places:
         is_value = isinstance(p.parent, ast.Assign | ast.AugAssign) and p.field == "value"
         of_tuple = isinstance(p.parent, ast.Tuple) and p.field == "elts" and id(p.parent) in whole
         returned = isinstance(p.parent, ast.Return | ast.Lambda) and p.field in ("value", "body")
-        if (is_value or returned or of_tuple) and isinstance(p.node, ast.expr) and not isinstance(p.node, ast.Tuple | ast.Starred):
+        if (
+            (is_value or returned or of_tuple)
+            and isinstance(p.node, ast.expr)
+            and not isinstance(p.node, ast.Tuple | ast.Starred)
+        ):
             found.append(p)
     return found
 
@@ -261,24 +267,26 @@ def axes(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
         n = p.node
         if not _is_call(n, *REDUCTIONS):
             continue
-        of_module = isinstance(n.func, ast.Attribute) and isinstance(n.func.value, ast.Name) and n.func.value.id in ("np", "numpy")
+        of_module = (
+            isinstance(n.func, ast.Attribute) and isinstance(n.func.value, ast.Name) and n.func.value.id in ("np", "numpy")
+        )
         first = n.args[:1] if of_module else []
         keywords = {k.arg: k.value for k in n.keywords}
-        axis = keywords.get("axis", n.args[len(first)] if len(n.args) > len(first) else ast.Constant(None))
+        given: Any = keywords.get("axis", n.args[len(first)] if len(n.args) > len(first) else ast.Constant(None))
         rest = [k for k in n.keywords if k.arg not in ("axis", "keepdims")]
         for keep in (True, False):
-            for new in (axis, *map(_constant, AXES)):
+            for new in (given, *map(_constant, AXES)):
                 made = [*rest, ast.keyword("axis", new), *([ast.keyword("keepdims", ast.Constant(True))] if keep else [])]
-                name = "sum over the wrong axis" if new is not axis else "keepdims"
+                name = "sum over the wrong axis" if new is not given else "keepdims"
                 yield Edit(name, [p], ast.Call(n.func, first, made))
         other = {"sum": "mean", "mean": "sum", "max": "sum"}.get(n.func.attr if isinstance(n.func, ast.Attribute) else "")
-        if other:
+        if other and isinstance(n.func, ast.Attribute):
             name = f"{n.func.attr} instead of {other}"
             yield Edit(name, [p], ast.Call(ast.Attribute(n.func.value, other, ast.Load()), n.args, n.keywords))
     for p in _values(places):
-        for axis_ in (-1, 0, 1, (0, 1), (0, 1, 2)):
-            made = _parsed(f"({ast.unparse(p.node)}).sum({axis_!r}, keepdims=True)")
-            yield Edit("sum forgotten", [p], made)
+        for axis in (-1, 0, 1, (0, 1), (0, 1, 2)):
+            summed = _parsed(f"({ast.unparse(p.node)}).sum({axis!r}, keepdims=True)")
+            yield Edit("sum forgotten", [p], summed)
 
 
 def _constant(value: Any) -> ast.expr:
@@ -323,7 +331,9 @@ def scaled(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
                 yield Edit(told.format(name) + " forgotten", sites, _times(sites[0].node, factor), line)
             line = f"line {sites[0].node.lineno}: divide `{_text(sites[0].node)}` by `{name}`"
             yield Edit(f"division by {name} forgotten", sites, ast.BinOp(sites[0].node, ast.Div(), _load(name)), line)
-    divisors = {ast.dump(p.node.right): p.node.right for p in places if isinstance(p.node, ast.BinOp) and isinstance(p.node.op, ast.Div)}
+    divisors = {
+        ast.dump(p.node.right): p.node.right for p in places if isinstance(p.node, ast.BinOp) and isinstance(p.node.op, ast.Div)
+    }
     products = [p for p in places if isinstance(p.node, ast.Name) and isinstance(p.parent, ast.BinOp) and p.node.id in names]
     for p in [*values, *products]:
         for divisor in divisors.values():
@@ -365,15 +375,18 @@ def powers(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
             yield Edit("square forgotten", [p], ast.BinOp(n, ast.Pow(), ast.Constant(2)))
             for f in ("exp", "tanh", "log", "sqrt", "cos", "sin"):
                 yield Edit(f"{f} forgotten", [p], _parsed(f"__import__('numpy').{f}({n.id})"), f"line {n.lineno}: {f}({n.id})")
-            yield Edit("sigmoid forgotten", [p], _parsed(f"(1 / (1 + __import__('numpy').exp(-{n.id})))"), "take the sigmoid first")
+            yield Edit(
+                "sigmoid forgotten", [p], _parsed(f"(1 / (1 + __import__('numpy').exp(-{n.id})))"), "take the sigmoid first"
+            )
             yield Edit(f"1 - {n.id} instead of {n.id}", [p], _parsed(f"(1 - {n.id})"))
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div):
             yield Edit("wrong power", [p], ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(2))))
             yield Edit("root forgotten", [p], ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(0.5))))
-        if isinstance(n, ast.Constant) and type(n.value) in (int, float) and n.value:
-            for new in (1, 2, 0.5, 3, n.value * 2, n.value / 2):
-                if new != n.value and not isinstance(p.parent, ast.Subscript | ast.Slice):
-                    yield Edit(f"{n.value} instead of {new:g}", [p], ast.Constant(new))
+        value: Any = n.value if isinstance(n, ast.Constant) else None
+        if type(value) in (int, float) and value:
+            for new in (1, 2, 0.5, 3, value * 2, value / 2):
+                if new != value and not isinstance(p.parent, ast.Subscript | ast.Slice):
+                    yield Edit(f"{value} instead of {new:g}", [p], ast.Constant(new))
 
 
 def accumulated(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
@@ -396,7 +409,7 @@ def indices(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
                 yield Edit("index off by one", [p], ast.Constant(new))
         if _is_call(n, "range"):
             yield Edit("loop in the wrong direction", [p], ast.Call(_load("reversed"), [n], []))
-            for i, a in enumerate(n.args):
+            for i in range(len(n.args)):
                 for op in (ast.Add(), ast.Sub()):
                     made = [ast.BinOp(b, op, ast.Constant(1)) if j == i else b for j, b in enumerate(n.args)]
                     yield Edit("loop one step short or long", [p], ast.Call(n.func, made, []))
@@ -412,10 +425,9 @@ def indices(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
                 for i, part in enumerate(n.slice.elts):
                     for op in (ast.Sub(), ast.Add()) if isinstance(part, ast.Name) else ():
                         parts = [ast.BinOp(b, op, ast.Constant(1)) if j == i else b for j, b in enumerate(n.slice.elts)]
-                        moved = ast.Tuple(parts, ast.Load())
-                        yield Edit("index off by one", [p], ast.Subscript(n.value, moved, ast.Load()))
+                        yield Edit("index off by one", [p], ast.Subscript(n.value, ast.Tuple(parts, ast.Load()), ast.Load()))
     for p in [*_values(places), *(u for u in places if isinstance(u.node, ast.Name) and isinstance(u.node.ctx, ast.Load))]:
-        if isinstance(p.parent, ast.Call) and p.field == "func" or (isinstance(p.node, ast.Name) and p.node.id not in names):
+        if (isinstance(p.parent, ast.Call) and p.field == "func") or (isinstance(p.node, ast.Name) and p.node.id not in names):
             continue
         for flip in ("[::-1]", "[::-1, ::-1]", "[:, ::-1]", "[..., ::-1]"):
             yield Edit("not flipped", [p], _parsed(f"({ast.unparse(p.node)}){flip}"))

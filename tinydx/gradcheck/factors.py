@@ -38,7 +38,9 @@ def constant_factor(e: Evidence) -> Iterator[Diagnosis]:
     if not known or (np.count_nonzero(e.true.flat[e.at]) < 2 and not (len(known) > 1 and _same_everywhere(known))):
         return
     number = f"Your {e.label} is exactly {c:.6g} times the true gradient, everywhere."
-    at_others = "." if len(known) < 2 else ", and at other sizes." if _same_everywhere(known) else ", but at other sizes it differs."
+    at_others = (
+        "." if len(known) < 2 else ", and at other sizes." if _same_everywhere(known) else ", but at other sizes it differs."
+    )
     yield Diagnosis("constant factor", f"{number[:-1]}{at_others} A number is missing, or one too many.")
 
 

@@ -366,4 +366,11 @@ CLEAR: tuple[Pattern, ...] = (  # each of these tells what to do
     assigned,
     clipped,
 )
-VAGUE: tuple[Pattern, ...] = left_at_zero, constant_factor, almost, factor_for_each, offset, misplaced  # these say only what it looks like
+VAGUE: tuple[Pattern, ...] = (
+    left_at_zero,
+    constant_factor,
+    almost,
+    factor_for_each,
+    offset,
+    misplaced,
+)  # these say only what it looks like

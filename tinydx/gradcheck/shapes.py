@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-import numpy as np
-
 from tinydx.gradcheck.evidence import Evidence, Pattern
 from tinydx.gradcheck.report import Diagnosis
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from tinydx import random
 from tinydx.dispatch import use
-from tinydx.gradcheck.calling import Failed, ask, attempt, checked_outputs, offer
+from tinydx.gradcheck.calling import ask, attempt, checked_outputs, offer
 from tinydx.gradcheck.truth import generator
 from tinydx.op import Op, Slip, check_arrays
 from tinydx.tensor import Node, Tensor, gradients, topological
@@ -51,9 +51,7 @@ class Subject:
 # ---- an op of the table, perhaps with a user's own backward --------------------------------------------------------
 
 
-def of_op(
-    op: Op, arrays: Arrays, constants: Mapping[str, Any], backward: Callable | None, reading: str = "saved"
-) -> Subject:
+def of_op(op: Op, arrays: Arrays, constants: Mapping[str, Any], backward: Callable | None, reading: str = "saved") -> Subject:
     """The reference forward of an op, with its own backward or the given one; ValueError if it has none.
 
     Arguments: op; arrays; constants; backward, or None; reading, what its one parameter of unknown name stands for.
