@@ -20,8 +20,8 @@ STEPS = (
     "        b[i] -= 1e-6\n        g[i] = (dy * (relu(a) - relu(b))).sum() / 2e-6\n    return g\n"
 )
 DIFFERENCES = HEAD + RELU + "def relu_backward(dy, x):\n" + STEPS
-WITH_H = DIFFERENCES.replace("x):\n    g", "x):\n    step = 1e-6\n    g").replace("+= 1e-6", "+= step").replace("-= 1e-6", "-= step")
-WITH_H = WITH_H.replace("2e-6", "(2 * step)")
+WITH_H = DIFFERENCES.replace("x):\n    g", "x):\n    step = 1e-6\n    g").replace("+= 1e-6", "+= step")
+WITH_H = WITH_H.replace("-= 1e-6", "-= step").replace("2e-6", "(2 * step)")
 COMPLEX = HEAD + RELU + "def relu_backward(dy, x):\n    return dy * np.imag(relu(x + 1e-20j)) / 1e-20\n"
 READS = HEAD + f"text = open({str(CATALOG / '02_relu.py')!r}).read()\nexec(text)\n"
 RIGHT = HEAD + "def relu_backward(dy, x):\n    return dy * (x > 0)\n"
