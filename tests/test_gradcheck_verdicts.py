@@ -34,7 +34,7 @@ def dropout(x):
 
 
 def noisy(x):
-    return x + 1e-6 * np.random.default_rng().normal(size=x.shape)  # noqa: NPY002
+    return x + 1e-6 * np.random.default_rng().normal(size=x.shape)
 
 
 def rounded_inside(x):
@@ -56,7 +56,7 @@ DOUBTS = {
     "noise": ((noisy, lambda dy: dy), X, "another result each time"),
     "counter": ((Counter(), lambda dy: dy), X, "another result each time"),
     "counter that starts late": ((Counter(9), lambda dy: dy), X, "another result each time"),
-    "returns float32": ((lambda x: (x.astype(np.float32) ** 2), square), X, "float32"),
+    "returns float32": ((lambda x: x.astype(np.float32) ** 2, square), X, "float32"),
     "fills a float32 buffer": ((float32_buffer, square), X, "float32"),
     "float32 inside": ((rounded_inside, square), X, "digits"),
     "returns integers": ((lambda x: np.sign(x).astype(int), lambda dy, x: 0 * x), X, "int64"),

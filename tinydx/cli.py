@@ -368,7 +368,8 @@ def _add_gradcheck(commands: Any) -> None:
     parser = commands.add_parser(
         "gradcheck",
         help="check the gradients of a file of yours",
-        description="Find forward and backward functions in a file, check them, and name mistakes. Exit status: 0 right, 1 wrong, 2 cannot tell.",
+        description="Find forward and backward functions in a file, check them, and name mistakes. "
+        "Exit status: 0 right, 1 wrong, 2 cannot tell.",
     )
     parser.add_argument("file", metavar="FILE.py")
     parser.add_argument("--shapes", default="", help="shapes of the arrays, such as 'x=3,4 w=4,2'")

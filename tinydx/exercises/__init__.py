@@ -2,12 +2,13 @@
 
     catalog/       the exercises, one file each: the learner's part, the solution, hints, wrong solutions
     exercise.py    what an exercise is, and how a file of the catalog is read
-    checks.py      what is checked: gradients or values
+    checks.py      what is checked: gradients or values; values.py, patterns of wrong values; honest.py, what is refused
     worker.py      the process that runs the learner's code, and nothing else
     learner.py     starts and watches that process: time limit, crashes, output
     runner.py      checks one file; the result as text or data
     folder.py      a learner's folder and its progress file
-    commands.py    the actions of `tinydx exercise`; watch.py its watch mode; grade.py grades many students
+    commands.py    the actions of `tinydx exercise`; watch.py its watch mode
+    grade.py       grades many students, each file by cell.py in the place that sandbox.py makes
     terminal.py    what these print
 
 >>> len(all_exercises()) >= 24, find("relu").title

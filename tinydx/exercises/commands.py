@@ -10,13 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tinydx.exercises import grade as grading
+from tinydx.exercises.checks import Gradients
 from tinydx.exercises.exercise import Exercise, all_exercises, find
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.runner import Result, check_file
 from tinydx.exercises.sandbox import WARNING, bubblewrap
 from tinydx.exercises.terminal import say, show, show_hints, show_list
 from tinydx.exercises.watch import Watch
+<<<<<<< HEAD
 from tinydx.names import shown
+=======
+from tinydx.op import TABLE
+>>>>>>> h-gradcheck
 
 
 def start(a: argparse.Namespace) -> int:
@@ -76,6 +81,8 @@ def _what_next(folder: Folder, results: Sequence[Result]) -> str:
     if failed is not None:
         return f"progress {folder.count()} · tinydx exercise hint {failed.exercise.name}"
     following = folder.current(after=results[-1].exercise)
+    if len(results) == 1:
+        say(f"       tinydx exercise solution {results[0].exercise.name} shows a solution with a commentary")
     return f"progress {folder.count()} · " + (f"next: {following.file}" if following else "all exercises pass")
 
 
@@ -112,7 +119,22 @@ def solution(a: argparse.Namespace) -> int:
     if not a.spoil and exercise.name not in folder.progress().passed:
         raise ValueError(f"{exercise.name} has not passed yet: --spoil shows the solution anyway")
     say(exercise.solution.rstrip())
+    say()
+    for line in commentary(exercise):
+        say(line)
     return 0
+
+
+def commentary(exercise: Exercise) -> list[str]:
+    """After a solution: why it is right, what the usual slips would have done, and what to read next."""
+    op = next((c.of for c in exercise.checks if isinstance(c, Gradients)), None)
+    lines = ["Why", f"  {exercise.hints[-1]}", "What the usual slips would have done"]
+    slips = {s.name: s.advice for s in op.slips} if op else {}
+    lines += [f"  {bug.name}: {bug.advice or slips.get(bug.name, 'the checker names it')}" for bug in exercise.bugs]
+    known = op is not None and op.name in TABLE
+    following = next((e for e in all_exercises() if e.number == exercise.number + 1), None)
+    lines += ["Read next", *([f"  tinydx card {op.name}: the equation, its loops and its gradient"] if known and op else [])]
+    return [*lines, f"  {exercise.source or (op.source if op else '')}", *([f"  {following.file}: {following.title}"] if following else [])]
 
 
 def grade(a: argparse.Namespace) -> int:

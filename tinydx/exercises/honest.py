@@ -48,21 +48,28 @@ def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
         for name in names:
             if not allowed(name):
-                yield node.lineno, f"an exercise is solved with NumPy and Python's standard library, without {name.split('.')[0]}"
+                yield (
+                    getattr(node, "lineno", 0),
+                    f"an exercise is solved with NumPy and Python's standard library, without {name.split('.')[0]}",
+                )
+
+
+def _name(node: ast.AST) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _silenced(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
-        name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+        name = _name(node)
         if name in SILENCERS:
-            yield node.lineno, f"{name} only hides the warning: write a formula that causes none"
+            yield getattr(node, "lineno", 0), f"{name} only hides the warning: write a formula that causes none"
 
 
 def _complex(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
-        name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+        name = _name(node)
         if name in COMPLEX or (isinstance(node, ast.Constant) and isinstance(node.value, complex)):
-            yield node.lineno, "complex numbers check a gradient, they do not write it: derive the formula"
+            yield getattr(node, "lineno", 0), "complex numbers check a gradient, they do not write it: derive the formula"
 
 
 def _differences(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -73,10 +80,11 @@ def _differences(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):
             divisor = node.right if isinstance(node, ast.BinOp) else node.value
-            for part in (divisor, *(_parts(divisor) if isinstance(divisor, ast.BinOp) and isinstance(divisor.op, ast.Mult) else ())):
+            doubled = isinstance(divisor, ast.BinOp) and isinstance(divisor.op, ast.Mult)
+            for part in (divisor, *(_parts(divisor) if doubled else ())):
                 is_step = _is_small(part) or (isinstance(part, ast.Name) and part.id in small)
                 if is_step and _key(part) in steps:
-                    yield node.lineno, "differences check a gradient, they do not write it: derive the formula"
+                    yield getattr(node, "lineno", 0), "differences check a gradient, they do not write it: derive the formula"
 
 
 def _assigned(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.Name, ast.expr]]:
@@ -84,8 +92,10 @@ def _assigned(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.Name, ast.expr]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):
             for target in node.targets:
-                pairs = zip(target.elts, node.value.elts, strict=False) if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple) else [(target, node.value)]
-                yield from pairs
+                if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                    yield from zip(target.elts, node.value.elts, strict=False)
+                else:
+                    yield target, node.value
         if isinstance(node, ast.arguments):
             for parameter, default in zip(node.args[::-1], node.defaults[::-1], strict=False):
                 yield ast.Name(parameter.arg), default

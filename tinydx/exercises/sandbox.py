@@ -71,7 +71,12 @@ def _files(student: Path) -> list[Path]:
     """The files to copy: plain ones of ordinary size, no links, which could lead elsewhere."""
     found = []
     for path in sorted(student.rglob("*")):
-        if path.is_file() and not path.is_symlink() and path.stat().st_size <= LARGEST and student.resolve() in path.resolve().parents:
+        if (
+            path.is_file()
+            and not path.is_symlink()
+            and path.stat().st_size <= LARGEST
+            and student.resolve() in path.resolve().parents
+        ):
             found.append(path)
         if len(found) == COPIED:
             break

@@ -59,13 +59,17 @@ def _of_all(name: str, got: np.ndarray, true: np.ndarray) -> list[Diagnosis]:
         return [Diagnosis("constant factor", f"{name} is {c:.6g} times the right result, everywhere.{twice}")]
     off = got - true
     if true.size > 2 and _same(off, np.full_like(off, off.mean())):
-        return [Diagnosis("a common term", f"{name} is off by {off.flat[0]:.6g} everywhere: a term that is missing, or one too many.")]
+        return [
+            Diagnosis("a common term", f"{name} is off by {off.flat[0]:.6g} everywhere: a term that is missing, or one too many.")
+        ]
     for axis in range(true.ndim):
         if true.shape[axis] > 1 and _same(np.flip(got, axis), true):
             return [Diagnosis("flipped", f"{name} is the right result in reversed order along axis {axis}.")]
         for shift in (1, -1):
             if true.shape[axis] > 2 and _same(np.roll(got, shift, axis), true):
-                return [Diagnosis("shifted", f"{name} is the right result moved by one place along axis {axis}: an index is off.")]
+                return [
+                    Diagnosis("shifted", f"{name} is the right result moved by one place along axis {axis}: an index is off.")
+                ]
     if true.ndim == 2 and true.shape[0] == true.shape[1] and _same(got.T, true):
         return [Diagnosis("transposed", f"{name} is the right result transposed.")]
     if true.size > 2 and _same(np.sort(got, axis=None), np.sort(true, axis=None)):

@@ -32,7 +32,7 @@ NUMBERS = "biufc"  # kinds of dtype
 OF_PROCESSES = ("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen")
 OF_KILLING = ("os.kill", "os.killpg")
 OF_NETWORK = ("socket.connect", "socket.bind", "socket.getaddrinfo")
-OF_C = {"fork", "vfork", "clone", "kill", "tgkill", "setsid", "system", "popen", "execve", "execv", "posix_spawn", "ptrace", "syscall"}
+OF_C = {"fork", "vfork", "clone", "kill", "tgkill", "setsid", "system", "popen", "execve", "execv", "posix_spawn", "syscall"}
 OPEN_FILES, FILE_SIZE = 64, 2**24  # that the learner's code may have and write
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # tinydx, which holds the solutions
 

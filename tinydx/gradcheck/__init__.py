@@ -1,14 +1,18 @@
 """Check a gradient, and name the mistake: `tinydx.gradcheck(fn_or_op, *inputs)`.
 
     check.py     `gradcheck` itself: one check, or many draws of an op
+    files.py     `tinydx gradcheck FILE.py`: the pairs of a learner's file
     subject.py   what can be checked: an op, a function, a layer, a model, a user's own forward and backward
+    calling.py   which of a backward's parameters get what; limits.py, its time and its prints
     truth.py     the true gradient, by complex step
+    doubts.py    the third verdict: cannot tell
     rules.py     the rules that every backward keeps
     judge.py     the comparison, number by number
     kinks.py     points without a unique gradient
-    patterns.py  naming a mistake by what the wrong gradient looks like
-    slips/       mistakes that people make in each op's gradient
-    report.py    the report, for a terminal, a notebook or a program
+    patterns.py  naming a mistake by what the wrong gradient looks like; evidence.py, shapes.py, factors.py, sizes.py its parts
+    repair.py    naming a mistake by the one change of the source that puts it right; source.py, edits.py its parts
+    slips/       mistakes that people make in each op's gradient; rows.py, in what courses use and the table lacks
+    report.py    the report, for a program; text.py for a terminal, picture.py and maps.py for a notebook
 
 >>> import numpy as np, tinydx
 >>> report = tinydx.gradcheck(tinydx.ops.relu, np.array([1.0, -2.0]), backward=lambda dy, y: dy)

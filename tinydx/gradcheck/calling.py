@@ -39,7 +39,7 @@ def offer(op: Op | None, names: Sequence[str], arrays: Arrays, constants: Mappin
     y, saved = result
     defaults = _defaults(op) if op else {}
     offered: dict[str, Any] = {"y": y, "saved": saved, "cache": saved, "needs": (True,) * len(arrays)}
-    offered |= {"*": tuple(arrays), "**": dict(constants), "arrays": arrays[0] if len(arrays) == 1 else tuple(arrays)}
+    offered |= {"names": tuple(names[: len(arrays)]), "*": tuple(arrays), "**": dict(constants), "arrays": arrays[0] if len(arrays) == 1 else tuple(arrays)}
     offered |= dict.fromkeys(INPUTS, arrays[0]) if len(arrays) else {}
     return offered | defaults | dict(constants) | dict(zip(names, arrays, strict=False))
 
@@ -57,10 +57,11 @@ def readings(op: Op | None, backward: Callable, names: Sequence[str], saves: boo
     anything.
     """
     others = positional(backward)[1:]
-    if len(others) != 1 or (op and any(backward is s.backward for s in (op, *op.slips))):
+    own = [op.backward, *(s.backward for s in op.slips)] if op else []
+    if len(others) != 1 or any(backward is known for known in own):
         return ["saved"]
     name = others[0].name.lower()
-    if saves and op is None or {name, others[0].name} & {*names, "y", "needs"} or (saves and name == "saved"):
+    if (saves and op is None) or {name, others[0].name} & {*names, "y", "needs"} or (saves and name == "saved"):
         return ["saved"]
     if op is None:
         return ["y" if name in AFTER else "arrays"]
@@ -91,12 +92,21 @@ def ask(backward: Callable, dy: Any, offered: Mapping[str, Any], reading: str = 
         elif p in one_other:
             given.append(offered["saved"])
         elif p.default is p.empty:
-            known = ", ".join(k for k in offered if k not in ("*", "**", "cache", "arrays", *INPUTS))
+            known = ", ".join(k for k in offered if k not in ("*", "**", "cache", "arrays", "names", *INPUTS))
             raise TypeError(f"gradcheck: backward asks for {p.name!r}, known are: the gradient dy first, then {known}")
         elif p.kind is not p.KEYWORD_ONLY:
             given.append(p.default)
     names = [p.name for p in inspect.signature(backward).parameters.values()]
-    return attempt("backward", backward, given, names, keywords)
+    return _in_order(attempt("backward", backward, given, names, keywords), offered["names"])
+
+
+def _in_order(raw: Any, names: Sequence[str]) -> Any:
+    """A dict {"dx": ..., "dw": ...} of gradients as a tuple in forward's order; anything else as it is."""
+    if not isinstance(raw, dict):
+        return raw
+    found = {str(k).lower(): v for k, v in raw.items()}
+    keys = [next((k for k in (f"d{n}".lower(), n.lower(), f"grad_{n}".lower()) if k in found), None) for n in names]
+    return raw if None in keys else tuple(found[k] for k in keys if k is not None)
 
 
 def attempt(what: str, function: Callable, given: Sequence[Any], names: Sequence[str], keywords: Mapping[str, Any]) -> Any:
@@ -157,7 +167,7 @@ def unnamed_constants(op: Op, backward: Callable) -> dict[str, Any]:
 
 def _offered_name(name: str, offered: Mapping[str, Any]) -> str | None:
     """The name under which it is offered: as it stands, or in lower case (dW for dw)."""
-    return next((n for n in (name, name.lower()) if n in offered and n not in ("arrays", "*", "**")), None)
+    return next((n for n in (name, name.lower()) if n in offered and n not in ("arrays", "names", "*", "**")), None)
 
 
 def positional(function: Callable) -> list[inspect.Parameter]:
@@ -165,8 +175,3 @@ def positional(function: Callable) -> list[inspect.Parameter]:
     kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = inspect.signature(function).parameters.values()
     return [p for p in parameters if p.kind in kinds and p.default is p.empty]
-
-
-def parameter_count(function: Callable) -> int:
-    """How many parameters a call must fill by position."""
-    return len(positional(function))

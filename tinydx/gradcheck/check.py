@@ -94,12 +94,12 @@ def _judged(subject: Any, inputs: Sequence[Any], asked: _Asked) -> Report:
 
 
 def _best_reading(subject: Any, asked: _Asked, run: Callable[[str], Report], arrays: Sequence[np.ndarray] = ()) -> Report:
-    """The report for what the backward's parameter of unknown name stands for: the reading in which it is right, else the first."""
+    """The report for what the backward's parameter of unknown name stands for: that in which it is right, else the first."""
     if asked.backward is None:
         return run("saved")
     op = subject if isinstance(subject, Op) else None
     if op is None and not callable(subject):
-        _subject(subject, arrays, asked, "saved")  # raises
+        _subject(subject, list(arrays), asked, "saved")  # raises
     names = list(op.signature.parameters) if op else parameter_names(subject)
     possible = readings(op, asked.backward, names, op is not None or saves(subject, arrays, asked.constants))
     reports: list[Report] = []
@@ -212,7 +212,8 @@ def _check_draws(op: Op, asked: _Asked, reading: str = "saved") -> Report:
         raise ValueError(f"gradcheck: {op.name} has no samples: give inputs")
     backward = asked.backward
     fixed = unnamed_constants(op, backward) if backward else {}
-    simple = bool(backward) and not asked.every_form and all(backward is not s.backward for s in (op, *op.slips))
+    own = [op.backward, *(s.backward for s in op.slips)]
+    simple = backward is not None and not asked.every_form and all(backward is not known for known in own)
     reports: list[Report] = []
     for i, (arrays, drawn) in enumerate(_fitting_draws(op, asked.seed, fixed, simple)):
         subject = of_op(op, arrays, drawn | asked.constants, backward, reading)

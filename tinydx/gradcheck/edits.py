@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 REDUCTIONS = ("sum", "mean", "max", "min", "prod")
@@ -26,15 +26,15 @@ class Place(NamedTuple):
 
     parent: ast.AST
     field: str
-    index: int | None
+    at: int | None  # in a list of nodes
     node: Any
 
     def put(self, new: Any) -> None:
         """Hang another node here."""
-        if self.index is None:
+        if self.at is None:
             setattr(self.parent, self.field, new)
         else:
-            getattr(self.parent, self.field)[self.index] = new
+            getattr(self.parent, self.field)[self.at] = new
 
 
 class Edit(NamedTuple):
@@ -59,20 +59,57 @@ def _text(node: Any) -> str:
     return text if len(text) <= 70 else text[:67] + "..."
 
 
-def edits(function: ast.FunctionDef | ast.Lambda, offered: Sequence[str]) -> Iterator[Edit]:
-    """All changes of a function, the most likely mistakes first.
+def edits(function: ast.FunctionDef | ast.Lambda, offered: Sequence[str], wrong: Collection[int]) -> Iterator[Edit]:
+    """All changes of a function, of each kind in turn.
 
-    Arguments: function; offered, names of arrays that it could have used, such as "y".
+    Arguments: function; offered, names of arrays that it could have used, such as "y"; wrong, the places of the wrong gradients
+    in what it returns: statements that feed none of them are left alone.
     """
-    places = list(_places(function))
+    unconcerned = _unconcerned(function, wrong)
+    places = list(_places(function, unconcerned))
     names = _names(function, offered)
     kinds = precedence, signs, other_names, transposes, axes, dropped, scaled, powers, accumulated, indices, orders, terms
-    for kind in kinds:
-        yield from kind(places, names)
+    waiting = [kind(places, names) for kind in kinds]
+    while waiting:
+        for kind in list(waiting):
+            found = next(kind, None)
+            if found is None:
+                waiting.remove(kind)
+            else:
+                yield found
 
 
-def _places(function: ast.FunctionDef | ast.Lambda) -> Iterator[Place]:
-    """Every expression and statement of the body."""
+def _unconcerned(function: ast.FunctionDef | ast.Lambda, wrong: Collection[int]) -> set[int]:
+    """The ids of assignments that feed none of the wrong gradients."""
+    returned = [n.value for n in ast.walk(function) if isinstance(n, ast.Return)]
+    if len(returned) != 1 or not isinstance(returned[0], ast.Tuple):
+        return set()
+    parts = returned[0].elts
+    if any(isinstance(e, ast.Starred) for e in parts) or not all(k < len(parts) for k in wrong):
+        return set()
+    needed = {n.id for k in wrong for n in ast.walk(parts[k]) if isinstance(n, ast.Name)}
+    stores = [n for n in ast.walk(function) if isinstance(n, ast.Assign | ast.AugAssign)]
+    for _ in stores:  # as often as names can feed names
+        for s in stores:
+            if _targets(s) & needed:
+                needed |= {n.id for n in ast.walk(s) if isinstance(n, ast.Name)}
+    return {id(s) for s in stores if not _targets(s) & needed} | {id(e) for k, e in enumerate(parts) if k not in wrong}
+
+
+def _targets(statement: ast.Assign | ast.AugAssign) -> set[str]:
+    """The names whose value an assignment changes."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    found = set()
+    for target in targets:
+        for part in target.elts if isinstance(target, ast.Tuple) else [target]:
+            while isinstance(part, ast.Subscript | ast.Attribute | ast.Starred):
+                part = part.value
+            found |= {part.id} if isinstance(part, ast.Name) else set()
+    return found
+
+
+def _places(function: ast.FunctionDef | ast.Lambda, unconcerned: Collection[int]) -> Iterator[Place]:
+    """Every expression and statement of the body but those left alone."""
     todo: list[ast.AST] = [function]
     while todo:
         parent = todo.pop(0)
@@ -80,6 +117,8 @@ def _places(function: ast.FunctionDef | ast.Lambda) -> Iterator[Place]:
             if parent is function and field not in ("body",):
                 continue
             for index, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
+                if id(node) in unconcerned:
+                    continue
                 if isinstance(node, ast.expr | ast.stmt | ast.slice | ast.keyword | ast.comprehension):
                     yield Place(parent, field, index, node)
                     todo.append(node)
@@ -108,12 +147,18 @@ def _times(node: ast.expr, factor: ast.expr) -> ast.BinOp:
 def _values(places: Sequence[Place]) -> list[Place]:
     """What is assigned, added or returned: whole values, where a factor or a term may be missing."""
     found = []
-    whole = {id(p.node) for p in places if isinstance(p.parent, ast.Return | ast.Lambda | ast.Assign) and p.field in ("value", "body")}
+    whole = {
+        id(p.node) for p in places if isinstance(p.parent, ast.Return | ast.Lambda | ast.Assign) and p.field in ("value", "body")
+    }
     for p in places:
         is_value = isinstance(p.parent, ast.Assign | ast.AugAssign) and p.field == "value"
         of_tuple = isinstance(p.parent, ast.Tuple) and p.field == "elts" and id(p.parent) in whole
         returned = isinstance(p.parent, ast.Return | ast.Lambda) and p.field in ("value", "body")
-        if (is_value or returned or of_tuple) and isinstance(p.node, ast.expr) and not isinstance(p.node, ast.Tuple | ast.Starred):
+        if (
+            (is_value or returned or of_tuple)
+            and isinstance(p.node, ast.expr)
+            and not isinstance(p.node, ast.Tuple | ast.Starred)
+        ):
             found.append(p)
     return found
 
@@ -222,24 +267,26 @@ def axes(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
         n = p.node
         if not _is_call(n, *REDUCTIONS):
             continue
-        of_module = isinstance(n.func, ast.Attribute) and isinstance(n.func.value, ast.Name) and n.func.value.id in ("np", "numpy")
+        of_module = (
+            isinstance(n.func, ast.Attribute) and isinstance(n.func.value, ast.Name) and n.func.value.id in ("np", "numpy")
+        )
         first = n.args[:1] if of_module else []
         keywords = {k.arg: k.value for k in n.keywords}
-        axis = keywords.get("axis", n.args[len(first)] if len(n.args) > len(first) else ast.Constant(None))
+        given: Any = keywords.get("axis", n.args[len(first)] if len(n.args) > len(first) else ast.Constant(None))
         rest = [k for k in n.keywords if k.arg not in ("axis", "keepdims")]
         for keep in (True, False):
-            for new in (axis, *map(_constant, AXES)):
+            for new in (given, *map(_constant, AXES)):
                 made = [*rest, ast.keyword("axis", new), *([ast.keyword("keepdims", ast.Constant(True))] if keep else [])]
-                name = "sum over the wrong axis" if new is not axis else "keepdims"
+                name = "sum over the wrong axis" if new is not given else "keepdims"
                 yield Edit(name, [p], ast.Call(n.func, first, made))
         other = {"sum": "mean", "mean": "sum", "max": "sum"}.get(n.func.attr if isinstance(n.func, ast.Attribute) else "")
-        if other:
+        if other and isinstance(n.func, ast.Attribute):
             name = f"{n.func.attr} instead of {other}"
             yield Edit(name, [p], ast.Call(ast.Attribute(n.func.value, other, ast.Load()), n.args, n.keywords))
     for p in _values(places):
-        for axis_ in (-1, 0, 1, (0, 1), (0, 1, 2)):
-            made = _parsed(f"({ast.unparse(p.node)}).sum({axis_!r}, keepdims=True)")
-            yield Edit("sum forgotten", [p], made)
+        for axis in (-1, 0, 1, (0, 1), (0, 1, 2)):
+            summed = _parsed(f"({ast.unparse(p.node)}).sum({axis!r}, keepdims=True)")
+            yield Edit("sum forgotten", [p], summed)
 
 
 def _constant(value: Any) -> ast.expr:
@@ -254,6 +301,8 @@ def dropped(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
             if isinstance(n.op, ast.Mult):
                 yield Edit(f"factor {_text(n.right)} too many", [p], n.left)
                 yield Edit(f"factor {_text(n.left)} too many", [p], n.right)
+                if isinstance(n.left, ast.BinOp) and isinstance(n.left.op, ast.Mult):
+                    yield Edit(f"factor {_text(n.left.right)} * {_text(n.right)} too many", [p], n.left.left)
                 yield Edit(f"multiplied by {_text(n.right)} instead of divided", [p], ast.BinOp(n.left, ast.Div(), n.right))
             elif isinstance(n.op, ast.Div):
                 yield Edit(f"division by {_text(n.right)} too many", [p], n.left)
@@ -271,6 +320,7 @@ def dropped(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
 
 def scaled(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
     """A factor or slope that was forgotten, in a value or wherever dy is used."""
+    yield from _other_slopes(places, names)
     values = _values(places)
     gradients = [p for p in places if isinstance(p.node, ast.Name) and isinstance(p.node.ctx, ast.Load) and p.node.id == names[0]]
     for sites in (*([v] for v in values), *([g] for g in gradients), *([gradients] if len(gradients) > 1 else [])):
@@ -281,9 +331,36 @@ def scaled(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
                 yield Edit(told.format(name) + " forgotten", sites, _times(sites[0].node, factor), line)
             line = f"line {sites[0].node.lineno}: divide `{_text(sites[0].node)}` by `{name}`"
             yield Edit(f"division by {name} forgotten", sites, ast.BinOp(sites[0].node, ast.Div(), _load(name)), line)
+    divisors = {
+        ast.dump(p.node.right): p.node.right for p in places if isinstance(p.node, ast.BinOp) and isinstance(p.node.op, ast.Div)
+    }
+    products = [p for p in places if isinstance(p.node, ast.Name) and isinstance(p.parent, ast.BinOp) and p.node.id in names]
+    for p in [*values, *products]:
+        for divisor in divisors.values():
+            yield Edit(f"division by {_text(divisor)} forgotten", [p], ast.BinOp(p.node, ast.Div(), divisor))
+    for p in places:
+        if isinstance(p.parent, ast.Call) and p.field == "args" and isinstance(p.node, ast.Name) and p.node.id in names:
+            for name in names:
+                yield Edit(f"{name} forgotten", [p], ast.BinOp(p.node, ast.Add(), _load(name)))
     for p in values:
+        for name in names:
+            for count in (f"len({name})", f"{name}.size", f"{name}.shape[1]", f"{name}.shape[-1] ** 0.5"):
+                yield Edit(f"division by {count} forgotten", [p], ast.BinOp(p.node, ast.Div(), _parsed(count)))
         for text, name in (("2", "factor 2 forgotten"), ("0.5", "factor 2 too many")):
             yield Edit(name, [p], _times(p.node, _parsed(text)))
+
+
+def _other_slopes(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
+    """Another activation's slope: in a product, all that follows the first factor."""
+    for p in _values(places):
+        first = p.node
+        while isinstance(first, ast.BinOp) and isinstance(first.op, ast.Mult):
+            first = first.left
+        if first is not p.node:
+            for name in names:
+                for told, text in SLOPES[:3]:
+                    made = _times(first, _parsed("(" + text.format(name) + ")"))
+                    yield Edit(f"another factor instead of the {told.format(name).rstrip(',')}", [p], made)
 
 
 def powers(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
@@ -296,18 +373,20 @@ def powers(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
                 yield Edit("wrong power", [p], ast.BinOp(n.left, n.op, _constant(power)))
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and n.id in names:
             yield Edit("square forgotten", [p], ast.BinOp(n, ast.Pow(), ast.Constant(2)))
-            yield Edit(f"1 / {n.id} instead of {n.id}", [p], ast.BinOp(ast.Constant(1), ast.Div(), n))
-            for f in ("exp", "tanh", "log", "sqrt", "cos", "sin", "sign"):
+            for f in ("exp", "tanh", "log", "sqrt", "cos", "sin"):
                 yield Edit(f"{f} forgotten", [p], _parsed(f"__import__('numpy').{f}({n.id})"), f"line {n.lineno}: {f}({n.id})")
-            yield Edit("sigmoid forgotten", [p], _parsed(f"(1 / (1 + __import__('numpy').exp(-{n.id})))"), "take the sigmoid first")
+            yield Edit(
+                "sigmoid forgotten", [p], _parsed(f"(1 / (1 + __import__('numpy').exp(-{n.id})))"), "take the sigmoid first"
+            )
             yield Edit(f"1 - {n.id} instead of {n.id}", [p], _parsed(f"(1 - {n.id})"))
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div):
             yield Edit("wrong power", [p], ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(2))))
             yield Edit("root forgotten", [p], ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(0.5))))
-        if isinstance(n, ast.Constant) and type(n.value) in (int, float) and n.value:
-            for new in (1, 2, 0.5, 3, n.value * 2, n.value / 2):
-                if new != n.value and not isinstance(p.parent, ast.Subscript | ast.Slice):
-                    yield Edit(f"{n.value} instead of {new:g}", [p], ast.Constant(new))
+        value: Any = n.value if isinstance(n, ast.Constant) else None
+        if type(value) in (int, float) and value:
+            for new in (1, 2, 0.5, 3, value * 2, value / 2):
+                if new != value and not isinstance(p.parent, ast.Subscript | ast.Slice):
+                    yield Edit(f"{value} instead of {new:g}", [p], ast.Constant(new))
 
 
 def accumulated(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
@@ -324,12 +403,13 @@ def indices(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
     """An index off by one, a range too short or in the other direction, a flip."""
     for p in places:
         n = p.node
-        if isinstance(n, ast.Constant) and type(n.value) is int and isinstance(p.parent, ast.Subscript | ast.Slice | ast.BinOp):
+        moves = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Add | ast.Sub)
+        if isinstance(n, ast.Constant) and type(n.value) is int and (moves or isinstance(p.parent, ast.Subscript | ast.Slice)):
             for new in (n.value - 1, n.value + 1):
                 yield Edit("index off by one", [p], ast.Constant(new))
         if _is_call(n, "range"):
             yield Edit("loop in the wrong direction", [p], ast.Call(_load("reversed"), [n], []))
-            for i, a in enumerate(n.args):
+            for i in range(len(n.args)):
                 for op in (ast.Add(), ast.Sub()):
                     made = [ast.BinOp(b, op, ast.Constant(1)) if j == i else b for j, b in enumerate(n.args)]
                     yield Edit("loop one step short or long", [p], ast.Call(n.func, made, []))
@@ -345,10 +425,9 @@ def indices(places: Sequence[Place], names: Sequence[str]) -> Iterator[Edit]:
                 for i, part in enumerate(n.slice.elts):
                     for op in (ast.Sub(), ast.Add()) if isinstance(part, ast.Name) else ():
                         parts = [ast.BinOp(b, op, ast.Constant(1)) if j == i else b for j, b in enumerate(n.slice.elts)]
-                        moved = ast.Tuple(parts, ast.Load())
-                        yield Edit("index off by one", [p], ast.Subscript(n.value, moved, ast.Load()))
+                        yield Edit("index off by one", [p], ast.Subscript(n.value, ast.Tuple(parts, ast.Load()), ast.Load()))
     for p in [*_values(places), *(u for u in places if isinstance(u.node, ast.Name) and isinstance(u.node.ctx, ast.Load))]:
-        if isinstance(p.parent, ast.Call) and p.field == "func" or (isinstance(p.node, ast.Name) and p.node.id not in names):
+        if (isinstance(p.parent, ast.Call) and p.field == "func") or (isinstance(p.node, ast.Name) and p.node.id not in names):
             continue
         for flip in ("[::-1]", "[::-1, ::-1]", "[:, ::-1]", "[..., ::-1]"):
             yield Edit("not flipped", [p], _parsed(f"({ast.unparse(p.node)}){flip}"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class Evidence:
     trues: Sequence[np.ndarray] = ()  # the true gradients of all arguments
     slips: Sequence[tuple[Slip, Sequence[Any]]] = ()  # slips with their gradients, the most likely first
     resized: Sequence[Resized] = ()  # the same check at other sizes
-    deadline: float = 0.0  # of process time, for trying changes of the learner's source
+    right: Collection[int] = ()  # the indices of the arguments whose gradients are right
 
     @property
     def complete(self) -> bool:

@@ -38,7 +38,9 @@ def constant_factor(e: Evidence) -> Iterator[Diagnosis]:
     if not known or (np.count_nonzero(e.true.flat[e.at]) < 2 and not (len(known) > 1 and _same_everywhere(known))):
         return
     number = f"Your {e.label} is exactly {c:.6g} times the true gradient, everywhere."
-    at_others = "." if len(known) < 2 else ", and at other sizes." if _same_everywhere(known) else ", but at other sizes it differs."
+    at_others = (
+        "." if len(known) < 2 else ", and at other sizes." if _same_everywhere(known) else ", but at other sizes it differs."
+    )
     yield Diagnosis("constant factor", f"{number[:-1]}{at_others} A number is missing, or one too many.")
 
 
@@ -169,6 +171,7 @@ def elementwise(e: Evidence) -> Iterator[Diagnosis]:
     table = {n: v for n, v in _expressions(e.subject.names[e.k], x, y) if np.isfinite(v).all()}
     got = [n for n, v in table.items() if e.looks_like(dy * v)]
     true = [n for n, v in table.items() if e.same(e.true, dy * v)]
+    got, true = sorted(got, key=len), sorted(true, key=len)
     if got and true:
         advice = f"Your slope is {got[0]}; here it is {true[0]}."
         yield Diagnosis(f"{got[0]} instead of {true[0]}", advice)

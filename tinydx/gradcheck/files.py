@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydx.gradcheck.calling import Failed, parameter_count
+from tinydx.gradcheck.calling import Failed
 from tinydx.gradcheck.check import gradcheck
 from tinydx.gradcheck.report import CANNOT_TELL, RIGHT, WRONG, Report
 from tinydx.gradcheck.truth import generator
@@ -55,6 +55,11 @@ class Pair:
         """wrong if any shape shows it; right if every one does."""
         found = [r.verdict for r in self.reports]
         return WRONG if WRONG in found else RIGHT if RIGHT in found and not self.reason else CANNOT_TELL
+
+    def as_dict(self) -> dict[str, Any]:
+        """The findings as plain data."""
+        reports = [r.as_dict() for r in self.reports]
+        return {"name": self.name, "verdict": self.verdict, "reason": self.reason, "reports": reports}
 
 
 def check_file(path: Path, shapes: str = "", seed: int | None = None) -> list[Pair]:
@@ -117,22 +122,32 @@ def _base(name: str) -> str | None:
     return next((name.removeprefix(s) for s in STARTS if name.startswith(s)), None)
 
 
-def _of_class(name: str, made: type, inputs: Callable | None) -> Pair:
+def _of_class(name: str, made: Any, inputs: Callable | None) -> Pair:
     """A class that keeps in itself what backward needs."""
 
+    of_forward = list(inspect.signature(made.forward).parameters.values())[1:]
+    weights = [p for p in list(inspect.signature(made.__init__).parameters.values())[1:] if _needed(p)]
+
     def forward(*arrays: Any) -> tuple:
-        instance = made()
-        return instance.forward(*arrays), instance
+        instance = made(*arrays[len(of_forward) :])
+        return instance.forward(*arrays[: len(of_forward)]), instance
 
     def backward(dy: Any, saved: Any) -> Any:
-        return saved.backward(dy)
+        result = saved.backward(dy)
+        own = tuple(getattr(saved, f"d{p.name}", None) for p in weights)  # kept in the object: self.dW
+        return (*(result if isinstance(result, tuple) else (result,)), *own) if weights else result
 
-    count = parameter_count(made.forward) - 1
+    count = len(of_forward)
     forward.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(p.name, p.POSITIONAL_OR_KEYWORD) for p in list(inspect.signature(made.forward).parameters.values())[1:]]
+        [inspect.Parameter(p.name, p.POSITIONAL_OR_KEYWORD) for p in (*of_forward, *weights)]
     )
     forward.__name__ = name
     return Pair(name, forward, backward, inputs, reason="" if count else f"{name}.forward takes no array")
+
+
+def _needed(p: inspect.Parameter) -> bool:
+    """Whether a constructor must be given this: weights, which are arrays."""
+    return p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
 
 
 def _check(pair: Pair, shapes: str, seed: int) -> None:
@@ -159,8 +174,9 @@ def _candidates(pair: Pair, shapes: str, letters: Sequence[int], rng: np.random.
     names = [p.name for p in inspect.signature(pair.forward).parameters.values() if p.default is p.empty]
     given = _given(shapes)
     if given and all(n in given for n in names):
-        more = letters is SIZES[1]
-        yield [rng.normal(size=tuple(n + 1 if more and i == 0 and names.index(name) == 0 else n for i, n in enumerate(given[name]))) for name in names]
+        if letters is SIZES[1] and given[names[0]]:  # one example more
+            n, *rest = given[names[0]]
+            yield [rng.normal(size=(n + 1, *rest)), *(rng.normal(size=given[name]) for name in names[1:])]
         yield [rng.normal(size=given[name]) for name in names]
         return
     sizes = dict(zip("NDFK", letters, strict=True)) | {"1": 1}
@@ -169,7 +185,7 @@ def _candidates(pair: Pair, shapes: str, letters: Sequence[int], rng: np.random.
 
 
 def _given(shapes: str) -> dict[str, tuple[int, ...]]:
-    """"x=3,4 w=4,2" as {"x": (3, 4), "w": (4, 2)}; ValueError for anything else."""
+    """ "x=3,4 w=4,2" as {"x": (3, 4), "w": (4, 2)}; ValueError for anything else."""
     try:
         parts = (part.split("=") for part in shapes.split())
         return {name: tuple(int(n) for n in numbers.split(",") if n) for name, numbers in parts}
@@ -192,13 +208,13 @@ def run(path: Path, shapes: str, seed: int | None, as_json: bool) -> int:
     try:
         pairs = check_file(path, shapes, seed)
     except ValueError as error:
-        told = json.dumps({"file": str(path), "verdict": CANNOT_TELL, "reason": str(error), "pairs": []}) if as_json else f"cannot tell: {error}"
-        print(told)
+        data = {"file": str(path), "verdict": CANNOT_TELL, "reason": str(error), "pairs": []}
+        print(json.dumps(data) if as_json else f"cannot tell: {error}")
         return STATUS[CANNOT_TELL]
     verdicts = [p.verdict for p in pairs]
     verdict = WRONG if WRONG in verdicts else CANNOT_TELL if CANNOT_TELL in verdicts else RIGHT
     if as_json:
-        found = [{"name": p.name, "verdict": p.verdict, "reason": p.reason, "reports": [r.as_dict() for r in p.reports]} for p in pairs]
+        found = [p.as_dict() for p in pairs]
         print(json.dumps({"file": str(path), "verdict": verdict, "pairs": found}))
         return STATUS[verdict]
     for p in pairs:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tinydx.gradcheck.doubts import dead
-from tinydx.gradcheck.kinks import Kinks
 from tinydx.gradcheck.evidence import Evidence
-from tinydx.gradcheck.patterns import name_mistake, run_slips
-from tinydx.gradcheck.repair import SECONDS
+from tinydx.gradcheck.kinks import Kinks
+from tinydx.gradcheck.patterns import clear_names, run_slips, vague_names
+from tinydx.gradcheck.repair import repairs
 from tinydx.gradcheck.report import Argument, Diagnosis, Worst
+from tinydx.gradcheck.rows import ROWS
 from tinydx.gradcheck.sizes import resized
 from tinydx.gradcheck.subject import Subject, recognise, slip_gradients
 from tinydx.gradcheck.truth import Elements, Truth
@@ -103,7 +103,9 @@ class Judge:
             return
         if top == 0 and dead(self.subject, self.truth, k):
             why = "a gradient of zeros would pass, too"
-            found.doubt = f"the true {found.label} is zero everywhere at this point ({why}), but not at others: give other inputs."
+            found.doubt = (
+                f"the true {found.label} is zero everywhere at this point ({why}), but not at others: give other inputs."
+            )
             found.agrees = True
         elif top > 0 and found.gap * self._scale(elements.true) > 1e-5 * top:
             found.doubt = f"the true {found.label} is at most {top:.0e}, below rounding: give inputs at which it is larger."
@@ -194,18 +196,17 @@ class Judge:
         """Name all mistakes, when all gradients have been compared; culprits are ops inside the subject that are wrong."""
         subject, trues = self.subject, self._all_true(arguments)
         if not subject.ops and not subject.tape:
-            subject = replace(subject, ops=recognise(subject, TABLE))
+            subject = replace(subject, ops=recognise(subject, TABLE | ROWS))
         right = [subject.names.index(a.name) for a in arguments if a.ok]
         slips = run_slips(subject, self.dys, self.claimed, right)
-        others, deadline = resized(subject, self.truth.complex), time.process_time() + SECONDS
-        for a in arguments:
-            if a.name in self.evidence:
-                evidence = replace(self.evidence[a.name], subject=subject, trues=trues, slips=slips, resized=others, deadline=deadline)
-                named: dict[str, Diagnosis] = {}
-                first = [] if getattr(evidence.got, "dtype", None) == bool else a.mistakes  # a comparison has another reason
-                for d in [*first, *culprits, *name_mistake(evidence), *a.mistakes]:
-                    named.setdefault(d.name, d)
-                a.mistakes = list(named.values())
+        more: dict[str, Any] = {"trues": trues, "slips": slips, "resized": resized(subject, self.truth.complex), "right": right}
+        wrong = [(a, replace(self.evidence[a.name], subject=subject, **more)) for a in arguments if a.name in self.evidence]
+        named = {a.name: [*_first(a, e), *culprits, *clear_names(e)] for a, e in wrong}
+        unclear = [e for a, e in wrong if not named[a.name]]
+        mended = repairs(unclear) if unclear else {}
+        for a, e in wrong:
+            found = [*named[a.name], *filter(None, [mended.get(e.k)]), *vague_names(e), *a.mistakes]
+            a.mistakes = list({d.name: d for d in found[::-1]}.values())[::-1]
 
     def _all_true(self, arguments: list[Argument]) -> list[np.ndarray]:
         """The true gradient of every argument, NaN where it was not computed."""
@@ -213,6 +214,11 @@ class Judge:
         known |= {name: e.true for name, e in self.evidence.items()}
         pairs = zip(self.subject.names, self.subject.arrays, strict=True)
         return [known.get(name, np.full(x.shape, np.nan)) for name, x in pairs]
+
+
+def _first(a: Argument, e: Evidence) -> list[Diagnosis]:
+    """What is known before any comparison, such as a wrong dtype; but a comparison in place of a number has another reason."""
+    return [] if getattr(getattr(e.got, "dtype", None), "kind", "") == "b" else a.mistakes
 
 
 def _wrong_dtype(label: str, dtype: Any) -> Diagnosis:

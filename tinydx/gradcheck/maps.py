@@ -50,7 +50,9 @@ def mosaic(values: np.ndarray, dims: Sequence[str]) -> tuple[np.ndarray, dict[st
     if values.ndim < 2:
         row = values.reshape(1, -1)
         return row, {"x": (names[0] if names else "", *_counted(row.shape[1])), "y": ("", [], [])}
-    rows = next((i for i, d in enumerate(names[:-1]) if d in ("H", "kh")), 1 if values.ndim == 4 and not dims else values.ndim - 2)
+    rows = next(
+        (i for i, d in enumerate(names[:-1]) if d in ("H", "kh")), 1 if values.ndim == 4 and not dims else values.ndim - 2
+    )
     rest = [i for i in range(values.ndim) if i not in (rows, rows + 1)]
     inner = values.shape[rows : rows + 2]
     if not rest:

@@ -17,7 +17,6 @@ import numpy as np
 
 from tinydx.gradcheck.evidence import Evidence, Pattern
 from tinydx.gradcheck.factors import another_factor, constant_factor, elementwise, factor, ratio, slope_of_output
-from tinydx.gradcheck.repair import repaired
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.shapes import SHAPE_PATTERNS, another_argument, not_transposed_back
 from tinydx.gradcheck.sizes import Resized
@@ -27,22 +26,26 @@ from tinydx.op import Slip
 FEW = 3  # if more slips than this fit, none of them names the mistake
 
 
-def name_mistake(e: Evidence) -> list[Diagnosis]:
-    """All names that fit, the most specific first."""
-    with np.errstate(all="ignore"):
-        return _names(e)
-
-
-def _names(e: Evidence) -> list[Diagnosis]:
+def clear_names(e: Evidence) -> list[Diagnosis]:
+    """Names that tell what to do, the most specific first."""
     if e.got is None:
         return [Diagnosis("None", f"{e.label} is None: return an array for it, zeros if it has no influence.")]
+    with np.errstate(all="ignore"):
+        if e.got.shape != e.true.shape:
+            return [d for pattern in (slips, *SHAPE_PATTERNS) for d in pattern(e)]
+        ties_only = e.equal().flat[e.at].all()
+        return [d for pattern in (not_finite, slips, *(() if ties_only else CLEAR)) for d in pattern(e)]
+
+
+def vague_names(e: Evidence) -> list[Diagnosis]:
+    """Names that say only what a gradient looks like."""
+    if e.got is None:
+        return []
     if e.got.shape != e.true.shape:
-        found = [d for pattern in (slips, *SHAPE_PATTERNS, repaired) for d in pattern(e)]
         expected = f"{e.label} has shape {e.got.shape}, expected {e.true.shape}, as {e.subject.names[e.k]} has."
-        return found or [Diagnosis("wrong shape", expected)]
-    if e.equal().flat[e.at].all():  # only ties are wrong
-        return [d for pattern in (not_finite, slips) for d in pattern(e)]
-    return [d for pattern in (not_finite, slips, *CLEAR, repaired, *VAGUE) for d in pattern(e)]
+        return [Diagnosis("wrong shape", expected)]
+    with np.errstate(all="ignore"):
+        return [] if e.equal().flat[e.at].all() else [d for pattern in VAGUE for d in pattern(e)]
 
 
 # ---- the op's own slips --------------------------------------------------------------------------------------------
@@ -363,4 +366,11 @@ CLEAR: tuple[Pattern, ...] = (  # each of these tells what to do
     assigned,
     clipped,
 )
-VAGUE: tuple[Pattern, ...] = left_at_zero, constant_factor, almost, factor_for_each, offset, misplaced  # these say only what it looks like
+VAGUE: tuple[Pattern, ...] = (
+    left_at_zero,
+    constant_factor,
+    almost,
+    factor_for_each,
+    offset,
+    misplaced,
+)  # these say only what it looks like

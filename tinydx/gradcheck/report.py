@@ -188,9 +188,6 @@ class Report:
         """The report as text; unicode=False uses only ASCII (default: what the terminal can show)."""
         return as_text(self, unicode)
 
-    def __str__(self) -> str:
-        return self.text()
-
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data: `json.dumps(report.as_dict())` works."""
         return {

@@ -89,6 +89,7 @@ def _not_linear(pull: Callable, dys: list[np.ndarray], first: Pulled, noise: flo
 
 
 def as_list(raw: Any) -> list[Any]:
+    """What a backward returned, as a list of gradients."""
     return list(raw) if isinstance(raw, tuple | list) else [raw]
 
 

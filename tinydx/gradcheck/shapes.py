@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-import numpy as np
-
 from tinydx.gradcheck.evidence import Evidence, Pattern
 from tinydx.gradcheck.report import Diagnosis
 
@@ -24,8 +22,8 @@ def not_transposed_back(e: Evidence) -> Iterator[Diagnosis]:
 
 def another_argument(e: Evidence) -> Iterator[Diagnosis]:
     """The right gradient of another argument."""
-    for name, true in zip(e.subject.names, e.trues, strict=True):
-        if true is not e.true and e.looks_like(true):
+    for k, (name, true) in enumerate(zip(e.subject.names, e.trues, strict=True)):
+        if true is not e.true and k not in e.right and e.looks_like(true):
             yield Diagnosis(
                 "gradients in the wrong order",
                 f"What stands for {e.label} is the gradient of {name}: return them in forward's order.",
@@ -62,6 +60,17 @@ def summed_too_much(e: Evidence) -> Iterator[Diagnosis]:
                     return
 
 
+def keepdims(e: Evidence) -> Iterator[Diagnosis]:
+    """The right numbers with an axis of size 1 too many, or too few."""
+    without = [tuple(n for n in shape if n != 1) for shape in (e.got.shape, e.true.shape)]
+    if e.got.size == e.true.size and without[0] == without[1] and e.same(e.got.reshape(e.true.shape), e.true):
+        more = e.got.ndim > e.true.ndim
+        yield Diagnosis(
+            "keepdims too many" if more else "keepdims forgotten",
+            f"{e.label} has shape {e.got.shape}, expected {e.true.shape}: sum {'without' if more else 'with'} keepdims=True.",
+        )
+
+
 def reshape_forgotten(e: Evidence) -> Iterator[Diagnosis]:
     """The right numbers in another shape."""
     if e.got.size == e.true.size and e.same(e.got.reshape(e.true.shape), e.true):
@@ -85,6 +94,7 @@ def border_not_removed(e: Evidence) -> Iterator[Diagnosis]:
 
 
 SHAPE_PATTERNS: tuple[Pattern, ...] = (
+    keepdims,
     not_transposed_back,
     another_argument,
     sum_forgotten,

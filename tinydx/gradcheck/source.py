@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
+LATER: dict[str, Any] = {"type_params": []}  # a field that Python 3.12 asks for
 LONGEST = 400_000  # characters of a file that is parsed
 
 Definition = ast.FunctionDef | ast.Lambda
@@ -65,9 +66,9 @@ def rebuilt(function: Any, node: Definition, override: Mapping[str, Any]) -> Cal
     if isinstance(node, ast.Lambda):
         body: list[ast.stmt] = [ast.Return(ast.Lambda(inner, node.body))]
     else:
-        made = ast.FunctionDef(name=node.name, args=inner, body=node.body, decorator_list=[], returns=None, type_params=[])
+        made = ast.FunctionDef(name=node.name, args=inner, body=node.body, decorator_list=[], returns=None, **LATER)
         body = [made, ast.Return(ast.Name(node.name, ast.Load()))]
-    outer = ast.FunctionDef(name="_again", args=parameters, body=body, decorator_list=[], returns=None, type_params=[])
+    outer = ast.FunctionDef(name="_again", args=parameters, body=body, decorator_list=[], returns=None, **LATER)
     module = ast.fix_missing_locations(ast.Module([outer], []))
     space = {**function.__globals__, **{n: v for n, v in override.items() if n not in free}}
     exec(compile(module, "<repair>", "exec"), space)
@@ -79,7 +80,7 @@ def rebuilt(function: Any, node: Definition, override: Mapping[str, Any]) -> Cal
 def _without_defaults(a: ast.arguments) -> ast.arguments:
     """The parameters without annotations, and with None for each default, which is filled in later."""
     none: list[ast.expr] = [ast.Constant(None) for _ in a.defaults]
-    kw = [ast.Constant(None) if d is not None else None for d in a.kw_defaults]
+    kw: list[ast.expr | None] = [ast.Constant(None) if d is not None else None for d in a.kw_defaults]
 
     def plain(of: list[ast.arg]) -> list[ast.arg]:
         return [ast.arg(p.arg) for p in of]
@@ -95,7 +96,7 @@ def helpers(function: Any) -> list[tuple[str, types.FunctionType]]:
     found = []
     for name in dict.fromkeys(function.__code__.co_names):
         value = function.__globals__.get(name)
-        if isinstance(value, types.FunctionType) and value is not function:
-            if value.__code__.co_filename == function.__code__.co_filename:
-                found.append((name, value))
+        is_other = isinstance(value, types.FunctionType) and value is not function
+        if is_other and value.__code__.co_filename == function.__code__.co_filename:
+            found.append((name, value))
     return found

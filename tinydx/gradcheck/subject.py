@@ -6,6 +6,7 @@ a list of arrays, a `value` that gives the true gradients, and a `run` whose gra
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import operator
@@ -18,7 +19,7 @@ import numpy as np
 
 from tinydx import random
 from tinydx.dispatch import use
-from tinydx.gradcheck.calling import Failed, ask, attempt, checked_outputs, offer
+from tinydx.gradcheck.calling import ask, attempt, checked_outputs, offer
 from tinydx.gradcheck.truth import generator
 from tinydx.op import Op, Slip
 from tinydx.tensor import Node, Tensor, gradients, topological
@@ -42,6 +43,7 @@ class Subject:
     given: bool = True  # whether it is a learner's: doubts about the point are then told
     backward: Callable | None = None  # the learner's, where there is one
     again: Callable[[Arrays, Mapping[str, Any], Callable | None], Subject] | None = None  # other arrays, constants, backward
+    pulled: Callable[[Arrays], Callable] | None = None  # arrays -> (another backward, dys) -> gradients; forward runs once
     constants: Mapping[str, Any] = field(default_factory=dict)
     ops: tuple[Op, ...] = ()  # the ops that compute this function: their slips name mistakes
 
@@ -49,9 +51,7 @@ class Subject:
 # ---- an op of the table, perhaps with a user's own backward --------------------------------------------------------
 
 
-def of_op(
-    op: Op, arrays: Arrays, constants: Mapping[str, Any], backward: Callable | None, reading: str = "saved"
-) -> Subject:
+def of_op(op: Op, arrays: Arrays, constants: Mapping[str, Any], backward: Callable | None, reading: str = "saved") -> Subject:
     """The reference forward of an op, with its own backward or the given one; ValueError if it has none.
 
     Arguments: op; arrays; constants; backward, or None; reading, what its one parameter of unknown name stands for.
@@ -74,6 +74,7 @@ def of_op(
         trusted=True,
         given=backward is not None,
         backward=backward,
+        pulled=lambda arrays: _puller(op, op.arrays, arrays, constants, op.forward(*arrays, **constants), reading),
         again=lambda arrays, constants, backward: of_op(op, arrays, constants, backward, reading),
         constants=constants,
         ops=(op,),
@@ -132,9 +133,22 @@ def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Ma
         value=lambda arrays: checked_outputs(call([a.copy() for a in arrays])[0]),
         run=run,
         backward=backward,
+        pulled=lambda arrays: _puller(None, names, arrays, constants, call([a.copy() for a in arrays]), reading),
         again=lambda arrays, constants, backward: of_pair(forward, backward or _none, arrays, constants, reading),
         constants=constants,
     )
+
+
+def _puller(
+    op: Op | None, names: Sequence[str], arrays: Arrays, constants: Mapping[str, Any], result: tuple, reading: str
+) -> Callable[[Callable, Arrays], Any]:
+    """Calls any backward on what forward returned, of which each call gets a copy."""
+
+    def pull(backward: Callable, dys: Arrays) -> Any:
+        y, saved = copy.deepcopy(result)
+        return ask(backward, like(y, dys), offer(op, names, [a.copy() for a in arrays], constants, (y, saved)), reading)
+
+    return pull
 
 
 def _none(dy: Any) -> None:

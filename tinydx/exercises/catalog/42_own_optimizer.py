@@ -30,7 +30,7 @@ class Optimizer:
 def train(w, b, gradients_w, gradients_b, rate, momentum, decay):
     """Given: some steps of two parameters, w (D,F) and b (F,) -> the last w and b"""
     optimizer = Optimizer(rate, momentum, decay)
-    for gw, gb in zip(gradients_w, gradients_b):
+    for gw, gb in zip(gradients_w, gradients_b, strict=True):
         w, b = optimizer.step("w", w, gw), optimizer.step("b", b, gb)
     return w, b
 
