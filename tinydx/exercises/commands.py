@@ -17,11 +17,8 @@ from tinydx.exercises.runner import Result, check_file
 from tinydx.exercises.sandbox import WARNING, bubblewrap
 from tinydx.exercises.terminal import say, show, show_hints, show_list
 from tinydx.exercises.watch import Watch
-<<<<<<< HEAD
 from tinydx.names import shown
-=======
 from tinydx.op import TABLE
->>>>>>> h-gradcheck
 
 
 def start(a: argparse.Namespace) -> int:
