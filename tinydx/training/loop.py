@@ -15,7 +15,7 @@ from tinydx.files import DISK_FULL
 from tinydx.saving import read_run, refusing, save_run
 from tinydx.saving.header import expect_dict, expect_list, expect_text, part
 from tinydx.settings import whole
-from tinydx.training import prefetch, weighting
+from tinydx.training import data, prefetch, weighting
 from tinydx.training.data import Batch
 from tinydx.training.meaning import check_weights
 from tinydx.training.placement import free_memory
