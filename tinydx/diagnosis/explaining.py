@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from tinydx.explain import Explanation
 from tinydx.explain.checks import METHODS, method_named
 from tinydx.files import atomic_write
 from tinydx.models import load_model
-from tinydx.names import in_figure, in_html, in_script, line
+from tinydx.names import in_figure, in_html, line
 
 USUAL = {"image": "grad_cam"}  # of each kind; else integrated gradients
 OTHERWISE = "integrated_gradients"
@@ -207,7 +208,7 @@ def browser_page(panels: Sequence[Panel], limit: float, method: str) -> str:
         picture = base64.b64encode(_figure([panel], limit, "")).decode()
         facts = {"p": panel.positive, "error": panel.error, "truth": panel.truth, "target": panel.explanation.targets[0]}
         cards.append(
-            f'<figure data-facts="{in_html(in_script(facts))}" data-name="{in_html(panel.name)}">'
+            f'<figure data-facts="{in_html(json.dumps(facts))}" data-name="{in_html(panel.name)}">'
             f'<img alt="{in_html(_heading(panel))}" src="data:image/png;base64,{picture}">'
             f"<figcaption>{in_html(panel.explanation.sentence)} <b></b></figcaption></figure>"
         )
