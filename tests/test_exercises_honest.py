@@ -9,8 +9,9 @@ import pytest
 
 from tinydx.exercises import check_file, find
 from tinydx.exercises import grade as grading
-from tinydx.exercises.grade import as_csv, as_junit, grade, quoted
+from tinydx.exercises.grade import as_csv, as_junit, grade
 from tinydx.exercises.sandbox import own_copy, run_cell
+from tinydx.names import in_cell
 
 CATALOG = Path(inspect.getfile(grading)).parent / "catalog"
 HEAD = "import numpy as np\n"
@@ -141,5 +142,5 @@ def test_a_copy_holds_the_students_own_files_alone(tmp_path):
 
 
 def test_cells_are_no_formulas():
-    assert [quoted(c) for c in ("=1", "+1", "-1", "@a", "ok")] == ["'=1", "'+1", "'-1", "'@a", "ok"]
+    assert [in_cell(c) for c in ("=1", "+1", "-1", "@a", "ok")] == ["'=1", "'+1", "'-1", "'@a", "ok"]
     assert as_csv([]).startswith("student,") and "<testsuites" in as_junit([])
