@@ -147,7 +147,7 @@ def asks_for_nothing(name: str, value: Any) -> bool:
     >>> asks_for_nothing("featurewise_center", False), asks_for_nothing("featurewise_center", True)
     (True, False)
     """
-    return any(value is off or (type(value) is type(off) and value == off) for off in _OFF.get(name, ()))
+    return any(type(value) is type(off) and value == off for off in _OFF.get(name, ()))
 
 
 _SAVED = "model.save(path) writes weights and model, tinydx.models.load_model(path) reads them"
@@ -214,7 +214,6 @@ MODULES: dict[str, str] = {
     "utils": "write np.eye(classes)[labels] instead of to_categorical, tinydx.set_seed instead of set_random_seed",
     "backend": "write NumPy, tinydx.ops and tinydx.Tensor instead",
     "applications": "there are no networks that were trained on other images: write one of tinydx.layers instead",
-    "saving": "write model.save(path) and tinydx.models.load_model(path) instead",
     "Sequential": "write tinydx.models.Sequential instead",
     "Model": "write tinydx.models.Model instead",
     "Input": "write tinydx.layers.Input instead",
