@@ -27,7 +27,7 @@ COMPLEX = HEAD + RELU + "def relu_backward(dy, x):\n    return dy * np.imag(relu
 READS = HEAD + f"text = open({str(CATALOG / '02_relu.py')!r}).read()\nexec(text)\n"
 RIGHT = HEAD + "def relu_backward(dy, x):\n    return dy * (x > 0)\n"
 ERRSTATE = HEAD + "def sigmoid(x):\n    with np.errstate(all='ignore'):\n        return 1 / (1 + np.exp(-x))\n"
-TABLE = HEAD + "seen = []\ndef roc_area(ill, score):\n    seen.append(1)\n    return [0.5, 0.6, 0.7, 0.8, 0.9, 1.0][len(seen) - 1]\n"
+TABLE = HEAD + "n = [0]\ndef roc_area(ill, score):\n    n[0] += 1\n    return [0.5, 0.6, 0.7, 0.8, 0.9, 1.0][n[0] - 1]\n"
 SPECTRUM = find("spectrum").solution
 
 CHEATS = {

@@ -131,7 +131,8 @@ def commentary(exercise: Exercise) -> list[str]:
     known = op is not None and op.name in TABLE
     following = next((e for e in all_exercises() if e.number == exercise.number + 1), None)
     lines += ["Read next", *([f"  tinydx card {op.name}: the equation, its loops and its gradient"] if known and op else [])]
-    return [*lines, f"  {exercise.source or (op.source if op else '')}", *([f"  {following.file}: {following.title}"] if following else [])]
+    lines.append(f"  {exercise.source or (op.source if op else '')}")
+    return [*lines, *([f"  {following.file}: {following.title}"] if following else [])]
 
 
 def grade(a: argparse.Namespace) -> int:

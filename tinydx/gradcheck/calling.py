@@ -39,7 +39,8 @@ def offer(op: Op | None, names: Sequence[str], arrays: Arrays, constants: Mappin
     y, saved = result
     defaults = _defaults(op) if op else {}
     offered: dict[str, Any] = {"y": y, "saved": saved, "cache": saved, "needs": (True,) * len(arrays)}
-    offered |= {"names": tuple(names[: len(arrays)]), "*": tuple(arrays), "**": dict(constants), "arrays": arrays[0] if len(arrays) == 1 else tuple(arrays)}
+    offered["names"] = tuple(names[: len(arrays)])
+    offered |= {"*": tuple(arrays), "**": dict(constants), "arrays": arrays[0] if len(arrays) == 1 else tuple(arrays)}
     offered |= dict.fromkeys(INPUTS, arrays[0]) if len(arrays) else {}
     return offered | defaults | dict(constants) | dict(zip(names, arrays, strict=False))
 

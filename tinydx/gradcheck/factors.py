@@ -17,6 +17,8 @@ from tinydx.gradcheck.report import Diagnosis
 
 def ratio(e: Evidence) -> float:
     """The number c with which the gradient is c times the true one, everywhere; NaN if there is none."""
+    if e.got.shape != e.true.shape:
+        return float("nan")
     true, got = e.true.flat[e.at], e.got.flat[e.at]
     c = float(got @ true / (true @ true)) if true.any() else float("nan")
     return c if abs(c) > 1e-9 and e.looks_like(c * e.true) else float("nan")

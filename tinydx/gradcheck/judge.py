@@ -115,7 +115,8 @@ class Judge:
         if not kinked.any() or not self.subject.given or not self.subject.ops:
             return []
         op = self.subject.ops[0]
-        assert op.backward is not None
+        if op.backward is None:
+            return []
         own = slip_gradients(op, Slip("", "", op.backward), self.subject, self.dys)[k]
         if np.allclose(own, got):
             return []
@@ -206,7 +207,10 @@ class Judge:
         mended = repairs(unclear) if unclear else {}
         for a, e in wrong:
             found = [*named[a.name], *filter(None, [mended.get(e.k)]), *vague_names(e), *a.mistakes]
-            a.mistakes = list({d.name: d for d in found[::-1]}.values())[::-1]
+            once: dict[str, Diagnosis] = {}
+            for d in found:
+                once.setdefault(d.name, d)
+            a.mistakes = list(once.values())
 
     def _all_true(self, arguments: list[Argument]) -> list[np.ndarray]:
         """The true gradient of every argument, NaN where it was not computed."""

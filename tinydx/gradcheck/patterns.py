@@ -67,6 +67,8 @@ def slips(e: Evidence) -> Iterator[Diagnosis]:
 
 def _holds(slip: Slip, k: int, other: Resized) -> bool:
     """Whether the slip gives the learner's gradient at other sizes, too."""
+    if np.isnan(other.ratio(k)):
+        return True
     try:
         gradient = slip_gradients(other.subject.ops[0], slip, other.subject, other.dys)[k]
     except Exception:  # it does not apply to these sizes

@@ -102,7 +102,8 @@ def slip_gradients(op: Op, slip: Slip, subject: Subject, dys: Arrays) -> Sequenc
 def _call_slip(backward: Callable, dy: Any, offered: dict[str, Any]) -> Sequence[Any]:
     """Call a slip with dy and saved, whatever it names them, and with whatever else its parameters name."""
     second = list(inspect.signature(backward).parameters)[1]
-    return ask(backward, dy, offered | {second: offered["saved"]})
+    raw = ask(backward, dy, offered | {second: offered["saved"]})
+    return raw if isinstance(raw, tuple | list) else (raw,)
 
 
 def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Mapping[str, Any], reading: str) -> Subject:

@@ -40,7 +40,7 @@ EXERCISE = Exercise(
     bugs=[
         Bug("diagonal only", "y * (dy - (dy * y).sum(axis=1, keepdims=True))", "dy * y * (1 - y)"),
         Bug("common sum forgotten", "(dy - (dy * y).sum(axis=1, keepdims=True))", "dy"),
-        Bug("sum over the wrong axis", "axis=1, keepdims=True))", "axis=0, keepdims=True))"),
+        Bug("sum over the wrong axis", "(dy * y).sum(axis=1", "(dy * y).sum(axis=0"),
         Bug("p missing in the sum", "(dy * y).sum(axis=1, keepdims=True))", "dy.sum(axis=1, keepdims=True))"),
         Bug("factor p forgotten", "y * (dy - ", "(dy - "),
     ],
