@@ -2,8 +2,8 @@
 
     python -m tinydx.tasks.recipes DATA [DATA ...] [--also OTHER] [--limit N] [--seeds 0 1 2] [--output FOLDER]
 
-The rows are those of docs/results.md and docs/sounds_texts.md. Where DATA has no test part, every seed sets another one aside, and
-says so. Each run is kept in FOLDER/DATA-SEED.
+The rows are those of docs/results.md and docs/sounds_texts.md. Where DATA has no test part, every seed sets another one aside,
+and says so. Each run is kept in FOLDER/DATA-SEED.
 """
 
 from __future__ import annotations
