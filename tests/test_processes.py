@@ -301,15 +301,14 @@ def test_threads_take_turns_with_a_layer_for_one():
     said, _ = run(
         """
         from concurrent.futures import ThreadPoolExecutor
-        sys.setswitchinterval(1e-6)
-        model, x = trained(), np.random.default_rng(1).normal(size=(3000, 8)).astype("float32")
-        expected = model.predict(x).tobytes()
+        a = np.random.default_rng(1).normal(size=(400, 400)).astype("float32")
+        expected = ops.matmul(a, a).tobytes()
         with ThreadPoolExecutor(4) as pool:
-            assert all(y.tobytes() == expected for y in pool.map(model.predict, [x] * 40))
+            assert all(y.tobytes() == expected for y in pool.map(lambda _: ops.matmul(a, a), range(200)))
         import numba
-        print(numba.threading_layer(), *work(0)[1])
+        print(numba.threading_layer())
         """,
         NUMBA_THREADING_LAYER="workqueue",
         NUMBA_NUM_THREADS="2",
     )
-    assert said == ["workqueue", "numba"]
+    assert said == ["workqueue"]
