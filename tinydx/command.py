@@ -19,8 +19,6 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from tinydx.names import line
-
 WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminated: the terminal is gone"}
 MODULES = ("tinydx", "tinydx.tasks")  # those that `python -m` runs as commands, with what is below the last
 
@@ -164,6 +162,8 @@ def words(error: BaseException) -> str:
     >>> words(FileNotFoundError(2, "No such file or directory", "x.png"))
     'x.png: No such file or directory'
     """
+    from tinydx.names import line  # not above: this file is the first that a command imports
+
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return line(f"{error.filename}: {error.strerror}")
     return line(error) or type(error).__name__
