@@ -39,7 +39,7 @@ class Resized(NamedTuple):
             except Exception:  # forward refuses these sizes after all
                 return float("nan")
             found.append(float(np.sum(got * v) / true) if true else float("nan"))
-        return found[0] if np.isclose(*found, rtol=1e-6) else float("nan")
+        return found[0] if np.isclose(found[0], found[1], rtol=1e-6) else float("nan")
 
 
 def resized(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
