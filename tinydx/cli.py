@@ -356,6 +356,7 @@ def _add_exercise(commands: Any) -> None:
     )
     solution = add("solution", "solution", "print the solution of an exercise that has passed")
     solution.add_argument("name", metavar="NAME")
+    solution.add_argument("--why", action="store_true", help="explain it, and say what to read next")
     solution.add_argument("--spoil", action="store_true", help="print it even if the exercise has not passed")
     grade = add("grade", "grade", "score the folders of many students, which lie in one folder", seconds=5, in_folder=False)
     grade.add_argument("folder")

@@ -78,8 +78,6 @@ def _what_next(folder: Folder, results: Sequence[Result]) -> str:
     if failed is not None:
         return f"progress {folder.count()} · tinydx exercise hint {failed.exercise.name}"
     following = folder.current(after=results[-1].exercise)
-    if len(results) == 1:
-        say(f"       tinydx exercise solution {results[0].exercise.name} shows a solution with a commentary")
     return f"progress {folder.count()} · " + (f"next: {following.file}" if following else "all exercises pass")
 
 
@@ -116,8 +114,7 @@ def solution(a: argparse.Namespace) -> int:
     if not a.spoil and exercise.name not in folder.progress().passed:
         raise ValueError(f"{exercise.name} has not passed yet: --spoil shows the solution anyway")
     say(exercise.solution.rstrip())
-    say()
-    for line in commentary(exercise):
+    for line in ["", *commentary(exercise)] if a.why else []:
         say(line)
     return 0
 

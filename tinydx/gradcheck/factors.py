@@ -34,6 +34,13 @@ def factor(e: Evidence) -> Iterator[Diagnosis]:
         yield from _of_sizes(known, number)
 
 
+def same_factor(e: Evidence) -> Iterator[Diagnosis]:
+    """A number that is the same at other sizes, and has no known reason."""
+    known = _known(e)
+    if len(known) > 1 and _same_everywhere(known):
+        yield from constant_factor(e)
+
+
 def constant_factor(e: Evidence) -> Iterator[Diagnosis]:
     """The right gradient times one number without a known reason: the number itself."""
     c, known = ratio(e), _known(e)

@@ -20,6 +20,7 @@ from tinydx.gradcheck.truth import Elements, Truth
 from tinydx.op import TABLE, Slip
 
 ALL_ELEMENTS = 2000  # up to this many numbers, the derivative of every number is computed;
+FACTOR = "constant factor"
 SAMPLE = 300  # of more, this many of each array, and all of them together along a random direction
 
 
@@ -203,10 +204,12 @@ class Judge:
         more: dict[str, Any] = {"trues": trues, "slips": slips, "resized": resized(subject, self.truth.complex), "right": right}
         wrong = [(a, replace(self.evidence[a.name], subject=subject, **more)) for a in arguments if a.name in self.evidence]
         named = {a.name: [*_first(a, e), *culprits, *clear_names(e)] for a, e in wrong}
-        unclear = [e for a, e in wrong if not named[a.name]]
+        unclear = [e for a, e in wrong if not named[a.name] or named[a.name][0].name == FACTOR]
         mended = repairs(unclear) if unclear else {}
         for a, e in wrong:
             found = [*named[a.name], *filter(None, [mended.get(e.k)]), *vague_names(e), *a.mistakes]
+            if e.k in mended and found[0].name == FACTOR:  # the number, and where it comes from
+                found[0] = found[0]._replace(advice=f"{found[0].advice} {mended[e.k].advice}")
             once: dict[str, Diagnosis] = {}
             for d in found:
                 once.setdefault(d.name, d)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import signal
 import sys
 import threading
@@ -55,7 +56,23 @@ class _Shortened:
 
 
 @contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Print nothing, in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+@contextlib.contextmanager
 def quieter() -> Iterator[None]:
-    """Shorten what the learner's functions print: a check calls them hundreds of times."""
+    """Shorten what the learner's functions print: a check calls them hundreds of times.
+
+    sys.stdout belongs to all threads, so other threads than the main one leave it alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     with contextlib.redirect_stdout(_Shortened(sys.stdout)):  # type: ignore[type-var]
         yield

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinydx.gradcheck.evidence import Evidence, Pattern
-from tinydx.gradcheck.factors import another_factor, constant_factor, elementwise, factor, ratio, slope_of_output
+from tinydx.gradcheck.factors import another_factor, constant_factor, elementwise, factor, ratio, same_factor, slope_of_output
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.shapes import SHAPE_PATTERNS, another_argument, not_transposed_back
 from tinydx.gradcheck.sizes import Resized
@@ -367,6 +367,7 @@ CLEAR: tuple[Pattern, ...] = (  # each of these tells what to do
     shifted,
     assigned,
     clipped,
+    same_factor,
 )
 VAGUE: tuple[Pattern, ...] = (
     left_at_zero,

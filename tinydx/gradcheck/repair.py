@@ -7,7 +7,6 @@ right names the mistake, and the advice is that line. It needs the source, which
 from __future__ import annotations
 
 import contextlib
-import io
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 
 from tinydx.gradcheck.edits import Edit, edits
 from tinydx.gradcheck.evidence import Evidence
+from tinydx.gradcheck.limits import silent
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.rules import as_list
 from tinydx.gradcheck.source import definition, helpers, rebuilt
@@ -39,7 +39,7 @@ def repairs(evidence: Sequence[Evidence]) -> dict[int, Diagnosis]:
     deadline = time.process_time() + SECONDS
     known = dict(zip(subject.names, subject.arrays, strict=True)) | {"y": np.asarray(subject.value(subject.arrays)[0])}
     tried = _Tried(evidence[0])
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), np.errstate(all="ignore"):
+    with silent(), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         with contextlib.suppress(SyntaxError, RecursionError):
             for edit, changed in _changed(backward, known, [e.k for e in evidence]):
