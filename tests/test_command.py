@@ -30,12 +30,18 @@ sys.exit(main())
 """
 
 
+def answering():
+    """A job that a shell runs in the background ignores Ctrl-C, and so would its children."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def run(folder, arguments, moment="", name="SIGINT", **options):
     """The command in a process of its own, as pip's script starts it; it gets a signal where it imports a module."""
     script = folder / "tinydx"
     script.write_text(SCRIPT.format(root=str(ROOT), moment=moment, name=name))
-    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": folder, "check": False, **options}
-    return subprocess.run([sys.executable, str(script), *arguments], **given)
+    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": answering, **options}
+    return subprocess.run([sys.executable, str(script), *arguments], cwd=folder, check=False, **given)
 
 
 @POSIX
@@ -63,7 +69,8 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
 @POSIX
 def test_a_process_that_uses_the_package_keeps_its_own_handlers():
     code = "import signal, tinydx.cli; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"True\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, preexec_fn=answering)
+    assert done.stdout == b"True\n"
     assert not command.is_command()
 
 

@@ -141,7 +141,7 @@ def test_hidden_files_say_nothing_about_the_kind(tmp_path, names, kind):
 
 
 def test_a_hidden_npz_beside_the_data_does_not_count(tmp_path):
-    images, labels = np.zeros((40, 28, 28), np.uint8), np.arange(40)[:, None] % 2
+    images, labels = np.random.default_rng(0).integers(0, 255, (40, 28, 28), np.uint8), np.arange(40)[:, None] % 2
     np.savez(tmp_path / "breastmnist.npz", train_images=images, train_labels=labels.astype(np.uint8))
     (tmp_path / "._breastmnist.npz").write_bytes(b"of macOS")
     assert len(open_study(tmp_path).class_names) == 2

@@ -261,7 +261,7 @@ def augmentation(how: str) -> ImageDataGenerator:
     Returns: an ImageDataGenerator.
 
     >>> augmentation("none").rotation_range, augmentation("document").rotation_range
-    (0, 20)
+    (0.0, 20.0)
     """
     if how == "none":
         return ImageDataGenerator(rescale=1.0 / 255)
@@ -356,7 +356,7 @@ def recipe(augment: str) -> Any:
     """How training images are changed: "framing", with standardisation last, or the document's ways, with rescaling last.
 
     >>> recipe("document").rotation_range
-    20
+    20.0
     """
     return Framing() if augment == "framing" else augmentation(augment)
 
