@@ -337,7 +337,7 @@ def test_class_folders_are_read_the_right_way_round(monkeypatch, class_folders):
     assert of_5["right"] == of_5["right_by_document"]
 
 
-HOSTILE = "<img src=x onerror=alert(1)> $x^{$ *n* \x1b[31m"
+HOSTILE = "<img src=x onerror=alert(1)> $x^{$ *n* \\x1b[31m"
 
 
 def test_class_folders_of_any_name_are_only_shown(monkeypatch, class_folders, tmp_path):

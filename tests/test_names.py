@@ -143,7 +143,7 @@ def test_a_class_folder_that_is_no_text_is_refused_before_training(tmp_path, cap
         for k in range(20):
             save_img(os.path.join(os.fsdecode(folder), f"{k}.png"), np.random.default_rng(k).uniform(0, 255, (8, 8, 3)))
     assert cli.main(["diagnose", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]) == 1
-    assert "has a name that is no UTF-8 text: rename it" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert "has a name that is not UTF-8: rename it" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def row_of(name):
@@ -202,7 +202,7 @@ def test_grades_of_students_of_any_name(tmp_path, capsys):
         folder = name.replace("/", "").replace("\x00", "").encode("utf-8", "surrogateescape" if name.isprintable() else "replace")
         (tmp_path / "all" / folder.decode()[:200]).mkdir(parents=True, exist_ok=True)
     table = tmp_path / "t.csv"
-    assert exercises.grade(argparse.Namespace(folder=tmp_path / "all", csv=table, seconds=5, jobs=1)) == 0
+    assert exercises.grade(argparse.Namespace(folder=tmp_path / "all", csv=table, seconds=5, jobs=1, junit=None)) == 0
     out = capsys.readouterr().out
     assert is_quiet(out) and r"\x1b]0;title\x07" in out
     no_formula(table.read_text("utf-8"))

@@ -550,7 +550,7 @@ def test_descriptions_that_make_no_sense(change, message, whole, path):
 # ---- writing is all or nothing -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("function", ["replace", "fsync", "open", "fdopen"])
+@pytest.mark.parametrize("function", ["replace", "fsync"])
 def test_disk_full_keeps_the_old_file(function, path, monkeypatch):
     model, other = dense_model(), dense_model()
     model.save(path)

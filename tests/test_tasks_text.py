@@ -75,7 +75,7 @@ def test_recipes_prints_a_row_a_seed_and_their_mean(tmp_path, capsys):
     table = tmp_path / "notes.csv"
     rows = [f"{word} pain {i},{label}" for i in range(30) for word, label in (("chest", "heart"), ("back", "spine"))]
     table.write_text("text,label\n" + "\n".join(rows) + "\n")
-    found = recipes.main([str(table), "--seeds", "0", "1", "--output", str(tmp_path / "out")])
+    found = recipes.main([str(table), "--seeds", "0", "1", "--folder", str(tmp_path / "out")])
     assert [r["seed"] for r in found] == ["0", "1", "mean"]
     assert found[2]["accuracy"] == (found[0]["accuracy"] + found[1]["accuracy"]) / 2
     printed = capsys.readouterr().out.splitlines()

@@ -41,6 +41,8 @@ def _visible(character: str) -> str:
     """The character, or its escape."""
     if character in JOINERS or unicodedata.category(character) not in CONTROL:
         return character
+    if "\udc80" <= character <= "\udcff":  # a byte of a name that is not UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")
 
 

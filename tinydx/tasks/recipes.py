@@ -1,6 +1,6 @@
 """What `tinydx diagnose` gives with its default options: a row for each data set and seed, beside its baseline, and their means.
 
-    python -m tinydx.tasks.recipes DATA [DATA ...] [--also OTHER] [--limit N] [--seeds 0 1 2] [--output FOLDER]
+    python -m tinydx.tasks.recipes DATA [DATA ...] [--also OTHER] [--limit N] [--seeds 0 1 2] [--folder FOLDER]
 
 The rows are those of docs/results.md and docs/sounds_texts.md. Where DATA has no test part, every seed sets another one aside,
 and says so. Each run is kept in FOLDER/DATA-SEED.
@@ -9,6 +9,7 @@ and says so. Each run is kept in FOLDER/DATA-SEED.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx import command
 from tinydx.diagnosis.diagnose import diagnose
 
 COLUMNS = (
@@ -38,14 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--also", action="append", default=[], help="other data with the same classes, for the finished models")
     parser.add_argument("--limit", type=int, help="use at most this many examples of each class in each part")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default 0 1 2")
-    parser.add_argument("--output", default="recipes", help="folder of the results (default: recipes)")
+    parser.add_argument("--folder", default="recipes", help="where each run gets a folder of its own (default: recipes)")
     a = parser.parse_args(arguments)
     rows = []
     for path in a.data:
         mine = []
         for seed in a.seeds:
             began = time.perf_counter()
-            folder = Path(a.output) / f"{Path(path).stem}-{seed}"
+            folder = Path(a.folder) / f"{Path(path).stem}-{seed}"
             metrics = diagnose(path, limit=a.limit, seed=seed, also=a.also, output=folder)
             mine.append({"data": Path(path).stem, "seed": str(seed), **row(metrics), "seconds": time.perf_counter() - began})
         rows += [*mine, mean(mine)]
@@ -102,4 +104,4 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.run(main))

@@ -71,10 +71,14 @@ class ArrayBatches:
     def state(self) -> dict[str, Any]:
         return {"n": self.n, "batch_size": self.batch_size, "seed": self.seed, "position": self.position}
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def check_state(self, state: dict[str, Any]) -> None:
+        """ValueError unless the state is that of as many examples in batches of the same size."""
         if (state["n"], state["batch_size"]) != (self.n, self.batch_size):
             was, now = f"{state['n']} examples in batches of {state['batch_size']}", f"{self.n} in {self.batch_size}"
             raise ValueError(f"the run was trained on {was}, now there are {now}: resume with the same data")
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.check_state(state)
         self._begin_pass(state["seed"])
         self.position = state["position"]
 

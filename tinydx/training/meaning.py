@@ -7,6 +7,7 @@ model that has diverged mean nothing, either: neither its weights after the last
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,8 @@ def _check_loss(model: Any, last: str) -> None:
         raise ValueError(f"{loss.name} takes probabilities, but {model.name} ends in {_SCORES[last]}: {cure}")
 
 
-def warn_of_counted_class(model: Any) -> None:
-    """Warn where metrics of a binary test count the healthy class as positive (class folders sort by name)."""
-    names = model.class_names
+def warn_of_counted_class(model: Any, names: Sequence[str] | None) -> None:
+    """Warn where metrics of a binary test count the healthy class, by the class names, as positive."""
     of_two = [m for m in [*model.metrics, *model.weighted_metrics] if isinstance(m, BinaryCounts | F1Score)]
     counted = [m.name for m in of_two if getattr(m, "class_id", None) is None]
     if names and len(names) == 2 and counted and positive_class(names) == 0:

@@ -14,8 +14,9 @@ import numpy as np
 
 from tinydx import callbacks as cb
 from tinydx import random
+from tinydx.files import atomic_write
 from tinydx.saving.header import FLOATS, expect_bool, expect_count, expect_dict, expect_list, expect_text, part, short
-from tinydx.training.data import GeneratorBatches
+from tinydx.training.data import ArrayBatches, GeneratorBatches
 
 
 def check_run(state: dict[str, Any], callbacks: list[Any], sources: Iterable[tuple[Any, str, int]], shapes: list[Any]) -> None:
@@ -42,6 +43,8 @@ def _check_source(source: Any, state: dict[str, Any], name: str, most: int) -> N
     now = source.state()
     if set(now) != set(state):
         raise ValueError(f"{name} has {', '.join(state) or 'nothing'}, expected {', '.join(now)}")
+    if isinstance(source, ArrayBatches):
+        source.check_state(state)
     counts = {"batches_seen": 2**63, "given": most + 1}
     if hasattr(source, "__len__"):
         counts |= {"position": len(source), "batch_index": len(source)}
@@ -128,7 +131,7 @@ def all_or_nothing(model: Any, callbacks: Iterable[Any], sources: Iterable[Any])
         for w, data, requires_grad in weights:
             w.data, w.requires_grad = data, requires_grad
         for path, content in files:
-            path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
+            path.unlink(missing_ok=True) if content is None else atomic_write(path, content)
         random.load_state(numbers)
         raise
 

@@ -215,7 +215,7 @@ class Trainer(Layer):
         if validation_data is not None:
             self._check_classes(validation_data, _class_names(x) or self.class_names)
             warn_of_augmentation(validation_data, "validation_data")
-        warn_of_counted_class(self)
+        warn_of_counted_class(self, _class_names(x) or self.class_names)
         verbose = 1 if expect_verbose(verbose) == "auto" else verbose
         params = {"epochs": epochs, "steps": epoch_length(training, steps_per_epoch), "verbose": verbose}
         run = Run(self, Sources(training, validation, validation_steps), params, callbacks, class_weight)
