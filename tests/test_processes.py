@@ -137,7 +137,7 @@ def _all(module, base):
     def bare(kind):
         return all(p.default is not p.empty or p.kind in (2, 4) for p in inspect.signature(kind).parameters.values())
 
-    kinds = [k for k in vars(module).values() if isinstance(k, type) and issubclass(k, base) and k is not base and k.__name__[0] != "_"]
+    kinds = [k for k in vars(module).values() if isinstance(k, type) and issubclass(k, base) and k is not base]
     return [k for k in kinds if bare(k)]
 
 

@@ -316,3 +316,8 @@ def test_a_class_of_ones_own_checks_its_own_arguments():
 
     assert Mine(2.5, verbose="a").anything == {"verbose": "a"}
     assert optimizers.get("adam").learning_rate == 0.001 and regularizers.L2(0.5).l2 == 0.5 and tinydx.layers.Dense(3).units == 3
+
+
+@pytest.mark.parametrize("kind", [Dense, Adam, EarlyStopping])
+def test_help_shows_the_arguments_of_a_class(kind):
+    assert list(inspect.signature(kind).parameters) == list(inspect.signature(kind.__init__).parameters)[1:]

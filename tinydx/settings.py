@@ -260,6 +260,12 @@ class Checked(type):
     the kind that its annotation says. A user's own class checks its arguments itself.
     """
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """That of `__init__`, for help() and editors, which would show `__call__` below instead."""
+        own = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return own.replace(parameters=list(own.parameters.values())[1:])
+
     def __call__(cls, *args: Any, **keywords: Any) -> Any:
         if cls.__module__.startswith("tinydx."):
             known = arguments_of(cls)
