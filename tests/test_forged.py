@@ -401,7 +401,7 @@ def test_arguments_that_a_user_may_give_come_back(tmp_path):
     """What a constructor takes, a file gives back: looser numbers than the annotations say."""
     rates = tinydx.optimizers.schedules
     layers = [Dense(np.int32(3), use_bias=1, input_shape=[5], name="n" * 2000), Dense(1, use_bias=0)]
-    for rate in (rates.PiecewiseConstantDecay([1.5, 3.0], [1, 0.1, 0.01]), rates.CosineDecay(1, 10.5), np.float32(0.1), 1):
+    for rate in (rates.PiecewiseConstantDecay([1.5, 3.0], [1, 0.1, 0.01]), rates.CosineDecay(1, 10), np.float32(0.1), 1):
         model = Sequential(layers)
         model.compile(tinydx.optimizers.Adam(rate, clipnorm=1), tinydx.losses.Huber(2))
         model.save(tmp_path / "m")

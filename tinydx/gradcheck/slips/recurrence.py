@@ -31,8 +31,8 @@ def simple_rnn_step_not_squared(dy, saved):
 
 @slip_of(simple_rnn_step, *TANH_OF_Z)
 def simple_rnn_step_slope_of_z(dy, saved):
-    with np.errstate(divide="ignore"):  # where tanh has reached 1
-        return _step_with_slope(dy, saved, 1 - np.arctanh(saved[4]) ** 2)
+    h = np.clip(saved[4], -1 + 1e-15, 1 - 1e-15)  # tanh may have reached 1
+    return _step_with_slope(dy, saved, 1 - np.arctanh(h) ** 2)
 
 
 @slip_of(simple_rnn_step, *TANH_OF_Z)
