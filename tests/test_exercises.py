@@ -23,6 +23,7 @@ from hypothesis.extra import numpy as hnp
 
 from tinydx import cli
 from tinydx.exercises import Gradients, Values, all_exercises, check_file, find, worker
+from tinydx.exercises.checks import DRAWS, _Turn
 from tinydx.exercises.exercise import NOT_WRITTEN
 from tinydx.exercises.folder import PROGRESS, Folder
 from tinydx.exercises.grade import fingerprint, grade
@@ -114,6 +115,17 @@ def test_every_planted_bug_gets_its_own_name(exercise, bug):
     reports = judge(exercise, exercise.with_bug(bug))
     names = [name for r in reports for name in r.mistakes.values() or [p.name for p in r.problems]]
     assert Counter(names).most_common(1)[0][0] == bug.name, "\n".join(map(str, reports))
+
+
+def test_no_option_of_the_arguments_is_left_out_by_chance():
+    """A matrix of few columns does not show that a loop never moves on."""
+    exercise = find("tiled_product")
+    bug = next(b for b in exercise.bugs if b.name == "always the first step")
+    for seed in range(1000):
+        options = [_Turn(seed, i).choice("abc") for i in range(DRAWS)]
+        assert set(options) == set("abc")
+    learner = InProcess(exercise.with_bug(bug))
+    assert not exercise.checks[0].judge(learner, exercise.slips(exercise.checks[0]), 5).ok
 
 
 @EXERCISES
