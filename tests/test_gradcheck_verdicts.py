@@ -316,3 +316,40 @@ def test_names_need_the_source_and_nothing_else():
     exec("def backward(dy, x): return dy * x", space)
     assert gradcheck((lambda x: np.sin(x), space["backward"]), X, seed=0).verdict == "wrong"
     assert sys.getrecursionlimit() > 0
+
+
+# ---- several kinks at one input --------------------------------------------------------------------------------------
+
+
+def residual(x, w, v):
+    return x + np.maximum(x @ w, 0) @ v
+
+
+def residual_backward(dy, x, w, v):
+    h = np.maximum(x @ w, 0)
+    dz = (dy @ v.T) * (h > 0)
+    return dy + dz @ w.T, x.T @ dz, h.T @ dy
+
+
+CORNERS = (
+    np.array([[1.0, 1.0], [2.0, -1.0]]),
+    np.array([[1.0, -2.0, 1.0], [-1.0, 2.0, 3.0]]),
+    np.array([[2.0, 1.0], [-1.0, -0.5], [2.0, 2.0]]),
+)
+
+
+def test_a_right_gradient_where_several_units_meet_their_corner_is_not_blamed():
+    """At x = (1, 1) two units are 0: on one side of it one of them is on, on the other side the other one; both may be off."""
+    for seed in range(8):
+        report = gradcheck((residual, residual_backward), *CORNERS, seed=seed)
+        assert report.ok and not report.mistakes, str(report)
+
+
+@pytest.mark.parametrize("wrong", ["dy - dz @ w.T", "dz @ w.T", "dy + 5 * dz @ w.T", "dy + dz @ w.T + 9 * (x == 1)"])
+def test_a_wrong_one_is_not_excused_by_corners(wrong):
+    def backward(dy, x, w, v):
+        h = np.maximum(x @ w, 0)
+        dz = (dy @ v.T) * (h > 0)
+        return eval(wrong), x.T @ dz, h.T @ dy
+
+    assert not gradcheck((residual, backward), *CORNERS, seed=0).ok

@@ -1,7 +1,8 @@
 """Kinks and ties: points where the left and the right derivative of a function differ.
 
 At relu(0), or where two pixels tie for the maximum, the gradient is not unique: any value between the two one-sided
-derivatives is right. The report notes it, and the check passes. Two mistakes remain possible. When tied numbers move
+derivatives is right, and where several kinks meet, any value between the gradients at points close by, where each kink has
+taken its own side. The report notes it, and the check passes. Two mistakes remain possible. When tied numbers move
 together the tie stays, the function is smooth along that direction, and their gradients must add up to its derivative.
 That the engine gives the gradient to the first of the ties is its own rule: any tied number may have it.
 """
@@ -14,6 +15,7 @@ from tinydx.gradcheck.subject import Subject
 from tinydx.gradcheck.truth import Truth, generator
 
 NAMED = 2  # how many kinks a note names
+FEW, POINTS = 32, 32  # at most so many wrong numbers are compared with gradients at so many points close by
 CLASSES = 40  # how many groups of equal numbers are moved together
 
 
@@ -29,10 +31,12 @@ class Kinks:
     ) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Which of the elements `at` remain wrong, which of them are at kinks, and notes about the kinks."""
         slack = max(1e-6, self.truth.tolerance(self.k)) * scale
+        several = self._where_several_meet(at, got, wrong, scale)
+        wrong = wrong & ~several
         suspects = at[wrong | self._repeated(at)]
         if not len(suspects) or not self._any(suspects):
-            return wrong, np.zeros(len(at), bool), []
-        kinked = []
+            return wrong, several, self._notes(at[several].tolist())
+        kinked = at[several].tolist()
         for element in suspects:
             sides = self.truth.one_sided(self.k, self.truth.unit(self.k, element))
             if sides.kink:
@@ -41,6 +45,16 @@ class Kinks:
                     wrong = wrong & (at != element)
         impossible, sums = self._impossible(np.array(kinked, int), at[wrong], got, slack)
         return wrong | np.isin(at, impossible), np.isin(at, kinked), self._notes(kinked) + sums
+
+    def _where_several_meet(self, at: np.ndarray, got: np.ndarray, wrong: np.ndarray, scale: float) -> np.ndarray:
+        """Which wrong numbers lie between true gradients at points close by, if kinks make these differ."""
+        found = np.zeros(len(at), bool)
+        if self.truth.complex[self.k] and 0 < wrong.sum() <= FEW:
+            near = np.array([self.truth.nearby(i).elements(self.k, at[wrong]).true for i in range(POINTS)])
+            low, high, here = near.min(axis=0), near.max(axis=0), got.flat[at[wrong]]
+            slack = 1e-6 * scale
+            found[wrong] = (high - low > 1e-3 * scale) & (low - slack <= here) & (here <= high + slack)
+        return found
 
     def _repeated(self, at: np.ndarray) -> np.ndarray:
         """Elements that may tie: zeros, and numbers that occur more than once."""

@@ -11,6 +11,7 @@ Everything is built on `slope`: how the outputs move when one array moves along 
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ import numpy as np
 STEP = 1e-20
 STEEP = 1e5  # a slope above this is computed twice, with another step: at sqrt(0) the two differ
 MAX_JACOBIAN = 4_000_000  # the most numbers that are kept for naming mistakes: 32 MB
+NEAR = 1e-7  # of an array's largest number: how far points are that are close by
 SALT = 20_271_828  # the checker's own random numbers share no stream with default_rng(0), which users draw from
 
 Value = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
@@ -197,6 +199,12 @@ class Truth:
         stays = (jumps[1] > 0.5 * jumps[0]) & (jumps[1] > 1e-5 * np.maximum(most, 1e-3 * np.max(most, initial=0)))
         jump = np.where(stays, jumps[1], 0)
         return OneSided(bool(stays.any()), float(self.dy @ (right + left) / 2), float(np.abs(self.dy) @ jump / 2))
+
+    def nearby(self, i: int) -> Truth:
+        """The same function at the i-th of some points so close by that only kinks change its derivatives."""
+        other, rng = copy.copy(self), generator(1000 + i)
+        other.arrays = [x + NEAR * (np.max(np.abs(x), initial=0) or 1.0) * rng.normal(size=x.shape) for x in self.arrays]
+        return other
 
     def _complex_safe(self, k: int) -> bool:
         """Whether complex step and differences of array k agree, at the point or, if it is a kink, close to it."""
