@@ -85,3 +85,15 @@ def test_the_map_of_the_command_is_the_map_of_the_function(images, tmp_path):
     file = str(sorted((images / "ill").iterdir())[0])
     [panel] = explain_files(str(images / "model.safetensors"), [file], output=tmp_path / "p.png", say=str)
     assert np.array_equal(panel.explanation.map, tinydx.explain.grad_cam(model, panel.x[None]).map)
+
+
+def test_a_folder_is_explained_file_by_file_and_a_lie_in_the_model_is_refused(images, tmp_path):
+    said: list[str] = []
+    panels = explain_files(str(images / "model.safetensors"), [str(images / "ill")], output=tmp_path / "p.png", say=said.append)
+    assert len(panels) == 2 and said[0].startswith(str(images / "ill"))
+    model = load_model(images / "model.safetensors")
+    model.preprocessing = {**model.preprocessing, "target_size": [60000, 60000]}
+    model.save(tmp_path / "lie.safetensors", include_optimizer=False)
+    with pytest.raises(ValueError, match="does not say how to read images"):
+        explain_files(str(tmp_path / "lie.safetensors"), [str(images / "ill")], output=tmp_path / "q.png", say=str)
+    assert not (tmp_path / "q.png").exists()

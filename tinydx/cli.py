@@ -211,7 +211,7 @@ def _add_explain(commands: Any) -> None:
         "beside it an HTML page that sorts and zooms and has a threshold to move.",
     )
     p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
-    p.add_argument("inputs", nargs="+", metavar="FILE", help="images, recordings, .txt files or texts, as for `tinydx predict`")
+    p.add_argument("inputs", nargs="+", metavar="FILE", help="images, recordings, .txt files, folders of them, or texts")
     p.add_argument(
         "--method",
         metavar="NAME",

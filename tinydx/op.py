@@ -188,7 +188,7 @@ def op(
     """Put a NumPy forward into the table under its own name.
 
     Arguments: equation in LaTeX; shapes, "x (N,D), w (D,F) -> y (N,F)"; source, where the equation stands; constants, the
-    kinds of those that are no arrays.
+    kind of each constant that is not an array.
     Returns: a decorator that turns the forward, (*arrays, **constants) -> (y, saved), into an `Op`.
     """
 

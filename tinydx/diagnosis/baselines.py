@@ -372,7 +372,16 @@ def _figures(row: dict[str, Any], own: dict[str, Any]) -> str:
     return f"{row['name']}: {name} {own[row['measure']]:.3f} against {row[row['measure']]:.3f} ({_how_sure(row)})"
 
 
+def in_words(p: float) -> str:
+    """A p-value for a sentence.
+
+    >>> in_words(0.0), in_words(0.035)
+    ('p < 0.001', 'p = 0.035')
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
 def _how_sure(row: dict[str, Any]) -> str:
     """'p = 0.31, which chance explains'; 'clearly worse, p = 0.01'; 'p < 0.001'."""
-    p = "p < 0.001" if row["p_value"] < 0.001 else f"p = {row['p_value']:.2g}"
+    p = in_words(row["p_value"])
     return {"better": p, "worse": f"clearly worse, {p}", "can't tell": f"{p}: can't tell"}[row["verdict"]]

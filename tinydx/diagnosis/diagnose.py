@@ -293,7 +293,7 @@ def _baseline(row: dict[str, Any]) -> str:
         return f"{row['name']}: {row['reason']}"
     area = "" if row["roc_auc"] is None else f"ROC AUC {row['roc_auc']:.3f}, "
     how = {"better": "the model is better", "worse": "the model is worse", "can't tell": "no difference can be told"}
-    return f"{row['name']}: {area}accuracy {row['accuracy']:.3f} ({how[row['verdict']]}, p = {row['p_value']:.2g})"
+    return f"{row['name']}: {area}accuracy {row['accuracy']:.3f} ({how[row['verdict']]}, {baselines.in_words(row['p_value'])})"
 
 
 def _subtitle(kind: Kind, study: Study, model: Any, plan: Plan, history: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,12 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinydx import evaluation
-from tinydx.diagnosis import kinds
+from tinydx.diagnosis.finished import kind_of
 from tinydx.explain import Explanation
 from tinydx.explain.checks import METHODS, method_named
-from tinydx.files import atomic_write
+from tinydx.files import atomic_write, check_writable
 from tinydx.models import load_model
-from tinydx.names import in_figure, in_html, line
+from tinydx.names import in_figure, in_html, line, shown
 
 USUAL = {"image": "grad_cam"}  # of each kind; else integrated gradients
 OTHERWISE = "integrated_gradients"
@@ -74,23 +75,23 @@ def explain_files(
 ) -> list[Panel]:
     """Explain a model's answers for files or texts, and write a page of pictures and one for the browser beside it.
 
-    Arguments: model_path; entries, paths of files, or texts; method, a name of `tinydx.explain.checks.METHODS` (None: Grad-CAM
-    for images, else integrated gradients); target, the explained class (None: the one that the model calls); output, the PNG's
-    path; the page for the browser has the ending .html; say, called with each line.
+    Arguments: model_path; entries, paths of files or folders, or texts; method, a name of `tinydx.explain.checks.METHODS` (None:
+    Grad-CAM for images, else integrated gradients); target, the explained class (None: the one that the model calls); output,
+    the PNG's path; the page for the browser has the ending .html; say, called with each line.
     Returns: a `Panel` for each entry.
     Raises: the errors of `load_model` and `Kind.read`; ValueError for an unknown method or class, and too many entries.
     """
-    if len(entries) > MOST:
-        raise ValueError(f"{len(entries)} files: a page holds {MOST}; explain them in several runs")
-    model = load_model(model_path)
-    if model.class_names is None or "kind" not in (model.preprocessing or {}):
-        raise ValueError(f"{model_path} holds no class names, or not how to read inputs: `tinydx diagnose` did not make it")
-    kind_name = model.preprocessing["kind"]
-    kind, name = kinds.get(kind_name), method or USUAL.get(kind_name, OTHERWISE)
-    explain = method_named(name)
     page = Path(output)
     if page.suffix.lower() != ".png":
         raise ValueError(f"--output {output}: give a name that ends in .png; the page for the browser stands beside it")
+    check_writable(page)
+    model = load_model(model_path)
+    kind = kind_of(model, model_path)
+    name = method or USUAL.get(model.preprocessing["kind"], OTHERWISE)
+    explain = method_named(name)
+    entries = [file for given in entries for file in kind.inputs(given)]
+    if len(entries) > MOST:
+        raise ValueError(f"{len(entries)} {kind.noun}: a page holds {MOST}; explain them in several runs")
     panels = []
     for entry in entries:
         x = kind.read(entry, model.preprocessing)
@@ -99,10 +100,10 @@ def explain_files(
         best = int(p.argmax())
         folder = Path(entry).parent.name
         truth = folder if folder in model.class_names else None
-        shown = float(p[model.class_names.index(found.targets[0])])
+        explained = float(p[model.class_names.index(found.targets[0])])
         parts = kind.parts(entry, model.preprocessing)
-        panels.append(Panel(entry, x[0], parts, found, model.class_names[best], float(p[best]), shown, truth))
-        say(f"{line(entry, 60)}\t{line(model.class_names[best])}\t{p[best]:.3f}\t{line(found.sentence)}")
+        panels.append(Panel(entry, x[0], parts, found, model.class_names[best], float(p[best]), explained, truth))
+        say(f"{shown(entry)}\t{line(model.class_names[best])}\t{p[best]:.3f}\t{line(found.sentence)}")
     limits = _limit(panels)
     atomic_write(page, picture_page(panels, limits, name))
     atomic_write(page.with_suffix(".html"), browser_page(panels, limits, name))
@@ -192,7 +193,8 @@ def _figure(panels: Sequence[Panel], limit: float, words: str) -> bytes:
 def _heading(panel: Panel) -> str:
     """The file, the answer, and the truth where it is known."""
     truth = "" if panel.truth is None else f", folder: {line(panel.truth, 24)}"
-    return f"{line(panel.name, 60)}: {line(panel.called, 24)} {panel.probability:.3f}{truth}"
+    name = os.sep.join(Path(panel.name).parts[-2:]) if os.path.exists(panel.name) else panel.name
+    return f"{line(name, 60)}: {line(panel.called, 24)} {panel.probability:.3f}{truth}"
 
 
 def picture_page(panels: Sequence[Panel], limit: float, method: str) -> bytes:

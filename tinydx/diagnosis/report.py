@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinydx import evaluation
+from tinydx.diagnosis.baselines import in_words
 from tinydx.diagnosis.kind import Kind
 from tinydx.files import atomic_write
 from tinydx.names import in_cell, shown
@@ -408,7 +409,7 @@ def _baseline_lines(metrics: dict[str, Any]) -> list[_Line]:
     for row in [{**metrics, "name": "this model"}, *baselines]:
         cells = [row["name"], _figure_of(row, "roc_auc", "{:.3f}"), _figure_of(row, "accuracy", "{:.1%}")]
         if row.get("difference") is not None:
-            p = "p < 0.001" if row["p_value"] < 0.001 else f"p = {row['p_value']:.2g}"
+            p = in_words(row["p_value"])
             cells += [f"{row['difference']:+.3f}, {p}", row["verdict"]]
         elif row.get("reason"):
             cells[1:] = [_short(row["reason"], 75)]

@@ -16,7 +16,7 @@ PRINTED = 4000  # characters of a learner's output that are shown
 
 @contextlib.contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError after so many seconds, where the system can interrupt code: POSIX, in the main thread."""
+    """Raise TimeoutError in the code inside after this many seconds. Only POSIX can do it, and only in the main thread."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
