@@ -16,6 +16,7 @@ from tinydx.gradcheck.truth import Truth, generator
 
 NAMED = 2  # how many kinks a note names
 FEW, POINTS = 32, 32  # at most so many wrong numbers are compared with gradients at so many points close by
+TRIED = 8  # of the points, before that
 CLASSES = 40  # how many groups of equal numbers are moved together
 
 
@@ -31,30 +32,36 @@ class Kinks:
     ) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Which of the elements `at` remain wrong, which of them are at kinks, and notes about the kinks."""
         slack = max(1e-6, self.truth.tolerance(self.k)) * scale
-        several = self._where_several_meet(at, got, wrong, scale)
-        wrong = wrong & ~several
-        suspects = at[wrong | self._repeated(at)]
-        if not len(suspects) or not self._any(suspects):
-            return wrong, several, self._notes(at[several].tolist())
-        kinked = at[several].tolist()
-        for element in suspects:
+        suspects, kinked = at[wrong | self._repeated(at)], []
+        for element in suspects if len(suspects) and self._any(suspects) else ():
             sides = self.truth.one_sided(self.k, self.truth.unit(self.k, element))
             if sides.kink:
                 kinked.append(element)
                 if abs(got.flat[element] - sides.centre) <= 2 * sides.half + slack:  # several kinks may each take a side
                     wrong = wrong & (at != element)
-        impossible, sums = self._impossible(np.array(kinked, int), at[wrong], got, slack)
+        several = self._where_several_meet(at, got, wrong, scale)
+        wrong, kinked = wrong & ~several, list(dict.fromkeys([*kinked, *at[several]]))
+        if not kinked:
+            return wrong, np.zeros(len(at), bool), []
+        impossible, sums = self._impossible(np.array(kinked, int), at[wrong | several], got, slack)
         return wrong | np.isin(at, impossible), np.isin(at, kinked), self._notes(kinked) + sums
 
     def _where_several_meet(self, at: np.ndarray, got: np.ndarray, wrong: np.ndarray, scale: float) -> np.ndarray:
         """Which wrong numbers lie between true gradients at points close by, if kinks make these differ."""
         found = np.zeros(len(at), bool)
-        if self.truth.complex[self.k] and 0 < wrong.sum() <= FEW:
-            near = np.array([self.truth.nearby(i).elements(self.k, at[wrong]).true for i in range(POINTS)])
-            low, high, here = near.min(axis=0), near.max(axis=0), got.flat[at[wrong]]
-            slack = 1e-6 * scale
-            found[wrong] = (high - low > 1e-3 * scale) & (low - slack <= here) & (here <= high + slack)
+        if not self.truth.complex[self.k] or not 0 < wrong.sum() <= FEW or not self._varies_nearby(at[wrong], scale):
+            return found
+        near = np.array([self.truth.nearby(i).elements(self.k, at[wrong]).true for i in range(POINTS)])
+        low, high, here, slack = near.min(axis=0), near.max(axis=0), got.flat[at[wrong]], 1e-6 * scale
+        found[wrong] = (high - low > 1e-3 * scale) & (low - slack <= here) & (here <= high + slack)
         return found
+
+    def _varies_nearby(self, elements: np.ndarray, scale: float) -> bool:
+        """Whether kinks change any of these derivatives at points close by: one random direction tries all of them."""
+        direction = np.zeros(self.x.shape)
+        direction.flat[elements] = generator(4).normal(size=len(elements))
+        slopes = [self.truth.nearby(i).along(self.k, direction)[0] for i in range(TRIED)]
+        return bool(np.ptp(slopes) > 1e-4 * scale)
 
     def _repeated(self, at: np.ndarray) -> np.ndarray:
         """Elements that may tie: zeros, and numbers that occur more than once."""
@@ -67,18 +74,26 @@ class Kinks:
         direction.flat[suspects] = generator(3).normal(size=len(suspects))
         return self.truth.one_sided(self.k, direction).kink
 
-    def _impossible(self, kinked: np.ndarray, wrong: np.ndarray, got: np.ndarray, slack: float) -> tuple[list[int], list[str]]:
+    def _impossible(self, kinked: np.ndarray, unsure: np.ndarray, got: np.ndarray, slack: float) -> tuple[list[int], list[str]]:
         """Tied elements whose gradients do not add up to the derivative along the direction that moves them together."""
         found: list[int] = []
         notes: list[str] = []
         for value in np.unique(self.x.flat[kinked])[:CLASSES]:
             together = (self.x == value).astype(float)
             sides, total = self.truth.one_sided(self.k, together), float(np.sum(got * together))
-            smooth = not sides.kink and not together.flat[wrong].any()  # then the sum is known
-            if smooth and abs(total - sides.centre) > slack * together.sum():
+            smooth = not sides.kink and not together.flat[unsure].any()  # then the sum is known
+            off = abs(total - sides.centre) > slack * together.sum()
+            if smooth and off and not self._sum_nearby(together, total, slack):
                 found += list(kinked[self.x.flat[kinked] == value])
                 notes.append(f"tied at {value:g}: these gradients add up to {total:.6g}, but truly to {sides.centre:.6g}")
         return found, notes[:NAMED]
+
+    def _sum_nearby(self, together: np.ndarray, total: float, slack: float) -> bool:
+        """Whether the sum lies between those of points close by: jumps of several kinks may cancel at the point itself."""
+        if not self.truth.complex[self.k]:
+            return False
+        sums = [self.truth.nearby(i).along(self.k, together)[0] for i in range(POINTS)]
+        return min(sums) - slack <= total <= max(sums) + slack
 
     def _notes(self, kinked: list[int]) -> list[str]:
         """One note that names the first kinks and counts the rest."""
