@@ -8,6 +8,7 @@ of the code is the only thing that can make a test fail. To explore with fresh s
 before handing over a change, and keep what it finds as an @example of the test.
 """
 
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +51,12 @@ def real_data() -> Callable[[str], Path]:
 
 @pytest.fixture(autouse=True)
 def fresh_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test starts with the automatic choice of implementation and the generator of seed 0, whatever ran before it."""
+    """Each test starts with the automatic choice of implementation and the generator of seed 0, whatever ran before it.
+
+    A check that is given no seed takes 0, 1, 2, ... in turn, unless the profile explores.
+    """
     monkeypatch.setattr(dispatch, "_default", dispatch._Choice())
     dispatch._own.set(None)
     monkeypatch.setattr(random, "_generator", np.random.default_rng(0))
+    if PROFILE != "explore":
+        monkeypatch.setattr(random, "new_seed", itertools.count().__next__)

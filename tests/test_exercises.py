@@ -527,7 +527,7 @@ def test_check_says_it_as_specified(started, capsys):
     out = capsys.readouterr().out
     assert out.startswith("09 The convolution: its three gradients  09_conv_backward.py\n")
     assert re.search(r"✓    dx .* numbers agree   worst relative gap \de-1\d", out)
-    assert re.search(r"✗    dw .* numbers wrong   worst relative gap 5e-01   averaged over the batch", out)
+    assert re.search(r"✗    dw .* numbers wrong   worst relative gap (5|7)e-01   averaged over the batch", out)
     assert re.search(r"dw\[\d, \d, \d, \d\]: yours -?\d+\.\d+   true -?\d+\.\d+", out)
     assert re.search(r"  1/3 gradients · \d+ ms\nprogress 0/\d+ · tinydx exercise hint conv_backward\n$", out)
 

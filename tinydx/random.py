@@ -7,6 +7,7 @@ All others share the main thread's.
 from __future__ import annotations
 
 import random as standard
+import secrets
 import threading
 from typing import Any
 
@@ -35,6 +36,11 @@ def set_seed(seed: int) -> None:
         _generator = np.random.default_rng(seed)
     else:
         _of_thread.generator = np.random.default_rng(seed)
+
+
+def new_seed() -> int:
+    """A seed below a million that nobody can foresee: what a check draws its numbers from when it is given no seed."""
+    return secrets.randbelow(1_000_000)
 
 
 def generator() -> np.random.Generator:

@@ -13,7 +13,6 @@ import csv
 import hashlib
 import io
 import os
-import secrets
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tinydx import random
 from tinydx.exercises.exercise import all_exercises
 from tinydx.exercises.honest import LARGEST
 from tinydx.exercises.sandbox import run_cell
@@ -69,7 +69,7 @@ def grade(
     prints = {path: (name, fingerprint(path)) for of_one in files.values() for name, path in of_one.items()}
     of = {path: student for student, of_one in files.items() for path in of_one.values()}
     work = {key: path for path, key in prints.items()}
-    seed = secrets.randbelow(10**9)
+    seed = random.new_seed()
     pieces = [(name, of[path], path, seconds, seed) for (name, _), path in work.items()]
     cells = dict(zip(work, _check_all(pieces, jobs), strict=True))
     scores = []

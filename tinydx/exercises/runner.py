@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import secrets
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tinydx import random
 from tinydx.exercises.checks import Check, Gradients, WrongType
 from tinydx.exercises.exercise import Exercise
 from tinydx.exercises.honest import refused
@@ -115,7 +115,7 @@ def check_file(exercise: Exercise, path: Path, seconds: float = SECONDS, seed: i
     if why := refused(exercise, path):
         result.status, result.message = "error", why
         return result
-    seed = secrets.randbelow(10**6) if seed is None else seed
+    seed = random.new_seed() if seed is None else seed
     learner = Learner(path, seconds)
     try:
         with learner:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx import random
 from tinydx.gradcheck.calling import MEANING, Failed, positional, readings, unnamed_constants
 from tinydx.gradcheck.doubts import before, changing, few_digits
 from tinydx.gradcheck.judge import Judge
@@ -59,7 +60,7 @@ def gradcheck(
     {'x': 'square forgotten'}
     """
     start = time.perf_counter()
-    seed = int(np.random.default_rng().integers(1_000_000)) if seed is None else seed
+    seed = random.new_seed() if seed is None else seed
     with limited(seconds), quieter():
         report = _judged(subject, inputs, _Asked(seed, backward, wrt, constants, every_form))
     report.milliseconds = 1000 * (time.perf_counter() - start)

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx import random
 from tinydx.gradcheck.calling import Failed
 from tinydx.gradcheck.check import gradcheck
 from tinydx.gradcheck.report import CANNOT_TELL, RIGHT, WRONG, Report
@@ -75,7 +76,7 @@ def check_file(path: Path, shapes: str = "", seed: int | None = None) -> list[Pa
     if not pairs:
         wanted = "NAME_forward and NAME_backward, a class with both, or a backward named after an op, such as relu_backward"
         raise ValueError(f"{path.name} has no pair to check: write {wanted}")
-    seed = int(np.random.default_rng().integers(1_000_000)) if seed is None else seed
+    seed = random.new_seed() if seed is None else seed
     for pair in pairs:
         _check(pair, shapes, seed)
     return pairs
