@@ -23,7 +23,7 @@ import numpy as np
 
 from tinydx import evaluation
 from tinydx.datasets.study import SPLITS, Examples, Study
-from tinydx.diagnosis import inputs
+from tinydx.diagnosis import inputs, unlike
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind
 from tinydx.files import atomic_write, check_folder
@@ -41,7 +41,8 @@ def remember(model: Any, kind: Kind, study: Study, metrics: dict[str, Any]) -> N
     """
     summary = inputs.summarize(kind, study.train, study.preprocessing)
     own = {key: metrics.get(key) for key in ("count", "roc_auc", "accuracy")}
-    model.preprocessing = {**model.preprocessing, "training": {**summary, "test": own}}
+    alike = unlike.learn(kind, study.train, study.val, study.preprocessing)
+    model.preprocessing = {**model.preprocessing, "training": {**summary, "test": own, "alike": alike}}
 
 
 def test(

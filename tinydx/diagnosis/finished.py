@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinydx.diagnosis import kinds
+from tinydx.diagnosis import kinds, unlike
 from tinydx.diagnosis.kind import Kind
 from tinydx.saving.header import expect_count, expect_dict, expect_list, expect_number, expect_text, part, short
 
@@ -66,6 +66,8 @@ def _check_training(training: Any, classes: int) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TypeError(f"{where} has {short(value)}, expected numbers")
     expect_text(part(training, "digests", where), f"{where}: digests", longest=2**20)
+    if "alike" in training:
+        unlike.check(training["alike"], where)
     for key, value in expect_dict(part(training, "test", where), f"{where}: test").items():
         if value is not None:
             expect_number(value, f"{where}: {key}")

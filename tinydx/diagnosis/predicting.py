@@ -1,7 +1,12 @@
 """`tinydx predict`: a finished model's answers for new inputs.
 
-    entries -> Kind.inputs -> Kind.read -> model -> Answer -> a line on stdout
-               (files)        (what cannot be read: a line on stderr, and exit status 1)
+    entries -> Kind.inputs -> Kind.read ────> model ──┐
+               (files)        Kind.example -> unlike ─┴> Answer ┬> stdout: input, class, probability, with tabs between
+                                                                ├> stderr: warnings, what cannot be read, the disclaimer
+                                                                └> a picture page, if one is asked for
+
+Programs read stdout, so that it has one line for each input and nothing else; what people must know stands on stderr, which a
+terminal shows between the lines.
 """
 
 from __future__ import annotations
@@ -13,18 +18,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinydx import evaluation, names
+from tinydx.diagnosis import unlike
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind
 from tinydx.models import load_model
+
+DISCLAIMER = "an answer is no diagnosis: tinydx is for learning and research. It is not a medical device."
 
 
 class Answer(NamedTuple):
     """What a model says of one input."""
 
     entry: str  # the input's path, or the text itself
-    x: np.ndarray  # (1, ...), as the model reads it
+    example: Any  # the input as the training examples were kept
     probabilities: np.ndarray  # (K,), in the order of the model's class names
     name: str  # the class of the largest one
+    warning: str | None  # why the input is unlike the training data
 
     @property
     def probability(self) -> float:
@@ -33,7 +42,7 @@ class Answer(NamedTuple):
 
 
 def predict(model_path: str, entries: list[str]) -> int:
-    """Print the class and its probability for each input, separated by tabs; report unreadable inputs on stderr.
+    """Print the class and its probability for each input, separated by tabs; warnings and unreadable inputs go to stderr.
 
     Arguments: model_path; entries, paths of files or of folders of files, or texts.
     Returns: the exit status: 0, or 1 if an input could not be read.
@@ -41,13 +50,20 @@ def predict(model_path: str, entries: list[str]) -> int:
     """
     model = load_model(model_path)
     kind = kind_of(model, model_path)
-    failed = 0
-    for found in answers(model, kind, entries):
-        if isinstance(found, Answer):
-            print(f"{names.shown(found.entry)}\t{names.shown(found.name)}\t{found.probability:.3f}")
+    found, failed = [], 0
+    for answer in answers(model, kind, entries):
+        if isinstance(answer, Answer):
+            found.append(answer)
+            print(f"{names.shown(answer.entry)}\t{names.shown(answer.name)}\t{answer.probability:.3f}", flush=True)
+            if answer.warning:
+                _say(f"{names.shown(answer.entry)}: {answer.warning}")
         else:
-            print(f"tinydx: {names.line(found)}", file=sys.stderr)
             failed += 1
+            _say(str(answer))
+    if found and "alike" not in (model.preprocessing.get("training") or {}):
+        _say(f"{model_path} does not say what its training {kind.noun} looked like: there is no warning of others")
+    if found:
+        _say(DISCLAIMER)
     return 1 if failed else 0
 
 
@@ -56,11 +72,18 @@ def answers(model: Any, kind: Kind, entries: list[str]) -> Iterator[Answer | OSE
 
     Arguments: model and its kind; entries as for `predict`.
     """
+    how = model.preprocessing
     for entry in (file for given in entries for file in kind.inputs(given)):
         try:
-            x = kind.read(entry, model.preprocessing)
+            x, example = kind.read(entry, how), kind.example(entry, how)
         except (OSError, ValueError) as error:
             yield error
             continue
         p = evaluation.probability_table(model.predict_on_batch(x), model.class_names)[0]
-        yield Answer(entry, x, p, model.class_names[int(p.argmax())])
+        warning = unlike.warning(how.get("training"), kind, example, how)
+        yield Answer(entry, example.x[0], p, model.class_names[int(p.argmax())], warning)
+
+
+def _say(text: str) -> None:
+    """One line on stderr."""
+    print(f"tinydx: {names.line(text)}", file=sys.stderr, flush=True)

@@ -189,6 +189,13 @@ class SoundKind(Kind):
     def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
         return sound_statistics(part.x, RATE, part.files)
 
+    def example(self, entry: str, preprocessing: dict[str, Any]) -> Examples:
+        return _read_sounds([(entry, 0)], preprocessing["seconds"], lambda: None)
+
+    def gist(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        bands = np.array([augmentation("none").features(x) for x in part.x], np.float64)
+        return {"level of each band": bands.mean(axis=1), "spread of each band over time": bands.std(axis=1)}
+
     def plot(self, axes: Any, example: Any) -> None:
         """The waveform above its log-mel spectrum, low bands at the bottom."""
         bands = augmentation("none").features(example).T
