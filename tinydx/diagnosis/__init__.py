@@ -8,6 +8,8 @@
     elsewhere.py  a finished model on other data, and `tinydx evaluate`; inputs.py, what differs there
     ensemble.py   the mean of several models
     choose.py     the smallest network that cannot be told from the best; networks.py, those to choose from
+    unlike.py     inputs unlike the training data, of which predict warns
+    card.py       the model card; guidelines.tsv, the items of two reporting guidelines
     report.py     the report: one picture page, of the blocks in page.py, and the numbers as JSON and CSV
     sections/     what a diagnosis finds beyond the figures of its test, a file each: findings, words, bands of the page
 

@@ -10,7 +10,7 @@
     compare    -> with simple baselines on the same test examples (baselines)
     find       -> what else is to be known, such as the figures on changed examples (sections)
     elsewhere  -> on other folders, such as another hospital's
-    write      -> model.safetensors, history, metrics, report.png (report)
+    write      -> model.safetensors, history, metrics, report.png (report), card.md, card.json (card)
 
 Images, sounds and texts share this flow; what differs between them is in `tinydx/diagnosis/kinds/`. Every training writes its
 state after each epoch, so that a run which was interrupted continues (`result`); the model is written first of all.
@@ -32,7 +32,7 @@ import numpy as np
 import tinydx
 from tinydx import evaluation, names
 from tinydx.datasets.study import Study, check_trainable
-from tinydx.diagnosis import baselines, checks, elsewhere, ensemble, fitting, inputs, kinds
+from tinydx.diagnosis import baselines, card, checks, elsewhere, ensemble, fitting, inputs, kinds
 from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_numbers, write_report
 from tinydx.diagnosis.result import MODEL, ResultFolder
@@ -125,12 +125,14 @@ def diagnose(
             metrics["choice"], metrics["ensemble"] = choice, _judged(model, subject, study, plan)
             metrics["recipe"] = _recipe(plan, choice, metrics["ensemble"])
             table = evaluation.probability_table(probabilities, study.class_names)
-            find_all(Run(model, subject, study, plan, seed, table, metrics))
+            run = Run(model, subject, study, plan, seed, table, metrics)
+            find_all(run)
             elsewhere.remember(model, subject, study, metrics)
             metrics["elsewhere"] = [
                 elsewhere.test(model, other, part=part, seed=seed, batch=plan.batch) for other, part in others
             ]
             _save(model, place)
+            card.write(place.draft, card.facts(run, history, time.perf_counter() - began))
             _report(place.draft, metrics, history, probabilities, subject, study, _subtitle(subject, study, model, plan, history))
             place.publish()
         page, seconds = place.output / "report.png", time.perf_counter() - began
