@@ -194,13 +194,14 @@ def _add_predict(commands: Any) -> None:
     p = commands.add_parser("predict", help="print the class of each input, and its probability")
     p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
     p.add_argument("inputs", nargs="+", help="images, recordings, .txt files, folders of them, or texts, as in the training")
+    p.add_argument("--page", metavar="PAGE.png", help="also write a picture of each input with its answer, and what warns of it")
     p.set_defaults(run=_predict)
 
 
 def _predict(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.predicting import predict
 
-    return predict(a.model, a.inputs)
+    return predict(a.model, a.inputs, a.page)
 
 
 def _add_explain(commands: Any) -> None:

@@ -9,6 +9,7 @@ The blocks use matplotlib's objects, never pyplot: nothing global changes, and a
 from __future__ import annotations
 
 import io
+import math
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -202,6 +203,45 @@ def _plot_lines(band: Any, lines: list[Line], height: float) -> None:
                 bbox={"facecolor": line.paper, "edgecolor": "none", "pad": 5},
             )
         top -= line.height
+
+
+class Panel(NamedTuple):
+    """An example in a grid; a marked one has a red frame and a red caption."""
+
+    example: Any
+    caption: str
+    marked: bool
+
+
+def grid(title: str, kind: Kind, panels: Sequence[Panel], synthetic: bool = False) -> Band:
+    """Examples beside one another under a title; each synthetic one says so."""
+    rows = math.ceil(len(panels) / kind.columns)
+    title = f"{title} (synthetic)" if synthetic else title
+    return Band(0.45 + kind.panel_height * rows, lambda band: _plot_grid(band, title, kind, panels, synthetic))
+
+
+def _plot_grid(band: Any, title: str, kind: Kind, panels: Sequence[Panel], synthetic: bool) -> None:
+    band.suptitle(title, x=MARGIN / WIDTH, ha="left", fontsize=13)
+    rows = math.ceil(len(panels) / kind.columns)
+    places = band.subplots(rows, kind.columns, squeeze=False, subplot_kw={"anchor": "N"}).ravel()
+    for axes in places[len(panels) :]:
+        axes.axis("off")
+    for axes, panel in zip(places, panels, strict=False):
+        axes.grid(False)
+        axes.set(xticks=[], yticks=[])
+        kind.plot(axes, panel.example)
+        axes.set_xlabel(panel.caption, fontsize=9.5, color=RED if panel.marked else INK)
+        axes.spines[:].set(visible=True, color=RED if panel.marked else PALE, linewidth=3 if panel.marked else 1)
+        if synthetic:
+            axes.text(
+                0.03,
+                0.03,
+                "synthetic",
+                transform=axes.transAxes,
+                fontsize=7,
+                color="white",
+                bbox={"facecolor": "black", "alpha": 0.5, "edgecolor": "none", "pad": 1.5},
+            )
 
 
 def message(axes: Any, text: str) -> None:

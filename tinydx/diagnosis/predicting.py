@@ -19,11 +19,12 @@ import numpy as np
 
 from tinydx import evaluation, names
 from tinydx.diagnosis import unlike
+from tinydx.diagnosis.answer_page import Shown, check_page, write_page
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind
 from tinydx.models import load_model
 
-DISCLAIMER = "an answer is no diagnosis: tinydx is for learning and research. It is not a medical device."
+DISCLAIMER = "An answer is no diagnosis: tinydx is for learning and research. It is not a medical device."
 
 
 class Answer(NamedTuple):
@@ -41,15 +42,20 @@ class Answer(NamedTuple):
         return float(self.probabilities.max())
 
 
-def predict(model_path: str, entries: list[str]) -> int:
+def predict(model_path: str, entries: list[str], page: str | None = None) -> int:
     """Print the class and its probability for each input, separated by tabs; warnings and unreadable inputs go to stderr.
 
-    Arguments: model_path; entries, paths of files or of folders of files, or texts.
+    Arguments: model_path; entries, paths of files or of folders of files, or texts; page, the path of a PNG that shows each input
+    with its answer (None: there is none).
     Returns: the exit status: 0, or 1 if an input could not be read.
-    Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make.
+    Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make; those of
+    `answer_page.check_page`.
     """
     model = load_model(model_path)
     kind = kind_of(model, model_path)
+    entries = [file for given in entries for file in kind.inputs(given)]
+    if page is not None:
+        check_page(page, [model_path, *entries])
     found, failed = [], 0
     for answer in answers(model, kind, entries):
         if isinstance(answer, Answer):
@@ -62,6 +68,9 @@ def predict(model_path: str, entries: list[str]) -> int:
             _say(str(answer))
     if found and "alike" not in (model.preprocessing.get("training") or {}):
         _say(f"{model_path} does not say what its training {kind.noun} looked like: there is no warning of others")
+    if found and page is not None:
+        inputs = [Shown(a.entry, a.example, a.name, f"{a.probability:.0%}", a.warning) for a in found]
+        write_page(page, inputs, kind, model_path, DISCLAIMER)
     if found:
         _say(DISCLAIMER)
     return 1 if failed else 0
@@ -70,10 +79,10 @@ def predict(model_path: str, entries: list[str]) -> int:
 def answers(model: Any, kind: Kind, entries: list[str]) -> Iterator[Answer | OSError | ValueError]:
     """The answer for each input in turn, or the error of an input that cannot be read.
 
-    Arguments: model and its kind; entries as for `predict`.
+    Arguments: model and its kind; entries, paths of files, or texts.
     """
     how = model.preprocessing
-    for entry in (file for given in entries for file in kind.inputs(given)):
+    for entry in entries:
         try:
             x, example = kind.read(entry, how), kind.example(entry, how)
         except (OSError, ValueError) as error:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from tinydx.datasets.study import Examples
-from tinydx.diagnosis.inputs import MOST, WORDS
+from tinydx.diagnosis.inputs import MOST
 from tinydx.diagnosis.kind import Kind
 from tinydx.evaluation import wilson_interval
 from tinydx.saving.header import expect_dict, expect_list, expect_number, expect_text, part
@@ -112,8 +112,7 @@ def _reason(known: dict[str, Any], names: list[str], gist: np.ndarray) -> str:
     parts = ((np.array(known["rows"]) - gist) / np.array(known["scales"])) ** 2
     nearest = parts[parts.mean(axis=1).argmin()]
     sums = {name: nearest[[n == name for n in names]].sum() for name in names}
-    name = max(sums, key=lambda key: sums[key])
-    return WORDS.get(name, name).split(" (")[0]
+    return max(sums, key=lambda name: sums[name])
 
 
 def _gist(kind: Kind, examples: Examples, preprocessing: dict[str, Any]) -> tuple[list[str], np.ndarray]:

@@ -217,7 +217,7 @@ class ImageKind(Kind):
         return _read_images([(entry, 0)], preprocessing, lambda: None)
 
     def gist(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
-        return {**image_statistics(part.x), "coarse picture": coarse_pictures(part.x)}
+        return {**image_statistics(part.x), "rough layout": coarse_pictures(part.x)}
 
     def plot(self, axes: Any, example: Any) -> None:
         picture = np.asarray(example)

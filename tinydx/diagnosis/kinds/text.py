@@ -217,7 +217,7 @@ class TextKind(Kind):
         found = self.statistics(part, preprocessing)
         words = np.array([max(1, len(text.split())) for text in part.x], np.float64)
         unknown = found["unknown"] * np.sqrt(words)
-        return {"number of words": np.log(words), "unknown": unknown, **{k: found[k] for k in ("word length", "digits")}}
+        return {"number of words": np.log(words), "unknown words": unknown, **{k: found[k] for k in ("word length", "digits")}}
 
     def plot(self, axes: Any, example: Any) -> None:
         words = textwrap.fill(textwrap.shorten(str(example), 150), 34)
