@@ -262,7 +262,7 @@ def _bullets(said: list[str]) -> list[str]:
 def _table(columns: list[str], rows: list[dict[str, Any]]) -> list[str]:
     if not rows:
         return ["None."]
-    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    lines = [f"| {' | '.join(map(_md, columns))} |", "|" + "---|" * len(columns)]
     return lines + [f"| {' | '.join(_md(row[c]) for c in columns)} |" for row in rows]
 
 

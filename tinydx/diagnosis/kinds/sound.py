@@ -196,7 +196,7 @@ class SoundKind(Kind):
 
     def gist(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
         bands = np.array([augmentation("none").features(x) for x in part.x], np.float64)
-        return {"level of each band": bands.mean(axis=1), "spread of each band over time": bands.std(axis=1)}
+        return {"spectrum": bands.mean(axis=1), "changes over time": bands.std(axis=1)}
 
     def plot(self, axes: Any, example: Any) -> None:
         """The waveform above its log-mel spectrum, low bands at the bottom."""
