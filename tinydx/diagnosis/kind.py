@@ -182,7 +182,9 @@ class Kind:
     def example(self, entry: str, preprocessing: dict[str, Any]) -> Examples:
         """One input of `tinydx predict` as the training examples were kept, before they become numbers for the model.
 
-        Arguments and errors as for `read`. Returns: examples of which there is one; its class number, 0, says nothing.
+        Arguments: as for `read`.
+        Returns: examples of which there is one; its class number, 0, says nothing.
+        Raises: as `read`.
         """
         raise NotImplementedError
 
