@@ -75,7 +75,7 @@ def _add_diagnose(commands: Any) -> None:
         "diagnose",
         help="train a network on images, sounds or texts, test it on unseen ones, and write a report",
         description="Train a network, test it on examples that training never saw, and write a folder with the model, its "
-        "history, its metrics and a report on one page. Without --data, it learns from synthetic images or sounds, which it "
+        "history, its metrics, a report on one page and a model card. Without --data, it learns from synthetic images or sounds, which it "
         "makes first, or from the terms of ICD-10-CM (--kind text).",
     )
     p.add_argument(
