@@ -1,0 +1,184 @@
+"""A class in which many attack: each attack ends as a word in its own cell, and nobody else's grade or file changes.
+
+A few attacks run here; all of them, in a class of 60 and more, under HYPOTHESIS_PROFILE=proof. Where bubblewrap works, all
+is done twice: behind its fence and without it.
+"""
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import hostile
+import pytest
+
+from tinydx import cli
+from tinydx.exercises import find, sandbox
+from tinydx.exercises.grade import grade
+
+OF_ALL = ["relu", "sigmoid", "sgd"]
+FEW = [
+    *("kills its parent", "a daemon", "a shell", "many files", "overwrites a classmate by a rename", "forged answers", "torch"),
+    *("an endless loop", "the hook's words replaced", "a classmate as a module", "the solution in objects", "15 MB of source"),
+    *("a pipe", "a link to a classmate"),
+]
+NAMES = ["=HYPERLINK(1)", "+1", "-1", "@a", "学生", "a b\n\x1b[31m", "it's \\ \"q\" <b>&", "\ufffe"]
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
+
+
+@pytest.fixture(params=["fence", "plain"])
+def protection(request, monkeypatch):
+    """Behind bubblewrap, or as if it were not installed."""
+    if request.param == "fence" and (why := sandbox.without_fence()):
+        pytest.skip(why)
+    if request.param == "plain":
+        monkeypatch.setattr(sandbox, "without_fence", lambda: "bubblewrap (bwrap) is not installed")
+    return request.param
+
+
+def solved(name, student):
+    """A solution that no other student has, so that it is checked by itself."""
+    return find(name).solution + f"\n\nAUTHOR = {student!r}\n"
+
+
+def make_class(room, kinds, honest, proof):
+    """Honest students with right work, and one student for each attack, whose other work is right."""
+    for student in honest:
+        (room / student).mkdir(parents=True)
+        for name in OF_ALL if student == hostile.HONEST or proof else ["relu"]:
+            (room / student / find(name).file).write_text(solved(name, student), "utf-8")
+    codes, files = hostile.codes(room), hostile.files(room)
+    for kind in kinds:
+        (room / kind).mkdir()
+        (room / kind / find("sgd").file).write_text(solved("sgd", kind if proof else ""), "utf-8")
+        path = room / kind / hostile.RELU
+        if kind in codes:
+            path.write_text(codes[kind])
+        else:
+            files[kind](path)
+
+
+def contents(folder):
+    """Everything in a folder, as far as it can change."""
+    plain = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and p.stat().st_size < 2**25}
+    return plain | {p: os.readlink(p) if p.is_symlink() else "" for p in folder.rglob("*") if p not in plain}
+
+
+def processes():
+    """Numbers of the processes of submissions that live, or {} where the system does not tell."""
+    found = {}
+    for p in Path("/proc").glob("[0-9]*") if sys.platform == "linux" else ():
+        try:
+            words = (p / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"tinydx-grade-" in words:
+            found[p.name] = words
+    return found
+
+
+def test_a_class_of_many_attacks(tmp_path, protection, proof):
+    room = tmp_path / "class"
+    every = {**hostile.codes(room), **hostile.files(room)}
+    kinds = list(every) if proof else FEW
+    honest = [hostile.HONEST, *NAMES, *(f"student {i}" for i in range(40 if proof else 0))]
+    make_class(room, kinds, honest, proof)
+    before, running = contents(tmp_path), processes()
+    start = time.monotonic()
+    scores = grade(room, tmp_path / "s.csv", seconds=3, jobs=2, junit=tmp_path / "s.xml")
+    print(f"{protection}: {len(scores)} students, {len(kinds)} attacks, {time.monotonic() - start:.0f} s")
+    cells = {s.student: s.cells for s in scores}
+    for student in honest:
+        assert set(cells[student].values()) == {"ok", "missing"} and cells[student]["relu"] == "ok", student
+    assert [cells[hostile.HONEST][name] for name in OF_ALL] == ["ok"] * 3
+    if proof:
+        assert {s.passed for s in scores if s.student in honest} == {len(OF_ALL)}
+    told = {kind: (cells[kind]["relu"], next(s.why["relu"] for s in scores if s.student == kind)) for kind in kinds}
+    print(*told.items(), sep="\n")
+    assert all(word.split()[0] in ("error", "wrong", "crash", "timeout") for word, _ in told.values()), told
+    assert all(why and "\n" not in why for _, why in told.values()), told
+    assert {cells[kind]["sgd"] for kind in kinds} == {"ok"}, "what else an attacker wrote counts as it is"
+    (tmp_path / "s.csv").rename(tmp_path / "class.csv"), (tmp_path / "s.xml").rename(tmp_path / "class.xml")
+    after = contents(tmp_path)
+    table, xml = after.pop(tmp_path / "class.csv").decode(), after.pop(tmp_path / "class.xml")
+    assert after == before
+    assert len(list(csv.DictReader(table.splitlines()))) == len(scores) == len(honest) + len(kinds)
+    assert not [row for row in csv.reader(table.splitlines()) if row[0].startswith(("=", "+", "-", "@"))]
+    assert len(ElementTree.fromstring(xml)) == len(scores)
+    end = time.monotonic() + 30
+    while (left := processes().keys() - running.keys()) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not left, processes()
+
+
+BEHIND = """
+import os, socket, sys, time
+def tried(what, action):
+    try:
+        action()
+    except Exception:
+        return
+    print("could", what)
+tried("see a classmate", lambda: open(sys.argv[1]).read())
+tried("see what lies beside", lambda: 1 / (len(os.listdir(sys.argv[2])) - 1))
+tried("see a solution", lambda: open(sys.argv[3]).read())
+tried("see a password", lambda: open("/etc/passwd").read())
+tried("see another process", lambda: os.kill(int(sys.argv[5]), 0))
+tried("write outside", lambda: open("../outside", "w"))
+tried("write into memory", lambda: open("/dev/shm/x", "w"))
+tried("write into Python", lambda: open(os.__file__, "a"))
+tried("reach this machine", lambda: socket.create_connection(("127.0.0.1", int(sys.argv[4])), 2))
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(600)
+open("mine", "w").write("written")
+print("ended")
+"""
+
+
+def test_the_fence_holds_without_the_hook(tmp_path):
+    """A program that no hook stops, behind bubblewrap: it sees and reaches nothing, and what it leaves running ends."""
+    if why := sandbox.without_fence():
+        pytest.skip(why)
+    import socket
+
+    (tmp_path / "ann").mkdir()
+    (tmp_path / "ann" / "x.py").write_text("secret")
+    inside = tmp_path / "tinydx-grade-x"
+    inside.mkdir()
+    (inside / "probe.py").write_text(BEHIND)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        words = [inside / "probe.py", tmp_path / "ann" / "x.py", tmp_path, hostile.SOLUTION, server.getsockname()[1], os.getpid()]
+        command = [*sandbox.fence(inside), sys.executable, "-I", *map(str, words)]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert run.stdout == "ended\n", run.stdout + run.stderr
+    assert (inside / "mine").read_text() == "written" and not (tmp_path / "outside").exists()
+    end = time.monotonic() + 10
+    while (left := [p for p in processes() if str(inside).encode() in processes().get(p, b"")]) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not left
+
+
+FAILS = "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n"
+
+
+@pytest.mark.parametrize(("bwrap", "words"), [(None, "is not installed"), (FAILS, "does not work here .*No permissions")])
+def test_without_bubblewrap_one_plain_sentence_warns(bwrap, words, tmp_path, monkeypatch, capsys):
+    (tmp_path / "class" / "ann").mkdir(parents=True)
+    (tmp_path / "class" / "ann" / hostile.RELU).write_text(solved("relu", "ann"), "utf-8")
+    (tmp_path / "bin").mkdir()
+    if bwrap:
+        (tmp_path / "bin" / "bwrap").write_text(bwrap)
+        (tmp_path / "bin" / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{Path(sys.executable).parent}")
+    sandbox.without_fence.cache_clear()
+    try:
+        assert cli.main(["exercise", "grade", str(tmp_path / "class"), "--csv", str(tmp_path / "s.csv")]) == 0
+    finally:
+        sandbox.without_fence.cache_clear()
+    said = capsys.readouterr()
+    assert "1/42" in said.out and said.err.count("\n") == 1
+    assert pytest.importorskip("re").search(f"^warning: bubblewrap .bwrap. {words}.*run with your rights.*docs/exercises.md", said.err)
