@@ -6,6 +6,8 @@ is done twice: behind its fence and without it.
 
 import csv
 import os
+import re
+import socket
 import subprocess
 import sys
 import time
@@ -83,6 +85,8 @@ def processes():
 def test_a_class_of_many_attacks(tmp_path, protection, proof):
     room = tmp_path / "class"
     every = {**hostile.codes(room), **hostile.files(room)}
+    if os.geteuid() == 0:
+        del every["a file that may not be read"]  # root reads it
     kinds = list(every) if proof else FEW
     honest = [hostile.HONEST, *NAMES, *(f"student {i}" for i in range(40 if proof else 0))]
     make_class(room, kinds, honest, proof)
@@ -143,8 +147,6 @@ def test_the_fence_holds_without_the_hook(tmp_path):
     """A program that no hook stops, behind bubblewrap: it sees and reaches nothing, and what it leaves running ends."""
     if why := sandbox.without_fence():
         pytest.skip(why)
-    import socket
-
     (tmp_path / "ann").mkdir()
     (tmp_path / "ann" / "x.py").write_text("secret")
     inside = tmp_path / "tinydx-grade-x"
@@ -181,4 +183,4 @@ def test_without_bubblewrap_one_plain_sentence_warns(bwrap, words, tmp_path, mon
         sandbox.without_fence.cache_clear()
     said = capsys.readouterr()
     assert "1/42" in said.out and said.err.count("\n") == 1
-    assert pytest.importorskip("re").search(f"^warning: bubblewrap .bwrap. {words}.*run with your rights.*docs/exercises.md", said.err)
+    assert re.search(f"^warning: bubblewrap .bwrap. {words}.*run with your rights.*docs/exercises.md", said.err)

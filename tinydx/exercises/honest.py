@@ -7,6 +7,7 @@ refused, never a word in a comment, a text or a variable's name: `torch = 3` is 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from tinydx.exercises.checks import Gradients, Values
 from tinydx.exercises.exercise import Exercise
 
 LARGEST = 200_000  # bytes of a file: a parser takes hundreds of times its size in memory
-SILENCERS = {"errstate", "seterr", "seterrcall", "simplefilter", "filterwarnings", "catch_warnings"}
+PARTS = 20_000  # of a syntax tree; a long solution has 2,000
+SILENCERS = {"warnings", "errstate", "seterr", "seterrcall", "simplefilter", "filterwarnings", "catch_warnings"}
 COMPLEX = {"imag", "complex", "complex64", "complex128", "complex256", "cdouble", "csingle", "clongdouble", "cmath", "emath"}
 COMPLEX |= {"c8", "c16", "c32", "fft", "roots", "scimath"}
 UNREADABLE = {"eval", "exec", "compile"}
@@ -34,11 +36,13 @@ def refused(exercise: Exercise, path: Path) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(path.read_bytes())
-        found = [*_imports(tree), *_hidden(tree)]
+        if sum(1 for _ in ast.walk(tree)) > PARTS:
+            return f"the file has more than {PARTS} words and signs: does it hold data?"
+        found, used = [*_imports(tree), *_hidden(tree)], _used(tree, exercise)
         if any(isinstance(c, Values) and c.quiet for c in exercise.checks):
-            found += _silenced(tree)
+            found += _silenced(used)
         if any(isinstance(c, Gradients) for c in exercise.checks):
-            found += [*_complex(tree), *_steps(tree), *_twins(tree)]
+            found += [*_complex(used), *_steps(used), *_twins(used)]
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
     line, why = min(found, default=(0, ""))
@@ -53,6 +57,30 @@ def too_large(size: int) -> str:
 def allowed(module: str) -> bool:
     """Whether an exercise may import this module: NumPy and Python's standard library."""
     return module.split(".")[0] in sys.stdlib_module_names | {"numpy", "tinydx"}  # the worker says why tinydx is not
+
+
+def _used(tree: ast.Module, exercise: Exercise) -> ast.Module:
+    """What runs in a check: the functions that are called, whatever these name, and the module's other statements.
+
+    A learner's own test of the gradient by differences is no part of it.
+    """
+    own = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    names = (n for n in ast.walk(tree) if _name(n, texts=True) == "__name__")
+    names_itself = any(not isinstance(getattr(n, "ctx", None), ast.Load) for n in names)
+    rest = [n for n in tree.body if n not in own.values() and (names_itself or not _is_main(n))]
+    called = [own[c.function.__name__] for c in exercise.checks if c.function.__name__ in own]
+    waiting = [*rest, *(own.values() if any(getattr(c, "driver", False) for c in exercise.checks) else called)]
+    used: list[ast.stmt] = []
+    while waiting:
+        used.append(waiting.pop())
+        named = {own.get(_name(n, texts=True)) for n in ast.walk(used[-1])}
+        waiting += [n for n in named if n and n not in used and n not in waiting]
+    return ast.Module(used, [])
+
+
+def _is_main(node: ast.stmt) -> bool:
+    """Whether this is `if __name__ == "__main__":`, which does not run in a check."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'" and not node.orelse
 
 
 def _imports(tree: ast.AST) -> Iterator[Finding]:
@@ -95,9 +123,8 @@ def _silenced(tree: ast.AST) -> Iterator[Finding]:
 def _complex(tree: ast.AST) -> Iterator[Finding]:
     for node in ast.walk(tree):
         literal = isinstance(node, ast.Constant) and isinstance(node.value, complex)
-        root = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and isinstance(node.left, ast.UnaryOp)
-        of_minus = root and isinstance(node.right, ast.Constant) and isinstance(node.right.value, float)
-        if literal or of_minus or _name(node, texts=True) in COMPLEX:
+        root = isinstance(node, ast.BinOp) and re.fullmatch(r"\(?-\d+\.?\d*\)? \*\* \d*\.\d+", ast.unparse(node))  # (-1) ** 0.5
+        if literal or root or _name(node, texts=True) in COMPLEX:
             yield _line(node), "complex numbers check a gradient, they do not write it: derive the formula"
 
 

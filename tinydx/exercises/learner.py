@@ -186,6 +186,8 @@ class Learner:
             status = self._process.wait(timeout=GRACE)
         except subprocess.TimeoutExpired:
             return self._failed("crash", "the code closed the connection to the checker")
+        if self.fence and status > 128:
+            status = 128 - status  # bwrap's word for a signal
         if status >= 0:
             return self._failed("crash", f"the code ended its process (os._exit?) with status {status}")
         name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"

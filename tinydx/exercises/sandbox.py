@@ -28,7 +28,7 @@ import numpy as np
 import tinydx
 from tinydx.exercises import worker
 from tinydx.exercises.cell import MARK
-from tinydx.exercises.honest import LARGEST, too_large
+from tinydx.exercises.honest import too_large
 
 START = 300.0  # seconds for two Python processes to start, even on a slow machine
 COPIED = 200  # files of a student's folder
