@@ -16,7 +16,6 @@ from tinydx.exercises import Gradients, all_exercises, check_file, find, worker
 from tinydx.exercises.honest import refused
 from tinydx.gradcheck.calling import Stop
 
-EXERCISES = pytest.mark.parametrize("exercise", all_exercises(), ids=lambda e: e.name)
 OF_GRADIENTS = [e for e in all_exercises() if any(isinstance(c, Gradients) for c in e.checks)]
 CHECKS = [(e, c) for e in all_exercises() for c in e.checks]
 EACH = pytest.mark.parametrize(("exercise", "check"), CHECKS, ids=lambda v: getattr(v, "name", ""))
@@ -191,14 +190,11 @@ def search(exercise):
     return hostile.sections("search", **places)["28 ways"]
 
 
-@EXERCISES
-def test_the_answer_is_not_in_reach(exercise, tmp_path, proof):
-    if not proof and exercise.name not in ("relu", "stable_sigmoid", "engine_tape"):
-        pytest.skip("the others under HYPOTHESIS_PROFILE=proof")
-    text = exercise.solution + search(exercise)
-    result = check_file(exercise, written(tmp_path, exercise, text))
-    assert result.status in ("ok", "error", "crash"), result.text()
-    assert "FOUND" not in result.output and (result.ok or "harmless" in result.message or result.message), result.text()
+def test_the_answer_is_not_in_reach(tmp_path, proof):
+    for exercise in all_exercises() if proof else map(find, ("relu", "stable_sigmoid", "engine_tape")):
+        text = exercise.solution + "\n" + search(exercise)
+        result = check_file(exercise, written(tmp_path, exercise, text))
+        assert result.ok and result.output == "searched 28", result.text()
 
 
 def test_the_search_finds_what_is_in_reach(tmp_path):

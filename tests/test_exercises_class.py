@@ -19,7 +19,9 @@ import pytest
 
 from tinydx import cli
 from tinydx.exercises import find, sandbox
-from tinydx.exercises.grade import grade
+from tinydx.exercises.grade import Score, as_csv, as_junit, grade
+from tinydx.exercises.sandbox import own_copy, run_cell
+from tinydx.names import in_cell
 
 OF_ALL = ["relu", "sigmoid", "sgd"]
 FEW = [
@@ -184,3 +186,66 @@ def test_without_bubblewrap_one_plain_sentence_warns(bwrap, words, tmp_path, mon
     said = capsys.readouterr()
     assert "1/42" in said.out and said.err.count("\n") == 1
     assert re.search(f"^warning: bubblewrap .bwrap. {words}.*run with your rights.*docs/exercises.md", said.err)
+
+
+def test_the_students_file_is_what_runs(tmp_path):
+    """Of two students the wrong one fails and the right one passes, each in a copy that a submission cannot leave behind."""
+    right = solved("relu", "")
+    for student, text in (("ann", right), ("bob", right.replace("x > 0", "x < 0"))):
+        (tmp_path / student).mkdir()
+        (tmp_path / student / "02_relu.py").write_text(text + "open('trace', 'w').write(__file__)\n")
+        cell = run_cell("relu", tmp_path / student, tmp_path / student / "02_relu.py", 5, 1)
+        assert cell.word == ("ok" if student == "ann" else "wrong 0/1")
+        assert not (tmp_path / student / "trace").exists()
+
+
+def test_a_copy_holds_the_students_own_files_alone(tmp_path):
+    for name in ("ann/02_relu.py", "ann/helper.py", "bob/02_relu.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(solved("relu", ""))
+    (tmp_path / "ann" / "link.py").symlink_to(tmp_path / "bob" / "02_relu.py")
+    with own_copy(tmp_path / "ann", tmp_path / "ann" / "02_relu.py") as copy:
+        assert sorted(p.name for p in copy.parent.iterdir()) == ["02_relu.py", "helper.py"]
+    assert not copy.exists()
+
+
+def test_cells_are_no_formulas():
+    assert [in_cell(c) for c in ("=1", "+1", "-1", "@a", "ok")] == ["'=1", "'+1", "'-1", "'@a", "ok"]
+    assert as_csv([]).startswith("student,") and "<testsuites" in as_junit([])
+
+
+# ---- what others read ----------------------------------------------------------------------------------------------
+
+
+def test_the_workflow_of_the_docs_grades_and_its_junit_is_read(tmp_path, monkeypatch, capsys):
+    """GitHub's workflow is YAML of the right form; its command makes the files that it uploads, and they say the same."""
+    yaml = pytest.importorskip("yaml")
+    page = (Path(__file__).parents[1] / "docs" / "exercises.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    job = yaml.safe_load(block)["jobs"]["grade"]
+    assert job["runs-on"].startswith("ubuntu") and all(step.keys() & {"uses", "run"} for step in job["steps"])
+    checkout, upload = (next(s["with"] for s in job["steps"] if name in s.get("uses", "")) for name in ("checkout", "upload"))
+    student = tmp_path / checkout["path"]
+    student.mkdir(parents=True)
+    for name, text in (("relu", solved("relu", "")), ("tanh", "import torch\n"), ("sgd", find("sgd").starter)):
+        (student / find(name).file).write_text(text, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    (command,) = (s["run"] for s in job["steps"] if s.get("run", "").startswith("tinydx"))
+    assert cli.main(command.split()[1:]) == 0 and "1/42" in capsys.readouterr().out
+    assert {p.name for p in tmp_path.glob(upload["path"])} == {"scores.csv", "scores.xml"}
+    (row,) = csv.DictReader((tmp_path / "scores.csv").read_text("utf-8").splitlines())
+    suites = ElementTree.parse(tmp_path / "scores.xml").getroot()
+    (suite,) = suites
+    cases = {c.get("name"): c.find("failure") for c in suite}
+    assert suites.tag == "testsuites" and {c.tag for c in suite} == {"testcase"} and cases.keys() <= row.keys()
+    assert int(suite.get("tests")) == len(cases) == int(row["of"])
+    assert int(suite.get("failures")) == sum(f is not None for f in cases.values()) == len(cases) - int(row["passed"])
+    assert all((failure is None) == (row[name] == "ok") for name, failure in cases.items())
+    assert re.match(r"error: line 1: .* without torch", cases["tanh"].get("message"))
+    assert cases["sgd"].get("message") == "not written: not written yet"
+
+
+@pytest.mark.parametrize("student", NAMES)
+def test_any_name_is_xml(student):
+    (suite,) = ElementTree.fromstring(as_junit([Score(student, {"relu": "error"}, {"relu": f"{student} \x00 \ud800"})]))
+    assert suite.get("name") and suite[0][0].get("message").startswith("error: ")

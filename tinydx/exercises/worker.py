@@ -207,9 +207,9 @@ def _below(folder: str) -> tuple[str, ...]:
     return tuple({os.path.join(p, "") for p in (os.path.abspath(folder), os.path.realpath(folder))})
 
 
-def plain(path: Any, join: Callable = "".join, decode: Callable = os.fsdecode) -> str:
-    """A path as a text of the class str itself: another class might lie about its beginning."""
-    return join([decode(path)])
+def plain(path: str | bytes, is_a: Callable = isinstance, text: type = str) -> str:
+    """A path as a text of the class str itself: a class of the learner's might lie about its beginning."""
+    return "".join([path]) if is_a(path, text) else b"".join([path]).decode("utf-8", "surrogateescape")  # type: ignore[list-item]
 
 
 def refuse(*arguments: Any, **named: Any) -> Any:
