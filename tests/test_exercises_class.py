@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -71,28 +72,30 @@ def contents(folder):
     return plain | {p: os.readlink(p) if p.is_symlink() else "" for p in folder.rglob("*") if p not in plain}
 
 
-def processes():
-    """Numbers of the processes of submissions that live, or {} where the system does not tell."""
+def processes(folder):
+    """Numbers and commands of the living processes of submissions whose copies lie in a folder, where the system tells them."""
     found = {}
     for p in Path("/proc").glob("[0-9]*") if sys.platform == "linux" else ():
         try:
             words = (p / "cmdline").read_bytes()
         except OSError:
             continue
-        if b"tinydx-grade-" in words:
+        if f"{folder}/tinydx-grade-".encode() in words:
             found[p.name] = words
     return found
 
 
-def test_a_class_of_many_attacks(tmp_path, protection, proof):
-    room = tmp_path / "class"
+def test_a_class_of_many_attacks(tmp_path, protection, proof, monkeypatch):
+    room, copies = tmp_path / "class", tmp_path / "copies"
+    copies.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(copies))
     every = {**hostile.codes(room), **hostile.files(room)}
     if os.geteuid() == 0:
         del every["a file that may not be read"]  # root reads it
     kinds = list(every) if proof else FEW
     honest = [hostile.HONEST, *NAMES, *(f"student {i}" for i in range(40 if proof else 0))]
     make_class(room, kinds, honest, proof)
-    before, running = contents(tmp_path), processes()
+    before = contents(tmp_path)
     start = time.monotonic()
     scores = grade(room, tmp_path / "s.csv", seconds=3, jobs=2, junit=tmp_path / "s.xml")
     print(f"{protection}: {len(scores)} students, {len(kinds)} attacks, {time.monotonic() - start:.0f} s")
@@ -115,9 +118,17 @@ def test_a_class_of_many_attacks(tmp_path, protection, proof):
     assert not [row for row in csv.reader(table.splitlines()) if row[0].startswith(("=", "+", "-", "@"))]
     assert len(ElementTree.fromstring(xml)) == len(scores)
     end = time.monotonic() + 30
-    while (left := processes().keys() - running.keys()) and time.monotonic() < end:
+    while processes(copies) and time.monotonic() < end:
         time.sleep(0.1)
-    assert not left, processes()
+    assert not processes(copies)
+
+
+def test_the_fence_is_around_every_submission(tmp_path, protection):
+    """Whether a file exists is no event of which the hook hears."""
+    (tmp_path / "ann").mkdir()
+    path = tmp_path / "ann" / hostile.RELU
+    path.write_text(solved("relu", "") + f"import os\nassert not os.path.exists({str(hostile.SOLUTION)!r})\n", "utf-8")
+    assert run_cell("relu", path.parent, path, 5, 1).word == {"fence": "ok", "plain": "error"}[protection]
 
 
 BEHIND = """
@@ -161,9 +172,9 @@ def test_the_fence_holds_without_the_hook(tmp_path):
     assert run.stdout == "ended\n", run.stdout + run.stderr
     assert (inside / "mine").read_text() == "written" and not (tmp_path / "outside").exists()
     end = time.monotonic() + 10
-    while (left := [p for p in processes() if str(inside).encode() in processes().get(p, b"")]) and time.monotonic() < end:
+    while processes(tmp_path) and time.monotonic() < end:
         time.sleep(0.1)
-    assert not left
+    assert not processes(tmp_path)
 
 
 FAILS = "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n"
@@ -186,6 +197,16 @@ def test_without_bubblewrap_one_plain_sentence_warns(bwrap, words, tmp_path, mon
     said = capsys.readouterr()
     assert "1/42" in said.out and said.err.count("\n") == 1
     assert re.search(f"^warning: bubblewrap .bwrap. {words}.*run with your rights.*docs/exercises.md", said.err)
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_that_may_not_be_read_is_missing_for_its_student_alone(tmp_path):
+    make_class(tmp_path / "class", [], ["ann", "bob"], False)
+    (tmp_path / "class" / "ann" / "private").mkdir(0)
+    (tmp_path / "class" / "bob").chmod(0)
+    scores = grade(tmp_path / "class", tmp_path / "s.csv", jobs=1)
+    (tmp_path / "class" / "bob").chmod(0o700)
+    assert [(s.cells["relu"], s.cells["tanh"]) for s in scores] == [("ok", "missing"), ("missing", "missing")]
 
 
 def test_the_students_file_is_what_runs(tmp_path):

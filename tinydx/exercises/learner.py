@@ -28,6 +28,7 @@ from tinydx.gradcheck.calling import Stop
 START = 60.0  # seconds for Python and NumPy to start, even on a slow machine
 GRACE = 1.0  # seconds after the limit for the process to report the line where it hangs
 LONGEST = 2**28  # bytes of one answer
+WAITING = 4  # answers; one comes for each request, a flood must not fill the memory
 SHOWN = 4000  # bytes of the learner's output that are kept
 GARBLED = (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, OverflowError)  # of malformed answers
 WRITES_ELSEWHERE = "the answer was garbled: does the code write to a file descriptor that it did not open?"
@@ -76,7 +77,7 @@ class Learner:
             env={**os.environ, **one_thread},
             start_new_session=True,
         )
-        self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._answers: queue.Queue[bytes] = queue.Queue(WAITING)
         self._threads = [threading.Thread(target=t, daemon=True) for t in (self._listen, self._keep_output)]
         for thread in self._threads:
             thread.start()

@@ -157,7 +157,8 @@ def _top(copy: Path) -> Path:
 def _ended(command: list[str], copy: Path, seconds: float) -> Cell:
     """Run the command, kill all that it started, and return its last word."""
     environment = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("LC_")}
-    environment |= {"TMPDIR": str(_top(copy)), "PYTHONPATH": str(CHECKOUT)}
+    paths = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment |= {"TMPDIR": str(_top(copy)), "PYTHONPATH": paths}
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=copy.parent, env=environment,
         start_new_session=True,

@@ -28,6 +28,7 @@ from typing import Any
 
 if __name__ == "__main__":
     sys.modules["ctypes"] = None  # type: ignore[assignment]  # reaches whatever C reaches; NumPy does without
+    sys.path.append(sys.argv[3])  # NumPy's folder, which isolation may have hidden
 
 import numpy as np
 
@@ -196,8 +197,8 @@ def hook(own: str) -> Callable[[str, tuple], None]:
                     raise PermissionError("an exercise reads no file of tinydx or of another package")
             if changed and not is_a(given, no_paths):
                 written.add(plain(given))
-        if count(written) > most:
-            raise PermissionError(f"an exercise writes at most {most} files")
+                if count(written) > most:
+                    raise PermissionError(f"an exercise writes at most {most} files")
 
     return audit
 
@@ -299,6 +300,5 @@ def main(path: str, seconds: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.append(sys.argv[3])  # NumPy's folder, which isolation may have hidden
     main(*sys.argv[1:3])
     os._exit(0)  # do not run what the learner registered with atexit
