@@ -147,6 +147,7 @@ def _twins(tree: ast.AST) -> Iterator[Finding]:
     """A function at a moved place minus the same function: f(x + h) - f(x), or after `a[i] += h` f(a) - f(b)."""
     moved = {_name(t.value) for t in _changed(tree) if isinstance(t, ast.Subscript)}
     own = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+    own |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}  # a function that a function gets
     own |= {_name(t) for t, v in _assigned(tree) if isinstance(v, ast.Lambda)}
     values: dict[str, list[ast.expr]] = {}
     for target, value in _assigned(tree):
@@ -161,12 +162,23 @@ def _twins(tree: ast.AST) -> Iterator[Finding]:
         return any(_is_offset(n) or _name(n) in moved - {""} for a in call.args for n in ast.walk(a))
 
     for node in ast.walk(tree):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
-            left, right = node.left, node.right
+        if isinstance(node, ast.Attribute) and node.attr == "gradient" and _name(node.value) in ("np", "numpy"):
+            yield _line(node), STEPS
+        for left, right in _subtractions(node):
             direct = isinstance(left, ast.Call) and isinstance(right, ast.Call) and _shifted(left, right)
             pairs = [(a, b) for a in calls(left) for b in calls(right) if _name(a.func) == _name(b.func) and a is not b]
             if direct or any(is_moved(a) or is_moved(b) for a, b in pairs):
                 yield _line(node), STEPS
+
+
+def _subtractions(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """The parts of a - b, a + -b, -b + a and np.subtract(a, b)."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+        minus = [isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub) for part in (node.left, node.right)]
+        if isinstance(node.op, ast.Sub) or any(minus):
+            yield node.left, node.right
+    if isinstance(node, ast.Call) and _name(node.func) == "subtract" and len(node.args) > 1:
+        yield node.args[0], node.args[1]
 
 
 def _changed(tree: ast.AST) -> Iterator[ast.expr]:
