@@ -313,7 +313,7 @@ FAULTS = {
     "returns None": (RIGHT.replace("return ", ""), "wrong", "returned None.*return. missing"),
     "returns text": (body("return 'ok'"), "wrong", "of type str, expected one array"),
     "returns a list": (body("return [dy, 'ok']"), "wrong", "a list of ndarray, str"),
-    "returns complex numbers": (body("return dy * (x > 0) + 0j"), "wrong", "complex numbers"),
+    "returns complex numbers": (body("return (dy * (x > 0)).astype('D')"), "wrong", "complex numbers"),
     "returns objects": (body("return np.array([None, {}])"), "wrong", "ndarray of object"),
     "returns far too much": (body("return np.zeros(10 ** 8)"), "error", "far too many"),
     "exception": (body("return dy * (X > 0)"), "error", "NameError: name 'X' is not defined .line 4: return"),

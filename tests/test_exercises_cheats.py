@@ -118,7 +118,7 @@ RETURNED = {
 }
 
 
-USUAL = ("zeros", "arrays that lie", "changed inputs", "as float32")  # the others under HYPOTHESIS_PROFILE=proof
+USUAL = ("arrays that lie", "changed inputs")  # the others under HYPOTHESIS_PROFILE=proof
 
 
 @EACH

@@ -175,7 +175,7 @@ def hook(own: str) -> Callable[[str, tuple], None]:
     tinydx, posix, written = _below(ROOT), os.name == "posix", set[str]()
 
     def audit(
-        event: str, arguments: tuple, refused=refused, libraries=libraries, changes=CHANGES, mine=mine, seen=seen, tinydx=tinydx,
+        event: str, arguments: tuple, *, refused=refused, libraries=libraries, changes=CHANGES, mine=mine, seen=seen, tinydx=tinydx,
         numpys=numpys, written=written, posix=posix, plain=plain, realpath=os.path.realpath, is_a=isinstance, count=len,
         no_paths=no_paths, writing=WRITING, most=WRITTEN,
     ) -> None:  # fmt: skip
