@@ -111,6 +111,7 @@ def test_the_most_confident_wrong_answers():
     [
         (["9 images set aside from training, patient by patient (4 patients in 9 images)"], "patient"),
         (["9 images set aside from training, patient by patient where known (4 patients); for the other 3, x"], "file"),
+        (["9 set aside, patient by patient (4 patients)", "2 patients are in both train and val by their names"], "file"),
         (["split text by text: 3 for the test"], "file"),
         ([], "file"),
     ],

@@ -75,8 +75,8 @@ def _add_diagnose(commands: Any) -> None:
         "diagnose",
         help="train a network on images, sounds or texts, test it on unseen ones, and write a report",
         description="Train a network, test it on examples that training never saw, and write a folder with the model, its "
-        "history, its metrics, a report on one page and a model card. Without --data, it learns from synthetic images or sounds, which it "
-        "makes first, or from the terms of ICD-10-CM (--kind text).",
+        "history, its metrics, a report on one page and a model card. Without --data, it learns from synthetic images or sounds, "
+        "which it makes first, or from the terms of ICD-10-CM (--kind text).",
     )
     p.add_argument(
         "--kind", choices=kinds.names(), help="kind of the data (default: the kind of most files; without --data: image)"

@@ -1,4 +1,4 @@
-"""The page of `tinydx predict --page PAGE.png`: each input with its answer, the probability, and the warning where there is one.
+"""The page of `tinydx predict --page PAGE.png`: each input with its answer, the probability, and the warning if there is one.
 
     answers ─> head, the grid of inputs, those with a warning first and in red, the warnings in words ─> PNG
 """

@@ -32,6 +32,7 @@ from tinydx.files import atomic_write
 
 HEAD = "# Model card (tinydx)"
 GUIDELINES = Path(__file__).with_name("guidelines.tsv")
+RESULTS = ("count", "interval_level", "positive_class", "threshold", "verdict", "baselines")
 MOST = 10  # wrong answers that the card lists
 USE = "Learning and research. It is not a medical device: its answers are no diagnoses, and nothing may be decided by them."
 
@@ -52,7 +53,7 @@ def facts(run: Run, history: dict[str, Any], seconds: float) -> dict[str, Any]:
         "model": _model(run),
         "chosen": _chosen(run, history),
         "training": [*metrics["recipe"]["why"], f"Initial weights are drawn at random, seed {run.seed}."],
-        "results": {k: metrics.get(k) for k in ("count", "interval_level", "positive_class", "threshold", "verdict", "baselines")}
+        "results": {k: metrics.get(k) for k in RESULTS}
         | {k + end: metrics.get(k + end) for k in ("roc_auc", *RATES) for end in ("", "_interval")}
         | {"reasons": metrics["reasons"]},
         "subgroups": subgroups("class", [study.class_names[k] for k in study.test.y], right),
@@ -114,7 +115,8 @@ def _split(run: Run) -> dict[str, Any]:
         level = "patient" if shared == 0 else "file"
         how = "no patient is in two parts" if shared == 0 else f"{shared} patients of the training are in another part, too"
         return {"level": level, "how": [how, *said]}
-    level = "patient" if any("patient by patient (" in note for note in said) else "file"
+    apart = any("patient by patient (" in note for note in said) and not any(" are in both " in note for note in said)
+    level = "patient" if apart else "file"
     doubt = [] if level == "patient" else ["patients are not known, so that one may be in two parts"]
     return {"level": level, "how": said or doubt}
 
@@ -244,7 +246,8 @@ def in_words(card: dict[str, Any]) -> str:
         ["## The most confident wrong answers", "", *_table(["example", "truth", "called", "probability"], card["errors"])],
     ]
     said = [part["sentence"] for part in (card["changed"], card["unlike"]) if part]
-    said += [f"{row['path']}: ROC AUC {figure(row, 'roc_auc')}, {row['count']} {row['noun']}" for row in card["elsewhere"] or []]
+    places = card["elsewhere"] or []
+    said += [f"{row['path']}: ROC AUC {figure(row, 'roc_auc')}, {row['count']} {row['noun']}" for row in places]
     blocks += [["## Robustness, other places, unlike inputs", "", *_bullets(said)]] if said else []
     blocks.append(["## Reporting guidelines", "", *_guidelines(card["guidelines"])])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"

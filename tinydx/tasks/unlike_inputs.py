@@ -3,7 +3,7 @@
     python -m tinydx.tasks.unlike_inputs FOLDER [--kind KIND] [--of PATH ...] [--limit N] [--seed 0]
 
 The limit is made of FOLDER's training and validation examples, as `tinydx diagnose` does; no model is trained. False alarms
-are counted on its test examples. This program makes strange inputs; those of --of are files, folders of files, or lines of texts.
+are counted on its test examples. This program makes strange inputs; those of --of are files, folders, or lines of texts.
 """
 
 from __future__ import annotations
