@@ -1,6 +1,7 @@
 """The main job, `tinydx diagnose`: from examples in classes to a trained model, its test and a report.
 
-    diagnose.py   the one flow for every kind of data: open, build, fit, evaluate, write; and `predict`
+    diagnose.py   the one flow for every kind of data: open, build, fit, evaluate, write
+    predicting.py a finished model's answers for new inputs: `tinydx predict`
     kind.py       Kind, what differs from kind to kind
     kinds/        the kinds, one file each: image, sound, text
     baselines.py  simple models beside each result

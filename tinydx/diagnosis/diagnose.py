@@ -34,12 +34,10 @@ import tinydx
 from tinydx import evaluation, names
 from tinydx.datasets.study import Examples, Study, check_trainable
 from tinydx.diagnosis import baselines, checks, elsewhere, ensemble, fitting, inputs, kinds
-from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_numbers, write_report
 from tinydx.diagnosis.result import MODEL, ResultFolder
 from tinydx.files import DISK_FULL
-from tinydx.models import load_model
 
 
 def diagnose(
@@ -304,26 +302,3 @@ def _subtitle(kind: Kind, study: Study, model: Any, plan: Plan, history: dict[st
         f"{kind.describe_network(plan)}, {model.count_params():,} parameters, {len(history['loss'])} epochs, {best}. "
         f"tinydx {tinydx.__version__}."
     )
-
-
-def predict(model_path: str, entries: list[str]) -> int:
-    """Print the class and its probability for each input, separated by tabs; report unreadable inputs on stderr.
-
-    Arguments: model_path; entries, paths of files or of folders of files, or texts.
-    Returns: the exit status: 0, or 1 if an input could not be read.
-    Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make.
-    """
-    model = load_model(model_path)
-    kind = kind_of(model, model_path)
-    failed = 0
-    for entry in (file for given in entries for file in kind.inputs(given)):
-        try:
-            x = kind.read(entry, model.preprocessing)
-        except (OSError, ValueError) as error:
-            print(f"tinydx: {names.line(error)}", file=sys.stderr)
-            failed += 1
-            continue
-        p = evaluation.probability_table(model.predict_on_batch(x), model.class_names)[0]
-        best = int(p.argmax())
-        print(f"{names.shown(entry)}\t{names.shown(model.class_names[best])}\t{p[best]:.3f}")
-    return 1 if failed else 0
