@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinydx import evaluation, names
+from tinydx import names
+from tinydx.diagnosis import deciding, referring
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind
 from tinydx.models import load_model
@@ -23,28 +24,31 @@ class Answer(NamedTuple):
 
     entry: str  # the input's path, or the text itself
     x: np.ndarray  # (1, ...), as the model reads it
-    probabilities: np.ndarray  # (K,), in the order of the model's class names
-    name: str  # the class of the largest one
-
-    @property
-    def probability(self) -> float:
-        """Of the class that is named."""
-        return float(self.probabilities.max())
+    outputs: np.ndarray  # (1, ...), of the model
+    probabilities: np.ndarray  # (K,), calibrated, in the order of the model's class names
+    name: str  # the class that is called
+    probability: float  # of this class
 
 
-def predict(model_path: str, entries: list[str]) -> int:
-    """Print the class and its probability for each input, separated by tabs; report unreadable inputs on stderr.
+def predict(model_path: str, entries: list[str], refer: float | None = None) -> int:
+    """Print the class and its calibrated probability for each input, separated by tabs; report unreadable inputs on stderr.
 
-    Arguments: model_path; entries, paths of files or of folders of files, or texts.
+    Arguments: model_path; entries, paths of files or of folders of files, or texts; refer, the share of inputs whose true
+    class may be left out: where more than one class stays, a doctor should look (None: each input gets a class).
     Returns: the exit status: 0, or 1 if an input could not be read.
-    Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make.
+    Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make; those of `referring.promise`.
     """
     model = load_model(model_path)
     kind = kind_of(model, model_path)
+    if refer is not None:
+        print(referring.promise(model, kind.noun, refer), file=sys.stderr)
     failed = 0
     for found in answers(model, kind, entries):
         if isinstance(found, Answer):
-            print(f"{names.shown(found.entry)}\t{names.shown(found.name)}\t{found.probability:.3f}")
+            said = f"{names.shown(found.name)}\t{found.probability:.3f}"
+            if refer is not None:
+                said = referring.cells(model, found.outputs, refer)
+            print(f"{names.shown(found.entry)}\t{said}")
         else:
             print(f"tinydx: {names.line(found)}", file=sys.stderr)
             failed += 1
@@ -62,5 +66,7 @@ def answers(model: Any, kind: Kind, entries: list[str]) -> Iterator[Answer | OSE
         except (OSError, ValueError) as error:
             yield error
             continue
-        p = evaluation.probability_table(model.predict_on_batch(x), model.class_names)[0]
-        yield Answer(entry, x, p, model.class_names[int(p.argmax())])
+        outputs = model.predict_on_batch(x)
+        table = deciding.probabilities(model, outputs)
+        best = int(deciding.called(model, table)[0])
+        yield Answer(entry, x, outputs, table[0], model.class_names[best], float(table[0, best]))
