@@ -205,7 +205,7 @@ def _add_predict(commands: Any) -> None:
         "--refer",
         type=_share,
         metavar="SHARE",
-        help="name the classes that cannot be ruled out, so that the true one is left out in at most this share of the inputs, such "
+        help="name the classes that cannot be ruled out, so that the true one is left out in at most this share of inputs, such "
         "as 0.05; where it is not one class alone, a doctor should look",
     )
     p.set_defaults(run=_predict)

@@ -52,13 +52,21 @@ def settle(model: Any, outputs: ArrayLike, y: np.ndarray, sensitivity: float | N
     how = {**model.preprocessing, "temperature": temperature, "conformal_scores": sorted(found.tolist())}
     if sensitivity is not None:
         positive = positive_class(names)
-        p = validation.with_temperature(table, temperature)[:, positive]
-        how["threshold"] = _between(p, validation.threshold_for_sensitivity(y == positive, p, sensitivity))
+        how["threshold"] = threshold_for(validation.with_temperature(table, temperature)[:, positive], y == positive, sensitivity)
     model.preprocessing = how
 
 
-def _between(p: np.ndarray, threshold: float) -> float:
-    """The middle between a threshold and the next lower p, so that p above it and p at least it are the same examples."""
+def threshold_for(p: np.ndarray, y: np.ndarray, sensitivity: float) -> float:
+    """The threshold of `validation.threshold_for_sensitivity`, moved halfway to the next lower p.
+
+    So the examples above it and those at least at it are the same ones.
+
+    Arguments: p (N,) of the positive class; y (N,), true for it; sensitivity wanted.
+
+    >>> threshold_for(np.array([0.25, 0.5, 0.75]), np.array([0, 1, 1]), sensitivity=0.5)
+    0.625
+    """
+    threshold = validation.threshold_for_sensitivity(y, p, sensitivity)
     lower = p[p < threshold]
     return float((threshold + (lower.max() if lower.size else 0.0)) / 2)
 
