@@ -8,7 +8,8 @@
     elsewhere.py  a finished model on other data, and `tinydx evaluate`; inputs.py, what differs there
     ensemble.py   the mean of several models
     choose.py     the smallest network that cannot be told from the best; networks.py, those to choose from
-    report.py     the report: one picture page, and the numbers as JSON and CSV
+    report.py     the report: one picture page, of the blocks in page.py, and the numbers as JSON and CSV
+    sections/     what a diagnosis finds beyond the figures of its test, a file each: findings, words, bands of the page
 
 In flows a path, or nothing (then a program makes synthetic examples). Out flow metrics and a folder with the model, its history,
 its metrics and the page. `tinydx.evaluation` computes the metrics.

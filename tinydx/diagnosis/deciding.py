@@ -59,7 +59,7 @@ def settle(model: Any, outputs: ArrayLike, y: np.ndarray, sensitivity: float | N
 def threshold_for(p: np.ndarray, y: np.ndarray, sensitivity: float) -> float:
     """The threshold of `validation.threshold_for_sensitivity`, moved halfway to the next lower p.
 
-    So the examples above it and those at least at it are the same ones.
+    So the examples above it and those at least at it are the same ones, but for those with p = 0.
 
     Arguments: p (N,) of the positive class; y (N,), true for it; sensitivity wanted.
 

@@ -5,7 +5,7 @@
                                     ├─ net benefit over thresholds ──────> beside treating all and treating none (two classes)
                                     └─ threshold for a sensitivity ──────> chosen on validation, judged on test (two classes)
 
-Temperature, scores and threshold are those in the model's file (`deciding.settle`), so that `tinydx predict` decides as told here.
+Temperature, scores and threshold are those in the model's file (`deciding.settle`): `tinydx predict` decides as told here.
 """
 
 from __future__ import annotations
@@ -40,26 +40,27 @@ SENSITIVITY = 0.95  # of the threshold, where none is asked for
 CURVE = np.arange(0.005, 0.3, 0.005)  # alphas of the picture
 THRESHOLDS = np.arange(0.01, 1, 0.01)
 DRAWS = 200  # test sets, for the interval of the net benefit
+FAR = 0.1  # calibration error from which it is said
 
 
 def find(run: Run) -> dict[str, Any]:
     """All findings: temperature, reliability, referral, and for two classes net_benefit and sensitivity; and sentences."""
-    outputs, tables = {}, {}
-    for part in ("val", "test"):
-        answers = run.model.predict(run.kind.plain_batches(run.study, getattr(run.study, part), run.plan.batch))
-        outputs[part] = evaluation.probability_table(answers, run.study.class_names)
-        tables[part] = deciding.probabilities(run.model, answers)
-    y = {"val": run.study.val.y, "test": run.study.test.y}
+    outputs, tables, reliability = {}, {}, {}
+    for name in ("val", "test"):
+        part = getattr(run.study, name)
+        answers = run.model.predict(run.kind.plain_batches(run.study, part, run.plan.batch))
+        outputs[name] = evaluation.probability_table(answers, run.study.class_names)
+        tables[name] = deciding.probabilities(run.model, answers)
+        steps = {"before": outputs[name], "after": tables[name]}
+        reliability[name] = {when: _reliability(run, part.y, table) for when, table in steps.items()}
     found = {
         "temperature": run.model.preprocessing["temperature"],
-        "count": {part: len(y[part]) for part in y},
-        "reliability": {part: {"before": _reliability(run, y[part], outputs[part]), "after": _reliability(run, y[part], tables[part])}
-                        for part in y},
+        "reliability": reliability,
         "referral": [_referral(run, outputs["test"], alpha) for alpha in ALPHAS],
         "referral_curve": [[row["referred"], row["error"]] for row in (_referral(run, outputs["test"], a) for a in CURVE)],
         "net_benefit": _net_benefit(run, tables["test"]),
         "sensitivity": _sensitivity(run, tables),
-    }  # fmt: skip
+    }
     return {**found, "temperature_words": _on_temperature(run, found), "scores_words": _on_scores(run)}
 
 
@@ -143,29 +144,36 @@ def _rates(run: Run, tables: dict[str, np.ndarray], positive: int, name: str, th
 
 
 def _on_temperature(run: Run, found: dict[str, Any]) -> str:
-    """What the temperature is, how it came about, and what it does not change."""
-    n, noun, names, t = len(run.study.val.y), run.study.noun, run.study.class_names, found["temperature"]
+    """What the temperature is, how it came about, and what it does and does not change."""
+    n, noun, t = len(run.study.val.y), run.study.noun, found["temperature"]
+    figures = found["reliability"]["test"]
     if t == 1:
         few = f"at least {deciding.LEAST} {noun} of several classes, and some of them called wrongly"
-        return f"All probabilities are the model's own: a temperature needs {few}, in the validation part of {n}."
-    before, after = (found["reliability"]["test"][key]["log_loss"] for key in ("before", "after"))
-    surer = "less sure" if t > 1 else "surer"
-    kept = "the class called" if len(names) > 2 else "the class called and the ROC area"
-    return (
-        f"All probabilities, here and in `tinydx predict`, are calibrated: the model's own made {surer} by a temperature of {t:.2f}, "
-        f"fitted on {n} validation {noun}. That leaves {kept} alone. Log loss on the test: {before:.3f} before, {after:.3f} after."
-    )
+        text = f"All probabilities are the model's own: a temperature needs {few}, in the validation part of {n}."
+    else:
+        kept = "the classes called" if _positive(run) is None else "the classes called and the ROC area"
+        text = (
+            "All probabilities, here and in `tinydx predict`, are calibrated: the model's own, made "
+            f"{'less sure' if t > 1 else 'surer'} by a temperature of {t:.2f} fitted on {n} validation {noun}; {kept} stay. "
+            f"Log loss on the test: {figures['before']['log_loss']:.3f} before, {figures['after']['log_loss']:.3f} after."
+        )
+    error = figures["after"]["expected_calibration_error"]
+    if error < FAR:
+        return text
+    return f"{text} They still are {error:.2f} off on average: a temperature cannot move all of them towards one class."
 
 
 def _on_scores(run: Run) -> str:
     """On what the promise of conformal sets rests."""
     noun = run.study.noun
-    if run.plan.weights == "best":
+    chosen = [f"the best of {run.plan.epochs} epochs"] if run.plan.weights == "best" else []
+    chosen += ["the network"] if run.metrics.get("choice") else []
+    if chosen:
         return (
-            f"The best of {run.plan.epochs} epochs was chosen on the same validation {noun}, so the promise is approximate: setting "
-            "half of them aside would cost more certainty than a choice among so few epochs does."
+            f"On the same validation {noun}, {' and '.join(chosen)} was chosen, so the promise is approximate: setting half of "
+            "them aside would cost more certainty than a choice among so few does."
         )
-    return f"Nothing was chosen on the validation {noun} before, so the promise holds for {noun} like them."
+    return f"Nothing else was chosen on the validation {noun}, so the promise holds for {noun} like them."
 
 
 def words(found: dict[str, Any]) -> list[str]:
@@ -222,9 +230,9 @@ def _referral_lines(page: Page, found: dict[str, Any]) -> list[Any]:
             ]
         )
     text = (
-        f"`tinydx predict --refer SHARE` answers where a set of classes, which leaves out the true one in at most that share of "
-        f"inputs, has one class; the others are referred to a doctor. Without referral {wrong:.1%} of the test is wrong, and "
-        "referring at random does not change that. " + found["scores_words"]
+        "`tinydx predict --refer 0.05` names the classes that cannot be ruled out: in at most 5% of all inputs it leaves out the "
+        "true one. One class alone is an answer; the other inputs are referred to a doctor. Without referral "
+        f"{wrong:.1%} of the test is wrong, and referring at random does not change that. {found['scores_words']}"
     )
     return [heading("Referred to a doctor"), *sentences(text), *tabulated((MARGIN, 1.6, 3.6, 5.6, 7.9), rows, 20)]
 
@@ -246,6 +254,8 @@ def _sensitivity_lines(found: dict[str, Any]) -> list[Any]:
 def _plot(band: Any, page: Page, found: dict[str, Any]) -> None:
     """Reliability, referral and net benefit side by side."""
     axes = band.subplots(1, 2 if found["net_benefit"] is None else 3)
+    for each in axes:
+        each.tick_params(labelsize=9)
     _plot_reliability(axes[0], page, found)
     _plot_referral(axes[1], page, found)
     if found["net_benefit"] is not None:
@@ -262,11 +272,11 @@ def _plot_reliability(axes: Any, page: Page, found: dict[str, Any]) -> None:
     axes.set(xlim=(-2, 102), ylim=(-2, 102))
     axes.set_xlabel(f"Probability of {name} (%)" if name else "Probability of the call (%)", fontsize=9)
     axes.set_ylabel(f"Share that is {name} (%)" if name else "Share that was right (%)", fontsize=9)
-    axes.legend(fontsize=8, loc="upper left", edgecolor="none")
+    axes.legend(fontsize=8, loc="lower right", edgecolor="none")
 
 
 def _plot_referral(axes: Any, page: Page, found: dict[str, Any]) -> None:
-    axes.set_title("Error of those not referred, test", fontsize=11)
+    axes.set_title("Error of the rest, test", fontsize=11)
     points = sorted((r, e) for r, e in found["referral_curve"] if e is not None)
     if not points:
         message(axes, "Every example is referred: there are too few validation examples.")
@@ -274,7 +284,8 @@ def _plot_referral(axes: Any, page: Page, found: dict[str, Any]) -> None:
     wrong = 100 * (1 - page.metrics["accuracy"])
     axes.plot(*(100 * np.array(points).T), color=BLUE, marker="o", markersize=3)
     axes.axhline(wrong, color=MUTED, linestyle=":")
-    axes.text(0.98, wrong, "referred at random", transform=axes.get_yaxis_transform(), fontsize=8, ha="right", va="bottom", color=MUTED)
+    where = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
+    axes.text(0.98, wrong, "referred at random", fontsize=8, color=MUTED, **where)
     axes.set_xlabel("Referred to a doctor (%)", fontsize=9)
     axes.set_ylabel("Wrong among the rest (%)", fontsize=9)
     axes.set_ylim(bottom=0)
@@ -290,9 +301,9 @@ def _plot_net_benefit(axes: Any, part: dict[str, Any]) -> None:
     top = max(max(part["high"]), max(part["treat_all"]))
     axes.set(xlim=(0, 100), ylim=(-0.25 * top, 1.1 * top))
     axes.set_title("Net benefit, test", fontsize=11)
-    axes.set_xlabel(f"Treated from this probability of {short(part['positive'], 10)} (%)", fontsize=9)
+    axes.set_xlabel("Treated from this probability on (%)", fontsize=9)
     axes.set_ylabel("True positives per patient", fontsize=9)
-    axes.legend(fontsize=8, loc="lower left", edgecolor="none")
+    axes.legend(fontsize=8, loc="upper right", edgecolor="none")
 
 
 SECTION = Section("decisions", 40, find, words, bands)
