@@ -231,8 +231,9 @@ def trained(tmp_path_factory):
         for i in range(300):
             pixels = rng.normal(level + 14 * rng.normal(), 8, (8, 8, 1)).clip(0, 255)
             save_img(root / "data" / name / f"{i:03d}.png", pixels.astype("float32"), scale=False)
-    options = ["--network", "linear", "--size", "8", "--augment", "none", "--epochs", "2", "--steps", "30", "--sensitivity", "0.9"]
-    assert cli.main(["diagnose", "--data", str(root / "data"), *options, "--output", str(root / "out")]) == 0
+    options = ["--network", "linear", "--size", "8", "--augment", "none", "--epochs", "2", "--steps", "30"]
+    options += ["--sensitivity", "0.9", "--output", str(root / "out")]
+    assert cli.main(["diagnose", "--data", str(root / "data"), *options]) == 0
     return root / "out", sorted(str(path) for path in (root / "data").rglob("*00.png"))
 
 

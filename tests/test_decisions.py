@@ -168,8 +168,21 @@ def test_a_quantile_one_rank_too_low_would_be_seen():
     assert np.mean(missed) - 3 * np.std(missed) / np.sqrt(1000) > 0.1
 
 
+def test_choosing_the_best_of_ten_on_the_same_examples_costs_about_one_point_of_coverage():
+    """The worst case of docs/decisions.md: ten epochs equally good with independent errors, 200 examples, alpha .05."""
+    rng, n, covered = np.random.default_rng(0), 200, []
+    for _ in range(1000):
+        z, y = rng.normal(0, 1.5, 2 * n), np.empty(2 * n, int)
+        y[:] = rng.random(2 * n) < 1 / (1 + np.exp(-z))
+        p = 1 / (1 + np.exp(-2 * (z + rng.normal(0, 0.8, (10, 2 * n)))))
+        loss = -np.log(np.where(y == 1, p, 1 - p))[:, :n].mean(axis=1)
+        best = p[loss.argmin()]
+        covered.append(conformal_sets(best[:n], y[:n], best[n:], 0.05)[np.arange(n), y[n:]].mean())
+    assert 0.935 < np.mean(covered) < 0.945
+
+
 @given(scores=st.lists(st.integers(0, 5), min_size=1, max_size=40), alpha=st.integers(1, 99))
-@example(scores=[0] * 699, alpha=1)
+@example(scores=list(range(99)), alpha=29)  # 100 * 0.29 is 28.999999999999996
 def test_the_quantile_is_the_smallest_that_keeps_the_promise(scores, alpha):
     """Counted in whole numbers: of the n + 1 exchangeable scores, at most alpha (n + 1) may lie above."""
     q, n = conformal_quantile(scores, alpha / 100), len(scores)
@@ -295,6 +308,11 @@ def test_a_higher_sensitivity_never_has_a_higher_threshold():
     y, p = rng.integers(0, 2, 200), np.round(rng.random(200), 2)
     found = [threshold_for_sensitivity(y, p, s) for s in [1e-6, *np.linspace(0.01, 1, 100)]]
     assert (np.diff(found) <= 0).all() and found[-1] == p[y == 1].min() and found[0] == p[y == 1].max()
+
+
+def test_a_share_that_floats_cannot_hold_is_not_rounded_up():
+    p = np.arange(50) / 50
+    assert 25 * 0.28 > 7 and threshold_for_sensitivity(p > 0.49, p, 0.28) == p[-7]
 
 
 def test_ties_are_called_alike():

@@ -170,8 +170,8 @@ def _on_scores(run: Run) -> str:
     chosen += ["the network"] if run.metrics.get("choice") else []
     if chosen:
         return (
-            f"On the same validation {noun}, {' and '.join(chosen)} was chosen, so the promise is approximate: setting half of "
-            "them aside would cost more certainty than a choice among so few does."
+            f"On the same validation {noun}, {' and '.join(chosen)} was chosen, so the promise is approximate: with half of "
+            "them set aside, the misses would on average lie farther from it, because they scatter more."
         )
     return f"Nothing else was chosen on the validation {noun}, so the promise holds for {noun} like them."
 
