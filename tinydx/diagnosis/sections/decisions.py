@@ -40,6 +40,7 @@ SENSITIVITY = 0.95  # of the threshold, where none is asked for
 CURVE = np.arange(0.005, 0.3, 0.005)  # alphas of the picture
 THRESHOLDS = np.arange(0.01, 1, 0.01)
 DRAWS = 200  # test sets, for the interval of the net benefit
+WHEN = ("before", "after")  # the temperature
 FAR = 0.1  # calibration error from which it is said
 
 
@@ -51,8 +52,7 @@ def find(run: Run) -> dict[str, Any]:
         answers = run.model.predict(run.kind.plain_batches(run.study, part, run.plan.batch))
         outputs[name] = evaluation.probability_table(answers, run.study.class_names)
         tables[name] = deciding.probabilities(run.model, answers)
-        steps = {"before": outputs[name], "after": tables[name]}
-        reliability[name] = {when: _reliability(run, part.y, table) for when, table in steps.items()}
+        reliability[name] = {w: _reliability(run, part.y, t) for w, t in zip(WHEN, (outputs[name], tables[name]), strict=True)}
     found = {
         "temperature": run.model.preprocessing["temperature"],
         "reliability": reliability,
@@ -146,18 +146,17 @@ def _rates(run: Run, tables: dict[str, np.ndarray], positive: int, name: str, th
 def _on_temperature(run: Run, found: dict[str, Any]) -> str:
     """What the temperature is, how it came about, and what it does and does not change."""
     n, noun, t = len(run.study.val.y), run.study.noun, found["temperature"]
-    figures = found["reliability"]["test"]
     if t == 1:
         few = f"at least {deciding.LEAST} {noun} of several classes, and some of them called wrongly"
-        text = f"All probabilities are the model's own: a temperature needs {few}, in the validation part of {n}."
-    else:
-        kept = "the classes called" if _positive(run) is None else "the classes called and the ROC area"
-        text = (
-            "All probabilities, here and in `tinydx predict`, are calibrated: the model's own, made "
-            f"{'less sure' if t > 1 else 'surer'} by a temperature of {t:.2f} fitted on {n} validation {noun}; {kept} stay. "
-            f"Log loss on the test: {figures['before']['log_loss']:.3f} before, {figures['after']['log_loss']:.3f} after."
-        )
-    error = figures["after"]["expected_calibration_error"]
+        return f"All probabilities are the model's own: a temperature needs {few}, in the validation part of {n}."
+    before, after = (found["reliability"]["test"][when] for when in WHEN)
+    kept = "the classes called" if _positive(run) is None else "the classes called and the ROC area"
+    text = (
+        "All probabilities, here and in `tinydx predict`, are calibrated: the model's own, made "
+        f"{'less sure' if t > 1 else 'surer'} by a temperature of {t:.2f} fitted on {n} validation {noun}; {kept} stay. "
+        f"Log loss on the test: {before['log_loss']:.3f} before, {after['log_loss']:.3f} after."
+    )
+    error = after["expected_calibration_error"]
     if error < FAR:
         return text
     return f"{text} They still are {error:.2f} off on average: a temperature cannot move all of them towards one class."
@@ -203,14 +202,20 @@ def bands(page: Page, found: dict[str, Any]) -> list[Band]:
     return [*text_bands(top), Band(3.3, lambda band: _plot(band, page, found)), *text_bands(tables)]
 
 
+def _shown(found: dict[str, Any]) -> tuple[str, ...]:
+    """Before and after the temperature, if there is one."""
+    return WHEN[found["temperature"] == 1 :]
+
+
 def _reliability_lines(found: dict[str, Any]) -> list[Any]:
-    """Before and after the temperature."""
+    """Three measures of how far the probabilities are off."""
     keys = ("log_loss", "brier_score", "expected_calibration_error")
     rows = [["", "log loss", "Brier score", "calibration error"]]
-    for part, words in (("val", "validation, on which it was fitted"), ("test", "test")):
-        for when in ("before", "after"):
+    for part, name in (("val", "validation"), ("test", "test")):
+        for when in _shown(found):
             figures = found["reliability"][part][when]
-            rows.append([f"{words}: {when}", *(f"{figures[key]:.3f}" for key in keys)])
+            title = name if found["temperature"] == 1 else f"{name}, {when} the temperature"
+            rows.append([title, *(f"{figures[key]:.3f}" for key in keys)])
     return tabulated((MARGIN, 3.9, 5.1, 6.55), rows, 45)
 
 
@@ -264,15 +269,16 @@ def _plot(band: Any, page: Page, found: dict[str, Any]) -> None:
 
 def _plot_reliability(axes: Any, page: Page, found: dict[str, Any]) -> None:
     axes.plot([0, 100], [0, 100], **DIAGONAL)
-    for when, color in (("before", CLASS_COLORS[1]), ("after", BLUE)):
+    for when, color in [("before", CLASS_COLORS[1]), ("after", BLUE)][-len(_shown(found)) :]:
         points = [(part["predicted"], part["observed"]) for part in found["reliability"]["test"][when]["curve"] if part["count"]]
-        axes.plot(*(100 * np.array(points).T), color=color, marker="o", markersize=4, label=f"{when} temperature", clip_on=False)
+        axes.plot(*(100 * np.array(points).T), color=color, marker="o", markersize=4, label=f"{when} temperature")
     name = short(page.metrics["positive_class"] or "", 14)
     axes.set_title("Reliability, test", fontsize=11)
     axes.set(xlim=(-2, 102), ylim=(-2, 102))
     axes.set_xlabel(f"Probability of {name} (%)" if name else "Probability of the call (%)", fontsize=9)
     axes.set_ylabel(f"Share that is {name} (%)" if name else "Share that was right (%)", fontsize=9)
-    axes.legend(fontsize=8, loc="lower right", edgecolor="none")
+    if found["temperature"] != 1:
+        axes.legend(fontsize=8, loc="lower right", edgecolor="none")
 
 
 def _plot_referral(axes: Any, page: Page, found: dict[str, Any]) -> None:
