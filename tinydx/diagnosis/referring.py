@@ -38,22 +38,24 @@ def answer(names: Sequence[str], inside: ArrayLike) -> str:
 
 
 def cells(model: Any, outputs: ArrayLike, alpha: float) -> str:
-    """The answer for one input, and the calibrated probabilities of its classes (of none: of the most probable one).
+    """The answer for one input, and the calibrated probabilities of its classes (of none: of the most probable one), largest first.
 
     Arguments: model; outputs (1,...) of it; alpha, the share of answers that may miss the true class.
     Returns: the two cells of a line, with a tab between them.
     Raises: as `deciding.sets`.
     """
-    names, inside = list(model.class_names), deciding.sets(model, outputs, alpha)[0]
     p = deciding.probabilities(model, outputs)[0]
-    told = np.flatnonzero(inside) if inside.any() else [p.argmax()]
+    order = np.argsort(-p, kind="stable")
+    names, p, inside = [model.class_names[k] for k in order], p[order], deciding.sets(model, outputs, alpha)[0, order]
+    told = np.flatnonzero(inside) if inside.any() else [0]
     return answer(names, inside) + "\t" + ", ".join(f"{shown(names[k])} {p[k]:.3f}" for k in told)
 
 
 def promise(model: Any, noun: str, alpha: float) -> str:
-    """What an answer promises, or why every input is referred. Raises: as `deciding.sets`.
+    """What an answer promises, or why every input is referred.
 
-    Arguments: model; noun for the examples; alpha.
+    Arguments: model; noun for the examples; alpha, the share of inputs whose true class may be left out.
+    Raises: as `deciding.sets`.
     """
     scores = deciding.scores(model)
     if conformal_quantile(scores, alpha) == np.inf:
