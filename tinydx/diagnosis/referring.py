@@ -38,9 +38,9 @@ def answer(names: Sequence[str], inside: ArrayLike) -> str:
 
 
 def cells(model: Any, outputs: ArrayLike, alpha: float) -> str:
-    """The answer for one input, and the calibrated probabilities of its classes (of none: of the most probable one), largest first.
+    """The answer for one input, and the calibrated probabilities of its classes, the largest first (of none: the largest one).
 
-    Arguments: model; outputs (1,...) of it; alpha, the share of answers that may miss the true class.
+    Arguments: model; outputs (1,...) of it; alpha, the share of inputs whose true class may be left out.
     Returns: the two cells of a line, with a tab between them.
     Raises: as `deciding.sets`.
     """
