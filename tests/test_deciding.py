@@ -18,6 +18,7 @@ from tinydx.models import load_model
 from tinydx.preprocessing.image import save_img
 from tinydx.validation import conformal_sets, fit_temperature, log_loss, logits_of
 
+WIDEST = ("sensitivity_interval", "specificity_interval")
 NAMES = {2: ["ill", "normal"], 3: ["bacteria", "normal", "virus"]}
 
 
@@ -150,6 +151,8 @@ def test_the_section_s_figures_are_those_of_the_definitions(k):
     for part, examples in (("val", run.study.val), ("test", run.study.test)):
         before, after = (found["reliability"][part][when] for when in ("before", "after"))
         assert after["log_loss"] < before["log_loss"] and after["brier_score"] < before["brier_score"]
+        assert before["roc_auc"] == macro_auc(examples.y, probability_table(examples.x, NAMES[k]))
+        assert after["roc_auc"] == pytest.approx(before["roc_auc"], abs=0.005 * (k > 2))
         expected = -np.log(probability_table(examples.x, NAMES[k])[np.arange(len(examples.y)), examples.y])
         assert before["log_loss"] == pytest.approx(expected.mean(), rel=1e-3)
     assert found["reliability"]["test"]["after"]["brier_score"] == pytest.approx(run.metrics["brier_score"])
@@ -211,7 +214,10 @@ def test_words_say_what_the_figures_are():
 def test_the_page_shows_the_section_and_no_text_collides(drawn, k, n):  # noqa: F811
     run = run_of(k, n)
     arguments = {**made_up(40, NAMES[k]), "history": {}}
-    arguments["metrics"] = {**arguments["metrics"], "decisions": json.loads(json.dumps(decisions.find(run)))}
+    found = json.loads(json.dumps(decisions.find(run)))
+    for row in (found["sensitivity"] or {"rows": []})["rows"]:  # the widest figures that there are
+        row["test"] = {"sensitivity": 1.0, "specificity": 1.0, **dict.fromkeys(WIDEST, (0.972, 1.0))}
+    arguments["metrics"] = {**arguments["metrics"], "decisions": found}
     _, figure, texts = drawn(arguments)
     check_layout(figure, texts)
     shown = words(texts)

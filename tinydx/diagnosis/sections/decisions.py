@@ -71,10 +71,12 @@ def _positive(run: Run) -> int | None:
 
 
 def _reliability(run: Run, y: np.ndarray, table: np.ndarray) -> dict[str, Any]:
-    """How far probabilities are from what comes true: of the positive class, or with more classes of the class called."""
+    """How far probabilities are from what comes true: of the positive class, or with more classes of the class called; ROC AUC."""
     positive = _positive(run)
     true, p = (y == table.argmax(axis=1), table.max(axis=1)) if positive is None else (y == positive, table[:, positive])
+    complete = len(np.unique(y)) == table.shape[1]
     return {
+        "roc_auc": evaluation.macro_auc(y, table) if complete else None,  # which a temperature may move with more than two classes
         "log_loss": validation.log_loss(validation.logits_of(table), y),
         "brier_score": evaluation.brier_score(y, table) if positive is None else evaluation.brier_score(true, p),
         "expected_calibration_error": evaluation.expected_calibration_error(true, p),
@@ -126,7 +128,7 @@ def _sensitivity(run: Run, tables: dict[str, np.ndarray]) -> dict[str, Any] | No
     threshold = deciding.threshold_for(tables["val"][:, positive], val == positive, wanted)
     rows = [_rates(run, tables, positive, "in use", run.plan.threshold)]
     if threshold != run.plan.threshold:
-        rows.append(_rates(run, tables, positive, f"for {wanted:.0%} sensitivity on validation", threshold))
+        rows.append(_rates(run, tables, positive, f"for {100 * wanted:g}% sensitivity on validation", threshold))
     return {"wanted": wanted, "positive": run.study.class_names[positive], "rows": rows}
 
 
@@ -208,15 +210,15 @@ def _shown(found: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _reliability_lines(found: dict[str, Any]) -> list[Any]:
-    """Three measures of how far the probabilities are off."""
-    keys = ("log_loss", "brier_score", "expected_calibration_error")
-    rows = [["", "log loss", "Brier score", "calibration error"]]
+    """How far the probabilities are off, and the ROC AUC."""
+    keys = ("log_loss", "brier_score", "expected_calibration_error", "roc_auc")
+    rows = [["", "log loss", "Brier score", "calibration error", "ROC AUC"]]
     for part, name in (("val", "validation"), ("test", "test")):
         for when in _shown(found):
             figures = found["reliability"][part][when]
             title = name if found["temperature"] == 1 else f"{name}, {when} the temperature"
-            rows.append([title, *(f"{figures[key]:.3f}" for key in keys)])
-    return tabulated((MARGIN, 3.9, 5.1, 6.55), rows, 45)
+            rows.append([title, *(figure_of(figures, key, "{:.3f}") for key in keys)])
+    return tabulated((MARGIN, 3.9, 4.9, 6.1, 7.7), rows, 45)
 
 
 def _referral_lines(page: Page, found: dict[str, Any]) -> list[Any]:
@@ -253,7 +255,7 @@ def _sensitivity_lines(found: dict[str, Any]) -> list[Any]:
         test = [figure_of(row["test"], key, "{:.1%}") for key in ("sensitivity", "specificity")]
         rows.append([row["name"], f"{row['threshold']:.3f}", val, *test])
     title = heading(f"Thresholds on the probability of {short(part['positive'], 30)}")
-    return [title, *tabulated((MARGIN, 2.95, 3.65, 5.3, 7.25), rows, 36)]
+    return [title, *tabulated((MARGIN, 2.75, 3.35, 5.0, 6.95), rows, 36)]
 
 
 def _plot(band: Any, page: Page, found: dict[str, Any]) -> None:
