@@ -71,12 +71,12 @@ def _positive(run: Run) -> int | None:
 
 
 def _reliability(run: Run, y: np.ndarray, table: np.ndarray) -> dict[str, Any]:
-    """How far probabilities are from what comes true: of the positive class, or with more classes of the class called; ROC AUC."""
+    """How far probabilities are from what comes true, of the positive class or with more classes of the class called; ROC AUC."""
     positive = _positive(run)
     true, p = (y == table.argmax(axis=1), table.max(axis=1)) if positive is None else (y == positive, table[:, positive])
     complete = len(np.unique(y)) == table.shape[1]
     return {
-        "roc_auc": evaluation.macro_auc(y, table) if complete else None,  # which a temperature may move with more than two classes
+        "roc_auc": evaluation.macro_auc(y, table) if complete else None,  # of many classes, a temperature can move it
         "log_loss": validation.log_loss(validation.logits_of(table), y),
         "brier_score": evaluation.brier_score(y, table) if positive is None else evaluation.brier_score(true, p),
         "expected_calibration_error": evaluation.expected_calibration_error(true, p),
