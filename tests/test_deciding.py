@@ -192,7 +192,7 @@ def test_a_sensitivity_asked_for_is_the_threshold_in_use():
     ("options", "said"),
     [
         ({}, "the best of 10 epochs was chosen, so the promise is approximate"),
-        ({"weights": "last"}, "Nothing else was chosen on the validation images"),
+        ({"weights": "last"}, "Neither weights nor network were chosen"),
         ({"weights": "last", "choice": {"network": "small"}}, "the network was chosen"),
     ],
 )

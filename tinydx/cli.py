@@ -214,7 +214,7 @@ def _add_predict(commands: Any) -> None:
 def _predict(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.predicting import predict
 
-    return predict(a.model, a.inputs, refer=a.refer)
+    return predict(a.model, a.inputs, a.refer)
 
 
 def _add_explain(commands: Any) -> None:

@@ -23,11 +23,9 @@ class Answer(NamedTuple):
     """What a model says of one input."""
 
     entry: str  # the input's path, or the text itself
-    x: np.ndarray  # (1, ...), as the model reads it
     outputs: np.ndarray  # (1, ...), of the model
-    probabilities: np.ndarray  # (K,), calibrated, in the order of the model's class names
     name: str  # the class that is called
-    probability: float  # of this class
+    probability: float  # of this class, calibrated
 
 
 def predict(model_path: str, entries: list[str], refer: float | None = None) -> int:
@@ -45,10 +43,10 @@ def predict(model_path: str, entries: list[str], refer: float | None = None) -> 
     failed = 0
     for found in answers(model, kind, entries):
         if isinstance(found, Answer):
-            said = f"{names.shown(found.name)}\t{found.probability:.3f}"
+            said, figures = names.shown(found.name), f"{found.probability:.3f}"
             if refer is not None:
-                said = referring.cells(model, found.outputs, refer)
-            print(f"{names.shown(found.entry)}\t{said}")
+                said, figures = referring.cells(model, found.outputs, refer)
+            print(f"{names.shown(found.entry)}\t{said}\t{figures}")
         else:
             print(f"tinydx: {names.line(found)}", file=sys.stderr)
             failed += 1
@@ -69,4 +67,4 @@ def answers(model: Any, kind: Kind, entries: list[str]) -> Iterator[Answer | OSE
         outputs = model.predict_on_batch(x)
         table = deciding.probabilities(model, outputs)
         best = int(deciding.called(model, table)[0])
-        yield Answer(entry, x, outputs, table[0], model.class_names[best], float(table[0, best]))
+        yield Answer(entry, outputs, model.class_names[best], float(table[0, best]))

@@ -37,18 +37,18 @@ def answer(names: Sequence[str], inside: ArrayLike) -> str:
     return f"{'both' if len(names) == 2 else '{' + ', '.join(kept) + '}'}: a doctor should look"
 
 
-def cells(model: Any, outputs: ArrayLike, alpha: float) -> str:
+def cells(model: Any, outputs: ArrayLike, alpha: float) -> tuple[str, str]:
     """The answer for one input, and the calibrated probabilities of its classes, the largest first (of none: the largest one).
 
     Arguments: model; outputs (1,...) of it; alpha, the share of inputs whose true class may be left out.
-    Returns: the two cells of a line, with a tab between them.
+    Returns: the two cells of a line.
     Raises: as `deciding.sets`.
     """
     p = deciding.probabilities(model, outputs)[0]
     order = np.argsort(-p, kind="stable")
     names, p, inside = [model.class_names[k] for k in order], p[order], deciding.sets(model, outputs, alpha)[0, order]
     told = np.flatnonzero(inside) if inside.any() else [0]
-    return answer(names, inside) + "\t" + ", ".join(f"{shown(names[k])} {p[k]:.3f}" for k in told)
+    return answer(names, inside), ", ".join(f"{shown(names[k])} {p[k]:.3f}" for k in told)
 
 
 def promise(model: Any, noun: str, alpha: float) -> str:

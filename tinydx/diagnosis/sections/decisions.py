@@ -174,7 +174,7 @@ def _on_scores(run: Run) -> str:
             f"On the same validation {noun}, {' and '.join(chosen)} was chosen, so the promise is approximate: with half of "
             "them set aside, the misses would on average lie farther from it, because they scatter more."
         )
-    return f"Nothing else was chosen on the validation {noun}, so the promise holds for {noun} like them."
+    return f"Neither weights nor network were chosen on the validation {noun}, so the promise holds for {noun} like them."
 
 
 def words(found: dict[str, Any]) -> list[str]:
