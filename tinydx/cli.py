@@ -114,6 +114,13 @@ def _add_diagnose(commands: Any) -> None:
     p.add_argument(
         "--batch", type=_positive, help="examples in a batch (default 64; the document's program and sounds 32; texts 128)"
     )
+    p.add_argument(
+        "--sensitivity",
+        type=_share,
+        metavar="SHARE",
+        help="two classes: choose the threshold on the validation part so that this share of the diseased is found, such as 0.95 "
+        "(default: the threshold is 0.5)",
+    )
     p.add_argument("--limit", type=_positive, metavar="N", help="use at most N examples of each class in each split")
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (default 0)")
     p.add_argument(
@@ -194,6 +201,13 @@ def _add_predict(commands: Any) -> None:
     p = commands.add_parser("predict", help="print the class of each input, and its probability")
     p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
     p.add_argument("inputs", nargs="+", help="images, recordings, .txt files, folders of them, or texts, as in the training")
+    p.add_argument(
+        "--refer",
+        type=_share,
+        metavar="SHARE",
+        help="name the classes that cannot be ruled out, so that the true one is left out in at most this share of inputs, such "
+        "as 0.05; where it is not one class alone, a doctor should look",
+    )
     p.add_argument("--page", metavar="PAGE.png", help="also write a picture of each input with its answer, and what warns of it")
     p.set_defaults(run=_predict)
 
@@ -201,7 +215,7 @@ def _add_predict(commands: Any) -> None:
 def _predict(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.predicting import predict
 
-    return predict(a.model, a.inputs, a.page)
+    return predict(a.model, a.inputs, refer=a.refer, page=a.page)
 
 
 def _add_explain(commands: Any) -> None:
@@ -505,6 +519,16 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share, above 0 and at most 1")
+    return share
 
 
 def _positive(text: str) -> int:

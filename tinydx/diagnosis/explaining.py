@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinydx import evaluation
+from tinydx.diagnosis import deciding
 from tinydx.diagnosis.finished import kind_of
 from tinydx.explain import Explanation
 from tinydx.explain.checks import METHODS, method_named
@@ -96,8 +96,8 @@ def explain_files(
     for entry in entries:
         x = kind.read(entry, model.preprocessing)
         found = explain(model, x, target)
-        p = evaluation.probability_table(model.predict_on_batch(x), model.class_names)[0]
-        best = int(p.argmax())
+        table = deciding.probabilities(model, model.predict_on_batch(x))
+        p, best = table[0], int(deciding.called(model, table)[0])
         folder = Path(entry).parent.name
         truth = folder if folder in model.class_names else None
         explained = float(p[model.class_names.index(found.targets[0])])

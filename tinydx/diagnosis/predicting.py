@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinydx import evaluation, names
-from tinydx.diagnosis import unlike
+from tinydx import names
+from tinydx.diagnosis import deciding, referring, unlike
 from tinydx.diagnosis.answer_page import Shown, check_page, write_page
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind
@@ -32,46 +32,48 @@ class Answer(NamedTuple):
 
     entry: str  # the input's path, or the text itself
     example: Any  # the input as the training examples were kept
-    probabilities: np.ndarray  # (K,), in the order of the model's class names
-    name: str  # the class of the largest one
+    outputs: np.ndarray  # (1, ...), of the model
+    name: str  # the class that is called
+    probability: float  # of this class, calibrated
     warning: str | None  # why the input is unlike the training data
 
-    @property
-    def probability(self) -> float:
-        """Of the class that is named."""
-        return float(self.probabilities.max())
 
+def predict(model_path: str, entries: list[str], *, refer: float | None = None, page: str | None = None) -> int:
+    """Print the class and its calibrated probability for each input, separated by tabs; the rest goes to stderr.
 
-def predict(model_path: str, entries: list[str], page: str | None = None) -> int:
-    """Print the class and its probability for each input, separated by tabs; warnings and unreadable inputs go to stderr.
-
-    Arguments: model_path; entries, paths of files or of folders of files, or texts; page, the path of a PNG that shows each input
-    with its answer (None: there is none).
+    Arguments: model_path; entries, paths of files or of folders of files, or texts; refer, the share of inputs whose true
+    class may be left out: where more than one class stays, a doctor should look (None: each input gets a class); page, the path
+    of a PNG that shows each input with its answer (None: there is none).
     Returns: the exit status: 0, or 1 if an input could not be read.
     Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make; those of
-    `answer_page.check_page`.
+    `referring.promise` and `answer_page.check_page`.
     """
     model = load_model(model_path)
     kind = kind_of(model, model_path)
     entries = [file for given in entries for file in kind.inputs(given)]
     if page is not None:
         check_page(page, [model_path, *entries])
-    found, failed = [], 0
+    if refer is not None:
+        print(referring.promise(model, kind.noun, refer), file=sys.stderr)
+    shown: list[Shown] = []
+    failed = 0
     for answer in answers(model, kind, entries):
         if isinstance(answer, Answer):
-            found.append(answer)
-            print(f"{names.shown(answer.entry)}\t{names.shown(answer.name)}\t{answer.probability:.3f}", flush=True)
+            said, figures = names.shown(answer.name), f"{answer.probability:.3f}"
+            if refer is not None:
+                said, figures = referring.cells(model, answer.outputs, refer)
+            shown.append(Shown(answer.entry, answer.example, said, figures, answer.warning))
+            print(f"{names.shown(answer.entry)}\t{said}\t{figures}", flush=True)
             if answer.warning:
                 _say(f"{names.shown(answer.entry)}: {answer.warning}")
         else:
             failed += 1
             _say(str(answer))
-    if found and "alike" not in (model.preprocessing.get("training") or {}):
+    if shown and "alike" not in (model.preprocessing.get("training") or {}):
         _say(f"{model_path} does not say what its training {kind.noun} looked like: there is no warning of others")
-    if found and page is not None:
-        inputs = [Shown(a.entry, a.example, a.name, f"{a.probability:.0%}", a.warning) for a in found]
-        write_page(page, inputs, kind, model_path, DISCLAIMER)
-    if found:
+    if shown and page is not None:
+        write_page(page, shown, kind, model_path, DISCLAIMER)
+    if shown:
         _say(DISCLAIMER)
     return 1 if failed else 0
 
@@ -88,9 +90,11 @@ def answers(model: Any, kind: Kind, entries: list[str]) -> Iterator[Answer | OSE
         except (OSError, ValueError) as error:
             yield error
             continue
-        p = evaluation.probability_table(model.predict_on_batch(x), model.class_names)[0]
+        outputs = model.predict_on_batch(x)
+        table = deciding.probabilities(model, outputs)
+        best = int(deciding.called(model, table)[0])
         warning = unlike.warning(how.get("training"), kind, example, how)
-        yield Answer(entry, example.x[0], p, model.class_names[int(p.argmax())], warning)
+        yield Answer(entry, example.x[0], outputs, model.class_names[best], float(table[0, best]), warning)
 
 
 def _say(text: str) -> None:

@@ -392,7 +392,6 @@ def reasons(study: Study, plan: Plan) -> tuple[str, ...]:
         f"Adam, whose learning rate rises to {RATE:g} in the first steps and falls as a cosine to 0.",
         "The weights are the average over the last steps, not those of an epoch chosen on validation images: "
         "these come from the same source and say little about another.",
-        f"The threshold is {plan.threshold:g}, which balanced training makes the natural one; it was not chosen on any data.",
     )
 
 
