@@ -69,7 +69,7 @@ def predict(model_path: str, entries: list[str], page: str | None = None) -> int
     if found and "alike" not in (model.preprocessing.get("training") or {}):
         _say(f"{model_path} does not say what its training {kind.noun} looked like: there is no warning of others")
     if found and page is not None:
-        inputs = [Shown(a.entry, a.example, a.name, f"{a.probability:.0%}", a.warning) for a in found]
+        inputs = [Shown(a.entry, a.example, a.name, f"{a.probability:.3f}", a.warning) for a in found]
         write_page(page, inputs, kind, model_path, DISCLAIMER)
     if found:
         _say(DISCLAIMER)
