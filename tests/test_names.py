@@ -190,7 +190,7 @@ def test_an_error_is_one_line_without_control_characters(tmp_path, capsys):
 
 
 def test_no_memory_is_one_line(capsys, monkeypatch):
-    def too_large(*_):
+    def too_large(*_, **__):
         return np.zeros(2**57)
 
     monkeypatch.setattr("tinydx.diagnosis.predicting.predict", too_large)
