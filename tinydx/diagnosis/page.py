@@ -218,7 +218,8 @@ def grid(title: str, kind: Kind, panels: Sequence[Panel], synthetic: bool = Fals
     rows = math.ceil(len(panels) / kind.columns)
     title = f"{title} (synthetic)" if synthetic else title
     longer = max((panel.caption.count("\n") - 1 for panel in panels), default=0)  # lines of a caption beyond two
-    return Band(0.45 + (kind.panel_height + 0.17 * max(0, longer)) * rows, lambda band: _plot_grid(band, title, kind, panels, synthetic))
+    height = 0.45 + (kind.panel_height + 0.17 * max(0, longer)) * rows
+    return Band(height, lambda band: _plot_grid(band, title, kind, panels, synthetic))
 
 
 def _plot_grid(band: Any, title: str, kind: Kind, panels: Sequence[Panel], synthetic: bool) -> None:
