@@ -8,6 +8,7 @@ The blocks use matplotlib's objects, never pyplot: nothing global changes, and a
 
 from __future__ import annotations
 
+import io
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -67,6 +68,29 @@ class Band(NamedTuple):
     plot: Callable[[Any], None]
 
 
+def png(bands: Sequence[Band], title: str, family: list[str], weight: str) -> bytes:
+    """The bands under one another as the bytes of a PNG file.
+
+    Arguments: bands; title, which the file carries; family and weight of the fonts, as `fonts` finds them.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    style: Any = {**STYLE, "font.family": family, "axes.titleweight": weight, "figure.titleweight": weight}
+    with matplotlib.rc_context(style):
+        heights = [band.height for band in bands]
+        layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=0.06)
+        figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout=layout, facecolor="white")
+        parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
+        for part, band in zip(parts, bands, strict=True):
+            band.plot(part)
+        buffer = io.BytesIO()
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": shown(title), "Software": "tinydx"})
+    return buffer.getvalue()
+
+
 # --- lines of text --------------------------------------------------------------------------------------------------
 
 
@@ -89,6 +113,18 @@ def heading(text: str) -> Line:
 def sentences(text: str, color: str = INK) -> list[Line]:
     """A text as lines of the page's width."""
     return [Line(line, 10, color, 0.21) for line in wrap(unbroken(text), 116)]
+
+
+def head(title: str, subtitle: str, notice: str | None, reservations: list[str]) -> list[Line]:
+    """Title and subtitle, for synthetic data the notice that says so, and what speaks against the model."""
+    lines = [Line(line, 20, INK, 0.40, bold=True) for line in wrap(f"{title} (synthetic data)" if notice else title, 48)]
+    lines += [Line(line, 11, MUTED, 0.25) for line in wrap(subtitle, 105)]
+    if notice:
+        lines.append(Line(f"Synthetic data: {notice}", 10, BROWN, 0.36, paper=AMBER))
+    for sentence in reservations:
+        text = wrap(unbroken(sentence), 108)
+        lines += [Line("", 4, INK, 0.12), Line("\n".join(text), 10.5, RED, 0.22 * len(text) + 0.1, paper=ROSE)]
+    return lines
 
 
 def bullets(title: str, points: Sequence[str]) -> list[Line]:

@@ -32,19 +32,14 @@ from tinydx import evaluation
 from tinydx.diagnosis.baselines import in_words
 from tinydx.diagnosis.kind import Kind
 from tinydx.diagnosis.page import (
-    AMBER,
     BLUE,
-    BROWN,
     CLASS_COLORS,
     DIAGONAL,
-    DPI,
     INK,
     MARGIN,
     MUTED,
     PALE,
     RED,
-    ROSE,
-    STYLE,
     WIDTH,
     Band,
     History,
@@ -54,21 +49,22 @@ from tinydx.diagnosis.page import (
     columns,
     figure_of,
     fonts,
+    head,
     heading,
     interval,
     legible,
     message,
+    png,
     sentences,
     short,
     tabulated,
     text_band,
     text_bands,
-    unbroken,
     wrap,
 )
 from tinydx.diagnosis.sections import all_bands
 from tinydx.files import atomic_write
-from tinydx.names import in_cell, shown
+from tinydx.names import in_cell
 
 LONGEST_NAME = 40  # columns of a class name; a longer one is cut, and its number added
 LEGEND = 10  # most classes that a legend names; a confusion matrix shows numbers for twice as many
@@ -125,8 +121,8 @@ def write_numbers(directory: str | os.PathLike, metrics: dict[str, Any], history
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     return {
-        "metrics": atomic_write(folder / "metrics.json", _json(metrics)),
-        "history": atomic_write(folder / "history.json", _json(history)),
+        "metrics": atomic_write(folder / "metrics.json", as_json(metrics)),
+        "history": atomic_write(folder / "history.json", as_json(history)),
         "history_csv": atomic_write(folder / "history.csv", _csv(history)),
     }
 
@@ -134,7 +130,8 @@ def write_numbers(directory: str | os.PathLike, metrics: dict[str, Any], history
 # --- numbers as files ---------------------------------------------------------------------------------------
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """JSON as text; NaN and infinity become null."""
     return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -166,9 +163,6 @@ def _csv(history: History) -> str:
 
 def _png(page: Page) -> bytes:
     """The whole page as the bytes of a PNG file."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     texts = [example for example in page.examples if isinstance(example, str)]
     names = page.metrics["class_names"]
     places = [row["path"] for row in page.metrics.get("elsewhere") or []]
@@ -188,24 +182,16 @@ def _png(page: Page) -> bytes:
         title=legible(page.title, drawable, {}),
         subtitle=legible(subtitle, drawable, {}),
     )
-    style: Any = {**STYLE, "font.family": family, "axes.titleweight": weight, "figure.titleweight": weight}
-    with matplotlib.rc_context(style):
-        figure = _figure(page)
-        buffer = io.BytesIO()
-        FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": shown(page.title), "Software": "tinydx"})
-    return buffer.getvalue()
+    return png(_bands(page), page.title, family, weight)
 
 
-def _figure(page: Page) -> Any:
-    """The figure: bands from top to bottom, each as high as its content needs."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
+def _bands(page: Page) -> list[Band]:
+    """The bands from top to bottom, each as high as its content needs."""
     metrics, kind, true, table = page.metrics, page.kind, page.true, page.table
     names = metrics["class_names"]
     positive = None if metrics["positive_class"] is None else names.index(metrics["positive_class"])
     called = evaluation.called_class(table, positive, metrics["threshold"])
-    head = _head(page.title, page.subtitle, kind.synthetic_notice if page.synthetic else None, _reservations(metrics))
+    lines = head(page.title, page.subtitle, kind.synthetic_notice if page.synthetic else None, _reservations(metrics))
     grids = _choose_examples(true, called, table, kind)
 
     def quality(band: Any) -> None:
@@ -223,7 +209,7 @@ def _figure(page: Page) -> Any:
         _plot_examples(band, f"{title} (synthetic)" if page.synthetic else title, kind, panels, page.synthetic)
 
     bands = [
-        text_band(head),
+        text_band(lines),
         Band(1.2, lambda band: _plot_headline(band, metrics)),
         *text_bands(_baseline_lines(metrics), _elsewhere_lines(metrics)),
         *_elsewhere_curves(page, positive),
@@ -236,28 +222,10 @@ def _figure(page: Page) -> Any:
     for title, chosen in grids:
         height = 0.45 + kind.panel_height * math.ceil(len(chosen) / kind.columns)
         bands.append(Band(height, functools.partial(grid, title=title, chosen=chosen)))
-    heights = [band.height for band in bands]
-    layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=0.06)
-    figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout=layout, facecolor="white")
-    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
-    for part, band in zip(parts, bands, strict=True):
-        band.plot(part)
-    return figure
+    return bands
 
 
 # --- lines of text ------------------------------------------------------------------------------------------
-
-
-def _head(title: str, subtitle: str, notice: str | None, reservations: list[str]) -> list[Line]:
-    """Title and subtitle, for synthetic data the notice that says so, and what speaks against the model."""
-    lines = [Line(line, 20, INK, 0.40, bold=True) for line in wrap(f"{title} (synthetic data)" if notice else title, 48)]
-    lines += [Line(line, 11, MUTED, 0.25) for line in wrap(subtitle, 105)]
-    if notice:
-        lines.append(Line(f"Synthetic data: {notice}", 10, BROWN, 0.36, paper=AMBER))
-    for sentence in reservations:
-        text = wrap(unbroken(sentence), 108)
-        lines += [Line("", 4, INK, 0.12), Line("\n".join(text), 10.5, RED, 0.22 * len(text) + 0.1, paper=ROSE)]
-    return lines
 
 
 def _reservations(metrics: dict[str, Any]) -> list[str]:

@@ -130,20 +130,21 @@ def difference_over_folds(a: Sequence[Area], b: Sequence[Area], level: float = 0
     return mean, [mean - half, mean + half]
 
 
-def over_sites(areas: Sequence[float], level: float = 0.95) -> tuple[float, list[float] | None]:
-    """The mean area over sites, and Student's interval, whose sample are the sites.
+def over_sites(values: Sequence[float], level: float = 0.95, least: float = 0.0) -> tuple[float, list[float] | None]:
+    """The mean over sites, and Student's interval, whose sample are the sites.
 
-    Arguments: areas of sites that were left out in turn; level.
-    Returns: (area, [low, high], cut at 0 and 1); None in place of the interval for a single site.
+    Arguments: values, areas of sites that were left out in turn, or differences of areas; level; least that a value can be: 0 for
+    areas, -1 for differences.
+    Returns: (mean, [low, high], cut at least and at 1); None in place of the interval for a single site.
 
     >>> mean, (low, high) = over_sites([0.7, 0.8, 0.9])
-    >>> round(mean, 3), round(low, 3), high
+    >>> round(mean, 3), round(low, 3), round(high, 3)
     (0.8, 0.552, 1.0)
     """
-    mean, count = float(np.mean(areas)), len(areas)
+    mean, count = float(np.mean(values)), len(values)
     if count < 2:
         return mean, None
     from scipy.special import stdtrit  # comes with scikit-learn
 
-    half = float(stdtrit(count - 1, (1 + level) / 2)) * float(np.std(areas, ddof=1)) / math.sqrt(count)
-    return mean, [max(0.0, mean - half), min(1.0, mean + half)]
+    half = float(stdtrit(count - 1, (1 + level) / 2)) * float(np.std(values, ddof=1)) / math.sqrt(count)
+    return mean, [max(least, mean - half), min(1.0, mean + half)]
