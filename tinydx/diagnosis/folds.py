@@ -72,9 +72,9 @@ def diagnose_folds(
         study = subject.open_study(path, size=size, limit=limit, seed=seed, patient=patient, site=site or None)
         check_trainable(study)
         pool = joined([getattr(study, split) for split in SPLITS])
-        folds_of(pool, folds or USUAL, seed)  # what cannot be divided is an error now
+        folds_of(pool, folds or USUAL, seed, names=study.class_names)  # what cannot be divided is an error now
         sites = [] if site is None else sites_of(pool)[1]
-        print(study.describe(), flush=True)
+        print(f"{study.describe()}\n  these parts are put together and divided anew", flush=True)
         how = {"kind": name, **asked._asdict(), "limit": limit, "seed": seed, "folds": folds, "site": site, "choose": choose}
         settings = checks.settings(study, [], how | {"patient": patient})
         if resume and place.is_finished(settings, FILES):

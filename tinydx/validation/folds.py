@@ -113,7 +113,7 @@ def cross_validate(
     >>> [len(fold.test) for fold in found.folds], found.roc_auc_interval[0] < found.roc_auc < found.roc_auc_interval[1]
     ([30, 30, 30], True)
     """
-    part = _pool(study)
+    part = pooled(study)
     if isinstance(groups, str):
         if groups not in ("patient", "site"):
             raise ValueError(f"groups is {groups!r}: expected 'patient', 'site', None, or a name for each example")
@@ -191,7 +191,7 @@ def leave_one_site_out(
     >>> [fold.name for fold in found.folds], found.sites.accuracy > 0.9
     (['0', '1', '2'], True)
     """
-    part = _pool(study)
+    part = pooled(study)
     fold, names = sites_of(part)
     out = _run(build, part, fold, names, patients_of(part), seed, _prefix(resume, "site"), after)
     answers: list[np.ndarray] = []
@@ -234,8 +234,8 @@ class Chooser:
         return self.learner.answer(part)
 
 
-def _pool(study: Study | Examples) -> Examples:
-    """All examples of a study, or the examples."""
+def pooled(study: Study | Examples) -> Examples:
+    """All examples of a study, its splits one after the other, or the examples themselves."""
     part = joined([getattr(study, split) for split in SPLITS]) if isinstance(study, Study) else study
     if len(part.x) != len(part.y):
         raise ValueError(f"there are {len(part.x)} examples and {len(part.y)} labels: give one for each")

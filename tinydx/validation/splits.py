@@ -9,6 +9,7 @@ Equal examples count as one patient, too: else a test would ask for what trainin
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -51,13 +52,16 @@ def patients_of(part: Examples, groups: ArrayLike | None = None) -> np.ndarray:
     return np.unique(numbers, return_inverse=True)[1]
 
 
-def folds_of(part: Examples, folds: int, seed: int, patients: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def folds_of(
+    part: Examples, folds: int, seed: int, patients: np.ndarray | None = None, names: Sequence[str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Folds with nearly equal shares of the classes; the examples of a patient are in one fold.
 
-    Arguments: part; folds, how many; seed; patients (N,), a number for each example's patient (None: `patients_of`).
+    Arguments: part; folds, how many; seed; patients (N,), a number for each example's patient (None: `patients_of`);
+    names of the classes, for the error.
     Returns: (fold (N,), patients (N,)).
     Raises: ValueError for fewer than two folds, and where a class has fewer patients than there are folds.
-    Source: scikit-learn's StratifiedGroupKFold.
+    Source: scikit-learn's StratifiedGroupKFold, or StratifiedKFold where each patient has one example.
 
     >>> part = Examples(np.arange(8.0), np.arange(8) % 2, patient=np.arange(8) // 2)
     >>> fold, _ = folds_of(part, 2, seed=0)
@@ -69,8 +73,11 @@ def folds_of(part: Examples, folds: int, seed: int, patients: np.ndarray | None 
         raise ValueError(f"{folds} folds: two or more are needed, of which each is left out once")
     for k in np.unique(part.y):
         if (count := len(np.unique(patients[part.y == k]))) < folds:
-            raise ValueError(f"too few examples for folds: class {k} has {count} patients or files for {folds} folds")
-    splitter = sklearn("model_selection").StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+            name = names[k] if names else k
+            raise ValueError(f"too few examples for folds: class {name} has {count} patients or files for {folds} folds")
+    alone = len(np.unique(patients)) == len(patients)  # then the simpler splitter does the same, and sooner
+    made = getattr(sklearn("model_selection"), "StratifiedKFold" if alone else "StratifiedGroupKFold")
+    splitter = made(folds, shuffle=True, random_state=seed)
     fold = np.empty(len(part.y), np.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of classes with fewer examples than folds: patients are counted above
