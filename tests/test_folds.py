@@ -6,10 +6,10 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from small import dense_model, same_weights
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
+from small import dense_model, same_weights
 
 from tinydx.datasets.owners import owned
 from tinydx.datasets.study import Examples, Study, joined
@@ -303,6 +303,12 @@ def test_where_sites_do_not_differ_they_are_not_recognised():
     part = part._replace(y=np.random.default_rng(2).permutation(part.y))
     found = leave_one_site_out(lambda: (dense_model(3), Fitting(3)), part, folds=3)
     assert abs(found.sites.balanced - 0.25) < 0.1 and len(found.random.folds) == 3
+
+
+def test_a_patient_of_two_sites_does_not_train_for_either():
+    part = hospital()._replace(patient=np.array(["p0" if i in (0, 100) else f"q{i}" for i in range(240)]))
+    first = leave_one_site_out(LogisticRegression, part, folds=3).folds[0]
+    assert 0 in first.test and 100 not in first.train and 101 in first.train and len(first.train) == 179
 
 
 def test_a_site_of_one_class_has_no_area():

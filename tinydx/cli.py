@@ -169,9 +169,9 @@ def _add_diagnose(commands: Any) -> None:
     )
     p.add_argument(
         "--output",
-        default="diagnosis",
         metavar="FOLDER",
-        help="folder for the results, which replace earlier ones when they are complete (default: diagnosis)",
+        help="folder for the results, which replace earlier ones when they are complete (default: diagnosis; with --folds or "
+        "--site, which keep no model: validation)",
     )
     p.set_defaults(run=_diagnose, writes_files=True)
 
@@ -179,7 +179,9 @@ def _add_diagnose(commands: Any) -> None:
 def _diagnose(a: argparse.Namespace) -> int:
     command.advice = "; the same command with --resume continues"
     options = {k: v for k, v in vars(a).items() if k not in ("data", "run", "writes_files", "keeps_order")}
-    if a.folds is None and a.site is None:
+    single = a.folds is None and a.site is None
+    options["output"] = a.output or ("diagnosis" if single else "validation")
+    if single:
         from tinydx.diagnosis.diagnose import diagnose
 
         diagnose(a.data, **{k: v for k, v in options.items() if k not in ("folds", "site")})

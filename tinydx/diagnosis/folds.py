@@ -49,7 +49,7 @@ def diagnose_folds(
     choose: bool = False,
     patient: str | None = None,
     resume: bool = False,
-    output: str | Path = "diagnosis",
+    output: str | Path = "validation",
     **options: Any,
 ) -> dict[str, Any]:
     """Cross-validate a diagnosis, or leave out a site at a time, and report.

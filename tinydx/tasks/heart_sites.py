@@ -2,8 +2,8 @@
 
     python -m tinydx.tasks.heart_sites --data FOLDER [--output heart-sites]
 
-FOLDER is that of `tinydx.tasks.heart_sounds`: site a as wav files, the sites b, c, d and f as one .npz. Five seconds of each recording
-become class folders, whose files are named after their site, and `tinydx diagnose --site` does the rest:
+FOLDER is that of `tinydx.tasks.heart_sounds`: site a as wav files, the sites b, c, d and f as one .npz. Five seconds of each
+recording become class folders, whose files are named after their site, and `tinydx diagnose --site` does the rest:
 
     recordings of sites a, b, c, d, f --left out in turn--> ROC AUC at a site that training has not seen
                                       --five folds that mix the sites--> what a random split says

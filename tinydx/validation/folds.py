@@ -262,7 +262,8 @@ def _run(
     if prefix is not None:
         prefix.parent.mkdir(parents=True, exist_ok=True)
     for f, name in enumerate(names):
-        train, test = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+        test = np.flatnonzero(fold == f)
+        train = np.flatnonzero((fold != f) & ~np.isin(patients, patients[test]))  # a patient may have been at two sites
         began, own = time.perf_counter(), seed + SEEDS_APART * f
         learner = begin(build, own)
         learner.learn(part.take(train), own, prefix and prefix.with_name(f"{prefix.name}-{f}.run"))
