@@ -127,7 +127,7 @@ class Runner:
         row = {
             "name": fold.name,
             "count": len(fold.test),
-            "patients": len(np.unique(self.patients[fold.test])),
+            "patients": None if self.pool.patient is None else len(np.unique(self.patients[fold.test])),
             "roc_auc": fold.roc_auc,
             "roc_auc_interval": fold.roc_auc_interval,
             **_rates(part.y, table, classes, learner.plan.threshold),

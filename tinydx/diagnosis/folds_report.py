@@ -115,7 +115,8 @@ def rows_of(part: dict[str, Any], title: str) -> list[list[str]]:
     for row in part["folds"]:
         keys = ("accuracy", "sensitivity", "specificity", "baseline_roc_auc")
         rates = ["-" if row[key] is None else f"{row[key]:.3f}" for key in keys]
-        rows.append([short(shown(row["name"]), 16), str(row["count"]), str(row["patients"]), figure(row), *rates])
+        patients = "-" if row["patients"] is None else str(row["patients"])
+        rows.append([short(shown(row["name"]), 16), str(row["count"]), patients, figure(row), *rates])
     end = f"{part['baseline']['roc_auc']:.3f}" if part["baseline"] else "-"
     return [*rows, ["mean", "", "", figure(part), "", "", "", end]]
 
