@@ -72,7 +72,9 @@ def _of_sites(metrics: dict[str, Any], noun: str) -> list[str]:
     said = [f"At a site that training has not seen: ROC AUC {figure(metrics)}, {where}."]
     if without:
         said.append(f"Without a ROC AUC, since all of one class: {', '.join(map(shown, without))}.")
-    said.append(f"Folds that mix the sites say {figure(metrics['random'])} of the same {noun}.")
+    mixed = metrics["random"]
+    beside = f", of the baseline {figure(mixed['baseline'])}" if mixed["baseline"] else ""
+    said.append(f"Folds that mix the sites say {figure(mixed)} of the same {noun}{beside}.")
     r = metrics["recognised"]
     low, high = r["accuracy_interval"]
     said.append(
