@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,16 +76,31 @@ class Kind:
         return None
 
     def open_study(
-        self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int, patient: str | None = None
+        self,
+        path: str | Path | None,
+        *,
+        size: int | None,
+        limit: int | None,
+        seed: int,
+        patient: str | None = None,
+        site: str | None = None,
     ) -> Study:
         """Read the data at a path into memory, as splits; without a path, synthetic data.
 
         Arguments: path; size, how much of an example is kept, in this kind's unit (None: its default); limit, at most how many
-        examples of each class and split (None: all); seed of the splits; patient, a regular expression on a file's path below the
-        data folder, whose only group is the patient (None: by the names that public sets give).
+        examples of each class and split (None: all); seed of the splits; patient and site, of a table the names of the columns
+        (None: the usual names), else regular expressions on a file's path below the data folder, whose only group is the patient
+        or the site (None: by the names that public sets give).
         Raises: one-line errors for data that cannot be used.
         """
         raise NotImplementedError
+
+    def learn_reading(self, study: Study) -> Study:
+        """The study with what its own training examples say about how examples are read, such as the vocabulary of texts.
+
+        Folds use it, so that nothing of an example that is left out has a part in reading the others.
+        """
+        return replace(study, preprocessing=dict(study.preprocessing))
 
     def plan(self, study: Study, options: Options) -> Plan:
         """How to train on these examples: what the options say, and for the rest what suits the kind and the number of examples.
@@ -205,7 +221,7 @@ def parts_of(examples: Examples, counts: Sequence[int]) -> list[Examples]:
     """
     ends = np.cumsum(counts).tolist()
     cuts = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
-    return [Examples(examples.x[cut], examples.y[cut], examples.files and examples.files[cut]) for cut in cuts]
+    return [examples.take(cut) for cut in cuts]
 
 
 def output_layer(classes: int) -> Dense:
