@@ -45,7 +45,7 @@ def predict(model_path: str, entries: list[str], refer: float | None = None) -> 
         if isinstance(found, Answer):
             said, figures = names.shown(found.name), f"{found.probability:.3f}"
             if refer is not None:
-                said, figures = referring.cells(model, found.outputs, refer)
+                _, said, figures = referring.refer(model, found.outputs, refer)
             print(f"{names.shown(found.entry)}\t{said}\t{figures}")
         else:
             print(f"tinydx: {names.line(found)}", file=sys.stderr)
