@@ -43,8 +43,9 @@ COARSE, SMALL, FULL = 16, 32, 64  # pixels of a descriptor, of the pictures for 
 NEIGHBOURS, ALIKE, FIRST, LAST = 8, 6, 2, 8  # compared with each picture; the one that sets its scale
 GAP = 1.35  # by how much the strength of copies exceeds their scales
 PROMISING = 0.6  # the same after the coarse alignment: such pairs get the fine one
+CERTAIN = 6.2  # strength of pairs that need no comparison with other neighbours, and are none for others
 INNER = 3.0  # least strength of padded pictures without their padding
-TYPICAL = 2.6  # a picture's scale where it has no RANK + 1 neighbours
+TYPICAL = 2.6  # a picture's scale where it has too few neighbours; its weight falls with the number of pictures
 CROP, ZOOM = 0.06, 0.035  # of a side: most that a copy lacks at each end
 DIMENSIONS, DRAWN, DRAWS, PRIOR = 96, 800, 4, 100  # of a descriptor; pictures changed, how often; the weight of the prior in pictures
 MARGIN, EDGE = 0.06, 0.3  # of a picture's range of grey values: most within padding, least at the end of padding
@@ -119,7 +120,7 @@ def _trimmed(x: np.ndarray) -> np.ndarray:
             content = np.flatnonzero((away > MARGIN * (high - low)).any(axis=1))
             first = content[0] if len(content) else 0
             inside = first + max(1, len(x) // 24)  # after the blur of resizing
-            if 0 < first and inside < len(x) - 1 and away[inside].mean() > EDGE * (high - low):
+            if first > 0 and inside < len(x) - 1 and away[inside].mean() > EDGE * (high - low):
                 x = x[inside:]
         x = np.rot90(x)
     return x
@@ -280,10 +281,12 @@ def _excess(strength: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     _, first = np.unique(pairs[order, :2], axis=0, return_index=True)  # the best orientation of two pictures
     best = order[first]
     scale = np.full(pairs.max(initial=0) + 1, TYPICAL)
+    best = best[strength[best] < CERTAIN]
     owner, value = pairs[best, :2].ravel(), np.repeat(strength[best], 2)
     ranked = np.lexsort((-value, owner))
     owners, begins, counts = np.unique(owner[ranked], return_index=True, return_counts=True)
+    least = TYPICAL * PRIOR / (PRIOR + len(scale))
     for i, begin, count in zip(owners, begins, counts, strict=True):
         if count > FIRST:
-            scale[i] = value[ranked[begin + FIRST : begin + min(count, LAST)]].mean()
-    return strength - scale[pairs[:, :2]].mean(axis=1)
+            scale[i] = max(least, value[ranked[begin + FIRST : begin + min(count, LAST)]].mean())
+    return np.where(strength < CERTAIN, strength - scale[pairs[:, :2]].mean(axis=1), np.inf)
