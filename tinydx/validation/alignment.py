@@ -1,9 +1,9 @@
-r"""Two pictures of possibly one thing, aligned: which window of one shows what a window of the other shows, and what differs then.
+r"""Two pictures, aligned: which window of one shows what a window of the other shows, and what differs then.
 
     a, b -> windows -> both resampled -> Gauss-Newton: better windows, a few times -> residual
 
-A place v of b (0 to 1 along an axis) is the place s v + t of a; the windows are the part that both show. With x from a and y from b,
-a step of Gauss-Newton is the linear fit
+A place v of b (0 to 1 along an axis) is the place s v + t of a; the windows are the part that both show. With x from a and y
+from b, a step of Gauss-Newton is the linear fit
 
     y  ~  c0 x + c1 x^2 + (p_r + q_r r) dx/dr + (p_c + q_c c) dx/dc        r, c: rows and columns, 0 to 1
 
@@ -51,7 +51,7 @@ def standardised(x: np.ndarray) -> np.ndarray:
 
 
 def sampling(size: int, spans: np.ndarray, samples: int) -> np.ndarray:
-    """Weights (P, samples, size) by which a window of a row of pixels is resampled: linear, over as many pixels as a sample spans.
+    """Weights (P, samples, size) that resample a window of a line of pixels: linear, over as many pixels as a sample spans.
 
     Arguments: size in pixels; spans (P,2), begin and end as shares of it; samples.
 

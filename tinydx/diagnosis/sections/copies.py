@@ -39,7 +39,8 @@ def find(run: Run) -> dict[str, Any]:
         warning += f"{rows[0]['first']['name']} of {rows[0]['second']['name']}{_change(run, rest)}."
     contradicting = sum(_class(study, *a) != _class(study, *b) for a, b in pairs)
     sentence = _sentence(run, rows, counts, contradicting, len(places))
-    return {"pairs": rows, "counts": dict(counts), "seen": len(seen), "test_without": rest, "warning": warning, "sentence": sentence}
+    told = {"warning": warning, "sentence": sentence}
+    return {"pairs": rows, "counts": dict(counts), "seen": len(seen), "test_without": rest, **told}
 
 
 def _class(study: Study, split: str, i: int) -> str:

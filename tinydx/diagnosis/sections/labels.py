@@ -52,7 +52,7 @@ def _sentence(rows: list[dict[str, Any]], wrong: int, noun: str) -> str:
 def bands(page: Page, found: dict[str, Any]) -> list[Band]:
     """The surest errors as a table."""
     count, level = found["count"], f"{CONFIDENT:.0%}"
-    words = f"In {count} wrong answers the model is at least {level} sure. Either the label is wrong or the model; a look may tell."
+    words = f"In {count} wrong answers the model is at least {level} sure. The label is wrong, or the model: look at the example."
     some = f" The {LISTED} surest; metrics.json has all." if count > LISTED else ""
     rows = [["test " + page.kind.noun.removesuffix("s"), "labelled", "called", "probability"]]
     rows += [[row["name"], row["label"], row["called"], f"{row['probability']:.3f}"] for row in found["errors"][:LISTED]]
