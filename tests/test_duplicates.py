@@ -59,7 +59,7 @@ def test_copies_of_phantoms_are_found_and_nothing_else():
 
 def test_copies_of_chest_images_of_28_pixels_are_found(real_data):
     images = np.load(real_data("pneumoniamnist_trainval") / "pneumoniamnist.npz")["train_images"][:1000]
-    real = {(18, 504), (120, 231), (262, 889), (578, 804)}  # by eye: the first two equal, the others one patient's, hardly moved
+    real = {(18, 504), (120, 231)}  # equal
     pictures, pairs = planted(list(images), 60, seed=2)
     found = set(near_duplicates(pictures))
     assert pairs <= found
@@ -135,7 +135,8 @@ def test_alignment_finds_the_window():
     found = align(standardised(a), 2 * b + b**2 / 9, align(standardised(a), b, Windows.whole(3), 12, 4), 28, 4)
     np.testing.assert_allclose(found.shift, np.tile(window[:, 0], (3, 1)), atol=0.01)
     np.testing.assert_allclose(found.scale, np.tile(np.ptp(window, axis=1), (3, 1)), atol=0.01)
-    assert residual(standardised(a), b, found, 28).max() < 0.01 < residual(standardised(a), b, Windows.whole(3), 28).min()
+    aligned, details = residual(standardised(a), b, found, 28)
+    assert aligned.max() < 0.01 < residual(standardised(a), b, Windows.whole(3), 28)[0].min() and details.min() > 0.9
 
 
 def test_sampling_is_an_average_and_the_identity_at_the_same_size():

@@ -89,11 +89,15 @@ def align(a: np.ndarray, b: np.ndarray, windows: Windows, samples: int, steps: i
     return windows
 
 
-def residual(a: np.ndarray, b: np.ndarray, windows: Windows, samples: int) -> np.ndarray:
-    """The share (P,) of what b's window shows that a's does not explain: 1 - R^2 of the fit by x, its Laplacian and hinges."""
+def residual(a: np.ndarray, b: np.ndarray, windows: Windows, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """What b's window shows that a's does not explain, by a fit of x, its Laplacian (blur) and hinges (grey values that saturate).
+
+    Returns: 1 - R (P,), R the correlation of y and its fit; the same correlation of the details (P,), without slow changes.
+    """
     x, y = _both(a, b, windows, samples)
     explained, _ = _fit([x, _laplacian(x), *(np.maximum(x - bend, 0) for bend in BENDS)], y, 1e-4)
-    return 1 - np.clip((standardised(explained) * y).mean(axis=(1, 2)), 0, 1)
+    whole, details = (standardised(v) * standardised(w) for v, w in ((explained, y), (_details(explained), _details(y))))
+    return 1 - np.clip(whole.mean(axis=(1, 2)), 0, 1), details.mean(axis=(1, 2))
 
 
 def _both(a: np.ndarray, b: np.ndarray, windows: Windows, samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -110,6 +114,14 @@ def _fit(terms: list[np.ndarray], y: np.ndarray, ridge: float) -> tuple[np.ndarr
     products[:, own, own] = (1 + ridge) * products[:, own, own] + ridge
     c = np.linalg.solve(products, x @ y.reshape(len(y), -1, 1))
     return (c.transpose(0, 2, 1) @ x).reshape(y.shape), c[..., 0]
+
+
+def _details(x: np.ndarray) -> np.ndarray:
+    """x without what a blur of a few pixels leaves of it."""
+    blurred = x
+    for _ in range(8):
+        blurred = blurred + _laplacian(blurred) / 6
+    return x - blurred
 
 
 def _laplacian(x: np.ndarray) -> np.ndarray:

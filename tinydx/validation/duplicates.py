@@ -17,11 +17,12 @@ correlate by r = (l - 1) / l, those of different pictures do not, and the logari
 
 which for all pairs is a matrix product, in blocks. For few pictures T leans on a covariance that falls with distance.
 
-**Threshold.** The strength of a pair is -log e. How well a different picture explains a picture depends on the picture: its scale
+**Threshold.** e is 1 - R of a fit; the strength of a pair is -log e. How well a different picture explains a picture depends on the picture: its scale
 is the mean strength of its third to eighth best neighbours. A pair is reported where its strength exceeds the mean scale of its
-two pictures by GAP, that is, where e is e^GAP = 3.9 times smaller than usual. GAP lies between two measured distributions, 1,000
-pictures each: of different phantoms of 48 and 150 pixels the largest excess is 1.2, of different PneumoniaMNIST images of 28
-pixels 1.3 (one patient's, by eye), while copies that are changed in several ways at once mostly have more than 1.5.
+two pictures by GAP, that is, where e is e^GAP = 4 times smaller than usual, and where their details correlate, too. GAP lies
+between two distributions, measured on 1,000 pictures each: of different phantoms of 48 and 150 pixels the largest excess is 1.2,
+of different PneumoniaMNIST images of 28 pixels 1.4 (one patient's, by eye), while of copies that are changed in several ways at
+once 199 of 200 have more.
 
 Source: Fisher 1936 for the directions; Ioffe 2006 for the likelihood ratio; Lowe 2004 for comparing with the other neighbours.
 """
@@ -39,7 +40,7 @@ from tinydx.validation.alignment import Windows, align, residual, sampling, seen
 COARSE, SMALL, FULL = 16, 32, 64  # pixels of a descriptor, of the pictures for all pairs, and of those for promising pairs
 NEIGHBOURS, ALIKE = 8, 6  # pictures compared with each one: the most similar by descriptors, and by pixels
 FIRST, LAST = 2, 8  # best neighbours that make the scale of a picture
-GAP = 1.35  # by how much the strength of copies exceeds their scales
+GAP, DETAILS = 1.4, 0.65  # of copies: by how much their strength exceeds their scales, least correlation of details
 PROMISING = 0.6  # the same after the coarse alignment: such pairs get the fine one
 CERTAIN = 6.2  # strength of pairs that need no comparison with other neighbours, and are none for others
 INNER = 3.0  # least strength of padded pictures without their padding
@@ -89,8 +90,8 @@ def near_duplicates(pictures: Sequence[ArrayLike] | np.ndarray) -> list[tuple[in
     promising = np.unique(pairs[_excess(strength, pairs) > PROMISING, :2])
     close = np.isin(pairs[:, :2], promising).any(axis=1)  # with the other neighbours of both, to compare with
     pairs, windows = pairs[close], Windows(*(part[close] for part in windows))
-    strength = _fine(grey, pairs, windows)
-    found = pairs[_excess(strength, pairs) > GAP]
+    strength, details = _fine(grey, pairs, windows)
+    found = pairs[(_excess(strength, pairs) > GAP) & (details > DETAILS)]
     found = found[_beside_padding(grey, found) > INNER]
     return sorted({(int(used[i]), int(used[j])) for i, j, _ in found})
 
@@ -227,21 +228,23 @@ def _coarse(small: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, Windows]:
     for rows in _blocks(pairs):
         a, b = _sides(small, rows)
         windows = align(a, b, align(a, b, Windows.whole(len(rows)), 12, 3), COARSE, 2)
-        strengths.append(_strength(residual(a, b, windows, COARSE)))
+        strengths.append(_strength(residual(a, b, windows, COARSE)[0]))
         parts.append(windows)
     return np.concatenate(strengths), Windows(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def _fine(grey: Sequence[np.ndarray], pairs: np.ndarray, windows: Windows) -> np.ndarray:
-    """The strength of each pair after alignment on many pixels."""
-    strengths = [np.empty(0, np.float32)]
+def _fine(grey: Sequence[np.ndarray], pairs: np.ndarray, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """The strength of each pair after alignment on many pixels, and how its details correlate."""
+    found = [np.empty((2, 0), np.float32)]
     for start, rows in zip(range(0, len(pairs), PAIRS), _blocks(pairs), strict=True):
         numbers, places = np.unique(rows[:, :2], return_inverse=True)
         full = _resized([grey[i] for i in numbers], FULL)
         a, b = _sides(full, np.column_stack([places.reshape(-1, 2), rows[:, 2]]))
         part = Windows(*(w[start : start + PAIRS] for w in windows))
-        strengths.append(_strength(residual(a, b, align(a, b, part, 28, 2), 28)))
-    return np.concatenate(strengths)
+        rest, details = residual(a, b, align(a, b, part, 28, 2), 28)
+        found.append(np.stack([_strength(rest), details]))
+    strength, details = np.concatenate(found, axis=1)
+    return strength, details
 
 
 def _beside_padding(grey: Sequence[np.ndarray], pairs: np.ndarray) -> np.ndarray:
@@ -253,7 +256,7 @@ def _beside_padding(grey: Sequence[np.ndarray], pairs: np.ndarray) -> np.ndarray
             full = _resized(inner, FULL)
             alone = np.array([[0, 1, orientation]])
             _, windows = _coarse(full, alone)
-            strength[k] = _fine(inner, alone, windows)[0]
+            strength[k] = _fine(inner, alone, windows)[0][0]
     return strength
 
 
