@@ -55,9 +55,8 @@ def sampling(size: int, spans: np.ndarray, samples: int) -> np.ndarray:
 
     Arguments: size in pixels; spans (P,2), begin and end as shares of it; samples.
 
-    >>> sampling(4, np.array([[0.0, 1.0]]), 2)[0].round(2)
-    array([[0.43, 0.43, 0.14, 0.  ],
-           [0.  , 0.14, 0.43, 0.43]])
+    >>> sampling(4, np.array([[0.0, 0.5]]), 2)[0].tolist()
+    [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]
     """
     begin, end = (size * spans[:, k, None, None].astype(np.float32) for k in (0, 1))
     step = (end - begin) / samples
@@ -90,14 +89,13 @@ def align(a: np.ndarray, b: np.ndarray, windows: Windows, samples: int, steps: i
 
 
 def residual(a: np.ndarray, b: np.ndarray, windows: Windows, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """What b's window shows that a's does not explain, by a fit of x, its Laplacian (blur) and hinges (grey values that saturate).
+    """What b's window shows that a's does not explain, by a fit of x, its Laplacian (blur) and hinges (saturation).
 
     Returns: 1 - R (P,), R the correlation of y and its fit; the same correlation of the details (P,), without slow changes.
     """
     x, y = _both(a, b, windows, samples)
     explained, _ = _fit([x, _laplacian(x), *(np.maximum(x - bend, 0) for bend in BENDS)], y, 1e-4)
-    whole, details = (standardised(v) * standardised(w) for v, w in ((explained, y), (_details(explained), _details(y))))
-    return 1 - np.clip(whole.mean(axis=(1, 2)), 0, 1), details.mean(axis=(1, 2))
+    return 1 - np.clip(_correlation(explained, y), 0, 1), _correlation(explained - _blurred(explained), y - _blurred(y))
 
 
 def _both(a: np.ndarray, b: np.ndarray, windows: Windows, samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -116,12 +114,16 @@ def _fit(terms: list[np.ndarray], y: np.ndarray, ridge: float) -> tuple[np.ndarr
     return (c.transpose(0, 2, 1) @ x).reshape(y.shape), c[..., 0]
 
 
-def _details(x: np.ndarray) -> np.ndarray:
-    """x without what a blur of a few pixels leaves of it."""
-    blurred = x
-    for _ in range(8):
-        blurred = blurred + _laplacian(blurred) / 6
-    return x - blurred
+def _correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Of each two pictures (P,)."""
+    return (standardised(x) * standardised(y)).mean(axis=(1, 2))
+
+
+def _blurred(x: np.ndarray) -> np.ndarray:
+    """Pictures without details of a few pixels: diffusion in six steps."""
+    for _ in range(6):
+        x = x + _laplacian(x) / 5
+    return x
 
 
 def _laplacian(x: np.ndarray) -> np.ndarray:

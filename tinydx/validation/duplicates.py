@@ -17,12 +17,12 @@ correlate by r = (l - 1) / l, those of different pictures do not, and the logari
 
 which for all pairs is a matrix product, in blocks. For few pictures T leans on a covariance that falls with distance.
 
-**Threshold.** e is 1 - R of a fit; the strength of a pair is -log e. How well a different picture explains a picture depends on the picture: its scale
-is the mean strength of its third to eighth best neighbours. A pair is reported where its strength exceeds the mean scale of its
-two pictures by GAP, that is, where e is e^GAP = 4 times smaller than usual, and where their details correlate, too. GAP lies
-between two distributions, measured on 1,000 pictures each: of different phantoms of 48 and 150 pixels the largest excess is 1.2,
-of different PneumoniaMNIST images of 28 pixels 1.4 (one patient's, by eye), while of copies that are changed in several ways at
-once 199 of 200 have more.
+**Threshold.** e is 1 - R of a fit; the strength of a pair is -log e. How well a different picture explains a picture depends on
+the picture: its scale is the mean strength of its third to eighth best neighbours. A pair is reported where its strength exceeds
+the mean scale of its two pictures by GAP, that is, where e is e^GAP = 4 times smaller than usual, and where their details
+correlate, too. GAP lies between two distributions, measured on sets of 1,000 pictures: of different phantoms of 48 and 150 pixels
+the largest excess is 1.2, of different PneumoniaMNIST images of 28 pixels 1.4, while copies that are changed in several ways at
+once have more, but for one in some hundreds.
 
 Source: Fisher 1936 for the directions; Ioffe 2006 for the likelihood ratio; Lowe 2004 for comparing with the other neighbours.
 """
@@ -49,8 +49,8 @@ CROP, ZOOM = 0.06, 0.035  # of a side: most that a copy lacks at each end
 DIMENSIONS, DRAWN, DRAWS = 96, 800, 4  # of a descriptor; pictures from which it is learnt, and how often each is changed
 PRIOR = 100  # pictures that outweigh what is assumed of them
 MARGIN, EDGE = 0.06, 0.3  # of a picture's range of grey values: most within padding, least at the end of padding
-BLOCK = 2**21  # numbers in a block of similarities
-PAIRS = 4096  # aligned at once
+BLOCK = 2**19  # numbers in a block of similarities
+PAIRS = 512  # aligned at once
 
 
 class Descriptor(NamedTuple):
