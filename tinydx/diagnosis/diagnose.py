@@ -205,6 +205,7 @@ def _report(
             title=kind.synthetic_title if study.synthetic else f"Diagnosis: {study.source}",
             subtitle=subtitle,
             synthetic=study.synthetic,
+            study=study,
         )
     except Exception:
         write_numbers(folder, metrics, history)
@@ -220,7 +221,9 @@ def _recipe(plan: Plan, choice: dict[str, Any] | None, ensemble: dict[str, Any] 
 
 def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     """The results on the test examples beside the baselines', and elsewhere; what speaks against the model comes first."""
-    lines = [f"\nOn {metrics['count']} {'synthetic ' if study.synthetic else ''}test {study.noun}{_unseen(study)}:"]
+    copies = metrics["copies"]
+    known = f", {copies['seen']} of them copies of training {study.noun}" if copies["seen"] else _unseen(study)
+    lines = [f"\nOn {metrics['count']} {'synthetic ' if study.synthetic else ''}test {study.noun}{known}:"]
     better = metrics["verdict"].startswith("Better")
     if not better:
         lines.insert(0, f"\n{metrics['verdict']}")
@@ -234,6 +237,7 @@ def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     lines += all_words(metrics)
     for row in metrics["elsewhere"]:
         lines += ["", *elsewhere.words(row)]
+    lines[:0] = [f"\n! {copies['warning']}"] if copies["warning"] else []
     lines[:0] = [f"\n! {row['path']}: {row['warnings'][0]}" for row in metrics["elsewhere"] if row["warnings"]]
     if not (metrics["elsewhere"] or study.synthetic):
         lines.append(f"Not tested on {study.noun} from another place: --also PATH does that, or `tinydx evaluate MODEL PATH`.")

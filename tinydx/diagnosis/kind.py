@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx.datasets.copies import keys_of
 from tinydx.datasets.study import Examples, Study
 from tinydx.files import visible_files
 from tinydx.layers import Dense
@@ -68,6 +69,7 @@ class Kind:
     augmentations: tuple[str, ...] = ("document", "none")  # names for --augment, the default first
     features_name: str = ""  # what `features` returns, in a few words: "pixels at 32x32"
     changes: tuple[str, ...] = ()  # words for the changes of `shifted`, in its order: "framed differently"
+    copied: str = "equal"  # what `copies` finds, in words
     columns: int  # of the page's grid of examples
     panel_height: float  # of an example with its caption on the page, in inches
 
@@ -147,6 +149,12 @@ class Kind:
         Returns: all examples under the first change, then all under the second, and so on; None where the kind states no changes.
         """
         return None
+
+    def copies(self, x: np.ndarray) -> list[tuple[int, int]]:
+        """Pairs (i, j), i < j, of examples that are copies of each other: here equal ones."""
+        keys = keys_of(x)
+        first = {key: i for i, key in reversed(list(enumerate(keys)))}
+        return [(first[key], j) for j, key in enumerate(keys) if first[key] < j]
 
     def features(self, study: Study, part: Examples) -> np.ndarray:
         """The numbers of which the baseline of `tinydx.diagnosis.baselines` makes its diagnosis: float32 (N,D)."""

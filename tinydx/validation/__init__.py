@@ -8,6 +8,7 @@
     noise.py         the noise test: what each of these says where there is nothing to learn
     delong.py        the interval of an ROC area, and the test of two areas on the same examples
     mcnemar.py       the test of two accuracies on the same examples
+    duplicates.py    near duplicates among pictures, with what alignment.py says of two
     temperature.py   one number that makes probabilities as sure as they are right
     conformal.py     sets of classes that hold the true one as often as promised
     net_benefit.py   what decisions by a model are worth beside treating all or none
@@ -18,6 +19,7 @@ Arrays flow in, numbers flow out; only folds.py trains, and what it trains it is
 
 from tinydx.validation.conformal import conformal_quantile, conformal_scores, conformal_sets
 from tinydx.validation.delong import delong_interval, delong_test
+from tinydx.validation.duplicates import near_duplicates
 from tinydx.validation.folds import cross_validate, leave_one_site_out, nested
 from tinydx.validation.learners import Fitting
 from tinydx.validation.mcnemar import mcnemar_test
@@ -40,6 +42,7 @@ __all__ = [
     "log_loss",
     "logits_of",
     "mcnemar_test",
+    "near_duplicates",
     "nested",
     "net_benefit",
     "shuffled_labels",

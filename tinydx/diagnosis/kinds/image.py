@@ -54,6 +54,7 @@ from tinydx.preprocessing.files import (
 from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
 from tinydx.saving.header import expect_count, expect_list, expect_number
+from tinydx.validation import near_duplicates
 
 DOCUMENT_SIZE, SIZE = 150, 48  # pixels, of the document's program and of the recipe
 STEPS, BATCH, EPOCHS = 700, 64, 10  # of the recipe; an epoch is a tenth of the steps, after which validation is shown
@@ -108,6 +109,7 @@ class ImageKind(Kind):
     synthetic_schedule = (8, 16)  # 128 batches: easier than real data
     features_name = "pixels (at most 32x32)"
     changes = tuple(change.words for change in CHANGES)
+    copied = "equal, resized, flipped, slightly cropped, re-encoded or exposed anew"
     columns, panel_height = 6, 1.88
 
     def usual_size(self, path: str | Path | None, options: Options) -> int | None:
@@ -181,6 +183,9 @@ class ImageKind(Kind):
         x = np.array(changed, np.uint8).reshape(-1, *part.x.shape[1:])
         files = None if part.files is None else part.files * len(CHANGES)
         return Examples(x, np.tile(part.y, len(CHANGES)), files)
+
+    def copies(self, x: np.ndarray) -> list[tuple[int, int]]:
+        return near_duplicates(x)
 
     def features(self, study: Study, part: Examples) -> np.ndarray:
         """The pixels of the image at 32x32 (or its own size if that is smaller), 0 to 1; in colour where training images are."""

@@ -102,6 +102,7 @@ class TextKind(Kind):
     network = "a bag of words"
     networks = ("mean", "linear", "lstm")
     synthetic_title = synthetic_notice = ""  # there are no synthetic texts
+    copied = "equal but for capitals and spaces"
     columns, panel_height = 3, 1.5
     features_name = "TF-IDF of words and pairs"
 
@@ -164,6 +165,9 @@ class TextKind(Kind):
 
     def plain_batches(self, study: Study, part: Examples, batch: int) -> Any:
         return data.batches(ids_of(part.x, study.preprocessing), part.y, batch_size=batch)
+
+    def copies(self, x: np.ndarray) -> list[tuple[int, int]]:
+        return super().copies(np.array([" ".join(text.casefold().split()) for text in x], object))
 
     def features(self, study: Study, part: Examples) -> np.ndarray:
         """TF-IDF of the words and pairs of words that occur in at least two training texts; the most frequent up to `COLUMNS`."""
