@@ -159,7 +159,7 @@ def backward(dout, p):
     (draw(3, 2),),
     (
         ("/ p.size", "", "size|1/|mean|division"),
-        ("/ p.size", "/ len(p)", "size|len|shape|constant|factor 2|twice|score"),
+        ("/ p.size", "/ len(p)", "size|len|shape|constant|factor 2|twice|score|1/2"),
         ("T / p - (1 - T)", "T / p + (1 - T)", "sign"),
         ("-(T / p", "(T / p", "sign"),
         ("dp * p * (1 - p)", "dp * p", "1 - p|factor|slope"),

@@ -1,7 +1,8 @@
 """Evidence for any function: which single change of the learner's own source gives the right gradient?
 
-The backward is run again with one thing changed: y in place of x, another sign or axis, a factor more or less. What makes it
-right names the mistake, and the advice is that line. It needs the source, which functions typed at a prompt do not have.
+The backward is run again with one thing changed: y in place of x, another sign or axis, a factor more or less. A change counts if
+it makes a wrong gradient right for two cotangents and at all other sizes, and leaves the right ones right. The most likely one
+names the mistake, and the advice is that line. It needs the source, which functions typed at a prompt do not have.
 """
 
 from __future__ import annotations
@@ -9,92 +10,139 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinydx.gradcheck.edits import Edit, edits
+from tinydx.gradcheck.changes import CHANGES, Scene
+from tinydx.gradcheck.edits import Blame, Edit, ordered, places_of
 from tinydx.gradcheck.evidence import Evidence
 from tinydx.gradcheck.limits import silent
+from tinydx.gradcheck.moves import MOVES
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.rules import as_list
-from tinydx.gradcheck.source import definition, helpers, rebuilt
+from tinydx.gradcheck.seen import watched
+from tinydx.gradcheck.sizes import outside
+from tinydx.gradcheck.source import Remade, definition, helpers
 from tinydx.gradcheck.truth import generator
 
 SECONDS = 0.6  # of computing, for all gradients of a check
 
 
 def repairs(evidence: Sequence[Evidence]) -> dict[int, Diagnosis]:
-    """For each wrong gradient (its argument's index) the first change of the learner's source that makes it right.
+    """For each wrong gradient (its argument's index) the most likely change of the learner's source that makes it right.
 
     Arguments: evidence, of the wrong gradients of one check.
     """
     subject, found = evidence[0].subject, dict[int, Diagnosis]()
-    backward, again = subject.backward, subject.again
-    if backward is None or again is None or definition(backward) is None:
+    backward = subject.backward
+    if backward is None or subject.again is None or definition(backward) is None:
         return found
     if any(backward is slip.backward for op in subject.ops for slip in op.slips):
         return found
     deadline = time.process_time() + SECONDS
-    known = dict(zip(subject.names, subject.arrays, strict=True)) | {"y": np.asarray(subject.value(subject.arrays)[0])}
-    tried = _Tried(evidence[0])
+    tried = _Tried(evidence)
     with silent(), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        with contextlib.suppress(SyntaxError, RecursionError):
-            for edit, changed in _changed(backward, known, [e.k for e in evidence]):
-                for e in tried.right(changed, [e for e in evidence if e.k not in found]):
+        with contextlib.suppress(RecursionError):
+            for edit, changed in _changed(backward, tried):
+                mended = tried.right(changed, found)
+                if mended and len(mended) == len(evidence):  # one reason for all is better than one for each
+                    found.clear()
+                for e in mended:
                     found[e.k] = Diagnosis(edit.name, f"With one change your {e.label} is right: {edit.advice}.")
-                if len(found) == len(evidence) or time.process_time() > deadline:
+                if (mended and len(mended) == len(evidence)) or time.process_time() > deadline:
                     break
     return found
 
 
-def _changed(backward: Any, known: dict[str, Any], wrong: list[int]) -> Iterator[tuple[Edit, Callable]]:
-    """The backward with each single change in itself or in a function that it calls."""
-    names = [n for n in known if n.isidentifier()]
-    names += [n for n, v in backward.__globals__.items() if isinstance(v, float | int | np.ndarray) and not n.startswith("_")][:4]
+def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, Callable]]:
+    """The backward with each single change in itself, the most likely first, and then in a function that it calls."""
+    e = tried.evidence[0]
+    known = dict(zip(e.subject.names, e.subject.arrays, strict=True)) | {"y": np.asarray(e.subject.value(e.subject.arrays)[0])}
+    known = {n: v for n, v in known.items() if n.isidentifier()}
+    blame = Blame(definition(backward), [e.k for e in tried.evidence], e.right)  # type: ignore[arg-type]
     for called, function in [("", backward), *helpers(backward)]:
         node = definition(function)
         if node is None:
             continue
-        extra = {n: v for n, v in known.items() if n not in function.__globals__} if not called else {}
-        for edit in edits(node, names if not called else [], wrong if not called else []):
+
+        def inside(changed: Callable, called: str = called) -> Callable:
+            """The backward that calls this function in place of the one changed."""
+            return Remade(backward, definition(backward), {called: changed})() if called else changed  # type: ignore[arg-type]
+
+        scene = _scene(function, node, known if not called else {}, lambda changed: tried.run(inside(changed)))
+        extra = {n: v for n, v in scene.offered.items() if n not in function.__globals__}
+        remade = Remade(function, node, extra)
+        for edit in ordered((x for kind in (*CHANGES, *MOVES) for x in kind(scene)), None if called else blame):
             try:
                 for place in edit.places:
-                    place.put(edit.new)
-                made = rebuilt(function, node, extra)
-                yield edit, rebuilt(backward, definition(backward), {called: made}) if called else made  # type: ignore[arg-type]
+                    place.put(edit.made(place))
+                changed = inside(remade())
             except Exception:  # this change makes no valid function
                 continue
             finally:
                 for place in edit.places:
                     place.put(place.node)
+            yield edit, changed
+
+
+def _scene(function: Any, node: Any, known: Mapping[str, Any], run: Callable[[Callable], Any]) -> Scene:
+    """The places of a function, and the names that it has or could have."""
+    places = places_of(node)
+    seen = watched(function, node, places, run)
+    first = next((a.arg for a in (*node.args.posonlyargs, *node.args.args)), "")
+    own = {n: v for n, v in seen.names.items() if not n.startswith("_")} | outside(function)
+    return Scene(places, seen, own, {n: v for n, v in known.items() if n not in own}, first, bool(known))
 
 
 class _Tried:
     """Runs changed backwards; forward runs once, and what it saved is copied for each."""
 
-    def __init__(self, e: Evidence):
-        self.e, rng = e, generator(40)
+    def __init__(self, evidence: Sequence[Evidence]):
+        self.evidence, e, rng = evidence, evidence[0], generator(40)
+        self.e = e
         self.others = [np.asarray(rng.normal(size=dy.shape)) for dy in e.dys]
         assert e.subject.pulled is not None
         self.pulled = e.subject.pulled(e.subject.arrays)
 
-    def right(self, backward: Callable, evidence: Sequence[Evidence]) -> list[Evidence]:
-        """The gradients that this backward makes right, for this dy and for another."""
+    def run(self, backward: Callable, dys: Sequence[np.ndarray] | None = None) -> list[Any]:
+        """The gradients that this backward gives, for the check's cotangents or others."""
+        return as_list(self.pulled(backward, [dy.copy() for dy in (self.e.dys if dys is None else dys)]))
+
+    def right(self, backward: Callable, found: Mapping[int, Any]) -> list[Evidence]:
+        """The wrong gradients that this backward makes right: all of them, or else those for which nothing is found yet."""
         try:
-            given = self.pulled(backward, [dy.copy() for dy in self.e.dys])
-            fits = [e for e in evidence if e.same(_part(e, given), e.true)]
-            if not fits:
+            given = self.run(backward)
+            fits = [e for e in self.evidence if e.same(_part(e.k, given), e.true)]
+            if not all(e.k not in found for e in fits) and len(fits) < len(self.evidence):
+                fits = [e for e in fits if e.k not in found]
+            if not fits or not self._spares_the_right(given):
                 return []
-            again = self.pulled(backward, [dy.copy() for dy in self.others])
-            return [e for e in fits if e.rows is None or e.same(_part(e, again), e.backward(*self.others))]
+            again = self.run(backward, self.others)
+            fits = [e for e in fits if e.rows is None or e.same(_part(e.k, again), e.backward(*self.others))]
+            return self._at_other_sizes(backward, fits)
         except Exception:  # a changed function may fail in any way
             return []
 
+    def _spares_the_right(self, given: list[Any]) -> bool:
+        """Whether the gradients that were right still are."""
+        for k in self.e.right:
+            true, now = self.e.trues[k], np.asarray(_part(k, given))
+            if now.shape != true.shape or np.nanmax(np.abs(now - true), initial=0) > 1e-6 * np.nanmax(np.abs(true), initial=1e-9):
+                return False
+        return True
 
-def _part(e: Evidence, raw: Any) -> Any:
-    """The gradient of the argument in question."""
-    gradients = as_list(raw)
-    return gradients[e.k if len(gradients) > e.k else 0]
+    def _at_other_sizes(self, backward: Callable, fits: list[Evidence]) -> list[Evidence]:
+        """Those that are right at other sizes, too."""
+        for other in self.e.resized if fits else ():
+            assert other.subject.pulled is not None
+            given = as_list(other.subject.pulled(other.subject.arrays)(other.grown(backward), [dy.copy() for dy in other.dys]))
+            fits = [e for e in fits if other.agrees(e.k, _part(e.k, given))]
+        return fits
+
+
+def _part(k: int, gradients: list[Any]) -> Any:
+    """The gradient of argument k."""
+    return gradients[k if len(gradients) > k else 0]

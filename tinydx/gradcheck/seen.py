@@ -1,0 +1,87 @@
+"""What a learner's backward computes on its way: the value of every expression in one run.
+
+The tree gets a call around each expression, runs once, and is put back. Later changes are tried only where shapes fit.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinydx.gradcheck.edits import Place
+from tinydx.gradcheck.source import Definition, Remade
+
+UNSEEN = ast.Slice, ast.Starred, ast.Constant, ast.keyword, ast.comprehension
+
+
+@dataclass
+class Seen:
+    """Values of one run: of expressions by their node's id, the first time, and of the function's names at its end."""
+
+    at: dict[int, Any] = field(default_factory=dict)
+    names: dict[str, Any] = field(default_factory=dict)
+
+    def shape(self, node: ast.AST) -> tuple[int, ...] | None:
+        """The shape of an expression's numbers; None for one that never ran, or that is no array of floats."""
+        value = self.at.get(id(node))
+        return np.shape(value) if is_float(value) else None
+
+
+def is_float(value: Any) -> bool:
+    """Whether this is an array of floats, or such a number."""
+    return isinstance(value, float | np.floating) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
+
+
+def is_whole(value: Any) -> bool:
+    """Whether this is a whole number, such as an index or a size."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def watched(function: Any, node: Definition, places: Sequence[Place], run: Callable[[Callable], Any]) -> Seen:
+    """Values of one run of the function.
+
+    Arguments: function; node, its tree; places in it; run, calls the backward that it is given.
+    """
+    seen, put = Seen(), []
+    for p in places:
+        if _can_be_wrapped(p):
+            put.append(p)
+
+    def first(i: int, value: Any) -> Any:
+        seen.at.setdefault(i, value)
+        return value
+
+    try:
+        for p in put:
+            p.put(_call("_seen", ast.Constant(id(p.node)), _at_end(p)))
+        run(Remade(function, node, {"_seen": first, "_end": seen.names.update})())
+    except Exception:  # then nothing is known, and no change is tried
+        return Seen()
+    finally:
+        for p in put:
+            p.put(p.node)
+    return seen
+
+
+def _at_end(p: Place) -> ast.expr:
+    """The expression; where it is returned, the names are taken down behind it."""
+    if not isinstance(p.parent, ast.Return | ast.Lambda):
+        return p.node
+    names = _call("_end", _call("locals"))
+    return ast.Subscript(ast.Tuple([p.node, names], ast.Load()), ast.Constant(0), ast.Load())
+
+
+def _can_be_wrapped(p: Place) -> bool:
+    if not isinstance(p.node, ast.expr) or isinstance(p.node, UNSEEN) or not isinstance(getattr(p.node, "ctx", ast.Load()), ast.Load):
+        return False
+    if isinstance(p.node, ast.Tuple) and any(isinstance(e, ast.Slice | ast.Starred) for e in p.node.elts):
+        return False
+    return not (isinstance(p.parent, ast.Call) and p.field == "func") and not isinstance(p.parent, ast.JoinedStr)
+
+
+def _call(name: str, *arguments: ast.expr) -> ast.expr:
+    return ast.Call(ast.Name(name, ast.Load()), list(arguments), [])
