@@ -286,7 +286,7 @@ def backward(dout, cache):
         ("dw += np.tensordot", "dw = np.tensordot", "\\+=|one|only"),
         ("c : c + WW] += np", "c : c + WW] = np", "\\+=|overwritten"),
         ("dxp[:, :, pad:-pad, pad:-pad]", "dxp", "border"),
-        ("dxp[:, :, pad:-pad, pad:-pad]", "dxp[:, :, : -2 * pad, : -2 * pad]", "pad|shift|cut|crop"),
+        ("dxp[:, :, pad:-pad, pad:-pad]", "dxp[:, :, : -2 * pad, : -2 * pad]", "pad|shift|cut|crop|slice"),
         ("r, c = i * stride, j * stride", "r, c = i, j", "stride"),
         ("w, ((1,), (0,))", "w[:, :, ::-1, ::-1], ((1,), (0,))", "flip|rotat"),
         ("i * stride, j * stride", "j * stride, i * stride", "order|swap|exchang"),

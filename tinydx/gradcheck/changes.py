@@ -43,17 +43,37 @@ class Scene:
     dy: str
     varied: bool
 
+    def __post_init__(self) -> None:
+        stores = [p.node for p in self.places if isinstance(p.node, ast.Name) and isinstance(p.node.ctx, ast.Store)]
+        self.made_at: dict[str, int] = {}
+        for n in stores:
+            self.made_at[n.id] = min(n.lineno, self.made_at.get(n.id, n.lineno))
+
+    def known(self, name: str, node: ast.AST) -> bool:
+        """Whether a name has its value already where this stands."""
+        return self.made_at.get(name, 0) < getattr(node, "lineno", 0) or name not in self.made_at
+
     def names(self) -> Iterator[tuple[str, Any, int]]:
         """All names with their values, and how much less likely they are."""
         yield from ((n, v, 0) for n, v in self.own.items())
         yield from ((n, v, NEW) for n, v in self.offered.items() if n not in self.own)
 
     def fitting(self, node: ast.AST) -> list[tuple[str, int]]:
-        """Names of arrays with which an expression can be multiplied without a change of its shape."""
+        """Names of arrays with which an expression can be multiplied without a change of its shape, or of its degree in dy."""
+        return [(n, extra) for n, extra in self.alike(node) if self.seen.degree_of(n) != 1]
+
+    def alike(self, node: ast.AST) -> list[tuple[str, int]]:
+        """Names of arrays that broadcast to an expression's shape."""
         shape = self.seen.shape(node)
         if shape is None:
             return []
-        return [(n, extra) for n, v, extra in self.names() if is_float(v) and np.ndim(v) and _broadcasts(np.shape(v), shape)]
+        fit = [(n, e) for n, v, e in self.names() if is_float(v) and np.ndim(v) and _broadcasts(np.shape(v), shape)]
+        return [(n, e) for n, e in fit if self.known(n, node)]
+
+    def loops(self) -> list[str]:
+        """The variables of loops."""
+        targets = [p.node.target for p in self.places if isinstance(p.node, ast.For)]
+        return [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
 
     def loads(self) -> list[Place]:
         """The places where a name is used, other than as a function."""
@@ -76,7 +96,8 @@ class Scene:
         """Whole values, and the terms and operands of which they are made."""
         found = self.values()
         for p in self.places:
-            of_sum = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Add | ast.Sub)
+            sums = [n for n in (p.parent, p.node) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Add | ast.Sub)]
+            of_sum = bool(sums)
             operand = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.MatMult)
             passed = isinstance(p.parent, ast.Call) and p.field == "args"
             base = isinstance(p.parent, ast.Attribute) and not isinstance(p.parent.value, ast.Attribute)
@@ -97,7 +118,7 @@ class Scene:
                 for count, how in counts:
                     if count > 1:
                         written.setdefault(count, []).append(how)
-        return [(count, ways[:6]) for count, ways in written.items()]
+        return [(count, ways[:4]) for count, ways in written.items()]
 
 
 def _broadcasts(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
@@ -171,8 +192,11 @@ def other_names(s: Scene) -> Iterator[Edit]:
     for old, block in blocks:
         before = s.seen.at.get(id(block[0].node), s.own.get(old))
         for new, value, extra in s.names():
-            if new != old and _alike(before, value):
+            if new != old and _alike(before, value) and s.known(new, block[0].node):
                 rank = extra if np.shape(before) == np.shape(value) else 2
+                rank += 2 * (None not in (d := (s.seen.degree(block[0].node), s.seen.degree_of(new))) and d[0] != d[1])
+                if is_whole(before) and not {old, new} <= set(s.loops()):
+                    rank = 2  # sizes have many names
                 yield Edit(f"{old} instead of {new}", block, ast.Name(new, ast.Load()), rank, f"`{old}` should be `{new}`")
     for p in s.places:
         if isinstance(p.node, ast.Call | ast.Attribute) and isinstance(value := s.seen.at.get(id(p.node)), np.ndarray):
@@ -237,6 +261,11 @@ def factors(s: Scene) -> Iterator[Edit]:
                 line = f"multiply `{text(old)}` by `{text(factor)}`"
                 rank = 1 + extra + (id(old) not in values)
                 yield Edit(told.format(name) + " forgotten", group, lambda n, f=factor: times(n, f), rank, line)
+            if id(old) in values:
+                for f in ("log", "exp"):
+                    factor = parsed(f"__import__('numpy').{f}({name})")
+                    told = f"multiply `{text(old)}` by {f}({name})"
+                    yield Edit(f"factor {f}({name}) forgotten", group, lambda n, f=factor: times(n, f), 2 + extra, told)
             line = f"divide `{text(old)}` by `{name}`"
             yield Edit(f"division by {name} forgotten", group, lambda n, d=name: ast.BinOp(n, ast.Div(), parsed(d)), 2 + extra, line)
 
@@ -262,9 +291,9 @@ def divisions(s: Scene) -> Iterator[Edit]:
             continue
         for written, divisor in divisors.items():
             yield Edit(f"division by {written} forgotten", [p], ast.BinOp(p.node, ast.Div(), divisor), 1)
-        for count, ways in s.sizes():
+        for count, ways in s.sizes() if p in s.values() else ():
             for way in ways if s.varied else ways[:1]:
-                if way not in divisors:
+                if way not in divisors and s.known(way.split(".")[0].removeprefix("len(").rstrip(")"), p.node):
                     name = f"division by {way} forgotten" if s.varied or len(ways) == 1 else f"division by a size of {count} forgotten"
                     yield Edit(name, [p], lambda n, w=way: ast.BinOp(n, ast.Div(), parsed(w)), 2)
     for p in s.places:  # another size than this
@@ -327,6 +356,9 @@ def numbers(s: Scene) -> Iterator[Edit]:
                     for how in ("{0}", "__import__('numpy').exp({0})", "__import__('numpy').sign({0})"):
                         told = f"`{value}` should be `{how.format(new).replace('__import__(' + repr('numpy') + ')', 'np')}`"
                         yield Edit(f"{value} instead of {told.split('`')[3]}", [p], parsed(how.format(new)), 2 + extra, told)
+        if is_call(p.parent, "where") and p.field == "args" and p.at:
+            for new, extra in s.fitting(p.parent):
+                yield Edit(f"sign({new}) forgotten", [p], times(n, parsed(f"__import__('numpy').sign({new})")), 2 + extra)
         if isinstance(n, ast.expr) and is_call(p.parent, "where") and p.field == "args" and p.at and s.seen.at.get(id(n)) is not None:
             for new in (0, 1):
                 yield Edit(f"{text(n)} instead of {new}", [p], ast.Constant(new), 1)
@@ -356,13 +388,14 @@ def sums(s: Scene) -> Iterator[Edit]:
             continue
         base = 1 if p in s.values() else 2
         inside = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.MatMult)
-        for source, rank in _products(s, shape):
+        for source, rank in _products(s, shape, p.node):
             for op in (ast.Add(), ast.Sub()) if not inside else ():
                 yield Edit(f"term {source} forgotten", [p], lambda n, t=source, o=op: ast.BinOp(n, o, parsed(t)), base + rank)
     for p in s.loads():  # one factor of a product: h for h - n
         if isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Mult | ast.Div | ast.MatMult):
-            for name, extra in s.fitting(p.node):
-                for op in (ast.Add(), ast.Sub()) if name != p.node.id else ():
+            degree = s.seen.degree(p.node)
+            for name, extra in s.alike(p.node):
+                for op in (ast.Add(), ast.Sub()) if name != p.node.id and s.seen.degree_of(name) in (degree, None) else ():
                     new = lambda n, t=name, o=op: ast.BinOp(n, o, parsed(t))  # noqa: E731
                     yield Edit(f"term {name} forgotten", [p], new, 2 + extra)
     for p in s.places:  # eps in the root
@@ -377,25 +410,45 @@ def sums(s: Scene) -> Iterator[Edit]:
                 yield Edit(f"2 {right} instead of {right} plus its transpose", [p], turned, 2)
 
 
-def _products(s: Scene, shape: tuple[int, ...]) -> Iterator[tuple[str, int]]:
-    """Products of one or two names that have this shape, with their ranks."""
-    arrays = [(n, v, extra) for n, v, extra in s.names() if is_float(v)]
+def _products(s: Scene, shape: tuple[int, ...], node: ast.AST) -> Iterator[tuple[str, int]]:
+    """Products of one or two names that have this shape and this expression's degree in dy, with their ranks."""
+    arrays = [(n, v, extra) for n, v, extra in s.names() if is_float(v) and s.known(n, node)]
+    degrees = {n: s.seen.degree_of(n) for n, _, _ in arrays}
+    wanted = s.seen.degree(node)
+
+    def fits(*names: str) -> bool:
+        """Whether the product of these is of the degree of the whole."""
+        known = [degrees[n] for n in names]
+        return wanted is None or None in known or sum(d or 0 for d in known) == wanted
+
     same = [(n, extra) for n, v, extra in arrays if np.shape(v) == shape]
-    yield from ((n, extra) for n, extra in same)
-    fitting = [(n, extra) for n, v, extra in arrays if _broadcasts(np.shape(v), shape)]
+    yield from ((n, extra) for n, extra in same if fits(n))
+    fitting = [(n, extra) for n, v, extra in arrays if np.ndim(v) and _broadcasts(np.shape(v), shape)]
     for (a, i), (b, j) in itertools.combinations(fitting, 2):
-        if any(a == n or b == n for n, _ in same):
+        if fits(a, b) and any(a == n or b == n for n, _ in same):
             yield f"{a} * {b}", 1 + i + j
-    if len(shape) == 2:
-        matrices = [(n, v.shape, extra) for n, v, extra in arrays if np.ndim(v) == 2]
-        for (a, u, i), (b, w, j) in itertools.product(matrices, repeat=2):
-            turned = (("{} @ {}", u[0], u[1], w[0], w[1]), ("{} @ {}.T", u[0], u[1], w[1], w[0]), ("{}.T @ {}", u[1], u[0], w[0], w[1]))
-            for how, rows, inner, again, columns in turned:
-                if inner == again and (rows, columns) == shape:
-                    yield how.format(a, b), 1 + i + j
+    for n, v, extra in arrays:  # a penalty on weights
+        if np.ndim(v) == 0 and not extra:
+            yield from ((f"{how}{n} * {a}", 1 + i) for a, i in same if fits(n, a) for how in ("", "2 * "))
+    stacks = [(n, np.shape(v), extra) for n, v, extra in arrays if np.ndim(v) > 1]
+    for (a, u, i), (b, w, j) in itertools.product(stacks, repeat=2):
+        if len(u) == len(w) == len(shape) and u[:-2] == w[:-2] == shape[:-2] and fits(a, b):
+            yield from ((source, 1 + i + j) for source in _matmuls(a, u, b, w, shape))
     for (a, i), (b, j) in itertools.product(same, repeat=2) if len(shape) > 1 else ():  # a normalisation's second term
-        for axis, f in itertools.product(range(len(shape)), ("mean", "sum")):
-            yield f"{a} * ({a} * {b}).{f}(axis={axis}, keepdims=True)", 2 + i + j
+        if degrees[a] in (0, None) and fits(b):
+            for axis, f in itertools.product(range(len(shape)), ("mean", "sum")):
+                yield f"{a} * ({a} * {b}).{f}(axis={axis}, keepdims=True)", 2 + i + j
+
+
+def _matmuls(a: str, u: tuple[int, ...], b: str, w: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[str]:
+    """Matrix products of two arrays that have this shape."""
+    t = "{}.T" if len(shape) == 2 else "{}.swapaxes(-1, -2)"
+    if u[-1] == w[-2] and (u[-2], w[-1]) == shape[-2:]:
+        yield f"{a} @ {b}"
+    if u[-1] == w[-1] and (u[-2], w[-2]) == shape[-2:]:
+        yield f"{a} @ {t.format(b)}"
+    if u[-2] == w[-2] and (u[-1], w[-1]) == shape[-2:]:
+        yield f"{t.format(a)} @ {b}"
 
 
 CHANGES = comparisons, signs, other_names, dropped, factors, other_slopes, divisions, powers, numbers, labels, sums

@@ -112,20 +112,21 @@ class Blame:
         for _ in self.stores:  # as often as names can feed names
             before = len(needed)
             for s in self.stores:
-                if _targets(s) & needed:
-                    needed |= {n.id for n in ast.walk(s) if isinstance(n, ast.Name)}
+                for target, value in _pairs(s):
+                    if _targets(target) & needed:
+                        needed |= {n.id for part in (target, value) for n in ast.walk(part) if isinstance(n, ast.Name)}
             if len(needed) == before:
                 break
-        return [s for s in self.stores if _targets(s) & needed]
+        return [s for s in self.stores if any(_targets(target) & needed for target, _ in _pairs(s))]
 
-    def of(self, place: Place, home: int) -> int | None:
-        """0 for what feeds all wrong gradients and no right one, 1 for some wrong and no right one, 2 for others; None for none."""
+    def of(self, home: int) -> int | None:
+        """0 for what feeds all wrong gradients and no right one, 1 for some wrong and no right one, 4 for others; None for none."""
         fed = self.feeds.get(home, set()) if self.parts else self.wrong
         if self.parts and home not in self.feeds:  # in the return itself, or a statement that stores nothing
             return 0
         if not fed & self.wrong:
             return None
-        return 2 if fed & self.right else 0 if fed >= self.wrong else 1
+        return 4 if fed & self.right else 0 if fed >= self.wrong else 1
 
 
 def _returned(function: Definition, count: int) -> list[ast.expr]:
@@ -138,27 +139,39 @@ def _returned(function: Definition, count: int) -> list[ast.expr]:
     return [] if any(isinstance(e, ast.Starred) for e in returned[0].elts) else returned[0].elts
 
 
-def _targets(statement: ast.Assign | ast.AugAssign | ast.Expr) -> set[str]:
-    """The names whose value a statement changes; a call such as np.add.at(dw, ...) changes its first argument."""
+def _pairs(statement: Any) -> list[tuple[ast.AST, ast.AST]]:
+    """What a statement changes, each with what it is made of; np.add.at(dw, ...) changes its first argument."""
     if isinstance(statement, ast.Expr):
         call = statement.value
-        targets = call.args[:1] if isinstance(call, ast.Call) else []
-    else:
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    found = set()
-    for target in targets:
-        for part in target.elts if isinstance(target, ast.Tuple) else [target]:
-            while isinstance(part, ast.Subscript | ast.Attribute | ast.Starred):
-                part = part.value
-            found |= {part.id} if isinstance(part, ast.Name) else set()
+        return [(a, call) for a in call.args[:1]] if isinstance(call, ast.Call) else []
+    value, found = statement.value, []
+    for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+            found += list(zip(target.elts, value.elts, strict=True))
+        else:
+            found.append((target, value))
     return found
 
 
-def ordered(found: Iterator[Edit], blame: Blame | None) -> list[Edit]:
-    """All edits, the most likely first; those that can mend no wrong gradient are left out."""
+def _targets(target: ast.AST) -> set[str]:
+    """The names whose value changes where this is assigned to."""
+    found = set()
+    for part in target.elts if isinstance(target, ast.Tuple) else [target]:
+        while isinstance(part, ast.Subscript | ast.Attribute | ast.Starred):
+            part = part.value
+        found |= {part.id} if isinstance(part, ast.Name) else set()
+    return found
+
+
+def ordered(kinds: Sequence[Iterator[Edit]], blame: Blame | None) -> list[Edit]:
+    """All edits, the most likely first, of equally likely ones some of each kind; those that can mend nothing are left out."""
     ranked = []
-    for i, edit in enumerate(found):
-        suspicion = blame.of(edit.places[0], edit.places[0].home) if blame else 0
-        if suspicion is not None:
-            ranked.append((suspicion, edit.rank, i, edit))
+    for i, kind in enumerate(kinds):
+        counts: dict[int, int] = {}
+        for edit in kind:
+            suspicion = blame.of(edit.places[0].home) if blame else 0
+            if suspicion is not None:
+                rank = suspicion + edit.rank
+                counts[rank] = counts.get(rank, 0) + 1
+                ranked.append((rank, counts[rank], i, edit))
     return [r[-1] for r in sorted(ranked, key=lambda r: r[:3])]

@@ -107,7 +107,7 @@ def _loaded(node: ast.expr) -> ast.expr:
 
 def indices(s: Scene) -> Iterator[Edit]:
     """An index off by one, a slice elsewhere, a range too short or in the other direction, a stride forgotten."""
-    loops = [p.node.target.id for p in s.places if isinstance(p.node, ast.For) and isinstance(p.node.target, ast.Name)]
+    loops = s.loops()
     for p in s.places:
         n = p.node
         moves = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Add | ast.Sub)
@@ -126,6 +126,10 @@ def indices(s: Scene) -> Iterator[Edit]:
             yield Edit("loop in the wrong direction", [p], n.args[0], 0)
         if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Load):
             yield Edit("flipped, or cut, where it should not be", [p], n.value, 0)
+            if "::-1" in (source := ast.unparse(n)):
+                yield Edit("flipped where it should not be", [p], parsed(source.replace("::-1", ":")), 0)
+            if isinstance(n.slice, ast.Name | ast.Constant):
+                yield Edit("index on the wrong axis", [p], parsed(f"{ast.unparse(n.value)}[:, {ast.unparse(n.slice)}]"), 1)
         if isinstance(n, ast.Name) and _indexes(p) and is_whole(s.seen.at.get(id(n))):
             for op in (ast.Sub(), ast.Add()):
                 yield Edit("index off by one", [p], ast.BinOp(n, op, ast.Constant(1)), 1)

@@ -72,10 +72,10 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, Callable]]:
             """The backward that calls this function in place of the one changed."""
             return Remade(backward, definition(backward), {called: changed})() if called else changed  # type: ignore[arg-type]
 
-        scene = _scene(function, node, known if not called else {}, lambda changed: tried.run(inside(changed)))
+        scene = _scene(function, node, known if not called else {}, e.subject.functions, lambda changed, times: tried.run(inside(changed), [times * dy for dy in tried.e.dys]))
         extra = {n: v for n, v in scene.offered.items() if n not in function.__globals__}
         remade = Remade(function, node, extra)
-        for edit in ordered((x for kind in (*CHANGES, *MOVES) for x in kind(scene)), None if called else blame):
+        for edit in ordered([kind(scene) for kind in (*CHANGES, *MOVES)], None if called else blame):
             try:
                 for place in edit.places:
                     place.put(edit.made(place))
@@ -88,12 +88,16 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, Callable]]:
             yield edit, changed
 
 
-def _scene(function: Any, node: Any, known: Mapping[str, Any], run: Callable[[Callable], Any]) -> Scene:
+def _scene(
+    function: Any, node: Any, known: Mapping[str, Any], functions: Sequence[Callable], run: Callable[[Callable, float], Any]
+) -> Scene:
     """The places of a function, and the names that it has or could have."""
     places = places_of(node)
     seen = watched(function, node, places, run)
     first = next((a.arg for a in (*node.args.posonlyargs, *node.args.args)), "")
-    own = {n: v for n, v in seen.names.items() if not n.startswith("_")} | outside(function)
+    own = {n: v for n, v in seen.names.items() if not n.startswith("_")}
+    for f in (function, *functions):  # what forward finds outside, too: its stride, its eps
+        own |= {n: v for n, v in outside(f).items() if n not in own}
     return Scene(places, seen, own, {n: v for n, v in known.items() if n not in own}, first, bool(known))
 
 

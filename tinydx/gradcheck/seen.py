@@ -20,15 +20,35 @@ UNSEEN = ast.Slice, ast.Starred, ast.Constant, ast.keyword, ast.comprehension
 
 @dataclass
 class Seen:
-    """Values of one run: of expressions by their node's id, the first time, and of the function's names at its end."""
+    """Values of one run: of expressions by their node's id, the first time, and of the function's names at its end.
+
+    A gradient is linear in dy, so each part of a backward has a degree in dy, 0 or 1: `doubled` is a run with twice the dy.
+    """
 
     at: dict[int, Any] = field(default_factory=dict)
     names: dict[str, Any] = field(default_factory=dict)
+    doubled: Seen | None = None
 
     def shape(self, node: ast.AST) -> tuple[int, ...] | None:
         """The shape of an expression's numbers; None for one that never ran, or that is no array of floats."""
         value = self.at.get(id(node))
         return np.shape(value) if is_float(value) else None
+
+    def degree(self, node: ast.AST) -> int | None:
+        """The degree in dy of an expression; None where it cannot be told."""
+        return self.doubled and _degree(self.at.get(id(node)), self.doubled.at.get(id(node)))
+
+    def degree_of(self, name: str) -> int | None:
+        """The degree in dy of a name's value at the end: 0 for one that the function did not make."""
+        if name not in self.names or self.doubled is None:
+            return 0
+        return _degree(self.names[name], self.doubled.names.get(name))
+
+
+def _degree(once: Any, twice: Any) -> int | None:
+    if not is_float(once) or not is_float(twice) or np.shape(once) != np.shape(twice) or not np.any(once):
+        return None
+    return 0 if np.allclose(once, twice) else 1 if np.allclose(np.multiply(once, 2), twice) else None
 
 
 def is_float(value: Any) -> bool:
@@ -41,15 +61,18 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def watched(function: Any, node: Definition, places: Sequence[Place], run: Callable[[Callable], Any]) -> Seen:
-    """Values of one run of the function.
+def watched(function: Any, node: Definition, places: Sequence[Place], run: Callable[[Callable, float], Any]) -> Seen:
+    """Values of a run of the function, and of one with twice the dy.
 
-    Arguments: function; node, its tree; places in it; run, calls the backward that it is given.
+    Arguments: function; node, its tree; places in it; run, calls the backward that it is given with so many times the dy.
     """
-    seen, put = Seen(), []
-    for p in places:
-        if _can_be_wrapped(p):
-            put.append(p)
+    seen = _run(function, node, places, lambda f: run(f, 1.0))
+    seen.doubled = _run(function, node, places, lambda f: run(f, 2.0))
+    return seen
+
+
+def _run(function: Any, node: Definition, places: Sequence[Place], run: Callable[[Callable], Any]) -> Seen:
+    seen, put = Seen(), [p for p in places if _can_be_wrapped(p)]
 
     def first(i: int, value: Any) -> Any:
         seen.at.setdefault(i, value)
