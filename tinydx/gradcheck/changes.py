@@ -398,6 +398,9 @@ def sums(s: Scene) -> Iterator[Edit]:
                 for op in (ast.Add(), ast.Sub()) if name != p.node.id and s.seen.degree_of(name) in (degree, None) else ():
                     new = lambda n, t=name, o=op: ast.BinOp(n, o, parsed(t))  # noqa: E731
                     yield Edit(f"term {name} forgotten", [p], new, 2 + extra)
+            for source, rank in _penalties(s, p.node):
+                new = lambda n, t=source: ast.BinOp(n, ast.Add(), parsed(t))  # noqa: E731
+                yield Edit(f"term {source} forgotten", [p], new, 1 + rank)
     for p in s.places:  # eps in the root
         if isinstance(p.parent, ast.Call) and p.field == "args" and isinstance(p.node, ast.Name):
             for name, value, _ in s.names():
@@ -427,9 +430,7 @@ def _products(s: Scene, shape: tuple[int, ...], node: ast.AST) -> Iterator[tuple
     for (a, i), (b, j) in itertools.combinations(fitting, 2):
         if fits(a, b) and any(a == n or b == n for n, _ in same):
             yield f"{a} * {b}", 1 + i + j
-    for n, v, extra in arrays:  # a penalty on weights
-        if np.ndim(v) == 0 and not extra:
-            yield from ((f"{how}{n} * {a}", 1 + i) for a, i in same if fits(n, a) for how in ("", "2 * "))
+    yield from _penalties(s, node)
     stacks = [(n, np.shape(v), extra) for n, v, extra in arrays if np.ndim(v) > 1]
     for (a, u, i), (b, w, j) in itertools.product(stacks, repeat=2):
         if len(u) == len(w) == len(shape) and u[:-2] == w[:-2] == shape[:-2] and fits(a, b):
@@ -438,6 +439,13 @@ def _products(s: Scene, shape: tuple[int, ...], node: ast.AST) -> Iterator[tuple
         if degrees[a] in (0, None) and fits(b):
             for axis, f in itertools.product(range(len(shape)), ("mean", "sum")):
                 yield f"{a} * ({a} * {b}).{f}(axis={axis}, keepdims=True)", 2 + i + j
+
+
+def _penalties(s: Scene, node: ast.AST) -> Iterator[tuple[str, int]]:
+    """Weights times a number, of an expression's shape."""
+    rates = [n for n, v, extra in s.names() if is_float(v) and np.ndim(v) == 0 and not extra and s.seen.degree_of(n) == 0]
+    for name, extra in s.fitting(node):
+        yield from ((f"{how}{rate} * {name}", 1 + extra) for rate in rates for how in ("", "2 * "))
 
 
 def _matmuls(a: str, u: tuple[int, ...], b: str, w: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[str]:

@@ -376,9 +376,9 @@ def _equal(e: Evidence) -> np.ndarray:
 
 
 def copied(e: Evidence) -> Iterator[Diagnosis]:
-    """An input, the result or dy itself, in place of a gradient."""
+    """An input or the result, in place of a gradient."""
     y = np.asarray(e.subject.value(e.subject.arrays)[0])
-    for name, a in [*zip(e.subject.names, e.subject.arrays, strict=True), ("y", y), *(("dy", dy) for dy in e.dys)]:
+    for name, a in [*zip(e.subject.names, e.subject.arrays, strict=True), ("y", y)]:
         if e.got.shape == e.true.shape and e.got.size > 1 and np.array_equal(a, e.got):
             yield Diagnosis(f"{name} instead of a gradient", f"{e.label} is {name}, as it stands.")
 

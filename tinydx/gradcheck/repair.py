@@ -7,6 +7,7 @@ names the mistake, and the advice is that line. It needs the source, which funct
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import time
 import warnings
@@ -23,7 +24,7 @@ from tinydx.gradcheck.moves import MOVES
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.rules import as_list
 from tinydx.gradcheck.seen import watched
-from tinydx.gradcheck.sizes import outside
+from tinydx.gradcheck.sizes import Resized, outside
 from tinydx.gradcheck.source import Remade, definition, helpers
 from tinydx.gradcheck.truth import generator
 
@@ -42,22 +43,57 @@ def repairs(evidence: Sequence[Evidence]) -> dict[int, Diagnosis]:
     if any(backward is slip.backward for op in subject.ops for slip in op.slips):
         return found
     deadline = time.process_time() + SECONDS
-    tried = _Tried(evidence)
+    tried, second = _Tried(evidence), dict[int, Diagnosis]()  # second: what holds for labels of 0 and 1 only
     with silent(), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         with contextlib.suppress(RecursionError):
-            for edit, changed in _changed(backward, tried):
+            for edit, node, changed in _changed(backward, tried):
                 mended = tried.right(changed, found)
+                if mended and _makes_trivial(edit, node):
+                    continue
+                if mended and not tried.holds_softly(changed, mended):
+                    second |= {e.k: _named(edit, e) for e in mended if e.k not in second}
+                    mended = []
                 if mended and len(mended) == len(evidence):  # one reason for all is better than one for each
                     found.clear()
                 for e in mended:
-                    found[e.k] = Diagnosis(edit.name, f"With one change your {e.label} is right: {edit.advice}.")
+                    found[e.k] = _named(edit, e)
                 if (mended and len(mended) == len(evidence)) or time.process_time() > deadline:
                     break
-    return found
+    return {e.k: d for e in evidence if (d := found.get(e.k) or second.get(e.k) or _unused(backward, e))}
 
 
-def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, Callable]]:
+def _unused(backward: Any, e: Evidence) -> Diagnosis | None:
+    """A gradient on the way that is computed and then not used."""
+    names = [n for n in ast.walk(definition(backward)) if isinstance(n, ast.Name)]  # type: ignore[arg-type]
+    loaded = {n.id for n in names if isinstance(n.ctx, ast.Load)}
+    for n in names:
+        if isinstance(n.ctx, ast.Store) and n.id not in loaded and n.id.startswith("d") and len(n.id) > 1:
+            return Diagnosis(f"{n.id} is not used", f"{n.id} is computed in line {n.lineno}, but goes into no gradient: {e.label}?")
+    return None
+
+
+def _makes_trivial(edit: Edit, node: ast.AST) -> bool:
+    """Whether a change leaves a / a or a - a: then it is right by accident."""
+    before = _trivial(node)
+    for place in edit.places:
+        place.put(edit.made(place))
+    after = _trivial(node)
+    for place in edit.places:
+        place.put(place.node)
+    return after > before
+
+
+def _trivial(node: ast.AST) -> int:
+    pairs = [n for n in ast.walk(node) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div | ast.Sub)]
+    return sum(ast.dump(n.left) == ast.dump(n.right) for n in pairs)
+
+
+def _named(edit: Edit, e: Evidence) -> Diagnosis:
+    return Diagnosis(edit.name, f"With one change your {e.label} is right: {edit.advice}.")
+
+
+def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Callable]]:
     """The backward with each single change in itself, the most likely first, and then in a function that it calls."""
     e = tried.evidence[0]
     known = dict(zip(e.subject.names, e.subject.arrays, strict=True)) | {"y": np.asarray(e.subject.value(e.subject.arrays)[0])}
@@ -85,7 +121,7 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, Callable]]:
             finally:
                 for place in edit.places:
                     place.put(place.node)
-            yield edit, changed
+            yield edit, node, changed
 
 
 def _scene(
@@ -110,6 +146,7 @@ class _Tried:
         self.others = [np.asarray(rng.normal(size=dy.shape)) for dy in e.dys]
         assert e.subject.pulled is not None
         self.pulled = e.subject.pulled(e.subject.arrays)
+        self.soft = e.softened
 
     def run(self, backward: Callable, dys: Sequence[np.ndarray] | None = None) -> list[Any]:
         """The gradients that this backward gives, for the check's cotangents or others."""
@@ -138,13 +175,23 @@ class _Tried:
                 return False
         return True
 
+    def holds_softly(self, backward: Callable, fits: Sequence[Evidence]) -> bool:
+        """Whether these gradients are right for labels between 0 and 1, too, where there are labels."""
+        return self.soft is None or len(self._right_there(self.soft, backward, fits)) == len(fits)
+
     def _at_other_sizes(self, backward: Callable, fits: list[Evidence]) -> list[Evidence]:
         """Those that are right at other sizes, too."""
         for other in self.e.resized if fits else ():
-            assert other.subject.pulled is not None
-            given = as_list(other.subject.pulled(other.subject.arrays)(other.grown(backward), [dy.copy() for dy in other.dys]))
-            fits = [e for e in fits if other.agrees(e.k, _part(e.k, given))]
+            fits = self._right_there(other, backward, fits)
         return fits
+
+    def _right_there(self, other: Resized, backward: Callable, fits: Sequence[Evidence]) -> list[Evidence]:
+        assert other.subject.pulled is not None
+        try:
+            given = as_list(other.subject.pulled(other.subject.arrays)(other.change(backward), [dy.copy() for dy in other.dys]))
+        except Exception:  # a changed function may fail in any way
+            return []
+        return [e for e in fits if other.agrees(e.k, _part(e.k, given))]
 
 
 def _part(k: int, gradients: list[Any]) -> Any:

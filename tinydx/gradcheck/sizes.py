@@ -21,9 +21,9 @@ MOST = 6  # sizes that are varied
 
 
 class Resized(NamedTuple):
-    """A check at other sizes: the size that grew, the subject, its cotangents, what the backward returns, and the truth."""
+    """A check of other arrays: how functions change for it, the subject, its cotangents, what the backward returns, the truth."""
 
-    size: int
+    change: Callable[[Any], Any]
     subject: Subject
     dys: list[np.ndarray]
     claimed: list[Any]
@@ -47,10 +47,6 @@ class Resized(NamedTuple):
         close = [np.isclose(np.sum(got * v), true, rtol=1e-5, atol=1e-9) for v, true in self._along(k, dys)]
         return len(close) == 2 and all(close)
 
-    def grown(self, function: Callable) -> Callable:
-        """A function with the arrays that it finds outside at these sizes."""
-        return grown(function, self.size)
-
     def _along(self, k: int, dys: Sequence[np.ndarray] | None = None) -> list[tuple[np.ndarray, float]]:
         """Two directions of argument k with the true derivatives along them; fewer where forward refuses these sizes after all."""
         truth, found = self.truth.weighted(self.dys if dys is None else dys), []
@@ -65,23 +61,38 @@ class Resized(NamedTuple):
 
 def resized(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
     """The check with each size in turn made larger; sizes that forward or backward refuse are left out."""
+    made = (_other(subject, is_complex, i, lambda a, n=n: _grown(a, n)) for i, n in enumerate(sizes(subject)[:MOST]))
+    return [r for r in made if r is not None]
+
+
+def softened(subject: Subject, is_complex: Sequence[bool]) -> Resized | None:
+    """The check with labels between 0 and 1 where they are 0 and 1: t / p and p / p differ only then. None without labels."""
+    given = [*subject.constants.values(), *(v for f in subject.functions for v in outside(f).values())]
+    if not any(isinstance(a, np.ndarray) and _softened(a) is not a for a in given):
+        return None
+    return _other(subject, is_complex, MOST, _softened)
+
+
+def _other(subject: Subject, is_complex: Sequence[bool], i: int, new: Callable[[np.ndarray], np.ndarray]) -> Resized | None:
+    """The check with all arrays made anew, those outside, too; None where forward or backward refuses them."""
     if subject.again is None:
-        return []
-    found = []
-    for i, size in enumerate(sizes(subject)[:MOST]):
-        rng = generator(30 + i)
-        arrays = [_grown(a, size) * rng.uniform(0.7, 1.3, size=_grown(a, size).shape) for a in subject.arrays]
-        constants = {n: _grown(c, size) if isinstance(c, np.ndarray) else c for n, c in subject.constants.items()}
-        try:
-            other = replace(subject.again(arrays, constants, lambda f, size=size: grown(f, size)), ops=subject.ops)
-            outputs, pull = other.run([a.copy() for a in arrays])
-            dys = [np.asarray(rng.normal(size=np.shape(y))) for y in outputs]
-            truth = Truth(other.value, arrays, dys, trusted=True)
-            truth.complex = list(is_complex)
-            found.append(Resized(size, other, dys, as_list(pull([dy.copy() for dy in dys])), truth))
-        except Exception:  # these sizes belong together in some other way
-            continue
-    return found
+        return None
+    rng = generator(30 + i)
+    arrays = [(a := new(x)) * rng.uniform(0.7, 1.3, size=a.shape) for x in subject.arrays]
+    constants = {n: new(c) if isinstance(c, np.ndarray) else c for n, c in subject.constants.items()}
+
+    def change(function: Any) -> Any:
+        return _with_outside(function, new)
+
+    try:
+        other = replace(subject.again(arrays, constants, change), ops=subject.ops)
+        outputs, pull = other.run([a.copy() for a in arrays])
+        dys = [np.asarray(rng.normal(size=np.shape(y))) for y in outputs]
+        truth = Truth(other.value, arrays, dys, trusted=True)
+        truth.complex = list(is_complex)
+        return Resized(change, other, dys, as_list(pull([dy.copy() for dy in dys])), truth)
+    except Exception:  # these sizes belong together in some other way
+        return None
 
 
 def sizes(subject: Subject) -> list[int]:
@@ -103,18 +114,23 @@ def outside(function: Any) -> dict[str, Any]:
     return {n: v for n, v in found.items() if isinstance(v, np.ndarray | float | int) and not isinstance(v, bool)}
 
 
-def grown(function: Any, size: int) -> Any:
-    """The function with every array that it finds outside grown where it has this size."""
+def _with_outside(function: Any, new: Callable[[np.ndarray], np.ndarray]) -> Any:
+    """The function with every array that it finds outside made anew."""
     if not isinstance(function, types.FunctionType):
         return function
-    other = {n: _grown(v, size) for n, v in outside(function).items() if isinstance(v, np.ndarray)}
+    other = {n: new(v) for n, v in outside(function).items() if isinstance(v, np.ndarray)}
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     closure = tuple(types.CellType(other[n]) if n in other else cell for n, cell in cells)
-    made = types.FunctionType(
-        function.__code__, {**function.__globals__, **other}, function.__name__, function.__defaults__, closure
-    )
+    space = {**function.__globals__, **other}
+    made = types.FunctionType(function.__code__, space, function.__name__, function.__defaults__, closure)
     made.__kwdefaults__ = function.__kwdefaults__
     return made
+
+
+def _softened(a: np.ndarray) -> np.ndarray:
+    if a.dtype.kind != "f" or not np.isin(a, (0, 1)).all():
+        return a
+    return generator(50).uniform(0.2, 0.8, size=a.shape)
 
 
 def _grown(a: np.ndarray, size: int) -> np.ndarray:
