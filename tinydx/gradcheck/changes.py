@@ -112,13 +112,13 @@ class Scene:
         for n, v, _ in self.names():
             if is_whole(v) and v > 1:
                 written.setdefault(int(v), []).insert(0, n)
-        for n, v, _ in self.names():
+        for n, v, _ in sorted(self.names(), key=lambda name: name[0] in self.made_at):  # what came in before what was made
             if isinstance(v, np.ndarray) and v.ndim:
                 counts = [(v.shape[0], f"len({n})"), *((v.shape[i], f"{n}.shape[{i}]") for i in range(1, v.ndim)), (v.size, f"{n}.size")]
                 for count, how in counts:
                     if count > 1:
                         written.setdefault(count, []).append(how)
-        return [(count, ways[:4]) for count, ways in written.items()]
+        return [(count, ways[:6]) for count, ways in written.items()]
 
 
 def _broadcasts(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:

@@ -98,11 +98,12 @@ def _divisors(dys: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) -> Iterat
     """Numbers by which people divide, with what they count and the advice."""
     shapes = {dy.shape: None for dy in dys} if dys[0].ndim else {a.shape: None for a in arrays[:1]}
     carries = "dy already carries the 1/N of the loss."
+    whose = "dy" if dys[0].ndim else "the input"
     for shape in filter(None, shapes):
         axes = range(len(shape))
         choices = [("the batch", (0,)), ("the batch and positions", axes[:-1]), ("everything", axes)]
         some = [c for n in range(1, len(shape)) for c in itertools.combinations(axes, n)]
-        for name, chosen in [*choices, *((f"axes {c} of dy", c) for c in some if c != (0,))]:
+        for name, chosen in [*choices, *((f"axes {c} of {whose}", c) for c in some if c != (0,))]:
             n = int(np.prod([shape[a] for a in chosen]))
             if n > 0:
                 question = f"With a batch of {n}, did you average over the batch?"

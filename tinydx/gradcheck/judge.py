@@ -14,7 +14,7 @@ from tinydx.gradcheck.patterns import clear_names, run_slips, vague_names
 from tinydx.gradcheck.repair import repairs
 from tinydx.gradcheck.report import Argument, Diagnosis, Worst
 from tinydx.gradcheck.rows import ROWS
-from tinydx.gradcheck.sizes import resized, softened
+from tinydx.gradcheck.sizes import doubtful, resized
 from tinydx.gradcheck.subject import Subject, recognise, slip_gradients
 from tinydx.gradcheck.truth import Elements, Truth
 from tinydx.op import TABLE, Slip
@@ -202,7 +202,7 @@ class Judge:
         right = [subject.names.index(a.name) for a in arguments if a.ok]
         slips = run_slips(subject, self.dys, self.claimed, right)
         more: dict[str, Any] = {"trues": trues, "slips": slips, "resized": resized(subject, self.truth.complex), "right": right}
-        more["softened"] = softened(subject, self.truth.complex)
+        more["doubtful"] = doubtful(subject, self.truth.complex)
         wrong = [(a, replace(self.evidence[a.name], subject=subject, **more)) for a in arguments if a.name in self.evidence]
         named = {a.name: [*_first(a, e), *culprits, *clear_names(e)] for a, e in wrong}
         unclear = [e for a, e in wrong if not named[a.name] or named[a.name][0].name == FACTOR]

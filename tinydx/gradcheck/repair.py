@@ -43,7 +43,7 @@ def repairs(evidence: Sequence[Evidence]) -> dict[int, Diagnosis]:
     if any(backward is slip.backward for op in subject.ops for slip in op.slips):
         return found
     deadline = time.process_time() + SECONDS
-    tried, second = _Tried(evidence), dict[int, Diagnosis]()  # second: what holds for labels of 0 and 1 only
+    tried, second = _Tried(evidence), dict[int, Diagnosis]()  # second: what does not hold everywhere
     with silent(), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         with contextlib.suppress(RecursionError):
@@ -51,7 +51,7 @@ def repairs(evidence: Sequence[Evidence]) -> dict[int, Diagnosis]:
                 mended = tried.right(changed, found)
                 if mended and _makes_trivial(edit, node):
                     continue
-                if mended and not tried.holds_softly(changed, mended):
+                if mended and not tried.holds_everywhere(changed, mended):
                     second |= {e.k: _named(edit, e) for e in mended if e.k not in second}
                     mended = []
                 if mended and len(mended) == len(evidence):  # one reason for all is better than one for each
@@ -146,7 +146,6 @@ class _Tried:
         self.others = [np.asarray(rng.normal(size=dy.shape)) for dy in e.dys]
         assert e.subject.pulled is not None
         self.pulled = e.subject.pulled(e.subject.arrays)
-        self.soft = e.softened
 
     def run(self, backward: Callable, dys: Sequence[np.ndarray] | None = None) -> list[Any]:
         """The gradients that this backward gives, for the check's cotangents or others."""
@@ -175,9 +174,9 @@ class _Tried:
                 return False
         return True
 
-    def holds_softly(self, backward: Callable, fits: Sequence[Evidence]) -> bool:
-        """Whether these gradients are right for labels between 0 and 1, too, where there are labels."""
-        return self.soft is None or len(self._right_there(self.soft, backward, fits)) == len(fits)
+    def holds_everywhere(self, backward: Callable, fits: Sequence[Evidence]) -> bool:
+        """Whether these gradients are right in all checks that tell more."""
+        return all(len(self._right_there(other, backward, fits)) == len(fits) for other in self.e.doubtful)
 
     def _at_other_sizes(self, backward: Callable, fits: list[Evidence]) -> list[Evidence]:
         """Those that are right at other sizes, too."""

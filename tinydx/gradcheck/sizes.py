@@ -7,6 +7,7 @@ that forward and backward find outside, such as labels.
 from __future__ import annotations
 
 import types
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from tinydx.gradcheck.subject import Subject
 from tinydx.gradcheck.truth import Truth, generator
 
 MOST = 6  # sizes that are varied
+
+Change = Callable[[Any, np.ndarray], np.ndarray]  # (the number of an input or the name of another array, the array) -> another array
 
 
 class Resized(NamedTuple):
@@ -60,26 +63,55 @@ class Resized(NamedTuple):
 
 
 def resized(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
-    """The check with each size in turn made larger; sizes that forward or backward refuse are left out."""
-    made = (_other(subject, is_complex, i, lambda a, n=n: _grown(a, n)) for i, n in enumerate(sizes(subject)[:MOST]))
-    return [r for r in made if r is not None]
+    """The check at another point, and with each size made larger in turn, wherever it occurs; what is refused is left out."""
+    sizes = sorted({n for _, _, n in _axes(subject)})[:MOST]
+    ways: list[Change] = [lambda where, a: a]
+    ways += [lambda where, a, n=n: _grown(a, [axis for axis, m in enumerate(a.shape) if m == n]) for n in sizes]
+    return _taken(subject, is_complex, ways)
 
 
-def softened(subject: Subject, is_complex: Sequence[bool]) -> Resized | None:
-    """The check with labels between 0 and 1 where they are 0 and 1: t / p and p / p differ only then. None without labels."""
+def doubtful(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
+    """Checks that tell more, but that a right gradient need not pass: they only say which of two explanations is the better one.
+
+    A size that occurs several times, such as 4 examples of 4 features, grows in one axis of one array alone; and labels lie between
+    0 and 1 where they are 0 and 1: t / p and p / p differ only then.
+    """
+    places = _axes(subject)
+    counts = Counter(n for _, _, n in places)
+    ways: list[Change] = []
+    for place, at, size in places:
+        if counts[size] > 1 and isinstance(place, int):
+            ways.append(lambda where, a, p=place, x=at: _grown(a, [x] if where == p else []))
+    for size in sorted({n for where, _, n in places if isinstance(where, str) and counts[n] > 1}):
+        ways.append(lambda where, a, n=size: _grown(a, [x for x, m in enumerate(a.shape) if m == n and isinstance(where, str)]))
     given = [*subject.constants.values(), *(v for f in subject.functions for v in outside(f).values())]
-    if not any(isinstance(a, np.ndarray) and _softened(a) is not a for a in given):
-        return None
-    return _other(subject, is_complex, MOST, _softened)
+    if any(isinstance(a, np.ndarray) and _softened(a) is not a for a in given):
+        ways.insert(0, lambda where, a: _softened(a))
+    return _taken(subject, is_complex, ways[: 2 * MOST])
 
 
-def _other(subject: Subject, is_complex: Sequence[bool], i: int, new: Callable[[np.ndarray], np.ndarray]) -> Resized | None:
+def _axes(subject: Subject) -> list[tuple[Any, int, int]]:
+    """Every axis longer than 1: of which array (the number of an input, the name of another), the axis, its size."""
+    arrays: dict[Any, Any] = dict(enumerate(subject.arrays))
+    for function in subject.functions:
+        arrays |= outside(function)
+    arrays |= subject.constants
+    found = [(where, a) for where, a in arrays.items() if isinstance(a, np.ndarray)]
+    return [(where, axis, n) for where, a in found for axis, n in enumerate(a.shape) if n > 1]
+
+
+def _taken(subject: Subject, is_complex: Sequence[bool], ways: Sequence[Change]) -> list[Resized]:
+    made = (_other(subject, is_complex, i, way) for i, way in enumerate(ways))
+    return [other for other in made if other is not None]
+
+
+def _other(subject: Subject, is_complex: Sequence[bool], i: int, new: Change) -> Resized | None:
     """The check with all arrays made anew, those outside, too; None where forward or backward refuses them."""
     if subject.again is None:
         return None
     rng = generator(30 + i)
-    arrays = [(a := new(x)) * rng.uniform(0.7, 1.3, size=a.shape) for x in subject.arrays]
-    constants = {n: new(c) if isinstance(c, np.ndarray) else c for n, c in subject.constants.items()}
+    arrays = [rng.permuted(a := new(k, x)) * rng.uniform(0.7, 1.3, size=a.shape) for k, x in enumerate(subject.arrays)]
+    constants = {n: new(n, c) if isinstance(c, np.ndarray) else c for n, c in subject.constants.items()}
 
     def change(function: Any) -> Any:
         return _with_outside(function, new)
@@ -87,20 +119,14 @@ def _other(subject: Subject, is_complex: Sequence[bool], i: int, new: Callable[[
     try:
         other = replace(subject.again(arrays, constants, change), ops=subject.ops)
         outputs, pull = other.run([a.copy() for a in arrays])
+        if not all(np.isfinite(y).all() for y in outputs):
+            return None
         dys = [np.asarray(rng.normal(size=np.shape(y))) for y in outputs]
         truth = Truth(other.value, arrays, dys, trusted=True)
         truth.complex = list(is_complex)
         return Resized(change, other, dys, as_list(pull([dy.copy() for dy in dys])), truth)
     except Exception:  # these sizes belong together in some other way
         return None
-
-
-def sizes(subject: Subject) -> list[int]:
-    """All sizes of axes, of inputs, constants and of what forward and backward find outside."""
-    given = [*subject.arrays, *(c for c in subject.constants.values() if isinstance(c, np.ndarray))]
-    for function in subject.functions:
-        given += [a for a in outside(function).values() if isinstance(a, np.ndarray)]
-    return sorted({n for a in given for n in a.shape if n > 1})
 
 
 def outside(function: Any) -> dict[str, Any]:
@@ -114,11 +140,11 @@ def outside(function: Any) -> dict[str, Any]:
     return {n: v for n, v in found.items() if isinstance(v, np.ndarray | float | int) and not isinstance(v, bool)}
 
 
-def _with_outside(function: Any, new: Callable[[np.ndarray], np.ndarray]) -> Any:
+def _with_outside(function: Any, new: Change) -> Any:
     """The function with every array that it finds outside made anew."""
     if not isinstance(function, types.FunctionType):
         return function
-    other = {n: new(v) for n, v in outside(function).items() if isinstance(v, np.ndarray)}
+    other = {n: np.array(new(n, v)) for n, v in outside(function).items() if isinstance(v, np.ndarray)}
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     closure = tuple(types.CellType(other[n]) if n in other else cell for n, cell in cells)
     space = {**function.__globals__, **other}
@@ -133,9 +159,8 @@ def _softened(a: np.ndarray) -> np.ndarray:
     return generator(50).uniform(0.2, 0.8, size=a.shape)
 
 
-def _grown(a: np.ndarray, size: int) -> np.ndarray:
-    """The array with every axis of this size longer by one: its first index is repeated."""
-    for axis, n in enumerate(a.shape):
-        if n == size:
-            a = np.concatenate([a, np.take(a, [0], axis)], axis)
+def _grown(a: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+    """The array with these axes longer by one: the first index is repeated."""
+    for axis in axes:
+        a = np.concatenate([a, np.take(a, [0], axis)], axis)
     return a

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 LATER: dict[str, Any] = {"type_params": []}  # a field that Python 3.12 asks for
 OWN = str(Path(__file__).resolve().parents[1]) + os.sep
 LONGEST = 400_000  # characters of a file that is parsed
@@ -60,13 +62,15 @@ def _is_lambda(node: ast.Lambda, code: types.CodeType) -> bool:
 class Remade:
     """A function made again from its tree, as often as something in the tree has changed.
 
+    It cannot change the learner's arrays: those that it finds outside are copies that refuse to be written to.
+
     Arguments: function; node, its tree; override, values of global or enclosing names that replace the function's own.
     """
 
     def __init__(self, function: Any, node: Definition, override: Mapping[str, Any]):
         self.function, self.free = function, dict[str, Any]()
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            self.free[name] = override.get(name, cell.cell_contents)
+            self.free[name] = _guarded(override.get(name, cell.cell_contents))
         parameters = ast.arguments(
             posonlyargs=[], args=[ast.arg(n) for n in self.free], kwonlyargs=[], kw_defaults=[], defaults=[]
         )
@@ -80,7 +84,9 @@ class Remade:
         self.node = node
         outer = ast.FunctionDef(name="_again", args=parameters, body=body, decorator_list=[], returns=None, **LATER)
         self.module = ast.fix_missing_locations(ast.Module([outer], []))
-        self.space = {**function.__globals__, **{n: v for n, v in override.items() if n not in self.free}}
+        used = {n: function.__globals__[n] for n in function.__code__.co_names if n in function.__globals__}
+        named = {n: _guarded(v) for n, v in {**used, **override}.items() if n not in self.free}
+        self.space = {**function.__globals__, **named}
 
     def __call__(self) -> Callable:
         """The function as its tree says now."""
@@ -90,6 +96,15 @@ class Remade:
         made = self.space["_again"](*self.free.values())
         made.__defaults__, made.__kwdefaults__ = self.function.__defaults__, self.function.__kwdefaults__
         return made
+
+
+def _guarded(value: Any) -> Any:
+    """A copy of an array that cannot be written to; anything else as it is."""
+    if type(value) is not np.ndarray:
+        return value
+    copy = value.copy()
+    copy.flags.writeable = False
+    return copy
 
 
 def _without_defaults(a: ast.arguments) -> ast.arguments:
