@@ -1,6 +1,6 @@
 """More wrong backwards of public kinds, kept back: they were measured once, after the names were finished.
 
-The families are those of courses: LSTM cells in columns, word vectors, the hinge loss, label smoothing, scalar graphs, broadcasting.
+The families are those of courses: LSTM cells in columns, word vectors, the hinge loss, label smoothing, broadcasting.
 """
 
 from public_mistakes import Family, draw

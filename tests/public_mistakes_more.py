@@ -215,7 +215,11 @@ def backward(dZ, cache):
     (draw(2, 5, 7, 2), draw(3, 3, 2, 3), draw(3)),
     (
         ("top, left = h * stride, w * stride", "top, left = h, w", "stride"),
-        ("s = A_prev[i, top : top + f, left : left + f]", "s = A_prev[i, h : h + f, w : w + f]", "stride|h instead|w instead|top"),
+        (
+            "s = A_prev[i, top : top + f, left : left + f]",
+            "s = A_prev[i, h : h + f, w : w + f]",
+            "stride|h instead|w instead|top",
+        ),
         ("db[c] += dZ", "db[c] = dZ", "\\+=|one"),
         ("db[c] += dZ[i, h, w, c]", "db[c] += dZ[i, h, w, c] * s.sum()", "factor s|s.sum"),
         ("range(m)", "range(m - 1)", "left out|short"),
@@ -243,7 +247,11 @@ def backward(g, y):
             ("np.exp(y) * g", "y * g", "exp|logarithm"),
             (".sum(axis=-1, keepdims=True)", "", "sum"),
             ("g.sum(axis=-1", "g.sum(axis=0", "axis"),
-            ("g - np.exp(y) * g.sum(axis=-1, keepdims=True)", "np.exp(y) * (g - (g * np.exp(y)).sum(axis=-1, keepdims=True))", "softmax|log|p"),
+            (
+                "g - np.exp(y) * g.sum(axis=-1, keepdims=True)",
+                "np.exp(y) * (g - (g * np.exp(y)).sum(axis=-1, keepdims=True))",
+                "softmax|log|p",
+            ),
             ("g - np", "g + np", "sign|common sum added"),
             ("g - np.exp(y) * g.sum(axis=-1, keepdims=True)", "g - np.exp(y)", "sum|factor|linear|dy|zero in"),
             ("g.sum(axis=-1", "g.mean(axis=-1", "mean"),
@@ -263,7 +271,11 @@ def backward(g, x):
         (
             (" / e.sum(axis=1, keepdims=True)", "", "division|normal|softmax|factor"),
             ("e.sum(axis=1", "e.sum(axis=0", "axis"),
-            ("g[:, None] * e / e.sum(axis=1, keepdims=True)", "g[:, None] * (x == x.max(axis=1, keepdims=True))", "max|largest|softmax|soft"),
+            (
+                "g[:, None] * e / e.sum(axis=1, keepdims=True)",
+                "g[:, None] * (x == x.max(axis=1, keepdims=True))",
+                "max|largest|softmax|soft",
+            ),
             ("g[:, None] * e", "e", "dy|g forgotten|g"),
         ),
     ),
@@ -375,7 +387,11 @@ def backward(g, cache):
 """,
         (draw(5, 3), draw(3, 2)),
         (
-            ("np.add.at(dE, ids, dh[:, None, :] / ids.shape[1])", "dE[ids] += dh[:, None, :] / ids.shape[1]", "add.at|several|repeat|one of them|\\+="),
+            (
+                "np.add.at(dE, ids, dh[:, None, :] / ids.shape[1])",
+                "dE[ids] += dh[:, None, :] / ids.shape[1]",
+                "add.at|several|repeat|one of them|\\+=",
+            ),
             (" / ids.shape[1]", "", "mean|shape\\[1\\]|division|3"),
             ("/ ids.shape[1]", "/ ids.size", "size|shape|averag|factor 2|twice|factor"),
             ("np.add.at(dE, ids", "np.add.at(dE, ids - 1", "index|off by one|ids|1|shift"),
@@ -458,7 +474,7 @@ def backward(g, cache):
             ("a @ M)", "a @ M.T)", "transpose"),
             ("a @ M)", "b @ M)", "b instead of a"),
             ("->ij", "->ji", "transpose|order|axes"),
-            ("ni,nj->ij\", g, a, b", "ni,nj->ij\", g, a, a", "a instead of b"),
+            ('ni,nj->ij", g, a, b', 'ni,nj->ij", g, a, a', "a instead of b"),
             ("g[:, None] * (a", "(a", "dy|g forgotten"),
             ('np.einsum("n,ni,nj->ij", g, a, b)', "np.outer(a.sum(0), b.sum(0)) * g.sum()", "sum|outer|each|example"),
         ),

@@ -1,8 +1,7 @@
 """Right backwards that are written in unusual ways: none may be blamed.
 
-Each is one text, forward above backward, with the shapes of its inputs. `SEEN` were looked at while the checker changed, `KEPT` once
-at the end. einsum, loops, in-place sums, views, strides, layouts, several outputs, ties and kinks, odd signatures, large and
-small numbers.
+Each is one text, forward above backward, with the shapes of its inputs. `SEEN` were looked at while the checker changed, `KEPT`
+once at the end. They have einsum, loops, sums in place, views, strides, layouts, several outputs, kinks, odd signatures.
 """
 
 import numpy as np
@@ -25,7 +24,7 @@ def inputs(name, shapes):
     return [np.abs(a) + 0.3 for a in arrays] if "positive" in name else arrays
 
 
-SEEN = texts('''
+SEEN = texts("""
 # dense by einsum: 4x3 3x2 2
 def forward(x, w, b):
     return np.einsum("ni,io->no", x, w) + b, (x, w)
@@ -481,9 +480,9 @@ def backward(g, c):
     a, b = c
     t = g.reshape(2, 2, 2, 2)
     return np.einsum("ikjl,kl->ij", t, b), np.einsum("ikjl,ij->kl", t, a)
-''')
+""")
 
-KEPT = texts('''
+KEPT = texts("""
 # dense with a list comprehension: 3x2 2x4 4
 def forward(x, w, b):
     return x @ w + b[None], (x, w)
@@ -717,7 +716,8 @@ def forward(x, w):
     return x[:, :-3] * w[0] + x[:, 3:] * w[1], (x, w)
 def backward(g, c):
     x, w = c
-    return np.pad(g * w[0], ((0, 0), (0, 3))) + np.pad(g * w[1], ((0, 0), (3, 0))), np.array([np.sum(g * x[:, :-3]), np.sum(g * x[:, 3:])])
+    dx = np.pad(g * w[0], ((0, 0), (0, 3))) + np.pad(g * w[1], ((0, 0), (3, 0)))
+    return dx, np.array([np.sum(g * x[:, :-3]), np.sum(g * x[:, 3:])])
 
 # convolution by matrix: 2x5 3
 def forward(x, w):
@@ -953,4 +953,4 @@ def backward(g, c):
     a, b, d = c
     k = (2 * g * (d > 0.5))[:, None] * (a - b)
     return k, -k
-''')
+""")

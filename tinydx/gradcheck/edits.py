@@ -1,8 +1,8 @@
 """Single changes of a backward's source that would put right what people write wrong: where they may be, and in which order.
 
-Each is an `Edit`: the name of the mistake that it undoes, the places in the syntax tree, and what stands there instead. Its rank
-says how likely it is: a plus for a minus before another factor, what the learner has already written before what is new. Statements
-that feed all of the wrong gradients and none of the right ones come first.
+Each is an `Edit`: the name of the mistake that it undoes, the places in the syntax tree, and what stands there instead. Its
+rank says how likely it is: a plus for a minus before another factor, what the learner has already written before what is new.
+Statements that feed all of the wrong gradients and none of the right ones come first.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Blame:
         return [s for s in self.stores if any(_targets(target) & needed for target, _ in _pairs(s))]
 
     def of(self, home: int) -> int | None:
-        """0 for what feeds all wrong gradients and no right one, 1 for some wrong and no right one, 4 for others; None for none."""
+        """0 for what feeds all wrong gradients and no right one, 1 for some wrong and no right one, 4 for others; else None."""
         fed = self.feeds.get(home, set()) if self.parts else self.wrong
         if self.parts and home not in self.feeds:  # in the return itself, or a statement that stores nothing
             return 0
@@ -144,7 +144,8 @@ def _pairs(statement: Any) -> list[tuple[ast.AST, ast.AST]]:
     if isinstance(statement, ast.Expr):
         call = statement.value
         return [(a, call) for a in call.args[:1]] if isinstance(call, ast.Call) else []
-    value, found = statement.value, []
+    value = statement.value
+    found: list[tuple[ast.AST, ast.AST]] = []
     for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
             found += list(zip(target.elts, value.elts, strict=True))

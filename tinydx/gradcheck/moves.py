@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tinydx.gradcheck.changes import REDUCTIONS, Scene, is_call
 from tinydx.gradcheck.edits import Edit, parsed, text
+from tinydx.gradcheck.scene import REDUCTIONS, Scene, is_call, with_factor
 from tinydx.gradcheck.seen import is_whole
 
 AXES = (0, 1, -1, 2, None, (0, 1), (1, 2), (0, 2), (0, 1, 2), (0, 2, 3), (2, 3))
@@ -59,7 +59,7 @@ def axes(s: Scene) -> Iterator[Edit]:
             continue
         of_module = isinstance(n.func.value, ast.Name) and n.func.value.id in ("np", "numpy")
         first = n.args[:1] if of_module else []
-        base = np.ndim(s.seen.at.get(id(first[0] if first else n.func.value)))
+        base = len(s.seen.shape(first[0] if first else n.func.value) or ())
         keywords = {k.arg: k.value for k in n.keywords}
         given: Any = keywords.get("axis", n.args[len(first)] if len(n.args) > len(first) else ast.Constant(None))
         rest = [k for k in n.keywords if k.arg not in ("axis", "keepdims")]
@@ -182,7 +182,7 @@ def _strides(s: Scene, statement: ast.stmt, loops: list[str]) -> Iterator[Edit]:
             for chosen in {tuple(x) for x in itertools.combinations([p.node.id for p in uses], 2)} | {tuple(loops[-2:])}:
                 some = [p for p in uses if p.node.id in chosen]
                 if some:
-                    new = lambda n, f=name: parsed(f"({n.id} * {f})")  # noqa: E731
+                    new = with_factor(ast.Name(name, ast.Load()))
                     yield Edit(f"{name} forgotten", some, new, 2, f"multiply {' and '.join(sorted(set(chosen)))} by {name}")
 
 

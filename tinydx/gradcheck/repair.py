@@ -16,19 +16,22 @@ from typing import Any
 
 import numpy as np
 
-from tinydx.gradcheck.changes import CHANGES, Scene
+from tinydx.gradcheck.changes import CHANGES
 from tinydx.gradcheck.edits import Blame, Edit, ordered, places_of
 from tinydx.gradcheck.evidence import Evidence
 from tinydx.gradcheck.limits import silent
 from tinydx.gradcheck.moves import MOVES
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.rules import as_list
+from tinydx.gradcheck.scene import Scene
 from tinydx.gradcheck.seen import watched
 from tinydx.gradcheck.sizes import Resized, outside
 from tinydx.gradcheck.source import Remade, definition, helpers
+from tinydx.gradcheck.terms import TERMS
 from tinydx.gradcheck.truth import generator
 
-SECONDS = 0.6  # of computing, for all gradients of a check
+SECONDS = 0.75  # of computing, for all gradients of a check
+WRITTEN = 2  # the last rank of changes that are near to what is written
 
 
 def repairs(evidence: Sequence[Evidence]) -> dict[int, Diagnosis]:
@@ -36,40 +39,59 @@ def repairs(evidence: Sequence[Evidence]) -> dict[int, Diagnosis]:
 
     Arguments: evidence, of the wrong gradients of one check.
     """
-    subject, found = evidence[0].subject, dict[int, Diagnosis]()
+    subject = evidence[0].subject
     backward = subject.backward
     if backward is None or subject.again is None or definition(backward) is None:
-        return found
+        return {}
     if any(backward is slip.backward for op in subject.ops for slip in op.slips):
-        return found
-    deadline = time.process_time() + SECONDS
-    tried, second = _Tried(evidence), dict[int, Diagnosis]()  # second: what does not hold everywhere
-    with silent(), warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        with contextlib.suppress(RecursionError):
-            for edit, node, changed in _changed(backward, tried):
-                mended = tried.right(changed, found)
-                if mended and _makes_trivial(edit, node):
-                    continue
-                if mended and not tried.holds_everywhere(changed, mended):
-                    second |= {e.k: _named(edit, e) for e in mended if e.k not in second}
-                    mended = []
-                if mended and len(mended) == len(evidence):  # one reason for all is better than one for each
-                    found.clear()
-                for e in mended:
-                    found[e.k] = _named(edit, e)
-                if (mended and len(mended) == len(evidence)) or time.process_time() > deadline:
-                    break
-    return {e.k: d for e in evidence if (d := found.get(e.k) or second.get(e.k) or _unused(backward, e))}
+        return {}
+    found = _Found(evidence)
+    with silent(), warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(Exception):
+        warnings.simplefilter("ignore")  # and whatever a learner's source leads to: a name is never worth the verdict
+        _search(backward, _Tried(evidence), found)
+    unused = _unused(backward)
+    return {e.k: d for e in evidence if (d := found.first.get(e.k) or found.second.get(e.k) or unused)}
 
 
-def _unused(backward: Any, e: Evidence) -> Diagnosis | None:
+def _search(backward: Any, tried: _Tried, found: _Found) -> None:
+    """Try changes until one mends all, or the time is over."""
+    deadline, unused = time.process_time() + SECONDS, _unused(backward)
+    for edit, node, changed in _changed(backward, tried):
+        if edit.rank > WRITTEN and unused:  # what is written and then not used tells more than what is written nowhere
+            return
+        mended = tried.right(changed, found.first)
+        if mended and not _makes_trivial(edit, node):
+            found.add(edit, mended, tried.holds_everywhere(changed, mended))
+        if found.all or time.process_time() > deadline:
+            return
+
+
+class _Found:
+    """The names so far: those that hold in all checks, and those that do not hold in the doubtful ones."""
+
+    def __init__(self, evidence: Sequence[Evidence]):
+        self.count, self.all = len(evidence), False
+        self.first: dict[int, Diagnosis] = {}
+        self.second: dict[int, Diagnosis] = {}
+
+    def add(self, edit: Edit, mended: Sequence[Evidence], everywhere: bool) -> None:
+        """Keep a name for these gradients; one reason for all is better than one for each."""
+        named = {e.k: _named(edit, e) for e in mended}
+        if not everywhere:
+            self.second = named | self.second
+        elif len(mended) == self.count:
+            self.first, self.all = named, True
+        else:
+            self.first |= named
+
+
+def _unused(backward: Any) -> Diagnosis | None:
     """A gradient on the way that is computed and then not used."""
     names = [n for n in ast.walk(definition(backward)) if isinstance(n, ast.Name)]  # type: ignore[arg-type]
     loaded = {n.id for n in names if isinstance(n.ctx, ast.Load)}
     for n in names:
         if isinstance(n.ctx, ast.Store) and n.id not in loaded and n.id.startswith("d") and len(n.id) > 1:
-            return Diagnosis(f"{n.id} is not used", f"{n.id} is computed in line {n.lineno}, but goes into no gradient: {e.label}?")
+            return Diagnosis(f"{n.id} is not used", f"{n.id} is computed in line {n.lineno}, but goes into no gradient.")
     return None
 
 
@@ -108,10 +130,16 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
             """The backward that calls this function in place of the one changed."""
             return Remade(backward, definition(backward), {called: changed})() if called else changed  # type: ignore[arg-type]
 
-        scene = _scene(function, node, known if not called else {}, e.subject.functions, lambda changed, times: tried.run(inside(changed), [times * dy for dy in tried.e.dys]))
+        scene = _scene(
+            function,
+            node,
+            known if not called else {},
+            e.subject.functions,
+            lambda changed, times: tried.run(inside(changed), [times * dy for dy in tried.e.dys]),
+        )
         extra = {n: v for n, v in scene.offered.items() if n not in function.__globals__}
         remade = Remade(function, node, extra)
-        for edit in ordered([kind(scene) for kind in (*CHANGES, *MOVES)], None if called else blame):
+        for edit in ordered([kind(scene) for kind in (*CHANGES, *TERMS, *MOVES)], None if called else blame):
             try:
                 for place in edit.places:
                     place.put(edit.made(place))

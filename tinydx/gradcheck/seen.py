@@ -31,12 +31,12 @@ class Seen:
 
     def shape(self, node: ast.AST) -> tuple[int, ...] | None:
         """The shape of an expression's numbers; None for one that never ran, or that is no array of floats."""
-        value = self.at.get(id(node))
+        value: Any = self.at.get(id(node))
         return np.shape(value) if is_float(value) else None
 
     def degree(self, node: ast.AST) -> int | None:
         """The degree in dy of an expression; None where it cannot be told."""
-        return self.doubled and _degree(self.at.get(id(node)), self.doubled.at.get(id(node)))
+        return _degree(self.at.get(id(node)), self.doubled.at.get(id(node))) if self.doubled else None
 
     def degree_of(self, name: str) -> int | None:
         """The degree in dy of a name's value at the end: 0 for one that the function did not make."""
@@ -99,7 +99,8 @@ def _at_end(p: Place) -> ast.expr:
 
 
 def _can_be_wrapped(p: Place) -> bool:
-    if not isinstance(p.node, ast.expr) or isinstance(p.node, UNSEEN) or not isinstance(getattr(p.node, "ctx", ast.Load()), ast.Load):
+    loaded = isinstance(getattr(p.node, "ctx", ast.Load()), ast.Load)
+    if not isinstance(p.node, ast.expr) or isinstance(p.node, UNSEEN) or not loaded:
         return False
     if isinstance(p.node, ast.Tuple) and any(isinstance(e, ast.Slice | ast.Starred) for e in p.node.elts):
         return False

@@ -6,6 +6,7 @@ that forward and backward find outside, such as labels.
 
 from __future__ import annotations
 
+import functools
 import types
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from tinydx.gradcheck.truth import Truth, generator
 
 MOST = 6  # sizes that are varied
 
-Change = Callable[[Any, np.ndarray], np.ndarray]  # (the number of an input or the name of another array, the array) -> another array
+Change = Callable[[Any, np.ndarray], np.ndarray]  # (an input's number or a name outside, its array) -> another
 
 
 class Resized(NamedTuple):
@@ -51,7 +52,7 @@ class Resized(NamedTuple):
         return len(close) == 2 and all(close)
 
     def _along(self, k: int, dys: Sequence[np.ndarray] | None = None) -> list[tuple[np.ndarray, float]]:
-        """Two directions of argument k with the true derivatives along them; fewer where forward refuses these sizes after all."""
+        """Two directions of argument k with the true derivatives along them; fewer where forward refuses these sizes."""
         truth, found = self.truth.weighted(self.dys if dys is None else dys), []
         for i in range(2):  # the same along both, or there is no such factor
             v = generator(20 + 2 * k + i).normal(size=self.subject.arrays[k].shape)
@@ -66,24 +67,24 @@ def resized(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
     """The check at another point, and with each size made larger in turn, wherever it occurs; what is refused is left out."""
     sizes = sorted({n for _, _, n in _axes(subject)})[:MOST]
     ways: list[Change] = [lambda where, a: a]
-    ways += [lambda where, a, n=n: _grown(a, [axis for axis, m in enumerate(a.shape) if m == n]) for n in sizes]
+    ways += [_growing(functools.partial(_is_size, size, False)) for size in sizes]
     return _taken(subject, is_complex, ways)
 
 
 def doubtful(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
     """Checks that tell more, but that a right gradient need not pass: they only say which of two explanations is the better one.
 
-    A size that occurs several times, such as 4 examples of 4 features, grows in one axis of one array alone; and labels lie between
-    0 and 1 where they are 0 and 1: t / p and p / p differ only then.
+    A size that occurs several times, such as 4 examples of 4 features, grows in one axis of one array alone. And labels lie
+    between 0 and 1 where they are 0 and 1: t / p and p / p differ only then.
     """
     places = _axes(subject)
     counts = Counter(n for _, _, n in places)
     ways: list[Change] = []
     for place, at, size in places:
         if counts[size] > 1 and isinstance(place, int):
-            ways.append(lambda where, a, p=place, x=at: _grown(a, [x] if where == p else []))
+            ways.append(functools.partial(_grown_at, place, at))
     for size in sorted({n for where, _, n in places if isinstance(where, str) and counts[n] > 1}):
-        ways.append(lambda where, a, n=size: _grown(a, [x for x, m in enumerate(a.shape) if m == n and isinstance(where, str)]))
+        ways.append(_growing(functools.partial(_is_size, size, True)))
     given = [*subject.constants.values(), *(v for f in subject.functions for v in outside(f).values())]
     if any(isinstance(a, np.ndarray) and _softened(a) is not a for a in given):
         ways.insert(0, lambda where, a: _softened(a))
@@ -157,6 +158,19 @@ def _softened(a: np.ndarray) -> np.ndarray:
     if a.dtype.kind != "f" or not np.isin(a, (0, 1)).all():
         return a
     return generator(50).uniform(0.2, 0.8, size=a.shape)
+
+
+def _growing(chosen: Callable[[Any, int], bool]) -> Change:
+    """Makes every axis longer that is chosen by its array and its size."""
+    return lambda where, a: _grown(a, [axis for axis, n in enumerate(a.shape) if chosen(where, n)])
+
+
+def _is_size(size: int, outside_only: bool, where: Any, n: int) -> bool:
+    return n == size and (isinstance(where, str) or not outside_only)
+
+
+def _grown_at(place: int, axis: int, where: Any, a: np.ndarray) -> np.ndarray:
+    return _grown(a, [axis] if where == place else [])
 
 
 def _grown(a: np.ndarray, axes: Sequence[int]) -> np.ndarray:
