@@ -194,8 +194,11 @@ class Judge:
             tolerance=1e-8 if self.truth.complex[k] else 1e-4,
         )
 
-    def name(self, arguments: list[Argument], culprits: list[Diagnosis]) -> None:
-        """Name all mistakes, when all gradients have been compared; culprits are ops inside the subject that are wrong."""
+    def name(self, arguments: list[Argument], culprits: list[Diagnosis], seconds: float) -> None:
+        """Name all mistakes, when all gradients have been compared; culprits are ops inside the subject that are wrong.
+
+        Arguments: arguments; culprits; seconds, how long a change of the source is looked for.
+        """
         subject, trues = self.subject, self._all_true(arguments)
         if not subject.ops and not subject.tape:
             subject = replace(subject, ops=recognise(subject, TABLE | ROWS))
@@ -206,7 +209,7 @@ class Judge:
         wrong = [(a, replace(self.evidence[a.name], subject=subject, **more)) for a in arguments if a.name in self.evidence]
         named = {a.name: [*_first(a, e), *culprits, *clear_names(e)] for a, e in wrong}
         unclear = [e for a, e in wrong if not named[a.name] or named[a.name][0].name == FACTOR]
-        mended = repairs(unclear) if unclear else {}
+        mended = repairs(unclear, seconds) if unclear else {}
         for a, e in wrong:
             found = [*named[a.name], *filter(None, [mended.get(e.k)]), *vague_names(e), *a.mistakes]
             if e.k in mended and found[0].name == FACTOR:  # the number, and where it comes from

@@ -30,14 +30,13 @@ from tinydx.gradcheck.source import Remade, definition, helpers
 from tinydx.gradcheck.terms import TERMS
 from tinydx.gradcheck.truth import generator
 
-SECONDS = 0.75  # of computing, for all gradients of a check
 WRITTEN = 2  # the last rank of changes that are near to what is written
 
 
-def repairs(evidence: Sequence[Evidence]) -> dict[int, Diagnosis]:
+def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis]:
     """For each wrong gradient (its argument's index) the most likely change of the learner's source that makes it right.
 
-    Arguments: evidence, of the wrong gradients of one check.
+    Arguments: evidence, of the wrong gradients of one check; seconds of computing, for all of them.
     """
     subject = evidence[0].subject
     backward = subject.backward
@@ -48,14 +47,14 @@ def repairs(evidence: Sequence[Evidence]) -> dict[int, Diagnosis]:
     found = _Found(evidence)
     with silent(), warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")  # and whatever a learner's source leads to: a name is never worth the verdict
-        _search(backward, _Tried(evidence), found)
+        _search(backward, _Tried(evidence), found, seconds)
     unused = _unused(backward)
     return {e.k: d for e in evidence if (d := found.first.get(e.k) or found.second.get(e.k) or unused)}
 
 
-def _search(backward: Any, tried: _Tried, found: _Found) -> None:
+def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None:
     """Try changes until one mends all, or the time is over."""
-    deadline, unused = time.process_time() + SECONDS, _unused(backward)
+    deadline, unused = time.process_time() + seconds, _unused(backward)
     for edit, node, changed in _changed(backward, tried):
         if edit.rank > WRITTEN and unused:  # what is written and then not used tells more than what is written nowhere
             return

@@ -111,7 +111,7 @@ def _other(subject: Subject, is_complex: Sequence[bool], i: int, new: Change) ->
     if subject.again is None:
         return None
     rng = generator(30 + i)
-    arrays = [rng.permuted(a := new(k, x)) * rng.uniform(0.7, 1.3, size=a.shape) for k, x in enumerate(subject.arrays)]
+    arrays = [_moved(new(k, x), rng) for k, x in enumerate(subject.arrays)]
     constants = {n: new(n, c) if isinstance(c, np.ndarray) else c for n, c in subject.constants.items()}
 
     def change(function: Any) -> Any:
@@ -152,6 +152,11 @@ def _with_outside(function: Any, new: Change) -> Any:
     made = types.FunctionType(function.__code__, space, function.__name__, function.__defaults__, closure)
     made.__kwdefaults__ = function.__kwdefaults__
     return made
+
+
+def _moved(a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The array's numbers in other places, and a little different."""
+    return rng.permutation(a.ravel()).reshape(a.shape) * rng.uniform(0.7, 1.3, size=a.shape)
 
 
 def _softened(a: np.ndarray) -> np.ndarray:
