@@ -439,7 +439,7 @@ def backward(dout, cache):
         ("ds @ k\n", "-ds @ k\n", "sign"),
         ("dp * p).sum", "dp).sum", "p"),
         ("ds.swapaxes(1, 2) @ q", "p.swapaxes(1, 2) @ q", "p instead of ds"),
-        ("(dp - (dp", "(dp + (dp", "sign"),
+        ("(dp - (dp", "(dp + (dp", "sign|common sum added"),
     ),
 )
 
@@ -569,7 +569,7 @@ def backward(dy, cache):
             ("n**3", "n**2", "power|2"),
             (" - x * (dy * x).sum(axis=1, keepdims=True) / n**3", "", "norm|term|constant"),
             ("axis=1", "axis=0", "axis"),
-            ("- x", "+ x", "sign"),
+            ("- x", "+ x", "sign|second term added"),
             ("dy / n -", "dy -", "n|divi"),
         ),
     ),
@@ -628,7 +628,7 @@ def backward(dout, x):
             (" / 0.6", "", "0.6|constant|scale|keep"),
             (" * mask", "", "mask"),
             ("/ 0.6", "/ 0.4", "0.4|0.6|constant"),
-            ("* mask", "* (1 - mask)", "mask"),
+            ("* mask", "* (1 - mask)", "mask|term 1 too many"),
         ),
     ),
     "stack": Family(

@@ -106,7 +106,7 @@ def backward(dout, cache):
     (
         ("sigmoid(u @ v) - 1", "1 - sigmoid(u @ v)", "sign|order|exchang"),
         ("sigmoid(u @ v) - 1", "sigmoid(u @ v)", "1|term"),
-        ("1 - sigmoid(-(K @ v))", "1 - sigmoid(K @ v)", "sign"),
+        ("1 - sigmoid(-(K @ v))", "1 - sigmoid(K @ v)", "sign|term 1 too many"),
         ("a * u + K.T @ b", "a * u", "term"),
         ("a * u + K.T @ b", "a * u - K.T @ b", "sign"),
         ("a * u + K.T @ b", "a * v + K.T @ b", "v instead of u"),
@@ -205,7 +205,7 @@ def backward(dout, cache):
         ("dout.sum(axis=(0, 1))", "dout.sum(axis=0)", "sum forgotten|axis|shape"),
         ("dout.sum(axis=(0, 1))", "dout.sum(axis=(0, 1)) / len(x)", "division|averag"),
         ("range(K)", "range(K - 1)", "short|left out|loop"),
-        ("range(K)", "range(1, K)", "short|left out|loop|index"),
+        ("range(K)", "range(1, K)", "short|left out|loop|index|1 instead of 0"),
         ("dout, w)\n", "dout, w[::-1])\n", "flip|order|revers"),
         ("cols, dout)", "cols, np.sign(dout))", "sign|linear"),
     ),
@@ -274,8 +274,8 @@ def backward(dy, x):
 """,
         (draw(3, 4),),
         (
-            ("s + x * s * (1 - s)", "s", "term"),
-            ("s + x * s * (1 - s)", "x * s * (1 - s)", "term"),
+            ("s + x * s * (1 - s)", "s", "term|gate held constant"),
+            ("s + x * s * (1 - s)", "x * s * (1 - s)", "term|factor held constant"),
             ("x * s * (1 - s)", "s * (1 - s)", "factor x|x"),
             ("x * s * (1 - s)", "x * (1 - s)", "factor s|s"),
             ("s + x", "s - x", "sign"),

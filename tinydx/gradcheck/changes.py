@@ -79,11 +79,13 @@ def other_names(s: Scene) -> Iterator[Edit]:
             if new != old and _alike(before, value) and s.known(new, block[0].node):
                 rank = extra if np.shape(before) == np.shape(value) else 2
                 rank += 2 * (None not in (d := (s.seen.degree(block[0].node), s.seen.degree_of(new))) and d[0] != d[1])
-                if is_whole(before) and not {old, new} <= set(s.loops()):
+                if is_whole(before) and not {old, new} <= set(s.loops):
                     rank = 2  # sizes have many names
                 yield Edit(f"{old} instead of {new}", block, ast.Name(new, ast.Load()), rank, f"`{old}` should be `{new}`")
     for p in s.places:
-        if isinstance(p.node, ast.Call | ast.Attribute) and isinstance(value := s.seen.at.get(id(p.node)), np.ndarray):
+        if isinstance(p.node, ast.Call | ast.Attribute | ast.Subscript) and isinstance(
+            value := s.seen.at.get(id(p.node)), np.ndarray
+        ):
             for new, v, extra in s.names():
                 whole = value.dtype.kind in "iu" and isinstance(v, np.ndarray) and v.dtype.kind in "iu"
                 same = is_float(value) and is_float(v) and value.ndim > 1 and not isinstance(p.node, ast.Attribute)
@@ -139,7 +141,12 @@ def factors(s: Scene) -> Iterator[Edit]:
     values = {id(p.node) for p in s.values()} | {id(p.node) for p in of_dy}
     for group in groups:
         old = group[0].node
-        for name, extra in s.fitting(old):
+        for name, extra in _columns(s, old):
+            line = f"multiply `{text(old)}` by `{name}[:, None]`"
+            yield Edit(f"factor {name} forgotten", group, with_factor(parsed(f"{name}[:, None]")), 2 + extra, line)
+        inside = group[0].parent if isinstance(group[0].parent, ast.BinOp) and not is_whole(s.seen.at.get(id(old))) else old
+        whole = inside if isinstance(getattr(inside, "op", None), ast.Add | ast.Sub) and s.seen.shape(inside) else old
+        for name, extra in s.fitting(whole):
             for told, source in SLOPES:
                 factor = parsed(f"({source.format(name)})")
                 line = f"multiply `{text(old)}` by `{text(factor)}`"
@@ -154,13 +161,19 @@ def factors(s: Scene) -> Iterator[Edit]:
             yield Edit(f"division by {name} forgotten", group, joined_to(ast.Div(), name), 2 + extra, line)
 
 
+def _columns(s: Scene, node: ast.AST) -> list[tuple[str, int]]:
+    """Names of vectors that may multiply the rows of a matrix."""
+    shape = s.seen.shape(node) or ()
+    vectors = [(n, e) for n, v, e in s.names() if len(shape) == 2 and is_float(v) and np.shape(v) == shape[:1]]
+    return [(n, e) for n, e in vectors if s.known(n, node)]
+
+
 def other_slopes(s: Scene) -> Iterator[Edit]:
-    """Another slope: in a product, all that follows the first factor."""
+    """Another slope: in a product, all that follows its first factors."""
     for p in s.values():
         first = p.node
         while isinstance(first, ast.BinOp) and isinstance(first.op, ast.Mult):
             first = first.left
-        if first is not p.node:
             for name, extra in s.fitting(p.node):
                 for told, source in SLOPES:
                     made = times(first, parsed(f"({source.format(name)})"))
@@ -169,29 +182,22 @@ def other_slopes(s: Scene) -> Iterator[Edit]:
 
 def divisions(s: Scene) -> Iterator[Edit]:
     """A divisor that stands elsewhere, or a size."""
-    divisors = {
-        text(p.node.right): p.node.right for p in s.places if isinstance(p.node, ast.BinOp) and isinstance(p.node.op, ast.Div)
-    }
+    divisors = {text(n.right): n.right for n in s.divisions}
     for p in s.terms():
         if s.seen.shape(p.node) is None:
             continue
         for written, divisor in divisors.items():
             yield Edit(f"division by {written} forgotten", [p], ast.BinOp(p.node, ast.Div(), divisor), 1)
         for count, ways in s.sizes() if p in s.values() else ():
-            for way in ways if s.varied else ways[:1]:
+            for way in [str(count)] if count in s.frozen else ways:
                 if way not in divisors and s.known(way.split(".")[0].removeprefix("len(").rstrip(")"), p.node):
-                    name = (
-                        f"division by {way} forgotten"
-                        if s.varied or len(ways) == 1
-                        else f"division by a size of {count} forgotten"
-                    )
-                    yield Edit(name, [p], joined_to(ast.Div(), way), 2)
+                    yield Edit(f"division by {way} forgotten", [p], joined_to(ast.Div(), way), 2)
     for p in s.places:  # another size than this
         here = s.seen.at.get(id(p.node))
         if is_whole(here) and isinstance(p.node, ast.Name | ast.Attribute | ast.Call | ast.Subscript) and _divides(p):
             yield Edit(f"{text(p.node)} instead of {text(p.node)} - 1", [p], parsed(f"({text(p.node)} - 1)"), 2)
-            for other, ways in s.sizes():
-                for way in ways if other != here else ():
+            for count, ways in s.sizes():
+                for way in ([str(count)] if count in s.frozen else ways) if count != here else ():
                     yield Edit(f"{text(p.node)} instead of {way}", [p], parsed(way), 1)
 
 
@@ -232,7 +238,7 @@ def numbers(s: Scene) -> Iterator[Edit]:
     """A factor of 2, and other numbers."""
     for p in s.terms():
         if s.seen.shape(p.node) is not None:
-            for factor, name in (("2", "factor 2 forgotten"), ("0.5", "factor 2 too many")):
+            for factor, name in (("2", "factor 2 forgotten"), ("0.5", "factor 2 too many"), ("3", "factor 3 forgotten")):
                 yield Edit(name, [p], with_factor(parsed(factor)), 1 if p in s.values() else 2)
     for p in s.places:
         n = p.node

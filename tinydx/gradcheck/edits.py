@@ -164,8 +164,8 @@ def _targets(target: ast.AST) -> set[str]:
     return found
 
 
-def ordered(kinds: Sequence[Iterator[Edit]], blame: Blame | None) -> list[Edit]:
-    """All edits, the most likely first, of equally likely ones some of each kind; those that can mend nothing are left out."""
+def ordered(kinds: Sequence[Iterator[Edit]], blame: Blame | None) -> list[tuple[int, Edit]]:
+    """All edits with their ranks, the most likely first, of equally likely ones some of each kind; without hopeless ones."""
     ranked = []
     for i, kind in enumerate(kinds):
         counts: dict[int, int] = {}
@@ -175,4 +175,4 @@ def ordered(kinds: Sequence[Iterator[Edit]], blame: Blame | None) -> list[Edit]:
                 rank = suspicion + edit.rank
                 counts[rank] = counts.get(rank, 0) + 1
                 ranked.append((rank, counts[rank], i, edit))
-    return [r[-1] for r in sorted(ranked, key=lambda r: r[:3])]
+    return [(r[0], r[-1]) for r in sorted(ranked, key=lambda r: r[:3])]

@@ -211,9 +211,9 @@ class Judge:
         unclear = [e for a, e in wrong if not named[a.name] or named[a.name][0].name == FACTOR]
         mended = repairs(unclear, seconds) if unclear else {}
         for a, e in wrong:
-            found = [*named[a.name], *filter(None, [mended.get(e.k)]), *vague_names(e), *a.mistakes]
-            if e.k in mended and found[0].name == FACTOR:  # the number, and where it comes from
-                found[0] = found[0]._replace(advice=f"{found[0].advice} {mended[e.k].advice}")
+            found = [*filter(None, [mended.get(e.k)]), *named[a.name], *vague_names(e), *a.mistakes]
+            if e.k in mended and found[1:] and found[1].name == FACTOR:  # where it comes from, and the number
+                found[0] = found[0]._replace(advice=f"{found[0].advice} {found[1].advice}")
             once: dict[str, Diagnosis] = {}
             for d in found:
                 once.setdefault(d.name, d)

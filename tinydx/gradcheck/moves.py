@@ -93,12 +93,22 @@ def accumulated(s: Scene) -> Iterator[Edit]:
         if isinstance(n, ast.AugAssign):
             yield Edit("+= instead of =", [p], ast.Assign([n.target], n.value), 0)
         target: Any = n.target if isinstance(n, ast.AugAssign) else n.targets[0] if isinstance(n, ast.Assign) else None
-        if isinstance(target, ast.Subscript) and not isinstance(target.slice, ast.Constant | ast.Slice):
+        adds = isinstance(n, ast.Assign) or (isinstance(n, ast.AugAssign) and isinstance(n.op, ast.Add))
+        if adds and isinstance(target, ast.Subscript) and _repeats(s, target.slice):
             call = parsed("__import__('numpy').add.at()")
             where = ast.Subscript(parsed("__import__('numpy').s_"), target.slice, ast.Load())
             call.args = [_loaded(target.value), where, n.value]  # type: ignore[attr-defined]
             told = "an index that occurs several times keeps only one of them here: use np.add.at"
             yield Edit("repeated index: one of them is kept", [p], ast.Expr(call), 0, told)
+
+
+def _repeats(s: Scene, index: ast.expr) -> bool:
+    """Whether an index is an array of whole numbers in which one occurs twice."""
+    for part in index.elts if isinstance(index, ast.Tuple) else [index]:
+        value = s.seen.at.get(id(part))
+        if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and len(np.unique(value)) < value.size:
+            return True
+    return False
 
 
 def _loaded(node: ast.expr) -> ast.expr:
@@ -107,7 +117,7 @@ def _loaded(node: ast.expr) -> ast.expr:
 
 def indices(s: Scene) -> Iterator[Edit]:
     """An index off by one, a slice elsewhere, a range too short or in the other direction, a stride forgotten."""
-    loops = s.loops()
+    loops = s.loops
     for p in s.places:
         n = p.node
         moves = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Add | ast.Sub)
@@ -128,6 +138,10 @@ def indices(s: Scene) -> Iterator[Edit]:
             yield Edit("flipped, or cut, where it should not be", [p], n.value, 0)
             if "::-1" in (source := ast.unparse(n)):
                 yield Edit("flipped where it should not be", [p], parsed(source.replace("::-1", ":")), 0)
+            if isinstance(n.slice, ast.BinOp) and isinstance(n.slice.op, ast.Sub):
+                for name, extra in s.alike(n):  # hs[t - 1] at t = 0
+                    whole = parsed(f"({ast.unparse(n)} if {ast.unparse(n.slice.left)} > 0 else {name})")
+                    yield Edit(f"index -1 at t = 0 instead of {name}", [p], whole, 1 + extra)
             if isinstance(n.slice, ast.Name | ast.Constant):
                 yield Edit("index on the wrong axis", [p], parsed(f"{ast.unparse(n.value)}[:, {ast.unparse(n.slice)}]"), 1)
         if isinstance(n, ast.Name) and _indexes(p) and is_whole(s.seen.at.get(id(n))):

@@ -291,6 +291,15 @@ def assigned(e: Evidence) -> Iterator[Diagnosis]:
             return
 
 
+def diagonal(e: Evidence) -> Iterator[Diagnosis]:
+    """Each result's own number only, where it depends on others, too, as a softmax does."""
+    if e.rows is None or len(e.dys) > 1 or not e.complete or e.dys[0].shape != e.true.shape or e.true.size < 2:
+        return
+    if e.looks_like((np.diag(e.rows) * e.dys[0].ravel()).reshape(e.true.shape)):
+        advice = f"{e.label} knows how each result moves with its own number, but not with the others: sum over them, too."
+        yield Diagnosis("diagonal only", advice)
+
+
 def blocks_swapped(e: Evidence) -> Iterator[Diagnosis]:
     """Blocks of the last axis, such as the gates of an LSTM or GRU, are in another order."""
     if not e.complete or not e.true.ndim:
@@ -400,6 +409,7 @@ CLEAR: tuple[Pattern, ...] = (  # each of these tells what to do
     flipped,
     blocks_swapped,
     shifted,
+    diagonal,
     assigned,
     clipped,
     same_factor,

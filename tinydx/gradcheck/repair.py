@@ -11,7 +11,7 @@ import ast
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from tinydx.gradcheck.scene import Scene
 from tinydx.gradcheck.seen import watched
 from tinydx.gradcheck.sizes import Resized, outside
 from tinydx.gradcheck.source import Remade, definition, helpers
-from tinydx.gradcheck.terms import TERMS
+from tinydx.gradcheck.terms import SMALL, TERMS
 from tinydx.gradcheck.truth import generator
 
 WRITTEN = 2  # the last rank of changes that are near to what is written
@@ -120,6 +120,7 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
     known = dict(zip(e.subject.names, e.subject.arrays, strict=True)) | {"y": np.asarray(e.subject.value(e.subject.arrays)[0])}
     known = {n: v for n, v in known.items() if n.isidentifier()}
     blame = Blame(definition(backward), [e.k for e in tried.evidence], e.right)  # type: ignore[arg-type]
+    frozen = {n for a in e.subject.arrays for n in a.shape} - {n for n, _ in _varied(e)}
     for called, function in [("", backward), *helpers(backward)]:
         node = definition(function)
         if node is None:
@@ -133,12 +134,13 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
             function,
             node,
             known if not called else {},
+            frozen,
             e.subject.functions,
             lambda changed, times: tried.run(inside(changed), [times * dy for dy in tried.e.dys]),
         )
         extra = {n: v for n, v in scene.offered.items() if n not in function.__globals__}
         remade = Remade(function, node, extra)
-        for edit in ordered([kind(scene) for kind in (*CHANGES, *TERMS, *MOVES)], None if called else blame):
+        for edit in _likely(scene, None if called else blame):
             try:
                 for place in edit.places:
                     place.put(edit.made(place))
@@ -151,8 +153,30 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
             yield edit, node, changed
 
 
+def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
+    """Sizes of the inputs that are others in the checks at other sizes."""
+    for other in e.resized:
+        for a, b in zip(e.subject.arrays, other.subject.arrays, strict=True):
+            yield from ((n, m) for n, m in zip(a.shape, b.shape, strict=True) if n != m)
+
+
+def _likely(scene: Scene, blame: Blame | None) -> Iterator[Edit]:
+    """Changes that are near to what is written, then terms that are written nowhere, which are many, then other changes."""
+    near = scene.near(lambda home: blame is None or blame.of(home) is not None)
+    ranked = ordered([kind(near) for kind in (*CHANGES, *SMALL, *MOVES)], blame)
+    yield from (edit for rank, edit in ranked if rank <= WRITTEN)
+    near = scene.near(lambda home: blame is None or blame.of(home) == 0)
+    yield from (edit for _, edit in ordered([kind(near) for kind in TERMS], blame))
+    yield from (edit for rank, edit in ranked if rank > WRITTEN)
+
+
 def _scene(
-    function: Any, node: Any, known: Mapping[str, Any], functions: Sequence[Callable], run: Callable[[Callable, float], Any]
+    function: Any,
+    node: Any,
+    known: Mapping[str, Any],
+    frozen: Collection[int],
+    functions: Sequence[Callable],
+    run: Callable[[Callable, float], Any],
 ) -> Scene:
     """The places of a function, and the names that it has or could have."""
     places = places_of(node)
@@ -161,7 +185,7 @@ def _scene(
     own = {n: v for n, v in seen.names.items() if not n.startswith("_")}
     for f in (function, *functions):  # what forward finds outside, too: its stride, its eps
         own |= {n: v for n, v in outside(f).items() if n not in own}
-    return Scene(places, seen, own, {n: v for n, v in known.items() if n not in own}, first, bool(known))
+    return Scene(places, seen, own, {n: v for n, v in known.items() if n not in own}, first, frozen)
 
 
 class _Tried:

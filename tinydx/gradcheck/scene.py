@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ class Scene:
     """A function's places, and what is known of its names.
 
     Arguments: places; seen, the values of one run; own, names of the function with their values; offered, names that it could
-    have used, such as "y"; dy, the name of the gradient that comes in; varied, whether other sizes can be tried.
+    have used, such as "y"; dy, the name of the gradient that comes in; frozen, sizes of inputs that could not be made larger.
     """
 
     places: list[Place]
@@ -29,10 +30,13 @@ class Scene:
     own: dict[str, Any]
     offered: dict[str, Any]
     dy: str
-    varied: bool
+    frozen: Collection[int]
 
     def __post_init__(self) -> None:
         stores = [p.node for p in self.places if isinstance(p.node, ast.Name) and isinstance(p.node.ctx, ast.Store)]
+        targets = [p.node.target for p in self.places if isinstance(p.node, ast.For)]
+        self.divisions = [n for p in self.places if isinstance(n := p.node, ast.BinOp) and isinstance(n.op, ast.Div)]
+        self.loops = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
         self.made_at: dict[str, int] = {}
         for n in stores:
             self.made_at[n.id] = min(n.lineno, self.made_at.get(n.id, n.lineno))
@@ -58,10 +62,11 @@ class Scene:
         fit = [(n, e) for n, v, e in self.names() if is_float(v) and np.ndim(v) and broadcasts(np.shape(v), shape)]
         return [(n, e) for n, e in fit if self.known(n, node)]
 
-    def loops(self) -> list[str]:
-        """The variables of loops."""
-        targets = [p.node.target for p in self.places if isinstance(p.node, ast.For)]
-        return [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+    def near(self, suspects: Callable[[int], bool]) -> Scene:
+        """The same scene with the places in these statements only."""
+        other = copy.copy(self)
+        other.places = [p for p in self.places if suspects(p.home)]
+        return other
 
     def loads(self) -> list[Place]:
         """The places where a name is used, other than as a function."""
@@ -90,7 +95,8 @@ class Scene:
             passed = isinstance(p.parent, ast.Call) and p.field == "args"
             base = isinstance(p.parent, ast.Attribute) and not isinstance(p.parent.value, ast.Attribute)
             simple = isinstance(p.node, ast.Name | ast.BinOp | ast.Subscript) or is_call(p.node)
-            if isinstance(p.node, ast.expr) and (of_sum or ((operand or passed or base) and simple)):
+            minus = isinstance(p.node, ast.UnaryOp) and isinstance(p.node.op, ast.USub)
+            if isinstance(p.node, ast.expr) and (of_sum or minus or ((operand or passed or base) and simple)):
                 found.append(p)
         return list({id(p.node): p for p in found}.values())
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinydx.gradcheck.edits import Edit, parsed
+from tinydx.gradcheck.edits import Edit, parsed, text
 from tinydx.gradcheck.scene import Scene, broadcasts, is_call, joined_to
 from tinydx.gradcheck.seen import is_float, is_whole
 
@@ -45,6 +45,10 @@ def sums(s: Scene) -> Iterator[Edit]:
         for source, rank in _products(s, shape, p.node):
             for op in (ast.Add(), ast.Sub()) if not inside else ():
                 yield Edit(f"term {source} forgotten", [p], joined_to(op, source), base + rank)
+
+
+def added(s: Scene) -> Iterator[Edit]:
+    """Something that one factor lacks: h for h - n, a penalty, eps in a root."""
     for p in s.loads():  # one factor of a product: h for h - n
         if isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Mult | ast.Div | ast.MatMult):
             degree = s.seen.degree(p.node)
@@ -83,9 +87,10 @@ def _products(s: Scene, shape: tuple[int, ...], node: ast.AST) -> Iterator[tuple
         if fits(a, b) and any(a == n or b == n for n, _ in same):
             yield f"{a} * {b}", 1 + i + j
     yield from _penalties(s, node)
-    stacks = [(n, np.shape(v), extra) for n, v, extra in arrays if np.ndim(v) > 1]
+    yield from ((f"1 / {n}", 1 + extra) for n, extra in same if fits(n) and degrees[n] != 1)
+    stacks = [(n, np.shape(v), extra) for n, v, extra in arrays if np.ndim(v)]
     for (a, u, i), (b, w, j) in itertools.product(stacks, repeat=2):
-        if len(u) == len(w) == len(shape) and u[:-2] == w[:-2] == shape[:-2] and fits(a, b):
+        if fits(a, b):
             yield from ((source, 1 + i + j) for source in _matmuls(a, u, b, w, shape))
     for (a, i), (b, j) in itertools.product(same, repeat=2) if len(shape) > 1 else ():  # a normalisation's second term
         if degrees[a] in (0, None) and fits(b):
@@ -102,6 +107,12 @@ def _penalties(s: Scene, node: ast.AST) -> Iterator[tuple[str, int]]:
 
 def _matmuls(a: str, u: tuple[int, ...], b: str, w: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[str]:
     """Matrix products of two arrays that have this shape."""
+    if len(u) == 2 and len(w) == len(shape) == 1:
+        yield from [f"{a} @ {b}"] * (u == shape + w) + [f"{a}.T @ {b}"] * (u == w + shape)
+    if len(u) == len(w) == 1 and len(shape) == 2 and u + w == shape:
+        yield f"{a}[:, None] * {b}"
+    if not len(u) == len(w) == len(shape) or len(shape) < 2 or not u[:-2] == w[:-2] == shape[:-2]:
+        return
     t = "{}.T" if len(shape) == 2 else "{}.swapaxes(-1, -2)"
     if u[-1] == w[-2] and (u[-2], w[-1]) == shape[-2:]:
         yield f"{a} @ {b}"
@@ -111,4 +122,30 @@ def _matmuls(a: str, u: tuple[int, ...], b: str, w: tuple[int, ...], shape: tupl
         yield f"{t.format(a)} @ {b}"
 
 
-TERMS = labels, sums
+def products(s: Scene) -> Iterator[Edit]:
+    """A whole value that should be a product of two names."""
+    for p in s.values():
+        shape, degree = s.seen.shape(p.node), s.seen.degree(p.node)
+        arrays = [(n, np.shape(v), extra) for n, v, extra in s.names() if is_float(v) and np.ndim(v) and s.known(n, p.node)]
+        for (a, u, i), (b, w, j) in itertools.product(arrays, repeat=2) if shape else ():
+            degrees = [d for d in (s.seen.degree_of(a), s.seen.degree_of(b)) if d is not None]
+            if degree is None or len(degrees) < 2 or sum(degrees) == degree:
+                for source in _matmuls(a, u, b, w, shape or ()):
+                    yield Edit(f"{text(p.node)} instead of {source}", [p], parsed(source), 2 + i + j)
+
+
+def matrices(s: Scene) -> Iterator[Edit]:
+    """A matrix by which a value should be multiplied."""
+    for p in s.values():
+        shape = s.seen.shape(p.node)
+        arrays = [(n, np.shape(v), extra) for n, v, extra in s.names() if is_float(v) and np.ndim(v) == 2 and s.known(n, p.node)]
+        for name, u, extra in arrays if shape and len(shape) == 2 else ():
+            old = f"({ast.unparse(p.node)})"
+            made = {f"{name}.T": f"{old} @ {name}.T", name: f"{old} @ {name}"}
+            made |= {f"{name}.T on the left": f"{name}.T @ {old}"}
+            for how, source in made.items():
+                if s.seen.degree_of(name) != 1:
+                    yield Edit(f"matrix {how} forgotten", [p], parsed(source), 1 + extra)
+
+
+SMALL, TERMS = (labels, added, matrices), (sums, products)
