@@ -1,4 +1,4 @@
-"""More wrong backwards of public kinds, kept back: they were measured once, after the names were finished.
+"""More wrong backwards of public kinds, kept back: they were measured once before names changed because of them.
 
 The families are those of courses: LSTM cells in columns, word vectors, the hinge loss, label smoothing, broadcasting.
 """

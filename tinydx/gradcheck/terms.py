@@ -139,7 +139,7 @@ def matrices(s: Scene) -> Iterator[Edit]:
     for p in s.values():
         shape = s.seen.shape(p.node)
         arrays = [(n, np.shape(v), extra) for n, v, extra in s.names() if is_float(v) and np.ndim(v) == 2 and s.known(n, p.node)]
-        for name, u, extra in arrays if shape and len(shape) == 2 else ():
+        for name, _, extra in arrays if shape and len(shape) == 2 else ():
             old = f"({ast.unparse(p.node)})"
             made = {f"{name}.T": f"{old} @ {name}.T", name: f"{old} @ {name}"}
             made |= {f"{name}.T on the left": f"{name}.T @ {old}"}
