@@ -57,8 +57,8 @@ def name_of(study: Study, split: str, i: int) -> str:
     files = getattr(study, split).files
     if files is None:
         return f"{split} {i}"
-    root = study.patients.root if study.patients else None
-    return shown(os.path.relpath(files[i], root) if root else os.path.basename(files[i]))
+    below = os.path.relpath(files[i], study.source)
+    return shown(os.path.basename(files[i]) if below.startswith(os.pardir) else below)
 
 
 def _without(run: Run, seen: list[int]) -> dict[str, Any] | None:
