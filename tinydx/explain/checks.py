@@ -2,7 +2,10 @@
 
     randomisation     is the map about the model? Weights are drawn anew, layer by layer from the top down
     pointing_game     is the map about the finding? Does its brightest place lie in the lesion
+    evidence_in       does the model look where a doctor would? The share of the evidence in a region such as the lungs
     deletion          do bright places matter? They are replaced, the brightest first, beside a random order
+
+agreement.py checks whether a method is computed right.
 
     similarity of two maps: SSIM of their sizes, each scaled to its maximum
 """
@@ -159,6 +162,11 @@ class Pointing:
     region_area: float | None
 
     @property
+    def passed(self) -> bool:
+        """Whether the interval lies above both baselines."""
+        return self.interval[0] > max(self.area, self.region_area or 0)
+
+    @property
     def sentence(self) -> str:
         """The result in words."""
         low, high = self.interval
@@ -184,8 +192,7 @@ def pointing_game(maps: Any, lesions: np.ndarray, region: np.ndarray | None = No
     >>> found.rate, found.area
     (1.0, 0.0625)
     """
-    values = np.asarray(getattr(maps, "map", maps))
-    values = values.sum(axis=-1) if values.ndim == 4 else values
+    values = _flat(maps)
     lesions = np.asarray(lesions, bool)
     if values.shape != lesions.shape or (region is not None and np.shape(region) != lesions.shape):
         raise ValueError(f"pointing game: maps {values.shape} and lesions {lesions.shape} (and the region) differ in shape")
@@ -198,6 +205,80 @@ def pointing_game(maps: Any, lesions: np.ndarray, region: np.ndarray | None = No
     return Pointing(float(hits.mean()), (interval[0], interval[1]), len(hits), float(lesions.mean()), inside)
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What `evidence_in` found.
+
+    Arguments: share, the mean share of a map's positive evidence that lies in the region, with its 95 % interval; count of the maps
+    with positive evidence, over which it is the mean; area, the mean share of the image that is region; name of the region.
+    """
+
+    share: float
+    interval: tuple[float, float]
+    count: int
+    area: float
+    name: str
+
+    @property
+    def verdict(self) -> str:
+        """"inside" or "outside" where more than half of the evidence lies, or "can't tell" if the interval contains one half."""
+        low, high = self.interval
+        return "inside" if low > 0.5 else "outside" if high < 0.5 else "can't tell"
+
+    @property
+    def sentence(self) -> str:
+        """The result in words."""
+        low, high = 1 - self.interval[1], 1 - self.interval[0]
+        words = {
+            "inside": f"the model looks at {self.name}",
+            "outside": f"the model looks outside {self.name}",
+            "can't tell": f"whether the model looks at {self.name} cannot be told",
+        }[self.verdict]
+        return (
+            f"{1 - self.share:.3f} of the positive evidence lies outside {self.name} (95 % interval {low:.3f} to {high:.3f}, "
+            f"{self.count} maps), which is {1 - self.area:.3f} of the image: {words}."
+        )
+
+
+def evidence_in(maps: Any, region: np.ndarray, name: str = "the lungs") -> Evidence:
+    """Which share of a map's positive evidence lies in a region, such as the lungs, or the letter of a radiograph.
+
+    Arguments: maps, an `Explanation` or an array (N,H,W) or (N,H,W,C), whose channels are added up; region (N,H,W) of bool; name of
+    the region. Maps without positive evidence are left out.
+    Returns: an `Evidence`.
+    Raises: ValueError for other shapes, and where no map has positive evidence.
+
+    >>> region = np.zeros((3, 4, 4), bool)
+    >>> region[:, :2] = True
+    >>> found = evidence_in(region + 0.0, region)
+    >>> found.share, found.area, found.verdict
+    (1.0, 0.5, 'inside')
+    """
+    values = _flat(maps)
+    if values.shape != np.shape(region):
+        raise ValueError(f"evidence: maps {values.shape} and region {np.shape(region)} differ in shape")
+    positive = np.maximum(values.astype(float), 0)
+    total = positive.sum(axis=(1, 2))
+    if not total.any():
+        raise ValueError("evidence: no map has positive evidence, which would lie nowhere")
+    shares = (positive * region).sum(axis=(1, 2))[total > 0] / total[total > 0]
+    return Evidence(float(shares.mean()), mean_interval(shares), len(shares), float(np.mean(region)), name)
+
+
+def _flat(maps: Any) -> np.ndarray:
+    """Maps (N,H,W) of an `Explanation` or an array; channels are added up."""
+    values = np.asarray(getattr(maps, "map", maps))
+    return values.sum(axis=-1) if values.ndim == 4 else values
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the mean of some numbers (N,), by the normal approximation; all numbers for a single one."""
+    if len(values) < 2:
+        return -np.inf, np.inf
+    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
+
+
 # ---- do bright places matter? --------------------------------------------------------------------------------------
 
 
@@ -205,17 +286,29 @@ def pointing_game(maps: Any, lesions: np.ndarray, region: np.ndarray | None = No
 class Deletion:
     """What `deletion` found.
 
-    Arguments: shares (S,), of the places replaced; score (S,), the mean logit, the brightest first; random (S,), in random order.
+    Arguments: shares (S,), of the places replaced; score (S,), the mean logit, the brightest first; random (S,), in random order;
+    areas (N,), between both curves of each example.
     """
 
     shares: np.ndarray
     score: np.ndarray
     random: np.ndarray
+    areas: np.ndarray
 
     @property
     def area(self) -> float:
-        """The area between both curves: above 0 where bright places matter more than random ones."""
-        return float(np.trapezoid(self.random - self.score, self.shares))
+        """The mean area between both curves: above 0 where bright places matter more than random ones."""
+        return float(self.areas.mean())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the mean area."""
+        return mean_interval(self.areas)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the interval lies above 0."""
+        return self.interval[0] > 0
 
 
 def deletion(
@@ -249,6 +342,8 @@ def deletion(
 
     def curve(order: np.ndarray) -> np.ndarray:
         gone = [(order < round(share * flat.shape[1])).reshape(axes) for share in shares]
-        return np.array([subject.score(np.where(mask, other, subject.start)).mean() for mask in gone])
+        return np.array([subject.score(np.where(mask, other, subject.start)) for mask in gone])
 
-    return Deletion(shares, curve(rank), curve(chance))
+    score, random = curve(rank), curve(chance)
+    areas = np.trapezoid(random - score, shares, axis=0)
+    return Deletion(shares, score.mean(axis=1), random.mean(axis=1), areas)

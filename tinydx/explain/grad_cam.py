@@ -39,7 +39,7 @@ def grad_cam(model: Any, x: Any, target: Any = None, *, layer: Any = None) -> Ex
     maps, scores = [], []
     for i in range(0, len(subject.start), BATCH):
         rows = np.arange(i, min(i + BATCH, len(subject.start)))
-        score, outputs = _score_and_outputs(subject, rows, [chosen])
+        score, outputs = outputs_of(subject, rows, [chosen])
         if chosen not in outputs:
             raise ValueError(f"layer {chosen.name} takes no part in this model's answer")
         activations = outputs[chosen]
@@ -73,7 +73,7 @@ def resized(maps: np.ndarray, sides: tuple[int, ...]) -> np.ndarray:
     return maps
 
 
-def _score_and_outputs(subject: Subject, rows: np.ndarray, layers: list[Layer]) -> tuple[Tensor, dict[Layer, Tensor]]:
+def outputs_of(subject: Subject, rows: np.ndarray, layers: list[Layer]) -> tuple[Tensor, dict[Layer, Tensor]]:
     """The class's logits of some examples, and what the layers return on the way, by layer."""
     outputs: dict[Layer, Tensor] = {}
 
@@ -92,7 +92,7 @@ def _score_and_outputs(subject: Subject, rows: np.ndarray, layers: list[Layer]) 
 def _last_with_places(subject: Subject) -> Layer:
     """The last layer whose output has a place for each channel, and that pools nothing."""
     inner = [layer for layer in subject.model.all_layers() if not layer.layers]
-    _, outputs = _score_and_outputs(subject, np.arange(1), inner)
+    _, outputs = outputs_of(subject, np.arange(1), inner)
     rank = max(3, subject.start.ndim)
     fits = [
         layer
