@@ -291,43 +291,52 @@ def _numbered(i: int, seed: int, size: int) -> np.ndarray:
 
 
 class Letters(NamedTuple):
-    """Phantoms of which some have a lead letter: a shortcut where the letter goes with the class."""
+    """Phantoms of which some have a lead letter: a shortcut where the letter tells the class."""
 
     images: np.ndarray  # uint8 (n, size, size)
     labels: np.ndarray  # int64 (n,), 0 abnormal, 1 normal
     lettered: np.ndarray  # bool (n,)
-    letters: np.ndarray  # bool (n, size, size): where the letter is, or would be
+    letters: np.ndarray  # bool (n, size, size): the rectangle in which the letter is, or would be
     lungs: np.ndarray  # bool (n, size, size)
     lesions: np.ndarray  # bool (n, size, size)
 
 
-def make_letter_phantoms(n: int, seed: int = 0, size: int = 64, *, tied: bool) -> Letters:
-    """n phantoms, abnormal and normal in turn, half of them with the lead letter.
+def make_letter_phantoms(n: int, seed: int = 0, size: int = 64, *, letter: float, opacities: float = 1.0) -> Letters:
+    """n phantoms, labelled abnormal and normal in turn, in which lead letter and opacities tell the class more or less often.
 
-    A model of the tied ones can be right without a look at the lungs: the set on which an explanation must move to the letter.
+    With letter=1, a model can be right without a look at the lungs: the set on which an explanation must move to the letter.
 
-    Arguments: n; seed; size in pixels; tied, whether the abnormal ones have the letter and the normal ones have none (False: a coin
-    decides, and the letter says nothing).
-    Returns: a `Letters`; the same seed gives the same patients and opacities, tied or not.
+    Arguments: n; seed; size in pixels; letter, the share of the images whose letter tells the class (1: all that are called abnormal
+    have one, and no other; 0.5: it says nothing); opacities, the same for the opacities.
+    Returns: a `Letters`.
 
-    >>> found = make_letter_phantoms(4, seed=1, tied=True)
+    >>> found = make_letter_phantoms(4, seed=1, letter=1)
     >>> found.labels.tolist(), found.lettered.tolist()
     ([0, 1, 0, 1], [True, False, True, False])
     """
-    labels = np.arange(n) % 2
-    lettered = labels == 0 if tied else np.random.default_rng(seed).integers(2, size=n) == 1
+    labels, draws = np.arange(n) % 2, np.random.default_rng(seed).random((2, n))
+    lettered, ill = ((labels == 0) ^ (draw >= share) for draw, share in zip(draws, (letter, opacities), strict=True))
     images, masks = np.empty((n, size, size), np.uint8), np.empty((3, n, size, size), bool)
 
     def make(i: int) -> None:
-        draw = lambda **how: chest_phantom(np.random.default_rng((seed, i)), labels[i] == 0, size, **how)  # noqa: E731
+        draw = lambda **how: chest_phantom(np.random.default_rng((seed, i)), bool(ill[i]), size, **how)  # noqa: E731
         image, lesions = draw(letter=bool(lettered[i]), return_mask=True)
         images[i] = np.rint(255 * image)
-        letter = np.abs(draw(letter=True) - draw(letter=False)) > VISIBLE
-        masks[:, i] = letter, lungs_of(np.random.default_rng((seed, i)), size), lesions
+        masks[:, i] = _rectangle(draw(letter=True) - draw(letter=False)), lungs_of(np.random.default_rng((seed, i)), size), lesions
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(make, range(n)))
     return Letters(images, labels, lettered, *masks)
+
+
+def _rectangle(change: np.ndarray) -> np.ndarray:
+    """The rectangle of the pixels that change visibly, with a margin of a 32nd of the image: bool (H, W)."""
+    inside, margin = np.zeros(change.shape, bool), len(change) // 32
+    rows, columns = np.nonzero(np.abs(change) > VISIBLE)
+    if len(rows):
+        top, left = max(0, rows.min() - margin), max(0, columns.min() - margin)
+        inside[top : rows.max() + margin + 1, left : columns.max() + margin + 1] = True
+    return inside
 
 
 def write_phantom_folders(

@@ -209,8 +209,8 @@ def pointing_game(maps: Any, lesions: np.ndarray, region: np.ndarray | None = No
 class Evidence:
     """What `evidence_in` found.
 
-    Arguments: share, the mean share of a map's positive evidence that lies in the region, with its 95 % interval; count of the maps
-    with positive evidence, over which it is the mean; area, the mean share of the image that is region; name of the region.
+    Arguments: share, the mean share of a map's positive evidence that lies in the region, with its 95 % interval; count of the
+    maps with positive evidence, over which it is the mean; area, the mean share of the image that is region; name of the region.
     """
 
     share: float
@@ -243,8 +243,8 @@ class Evidence:
 def evidence_in(maps: Any, region: np.ndarray, name: str = "the lungs") -> Evidence:
     """Which share of a map's positive evidence lies in a region, such as the lungs, or the letter of a radiograph.
 
-    Arguments: maps, an `Explanation` or an array (N,H,W) or (N,H,W,C), whose channels are added up; region (N,H,W) of bool; name of
-    the region. Maps without positive evidence are left out.
+    Arguments: maps, an `Explanation` or an array (N,H,W) or (N,H,W,C), whose channels are added up; region (N,H,W) of bool; name
+    of the region. Maps without positive evidence are left out.
     Returns: an `Evidence`.
     Raises: ValueError for other shapes, and where no map has positive evidence.
 
