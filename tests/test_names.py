@@ -192,7 +192,7 @@ def test_no_memory_is_one_line(capsys, monkeypatch):
     def too_large(*_):
         return np.zeros(2**57)
 
-    monkeypatch.setattr("tinydx.diagnosis.diagnose.predict", too_large)
+    monkeypatch.setattr("tinydx.diagnosis.predicting.predict", too_large)
     assert cli.main(["predict", "m", "x"]) == 1
     assert capsys.readouterr().err.startswith("tinydx: Unable to allocate")
 

@@ -19,6 +19,8 @@ from PIL import Image
 from tinydx import evaluation
 from tinydx.diagnosis import report
 from tinydx.diagnosis.kinds.image import KIND as IMAGE
+from tinydx.diagnosis.page import Page
+from tinydx.diagnosis.sections import all_bands, all_words, sections
 
 HISTORY = {"loss": [0.7, 0.5, 0.4], "accuracy": [0.5, 0.7, 0.8], "val_loss": [0.7, 0.6, 0.5], "val_accuracy": [0.5, 0.6, 0.75]}
 LONG = [
@@ -507,3 +509,13 @@ def test_pyplot_is_never_imported_and_matplotlib_only_when_drawing(tmp_path):
         [sys.executable, "-W", "error", "-c", program, str(tmp_path)], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_section_is_shown_where_it_found_something():
+    keys = [section.key for section in sections()]
+    assert len(set(keys)) == len(keys)
+    assert [section.order for section in sections()] == sorted(section.order for section in sections())
+    assert all_words(dict.fromkeys(keys)) == []
+    page = CASES["two classes"]
+    nothing = Page(dict.fromkeys(keys), {}, [], np.zeros(0), np.zeros((0, 2)), page["kind"], "", "", False)
+    assert all_bands(nothing) == []

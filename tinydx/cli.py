@@ -198,7 +198,7 @@ def _add_predict(commands: Any) -> None:
 
 
 def _predict(a: argparse.Namespace) -> int:
-    from tinydx.diagnosis.diagnose import predict
+    from tinydx.diagnosis.predicting import predict
 
     return predict(a.model, a.inputs)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tinydx.diagnosis.report import INK, MUTED, PALE, STYLE
+from tinydx.diagnosis.page import INK, MUTED, PALE, STYLE
 from tinydx.files import atomic_write
 
 OURS, REACHED, MISSED = "#2166ac", "#009e73", "#d55e00"

@@ -3,7 +3,7 @@
 An op:     speed-up bars, forward and backward | rates against size, where the cases differ in one number | roofline
 A race:    bars of the three measures, one row for each number of threads
 
-As in `tinydx.diagnosis.report`, whose colours and style these pictures share, matplotlib is used without pyplot.
+As in `tinydx.diagnosis.page`, whose colours and style these pictures share, matplotlib is used without pyplot.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tinydx.bench.measure import verdict
 from tinydx.bench.results import MEASURES, Line, facts, groups, heading, lines, racers, thread_words, time_words
-from tinydx.diagnosis.report import INK, MUTED, PALE, STYLE
+from tinydx.diagnosis.page import INK, MUTED, PALE, STYLE
 from tinydx.names import in_figure, line, shown
 from tinydx.names import lines as shown_lines
 

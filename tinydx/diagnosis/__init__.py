@@ -1,13 +1,15 @@
 """The main job, `tinydx diagnose`: from examples in classes to a trained model, its test and a report.
 
-    diagnose.py   the one flow for every kind of data: open, build, fit, evaluate, write; and `predict`
+    diagnose.py   the one flow for every kind of data: open, build, fit, evaluate, write
+    predicting.py a finished model's answers for new inputs: `tinydx predict`
     kind.py       Kind, what differs from kind to kind
     kinds/        the kinds, one file each: image, sound, text
     baselines.py  simple models beside each result
     elsewhere.py  a finished model on other data, and `tinydx evaluate`; inputs.py, what differs there
     ensemble.py   the mean of several models
     choose.py     the smallest network that cannot be told from the best; networks.py, those to choose from
-    report.py     the report: one picture page, and the numbers as JSON and CSV
+    report.py     the report: one picture page, of the blocks in page.py, and the numbers as JSON and CSV
+    sections/     what a diagnosis finds beyond the figures of its test, a file each: findings, words, bands of the page
 
 In flows a path, or nothing (then a program makes synthetic examples). Out flow metrics and a folder with the model, its history,
 its metrics and the page. `tinydx.evaluation` computes the metrics.

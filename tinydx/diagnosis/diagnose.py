@@ -8,7 +8,7 @@
     fit        -> trained; the best epoch's weights, or the average at the end; several members (fitting, ensemble)
     evaluate   -> on test examples that training never saw (evaluation)
     compare    -> with simple baselines on the same test examples (baselines)
-    validate   -> on validation examples, as they are and changed (kind)
+    find       -> what else is to be known, such as the figures on changed examples (sections)
     elsewhere  -> on other folders, such as another hospital's
     write      -> model.safetensors, history, metrics, report.png (report)
 
@@ -24,7 +24,6 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,13 @@ import numpy as np
 
 import tinydx
 from tinydx import evaluation, names
-from tinydx.datasets.study import Examples, Study, check_trainable
+from tinydx.datasets.study import Study, check_trainable
 from tinydx.diagnosis import baselines, checks, elsewhere, ensemble, fitting, inputs, kinds
-from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_numbers, write_report
 from tinydx.diagnosis.result import MODEL, ResultFolder
+from tinydx.diagnosis.sections import Run, all_words, find_all
 from tinydx.files import DISK_FULL
-from tinydx.models import load_model
 
 
 def diagnose(
@@ -126,7 +124,8 @@ def diagnose(
             )
             metrics["choice"], metrics["ensemble"] = choice, _judged(model, subject, study, plan)
             metrics["recipe"] = _recipe(plan, choice, metrics["ensemble"])
-            metrics["validation"] = _validation(model, subject, study, plan, seed)
+            table = evaluation.probability_table(probabilities, study.class_names)
+            find_all(Run(model, subject, study, plan, seed, table, metrics))
             elsewhere.remember(model, subject, study, metrics)
             metrics["elsewhere"] = [
                 elsewhere.test(model, other, part=part, seed=seed, batch=plan.batch) for other, part in others
@@ -211,52 +210,6 @@ def _recipe(plan: Plan, choice: dict[str, Any] | None, ensemble: dict[str, Any] 
     return {**plan._asdict(), "steps": steps, "why": [*plan.why, *found]}
 
 
-def _validation(model: Any, kind: Kind, study: Study, plan: Plan, seed: int) -> dict[str, Any] | None:
-    """ROC AUC and accuracy on the validation examples, as they are and changed; None where the kind states no changes.
-
-    The AUC and accuracy of changed examples are means over the changes. An AUC is None where a class is missing. "baseline" holds
-    the same of the strongest baseline under the first change: baselines often lean on what it removes.
-    """
-    changed = None if study.synthetic else kind.shifted(study, study.val, seed)
-    if changed is None:
-        return None
-
-    def measure(part: Examples) -> dict[str, Any]:
-        table = evaluation.probability_table(model.predict(kind.plain_batches(study, part, plan.batch)), study.class_names)
-        complete = len(np.unique(part.y)) == len(study.class_names)
-        area = evaluation.macro_auc(part.y, table) if complete else None
-        return {"roc_auc": area, "accuracy": float((table.argmax(axis=1) == part.y).mean())}
-
-    plain, count = measure(study.val), len(study.val.y)
-    pieces = [slice(k, k + count) for k in range(0, len(changed.y), count)]
-    changes = [
-        {"name": name, **measure(Examples(changed.x[rows], changed.y[rows]))}
-        for name, rows in zip(kind.changes, pieces, strict=True)
-    ]
-    key = "accuracy" if plain["roc_auc"] is None else "roc_auc"
-    shifted = {f"{k}_shifted": None if v is None else float(np.mean([c[k] for c in changes])) for k, v in plain.items()}
-    worst = min(changes, key=lambda change: change[key])
-    fall, name = plain[key] - worst[key], key.replace("roc_auc", "ROC AUC")
-    figures = f"{worst[key]:.3f} instead of {plain[key]:.3f} on validation {study.noun}"
-    sentence = (
-        f"Loses {fall:.2f} of {name} when {study.noun} are {worst['name']} ({figures})."
-        if fall >= 0.01
-        else f"Keeps its {name} when {study.noun} are {', '.join(kind.changes[:-1])} or {kind.changes[-1]} (at worst {figures})."
-    )
-    part = Examples(changed.x[pieces[0]], changed.y[pieces[0]])
-    answers = model.predict(kind.plain_batches(study, part, plan.batch))
-    found, _ = baselines.compare(kind, replace(study, test=part), answers, seed, threshold=plan.threshold)
-    baseline = max((row for row in found if row[key] is not None), key=lambda row: row[key])
-    sentence += f" On those {kind.changes[0]}, it has {changes[0][key]:.3f}, {baseline['name']} {baseline[key]:.3f}."
-    return {
-        **plain,
-        **shifted,
-        "changes": changes,
-        "baseline": {"name": baseline["name"], key: baseline[key]},
-        "sentence": sentence,
-    }
-
-
 def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     """The results on the test examples beside the baselines', and elsewhere; what speaks against the model comes first."""
     lines = [f"\nOn {metrics['count']} {'synthetic ' if study.synthetic else ''}test {study.noun}{_unseen(study)}:"]
@@ -270,8 +223,7 @@ def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     lines += [metrics["verdict"]] if better else []
     if metrics["ensemble"]:
         lines.append(metrics["ensemble"]["sentence"])
-    if metrics["validation"]:
-        lines.append(metrics["validation"]["sentence"])
+    lines += all_words(metrics)
     for row in metrics["elsewhere"]:
         lines += ["", *elsewhere.words(row)]
     lines[:0] = [f"\n! {row['path']}: {row['warnings'][0]}" for row in metrics["elsewhere"] if row["warnings"]]
@@ -304,26 +256,3 @@ def _subtitle(kind: Kind, study: Study, model: Any, plan: Plan, history: dict[st
         f"{kind.describe_network(plan)}, {model.count_params():,} parameters, {len(history['loss'])} epochs, {best}. "
         f"tinydx {tinydx.__version__}."
     )
-
-
-def predict(model_path: str, entries: list[str]) -> int:
-    """Print the class and its probability for each input, separated by tabs; report unreadable inputs on stderr.
-
-    Arguments: model_path; entries, paths of files or of folders of files, or texts.
-    Returns: the exit status: 0, or 1 if an input could not be read.
-    Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make.
-    """
-    model = load_model(model_path)
-    kind = kind_of(model, model_path)
-    failed = 0
-    for entry in (file for given in entries for file in kind.inputs(given)):
-        try:
-            x = kind.read(entry, model.preprocessing)
-        except (OSError, ValueError) as error:
-            print(f"tinydx: {names.line(error)}", file=sys.stderr)
-            failed += 1
-            continue
-        p = evaluation.probability_table(model.predict_on_batch(x), model.class_names)[0]
-        best = int(p.argmax())
-        print(f"{names.shown(entry)}\t{names.shown(model.class_names[best])}\t{p[best]:.3f}")
-    return 1 if failed else 0

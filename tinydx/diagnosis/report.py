@@ -5,11 +5,11 @@
     a few test examples                       ┘
 
 The page is a stack of bands whose heights in inches are known: head, headline numbers, what to know before believing them
-(baselines, changed examples, other places), curves, ROC and confusion matrix, calibration and words, the recipe, examples. A band
-is there if the metrics have its key ("baselines", "validation", "elsewhere", "recipe"); more content makes the page longer and
-nothing shrinks. What speaks against the model stands at the top: a verdict other than "Better than ...", and warnings of other
-places. The page uses matplotlib's objects, never pyplot: nothing global changes, and any thread or notebook can call it. Every
-class name can be shown: characters that no installed font has are escaped. Each file is written atomically.
+(baselines, other places, `sections`), curves, ROC and confusion matrix, calibration and words, the recipe, examples. A band is
+there if the metrics have its key ("baselines", "elsewhere", "recipe", those of the sections); more content makes the page
+longer and nothing shrinks. What speaks against the model stands at the top: a verdict other than "Better than ...", and warnings
+of other places. Every class name can be shown: characters that no installed font has are escaped. Each file is written
+atomically.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ import itertools
 import json
 import math
 import os
-import textwrap
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,37 +31,47 @@ from numpy.typing import ArrayLike
 from tinydx import evaluation
 from tinydx.diagnosis.baselines import in_words
 from tinydx.diagnosis.kind import Kind
+from tinydx.diagnosis.page import (
+    AMBER,
+    BLUE,
+    BROWN,
+    CLASS_COLORS,
+    DIAGONAL,
+    DPI,
+    INK,
+    MARGIN,
+    MUTED,
+    PALE,
+    RED,
+    ROSE,
+    STYLE,
+    WIDTH,
+    Band,
+    History,
+    Line,
+    Page,
+    bullets,
+    columns,
+    figure_of,
+    fonts,
+    heading,
+    interval,
+    legible,
+    message,
+    sentences,
+    short,
+    tabulated,
+    text_band,
+    text_bands,
+    unbroken,
+    wrap,
+)
+from tinydx.diagnosis.sections import all_bands
 from tinydx.files import atomic_write
 from tinydx.names import in_cell, shown
 
-History = dict[str, Sequence[float]]
-
-INK, MUTED, PALE, BLUE, RED = "#1f2933", "#627d98", "#d9e2ec", "#2166ac", "#c62828"
-AMBER, BROWN, ROSE = "#fff3cd", "#7a4f01", "#fde8e8"
-CLASS_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#8c6bb1")
-WIDTH, MARGIN, DPI = 9.0, 0.13, 150  # of the page, in inches; dots per inch
 LONGEST_NAME = 40  # columns of a class name; a longer one is cut, and its number added
 LEGEND = 10  # most classes that a legend names; a confusion matrix shows numbers for twice as many
-DIAGONAL: Any = {"color": MUTED, "linewidth": 1, "linestyle": (0, (4, 4))}
-STYLE = {
-    "font.size": 11,
-    "axes.titlesize": 13,
-    "axes.titlelocation": "left",
-    "axes.titlecolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": PALE,
-    "grid.linewidth": 0.8,
-    "axes.unicode_minus": False,
-    "text.parse_math": False,  # a $ in a class name is a dollar sign
-}
 
 
 def write_report(
@@ -108,7 +116,7 @@ def write_report(
             f"the report needs a label and a probability for each example: {len(examples)} {kind.noun}, "
             f"{len(true)} labels, {len(table)} probabilities, metrics of {metrics['count']}"
         )
-    png = _png(_Page(metrics, history, list(examples), true, table, kind, title, subtitle, synthetic))
+    png = _png(Page(metrics, history, list(examples), true, table, kind, title, subtitle, synthetic))
     return {**write_numbers(directory, metrics, history), "page": atomic_write(Path(directory) / "report.png", png)}
 
 
@@ -156,21 +164,7 @@ def _csv(history: History) -> str:
 # --- the page -----------------------------------------------------------------------------------------------
 
 
-class _Page(NamedTuple):
-    """Everything that the page shows: what `write_report` was given, checked."""
-
-    metrics: dict[str, Any]
-    history: History
-    examples: list[Any]
-    true: np.ndarray  # class numbers (N,)
-    table: np.ndarray  # probabilities (N, classes)
-    kind: Kind
-    title: str
-    subtitle: str
-    synthetic: bool
-
-
-def _png(page: _Page) -> bytes:
+def _png(page: Page) -> bytes:
     """The whole page as the bytes of a PNG file."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -178,7 +172,7 @@ def _png(page: _Page) -> bytes:
     texts = [example for example in page.examples if isinstance(example, str)]
     names = page.metrics["class_names"]
     places = [row["path"] for row in page.metrics.get("elsewhere") or []]
-    family, weight, drawable = _fonts([page.title, page.subtitle, *names, *texts, *places])
+    family, weight, drawable = fonts([page.title, page.subtitle, *names, *texts, *places])
     numbered = {name: f"class {k}" for k, name in enumerate(names) if not drawable.issuperset(map(ord, name))}
     subtitle = page.subtitle + (
         " No installed font has the characters of the class names, so they are numbers here; metrics.json "
@@ -186,23 +180,23 @@ def _png(page: _Page) -> bytes:
         if numbered
         else ""
     )
-    long = {name: f"{_short(name, LONGEST_NAME)} ({k})" for k, name in enumerate(names) if _columns(name) > LONGEST_NAME}
-    legible = page._replace(
-        metrics=_legible(page.metrics, drawable, long | numbered),
-        history={_legible(_short(key, LONGEST_NAME), drawable, {}): values for key, values in page.history.items()},
-        examples=_legible(page.examples, drawable, {}),
-        title=_legible(page.title, drawable, {}),
-        subtitle=_legible(subtitle, drawable, {}),
+    long = {name: f"{short(name, LONGEST_NAME)} ({k})" for k, name in enumerate(names) if columns(name) > LONGEST_NAME}
+    page = page._replace(
+        metrics=legible(page.metrics, drawable, long | numbered),
+        history={legible(short(key, LONGEST_NAME), drawable, {}): values for key, values in page.history.items()},
+        examples=legible(page.examples, drawable, {}),
+        title=legible(page.title, drawable, {}),
+        subtitle=legible(subtitle, drawable, {}),
     )
     style: Any = {**STYLE, "font.family": family, "axes.titleweight": weight, "figure.titleweight": weight}
     with matplotlib.rc_context(style):
-        figure = _figure(legible)
+        figure = _figure(page)
         buffer = io.BytesIO()
         FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": shown(page.title), "Software": "tinydx"})
     return buffer.getvalue()
 
 
-def _figure(page: _Page) -> Any:
+def _figure(page: Page) -> Any:
     """The figure: bands from top to bottom, each as high as its content needs."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -224,23 +218,24 @@ def _figure(page: _Page) -> Any:
         _plot_calibration(parts["curve"], parts["counts"], metrics)
         _plot_words(parts["words"], metrics)
 
-    def grid(band: Any, heading: str, chosen: np.ndarray) -> None:
+    def grid(band: Any, title: str, chosen: np.ndarray) -> None:
         panels = [_panel(page, i, called[i]) for i in chosen]
-        _plot_examples(band, f"{heading} (synthetic)" if page.synthetic else heading, kind, panels, page.synthetic)
+        _plot_examples(band, f"{title} (synthetic)" if page.synthetic else title, kind, panels, page.synthetic)
 
     bands = [
-        _text_band(head),
-        _Band(1.2, lambda band: _plot_headline(band, metrics)),
-        *_text_bands(_baseline_lines(metrics), _validation_lines(metrics, kind), _elsewhere_lines(metrics)),
+        text_band(head),
+        Band(1.2, lambda band: _plot_headline(band, metrics)),
+        *text_bands(_baseline_lines(metrics), _elsewhere_lines(metrics)),
         *_elsewhere_curves(page, positive),
-        _Band(2.9, lambda band: _plot_curves(band, page.history)),
-        _Band(4.0, quality),
-        _Band(4.0, calibration),
-        *_text_bands(_data_lines(metrics), _recipe_lines(metrics)),
+        *all_bands(page),
+        Band(2.9, lambda band: _plot_curves(band, page.history)),
+        Band(4.0, quality),
+        Band(4.0, calibration),
+        *text_bands(_data_lines(metrics), _recipe_lines(metrics)),
     ]
-    for heading, chosen in grids:
+    for title, chosen in grids:
         height = 0.45 + kind.panel_height * math.ceil(len(chosen) / kind.columns)
-        bands.append(_Band(height, functools.partial(grid, heading=heading, chosen=chosen)))
+        bands.append(Band(height, functools.partial(grid, title=title, chosen=chosen)))
     heights = [band.height for band in bands]
     layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=0.06)
     figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout=layout, facecolor="white")
@@ -250,75 +245,28 @@ def _figure(page: _Page) -> Any:
     return figure
 
 
-class _Band(NamedTuple):
-    """A part of the page from its left to its right: its height in inches, and what plots it on a subfigure."""
-
-    height: float
-    plot: Callable[[Any], None]
-
-
 # --- lines of text ------------------------------------------------------------------------------------------
 
 
-class _Line(NamedTuple):
-    """A line of text, or the cells of a table's row, each at its distance from the left: the style, and the height in inches."""
-
-    text: str | tuple[tuple[float, str], ...]
-    size: float
-    color: str
-    height: float
-    bold: bool = False
-    paper: str = "none"
-
-
-def _head(title: str, subtitle: str, notice: str | None, reservations: list[str]) -> list[_Line]:
+def _head(title: str, subtitle: str, notice: str | None, reservations: list[str]) -> list[Line]:
     """Title and subtitle, for synthetic data the notice that says so, and what speaks against the model."""
-    lines = [_Line(line, 20, INK, 0.40, bold=True) for line in _wrap(f"{title} (synthetic data)" if notice else title, 48)]
-    lines += [_Line(line, 11, MUTED, 0.25) for line in _wrap(subtitle, 105)]
+    lines = [Line(line, 20, INK, 0.40, bold=True) for line in wrap(f"{title} (synthetic data)" if notice else title, 48)]
+    lines += [Line(line, 11, MUTED, 0.25) for line in wrap(subtitle, 105)]
     if notice:
-        lines.append(_Line(f"Synthetic data: {notice}", 10, BROWN, 0.36, paper=AMBER))
+        lines.append(Line(f"Synthetic data: {notice}", 10, BROWN, 0.36, paper=AMBER))
     for sentence in reservations:
-        text = _wrap(_unbroken(sentence), 108)
-        lines += [_Line("", 4, INK, 0.12), _Line("\n".join(text), 10.5, RED, 0.22 * len(text) + 0.1, paper=ROSE)]
+        text = wrap(unbroken(sentence), 108)
+        lines += [Line("", 4, INK, 0.12), Line("\n".join(text), 10.5, RED, 0.22 * len(text) + 0.1, paper=ROSE)]
     return lines
 
 
 def _reservations(metrics: dict[str, Any]) -> list[str]:
     """What a reader must know before the figures: a verdict other than "Better than ...", and other places' first warnings."""
     verdict = metrics.get("verdict") or ""
-    sentences = [verdict] if verdict and not verdict.startswith("Better than") else []
+    said = [verdict] if verdict and not verdict.startswith("Better than") else []
     warned = [row for row in metrics.get("elsewhere") or [] if row["warnings"]]
-    sentences += [f"Elsewhere, {_place(row)}: {row['warnings'][0].rstrip(':.')}." for row in warned[:3]]
-    return sentences + ([f"{len(warned) - 3} more places have warnings, see below."] if len(warned) > 3 else [])
-
-
-def _text_bands(*texts: list[_Line]) -> list[_Band]:
-    return [_text_band(lines) for lines in texts if lines]
-
-
-def _text_band(lines: list[_Line]) -> _Band:
-    height = sum(line.height for line in lines) + 0.3
-    return _Band(height, lambda band: _plot_lines(band, lines, height))
-
-
-def _plot_lines(band: Any, lines: list[_Line], height: float) -> None:
-    from matplotlib import rcParams
-
-    top = height - 0.2
-    for line in lines:
-        weight = rcParams["figure.titleweight"] if line.bold else "normal"
-        for left, text in ((MARGIN, line.text),) if isinstance(line.text, str) else line.text:
-            band.text(
-                left / WIDTH,
-                (top - line.height / 2) / height,
-                text,
-                fontsize=line.size,
-                color=line.color,
-                weight=weight,
-                va="center",
-                bbox={"facecolor": line.paper, "edgecolor": "none", "pad": 5},
-            )
-        top -= line.height
+    said += [f"Elsewhere, {_place(row)}: {row['warnings'][0].rstrip(':.')}." for row in warned[:3]]
+    return said + ([f"{len(warned) - 3} more places have warnings, see below."] if len(warned) > 3 else [])
 
 
 def _plot_headline(band: Any, metrics: dict[str, Any]) -> None:
@@ -335,7 +283,7 @@ def _plot_headline(band: Any, metrics: dict[str, Any]) -> None:
     for column, (key, name) in enumerate(tiles):
         x, value = MARGIN / WIDTH + 0.248 * column, metrics[key]
         form = "{:.3f}" if key == "roc_auc" else "{:.1%}"
-        note = _interval(metrics, key, form) or metrics["reasons"].get(key, "")
+        note = interval(metrics, key, form) or metrics["reasons"].get(key, "")
         band.text(x, 0.85, name, fontsize=11, color=MUTED, va="center")
         band.text(
             x,
@@ -346,94 +294,30 @@ def _plot_headline(band: Any, metrics: dict[str, Any]) -> None:
             color=MUTED if value is None else BLUE,
             weight=rcParams["figure.titleweight"],
         )
-        band.text(x, 0.14, "\n".join(_wrap(note, 32)[:2]), fontsize=9, color=MUTED, va="center")
-
-
-def _interval(metrics: dict[str, Any], key: str, form: str) -> str:
-    """'95% interval 0.950 to 0.990'; '' where there is none, or one that says nothing."""
-    ends = metrics.get(f"{key}_interval")
-    if not ends or f"{key}_interval" in metrics["reasons"]:
-        return ""
-    return f"{metrics['interval_level']:.0%} interval {form.format(ends[0])} to {form.format(ends[1])}"
+        band.text(x, 0.14, "\n".join(wrap(note, 32)[:2]), fontsize=9, color=MUTED, va="center")
 
 
 # --- before one believes the numbers ------------------------------------------------------------------------
 
 
-def _heading(text: str) -> _Line:
-    return _Line(text, 13, INK, 0.36, bold=True)
-
-
-def _sentences(text: str, color: str = INK) -> list[_Line]:
-    return [_Line(line, 10, color, 0.21) for line in _wrap(_unbroken(text), 116)]
-
-
-def _unbroken(text: str) -> str:
-    """The text with spaces in "p = 0.3" and "can't tell" that no line ends at."""
-    for words in ("p = ", "p < ", ": can't tell)"):
-        text = text.replace(words, words.replace(" ", "\u00a0"))
-    return text
-
-
-def _table(lefts: Sequence[float], rows: Sequence[Sequence[str]], width: int) -> list[_Line]:
-    """The lines of a table.
-
-    Arguments: lefts, where each column begins, in inches; rows of cells, the first one the heads; width, after how many
-    characters the text of the first column continues on another line.
-    """
-    lines = []
-    for number, row in enumerate(rows):
-        first = [_short(line, width) for line in _wrap(row[0], width)] or [""]
-        color = MUTED if number == 0 else INK
-        for k, text in enumerate(first):
-            cells = [(lefts[0], text), *zip(lefts[1:], row[1:], strict=False)] if k == 0 else [(lefts[0], text)]
-            height = 0.23 if k == len(first) - 1 else 0.17
-            lines.append(_Line(tuple((left, cell) for left, cell in cells if cell), 9.5, color, height))
-    return lines
-
-
-def _figure_of(row: dict[str, Any], key: str, form: str) -> str:
-    """'0.926 (0.905 to 0.947)'; '-' where there is no such figure."""
-    value, ends = row.get(key), row.get(f"{key}_interval")
-    if value is None:
-        return "-"
-    return form.format(value) + (f" ({form.format(ends[0])} to {form.format(ends[1])})" if ends and ends[0] < ends[1] else "")
-
-
-def _baseline_lines(metrics: dict[str, Any]) -> list[_Line]:
+def _baseline_lines(metrics: dict[str, Any]) -> list[Line]:
     """The model beside its baselines, and the verdict."""
     baselines = metrics.get("baselines") or []
     if not baselines:
         return []
     rows = [["", "ROC AUC", "accuracy", "difference", "verdict"]]
     for row in [{**metrics, "name": "this model"}, *baselines]:
-        cells = [row["name"], _figure_of(row, "roc_auc", "{:.3f}"), _figure_of(row, "accuracy", "{:.1%}")]
+        cells = [row["name"], figure_of(row, "roc_auc", "{:.3f}"), figure_of(row, "accuracy", "{:.1%}")]
         if row.get("difference") is not None:
             p = in_words(row["p_value"])
             cells += [f"{row['difference']:+.3f}, {p}", row["verdict"]]
         elif row.get("reason"):
-            cells[1:] = [_short(row["reason"], 75)]
+            cells[1:] = [short(row["reason"], 75)]
         rows.append(cells)
     return [
-        _heading("Beside simple baselines"),
-        *_table((MARGIN, 2.95, 4.67, 6.55, 7.9), rows, 35),
-        *_sentences(metrics.get("verdict") or ""),
-    ]
-
-
-def _validation_lines(metrics: dict[str, Any], kind: Kind) -> list[_Line]:
-    """Validation examples as they are, and changed."""
-    found = metrics.get("validation")
-    if not found:
-        return []
-    rows = [[f"validation {kind.noun}", "ROC AUC", "accuracy"]]
-    changes = [(change["name"], change, "") for change in found.get("changes", [])]
-    for name, row, end in [("as they are", found, ""), *changes, ("mean over the changes", found, "_shifted")]:
-        rows.append([name, *(_figure_of(row, key + end, form) for key, form in (("roc_auc", "{:.3f}"), ("accuracy", "{:.1%}")))])
-    return [
-        _heading(f"When {kind.noun} are framed differently"),
-        *_sentences(found["sentence"]),
-        *_table((MARGIN, 5.1, 6.55), rows, 66),
+        heading("Beside simple baselines"),
+        *tabulated((MARGIN, 2.95, 4.67, 6.55, 7.9), rows, 35),
+        *sentences(metrics.get("verdict") or ""),
     ]
 
 
@@ -441,10 +325,10 @@ def _place(row: dict[str, Any]) -> str:
     """The last part of a path, and its split if only one was tested: "nih (test)"."""
     name = Path(row["path"]).name or row["path"]
     end = f" ({row['split']})" if row.get("split") else ""
-    return _short(name, 30 - len(end)) + end
+    return short(name, 30 - len(end)) + end
 
 
-def _elsewhere_lines(metrics: dict[str, Any]) -> list[_Line]:
+def _elsewhere_lines(metrics: dict[str, Any]) -> list[Line]:
     """The model's figures in other places, each with the warnings before the figures."""
     places = metrics.get("elsewhere") or []
     if not places:
@@ -454,19 +338,19 @@ def _elsewhere_lines(metrics: dict[str, Any]) -> list[_Line]:
 
     def cells(name: str, row: dict[str, Any]) -> list[str]:
         rates = ["-" if row.get(key) is None else f"{row[key]:.1%}" for key in ("sensitivity", "specificity")]
-        return [name, str(row["count"]), *(_figure_of(row, *form) for form in forms), *rates]
+        return [name, str(row["count"]), *(figure_of(row, *form) for form in forms), *rates]
 
-    lines = [_heading("Elsewhere"), *_table(lefts, [heads, cells("its own test", metrics)], 38)]
+    lines = [heading("Elsewhere"), *tabulated(lefts, [heads, cells("its own test", metrics)], 38)]
     for row in places:
         if row["warnings"]:
-            lines.append(_Line(_place(row), 9.5, INK, 0.28, bold=True))
+            lines.append(Line(_place(row), 9.5, INK, 0.28, bold=True))
         for warning in row["warnings"]:
-            lines += _sentences(warning, RED)
-        lines += _table(lefts, [heads, cells("with these warnings:" if row["warnings"] else _place(row), row)], 38)[1:]
+            lines += sentences(warning, RED)
+        lines += tabulated(lefts, [heads, cells("with these warnings:" if row["warnings"] else _place(row), row)], 38)[1:]
     return lines
 
 
-def _elsewhere_curves(page: _Page, positive: int | None) -> list[_Band]:
+def _elsewhere_curves(page: Page, positive: int | None) -> list[Band]:
     """A band with the ROC curves of the test and of other places on the same axes; none where there are no such curves."""
     places = [row for row in page.metrics.get("elsewhere") or [] if row.get("roc")]
     if positive is None or not places or not 0 < np.sum(page.true == positive) < len(page.true):
@@ -488,23 +372,17 @@ def _elsewhere_curves(page: _Page, positive: int | None) -> list[_Band]:
         words.axis("off")
         words.legend(*axes.get_legend_handles_labels(), loc="center left", edgecolor="none", fontsize=10)
 
-    return [_Band(max(4.0, 0.5 + 0.22 * len(curves)), plot)]
+    return [Band(max(4.0, 0.5 + 0.22 * len(curves)), plot)]
 
 
-def _data_lines(metrics: dict[str, Any]) -> list[_Line]:
+def _data_lines(metrics: dict[str, Any]) -> list[Line]:
     """How the data was divided, and what is doubtful about it."""
-    return _list("The data", (metrics.get("data") or {}).get("notes") or [])
+    return bullets("The data", (metrics.get("data") or {}).get("notes") or [])
 
 
-def _recipe_lines(metrics: dict[str, Any]) -> list[_Line]:
+def _recipe_lines(metrics: dict[str, Any]) -> list[Line]:
     """How the model was trained: a line for each step of the recipe."""
-    return _list("How it was trained, and why", (metrics.get("recipe") or {}).get("why") or [])
-
-
-def _list(heading: str, sentences: Sequence[str]) -> list[_Line]:
-    """The sentences under a heading, each with a dash; nothing where there are none."""
-    lines = [_Line(("- " if k == 0 else "  ") + line, 10, INK, 0.21) for s in sentences for k, line in enumerate(_wrap(s, 114))]
-    return [_heading(heading), *lines] if lines else []
+    return bullets("How it was trained, and why", (metrics.get("recipe") or {}).get("why") or [])
 
 
 # --- curves of the training ---------------------------------------------------------------------------------
@@ -540,7 +418,7 @@ def _plot_curve(axes: Any, history: History, key: str, title: str, label: str, s
             end = np.flatnonzero(np.isfinite(values))[-1]
             ends.append((float(values[end]), float(epochs[end]), text, color))
     if not ends:
-        _message(axes, f"The history has no finite {key}.")
+        message(axes, f"The history has no finite {key}.")
     else:
         last = max(epoch for _, epoch, _, _ in ends)
         margin = 0.5 if last == 1 else min(0.03 * last, 0.9)
@@ -587,13 +465,13 @@ def _plot_roc(axes: Any, true: np.ndarray, table: np.ndarray, metrics: dict[str,
             color=color,
             linewidth=2,
             linestyle="-" if k < len(CLASS_COLORS) else "--",
-            label=f"{_short(names[k], 22)} {evaluation.roc_auc(true == k, table[:, k]):.3f}",
+            label=f"{short(names[k], 22)} {evaluation.roc_auc(true == k, table[:, k]):.3f}",
         )
     if not known:
-        _message(axes, "No ROC curve: " + metrics["reasons"].get("roc_auc", ""))
+        message(axes, "No ROC curve: " + metrics["reasons"].get("roc_auc", ""))
     elif len(known) > LEGEND:
         areas = sorted((evaluation.roc_auc(true == k, table[:, k]), names[k]) for k in known)
-        ends = [f"{_short(name, 22)} {area:.3f}" for area, name in (areas[0], areas[-1])]
+        ends = [f"{short(name, 22)} {area:.3f}" for area, name in (areas[0], areas[-1])]
         axes.text(
             98,
             4,
@@ -628,7 +506,7 @@ def _mark_threshold(axes: Any, metrics: dict[str, Any]) -> None:
         va="top",
         ha="left" if x < 60 else "right",
     )
-    text = f"AUC {metrics['roc_auc']:.3f}\n{_interval(metrics, 'roc_auc', '{:.3f}')}"
+    text = f"AUC {metrics['roc_auc']:.3f}\n{interval(metrics, 'roc_auc', '{:.3f}')}"
     axes.text(98, 4, text.rstrip(), ha="right", va="bottom", color=BLUE, linespacing=1.5)
 
 
@@ -645,7 +523,7 @@ def _plot_confusion(axes: Any, metrics: dict[str, Any]) -> None:
     for row, column in np.ndindex(n, n) if n <= 2 * LEGEND else ():
         text = f"{counts[row, column]}" + (f"\n{share[row, column]:.0%}" if n <= 6 else "")
         axes.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if share[row, column] > 0.45 else INK)
-    labels, size = [_short(name, 14) for name in names], 11 if n <= 6 else 8 if n <= 2 * LEGEND else 6
+    labels, size = [short(name, 14) for name in names], 11 if n <= 6 else 8 if n <= 2 * LEGEND else 6
     slant = {"rotation": 35 if n <= LEGEND else 90, "ha": "right", "rotation_mode": "anchor"} if n > 3 else {}
     slant |= {"va": "center"} if n > LEGEND else {}
     axes.set_xticks(range(n), labels, fontsize=size, color=INK, **slant)
@@ -671,7 +549,7 @@ def _plot_calibration(axes: Any, counts: Any, metrics: dict[str, Any]) -> None:
         counts.bar(100 * part["low"], n, width=0.92 * width, align="edge", color=PALE)
         counts.text(100 * part["low"] + 0.46 * width, 0, n, ha="center", va="bottom", fontsize=8)
     axes.plot([0, 100], [0, 100], **DIAGONAL)
-    name = _short(metrics["positive_class"] or "", 20)
+    name = short(metrics["positive_class"] or "", 20)
     axes.set_title("Calibration")
     error, brier = metrics["expected_calibration_error"], metrics["brier_score"]
     axes.set_title(f"error {error:.3f}, Brier score {brier:.3f}", loc="right", fontsize=10, weight="normal", color=BLUE)
@@ -688,17 +566,12 @@ def _plot_words(axes: Any, metrics: dict[str, Any]) -> None:
     """The result in sentences, and the reasons for unknown numbers."""
     unknown = [f"{key}: {reason}." for key, reason in metrics["reasons"].items()]
     paragraphs = [*metrics["statement"].replace(". ", ".\n", 1).split("\n"), *unknown]
-    lines = [line for paragraph in paragraphs for line in [*_wrap(paragraph, 60), ""]]
+    lines = [line for paragraph in paragraphs for line in [*wrap(paragraph, 60), ""]]
     if len(lines) > 21:
         lines = [*lines[:20], "... more in metrics.json"]
     axes.set_title("In words")
     axes.axis("off")
     axes.text(0, 1, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=9.5, linespacing=1.35)
-
-
-def _message(axes: Any, text: str) -> None:
-    """A text in place of a plot."""
-    axes.text(0.5, 0.5, "\n".join(_wrap(text, 36)), transform=axes.transAxes, ha="center", va="center", color=MUTED)
 
 
 # --- examples -----------------------------------------------------------------------------------------------
@@ -727,17 +600,17 @@ class _Panel(NamedTuple):
     wrong: bool
 
 
-def _panel(page: _Page, i: int, called: int) -> _Panel:
+def _panel(page: Page, i: int, called: int) -> _Panel:
     """Example i of the page, which the model called `called`."""
     names, true, wrong = page.metrics["class_names"], page.true[i], bool(called != page.true[i])
     mark, width = "\u2717 " if wrong else "", 66 // page.kind.columns
-    caption = f"{mark}{_short(names[called], width)} {page.table[i, called]:.0%}\ntruth: {_short(names[true], width)}"
+    caption = f"{mark}{short(names[called], width)} {page.table[i, called]:.0%}\ntruth: {short(names[true], width)}"
     return _Panel(page.examples[i], caption, wrong)
 
 
-def _plot_examples(band: Any, heading: str, kind: Kind, panels: list[_Panel], synthetic: bool) -> None:
+def _plot_examples(band: Any, title: str, kind: Kind, panels: list[_Panel], synthetic: bool) -> None:
     """A grid of examples; wrong answers have a red frame, a red caption and a cross."""
-    band.suptitle(heading, x=MARGIN / WIDTH, ha="left", fontsize=13)
+    band.suptitle(title, x=MARGIN / WIDTH, ha="left", fontsize=13)
     rows = math.ceil(len(panels) / kind.columns)
     grid = band.subplots(rows, kind.columns, squeeze=False, subplot_kw={"anchor": "N"}).ravel()
     for axes in grid[len(panels) :]:
@@ -761,73 +634,3 @@ def _plot_examples(band: Any, heading: str, kind: Kind, panels: list[_Panel], sy
 
 
 # --- text ---------------------------------------------------------------------------------------------------
-
-
-def _fonts(texts: Iterable[str]) -> tuple[list[str], str, set[int]]:
-    """Font families for these texts, the weight of titles, and the code points that these fonts can draw.
-
-    DejaVu Sans comes with matplotlib. If it lacks characters, the installed font that has most of them is added; titles are bold
-    only if that font has a bold face.
-    """
-    from matplotlib.font_manager import FontProperties, findfont, fontManager
-    from matplotlib.ft2font import FT2Font
-
-    drawable = set(FT2Font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap())
-    missing = {ord(character) for character in " ".join(" ".join(texts).split())} - drawable
-    if not missing:
-        return ["DejaVu Sans"], "bold", drawable
-    found, gained = None, set[int]()
-    for entry in sorted(fontManager.ttflist, key=_preference):
-        try:
-            has = missing.intersection(FT2Font(entry.fname).get_charmap())
-        except (OSError, RuntimeError):
-            continue  # a damaged font file must not prevent the report
-        if len(has) > len(gained) and "Last Resort" not in entry.name:  # that font draws only boxes
-            found, gained = entry, has
-        if gained == missing:
-            break
-    if found is None:
-        return ["DejaVu Sans"], "bold", drawable
-    faces = [face for face in fontManager.ttflist if face.name == found.name]
-    bold = any(str(face.weight) in ("700", "bold") for face in faces)
-    return ["DejaVu Sans", found.name], "bold" if bold else "normal", drawable | gained
-
-
-def _preference(entry: Any) -> tuple[bool, bool, str]:
-    """The sort key of installed fonts: upright, regular, sans-serif faces come first."""
-    plain = entry.style == "normal" and str(entry.weight) in ("400", "normal", "regular")
-    sans = any(word in entry.name for word in ("Sans", "Hei", "Gothic", "PingFang"))
-    return not plain, not sans, entry.name
-
-
-def _legible(value: Any, drawable: set[int], instead: dict[str, str]) -> Any:
-    """Texts, also inside lists and dictionaries: words replaced, then characters without a glyph escaped."""
-    if isinstance(value, dict):
-        return {key: _legible(item, drawable, instead) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_legible(item, drawable, instead) for item in value]
-    if not isinstance(value, str):
-        return value
-    for word, other in instead.items():
-        value = value.replace(word, other)
-    value = shown(" ".join(value.split()))
-    return "".join(c if ord(c) in drawable else c.encode("ascii", "backslashreplace").decode() for c in value)
-
-
-def _columns(text: str) -> int:
-    """The width of a text in columns; a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def _short(text: str, width: int) -> str:
-    """The text, cut to a width and ended by dots if it is longer."""
-    if _columns(text) <= width:
-        return text
-    while _columns(text) > width - 1:
-        text = text[:-1]
-    return text.rstrip() + "\u2026"
-
-
-def _wrap(text: str, width: int) -> list[str]:
-    """Lines of at most that width."""
-    return textwrap.wrap(text, max(8, width * len(text) // max(_columns(text), 1)))
