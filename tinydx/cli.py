@@ -194,13 +194,21 @@ def _add_predict(commands: Any) -> None:
     p = commands.add_parser("predict", help="print the class of each input, and its probability")
     p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
     p.add_argument("inputs", nargs="+", help="images, recordings, .txt files, folders of them, or texts, as in the training")
+    p.add_argument("--explain", metavar="PAGE.png", help="write the page of `tinydx explain` for them, too")
     p.set_defaults(run=_predict)
 
 
 def _predict(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.predicting import predict
 
-    return predict(a.model, a.inputs)
+    status = predict(a.model, a.inputs)
+    if a.explain:
+        from tinydx.diagnosis.explaining import explain_files
+
+        said: list[str] = []
+        explain_files(a.model, a.inputs, output=a.explain, say=said.append)
+        print(said[-1], file=sys.stderr)  # the page; stdout has its lines from predict
+    return status
 
 
 def _add_explain(commands: Any) -> None:

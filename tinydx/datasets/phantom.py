@@ -306,8 +306,8 @@ def make_letter_phantoms(n: int, seed: int = 0, size: int = 64, *, letter: float
 
     With letter=1, a model can be right without a look at the lungs: the set on which an explanation must move to the letter.
 
-    Arguments: n; seed; size in pixels; letter, the share of the images whose letter tells the class (1: all that are called abnormal
-    have one, and no other; 0.5: it says nothing); opacities, the same for the opacities.
+    Arguments: n; seed; size in pixels; letter, the share of the images whose letter tells the class (1: all that are called
+    abnormal have one, and no other; 0.5: it says nothing); opacities, the same for the opacities.
     Returns: a `Letters`.
 
     >>> found = make_letter_phantoms(4, seed=1, letter=1)
@@ -322,7 +322,8 @@ def make_letter_phantoms(n: int, seed: int = 0, size: int = 64, *, letter: float
         draw = lambda **how: chest_phantom(np.random.default_rng((seed, i)), bool(ill[i]), size, **how)  # noqa: E731
         image, lesions = draw(letter=bool(lettered[i]), return_mask=True)
         images[i] = np.rint(255 * image)
-        masks[:, i] = _rectangle(draw(letter=True) - draw(letter=False)), lungs_of(np.random.default_rng((seed, i)), size), lesions
+        lungs = lungs_of(np.random.default_rng((seed, i)), size)
+        masks[:, i] = _rectangle(draw(letter=True) - draw(letter=False)), lungs, lesions
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(make, range(n)))

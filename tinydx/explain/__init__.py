@@ -5,7 +5,7 @@
     gradients.py              gradient, gradient x input, integrated gradients
     grad_cam.py occlusion.py shapley.py
     guided.py                 guided backpropagation, the negative control: it fails `randomisation`
-    checks.py                 randomisation, pointing game, evidence in a region, deletion: is the map about the model, and the finding?
+    checks.py                 randomisation, pointing game, evidence in a region, deletion: is it about model and finding?
     agreement.py              completeness, Grad-CAM beside CAM: is the method computed right?
     heard.py                  a map of a spectrogram, played back
 

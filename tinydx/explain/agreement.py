@@ -68,8 +68,8 @@ def cam_agreement(
 ) -> Agreement:
     """Whether a Grad-CAM equals CAM, which needs no gradient. Another layer, no ReLU and other weights of the channels all fail.
 
-    Arguments: model, which ends in a mean over places (GlobalAveragePooling) and one dense layer; x, target, as `gradient`, at most
-    64 examples; method, "grad_cam" or a function (model, x, target, layer=NAME) -> Explanation with layer_map; tolerance.
+    Arguments: model, which ends in a mean over places (GlobalAveragePooling) and one dense layer; x, target, as `gradient`, at
+    most 64 examples; method, "grad_cam" or a function (model, x, target, layer=NAME) -> Explanation with layer_map; tolerance.
     Returns: an `Agreement`; its error is infinite where the layer_map has another size.
     Raises: ValueError for a model that does not end so.
     Source: Zhou et al. 2016; Selvaraju et al. 2017.

@@ -152,7 +152,8 @@ class Pointing:
     """What `pointing_game` found.
 
     Arguments: rate, the share of the maps whose brightest place lies in its lesion, with its 95 % interval; area, the mean
-    share of the image that lesions cover, which a random place reaches; region_area, the same of the region, or None.
+    share of the image that lesions cover, which a random place reaches; region_area, the same of the region, or None; name of the
+    region.
     """
 
     rate: float
@@ -160,6 +161,7 @@ class Pointing:
     count: int
     area: float
     region_area: float | None
+    name: str
 
     @property
     def passed(self) -> bool:
@@ -170,18 +172,18 @@ class Pointing:
     def sentence(self) -> str:
         """The result in words."""
         low, high = self.interval
-        inside = "" if self.region_area is None else f", a random place in the region {self.region_area:.3f}"
+        inside = "" if self.region_area is None else f", one of {self.name} in {self.region_area:.3f}"
         return (
             f"The brightest place lies in the lesion in {self.rate:.3f} of {self.count} maps (95 % interval {low:.3f} to "
             f"{high:.3f}); a random place of the image would in {self.area:.3f}{inside}."
         )
 
 
-def pointing_game(maps: Any, lesions: np.ndarray, region: np.ndarray | None = None) -> Pointing:
+def pointing_game(maps: Any, lesions: np.ndarray, region: np.ndarray | None = None, name: str = "the lungs") -> Pointing:
     """How often the brightest place of a map lies in the lesion, beside two baselines that need no model.
 
     Arguments: maps, an `Explanation` or an array (N,H,W) or (N,H,W,C), whose channels are added up; lesions (N,H,W) of bool, each
-    with at least one place; region (N,H,W) of bool, such as the lungs, where one would guess.
+    with at least one place; region (N,H,W) of bool, such as the lungs, where one would guess, and its name.
     Returns: a `Pointing`.
     Raises: ValueError for other shapes, and for an example without a lesion.
     Source: Zhang et al. 2016.
@@ -202,7 +204,7 @@ def pointing_game(maps: Any, lesions: np.ndarray, region: np.ndarray | None = No
     hits = lesions.reshape(len(values), -1)[np.arange(len(values)), brightest]
     inside = None if region is None else float(np.mean((lesions & region).sum(axis=(1, 2)) / np.sum(region, axis=(1, 2))))
     interval = evaluation.wilson_interval(int(hits.sum()), len(hits))
-    return Pointing(float(hits.mean()), (interval[0], interval[1]), len(hits), float(lesions.mean()), inside)
+    return Pointing(float(hits.mean()), (interval[0], interval[1]), len(hits), float(lesions.mean()), inside, name)
 
 
 @dataclass(frozen=True)

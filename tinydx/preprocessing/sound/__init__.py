@@ -19,6 +19,7 @@ functions return librosa's numbers (with the axes swapped), to 1e-4.
 
 from tinydx.preprocessing.sound.augmentation import add_noise, change_gain, mask_features, pass_band, shift_time
 from tinydx.preprocessing.sound.features import (
+    SHARES,
     band_quantiles,
     deltas,
     frames,
@@ -48,6 +49,7 @@ from tinydx.preprocessing.sound.iterators import SoundArrayIterator, SoundDirect
 
 __all__ = [
     "EXTENSIONS",
+    "SHARES",
     "SoundArrayIterator",
     "SoundDataGenerator",
     "SoundDirectoryIterator",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the quantiles that summarize a band
 QUIETEST = 1e-10  # lower powers count as this one: -100 dB
 
 
@@ -241,7 +242,7 @@ def deltas(features: ArrayLike, width: int = 9) -> np.ndarray:
     return np.concatenate([first] * (width // 2) + [inner] + [last] * (width // 2), axis=-2)
 
 
-def band_quantiles(features: ArrayLike, shares: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> np.ndarray:
+def band_quantiles(features: ArrayLike, shares: Sequence[float] = SHARES) -> np.ndarray:
     """The distribution of each band's loudness over time, as quantiles.
 
     The quiet frames are a heart's pauses, in which a murmur is heard, the loud ones its S1 and S2. So these few numbers tell
