@@ -148,6 +148,16 @@ def test_an_ensemble_is_explained_by_its_members_logits(classes):
     assert np.abs(found.map - want[:, -1]).max() < 1e-10
 
 
+def test_grad_cam_of_an_ensemble_is_the_mean_of_its_members():
+    x, members = Input((8, 6, 1), dtype="float64"), [residual(), residual()]
+    rng = np.random.default_rng(0)
+    members[1].set_weights([w + 0.3 * rng.random(w.shape) for w in members[1].get_weights()])
+    ensemble = Model(x, Average()([member(x) for member in members]))
+    found = explain.grad_cam(ensemble, VALUES["residual_x"], 1)
+    want = np.mean([explain.grad_cam(member, VALUES["residual_x"], 1).layer_map for member in members], axis=0)
+    assert np.abs(found.layer_map - want).max() < 1e-12 and found.layer == "sum, sum"
+
+
 def test_a_probability_that_is_used_further_is_no_output():
     gates = Sequential([Dense(3, activation="sigmoid", input_shape=(4,)), Dense(2)])
     x = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")

@@ -17,6 +17,7 @@ import sys
 import wave
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ from tinydx.preprocessing.sound import resample
 USUAL = {"image": "grad_cam"}  # of each kind; else integrated gradients
 OTHERWISE = "integrated_gradients"
 MOST = 48  # files on a page
+ROW = 3.4  # of a panel in the picture, in inches
 PLAYABLE = 8000  # Hz, at least: browsers refuse slower recordings
 DISCLAIMER = (
     "A map shows what the model used, not what is true, and not why a patient is ill. Radiologists locate findings better than "
@@ -199,9 +201,9 @@ def _figure(panels: Sequence[Panel], limit: float, words: str) -> bytes:
     from matplotlib.figure import Figure
 
     with rc_context({"text.parse_math": False, "axes.unicode_minus": False, "font.size": 9}):
-        height = 3.1 * len(panels) + (0.8 if words else 0)
+        height = ROW * len(panels) + (0.8 if words else 0)
         figure = Figure(figsize=(8.5, height), dpi=110, layout="constrained")
-        ratios = [3.1] * len(panels) + [0.8] * bool(words)
+        ratios = [ROW] * len(panels) + [0.8] * bool(words)
         rows: Any = figure.subfigures(len(ratios), 1, height_ratios=ratios, squeeze=False).ravel()
         for row, panel in zip(rows, panels, strict=False):
             left, right = row.subplots(1, 2)
@@ -209,7 +211,8 @@ def _figure(panels: Sequence[Panel], limit: float, words: str) -> bytes:
             mappable = _draw_map(right, panel, limit)
             if mappable is not None:
                 row.colorbar(mappable, ax=right, label="logit")
-            row.suptitle(in_figure(_heading(panel)), fontsize=9)
+            sentence = "\n".join(wrap(in_figure(line(panel.explanation.sentence)), 130))
+            row.suptitle(f"{in_figure(_heading(panel))}\n{sentence}", fontsize=8.5)
             right.set_title(in_figure(f"for {line(panel.explanation.targets[0], 40)}"), fontsize=9)
         if words:
             rows[-1].text(0.02, 0.9, words, va="top", wrap=True, fontsize=8)
