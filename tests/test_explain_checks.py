@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import tinydx
 from tinydx import explain
 from tinydx.datasets.phantom import chest_phantom, make_letter_phantoms
 from tinydx.explain.grad_cam import outputs_of
@@ -189,3 +190,21 @@ def test_what_is_heard_is_what_the_map_marks():
     assert np.abs(everything - early)[100:-100].max() < 0.05
     with pytest.raises(ValueError, match="frames and 32 bands"):
         explain.heard(early, np.ones((3, 32)), rate, **spectrum)
+
+
+# ---- randomisation -------------------------------------------------------------------------------------------------
+
+
+def test_guided_backpropagation_fails_below_dense_layers_too():
+    """Two dense layers on top, as in the document's network: a measure of brightness takes maps of speckles for alike."""
+    part = make_letter_phantoms(200, 5, 32, letter=0.5)
+    x = shortcut.inputs_of(part.images)
+    tinydx.set_seed(0)
+    layers = [Conv2D(8, 3, activation="relu", input_shape=(32, 32, 1)), MaxPooling2D(), Conv2D(16, 3, activation="relu")]
+    model = Sequential([*layers, Flatten(), Dense(32, activation="relu"), Dense(1, activation="sigmoid")])
+    model.compile(tinydx.optimizers.Adam(0.003), "binary_crossentropy")
+    model.fit(x[:184], part.labels[:184], epochs=6, verbose=0)
+    guided = explain.randomisation(model, x[184:], "guided_backpropagation")
+    assert not guided.passed and list(guided.similarity.values())[-1] > guided.limit + 0.2
+    for method in ("gradient", "gradient_times_input", "grad_cam"):
+        assert explain.randomisation(model, x[184:], method).passed, method
