@@ -286,7 +286,7 @@ RIGHT = "import numpy as np\n\n\ndef relu_backward(dy, x):\n    return dy * (x >
 
 
 def body(*lines):
-    head = "import ctypes, os, subprocess, sys\nimport numpy as np\ndef relu_backward(dy, x):\n"
+    head = "import os, subprocess, sys\nimport numpy as np\ndef relu_backward(dy, x):\n"
     return head + "".join(f"    {line}\n" for line in lines)
 
 
@@ -303,7 +303,7 @@ FAULTS = {
     "loop in C": (body("return 10 ** 10 ** 9"), "timeout", "stopped after 1 seconds"),
     "os._exit": (body("os._exit(0)"), "crash", "status 0"),
     "os._exit at import": ("import os\nos._exit(3)\n", "crash", "status 3"),
-    "segmentation fault": (body("ctypes.string_at(0)"), "crash", "SIGSEGV"),
+    "segmentation fault": (body("__import__('faulthandler')._sigsegv()"), "crash", "SIGSEGV"),
     "sys.exit": (body("sys.exit(0)"), "error", "sys.exit.*line 4"),
     "sys.exit at import": ("import sys\nsys.exit(0)\n", "error", "sys.exit.*line 2"),
     "deleted function": ("def relu(x):\n    return x\n", "error", "no function relu_backward"),
@@ -313,7 +313,7 @@ FAULTS = {
     "returns None": (RIGHT.replace("return ", ""), "wrong", "returned None.*return. missing"),
     "returns text": (body("return 'ok'"), "wrong", "of type str, expected one array"),
     "returns a list": (body("return [dy, 'ok']"), "wrong", "a list of ndarray, str"),
-    "returns complex numbers": (body("return dy * (x > 0) + 0j"), "wrong", "complex numbers"),
+    "returns complex numbers": (body("return (dy * (x > 0)).astype('D')"), "wrong", "complex numbers"),
     "returns objects": (body("return np.array([None, {}])"), "wrong", "ndarray of object"),
     "returns far too much": (body("return np.zeros(10 ** 8)"), "error", "far too many"),
     "exception": (body("return dy * (X > 0)"), "error", "NameError: name 'X' is not defined .line 4: return"),

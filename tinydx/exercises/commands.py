@@ -14,7 +14,7 @@ from tinydx.exercises.checks import Gradients
 from tinydx.exercises.exercise import Exercise, all_exercises, find
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.runner import Result, check_file
-from tinydx.exercises.sandbox import WARNING, bubblewrap
+from tinydx.exercises.sandbox import warning
 from tinydx.exercises.terminal import say, show, show_hints, show_list
 from tinydx.exercises.watch import Watch
 from tinydx.names import shown
@@ -134,9 +134,9 @@ def commentary(exercise: Exercise) -> list[str]:
 
 def grade(a: argparse.Namespace) -> int:
     """Grade all students' folders."""
+    if told := warning():
+        print(f"warning: {told}", file=sys.stderr, flush=True)
     scores = grading.grade(Path(a.folder), Path(a.csv), a.seconds, a.jobs, Path(a.junit) if a.junit else None)
-    if bubblewrap() is None:
-        print(f"warning: {WARNING}", file=sys.stderr)
     width = max(len(shown(s.student)) for s in scores)
     for s in scores:
         say(f"  {shown(s.student):<{width}}  {s.passed:>3}/{len(s.cells)}")

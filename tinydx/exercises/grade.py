@@ -2,40 +2,43 @@
 
 Each file is checked in a process of its own, in a copy of its student's folder (`sandbox.py`), as many at a time as there are
 cores. The data are drawn from a secret seed. All students get the same, so files that are the same program (`fingerprint`) are
-checked only once and share the result.
+checked only once and share the result. This process reads submissions as bytes, and neither parses nor runs them.
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import csv
 import hashlib
 import io
 import os
 import sys
-import warnings
+import tokenize
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
 from tinydx import random
 from tinydx.exercises.exercise import all_exercises
-from tinydx.exercises.honest import LARGEST
-from tinydx.exercises.sandbox import run_cell
-from tinydx.files import atomic_write, check_writable, visible, visible_files
-from tinydx.names import in_cell, shown
+from tinydx.exercises.sandbox import Cell, run_cell, unreadable
+from tinydx.files import atomic_write, check_writable, is_hidden, visible
+from tinydx.names import in_cell, line
 
 SECONDS = 5.0  # time limit for the code of one file
+UNSEEN = (tokenize.COMMENT, tokenize.NL)  # words of Python that change nothing
 
 
 @dataclass
 class Score:
-    """A student's results: for each exercise "ok", "wrong 1/3", "not written", "missing", "error", "timeout", "crash"."""
+    """A student's results: for each exercise "ok", "wrong 1/3", "not written", "missing", "error", "timeout", "crash".
+
+    why has a sentence for those that are not ok.
+    """
 
     student: str
     cells: dict[str, str]
+    why: dict[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> int:
@@ -66,8 +69,9 @@ def grade(
     if not students:
         raise ValueError(f"{folder} has no folders in it: give one that contains a folder for each student")
     files = {student: _files(student) for student in students}
-    prints = {path: (name, fingerprint(path)) for of_one in files.values() for name, path in of_one.items()}
     of = {path: student for student, of_one in files.items() for path in of_one.values()}
+    alone = {path for path, student in of.items() if unreadable(student, path)}  # not opened; its cell says why
+    prints = {p: (name, str(p) if p in alone else fingerprint(p)) for one in files.values() for name, p in one.items()}
     work = {key: path for path, key in prints.items()}
     seed = random.new_seed()
     pieces = [(name, of[path], path, seconds, seed) for (name, _), path in work.items()]
@@ -75,7 +79,8 @@ def grade(
     scores = []
     for student, of_one in files.items():
         found = {name: cells[prints[path]] for name, path in of_one.items()}
-        scores.append(Score(student.name, {e.name: found.get(e.name, "missing") for e in all_exercises()}))
+        every = {e.name: found.get(e.name, Cell("missing", "there is no such file")) for e in all_exercises()}
+        scores.append(Score(student.name, {n: c.word for n, c in every.items()}, {n: c.why for n, c in every.items()}))
     atomic_write(table, as_csv(scores))
     if junit:
         atomic_write(junit, as_junit(scores))
@@ -83,31 +88,34 @@ def grade(
 
 
 def _files(student: Path) -> dict[str, Path]:
-    """Exercise name -> file, also in folders below the student's; of several, the one nearest the top counts."""
+    """Exercise name -> file, also in folders below the student's; of several, the one nearest the top counts.
+
+    Whatever has the name of an exercise counts: a link, a folder or a pipe gets its own cell, too. A folder that may not be
+    read holds nothing.
+    """
     names = {e.name for e in all_exercises()}
-    found: dict[str, Path] = {}
-    for path in sorted(visible_files(student), key=lambda p: (len(p.parts), p)):
-        fits = path.match("[0-9][0-9]_*.py") and path.stem[3:] in names
-        if fits and path.is_file() and not path.is_symlink():
-            found.setdefault(path.stem[3:], path)
-    return found
+    found: list[Path] = []
+    for place, folders, files in os.walk(student):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        found += (Path(place, name) for name in (*folders, *files) if not is_hidden(name))
+    chosen: dict[str, Path] = {}
+    for path in sorted(found, key=lambda p: (len(p.parts), p)):
+        if path.match("[0-9][0-9]_*.py") and path.stem[3:] in names:
+            chosen.setdefault(path.stem[3:], path)
+    return chosen
 
 
 def fingerprint(path: Path) -> str:
     """A hash that is equal for equal programs: comments and spaces do not count."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return str(path)  # checked by itself: its result says why it cannot be read
-    not_python = contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError)  # then the bytes are hashed
-    with not_python, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if len(data) <= LARGEST:  # the parser takes hundreds of times as much memory
-            data = ast.dump(ast.parse(data)).encode("utf-8", "backslashreplace")
+    data = path.read_bytes()
+    not_python = contextlib.suppress(SyntaxError, ValueError, tokenize.TokenError)  # then the bytes are hashed
+    with not_python:
+        words = [(t.type, t.string) for t in tokenize.tokenize(io.BytesIO(data).readline) if t.type not in UNSEEN]
+        data = repr(words).encode("utf-8", "backslashreplace")
     return hashlib.sha256(data).hexdigest()
 
 
-def _check_all(work: list[tuple[str, Path, Path, float, int]], jobs: int | None) -> list[str]:
+def _check_all(work: list[tuple[str, Path, Path, float, int]], jobs: int | None) -> list[Cell]:
     """The table cell of each (exercise name, student's folder, file, seconds, seed)."""
     cells = []
     with ThreadPoolExecutor(min(jobs or os.cpu_count() or 1, max(len(work), 1), 60)) as pool:
@@ -122,12 +130,12 @@ def _check_all(work: list[tuple[str, Path, Path, float, int]], jobs: int | None)
     return cells
 
 
-def cell(name: str, student: Path, path: Path, seconds: float, seed: int) -> str:
+def cell(name: str, student: Path, path: Path, seconds: float, seed: int) -> Cell:
     """The table cell of one file."""
     try:
         return run_cell(name, student, path, seconds, seed)
     except Exception as error:  # whatever one file does, the others must be graded
-        return f"error in the checker: {type(error).__name__}"
+        return Cell("error", f"in the checker: {type(error).__name__}: {error}")
 
 
 def as_csv(scores: list[Score]) -> str:
@@ -144,10 +152,16 @@ def as_junit(scores: list[Score]) -> str:
     """The scores in JUnit's format, one suite a student, which nbgrader's and GitHub's tools read."""
     suites = ElementTree.Element("testsuites")
     for s in scores:
-        failed = sum(c != "ok" for c in s.cells.values())
-        suite = ElementTree.SubElement(suites, "testsuite", name=shown(s.student), tests=str(len(s.cells)), failures=str(failed))
+        failed, student = sum(c != "ok" for c in s.cells.values()), _in_xml(s.student)
+        suite = ElementTree.SubElement(suites, "testsuite", name=student, tests=str(len(s.cells)), failures=str(failed))
         for name, told in s.cells.items():
-            case = ElementTree.SubElement(suite, "testcase", classname=shown(s.student), name=name)
+            case = ElementTree.SubElement(suite, "testcase", classname=student, name=name)
             if told != "ok":
-                ElementTree.SubElement(case, "failure", message=shown(told))
+                why = s.why.get(name, "")
+                ElementTree.SubElement(case, "failure", message=_in_xml(f"{told}: {why}" if why else told))
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _in_xml(text: str) -> str:
+    """The text on one line, without the two characters that are neither controls nor allowed in XML."""
+    return line(text).replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")

@@ -28,8 +28,9 @@ from tinydx.gradcheck.calling import Stop
 START = 60.0  # seconds for Python and NumPy to start, even on a slow machine
 GRACE = 1.0  # seconds after the limit for the process to report the line where it hangs
 LONGEST = 2**28  # bytes of one answer
+WAITING = 4  # answers; one comes for each request, a flood must not fill the memory
 SHOWN = 4000  # bytes of the learner's output that are kept
-GARBLED = (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError)  # raised by malformed answers
+GARBLED = (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, OverflowError)  # of malformed answers
 WRITES_ELSEWHERE = "the answer was garbled: does the code write to a file descriptor that it did not open?"
 
 
@@ -44,7 +45,8 @@ class LearnerError(Stop):
 class Learner:
     """A learner's file, loaded in its own process.
 
-    Arguments: path of the file; seconds, the time limit for its code, all calls together.
+    Arguments: path of the file; seconds, the time limit for its code, all calls together; fence, words that go before the
+    command of its process (`sandbox.py`).
     Raises: LearnerError, on entering the context or at a call, with one sentence for the learner.
 
     >>> import pathlib, tempfile
@@ -55,15 +57,16 @@ class Learner:
     array([3., 4.])
     """
 
-    def __init__(self, path: Path, seconds: float = 10.0):
-        self.path, self.seconds, self.left = path.absolute(), seconds, seconds
+    def __init__(self, path: Path, seconds: float = 10.0, fence: Sequence[str] = ()):
+        self.path, self.seconds, self.left, self.fence = path.absolute(), seconds, seconds, fence
         self.warnings: list[str] = []
         self._failure: LearnerError | None = None  # after it, no call is answered
         self._output, self._cut = b"", False
 
     def __enter__(self) -> Self:
         numpy_folder = str(Path(np.__file__).parents[1])
-        command = [sys.executable, "-I", "-B", "-X", "utf8", worker.__file__, str(self.path), str(self.seconds), numpy_folder]
+        command = [*self.fence, sys.executable, "-I", "-B", "-X", "utf8", worker.__file__]
+        command += [str(self.path), str(self.seconds), numpy_folder]
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
             command,
@@ -74,7 +77,7 @@ class Learner:
             env={**os.environ, **one_thread},
             start_new_session=True,
         )
-        self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._answers: queue.Queue[bytes] = queue.Queue(WAITING)
         self._threads = [threading.Thread(target=t, daemon=True) for t in (self._listen, self._keep_output)]
         for thread in self._threads:
             thread.start()
@@ -184,6 +187,8 @@ class Learner:
             status = self._process.wait(timeout=GRACE)
         except subprocess.TimeoutExpired:
             return self._failed("crash", "the code closed the connection to the checker")
+        if self.fence and status > 128:
+            status = 128 - status  # bwrap's word for a signal
         if status >= 0:
             return self._failed("crash", f"the code ended its process (os._exit?) with status {status}")
         name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,10 +102,13 @@ class Result:
         }
 
 
-def check_file(exercise: Exercise, path: Path, seconds: float = SECONDS, seed: int | None = None) -> Result:
+def check_file(
+    exercise: Exercise, path: Path, seconds: float = SECONDS, seed: int | None = None, fence: Sequence[str] = ()
+) -> Result:
     """Check a learner's file.
 
-    Arguments: exercise; path of the file; seconds, the time limit for the learner's code; seed of the data (None: new ones).
+    Arguments: exercise; path of the file; seconds, the time limit for the learner's code; seed of the data (None: new ones);
+    fence, words that go before the command of the learner's process (`sandbox.py`).
     Returns: the result, which also reports every error in the learner's code: none is raised.
     """
     start = time.perf_counter()
@@ -116,7 +120,7 @@ def check_file(exercise: Exercise, path: Path, seconds: float = SECONDS, seed: i
         result.status, result.message = "error", why
         return result
     seed = random.new_seed() if seed is None else seed
-    learner = Learner(path, seconds)
+    learner = Learner(path, seconds, fence)
     try:
         with learner:
             for check in exercise.checks:

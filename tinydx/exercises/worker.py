@@ -2,7 +2,8 @@
 
 `learner.py` runs this file as an isolated script (python -I). It imports NumPy and the learner's file, never tinydx, so
 the right answers do not exist in this process. It only returns arrays, which the parent process judges: nothing that the
-learner's code prints or forges can become a pass.
+learner's code prints or forges can become a pass. `restrict` keeps it to its own folder and process; a hook in Python holds
+against what is usual, and what the system enforces (`sandbox.py`) against the rest.
 
 Each message is one line of JSON. Requests arrive on the original stdin and answers leave on the original stdout. Both are
 moved before the learner's file is loaded: its prints go to stderr, and its stdin is empty.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
+import importlib
 import inspect
 import json
 import os
@@ -24,16 +26,34 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+if __name__ == "__main__":
+    sys.modules["ctypes"] = None  # type: ignore[assignment]  # reaches whatever C reaches; NumPy does without
+    sys.path.append(sys.argv[3])  # NumPy's folder, which isolation may have hidden
+
 import numpy as np
 
 MEMORY = 4 * 2**30  # bytes of address space, so that a list that grows without end cannot exhaust the machine
 LARGEST = 2**23  # numbers in one answer
 NUMBERS = "biufc"  # kinds of dtype
-OF_PROCESSES = ("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen")
-OF_KILLING = ("os.kill", "os.killpg")
-OF_NETWORK = ("socket.connect", "socket.bind", "socket.getaddrinfo")
-OF_C = {"fork", "vfork", "clone", "kill", "tgkill", "setsid", "system", "popen", "execve", "execv", "posix_spawn", "syscall"}
-OPEN_FILES, FILE_SIZE = 64, 2**24  # that the learner's code may have and write
+REFUSED = {  # what an exercise does not need -> audit events
+    "no other process": (
+        *("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "subprocess.Popen"),
+        *("os.kill", "os.killpg", "signal.pthread_kill", "resource.prlimit", "resource.setrlimit"),
+    ),
+    "no network": ("socket.__new__", "socket.connect", "socket.bind", "socket.getaddrinfo"),
+    "no other folder": ("os.chdir", "os.fchdir", "os.chroot", "os.link", "os.symlink"),
+    "no look into Python itself": (
+        *("gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys.addaudithook", "cpython.PyInterpreterState_New"),
+        *("ctypes.dlopen", "ctypes.dlsym", "ctypes.call_function", "ctypes.cdata", "ctypes.string_at"),
+    ),
+}
+CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.utime", "os.chmod", "os.chown", "os.setxattr")
+UNHEARD = ("fork_exec", "mknod", "mkfifo", "pidfd_open", "pidfd_send_signal", "setns", "unshare")  # no event tells of them
+INNER = {"ctypes", "_ctypes", "_posixsubprocess", "posix", "_signal", "_interpreters", "_xxsubinterpreters", "_testcapi"}
+INNER |= {"_tkinter", "readline", "_sqlite3", "_dbm", "_gdbm"}  # which open files themselves
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+WRITTEN = 64  # names of files that the learner's code may write
+OPEN_FILES, FILE_SIZE = 64, 2**22  # that the learner's code may have and write
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # tinydx, which holds the solutions
 
 
@@ -123,8 +143,8 @@ class Watchdog:
         self.timer.cancel()
 
 
-def restrict() -> None:
-    """Limit memory and files; forbid other processes (fork bombs), the network, other libraries, and tinydx (the answers)."""
+def restrict(own: str) -> None:
+    """Limit memory and files; forbid other processes, the network, other libraries, and files outside of the folder `own`."""
     with contextlib.suppress(ImportError, ValueError, OSError):  # Windows, or a system with a lower limit
         import resource
 
@@ -132,40 +152,74 @@ def restrict() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_SIZE, FILE_SIZE))
         resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-    with contextlib.suppress(ImportError):  # Windows
-        import _posixsubprocess
+    for module in ("_posixsubprocess", "posix", "os", "_signal", "signal"):
+        with contextlib.suppress(ImportError):  # Windows
+            found = importlib.import_module(module)
+            for name in UNHEARD:
+                if hasattr(found, name):
+                    setattr(found, name, refuse)
+    sys.addaudithook(hook(own))
 
-        _posixsubprocess.fork_exec = refuse  # which no audit event tells of
-    libraries = sys.stdlib_module_names | {"numpy", "exercise", "_distutils_hack"}
 
-    def audit(event: str, arguments: tuple) -> None:
-        if event in OF_PROCESSES or event in OF_KILLING or (event == "ctypes.dlsym" and arguments[1] in OF_C):
-            raise RuntimeError("an exercise needs no other process")
-        if event in OF_NETWORK:
-            raise RuntimeError("an exercise needs no network")
+def hook(own: str) -> Callable[[str, tuple], None]:
+    """The audit hook for a learner's file in the folder `own`.
+
+    What it consults is bound when it is made and cannot be changed: the learner's code may replace any name, and finds this
+    function's frame in an error's traceback.
+    """
+    refused = tuple((frozenset(events), f"an exercise needs {what}") for what, events in REFUSED.items())
+    libraries = frozenset(sys.stdlib_module_names | {"numpy", "exercise", "_distutils_hack"}) - INNER
+    numpys, mine = _below(os.path.dirname(np.__file__)), _below(own)
+    python = {p for p in (os.path.dirname(os.__file__), *sys.path) if not p.endswith("-packages")}
+    seen = (*mine, *numpys, *(s for p in python for s in _below(p)), "/dev/null", "/dev/urandom")
+    no_paths = (int, type(None))
+    tinydx, posix, written = _below(ROOT), os.name == "posix", set[str]()
+
+    def audit(
+        event: str, arguments: tuple, *, refused=refused, libraries=libraries, changes=CHANGES, mine=mine, seen=seen,
+        tinydx=tinydx, numpys=numpys, written=written, posix=posix, plain=plain, realpath=os.path.realpath,
+        is_a=isinstance, count=len, no_paths=no_paths, writing=WRITING, most=WRITTEN,
+    ) -> None:  # fmt: skip
+        for events, message in refused:
+            if event in events:
+                raise RuntimeError(message)
+        if event == "object.__setattr__" and arguments[0] is plain:  # found in this frame, after an error
+            raise RuntimeError("an exercise needs no look into Python itself")
         if event == "import":
-            name = arguments[0].split(".")[0]
+            name = plain(arguments[0]).split(".")[0]
             if name in ("tinydx", "tinydx_kernels"):
                 raise ImportError("an exercise is solved with NumPy alone, not with tinydx")
             if name not in libraries:
                 raise ImportError(f"an exercise is solved with NumPy and Python's standard library, without {name}")
-        if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike) and forbidden(os.fsdecode(arguments[0])):
-            raise PermissionError("an exercise reads no file of tinydx or of another package")
+        changed = event in changes or (event == "open" and arguments[2] & writing)
+        for given in arguments[: 2 if event == "os.rename" else 1] if changed or event == "open" else ():
+            for path in () if is_a(given, no_paths) else (plain(given), plain(realpath(given))):  # a link, and where it leads
+                inside = not path.startswith("/") or path.startswith(mine if changed else seen)
+                if posix and (not inside or "/../" in f"/{path}/"):
+                    raise PermissionError("an exercise reads and writes the files of its own folder alone")
+                if path.startswith(tinydx) or ("-packages/" in path and not path.startswith((*numpys, *mine))):
+                    raise PermissionError("an exercise reads no file of tinydx or of another package")
+            if changed and not is_a(given, no_paths):
+                written.add(plain(given))
+                if count(written) > most:
+                    raise PermissionError(f"an exercise writes at most {most} files")
 
-    sys.addaudithook(audit)
+    return audit
 
 
-def refuse(*arguments: Any) -> Any:
-    """In place of a function that starts a process."""
+def _below(folder: str) -> tuple[str, ...]:
+    """Beginnings of the names of the files in a folder, which may be a link."""
+    return tuple({os.path.join(p, "") for p in (os.path.abspath(folder), os.path.realpath(folder))})
+
+
+def plain(path: str | bytes, is_a: Callable = isinstance, text: type = str) -> str:
+    """A path as a text of the class str itself: a class of the learner's might lie about its beginning."""
+    return "".join([path]) if is_a(path, text) else b"".join([path]).decode("utf-8", "surrogateescape")  # type: ignore[list-item]
+
+
+def refuse(*arguments: Any, **named: Any) -> Any:
+    """In place of a function that starts or ends processes."""
     raise RuntimeError("an exercise needs no other process")
-
-
-def forbidden(path: str) -> bool:
-    """Whether a file belongs to tinydx or to a package other than NumPy."""
-    real = os.path.realpath(path)
-    parts = real.replace(os.sep, "/").split("/")
-    packaged = [i for i, part in enumerate(parts) if part in ("site-packages", "dist-packages")]
-    return real.startswith(ROOT + os.sep) or bool(packaged and not "".join(parts[packaged[-1] + 1 :][:1]).startswith("numpy"))
 
 
 def load(path: str) -> types.ModuleType:
@@ -232,7 +286,7 @@ def describe(error: BaseException) -> str:
 def main(path: str, seconds: str) -> None:
     """Load the file, then answer requests until the input ends."""
     channel = Channel()
-    restrict()
+    restrict(os.path.dirname(path))
     channel.send(kind="ready")
     loaded: dict[str, Any] = {}
 
@@ -250,6 +304,5 @@ def main(path: str, seconds: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.append(sys.argv[3])  # NumPy's folder, which isolation may have hidden
     main(*sys.argv[1:3])
     os._exit(0)  # do not run what the learner registered with atexit

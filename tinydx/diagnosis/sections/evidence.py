@@ -155,7 +155,7 @@ def bands(page: Page, found: dict[str, Any]) -> list[Band]:
     if found["worst"]:
         lines.append(heading("What the most confident wrong answers used"))
         lines += [] if pictures else [line for row in found["worst"] for line in sentences(row["sentence"])]
-        note = "A map shows what the model used, not what is true. Grad-CAM is coarse. Red is the strongest evidence of all maps."
+        note = "A map shows what the model used, not what is true. Grad-CAM is coarse. The redder, the stronger; all maps have one scale."
         lines += sentences(note) if pictures else []
     return [*text_bands(lines), *([Band(2.2, lambda band: _plot(band, page, pictures))] if pictures else [])]
 
@@ -170,7 +170,7 @@ def _plot(band: Any, page: Page, rows: list[dict[str, Any]]) -> None:
         example = np.asarray(page.examples[row["index"]])
         page.kind.plot(axes, example)
         heat = resized(np.array([row["map"]]), example.shape[:2])[0]
-        axes.imshow(heat, cmap="Reds", vmin=0, vmax=strongest, alpha=0.75 * np.clip(heat / strongest, 0, 1))
+        axes.imshow(np.ones_like(heat), cmap="autumn_r", vmin=0, vmax=1, alpha=0.8 * np.sqrt(np.clip(heat / strongest, 0, 1)))
         axes.grid(False)
         axes.set(xticks=[], yticks=[])
         none = "" if heat.any() else "\nno positive evidence"
