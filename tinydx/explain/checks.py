@@ -36,9 +36,10 @@ METHODS: dict[str, Callable[..., Any]] = {
     "guided_backpropagation": guided_backpropagation,
 }
 MODELS, TRIES = 6, 8  # drawn anew; how often, where a draw gives maps of 0
-MARGIN = 0.25  # of similarity: on nine networks, sound methods exceeded chance by up to 0.18, guided backpropagation by 0.15 to 0.5
+MARGIN = 0.25  # of similarity: on nine networks sound methods exceed chance by up to 0.18, guided backpropagation by 0.15 to 0.5
 WINDOW, FLAT = 7, 1e-10  # of SSIM, in pixels; the variance below which a window of a map scaled to 1 does not change
 LEVEL = 0.975
+TIMES = 2  # as much evidence in a place of the region as outside: the model looks at the region
 
 
 def method_named(method: Any) -> Callable[..., Any]:
@@ -251,10 +252,20 @@ class Evidence:
     name: str
 
     @property
+    def density(self) -> float:
+        """How many times as much evidence a place of the region has as one outside, on average."""
+        return self.share / self.area / max((1 - self.share) / (1 - self.area), 1e-12)
+
+    @property
     def verdict(self) -> str:
-        """"inside" or "outside" where more than half of the evidence lies, or "can't tell" if the interval contains one half."""
+        """"inside" where a place of the region has more than twice the evidence of one outside, "outside" where it has less.
+
+        "can't tell" if the interval contains the share at which it is twice. Maps are blurred or speckled, so that some of their
+        evidence lies everywhere: of models without a shortcut the density is 2.3 to 5.3 on phantoms, of a shortcut 0.2 to 1.5.
+        """
         low, high = self.interval
-        return "inside" if low > 0.5 else "outside" if high < 0.5 else "can't tell"
+        twice = TIMES * self.area / (1 + (TIMES - 1) * self.area)
+        return "inside" if low > twice else "outside" if high < twice else "can't tell"
 
     @property
     def sentence(self) -> str:
@@ -267,7 +278,8 @@ class Evidence:
         }[self.verdict]
         return (
             f"{1 - self.share:.3f} of the positive evidence lies outside {self.name} (95 % interval {low:.3f} to {high:.3f}, "
-            f"{self.count} maps), which is {1 - self.area:.3f} of the image: {words}."
+            f"{self.count} maps), {1 - self.area:.3f} of the image; a place inside has {self.density:.1f} times the evidence of "
+            f"one outside: {words}."
         )
 
 

@@ -155,7 +155,7 @@ def bands(page: Page, found: dict[str, Any]) -> list[Band]:
     if found["worst"]:
         lines.append(heading("What the most confident wrong answers used"))
         lines += [] if pictures else [line for row in found["worst"] for line in sentences(row["sentence"])]
-        note = "A map shows what the model used, not what is true. Grad-CAM is coarse. The redder, the stronger; all maps have one scale."
+        note = "A map shows what the model used, not what is true. Grad-CAM is coarse. Red is strong; all maps have one scale."
         lines += sentences(note) if pictures else []
     return [*text_bands(lines), *([Band(2.2, lambda band: _plot(band, page, pictures))] if pictures else [])]
 
