@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tinydx import cards, exercises, explain
+from tinydx.explain import checks
 from tinydx.lessons import all_lessons
 from tinydx.op import TABLE, Op
 
@@ -64,15 +65,7 @@ stands in the docstring of its function, above the NumPy.
 | method | equation | source |
 |---|---|---|
 """
-METHODS = (
-    explain.gradient,
-    explain.gradient_times_input,
-    explain.integrated_gradients,
-    explain.grad_cam,
-    explain.occlusion,
-    explain.shapley_values,
-    explain.guided_backpropagation,
-)
+METHODS = (*checks.METHODS.values(), explain.shapley_values)
 
 
 def link(path: Path) -> str:

@@ -1,5 +1,6 @@
 """The checks of explanations catch what they are for: planted Grad-CAMs, incomplete maps, a shortcut; sounds played back."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import tinydx
 from tinydx import explain
 from tinydx.datasets.phantom import chest_phantom, make_letter_phantoms
+from tinydx.explain.checks import METHODS
 from tinydx.explain.grad_cam import outputs_of
 from tinydx.explain.subject import Subject
 from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten, GlobalAveragePooling2D, MaxPooling2D
@@ -212,3 +214,12 @@ def test_guided_backpropagation_fails_below_dense_layers_too():
     assert not guided.passed and list(guided.similarity.values())[-1] > guided.limit + 0.2
     for method in ("gradient", "gradient_times_input", "grad_cam"):
         assert explain.randomisation(model, x[184:], method).passed, method
+
+
+# ---- equations -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [*METHODS.values(), explain.shapley_values])
+def test_every_method_has_its_equation_and_its_source(method):
+    words = method.__doc__.split("Arguments:")
+    assert re.search(r"\$[^$]+=[^$]+\$", words[0]) and "Source: " in words[1]
