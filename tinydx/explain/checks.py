@@ -261,8 +261,8 @@ class Evidence:
         """"inside" where a place of the region has more than twice the evidence of one outside, "outside" where it has less.
 
         "can't tell" if the interval contains the share at which it is twice. Maps are blurred or speckled, so that some of their
-        evidence lies everywhere. On phantoms, gradient x input and Grad-CAM have a density of 2.3 to 5.8 without a shortcut, of 0.2
-        to 1.5 with one; the plain gradient, which is speckled, has 1.4 to 3.4 without one.
+        evidence lies everywhere. On phantoms, gradient x input and Grad-CAM have a density of 2.3 to 5.8 without a shortcut, of
+        0.2 to 1.5 with one; the plain gradient, which is speckled, has 1.4 to 3.4 without one.
         """
         low, high = self.interval
         twice = TIMES * self.area / (1 + (TIMES - 1) * self.area)
