@@ -37,7 +37,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 import tinydx  # noqa: E402
-from tinydx.diagnosis.result import FILES, ResultFolder  # noqa: E402
+from tinydx.diagnosis.result import FILES, OURS, ResultFolder  # noqa: E402
 from tinydx.files import atomic_write  # noqa: E402
 
 CHANGES = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod")  # audit events; opening a file to write is one, too
@@ -122,13 +122,15 @@ def contents(folder: Path) -> dict[str, Any] | None:
 def _timeless(path: Path) -> Any:
     def strip(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: strip(v) for k, v in value.items() if k != "seconds"}
+            return {k: strip(v) for k, v in value.items() if k not in ("seconds", "time")}
         return [strip(v) for v in value] if isinstance(value, list) else value
 
     data = path.read_bytes()
     if path.suffix == ".safetensors" and len(data) > 8:  # the library writes the two entries of its header in any order
         end = 8 + int.from_bytes(data[:8], "little")
         return json.loads(data[8:end]), data[end:]
+    if path.name == "card.md":  # its third line says when it was made
+        return data.splitlines()[:2] + data.splitlines()[3:]
     return strip(json.loads(data)) if path.suffix == ".json" else data
 
 
@@ -164,7 +166,8 @@ def every_operation_of_the_folder(root: Path) -> int:
 
     A next run that ends as soon as it has looked at the folder, as for bad data, has put a whole result into its place.
     """
-    new: dict[str, Any] = {name: b"new" if not name.endswith("json") else "new" for name in FILES}
+    bodies = {name: OURS.get(name, b'"new"') for name in FILES}
+    new: dict[str, Any] = {}
     kills = 0
 
     def work(output: Path, resume: bool) -> None:
@@ -172,8 +175,11 @@ def every_operation_of_the_folder(root: Path) -> int:
             place.begin({"seed": 0}, resume)
             atomic_write(place.work / "seed-0.run", b"state")
             for name in FILES:
-                atomic_write(place.draft / name, '"new"' if name.endswith("json") else b"new")
+                atomic_write(place.draft / name, bodies[name])
             place.publish()
+
+    work(root / "new" / "out", False)
+    new |= contents(root / "new" / "out") or {}
 
     for before in ("nothing", "empty", "earlier"):
         for resume in (True, False):
@@ -185,7 +191,7 @@ def every_operation_of_the_folder(root: Path) -> int:
                 if before != "nothing":
                     output.mkdir()
                 for name in FILES if before == "earlier" else ():
-                    (output / name).write_text('"old"')
+                    (output / name).write_bytes(OURS.get(name, b'"old"'))
                 earlier = contents(output)
                 killed = Child(lambda out=output: work(out, False), root / "log", stop).wait()
                 check_after_kill(output, earlier, new)

@@ -60,7 +60,8 @@ def of_images():
     model.fit(np.ones((4, 8, 8, 1), "float32"), np.zeros(4), verbose=0)
     model.class_names = ["normal", "ill"]
     reading = {"target_size": [8, 8], "color_mode": "grayscale", "interpolation": "bilinear", "rescale": 1 / 255}
-    model.preprocessing = {"kind": "image", **reading, "threshold": 0.5}
+    deciding = {"threshold": 0.5, "temperature": 1.5, "conformal_scores": [0.1, 0.2]}
+    model.preprocessing = {"kind": "image", **reading, **deciding}
     return model
 
 

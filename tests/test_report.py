@@ -249,6 +249,10 @@ def test_mismatched_arguments_raise_and_nothing_is_written(tmp_path, change, wha
 def test_no_text_is_cut_off_and_no_two_collide(drawn, case):
     """Warnings are errors here, so this also tells a layout that fails and a character that no font has."""
     _, figure, texts = drawn(CASES[case])
+    check_layout(figure, texts)
+
+
+def check_layout(figure, texts: list[Text]) -> None:
     renderer, page = figure.canvas.get_renderer(), figure.bbox
     boxes = [(text, text.get_window_extent(renderer)) for text in texts]
     for text, box in boxes:

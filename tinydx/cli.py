@@ -75,8 +75,8 @@ def _add_diagnose(commands: Any) -> None:
         "diagnose",
         help="train a network on images, sounds or texts, test it on unseen ones, and write a report",
         description="Train a network, test it on examples that training never saw, and write a folder with the model, its "
-        "history, its metrics and a report on one page. Without --data, it learns from synthetic images or sounds, which it "
-        "makes first, or from the terms of ICD-10-CM (--kind text).",
+        "history, its metrics, a report on one page and a model card. Without --data, it learns from synthetic images or sounds, "
+        "which it makes first, or from the terms of ICD-10-CM (--kind text).",
     )
     p.add_argument(
         "--kind", choices=kinds.names(), help="kind of the data (default: the kind of most files; without --data: image)"
@@ -113,6 +113,13 @@ def _add_diagnose(commands: Any) -> None:
     p.add_argument("--steps", type=_positive, help="batches in an epoch (default: depends on the data; with --epochs: one pass)")
     p.add_argument(
         "--batch", type=_positive, help="examples in a batch (default 64; the document's program and sounds 32; texts 128)"
+    )
+    p.add_argument(
+        "--sensitivity",
+        type=_share,
+        metavar="SHARE",
+        help="two classes: choose the threshold on the validation part so that this share of the diseased is found, such as 0.95 "
+        "(default: the threshold is 0.5)",
     )
     p.add_argument("--limit", type=_positive, metavar="N", help="use at most N examples of each class in each split")
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same result (default 0)")
@@ -194,6 +201,14 @@ def _add_predict(commands: Any) -> None:
     p = commands.add_parser("predict", help="print the class of each input, and its probability")
     p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
     p.add_argument("inputs", nargs="+", help="images, recordings, .txt files, folders of them, or texts, as in the training")
+    p.add_argument(
+        "--refer",
+        type=_share,
+        metavar="SHARE",
+        help="name the classes that cannot be ruled out, so that the true one is left out in at most this share of inputs, such "
+        "as 0.05; where it is not one class alone, a doctor should look",
+    )
+    p.add_argument("--page", metavar="PAGE.png", help="also write a picture of each input with its answer, and what warns of it")
     p.add_argument("--explain", metavar="PAGE.png", help="write the page of `tinydx explain` for them, too")
     p.set_defaults(run=_predict)
 
@@ -201,7 +216,7 @@ def _add_predict(commands: Any) -> None:
 def _predict(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.predicting import predict
 
-    status = predict(a.model, a.inputs)
+    status = predict(a.model, a.inputs, refer=a.refer, page=a.page)
     if a.explain:
         from tinydx.diagnosis.explaining import explain_files
 
@@ -512,6 +527,16 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share, above 0 and at most 1")
+    return share
 
 
 def _positive(text: str) -> int:

@@ -102,7 +102,7 @@ def calibration_curve(y_true: ArrayLike, probability: ArrayLike, bins: int = 10)
     >>> calibration_curve([0, 0, 1, 1], [0.25, 0.25, 0.5, 1.0], bins=2)[0]
     {'low': 0.0, 'high': 0.5, 'count': 2, 'predicted': 0.25, 'observed': 0.0}
     """
-    true, probability = _outcome_and_probability(y_true, probability, "calibration_curve")
+    true, probability = outcome_and_probability(y_true, probability, "calibration_curve")
     where = np.minimum((probability * bins).astype(int), bins - 1)
     rows = []
     for k in range(bins):
@@ -153,7 +153,7 @@ def brier_score(y_true: ArrayLike, probabilities: ArrayLike) -> float:
         true = _labels(y_true, table.shape[1], "y_true")
         _same_length(true, table)
         return float(np.mean(np.sum((table - np.eye(table.shape[1])[true]) ** 2, axis=1)))
-    outcome, probability = _outcome_and_probability(y_true, table, "brier_score")
+    outcome, probability = outcome_and_probability(y_true, table, "brier_score")
     return float(np.mean((probability - outcome) ** 2))
 
 
@@ -600,7 +600,7 @@ def both_classes(y_true: ArrayLike, score: ArrayLike, who: str) -> tuple[np.ndar
     return true, score
 
 
-def _outcome_and_probability(y_true: ArrayLike, p: ArrayLike, who: str) -> tuple[np.ndarray, np.ndarray]:
+def outcome_and_probability(y_true: ArrayLike, p: ArrayLike, who: str) -> tuple[np.ndarray, np.ndarray]:
     """As `_outcome_and_score`, with scores in [0, 1] as float64."""
     true, p = _outcome_and_score(y_true, p, who)
     _refuse_out_of_range(p, who)

@@ -10,7 +10,7 @@
     compare    -> with simple baselines on the same test examples (baselines)
     find       -> what else is to be known, such as the figures on changed examples (sections)
     elsewhere  -> on other folders, such as another hospital's
-    write      -> model.safetensors, history, metrics, report.png (report)
+    write      -> model.safetensors, history, metrics, report.png (report), card.md, card.json (card)
 
 Images, sounds and texts share this flow; what differs between them is in `tinydx/diagnosis/kinds/`. Every training writes its
 state after each epoch, so that a run which was interrupted continues (`result`); the model is written first of all.
@@ -32,7 +32,7 @@ import numpy as np
 import tinydx
 from tinydx import evaluation, names
 from tinydx.datasets.study import Study, check_trainable
-from tinydx.diagnosis import baselines, checks, elsewhere, ensemble, fitting, inputs, kinds
+from tinydx.diagnosis import baselines, card, checks, deciding, elsewhere, ensemble, fitting, inputs, kinds
 from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_numbers, write_report
 from tinydx.diagnosis.result import MODEL, ResultFolder
@@ -57,6 +57,7 @@ def diagnose(
     snapshots: bool = False,
     choose: bool = False,
     patient: str | None = None,
+    sensitivity: float | None = None,
     resume: bool = False,
     output: str | Path = "diagnosis",
 ) -> dict[str, Any]:
@@ -69,8 +70,9 @@ def diagnose(
     also, other paths on which the finished model is tested, such as another hospital's; members, how many models from different
     seeds are averaged; snapshots, whether they are stations of one training, each a share of its epochs; choose, whether the
     kind's networks are compared on folds of the training part first; patient, a regular expression on a file's path below the
-    data folder, whose only group is the patient (None: by the names that public sets give); resume, whether to continue the run
-    with these arguments that was interrupted, to the same result (there is none: it begins); output, the folder for the
+    data folder, whose only group is the patient (None: by the names that public sets give); sensitivity, the share of the
+    positive class that the threshold must find on the validation part (None: the threshold is 0.5); resume, whether to continue
+    the run with these arguments that was interrupted, to the same result (there is none: it begins); output, the folder for the
     results, which replaces an earlier one when it is complete.
     Returns: the metrics of `evaluation.evaluate_diagnosis`; under "data" and "recipe" how they came about; under
     "settings" by which settings `--resume` knows them; under "baselines" and "verdict" how they compare; under "validation" what
@@ -89,10 +91,11 @@ def diagnose(
         size = size or subject.usual_size(path, options)
         study = subject.open_study(path, size=size, limit=limit, seed=seed, patient=patient)
         check_trainable(study)
+        deciding.check(study, sensitivity)
         others = [(other, subject.open_labelled(other, study.class_names, study.preprocessing)) for other in also]
         print(study.describe(), flush=True)
         asked = {"kind": name, **options._asdict(), "limit": limit, "seed": seed, "members": members, "choose": choose}
-        asked |= {"snapshots": snapshots, "patient": patient}
+        asked |= {"snapshots": snapshots, "patient": patient, "sensitivity": sensitivity}
         settings = checks.settings(study, others, asked)
         if resume and place.is_finished(settings):
             print(f"{place.output} holds the result of this run: nothing is left to do.")
@@ -114,7 +117,10 @@ def diagnose(
         with _kept(place), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "an output near 1 means")  # the evaluation goes by the class names
             _save(model, place)
-            probabilities = model.predict(subject.plain_batches(study, study.test, plan.batch))
+            answers = model.predict(subject.plain_batches(study, study.val, plan.batch))
+            deciding.settle(model, answers, study.val.y, sensitivity)
+            plan = plan._replace(threshold=model.preprocessing["threshold"])
+            probabilities = deciding.probabilities(model, model.predict(subject.plain_batches(study, study.test, plan.batch)))
             metrics = evaluation.evaluate_diagnosis(
                 study.test.y, probabilities, study.class_names, threshold=plan.threshold, seed=seed
             )
@@ -124,13 +130,14 @@ def diagnose(
             )
             metrics["choice"], metrics["ensemble"] = choice, _judged(model, subject, study, plan)
             metrics["recipe"] = _recipe(plan, choice, metrics["ensemble"])
-            table = evaluation.probability_table(probabilities, study.class_names)
-            find_all(Run(model, subject, study, plan, seed, table, metrics))
+            run = Run(model, subject, study, plan, seed, probabilities, metrics)
+            find_all(run)
             elsewhere.remember(model, subject, study, metrics)
             metrics["elsewhere"] = [
                 elsewhere.test(model, other, part=part, seed=seed, batch=plan.batch) for other, part in others
             ]
             _save(model, place)
+            card.write(place.draft, card.facts(run, history, time.perf_counter() - began))
             _report(place.draft, metrics, history, probabilities, subject, study, _subtitle(subject, study, model, plan, history))
             place.publish()
         page, seconds = place.output / "report.png", time.perf_counter() - began
@@ -171,7 +178,7 @@ def _judged(model: Any, kind: Kind, study: Study, plan: Plan) -> dict[str, Any] 
     names, test = study.class_names, study.test
     tables = ensemble.predict_all(model, lambda: kind.plain_batches(study, test, plan.batch), names)
     positive = evaluation.positive_class(names) if len(names) == 2 else None
-    return ensemble.judge(tables, test.y, plan.threshold, positive)
+    return ensemble.judge(tables, test.y, deciding.threshold_of_outputs(model), positive)
 
 
 def _report(

@@ -23,7 +23,7 @@ import numpy as np
 
 from tinydx import evaluation
 from tinydx.datasets.study import SPLITS, Examples, Study
-from tinydx.diagnosis import inputs
+from tinydx.diagnosis import deciding, inputs, unlike
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind
 from tinydx.files import atomic_write, check_folder
@@ -41,7 +41,8 @@ def remember(model: Any, kind: Kind, study: Study, metrics: dict[str, Any]) -> N
     """
     summary = inputs.summarize(kind, study.train, study.preprocessing)
     own = {key: metrics.get(key) for key in ("count", "roc_auc", "accuracy")}
-    model.preprocessing = {**model.preprocessing, "training": {**summary, "test": own}}
+    alike = unlike.learn(kind, study.train, study.val, study.preprocessing)
+    model.preprocessing = {**model.preprocessing, "training": {**summary, "test": own, "alike": alike}}
 
 
 def test(
@@ -64,7 +65,7 @@ def test(
     shell = Study(str(path), names, part, part, part, False, [], how, kind.noun, "")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "an output near 1 means")  # the evaluation below goes by the class names
-        probabilities = np.asarray(model.predict(kind.plain_batches(shell, part, batch)))
+        probabilities = deciding.probabilities(model, model.predict(kind.plain_batches(shell, part, batch)))
     threshold = how.get("threshold", 0.5) if len(names) == 2 else 0.5
     metrics = evaluation.evaluate_diagnosis(part.y, probabilities, names, threshold=threshold, seed=seed)
     kept = ("count", "class_names", "class_counts", "positive_class", "threshold", "roc_auc", *RATES, "reasons")

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinydx import evaluation
+from tinydx.diagnosis import deciding
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Heard
 from tinydx.explain import Explanation
@@ -109,12 +109,12 @@ def explain_files(
         except (OSError, ValueError) as error:
             print(f"tinydx: {line(error)}", file=sys.stderr)
             continue
-        found = explain(model, x, target)
+        table = deciding.probabilities(model, model.predict_on_batch(x))
+        p, best = table[0], int(deciding.called(model, table)[0])
+        found = explain(model, x, best if target is None else target)
         parts = kind.parts(entry, model.preprocessing)
         if parts is not None and found.map.ndim == 2:
             found = found.named(padded(parts, found.map.shape[1]))
-        p = evaluation.probability_table(model.predict_on_batch(x), model.class_names)[0]
-        best = int(p.argmax())
         folder = Path(entry).parent.name
         truth = folder if folder in model.class_names else None
         explained = float(p[model.class_names.index(found.targets[0])])

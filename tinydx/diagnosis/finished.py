@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinydx.diagnosis import kinds
+from tinydx.diagnosis import deciding, kinds, unlike
 from tinydx.diagnosis.kind import Kind
 from tinydx.saving.header import expect_count, expect_dict, expect_list, expect_number, expect_text, part, short
 
@@ -31,6 +31,7 @@ def kind_of(model: Any, path: Any = None) -> Kind:
         threshold = expect_number(how.get("threshold", 0.5), "threshold")
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold is {threshold}, expected 0 to 1")
+        _check_decisions(how)
         if how.get("training") is not None:
             _check_training(how["training"], len(model.class_names))
         kind.check_reading(how, model)
@@ -50,6 +51,16 @@ def _check_classes(model: Any) -> None:
         raise ValueError("a class name occurs twice")
 
 
+def _check_decisions(how: dict[str, Any]) -> None:
+    """ValueError or TypeError unless temperature and conformal scores, where a model has them, are such as `deciding` writes."""
+    if not expect_number(how.get("temperature", 1.0), "temperature") > 0:
+        raise ValueError(f"temperature is {short(how['temperature'])}, expected a number above 0")
+    if "conformal_scores" in how:
+        scores = expect_list(how["conformal_scores"], "conformal_scores")
+        if len(scores) > deciding.MOST or not all(0 <= expect_number(v, "a conformal score") <= 1 for v in scores):
+            raise ValueError(f"conformal_scores: expected at most {deciding.MOST} numbers from 0 to 1")
+
+
 def _check_training(training: Any, classes: int) -> None:
     """ValueError or TypeError unless these are statistics of training examples, as `inputs.summarize` writes them."""
     where = "the summary of its training examples"
@@ -66,6 +77,8 @@ def _check_training(training: Any, classes: int) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TypeError(f"{where} has {short(value)}, expected numbers")
     expect_text(part(training, "digests", where), f"{where}: digests", longest=2**20)
+    if "alike" in training:
+        unlike.check(training["alike"], where)
     for key, value in expect_dict(part(training, "test", where), f"{where}: test").items():
         if value is not None:
             expect_number(value, f"{where}: {key}")

@@ -246,6 +246,23 @@ def image_statistics(x: np.ndarray, files: list[str] | None = None) -> dict[str,
     return {name: np.array(values) for name, values in columns.items()}
 
 
+def coarse_pictures(x: np.ndarray, side: int = 4) -> np.ndarray:
+    """The mean brightness of side x side parts of each image, in standard deviations from the image's own mean.
+
+    Arguments: x (N,H,W,C), bytes; side, fewer where an image has fewer pixels.
+    Returns: (N, side * side), row by row. A blank image has zeros: the deviation counts as at least 5 of 255.
+
+    >>> half = np.repeat(np.array([0, 255], np.uint8), 4).reshape(1, 8, 1, 1).repeat(8, axis=2)
+    >>> coarse_pictures(half, side=2).round(2)
+    array([[-1., -1.,  1.,  1.]])
+    """
+    side = min(side, *x.shape[1:3])
+    grey = np.asarray(x, np.float64).mean(axis=-1)
+    rows = np.array_split(grey - grey.mean(axis=(1, 2), keepdims=True), side, axis=1)
+    means = [block.mean(axis=(1, 2)) for row in rows for block in np.array_split(row, side, axis=2)]
+    return np.stack(means, axis=1) / np.maximum(grey.std(axis=(1, 2)), 5)[:, None]
+
+
 def sound_statistics(x: np.ndarray, rate: int, files: list[str] | None = None) -> dict[str, np.ndarray]:
     """Level, centre and width of the spectrum, silence; sampling rate and duration of the files where known.
 

@@ -9,7 +9,7 @@ test                                       plain_batches
 test on changed examples                   shifted
 the baseline's numbers                     features
 write the report                           plot, and the words of its page
-predict                                    inputs, read
+predict                                    inputs, read; example, gist: is the input like the training data?
 test a finished model on other data        open_labelled, statistics
 """
 
@@ -190,6 +190,19 @@ class Kind:
     def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
         """Numbers (N,) of each example that say how it was recorded, by name; see `tinydx.diagnosis.inputs`."""
         return {}
+
+    def example(self, entry: str, preprocessing: dict[str, Any]) -> Examples:
+        """One input of `tinydx predict` as the training examples were kept, before they become numbers for the model.
+
+        Arguments: as for `read`.
+        Returns: examples of which there is one; its class number, 0, says nothing.
+        Raises: as `read`.
+        """
+        raise NotImplementedError
+
+    def gist(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Numbers, (N,) or (N,D) for each name, of what the model sees of each example; see `tinydx.diagnosis.unlike`."""
+        raise NotImplementedError
 
     def plot(self, axes: Any, example: Any) -> None:
         """Plot an example of `Examples.x` on matplotlib's axes, which have neither ticks nor grid."""

@@ -8,6 +8,8 @@ The blocks use matplotlib's objects, never pyplot: nothing global changes, and a
 
 from __future__ import annotations
 
+import io
+import math
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -67,6 +69,29 @@ class Band(NamedTuple):
     plot: Callable[[Any], None]
 
 
+def png(bands: Sequence[Band], title: str, family: list[str], weight: str) -> bytes:
+    """The bands under one another as the bytes of a PNG file.
+
+    Arguments: bands; title, which the file carries; family and weight of the fonts, as `fonts` finds them.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    style: Any = {**STYLE, "font.family": family, "axes.titleweight": weight, "figure.titleweight": weight}
+    with matplotlib.rc_context(style):
+        heights = [band.height for band in bands]
+        layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=0.06)
+        figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout=layout, facecolor="white")
+        parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
+        for part, band in zip(parts, bands, strict=True):
+            band.plot(part)
+        buffer = io.BytesIO()
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": shown(title), "Software": "tinydx"})
+    return buffer.getvalue()
+
+
 # --- lines of text --------------------------------------------------------------------------------------------------
 
 
@@ -89,6 +114,18 @@ def heading(text: str) -> Line:
 def sentences(text: str, color: str = INK) -> list[Line]:
     """A text as lines of the page's width."""
     return [Line(line, 10, color, 0.21) for line in wrap(unbroken(text), 116)]
+
+
+def head(title: str, subtitle: str, notice: str | None, reservations: list[str]) -> list[Line]:
+    """Title and subtitle, for synthetic data the notice that says so, and what speaks against the model."""
+    lines = [Line(line, 20, INK, 0.40, bold=True) for line in wrap(f"{title} (synthetic data)" if notice else title, 48)]
+    lines += [Line(line, 11, MUTED, 0.25) for line in wrap(subtitle, 105)]
+    if notice:
+        lines.append(Line(f"Synthetic data: {notice}", 10, BROWN, 0.36, paper=AMBER))
+    for sentence in reservations:
+        text = wrap(unbroken(sentence), 108)
+        lines += [Line("", 4, INK, 0.12), Line("\n".join(text), 10.5, RED, 0.22 * len(text) + 0.1, paper=ROSE)]
+    return lines
 
 
 def bullets(title: str, points: Sequence[str]) -> list[Line]:
@@ -166,6 +203,47 @@ def _plot_lines(band: Any, lines: list[Line], height: float) -> None:
                 bbox={"facecolor": line.paper, "edgecolor": "none", "pad": 5},
             )
         top -= line.height
+
+
+class Panel(NamedTuple):
+    """An example in a grid; a marked one has a red frame and a red caption."""
+
+    example: Any
+    caption: str
+    marked: bool
+
+
+def grid(title: str, kind: Kind, panels: Sequence[Panel], synthetic: bool = False) -> Band:
+    """Examples beside one another under a title; each synthetic one says so."""
+    rows = math.ceil(len(panels) / kind.columns)
+    title = f"{title} (synthetic)" if synthetic else title
+    longer = max((panel.caption.count("\n") - 1 for panel in panels), default=0)  # lines of a caption beyond two
+    height = 0.45 + (kind.panel_height + 0.17 * max(0, longer)) * rows
+    return Band(height, lambda band: _plot_grid(band, title, kind, panels, synthetic))
+
+
+def _plot_grid(band: Any, title: str, kind: Kind, panels: Sequence[Panel], synthetic: bool) -> None:
+    band.suptitle(title, x=MARGIN / WIDTH, ha="left", fontsize=13)
+    rows = math.ceil(len(panels) / kind.columns)
+    places = band.subplots(rows, kind.columns, squeeze=False, subplot_kw={"anchor": "N"}).ravel()
+    for axes in places[len(panels) :]:
+        axes.axis("off")
+    for axes, panel in zip(places, panels, strict=False):
+        axes.grid(False)
+        axes.set(xticks=[], yticks=[])
+        kind.plot(axes, panel.example)
+        axes.set_xlabel(panel.caption, fontsize=9.5, color=RED if panel.marked else INK)
+        axes.spines[:].set(visible=True, color=RED if panel.marked else PALE, linewidth=3 if panel.marked else 1)
+        if synthetic:
+            axes.text(
+                0.03,
+                0.03,
+                "synthetic",
+                transform=axes.transAxes,
+                fontsize=7,
+                color="white",
+                bbox={"facecolor": "black", "alpha": 0.5, "edgecolor": "none", "pad": 1.5},
+            )
 
 
 def message(axes: Any, text: str) -> None:

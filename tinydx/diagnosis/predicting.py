@@ -1,7 +1,12 @@
 """`tinydx predict`: a finished model's answers for new inputs.
 
-    entries -> Kind.inputs -> Kind.read -> model -> Answer -> a line on stdout
-               (files)        (what cannot be read: a line on stderr, and exit status 1)
+    entries -> Kind.inputs -> Kind.read ────> model ──┐
+               (files)        Kind.example -> unlike ─┴> Answer ┬> stdout: input, class, probability, with tabs between
+                                                                ├> stderr: warnings, what cannot be read, the disclaimer
+                                                                └> a picture page, if one is asked for
+
+Programs read stdout, so that it has one line for each input and nothing else; what people must know stands on stderr, which a
+terminal shows between the lines.
 """
 
 from __future__ import annotations
@@ -12,55 +17,86 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinydx import evaluation, names
+from tinydx import names
+from tinydx.diagnosis import deciding, referring, unlike
+from tinydx.diagnosis.answer_page import Shown, check_page, write_page
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind
 from tinydx.models import load_model
+
+DISCLAIMER = "An answer is no diagnosis: tinydx is for learning and research. It is not a medical device."
 
 
 class Answer(NamedTuple):
     """What a model says of one input."""
 
     entry: str  # the input's path, or the text itself
-    x: np.ndarray  # (1, ...), as the model reads it
-    probabilities: np.ndarray  # (K,), in the order of the model's class names
-    name: str  # the class of the largest one
-
-    @property
-    def probability(self) -> float:
-        """Of the class that is named."""
-        return float(self.probabilities.max())
+    example: Any  # the input as the training examples were kept
+    outputs: np.ndarray  # (1, ...), of the model
+    name: str  # the class that is called
+    probability: float  # of this class, calibrated
+    warning: str | None  # why the input is unlike the training data
 
 
-def predict(model_path: str, entries: list[str]) -> int:
-    """Print the class and its probability for each input, separated by tabs; report unreadable inputs on stderr.
+def predict(model_path: str, entries: list[str], *, refer: float | None = None, page: str | None = None) -> int:
+    """Print the class and its calibrated probability for each input, separated by tabs; the rest goes to stderr.
 
-    Arguments: model_path; entries, paths of files or of folders of files, or texts.
+    Arguments: model_path; entries, paths of files or of folders of files, or texts; refer, the share of inputs whose true
+    class may be left out: where more than one class stays, a doctor should look (None: each input gets a class); page, the path
+    of a PNG that shows each input with its answer (None: there is none).
     Returns: the exit status: 0, or 1 if an input could not be read.
-    Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make.
+    Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make; those of
+    `referring.promise` and `answer_page.check_page`.
     """
     model = load_model(model_path)
     kind = kind_of(model, model_path)
+    entries = [file for given in entries for file in kind.inputs(given)]
+    if page is not None:
+        check_page(page, [model_path, *entries])
+    if refer is not None:
+        print(referring.promise(model, kind.noun, refer), file=sys.stderr)
+    shown: list[Shown] = []
     failed = 0
-    for found in answers(model, kind, entries):
-        if isinstance(found, Answer):
-            print(f"{names.shown(found.entry)}\t{names.shown(found.name)}\t{found.probability:.3f}")
+    for answer in answers(model, kind, entries):
+        if isinstance(answer, Answer):
+            said, figures = names.shown(answer.name), f"{answer.probability:.3f}"
+            if refer is not None:
+                said, figures = referring.cells(model, answer.outputs, refer)
+            shown.append(Shown(answer.entry, answer.example, said, figures, answer.warning))
+            print(f"{names.shown(answer.entry)}\t{said}\t{figures}", flush=True)
+            if answer.warning:
+                _say(f"{names.shown(answer.entry)}: {answer.warning}")
         else:
-            print(f"tinydx: {names.line(found)}", file=sys.stderr)
             failed += 1
+            _say(str(answer))
+    if shown and "alike" not in (model.preprocessing.get("training") or {}):
+        _say(f"{model_path} does not say what its training {kind.noun} looked like: there is no warning of others")
+    if shown and page is not None:
+        write_page(page, shown, kind, model_path, DISCLAIMER)
+    if shown:
+        _say(DISCLAIMER)
     return 1 if failed else 0
 
 
 def answers(model: Any, kind: Kind, entries: list[str]) -> Iterator[Answer | OSError | ValueError]:
     """The answer for each input in turn, or the error of an input that cannot be read.
 
-    Arguments: model and its kind; entries as for `predict`.
+    Arguments: model and its kind; entries, paths of files, or texts.
     """
-    for entry in (file for given in entries for file in kind.inputs(given)):
+    how = model.preprocessing
+    for entry in entries:
         try:
-            x = kind.read(entry, model.preprocessing)
+            x, example = kind.read(entry, how), kind.example(entry, how)
         except (OSError, ValueError) as error:
             yield error
             continue
-        p = evaluation.probability_table(model.predict_on_batch(x), model.class_names)[0]
-        yield Answer(entry, x, p, model.class_names[int(p.argmax())])
+        outputs = model.predict_on_batch(x)
+        table = deciding.probabilities(model, outputs)
+        best = int(deciding.called(model, table)[0])
+        warning = unlike.warning(how.get("training"), kind, example, how)
+        yield Answer(entry, example.x[0], outputs, model.class_names[best], float(table[0, best]), warning)
+
+
+def _say(text: str) -> None:
+    """One line on stderr."""
+    print(f"tinydx: {names.line(text)}", file=sys.stderr, flush=True)

@@ -15,7 +15,6 @@ atomically.
 from __future__ import annotations
 
 import csv
-import functools
 import io
 import itertools
 import json
@@ -23,7 +22,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,43 +31,41 @@ from tinydx import evaluation
 from tinydx.diagnosis.baselines import in_words
 from tinydx.diagnosis.kind import Kind
 from tinydx.diagnosis.page import (
-    AMBER,
     BLUE,
-    BROWN,
     CLASS_COLORS,
     DIAGONAL,
-    DPI,
     INK,
     MARGIN,
     MUTED,
     PALE,
     RED,
-    ROSE,
-    STYLE,
     WIDTH,
     Band,
     History,
     Line,
     Page,
+    Panel,
     bullets,
     columns,
     figure_of,
     fonts,
+    grid,
+    head,
     heading,
     interval,
     legible,
     message,
+    png,
     sentences,
     short,
     tabulated,
     text_band,
     text_bands,
-    unbroken,
     wrap,
 )
 from tinydx.diagnosis.sections import all_bands
 from tinydx.files import atomic_write
-from tinydx.names import in_cell, shown
+from tinydx.names import in_cell
 
 LONGEST_NAME = 40  # columns of a class name; a longer one is cut, and its number added
 LEGEND = 10  # most classes that a legend names; a confusion matrix shows numbers for twice as many
@@ -125,8 +122,8 @@ def write_numbers(directory: str | os.PathLike, metrics: dict[str, Any], history
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     return {
-        "metrics": atomic_write(folder / "metrics.json", _json(metrics)),
-        "history": atomic_write(folder / "history.json", _json(history)),
+        "metrics": atomic_write(folder / "metrics.json", as_json(metrics)),
+        "history": atomic_write(folder / "history.json", as_json(history)),
         "history_csv": atomic_write(folder / "history.csv", _csv(history)),
     }
 
@@ -134,7 +131,8 @@ def write_numbers(directory: str | os.PathLike, metrics: dict[str, Any], history
 # --- numbers as files ---------------------------------------------------------------------------------------
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """JSON as text; NaN and infinity become null."""
     return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -166,9 +164,6 @@ def _csv(history: History) -> str:
 
 def _png(page: Page) -> bytes:
     """The whole page as the bytes of a PNG file."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     texts = [example for example in page.examples if isinstance(example, str)]
     names = page.metrics["class_names"]
     places = [row["path"] for row in page.metrics.get("elsewhere") or []]
@@ -188,24 +183,16 @@ def _png(page: Page) -> bytes:
         title=legible(page.title, drawable, {}),
         subtitle=legible(subtitle, drawable, {}),
     )
-    style: Any = {**STYLE, "font.family": family, "axes.titleweight": weight, "figure.titleweight": weight}
-    with matplotlib.rc_context(style):
-        figure = _figure(page)
-        buffer = io.BytesIO()
-        FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": shown(page.title), "Software": "tinydx"})
-    return buffer.getvalue()
+    return png(_bands(page), page.title, family, weight)
 
 
-def _figure(page: Page) -> Any:
-    """The figure: bands from top to bottom, each as high as its content needs."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
+def _bands(page: Page) -> list[Band]:
+    """The bands from top to bottom, each as high as its content needs."""
     metrics, kind, true, table = page.metrics, page.kind, page.true, page.table
     names = metrics["class_names"]
     positive = None if metrics["positive_class"] is None else names.index(metrics["positive_class"])
     called = evaluation.called_class(table, positive, metrics["threshold"])
-    head = _head(page.title, page.subtitle, kind.synthetic_notice if page.synthetic else None, _reservations(metrics))
+    lines = head(page.title, page.subtitle, kind.synthetic_notice if page.synthetic else None, _reservations(metrics))
     grids = _choose_examples(true, called, table, kind)
 
     def quality(band: Any) -> None:
@@ -218,46 +205,24 @@ def _figure(page: Page) -> Any:
         _plot_calibration(parts["curve"], parts["counts"], metrics)
         _plot_words(parts["words"], metrics)
 
-    def grid(band: Any, title: str, chosen: np.ndarray) -> None:
-        panels = [_panel(page, i, called[i]) for i in chosen]
-        _plot_examples(band, f"{title} (synthetic)" if page.synthetic else title, kind, panels, page.synthetic)
-
     bands = [
-        text_band(head),
+        text_band(lines),
         Band(1.2, lambda band: _plot_headline(band, metrics)),
         *text_bands(_baseline_lines(metrics), _elsewhere_lines(metrics)),
         *_elsewhere_curves(page, positive),
         *all_bands(page),
         Band(2.9, lambda band: _plot_curves(band, page.history)),
         Band(4.0, quality),
+        *text_bands(_class_lines(metrics)),
         Band(4.0, calibration),
         *text_bands(_data_lines(metrics), _recipe_lines(metrics)),
     ]
     for title, chosen in grids:
-        height = 0.45 + kind.panel_height * math.ceil(len(chosen) / kind.columns)
-        bands.append(Band(height, functools.partial(grid, title=title, chosen=chosen)))
-    heights = [band.height for band in bands]
-    layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=0.06)
-    figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout=layout, facecolor="white")
-    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
-    for part, band in zip(parts, bands, strict=True):
-        band.plot(part)
-    return figure
+        bands.append(grid(title, kind, [_panel(page, i, called[i]) for i in chosen], page.synthetic))
+    return bands
 
 
 # --- lines of text ------------------------------------------------------------------------------------------
-
-
-def _head(title: str, subtitle: str, notice: str | None, reservations: list[str]) -> list[Line]:
-    """Title and subtitle, for synthetic data the notice that says so, and what speaks against the model."""
-    lines = [Line(line, 20, INK, 0.40, bold=True) for line in wrap(f"{title} (synthetic data)" if notice else title, 48)]
-    lines += [Line(line, 11, MUTED, 0.25) for line in wrap(subtitle, 105)]
-    if notice:
-        lines.append(Line(f"Synthetic data: {notice}", 10, BROWN, 0.36, paper=AMBER))
-    for sentence in reservations:
-        text = wrap(unbroken(sentence), 108)
-        lines += [Line("", 4, INK, 0.12), Line("\n".join(text), 10.5, RED, 0.22 * len(text) + 0.1, paper=ROSE)]
-    return lines
 
 
 def _reservations(metrics: dict[str, Any]) -> list[str]:
@@ -446,7 +411,7 @@ def _name_ends(axes: Any, ends: list[tuple[float, float, str, str]]) -> None:
 
 
 def _plot_roc(axes: Any, true: np.ndarray, table: np.ndarray, metrics: dict[str, Any], positive: int | None) -> None:
-    """The ROC curve of the positive class, or of each class against the rest."""
+    """The ROC curve of the positive class, of each class against the rest, or of more than LEGEND classes the mean curve."""
     axes.set_title("ROC curve" if positive is not None else "ROC curves, class against rest")
     axes.set_xlabel("False positive rate, 1 - specificity (%)")
     axes.set_ylabel("Sensitivity (%)")
@@ -454,44 +419,48 @@ def _plot_roc(axes: Any, true: np.ndarray, table: np.ndarray, metrics: dict[str,
     names = metrics["class_names"]
     classes = range(len(names)) if positive is None else [positive]
     known = [k for k in classes if 0 < np.sum(true == k) < len(true)]
-    if known:
-        axes.plot([0, 100], [0, 100], **DIAGONAL)
-    for k in known:
-        false_rate, true_rate, _ = evaluation.roc_curve(true == k, table[:, k])
-        color = BLUE if positive is not None else CLASS_COLORS[k % len(CLASS_COLORS)]
-        axes.plot(
-            100 * false_rate,
-            100 * true_rate,
-            color=color,
-            linewidth=2,
-            linestyle="-" if k < len(CLASS_COLORS) else "--",
-            label=f"{short(names[k], 22)} {evaluation.roc_auc(true == k, table[:, k]):.3f}",
-        )
     if not known:
         message(axes, "No ROC curve: " + metrics["reasons"].get("roc_auc", ""))
-    elif len(known) > LEGEND:
-        areas = sorted((evaluation.roc_auc(true == k, table[:, k]), names[k]) for k in known)
-        ends = [f"{short(name, 22)} {area:.3f}" for area, name in (areas[0], areas[-1])]
-        axes.text(
-            98,
-            4,
-            "AUC from {}\nto {}".format(*ends),
-            ha="right",
-            va="bottom",
-            linespacing=1.5,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 2},
-        )
-    elif positive is None:
-        axes.legend(
-            title="AUC",
-            loc="lower right",
-            fontsize=10 if len(names) < 7 else 8,
-            edgecolor="none",
-            framealpha=0.9,
-            alignment="left",
-        )
-    else:
+        return
+    axes.plot([0, 100], [0, 100], **DIAGONAL)
+    curves = [evaluation.roc_curve(true == k, table[:, k])[:2] for k in known]
+    if positive is not None:
+        axes.plot(*(100 * np.array(curves[0])), color=BLUE, linewidth=2)
         _mark_threshold(axes, metrics)
+    elif len(known) <= LEGEND:
+        for k, curve in zip(known, curves, strict=True):
+            style = {"color": CLASS_COLORS[k % len(CLASS_COLORS)], "linestyle": "-" if k < len(CLASS_COLORS) else "--"}
+            area = evaluation.roc_auc(true == k, table[:, k])
+            axes.plot(*(100 * np.array(curve)), linewidth=2, label=f"{short(names[k], 22)} {area:.3f}", **style)
+        size = 10 if len(names) < 7 else 8
+        axes.legend(title="AUC", loc="lower right", fontsize=size, edgecolor="none", framealpha=0.9, alignment="left")
+    else:
+        _plot_mean_roc(axes, curves, float(np.mean([evaluation.roc_auc(true == k, table[:, k]) for k in known])))
+
+
+def _plot_mean_roc(axes: Any, curves: list[tuple[np.ndarray, np.ndarray]], area: float) -> None:
+    """The mean of the curves at each false positive rate, whose area is the mean of theirs, and where 80 % of them lie."""
+    rates = np.linspace(0, 1, 501)
+    heights = np.array([np.interp(rates, false_rate, true_rate) for false_rate, true_rate in curves])
+    low, high = np.quantile(heights, (0.1, 0.9), axis=0)
+    axes.set_title(f"ROC curves of {len(curves)} classes")
+    axes.fill_between(100 * rates, 100 * low, 100 * high, color=BLUE, alpha=0.18, linewidth=0, label="80 % of the classes")
+    axes.plot(100 * rates, 100 * heights.mean(axis=0), color=BLUE, linewidth=2, label=f"mean, AUC {area:.3f}")
+    axes.legend(loc="lower right", fontsize=10, edgecolor="none", framealpha=0.9)
+
+
+def _class_lines(metrics: dict[str, Any]) -> list[Line]:
+    """Count, ROC AUC and sensitivity of each class, the lowest area first, where there are too many for curves."""
+    rows = metrics.get("per_class") or []
+    if len(rows) <= LEGEND:
+        return []
+    ordered = sorted(rows, key=lambda row: (row["roc_auc"] is None, row["roc_auc"] or 0))
+    cells = [
+        [row["class"], str(row["count"]), figure_of(row, "roc_auc", "{:.3f}"), figure_of(row, "sensitivity", "{:.0%}")]
+        for row in ordered
+    ]
+    heads = ["class, the lowest ROC AUC first", "count", "ROC AUC", "sensitivity"]
+    return [heading("Each class against the rest"), *tabulated((MARGIN, 4.6, 5.4, 6.3), [heads, *cells], 58)]
 
 
 def _mark_threshold(axes: Any, metrics: dict[str, Any]) -> None:
@@ -592,45 +561,9 @@ def _choose_examples(true: np.ndarray, called: np.ndarray, table: np.ndarray, ki
     return grids
 
 
-class _Panel(NamedTuple):
-    """An example in a grid."""
-
-    example: Any
-    caption: str
-    wrong: bool
-
-
-def _panel(page: Page, i: int, called: int) -> _Panel:
+def _panel(page: Page, i: int, called: int) -> Panel:
     """Example i of the page, which the model called `called`."""
     names, true, wrong = page.metrics["class_names"], page.true[i], bool(called != page.true[i])
     mark, width = "\u2717 " if wrong else "", 66 // page.kind.columns
     caption = f"{mark}{short(names[called], width)} {page.table[i, called]:.0%}\ntruth: {short(names[true], width)}"
-    return _Panel(page.examples[i], caption, wrong)
-
-
-def _plot_examples(band: Any, title: str, kind: Kind, panels: list[_Panel], synthetic: bool) -> None:
-    """A grid of examples; wrong answers have a red frame, a red caption and a cross."""
-    band.suptitle(title, x=MARGIN / WIDTH, ha="left", fontsize=13)
-    rows = math.ceil(len(panels) / kind.columns)
-    grid = band.subplots(rows, kind.columns, squeeze=False, subplot_kw={"anchor": "N"}).ravel()
-    for axes in grid[len(panels) :]:
-        axes.axis("off")
-    for axes, panel in zip(grid, panels, strict=False):
-        axes.grid(False)
-        kind.plot(axes, panel.example)
-        axes.set(xticks=[], yticks=[])
-        axes.set_xlabel(panel.caption, fontsize=9.5, color=RED if panel.wrong else INK)
-        axes.spines[:].set(visible=True, color=RED if panel.wrong else PALE, linewidth=3 if panel.wrong else 1)
-        if synthetic:
-            axes.text(
-                0.03,
-                0.03,
-                "synthetic",
-                transform=axes.transAxes,
-                fontsize=7,
-                color="white",
-                bbox={"facecolor": "black", "alpha": 0.5, "edgecolor": "none", "pad": 1.5},
-            )
-
-
-# --- text ---------------------------------------------------------------------------------------------------
+    return Panel(page.examples[i], caption, wrong)

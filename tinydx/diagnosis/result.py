@@ -27,7 +27,8 @@ from typing import IO, Any, NamedTuple, Self
 from tinydx.files import LEFTOVER, allocate, atomic_write, check_folder, check_room, fcntl, sync_folder
 
 MODEL = "model.safetensors"
-FILES = (MODEL, "metrics.json", "history.json", "history.csv", "report.png")
+FILES = (MODEL, "metrics.json", "history.json", "history.csv", "report.png", "card.json", "card.md")
+OURS = {"card.md": b"# Model card (tinydx)"}  # how our own file begins, of a name that a user may have given to another
 SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")  # what file managers leave in folders that were looked at
 SETTINGS, RESERVE = "run.json", "reserve.run"
 
@@ -238,9 +239,15 @@ def _foreign(folder: Path, own: tuple[str, ...], suffix: str = "\0", folders: tu
     found = []
     for path in folder.iterdir() if folder.is_dir() else ():
         known = path.name in (*own, *SYSTEM) or path.name.endswith(suffix) or LEFTOVER.fullmatch(path.name)
-        if not ((known and path.is_file()) or path.name in folders):
+        if not ((known and path.is_file() and _is_ours(path)) or path.name in folders):
             found.append(path.name)
     return found
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file of one of our names begins as ours do."""
+    with path.open("rb") as file:
+        return file.read(64).startswith(OURS.get(path.name, b""))
 
 
 def _short(value: Any) -> str:

@@ -31,7 +31,7 @@ from tinydx.datasets.patients import Patients
 from tinydx.datasets.phantom import VERSION, write_phantom_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, progress
 from tinydx.datasets.synthetic import MARKER
-from tinydx.diagnosis.inputs import image_statistics
+from tinydx.diagnosis.inputs import coarse_pictures, image_statistics
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer, parts_of
 from tinydx.diagnosis.networks import linear_on_pixels, small_cnn
 from tinydx.files import visible
@@ -213,6 +213,12 @@ class ImageKind(Kind):
     def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
         return image_statistics(part.x, part.files)
 
+    def example(self, entry: str, preprocessing: dict[str, Any]) -> Examples:
+        return _read_images([(entry, 0)], preprocessing, lambda: None)
+
+    def gist(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        return {**image_statistics(part.x), "rough layout": coarse_pictures(part.x)}
+
     def plot(self, axes: Any, example: Any) -> None:
         picture = np.asarray(example)
         if picture.ndim == 3 and picture.shape[2] == 1:
@@ -386,7 +392,6 @@ def reasons(study: Study, plan: Plan) -> tuple[str, ...]:
         f"Adam, whose learning rate rises to {RATE:g} in the first steps and falls as a cosine to 0.",
         "The weights are the average over the last steps, not those of an epoch chosen on validation images: "
         "these come from the same source and say little about another.",
-        f"The threshold is {plan.threshold:g}, which balanced training makes the natural one; it was not chosen on any data.",
     )
 
 

@@ -76,6 +76,7 @@ from tinydx.training import data
 RATE = 2000  # Hz
 SECONDS = 10  # of a recording, unless --size says otherwise
 SYNTHETIC_SECONDS = 5
+TICKS = (100, 400, 900)  # Hz, of a plotted spectrum
 LARGEST_OPTION, LARGEST_BANK = 2**20, 2**22  # of the features of a model file: a number, and bands times samples
 FEATURES: dict[str, Any] = {"rate": RATE, "n_fft": 512, "window": 128, "hop": 50, "n_mels": 32, "fmin": 10.0, "fmax": 1000.0}
 FILTERS, UNITS = 48, 32  # of the convolution and of the recurrence
@@ -215,13 +216,23 @@ class SoundKind(Kind):
     def statistics(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
         return sound_statistics(part.x, RATE, part.files)
 
+    def example(self, entry: str, preprocessing: dict[str, Any]) -> Examples:
+        return _read_sounds([(entry, 0)], preprocessing["seconds"], lambda: None)
+
+    def gist(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        bands = np.array([augmentation("none").features(x) for x in part.x], np.float64)
+        return {"spectrum": bands.mean(axis=1), "changes over time": bands.std(axis=1)}
+
     def plot(self, axes: Any, example: Any) -> None:
         """The waveform above its log-mel spectrum, low bands at the bottom."""
-        bands = augmentation("none").features(example).T
-        time = np.linspace(0, 1, len(example))
-        axes.imshow(bands, origin="lower", aspect="auto", cmap="magma", extent=(0, 1, 0, 1))
-        axes.plot(time, 1.25 + 0.22 * example / np.abs(example).max(), color="#2166ac", linewidth=0.4)
-        axes.set(xlim=(0, 1), ylim=(0, 1.5))
+        bands, seconds = augmentation("none").features(example).T, len(example) / RATE
+        loudest = max(float(np.abs(example).max()), 1e-9)
+        axes.imshow(bands, origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, 1))
+        axes.plot(np.arange(len(example)) / RATE, 1.25 + 0.22 * example / loudest, color="#2166ac", linewidth=0.4)
+        axes.set(xlim=(0, seconds), ylim=(0, 1.5), xticks=[0, seconds / 2, seconds], yticks=[heights(f) for f in TICKS])
+        axes.set_xticklabels(["0", f"{seconds / 2:g}", f"{seconds:g} s"])
+        axes.set_yticklabels([*(f"{f}" for f in TICKS[:-1]), f"{TICKS[-1]} Hz"])
+        axes.tick_params(labelsize=6.5, length=2, pad=1.5)
 
 
 KIND = SoundKind()
@@ -274,6 +285,17 @@ def build_dense(numbers: int, classes: int) -> Sequential:
 def is_summarized(preprocessing: dict[str, Any]) -> bool:
     """Whether recordings are read as summaries."""
     return "mean" in preprocessing
+
+
+def heights(hz: float) -> float:
+    """Where a frequency lies on the axis of a plotted spectrum, from 0 to 1: bands are evenly spaced in mel.
+
+    >>> round(heights(1000.0), 2), round(heights(100.0), 2)
+    (1.02, 0.08)
+    """
+    n = FEATURES["n_mels"]
+    low, high = hz_to_mel([FEATURES["fmin"], FEATURES["fmax"]])
+    return float(((hz_to_mel(hz) - low) / (high - low) * (n + 1) - 0.5) / n)
 
 
 def summaries(x: np.ndarray, versions: int = 1, seed: int = 0) -> np.ndarray:

@@ -209,6 +209,16 @@ class TextKind(Kind):
         codec = Codec.from_config(preprocessing["codec"])
         return text_statistics(part.x, [codec.encode(text) for text in part.x], UNKNOWN)
 
+    def example(self, entry: str, preprocessing: dict[str, Any]) -> Examples:
+        return _examples([(_read_file(entry) if entry.lower().endswith(".txt") else entry, 0)])
+
+    def gist(self, part: Examples, preprocessing: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Of a long text a small share of unknown words is a surer sign than of a short one, hence the root of the length."""
+        found = self.statistics(part, preprocessing)
+        words = np.array([max(1, len(text.split())) for text in part.x], np.float64)
+        unknown = found["unknown"] * np.sqrt(words)
+        return {"number of words": np.log(words), "unknown words": unknown, **{k: found[k] for k in ("word length", "digits")}}
+
     def plot(self, axes: Any, example: Any) -> None:
         words = textwrap.fill(textwrap.shorten(str(example), 150), 34)
         axes.text(0.03, 0.95, words, transform=axes.transAxes, va="top", fontsize=9)

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinydx import evaluation
 from tinydx.datasets.study import Examples
-from tinydx.diagnosis import baselines
+from tinydx.diagnosis import baselines, deciding
 from tinydx.diagnosis.page import MARGIN, Band, Page, figure_of, heading, sentences, tabulated, text_bands
 from tinydx.diagnosis.sections import Run, Section
 
@@ -43,14 +43,14 @@ def find(run: Run) -> dict[str, Any] | None:
 
 def _measure(run: Run, part: Examples) -> dict[str, Any]:
     names = run.study.class_names
-    table = evaluation.probability_table(run.model.predict(run.kind.plain_batches(run.study, part, run.plan.batch)), names)
+    table = deciding.probabilities(run.model, run.model.predict(run.kind.plain_batches(run.study, part, run.plan.batch)))
     area = evaluation.macro_auc(part.y, table) if len(np.unique(part.y)) == len(names) else None
-    return {"roc_auc": area, "accuracy": float((table.argmax(axis=1) == part.y).mean())}
+    return {"roc_auc": area, "accuracy": float((deciding.called(run.model, table) == part.y).mean())}
 
 
 def _strongest_baseline(run: Run, part: Examples, key: str) -> dict[str, Any]:
     """Its name, and its figure `key` on these examples."""
-    answers = run.model.predict(run.kind.plain_batches(run.study, part, run.plan.batch))
+    answers = deciding.probabilities(run.model, run.model.predict(run.kind.plain_batches(run.study, part, run.plan.batch)))
     study = replace(run.study, test=part)
     found, _ = baselines.compare(run.kind, study, answers, run.seed, threshold=run.plan.threshold)
     best = max((row for row in found if row[key] is not None), key=lambda row: row[key])
