@@ -159,7 +159,7 @@ def backward(dout, p):
     (draw(3, 2),),
     (
         ("/ p.size", "", "size|1/|mean|division"),
-        ("/ p.size", "/ len(p)", "size|len|shape|constant|factor 2|twice|score"),
+        ("/ p.size", "/ len(p)", "size|len|shape|constant|factor 2|twice|score|1/2"),
         ("T / p - (1 - T)", "T / p + (1 - T)", "sign"),
         ("-(T / p", "(T / p", "sign"),
         ("dp * p * (1 - p)", "dp * p", "1 - p|factor|slope"),
@@ -286,7 +286,7 @@ def backward(dout, cache):
         ("dw += np.tensordot", "dw = np.tensordot", "\\+=|one|only"),
         ("c : c + WW] += np", "c : c + WW] = np", "\\+=|overwritten"),
         ("dxp[:, :, pad:-pad, pad:-pad]", "dxp", "border"),
-        ("dxp[:, :, pad:-pad, pad:-pad]", "dxp[:, :, : -2 * pad, : -2 * pad]", "pad|shift|cut|crop"),
+        ("dxp[:, :, pad:-pad, pad:-pad]", "dxp[:, :, : -2 * pad, : -2 * pad]", "pad|shift|cut|crop|slice"),
         ("r, c = i * stride, j * stride", "r, c = i, j", "stride"),
         ("w, ((1,), (0,))", "w[:, :, ::-1, ::-1], ((1,), (0,))", "flip|rotat"),
         ("i * stride, j * stride", "j * stride, i * stride", "order|swap|exchang"),
@@ -439,7 +439,7 @@ def backward(dout, cache):
         ("ds @ k\n", "-ds @ k\n", "sign"),
         ("dp * p).sum", "dp).sum", "p"),
         ("ds.swapaxes(1, 2) @ q", "p.swapaxes(1, 2) @ q", "p instead of ds"),
-        ("(dp - (dp", "(dp + (dp", "sign"),
+        ("(dp - (dp", "(dp + (dp", "sign|common sum added"),
     ),
 )
 
@@ -569,7 +569,7 @@ def backward(dy, cache):
             ("n**3", "n**2", "power|2"),
             (" - x * (dy * x).sum(axis=1, keepdims=True) / n**3", "", "norm|term|constant"),
             ("axis=1", "axis=0", "axis"),
-            ("- x", "+ x", "sign"),
+            ("- x", "+ x", "sign|second term added"),
             ("dy / n -", "dy -", "n|divi"),
         ),
     ),
@@ -628,7 +628,7 @@ def backward(dout, x):
             (" / 0.6", "", "0.6|constant|scale|keep"),
             (" * mask", "", "mask"),
             ("/ 0.6", "/ 0.4", "0.4|0.6|constant"),
-            ("* mask", "* (1 - mask)", "mask"),
+            ("* mask", "* (1 - mask)", "mask|term 1 too many"),
         ),
     ),
     "stack": Family(

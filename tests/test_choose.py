@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from tinydx import evaluation
+from tinydx.datasets.owners import owned
 from tinydx.datasets.study import Examples, Study
 from tinydx.diagnosis import choose, kinds
-from tinydx.diagnosis.choose import Predicted, decide, folds_of
+from tinydx.diagnosis.choose import Predicted, decide
 from tinydx.diagnosis.kind import Kind, Options
 from tinydx.layers import Dense, Layer
 from tinydx.models import Sequential
 from tinydx.optimizers import Adam
 from tinydx.training import data
+from tinydx.validation.splits import folds_of
 
 
 class Numbers(Kind):
@@ -59,7 +61,7 @@ def fit(kind, seen=None):
 
 def test_the_smallest_that_will_do_is_chosen():
     kind, seen = Numbers(), []
-    found = choose.choose(kind, study(), Options(), fit(kind, seen), seed=0)
+    found = choose.choose(kind, study(), Options(epochs=80), fit(kind, seen), seed=0)
     rows = {row["network"]: row for row in found["rows"]}
     assert list(rows) == ["linear", "middle", "large"] and found["network"] == "middle"
     assert (
@@ -140,7 +142,7 @@ def test_a_kind_with_one_network_has_nothing_to_choose():
 def test_patients_and_copies_stay_in_one_fold():
     files = [f"ill/person{i // 3}_{i}.png" for i in range(60)] + [f"well/{i}.png" for i in range(40)]
     x = np.arange(100.0)[:, None]
-    fold, patients = folds_of(Examples(x, np.repeat([0, 1], [60, 40]), files), 3, 0)
+    fold, patients = folds_of(owned(Examples(x, np.repeat([0, 1], [60, 40]), files), "."), 3, 0)
     assert all(len({*fold[patients == p]}) == 1 for p in np.unique(patients)) and len(np.unique(patients)) == 60
     for k in (slice(0, 60), slice(60, 100)):
         assert np.ptp(np.bincount(fold[k])) <= 3

@@ -279,7 +279,7 @@ def test_predict_refers_what_it_cannot_tell(trained, capsys):
         said = [line.split("\t")[1] for line in captured.out.splitlines() if line.startswith(tuple(files))]
         for file, answer in zip(files, said, strict=True):
             inside = deciding.sets(model, model.predict_on_batch(kind.read(file, model.preprocessing)), alpha)[0]
-            assert answer == referring.answer(["ill", "normal"], inside)
+            assert answer == referring.answer(["ill", "normal"], inside)[1]
         assert f"at most {100 * alpha:.3g} % of inputs" in captured.err
     assert cli.main(["predict", path, files[0], "--refer", "0.001"]) == 0
     captured = capsys.readouterr()
@@ -345,4 +345,4 @@ def test_scores_of_no_example_refer_everything():
     ],
 )
 def test_answers_in_words(names, inside, said):
-    assert referring.answer(names, inside) == said
+    assert referring.answer(names, inside)[1] == said

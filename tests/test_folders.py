@@ -24,9 +24,9 @@ from tinydx.datasets.layout import arrange
 from tinydx.datasets.naming import SCHEMES
 from tinydx.datasets.patients import Patients, by_name, describe, same_patient
 from tinydx.diagnosis import kinds
-from tinydx.diagnosis.choose import folds_of, patients_of
 from tinydx.diagnosis.diagnose import _unseen, diagnose
 from tinydx.diagnosis.report import _data_lines
+from tinydx.validation.splits import folds_of, patients_of
 
 
 def write(root, names, seed=0):
@@ -464,22 +464,22 @@ def test_the_networks_are_compared_on_folds_of_the_same_patients(tmp_path):
     write(tmp_path, [f"{c}/{p:02}{i}.png" for c in "ab" for p in range(12) for i in range(3)])
     study = kinds.get("image").open_study(tmp_path, size=8, limit=None, seed=0, patient=r"/(\d\d)\d\.png$")
     whose = [Path(path).name[:2] for path in study.train.files]
-    fold, people = folds_of(study.train, 3, seed=0, patients=patients_of(study.train, study.patients))
+    fold, people = folds_of(study.train, 3, seed=0, patients=patients_of(study.train))
     assert len(set(people)) == len(set(whose)) == len({(p, f) for p, f in zip(whose, fold, strict=True)})
     texts = tmp_path / "texts"
     for i, c in product(range(20), "ab"):
         (texts / c).mkdir(parents=True, exist_ok=True)
         (texts / c / f"person{i % 5}_{i}.txt").write_text(f"text {i} {c}")
     study = kinds.get("text").open_study(texts, size=None, limit=None, seed=0)
-    assert len(set(patients_of(study.train, study.patients))) < 5 and len(study.train.y) > 15
+    assert len(set(patients_of(study.train))) < 5 and len(study.train.y) > 15
 
 
-@pytest.mark.parametrize("name", ["t.csv", "s.npz"])
-def test_a_pattern_for_data_without_files_is_refused(tmp_path, capsys, name):
+@pytest.mark.parametrize("name,words", [("t.csv", "has no column '(x)'"), ("s.npz", "--patient is for folders of files")])
+def test_a_pattern_for_data_without_files_is_refused(tmp_path, capsys, name, words):
     (tmp_path / "t.csv").write_text("text,label\nx,a\n")
     np.savez(tmp_path / "s.npz", train_images=np.zeros((2, 28, 28), np.uint8), train_labels=np.array([[0], [1]]))
     assert cli.main(["diagnose", "--data", str(tmp_path / name), "--patient", "(x)", "--output", str(tmp_path / "out")]) == 1
-    assert "--patient is for folders of files" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 # ---- contradictory labels ------------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ def diagnosed(tmp_path, text):
 
 def test_a_comma_in_a_text_makes_no_class(tmp_path):
     rows = [f"fever and cough {i},flu" for i in range(9)] + [f"itching of the skin {i},rash" for i in range(9)]
-    names, splits, _ = diagnosed(tmp_path, "text,label\n" + "\n".join([*rows, '"burning, severe",rash']) + "\n")
+    names, splits, *_ = diagnosed(tmp_path, "text,label\n" + "\n".join([*rows, '"burning, severe",rash']) + "\n")
     assert names == ["flu", "rash"] and sum(map(len, splits.values())) == 19
     with pytest.raises(ValueError, match="line 20 has 3 fields"):
         diagnosed(tmp_path, "text,label\n" + "\n".join([*rows, "burning, severe,rash"]) + "\n")

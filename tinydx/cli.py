@@ -149,29 +149,56 @@ def _add_diagnose(commands: Any) -> None:
         "that cannot be told from the best",
     )
     p.add_argument(
+        "--folds",
+        type=_positive,
+        metavar="N",
+        help="cross-validate instead: divide all examples into N folds of patients, testing each with a model of the others; "
+        "with --choose each fold chooses its network",
+    )
+    p.add_argument(
+        "--site",
+        nargs="?",
+        const="",
+        metavar="COLUMN_OR_PATTERN",
+        help="cross-validate instead: leave out one site at a time, such as a hospital; of a table the column (default: site), "
+        "of files a regular expression as for --patient (default: by the naming schemes of public sets)",
+    )
+    p.add_argument(
         "--patient",
-        metavar="PATTERN",
-        help="a regular expression with one group, the patient, on the path of each file below the data folder, such as "
-        "'/([^/_]+)_[^/]*$'; files of a patient stay in one split (default: by the naming schemes of public sets)",
+        "--groups",
+        metavar="COLUMN_OR_PATTERN",
+        help="whose each example is, so that a patient's stay in one split or fold: of a table the column (default: patient); of "
+        "files a regular expression with one group, the patient, on the path of each file below the data folder, such as "
+        "'/([^/_]+)_[^/]*$' (default: by the naming schemes of public sets)",
     )
     p.add_argument(
         "--resume", action="store_true", help="continue this run where it was interrupted; the result is the same, bit for bit"
     )
     p.add_argument(
         "--output",
-        default="diagnosis",
         metavar="FOLDER",
-        help="folder for the results, which replace earlier ones when they are complete (default: diagnosis)",
+        help="folder for the results, which replace earlier ones when they are complete (default: diagnosis; with --folds or "
+        "--site, which keep no model: validation)",
     )
     p.set_defaults(run=_diagnose, writes_files=True)
 
 
 def _diagnose(a: argparse.Namespace) -> int:
-    from tinydx.diagnosis.diagnose import diagnose
-
     command.advice = "; the same command with --resume continues"
     options = {k: v for k, v in vars(a).items() if k not in ("data", "run", "writes_files", "keeps_order")}
-    diagnose(a.data, **options)
+    single = a.folds is None and a.site is None
+    options["output"] = a.output or ("diagnosis" if single else "validation")
+    if single:
+        from tinydx.diagnosis.diagnose import diagnose
+
+        diagnose(a.data, **{k: v for k, v in options.items() if k not in ("folds", "site")})
+        return 0
+    from tinydx.diagnosis.folds import diagnose_folds
+
+    for option in ("also", "snapshots", "members"):
+        if options.pop(option) not in ([], False, 1):
+            raise ValueError(f"--{option} is for a single training: leave it out, or --folds and --site")
+    diagnose_folds(a.data, **options)
     return 0
 
 

@@ -63,15 +63,19 @@ class Patients(NamedTuple):
 
         Raises: ValueError where the pattern is no regular expression with one group, or does not fit every file.
         """
-        root = self.root or os.path.commonpath([os.path.dirname(file) or "." for file in files] or ["."])
-        paths = [PurePosixPath(Path(os.path.relpath(file, root)).as_posix()) for file in files]
+        paths = below(self.root or os.path.commonpath([os.path.dirname(file) or "." for file in files] or ["."]), files)
         if self.pattern is not None:
-            return _by_pattern(self.pattern, paths)
+            return [Owner(key, "patient", "--patient") for key in by_pattern(self.pattern, paths, "--patient", "patient")]
         owners = [by_file(file) or by_name(str(path)) for file, path in zip(files, paths, strict=True)]
         unknown = [i for i, owner in enumerate(owners) if not owner.how]
         for i, owner in zip(unknown, _guessed([paths[i] for i in unknown]), strict=True):
             owners[i] = owner
         return owners
+
+
+def below(root: str, files: Sequence[str]) -> list[PurePosixPath]:
+    """The paths of files below a folder, with "/" on every system."""
+    return [PurePosixPath(Path(os.path.relpath(file, root)).as_posix()) for file in files]
 
 
 def by_file(file: str) -> Owner | None:
@@ -107,18 +111,24 @@ def patient(path: str) -> str | None:
     return owner.key if owner.means == "patient" else None
 
 
-def _by_pattern(pattern: str, paths: Sequence[PurePosixPath]) -> list[Owner]:
-    """Patients by the user's pattern."""
+def by_pattern(pattern: str, paths: Sequence[PurePosixPath], option: str, what: str) -> list[str]:
+    """What the only group of the user's pattern finds in each path.
+
+    Raises: ValueError, which names the option, where the pattern is no regular expression with one group, or does not fit a path.
+
+    >>> by_pattern("/([a-z])", [PurePosixPath("ill/b7.wav")], "--site", "site")
+    ['b']
+    """
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"--patient {pattern!r} is no regular expression: {error}") from None
+        raise ValueError(f"{option} {pattern!r} is no regular expression: {error}") from None
     if compiled.groups != 1:
-        raise ValueError(f"--patient {pattern!r} has {compiled.groups} groups: put one pair of parentheses around the patient")
-    found = [match.group(1) if (match := compiled.search(str(path))) else None for path in paths]
+        raise ValueError(f"{option} {pattern!r} has {compiled.groups} groups: put one pair of parentheses around the {what}")
+    found = [match.group(1) if (match := compiled.search(str(path))) else "" for path in paths]
     if missing := [path for path, key in zip(paths, found, strict=True) if not key]:
-        raise ValueError(f"--patient {pattern!r} does not fit {len(missing)} of {len(paths)} files, such as {missing[0]}")
-    return [Owner(key, "patient", "--patient") for key in found]
+        raise ValueError(f"{option} {pattern!r} does not fit {len(missing)} of {len(paths)} files, such as {missing[0]}")
+    return found
 
 
 def _guessed(paths: Sequence[PurePosixPath]) -> list[Owner]:

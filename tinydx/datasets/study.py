@@ -8,25 +8,53 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinydx.datasets.classes import check_class_names, printable
-from tinydx.datasets.patients import Patients
 from tinydx.names import line, shown
 
 SPLITS = ("train", "val", "test")
 
 
 class Examples(NamedTuple):
-    """Examples (N,...) as they were read, their class numbers (N,), and their files, if they come from files."""
+    """Examples (N,...) as they were read, their class numbers (N,), and their files, if they come from files.
+
+    `patient` and `site` (N,) say whose each example is and where it was recorded, in words; None where nobody knows.
+    """
 
     x: np.ndarray
     y: np.ndarray
     files: list[str] | None = None
+    patient: np.ndarray | None = None
+    site: np.ndarray | None = None
+
+    def take(self, rows: Any) -> Examples:
+        """The examples of these rows: their numbers, a mask, or a slice.
+
+        >>> Examples(np.arange(3.0), np.array([0, 1, 0]), ["a", "b", "c"]).take([2, 0]).files
+        ['c', 'a']
+        """
+        rows = np.arange(len(self.y))[rows]
+        files = None if self.files is None else [self.files[i] for i in rows]
+        return Examples(self.x[rows], self.y[rows], files, *(v if v is None else v[rows] for v in (self.patient, self.site)))
+
+
+def joined(parts: Sequence[Examples]) -> Examples:
+    """Examples one after the other; what one part does not know is unknown of all.
+
+    >>> a, b = Examples(np.zeros(2), np.array([0, 1]), ["a", "b"]), Examples(np.ones(1), np.array([1]))
+    >>> joined([a, a]).files, joined([a, b]).files, joined([a, b]).y
+    (['a', 'b', 'a', 'b'], None, array([0, 1, 1]))
+    """
+    x, y = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    patient, site = (None if any(part[i] is None for part in parts) else np.concatenate([part[i] for part in parts])
+                     for i in (3, 4))  # fmt: skip
+    files = None if any(part.files is None for part in parts) else [file for part in parts for file in part.files or []]
+    return Examples(x, y, files, patient, site)
 
 
 @dataclass
@@ -51,7 +79,6 @@ class Study:
     preprocessing: dict[str, Any]  # how examples were read, so that `tinydx predict` reads inputs the same way
     noun: str  # a word for the examples, in the plural: "images"
     form: str  # the size of one example: "150x150"
-    patients: Patients | None = None  # how the names of its files tell patients apart (None: by the table and guesses)
 
     def __post_init__(self) -> None:
         self.source, self.notes = printable(self.source), [printable(note) for note in self.notes]

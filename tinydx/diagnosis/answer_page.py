@@ -1,4 +1,4 @@
-"""The page of `tinydx predict --page PAGE.png`: each input with its answer, the probability, and the warning if there is one.
+"""The page of `tinydx predict --page PAGE.png`: each input with its answer, the probability, and the warning where there is one.
 
     answers ─> head, the grid of inputs, those with a warning first and in red, the warnings in words ─> PNG
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tinydx.diagnosis.kind import Kind
-from tinydx.diagnosis.page import Panel, bullets, fonts, grid, head, legible, png, short, text_bands, wrap
+from tinydx.diagnosis.page import Panel, bullets, fonts, grid, head, legible, png, short, text_bands
 from tinydx.files import atomic_write, check_writable
 from tinydx.names import shown
 
@@ -24,7 +24,7 @@ class Shown(NamedTuple):
     entry: str  # its path, or the text itself
     example: Any  # as `Kind.plot` takes it
     answer: str  # "pneumonia"
-    share: str  # its probability, "0.930"
+    share: str  # "93%", or nothing
     warning: str | None
 
 
@@ -56,9 +56,9 @@ def write_page(path: str | os.PathLike, inputs: Sequence[Shown], kind: Kind, mod
 
     def caption(one: Shown) -> str:
         """The name of a file, of which the end tells most, and the answer."""
-        width = 66 // kind.columns + 5
-        file = [short(clean(_name(one))[::-1], width)[::-1]] if os.path.isfile(one.entry) else []
-        return "\n".join([*file, *wrap(clean(f"{one.answer} {one.share}"), width)[:4]])
+        width = 66 // kind.columns
+        file = f"{short(clean(_name(one))[::-1], width + 5)[::-1]}\n" if os.path.isfile(one.entry) else ""
+        return f"{file}{short(clean(one.answer), width)} {one.share}"
 
     captions = [caption(one) for one in chosen]
     panels = [Panel(clean(one.example), c, one.warning is not None) for one, c in zip(chosen, captions, strict=True)]

@@ -81,7 +81,7 @@ def compare(
     """
     names, y = study.class_names, study.test.y
     model = _calls(y, probability_table(probabilities, names), names, threshold)
-    answers = [_majority(study), *_logistic_regression(kind, study, seed)]
+    answers = [_majority(study), *logistic_regression(kind, study, seed)]
     rows = [_row(answer, y, names, model) for answer in answers]
     return rows, verdict(rows, model, study)
 
@@ -96,7 +96,7 @@ def _majority(study: Study) -> Answer:
     return Answer(f"the majority class ({study.class_names[most]})", np.tile(share, (len(study.test.y), 1)), 0.0)
 
 
-def _logistic_regression(kind: Kind, study: Study, seed: int) -> list[Answer]:
+def logistic_regression(kind: Kind, study: Study, seed: int) -> list[Answer]:
     """Logistic regression on the kind's features; no answer for a kind without features."""
     learner, library = (_scikit_learn, "scikit-learn") if importlib.util.find_spec("sklearn") else (_descent, "tinydx")
     name = f"logistic regression on {kind.features_name} ({library})"

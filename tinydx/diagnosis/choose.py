@@ -7,17 +7,20 @@
     best = the highest ROC AUC (several classes: accuracy);  the smallest network that cannot be told from it is chosen
 
 Two networks cannot be told apart where the 95 % interval of their difference, over patients drawn with replacement, holds zero.
+The folds share most of their training patients, so that intervals are widened as `tinydx.validation.areas` says: by the root of
+1 + k / (k - 1) for k folds.
 The test examples have no part in it: they judge the chosen network, which is trained anew on all training examples. That figure
 is the one to report; those of the comparison have chosen.
 
-With fewer examples more networks cannot be told apart, and a smaller one is chosen. Vocabularies and scales come from the whole
-training part, without its labels. At most 1,500 examples take part, so that the comparison takes minutes.
+With fewer examples more networks cannot be told apart, and a smaller one is chosen. Vocabularies and scales are learnt anew from
+the examples that are fitted. At most 1,500 examples take part, so that the comparison takes minutes.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -25,10 +28,9 @@ import numpy as np
 
 import tinydx
 from tinydx import evaluation
-from tinydx.datasets.patients import Patients, same_patient
-from tinydx.datasets.study import Examples, Study
-from tinydx.diagnosis.inputs import digests
+from tinydx.datasets.study import Examples, Study, joined
 from tinydx.diagnosis.kind import Kind, Options, Plan
+from tinydx.validation.splits import folds_of, patients_of
 
 FOLDS, MOST, VALIDATION = 3, 1500, 6  # folds; examples that take part; a sixth of the fitted examples decides the best epoch
 DRAWS = 500  # of patients, for the intervals
@@ -58,10 +60,10 @@ def choose(kind: Kind, study: Study, options: Options, train: Train, seed: int =
     """
     if len(kind.networks) < 2:
         raise ValueError(f"there is only one network for {kind.noun}: nothing to choose from")
-    pool = _joined(study.train, study.val)
-    fold, patients = folds_of(pool, FOLDS, seed, patients_of(pool, study.patients))
+    pool = joined([study.train, study.val])
+    fold, patients = folds_of(pool, FOLDS, seed, patients_of(pool))
     taken = _some(pool.y, patients, MOST, seed)
-    pool, fold, patients = _rows(pool, taken), fold[taken], patients[taken]
+    pool, fold, patients = pool.take(taken), fold[taken], patients[taken]
     predicted = {}
     for network in kind.networks:
         print(f"Comparing networks: {network} ({FOLDS} folds of {len(pool.y)} {kind.noun}) ...", flush=True)
@@ -84,9 +86,9 @@ def _predict_folds(
     seconds, parameters = 0.0, 0
     for f in np.unique(fold):
         fitted = np.flatnonzero(fold != f)
-        inner, _ = folds_of(_rows(pool, fitted), VALIDATION, seed, patients[fitted])
-        parts = [_rows(pool, rows) for rows in (fitted[inner != 0], fitted[inner == 0], np.flatnonzero(fold == f))]
-        here = replace(study, train=parts[0], val=parts[1], test=parts[2], preprocessing=dict(study.preprocessing))
+        inner, _ = folds_of(pool.take(fitted), VALIDATION, seed, patients[fitted])
+        parts = [pool.take(rows) for rows in (fitted[inner != 0], fitted[inner == 0], fold == f)]
+        here = kind.learn_reading(replace(study, train=parts[0], val=parts[1], test=parts[2]))
         began = time.perf_counter()
         tinydx.set_seed(seed)
         plan = kind.plan(here, options)
@@ -123,20 +125,20 @@ def decide(
     classes = next(iter(predicted.values())).table.shape[1]
     measure = "roc_auc" if classes == 2 else "accuracy"
     scores = {"roc_auc": _area, "accuracy": _accuracy}
-    draws = _draws(fold, patients, seed)
+    draws, folds = _draws(fold, patients, seed), len(np.unique(fold))
     rows = []
     for name, found in sorted(predicted.items(), key=lambda item: item[1].parameters):
         row: dict[str, Any] = {"network": name, "parameters": found.parameters, "seconds": round(found.seconds, 1)}
         for key, score in scores.items():
             row[key] = score(y, found.table, fold)
             drawn = np.array([score(y[d], found.table[d], fold[d]) for d in draws]) if key == measure or classes == 2 else None
-            row[f"{key}_interval"] = None if drawn is None else _interval(drawn)
+            row[f"{key}_interval"] = None if drawn is None else _interval(drawn, row[key], folds)
             row[f"_{key}"] = drawn
         rows.append(row)
     best = max(rows, key=lambda row: row[measure])
     for row in rows:
         row["difference"] = best[measure] - row[measure]
-        row["difference_interval"] = _interval(best[f"_{measure}"] - row[f"_{measure}"])
+        row["difference_interval"] = _interval(best[f"_{measure}"] - row[f"_{measure}"], row["difference"], folds)
         row["told_apart"] = row["difference_interval"][0] > 0
     chosen = next(row for row in rows if not row["told_apart"])
     for row in rows:
@@ -172,8 +174,10 @@ def _draws(fold: np.ndarray, patients: np.ndarray, seed: int) -> list[np.ndarray
     ]
 
 
-def _interval(drawn: np.ndarray) -> list[float]:
-    return [float(v) for v in np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])]
+def _interval(drawn: np.ndarray, value: float, folds: int) -> list[float]:
+    """The quantiles of the drawn values, farther from the value by the correction for folds."""
+    wider = math.sqrt(1 + folds / (folds - 1)) if folds > 1 else 1.0
+    return [float(value + wider * (v - value)) for v in np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])]
 
 
 def _sentence(chosen: dict[str, Any], best: dict[str, Any], smallest: dict[str, Any], measure: str) -> str:
@@ -207,50 +211,6 @@ def _figure(row: dict[str, Any], key: str) -> str:
     return f"{row[key]:.3f}" + (f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else "")
 
 
-# ---- patients and folds --------------------------------------------------------------------------------------------
-
-
-def folds_of(part: Examples, folds: int, seed: int, patients: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Folds with equal shares of the classes; the examples of a patient, and equal examples, are in one fold.
-
-    Arguments: part; folds, how many; seed; patients (N,), a number for each example's patient (None: by file names and contents).
-    Returns: (fold (N,), patients (N,)).
-    Raises: ValueError where a class has fewer patients than there are folds.
-    """
-    patients = patients_of(part) if patients is None else patients
-    rng = np.random.default_rng(seed)
-    fold = np.full(len(part.y), -1)
-    for k in np.unique(part.y):
-        mine = [p for p in np.unique(patients[part.y == k]) if fold[np.flatnonzero(patients == p)[0]] < 0]
-        size = np.zeros(folds)
-        for f in range(folds):  # a patient with examples of several classes has a fold already
-            size[f] = np.sum((fold == f) & (part.y == k))
-        for p in rng.permutation(mine):
-            rows, f = patients == p, int(size.argmin())
-            fold[rows] = f
-            size[f] += np.sum(rows & (part.y == k))
-        if size.min() == 0:
-            raise ValueError(
-                f"too few examples to compare networks: class {k} has {len(mine)} patients or files for {folds} folds"
-            )
-    return fold, patients
-
-
-def patients_of(part: Examples, patients: Patients | None = None) -> np.ndarray:
-    """A number (N,) for each example's patient: by file names (as `patients` says) and contents, without files by contents.
-
-    >>> patients_of(Examples(np.array([[1.0], [2.0], [1.0]]), np.zeros(3, int)))
-    array([0, 1, 0])
-    """
-    return np.array(same_patient(part.files, patients) if part.files else _same(digests(part.x)))
-
-
-def _same(keys: Sequence[str]) -> list[int]:
-    """A number for each key, equal where the keys are."""
-    number: dict[str, int] = {}
-    return [number.setdefault(key, len(number)) for key in keys]
-
-
 def _some(y: np.ndarray, patients: np.ndarray, most: int, seed: int) -> np.ndarray:
     """Rows of at most about `most` examples, whole patients, drawn at random."""
     if len(y) <= most:
@@ -258,12 +218,3 @@ def _some(y: np.ndarray, patients: np.ndarray, most: int, seed: int) -> np.ndarr
     order = np.random.default_rng(seed).permutation(np.unique(patients))
     counts = np.bincount(patients)[order]
     return np.flatnonzero(np.isin(patients, order[np.cumsum(counts) <= most]))
-
-
-def _joined(a: Examples, b: Examples) -> Examples:
-    files = None if a.files is None or b.files is None else [*a.files, *b.files]
-    return Examples(np.concatenate([a.x, b.x]), np.concatenate([a.y, b.y]), files)
-
-
-def _rows(part: Examples, rows: np.ndarray) -> Examples:
-    return Examples(part.x[rows], part.y[rows], None if part.files is None else [part.files[i] for i in rows])

@@ -69,11 +69,12 @@ def diagnose(
     for each of these six: `Kind.plan` decides); limit, at most how many examples of each class and split (None: all); seed;
     also, other paths on which the finished model is tested, such as another hospital's; members, how many models from different
     seeds are averaged; snapshots, whether they are stations of one training, each a share of its epochs; choose, whether the
-    kind's networks are compared on folds of the training part first; patient, a regular expression on a file's path below the
-    data folder, whose only group is the patient (None: by the names that public sets give); sensitivity, the share of the
-    positive class that the threshold must find on the validation part (None: the threshold is 0.5); resume, whether to continue
-    the run with these arguments that was interrupted, to the same result (there is none: it begins); output, the folder for the
-    results, which replaces an earlier one when it is complete.
+    kind's networks are compared on folds of the training part first; patient, of a table the name of a column, else a regular
+    expression on a file's path below the data folder, whose only group is the patient (None: by the usual columns, or the
+    names that public sets give); sensitivity, the share of the positive class that the threshold must find on the validation
+    part (None: the threshold is 0.5); resume, whether to continue the run with these arguments that was interrupted, to the
+    same result (there is none: it begins); output, the folder for the results, which replaces an earlier one when it is
+    complete.
     Returns: the metrics of `evaluation.evaluate_diagnosis`; under "data" and "recipe" how they came about; under
     "settings" by which settings `--resume` knows them; under "baselines" and "verdict" how they compare; under "validation" what
     changed examples do to them; under "elsewhere" a row of `elsewhere.test` for each path of `also`; under "ensemble" what
@@ -204,6 +205,7 @@ def _report(
             title=kind.synthetic_title if study.synthetic else f"Diagnosis: {study.source}",
             subtitle=subtitle,
             synthetic=study.synthetic,
+            study=study,
         )
     except Exception:
         write_numbers(folder, metrics, history)
@@ -219,7 +221,9 @@ def _recipe(plan: Plan, choice: dict[str, Any] | None, ensemble: dict[str, Any] 
 
 def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     """The results on the test examples beside the baselines', and elsewhere; what speaks against the model comes first."""
-    lines = [f"\nOn {metrics['count']} {'synthetic ' if study.synthetic else ''}test {study.noun}{_unseen(study)}:"]
+    copies = metrics["copies"]
+    known = f", {copies['seen']} of them copies of training {study.noun}" if copies["seen"] else _unseen(study)
+    lines = [f"\nOn {metrics['count']} {'synthetic ' if study.synthetic else ''}test {study.noun}{known}:"]
     better = metrics["verdict"].startswith("Better")
     if not better:
         lines.insert(0, f"\n{metrics['verdict']}")
@@ -233,6 +237,7 @@ def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     lines += all_words(metrics)
     for row in metrics["elsewhere"]:
         lines += ["", *elsewhere.words(row)]
+    lines[:0] = [f"\n! {copies['warning']}"] if copies["warning"] else []
     lines[:0] = [f"\n! {row['path']}: {row['warnings'][0]}" for row in metrics["elsewhere"] if row["warnings"]]
     if not (metrics["elsewhere"] or study.synthetic):
         lines.append(f"Not tested on {study.noun} from another place: --also PATH does that, or `tinydx evaluate MODEL PATH`.")

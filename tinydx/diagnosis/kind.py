@@ -17,11 +17,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx.datasets.copies import keys_of
 from tinydx.datasets.study import Examples, Study
 from tinydx.files import visible_files
 from tinydx.layers import Dense
@@ -75,6 +77,7 @@ class Kind:
     augmentations: tuple[str, ...] = ("document", "none")  # names for --augment, the default first
     features_name: str = ""  # what `features` returns, in a few words: "pixels at 32x32"
     changes: tuple[str, ...] = ()  # words for the changes of `shifted`, in its order: "framed differently"
+    copied: str = "equal"  # what `copies` finds, in words
     columns: int  # of the page's grid of examples
     panel_height: float  # of an example with its caption on the page, in inches
 
@@ -83,16 +86,31 @@ class Kind:
         return None
 
     def open_study(
-        self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int, patient: str | None = None
+        self,
+        path: str | Path | None,
+        *,
+        size: int | None,
+        limit: int | None,
+        seed: int,
+        patient: str | None = None,
+        site: str | None = None,
     ) -> Study:
         """Read the data at a path into memory, as splits; without a path, synthetic data.
 
         Arguments: path; size, how much of an example is kept, in this kind's unit (None: its default); limit, at most how many
-        examples of each class and split (None: all); seed of the splits; patient, a regular expression on a file's path below the
-        data folder, whose only group is the patient (None: by the names that public sets give).
+        examples of each class and split (None: all); seed of the splits; patient and site, of a table the names of the columns
+        (None: the usual names), else regular expressions on a file's path below the data folder, whose only group is the patient
+        or the site (None: by the names that public sets give).
         Raises: one-line errors for data that cannot be used.
         """
         raise NotImplementedError
+
+    def learn_reading(self, study: Study) -> Study:
+        """The study with what its own training examples say about how examples are read, such as the vocabulary of texts.
+
+        Folds use it, so that nothing of an example that is left out has a part in reading the others.
+        """
+        return replace(study, preprocessing=dict(study.preprocessing))
 
     def plan(self, study: Study, options: Options) -> Plan:
         """How to train on these examples: what the options say, and for the rest what suits the kind and the number of examples.
@@ -139,6 +157,12 @@ class Kind:
         Returns: all examples under the first change, then all under the second, and so on; None where the kind states no changes.
         """
         return None
+
+    def copies(self, x: np.ndarray) -> list[tuple[int, int]]:
+        """Pairs (i, j), i < j, of examples that are copies of each other: here equal ones."""
+        keys = keys_of(x)
+        first = {key: i for i, key in reversed(list(enumerate(keys)))}
+        return [(first[key], j) for j, key in enumerate(keys) if first[key] < j]
 
     def features(self, study: Study, part: Examples) -> np.ndarray:
         """The numbers of which the baseline of `tinydx.diagnosis.baselines` makes its diagnosis: float32 (N,D)."""
@@ -217,7 +241,7 @@ def parts_of(examples: Examples, counts: Sequence[int]) -> list[Examples]:
     """
     ends = np.cumsum(counts).tolist()
     cuts = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
-    return [Examples(examples.x[cut], examples.y[cut], examples.files and examples.files[cut]) for cut in cuts]
+    return [examples.take(cut) for cut in cuts]
 
 
 def output_layer(classes: int) -> Dense:

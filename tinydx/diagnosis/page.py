@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx.datasets.study import Study
 from tinydx.diagnosis.kind import Kind
 from tinydx.names import shown
 
@@ -60,6 +61,7 @@ class Page(NamedTuple):
     title: str
     subtitle: str
     synthetic: bool
+    study: Study | None = None  # the examples of all splits, for sections that show some
 
 
 class Band(NamedTuple):

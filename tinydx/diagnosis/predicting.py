@@ -38,15 +38,15 @@ class Answer(NamedTuple):
     warning: str | None  # why the input is unlike the training data
 
 
-def predict(model_path: str, entries: list[str], *, refer: float | None = None, page: str | None = None) -> int:
+def predict(model_path: str, entries: list[str], page: str | None = None, refer: float | None = None) -> int:
     """Print the class and its calibrated probability for each input, separated by tabs; the rest goes to stderr.
 
-    Arguments: model_path; entries, paths of files or of folders of files, or texts; refer, the share of inputs whose true
-    class may be left out: where more than one class stays, a doctor should look (None: each input gets a class); page, the path
-    of a PNG that shows each input with its answer (None: there is none).
+    Arguments: model_path; entries, paths of files or of folders of files, or texts; page, the path of a PNG that shows each input
+    with its answer (None: there is none); refer, the share of inputs whose true class may be left out: where more than one class
+    stays, a doctor should look (None: each input gets a class).
     Returns: the exit status: 0, or 1 if an input could not be read.
     Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make; those of
-    `referring.promise` and `answer_page.check_page`.
+    `answer_page.check_page` and `referring.promise`.
     """
     model = load_model(model_path)
     kind = kind_of(model, model_path)
@@ -54,26 +54,27 @@ def predict(model_path: str, entries: list[str], *, refer: float | None = None, 
     if page is not None:
         check_page(page, [model_path, *entries])
     if refer is not None:
-        print(referring.promise(model, kind.noun, refer), file=sys.stderr)
-    shown: list[Shown] = []
-    failed = 0
+        _say(referring.promise(model, kind.noun, refer))
+    found, failed = [], 0
     for answer in answers(model, kind, entries):
         if isinstance(answer, Answer):
-            said, figures = names.shown(answer.name), f"{answer.probability:.3f}"
+            brief = said = names.shown(answer.name)
+            figures, share = f"{answer.probability:.3f}", f"{answer.probability:.0%}"
             if refer is not None:
-                said, figures = referring.cells(model, answer.outputs, refer)
-            shown.append(Shown(answer.entry, answer.example, said, figures, answer.warning))
+                brief, said, figures = referring.refer(model, answer.outputs, refer)
+                share = "" if brief == said else "(doctor)"
+            found.append(Shown(answer.entry, answer.example, brief, share, answer.warning))
             print(f"{names.shown(answer.entry)}\t{said}\t{figures}", flush=True)
             if answer.warning:
                 _say(f"{names.shown(answer.entry)}: {answer.warning}")
         else:
             failed += 1
             _say(str(answer))
-    if shown and "alike" not in (model.preprocessing.get("training") or {}):
+    if found and "alike" not in (model.preprocessing.get("training") or {}):
         _say(f"{model_path} does not say what its training {kind.noun} looked like: there is no warning of others")
-    if shown and page is not None:
-        write_page(page, shown, kind, model_path, DISCLAIMER)
-    if shown:
+    if found and page is not None:
+        write_page(page, found, kind, model_path, DISCLAIMER)
+    if found:
         _say(DISCLAIMER)
     return 1 if failed else 0
 

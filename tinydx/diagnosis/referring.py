@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,36 +19,42 @@ from tinydx.names import shown
 from tinydx.validation import conformal_quantile
 
 
-def answer(names: Sequence[str], inside: ArrayLike) -> str:
-    """A set in words: a class alone is an answer, anything else is for a doctor.
+class Referral(NamedTuple):
+    """What is said of one input."""
+
+    classes: str  # which cannot be ruled out: "{normal}", "both", "{a, b}" or "none"
+    answer: str  # these words; where they are not one class, a doctor should look
+    figures: str  # the calibrated probabilities of these classes, the largest first (of none: the largest one)
+
+
+def answer(names: Sequence[str], inside: ArrayLike) -> tuple[str, str]:
+    """A set in words, shorter and longer: a class alone is an answer, anything else is for a doctor.
 
     Arguments: names of the K classes; inside (K,), which of them are in the set.
 
     >>> [answer(["normal", "ill"], row) for row in ([1, 0], [1, 1])]
-    ['{normal}', 'both: a doctor should look']
-    >>> answer(["a", "b", "c"], [0, 1, 1])
+    [('{normal}', '{normal}'), ('both', 'both: a doctor should look')]
+    >>> answer(["a", "b", "c"], [0, 1, 1])[1]
     '{b, c}: a doctor should look'
     """
     kept = [shown(name) for name, there in zip(names, np.asarray(inside), strict=True) if there]
-    if len(kept) == 1:
-        return f"{{{kept[0]}}}"
     if not kept:
-        return "none: unlike the examples of every class; a doctor should look"
-    return f"{'both' if len(names) == 2 else '{' + ', '.join(kept) + '}'}: a doctor should look"
+        return "none", "none: unlike the examples of every class; a doctor should look"
+    classes = "both" if len(kept) == len(names) == 2 else f"{{{', '.join(kept)}}}"
+    return classes, classes if len(kept) == 1 else f"{classes}: a doctor should look"
 
 
-def cells(model: Any, outputs: ArrayLike, alpha: float) -> tuple[str, str]:
-    """The answer for one input, and the calibrated probabilities of its classes, the largest first (of none: the largest one).
+def refer(model: Any, outputs: ArrayLike, alpha: float) -> Referral:
+    """What is said of one input.
 
     Arguments: model; outputs (1,...) of it; alpha, the share of inputs whose true class may be left out.
-    Returns: the two cells of a line.
     Raises: as `deciding.sets`.
     """
     p = deciding.probabilities(model, outputs)[0]
     order = np.argsort(-p, kind="stable")
     names, p, inside = [model.class_names[k] for k in order], p[order], deciding.sets(model, outputs, alpha)[0, order]
     told = np.flatnonzero(inside) if inside.any() else [0]
-    return answer(names, inside), ", ".join(f"{shown(names[k])} {p[k]:.3f}" for k in told)
+    return Referral(*answer(names, inside), ", ".join(f"{shown(names[k])} {p[k]:.3f}" for k in told))
 
 
 def promise(model: Any, noun: str, alpha: float) -> str:

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinydx import evaluation
+from tinydx.datasets.study import Study
 from tinydx.diagnosis.baselines import in_words
 from tinydx.diagnosis.kind import Kind
 from tinydx.diagnosis.page import (
@@ -84,6 +85,7 @@ def write_report(
     title: str,
     synthetic: bool,
     subtitle: str = "",
+    study: Study | None = None,
 ) -> dict[str, Path]:
     """Write report.png, metrics.json, history.json and history.csv into a folder, which is created if needed.
 
@@ -92,7 +94,8 @@ def write_report(
     Arguments: directory; metrics, from `evaluation.evaluate_diagnosis` on the same y_true, probabilities and class_names, and
     what `diagnose` adds to them; history, from `fit(...).history`: a list for each name, one number for each epoch; examples, the
     N test examples, which `kind` plots; y_true (N,), class numbers; probabilities (N,) or (N, classes); class_names; kind; title
-    and subtitle of the page; synthetic, True for synthetic data, which the title and every example then say.
+    and subtitle of the page; synthetic, True for synthetic data, which the title and every example then say; study, of whose
+    other splits a section may show examples.
     Returns: the paths {"page", "metrics", "history", "history_csv"}.
     Raises: ValueError where lengths or shapes do not fit.
 
@@ -113,7 +116,7 @@ def write_report(
             f"the report needs a label and a probability for each example: {len(examples)} {kind.noun}, "
             f"{len(true)} labels, {len(table)} probabilities, metrics of {metrics['count']}"
         )
-    png = _png(Page(metrics, history, list(examples), true, table, kind, title, subtitle, synthetic))
+    png = _png(Page(metrics, history, list(examples), true, table, kind, title, subtitle, synthetic, study))
     return {**write_numbers(directory, metrics, history), "page": atomic_write(Path(directory) / "report.png", png)}
 
 
@@ -229,6 +232,7 @@ def _reservations(metrics: dict[str, Any]) -> list[str]:
     """What a reader must know before the figures: a verdict other than "Better than ...", and other places' first warnings."""
     verdict = metrics.get("verdict") or ""
     said = [verdict] if verdict and not verdict.startswith("Better than") else []
+    said += [copies["warning"]] if (copies := metrics.get("copies")) and copies["warning"] else []
     warned = [row for row in metrics.get("elsewhere") or [] if row["warnings"]]
     said += [f"Elsewhere, {_place(row)}: {row['warnings'][0].rstrip(':.')}." for row in warned[:3]]
     return said + ([f"{len(warned) - 3} more places have warnings, see below."] if len(warned) > 3 else [])

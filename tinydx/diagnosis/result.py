@@ -21,6 +21,7 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
@@ -101,13 +102,16 @@ class ResultFolder:
         atomic_write(self.work / SETTINGS, json.dumps(settings, indent=1))
         return False
 
-    def is_finished(self, settings: dict[str, Any]) -> bool:
-        """Whether the folder holds the complete result of a run with these settings; what such a run kept is then removed."""
+    def is_finished(self, settings: dict[str, Any], files: Sequence[str] = FILES) -> bool:
+        """Whether the folder holds the complete result of a run with these settings; what such a run kept is then removed.
+
+        Arguments: settings; files of a complete result.
+        """
         try:
             found = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8")).get("settings")
         except (OSError, ValueError, AttributeError):
             return False
-        finished = found == settings and all((self.folder / name).is_file() for name in FILES)
+        finished = found == settings and all((self.folder / name).is_file() for name in files)
         if finished and self._lock is not None:
             self._clean()
         return finished

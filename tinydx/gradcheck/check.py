@@ -24,6 +24,7 @@ from tinydx.tensor import Tensor
 
 DRAWS = 12  # of an op's samples, where no inputs are given
 ENOUGH = 5  # wrong draws after which the check stops: enough to tell one mistake from another
+SECONDS = 0.75  # of computing, for names: of one check, or of all draws of an op
 
 
 def gradcheck(
@@ -147,7 +148,9 @@ def _float64(name: str, x: Any, takes_ids: bool) -> np.ndarray:
 # ---- one check -----------------------------------------------------------------------------------------------------
 
 
-def check(subject: Subject, seed: int, wrt: Sequence[str] | None = None, every_element: bool = True) -> Report:
+def check(
+    subject: Subject, seed: int, wrt: Sequence[str] | None = None, every_element: bool = True, seconds: float = SECONDS
+) -> Report:
     """Judge a subject's gradients; every_element=False tries random directions first, which is faster."""
     rng = generator(seed)
     arrays, indices = [a.copy() for a in subject.arrays], _chosen(subject, wrt)
@@ -171,7 +174,7 @@ def check(subject: Subject, seed: int, wrt: Sequence[str] | None = None, every_e
     if doubt := changing(subject, outputs):  # a counter that moves after many calls
         return Report(subject.title, [], method=truth.method, seed=seed, doubt=doubt)
     if any(a.verdict == WRONG for a in arguments):
-        judge.name(arguments, _culprits(subject) if subject.tape and not subject.ops else [])
+        judge.name(arguments, _culprits(subject) if subject.tape and not subject.ops else [], seconds)
     return Report(subject.title, arguments, problems, truth.method, seed)
 
 
@@ -218,7 +221,7 @@ def _check_draws(op: Op, asked: _Asked, reading: str = "saved") -> Report:
     reports: list[Report] = []
     for i, (arrays, drawn) in enumerate(_fitting_draws(op, asked.seed, fixed, simple)):
         subject = of_op(op, arrays, drawn | asked.constants, backward, reading)
-        reports.append(check(subject, asked.seed + i, asked.wrt, every_element=i == 0))
+        reports.append(check(subject, asked.seed + i, asked.wrt, every_element=i == 0, seconds=SECONDS / ENOUGH))
         if sum(r.verdict == WRONG for r in reports) == ENOUGH:
             break
     return _merged(reports, asked.seed)

@@ -38,6 +38,7 @@ class Evidence:
     trues: Sequence[np.ndarray] = ()  # the true gradients of all arguments
     slips: Sequence[tuple[Slip, Sequence[Any]]] = ()  # slips with their gradients, the most likely first
     resized: Sequence[Resized] = ()  # the same check at other sizes
+    doubtful: Sequence[Resized] = ()  # checks by which one explanation may be better than another
     right: Collection[int] = ()  # the indices of the arguments whose gradients are right
 
     @property

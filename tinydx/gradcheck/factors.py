@@ -98,11 +98,12 @@ def _divisors(dys: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) -> Iterat
     """Numbers by which people divide, with what they count and the advice."""
     shapes = {dy.shape: None for dy in dys} if dys[0].ndim else {a.shape: None for a in arrays[:1]}
     carries = "dy already carries the 1/N of the loss."
+    whose = "dy" if dys[0].ndim else "the input"
     for shape in filter(None, shapes):
         axes = range(len(shape))
         choices = [("the batch", (0,)), ("the batch and positions", axes[:-1]), ("everything", axes)]
         some = [c for n in range(1, len(shape)) for c in itertools.combinations(axes, n)]
-        for name, chosen in [*choices, *((f"axes {c} of dy", c) for c in some if c != (0,))]:
+        for name, chosen in [*choices, *((f"axes {c} of {whose}", c) for c in some if c != (0,))]:
             n = int(np.prod([shape[a] for a in chosen]))
             if n > 0:
                 question = f"With a batch of {n}, did you average over the batch?"
@@ -171,21 +172,30 @@ def _slopes(y: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 def elementwise(e: Evidence) -> Iterator[Diagnosis]:
     """For y = f(x), number by number: what the learner's slope is, and what it should be."""
+    got, true = _own_slopes(e)
+    if got and true:
+        yield Diagnosis(f"{got[0]} instead of {true[0]}", f"Your slope is {got[0]}; here it is {true[0]}.")
+
+
+def only_slope(e: Evidence) -> Iterator[Diagnosis]:
+    """What the learner's slope is, where the right one has no short formula."""
+    got, true = _own_slopes(e)
+    if got and not true:
+        yield Diagnosis(f"slope {got[0]}", f"Your slope is {got[0]}, which is not the derivative of this function.")
+
+
+def _own_slopes(e: Evidence) -> tuple[list[str], list[str]]:
+    """For y = f(x), number by number: formulas of the learner's slope and of the right one, the shortest first."""
     x, dy = e.subject.arrays[e.k], e.dys[0]
     if e.rows is None or len(e.dys) > 1 or not e.complete or x.shape != dy.shape or x.size < 2:
-        return
+        return [], []
     if np.count_nonzero(e.rows) > x.size or not np.array_equal(np.count_nonzero(e.rows, axis=1), np.diag(e.rows) != 0):
-        return
+        return [], []
     y = np.asarray(e.subject.value(e.subject.arrays)[0])
     table = {n: v for n, v in _expressions(e.subject.names[e.k], x, y) if np.isfinite(v).all()}
     got = [n for n, v in table.items() if e.looks_like(dy * v)]
     true = [n for n, v in table.items() if e.same(e.true, dy * v)]
-    got, true = sorted(got, key=len), sorted(true, key=len)
-    if got and true:
-        advice = f"Your slope is {got[0]}; here it is {true[0]}."
-        yield Diagnosis(f"{got[0]} instead of {true[0]}", advice)
-    elif got:
-        yield Diagnosis(f"slope {got[0]}", f"Your slope is {got[0]}, which is not the derivative of this function.")
+    return sorted(got, key=len), sorted(true, key=len)
 
 
 def _expressions(name: str, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -202,6 +212,7 @@ def _expressions(name: str, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[str,
         yield f"1 / (2 * {n})", 0.5 / v
         yield f"({n} > 0)", (v > 0).astype(float)
         yield f"exp({n})", np.exp(v)
+        yield f"log({n})", np.log(v)
         yield f"exp(-{n})", np.exp(-v)
         yield f"-exp(-{n})", -np.exp(-v)
         yield f"1 / (1 + {n}**2)", 1 / (1 + v**2)
@@ -212,5 +223,4 @@ def _expressions(name: str, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[str,
         yield f"2 * {n}", 2 * v
         yield f"3 * {n}**2", 3 * v**2
     yield f"{name} * y", x * y
-    yield f"y / {name}", y / x
     yield f"y * (1 - {name})", y * (1 - x)

@@ -14,7 +14,7 @@ from tinydx.gradcheck.patterns import clear_names, run_slips, vague_names
 from tinydx.gradcheck.repair import repairs
 from tinydx.gradcheck.report import Argument, Diagnosis, Worst
 from tinydx.gradcheck.rows import ROWS
-from tinydx.gradcheck.sizes import resized
+from tinydx.gradcheck.sizes import doubtful, resized
 from tinydx.gradcheck.subject import Subject, recognise, slip_gradients
 from tinydx.gradcheck.truth import Elements, Truth
 from tinydx.op import TABLE, Slip
@@ -194,22 +194,26 @@ class Judge:
             tolerance=1e-8 if self.truth.complex[k] else 1e-4,
         )
 
-    def name(self, arguments: list[Argument], culprits: list[Diagnosis]) -> None:
-        """Name all mistakes, when all gradients have been compared; culprits are ops inside the subject that are wrong."""
+    def name(self, arguments: list[Argument], culprits: list[Diagnosis], seconds: float) -> None:
+        """Name all mistakes, when all gradients have been compared; culprits are ops inside the subject that are wrong.
+
+        Arguments: arguments; culprits; seconds, how long a change of the source is looked for.
+        """
         subject, trues = self.subject, self._all_true(arguments)
         if not subject.ops and not subject.tape:
             subject = replace(subject, ops=recognise(subject, TABLE | ROWS))
         right = [subject.names.index(a.name) for a in arguments if a.ok]
         slips = run_slips(subject, self.dys, self.claimed, right)
         more: dict[str, Any] = {"trues": trues, "slips": slips, "resized": resized(subject, self.truth.complex), "right": right}
+        more["doubtful"] = doubtful(subject, self.truth.complex)
         wrong = [(a, replace(self.evidence[a.name], subject=subject, **more)) for a in arguments if a.name in self.evidence]
         named = {a.name: [*_first(a, e), *culprits, *clear_names(e)] for a, e in wrong}
         unclear = [e for a, e in wrong if not named[a.name] or named[a.name][0].name == FACTOR]
-        mended = repairs(unclear) if unclear else {}
+        mended = repairs(unclear, seconds) if unclear else {}
         for a, e in wrong:
-            found = [*named[a.name], *filter(None, [mended.get(e.k)]), *vague_names(e), *a.mistakes]
-            if e.k in mended and found[0].name == FACTOR:  # the number, and where it comes from
-                found[0] = found[0]._replace(advice=f"{found[0].advice} {mended[e.k].advice}")
+            found = [*filter(None, [mended.get(e.k)]), *named[a.name], *vague_names(e), *a.mistakes]
+            if e.k in mended and found[1:] and found[1].name == FACTOR:  # where it comes from, and the number
+                found[0] = found[0]._replace(advice=f"{found[0].advice} {found[1].advice}")
             once: dict[str, Diagnosis] = {}
             for d in found:
                 once.setdefault(d.name, d)

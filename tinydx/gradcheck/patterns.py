@@ -16,7 +16,16 @@ from typing import Any
 import numpy as np
 
 from tinydx.gradcheck.evidence import Evidence, Pattern
-from tinydx.gradcheck.factors import another_factor, constant_factor, elementwise, factor, ratio, same_factor, slope_of_output
+from tinydx.gradcheck.factors import (
+    another_factor,
+    constant_factor,
+    elementwise,
+    factor,
+    only_slope,
+    ratio,
+    same_factor,
+    slope_of_output,
+)
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.shapes import SHAPE_PATTERNS, another_argument, not_transposed_back
 from tinydx.gradcheck.sizes import Resized
@@ -156,13 +165,30 @@ def part_of_dy(e: Evidence) -> Iterator[Diagnosis]:
             what = e.axis(dy, axis)
             shares = terms.sum(axis=tuple(a + 1 for a in range(dy.ndim) if a != axis))  # (elements, indices of the axis)
             for index, share in enumerate(shares.T):
-                if e.looks_like(others + e.spread(share)):
+                if e.looks_like(others + e.spread(share)) and _at_all_sizes(e, i, axis, index, only=True):
                     advice = f"Only {what} {index} of dy went into {e.label}: sum over all of them."
                     yield Diagnosis(f"one {what} only", advice)
-                elif e.looks_like(e.true - e.spread(share)):
+                elif e.looks_like(e.true - e.spread(share)) and _at_all_sizes(e, i, axis, index, only=False):
                     advice = f"{what.capitalize()} {index} of dy is missing in {e.label}: where does your loop begin and end?"
                     left_out.append(Diagnosis(f"one {what} left out", advice))
     yield from left_out
+
+
+def _at_all_sizes(e: Evidence, i: int, axis: int, index: int, only: bool) -> bool:
+    """Of two examples, one only is one left out: whether it stays so where there are more. An index counts from either end."""
+    for other in e.resized:
+        n = other.dys[i].shape[axis]
+        if n <= e.dys[i].shape[axis]:
+            continue
+        fits = []
+        for there in {index, index - e.dys[i].shape[axis] + n}:
+            mask = np.zeros(n) if only else np.ones(n)
+            mask[there] = 1 if only else 0
+            dy = other.dys[i] * mask.reshape(-1, *[1] * (other.dys[i].ndim - 1 - axis))
+            fits.append(other.agrees(e.k, other.claimed[e.k], [*other.dys[:i], dy, *other.dys[i + 1 :]]))
+        if not any(fits):
+            return False
+    return True
 
 
 def moved_dy(e: Evidence) -> Iterator[Diagnosis]:
@@ -214,7 +240,7 @@ def shifted(e: Evidence) -> Iterator[Diagnosis]:
     if not e.complete:
         return
     n = e.true.ndim
-    for shift in itertools.product(*(range(-2, 3) if n < 4 or a in (n - 3, n - 2) else (0,) for a in range(n))):
+    for shift in itertools.product(*(range(-2, 3) if n < 4 or a else (0,) for a in range(n))):
         if any(shift) and np.count_nonzero(shift) <= 2:
             there = tuple(slice(max(s, 0), m + min(s, 0)) for s, m in zip(shift, e.true.shape, strict=True))
             here = tuple(slice(max(-s, 0), m + min(-s, 0)) for s, m in zip(shift, e.true.shape, strict=True))
@@ -263,6 +289,15 @@ def assigned(e: Evidence) -> Iterator[Diagnosis]:
             advice = f"Where several gradients meet, {e.label} keeps only one of them: add them up (+=, np.add.at)."
             yield Diagnosis("= instead of +=", advice)
             return
+
+
+def diagonal(e: Evidence) -> Iterator[Diagnosis]:
+    """Each result's own number only, where it depends on others, too, as a softmax does."""
+    if e.rows is None or len(e.dys) > 1 or not e.complete or e.dys[0].shape != e.true.shape or e.true.size < 2:
+        return
+    if e.looks_like((np.diag(e.rows) * e.dys[0].ravel()).reshape(e.true.shape)):
+        advice = f"{e.label} knows how each result moves with its own number, but not with the others: sum over them, too."
+        yield Diagnosis("diagonal only", advice)
 
 
 def blocks_swapped(e: Evidence) -> Iterator[Diagnosis]:
@@ -349,6 +384,14 @@ def _equal(e: Evidence) -> np.ndarray:
     return np.abs(e.got - e.true) <= e.tolerance * np.nanmax(np.abs(e.true), initial=0)
 
 
+def copied(e: Evidence) -> Iterator[Diagnosis]:
+    """An input or the result, in place of a gradient."""
+    y = np.asarray(e.subject.value(e.subject.arrays)[0])
+    for name, a in [*zip(e.subject.names, e.subject.arrays, strict=True), ("y", y)]:
+        if e.got.shape == e.true.shape and e.got.size > 1 and np.array_equal(a, e.got):
+            yield Diagnosis(f"{name} instead of a gradient", f"{e.label} is {name}, as it stands.")
+
+
 CLEAR: tuple[Pattern, ...] = (  # each of these tells what to do
     zero,
     sign,
@@ -361,15 +404,18 @@ CLEAR: tuple[Pattern, ...] = (  # each of these tells what to do
     another_factor,
     slope_of_output,
     elementwise,
+    copied,
     transposed,
     flipped,
     blocks_swapped,
     shifted,
+    diagonal,
     assigned,
     clipped,
     same_factor,
 )
 VAGUE: tuple[Pattern, ...] = (
+    only_slope,
     left_at_zero,
     constant_factor,
     almost,

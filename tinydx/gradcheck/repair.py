@@ -1,100 +1,249 @@
 """Evidence for any function: which single change of the learner's own source gives the right gradient?
 
-The backward is run again with one thing changed: y in place of x, another sign or axis, a factor more or less. What makes it
-right names the mistake, and the advice is that line. It needs the source, which functions typed at a prompt do not have.
+The backward is run again with one thing changed: y in place of x, another sign or axis, a factor more or less. A change counts if
+it makes a wrong gradient right for two cotangents and at all other sizes, and leaves the right ones right. The most likely one
+names the mistake, and the advice is that line. It needs the source, which functions typed at a prompt do not have.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinydx.gradcheck.edits import Edit, edits
+from tinydx.gradcheck.changes import CHANGES
+from tinydx.gradcheck.edits import Blame, Edit, ordered, places_of
 from tinydx.gradcheck.evidence import Evidence
 from tinydx.gradcheck.limits import silent
+from tinydx.gradcheck.moves import MOVES
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.rules import as_list
-from tinydx.gradcheck.source import definition, helpers, rebuilt
+from tinydx.gradcheck.scene import Scene
+from tinydx.gradcheck.seen import watched
+from tinydx.gradcheck.sizes import Resized, outside
+from tinydx.gradcheck.source import Remade, definition, helpers
+from tinydx.gradcheck.terms import SMALL, TERMS
 from tinydx.gradcheck.truth import generator
 
-SECONDS = 0.6  # of computing, for all gradients of a check
+WRITTEN = 2  # the last rank of changes that are near to what is written
 
 
-def repairs(evidence: Sequence[Evidence]) -> dict[int, Diagnosis]:
-    """For each wrong gradient (its argument's index) the first change of the learner's source that makes it right.
+def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis]:
+    """For each wrong gradient (its argument's index) the most likely change of the learner's source that makes it right.
 
-    Arguments: evidence, of the wrong gradients of one check.
+    Arguments: evidence, of the wrong gradients of one check; seconds of computing, for all of them.
     """
-    subject, found = evidence[0].subject, dict[int, Diagnosis]()
-    backward, again = subject.backward, subject.again
-    if backward is None or again is None or definition(backward) is None:
-        return found
+    subject = evidence[0].subject
+    backward = subject.backward
+    if backward is None or subject.again is None or definition(backward) is None:
+        return {}
     if any(backward is slip.backward for op in subject.ops for slip in op.slips):
-        return found
-    deadline = time.process_time() + SECONDS
-    known = dict(zip(subject.names, subject.arrays, strict=True)) | {"y": np.asarray(subject.value(subject.arrays)[0])}
-    tried = _Tried(evidence[0])
-    with silent(), warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        with contextlib.suppress(SyntaxError, RecursionError):
-            for edit, changed in _changed(backward, known, [e.k for e in evidence]):
-                for e in tried.right(changed, [e for e in evidence if e.k not in found]):
-                    found[e.k] = Diagnosis(edit.name, f"With one change your {e.label} is right: {edit.advice}.")
-                if len(found) == len(evidence) or time.process_time() > deadline:
-                    break
-    return found
+        return {}
+    found = _Found(evidence)
+    with silent(), warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(Exception):
+        warnings.simplefilter("ignore")  # and whatever a learner's source leads to: a name is never worth the verdict
+        _search(backward, _Tried(evidence), found, seconds)
+    unused = _unused(backward)
+    return {e.k: d for e in evidence if (d := found.first.get(e.k) or found.second.get(e.k) or unused)}
 
 
-def _changed(backward: Any, known: dict[str, Any], wrong: list[int]) -> Iterator[tuple[Edit, Callable]]:
-    """The backward with each single change in itself or in a function that it calls."""
-    names = [n for n in known if n.isidentifier()]
-    names += [n for n, v in backward.__globals__.items() if isinstance(v, float | int | np.ndarray) and not n.startswith("_")][:4]
+def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None:
+    """Try changes until one mends all, or the time is over."""
+    deadline, unused = time.process_time() + seconds, _unused(backward)
+    for edit, node, changed in _changed(backward, tried):
+        if edit.rank > WRITTEN and unused:  # what is written and then not used tells more than what is written nowhere
+            return
+        mended = tried.right(changed, found.first)
+        if mended and not _makes_trivial(edit, node):
+            found.add(edit, mended, tried.holds_everywhere(changed, mended))
+        if found.all or time.process_time() > deadline:
+            return
+
+
+class _Found:
+    """The names so far: those that hold in all checks, and those that do not hold in the doubtful ones."""
+
+    def __init__(self, evidence: Sequence[Evidence]):
+        self.count, self.all = len(evidence), False
+        self.first: dict[int, Diagnosis] = {}
+        self.second: dict[int, Diagnosis] = {}
+
+    def add(self, edit: Edit, mended: Sequence[Evidence], everywhere: bool) -> None:
+        """Keep a name for these gradients; one reason for all is better than one for each."""
+        named = {e.k: _named(edit, e) for e in mended}
+        if not everywhere:
+            self.second = named | self.second
+        elif len(mended) == self.count:
+            self.first, self.all = named, True
+        else:
+            self.first |= named
+
+
+def _unused(backward: Any) -> Diagnosis | None:
+    """A gradient on the way that is computed and then not used."""
+    names = [n for n in ast.walk(definition(backward)) if isinstance(n, ast.Name)]  # type: ignore[arg-type]
+    loaded = {n.id for n in names if isinstance(n.ctx, ast.Load)}
+    for n in names:
+        if isinstance(n.ctx, ast.Store) and n.id not in loaded and n.id.startswith("d") and len(n.id) > 1:
+            return Diagnosis(f"{n.id} is not used", f"{n.id} is computed in line {n.lineno}, but goes into no gradient.")
+    return None
+
+
+def _makes_trivial(edit: Edit, node: ast.AST) -> bool:
+    """Whether a change leaves a / a or a - a: then it is right by accident."""
+    before = _trivial(node)
+    for place in edit.places:
+        place.put(edit.made(place))
+    after = _trivial(node)
+    for place in edit.places:
+        place.put(place.node)
+    return after > before
+
+
+def _trivial(node: ast.AST) -> int:
+    pairs = [n for n in ast.walk(node) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div | ast.Sub)]
+    return sum(ast.dump(n.left) == ast.dump(n.right) for n in pairs)
+
+
+def _named(edit: Edit, e: Evidence) -> Diagnosis:
+    return Diagnosis(edit.name, f"With one change your {e.label} is right: {edit.advice}.")
+
+
+def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Callable]]:
+    """The backward with each single change in itself, the most likely first, and then in a function that it calls."""
+    e = tried.evidence[0]
+    known = dict(zip(e.subject.names, e.subject.arrays, strict=True)) | {"y": np.asarray(e.subject.value(e.subject.arrays)[0])}
+    known = {n: v for n, v in known.items() if n.isidentifier()}
+    blame = Blame(definition(backward), [e.k for e in tried.evidence], e.right)  # type: ignore[arg-type]
+    frozen = {n for a in e.subject.arrays for n in a.shape} - {n for n, _ in _varied(e)}
     for called, function in [("", backward), *helpers(backward)]:
         node = definition(function)
         if node is None:
             continue
-        extra = {n: v for n, v in known.items() if n not in function.__globals__} if not called else {}
-        for edit in edits(node, names if not called else [], wrong if not called else []):
+
+        def inside(changed: Callable, called: str = called) -> Callable:
+            """The backward that calls this function in place of the one changed."""
+            return Remade(backward, definition(backward), {called: changed})() if called else changed  # type: ignore[arg-type]
+
+        scene = _scene(
+            function,
+            node,
+            known if not called else {},
+            frozen,
+            e.subject.functions,
+            lambda changed, times: tried.run(inside(changed), [times * dy for dy in tried.e.dys]),
+        )
+        extra = {n: v for n, v in scene.offered.items() if n not in function.__globals__}
+        remade = Remade(function, node, extra)
+        for edit in _likely(scene, None if called else blame):
             try:
                 for place in edit.places:
-                    place.put(edit.new)
-                made = rebuilt(function, node, extra)
-                yield edit, rebuilt(backward, definition(backward), {called: made}) if called else made  # type: ignore[arg-type]
+                    place.put(edit.made(place))
+                changed = inside(remade())
             except Exception:  # this change makes no valid function
                 continue
             finally:
                 for place in edit.places:
                     place.put(place.node)
+            yield edit, node, changed
+
+
+def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
+    """Sizes of the inputs that are others in the checks at other sizes."""
+    for other in e.resized:
+        for a, b in zip(e.subject.arrays, other.subject.arrays, strict=True):
+            yield from ((n, m) for n, m in zip(a.shape, b.shape, strict=True) if n != m)
+
+
+def _likely(scene: Scene, blame: Blame | None) -> Iterator[Edit]:
+    """Changes that are near to what is written, then terms that are written nowhere, which are many, then other changes."""
+    near = scene.near(lambda home: blame is None or blame.of(home) is not None)
+    ranked = ordered([kind(near) for kind in (*CHANGES, *SMALL, *MOVES)], blame)
+    yield from (edit for rank, edit in ranked if rank <= WRITTEN)
+    near = scene.near(lambda home: blame is None or blame.of(home) == 0)
+    yield from (edit for _, edit in ordered([kind(near) for kind in TERMS], blame))
+    yield from (edit for rank, edit in ranked if rank > WRITTEN)
+
+
+def _scene(
+    function: Any,
+    node: Any,
+    known: Mapping[str, Any],
+    frozen: Collection[int],
+    functions: Sequence[Callable],
+    run: Callable[[Callable, float], Any],
+) -> Scene:
+    """The places of a function, and the names that it has or could have."""
+    places = places_of(node)
+    seen = watched(function, node, places, run)
+    first = next((a.arg for a in (*node.args.posonlyargs, *node.args.args)), "")
+    own = {n: v for n, v in seen.names.items() if not n.startswith("_")}
+    for f in (function, *functions):  # what forward finds outside, too: its stride, its eps
+        own |= {n: v for n, v in outside(f).items() if n not in own}
+    return Scene(places, seen, own, {n: v for n, v in known.items() if n not in own}, first, frozen)
 
 
 class _Tried:
     """Runs changed backwards; forward runs once, and what it saved is copied for each."""
 
-    def __init__(self, e: Evidence):
-        self.e, rng = e, generator(40)
+    def __init__(self, evidence: Sequence[Evidence]):
+        self.evidence, e, rng = evidence, evidence[0], generator(40)
+        self.e = e
         self.others = [np.asarray(rng.normal(size=dy.shape)) for dy in e.dys]
         assert e.subject.pulled is not None
         self.pulled = e.subject.pulled(e.subject.arrays)
 
-    def right(self, backward: Callable, evidence: Sequence[Evidence]) -> list[Evidence]:
-        """The gradients that this backward makes right, for this dy and for another."""
+    def run(self, backward: Callable, dys: Sequence[np.ndarray] | None = None) -> list[Any]:
+        """The gradients that this backward gives, for the check's cotangents or others."""
+        return as_list(self.pulled(backward, [dy.copy() for dy in (self.e.dys if dys is None else dys)]))
+
+    def right(self, backward: Callable, found: Mapping[int, Any]) -> list[Evidence]:
+        """The wrong gradients that this backward makes right: all of them, or else those for which nothing is found yet."""
         try:
-            given = self.pulled(backward, [dy.copy() for dy in self.e.dys])
-            fits = [e for e in evidence if e.same(_part(e, given), e.true)]
-            if not fits:
+            given = self.run(backward)
+            fits = [e for e in self.evidence if e.same(_part(e.k, given), e.true)]
+            if not all(e.k not in found for e in fits) and len(fits) < len(self.evidence):
+                fits = [e for e in fits if e.k not in found]
+            if not fits or not self._spares_the_right(given):
                 return []
-            again = self.pulled(backward, [dy.copy() for dy in self.others])
-            return [e for e in fits if e.rows is None or e.same(_part(e, again), e.backward(*self.others))]
+            again = self.run(backward, self.others)
+            fits = [e for e in fits if e.rows is None or e.same(_part(e.k, again), e.backward(*self.others))]
+            return self._at_other_sizes(backward, fits)
         except Exception:  # a changed function may fail in any way
             return []
 
+    def _spares_the_right(self, given: list[Any]) -> bool:
+        """Whether the gradients that were right still are."""
+        for k in self.e.right:
+            true, now = self.e.trues[k], np.asarray(_part(k, given))
+            if now.shape != true.shape or np.nanmax(np.abs(now - true), initial=0) > 1e-6 * np.nanmax(np.abs(true), initial=1e-9):
+                return False
+        return True
 
-def _part(e: Evidence, raw: Any) -> Any:
-    """The gradient of the argument in question."""
-    gradients = as_list(raw)
-    return gradients[e.k if len(gradients) > e.k else 0]
+    def holds_everywhere(self, backward: Callable, fits: Sequence[Evidence]) -> bool:
+        """Whether these gradients are right in all checks that tell more."""
+        return all(len(self._right_there(other, backward, fits)) == len(fits) for other in self.e.doubtful)
+
+    def _at_other_sizes(self, backward: Callable, fits: list[Evidence]) -> list[Evidence]:
+        """Those that are right at other sizes, too."""
+        for other in self.e.resized if fits else ():
+            fits = self._right_there(other, backward, fits)
+        return fits
+
+    def _right_there(self, other: Resized, backward: Callable, fits: Sequence[Evidence]) -> list[Evidence]:
+        assert other.subject.pulled is not None
+        try:
+            given = as_list(other.subject.pulled(other.subject.arrays)(other.change(backward), [dy.copy() for dy in other.dys]))
+        except Exception:  # a changed function may fail in any way
+            return []
+        return [e for e in fits if other.agrees(e.k, _part(e.k, given))]
+
+
+def _part(k: int, gradients: list[Any]) -> Any:
+    """The gradient of argument k."""
+    return gradients[k if len(gradients) > k else 0]

@@ -1,11 +1,15 @@
 """The same check at other sizes: a factor of 1/2 may be 1/N of a batch of two, or a 2 that was forgotten.
 
-Each size that occurs in the arrays is made larger by one in turn, wherever it occurs.
+Each size that occurs in the arrays is made larger by one in turn, wherever it occurs: in the inputs, in constants, and in arrays
+that forward and backward find outside, such as labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import types
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -17,10 +21,13 @@ from tinydx.gradcheck.truth import Truth, generator
 
 MOST = 6  # sizes that are varied
 
+Change = Callable[[Any, np.ndarray], np.ndarray]  # (an input's number or a name outside, its array) -> another
+
 
 class Resized(NamedTuple):
-    """A check at other sizes: the subject, its cotangents, what the backward returns, and the truth."""
+    """A check of other arrays: how functions change for it, the subject, its cotangents, what the backward returns, the truth."""
 
+    change: Callable[[Any], Any]
     subject: Subject
     dys: list[np.ndarray]
     claimed: list[Any]
@@ -32,42 +39,147 @@ class Resized(NamedTuple):
         if got.shape != self.subject.arrays[k].shape:
             return float("nan")
         found = []
-        for i in range(2):  # the same along both, or there is no such factor
-            v = generator(20 + 2 * k + i).normal(size=got.shape)
-            try:
-                true = self.truth.along(k, v)[0]
-            except Exception:  # forward refuses these sizes after all
-                return float("nan")
+        for v, true in self._along(k):
             found.append(float(np.sum(got * v) / true) if true else float("nan"))
-        return found[0] if np.isclose(found[0], found[1], rtol=1e-6) else float("nan")
+        return found[0] if len(found) == 2 and np.isclose(found[0], found[1], rtol=1e-6) else float("nan")
+
+    def agrees(self, k: int, gradient: Any, dys: Sequence[np.ndarray] | None = None) -> bool:
+        """Whether this is the true gradient of argument k here, for these cotangents or for the check's own."""
+        got = np.asarray(gradient)
+        if got.shape != self.subject.arrays[k].shape or got.dtype.kind not in "biuf":
+            return False
+        close = [np.isclose(np.sum(got * v), true, rtol=1e-5, atol=1e-9) for v, true in self._along(k, dys)]
+        return len(close) == 2 and all(close)
+
+    def _along(self, k: int, dys: Sequence[np.ndarray] | None = None) -> list[tuple[np.ndarray, float]]:
+        """Two directions of argument k with the true derivatives along them; fewer where forward refuses these sizes."""
+        truth, found = self.truth.weighted(self.dys if dys is None else dys), []
+        for i in range(2):  # the same along both, or there is no such factor
+            v = generator(20 + 2 * k + i).normal(size=self.subject.arrays[k].shape)
+            try:
+                found.append((v, truth.along(k, v)[0]))
+            except Exception:
+                break
+        return found
 
 
 def resized(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
-    """The check with each size in turn made larger; sizes that forward or backward refuse are left out."""
+    """The check at another point, and with each size made larger in turn, wherever it occurs; what is refused is left out."""
+    sizes = sorted({n for _, _, n in _axes(subject)})[:MOST]
+    ways: list[Change] = [lambda where, a: a]
+    ways += [_growing(functools.partial(_is_size, size, False)) for size in sizes]
+    return _taken(subject, is_complex, ways)
+
+
+def doubtful(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
+    """Checks that tell more, but that a right gradient need not pass: they only say which of two explanations is the better one.
+
+    A size that occurs several times, such as 4 examples of 4 features, grows in one axis of one array alone. And labels lie
+    between 0 and 1 where they are 0 and 1: t / p and p / p differ only then.
+    """
+    places = _axes(subject)
+    counts = Counter(n for _, _, n in places)
+    ways: list[Change] = []
+    for place, at, size in places:
+        if counts[size] > 1 and isinstance(place, int):
+            ways.append(functools.partial(_grown_at, place, at))
+    for size in sorted({n for where, _, n in places if isinstance(where, str) and counts[n] > 1}):
+        ways.append(_growing(functools.partial(_is_size, size, True)))
+    given = [*subject.constants.values(), *(v for f in subject.functions for v in outside(f).values())]
+    if any(isinstance(a, np.ndarray) and _softened(a) is not a for a in given):
+        ways.insert(0, lambda where, a: _softened(a))
+    return _taken(subject, is_complex, ways[: 2 * MOST])
+
+
+def _axes(subject: Subject) -> list[tuple[Any, int, int]]:
+    """Every axis longer than 1: of which array (the number of an input, the name of another), the axis, its size."""
+    arrays: dict[Any, Any] = dict(enumerate(subject.arrays))
+    for function in subject.functions:
+        arrays |= outside(function)
+    arrays |= subject.constants
+    found = [(where, a) for where, a in arrays.items() if isinstance(a, np.ndarray)]
+    return [(where, axis, n) for where, a in found for axis, n in enumerate(a.shape) if n > 1]
+
+
+def _taken(subject: Subject, is_complex: Sequence[bool], ways: Sequence[Change]) -> list[Resized]:
+    made = (_other(subject, is_complex, i, way) for i, way in enumerate(ways))
+    return [other for other in made if other is not None]
+
+
+def _other(subject: Subject, is_complex: Sequence[bool], i: int, new: Change) -> Resized | None:
+    """The check with all arrays made anew, those outside, too; None where forward or backward refuses them."""
     if subject.again is None:
-        return []
-    given = [*subject.arrays, *(c for c in subject.constants.values() if isinstance(c, np.ndarray))]
-    sizes = sorted({n for a in given for n in a.shape if n > 1})[:MOST]
-    found = []
-    for i, size in enumerate(sizes):
-        rng = generator(30 + i)
-        arrays = [_grown(a, size) * rng.uniform(0.7, 1.3, size=_grown(a, size).shape) for a in subject.arrays]
-        constants = {n: _grown(c, size) if isinstance(c, np.ndarray) else c for n, c in subject.constants.items()}
-        try:
-            other = replace(subject.again(arrays, constants, subject.backward), ops=subject.ops)
-            outputs, pull = other.run([a.copy() for a in arrays])
-            dys = [np.asarray(rng.normal(size=np.shape(y))) for y in outputs]
-            truth = Truth(other.value, arrays, dys, trusted=True)
-            truth.complex = list(is_complex)
-            found.append(Resized(other, dys, as_list(pull([dy.copy() for dy in dys])), truth))
-        except Exception:  # these sizes belong together in some other way
-            continue
-    return found
+        return None
+    rng = generator(30 + i)
+    arrays = [_moved(new(k, x), rng) for k, x in enumerate(subject.arrays)]
+    constants = {n: new(n, c) if isinstance(c, np.ndarray) else c for n, c in subject.constants.items()}
+
+    def change(function: Any) -> Any:
+        return _with_outside(function, new)
+
+    try:
+        other = replace(subject.again(arrays, constants, change), ops=subject.ops)
+        outputs, pull = other.run([a.copy() for a in arrays])
+        if not all(np.isfinite(y).all() for y in outputs):
+            return None
+        dys = [np.asarray(rng.normal(size=np.shape(y))) for y in outputs]
+        truth = Truth(other.value, arrays, dys, trusted=True)
+        truth.complex = list(is_complex)
+        return Resized(change, other, dys, as_list(pull([dy.copy() for dy in dys])), truth)
+    except Exception:  # these sizes belong together in some other way
+        return None
 
 
-def _grown(a: np.ndarray, size: int) -> np.ndarray:
-    """The array with every axis of this size longer by one: its first index is repeated."""
-    for axis, n in enumerate(a.shape):
-        if n == size:
-            a = np.concatenate([a, np.take(a, [0], axis)], axis)
+def outside(function: Any) -> dict[str, Any]:
+    """The arrays and numbers that a function finds outside, by name: globals and enclosing variables."""
+    if not isinstance(function, types.FunctionType):
+        return {}
+    names = set(function.__code__.co_names)
+    found = {n: v for n, v in function.__globals__.items() if n in names}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        found[name] = cell.cell_contents
+    return {n: v for n, v in found.items() if isinstance(v, np.ndarray | float | int) and not isinstance(v, bool)}
+
+
+def _with_outside(function: Any, new: Change) -> Any:
+    """The function with every array that it finds outside made anew."""
+    if not isinstance(function, types.FunctionType):
+        return function
+    other = {n: np.array(new(n, v)) for n, v in outside(function).items() if isinstance(v, np.ndarray)}
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    closure = tuple(types.CellType(other[n]) if n in other else cell for n, cell in cells)
+    space = {**function.__globals__, **other}
+    made = types.FunctionType(function.__code__, space, function.__name__, function.__defaults__, closure)
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
+
+
+def _moved(a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The array's numbers in other places, and a little different."""
+    return rng.permutation(a.ravel()).reshape(a.shape) * rng.uniform(0.7, 1.3, size=a.shape)
+
+
+def _softened(a: np.ndarray) -> np.ndarray:
+    if a.dtype.kind != "f" or not np.isin(a, (0, 1)).all():
+        return a
+    return generator(50).uniform(0.2, 0.8, size=a.shape)
+
+
+def _growing(chosen: Callable[[Any, int], bool]) -> Change:
+    """Makes every axis longer that is chosen by its array and its size."""
+    return lambda where, a: _grown(a, [axis for axis, n in enumerate(a.shape) if chosen(where, n)])
+
+
+def _is_size(size: int, outside_only: bool, where: Any, n: int) -> bool:
+    return n == size and (isinstance(where, str) or not outside_only)
+
+
+def _grown_at(place: int, axis: int, where: Any, a: np.ndarray) -> np.ndarray:
+    return _grown(a, [axis] if where == place else [])
+
+
+def _grown(a: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+    """The array with these axes longer by one: the first index is repeated."""
+    for axis in axes:
+        a = np.concatenate([a, np.take(a, [0], axis)], axis)
     return a

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 LATER: dict[str, Any] = {"type_params": []}  # a field that Python 3.12 asks for
 OWN = str(Path(__file__).resolve().parents[1]) + os.sep
 LONGEST = 400_000  # characters of a file that is parsed
@@ -57,29 +59,52 @@ def _is_lambda(node: ast.Lambda, code: types.CodeType) -> bool:
     return (body.lineno, body.col_offset, body.end_lineno, body.end_col_offset) in spans
 
 
-def rebuilt(function: Any, node: Definition, override: Mapping[str, Any]) -> Callable:
-    """The function made again from its (changed) tree.
+class Remade:
+    """A function made again from its tree, as often as something in the tree has changed.
 
-    Arguments: function; node; override, values of global or enclosing names that replace the function's own.
+    It cannot change the learner's arrays: those that it finds outside are copies that refuse to be written to.
+
+    Arguments: function; node, its tree; override, values of global or enclosing names that replace the function's own.
     """
-    free = {}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        free[name] = override.get(name, cell.cell_contents)
-    names = [ast.arg(n) for n in free]
-    parameters = ast.arguments(posonlyargs=[], args=names, kwonlyargs=[], kw_defaults=[], defaults=[])
-    inner = _without_defaults(node.args)
-    if isinstance(node, ast.Lambda):
-        body: list[ast.stmt] = [ast.Return(ast.Lambda(inner, node.body))]
-    else:
-        made = ast.FunctionDef(name=node.name, args=inner, body=node.body, decorator_list=[], returns=None, **LATER)
-        body = [made, ast.Return(ast.Name(node.name, ast.Load()))]
-    outer = ast.FunctionDef(name="_again", args=parameters, body=body, decorator_list=[], returns=None, **LATER)
-    module = ast.fix_missing_locations(ast.Module([outer], []))
-    space = {**function.__globals__, **{n: v for n, v in override.items() if n not in free}}
-    exec(compile(module, "<repair>", "exec"), space)
-    made_function = space["_again"](*free.values())
-    made_function.__defaults__, made_function.__kwdefaults__ = function.__defaults__, function.__kwdefaults__
-    return made_function
+
+    def __init__(self, function: Any, node: Definition, override: Mapping[str, Any]):
+        self.function, self.free = function, dict[str, Any]()
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            self.free[name] = _guarded(override.get(name, cell.cell_contents))
+        parameters = ast.arguments(
+            posonlyargs=[], args=[ast.arg(n) for n in self.free], kwonlyargs=[], kw_defaults=[], defaults=[]
+        )
+        inner = _without_defaults(node.args)
+        if isinstance(node, ast.Lambda):
+            self.made: Any = ast.Return(ast.Lambda(inner, node.body))
+            body: list[ast.stmt] = [self.made]
+        else:
+            self.made = ast.FunctionDef(name=node.name, args=inner, body=node.body, decorator_list=[], returns=None, **LATER)
+            body = [self.made, ast.Return(ast.Name(node.name, ast.Load()))]
+        self.node = node
+        outer = ast.FunctionDef(name="_again", args=parameters, body=body, decorator_list=[], returns=None, **LATER)
+        self.module = ast.fix_missing_locations(ast.Module([outer], []))
+        used = {n: function.__globals__[n] for n in function.__code__.co_names if n in function.__globals__}
+        named = {n: _guarded(v) for n, v in {**used, **override}.items() if n not in self.free}
+        self.space = {**function.__globals__, **named}
+
+    def __call__(self) -> Callable:
+        """The function as its tree says now."""
+        if isinstance(self.node, ast.Lambda):  # its body may have been exchanged as a whole
+            self.made.value.body = self.node.body
+        exec(compile(self.module, "<repair>", "exec"), self.space)
+        made = self.space["_again"](*self.free.values())
+        made.__defaults__, made.__kwdefaults__ = self.function.__defaults__, self.function.__kwdefaults__
+        return made
+
+
+def _guarded(value: Any) -> Any:
+    """A copy of an array that cannot be written to; anything else as it is."""
+    if type(value) is not np.ndarray:
+        return value
+    copy = value.copy()
+    copy.flags.writeable = False
+    return copy
 
 
 def _without_defaults(a: ast.arguments) -> ast.arguments:

@@ -42,10 +42,16 @@ class Subject:
     tape: Callable[[Arrays], list[Node]] | None = None  # if the gradients come from the tape: arrays -> its nodes
     given: bool = True  # whether it is a learner's: doubts about the point are then told
     backward: Callable | None = None  # the learner's, where there is one
-    again: Callable[[Arrays, Mapping[str, Any], Callable | None], Subject] | None = None  # other arrays, constants, backward
+    forward: Callable | None = None  # the learner's, where there is one
+    again: Callable[[Arrays, Mapping[str, Any], Callable], Subject] | None = None  # other arrays, constants, functions changed
     pulled: Callable[[Arrays], Callable] | None = None  # arrays -> (another backward, dys) -> gradients; forward runs once
     constants: Mapping[str, Any] = field(default_factory=dict)
     ops: tuple[Op, ...] = ()  # the ops that compute this function: their slips name mistakes
+
+    @property
+    def functions(self) -> list[Callable]:
+        """The learner's own functions."""
+        return [f for f in (self.forward, self.backward) if f is not None]
 
 
 # ---- an op of the table, perhaps with a user's own backward --------------------------------------------------------
@@ -75,7 +81,7 @@ def of_op(op: Op, arrays: Arrays, constants: Mapping[str, Any], backward: Callab
         given=backward is not None,
         backward=backward,
         pulled=lambda arrays: _puller(op, op.arrays, arrays, constants, op.forward(*arrays, **constants), reading),
-        again=lambda arrays, constants, backward: of_op(op, arrays, constants, backward, reading),
+        again=lambda arrays, constants, change: of_op(op, arrays, constants, backward and change(backward), reading),
         constants=constants,
         ops=(op,),
     )
@@ -135,7 +141,8 @@ def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Ma
         run=run,
         backward=backward,
         pulled=lambda arrays: _puller(None, names, arrays, constants, call([a.copy() for a in arrays]), reading),
-        again=lambda arrays, constants, backward: of_pair(forward, backward or _none, arrays, constants, reading),
+        forward=forward,
+        again=lambda arrays, constants, change: of_pair(change(forward), change(backward), arrays, constants, reading),
         constants=constants,
     )
 
@@ -150,10 +157,6 @@ def _puller(
         return ask(backward, like(y, dys), offer(op, names, [a.copy() for a in arrays], constants, (y, saved)), reading)
 
     return pull
-
-
-def _none(dy: Any) -> None:
-    """A backward that returns nothing, where only forward counts."""
 
 
 def saves(forward: Callable, arrays: Arrays, constants: Mapping[str, Any]) -> bool:

@@ -206,6 +206,12 @@ class Truth:
         other.arrays = [x + NEAR * (np.max(np.abs(x), initial=0) or 1.0) * rng.normal(size=x.shape) for x in self.arrays]
         return other
 
+    def weighted(self, cotangents: Sequence[np.ndarray]) -> Truth:
+        """The same function with other cotangents."""
+        other = copy.copy(self)
+        other.dy = _flat(cotangents)
+        return other
+
     def _complex_safe(self, k: int) -> bool:
         """Whether complex step and differences of array k agree, at the point or, if it is a kink, close to it."""
         x, rng = self.arrays[k], generator(k)

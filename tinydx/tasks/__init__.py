@@ -4,6 +4,7 @@
     python -m tinydx.tasks.icd_chapters     the name of a diagnosis -> its chapter of ICD-10-CM
     python -m tinydx.tasks.next_word        a language model of the names of diagnoses
     python -m tinydx.tasks.translation      term -> official diagnosis, lay -> clinical, English -> Spanish, two summaries
+    python -m tinydx.tasks.heart_sites      heart sounds of five sites, each left out once, and how well the site is recognised
     python -m tinydx.tasks.word_vectors     words of these names as vectors, their neighbours and a map
 
 In flow the data sets that each file names (`tinydx.datasets.terms` reads the texts). Out flow printed scores, and with --output a

@@ -16,10 +16,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tinydx import command
+from tinydx.datasets.owners import owned
 from tinydx.datasets.study import Examples
 from tinydx.diagnosis import inputs, kinds
-from tinydx.diagnosis.choose import patients_of
 from tinydx.diagnosis.inputs import Inputs
+from tinydx.validation.splits import patients_of
 
 COUNTS = (5, 20, 100, 500)  # new images
 SIZES = ("file size", "file shape")
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[tuple[str, int], float]
         columns = kind.statistics(part, how)
         return Inputs(list(columns), np.column_stack(list(columns.values())), part.y)
 
-    whole = kind.open_labelled(a.folder, names, how)
+    whole = owned(kind.open_labelled(a.folder, names, how), a.folder)
     mine, patients = everything(whole), patients_of(whole)
     found = _report("same place", lambda rng: _halves(mine, patients, rng), a.draws, a.seed)
     if a.other:

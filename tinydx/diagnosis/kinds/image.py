@@ -27,7 +27,7 @@ from tinydx.datasets.copies import Copy, check_copies, keys_of
 from tinydx.datasets.download import data_home
 from tinydx.datasets.folders import labelled_files, match_classes, open_folders
 from tinydx.datasets.medmnist import MedMNIST
-from tinydx.datasets.patients import Patients
+from tinydx.datasets.owners import owned
 from tinydx.datasets.phantom import VERSION, write_phantom_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, progress
 from tinydx.datasets.synthetic import MARKER
@@ -54,6 +54,7 @@ from tinydx.preprocessing.files import (
 from tinydx.preprocessing.framing import BalancedIterator, Framing, recoloured, reframed, standardised
 from tinydx.preprocessing.image import ImageDataGenerator, load_images
 from tinydx.saving.header import expect_count, expect_list, expect_number
+from tinydx.validation import near_duplicates
 
 DOCUMENT_SIZE, SIZE = 150, 48  # pixels, of the document's program and of the recipe
 STEPS, BATCH, EPOCHS = 700, 64, 10  # of the recipe; an epoch is a tenth of the steps, after which validation is shown
@@ -108,6 +109,7 @@ class ImageKind(Kind):
     synthetic_schedule = (8, 16)  # 128 batches: easier than real data
     features_name = "pixels (at most 32x32)"
     changes = tuple(change.words for change in CHANGES)
+    copied = "equal, resized, flipped, slightly cropped, re-encoded or exposed anew"
     columns, panel_height = 6, 1.88
 
     def usual_size(self, path: str | Path | None, options: Options) -> int | None:
@@ -117,9 +119,16 @@ class ImageKind(Kind):
         return DOCUMENT_SIZE if document and (path is None or _npz(Path(path)) is None) else None
 
     def open_study(
-        self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int, patient: str | None = None
+        self,
+        path: str | Path | None,
+        *,
+        size: int | None,
+        limit: int | None,
+        seed: int,
+        patient: str | None = None,
+        site: str | None = None,
     ) -> Study:
-        return open_study(path, size=size, limit=limit, seed=seed, patient=patient)
+        return open_study(path, size=size, limit=limit, seed=seed, patient=patient, site=site)
 
     def plan(self, study: Study, options: Options) -> Plan:
         """The document's program as it stands, or the recipe; the recipe also sets how the study's images become inputs."""
@@ -174,6 +183,9 @@ class ImageKind(Kind):
         x = np.array(changed, np.uint8).reshape(-1, *part.x.shape[1:])
         files = None if part.files is None else part.files * len(CHANGES)
         return Examples(x, np.tile(part.y, len(CHANGES)), files)
+
+    def copies(self, x: np.ndarray) -> list[tuple[int, int]]:
+        return near_duplicates(x)
 
     def features(self, study: Study, part: Examples) -> np.ndarray:
         """The pixels of the image at 32x32 (or its own size if that is smaller), 0 to 1; in colour where training images are."""
@@ -399,12 +411,18 @@ def reasons(study: Study, plan: Plan) -> tuple[str, ...]:
 
 
 def open_study(
-    path: str | Path | None, *, size: int | None = None, limit: int | None = None, seed: int = 0, patient: str | None = None
+    path: str | Path | None,
+    *,
+    size: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    patient: str | None = None,
+    site: str | None = None,
 ) -> Study:
     """Images from any of the sources that the module lists.
 
     Arguments: path, None for phantoms; size in pixels (None: 48, or an .npz file's own; synthetic: 150); limit, at most how many
-    images of each class and split (None: all); seed of the splits; patient, as in `open_folders`.
+    images of each class and split (None: all); seed of the splits; patient and site, as in `owned`.
     Returns: the study.
     Raises: FileNotFoundError, which names the nearest folder that exists; ValueError for data that cannot be used.
     """
@@ -412,12 +430,13 @@ def open_study(
         return _phantoms(size or DOCUMENT_SIZE, limit, seed)
     path = Path(path)
     if file := _npz(path):
-        if patient is not None:
-            raise ValueError(f"--patient is for folders of files: {file} does not name its images")
+        for option, value in (("--patient", patient), ("--site", site)):
+            if value is not None:
+                raise ValueError(f"{option} is for folders of files: {file} does not name its images")
         return _medmnist(file, size, limit, seed)
     if path.is_file():
         raise ValueError(f"{path} is neither a folder nor an .npz file: give a folder with one folder of images for each class")
-    return _folders(path, size or (DOCUMENT_SIZE if (path / MARKER).exists() else SIZE), limit, seed, patient)
+    return _folders(path, size or (DOCUMENT_SIZE if (path / MARKER).exists() else SIZE), limit, seed, patient, site)
 
 
 def _npz(path: Path) -> Path | None:
@@ -435,7 +454,9 @@ def _phantoms(size: int, limit: int | None, seed: int) -> Study:
     return _folders(folder, size, limit, seed)
 
 
-def _folders(path: Path, size: int, limit: int | None, seed: int, patient: str | None = None) -> Study:
+def _folders(
+    path: Path, size: int, limit: int | None, seed: int, patient: str | None = None, site: str | None = None
+) -> Study:
     names, splits, notes = open_folders(path, seed=seed, limit=limit, patient=patient)
     paths = [file for files in splits.values() for file, _ in files]
     if words := text_in_pictures(paths):
@@ -446,12 +467,12 @@ def _folders(path: Path, size: int, limit: int | None, seed: int, patient: str |
     how = _reading(size, white)
     files = [file for k in SPLITS for file in splits[k]]  # in one go, so that an error names the bad files of all splits
     with progress("Reading images", len(files)) as advance:
-        train, val, test = parts_of(_read_images(files, how, advance), [len(splits[k]) for k in SPLITS])
+        read = owned(_read_images(files, how, advance), str(path), patient, site)
+    train, val, test = parts_of(read, [len(splits[k]) for k in SPLITS])
     synthetic = (path / MARKER).exists()
     source = "synthetic chest phantoms" if synthetic else path.name or str(path)
     notes = [SYNTHETIC, *notes] if synthetic else notes
-    form, who = f"{size}x{size}", Patients(str(path), patient)
-    return Study(source, names, train, val, test, synthetic, notes, how, "images", form, who)
+    return Study(source, names, train, val, test, synthetic, notes, how, "images", f"{size}x{size}")
 
 
 def _reading(size: int, white: int | None = None) -> dict[str, Any]:

@@ -24,6 +24,7 @@ recordings. Neither network depends on the length.
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ import numpy as np
 from tinydx.datasets.download import data_home
 from tinydx.datasets.folders import Files, labelled_files, open_folders
 from tinydx.datasets.heart import VERSION, write_heart_folders
-from tinydx.datasets.patients import Patients
+from tinydx.datasets.owners import owned
 from tinydx.datasets.study import SPLITS, Examples, Study, progress
 from tinydx.datasets.synthetic import MARKER
 from tinydx.diagnosis.inputs import sound_statistics
@@ -102,11 +103,26 @@ class SoundKind(Kind):
     features_name = "mean and spread of the log-mel spectrum"
 
     def open_study(
-        self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int, patient: str | None = None
+        self,
+        path: str | Path | None,
+        *,
+        size: int | None,
+        limit: int | None,
+        seed: int,
+        patient: str | None = None,
+        site: str | None = None,
     ) -> Study:
         if path is None:
             path, size = _synthetic_folder(size or SYNTHETIC_SECONDS), size or SYNTHETIC_SECONDS
-        return _folders(Path(path), size or SECONDS, limit, seed, patient)
+        return self.learn_reading(_folders(Path(path), size or SECONDS, limit, seed, patient, site))
+
+    def learn_reading(self, study: Study) -> Study:
+        """Few recordings are summarised, and the summaries scaled by those of the training recordings."""
+        how = {k: v for k, v in study.preprocessing.items() if k not in ("mean", "spread")}
+        if len(study.train.y) < FEW and not study.synthetic:
+            whole = summaries(study.train.x)[0]
+            how.update(mean=whole.mean(axis=0).tolist(), spread=np.maximum(whole.std(axis=0), 1e-3).tolist())
+        return replace(study, preprocessing=how)
 
     def plan(self, study: Study, options: Options) -> Plan:
         plan, count = super().plan(study, options), len(study.train.y)
@@ -347,7 +363,7 @@ def _synthetic_folder(seconds: int) -> Path:
     return write_heart_folders(folder, seconds=seconds)
 
 
-def _folders(path: Path, seconds: int, limit: int | None, seed: int, patient: str | None) -> Study:
+def _folders(path: Path, seconds: int, limit: int | None, seed: int, patient: str | None, site: str | None) -> Study:
     """The study of the class folders at a path."""
     if path.is_file():
         raise ValueError(f"{path} is a file: give a folder with one folder of wav or flac files for each class")
@@ -355,18 +371,15 @@ def _folders(path: Path, seconds: int, limit: int | None, seed: int, patient: st
     names, splits, notes = open_folders(path, seed=seed, limit=limit, patient=patient, **sounds)
     files = [file for k in SPLITS for file in splits[k]]  # in one go, so that an error names the bad files of all splits
     with progress("Reading recordings", len(files)) as advance:
-        train, val, test = parts_of(_read_sounds(files, seconds, advance), [len(splits[k]) for k in SPLITS])
+        read = owned(_read_sounds(files, seconds, advance), str(path), patient, site)
+    train, val, test = parts_of(read, [len(splits[k]) for k in SPLITS])
     synthetic = (path / MARKER).exists()
     source = "synthetic heart sounds" if synthetic else path.name or str(path)
     notes = [SYNTHETIC, *notes] if synthetic else notes
     if longer := sum(duration(file) > seconds for file, _ in files):
         notes.append(f"{longer} recordings last longer: their first {seconds} s are used (--size N uses more)")
     how = {"seconds": seconds, "features": augmentation("none").options}
-    if len(train.y) < FEW and not synthetic:
-        whole = summaries(train.x)[0]
-        how.update(mean=whole.mean(axis=0).tolist(), spread=np.maximum(whole.std(axis=0), 1e-3).tolist())
-    form, who = f"{seconds} s at {RATE} Hz", Patients(str(path), patient)
-    return Study(source, names, train, val, test, synthetic, notes, how, "recordings", form, who)
+    return Study(source, names, train, val, test, synthetic, notes, how, "recordings", f"{seconds} s at {RATE} Hz")
 
 
 def _read_sounds(files: Files, seconds: int, advance: Any) -> Examples:

@@ -28,13 +28,14 @@ import numpy as np
 
 from tinydx.datasets.copies import Copy, check_copies
 from tinydx.datasets.folder_names import split_names
-from tinydx.datasets.folders import SHARES, labelled_files, match_classes, open_folders
-from tinydx.datasets.patients import Patients
-from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out
+from tinydx.datasets.folders import SHARES, labelled_files, match_classes, open_folders, set_aside
+from tinydx.datasets.owners import owned
+from tinydx.datasets.patients import Owner, shared
+from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, joined
 from tinydx.datasets.tables import Table, has_columns, read_table
 from tinydx.datasets.terms import CHAPTERS, Term, icd10cm_diagnoses, icd10cm_terms, split_by_group
 from tinydx.diagnosis.inputs import text_statistics
-from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
+from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer, parts_of
 from tinydx.diagnosis.networks import linear_on_tokens, lstm
 from tinydx.layers import Dropout, Embedding, GlobalAveragePooling1D
 from tinydx.layers.declared import expect_run
@@ -67,6 +68,8 @@ LABEL_COLUMNS = (
     "label", "labels", "class", "category", "condition", "condition_label", "diagnosis", "disease", "prognosis", "target",
     "specialty", "medical_specialty", "section_header", "chapter", "y",
 )  # fmt: skip
+PATIENT_COLUMNS = ("patient", "patient_id", "patientid", "subject", "subject_id")
+SITE_COLUMNS = ("site", "hospital", "centre", "center")
 
 
 class Schedule(NamedTuple):
@@ -99,21 +102,32 @@ class TextKind(Kind):
     network = "a bag of words"
     networks = ("mean", "linear", "lstm")
     synthetic_title = synthetic_notice = ""  # there are no synthetic texts
+    copied = "equal but for capitals and spaces"
     columns, panel_height = 3, 1.5
     features_name = "TF-IDF of words and pairs"
 
     def open_study(
-        self, path: str | Path | None, *, size: int | None, limit: int | None, seed: int, patient: str | None = None
+        self,
+        path: str | Path | None,
+        *,
+        size: int | None,
+        limit: int | None,
+        seed: int,
+        patient: str | None = None,
+        site: str | None = None,
     ) -> Study:
         if path is None:
             return _icd10cm(size, limit, seed)
         path = Path(path)
         if path.suffix.lower() not in TABLES and not _tables_in(path):
-            return _folders(path, size, limit, seed, patient)
-        if patient is not None:
-            raise ValueError(f"--patient is for folders of files: {path} is a table")
-        names, splits, notes = open_table(path, limit, seed)
-        return _study(path.name, names, splits, notes, size)
+            return _folders(path, size, limit, seed, patient, site)
+        names, splits, notes, rows = open_table(path, limit, seed, patient, site)
+        return _study(path.name, names, splits, notes, size, rows)
+
+    def learn_reading(self, study: Study) -> Study:
+        """The vocabulary comes from the training texts; how much of a text is read stays as it is."""
+        train, size = study.train, study.preprocessing["size"]
+        return replace(study, preprocessing=choose_reading(list(train.x), train.y.tolist(), size))
 
     def plan(self, study: Study, options: Options) -> Plan:
         plan = super().plan(study, options)
@@ -151,6 +165,9 @@ class TextKind(Kind):
 
     def plain_batches(self, study: Study, part: Examples, batch: int) -> Any:
         return data.batches(ids_of(part.x, study.preprocessing), part.y, batch_size=batch)
+
+    def copies(self, x: np.ndarray) -> list[tuple[int, int]]:
+        return super().copies(np.array([" ".join(text.casefold().split()) for text in x], object))
 
     def features(self, study: Study, part: Examples) -> np.ndarray:
         """TF-IDF of the words and pairs of words that occur in at least two training texts; the most frequent up to `COLUMNS`."""
@@ -199,8 +216,8 @@ class TextKind(Kind):
             if split and split not in tables:
                 raise ValueError(f"{path} has no {split} table: leave out --split")
             rows = [row for name in tables if split in (None, name) for row in _rows(tables[name])[0]]
-            labels = match_classes([label for _, label in rows], class_names, str(path))
-            return _examples([(text, k) for (text, _), k in zip(rows, labels, strict=True)])
+            labels = match_classes([row.label for row in rows], class_names, str(path))
+            return _examples([(row.text, k) for row, k in zip(rows, labels, strict=True)])
         files = labelled_files(path, class_names, split, _find_texts)
         _check_files([file for file, _ in files])
         return _examples([(_read_file(file), k) for file, k in files])
@@ -359,9 +376,25 @@ class TfIdf:
 Labelled = list[tuple[str, int]]  # (text, class number)
 
 
-def _study(source: str, names: list[str], splits: dict[str, Labelled], notes: list[str], size: int | None) -> Study:
-    """A study of labelled texts, with the vocabulary of its training texts."""
-    parts = {split: _examples(splits[split]) for split in SPLITS}
+class Row(NamedTuple):
+    """A row of a table; patient and site are "" where it has no such column."""
+
+    text: str
+    label: str
+    patient: str = ""
+    site: str = ""
+
+
+def _study(
+    source: str,
+    names: list[str],
+    splits: dict[str, Labelled],
+    notes: list[str],
+    size: int | None,
+    rows: dict[str, Row] | None = None,
+) -> Study:
+    """A study of labelled texts, with the vocabulary of its training texts; rows of a table say whose each text is."""
+    parts = {split: _with_columns(_examples(splits[split]), rows or {}) for split in SPLITS}
     how = choose_reading(list(parts["train"].x), parts["train"].y.tolist(), size)
     form = f"{how['size']} {unit(how)}"
     return Study(source, names, parts["train"], parts["val"], parts["test"], False, notes, how, "texts", form)
@@ -370,6 +403,15 @@ def _study(source: str, names: list[str], splits: dict[str, Labelled], notes: li
 def _examples(labelled: Labelled) -> Examples:
     """Labelled texts as arrays."""
     return Examples(_as_array([text for text, _ in labelled]), np.array([k for _, k in labelled], np.int64))
+
+
+def _with_columns(part: Examples, rows: dict[str, Row]) -> Examples:
+    """Texts of a table with the columns patient and site of their rows, where it has them."""
+    if any(row.patient for row in rows.values()):
+        part = part._replace(patient=_as_array([rows[text].patient for text in part.x]))
+    if any(row.site for row in rows.values()):
+        part = part._replace(site=_as_array([rows[text].site for text in part.x]))
+    return part
 
 
 def _as_array(texts: Sequence[str]) -> np.ndarray:
@@ -408,15 +450,18 @@ def _limited(texts: Labelled, limit: int | None) -> Labelled:
     return [texts[i] for i in kept]
 
 
-def _folders(path: Path, size: int | None, limit: int | None, seed: int, patient: str | None) -> Study:
+def _folders(
+    path: Path, size: int | None, limit: int | None, seed: int, patient: str | None, site: str | None
+) -> Study:
     """The study of class folders of .txt files."""
     if path.is_file():
         raise ValueError(f"{path} is not a table (.csv, .tsv): give one, or one folder of .txt files for each class")
     texts: dict[str, Any] = {"noun": "texts", "find": _find_texts, "check": _check_files}
     names, files, notes = open_folders(path, seed=seed, limit=limit, patient=patient, **texts)
     study = _study(path.name, names, {k: [(_read_file(file), c) for file, c in files[k]] for k in SPLITS}, notes, size)
-    parts = {k: getattr(study, k)._replace(files=[file for file, _ in files[k]]) for k in SPLITS}
-    return replace(study, **parts, patients=Patients(str(path), patient))
+    whole = joined([getattr(study, k) for k in SPLITS])._replace(files=[file for k in SPLITS for file, _ in files[k]])
+    train, val, test = parts_of(owned(whole, str(path), patient, site), [len(files[k]) for k in SPLITS])
+    return replace(study, train=train, val=val, test=test)
 
 
 def _find_texts(folder: Any, classes: Sequence[str] | None = None) -> dict[str, list[str]]:
@@ -438,44 +483,61 @@ def _read_file(path: str) -> str:
     return read_text(path, LONGEST)
 
 
-def open_table(path: Path, limit: int | None, seed: int) -> tuple[list[str], dict[str, Labelled], list[str]]:
+def open_table(
+    path: Path, limit: int | None, seed: int, patient: str | None = None, site: str | None = None
+) -> tuple[list[str], dict[str, Labelled], list[str], dict[str, Row]]:
     """A table with a column of texts and one of labels, split into parts; or a folder of tables named train, val and test.
 
-    Rows with the same text stay together: the second one is left out.
+    Rows with the same text stay together: the second one is left out. With a column of patients, all texts of a patient are in
+    one of the parts that are made here.
 
     Arguments: path of a .csv or .tsv file, or of the folder; limit, at most how many texts of each class and split (None: all);
-    seed of the splits that are made here.
-    Returns: (class names, {"train", "val", "test"}: [(text, class number)], notes on what was done).
+    seed of the splits that are made here; patient, site, names of columns (None: the usual ones, where there are such).
+    Returns: (class names, {"train", "val", "test"}: [(text, class number)], notes on what was done, the row of each text).
     Raises: FileNotFoundError; ValueError for a table that cannot be used, which names the row or column.
     """
     tables = _tables_in(path) if path.is_dir() else {"train": path}
-    read = {split: _rows(tables[split]) for split in ("test", "val", "train") if split in tables}
-    names = sorted({label for _, label in read["train"][0]})
+    read = {split: _rows(tables[split], patient, site) for split in ("test", "val", "train") if split in tables}
+    names = sorted({row.label for row in read["train"][0]})
     if len(names) < 2:
         raise ValueError(f"{path} holds one class only, {names[0]!r}: a diagnosis needs at least two labels")
-    lines = [Copy(text, label, "", f"{tables[k].name} row {i}") for k in read for i, (text, label) in enumerate(read[k][0], 2)]
-    notes, seen = [*read["train"][1], *check_copies(lines, "texts")], set[str]()
+    lines = [Copy(r.text, r.label, "", f"{tables[k].name} row {i}") for k in read for i, r in enumerate(read[k][0], 2)]
+    notes, kept_rows = [*read["train"][1], *check_copies(lines, "texts")], dict[str, Row]()
     parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for split, (rows, _) in read.items():  # the test first: a text that is in two splits is left out of training
-        if unknown := sorted({label for _, label in rows} - set(names)):
+        if unknown := sorted({row.label for row in rows} - set(names)):
             raise ValueError(f"{tables[split]} has the label {unknown[0]!r}, but training has {', '.join(names)}")
-        first = {text: names.index(label) for text, label in reversed(rows) if text not in seen}
-        kept = [text for text in dict.fromkeys(text for text, _ in rows) if text in first]
+        first = {row.text: row for row in reversed(rows) if row.text not in kept_rows}
+        kept = [text for text in dict.fromkeys(row.text for row in rows) if text in first]
         if len(kept) < len(rows):
             notes.append(f"{len(rows) - len(kept)} rows repeat the text of another row and were left out")
-        seen.update(kept)
-        parts[split] = _as_array(kept), np.array([first[text] for text in kept])
-    made: list[str] = []
+        kept_rows |= first
+        parts[split] = _as_array(kept), np.array([names.index(first[text].label) for text in kept])
+    owners = {split: {text: Owner(kept_rows[text].patient or None, "patient") for text in x} for split, (x, _) in parts.items()}
+    notes += shared(owners, "texts")
+    unit, made = "patient" if any(row.patient for row in kept_rows.values()) else "text", list[str]()
     for split in ("test", "val"):
         if split not in parts:
-            parts["train"], parts[split] = hold_out(*parts["train"], SHARES[split], seed)
+            (x, y), share = parts["train"], SHARES[split]
+            if unit == "text":
+                parts["train"], parts[split] = hold_out(x, y, share, seed)
+            else:
+                parts["train"], parts[split] = _patients_aside(x, y, share, seed, names, kept_rows)
             made.insert(0, f"{len(parts[split][1])} for {'the test' if split == 'test' else 'validation'}")
     if made:
-        notes.append(f"split text by text: {', '.join(made)}")
+        notes.append(f"split {unit} by {unit}: {', '.join(made)}")
     if len(np.unique(parts["train"][1])) < len(names):
         raise ValueError(f"{path} has too few texts of one label to set some aside: give at least 3 of each")
     labelled = lambda part: [(str(text), int(k)) for text, k in zip(*part, strict=True)]  # noqa: E731
-    return names, {k: _limited(labelled(parts[k]), limit) for k in SPLITS}, notes
+    return names, {k: _limited(labelled(parts[k]), limit) for k in SPLITS}, notes, kept_rows
+
+
+def _patients_aside(x: np.ndarray, y: np.ndarray, share: float, seed: int, names: list[str], rows: dict[str, Row]) -> Any:
+    """`hold_out` for texts (N,), all of a patient on one side."""
+    number: dict[str, int] = {}
+    group = {text: number.setdefault(rows[text].patient, len(number)) for text in x}
+    parts = set_aside([(str(text), int(k)) for text, k in zip(x, y, strict=True)], share, seed, group, names)
+    return tuple((_as_array([text for text, _ in part]), np.array([k for _, k in part], np.int64)) for part in parts)
 
 
 def _tables_in(folder: Path) -> dict[str, Path]:
@@ -490,8 +552,8 @@ def _tables_in(folder: Path) -> dict[str, Path]:
     return found if "train" in found else {}
 
 
-def _rows(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
-    """(text, label) of a table's rows, and a note on columns with other names; ValueError names the line where one is missing."""
+def _rows(path: Path, patient: str | None = None, site: str | None = None) -> tuple[list[Row], list[str]]:
+    """A table's rows, and a note on columns with other names; ValueError names the line where a text or label is missing."""
     table = read_table(path, has_columns(TEXT_COLUMNS, LABEL_COLUMNS))
     if not table.rows:
         raise ValueError(f"{path} has no rows: expected a header with the columns text and label, then one text a row")
@@ -504,7 +566,27 @@ def _rows(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
     _check_spelling(path, [(row.line, row.fields[label].strip()) for row in table.rows])
     names = table.header[text], table.header[label]
     notes = [] if names == ("text", "label") else [f"texts are in the column {names[0]!r}, labels in {names[1]!r}"]
-    return [(row.fields[text][:LONGEST], row.fields[label].strip()) for row in table.rows], notes
+    patients = _owners(table, patient, PATIENT_COLUMNS, each=True)
+    sites = _owners(table, site, SITE_COLUMNS, each=False)
+    found = zip(table.rows, patients, sites, strict=True)
+    return [Row(row.fields[text][:LONGEST], row.fields[label].strip(), who, where) for row, who, where in found], notes
+
+
+def _owners(table: Table, name: str | None, known: Sequence[str], each: bool) -> list[str]:
+    """The column of patients or sites, "" of every row where there is none.
+
+    Arguments: name that the user gives (None: one of the known names, where there is one); each, whether an empty field is one
+    of its own (False: it makes the column useless, which is an error where the user named it).
+    """
+    column = table.find(known) if name is None else _column(table, [name])
+    if column is None:
+        return [""] * len(table.rows)
+    values = [row.fields[column].strip() for row in table.rows]
+    if each:
+        return [value or f"line {row.line}" for value, row in zip(values, table.rows, strict=True)]
+    if "" in values and name is not None:
+        raise ValueError(f"{table.path}, line {table.rows[values.index('')].line}: the {name} is empty")
+    return [""] * len(values) if "" in values else values
 
 
 def _check_spelling(path: Path, labels: Iterable[tuple[int, str]]) -> None:

@@ -88,7 +88,7 @@ def _referral(run: Run, outputs: np.ndarray, alpha: float) -> dict[str, Any]:
     """On the test: the share whose set is not one class alone, the error of the rest, and how often sets hold the true class."""
     y, inside = run.study.test.y, deciding.sets(run.model, outputs, alpha)
     answered, held = inside.sum(axis=1) == 1, inside[np.arange(len(y)), y]
-    row: dict[str, Any] = {"alpha": float(alpha), "finite": not inside.all(), "answered": int(answered.sum())}
+    row: dict[str, Any] = {"alpha": float(alpha), "answered": int(answered.sum())}
     row |= _share("referred", ~answered) | _share("error", ~held[answered]) | _share("coverage", held)
     of_class = [float(held[y == k].mean()) for k in range(len(run.study.class_names)) if (y == k).any()]
     return row | {"lowest_class_coverage": min(of_class)}

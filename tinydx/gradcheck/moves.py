@@ -1,0 +1,229 @@
+"""Changes in where a backward puts and takes its numbers: transposes, axes, indices, loops, orders.
+
+Each kind gives `Edit`s for a `Scene`, as in changes.py.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tinydx.gradcheck.edits import Edit, parsed, text
+from tinydx.gradcheck.scene import REDUCTIONS, Scene, is_call, with_factor
+from tinydx.gradcheck.seen import is_whole
+
+AXES = (0, 1, -1, 2, None, (0, 1), (1, 2), (0, 2), (0, 1, 2), (0, 2, 3), (2, 3))
+
+
+def transposes(s: Scene) -> Iterator[Edit]:
+    """A matrix transposed or not, and the order of a product's operands."""
+    for p in s.places:
+        n = p.node
+        if isinstance(n, ast.Attribute) and n.attr == "T":
+            yield Edit("transposed one matrix too many", [p], n.value, 0)
+            yield Edit(".T on a stack", [p], parsed(f"({ast.unparse(n.value)}).swapaxes(-1, -2)"), 0)
+        if isinstance(n, ast.BinOp) and isinstance(n.op, ast.MatMult):
+            yield Edit("operands in the wrong order", [p], ast.BinOp(n.right, n.op, n.left), 0)
+            for left, right in ((1, 0), (0, 1), (1, 1)):
+                new = ast.BinOp(_t(n.left) if left else n.left, n.op, _t(n.right) if right else n.right)
+                yield Edit("not transposed", [p], new, 0)
+        if is_call(n, "dot", "matmul", "outer") and len(n.args) == 2:
+            for i in (0, 1):
+                yield Edit("not transposed", [p], ast.Call(n.func, [_t(a) if j == i else a for j, a in enumerate(n.args)], []), 0)
+            yield Edit("operands in the wrong order", [p], ast.Call(n.func, n.args[::-1], []), 0)
+        shape = s.seen.shape(n) if isinstance(n, ast.expr) else None
+        if shape is not None and len(shape) > 2 and isinstance(p.parent, ast.Attribute):
+            for i, j in itertools.combinations(range(len(shape)), 2):
+                yield Edit("not transposed", [p], parsed(f"({ast.unparse(n)}).swapaxes({i}, {j})"), 1)
+    for p in s.values():
+        shape = s.seen.shape(p.node) or ()
+        if len(shape) == 2:
+            yield Edit("not transposed", [p], _t(p.node), 0)
+        if len(shape) > 2:
+            yield Edit("not transposed", [p], parsed(f"({ast.unparse(p.node)}).swapaxes(-1, -2)"), 1)
+
+
+def _t(node: ast.expr) -> ast.expr:
+    return node.value if isinstance(node, ast.Attribute) and node.attr == "T" else ast.Attribute(node, "T", ast.Load())
+
+
+def axes(s: Scene) -> Iterator[Edit]:
+    """Another axis, keepdims, a mean for a sum, a sum that is missing."""
+    for p in s.places:
+        n = p.node
+        if not is_call(n, *REDUCTIONS) or not isinstance(n.func, ast.Attribute):
+            continue
+        of_module = isinstance(n.func.value, ast.Name) and n.func.value.id in ("np", "numpy")
+        first = n.args[:1] if of_module else []
+        base = len(s.seen.shape(first[0] if first else n.func.value) or ())
+        keywords = {k.arg: k.value for k in n.keywords}
+        given: Any = keywords.get("axis", n.args[len(first)] if len(n.args) > len(first) else ast.Constant(None))
+        rest = [k for k in n.keywords if k.arg not in ("axis", "keepdims")]
+        choices = [a for a in AXES if a is None or max(np.atleast_1d(a)) < base]
+        for keep in (True, False):
+            for new in (given, *map(_constant, choices)):
+                made = [*rest, ast.keyword("axis", new), *([ast.keyword("keepdims", ast.Constant(True))] if keep else [])]
+                name = "sum over the wrong axis" if new is not given else "keepdims"
+                yield Edit(name, [p], ast.Call(n.func, first, made), 0 if new is not given else 1)
+        other = {"sum": "mean", "mean": "sum", "max": "sum"}.get(n.func.attr)
+        if other:
+            made_call = ast.Call(ast.Attribute(n.func.value, other, ast.Load()), n.args, n.keywords)
+            yield Edit(f"{n.func.attr} instead of {other}", [p], made_call, 0)
+    for p in s.terms():
+        shape = s.seen.shape(p.node) or ()
+        for axis in [a for a in (-1, 0, 1, (0, 1), (0, 1, 2)) if shape and max(np.atleast_1d(a)) < len(shape)]:
+            summed = parsed(f"({ast.unparse(p.node)}).sum({axis!r}, keepdims=True)")
+            yield Edit("sum forgotten", [p], summed, 1 if p in s.values() else 2)
+
+
+def _constant(value: Any) -> ast.expr:
+    return parsed(repr(value))
+
+
+def accumulated(s: Scene) -> Iterator[Edit]:
+    """= where += is meant, and the other way round; += where an index occurs twice."""
+    for p in s.places:
+        n = p.node
+        if isinstance(n, ast.Assign) and len(n.targets) == 1 and isinstance(n.targets[0], ast.Subscript | ast.Name):
+            yield Edit("= instead of +=", [p], ast.AugAssign(n.targets[0], ast.Add(), n.value), 0)
+        if isinstance(n, ast.AugAssign):
+            yield Edit("+= instead of =", [p], ast.Assign([n.target], n.value), 0)
+        target: Any = n.target if isinstance(n, ast.AugAssign) else n.targets[0] if isinstance(n, ast.Assign) else None
+        adds = isinstance(n, ast.Assign) or (isinstance(n, ast.AugAssign) and isinstance(n.op, ast.Add))
+        if adds and isinstance(target, ast.Subscript) and _repeats(s, target.slice):
+            call = parsed("__import__('numpy').add.at()")
+            where = ast.Subscript(parsed("__import__('numpy').s_"), target.slice, ast.Load())
+            call.args = [_loaded(target.value), where, n.value]  # type: ignore[attr-defined]
+            told = "an index that occurs several times keeps only one of them here: use np.add.at"
+            yield Edit("repeated index: one of them is kept", [p], ast.Expr(call), 0, told)
+
+
+def _repeats(s: Scene, index: ast.expr) -> bool:
+    """Whether an index is an array of whole numbers in which one occurs twice."""
+    for part in index.elts if isinstance(index, ast.Tuple) else [index]:
+        value = s.seen.at.get(id(part))
+        if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and len(np.unique(value)) < value.size:
+            return True
+    return False
+
+
+def _loaded(node: ast.expr) -> ast.expr:
+    return parsed(ast.unparse(node))
+
+
+def indices(s: Scene) -> Iterator[Edit]:
+    """An index off by one, a slice elsewhere, a range too short or in the other direction, a stride forgotten."""
+    loops = s.loops
+    for p in s.places:
+        n = p.node
+        moves = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Add | ast.Sub)
+        if isinstance(n, ast.Constant) and type(n.value) is int and (moves or _indexes(p)):
+            for new in (n.value - 1, n.value + 1):
+                yield Edit("index off by one", [p], ast.Constant(new), 1)
+            for name in loops if _indexes(p) and not isinstance(p.parent, ast.Slice) else ():
+                yield Edit(f"index {n.value} instead of {name}", [p], ast.Name(name, ast.Load()), 1)
+        if is_call(n, "range"):
+            yield Edit("loop in the wrong direction", [p], ast.Call(ast.Name("reversed", ast.Load()), [n], []), 0)
+            for i in range(len(n.args)):
+                for op in (ast.Add(), ast.Sub()):
+                    made = [ast.BinOp(b, op, ast.Constant(1)) if j == i else b for j, b in enumerate(n.args)]
+                    yield Edit("loop one step short or long", [p], ast.Call(n.func, made, []), 0)
+        if is_call(n, "reversed") and n.args:
+            yield Edit("loop in the wrong direction", [p], n.args[0], 0)
+        if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Load):
+            yield Edit("flipped, or cut, where it should not be", [p], n.value, 0)
+            if "::-1" in (source := ast.unparse(n)):
+                yield Edit("flipped where it should not be", [p], parsed(source.replace("::-1", ":")), 0)
+            if isinstance(n.slice, ast.BinOp) and isinstance(n.slice.op, ast.Sub):
+                for name, extra in s.alike(n):  # hs[t - 1] at t = 0
+                    whole = parsed(f"({ast.unparse(n)} if {ast.unparse(n.slice.left)} > 0 else {name})")
+                    yield Edit(f"index -1 at t = 0 instead of {name}", [p], whole, 1 + extra)
+            if isinstance(n.slice, ast.Name | ast.Constant):
+                yield Edit("index on the wrong axis", [p], parsed(f"{ast.unparse(n.value)}[:, {ast.unparse(n.slice)}]"), 1)
+        if isinstance(n, ast.Name) and _indexes(p) and is_whole(s.seen.at.get(id(n))):
+            for op in (ast.Sub(), ast.Add()):
+                yield Edit("index off by one", [p], ast.BinOp(n, op, ast.Constant(1)), 1)
+        if isinstance(n, ast.stmt):
+            yield from _strides(s, n, loops)
+    for p in s.terms():
+        for flip in ("[::-1]", "[::-1, ::-1]", "[:, ::-1]", "[..., ::-1]") if s.seen.shape(p.node) else ():
+            yield Edit("not flipped", [p], parsed(f"({ast.unparse(p.node)}){flip}"), 2)
+
+
+def _indexes(p: Any) -> bool:
+    """Whether the place is an index, or one of several."""
+    return isinstance(p.parent, ast.Subscript | ast.Slice) or (isinstance(p.parent, ast.Tuple) and p.field == "elts")
+
+
+def slices(s: Scene) -> Iterator[Edit]:
+    """The same slice at the other end, or further on by a size; all slices of one index that are alike move together."""
+    found: dict[tuple[int, str], list[Any]] = {}
+    for p in s.places:
+        if isinstance(p.node, ast.Slice) and p.node.step is None and (p.node.lower or p.node.upper):
+            found.setdefault((id(p.parent), ast.unparse(p.node)), []).append(p)
+    for places in found.values():
+        n = places[0].node
+        low, high = (ast.unparse(b) if b else "" for b in (n.lower, n.upper))
+        new = _other_ends(low, high)
+        for size, value, extra in s.names():
+            if is_whole(value) and not extra:
+                new += [f"({low or 0}) + {size} : ({high}) + {size}" if high else f"({low}) + {size} :"]
+                new += [f"({low}) + {size} :"] if low and high else []
+        for source in dict.fromkeys(new):
+            made = parsed(f"x[{source}]").slice  # type: ignore[attr-defined]
+            yield Edit("slice in the wrong place", places, made, 2, f"`{low}:{high}` should be `{source}`")
+
+
+def _other_ends(low: str, high: str) -> list[str]:
+    """Slices of the same length at the other end, or in the middle."""
+    if high.startswith("-") and not low:
+        return [f"{high[1:]}:", f"({high[1:]}) // 2 : -(({high[1:]}) // 2)"]
+    if low and not high:
+        return [f":-({low})", f":{low}"]
+    return [f"-({high}):", f"{high}:"] if high and not low else []
+
+
+def _strides(s: Scene, statement: ast.stmt, loops: list[str]) -> Iterator[Edit]:
+    """Loop variables of one statement that should be multiplied by a stride, or by a size."""
+    uses = [p for p in s.loads() if p.home == id(statement) and p.node.id in loops and not isinstance(p.parent, ast.Compare)]
+    uses = [p for p in uses if not (isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Mult))]
+    for name, value, extra in s.names():
+        if is_whole(value) and name not in loops and not extra and value > 1:
+            for chosen in {tuple(x) for x in itertools.combinations([p.node.id for p in uses], 2)} | {tuple(loops[-2:])}:
+                some = [p for p in uses if p.node.id in chosen]
+                if some:
+                    new = with_factor(ast.Name(name, ast.Load()))
+                    yield Edit(f"{name} forgotten", some, new, 2, f"multiply {' and '.join(sorted(set(chosen)))} by {name}")
+
+
+def orders(s: Scene) -> Iterator[Edit]:
+    """Axes of a transpose, parts of a concatenation, gradients of a return in another order."""
+    for p in s.places:
+        n = p.node
+        joined = is_call(p.parent, "concatenate", "hstack", "vstack", "stack", "column_stack", "transpose", "tensordot", "sum")
+        assigned = isinstance(p.parent, ast.Assign) and p.field == "value"
+        ordered = joined or assigned or isinstance(p.parent, ast.Return | ast.Lambda | ast.keyword)
+        if ordered and isinstance(n, ast.Tuple | ast.List) and 2 <= len(n.elts) <= 4:
+            numbers = all(isinstance(e, ast.Constant) for e in n.elts)
+            name = "axes in another order" if numbers else "parts in the wrong order"
+            for order in itertools.permutations(n.elts):
+                if list(order) != n.elts:
+                    yield Edit(name, [p], type(n)(list(order), n.ctx), 0)
+        if is_call(n, "transpose") and 2 <= len(n.args) <= 4:
+            for order in itertools.permutations(n.args):
+                if list(order) != n.args:
+                    yield Edit("axes in another order", [p], ast.Call(n.func, list(order), []), 0)
+        if isinstance(n, ast.Constant) and isinstance(n.value, bool):
+            yield Edit(f"{n.value} instead of {not n.value}", [p], ast.Constant(not n.value), 1)
+        if is_call(n, "tile") and len(n.args) == 2 and isinstance(n.args[1], ast.Tuple):
+            made = ast.unparse(n.args[0])
+            for axis, count in enumerate(n.args[1].elts):
+                made = f"__import__('numpy').repeat({made}, {text(count)}, axis={axis})"
+            yield Edit("tile instead of repeat", [p], parsed(made), 1, "repeat each number, np.repeat; np.tile repeats the whole")
+
+
+MOVES = transposes, axes, accumulated, indices, slices, orders

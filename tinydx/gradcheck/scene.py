@@ -1,0 +1,150 @@
+"""What the kinds of changes know of a learner's function: its places, its names with their values, which of them fit where."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinydx.gradcheck.edits import Place, parsed
+from tinydx.gradcheck.seen import Seen, is_float, is_whole
+
+REDUCTIONS = ("sum", "mean", "max", "min", "prod")
+NEW = 2  # how much less likely a name is that the learner did not have
+
+
+@dataclass
+class Scene:
+    """A function's places, and what is known of its names.
+
+    Arguments: places; seen, the values of one run; own, names of the function with their values; offered, names that it could
+    have used, such as "y"; dy, the name of the gradient that comes in; frozen, sizes of inputs that could not be made larger.
+    """
+
+    places: list[Place]
+    seen: Seen
+    own: dict[str, Any]
+    offered: dict[str, Any]
+    dy: str
+    frozen: Collection[int]
+
+    def __post_init__(self) -> None:
+        stores = [p.node for p in self.places if isinstance(p.node, ast.Name) and isinstance(p.node.ctx, ast.Store)]
+        targets = [p.node.target for p in self.places if isinstance(p.node, ast.For)]
+        self.divisions = [n for p in self.places if isinstance(n := p.node, ast.BinOp) and isinstance(n.op, ast.Div)]
+        self.loops = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+        self.made_at: dict[str, int] = {}
+        for n in stores:
+            self.made_at[n.id] = min(n.lineno, self.made_at.get(n.id, n.lineno))
+
+    def known(self, name: str, node: ast.AST) -> bool:
+        """Whether a name has its value already where this stands."""
+        return self.made_at.get(name, 0) < getattr(node, "lineno", 0) or name not in self.made_at
+
+    def names(self) -> Iterator[tuple[str, Any, int]]:
+        """All names with their values, and how much less likely they are."""
+        yield from ((n, v, 0) for n, v in self.own.items())
+        yield from ((n, v, NEW) for n, v in self.offered.items() if n not in self.own)
+
+    def fitting(self, node: ast.AST) -> list[tuple[str, int]]:
+        """Names of arrays with which an expression can be multiplied without a change of its shape, or of its degree in dy."""
+        return [(n, extra) for n, extra in self.alike(node) if self.seen.degree_of(n) != 1]
+
+    def alike(self, node: ast.AST) -> list[tuple[str, int]]:
+        """Names of arrays that broadcast to an expression's shape."""
+        shape = self.seen.shape(node)
+        if shape is None:
+            return []
+        fit = [(n, e) for n, v, e in self.names() if is_float(v) and np.ndim(v) and broadcasts(np.shape(v), shape)]
+        return [(n, e) for n, e in fit if self.known(n, node)]
+
+    def near(self, suspects: Callable[[int], bool]) -> Scene:
+        """The same scene with the places in these statements only."""
+        other = copy.copy(self)
+        other.places = [p for p in self.places if suspects(p.home)]
+        return other
+
+    def loads(self) -> list[Place]:
+        """The places where a name is used, other than as a function."""
+        return [p for p in self.places if isinstance(p.node, ast.Name) and isinstance(p.node.ctx, ast.Load) and not is_func(p)]
+
+    def values(self) -> list[Place]:
+        """What is assigned, added or returned: whole values, where a factor or a term may be missing."""
+        whole = {id(p.node) for p in self.places if isinstance(p.parent, ast.Return | ast.Lambda | ast.Assign)}
+        found = []
+        for p in self.places:
+            is_value = isinstance(p.parent, ast.Assign | ast.AugAssign) and p.field == "value"
+            of_tuple = isinstance(p.parent, ast.Tuple) and p.field == "elts" and id(p.parent) in whole
+            returned = isinstance(p.parent, ast.Return | ast.Lambda) and p.field in ("value", "body")
+            stored = isinstance(getattr(p.node, "ctx", None), ast.Store)
+            if (is_value or of_tuple or returned) and not stored and not isinstance(p.node, ast.Tuple | ast.Starred):
+                found.append(p)
+        return found
+
+    def terms(self) -> list[Place]:
+        """Whole values, and the terms and operands of which they are made."""
+        found = self.values()
+        for p in self.places:
+            sums = [n for n in (p.parent, p.node) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Add | ast.Sub)]
+            of_sum = bool(sums)
+            operand = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.MatMult)
+            passed = isinstance(p.parent, ast.Call) and p.field == "args"
+            base = isinstance(p.parent, ast.Attribute) and not isinstance(p.parent.value, ast.Attribute)
+            simple = isinstance(p.node, ast.Name | ast.BinOp | ast.Subscript) or is_call(p.node)
+            minus = isinstance(p.node, ast.UnaryOp) and isinstance(p.node.op, ast.USub)
+            if isinstance(p.node, ast.expr) and (of_sum or minus or ((operand or passed or base) and simple)):
+                found.append(p)
+        return list({id(p.node): p for p in found}.values())
+
+    def sizes(self) -> list[tuple[int, list[str]]]:
+        """Whole numbers that count something, each with the ways to write it."""
+        written: dict[int, list[str]] = {}
+        for n, v, _ in self.names():
+            if is_whole(v) and v > 1:
+                written.setdefault(int(v), []).insert(0, n)
+        for n, v, _ in sorted(self.names(), key=lambda name: name[0] in self.made_at):  # what came in before what was made
+            if isinstance(v, np.ndarray) and v.ndim:
+                counts = [
+                    (v.shape[0], f"len({n})"),
+                    *((v.shape[i], f"{n}.shape[{i}]") for i in range(1, v.ndim)),
+                    (v.size, f"{n}.size"),
+                ]
+                for count, how in counts:
+                    if count > 1:
+                        written.setdefault(count, []).append(how)
+        return [(count, ways[:6]) for count, ways in written.items()]
+
+
+def broadcasts(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
+    padded = (1,) * (len(into) - len(shape)) + shape
+    return len(shape) <= len(into) and all(a in (1, b) for a, b in zip(padded, into, strict=True))
+
+
+def is_func(p: Place) -> bool:
+    return isinstance(p.parent, ast.Call) and p.field == "func"
+
+
+def is_call(node: Any, *names: str) -> bool:
+    """Whether the node calls a function or method (of one of these names, if any)."""
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+    return not names or name in names
+
+
+def times(node: Any, factor: ast.expr) -> ast.BinOp:
+    return ast.BinOp(node, ast.Mult(), factor)
+
+
+def with_factor(factor: ast.expr) -> Callable[[Any], ast.BinOp]:
+    """Multiplies what stands in a place by this."""
+    return lambda node: times(node, factor)
+
+
+def joined_to(op: ast.operator, source: str) -> Callable[[Any], ast.BinOp]:
+    """Adds, subtracts or divides what stands in a place by this."""
+    return lambda node: ast.BinOp(node, op, parsed(source))
