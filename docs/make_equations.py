@@ -1,4 +1,4 @@
-"""Writes docs/equations.md from the op table: `python docs/make_equations.py`.
+"""Writes docs/equations.md from the op table and the methods of tinydx.explain: `python docs/make_equations.py`.
 
 Each equation of the document has a number there, its LaTeX, its op, and where its NumPy, its gradient, its kernels, its
 lesson and its exercise stand. tests/test_docs.py holds the page current.
@@ -6,10 +6,14 @@ lesson and its exercise stand. tests/test_docs.py holds the page current.
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tinydx import cards, exercises
+from tinydx import cards, exercises, explain
+from tinydx.explain import checks
 from tinydx.lessons import all_lessons
 from tinydx.op import TABLE, Op
 
@@ -30,8 +34,8 @@ FORMULAS = (
 TAUGHT_AS = {"simple_rnn": "simple_rnn_step", "rnn_output": "dense"}  # the same formula for one step, or in another layer
 HEAD = """# Equations
 
-Made from the op table by `python docs/make_equations.py`. [document.md](document.md) describes the document. `tinydx card NAME`
-prints an op with its equation, its loops, its NumPy code and its gradient.
+Made from the op table, and from `tinydx/explain/`, by `python docs/make_equations.py`. [document.md](document.md) describes the
+document. `tinydx card NAME` prints an op with its equation, its loops, its NumPy code and its gradient.
 
 In a file of `tinydx/ops/`, the op `NAME` is the function under `@op`, its gradient the function under `@backward_of(NAME)`,
 and the equation index by index the function under `@literal_of(NAME)`.
@@ -50,6 +54,18 @@ OTHERS = """
 | op | equation | source | NumPy and gradient | kernels |
 |---|---|---|---|---|
 """
+
+
+EXPLANATIONS = """
+## What explains an answer
+
+$s_c$ is the logit of class c, $M$ or $L$ the map. [explain.md](explain.md) says what each method cannot say. Each equation
+stands in the docstring of its function, above the NumPy.
+
+| method | equation | source |
+|---|---|---|
+"""
+METHODS = (*checks.METHODS.values(), explain.shapley_values)
 
 
 def link(path: Path) -> str:
@@ -120,6 +136,17 @@ def other_row(op: Op) -> str:
     return f"| `{op.name}` | ${cell(op)}$ | {op.source} | {op_file(op)} | {kernels_of(op)} |"
 
 
+def explanation_row(method: Callable[..., Any]) -> str:
+    """A row of the table of explanations: the formulas of the docstring's first two paragraphs, and its source."""
+    words = inspect.getdoc(method) or ""
+    before = words.split("Arguments:")[0].split("\n\n")[:2]
+    formulas = [" ".join(found.split()) for found in re.findall(r"\$([^$]+=[^$]+)\$", "\n\n".join(before))]
+    source = " ".join(re.findall(r"^Source: (.+)$", words, re.MULTILINE))
+    file = Path(inspect.getfile(method)).relative_to(ROOT).as_posix()
+    equations = "; ".join(f"${formula}$".replace("|", r"\vert ") for formula in formulas)
+    return f"| [{method.__name__}](../{file}) | {equations} | {source} |"
+
+
 def cell(op: Op) -> str:
     """An equation for a cell of a table, where | would end the cell."""
     return op.equation.replace("|", r"\vert ")
@@ -137,7 +164,8 @@ def page() -> str:
     named = [op for op in rest if "document" in op.source]
     formulas = [formula(k, section, title, TABLE[name]) for k, (section, title, name) in enumerate(FORMULAS, 1)]
     parts = [HEAD, *formulas, NAMED.rstrip("\n"), *map(named_row, named), OTHERS.rstrip("\n")]
-    return "\n".join([*parts, *(other_row(op) for op in rest if op not in named), ""])
+    parts += [*(other_row(op) for op in rest if op not in named), EXPLANATIONS.rstrip("\n")]
+    return "\n".join([*parts, *map(explanation_row, METHODS), ""])
 
 
 if __name__ == "__main__":

@@ -236,13 +236,21 @@ def _add_predict(commands: Any) -> None:
         "as 0.05; where it is not one class alone, a doctor should look",
     )
     p.add_argument("--page", metavar="PAGE.png", help="also write a picture of each input with its answer, and what warns of it")
+    p.add_argument("--explain", metavar="PAGE.png", help="write the page of `tinydx explain` for them, too")
     p.set_defaults(run=_predict)
 
 
 def _predict(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.predicting import predict
 
-    return predict(a.model, a.inputs, refer=a.refer, page=a.page)
+    status = predict(a.model, a.inputs, refer=a.refer, page=a.page)
+    if a.explain:
+        from tinydx.diagnosis.explaining import explain_files
+
+        said: list[str] = []
+        explain_files(a.model, a.inputs, output=a.explain, say=said.append)
+        print(said[-1], file=sys.stderr)  # the page; stdout has its lines from predict
+    return status
 
 
 def _add_explain(commands: Any) -> None:

@@ -24,7 +24,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -195,12 +195,12 @@ class _Canvas:
         return np.einsum("kh,kw->hw", amplitude.real * down, across)
 
 
-def chest_phantom(rng: Rng, abnormal: bool, size: int = 150, *, return_mask: bool = False) -> Any:
+def chest_phantom(rng: Rng, abnormal: bool, size: int = 150, *, return_mask: bool = False, letter: bool = True) -> Any:
     """One synthetic chest X-ray phantom.
 
     Arguments: rng, determines the patient, the film and the opacities (the same generator state gives the same patient, healthy
     or not); abnormal, put opacities in the lungs; size, height and width in pixels, at least 16; return_mask, whether to return
-    the opacities' places, too.
+    the opacities' places, too; letter, draw the lead letter (everything else stays the same without it).
     Returns: float32 (size, size) in [0, 1], bright where the body is dense; with return_mask, the pair of it and a mask, bool
     (size, size), of the pixels whose density opacities raise by `VISIBLE` or more (none in a normal image).
     Raises: ValueError for a size below 16.
@@ -223,7 +223,7 @@ def chest_phantom(rng: Rng, abnormal: bool, size: int = 150, *, return_mask: boo
 
     bones = 0.05 * _ribs(rng, x, y) * (0.4 + 0.6 * air) + 0.08 * _spine(rng, x, y) + 0.06 * _clavicles(rng, x, y)
     density = body * (0.38 + 0.06 * y + 0.1 * heart + bones) - air * rng.uniform(0.20, 0.28)
-    density += _marker(rng, x, y) + air * canvas.blobs(
+    density += letter * _marker(rng, x, y) + air * canvas.blobs(
         _haze(rng, spot, rng.uniform(0.005, 0.03)) + _unevenness(rng) + _vessels(rng)
     )
     opacities = air * 0.8 * -np.expm1(canvas.blobs(_opacities(rng, spot)) / -0.8)  # overlapping grains saturate
@@ -288,6 +288,56 @@ def _numbered(i: int, seed: int, size: int) -> np.ndarray:
     """Phantom number i of a seed, uint8 (size, size); even ones are abnormal."""
     image = chest_phantom(np.random.default_rng((seed, i)), abnormal=i % 2 == 0, size=size)
     return np.rint(255 * image).astype(np.uint8)
+
+
+class Letters(NamedTuple):
+    """Phantoms of which some have a lead letter: a shortcut where the letter tells the class."""
+
+    images: np.ndarray  # uint8 (n, size, size)
+    labels: np.ndarray  # int64 (n,), 0 abnormal, 1 normal
+    lettered: np.ndarray  # bool (n,)
+    letters: np.ndarray  # bool (n, size, size): the rectangle in which the letter is, or would be
+    lungs: np.ndarray  # bool (n, size, size)
+    lesions: np.ndarray  # bool (n, size, size)
+
+
+def make_letter_phantoms(n: int, seed: int = 0, size: int = 64, *, letter: float, opacities: float = 1.0) -> Letters:
+    """n phantoms, labelled abnormal and normal in turn, in which lead letter and opacities tell the class more or less often.
+
+    With letter=1, a model can be right without a look at the lungs: the set on which an explanation must move to the letter.
+
+    Arguments: n; seed; size in pixels; letter, the share of the images whose letter tells the class (1: all that are called
+    abnormal have one, and no other; 0.5: it says nothing); opacities, the same for the opacities.
+    Returns: a `Letters`.
+
+    >>> found = make_letter_phantoms(4, seed=1, letter=1)
+    >>> found.labels.tolist(), found.lettered.tolist()
+    ([0, 1, 0, 1], [True, False, True, False])
+    """
+    labels, draws = np.arange(n) % 2, np.random.default_rng(seed).random((2, n))
+    lettered, ill = ((labels == 0) ^ (draw >= share) for draw, share in zip(draws, (letter, opacities), strict=True))
+    images, masks = np.empty((n, size, size), np.uint8), np.empty((3, n, size, size), bool)
+
+    def make(i: int) -> None:
+        draw = lambda **how: chest_phantom(np.random.default_rng((seed, i)), bool(ill[i]), size, **how)  # noqa: E731
+        image, lesions = draw(letter=bool(lettered[i]), return_mask=True)
+        images[i] = np.rint(255 * image)
+        lungs = lungs_of(np.random.default_rng((seed, i)), size)
+        masks[:, i] = _rectangle(draw(letter=True) - draw(letter=False)), lungs, lesions
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(make, range(n)))
+    return Letters(images, labels, lettered, *masks)
+
+
+def _rectangle(change: np.ndarray) -> np.ndarray:
+    """The rectangle of the pixels that change visibly, with a margin of a 32nd of the image: bool (H, W)."""
+    inside, margin = np.zeros(change.shape, bool), len(change) // 32
+    rows, columns = np.nonzero(np.abs(change) > VISIBLE)
+    if len(rows):
+        top, left = max(0, rows.min() - margin), max(0, columns.min() - margin)
+        inside[top : rows.max() + margin + 1, left : columns.max() + margin + 1] = True
+    return inside
 
 
 def write_phantom_folders(

@@ -1,6 +1,6 @@
 """`tinydx explain MODEL FILE...`: what in each input speaks for the answer, as a picture page and as a page for the browser.
 
-    Kind.read -> x ─┬─ tinydx.explain.METHOD ─> map ─┐
+    Kind.read -> x ─┬─ tinydx.explain.METHOD ─> map ─┬─ Kind.heard ─> the recording, and what the model heard: WAV
                     └─ the input itself ─────────────┴─ a panel for each file ─> PNG, and HTML without a network
 
 All maps of a page have one scale, so that they can be compared. Positive evidence is red, negative is blue; Grad-CAM knows
@@ -13,23 +13,30 @@ import base64
 import io
 import json
 import os
+import sys
+import wave
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinydx.diagnosis import deciding
 from tinydx.diagnosis.finished import kind_of
+from tinydx.diagnosis.kind import Heard
 from tinydx.explain import Explanation
 from tinydx.explain.checks import METHODS, method_named
 from tinydx.files import atomic_write, check_writable
 from tinydx.models import load_model
 from tinydx.names import in_figure, in_html, line, shown
+from tinydx.preprocessing.sound import resample
 
 USUAL = {"image": "grad_cam"}  # of each kind; else integrated gradients
 OTHERWISE = "integrated_gradients"
 MOST = 48  # files on a page
+ROW = 3.4  # of a panel in the picture, in inches
+PLAYABLE = 8000  # Hz, at least: browsers refuse slower recordings
 DISCLAIMER = (
     "A map shows what the model used, not what is true, and not why a patient is ill. Radiologists locate findings better than "
     "such maps do. tinydx is for learning and research. It is not a medical device."
@@ -55,6 +62,7 @@ class Panel(NamedTuple):
     probability: float  # of the class that is called
     positive: float  # probability of the explained class
     truth: str | None
+    heard: Heard | None  # of recordings
 
     @property
     def error(self) -> float | None:
@@ -78,8 +86,10 @@ def explain_files(
     Arguments: model_path; entries, paths of files or folders, or texts; method, a name of `tinydx.explain.checks.METHODS` (None:
     Grad-CAM for images, else integrated gradients); target, the explained class (None: the one that the model calls); output,
     the PNG's path; the page for the browser has the ending .html; say, called with each line.
+    Recordings also become two WAV files each beside the page: what was recorded, and what the model heard.
     Returns: a `Panel` for each entry.
-    Raises: the errors of `load_model` and `Kind.read`; ValueError for an unknown method or class, and too many entries.
+    Raises: the errors of `load_model`; ValueError for an unknown method or class, too many entries, and, once the page of the
+    others is written, for entries that could not be read, which stderr names.
     """
     page = Path(output)
     if page.suffix.lower() != ".png":
@@ -94,21 +104,41 @@ def explain_files(
         raise ValueError(f"{len(entries)} {kind.noun}: a page holds {MOST}; explain them in several runs")
     panels = []
     for entry in entries:
-        x = kind.read(entry, model.preprocessing)
-        found = explain(model, x, target)
+        try:
+            x = kind.read(entry, model.preprocessing)
+        except (OSError, ValueError) as error:
+            print(f"tinydx: {line(error)}", file=sys.stderr)
+            continue
         table = deciding.probabilities(model, model.predict_on_batch(x))
         p, best = table[0], int(deciding.called(model, table)[0])
+        found = explain(model, x, best if target is None else target)
+        parts = kind.parts(entry, model.preprocessing)
+        if parts is not None and found.map.ndim == 2:
+            found = found.named(padded(parts, found.map.shape[1]))
         folder = Path(entry).parent.name
         truth = folder if folder in model.class_names else None
         explained = float(p[model.class_names.index(found.targets[0])])
-        parts = kind.parts(entry, model.preprocessing)
-        panels.append(Panel(entry, x[0], parts, found, model.class_names[best], float(p[best]), explained, truth))
+        played = kind.heard(entry, model.preprocessing, found.map[0])
+        panels.append(Panel(entry, x[0], parts, found, model.class_names[best], float(p[best]), explained, truth, played))
         say(f"{shown(entry)}\t{line(model.class_names[best])}\t{p[best]:.3f}\t{line(found.sentence)}")
+    if not panels:
+        raise ValueError(f"none of {len(entries)} {kind.noun} could be read: no page was written")
     limits = _limit(panels)
     atomic_write(page, picture_page(panels, limits, name))
     atomic_write(page.with_suffix(".html"), browser_page(panels, limits, name))
+    for number, panel in enumerate(panels, 1):
+        if panel.heard is not None:
+            for what, samples in (("recorded", panel.heard.whole), ("heard", panel.heard.part)):
+                atomic_write(page.with_name(f"{page.stem}-{number}-{what}.wav"), wav(samples, panel.heard.rate))
     say(f"Look at {page} or {page.with_suffix('.html')}. {cannot(panels[0].explanation, name)}")
+    if missing := len(entries) - len(panels):
+        raise ValueError(f"{missing} of {len(entries)} {kind.noun} could not be read; {page} shows the others")
     return panels
+
+
+def padded(words: Sequence[str], length: int) -> list[str]:
+    """Words for all places of a text's map: those beyond the text are padding, which has no evidence."""
+    return [*words, *["(padding)"] * (length - len(words))]
 
 
 def cannot(found: Explanation, method: str) -> str:
@@ -171,9 +201,9 @@ def _figure(panels: Sequence[Panel], limit: float, words: str) -> bytes:
     from matplotlib.figure import Figure
 
     with rc_context({"text.parse_math": False, "axes.unicode_minus": False, "font.size": 9}):
-        height = 3.1 * len(panels) + (0.8 if words else 0)
+        height = ROW * len(panels) + (0.8 if words else 0)
         figure = Figure(figsize=(8.5, height), dpi=110, layout="constrained")
-        ratios = [3.1] * len(panels) + [0.8] * bool(words)
+        ratios = [ROW] * len(panels) + [0.8] * bool(words)
         rows: Any = figure.subfigures(len(ratios), 1, height_ratios=ratios, squeeze=False).ravel()
         for row, panel in zip(rows, panels, strict=False):
             left, right = row.subplots(1, 2)
@@ -181,7 +211,8 @@ def _figure(panels: Sequence[Panel], limit: float, words: str) -> bytes:
             mappable = _draw_map(right, panel, limit)
             if mappable is not None:
                 row.colorbar(mappable, ax=right, label="logit")
-            row.suptitle(in_figure(_heading(panel)), fontsize=9)
+            sentence = "\n".join(wrap(in_figure(line(panel.explanation.sentence)), 130))
+            row.suptitle(f"{in_figure(_heading(panel))}\n{sentence}", fontsize=8.5)
             right.set_title(in_figure(f"for {line(panel.explanation.targets[0], 40)}"), fontsize=9)
         if words:
             rows[-1].text(0.02, 0.9, words, va="top", wrap=True, fontsize=8)
@@ -212,11 +243,34 @@ def browser_page(panels: Sequence[Panel], limit: float, method: str) -> str:
         cards.append(
             f'<figure data-facts="{in_html(json.dumps(facts))}" data-name="{in_html(panel.name)}">'
             f'<img alt="{in_html(_heading(panel))}" src="data:image/png;base64,{picture}">'
-            f"<figcaption>{in_html(panel.explanation.sentence)} <b></b></figcaption></figure>"
+            f"{_players(panel)}<figcaption>{in_html(panel.explanation.sentence)} <b></b></figcaption></figure>"
         )
     template = Path(__file__).with_name("explaining.html").read_text("utf-8")
     page = template.replace("{{cannot}}", in_html(cannot(panels[0].explanation, method)))
     return page.replace("{{method}}", in_html(panels[0].explanation.method)).replace("{{cards}}", "\n".join(cards))
+
+
+def _players(panel: Panel) -> str:
+    """Two players for a recording, with the sounds inside the page; nothing for other kinds."""
+    if panel.heard is None:
+        return ""
+    found = []
+    for words, samples in (("recorded", panel.heard.whole), ("what the model heard", panel.heard.part)):
+        data = base64.b64encode(wav(samples, panel.heard.rate)).decode()
+        found.append(f'<label>{words} <audio controls src="data:audio/wav;base64,{data}"></audio></label>')
+    return f"<div>{''.join(found)}</div>"
+
+
+def wav(samples: np.ndarray, rate: int) -> bytes:
+    """A recording (L,), -1 to 1, as a WAV file of 16 bits; slower ones than browsers play are resampled."""
+    if rate < PLAYABLE:
+        samples, rate = resample(samples, rate, PLAYABLE), PLAYABLE
+    peak = max(1.0, float(np.abs(samples).max()))
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes(np.rint(samples / peak * 32767).astype("<i2").tobytes())
+    return buffer.getvalue()
 
 
 assert set(CANNOT) == set(METHODS)

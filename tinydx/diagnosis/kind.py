@@ -54,6 +54,14 @@ class Plan(NamedTuple):
     why: tuple[str, ...] = ()  # a line for each step of the recipe
 
 
+class Heard(NamedTuple):
+    """A recording, and its part that speaks for a class."""
+
+    rate: int  # Hz
+    whole: np.ndarray  # samples (L,)
+    part: np.ndarray  # samples (L,)
+
+
 class Kind:
     """A kind of data: its words, and the parts of a diagnosis that depend on it."""
 
@@ -186,6 +194,10 @@ class Kind:
 
     def parts(self, entry: str, preprocessing: dict[str, Any]) -> list[str] | None:
         """Words for the places of an explanation with one axis, such as a text's tokens; None for pixels and frames."""
+        return None
+
+    def heard(self, entry: str, preprocessing: dict[str, Any], evidence: np.ndarray) -> Heard | None:
+        """A recording, and what of it speaks for a class by an explanation's map; None for what cannot be played."""
         return None
 
     def open_labelled(

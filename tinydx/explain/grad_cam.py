@@ -8,7 +8,7 @@ import numpy as np
 
 from tinydx.explain.explanation import Explanation
 from tinydx.explain.subject import BATCH, Subject
-from tinydx.layers import Layer
+from tinydx.layers import Average, Layer
 from tinydx.layers.base import tapped
 from tinydx.tensor import Tensor, gradients
 
@@ -20,7 +20,7 @@ def grad_cam(model: Any, x: Any, target: Any = None, *, layer: Any = None) -> Ex
     $A_k$ (h,w) is channel k. For a mean over all places and a dense layer after it, this is CAM (Zhou et al. 2016) over h w.
 
     Arguments: model, x, target as `gradient`; layer, its name, its index, or the layer (None: the last one with an output
-    (N,h,w,C) of more than one place that is no pooling; of sequences, (N,t,C)).
+    (N,h,w,C) of more than one place that is no pooling; of sequences, (N,t,C); of an ensemble that of each member, added up).
     Returns: an `Explanation` with the layer's name, layer_map (N,h,w), and map (N,H,W), the same at the input's size by
     bilinear interpolation.
     Raises: ValueError for a layer that the model does not have or whose output has no places.
@@ -35,26 +35,31 @@ def grad_cam(model: Any, x: Any, target: Any = None, *, layer: Any = None) -> Ex
     ((2, 8, 8), (2, 6, 6))
     """
     subject = Subject(model, x, target)
-    chosen = _last_with_places(subject) if layer is None else _found(model, layer)
+    chosen = _last_with_places(subject) if layer is None else [_found(model, layer)]
     maps, scores = [], []
     for i in range(0, len(subject.start), BATCH):
         rows = np.arange(i, min(i + BATCH, len(subject.start)))
-        score, outputs = _score_and_outputs(subject, rows, [chosen])
-        if chosen not in outputs:
-            raise ValueError(f"layer {chosen.name} takes no part in this model's answer")
-        activations = outputs[chosen]
-        if activations.ndim not in (3, 4):
-            raise ValueError(f"layer {chosen.name} has output {activations.shape}: Grad-CAM needs (N,h,w,C) or (N,t,C)")
-        slope = gradients(score, [activations])[0]
-        places = tuple(range(1, activations.ndim - 1))
-        weights = slope.mean(axis=places, keepdims=True)
-        maps.append(np.maximum((weights * activations.numpy()).sum(axis=-1), 0))
+        score, outputs = outputs_of(subject, rows, chosen)
+        for member in chosen:
+            if member not in outputs:
+                raise ValueError(f"layer {member.name} takes no part in this model's answer")
+            if outputs[member].ndim not in (3, 4):
+                raise ValueError(f"layer {member.name} has output {outputs[member].shape}: Grad-CAM needs (N,h,w,C) or (N,t,C)")
+        slopes = gradients(score, [outputs[member] for member in chosen])
+        maps.append(sum(_weighed(outputs[member].numpy(), slope) for member, slope in zip(chosen, slopes, strict=True)))
         scores.append(score.numpy())
     layer_map = np.concatenate(maps)
     sides = subject.start.shape[1 : layer_map.ndim]
+    name = ", ".join(member.name for member in chosen)
     return Explanation(
-        "Grad-CAM", resized(layer_map, sides), subject.targets, np.concatenate(scores), layer=chosen.name, layer_map=layer_map
+        "Grad-CAM", resized(layer_map, sides), subject.targets, np.concatenate(scores), layer=name, layer_map=layer_map
     )
+
+
+def _weighed(activations: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """The equation: channels (N,h,w,K), weighed by their mean gradient and added up; what is below 0 is none."""
+    places = tuple(range(1, activations.ndim - 1))
+    return np.maximum((slope.mean(axis=places, keepdims=True) * activations).sum(axis=-1), 0)
 
 
 def resized(maps: np.ndarray, sides: tuple[int, ...]) -> np.ndarray:
@@ -73,7 +78,7 @@ def resized(maps: np.ndarray, sides: tuple[int, ...]) -> np.ndarray:
     return maps
 
 
-def _score_and_outputs(subject: Subject, rows: np.ndarray, layers: list[Layer]) -> tuple[Tensor, dict[Layer, Tensor]]:
+def outputs_of(subject: Subject, rows: np.ndarray, layers: list[Layer]) -> tuple[Tensor, dict[Layer, Tensor]]:
     """The class's logits of some examples, and what the layers return on the way, by layer."""
     outputs: dict[Layer, Tensor] = {}
 
@@ -89,10 +94,11 @@ def _score_and_outputs(subject: Subject, rows: np.ndarray, layers: list[Layer]) 
     return score, outputs
 
 
-def _last_with_places(subject: Subject) -> Layer:
-    """The last layer whose output has a place for each channel, and that pools nothing."""
-    inner = [layer for layer in subject.model.all_layers() if not layer.layers]
-    _, outputs = _score_and_outputs(subject, np.arange(1), inner)
+def _last_with_places(subject: Subject) -> list[Layer]:
+    """The last layer whose output has a place for each channel, and that pools nothing; of an ensemble, that of each member."""
+    model = subject.model
+    inner = [layer for layer in model.all_layers() if not layer.layers]
+    _, outputs = outputs_of(subject, np.arange(1), inner)
     rank = max(3, subject.start.ndim)
     fits = [
         layer
@@ -101,7 +107,10 @@ def _last_with_places(subject: Subject) -> Layer:
     ]
     if not fits:
         raise ValueError(f"{subject.model.name} has no layer whose output has places, (N,h,w,C): Grad-CAM needs a convolution")
-    return fits[-1]
+    if not isinstance(model.layers[-1], Average):
+        return fits[-1:]
+    of_members = [[layer for layer in fits if layer in member.all_layers()] for member in model.layers if member.layers]
+    return [found[-1] for found in of_members if found] or fits[-1:]
 
 
 def _found(model: Any, layer: Any) -> Layer:

@@ -15,7 +15,7 @@ from tinydx.tensor import Tensor, topological
 
 
 def guided_backpropagation(model: Any, x: Any, target: Any = None) -> Explanation:
-    r"""The gradient, but every ReLU lets only positive gradients pass back.
+    r"""The gradient, but every ReLU lets only positive gradients pass back: $dx = \max(0, dy) \, [x > 0]$.
 
     Do not believe it: its map hardly changes when the model's weights are drawn anew (Adebayo et al. 2018), so that it says
     little about the model. `randomisation` shows it, and this method exists to show it.

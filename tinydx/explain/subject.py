@@ -6,7 +6,7 @@
 
 Logits are explained, never probabilities: a softmax near 0 or 1 is flat, and its gradient says nothing. They are found on the
 tape, as the input of the last sigmoid or softmax, so that any model of Tensors will do. A model that ends in neither has its
-output explained as it stands.
+output explained as it stands; of an ensemble, which returns the mean of its members' probabilities, the mean of their logits.
 
 A model of word ids has no gradient by an id. Its parts are the tokens' vectors, which its Embedding returns; the numbers of a
 vector count together.
@@ -27,15 +27,31 @@ BATCH = 64  # examples that are run together
 
 
 def logits(output: Tensor) -> Tensor:
-    """The input of the sigmoid or softmax that made this output, or the output itself.
+    """The input of the sigmoid or softmax that made this output, or the output itself; of a mean of several, their inputs' mean.
+
+    A mean of several is what an ensemble returns.
 
     >>> from tinydx import ops
     >>> z = Tensor([[1.0, 2.0]], requires_grad=True)
     >>> logits(ops.softmax(z)) is z
     True
+    >>> logits((ops.sigmoid(z) + ops.sigmoid(3 * z)) / 2.0).numpy()
+    array([[2., 4.]], dtype=float32)
     """
-    node = output.node
-    return node.inputs[0] if node is not None and node.op.name in ("sigmoid", "softmax") else output
+    found: list[Tensor] = []
+    waiting = [output]
+    while waiting:
+        node = waiting.pop().node
+        if node is None or node.op.name not in ("sigmoid", "softmax", "add", "divide", "reshape"):
+            return output
+        if node.op.name in ("sigmoid", "softmax"):
+            found.append(node.inputs[0])
+        elif node.op.name == "divide" and isinstance(node.inputs[1], Tensor):
+            return output
+        else:
+            waiting += [x for x in node.inputs if isinstance(x, Tensor)]
+    whole = [z if z.shape == output.shape else z.reshape(output.shape) for z in found]
+    return whole[0] if len(whole) == 1 else sum(whole[1:], whole[0]) / float(len(whole))
 
 
 class Subject:

@@ -37,8 +37,9 @@ from tinydx.datasets.owners import owned
 from tinydx.datasets.study import SPLITS, Examples, Study, progress
 from tinydx.datasets.synthetic import MARKER
 from tinydx.diagnosis.inputs import sound_statistics
-from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer, parts_of
+from tinydx.diagnosis.kind import Heard, Kind, Options, Plan, classification_loss, output_layer, parts_of
 from tinydx.diagnosis.networks import linear_on_mean
+from tinydx.explain.heard import heard
 from tinydx.layers import (
     Activation,
     BatchNormalization,
@@ -58,6 +59,7 @@ from tinydx.optimizers import AdamW
 from tinydx.preprocessing.class_folders import check_each
 from tinydx.preprocessing.sound import (
     EXTENSIONS,
+    SHARES,
     SoundDataGenerator,
     band_quantiles,
     check_sounds,
@@ -66,6 +68,7 @@ from tinydx.preprocessing.sound import (
     hz_to_mel,
     load_features,
     load_samples,
+    mel_to_hz,
 )
 from tinydx.saving.arguments import check_arguments
 from tinydx.saving.header import expect_count, expect_dict, expect_list, expect_number
@@ -195,6 +198,28 @@ class SoundKind(Kind):
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         frames = load_features([entry], preprocessing)
         return scaled(band_quantiles(frames), preprocessing) if is_summarized(preprocessing) else frames
+
+    def parts(self, entry: str, preprocessing: dict[str, Any]) -> list[str] | None:
+        """The numbers of a summary, such as "93 Hz, 5 % quantile"; None for spectra."""
+        if not is_summarized(preprocessing):
+            return None
+        how = preprocessing["features"]
+        low, high = hz_to_mel([how["fmin"], how["fmax"] or how["rate"] / 2])
+        middles = mel_to_hz(np.linspace(low, high, how["n_mels"] + 2)[1:-1])
+        return [f"{middle:.0f} Hz, {100 * share:.0f} % quantile" for share in SHARES for middle in middles]
+
+    def heard(self, entry: str, preprocessing: dict[str, Any], evidence: np.ndarray) -> Heard | None:
+        """The recording filtered by the evidence of each band and frame; of a summary, of each band."""
+        how = dict(preprocessing["features"])
+        rate, cepstra = how.pop("rate"), how.pop("n_mfcc")
+        if cepstra is not None:
+            return None
+        x = load_samples(entry, rate, preprocessing["seconds"])
+        if is_summarized(preprocessing):
+            evidence = evidence.reshape(len(SHARES), -1).sum(axis=0)
+        elif evidence.ndim == 1:  # frames only, as of Grad-CAM
+            evidence = np.repeat(evidence[:, None], how["n_mels"], axis=1)
+        return Heard(rate, x, heard(x, evidence, rate, **{k: v for k, v in how.items() if k != "normalize"}))
 
     def open_labelled(
         self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None

@@ -19,10 +19,12 @@ functions return librosa's numbers (with the axes swapped), to 1e-4.
 
 from tinydx.preprocessing.sound.augmentation import add_noise, change_gain, mask_features, pass_band, shift_time
 from tinydx.preprocessing.sound.features import (
+    SHARES,
     band_quantiles,
     deltas,
     frames,
     hz_to_mel,
+    istft,
     log_mel,
     mel_filterbank,
     mel_spectrogram,
@@ -47,6 +49,7 @@ from tinydx.preprocessing.sound.iterators import SoundArrayIterator, SoundDirect
 
 __all__ = [
     "EXTENSIONS",
+    "SHARES",
     "SoundArrayIterator",
     "SoundDataGenerator",
     "SoundDirectoryIterator",
@@ -60,6 +63,7 @@ __all__ = [
     "fit_length",
     "frames",
     "hz_to_mel",
+    "istft",
     "load_features",
     "load_samples",
     "load_sound",

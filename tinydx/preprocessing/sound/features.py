@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the quantiles that summarize a band
 QUIETEST = 1e-10  # lower powers count as this one: -100 dB
 
 
@@ -54,10 +55,38 @@ def stft(x: ArrayLike, n_fft: int = 2048, hop: int | None = None, window: int | 
         raise ValueError(f"stft: the window has {window} samples, expected 1 to n_fft = {n_fft}")
     if center:
         x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(n_fft // 2, n_fft // 2)])
-    w = np.zeros(n_fft, x.dtype if x.dtype.kind == "f" else np.float64)
-    start = (n_fft - window) // 2
+    return np.fft.rfft(frames(x, n_fft, hop) * _hann(n_fft, window, x.dtype if x.dtype.kind == "f" else np.float64))
+
+
+def istft(spectra: ArrayLike, length: int, n_fft: int = 2048, hop: int | None = None, window: int | None = None) -> np.ndarray:
+    """The inverse of `stft` with center: frames are windowed again, added where they overlap, and divided by the sum of w^2.
+
+    Of spectra that were changed it is the sound whose spectra are nearest, in the sense of least squares.
+
+    Arguments: spectra, complex (T, 1 + n_fft // 2); length L of the sound; n_fft, hop, window, as in `stft`.
+    Returns: (L,); 0 where no window reaches.
+    Source: Griffin and Lim 1984.
+
+    >>> x = np.sin(np.arange(100.0))
+    >>> bool(np.allclose(istft(stft(x, 32, 8), 100, 32, 8), x))
+    True
+    """
+    window = window or n_fft
+    w, hop = _hann(n_fft, window, np.float64), hop or window // 4
+    pieces = np.fft.irfft(np.asarray(spectra), n_fft) * w
+    x, weight = np.zeros((2, (len(pieces) - 1) * hop + n_fft + length))
+    for t, piece in enumerate(pieces):
+        x[t * hop : t * hop + n_fft] += piece
+        weight[t * hop : t * hop + n_fft] += w**2
+    x = np.divide(x, weight, out=np.zeros_like(x), where=weight > 1e-8)
+    return x[n_fft // 2 : n_fft // 2 + length]
+
+
+def _hann(n_fft: int, window: int, dtype: Any) -> np.ndarray:
+    """The Hann window in the middle of n_fft samples."""
+    w, start = np.zeros(n_fft, dtype), (n_fft - window) // 2
     w[start : start + window] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
-    return np.fft.rfft(frames(x, n_fft, hop) * w)
+    return w
 
 
 def hz_to_mel(hz: ArrayLike, htk: bool = False) -> np.ndarray:
@@ -213,7 +242,7 @@ def deltas(features: ArrayLike, width: int = 9) -> np.ndarray:
     return np.concatenate([first] * (width // 2) + [inner] + [last] * (width // 2), axis=-2)
 
 
-def band_quantiles(features: ArrayLike, shares: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> np.ndarray:
+def band_quantiles(features: ArrayLike, shares: Sequence[float] = SHARES) -> np.ndarray:
     """The distribution of each band's loudness over time, as quantiles.
 
     The quiet frames are a heart's pauses, in which a murmur is heard, the loud ones its S1 and S2. So these few numbers tell
