@@ -141,6 +141,7 @@ def test_heart_sounds_know_their_site_by_their_names(tmp_path):
         (["--site", "nowhere"], "has no column 'nowhere'"),
         (["--folds", "2", "--members", "2"], "--members is for a single training"),
         (["--folds", "2", "--also", "x"], "--also is for a single training"),
+        (["--folds", "2", "--sensitivity", "0.9"], "--sensitivity is for a single training"),
         (["--folds", "1"], "1 folds: two or more"),
     ],
 )

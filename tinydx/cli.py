@@ -195,8 +195,8 @@ def _diagnose(a: argparse.Namespace) -> int:
         return 0
     from tinydx.diagnosis.folds import diagnose_folds
 
-    for option in ("also", "snapshots", "members"):
-        if options.pop(option) not in ([], False, 1):
+    for option, unused in (("also", []), ("snapshots", False), ("members", 1), ("sensitivity", None)):
+        if options.pop(option) != unused:
             raise ValueError(f"--{option} is for a single training: leave it out, or --folds and --site")
     diagnose_folds(a.data, **options)
     return 0

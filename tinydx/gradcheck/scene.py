@@ -120,11 +120,13 @@ class Scene:
 
 
 def broadcasts(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
+    """Whether an array of this shape broadcasts to the other shape."""
     padded = (1,) * (len(into) - len(shape)) + shape
     return len(shape) <= len(into) and all(a in (1, b) for a, b in zip(padded, into, strict=True))
 
 
 def is_func(p: Place) -> bool:
+    """Whether what stands there is called."""
     return isinstance(p.parent, ast.Call) and p.field == "func"
 
 
@@ -137,6 +139,7 @@ def is_call(node: Any, *names: str) -> bool:
 
 
 def times(node: Any, factor: ast.expr) -> ast.BinOp:
+    """The source `node * factor`."""
     return ast.BinOp(node, ast.Mult(), factor)
 
 
