@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinydx import cli, names
-from tinydx.datasets.study import Examples
+from tinydx.datasets.study import Examples, Study
 from tinydx.diagnosis import card, report
 from tinydx.diagnosis.result import FILES, ResultFolder
 
@@ -95,7 +95,8 @@ def test_names_of_classes_break_neither_tables_nor_pages(written):
 def test_the_most_confident_wrong_answers():
     p = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.05, 0.95]])
     test = Examples(np.zeros(4), np.array([0, 0, 0, 0]), ["d/x/a.png", "d/x/b\n.png", "d/x/c.png", "d/x/e.png"])
-    study = SimpleNamespace(class_names=["ill", "well"], test=test)
+    train = Examples(np.zeros(1), np.array([1]), ["d/y/a.png"])
+    study = Study("d", ["ill", "well"], train, train, test, False, [], {}, "images", "1")
     run = SimpleNamespace(metrics={"positive_class": "ill", "threshold": 0.5}, study=study, table=p)
     found = card._errors(run)
     assert [(row["example"], row["called"], row["probability"]) for row in found] == [

@@ -7,6 +7,8 @@ that a file that cannot be read is reported first.
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -88,6 +90,24 @@ class Study:
         lines = [f"Data: {shown(self.source)} ({self.form}, classes {', '.join(map(shown, self.class_names))})"]
         lines += [f"  {name:<6}{self._counts(getattr(self, name))}" for name in SPLITS]
         return "\n".join(lines + [f"  {line(note)}" for note in self.notes])
+
+    def name(self, split: str, i: int) -> str:
+        """An example's file below the folder that all files share; else its text, shortened; else its split and number.
+
+        >>> part = Examples(np.zeros((2, 4)), np.array([0, 1]), ["/data/test/a/1.png", "/data/test/b/1.png"])
+        >>> Study("images", ["a", "b"], part, part, part, False, [], {}, "images", "4").name("test", 1)
+        'b/1.png'
+        """
+        part = getattr(self, split)
+        if part.files:
+            return os.path.relpath(part.files[i], self._folder)
+        text = part.x[i]
+        return (text if len(text) <= 80 else text[:77] + "...") if isinstance(text, str) else f"{split} {i}"
+
+    @functools.cached_property
+    def _folder(self) -> str:
+        """The deepest folder that holds every file."""
+        return os.path.commonpath([os.path.dirname(file) for split in SPLITS for file in getattr(self, split).files or ()])
 
     def _counts(self, part: Examples) -> str:
         each = np.bincount(part.y, minlength=len(self.class_names))

@@ -162,21 +162,13 @@ def _errors(run: Run) -> list[dict[str, Any]]:
     worst = wrong[np.argsort(-run.table[wrong, called[wrong]], kind="stable")][:MOST]
     return [
         {
-            "example": _name(test, int(i)),
+            "example": run.study.name("test", int(i)),
             "truth": known[test.y[i]],
             "called": known[called[i]],
             "probability": round(float(run.table[i, called[i]]), 4),
         }
         for i in worst
     ]
-
-
-def _name(part: Examples, i: int) -> str:
-    """An example's file, in its folder; else its text, shortened, or its number."""
-    if part.files:
-        return "/".join(Path(part.files[i]).parts[-2:])
-    text = part.x[i]
-    return (text if len(text) <= 80 else text[:77] + "...") if isinstance(text, str) else f"test {i}"
 
 
 def _limits(run: Run) -> list[str]:

@@ -49,16 +49,7 @@ def _class(study: Study, split: str, i: int) -> str:
 
 def _example(study: Study, split: str, i: int) -> dict[str, Any]:
     """Its split, its number there, its class, and its name: the file, where there is one."""
-    return {"split": split, "number": i, "class": _class(study, split, i), "name": name_of(study, split, i)}
-
-
-def name_of(study: Study, split: str, i: int) -> str:
-    """The file of an example, below the data folder; "test 3" where there are no files."""
-    files = getattr(study, split).files
-    if files is None:
-        return f"{split} {i}"
-    below = os.path.relpath(files[i], study.source)
-    return shown(os.path.basename(files[i]) if below.startswith(os.pardir) else below)
+    return {"split": split, "number": i, "class": _class(study, split, i), "name": shown(study.name(split, i))}
 
 
 def _without(run: Run, seen: list[int]) -> dict[str, Any] | None:

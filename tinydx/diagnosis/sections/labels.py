@@ -14,7 +14,7 @@ import numpy as np
 from tinydx import evaluation
 from tinydx.diagnosis.page import MARGIN, Band, Page, heading, sentences, tabulated, text_bands
 from tinydx.diagnosis.sections import Run, Section
-from tinydx.diagnosis.sections.copies import name_of
+from tinydx.names import shown
 
 CONFIDENT, LISTED, SAID = 0.9, 10, 3  # least probability of the wrong answer; rows on the page; names on the terminal
 
@@ -30,7 +30,7 @@ def find(run: Run) -> dict[str, Any] | None:
         return None
     rows = [
         {
-            "name": name_of(study, "test", i),
+            "name": shown(study.name("test", i)),
             "number": int(i),
             "label": study.class_names[y[i]],
             "called": study.class_names[called[i]],
