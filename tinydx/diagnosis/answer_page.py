@@ -66,7 +66,7 @@ def write_page(path: str | os.PathLike, inputs: Sequence[Shown], kind: Kind, mod
     warned = sum(one.warning is not None for one in inputs)
     of = f"{len(chosen)} of {len(inputs)}" if len(chosen) < len(inputs) else str(len(inputs))
     title = f"{of} {kind.noun}"
-    before = [f"{warned} of these inputs have a warning: do not rely on their answers."] if warned else []
+    before = [f"Inputs with a warning: {warned}. Do not rely on their answers."] if warned else []
     lines = head("Answers of a model", clean(f"{title}. Model: {shown(model)}"), None, [disclaimer, *before])
     bands = [*text_bands(lines, bullets("Warnings", said)), grid(title, kind, panels)]
     return atomic_write(path, png(bands, title, family, weight))
