@@ -76,7 +76,7 @@ def _():
     LONGEST = 12  # words
     own = own_data()
     if own:
-        _, parts, _ = open_table(own, None, 0)
+        _, parts, *_ = open_table(own, None, 0)
         known, least = [(text, text) for part in parts.values() for text, _ in part], 2
     else:
         known, least = [(t.text, t.category) for t in icd10cm_diagnoses(longest=4)], 12

@@ -68,7 +68,7 @@ def _():
 def _():
     own = own_data()
     if own:
-        names, parts, _ = open_table(own, None, 0)
+        names, parts, *_ = open_table(own, None, 0)
         examples = [(text, names[k], text) for part in parts.values() for text, k in part]  # text, label, what must stay together
     else:
         examples = [(t.text, t.chapter, t.category) for t in icd10cm_terms() if t.chapter in CHAPTERS[:-1]]  # the last has 6
