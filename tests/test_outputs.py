@@ -15,6 +15,7 @@ from tinydx.datasets import download, synthetic
 from tinydx.exercises import grade
 from tinydx.lessons import handout
 from tinydx.lessons.lesson import Lesson, all_lessons
+from tinydx.tasks import heart_sites
 
 TASKS = sorted((Path(tinydx.__file__).parent / "tasks").glob("[a-z]*.py"))
 OF_DATA = [["diagnose", "--kind", "image"], ["diagnose", "--kind", "sound"], ["data", "get", "pneumoniamnist"]]
@@ -40,13 +41,23 @@ def impossible(request, tmp_path):
 def test_every_task_checks_its_output_first_and_ends_as_a_command(path, impossible, monkeypatch):
     text = path.read_text(encoding="utf-8")
     assert "sys.exit(command.run(main))" in text or "return command.run(" in text
-    if '"--output"' not in text:
+    if '"--output"' not in text or path.stem == "heart_sites":  # which writes a folder, see below
         return
     task = importlib.import_module(f"tinydx.tasks.{path.stem}")
     for name in ("terms", "tinydx"):  # data and random numbers come after it
         monkeypatch.setattr(task, name, argparse.Namespace(), raising=True)
     with pytest.raises(OSError, match=impossible[1]):
         task.main([*REQUIRED.get(path.stem, []), "--output", str(impossible[0])])
+
+
+def test_heart_sites_checks_its_folder_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(heart_sites, "write_recordings", working)
+    (tmp_path / "file").write_text("the user's")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("the user's")
+    for output, words in (("file", "file is a file"), ("mine", "holds other files than a result")):
+        assert heart_sites.main(["--data", "x", "--output", str(tmp_path / output)]) == 1
+        assert words in capsys.readouterr().err
 
 
 def test_no_module_writes_past_the_atomic_writer():

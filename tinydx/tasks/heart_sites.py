@@ -26,6 +26,7 @@ import numpy as np
 from tinydx import command
 from tinydx.datasets.heart import CLASS_NAMES
 from tinydx.diagnosis.folds import diagnose_folds
+from tinydx.diagnosis.result import ResultFolder
 from tinydx.preprocessing.sound import find_sounds, load_samples, save_sound
 
 RATE, SECONDS = 2000, 5
@@ -46,6 +47,8 @@ def write_recordings(data: Path, folder: Path) -> None:
 
 def run(data: Path, output: Path, seed: int = 0, resume: bool = False, **options: Any) -> dict[str, Any]:
     """Leave out each site, print the tables, and write the report; returns what `diagnose_folds` does."""
+    with ResultFolder(output):
+        pass  # an output that cannot be is told before the recordings are written
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent, "heart sounds of five sites")
         write_recordings(data, folder)
