@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from tinydx import dispatch, random
+from tinydx.gradcheck import check
 
 # The first need Keras, librosa, Captum ..., and write what the tests read; the others compare with PyTorch when asked to.
 collect_ignore_glob = ["*_reference/make_*.py", "torch_reference/*.py"]
@@ -58,5 +59,6 @@ def fresh_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "_default", dispatch._Choice())
     dispatch._own.set(None)
     monkeypatch.setattr(random, "_generator", np.random.default_rng(0))
+    monkeypatch.setattr(check, "SECONDS", 4 * check.SECONDS)  # so that a slow machine finds the same names
     if PROFILE != "explore":
         monkeypatch.setattr(random, "new_seed", itertools.count().__next__)

@@ -149,9 +149,9 @@ def _float64(name: str, x: Any, takes_ids: bool) -> np.ndarray:
 
 
 def check(
-    subject: Subject, seed: int, wrt: Sequence[str] | None = None, every_element: bool = True, seconds: float = SECONDS
+    subject: Subject, seed: int, wrt: Sequence[str] | None = None, every_element: bool = True, share: float = 1.0
 ) -> Report:
-    """Judge a subject's gradients; every_element=False tries random directions first, which is faster."""
+    """Judge a subject's gradients; every_element=False tries random directions first, share of `SECONDS` is for names."""
     rng = generator(seed)
     arrays, indices = [a.copy() for a in subject.arrays], _chosen(subject, wrt)
     outputs, pull = subject.run(arrays)
@@ -174,7 +174,7 @@ def check(
     if doubt := changing(subject, outputs):  # a counter that moves after many calls
         return Report(subject.title, [], method=truth.method, seed=seed, doubt=doubt)
     if any(a.verdict == WRONG for a in arguments):
-        judge.name(arguments, _culprits(subject) if subject.tape and not subject.ops else [], seconds)
+        judge.name(arguments, _culprits(subject) if subject.tape and not subject.ops else [], SECONDS * share)
     return Report(subject.title, arguments, problems, truth.method, seed)
 
 
@@ -221,7 +221,7 @@ def _check_draws(op: Op, asked: _Asked, reading: str = "saved") -> Report:
     reports: list[Report] = []
     for i, (arrays, drawn) in enumerate(_fitting_draws(op, asked.seed, fixed, simple)):
         subject = of_op(op, arrays, drawn | asked.constants, backward, reading)
-        reports.append(check(subject, asked.seed + i, asked.wrt, every_element=i == 0, seconds=SECONDS / ENOUGH))
+        reports.append(check(subject, asked.seed + i, asked.wrt, every_element=i == 0, share=1 / ENOUGH))
         if sum(r.verdict == WRONG for r in reports) == ENOUGH:
             break
     return _merged(reports, asked.seed)

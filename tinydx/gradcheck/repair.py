@@ -54,14 +54,14 @@ def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis
 
 def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None:
     """Try changes until one mends all, or the time is over."""
-    deadline, unused = time.process_time() + seconds, _unused(backward)
+    deadline, unused = time.thread_time() + seconds, _unused(backward)
     for edit, node, changed in _changed(backward, tried):
         if edit.rank > WRITTEN and unused:  # what is written and then not used tells more than what is written nowhere
             return
         mended = tried.right(changed, found.first)
         if mended and not _makes_trivial(edit, node):
             found.add(edit, mended, tried.holds_everywhere(changed, mended))
-        if found.all or time.process_time() > deadline:
+        if found.all or time.thread_time() > deadline:
             return
 
 
