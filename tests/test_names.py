@@ -179,7 +179,7 @@ def test_predict_prints_one_line_for_each_file(tmp_path, capsys):
     assert cli.main(["predict", str(tmp_path / "m"), str(good), missing]) == 1
     out, err = capsys.readouterr()
     assert is_quiet(out) and out.count("\n") == 1 and out.count("\t") == 2 and r"a\x1b[31m\nb.png" in out
-    unread, *_, disclaimer = [line for line in err.splitlines() if "compil" not in line]
+    unread, *_, disclaimer = [line for line in err.splitlines() if "compil" not in line]  # of kernels, once a process
     assert is_quiet(err) and r"no\x1b[31m file.png" in unread and "not a medical device" in disclaimer
 
 

@@ -135,7 +135,7 @@ def test_stdout_has_a_line_for_each_input_and_stderr_what_people_must_know(saved
     out, err = capsys.readouterr()
     rows = [line.split("\t") for line in out.splitlines()]
     assert [row[0] for row in rows] == inputs[:2] and all(len(row) == 3 and 0.5 <= float(row[2]) <= 1 for row in rows)
-    warned, unread, last = err.splitlines()
+    warned, unread, last = [line for line in err.splitlines() if "compil" not in line]  # of kernels, once a process
     assert "noise.png: unlike the training images, most of all in its " in warned and "missing.png" in unread
     assert last.startswith("tinydx: An answer is no diagnosis") and "not a medical device" in last
 
