@@ -64,7 +64,7 @@ def is_whole(value: Any) -> bool:
 def watched(function: Any, node: Definition, places: Sequence[Place], run: Callable[[Callable, float], Any]) -> Seen:
     """Values of a run of the function, and of one with twice the dy.
 
-    Arguments: function; node, its tree; places in it; run, calls the backward that it is given with so many times the dy.
+    Arguments: function; node, its tree; places in it; run(backward, factor), calls that backward with factor times dy.
     """
     seen = _run(function, node, places, lambda f: run(f, 1.0))
     seen.doubled = _run(function, node, places, lambda f: run(f, 2.0))

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
     parser.add_argument("folder", help="data as `tinydx diagnose --data` takes it; - for the kind's synthetic data")
     parser.add_argument("--kind", choices=kinds.names(), help="of the data (default: the kind of most files)")
     parser.add_argument("--of", action="append", default=[], metavar="PATH", help="other inputs: files, or lines of texts")
-    parser.add_argument("--limit", type=int, help="at most so many examples of each class and split")
+    parser.add_argument("--limit", type=int, metavar="N", help="use at most N examples of each class and split")
     parser.add_argument("--seed", type=int, default=0, help="of the division and of the strange inputs (default 0)")
     a = parser.parse_args(arguments)
     path = None if a.folder == "-" else a.folder
