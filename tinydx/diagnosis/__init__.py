@@ -6,6 +6,7 @@
     kind.py       Kind, what differs from kind to kind
     kinds/        the kinds, one file each: image, sound, text
     baselines.py  simple models beside each result
+    folds.py      the same by cross-validation, or with a site left out at a time: --folds, --site; folds_report.py, its page
     elsewhere.py  a finished model on other data, and `tinydx evaluate`; inputs.py, what differs there
     ensemble.py   the mean of several models
     choose.py     the smallest network that cannot be told from the best; networks.py, those to choose from
