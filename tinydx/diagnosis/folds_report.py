@@ -60,7 +60,8 @@ def conclusions(metrics: dict[str, Any], count: int, patients: bool) -> list[str
             "--groups says whose each one is."
         )
     if metrics["baseline"]:
-        said.append(_beside(metrics["baseline"]))
+        better = metrics["baseline"]["verdict"] == "better"
+        said.insert(len(said) if better else 0, _beside(metrics["baseline"]))  # what speaks against the model comes first
     return said
 
 
