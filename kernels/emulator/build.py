@@ -77,9 +77,11 @@ def preprocess(path_or_source: str | os.PathLike, defines: Mapping[str, object])
         name, folders = "source.cu", [str(CUDA)]
     command = [compiler(), "-E", "-x", "c++", "-std=c++17", "-include", str(HEADERS / "cuda_device.h"), f"-I{HEADERS}"]
     command += [f"-I{folder}" for folder in folders] + [f"-D{key}={value}" for key, value in defines.items()]
-    marked = Path(name).name  # without its folder, so that all copies of a file share a library
+    marked = Path(name).name
     kernels = _HOST_INCLUDE.sub("", text)
     preprocessed = _run([*command, "-"], f'#line 1 "{marked}"\n{kernels}').replace('"<stdin>"', f'"{marked}"')
+    for folder in folders:  # files are marked without their folder, so that all copies share a library, and for the reader
+        preprocessed = preprocessed.replace(f' "{folder}/', ' "')
     return read_source(name, preprocessed)
 
 
