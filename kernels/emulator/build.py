@@ -26,7 +26,8 @@ HEADERS = HERE / "device"
 CUDA = HERE.parent / "cuda"  # ptx.cuh
 OLDEST = 12
 
-COMMON = ["-std=c++17", "-fPIC", "-fno-exceptions", "-fno-strict-aliasing", "-w"]
+# -fno-plt: a loop that calls the runtime is interrupted in its own code, which has a line, or in the runtime, never between.
+COMMON = ["-std=c++17", "-fPIC", "-fno-plt", "-fno-exceptions", "-fno-strict-aliasing", "-w"]
 # -Og keeps the accesses as they are written: none is merged, split or moved out of a loop.
 CHECKED = ["-Og", "-g", "-fsanitize=thread,alignment,bounds,bounds-strict,signed-integer-overflow,shift,integer-divide-by-zero"]
 FAST = ["-O3"]
