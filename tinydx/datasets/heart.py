@@ -14,7 +14,9 @@ number, but at random times, like a stethoscope that rubs on skin. The classes d
 a sequence model finds that, a linear model on the spectrum does not.
 
 **Patients** (`draw_patient`) have a heart rate, a murmur (its place in the beat, pitch and loudness) and a recorder (colour of
-the sound, hiss) of their own, in recordings with the murmur and without it alike: what is normal for one is not for another.
+the sound, hiss) of their own. Half of them have an innocent murmur in every recording, which stands in the place of the random
+bursts where they are normal, and shares its power with the other murmur where they are not. So a single murmur is normal for one
+patient and disease in another, and only the patient's own recordings tell which.
 
 These sounds teach how a classifier is trained. A program computed them; they come from no patient and model no disease.
 
@@ -54,13 +56,16 @@ class Patient(NamedTuple):
     """What all recordings of a synthetic patient share."""
 
     rate: float  # beats in a minute
-    place: int  # of the murmur: 0 a diamond in the systole, 1 the whole systole, 2 after S2
+    place: int  # of the murmur of disease: 0 a diamond in the systole, 1 the whole systole, 2 after S2
+    usual: int | None  # the place of an innocent murmur, in all recordings of this patient, also in normal ones
     murmur: tuple[float, float, float]  # its loudness in dB against the valves, and its lowest and highest Hz
     recorder: Recorder
 
 
 def draw_patient(rng: Rng) -> Patient:
-    """A patient at random: rates and murmurs as of hearts without a patient, and a recorder.
+    """A patient at random: rate and murmur as of hearts without a patient, a recorder, and for half of all an innocent murmur.
+
+    An innocent murmur is in the systole where that of disease is in the diastole, and the other way round.
 
     Arguments: rng, determines the patient.
 
@@ -70,7 +75,9 @@ def draw_patient(rng: Rng) -> Patient:
     """
     recorder = Recorder(rng.uniform(-4, 4), rng.uniform(80, 500), rng.uniform(0, 12), rng.uniform(-30, -10))
     murmur = rng.uniform(-14, -4), rng.uniform(70, 130), rng.uniform(250, 450)
-    return Patient(rng.uniform(55, 105), int(rng.integers(3)), murmur, recorder)
+    place = int(rng.integers(3))
+    usual = (int(rng.integers(2)) if place == 2 else 2) if rng.integers(2) else None
+    return Patient(rng.uniform(55, 105), place, usual, murmur, recorder)
 
 
 def heart_sound(rng: Rng, abnormal: bool, seconds: float = 5.0, patient: Patient | None = None) -> np.ndarray:
@@ -92,12 +99,16 @@ def heart_sound(rng: Rng, abnormal: bool, seconds: float = 5.0, patient: Patient
     beats, systole = _beats(rng, seconds, breath, rate)
     x = _valves(rng, t, beats, systole, breath)
     bursts = _murmur(rng, beats, systole, int(rng.integers(3)) if patient is None else patient.place)
-    if not abnormal:
-        bursts = [(rng.uniform(-length, seconds), length, shape) for _, length, shape in bursts]
+    if patient is not None and patient.usual is not None:
+        envelope = _beside(_envelope(t, bursts), _envelope(t, _murmur(rng, beats, systole, patient.usual)), abnormal)
+    else:
+        if not abnormal:
+            bursts = [(rng.uniform(-length, seconds), length, shape) for _, length, shape in bursts]
+        envelope = _envelope(t, bursts)
     murmur = (rng.uniform(-14, -4), rng.uniform(70, 130), rng.uniform(250, 450)) if patient is None else patient.murmur
     decibels, low, high = murmur
     loudness = x.std() * 10 ** (decibels / 20)
-    x = x + loudness * _noise(rng, len(t), low, high) * _envelope(t, bursts)
+    x = x + loudness * _noise(rng, len(t), low, high) * envelope
     hiss = rng.uniform(-30, -16) if patient is None else patient.recorder.hiss
     x = x + x.std() * 10 ** (hiss / 20) * _noise(rng, len(t), 20, 900)
     x = x if patient is None else _coloured(x, patient.recorder)
@@ -168,6 +179,11 @@ def _noise(rng: Rng, n: int, low: float, high: float) -> np.ndarray:
     """Gaussian noise of variance 1 between two frequencies in Hz, with soft edges."""
     x = pass_band(rng.standard_normal(n), RATE, low, high)
     return x / x.std()
+
+
+def _beside(murmur: np.ndarray, innocent: np.ndarray, abnormal: bool) -> np.ndarray:
+    """The loudness over time where there is an innocent murmur: that alone, or both, each with half of the power."""
+    return (murmur + innocent) / np.sqrt(2) if abnormal else innocent
 
 
 def _coloured(x: np.ndarray, recorder: Recorder) -> np.ndarray:

@@ -44,11 +44,9 @@ class FiLM(Layer):
             raise ValueError(f"{self.name}: was built for features and conditions of {self.gamma.shape[::-1]}, got {shapes}")
 
     def build(self, input_shape: Any) -> None:
-        self.check_input(input_shape)
         shape = input_shape[1][1], input_shape[0][-1]
         self.gamma = self.add_weight("gamma", shape, self.initializers[0])
         self.beta = self.add_weight("beta", shape, self.initializers[1])
-        self.built = True
 
     def call(self, x: list[Tensor], training: bool = False) -> Tensor:
         features, condition = x

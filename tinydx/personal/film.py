@@ -50,6 +50,7 @@ def film_model(last: Dense) -> Model:
     True
     """
     width = last.kernel.shape[0]
-    last.trainable = False
     features, condition = Input((width,)), Input((2 * width,))
-    return Model([features, condition], last(FiLM()([features, condition])), name="film")
+    model = Model([features, condition], last(FiLM()([features, condition])), name="film")
+    last.trainable = False  # after the model is made, which lets all its layers train
+    return model
