@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-Personal = Callable[[np.ndarray, np.ndarray, float], Callable[[np.ndarray], np.ndarray]]  # (x, y, strength) -> x -> p
+Personal = Callable[[np.ndarray, np.ndarray, float], Callable[[np.ndarray], np.ndarray]]  # (x, y, strength) -> (x -> p)
 
 
 def choose_strength(
@@ -26,7 +26,7 @@ def choose_strength(
     """The strength of shrinking that suits other patients best.
 
     Arguments: personal(x, y, strength), which makes a patient's model of k labelled recordings, a function from features (N,D) to
-    probabilities (N,) of class 1; x (N,D), y (N,) of 0 and 1, patient (N,), recordings of the patients to choose on; strengths to
+    probabilities, as `log_loss` takes them; x (N,D), y (N,), patient (N,), recordings of the patients to choose on; strengths to
     choose from; counts, values of k.
     Returns: the strength with the lowest mean log loss; of equal ones the largest.
     Raises: ValueError where no patient has more recordings than some k.
@@ -51,10 +51,13 @@ def choose_strength(
 
 
 def log_loss(y: np.ndarray, p: np.ndarray) -> float:
-    """The mean log loss of probabilities (N,) of class 1 for labels (N,) of 0 and 1; one below 1e-7 counts as 1e-7.
+    """The mean log loss of probabilities; one below 1e-7 counts as 1e-7.
+
+    Arguments: y (N,), class numbers; p (N,) or (N,1) of class 1, or (N,C) of each class.
 
     >>> round(log_loss(np.array([0, 1]), np.array([0.5, 0.5])), 3)
     0.693
     """
-    right = np.where(y == 1, p, 1 - p)
-    return float(-np.log(np.maximum(right, 1e-7)).mean())
+    table = p.reshape(len(y), -1)
+    table = np.hstack([1 - table, table]) if table.shape[1] == 1 else table
+    return float(-np.log(np.maximum(table[np.arange(len(y)), y], 1e-7)).mean())
