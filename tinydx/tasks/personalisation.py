@@ -412,15 +412,18 @@ def sentence(rows: Sequence[dict[str, Any]]) -> str:
     """What the rows say, what is not better first."""
     parts = []
     for word in ("worse", "can't tell", "better"):
-        found = [f"{row['method']} at k = {row['k']}" for row in rows if row["verdict"] == word]
-        parts += [f"{word}: {', '.join(found)}."] if found else []
+        found = []
+        for name in STRENGTHS:
+            counts = [str(row["k"]) for row in rows if row["method"] == name and row["verdict"] == word]
+            found += [f"{name} at k = {', '.join(counts)}"] if counts else []
+        parts += [f"{word}: {'; '.join(found)}."] if found else []
     return "Against the population's model, " + " ".join(parts or ["the same everywhere."])
 
 
 def draw(parts: dict[str, list[dict[str, Any]]], path: str) -> None:
     """Write a picture: the gain of each method over k, with intervals, and with shuffled names in grey; a panel for each part."""
     figure = Figure(figsize=(5.2 * len(parts), 3.6), layout="constrained")
-    for axes, (title, rows) in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts.items(), strict=True):
+    for axes, (title, rows) in zip(figure.subplots(1, len(parts), squeeze=False, sharey=True)[0], parts.items(), strict=True):
         axes.axhline(0, color="#627d98", linewidth=1)
         for number, (name, colour) in enumerate(zip(STRENGTHS, ("#0072b2", "#009e73", "#d55e00"), strict=True)):
             mine = [row for row in rows if row["method"] == name]
@@ -431,7 +434,7 @@ def draw(parts: dict[str, list[dict[str, Any]]], path: str) -> None:
                 axes.errorbar(
                     places, middle, np.abs(ends - middle), color=shade, label=label, marker="o", markersize=4, capsize=2
                 )
-        axes.set(xticks=range(len(COUNTS)), xlabel="recordings of the patient that are known", title=title)
+        axes.set(xticks=range(len(COUNTS)), xlabel="known recordings", title=title)
         axes.set_xticklabels([str(k) for k in COUNTS])
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("gain in balanced accuracy")
