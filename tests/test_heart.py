@@ -135,6 +135,8 @@ def test_half_of_all_patients_have_an_innocent_murmur_elsewhere_in_the_beat():
     patients = [heart.draw_patient(np.random.default_rng(i)) for i in range(200)]
     innocent = [p for p in patients if p.usual is not None]
     assert 70 < len(innocent) < 130 and all((p.place == 2) != (p.usual == 2) for p in innocent)
+    without = [heart.draw_patient(np.random.default_rng(i), innocent=False) for i in range(200)]
+    assert without == [p._replace(usual=None) for p in patients]
 
 
 def test_folders_of_patients_name_them_so_that_a_split_keeps_them_together(tmp_path):

@@ -89,9 +89,9 @@ def test_the_command_prints_and_writes_its_table(tmp_path, capsys, monkeypatch):
     files = [str(tmp_path / name) for name in ("a.json", "a.png")]
     found = task.main(["--seeds", "0", "1", "--patients", "4", "4", "3", "--json", files[0], "--picture", files[1]])
     said = capsys.readouterr().out
-    assert "6 test patients of 2 seeds" in said and "| last layer | 8 |" in said
-    rows = json.loads((tmp_path / "a.json").read_text())["synthetic"]["rows"]
-    assert len(rows) == 15 and rows == found["synthetic"]["rows"] and (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    assert said.count("6 test patients of 2 seeds") == 2 and said.count("| last layer | 8 |") == 2
+    rows = [row for part in ("synthetic", "control") for row in json.loads((tmp_path / "a.json").read_text())[part]["rows"]]
+    assert len(rows) == 30 and rows[:15] == found["synthetic"]["rows"] and (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
     assert all(row["gain"] == row["shuffled_gain"] == 0 for row in rows if row["k"] == 0)
     with pytest.raises(ValueError, match="each group needs at least 2"):
         task.main(["--patients", "4", "4", "1"])

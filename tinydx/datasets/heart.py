@@ -62,12 +62,12 @@ class Patient(NamedTuple):
     recorder: Recorder
 
 
-def draw_patient(rng: Rng) -> Patient:
+def draw_patient(rng: Rng, innocent: bool = True) -> Patient:
     """A patient at random: rate and murmur as of hearts without a patient, a recorder, and for half of all an innocent murmur.
 
     An innocent murmur is in the systole where that of disease is in the diastole, and the other way round.
 
-    Arguments: rng, determines the patient.
+    Arguments: rng, determines the patient; innocent, whether patients can have an innocent murmur.
 
     >>> patient = draw_patient(np.random.default_rng(0))
     >>> 55 < patient.rate < 105, patient.place in (0, 1, 2), len(patient.recorder)
@@ -77,7 +77,7 @@ def draw_patient(rng: Rng) -> Patient:
     murmur = rng.uniform(-14, -4), rng.uniform(70, 130), rng.uniform(250, 450)
     place = int(rng.integers(3))
     usual = (int(rng.integers(2)) if place == 2 else 2) if rng.integers(2) else None
-    return Patient(rng.uniform(55, 105), place, usual, murmur, recorder)
+    return Patient(rng.uniform(55, 105), place, usual if innocent else None, murmur, recorder)
 
 
 def heart_sound(rng: Rng, abnormal: bool, seconds: float = 5.0, patient: Patient | None = None) -> np.ndarray:
@@ -217,13 +217,14 @@ def _numbered(i: int, seed: int, seconds: float) -> np.ndarray:
 
 
 def make_patient_sounds(
-    patients: int, each: int, seed: int = 0, seconds: float = 5.0
+    patients: int, each: int, seed: int = 0, seconds: float = 5.0, innocent: bool = True
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Recordings of synthetic patients, with their murmur and without it: one of each in every two that follow each other.
 
     The same seed gives the same sounds; more patients, or more recordings of each, begin with the same ones.
 
-    Arguments: patients, how many; each, recordings of each; seed; seconds of each recording, at least 1.
+    Arguments: patients, how many; each, recordings of each; seed; seconds of each recording, at least 1; innocent, whether
+    patients can have an innocent murmur.
     Returns: samples float32 (N, seconds * RATE), N = patients * each, patient by patient; labels int64 (N,), as in CLASS_NAMES;
     patient int64 (N,), the number of the patient.
 
@@ -231,16 +232,16 @@ def make_patient_sounds(
     >>> sounds.shape, sorted(labels[:2].tolist()), patient.tolist()
     ((4, 2000), [0, 1], [0, 0, 1, 1])
     """
-    found = [_of_patient(p, i, seed, seconds) for p in range(patients) for i in range(each)]
+    found = [_of_patient((seed, p), i, seconds, innocent) for p in range(patients) for i in range(each)]
     labels = np.array([label for _, label in found], np.int64)
     return np.array([x for x, _ in found], np.float32), labels, np.repeat(np.arange(patients), each)
 
 
-def _of_patient(number: int, i: int, seed: int, seconds: float) -> tuple[np.ndarray, int]:
-    """Recording number i of a patient of a seed, and its label: a coin decides which of two comes first."""
-    patient = draw_patient(np.random.default_rng((seed, number, 0)))
-    label = (int(np.random.default_rng((seed, number, 1, i // 2)).integers(2)) + i) % 2
-    return heart_sound(np.random.default_rng((seed, number, 2, i)), label == 0, seconds, patient), label
+def _of_patient(who: tuple[int, int], i: int, seconds: float, innocent: bool = True) -> tuple[np.ndarray, int]:
+    """Recording number i of a patient, by seed and number, and its label: a coin decides which of two comes first."""
+    patient = draw_patient(np.random.default_rng((*who, 0)), innocent)
+    label = (int(np.random.default_rng((*who, 1, i // 2)).integers(2)) + i) % 2
+    return heart_sound(np.random.default_rng((*who, 2, i)), label == 0, seconds, patient), label
 
 
 def write_heart_folders(
@@ -288,7 +289,7 @@ def write_patient_folders(directory: str | Path, patients: int = 60, each: int =
             (draft / name).mkdir()
         for number in range(patients):
             for i in range(each):
-                x, label = _of_patient(number, i, seed, seconds)
+                x, label = _of_patient((seed, number), i, seconds)
                 save_sound(draft / CLASS_NAMES[label] / f"synthetic-patient{number:03d}-{i:02d}.wav", x, RATE)
 
     return write_once(directory, facts, "heart sounds", write)

@@ -10,7 +10,8 @@ No patient is in two of these groups. The heart sounds are synthetic (tinydx/dat
 and a recorder, and half of them have an innocent murmur, with which a normal recording sounds as disease does in another patient.
 Balanced accuracy is that of a patient's eight other recordings, the gain its difference to the population's model, and the
 interval Student's over test patients. "Shuffled": each of the k recordings is that of another patient of the test, with its own
-label. A gain that is left then has nothing to do with the patient.
+label. A gain that is left then has nothing to do with the patient. The control is the same without innocent murmurs: a murmur
+then means the same in every patient.
 
 FOLDER, that of `tinydx.tasks.heart_sounds`, adds real recordings (PhysioNet/CinC 2016). Its names tell no patients, so that a
 site stands in a patient's place: its recorder and its hospital, not a heart. Intervals are over the five sites.
@@ -62,6 +63,8 @@ STRENGTHS = {
     "last layer": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0, np.inf),  # lambda
 }
 FILM_STEPS, FILM_PATIENTS = 300, 16  # of training, and patients in a step
+SYNTHETIC = {"synthetic": True, "control": False}  # whether half of the patients have an innocent murmur
+TITLES = {"synthetic": "synthetic patients", "control": "without innocent murmurs", "real": "five real sites"}
 PATIENTS = (80, 60, 60)  # base, tuning, test
 SECONDS = 5
 DRAWS = 20  # of known recordings, at each site of the real data
@@ -266,12 +269,14 @@ def shuffled(cases: Sequence[Case], seed: int) -> list[Case]:
     return moved
 
 
-def synthetic(seed: int, patients: Sequence[int]) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
+def synthetic(
+    seed: int, patients: Sequence[int], innocent: bool
+) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The strengths that were chosen, and the scores of test patients with their own recordings and with shuffled ones.
 
-    Arguments: seed; patients, the numbers of base, tuning and test patients.
+    Arguments: seed; patients, the numbers of base, tuning and test patients; innocent, whether half have an innocent murmur.
     """
-    sounds, y, patient = make_patient_sounds(sum(patients), EACH, seed, SECONDS)
+    sounds, y, patient = make_patient_sounds(sum(patients), EACH, seed, SECONDS, innocent)
     everyone = Recordings(np.array([features(x) for x in sounds]), y, patient)
     ends = np.cumsum(patients)
     base, tuning, test = (everyone.take((patient >= end - n) & (patient < end)) for n, end in zip(patients, ends, strict=True))
@@ -459,26 +464,26 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         check_output(path)
     if min(a.patients) < 2:
         raise ValueError(f"--patients {' '.join(map(str, a.patients))}: each group needs at least 2")
-    found: dict[str, Any] = {"seeds": a.seeds, "patients": list(a.patients), "synthetic": _synthetic_part(a.seeds, a.patients)}
+    found: dict[str, Any] = {"seeds": a.seeds, "patients": list(a.patients)}
+    for name in SYNTHETIC:
+        found[name] = _synthetic_part(name, a.seeds, a.patients)
     if a.data is not None:
         found["real"] = _real_part(a.data, a.seeds[0])
     if a.json:
         atomic_write(a.json, json.dumps(found, indent=1) + "\n")
     if a.picture:
-        parts = {"synthetic patients": found["synthetic"]["rows"]}
-        draw(parts | ({"five real sites": found["real"]["rows"]} if a.data else {}), a.picture)
+        draw({TITLES[name]: found[name]["rows"] for name in TITLES if name in found}, a.picture)
     return found
 
 
-def _synthetic_part(seeds: Sequence[int], patients: Sequence[int]) -> dict[str, Any]:
+def _synthetic_part(name: str, seeds: Sequence[int], patients: Sequence[int]) -> dict[str, Any]:
     """Run every seed, and print what became of all test patients together."""
-    strengths, own, other = zip(*(synthetic(seed, patients) for seed in seeds), strict=True)
+    strengths, own, other = zip(*(synthetic(seed, patients, SYNTHETIC[name]) for seed in seeds), strict=True)
     together = [{name: np.concatenate([part[name] for part in parts]) for name in parts[0]} for parts in (own, other)]
     rows, tests = table(*together), len(together[0]["global"])
-    print(
-        f"Synthetic heart sounds, {tests} test patients of {len(seeds)} seeds: the population's model has {rows[0]['global']:.3f}"
-    )
-    print(sentence(rows), markdown(rows), sep="\n\n", flush=True)
+    told = f"{TITLES[name]}, {tests} test patients of {len(seeds)} seeds"
+    print(f"{told}: the population's model has {rows[0]['global']:.3f}")
+    print(sentence(rows), markdown(rows), "", sep="\n\n", flush=True)
     return {"rows": rows, "strengths": list(strengths), "test_patients": tests}
 
 
@@ -487,9 +492,7 @@ def _real_part(data: Path, seed: int) -> dict[str, Any]:
     names, own, other = real(read_sites(data), seed)
     rows = table(own, other)
     each = ", ".join(f"{name} {score:.3f}" for name, score in zip(names, own["global"][:, 0], strict=True))
-    print(
-        f"\nPhysioNet 2016, no patients known, sites in their place: the population's model has {rows[0]['global']:.3f} ({each})"
-    )
+    print(f"PhysioNet 2016, no patients known, sites in their place: the population's model has {rows[0]['global']:.3f} ({each})")
     print(sentence(rows), markdown(rows), sep="\n\n", flush=True)
     return {"rows": rows, "sites": names, "global": own["global"][:, 0].tolist()}
 
