@@ -104,6 +104,16 @@ def test_recordings_of_a_patient_have_one_rate(monkeypatch):
     assert logs.std(axis=1).max() < 0.08 < logs.mean(axis=1).std()
 
 
+def test_a_recorder_tilts_the_spectrum_and_raises_it_around_its_resonance():
+    """The same heart by two recorders: at each frequency their ratio is that of the equation, but for the loudness."""
+    plain = heart.draw_patient(np.random.default_rng(0))._replace(recorder=heart.Recorder(0.0, 300.0, 0.0, -30.0))
+    other = plain._replace(recorder=heart.Recorder(3.0, 300.0, 6.0, -30.0))
+    a, b = (np.abs(np.fft.rfft(heart.heart_sound(np.random.default_rng(1), True, 4.0, p))) for p in (plain, other))
+    decibels = 20 * np.log10(b / a)[4 * np.array([75, 150, 300, 600])]
+    expected = np.array([3 * k + 6 * np.exp(-2 * (k - 1) ** 2) for k in (-1, 0, 1, 2)])  # k octaves above 150 Hz
+    np.testing.assert_allclose(np.diff(decibels), np.diff(expected), atol=0.1)
+
+
 def test_recordings_of_a_patient_have_one_colour():
     """Between patients it differs far more than within: the log power of each band over the recording."""
     x, _, patient = make_patient_sounds(12, 4, seed=0, seconds=4.0)

@@ -56,10 +56,11 @@ def test_shuffled_recordings_are_all_of_other_patients_and_keep_their_labels(rec
     cases = [task.Case(part.take(slice(0, 4)), part.take(slice(4, None))) for part in
              (recordings.take(recordings.patient == name) for name in range(10))]  # fmt: skip
     label_of = {row.tobytes(): label for row, label in zip(recordings.x, recordings.y, strict=True)}
-    for case, moved in zip(cases, task.shuffled(cases, seed=0), strict=True):
-        own = {row.tobytes() for row in case.known.x}
-        assert not own & {row.tobytes() for row in moved.known.x} and moved.new is case.new
-        assert [label_of[row.tobytes()] for row in moved.known.x] == moved.known.y.tolist()
+    for seed in range(20):
+        for case, moved in zip(cases, task.shuffled(cases, seed), strict=True):
+            own = {row.tobytes() for row in case.known.x}
+            assert not own & {row.tobytes() for row in moved.known.x} and moved.new is case.new
+            assert [label_of[row.tobytes()] for row in moved.known.x] == moved.known.y.tolist()
 
 
 def test_pairs_hold_one_of_each_class():
