@@ -110,7 +110,7 @@ def test_few_recordings_and_one_class_are_warned_of(place, capsys):
     arguments = [str(place / "anna" / "ill" / "0.png"), "--output", str(place / "a.safetensors")]
     assert cli.main(["personalise", str(place / "model.safetensors"), *arguments]) == 0
     said = capsys.readouterr().out
-    assert "Warning: 1 images are few" in said and "Warning: all images are of class ill" in said
+    assert "Warning: few images (1)" in said and "Warning: all images are of class ill" in said
     assert said.index("Warning") < said.index("Changed") and "left out in turn" not in said
 
 
@@ -189,14 +189,14 @@ def test_wrong_inputs_are_refused(place, capsys):
 
 def test_wrong_outputs_and_strengths_are_refused_first(place, capsys):
     model, anna = place / "model.safetensors", place / "anna"
-    assert "is the model or an input" in refused(capsys, place, model, anna, "--output", model)
-    assert "is the model or an input" in refused(capsys, place, model, anna / "ill" / "0.png", "--output", anna / "ill" / "0.png")
+    assert "is the model" in refused(capsys, place, model, anna, "--output", model)
+    assert "ends in .safetensors" in refused(capsys, place, model, anna, "--output", anna / "ill" / "0.png")
     assert "create it first" in refused(capsys, place, model, anna, "--output", place / "no" / "x.safetensors")
     for strength in ("0", "-1", "nan", "inf"):
-        words = refused(capsys, place, model, anna, "--output", place / "x", f"--strength={strength}")
+        words = refused(capsys, place, model, anna, "--output", place / "x.safetensors", f"--strength={strength}")
         assert "a number above 0" in words
     assert "leave one of them out" in refused(
-        capsys, place, model, anna, "--output", place / "x", "--strength", 1, "--patients", anna
+        capsys, place, model, anna, "--output", place / "x.safetensors", "--strength", 1, "--patients", anna
     )
 
 

@@ -68,7 +68,7 @@ def personalise(
     Raises: ValueError for a model that cannot be personalised, inputs without a class, copies, and a strength of 0 or less; the
     errors of `load_model` and of the files. Then nothing is written.
     """
-    check_output(output, [model_path, *entries])
+    check_output(output, model_path)
     if strength is not None and (patients is not None or not 0 < strength < np.inf):
         raise ValueError("--strength is a number above 0; with --patients it is chosen: leave one of them out")
     model = load_model(model_path)
@@ -100,13 +100,15 @@ def note(model: Any, noun: str) -> str | None:
     return None if personal is None else f"a model of one patient, from {sum(personal['counts'])} {noun}: it is for no other"
 
 
-def check_output(output: str, taken: Sequence[str]) -> None:
+def check_output(output: str, model_path: str) -> None:
     """Find out before work whether the file can be written.
 
-    Raises: ValueError where it is one of the files `taken`; the errors of `check_writable`.
+    Raises: ValueError for another ending than .safetensors, which no input has, and for the model; those of `check_writable`.
     """
-    if os.path.exists(output) and any(os.path.exists(file) and os.path.samefile(output, file) for file in taken):
-        raise ValueError(f"--output {output} is the model or an input: give another name")
+    if Path(output).suffix.lower() != ".safetensors":
+        raise ValueError(f"--output {output}: the patient's model is a file whose name ends in .safetensors")
+    if os.path.exists(output) and os.path.exists(model_path) and os.path.samefile(output, model_path):
+        raise ValueError(f"--output {output} is the model: give another name")
     check_writable(output)
 
 
@@ -170,14 +172,13 @@ def read_own(model: Any, kind: Kind, entries: Sequence[str], label: str | None) 
     for file, x in zip(files, read, strict=True):
         if (other := seen.setdefault(np.ascontiguousarray(x).tobytes(), file)) is not file:
             raise ValueError(f"{shown(file)} is a copy of {shown(other)}: leave one of them out")
-    width = last_width(model)
-    found = [features_of(model, lambda x=x: model.predict_on_batch(x)) for x in read]  # type: ignore[misc]
-    return Own(files, _with_one(np.concatenate([np.empty((0, width)), *found])), y)
+    none = np.empty((0, model.layers[-1].kernel.shape[0]))
+    return Own(files, _with_one(np.concatenate([none, *(_features(model, x) for x in read)])), y)
 
 
-def last_width(model: Any) -> int:
-    """The number of features that the last layer takes."""
-    return int(model.layers[-1].kernel.shape[0])
+def _features(model: Any, x: np.ndarray) -> np.ndarray:
+    """What the last layer takes in, (1,D), for one input (1,...)."""
+    return features_of(model, lambda: model.predict_on_batch(x))
 
 
 def class_of(file: str, names: list[str], label: str | None) -> int:
@@ -242,7 +243,7 @@ def warnings_of(own: Own, model: Any, kind: Kind) -> list[str]:
     """What must be read before the figures."""
     found, how = [], model.preprocessing
     if 0 < len(own.y) < FEW:
-        found.append(f"Warning: {len(own.y)} {kind.noun} are few: what they change may be chance.")
+        found.append(f"Warning: few {kind.noun} ({len(own.y)}): what they change may be chance.")
     if len(np.unique(own.y)) == 1:
         name = shown(model.class_names[own.y[0]])
         found.append(f"Warning: all {kind.noun} are of class {name}: the model only learns to call more {name}.")

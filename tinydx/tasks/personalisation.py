@@ -228,10 +228,11 @@ def tuned(population: Population, tuning: Recordings, seed: int) -> dict[str, Me
     """Each method with the strength that suits the tuning patients best; half of them choose what FiLM learns from the others."""
     order = np.unique(tuning.patient)
     half = np.isin(tuning.patient, order[::2])
-    makers: dict[str, tuple[Personal, Personal, Recordings]] = {
-        "own statistics": (own_statistics(population),) * 2 + (tuning,),  # type: ignore[dict-item]
+    own, last = own_statistics(population), last_layer(population)
+    makers = {  # what is chosen with, what is used, and whom the strength shall suit
+        "own statistics": (own, own, tuning),
         "FiLM": (film(population, tuning.take(half), seed), film(population, tuning, seed), tuning.take(~half)),
-        "last layer": (last_layer(population),) * 2 + (tuning,),  # type: ignore[dict-item]
+        "last layer": (last, last, tuning),
     }
     return {
         name: Method(final, choose_strength(draft, *on, STRENGTHS[name], COUNTS[1:]))
