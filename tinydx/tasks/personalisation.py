@@ -273,7 +273,7 @@ def shuffled(cases: Sequence[Case], seed: int) -> list[Case]:
 def synthetic(
     seed: int, patients: Sequence[int], innocent: bool
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The strengths that were chosen, and the scores of test patients with their own recordings and with shuffled ones.
+    """The strengths that were chosen (None: infinite), and the scores of test patients with their own recordings and with shuffled ones.
 
     Arguments: seed; patients, the numbers of base, tuning and test patients; innocent, whether half have an innocent murmur.
     """
@@ -284,7 +284,7 @@ def synthetic(
     population = Population(base, seed)
     methods = tuned(population, tuning, seed)
     cases = [_case(test.take(test.patient == name)) for name in np.unique(test.patient)]
-    strengths = {name: method.strength for name, method in methods.items()}
+    strengths = {name: m.strength if np.isfinite(m.strength) else None for name, m in methods.items()}  # JSON has no infinity
     return strengths, scores(cases, population, methods), scores(shuffled(cases, seed), population, methods)
 
 
@@ -484,7 +484,7 @@ def _synthetic_part(name: str, seeds: Sequence[int], patients: Sequence[int]) ->
     rows, tests = table(*together), len(together[0]["global"])
     told = f"{TITLES[name]}, {tests} test patients of {len(seeds)} seeds"
     print(f"{told}: the population's model has {rows[0]['global']:.3f}")
-    print(sentence(rows), markdown(rows), "", sep="\n\n", flush=True)
+    print(sentence(rows), markdown(rows), sep="\n\n", end="\n\n", flush=True)
     return {"rows": rows, "strengths": list(strengths), "test_patients": tests}
 
 
