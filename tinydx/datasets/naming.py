@@ -122,6 +122,8 @@ SCHEMES = (
 )  # fmt: skip
 
 # Sets of several sites whose names tell the site: the group is the site, "means" says so.
-SITES = (Scheme("PhysioNet 2016 heart sounds", r"([a-f])\d{4}", "site", "a0001.wav", "Liu 2016: the databases training-a to -f"),)
+SITES = (
+    Scheme("PhysioNet 2016 heart sounds", r"([a-f])\d{4}", "site", "a0001.wav", "Liu 2016: the databases training-a to -f"),
+)
 
 COMPILED = [re.compile(scheme.pattern, re.IGNORECASE) for scheme in SCHEMES]

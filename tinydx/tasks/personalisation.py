@@ -273,7 +273,7 @@ def shuffled(cases: Sequence[Case], seed: int) -> list[Case]:
 def synthetic(
     seed: int, patients: Sequence[int], innocent: bool
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The strengths that were chosen (None: infinite), and the scores of test patients with their own recordings and with shuffled ones.
+    """The strengths chosen (None: infinite), and the scores of test patients with their own and with shuffled recordings.
 
     Arguments: seed; patients, the numbers of base, tuning and test patients; innocent, whether half have an innocent murmur.
     """
