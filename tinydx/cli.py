@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_diagnose(commands)
     _add_evaluate(commands)
     _add_predict(commands)
+    _add_personalise(commands)
     _add_explain(commands)
     _add_translate(commands)
     _add_data(commands)
@@ -251,6 +252,43 @@ def _predict(a: argparse.Namespace) -> int:
         explain_files(a.model, a.inputs, output=a.explain, say=said.append)
         print(said[-1], file=sys.stderr)  # the page; stdout has its lines from predict
     return status
+
+
+def _add_personalise(commands: Any) -> None:
+    p = commands.add_parser(
+        "personalise",
+        help="fit a finished model to one patient, from labelled recordings of that patient",
+        description="Fit the last layer of a finished model to labelled inputs of a patient, near to the model of all, and write "
+        "a model file that `tinydx predict` takes. Without inputs it answers as before, bit for bit.",
+    )
+    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="FILE",
+        help="the patient's inputs: folders named after the classes, or files in such folders",
+    )
+    p.add_argument("--label", metavar="CLASS", help="the class of all inputs (default: the folder that each lies in)")
+    p.add_argument("--output", required=True, metavar="PERSONAL.safetensors", help="the patient's model")
+    p.add_argument(
+        "--strength",
+        type=float,
+        metavar="S",
+        help="how near the patient's model stays to the model of all: 0.01 hardly, 0.25 (default), 10 almost at it",
+    )
+    p.add_argument(
+        "--patients", metavar="FOLDER", help="choose the strength on these labelled inputs of other patients, unseen by the model"
+    )
+    p.add_argument("--patient", metavar="PATTERN", help="with --patients: whose each file is, as for `tinydx diagnose`")
+    p.set_defaults(run=_personalise)
+
+
+def _personalise(a: argparse.Namespace) -> int:
+    from tinydx.diagnosis.personalising import personalise
+
+    options = {"label": a.label, "strength": a.strength, "patients": a.patients, "patient": a.patient}
+    personalise(a.model, a.inputs, a.output, **options)
+    return 0
 
 
 def _add_explain(commands: Any) -> None:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinydx import names
-from tinydx.diagnosis import deciding, referring, unlike
+from tinydx.diagnosis import deciding, personalising, referring, unlike
 from tinydx.diagnosis.answer_page import Shown, check_page, write_page
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind
@@ -53,6 +53,8 @@ def predict(model_path: str, entries: list[str], page: str | None = None, refer:
     entries = [file for given in entries for file in kind.inputs(given)]
     if page is not None:
         check_page(page, [model_path, *entries])
+    if (note := personalising.note(model, kind.noun)) is not None:
+        _say(f"{model_path} is {note}")
     if refer is not None:
         _say(referring.promise(model, kind.noun, refer))
     found, failed = [], 0
