@@ -41,6 +41,7 @@ DOUBTFUL = [
 SURE, UNSURE = ([(re.compile(p, re.IGNORECASE | re.ASCII), (what, do)) for p, what, do in rows] for rows in (MISTAKEN, DOUBTFUL))
 UNIT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)\s*([^\W\d][^\d]*)")  # "63 years", "5mg/l"
 WORD = "is no number, as other cells are", "correct it, leave it empty, or write words in all cells"
+NUMBER_AMONG_WORDS = "is a number, as other cells are not", "correct it, leave it empty, or write words in all cells"
 HAS_UNIT = "has a unit", "write the number, and the unit into the column's name"
 
 
@@ -100,6 +101,9 @@ def read_numbers(cells: Sequence[str]) -> np.ndarray | Wrong:
     if not wrong:
         return np.array([np.nan if is_missing(cell, MISSING_NUMBER) else float(cell) for cell in cells])
     what, do = found[wrong[0]] or WORD
+    numbers = [i for i, cell in enumerate(cells) if is_number(cell)]
+    if found.count(WORD) > len(numbers) > 0:  # the numbers are the strangers
+        return Wrong(numbers[0], *NUMBER_AMONG_WORDS, len(numbers) - 1)
     return Wrong(wrong[0], what, do, len(wrong) - 1)
 
 
