@@ -19,7 +19,7 @@ These tables teach how a classifier is trained. A program computed them; they ar
 
 >>> rows = make_patients(3, seed=0)
 >>> [row["label"] for row in rows], list(rows[0])
-(['well', 'well', 'well'], ['patient', 'age', 'sex', 'smoking', 'temperature', 'crp', 'ward', 'label'])
+(['healthy', 'healthy', 'healthy'], ['patient', 'age', 'sex', 'smoking', 'temperature', 'crp', 'ward', 'label'])
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def make_patients(count: int, seed: int = 0) -> list[dict[str, str]]:
             "crp": f"{np.exp(rng.normal(2, 1)):.1f}",
             "ward": "AB"[int(rng.integers(2))],
         }
-        row["label"] = "ill" if rng.uniform() < chance_of(row) else "well"
+        row["label"] = "ill" if rng.uniform() < chance_of(row) else "healthy"
         rows.append(row | {"crp": ""} if rng.uniform() < 0.1 else row)
     return rows
 

@@ -70,7 +70,7 @@ class TableKind(Kind):
     synthetic_notice = "a program computed these patients, and results on real ones will differ."
     schedule = synthetic_schedule = (EPOCHS, None)
     copied = "equal in every column"
-    columns, panel_height = 3, 1.5
+    columns, panel_height = 3, 1.7
     features_name = "the same columns"
 
     def open_study(
@@ -319,7 +319,7 @@ def number_names(row: Row, columns: Columns) -> list[str]:
     for name, how in columns.items():
         cell = row.cells.get(name)
         if how["kind"] == "number":
-            names.append(str(Row({name: cell})))
+            names.append(f"{name} taken as {how['median']:.4g}" if cell is None else str(Row({name: cell})))
         names += [f"{name} {'' if cell == word else 'not '}{word}" for word in how.get("words", [])]
         if how["missing"]:
             names.append(f"{name} {'unknown' if cell is None else 'known'}")
@@ -416,7 +416,8 @@ def row_given(columns: Mapping[str, str], known: Columns) -> Row:
         if how["kind"] == "number":
             value = read_numbers([cell])
             if isinstance(value, Wrong):
-                raise ValueError(f"--{name} {cell} {value.what}: {value.do}")
+                what = "is no number" if value.what.startswith("is no number") else value.what
+                raise ValueError(f"--{name}: {cell!r} {what}: give a number, or '' where it is not known")
             cells[name] = None if np.isnan(value[0]) else float(value[0])
     return Row(cells)
 
