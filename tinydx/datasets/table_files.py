@@ -16,7 +16,7 @@ import numpy as np
 
 from tinydx.datasets.copies import Copy, check_copies
 from tinydx.datasets.folders import Files, match_classes
-from tinydx.datasets.patients import Patients, content, describe
+from tinydx.datasets.patients import Owner, Patients, content, describe, shared
 from tinydx.datasets.study import SPLITS
 from tinydx.datasets.table import (
     TABLES,
@@ -76,13 +76,14 @@ def open_table_files(
     table = replace(table, numbers={}, categories={})
     table, names = check_training(table)
     how = ""
+    owners = [Owner(who, "patient") for who in table.patient or []]
     if table.patient is None:
         owners = Patients(str(table.path.parent)).owners(files)
-        how = f" ({describe(owners, files, f'{column}s')})"
+        how = describe(owners, files, f"{column}s").replace("--patient PATTERN", "a column patient")
         if any(owner.key for owner in owners):
             table = replace(table, patient=[owner.key or file for owner, file in zip(owners, files, strict=True)])
     parts, made = split_rows(table, names, seed=seed, limit=limit)
-    notes = [*table.notes, *(note + how for note in made)]
+    notes = [*table.notes, *(f"set aside {note.partition(': ')[2]}, {how}" if how else note for note in made)]
     if unread:
         notes.append(f"--kind {column} reads no {', '.join(unread)}")
     y = [names.index(word) for word in table.label or []]
@@ -90,6 +91,7 @@ def open_table_files(
     notes += check_copies(
         [Copy(content(file), names[y[i]], split.get(i, ""), table.row_name(i)) for i, file in enumerate(files)], f"{column}s"
     )
+    notes += shared({part: {files[i]: owners[i] for i in parts[part]} for part in SPLITS if table.split}, f"{column}s")
     order = [int(i) for part in SPLITS for i in parts[part]]
     columns = {"patient": table.patient, "site": table.site}
     known = {role: None if words is None else np.array([words[i] for i in order], object) for role, words in columns.items()}
