@@ -454,7 +454,7 @@ class _Reader:
         if not table.modalities and self.known is None:
             raise ValueError(f"{self.path} has no column to learn from: expected image, sound, text, numbers or categories")
         held = [column for column in (table.images, table.sounds, table.texts, *table.categories.values()) if column is not None]
-        for i, line in enumerate(self.lines if table.modalities else []):
+        for i, line in enumerate(self.lines if self.known is None else []):
             if all(column[i] is None for column in held) and all(np.isnan(column[i]) for column in table.numbers.values()):
                 raise ValueError(f"{self.path}, line {line}: nothing is known in this row but its label: fill it, or delete it")
         check_patients(table)

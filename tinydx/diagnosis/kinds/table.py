@@ -53,7 +53,7 @@ from tinydx.training import data
 
 HIDDEN = 32  # units
 UPDATES, PASSES, EPOCHS = 1200, 20, 30  # steps of the optimizer, passes over the rows, both at least, and validations in between
-FARTHEST = 10.0  # spreads from the mean: a number beyond counts as this far
+FARTHEST = 5.0  # spreads from the mean: a number beyond counts as this far
 CHANCE = 0.05  # pairs of equal rows that chance makes: where it makes more, equal rows are no copies
 Columns = dict[str, dict[str, Any]]
 
@@ -136,11 +136,12 @@ class TableKind(Kind):
 
     def copies(self, x: np.ndarray) -> list[tuple[int, int]]:
         """Equal rows, unless so few and coarse columns make rows equal by chance."""
-        chance = 1.0
-        for name in x[0].cells if len(x) else ():
-            counts = np.array(list(Counter(row.cells.get(name) for row in x).values()))
-            chance *= float((counts / len(x)) @ (counts / len(x)))
-        return super().copies(x) if len(x) * (len(x) - 1) / 2 * chance < CHANCE else []
+        pairs = len(x) * (len(x) - 1) / 2
+        expected = pairs
+        for name in x[0].cells if pairs else ():
+            counts = Counter(row.cells.get(name) for row in x)
+            expected *= sum(n * (n - 1) / 2 for n in counts.values()) / pairs
+        return super().copies(x) if expected < CHANCE else []
 
     def features(self, study: Study, part: Examples) -> np.ndarray:
         """The numbers that the network sees."""
