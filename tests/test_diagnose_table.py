@@ -111,8 +111,10 @@ def test_equal_rows_are_copies_unless_chance_makes_them():
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_forged_way_of_reading_rows_is_refused_or_harmless(seed):
     rng, columns = np.random.default_rng(seed), learn_columns(TRAIN, KINDS)
-    model = build(7, 2)
+    model = build(6, 2)
     model.class_names = ["healthy", "ill"]
+    model.preprocessing = {"kind": "table", "columns": columns}
+    assert kind_of(model, "m") is KIND  # as it stands, it is right
     for _ in range(8):
         model.preprocessing = forged({"kind": "table", "columns": columns, "threshold": 0.5}, rng)[0]
         try:
@@ -120,9 +122,29 @@ def test_a_forged_way_of_reading_rows_is_refused_or_harmless(seed):
             if kind is not KIND:
                 continue
             x = kind.read(Entry("a row", row=a_row(60.0, 1.0, "f")), model.preprocessing)
-            assert x.shape == (1, 7) and np.isfinite(x).all()
+            assert x.shape == (1, 6) and np.isfinite(x).all()
         except ValueError as error:
             assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("age", {"spread": 0.0}, "the spread is not positive"),
+        ("age", {"mean": float("nan")}, "mean is nan, expected a number"),
+        ("age", {"missing": 1}, "missing is neither true nor false"),
+        ("age", {"kind": "date"}, "of no known kind"),
+        ("age", {"missing": True}, r"expected input \(N, 6\), got \(None, 7\)"),
+        ("sex", {"words": ["f", "f", "m"]}, "a word occurs twice"),
+        ("sex", {"words": ["f", "m"]}, r"expected input \(N, 6\), got \(None, 5\)"),
+    ],
+)
+def test_a_way_of_reading_rows_that_makes_no_sense(name, change, words):
+    model, columns = build(6, 2), learn_columns(TRAIN, KINDS)
+    model.class_names = ["healthy", "ill"]
+    model.preprocessing = {"kind": "table", "columns": {**columns, name: {**columns[name], **change}}}
+    with pytest.raises(ValueError, match=words):
+        kind_of(model, "m")
 
 
 # ---- made-up patients ----------------------------------------------------------------------------------------------

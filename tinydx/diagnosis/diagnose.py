@@ -12,8 +12,8 @@
     elsewhere  -> on other folders, such as another hospital's
     write      -> model.safetensors, history, metrics, report.png (report), card.md, card.json (card)
 
-Images, sounds, texts and tables share this flow; what differs between them is in `tinydx/diagnosis/kinds/`. Every training writes its
-state after each epoch, so that a run which was interrupted continues (`result`); the model is written first of all.
+Images, sounds, texts and tables share this flow; what differs between them is in `tinydx/diagnosis/kinds/`. Every training
+writes its state after each epoch, so that a run which was interrupted continues (`result`); the model is written first of all.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ from tinydx.datasets.table import (
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
 from tinydx.layers import Dense, Dropout, Input
 from tinydx.models import Sequential
+from tinydx.names import line
 from tinydx.optimizers import AdamW
 from tinydx.saving.header import expect_dict, expect_list, expect_number, expect_text
 from tinydx.suggestions import did_you_mean
@@ -360,7 +361,7 @@ def checked(entry: str, columns: Columns) -> Row:
         return entry
     row = entry.row if isinstance(entry, Entry) else None
     if row is None:
-        raise ValueError(f"{entry!r} is no row of a table: give a .csv file with the columns {', '.join(columns)}")
+        raise ValueError(line(f"{entry!r} is no row of a table: give a .csv file with the columns {', '.join(columns)}"))
     if wrong := unreadable(row, columns):
         raise ValueError(f"{entry}: {wrong}")
     return Row({name: _spelt(row.cells.get(name), columns[name]) for name in columns})
@@ -378,7 +379,7 @@ def unreadable(row: Row, columns: Columns) -> str:
         if cell is None and not how["missing"]:
             return f"column {name!r} is empty, which it was in no training row: fill it"
         if how["kind"] == "category" and cell is not None and cell not in how["words"]:
-            return f"column {name!r}: {cell!r} was in no training row{did_you_mean(cell, how['words'])}"
+            return line(f"column {name!r}: {cell!r} was in no training row{did_you_mean(cell, how['words'])}")
     return ""
 
 
@@ -407,7 +408,7 @@ def row_given(columns: Mapping[str, str], known: Columns) -> Row:
     """
     for name in columns:
         if name not in known:
-            raise ValueError(f"--{name}: the model has no such column{did_you_mean(name, known)}")
+            raise ValueError(line(f"--{name}: the model has no such column{did_you_mean(name, known)}"))
     cells: dict[str, float | str | None] = {}
     for name, how in known.items():
         if name not in columns:
