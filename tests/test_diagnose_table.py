@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tinydx import cli, random
 from tinydx.datasets.clinic import PATIENTS, chance_of, make_patients, write_patients
 from tinydx.datasets.heart import write_heart_folders
-from tinydx.datasets.study import Examples, Study
+from tinydx.datasets.study import SPLITS, Examples, Study
 from tinydx.datasets.table import Entry, Row
 from tinydx.diagnosis import kinds
 from tinydx.diagnosis.baselines import logistic_regression
@@ -379,6 +379,26 @@ def test_sounds_of_a_table_are_those_of_folders(tmp_path):
 def test_texts_of_a_table_are_inputs(tmp_path):
     (tmp_path / "t.csv").write_text('text,label\n"fever, chills",ill\nwell again,healthy\n', "utf-8")
     assert kinds.get("text").inputs(str(tmp_path / "t.csv"), {}) == ["fever, chills", "well again"]
+
+
+def test_texts_of_a_table_keep_its_split(tmp_path):
+    lines = [
+        f"word{i} of {label} in {split},{label},{split}"
+        for i in range(4)
+        for label in ("ill", "healthy")
+        for split in ("train", "dev", "test")
+    ]
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join(["text,label,Split", *lines]) + "\n", "utf-8")
+    study = kinds.get("text").open_study(table, size=None, limit=None, seed=0)
+    said = {
+        split: {line.rsplit(",", 2)[0] for line in lines if line.endswith(name)}
+        for split, name in zip(SPLITS, ("train", "dev", "test"), strict=True)
+    }
+    assert {split: set(getattr(study, split).x) for split in SPLITS} == said
+    table.write_text(table.read_text("utf-8").replace(",dev", ",later", 1), "utf-8")
+    with pytest.raises(ValueError, match="line 3, column 'split': 'later' is no split"):
+        kinds.get("text").open_study(table, size=None, limit=None, seed=0)
 
 
 def test_models_of_files_have_no_columns(tmp_path):
