@@ -396,6 +396,8 @@ def test_texts_of_a_table_keep_its_split(tmp_path):
         for split, name in zip(SPLITS, ("train", "dev", "test"), strict=True)
     }
     assert {split: set(getattr(study, split).x) for split in SPLITS} == said
+    labelled = kinds.get("text").open_labelled(table, ["healthy", "ill"], study.preprocessing, "val")
+    assert set(labelled.x) == said["val"]
     table.write_text(table.read_text("utf-8").replace(",dev", ",later", 1), "utf-8")
     with pytest.raises(ValueError, match="line 3, column 'split': 'later' is no split"):
         kinds.get("text").open_study(table, size=None, limit=None, seed=0)

@@ -286,7 +286,7 @@ class _Reader:
     def counts(self, column: int) -> bool:
         """Whether a column counts the rows, from any number on."""
         cells = [row.fields[column].strip() for row in self.table.rows]
-        return all(c.isdecimal() for c in cells) and [int(c) - int(cells[0]) for c in cells] == list(range(len(cells)))
+        return all(c.isdecimal() and len(c) < 16 for c in cells) and [int(c) - int(cells[0]) for c in cells] == list(range(len(cells)))
 
     def _column_of(self, role: str, given: str | None) -> int | None:
         """The column of a role, by the name that the user gives or by the usual ones."""

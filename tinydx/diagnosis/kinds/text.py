@@ -202,9 +202,11 @@ class TextKind(Kind):
         path = Path(path)
         tables = _tables_in(path) if path.is_dir() else {"all": path} if path.suffix.lower() in TABLES else {}
         if tables:
-            if split and split not in tables:
-                raise ValueError(f"{path} has no {split} table: leave out --split")
-            rows = [row for name in tables if split in (None, name) for row in _rows(tables[name])[0]]
+            rows = [row for name in tables if split in (None, name) or name == "all" for row in _rows(tables[name])[0]]
+            if "all" in tables and split:
+                rows = [row for row in rows if row.split == split]
+            if split and not rows:
+                raise ValueError(f"{path} has no {split} {'rows' if 'all' in tables else 'table'}: leave out --split")
             labels = match_classes([row.label for row in rows], class_names, str(path))
             return _examples([(row.text, k) for row, k in zip(rows, labels, strict=True)])
         files = labelled_files(path, class_names, split, _find_texts)
