@@ -19,7 +19,7 @@ from tinydx.diagnosis.baselines import logistic_regression
 from tinydx.diagnosis.diagnose import diagnose
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Options
-from tinydx.diagnosis.kinds.table import KIND, build, learn_columns, number_names, numbers_of, unreadable
+from tinydx.diagnosis.kinds.table import KIND, build, learn_columns, number_names, numbers_of, row_given, unreadable
 from tinydx.evaluation import roc_auc
 from tinydx.preprocessing.files import save_img
 
@@ -401,6 +401,11 @@ def test_texts_of_a_table_keep_its_split(tmp_path):
     table.write_text(table.read_text("utf-8").replace(",dev", ",later", 1), "utf-8")
     with pytest.raises(ValueError, match="line 3, column 'split': 'later' is no split"):
         kinds.get("text").open_study(table, size=None, limit=None, seed=0)
+
+
+def test_columns_are_given_in_any_case_and_with_hyphens():
+    known = {"Blood Group": {"kind": "category"}, "Age": {"kind": "number"}}
+    assert row_given({"blood-group": "AB", "age": "63"}, known) == Row({"Blood Group": "AB", "Age": 63.0})
 
 
 def test_models_of_files_have_no_columns(tmp_path):

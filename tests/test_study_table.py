@@ -220,6 +220,8 @@ def test_for_prediction_the_models_columns_count(write):
     with pytest.raises(ValueError, match="line 2, column 'age': 'old' is no number"):
         read_study_table(write("age,category\nold,1\n"), label=False, known=known)
     match_columns(table, list(known))
+    other = read_study_table(write("AGE,Category\n63,1\n"), label=False, known=known)
+    assert other.columns == ["age", "category"]
     with pytest.raises(ValueError, match="no column 'age', which the model reads; did you mean 'aeg'"):
         match_columns(read_study_table(write("aeg,category\n63,1\n"), label=False, known=known), list(known))
 
