@@ -298,6 +298,13 @@ def test_a_line_is_as_good_as_logistic_regression():
     assert abs(mine - roc_auc(study.test.y, baseline.table[:, 1])) < 0.01
 
 
+def test_without_data_patients_are_made_up_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYDX_HOME", str(tmp_path))
+    study, again = (KIND.open_study(None, size=None, limit=None, seed=0) for _ in range(2))
+    assert study.synthetic and study.notes[0].startswith("Synthetic") and study.source == "made-up patients"
+    assert list(study.test.x) == list(again.test.x) and not set(study.train.patient) & set(study.test.patient)
+
+
 def test_the_usual_schedule_and_other_networks(patients):
     study = KIND.open_study(patients, size=None, limit=None, seed=0)
     assert len(study.train.y) + len(study.val.y) + len(study.test.y) == PATIENTS
