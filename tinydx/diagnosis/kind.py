@@ -26,7 +26,8 @@ import numpy as np
 from tinydx.datasets.copies import keys_of
 from tinydx.datasets.study import Examples, Study
 from tinydx.files import visible_files
-from tinydx.layers import Dense
+from tinydx.layers.outputs import classification_loss as classification_loss
+from tinydx.layers.outputs import output_layer as output_layer
 
 
 class Options(NamedTuple):
@@ -242,21 +243,3 @@ def parts_of(examples: Examples, counts: Sequence[int]) -> list[Examples]:
     ends = np.cumsum(counts).tolist()
     cuts = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
     return [examples.take(cut) for cut in cuts]
-
-
-def output_layer(classes: int) -> Dense:
-    """The last layer of a classifier: one sigmoid unit for two classes, a softmax for more.
-
-    >>> output_layer(2).units, output_layer(3).units
-    (1, 3)
-    """
-    return Dense(1, activation="sigmoid") if classes == 2 else Dense(classes, activation="softmax")
-
-
-def classification_loss(classes: int) -> str:
-    """The loss that belongs to `output_layer`, for class numbers as labels.
-
-    >>> classification_loss(2)
-    'binary_crossentropy'
-    """
-    return "binary_crossentropy" if classes == 2 else "sparse_categorical_crossentropy"

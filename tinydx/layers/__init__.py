@@ -21,6 +21,7 @@ from tinydx.layers.core import (
     Dropout,
     Flatten,
     LayerNormalization,
+    Multiply,
     Reshape,
 )
 from tinydx.layers.recurrent import GRU, LSTM, Bidirectional, Masking, SimpleRNN, TimeDistributed
@@ -56,6 +57,7 @@ __all__ = [
     "LayerNormalization",
     "Masking",
     "MaxPooling2D",
+    "Multiply",
     "Reshape",
     "SimpleRNN",
     "TimeDistributed",
