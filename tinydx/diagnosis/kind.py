@@ -48,11 +48,20 @@ class Plan(NamedTuple):
     epochs: int
     steps: int | None  # batches in an epoch (None: one pass over the data)
     batch: int
-    weights: str = (
-        "best"  # "best": of the epoch with the lowest validation loss; "last": of the end, averaged over the last steps
-    )
+    # "best": of the epoch with the lowest validation loss; "last": of the end, averaged over the last steps; "each": of several
+    # models, each its own
+    weights: str = "best"
     threshold: float = 0.5  # on the probability of the positive class
     why: tuple[str, ...] = ()  # a line for each step of the recipe
+
+
+class Training(NamedTuple):
+    """One of several trainings of which a model is made: its name, and what `Kind.build` and `Kind.training_batches` take."""
+
+    name: str
+    kind: Kind
+    study: Study
+    plan: Plan
 
 
 class Heard(NamedTuple):
@@ -142,6 +151,14 @@ class Kind:
 
     def build(self, study: Study, plan: Plan) -> Any:
         """A compiled model for these examples and classes."""
+        raise NotImplementedError
+
+    def trainings(self, study: Study, plan: Plan) -> list[Training]:
+        """The trainings of which the model is made, where it is more than the one of `build` and `training_batches`."""
+        return []
+
+    def assemble(self, study: Study, plan: Plan, models: dict[str, Any]) -> Any:
+        """The model that is made of the models of `trainings`, by their names."""
         raise NotImplementedError
 
     def training_batches(self, study: Study, plan: Plan, seed: int) -> Any:

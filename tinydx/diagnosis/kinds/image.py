@@ -202,6 +202,11 @@ class ImageKind(Kind):
         expect_run("its image", shape)
         model.check_input(shape)
 
+    def reading(self, paths: Sequence[str]) -> dict[str, Any]:
+        """How these files are read, before anything is learnt: the study's preprocessing."""
+        check_images(paths)
+        return _reading(SIZE, shared_white(paths))
+
     def reads(self, path: str) -> bool:
         return is_image(path)
 
