@@ -64,7 +64,7 @@ def keys_of(x: np.ndarray) -> list[str]:
 
 
 def content_of(example: Any) -> bytes:
-    """The bytes of an example: an array, a text, or the modalities of a patient by name, of which those that are None are missing.
+    """The bytes of an example: an array, a text, or a patient's modalities by name (None: missing).
 
     >>> content_of({"text": "pain", "image": None}) == content_of({"text": "pain"}), content_of("pain")
     (True, b'pain')

@@ -71,7 +71,7 @@ class StudyTable:
 
     Attributes: path; lines, the number of each row's first line in the file; label, patient, site, split ("train", "val",
     "test"), id, None without such a column; images, sounds, paths of files; texts; numbers, float64 (N,) of each name;
-    categories, words of each name; notes on what was unusual and read nevertheless.
+    categories, words of each name; notes on what was unusual and read nevertheless; others, columns that a model does not read.
     """
 
     path: Path
@@ -87,6 +87,7 @@ class StudyTable:
     numbers: dict[str, np.ndarray]
     categories: dict[str, Words]
     notes: list[str]
+    others: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -134,6 +135,77 @@ class StudyTable:
         return f"{self.path}, line {self.lines[i]}, column {column!r}"
 
 
+class Row(str):
+    """The numbers and words of one row: as text for people, "age 63, sex f"; as cells for a model. None where nothing is known.
+
+    Arguments: cells, by the name of their column.
+
+    >>> row = Row({"age": 63.0, "sex": None})
+    >>> print(row, row.cells["age"])
+    age 63, sex unknown 63.0
+    """
+
+    cells: dict[str, float | str | None]
+
+    def __new__(cls, cells: Mapping[str, float | str | None]) -> Row:
+        row = super().__new__(cls, ", ".join(f"{name} {_said(value)}" for name, value in cells.items()))
+        row.cells = dict(cells)
+        return row
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Row, (self.cells,)
+
+
+def _said(value: float | str | None) -> str:
+    """A cell in a row's text: all digits, so that different rows have different texts."""
+    return "unknown" if value is None else value if isinstance(value, str) else repr(float(value)).removesuffix(".0")
+
+
+class Entry(str):
+    """A row that `tinydx predict` answers for: its name, such as "patients.csv, line 7", and what its modalities hold.
+
+    Arguments: name; row, its numbers and words (None: it has none); image, sound, paths of files, and text (None: it has none).
+    """
+
+    row: Row | None
+    image: str | None
+    sound: str | None
+    text: str | None
+
+    def __new__(
+        cls, name: str, *, row: Row | None = None, image: str | None = None, sound: str | None = None, text: str | None = None
+    ) -> Entry:
+        entry = super().__new__(cls, name)
+        entry.row, entry.image, entry.sound, entry.text = row, image, sound, text
+        return entry
+
+
+def rows_of(table: StudyTable) -> list[Row]:
+    """The numbers and words of each row of a table."""
+    numbers = {name: [None if np.isnan(v) else float(v) for v in column] for name, column in table.numbers.items()}
+    columns: dict[str, Any] = {**numbers, **table.categories}
+    return [Row({name: column[i] for name, column in columns.items()}) for i in range(len(table))]
+
+
+def entries_of(table: StudyTable) -> list[Entry]:
+    """The rows of a table, for `tinydx predict`."""
+
+    def cell(column: Words | None, i: int) -> str | None:
+        return None if column is None else column[i]
+
+    rows = rows_of(table)
+    return [
+        Entry(
+            table.row_name(i),
+            row=row if row.cells else None,
+            image=cell(table.images, i),
+            sound=cell(table.sounds, i),
+            text=cell(table.texts, i),
+        )
+        for i, row in enumerate(rows)
+    ]
+
+
 # ---- reading -------------------------------------------------------------------------------------------------------
 
 
@@ -149,7 +221,7 @@ def read_study_table(
 
     Arguments: path of a .csv or .tsv file; patient, site, names of columns (None: the usual ones, where there are such); label,
     whether every row must have one (False: the table is read for prediction, and its labels are not looked at); known, for a
-    model's columns whether each is of "number" or "category" (None: their cells tell).
+    model's columns whether each is of "number" or "category" (None: their cells tell); others are then left unread.
     Returns: the table; columns of numbers or categories without any cell are left out, which a note says.
     Raises: FileNotFoundError; ValueError in one line with the file, line and column of the first cell of a kind that is wrong,
     and the number of the others.
@@ -161,13 +233,13 @@ def read_study_table(
     >>> table.numbers, table.categories, table.modalities, table.lines
     ({'age': array([63., nan])}, {'sex': ['f', 'm']}, ('table',), [2, 3])
     """
-    return _Reader(Path(path), {"patient": patient, "site": site}, label, known or {}).read()
+    return _Reader(Path(path), {"patient": patient, "site": site}, label, known).read()
 
 
 class _Reader:
     """The columns of one table, by their roles."""
 
-    def __init__(self, path: Path, given: Mapping[str, str | None], label: bool, known: Mapping[str, str]):
+    def __init__(self, path: Path, given: Mapping[str, str | None], label: bool, known: Mapping[str, str] | None):
         fits = lambda header: any(plain(name) in LABEL_COLUMNS for name in header) if label else len(header) > 1  # noqa: E731
         self.path, self.known, self.table = path, known, read_table(path, fits)
         self.header = [" ".join(name.split()) for name in self.table.header]
@@ -193,7 +265,7 @@ class _Reader:
         known_ids = None if ids is None else [w or "" for w in ids]
         table = StudyTable(
             self.path, self.lines, label, known_patient, site, split, known_ids,
-            files["image"], files["sound"], self._texts(), numbers, categories, self.notes,
+            files["image"], files["sound"], self._texts(), numbers, categories, self.notes, self._others(),
         )  # fmt: skip
         self._check_rows(table)
         return table
@@ -206,38 +278,39 @@ class _Reader:
             raise ValueError(f"{self.path} has no rows: expected a header, then one example a row")
         first: dict[str, str] = {}
         for number, name in enumerate(self.header, 1):
-            if not name and not self._counts(number - 1):
+            if not name and not self.counts(number - 1):
                 raise ValueError(f"{self.path}: column {number} has no name in the header: name it, or delete it")
             if (other := first.setdefault(plain(name), name)) != name or self.header.count(name) > 1:
                 raise ValueError(f"{self.path} has two columns named {other!r} in any case: rename one of them")
 
-    def _counts(self, column: int) -> bool:
+    def counts(self, column: int) -> bool:
         """Whether a column counts the rows, from any number on."""
         cells = [row.fields[column].strip() for row in self.table.rows]
         return all(c.isdecimal() for c in cells) and [int(c) - int(cells[0]) for c in cells] == list(range(len(cells)))
 
     def _column_of(self, role: str, given: str | None) -> int | None:
         """The column of a role, by the name that the user gives or by the usual ones."""
-        names = {plain(name): i for i, name in enumerate(self.header) if name not in self.known}
+        names = {plain(name): i for i, name in enumerate(self.header) if name not in (self.known or {})}
         if given is not None:
             if plain(given) not in names:
                 raise ValueError(f"{self.path} has no column {given!r}: its columns are {', '.join(map(repr, self.header))}")
             return names[plain(given)]
         found = (names[name] for name in ROLES[role] if name in names)
         if role == "text":  # a column of answers in numbers, such as symptoms, is no text
-            found = (column for column in found if not is_number_column(self._cells(column)))
+            found = (column for column in found if not is_number_column(self.cells(column)))
         return next(found, None)
 
     # -- columns
 
-    def _cells(self, column: int) -> list[str]:
+    def cells(self, column: int) -> list[str]:
+        """The cells of a column, with single spaces."""
         return [" ".join(row.fields[column].split()) for row in self.table.rows]
 
     def _words(self, role: str) -> Words | None:
         """The words of a role's column, None for empty cells; None without such a column."""
         if (column := self.roles[role]) is None:
             return None
-        cells = self._cells(column)
+        cells = self.cells(column)
         self._refuse(column, [bool(ERROR.fullmatch(cell)) for cell in cells], "is an error of a spreadsheet", "correct it")
         return [None if is_missing(cell) else cell for cell in cells]
 
@@ -283,20 +356,25 @@ class _Reader:
         numbers: dict[str, np.ndarray] = {}
         categories: dict[str, Words] = {}
         for column, name in enumerate(self.header):
-            if column in self.roles.values() or (not self.wants_label and plain(name) == "label"):
+            if column in self.roles.values() or (self.known is not None and name not in self.known):
                 continue
-            cells = self._cells(column)
+            cells = self.cells(column)
             errors = [bool(ERROR.fullmatch(cell)) for cell in cells]
             self._refuse(column, errors, "is an error of a spreadsheet", "correct it, or leave it empty")
             if not name:
                 self.notes.append("the column without a name counts the rows: left out")
-            elif name not in self.known and all(is_missing(cell, MISSING_NUMBER) for cell in cells):
+            elif self.known is None and all(is_missing(cell, MISSING_NUMBER) for cell in cells):
                 self.notes.append(f"the column {name!r} is empty: left out")
-            elif self.known.get(name, "number" if is_number_column(cells) else "category") == "number":
+            elif (self.known or {}).get(name, "number" if is_number_column(cells) else "category") == "number":
                 numbers[name] = self._numbers(column, cells)
             else:
                 categories[name] = self._categories(name, cells)
         return numbers, categories
+
+    def _others(self) -> tuple[str, ...]:
+        """The columns without a role that a model does not read."""
+        known = self.header if self.known is None else self.known
+        return tuple(name for i, name in enumerate(self.header) if name not in known and i not in self.roles.values())
 
     def _numbers(self, column: int, cells: list[str]) -> np.ndarray:
         found = read_numbers(cells)
@@ -373,13 +451,29 @@ class _Reader:
 
     def _check_rows(self, table: StudyTable) -> None:
         """Each row has something to learn from; each patient is in one split."""
-        if not table.modalities:
+        if not table.modalities and self.known is None:
             raise ValueError(f"{self.path} has no column to learn from: expected image, sound, text, numbers or categories")
         held = [column for column in (table.images, table.sounds, table.texts, *table.categories.values()) if column is not None]
-        for i, line in enumerate(self.lines):
+        for i, line in enumerate(self.lines if table.modalities else []):
             if all(column[i] is None for column in held) and all(np.isnan(column[i]) for column in table.numbers.values()):
                 raise ValueError(f"{self.path}, line {line}: nothing is known in this row but its label: fill it, or delete it")
         check_patients(table)
+
+
+def modalities_at(path: str | Path) -> tuple[str, ...]:
+    """Which of `MODALITIES` a table's columns are of, by the header and a look at the cells; none for a table of no study.
+
+    Beside a column of texts, columns of words count only where few words occur often: titles and keywords are no categories.
+    """
+    reader = _Reader(Path(path), {}, False, None)
+    files = [role for role in ("image", "sound", "text") if reader.roles[role] is not None]
+    for column, name in enumerate(reader.header):
+        cells = [cell for cell in reader.cells(column) if not is_missing(cell)]
+        if column in reader.roles.values() or not name or reader.counts(column) or len(set(cells)) < 2:
+            continue
+        if is_number_column(cells) or "text" not in files or len(set(cells)) <= max(2, len(cells) // 10):
+            return (*files, "table")
+    return tuple(files)
 
 
 def check_patients(table: StudyTable) -> None:
@@ -460,7 +554,7 @@ def check_training(table: StudyTable) -> tuple[StudyTable, list[str]]:
     useless = {name: why for name in table.columns if (why := _useless(table, name))}
     notes = [f"column {name!r} {why}: left out" for name, why in useless.items()]
     table = table.without(list(useless))
-    if not table.modalities:
+    if useless and not table.modalities:
         raise ValueError(f"{table.path} has no column to learn from: {'; '.join(notes)}")
     leaks = [name for name in table.columns if _tells_label(table, name)]
     warnings = [
@@ -547,6 +641,19 @@ def split_rows(
     return rows, [f"split {by}: {', '.join(made)}"] if made else []
 
 
+def labelled_rows(table: StudyTable, split: str | None) -> StudyTable:
+    """The rows of a split, as the column split says; all rows without one.
+
+    Raises: ValueError where the table has no such rows.
+    """
+    if split is None:
+        return table
+    rows = [i for i, part in enumerate(table.split or []) if part == split]
+    if not rows:
+        raise ValueError(f"{table.path} has no rows whose column split says {split}: leave out --split")
+    return table.take(rows)
+
+
 def _aside(table: StudyTable, rows: Any, share: float, seed: int, group: Mapping[str, int], names: Sequence[str]) -> Any:
     try:
         return set_aside(rows, share, seed, group, names)
@@ -571,13 +678,12 @@ def _first_of_each(rows: Sequence[tuple[str, int]], limit: int | None) -> np.nda
 def match_columns(table: StudyTable, wanted: Sequence[str]) -> None:
     """ValueError unless a table has all columns of numbers and categories that a model reads.
 
-    >>> match_columns(StudyTable(Path("t.csv"), [2], *[None] * 8, {"aeg": np.zeros(1)}, {}, []), ["age"])
+    >>> match_columns(StudyTable(Path("t.csv"), [2], *[None] * 8, {}, {}, [], ("aeg",)), ["age"])
     Traceback (most recent call last):
     ValueError: t.csv has no column 'age', which the model reads; did you mean 'aeg'?
     """
     if missing := [name for name in wanted if name not in table.columns]:
-        others = [name for name in table.columns if name not in wanted]
-        near = did_you_mean(missing[0], others) if others else ""
+        near = did_you_mean(missing[0], table.others)
         near = near if near.startswith("; did") else ""
         more = f" (nor {', '.join(map(repr, missing[1:]))})" if missing[1:] else ""
         raise ValueError(f"{table.path} has no column {missing[0]!r}, which the model reads{more}{near or '; add it'}")

@@ -18,7 +18,7 @@ from tinydx import random
 from tinydx.datasets.study import SPLITS, Examples, Study
 from tinydx.diagnosis import choose
 from tinydx.diagnosis.inputs import digests
-from tinydx.diagnosis.kind import Kind, Options
+from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.result import Room
 
 PAGE = 10_000_000  # bytes, of the report and the numbers: more than they ever take

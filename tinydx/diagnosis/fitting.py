@@ -54,9 +54,7 @@ def fit(
     return model, histories[0]
 
 
-def train_one(
-    kind: Kind, study: Study, plan: Plan, seed: int, state: Path, verbose: int = 1, before: Any = None
-) -> Fitted:
+def train_one(kind: Kind, study: Study, plan: Plan, seed: int, state: Path, verbose: int = 1, before: Any = None) -> Fitted:
     """A network, fitted as planned; or several that become one model, each from a file of its own.
 
     Arguments: state, the file from which its training continues; before, the model with whose weights it begins, if any.
@@ -79,9 +77,7 @@ def train_one(
     return model, history.history
 
 
-def _train_several(
-    kind: Kind, study: Study, plan: Plan, inner: list[Training], seed: int, state: Path, verbose: int
-) -> Fitted:
+def _train_several(kind: Kind, study: Study, plan: Plan, inner: list[Training], seed: int, state: Path, verbose: int) -> Fitted:
     """The trainings of which one model is made, and their histories one after the other."""
     models: dict[str, Any] = {}
     history: dict[str, Any] = {}

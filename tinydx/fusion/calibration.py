@@ -8,6 +8,7 @@ convex, and Newton's method finds its minimum.
 
 A modality has a say only where these examples show that it knows something: a > 0, and with it the deviance, 2 N times the loss,
 is lower by more than 2 than without (Akaike's rule). Otherwise a is 0, and its evidence is none. Of noise, 92 % is so silenced.
+Of fewer than 50 examples all this would be noise: then the log-odds count as they are, a = 1 and b = 0.
 
 b repairs a model that was trained with other shares of the classes than there are, such as equal ones.
 
@@ -21,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+LEAST = 50  # validation examples, of which a and b can be found
 STEPS = 50  # of Newton's method, which needs about ten
 DEVIANCE = 2.0  # by which a model must be better than the classes' shares alone, to have a say
 RIDGE = 1e-6  # on a and b, so that a solution is unique
@@ -60,6 +62,8 @@ def calibrate(z: ArrayLike, y: ArrayLike) -> Calibration:
     wanted = np.full(values.shape, 1 / (numbers[true] + count)[:, None])
     wanted[np.arange(len(true)), true] = (numbers[true] + 1) / (numbers[true] + count)
     shares = (numbers + 1) / (len(true) + count)
+    if len(true) < LEAST:
+        return Calibration(1.0, np.zeros(count), shares)
     free = _newton(values, wanted, np.r_[1.0, np.zeros(count - 1)])
     mute = _newton(np.zeros_like(values), wanted, np.zeros(count))
     gain = _loss(np.zeros_like(values), wanted, mute) - _loss(values, wanted, free)

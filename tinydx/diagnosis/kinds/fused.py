@@ -80,6 +80,10 @@ class FusedStudy(Study):
     parts: dict[str, dict[str, Part]] = field(default_factory=dict, init=False)
     candidates: dict[str, tuple[Any, float]] = field(default_factory=dict, init=False)
 
+    def candidate_reading(self, how: str) -> dict[str, Any]:
+        """How patients are read for one of the candidates."""
+        return _with_inputs(self, self.parts[how])
+
 
 class FusedKind(Kind):
     """Patients as dicts."""
@@ -332,7 +336,9 @@ class FusedKind(Kind):
             case[name] = None if given is None else kinds.get(name).example(given, how).x[0]
         if all(value is None for value in case.values()):
             known = ", ".join(preprocessing["modalities"])
-            raise ValueError(f"{entry}: nothing of {known} is given: give a .csv file with such columns, or --{known.split(', ')[0]}")
+            raise ValueError(
+                f"{entry}: nothing of {known} is given: give a .csv file with such columns, or --{known.split(', ')[0]}"
+            )
         return Examples(_as_objects([case]), np.zeros(1, np.int64))
 
     def open_labelled(
@@ -347,8 +353,8 @@ KIND = FusedKind()
 
 WHY = {
     "early": "Early fusion: the plain features of all modalities side by side, one classifier of all of them.",
-    "intermediate": "Intermediate fusion: the networks of all modalities, cut before their last layer and joined, learn together; "
-    "a fifth of the modalities is hidden in each pass, so that the network learns to do without.",
+    "intermediate": "Intermediate fusion: the networks of all modalities, cut before their last layer and joined, learn "
+    "together; a fifth of the modalities is hidden in each pass, so that the network learns to do without.",
     "late": "Late fusion: each modality's own network, calibrated on the validation part; their log-odds are added, the prior "
     "counts once, a missing modality's term is dropped.",
     "all": "All three fusions are trained; the one with the highest ROC AUC on the validation part is kept.",
@@ -367,7 +373,7 @@ def part_of(study: Study, name: str) -> Study:
         some = part.take(rows)
         parts.append(some._replace(x=_stacked(some.x, name)))
     how, noun = study.preprocessing["modalities"][name], kinds.get(name).noun
-    return Study(f"{study.source} ({name})", study.class_names, *parts, False, [], dict(how), noun, name)
+    return Study(f"{study.source} ({name})", study.class_names, parts[0], parts[1], parts[2], False, [], dict(how), noun, name)
 
 
 def figure(y: np.ndarray, table: np.ndarray) -> float:
@@ -566,7 +572,7 @@ def _encoded(kind: Kind, part: Examples, how: dict[str, Any], batch: int) -> np.
 
 
 def _stacked(cases: np.ndarray, name: str) -> np.ndarray:
-    """One modality of patients who have it, as its kind keeps examples: an array (N,...), or of texts and rows of objects (N,)."""
+    """One modality of patients who have it, as its kind keeps examples: (N,...), or objects (N,) of texts and rows."""
     values = [case[name] for case in cases]
     return _as_objects(values) if not values or isinstance(values[0], str) else np.stack(values)
 

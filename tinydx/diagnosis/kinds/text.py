@@ -32,6 +32,7 @@ from tinydx.datasets.folders import SHARES, labelled_files, match_classes, open_
 from tinydx.datasets.owners import owned
 from tinydx.datasets.patients import Owner, shared
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, joined
+from tinydx.datasets.table import LABEL_COLUMNS, LONGEST, PATIENT_COLUMNS, SITE_COLUMNS, TABLES, TEXT_COLUMNS
 from tinydx.datasets.tables import Table, has_columns, read_table
 from tinydx.datasets.terms import CHAPTERS, Term, icd10cm_diagnoses, icd10cm_terms, split_by_group
 from tinydx.diagnosis.inputs import text_statistics
@@ -53,23 +54,10 @@ SHORT = 32  # words: where the median text has fewer, texts are read as subwords
 FEW = 4000  # training texts: below, batches are small and steps large
 LEAST = 600  # steps of the optimizer
 PASSES = 4  # over the training texts, at least
-TABLES = (".csv", ".tsv")
 # the networks of --network beside the usual one, "mean"
 OTHER_NETWORKS: dict[str, Callable[..., Sequential]] = {"linear": linear_on_tokens, "lstm": lstm}
 LSTM_TOKENS = 128  # of a text that an LSTM reads
-LONGEST = 100_000  # characters of a text that are read
 COLUMNS, CELLS = 20_000, 200_000_000  # the most columns, and columns times texts, of the baseline's TF-IDF: 800 MB
-
-TEXT_COLUMNS = (
-    "text", "texts", "abstract", "medical_abstract", "description", "transcription", "note", "notes", "report", "sentence",
-    "symptoms", "symptom", "question", "content", "document", "dialogue", "message", "title", "name", "term",
-)  # fmt: skip
-LABEL_COLUMNS = (
-    "label", "labels", "class", "category", "condition", "condition_label", "diagnosis", "disease", "prognosis", "target",
-    "specialty", "medical_specialty", "section_header", "chapter", "y",
-)  # fmt: skip
-PATIENT_COLUMNS = ("patient", "patient_id", "patientid", "subject", "subject_id")
-SITE_COLUMNS = ("site", "hospital", "centre", "center")
 
 
 class Schedule(NamedTuple):
@@ -99,6 +87,7 @@ class TextKind(Kind):
 
     noun = "texts"
     endings = (".txt", ".csv", ".tsv")
+    table_column = "text"
     network = "a bag of words"
     networks = ("mean", "linear", "lstm")
     synthetic_title = synthetic_notice = ""  # there are no synthetic texts
@@ -450,9 +439,7 @@ def _limited(texts: Labelled, limit: int | None) -> Labelled:
     return [texts[i] for i in kept]
 
 
-def _folders(
-    path: Path, size: int | None, limit: int | None, seed: int, patient: str | None, site: str | None
-) -> Study:
+def _folders(path: Path, size: int | None, limit: int | None, seed: int, patient: str | None, site: str | None) -> Study:
     """The study of class folders of .txt files."""
     if path.is_file():
         raise ValueError(f"{path} is not a table (.csv, .tsv): give one, or one folder of .txt files for each class")
