@@ -17,7 +17,7 @@ import sys
 import wave
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from textwrap import wrap
+from textwrap import fill, wrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +36,7 @@ from tinydx.preprocessing.sound import resample
 USUAL = {"image": "grad_cam"}  # of each kind; else integrated gradients
 OTHERWISE = "integrated_gradients"
 MOST = 48  # files on a page
+WIDTH = 52  # characters of a text's lines in its panel
 ROW = 3.4  # of a panel in the picture, in inches
 PLAYABLE = 8000  # Hz, at least: browsers refuse slower recordings
 DISCLAIMER = (
@@ -167,8 +168,8 @@ def _draw_input(axes: Any, panel: Panel) -> None:
     x = panel.x
     if panel.parts is not None or x.ndim == 1:
         axes.set_axis_off()
-        words = in_figure(" ".join(panel.parts or [])[:300])
-        axes.text(0, 0.95, words, va="top", wrap=True, fontsize=8, transform=axes.transAxes)
+        words = fill(in_figure(" ".join(panel.parts or [])[:300]), WIDTH)
+        axes.text(0, 0.95, words, va="top", fontsize=8, transform=axes.transAxes).set_in_layout(False)
     elif x.ndim == 3:
         span = float(np.ptp(x)) or 1.0
         picture = (x - x.min()) / span
