@@ -26,6 +26,7 @@ import numpy as np
 from tinydx.datasets.copies import keys_of
 from tinydx.datasets.study import Examples, Study
 from tinydx.datasets.table_files import cells_of, is_table
+from tinydx.explain import Explanation
 from tinydx.files import visible_files
 from tinydx.layers.outputs import classification_loss as classification_loss
 from tinydx.layers.outputs import output_layer as output_layer
@@ -229,6 +230,10 @@ class Kind:
 
     def parts(self, entry: str, preprocessing: dict[str, Any]) -> list[str] | None:
         """Words for the places of an explanation with one axis, such as a text's tokens; None for pixels and frames."""
+        return None
+
+    def explain(self, model: Any, x: Any, target: Any) -> Explanation | None:
+        """This kind's own explanation of a batch of one, where those of `tinydx.explain` do not apply; None where they do."""
         return None
 
     def heard(self, entry: str, preprocessing: dict[str, Any], evidence: np.ndarray) -> Heard | None:

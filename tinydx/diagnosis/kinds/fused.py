@@ -42,16 +42,18 @@ from tinydx.datasets.table import (
     read_study_table,
     split_rows,
 )
-from tinydx.diagnosis import kinds
+from tinydx.diagnosis import deciding, kinds
 from tinydx.diagnosis.kind import Kind, Options, Plan, Training, classification_loss, parts_of
 from tinydx.diagnosis.kinds import table as tables
-from tinydx.fusion import FUSIONS, Calibration, Cases, added, calibrate, encoder_of, joined
+from tinydx.explain import Explanation
+from tinydx.fusion import FUSIONS, Calibration, Cases, added, calibrate, encoder_of, joined, modality_shares
 from tinydx.fusion.batches import FusionBatches
 from tinydx.fusion.fitting import log_odds, prior_of
 from tinydx.layers import Embedding
 from tinydx.optimizers import Adam
 from tinydx.preprocessing.class_folders import check_each
 from tinydx.saving.header import expect_count, expect_dict, expect_list, expect_text
+from tinydx.suggestions import did_you_mean
 from tinydx.training import data
 
 ORDER = ("image", "sound", "text", "table")
@@ -166,7 +168,7 @@ class FusedKind(Kind):
         return plan._replace(network=network, epochs=epochs, steps=steps, weights=weights, why=why)
 
     def describe_network(self, plan: Plan) -> str:
-        return f"{plan.network} fusion"
+        return "the best of three fusions" if plan.network == WHERE_ALL else f"{plan.network} fusion"
 
     def trainings(self, study: Study, plan: Plan) -> list[Training]:
         """Each modality's own model for late fusion; the three fusions for all of them."""
@@ -319,7 +321,11 @@ class FusedKind(Kind):
             raise ValueError(f"--{unknown[0]}: the model reads {', '.join(modalities)}: leave it out")
         if rest and "table" not in modalities:
             raise ValueError(f"--{next(iter(rest))}: the model has no columns, it reads {', '.join(modalities)}")
-        row = tables.row_given(rest, modalities["table"]["columns"]) if rest else None
+        known = modalities["table"]["columns"] if rest else {}
+        if unknown := [name for name in rest if name not in known]:
+            near = did_you_mean(unknown[0], [*(name for name in FILES if name in modalities), *known])
+            raise ValueError(f"--{unknown[0]}: the model reads no such column{near}")
+        row = tables.row_given(rest, known) if rest else None
         return Entry("the given patient", row=row, **files)
 
     def _rows(self, file: str, preprocessing: dict[str, Any]) -> Sequence[str]:
@@ -340,6 +346,25 @@ class FusedKind(Kind):
                 f"{entry}: nothing of {known} is given: give a .csv file with such columns, or --{known.split(', ')[0]}"
             )
         return Examples(_as_objects([case]), np.zeros(1, np.int64))
+
+    def explain(self, model: Any, x: Any, target: Any) -> Explanation:
+        """Exact Shapley values of the modalities: what each contributed to the log-odds of the class."""
+        names = list(model.preprocessing["modalities"])
+        values, flags = x[: len(names)], np.hstack(x[len(names) :]) > 0
+        case = Cases(dict(zip(names, values, strict=True)), np.zeros(len(flags), np.int64), flags)
+        number = model.class_names.index(target) if isinstance(target, str) and target in model.class_names else target
+        if not isinstance(number, int) or not 0 <= number < len(model.class_names):
+            raise ValueError(f"--target {target} is no class of this model: it knows {', '.join(model.class_names)}")
+
+        def answers(mask: np.ndarray) -> np.ndarray:
+            return deciding.probabilities(model, model.predict_on_batch(case._replace(present=mask).inputs()))
+
+        found = modality_shares(answers, names, flags, np.full(len(flags), number))
+        error = np.abs(found.values.sum(axis=1) - (found.score - found.baseline))
+        return Explanation(
+            "Shapley values of the modalities", found.values, [model.class_names[number]] * len(flags), found.score,
+            "no modality", found.baseline, error, values=found.values, parts=names,
+        )  # fmt: skip
 
     def open_labelled(
         self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
@@ -529,7 +554,8 @@ def _table_for(path: str | Path, preprocessing: dict[str, Any], label: bool) -> 
     """A table as a finished model reads it."""
     columns = preprocessing["modalities"].get("table", {}).get("columns", {})
     table = read_study_table(path, label=label, known=tables.kinds_of(columns))
-    match_columns(table, list(columns))
+    if "table" in table.modalities:
+        match_columns(table, list(columns))
     if not set(table.modalities) & set(preprocessing["modalities"]):
         raise ValueError(f"{path} has none of the modalities that the model reads: {', '.join(preprocessing['modalities'])}")
     return table

@@ -176,6 +176,7 @@ def bands(page: Page, found: dict[str, Any]) -> list[Band]:
         for row in found["fusions"]:
             rows.append([row["name"], f"{row['validation']:.3f}", _with_interval(row), _mark(row).strip()])
         lines += tabulated((MARGIN, 2.6, 3.9, 6.4), rows, 40)
+        lines += sentences("The same test patients; each model looked at them once, and nothing was chosen on them.")
     rows = [["with only", "patients", "test ROC AUC (95 %)", "accuracy"]]
     for row in found["without"]:
         name = " + ".join(row["modalities"])
