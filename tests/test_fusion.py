@@ -14,6 +14,7 @@ from tinydx.fusion.calibration import Calibration, calibrate
 from tinydx.fusion.fitting import dense, log_odds, prior_of
 from tinydx.layers import BatchNormalization, Dense, Embedding, GlobalAveragePooling1D
 from tinydx.models import Sequential, load_model
+from tinydx.tasks import fusion as task
 from tinydx.validation import delong_interval, delong_test
 
 TRAIN, VAL, TEST = 2000, 1000, 4000
@@ -283,3 +284,33 @@ def test_one_line_for_what_cannot_be():
         with pytest.raises(ValueError, match=re.escape(words_)) as error:
             wrong()
         assert "\n" not in str(error.value)
+
+
+# ---- the experiment ------------------------------------------------------------------------------------------------
+
+
+def test_the_experiment_prints_each_model_beside_the_optimum():
+    found = [task.areas(task.generated("two signals", seed, train=400), seed) for seed in range(2)]
+    lines = task.summary("two signals", found)
+    assert [line.split("|")[2].strip() for line in lines] == [
+        "first alone", "second alone", "best possible", "early", "intermediate", "late",
+    ]  # fmt: skip
+    best, late = (float(lines[i].split("|")[3]) for i in (2, 5))
+    assert best == pytest.approx(area_of_signals(1.0, 1.0), abs=0.02) and best - 0.04 < late < best + 0.005
+    assert "better in 2, worse in 0, can't tell in 0" in lines[5]
+
+
+def test_no_image_and_no_sound_is_on_two_sides():
+    """Made-up patients: labels agree, and what one patient has, no other one has."""
+    rng = np.random.default_rng(0)
+    y, labels = np.arange(90) % 2, np.arange(40) % 2
+    images = np.arange(90.0)[:, None, None, None] * np.ones((1, 2, 2, 1)), y
+    sounds = np.column_stack([np.arange(40.0), rng.normal(size=40)]), labels
+    split = task.chest_and_heart(images, sounds, seed=1)
+    parts = [split.train, split.val, split.test]
+    shown = np.concatenate([part.x["image"][:, 0, 0, 0] for part in parts]).astype(int)
+    assert len(set(shown)) == 40 and (y[shown] == np.concatenate([part.y for part in parts])).all()
+    heard = np.concatenate([part.x["sound"][:, 0] for part in parts])
+    assert len(np.unique(heard.round(5))) == 40
+    made = task.chest_and_table(images, seed=1)
+    assert made.train.x["table"].mean(axis=0) == pytest.approx(0, abs=1e-5)
