@@ -109,6 +109,11 @@ def test_what_stands_for_a_missing_modality_is_never_seen(fused, how):
     some = fusion.Cases(test.x, test.y, present)
     nonsense = {name: np.where(present[:, [m]], x, np.nan) for m, (name, x) in enumerate(test.x.items())}
     assert np.array_equal(fusion.probabilities(model, some), fusion.probabilities(model, some._replace(x=nonsense)))
+    inputs = some.inputs()
+    expected = model.predict(inputs)
+    for m in range(2):
+        inputs[m] = np.where(present[:, [m]], inputs[m], np.float32(1.5))
+    assert np.array_equal(model.predict(inputs), expected)  # the network itself looks away
 
 
 def test_late_without_a_modality_is_the_other_one(fused):

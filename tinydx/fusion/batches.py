@@ -19,9 +19,10 @@ Versions = Callable[[int], dict[str, np.ndarray]]  # number of a pass -> for eac
 
 
 class FusionBatches:
-    """Batches ([modalities, then whether each is present], y), shuffled anew in each pass; `fit` takes them.
+    """Batches ([modalities, then whether each is present], y), shuffled anew in each pass over the examples; `fit` takes them.
 
-    Arguments: versions; present, bool (N,M); y (N,); batch_size; seed, of all that is drawn; drop, 0 to below 1.
+    Arguments: versions; present, bool (N,M); y (N,); batch_size; seed, of all that is drawn; drop, 0 to below 1; steps,
+    batches of an epoch (None: one pass).
 
     >>> x = {"a": np.arange(4.0)[:, None], "b": np.arange(4.0)[:, None]}
     >>> batches = FusionBatches(lambda number: x, np.ones((4, 2), bool), np.arange(4), batch_size=4, seed=0, drop=0.0)
@@ -30,28 +31,43 @@ class FusionBatches:
     (4, True)
     """
 
-    def __init__(self, versions: Versions, present: np.ndarray, y: np.ndarray, batch_size: int, seed: int, drop: float = DROP):
+    def __init__(
+        self,
+        versions: Versions,
+        present: np.ndarray,
+        y: np.ndarray,
+        batch_size: int,
+        seed: int,
+        *,
+        drop: float = DROP,
+        steps: int | None = None,
+    ):
         self.versions, self.present, self.y = versions, present, y
         self.batch_size, self.seed, self.drop = batch_size, seed, drop
-        self._begin(0)
+        self.of_pass = -(-len(y) // batch_size)
+        self.steps = steps or self.of_pass
+        self.epoch, self.number = 0, -1  # the pass that is drawn
 
     def __len__(self) -> int:
-        return -(-len(self.y) // self.batch_size)
+        return self.steps
 
     def __getitem__(self, i: int) -> tuple[list[np.ndarray], np.ndarray]:
+        passes, i = divmod(self.epoch * self.steps + i, self.of_pass)
+        if passes != self.number:
+            self._begin(passes)
         rows = self.order[i * self.batch_size : (i + 1) * self.batch_size]
         x = [values[self.source[rows, m]] for m, values in enumerate(self.x.values())]
         kept = self.kept[rows].astype(np.float32)
         return [*x, *(kept[:, m : m + 1] for m in range(kept.shape[1]))], self.y[rows]
 
     def on_epoch_end(self) -> None:
-        self._begin(self.number + 1)
+        self.epoch += 1
 
     def state(self) -> dict[str, Any]:
-        return {"number": self.number}
+        return {"epoch": self.epoch}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self._begin(int(state["number"]))
+        self.epoch = int(state["epoch"])
 
     def _begin(self, number: int) -> None:
         """Draw the order, what is hidden, and what stands in its place; all of it follows from the seed and the pass's number."""

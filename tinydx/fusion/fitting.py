@@ -69,7 +69,7 @@ def fit(
         encoders = {name: encoder_of(model, name) for name, model in models.items()}
     model = joined(encoders, classes)
     x = train.x
-    batches = FusionBatches(lambda number: x, present, train.y, BATCH, seed, drop)
+    batches = FusionBatches(lambda number: x, present, train.y, BATCH, seed, drop=drop)
     return _fitted(model, (batches,), (val.inputs(), val.y), classes, epochs)
 
 

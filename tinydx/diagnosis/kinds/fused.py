@@ -207,7 +207,7 @@ class FusedKind(Kind):
     def training_batches(self, study: Study, plan: Plan, seed: int) -> Any:
         assert isinstance(study, FusedStudy)
         versions = Versions(study.parts[plan.network], _present(study.train, study.preprocessing), seed)
-        return FusionBatches(versions, versions.present, study.train.y, plan.batch, seed)
+        return FusionBatches(versions, versions.present, study.train.y, plan.batch, seed, steps=plan.steps)
 
     def plain_batches(self, study: Study, part: Examples, batch: int) -> Any:
         return data.batches(self.cases(part, study.preprocessing).inputs(), part.y, batch_size=batch)

@@ -99,10 +99,10 @@ def _fusions(run: Run, kind: FusedKind, study: FusedStudy) -> list[dict[str, Any
 def _row(name: str, table: np.ndarray, chosen: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     """A model's figures, and whether it can be told from the chosen one: DeLong's test, or McNemar's for several classes."""
     if table.shape[1] == 2 and len(np.unique(y)) == 2:
-        p = validation.delong_test(y, chosen[:, 1], table[:, 1])
+        measure, p = "roc_auc", validation.delong_test(y, chosen[:, 1], table[:, 1])
     else:
-        p = validation.mcnemar_test(chosen.argmax(axis=1) == y, table.argmax(axis=1) == y)
-    return {"name": name, **_figures(y, table), "p_value": p}
+        measure, p = "accuracy", validation.mcnemar_test(chosen.argmax(axis=1) == y, table.argmax(axis=1) == y)
+    return {"name": name, **_figures(y, table), "measure": measure, "p_value": p}
 
 
 # ---- words and pictures --------------------------------------------------------------------------------------------
@@ -131,17 +131,17 @@ def _compared(rows: list[dict[str, Any]]) -> str:
     first = "" if verdict == "is better than" else "Fusion is not shown to help: "
     return (
         f"{first}{chosen['name']}, chosen on validation, {verdict} the best single modality there, {alone['name']} "
-        f"(ROC AUC {_area(chosen)} against {_area(alone)}, p = {alone['p_value']:.2g}), and {rest}."
+        f"({_measured(chosen)} against {_measured(alone)}, p = {alone['p_value']:.2g}), and {rest}."
     )
 
 
 def _better(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    key = "accuracy" if a["roc_auc"] is None else "roc_auc"
-    return a[key] > b[key]
+    return a[a["measure"]] > b[a["measure"]]
 
 
-def _area(row: dict[str, Any]) -> str:
-    return "not known" if row["roc_auc"] is None else f"{row['roc_auc']:.3f}"
+def _measured(row: dict[str, Any]) -> str:
+    """The figure that the test compares."""
+    return f"{row['measure'].replace('roc_auc', 'ROC AUC')} {row[row['measure']]:.3f}"
 
 
 def words(found: dict[str, Any]) -> list[str]:
