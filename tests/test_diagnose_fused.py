@@ -68,6 +68,12 @@ def test_the_fusions_stand_beside_each_other(finished):
     assert found["sentence"] == json_["sentence"] and found["compared"]
 
 
+def test_the_card_says_what_chose_the_fusion(finished):
+    chosen = {row["what"]: row for row in json.loads((finished[1] / "card.json").read_text())["chosen"]}
+    assert chosen["network"]["on"] == chosen["weights"]["on"] == "validation part"
+    assert chosen["network"]["value"].startswith(finished[2]["fusion"]["fusion"])
+
+
 def test_figures_without_modalities_and_shares(finished):
     metrics = finished[2]
     found = metrics["fusion"]
