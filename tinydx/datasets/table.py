@@ -286,7 +286,7 @@ class _Reader:
     def counts(self, column: int) -> bool:
         """Whether a column counts the rows, from any number on."""
         cells = [row.fields[column].strip() for row in self.table.rows]
-        return all(c.isdecimal() for c in cells) and [int(c) - int(cells[0]) for c in cells] == list(range(len(cells)))
+        return all(c.isdecimal() and len(c) < 16 for c in cells) and [int(c) - int(cells[0]) for c in cells] == list(range(len(cells)))
 
     def _column_of(self, role: str, given: str | None) -> int | None:
         """The column of a role, by the name that the user gives or by the usual ones."""
@@ -454,7 +454,7 @@ class _Reader:
         if not table.modalities and self.known is None:
             raise ValueError(f"{self.path} has no column to learn from: expected image, sound, text, numbers or categories")
         held = [column for column in (table.images, table.sounds, table.texts, *table.categories.values()) if column is not None]
-        for i, line in enumerate(self.lines if table.modalities else []):
+        for i, line in enumerate(self.lines if self.known is None else []):
             if all(column[i] is None for column in held) and all(np.isnan(column[i]) for column in table.numbers.values()):
                 raise ValueError(f"{self.path}, line {line}: nothing is known in this row but its label: fill it, or delete it")
         check_patients(table)

@@ -12,8 +12,8 @@
     elsewhere  -> on other folders, such as another hospital's
     write      -> model.safetensors, history, metrics, report.png (report), card.md, card.json (card)
 
-Images, sounds and texts share this flow; what differs between them is in `tinydx/diagnosis/kinds/`. Every training writes its
-state after each epoch, so that a run which was interrupted continues (`result`); the model is written first of all.
+Images, sounds, texts and tables share this flow; what differs between them is in `tinydx/diagnosis/kinds/`. Every training
+writes its state after each epoch, so that a run which was interrupted continues (`result`); the model is written first of all.
 """
 
 from __future__ import annotations
@@ -239,6 +239,7 @@ def _closing_words(metrics: dict[str, Any], study: Study) -> str:
         lines += ["", *elsewhere.words(row)]
     lines[:0] = [f"\n! {copies['warning']}"] if copies["warning"] else []
     lines[:0] = [f"\n! {row['path']}: {row['warnings'][0]}" for row in metrics["elsewhere"] if row["warnings"]]
+    lines[:0] = [f"\n{note}" for note in study.notes if note.startswith("! ")]
     if not (metrics["elsewhere"] or study.synthetic):
         lines.append(f"Not tested on {study.noun} from another place: --also PATH does that, or `tinydx evaluate MODEL PATH`.")
     return "\n".join(lines)

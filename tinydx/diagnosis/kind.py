@@ -216,7 +216,7 @@ class Kind:
         Raises: ValueError for columns that the model does not read: here for all.
         """
         raise ValueError(
-            f"--{next(iter(columns))} is no option, nor a column: this model reads {self.noun}, whose paths are given"
+            f"--{next(iter(columns))} is neither an option nor a column: this model reads {self.noun}"
         )
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:

@@ -46,6 +46,7 @@ from tinydx.datasets.table import (
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
 from tinydx.layers import Dense, Dropout, Input
 from tinydx.models import Sequential
+from tinydx.names import line
 from tinydx.optimizers import AdamW
 from tinydx.saving.header import expect_dict, expect_list, expect_number, expect_text
 from tinydx.suggestions import did_you_mean
@@ -53,7 +54,7 @@ from tinydx.training import data
 
 HIDDEN = 32  # units
 UPDATES, PASSES, EPOCHS = 1200, 20, 30  # steps of the optimizer, passes over the rows, both at least, and validations in between
-FARTHEST = 10.0  # spreads from the mean: a number beyond counts as this far
+FARTHEST = 5.0  # spreads from the mean: a number beyond counts as this far
 CHANCE = 0.05  # pairs of equal rows that chance makes: where it makes more, equal rows are no copies
 Columns = dict[str, dict[str, Any]]
 
@@ -136,11 +137,12 @@ class TableKind(Kind):
 
     def copies(self, x: np.ndarray) -> list[tuple[int, int]]:
         """Equal rows, unless so few and coarse columns make rows equal by chance."""
-        chance = 1.0
-        for name in x[0].cells if len(x) else ():
-            counts = np.array(list(Counter(row.cells.get(name) for row in x).values()))
-            chance *= float((counts / len(x)) @ (counts / len(x)))
-        return super().copies(x) if len(x) * (len(x) - 1) / 2 * chance < CHANCE else []
+        pairs = len(x) * (len(x) - 1) / 2
+        expected = pairs
+        for name in x[0].cells if pairs else ():
+            counts = Counter(row.cells.get(name) for row in x)
+            expected *= sum(n * (n - 1) / 2 for n in counts.values()) / pairs
+        return super().copies(x) if expected < CHANCE else []
 
     def features(self, study: Study, part: Examples) -> np.ndarray:
         """The numbers that the network sees."""
@@ -359,7 +361,7 @@ def checked(entry: str, columns: Columns) -> Row:
         return entry
     row = entry.row if isinstance(entry, Entry) else None
     if row is None:
-        raise ValueError(f"{entry!r} is no row of a table: give a .csv file with the columns {', '.join(columns)}")
+        raise ValueError(line(f"{entry!r} is no row of a table: give a .csv file with the columns {', '.join(columns)}"))
     if wrong := unreadable(row, columns):
         raise ValueError(f"{entry}: {wrong}")
     return Row({name: _spelt(row.cells.get(name), columns[name]) for name in columns})
@@ -377,7 +379,7 @@ def unreadable(row: Row, columns: Columns) -> str:
         if cell is None and not how["missing"]:
             return f"column {name!r} is empty, which it was in no training row: fill it"
         if how["kind"] == "category" and cell is not None and cell not in how["words"]:
-            return f"column {name!r}: {cell!r} was in no training row{did_you_mean(cell, how['words'])}"
+            return line(f"column {name!r}: {cell!r} was in no training row{did_you_mean(cell, how['words'])}")
     return ""
 
 
@@ -406,7 +408,7 @@ def row_given(columns: Mapping[str, str], known: Columns) -> Row:
     """
     for name in columns:
         if name not in known:
-            raise ValueError(f"--{name}: the model has no such column{did_you_mean(name, known)}")
+            raise ValueError(line(f"--{name}: the model has no such column{did_you_mean(name, known)}"))
     cells: dict[str, float | str | None] = {}
     for name, how in known.items():
         if name not in columns:
