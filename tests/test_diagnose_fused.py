@@ -201,6 +201,27 @@ def test_one_line_for_options_that_do_not_fit(tmp_path, capsys, arguments, words
     assert words in capsys.readouterr().err and not (tmp_path / "result").exists()
 
 
+def test_what_cannot_be_read_names_its_row(finished, tmp_path):
+    table = write_table(tmp_path, 40, image=True)
+    lines = table.read_text().splitlines()
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    lines[7] = "calm,50,broken.png,ill,p6"
+    table.write_text("\n".join(lines))
+    kind = kinds.get("fused")
+    with pytest.raises(ValueError, match=r"patients.csv, line 8, column 'image': .*broken.png"):
+        kind.open_study(table, size=None, limit=None, seed=0)
+    how = load_model(finished[1] / "model.safetensors").preprocessing
+    other = tmp_path / "other.csv"
+    other.write_text("text,age,label\npain,60,ill\ncalm,old,well\n")
+    with pytest.raises(ValueError, match="line 3, column 'age': 'old'"):
+        kind.open_labelled(other, ["ill", "well"], how)
+    other.write_text("text,label\npain,ill\ncalm,well\n")  # no column of numbers at all: a missing modality
+    assert [case["table"] for case in kind.open_labelled(other, ["ill", "well"], how).x] == [None, None]
+    other.write_text("text,aeg,label\npain,3,ill\ncalm,4,well\n")
+    with pytest.raises(ValueError, match="no column 'age', which the model reads; did you mean 'aeg'"):
+        kind.open_labelled(other, ["ill", "well"], how)
+
+
 def test_one_modality_is_its_own_kind(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("age,label\n" + "".join(f"{i % 60},{'ab'[i % 2]}\n" for i in range(80)))

@@ -195,6 +195,13 @@ class Kind:
         Arguments: preprocessing, the study's attribute of that name; model.
         """
 
+    def reading(self, paths: Sequence[str]) -> dict[str, Any]:
+        """How files of this kind are read, before anything is learnt: a study's preprocessing.
+
+        Raises: OSError or ValueError for files that cannot be read.
+        """
+        raise NotImplementedError
+
     def reads(self, path: str) -> bool:
         """Whether `read` takes a file of this name, when a folder is given to `tinydx predict`."""
         return path.lower().endswith(self.endings)

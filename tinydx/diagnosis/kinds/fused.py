@@ -18,7 +18,7 @@ learn that two modalities mean something together (docs/fusion.md); `all` looks.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,8 +33,8 @@ from tinydx.datasets.study import SPLITS, Examples, Study, check_trainable, prog
 from tinydx.datasets.table import (
     TABLES,
     Entry,
-    Row,
     StudyTable,
+    check_files,
     check_training,
     entries_of,
     labelled_rows,
@@ -59,7 +59,7 @@ from tinydx.training import data
 ORDER = ("image", "sound", "text", "table")
 FILES = ("image", "sound", "text")
 RATE, UPDATES, PASSES, EPOCHS = 2e-3, 1000, 10, 20  # of the joined networks: steps and passes, both at least, and validations
-WHERE_ALL = "all"
+ALL = "all"
 TYPICAL = 500  # patients of whom the typical gist of a modality is made
 
 
@@ -149,16 +149,13 @@ class FusedKind(Kind):
 
     def plan(self, study: Study, options: Options) -> Plan:
         network = options.network or self.network
-        if network not in (*self.networks, WHERE_ALL):
-            raise ValueError(f"--fusion {network} is not known: there is {', '.join(self.networks)}, or {WHERE_ALL}")
+        if network not in (*self.networks, ALL):
+            raise ValueError(f"--fusion {network} is not known: there is {', '.join(self.networks)}, or {ALL}")
         plan = super().plan(study, options._replace(network=None))
         assert isinstance(study, FusedStudy)
-        for how in FUSIONS if network == WHERE_ALL else [network]:
-            study.parts[how] = _planned(study, how, options)
-        parts = next(iter(study.parts[how] for how in (("late",) if network == WHERE_ALL else (network,))))
-        if network in ("early", "intermediate"):  # what a network reads depends on its plan
-            study.parts = {network: parts}
-        study.preprocessing = _with_inputs(study, parts)
+        study.parts = {how: _planned(study, how, options) for how in (FUSIONS if network == ALL else [network])}
+        parts = study.parts.get(network) or study.parts["late"]
+        study.preprocessing = _with_inputs(study, parts)  # what a network reads depends on its plan
         count = len(study.train.y)
         epochs = options.epochs or EPOCHS
         updates = max(UPDATES, PASSES * -(-count // plan.batch))
@@ -168,12 +165,12 @@ class FusedKind(Kind):
         return plan._replace(network=network, epochs=epochs, steps=steps, weights=weights, why=why)
 
     def describe_network(self, plan: Plan) -> str:
-        return "the best of three fusions" if plan.network == WHERE_ALL else f"{plan.network} fusion"
+        return "the best of three fusions" if plan.network == ALL else f"{plan.network} fusion"
 
     def trainings(self, study: Study, plan: Plan) -> list[Training]:
         """Each modality's own model for late fusion; the three fusions for all of them."""
         assert isinstance(study, FusedStudy)
-        if plan.network == WHERE_ALL:
+        if plan.network == ALL:
             weights = {"late": "each"}
             return [
                 Training(how, self, _only(study, how), plan._replace(network=how, weights=weights.get(how, "best")))
@@ -185,7 +182,7 @@ class FusedKind(Kind):
 
     def assemble(self, study: Study, plan: Plan, models: dict[str, Any]) -> Any:
         assert isinstance(study, FusedStudy)
-        if plan.network != WHERE_ALL:
+        if plan.network != ALL:
             return _late(study, models)
         for how, model in models.items():
             here = _only(study, how)
@@ -546,7 +543,9 @@ def _reading(table: StudyTable) -> dict[str, Any]:
             found[name] = {"size": None}
         else:
             column = table.images if name == "image" else table.sounds
-            found[name] = kind.reading([path for path in column or [] if path is not None])  # type: ignore[attr-defined]
+            assert column is not None
+            check_files(table, name, column, lambda path, kind=kind: kind.reading([path]))  # type: ignore[misc]
+            found[name] = kind.reading([path for path in column if path is not None])
     return found
 
 
@@ -554,7 +553,7 @@ def _table_for(path: str | Path, preprocessing: dict[str, Any], label: bool) -> 
     """A table as a finished model reads it."""
     columns = preprocessing["modalities"].get("table", {}).get("columns", {})
     table = read_study_table(path, label=label, known=tables.kinds_of(columns))
-    if "table" in table.modalities:
+    if "table" in table.modalities or table.others:  # without any other column the modality is missing, not misspelt
         match_columns(table, list(columns))
     if not set(table.modalities) & set(preprocessing["modalities"]):
         raise ValueError(f"{path} has none of the modalities that the model reads: {', '.join(preprocessing['modalities'])}")
@@ -566,22 +565,28 @@ def _examples(table: StudyTable, labels: Sequence[int], preprocessing: dict[str,
     entries, cases = entries_of(table), [dict[str, Any]() for _ in range(len(table))]
     with progress("Reading patients", len(table) * len(preprocessing["modalities"])) as advance:
         for name, how in preprocessing["modalities"].items():
-            kind = kinds.get(name)
-
-            def one(entry: str, name: str = name, how: dict[str, Any] = how, kind: Kind = kind) -> Any:
-                given = entry_of(entry, name)
-                advance()
-                if name == "table":  # how its columns become numbers may not be learnt yet
-                    return None if given is None or not isinstance(given, Entry) else given.row
-                return None if given is None else kind.example(given, how).x[0]
-
             with ThreadPoolExecutor() as pool:
-                waiting = [pool.submit(one, entry) for entry in entries]
+                waiting = [pool.submit(_one, entry, name, how, advance) for entry in entries]
                 for case, value in zip(cases, check_each(waiting, Future.result), strict=True):
                     case[name] = value
     owners = [None if words is None else np.array(words, object) for words in (table.patient, table.site)]
     files = [f"{table.path}:{line}" for line in table.lines]
     return Examples(_as_objects(cases), np.array(labels, np.int64), files, *owners)
+
+
+def _one(entry: Entry, name: str, how: dict[str, Any], advance: Callable[[], None]) -> Any:
+    """One modality of a row, or None; an error names the row."""
+    given = entry_of(entry, name)
+    advance()
+    if given is None:
+        return None
+    if name == "table" and not any("missing" in column for column in how["columns"].values()):
+        return entry.row  # of a training, which has not learnt yet how its columns become numbers
+    try:
+        return kinds.get(name).example(given, how).x[0]
+    except (OSError, ValueError) as error:
+        words = str(error)
+        raise ValueError(words if words.startswith(str(entry)) else f"{entry}: {words}") from None
 
 
 def _present(part: Examples, preprocessing: dict[str, Any]) -> np.ndarray:
@@ -617,6 +622,3 @@ def _who_has_what(part: Examples, names: Sequence[str]) -> str:
     everything = sum(all(value is not None for value in case.values()) for case in part.x)
     each = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
     return f"of {len(part.y)} patients have {each}; everything {everything}"
-
-
-__all__ = ["KIND", "FusedKind", "FusedStudy", "Row", "part_of"]

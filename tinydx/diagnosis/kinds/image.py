@@ -206,7 +206,6 @@ class ImageKind(Kind):
         model.check_input(shape)
 
     def reading(self, paths: Sequence[str]) -> dict[str, Any]:
-        """How these files are read, before anything is learnt: the study's preprocessing."""
         check_images(paths)
         return _reading(SIZE, shared_white(paths))
 

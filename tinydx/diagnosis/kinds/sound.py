@@ -200,7 +200,6 @@ class SoundKind(Kind):
         model.check_input((None, sizes[0]) if is_summarized(preprocessing) else (None, *bands))
 
     def reading(self, paths: Sequence[str]) -> dict[str, Any]:
-        """How these files are read, before anything is learnt: the study's preprocessing."""
         check_sounds(paths)
         return {"seconds": SECONDS, "features": augmentation("none").options}
 
