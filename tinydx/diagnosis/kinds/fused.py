@@ -274,7 +274,7 @@ class FusedKind(Kind):
         """The modalities that the patient has, side by side."""
         there = [name for name, value in example.items() if value is not None]
         for k, name in enumerate(there):
-            left = 0.2 if name == "sound" else 0.03  # the numbers of a spectrum stand left of it
+            left = 0.27 if name == "sound" else 0.03  # the numbers of a spectrum stand left of it
             inset = axes.inset_axes(((k + left) / len(there), 0.12, (0.97 - left) / len(there), 0.85))
             inset.grid(False)
             inset.set(xticks=[], yticks=[])
@@ -620,5 +620,5 @@ def _who_has_what(part: Examples, names: Sequence[str]) -> str:
     """How many patients have each modality, in words."""
     counts = [sum(case[name] is not None for case in part.x) for name in names]
     everything = sum(all(value is not None for value in case.values()) for case in part.x)
-    each = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
-    return f"of {len(part.y)} patients have {each}; everything {everything}"
+    each = ", ".join(f"{count} have {name}" for name, count in zip(names, counts, strict=True))
+    return f"of {len(part.y)} patients {each}; {everything} have everything"

@@ -131,7 +131,7 @@ def _compared(rows: list[dict[str, Any]]) -> str:
     first = "" if verdict == "is better than" else "Fusion is not shown to help: "
     return (
         f"{first}{chosen['name']}, chosen on validation, {verdict} the best single modality there, {alone['name']} "
-        f"({_measured(chosen)} against {_measured(alone)}, p = {alone['p_value']:.2g}), and {rest}."
+        f"({_measured(chosen)} against {alone[alone['measure']]:.3f}, p = {alone['p_value']:.2g}), and {rest}."
     )
 
 
@@ -177,6 +177,7 @@ def bands(page: Page, found: dict[str, Any]) -> list[Band]:
             rows.append([row["name"], f"{row['validation']:.3f}", _with_interval(row), _mark(row).strip()])
         lines += tabulated((MARGIN, 2.6, 3.9, 6.4), rows, 40)
         lines += sentences("The same test patients; each model looked at them once, and nothing was chosen on them.")
+    lines += sentences("What is left of it where other modalities are missing:")
     rows = [["with only", "patients", "test ROC AUC (95 %)", "accuracy"]]
     for row in found["without"]:
         name = " + ".join(row["modalities"])
