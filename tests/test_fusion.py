@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+import tinydx
 from tinydx import fusion
 from tinydx.datasets.several import GENERATORS, area_of_signals, exclusive_or, one_noise, two_signals
 from tinydx.evaluation import roc_auc
@@ -152,6 +153,35 @@ def test_batches_hold_what_belongs_together():
     batches.on_epoch_end()
     other.load_state(batches.state())
     assert all(np.array_equal(p, q) for p, q in zip(batches[1][0], other[1][0], strict=True))
+
+
+def test_an_interrupted_training_goes_on_with_the_same_batches(tmp_path):
+    """Weights after an interruption in the middle of an epoch of several passes are those of a run without one, bit for bit."""
+    several = two_signals(50, seed=1)
+
+    def train(steps_until_power_cut, state):
+        passes = []
+
+        def versions(number):
+            passes.append(number)
+            if len(passes) > steps_until_power_cut:
+                raise RuntimeError("power cut")
+            rng = np.random.default_rng(number)
+            return {name: x + rng.normal(size=x.shape).astype("float32") for name, x in several.x.items()}
+
+        tinydx.set_seed(3)
+        encoders = {name: Sequential([Dense(3, activation="relu", input_shape=(1,))]) for name in several.x}
+        model = fusion.joined(encoders, 2, hidden=4)
+        model.compile("adam", "binary_crossentropy")
+        batches = FusionBatches(versions, np.ones((50, 2), bool), several.y, 16, seed=2, steps=6)
+        model.fit(batches, epochs=4, verbose=0, resume=state)
+        return model.get_weights()
+
+    whole = train(99, tmp_path / "whole.run")
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(4, tmp_path / "cut.run")
+    again = train(99, tmp_path / "cut.run")
+    assert all(np.array_equal(a, b) for a, b in zip(whole, again, strict=True))
 
 
 def test_batch_normalisation_sees_present_examples_only():
