@@ -14,7 +14,6 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-import tinydx
 from tinydx.callbacks import EarlyStopping
 from tinydx.datasets.study import Study
 from tinydx.diagnosis import choose, ensemble
@@ -85,7 +84,6 @@ def _train_several(kind: Kind, study: Study, plan: Plan, inner: list[Training], 
     for training in inner:
         if verbose:
             print(f"Training {training.name}:", flush=True)
-        tinydx.set_seed(seed)  # so that a training which is only read leaves the next one as it was
         file = state.with_name(f"{state.stem}-{training.name}{state.suffix}")
         model, found = train_one(training.kind, training.study, training.plan, seed, file, verbose)
         models[training.name] = model
