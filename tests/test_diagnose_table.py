@@ -19,7 +19,7 @@ from tinydx.diagnosis.baselines import logistic_regression
 from tinydx.diagnosis.diagnose import diagnose
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Options
-from tinydx.diagnosis.kinds.table import KIND, build, learn_columns, number_names, numbers_of, unreadable
+from tinydx.diagnosis.kinds.table import KIND, build, learn_columns, number_names, numbers_of, row_given, unreadable
 from tinydx.evaluation import roc_auc
 from tinydx.preprocessing.files import save_img
 
@@ -298,6 +298,13 @@ def test_a_line_is_as_good_as_logistic_regression():
     assert abs(mine - roc_auc(study.test.y, baseline.table[:, 1])) < 0.01
 
 
+def test_without_data_patients_are_made_up_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYDX_HOME", str(tmp_path))
+    study, again = (KIND.open_study(None, size=None, limit=None, seed=0) for _ in range(2))
+    assert study.synthetic and study.notes[0].startswith("Synthetic") and study.source == "made-up patients"
+    assert list(study.test.x) == list(again.test.x) and not set(study.train.patient) & set(study.test.patient)
+
+
 def test_the_usual_schedule_and_other_networks(patients):
     study = KIND.open_study(patients, size=None, limit=None, seed=0)
     assert len(study.train.y) + len(study.val.y) + len(study.test.y) == PATIENTS
@@ -401,6 +408,11 @@ def test_texts_of_a_table_keep_its_split(tmp_path):
     table.write_text(table.read_text("utf-8").replace(",dev", ",later", 1), "utf-8")
     with pytest.raises(ValueError, match="line 3, column 'split': 'later' is no split"):
         kinds.get("text").open_study(table, size=None, limit=None, seed=0)
+
+
+def test_columns_are_given_in_any_case_and_with_hyphens():
+    known = {"Blood Group": {"kind": "category"}, "Age": {"kind": "number"}}
+    assert row_given({"blood-group": "AB", "age": "63"}, known) == Row({"Blood Group": "AB", "Age": 63.0})
 
 
 def test_models_of_files_have_no_columns(tmp_path):

@@ -1,5 +1,6 @@
 """Studies as tables: what is meant is read, and every mistake is one line that names file, line and column."""
 
+import csv
 import os
 
 import numpy as np
@@ -220,6 +221,8 @@ def test_for_prediction_the_models_columns_count(write):
     with pytest.raises(ValueError, match="line 2, column 'age': 'old' is no number"):
         read_study_table(write("age,category\nold,1\n"), label=False, known=known)
     match_columns(table, list(known))
+    other = read_study_table(write("AGE,Category\n63,1\n"), label=False, known=known)
+    assert other.columns == ["age", "category"]
     with pytest.raises(ValueError, match="no column 'age', which the model reads; did you mean 'aeg'"):
         match_columns(read_study_table(write("aeg,category\n63,1\n"), label=False, known=known), list(known))
 
@@ -270,3 +273,30 @@ def test_cells_become_numbers_or_a_reason(cells):
         assert not np.isinf(found).any() and len(found) == len(cells)
     else:
         assert 0 <= found.row < len(cells) and found.what and found.do and found.more < len(cells)
+
+
+CELLS = [
+    "", "1", "2.5", "1,5", "63 years", "f", "F", "m", "p1.png", "folder", "empty.txt", "#N/A", "nan", "inf", "1e999", "9" * 5000,
+    "?", '"', ";", "two\nlines", "train", "test", "later", "2020-01-01", "120/80", "<5", "yes", "٣", "½", "=1+1", "\u202e",
+    "../p1.png", "/", " ",
+]  # fmt: skip
+NAMES = ["age", "Age", "sex", "image", "sound", "text", "patient", "site", "split", "id", "", "class", "two\nlines"]
+
+
+@given(st.data())
+def test_any_table_is_read_or_refused_in_one_line(tmp_path_factory, data):
+    header = ["label", *data.draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4))]
+    column = st.sampled_from(CELLS)
+    pools = [["ill", "well"], *(data.draw(st.lists(column, min_size=1, max_size=3)) for _ in header[1:])]
+    lines = data.draw(st.lists(st.tuples(*map(st.sampled_from, pools)), max_size=12))
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    with path.open("w", newline="", encoding="utf-8", errors="surrogatepass") as file:
+        csv.writer(file).writerows([header, *lines])
+    for options in ({}, {"label": False}, {"known": {"age": "number", "sex": "category"}}):
+        try:
+            table = read_study_table(path, **options)
+            assert len(table) <= len(lines) and not any(np.isinf(column).any() for column in table.numbers.values())
+            if "known" not in options and "label" not in options:
+                split_rows(*check_training(table), seed=0)
+        except ValueError as error:
+            assert str(error).startswith(str(path)) and "\n" not in str(error)

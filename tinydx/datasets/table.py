@@ -242,7 +242,8 @@ class _Reader:
     def __init__(self, path: Path, given: Mapping[str, str | None], label: bool, known: Mapping[str, str] | None):
         fits = lambda header: any(plain(name) in LABEL_COLUMNS for name in header) if label else len(header) > 1  # noqa: E731
         self.path, self.known, self.table = path, known, read_table(path, fits)
-        self.header = [" ".join(name.split()) for name in self.table.header]
+        spelt = {plain(name): name for name in known or {}}  # a model's columns count in any case, too
+        self.header = [spelt.get(plain(name), " ".join(name.split())) for name in self.table.header]
         self.lines = [row.line for row in self.table.rows]
         self.notes = list(self.table.notes)
         self._check_header()
@@ -286,7 +287,9 @@ class _Reader:
     def counts(self, column: int) -> bool:
         """Whether a column counts the rows, from any number on."""
         cells = [row.fields[column].strip() for row in self.table.rows]
-        return all(c.isdecimal() and len(c) < 16 for c in cells) and [int(c) - int(cells[0]) for c in cells] == list(range(len(cells)))
+        if not all(c.isdecimal() and len(c) < 16 for c in cells):
+            return False
+        return [int(c) - int(cells[0]) for c in cells] == list(range(len(cells)))
 
     def _column_of(self, role: str, given: str | None) -> int | None:
         """The column of a role, by the name that the user gives or by the usual ones."""

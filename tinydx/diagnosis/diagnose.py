@@ -246,10 +246,10 @@ def _closing_words(metrics: dict[str, Any], study: Study) -> str:
 
 
 def _unseen(study: Study) -> str:
-    """Whether training has seen any of the test examples, which equal ones tell."""
+    """Whether any of the test examples is equal to a training example: a copy, or few columns that are alike by chance."""
     known = set(inputs.digests(study.train.x))
     seen = sum(digest in known for digest in inputs.digests(study.test.x))
-    return f", of which training has seen {seen}" if seen else " that training never saw"
+    return f", {seen} of them equal to training {study.noun}" if seen else " that training never saw"
 
 
 def _baseline(row: dict[str, Any]) -> str:

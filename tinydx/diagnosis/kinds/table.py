@@ -43,6 +43,7 @@ from tinydx.datasets.table import (
     rows_of,
     split_rows,
 )
+from tinydx.datasets.tables import plain
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer
 from tinydx.layers import Dense, Dropout, Input
 from tinydx.models import Sequential
@@ -400,12 +401,15 @@ def unknown_words(study: Study) -> list[str]:
 def row_given(columns: Mapping[str, str], known: Columns) -> Row:
     """The row that is given column by column, as `tinydx predict MODEL --age 63 --sex f` does.
 
-    Arguments: columns, the given cells, "" where nothing is known; known, the model's columns, of which none may lack.
+    Arguments: columns, the given cells, "" where nothing is known, by their names in any case, with - or _ for spaces; known, the
+    model's columns, of which none may lack.
     Raises: ValueError for a column that the model does not have, that is not given, or that is no number.
 
     >>> row_given({"age": "63"}, {"age": {"kind": "number"}})
     'age 63'
     """
+    spelt = {_option(name): name for name in known}
+    columns = {spelt.get(_option(name), name): cell for name, cell in columns.items()}
     for name in columns:
         if name not in known:
             raise ValueError(line(f"--{name}: the model has no such column{did_you_mean(name, known)}"))
@@ -422,6 +426,11 @@ def row_given(columns: Mapping[str, str], known: Columns) -> Row:
                 raise ValueError(f"--{name}: {cell!r} {what}: give a number, or '' where it is not known")
             cells[name] = None if np.isnan(value[0]) else float(value[0])
     return Row(cells)
+
+
+def _option(name: str) -> str:
+    """A column's name as an option: "Blood Group" is --blood-group."""
+    return plain(name).replace("-", "_")
 
 
 def examples(table: StudyTable, names: Sequence[str]) -> Examples:
