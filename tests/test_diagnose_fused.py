@@ -111,7 +111,8 @@ def test_the_file_answers_as_the_test_did(finished):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--agee", "3"], "--agee: the model reads no such column; did you mean 'age'?"),
+        (["--agee", "3"], "--agee: the model has no such column; did you mean 'age'?"),
+        (["--txt", "pain"], "--txt: the model has no such column; did you mean 'text'?"),
         (["--image", "a.png"], "--image: the model reads text, table: leave it out"),
         (["--age", "old"], "--age: 'old' is no number"),
         (["nonsense.png"], "nonsense.png: nothing of text, table is given"),

@@ -53,7 +53,6 @@ from tinydx.layers import Embedding
 from tinydx.optimizers import Adam
 from tinydx.preprocessing.class_folders import check_each
 from tinydx.saving.header import expect_count, expect_dict, expect_list, expect_text
-from tinydx.suggestions import did_you_mean
 from tinydx.training import data
 
 ORDER = ("image", "sound", "text", "table")
@@ -318,11 +317,8 @@ class FusedKind(Kind):
             raise ValueError(f"--{unknown[0]}: the model reads {', '.join(modalities)}: leave it out")
         if rest and "table" not in modalities:
             raise ValueError(f"--{next(iter(rest))}: the model has no columns, it reads {', '.join(modalities)}")
-        known = modalities["table"]["columns"] if rest else {}
-        if unknown := [name for name in rest if name not in known]:
-            near = did_you_mean(unknown[0], [*(name for name in FILES if name in modalities), *known])
-            raise ValueError(f"--{unknown[0]}: the model reads no such column{near}")
-        row = tables.row_given(rest, known) if rest else None
+        others = [name for name in FILES if name in modalities]
+        row = tables.row_given(rest, modalities["table"]["columns"], others) if rest else None
         return Entry("the given patient", row=row, **files)
 
     def _rows(self, file: str, preprocessing: dict[str, Any]) -> Sequence[str]:
