@@ -162,7 +162,7 @@ def test_a_forged_file_is_one_line(finished, change, words):
 def test_images_members_and_a_run_that_is_interrupted(tmp_path, monkeypatch):
     """Late fusion of three modalities, two members: what was trained before the interruption is not trained again."""
     table = write_table(tmp_path, 60, image=True)
-    arguments = {"network": "late", "members": 2, "epochs": 1, "steps": 2, "output": tmp_path / "result"}
+    arguments = {"network": "late", "members": 2, "epochs": 1, "steps": 1, "batch": 32, "output": tmp_path / "result"}
     whole = diagnose(str(table), **(arguments | {"output": tmp_path / "whole"}))
     late, calls = fused._late, []
 

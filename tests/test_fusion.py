@@ -324,7 +324,8 @@ def test_one_line_for_what_cannot_be():
 # ---- the experiment ------------------------------------------------------------------------------------------------
 
 
-def test_the_experiment_prints_each_model_beside_the_optimum():
+def test_the_experiment_prints_each_model_beside_the_optimum(monkeypatch):
+    monkeypatch.setattr(task, "VAL", 400)
     found = [task.areas(task.generated("two signals", seed, train=400), seed) for seed in range(2)]
     lines = task.summary("two signals", found)
     assert [line.split("|")[2].strip() for line in lines] == [
