@@ -43,6 +43,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Any]] = {
     "LayerNormalization": ({"axis": (1, 2), "scale": False}, (4, 3)),
     "Masking": ({"mask_value": 1.0}, (4, 2)),
     "MaxPooling2D": ({"pool_size": 2, "strides": (2, 1)}, (5, 6, 2)),
+    "Multiply": ({}, [(3,), (1,)]),
     "Reshape": ({"target_shape": (3, -1)}, (2, 6)),
     "SimpleRNN": ({"units": 3, "activation": "relu", "return_sequences": True, "go_backwards": True}, (4, 2)),
     "ZeroPadding2D": ({"padding": ((0, 1), (2, 1))}, (4, 5, 3)),

@@ -136,6 +136,12 @@ def _add_diagnose(commands: Any) -> None:
         "or linear; tables: mlp (default) or linear",
     )
     p.add_argument(
+        "--fusion",
+        choices=("early", "intermediate", "late", "all"),
+        help="tables of several modalities, such as image and age: late (default; a model of each, log-odds added), intermediate "
+        "(networks joined, trained together), early (plain features side by side), or all, which keeps the best on validation",
+    )
+    p.add_argument(
         "--augment",
         choices=("framing", "document", "none"),
         help="images: framing (default: cut out, turned and exposed anew, as other hospitals do) or document (the document's; "
@@ -219,6 +225,8 @@ def _add_diagnose(commands: Any) -> None:
 def _diagnose(a: argparse.Namespace) -> int:
     command.advice = "; the same command with --resume continues"
     options = {k: v for k, v in vars(a).items() if k not in ("data", "run", "writes_files", "keeps_order")}
+    if fusion := options.pop("fusion"):
+        options["network"] = _network_of(a, fusion)
     single = a.folds is None and a.site is None
     options["output"] = a.output or ("diagnosis" if single else "validation")
     if single:
@@ -233,6 +241,22 @@ def _diagnose(a: argparse.Namespace) -> int:
             raise ValueError(f"--{option} is for a single training: leave it out, or --folds and --site")
     diagnose_folds(a.data, **options)
     return 0
+
+
+def _network_of(a: argparse.Namespace, fusion: str) -> str:
+    """The network that --fusion names, which is that of patients of several modalities.
+
+    Raises: ValueError for other data, beside --network or --choose, and for all of them in folds.
+    """
+    from tinydx.diagnosis import kinds
+
+    if (name := a.kind or kinds.guess(a.data)) != "fused":
+        raise ValueError(f"--fusion is for tables of several modalities, but this is data of kind {name}: leave it out")
+    if a.network or a.choose:
+        raise ValueError(f"--fusion and {'--network' if a.network else '--choose'} both name the fusion: give one of them")
+    if fusion == "all" and (a.folds or a.site is not None or a.members > 1):
+        raise ValueError("--fusion all is for a single training: with --folds, --site or --members name one fusion, or --choose")
+    return fusion
 
 
 def _add_evaluate(commands: Any) -> None:

@@ -189,8 +189,8 @@ LAYERS: dict[str, str] = {
     "add": "write Add()([a, b]) instead",
     "average": "write Average()([a, b]) instead",
     "concatenate": "write Concatenate()([a, b]) instead",
+    "multiply": "write Multiply()([a, b]) instead",
     "merge": "write Add()([a, b]) or Concatenate()([a, b]) instead",
-    "Multiply": "write a * b in a subclass of Layer instead",
     "Permute": "write x.transpose(0, ...) in a subclass of Layer instead",
 }
 

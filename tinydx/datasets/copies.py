@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -60,7 +60,21 @@ def check_copies(examples: Sequence[Copy], noun: str = "images") -> list[str]:
 
 def keys_of(x: np.ndarray) -> list[str]:
     """A key for each example (N,...), equal where the examples are."""
-    return [hashlib.blake2b(np.ascontiguousarray(v).tobytes(), digest_size=16).hexdigest() for v in x]
+    return [hashlib.blake2b(content_of(v), digest_size=16).hexdigest() for v in x]
+
+
+def content_of(example: Any) -> bytes:
+    """The bytes of an example: an array, a text, or a patient's modalities by name (None: missing).
+
+    >>> content_of({"text": "pain", "image": None}) == content_of({"text": "pain"}), content_of("pain")
+    (True, b'pain')
+    """
+    if isinstance(example, str):
+        return example.encode()
+    if isinstance(example, dict):
+        parts = ((name, content_of(example[name])) for name in sorted(example) if example[name] is not None)
+        return b"".join(f"{name} {len(body)} ".encode() + body for name, body in parts)
+    return np.ascontiguousarray(example).tobytes()
 
 
 def _named(groups: Sequence[Sequence[Copy]]) -> str:

@@ -136,18 +136,28 @@ def _chosen(run: Run, history: dict[str, Any]) -> list[dict[str, str]]:
     """What was chosen, and on which part of the data."""
     settings, plan, metrics = run.metrics["settings"], run.plan, run.metrics
     best, fixed = int(np.argmin(history["val_loss"])) + 1, "no data: fixed before"
+    weights = {
+        "best": (f"of epoch {best}, the lowest validation loss", "validation part"),
+        "last": ("the average over the last steps", fixed),
+        "each": ("of each training its own; late fusion calibrates each modality", "validation part"),
+    }[plan.weights]
     rows = [
-        ("weights", f"of epoch {best}, the lowest validation loss", "validation part")
-        if plan.weights == "best"
-        else ("weights", "the average over the last steps", fixed),
+        ("weights", *weights),
         ("threshold", _threshold(metrics), "validation part" if settings.get("sensitivity") else fixed),
-        ("network", str(plan.network), "folds of the training part" if settings["choose"] else fixed),
+        ("network", *_network(run, fixed)),
         ("limit of unlike inputs", f"{metrics['unlike']['limit']:.3g}", "validation part"),
     ]
     if (temperature := (run.model.preprocessing or {}).get("temperature")) is not None:
         rows.append(("temperature", f"{temperature:.3g}", "validation part"))
     rows.append(("nothing", "the figures of this card", "test part, looked at once"))
     return [{"what": what, "value": value, "on": on} for what, value, on in rows]
+
+
+def _network(run: Run, fixed: str) -> tuple[str, str]:
+    """The network, and the part of the data on which it was chosen."""
+    if fusion := (run.model.preprocessing or {}).get("fusion"):
+        return f"{fusion} fusion, which has the highest ROC AUC of three", "validation part"
+    return str(run.plan.network), "folds of the training part" if run.metrics["settings"]["choose"] else fixed
 
 
 def _threshold(metrics: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from tinydx import random
 from tinydx.datasets.study import SPLITS, Examples, Study
 from tinydx.diagnosis import choose
 from tinydx.diagnosis.inputs import digests
-from tinydx.diagnosis.kind import Kind, Options
+from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.result import Room
 
 PAGE = 10_000_000  # bytes, of the report and the numbers: more than they ever take
@@ -58,10 +58,18 @@ def room(kind: Kind, study: Study, options: Options, members: int, choosing: boo
     model = state = 0
     for network in kind.networks if choosing else [options.network]:
         here = replace(study, preprocessing=dict(study.preprocessing))  # a plan may change how examples are read
-        made = kind.build(here, kind.plan(here, options._replace(network=network)))
-        weights = 4 * made.count_params()
-        model = max(model, weights)
-        state = max(state, weights * (2 + len(made.optimizer.slot_names)))  # the best epoch's weights, too
+        weights, memory = _sizes(kind, here, kind.plan(here, options._replace(network=network)))
+        model, state = max(model, weights), max(state, memory)
     random.load_state(before)
     trainings = members + (len(kind.networks) * choose.FOLDS if choosing else 0)
     return Room(state * (trainings + 1), 2 * model * members + PAGE)  # a file is written beside the one that it replaces
+
+
+def _sizes(kind: Kind, study: Study, plan: Plan) -> tuple[int, int]:
+    """The bytes of a model's weights, and of the states of its trainings: the best epoch's weights, too."""
+    if inner := kind.trainings(study, plan):
+        sizes = [_sizes(training.kind, training.study, training.plan) for training in inner]
+        return sum(size for size, _ in sizes), sum(memory for _, memory in sizes)
+    made = kind.build(study, plan)
+    weights = 4 * made.count_params()
+    return weights, weights * (2 + len(made.optimizer.slot_names))

@@ -263,7 +263,8 @@ def _baseline(row: dict[str, Any]) -> str:
 
 def _subtitle(kind: Kind, study: Study, model: Any, plan: Plan, history: dict[str, Any]) -> str:
     """The numbers of examples, the network, and how long it was trained."""
-    best = f"weights of epoch {int(np.argmin(history['val_loss'])) + 1}" if plan.weights == "best" else "averaged weights"
+    epoch = int(np.argmin(history["val_loss"])) + 1
+    best = {"best": f"weights of epoch {epoch}", "last": "averaged weights", "each": "one model after the other"}[plan.weights]
     return (
         f"{len(study.train.y)} training, {len(study.val.y)} validation and {len(study.test.y)} test {study.noun}; "
         f"{kind.describe_network(plan)}, {model.count_params():,} parameters, {len(history['loss'])} epochs, {best}. "

@@ -72,7 +72,7 @@ def average(models: Sequence[Any]) -> Model:
             raise ValueError(f"the models of an ensemble take inputs {first.input_shape} and {model.input_shape}")
         if list(model.class_names or []) != list(first.class_names or []):
             raise ValueError(f"the models of an ensemble know the classes {first.class_names} and {model.class_names}")
-    x = Input(tuple(first.input_shape[1:]), dtype="int32" if first.takes_ids else first.compute_dtype)
+    x = _inputs_like(first)
     outputs = [model(x) for model in models]
     if any(y.shape != outputs[0].shape for y in outputs):
         raise ValueError(f"the models of an ensemble have outputs {', '.join(str(y.shape) for y in outputs)}")
@@ -80,6 +80,13 @@ def average(models: Sequence[Any]) -> Model:
     ensemble.class_names, ensemble.preprocessing = first.class_names, first.preprocessing
     ensemble.input_range = first.input_range
     return ensemble
+
+
+def _inputs_like(model: Any) -> Any:
+    """New inputs of a model: one, or a list."""
+    if isinstance(model.input_shape, list):
+        return [Input(tuple(s.shape[1:]), s.name, s.dtype) for s in model.inputs]
+    return Input(tuple(model.input_shape[1:]), dtype="int32" if model.takes_ids else model.compute_dtype)
 
 
 def members(model: Any) -> list[Any]:

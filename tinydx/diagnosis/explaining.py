@@ -10,6 +10,7 @@ positive evidence only. If a file lies in a folder named like a class, the pages
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import json
 import os
@@ -43,6 +44,7 @@ DISCLAIMER = (
     "A map shows what the model used, not what is true, and not why a patient is ill. Radiologists locate findings better than "
     "such maps do. tinydx is for learning and research. It is not a medical device."
 )
+MODALITIES = "Shapley values say what each modality contributed beside the others, not what in it."
 CANNOT = {
     "grad_cam": "Grad-CAM is coarse, and knows no evidence against the class.",
     "integrated_gradients": "Integrated gradients depend on the baseline, here {baseline}.",
@@ -65,6 +67,7 @@ class Panel(NamedTuple):
     positive: float  # probability of the explained class
     truth: str | None
     heard: Heard | None  # of recordings
+    draw: Callable[[Any], None] | None = None  # plots the input on axes, where it is more than x
 
     @property
     def error(self) -> float | None:
@@ -103,6 +106,8 @@ def explain_files(
     kind = kind_of(model, model_path)
     name = method or USUAL.get(model.preprocessing["kind"], OTHERWISE)
     explain = method_named(name)
+    if method is not None and isinstance(model.input_shape, list):
+        raise ValueError(f"--method {method} is for models of one input: leave it out, the modalities get Shapley values")
     entries = inputs_of(model, kind, entries, columns)
     if len(entries) > MOST:
         raise ValueError(f"{len(entries)} {kind.noun}: a page holds {MOST}; explain them in several runs")
@@ -115,15 +120,18 @@ def explain_files(
             continue
         table = deciding.probabilities(model, model.predict_on_batch(x))
         p, best = table[0], int(deciding.called(model, table)[0])
-        found = explain(model, x, best if target is None else target)
-        parts = kind.parts(entry, model.preprocessing)
+        wanted = best if target is None else target
+        own = kind.explain(model, x, wanted)
+        found = explain(model, x, wanted) if own is None else own
+        parts = found.parts if own is not None else kind.parts(entry, model.preprocessing)
         if parts is not None and found.map.ndim == 2:
             found = found.named(padded(parts, found.map.shape[1]))
         folder = Path(entry).parent.name
         truth = folder if folder in model.class_names else None
         explained = float(p[model.class_names.index(found.targets[0])])
         played = kind.heard(entry, model.preprocessing, found.map[0])
-        panels.append(Panel(entry, x[0], parts, found, model.class_names[best], float(p[best]), explained, truth, played))
+        draw = None if own is None else functools.partial(_draw_example, kind, kind.example(entry, model.preprocessing).x[0])
+        panels.append(Panel(entry, x[0], parts, found, model.class_names[best], float(p[best]), explained, truth, played, draw))
         say(f"{shown(entry)}\t{line(model.class_names[best])}\t{p[best]:.3f}\t{line(found.sentence)}")
     if not panels:
         raise ValueError(f"none of {len(entries)} {kind.noun} could be read: no page was written")
@@ -147,6 +155,8 @@ def padded(words: Sequence[str], length: int) -> list[str]:
 
 def cannot(found: Explanation, method: str) -> str:
     """What the method cannot say, and the disclaimer."""
+    if found.method not in METHODS and found.values is not None:
+        return f"{MODALITIES} {DISCLAIMER}"
     return f"{CANNOT[method].format(baseline=found.baseline)} {DISCLAIMER}"
 
 
@@ -166,7 +176,9 @@ def _flat(a: np.ndarray) -> np.ndarray:
 def _draw_input(axes: Any, panel: Panel) -> None:
     """The input in grey, from its smallest to its largest value; a text as its words."""
     x = panel.x
-    if panel.parts is not None or x.ndim == 1:
+    if panel.draw is not None:
+        panel.draw(axes)
+    elif panel.parts is not None or x.ndim == 1:
         axes.set_axis_off()
         words = fill(in_figure(" ".join(panel.parts or [])[:300]), WIDTH)
         axes.text(0, 0.95, words, va="top", fontsize=8, transform=axes.transAxes).set_in_layout(False)
@@ -178,6 +190,12 @@ def _draw_input(axes: Any, panel: Panel) -> None:
     else:
         axes.imshow(x.T, origin="lower", aspect="auto", cmap="gray")
         axes.set(xlabel="time, frames", ylabel="band")
+
+
+def _draw_example(kind: Any, example: Any, axes: Any) -> None:
+    """An example as the report of a diagnosis shows it."""
+    axes.set(xticks=[], yticks=[])
+    kind.plot(axes, example)
 
 
 def _draw_map(axes: Any, panel: Panel, limit: float) -> Any:

@@ -1,6 +1,7 @@
 """The trainings of a diagnosis: one, or several members, or those that compare networks; each continues from a file of its own.
 
     diagnosis.unfinished/seed-0.run, seed-1000.run ...      of the model, or of each member
+    diagnosis.unfinished/seed-0-image.run ...               of each modality that has a model of its own
     diagnosis.unfinished/choose-0.run, choose-1.run ...     of each network and fold that are compared
 
 `fit` writes such a file after every epoch and, where there is one, continues from it to the same bits: a complete training
@@ -16,7 +17,7 @@ from typing import Any
 from tinydx.callbacks import EarlyStopping
 from tinydx.datasets.study import Study
 from tinydx.diagnosis import choose, ensemble
-from tinydx.diagnosis.kind import Kind, Options, Plan
+from tinydx.diagnosis.kind import Kind, Options, Plan, Training
 from tinydx.diagnosis.result import ResultFolder
 from tinydx.names import lines
 
@@ -53,13 +54,13 @@ def fit(
     return model, histories[0]
 
 
-def train_one(
-    kind: Kind, study: Study, plan: Plan, seed: int, state: Path, verbose: int = 1, before: Any = None
-) -> Fitted:
-    """A network, fitted as planned.
+def train_one(kind: Kind, study: Study, plan: Plan, seed: int, state: Path, verbose: int = 1, before: Any = None) -> Fitted:
+    """A network, fitted as planned; or several that become one model, each from a file of its own.
 
     Arguments: state, the file from which its training continues; before, the model with whose weights it begins, if any.
     """
+    if inner := kind.trainings(study, plan):
+        return _train_several(kind, study, plan, inner, seed, state, verbose)
     model = kind.build(study, plan)
     if before is not None:
         model.set_weights(before.get_weights())
@@ -74,3 +75,17 @@ def train_one(
         resume=state,
     )
     return model, history.history
+
+
+def _train_several(kind: Kind, study: Study, plan: Plan, inner: list[Training], seed: int, state: Path, verbose: int) -> Fitted:
+    """The trainings of which one model is made, and their histories one after the other."""
+    models: dict[str, Any] = {}
+    history: dict[str, Any] = {}
+    for training in inner:
+        if verbose:
+            print(f"Training {training.name}:", flush=True)
+        file = state.with_name(f"{state.stem}-{training.name}{state.suffix}")
+        model, found = train_one(training.kind, training.study, training.plan, seed, file, verbose)
+        models[training.name] = model
+        history = {key: [*history.get(key, []), *values] for key, values in found.items()}
+    return kind.assemble(study, plan, models), history

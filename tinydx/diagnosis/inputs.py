@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx.datasets.copies import content_of
 from tinydx.datasets.study import Examples
 from tinydx.evaluation import roc_auc
 from tinydx.preprocessing.decoding import size_of
@@ -99,8 +100,7 @@ def digests(x: np.ndarray) -> list[str]:
     >>> a == c, a == b
     (True, False)
     """
-    bodies = (v.encode() if isinstance(v, str) else np.ascontiguousarray(v).tobytes() for v in x)
-    return [base64.b64encode(hashlib.blake2b(body, digest_size=6).digest()).decode() for body in bodies]
+    return [base64.b64encode(hashlib.blake2b(content_of(v), digest_size=6).digest()).decode() for v in x]
 
 
 def seen_in_training(summary: dict[str, Any], x: np.ndarray) -> int:

@@ -26,8 +26,10 @@ import numpy as np
 from tinydx.datasets.copies import keys_of
 from tinydx.datasets.study import Examples, Study
 from tinydx.datasets.table_files import cells_of, is_table
+from tinydx.explain import Explanation
 from tinydx.files import visible_files
-from tinydx.layers import Dense
+from tinydx.layers.outputs import classification_loss as classification_loss
+from tinydx.layers.outputs import output_layer as output_layer
 
 
 class Options(NamedTuple):
@@ -48,11 +50,20 @@ class Plan(NamedTuple):
     epochs: int
     steps: int | None  # batches in an epoch (None: one pass over the data)
     batch: int
-    weights: str = (
-        "best"  # "best": of the epoch with the lowest validation loss; "last": of the end, averaged over the last steps
-    )
+    # "best": of the epoch with the lowest validation loss; "last": of the end, averaged over the last steps; "each": of several
+    # models, each its own
+    weights: str = "best"
     threshold: float = 0.5  # on the probability of the positive class
     why: tuple[str, ...] = ()  # a line for each step of the recipe
+
+
+class Training(NamedTuple):
+    """One of several trainings of which a model is made: its name, and what `Kind.build` and `Kind.training_batches` take."""
+
+    name: str
+    kind: Kind
+    study: Study
+    plan: Plan
 
 
 class Heard(NamedTuple):
@@ -145,6 +156,14 @@ class Kind:
         """A compiled model for these examples and classes."""
         raise NotImplementedError
 
+    def trainings(self, study: Study, plan: Plan) -> list[Training]:
+        """The trainings of which the model is made, where it is more than the one of `build` and `training_batches`."""
+        return []
+
+    def assemble(self, study: Study, plan: Plan, models: dict[str, Any]) -> Any:
+        """The model that is made of the models of `trainings`, by their names."""
+        raise NotImplementedError
+
     def training_batches(self, study: Study, plan: Plan, seed: int) -> Any:
         """Endless shuffled batches (x, y) of the training examples, augmented unless plan.augment is "none"."""
         raise NotImplementedError
@@ -175,6 +194,13 @@ class Kind:
 
         Arguments: preprocessing, the study's attribute of that name; model.
         """
+
+    def reading(self, paths: Sequence[str]) -> dict[str, Any]:
+        """How files of this kind are read, before anything is learnt: a study's preprocessing.
+
+        Raises: OSError or ValueError for files that cannot be read.
+        """
+        raise NotImplementedError
 
     def reads(self, path: str) -> bool:
         """Whether `read` takes a file of this name, when a folder is given to `tinydx predict`."""
@@ -211,6 +237,10 @@ class Kind:
 
     def parts(self, entry: str, preprocessing: dict[str, Any]) -> list[str] | None:
         """Words for the places of an explanation with one axis, such as a text's tokens; None for pixels and frames."""
+        return None
+
+    def explain(self, model: Any, x: Any, target: Any) -> Explanation | None:
+        """This kind's own explanation of a batch of one, where those of `tinydx.explain` do not apply; None where they do."""
         return None
 
     def heard(self, entry: str, preprocessing: dict[str, Any], evidence: np.ndarray) -> Heard | None:
@@ -259,21 +289,3 @@ def parts_of(examples: Examples, counts: Sequence[int]) -> list[Examples]:
     ends = np.cumsum(counts).tolist()
     cuts = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
     return [examples.take(cut) for cut in cuts]
-
-
-def output_layer(classes: int) -> Dense:
-    """The last layer of a classifier: one sigmoid unit for two classes, a softmax for more.
-
-    >>> output_layer(2).units, output_layer(3).units
-    (1, 3)
-    """
-    return Dense(1, activation="sigmoid") if classes == 2 else Dense(classes, activation="softmax")
-
-
-def classification_loss(classes: int) -> str:
-    """The loss that belongs to `output_layer`, for class numbers as labels.
-
-    >>> classification_loss(2)
-    'binary_crossentropy'
-    """
-    return "binary_crossentropy" if classes == 2 else "sparse_categorical_crossentropy"

@@ -38,13 +38,7 @@ def shapley_values(model: Any, x: Any, target: Any = None, *, groups: Any, basel
     origin = np.broadcast_to(np.asarray(0 if baseline is None else baseline, subject.start.dtype), subject.start.shape)
     bits = 1 << labels.reshape(labels.shape + (1,) * (subject.start.ndim - 1 - labels.ndim))
     scores = np.array([subject.score(np.where(bits & s, subject.start, origin)) for s in range(1 << count)], float)
-    values = np.zeros((len(subject.x), count))
-    for chosen in range(1 << count):
-        size = chosen.bit_count()
-        for g in range(count):
-            if not chosen >> g & 1:
-                share = factorial(size) * factorial(count - size - 1) / factorial(count)
-                values[:, g] += share * (scores[chosen | 1 << g] - scores[chosen])
+    values = shares(scores)
     full, empty = scores[-1], scores[0]
     return Explanation(
         "Shapley values",
@@ -56,6 +50,26 @@ def shapley_values(model: Any, x: Any, target: Any = None, *, groups: Any, basel
         np.abs(values.sum(axis=1) - (full - empty)),
         values=values,
     )
+
+
+def shares(scores: np.ndarray) -> np.ndarray:
+    r"""The Shapley values of a game of G players, from the score of every coalition.
+
+    Arguments: scores (2^G,N): row s has the scores of the players whose bits are set in s.
+    Returns: (N,G), whose rows sum to scores[-1] - scores[0].
+
+    >>> shares(np.array([[0.0], [1.0], [2.0], [5.0]]))
+    array([[2., 3.]])
+    """
+    count = (len(scores) - 1).bit_length()
+    values = np.zeros((scores.shape[1], count))
+    for chosen in range(1 << count):
+        size = chosen.bit_count()
+        for g in range(count):
+            if not chosen >> g & 1:
+                share = factorial(size) * factorial(count - size - 1) / factorial(count)
+                values[:, g] += share * (scores[chosen | 1 << g] - scores[chosen])
+    return values
 
 
 def _labels(groups: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, int]:

@@ -21,6 +21,7 @@ from tinydx.layers.core import (
     Dropout,
     Flatten,
     LayerNormalization,
+    Multiply,
     Reshape,
 )
 from tinydx.layers.film import FiLM
@@ -58,6 +59,7 @@ __all__ = [
     "LayerNormalization",
     "Masking",
     "MaxPooling2D",
+    "Multiply",
     "Reshape",
     "SimpleRNN",
     "TimeDistributed",

@@ -227,6 +227,31 @@ class Average(Add):
         return super().call(x) / float(len(x))
 
 
+class Multiply(Add):
+    """The product of several inputs of as many axes; an axis of size 1 fits any: Multiply()([features, gate]) with gate (N,1).
+
+    Masks as of Add.
+
+    Returns: an output of the largest sizes.
+    Raises: ValueError for a single input, and where shapes do not fit.
+
+    >>> Multiply()([np.array([[2.0, 3.0], [4.0, 5.0]]), np.array([[1.0], [0.0]])]).numpy()
+    array([[2., 3.],
+           [0., 0.]])
+    """
+
+    def check_input(self, input_shape: list[Shape]) -> None:
+        expect_several(self, input_shape)
+        if any(len({n for n in sizes if n not in (None, 1)}) > 1 for sizes in _axes(self, input_shape)):
+            raise ValueError(f"{self.name}: inputs have shapes {', '.join(map(str, input_shape))}, expected equal sizes, or 1")
+
+    def call(self, x: list[Tensor], training: bool = False) -> Tensor:
+        return functools.reduce(ops.multiply, x)
+
+    def output_shape(self, input_shape: list[Shape]) -> Shape:
+        return tuple(next((n for n in sizes if n != 1), 1) for sizes in _axes(self, input_shape))
+
+
 class Concatenate(Layer):
     """Several inputs joined along an axis: Concatenate()([image_features, patient_features]).
 
@@ -276,6 +301,13 @@ def expect_several(layer: Layer, input_shape: Any) -> None:
     """ValueError unless the input is a list of two or more."""
     if not isinstance(input_shape, list) or len(input_shape) < 2:
         raise ValueError(f"{layer.name}: expected a list of two or more inputs, got one of shape {input_shape}")
+
+
+def _axes(layer: Layer, shapes: list[Shape]) -> list[tuple[int | None, ...]]:
+    """The sizes of all inputs along each axis; ValueError where they do not have as many axes."""
+    if len({len(shape) for shape in shapes}) > 1:
+        raise ValueError(f"{layer.name}: inputs have shapes {', '.join(map(str, shapes))}, expected as many axes of each")
+    return list(zip(*shapes, strict=True))
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -205,6 +205,10 @@ class ImageKind(Kind):
         expect_run("its image", shape)
         model.check_input(shape)
 
+    def reading(self, paths: Sequence[str]) -> dict[str, Any]:
+        check_images(paths)
+        return _reading(SIZE, shared_white(paths))
+
     def reads(self, path: str) -> bool:
         return is_image(path)
 

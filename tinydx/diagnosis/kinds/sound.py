@@ -24,6 +24,7 @@ recordings. Neither network depends on the length.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -197,6 +198,10 @@ class SoundKind(Kind):
             if sizes[0] != sizes[1]:
                 raise ValueError(f"mean and spread have {sizes[0]} and {sizes[1]} numbers")
         model.check_input((None, sizes[0]) if is_summarized(preprocessing) else (None, *bands))
+
+    def reading(self, paths: Sequence[str]) -> dict[str, Any]:
+        check_sounds(paths)
+        return {"seconds": SECONDS, "features": augmentation("none").options}
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         frames = load_features([entry], preprocessing)

@@ -398,11 +398,11 @@ def unknown_words(study: Study) -> list[str]:
     return notes
 
 
-def row_given(columns: Mapping[str, str], known: Columns) -> Row:
+def row_given(columns: Mapping[str, str], known: Columns, others: Sequence[str] = ()) -> Row:
     """The row that is given column by column, as `tinydx predict MODEL --age 63 --sex f` does.
 
     Arguments: columns, the given cells, "" where nothing is known, by their names in any case, with - or _ for spaces; known, the
-    model's columns, of which none may lack.
+    model's columns, of which none may lack; others, names that a misspelt one may have meant, too.
     Raises: ValueError for a column that the model does not have, that is not given, or that is no number.
 
     >>> row_given({"age": "63"}, {"age": {"kind": "number"}})
@@ -412,7 +412,7 @@ def row_given(columns: Mapping[str, str], known: Columns) -> Row:
     columns = {spelt.get(_option(name), name): cell for name, cell in columns.items()}
     for name in columns:
         if name not in known:
-            raise ValueError(line(f"--{name}: the model has no such column{did_you_mean(name, known)}"))
+            raise ValueError(line(f"--{name}: the model has no such column{did_you_mean(name, [*others, *known])}"))
     cells: dict[str, float | str | None] = {}
     for name, how in known.items():
         if name not in columns:
