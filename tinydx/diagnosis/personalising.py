@@ -165,7 +165,7 @@ def read_own(model: Any, kind: Kind, entries: Sequence[str], label: str | None) 
 
     Raises: ValueError for an input without a class, and for one that is a copy of another; errors of the files.
     """
-    files = [file for given in entries for file in kind.inputs(given)]
+    files = [file for given in entries for file in kind.inputs(given, model.preprocessing)]
     y = np.array([class_of(file, list(model.class_names), label) for file in files], np.int64)
     read = [kind.read(file, model.preprocessing) for file in files]
     seen: dict[bytes, str] = {}
