@@ -26,6 +26,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ from tinydx.validation.areas import over_sites
 
 PHANTOMS, SCRATCH = "phantoms", "from scratch"
 SIZE = 48  # pixels, of all images
-STEPS, BATCH = 200, 32  # of each training on the drawn images; a source gets the recipe's own schedule
+STEPS, BATCH = 150, 32  # of each training on the drawn images; a source gets the recipe's own schedule
 SOURCE_STEPS, SOURCE_BATCH = 700, 64
 FOLDS = 3  # of the drawn images, on which the strength of a regression is chosen
 KIND = kinds.get("image")
@@ -64,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(prog="python -m tinydx.tasks.transfer", description=__doc__.split("\n")[0])
     parser.add_argument("data", help="images of two classes, as `tinydx diagnose --data` takes them")
     parser.add_argument("--source", action="append", default=[], help="other images, or a model of them; phantoms always are one")
-    parser.add_argument("--images", type=int, nargs="+", default=[50, 200, 1000], help="training images; all, where there are fewer")
+    parser.add_argument(
+        "--images", type=int, nargs="+", default=[50, 200, 1000], help="training images; all, where there are fewer"
+    )
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of each training on the drawn images (default {STEPS})")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="default 0 1 2 3 4")
     parser.add_argument("--folder", default="transfer", help="for sources, rows and figures (default: transfer)")
@@ -128,10 +131,8 @@ def source_network(path: str, folder: Path) -> Any:
     kept = folder / f"source-{Path(path).stem}.safetensors"
     if kept.exists():
         return load_model(kept)
-    if path == PHANTOMS:
-        study = KIND.open_study(str(phantom_folder()), size=SIZE, limit=None, seed=0)
-    else:
-        study = divided(path)
+    phantoms = path == PHANTOMS
+    study = KIND.open_study(str(phantom_folder()), size=SIZE, limit=None, seed=0) if phantoms else divided(path)
     began = time.perf_counter()
     network = trained(study, plan_of(study, SOURCE_STEPS, SOURCE_BATCH), 0)
     area = area_of(network, study)
@@ -180,14 +181,18 @@ def run(target: Target, count: int, seed: int, rows: Rows) -> None:
     """All rows of a number of images and a seed."""
     here = drawn(target.study, count, seed)
     fresh = KIND.build(here, seeded(target.plan, seed))
-    rows.add(count, seed, "pixels", lambda: regression(here, lambda part: KIND.features(here, part)))
-    rows.add(count, seed, "random features", lambda: regression(here, features_by(fresh, here)))
+    rows.add(count, seed, "pixels", partial(regression, here, partial(KIND.features, here)))
+    rows.add(count, seed, "random features", partial(regression, here, partial(features, fresh, here)))
     for name, network in target.sources.items():
-        rows.add(count, seed, f"features of {name}", lambda network=network: regression(here, features_by(network, here)))
-    rows.add(count, seed, SCRATCH, lambda: area_of(trained(here, target.plan, seed), here))
+        rows.add(count, seed, f"features of {name}", partial(regression, here, partial(features, network, here)))
+    rows.add(count, seed, SCRATCH, partial(by_training, here, target.plan, seed))
     for name, network in target.sources.items():
-        begun = lambda network=network: area_of(trained(here, target.plan, seed, network), here)  # noqa: E731
-        rows.add(count, seed, f"fine-tuned {name}", begun)
+        rows.add(count, seed, f"fine-tuned {name}", partial(by_training, here, target.plan, seed, network))
+
+
+def by_training(study: Study, plan: Plan, seed: int, source: Any = None) -> float:
+    """The ROC AUC of a network that is trained on the study's training images."""
+    return area_of(trained(study, plan, seed, source), study)
 
 
 def seeded(plan: Plan, seed: int) -> Plan:
@@ -212,7 +217,7 @@ def trained(study: Study, plan: Plan, seed: int, source: Any = None) -> Any:
     """A network trained on the study's training images; from the weights of a source, if one is given."""
     network = KIND.build(study, seeded(plan, seed))
     if source is not None:
-        network = starting.begun(source, network)
+        network = starting.begun(source, network.optimizer, len(study.class_names))
     network.fit(KIND.training_batches(study, plan, seed), epochs=plan.epochs, steps_per_epoch=plan.steps, verbose=0)
     return network
 
@@ -228,15 +233,14 @@ def area(study: Study, p: np.ndarray) -> float:
     return float(roc_auc(study.test.y == positive, probability_table(p, study.class_names)[:, positive]))
 
 
-def features_by(network: Any, study: Study) -> Callable[[Examples], np.ndarray]:
-    """Examples -> what the last layer of a network takes (N,D)."""
-    body = Model(network.input, network.layers[-1].input)
-    return lambda part: body.predict(KIND.plain_batches(study, part, 64))
+def features(network: Any, study: Study, part: Examples) -> np.ndarray:
+    """What the last layer of a network takes, of some examples: (N,D)."""
+    return Model(network.input, network.layers[-1].input).predict(KIND.plain_batches(study, part, 64))
 
 
-def regression(study: Study, features: Callable[[Examples], np.ndarray]) -> float:
-    """The ROC AUC of logistic regression on features; its strength is chosen on folds of the training images."""
-    x, test = (np.asarray(features(part), np.float32) for part in (study.train, study.test))
+def regression(study: Study, numbers: Callable[[Examples], np.ndarray]) -> float:
+    """The ROC AUC of logistic regression on numbers of each image; its strength is chosen on folds of the training images."""
+    x, test = (np.asarray(numbers(part), np.float32) for part in (study.train, study.test))
     y, learner = study.train.y, baselines.usual_learner()[0]
     fold = np.empty(len(y), int)
     for k in (0, 1):
