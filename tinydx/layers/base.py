@@ -180,7 +180,9 @@ class Layer(metaclass=Checked):
         self.built = False
         self._own: list[tuple[Tensor, bool]] = []  # weights, and whether training may change them
         self._penalties: list[tuple[Tensor, Callable[[Tensor], Tensor]]] = []  # weights that have a regularizer, and it
-        self.trainable = trainable
+        self._trainable = True  # leaves frozen layers of a graph as they are
+        if not trainable:
+            self.trainable = False
 
     # ---- what a subclass defines ----
 
