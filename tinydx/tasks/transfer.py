@@ -158,7 +158,11 @@ class Rows:
 
     def __init__(self, path: Path, about: dict[str, Any]):
         self.path = path
-        lines = path.read_text().splitlines() if path.exists() else []
+        text = path.read_text() if path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]  # the last line of a process that was killed may be a part
+        if whole != text:
+            atomic_write(path, whole)
+        lines = whole.splitlines()
         self.found = [json.loads(line) for line in lines[1:]]
         if not lines:
             path.write_text(json.dumps(about) + "\n")
