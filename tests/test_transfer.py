@@ -33,7 +33,8 @@ def small(monkeypatch, place):
 
 def run(place, folder, *more):
     options = ["--images", "8", "999", "--steps", "2", "--seeds", "0", "1", "--folder", str(folder)]
-    return transfer.main([str(place / "target"), "--source", str(place / "source"), *options, *more])
+    sources = ["--source", "phantoms", "--source", str(place / "source")]
+    return transfer.main([str(place / "target"), *sources, *options, *more])
 
 
 def test_every_way_has_a_row_for_each_seed_and_is_computed_once(small, place, tmp_path, monkeypatch, capsys):

@@ -3,8 +3,8 @@
     python -m tinydx.tasks.transfer DATA [--source DATA_OR_MODEL ...] [--images 50 200 1000] [--steps N]
         [--seeds 0 1 2 3 4] [--folder FOLDER]
 
-DATA and each source are folders as `tinydx diagnose --data` takes them; a source may also be a model file, and drawn phantoms
-are always one. Per number of training images and seed, on the same images:
+DATA and each source are folders as `tinydx diagnose --data` takes them; a source may also be a model file, or the word phantoms for
+drawn chests. Per number of training images and seed, on the same images:
 
     pixels               logistic regression on the pixels
     random features      logistic regression on the features of a network that nobody has trained
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Print a table in Markdown; returns what transfer.json holds."""
     parser = argparse.ArgumentParser(prog="python -m tinydx.tasks.transfer", description=__doc__.split("\n")[0])
     parser.add_argument("data", help="images of two classes, as `tinydx diagnose --data` takes them")
-    parser.add_argument("--source", action="append", default=[], help="other images, or a model of them; phantoms always are one")
+    parser.add_argument("--source", action="append", default=[], help="other images, a model of them, or phantoms")
     parser.add_argument(
         "--images", type=int, nargs="+", default=[50, 200, 1000], help="training images; all, where there are fewer"
     )
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     folder = Path(a.folder)
     folder.mkdir(parents=True, exist_ok=True)
     study = divided(a.data)
-    sources = {name: source_network(path, folder) for name, path in named([PHANTOMS, *a.source]).items()}
+    sources = {name: source_network(path, folder) for name, path in named(a.source).items()}
     for name, network in sources.items():
         if network.input_shape != (None, SIZE, SIZE, 1):
             raise ValueError(f"{name} takes inputs {network.input_shape}: this comparison is of grey images of {SIZE} pixels")
