@@ -3,8 +3,8 @@
     python -m tinydx.tasks.transfer DATA [--source DATA_OR_MODEL ...] [--images 50 200 1000] [--steps N]
         [--seeds 0 1 2 3 4] [--folder FOLDER]
 
-DATA and each source are folders as `tinydx diagnose --data` takes them; a source may also be a model file, or the word phantoms for
-drawn chests. Per number of training images and seed, on the same images:
+DATA and each source are folders as `tinydx diagnose --data` takes them; a source may also be a model file, or "phantoms", which
+are drawn. Per number of training images and seed, on the same images:
 
     pixels               logistic regression on the pixels
     random features      logistic regression on the features of a network that nobody has trained
