@@ -1,6 +1,7 @@
 """Frozen layers and features: what training may change, what it costs, and models that share the layers of another one."""
 
 import copy
+import gc
 import pickle
 
 import numpy as np
@@ -166,6 +167,16 @@ def test_a_chain_that_grows_has_another_output():
     assert model.output.shape == (None, 2) and model.layers[-1].input.shape == (None, 3)
     model.pop()
     assert model.output.shape == (None, 3)
+
+
+def test_a_layer_in_two_models_has_the_ends_of_the_first_that_exists():
+    shared = Dense(3, name="shared")
+    first = Sequential([Dense(2, input_shape=(5,)), shared])
+    second = Sequential([Input((2,)), shared])
+    assert shared.output is first.output and second.output is not first.output
+    del first
+    gc.collect()
+    assert shared.output is second.output
 
 
 def test_a_chain_that_reads_ids():
