@@ -45,8 +45,8 @@ def test_every_way_has_a_row_for_each_seed_and_is_computed_once(small, place, tm
     assert {(row["images"], row["seed"], row["how"]) for row in found["rows"]} == expected
     assert all(0 <= row["roc_auc"] <= 1 for row in found["rows"])
     assert json.loads((tmp_path / "transfer.json").read_text()) == found
-    table = capsys.readouterr().out.split("\n\n")[-1]
-    assert [line.split(" | ")[0].strip("| ") for line in table.strip().splitlines()[2:]] == ways
+    for table in capsys.readouterr().out.split("\n\n")[-2:]:
+        assert [line.split(" | ")[0].strip("| ") for line in table.strip().splitlines()[2:]] == ways
 
     rows = tmp_path / "rows.jsonl"
     rows.write_text(rows.read_text()[:-9])  # as if the process had been killed when it wrote the last row
@@ -99,17 +99,21 @@ def test_the_area_is_that_of_the_positive_class(small, place):
     assert transfer.area(study, p) == pytest.approx(evaluation.roc_auc(study.test.y == 0, 1 - p))
 
 
-def test_intervals_are_students_and_differences_are_paired():
+def test_intervals_are_students_and_differences_are_paired(small, place):
     mine, other = {s: 0.8 + 0.01 * s for s in range(5)}, {s: 0.7 + 0.03 * s for s in range(5)}
-    found = transfer.compared(mine, other)
-    half = 2.7764451 * np.std(list(mine.values()), ddof=1) / math.sqrt(5)  # t with 4 degrees of freedom, .975
-    assert found["roc_auc_interval"] == pytest.approx([0.82 - half, 0.82 + half])
+    ways = {"pixels": other, "new": mine}
+    rows = [{"images": 9, "seed": s, "how": how, "roc_auc": v} for how, areas in ways.items() for s, v in areas.items()]
+    cell = transfer.summary(rows, transfer.divided(str(place / "target")))["cells"][1]
+    t = 2.7764451  # of 4 degrees of freedom, .975
+    half = t * np.std(list(mine.values()), ddof=1) / math.sqrt(5)
+    assert cell["roc_auc_interval"] == pytest.approx([0.82 - half, 0.82 + half])
     gaps = [mine[s] - other[s] for s in range(5)]
-    half = 2.7764451 * np.std(gaps, ddof=1) / math.sqrt(5)
-    assert found["difference_interval"] == pytest.approx([np.mean(gaps) - half, np.mean(gaps) + half])
-    assert found["verdict"] == "better" and transfer.compared(other, mine)["verdict"] == "worse"
-    assert transfer.compared(mine, {0: 0.9, 4: 0.7})["verdict"] == "can't tell"
-    assert transfer.compared(mine, {0: 0.5})["difference"] is None  # one pair says nothing
+    half = t * np.std(gaps, ddof=1) / math.sqrt(5)
+    assert cell["beside"]["pixels"]["interval"] == pytest.approx([np.mean(gaps) - half, np.mean(gaps) + half])
+    assert cell["beside"]["pixels"]["verdict"] == "better" and cell["beside"]["from scratch"] is None
+    assert transfer.difference(other, mine)["verdict"] == "worse"
+    assert transfer.difference(mine, {0: 0.9, 4: 0.7})["verdict"] == "can't tell"
+    assert transfer.difference(mine, {0: 0.5}) is None  # one pair says nothing
 
 
 def test_what_cannot_be_compared_is_one_line(small, place, tmp_path):

@@ -12,11 +12,11 @@ are drawn. Per number of training images and seed, on the same images:
     from scratch         the network `blocks`, trained from random weights
     fine-tuned SOURCE    the same network and steps, from the source's weights; only the last layer is new
 
-A seed draws the images (the 50 are among the 200) and everything else that is random. The test part is fixed, of other patients,
-and chooses nothing: the steps are fixed, and the strength of a regression is chosen on folds of the drawn images. Intervals are
-Student's over the seeds; "better" and "worse" than from scratch go by the interval of the paired differences. They do not hold
-what another test part would change. Each run's row is written at once to FOLDER/rows.jsonl, and is not computed again; the
-table and all figures are in FOLDER/transfer.json.
+A seed draws the images (the 50 are among the 200) and everything else that is random; where all images are used, seeds differ
+in the rest only. The test part is fixed, of other patients, and chooses nothing: the steps are fixed, and the strength of a
+regression is chosen on folds of the drawn images. Intervals are Student's over the seeds; "better" and "worse" go by the interval
+of the paired differences on the same images. No interval holds what another test part would change. Each run's row is written at
+once to FOLDER/rows.jsonl, and is not computed again; the figures are in FOLDER/transfer.json.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ from tinydx.files import atomic_write
 from tinydx.models import Model, load_model
 from tinydx.validation.areas import over_sites
 
-PHANTOMS, SCRATCH = "phantoms", "from scratch"
+PHANTOMS, SCRATCH, PIXELS = "phantoms", "from scratch", "pixels"
+BESIDE = (SCRATCH, PIXELS)  # what every way is compared with
 SIZE = 48  # pixels, of all images
 STEPS, BATCH = 150, 32  # of each training on the drawn images; a source gets the recipe's own schedule
 SOURCE_STEPS, SOURCE_BATCH = 700, 64
@@ -185,7 +186,7 @@ def run(target: Target, count: int, seed: int, rows: Rows) -> None:
     """All rows of a number of images and a seed."""
     here = drawn(target.study, count, seed)
     fresh = KIND.build(here, seeded(target.plan, seed))
-    rows.add(count, seed, "pixels", partial(regression, here, partial(KIND.features, here)))
+    rows.add(count, seed, PIXELS, partial(regression, here, partial(KIND.features, here)))
     rows.add(count, seed, "random features", partial(regression, here, partial(features, fresh, here)))
     for name, network in target.sources.items():
         rows.add(count, seed, f"features of {name}", partial(regression, here, partial(features, network, here)))
@@ -263,13 +264,24 @@ def regression(study: Study, numbers: Callable[[Examples], np.ndarray]) -> float
 
 
 def summary(rows: Sequence[dict[str, Any]], study: Study) -> dict[str, Any]:
-    """Mean and interval over seeds for each way and number of images, and the paired comparison with from scratch."""
+    """Mean and interval over seeds for each way and number of images, and the paired comparisons with `BESIDE`."""
     cells = []
     for count in sorted({row["images"] for row in rows}):
         mine = [row for row in rows if row["images"] == count]
-        scratch = by_seed(mine, SCRATCH)
         for how in dict.fromkeys(row["how"] for row in mine):
-            cells.append({"images": count, "how": how, **compared(by_seed(mine, how), scratch)})
+            areas = by_seed(mine, how)
+            mean, interval = over_sites(list(areas.values()))
+            beside = {other: difference(areas, by_seed(mine, other)) for other in BESIDE if other != how}
+            cells.append(
+                {
+                    "images": count,
+                    "how": how,
+                    "seeds": len(areas),
+                    "roc_auc": mean,
+                    "roc_auc_interval": interval,
+                    "beside": beside,
+                }
+            )
     return {"data": study.source, "test": len(study.test.y), "pool": len(study.train.y), "cells": cells, "rows": list(rows)}
 
 
@@ -278,44 +290,44 @@ def by_seed(rows: Sequence[dict[str, Any]], how: str) -> dict[int, float]:
     return {row["seed"]: row["roc_auc"] for row in rows if row["how"] == how}
 
 
-def compared(mine: dict[int, float], other: dict[int, float]) -> dict[str, Any]:
-    """Mean and Student's interval over seeds, and those of the differences to other on the same seeds, with a verdict.
+def difference(mine: dict[int, float], other: dict[int, float]) -> dict[str, Any] | None:
+    """The mean difference on the same seeds, Student's interval, and a verdict; None with fewer than two seeds.
 
-    >>> compared({0: 0.8, 1: 0.9, 2: 0.85}, {0: 0.7, 1: 0.81, 2: 0.74})["verdict"]
+    >>> difference({0: 0.8, 1: 0.9, 2: 0.85}, {0: 0.7, 1: 0.81, 2: 0.74})["verdict"]
     'better'
-    >>> compared({0: 0.8, 1: 0.9}, {0: 0.7, 1: 0.95})["verdict"]
+    >>> difference({0: 0.8, 1: 0.9}, {0: 0.7, 1: 0.95})["verdict"]
     "can't tell"
     """
-    mean, interval = over_sites(list(mine.values()))
     shared = sorted(set(mine) & set(other))
-    found: dict[str, Any] = {"roc_auc": mean, "roc_auc_interval": interval, "seeds": len(mine)}
-    if mine == other or len(shared) < 2:
-        return {**found, "difference": None, "difference_interval": None, "verdict": ""}
-    difference, ends = over_sites([mine[seed] - other[seed] for seed in shared], least=-1.0)
-    assert ends is not None  # of two seeds or more
+    mean, ends = over_sites([mine[seed] - other[seed] for seed in shared], least=-1.0) if shared else (0.0, None)
+    if ends is None:
+        return None
     verdict = "better" if ends[0] > 0 else "worse" if ends[1] < 0 else "can't tell"
-    return {**found, "difference": difference, "difference_interval": ends, "verdict": verdict}
+    return {"difference": mean, "interval": ends, "verdict": verdict}
 
 
 def table(found: dict[str, Any]) -> str:
-    """The cells in Markdown, a row for each way, and two columns for each number of images."""
-    counts = sorted({cell["images"] for cell in found["cells"]})
-    cells = {(cell["how"], cell["images"]): cell for cell in found["cells"]}
-    heads = [f"{n} images | beside from scratch" for n in counts]
-    lines = ["| " + " | ".join(["", *heads]) + " |", "|---" * (1 + 2 * len(counts)) + "|"]
-    for how in dict.fromkeys(cell["how"] for cell in found["cells"]):
-        parts = [in_words(cells[how, n]) if (how, n) in cells else " | " for n in counts]
-        lines.append("| " + " | ".join([how, *parts]) + " |")
-    return "\n".join(lines)
+    """The cells in Markdown: for each number of images a table, a row for each way."""
+    blocks = []
+    for count in sorted({cell["images"] for cell in found["cells"]}):
+        cells = [cell for cell in found["cells"] if cell["images"] == count]
+        lines = [
+            f"| {count} images, {cells[0]['seeds']} seeds | ROC AUC | beside from scratch | beside pixels |",
+            "|---|---|---|---|",
+        ]
+        blocks.append("\n".join([*lines, *(in_words(cell) for cell in cells)]))
+    return "\n\n".join(blocks)
 
 
 def in_words(cell: dict[str, Any]) -> str:
-    """A cell as two columns: the ROC AUC with its interval, and the difference with its own."""
+    """A cell as a row of the table: the ROC AUC and the differences, with their intervals."""
     span = "" if cell["roc_auc_interval"] is None else " ({:.3f} to {:.3f})".format(*cell["roc_auc_interval"])
-    if cell["difference"] is None:
-        return f"{cell['roc_auc']:.3f}{span} | "
-    low, high = cell["difference_interval"]
-    return f"{cell['roc_auc']:.3f}{span} | {cell['difference']:+.3f} ({low:+.3f} to {high:+.3f}), {cell['verdict']}"
+    words = [cell["how"], f"{cell['roc_auc']:.3f}{span}"]
+    for other in BESIDE:
+        found = cell["beside"].get(other)
+        low, high = found["interval"] if found else (0, 0)
+        words.append(f"{found['difference']:+.3f} ({low:+.3f} to {high:+.3f}): {found['verdict']}" if found else "")
+    return "| " + " | ".join(words) + " |"
 
 
 if __name__ == "__main__":
