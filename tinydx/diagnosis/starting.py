@@ -7,7 +7,7 @@
 The last layer is new, for the new classes; the first N layers, as `model.summary()` lists them, keep their weights ("all": all
 but the last one). A frozen BatchNormalization keeps its statistics, too, and frozen layers below the first trained one cost no
 backward pass. By default nothing is frozen: frozen features are those of the source's images, and on images of another hospital
-they were never better than weights that may move (docs/transfer.md).
+they were often worse than training from scratch, which weights that may move were not (docs/transfer.md).
 
 Inputs are read as the file says: size, colours and scaling of images, vocabulary and length of texts, features of sounds. What
 contradicts it is one line. A network of images from elsewhere, whose file does not say so, is taken to read pixels from 0 to 1.
