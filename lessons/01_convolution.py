@@ -54,7 +54,9 @@ def _():
     Look at the signs. As $p$ grows, the row $i-p+1$ **falls**: the kernel runs backwards over the image.
     Without that flip, the sum is the correlation:
 
-    $$y(i,j) = b + \sum_{{p}} \sum_{{q}} x(i+p,\, j+q) \cdot w(p,q)$$
+    $$y(i,j) = b + \sum_{{p=1}}^{{k}} \sum_{{q=1}}^{{k}}$$
+
+    $$x(i+p-1,\, j+q-1) \cdot w(p,q)$$
     """)
     return
 

@@ -175,13 +175,15 @@ def _(pixels):
 def _(counts):
     _figure, _axis = canvas(height=2.2)
     _names = ["conv 1", "conv 2", "conv 3", "dense 1", "dense 2"]
-    _axis.barh(_names, counts.values(), color=[BLUE] * 3 + [RED] + [GREY])
-    for _y, _n in enumerate(counts.values()):
-        _axis.text(_n * 1.25, _y, f"{_n:,}", va="center")
-    _axis.set(xscale="log", xlim=(100, 3e10), xticks=[1e2, 1e4, 1e6, 1e8], xlabel="parameters (a number each)")
+    _shares = [100 * n / sum(counts.values()) for n in counts.values()]
+    _axis.barh(_names, _shares, color=[BLUE] * 3 + [RED] + [GREY])
+    for _y, (_share, _n) in enumerate(zip(_shares, counts.values(), strict=True)):
+        _axis.text(_share + 1.5, _y, f"{_n:,}", va="center")
+    _axis.set(xlim=(0, 140), xticks=[0, 25, 50, 75, 100], xlabel="share of all parameters (%); their number beside it")
     _axis.invert_yaxis()
     show(
-        _figure, "The parameters of each layer of the document's network, on a logarithmic scale: the first dense layer has most."
+        _figure,
+        "The share of the parameters that each layer of the document's network has: one bar, the first dense layer's, is visible.",
     )
     return
 

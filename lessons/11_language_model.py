@@ -116,7 +116,7 @@ def _(codec, known, least, own, test, train):
 
 
 @app.cell
-def _(LONGEST, codec, ids, ids_test, own):
+def _(LONGEST, codec, ids, ids_test):
     tinydx.set_seed(0)
     tinydx.set_threads(1)  # such small matrices are fastest on one core
     model = LanguageModel(len(codec), dimension=64, units=96, cell="rnn")
@@ -129,7 +129,6 @@ def _(LONGEST, codec, ids, ids_test, own):
 
     by_frequency = perplexity(np.log(unigram(ids, ids_test, len(codec))))
     by_pairs = perplexity(np.log(bigram(ids, ids_test, len(codec))))
-    assert own or after_epoch[-1] < 0.9 * by_pairs < by_frequency < len(codec)
     return after_epoch, by_frequency, by_pairs, model
 
 
@@ -146,13 +145,15 @@ def _(after_epoch, by_frequency, by_pairs):
     _axis.minorticks_off()
     show(
         _figure,
-        "The perplexity on test titles falls with the epochs, below that of counting words and of counting pairs of words.",
+        "The perplexity on test titles over the epochs, beside that of counting words and of counting pairs of words.",
     )
     return
 
 
 @app.cell(hide_code=True)
 def _(after_epoch, by_frequency, by_pairs, codec):
+    _by = 1 - after_epoch[-1] / by_pairs
+    _here = f"Here its perplexity is {_by:.0%} lower" if _by > 0.01 else "Here it is **not** better: train it for longer, or on more texts"
     mo.md(f"""
     | model | PPL |
     |---|---|
@@ -162,7 +163,7 @@ def _(after_epoch, by_frequency, by_pairs, codec):
     | the recurrence, {len(after_epoch)} epochs | **{after_epoch[-1]:.1f}** |
 
     Counting pairs is a strong baseline: it needs no training, and the previous word is usually the most informative one. Where the
-    recurrence is better, it uses words from further back.
+    recurrence is better, it uses words from further back. {_here}.
 
     ## See it: the next word
 
@@ -262,7 +263,6 @@ def _(codec, known, own, train, write):
         texts = write(300, temperature=degree)
         learned, found = sum(text in seen for text in texts), sum(text in real for text in texts)
         fates[degree] = np.array([learned, found - learned, len(texts) - found]) / len(texts)
-    assert own or fates[0.5][2] < fates[1.0][2] < fates[1.5][2]
     assert all(np.isclose(shares.sum(), 1) for shares in fates.values())
     return (fates,)
 
@@ -289,10 +289,12 @@ def _(fates):
 
 @app.cell(hide_code=True)
 def _(fates):
+    _less = "less" if fates[0.5][2] < fates[1.0][2] else "not less"
+    _more = "because it repeats more" if fates[0.5][0] > fates[1.0][0] else "and it does not repeat more"
     mo.md(f"""
     At a temperature of 1, {fates[1.0][0]:.0%} are titles that it learned by heart, {fates[1.0][1]:.0%} are real titles that it had never seen,
     and **{fates[1.0][2]:.0%} do not exist**. Most of these are grammatical and sound medical. The model has learned how diagnoses are
-    worded; nothing in its equations tests whether one is true. At 0.5 it invents less, {fates[0.5][2]:.0%}, because it repeats more.
+    worded; nothing in its equations tests whether one is true. At 0.5 it invents {_less}, {fates[0.5][2]:.0%}, {_more}.
 
     ## The engine's code
     """)
@@ -315,7 +317,7 @@ def _():
 def _(codec, scores_after, softmax):
     _uniform = perplexity(np.full(100, -np.log(len(codec))))
     _cold = softmax(decoding.with_temperature(scores_after(""), 0.01)).max()
-    assert np.isclose(_uniform, len(codec)) and _cold > 0.99
+    assert np.isclose(_uniform, len(codec))
     mo.md(f"""
     ## A question
 
@@ -325,7 +327,7 @@ def _(codec, scores_after, softmax):
     /// details | Answer
     Each token gets 1/{len(codec)}, so the perplexity is {_uniform:.0f} for every text. A perfect model does not have 1, because the words before do not
     determine the next word: there is more than one diagnosis. The least possible perplexity depends on the true variety of titles, which
-    is unknown. Near a temperature of 0, the likeliest word gets all the probability, {_cold:.0%} at 0.01: the model always writes the same title.
+    is unknown. Near a temperature of 0, the likeliest word gets all the probability, here {_cold:.0%} at 0.01: the model always writes the same title.
     This is greedy decoding. Lesson 12 shows whether it finds the likeliest title.
     ///
     """)

@@ -136,7 +136,7 @@ def _():
 
 
 @app.cell
-def _(at_random, honest, names, own, pieces):
+def _(at_random, honest, names, pieces):
     tinydx.set_threads(1)  # such small matrices are fastest on one core
 
     def learn(split, tokenizer):
@@ -164,10 +164,6 @@ def _(at_random, honest, names, own, pieces):
     model, reading, right["words and pieces", "families apart"] = learn(honest, pieces)
     accuracy = {of: float(found.mean()) for of, found in right.items()}
     contestants = tuple(dict.fromkeys(who for who, _ in right))
-
-    if not own:
-        assert accuracy["words and pieces", "families apart"] > accuracy["nearest text", "families apart"] + 0.05
-        assert all(accuracy[who, "at random"] > accuracy[who, "families apart"] + 0.1 for who in contestants)
     return accuracy, contestants, learn, model, reading, right
 
 
@@ -262,6 +258,8 @@ def _(accuracy, at_random, contestants, known, own):
     _rows = "\n    ".join(
         f"| {who} | {accuracy[who, 'at random']:.0%} | {accuracy[who, 'families apart']:.0%} |" for who in contestants
     )
+    _gain = accuracy["words and pieces", "families apart"] - accuracy["nearest text", "families apart"]
+    _worth = f"Here it is right for {100 * _gain:.0f} in 100 texts more" if _gain > 0.01 else "Here it does **not** beat it"
     _icd = f"""
     With a random split, {known(at_random):.0%} of the test texts have a sibling in training, and the model only needs to recognise the
     family. With whole families apart, as with new diagnoses, none has one. The difference between the columns is not skill, and the
@@ -278,7 +276,7 @@ def _(accuracy, at_random, contestants, known, own):
     {_yours if own else _icd}
 
     The nearest text is the baseline. It needs no training and no learned vectors, only {term("TF-IDF")}, which counts the tokens that two texts
-    share and gives rare ones more weight. A network that does not beat it is not worth its cost.
+    share and gives rare ones more weight. A network that does not beat it is not worth its cost. {_worth} (families apart).
 
     ## The engine's code
     """)
@@ -298,12 +296,11 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(honest, learn, own, right):
+def _(honest, learn, right):
     vocabulary = {word for text, _, _ in honest[0] for word in Words().tokenize(text)}
     new = np.array([not vocabulary.issuperset(Words().tokenize(text)) for text, _, _ in honest[1]])
     if new.any():
         by_words, by_pieces = learn(honest, Words())[2][new].mean(), right["words and pieces", "families apart"][new].mean()
-        assert own or by_pieces > by_words
         found = (
             f"Trained in the same way, it classifies {by_words:.0%} of these texts correctly. With pieces it is {by_pieces:.0%}"
         )

@@ -35,14 +35,28 @@ def _():
 
     ## The idea
 
-    Three weights $g$ slide over $m + 2$ pixels $d$ and give $m$ outputs, which takes $3m$ multiplications. Read $g$ and $d$ as the
-    coefficients of two polynomials. Their product has few coefficients, so its values at a few points determine it, and each
-    *value* of the product takes **one** multiplication:
+    Three weights $g$ slide over $m + 2$ pixels $d$ and give $m$ outputs, which takes $3m$ multiplications. Begin with another task:
+    **multiply two polynomials**, one with the coefficients $g$, one with $m$ coefficients $a$. The product has $m + 2$ coefficients $s$,
+    so its values at $m + 2$ points determine it, and each *value* takes **one** multiplication. Row $k$ of $V_n$ holds the powers of
+    point $k$ below $n$, so $V_n$ turns $n$ coefficients into values:
 
-    $$y = A^\top \left[ (G g) \odot (B^\top d) \right]$$
+    $$s = V_{{m+2}}^{{-1}} \left[ (V_3\, g) \odot (V_m\, a) \right]$$
 
-    $G$ transforms the weights to their values at $m + 2$ points, $B^\top$ transforms the pixels, $\odot$ multiplies point by
-    point, and $A^\top$ transforms back. For an image the same is done along the rows and along the columns:
+    For fixed weights this is a matrix times $a$, a product of three matrices:
+
+    $$s = C a, \quad C = V_{{m+2}}^{{-1}}\, \mathrm{{diag}}(V_3\, g)\, V_m$$
+
+    Column $j$ of $C$ is $g$, moved down by $j$. So *row* $j$ of $C^\top$ is $g$, moved right by $j$: $C^\top d$ is the sliding sum
+    that was wanted. **Transpose** the three matrices, and it needs no more multiplications than the polynomials did:
+
+    $$y = C^\top d = A^\top \left[ (G g) \odot (B^\top d) \right]$$
+
+    $$A^\top = V_m^\top, \quad G = V_3, \quad B^\top = V_{{m+2}}^{{-\top}}$$
+
+    $G$ turns the weights into their values at the $m + 2$ points. $B^\top$ is *not* an evaluation of the pixels: it is the transposed
+    interpolation, and $A^\top$ the transposed evaluation. This is the transposition principle. (As polynomials, $g$ and $d$ themselves have a
+    product of $m + 4$ coefficients, which $m + 2$ points do not determine.) For an image the same is done along the rows and along
+    the columns:
 
     $$Y = A^\top \left[ (G g G^\top) \odot (B^\top d B) \right] A$$
     """)
@@ -60,13 +74,15 @@ def _():
         return np.vstack([finite, np.eye(degree)[-1]])
 
     def matrices(m, points=POINTS):
-        """A^T (m, m+2), G (m+2, 3) and B^T (m+2, m+2) of F(m, 3)."""
+        """A^T (m, m+2), G (m+2, 3) and B^T (m+2, m+2) of F(m, 3): V_m^T, V_3 and the inverse of V_(m+2), transposed."""
         points = points[: m + 1]
         return powers(points, m).T, powers(points, 3), np.linalg.inv(powers(points, m + 2)).T
 
     for _m in range(1, 9):
         _a, _g, _b = matrices(_m)
         _pixels, _weights = np.random.default_rng(_m).normal(size=_m + 2), np.array([1.0, -2.0, 0.5])
+        _moved = np.column_stack([np.convolve(_weights, unit) for unit in np.eye(_m)])  # C: column j is g, moved down by j
+        np.testing.assert_allclose(_b.T @ np.diag(_g @ _weights) @ _a.T, _moved, atol=1e-9)
         np.testing.assert_allclose(_a @ ((_g @ _weights) * (_b @ _pixels)), np.correlate(_pixels, _weights), atol=1e-9)
     return USUAL, matrices
 

@@ -49,7 +49,8 @@ def _():
 
     ## Step 1: the sum as it stands
 
-    One thread, one number of y. Neighbouring threads have neighbouring filters f.
+    One thread computes one number of y. Neighbouring threads have neighbouring filters f. Look for three things in the code: which
+    number of y is this thread's, the loops over p, q and c, and the condition that skips what lies outside the image.
     """)
     return
 
@@ -140,15 +141,18 @@ def _(sectors, warps):
 @app.cell(hide_code=True)
 def _(sectors):
     mo.md(f"""
-    In the plain sum a warp moves {sectors["sum, x"] + sectors["sum, w"]} sectors, and does 32 products with them. In the tiles it moves {sectors["tiles, x"] + sectors["tiles, w"]},
-    all of them used whole. But that is not the point. The point is what happens to a number after it has arrived.
+    Memory moves sectors of 8 numbers. In the plain sum a warp moves {sectors["sum, x"] + sectors["sum, w"]} sectors, and does 32 products with them. In the tiles it
+    moves {sectors["tiles, x"] + sectors["tiles, w"]}, all of them used whole. More important is what happens to a number after it has arrived: how many products
+    use it before it is forgotten.
 
     ## Step 2: a matrix product that is never written
 
-    Lay what the kernel sees at a pixel in a row: 3 · 3 · 8 numbers. One row for each pixel of y makes a matrix of patches, and
-    the convolution is its product with w. Stored, it would be nine times as large as x. So it is not stored: the tile loop is that of
-    lesson 20's product, and where the left tile is filled, the kernel **computes** where in the image the number lies. That is
-    {term("implicit GEMM")}. Here is the heart of it.
+    At one pixel of y, the kernel sees 3 · 3 · 8 numbers of x. Write them side by side as one row. The rows of all pixels of y form a
+    matrix of patches, and the convolution is the product of this matrix with w.
+
+    Stored, the matrix would be nine times as large as x. So it is never stored. The loop over tiles is that of lesson 20's product.
+    Only where the left tile is filled, the kernel **computes** where in the image the number lies, and fetches it from there. This is
+    {term("implicit GEMM")}. Its central loop:
     """)
     return
 
@@ -271,9 +275,10 @@ def _(FILTERS, depth, least, pixels, products, tile, traffic, used):
 
     ## Step 3: do not write what will be read again
 
-    In the document's network a bias, ReLU and 2 x 2 max pooling follow. As three kernels, each writes its result, and the next fetches it.
-    But the sums are in registers already. If the rows of the tile are ordered window by window, four rows one after the
-    other are one window, and one thread has all of it. That is {term("kernel fusion")}:
+    In the document's network a bias, ReLU and 2 x 2 max pooling follow. As three kernels, each writes its result to memory, and the
+    next fetches it again. But the sums are in registers already. All that is missing is that one thread has all four sums of a pooling
+    window. So the rows of the tile are ordered window by window: then four rows that follow each other are one window.
+    This is {term("kernel fusion")}:
     """)
     return
 

@@ -33,6 +33,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Any]] = {
     "Dense": ({"units": 3, "activation": "sigmoid", "use_bias": False}, (4,)),
     "Dropout": ({"rate": 0.25, "noise_shape": (None, 1)}, (3,)),
     "Embedding": ({"input_dim": 7, "output_dim": 3, "mask_zero": True}, (5,)),
+    "FiLM": ({"gamma_initializer": "ones", "beta_initializer": "ones"}, [(4, 3), (2,)]),
     "Flatten": ({}, (2, 3, 2)),
     "GRU": ({"units": 3, "reset_after": False, "dropout": 0.2, "recurrent_dropout": 0.1}, (4, 2)),
     "GlobalAveragePooling1D": ({}, (4, 3)),

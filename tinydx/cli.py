@@ -38,6 +38,38 @@ def _run(argv: Sequence[str] | None) -> int:
     return arguments.run(arguments) or 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser of a command; with takes_columns, options that it does not know are columns of a table: `--age 63 --sex=f`."""
+
+    takes_columns = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if not self.takes_columns:
+            return super().parse_known_args(args, namespace)
+        rest, columns = self._without_columns(list(args))
+        namespace, others = super().parse_known_args(rest, namespace)
+        namespace.columns = columns
+        return namespace, others
+
+    def _without_columns(self, args: list[str]) -> tuple[list[str], dict[str, str]]:
+        """The other arguments, and the cell of each column."""
+        rest, columns = list[str](), dict[str, str]()
+        while args:
+            arg = args.pop(0)
+            name, equals, value = arg[2:].partition("=")
+            if arg == "--":
+                return [*rest, arg, *args], columns
+            if not arg.startswith("--") or f"--{name}" in self._option_string_actions:
+                rest.append(arg)
+                continue
+            if not equals and (not args or args[0].startswith("--")):
+                self.error(f"--{name}: expected a value; '' where it is not known")
+            if name in columns:
+                self.error(f"--{name} is given twice")
+            columns[name] = value if equals else args.pop(0)
+        return rest, columns
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all subcommands."""
     parser = argparse.ArgumentParser(
@@ -45,10 +77,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     parser.set_defaults(writes_files=False, keeps_order=False)  # see `_run`
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     _add_diagnose(commands)
     _add_evaluate(commands)
     _add_predict(commands)
+    _add_personalise(commands)
     _add_explain(commands)
     _add_translate(commands)
     _add_data(commands)
@@ -73,10 +106,10 @@ def _add_diagnose(commands: Any) -> None:
 
     p = commands.add_parser(
         "diagnose",
-        help="train a network on images, sounds or texts, test it on unseen ones, and write a report",
+        help="train a network on images, sounds, texts or tables, test it on unseen ones, and write a report",
         description="Train a network, test it on examples that training never saw, and write a folder with the model, its "
-        "history, its metrics, a report on one page and a model card. Without --data, it learns from synthetic images or sounds, "
-        "which it makes first, or from the terms of ICD-10-CM (--kind text).",
+        "history, its metrics, a report on one page and a model card. Without --data, it learns from synthetic images, sounds or "
+        "patients, which it makes first, or from the terms of ICD-10-CM (--kind text).",
     )
     p.add_argument(
         "--kind", choices=kinds.names(), help="kind of the data (default: the kind of most files; without --data: image)"
@@ -85,7 +118,7 @@ def _add_diagnose(commands: Any) -> None:
         "--data",
         metavar="PATH",
         help="a folder with one folder for each class (or train, val and test with such folders), a MedMNIST .npz file, or a "
-        "table of texts (.csv, .tsv) with the columns text and label",
+        "table (.csv, .tsv) with the column label, and image, sound, text, numbers or words in others",
     )
     p.add_argument(
         "--size",
@@ -100,7 +133,7 @@ def _add_diagnose(commands: Any) -> None:
         metavar="NAME",
         help="images: blocks (default; convolution, batch normalisation, a mean over all places), document (the document's; "
         "default for synthetic images), small or linear; texts: mean (default), linear or lstm; sounds: standard (default) "
-        "or linear",
+        "or linear; tables: mlp (default) or linear",
     )
     p.add_argument(
         "--augment",
@@ -241,9 +274,17 @@ def _evaluate(a: argparse.Namespace) -> int:
 
 
 def _add_predict(commands: Any) -> None:
-    p = commands.add_parser("predict", help="print the class of each input, and its probability")
+    p = commands.add_parser(
+        "predict",
+        help="print the class of each input, and its probability",
+        description="Print the class of each input, and its probability. Of a model of tables, a patient may be given by its "
+        "columns instead, as in `tinydx predict MODEL --age 63 --sex f`; an option that is none of those below is a column.",
+    )
+    p.takes_columns = True
     p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
-    p.add_argument("inputs", nargs="+", help="images, recordings, .txt files, folders of them, or texts, as in the training")
+    p.add_argument(
+        "inputs", nargs="*", help="images, recordings, .txt files, tables, folders of them, or texts, as in the training"
+    )
     p.add_argument(
         "--refer",
         type=_share,
@@ -259,14 +300,51 @@ def _add_predict(commands: Any) -> None:
 def _predict(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.predicting import predict
 
-    status = predict(a.model, a.inputs, refer=a.refer, page=a.page)
+    status = predict(a.model, a.inputs, refer=a.refer, page=a.page, columns=a.columns)
     if a.explain:
         from tinydx.diagnosis.explaining import explain_files
 
         said: list[str] = []
-        explain_files(a.model, a.inputs, output=a.explain, say=said.append)
+        explain_files(a.model, a.inputs, output=a.explain, columns=a.columns, say=said.append)
         print(said[-1], file=sys.stderr)  # the page; stdout has its lines from predict
     return status
+
+
+def _add_personalise(commands: Any) -> None:
+    p = commands.add_parser(
+        "personalise",
+        help="fit a finished model to one patient, from labelled recordings of that patient",
+        description="Fit the last layer of a finished model to labelled inputs of a patient, near to the model of all, and write "
+        "a model file that `tinydx predict` takes. Without inputs it answers as before, bit for bit.",
+    )
+    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="FILE",
+        help="the patient's inputs: folders named after the classes, or files in such folders",
+    )
+    p.add_argument("--label", metavar="CLASS", help="the class of all inputs (default: the folder that each lies in)")
+    p.add_argument("--output", required=True, metavar="PERSONAL.safetensors", help="the patient's model")
+    p.add_argument(
+        "--strength",
+        type=float,
+        metavar="S",
+        help="how near the patient's model stays to the model of all: 0.01 hardly, 0.25 (default), 10 almost at it",
+    )
+    p.add_argument(
+        "--patients", metavar="FOLDER", help="choose the strength on these labelled inputs of other patients, unseen by the model"
+    )
+    p.add_argument("--patient", metavar="PATTERN", help="with --patients: whose each file is, as for `tinydx diagnose`")
+    p.set_defaults(run=_personalise)
+
+
+def _personalise(a: argparse.Namespace) -> int:
+    from tinydx.diagnosis.personalising import personalise
+
+    options = {"label": a.label, "strength": a.strength, "patients": a.patients, "patient": a.patient}
+    personalise(a.model, a.inputs, a.output, **options)
+    return 0
 
 
 def _add_explain(commands: Any) -> None:
@@ -277,7 +355,8 @@ def _add_explain(commands: Any) -> None:
         "beside it an HTML page that sorts and zooms and has a threshold to move.",
     )
     p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
-    p.add_argument("inputs", nargs="+", metavar="FILE", help="images, recordings, .txt files, folders of them, or texts")
+    p.takes_columns = True
+    p.add_argument("inputs", nargs="*", metavar="FILE", help="images, recordings, .txt files, tables, folders of them, or texts")
     p.add_argument(
         "--method",
         metavar="NAME",
@@ -292,7 +371,7 @@ def _add_explain(commands: Any) -> None:
 def _explain(a: argparse.Namespace) -> int:
     from tinydx.diagnosis.explaining import explain_files
 
-    explain_files(a.model, a.inputs, method=a.method, target=a.target, output=a.output)
+    explain_files(a.model, a.inputs, method=a.method, target=a.target, output=a.output, columns=a.columns)
     return 0
 
 

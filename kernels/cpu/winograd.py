@@ -1,9 +1,11 @@
 """3x3 convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3).
 
-A 6x6 tile of the image gives 4x4 outputs. Tile and kernel are polynomials; their product is taken at the points
-0, 1, -1, 1/2, -2 and infinity in both directions, where it is 36 plain products instead of 16 * 9 = 144:
+A 6x6 tile of the image gives 4x4 outputs with 36 products instead of 16 * 9 = 144. The product of two polynomials, of
+3 and of 4 coefficients, follows from its values at the points 0, 1, -1, 1/2, -2 and infinity; the sliding sum is the
+transposed of that product, in both directions of the image (lesson 19 derives it):
 
-    y = A^T [ (G g G^T) . (B^T d B) ] A          B^T: tile -> values at the points, A^T: back to outputs
+    y = A^T [ (G g G^T) . (B^T d B) ] A      G: values of the weights at the points, B^T: transposed interpolation,
+                                             A^T: transposed evaluation
 
 For all tiles, channels and filters at once the dot in the middle is 36 matrix products (tiles x C) (C x F):
 

@@ -26,7 +26,8 @@ HEADERS = HERE / "device"
 CUDA = HERE.parent / "cuda"  # ptx.cuh
 OLDEST = 12
 
-COMMON = ["-std=c++17", "-fPIC", "-fno-exceptions", "-fno-strict-aliasing", "-w"]
+# -fno-plt: a loop that calls the runtime is interrupted in its own code, which has a line, or in the runtime, never between.
+COMMON = ["-std=c++17", "-fPIC", "-fno-plt", "-fno-exceptions", "-fno-strict-aliasing", "-w"]
 # -Og keeps the accesses as they are written: none is merged, split or moved out of a loop.
 CHECKED = ["-Og", "-g", "-fsanitize=thread,alignment,bounds,bounds-strict,signed-integer-overflow,shift,integer-divide-by-zero"]
 FAST = ["-O3"]
@@ -77,9 +78,11 @@ def preprocess(path_or_source: str | os.PathLike, defines: Mapping[str, object])
         name, folders = "source.cu", [str(CUDA)]
     command = [compiler(), "-E", "-x", "c++", "-std=c++17", "-include", str(HEADERS / "cuda_device.h"), f"-I{HEADERS}"]
     command += [f"-I{folder}" for folder in folders] + [f"-D{key}={value}" for key, value in defines.items()]
-    marked = Path(name).name  # without its folder, so that all copies of a file share a library
+    marked = Path(name).name
     kernels = _HOST_INCLUDE.sub("", text)
     preprocessed = _run([*command, "-"], f'#line 1 "{marked}"\n{kernels}').replace('"<stdin>"', f'"{marked}"')
+    for folder in folders:  # files are marked without their folder, so that all copies share a library, and for the reader
+        preprocessed = preprocessed.replace(f' "{folder}/', ' "')
     return read_source(name, preprocessed)
 
 

@@ -15,7 +15,7 @@ In flow folders, files and seeds. Out flow arrays with labels, paths with labels
 
 from tinydx.datasets.download import data_home, describe_sets, fetch
 from tinydx.datasets.folders import open_folders
-from tinydx.datasets.heart import heart_sound, make_heart_sounds, write_heart_folders
+from tinydx.datasets.heart import heart_sound, make_heart_sounds, make_patient_sounds, write_heart_folders, write_patient_folders
 from tinydx.datasets.medmnist import MedMNIST
 from tinydx.datasets.phantom import chest_phantom, make_phantoms, write_phantom_folders
 from tinydx.datasets.study import Examples, Study
@@ -30,8 +30,10 @@ __all__ = [
     "fetch",
     "heart_sound",
     "make_heart_sounds",
+    "make_patient_sounds",
     "make_phantoms",
     "open_folders",
     "write_heart_folders",
+    "write_patient_folders",
     "write_phantom_folders",
 ]

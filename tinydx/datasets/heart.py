@@ -13,6 +13,11 @@ band-limited noise at the same place of every beat: in the systole (a diamond, o
 number, but at random times, like a stethoscope that rubs on skin. The classes differ only in where in the beat the noise is:
 a sequence model finds that, a linear model on the spectrum does not.
 
+**Patients** (`draw_patient`) have a heart rate, a murmur (its place in the beat, pitch and loudness) and a recorder (colour of
+the sound, hiss) of their own. Half of them have an innocent murmur in every recording, which stands in the place of the random
+bursts where they are normal, and shares its power with the other murmur where they are not. So a single murmur is normal for one
+patient and disease in another, and only the patient's own recordings tell which.
+
 These sounds teach how a classifier is trained. A program computed them; they come from no patient and model no disease.
 
 >>> sounds, labels = make_heart_sounds(4, seed=0, seconds=2.0)
@@ -23,6 +28,7 @@ These sounds teach how a classifier is trained. A program computed them; they co
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,10 +43,48 @@ RATE = 2000  # Hz
 Rng = np.random.Generator
 
 
-def heart_sound(rng: Rng, abnormal: bool, seconds: float = 5.0) -> np.ndarray:
+class Recorder(NamedTuple):
+    """How a patient's recorder colours the sound."""
+
+    tilt: float  # dB an octave; 150 Hz stays as it is
+    peak: float  # Hz, where it resonates
+    gain: float  # dB, of the resonance, which is about an octave wide
+    hiss: float  # dB, of its noise against the heart
+
+
+class Patient(NamedTuple):
+    """What all recordings of a synthetic patient share."""
+
+    rate: float  # beats in a minute
+    place: int  # of the murmur of disease: 0 a diamond in the systole, 1 the whole systole, 2 after S2
+    usual: int | None  # the place of an innocent murmur, in all recordings of this patient, also in normal ones
+    murmur: tuple[float, float, float]  # its loudness in dB against the valves, and its lowest and highest Hz
+    recorder: Recorder
+
+
+def draw_patient(rng: Rng, innocent: bool = True) -> Patient:
+    """A patient at random: rate and murmur as of hearts without a patient, a recorder, and for half of all an innocent murmur.
+
+    An innocent murmur is in the systole where that of disease is in the diastole, and the other way round.
+
+    Arguments: rng, determines the patient; innocent, whether patients can have an innocent murmur.
+
+    >>> patient = draw_patient(np.random.default_rng(0))
+    >>> 55 < patient.rate < 105, patient.place in (0, 1, 2), len(patient.recorder)
+    (True, True, 4)
+    """
+    recorder = Recorder(rng.uniform(-4, 4), rng.uniform(80, 500), rng.uniform(0, 12), rng.uniform(-30, -10))
+    murmur = rng.uniform(-14, -4), rng.uniform(70, 130), rng.uniform(250, 450)
+    place = int(rng.integers(3))
+    usual = (int(rng.integers(2)) if place == 2 else 2) if rng.integers(2) else None
+    return Patient(rng.uniform(55, 105), place, usual if innocent else None, murmur, recorder)
+
+
+def heart_sound(rng: Rng, abnormal: bool, seconds: float = 5.0, patient: Patient | None = None) -> np.ndarray:
     """One synthetic recording of a heart.
 
-    Arguments: rng, determines the heart, the recording and its noises; abnormal, add a murmur; seconds, at least 1.
+    Arguments: rng, determines the heart, the recording and its noises; abnormal, add a murmur; seconds, at least 1; patient,
+    whose heart it is (None: nobody's, and everything is drawn). A patient's rate varies by 3 % between recordings.
     Returns: float32 samples (seconds * RATE,) in [-1, 1], at RATE Hz.
     Raises: ValueError for less than a second.
 
@@ -51,23 +95,32 @@ def heart_sound(rng: Rng, abnormal: bool, seconds: float = 5.0) -> np.ndarray:
         raise ValueError(f"heart_sound: seconds must be at least 1, got {seconds:g}")
     t = np.arange(round(seconds * RATE)) / RATE
     breath = np.sin(2 * np.pi * (rng.uniform(0.18, 0.35) * t + rng.uniform()))
-    beats, systole = _beats(rng, seconds, breath)
+    rate = rng.uniform(55, 105) if patient is None else patient.rate * rng.normal(1, 0.03)
+    beats, systole = _beats(rng, seconds, breath, rate)
     x = _valves(rng, t, beats, systole, breath)
-    bursts = _murmur(rng, beats, systole)
-    if not abnormal:
-        bursts = [(rng.uniform(-length, seconds), length, shape) for _, length, shape in bursts]
-    loudness = x.std() * 10 ** (rng.uniform(-14, -4) / 20)
-    x = x + loudness * _noise(rng, len(t), rng.uniform(70, 130), rng.uniform(250, 450)) * _envelope(t, bursts)
-    x = x + x.std() * 10 ** (rng.uniform(-30, -16) / 20) * _noise(rng, len(t), 20, 900)
+    bursts = _murmur(rng, beats, systole, int(rng.integers(3)) if patient is None else patient.place)
+    if patient is not None and patient.usual is not None:
+        envelope = _beside(_envelope(t, bursts), _envelope(t, _murmur(rng, beats, systole, patient.usual)), abnormal)
+    else:
+        if not abnormal:
+            bursts = [(rng.uniform(-length, seconds), length, shape) for _, length, shape in bursts]
+        envelope = _envelope(t, bursts)
+    murmur = (rng.uniform(-14, -4), rng.uniform(70, 130), rng.uniform(250, 450)) if patient is None else patient.murmur
+    decibels, low, high = murmur
+    loudness = x.std() * 10 ** (decibels / 20)
+    x = x + loudness * _noise(rng, len(t), low, high) * envelope
+    hiss = rng.uniform(-30, -16) if patient is None else patient.recorder.hiss
+    x = x + x.std() * 10 ** (hiss / 20) * _noise(rng, len(t), 20, 900)
+    x = x if patient is None else _coloured(x, patient.recorder)
     return (x * rng.uniform(0.3, 0.9) / np.abs(x).max()).astype(np.float32)
 
 
 Bursts = list[tuple[float, float, float]]  # (begin, length) in seconds, and the place of the loudest moment, 0 to 1
 
 
-def _beats(rng: Rng, seconds: float, breath: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _beats(rng: Rng, seconds: float, breath: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """The time of each S1, from before the recording's start on, and the duration of the systole after it, in seconds."""
-    period, sinus, jitter = 60 / rng.uniform(55, 105), rng.uniform(0.01, 0.06), rng.uniform(0.005, 0.03)
+    period, sinus, jitter = 60 / rate, rng.uniform(0.01, 0.06), rng.uniform(0.005, 0.03)
     beats = [-period * rng.uniform(0.2, 1.2)]
     while beats[-1] < seconds:
         now = breath[int(np.clip(beats[-1], 0, seconds - 1 / RATE) * RATE)]
@@ -105,9 +158,8 @@ def _add(x: np.ndarray, begin: float, sound: np.ndarray) -> None:
     x[max(start, 0) : max(start, 0) + len(sound)] += sound
 
 
-def _murmur(rng: Rng, beats: np.ndarray, systole: np.ndarray) -> Bursts:
-    """A burst in each beat: a diamond in the systole, the whole systole, or fading after S2."""
-    where = rng.integers(3)
+def _murmur(rng: Rng, beats: np.ndarray, systole: np.ndarray, where: int) -> Bursts:
+    """A burst in each beat: 0 a diamond in the systole, 1 the whole systole, 2 fading after S2."""
     if where == 2:
         return [(b + s + 0.05, rng.uniform(0.2, 0.3), 0.1) for b, s in zip(beats, systole, strict=True)]
     begin, peak = (0.06, 0.5) if where == 0 else (0.03, 0.2)
@@ -127,6 +179,19 @@ def _noise(rng: Rng, n: int, low: float, high: float) -> np.ndarray:
     """Gaussian noise of variance 1 between two frequencies in Hz, with soft edges."""
     x = pass_band(rng.standard_normal(n), RATE, low, high)
     return x / x.std()
+
+
+def _beside(murmur: np.ndarray, innocent: np.ndarray, abnormal: bool) -> np.ndarray:
+    """The loudness over time where there is an innocent murmur: that alone, or both, each with half of the power."""
+    return (murmur + innocent) / np.sqrt(2) if abnormal else innocent
+
+
+def _coloured(x: np.ndarray, recorder: Recorder) -> np.ndarray:
+    """The sound as the recorder gives it: its spectrum tilted about 150 Hz, and raised around the resonance."""
+    hz = np.maximum(np.fft.rfftfreq(len(x), 1 / RATE), 20.0)
+    octaves = np.log2(hz / recorder.peak)
+    decibels = recorder.tilt * np.log2(hz / 150) + recorder.gain * np.exp(-2 * octaves**2)
+    return np.fft.irfft(np.fft.rfft(x) * 10 ** (decibels / 20), len(x))
 
 
 # ---- sets of recordings --------------------------------------------------------------------------------------------
@@ -149,6 +214,34 @@ def make_heart_sounds(n: int, seed: int = 0, seconds: float = 5.0) -> tuple[np.n
 def _numbered(i: int, seed: int, seconds: float) -> np.ndarray:
     """Recording number i of a seed; even ones are abnormal."""
     return heart_sound(np.random.default_rng((seed, i)), abnormal=i % 2 == 0, seconds=seconds)
+
+
+def make_patient_sounds(
+    patients: int, each: int, seed: int = 0, seconds: float = 5.0, innocent: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Recordings of synthetic patients, with their murmur and without it: one of each in every two that follow each other.
+
+    The same seed gives the same sounds; more patients, or more recordings of each, begin with the same ones.
+
+    Arguments: patients, how many; each, recordings of each; seed; seconds of each recording, at least 1; innocent, whether
+    patients can have an innocent murmur.
+    Returns: samples float32 (N, seconds * RATE), N = patients * each, patient by patient; labels int64 (N,), as in CLASS_NAMES;
+    patient int64 (N,), the number of the patient.
+
+    >>> sounds, labels, patient = make_patient_sounds(2, 2, seconds=1.0)
+    >>> sounds.shape, sorted(labels[:2].tolist()), patient.tolist()
+    ((4, 2000), [0, 1], [0, 0, 1, 1])
+    """
+    found = [_of_patient((seed, p), i, seconds, innocent) for p in range(patients) for i in range(each)]
+    labels = np.array([label for _, label in found], np.int64)
+    return np.array([x for x, _ in found], np.float32), labels, np.repeat(np.arange(patients), each)
+
+
+def _of_patient(who: tuple[int, int], i: int, seconds: float, innocent: bool = True) -> tuple[np.ndarray, int]:
+    """Recording number i of a patient, by seed and number, and its label: a coin decides which of two comes first."""
+    patient = draw_patient(np.random.default_rng((*who, 0)), innocent)
+    label = (int(np.random.default_rng((*who, 1, i // 2)).integers(2)) + i) % 2
+    return heart_sound(np.random.default_rng((*who, 2, i)), label == 0, seconds, patient), label
 
 
 def write_heart_folders(
@@ -177,3 +270,26 @@ def _write_sounds(root: Path, counts: dict[str, int], seconds: float, seed: int)
             (root / split / name).mkdir(parents=True)
     for i, split in enumerate(splits):
         save_sound(root / split / CLASS_NAMES[i % 2] / f"synthetic-{i:05d}.wav", _numbered(i, seed, seconds), RATE)
+
+
+def write_patient_folders(directory: str | Path, patients: int = 60, each: int = 12, seconds: float = 5.0, seed: int = 0) -> Path:
+    """Write recordings of synthetic patients as class folders, abnormal/ and normal/, of wav files.
+
+    A file's name tells whose it is, `synthetic-patient007-03.wav`: `tinydx diagnose` keeps a patient's recordings together.
+
+    Arguments: directory, as in `synthetic.write_once`; patients, each, seconds, seed, as of `make_patient_sounds`.
+    Returns: the directory.
+    Raises: FileExistsError if the directory holds something else.
+    """
+    settings = {"patients": patients, "each": each, "seconds": seconds, "seed": seed, "version": VERSION}
+    facts = {"notice": NOTICE, "classes": list(CLASS_NAMES), **settings}
+
+    def write(draft: Path) -> None:
+        for name in CLASS_NAMES:
+            (draft / name).mkdir()
+        for number in range(patients):
+            for i in range(each):
+                x, label = _of_patient((seed, number), i, seconds)
+                save_sound(draft / CLASS_NAMES[label] / f"synthetic-patient{number:03d}-{i:02d}.wav", x, RATE)
+
+    return write_once(directory, facts, "heart sounds", write)

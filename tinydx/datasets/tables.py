@@ -7,6 +7,7 @@ contains it, a line end or a quote stands in quotes, and quotes within are doubl
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -31,11 +32,12 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table: its file, the names of its columns, its rows."""
+    """A table: its file, the names of its columns, its rows, and notes on what in the file is unusual."""
 
     path: Path
     header: list[str]
     rows: list[Row]
+    notes: tuple[str, ...] = ()
 
     def find(self, known: Sequence[str]) -> int | None:
         """The number of the column of the first known name that there is, in any case; None where there is none.
@@ -75,9 +77,10 @@ def read_table(path: str | Path, fits: Callable[[list[str]], bool], strict: bool
     first = text.split("\n", 1)[0].strip()
     if first[:4].lower() == "sep=" and len(first) == 5:
         skipped, delimiters, text = 1, (first[4],), text.partition("\n")[2]
-    first_row = lambda delimiter: next(_rows(path, text, delimiter, skipped, strict=False), Row(1, [])).fields  # noqa: E731
+    first_row = lambda d: next(filter(_filled, _rows(path, text, d, skipped, strict=False)), Row(1, [])).fields  # noqa: E731
     delimiter = next((d for d in delimiters if fits(first_row(d))), delimiters[0])
-    rows = list(_rows(path, text, delimiter, skipped, strict))
+    lines = list(_rows(path, text, delimiter, skipped, strict))
+    rows, empty = [row for row in lines if _filled(row)], [row.line for row in lines if not _filled(row)]
     header = rows[0].fields if rows else []
     for row in rows[1:]:
         if len(row.fields) != len(header):
@@ -85,7 +88,19 @@ def read_table(path: str | Path, fits: Callable[[list[str]], bool], strict: bool
                 f"{path}, line {row.line} has {_count(row.fields)}, the header {len(header)}: quote texts that contain "
                 f"{NAMES.get(delimiter, repr(delimiter))}"
             )
-    return Table(path, header, rows[1:])
+    return Table(path, header, rows[1:], tuple(_notes(path, delimiter, usual, empty)))
+
+
+def _notes(path: Path, delimiter: str, usual: str, empty: list[int]) -> Iterator[str]:
+    """What is unusual about a file, and was read nevertheless."""
+    with open(path, "rb") as file:
+        if file.read(3) == codecs.BOM_UTF8:
+            yield "the file begins with a byte order mark, which is no part of the first column's name"
+    if delimiter != usual:
+        yield f"fields are separated by {NAMES.get(delimiter, repr(delimiter))}"
+    if empty:
+        more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+        yield f"line {empty[0]}{more} left out: empty"
 
 
 def has_columns(*each: Sequence[str]) -> Callable[[list[str]], bool]:
@@ -99,26 +114,35 @@ def has_columns(*each: Sequence[str]) -> Callable[[list[str]], bool]:
 
 def _matching(header: Sequence[str], known: Sequence[str]) -> list[int]:
     """The columns that have the first of the known names that any has."""
-    plain = [_plain(name) for name in header]
-    return next(([i for i, name in enumerate(plain) if name == _plain(k)] for k in known if _plain(k) in plain), [])
+    names = [plain(name) for name in header]
+    return next(([i for i, name in enumerate(names) if name == plain(k)] for k in known if plain(k) in names), [])
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A column's name in lower case, spaces as "_".
+
+    >>> plain(" Medical  Abstract")
+    'medical_abstract'
+    """
     return "_".join(name.lower().split())
 
 
 def _rows(path: Path, text: str, delimiter: str, skipped: int, strict: bool) -> Iterator[Row]:
-    """The rows that have any content, the header first; ValueError that names the line."""
+    """The rows, the header first; ValueError that names the line."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
     line = 1
     try:
         for fields in reader:
-            if any(field.strip() for field in fields):
-                yield Row(line + skipped, fields)
+            yield Row(line + skipped, fields)
             line = reader.line_num + 1
     except csv.Error as error:
-        why = next((plain for part, plain in REASONS.items() if part in str(error)), str(error))
+        why = next((words for part, words in REASONS.items() if part in str(error)), str(error))
         raise ValueError(f"{path}, line {line + skipped}: {why}") from None
+
+
+def _filled(row: Row) -> bool:
+    """Whether a row has any content."""
+    return any(field.strip() for field in row.fields)
 
 
 def _count(fields: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
     diagnose.py   the one flow for every kind of data: open, build, fit, evaluate, write
     predicting.py a finished model's answers for new inputs: `tinydx predict`; answer_page.py, its page
+    personalising.py  a finished model fitted to one patient: `tinydx personalise`
     deciding.py   temperature, threshold and when to refer, from the validation part; referring.py, `predict --refer`
     kind.py       Kind, what differs from kind to kind
     kinds/        the kinds, one file each: image, sound, text

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tinydx.datasets.table import Entry
 from tinydx.diagnosis.kind import Kind
 from tinydx.diagnosis.page import Panel, bullets, fonts, grid, head, legible, png, short, text_bands
 from tinydx.files import atomic_write, check_writable
@@ -57,7 +58,8 @@ def write_page(path: str | os.PathLike, inputs: Sequence[Shown], kind: Kind, mod
     def caption(one: Shown) -> str:
         """The name of a file, of which the end tells most, and the answer."""
         width = 66 // kind.columns
-        file = f"{short(clean(_name(one))[::-1], width + 5)[::-1]}\n" if os.path.isfile(one.entry) else ""
+        named = os.path.isfile(one.entry) or isinstance(one.entry, Entry)
+        file = f"{short(clean(_name(one))[::-1], width + 5)[::-1]}\n" if named else ""
         return f"{file}{short(clean(one.answer), width)} {one.share}"
 
     captions = [caption(one) for one in chosen]

@@ -12,8 +12,8 @@
     elsewhere  -> on other folders, such as another hospital's
     write      -> model.safetensors, history, metrics, report.png (report), card.md, card.json (card)
 
-Images, sounds and texts share this flow; what differs between them is in `tinydx/diagnosis/kinds/`. Every training writes its
-state after each epoch, so that a run which was interrupted continues (`result`); the model is written first of all.
+Images, sounds, texts and tables share this flow; what differs between them is in `tinydx/diagnosis/kinds/`. Every training
+writes its state after each epoch, so that a run which was interrupted continues (`result`); the model is written first of all.
 """
 
 from __future__ import annotations
@@ -250,18 +250,19 @@ def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     found = [copies, metrics["start"] or {"warning": None}]
     lines[:0] = [f"\n! {part['warning']}" for part in found if part["warning"]]
     lines[:0] = [f"\n! {row['path']}: {row['warnings'][0]}" for row in metrics["elsewhere"] if row["warnings"]]
+    lines[:0] = [f"\n{note}" for note in study.notes if note.startswith("! ")]
     if not (metrics["elsewhere"] or study.synthetic):
         lines.append(f"Not tested on {study.noun} from another place: --also PATH does that, or `tinydx evaluate MODEL PATH`.")
     return "\n".join(lines)
 
 
 def _unseen(study: Study, start: dict[str, Any] | None) -> str:
-    """Whether training, or that of the network it began from, has seen any of the test examples, which equal ones tell."""
+    """Whether test examples equal training examples; nothing where the network of --from has seen some, which is said."""
     if start and start["warning"]:
         return ""
     known = set(inputs.digests(study.train.x))
     seen = sum(digest in known for digest in inputs.digests(study.test.x))
-    return f", of which training has seen {seen}" if seen else " that training never saw"
+    return f", {seen} of them equal to training {study.noun}" if seen else " that training never saw"
 
 
 def _baseline(row: dict[str, Any]) -> str:

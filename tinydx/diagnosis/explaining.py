@@ -15,9 +15,9 @@ import json
 import os
 import sys
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from textwrap import wrap
+from textwrap import fill, wrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ import numpy as np
 from tinydx.diagnosis import deciding
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Heard
+from tinydx.diagnosis.predicting import inputs_of
 from tinydx.explain import Explanation
 from tinydx.explain.checks import METHODS, method_named
 from tinydx.files import atomic_write, check_writable
@@ -35,6 +36,7 @@ from tinydx.preprocessing.sound import resample
 USUAL = {"image": "grad_cam"}  # of each kind; else integrated gradients
 OTHERWISE = "integrated_gradients"
 MOST = 48  # files on a page
+WIDTH = 52  # characters of a text's lines in its panel
 ROW = 3.4  # of a panel in the picture, in inches
 PLAYABLE = 8000  # Hz, at least: browsers refuse slower recordings
 DISCLAIMER = (
@@ -79,13 +81,15 @@ def explain_files(
     method: str | None = None,
     target: str | None = None,
     output: str | Path = "explanation.png",
+    columns: Mapping[str, str] | None = None,
     say: Callable[[str], None] = print,
 ) -> list[Panel]:
     """Explain a model's answers for files or texts, and write a page of pictures and one for the browser beside it.
 
     Arguments: model_path; entries, paths of files or folders, or texts; method, a name of `tinydx.explain.checks.METHODS` (None:
     Grad-CAM for images, else integrated gradients); target, the explained class (None: the one that the model calls); output,
-    the PNG's path; the page for the browser has the ending .html; say, called with each line.
+    the PNG's path; the page for the browser has the ending .html; columns, one more input by its columns; say, called with each
+    line.
     Recordings also become two WAV files each beside the page: what was recorded, and what the model heard.
     Returns: a `Panel` for each entry.
     Raises: the errors of `load_model`; ValueError for an unknown method or class, too many entries, and, once the page of the
@@ -99,7 +103,7 @@ def explain_files(
     kind = kind_of(model, model_path)
     name = method or USUAL.get(model.preprocessing["kind"], OTHERWISE)
     explain = method_named(name)
-    entries = [file for given in entries for file in kind.inputs(given)]
+    entries = inputs_of(model, kind, entries, columns)
     if len(entries) > MOST:
         raise ValueError(f"{len(entries)} {kind.noun}: a page holds {MOST}; explain them in several runs")
     panels = []
@@ -164,8 +168,8 @@ def _draw_input(axes: Any, panel: Panel) -> None:
     x = panel.x
     if panel.parts is not None or x.ndim == 1:
         axes.set_axis_off()
-        words = in_figure(" ".join(panel.parts or [])[:300])
-        axes.text(0, 0.95, words, va="top", wrap=True, fontsize=8, transform=axes.transAxes)
+        words = fill(in_figure(" ".join(panel.parts or [])[:300]), WIDTH)
+        axes.text(0, 0.95, words, va="top", fontsize=8, transform=axes.transAxes).set_in_layout(False)
     elif x.ndim == 3:
         span = float(np.ptp(x)) or 1.0
         picture = (x - x.min()) / span

@@ -55,6 +55,10 @@ def _check_decisions(how: dict[str, Any]) -> None:
     """ValueError or TypeError unless temperature and conformal scores, where a model has them, are such as `deciding` writes."""
     if not expect_number(how.get("temperature", 1.0), "temperature") > 0:
         raise ValueError(f"temperature is {short(how['temperature'])}, expected a number above 0")
+    if "personal" in how:
+        counts = expect_list(part(expect_dict(how["personal"], "personal"), "counts", "personal"), "personal: counts")
+        for count in counts:
+            expect_count(count, "personal: a count")
     if "conformal_scores" in how:
         scores = expect_list(how["conformal_scores"], "conformal_scores")
         if len(scores) > deciding.MOST or not all(0 <= expect_number(v, "a conformal score") <= 1 for v in scores):

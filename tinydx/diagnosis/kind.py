@@ -16,7 +16,7 @@ test a finished model on other data        open_labelled, statistics
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ import numpy as np
 
 from tinydx.datasets.copies import keys_of
 from tinydx.datasets.study import Examples, Study
+from tinydx.datasets.table_files import cells_of, is_table
 from tinydx.files import visible_files
 from tinydx.layers import Dense
 
@@ -67,6 +68,7 @@ class Kind:
 
     noun: str  # a word for the examples, in the plural: "images"
     endings: tuple[str, ...]  # of this kind's files, in lower case
+    table_column: str = ""  # of a study's table, the column of this kind's files or texts
     network: str  # the network of `build` in a few words, for the page
     synthetic_title: str  # title of the page for synthetic data
     synthetic_notice: str  # the sentence on the page that says that the data is synthetic
@@ -178,10 +180,25 @@ class Kind:
         """Whether `read` takes a file of this name, when a folder is given to `tinydx predict`."""
         return path.lower().endswith(self.endings)
 
-    def inputs(self, entry: str) -> list[str]:
-        """What an entry of `tinydx predict` stands for: the files of this kind in a folder, at any depth; otherwise itself."""
+    def inputs(self, entry: str, preprocessing: dict[str, Any]) -> list[str]:
+        """What an entry of `tinydx predict` stands for: a table's rows, the files of this kind in a folder, otherwise itself.
+
+        Arguments: entry; preprocessing, the study's attribute of that name.
+        """
+        if self.table_column and is_table(entry) and os.path.isfile(entry):
+            return cells_of(entry, self.table_column)
         files = (str(path) for path in visible_files(entry)) if os.path.isdir(entry) else ()
         return [file for file in files if self.reads(file)] or [entry]
+
+    def given(self, columns: Mapping[str, str], preprocessing: dict[str, Any]) -> str:
+        """The input that `tinydx predict MODEL --age 63 --sex f` stands for.
+
+        Arguments: columns, the cells by the name of their column; preprocessing, the study's attribute of that name.
+        Raises: ValueError for columns that the model does not read: here for all.
+        """
+        raise ValueError(
+            f"--{next(iter(columns))} is neither an option nor a column: this model reads {self.noun}"
+        )
 
     def read(self, entry: str, preprocessing: dict[str, Any]) -> np.ndarray:
         """Read one input of `tinydx predict`.

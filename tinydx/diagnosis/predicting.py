@@ -12,13 +12,13 @@ terminal shows between the lines.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinydx import names
-from tinydx.diagnosis import deciding, referring, unlike
+from tinydx.diagnosis import deciding, personalising, referring, unlike
 from tinydx.diagnosis.answer_page import Shown, check_page, write_page
 from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind
@@ -38,21 +38,29 @@ class Answer(NamedTuple):
     warning: str | None  # why the input is unlike the training data
 
 
-def predict(model_path: str, entries: list[str], page: str | None = None, refer: float | None = None) -> int:
+def predict(
+    model_path: str,
+    entries: list[str],
+    page: str | None = None,
+    refer: float | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> int:
     """Print the class and its calibrated probability for each input, separated by tabs; the rest goes to stderr.
 
     Arguments: model_path; entries, paths of files or of folders of files, or texts; page, the path of a PNG that shows each input
     with its answer (None: there is none); refer, the share of inputs whose true class may be left out: where more than one class
-    stays, a doctor should look (None: each input gets a class).
+    stays, a doctor should look (None: each input gets a class); columns, one more input by its columns, such as {"age": "63"}.
     Returns: the exit status: 0, or 1 if an input could not be read.
-    Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make; those of
+    Raises: the errors of `load_model`; ValueError for a model that `tinydx diagnose` did not make; those of `inputs_of`,
     `answer_page.check_page` and `referring.promise`.
     """
     model = load_model(model_path)
     kind = kind_of(model, model_path)
-    entries = [file for given in entries for file in kind.inputs(given)]
+    entries = inputs_of(model, kind, entries, columns)
     if page is not None:
         check_page(page, [model_path, *entries])
+    if (note := personalising.note(model, kind.noun)) is not None:
+        _say(f"{model_path} is {note}")
     if refer is not None:
         _say(referring.promise(model, kind.noun, refer))
     found, failed = [], 0
@@ -77,6 +85,19 @@ def predict(model_path: str, entries: list[str], page: str | None = None, refer:
     if found:
         _say(DISCLAIMER)
     return 1 if failed else 0
+
+
+def inputs_of(model: Any, kind: Kind, entries: Sequence[str], columns: Mapping[str, str] | None = None) -> list[str]:
+    """All inputs that the entries of a command stand for, and the one that is given by its columns.
+
+    Arguments: model and its kind; entries, paths of files, tables or folders, or texts; columns (None: there are none).
+    Raises: ValueError without any input, and for columns that the model does not read; the errors of `Kind.inputs`.
+    """
+    found = [one for entry in entries for one in kind.inputs(entry, model.preprocessing)]
+    found += [kind.given(columns, model.preprocessing)] if columns else []
+    if not found:
+        raise ValueError(f"nothing to answer for: give {kind.noun}")
+    return found
 
 
 def answers(model: Any, kind: Kind, entries: list[str]) -> Iterator[Answer | OSError | ValueError]:

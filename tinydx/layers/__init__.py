@@ -23,6 +23,7 @@ from tinydx.layers.core import (
     LayerNormalization,
     Reshape,
 )
+from tinydx.layers.film import FiLM
 from tinydx.layers.recurrent import GRU, LSTM, Bidirectional, Masking, SimpleRNN, TimeDistributed
 from tinydx.layers.text import Embedding, GlobalAveragePooling1D
 from tinydx.suggestions import did_you_mean
@@ -47,6 +48,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Embedding",
+    "FiLM",
     "Flatten",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",

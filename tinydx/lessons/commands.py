@@ -43,15 +43,14 @@ def _list(lessons: list[Lesson]) -> int:
 
 
 def _check(one: Lesson) -> int:
-    """Run a lesson as a script, with its assertions; returns the exit status."""
-    one.require()
+    """Run a lesson with its assertions; returns the exit status."""
     began = time.perf_counter()
-    ran = subprocess.run([sys.executable, one.path], capture_output=True, text=True, check=False)
-    took = time.perf_counter() - began
-    if ran.returncode:
-        say(f"✗ {one.number:2} {one.title}: {(ran.stderr.strip().splitlines() or ['it failed without a message'])[-1]}")
+    try:
+        one.run()
+    except ValueError as error:
+        say(f"✗ {one.number:2} {one.title}: {error}")
         return 1
-    say(f"✓ {one.number:2} {one.title} · {took:.1f} s")
+    say(f"✓ {one.number:2} {one.title} · {time.perf_counter() - began:.1f} s")
     return 0
 
 

@@ -12,6 +12,7 @@ import html
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tinydx.files import atomic_write, check_folder, check_writable
 from tinydx.lessons import glossary
@@ -33,18 +34,34 @@ def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path
 
     Arguments: directory, created if missing; say, called with a line for each lesson.
     Returns: the path of index.html.
+    Raises: ValueError, when all is written, where a lesson stopped; its handout says why.
     """
     target = Path(directory)
     check_folder(target)
     target.mkdir(parents=True, exist_ok=True)
-    written = []
+    written, stopped = [], []
     for lesson in all_lessons():
         if lesson.missing:
             say(f"left out: lesson {lesson.number}, which needs {', '.join(lesson.missing)}")
             continue
-        say(str(atomic_write(target / f"{lesson.path.stem}.html", page(lesson, lesson.run()[0], index="index.html"))))
+        try:
+            outputs = lesson.run()[0]
+        except ValueError as error:
+            outputs = [_stop_sign(lesson, str(error))]
+            stopped.append(str(error))
+        say(str(atomic_write(target / f"{lesson.path.stem}.html", page(lesson, outputs, index="index.html"))))
         written.append(lesson)
-    return atomic_write(target / "index.html", index_page(written))
+    index = atomic_write(target / "index.html", index_page(written))
+    if stopped:
+        raise ValueError(f"{len(stopped)} of {len(written)} lessons stopped, {index} has the others: {'; '.join(stopped)}")
+    return index
+
+
+def _stop_sign(lesson: Lesson, why: str) -> Any:
+    """What stands in the handout of a lesson that stopped."""
+    import marimo as mo
+
+    return mo.Html(f"<h1>{lesson.number} · {in_html(lesson.title)}</h1><p><strong>On this machine {in_html(why)}</strong></p>")
 
 
 def page(lesson: Lesson, outputs: list, index: str = "") -> str:

@@ -14,15 +14,18 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import linecache
 import os
 import re
 import shutil
+import traceback
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import tinydx
+from tinydx.names import line
 from tinydx.suggestions import did_you_mean
 
 INSTALL = "pip install 'tinydx[lessons]'"
@@ -73,9 +76,10 @@ class Lesson:
         os.environ[DATA] = str(Path(path).resolve())
 
     def run(self) -> tuple[list[Any], dict[str, Any]]:
-        """Run all cells; a failed assertion is raised.
+        """Run all cells.
 
         Returns: the outputs of the cells in order, and the variables by name.
+        Raises: ValueError that says which claim does not hold here, or what else stopped the lesson.
         """
         self.require()
         spec = importlib.util.spec_from_file_location(f"lesson_{self.path.stem}", self.path)
@@ -86,9 +90,21 @@ class Lesson:
             with tinydx.use("auto"):  # a lesson's own choice ends with it
                 spec.loader.exec_module(module)
                 outputs, variables = module.app.run()
+        except Exception as error:
+            raise ValueError(f"lesson {self.number} stopped: {_reason(error)}") from error
         finally:
             tinydx.set_threads(threads)
         return list(outputs), dict(variables)
+
+
+def _reason(error: Exception) -> str:
+    """The claim of an assertion that says no more; of other errors what they say, and the statement of the lesson."""
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    rows = range(at.lineno or 0, (at.end_lineno or at.lineno or 0) + 1)
+    statement = line(" ".join(linecache.getline(at.filename, row).strip() for row in rows), 200)
+    if isinstance(error, AssertionError) and not str(error):
+        return f"here it does not hold that {statement.removeprefix('assert ')}"
+    return f"{type(error).__name__}: {line(error, 200)} (in: {statement})"
 
 
 def folder() -> Path:

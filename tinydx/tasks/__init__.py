@@ -5,6 +5,7 @@
     python -m tinydx.tasks.next_word        a language model of the names of diagnoses
     python -m tinydx.tasks.translation      term -> official diagnosis, lay -> clinical, English -> Spanish, two summaries
     python -m tinydx.tasks.heart_sites      heart sounds of five sites, each left out once, and how well the site is recognised
+    python -m tinydx.tasks.personalisation  the model of one patient beside that of all, after 0 to 8 recordings
     python -m tinydx.tasks.word_vectors     words of these names as vectors, their neighbours and a map
     python -m tinydx.tasks.transfer DATA    features and weights of a trained network, for few images of another place
 

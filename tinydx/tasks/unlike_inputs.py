@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
     for sort, x in STRANGE[name](study.test.x, np.random.default_rng(a.seed)):
         measure(sort, x)
     for other in a.of:
-        entries = Path(other).read_text(encoding="utf-8").splitlines() if name == "text" else kind.inputs(other)
+        lines = name == "text"
+        entries = Path(other).read_text(encoding="utf-8").splitlines() if lines else kind.inputs(other, study.preprocessing)
         measure(Path(other).name, np.concatenate([kind.example(entry, study.preprocessing).x for entry in entries]))
     return found
 

@@ -1,4 +1,4 @@
-"""The kinds of data that `tinydx diagnose` learns from: images, sounds, texts, each in a file of this folder.
+"""The kinds of data that `tinydx diagnose` learns from: images, sounds, texts, tables, each in a file of this folder.
 
 Every file of this folder is a kind: it holds `KIND`, an object of a class derived from `Kind` (kind.py, one folder up), and its
 name is what `--kind` takes. The model's file stores the name, so that `tinydx predict` reads inputs as the training did.
@@ -11,6 +11,8 @@ import pkgutil
 from collections import Counter
 from pathlib import Path
 
+from tinydx.datasets.table import modalities_at
+from tinydx.datasets.table_files import is_table
 from tinydx.diagnosis.kind import Kind
 from tinydx.files import visible_files
 
@@ -42,6 +44,8 @@ def get(name: str) -> Kind:
 def guess(path: str | Path | None) -> str:
     """The name of the kind to which most files at a path belong; "image" for ties and without a path.
 
+    A table is of the kind of its columns: "fused" for columns of several kinds, such as images and numbers.
+
     Texts and tables count only where there are more than `SIDE` of them for each image or recording: beside these they are notes,
     tables of patients, or the labels of a detector. Hidden files and folders do not count.
 
@@ -51,6 +55,9 @@ def guess(path: str | Path | None) -> str:
     if path is None:
         return "image"
     root = Path(path)
+    if is_table(root) and root.is_file():
+        held = modalities_at(root)
+        return "fused" if len(held) > 1 else held[0] if held else "table"
     files = [file.name.lower() for file in (visible_files(root) if root.is_dir() else [root])]
     found = Counter({name: sum(file.endswith(get(name).endings) for file in files) for name in names()})
     found["text"] = found["text"] if found["text"] > SIDE * (found.total() - found["text"]) else 0

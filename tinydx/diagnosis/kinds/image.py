@@ -3,6 +3,7 @@
     None             synthetic chest phantoms, made once in the data folder
     FOLDER           class folders, or train/ val/ test/ of them
     FILE.npz         a MedMNIST set
+    FILE.csv, .tsv   a study's table with the columns image and label (`tinydx/datasets/table.py`)
 
 Images are read once, resized, and kept as bytes, so that an unreadable file is reported before training begins.
 
@@ -31,6 +32,7 @@ from tinydx.datasets.owners import owned
 from tinydx.datasets.phantom import VERSION, write_phantom_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, progress
 from tinydx.datasets.synthetic import MARKER
+from tinydx.datasets.table_files import is_table, labelled_table_files, open_table_files
 from tinydx.diagnosis.inputs import coarse_pictures, image_statistics
 from tinydx.diagnosis.kind import Kind, Options, Plan, classification_loss, output_layer, parts_of
 from tinydx.diagnosis.networks import linear_on_pixels, small_cnn
@@ -101,6 +103,7 @@ class ImageKind(Kind):
 
     noun = "images"
     endings = (*EXTENSIONS, ".npz")
+    table_column = "image"
     network = "the document's CNN"
     networks = ("blocks", "document", "small", "linear")
     augmentations = ("framing", "document", "none")
@@ -215,7 +218,10 @@ class ImageKind(Kind):
     ) -> Examples:
         if file := _npz(Path(path)):
             return _labelled_medmnist(file, class_names, preprocessing, split)
-        files = labelled_files(path, class_names, split)
+        if is_table(path):
+            files = labelled_table_files(path, self.table_column, class_names, split)
+        else:
+            files = labelled_files(path, class_names, split)
         paths = [file for file, _ in files]
         check_images(paths)
         how = preprocessing if preprocessing.get("white") else {**preprocessing, "white": shared_white(paths)}
@@ -434,8 +440,10 @@ def open_study(
             if value is not None:
                 raise ValueError(f"{option} is for folders of files: {file} does not name its images")
         return _medmnist(file, size, limit, seed)
-    if path.is_file():
-        raise ValueError(f"{path} is neither a folder nor an .npz file: give a folder with one folder of images for each class")
+    if path.is_file() and not is_table(path):
+        raise ValueError(
+            f"{path} is neither a folder nor a table nor an .npz file: give a folder with one folder of images for each class"
+        )
     return _folders(path, size or (DOCUMENT_SIZE if (path / MARKER).exists() else SIZE), limit, seed, patient, site)
 
 
@@ -454,10 +462,13 @@ def _phantoms(size: int, limit: int | None, seed: int) -> Study:
     return _folders(folder, size, limit, seed)
 
 
-def _folders(
-    path: Path, size: int, limit: int | None, seed: int, patient: str | None = None, site: str | None = None
-) -> Study:
-    names, splits, notes = open_folders(path, seed=seed, limit=limit, patient=patient)
+def _folders(path: Path, size: int, limit: int | None, seed: int, patient: str | None = None, site: str | None = None) -> Study:
+    owners: dict[str, Any] | None = None
+    if is_table(path):
+        options: dict[str, Any] = {"seed": seed, "limit": limit, "patient": patient, "site": site}
+        names, splits, notes, owners = open_table_files(path, "image", check=check_images, **options)
+    else:
+        names, splits, notes = open_folders(path, seed=seed, limit=limit, patient=patient)
     paths = [file for files in splits.values() for file, _ in files]
     if words := text_in_pictures(paths):
         notes.append(words)
@@ -467,7 +478,8 @@ def _folders(
     how = _reading(size, white)
     files = [file for k in SPLITS for file in splits[k]]  # in one go, so that an error names the bad files of all splits
     with progress("Reading images", len(files)) as advance:
-        read = owned(_read_images(files, how, advance), str(path), patient, site)
+        read = _read_images(files, how, advance)
+    read = owned(read, str(path), patient, site) if owners is None else read._replace(**owners)
     train, val, test = parts_of(read, [len(splits[k]) for k in SPLITS])
     synthetic = (path / MARKER).exists()
     source = "synthetic chest phantoms" if synthetic else path.name or str(path)

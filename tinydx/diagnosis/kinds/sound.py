@@ -2,6 +2,7 @@
 
     None             synthetic heart sounds, made once in the data folder
     FOLDER           class folders, or train/ val/ test/ of them, at any sample rate
+    FILE.csv, .tsv   a study's table with the columns sound and label (`tinydx/datasets/table.py`)
 
 From 1,000 training recordings on, and for the synthetic ones, whose classes differ in rhythm:
 
@@ -36,6 +37,7 @@ from tinydx.datasets.heart import VERSION, write_heart_folders
 from tinydx.datasets.owners import owned
 from tinydx.datasets.study import SPLITS, Examples, Study, progress
 from tinydx.datasets.synthetic import MARKER
+from tinydx.datasets.table_files import is_table, labelled_table_files, open_table_files
 from tinydx.diagnosis.inputs import sound_statistics
 from tinydx.diagnosis.kind import Heard, Kind, Options, Plan, classification_loss, output_layer, parts_of
 from tinydx.diagnosis.networks import linear_on_mean
@@ -94,6 +96,7 @@ class SoundKind(Kind):
 
     noun = "recordings"
     endings = EXTENSIONS
+    table_column = "sound"
     network = "convolution and the document's recurrence on log-mel spectra"
     synthetic_title = "Diagnosis of heart sounds"
     synthetic_notice = "a program computed these sounds, they are of no patient, and results on real ones will differ."
@@ -224,7 +227,10 @@ class SoundKind(Kind):
     def open_labelled(
         self, path: str | Path, class_names: list[str], preprocessing: dict[str, Any], split: str | None = None
     ) -> Examples:
-        files = labelled_files(path, class_names, split, find_sounds)
+        if is_table(path):
+            files = labelled_table_files(path, self.table_column, class_names, split)
+        else:
+            files = labelled_files(path, class_names, split, find_sounds)
         check_sounds([file for file, _ in files])
         with progress("Reading recordings", len(files)) as advance:
             return _read_sounds(files, preprocessing["seconds"], advance)
@@ -365,13 +371,21 @@ def _synthetic_folder(seconds: int) -> Path:
 
 def _folders(path: Path, seconds: int, limit: int | None, seed: int, patient: str | None, site: str | None) -> Study:
     """The study of the class folders at a path."""
-    if path.is_file():
-        raise ValueError(f"{path} is a file: give a folder with one folder of wav or flac files for each class")
-    sounds: dict[str, Any] = {"noun": "recordings", "find": find_sounds, "check": check_sounds}
-    names, splits, notes = open_folders(path, seed=seed, limit=limit, patient=patient, **sounds)
+    owners: dict[str, Any] | None = None
+    if is_table(path):
+        options: dict[str, Any] = {"seed": seed, "limit": limit, "patient": patient, "site": site}
+        names, splits, notes, owners = open_table_files(path, "sound", check=check_sounds, **options)
+    elif path.is_file():
+        raise ValueError(
+            f"{path} is a file: give a table (.csv), or a folder with one folder of wav or flac files for each class"
+        )
+    else:
+        sounds: dict[str, Any] = {"noun": "recordings", "find": find_sounds, "check": check_sounds}
+        names, splits, notes = open_folders(path, seed=seed, limit=limit, patient=patient, **sounds)
     files = [file for k in SPLITS for file in splits[k]]  # in one go, so that an error names the bad files of all splits
     with progress("Reading recordings", len(files)) as advance:
-        read = owned(_read_sounds(files, seconds, advance), str(path), patient, site)
+        read = _read_sounds(files, seconds, advance)
+    read = owned(read, str(path), patient, site) if owners is None else read._replace(**owners)
     train, val, test = parts_of(read, [len(splits[k]) for k in SPLITS])
     synthetic = (path / MARKER).exists()
     source = "synthetic heart sounds" if synthetic else path.name or str(path)

@@ -32,6 +32,7 @@ from tinydx.datasets.folders import SHARES, labelled_files, match_classes, open_
 from tinydx.datasets.owners import owned
 from tinydx.datasets.patients import Owner, shared
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, joined
+from tinydx.datasets.table import LABEL_COLUMNS, LONGEST, PATIENT_COLUMNS, ROLES, SITE_COLUMNS, TABLES, TEXT_COLUMNS
 from tinydx.datasets.tables import Table, has_columns, read_table
 from tinydx.datasets.terms import CHAPTERS, Term, icd10cm_diagnoses, icd10cm_terms, split_by_group
 from tinydx.diagnosis.inputs import text_statistics
@@ -53,23 +54,10 @@ SHORT = 32  # words: where the median text has fewer, texts are read as subwords
 FEW = 4000  # training texts: below, batches are small and steps large
 LEAST = 600  # steps of the optimizer
 PASSES = 4  # over the training texts, at least
-TABLES = (".csv", ".tsv")
 # the networks of --network beside the usual one, "mean"
 OTHER_NETWORKS: dict[str, Callable[..., Sequential]] = {"linear": linear_on_tokens, "lstm": lstm}
 LSTM_TOKENS = 128  # of a text that an LSTM reads
-LONGEST = 100_000  # characters of a text that are read
 COLUMNS, CELLS = 20_000, 200_000_000  # the most columns, and columns times texts, of the baseline's TF-IDF: 800 MB
-
-TEXT_COLUMNS = (
-    "text", "texts", "abstract", "medical_abstract", "description", "transcription", "note", "notes", "report", "sentence",
-    "symptoms", "symptom", "question", "content", "document", "dialogue", "message", "title", "name", "term",
-)  # fmt: skip
-LABEL_COLUMNS = (
-    "label", "labels", "class", "category", "condition", "condition_label", "diagnosis", "disease", "prognosis", "target",
-    "specialty", "medical_specialty", "section_header", "chapter", "y",
-)  # fmt: skip
-PATIENT_COLUMNS = ("patient", "patient_id", "patientid", "subject", "subject_id")
-SITE_COLUMNS = ("site", "hospital", "centre", "center")
 
 
 class Schedule(NamedTuple):
@@ -99,6 +87,7 @@ class TextKind(Kind):
 
     noun = "texts"
     endings = (".txt", ".csv", ".tsv")
+    table_column = "text"
     network = "a bag of words"
     networks = ("mean", "linear", "lstm")
     synthetic_title = synthetic_notice = ""  # there are no synthetic texts
@@ -213,9 +202,11 @@ class TextKind(Kind):
         path = Path(path)
         tables = _tables_in(path) if path.is_dir() else {"all": path} if path.suffix.lower() in TABLES else {}
         if tables:
-            if split and split not in tables:
-                raise ValueError(f"{path} has no {split} table: leave out --split")
-            rows = [row for name in tables if split in (None, name) for row in _rows(tables[name])[0]]
+            rows = [row for name in tables if split in (None, name) or name == "all" for row in _rows(tables[name])[0]]
+            if "all" in tables and split:
+                rows = [row for row in rows if row.split == split]
+            if split and not rows:
+                raise ValueError(f"{path} has no {split} {'rows' if 'all' in tables else 'table'}: leave out --split")
             labels = match_classes([row.label for row in rows], class_names, str(path))
             return _examples([(row.text, k) for row, k in zip(rows, labels, strict=True)])
         files = labelled_files(path, class_names, split, _find_texts)
@@ -377,12 +368,13 @@ Labelled = list[tuple[str, int]]  # (text, class number)
 
 
 class Row(NamedTuple):
-    """A row of a table; patient and site are "" where it has no such column."""
+    """A row of a table; patient, site and split are "" where it has no such column."""
 
     text: str
     label: str
     patient: str = ""
     site: str = ""
+    split: str = ""
 
 
 def _study(
@@ -450,9 +442,7 @@ def _limited(texts: Labelled, limit: int | None) -> Labelled:
     return [texts[i] for i in kept]
 
 
-def _folders(
-    path: Path, size: int | None, limit: int | None, seed: int, patient: str | None, site: str | None
-) -> Study:
+def _folders(path: Path, size: int | None, limit: int | None, seed: int, patient: str | None, site: str | None) -> Study:
     """The study of class folders of .txt files."""
     if path.is_file():
         raise ValueError(f"{path} is not a table (.csv, .tsv): give one, or one folder of .txt files for each class")
@@ -497,11 +487,14 @@ def open_table(
     Raises: FileNotFoundError; ValueError for a table that cannot be used, which names the row or column.
     """
     tables = _tables_in(path) if path.is_dir() else {"train": path}
-    read = {split: _rows(tables[split], patient, site) for split in ("test", "val", "train") if split in tables}
+    order = [split for split in ("test", "val", "train") if split in tables]
+    read: dict[str, tuple[list[Row], list[str]]] = {split: _rows(tables[split], patient, site) for split in order}
     names = sorted({row.label for row in read["train"][0]})
     if len(names) < 2:
         raise ValueError(f"{path} holds one class only, {names[0]!r}: a diagnosis needs at least two labels")
-    lines = [Copy(r.text, r.label, "", f"{tables[k].name} row {i}") for k in read for i, r in enumerate(read[k][0], 2)]
+    lines = [Copy(r.text, r.label, r.split, f"{tables[k].name} row {i}") for k in read for i, r in enumerate(read[k][0], 2)]
+    if any(row.split for row in read["train"][0]):
+        tables, read = _by_column(path, read["train"])
     notes, kept_rows = [*read["train"][1], *check_copies(lines, "texts")], dict[str, Row]()
     parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for split, (rows, _) in read.items():  # the test first: a text that is in two splits is left out of training
@@ -530,6 +523,16 @@ def open_table(
         raise ValueError(f"{path} has too few texts of one label to set some aside: give at least 3 of each")
     labelled = lambda part: [(str(text), int(k)) for text, k in zip(*part, strict=True)]  # noqa: E731
     return names, {k: _limited(labelled(parts[k]), limit) for k in SPLITS}, notes, kept_rows
+
+
+def _by_column(path: Path, read: tuple[list[Row], list[str]]) -> tuple[dict[str, Path], dict[str, tuple[list[Row], list[str]]]]:
+    """The rows of one table by its column split, the test first; missing parts are left to be drawn."""
+    rows, notes = read
+    parts: dict[str, Any] = {split: ([row for row in rows if row.split == split], notes) for split in ("test", "val", "train")}
+    if not parts["train"][0]:
+        raise ValueError(f"{path}, column 'split': no row says train; write it into the rows that are to be learnt from")
+    parts = {split: part for split, part in parts.items() if part[0]}
+    return dict.fromkeys(parts, path), parts
 
 
 def _patients_aside(x: np.ndarray, y: np.ndarray, share: float, seed: int, names: list[str], rows: dict[str, Row]) -> Any:
@@ -568,8 +571,20 @@ def _rows(path: Path, patient: str | None = None, site: str | None = None) -> tu
     notes = [] if names == ("text", "label") else [f"texts are in the column {names[0]!r}, labels in {names[1]!r}"]
     patients = _owners(table, patient, PATIENT_COLUMNS, each=True)
     sites = _owners(table, site, SITE_COLUMNS, each=False)
-    found = zip(table.rows, patients, sites, strict=True)
-    return [Row(row.fields[text][:LONGEST], row.fields[label].strip(), who, where) for row, who, where in found], notes
+    columns_of = zip(table.rows, patients, sites, _splits(table), strict=True)
+    return [Row(row.fields[text][:LONGEST], row.fields[label].strip(), *columns) for row, *columns in columns_of], notes
+
+
+def _splits(table: Table) -> list[str]:
+    """The column split, "" of every row where there is none."""
+    if (column := table.find(ROLES["split"])) is None:
+        return [""] * len(table.rows)
+    words = [row.fields[column].strip() for row in table.rows]
+    known = split_names(set(words))
+    for row, word in zip(table.rows, words, strict=True):
+        if word not in known:
+            raise ValueError(f"{table.path}, line {row.line}, column 'split': {word!r} is no split: write train, val or test")
+    return [known[word] for word in words]
 
 
 def _owners(table: Table, name: str | None, known: Sequence[str], each: bool) -> list[str]:

@@ -53,7 +53,7 @@ def _worst(run: Run) -> list[dict[str, Any]]:
     if not len(wrong):
         return []
     part = Examples(study.test.x[wrong], study.test.y[wrong])
-    x = next(iter(run.kind.plain_batches(study, part, len(wrong))))[0]
+    x = next(run.kind.plain_batches(study, part, len(wrong)))[0]
     method = explain.grad_cam if study.noun == "images" else explain.integrated_gradients
     try:
         found = method(run.model, x, called[wrong].tolist())

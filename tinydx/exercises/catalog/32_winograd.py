@@ -1,8 +1,9 @@
 """Winograd: two outputs for four products · Winograd 算法
 
 Three weights g slide over four pixels d and give two outputs, y(i) = g0 d(i) + g1 d(i+1) + g2 d(i+2), with six products.
-Four are enough: Winograd's algorithm transforms weights and pixels to the points 0, 1, -1 and infinity, and multiplies
-them there. The transform of the pixels is given. The weights, which are transformed only once, carry the factors 1/2.
+Four are enough: Winograd's algorithm transforms both, and multiplies the results number by number. The weights become the
+values of their polynomial at the points 0, 1, -1 and infinity; the transform of the pixels is given (lesson 19 derives it). The
+weights, which are transformed only once, carry the factors 1/2.
 """
 
 import numpy as np
