@@ -211,6 +211,20 @@ def _add_diagnose(commands: Any) -> None:
         "'/([^/_]+)_[^/]*$' (default: by the naming schemes of public sets)",
     )
     p.add_argument(
+        "--from",
+        dest="start",
+        metavar="FILE",
+        help="begin from the weights of this trained model; its last layer is replaced by one for the classes of the data, and "
+        "inputs are read as it reads them (default: random weights)",
+    )
+    p.add_argument(
+        "--freeze",
+        type=_layers,
+        metavar="N",
+        help="with --from: its first N layers keep their weights, or all but the last one: all (default: none is frozen, so that "
+        "all weights adapt to the new data)",
+    )
+    p.add_argument(
         "--resume", action="store_true", help="continue this run where it was interrupted; the result is the same, bit for bit"
     )
     p.add_argument(
@@ -236,9 +250,11 @@ def _diagnose(a: argparse.Namespace) -> int:
         return 0
     from tinydx.diagnosis.folds import diagnose_folds
 
-    for option, unused in (("also", []), ("snapshots", False), ("members", 1), ("sensitivity", None)):
+    single_only = {"also": [], "snapshots": False, "members": 1, "sensitivity": None, "start": None, "freeze": None}
+    for option, unused in single_only.items():
         if options.pop(option) != unused:
-            raise ValueError(f"--{option} is for a single training: leave it out, or --folds and --site")
+            name = {"start": "from"}.get(option, option)
+            raise ValueError(f"--{name} is for a single training: leave it out, or --folds and --site")
     diagnose_folds(a.data, **options)
     return 0
 
@@ -667,6 +683,12 @@ def _share(text: str) -> float:
     if not 0 < share <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share, above 0 and at most 1")
     return share
+
+
+def _layers(text: str) -> int | str:
+    if text != "all" and not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of layers nor all")
+    return text if text == "all" else int(text)
 
 
 def _positive(text: str) -> int:

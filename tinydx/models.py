@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx.layers import places
 from tinydx.layers.base import Call, Input, Layer, Symbol, any_batch, map_symbols
 from tinydx.names import shown
 from tinydx.saving import load_model, save_model
+from tinydx.settings import checked
+from tinydx.suggestions import did_you_mean
 from tinydx.training.lowering import Lowered, lower, lower_graph
 from tinydx.training.trainer import Trainer
 
@@ -56,6 +59,35 @@ class Model(Trainer):
         """The layers, in the graph's order, or for a subclass in the order of its attributes."""
         return super().layers if self.inputs is None else list(dict.fromkeys(call.layer for call in self.graph))
 
+    @checked
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """One of its layers.
+
+        Arguments: name of a layer, or index, its number in `layers`.
+        Raises: ValueError where there is none, with close names, and unless one of both is given.
+
+        >>> from tinydx.layers import Dense
+        >>> model = Sequential([Dense(8, input_shape=(4,), name="hidden"), Dense(1)])
+        >>> Model(model.input, model.get_layer("hidden").output).output_shape((None, 4))
+        (None, 8)
+        """
+        if (name is None) == (index is None):
+            raise ValueError(f"{self.name}.get_layer: give a name or an index, such as get_layer(index=0)")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"{self.name}.get_layer: index is {index}, there are {len(self.layers)} layers")
+            return self.layers[index]
+        names = [layer.name for layer in self.layers]
+        if name not in names:
+            raise ValueError(f"{self.name} has no layer {name!r}{did_you_mean(name, names)}")
+        return self.layers[names.index(name)]
+
+    def ends(self) -> tuple[Any, Any]:
+        """Its own inputs and outputs, for another model that shares its layers."""
+        if self.inputs is None:
+            raise ValueError(f"{self.name} is a subclass of Model, which has no graph: its layers have no input and output")
+        return self.inputs, self.outputs
+
     # ---- calling ----
 
     def build(self, input_shape: Any) -> None:
@@ -92,6 +124,7 @@ class Model(Trainer):
     def __getstate__(self) -> dict[str, Any]:
         """All attributes, but what a GPU computes with. Symbols go by numbers: a chain of them would recurse."""
         state = {**vars(self), "_lowered": Lowered(), "gpu_steps": {}}
+        state.pop("_trace", None)
         if self.inputs is not None:
             symbols, numbered = self._numbered_symbols()
             state["symbols"] = [(s.shape, s.dtype, s.name) for s in symbols]
@@ -112,6 +145,7 @@ class Model(Trainer):
                 call = Call(layer, _with_symbols(symbols, x), _with_symbols(symbols, keywords), outputs)
                 for s in outputs:
                     s.call = call
+                places.remember(layer, call)
                 self.graph.append(call)
                 at += count
 
@@ -185,6 +219,15 @@ def _one_of(made: list[Any], number: Any) -> Any:
     return made[number]
 
 
+class Trace(NamedTuple):
+    """A chain of layers that was called on an Input: its ends, and the first call of each layer."""
+
+    chain: list[Layer]
+    input: Symbol
+    output: Symbol
+    calls: dict[Layer, Call]
+
+
 class Sequential(Model):
     """A chain of layers.
 
@@ -203,6 +246,7 @@ class Sequential(Model):
         super().__init__(name=name, **common)
         self.chain: list[Layer] = []
         self.fixed_shape = self.input_shape is not None  # given by an Input or the first layer, not taken from data
+        self._trace: Trace | None = None
         for layer in layers or []:
             self.add(layer)
 
@@ -228,11 +272,36 @@ class Sequential(Model):
             layer.check_input(shape_before)
         self.fixed_shape = self.fixed_shape or (not self.chain and shape is not None)
         self.chain.append(layer)
+        places.remember(layer, self)
         self.input_shape, self.built = shape, shape is not None
 
     def pop(self) -> None:
         """Remove the last layer."""
         self.chain.pop()
+
+    def ends(self) -> tuple[Any, Any]:
+        """Its own input and output, for another model that shares its layers."""
+        trace = self.traced()
+        return trace.input, trace.output
+
+    def traced(self) -> Trace:
+        """The chain called on symbols, once; ValueError where its shape is not known."""
+        if not self.built:
+            raise ValueError(f"{self.name} is not built yet: give its first layer an input_shape, or fit it")
+        if self._trace is None or self._trace.chain != self.chain:
+            y = x = Input(self.input_shape[1:], dtype="int32" if self.takes_ids else self.compute_dtype)
+            calls: dict[Layer, Call] = {}
+            for layer in self.chain:
+                y = layer(y)
+                calls.setdefault(layer, y.call)
+            self._trace = Trace(list(self.chain), x, y, calls)
+        return self._trace
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._trace = None
+        for layer in self.chain:
+            places.remember(layer, self)
 
     def build(self, input_shape: Any) -> None:
         """Build every layer for inputs of that shape (batch axis first)."""

@@ -9,6 +9,7 @@
     baselines.py  simple models beside each result
     folds.py      the same by cross-validation, or with a site left out at a time: --folds, --site; folds_report.py, its page
     elsewhere.py  a finished model on other data, and `tinydx evaluate`; inputs.py, what differs there
+    starting.py   the weights of a trained network to begin from: --from, --freeze
     ensemble.py   the mean of several models
     choose.py     the smallest network that cannot be told from the best; networks.py, those to choose from
     unlike.py     inputs unlike the training data, of which predict warns

@@ -57,6 +57,7 @@ class Sparse(NamedTuple):
 
 Features = np.ndarray | Sparse
 Path = Iterator[Callable[[Features], np.ndarray]]  # for each strength: features -> probabilities (N,K)
+Learner = Callable[[Features, np.ndarray, int], Path]  # features, class numbers, how many classes
 
 
 class Answer(NamedTuple):
@@ -96,9 +97,14 @@ def _majority(study: Study) -> Answer:
     return Answer(f"the majority class ({study.class_names[most]})", np.tile(share, (len(study.test.y), 1)), 0.0)
 
 
+def usual_learner() -> tuple[Learner, str]:
+    """The learner of logistic regressions, one for each of STRENGTHS, and whose it is: scikit-learn's where that is installed."""
+    return (_scikit_learn, "scikit-learn") if importlib.util.find_spec("sklearn") else (_descent, "tinydx")
+
+
 def logistic_regression(kind: Kind, study: Study, seed: int) -> list[Answer]:
     """Logistic regression on the kind's features; no answer for a kind without features."""
-    learner, library = (_scikit_learn, "scikit-learn") if importlib.util.find_spec("sklearn") else (_descent, "tinydx")
+    learner, library = usual_learner()
     name = f"logistic regression on {kind.features_name} ({library})"
     began = time.perf_counter()
     parts = study.train, study.val, study.test
@@ -168,7 +174,7 @@ def _scaled(train: np.ndarray, *others: np.ndarray) -> list[Features]:
 
 
 def fit(
-    learner: Callable[[Features, np.ndarray, int], Path],
+    learner: Learner,
     train: Features,
     labels: np.ndarray,
     val: tuple[Features, np.ndarray],

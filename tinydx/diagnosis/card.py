@@ -3,9 +3,10 @@
     Run (model, study, plan, metrics), history ─ facts ─> card.json ─ in_words ─> card.md
     guidelines.tsv, items of CLAIM 2024 and TRIPOD+AI ─ filled ─┘
 
-The card has parts: use, data, split, reading, model, chosen, training, results, subgroups, sites, errors, changed, elsewhere,
-unlike, evidence, limits, made_by; one that a run does not have is None. Each item of a guideline names the part that fills it,
-whole or in part, or none. Guidelines are for studies and their authors, so that no card satisfies one: it says what it fills.
+The card has parts: use, data, split, reading, model, chosen, training, results, subgroups, sites, errors, changed, start,
+elsewhere, unlike, evidence, limits, made_by; one that a run does not have is None. Each item of a guideline names the part that
+fills it, whole or in part, or none. Guidelines are for studies and their authors, so that no card satisfies one: it says what
+it fills.
 
 Source: Mitchell et al. 2019 (model cards); Tejani et al. 2024 (CLAIM); Collins et al. 2024 (TRIPOD+AI).
 """
@@ -52,7 +53,7 @@ def facts(run: Run, history: dict[str, Any], seconds: float) -> dict[str, Any]:
         "reading": {k: v for k, v in study.preprocessing.items() if k not in ("codec", "mean", "spread")},
         "model": _model(run),
         "chosen": _chosen(run, history),
-        "training": [*metrics["recipe"]["why"], f"Initial weights are drawn at random, seed {run.seed}."],
+        "training": [*metrics["recipe"]["why"], _initial(run)],
         "results": {k: metrics.get(k) for k in RESULTS}
         | {k + end: metrics.get(k + end) for k in ("roc_auc", *RATES) for end in ("", "_interval")}
         | {"reasons": metrics["reasons"]},
@@ -60,6 +61,7 @@ def facts(run: Run, history: dict[str, Any], seconds: float) -> dict[str, Any]:
         "sites": _sites(study.test, right),
         "errors": _errors(run),
         "changed": metrics.get("validation"),
+        "start": metrics.get("start"),
         "elsewhere": metrics.get("elsewhere") or None,
         "unlike": metrics.get("unlike"),
         "evidence": metrics.get("evidence"),
@@ -132,6 +134,12 @@ def _model(run: Run) -> dict[str, Any]:
     }
 
 
+def _initial(run: Run) -> str:
+    """Where the weights begin."""
+    drawn = "Initial weights of the last layer" if run.metrics.get("start") else "Initial weights"
+    return f"{drawn} are drawn at random, seed {run.seed}."
+
+
 def _chosen(run: Run, history: dict[str, Any]) -> list[dict[str, str]]:
     """What was chosen, and on which part of the data."""
     settings, plan, metrics = run.metrics["settings"], run.plan, run.metrics
@@ -185,6 +193,9 @@ def _limits(run: Run) -> list[str]:
     """What must be known before the figures are believed."""
     metrics, noun = run.metrics, run.study.noun
     said = [] if metrics["verdict"].startswith("Better than") else [metrics["verdict"]]
+    if (start := metrics.get("start")) is not None:
+        said += [start["warning"]] if start["warning"] else []
+        said.append(start["sentences"][-1])
     if run.study.synthetic:
         said.append("The data is synthetic: the figures say nothing about patients.")
     if not metrics.get("elsewhere"):

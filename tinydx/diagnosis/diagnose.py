@@ -32,7 +32,7 @@ import numpy as np
 import tinydx
 from tinydx import evaluation, names
 from tinydx.datasets.study import Study, check_trainable
-from tinydx.diagnosis import baselines, card, checks, deciding, elsewhere, ensemble, fitting, inputs, kinds
+from tinydx.diagnosis import baselines, card, checks, deciding, elsewhere, ensemble, fitting, inputs, kinds, starting
 from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_numbers, write_report
 from tinydx.diagnosis.result import MODEL, ResultFolder
@@ -57,6 +57,8 @@ def diagnose(
     snapshots: bool = False,
     choose: bool = False,
     patient: str | None = None,
+    start: str | None = None,
+    freeze: int | str | None = None,
     sensitivity: float | None = None,
     resume: bool = False,
     output: str | Path = "diagnosis",
@@ -71,23 +73,30 @@ def diagnose(
     seeds are averaged; snapshots, whether they are stations of one training, each a share of its epochs; choose, whether the
     kind's networks are compared on folds of the training part first; patient, of a table the name of a column, else a regular
     expression on a file's path below the data folder, whose only group is the patient (None: by the usual columns, or the
-    names that public sets give); sensitivity, the share of the positive class that the threshold must find on the validation
-    part (None: the threshold is 0.5); resume, whether to continue the run with these arguments that was interrupted, to the
-    same result (there is none: it begins); output, the folder for the results, which replaces an earlier one when it is
-    complete.
+    names that public sets give); start, a model's file with whose weights the network begins (None: random ones), and freeze, how
+    many of its first layers keep them, or "all" (None: none); sensitivity, the share of the positive class that the threshold
+    must find on the validation part (None: the threshold is 0.5); resume, whether to continue the run with these arguments that
+    was interrupted, to the same result (there is none: it begins); output, the folder for the results, which replaces an earlier
+    one when it is complete.
     Returns: the metrics of `evaluation.evaluate_diagnosis`; under "data" and "recipe" how they came about; under
     "settings" by which settings `--resume` knows them; under "baselines" and "verdict" how they compare; under "validation" what
-    changed examples do to them; under "elsewhere" a row of `elsewhere.test` for each path of `also`; under "ensemble" what
-    `ensemble.judge` says of more members than one; under "choice" the comparison of networks.
+    changed examples do to them; under "start" where the weights began, with `start`; under "elsewhere" a row of `elsewhere.test`
+    for each path of `also`; under "ensemble" what `ensemble.judge` says of more members than one; under "choice" the comparison
+    of networks.
     Raises: one-line errors for data that cannot be used and for an output that cannot be written, before anything is trained.
     """
     began = time.perf_counter()
     if snapshots and members < 2:
         raise ValueError("--snapshots needs --members 2 or more")
+    if start and choose:
+        raise ValueError("--choose compares networks, --from gives one: leave one of them out")
+    if freeze is not None and start is None:
+        raise ValueError("--freeze is for the network of --from FILE: give one, or leave --freeze out")
     with ResultFolder(output) as place:
         tinydx.set_seed(seed)
-        name = kind or kinds.guess(path)
-        subject = kinds.get(name)
+        origin = None if start is None else starting.open_start(start, freeze)
+        name = kind or (origin.kind if origin and path is None else kinds.guess(path))
+        subject = kinds.get(name) if origin is None else starting.begin_from(origin, name)
         options = Options(network, augment, epochs, steps, batch)
         size = size or subject.usual_size(path, options)
         study = subject.open_study(path, size=size, limit=limit, seed=seed, patient=patient)
@@ -97,6 +106,7 @@ def diagnose(
         print(study.describe(), flush=True)
         asked = {"kind": name, **options._asdict(), "limit": limit, "seed": seed, "members": members, "choose": choose}
         asked |= {"snapshots": snapshots, "patient": patient, "sensitivity": sensitivity}
+        asked |= {"from": origin and origin.digest, "freeze": origin and origin.freeze}
         settings = checks.settings(study, others, asked)
         if resume and place.is_finished(settings):
             print(f"{place.output} holds the result of this run: nothing is left to do.")
@@ -222,7 +232,7 @@ def _recipe(plan: Plan, choice: dict[str, Any] | None, ensemble: dict[str, Any] 
 def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     """The results on the test examples beside the baselines', and elsewhere; what speaks against the model comes first."""
     copies = metrics["copies"]
-    known = f", {copies['seen']} of them copies of training {study.noun}" if copies["seen"] else _unseen(study)
+    known = f", {copies['seen']} of them copies of training {study.noun}" if copies["seen"] else _unseen(study, metrics["start"])
     lines = [f"\nOn {metrics['count']} {'synthetic ' if study.synthetic else ''}test {study.noun}{known}:"]
     better = metrics["verdict"].startswith("Better")
     if not better:
@@ -237,7 +247,8 @@ def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     lines += all_words(metrics)
     for row in metrics["elsewhere"]:
         lines += ["", *elsewhere.words(row)]
-    lines[:0] = [f"\n! {copies['warning']}"] if copies["warning"] else []
+    found = [copies, metrics["start"] or {"warning": None}]
+    lines[:0] = [f"\n! {part['warning']}" for part in found if part["warning"]]
     lines[:0] = [f"\n! {row['path']}: {row['warnings'][0]}" for row in metrics["elsewhere"] if row["warnings"]]
     lines[:0] = [f"\n{note}" for note in study.notes if note.startswith("! ")]
     if not (metrics["elsewhere"] or study.synthetic):
@@ -245,8 +256,10 @@ def _closing_words(metrics: dict[str, Any], study: Study) -> str:
     return "\n".join(lines)
 
 
-def _unseen(study: Study) -> str:
-    """Whether any of the test examples is equal to a training example: a copy, or few columns that are alike by chance."""
+def _unseen(study: Study, start: dict[str, Any] | None) -> str:
+    """Whether test examples equal training examples; nothing where the network of --from has seen some, which is said."""
+    if start and start["warning"]:
+        return ""
     known = set(inputs.digests(study.train.x))
     seen = sum(digest in known for digest in inputs.digests(study.test.x))
     return f", {seen} of them equal to training {study.noun}" if seen else " that training never saw"

@@ -40,6 +40,8 @@ def remember(model: Any, kind: Kind, study: Study, metrics: dict[str, Any]) -> N
     Arguments: model, whose preprocessing is set; kind; study; metrics of `evaluate_diagnosis` on the study's test examples.
     """
     summary = inputs.summarize(kind, study.train, study.preprocessing)
+    if (start := getattr(kind, "start", None)) is not None:
+        summary["digests"] += start.digests  # what trained the network that it began from, has trained it, too
     own = {key: metrics.get(key) for key in ("count", "roc_auc", "accuracy")}
     alike = unlike.learn(kind, study.train, study.val, study.preprocessing)
     model.preprocessing = {**model.preprocessing, "training": {**summary, "test": own, "alike": alike}}

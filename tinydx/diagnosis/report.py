@@ -233,6 +233,7 @@ def _reservations(metrics: dict[str, Any]) -> list[str]:
     verdict = metrics.get("verdict") or ""
     said = [verdict] if verdict and not verdict.startswith("Better than") else []
     said += [copies["warning"]] if (copies := metrics.get("copies")) and copies["warning"] else []
+    said += [start["warning"]] if (start := metrics.get("start")) and start["warning"] else []
     warned = [row for row in metrics.get("elsewhere") or [] if row["warnings"]]
     said += [f"Elsewhere, {_place(row)}: {row['warnings'][0].rstrip(':.')}." for row in warned[:3]]
     return said + ([f"{len(warned) - 3} more places have warnings, see below."] if len(warned) > 3 else [])

@@ -22,7 +22,7 @@ import numpy as np
 
 from tinydx import initializers, regularizers
 from tinydx.device import to_host
-from tinydx.layers import declared
+from tinydx.layers import declared, places
 from tinydx.layers.registry import register
 from tinydx.settings import Checked, sizes, unknown_argument, whole
 from tinydx.suggestions import did_you_mean
@@ -135,6 +135,8 @@ class Layer(metaclass=Checked):
     config: dict[str, Any]  # the arguments it was made with
     integer_input: ClassVar[bool] = False  # takes integer ids instead of numbers
     supports_masking: bool | None = None  # what becomes of the input's mask: see `compute_mask`
+    input = places.End(0, "What it takes in its first place, a Symbol or a list; ValueError where it stands in no model.")
+    output = places.End(1, "What it gives in its first place, a Symbol or a list; ValueError where it stands in no model.")
     _takes_training: ClassVar[bool] = True
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -178,7 +180,9 @@ class Layer(metaclass=Checked):
         self.built = False
         self._own: list[tuple[Tensor, bool]] = []  # weights, and whether training may change them
         self._penalties: list[tuple[Tensor, Callable[[Tensor], Tensor]]] = []  # weights that have a regularizer, and it
-        self.trainable = trainable
+        self._trainable = True  # leaves frozen layers of a graph as they are
+        if not trainable:
+            self.trainable = False
 
     # ---- what a subclass defines ----
 
@@ -270,6 +274,7 @@ class Layer(metaclass=Checked):
         call, out = Call(self, x, keywords), self.symbolic_shape(shape, keywords)
         dtype = self.dtype if first.dtype.kind != "f" else first.dtype
         call.outputs = [Symbol(s, dtype, call, self.name) for s in (out if isinstance(out, list) else [out])]
+        places.remember(self, call)
         return call.outputs if isinstance(out, list) else call.outputs[0]
 
     def _as_input(self, x: Any) -> Any:
@@ -304,6 +309,11 @@ class Layer(metaclass=Checked):
         if self.dtype is None and input_dtype is not None and np.dtype(input_dtype).kind == "f":
             self.dtype = np.dtype(input_dtype)
         self.build(input_shape)
+
+    def ends(self) -> tuple[Any, Any]:
+        """Its input and output in the first model in which it stands (`tinydx.layers.places`)."""
+        call = places.first_call(self)
+        return call.x, call.outputs if len(call.outputs) > 1 else call.outputs[0]
 
     def run_on_zeros(self, input_shape: Any) -> Any:
         """The output for zeros of that shape; the call builds all layers inside."""
@@ -365,8 +375,14 @@ class Layer(metaclass=Checked):
 
     @property
     def trainable_weights(self) -> list[Tensor]:
-        """The weights that training changes."""
-        return [w for w in self.weights if w.requires_grad]
+        """The weights that training changes; none where it is frozen itself, as in Keras, whatever its inner layers say."""
+        return [w for w in self.weights if w.requires_grad] if self.trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Tensor]:
+        """The weights that training leaves to others: frozen ones, and statistics such as moving averages."""
+        trained = {id(w) for w in self.trainable_weights}
+        return [w for w in self.weights if id(w) not in trained]
 
     @property
     def losses(self) -> list[Tensor]:

@@ -65,6 +65,8 @@ class Step:
 
     def forward_and_backward(self, x: Any, y: Any, weight: Any) -> dict[str, Any]:
         """Compute gradients and statistics, and the numbers to be read. The weights keep their values."""
+        if not self.trained:
+            raise ValueError(f"{self.model.name} has no weights that training may change: set trainable = True, then compile")
         for w in self.trained:
             w.grad = None
         before = [(w, w.data) for w in self.untrained]
