@@ -21,13 +21,14 @@ from tinydx.gradcheck.edits import Blame, Edit, ordered, places_of
 from tinydx.gradcheck.evidence import Evidence
 from tinydx.gradcheck.limits import silent
 from tinydx.gradcheck.moves import MOVES
+from tinydx.gradcheck.needed import needed
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.rules import as_list
 from tinydx.gradcheck.scene import Scene
 from tinydx.gradcheck.seen import watched
 from tinydx.gradcheck.sizes import Resized, outside
 from tinydx.gradcheck.source import Remade, definition, helpers
-from tinydx.gradcheck.terms import SMALL, TERMS
+from tinydx.gradcheck.terms import SMALL
 from tinydx.gradcheck.truth import generator
 
 WRITTEN = 2  # the last rank of changes that are near to what is written
@@ -140,7 +141,11 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
         )
         extra = {n: v for n, v in scene.offered.items() if n not in function.__globals__}
         remade = Remade(function, node, extra)
-        for edit in _likely(scene, None if called else blame):
+
+        def given(changed: Callable, inside: Callable = inside) -> list[Any]:
+            return tried.run(inside(changed))
+
+        for edit in _likely(scene, None if called else blame, lambda near: needed(near, remade, given, tried.evidence)):
             try:
                 for place in edit.places:
                     place.put(edit.made(place))
@@ -160,13 +165,13 @@ def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
             yield from ((n, m) for n, m in zip(a.shape, b.shape, strict=True) if n != m)
 
 
-def _likely(scene: Scene, blame: Blame | None) -> Iterator[Edit]:
+def _likely(scene: Scene, blame: Blame | None, other: Callable[[Scene], list[Edit]]) -> Iterator[Edit]:
     """Changes that are near to what is written, then terms that are written nowhere, which are many, then other changes."""
     near = scene.near(lambda home: blame is None or blame.of(home) is not None)
     ranked = ordered([kind(near) for kind in (*CHANGES, *SMALL, *MOVES)], blame)
     yield from (edit for rank, edit in ranked if rank <= WRITTEN)
     near = scene.near(lambda home: blame is None or blame.of(home) == 0)
-    yield from (edit for _, edit in ordered([kind(near) for kind in TERMS], blame))
+    yield from other(near)
     yield from (edit for rank, edit in ranked if rank > WRITTEN)
 
 

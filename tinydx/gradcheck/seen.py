@@ -6,6 +6,7 @@ The tree gets a call around each expression, runs once, and is put back. Later c
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ class Seen:
     """
 
     at: dict[int, Any] = field(default_factory=dict)
+    count: Counter[int] = field(default_factory=Counter)  # how often each expression was computed
     names: dict[str, Any] = field(default_factory=dict)
     doubled: Seen | None = None
 
@@ -76,6 +78,7 @@ def _run(function: Any, node: Definition, places: Sequence[Place], run: Callable
 
     def first(i: int, value: Any) -> Any:
         seen.at.setdefault(i, value)
+        seen.count[i] += 1
         return value
 
     try:
