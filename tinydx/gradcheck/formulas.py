@@ -1,20 +1,24 @@
 """Formulas of what a backward can see, all at once: a table of expressions with their values, for one shape.
 
-The search looks a needed value up in it, instead of running the backward again for each expression. The atoms are names, what
-activations, powers and sums make of them, and differences; the others are products of two, with a sum, and matrix products.
+The search looks a needed value up in it, instead of running the backward again for each expression. The atoms are names and parts
+of forward and backward, what activations, powers and sums make of them, and differences; the others are products of two, with a
+sum, and matrix products.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-MOST = 220  # atoms that are multiplied with one another
-SIMPLE = 1  # the last rank of atoms that are multiplied with one another
+from tinydx.gradcheck.scene import broadcasts
+
+MOST = 250  # atoms that are multiplied with one another
+TOGETHER = 3  # the largest rank of two of them together
+CONDITIONS = 6  # under which a formula may hold
+UNKNOWN = -9  # a degree
 UNARY = (  # how it is written, how likely, its value
     ("1 - {0}", 1, lambda a: 1 - a),
     ("{0} ** 2", 1, lambda a: a**2),
@@ -22,9 +26,9 @@ UNARY = (  # how it is written, how likely, its value
     ("{0} * (1 - {0})", 1, lambda a: a * (1 - a)),
     ("1 - {0} ** 2", 1, lambda a: 1 - a**2),
     ("({0} > 0)", 1, lambda a: (a > 0) * 1.0),
-    ("{0} ** 3", 2, lambda a: a**3),
     ("1 / {0} ** 2", 2, lambda a: a**-2.0),
     ("1 / {0} ** 3", 2, lambda a: a**-3.0),
+    ("{0} ** 3", 2, lambda a: a**3),
     ("np.exp({0})", 2, np.exp),
     ("np.exp(-{0})", 2, lambda a: np.exp(-a)),
     ("np.log({0})", 2, np.log),
@@ -35,133 +39,186 @@ UNARY = (  # how it is written, how likely, its value
     ("np.sign({0})", 2, np.sign),
     ("1 / (1 + np.exp(-{0}))", 2, lambda a: 1 / (1 + np.exp(-a))),
 )
+INVERSE = (("1 / {0}", 1, 1), ("1 / {0} ** 2", 2, 2), ("1 / {0} ** 3", 2, 3))  # how it is written, rank, power
 
 
 class Formula(NamedTuple):
-    """An expression: its source, its value, its rank (how unlikely it is), its degree in dy (None: unknown), its names."""
+    """An expression: its source, its value, its rank (how unlikely it is), its degree in dy, what it reads, what it is called."""
 
     source: str
     value: Any
     rank: int
-    degree: int | None
-    names: tuple[str, ...]
+    degree: int
+    names: frozenset[str]
+    told: str = ""
+
+    @property
+    def text(self) -> str:
+        """What it is called in a report."""
+        return self.told or self.source
 
 
-@dataclass
 class Table:
-    """Formulas that broadcast to one shape: their values in rows (formulas, numbers), and all else by the row's number."""
+    """Formulas that broadcast to one shape.
 
-    formulas: list[Formula]
-    values: np.ndarray
+    Arguments: parts, formulas; products, pairs of numbers of parts (P, 2), of which the second is -1 for a part alone; values
+    (P, numbers).
+    """
+
+    def __init__(self, parts: Sequence[Formula], products: np.ndarray, values: np.ndarray):
+        good = np.isfinite(values).all(axis=1) & values.any(axis=1)
+        self.parts, self.products, self.values = parts, products[good], values[good]
+        degrees = np.array([*(f.degree for f in parts), 0])[self.products].sum(axis=1)
+        self.degrees = np.where(degrees < 0, UNKNOWN, degrees)
+        self.conditions = [f for f in parts if np.isin(f.value, (0, 1)).all() and 0 < f.value.mean() < 1][:CONDITIONS]
+
+    def formula(self, row: int) -> Formula:
+        """The formula of one row, without its value."""
+        a, b = (self.parts[i] for i in self.products[row])
+        return a if self.products[row, 1] < 0 else product(a, b)
 
 
-def table(given: Sequence[Formula], shape: tuple[int, ...]) -> Table:
-    """All formulas of these names that broadcast to the shape.
+def table(given: Sequence[Formula], parts: Sequence[Formula], shape: tuple[int, ...]) -> Table:
+    """All formulas that broadcast to the shape.
 
-    Arguments: given, the names as formulas; shape.
+    Arguments: given, names; parts, other expressions whose products, sums and powers may occur; shape.
     """
     with np.errstate(all="ignore"):
         base = [f for f in given if f.value.ndim]
-        atoms = list(_atoms(given))
-        fitting = _fitting([*atoms, *_sums(base), *_columns(given, shape)], shape)
-        full = [f for f in fitting if f.rank <= SIMPLE][:MOST]
-        found = [*fitting, *_fitting(_matrix_products(base, shape), shape)]
-        rows = np.array([np.broadcast_to(f.value, shape).ravel() for f in found]).reshape(len(found), -1)
-        some = np.array([np.broadcast_to(f.value, shape).ravel() for f in full]).reshape(len(full), -1)
-        first, second = np.triu_indices(len(full))
-        pairs = [_product(full[i], full[j]) for i, j in zip(first, second, strict=True)]
-        values = np.concatenate([rows, some[first] * some[second]])
-    good = np.isfinite(values).all(axis=1) & values.any(axis=1)
-    return Table([f for f, ok in zip([*found, *pairs], good, strict=True) if ok], values[good])
+        atoms = [*_atoms([*given, *parts]), *_differences(given)]
+        full = _fitting([*atoms, *_columns(given, shape)], shape)
+        whole = _fitting([*full, *_sums(base, shape), *_matrix_products(base, shape)], shape)
+        values = np.array([np.broadcast_to(f.value, shape).ravel() for f in whole]).reshape(len(whole), int(np.prod(shape)))
+        ranks = np.array([f.rank for f in whole])
+        some = np.flatnonzero(ranks <= TOGETHER)[:MOST]
+        first, second = np.triu_indices(len(some))
+        pairs = np.stack([some[first], some[second]], axis=1).reshape(-1, 2)
+        pairs = pairs[ranks[pairs].sum(axis=1) <= TOGETHER]
+        alone = np.stack([np.arange(len(whole)), np.full(len(whole), -1)], axis=1)
+        return Table(whole, np.concatenate([alone, pairs]), np.concatenate([values, values[pairs[:, 0]] * values[pairs[:, 1]]]))
 
 
-def degree(*parts: Formula) -> int | None:
+def product(*parts: Formula) -> Formula:
+    """A product, without its value."""
+    names, rank = frozenset().union(*(f.names for f in parts)), sum(f.rank for f in parts) + len(parts) - 1
+    return Formula(
+        " * ".join(map(operand, parts)), None, rank, degree(*parts), names, " * ".join(_bracketed(f.text) for f in parts)
+    )
+
+
+def operand(f: Formula) -> str:
+    """The source as an operand."""
+    return _bracketed(f.source)
+
+
+def _bracketed(source: str) -> str:
+    return source if source.replace("[", "").replace("]", "").isidentifier() else f"({source})"
+
+
+def degree(*parts: Formula) -> int:
     """The degree in dy of a product."""
-    known = [f.degree for f in parts]
-    return None if None in known else sum(known)  # type: ignore[arg-type]
+    total = sum(f.degree for f in parts)
+    return UNKNOWN if total < 0 else total
 
 
 def _fitting(formulas: Iterable[Formula], shape: tuple[int, ...]) -> list[Formula]:
     """Those that broadcast to the shape, each value once, the likeliest first."""
     found: dict[bytes, Formula] = {}
     for f in sorted(formulas, key=lambda f: f.rank):
-        padded = (1,) * (len(shape) - f.value.ndim) + f.value.shape
-        if f.value.ndim <= len(shape) and all(a in (1, b) for a, b in zip(padded, shape, strict=True)):
+        if broadcasts(f.value.shape, shape):
             found.setdefault(np.round(np.broadcast_to(f.value, shape), 12).tobytes(), f)
     return list(found.values())
 
 
-def _made(source: str, value: Any, rank: int, of_degree: int | None, *parts: Formula) -> Formula:
-    return Formula(source, np.asarray(value, float), rank, of_degree, tuple(n for f in parts for n in f.names))
-
-
-def _product(a: Formula, b: Formula) -> Formula:
-    """A product, without its value, which the table has."""
-    return Formula(f"{_in(a)} * {_in(b)}", None, a.rank + b.rank + 1, degree(a, b), a.names + b.names)
-
-
-def _in(f: Formula) -> str:
-    """The source as an operand."""
-    return f.source if f.source.isidentifier() or f.source.endswith("]") else f"({f.source})"
+def _made(how: str, value: Any, rank: int, *parts: Formula, powers: int = 1) -> Formula:
+    """A formula of others: `how` has a {} for each of them."""
+    names = frozenset().union(*(f.names for f in parts))
+    of_degree = degree(*parts) if powers == 1 else 0 if degree(*parts) == 0 else UNKNOWN
+    source, told = (how.format(*(_bracketed(t) for t in texts)) for texts in zip(*((f.source, f.text) for f in parts), strict=True))
+    return Formula(source, np.asarray(value, float), rank + sum(f.rank for f in parts), of_degree, names, told)
 
 
 def _atoms(given: Sequence[Formula]) -> Iterator[Formula]:
     for f in given:
         yield f
         for how, rank, function in UNARY:
-            of_degree = 0 if f.degree == 0 else None
-            yield _made(how.format(f.source), function(f.value), f.rank + rank, of_degree, f)
+            yield _made(how, function(f.value), rank, f, powers=2)
         if f.value.ndim > 1:
-            yield _made(f"{f.source}.swapaxes(-1, -2)", f.value.swapaxes(-1, -2), f.rank + 1, f.degree, f)
+            yield _made("{0}.swapaxes(-1, -2)", f.value.swapaxes(-1, -2), 1, f)
         for axis, how in itertools.product(range(f.value.ndim), ("sum", "mean", "max")):
             made = getattr(f.value, how)(axis=axis, keepdims=True)
-            of_degree = f.degree if how != "max" else None
-            yield _made(f"{f.source}.{how}(axis={axis}, keepdims=True)", made, f.rank + 1, of_degree, f)
+            reduced = _made(f"{{0}}.{how}(axis={axis}, keepdims=True)", made, 1, f, powers=1 + (how == "max"))
+            yield reduced
+            if f.degree == 0:
+                yield _made("1 / {0}", 1 / made, 1, reduced, powers=2)
+                if how == "sum":
+                    yield _made(f"{{0}} / {{0}}.sum(axis={axis}, keepdims=True)", f.value / made, 1, f)
+
+
+def _differences(given: Sequence[Formula]) -> Iterator[Formula]:
     for a, b in itertools.permutations(given, 2):
         if a.value.shape == b.value.shape and a.degree == b.degree:
-            yield _made(f"{a.source} - {b.source}", a.value - b.value, a.rank + b.rank + 1, a.degree, a, b)
+            yield _made("{} - {}", a.value - b.value, 1, a, b)._replace(degree=a.degree)
             if a.source < b.source:
-                yield _made(f"{a.source} + {b.source}", a.value + b.value, a.rank + b.rank + 1, a.degree, a, b)
+                yield _made("{} + {}", a.value + b.value, 1, a, b)._replace(degree=a.degree)
 
 
 def _columns(given: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formula]:
-    """Vectors that may multiply the rows of a matrix."""
-    for f in given:
-        if len(shape) == 2 and f.value.ndim == 1 and f.value.shape == shape[:1]:
-            yield _made(f"{f.source}[:, None]", f.value[:, None], f.rank + 1, f.degree, f)
+    """Vectors that may multiply the rows of a matrix: one, or one with a power of another."""
+    vectors = [f for f in given if len(shape) == 2 and f.value.shape == shape[:1]]
+    for f in vectors:
+        yield _made("{}[:, None]", f.value[:, None], 1, f)
+        for how, rank, power in INVERSE:
+            yield _made(f"({how})[:, None]", f.value[:, None] ** -float(power), rank, f, powers=2)
+    for a, b in itertools.product(vectors, repeat=2):
+        yield _made("({} * {})[:, None]", (a.value * b.value)[:, None], 2, a, b)
+        for _, rank, power in INVERSE[:2] if b.degree == 0 and a is not b else ():
+            how = "({} / {})[:, None]" if power == 1 else f"({{}} / {{}} ** {power})[:, None]"
+            yield _made(how, (a.value / b.value**power)[:, None], rank, a, b)
 
 
-def _sums(base: Sequence[Formula]) -> Iterator[Formula]:
-    """Products of two arrays summed along an axis, alone and times one of both: the second term of a normalisation."""
+def _sums(base: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formula]:
+    """Products of two arrays summed along an axis, times one of both, over a power: the second term of a normalisation."""
+    lengths = [f for f in base if f.degree == 0 and len(f.value.shape) == len(shape) and 1 in f.value.shape]
     for a, b in itertools.combinations_with_replacement(base, 2):
-        if a.value.shape == b.value.shape and (d := degree(a, b)) in (0, 1, None):
-            for axis, how in itertools.product([*range(a.value.ndim), None], ("sum", "mean")):
-                total = getattr(a.value * b.value, how)(axis=axis, keepdims=True)
-                at = "" if axis is None else f"axis={axis}, keepdims=True"
-                source, rank = f"({a.source} * {b.source}).{how}({at})", a.rank + b.rank + 2
-                yield _made(source, total, rank, d, a, b)
-                for f in dict.fromkeys((a.source, b.source)):
-                    again = a if f == a.source else b
-                    yield _made(f"{f} * {source}", again.value * total, rank + 1, degree(again, a, b), a, b)
+        if a.value.shape != b.value.shape or degree(a, b) > 1:
+            continue
+        for axis, how in itertools.product([*range(a.value.ndim), None], ("sum", "mean")):
+            total = getattr(a.value * b.value, how)(axis=axis, keepdims=True)
+            at = "keepdims=True" if axis is None else f"axis={axis}, keepdims=True"
+            yield _made(f"({{}} * {{}}).{how}({at})", total, 2, a, b)
+            for f in [a, b] if a is not b else [a]:
+                again = _made(f"{{0}} * ({{1}} * {{2}}).{how}({at})", f.value * total, 3, f, a, b)
+                yield again
+                for n, (how_much, rank, power) in itertools.product(lengths, INVERSE):
+                    if broadcasts(n.value.shape, f.value.shape):
+                        written = "{} / {}" if power == 1 else f"{{}} / {{}} ** {power}"
+                        yield _made(written, again.value / n.value**power, rank, again, n)
 
 
 def _matrix_products(base: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formula]:
-    """Products of two matrices, either transposed, and outer products, if they have this shape."""
-    for a, b in itertools.product(base, repeat=2):
-        rank, d = a.rank + b.rank + 1, degree(a, b)
-        if d == 2 or max(a.value.ndim, b.value.ndim) > len(shape) + 1:
+    """Products of two matrices, either transposed, and outer products, if they have this shape; the left may be a product."""
+    left = [*base, *(f for f in _scaled(base) if len(shape) > 1)]
+    for a, b in itertools.product(left, base):
+        if degree(a, b) > 1 or max(a.value.ndim, b.value.ndim) > len(shape) + 1:
             continue
-        for (s, u), (t, w) in itertools.product(_turned(a), _turned(b)):
+        for (s, u), (t, w) in itertools.product(_turned(a.value), _turned(b.value)):
             if u.ndim and w.ndim and u.shape[-1] == w.shape[-2 if w.ndim > 1 else 0] and u.shape[:-2] == w.shape[:-2]:
                 if (u.shape[:-1] + w.shape[-1:] if w.ndim > 1 else u.shape[:-1]) == shape:
-                    yield _made(f"{s} @ {t}", u @ w, rank, d, a, b)
+                    yield _made(f"{{}}{s} @ {{}}{t}", u @ w, 1, a, b)
         if a.value.ndim == b.value.ndim == 1 and a.value.shape + b.value.shape == shape:
-            yield _made(f"{a.source}[:, None] * {b.source}", np.outer(a.value, b.value), rank, d, a, b)
+            yield _made("{}[:, None] * {}", np.outer(a.value, b.value), 1, a, b)
 
 
-def _turned(f: Formula) -> list[tuple[str, np.ndarray]]:
+def _scaled(base: Sequence[Formula]) -> Iterator[Formula]:
+    """Matrices times another, or with a factor for each row."""
+    for a, b in itertools.permutations(base, 2):
+        if a.value.ndim == 2 and b.value.shape == a.value.shape[:1]:
+            yield _made("({} * {}[:, None])", a.value * b.value[:, None], 1, a, b)
+        elif a.value.ndim > 1 and a.value.shape == b.value.shape and a.source < b.source:
+            yield _made("({} * {})", a.value * b.value, 1, a, b)
+
+
+def _turned(a: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """A matrix or stack as it stands and transposed."""
-    turned = [(f.source, f.value)]
-    if f.value.ndim > 1:
-        turned.append((f"{f.source}.T" if f.value.ndim == 2 else f"{f.source}.swapaxes(-1, -2)", f.value.swapaxes(-1, -2)))
-    return turned
+    return [("", a), (".T" if a.ndim == 2 else ".swapaxes(-1, -2)", a.swapaxes(-1, -2))] if a.ndim > 1 else [("", a)]

@@ -15,9 +15,9 @@ import numpy as np
 
 from tinydx.gradcheck.edits import Edit, Place, parsed, text
 from tinydx.gradcheck.evidence import Evidence
-from tinydx.gradcheck.formulas import Formula, Table, table
+from tinydx.gradcheck.formulas import UNKNOWN, Formula, Table, operand, table
+from tinydx.gradcheck.parts import expressions, names
 from tinydx.gradcheck.scene import Scene
-from tinydx.gradcheck.seen import is_float, is_whole
 from tinydx.gradcheck.truth import generator
 
 LARGEST = 48  # numbers of a place
@@ -43,59 +43,77 @@ def needed(scene: Scene, remade: Any, run: Run, evidence: Sequence[Evidence]) ->
     Arguments: scene, with the places to try; remade, makes the function from its tree; run; evidence of the wrong gradients.
     """
     wrong = [e for e in evidence if e.complete and np.shape(e.got) == e.true.shape]
+    parts = expressions(scene, remade.function, evidence[0].subject.forward)
     tables: dict[tuple[int, ...], Table] = {}
     found: list[tuple[int, int, Edit]] = []
-    for p in _distinct(scene) if wrong else ():
-        effect = _effect(p, scene, remade, run, wrong)
+    for site in _sites(scene) if wrong else ():
+        effect = _effect(site, scene, remade, run, wrong)
         if effect is not None:
             shape = np.shape(effect.value)
             if shape not in tables:
-                tables[shape] = table(_names(scene), shape)
-            edits = _fitting(p, scene, effect, tables[shape])
+                tables[shape] = table(names(scene, shape), parts, shape)
+            edits = _fitting(site, scene, effect, tables[shape])
             found += [(rank, i, edit) for i, (rank, edit) in enumerate(edits)]
     return [edit for _, _, edit in sorted(found, key=lambda f: f[:2])]
 
 
-def _distinct(scene: Scene) -> list[Place]:
-    """Places with few numbers that are computed once in a run."""
-    return [
-        p
-        for p in scene.places
-        if isinstance(p.node, ast.expr)
-        and scene.seen.shape(p.node) is not None
-        and scene.seen.count.get(id(p.node)) == 1
-        and 0 < np.size(scene.seen.at[id(p.node)]) <= LARGEST
-        and not isinstance(getattr(p.node, "ctx", None), ast.Store)
-    ]
+def _sites(scene: Scene) -> list[list[Place]]:
+    """Places with few numbers that are computed once in a run; and all uses of a name after it got its last value."""
+    single = [p for p in scene.places if _is_one(p, scene)]
+    stored: dict[str, int] = {}
+    for p in scene.places:
+        for n in ast.walk(p.node) if isinstance(p.node, ast.Assign | ast.AugAssign | ast.Expr) else ():
+            if isinstance(n, ast.Name):
+                is_target = isinstance(p.node, ast.Expr) or not _inside(n, p.node.value)
+                stored[n.id] = max(stored.get(n.id, 0), n.lineno if is_target else 0)
+    uses: dict[str, list[Place]] = {}
+    for p in scene.loads():
+        if p.node.lineno > stored.get(p.node.id, 0):
+            uses.setdefault(p.node.id, []).append(p)
+    return [[p] for p in single] + [u for u in uses.values() if len(u) > 1 and all(_is_one(p, scene) for p in u)]
 
 
-def _names(scene: Scene) -> list[Formula]:
-    """The scene's names as formulas; labels as rows of zeros with a one."""
-    found = []
-    for name, value, extra in scene.names():
-        if is_float(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "b"):
-            found.append(Formula(name, np.asarray(value, float), extra // 2, scene.seen.degree_of(name), (name,)))
-    return found
+def _inside(node: ast.AST, tree: ast.AST) -> bool:
+    return any(n is node for n in ast.walk(tree))
 
 
-def _effect(p: Place, scene: Scene, remade: Any, run: Run, wrong: list[Evidence]) -> Effect | None:
-    """How the wrong gradients follow this place; None if it cannot mend one, moves right ones, or does so in another way."""
+def _is_one(p: Place, scene: Scene) -> bool:
+    """Whether an expression has few numbers and is computed once in a run."""
+    if not isinstance(p.node, ast.expr) or isinstance(getattr(p.node, "ctx", None), ast.Store):
+        return False
+    is_array = scene.seen.shape(p.node) is not None or id(p.node) in scene.seen.into
+    return is_array and scene.seen.count[id(p.node)] == 1 and 0 < _value(p, scene).size <= LARGEST
+
+
+def _value(p: Place, scene: Scene) -> np.ndarray:
+    """What stands there; of what fills a part of an array, as many numbers as that part has."""
     value = np.asarray(scene.seen.at[id(p.node)], float)
-    given, e = [value], wrong[0]
-    p.put(parsed(f"{GIVEN}()"))
+    return np.broadcast_to(value, scene.seen.into.get(id(p.node), value.shape))
+
+
+def _effect(site: list[Place], scene: Scene, remade: Any, run: Run, wrong: list[Evidence]) -> Effect | None:
+    """How the wrong gradients follow these places; None if they cannot mend one, move right ones, or do so in another way."""
+    value = _value(site[0], scene)
+    given, right = [value], wrong[0].right
+    for p in site:
+        p.put(parsed(f"{GIVEN}()"))
     try:
         remade.space[GIVEN] = lambda: given[0].copy() if value.ndim else float(given[0])
         backward = remade()
     finally:
-        p.put(p.node)
+        for p in site:
+            p.put(p.node)
 
     def at(other: np.ndarray) -> list[np.ndarray]:
         given[0] = other
         return [np.asarray(g, float) for g in run(backward)]
 
     noise = generator(60).normal(size=value.shape)
-    before, moved = at(value), at(value + noise)
-    if any(not np.array_equal(before[k], moved[k]) for k in e.right if k < len(before)):
+    try:
+        before, moved = at(value), at(value + noise)
+    except Exception:  # it takes no other numbers
+        return None
+    if any(not np.array_equal(before[k], moved[k]) for k in right if k < len(before)):
         return None
     wrong = [w for w in wrong if _reaches(w, before[_of(w.k, before)], moved[_of(w.k, before)])]
     if not wrong:
@@ -121,44 +139,92 @@ def _reaches(e: Evidence, before: np.ndarray, after: np.ndarray) -> bool:
     return before.shape == after.shape == e.true.shape and bool(((before != after) | e.equal()).all())
 
 
-def _fitting(p: Place, scene: Scene, effect: Effect, formulas: Table) -> list[tuple[int, Edit]]:
+def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -> list[tuple[int, Edit]]:
     """The formulas that give what is needed here, with their ranks."""
-    value, of_place = effect.value.ravel(), scene.seen.degree(p.node)
-    whole = effect.missing + effect.slope @ value
+    value, of_place = effect.value.ravel(), scene.seen.degree(site[0].node)
     sizes = {1 / n: "{} / " + ways[0] for n, ways in scene.sizes()} | {float(n): "{} * " + ways[0] for n, ways in scene.sizes()}
     numbers = sizes | NUMBERS
-    forms = (("factor", formulas.values * value, whole), ("term", formulas.values, effect.missing), ("", formulas.values, whole))
     found = []
-    for form, rows, target in forms:
-        for i, number in _along(rows @ effect.slope.T, target, list(numbers)):
-            f = formulas.formulas[i]
-            right_degree = None in (of_place, f.degree) or f.degree == (0 if form == "factor" else of_place)
-            if right_degree and all(scene.known(n, p.node) for n in f.names):
-                source = numbers[number].format(f.source if f.source.isidentifier() else f"({f.source})")
-                found.append((f.rank + (number != 1) + (not form), _edit(p, form, source)))
+    for form, slope, target, extra in _forms(effect, value, formulas):
+        allowed = {UNKNOWN, 0 if form.name == "factor" else of_place}
+        if of_place is None:
+            allowed = {UNKNOWN, 0, 1}
+        for i, number in _along(formulas.values, slope, target, list(numbers)):
+            f = formulas.formula(i)
+            read = f.names | (form.where.names if form.where else frozenset())
+            if formulas.degrees[i] in allowed and all(scene.known(n, site[0].node) for n in read):
+                found.append((f.rank + (number != 1) + extra, _edit(site, form, f, numbers[number])))
     return sorted(found, key=lambda f: f[0])[:MOST]
 
 
-def _along(rows: np.ndarray, target: np.ndarray, numbers: Sequence[float]) -> Iterator[tuple[int, float]]:
-    """The rows that are the target times one of these numbers: (row, number by which the row is to be multiplied)."""
-    size = np.max(np.abs(target), initial=0)
-    squares = (rows**2).sum(axis=1)
-    with np.errstate(all="ignore"):
-        factor = rows @ target / squares
-        gap = np.abs(rows * factor[:, None] - target).max(axis=1)
-    for i in np.flatnonzero((squares > 0) & (gap <= 1e-6 * size)):
+class Form(NamedTuple):
+    """How a formula is put in: as a factor, as a term, or in place of what stands there; where a condition holds, or everywhere."""
+
+    name: str
+    where: Formula | None = None
+
+
+def _forms(effect: Effect, value: np.ndarray, formulas: Table) -> Iterator[tuple[Form, np.ndarray, np.ndarray, int]]:
+    """Each form with the slope along which it works, what has to be reached, and how unlikely it is."""
+    whole = effect.missing + effect.slope @ value
+    yield Form("factor"), effect.slope * value, whole, 0
+    yield Form("term"), effect.slope, effect.missing, 0
+    yield Form(""), effect.slope, whole, 1
+    for f in formulas.conditions:
+        there = np.broadcast_to(f.value, effect.value.shape).ravel() > 0
+        if there.any() and not there.all():
+            rest = whole - effect.slope @ (value * ~there)
+            yield Form("factor", f), effect.slope * (value * there), rest, 2
+            yield Form("", f), effect.slope * there, rest, 2
+
+
+def _along(rows: np.ndarray, slope: np.ndarray, target: np.ndarray, numbers: Sequence[float]) -> Iterator[tuple[int, float]]:
+    """The rows with which the target is reached, times one of these numbers: (row, number).
+
+    Most rows are sorted out by three sums of what they reach.
+    """
+    few = generator(61).normal(size=(3, len(target)))
+    likely = np.flatnonzero(_parallel(rows @ (few @ slope).T, few @ target)[0])
+    fits, factor = _parallel(rows[likely] @ slope.T, target)
+    for i, c in zip(likely[fits], factor[fits], strict=True):
         for number in numbers:
-            if abs(factor[i] / number - 1) < 1e-6:
+            if abs(c / number - 1) < 1e-6:
                 yield int(i), number
                 break
 
 
-def _edit(p: Place, form: str, source: str) -> Edit:
+def _parallel(rows: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows are the target times a number, and these numbers."""
+    with np.errstate(all="ignore"):
+        factor = rows @ target / (rows**2).sum(axis=1)
+        gap = np.abs(rows * factor[:, None] - target).max(axis=1, initial=0)
+    return (gap <= 1e-6 * np.max(np.abs(target), initial=1e-300)) & np.isfinite(factor), factor
+
+
+def _edit(site: list[Place], form: Form, f: Formula, number: str) -> Edit:
     """The change, with its name."""
-    new, old = parsed(source.replace("np.", "__import__('numpy').")), p.node
-    if form == "factor":
-        told = f"multiply `{text(old)}` by `{source}`"
-        return Edit(f"factor {source} forgotten", [p], ast.BinOp(old, ast.Mult(), new), told=told)
-    if form == "term":
-        return Edit(f"term {source} forgotten", [p], ast.BinOp(old, ast.Add(), new), told=f"add `{source}` to `{text(old)}`")
-    return Edit(f"{text(old)} instead of {source}", [p], new, told=f"`{text(old)}` should be `{source}`")
+    code, old = number.format(operand(f)), text(site[0].node)
+    source = number.format(f.text if number == "{}" else f"({f.text})")
+    where = f" where {form.where.text}" if form.where else ""
+    name, told = {
+        "factor": (f"factor {source}{where} forgotten", f"multiply `{old}` by `{source}`{where}"),
+        "term": (f"term {source} forgotten", f"add `{source}` to `{old}`"),
+        "": (f"{old} instead of {source}{where}", f"`{old}` should be `{source}`{where}"),
+    }[form.name]
+    how = {"factor": f"(_old_) * ({code})", "term": f"(_old_) + ({code})", "": code}[form.name]
+    if form.where:
+        how = f"np.where({form.where.source}, {how}, _old_)"
+    return Edit(name, site, _spliced(how.replace("np.", "__import__('numpy').")), told=told)
+
+
+def _spliced(how: str) -> Callable[[Any], ast.expr]:
+    """Makes the new expression from the old one, which stands at `_old_`."""
+
+    class Old(ast.NodeTransformer):
+        def __init__(self, node: ast.expr):
+            self.node = node
+
+        def visit_Name(self, n: ast.Name) -> ast.expr:
+            return self.node if n.id == "_old_" else n
+
+    return lambda node: Old(node).visit(parsed(how))

@@ -28,7 +28,7 @@ from tinydx.gradcheck.scene import Scene
 from tinydx.gradcheck.seen import watched
 from tinydx.gradcheck.sizes import Resized, outside
 from tinydx.gradcheck.source import Remade, definition, helpers
-from tinydx.gradcheck.terms import SMALL
+from tinydx.gradcheck.terms import TERMS
 from tinydx.gradcheck.truth import generator
 
 WRITTEN = 2  # the last rank of changes that are near to what is written
@@ -46,7 +46,7 @@ def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis
     if any(backward is slip.backward for op in subject.ops for slip in op.slips):
         return {}
     found = _Found(evidence)
-    with silent(), warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(Exception):
+    with silent(), warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(*([] if __import__("os").environ.get("DBG") else [Exception])):
         warnings.simplefilter("ignore")  # and whatever a learner's source leads to: a name is never worth the verdict
         _search(backward, _Tried(evidence), found, seconds)
     unused = _unused(backward)
@@ -168,7 +168,7 @@ def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
 def _likely(scene: Scene, blame: Blame | None, other: Callable[[Scene], list[Edit]]) -> Iterator[Edit]:
     """Changes that are near to what is written, then terms that are written nowhere, which are many, then other changes."""
     near = scene.near(lambda home: blame is None or blame.of(home) is not None)
-    ranked = ordered([kind(near) for kind in (*CHANGES, *SMALL, *MOVES)], blame)
+    ranked = ordered([kind(near) for kind in (*CHANGES, *TERMS, *MOVES)], blame)
     yield from (edit for rank, edit in ranked if rank <= WRITTEN)
     near = scene.near(lambda home: blame is None or blame.of(home) == 0)
     yield from other(near)
