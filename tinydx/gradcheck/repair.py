@@ -170,7 +170,7 @@ def _likely(scene: Scene, blame: Blame | None, other: Callable[[Scene], list[Edi
     near = scene.near(lambda home: blame is None or blame.of(home) is not None)
     ranked = ordered([kind(near) for kind in (*CHANGES, *TERMS, *MOVES)], blame)
     yield from (edit for rank, edit in ranked if rank <= WRITTEN)
-    near = scene.near(lambda home: blame is None or blame.of(home) == 0)
+    near = scene.near(lambda home: blame is None or blame.of(home) in (0, 1))
     yield from other(near)
     yield from (edit for rank, edit in ranked if rank > WRITTEN)
 
