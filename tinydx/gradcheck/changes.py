@@ -168,18 +168,6 @@ def _columns(s: Scene, node: ast.AST) -> list[tuple[str, int]]:
     return [(n, e) for n, e in vectors if s.known(n, node)]
 
 
-def other_slopes(s: Scene) -> Iterator[Edit]:
-    """Another slope: in a product, all that follows its first factors."""
-    for p in s.values():
-        first = p.node
-        while isinstance(first, ast.BinOp) and isinstance(first.op, ast.Mult):
-            first = first.left
-            for name, extra in s.fitting(p.node):
-                for told, source in SLOPES:
-                    made = times(first, parsed(f"({source.format(name)})"))
-                    yield Edit(f"another factor instead of the {told.format(name).rstrip(',')}", [p], made, 2 + extra)
-
-
 def divisions(s: Scene) -> Iterator[Edit]:
     """A divisor that stands elsewhere, or a size."""
     divisors = {text(n.right): n.right for n in s.divisions}
@@ -266,4 +254,4 @@ def numbers(s: Scene) -> Iterator[Edit]:
                 yield Edit(f"{text(n)} instead of {new}", [p], ast.Constant(new), 1)
 
 
-CHANGES = comparisons, signs, other_names, dropped, factors, other_slopes, divisions, powers, numbers
+CHANGES = comparisons, signs, other_names, dropped, factors, divisions, powers, numbers

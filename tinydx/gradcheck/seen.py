@@ -31,6 +31,7 @@ class Seen:
     into: dict[int, tuple[int, ...]] = field(default_factory=dict)  # the shape of what a value is assigned to, as in a[i] = 0
     names: dict[str, Any] = field(default_factory=dict)
     doubled: Seen | None = None
+    degrees: dict[Any, int | None] = field(default_factory=dict)  # those that were asked for
 
     def shape(self, node: ast.AST) -> tuple[int, ...] | None:
         """The shape of an expression's numbers; None for one that never ran, or that is no array of floats."""
@@ -39,13 +40,18 @@ class Seen:
 
     def degree(self, node: ast.AST) -> int | None:
         """The degree in dy of an expression; None where it cannot be told."""
-        return _degree(self.at.get(id(node)), self.doubled.at.get(id(node))) if self.doubled else None
+        if id(node) not in self.degrees:
+            twice = self.doubled.at.get(id(node)) if self.doubled else None
+            self.degrees[id(node)] = _degree(self.at.get(id(node)), twice)
+        return self.degrees[id(node)]
 
     def degree_of(self, name: str) -> int | None:
         """The degree in dy of a name's value at the end: 0 for one that the function did not make."""
         if name not in self.names or self.doubled is None:
             return 0
-        return _degree(self.names[name], self.doubled.names.get(name))
+        if name not in self.degrees:
+            self.degrees[name] = _degree(self.names[name], self.doubled.names.get(name))
+        return self.degrees[name]
 
 
 def _degree(once: Any, twice: Any) -> int | None:
