@@ -17,6 +17,7 @@ from tinydx.gradcheck.rows import ROWS
 from tinydx.gradcheck.sizes import doubtful, resized
 from tinydx.gradcheck.subject import Subject, recognise, slip_gradients
 from tinydx.gradcheck.truth import Elements, Truth
+from tinydx.gradcheck.unread import names_from_values
 from tinydx.op import TABLE, Slip
 
 ALL_ELEMENTS = 2000  # up to this many numbers, the derivative of every number is computed;
@@ -210,6 +211,7 @@ class Judge:
         named = {a.name: [*_first(a, e), *culprits, *clear_names(e)] for a, e in wrong}
         unclear = [e for a, e in wrong if not named[a.name] or named[a.name][0].name == FACTOR]
         mended = repairs(unclear, seconds) if unclear else {}
+        mended |= names_from_values([e for e in unclear if e.k not in mended])
         for a, e in wrong:
             found = [*filter(None, [mended.get(e.k)]), *named[a.name], *vague_names(e), *a.mistakes]
             if e.k in mended and found[1:] and found[1].name == FACTOR:  # where it comes from, and the number

@@ -149,7 +149,7 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
         allowed = {UNKNOWN, 0 if form.name == "factor" else of_place}
         if of_place is None:
             allowed = {UNKNOWN, 0, 1}
-        for i, number in _along(formulas.values, slope, target, list(numbers)):
+        for i, number in along(formulas.values, slope, target, list(numbers)):
             f = formulas.formula(i)
             read = f.names | (form.where.names if form.where else frozenset())
             if formulas.degrees[i] in allowed and all(scene.known(n, site[0].node) for n in read):
@@ -178,7 +178,7 @@ def _forms(effect: Effect, value: np.ndarray, formulas: Table) -> Iterator[tuple
             yield Form("", f), effect.slope * there, rest, 2
 
 
-def _along(rows: np.ndarray, slope: np.ndarray, target: np.ndarray, numbers: Sequence[float]) -> Iterator[tuple[int, float]]:
+def along(rows: np.ndarray, slope: np.ndarray, target: np.ndarray, numbers: Sequence[float]) -> Iterator[tuple[int, float]]:
     """The rows with which the target is reached, times one of these numbers: (row, number).
 
     Most rows are sorted out by three sums of what they reach.
@@ -203,8 +203,7 @@ def _parallel(rows: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 def _edit(site: list[Place], form: Form, f: Formula, number: str) -> Edit:
     """The change, with its name."""
-    code, old = number.format(operand(f)), text(site[0].node)
-    source = number.format(f.text if number == "{}" else f"({f.text})")
+    (code, source), old = written(f, number), text(site[0].node)
     where = f" where {form.where.text}" if form.where else ""
     name, told = {
         "factor": (f"factor {source}{where} forgotten", f"multiply `{old}` by `{source}`{where}"),
@@ -215,6 +214,11 @@ def _edit(site: list[Place], form: Form, f: Formula, number: str) -> Edit:
     if form.where:
         how = f"np.where({form.where.source}, {how}, _old_)"
     return Edit(name, site, _spliced(how.replace("np.", "__import__('numpy').")), told=told)
+
+
+def written(f: Formula, number: str) -> tuple[str, str]:
+    """A formula times a number, as source and as text."""
+    return number.format(operand(f)), number.format(f.text if number == "{}" else f"({f.text})")
 
 
 def _spliced(how: str) -> Callable[[Any], ast.expr]:
