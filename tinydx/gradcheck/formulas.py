@@ -16,6 +16,7 @@ import numpy as np
 from tinydx.gradcheck.scene import broadcasts
 
 MOST = 250  # atoms that are multiplied with one another
+SEVERAL = 12  # names of which longer formulas are made
 TOGETHER = 3  # the largest rank of two of them together
 CONDITIONS = 6  # under which a formula may hold
 UNKNOWN = -9  # a degree
@@ -72,6 +73,11 @@ class Table:
         self.degrees = np.where(degrees < 0, UNKNOWN, degrees)
         self.conditions = [f for f in parts if np.isin(f.value, (0, 1)).all() and 0 < f.value.mean() < 1][:CONDITIONS]
 
+    def without(self, names: frozenset[str]) -> Table:
+        """The formulas that read none of these names."""
+        keep = np.array([not f.names & names for f in self.parts] + [True])[self.products].all(axis=1)
+        return Table(self.parts, self.products[keep], self.values[keep])
+
     def formula(self, row: int) -> Formula:
         """The formula of one row, without its value."""
         a, b = (self.parts[i] for i in self.products[row])
@@ -84,8 +90,8 @@ def table(given: Sequence[Formula], parts: Sequence[Formula], shape: tuple[int, 
     Arguments: given, names; parts, other expressions whose products, sums and powers may occur; shape.
     """
     with np.errstate(all="ignore"):
-        base = [f for f in given if f.value.ndim]
-        atoms = [*_atoms([*given, *parts]), *_differences(given)]
+        base = [f for f in given if f.value.ndim][:SEVERAL]
+        atoms = [*_atoms([*given, *parts]), *_differences(given[: 2 * SEVERAL])]
         full = _fitting([*atoms, *_columns(given, shape)], shape)
         whole = _fitting([*full, *_sums(base, shape), *_matrix_products(base, shape)], shape)
         values = np.array([np.broadcast_to(f.value, shape).ravel() for f in whole]).reshape(len(whole), int(np.prod(shape)))

@@ -211,7 +211,7 @@ class Judge:
         named = {a.name: [*_first(a, e), *culprits, *clear_names(e)] for a, e in wrong}
         unclear = [e for a, e in wrong if not named[a.name] or named[a.name][0].name == FACTOR]
         mended = repairs(unclear, seconds) if unclear else {}
-        mended |= names_from_values([e for e in unclear if e.k not in mended])
+        mended |= names_from_values([e for e in unclear if e.k not in mended], seconds)
         for a, e in wrong:
             found = [*filter(None, [mended.get(e.k)]), *named[a.name], *vague_names(e), *a.mistakes]
             if e.k in mended and found[1:] and found[1].name == FACTOR:  # where it comes from, and the number

@@ -37,16 +37,20 @@ class Effect(NamedTuple):
     wrong: list[Evidence]
 
 
-def needed(scene: Scene, remade: Any, run: Run, evidence: Sequence[Evidence]) -> list[Edit]:
+def needed(scene: Scene, remade: Any, run: Run, evidence: Sequence[Evidence], most: int) -> list[Edit]:
     """Changes of one place each to a formula that gives the right gradients, the likeliest first.
 
-    Arguments: scene, with the places to try; remade, makes the function from its tree; run; evidence of the wrong gradients.
+    Arguments: scene, with the places to try; remade, makes the function from its tree; run; evidence of the wrong gradients; most, how
+    many runs there may be.
     """
     wrong = [e for e in evidence if e.complete and np.shape(e.got) == e.true.shape]
     parts = expressions(scene, remade.function, evidence[0].subject.forward)
     tables: dict[tuple[int, ...], Table] = {}
     found: list[tuple[int, int, Edit]] = []
     for site in _sites(scene) if wrong else ():
+        most -= 2 + _value(site[0], scene).size
+        if most < 0:
+            break
         effect = _effect(site, scene, remade, run, wrong)
         if effect is not None:
             shape = np.shape(effect.value)
@@ -70,7 +74,8 @@ def _sites(scene: Scene) -> list[list[Place]]:
     for p in scene.loads():
         if p.node.lineno > stored.get(p.node.id, 0):
             uses.setdefault(p.node.id, []).append(p)
-    return [[p] for p in single] + [u for u in uses.values() if len(u) > 1 and all(_is_one(p, scene) for p in u)]
+    several = [u for u in uses.values() if len(u) > 1 and all(_is_one(p, scene) for p in u)]
+    return sorted([*([p] for p in single), *several], key=lambda site: _value(site[0], scene).size)
 
 
 def _inside(node: ast.AST, tree: ast.AST) -> bool:
@@ -184,8 +189,8 @@ def along(rows: np.ndarray, slope: np.ndarray, target: np.ndarray, numbers: Sequ
     Most rows are sorted out by three sums of what they reach.
     """
     few = generator(61).normal(size=(3, len(target)))
-    likely = np.flatnonzero(_parallel(rows @ (few @ slope).T, few @ target)[0])
-    fits, factor = _parallel(rows[likely] @ slope.T, target)
+    likely = np.flatnonzero(parallel(rows @ (few @ slope).T, few @ target)[0])
+    fits, factor = parallel(rows[likely] @ slope.T, target)
     for i, c in zip(likely[fits], factor[fits], strict=True):
         for number in numbers:
             if abs(c / number - 1) < 1e-6:
@@ -193,7 +198,7 @@ def along(rows: np.ndarray, slope: np.ndarray, target: np.ndarray, numbers: Sequ
                 break
 
 
-def _parallel(rows: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def parallel(rows: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which rows are the target times a number, and these numbers."""
     with np.errstate(all="ignore"):
         factor = rows @ target / (rows**2).sum(axis=1)
@@ -205,8 +210,9 @@ def _edit(site: list[Place], form: Form, f: Formula, number: str) -> Edit:
     """The change, with its name."""
     (code, source), old = written(f, number), text(site[0].node)
     where = f" where {form.where.text}" if form.where else ""
+    lacks = f"division by {source[4:]}" if source.startswith("1 / ") else f"factor {source}"
     name, told = {
-        "factor": (f"factor {source}{where} forgotten", f"multiply `{old}` by `{source}`{where}"),
+        "factor": (f"{lacks}{where} forgotten", f"multiply `{old}` by `{source}`{where}"),
         "term": (f"term {source} forgotten", f"add `{source}` to `{old}`"),
         "": (f"{old} instead of {source}{where}", f"`{old}` should be `{source}`{where}"),
     }[form.name]

@@ -31,6 +31,8 @@ from tinydx.gradcheck.source import Remade, definition, helpers
 from tinydx.gradcheck.terms import TERMS
 from tinydx.gradcheck.truth import generator
 
+WORK = 200_000  # expressions that are computed before time counts
+OF_A_RUN = 100  # expressions that take as long as making and calling a changed function
 WRITTEN = 2  # the last rank of changes that are near to what is written
 
 
@@ -54,15 +56,15 @@ def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis
 
 
 def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None:
-    """Try changes until one mends all, or the time is over."""
+    """Try changes until one mends all, or the time is over; some are always tried, so that a slow machine finds the same names."""
     deadline, unused = time.thread_time() + seconds, _unused(backward)
-    for edit, node, changed in _changed(backward, tried):
+    for count, (edit, node, changed) in enumerate(_changed(backward, tried)):
         if edit.rank > WRITTEN and unused:  # what is written and then not used tells more than what is written nowhere
             return
         mended = tried.right(changed, found.first)
         if mended and not _makes_trivial(edit, node):
             found.add(edit, mended, tried.holds_everywhere(changed, mended))
-        if found.all or time.thread_time() > deadline:
+        if found.all or (count > tried.enough and time.thread_time() > deadline):
             return
 
 
@@ -139,13 +141,15 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
             e.subject.functions,
             lambda changed, times: tried.run(inside(changed), [times * dy for dy in tried.e.dys]),
         )
+        if not called:
+            tried.enough = WORK // (OF_A_RUN + sum(scene.seen.count.values()))
         extra = {n: v for n, v in scene.offered.items() if n not in function.__globals__}
         remade = Remade(function, node, extra)
 
         def given(changed: Callable, inside: Callable = inside) -> list[Any]:
             return tried.run(inside(changed))
 
-        for edit in _likely(scene, None if called else blame, lambda near: needed(near, remade, given, tried.evidence)):
+        for edit in _likely(scene, None if called else blame, lambda near: needed(near, remade, given, tried.evidence, tried.enough)):
             try:
                 for place in edit.places:
                     place.put(edit.made(place))
@@ -197,6 +201,7 @@ class _Tried:
     """Runs changed backwards; forward runs once, and what it saved is copied for each."""
 
     def __init__(self, evidence: Sequence[Evidence]):
+        self.enough = 0  # changes that are tried before time counts
         self.evidence, e, rng = evidence, evidence[0], generator(40)
         self.e = e
         self.others = [np.asarray(rng.normal(size=dy.shape)) for dy in e.dys]

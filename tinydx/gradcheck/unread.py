@@ -8,9 +8,12 @@ can see. An answer counts if it holds at all other sizes, too, and names the mis
 from __future__ import annotations
 
 import ast
+import contextlib
 import itertools
 import re
 import sys
+import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,11 +21,13 @@ import numpy as np
 
 from tinydx.gradcheck.evidence import Evidence
 from tinydx.gradcheck.formulas import UNKNOWN, Formula, Table, table
-from tinydx.gradcheck.needed import NUMBERS, along, written
+from tinydx.gradcheck.limits import silent
+from tinydx.gradcheck.needed import NUMBERS, along, parallel, written
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.rules import as_list
 from tinydx.gradcheck.seen import is_float
 from tinydx.gradcheck.sizes import Resized, outside
+from tinydx.gradcheck.source import definition
 from tinydx.gradcheck.subject import Subject
 
 LARGEST = 100  # numbers of an array
@@ -39,22 +44,54 @@ class Answer(NamedTuple):
     holds: Callable[[dict[str, Any], Resized], bool]
 
 
-def from_values(e: Evidence) -> Diagnosis | None:
-    """The one simplest mistake that explains a wrong gradient; None if there is none, or if two are as simple."""
+def names_from_values(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis]:
+    """For each wrong gradient (its argument's index) the one simplest mistake that explains its values.
+
+    Arguments: evidence, of the wrong gradients of one check; seconds of computing, after which no other gradient is looked at.
+    """
+    found: dict[int, Diagnosis] = {}
+    fit = [e for e in evidence if _can_be_told(e)]
+    if not fit or definition(fit[0].subject.backward) is not None:
+        return found
+    with silent(), warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(Exception):
+        warnings.simplefilter("ignore")
+        deadline, seen = time.thread_time() + seconds, _Seen(fit[0])
+        for e in fit:
+            if time.thread_time() < deadline and (name := _simplest(e, seen)):
+                found[e.k] = name
+    return found
+
+
+def _can_be_told(e: Evidence) -> bool:
+    """Whether everything is known, and small."""
+    known = e.complete and e.rows is not None and len(e.dys) == 1 and np.shape(e.got) == e.true.shape
     small = max([e.true.size, *(dy.size for dy in e.dys)]) <= LARGEST
-    if not (e.complete and small and len(e.dys) == 1 and e.rows is not None and np.shape(e.got) == e.true.shape):
-        return None
-    if e.subject.pulled is None or not e.resized:
-        return None
-    others = [(_by_name(visible(r.subject, r.dys[0])), r) for r in e.resized]
+    return bool(known and small and e.resized and e.subject.pulled is not None and e.subject.backward is not None)
+
+
+class _Seen:
+    """What the backward can see, here and at other sizes, and the tables of formulas that are made of it."""
+
+    def __init__(self, e: Evidence):
+        self.given = visible(e.subject, e.dys[0])
+        self.others = [(_by_name(visible(r.subject, r.dys[0])), r) for r in e.resized]
+        self.tables: dict[tuple[int, ...], Table] = {}
+
+    def table(self, shape: tuple[int, ...]) -> Table:
+        if shape not in self.tables:
+            self.tables[shape] = table(self.given, [], shape)
+        return self.tables[shape]
+
+
+def _simplest(e: Evidence, seen: _Seen) -> Diagnosis | None:
+    """The simplest answer that holds at all sizes; None if there is none, or if two are as simple."""
     found: list[Answer] = []
-    for answer in sorted(_answers(e), key=lambda a: a.rank)[:MOST]:
+    for answer in sorted(_answers(e, seen), key=lambda a: a.rank)[:MOST]:
         if found and answer.rank > found[0].rank:
             break
-        if all(_holds(answer, *other) for other in others):
+        if all(_holds(answer, *other) for other in seen.others):
             found.append(answer)
-    alike = {a.name for a in found}
-    return Diagnosis(found[0].name, found[0].advice) if len(alike) == 1 else None
+    return Diagnosis(found[0].name, found[0].advice) if len({a.name for a in found}) == 1 else None
 
 
 def _holds(answer: Answer, seen: dict[str, Any], other: Resized) -> bool:
@@ -122,30 +159,46 @@ def _by_name(seen: Sequence[Formula]) -> dict[str, Any]:
     return {f.source: f.value for f in seen} | ({"saved": saved} if saved else {})
 
 
-def _answers(e: Evidence) -> Iterator[Answer]:
-    given = [f for f in visible(e.subject, e.dys[0]) if not (np.array_equal(f.value, e.got) or np.array_equal(f.value, e.true))]
-    tables = {shape: table(given, [], shape) for shape in {e.true.shape, e.dys[0].shape}}
-    whole, of_dy = tables[e.true.shape], tables[e.dys[0].shape]
+def _answers(e: Evidence, seen: _Seen) -> Iterator[Answer]:
+    whole, of_dy = _without(seen.table(e.true.shape), e), _without(seen.table(e.dys[0].shape), e)
     got, true, dy = np.ravel(e.got), e.true.ravel(), e.dys[0].ravel()
     one = np.eye(got.size)
     assert e.rows is not None
     learners = _learners(e)
     for rank, f, code, told in _found(whole, one, true - got, 1):
-        name = f"term {told.removeprefix('-')} too many" if told.startswith("-") else f"term {told} forgotten"
+        name = _term_name(told)
         yield Answer(rank, name, f"Your {e.label} plus {told} is right.", _with_term(e.k, code))
     for rank, f, code, told in _found(whole, np.diag(got), true, 0):
-        yield Answer(rank, f"factor {told} forgotten", f"Your {e.label} times {told} is right.", _with_factor(e.k, code))
+        yield Answer(rank, _factor_name(told, missing=True), f"Your {e.label} times {told} is right.", _with_factor(e.k, code))
     if learners is not None:
         for rank, f, code, told in _found(of_dy, learners * dy, true, 0):
-            yield Answer(rank, f"factor {told} forgotten", f"{e.label} is right if dy is multiplied by {told}.", _with_dy(e.k, code))
+            advice = f"{e.label} is right if dy is multiplied by {told}."
+            yield Answer(rank, _factor_name(told, missing=True), advice, _with_dy(e.k, code))
     for rank, f, code, told in _found(of_dy, e.rows * dy, got, 0):
-        yield Answer(rank, f"factor {told} too many", f"Your {e.label} has a factor {told} too many.", _for_dy(e.k, code))
+        yield Answer(rank, _factor_name(told, missing=False), f"Your {e.label} has a factor {told} too many.", _for_dy(e.k, code))
     yield from _other_name(e, whole, one)
     for slope in [f for f in of_dy.parts if f.rank <= 1 and f.degree == 0 and f.value.shape == e.dys[0].shape]:
         if np.abs(slope.value).min(initial=1) > 1e-6:
             for rank, f, code, told in _found(of_dy, e.rows * (dy / slope.value.ravel()), got, 0):
                 name, advice = f"{told} instead of {slope.text}", f"In {e.label} stands {told} where {slope.text} belongs."
                 yield Answer(rank + slope.rank + 1, name, advice, _for_dy(e.k, f"({code}) / ({slope.source})"))
+
+
+def _term_name(told: str) -> str:
+    """A term with its sign; twice a term is what a wrong sign leaves."""
+    if re.match(r"-?2 \* ", told):
+        return f"sign of the term {told.split(' * ', 1)[1]}"
+    return f"term {told[1:]} too many" if told.startswith("-") else f"term {told} forgotten"
+
+
+def _factor_name(told: str, missing: bool) -> str:
+    """A factor that is missing or too many; a quotient is one thing in place of another."""
+    if quotient := re.fullmatch(r"(.+) \* \(1 / ([^/]+)\)|\((\w+) / (\w+)\)\[:, None\]", told):
+        a, b = (g for g in quotient.groups() if g)
+        return f"{b} instead of {a}" if missing else f"{a} instead of {b}"
+    if told.startswith("1 / "):
+        return f"factor {told[4:]} {'too many' if missing else 'forgotten'}"
+    return f"factor {told} {'forgotten' if missing else 'too many'}"
 
 
 def _other_name(e: Evidence, whole: Table, one: np.ndarray) -> Iterator[Answer]:
@@ -156,7 +209,8 @@ def _other_name(e: Evidence, whole: Table, one: np.ndarray) -> Iterator[Answer]:
         differ = {(s, t) for s, t in zip(a, b, strict=False) if s != t}
         if len(a) == len(b) and len(differ) == 1:
             (old, new), *_ = differ
-            name, advice = f"{old} instead of {new}", f"Your {e.label} is {mine}; right is {right}."
+            turned = " (not transposed)" if old.removesuffix(".T") == new.removesuffix(".T") else ""
+            name, advice = f"{old} instead of {new}{turned}", f"Your {e.label} is {mine}; right is {right}."
             yield Answer(rank + other_rank, name, advice, _as_written(e.k, mine, right))
 
 
@@ -165,6 +219,17 @@ def _as_written(k: int, mine: str, right: str) -> Callable[[dict[str, Any], Resi
         return np.allclose(other.claimed[k], _value(mine, seen)) and other.agrees(k, _value(right, seen))
 
     return holds
+
+
+def _without(formulas: Table, e: Evidence) -> Table:
+    """The table without what is made of the gradient itself, times a number."""
+    gradient = frozenset[str]().union(*(f.names for f in formulas.parts if len(f.names) == 1 and _is_gradient(f, e)))
+    return formulas.without(gradient)
+
+
+def _is_gradient(f: Formula, e: Evidence) -> bool:
+    row = f.value.reshape(1, -1)
+    return f.value.shape == e.true.shape and any(parallel(row, np.ravel(g))[0][0] for g in (e.got, e.true))
 
 
 def _found(formulas: Table, slope: np.ndarray, target: np.ndarray, degree: int) -> Iterator[tuple[int, Formula, str, str]]:
@@ -212,13 +277,3 @@ def _with_dy(k: int, code: str) -> Callable[[dict[str, Any], Resized], bool]:
 
     return holds
 
-
-def names_from_values(evidence: Sequence[Evidence]) -> dict[int, Diagnosis]:
-    """For each wrong gradient (its argument's index) the mistake that its values tell."""
-    found = {}
-    for e in evidence:
-        with np.errstate(all="ignore"):
-            d = from_values(e)
-        if d is not None:
-            found[e.k] = d
-    return found
