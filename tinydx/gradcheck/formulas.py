@@ -140,7 +140,7 @@ def _made(how: str, value: Any, rank: int, *parts: Formula, powers: int = 1) -> 
     """A formula of others: `how` has a {} for each of them."""
     names = frozenset().union(*(f.names for f in parts))
     of_degree = degree(*parts) if powers == 1 else 0 if degree(*parts) == 0 else UNKNOWN
-    source, told = (how.format(*(_bracketed(t) for t in texts)) for texts in zip(*((f.source, f.text) for f in parts), strict=True))
+    source, told = (how.format(*map(_bracketed, t)) for t in ([f.source for f in parts], [f.text for f in parts]))
     return Formula(source, np.asarray(value, float), rank + sum(f.rank for f in parts), of_degree, names, told)
 
 
@@ -196,7 +196,7 @@ def _sums(base: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formula]:
             for f in [a, b] if a is not b else [a]:
                 again = _made(f"{{0}} * ({{1}} * {{2}}).{how}({at})", f.value * total, 3, f, a, b)
                 yield again
-                for n, (how_much, rank, power) in itertools.product(lengths, INVERSE):
+                for n, (_, rank, power) in itertools.product(lengths, INVERSE):
                     if broadcasts(n.value.shape, f.value.shape):
                         written = "{} / {}" if power == 1 else f"{{}} / {{}} ** {power}"
                         yield _made(written, again.value / n.value**power, rank, again, n)
@@ -209,9 +209,9 @@ def _matrix_products(base: Sequence[Formula], shape: tuple[int, ...]) -> Iterato
         if degree(a, b) > 1 or max(a.value.ndim, b.value.ndim) > len(shape) + 1:
             continue
         for (s, u), (t, w) in itertools.product(_turned(a.value), _turned(b.value)):
-            if u.ndim and w.ndim and u.shape[-1] == w.shape[-2 if w.ndim > 1 else 0] and u.shape[:-2] == w.shape[:-2]:
-                if (u.shape[:-1] + w.shape[-1:] if w.ndim > 1 else u.shape[:-1]) == shape:
-                    yield _made(f"{{}}{s} @ {{}}{t}", u @ w, 1, a, b)
+            fit = u.ndim and w.ndim and u.shape[-1] == w.shape[-2 if w.ndim > 1 else 0] and u.shape[:-2] == w.shape[:-2]
+            if fit and (u.shape[:-1] + w.shape[-1:] if w.ndim > 1 else u.shape[:-1]) == shape:
+                yield _made(f"{{}}{s} @ {{}}{t}", u @ w, 1, a, b)
         if a.value.ndim == b.value.ndim == 1 and a.value.shape + b.value.shape == shape:
             yield _made("{}[:, None] * {}", np.outer(a.value, b.value), 1, a, b)
 

@@ -40,8 +40,8 @@ class Effect(NamedTuple):
 def needed(scene: Scene, remade: Any, run: Run, evidence: Sequence[Evidence], most: int) -> list[Edit]:
     """Changes of one place each to a formula that gives the right gradients, the likeliest first.
 
-    Arguments: scene, with the places to try; remade, makes the function from its tree; run; evidence of the wrong gradients; most, how
-    many runs there may be.
+    Arguments: scene, with the places to try; remade, makes the function from its tree; run; evidence of the wrong gradients;
+    most, how many runs there may be.
     """
     wrong = [e for e in evidence if e.complete and np.shape(e.got) == e.true.shape]
     parts = expressions(scene, remade.function, evidence[0].subject.forward)
@@ -163,7 +163,7 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
 
 
 class Form(NamedTuple):
-    """How a formula is put in: as a factor, as a term, or in place of what stands there; where a condition holds, or everywhere."""
+    """How a formula is put in: as a factor, as a term, or instead of what stands there; everywhere or where a condition holds."""
 
     name: str
     where: Formula | None = None

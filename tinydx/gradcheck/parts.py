@@ -30,11 +30,16 @@ def names(scene: Scene, shape: tuple[int, ...]) -> list[Formula]:
         if is_float(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "b"):
             known = scene.seen.degree_of(name)
             found.append(Formula(name, np.asarray(value, float), rank, UNKNOWN if known is None else known, own))
-        elif is_whole(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "iu"):
-            if shape and np.shape(value) == shape[:-1] and 0 <= np.min(value) and np.max(value) < shape[-1] and name not in scene.loops:
-                one = np.eye(shape[-1])[value]
-                found.append(Formula(f"np.eye(np.shape(_old_)[-1])[{name}]", one, rank, 0, own, f"1 at the class `{name}`"))
+        elif _is_label(value, shape) and name not in scene.loops:
+            one = np.eye(shape[-1])[value]
+            found.append(Formula(f"np.eye(np.shape(_old_)[-1])[{name}]", one, rank, 0, own, f"1 at the class `{name}`"))
     return found
+
+
+def _is_label(value: Any, shape: tuple[int, ...]) -> bool:
+    """Whether this is a class for each row of such an array."""
+    whole = is_whole(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "iu")
+    return bool(whole and shape and np.shape(value) == shape[:-1] and np.min(value) >= 0 and np.max(value) < shape[-1])
 
 
 def expressions(scene: Scene, function: Any, forward: Any) -> list[Formula]:
@@ -81,8 +86,9 @@ def _written(scene: Scene, forward: Any, known: Mapping[str, Any]) -> Iterator[a
         return
     values: dict[str, ast.expr] = {}
     for n in ast.walk(made):
-        if isinstance(n, ast.Assign) and len(n.targets) == 1 and isinstance(n.targets[0], ast.Name) and n.targets[0].id not in known:
-            values[n.targets[0].id] = _inlined(n.value, values)
+        target = n.targets[0] if isinstance(n, ast.Assign) and len(n.targets) == 1 else None
+        if isinstance(n, ast.Assign) and isinstance(target, ast.Name) and target.id not in known:
+            values[target.id] = _inlined(n.value, values)
     for n in ast.walk(made):
         if isinstance(n, inner):
             yield _inlined(n, values)

@@ -31,7 +31,7 @@ from tinydx.gradcheck.source import Remade, definition, helpers
 from tinydx.gradcheck.terms import TERMS
 from tinydx.gradcheck.truth import generator
 
-WORK = 200_000  # expressions that are computed before time counts
+WORK = 300_000  # expressions that are computed before time counts
 OF_A_RUN = 100  # expressions that take as long as making and calling a changed function
 WRITTEN = 2  # the last rank of changes that are near to what is written
 
@@ -48,7 +48,7 @@ def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis
     if any(backward is slip.backward for op in subject.ops for slip in op.slips):
         return {}
     found = _Found(evidence)
-    with silent(), warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(*([] if __import__("os").environ.get("DBG") else [Exception])):
+    with silent(), warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")  # and whatever a learner's source leads to: a name is never worth the verdict
         _search(backward, _Tried(evidence), found, seconds)
     unused = _unused(backward)
@@ -56,15 +56,15 @@ def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis
 
 
 def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None:
-    """Try changes until one mends all, or the time is over; some are always tried, so that a slow machine finds the same names."""
+    """Try changes until one mends all, or the time is over; so many are always tried that a slow machine finds the same."""
     deadline, unused = time.thread_time() + seconds, _unused(backward)
-    for count, (edit, node, changed) in enumerate(_changed(backward, tried)):
+    for edit, node, changed in _changed(backward, tried):
         if edit.rank > WRITTEN and unused:  # what is written and then not used tells more than what is written nowhere
             return
         mended = tried.right(changed, found.first)
         if mended and not _makes_trivial(edit, node):
             found.add(edit, mended, tried.holds_everywhere(changed, mended))
-        if found.all or (count > tried.enough and time.thread_time() > deadline):
+        if found.all or (tried.count > tried.enough and time.thread_time() > deadline):
             return
 
 
@@ -149,7 +149,13 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
         def given(changed: Callable, inside: Callable = inside) -> list[Any]:
             return tried.run(inside(changed))
 
-        for edit in _likely(scene, None if called else blame, lambda near: needed(near, remade, given, tried.evidence, tried.enough)):
+        def looked_up(near: Scene, remade: Remade = remade, given: Callable = given) -> list[Edit]:
+            """Changes to what is needed: all of them are tried."""
+            found = needed(near, remade, given, tried.evidence, tried.enough)
+            tried.enough = max(tried.enough, tried.count + len(found))
+            return found
+
+        for edit in _likely(scene, None if called else blame, looked_up):
             try:
                 for place in edit.places:
                     place.put(edit.made(place))
@@ -201,7 +207,7 @@ class _Tried:
     """Runs changed backwards; forward runs once, and what it saved is copied for each."""
 
     def __init__(self, evidence: Sequence[Evidence]):
-        self.enough = 0  # changes that are tried before time counts
+        self.count = self.enough = 0  # changes that were tried, and that are tried before time counts
         self.evidence, e, rng = evidence, evidence[0], generator(40)
         self.e = e
         self.others = [np.asarray(rng.normal(size=dy.shape)) for dy in e.dys]
@@ -214,6 +220,7 @@ class _Tried:
 
     def right(self, backward: Callable, found: Mapping[int, Any]) -> list[Evidence]:
         """The wrong gradients that this backward makes right: all of them, or else those for which nothing is found yet."""
+        self.count += 1
         try:
             given = self.run(backward)
             fits = [e for e in self.evidence if e.same(_part(e.k, given), e.true)]

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinydx.gradcheck.edits import Edit, parsed, text
-from tinydx.gradcheck.scene import Scene, broadcasts, is_call, joined_to
+from tinydx.gradcheck.edits import Edit, parsed
+from tinydx.gradcheck.scene import Scene, joined_to
 from tinydx.gradcheck.seen import is_float, is_whole
 
 

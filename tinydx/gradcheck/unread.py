@@ -1,8 +1,8 @@
 """Evidence from values alone, where a backward's source cannot be read: what does it lack, and what is there too many?
 
-Four questions about one gradient: which term makes it right, which factor, and which factor of dy: one that the learner's backward
-would need, or one that the right backward would need to give the learner's numbers. The answers are formulas of what a backward
-can see. An answer counts if it holds at all other sizes, too, and names the mistake only if no other answer is as simple.
+Four questions about one gradient: which term makes it right, which factor, and which factor of dy: one that the learner's
+backward would need, or one that the right backward would need to give the learner's numbers. The answers are formulas of what
+a backward can see. An answer counts if it holds at all other sizes, too, and names the mistake only if no other answer is as simple.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MOST = 40  # answers that are tried at other sizes
 
 
 class Answer(NamedTuple):
-    """A mistake: its rank, its name, a sentence, and whether it explains a gradient at other sizes (what is visible, the check)."""
+    """A mistake: its rank, its name, a sentence, and whether it explains a gradient at other sizes: what is visible, the check."""
 
     rank: int
     name: str
@@ -165,21 +165,21 @@ def _answers(e: Evidence, seen: _Seen) -> Iterator[Answer]:
     one = np.eye(got.size)
     assert e.rows is not None
     learners = _learners(e)
-    for rank, f, code, told in _found(whole, one, true - got, 1):
+    for rank, code, told in _found(whole, one, true - got, 1):
         name = _term_name(told)
         yield Answer(rank, name, f"Your {e.label} plus {told} is right.", _with_term(e.k, code))
-    for rank, f, code, told in _found(whole, np.diag(got), true, 0):
+    for rank, code, told in _found(whole, np.diag(got), true, 0):
         yield Answer(rank, _factor_name(told, missing=True), f"Your {e.label} times {told} is right.", _with_factor(e.k, code))
     if learners is not None:
-        for rank, f, code, told in _found(of_dy, learners * dy, true, 0):
+        for rank, code, told in _found(of_dy, learners * dy, true, 0):
             advice = f"{e.label} is right if dy is multiplied by {told}."
             yield Answer(rank, _factor_name(told, missing=True), advice, _with_dy(e.k, code))
-    for rank, f, code, told in _found(of_dy, e.rows * dy, got, 0):
+    for rank, code, told in _found(of_dy, e.rows * dy, got, 0):
         yield Answer(rank, _factor_name(told, missing=False), f"Your {e.label} has a factor {told} too many.", _for_dy(e.k, code))
     yield from _other_name(e, whole, one)
     for slope in [f for f in of_dy.parts if f.rank <= 1 and f.degree == 0 and f.value.shape == e.dys[0].shape]:
         if np.abs(slope.value).min(initial=1) > 1e-6:
-            for rank, f, code, told in _found(of_dy, e.rows * (dy / slope.value.ravel()), got, 0):
+            for rank, code, told in _found(of_dy, e.rows * (dy / slope.value.ravel()), got, 0):
                 name, advice = f"{told} instead of {slope.text}", f"In {e.label} stands {told} where {slope.text} belongs."
                 yield Answer(rank + slope.rank + 1, name, advice, _for_dy(e.k, f"({code}) / ({slope.source})"))
 
@@ -204,7 +204,7 @@ def _factor_name(told: str, missing: bool) -> str:
 def _other_name(e: Evidence, whole: Table, one: np.ndarray) -> Iterator[Answer]:
     """The learner's gradient and the right one, as formulas that differ in one name."""
     pairs = itertools.product(_found(whole, one, np.ravel(e.got), 1), _found(whole, one, e.true.ravel(), 1))
-    for (rank, _, mine, _), (other_rank, _, right, _) in pairs:
+    for (rank, mine, _), (other_rank, right, _) in pairs:
         a, b = re.findall(NAME, mine), re.findall(NAME, right)
         differ = {(s, t) for s, t in zip(a, b, strict=False) if s != t}
         if len(a) == len(b) and len(differ) == 1:
@@ -232,12 +232,12 @@ def _is_gradient(f: Formula, e: Evidence) -> bool:
     return f.value.shape == e.true.shape and any(parallel(row, np.ravel(g))[0][0] for g in (e.got, e.true))
 
 
-def _found(formulas: Table, slope: np.ndarray, target: np.ndarray, degree: int) -> Iterator[tuple[int, Formula, str, str]]:
+def _found(formulas: Table, slope: np.ndarray, target: np.ndarray, degree: int) -> Iterator[tuple[int, str, str]]:
     """Formulas with which a target is reached: rank, formula, source, text."""
     for row, number in along(formulas.values, slope, target, list(NUMBERS)):
         if formulas.degrees[row] in (degree, UNKNOWN):
             f = formulas.formula(row)
-            yield f.rank + (number != 1), f, *written(f, NUMBERS[number])
+            yield f.rank + (number != 1), *written(f, NUMBERS[number])
 
 
 def _learners(e: Evidence) -> np.ndarray | None:
