@@ -1,8 +1,8 @@
 """Evidence from values alone, where a backward's source cannot be read: what does it lack, and what is there too many?
 
-Four questions about one gradient: which term makes it right, which factor, and which factor of dy: one that the learner's
-backward would need, or one that the right backward would need to give the learner's numbers. The answers are formulas of what
-a backward can see. An answer counts if it holds at all other sizes, too, and names the mistake only if no other answer is as simple.
+Which term makes the gradient right, which factor, and which factor of dy: one that the learner's backward would need, or one that
+the right backward would need to give the learner's numbers? The answers are formulas of what a backward can see. An answer
+counts if it holds at all other sizes, too, and names the mistake only if no other answer is as simple.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MOST = 40  # answers that are tried at other sizes
 
 
 class Answer(NamedTuple):
-    """A mistake: its rank, its name, a sentence, and whether it explains a gradient at other sizes: what is visible, the check."""
+    """A mistake: its rank, its name, a sentence, and whether it explains the gradient of another check, of what is visible there."""
 
     rank: int
     name: str
