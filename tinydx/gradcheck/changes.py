@@ -72,6 +72,10 @@ def other_names(s: Scene) -> Iterator[Edit]:
             here = [p for p in together if p.home == home]
             blocks += [(old, here)] if 1 < len(here) < len(together) else []
             blocks += [(old, list(pair)) for pair in itertools.combinations(here, 2)] if len(here) > 2 else []
+            kinds = [(type(p.parent), type(getattr(p.parent, "op", None)), p.field) for p in here]
+            for kind in set(kinds):  # the same role, such as all factors of an index
+                alike = [p for p, k in zip(here, kinds, strict=True) if k == kind]
+                blocks += [(old, alike)] if 2 < len(alike) < len(here) else []
         blocks += [(old, together)] if len(together) > 1 else []
     for old, block in blocks:
         before: Any = s.seen.at.get(id(block[0].node), s.own.get(old))
@@ -209,7 +213,7 @@ def powers(s: Scene) -> Iterator[Edit]:
                     yield Edit("wrong power", [p], parsed(f"({ast.unparse(n.left)}) ** ({ast.unparse(n.right)} {step})"), 0)
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and not is_func(p) and s.seen.shape(n) is not None:
             yield Edit("square forgotten", [p], parsed(f"{n.id} ** 2"), 1)
-            for f in ("exp", "tanh", "log", "sqrt", "cos", "sin", "sign"):
+            for f in ("exp", "tanh", "log", "sqrt", "cos", "sin", "sign", "abs"):
                 yield Edit(f"{f} forgotten", [p], parsed(f"__import__('numpy').{f}({n.id})"), 2, f"take {f}({n.id})")
             sigmoid = parsed(f"(1 / (1 + __import__('numpy').exp(-{n.id})))")
             yield Edit("sigmoid forgotten", [p], sigmoid, 2, "take the sigmoid first")

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinydx.gradcheck.scene import broadcasts
 
-MOST = 250  # atoms that are multiplied with one another
+MOST = 400  # atoms that are multiplied with one another
 SEVERAL = 12  # names of which longer formulas are made
 TOGETHER = 3  # the largest rank of two of them together
 CONDITIONS = 6  # under which a formula may hold
@@ -93,7 +93,7 @@ def table(given: Sequence[Formula], parts: Sequence[Formula], shape: tuple[int, 
         base = [f for f in given if f.value.ndim][:SEVERAL]
         atoms = [*_atoms([*given, *parts]), *_differences(given[: 2 * SEVERAL])]
         full = _fitting([*atoms, *_columns(given, shape)], shape)
-        whole = _fitting([*full, *_sums(base, shape), *_matrix_products(base, shape)], shape)
+        whole = _fitting([*full, *_sums(base, shape), *_total_sums(base, shape), *_matrix_products(base, shape)], shape)
         values = np.array([np.broadcast_to(f.value, shape).ravel() for f in whole]).reshape(len(whole), int(np.prod(shape)))
         ranks = np.array([f.rank for f in whole])
         some = np.flatnonzero(ranks <= TOGETHER)[:MOST]
@@ -174,8 +174,8 @@ def _columns(given: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formu
     vectors = [f for f in given if len(shape) == 2 and f.value.shape == shape[:1]]
     for f in vectors:
         yield _made("{}[:, None]", f.value[:, None], 1, f)
-        for how, rank, power in INVERSE:
-            yield _made(f"({how})[:, None]", f.value[:, None] ** -float(power), rank, f, powers=2)
+        for how, rank, function in UNARY:
+            yield _made(f"({how})[:, None]", function(f.value)[:, None], rank, f, powers=2)
     for a, b in itertools.product(vectors, repeat=2):
         yield _made("({} * {})[:, None]", (a.value * b.value)[:, None], 2, a, b)
         for _, rank, power in INVERSE[:2] if b.degree == 0 and a is not b else ():
@@ -193,6 +193,11 @@ def _sums(base: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formula]:
             total = getattr(a.value * b.value, how)(axis=axis, keepdims=True)
             at = "keepdims=True" if axis is None else f"axis={axis}, keepdims=True"
             yield _made(f"({{}} * {{}}).{how}({at})", total, 2, a, b)
+            for f, g in [(a, b), (b, a)] if a is not b and axis is not None else []:
+                if g.degree == 0:
+                    yield _made(f"{{0}} - ({{0}} * {{1}}).{how}({at})", f.value - total, 2, f, g)._replace(degree=f.degree)
+                    without = _made(f"{{0}} - {{1}} * ({{0}} * {{1}}).{how}({at})", f.value - g.value * total, 2, f, g)
+                    yield without._replace(degree=f.degree)
             for f in [a, b] if a is not b else [a]:
                 again = _made(f"{{0}} * ({{1}} * {{2}}).{how}({at})", f.value * total, 3, f, a, b)
                 yield again
@@ -200,6 +205,24 @@ def _sums(base: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formula]:
                     if broadcasts(n.value.shape, f.value.shape):
                         written = "{} / {}" if power == 1 else f"{{}} / {{}} ** {power}"
                         yield _made(written, again.value / n.value**power, rank, again, n)
+
+
+def _total_sums(base: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formula]:
+    """Products of two arrays summed over several axes, and products of two stacks of rows summed over all rows."""
+    for a, b in itertools.combinations_with_replacement(base, 2):
+        dims = range(a.value.ndim)
+        if degree(a, b) > 1 or a.value.ndim <= len(shape):
+            continue
+        if a.value.shape == b.value.shape:
+            for axes in itertools.combinations(dims, a.value.ndim - len(shape)):
+                if tuple(n for i, n in enumerate(a.value.shape) if i not in axes) == shape:
+                    yield _made(f"({{}} * {{}}).sum(axis={axes})", (a.value * b.value).sum(axis=axes), 1, a, b)
+        if a.value.ndim == b.value.ndim > 2 and a.value.shape[:-1] == b.value.shape[:-1]:
+            axes = tuple(dims)[:-1]
+            for u, w in ((a, b), (b, a)):
+                if (u.value.shape[-1], w.value.shape[-1]) == shape:
+                    total = np.tensordot(u.value, w.value, (axes, axes))
+                    yield _made(f"np.tensordot({{}}, {{}}, ({axes}, {axes}))", total, 1, u, w)
 
 
 def _matrix_products(base: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formula]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from tinydx.op import TABLE, Slip
 
 ALL_ELEMENTS = 2000  # up to this many numbers, the derivative of every number is computed;
 FACTOR = "constant factor"
+UNCLEAR = re.compile(f"{FACTOR}|= instead of")  # what it looks like may have many reasons: see the source
 SAMPLE = 300  # of more, this many of each array, and all of them together along a random direction
 
 
@@ -209,7 +211,7 @@ class Judge:
         more["doubtful"] = doubtful(subject, self.truth.complex)
         wrong = [(a, replace(self.evidence[a.name], subject=subject, **more)) for a in arguments if a.name in self.evidence]
         named = {a.name: [*_first(a, e), *culprits, *clear_names(e)] for a, e in wrong}
-        unclear = [e for a, e in wrong if not named[a.name] or named[a.name][0].name == FACTOR]
+        unclear = [e for a, e in wrong if not named[a.name] or UNCLEAR.match(named[a.name][0].name)]
         mended = repairs(unclear, seconds) if unclear else {}
         mended |= names_from_values([e for e in unclear if e.k not in mended], seconds)
         for a, e in wrong:

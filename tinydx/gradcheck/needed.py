@@ -151,14 +151,15 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
     numbers = sizes | NUMBERS
     found = []
     for form, slope, target, extra in _forms(effect, value, formulas):
-        allowed = {UNKNOWN, 0 if form.name == "factor" else of_place}
-        if of_place is None:
-            allowed = {UNKNOWN, 0, 1}
+        allowed = {UNKNOWN, 0 if form.name == "factor" else of_place, *([0, 1] if of_place is None else [])}
+        if of_place == 0 and form.name != "term":  # dy itself may be what is missing
+            allowed.add(1)
         for i, number in along(formulas.values, slope, target, list(numbers)):
             f = formulas.formula(i)
             read = f.names | (form.where.names if form.where else frozenset())
             if formulas.degrees[i] in allowed and all(scene.known(n, site[0].node) for n in read):
-                found.append((f.rank + (number != 1) + extra, _edit(site, form, f, numbers[number])))
+                edit = _edit(site, form, f, numbers[number])
+                found.append((1 if edit.name.startswith("sign") else f.rank + (number != 1) + extra, edit))
     return sorted(found, key=lambda f: f[0])[:MOST]
 
 
@@ -178,9 +179,9 @@ def _forms(effect: Effect, value: np.ndarray, formulas: Table) -> Iterator[tuple
     for f in formulas.conditions:
         there = np.broadcast_to(f.value, effect.value.shape).ravel() > 0
         if there.any() and not there.all():
-            rest = whole - effect.slope @ (value * ~there)
-            yield Form("factor", f), effect.slope * (value * there), rest, 2
-            yield Form("", f), effect.slope * there, rest, 2
+            rest, made = whole - effect.slope @ (value * ~there), int(f.source.startswith("(") and f.source.endswith("> 0)"))
+            yield Form("factor", f), effect.slope * (value * there), rest, 2 + made
+            yield Form("", f), effect.slope * there, rest, 3 + made
 
 
 def along(rows: np.ndarray, slope: np.ndarray, target: np.ndarray, numbers: Sequence[float]) -> Iterator[tuple[int, float]]:
@@ -216,6 +217,8 @@ def _edit(site: list[Place], form: Form, f: Formula, number: str) -> Edit:
         "term": (f"term {source} forgotten", f"add `{source}` to `{old}`"),
         "": (f"{old} instead of {source}{where}", f"`{old}` should be `{source}`{where}"),
     }[form.name]
+    if not form.name and source in (f"-({old})", f"-{old}"):
+        name = f"sign{where}"
     how = {"factor": f"(_old_) * ({code})", "term": f"(_old_) + ({code})", "": code}[form.name]
     if form.where:
         how = f"np.where({form.where.source}, {how}, _old_)"
