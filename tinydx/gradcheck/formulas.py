@@ -90,10 +90,11 @@ def table(given: Sequence[Formula], parts: Sequence[Formula], shape: tuple[int, 
     Arguments: given, names; parts, other expressions whose products, sums and powers may occur; shape.
     """
     with np.errstate(all="ignore"):
-        base = [f for f in given if f.value.ndim][:SEVERAL]
+        arrays = [f for f in given if f.value.ndim][: 2 * SEVERAL]
+        base = arrays[:SEVERAL]
         atoms = [*_atoms([*given, *parts]), *_differences(given[: 2 * SEVERAL])]
         full = _fitting([*atoms, *_columns(given, shape)], shape)
-        whole = _fitting([*full, *_sums(base, shape), *_total_sums(base, shape), *_matrix_products(base, shape)], shape)
+        whole = _fitting([*full, *_sums(base, shape), *_total_sums(base, shape), *_matrix_products(arrays, base, shape)], shape)
         values = np.array([np.broadcast_to(f.value, shape).ravel() for f in whole]).reshape(len(whole), int(np.prod(shape)))
         ranks = np.array([f.rank for f in whole])
         some = np.flatnonzero(ranks <= TOGETHER)[:MOST]
@@ -148,7 +149,9 @@ def _atoms(given: Sequence[Formula]) -> Iterator[Formula]:
     for f in given:
         yield f
         for how, rank, function in UNARY:
-            yield _made(how, function(f.value), rank, f, powers=2)
+            made = np.asarray(function(f.value))
+            if made.size == 1 or (made != made.flat[0]).any():  # g > 0 of a sigmoid tells nothing
+                yield _made(how, made, rank, f, powers=2)
         if f.value.ndim > 1:
             yield _made("{0}.swapaxes(-1, -2)", f.value.swapaxes(-1, -2), 1, f)
         for axis, how in itertools.product(range(f.value.ndim), ("sum", "mean", "max")):
@@ -195,8 +198,8 @@ def _sums(base: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formula]:
             yield _made(f"({{}} * {{}}).{how}({at})", total, 2, a, b)
             for f, g in [(a, b), (b, a)] if a is not b and axis is not None else []:
                 if g.degree == 0:
-                    yield _made(f"{{0}} - ({{0}} * {{1}}).{how}({at})", f.value - total, 2, f, g)._replace(degree=f.degree)
-                    without = _made(f"{{0}} - {{1}} * ({{0}} * {{1}}).{how}({at})", f.value - g.value * total, 2, f, g)
+                    yield _made(f"{{0}} - ({{0}} * {{1}}).{how}({at})", f.value - total, 3, f, g)._replace(degree=f.degree)
+                    without = _made(f"{{0}} - {{1}} * ({{0}} * {{1}}).{how}({at})", f.value - g.value * total, 3, f, g)
                     yield without._replace(degree=f.degree)
             for f in [a, b] if a is not b else [a]:
                 again = _made(f"{{0}} * ({{1}} * {{2}}).{how}({at})", f.value * total, 3, f, a, b)
@@ -225,10 +228,10 @@ def _total_sums(base: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[For
                     yield _made(f"np.tensordot({{}}, {{}}, ({axes}, {axes}))", total, 1, u, w)
 
 
-def _matrix_products(base: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formula]:
+def _matrix_products(arrays: Sequence[Formula], base: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formula]:
     """Products of two matrices, either transposed, and outer products, if they have this shape; the left may be a product."""
-    left = [*base, *(f for f in _scaled(base) if len(shape) > 1)]
-    for a, b in itertools.product(left, base):
+    scaled = [f for f in _scaled(base) if len(shape) > 1]
+    for a, b in itertools.chain(itertools.product(arrays, repeat=2), itertools.product(scaled, base)):
         if degree(a, b) > 1 or max(a.value.ndim, b.value.ndim) > len(shape) + 1:
             continue
         for (s, u), (t, w) in itertools.product(_turned(a.value), _turned(b.value)):

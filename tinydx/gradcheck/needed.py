@@ -22,6 +22,7 @@ from tinydx.gradcheck.truth import generator
 
 LARGEST = 48  # numbers of a place
 MOST = 12  # formulas of one place that are tried
+IN_PRODUCT = 3  # how much less likely a term is that was forgotten between factors
 GIVEN = "_given"
 NUMBERS = {1.0: "{}", -1.0: "-{}", 2.0: "2 * {}", -2.0: "-2 * {}", 0.5: "{} / 2", -0.5: "-{} / 2", 3.0: "3 * {}"}
 
@@ -47,11 +48,16 @@ def needed(scene: Scene, remade: Any, run: Run, evidence: Sequence[Evidence], mo
     parts = expressions(scene, remade.function, evidence[0].subject.forward)
     tables: dict[tuple[int, ...], Table] = {}
     found: list[tuple[int, int, Edit]] = []
+
+    def counted(backward: Callable) -> Sequence[Any]:
+        nonlocal most
+        most -= 1
+        return run(backward)
+
     for site in _sites(scene) if wrong else ():
-        most -= 2 + _value(site[0], scene).size
         if most < 0:
             break
-        effect = _effect(site, scene, remade, run, wrong)
+        effect = _effect(site, scene, remade, counted, wrong)
         if effect is not None:
             shape = np.shape(effect.value)
             if shape not in tables:
@@ -150,7 +156,9 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
     sizes = {1 / n: "{} / " + ways[0] for n, ways in scene.sizes()} | {float(n): "{} * " + ways[0] for n, ways in scene.sizes()}
     numbers = sizes | NUMBERS
     found = []
+    inside = _is_product(site[0].parent)
     for form, slope, target, extra in _forms(effect, value, formulas):
+        extra += IN_PRODUCT if inside and form.name == "term" else 0
         allowed = {UNKNOWN, 0 if form.name == "factor" else of_place, *([0, 1] if of_place is None else [])}
         if of_place == 0 and form.name != "term":  # dy itself may be what is missing
             allowed.add(1)
@@ -161,6 +169,10 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
                 edit = _edit(site, form, f, numbers[number])
                 found.append((1 if edit.name.startswith("sign") else f.rank + (number != 1) + extra, edit))
     return sorted(found, key=lambda f: f[0])[:MOST]
+
+
+def _is_product(node: Any) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)
 
 
 class Form(NamedTuple):
@@ -187,10 +199,12 @@ def _forms(effect: Effect, value: np.ndarray, formulas: Table) -> Iterator[tuple
 def along(rows: np.ndarray, slope: np.ndarray, target: np.ndarray, numbers: Sequence[float]) -> Iterator[tuple[int, float]]:
     """The rows with which the target is reached, times one of these numbers: (row, number).
 
-    Most rows are sorted out by three sums of what they reach.
+    Most rows are sorted out by two sums of what they reach.
     """
-    few = generator(61).normal(size=(3, len(target)))
-    likely = np.flatnonzero(parallel(rows @ (few @ slope).T, few @ target)[0])
+    few = generator(61).normal(size=(2, len(target)))
+    (one, other), (t, u) = (few @ slope) @ rows.T, few @ target
+    with np.errstate(all="ignore"):
+        likely = np.flatnonzero(np.abs(other * (t / one) - u) <= 1e-5 * (np.abs(u) + np.max(np.abs(target), initial=0)))
     fits, factor = parallel(rows[likely] @ slope.T, target)
     for i, c in zip(likely[fits], factor[fits], strict=True):
         for number in numbers:

@@ -57,14 +57,15 @@ def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis
 
 def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None:
     """Try changes until one mends all, or the time is over; so many are always tried that a slow machine finds the same."""
-    deadline, unused = time.thread_time() + seconds, _unused(backward)
+    unused = _unused(backward)
+    tried.deadline = time.thread_time() + seconds
     for edit, node, changed in _changed(backward, tried):
         if edit.rank > WRITTEN and unused:  # what is written and then not used tells more than what is written nowhere
             return
         mended = tried.right(changed, found.first)
         if mended and not _makes_trivial(edit, node):
             found.add(edit, mended, tried.holds_everywhere(changed, mended))
-        if found.all or (tried.count > tried.enough and time.thread_time() > deadline):
+        if found.all:
             return
 
 
@@ -94,6 +95,15 @@ def _unused(backward: Any) -> Diagnosis | None:
     for n in names:
         if isinstance(n.ctx, ast.Store) and n.id not in loaded and n.id.startswith("d") and len(n.id) > 1:
             return Diagnosis(f"{n.id} is not used", f"{n.id} is computed in line {n.lineno}, but goes into no gradient.")
+    return None
+
+
+def early_return(backward: Any) -> Diagnosis | None:
+    """A return that stands inside a loop."""
+    loops = [n for n in ast.walk(definition(backward) or ast.Pass()) if isinstance(n, ast.For)]
+    for n in (n for loop in loops for n in loop.body):
+        if isinstance(n, ast.Return):
+            return Diagnosis("return inside the loop", f"The return in line {n.lineno} ends the loop in its first round.")
     return None
 
 
@@ -150,12 +160,10 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
             return tried.run(inside(changed))
 
         def looked_up(near: Scene, remade: Remade = remade, given: Callable = given) -> list[Edit]:
-            """Changes to what is needed: all of them are tried."""
-            found = needed(near, remade, given, tried.evidence, tried.enough)
-            tried.enough = max(tried.enough, tried.count + len(found))
-            return found
+            """Changes to what is needed."""
+            return needed(near, remade, given, tried.evidence, tried.enough)
 
-        for edit in _likely(scene, None if called else blame, looked_up):
+        for edit in _likely(scene, None if called else blame, looked_up, tried.time_is_over):
             try:
                 for place in edit.places:
                     place.put(edit.made(place))
@@ -175,14 +183,16 @@ def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
             yield from ((n, m) for n, m in zip(a.shape, b.shape, strict=True) if n != m)
 
 
-def _likely(scene: Scene, blame: Blame | None, other: Callable[[Scene], list[Edit]]) -> Iterator[Edit]:
-    """Changes that are near to what is written, then terms that are written nowhere, which are many, then other changes."""
+def _likely(
+    scene: Scene, blame: Blame | None, other: Callable[[Scene], list[Edit]], over: Callable[[], bool]
+) -> Iterator[Edit]:
+    """Changes that are near to what is written, then those to what is needed, whatever the time, then the rest."""
     near = scene.near(lambda home: blame is None or blame.of(home) is not None)
     ranked = ordered([kind(near) for kind in (*CHANGES, *TERMS, *MOVES)], blame)
-    yield from (edit for rank, edit in ranked if rank <= WRITTEN)
+    yield from (edit for rank, edit in ranked if rank <= WRITTEN and not over())
     near = scene.near(lambda home: blame is None or blame.of(home) in (0, 1))
     yield from other(near)
-    yield from (edit for rank, edit in ranked if rank > WRITTEN)
+    yield from (edit for rank, edit in ranked if rank > WRITTEN and not over())
 
 
 def _scene(
@@ -208,6 +218,7 @@ class _Tried:
 
     def __init__(self, evidence: Sequence[Evidence]):
         self.count = self.enough = 0  # changes that were tried, and that are tried before time counts
+        self.deadline = float("inf")
         self.evidence, e, rng = evidence, evidence[0], generator(40)
         self.e = e
         self.others = [np.asarray(rng.normal(size=dy.shape)) for dy in e.dys]
@@ -217,6 +228,10 @@ class _Tried:
     def run(self, backward: Callable, dys: Sequence[np.ndarray] | None = None) -> list[Any]:
         """The gradients that this backward gives, for the check's cotangents or others."""
         return as_list(self.pulled(backward, [dy.copy() for dy in (self.e.dys if dys is None else dys)]))
+
+    def time_is_over(self) -> bool:
+        """Whether enough changes were tried, and the time has passed."""
+        return self.count > self.enough and time.thread_time() > self.deadline
 
     def right(self, backward: Callable, found: Mapping[int, Any]) -> list[Evidence]:
         """The wrong gradients that this backward makes right: all of them, or else those for which nothing is found yet."""

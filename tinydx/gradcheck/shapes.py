@@ -39,7 +39,7 @@ def sum_forgotten(e: Evidence) -> Iterator[Diagnosis]:
                 if e.same(total, e.true):
                     which = f"axis {axes[0]}" if count == 1 else f"axes {axes}"
                     of_batch = axes[0] == 0 and (e.dys[0].shape[:1] == e.got.shape[:1] or count > 1)
-                    name = "batch sum forgotten" if of_batch else f"sum over {e.got.shape[axes[0]]} forgotten"
+                    name = "batch sum forgotten" if of_batch else "sum forgotten (axis 0)" if axes[0] == 0 else "sum forgotten"
                     yield Diagnosis(
                         name,
                         f"{e.label} has shape {e.got.shape}, expected {e.true.shape}: sum over {which},"

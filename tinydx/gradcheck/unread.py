@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import itertools
 import re
 import sys
@@ -36,7 +37,7 @@ MOST = 40  # answers that are tried at other sizes
 
 
 class Answer(NamedTuple):
-    """A mistake: its rank, its name, a sentence, and whether it explains the gradient of another check, of what is visible there."""
+    """A mistake: its rank, its name, a sentence, and whether it explains another check, given what is visible there."""
 
     rank: int
     name: str
@@ -111,7 +112,7 @@ def visible(subject: Subject, dy: np.ndarray) -> list[Formula]:
     assert subject.pulled is not None and subject.backward is not None
     pull = subject.pulled(subject.arrays)
     pull(spy, [dy])
-    own, twice = (_variables(subject.backward, lambda f=f: pull(subject.backward, [f * dy])) for f in (1, 2))
+    own, twice = (_variables(subject.backward, functools.partial(pull, subject.backward, [f * dy])) for f in (1, 2))
     for function in subject.functions:
         seen = outside(function) | seen
     seen |= dict(subject.constants) | dict(zip(subject.names, subject.arrays, strict=True))
