@@ -156,19 +156,29 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
     sizes = {1 / n: "{} / " + ways[0] for n, ways in scene.sizes()} | {float(n): "{} * " + ways[0] for n, ways in scene.sizes()}
     numbers = sizes | NUMBERS
     found = []
-    inside = _is_product(site[0].parent)
-    for form, slope, target, extra in _forms(effect, value, formulas):
-        extra += IN_PRODUCT if inside and form.name == "term" else 0
+    inside, of_sum = _is_product(site[0].parent), isinstance(site[0].parent, ast.Attribute)  # as in dy.sum()
+    for form, slope, target, unlikely in _forms(effect, value, formulas):
+        extra = unlikely + (IN_PRODUCT if inside and form.name == "term" else 0)
         allowed = {UNKNOWN, 0 if form.name == "factor" else of_place, *([0, 1] if of_place is None else [])}
         if of_place == 0 and form.name != "term":  # dy itself may be what is missing
             allowed.add(1)
         for i, number in along(formulas.values, slope, target, list(numbers)):
             f = formulas.formula(i)
+            cancels = form.name == "term" and (of_sum or np.allclose(value + number * formulas.values[i], 0))
+            if cancels or (not form.name and _says_nothing(site[0].node, f)):
+                continue
             read = f.names | (form.where.names if form.where else frozenset())
             if formulas.degrees[i] in allowed and all(scene.known(n, site[0].node) for n in read):
                 edit = _edit(site, form, f, numbers[number])
                 found.append((1 if edit.name.startswith("sign") else f.rank + (number != 1) + extra, edit))
     return sorted(found, key=lambda f: f[0])[:MOST]
+
+
+def _says_nothing(old: Any, f: Formula) -> bool:
+    """Whether a function's result is replaced as a whole, or an expression by one of its own names: it tells no one mistake."""
+    calls = [n for n in ast.walk(old) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+    inside = {n.id for n in ast.walk(old) if isinstance(n, ast.Name)}
+    return bool(calls) or (f.source in inside and not isinstance(old, ast.Name))
 
 
 def _is_product(node: Any) -> bool:

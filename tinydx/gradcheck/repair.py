@@ -183,9 +183,7 @@ def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
             yield from ((n, m) for n, m in zip(a.shape, b.shape, strict=True) if n != m)
 
 
-def _likely(
-    scene: Scene, blame: Blame | None, other: Callable[[Scene], list[Edit]], over: Callable[[], bool]
-) -> Iterator[Edit]:
+def _likely(scene: Scene, blame: Blame | None, other: Callable[[Scene], list[Edit]], over: Callable[[], bool]) -> Iterator[Edit]:
     """Changes that are near to what is written, then those to what is needed, whatever the time, then the rest."""
     near = scene.near(lambda home: blame is None or blame.of(home) is not None)
     ranked = ordered([kind(near) for kind in (*CHANGES, *TERMS, *MOVES)], blame)

@@ -277,4 +277,3 @@ def _with_dy(k: int, code: str) -> Callable[[dict[str, Any], Resized], bool]:
         return other.agrees(k, as_list(raw)[k])
 
     return holds
-
