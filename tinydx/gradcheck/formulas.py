@@ -201,6 +201,10 @@ def _sums(base: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formula]:
                     yield _made(f"{{0}} - ({{0}} * {{1}}).{how}({at})", f.value - total, 3, f, g)._replace(degree=f.degree)
                     without = _made(f"{{0}} - {{1}} * ({{0}} * {{1}}).{how}({at})", f.value - g.value * total, 3, f, g)
                     yield without._replace(degree=f.degree)
+                    for n in lengths:
+                        if broadcasts(n.value.shape, f.value.shape):
+                            made = _made("{} / {}", without.value / n.value, 1, without, n)
+                            yield made._replace(degree=f.degree)
             for f in [a, b] if a is not b else [a]:
                 again = _made(f"{{0}} * ({{1}} * {{2}}).{how}({at})", f.value * total, 3, f, a, b)
                 yield again

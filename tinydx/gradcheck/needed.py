@@ -23,6 +23,7 @@ from tinydx.gradcheck.truth import generator
 LARGEST = 48  # numbers of a place
 MOST = 12  # formulas of one place that are tried
 IN_PRODUCT = 3  # how much less likely a term is that was forgotten between factors
+ANOTHER_SLOPE = 2  # how much likelier a product is in place of a product
 GIVEN = "_given"
 NUMBERS = {1.0: "{}", -1.0: "-{}", 2.0: "2 * {}", -2.0: "-2 * {}", 0.5: "{} / 2", -0.5: "-{} / 2", 3.0: "3 * {}"}
 
@@ -156,9 +157,9 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
     sizes = {1 / n: "{} / " + ways[0] for n, ways in scene.sizes()} | {float(n): "{} * " + ways[0] for n, ways in scene.sizes()}
     numbers = sizes | NUMBERS
     found = []
-    inside, of_sum = _is_product(site[0].parent), isinstance(site[0].parent, ast.Attribute)  # as in dy.sum()
-    for form, slope, target, unlikely in _forms(effect, value, formulas):
-        extra = unlikely + (IN_PRODUCT if inside and form.name == "term" else 0)
+    inside, of_sum = _is_product(site[0].parent), _takes(site[0].parent)
+    for form, slope, target, base in _forms(effect, value, formulas):
+        extra = base + (IN_PRODUCT if inside and form.name == "term" else 0)
         allowed = {UNKNOWN, 0 if form.name == "factor" else of_place, *([0, 1] if of_place is None else [])}
         if of_place == 0 and form.name != "term":  # dy itself may be what is missing
             allowed.add(1)
@@ -169,9 +170,17 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
                 continue
             read = f.names | (form.where.names if form.where else frozenset())
             if formulas.degrees[i] in allowed and all(scene.known(n, site[0].node) for n in read):
+                unlikely = extra - ANOTHER_SLOPE * (
+                    form == Form("") and _is_product(site[0].node) and formulas.products[i, 1] >= 0
+                )
                 edit = _edit(site, form, f, numbers[number])
-                found.append((1 if edit.name.startswith("sign") else f.rank + (number != 1) + extra, edit))
+                found.append((1 if edit.name.startswith("sign") else f.rank + (number != 1) + unlikely, edit))
     return sorted(found, key=lambda f: f[0])[:MOST]
+
+
+def _takes(parent: Any) -> bool:
+    """Whether a method or another function takes what stands there, as in dy.sum(): a term could cancel it."""
+    return isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name))
 
 
 def _says_nothing(old: Any, f: Formula) -> bool:
