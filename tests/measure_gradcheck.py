@@ -2,7 +2,8 @@
 
 A name is right if it fits the pattern of the mistake, wrong if it does not, and in the newer corpora also if it fits the pattern
 of names that mislead. FACTS only say what a gradient looks like (its shape, a constant factor with its value, zeros): they name
-no cause, and count as no name. Every miss is printed; -v prints all; with -u no source can be read. `right` prints the right backwards that are blamed.
+no cause, and count as no name. Every miss is printed; -v prints all; with -u no source can be read. `right` prints the right
+backwards that are blamed.
 """
 
 import linecache

@@ -199,7 +199,7 @@ def _sums(base: Sequence[Formula], shape: tuple[int, ...]) -> Iterator[Formula]:
             for f, g in [(a, b), (b, a)] if a is not b and axis is not None else []:
                 if g.degree == 0:
                     yield _made(f"{{0}} - ({{0}} * {{1}}).{how}({at})", f.value - total, 3, f, g)._replace(degree=f.degree)
-                    without = _made(f"{{0}} - {{1}} * ({{0}} * {{1}}).{how}({at})", f.value - g.value * total, 3, f, g)
+                    without = _made(f"{{0}} - {{1}} * ({{0}} * {{1}}).{how}({at})", f.value - g.value * total, 4, f, g)
                     yield without._replace(degree=f.degree)
                     for n in lengths:
                         if broadcasts(n.value.shape, f.value.shape):

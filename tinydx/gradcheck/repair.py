@@ -31,7 +31,7 @@ from tinydx.gradcheck.source import Remade, definition, helpers
 from tinydx.gradcheck.terms import TERMS
 from tinydx.gradcheck.truth import generator
 
-WORK = 300_000  # expressions that are computed before time counts
+WORK = 250_000  # expressions that are computed before time counts
 OF_A_RUN = 100  # expressions that take as long as making and calling a changed function
 WRITTEN = 2  # the last rank of changes that are near to what is written
 
