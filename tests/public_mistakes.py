@@ -656,5 +656,5 @@ HELD = {"attention": ATTENTION, "layernorm": LAYERNORM, "rnn": RNN, **OTHERS}
 def cases(families):
     """(family's name, number, code, inputs, pattern) of every wrong backward."""
     for name, family in families.items():
-        for i, (right, wrong, pattern) in enumerate(family.changes):
+        for i, (right, wrong, pattern, *_) in enumerate(family.changes):
             yield name, i, changed(family, right, wrong), family.inputs, pattern

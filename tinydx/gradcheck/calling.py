@@ -72,10 +72,13 @@ def readings(op: Op | None, backward: Callable, names: Sequence[str], saves: boo
 
 
 def ask(backward: Callable, dy: Any, offered: Mapping[str, Any], reading: str = "saved") -> Any:
-    """Call a backward with what its parameters name; reading, what one other parameter of unknown name gets.
+    """Call a backward with what its parameters name, dy first or behind `cache`; reading, what another one of unknown name gets.
 
     Raises: TypeError for an unknown name, Failed where the backward raises.
     """
+    first = [p.name for p in positional(backward)]
+    if len(first) == 2 and first[0].lower() in ("saved", "cache") and first[1].lower() not in offered:
+        return _in_order(attempt("backward", backward, [offered["saved"], dy], first, {}), offered["names"])
     given, keywords = [dy], dict[str, Any]()
     one_other = positional(backward)[1:] if len(positional(backward)) == 2 else []
     for p in list(inspect.signature(backward).parameters.values())[1:]:

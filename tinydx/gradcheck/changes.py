@@ -72,6 +72,10 @@ def other_names(s: Scene) -> Iterator[Edit]:
             here = [p for p in together if p.home == home]
             blocks += [(old, here)] if 1 < len(here) < len(together) else []
             blocks += [(old, list(pair)) for pair in itertools.combinations(here, 2)] if len(here) > 2 else []
+            kinds = [(type(p.parent), type(getattr(p.parent, "op", None)), p.field) for p in here]
+            for kind in set(kinds):  # the same role, such as all factors of an index
+                alike = [p for p, k in zip(here, kinds, strict=True) if k == kind]
+                blocks += [(old, alike)] if 2 < len(alike) < len(here) else []
         blocks += [(old, together)] if len(together) > 1 else []
     for old, block in blocks:
         before: Any = s.seen.at.get(id(block[0].node), s.own.get(old))
@@ -168,18 +172,6 @@ def _columns(s: Scene, node: ast.AST) -> list[tuple[str, int]]:
     return [(n, e) for n, e in vectors if s.known(n, node)]
 
 
-def other_slopes(s: Scene) -> Iterator[Edit]:
-    """Another slope: in a product, all that follows its first factors."""
-    for p in s.values():
-        first = p.node
-        while isinstance(first, ast.BinOp) and isinstance(first.op, ast.Mult):
-            first = first.left
-            for name, extra in s.fitting(p.node):
-                for told, source in SLOPES:
-                    made = times(first, parsed(f"({source.format(name)})"))
-                    yield Edit(f"another factor instead of the {told.format(name).rstrip(',')}", [p], made, 2 + extra)
-
-
 def divisions(s: Scene) -> Iterator[Edit]:
     """A divisor that stands elsewhere, or a size."""
     divisors = {text(n.right): n.right for n in s.divisions}
@@ -221,7 +213,7 @@ def powers(s: Scene) -> Iterator[Edit]:
                     yield Edit("wrong power", [p], parsed(f"({ast.unparse(n.left)}) ** ({ast.unparse(n.right)} {step})"), 0)
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and not is_func(p) and s.seen.shape(n) is not None:
             yield Edit("square forgotten", [p], parsed(f"{n.id} ** 2"), 1)
-            for f in ("exp", "tanh", "log", "sqrt", "cos", "sin", "sign"):
+            for f in ("exp", "tanh", "log", "sqrt", "cos", "sin", "sign", "abs"):
                 yield Edit(f"{f} forgotten", [p], parsed(f"__import__('numpy').{f}({n.id})"), 2, f"take {f}({n.id})")
             sigmoid = parsed(f"(1 / (1 + __import__('numpy').exp(-{n.id})))")
             yield Edit("sigmoid forgotten", [p], sigmoid, 2, "take the sigmoid first")
@@ -266,4 +258,4 @@ def numbers(s: Scene) -> Iterator[Edit]:
                 yield Edit(f"{text(n)} instead of {new}", [p], ast.Constant(new), 1)
 
 
-CHANGES = comparisons, signs, other_names, dropped, factors, other_slopes, divisions, powers, numbers
+CHANGES = comparisons, signs, other_names, dropped, factors, divisions, powers, numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,16 +12,18 @@ from tinydx.gradcheck.doubts import dead
 from tinydx.gradcheck.evidence import Evidence
 from tinydx.gradcheck.kinks import Kinks
 from tinydx.gradcheck.patterns import clear_names, run_slips, vague_names
-from tinydx.gradcheck.repair import repairs
+from tinydx.gradcheck.repair import early_return, repairs
 from tinydx.gradcheck.report import Argument, Diagnosis, Worst
 from tinydx.gradcheck.rows import ROWS
 from tinydx.gradcheck.sizes import doubtful, resized
 from tinydx.gradcheck.subject import Subject, recognise, slip_gradients
 from tinydx.gradcheck.truth import Elements, Truth
+from tinydx.gradcheck.unread import names_from_values
 from tinydx.op import TABLE, Slip
 
 ALL_ELEMENTS = 2000  # up to this many numbers, the derivative of every number is computed;
 FACTOR = "constant factor"
+UNCLEAR = re.compile(f"{FACTOR}")  # what it looks like may have many reasons: see the source
 SAMPLE = 300  # of more, this many of each array, and all of them together along a random direction
 
 
@@ -207,9 +210,11 @@ class Judge:
         more: dict[str, Any] = {"trues": trues, "slips": slips, "resized": resized(subject, self.truth.complex), "right": right}
         more["doubtful"] = doubtful(subject, self.truth.complex)
         wrong = [(a, replace(self.evidence[a.name], subject=subject, **more)) for a in arguments if a.name in self.evidence]
-        named = {a.name: [*_first(a, e), *culprits, *clear_names(e)] for a, e in wrong}
-        unclear = [e for a, e in wrong if not named[a.name] or named[a.name][0].name == FACTOR]
+        returned = early_return(subject.backward)
+        named = {a.name: [*_first(a, e), *culprits, *_unless_returned(returned, clear_names(e))] for a, e in wrong}
+        unclear = [e for a, e in wrong if not named[a.name] or UNCLEAR.match(named[a.name][0].name)]
         mended = repairs(unclear, seconds) if unclear else {}
+        mended |= names_from_values([e for e in unclear if e.k not in mended], seconds)
         for a, e in wrong:
             found = [*filter(None, [mended.get(e.k)]), *named[a.name], *vague_names(e), *a.mistakes]
             if e.k in mended and found[1:] and found[1].name == FACTOR:  # where it comes from, and the number
@@ -230,6 +235,11 @@ class Judge:
 def _first(a: Argument, e: Evidence) -> list[Diagnosis]:
     """What is known before any comparison, such as a wrong dtype; but a comparison in place of a number has another reason."""
     return [] if getattr(getattr(e.got, "dtype", None), "kind", "") == "b" else a.mistakes
+
+
+def _unless_returned(returned: Diagnosis | None, names: list[Diagnosis]) -> list[Diagnosis]:
+    """One example only may have gone in because the loop over them is left in its first round."""
+    return [returned, *names] if returned and names and re.match("one .* only", names[0].name) else names
 
 
 def _wrong_dtype(label: str, dtype: Any) -> Diagnosis:

@@ -21,15 +21,18 @@ from tinydx.gradcheck.edits import Blame, Edit, ordered, places_of
 from tinydx.gradcheck.evidence import Evidence
 from tinydx.gradcheck.limits import silent
 from tinydx.gradcheck.moves import MOVES
+from tinydx.gradcheck.needed import needed
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.rules import as_list
 from tinydx.gradcheck.scene import Scene
 from tinydx.gradcheck.seen import watched
 from tinydx.gradcheck.sizes import Resized, outside
 from tinydx.gradcheck.source import Remade, definition, helpers
-from tinydx.gradcheck.terms import SMALL, TERMS
+from tinydx.gradcheck.terms import TERMS
 from tinydx.gradcheck.truth import generator
 
+WORK = 250_000  # expressions that are computed before time counts
+OF_A_RUN = 100  # expressions that take as long as making and calling a changed function
 WRITTEN = 2  # the last rank of changes that are near to what is written
 
 
@@ -53,15 +56,16 @@ def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis
 
 
 def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None:
-    """Try changes until one mends all, or the time is over."""
-    deadline, unused = time.thread_time() + seconds, _unused(backward)
+    """Try changes until one mends all, or the time is over; so many are always tried that a slow machine finds the same."""
+    unused = _unused(backward)
+    tried.deadline = time.thread_time() + seconds
     for edit, node, changed in _changed(backward, tried):
         if edit.rank > WRITTEN and unused:  # what is written and then not used tells more than what is written nowhere
             return
         mended = tried.right(changed, found.first)
         if mended and not _makes_trivial(edit, node):
             found.add(edit, mended, tried.holds_everywhere(changed, mended))
-        if found.all or time.thread_time() > deadline:
+        if found.all:
             return
 
 
@@ -91,6 +95,15 @@ def _unused(backward: Any) -> Diagnosis | None:
     for n in names:
         if isinstance(n.ctx, ast.Store) and n.id not in loaded and n.id.startswith("d") and len(n.id) > 1:
             return Diagnosis(f"{n.id} is not used", f"{n.id} is computed in line {n.lineno}, but goes into no gradient.")
+    return None
+
+
+def early_return(backward: Any) -> Diagnosis | None:
+    """A return that stands inside a loop."""
+    loops = [n for n in ast.walk(definition(backward) or ast.Pass()) if isinstance(n, ast.For)]
+    for n in (n for loop in loops for n in loop.body):
+        if isinstance(n, ast.Return):
+            return Diagnosis("return inside the loop", f"The return in line {n.lineno} ends the loop in its first round.")
     return None
 
 
@@ -138,9 +151,19 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
             e.subject.functions,
             lambda changed, times: tried.run(inside(changed), [times * dy for dy in tried.e.dys]),
         )
+        if not called:
+            tried.enough = WORK // (OF_A_RUN + sum(scene.seen.count.values()))
         extra = {n: v for n, v in scene.offered.items() if n not in function.__globals__}
         remade = Remade(function, node, extra)
-        for edit in _likely(scene, None if called else blame):
+
+        def given(changed: Callable, inside: Callable = inside) -> list[Any]:
+            return tried.run(inside(changed))
+
+        def looked_up(near: Scene, remade: Remade = remade, given: Callable = given) -> list[Edit]:
+            """Changes to what is needed."""
+            return needed(near, remade, given, tried.evidence, tried.enough)
+
+        for edit in _likely(scene, None if called else blame, looked_up, tried.time_is_over):
             try:
                 for place in edit.places:
                     place.put(edit.made(place))
@@ -160,14 +183,14 @@ def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
             yield from ((n, m) for n, m in zip(a.shape, b.shape, strict=True) if n != m)
 
 
-def _likely(scene: Scene, blame: Blame | None) -> Iterator[Edit]:
-    """Changes that are near to what is written, then terms that are written nowhere, which are many, then other changes."""
+def _likely(scene: Scene, blame: Blame | None, other: Callable[[Scene], list[Edit]], over: Callable[[], bool]) -> Iterator[Edit]:
+    """Changes that are near to what is written, then those to what is needed, whatever the time, then the rest."""
     near = scene.near(lambda home: blame is None or blame.of(home) is not None)
-    ranked = ordered([kind(near) for kind in (*CHANGES, *SMALL, *MOVES)], blame)
-    yield from (edit for rank, edit in ranked if rank <= WRITTEN)
-    near = scene.near(lambda home: blame is None or blame.of(home) == 0)
-    yield from (edit for _, edit in ordered([kind(near) for kind in TERMS], blame))
-    yield from (edit for rank, edit in ranked if rank > WRITTEN)
+    ranked = ordered([kind(near) for kind in (*CHANGES, *TERMS, *MOVES)], blame)
+    yield from (edit for rank, edit in ranked if rank <= WRITTEN and not over())
+    near = scene.near(lambda home: blame is None or blame.of(home) in (0, 1))
+    yield from other(near)
+    yield from (edit for rank, edit in ranked if rank > WRITTEN and not over())
 
 
 def _scene(
@@ -192,6 +215,8 @@ class _Tried:
     """Runs changed backwards; forward runs once, and what it saved is copied for each."""
 
     def __init__(self, evidence: Sequence[Evidence]):
+        self.count = self.enough = 0  # changes that were tried, and that are tried before time counts
+        self.deadline = float("inf")
         self.evidence, e, rng = evidence, evidence[0], generator(40)
         self.e = e
         self.others = [np.asarray(rng.normal(size=dy.shape)) for dy in e.dys]
@@ -202,8 +227,13 @@ class _Tried:
         """The gradients that this backward gives, for the check's cotangents or others."""
         return as_list(self.pulled(backward, [dy.copy() for dy in (self.e.dys if dys is None else dys)]))
 
+    def time_is_over(self) -> bool:
+        """Whether enough changes were tried, and the time has passed."""
+        return self.count > self.enough and time.thread_time() > self.deadline
+
     def right(self, backward: Callable, found: Mapping[int, Any]) -> list[Evidence]:
         """The wrong gradients that this backward makes right: all of them, or else those for which nothing is found yet."""
+        self.count += 1
         try:
             given = self.run(backward)
             fits = [e for e in self.evidence if e.same(_part(e.k, given), e.true)]

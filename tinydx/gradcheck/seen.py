@@ -6,13 +6,14 @@ The tree gets a call around each expression, runs once, and is put back. Later c
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tinydx.gradcheck.edits import Place
+from tinydx.gradcheck.edits import Place, parsed
 from tinydx.gradcheck.source import Definition, Remade
 
 UNSEEN = ast.Slice, ast.Starred, ast.Constant, ast.keyword, ast.comprehension
@@ -26,8 +27,11 @@ class Seen:
     """
 
     at: dict[int, Any] = field(default_factory=dict)
+    count: Counter[int] = field(default_factory=Counter)  # how often each expression was computed
+    into: dict[int, tuple[int, ...]] = field(default_factory=dict)  # the shape of what a value is assigned to, as in a[i] = 0
     names: dict[str, Any] = field(default_factory=dict)
     doubled: Seen | None = None
+    degrees: dict[Any, int | None] = field(default_factory=dict)  # those that were asked for
 
     def shape(self, node: ast.AST) -> tuple[int, ...] | None:
         """The shape of an expression's numbers; None for one that never ran, or that is no array of floats."""
@@ -36,13 +40,18 @@ class Seen:
 
     def degree(self, node: ast.AST) -> int | None:
         """The degree in dy of an expression; None where it cannot be told."""
-        return _degree(self.at.get(id(node)), self.doubled.at.get(id(node))) if self.doubled else None
+        if id(node) not in self.degrees:
+            twice = self.doubled.at.get(id(node)) if self.doubled else None
+            self.degrees[id(node)] = _degree(self.at.get(id(node)), twice)
+        return self.degrees[id(node)]
 
     def degree_of(self, name: str) -> int | None:
         """The degree in dy of a name's value at the end: 0 for one that the function did not make."""
         if name not in self.names or self.doubled is None:
             return 0
-        return _degree(self.names[name], self.doubled.names.get(name))
+        if name not in self.degrees:
+            self.degrees[name] = _degree(self.names[name], self.doubled.names.get(name))
+        return self.degrees[name]
 
 
 def _degree(once: Any, twice: Any) -> int | None:
@@ -74,13 +83,17 @@ def watched(function: Any, node: Definition, places: Sequence[Place], run: Calla
 def _run(function: Any, node: Definition, places: Sequence[Place], run: Callable[[Callable], Any]) -> Seen:
     seen, put = Seen(), [p for p in places if _can_be_wrapped(p)]
 
-    def first(i: int, value: Any) -> Any:
-        seen.at.setdefault(i, value)
+    def first(i: int, value: Any, into: Any = None) -> Any:
+        if is_float(into):
+            seen.into[i] = np.shape(into)
+        if i not in seen.at:  # a copy of what may change later
+            seen.at[i] = value.copy() if isinstance(value, np.ndarray) else value
+        seen.count[i] += 1
         return value
 
     try:
         for p in put:
-            p.put(_call("_seen", ast.Constant(id(p.node)), _at_end(p)))
+            p.put(_call("_seen", ast.Constant(id(p.node)), _at_end(p), *_into(p)))
         run(Remade(function, node, {"_seen": first, "_end": seen.names.update})())
     except Exception:  # then nothing is known, and no change is tried
         return Seen()
@@ -96,6 +109,12 @@ def _at_end(p: Place) -> ast.expr:
         return p.node
     names = _call("_end", _call("locals"))
     return ast.Subscript(ast.Tuple([p.node, names], ast.Load()), ast.Constant(0), ast.Load())
+
+
+def _into(p: Place) -> list[ast.expr]:
+    """What stands where this value is assigned to: a part of an array."""
+    is_part = isinstance(p.parent, ast.Assign) and p.field == "value" and isinstance(p.parent.targets[0], ast.Subscript)
+    return [parsed(ast.unparse(p.parent.targets[0]))] if is_part else []  # type: ignore[attr-defined]
 
 
 def _can_be_wrapped(p: Place) -> bool:

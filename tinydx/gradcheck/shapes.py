@@ -38,7 +38,8 @@ def sum_forgotten(e: Evidence) -> Iterator[Diagnosis]:
                 total = e.got.sum(axis=axes, keepdims=keep)
                 if e.same(total, e.true):
                     which = f"axis {axes[0]}" if count == 1 else f"axes {axes}"
-                    name = "batch sum forgotten" if axes[0] == 0 else "sum forgotten"
+                    of_batch = axes[0] == 0 and (e.dys[0].shape[:1] == e.got.shape[:1] or count > 1)
+                    name = "batch sum forgotten" if of_batch else "sum forgotten (axis 0)" if axes[0] == 0 else "sum forgotten"
                     yield Diagnosis(
                         name,
                         f"{e.label} has shape {e.got.shape}, expected {e.true.shape}: sum over {which},"

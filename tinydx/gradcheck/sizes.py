@@ -180,6 +180,8 @@ def _grown_at(place: int, axis: int, where: Any, a: np.ndarray) -> np.ndarray:
 
 def _grown(a: np.ndarray, axes: Sequence[int]) -> np.ndarray:
     """The array with these axes longer by one: the first index is repeated."""
+    grown = a
     for axis in axes:
-        a = np.concatenate([a, np.take(a, [0], axis)], axis)
-    return a
+        grown = np.concatenate([grown, np.take(grown, [0], axis)], axis)
+    shares = a.dtype.kind == "f" and a.ndim and (a >= 0).all() and np.allclose(a.sum(axis=-1), 1)  # and stay so
+    return grown / grown.sum(axis=-1, keepdims=True) if shares else grown

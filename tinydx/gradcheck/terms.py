@@ -1,4 +1,4 @@
-"""Terms that a backward lacks: the label's 1, a name, a product of two, a penalty, a normalisation's second term.
+"""Terms that a backward lacks: the label's 1, a name beside one factor, a penalty; and matrices that it lacks.
 
 Each kind gives `Edit`s for a `Scene`, as in changes.py.
 """
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinydx.gradcheck.edits import Edit, parsed, text
-from tinydx.gradcheck.scene import Scene, broadcasts, is_call, joined_to
+from tinydx.gradcheck.edits import Edit, parsed
+from tinydx.gradcheck.scene import Scene, joined_to
 from tinydx.gradcheck.seen import is_float, is_whole
 
 
@@ -21,9 +21,9 @@ def labels(s: Scene) -> Iterator[Edit]:
     for p in s.terms():
         shape = s.seen.shape(p.node)
         for name, value, extra in s.names():
-            if not shape or not (is_whole(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "iu")):
+            if shape is None or not (is_whole(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "iu")):
                 continue
-            if np.shape(value) == shape[:-1] and np.ndim(value) < 2 and np.max(value, initial=0) < shape[-1]:
+            if shape and np.shape(value) == shape[:-1] and np.ndim(value) < 2 and np.max(value, initial=0) < shape[-1]:
                 one_hot = f"__import__('numpy').eye(({ast.unparse(p.node)}).shape[-1])[{name}]"
                 yield Edit(
                     "the label's 1 not subtracted",
@@ -32,19 +32,9 @@ def labels(s: Scene) -> Iterator[Edit]:
                     1 + extra,
                     f"subtract 1 at the class `{name}`",
                 )
-
-
-def sums(s: Scene) -> Iterator[Edit]:
-    """A term that is missing: a name, a product of two, or a product with a sum."""
-    for p in s.terms():
-        shape = s.seen.shape(p.node)
-        if shape is None or is_call(p.parent):
-            continue
-        base = 1 if p in s.values() else 2
-        inside = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.MatMult)
-        for source, rank in _products(s, shape, p.node):
-            for op in (ast.Add(), ast.Sub()) if not inside else ():
-                yield Edit(f"term {source} forgotten", [p], joined_to(op, source), base + rank)
+            if np.ndim(value) == 1 and shape == () and isinstance(value, np.ndarray):  # in loops over examples and classes
+                for i, j in itertools.permutations(s.loops[-2:]):
+                    yield Edit("the label's 1 not subtracted", [p], joined_to(ast.Sub(), f"({j} == {name}[{i}])"), 1 + extra)
 
 
 def added(s: Scene) -> Iterator[Edit]:
@@ -69,69 +59,11 @@ def added(s: Scene) -> Iterator[Edit]:
                 yield Edit(f"2 {right} instead of {right} plus its transpose", [p], turned, 2)
 
 
-def _products(s: Scene, shape: tuple[int, ...], node: ast.AST) -> Iterator[tuple[str, int]]:
-    """Products of one or two names that have this shape and this expression's degree in dy, with their ranks."""
-    arrays = [(n, v, extra) for n, v, extra in s.names() if is_float(v) and s.known(n, node)]
-    degrees = {n: s.seen.degree_of(n) for n, _, _ in arrays}
-    wanted = s.seen.degree(node)
-
-    def fits(*names: str) -> bool:
-        """Whether the product of these is of the degree of the whole."""
-        known = [degrees[n] for n in names]
-        return wanted is None or None in known or sum(d or 0 for d in known) == wanted
-
-    same = [(n, extra) for n, v, extra in arrays if np.shape(v) == shape]
-    yield from ((n, extra) for n, extra in same if fits(n))
-    fitting = [(n, extra) for n, v, extra in arrays if np.ndim(v) and broadcasts(np.shape(v), shape)]
-    for (a, i), (b, j) in itertools.combinations(fitting, 2):
-        if fits(a, b) and any(a == n or b == n for n, _ in same):
-            yield f"{a} * {b}", 1 + i + j
-    yield from _penalties(s, node)
-    yield from ((f"1 / {n}", 1 + extra) for n, extra in same if fits(n) and degrees[n] != 1)
-    stacks = [(n, np.shape(v), extra) for n, v, extra in arrays if np.ndim(v)]
-    for (a, u, i), (b, w, j) in itertools.product(stacks, repeat=2):
-        if fits(a, b):
-            yield from ((source, 1 + i + j) for source in _matmuls(a, u, b, w, shape))
-    for (a, i), (b, j) in itertools.product(same, repeat=2) if len(shape) > 1 else ():  # a normalisation's second term
-        if degrees[a] in (0, None) and fits(b):
-            for axis, f in itertools.product(range(len(shape)), ("mean", "sum")):
-                yield f"{a} * ({a} * {b}).{f}(axis={axis}, keepdims=True)", 2 + i + j
-
-
 def _penalties(s: Scene, node: ast.AST) -> Iterator[tuple[str, int]]:
     """Weights times a number, of an expression's shape."""
     rates = [n for n, v, extra in s.names() if is_float(v) and np.ndim(v) == 0 and not extra and s.seen.degree_of(n) == 0]
     for name, extra in s.fitting(node):
         yield from ((f"{how}{rate} * {name}", 1 + extra) for rate in rates for how in ("", "2 * "))
-
-
-def _matmuls(a: str, u: tuple[int, ...], b: str, w: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[str]:
-    """Matrix products of two arrays that have this shape."""
-    if len(u) == 2 and len(w) == len(shape) == 1:
-        yield from [f"{a} @ {b}"] * (u == shape + w) + [f"{a}.T @ {b}"] * (u == w + shape)
-    if len(u) == len(w) == 1 and len(shape) == 2 and u + w == shape:
-        yield f"{a}[:, None] * {b}"
-    if not len(u) == len(w) == len(shape) or len(shape) < 2 or not u[:-2] == w[:-2] == shape[:-2]:
-        return
-    t = "{}.T" if len(shape) == 2 else "{}.swapaxes(-1, -2)"
-    if u[-1] == w[-2] and (u[-2], w[-1]) == shape[-2:]:
-        yield f"{a} @ {b}"
-    if u[-1] == w[-1] and (u[-2], w[-2]) == shape[-2:]:
-        yield f"{a} @ {t.format(b)}"
-    if u[-2] == w[-2] and (u[-1], w[-1]) == shape[-2:]:
-        yield f"{t.format(a)} @ {b}"
-
-
-def products(s: Scene) -> Iterator[Edit]:
-    """A whole value that should be a product of two names."""
-    for p in s.values():
-        shape, degree = s.seen.shape(p.node), s.seen.degree(p.node)
-        arrays = [(n, np.shape(v), extra) for n, v, extra in s.names() if is_float(v) and np.ndim(v) and s.known(n, p.node)]
-        for (a, u, i), (b, w, j) in itertools.product(arrays, repeat=2) if shape else ():
-            degrees = [d for d in (s.seen.degree_of(a), s.seen.degree_of(b)) if d is not None]
-            if degree is None or len(degrees) < 2 or sum(degrees) == degree:
-                for source in _matmuls(a, u, b, w, shape or ()):
-                    yield Edit(f"{text(p.node)} instead of {source}", [p], parsed(source), 2 + i + j)
 
 
 def matrices(s: Scene) -> Iterator[Edit]:
@@ -148,4 +80,4 @@ def matrices(s: Scene) -> Iterator[Edit]:
                     yield Edit(f"matrix {how} forgotten", [p], parsed(source), 1 + extra)
 
 
-SMALL, TERMS = (labels, added, matrices), (sums, products)
+TERMS = labels, added, matrices

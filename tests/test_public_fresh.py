@@ -1,0 +1,95 @@
+"""The fresh corpora say what is true: central differences, and not the checker, tell right from wrong; then the checker is tried.
+
+`python tests/measure_gradcheck.py fresh` and `right` print the checker's figures.
+"""
+
+import inspect
+
+import numpy as np
+import public_right_fresh
+import pytest
+from measure_gradcheck import UNSEEN
+from public_mistakes import changed, made
+
+from tinydx import gradcheck
+
+FAMILIES = {name: family for corpus in UNSEEN.values() for name, family in corpus.items()}
+RIGHT = public_right_fresh.FRESH
+
+
+def output(forward, inputs):
+    y = forward(*[x.copy() for x in inputs])
+    return y if isinstance(y, tuple) else (y, None)
+
+
+def differences(forward, inputs, dy, step=1e-5):
+    """Central differences of sum(dy * y), one array for each input."""
+    gradients = [np.zeros(x.shape) for x in inputs]
+    for k, x in enumerate(inputs):
+        for i in np.ndindex(x.shape):
+            sides = []
+            for h in (step, -step):
+                moved = [v.copy() for v in inputs]
+                moved[k][i] += h
+                sides.append(np.sum(dy * output(forward, moved)[0]))
+            gradients[k][i] = (sides[0] - sides[1]) / (2 * step)
+    return gradients
+
+
+def ran(functions, inputs, dy):
+    """The gradients that a backward returns, as a list, in the order of the inputs."""
+    forward, backward = functions
+    cache = output(forward, inputs)[1]
+    names = list(inspect.signature(backward).parameters)
+    order = {1: [dy], 2: [cache, dy] if names[0] == "cache" else [dy, cache]}
+    gradients = backward(*order[len(names)])
+    if isinstance(gradients, dict):
+        return [gradients[name] for name in inspect.signature(forward).parameters]
+    return list(gradients) if isinstance(gradients, tuple | list) else [gradients]
+
+
+def agree(got, expected):
+    def same(a, b):
+        return np.shape(a) == b.shape and np.allclose(a, b, rtol=1e-5, atol=1e-6 * (1 + np.abs(b).max()))
+
+    return len(got) == len(expected) and all(map(same, got, expected))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_of_each_family_the_right_one_is_right_and_each_change_wrong_in_its_own_way(name):
+    family = FAMILIES[name]
+    functions = made(family.code, name)
+    dy = np.random.default_rng(3).normal(size=np.shape(output(functions[0], family.inputs)[0]))
+    expected = differences(functions[0], family.inputs, dy)
+    assert agree(ran(functions, family.inputs, dy), expected)
+    seen = []
+    for right, wrong, *_ in family.changes:
+        got = ran(made(changed(family, right, wrong), name), family.inputs, dy)
+        assert not agree(got, expected), wrong
+        assert not any(agree(got, [np.asarray(g) for g in other]) for other in seen), wrong
+        seen.append(got)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_ones_are_right(name):
+    code, shapes = RIGHT[name]
+    inputs = public_right_fresh.inputs(name, shapes)
+    functions = made(code, name)
+    dy = np.random.default_rng(3).normal(size=np.shape(output(functions[0], inputs)[0]))
+    if "tied" not in name:  # at kinks, central differences are one of several right answers
+        assert agree(ran(functions, inputs, dy), differences(functions[0], inputs, dy))
+    assert gradcheck(functions, *inputs, seed=0).verdict == "right"
+
+
+def test_the_names_of_right_ones_are_new():
+    assert not RIGHT.keys() & (public_right_fresh.public_right.SEEN | public_right_fresh.public_right.KEPT).keys()
+
+
+@pytest.mark.parametrize("name", UNSEEN["fresh"])
+def test_wrong_ones_are_caught(name, proof):
+    """The first change of each family, all in the profile `proof`; the names are measured, not tested here."""
+    family = FAMILIES[name]
+    for change in family.changes[: None if proof else 1]:
+        with np.errstate(all="ignore"):
+            report = gradcheck(made(changed(family, change.right, change.wrong), name), *family.inputs, seed=0)
+        assert report.verdict == "wrong", change.wrong

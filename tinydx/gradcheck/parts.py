@@ -1,0 +1,108 @@
+"""What a backward could be made of: its names, labels as zeros with a one, and expressions that stand in forward or backward.
+
+Names that forward makes for itself are written out, since a backward does not know them: e becomes np.exp(x - x.max()).
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinydx.gradcheck.edits import parsed, text
+from tinydx.gradcheck.formulas import UNKNOWN, Formula
+from tinydx.gradcheck.scene import Scene
+from tinydx.gradcheck.seen import is_float, is_whole
+from tinydx.gradcheck.source import definition
+
+LONGEST = 70  # characters of an expression
+MOST = 24  # expressions
+
+
+def names(scene: Scene, shape: tuple[int, ...]) -> list[Formula]:
+    """The scene's names as formulas, and its labels as rows of zeros with a one, if they fit the shape."""
+    found = []
+    for name, value, extra in scene.names():
+        own, rank = frozenset([name]), extra // 2
+        if is_float(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "b"):
+            known = scene.seen.degree_of(name)
+            found.append(Formula(name, np.asarray(value, float), rank, UNKNOWN if known is None else known, own))
+        elif _is_label(value, shape) and name not in scene.loops:
+            one = np.eye(shape[-1])[value]
+            found.append(Formula(f"np.eye(np.shape(_old_)[-1])[{name}]", one, rank, 0, own, f"1 at the class `{name}`"))
+    return found
+
+
+def _is_label(value: Any, shape: tuple[int, ...]) -> bool:
+    """Whether this is a class for each row of such an array."""
+    whole = is_whole(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "iu")
+    return bool(whole and shape and np.shape(value) == shape[:-1] and np.min(value) >= 0 and np.max(value) < shape[-1])
+
+
+def expressions(scene: Scene, function: Any, forward: Any) -> list[Formula]:
+    """Expressions of forward and backward that are arrays and do not depend on dy, the shortest first."""
+    known = {n: v for n, v, _ in scene.names()}
+    space = {**getattr(function, "__globals__", {}), **known, "np": np}
+    found: dict[str, Formula] = {}
+    for node in sorted(_written(scene, forward, known), key=lambda n: len(ast.unparse(n))):
+        source = ast.unparse(node)
+        if len(source) > LONGEST or source in found or len(found) == MOST:
+            continue
+        try:
+            value = eval(compile(ast.Expression(ast.fix_missing_locations(copy.deepcopy(node))), "<part>", "eval"), space)
+        except Exception:  # it needs what is known elsewhere only
+            continue
+        read = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in known)
+        array = is_float(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "b")
+        if array and np.ndim(value) and read and all(scene.seen.degree_of(n) == 0 for n in read):
+            found[source] = Formula(source, np.asarray(value, float), 1, 0, read, text(node))
+            for slope in _slopes(node, np.shape(value), space, read):
+                found[slope.source] = slope
+    return list(found.values())
+
+
+def _slopes(node: ast.expr, shape: tuple[int, ...], space: dict[str, Any], read: frozenset[str]) -> Iterator[Formula]:
+    """The derivative of an expression with respect to an array of its shape, number by number, by the complex step."""
+    for name in read if isinstance(node, ast.Call | ast.BinOp) else ():
+        if np.shape(space[name]) == shape:
+            moved = ast.unparse(_inlined(node, {name: parsed(f"({name} + 1e-20j)")}))
+            source = f"(np.imag({moved}) * 1e20)"
+            try:
+                value = eval(source, space)
+            except Exception:  # it takes no complex numbers
+                continue
+            yield Formula(source, np.asarray(value, float), 3, 0, read, f"derivative of {text(node)} with respect to {name}")
+
+
+def _written(scene: Scene, forward: Any, known: Mapping[str, Any]) -> Iterator[ast.expr]:
+    """Operations that stand in the backward, and in forward with its own names written out."""
+    inner = (ast.BinOp, ast.Call, ast.Compare, ast.Attribute)
+    yield from (p.node for p in scene.places if isinstance(p.node, inner) and not _reads(p.node, scene.loops))
+    made = definition(forward)
+    if made is None:
+        return
+    values: dict[str, ast.expr] = {}
+    for n in ast.walk(made):
+        target = n.targets[0] if isinstance(n, ast.Assign) and len(n.targets) == 1 else None
+        if isinstance(n, ast.Assign) and isinstance(target, ast.Name) and target.id not in known:
+            values[target.id] = _inlined(n.value, values)
+    for n in ast.walk(made):
+        if isinstance(n, inner):
+            yield _inlined(n, values)
+
+
+def _reads(node: ast.AST, loops: list[str]) -> bool:
+    return any(isinstance(n, ast.Name) and n.id in loops for n in ast.walk(node))
+
+
+def _inlined(node: ast.expr, values: Mapping[str, ast.expr]) -> ast.expr:
+    """The expression with these names written out."""
+
+    class Written(ast.NodeTransformer):
+        def visit_Name(self, n: ast.Name) -> ast.expr:
+            return copy.deepcopy(values[n.id]) if n.id in values and isinstance(n.ctx, ast.Load) else n
+
+    return Written().visit(copy.deepcopy(node))
