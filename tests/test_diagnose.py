@@ -367,7 +367,7 @@ def test_bad_folders_are_one_line_and_nothing_is_written(tmp_path, capsys, spoil
 
 def test_an_unusable_file_is_told_what_would_be_usable(tmp_path):
     (tmp_path / "notes.md").write_text("no images here")
-    with pytest.raises(ValueError, match="neither a folder nor a table nor an .npz file"):
+    with pytest.raises(ValueError, match="neither a folder nor a table"):
         open_study(tmp_path / "notes.md")
 
 
