@@ -213,6 +213,14 @@ def test_folders_that_cannot_be_used(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_texts_with_wrong_answers_are_reported_and_explained(tmp_path):
+    """The report explains the most confident errors of texts, too: for a while it failed where there were any."""
+    rows = [(text, "healthy" if i % 10 in (3, 7) else label) for i, (text, label) in enumerate(texts(60))]
+    assert run(write_table(tmp_path / "t.csv", rows), tmp_path / "out") == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["accuracy"] < 1 and "pushed towards" in json.dumps(metrics)
+
+
 def test_the_default_data_needs_a_package_and_says_so(monkeypatch, tmp_path, capsys):
     terms._codes.cache_clear()
     monkeypatch.setitem(sys.modules, "simple_icd_10_cm", None)
