@@ -21,9 +21,11 @@ from tinydx.layers.core import (
     Dropout,
     Flatten,
     LayerNormalization,
+    ReLU,
     Reshape,
 )
 from tinydx.layers.recurrent import GRU, LSTM, Bidirectional, Masking, SimpleRNN, TimeDistributed
+from tinydx.layers.separable import DepthwiseConv2D, SeparableConv2D
 from tinydx.layers.text import Embedding, GlobalAveragePooling1D
 from tinydx.suggestions import did_you_mean
 
@@ -45,6 +47,7 @@ __all__ = [
     "Concatenate",
     "Conv2D",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -56,7 +59,9 @@ __all__ = [
     "LayerNormalization",
     "Masking",
     "MaxPooling2D",
+    "ReLU",
     "Reshape",
+    "SeparableConv2D",
     "SimpleRNN",
     "TimeDistributed",
     "ZeroPadding2D",
