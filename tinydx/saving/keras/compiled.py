@@ -23,7 +23,7 @@ METRICS = (
 )
 SCHEDULES = ("CosineDecay", "ExponentialDecay", "InverseTimeDecay", "PiecewiseConstantDecay")
 SHORT = {"accuracy": "accuracy", "acc": "acc", "mse": "mse", "mae": "mae", "bce": "bce"}
-SILENT = ("name", "dtype", "is_legacy_optimizer", "jit_compile", "label_weights", "num_labels", "fn", "ema_overwrite_frequency")
+SILENT = ("name", "dtype", "is_legacy_optimizer", "jit_compile", "label_weights", "num_labels", "fn")
 
 
 # ---- reading -------------------------------------------------------------------------------------------------------

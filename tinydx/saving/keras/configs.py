@@ -6,6 +6,7 @@ imported, and no code that it holds (Lambda, pickled functions) is run.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,13 +41,7 @@ INITIALIZERS = {
 }
 REGULARIZERS = ("L1", "L2", "L1L2")
 OWN = ("name", "trainable", "dtype", "batch_input_shape", "batch_shape", "input_shape")  # of every layer, handled elsewhere
-SILENT = (
-    "seed",
-    "implementation",
-    "autocast",
-    "use_cudnn",
-    "build_input_shape",
-)  # what they change is no part of a trained model
+SILENT = ("seed", "implementation", "autocast", "use_cudnn", "build_input_shape", "renorm_momentum")  # change no prediction
 OFF = {"rms_scaling": False, "keepdims": False, "score_mode": "dot", "zero_output_for_mask": False, "time_major": False}
 OFF |= {"sparse": False, "ragged": False, "optional": False, "lora_enabled": False}
 CODE = ("Lambda", "TFOpLambda", "SlicingOpLambda", "__lambda__", "function")
@@ -94,7 +89,7 @@ def class_name(entry: Config, where: str) -> str:
         raise ValueError(f"it holds a {name}, which is code: tinydx runs no code of a file; make the layer, then load_weights")
     home = entry.get("module")
     if home is not None and not (isinstance(home, str) and home.split(".")[0] in ("keras", "tf_keras", "tensorflow", "builtins")):
-        raise Unknown(entry.get("registered_name") or name)
+        raise Unknown(name)
     if home is not None and ".ops" in home:
         raise ValueError(f"it uses the operation {name}, which is no layer: tinydx has Add, Concatenate and Average as layers")
     return name
@@ -199,15 +194,16 @@ def dtype_of(config: Config) -> dict[str, str]:
 # ---- writing -------------------------------------------------------------------------------------------------------
 
 
-def to_config(layer: Layer) -> Config:
-    """Keras's entry of a layer (no model); ValueError for one that Keras does not have."""
+def to_config(layer: Layer, nested: Callable[[Layer], Config]) -> Config:
+    """Keras's entry of a layer (no model); nested describes a layer inside it. ValueError for one that Keras does not have."""
     name = type(layer).__name__
     if known_classes().get(name) is not type(layer) or name not in LAYERS:
         raise ValueError(f"{layer.name} is a {name}, which is no layer of Keras: save the model as .safetensors")
-    config = {**own_config(layer), **{k: _to_json(layer, k, v) for k, v in layer.config.items() if k not in OWN}}
+    given = {k: v for k, v in layer.config.items() if k not in OWN}
+    given = {k: nested(v) if isinstance(v, Layer) else _to_json(layer, k, v) for k, v in given.items()}
     if name == "GRU":
-        config.setdefault("reset_after", True)
-    return entry("keras.layers", name, config)
+        given.setdefault("reset_after", True)  # readers take a file that does not say so for an old one
+    return entry("keras.layers", name, own_config(layer) | given)
 
 
 def entry(module: str, name: str, config: Config) -> Config:
@@ -223,10 +219,6 @@ def own_config(layer: Layer) -> Config:
 
 
 def _to_json(layer: Layer, name: str, value: Any) -> Any:
-    if isinstance(value, Layer):
-        from tinydx.saving.keras.describing import describe_layer
-
-        return describe_layer(value)
     value = plain(layer, name, value, {})
     if isinstance(value, dict):
         described = value["regularizer"]

@@ -20,7 +20,7 @@ def describe_layer(layer: Layer, seen: set[Layer] | None = None) -> Config:
         raise ValueError(f"{layer.name} stands in two places: a Keras file would make two layers of it; save it as .safetensors")
     seen.add(layer)
     if not is_sequential(layer) and not is_graph(layer):
-        return configs.to_config(layer)
+        return configs.to_config(layer, describe_layer)
     names = [v.name for v in layer.layers]
     for name in names:
         if names.count(name) > 1:
