@@ -1,7 +1,7 @@
 """Keras's files both ways: tinydx -> .keras, .h5, .weights.h5 -> Keras -> the same -> tinydx.
 
-What Keras did is kept in keras_files/round_trip.zip (`make_round_trip.py` makes it). TINYDX_KERAS=.../bin/python, of an environment that
-has Keras, sends today's files through it.
+What Keras did is kept in keras_files/round_trip.zip (`make_round_trip.py` makes it). TINYDX_KERAS=.../bin/python, of an environment
+that has Keras, sends today's files through it.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Makes round_trip.zip: what tinydx wrote for each of `cases.CASES`, what Keras computed with it, and what Keras wrote of it again.
+"""Makes round_trip.zip: what tinydx wrote for each of `cases.CASES`, what Keras computed with it, and what Keras wrote of it.
 
     PYTHONPATH=. python tests/keras_files/make_round_trip.py /path/to/an/environment/with/keras/bin/python
 
