@@ -1,7 +1,7 @@
 """Keras's files both ways: tinydx -> .keras, .h5, .weights.h5 -> Keras -> the same -> tinydx.
 
-What Keras did is kept in keras_files/round_trip.zip (`make_round_trip.py` makes it). TINYDX_KERAS=.../bin/python, of an environment
-that has Keras, sends today's files through it.
+What Keras did is kept in keras_files/round_trip.zip (`make_round_trip.py` makes it), files of Keras 2 in old.zip (`make_old.py`).
+TINYDX_KERAS=.../bin/python, of an environment that has Keras, sends today's files through it.
 """
 
 import functools
@@ -143,6 +143,25 @@ def test_how_a_model_was_compiled_travels(tmp_path):
             assert [w.name for w, _ in back.layers[0]._penalties] == [w.name for w, _ in model.layers[0]._penalties]
             assert len(back.asked_metrics[0]) == len(model.asked_metrics[0])
     assert back.optimizer.schedule.decay_rate == 0.5
+
+
+@pytest.mark.parametrize("name", ["chain", "words", "graph"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_of_keras_2(name, kind, tmp_path):
+    with zipfile.ZipFile(FILES / "old.zip") as archive:
+        archive.extractall(tmp_path)
+    model, keras = load_model(tmp_path / f"{name}.{kind}"), np.load(tmp_path / f"{name}.npz")
+    x, wanted = ([keras[k] for k in sorted(keras) if k.startswith(letter)] for letter in "xy")
+    x = x if len(x) > 1 else x[0]
+    check_outputs(run(model, x), wanted)
+    for weights in ("weights.h5", "rows.h5"):
+        for w in model.weights:
+            w.data = np.zeros_like(w.data)
+        model.load_weights(tmp_path / f"{name}.{weights}")
+        check_outputs(run(model, x), wanted)
+    assert [v.name for v in model.all_layers() if not v.trainable] == (["still"] if name == "graph" else [])
+    if name == "chain":
+        assert model.optimizer.learning_rate == 0.125 and len(model.asked_metrics[0]) == 2
 
 
 def branches(rng):

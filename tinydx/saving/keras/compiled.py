@@ -57,6 +57,8 @@ def _thing(value: Any, module: Any, known: tuple[str, ...], custom: dict[str, An
         raise ValueError(f"it was compiled with {len(value)} losses: a model of tinydx has one")
     if isinstance(value, dict) and value.get("class_name") == "function":
         value = value.get("config")
+    if isinstance(value, dict) and value.get("class_name") == "MeanMetricWrapper":
+        value = expect_dict(value.get("config"), "a metric").get("fn")
     if isinstance(value, str):
         found = value in SHORT or snake_case(value) in map(snake_case, known)
         return value if found else {"function" if value in custom else "class": value, "config": {}}

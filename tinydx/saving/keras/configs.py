@@ -43,7 +43,7 @@ REGULARIZERS = ("L1", "L2", "L1L2")
 OWN = ("name", "trainable", "dtype", "batch_input_shape", "batch_shape", "input_shape")  # of every layer, handled elsewhere
 SILENT = ("seed", "implementation", "autocast", "use_cudnn", "build_input_shape", "renorm_momentum")  # change no prediction
 OFF = {"rms_scaling": False, "keepdims": False, "score_mode": "dot", "zero_output_for_mask": False, "time_major": False}
-OFF |= {"sparse": False, "ragged": False, "optional": False, "lora_enabled": False}
+OFF |= {"sparse": False, "ragged": False, "optional": False, "groups": 1}
 CODE = ("Lambda", "TFOpLambda", "SlicingOpLambda", "__lambda__", "function")
 
 
@@ -109,25 +109,26 @@ def layer_class(entry: Config, custom: dict[str, Any], where: str) -> Any:
 
 
 def arguments(cls: type, config: Config, custom: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a layer's class from Keras's configuration, checked; layers inside it stay entries.
+    """The arguments of a layer's class from Keras's configuration; layers inside it stay entries.
 
-    Raises: TypeError, ValueError for arguments that tinydx does not have, and that ask for something.
+    Options that the class does not have stay in, unless they ask for nothing: the class answers them in one line.
     """
     ours, found = arguments_of(cls), dict[str, Any]()
     for name, value in config.items():
-        if name in OWN or name in SILENT or (name not in ours and (value is None or OFF.get(name) is value)):
+        if name in OWN or name in SILENT or (name not in ours and _is_off(name, value)):
             continue
-        if name not in ours and name in OFF and OFF[name] == value:
-            continue
-        value = _argument(name, value, custom)
-        if not (name not in ours and name.endswith("_initializer") and value is None):
-            found[name] = value
-    if cls.__name__ == "GRU" and "reset_after" not in config:
-        found["reset_after"] = False  # files from before there was a choice
+        found[name] = _argument(name, value, custom)
+    found = {k: v for k, v in found.items() if not (k.endswith("_initializer") and (v is None or k not in ours))}
+    if cls.__name__ == "GRU":
+        found.setdefault("reset_after", False)  # files from before there was a choice
     if cls.__name__ == "BatchNormalization" and isinstance(found.get("axis"), tuple) and len(found["axis"]) == 1:
         found["axis"] = found["axis"][0]
-    found = {k: v for k, v in found.items() if not (k.endswith("_initializer") and v is None)}
     return found | {"name": expect_name(expect_text(part(config, "name", "a layer"), "a name"), "a layer")} | dtype_of(config)
+
+
+def _is_off(name: str, value: Any) -> bool:
+    """Whether an option asks for nothing."""
+    return value is None or (name in OFF and type(value) is type(OFF[name]) and value == OFF[name])
 
 
 def _argument(name: str, value: Any, custom: dict[str, Any]) -> Any:

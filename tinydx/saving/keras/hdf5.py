@@ -20,7 +20,7 @@ LARGEST_RATIO = 100  # of the arrays' bytes to those of the file, which may be c
 ROOM = 2**20  # bytes that are always allowed
 LONGEST_ATTRIBUTE = 60_000  # bytes of an attribute that holds names; HDF5 takes no more than 64 KiB
 FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32"}
-NOT_READ = ("optimizer", "optimizer_weights")  # its memory does not travel
+NOT_READ = ("optimizer", "optimizer_weights", "metrics")  # what they remember does not travel
 TEXTS = ("model_config", "training_config")  # attributes that are one text
 NAMES = ("layer_names", "weight_names")  # attributes that are lists of names, perhaps in pieces: weight_names0, weight_names1
 

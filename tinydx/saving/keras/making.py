@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import numpy as np
-
 from tinydx.layers import Bidirectional, Input
 from tinydx.layers.base import Layer, Symbol
 from tinydx.layers.registry import known_classes
 from tinydx.saving.arguments import check_arguments
-from tinydx.saving.header import expect_dict, expect_list, expect_text, part, shape_from, short
+from tinydx.saving.header import FLOATS, expect_dict, expect_dtype, expect_list, expect_text, part, shape_from, short
 from tinydx.saving.keras import configs
 from tinydx.saving.keras.configs import MODELS, Config, config_of
 from tinydx.saving.keras.hdf5 import expect_name
-from tinydx.saving.keras.nodes import Key, reference, run_nodes, with_values
+from tinydx.saving.keras.nodes import Key, numbered, read_ends, run_nodes, with_values
+
+NUMBERS = (*FLOATS, "bool", *(f"{kind}int{bits}" for kind in ("", "u") for bits in (8, 16, 32, 64)))  # that inputs may be
 
 
 class Maker:
@@ -84,7 +84,7 @@ class Maker:
         return model
 
     def _graph(self, config: Config) -> Any:
-        layers, values, waiting = dict[str, Any](), dict[Key, list[Symbol]](), list[tuple[Key, Any]]()
+        layers, values, nodes = dict[str, Any](), dict[Key, list[Symbol]](), dict[str, list[Any]]()
         for entry in expect_list(part(config, "layers", "a model"), "layers"):
             name = _name_of(entry)
             if name in layers or (name, 0) in values:
@@ -95,11 +95,10 @@ class Maker:
             layers[name] = self.make(entry)
             if layers[name].name != name:
                 raise ValueError(f"a layer is named {short(name)}, and {short(layers[name].name)} in its arguments")
-            nodes = expect_list(part(entry, "inbound_nodes", short(name)), "inbound_nodes")
-            waiting += [((name, i), node) for i, node in enumerate(nodes)]
-        run_nodes(layers, values, waiting)
-        inputs, outputs = (_ends(part(config, k, "a model"), values) for k in ("input_layers", "output_layers"))
-        return known_classes()["Model"](inputs, outputs, _name_of_model(config))
+            nodes[name] = expect_list(part(entry, "inbound_nodes", short(name)), "inbound_nodes")
+        ends = [read_ends(part(config, k, "a model")) for k in ("input_layers", "output_layers")]
+        run_nodes(layers, values, numbered(nodes, layers, ends))
+        return known_classes()["Model"](*(with_values(end, values) for end in ends), _name_of_model(config))
 
 
 def _settings(config: Config) -> Config:
@@ -128,26 +127,9 @@ def input_of(config: Config) -> Symbol:
     for name in ("sparse", "ragged", "optional"):
         if config.get(name):
             raise ValueError(f"an input is {name}: tinydx takes arrays")
-    shape = shape_from(_batch_shape(config), "batch_shape")
-    dtype = config.get("dtype")
+    shape, dtype = shape_from(_batch_shape(config), "batch_shape"), config.get("dtype")
     dtype = expect_dict(dtype.get("config"), "dtype").get("name") if isinstance(dtype, dict) else dtype
-    if (
-        not isinstance(dtype, str | None)
-        or np.dtype(dtype or "float32").kind not in "biuf"
-        or np.dtype(dtype or "float32").itemsize > 8
-    ):
-        raise TypeError(f"an input has dtype {short(dtype)}, expected numbers")
     if isinstance(shape, list):
         raise TypeError("an input has several shapes, expected one")
-    return Input(shape[1:], expect_text(config.get("name") or "input", "the name of an input"), dtype or "float32")
-
-
-def _ends(value: Any, values: dict[Key, list[Symbol]]) -> Any:
-    """The inputs or outputs of a model: one, where the file names one that is no list."""
-    entries = expect_list(value, "the ends of a model")
-    alone = reference(value)
-    found = [alone] if alone else [reference(expect_list(e, "an end of a model")) for e in entries]
-    if not found or any(r is None or r[0] not in values for r in found):
-        raise ValueError(f"the ends of a model are {short(value)}, expected values of its layers")
-    symbols = with_values(list(found), values)
-    return symbols[0] if len(symbols) == 1 else symbols
+    dtype = expect_dtype("float32" if dtype is None else dtype, "the dtype of an input", NUMBERS)
+    return Input(shape[1:], expect_text(config.get("name") or "input", "the name of an input"), dtype)

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from tinydx.layers import declared
+from tinydx.layers import Bidirectional, declared
 from tinydx.layers.base import Symbol
+from tinydx.layers.recurrent import Recurrent
 from tinydx.saving.header import expect_count, expect_dict, expect_list, part, short
 from tinydx.saving.keras.configs import config_of
 
@@ -19,13 +20,30 @@ Key = tuple[str, int]  # a node: the name of a layer, and which of its calls
 TENSOR = "__keras_tensor__"
 
 
-def run_nodes(layers: dict[str, Any], values: dict[Key, list[Symbol]], waiting: list[tuple[Key, Any]]) -> None:
+class Reference(tuple):
+    """A value in a description: (node, which of its outputs)."""
+
+
+Call = tuple[Any, dict[str, Any]]  # the argument x and the keywords, with References for values
+
+
+def numbered(nodes: dict[str, list[Any]], layers: dict[str, Any], ends: list[Any]) -> dict[Key, Call]:
+    """The calls of all layers by their nodes.
+
+    Keras 2 counts the call that made a model as its first: the nodes of a model inside another one then begin at 1.
+    """
+    read = {name: [_node(node) for node in several] for name, several in nodes.items()}
+    used = {key for key, _ in _references([ends, *([x, keywords] for calls in read.values() for x, keywords in calls)])}
+    first = {name: int(hasattr(layers[name], "compile") and (name, len(calls)) in used) for name, calls in read.items()}
+    return {(name, i + first[name]): call for name, calls in read.items() for i, call in enumerate(calls)}
+
+
+def run_nodes(layers: dict[str, Any], values: dict[Key, list[Symbol]], calls: dict[Key, Call]) -> None:
     """Call the layers, each node once its inputs are known; their outputs go into `values`.
 
     Raises: ValueError where a node needs itself, or one that there is not.
     """
-    read = {key: _node(node) for key, node in waiting}
-    missing = {key: {needed for needed, _ in _references([x, keywords])} - set(values) for key, (x, keywords) in read.items()}
+    missing = {key: {needed for needed, _ in _references(list(call))} - set(values) for key, call in calls.items()}
     takers: dict[Key, list[Key]] = {}
     for key, needed in missing.items():
         for one in needed:
@@ -33,23 +51,32 @@ def run_nodes(layers: dict[str, Any], values: dict[Key, list[Symbol]], waiting: 
     ready = deque(key for key, needed in missing.items() if not needed)
     while ready:
         key = ready.popleft()
-        x, keywords = (with_values(given, values) for given in read[key])
-        y = layers[key[0]](x, **keywords)
-        values[key] = list(y) if isinstance(y, list | tuple) else [y]
-        if not all(isinstance(v, Symbol) for v in values[key]):
-            raise ValueError(f"{short(key[0])} is called on no value of the model")
+        values[key] = _called(layers[key[0]], *calls[key], values)
         declared.expect_output(key[0], [v.shape for v in values[key]])
         for taker in takers.get(key, []):
             missing[taker].discard(key)
             if not missing[taker]:
                 ready.append(taker)
-    for key in read:
+    for key in calls:
         if key not in values:
             raise ValueError(f"{short(key[0])} needs a value that no layer before it computes")
 
 
-class Reference(tuple):
-    """A value in a description: (node, which of its outputs)."""
+def _called(layer: Any, x: Any, keywords: dict[str, Any], values: dict[Key, list[Symbol]]) -> list[Symbol]:
+    """The outputs of one call."""
+    if not any(_references(x)):
+        raise ValueError(f"{layer.name} is called on no value of the model")
+    x, keywords = with_values(x, values), with_values(keywords, values)
+    if isinstance(layer, Recurrent | Bidirectional) and isinstance(x, list):  # Keras 2 writes [x, *initial_state]
+        x, keywords = x[0], {"initial_state": x[1:], **keywords}
+    y = layer(x, **keywords)
+    found = list(y) if isinstance(y, list | tuple) else [y]
+    if not all(isinstance(v, Symbol) for v in found):
+        raise ValueError(f"{layer.name} is called on no value of the model")
+    return found
+
+
+# ---- words -> References --------------------------------------------------------------------------------------------
 
 
 def reference(value: Any) -> Reference | None:
@@ -60,8 +87,8 @@ def reference(value: Any) -> Reference | None:
     return Reference(((name, expect_count(node, "a node")), expect_count(output, "an output")))
 
 
-def _node(node: Any) -> tuple[Any, dict[str, Any]]:
-    """(the argument x, keywords) of a call, with References for values, from either generation's words."""
+def _node(node: Any) -> Call:
+    """A call from either generation's words."""
     if isinstance(node, dict):
         arguments, keywords = expect_list(part(node, "args", "a node"), "args"), expect_dict(node.get("kwargs", {}), "kwargs")
         if len(arguments) != 1:
@@ -102,10 +129,23 @@ def _references(value: Any) -> Iterator[Reference]:
             yield from _references(v)
 
 
+def read_ends(value: Any) -> Any:
+    """The inputs or outputs of a model as References: one, where the file names one that is no list."""
+    entries = expect_list(value, "the ends of a model")
+    alone = reference(value)
+    found = [alone] if alone else [reference(expect_list(e, "an end of a model")) for e in entries]
+    if not found or None in found:
+        raise ValueError(f"the ends of a model are {short(value)}, expected values of its layers")
+    return found[0] if len(found) == 1 else found
+
+
 def with_values(value: Any, values: dict[Key, list[Symbol]]) -> Any:
+    """The value with symbols in the places of References; ValueError where there is no such value."""
     if isinstance(value, Reference):
         key, output = value
-        return values[key][expect_count(output, "an output", below=len(values[key]))]
+        if output >= len(values.get(key, [])):
+            raise ValueError(f"there is no value {output} of call {key[1]} of {short(key[0])}")
+        return values[key][output]
     if isinstance(value, dict):
         return {k: with_values(v, values) for k, v in value.items()}
     return [with_values(v, values) for v in value] if isinstance(value, list) else value
