@@ -28,7 +28,10 @@ class Maker:
         self.custom = custom
 
     def make(self, entry: Config) -> Any:
-        """The layer or model of an entry. Raises: configs.Unknown, ValueError, TypeError and others where it makes no sense."""
+        """The layer or model of an entry.
+
+        Raises: configs.Unknown; ValueError, TypeError and others where it makes no sense.
+        """
         name = expect_dict(entry, "a layer").get("class_name")
         if name not in MODELS or name in self.custom:
             return self._layer(entry)
