@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy  # noqa: F401  (the reader of what looks like no file of Keras)
-from forgeries import forged
-from test_mutated_files import mutated
+from forgeries import forged, mutated
 
 h5py = pytest.importorskip("h5py")
 sys.path.insert(0, str(Path(__file__).parent / "keras_files"))
