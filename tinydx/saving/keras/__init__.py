@@ -21,6 +21,7 @@ from tinydx.layers import declared
 from tinydx.saving import entries_of, refusing
 from tinydx.saving.compiled import Known, compile_as
 from tinydx.saving.entries import MOST_ENTRIES, unknown
+from tinydx.saving.header import expect_bool
 from tinydx.saving.keras import compiled, container, hdf5, weights
 from tinydx.saving.keras.configs import LAYERS, Unknown, config_of, is_graph, is_sequential
 from tinydx.saving.keras.describing import describe_layer
@@ -78,7 +79,7 @@ def _check_sizes(model: Any) -> None:
 
 def _freeze(layer: Any, config: Any) -> None:
     """Set trainable=False where the configuration says so."""
-    if isinstance(config, dict) and config.get("trainable") is False:
+    if isinstance(config, dict) and not expect_bool(config.get("trainable", True), f"{layer.name}: trainable"):
         layer.trainable = False
     for _, child, inside in weights.children(layer, config):
         _freeze(child, inside)

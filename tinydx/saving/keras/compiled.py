@@ -7,7 +7,7 @@ from typing import Any
 from tinydx import losses, metrics, optimizers
 from tinydx.optimizers.schedules import LearningRateSchedule
 from tinydx.saving.compiled import describe
-from tinydx.saving.header import expect_dict, expect_list, expect_text
+from tinydx.saving.header import expect_dict, expect_list, expect_text, part
 from tinydx.saving.keras.configs import Config, entry
 from tinydx.settings import arguments_of, asks_for_nothing
 from tinydx.suggestions import snake_case
@@ -63,7 +63,7 @@ def _thing(value: Any, module: Any, known: tuple[str, ...], custom: dict[str, An
         found = value in SHORT or snake_case(value) in map(snake_case, known)
         return value if found else {"function" if value in custom else "class": value, "config": {}}
     name = expect_text(expect_dict(value, "how it was compiled").get("class_name"), "the name of a class").rsplit(">", 1)[-1]
-    config = expect_dict(value.get("config", {}), name)
+    config = expect_dict(part(value, "config", name), name)
     if name not in (*known, *SCHEDULES):
         return {"class": name, "config": config}
     kind = getattr(module if name in known else optimizers.schedules, name)

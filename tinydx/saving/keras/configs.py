@@ -145,7 +145,8 @@ def _argument(name: str, value: Any, custom: dict[str, Any]) -> Any:
 def _activation(value: Any, custom: dict[str, Any]) -> Any:
     """The name of an activation, which some files write as {"class_name": "function", "config": name}."""
     if isinstance(value, dict):
-        value = value.get("config") if value.get("class_name") == "function" else value.get("class_name")
+        name = part(value, "class_name", "an activation")
+        value = expect_text(part(value, "config", "an activation") if name == "function" else name, "an activation")
     if value is None or value in (ACTIVATIONS if isinstance(value, str) else ()):
         return value
     if isinstance(value, str) and callable(custom.get(value)):
@@ -177,7 +178,7 @@ def _regularizer(value: Any) -> Any:
     name = class_name(expect_dict(value, "a regularizer"), "a regularizer")
     if name not in REGULARIZERS:
         raise Unknown(name)
-    kind, settings = getattr(regularizers, name), expect_dict(value.get("config", {}), name)
+    kind, settings = getattr(regularizers, name), expect_dict(config_of(value), name)
     check_arguments(kind, settings)
     return kind(**settings)
 
@@ -186,10 +187,9 @@ def dtype_of(config: Config) -> dict[str, str]:
     """{"dtype": name} where a layer is not of float32, {} where it is; TypeError for what tinydx does not compute in."""
     value = config.get("dtype")
     if isinstance(value, dict):
-        value = expect_dict(value.get("config"), "dtype").get("name")
-    if value in (None, "float32"):
-        return {}
-    return {"dtype": expect_dtype(value, "dtype", ("float32", "float64"))}
+        value = part(expect_dict(config_of(value), "dtype"), "name", "dtype")
+    name = "float32" if value is None else expect_dtype(value, "dtype", ("float32", "float64"))
+    return {} if name == "float32" else {"dtype": name}
 
 
 # ---- writing -------------------------------------------------------------------------------------------------------

@@ -101,7 +101,10 @@ class Maker:
             nodes[name] = expect_list(part(entry, "inbound_nodes", short(name)), "inbound_nodes")
         ends = [read_ends(part(config, k, "a model")) for k in ("input_layers", "output_layers")]
         run_nodes(layers, values, numbered(nodes, layers, ends))
-        return known_classes()["Model"](*(with_values(end, values) for end in ends), _name_of_model(config))
+        model = known_classes()["Model"](*(with_values(end, values) for end in ends), _name_of_model(config))
+        if len(model.graph) != sum(map(len, nodes.values())):
+            raise ValueError("it has calls of layers whose values no output needs")
+        return model
 
 
 def _settings(config: Config) -> Config:
@@ -116,8 +119,8 @@ def _name_of(entry: Any) -> str:
 
 
 def _name_of_model(config: Config) -> str | None:
-    """The name of a model, which old chains do not have."""
-    name = config.get("name")
+    """The name of a model, which old chains do not have; its dtype is checked, too."""
+    name, _ = config.get("name"), configs.dtype_of(config)
     return None if name is None else expect_name(expect_text(name, "a name"), "a model")
 
 

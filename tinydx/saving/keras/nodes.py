@@ -83,6 +83,8 @@ def reference(value: Any) -> Reference | None:
     """[layer, node, output] or [layer, node, output, {}] as a Reference."""
     if not isinstance(value, list) or len(value) not in (3, 4) or not isinstance(value[0], str):
         return None
+    if not isinstance(value[-1], int | dict) or isinstance(value[-1], int) != (len(value) == 3):
+        return None
     name, node, output = value[:3]
     return Reference(((name, expect_count(node, "a node")), expect_count(output, "an output")))
 
@@ -99,7 +101,9 @@ def _node(node: Any) -> Call:
         found = [reference(e) for e in entries]
         if not found or None in found:
             raise ValueError(f"a node is {short(node)}, expected values of layers")
-        keywords = expect_dict(entries[0][3] if len(entries[0]) == 4 else {}, "the keywords of a node")
+        keywords = entries[0][3] if len(entries[0]) == 4 else {}
+        if any(len(e) == 4 and e[3] not in ({}, keywords) for e in entries):
+            raise ValueError(f"the values of a node have different keywords: {short(node)}")
         x = found[0] if len(found) == 1 else found
     kept = {k: _tensors(v, old=not isinstance(node, dict)) for k, v in keywords.items() if v is not None}
     return x, {k: v for k, v in kept.items() if not (isinstance(v, list) and all(one is None for one in v))}
