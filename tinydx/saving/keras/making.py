@@ -96,8 +96,6 @@ class Maker:
                 values[name, 0] = [input_of(expect_dict(config_of(entry), "the arguments of a layer"))]
                 continue
             layers[name] = self.make(entry)
-            if layers[name].name != name:
-                raise ValueError(f"a layer is named {short(name)}, and {short(layers[name].name)} in its arguments")
             nodes[name] = expect_list(part(entry, "inbound_nodes", short(name)), "inbound_nodes")
         ends = [read_ends(part(config, k, "a model")) for k in ("input_layers", "output_layers")]
         run_nodes(layers, values, numbered(nodes, layers, ends))
@@ -113,8 +111,11 @@ def _settings(config: Config) -> Config:
 
 
 def _name_of(entry: Any) -> str:
-    """The name of a layer in a graph, of the entry or else of its arguments."""
-    own = expect_dict(entry, "a layer").get("name") or expect_dict(config_of(entry), "the arguments of a layer").get("name")
+    """The name of a layer in a graph; ValueError where the entry and its arguments do not say the same."""
+    config = config_of(entry)
+    own = config.get("name") if isinstance(config, dict) else entry.get("name")
+    if entry.get("name", own) != own:
+        raise ValueError(f"a layer is named {short(entry['name'])}, and {short(own)} in its arguments")
     return expect_name(expect_text(own, "the name of a layer"), "a layer")
 
 
