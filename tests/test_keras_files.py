@@ -23,12 +23,14 @@ sys.path.insert(0, str(FILES))
 
 h5py = pytest.importorskip("h5py")
 
-from cases import CASES, as_list, run  # noqa: E402
+from cases import CASES, as_list, chain, run  # noqa: E402
 from make_round_trip import send, through_keras  # noqa: E402
 
 from tinydx import layers  # noqa: E402
-from tinydx.layers import Add, Conv2D, Dense, Input, Layer, SimpleRNN  # noqa: E402
+from tinydx.cli import main  # noqa: E402
+from tinydx.layers import Add, Conv2D, Dense, GlobalAveragePooling2D, Input, Layer, SimpleRNN  # noqa: E402
 from tinydx.models import Model, Sequential, load_model  # noqa: E402
+from tinydx.preprocessing.files import save_img  # noqa: E402
 from tinydx.saving.keras.configs import LAYERS  # noqa: E402
 from tinydx.saving.keras.describing import keras_order  # noqa: E402
 from tinydx.text.sequences import Seq2Seq  # noqa: E402
@@ -274,6 +276,42 @@ def test_weights_alone(tmp_path):
     with pytest.raises(ValueError, match=r"is not built yet"):
         Sequential([Dense(3)]).load_weights(tmp_path / "w.weights.h5")
     assert len(before) == 2
+
+
+def test_a_chain_of_the_oldest_kind_has_its_layers_in_a_list(tmp_path):
+    """Keras 2.0 and 2.1 wrote no name of a chain; inside a graph it has the entry's."""
+    model, x = CASES["nested"]()
+    model.save(tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        inside = next(e for e in config["config"]["layers"] if e["class_name"] == "Sequential")
+        inside["config"] = inside["config"]["layers"]
+        file.attrs["model_config"] = json.dumps(config)
+    assert all(np.array_equal(a, b) for a, b in zip(run(model, x), run(load_model(tmp_path / "x.h5"), x), strict=True))
+
+
+def test_the_commands_say_what_a_file_of_keras_lacks(tmp_path, capsys):
+    model, _ = chain(Conv2D(2, 3), GlobalAveragePooling2D(), Dense(2, activation="softmax"), shape=(8, 8, 1))
+    picture = tmp_path / "a.png"
+    save_img(picture, np.zeros((8, 8, 1)))
+    for kind in KINDS:
+        model.save(tmp_path / f"x.{kind}")
+        for command in (["predict"], ["explain", "--output", str(tmp_path / "page.png")], ["evaluate"]):
+            assert main([command[0], str(tmp_path / f"x.{kind}"), str(picture), *command[1:]]) != 0
+            said = capsys.readouterr().err.strip()
+            assert (
+                said.endswith(
+                    f"x.{kind} holds no class names and no preprocessing: `tinydx diagnose` did not make it; "
+                    "load_model(path).predict(x) takes arrays"
+                )
+                and "\n" not in said
+            )
+    model.class_names = ["ill", "well"]
+    reading = {"target_size": [8, 8], "color_mode": "grayscale", "interpolation": "bilinear", "rescale": 1 / 255}
+    model.preprocessing = {"kind": "image", **reading}
+    model.save(tmp_path / "own.keras")
+    assert main(["predict", str(tmp_path / "own.keras"), str(picture)]) == 0
+    assert capsys.readouterr().out.split("\t")[1] in model.class_names
 
 
 def test_without_h5py_one_line_says_what_to_install(tmp_path, monkeypatch):

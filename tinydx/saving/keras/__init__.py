@@ -50,8 +50,8 @@ def _made(contents: container.Contents, custom: Known) -> Any:
     """The model with its weights, not compiled yet."""
     config, arrays = contents.config, contents.tree.arrays
     entries = entries_of(config)
-    if entries > MOST_ENTRIES * 20:  # a layer of Keras is described by up to twenty dicts
-        raise ValueError(f"its configuration has {entries:,} parts, more than {MOST_ENTRIES * 20:,}")
+    if entries > MOST_ENTRIES:
+        raise ValueError(f"its configuration has {entries:,} parts, more than {MOST_ENTRIES:,}")
     with declared.making_from([a.shape for a in arrays.values()], entries + len(arrays)):
         try:
             model = Maker(custom).make(config)

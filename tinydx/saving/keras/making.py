@@ -71,7 +71,7 @@ class Maker:
         return {**given, "layer": self.make(forward), "backward_layer": None if same or backward is None else self.make(backward)}
 
     def _chain(self, config: Any, entry: Config) -> Any:
-        whole = config if isinstance(config, dict) else {"name": None, "layers": config}
+        whole = config if isinstance(config, dict) else {"name": entry.get("name"), "layers": config}
         entries = expect_list(part(whole, "layers", "a model"), "layers")
         model = known_classes()["Sequential"](name=_name_of_model(whole))
         first = expect_dict(entries[0], "a layer") if entries else {}
