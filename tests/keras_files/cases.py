@@ -127,7 +127,7 @@ def shared():
 
 
 def nested():
-    encoder = Sequential([Input(ROW), Dense(4, name="deep"), BatchNormalization(name="norm")], name="encoder")
+    encoder = Sequential([Input(ROW), BatchNormalization(name="norm"), Dense(4, name="deep")], name="encoder")
     x = Input(ROW, "x")
     half = Model(x, Dense(4, name="wide")(x), name="half")
     y = Input(ROW, "y")
