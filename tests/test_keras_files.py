@@ -290,6 +290,16 @@ def test_a_chain_of_the_oldest_kind_has_its_layers_in_a_list(tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(run(model, x), run(load_model(tmp_path / "x.h5"), x), strict=True))
 
 
+def test_a_gru_that_does_not_say_where_it_resets_is_an_old_one(tmp_path):
+    model, x = CASES["GRU reset before"]()
+    model.save(tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        del config["config"]["layers"][1]["config"]["reset_after"]
+        file.attrs["model_config"] = json.dumps(config)
+    assert all(np.array_equal(a, b) for a, b in zip(run(model, x), run(load_model(tmp_path / "x.h5"), x), strict=True))
+
+
 def test_the_commands_say_what_a_file_of_keras_lacks(tmp_path, capsys):
     model, _ = chain(Conv2D(2, 3), GlobalAveragePooling2D(), Dense(2, activation="softmax"), shape=(8, 8, 1))
     picture = tmp_path / "a.png"

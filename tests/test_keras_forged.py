@@ -151,16 +151,18 @@ def values_in(nodes):
     return [v for one in nodes for v in values_in(one)] if isinstance(nodes, list) else []
 
 
-def settings_of(entry, found):
+def settings_of(entry, found, trains=True):
     """{name of a layer: (class, settings)} of all layers, initial values left out."""
     config = entry["config"]
     settings = {k: v for k, v in config.items() if not k.endswith("initializer") and k != "layers"}
     settings["calls"] = values_in(entry.get("inbound_nodes"))
     if "batch_shape" in settings:
         settings["batch_shape"] = settings["batch_shape"][1:]  # the number of examples may be any
+    if not trains and "trainable" in settings:
+        settings["trainable"] = False  # as the model around it
     found[config.get("name")] = entry.get("class_name"), settings
     for inner in config.get("layers", []):
-        settings_of(inner, found)
+        settings_of(inner, found, trains and config.get("trainable", True))
     return found
 
 

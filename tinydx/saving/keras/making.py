@@ -135,7 +135,7 @@ def input_of(config: Config) -> Symbol:
         if config.get(name):
             raise ValueError(f"an input is {name}: tinydx takes arrays")
     shape, dtype = shape_from(_batch_shape(config), "batch_shape"), config.get("dtype")
-    dtype = expect_dict(dtype.get("config"), "dtype").get("name") if isinstance(dtype, dict) else dtype
+    dtype = part(expect_dict(config_of(dtype), "dtype"), "name", "dtype") if isinstance(dtype, dict) else dtype
     if isinstance(shape, list):
         raise TypeError("an input has several shapes, expected one")
     dtype = expect_dtype("float32" if dtype is None else dtype, "the dtype of an input", NUMBERS)
