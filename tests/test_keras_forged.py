@@ -132,21 +132,28 @@ def test_a_damaged_file_loads_whole_or_is_refused(how, tmp_path, proof):
     assert refused > tries // 3
 
 
+def text(value):
+    """A setting as JSON; 1 and 1.0 are one number, and True is none."""
+    if isinstance(value, dict):
+        return json.dumps({k: text(v) for k, v in value.items()}, sort_keys=True)
+    if isinstance(value, list):
+        return json.dumps([text(v) for v in value])
+    return json.dumps(float(value) if type(value) is int else value)
+
+
 def agree(old, new):
     """Whether two settings say the same; where a class is at home is not looked at, and what one leaves out has its default."""
     if isinstance(old, dict) and isinstance(new, dict) and "class_name" in old and isinstance(old.get("config"), dict):
         kept = {k: v for k, v in new["config"].items() if k in old["config"]}
-        return old["class_name"] == new["class_name"] and json.dumps(old["config"], sort_keys=True) == json.dumps(
-            kept, sort_keys=True
-        )
-    return json.dumps(old) == json.dumps(new) or old in (None, "linear")
+        return old["class_name"] == new["class_name"] and text(old["config"]) == text(kept)
+    return text(old) == text(new) or old in (None, "linear")
 
 
 def values_in(nodes):
-    """The values that calls take, in their order: [layer, node, output]."""
+    """The values that a call takes, in their order: [layer, output]; the calls of one layer may be numbered anew."""
     if isinstance(nodes, dict):
         if "keras_history" in nodes:
-            return [nodes["keras_history"]]
+            return [nodes["keras_history"][::2]]
         nodes = list(nodes.values())
     return [v for one in nodes for v in values_in(one)] if isinstance(nodes, list) else []
 
@@ -155,7 +162,7 @@ def settings_of(entry, found, trains=True):
     """{name of a layer: (class, settings)} of all layers, initial values left out."""
     config = entry["config"]
     settings = {k: v for k, v in config.items() if not k.endswith("initializer") and k != "layers"}
-    settings["calls"] = values_in(entry.get("inbound_nodes"))
+    settings["calls"] = sorted(values_in(node) for node in entry.get("inbound_nodes") or [])
     if "batch_shape" in settings:
         settings["batch_shape"] = settings["batch_shape"][1:]  # the number of examples may be any
     if not trains and "trainable" in settings:
