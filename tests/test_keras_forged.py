@@ -162,7 +162,8 @@ def settings_of(entry, found, trains=True):
     """{name of a layer: (class, settings)} of all layers, initial values left out."""
     config = entry["config"]
     settings = {k: v for k, v in config.items() if not k.endswith("initializer") and k != "layers"}
-    settings["calls"] = sorted(values_in(node) for node in entry.get("inbound_nodes") or [])
+    nodes = entry.get("inbound_nodes") if entry.get("class_name") != "InputLayer" else []  # which takes none
+    settings["calls"] = sorted(values_in(node) for node in nodes or [])
     if "batch_shape" in settings:
         settings["batch_shape"] = settings["batch_shape"][1:]  # the number of examples may be any
     if not trains and "trainable" in settings:
