@@ -275,6 +275,11 @@ def node(change):
     return config(lambda c: change(layer(c, "sum")["inbound_nodes"]))
 
 
+def rename(lie):
+    entry = layer(lie, "out")
+    entry["name"] = entry["config"]["name"] = "../x"
+
+
 def tensor(name, node=0, output=0):
     return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, node, output]}}
 
@@ -357,7 +362,11 @@ ATTACKS = {
     "a text for a number": (lambda: arguments(units="2"), "units is '2', expected int"),
     "an unknown argument": (lambda: arguments(code="x"), "Dense has no argument 'code'"),
     "half precision": (lambda: arguments(dtype="mixed_float16"), "dtype is 'mixed_float16', expected float32 or float64"),
-    "a name with a slash": (lambda: config(lambda c: layer(c, "out")["config"].update(name="../x")), "which cannot stand"),
+    "a name with a slash": (lambda: config(rename), "which cannot stand in a Keras file"),
+    "two names": (
+        lambda: config(lambda c: layer(c, "out")["config"].update(name="x")),
+        "is named 'out', and 'x' in its arguments",
+    ),
     "two layers of a name": (
         lambda: config(lambda c: c["config"]["layers"].append(c["config"]["layers"][-1])),
         "two layers are named",
