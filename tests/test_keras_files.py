@@ -36,6 +36,7 @@ from tinydx.saving.keras.describing import keras_order  # noqa: E402
 from tinydx.text.sequences import Seq2Seq  # noqa: E402
 
 KINDS = ("keras", "h5")
+ON_NUMPY = {**os.environ, "KERAS_BACKEND": "numpy"}
 
 
 @functools.cache
@@ -99,7 +100,7 @@ def test_what_keras_has_read_is_what_tinydx_writes_and_what_it_wrote_comes_back(
 
 def test_todays_files_through_keras(tmp_path):
     python = os.environ.get("TINYDX_KERAS")
-    if not python or subprocess.run([python, "-c", "import keras"], capture_output=True).returncode:
+    if not python or subprocess.run([python, "-c", "import h5py, keras"], env=ON_NUMPY, capture_output=True).returncode:
         pytest.skip("Keras not here: TINYDX_KERAS names no python that has it")
     send(tmp_path)
     through_keras(python, tmp_path)
