@@ -85,7 +85,7 @@ def loaded(path):
 
 
 def arrays_of(data):
-    with h5py.File(io.BytesIO(data), "r") as file:
+    with h5py.File(h5py.h5f.open_file_image(data)) as file:
         found = []
         file.visititems(lambda name, item: found.append(item[()]) if isinstance(item, h5py.Dataset) else None)
     return sorted(a.tobytes() for a in found)

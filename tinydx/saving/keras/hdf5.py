@@ -52,7 +52,9 @@ def read(data: bytes) -> Tree:
     Raises: ImportError without h5py; ValueError and others for a file that is damaged, too large, or points elsewhere.
     """
     h5py, tree, room = library(), Tree({}, {}), LARGEST_RATIO * len(data) + ROOM
-    with h5py.File(io.BytesIO(data), "r") as file:
+    with h5py.File(
+        h5py.h5f.open_file_image(data)
+    ) as file:  # not as a file object: what lies beyond its end would be left to chance
         for path, item in _parts(file):
             if not isinstance(item, h5py.Dataset):
                 tree.attributes[path] = _attributes(item, path)
