@@ -52,9 +52,11 @@ def read(data: bytes) -> Tree:
     Raises: ImportError without h5py; ValueError and others for a file that is damaged, too large, or points elsewhere.
     """
     h5py, tree, room = library(), Tree({}, {}), LARGEST_RATIO * len(data) + ROOM
-    with h5py.File(
-        h5py.h5f.open_file_image(data)
-    ) as file:  # not as a file object: what lies beyond its end would be left to chance
+    try:
+        image = h5py.h5f.open_file_image(data)  # no file object, where what lies beyond the end is left to chance
+    except ValueError:
+        raise OSError("it does not begin and end as one") from None
+    with h5py.File(image) as file:
         for path, item in _parts(file):
             if not isinstance(item, h5py.Dataset):
                 tree.attributes[path] = _attributes(item, path)
