@@ -21,7 +21,7 @@ from tinydx import dispatch, random
 from tinydx.gradcheck import check
 
 # The first need Keras, librosa, Captum ..., and write what the tests read; the others compare with PyTorch when asked to.
-collect_ignore_glob = ["*_reference/make_*.py", "torch_reference/*.py"]
+collect_ignore_glob = ["*_reference/make_*.py", "keras_files/*.py", "torch_reference/*.py"]
 DATA = Path(os.environ.get("TINYDX_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 for name, examples in {"quick": 20, "deep": 40, "proof": 100, "explore": 200}.items():

@@ -1,4 +1,4 @@
-"""Forged files: a valid one whose header is changed in its structure, and whose digest is right again.
+"""Forged files: a valid one whose header is changed in its structure, and whose digest is right again; and damaged bytes.
 
 A change replaces, deletes, repeats, exchanges or moves a part of the header. The rules that a loader must keep are `ends_well`.
 """
@@ -66,3 +66,20 @@ def _change(header, where, found, rng):
         kind = "hostile"
         holder[key] = copy.deepcopy(HOSTILE[rng.integers(len(HOSTILE))])
     return kind
+
+
+def mutated(whole, draw):
+    """A copy with bytes changed, lost, added, or the end cut off."""
+    data = bytearray(whole)
+    for _ in range(draw.choice([1, 1, 2, 5])):
+        where = draw.randrange(min(len(data) or 1, draw.choice([64, 400, 10**9])))
+        how = draw.choice(["change", "change", "lose", "add", "cut"])
+        if how == "change" and data:
+            data[where] = draw.choice([0, 1, 127, 128, 255])
+        elif how == "lose":
+            del data[where : where + draw.choice([1, 4, 50])]
+        elif how == "add":
+            data[where:where] = bytes(draw.choice([1, 4, 50]))
+        elif how == "cut":
+            del data[draw.randrange(len(data) + 1) :]
+    return bytes(data)

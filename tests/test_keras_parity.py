@@ -27,7 +27,7 @@ def read(name: str) -> SimpleNamespace:
         return SimpleNamespace(cases=json.loads(str(file["header"]))["cases"], arrays=arrays)
 
 
-KINDS = ("convolution", "pooling", "core", "normalization", "recurrent", "gated", "attention", "padding")
+KINDS = ("convolution", "pooling", "core", "normalization", "recurrent", "gated", "attention", "padding", "separable")
 LAYERS = {kind: read(f"layers_{kind}") for kind in KINDS}
 LOSSES, METRICS, OPTIMIZERS, INITIALIZERS = map(read, ("losses", "metrics", "optimizers", "initializers"))
 SCHEDULES, AVERAGES = read("schedules"), read("averages")

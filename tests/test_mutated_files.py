@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from forgeries import mutated
 from hospital import write_dicom
 from PIL import Image
 
@@ -63,23 +64,6 @@ FORMATS = {name: (of_pillow, read_image) for name in (*PILLOW, "jpeg2000.jp2")}
 FORMATS |= {"a.dcm": (of_dicom, read_image), "a.nii": (of_nifti, read_image), "a.nii.gz": (of_nifti, read_image)}
 FORMATS |= {"a.wav": (of_sound, read_sound), "a.flac": (of_sound, read_sound), "a.npz": (of_npz, MedMNIST)}
 FORMATS |= {"a.csv": (of_table, lambda path: read_table(path, has_columns(["text"], ["label"])))}
-
-
-def mutated(whole, draw):
-    """A copy with bytes changed, lost, added, or the end cut off."""
-    data = bytearray(whole)
-    for _ in range(draw.choice([1, 1, 2, 5])):
-        where = draw.randrange(min(len(data) or 1, draw.choice([64, 400, 10**9])))
-        how = draw.choice(["change", "change", "lose", "add", "cut"])
-        if how == "change" and data:
-            data[where] = draw.choice([0, 1, 127, 128, 255])
-        elif how == "lose":
-            del data[where : where + draw.choice([1, 4, 50])]
-        elif how == "add":
-            data[where:where] = bytes(draw.choice([1, 4, 50]))
-        elif how == "cut":
-            del data[draw.randrange(len(data) + 1) :]
-    return bytes(data)
 
 
 @pytest.mark.filterwarnings("ignore")  # of pydicom, Pillow and nibabel, about what is odd in a file

@@ -158,8 +158,6 @@ ATTRIBUTES: dict[str, str] = {
     "evaluate_generator": "write evaluate(generator, ...) instead",
     "predict_generator": "write predict(generator, ...) instead",
     "predict_proba": "write predict(x) instead, it gives probabilities",
-    "save_weights": f"{_SAVED}: write these instead",
-    "load_weights": f"{_SAVED}: write model.set_weights(load_model(path).get_weights()) instead",
     "to_json": f"{_SAVED}: write these instead",
     "to_yaml": f"{_SAVED}: write these instead",
     "export": f"{_SAVED}: write these instead",
@@ -175,7 +173,6 @@ ATTRIBUTES: dict[str, str] = {
 # names in tinydx.layers
 LAYERS: dict[str, str] = {
     "InputLayer": "write Input(shape) instead",
-    "ReLU": "write Activation('relu') instead",
     "LeakyReLU": "write Activation('leaky_relu') instead, its slope is 0.2",
     "ELU": "write Activation('elu') instead",
     "Softmax": "write Activation('softmax') instead",

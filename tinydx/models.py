@@ -13,7 +13,7 @@ import numpy as np
 from tinydx.layers import places
 from tinydx.layers.base import Call, Input, Layer, Symbol, any_batch, map_symbols
 from tinydx.names import shown
-from tinydx.saving import load_model, save_model
+from tinydx.saving import keras_files, load_model, save_model
 from tinydx.settings import checked
 from tinydx.suggestions import did_you_mean
 from tinydx.training.lowering import Lowered, lower, lower_graph
@@ -156,13 +156,29 @@ class Model(Trainer):
         print("\n".join(_summary_lines(self)))
 
     def save(self, path: Any, include_optimizer: bool = True) -> None:
-        """Write the model to one file, which `load_model` reads.
+        """Write the model to one file, which `load_model` reads; a path that ends with .keras or .h5 becomes a file of Keras.
 
         Arguments: path; include_optimizer, whether the file holds the optimizer's memory beside weights, structure and
-        class names.
-        Raises: ValueError where the model is not built, TypeError where an argument of a layer cannot be saved.
+        class names (Keras's files never do).
+        Raises: ValueError where the model is not built, or has what Keras does not have; TypeError where an argument of a layer
+        cannot be saved; ImportError for a file of Keras without h5py.
         """
         save_model(self, path, include_optimizer)
+
+    def save_weights(self, path: Any) -> None:
+        """Write the weights as Keras does, to a file whose name ends with .weights.h5.
+
+        Raises: ValueError for another name, or a model that is not built; ImportError without h5py.
+        """
+        keras_files().save_weights(self, path)
+
+    def load_weights(self, path: Any) -> None:
+        """Take all weights from a file of Keras: .weights.h5, or a model's .keras or .h5; a subclass's go by its attributes.
+
+        Raises: FileNotFoundError; ValueError where the model is not built, a weight is missing, one is too many, or has another
+        shape: then no weight is changed; ImportError without h5py.
+        """
+        keras_files().load_weights(self, path)
 
     def to_entry(self, nested: Callable[[Layer], dict[str, Any]]) -> dict[str, Any]:
         """See `Layer.to_entry`. For a functional model: its inputs, its layers, and the calls that connect them."""

@@ -84,6 +84,11 @@ for name in ("SimpleRNN", "LSTM", "GRU"):
     sequences = inner(name, units=3, return_sequences=True)
     CASES[f"bidirectional-{name.lower()}-sequences"] = case("Bidirectional", A, layer=sequences)
     CASES[f"bidirectional-{name.lower()}-apart"] = case("Bidirectional", A, layer=sequences, merge_mode=None)
+CASES |= {
+    "relu": case("ReLU", A, max_value=0.5, negative_slope=0.25),
+    "depthwise_conv2d": case("DepthwiseConv2D", A, shape=IMAGES, kernel_size=2),
+    "separable_conv2d": case("SeparableConv2D", A, shape=IMAGES, filters=2, kernel_size=2),
+}
 
 
 def build(name: str, config: dict) -> keras.layers.Layer:

@@ -241,6 +241,19 @@ PADDING = {
     "zero_padding2d-rows-columns": spec("ZeroPadding2D", IMAGE, padding=[0, 3]),
     "zero_padding2d-ends": spec("ZeroPadding2D", IMAGE, padding=[[0, 1], [2, 0]]),
 }
+SEPARABLE = {
+    "relu": spec("ReLU", (3, 4, 5)),
+    "relu-settings": spec("ReLU", (3, 4, 5), max_value=0.75, negative_slope=0.25, threshold=0.125),
+    "relu-slope": spec("ReLU", (3, 4, 5), negative_slope=0.5),
+    "depthwise_conv2d": spec("DepthwiseConv2D", IMAGE, kernel_size=3),
+    "depthwise_conv2d-same": spec("DepthwiseConv2D", IMAGE, kernel_size=[2, 3], strides=2, padding="same", depth_multiplier=3,
+                                  activation="tanh"),
+    "depthwise_conv2d-dilated": spec("DepthwiseConv2D", IMAGE, kernel_size=2, dilation_rate=2, use_bias=False),
+    "separable_conv2d": spec("SeparableConv2D", IMAGE, filters=4, kernel_size=3, activation="relu"),
+    "separable_conv2d-same": spec("SeparableConv2D", IMAGE, filters=2, kernel_size=3, strides=2, padding="same",
+                                  depth_multiplier=2),
+    "separable_conv2d-dilated": spec("SeparableConv2D", IMAGE, filters=5, kernel_size=2, dilation_rate=2, use_bias=False),
+}
 # Trailing, leading and inner masked steps: each row one of them.
 MASK = np.array([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 0, 1, 1, 0]], bool)
 QUERY_MASK = np.array([[1, 1, 0], [0, 1, 1]], bool)
@@ -250,7 +263,7 @@ def make_layers() -> None:
     """Forward outputs and gradients (inputs, weights) of every layer, and what training changes in it."""
     groups = {"layers_convolution": CONVOLUTION, "layers_pooling": POOLING, "layers_core": CORE,
               "layers_normalization": NORMALIZATION, "layers_recurrent": RECURRENT,
-              "layers_gated": GATED, "layers_attention": ATTENTION, "layers_padding": PADDING}
+              "layers_gated": GATED, "layers_attention": ATTENTION, "layers_padding": PADDING, "layers_separable": SEPARABLE}
     for number, (file, cases) in enumerate(groups.items()):
         rng = np.random.RandomState(number)
         arrays = {}

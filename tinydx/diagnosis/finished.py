@@ -24,7 +24,9 @@ def kind_of(model: Any, path: Any = None) -> Kind:
     """
     how, name = model.preprocessing, path or model.name
     if model.class_names is None or not isinstance(how, dict) or how.get("kind") not in kinds.names():
-        raise ValueError(f"{name} holds no class names, or not how to read inputs: `tinydx diagnose` did not make it")
+        missing = " and no ".join(k for k, v in (("class names", model.class_names), ("preprocessing", how)) if v is None)
+        arrays = "; load_model(path).predict(x) takes arrays" if how is None else ""
+        raise ValueError(f"{name} holds no {missing or 'way to read inputs'}: `tinydx diagnose` did not make it{arrays}")
     kind = kinds.get(how["kind"])
     try:
         _check_classes(model)

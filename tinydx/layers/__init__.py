@@ -22,10 +22,12 @@ from tinydx.layers.core import (
     Flatten,
     LayerNormalization,
     Multiply,
+    ReLU,
     Reshape,
 )
 from tinydx.layers.film import FiLM
 from tinydx.layers.recurrent import GRU, LSTM, Bidirectional, Masking, SimpleRNN, TimeDistributed
+from tinydx.layers.separable import DepthwiseConv2D, SeparableConv2D
 from tinydx.layers.text import Embedding, GlobalAveragePooling1D
 from tinydx.suggestions import did_you_mean
 
@@ -47,6 +49,7 @@ __all__ = [
     "Concatenate",
     "Conv2D",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "Embedding",
     "FiLM",
@@ -60,7 +63,9 @@ __all__ = [
     "Masking",
     "MaxPooling2D",
     "Multiply",
+    "ReLU",
     "Reshape",
+    "SeparableConv2D",
     "SimpleRNN",
     "TimeDistributed",
     "ZeroPadding2D",

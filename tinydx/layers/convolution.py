@@ -15,7 +15,7 @@ from tinydx.tensor import Tensor
 IMAGES = "(N, height, width, channels)"
 
 
-def _size_after(shape: Shape, kernel: Any, stride: Any, padding: str, dilation: Any = (1, 1)) -> tuple[int | None, ...]:
+def size_after(shape: Shape, kernel: Any, stride: Any, padding: str, dilation: Any = (1, 1)) -> tuple[int | None, ...]:
     """Height and width after a kernel has moved over them; None where they are unknown."""
     border = padding_2d(padding, [n or 1 for n in shape[1:3]], kernel, stride, dilation)
     axes = zip(shape[1:3], kernel, stride, dilation, border, strict=True)
@@ -94,7 +94,7 @@ class Conv2D(Layer):
         return apply(self.activation, y)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        size = _size_after(input_shape, self.kernel_size, self.strides, self.padding, self.dilation)
+        size = size_after(input_shape, self.kernel_size, self.strides, self.padding, self.dilation)
         return (input_shape[0], *size, self.filters)
 
 
@@ -172,7 +172,7 @@ class MaxPooling2D(Layer):
         return type(self).pool(x, size=self.pool_size, stride=self.strides, padding=self.padding)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        return (input_shape[0], *_size_after(input_shape, self.pool_size, self.strides, self.padding), input_shape[3])
+        return (input_shape[0], *size_after(input_shape, self.pool_size, self.strides, self.padding), input_shape[3])
 
 
 class AveragePooling2D(MaxPooling2D):
@@ -241,6 +241,6 @@ def check_images(layer: Layer, shape: Shape, kernel: Any, stride: Any, padding: 
     """ValueError unless these are images at least as large as the kernel."""
     expect_rank(layer, shape, 4, IMAGES)
     try:
-        _size_after(shape, kernel, stride, padding, dilation)
+        size_after(shape, kernel, stride, padding, dilation)
     except ValueError as error:
         raise ValueError(f"{layer.name}: {error} (input shape {tuple(shape)})") from error

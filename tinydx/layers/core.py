@@ -95,6 +95,40 @@ class Activation(Layer):
         return input_shape
 
 
+class ReLU(Layer):
+    """The rectifier as a layer, with Keras's three settings: max_value for x >= max_value, slope (x - threshold) below threshold.
+
+    Arguments: max_value, the largest output, or None for no limit; negative_slope, 0 or more; threshold, 0 or more, below which
+    negative_slope counts; the rest as Layer.
+    Returns: an output of the input's shape.
+    Raises: ValueError for negative settings, and a max_value below the threshold.
+
+    >>> ReLU(max_value=6.0)(np.array([-1.0, 2.0, 9.0])[None]).numpy()
+    array([[0., 2., 6.]])
+    """
+
+    supports_masking = True
+
+    def __init__(self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **common: Any):
+        super().__init__(**common)
+        self.slope = number(f"{self.name}: negative_slope", negative_slope, at_least=0)
+        self.threshold = number(f"{self.name}: threshold", threshold, at_least=0)
+        limit = None if max_value is None else number(f"{self.name}: max_value", max_value, at_least=self.threshold)
+        self.limit = limit
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        if self.limit is None and self.slope == self.threshold == 0:
+            return ops.relu(x)
+        above = np.zeros_like(x.data, bool) if self.limit is None else x.data >= self.limit
+        passed = ((x.data >= self.threshold) & ~above).astype(x.dtype)
+        y = x * passed + above.astype(x.dtype) * (self.limit or 0.0)
+        below = (x.data < self.threshold).astype(x.dtype)
+        return y + (x - self.threshold) * (below * self.slope) if self.slope else y
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+
 class Flatten(Layer):
     """All axes but the batch's in one, in C order.
 

@@ -6,7 +6,7 @@ the file holds before a weight is made. A file is loaded as a whole or not at al
 
     entries.py      layers <-> JSON                         header.py       text -> checked facts
     compiled.py     optimizer, loss and metrics <-> JSON    arguments.py    arguments beside the annotations of their class
-    runs.py         the state of a training run
+    keras/          files of Keras, both ways
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ from tinydx.saving.header import (
 )
 
 FORMAT = 1
+KERAS = (".keras", ".h5", ".hdf5")  # how the names of Keras's files end
+STARTS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")  # how Keras's files begin: zip and HDF5
 LONGEST_REASON = 400  # characters of a message that may repeat what a file says
 ARRAY = re.compile(r"(weights|optimizer)/\d{5,}/.*", re.DOTALL)  # the names of a model's arrays
 
@@ -52,28 +54,48 @@ Arrays = dict[str, np.ndarray]
 
 def save_model(model: Any, path: str | Path, include_optimizer: bool = True) -> None:
     """Write a model to one file: see `Model.save`."""
-    _write(path, *_contents(model, include_optimizer))
+    if str(path).endswith(KERAS):
+        return keras_files().save_model(model, path)
+    return _write(path, *_contents(model, include_optimizer))
 
 
 def load_model(path: str | Path, custom_objects: Known | None = None) -> Any:
-    """The model that `model.save(path)` wrote, compiled as it was.
+    """The model that `model.save(path)` wrote, or that Keras wrote as .keras or .h5, compiled as it was.
 
-    Where the loss or a metric is unknown, it warns and leaves the model uncompiled.
+    Where the loss or a metric is unknown, it warns and leaves the model uncompiled. docs/keras.md says what travels.
 
     Arguments: path; custom_objects, {"MyLayer": MyLayer} for a user's own classes and functions.
-    Raises: FileNotFoundError; ValueError for a file that is truncated, changed, forged, or no tinydx model.
+    Raises: FileNotFoundError; ValueError for a file that is truncated, changed, forged, or no model; ImportError for a file of
+    Keras without h5py.
     """
+    if _is_keras(path):
+        return keras_files().load_model(path, custom_objects)
     header, arrays = _read(path)
     custom = custom_objects or {}
     with refusing(path):
         weights = _weights(arrays)
-        model = from_config(part(header, "model", "its header"), custom, weights, _entries(header["model"]) + len(arrays))
+        model = from_config(part(header, "model", "its header"), custom, weights, entries_of(header["model"]) + len(arrays))
         _fill(model, header, arrays)
         if header["training"] is not None:
             compile_as(model, header["training"], custom)
         if model.optimizer is not None:
             _fill_optimizer(model.optimizer, header, _slots(arrays, model.optimizer, weights))
     return model
+
+
+def keras_files() -> Any:
+    """The package that reads and writes Keras's files: loaded when it is needed."""
+    from tinydx.saving import keras
+
+    return keras
+
+
+def _is_keras(path: str | Path) -> bool:
+    """Whether the file is one of Keras, by how it begins, whatever its name."""
+    if not Path(path).is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(8).startswith(STARTS)
 
 
 @contextmanager
@@ -93,10 +115,10 @@ def refusing(path: str | Path) -> Iterator[None]:
         raise ValueError(f"{path} cannot be loaded: {line(why, LONGEST_REASON)}") from error
 
 
-def _entries(config: Any) -> int:
+def entries_of(config: Any) -> int:
     """How many dicts a header's entry consists of: at least as many as it has layers."""
     inner = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
-    return isinstance(config, dict) + sum(map(_entries, inner))
+    return isinstance(config, dict) + sum(map(entries_of, inner))
 
 
 def _contents(model: Any, include_optimizer: bool) -> tuple[dict[str, Any], Arrays]:
@@ -193,7 +215,7 @@ class SavedRun:
     def load_model(self) -> None:
         """Put the saved weights, statistics and optimizer memory into the model."""
         if not self.model.built:
-            with making_from(self.shapes, _entries(self.header["model"])):
+            with making_from(self.shapes, entries_of(self.header["model"])):
                 self.model.build(shape_from(self.header["model"]["input_shape"], "input_shape"))
         optimizer = self.model.optimizer
         _fill(self.model, self.header, self.arrays)

@@ -34,20 +34,20 @@ def to_config(layer: Layer, seen: dict[Layer, int] | None = None) -> dict[str, A
         return {"again": seen[layer]}
     entry = {"class": type(layer).__name__, "name": layer.name, **layer.to_entry(lambda inner: to_config(inner, seen))}
     if "config" in entry:
-        entry["config"] = {k: _plain(layer, k, v, seen) for k, v in entry["config"].items()}
+        entry["config"] = {k: plain(layer, k, v, seen) for k, v in entry["config"].items()}
     entry |= {"input_shape": layer.input_shape, "dtype": None if layer.dtype is None else layer.dtype.name}
     seen[layer] = len(seen)
     return entry
 
 
-def _plain(layer: Layer, name: str, value: Any, seen: dict[Layer, int]) -> Any:
+def plain(layer: Layer, name: str, value: Any, seen: dict[Layer, int]) -> Any:
     """An argument as JSON can hold it; TypeError, with the names of layer and argument, where it cannot."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, list | tuple):
-        return [_plain(layer, name, v, seen) for v in value]
+        return [plain(layer, name, v, seen) for v in value]
     if isinstance(value, Layer):
         return {"layer": to_config(value, seen)}
     if isinstance(value, type) and issubclass(value, regularizers.Regularizer):

@@ -14,16 +14,16 @@ AXES, LARGEST_AXIS = 32, 2**40  # of a shape
 FLOATS = ("float16", "float32", "float64")
 
 
-def parse(text: str) -> dict[str, Any]:
+def parse(text: str | bytes, what: str = "its header") -> dict[str, Any]:
     """The header as a dict; ValueError where it is no JSON object, is nested too deeply, or names a key twice."""
     try:
         header = json.loads(text, object_pairs_hook=_once_each)
     except RecursionError:
-        raise ValueError("its header is nested too deeply") from None
+        raise ValueError(f"{what} is nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"its header is no JSON that can be read: {error}") from None
-    _expect_depth(header)
-    return expect_dict(header, "its header")
+        raise ValueError(f"{what} is no JSON that can be read: {error}") from None
+    _expect_depth(header, what)
+    return expect_dict(header, what)
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -34,13 +34,13 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _expect_depth(value: Any) -> None:
+def _expect_depth(value: Any, what: str) -> None:
     level, depth = [value], 0
     while level:
         inner = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)]
         level, depth = [v for part in inner for v in part], depth + 1
         if depth > DEEPEST:
-            raise ValueError("its header is nested too deeply")
+            raise ValueError(f"{what} is nested too deeply")
 
 
 def short(value: Any) -> str:
