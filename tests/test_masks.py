@@ -73,7 +73,7 @@ def embedded(words, size=3):
 def test_the_order_of_masked_inputs_does_not_matter():
     a, b = embedded(WORDS), embedded(OTHERS)
     either = (WORDS != 0) | (OTHERS != 0)
-    for merge in (layers.Add(), layers.Average(), layers.Concatenate()):
+    for merge in (layers.Add(), layers.Average(), layers.Multiply(), layers.Concatenate()):
         for pair in ([a, b], [b, a]):
             np.testing.assert_array_equal(merge(pair).mask, either)
     gru = layers.GRU(4)

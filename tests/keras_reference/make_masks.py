@@ -67,7 +67,7 @@ CASES = {
     "embedding": case("Embedding", None, shape=(3, 4), integers=3, input_dim=3, output_dim=2),
     "embedding-mask_zero": case("Embedding", None, shape=(3, 4), integers=3, input_dim=3, output_dim=2, mask_zero=True),
 }
-for merge in ("Add", "Average", "Concatenate"):
+for merge in ("Add", "Average", "Multiply", "Concatenate"):
     pairs = {"": (A, B), "-turned": (B, A), "-first": (A, None), "-second": (None, B), "-none": (None, None), "-three": (A, B, LAST)}
     CASES |= {f"{merge.lower()}{label}": case(merge, *masks) for label, masks in pairs.items()}
 for axis in (0, 1, 2, -2):

@@ -264,7 +264,7 @@ class Average(Add):
 class Multiply(Add):
     """The product of several inputs of as many axes; an axis of size 1 fits any: Multiply()([features, gate]) with gate (N,1).
 
-    Masks as of Add.
+    A masked time step of an input counts as 1. Where all inputs have masks, a step that all of them mask is 0, and masked.
 
     Returns: an output of the largest sizes.
     Raises: ValueError for a single input, and where shapes do not fit.
@@ -280,7 +280,15 @@ class Multiply(Add):
             raise ValueError(f"{self.name}: inputs have shapes {', '.join(map(str, input_shape))}, expected equal sizes, or 1")
 
     def call(self, x: list[Tensor], training: bool = False) -> Tensor:
-        return functools.reduce(ops.multiply, x)
+        y = functools.reduce(ops.multiply, [v if v.mask is None else self._only(v, v.mask, otherwise=1) for v in x])
+        real = self.compute_mask(x, [v.mask for v in x])
+        return y if real is None else self._only(y, real, otherwise=0)
+
+    @staticmethod
+    def _only(x: Tensor, real: Any, otherwise: int) -> Tensor:
+        """x at its real time steps (N,T), another number at the others."""
+        real = np.asarray(real, dtype=x.dtype, like=x.data).reshape(*real.shape, *(1,) * (x.ndim - real.ndim))
+        return x * real + otherwise * (1 - real)
 
     def output_shape(self, input_shape: list[Shape]) -> Shape:
         return tuple(next((n for n in sizes if n != 1), 1) for sizes in _axes(self, input_shape))

@@ -22,7 +22,7 @@ from tinydx.settings import arguments_of
 
 Config = dict[str, Any]
 
-MERGING = ("Add", "Average", "Concatenate")
+MERGING = ("Add", "Average", "Concatenate", "Multiply")
 IMAGES = (
     *("AveragePooling2D", "Conv2D", "DepthwiseConv2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"),
     *("SeparableConv2D", "ZeroPadding2D"),
