@@ -171,7 +171,7 @@ def _(errors, first_nan, literal_sigmoid, x):
     mo.md(f"""
     In float32, which networks use, tanh as written is NaN from x = {first_nan["float32"]} on, and in float64 from
     x = {first_nan["float64"]} on. One NaN in one pixel reaches every weight in the next training step.
-    Below x = 1e-8 the error is {small:.0%}: the result is 0. The sigmoid as written gives no NaN: at x = -100 in float32 its
+    Below x = 1e-8 its error in float32 is {small:.0%}: the result is 0. The sigmoid as written gives no NaN: at x = -100 in float32 its
     exponential overflows, NumPy warns, and the result is {tiny:g}; the true value is {true:.1e}.
 
     ## The engine's code

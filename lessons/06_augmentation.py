@@ -212,8 +212,8 @@ def _(heart_left, heart_right):
     /// details | Answer
     The flip of a blood cell is: a cell has no top. No patient's chest is upside down, so the flip of a chest teaches the network
     what it never needs. Cardiomegaly is a *ratio* of widths: a zoom keeps it, but a stretch in one direction does not (Keras draws
-    `zx` and `zy` independently). The brightness of a CT slice is a measured density: changing it changes the tissue. Test images are
-    never augmented.
+    `zx` and `zy` independently). The brightness of a CT slice is a measured density: changing it changes the tissue. Test images stay
+    as they are.
     ///
     """)
     return

@@ -178,7 +178,7 @@ def _():
     mo.md(f"""
     ## 3 · registers
 
-    Version 2 loads and stores y for every single product. A core can load two vectors at a time but store only one, so storing
+    Version 2 loads and stores y for every single product. Most cores can load two vectors at a time but store only one, so storing
     limits the speed. Here a block of {simd.ROWS} pixels times {staircase.PANEL} filters stays in {simd.TILE} registers until it is finished: each pass of
     the inner loop loads {simd.COLUMNS} vectors of weights and {simd.ROWS} pixels, and does {simd.TILE} multiply-adds.
     """)
