@@ -270,3 +270,19 @@ def test_a_missing_modality_makes_nobody_unlike(finished):
     gist = kind.gist(without, how)
     assert all(np.allclose(gist[f"text: {key}"], value) for key, value in how["typical"]["text"].items())
     assert how["typical"]["text"]["number of words"] > 1
+
+
+def test_patients_with_the_same_few_words_or_the_same_template_are_no_copies():
+    long = "No acute cardiopulmonary abnormality. The heart is normal in size. The lungs are clear."
+    image, other = (np.random.default_rng(k).integers(0, 255, (32, 32, 3)).astype(np.uint8) for k in (0, 1))
+    cases = [
+        {"text": "no complaints", "image": None},
+        {"text": "no complaints", "image": None},
+        {"text": long, "image": image},
+        {"text": long, "image": other},
+        {"text": long, "image": None},
+        {"text": "cough", "image": image},
+    ]
+    x = np.empty(len(cases), object)
+    x[:] = cases
+    assert fused.KIND.copies(x) == [(2, 4), (2, 5)]

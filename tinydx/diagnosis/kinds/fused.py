@@ -57,6 +57,7 @@ from tinydx.training import data
 
 ORDER = ("image", "sound", "text", "table")
 FILES = ("image", "sound", "text")
+TELLING = 50  # characters of a text that two patients hardly have in common by chance
 RATE, UPDATES, PASSES, EPOCHS = 2e-3, 1000, 10, 20  # of the joined networks: steps and passes, both at least, and validations
 ALL = "all"
 TYPICAL = 500  # patients of whom the typical gist of a modality is made
@@ -223,13 +224,20 @@ class FusedKind(Kind):
     # ---- what a diagnosis asks of any kind ----
 
     def copies(self, x: np.ndarray) -> list[tuple[int, int]]:
-        """Patients of whom a file or a text is a copy of another patient's; rows of numbers may be equal by chance."""
-        pairs: set[tuple[int, int]] = set()
-        for name in FILES:
-            rows = [i for i, case in enumerate(x) if case.get(name) is not None]
-            if len(rows) > 1:
-                pairs |= {(rows[i], rows[j]) for i, j in kinds.get(name).copies(_stacked(x[rows], name))}
-        return sorted(pairs)
+        """Patients of whom an image or a recording is a copy of another's, or a long text, where no image or recording differs.
+
+        Many patients have the same few words ("no complaints"), templates fill reports, and numbers may be equal by chance.
+        """
+        files, texts = self._pairs(x, "image") | self._pairs(x, "sound"), self._pairs(x, "text")
+        differ = {(i, j) for i, j in texts if any(x[i].get(k) is not None and x[j].get(k) is not None for k in FILES[:2])}
+        return sorted(files | {(i, j) for i, j in texts - differ if len(x[i]["text"]) >= TELLING})
+
+    @staticmethod
+    def _pairs(x: np.ndarray, name: str) -> set[tuple[int, int]]:
+        """The pairs of patients whose examples of one modality are copies by the rules of its kind."""
+        rows = [i for i, case in enumerate(x) if case.get(name) is not None]
+        found = kinds.get(name).copies(_stacked(x[rows], name)) if len(rows) > 1 else []
+        return {(rows[i], rows[j]) for i, j in found}
 
     def features(self, study: Study, part: Examples) -> np.ndarray:
         """The kinds' features, the training's mean where a modality is missing, and for each modality whether it is there."""
