@@ -281,7 +281,7 @@ class FusedKind(Kind):
         """The modalities that the patient has, side by side."""
         there = [name for name, value in example.items() if value is not None]
         for k, name in enumerate(there):
-            left = 0.27 if name == "sound" else 0.03  # the numbers of a spectrum stand left of it
+            left = 0.36 if name == "sound" else 0.03  # the numbers of a spectrum stand left of it
             inset = axes.inset_axes(((k + left) / len(there), 0.12, (0.97 - left) / len(there), 0.85))
             inset.grid(False)
             inset.set(xticks=[], yticks=[])

@@ -228,7 +228,9 @@ class TextKind(Kind):
         return {"number of words": np.log(words), "unknown words": unknown, **{k: found[k] for k in ("word length", "digits")}}
 
     def plot(self, axes: Any, example: Any) -> None:
-        words = textwrap.fill(textwrap.shorten(str(example), 150), 34)
+        inches = axes.get_window_extent().width / axes.figure.dpi
+        across = min(34, max(12, int(16 * inches)))  # letters in a line, at 9 points
+        words = textwrap.fill(textwrap.shorten(str(example), min(150, 8 * across)), across)
         axes.text(0.03, 0.95, words, transform=axes.transAxes, va="top", fontsize=9)
 
 
