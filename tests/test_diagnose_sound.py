@@ -129,7 +129,7 @@ def test_data_that_is_not_a_folder_of_recordings(tmp_path, capsys):
     data = high_and_low(tmp_path / "data", n=2)
     for path, kind, words in (
         (tmp_path / "nowhere", "sound", "no folder"),
-        (data / "low" / "000.wav", "sound", "give a folder with one folder of wav or flac files for each class"),
+        (data / "low" / "000.wav", "sound", "a folder with one folder of wav or flac files for each class"),
         (data, "image", "holds no images"),
         (data / "low", "sound", "directly in"),
     ):
@@ -166,5 +166,5 @@ def test_the_kind_is_that_of_most_files(tmp_path):
 
 
 def test_an_unknown_kind_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"no kind 'smell': known are image, sound"):
+    with pytest.raises(ValueError, match=r"no kind 'smell': known are fused, image, sound, table, text"):
         kinds.get("smell")

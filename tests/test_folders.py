@@ -509,10 +509,10 @@ def test_the_same_file_in_train_and_test_is_named(tmp_path):
 def test_the_results_say_how_many_test_examples_training_has_seen(tmp_path):
     write(tmp_path, below("train/a", "train/b", "test/a", "test/b", n=6))
     image = kinds.get("image")
-    assert _unseen(image.open_study(tmp_path, size=8, limit=None, seed=0)) == " that training never saw"
+    assert _unseen(image.open_study(tmp_path, size=8, limit=None, seed=0), None) == " that training never saw"
     for i in range(2):
         shutil.copy(tmp_path / "test" / "a" / f"{i}.png", tmp_path / "train" / "a" / f"copy{i}.png")
-    seen = {_unseen(image.open_study(tmp_path, size=8, limit=None, seed=seed)) for seed in range(6)}
+    seen = {_unseen(image.open_study(tmp_path, size=8, limit=None, seed=seed), None) for seed in range(6)}
     assert ", 2 of them equal to training images" in seen
 
 
