@@ -24,7 +24,7 @@ from tinydx.gradcheck import check
 collect_ignore_glob = ["*_reference/make_*.py", "keras_files/*.py", "torch_reference/*.py"]
 DATA = Path(os.environ.get("TINYDX_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
-for name, examples in {"quick": 20, "deep": 40, "proof": 100, "explore": 200}.items():
+for name, examples in {"quick": 20, "deep": 30, "proof": 100, "explore": 200}.items():
     hypothesis.settings.register_profile(
         name, max_examples=examples, deadline=None, print_blob=True, derandomize=name != "explore"
     )
