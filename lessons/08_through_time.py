@@ -177,7 +177,9 @@ def _(STEPS, exploded, gru_gradient, larger, left_of_gru, left_of_lstm, left_of_
 
     $$r = \\sigma(W_r x_t + U_r h_{{t-1}} + b_r)$$
 
-    $$g = \\tanh(W_g x_t + b_0 + r \\odot (U_g h_{{t-1}} + b_1))$$
+    $$g = \\tanh(W_g x_t + b_0 + r \\odot s)$$
+
+    $$s = U_g h_{{t-1}} + b_1$$
 
     $$h_t = z \\odot h_{{t-1}} + (1 - z) \\odot g$$
 

@@ -11,13 +11,14 @@ test (2,000).
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tinydx import random
+from tinydx import command, random
 from tinydx.datasets.clinic import chance_of, make_patients
 from tinydx.datasets.study import Examples, Study
 from tinydx.datasets.table import Row
@@ -32,7 +33,7 @@ WEIGHTS = {"a": 1.0, "b": -0.6, "c": 0.3, "d": 0.0, "e": 0.0}  # of the world wh
 NUMBERS = ("age", "temperature", "crp")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the mean ROC AUC of each answer over the seeds, and the network's difference from logistic regression."""
     parser = argparse.ArgumentParser(prog="python -m tinydx.tasks.rows", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seeds", type=int, default=5, help="how often everything is drawn and trained anew (default 5)")
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             interval = "not known" if ends is None else f"{ends[0]:+.3f} to {ends[1]:+.3f}"
             figures = f"{best:.3f}  {mlp:.3f}  {linear:>6.3f}  {regression:.3f}  {gap:+.3f} ({interval})"
             print(f"{name:<10}{rows:>6}  {figures}", flush=True)
+    return 0
 
 
 World = tuple[list[Row], np.ndarray, np.ndarray]  # rows, classes, chances
@@ -106,4 +108,4 @@ def areas(world: World, seed: int) -> list[float]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.run(main))

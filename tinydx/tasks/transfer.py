@@ -166,7 +166,7 @@ class Rows:
         lines = whole.splitlines()
         self.found = [json.loads(line) for line in lines[1:]]
         if not lines:
-            path.write_text(json.dumps(about) + "\n")
+            atomic_write(path, json.dumps(about) + "\n")
         elif json.loads(lines[0]) != about:
             raise ValueError(f"{path} holds another comparison, {lines[0]}: give another --folder")
 
