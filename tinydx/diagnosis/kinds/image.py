@@ -164,9 +164,9 @@ class ImageKind(Kind):
         return model
 
     def training_batches(self, study: Study, plan: Plan, seed: int) -> Any:
-        if plan.weights == "best":
-            return augmentation(plan.augment).flow(study.train.x, study.train.y, batch_size=plan.batch, seed=seed)
         x, how = in_its_colours(study.train.x, study.preprocessing), {"kind": "image", **study.preprocessing}
+        if plan.weights == "best":
+            return augmentation(plan.augment).flow(x, study.train.y, batch_size=plan.batch, seed=seed)
         epoch: dict[str, Any] = {"batch_size": plan.batch, "seed": seed, "steps": plan.steps}
         return BalancedIterator(x, study.train.y, recipe(plan.augment), **epoch, preprocessing=how)
 
