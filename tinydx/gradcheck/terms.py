@@ -32,7 +32,7 @@ def labels(s: Scene) -> Iterator[Edit]:
                     1 + extra,
                     f"subtract 1 at the class `{name}`",
                 )
-            if np.ndim(value) == 1 and shape == () and isinstance(value, np.ndarray):  # in loops over examples and classes
+            if np.ndim(value) == 1 and shape == () and len(s.loops) > 1:  # in loops over examples and classes
                 for i, j in itertools.permutations(s.loops[-2:]):
                     yield Edit("the label's 1 not subtracted", [p], joined_to(ast.Sub(), f"({j} == {name}[{i}])"), 1 + extra)
 
