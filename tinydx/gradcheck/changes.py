@@ -25,6 +25,10 @@ SLOPES = (  # what may be forgotten or be too many, in a name that stands for an
     ("gate {0} > 0", "{0} > 0"),
 )
 
+BELOW, ABOVE = {ast.Lt, ast.LtE}, {ast.Gt, ast.GtE}
+PAIRS = ("argmax", "argmin"), ("max", "min"), ("maximum", "minimum"), ("cos", "sin"), ("exp", "log"), ("floor", "ceil")
+OPPOSITE = dict(PAIRS) | {b: a for a, b in PAIRS}
+
 
 # ---- slips of the pen ----------------------------------------------------------------------------------------------
 
@@ -41,6 +45,13 @@ def comparisons(s: Scene) -> Iterator[Edit]:
         for op in (ast.Gt(), ast.Lt(), ast.GtE(), ast.LtE()):
             if type(op) is not type(n.ops[0]):
                 yield Edit("comparison the wrong way round", [p], ast.Compare(n.left, [op], n.comparators), 0)
+        if type(n.ops[0]) in BELOW | ABOVE:
+            other, end = ("<", "upper") if type(n.ops[0]) in ABOVE else (">", "lower")
+            left, right = (f"({ast.unparse(part)})" for part in (n.left, n.comparators[0]))
+            limit = f"{left} {other} -{right}"
+            both = parsed(f"({ast.unparse(n)}) & ({limit})")
+            told = f"{end} limit of the mask forgotten: {text(parsed(limit))}"
+            yield Edit(told, [p], both, 1)
         yield Edit("not the mask of the largest", [p], parsed(f"({ast.unparse(n.left)}) == ({ast.unparse(n.left)}).max()"), 2)
 
 
@@ -87,7 +98,7 @@ def other_names(s: Scene) -> Iterator[Edit]:
                     rank = 2  # sizes have many names
                 yield Edit(f"{old} instead of {new}", block, ast.Name(new, ast.Load()), rank, f"`{old}` should be `{new}`")
     for p in s.places:
-        if isinstance(p.node, ast.Call | ast.Attribute | ast.Subscript) and isinstance(
+        if isinstance(p.node, ast.Call | ast.Attribute | ast.Subscript | ast.BinOp) and isinstance(
             value := s.seen.at.get(id(p.node)), np.ndarray
         ):
             for new, v, extra in s.names():
@@ -125,13 +136,35 @@ def dropped(s: Scene) -> Iterator[Edit]:
             yield Edit(f"divided by {text(n.right)} instead of multiplied", [p], times(n.left, n.right), 1)
         elif isinstance(n, ast.BinOp) and isinstance(n.op, ast.Add | ast.Sub) and s.seen.shape(n) is not None:
             yield Edit(f"term {text(n.right)} too many", [p], n.left, 0)
-            yield Edit(f"term {text(n.left)} too many", [p], n.right, 0)
+            rest = n.right if isinstance(n.op, ast.Add) else ast.UnaryOp(ast.USub(), n.right)
+            yield Edit(f"term {text(n.left)} too many", [p], rest, 0)
         if isinstance(n, ast.Call) and len(n.args) == 1 and not n.keywords and s.seen.shape(n) is not None:
             yield Edit(f"{text(n.func)} too many", [p], n.args[0], 0)
         if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and is_call(n, *REDUCTIONS, "copy", "clip"):
             yield Edit(f"{n.func.attr} too many", [p], n.func.value, 0)
         if isinstance(n, ast.AugAssign):
             yield Edit(f"`{text(n)}` too many", [p], ast.Pass(), 1)
+
+
+def opposites(s: Scene) -> Iterator[Edit]:
+    """The smallest for the largest, a cosine for a sine; a product of numbers for a matrix product."""
+    for p in s.places:
+        n = p.node
+        name = n.attr if isinstance(n, ast.Attribute) else n.id if isinstance(n, ast.Name) and is_func(p) else ""
+        if other := OPPOSITE.get(name):
+            new = ast.Attribute(n.value, other, ast.Load()) if isinstance(n, ast.Attribute) else ast.Name(other, ast.Load())
+            yield Edit(f"{name} instead of {other}", [p], new, 0)
+        if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult | ast.MatMult):
+            new_op = ast.MatMult() if isinstance(n.op, ast.Mult) else ast.Mult()
+            told = ("elementwise", "matrix") if isinstance(n.op, ast.Mult) else ("matrix", "elementwise")
+            yield Edit(f"{told[0]} product instead of {told[1]} product", [p], _with_op(n, type(n.op), new_op), 0)
+
+
+def _with_op(node: ast.expr, old: type, new: ast.operator) -> ast.expr:
+    """The chain of products with another operator throughout."""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, old):
+        return node
+    return ast.BinOp(_with_op(node.left, old, new), new, _with_op(node.right, old, new))
 
 
 # ---- what is forgotten of the formula ------------------------------------------------------------------------------
@@ -180,17 +213,17 @@ def divisions(s: Scene) -> Iterator[Edit]:
             continue
         for written, divisor in divisors.items():
             yield Edit(f"division by {written} forgotten", [p], ast.BinOp(p.node, ast.Div(), divisor), 1)
-        for count, ways in s.sizes() if p in s.values() else ():
-            for way in [str(count)] if count in s.frozen else ways:
+        for _, ways in s.counts() if p in s.values() else ():
+            for way in ways:
                 if way not in divisors and s.known(way.split(".")[0].removeprefix("len(").rstrip(")"), p.node):
                     yield Edit(f"division by {way} forgotten", [p], joined_to(ast.Div(), way), 2)
     for p in s.places:  # another size than this
         here = s.seen.at.get(id(p.node))
         if is_whole(here) and isinstance(p.node, ast.Name | ast.Attribute | ast.Call | ast.Subscript) and _divides(p):
             yield Edit(f"{text(p.node)} instead of {text(p.node)} - 1", [p], parsed(f"({text(p.node)} - 1)"), 2)
-            for count, ways in s.sizes():
-                for way in ([str(count)] if count in s.frozen else ways) if count != here else ():
-                    yield Edit(f"{text(p.node)} instead of {way}", [p], parsed(way), 1)
+            for count, ways in s.counts():
+                for way in ways if count != here else ():
+                    yield Edit(f"{text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)
 
 
 def _divides(p: Place) -> bool:
@@ -219,7 +252,7 @@ def powers(s: Scene) -> Iterator[Edit]:
             yield Edit("sigmoid forgotten", [p], sigmoid, 2, "take the sigmoid first")
             yield Edit(f"{n.id} instead of 1 - {n.id}", [p], parsed(f"(1 - {n.id})"), 1)
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Sub) and isinstance(n.left, ast.Constant) and n.left.value == 1:
-            yield Edit(f"{text(n)} instead of {text(n.right)}", [p], n.right, 1)
+            yield Edit(f"{text(n)} instead of {text(n.right)}", [p], n.right, 0)
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div):
             yield Edit("wrong power", [p], ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(2))), 1)
             yield Edit("wrong power", [p], ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(3))), 2)
@@ -258,4 +291,4 @@ def numbers(s: Scene) -> Iterator[Edit]:
                 yield Edit(f"{text(n)} instead of {new}", [p], ast.Constant(new), 1)
 
 
-CHANGES = comparisons, signs, other_names, dropped, factors, divisions, powers, numbers
+CHANGES = comparisons, signs, opposites, other_names, dropped, factors, divisions, powers, numbers

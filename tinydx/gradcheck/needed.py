@@ -173,7 +173,7 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
                 unlikely = extra - ANOTHER_SLOPE * (
                     form == Form("") and _is_product(site[0].node) and formulas.products[i, 1] >= 0
                 )
-                edit = _edit(site, form, f, numbers[number])
+                edit = _edit(site, form, f, numbers[number], value)
                 found.append((1 if edit.name.startswith("sign") else f.rank + (number != 1) + unlikely, edit))
     return sorted(found, key=lambda f: f[0])[:MOST]
 
@@ -240,8 +240,8 @@ def parallel(rows: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return (gap <= 1e-6 * np.max(np.abs(target), initial=1e-300)) & np.isfinite(factor), factor
 
 
-def _edit(site: list[Place], form: Form, f: Formula, number: str) -> Edit:
-    """The change, with its name."""
+def _edit(site: list[Place], form: Form, f: Formula, number: str, value: np.ndarray) -> Edit:
+    """The change, with its name; value, what stands in its place."""
     (code, source), old = written(f, number), text(site[0].node)
     where = f" where {form.where.text}" if form.where else ""
     lacks = f"division by {source[4:]}" if source.startswith("1 / ") else f"factor {source}"
@@ -252,10 +252,24 @@ def _edit(site: list[Place], form: Form, f: Formula, number: str) -> Edit:
     }[form.name]
     if not form.name and source in (f"-({old})", f"-{old}"):
         name = f"sign{where}"
+    elif not form.name and source in (f"{old}.swapaxes(-1, -2)", f"{old}.T"):
+        name = f"not transposed: {name}"
+    elif form.name == "term" and (other := _beside(site[0].node, source)):
+        name = f"{other} instead of 1 + {other}"
+    elif form.name == "term" and not value.any():
+        name = f"zero instead of {source}"
     how = {"factor": f"(_old_) * ({code})", "term": f"(_old_) + ({code})", "": code}[form.name]
     if form.where:
         how = f"np.where({form.where.source}, {how}, _old_)"
     return Edit(name, site, _spliced(how.replace("np.", "__import__('numpy').")), told=told)
+
+
+def _beside(node: ast.AST, source: str) -> str:
+    """The factor b of a product a * b to which a is added: what is meant is a * (1 + b)."""
+    if not _is_product(node):
+        return ""
+    left, right = text(node.left), text(node.right)  # type: ignore[attr-defined]
+    return right if source == left else left if source == right else ""
 
 
 def written(f: Formula, number: str) -> tuple[str, str]:
