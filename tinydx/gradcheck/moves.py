@@ -188,10 +188,11 @@ def places_in_loops(s: Scene) -> Iterator[Edit]:
             for name in s.loops:
                 yield Edit(f"index: offset {name} forgotten", [p], joined_to(ast.Add(), name), 1, f"add {name}: it starts there")
         if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Load):
-            indices = ast.unparse(n.slice)
+            parts = n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]
             for name in s.loops:
                 if name not in {m.id for m in ast.walk(n.slice) if isinstance(m, ast.Name)}:
-                    yield Edit(f"index {name} forgotten", [p], parsed(f"{ast.unparse(n.value)}[{indices}, {name}]"), 1)
+                    longer = ast.Tuple([*parts, ast.Name(name, ast.Load())], ast.Load())
+                    yield Edit(f"index {name} forgotten", [p], ast.Subscript(n.value, longer, ast.Load()), 1)
         if is_call(p.parent, "range") and p.field == "args" and p.at == len(p.parent.args) - 1:  # type: ignore[attr-defined]
             for count, ways in s.sizes():
                 for way in ways if count != s.seen.at.get(id(n)) else ():
