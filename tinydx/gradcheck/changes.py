@@ -272,6 +272,9 @@ def numbers(s: Scene) -> Iterator[Edit]:
             for new in dict.fromkeys((0, 1, 2, 0.5, 3, value * 2, value / 2, value * 3)):
                 if new != value:
                     yield Edit(f"{value} instead of {new:g}", [p], ast.Constant(new), 2)
+            for new, v, extra in s.names():
+                if is_float(v) and np.ndim(v) == 0 and s.seen.degree_of(new) == 0 and not extra:
+                    yield Edit(f"{value} instead of {new}", [p], ast.Name(new, ast.Load()), 1)
             for new, v, extra in s.names():  # a choice such as np.where(x > 0, 1, 0)
                 if is_call(p.parent, "where") and is_float(v):
                     for how in ("{0}", "__import__('numpy').exp({0})", "__import__('numpy').sign({0})"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import time
+import types
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -27,7 +28,7 @@ from tinydx.gradcheck.rules import as_list
 from tinydx.gradcheck.scene import Scene
 from tinydx.gradcheck.seen import watched
 from tinydx.gradcheck.sizes import Resized, outside
-from tinydx.gradcheck.source import Remade, definition, helpers
+from tinydx.gradcheck.source import Remade, definition, helpers, kept, state
 from tinydx.gradcheck.terms import TERMS
 from tinydx.gradcheck.truth import generator
 
@@ -50,7 +51,8 @@ def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis
     found = _Found(evidence)
     with silent(), warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")  # and whatever a learner's source leads to: a name is never worth the verdict
-        _search(backward, _Tried(evidence), found, seconds)
+        with kept(backward):
+            _search(backward, _Tried(evidence), found, seconds)
     unused = _unused(backward)
     return {e.k: d for e in evidence if (d := found.first.get(e.k) or found.second.get(e.k) or unused)}
 
@@ -208,6 +210,7 @@ def _scene(
     own = {n: v for n, v in seen.names.items() if not n.startswith("_")}
     for f in (function, *functions):  # what forward finds outside, too: its stride, its eps
         own |= {n: v for n, v in outside(f).items() if n not in own}
+    own |= {n: v for n, v in state(function).items() if n not in own and not n.startswith("_")}
     return Scene(places, seen, own, {n: v for n, v in known.items() if n not in own}, first, frozen)
 
 
@@ -220,12 +223,17 @@ class _Tried:
         self.evidence, e, rng = evidence, evidence[0], generator(40)
         self.e = e
         self.others = [np.asarray(rng.normal(size=dy.shape)) for dy in e.dys]
-        assert e.subject.pulled is not None
-        self.pulled = e.subject.pulled(e.subject.arrays)
+        self.pulled = self._forward()
 
     def run(self, backward: Callable, dys: Sequence[np.ndarray] | None = None) -> list[Any]:
         """The gradients that this backward gives, for the check's cotangents or others."""
-        return as_list(self.pulled(backward, [dy.copy() for dy in (self.e.dys if dys is None else dys)]))
+        pulled = self._forward() if isinstance(self.e.subject.backward, types.MethodType) else self.pulled
+        return as_list(pulled(backward, [dy.copy() for dy in (self.e.dys if dys is None else dys)]))
+
+    def _forward(self) -> Callable:
+        """Runs forward; a method's object then holds what forward has saved."""
+        assert self.e.subject.pulled is not None
+        return self.e.subject.pulled(self.e.subject.arrays)
 
     def time_is_over(self) -> bool:
         """Whether enough changes were tried, and the time has passed."""
