@@ -102,7 +102,8 @@ def other_names(s: Scene) -> Iterator[Edit]:
             value := s.seen.at.get(id(p.node)), np.ndarray
         ):
             for new, v, extra in s.names():
-                whole = value.dtype.kind in "iu" and isinstance(v, np.ndarray) and v.dtype.kind in "iu"
+                is_sum = isinstance(p.node, ast.BinOp)  # of indices: they are off by something
+                whole = not is_sum and value.dtype.kind in "iu" and isinstance(v, np.ndarray) and v.dtype.kind in "iu"
                 same = is_float(value) and is_float(v) and value.ndim > 1 and not isinstance(p.node, ast.Attribute)
                 if (whole or same) and np.shape(v) == value.shape and not (is_call(p.node) and _mentions(p.node, new)):
                     yield Edit(f"{text(p.node)} instead of {new}", [p], ast.Name(new, ast.Load()), extra + 2 * same)
@@ -252,7 +253,8 @@ def powers(s: Scene) -> Iterator[Edit]:
             yield Edit("sigmoid forgotten", [p], sigmoid, 2, "take the sigmoid first")
             yield Edit(f"{n.id} instead of 1 - {n.id}", [p], parsed(f"(1 - {n.id})"), 1)
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Sub) and isinstance(n.left, ast.Constant) and n.left.value == 1:
-            yield Edit(f"{text(n)} instead of {text(n.right)}", [p], n.right, 0)
+            too_many = "" if isinstance(n.right, ast.Name) else ": term 1 too many"
+            yield Edit(f"{text(n)} instead of {text(n.right)}{too_many}", [p], n.right, 0)
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div):
             yield Edit("wrong power", [p], ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(2))), 1)
             yield Edit("wrong power", [p], ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(3))), 2)

@@ -30,6 +30,7 @@ from tinydx.gradcheck.seen import watched
 from tinydx.gradcheck.sizes import Resized, outside
 from tinydx.gradcheck.source import Remade, definition, helpers, kept, state
 from tinydx.gradcheck.terms import TERMS
+from tinydx.gradcheck.subject import Subject
 from tinydx.gradcheck.truth import generator
 
 WORK = 250_000  # expressions that are computed before time counts
@@ -132,8 +133,7 @@ def _named(edit: Edit, e: Evidence) -> Diagnosis:
 def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Callable]]:
     """The backward with each single change in itself, the most likely first, and then in a function that it calls."""
     e = tried.evidence[0]
-    known = dict(zip(e.subject.names, e.subject.arrays, strict=True)) | {"y": np.asarray(e.subject.value(e.subject.arrays)[0])}
-    known = {n: v for n, v in known.items() if n.isidentifier()}
+    known = {n: v for n, v in _offered(e.subject).items() if n.isidentifier()}
     blame = Blame(definition(backward), [e.k for e in tried.evidence], e.right)  # type: ignore[arg-type]
     frozen = {n for a in e.subject.arrays for n in a.shape} - {n for n, _ in _varied(e)}
     for called, function in [("", backward), *helpers(backward)]:
@@ -156,7 +156,7 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
         if not called:
             tried.enough = WORK // (OF_A_RUN + sum(scene.seen.count.values()))
         extra = {n: v for n, v in scene.offered.items() if n not in function.__globals__}
-        remade = Remade(function, node, extra)
+        remade, tried.offered = Remade(function, node, extra), extra
 
         def given(changed: Callable, inside: Callable = inside) -> list[Any]:
             return tried.run(inside(changed))
@@ -220,6 +220,7 @@ class _Tried:
     def __init__(self, evidence: Sequence[Evidence]):
         self.count = self.enough = 0  # changes that were tried, and that are tried before time counts
         self.deadline = float("inf")
+        self.offered: Collection[str] = ()  # names whose values are given to a changed function
         self.evidence, e, rng = evidence, evidence[0], generator(40)
         self.e = e
         self.others = [np.asarray(rng.normal(size=dy.shape)) for dy in e.dys]
@@ -276,10 +277,18 @@ class _Tried:
     def _right_there(self, other: Resized, backward: Callable, fits: Sequence[Evidence]) -> list[Evidence]:
         assert other.subject.pulled is not None
         try:
-            given = as_list(other.subject.pulled(other.subject.arrays)(other.change(backward), [dy.copy() for dy in other.dys]))
+            there = other.change(backward)
+            there.__globals__.update({n: v for n, v in _offered(other.subject).items() if n in self.offered})
+            given = as_list(other.subject.pulled(other.subject.arrays)(there, [dy.copy() for dy in other.dys]))
         except Exception:  # a changed function may fail in any way
             return []
         return [e for e in fits if other.agrees(e.k, _part(e.k, given))]
+
+
+def _offered(subject: Subject) -> dict[str, Any]:
+    """What a backward could have: the inputs, and the result as y."""
+    named = dict(zip(subject.names, subject.arrays, strict=True))
+    return named | {"y": np.asarray(subject.value(subject.arrays)[0])}
 
 
 def _part(k: int, gradients: list[Any]) -> Any:
