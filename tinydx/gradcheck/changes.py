@@ -96,7 +96,9 @@ def other_names(s: Scene) -> Iterator[Edit]:
                 rank += 2 * (None not in (d := (s.seen.degree(block[0].node), s.seen.degree_of(new))) and d[0] != d[1])
                 if is_whole(before) and not {old, new} <= set(s.loops):
                     rank = 2  # sizes have many names
-                yield Edit(f"{old} instead of {new}", block, ast.Name(new, ast.Load()), rank, f"`{old}` should be `{new}`")
+                where = " in the condition" if isinstance(block[0].parent, ast.Compare) else ""
+                told = f"`{old}` should be `{new}`{where}"
+                yield Edit(f"{old} instead of {new}{where}", block, ast.Name(new, ast.Load()), rank, told)
     for p in s.places:
         if isinstance(p.node, ast.Call | ast.Attribute | ast.Subscript | ast.BinOp) and isinstance(
             value := s.seen.at.get(id(p.node)), np.ndarray

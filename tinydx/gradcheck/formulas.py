@@ -119,7 +119,8 @@ def operand(f: Formula) -> str:
 
 
 def _bracketed(source: str) -> str:
-    return source if source.replace("[", "").replace("]", "").isidentifier() else f"({source})"
+    bracketed = source.startswith("(") and source.endswith(")") and "(" not in source[1:-1]
+    return source if bracketed or source.replace("[", "").replace("]", "").isidentifier() else f"({source})"
 
 
 def degree(*parts: Formula) -> int:

@@ -24,6 +24,7 @@ LARGEST = 48  # numbers of a place
 MOST = 12  # formulas of one place that are tried
 IN_PRODUCT = 3  # how much less likely a term is that was forgotten between factors
 ANOTHER_SLOPE = 2  # how much likelier a product is in place of a product
+RECOGNISED, LONG = 60, 2  # of longer derivatives: how much less likely they are, since they tell no cause
 GIVEN = "_given"
 NUMBERS = {1.0: "{}", -1.0: "-{}", 2.0: "2 * {}", -2.0: "-2 * {}", 0.5: "{} / 2", -0.5: "-{} / 2", 3.0: "3 * {}"}
 
@@ -170,7 +171,7 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
                 continue
             read = f.names | (form.where.names if form.where else frozenset())
             if formulas.degrees[i] in allowed and all(scene.known(n, site[0].node) for n in read):
-                unlikely = extra - ANOTHER_SLOPE * (
+                unlikely = extra + LONG * ("derivative" in f.text and len(f.text) > RECOGNISED) - ANOTHER_SLOPE * (
                     form == Form("") and _is_product(site[0].node) and formulas.products[i, 1] >= 0
                 )
                 edit = _edit(site, form, f, numbers[number], value)
@@ -213,6 +214,7 @@ def _forms(effect: Effect, value: np.ndarray, formulas: Table) -> Iterator[tuple
             rest, made = whole - effect.slope @ (value * ~there), int(f.source.startswith("(") and f.source.endswith("> 0)"))
             yield Form("factor", f), effect.slope * (value * there), rest, 2 + made
             yield Form("", f), effect.slope * there, rest, 3 + made
+            yield Form("term", f), effect.slope * there, effect.missing, 2 + made
 
 
 def along(rows: np.ndarray, slope: np.ndarray, target: np.ndarray, numbers: Sequence[float]) -> Iterator[tuple[int, float]]:
@@ -247,7 +249,7 @@ def _edit(site: list[Place], form: Form, f: Formula, number: str, value: np.ndar
     lacks = f"division by {source[4:]}" if source.startswith("1 / ") else f"factor {source}"
     name, told = {
         "factor": (f"{lacks}{where} forgotten", f"multiply `{old}` by `{source}`{where}"),
-        "term": (f"term {source} forgotten", f"add `{source}` to `{old}`"),
+        "term": (f"term {source}{where} forgotten", f"add `{source}` to `{old}`{where}"),
         "": (f"{old} instead of {source}{where}", f"`{old}` should be `{source}`{where}"),
     }[form.name]
     if not form.name and source in (f"-({old})", f"-{old}"):

@@ -97,7 +97,7 @@ def _unused(backward: Any) -> Diagnosis | None:
     loaded = {n.id for n in names if isinstance(n.ctx, ast.Load)}
     for n in names:
         if isinstance(n.ctx, ast.Store) and n.id not in loaded and n.id.startswith("d") and len(n.id) > 1:
-            return Diagnosis(f"{n.id} is not used", f"{n.id} is computed in line {n.lineno}, but goes into no gradient.")
+            return Diagnosis(f"{n.id} is not used: a term or factor is missing", f"{n.id} is computed in line {n.lineno}, but goes into no gradient.")
     return None
 
 
