@@ -107,8 +107,13 @@ def other_names(s: Scene) -> Iterator[Edit]:
                 is_sum = isinstance(p.node, ast.BinOp)  # of indices: they are off by something
                 whole = not is_sum and value.dtype.kind in "iu" and isinstance(v, np.ndarray) and v.dtype.kind in "iu"
                 same = is_float(value) and is_float(v) and value.ndim > 1 and not isinstance(p.node, ast.Attribute)
-                if (whole or same) and np.shape(v) == value.shape and not (is_call(p.node) and _mentions(p.node, new)):
+                if (whole or same) and np.shape(v) == value.shape and not (_says_more(p.node) and _mentions(p.node, new)):
                     yield Edit(f"{text(p.node)} instead of {new}", [p], ast.Name(new, ast.Load()), extra + 2 * same)
+
+
+def _says_more(node: ast.AST) -> bool:
+    """Whether an expression computes something of what it reads."""
+    return isinstance(node, ast.Call | ast.BinOp)
 
 
 def _mentions(node: ast.AST, name: str) -> bool:

@@ -83,8 +83,8 @@ def _slopes(node: ast.expr, shape: tuple[int, ...], space: dict[str, Any], read:
 
 def _rule(node: ast.AST, name: str) -> str:
     """The rule by which a product is derived, if both of its factors depend on the name."""
-    both = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and all(_reads(n, [name]) for n in (node.left, node.right))
-    return " (product rule)" if both else ""
+    factors = (node.left, node.right) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) else ()
+    return " (product rule)" if factors and all(_reads(n, [name]) for n in factors) else ""
 
 
 def _slopes_of_number(node: ast.expr, space: dict[str, Any], read: frozenset[str]) -> Iterator[Formula]:

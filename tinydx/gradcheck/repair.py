@@ -29,8 +29,8 @@ from tinydx.gradcheck.scene import Scene
 from tinydx.gradcheck.seen import watched
 from tinydx.gradcheck.sizes import Resized, outside
 from tinydx.gradcheck.source import Remade, definition, helpers, kept, state
-from tinydx.gradcheck.terms import TERMS
 from tinydx.gradcheck.subject import Subject
+from tinydx.gradcheck.terms import TERMS
 from tinydx.gradcheck.truth import generator
 
 WORK = 250_000  # expressions that are computed before time counts
@@ -97,7 +97,8 @@ def _unused(backward: Any) -> Diagnosis | None:
     loaded = {n.id for n in names if isinstance(n.ctx, ast.Load)}
     for n in names:
         if isinstance(n.ctx, ast.Store) and n.id not in loaded and n.id.startswith("d") and len(n.id) > 1:
-            return Diagnosis(f"{n.id} is not used: a term or factor is missing", f"{n.id} is computed in line {n.lineno}, but goes into no gradient.")
+            name = f"{n.id} is not used: a term or factor is missing"
+            return Diagnosis(name, f"{n.id} is computed in line {n.lineno}, but goes into no gradient.")
     return None
 
 

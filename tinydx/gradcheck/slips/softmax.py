@@ -116,7 +116,9 @@ def log_softmax_wrong_axis(dy, saved):
     return (dy - p * dy.sum(axis=other, keepdims=True),)
 
 
-@slip_of(log_softmax, "sign: common sum added", "The logarithm of the sum is subtracted, and so is its derivative: dy - p * sum(dy).")
+@slip_of(
+    log_softmax, "sign: common sum added", "The logarithm of the sum is subtracted, and so is its derivative: dy - p * sum(dy)."
+)
 def log_softmax_plus(dy, saved):
     p, axis = saved
     return (dy + p * dy.sum(axis=axis, keepdims=True),)
