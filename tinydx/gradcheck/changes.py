@@ -168,6 +168,27 @@ def opposites(s: Scene) -> Iterator[Edit]:
             yield Edit(f"{told[0]} product instead of {told[1]} product", [p], _with_op(n, type(n.op), new_op), 0)
 
 
+def slopes(s: Scene) -> Iterator[Edit]:
+    """The slope of tanh for that of the sigmoid, and the other way round."""
+    for p in s.places:
+        n = p.node
+        if not isinstance(n, ast.BinOp):
+            continue
+        written, rest = ast.unparse(n), n.left.left if _is_factor(n.left) else None
+        for y in {m.id for m in ast.walk(n) if isinstance(m, ast.Name)}:
+            tanh, sigmoid = f"1 - {y} ** 2", f"{y} * (1 - {y})"
+            if written == tanh:
+                yield Edit(f"slope of tanh, {tanh}, instead of slope of sigmoid, {sigmoid}", [p], parsed(sigmoid), 0)
+            if written == sigmoid or (rest is not None and written == f"{ast.unparse(rest)} * {sigmoid}"):
+                whole = parsed(f"({tanh})")
+                new = whole if rest is None or written == sigmoid else times(rest, whole)
+                yield Edit(f"slope of sigmoid, {sigmoid}, instead of slope of tanh, {tanh}", [p], new, 0)
+
+
+def _is_factor(node: Any) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)
+
+
 def _with_op(node: ast.expr, old: type, new: ast.operator) -> ast.expr:
     """The chain of products with another operator throughout."""
     if not isinstance(node, ast.BinOp) or not isinstance(node.op, old):
@@ -180,7 +201,7 @@ def _with_op(node: ast.expr, old: type, new: ast.operator) -> ast.expr:
 
 def factors(s: Scene) -> Iterator[Edit]:
     """A factor or slope that was forgotten, in a value, in a term, or wherever dy is used."""
-    groups = [[p] for p in s.terms()]
+    groups = [[p] for p in s.terms() if not isinstance(p.node, ast.Constant)]
     of_dy = [p for p in s.loads() if p.node.id == s.dy and s.seen.shape(p.node) is not None]
     groups += [[p] for p in of_dy if p not in s.terms()] + ([of_dy] if len(of_dy) > 1 else [])
     values = {id(p.node) for p in s.values()} | {id(p.node) for p in of_dy}
@@ -303,4 +324,4 @@ def numbers(s: Scene) -> Iterator[Edit]:
                 yield Edit(f"{text(n)} instead of {new}", [p], ast.Constant(new), 1)
 
 
-CHANGES = comparisons, signs, opposites, other_names, dropped, factors, divisions, powers, numbers
+CHANGES = comparisons, signs, opposites, slopes, other_names, dropped, factors, divisions, powers, numbers

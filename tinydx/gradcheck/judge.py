@@ -23,7 +23,7 @@ from tinydx.op import TABLE, Slip
 
 ALL_ELEMENTS = 2000  # up to this many numbers, the derivative of every number is computed;
 FACTOR = "constant factor"
-UNCLEAR = re.compile(f"{FACTOR}")  # what it looks like may have many reasons: see the source
+UNCLEAR = re.compile(f"{FACTOR}|counted twice|factor 2 forgotten")  # what it looks like may have many reasons: see the source
 SAMPLE = 300  # of more, this many of each array, and all of them together along a random direction
 
 

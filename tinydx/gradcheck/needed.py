@@ -15,7 +15,7 @@ import numpy as np
 
 from tinydx.gradcheck.edits import Edit, Place, parsed, text
 from tinydx.gradcheck.evidence import Evidence
-from tinydx.gradcheck.formulas import UNKNOWN, Formula, Table, operand, table
+from tinydx.gradcheck.formulas import UNKNOWN, Formula, Table, bracketed, operand, table
 from tinydx.gradcheck.parts import expressions, names
 from tinydx.gradcheck.scene import Scene
 from tinydx.gradcheck.truth import generator
@@ -276,7 +276,7 @@ def _beside(node: ast.AST, source: str) -> str:
 
 def written(f: Formula, number: str) -> tuple[str, str]:
     """A formula times a number, as source and as text."""
-    return number.format(operand(f)), number.format(f.text if number == "{}" else f"({f.text})")
+    return number.format(operand(f)), number.format(f.text if number == "{}" else bracketed(f.text))
 
 
 def _spliced(how: str) -> Callable[[Any], ast.expr]:
