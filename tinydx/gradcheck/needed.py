@@ -171,8 +171,10 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
                 continue
             read = f.names | (form.where.names if form.where else frozenset())
             if formulas.degrees[i] in allowed and all(scene.known(n, site[0].node) for n in read):
-                unlikely = extra + LONG * ("derivative" in f.text and len(f.text) > RECOGNISED) - ANOTHER_SLOPE * (
-                    form == Form("") and _is_product(site[0].node) and formulas.products[i, 1] >= 0
+                unlikely = (
+                    extra
+                    + LONG * ("derivative" in f.text and len(f.text) > RECOGNISED)
+                    - ANOTHER_SLOPE * (form == Form("") and _is_product(site[0].node) and formulas.products[i, 1] >= 0)
                 )
                 edit = _edit(site, form, f, numbers[number], value)
                 found.append((1 if edit.name.startswith("sign") else f.rank + (number != 1) + unlikely, edit))
