@@ -171,10 +171,11 @@ def opposites(s: Scene) -> Iterator[Edit]:
 def slopes(s: Scene) -> Iterator[Edit]:
     """The slope of tanh for that of the sigmoid, and the other way round."""
     for p in s.places:
-        n = p.node
+        n: Any = p.node
         if not isinstance(n, ast.BinOp):
             continue
-        written, rest = ast.unparse(n), n.left.left if _is_factor(n.left) else None
+        left: Any = n.left
+        written, rest = ast.unparse(n), left.left if _is_factor(left) else None
         for y in {m.id for m in ast.walk(n) if isinstance(m, ast.Name)}:
             tanh, sigmoid = f"1 - {y} ** 2", f"{y} * (1 - {y})"
             if written == tanh:
