@@ -193,10 +193,24 @@ def places_in_loops(s: Scene) -> Iterator[Edit]:
                 if name not in {m.id for m in ast.walk(n.slice) if isinstance(m, ast.Name)}:
                     longer = ast.Tuple([*parts, ast.Name(name, ast.Load())], ast.Load())
                     yield Edit(f"index {name} forgotten", [p], ast.Subscript(n.value, longer, ast.Load()), 1)
+            if len(parts) == 2:
+                exchanged = ast.Subscript(n.value, ast.Tuple(parts[::-1], ast.Load()), ast.Load())
+                yield Edit("indices exchanged", [p], exchanged, 0)
+        if isinstance(p.parent, ast.AugAssign) and p.field == "value":
+            for factor in [*s.loops, *_elements(s)]:
+                told = f"multiply by {factor}"
+                yield Edit(f"factor {factor} forgotten", [p], with_factor(parsed(factor)), 1, told)
         if is_call(p.parent, "range") and p.field == "args" and p.at == len(p.parent.args) - 1:  # type: ignore[attr-defined]
             for count, ways in s.sizes():
                 for way in ways if count != s.seen.at.get(id(n)) else ():
                     yield Edit(f"loop over {text(n)} instead of {way}", [p], parsed(way), 2)
+
+
+def _elements(s: Scene) -> list[str]:
+    """The number of each vector at a loop's index."""
+    vectors = [n for n, v, extra in s.names() if isinstance(v, np.ndarray) and v.dtype.kind == "f" and v.ndim == 1 and not extra]
+    made = [f"{n}[{i}]" for n in vectors for i in s.loops if s.seen.degree_of(n) == 0]
+    return made[:MOST_POSITIONS]
 
 
 def _positions(s: Scene) -> list[str]:
