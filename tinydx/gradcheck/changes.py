@@ -25,6 +25,10 @@ SLOPES = (  # what may be forgotten or be too many, in a name that stands for an
     ("gate {0} > 0", "{0} > 0"),
 )
 
+BELOW, ABOVE = {ast.Lt, ast.LtE}, {ast.Gt, ast.GtE}
+PAIRS = ("argmax", "argmin"), ("max", "min"), ("maximum", "minimum"), ("cos", "sin"), ("exp", "log"), ("floor", "ceil")
+OPPOSITE = dict(PAIRS) | {b: a for a, b in PAIRS}
+
 
 # ---- slips of the pen ----------------------------------------------------------------------------------------------
 
@@ -41,6 +45,13 @@ def comparisons(s: Scene) -> Iterator[Edit]:
         for op in (ast.Gt(), ast.Lt(), ast.GtE(), ast.LtE()):
             if type(op) is not type(n.ops[0]):
                 yield Edit("comparison the wrong way round", [p], ast.Compare(n.left, [op], n.comparators), 0)
+        if type(n.ops[0]) in BELOW | ABOVE:
+            other, end = ("<", "upper") if type(n.ops[0]) in ABOVE else (">", "lower")
+            left, right = (f"({ast.unparse(part)})" for part in (n.left, n.comparators[0]))
+            limit = f"{left} {other} -{right}"
+            both = parsed(f"({ast.unparse(n)}) & ({limit})")
+            told = f"{end} limit of the mask forgotten: {text(parsed(limit))}"
+            yield Edit(told, [p], both, 1)
         yield Edit("not the mask of the largest", [p], parsed(f"({ast.unparse(n.left)}) == ({ast.unparse(n.left)}).max()"), 2)
 
 
@@ -85,16 +96,24 @@ def other_names(s: Scene) -> Iterator[Edit]:
                 rank += 2 * (None not in (d := (s.seen.degree(block[0].node), s.seen.degree_of(new))) and d[0] != d[1])
                 if is_whole(before) and not {old, new} <= set(s.loops):
                     rank = 2  # sizes have many names
-                yield Edit(f"{old} instead of {new}", block, ast.Name(new, ast.Load()), rank, f"`{old}` should be `{new}`")
+                where = " in the condition" if isinstance(block[0].parent, ast.Compare) else ""
+                told = f"`{old}` should be `{new}`{where}"
+                yield Edit(f"{old} instead of {new}{where}", block, ast.Name(new, ast.Load()), rank, told)
     for p in s.places:
-        if isinstance(p.node, ast.Call | ast.Attribute | ast.Subscript) and isinstance(
+        if isinstance(p.node, ast.Call | ast.Attribute | ast.Subscript | ast.BinOp) and isinstance(
             value := s.seen.at.get(id(p.node)), np.ndarray
         ):
             for new, v, extra in s.names():
-                whole = value.dtype.kind in "iu" and isinstance(v, np.ndarray) and v.dtype.kind in "iu"
+                is_sum = isinstance(p.node, ast.BinOp)  # of indices: they are off by something
+                whole = not is_sum and value.dtype.kind in "iu" and isinstance(v, np.ndarray) and v.dtype.kind in "iu"
                 same = is_float(value) and is_float(v) and value.ndim > 1 and not isinstance(p.node, ast.Attribute)
-                if (whole or same) and np.shape(v) == value.shape and not (is_call(p.node) and _mentions(p.node, new)):
+                if (whole or same) and np.shape(v) == value.shape and not (_says_more(p.node) and _mentions(p.node, new)):
                     yield Edit(f"{text(p.node)} instead of {new}", [p], ast.Name(new, ast.Load()), extra + 2 * same)
+
+
+def _says_more(node: ast.AST) -> bool:
+    """Whether an expression computes something of what it reads."""
+    return isinstance(node, ast.Call | ast.BinOp)
 
 
 def _mentions(node: ast.AST, name: str) -> bool:
@@ -125,7 +144,8 @@ def dropped(s: Scene) -> Iterator[Edit]:
             yield Edit(f"divided by {text(n.right)} instead of multiplied", [p], times(n.left, n.right), 1)
         elif isinstance(n, ast.BinOp) and isinstance(n.op, ast.Add | ast.Sub) and s.seen.shape(n) is not None:
             yield Edit(f"term {text(n.right)} too many", [p], n.left, 0)
-            yield Edit(f"term {text(n.left)} too many", [p], n.right, 0)
+            rest = n.right if isinstance(n.op, ast.Add) else ast.UnaryOp(ast.USub(), n.right)
+            yield Edit(f"term {text(n.left)} too many", [p], rest, 0)
         if isinstance(n, ast.Call) and len(n.args) == 1 and not n.keywords and s.seen.shape(n) is not None:
             yield Edit(f"{text(n.func)} too many", [p], n.args[0], 0)
         if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and is_call(n, *REDUCTIONS, "copy", "clip"):
@@ -134,12 +154,55 @@ def dropped(s: Scene) -> Iterator[Edit]:
             yield Edit(f"`{text(n)}` too many", [p], ast.Pass(), 1)
 
 
+def opposites(s: Scene) -> Iterator[Edit]:
+    """The smallest for the largest, a cosine for a sine; a product of numbers for a matrix product."""
+    for p in s.places:
+        n = p.node
+        name = n.attr if isinstance(n, ast.Attribute) else n.id if isinstance(n, ast.Name) and is_func(p) else ""
+        if other := OPPOSITE.get(name):
+            new = ast.Attribute(n.value, other, ast.Load()) if isinstance(n, ast.Attribute) else ast.Name(other, ast.Load())
+            yield Edit(f"{name} instead of {other}", [p], new, 0)
+        if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult | ast.MatMult):
+            new_op = ast.MatMult() if isinstance(n.op, ast.Mult) else ast.Mult()
+            told = ("elementwise", "matrix") if isinstance(n.op, ast.Mult) else ("matrix", "elementwise")
+            yield Edit(f"{told[0]} product instead of {told[1]} product", [p], _with_op(n, type(n.op), new_op), 0)
+
+
+def slopes(s: Scene) -> Iterator[Edit]:
+    """The slope of tanh for that of the sigmoid, and the other way round."""
+    for p in s.places:
+        n: Any = p.node
+        if not isinstance(n, ast.BinOp):
+            continue
+        left: Any = n.left
+        written, rest = ast.unparse(n), left.left if _is_factor(left) else None
+        for y in {m.id for m in ast.walk(n) if isinstance(m, ast.Name)}:
+            tanh, sigmoid = f"1 - {y} ** 2", f"{y} * (1 - {y})"
+            if written == tanh:
+                yield Edit(f"slope of tanh, {tanh}, instead of slope of sigmoid, {sigmoid}", [p], parsed(sigmoid), 0)
+            if written == sigmoid or (rest is not None and written == f"{ast.unparse(rest)} * {sigmoid}"):
+                whole = parsed(f"({tanh})")
+                new = whole if rest is None or written == sigmoid else times(rest, whole)
+                yield Edit(f"slope of sigmoid, {sigmoid}, instead of slope of tanh, {tanh}", [p], new, 0)
+
+
+def _is_factor(node: Any) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)
+
+
+def _with_op(node: ast.expr, old: type, new: ast.operator) -> ast.expr:
+    """The chain of products with another operator throughout."""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, old):
+        return node
+    return ast.BinOp(_with_op(node.left, old, new), new, _with_op(node.right, old, new))
+
+
 # ---- what is forgotten of the formula ------------------------------------------------------------------------------
 
 
 def factors(s: Scene) -> Iterator[Edit]:
     """A factor or slope that was forgotten, in a value, in a term, or wherever dy is used."""
-    groups = [[p] for p in s.terms()]
+    groups = [[p] for p in s.terms() if not isinstance(p.node, ast.Constant)]
     of_dy = [p for p in s.loads() if p.node.id == s.dy and s.seen.shape(p.node) is not None]
     groups += [[p] for p in of_dy if p not in s.terms()] + ([of_dy] if len(of_dy) > 1 else [])
     values = {id(p.node) for p in s.values()} | {id(p.node) for p in of_dy}
@@ -180,17 +243,17 @@ def divisions(s: Scene) -> Iterator[Edit]:
             continue
         for written, divisor in divisors.items():
             yield Edit(f"division by {written} forgotten", [p], ast.BinOp(p.node, ast.Div(), divisor), 1)
-        for count, ways in s.sizes() if p in s.values() else ():
-            for way in [str(count)] if count in s.frozen else ways:
+        for _, ways in s.counts() if p in s.values() else ():
+            for way in ways:
                 if way not in divisors and s.known(way.split(".")[0].removeprefix("len(").rstrip(")"), p.node):
                     yield Edit(f"division by {way} forgotten", [p], joined_to(ast.Div(), way), 2)
     for p in s.places:  # another size than this
         here = s.seen.at.get(id(p.node))
         if is_whole(here) and isinstance(p.node, ast.Name | ast.Attribute | ast.Call | ast.Subscript) and _divides(p):
             yield Edit(f"{text(p.node)} instead of {text(p.node)} - 1", [p], parsed(f"({text(p.node)} - 1)"), 2)
-            for count, ways in s.sizes():
-                for way in ([str(count)] if count in s.frozen else ways) if count != here else ():
-                    yield Edit(f"{text(p.node)} instead of {way}", [p], parsed(way), 1)
+            for count, ways in s.counts():
+                for way in ways if count != here else ():
+                    yield Edit(f"{text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)
 
 
 def _divides(p: Place) -> bool:
@@ -219,7 +282,8 @@ def powers(s: Scene) -> Iterator[Edit]:
             yield Edit("sigmoid forgotten", [p], sigmoid, 2, "take the sigmoid first")
             yield Edit(f"{n.id} instead of 1 - {n.id}", [p], parsed(f"(1 - {n.id})"), 1)
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Sub) and isinstance(n.left, ast.Constant) and n.left.value == 1:
-            yield Edit(f"{text(n)} instead of {text(n.right)}", [p], n.right, 1)
+            too_many = "" if isinstance(n.right, ast.Name) else ": term 1 too many"
+            yield Edit(f"{text(n)} instead of {text(n.right)}{too_many}", [p], n.right, 0)
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div):
             yield Edit("wrong power", [p], ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(2))), 1)
             yield Edit("wrong power", [p], ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(3))), 2)
@@ -239,6 +303,9 @@ def numbers(s: Scene) -> Iterator[Edit]:
             for new in dict.fromkeys((0, 1, 2, 0.5, 3, value * 2, value / 2, value * 3)):
                 if new != value:
                     yield Edit(f"{value} instead of {new:g}", [p], ast.Constant(new), 2)
+            for new, v, extra in s.names():
+                if is_float(v) and np.ndim(v) == 0 and s.seen.degree_of(new) == 0 and not extra:
+                    yield Edit(f"{value} instead of {new}", [p], ast.Name(new, ast.Load()), 1)
             for new, v, extra in s.names():  # a choice such as np.where(x > 0, 1, 0)
                 if is_call(p.parent, "where") and is_float(v):
                     for how in ("{0}", "__import__('numpy').exp({0})", "__import__('numpy').sign({0})"):
@@ -258,4 +325,4 @@ def numbers(s: Scene) -> Iterator[Edit]:
                 yield Edit(f"{text(n)} instead of {new}", [p], ast.Constant(new), 1)
 
 
-CHANGES = comparisons, signs, other_names, dropped, factors, divisions, powers, numbers
+CHANGES = comparisons, signs, opposites, slopes, other_names, dropped, factors, divisions, powers, numbers

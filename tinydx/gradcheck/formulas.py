@@ -109,17 +109,19 @@ def product(*parts: Formula) -> Formula:
     """A product, without its value."""
     names, rank = frozenset().union(*(f.names for f in parts)), sum(f.rank for f in parts) + len(parts) - 1
     return Formula(
-        " * ".join(map(operand, parts)), None, rank, degree(*parts), names, " * ".join(_bracketed(f.text) for f in parts)
+        " * ".join(map(operand, parts)), None, rank, degree(*parts), names, " * ".join(bracketed(f.text) for f in parts)
     )
 
 
 def operand(f: Formula) -> str:
     """The source as an operand."""
-    return _bracketed(f.source)
+    return bracketed(f.source)
 
 
-def _bracketed(source: str) -> str:
-    return source if source.replace("[", "").replace("]", "").isidentifier() else f"({source})"
+def bracketed(source: str) -> str:
+    """The source in brackets, if it needs them."""
+    has_them = source.startswith("(") and source.endswith(")") and "(" not in source[1:-1]
+    return source if has_them or source.replace("[", "").replace("]", "").isidentifier() else f"({source})"
 
 
 def degree(*parts: Formula) -> int:
@@ -141,7 +143,7 @@ def _made(how: str, value: Any, rank: int, *parts: Formula, powers: int = 1) -> 
     """A formula of others: `how` has a {} for each of them."""
     names = frozenset().union(*(f.names for f in parts))
     of_degree = degree(*parts) if powers == 1 else 0 if degree(*parts) == 0 else UNKNOWN
-    source, told = (how.format(*map(_bracketed, t)) for t in ([f.source for f in parts], [f.text for f in parts]))
+    source, told = (how.format(*map(bracketed, t)) for t in ([f.source for f in parts], [f.text for f in parts]))
     return Formula(source, np.asarray(value, float), rank + sum(f.rank for f in parts), of_degree, names, told)
 
 

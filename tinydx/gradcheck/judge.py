@@ -23,7 +23,8 @@ from tinydx.op import TABLE, Slip
 
 ALL_ELEMENTS = 2000  # up to this many numbers, the derivative of every number is computed;
 FACTOR = "constant factor"
-UNCLEAR = re.compile(f"{FACTOR}")  # what it looks like may have many reasons: see the source
+TWICE = re.compile("counted twice|factor 2 ")
+UNCLEAR = re.compile(f"{FACTOR}|{TWICE.pattern}")  # what it looks like may have many reasons: see the source
 SAMPLE = 300  # of more, this many of each array, and all of them together along a random direction
 
 
@@ -216,6 +217,8 @@ class Judge:
         mended = repairs(unclear, seconds) if unclear else {}
         mended |= names_from_values([e for e in unclear if e.k not in mended], seconds)
         for a, e in wrong:
+            if e.k in mended and named[a.name] and TWICE.match(named[a.name][0].name) and TWICE.match(mended[e.k].name):
+                del mended[e.k]
             found = [*filter(None, [mended.get(e.k)]), *named[a.name], *vague_names(e), *a.mistakes]
             if e.k in mended and found[1:] and found[1].name == FACTOR:  # where it comes from, and the number
                 found[0] = found[0]._replace(advice=f"{found[0].advice} {found[1].advice}")

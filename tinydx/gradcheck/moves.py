@@ -6,16 +6,18 @@ Each kind gives `Edit`s for a `Scene`, as in changes.py.
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from tinydx.gradcheck.edits import Edit, parsed, text
-from tinydx.gradcheck.scene import REDUCTIONS, Scene, is_call, with_factor
+from tinydx.gradcheck.edits import Edit, Place, parsed, text
+from tinydx.gradcheck.scene import REDUCTIONS, Scene, is_call, joined_to, with_factor
 from tinydx.gradcheck.seen import is_whole
 
+MOST_POSITIONS = 12  # indices that are made of loop variables
 AXES = (0, 1, -1, 2, None, (0, 1), (1, 2), (0, 2), (0, 1, 2), (0, 2, 3), (2, 3))
 
 
@@ -28,6 +30,7 @@ def transposes(s: Scene) -> Iterator[Edit]:
             yield Edit(".T on a stack", [p], parsed(f"({ast.unparse(n.value)}).swapaxes(-1, -2)"), 0)
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.MatMult):
             yield Edit("operands in the wrong order", [p], ast.BinOp(n.right, n.op, n.left), 0)
+            yield from _outer(s, p)
             for left, right in ((1, 0), (0, 1), (1, 1)):
                 new = ast.BinOp(_t(n.left) if left else n.left, n.op, _t(n.right) if right else n.right)
                 yield Edit("not transposed", [p], new, 0)
@@ -39,12 +42,29 @@ def transposes(s: Scene) -> Iterator[Edit]:
         if shape is not None and len(shape) > 2 and isinstance(p.parent, ast.Attribute):
             for i, j in itertools.combinations(range(len(shape)), 2):
                 yield Edit("not transposed", [p], parsed(f"({ast.unparse(n)}).swapaxes({i}, {j})"), 1)
+    for name in dict.fromkeys(p.node.id for p in s.loads()):
+        uses = [p for p in s.loads() if p.node.id == name and len(s.seen.shape(p.node) or ()) == 2]
+        if len(uses) > 1:
+            yield Edit(f"{name} not transposed", uses, parsed(f"{name}.T"), 1, f"each `{name}` should be `{name}.T`")
+        turned = [p for p in s.places if isinstance(p.node, ast.Attribute) and ast.unparse(p.node) == f"{name}.T"]
+        if len(turned) > 1:
+            yield Edit(f"{name} transposed", turned, parsed(name), 1, f"each `{name}.T` should be `{name}`")
     for p in s.values():
         shape = s.seen.shape(p.node) or ()
         if len(shape) == 2:
             yield Edit("not transposed", [p], _t(p.node), 0)
         if len(shape) > 2:
             yield Edit("not transposed", [p], parsed(f"({ast.unparse(p.node)}).swapaxes(-1, -2)"), 1)
+
+
+def _outer(s: Scene, p: Place) -> Iterator[Edit]:
+    """The product of two vectors, which is a number, whatever is transposed: the outer product."""
+    n: Any = p.node
+    left, right = (part.value if isinstance(part, ast.Attribute) and part.attr == "T" else part for part in (n.left, n.right))
+    if len(s.seen.shape(left) or ()) == len(s.seen.shape(right) or ()) == 1:
+        a, b = ast.unparse(left), ast.unparse(right)
+        for source in (f"({a})[:, None] * ({b})", f"({b})[:, None] * ({a})"):
+            yield Edit("a number instead of the outer product", [p], parsed(source), 0)
 
 
 def _t(node: ast.expr) -> ast.expr:
@@ -138,10 +158,11 @@ def indices(s: Scene) -> Iterator[Edit]:
             yield Edit("flipped, or cut, where it should not be", [p], n.value, 0)
             if "::-1" in (source := ast.unparse(n)):
                 yield Edit("flipped where it should not be", [p], parsed(source.replace("::-1", ":")), 0)
-            if isinstance(n.slice, ast.BinOp) and isinstance(n.slice.op, ast.Sub):
-                for name, extra in s.alike(n):  # hs[t - 1] at t = 0
-                    whole = parsed(f"({ast.unparse(n)} if {ast.unparse(n.slice.left)} > 0 else {name})")
-                    yield Edit(f"index -1 at t = 0 instead of {name}", [p], whole, 1 + extra)
+            for part in n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]:
+                if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub):
+                    for name, extra in s.alike(n):  # hs[t - 1] at t = 0
+                        whole = parsed(f"({source} if {ast.unparse(part.left)} > 0 else {name})")
+                        yield Edit(f"index -1 at t = 0 instead of {name}", [p], whole, 1 + extra)
             if isinstance(n.slice, ast.Name | ast.Constant):
                 yield Edit("index on the wrong axis", [p], parsed(f"{ast.unparse(n.value)}[:, {ast.unparse(n.slice)}]"), 1)
         if isinstance(n, ast.Name) and _indexes(p) and is_whole(s.seen.at.get(id(n))):
@@ -152,6 +173,79 @@ def indices(s: Scene) -> Iterator[Edit]:
     for p in s.terms():
         for flip in ("[::-1]", "[::-1, ::-1]", "[:, ::-1]", "[..., ::-1]") if s.seen.shape(p.node) else ():
             yield Edit("not flipped", [p], parsed(f"({ast.unparse(p.node)}){flip}"), 2)
+
+
+def places_in_loops(s: Scene) -> Iterator[Edit]:
+    """Inside loops: another position, the start of a window forgotten, an index forgotten, another length of the loop."""
+    positions = _positions(s)
+    for p in s.places if s.loops else ():
+        n = p.node
+        if isinstance(n, ast.expr) and _indexes(p) and not isinstance(n, ast.Slice | ast.Tuple):
+            for new in positions:
+                if new != (old := ast.unparse(n)):
+                    yield Edit(f"index {old} instead of {new}", [p], parsed(new), 2, f"the index `{old}` should be `{new}`")
+        if isinstance(p.parent, ast.Assign) and p.field == "value" and is_whole(s.seen.at.get(id(n))):
+            for name in s.loops:
+                yield Edit(f"index: offset {name} forgotten", [p], joined_to(ast.Add(), name), 1, f"add {name}: it starts there")
+        if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Load):
+            parts = n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]
+            for name in s.loops:
+                if name not in {m.id for m in ast.walk(n.slice) if isinstance(m, ast.Name)}:
+                    longer = ast.Tuple([*parts, ast.Name(name, ast.Load())], ast.Load())
+                    yield Edit(f"index {name} forgotten", [p], ast.Subscript(n.value, longer, ast.Load()), 1)
+            if len(parts) == 2:
+                exchanged = ast.Subscript(n.value, ast.Tuple(parts[::-1], ast.Load()), ast.Load())
+                yield Edit("indices exchanged", [p], exchanged, 0)
+        if isinstance(p.parent, ast.AugAssign) and p.field == "value":
+            for factor in [*s.loops, *_elements(s)]:
+                told = f"multiply by {factor}"
+                yield Edit(f"factor {factor} forgotten", [p], with_factor(parsed(factor)), 1, told)
+        if is_call(p.parent, "range") and p.field == "args" and p.at == len(p.parent.args) - 1:  # type: ignore[attr-defined]
+            for count, ways in s.sizes():
+                for way in ways if count != s.seen.at.get(id(n)) else ():
+                    yield Edit(f"loop over {text(n)} instead of {way}", [p], parsed(way), 2)
+
+
+def _elements(s: Scene) -> list[str]:
+    """The number of each vector at a loop's index."""
+    vectors = [n for n, v, extra in s.names() if isinstance(v, np.ndarray) and v.dtype.kind == "f" and v.ndim == 1 and not extra]
+    made = [f"{n}[{i}]" for n in vectors for i in s.loops if s.seen.degree_of(n) == 0]
+    return made[:MOST_POSITIONS]
+
+
+def _positions(s: Scene) -> list[str]:
+    """Indices made of loop variables: one, the sum of two, and what an array of indices has there."""
+    made = [*s.loops, *(f"{a} + {b}" for a, b in itertools.combinations(s.loops, 2))]
+    for name, value, _ in s.names():
+        if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and 0 < value.ndim <= len(s.loops):
+            made += [f"{name}[{', '.join(chosen)}]" for chosen in itertools.permutations(s.loops, value.ndim)]
+    return list(dict.fromkeys(made))[:MOST_POSITIONS]
+
+
+def ends_of_loops(s: Scene) -> Iterator[Edit]:
+    """A statement behind a loop that belongs in it, and the other way round."""
+    for p in s.places:
+        if not isinstance(p.node, ast.For) or p.at is None:
+            continue
+        behind = [q for q in s.places if q.parent is p.parent and q.field == p.field and q.at == p.at + 1]
+        for q in [q for q in behind if not isinstance(q.node, ast.Return)]:
+            told = f"`{text(q.node)}` belongs in the loop"
+            yield Edit("behind the loop instead of in it", [q, p], functools.partial(_into_loop, q.node), 1, told)
+        if len(p.node.body) > 1:
+            told = f"`{text(p.node.body[-1])}` belongs behind the loop"
+            yield Edit("in the loop instead of behind it", [p], _out_of_loop, 1, told)
+
+
+def _into_loop(statement: ast.stmt, node: Any) -> ast.stmt:
+    """The loop with the statement at its end; nothing where the statement stood."""
+    if node is statement:
+        return ast.Pass()
+    return ast.For(node.target, node.iter, [*node.body, statement], node.orelse)
+
+
+def _out_of_loop(node: Any) -> ast.stmt:
+    """The loop, with its last statement behind it."""
+    return ast.If(ast.Constant(True), [ast.For(node.target, node.iter, node.body[:-1], []), node.body[-1]], [])
 
 
 def _indexes(p: Any) -> bool:
@@ -226,4 +320,4 @@ def orders(s: Scene) -> Iterator[Edit]:
             yield Edit("tile instead of repeat", [p], parsed(made), 1, "repeat each number, np.repeat; np.tile repeats the whole")
 
 
-MOVES = transposes, axes, accumulated, indices, slices, orders
+MOVES = transposes, axes, accumulated, indices, places_in_loops, ends_of_loops, slices, orders

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinydx.gradcheck.edits import Edit, Place, parsed, text
 from tinydx.gradcheck.evidence import Evidence
-from tinydx.gradcheck.formulas import UNKNOWN, Formula, Table, operand, table
+from tinydx.gradcheck.formulas import UNKNOWN, Formula, Table, bracketed, operand, table
 from tinydx.gradcheck.parts import expressions, names
 from tinydx.gradcheck.scene import Scene
 from tinydx.gradcheck.truth import generator
@@ -24,6 +24,7 @@ LARGEST = 48  # numbers of a place
 MOST = 12  # formulas of one place that are tried
 IN_PRODUCT = 3  # how much less likely a term is that was forgotten between factors
 ANOTHER_SLOPE = 2  # how much likelier a product is in place of a product
+RECOGNISED, LONG = 60, 2  # of longer derivatives: how much less likely they are, since they tell no cause
 GIVEN = "_given"
 NUMBERS = {1.0: "{}", -1.0: "-{}", 2.0: "2 * {}", -2.0: "-2 * {}", 0.5: "{} / 2", -0.5: "-{} / 2", 3.0: "3 * {}"}
 
@@ -170,10 +171,12 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
                 continue
             read = f.names | (form.where.names if form.where else frozenset())
             if formulas.degrees[i] in allowed and all(scene.known(n, site[0].node) for n in read):
-                unlikely = extra - ANOTHER_SLOPE * (
-                    form == Form("") and _is_product(site[0].node) and formulas.products[i, 1] >= 0
+                unlikely = (
+                    extra
+                    + LONG * ("derivative" in f.text and len(f.text) > RECOGNISED)
+                    - ANOTHER_SLOPE * (form == Form("") and _is_product(site[0].node) and formulas.products[i, 1] >= 0)
                 )
-                edit = _edit(site, form, f, numbers[number])
+                edit = _edit(site, form, f, numbers[number], value)
                 found.append((1 if edit.name.startswith("sign") else f.rank + (number != 1) + unlikely, edit))
     return sorted(found, key=lambda f: f[0])[:MOST]
 
@@ -213,6 +216,7 @@ def _forms(effect: Effect, value: np.ndarray, formulas: Table) -> Iterator[tuple
             rest, made = whole - effect.slope @ (value * ~there), int(f.source.startswith("(") and f.source.endswith("> 0)"))
             yield Form("factor", f), effect.slope * (value * there), rest, 2 + made
             yield Form("", f), effect.slope * there, rest, 3 + made
+            yield Form("term", f), effect.slope * there, effect.missing, 2 + made
 
 
 def along(rows: np.ndarray, slope: np.ndarray, target: np.ndarray, numbers: Sequence[float]) -> Iterator[tuple[int, float]]:
@@ -240,27 +244,41 @@ def parallel(rows: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return (gap <= 1e-6 * np.max(np.abs(target), initial=1e-300)) & np.isfinite(factor), factor
 
 
-def _edit(site: list[Place], form: Form, f: Formula, number: str) -> Edit:
-    """The change, with its name."""
+def _edit(site: list[Place], form: Form, f: Formula, number: str, value: np.ndarray) -> Edit:
+    """The change, with its name; value, what stands in its place."""
     (code, source), old = written(f, number), text(site[0].node)
     where = f" where {form.where.text}" if form.where else ""
     lacks = f"division by {source[4:]}" if source.startswith("1 / ") else f"factor {source}"
     name, told = {
         "factor": (f"{lacks}{where} forgotten", f"multiply `{old}` by `{source}`{where}"),
-        "term": (f"term {source} forgotten", f"add `{source}` to `{old}`"),
+        "term": (f"term {source}{where} forgotten", f"add `{source}` to `{old}`{where}"),
         "": (f"{old} instead of {source}{where}", f"`{old}` should be `{source}`{where}"),
     }[form.name]
     if not form.name and source in (f"-({old})", f"-{old}"):
         name = f"sign{where}"
+    elif not form.name and source in (f"{old}.swapaxes(-1, -2)", f"{old}.T"):
+        name = f"not transposed: {name}"
+    elif form.name == "term" and (other := _beside(site[0].node, source)):
+        name = f"{other} instead of 1 + {other}"
+    elif form.name == "term" and not value.any():
+        name = f"zero instead of {source}"
     how = {"factor": f"(_old_) * ({code})", "term": f"(_old_) + ({code})", "": code}[form.name]
     if form.where:
         how = f"np.where({form.where.source}, {how}, _old_)"
     return Edit(name, site, _spliced(how.replace("np.", "__import__('numpy').")), told=told)
 
 
+def _beside(node: ast.AST, source: str) -> str:
+    """The factor b of a product a * b to which a is added: what is meant is a * (1 + b)."""
+    if not _is_product(node):
+        return ""
+    left, right = text(node.left), text(node.right)  # type: ignore[attr-defined]
+    return right if source == left else left if source == right else ""
+
+
 def written(f: Formula, number: str) -> tuple[str, str]:
     """A formula times a number, as source and as text."""
-    return number.format(operand(f)), number.format(f.text if number == "{}" else f"({f.text})")
+    return number.format(operand(f)), number.format(f.text if number == "{}" else bracketed(f.text))
 
 
 def _spliced(how: str) -> Callable[[Any], ast.expr]:

@@ -20,6 +20,7 @@ from tinydx.gradcheck.source import definition
 
 LONGEST = 70  # characters of an expression
 MOST = 24  # expressions
+SMALL = 48  # numbers of an array with respect to which a number is derived
 
 
 def names(scene: Scene, shape: tuple[int, ...]) -> list[Formula]:
@@ -56,6 +57,8 @@ def expressions(scene: Scene, function: Any, forward: Any) -> list[Formula]:
         except Exception:  # it needs what is known elsewhere only
             continue
         read = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in known)
+        if read and np.ndim(value) == 0 and is_float(value):
+            found |= {slope.source: slope for slope in _slopes_of_number(node, space, read)}
         array = is_float(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "b")
         if array and np.ndim(value) and read and all(scene.seen.degree_of(n) == 0 for n in read):
             found[source] = Formula(source, np.asarray(value, float), 1, 0, read, text(node))
@@ -74,7 +77,29 @@ def _slopes(node: ast.expr, shape: tuple[int, ...], space: dict[str, Any], read:
                 value = eval(source, space)
             except Exception:  # it takes no complex numbers
                 continue
-            yield Formula(source, np.asarray(value, float), 3, 0, read, f"derivative of {text(node)} with respect to {name}")
+            told = f"derivative of {text(node)} with respect to {name}"
+            yield Formula(source, np.asarray(value, float), 3, 0, read, told + _rule(node, name))
+
+
+def _rule(node: ast.AST, name: str) -> str:
+    """The rule by which a product is derived, if both of its factors depend on the name."""
+    factors = (node.left, node.right) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) else ()
+    return " (product rule)" if factors and all(_reads(n, [name]) for n in factors) else ""
+
+
+def _slopes_of_number(node: ast.expr, space: dict[str, Any], read: frozenset[str]) -> Iterator[Formula]:
+    """The derivatives of a number, such as a penalty, with respect to each small array that it reads."""
+    for name in sorted(read) if isinstance(node, ast.BinOp) else ():
+        if not is_float(space[name]) or not 1 < np.size(space[name]) <= SMALL:
+            continue
+        moved = ast.unparse(_inlined(node, {name: parsed(f"({name} + 1e-20j * _unit.reshape({name}.shape))")}))
+        source = f"np.array([np.imag({moved}) * 1e20 for _unit in np.eye({name}.size)]).reshape({name}.shape)"
+        try:
+            value = np.asarray(eval(source, space), float)
+        except Exception:  # it takes no complex numbers
+            continue
+        if value.any():
+            yield Formula(source, value, 3, 0, read, f"derivative of {text(node)} with respect to {name}")
 
 
 def _written(scene: Scene, forward: Any, known: Mapping[str, Any]) -> Iterator[ast.expr]:
@@ -85,10 +110,15 @@ def _written(scene: Scene, forward: Any, known: Mapping[str, Any]) -> Iterator[a
     if made is None:
         return
     values: dict[str, ast.expr] = {}
+    every: dict[str, ast.expr] = {}  # also of names that the backward knows, down to forward's inputs
     for n in ast.walk(made):
         target = n.targets[0] if isinstance(n, ast.Assign) and len(n.targets) == 1 else None
-        if isinstance(n, ast.Assign) and isinstance(target, ast.Name) and target.id not in known:
-            values[target.id] = _inlined(n.value, values)
+        if isinstance(n, ast.Assign) and isinstance(target, ast.Name):
+            every[target.id] = _inlined(n.value, every)
+            if target.id not in known:
+                values[target.id] = _inlined(n.value, values)
+        if isinstance(n, ast.Return) and n.value is not None:
+            yield _inlined(n.value.elts[0] if isinstance(n.value, ast.Tuple) and n.value.elts else n.value, every)
     for n in ast.walk(made):
         if isinstance(n, inner):
             yield _inlined(n, values)

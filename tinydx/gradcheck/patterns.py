@@ -353,6 +353,8 @@ def offset(e: Evidence) -> Iterator[Diagnosis]:
 def clipped(e: Evidence) -> Iterator[Diagnosis]:
     """The right gradient, limited to a range."""
     limit = np.max(np.abs(e.got))
+    if not ((np.abs(e.got) < limit) & (e.got != 0)).any():  # one number with signs, in place of many
+        return
     if (np.abs(e.got) == limit).sum() > 1 and e.looks_like(np.clip(e.true, -limit, limit)):
         yield Diagnosis("clipped", f"{e.label} is the right gradient clipped to ±{limit:g}: clip in the optimizer, not here.")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import time
+import types
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -27,7 +28,8 @@ from tinydx.gradcheck.rules import as_list
 from tinydx.gradcheck.scene import Scene
 from tinydx.gradcheck.seen import watched
 from tinydx.gradcheck.sizes import Resized, outside
-from tinydx.gradcheck.source import Remade, definition, helpers
+from tinydx.gradcheck.source import Remade, definition, helpers, kept, state
+from tinydx.gradcheck.subject import Subject
 from tinydx.gradcheck.terms import TERMS
 from tinydx.gradcheck.truth import generator
 
@@ -50,7 +52,8 @@ def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis
     found = _Found(evidence)
     with silent(), warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")  # and whatever a learner's source leads to: a name is never worth the verdict
-        _search(backward, _Tried(evidence), found, seconds)
+        with kept(backward):
+            _search(backward, _Tried(evidence), found, seconds)
     unused = _unused(backward)
     return {e.k: d for e in evidence if (d := found.first.get(e.k) or found.second.get(e.k) or unused)}
 
@@ -94,7 +97,8 @@ def _unused(backward: Any) -> Diagnosis | None:
     loaded = {n.id for n in names if isinstance(n.ctx, ast.Load)}
     for n in names:
         if isinstance(n.ctx, ast.Store) and n.id not in loaded and n.id.startswith("d") and len(n.id) > 1:
-            return Diagnosis(f"{n.id} is not used", f"{n.id} is computed in line {n.lineno}, but goes into no gradient.")
+            name = f"{n.id} is not used: a term or factor is missing"
+            return Diagnosis(name, f"{n.id} is computed in line {n.lineno}, but goes into no gradient.")
     return None
 
 
@@ -130,8 +134,7 @@ def _named(edit: Edit, e: Evidence) -> Diagnosis:
 def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Callable]]:
     """The backward with each single change in itself, the most likely first, and then in a function that it calls."""
     e = tried.evidence[0]
-    known = dict(zip(e.subject.names, e.subject.arrays, strict=True)) | {"y": np.asarray(e.subject.value(e.subject.arrays)[0])}
-    known = {n: v for n, v in known.items() if n.isidentifier()}
+    known = {n: v for n, v in _offered(e.subject).items() if n.isidentifier()}
     blame = Blame(definition(backward), [e.k for e in tried.evidence], e.right)  # type: ignore[arg-type]
     frozen = {n for a in e.subject.arrays for n in a.shape} - {n for n, _ in _varied(e)}
     for called, function in [("", backward), *helpers(backward)]:
@@ -154,7 +157,7 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
         if not called:
             tried.enough = WORK // (OF_A_RUN + sum(scene.seen.count.values()))
         extra = {n: v for n, v in scene.offered.items() if n not in function.__globals__}
-        remade = Remade(function, node, extra)
+        remade, tried.offered = Remade(function, node, extra), extra
 
         def given(changed: Callable, inside: Callable = inside) -> list[Any]:
             return tried.run(inside(changed))
@@ -208,6 +211,7 @@ def _scene(
     own = {n: v for n, v in seen.names.items() if not n.startswith("_")}
     for f in (function, *functions):  # what forward finds outside, too: its stride, its eps
         own |= {n: v for n, v in outside(f).items() if n not in own}
+    own |= {n: v for n, v in state(function).items() if n not in own and not n.startswith("_")}
     return Scene(places, seen, own, {n: v for n, v in known.items() if n not in own}, first, frozen)
 
 
@@ -217,15 +221,21 @@ class _Tried:
     def __init__(self, evidence: Sequence[Evidence]):
         self.count = self.enough = 0  # changes that were tried, and that are tried before time counts
         self.deadline = float("inf")
+        self.offered: Collection[str] = ()  # names whose values are given to a changed function
         self.evidence, e, rng = evidence, evidence[0], generator(40)
         self.e = e
         self.others = [np.asarray(rng.normal(size=dy.shape)) for dy in e.dys]
-        assert e.subject.pulled is not None
-        self.pulled = e.subject.pulled(e.subject.arrays)
+        self.pulled = self._forward()
 
     def run(self, backward: Callable, dys: Sequence[np.ndarray] | None = None) -> list[Any]:
         """The gradients that this backward gives, for the check's cotangents or others."""
-        return as_list(self.pulled(backward, [dy.copy() for dy in (self.e.dys if dys is None else dys)]))
+        pulled = self._forward() if isinstance(self.e.subject.backward, types.MethodType) else self.pulled
+        return as_list(pulled(backward, [dy.copy() for dy in (self.e.dys if dys is None else dys)]))
+
+    def _forward(self) -> Callable:
+        """Runs forward; a method's object then holds what forward has saved."""
+        assert self.e.subject.pulled is not None
+        return self.e.subject.pulled(self.e.subject.arrays)
 
     def time_is_over(self) -> bool:
         """Whether enough changes were tried, and the time has passed."""
@@ -268,10 +278,18 @@ class _Tried:
     def _right_there(self, other: Resized, backward: Callable, fits: Sequence[Evidence]) -> list[Evidence]:
         assert other.subject.pulled is not None
         try:
-            given = as_list(other.subject.pulled(other.subject.arrays)(other.change(backward), [dy.copy() for dy in other.dys]))
+            there = other.change(backward)
+            there.__globals__.update({n: v for n, v in _offered(other.subject).items() if n in self.offered})
+            given = as_list(other.subject.pulled(other.subject.arrays)(there, [dy.copy() for dy in other.dys]))
         except Exception:  # a changed function may fail in any way
             return []
         return [e for e in fits if other.agrees(e.k, _part(e.k, given))]
+
+
+def _offered(subject: Subject) -> dict[str, Any]:
+    """What a backward could have: the inputs, and the result as y."""
+    named = dict(zip(subject.names, subject.arrays, strict=True))
+    return named | {"y": np.asarray(subject.value(subject.arrays)[0])}
 
 
 def _part(k: int, gradients: list[Any]) -> Any:

@@ -90,9 +90,9 @@ ATTENTION_SLIPS: dict[str, tuple[str, dict[str, Any]]] = {
     "softmax skipped": ("Between weights and scores lies the softmax: go back through it.", {"through": "skipped"}),
     "factor p forgotten": ("dp_k / ds_k carries p_k: multiply the difference by p.", {"through": "no p"}),
     "p missing in the sum": ("The sum is weighted: sum(dp * p), not sum(dp).", {"through": "plain sum"}),
-    "common sum added": ("The common sum is subtracted.", {"through": "added"}),
+    "sign: common sum added": ("The common sum is subtracted.", {"through": "added"}),
     "sum over the wrong axis": ("Softmax runs over the keys, the last axis, and so does the sum.", {"axis": -2}),
-    "queries and keys exchanged": ("dq = ds k, and dk = dsᵀ q.", {"exchange": True}),
+    "queries and keys exchanged, as Q instead of K": ("dq = ds k, and dk = dsᵀ q.", {"exchange": True}),
 }
 MASKED = {"mask ignored": ("The weights that forward hid are 0 in backward, too.", {"plain": True})}
 _row("attention", "q (...,T,D), k (...,S,D), v (...,S,E) -> y (...,T,E)", _attention(False), _attention_backward, ATTENTION_SLIPS)

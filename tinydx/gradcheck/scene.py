@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import itertools
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -117,6 +118,17 @@ class Scene:
                     if count > 1:
                         written.setdefault(count, []).append(how)
         return [(count, ways[:6]) for count, ways in written.items()]
+
+    def counts(self) -> Iterator[tuple[int, list[str]]]:
+        """As `sizes`, also products of two whole numbers; a size that could not be varied is given as its number."""
+        own = {n: int(v) for n, v in self.own.items() if is_whole(v) and v > 1 and n not in self.loops}
+        areas: dict[int, list[str]] = {}
+        for (a, n), (b, m) in itertools.combinations(own.items(), 2):
+            areas.setdefault(n * m, []).append(f"{a} * {b}")
+        written = dict(self.sizes())
+        for count in dict.fromkeys([*written, *areas]):
+            ways = [str(count)] if count in self.frozen else written.get(count, [])
+            yield count, [*(f"({way})" for way in areas.get(count, [])), *ways]
 
 
 def broadcasts(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:

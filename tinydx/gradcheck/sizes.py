@@ -74,8 +74,9 @@ def resized(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
 def doubtful(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
     """Checks that tell more, but that a right gradient need not pass: they only say which of two explanations is the better one.
 
-    A size that occurs several times, such as 4 examples of 4 features, grows in one axis of one array alone. And labels lie
-    between 0 and 1 where they are 0 and 1: t / p and p / p differ only then.
+    A size that occurs several times, such as 4 examples of 4 features, grows in one axis of one array alone. Labels lie
+    between 0 and 1 where they are 0 and 1: t / p and p / p differ only then. And numbers that are found outside are others:
+    with k = 3, a factor 3 may be the k that was forgotten.
     """
     places = _axes(subject)
     counts = Counter(n for _, _, n in places)
@@ -88,6 +89,8 @@ def doubtful(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
     given = [*subject.constants.values(), *(v for f in subject.functions for v in outside(f).values())]
     if any(isinstance(a, np.ndarray) and _softened(a) is not a for a in given):
         ways.insert(0, lambda where, a: _softened(a))
+    if any(isinstance(a, float) for a in given):
+        ways.insert(0, _rescaled)
     return _taken(subject, is_complex, ways[: 2 * MOST])
 
 
@@ -112,7 +115,7 @@ def _other(subject: Subject, is_complex: Sequence[bool], i: int, new: Change) ->
         return None
     rng = generator(30 + i)
     arrays = [_moved(new(k, x), rng) for k, x in enumerate(subject.arrays)]
-    constants = {n: new(n, c) if isinstance(c, np.ndarray) else c for n, c in subject.constants.items()}
+    constants = {n: _renewed(new, n, c) for n, c in subject.constants.items()}
 
     def change(function: Any) -> Any:
         return _with_outside(function, new)
@@ -145,7 +148,7 @@ def _with_outside(function: Any, new: Change) -> Any:
     """The function with every array that it finds outside made anew."""
     if not isinstance(function, types.FunctionType):
         return function
-    other = {n: np.array(new(n, v)) for n, v in outside(function).items() if isinstance(v, np.ndarray)}
+    other = {n: _renewed(new, n, v) for n, v in outside(function).items() if isinstance(v, np.ndarray | float)}
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     closure = tuple(types.CellType(other[n]) if n in other else cell for n, cell in cells)
     space = {**function.__globals__, **other}
@@ -154,13 +157,24 @@ def _with_outside(function: Any, new: Change) -> Any:
     return made
 
 
+def _renewed(new: Change, name: str, value: Any) -> Any:
+    """An array or a number made anew; anything else as it is."""
+    if isinstance(value, np.ndarray):
+        return np.array(new(name, value))
+    return float(new(name, np.array(value))) if isinstance(value, float) else value
+
+
+def _rescaled(where: Any, a: np.ndarray) -> np.ndarray:
+    return a if a.ndim or not isinstance(where, str) else a * 1.07
+
+
 def _moved(a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The array's numbers in other places, and a little different."""
     return rng.permutation(a.ravel()).reshape(a.shape) * rng.uniform(0.7, 1.3, size=a.shape)
 
 
 def _softened(a: np.ndarray) -> np.ndarray:
-    if a.dtype.kind != "f" or not np.isin(a, (0, 1)).all():
+    if a.dtype.kind != "f" or not a.ndim or not np.isin(a, (0, 1)).all():
         return a
     return generator(50).uniform(0.2, 0.8, size=a.shape)
 

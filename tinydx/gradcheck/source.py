@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import copy
 import functools
 import linecache
 import os
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,9 @@ def _definitions(text: str) -> tuple[Definition, ...]:
 
 def definition(function: Any) -> Definition | None:
     """The function's syntax tree; None where its file cannot be read, or holds a loop that a change could make endless."""
+    if isinstance(function, types.MethodType):
+        made = definition(function.__func__)
+        return _with_state(made) if isinstance(made, ast.FunctionDef) and made.args.args else None
     if not isinstance(function, types.FunctionType):
         return None
     code = function.__code__
@@ -47,6 +52,50 @@ def definition(function: Any) -> Definition | None:
             unsafe = any(isinstance(n, ast.While | ast.Yield | ast.Global | ast.Nonlocal) for n in ast.walk(node))
             return None if unsafe else node
     return None
+
+
+@functools.lru_cache(maxsize=16)
+def _with_state(method: ast.FunctionDef) -> ast.FunctionDef:
+    """The method as a function in which what it reads of `self` has names of its own: z for self.z."""
+    me, made = method.args.args[0].arg, copy.deepcopy(method)
+    own = {n.arg for n in ast.walk(made) if isinstance(n, ast.arg)} | {n.id for n in ast.walk(made) if isinstance(n, ast.Name)}
+    called = {id(n.func) for n in ast.walk(made) if isinstance(n, ast.Call)}
+    of_self = [n for n in ast.walk(made) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == me]
+    kept = own | {n.attr for n in of_self if not isinstance(n.ctx, ast.Load) or id(n) in called}
+
+    class Named(ast.NodeTransformer):
+        def visit_Attribute(self, n: ast.Attribute) -> ast.expr:
+            if any(n is a for a in of_self) and n.attr not in kept:
+                return ast.copy_location(ast.Name(n.attr, n.ctx), n)
+            return self.generic_visit(n)  # type: ignore[return-value]
+
+    made.args.args = made.args.args[1:]
+    Named().visit(made)
+    return made
+
+
+def state(function: Any) -> dict[str, Any]:
+    """What a method finds in its object now: the attributes of the object and of its class; nothing of a function."""
+    if not isinstance(function, types.MethodType):
+        return {}
+    me = function.__self__
+    classes = reversed(type(me).__mro__[:-1])
+    return {n: v for part in [*map(vars, classes), getattr(me, "__dict__", {})] for n, v in part.items() if not callable(v)}
+
+
+@contextlib.contextmanager
+def kept(function: Any) -> Iterator[None]:
+    """Gives a method's object back what it holds now, in the same arrays."""
+    held = getattr(getattr(function, "__self__", None), "__dict__", {})
+    before = {n: (v, v.copy() if isinstance(v, np.ndarray) else None) for n, v in held.items()}
+    try:
+        yield
+    finally:
+        held.clear()
+        for n, (v, numbers) in before.items():
+            held[n] = v
+            if numbers is not None and v.flags.writeable:
+                v[...] = numbers
 
 
 def _is_lambda(node: ast.Lambda, code: types.CodeType) -> bool:
@@ -87,6 +136,8 @@ class Remade:
         used = {n: function.__globals__[n] for n in function.__code__.co_names if n in function.__globals__}
         named = {n: _guarded(v) for n, v in {**used, **override}.items() if n not in self.free}
         self.space = {**function.__globals__, **named}
+        if isinstance(function, types.MethodType):
+            self.space[function.__code__.co_varnames[0]] = function.__self__
 
     def __call__(self) -> Callable:
         """The function as its tree says now."""
@@ -95,7 +146,17 @@ class Remade:
         exec(compile(self.module, "<repair>", "exec"), self.space)
         made = self.space["_again"](*self.free.values())
         made.__defaults__, made.__kwdefaults__ = self.function.__defaults__, self.function.__kwdefaults__
-        return made
+        return self._with_state_of_now(made) if isinstance(self.function, types.MethodType) else made
+
+    def _with_state_of_now(self, made: Callable) -> Callable:
+        """The function, given what its object holds each time that it is called."""
+
+        @functools.wraps(made)
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.space.update({n: _guarded(v) for n, v in state(self.function).items() if not n.startswith("_")})
+            return made(*arguments, **named)
+
+        return call
 
 
 def _guarded(value: Any) -> Any:

@@ -32,7 +32,7 @@ def labels(s: Scene) -> Iterator[Edit]:
                     1 + extra,
                     f"subtract 1 at the class `{name}`",
                 )
-            if np.ndim(value) == 1 and shape == () and isinstance(value, np.ndarray):  # in loops over examples and classes
+            if np.ndim(value) == 1 and shape == () and len(s.loops) > 1:  # in loops over examples and classes
                 for i, j in itertools.permutations(s.loops[-2:]):
                     yield Edit("the label's 1 not subtracted", [p], joined_to(ast.Sub(), f"({j} == {name}[{i}])"), 1 + extra)
 
@@ -47,6 +47,11 @@ def added(s: Scene) -> Iterator[Edit]:
                     yield Edit(f"term {name} forgotten", [p], joined_to(op, name), 2 + extra)
             for source, rank in _penalties(s, p.node):
                 yield Edit(f"term {source} forgotten", [p], joined_to(ast.Add(), source), 1 + rank)
+    for p in s.places:  # what a later time step hands back
+        if isinstance(p.node, ast.Subscript) and s.loops and s.seen.degree(p.node) == 1 and isinstance(p.node.ctx, ast.Load):
+            for name, extra in s.alike(p.node):
+                if name in s.made_at and s.seen.degree_of(name) in (1, None):
+                    yield Edit(f"term {name} forgotten", [p], joined_to(ast.Add(), name), 1 + extra)
     for p in s.places:  # eps in the root
         if isinstance(p.parent, ast.Call) and p.field == "args" and isinstance(p.node, ast.Name):
             for name, value, _ in s.names():

@@ -47,7 +47,7 @@ def softmax_without_sum(dp, saved):
     return (dp * p,)
 
 
-@slip_of(softmax, "common sum added", "Where one p_k grows the others shrink: the sum is subtracted, p (dp - sum(dp * p)).")
+@slip_of(softmax, "sign: common sum added", "Where one p_k grows the others shrink: the sum is subtracted, p (dp - sum(dp * p)).")
 def softmax_plus(dp, saved):
     p, axis = saved
     return (p * (dp + (dp * p).sum(axis=axis, keepdims=True)),)
@@ -116,7 +116,9 @@ def log_softmax_wrong_axis(dy, saved):
     return (dy - p * dy.sum(axis=other, keepdims=True),)
 
 
-@slip_of(log_softmax, "common sum added", "The logarithm of the sum is subtracted, and so is its derivative: dy - p * sum(dy).")
+@slip_of(
+    log_softmax, "sign: common sum added", "The logarithm of the sum is subtracted, and so is its derivative: dy - p * sum(dy)."
+)
 def log_softmax_plus(dy, saved):
     p, axis = saved
     return (dy + p * dy.sum(axis=axis, keepdims=True),)
