@@ -248,6 +248,39 @@ def test_a_slider_moves_and_the_figure_changes(name, phone, tmp_path, class_fold
         phone.open("about:blank")
 
 
+def test_a_cell_that_fails_is_seen_in_the_browser(phone, tmp_path, monkeypatch):
+    one, port = failing_lesson(tmp_path, 1, "2 + 2 == 5"), free_port()
+    commands, done = [], subprocess.CompletedProcess([], 0)
+    monkeypatch.setattr("tinydx.lessons.commands.find", lambda name: one)
+    monkeypatch.setattr("tinydx.lessons.commands.subprocess.run", lambda command, **_: commands.append(command) or done)
+    assert cli.main(["lesson", "1", "--no-browser", "--port", str(port)]) == 0
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(commands[0], stdout=log, stderr=log, start_new_session=True)
+    try:
+        until(lambda: answers(port))
+        phone.open(f"http://127.0.0.1:{port}")
+        until(lambda: phone.js("document.body.innerText.includes('assert 2 + 2 == 5')"), seconds=60)
+        phone.open("about:blank")
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=30)
+
+
+def answers(port):
+    """Whether a server listens at the port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class served:
     """`tinydx lesson`, as a learner starts it, but without opening a browser; gives the address."""
 
@@ -255,22 +288,13 @@ class served:
         self.one, self.folder, self.options = one, folder, options
 
     def __enter__(self):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         command = [sys.executable, "-m", "tinydx", "lesson", self.one.name, "--no-browser", "--port", str(self.port)]
         command += self.options
         self.log = (self.folder / "log").open("w")
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, start_new_session=True)
-        until(self._answers)
+        until(lambda: answers(self.port))
         return f"http://127.0.0.1:{self.port}"
-
-    def _answers(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
 
     def __exit__(self, *_):
         os.killpg(self.process.pid, signal.SIGTERM)  # the command, and the server that it started
@@ -405,26 +429,25 @@ def test_a_lesson_runs_on_the_users_sounds_or_texts(name, monkeypatch, tmp_path)
 def test_check_fails_where_an_assertion_of_a_lesson_fails(claim, status, mark, capsys, monkeypatch, tmp_path):
     pytest.importorskip("marimo", reason="not installed: marimo")
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
-    header = '"""Sums · 和\n\nMinutes: 1\n"""\n\nimport marimo\n\napp = marimo.App()\n'
-    cell = f"\n\n@app.cell\ndef _():\n    assert {claim}\n    return\n"
-    script = '\n\nif __name__ == "__main__":\n    app.run()\n'
-    (tmp_path / "01_sums.py").write_text(header + cell + script, "utf-8")
-    sums = lesson.read(tmp_path / "01_sums.py")
+    sums = failing_lesson(tmp_path, 1, claim)
     monkeypatch.setattr("tinydx.lessons.commands.find", lambda name: sums)
     assert cli.main(["lesson", "1", "--check"]) == status
     out = capsys.readouterr().out
-    assert out.startswith(f"{mark}  1 Sums") and ("does not hold that 2 + 2 == 5" in out) == (status == 1)
+    assert out.startswith(f"{mark}  1 Sums 1") and ("does not hold that 2 + 2 == 5" in out) == (status == 1)
+
+
+def failing_lesson(folder, number, claim):
+    """A lesson of one cell, which claims something."""
+    header = f'"""Sums {number} · 和\n\nMinutes: 1\n"""\n\nimport marimo\n\napp = marimo.App()\n'
+    cell = f'\n\n@app.cell\ndef _():\n    assert {claim}\n    return\n\n\nif __name__ == "__main__":\n    app.run()\n'
+    (folder / f"0{number}_sums.py").write_text(header + cell, "utf-8")
+    return lesson.read(folder / f"0{number}_sums.py")
 
 
 def test_all_handouts_are_written_although_a_lesson_stops(capsys, monkeypatch, tmp_path):
     pytest.importorskip("marimo", reason="not installed: marimo")
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
-    lessons = []
-    for number, claim in enumerate(("1 / 0", "2 + 2 == 5", "True"), 1):
-        cell = f"\n\n@app.cell\ndef _():\n    assert {claim}\n    return\n"
-        header = f'"""Sums {number} · 和\n\nMinutes: 1\n"""\n\nimport marimo\n\napp = marimo.App()\n'
-        (tmp_path / f"0{number}_sums.py").write_text(header + cell, "utf-8")
-        lessons.append(lesson.read(tmp_path / f"0{number}_sums.py"))
+    lessons = [failing_lesson(tmp_path, number, claim) for number, claim in enumerate(("1 / 0", "2 + 2 == 5", "True"), 1)]
     monkeypatch.setattr("tinydx.lessons.handout.all_lessons", lambda: lessons)
     assert cli.main(["lesson", "--html", str(tmp_path / "out")]) == 1
     printed, pages = capsys.readouterr(), [(tmp_path / "out" / f"0{n}_sums.html").read_text("utf-8") for n in (1, 2, 3)]

@@ -63,7 +63,8 @@ def _open(one: Lesson, a: argparse.Namespace) -> int:
         if not path.exists():
             shutil.copy(one.path, path)
         say(f"Editing {path}")
-    command = [sys.executable, "-m", "marimo", "edit" if a.edit else "run", str(path)]
+    shown = ["edit"] if a.edit else ["run", "--show-tracebacks"]  # without it, a cell that fails is left out without a word
+    command = [sys.executable, "-m", "marimo", *shown, str(path)]
     command += ["--port", str(a.port)] if a.port else []
     command += ["--headless"] if a.no_browser else []
     try:

@@ -217,7 +217,8 @@ def epoch_length(source: Any, asked: int | None) -> int:
             raise ValueError("a generator has no length: give steps_per_epoch")
         return asked
     if asked is not None and asked > len(source):
-        print(f"The data has {len(source)} batches a pass; it is looped to make {asked} steps.", file=sys.stderr)
+        found = f"{len(source)} batch{'' if len(source) == 1 else 'es'}"
+        print(f"The data has {found} a pass; it is looped to make {asked} steps.", file=sys.stderr)
     return len(source) if asked is None else asked
 
 
