@@ -99,7 +99,7 @@ def test_values_tell_where_the_source_cannot_be_read(wrong, name):
 
 
 def test_a_slow_machine_finds_the_same_names(monkeypatch):
-    """So many changes are tried before time counts that no time at all is enough for an ordinary backward."""
+    """The changes that are tried before time counts are enough for an ordinary backward: it gets its name with no time at all."""
     name = MISTAKES[0]
     monkeypatch.setattr("tinydx.gradcheck.check.SECONDS", 0.0)
     report = gradcheck(made(RMS.replace(name[1], name[2]), "slow"), inputs(RMS), seed=2)

@@ -21,7 +21,7 @@ import pytest
 FILES = Path(__file__).parent / "keras_files"
 sys.path.insert(0, str(FILES))
 
-h5py = pytest.importorskip("h5py")
+h5py = pytest.importorskip("h5py", reason="Keras's files need h5py: pip install h5py")
 
 from cases import CASES, as_list, chain, run, run_in_float64  # noqa: E402
 from make_round_trip import send, through_keras  # noqa: E402

@@ -20,7 +20,7 @@ import pytest
 import safetensors.numpy  # noqa: F401  (the reader of what looks like no file of Keras)
 from forgeries import forged, mutated
 
-h5py = pytest.importorskip("h5py")
+h5py = pytest.importorskip("h5py", reason="Keras's files need h5py: pip install h5py")
 sys.path.insert(0, str(Path(__file__).parent / "keras_files"))
 
 from cases import CASES  # noqa: E402

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("h5py")
+pytest.importorskip("h5py", reason="Keras's files need h5py: pip install h5py")
 FILES = Path(__file__).parent / "keras_files"
 sys.path.insert(0, str(FILES))
 

@@ -97,7 +97,7 @@ def test_nothing_known_is_the_population_bit_for_bit():
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_log_loss_agrees_with_scikit_learn(classes):
     """With w = 0 it is ridge logistic regression, without a bias of its own."""
-    linear_model = pytest.importorskip("sklearn.linear_model")
+    linear_model = pytest.importorskip("sklearn.linear_model", reason="the independent fit: pip install scikit-learn")
     rng = np.random.default_rng(classes)
     x, y, penalty = rng.normal(size=(30, 4)), np.arange(30) % classes, 0.7
     peer = linear_model.LogisticRegression(C=1 / (2 * penalty), fit_intercept=False, tol=1e-12, max_iter=1000).fit(x, y)

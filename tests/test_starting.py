@@ -125,7 +125,7 @@ def test_texts_are_read_with_the_words_of_the_source(tmp_path):
 
 
 def test_sounds_are_scaled_as_the_source_scaled_them(tmp_path):
-    pytest.importorskip("soundfile")
+    pytest.importorskip("soundfile", reason="writing sounds needs soundfile: pip install soundfile")
     from test_diagnose_sound import high_and_low
 
     source = trained("sound", high_and_low(tmp_path / "a"), tmp_path / "m.safetensors", size=1)

@@ -59,7 +59,7 @@ def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis
 
 
 def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None:
-    """Try changes until one mends all, or the time is over; so many are always tried that a slow machine finds the same."""
+    """Try changes until one mends all. The first ones are tried whatever the time, so that a slow machine finds the same."""
     unused = _unused(backward)
     tried.deadline = time.thread_time() + seconds
     for edit, node, changed in _changed(backward, tried):

@@ -10,7 +10,8 @@
     commands.py    what `tinydx lesson ...` does
 
 A lesson copies no code of the engine: it shows the card of an op, and calls the op. It computes every number in its text
-and asserts what the text claims, so `tinydx lesson --check` fails where engine and text disagree.
+and asserts what the text claims, so `tinydx lesson --check` fails where engine and text disagree; what a training, a seed or a
+clock gives it does not assert, but chooses its sentence from what came out.
 
 >>> [lesson.number for lesson in all_lessons()][:3]
 [1, 2, 3]
