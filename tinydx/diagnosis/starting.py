@@ -115,8 +115,8 @@ def open_start(path: str, freeze: int | str | None = None) -> Start:
     """Read the network to begin from.
 
     Arguments: path of its file; freeze, how many of its first layers keep their weights, or "all" (None: none).
-    Raises: the errors of `load_model`; ValueError for a network whose last layer cannot be replaced, for more frozen layers than it
-    has, and for a file that does not say how its inputs are read, unless their shape tells it.
+    Raises: the errors of `load_model`; ValueError for a network whose last layer cannot be replaced, for more frozen layers than
+    it has, and for a file that does not say how its inputs are read, unless their shape tells it.
     """
     model = load_model(path)
     layers = replaceable(model, path)
