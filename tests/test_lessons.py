@@ -33,12 +33,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:(read|open)_text is deprecated:D
 
 @pytest.fixture(scope="session")
 def run():
-    """run(lesson) is (outputs, variables, figures with their descriptions) of the lesson's one run in this session."""
-    runs, figures, real_show = {}, [], page.show
+    """run(lesson) is (outputs, variables, figures with descriptions, shown code) of the lesson's one run in a session."""
+    runs, figures, codes, real_show, real_code = {}, [], [], page.show, page.as_code
 
-    def show(figure, words):
-        figures.append((figure, words))
-        return real_show(figure, words)
+    def show(figure, english, chinese):
+        figures.append((figure, english))
+        return real_show(figure, english, chinese)
+
+    def as_code(source):
+        codes.append(source)
+        return real_code(source)
 
     def once(one):
         if one.missing:
@@ -49,10 +53,12 @@ def run():
             try:
                 with pytest.MonkeyPatch.context() as patch:
                     patch.setattr(page, "show", show)
-                    runs[one] = (*one.run(), figures.copy())
+                    patch.setattr(page, "as_code", as_code)
+                    runs[one] = (*one.run(), figures.copy(), codes.copy())
             finally:
                 tinydx.set_threads(threads)
                 figures.clear()
+                codes.clear()
         return runs[one]
 
     return once
@@ -84,7 +90,7 @@ def class_folders(tmp_path_factory):
 
 @pytest.mark.parametrize("one", LESSONS)
 def test_a_lesson_runs_and_what_it_asserts_holds(one, run):
-    outputs, variables, _ = run(one)
+    outputs, variables, *_ = run(one)
     assert len(outputs) > 8 and variables
     source = one.path.read_text("utf-8")
     assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(source))), "a lesson must assert what it says"
@@ -105,6 +111,14 @@ def test_a_figure_names_its_axes_and_can_be_read_on_a_phone(one, run):
             assert not (text.get_text() and text.get_visible()) or text.get_fontsize() >= 8
         (width, height), drawn = figure.get_size_inches(), figure.get_tightbbox()
         assert min(drawn.x0, drawn.y0) > -0.012 and max(drawn.x1 - width, drawn.y1 - height) < 0.012, f"cut off: {words}"
+
+
+@pytest.mark.parametrize("one", LESSONS)
+def test_code_that_is_shown_is_short_first_and_fits_a_phone(one, run):
+    """The first code is the lesson's own, of a few lines; no line of any is so long that a phone shows a maze."""
+    codes = run(one)[3]
+    assert codes and len(codes[0].strip().splitlines()) <= 12
+    assert [line for source in codes for line in source.splitlines() if len(line) > 88] == []
 
 
 def test_what_the_first_lessons_found(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import textwrap
 from collections.abc import Callable
@@ -10,10 +11,11 @@ from tinydx.dispatch import Implementation, load_kernels
 from tinydx.op import Op, find
 
 
-def card(name: str, *kinds: str) -> str:
+def card(name: str, *kinds: str, docstrings: bool = True) -> str:
     """The reference card of an op: equation, shapes, source, file, code, slips, and the files of its kernels.
 
-    Arguments: name of the op; kinds, any of "literal", "forward", "backward": only that code.
+    Arguments: name of the op; kinds, any of "literal", "forward", "backward": only that code; docstrings, whether
+    it keeps its docstrings.
     Returns: the text.
     Raises: ValueError with close matches if there is no such op.
 
@@ -25,7 +27,7 @@ def card(name: str, *kinds: str) -> str:
     """
     op = find(name)
     if kinds:
-        return "\n\n".join(code(getattr(op, kind)) for kind in kinds)
+        return "\n\n".join(code(getattr(op, kind), docstrings) for kind in kinds)
     lines = [f"{op.name} · {op.source}", "", f"    {op.equation}", "", f"shapes   {op.shapes}"]
     if not op.parts:
         lines += [f"file     {_file(op.forward)}"]
@@ -42,11 +44,15 @@ def card(name: str, *kinds: str) -> str:
     return "\n".join(lines)
 
 
-def code(function: Callable) -> str:
-    """A function as it stands in its file, without its decorators."""
-    lines = textwrap.dedent(inspect.getsource(function)).splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("def "))
-    return "\n".join(lines[start:])
+def code(function: Callable, docstring: bool = True) -> str:
+    """A function as it stands in its file, without its decorators; on request without its docstring."""
+    source = textwrap.dedent(inspect.getsource(function))
+    definition = ast.parse(source).body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    left_out = set(range(definition.lineno - 1))
+    if not docstring and ast.get_docstring(definition) is not None:
+        left_out.update(range(definition.body[0].lineno - 1, definition.body[0].end_lineno or 0))
+    return "\n".join(line for at, line in enumerate(source.splitlines()) if at not in left_out)
 
 
 def kernel_files(op: Op) -> dict[str, str]:

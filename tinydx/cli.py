@@ -481,12 +481,20 @@ def _add_lesson(commands: Any) -> None:
     p.add_argument("--data", metavar="PATH", help="use your own data; the list of lessons says which data each one takes")
     p.add_argument("--port", type=_positive, help="port of the local server (default: a free one)")
     p.add_argument("--no-browser", action="store_true", help="start the local server without opening a browser")
+    _add_language(p)
     p.set_defaults(run=_lesson, keeps_order=True)
 
 
+def _add_language(parser: argparse.ArgumentParser) -> None:
+    about = "language, English or Chinese (default: the environment's)"
+    parser.add_argument("--lang", choices=("en", "zh"), help=about)
+
+
 def _lesson(a: argparse.Namespace) -> int:
+    from tinydx import language
     from tinydx.lessons import commands
 
+    language.choose(a.lang)
     return commands.lesson(a)
 
 
@@ -507,6 +515,8 @@ def _add_exercise(commands: Any) -> None:
         if seconds:
             limit = f"time limit for your code, in seconds (default {seconds:g})"
             action.add_argument("--seconds", type=_seconds, default=seconds, help=limit)
+        if name != "grade":
+            _add_language(action)
         action.set_defaults(run=lambda a: _exercise(function, a), keeps_order=True)
         return action
 
@@ -558,8 +568,10 @@ def _gradcheck(a: argparse.Namespace) -> int:
 
 
 def _exercise(function: str, a: argparse.Namespace) -> int:
+    from tinydx import language
     from tinydx.exercises import commands
 
+    language.choose(getattr(a, "lang", None))  # `grade` has none: its table is one for all
     return getattr(commands, function)(a)
 
 

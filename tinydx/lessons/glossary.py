@@ -22,6 +22,7 @@ class Term(NamedTuple):
     chinese: str
     code: str  # the symbol or name in the code
     meaning: str
+    meaning_chinese: str
 
 
 @functools.cache
@@ -42,10 +43,10 @@ def find(english: str) -> Term:
 def page() -> str:
     """The text of docs/glossary.md."""
     lines = ["# Glossary", "", "Made from lessons/glossary.tsv by `python -m tinydx.lessons.glossary`.", ""]
-    lines += ["| English | Chinese | in the code | meaning |", "|---|---|---|---|"]
+    lines += ["| English | 中文 | in the code | meaning | 含义 |", "|---|---|---|---|---|"]
     for term in terms():
         code = f"`{term.code}`" if term.code else ""
-        lines.append(f"| {term.english} | {term.chinese} | {code} | {term.meaning} |")
+        lines.append(f"| {term.english} | {term.chinese} | {code} | {term.meaning} | {term.meaning_chinese} |")
     return "\n".join(lines) + "\n"
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from tinydx.files import atomic_write, check_folder, check_writable
 from tinydx.lessons import glossary
 from tinydx.lessons.lesson import Lesson, all_lessons
+from tinydx.lessons.page import switch
 from tinydx.names import in_html
 
 EQUATION = re.compile(r"<marimo-tex[^>]*>\|\|([(\[])(.*?)\|\|[)\]]</marimo-tex>", re.DOTALL)
@@ -61,7 +62,8 @@ def _stop_sign(lesson: Lesson, why: str) -> Any:
     """What stands in the handout of a lesson that stopped."""
     import marimo as mo
 
-    return mo.Html(f"<h1>{lesson.number} · {in_html(lesson.title)}</h1><p><strong>On this machine {in_html(why)}</strong></p>")
+    title, here = _word(lesson.title, lesson.chinese), _both("On this machine", "在这台机器上：")
+    return mo.Html(f"<h1>{lesson.number} · {title}</h1><p><strong>{here} {in_html(why)}</strong></p>")
 
 
 def page(lesson: Lesson, outputs: list, index: str = "") -> str:
@@ -74,30 +76,46 @@ def page(lesson: Lesson, outputs: list, index: str = "") -> str:
 
     body = "\n".join(mo.as_html(output).text for output in outputs if output is not None)
     body = EQUATION.sub(_mathml, body)
-    live = f"In the lesson, a control here changes the figure: <code>tinydx lesson {lesson.number}</code>"
-    body = CONTROL.sub(f'<p class="live">{live}</p>', body)
+    live = _both("In the lesson, a control here changes the figure:", "在课程中，这里的控件会改变图形：")
+    body = CONTROL.sub(f'<p class="live">{live} <code>tinydx lesson {lesson.number}</code></p>', body)
     index = in_html(index)
-    back = f'<p><a href="{index}">All lessons</a> · <a href="{index}#glossary">Glossary</a></p>' if index else ""
+    ways = ((index, _both("All lessons", "全部课程")), (f"{index}#glossary", _both("Glossary", "术语表")))
+    back = f"<p>{' · '.join(f'<a href={link!r}>{words}</a>' for link, words in ways)}</p>" if index else ""
     return _document(f"{lesson.number} {lesson.title}", back + body)
 
 
 def index_page(lessons: list[Lesson]) -> str:
     """The HTML of the index: all handouts and the glossary."""
     rows = "".join(
-        f'<tr><td>{lesson.number}</td><td><a href="{in_html(lesson.path.stem)}.html">{in_html(lesson.title)}</a> '
-        f'<span lang="zh">{in_html(lesson.chinese)}</span></td><td>{lesson.minutes} min</td></tr>'
+        f'<tr><td>{lesson.number}</td><td><a href="{in_html(lesson.path.stem)}.html">{_word(lesson.title, lesson.chinese)}</a>'
+        f"</td><td>{lesson.minutes} {_both('min', '分钟')}</td></tr>"
         for lesson in lessons
     )
     words = "".join(
-        f'<dt>{in_html(t.english)} <span lang="zh">{in_html(t.chinese)}</span> <code>{in_html(t.code)}</code></dt>'
-        f"<dd>{in_html(t.meaning)}</dd>"
+        f"<dt>{_word(t.english, t.chinese)} <code>{in_html(t.code)}</code></dt><dd>{_both(t.meaning, t.meaning_chinese)}</dd>"
         for t in glossary.terms()
     )
+    title = _both("Diagnosis by deep learning, from the equations", "从公式学习深度学习诊断")
+    english = "Handouts of the lessons of tinydx. In the lessons, the figures are interactive:"
+    about = _both(english, "tinydx 课程讲义。在课程中，图形可以操作：")
     return _document(
         "tinydx: the course",
-        "<h1>Diagnosis by deep learning, from the equations</h1><p>Handouts of the lessons of tinydx. "
-        "In the lessons, the figures are interactive: <code>tinydx lesson 1</code>.</p>"
-        f"<table class='lessons'>{rows}</table><h2 id='glossary'>Glossary</h2><dl>{words}</dl>",
+        f"{switch()}<h1>{title}</h1><p>{about} <code>tinydx lesson 1</code></p><table class='lessons'>{rows}</table>"
+        f"<h2 id='glossary'>{_both('Glossary', '术语表')}</h2><dl>{words}</dl>",
+    )
+
+
+def _both(english: str, chinese: str) -> str:
+    """Words in both languages, of which the page shows one."""
+    return f'<span class="en">{in_html(english)}</span><span class="zh" lang="zh">{in_html(chinese)}</span>'
+
+
+def _word(english: str, chinese: str) -> str:
+    """A term in the page's language, and the other one beside it."""
+    english, chinese = in_html(english), in_html(chinese)
+    return (
+        f'<span class="en">{english} <span class="other" lang="zh">{chinese}</span></span>'
+        f'<span class="zh" lang="zh">{chinese} <span class="other" lang="en">{english}</span></span>'
     )
 
 
@@ -108,10 +126,11 @@ def _mathml(match: re.Match) -> str:
 
 
 def _document(title: str, body: str) -> str:
+    warning = _both("tinydx is for learning and research. It is not a medical device.", "tinydx 用于学习和研究，不是医疗器械。")
     style = Path(__file__).with_name("handout.css").read_text("utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
         f"<title>{in_html(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n"
-        "<footer>tinydx is for learning and research. It is not a medical device.</footer>\n</body>\n</html>\n"
+        f"<footer>{warning}</footer>\n</body>\n</html>\n"
     )

@@ -5,7 +5,7 @@
 Minutes: 15                               time for a learner, with the exercises
 Needs: pydicom                            packages besides tinydx's own and marimo, if any
 Exercises: conv_sum                       names for `tinydx exercise`
-Data: an image                            what `--data PATH` may provide in place of the lesson's own data, if anything
+Data: an image · 一张图像                  what `--data PATH` may provide in place of the lesson's own data, if anything
 \"\"\"
 """
 
@@ -43,6 +43,7 @@ class Lesson:
     needs: tuple[str, ...] = ()
     exercises: tuple[str, ...] = ()
     data: str = ""
+    data_chinese: str = ""
 
     @property
     def number(self) -> int:
@@ -126,7 +127,8 @@ def read(path: Path) -> Lesson:
     title, chinese = docstring.splitlines()[0].split(" · ")
     fields = dict(re.findall(r"^(\w+): (.*)$", docstring, re.MULTILINE))
     needs, exercises = (tuple(re.findall(r"[^,\s]+", fields.get(key, ""))) for key in ("Needs", "Exercises"))
-    return Lesson(path, title, chinese, int(fields["Minutes"]), needs, exercises, fields.get("Data", ""))
+    data, _, data_chinese = fields.get("Data", "").partition(" · ")
+    return Lesson(path, title, chinese, int(fields["Minutes"]), needs, exercises, data, data_chinese)
 
 
 def find(name: str | int) -> Lesson:

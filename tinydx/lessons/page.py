@@ -1,13 +1,20 @@
 """The functions that notebooks call. A lesson is one column, at least 390 px wide, so that it fits on a phone.
 
-    head(1)              the lesson's title, its time and its data
-    term("kernel")       a term of the glossary, with its Chinese
-    card("conv2d", ...)  the engine's code of an op, from the op table
-    code(function, ...)  the code of any function
+    head(1)              the lesson's title, its time and its data, and the switch between the languages
+    text(english, chinese)    a text in both languages; the page shows one of them
+    both(english, chinese)    a part of a text, for `.en` in the one and `.zh` in the other
+    term("kernel")       a term of the glossary, in a text; the other language's word stands beside it
+    short(function)      the short version of the lesson's equation, open
+    card("conv2d", ...)  the engine's code of an op, from the op table, folded
+    code(function, ...)  the code of functions of the engine, folded
     canvas, show         an empty figure of the right size; the picture that it becomes, with its text description
     said(name), drawn(name)   a name of the user's own data, in a text and in a figure
     own_data()           the path given by `tinydx lesson 1 --data PATH`, or None; square(path, 128), an image file as an array
+    number("speed")      the number of another lesson
     foot(1)              the lesson's exercises and terms, and the next lesson
+
+Both languages are in every page, so that one run of a lesson makes both; a switch without a script (lesson.css) hides one. What
+stands in figures is a symbol or English, and a control's label is in both.
 
 They return HTML that marimo shows and a handout keeps; the only widgets are marimo's own controls. Figures are matplotlib
 objects, never made with pyplot, which would change global state.
@@ -16,17 +23,19 @@ objects, never made with pyplot, which would change global state.
 from __future__ import annotations
 
 import base64
+import html
 import io
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from tinydx import cards, exercises
+from tinydx import cards, exercises, language
 from tinydx.lessons import glossary
 from tinydx.lessons.lesson import DATA, all_lessons, find
 from tinydx.names import in_figure as drawn
@@ -34,7 +43,10 @@ from tinydx.names import in_html
 from tinydx.names import in_markdown as said
 from tinydx.preprocessing.files import img_to_array, load_img
 
-__all__ = ["BLUE", "GREY", "RED", "canvas", "card", "code", "drawn", "foot", "head", "own_data", "said", "show", "square", "term"]
+__all__ = [
+    "BLUE", "GREY", "RED", "both", "canvas", "card", "code", "drawn", "foot", "head", "number", "own_data", "said", "short",
+    "show", "square", "term", "text",
+]  # fmt: skip
 
 BLUE, RED, GREY = "#2166ac", "#c62828", "#627d98"
 WIDTH = 4.6  # inches of a figure: 9 pt letters are then 10 px high on a page of 390 px
@@ -47,18 +59,86 @@ STYLE: Any = {
     "axes.spines.right": False,
 }
 
+# ---- two languages -------------------------------------------------------------------------------------------------
+
+
+class Both(NamedTuple):
+    """A part of a text in both languages, such as a sentence chosen from what came out."""
+
+    en: str
+    zh: str
+
+
+def both(english: str, chinese: str) -> Both:
+    """A part of a text: `{part.en}` in the English text, `{part.zh}` in the Chinese one."""
+    return Both(english, chinese)
+
+
+def text(english: str, chinese: str) -> Any:
+    """A text of a lesson in Markdown, in both languages; the page shows one of them."""
+    return _html(*(_in_language(code, part) for code, part in (("en", english), ("zh", chinese))))
+
+
+TERM = re.compile("⟦(.+?)⟧")
+CHINESE = r"[\u3000-\u9fff\uff00-\uffef]"
+BETWEEN_CHINESE = re.compile(rf"(?<={CHINESE})\n *(?={CHINESE})")  # a line's end, which a browser shows as a space
+
+
+def term(english: str) -> str:
+    """A term of the glossary, for its first use in a text; ValueError where the glossary lacks it."""
+    return f"⟦{glossary.find(english).english}⟧"  # `text` writes it, and knows in which language
+
+
+def _in_language(code: str, markdown: str) -> str:
+    """The HTML of a text, in an element that lesson.css hides while the page shows the other language."""
+
+    def written(match: re.Match) -> str:
+        found = glossary.find(match[1])
+        if code == "zh":
+            return f"**{found.chinese}**<span class='other' lang='en'>（{found.english}）</span>"
+        return f"**{found.english}** <span class='other' lang='zh'>{found.chinese}</span>"
+
+    markdown = BETWEEN_CHINESE.sub("", markdown) if code == "zh" else markdown
+    return f'<div class="{code}" lang="{code}">{_markdown(TERM.sub(written, markdown)).text}</div>'
+
+
+def _html(*parts: str) -> Any:
+    import marimo  # optional: this module must import without it
+
+    return marimo.Html("\n".join(parts))
+
+
+# ---- the parts of a lesson -----------------------------------------------------------------------------------------
+
 
 def head(number: int) -> Any:
-    """The title of a lesson, its minutes, and the data that it uses or takes."""
+    """The title of a lesson, its minutes, the data that it uses or takes, and the switch between the languages."""
     lesson = find(number)
-    minutes = f"{lesson.minutes} minutes" + (" with its exercises" if lesson.exercises else "")
-    title = f"# {number} · {lesson.title} <span lang='zh'>{lesson.chinese}</span>"
-    lines = [title, f"Lesson {number} of tinydx · {minutes}"]
+    title = f"# {number} · {lesson.title} <span class='other' lang='zh'>{lesson.chinese}</span>"
+    titel = f"# {number} · {lesson.chinese} <span class='other' lang='en'>{lesson.title}</span>"
+    exercises = both(*(" with its exercises", "，含练习") if lesson.exercises else ("", ""))
+    english = [title, f"Lesson {number} of tinydx · {lesson.minutes} minutes{exercises.en}"]
+    chinese = [titel, f"tinydx 第 {number} 课 · {lesson.minutes} 分钟{exercises.zh}"]
     if own := own_data():
-        lines.append(f"Your data: {said(own.name)}")
+        english.append(f"Your data: {said(own.name)}")
+        chinese.append(f"你的数据：{said(own.name)}")
     elif lesson.data:
-        lines.append(f"With your own data: `tinydx lesson {number} --data PATH`, where PATH is {lesson.data}")
-    return _markdown("\n\n".join(lines))
+        command = f"`tinydx lesson {number} --data PATH`"
+        english.append(f"With your own data: {command}, where PATH is {lesson.data}")
+        chinese.append(f"用你自己的数据：{command}，其中 PATH 是{lesson.data_chinese}")
+    return _html(switch(), *(_in_language(code, "\n\n".join(lines)) for code, lines in (("en", english), ("zh", chinese))))
+
+
+def switch() -> str:
+    """The HTML that switches a page between the languages; it begins with the one that was chosen."""
+    shown = " open" if language.chosen() == "zh" else ""
+    words = '<span class="en">中文</span><span class="zh">English</span>'
+    return f'<details class="language"{shown}><summary>{words}</summary></details>'
+
+
+def number(name: str) -> int:
+    """The number of the lesson of this name, such as "speed"."""
+    return find(name).number
 
 
 def own_data() -> Path | None:
@@ -74,20 +154,36 @@ def square(path: Path, size: int) -> np.ndarray:
     return img_to_array(ImageOps.fit(load_img(path), (size, size)))
 
 
-def term(english: str) -> str:
-    """A term of the glossary with its Chinese, for its first use in a text; ValueError where the glossary lacks it."""
-    return f"**{english}** <span lang='zh'>{glossary.find(english).chinese}</span>"
+def short(*functions: Callable) -> Any:
+    """The code of a lesson's own functions, which lie open: the shortest version of its equation."""
+    return as_code(_code(*functions))
 
 
 def card(name: str, *parts: str) -> Any:
-    """The card of an op, or parts of it (literal, forward, backward): the code as it is in the engine."""
-    return _markdown(f"`tinydx card {name}`\n\n```python\n{cards.card(name, *parts)}\n```")
+    """The card of an op, or parts of it (literal, forward, backward), folded: the code as it is in the engine."""
+    return _folded(f"tinydx card {name}", cards.card(name, *parts, docstrings=False))
 
 
 def code(*functions: Any) -> Any:
-    """The source code of functions and of Numba kernels."""
-    text = "\n\n".join(cards.code(getattr(function, "py_func", function)) for function in functions)
-    return _markdown(f"```python\n{text}\n```")
+    """The source code of functions of the engine, and of its Numba kernels, folded."""
+    names = ", ".join(getattr(function, "__name__", "") for function in functions)
+    return _folded(names, _code(*functions))
+
+
+def _code(*functions: Any) -> str:
+    return "\n\n".join(cards.code(getattr(function, "py_func", function), docstring=False) for function in functions)
+
+
+def _folded(name: str, source: str) -> Any:
+    """Code of the engine under a line that opens it."""
+    words = '<span class="en">The engine&#39;s own:</span><span class="zh">引擎中的代码：</span>'
+    summary = f"{words} <code>{html.escape(name)}</code>"
+    return _html(f"<details><summary>{summary}</summary>{as_code(source).text}</details>")
+
+
+def as_code(source: str) -> Any:
+    """Python code in its colours."""
+    return _markdown(f"```python\n{source}\n```")
 
 
 def canvas(rows: int = 1, columns: int = 1, *, height: float = 2.8, **keywords: Any) -> tuple[Figure, Any]:
@@ -100,42 +196,50 @@ def canvas(rows: int = 1, columns: int = 1, *, height: float = 2.8, **keywords: 
         return figure, figure.subplots(rows, columns, **keywords)
 
 
-def show(figure: Figure, words: str) -> Any:
-    """The figure as a picture embedded in the page; words describe it for readers who cannot see it."""
-    import marimo
-
+def show(figure: Figure, english: str, chinese: str) -> Any:
+    """The figure as a picture embedded in the page; the words describe it for readers who cannot see it."""
     file = io.BytesIO()
     figure.savefig(file, format="png")
     data = base64.b64encode(file.getvalue()).decode()
-    return marimo.Html(f'<img class="figure" alt="{in_html(words)}" src="data:image/png;base64,{data}">')
+    return _html(f'<img class="figure" alt="{in_html(english)} {in_html(chinese)}" src="data:image/png;base64,{data}">')
 
 
 def foot(number: int) -> Any:
     """A lesson's exercises, the terms that it used, and the next lesson."""
     lesson = find(number)
-    lines = ["## Now you", "", f"To change the code of this lesson: `tinydx lesson {number} --edit` opens a copy.", ""]
-    for name in lesson.exercises:
-        exercise = exercises.find(name)
-        lines += [f"**{exercise.title}** <span lang='zh'>{exercise.chinese}</span>", "", f"    tinydx exercise check {name}", ""]
+    english, chinese = ["## Now you", ""], ["## 现在轮到你", ""]
+    english += [f"To change the code of this lesson: `tinydx lesson {number} --edit` opens a copy.", ""]
+    chinese += [f"想改这一课的代码：`tinydx lesson {number} --edit` 会打开一个副本。", ""]
+    for exercise in map(exercises.find, lesson.exercises):
+        command = ["", f"    tinydx exercise check {exercise.name}", ""]
+        english += [f"**{exercise.title}** <span class='other' lang='zh'>{exercise.chinese}</span>", *command]
+        chinese += [f"**{exercise.chinese}** <span class='other' lang='en'>{exercise.title}</span>", *command]
     if lesson.exercises:
-        lines += ["`tinydx exercise start exercises` creates the files; `tinydx exercise hint NAME` gives a hint.", ""]
-    used = re.findall(r'term\("(.+?)"\)', lesson.path.read_text("utf-8"))
+        english += ["`tinydx exercise start exercises` creates the files; `tinydx exercise hint NAME` gives a hint.", ""]
+        chinese += ["`tinydx exercise start exercises` 生成练习文件；`tinydx exercise hint NAME` 给出提示。", ""]
+    used = [glossary.find(word) for word in dict.fromkeys(re.findall(r'term\("(.+?)"\)', lesson.path.read_text("utf-8")))]
     if used:
-        lines += ["/// details | The terms of this lesson", *map(_entry, dict.fromkeys(used)), "///", ""]
+        english += [
+            "/// details | The terms of this lesson",
+            *(_entry(t.english, t.chinese, t.code, t.meaning) for t in used),
+            "///",
+            "",
+        ]
+        chinese += ["/// details | 本课术语", *(_entry(t.chinese, t.english, t.code, t.meaning_chinese) for t in used), "///", ""]
     following = next((other for other in all_lessons() if other.number > number), None)
     if following:
-        lines += [f"**Next:** {following.title}, `tinydx lesson {following.number}`"]
-    return _markdown("\n".join(lines))
+        english.append(f"**Next:** {following.title}, `tinydx lesson {following.number}`")
+        chinese.append(f"**下一课：**{following.chinese}，`tinydx lesson {following.number}`")
+    return text("\n".join(english), "\n".join(chinese))
 
 
-def _entry(word: str) -> str:
+def _entry(word: str, other: str, symbol: str, meaning: str) -> str:
     """A term of the glossary as a list item, because a table would be too wide for a phone."""
-    term = glossary.find(word)
-    code = f" `{term.code}`" if term.code else ""
-    return f"- **{term.english}** <span lang='zh'>{term.chinese}</span>{code}: {term.meaning}"
+    symbol = f" `{symbol}`" if symbol else ""
+    return f"- **{word}** <span class='other'>{other}</span>{symbol}: {meaning}"
 
 
-def _markdown(text: str) -> Any:
+def _markdown(markdown: str) -> Any:
     import marimo  # optional: this module must import without it
 
-    return marimo.md(text)
+    return marimo.md(markdown)

@@ -56,6 +56,14 @@ def output_size(n, k, stride, dilation, before, after):
     return out
 
 
+def positions(x, w, stride, padding, dilation):
+    """Where a kernel w stands on images x: stride and dilation as pairs, the border, and the output's (OH,OW)."""
+    stride, dilation = pair(stride), pair(dilation)
+    border = padding_2d(padding, x.shape[1:3], w.shape[:2], stride, dilation)
+    axes = zip(x.shape[1:3], w.shape[:2], stride, dilation, border, strict=True)
+    return stride, dilation, border, tuple(output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
+
+
 def pad(x, rows, columns, value=0):
     """Images x (N,H,W,C) with a border: rows (top, bottom) and columns (left, right) of `value`."""
     if rows == (0, 0) and columns == (0, 0):
@@ -104,16 +112,13 @@ def correlate2d(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1
     >>> correlate2d(np.ones((1, 5, 5, 3)), np.ones((3, 3, 3, 2)), stride=2).shape
     (1, 2, 2, 2)
     """
-    kernel, stride, dilation = w.shape[:2], pair(stride), pair(dilation)
-    border = padding_2d(padding, x.shape[1:3], kernel, stride, dilation)
-    axes = zip(x.shape[1:3], kernel, stride, dilation, border, strict=True)
-    out = tuple(output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)
+    stride, dilation, border, out = positions(x, w, stride, padding, dilation)
     x = pad(x, *border)
-
-    y = np.empty((len(x), *out, w.shape[3]), np.result_type(x, w, *(() if b is None else (b,))))
+    y = np.empty((len(x), *out, w.shape[3]), np.result_type(x, w, 0.0 if b is None else b))
     for n in range(len(x)):
         for xs, ws, fs in _groups(x, w, groups):
-            y[n][..., fs] = (patches(x[n][..., xs], kernel, out, stride, dilation) @ ws).reshape(*out, -1)
+            rows = patches(x[n][..., xs], w.shape[:2], out, stride, dilation)
+            y[n][..., fs] = (rows @ ws).reshape(*out, -1)
     if b is not None:
         y += b
     return y, (x, w, border, stride, dilation, groups)
@@ -173,12 +178,11 @@ def _groups(x, w, groups):
 @literal_of(correlate2d)
 def correlate2d_literal(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):
     kh, kw, c, filters = w.shape
-    (sh, sw), (dh, dw) = pair(stride), pair(dilation)
-    (top, bottom), (left, right) = padding_2d(padding, x.shape[1:3], (kh, kw), (sh, sw), (dh, dw))
-    oh, ow = output_size(x.shape[1], kh, sh, dh, top, bottom), output_size(x.shape[2], kw, sw, dw, left, right)
-    y = np.zeros((len(x), oh, ow, filters))
+    (sh, sw), (dh, dw), border, out = positions(x, w, stride, padding, dilation)
+    (top, _), (left, _) = border
+    y = np.zeros((len(x), *out, filters))
     for n, i, j, f in np.ndindex(y.shape):
-        first = (f // (filters // groups)) * c  # the first channel of this filter's group
+        first = (f // (filters // groups)) * c  # first channel of this filter's group
         for p, q, k in np.ndindex(kh, kw, c):
             row, column = sh * i + dh * p - top, sw * j + dw * q - left
             if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
@@ -240,14 +244,13 @@ def conv2d_backward(dy, saved, needs=(True, True, True)):
 @literal_of(conv2d)
 def conv2d_literal(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1):
     kh, kw, c, filters = w.shape
-    (sh, sw), (dh, dw) = pair(stride), pair(dilation)
-    (top, bottom), (left, right) = padding_2d(padding, x.shape[1:3], (kh, kw), (sh, sw), (dh, dw))
-    oh, ow = output_size(x.shape[1], kh, sh, dh, top, bottom), output_size(x.shape[2], kw, sw, dw, left, right)
-    y = np.zeros((len(x), oh, ow, filters))
+    (sh, sw), (dh, dw), border, out = positions(x, w, stride, padding, dilation)
+    (top, _), (left, _) = border
+    y = np.zeros((len(x), *out, filters))
     for n, a, e, f in np.ndindex(y.shape):
-        first = (f // (filters // groups)) * c  # the first channel of this filter's group
-        i, j = (kh - 1) * dh + sh * a - top, (kw - 1) * dw + sw * e - left  # the document's i and j, 0-based
-        for p, q, k in np.ndindex(kh, kw, c):  # the document's p and q, 0-based: x(i-p, j-q)
+        first = (f // (filters // groups)) * c  # first channel of this filter's group
+        i, j = (kh - 1) * dh + sh * a - top, (kw - 1) * dw + sw * e - left
+        for p, q, k in np.ndindex(kh, kw, c):  # the document's i, j, p, q, from 0
             if 0 <= i - dh * p < x.shape[1] and 0 <= j - dw * q < x.shape[2]:
                 y[n, a, e, f] += x[n, i - dh * p, j - dw * q, first + k] * w[p, q, k, f]
         if b is not None:

@@ -1,0 +1,63 @@
+"""The language of the course: English or Chinese, and the texts of commands in the one that the reader wants.
+
+The code holds the English texts. `tinydx/chinese/*.json` hold the same texts in Chinese, each beside the English one; what they
+leave open stands in braces. `tinydx lesson --lang zh`, the variable TINYDX_LANG or the environment's language choose.
+
+>>> with speaking("zh"):
+...     print(said("All exercises pass."))
+全部练习都已通过。
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+LANGUAGES = ("en", "zh")
+VARIABLE = "TINYDX_LANG"  # also for the processes that a command starts
+
+
+def chosen() -> str:
+    """The language of this process, "en" or "zh": as chosen, else the environment's; English where that is neither."""
+    variables = (VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")
+    asked = next((value for name in variables if (value := os.environ.get(name))), "")
+    return "zh" if asked.lower().startswith("zh") else "en"
+
+
+def choose(code: str | None) -> None:
+    """Use this language from now on, in this process and in those that it starts; None leaves it as it is."""
+    if code is not None:
+        os.environ[VARIABLE] = code
+
+
+@contextmanager
+def speaking(code: str) -> Iterator[None]:
+    """Use this language in a block."""
+    before = os.environ.get(VARIABLE)
+    choose(code)
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE) if before is None else choose(before)
+
+
+def said(english: str, **values: Any) -> str:
+    """A text in the chosen language, with the values in the places of its braces.
+
+    >>> said("progress {count}", count="3/42")
+    'progress 3/42'
+    """
+    words = catalogue().get(english, english) if chosen() == "zh" else english
+    return words.format(**values) if values else words
+
+
+@functools.cache
+def catalogue() -> dict[str, str]:
+    """Every English text that has a Chinese one, and the Chinese one."""
+    files = sorted((Path(__file__).parent / "chinese").glob("*.json"))
+    return {english: chinese for file in files for english, chinese in json.loads(file.read_text("utf-8")).items()}
