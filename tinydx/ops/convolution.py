@@ -114,7 +114,8 @@ def correlate2d(x, w, b=None, *, stride=1, padding="valid", dilation=1, groups=1
     """
     stride, dilation, border, out = positions(x, w, stride, padding, dilation)
     x = pad(x, *border)
-    y = np.empty((len(x), *out, w.shape[3]), np.result_type(x, w, 0.0 if b is None else b))
+    dtype = np.result_type(x, w, 0.0 if b is None else b)
+    y = np.empty((len(x), *out, w.shape[3]), dtype)
     for n in range(len(x)):
         for xs, ws, fs in _groups(x, w, groups):
             rows = patches(x[n][..., xs], w.shape[:2], out, stride, dilation)
