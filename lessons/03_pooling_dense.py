@@ -21,7 +21,7 @@ with app.setup:
 
     from tinydx import ops
     from tinydx.diagnosis.kinds.image import build_cnn
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, foot, head, show, term
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, foot, head, short, show, term, text
 
 
 @app.cell(hide_code=True)
@@ -32,7 +32,8 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md(rf"""
+    text(
+        rf"""
     After this lesson you can
 
     - say what {term("max pooling")} and {term("average pooling")} keep of an image, and what they lose;
@@ -50,25 +51,53 @@ def _():
     The dense layer at the end computes weighted sums of all remaining numbers:
 
     $$y_f = \sum_{{d}} x_d\, w_{{df}} + b_f$$
-    """)
+    """,
+        rf"""
+    学完这一课，你能够
+
+    - 说出{term("max pooling")}和{term("average pooling")}保留了图像的什么，丢掉了什么；
+    - 让梯度反向通过这两种池化；
+    - 算出{term("dense layer")}有多少参数，并说出网络的大部分参数在哪里。
+
+    ## 公式
+
+    大小为 $s \times s$ 的窗口变成一个数，取最大值或平均值：
+
+    $$y(i,j) = \max_{{p,q}}\; x(si+p,\, sj+q)$$
+
+    $$y(i,j) = \frac{{1}}{{s^2}} \sum_{{p,q}} x(si+p,\, sj+q)$$
+
+    最后的全连接层对剩下的全部数做加权求和：
+
+    $$y_f = \sum_{{d}} x_d\, w_{{df}} + b_f$$
+    """,
+    )
     return
 
 
 @app.cell(hide_code=True)
 def _():
-    mo.md("""
+    text(
+        """
     ## See it
 
     A detail of a real retina, in green light. The lines are vessels; the two small dark dots are **microaneurysms**,
     the first sign of diabetic retinopathy. Make the window larger, and watch the dots.
-    """)
+    """,
+        """
+    ## 看一看
+
+    这是一张真实视网膜的局部，用绿光拍摄。线条是血管；两个小黑点是**微动脉瘤**，
+    糖尿病视网膜病变的第一个征象。把窗口调大，注意这两个点。
+    """,
+    )
     return
 
 
 @app.cell
 def _():
     retina = data.microaneurysms() / 255  # (102,102), 1 is white
-    size = mo.ui.slider(1, 8, value=4, label="window, pixels", show_value=True, full_width=True)
+    size = mo.ui.slider(1, 8, value=4, label="window, pixels · 窗口，像素", show_value=True, full_width=True)
     size
     return retina, size
 
@@ -100,6 +129,7 @@ def _(pooled, retina):
         _figure,
         "A detail of a retina with two microaneurysms, after max pooling, where they vanish as the window grows, "
         "and after average pooling, where they stay as pale dots.",
+        "带有两个微动脉瘤的视网膜局部，最大池化之后（窗口越大，它们越看不见），以及平均池化之后（它们仍是两个淡淡的点）。",
     )
     return
 
@@ -110,7 +140,8 @@ def _(before, contrast, left, size, x):
     assert at_four["max_pool2d"] < at_four["average_pool2d"] < before
     turned = contrast(1 - ops.max_pool2d(1 - x, size=4)[0, :, :, 0], 4)
     assert turned > at_four["average_pool2d"]
-    mo.md(f"""
+    text(
+        f"""
     The upper dot is {before:.0f} of 255 grey levels darker than the tissue (the image's median). With a window of {size.value} pixels,
     max pooling leaves {left["max_pool2d"]:.0f} levels of this difference, average pooling {left["average_pool2d"]:.0f}.
 
@@ -118,9 +149,53 @@ def _(before, contrast, left, size, x):
     it bright: max pooling of the negative image, with a window of 4, leaves {turned:.0f} levels. In the document's network, the
     convolution before each pooling can learn this.
 
-    ## The engine's code
-    """)
+    ## The code
+
+    For one grey image, with each window on axes of its own, max pooling is one line.
+    """,
+        f"""
+    上面那个点比组织（图像的中位数）暗 {before:.0f} 级灰度，满量程是 255。窗口为 {size.value} 个像素时，
+    最大池化留下这一差别的 {left["max_pool2d"]:.0f} 级，平均池化留下 {left["average_pool2d"]:.0f} 级。
+
+    最大池化保留**亮**的东西。暗的病灶要留下来，前面必须有一个带负权重的卷积把它变亮：
+    对负片做窗口为 4 的最大池化，会留下 {turned:.0f} 级。在文中的网络里，每次池化之前的卷积可以学会这一点。
+
+    ## 代码
+
+    对一张灰度图像，只要把窗口放进各自的轴，最大池化就是一行。
+    """,
+    )
     return at_four, turned
+
+
+@app.cell
+def _():
+    def max_pool(x, s):
+        rows, columns = x.shape[0] // s, x.shape[1] // s
+        x = x[: rows * s, : columns * s]  # what does not fill a window is dropped
+        return x.reshape(rows, s, columns, s).max(axis=(1, 3))
+
+    return (max_pool,)
+
+
+@app.cell(hide_code=True)
+def _(max_pool, pooled, retina, size):
+    np.testing.assert_array_equal(max_pool(retina, size.value), pooled["max_pool2d"])
+    short(max_pool)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    text(
+        """
+    The engine's own also remembers which pixel of a window is the largest: only that one affects y, so it alone gets the gradient.
+    """,
+        """
+    引擎中的代码还记下每个窗口里哪个像素最大：只有它影响 y，所以只有它得到梯度。
+    """,
+    )
+    return
 
 
 @app.cell(hide_code=True)
@@ -131,10 +206,14 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md("""
-    Only the largest pixel of a window affects y, so it alone gets the gradient. This is why forward saves which one it was.
+    text(
+        """
     Then the dense layer, whose three gradients are three products or sums:
-    """)
+    """,
+        """
+    然后是全连接层，它的三个梯度是三个乘积或求和：
+    """,
+    )
     return
 
 
@@ -146,17 +225,24 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md("""
+    text(
+        """
     ## Where the parameters are
 
     The document's network, layer by layer. Change the size of the images.
-    """)
+    """,
+        """
+    ## 参数在哪里
+
+    文中的网络，逐层列出。改变图像的大小。
+    """,
+    )
     return
 
 
 @app.cell
 def _():
-    pixels = mo.ui.slider(30, 300, step=10, value=150, label="image, pixels", show_value=True, full_width=True)
+    pixels = mo.ui.slider(30, 300, step=10, value=150, label="image, pixels · 图像，像素", show_value=True, full_width=True)
     pixels
     return (pixels,)
 
@@ -184,6 +270,7 @@ def _(counts):
     show(
         _figure,
         "The share of the parameters that each layer of the document's network has: one bar, the first dense layer's, is visible.",
+        "文中网络各层参数所占的比例：只看得见一个条，即第一个全连接层。",
     )
     return
 
@@ -194,7 +281,8 @@ def _(document, largest, pixels, total):
     (inputs, outputs), channels = _dense.weights[0].shape, _conv.weights[0].shape[-1]
     rows = columns = int(np.sqrt(inputs // channels))
     assert rows * columns * channels == inputs
-    mo.md(f"""
+    text(
+        f"""
     Every number that is learned is a {term("parameter")}. With images of {pixels.value} pixels the network has {total:,} of them,
     **{largest / total:.1%}** in one layer. (At the document's 150 pixels there are {document:,}.) A convolution's weights do not depend on the size of the image:
     the same kernel is used at every place. The first dense layer has a weight for every pixel of every feature map.
@@ -208,7 +296,23 @@ def _(document, largest, pixels, total):
     {rows} · {columns} · {channels} · {outputs} = {rows * columns * channels * outputs:,} weights, and {channels * outputs:,} after an average over the whole map
     (`GlobalAveragePooling2D`), {rows * columns} times fewer. Later networks do this. It loses *where* in the image a feature was found.
     ///
-    """)
+    """,
+        f"""
+    每个学出来的数都叫{term("parameter")}。图像为 {pixels.value} 像素时，网络有 {total:,} 个参数，
+    其中 **{largest / total:.1%}** 在同一层。（在文中的 150 像素时是 {document:,} 个。）卷积的权重与图像大小无关：
+    每个位置都用同一个卷积核。而第一个全连接层对每张特征图的每个像素都有一个权重。
+
+    ## 一个问题
+
+    文中网络最后的特征图是 {rows} x {columns}，有 {channels} 个通道，全连接层有 {outputs} 个输出。
+    这一层有多少个权重？如果先把每个通道的图平均成一个数，又会有多少个？
+
+    /// details | 答案
+    {rows} · {columns} · {channels} · {outputs} = {rows * columns * channels * outputs:,} 个权重；先对整张图取平均
+    （`GlobalAveragePooling2D`），则是 {channels * outputs:,} 个，少 {rows * columns} 倍。后来的网络都这样做。代价是丢掉了特征出现在图像*哪里*。
+    ///
+    """,
+    )
     return
 
 

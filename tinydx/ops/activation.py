@@ -87,7 +87,7 @@ def sigmoid(x):
     >>> sigmoid(np.array([0.0, 800.0]))
     array([0.5, 1. ])
     """
-    e = np.exp(-np.maximum(x, -x))  # e^-|x|, written without abs so that complex numbers pass
+    e = np.exp(-np.maximum(x, -x))  # e^-|x|, without abs: complex numbers pass
     y = np.where(x >= 0, 1, e) / (1 + e)
     return y, y
 
@@ -129,7 +129,8 @@ def tanh_backward(dy, y):
 
 @literal_of(tanh)
 def tanh_literal(x):
-    return loop(lambda x: (math.exp(x) - math.exp(-x)) / (math.exp(x) + math.exp(-x)), x)
+    e = math.exp
+    return loop(lambda x: (e(x) - e(-x)) / (e(x) + e(-x)), x)
 
 
 samples_of(tanh)(one_array)

@@ -52,7 +52,7 @@ def max_pool2d(x, *, size=2, stride=None, padding="valid"):
     for k, (p, q) in enumerate(np.ndindex(size)):
         candidate = shifted(x, p, q, out, stride, (1, 1))
         np.putmask(winner, candidate > y, k)
-        np.maximum(y, candidate, out=y)  # instead of choosing by winner, so that NaN stays NaN
+        np.maximum(y, candidate, out=y)  # not y[winner], so that NaN stays NaN
     return y, (x.shape, winner, size, stride, border)
 
 
