@@ -52,8 +52,13 @@ def said(english: str, **values: Any) -> str:
     >>> said("progress {count}", count="3/42")
     'progress 3/42'
     """
-    words = catalogue().get(english, english) if chosen() == "zh" else english
+    words = in_chinese(english) if chosen() == "zh" else english
     return words.format(**values) if values else words
+
+
+def in_chinese(english: str) -> str:
+    """The Chinese text that stands beside an English one; the English one where there is none."""
+    return catalogue().get(english, english)
 
 
 @functools.cache
