@@ -2,7 +2,7 @@
 
 Minutes: 30
 Exercises: sigmoid_bce, adam
-Data: two class folders of images, or a MedMNIST .npz
+Data: two class folders of images, or a MedMNIST .npz · 两个类别文件夹的图像，或一个 MedMNIST 的 .npz 文件
 """
 
 import marimo
@@ -21,7 +21,25 @@ with app.setup:
     from tinydx.datasets.phantom import CLASS_NAMES, make_phantoms
     from tinydx.diagnosis.kinds.image import build_cnn, open_study
     from tinydx.evaluation import bootstrap_interval, positive_class, roc_auc, roc_curve
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, drawn, foot, head, own_data, said, show, term
+    from tinydx.layers import Conv2D, Dense, Flatten, MaxPooling2D
+    from tinydx.lessons.page import (
+        BLUE,
+        GREY,
+        RED,
+        both,
+        canvas,
+        code,
+        drawn,
+        foot,
+        head,
+        own_data,
+        said,
+        short,
+        show,
+        term,
+        text,
+    )
+    from tinydx.models import Sequential
 
 
 @app.cell(hide_code=True)
@@ -32,7 +50,8 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md(rf"""
+    text(
+        rf"""
     After this lesson you can
 
     - train the document's {term("convolutional neural network")}, and see whether it learns;
@@ -49,7 +68,26 @@ def _():
     images. A pass over all images is an {term("epoch")}.
 
     ## The images
-    """)
+    """,
+        rf"""
+    学完这一课，你能够
+
+    - 训练文中的{term("convolutional neural network")}，并看出它有没有学到东西；
+    - 把它的{term("probability")}变成诊断，而且**方向不弄反**；
+    - 根据对患者和健康者的代价来选{term("threshold")}。
+
+    ## 公式
+
+    网络最后是一个 0 与 1 之间的数 $p$。{term("loss")}把它与{term("label")} $t$（0 或 1）比较：
+
+    $$L = -t \ln p - (1-t) \ln (1-p)$$
+
+    每个训练步都把每个权重沿梯度的反方向移动一点；梯度由一个{term("batch")}，即少数几张图像算出。
+    把全部图像用一遍，叫一个{term("epoch")}。
+
+    ## 图像
+    """,
+    )
     return
 
 
@@ -74,16 +112,29 @@ def _():
 
 @app.cell(hide_code=True)
 def _(own, source, x_test, x_train):
-    _yours = f"""
-    Your data, **{said(source)}**: {len(x_train)} images for training and {len(x_test)} for testing, of 40 x 40 pixels. `tinydx diagnose` takes
-    the same data and uses all of it, at a larger size.
-    """
-    _synthetic = """
+    _yours = both(
+        f"""
+    Your data, **{said(source)}**: {len(x_train)} images for training and {len(x_test)} for testing, of 40 x 40 pixels. `tinydx diagnose`
+    takes the same data and uses all of it, at a larger size.
+    """,
+        f"""
+    你的数据 **{said(source)}**：{len(x_train)} 张图像用于训练，{len(x_test)} 张用于测试，大小为 40 x 40 像素。`tinydx diagnose`
+    接受同样的数据，并以更大的尺寸使用全部图像。
+    """,
+    )
+    _synthetic = both(
+        """
     No package includes labelled X-rays, so tinydx generates **synthetic phantoms**. They show no patient and no disease, and
     what is learned here says nothing about real X-rays. The opacities of the ill lung are a texture; both classes are equally
     bright.
-    """
-    mo.md(_yours if own else _synthetic)
+    """,
+        """
+    没有哪个软件包附带有标签的 X 光片，所以 tinydx 生成**合成模体**。它们不是任何病人，也没有任何疾病，
+    在这里学到的东西对真实的 X 光片毫无意义。患病肺部的阴影是一种纹理；两个类别的亮度相同。
+    """,
+    )
+    _told = _yours if own else _synthetic
+    text(_told.en, _told.zh)
     return
 
 
@@ -96,34 +147,93 @@ def _(names, source, x_train, y_train):
             _axis.set(xticks=[], yticks=[])
         _row[0].set_ylabel(f"class {_k}: {drawn(names[_k])}")
     _figure.supxlabel(f"{drawn(source)}, 40 x 40 pixels", fontsize=9)
-    show(_figure, f"{source}: four of class {names[0]} in the upper row, four of class {names[1]} in the lower row.")
+    show(
+        _figure,
+        f"{source}: four of class {names[0]} in the upper row, four of class {names[1]} in the lower row.",
+        f"{source}：上面一行四张属于类别 {names[0]}，下面一行四张属于类别 {names[1]}。",
+    )
     return
 
 
 @app.cell(hide_code=True)
 def _(names):
-    mo.md(f"""
+    text(
+        f"""
     Class folders sort by name: **{said(names[0])} is class 0, {said(names[1])} is class 1**. Remember this order.
 
-    ## Training
+    ## The code
 
-    The document's network, for smaller images, so that NumPy trains it while you read:
+    The document's network, for smaller images, so that NumPy trains it while you read.
+    """,
+        f"""
+    类别文件夹按名称排序：**{said(names[0])} 是类别 0，{said(names[1])} 是类别 1**。记住这个顺序。
 
-    ```python
-    model = build_cnn((40, 40, 3), classes=2)
-    model.fit(x_train, y_train, batch_size=16, epochs=8)
-    ```
+    ## 代码
 
-    The red line shows the loss on the test images, which is not used for training or for any choice.
-    """)
+    文中的网络，改用较小的图像，这样在你阅读时 NumPy 就能训练好。
+    """,
+    )
     return
 
 
 @app.cell
-def _(x_test, x_train, y_test, y_train):
+def _():
+    def network():
+        model = Sequential([Conv2D(32, 3, activation="relu", input_shape=(40, 40, 3))])
+        for channels in (64, 128):
+            model.add(MaxPooling2D(2))
+            model.add(Conv2D(channels, 3, activation="relu"))
+        for layer in (MaxPooling2D(2), Flatten(), Dense(512, "relu"), Dense(1, "sigmoid")):
+            model.add(layer)
+        model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+        return model
+
+    return (network,)
+
+
+@app.cell(hide_code=True)
+def _(network):
+    assert network().count_params() == build_cnn((40, 40, 3), classes=2).count_params()
+    short(network)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    code(build_cnn)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    text(
+        """
+    The engine's own takes more than two classes, too. Training is one line:
+
+    ```python
+    model.fit(x_train, y_train, batch_size=16, epochs=8)
+    ```
+
+    The red line shows the loss on the test images, which is not used for training or for any choice.
+    """,
+        """
+    引擎的版本也能分三个以上的类别。训练只要一行：
+
+    ```python
+    model.fit(x_train, y_train, batch_size=16, epochs=8)
+    ```
+
+    红线是测试图像的损失，它不参与训练，也不参与任何选择。
+    """,
+    )
+    return
+
+
+@app.cell
+def _(network, x_test, x_train, y_test, y_train):
     tinydx.set_seed(0)
     tinydx.set_threads(1)  # such small matrices are fastest on one core
-    model = build_cnn((40, 40, 3), classes=2)
+    model = network()
     watched = model.fit(x_train, y_train, batch_size=16, epochs=8, validation_data=(x_test, y_test), verbose=0)
     history = watched.history
     p = model.predict(x_test)[:, 0]  # the sigmoid is the probability of class 1
@@ -140,7 +250,11 @@ def _(history):
     _axis.text(_epochs[-1], np.log(2) + 0.01, "guessing", color=GREY, ha="right")
     _axis.set(title="loss", xlabel="epochs", ylabel="loss (nats an image)", ylim=(0, None))
     _axis.legend(frameon=False)
-    show(_figure, "The loss of training and of test images over the epochs, and the loss of guessing.")
+    show(
+        _figure,
+        "The loss of training and of test images over the epochs, and the loss of guessing.",
+        "各轮次的训练损失和测试损失，以及随机猜测的损失。",
+    )
     return
 
 
@@ -151,36 +265,58 @@ def _(names, own, p, sick, y_test):
     right_by_document = int(((p >= 0.5) == ill).sum())  # the document's last line: from 0.5 on it says abnormal
     right = int(((p_ill >= 0.5) == ill).sum())
     assert own or right + right_by_document == len(ill)
-    _learned = "learned well" if right > 0.8 * len(ill) else "learned little here"
-    _verdict = (
-        f"Here the names happen to sort in the order that this line needs. If {said(names[1])} were called *abnormal*, it would invert every answer."
-        if sick
-        else f"The network {_learned}, and the last line inverted every answer."
+    _learned = both("learned well", "学得很好") if right > 0.8 * len(ill) else both("learned little here", "在这里学到的不多")
+    _verdict = both(
+        f"The network {_learned.en}, and the last line inverted every answer.",
+        f"网络{_learned.zh}，而最后一行把每个答案都弄反了。",
     )
-    mo.md(f"""
+    if sick:
+        _verdict = both(
+            f"Here the names happen to sort in the order that this line needs. If {said(names[1])} were called *abnormal*, it would "
+            "invert every answer.",
+            f"这里的名称碰巧按这一行需要的顺序排列。如果 {said(names[1])} 叫作 *abnormal*，这一行就会把每个答案都弄反。",
+        )
+    text(
+        f"""
     ## Which way round?
 
     The document ends with `'Normal' if prediction < 0.5 else 'Abnormal'`. This line is right for **{right_by_document}** of
     {len(ill)} test images. With class 1 read as {said(names[1])}, the same probabilities are right for **{right}**.
 
-    {_verdict} `model.predict_classes` takes the names from the folders, so this cannot happen, and `predict` warns.
-    """)
+    {_verdict.en} `model.predict_classes` takes the names from the folders, so this cannot happen, and `predict` warns.
+    """,
+        f"""
+    ## 哪边是哪边？
+
+    文中最后一行是 `'Normal' if prediction < 0.5 else 'Abnormal'`。这一行在
+    {len(ill)} 张测试图像中对了 **{right_by_document}** 张。若把类别 1 读作 {said(names[1])}，同样的概率对了 **{right}** 张。
+
+    {_verdict.zh} `model.predict_classes` 从文件夹取得名称，所以不会弄反，`predict` 也会给出警告。
+    """,
+    )
     return ill, p_ill, right, right_by_document
 
 
 @app.cell(hide_code=True)
 def _(names, sick):
-    mo.md(f"""
+    text(
+        f"""
     ## See it: the threshold is a choice
 
     An image is called {said(names[sick])} where P({said(names[sick])}) = {"p" if sick else "1 - p"} reaches the threshold. Move the threshold.
-    """)
+    """,
+        f"""
+    ## 看一看：阈值是一种选择
+
+    当 P({said(names[sick])}) = {"p" if sick else "1 - p"} 达到阈值时，图像称为 {said(names[sick])}。移动阈值。
+    """,
+    )
     return
 
 
 @app.cell
 def _():
-    threshold = mo.ui.slider(0.02, 0.98, step=0.02, value=0.5, label="threshold", show_value=True, full_width=True)
+    threshold = mo.ui.slider(0.02, 0.98, step=0.02, value=0.5, label="threshold · 阈值", show_value=True, full_width=True)
     threshold
     return (threshold,)
 
@@ -211,6 +347,7 @@ def _(ill, names, p_ill, sensitivity, sick, specificity, threshold):
         _figure,
         "Left, how the probabilities of the ill and the healthy spread, with the threshold as a line. Right, the ROC "
         "curve, with the point of this threshold.",
+        "左图：患者和健康者的概率怎样分布，竖线是阈值。右图：受试者工作特征曲线，以及这个阈值对应的点。",
     )
     return
 
@@ -218,7 +355,8 @@ def _(ill, names, p_ill, sensitivity, sick, specificity, threshold):
 @app.cell(hide_code=True)
 def _(auc, auc_high, auc_low, called, ill, names, sensitivity, sick, specificity, threshold):
     _ill, _healthy = said(names[sick]), said(names[1 - sick])
-    mo.md(f"""
+    text(
+        f"""
     | threshold {threshold.value:.2f} | called {_ill} | called {_healthy} |
     |---|---|---|
     | **{_ill}** | {int(called[ill].sum())} | {int((~called[ill]).sum())} missed |
@@ -238,7 +376,29 @@ def _(auc, auc_high, auc_low, called, ill, names, sensitivity, sick, specificity
     So about **{100 * 100 * sensitivity / max(100 * sensitivity + 9900 * (1 - specificity), 1):.0f}** of 100 are ill. In the
     test set {ill.mean():.0%} are ill, many more than in the population. (A specificity of 1.00 only means that none of {int((~ill).sum())} healthy images was called {_ill}.)
     ///
-    """)
+    """,
+        f"""
+    | 阈值 {threshold.value:.2f} | 称为 {_ill} | 称为 {_healthy} |
+    |---|---|---|
+    | **{_ill}** | {int(called[ill].sum())} | {int((~called[ill]).sum())} 漏诊 |
+    | **{_healthy}** | {int(called[~ill].sum())} 误报 | {int((~called[~ill]).sum())} |
+
+    这张表叫{term("confusion matrix")}。{term("sensitivity")}是患者中被找出的比例，这里是 {sensitivity:.2f}。
+    {term("specificity")}是健康者中没有引起误报的比例，这里是 {specificity:.2f}。一个升高，另一个就降低；
+    {term("ROC curve")}一次画出所有的选择。曲线下的面积是 {auc:.3f}（95 % 区间 {auc_low:.3f} 至 {auc_high:.3f}），
+    它是患者图像的得分高于健康图像的概率。
+
+    ## 一个问题
+
+    一项筛查用在 100 人中有 1 人患病的人群。用这个阈值，在 100 个被称为 {_ill} 的人中，有多少人真的患病？
+
+    /// details | 答案
+    在 10,000 人中有 100 人患病，其中 {100 * sensitivity:.0f} 人被称为 {_ill}。9,900 个健康者中也有 {9900 * (1 - specificity):.0f} 人被这样称呼。
+    所以 100 人中约有 **{100 * 100 * sensitivity / max(100 * sensitivity + 9900 * (1 - specificity), 1):.0f}** 人真的患病。
+    测试集中 {ill.mean():.0%} 患病，远多于人群。（特异度 1.00 只说明 {int((~ill).sum())} 张健康图像中没有一张被称为 {_ill}。）
+    ///
+    """,
+    )
     return
 
 

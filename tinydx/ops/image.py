@@ -110,18 +110,23 @@ def the_map_is_finite(image, *, matrix, offset, **fill):
 
 
 @literal_of(affine_warp)
-def affine_warp_literal(image, *, matrix, offset, fill_mode="nearest", cval=0.0, flip=(False, False)):
+def affine_warp_literal(
+    image, *, matrix, offset, fill_mode="nearest", cval=0.0, flip=(False, False)
+):
     height, width, channels = image.shape
     y = np.zeros(image.shape)
     for i, j, c in np.ndindex(image.shape):
         at = (height - 1 - i if flip[0] else i), (width - 1 - j if flip[1] else j)
-        r, s = (matrix[k, 0] * at[0] + matrix[k, 1] * at[1] + offset[k] for k in range(2))
-        if fill_mode == "constant" and not (0 <= r <= height - 1 and 0 <= s <= width - 1):
+        r = matrix[0, 0] * at[0] + matrix[0, 1] * at[1] + offset[0]
+        s = matrix[1, 0] * at[0] + matrix[1, 1] * at[1] + offset[1]
+        inside = 0 <= r <= height - 1 and 0 <= s <= width - 1
+        if fill_mode == "constant" and not inside:
             y[i, j, c] = cval
             continue
         r, s = _fold(r, height, fill_mode), _fold(s, width, fill_mode)
         for p, q in np.ndindex(height, width):
-            y[i, j, c] += image[p, q, c] * max(0, 1 - abs(r - p)) * max(0, 1 - abs(s - q))
+            near = max(0, 1 - abs(r - p)) * max(0, 1 - abs(s - q))
+            y[i, j, c] += image[p, q, c] * near
     return y
 
 

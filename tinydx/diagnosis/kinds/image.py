@@ -278,7 +278,7 @@ def build_cnn(shape: tuple[int, ...], classes: int) -> Sequential:
     model.add(Flatten())
     model.add(Dense(512, activation="relu"))
     model.add(output_layer(classes))
-    model.compile(optimizer="adam", loss=classification_loss(classes), metrics=["accuracy"])
+    model.compile("adam", classification_loss(classes), metrics=["accuracy"])
     return model
 
 
