@@ -18,7 +18,7 @@ with app.setup:
 
     tinydx.use("numpy")  # the code that the cards show, which needs no compilation
 
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, foot, head, show, term
+    from tinydx.lessons.page import BLUE, GREY, RED, both, canvas, card, code, foot, head, number, short, show, term, text
     from tinydx.ops.gru import cell as gru_cell
     from tinydx.ops.gru import cell_backward as gru_cell_backward
     from tinydx.ops.lstm import cell as lstm_cell
@@ -33,7 +33,8 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md(rf"""
+    text(
+        rf"""
     After this lesson you can
 
     - write {term("backpropagation through time")}, and say what it multiplies at every step;
@@ -48,15 +49,44 @@ def _():
     $$dh_{{t-1}} = W_{{hh}}^\top \left( (1 - h_t^2) \odot dh_t \right)$$
 
     After $k$ steps this is a product of $k$ factors. If they are smaller than 1, the gradient vanishes; if they are larger, it explodes.
-    """)
+    """,
+        rf"""
+    学完这一课，你能够
+
+    - 写出{term("backpropagation through time")}，并说出它每一步乘以什么；
+    - 解释{term("vanishing gradient")}，并把它量出来；
+    - 说出 LSTM 和 GRU 的哪一部分使梯度不消失。
+
+    ## 公式
+
+    损失取决于最后的状态 $h_T$。它在多大程度上取决于 $k$ 步之前的输入？梯度在返回的路上经过中间的每个状态，
+    {term("chain rule")}每次都乘以同一个矩阵，再乘以双曲正切的斜率：
+
+    $$dh_{{t-1}} = W_{{hh}}^\top \left( (1 - h_t^2) \odot dh_t \right)$$
+
+    $k$ 步之后，它是 $k$ 个因子的乘积。因子小于 1，梯度消失；因子大于 1，梯度爆炸。
+    """,
+    )
     return
 
 
 @app.cell
 def _():
-    scale = mo.ui.slider(0.5, 2.0, step=0.1, value=1.0, label="size of the recurrent weights", show_value=True, full_width=True)
-    keep = mo.ui.slider(-1, 5, step=0.5, value=3, label="bias of the gate that keeps: f, z", show_value=True, full_width=True)
-    mo.vstack([mo.md("## See it: how much gradient reaches each step"), scale, keep])
+    scale = mo.ui.slider(
+        0.5, 2.0, step=0.1, value=1.0, label="size of the recurrent weights · 循环权重的大小", show_value=True, full_width=True
+    )
+    keep = mo.ui.slider(
+        -1, 5, step=0.5, value=3, label="bias of the gate that keeps · 保留门控的偏置: f, z", show_value=True, full_width=True
+    )
+    _about = text(
+        """
+    ## See it: how much gradient reaches each step
+    """,
+        """
+    ## 看一看：有多少梯度到达每一步
+    """,
+    )
+    mo.vstack([_about, scale, keep])
     return keep, scale
 
 
@@ -131,6 +161,7 @@ def _(gru_gradient, lstm_gradient, tanh_gradient):
         _figure,
         "How much gradient reaches an input, against how many steps it lies before the end, on a logarithmic scale: a straight "
         "fall for the tanh recurrence, much slower ones for the LSTM and the GRU.",
+        "有多少梯度到达某个输入，随它离末尾的步数变化，对数坐标：循环网络直线下降，LSTM 和 GRU 慢得多。",
     )
     return
 
@@ -138,14 +169,17 @@ def _(gru_gradient, lstm_gradient, tanh_gradient):
 @app.cell(hide_code=True)
 def _(STEPS, exploded, gru_gradient, larger, left_of_gru, left_of_lstm, left_of_tanh, lstm_gradient, scale, tanh_gradient):
     _kept = 1 / (1 + np.exp(-3))
-    _at_two = f"the gradient has **grown** {exploded:.0f}-fold" if exploded > 1 else f"it is {exploded:.1g}"
-    mo.md(f"""
+    _at_two = both(f"it is {exploded:.1g}", f"是 {exploded:.1g}")
+    if exploded > 1:
+        _at_two = both(f"the gradient has **grown** {exploded:.0f}-fold", f"梯度**增大**到 {exploded:.0f} 倍")
+    text(
+        f"""
     With weights of size {scale.value:g}, {tanh_gradient[0]:.1g} of the gradient reaches the first of {STEPS} steps in the tanh recurrence,
     {lstm_gradient[0]:.1g} in the LSTM and {gru_gradient[0]:.1g} in the GRU. A straight line on this scale *is* a product of equal factors.
 
     At a size of exactly 1, the matrix only rotates the gradient and keeps its length. That only {left_of_tanh:.1g} is left is then
     due to the slopes $1 - h^2$ alone, which are at most 1. Larger weights compensate for them, and soon too much: at 1.5 a share of
-    {larger:.1g} is left, and at 2 {_at_two}. No size is right for every sequence, and training changes it.
+    {larger:.1g} is left, and at 2 {_at_two.en}. No size is right for every sequence, and training changes it.
 
     ## A gate
 
@@ -186,8 +220,100 @@ def _(STEPS, exploded, gru_gradient, larger, left_of_gru, left_of_lstm, left_of_
     Along the first term, the gradient is multiplied by $z$ only: with the same bias, {left_of_gru:.1g} of it arrives. The GRU has three
     matrices instead of four, and one state.
 
-    ## The engine's code
-    """)
+    ## The code
+
+    The equation above, from the last step to the first, is a loop.
+    """,
+        f"""
+    权重大小为 {scale.value:g} 时，在 {STEPS} 步中，到达第一步的梯度在双曲正切循环中是 {tanh_gradient[0]:.1g}，
+    在 LSTM 中是 {lstm_gradient[0]:.1g}，在 GRU 中是 {gru_gradient[0]:.1g}。这种坐标上的直线*就是*相同因子的乘积。
+
+    大小正好为 1 时，矩阵只旋转梯度而不改变它的长度。只剩下 {left_of_tanh:.1g}，那就完全是
+    斜率 $1 - h^2$ 造成的，它们最多是 1。更大的权重能补偿，但很快就过头了：1.5 时剩下
+    {larger:.1g}，2 时{_at_two.zh}。没有哪个大小适合所有序列，而且训练会改变它。
+
+    ## 门控
+
+    {term("long short-term memory")}（LSTM）有第二个状态，即{term("cell state")} $c$。每个{term("gate")}是 0 与 1 之间的数：
+    $f$ 控制保留多少 $c$，$i$ 控制加入多少候选值 $g$，$o$ 控制显示多少 $c$。四者都由输入和上一个状态算出，
+    各有自己的权重；$\\sigma$ 是 S 形函数：
+
+    $$f = \\sigma(W_f x_t + U_f h_{{t-1}} + b_f)$$
+
+    $$i = \\sigma(W_i x_t + U_i h_{{t-1}} + b_i)$$
+
+    $$o = \\sigma(W_o x_t + U_o h_{{t-1}} + b_o)$$
+
+    $$g = \\tanh(W_g x_t + U_g h_{{t-1}} + b_g)$$
+
+    $$c_t = f \\odot c_{{t-1}} + i \\odot g$$
+
+    $$h_t = o \\odot \\tanh(c_t)$$
+
+    沿着 $c$ 本身返回时，梯度只乘以 $f$，不乘矩阵，也不乘双曲正切的斜率。（另一条路经过读入 $h_{{t-1}}$ 的门控：
+    那里有矩阵 $U$ 和斜率，梯度照样消失。）f 接近 1 时它传得很远：偏置为 3 时 f 约为 {_kept:.2f}，
+    {_kept:.2f} 的 {STEPS} 次方是 {_kept**STEPS:.1g}，而到达的梯度是 {left_of_lstm:.1g}。
+    所以 Keras 让 $f$ 的偏置从 1 开始，而不是 0。移动这个偏置的滑块。
+
+    {term("gated recurrent unit")}（GRU）不需要第二个状态。门控 $z$ 把旧状态与候选值 $g$ 混合，门控 $r$
+    控制旧状态有多少进入候选值：
+
+    $$z = \\sigma(W_z x_t + U_z h_{{t-1}} + b_z)$$
+
+    $$r = \\sigma(W_r x_t + U_r h_{{t-1}} + b_r)$$
+
+    $$g = \\tanh(W_g x_t + b_0 + r \\odot s)$$
+
+    $$s = U_g h_{{t-1}} + b_1$$
+
+    $$h_t = z \\odot h_{{t-1}} + (1 - z) \\odot g$$
+
+    沿着第一项，梯度只乘以 $z$：偏置相同时，到达 {left_of_gru:.1g}。GRU 有三组矩阵而不是四组，只有一个状态。
+
+    ## 代码
+
+    上面的公式，从最后一步到第一步，只是一个循环。
+    """,
+    )
+    return
+
+
+@app.cell
+def _():
+    def through_time(dh, states, w_hh):
+        gradients = []
+        for h in reversed(states):
+            dz = (1 - h**2) * dh
+            gradients.insert(0, dz)  # of what tanh was given
+            dh = dz @ w_hh.T
+        return gradients
+
+    return (through_time,)
+
+
+@app.cell(hide_code=True)
+def _(through_time):
+    _rng = np.random.default_rng(0)
+    _x, _w, _u = _rng.normal(size=(2, 5, 3)), _rng.normal(size=(3, 4)), _rng.normal(size=(4, 4))
+    _y, _saved = ops.simple_rnn.forward(_x, np.zeros((2, 4)), _w, _u, np.zeros(4))
+    _dy = np.zeros_like(_y)
+    _dy[:, -1] = _rng.normal(size=(2, 4))  # the loss depends on the last state
+    _dz = through_time(_dy[:, -1], [_y[:, t] for t in range(5)], _u)
+    np.testing.assert_allclose(np.stack(_dz, axis=1) @ _w.T, ops.simple_rnn.backward(_dy, _saved)[0])
+    short(through_time)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    text(
+        """
+    The engine's loop also handles masks, and a gradient of its own at each step:
+    """,
+        """
+    引擎中的循环还处理掩码和每一步自己的梯度：
+    """,
+    )
     return
 
 
@@ -199,9 +325,14 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md("""
-    Its loop is the equation above, from the last step to the first. The LSTM's step, where `h, c` are the states, and its backward:
-    """)
+    text(
+        """
+    The LSTM's step, where `h, c` are the states, and its backward:
+    """,
+        """
+    LSTM 的一步，其中 `h, c` 是状态，以及它的反向函数：
+    """,
+    )
     return
 
 
@@ -213,9 +344,14 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md("""
+    text(
+        """
     And the GRU's:
-    """)
+    """,
+        """
+    GRU 的：
+    """,
+    )
     return
 
 
@@ -227,7 +363,8 @@ def _():
 
 @app.cell(hide_code=True)
 def _(STEPS):
-    mo.md(f"""
+    text(
+        f"""
     ## A question
 
     A recurrence without tanh, $h_t = W h_{{t-1}} + x_t$, has no slopes below 1. Does it solve the problem?
@@ -235,9 +372,21 @@ def _(STEPS):
     /// details | Answer
     No, it replaces one problem by another. With eigenvalues of 0.9, {0.9**STEPS:.1g} of a gradient is left after {STEPS} steps; with 1.1, it has
     grown {1.1**STEPS:.0f}-fold. Only eigenvalues of exactly 1 preserve it, and training changes the weights. A gate *chooses* its factor at
-    every step from its input. Attention, in lesson 12, has no chain of factors at all.
+    every step from its input. Attention, in lesson {number("translation")}, has no chain of factors at all.
     ///
-    """)
+    """,
+        f"""
+    ## 一个问题
+
+    没有双曲正切的循环 $h_t = W h_{{t-1}} + x_t$，没有小于 1 的斜率。它解决问题了吗？
+
+    /// details | 答案
+    没有，它用一个问题换了另一个问题。特征值为 0.9 时，{STEPS} 步之后梯度剩下 {0.9**STEPS:.1g}；为 1.1 时，它增大到
+    {1.1**STEPS:.0f} 倍。只有特征值正好为 1 才能保持梯度，而训练会改变权重。门控则在每一步根据输入*选择*它的因子。
+    第 {number("translation")} 课的注意力机制，根本没有因子的连乘。
+    ///
+    """,
+    )
     return
 
 

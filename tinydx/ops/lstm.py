@@ -37,7 +37,8 @@ def cell_backward(dstates, step, u):
     (dh, dc), (c, i, f, g, o, y) = dstates, step
     dc = dc + dh * o * (1 - y**2)  # h' = o y moves with c', too
     di, df, dg, do = dc * g, dc * c, dc * i, dh * y
-    dz = side_by_side(di * (i * (1 - i)), df * (f * (1 - f)), dg * (1 - g**2), do * (o * (1 - o)))
+    di, df, do = di * i * (1 - i), df * f * (1 - f), do * o * (1 - o)
+    dz = side_by_side(di, df, dg * (1 - g**2), do)
     return [dz], [dz @ u.T, dc * f]
 
 

@@ -82,15 +82,16 @@ def simple_rnn(x, h0, w_xh, w_hh, b=None, *, mask=None):
 @backward_of(simple_rnn)
 def simple_rnn_backward(dy, saved, needs=(True,) * 5):
     x, h0, w_xh, w_hh, y, mask = saved
-    dz, dh = np.empty_like(dy), np.zeros_like(dy[:, 0])  # dh: what the later steps say about h_t
+    dz, dh = np.empty_like(dy), np.zeros_like(dy[:, 0])  # dh: from later steps
     for t in reversed(range(dy.shape[1])):
         dh = dh + dy[:, t]
         dz[:, t] = where_real(mask, t, dh * (1 - y[:, t] ** 2), 0)
-        dh = where_real(mask, t, dz[:, t] @ w_hh.T, dh)  # a masked step hands its gradient on unchanged
+        dh = where_real(mask, t, dz[:, t] @ w_hh.T, dh)  # masked: handed on
     dx = dz @ w_xh.T if needs[0] else None
     if not any(needs[2:]):
         return dx, dh, None, None, None
-    return dx, dh, over_all_steps(x, dz), over_all_steps(states_before(h0, y), dz), dz.sum(axis=(0, 1))
+    dw_xh, dw_hh = over_all_steps(x, dz), over_all_steps(states_before(h0, y), dz)
+    return dx, dh, dw_xh, dw_hh, dz.sum(axis=(0, 1))
 
 
 @literal_of(simple_rnn)
