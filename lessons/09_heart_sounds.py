@@ -2,7 +2,7 @@
 
 Minutes: 30
 Exercises: spectrum
-Data: two class folders of wav files, or a folder of such folders, one a hospital
+Data: two class folders of wav files, or a folder of such folders, one a hospital · 两个类别文件夹的 wav 文件，或者一个文件夹，其中每家医院各有这样两个文件夹
 """
 
 import marimo
@@ -22,7 +22,23 @@ with app.setup:
     from tinydx.diagnosis.kinds.sound import FEATURES, build_rnn
     from tinydx.evaluation import bootstrap_interval, positive_class, roc_auc
     from tinydx.files import visible
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, code, foot, head, own_data, said, show, term
+    from tinydx.lessons.page import (
+        BLUE,
+        GREY,
+        RED,
+        both,
+        canvas,
+        code,
+        foot,
+        head,
+        number,
+        own_data,
+        said,
+        short,
+        show,
+        term,
+        text,
+    )
     from tinydx.optimizers import AdamW
     from tinydx.preprocessing.sound import (
         add_noise,
@@ -45,7 +61,8 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md(rf"""
+    text(
+        rf"""
     After this lesson you can
 
     - follow a sound from its {term("waveform")} to features that a network can read;
@@ -64,10 +81,34 @@ def _():
 
     $$S(t,m) = 10 \log_{{10}} \sum_k M_{{mk}} |X(t,k)|^2$$
 
-    $S$ is a sequence of vectors, which the recurrence of lesson 7 reads frame by frame.
+    $S$ is a sequence of vectors, which the recurrence of lesson {number("recurrence")} reads frame by frame.
 
     ## The sounds
-    """)
+    """,
+        rf"""
+    学完这一课，你能够
+
+    - 跟着声音从{term("waveform")}走到网络能读的特征；
+    - 训练文中的循环网络来发现心脏杂音；
+    - 量出换了别家医院的录音设备会差多少，并用一次减法挽回一部分。
+
+    ## 公式
+
+    一个{term("frame")} $t$ 是样本 $x$ 的一小段，比前一帧晚 $H$ 个样本开始。窗函数 $u$ 使它淡入淡出，
+    {term("short-time Fourier transform")}给出其中每个频率 $k$ 的强度：
+
+    $$X(t,k) = \sum_n x(tH+n)\, u(n)\, e^{{-2 \pi i k n / N}}$$
+
+    {term("mel filterbank")} $M$ 把相邻频率的功率加成一个个频带 $m$，再取对数得到分贝，
+    与人耳听到的响度相当：
+
+    $$S(t,m) = 10 \log_{{10}} \sum_k M_{{mk}} |X(t,k)|^2$$
+
+    $S$ 是一个向量序列，第 {number("recurrence")} 课的循环网络逐帧读入它。
+
+    ## 声音
+    """,
+    )
     return
 
 
@@ -102,28 +143,63 @@ def _():
 
 @app.cell(hide_code=True)
 def _(home, ill, own, test, train, x):
-    _synthetic = f"""
+    _synthetic = both(
+        f"""
     No package includes labelled heart sounds, so tinydx generates **synthetic ones**. They come from no patient, and what is learned here
     says nothing about real hearts. A beat is two sounds, made by closing valves. An abnormal heart has a murmur at the same place in every
     beat. A normal recording has bursts of the same noise **at random times**, so that loudness and pitch alone contain no information. There
     are {len(x)} recordings of 4 s, {len(train)} for training and {len(test)} for testing.
-    """
-    _yours = f"""
+    """,
+        f"""
+    没有哪个软件包附带有标签的心音，所以 tinydx 生成**合成的心音**。它们不是任何病人的，在这里学到的东西对真实的心脏毫无意义。
+    一次心跳是两个声音，由瓣膜关闭产生。异常的心脏在每次心跳的同一位置有杂音。正常的录音**在随机的时刻**有一阵阵同样的噪声，
+    所以单凭响度和音高得不到任何信息。共有 {len(x)} 段 4 秒的录音，{len(train)} 段用于训练，{len(test)} 段用于测试。
+    """,
+    )
+    _yours = both(
+        f"""
     Your data: {len(x)} recordings of **{said(home)}**, the first 4 s of each at {RATE} Hz, {len(train)} for training and {len(test)} for testing. The split is by
     recording. If a patient has several recordings, it is not an honest split.
-    """
+    """,
+        f"""
+    你的数据：**{said(home)}** 的 {len(x)} 段录音，每段取前 4 秒，采样率 {RATE} Hz，{len(train)} 段用于训练，{len(test)} 段用于测试。划分以录音为单位。
+    如果一个病人有几段录音，这样的划分就不诚实。
+    """,
+    )
+    _told = _yours if own else _synthetic
     shown = int(np.flatnonzero(ill)[0])
     _loud = x[shown] / np.abs(x[shown]).max()
     _audible = np.interp(np.arange(4 * len(_loud)) / 4, np.arange(len(_loud)), _loud)  # 8 kHz, which browsers play
-    mo.vstack([mo.md(_yours if own else _synthetic), mo.md("Listen to an abnormal one with headphones (a phone's loudspeaker is too small for heart sounds):"),
-               mo.audio(_audible, rate=4 * RATE)])  # fmt: skip
+    _listen = text(
+        """
+    Listen to an abnormal one with headphones (a phone's loudspeaker is too small for heart sounds):
+    """,
+        """
+    用耳机听一段异常的录音（手机的扬声器太小，放不出心音）：
+    """,
+    )
+    mo.vstack([text(_told.en, _told.zh), _listen, mo.audio(_audible, rate=4 * RATE)])
     return (shown,)
 
 
 @app.cell
 def _():
-    moment = mo.ui.slider(0.1, 1.9, step=0.05, value=0.5, label="frame at, seconds", show_value=True, full_width=True)
-    mo.vstack([mo.md("## See it: from wave to log-mel\n\nMove the frame along the recording."), moment])
+    moment = mo.ui.slider(
+        0.1, 1.9, step=0.05, value=0.5, label="frame at, seconds · 帧的位置，秒", show_value=True, full_width=True
+    )
+    _about = text(
+        """
+    ## See it: from wave to log-mel
+
+    Move the frame along the recording.
+    """,
+        """
+    ## 看一看：从波形到对数梅尔谱
+
+    沿着录音移动这一帧。
+    """,
+    )
+    mo.vstack([_about, moment])
     return (moment,)
 
 
@@ -170,6 +246,7 @@ def _(bands, filters, frame, mel, piece, power, spectrum):
         _figure,
         "Two seconds of a heart sound: its wave with one frame marked, the spectrum of that frame with some mel filters below it, the "
         "spectrogram of all frames, and the log-mel bands over time, in which beats are bright columns.",
+        "两秒钟的心音：标出一帧的波形，这一帧的频谱和下方的几个梅尔滤波器，全部帧的频谱图，以及随时间变化的对数梅尔频带，其中心跳是亮的竖条。",
     )
     return
 
@@ -178,13 +255,62 @@ def _(bands, filters, frame, mel, piece, power, spectrum):
 def _(bands, filters, piece, power, spectrum):
     _edges = mel_to_hz(np.linspace(0, 15, 4))
     assert np.allclose(np.diff(_edges), np.diff(_edges)[0])  # up to 1 kHz, which is 15 mel, the scale is a straight line
-    mo.md(f"""
+    text(
+        f"""
     {len(piece):,} samples became {len(power)} frames of {power.shape[1]} frequencies, and then of {len(filters)} bands. A frame is {1000 * spectrum["window"] / RATE:.0f} ms
     long, and frames begin {1000 * spectrum["hop"] / RATE:.0f} ms apart. Mel bands become wider where the ear distinguishes frequencies less well, but only above
     1 kHz. Heart sounds are below {bands["fmax"]:.0f} Hz, so all these bands are equally wide.
 
-    ## The engine's code
-    """)
+    ## The code
+
+    The whole computation takes a few lines: cut into frames, apply a window, transform, take the power, add up bands, take the logarithm.
+    """,
+        f"""
+    {len(piece):,} 个样本变成 {len(power)} 帧，每帧 {power.shape[1]} 个频率，再变成 {len(filters)} 个频带。一帧长 {1000 * spectrum["window"] / RATE:.0f} 毫秒，
+    相邻两帧的起点相距 {1000 * spectrum["hop"] / RATE:.0f} 毫秒。梅尔频带在人耳分辨力较差的地方变宽，但只是在 1 kHz 以上。
+    心音低于 {bands["fmax"]:.0f} Hz，所以这些频带都一样宽。
+
+    ## 代码
+
+    整段计算只有几行：切成帧，加窗，变换，求功率，加成频带，取对数。
+    """,
+    )
+    return
+
+
+@app.cell
+def _():
+    def features_of(x, filters, hop, window):
+        steps = range(0, len(x) - len(window) + 1, hop)
+        frames = np.array([x[t : t + len(window)] * window for t in steps])
+        power = np.abs(np.fft.rfft(frames)) ** 2
+        return 10 * np.log10(power @ filters.T)
+
+    return (features_of,)
+
+
+@app.cell(hide_code=True)
+def _(bands, features_of, piece, spectrum):
+    _n = spectrum["n_fft"]
+    _settings = {"n_fft": _n, "hop": spectrum["hop"], "window": _n, "center": False}
+    _power = np.abs(stft(piece, **_settings)) ** 2 @ mel_filterbank(RATE, _n, **bands).T
+    _window = np.sin(np.pi * np.arange(_n) / _n) ** 2  # Hann's
+    _short = features_of(piece, mel_filterbank(RATE, _n, **bands), spectrum["hop"], _window)
+    np.testing.assert_allclose(_short, 10 * np.log10(_power), atol=1e-2)
+    short(features_of)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    text(
+        """
+    The engine's transform and filters:
+    """,
+        """
+    引擎中的变换和滤波器：
+    """,
+    )
     return
 
 
@@ -196,13 +322,22 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md("""
+    text(
+        """
     ## Training
 
     The network is that of `tinydx diagnose --kind sound`: a small convolution over time, followed by the document's recurrence. It is
     trained twice: once every recording is scaled as a whole, and once each **band** of a recording is also shifted to a mean of 0. For
     recordings of the same hospital this should make little difference:
-    """)
+    """,
+        """
+    ## 训练
+
+    网络就是 `tinydx diagnose --kind sound` 的网络：时间上的一个小卷积，然后是文中的循环网络。训练两次：
+    一次把每段录音作为整体缩放，一次还把录音的每个**频带**平移到平均值 0。对同一家医院的录音，
+    这应当没有多大差别：
+    """,
+    )
     return
 
 
@@ -239,27 +374,49 @@ def _(ill, test, train, x):
 
 @app.cell(hide_code=True)
 def _(at_home, ill, own, test):
-    _clear = "" if own else ", and from a generator whose murmurs are clearer than real ones"
-    _rows = "\n    ".join(f"| {name} | {area:.3f} | {low:.2f} to {high:.2f} |" for name, (area, low, high) in at_home.items())
-    mo.md(f"""
+    _clear = both(", and from a generator whose murmurs are clearer than real ones", "，并且来自一个杂音比真实情况更清楚的生成器")
+    _clear = both("", "") if own else _clear
+    _named = {"as a whole": "整体", "band by band": "逐频带"}
+    _rows = both(
+        "\n    ".join(f"| {name} | {area:.3f} | {low:.2f} to {high:.2f} |" for name, (area, low, high) in at_home.items()),
+        "\n    ".join(
+            f"| {_named[name]} | {area:.3f} | {low:.2f} 至 {high:.2f} |" for name, (area, low, high) in at_home.items()
+        ),
+    )
+    text(
+        f"""
     | scaled | AUC | 95 % interval |
     |---|---|---|
-    {_rows}
+    {_rows.en}
 
     This was measured on {len(test)} recordings, {int(ill[test].sum())} of them abnormal, that were not used in training. But they come from the same
-    hospital{_clear}.
+    hospital{_clear.en}.
 
     ## See it: another hospital
 
     Another hospital has another recorder. Here a filter simulates one with a small microphone, which loses low frequencies, and with noise
     of its own. The hearts and the trained networks stay the same. The curves show several microphones; choose the noise.
-    """)
+    """,
+        f"""
+    | 缩放方式 | AUC | 95 % 区间 |
+    |---|---|---|
+    {_rows.zh}
+
+    这是在没有用于训练的 {len(test)} 段录音上测得的，其中 {int(ill[test].sum())} 段异常。但它们来自同一家
+    医院{_clear.zh}。
+
+    ## 看一看：别家医院
+
+    别家医院有别的录音设备。这里用滤波器模拟一个小麦克风，它丢失低频，并且有自己的噪声。
+    心脏和训练好的网络都不变。曲线表示几种麦克风；选择噪声的大小。
+    """,
+    )
     return
 
 
 @app.cell
 def _():
-    noise = mo.ui.slider(0, 40, step=5, value=30, label="signal to noise, dB", show_value=True, full_width=True)
+    noise = mo.ui.slider(0, 40, step=5, value=30, label="signal to noise, dB · 信噪比，分贝", show_value=True, full_width=True)
     noise
     return (noise,)
 
@@ -307,6 +464,7 @@ def _(LIMITS, at_home, curves, noise):
         _figure,
         "The area under the ROC curve against the lowest frequency that another recorder records, for both ways of scaling, with 95 % "
         "intervals; dotted, the areas at the first hospital.",
+        "ROC 曲线下的面积，随另一台录音设备能录到的最低频率变化，两种缩放方式各一条，带 95 % 区间；虚线是第一家医院的面积。",
     )
     return
 
@@ -314,11 +472,14 @@ def _(LIMITS, at_home, curves, noise):
 @app.cell(hide_code=True)
 def _(at_home, filtered, noisy):
     _lost = {name: at_home[name][0] - area for name, area in filtered.items()}
-    _less = "loses less" if _lost["band by band"] < _lost["as a whole"] - 0.05 else "**here loses no less**, although it should"
-    mo.md(f"""
+    _less = both("loses less", "损失较少")
+    if _lost["band by band"] >= _lost["as a whole"] - 0.05:
+        _less = both("**here loses no less**, although it should", "**在这里并没有少损失**，虽然本应如此")
+    text(
+        f"""
     With hardly any noise, and little signal below 200 or 300 Hz, the area of the network that scales recordings as a whole goes from
     {at_home["as a whole"][0]:.2f} at the first hospital to **{filtered["as a whole"]:.2f}** (the mean for both limits), and the area of the one that scales band by band from
-    {at_home["band by band"][0]:.2f} to **{filtered["band by band"]:.2f}**. The second {_less}. The reason: a recorder multiplies each frequency by some gain $G$, which the logarithm turns into a sum:
+    {at_home["band by band"][0]:.2f} to **{filtered["band by band"]:.2f}**. The second {_less.en}. The reason: a recorder multiplies each frequency by some gain $G$, which the logarithm turns into a sum:
 
     $$\\hat{{S}}(t,m) \\approx S(t,m) + 20 \\log_{{10}} G(m)$$
 
@@ -326,7 +487,20 @@ def _(at_home, filtered, noisy):
 
     It does not remove noise. With noise as loud as the heart (0 dB), the areas are {noisy["as a whole"]:.2f} and {noisy["band by band"]:.2f}: noise is **added before the
     logarithm**, and it fills the pauses in which a murmur is heard. An honest report names the hospitals that the test data came from.
-    """)
+    """,
+        f"""
+    几乎没有噪声、而 200 或 300 Hz 以下信号很少时，整体缩放的网络，面积从第一家医院的
+    {at_home["as a whole"][0]:.2f} 变成 **{filtered["as a whole"]:.2f}**（两种界限的平均），逐频带缩放的网络，面积从
+    {at_home["band by band"][0]:.2f} 变成 **{filtered["band by band"]:.2f}**。第二个{_less.zh}。原因是：录音设备把每个频率乘以某个增益 $G$，对数把它变成了加法：
+
+    $$\\hat{{S}}(t,m) \\approx S(t,m) + 20 \\log_{{10}} G(m)$$
+
+    录音设备给每个频带加上一个常数。减去每个频带的平均值就把它去掉了，不需要别家医院的任何数据。
+
+    它去不掉噪声。噪声与心音一样响（0 dB）时，面积是 {noisy["as a whole"]:.2f} 和 {noisy["band by band"]:.2f}：噪声是在**取对数之前加上**的，
+    它填满了能听到杂音的间歇。诚实的报告会写明测试数据来自哪些医院。
+    """,
+    )
     return
 
 
@@ -338,8 +512,11 @@ def _(areas, home, sites):
 
 @app.cell(hide_code=True)
 def _(elsewhere, home):
-    _rows = "\n    ".join(f"| {said(name)} | {f['as a whole'][0]:.2f} | {f['band by band'][0]:.2f} |" for name, f in elsewhere.items())
-    _table = f"""
+    _rows = "\n    ".join(
+        f"| {said(name)} | {f['as a whole'][0]:.2f} | {f['band by band'][0]:.2f} |" for name, f in elsewhere.items()
+    )
+    _table = both(
+        f"""
     ## Your other hospitals
 
     Trained on {said(home)}, tested on the others (AUC):
@@ -347,18 +524,36 @@ def _(elsewhere, home):
     | | as a whole | band by band |
     |---|---|---|
     {_rows}
-    """
-    _how = """
+    """,
+        f"""
+    ## 你的其他医院
+
+    在 {said(home)} 上训练，在其他医院上测试（AUC）：
+
+    | | 整体 | 逐频带 |
+    |---|---|---|
+    {_rows}
+    """,
+    )
+    _how = both(
+        """
     With `--data FOLDER`, where each folder in FOLDER is a hospital with two class folders, the network is trained on the first hospital by
     name, and a table with the results for the others appears here.
-    """
-    mo.md(_table if elsewhere else _how)
+    """,
+        """
+    用 `--data FOLDER`，其中 FOLDER 里的每个文件夹是一家医院，各有两个类别文件夹，网络就在名称排在最前的医院上训练，
+    其他医院的结果会列在这里的表中。
+    """,
+    )
+    _told = _table if elsewhere else _how
+    text(_told.en, _told.zh)
     return
 
 
 @app.cell(hide_code=True)
 def _(at_home, noisy):
-    mo.md(f"""
+    text(
+        f"""
     ## A question
 
     Another hospital has the same recorder, but records its ill patients at night, when the ventilation hums, and the healthy by day. A
@@ -370,7 +565,20 @@ def _(at_home, noisy):
     generator of this lesson does so with its bursts of noise in normal recordings, so a result such as {noisy["band by band"]:.2f} under noise is
     meaningful here.
     ///
-    """)
+    """,
+        f"""
+    ## 一个问题
+
+    另一家医院用同样的设备，但患者在夜里录音，那时通风机嗡嗡作响，健康者则在白天录音。
+    在那里训练和测试的网络也达到 {max(area for area, _, _ in at_home.values()):.2f}。你会相信吗？
+
+    /// details | 答案
+    不会。它检测的可能是嗡嗡声而不是心脏：网络学习任何与标签同时出现的东西，而测试集里有与训练集同样的嗡嗡声。
+    要用以同样方式录音的患者和健康者来测试，或者给全部录音加上同样的嗡嗡声。
+    这一课的生成器就是这样做的，它给正常录音加上一阵阵噪声，所以噪声下 {noisy["band by band"]:.2f} 这样的结果在这里是有意义的。
+    ///
+    """,
+    )
     return
 
 

@@ -35,7 +35,13 @@ def frames(x: ArrayLike, length: int, hop: int) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(x, length, axis=-1)[..., ::hop, :]
 
 
-def stft(x: ArrayLike, n_fft: int = 2048, hop: int | None = None, window: int | None = None, center: bool = True) -> np.ndarray:
+def stft(
+    x: ArrayLike,
+    n_fft: int = 2048,
+    hop: int | None = None,
+    window: int | None = None,
+    center: bool = True,
+) -> np.ndarray:
     """The short-time Fourier transform: one spectrum for each frame.
 
         X(t, k) = sum_n x(t hop + n) w(n) e^(-2 pi i k n / n_fft)
@@ -52,10 +58,12 @@ def stft(x: ArrayLike, n_fft: int = 2048, hop: int | None = None, window: int | 
     x, window = np.asarray(x), window or n_fft
     hop = hop or window // 4
     if not 1 <= window <= n_fft:
-        raise ValueError(f"stft: the window has {window} samples, expected 1 to n_fft = {n_fft}")
+        told = f"the window has {window} samples, expected 1 to n_fft = {n_fft}"
+        raise ValueError(f"stft: {told}")
     if center:
         x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(n_fft // 2, n_fft // 2)])
-    return np.fft.rfft(frames(x, n_fft, hop) * _hann(n_fft, window, x.dtype if x.dtype.kind == "f" else np.float64))
+    dtype = x.dtype if x.dtype.kind == "f" else np.float64
+    return np.fft.rfft(frames(x, n_fft, hop) * _hann(n_fft, window, dtype))
 
 
 def istft(spectra: ArrayLike, length: int, n_fft: int = 2048, hop: int | None = None, window: int | None = None) -> np.ndarray:
@@ -118,7 +126,12 @@ def mel_to_hz(mel: ArrayLike, htk: bool = False) -> np.ndarray:
 
 
 def mel_filterbank(
-    rate: int, n_fft: int, n_mels: int = 128, fmin: float = 0.0, fmax: float | None = None, htk: bool = False
+    rate: int,
+    n_fft: int,
+    n_mels: int = 128,
+    fmin: float = 0.0,
+    fmax: float | None = None,
+    htk: bool = False,
 ) -> np.ndarray:
     """Triangular filters over the frequencies of an FFT, evenly spaced in mel.
 
@@ -132,13 +145,17 @@ def mel_filterbank(
     """
     fmax = rate / 2 if fmax is None else fmax
     if not 0 <= fmin < fmax <= rate / 2:
-        raise ValueError(f"mel_filterbank: frequencies {fmin:g} to {fmax:g} Hz do not lie in 0 to {rate / 2:g}, half the rate")
-    corners = mel_to_hz(np.linspace(hz_to_mel(fmin, htk), hz_to_mel(fmax, htk), n_mels + 2), htk)
+        told = f"{fmin:g} to {fmax:g} Hz do not lie in 0 to {rate / 2:g}, half the rate"
+        raise ValueError(f"mel_filterbank: frequencies {told}")
+    ends = hz_to_mel(fmin, htk), hz_to_mel(fmax, htk)
+    corners = mel_to_hz(np.linspace(*ends, n_mels + 2), htk)
     low, middle, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]
     hz = np.arange(1 + n_fft // 2) * rate / n_fft
-    triangles = np.maximum(0, np.minimum((hz - low) / (middle - low), (high - hz) / (high - middle)))
+    rising, falling = (hz - low) / (middle - low), (high - hz) / (high - middle)
+    triangles = np.maximum(0, np.minimum(rising, falling))
     if not triangles.any(axis=1).all():
-        raise ValueError(f"mel_filterbank: {n_mels} bands are too narrow for n_fft={n_fft}: take fewer bands, or a longer n_fft")
+        told = f"{n_mels} bands are too narrow for n_fft={n_fft}"
+        raise ValueError(f"mel_filterbank: {told}: take fewer bands, or a longer n_fft")
     return triangles if htk else triangles * 2 / (high - low)
 
 
