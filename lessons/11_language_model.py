@@ -3,7 +3,7 @@
 Minutes: 30
 Needs: simple-icd-10-cm
 Exercises: softmax_decoding
-Data: a table (.csv, .tsv) with the columns text and label
+Data: a table (.csv, .tsv) with the columns text and label · 一个表格（.csv、.tsv），含 text 和 label 两列
 """
 
 import marimo
@@ -23,7 +23,25 @@ with app.setup:
 
     from tinydx.datasets.terms import icd10cm_diagnoses, split_by_group
     from tinydx.diagnosis.kinds.text import open_table
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, code, drawn, foot, head, own_data, said, show, term
+    from tinydx.lessons.page import (
+        BLUE,
+        GREY,
+        RED,
+        both,
+        canvas,
+        card,
+        code,
+        drawn,
+        foot,
+        head,
+        number,
+        own_data,
+        said,
+        short,
+        show,
+        term,
+        text,
+    )
     from tinydx.optimizers import Adam
     from tinydx.preprocessing.text import START, Codec, Words
     from tinydx.tasks.next_word import bigram, unigram
@@ -40,7 +58,8 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md(rf"""
+    text(
+        rf"""
     After this lesson you can
 
     - train the document's recurrence to predict the next word, and let it write;
@@ -67,7 +86,36 @@ def _():
     With a perplexity of 20, the model is on average as uncertain as with 20 equally likely words.
 
     ## The texts
-    """)
+    """,
+        rf"""
+    学完这一课，你能够
+
+    - 训练文中的循环网络来预测下一个词，并让它写作；
+    - 用{term("perplexity")}衡量{term("language model")}，并与只会计数的模型比较；
+    - 用{term("temperature")}、{term("top-k")}和{term("top-p")}控制它写什么，并说出它们都保证不了什么。
+
+    ## 公式
+
+    一段文本的概率，是其中每个词在前面各词之后的概率之积。文中的循环网络记住前面的词，
+    它的输出层给词表中的每个词一个得分：
+
+    $$h_t = \tanh(W_{{hh}} h_{{t-1}} + W_{{xh}} x_t + b_h)$$
+
+    $$y_t = W_{{hy}} h_t + b_y$$
+
+    {term("softmax")}把得分变成下一个词的概率，由此可以逐词抽取出一段文本：
+
+    $$p(w_{{t+1}} | w_{{\le t}}) = \mathrm{{softmax}}(y_t)$$
+
+    困惑度衡量模型对从未见过的文本有多意外，取遍其中全部 $n$ 个词：
+
+    $$\mathrm{{PPL}} = \exp\left( -\frac{{1}}{{n}} \sum_t \ln\, p(w_{{t+1}} | w_{{\le t}}) \right)$$
+
+    困惑度为 20，表示模型平均而言与面对 20 个同样可能的词一样不确定。
+
+    ## 文本
+    """,
+    )
     return
 
 
@@ -95,15 +143,18 @@ def _():
 
 @app.cell(hide_code=True)
 def _(codec, known, least, own, test, train):
-    _source = "texts of yours" if own else "real titles of the ICD-10-CM"
-    _apart = (
-        ""
-        if own
-        else " A category, the first three characters of a code, is either in training or in the test: no test title has a sibling in training."
-    )
-    mo.md(f"""
-    There are {len(train):,} {_source} for training and {len(test)} for testing, out of {len(known):,}: those of at most 12 words, each of which
-    occurs in at least {least} texts.{_apart} The vocabulary has {len(codec)} entries; here a {term("token")} is a word. In training, the model must predict
+    _source, _apart = both("texts of yours", "你的文本"), both("", "")
+    if not own:
+        _source = both("real titles of the ICD-10-CM", "ICD-10-CM 的真实条目名称")
+        _apart = both(
+            " A category, the first three characters of a code, is either in training or in the test: no test title has a sibling in "
+            "training.",
+            "类目即编码的前三个字符，一个类目要么在训练集，要么在测试集：测试条目在训练集中没有同类。",
+        )
+    text(
+        f"""
+    There are {len(train):,} {_source.en} for training and {len(test)} for testing, out of {len(known):,}: those of at most 12 words, each of which
+    occurs in at least {least} texts.{_apart.en} The vocabulary has {len(codec)} entries; here a {term("token")} is a word. In training, the model must predict
     each word of a text, such as
 
     *{said(train[0])}*
@@ -111,7 +162,17 @@ def _(codec, known, least, own, test, train):
     from the **right** words before it, not from its own predictions ({term("teacher forcing")}).
 
     ## Training
-    """)
+    """,
+        f"""
+    共有 {len(train):,} 条{_source.zh}用于训练，{len(test)} 条用于测试，取自 {len(known):,} 条：每条最多 12 个词，每个词
+    至少出现在 {least} 条文本中。{_apart.zh}词表有 {len(codec)} 个条目；这里一个{term("token")}就是一个词。训练时，模型必须根据前面**正确**的词，
+    而不是它自己的预测，来预测文本中的每个词（{term("teacher forcing")}），例如
+
+    *{said(train[0])}*
+
+    ## 训练
+    """,
+    )
     return
 
 
@@ -146,6 +207,7 @@ def _(after_epoch, by_frequency, by_pairs):
     show(
         _figure,
         "The perplexity on test titles over the epochs, beside that of counting words and of counting pairs of words.",
+        "各轮次在测试条目上的困惑度，旁边是词频计数和词对计数的困惑度。",
     )
     return
 
@@ -153,8 +215,13 @@ def _(after_epoch, by_frequency, by_pairs):
 @app.cell(hide_code=True)
 def _(after_epoch, by_frequency, by_pairs, codec):
     _by = 1 - after_epoch[-1] / by_pairs
-    _here = f"Here its perplexity is {_by:.0%} lower" if _by > 0.01 else "Here it is **not** better: train it for longer, or on more texts"
-    mo.md(f"""
+    _here = both(
+        "Here it is **not** better: train it for longer, or on more texts", "在这里它**没有**更好：训练久一些，或者用更多文本"
+    )
+    if _by > 0.01:
+        _here = both(f"Here its perplexity is {_by:.0%} lower", f"在这里它的困惑度低 {_by:.0%}")
+    text(
+        f"""
     | model | PPL |
     |---|---|
     | all words equally likely | {len(codec)} |
@@ -163,7 +230,7 @@ def _(after_epoch, by_frequency, by_pairs, codec):
     | the recurrence, {len(after_epoch)} epochs | **{after_epoch[-1]:.1f}** |
 
     Counting pairs is a strong baseline: it needs no training, and the previous word is usually the most informative one. Where the
-    recurrence is better, it uses words from further back. {_here}.
+    recurrence is better, it uses words from further back. {_here.en}.
 
     ## See it: the next word
 
@@ -172,7 +239,27 @@ def _(after_epoch, by_frequency, by_pairs, codec):
     - **temperature**: scores are divided by it. Below 1 likely words become likelier, above 1 all words become more equally likely;
     - **top-k**: only the k likeliest words remain;
     - **top-p**: only the likeliest words remain, as many as are needed for a total probability of p.
-    """)
+    """,
+        f"""
+    | 模型 | PPL |
+    |---|---|
+    | 所有词同样可能 | {len(codec)} |
+    | 词的频率 | {by_frequency:.0f} |
+    | 在前一个词之后的频率 | {by_pairs:.1f} |
+    | 循环网络，{len(after_epoch)} 个轮次 | **{after_epoch[-1]:.1f}** |
+
+    词对计数是很强的基准：它不需要训练，而前一个词通常包含的信息最多。循环网络如果更好，
+    就是利用了更前面的词。{_here.zh}。
+
+    ## 看一看：下一个词
+
+    选择一条名称怎样开头。滑块在抽取词之前改变概率：
+
+    - **温度**：得分除以它。小于 1 时可能的词更可能，大于 1 时所有词趋于同样可能；
+    - **top-k**：只留下最可能的 k 个词；
+    - **top-p**：只留下最可能的词，留到总概率达到 p 为止。
+    """,
+    )
     return
 
 
@@ -181,10 +268,10 @@ def _(codec, own, train):
     _wanted = ("malignant neoplasm of", "injury of", "other disorders of the", "acute", "congenital")
     _asked = [] if own else [text for text in _wanted if all(word in codec.vocabulary for word in Words().tokenize(text))]
     _starts = _asked or list(dict.fromkeys(Words().tokenize(text)[0] for text in train))[:8]
-    begin = mo.ui.dropdown(_starts, value=_starts[0], label="so far", full_width=True)
-    temperature = mo.ui.slider(0.2, 2, step=0.1, value=1, label="temperature", show_value=True, full_width=True)
-    top_k = mo.ui.slider(1, 50, value=50, label="top-k, words", show_value=True, full_width=True)
-    top_p = mo.ui.slider(0.1, 1, step=0.05, value=0.9, label="top-p, probability", show_value=True, full_width=True)
+    begin = mo.ui.dropdown(_starts, value=_starts[0], label="so far · 开头", full_width=True)
+    temperature = mo.ui.slider(0.2, 2, step=0.1, value=1, label="temperature · 温度", show_value=True, full_width=True)
+    top_k = mo.ui.slider(1, 50, value=50, label="top-k, words · 词数", show_value=True, full_width=True)
+    top_p = mo.ui.slider(0.1, 1, step=0.05, value=0.9, label="top-p, probability · 概率", show_value=True, full_width=True)
     mo.vstack([begin, temperature, top_k, top_p])
     return begin, temperature, top_k, top_p
 
@@ -224,6 +311,7 @@ def _(begin, codec, plain, steered):
     show(
         _figure,
         f"The twelve likeliest words after '{begin.value}': the probabilities that the model gives them, and those with which they are drawn at these settings.",
+        f"“{begin.value}”之后最可能的十二个词：模型给它们的概率，以及按这些设置抽取时的概率。",
     )
     return
 
@@ -242,7 +330,8 @@ def _(LONGEST, codec, model, temperature, top_k, top_p):
 @app.cell(hide_code=True)
 def _(left, written):
     _lines = "<br>".join(f"• *{said(text)}*" for text in written)
-    mo.md(f"""
+    text(
+        f"""
     At these settings, {left} words can come next. The model writes these six titles with the same settings:
 
     {_lines}
@@ -250,7 +339,17 @@ def _(left, written):
     ## Plausible is not true
 
     How many of such titles are real? The model writes 300 at each of three temperatures, and each one is looked up.
-    """)
+    """,
+        f"""
+    按这些设置，接下来可能出现 {left} 个词。模型用同样的设置写出这六条：
+
+    {_lines}
+
+    ## 像真的，不等于是真的
+
+    这样的名称有多少是真实存在的？模型在三种温度下各写 300 条，逐条查对。
+    """,
+    )
     return
 
 
@@ -283,21 +382,71 @@ def _(fates):
     show(
         _figure,
         "At three temperatures, the shares of written titles that were in training, that are real but were never seen, and that are invented.",
+        "三种温度下，写出的名称中训练时见过的、真实但没见过的、编造的各占多少。",
     )
     return
 
 
 @app.cell(hide_code=True)
 def _(fates):
-    _less = "less" if fates[0.5][2] < fates[1.0][2] else "not less"
-    _more = "because it repeats more" if fates[0.5][0] > fates[1.0][0] else "and it does not repeat more"
-    mo.md(f"""
+    _less = both("less", "较少") if fates[0.5][2] < fates[1.0][2] else both("not less", "并不少")
+    _more = both("and it does not repeat more", "而且重复得并不更多")
+    if fates[0.5][0] > fates[1.0][0]:
+        _more = both("because it repeats more", "因为它重复得更多")
+    text(
+        f"""
     At a temperature of 1, {fates[1.0][0]:.0%} are titles that it learned by heart, {fates[1.0][1]:.0%} are real titles that it had never seen,
     and **{fates[1.0][2]:.0%} do not exist**. Most of these are grammatical and sound medical. The model has learned how diagnoses are
-    worded; nothing in its equations tests whether one is true. At 0.5 it invents {_less}, {fates[0.5][2]:.0%}, {_more}.
+    worded; nothing in its equations tests whether one is true. At 0.5 it invents {_less.en}, {fates[0.5][2]:.0%}, {_more.en}.
 
-    ## The engine's code
-    """)
+    ## The code
+
+    Writing is a loop: compute the probabilities, draw a word, go on from there.
+    """,
+        f"""
+    温度为 1 时，{fates[1.0][0]:.0%} 是它背下来的名称，{fates[1.0][1]:.0%} 是它从未见过的真实名称，
+    而 **{fates[1.0][2]:.0%} 根本不存在**。后者大多合乎语法，听起来像医学名词。模型学会了诊断怎样措辞；
+    它的公式里没有任何东西检验诊断是否真实。温度为 0.5 时，它编造得{_less.zh}，{fates[0.5][2]:.0%}，{_more.zh}。
+
+    ## 代码
+
+    写作只是一个循环：算概率，抽一个词，再接着算。
+    """,
+    )
+    return
+
+
+@app.cell
+def _():
+    def write_one(model, longest, rng):
+        state, token, words = model.start(1), START, []
+        while len(words) < longest:
+            logits, state = model.step(np.array([token]), state)
+            p = np.exp(logits[0].astype(float) - logits.max())
+            token = int(rng.choice(len(p), p=p / p.sum()))
+            words.append(token)
+        return words
+
+    return (write_one,)
+
+
+@app.cell(hide_code=True)
+def _(model, write_one):
+    assert len(write_one(model, 3, np.random.default_rng(0))) == 3
+    short(write_one)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    text(
+        """
+    The engine's decoder, and the functions that control it:
+    """,
+        """
+    引擎中的解码器，以及控制它的函数：
+    """,
+    )
     return
 
 
@@ -318,7 +467,8 @@ def _(codec, scores_after, softmax):
     _uniform = perplexity(np.full(100, -np.log(len(codec))))
     _cold = softmax(decoding.with_temperature(scores_after(""), 0.01)).max()
     assert np.isclose(_uniform, len(codec))
-    mo.md(f"""
+    text(
+        f"""
     ## A question
 
     What is the perplexity of a model that gives each of the {len(codec)} tokens the same probability? What is that of a perfect model?
@@ -328,9 +478,22 @@ def _(codec, scores_after, softmax):
     Each token gets 1/{len(codec)}, so the perplexity is {_uniform:.0f} for every text. A perfect model does not have 1, because the words before do not
     determine the next word: there is more than one diagnosis. The least possible perplexity depends on the true variety of titles, which
     is unknown. Near a temperature of 0, the likeliest word gets all the probability, here {_cold:.0%} at 0.01: the model always writes the same title.
-    This is greedy decoding. Lesson 12 shows whether it finds the likeliest title.
+    This is greedy decoding. Lesson {number("translation")} shows whether it finds the likeliest title.
     ///
-    """)
+    """,
+        f"""
+    ## 一个问题
+
+    给 {len(codec)} 个词元同样概率的模型，困惑度是多少？完美的模型呢？温度接近 0 会怎样？
+
+    /// details | 答案
+    每个词元得到 1/{len(codec)}，所以任何文本的困惑度都是 {_uniform:.0f}。完美模型的困惑度不是 1，因为前面的词不能决定下一个词：
+    诊断不止一种。可能达到的最小困惑度取决于名称真正的多样程度，这是未知的。温度接近 0 时，最可能的词得到全部概率，
+    这里在 0.01 时是 {_cold:.0%}：模型总是写同一条名称。
+    这叫贪心解码。第 {number("translation")} 课说明它是否找到最可能的名称。
+    ///
+    """,
+    )
     return
 
 
