@@ -14,7 +14,7 @@ with app.setup:
     import marimo as mo
     import numpy as np
 
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, code, foot, head, show, term
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, code, foot, head, short, show, term, text
     from tinydx_kernels.cpu import winograd
 
 
@@ -26,7 +26,8 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md(rf"""
+    text(
+        rf"""
     After this lesson you can
 
     - derive {term("Winograd's algorithm")} from the multiplication of two polynomials;
@@ -37,8 +38,8 @@ def _():
 
     Three weights $g$ slide over $m + 2$ pixels $d$ and give $m$ outputs, which takes $3m$ multiplications. Begin with another task:
     **multiply two polynomials**, one with the coefficients $g$, one with $m$ coefficients $a$. The product has $m + 2$ coefficients $s$,
-    so its values at $m + 2$ points determine it, and each *value* takes **one** multiplication. Row $k$ of $V_n$ holds the powers of
-    point $k$ below $n$, so $V_n$ turns $n$ coefficients into values:
+    so its values at $m + 2$ points determine it, and each *value* takes **one** multiplication. Row $k$ of $V_n$ holds the powers 0 to
+    n-1 of point $k$, so $V_n$ turns $n$ coefficients into values:
 
     $$s = V_{{m+2}}^{{-1}} \left[ (V_3\, g) \odot (V_m\, a) \right]$$
 
@@ -59,7 +60,71 @@ def _():
     the columns:
 
     $$Y = A^\top \left[ (G g G^\top) \odot (B^\top d B) \right] A$$
-    """)
+
+    ## The code
+
+    For $m = 2$ and the points 0, 1, -1 and infinity, a row of four pixels takes four products for two outputs. The direct sum takes six.
+    """,
+        rf"""
+    学完这一课，你能够
+
+    - 从两个多项式相乘推导出{term("Winograd's algorithm")}；
+    - 说出它省下什么，精度上付出什么；
+    - 解释引擎为什么用 4 x 4 个输出的小块和 0、1、-1、1/2、-2 这些点。
+
+    ## 想法
+
+    三个权重 $g$ 在 $m + 2$ 个像素 $d$ 上滑动，得到 $m$ 个输出，需要 $3m$ 次乘法。先看另一个任务：
+    **把两个多项式相乘**，一个的系数是 $g$，另一个有 $m$ 个系数 $a$。乘积有 $m + 2$ 个系数 $s$，
+    所以它在 $m + 2$ 个点上的值就决定了它，而每个*值*只要**一次**乘法。$V_n$ 的第 $k$ 行是点 $k$ 的 0 到 n-1 次幂，
+    所以 $V_n$ 把 $n$ 个系数变成值：
+
+    $$s = V_{{m+2}}^{{-1}} \left[ (V_3\, g) \odot (V_m\, a) \right]$$
+
+    权重固定时，这就是一个矩阵乘以 $a$，而这个矩阵是三个矩阵之积：
+
+    $$s = C a, \quad C = V_{{m+2}}^{{-1}}\, \mathrm{{diag}}(V_3\, g)\, V_m$$
+
+    $C$ 的第 $j$ 列是下移 $j$ 位的 $g$。所以 $C^\top$ 的第 $j$ *行*是右移 $j$ 位的 $g$：$C^\top d$ 就是
+    想要的滑动求和。把这三个矩阵**转置**，它需要的乘法不比多项式多：
+
+    $$y = C^\top d = A^\top \left[ (G g) \odot (B^\top d) \right]$$
+
+    $$A^\top = V_m^\top, \quad G = V_3, \quad B^\top = V_{{m+2}}^{{-\top}}$$
+
+    $G$ 把权重变成它们在 $m + 2$ 个点上的值。$B^\top$ *不是*对像素求值：它是转置的插值，而 $A^\top$ 是转置的求值。
+    这就是转置原理。（作为多项式，$g$ 与 $d$ 本身的乘积有 $m + 4$ 个系数，$m + 2$ 个点决定不了它们。）
+    对图像，沿行和沿列各做一次：
+
+    $$Y = A^\top \left[ (G g G^\top) \odot (B^\top d B) \right] A$$
+
+    ## 代码
+
+    对 $m = 2$ 和点 0、1、-1 与无穷远，一行四个像素，四次乘法得到两个输出。直接求和要六次。
+    """,
+    )
+    return
+
+
+@app.cell
+def _():
+    def two_outputs(d, g):
+        half = (g[0] + g[2]) / 2
+        s0 = (d[0] - d[2]) * g[0]
+        s1 = (d[1] + d[2]) * (half + g[1] / 2)
+        s2 = (d[2] - d[1]) * (half - g[1] / 2)
+        s3 = (d[3] - d[1]) * g[2]
+        return s0 + s1 + s2, s1 - s2 + s3
+
+    return (two_outputs,)
+
+
+@app.cell(hide_code=True)
+def _(two_outputs):
+    _rng = np.random.default_rng(0)
+    _d, _g = _rng.normal(size=4), _rng.normal(size=3)
+    np.testing.assert_allclose(two_outputs(_d, _g), np.correlate(_d, _g))
+    short(two_outputs)
     return
 
 
@@ -76,7 +141,8 @@ def _():
     def matrices(m, points=POINTS):
         """A^T (m, m+2), G (m+2, 3) and B^T (m+2, m+2) of F(m, 3): V_m^T, V_3 and the inverse of V_(m+2), transposed."""
         points = points[: m + 1]
-        return powers(points, m).T, powers(points, 3), np.linalg.inv(powers(points, m + 2)).T
+        values = powers(points, m + 2)
+        return powers(points, m).T, powers(points, 3), np.linalg.inv(values).T
 
     for _m in range(1, 9):
         _a, _g, _b = matrices(_m)
@@ -89,7 +155,15 @@ def _():
 
 @app.cell(hide_code=True)
 def _(matrices):
-    mo.vstack([mo.md("The three matrices are a few lines of NumPy: powers of the points, and one inverse."), code(matrices)])
+    _about = text(
+        """
+    The three matrices for any $m$ are a few lines of NumPy: powers of the points, and one inverse.
+    """,
+        """
+    任意 $m$ 的三个矩阵只要几行 NumPy：各点的幂，和一次求逆。
+    """,
+    )
+    mo.vstack([_about, code(matrices)])
     return
 
 
@@ -124,8 +198,18 @@ def _(USUAL, matrices):
 
 @app.cell
 def _():
-    tile = mo.ui.slider(1, 8, value=4, label="outputs of a tile in each direction, m", show_value=True, full_width=True)
-    mo.vstack([mo.md("## See it: larger tiles need fewer products and lose more digits"), tile])
+    tile = mo.ui.slider(
+        1, 8, value=4, label="outputs of a tile in each direction · 小块每个方向的输出数 m", show_value=True, full_width=True
+    )
+    _about = text(
+        """
+    ## See it: larger tiles need fewer products and lose more digits
+    """,
+        """
+    ## 看一看：小块越大，乘法越少，丢失的数字越多
+    """,
+    )
+    mo.vstack([_about, tile])
     return (tile,)
 
 
@@ -145,6 +229,7 @@ def _(direct, ours, products, tile, tile_sizes, usual):
         _figure,
         "Left, the products an output falls from 9 towards 1 as the tile grows. Right, the error in float32 grows by "
         "powers of ten.",
+        "左图：小块增大时，每个输出的乘法次数从 9 降向 1。右图：float32 的误差成十倍地增大。",
     )
     return
 
@@ -160,7 +245,8 @@ def _(direct, matrices, ours, products, tile, usual):
     _a, _g, _b = matrices(_shown)
     _engine, _sum = (4 + 2) ** 2, 9 * 4**2
     assert _engine / 4**2 == products[3]
-    mo.md(f"""
+    text(
+        f"""
     With tiles of {tile.value} x {tile.value} an output takes **{products[tile.value - 1]:.2f}** products instead of 9, and has a relative
     error of {ours[tile.value - 1]:.1e} (direct sum: {direct:.1e}; the usual points: {usual[tile.value - 1]:.1e}).
 
@@ -171,10 +257,22 @@ def _(direct, matrices, ours, products, tile, usual):
     Larger tiles need larger powers of the points, and digits are lost when these are added up again. The engine stops at
     m = 4: {_engine} products for {4**2} outputs, where the direct sum takes {_sum}.
 
-    ## The engine's code
-
     Additions cost time, too. So the engine does not multiply by $B^\\top$ and $A^\\top$; its code writes out their additions.
-    """)
+    """,
+        f"""
+    用 {tile.value} x {tile.value} 的小块，每个输出需要 **{products[tile.value - 1]:.2f}** 次乘法，而不是 9 次，相对误差是
+    {ours[tile.value - 1]:.1e}（直接求和：{direct:.1e}；通常的点：{usual[tile.value - 1]:.1e}）。
+
+    /// details | m = {_shown} 的矩阵
+    <pre>A^T&#10;{_rows(_a)}&#10;&#10;G&#10;{_rows(_g)}&#10;&#10;B^T&#10;{_rows(_b)}</pre>
+    ///
+
+    小块越大，点的幂次越高，把它们再加起来时就丢失数字。引擎停在
+    m = 4：{4**2} 个输出用 {_engine} 次乘法，直接求和要 {_sum} 次。
+
+    加法也要花时间。所以引擎并不去乘 $B^\\top$ 和 $A^\\top$；它的代码把它们的加法写了出来。
+    """,
+    )
     return
 
 
@@ -200,7 +298,8 @@ def _(matrices):
 
 @app.cell(hide_code=True)
 def _(products, spoiled, spoiled_by_sum):
-    mo.md(f"""
+    text(
+        f"""
     {9 / products[3]:.0f} times fewer products do not mean {9 / products[3]:.0f} times the speed: transforms and memory take time, too. Measure it on your machine:
 
         tinydx bench correlate2d --shapes "8x56x56x64, 3x3x64x64, padding=same"
@@ -216,7 +315,24 @@ def _(products, spoiled, spoiled_by_sum):
     NaN. So the engine looks for infinities first and computes such images by the direct sum. An optimization must not change the
     result.
     ///
-    """)
+    """,
+        f"""
+    乘法少到 {9 / products[3]:.0f} 分之一，并不等于快 {9 / products[3]:.0f} 倍：变换和内存也要时间。在你的机器上量一量：
+
+        tinydx bench correlate2d --shapes "8x56x56x64, 3x3x64x64, padding=same"
+        TINYDX_WINOGRAD=0 tinydx bench correlate2d --shapes "8x56x56x64, 3x3x64x64, padding=same"
+
+    ## 一个问题
+
+    一张图像有一个像素是无穷大。直接求和时，有 {spoiled_by_sum} 个输出不是有限数。用 Winograd 算法、m = 4 时，
+    有多少个不是有限数，为什么？
+
+    /// details | 答案
+    含有这个像素的每个小块的全部 {spoiled} 个：每个变换后的值都是整个小块上的求和，而无穷大减无穷大是 NaN。
+    所以引擎先查有没有无穷大，有就用直接求和来算这样的图像。优化不能改变结果。
+    ///
+    """,
+    )
     return
 
 

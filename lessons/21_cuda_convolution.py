@@ -15,7 +15,7 @@ with app.setup:
     import numpy as np
 
     from tinydx import ops
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, foot, head, show, term
+    from tinydx.lessons.page import BLUE, GREY, RED, canvas, cuda, foot, head, number, short, show, term, text
     from tinydx_kernels.cuda import backend, convolution, elementwise, fused, pooling
     from tinydx_kernels.cuda.matmul import tiles_of
     from tinydx_kernels.cuda.programs import HERE, Tile
@@ -30,28 +30,93 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    mo.md(r"""
+    text(
+        rf"""
     After this lesson you can
 
     - count how often a convolution fetches each number, and why that is what it costs;
     - read a convolution as a matrix product whose left matrix is never stored;
     - say what a kernel saves that adds the bias, applies ReLU and pools before it writes.
 
-    As in lesson 20, no GPU is needed: the engine's own `.cu` files run on the CPU, and every access is counted.
+    As in lesson {number("cuda_matmul")}, no GPU is needed: the engine's own `.cu` files run on the CPU, and every access is counted.
 
     ## The equation
 
-    $$y(i,j,f) = b_f + \sum_{p,q,c}$$
+    $$y(i,j,f) = b_f + \sum_{{p,q,c}}$$
 
     $$x(i+p,\, j+q,\, c) \cdot w(p,q,c,f)$$
 
     GPU kernels compute the correlation; for the document's convolution the engine hands them the weights rotated.
 
+    ## The code
+
+    One thread computes one number of y. In Python, this is what every thread does; a pixel outside the image adds nothing.
+    """,
+        rf"""
+    学完这一课，你能够
+
+    - 数出卷积把每个数取了多少次，以及为什么这就是它的代价；
+    - 把卷积看成一个矩阵乘法，它左边的矩阵从不存储；
+    - 说出在写出之前就加偏置、做 ReLU 和池化的内核省下什么。
+
+    与第 {number("cuda_matmul")} 课一样，不需要 GPU：引擎自己的 `.cu` 文件在 CPU 上运行，每次访问都数下来。
+
+    ## 公式
+
+    $$y(i,j,f) = b_f + \sum_{{p,q,c}}$$
+
+    $$x(i+p,\, j+q,\, c) \cdot w(p,q,c,f)$$
+
+    GPU 内核计算的是互相关；对文中的卷积，引擎把旋转后的权重交给它们。
+
+    ## 代码
+
+    一个线程计算 y 的一个数。用 Python 写，这就是每个线程做的事；图像之外的像素不计入。
+    """,
+    )
+    return
+
+
+@app.cell
+def _():
+    def thread(i, j, f, x, w, y):
+        total = 0.0
+        for p, q, c in np.ndindex(w.shape[:3]):
+            row, column = i + p - 1, j + q - 1  # a border of one pixel
+            if 0 <= row < x.shape[0] and 0 <= column < x.shape[1]:
+                total += x[row, column, c] * w[p, q, c, f]
+        y[i, j, f] = total
+
+    return (thread,)
+
+
+@app.cell(hide_code=True)
+def _(thread):
+    _rng = np.random.default_rng(0)
+    _x, _w, _y = _rng.normal(size=(4, 5, 3)), _rng.normal(size=(3, 3, 3, 2)), np.empty((4, 5, 2))
+    for _at in np.ndindex(_y.shape):
+        thread(*_at, _x, _w, _y)
+    np.testing.assert_allclose(_y, ops.correlate2d(_x[None], _w, padding="same")[0])
+    short(thread)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    text(
+        """
     ## Step 1: the sum as it stands
 
-    One thread computes one number of y. Neighbouring threads have neighbouring filters f. Look for three things in the code: which
-    number of y is this thread's, the loops over p, q and c, and the condition that skips what lies outside the image.
-    """)
+    Neighbouring threads have neighbouring filters f. Look for three things in the code: which number of y is this thread's, the loops
+    over p, q and c, and the condition that skips what lies outside the image.
+    """,
+        """
+    ## 第 1 步：照写的求和
+
+    相邻的线程对应相邻的滤波器 f。在代码中找三样东西：这个线程负责 y 的哪个数，p、q、c 的循环，
+    以及跳过图像之外的条件。
+    """,
+    )
     return
 
 
@@ -59,9 +124,9 @@ def _():
 def _():
     def cu(file, first, after):
         """A file of the engine from the line that begins with `first` to before the next that begins with `after`."""
-        text = (HERE / file).read_text("utf-8")
-        start = text.index(f"\n{first}") + 1
-        return mo.md(f"```cpp\n{text[start : text.index(f'{chr(10)}{after}', start)].rstrip()}\n```")
+        whole = (HERE / file).read_text("utf-8")
+        start = whole.index(f"\n{first}") + 1
+        return cuda(file, whole[start : whole.index(f"\n{after}", start)].rstrip())
 
     cu("conv_direct.cu", 'extern "C" __global__ void forward', "extern")
     return (cu,)
@@ -83,10 +148,24 @@ def _():
 
 @app.cell
 def _():
-    tap = mo.ui.slider(0, 8, value=4, label="position (p, q) of the kernel, 0 to 8", show_value=True, full_width=True)
-    mo.vstack([mo.md("## See it: what one warp fetches\n\nx is 16 x 16 pixels with 8 channels, w 3 x 3 x 8 for 64 filters; both as they lie in memory, row by "
-                     "row. Blue is what the 32 threads of a warp ask for at one moment, pale what memory moves besides. Above the sum "
-                     "as it stands, below the tiles of step 2."), tap])  # fmt: skip
+    tap = mo.ui.slider(
+        0, 8, value=4, label="position (p, q) of the kernel, 0 to 8 · 卷积核的位置 (p, q)", show_value=True, full_width=True
+    )
+    _about = text(
+        """
+    ## See it: what one warp fetches
+
+    x is 16 x 16 pixels with 8 channels, w 3 x 3 x 8 for 64 filters; both as they lie in memory, row by row. Blue is what the 32 threads of
+    a warp ask for at one moment, pale what memory moves besides. Above the sum as it stands, below the tiles of step 2.
+    """,
+        """
+    ## 看一看：一个线程束取什么
+
+    x 是 16 x 16 像素、8 个通道，w 是 3 x 3 x 8、64 个滤波器；都按在内存中的样子逐行画出。
+    蓝色是一个线程束的 32 个线程在某一刻要的数，浅色是内存另外搬动的数。上面是照写的求和，下面是第 2 步的小块。
+    """,
+    )
+    mo.vstack([_about, tap])
     return (tap,)
 
 
@@ -134,13 +213,15 @@ def _(sectors, warps):
         _figure,
         "Four pictures of x and w in memory. For the plain sum a warp reads a single number of x and 32 of w; for the tiles "
         "it fetches a row of pixels with all channels, and two rows of w, sectors that are used whole.",
+        "x 和 w 在内存中的四幅图。照写的求和中，线程束读 x 的一个数和 w 的 32 个数；小块中，它取一行像素的全部通道和 w 的两行，扇区都用满。",
     )
     return
 
 
 @app.cell(hide_code=True)
 def _(sectors):
-    mo.md(f"""
+    text(
+        f"""
     Memory moves sectors of 8 numbers. In the plain sum a warp moves {sectors["sum, x"] + sectors["sum, w"]} sectors, and does 32 products with them. In the tiles it
     moves {sectors["tiles, x"] + sectors["tiles, w"]}, all of them used whole. More important is what happens to a number after it has arrived: how many products
     use it before it is forgotten.
@@ -150,10 +231,24 @@ def _(sectors):
     At one pixel of y, the kernel sees 3 · 3 · 8 numbers of x. Write them side by side as one row. The rows of all pixels of y form a
     matrix of patches, and the convolution is the product of this matrix with w.
 
-    Stored, the matrix would be nine times as large as x. So it is never stored. The loop over tiles is that of lesson 20's product.
+    Stored, the matrix would be nine times as large as x. So it is never stored. The loop over tiles is that of the product in lesson {number("cuda_matmul")}.
     Only where the left tile is filled, the kernel **computes** where in the image the number lies, and fetches it from there. This is
     {term("implicit GEMM")}. Its central loop:
-    """)
+    """,
+        f"""
+    内存搬动的是 8 个数的扇区。照写的求和中，线程束搬动 {sectors["sum, x"] + sectors["sum, w"]} 个扇区，用它们做 32 次乘法。小块中搬动
+    {sectors["tiles, x"] + sectors["tiles, w"]} 个，全部用满。更重要的是，一个数到达之后怎样：在被忘掉之前，有多少次乘法用到它。
+
+    ## 第 2 步：从不写出的矩阵乘法
+
+    在 y 的一个像素处，卷积核看到 x 的 3 · 3 · 8 个数。把它们并排写成一行。y 的所有像素的行组成一个矩阵，
+    卷积就是这个矩阵与 w 的乘积。
+
+    如果存储，这个矩阵会是 x 的九倍大。所以从不存储。小块的循环就是第 {number("cuda_matmul")} 课乘积的循环。
+    只是在填左边小块的地方，内核**计算**这个数在图像的什么位置，再从那里取来。这就是
+    {term("implicit GEMM")}。它的核心循环：
+    """,
+    )
     return
 
 
@@ -165,15 +260,22 @@ def _(cu):
 
 @app.cell
 def _():
-    side = mo.ui.slider(steps=[16, 32, 64, 128], value=32, label="pixels of a tile", show_value=True, full_width=True)
-    mo.vstack(
-        [
-            mo.md(
-                "## See it: what a tile uses again\n\nBlue are the pixels of y that one block computes; red, how many of them look at each pixel of x."
-            ),
-            side,
-        ]
+    side = mo.ui.slider(
+        steps=[16, 32, 64, 128], value=32, label="pixels of a tile · 小块的像素数", show_value=True, full_width=True
     )
+    _about = text(
+        """
+    ## See it: what a tile uses again
+
+    Blue are the pixels of y that one block computes; red, how many of them look at each pixel of x.
+    """,
+        """
+    ## 看一看：小块重复使用什么
+
+    蓝色是一个线程块计算的 y 的像素；红色是其中有多少个看到 x 的每个像素。
+    """,
+    )
+    mo.vstack([_about, side])
     return (side,)
 
 
@@ -204,6 +306,7 @@ def _(block, used):
     show(
         _figure,
         "Left, the pixels of y in one tile. Right, the pixels of x that it needs, with how often each is looked at: up to nine times.",
+        "左图：一个小块中 y 的像素。右图：它需要的 x 的像素，以及每个被看到多少次，最多九次。",
     )
     return
 
@@ -258,18 +361,20 @@ def _(least, tile, traffic):
     show(
         _figure,
         "The global memory that the plain sum and four sizes of tiles move, on a logarithmic scale, beside the least that is possible.",
+        "照写的求和与四种大小的小块所搬动的全局内存，对数坐标，旁边是可能的最小值。",
     )
     return
 
 
 @app.cell(hide_code=True)
 def _(FILTERS, depth, least, pixels, products, tile, traffic, used):
-    mo.md(f"""
+    text(
+        f"""
     This was counted by running the kernels. {pixels * FILTERS * depth / 1e6:.1f} million products need {least:.0f} KB, each number once. The plain sum moves
     **{traffic["the sum"] / least:.0f} times** as much, a tile of {tile.BM} pixels x {tile.BN} filters {traffic[f"{tile.BM} x {tile.BN}"] / least:.1f} times.
 
     A tile of $m$ pixels and $n$ filters fetches $m + n$ numbers for each term of the sums, and does $m \\cdot n$ products with them:
-    {products:.0f} for each number fetched. So a tile should be large, and as square as it can be: lesson 18's block, and lesson 20's, again.
+    {products:.0f} for each number fetched. So a tile should be large, and as square as it can be: the blocks of lessons {number("speed")} and {number("cuda_matmul")}, again.
     Its {tile.BM} pixels look at {int((used > 0).sum())} pixels of x, each {used.sum() / (used > 0).sum():.1f} times on average; the kernel fetches a pixel for every position
     of the kernel anew. On a GPU most of that is answered by the caches, which the counter does not know.
 
@@ -279,7 +384,23 @@ def _(FILTERS, depth, least, pixels, products, tile, traffic, used):
     next fetches it again. But the sums are in registers already. All that is missing is that one thread has all four sums of a pooling
     window. So the rows of the tile are ordered window by window: then four rows that follow each other are one window.
     This is {term("kernel fusion")}:
-    """)
+    """,
+        f"""
+    这是运行内核数出来的。{pixels * FILTERS * depth / 1e6:.1f} 百万次乘法需要 {least:.0f} KB，每个数一次。照写的求和搬动的是它的
+    **{traffic["the sum"] / least:.0f} 倍**，{tile.BM} 像素 x {tile.BN} 滤波器的小块是 {traffic[f"{tile.BM} x {tile.BN}"] / least:.1f} 倍。
+
+    $m$ 个像素、$n$ 个滤波器的小块，为求和的每一项取 $m + n$ 个数，用它们做 $m \\cdot n$ 次乘法：
+    每取一个数做 {products:.0f} 次。所以小块应当大，而且尽量接近正方形：又是第 {number("speed")} 课和第 {number("cuda_matmul")} 课的块。
+    它的 {tile.BM} 个像素看到 x 的 {int((used > 0).sum())} 个像素，每个平均 {used.sum() / (used > 0).sum():.1f} 次；对卷积核的每个位置，
+    内核都重新取一次像素。在 GPU 上，其中大部分由缓存应答，计数器不知道缓存。
+
+    ## 第 3 步：还要再读的就不写
+
+    在文中的网络里，接下来是偏置、ReLU 和 2 x 2 最大池化。分成三个内核，每个都把结果写到内存，下一个再取回来。
+    但求和本来就在寄存器里。只差一点：一个线程要拥有一个池化窗口的全部四个和。所以小块的行按窗口排序：
+    于是相连的四行就是一个窗口。这就是{term("kernel fusion")}：
+    """,
+    )
     return
 
 
@@ -305,6 +426,7 @@ def _():
     show(
         _figure,
         "Which row of the tile a pixel of y is: counted row by row, and counted so that the four pixels of a pooling window follow each other.",
+        "y 的一个像素是小块的第几行：逐行数，以及按窗口数，使一个池化窗口的四个像素相连。",
     )
     return (orders,)
 
@@ -335,10 +457,16 @@ def _(b, exact, measured, orders, w, x):
 
 @app.cell(hide_code=True)
 def _(exact, kb_one, kb_three):
-    mo.md(f"""
+    text(
+        f"""
     The three kernels move {kb_three:.0f} KB, the one **{kb_one:.0f} KB**, and the results agree to the last bit. The {4 * exact.size // 1024} KB of sums are never
-    written. What is written besides, one byte a window, says which pixel won: backward needs it, as lesson 3 has shown.
-    """)
+    written. What is written besides, one byte a window, says which pixel won: backward needs it, as lesson {number("pooling_dense")} has shown.
+    """,
+        f"""
+    三个内核搬动 {kb_three:.0f} KB，一个内核搬动 **{kb_one:.0f} KB**，结果一位不差。{4 * exact.size // 1024} KB 的和从不写出。
+    另外写出的是每个窗口一个字节，说明哪个像素胜出：反向传播需要它，第 {number("pooling_dense")} 课说过。
+    """,
+    )
     return
 
 
@@ -373,7 +501,8 @@ def _(b, exact, geometry, pixels, shape, tile_of, w, x):
 
 @app.cell(hide_code=True)
 def _(finding, pixels, wrong):
-    mo.md(f"""
+    text(
+        f"""
     ## A question
 
     Above, `inside` asks four things of a pixel: two of its row, two of its column. A programmer forgets the column. How many of the
@@ -388,7 +517,23 @@ def _(finding, pixels, wrong):
 
     It finds the ends. The other wrong pixels only a comparison with the reference finds: that is why every kernel here has both.
     ///
-    """)
+    """,
+        f"""
+    ## 一个问题
+
+    上面的 `inside` 对像素问四件事：两件关于行，两件关于列。程序员忘了列。y 的 {pixels} 个像素中有多少个是错的？
+    GPU 会停下来吗？
+
+    /// details | 答案
+    {wrong} 个：第一列和最后一列的。一行第一个像素左边，在内存中是上一行的最后一个像素，所以它们看到图像的另一边：
+    数是错的，却没有报错。连 x 的两端，GPU 也不会停；那里多半有别的东西。把文件这样改了之后，模拟器说：
+
+    > {finding.replace("<", "&lt;")}
+
+    它找到的是两端。其余的错像素，只有与基准比较才能发现：所以这里每个内核两样都有。
+    ///
+    """,
+    )
     return
 
 

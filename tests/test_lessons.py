@@ -40,9 +40,10 @@ def run():
         figures.append((figure, english))
         return real_show(figure, english, chinese)
 
-    def as_code(source):
-        codes.append(source)
-        return real_code(source)
+    def as_code(source, language="python"):
+        if language == "python":
+            codes.append(source)
+        return real_code(source, language)
 
     def once(one):
         if one.missing:

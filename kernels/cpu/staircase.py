@@ -1,4 +1,4 @@
-"""From loops to the speed of the chip: one correlation, written four times. Lesson 18 measures them.
+"""From loops to the speed of the chip: one correlation, written four times. The lesson `speed` measures them.
 
     loops       the equation, compiled                        no interpreter between two multiplications
     filters     the filters are the innermost loop            neighbours in memory: one instruction computes LANES of them
@@ -67,14 +67,16 @@ def one_row(x, w, y, i):
             for p in range(kh):
                 for qc in range(kw * channels):  # columns and channels are contiguous
                     seen = ((i + p) * width + j) * channels + qc
-                    block = outer(block, ROWS, flat_x, seen, channels, flat_w, (p * kw * channels + qc) * filters + f)
+                    weight = (p * kw * channels + qc) * filters + f
+                    block = outer(block, ROWS, flat_x, seen, channels, flat_w, weight)
             store(block, ROWS, flat_y, (i * ow + j) * filters + f, filters)
 
 
 @jit
 def registers(x, w):
     """x (H,W,C), w (kh,kw,C,F) -> y (OH,OW,F)"""
-    y = np.empty((x.shape[0] - w.shape[0] + 1, x.shape[1] - w.shape[1] + 1, w.shape[3]), np.float32)
+    oh, ow = x.shape[0] - w.shape[0] + 1, x.shape[1] - w.shape[1] + 1
+    y = np.empty((oh, ow, w.shape[3]), np.float32)
     for i in range(y.shape[0]):
         one_row(x, w, y, i)
     return y
@@ -83,7 +85,8 @@ def registers(x, w):
 @parallel
 def threads(x, w):
     """x (H,W,C), w (kh,kw,C,F) -> y (OH,OW,F)"""
-    y = np.empty((x.shape[0] - w.shape[0] + 1, x.shape[1] - w.shape[1] + 1, w.shape[3]), np.float32)
+    oh, ow = x.shape[0] - w.shape[0] + 1, x.shape[1] - w.shape[1] + 1
+    y = np.empty((oh, ow, w.shape[3]), np.float32)
     for i in prange(y.shape[0]):
         one_row(x, w, y, np.int64(i))
     return y

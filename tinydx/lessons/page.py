@@ -6,7 +6,7 @@
     term("kernel")       a term of the glossary, in a text; the other language's word stands beside it
     short(function)      the short version of the lesson's equation, open
     card("conv2d", ...)  the engine's code of an op, from the op table, folded
-    code(function, ...)  the code of functions of the engine, folded
+    code(function, ...)  the code of functions of the engine, folded; cuda(file, text), its CUDA C
     canvas, show         an empty figure of the right size; the picture that it becomes, with its text description
     said(name), drawn(name)   a name of the user's own data, in a text and in a figure
     own_data()           the path given by `tinydx lesson 1 --data PATH`, or None; square(path, 128), an image file as an array
@@ -44,8 +44,8 @@ from tinydx.names import in_markdown as said
 from tinydx.preprocessing.files import img_to_array, load_img
 
 __all__ = [
-    "BLUE", "GREY", "RED", "both", "canvas", "card", "code", "drawn", "foot", "head", "number", "own_data", "said", "short",
-    "show", "square", "term", "text",
+    "BLUE", "GREY", "RED", "both", "canvas", "card", "code", "cuda", "drawn", "foot", "head", "number", "own_data", "said",
+    "short", "show", "square", "term", "text",
 ]  # fmt: skip
 
 BLUE, RED, GREY = "#2166ac", "#c62828", "#627d98"
@@ -174,16 +174,21 @@ def _code(*functions: Any) -> str:
     return "\n\n".join(cards.code(getattr(function, "py_func", function), docstring=False) for function in functions)
 
 
-def _folded(name: str, source: str) -> Any:
+def cuda(name: str, source: str) -> Any:
+    """CUDA C of the engine, folded; name is that of its file."""
+    return _folded(f"kernels/cuda/{name}", source, "cpp")
+
+
+def _folded(name: str, source: str, language: str = "python") -> Any:
     """Code of the engine under a line that opens it."""
     words = '<span class="en">The engine&#39;s own:</span><span class="zh">引擎中的代码：</span>'
     summary = f"{words} <code>{html.escape(name)}</code>"
-    return _html(f"<details><summary>{summary}</summary>{as_code(source).text}</details>")
+    return _html(f"<details><summary>{summary}</summary>{as_code(source, language).text}</details>")
 
 
-def as_code(source: str) -> Any:
-    """Python code in its colours."""
-    return _markdown(f"```python\n{source}\n```")
+def as_code(source: str, language: str = "python") -> Any:
+    """Code in its colours."""
+    return _markdown(f"```{language}\n{source}\n```")
 
 
 def canvas(rows: int = 1, columns: int = 1, *, height: float = 2.8, **keywords: Any) -> tuple[Figure, Any]:
