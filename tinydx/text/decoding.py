@@ -65,8 +65,9 @@ def keep_top_p(logits: np.ndarray, p: float) -> np.ndarray:
     probability = probability / probability.sum(axis=-1, keepdims=True)
     order = np.argsort(-logits, axis=-1, kind="stable")
     sorted_probability = np.take_along_axis(probability, order, axis=-1)
-    before = np.cumsum(sorted_probability, axis=-1) - sorted_probability  # total probability of the likelier tokens
-    return np.where(np.take_along_axis(before, _rank(logits), axis=-1) < p, logits, -np.inf)
+    before = np.cumsum(sorted_probability, axis=-1) - sorted_probability  # of the likelier
+    likelier = np.take_along_axis(before, _rank(logits), axis=-1)
+    return np.where(likelier < p, logits, -np.inf)
 
 
 def _rank(logits: np.ndarray) -> np.ndarray:
@@ -152,7 +153,12 @@ def _decode(step: Step, state: State, n: int, longest: int, choose: Callable[[np
 
 
 def beam_search(
-    step: Step, state: State, n: int, longest: int, width: int = 4, length_penalty: float = 1.0
+    step: Step,
+    state: State,
+    n: int,
+    longest: int,
+    width: int = 4,
+    length_penalty: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The best text that a beam of `width` finds for each of n inputs.
 
@@ -181,14 +187,16 @@ def beam_search(
         logits, state = step(tokens.reshape(-1), state)
         logp = logits.reshape(n, width, -1)
         words = logp.shape[2]
-        stay = np.where(np.arange(words) == PADDING, 0.0, -np.inf)  # a finished text continues unchanged, once
+        stay = np.where(np.arange(words) == PADDING, 0.0, -np.inf)  # a finished text
         sums = total[..., None] + np.where(unfinished[..., None], logp, stay)
         lengths = length + unfinished
         score = (sums / lengths[..., None] ** length_penalty).reshape(n, -1)
         best = np.argsort(-score, axis=1, kind="stable")[:, :width]
         parent, tokens = best // words, best % words
-        ids, total = np.take_along_axis(ids, parent[..., None], 1), np.take_along_axis(sums.reshape(n, -1), best, 1)
-        unfinished, length = np.take_along_axis(unfinished, parent, 1), np.take_along_axis(lengths, parent, 1)
+        ids = np.take_along_axis(ids, parent[..., None], 1)
+        total = np.take_along_axis(sums.reshape(n, -1), best, 1)
+        unfinished = np.take_along_axis(unfinished, parent, 1)
+        length = np.take_along_axis(lengths, parent, 1)
         ids[:, :, t] = np.where(unfinished, tokens, PADDING)
         unfinished = unfinished & (tokens != END)
         rows = (np.arange(n)[:, None] * width + parent).reshape(-1)

@@ -226,17 +226,24 @@ class Seq2Seq(Model):
         memory, forwards, backwards = self.encoder(y)
         return self.bridge(self.join([forwards, backwards])), memory, self.key(memory)
 
-    def _next(self, states: Tensor, memory: Tensor, keys: Tensor, source: np.ndarray) -> Tensor:
+    def _next(
+        self, states: Tensor, memory: Tensor, keys: Tensor, source: np.ndarray
+    ) -> Tensor:
         """The next token's probabilities (N,T,V) for each of the decoder's states (N,T,U)."""
         context, a = self._attend(states, memory, keys, source)
         mixed = self.dropout(self.mix(self.join([states, context])))
         z = self.scores(mixed)
-        return ops.softmax(z) if self.gate is None else ops.copy_mixture(z, a, self.gate(mixed), source=source)
+        if self.gate is None:
+            return ops.softmax(z)
+        return ops.copy_mixture(z, a, self.gate(mixed), source=source)
 
-    def _attend(self, states: Tensor, memory: Tensor, keys: Tensor, source: np.ndarray) -> list[Tensor]:
+    def _attend(
+        self, states: Tensor, memory: Tensor, keys: Tensor, source: np.ndarray
+    ) -> list[Tensor]:
         """[context of each state (N,T,U), attention weights (N,T,S)]."""
         query = states if self.query is None else self.query(states)
-        return self.attention([query, memory, keys], mask=[None, source != PADDING], return_attention_scores=True)
+        mask = [None, source != PADDING]
+        return self.attention([query, memory, keys], mask=mask, return_attention_scores=True)
 
     # ---- one token at a time ----
 
