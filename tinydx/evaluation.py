@@ -160,7 +160,9 @@ def brier_score(y_true: ArrayLike, probabilities: ArrayLike) -> float:
 # --- intervals ----------------------------------------------------------------------------------------------
 
 
-def wilson_interval(successes: int, total: int, level: float = 0.95) -> tuple[float, float]:
+def wilson_interval(
+    successes: int, total: int, level: float = 0.95
+) -> tuple[float, float]:
     """Confidence interval of a share, `successes` of `total`: valid for few examples and near 0 and 1, too.
 
     Arguments: successes, total, counts; level of confidence, 0 to 1.
@@ -172,12 +174,15 @@ def wilson_interval(successes: int, total: int, level: float = 0.95) -> tuple[fl
     [0.722, 1.0]
     """
     if not (0 <= successes <= total and total > 0):
-        raise ValueError(f"wilson_interval needs 0 <= successes <= total > 0, not {successes} of {total}")
+        told = f"needs 0 <= successes <= total > 0, not {successes} of {total}"
+        raise ValueError(f"wilson_interval {told}")
     z, share = NormalDist().inv_cdf((1 + level) / 2), successes / total
     center = (share + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
-    # A share of 0 or 1 is exactly an end of its interval; rounding must not put it outside.
-    return float(np.clip(center - half, 0, share)), float(np.clip(center + half, share, 1))
+    variance = share * (1 - share) / total + (z / (2 * total)) ** 2
+    half = z / (1 + z**2 / total) * np.sqrt(variance)
+    # A share of 0 or 1 is exactly an end of its interval, in spite of rounding.
+    low, high = np.clip(center - half, 0, share), np.clip(center + half, share, 1)
+    return float(low), float(high)
 
 
 def bootstrap_interval(

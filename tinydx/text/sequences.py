@@ -242,8 +242,8 @@ class Seq2Seq(Model):
     ) -> list[Tensor]:
         """[context of each state (N,T,U), attention weights (N,T,S)]."""
         query = states if self.query is None else self.query(states)
-        mask = [None, source != PADDING]
-        return self.attention([query, memory, keys], mask=mask, return_attention_scores=True)
+        inputs, mask = [query, memory, keys], [None, source != PADDING]
+        return self.attention(inputs, mask=mask, return_attention_scores=True)
 
     # ---- one token at a time ----
 

@@ -237,7 +237,9 @@ class TextKind(Kind):
 KIND = TextKind()
 
 
-def build_bag(vocabulary: int, classes: int, dimension: int = 64, rate: float = 0.002) -> Sequential:
+def build_bag(
+    vocabulary: int, classes: int, dimension: int = 64, rate: float = 0.002
+) -> Sequential:
     """The classifier of texts: the mean of the vectors of a text's tokens, and a softmax (or sigmoid) over the classes.
 
     Arguments: vocabulary, number of tokens; classes, how many; dimension of the vectors; rate of learning.
@@ -249,7 +251,7 @@ def build_bag(vocabulary: int, classes: int, dimension: int = 64, rate: float = 
     model = Sequential(
         [
             Embedding(vocabulary, dimension, mask_zero=True, input_shape=(None,)),
-            Dropout(0.2, noise_shape=(None, None, 1)),  # drops whole tokens, so that no single one decides
+            Dropout(0.2, noise_shape=(None, None, 1)),  # whole tokens: no single one decides
             GlobalAveragePooling1D(),
             Dropout(0.3),
             output_layer(classes),
