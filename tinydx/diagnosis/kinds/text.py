@@ -251,7 +251,7 @@ def build_bag(
     model = Sequential(
         [
             Embedding(vocabulary, dimension, mask_zero=True, input_shape=(None,)),
-            Dropout(0.2, noise_shape=(None, None, 1)),  # whole tokens: no single one decides
+            Dropout(0.2, noise_shape=(None, None, 1)),  # drops whole tokens
             GlobalAveragePooling1D(),
             Dropout(0.3),
             output_layer(classes),
