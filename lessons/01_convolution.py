@@ -29,7 +29,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(1)
+    head("convolution")
     return
 
 
@@ -354,7 +354,7 @@ def _(unit, x):
 
 @app.cell(hide_code=True)
 def _():
-    foot(1)
+    foot("convolution")
     return
 
 

@@ -23,7 +23,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(2)
+    head("activation")
     return
 
 
@@ -314,7 +314,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    foot(2)
+    foot("activation")
     return
 
 

@@ -26,7 +26,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(3)
+    head("pooling_dense")
     return
 
 
@@ -318,7 +318,7 @@ def _(document, largest, pixels, total):
 
 @app.cell(hide_code=True)
 def _():
-    foot(3)
+    foot("pooling_dense")
     return
 
 

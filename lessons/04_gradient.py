@@ -24,7 +24,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(4)
+    head("gradient")
     return
 
 
@@ -464,7 +464,7 @@ def _(best, exact):
 
 @app.cell(hide_code=True)
 def _():
-    foot(4)
+    foot("gradient")
     return
 
 

@@ -44,7 +44,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(5)
+    head("cnn")
     return
 
 
@@ -404,7 +404,7 @@ def _(auc, auc_high, auc_low, called, ill, names, sensitivity, sick, specificity
 
 @app.cell(hide_code=True)
 def _():
-    foot(5)
+    foot("cnn")
     return
 
 

@@ -29,7 +29,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(6)
+    head("augmentation")
     return
 
 
@@ -367,7 +367,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    foot(6)
+    foot("augmentation")
     return
 
 

@@ -1,4 +1,4 @@
-"""The steps of lesson 18 compute the same as the reference, for any shape."""
+"""The steps of the lesson `speed` compute the same as the reference, for any shape."""
 
 import numpy as np
 import pytest

@@ -2,7 +2,7 @@
 
 A 6x6 tile of the image gives 4x4 outputs with 36 products instead of 16 * 9 = 144. The product of two polynomials, of
 3 and of 4 coefficients, follows from its values at the points 0, 1, -1, 1/2, -2 and infinity; the sliding sum is the
-transposed of that product, in both directions of the image (lesson 19 derives it):
+transposed of that product, in both directions of the image (the lesson `winograd` derives it):
 
     y = A^T [ (G g G^T) . (B^T d B) ] A      G: values of the weights at the points, B^T: transposed interpolation,
                                              A^T: transposed evaluation

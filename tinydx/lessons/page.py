@@ -1,6 +1,6 @@
 """The functions that notebooks call. A lesson is one column, at least 390 px wide, so that it fits on a phone.
 
-    head(1)              the lesson's title, its time and its data, and the switch between the languages
+    head("convolution")  the lesson's title, its time and its data, and the switch between the languages
     text(english, chinese)    a text in both languages; the page shows one of them
     both(english, chinese)    a part of a text, for `.en` in the one and `.zh` in the other
     term("kernel")       a term of the glossary, in a text; the other language's word stands beside it
@@ -111,9 +111,10 @@ def _html(*parts: str) -> Any:
 # ---- the parts of a lesson -----------------------------------------------------------------------------------------
 
 
-def head(number: int) -> Any:
+def head(name: str) -> Any:
     """The title of a lesson, its minutes, the data that it uses or takes, and the switch between the languages."""
-    lesson = find(number)
+    lesson = find(name)
+    number = lesson.number
     title = f"# {number} · {lesson.title} <span class='other' lang='zh'>{lesson.chinese}</span>"
     titel = f"# {number} · {lesson.chinese} <span class='other' lang='en'>{lesson.title}</span>"
     exercises = both(*(" with its exercises", "，含练习") if lesson.exercises else ("", ""))
@@ -209,9 +210,10 @@ def show(figure: Figure, english: str, chinese: str) -> Any:
     return _html(f'<img class="figure" alt="{in_html(english)} {in_html(chinese)}" src="data:image/png;base64,{data}">')
 
 
-def foot(number: int) -> Any:
+def foot(name: str) -> Any:
     """A lesson's exercises, the terms that it used, and the next lesson."""
-    lesson = find(number)
+    lesson = find(name)
+    number = lesson.number
     english, chinese = ["## Now you", ""], ["## 现在轮到你", ""]
     english += [f"To change the code of this lesson: `tinydx lesson {number} --edit` opens a copy.", ""]
     chinese += [f"想改这一课的代码：`tinydx lesson {number} --edit` 会打开一个副本。", ""]

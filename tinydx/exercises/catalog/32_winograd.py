@@ -2,7 +2,7 @@
 
 Three weights g slide over four pixels d and give two outputs, y(i) = g0 d(i) + g1 d(i+1) + g2 d(i+2), with six products.
 Four are enough: Winograd's algorithm transforms both, and multiplies the results number by number. The weights become the
-values of their polynomial at the points 0, 1, -1 and infinity; the transform of the pixels is given (lesson 19 derives it). The
+values of their polynomial at the points 0, 1, -1 and infinity; the transform of the pixels is given (lesson winograd derives it). The
 weights, which are transformed only once, carry the factors 1/2.
 """
 
@@ -45,7 +45,7 @@ EXERCISE = Exercise(
     ],
     equation=r"y = A^T ((G g) \cdot (B^T d))",
     shapes="g (3,), d (4,) -> y (2,)",
-    source="lesson 19",
+    source="lesson winograd",
     hints=(
         "The polynomial of the weights is g0 + g1 t + g2 t^2. Insert t = 0, 1 and -1. Its value at infinity is the coefficient of the highest power.",
         "With d = (1, 0, 0, 0) only the first product is nonzero, and y is (g0, 0). So m0 is part of y0 and not of y1.",

@@ -52,7 +52,7 @@ EXERCISE = Exercise(
     checks=[Values(tiled_product, like=lambda a, b: a @ b, samples=matrices, names=("c",))],
     equation=r"c(m,n) = \sum_{k=1}^{K} a(m,k) \cdot b(k,n)",
     shapes="a (M,K), b (K,N) -> c (M,N)",
-    source="lesson 20",
+    source="lesson cuda_matmul",
     hints=(
         "The tile of a begins at row `top` and column `first`. Where does the tile of b begin?",
         "Thread (i, j) fetches element (i, j) of each tile: a[top + i, first + j] and b[first + i, left + j].",

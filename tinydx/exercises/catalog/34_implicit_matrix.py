@@ -49,7 +49,7 @@ EXERCISE = Exercise(
     checks=[Values(correlation, like=directly, samples=images)],
     equation=r"y(i,j,f) = \sum_{p,q,c} x(i+p, j+q, c) \cdot w(p,q,c,f)",
     shapes="x (N,H,W,C), w (kh,kw,C,F) -> y (N,H-kh+1,W-kw+1,F)",
-    source="lesson 21",
+    source="lesson cuda_convolution",
     hints=(
         "In a table that is counted row by row, element m is in row m // width and column m % width. Here m and k each count through three sizes.",
         "The last index runs fastest: j = m % columns, and c = k % C. Divide what remains, m // columns, by the next size.",

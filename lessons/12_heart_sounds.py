@@ -55,7 +55,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(9)
+    head("heart_sounds")
     return
 
 
@@ -584,7 +584,7 @@ def _(at_home, noisy):
 
 @app.cell(hide_code=True)
 def _():
-    foot(9)
+    foot("heart_sounds")
     return
 
 

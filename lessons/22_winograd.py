@@ -20,7 +20,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(19)
+    head("winograd")
     return
 
 
@@ -338,7 +338,7 @@ def _(products, spoiled, spoiled_by_sum):
 
 @app.cell(hide_code=True)
 def _():
-    foot(19)
+    foot("winograd")
     return
 
 

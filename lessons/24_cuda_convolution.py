@@ -24,7 +24,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(21)
+    head("cuda_convolution")
     return
 
 
@@ -539,7 +539,7 @@ def _(finding, pixels, wrong):
 
 @app.cell(hide_code=True)
 def _():
-    foot(21)
+    foot("cuda_convolution")
     return
 
 

@@ -27,7 +27,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(8)
+    head("through_time")
     return
 
 
@@ -392,7 +392,7 @@ def _(STEPS):
 
 @app.cell(hide_code=True)
 def _():
-    foot(8)
+    foot("through_time")
     return
 
 

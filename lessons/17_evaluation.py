@@ -21,7 +21,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(14)
+    head("evaluation")
     return
 
 
@@ -359,7 +359,7 @@ def _(area, error, sureness):
 
 @app.cell(hide_code=True)
 def _():
-    foot(14)
+    foot("evaluation")
     return
 
 

@@ -52,7 +52,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(11)
+    head("language_model")
     return
 
 
@@ -499,7 +499,7 @@ def _(codec, scores_after, softmax):
 
 @app.cell(hide_code=True)
 def _():
-    foot(11)
+    foot("language_model")
     return
 
 

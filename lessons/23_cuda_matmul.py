@@ -21,7 +21,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(20)
+    head("cuda_matmul")
     return
 
 
@@ -327,7 +327,7 @@ def _(finding):
 
 @app.cell(hide_code=True)
 def _():
-    foot(20)
+    foot("cuda_matmul")
     return
 
 

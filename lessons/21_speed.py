@@ -25,7 +25,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(18)
+    head("speed")
     return
 
 
@@ -348,7 +348,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    foot(18)
+    foot("speed")
     return
 
 

@@ -27,7 +27,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(7)
+    head("recurrence")
     return
 
 
@@ -320,7 +320,7 @@ def _(auc, auc_of_mean, auc_of_spread, epochs, parameters, units, y_test):
 
 @app.cell(hide_code=True)
 def _():
-    foot(7)
+    foot("recurrence")
     return
 
 

@@ -52,7 +52,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(13)
+    head("text_diagnosis")
     return
 
 
@@ -501,7 +501,7 @@ def _(honest, learn, right):
 
 @app.cell(hide_code=True)
 def _():
-    foot(13)
+    foot("text_diagnosis")
     return
 
 

@@ -53,7 +53,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(12)
+    head("translation")
     return
 
 
@@ -569,7 +569,7 @@ def _(ln_p, texts, truth):
 
 @app.cell(hide_code=True)
 def _():
-    foot(12)
+    foot("translation")
     return
 
 

@@ -28,7 +28,7 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    head(10)
+    head("embedding")
     return
 
 
@@ -284,7 +284,7 @@ def _(table):
 
 @app.cell(hide_code=True)
 def _():
-    foot(10)
+    foot("embedding")
     return
 
 
