@@ -132,7 +132,7 @@ def test_no_option_of_the_arguments_is_left_out_by_chance():
 def test_a_learner_gets_all_that_is_needed_and_not_the_answer(exercise):
     head, *rest = exercise.starter.splitlines()
     assert head.startswith(f'"""{exercise.number:02d} ') and re.search("[\u4e00-\u9fff]", head)
-    assert "\\" not in exercise.header and "tinydx" not in exercise.code and len(rest) < 90
+    assert "\\" not in exercise.header_in("en") and "tinydx" not in exercise.code and len(rest) < 90
     assert all(len(line) <= 140 for line in rest)
     assert all(check.function.__name__ in exercise.starter for check in exercise.checks if not getattr(check, "driver", False))
     assert len(exercise.hints) == 3 and len(exercise.bugs) >= 3

@@ -1,7 +1,8 @@
 """The language of the course: English or Chinese, and the texts of commands in the one that the reader wants.
 
-The code holds the English texts. `tinydx/chinese/*.json` hold the same texts in Chinese, each beside the English one; what they
-leave open stands in braces. `tinydx lesson --lang zh`, the variable TINYDX_LANG or the environment's language choose.
+The code holds the English texts, and data (JSON, tables, names of mistakes) stays English. `tinydx/chinese/*.json` hold the same
+texts in Chinese, each beside the English one; what they leave open stands in braces. `tinydx lesson --lang zh`, the variable
+TINYDX_LANG or the environment's language choose.
 
 >>> with speaking("zh"):
 ...     print(said("All exercises pass."))
@@ -13,6 +14,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,19 +48,53 @@ def speaking(code: str) -> Iterator[None]:
         os.environ.pop(VARIABLE) if before is None else choose(before)
 
 
+class Sentence(str):
+    """An English text that remembers how it was made, so that whoever shows it can say it in Chinese."""
+
+    template: str
+    values: dict[str, Any]
+
+
+def sentence(english: str, **values: Any) -> Sentence:
+    """A text with the values in the places of its braces; one of the values may be such a text, too.
+
+    >>> sentence("{name} has the opposite sign.", name="dx")
+    'dx has the opposite sign.'
+    """
+    if isinstance(english, Sentence) and not values:
+        return english
+    made = Sentence(english.format(**values) if values else english)
+    made.template, made.values = english, values
+    return made
+
+
 def said(english: str, **values: Any) -> str:
-    """A text in the chosen language, with the values in the places of its braces.
+    """A text for the terminal in the chosen language; in English where the output has no Chinese characters.
 
     >>> said("progress {count}", count="3/42")
     'progress 3/42'
     """
-    words = in_chinese(english) if chosen() == "zh" else english
-    return words.format(**values) if values else words
+    made = sentence(english, **values)
+    words = in_chinese(made) if chosen() == "zh" else made
+    return words if can_show(words) else str(made)
+
+
+def can_show(text: str) -> bool:
+    """Whether the output's encoding has these characters."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def in_chinese(english: str) -> str:
     """The Chinese text that stands beside an English one; the English one where there is none."""
-    return catalogue().get(english, english)
+    if not isinstance(english, Sentence):
+        return catalogue().get(english, english)
+    words = catalogue().get(english.template, english.template)
+    values = {name: in_chinese(v) if isinstance(v, Sentence) else v for name, v in english.values.items()}
+    return words.format(**values) if values else words
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from tinydx.exercises.worker import Other
 from tinydx.gradcheck import Argument, Diagnosis, Report, gradcheck
 from tinydx.gradcheck.calling import Stop
 from tinydx.gradcheck.report import Worst
+from tinydx.language import sentence
 from tinydx.op import Draw, Op, RandomDraw, Slip
 
 SEED = 1  # of a check whose caller gives no other
@@ -126,10 +127,12 @@ class Values:
         before = len(learner.warnings)
         drawn = [self._judge_draw(_Turn(seed, i), learner, slips) for i in range(DRAWS)]
         results = [max(of_one, key=lambda v: (not v.ok, bool(v.mistakes))) for of_one in zip(*drawn, strict=True)]
-        report = Report(self.function.__name__, list(results), method="compared with the reference", seed=seed, draws=DRAWS)
+        report = Report(
+            self.function.__name__, list(results), method=sentence("compared with the reference"), seed=seed, draws=DRAWS
+        )
         for warning in learner.warnings[before:] if self.quiet else ():
             name = "overflow" if "overflow" in warning else "warning"
-            report.problems.append(Diagnosis(name, f"NumPy warned: {warning}.", "rule"))
+            report.problems.append(Diagnosis(name, sentence("NumPy warned: {warning}.", warning=warning), "rule"))
         return report
 
     def _judge_draw(self, draw: Draw, learner: Caller, slips: Sequence[Slip]) -> list[Value]:
@@ -137,7 +140,9 @@ class Values:
         expected = _as_tuple(self.like(*_copies(arguments)))
         got = _as_tuple(as_arrays(learner.call(name, _copies(arguments)), self.names, name))
         if len(got) != len(expected):
-            raise WrongType(f"{name} returned {len(got)} arrays, expected {len(expected)}: ({', '.join(self.names)})")
+            told = "{name} returned {got} arrays, expected {expected}: ({names})"
+            names = ", ".join(self.names)
+            raise WrongType(sentence(told, name=name, got=len(got), expected=len(expected), names=names))
         values = [_compare(*parts) for parts in zip(self.names, got, expected, strict=True)]
         if not all(v.ok for v in values):
             for v in values:
@@ -177,8 +182,11 @@ def _compare(name: str, got: np.ndarray | None, expected: Any) -> Value:
     value = Value(name, true.shape, checked=true.size, got=got)
     if got is None or got.shape != true.shape:
         value.wrong = true.size
-        kind, shape = ("None", "is None") if got is None else ("wrong shape", f"has shape {got.shape}")
-        value.mistakes.append(Diagnosis(kind, f"{name} {shape}, expected shape {true.shape}."))
+        if got is None:
+            told = sentence("{name} is None, expected shape {true}.", name=name, true=true.shape)
+        else:
+            told = sentence("{name} has shape {got}, expected shape {true}.", name=name, got=got.shape, true=true.shape)
+        value.mistakes.append(Diagnosis("None" if got is None else "wrong shape", told))
         return value
     with np.errstate(all="ignore"):
         gap = np.nan_to_num(np.abs(got - true), nan=np.inf) / max(float(np.max(np.abs(true), initial=0)), 1e-300)
@@ -189,7 +197,9 @@ def _compare(name: str, got: np.ndarray | None, expected: Any) -> Value:
         value.worst = Worst(index, float(got[index]), float(true[index]))
         for kind, bad in (("NaN", np.isnan(got)), ("infinite", np.isinf(got))):
             if bad.any():
-                value.mistakes.append(Diagnosis(kind, f"{bad.sum()} of {bad.size} numbers of {name} are {kind}."))
+                told = "{bad} of {size} numbers of {name} are {kind}."
+                told = sentence(told, bad=bad.sum(), size=bad.size, name=name, kind=sentence(kind))
+                value.mistakes.append(Diagnosis(kind, told))
     return value
 
 
@@ -207,23 +217,28 @@ def as_arrays(value: Any, names: Sequence[str], function: str) -> Any:
     Arguments: value, the result; names of the arrays that are expected; function, its name for the message.
     Raises: WrongType where the result is neither.
     """
-    wanted = f"a tuple of {len(names)} arrays ({', '.join(names)})" if len(names) > 1 else f"one array ({names[0]})"
+    several = sentence("a tuple of {n} arrays ({names})", n=len(names), names=", ".join(names))
+    wanted = several if len(names) > 1 else sentence("one array ({name})", name=names[0])
     if value is None:
-        raise WrongType(f"{function} returned None, expected {wanted}: is `return` missing?")
-    several = isinstance(value, tuple | list)
-    for part in value if several else (value,):
+        told = "{function} returned None, expected {wanted}: is `return` missing?"
+        raise WrongType(sentence(told, function=function, wanted=wanted))
+    is_several = isinstance(value, tuple | list)
+    for part in value if is_several else (value,):
         if not isinstance(part, np.ndarray | int | float | None):
-            raise WrongType(f"{function} returned {_kind(value)}, expected {wanted}")
+            told = "{function} returned {kind}, expected {wanted}"
+            raise WrongType(sentence(told, function=function, kind=_kind(value), wanted=wanted))
         if isinstance(part, np.ndarray) and part.dtype.kind == "c":
-            raise WrongType(f"{function} returned complex numbers, expected {wanted}")
-    return tuple(None if part is None else np.asarray(part) for part in value) if several else np.asarray(value)
+            told = "{function} returned complex numbers, expected {wanted}"
+            raise WrongType(sentence(told, function=function, wanted=wanted))
+    return tuple(None if part is None else np.asarray(part) for part in value) if is_several else np.asarray(value)
 
 
 def _kind(value: Any) -> str:
     """A value's type in words, such as "a list of float, str"."""
     if isinstance(value, tuple | list):
-        return f"a {type(value).__name__} of {', '.join(map(_type, value[:4]))}" + " ..." * (len(value) > 4)
-    return f"an object of type {_type(value)}"
+        parts = ", ".join(map(_type, value[:4])) + " ..." * (len(value) > 4)
+        return sentence("a {kind} of {parts}", kind=type(value).__name__, parts=parts)
+    return sentence("an object of type {kind}", kind=_type(value))
 
 
 def _type(value: Any) -> str:

@@ -17,6 +17,7 @@ from tinydx.exercises.runner import Result, check_file
 from tinydx.exercises.sandbox import warning
 from tinydx.exercises.terminal import say, show, show_hints, show_list
 from tinydx.exercises.watch import Watch
+from tinydx.language import said, sentence
 from tinydx.names import shown
 from tinydx.op import TABLE
 
@@ -25,9 +26,13 @@ def start(a: argparse.Namespace) -> int:
     """Copy the starters into a folder."""
     folder = Folder(Path(a.folder))
     new, of = len(folder.start()), len(all_exercises())
-    kept = f"; {of - new} were there already and are unchanged" if new < of else ""
-    say(f"{new} new exercise{'s' * (new != 1)} in {folder.path}{kept}")
-    say(f"Now: cd {folder.path}, tinydx exercise watch, and open {(folder.current() or all_exercises()[0]).file} in your editor.")
+    kept = said("; {n} were there already and are unchanged", n=of - new) if new < of else ""
+    if new == 1:
+        say("1 new exercise in {folder}{kept}", folder=folder.path, kept=kept)
+    else:
+        say("{n} new exercises in {folder}{kept}", n=new, folder=folder.path, kept=kept)
+    first = (folder.current() or all_exercises()[0]).file
+    say("Now: cd {folder}, tinydx exercise watch, and open {file} in your editor.", folder=folder.path, file=first)
     return 0
 
 
@@ -43,7 +48,7 @@ def check(a: argparse.Namespace) -> int:
     following = folder.current()
     chosen = list(all_exercises()) if a.all else [find(name) for name in a.names] or ([following] if following else [])
     if not chosen:
-        say(f"progress {folder.count()}: all exercises pass. tinydx exercise check --all checks them again.")
+        say("progress {count}: all exercises pass. tinydx exercise check --all checks them again.", count=folder.count())
         return 0
     results = []
     for result in check_all(folder, chosen, a.seconds):
@@ -76,9 +81,11 @@ def _what_next(folder: Folder, results: Sequence[Result]) -> str:
     """One line: the progress, and what to type next."""
     failed = next((r for r in results if not r.ok), None)
     if failed is not None:
-        return f"progress {folder.count()} · tinydx exercise hint {failed.exercise.name}"
+        return said("progress {count} · tinydx exercise hint {name}", count=folder.count(), name=failed.exercise.name)
     following = folder.current(after=results[-1].exercise)
-    return f"progress {folder.count()} · " + (f"next: {following.file}" if following else "all exercises pass")
+    if following is None:
+        return said("progress {count} · all exercises pass", count=folder.count())
+    return said("progress {count} · next: {file}", count=folder.count(), file=following.file)
 
 
 def watch(a: argparse.Namespace) -> int:
@@ -103,7 +110,10 @@ def reset(a: argparse.Namespace) -> int:
     for exercise in [find(name) for name in a.names]:
         kept = folder.reset(exercise)
         folder.mark(exercise, passed=False)
-        say(f"{exercise.file} is the starter again" + (f"; your work is in {kept.name}" if kept else ""))
+        if kept:
+            say("{file} is the starter again; your work is in {kept}", file=exercise.file, kept=kept.name)
+        else:
+            say("{file} is the starter again", file=exercise.file)
     return 0
 
 
@@ -112,7 +122,7 @@ def solution(a: argparse.Namespace) -> int:
     folder = Folder.find(a.dir)
     exercise = find(a.name)
     if not a.spoil and exercise.name not in folder.progress().passed:
-        raise ValueError(f"{exercise.name} has not passed yet: --spoil shows the solution anyway")
+        raise ValueError(said("{name} has not passed yet: --spoil shows the solution anyway", name=exercise.name))
     say(exercise.solution.rstrip())
     for line in ["", *commentary(exercise)] if a.why else []:
         say(line)
@@ -122,14 +132,18 @@ def solution(a: argparse.Namespace) -> int:
 def commentary(exercise: Exercise) -> list[str]:
     """After a solution: why it is right, what the usual slips would have done, and what to read next."""
     op = next((c.of for c in exercise.checks if isinstance(c, Gradients)), None)
-    lines = ["Why", f"  {exercise.hints[-1]}", "What the usual slips would have done"]
+    lines = [said("Why"), f"  {said(exercise.hints[-1])}", said("What the usual slips would have done")]
     slips = {s.name: s.advice for s in op.slips} if op else {}
-    lines += [f"  {bug.name}: {bug.advice or slips.get(bug.name, 'the checker names it')}" for bug in exercise.bugs]
+    for bug in exercise.bugs:
+        advice = sentence(bug.advice or slips.get(bug.name, "")) or sentence("the checker names it")
+        lines.append("  " + said("{name}: {advice}", name=sentence(bug.name), advice=advice))
     known = op is not None and op.name in TABLE
     following = next((e for e in all_exercises() if e.number == exercise.number + 1), None)
-    lines += ["Read next", *([f"  tinydx card {op.name}: the equation, its loops and its gradient"] if known and op else [])]
-    lines.append(f"  {exercise.source or (op.source if op else '')}")
-    return [*lines, *([f"  {following.file}: {following.title}"] if following else [])]
+    lines.append(said("Read next"))
+    if known and op:
+        lines.append("  " + said("tinydx card {name}: the equation, its loops and its gradient", name=op.name))
+    lines.append(f"  {said(exercise.source or (op.source if op else ''))}")
+    return [*lines, *([f"  {following.file}: {said(following.title)}"] if following else [])]
 
 
 def grade(a: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tinydx.exercises.checks import Check, Gradients
+from tinydx.language import chosen, in_chinese, said
 from tinydx.op import Slip
 from tinydx.suggestions import did_you_mean
 
@@ -71,29 +72,43 @@ class Exercise:
         return f"{self.number:02d}_{self.name}.py"
 
     @property
+    def beside(self) -> str:
+        """What stands beside the title: the term in the other language."""
+        return self.title if chosen() == "zh" else self.chinese
+
+    @property
     def starter(self) -> str:
-        """The file that the learner starts from."""
-        return self.with_bug(self.bugs[0]) if self.planted else self.header + cut(self.code)
+        """The file that the learner starts from, in the chosen language."""
+        return self.starter_in(chosen())
+
+    def starter_in(self, language: str) -> str:
+        """The starter in this language."""
+        return self.header_in(language) + (self._bugged(self.bugs[0]) if self.planted else cut(self.code))
 
     @property
     def solution(self) -> str:
         """The learner's file with the solution."""
-        return self.header + without_marks(self.code)
+        return self.header_in(chosen()) + without_marks(self.code)
 
     def with_bug(self, bug: Bug) -> str:
         """The solution with this bug in it; ValueError where the text to replace does not occur exactly once."""
+        return self.header_in(chosen()) + self._bugged(bug)
+
+    def _bugged(self, bug: Bug) -> str:
         code = without_marks(self.code)
         if code.count(bug.right) != 1:
             raise ValueError(f"{self.file}: {bug.right!r} occurs {code.count(bug.right)} times, expected once")
-        return self.header + code.replace(bug.right, bug.wrong)
+        return code.replace(bug.right, bug.wrong)
 
-    @property
-    def header(self) -> str:
+    def header_in(self, language: str) -> str:
         """The head of the learner's file: title, equation, task, the command to run; and the import of NumPy."""
         op = next((check.of for check in self.checks if isinstance(check, Gradients)), None)
         equation, shapes, source = (getattr(self, a) or getattr(op, a) for a in ("equation", "shapes", "source"))
+        title, task = f"{self.title} · {self.chinese}", self.task
+        if language == "zh":
+            title, task, source = f"{in_chinese(self.title)} · {self.title}", in_chinese(task), in_chinese(source)
         about = [*map(plain, re.split(r",? *\\quad", equation)), shapes, f"({source})"]
-        lines = [f'"""{self.number:02d} {self.title} · {self.chinese}', "", *(f"    {a}" for a in about), "", self.task, ""]
+        lines = [f'"""{self.number:02d} {title}', "", *(f"    {a}" for a in about), "", task, ""]
         return "\n".join([*lines, f"    tinydx exercise check {self.name}", '"""', "", "import numpy as np", "", "", ""])
 
     def slips(self, check: Check) -> list[Slip]:
@@ -143,7 +158,8 @@ def find(name: str) -> Exercise:
     for exercise in all_exercises():
         if wanted in (exercise.name, exercise.file.removesuffix(".py")) or wanted.lstrip("0") == str(exercise.number):
             return exercise
-    raise ValueError(f"no exercise named {name!r}{did_you_mean(wanted, [e.name for e in all_exercises()])}")
+    close = did_you_mean(wanted, [e.name for e in all_exercises()])
+    raise ValueError(said("no exercise named {name!r}", name=name) + close)
 
 
 # ---- text ----------------------------------------------------------------------------------------------------------

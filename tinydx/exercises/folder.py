@@ -14,6 +14,7 @@ from typing import Self
 
 from tinydx.exercises.exercise import Exercise, all_exercises
 from tinydx.files import atomic_write
+from tinydx.language import LANGUAGES, said
 
 PROGRESS = "exercises.json"
 
@@ -57,7 +58,8 @@ class Folder:
         for path in (here, *here.parents):
             if (path / PROGRESS).is_file() or any((path / e.file).is_file() for e in all_exercises()):
                 return cls(path)
-        raise FileNotFoundError(f"no exercises in {here} or above it: tinydx exercise start exercises creates them")
+        told = "no exercises in {folder} or above it: tinydx exercise start exercises creates them"
+        raise FileNotFoundError(said(told, folder=here))
 
     def start(self) -> list[str]:
         """Write the starters that are missing; returns their names. Nothing is overwritten."""
@@ -77,7 +79,7 @@ class Folder:
     def reset(self, exercise: Exercise) -> Path | None:
         """Restore the starter; returns where the learner's work was moved, or None if there was none."""
         file, kept = self.file(exercise), None
-        if file.exists() and file.read_bytes() != exercise.starter.encode():
+        if file.exists() and file.read_bytes() not in [exercise.starter_in(code).encode() for code in LANGUAGES]:
             names = (file.with_name(f"{file.name}.old{n or ''}") for n in range(1_000_000))
             kept = next(name for name in names if not name.exists())
             os.replace(file, kept)
@@ -96,8 +98,8 @@ class Folder:
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             damaged = file.with_name(PROGRESS + ".damaged")
             os.replace(file, damaged)
-            recover = "tinydx exercise check --all restores the progress"
-            print(f"{PROGRESS} was damaged: it is now {damaged.name}; {recover}", file=sys.stderr)
+            told = "{file} was damaged: it is now {damaged}; tinydx exercise check --all restores the progress"
+            print(said(told, file=PROGRESS, damaged=damaged.name), file=sys.stderr)
             return Progress()
 
     def save(self, progress: Progress) -> None:

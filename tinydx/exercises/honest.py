@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tinydx.exercises.checks import Gradients, Values
 from tinydx.exercises.exercise import Exercise
+from tinydx.language import sentence
 
 LARGEST = 200_000  # bytes of a file: a parser takes hundreds of times its size in memory
 PARTS = 20_000  # of a syntax tree; a long solution has 2,000
@@ -23,7 +24,8 @@ COMPLEX = {"imag", "complex", "complex64", "complex128", "complex256", "cdouble"
 COMPLEX |= {"c8", "c16", "c32", "fft", "roots", "scimath"}
 UNREADABLE = {"eval", "exec", "compile"}
 BY_NAME = {"__import__": 0, "import_module": 0, "attrgetter": 0, "methodcaller": 0, "getattr": 1}  # which argument is a name
-STEPS = "differences check a gradient, they do not write it: derive the formula"
+COMPUTED = "{name} with a computed name hides what the code does: write the name"
+STEPS = sentence("differences check a gradient, they do not write it: derive the formula")
 
 Finding = tuple[int, str]  # a line, and why it is refused
 
@@ -37,7 +39,7 @@ def refused(exercise: Exercise, path: Path) -> str:
             warnings.simplefilter("ignore")
             tree = ast.parse(path.read_bytes())
         if sum(1 for _ in ast.walk(tree)) > PARTS:
-            return f"the file has more than {PARTS} words and signs: does it hold data?"
+            return sentence("the file has more than {parts} words and signs: does it hold data?", parts=PARTS)
         found, used = [*_imports(tree), *_hidden(tree)], _used(tree, exercise)
         if any(isinstance(c, Values) and c.quiet for c in exercise.checks):
             found += _silenced(used)
@@ -46,12 +48,13 @@ def refused(exercise: Exercise, path: Path) -> str:
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
     line, why = min(found, default=(0, ""))
-    return f"line {line}: {why}" if why else ""
+    return sentence("line {line}: {why}", line=line, why=why) if why else ""
 
 
 def too_large(size: int) -> str:
     """Why a file of this size is not read, in one sentence; "" for one of ordinary size."""
-    return f"the file has {size} bytes, at most {LARGEST} are read: does it hold data?" if size > LARGEST else ""
+    told = "the file has {size} bytes, at most {largest} are read: does it hold data?"
+    return sentence(told, size=size, largest=LARGEST) if size > LARGEST else ""
 
 
 def allowed(module: str) -> bool:
@@ -91,8 +94,8 @@ def _imports(tree: ast.AST) -> Iterator[Finding]:
             names += [str(a.value) for a in node.args[:1] if isinstance(a, ast.Constant)]
         for name in names:
             if not allowed(name):
-                why = f"an exercise is solved with NumPy and Python's standard library, without {name.split('.')[0]}"
-                yield _line(node), why
+                why = "an exercise is solved with NumPy and Python's standard library, without {name}"
+                yield _line(node), sentence(why, name=name.split(".")[0])
 
 
 def _hidden(tree: ast.AST) -> Iterator[Finding]:
@@ -101,13 +104,13 @@ def _hidden(tree: ast.AST) -> Iterator[Finding]:
         if isinstance(node, ast.Call):
             name, at = _name(node.func), BY_NAME.get(_name(node.func), -1)
             if name in UNREADABLE and isinstance(node.func, ast.Name):
-                yield _line(node), f"{name} hides what the code does: write it out"
+                yield _line(node), sentence("{name} hides what the code does: write it out", name=name)
             if 0 <= at < len(node.args) and _is_computed(node.args[at]) and _name(node.args[0]) != "self":
-                yield _line(node), f"{name} with a computed name hides what the code does: write the name"
+                yield _line(node), sentence(COMPUTED, name=name)
         if isinstance(node, ast.Subscript) and _is_computed(node.slice):
             of = _name(node.value.func if isinstance(node.value, ast.Call) else node.value)
             if of in ("__dict__", "vars", "globals", "modules"):
-                yield _line(node), f"{of} with a computed name hides what the code does: write the name"
+                yield _line(node), sentence(COMPUTED, name=of)
 
 
 def _is_computed(node: ast.expr) -> bool:
@@ -117,7 +120,7 @@ def _is_computed(node: ast.expr) -> bool:
 def _silenced(tree: ast.AST) -> Iterator[Finding]:
     for node in ast.walk(tree):
         if (name := _name(node, texts=True)) in SILENCERS:
-            yield _line(node), f"{name} only hides the warning: write a formula that causes none"
+            yield _line(node), sentence("{name} only hides the warning: write a formula that causes none", name=name)
 
 
 def _complex(tree: ast.AST) -> Iterator[Finding]:
@@ -125,7 +128,7 @@ def _complex(tree: ast.AST) -> Iterator[Finding]:
         literal = isinstance(node, ast.Constant) and isinstance(node.value, complex)
         root = isinstance(node, ast.BinOp) and re.fullmatch(r"\(?-\d+\.?\d*\)? \*\* \d*\.\d+", ast.unparse(node))  # (-1) ** 0.5
         if literal or root or _name(node, texts=True) in COMPLEX:
-            yield _line(node), "complex numbers check a gradient, they do not write it: derive the formula"
+            yield _line(node), sentence("complex numbers check a gradient, they do not write it: derive the formula")
 
 
 def _steps(tree: ast.AST) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ import numpy as np
 
 from tinydx.exercises import worker
 from tinydx.gradcheck.calling import Stop
+from tinydx.language import sentence
 
 START = 60.0  # seconds for Python and NumPy to start, even on a slow machine
 GRACE = 1.0  # seconds after the limit for the process to report the line where it hangs
@@ -31,7 +32,7 @@ LONGEST = 2**28  # bytes of one answer
 WAITING = 4  # answers; one comes for each request, a flood must not fill the memory
 SHOWN = 4000  # bytes of the learner's output that are kept
 GARBLED = (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, OverflowError)  # of malformed answers
-WRITES_ELSEWHERE = "the answer was garbled: does the code write to a file descriptor that it did not open?"
+WRITES_ELSEWHERE = sentence("the answer was garbled: does the code write to a file descriptor that it did not open?")
 
 
 class LearnerError(Stop):
@@ -117,11 +118,14 @@ class Learner:
     def _value(self, answer: Any, name: str, arguments: Sequence[Any]) -> Any:
         if answer["kind"] == "missing":
             close = difflib.get_close_matches(name, answer["known"], n=1)
-            found = f", but one named {close[0]}" if close else ""
-            raise LearnerError("error", f"there is no function {name} in {self.path.name}{found}: was it renamed or deleted?")
+            found = sentence(", but one named {close}", close=close[0]) if close else ""
+            told = "there is no function {name} in {file}{found}: was it renamed or deleted?"
+            raise LearnerError("error", sentence(told, name=name, file=self.path.name, found=found))
         if answer["kind"] == "signature":
-            counted = f"{len(arguments)} argument{'s' * (len(arguments) > 1)}"
-            raise LearnerError("error", f"{name} is called with {counted}, but is written as {name}{answer['is']}")
+            one = sentence("{name} is called with 1 argument, but is written as {name}{written}", name=name, written=answer["is"])
+            several = "{name} is called with {n} arguments, but is written as {name}{written}"
+            many = sentence(several, name=name, n=len(arguments), written=answer["is"])
+            raise LearnerError("error", many if len(arguments) > 1 else one)
         self.warnings += [str(w) for w in answer["warnings"] if w not in self.warnings]
         for i, new in answer["changed"].items():
             np.copyto(arguments[int(i)], worker.decode(new))
@@ -159,14 +163,15 @@ class Learner:
 
     def _error(self, answer: dict[str, Any]) -> LearnerError:
         if answer.get("unwritten"):
-            return LearnerError("not written", "not written yet")
+            return LearnerError("not written", sentence("not written yet"))
         text = " ".join(str(answer.get("text")).split())
-        if text.startswith("SystemExit"):
-            text = "the code ended itself with sys.exit or exit"
-        return LearnerError("error", f"{text[:300]}{self._place(answer.get('line'))}")
+        ended = text.startswith("SystemExit")
+        what = sentence("the code ended itself with sys.exit or exit") if ended else text[:300]
+        return LearnerError("error", sentence("{what}{place}", what=what, place=self._place(answer.get("line"))))
 
     def _too_long(self, line: Any) -> LearnerError:
-        return self._failed("timeout", f"stopped after {self.seconds:g} seconds: is there an endless loop?{self._place(line)}")
+        told = "stopped after {seconds:g} seconds: is there an endless loop?{place}"
+        return self._failed("timeout", sentence(told, seconds=self.seconds, place=self._place(line)))
 
     def _place(self, line: Any) -> str:
         """The place in the file, as " (line 7: x = 1 / 0)"."""
@@ -174,7 +179,7 @@ class Learner:
             code = self.path.read_text("utf-8", "replace").splitlines()[line - 1].strip()
         except (OSError, IndexError, TypeError):
             return ""
-        return f" (line {line}: {code[:100]})"
+        return sentence(" (line {line}: {code})", line=line, code=code[:100])
 
     def _failed(self, status: str, message: str) -> LearnerError:
         """Record and return an error after which the process cannot be used."""
@@ -186,13 +191,14 @@ class Learner:
         try:
             status = self._process.wait(timeout=GRACE)
         except subprocess.TimeoutExpired:
-            return self._failed("crash", "the code closed the connection to the checker")
+            return self._failed("crash", sentence("the code closed the connection to the checker"))
         if self.fence and status > 128:
             status = 128 - status  # bwrap's word for a signal
         if status >= 0:
-            return self._failed("crash", f"the code ended its process (os._exit?) with status {status}")
+            told = "the code ended its process (os._exit?) with status {status}"
+            return self._failed("crash", sentence(told, status=status))
         name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
-        return self._failed("crash", f"the code crashed Python itself ({name})")
+        return self._failed("crash", sentence("the code crashed Python itself ({name})", name=name))
 
     def _end(self) -> None:
         """Kill the process and whatever it started."""

@@ -16,6 +16,7 @@ from tinydx.exercises.exercise import Exercise
 from tinydx.exercises.honest import refused
 from tinydx.exercises.learner import Learner, LearnerError
 from tinydx.gradcheck import Diagnosis, Report
+from tinydx.language import LANGUAGES, said, sentence
 
 SECONDS = 10.0  # time limit for the learner's code in one check
 PRINTS = 20  # lines of the learner's own output that are shown
@@ -52,36 +53,39 @@ class Result:
 
     def text(self, unicode: bool = True) -> str:
         """The result as text for a learner; unicode=False for outputs that cannot show ✗ and block characters."""
-        lines = [f"{self.exercise.number:02d} {self.exercise.title}  {self.path.name}"]
+        lines = [f"{self.exercise.number:02d} {said(self.exercise.title)}  {self.path.name}"]
         for report in map(self._without_names, self.reports):
             lines += report.text(unicode).splitlines()[1:]  # without its own head line
         if self.message:
-            lines.append(f"  {'✗' if unicode else 'x'}    {self.message}")
+            lines.append(f"  {'✗' if unicode else 'x'}    {said(self.message)}")
         if not self.ok and not any(r.problems for r in self.reports):
-            lines += [f"       NumPy warned: {w}" for w in self.warnings]
+            lines += ["       " + said("NumPy warned: {warning}", warning=w) for w in self.warnings]
         if self.output:
             groups = [(line, len(list(same))) for line, same in itertools.groupby(self.output.splitlines())]
-            printed = [line + f"  ({n} times)" * (n > 1) for line, n in groups[:PRINTS]] + ["..."] * (len(groups) > PRINTS)
-            lines += ["  your output", *(f"    | {line}" for line in printed)]
-        what = "gradients" if all(isinstance(c, Gradients) for c in self.exercise.checks) else "values"
+            printed = [line + (said("  ({n} times)", n=n) if n > 1 else "") for line, n in groups[:PRINTS]]
+            printed += ["..."] * (len(groups) > PRINTS)
+            lines += ["  " + said("your output"), *(f"    | {line}" for line in printed)]
+        what = said("gradients") if all(isinstance(c, Gradients) for c in self.exercise.checks) else said("values")
         counted = f"{self.right}/{self.of} {what} · " if self.reports else ""
-        return "\n".join([*lines, f"  {counted}{self.milliseconds:.0f} ms"])
+        return "\n".join([*lines, f"  {counted}{self.milliseconds:.0f} " + said("ms")])
 
     def _without_names(self, report: Report) -> Report:
         """The report; of an exercise whose starter has a bug to be found, without its name until the learner changes the file."""
         if not self.exercise.planted or self.ok or not self.untouched:
             return report
-        told = Diagnosis("find it", "The numbers show where to look: which values get too little, or too much?")
+        advice = sentence("The numbers show where to look: which values get too little, or too much?")
+        told = Diagnosis(sentence("find it"), advice)
         hidden = [dataclasses.replace(a, mistakes=[told] if a.mistakes else []) for a in report.arguments]
         return dataclasses.replace(report, arguments=hidden)
 
     @property
     def untouched(self) -> bool:
-        """Whether the file is still the starter."""
+        """Whether the file is still the starter, in whatever language."""
         try:
-            return self.path.read_text("utf-8").split() == self.exercise.starter.split()
+            words = self.path.read_text("utf-8").split()
         except (OSError, ValueError):
             return False
+        return words in [self.exercise.starter_in(code).split() for code in LANGUAGES]
 
     def as_dict(self) -> dict[str, Any]:
         """The result as data for JSON."""
@@ -114,7 +118,8 @@ def check_file(
     start = time.perf_counter()
     result = Result(exercise, path)
     if not path.is_file():
-        result.status, result.message = "missing", f"{path} does not exist: tinydx exercise reset {exercise.name} creates it"
+        told = sentence("{path} does not exist: tinydx exercise reset {name} creates it", path=path, name=exercise.name)
+        result.status, result.message = "missing", told
         return result
     if why := refused(exercise, path):
         result.status, result.message = "error", why
@@ -126,7 +131,7 @@ def check_file(
             for check in exercise.checks:
                 _judge(exercise, check, learner, result, seed)
     except LearnerError as error:  # the file could not be loaded
-        result.status, result.message = error.status, str(error)
+        result.status, result.message = error.status, error.args[0]
     result.warnings, result.output = learner.warnings, learner.output.strip("\n")
     result.milliseconds = 1000 * (time.perf_counter() - start)
     return result
@@ -139,7 +144,7 @@ def _judge(exercise: Exercise, check: Check, learner: Learner, result: Result, s
         report = check.judge(learner, exercise.slips(check), seed)
     except (LearnerError, WrongType) as error:
         if not result.message:  # the first sentence is enough
-            result.status, result.message = getattr(error, "status", "wrong"), str(error)
+            result.status, result.message = getattr(error, "status", "wrong"), error.args[0]
         return
     result.reports.append(report)
     result.right += sum(a.ok for a in report.arguments)

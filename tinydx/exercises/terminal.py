@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import sys
+from typing import Any
 
 from tinydx.exercises.exercise import Exercise, all_exercises
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.runner import Result
+from tinydx.language import can_show, said
 from tinydx.names import lines
 
 PLAIN = str.maketrans({"·": "-", "✓": "ok", "✗": "x"})  # for encodings without these characters
 
 
-def can_show(text: str) -> bool:
-    """Whether the output's encoding has these characters."""
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def say(text: str = "") -> None:
-    """Print lines at once, without control characters, and in ASCII characters where the output's encoding needs them."""
-    text = lines(text)
+def say(english: str = "", **values: Any) -> None:
+    """Print lines at once in the chosen language, without control characters, in ASCII characters where the output needs them."""
+    text = lines(said(english, **values))
     print(text if can_show(text) else text.translate(PLAIN), flush=True)
 
 
@@ -36,9 +28,10 @@ def show_hints(folder: Folder, exercise: Exercise) -> None:
     """Print the hints given so far and one more."""
     hints = folder.next_hints(exercise)
     for level, text in enumerate(hints, 1):
-        say(f"hint {level}/{len(exercise.hints)} for {exercise.file}: {text}")
+        count = f"{level}/{len(exercise.hints)}"
+        say("hint {count} for {file}: {text}", count=count, file=exercise.file, text=said(text))
     if len(hints) == len(exercise.hints):
-        say(f"That was the last hint. tinydx exercise solution {exercise.name} --spoil shows the solution.")
+        say("That was the last hint. tinydx exercise solution {name} --spoil shows the solution.", name=exercise.name)
 
 
 def show_list(folder: Folder, current: Exercise | None = None) -> None:
@@ -47,5 +40,5 @@ def show_list(folder: Folder, current: Exercise | None = None) -> None:
     width = max(len(e.file) for e in all_exercises())
     for e in all_exercises():
         mark = ("✓ " if can_show("✓") else "ok") if e.name in passed else "> " if e is current else "  "
-        say(f"  {mark} {e.file:<{width}}  {e.title}" + (f" · {e.chinese}" if can_show(e.chinese) else ""))
-    say(f"progress {folder.count()}")
+        say(f"  {mark} {e.file:<{width}}  {said(e.title)}" + (f" · {e.beside}" if can_show(e.beside) else ""))
+    say("progress {count}", count=folder.count())

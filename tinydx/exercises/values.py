@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinydx.gradcheck.report import Diagnosis
+from tinydx.language import sentence
 
 CLOSE = 1e-8  # relative gap up to which two results are equal
 
@@ -40,38 +41,47 @@ def _of_steps(name: str, got: np.ndarray, true: np.ndarray, arguments: Sequence[
         if isinstance(a, np.ndarray) and a.shape == true.shape and a.dtype.kind == "f" and true.size > 2:
             c = _ratio(got - a, true - a)
             if np.isfinite(c) and abs(c + 1) < 1e-7:
-                return [Diagnosis("sign of the step", f"{name} moves in the opposite direction: + and - are exchanged.")]
+                return [
+                    Diagnosis(
+                        "sign of the step", sentence("{name} moves in the opposite direction: + and - are exchanged.", name=name)
+                    )
+                ]
             if np.isfinite(c) and abs(c) > 1e-9 and abs(c - 1) > 1e-7:
-                return [Diagnosis("size of the step", f"{name} moves in the right direction, {c:.4g} times as far.")]
+                return [
+                    Diagnosis(
+                        "size of the step", sentence("{name} moves in the right direction, {c:.4g} times as far.", name=name, c=c)
+                    )
+                ]
             if not (got - a).any():
-                return [Diagnosis("unchanged", f"{name} is still what it was before the step.")]
+                return [Diagnosis("unchanged", sentence("{name} is still what it was before the step.", name=name))]
     return []
 
 
 def _of_all(name: str, got: np.ndarray, true: np.ndarray) -> list[Diagnosis]:
     if not got.any():
-        return [Diagnosis("zero", f"{name} is zero everywhere: is it ever filled?")]
+        return [Diagnosis("zero", sentence("{name} is zero everywhere: is it ever filled?", name=name))]
     c = _ratio(got, true)
     if np.isfinite(c) and abs(c + 1) < 1e-7:
-        return [Diagnosis("sign", f"{name} has the opposite sign.")]
+        return [Diagnosis("sign", sentence("{name} has the opposite sign.", name=name))]
     if np.isfinite(c) and abs(c - 1) > 1e-7:
-        twice = " Is something counted twice?" if abs(c - 2) < 1e-7 else ""
-        return [Diagnosis("constant factor", f"{name} is {c:.6g} times the right result, everywhere.{twice}")]
+        twice = sentence(" Is something counted twice?") if abs(c - 2) < 1e-7 else ""
+        told = "{name} is {c:.6g} times the right result, everywhere.{twice}"
+        return [Diagnosis("constant factor", sentence(told, name=name, c=c, twice=twice))]
     off = got - true
     if true.size > 2 and _same(off, np.full_like(off, off.mean())):
-        return [
-            Diagnosis("a common term", f"{name} is off by {off.flat[0]:.6g} everywhere: a term that is missing, or one too many.")
-        ]
+        told = "{name} is off by {off:.6g} everywhere: a term that is missing, or one too many."
+        return [Diagnosis("a common term", sentence(told, name=name, off=off.flat[0]))]
     for axis in range(true.ndim):
         if true.shape[axis] > 1 and _same(np.flip(got, axis), true):
-            return [Diagnosis("flipped", f"{name} is the right result in reversed order along axis {axis}.")]
+            told = "{name} is the right result in reversed order along axis {axis}."
+            return [Diagnosis("flipped", sentence(told, name=name, axis=axis))]
         for shift in (1, -1):
             if true.shape[axis] > 2 and _same(np.roll(got, shift, axis), true):
-                return [
-                    Diagnosis("shifted", f"{name} is the right result moved by one place along axis {axis}: an index is off.")
-                ]
+                told = "{name} is the right result moved by one place along axis {axis}: an index is off."
+                return [Diagnosis("shifted", sentence(told, name=name, axis=axis))]
     if true.ndim == 2 and true.shape[0] == true.shape[1] and _same(got.T, true):
-        return [Diagnosis("transposed", f"{name} is the right result transposed.")]
+        return [Diagnosis("transposed", sentence("{name} is the right result transposed.", name=name))]
     if true.size > 2 and _same(np.sort(got, axis=None), np.sort(true, axis=None)):
-        return [Diagnosis("right numbers in wrong places", f"{name} holds the right numbers in another order.")]
+        told = sentence("{name} holds the right numbers in another order.", name=name)
+        return [Diagnosis("right numbers in wrong places", told)]
     return []

@@ -21,6 +21,7 @@ from tinydx.exercises.exercise import Exercise, all_exercises
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.runner import check_file
 from tinydx.exercises.terminal import say, show, show_hints, show_list
+from tinydx.language import said
 
 POLL = 0.25  # seconds between checks for saved files
 QUIT = ("q", "\x03", "\x04", "")  # and Ctrl-C (on Windows), Ctrl-D, the end of the input
@@ -38,7 +39,7 @@ class Watch:
 
     def run(self) -> int:
         """Watch until the learner quits; returns the exit status."""
-        say(f"watching {self.folder.path}: an exercise is checked when its file is saved")
+        say("watching {folder}: an exercise is checked when its file is saved", folder=self.folder.path)
         with Keys() as keys:
             self._check()
             self._help(keys)
@@ -72,16 +73,17 @@ class Watch:
             self.folder.mark(self.exercise, result.ok)
             following = self.folder.current(after=self.exercise)
             if not result.ok:
-                say(f"progress {self.folder.count()}")
+                say("progress {count}", count=self.folder.count())
                 return
             if following is None:
-                say(f"progress {self.folder.count()}: all exercises pass")
+                say("progress {count}: all exercises pass", count=self.folder.count())
                 return
-            say(f"progress {self.folder.count()} · passed, next: {following.file}")
+            say("progress {count} · passed, next: {file}", count=self.folder.count(), file=following.file)
             self.exercise = following
 
     def _help(self, keys: Keys) -> None:
-        say(f"watching · h hint · r run again · l list · s skip · q quit{'' if keys.single else ' (and Enter)'}")
+        enter = "" if keys.single else said(" (and Enter)")
+        say("watching · h hint · r run again · l list · s skip · q quit{enter}", enter=enter)
 
     def _changed(self) -> Exercise | None:
         """An exercise whose file was saved since the last call, preferably the current one; None if there is none."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinydx.gradcheck.evidence import Evidence
 from tinydx.gradcheck.report import Diagnosis
+from tinydx.language import sentence
 
 
 def ratio(e: Evidence) -> float:
@@ -27,7 +28,7 @@ def ratio(e: Evidence) -> float:
 def factor(e: Evidence) -> Iterator[Diagnosis]:
     """The right gradient times one number, with the reason if one holds at all sizes."""
     c, known = ratio(e), _known(e)
-    number = f"Your {e.label} is exactly {c:.6g} times the true gradient, everywhere."
+    number = sentence("Your {label} is exactly {c:.6g} times the true gradient, everywhere.", label=e.label, c=c)
     if len(known) > 1 and _same_everywhere(known):
         yield from _constant(e, c, number)
     elif len(known) > 1:
@@ -46,11 +47,10 @@ def constant_factor(e: Evidence) -> Iterator[Diagnosis]:
     c, known = ratio(e), _known(e)
     if not known or (np.count_nonzero(e.true.flat[e.at]) < 2 and not (len(known) > 1 and _same_everywhere(known))):
         return
-    number = f"Your {e.label} is exactly {c:.6g} times the true gradient, everywhere."
-    at_others = (
-        "." if len(known) < 2 else ", and at other sizes." if _same_everywhere(known) else ", but at other sizes it differs."
-    )
-    yield Diagnosis("constant factor", f"{number[:-1]}{at_others} A number is missing, or one too many.")
+    number = sentence("Your {label} is exactly {c:.6g} times the true gradient, everywhere.", label=e.label, c=c)
+    more = sentence(" At other sizes, too.") if _same_everywhere(known) else sentence(" At other sizes it differs.")
+    told = "{number}{more} A number is missing, or one too many."
+    yield Diagnosis("constant factor", sentence(told, number=number, more=more if len(known) > 1 else ""))
 
 
 Counted = tuple[float, list[tuple[int, str, str]]]  # a factor, and the counts that might explain it
@@ -73,23 +73,33 @@ def _constant(e: Evidence, c: float, number: str) -> Iterator[Diagnosis]:
     """Reasons for a factor that is the same at all sizes."""
     for name, value in _scalars(e):
         if any(abs(c - f) < 1e-9 for f in (value, 1 / value, 1 - value, 1 / (1 - value))):
-            yield Diagnosis(f"factor of {name}", f"{number} {name} is {value:g}: is its factor missing, or there twice?")
+            yield Diagnosis(
+                sentence("factor of {name}", name=name),
+                sentence(
+                    "{number} {name} is {value:g}: is its factor missing, or there twice?", number=number, name=name, value=value
+                ),
+            )
     if abs(c - 2) < 1e-7:
-        yield Diagnosis("counted twice", f"{number} Is something added twice, or a 2 there that does not belong?")
+        yield Diagnosis(
+            "counted twice", sentence("{number} Is something added twice, or a 2 there that does not belong?", number=number)
+        )
     if abs(c - 0.5) < 1e-7:
-        yield Diagnosis("factor 2 forgotten", f"{number} The derivative of a square brings a 2; a sum of two uses has two terms.")
+        yield Diagnosis(
+            "factor 2 forgotten",
+            sentence("{number} The derivative of a square brings a 2; a sum of two uses has two terms.", number=number),
+        )
 
 
 def _of_sizes(known: list[Counted], number: str) -> Iterator[Diagnosis]:
     """The one count of examples, positions or others that explains the factor at every size."""
     for i, (n, name, story) in enumerate(known[0][1]):
         if n > 1 and all(len(counts) > i and abs(c * counts[i][0] - 1) < 1e-7 for c, counts in known):
-            yield Diagnosis(f"averaged over {name}", f"{number} {story}")
+            yield Diagnosis(sentence("averaged over {name}", name=name), sentence("{number} {story}", number=number, story=story))
             return
     for i, (n, name, _) in enumerate(known[0][1]):
         if n > 1 and all(len(counts) > i and abs(c / counts[i][0] - 1) < 1e-7 for c, counts in known):
-            advice = f"{number} {n} is the size of {name}: is there a mean in forward?"
-            yield Diagnosis(f"1/{n} forgotten", advice)
+            advice = sentence("{number} {n} is the size of {name}: is there a mean in forward?", number=number, n=n, name=name)
+            yield Diagnosis(sentence("1/{n} forgotten", n=n), advice)
             yield Diagnosis("sum instead of mean", advice)
             return
 
@@ -97,18 +107,22 @@ def _of_sizes(known: list[Counted], number: str) -> Iterator[Diagnosis]:
 def _divisors(dys: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) -> Iterator[tuple[int, str, str]]:
     """Numbers by which people divide, with what they count and the advice."""
     shapes = {dy.shape: None for dy in dys} if dys[0].ndim else {a.shape: None for a in arrays[:1]}
-    carries = "dy already carries the 1/N of the loss."
-    whose = "dy" if dys[0].ndim else "the input"
+    carries = sentence("dy already carries the 1/N of the loss.")
+    whose = sentence("dy") if dys[0].ndim else sentence("the input")
     for shape in filter(None, shapes):
         axes = range(len(shape))
-        choices = [("the batch", (0,)), ("the batch and positions", axes[:-1]), ("everything", axes)]
+        batch = sentence("the batch")
+        choices = [(batch, (0,)), (sentence("the batch and positions"), axes[:-1]), (sentence("everything"), axes)]
         some = [c for n in range(1, len(shape)) for c in itertools.combinations(axes, n)]
-        for name, chosen in [*choices, *((f"axes {c} of {whose}", c) for c in some if c != (0,))]:
+        for name, chosen in [
+            *choices,
+            *((sentence("axes {axes} of {whose}", axes=c, whose=whose), c) for c in some if c != (0,)),
+        ]:
             n = int(np.prod([shape[a] for a in chosen]))
             if n > 0:
-                question = f"With a batch of {n}, did you average over the batch?"
-                other = f"Did you take a mean over {name}, {n} numbers?"
-                yield n, name, f"{question if name == 'the batch' else other} {carries}"
+                question = sentence("With a batch of {n}, did you average over the batch?", n=n)
+                other = sentence("Did you take a mean over {name}, {n} numbers?", name=name, n=n)
+                yield n, name, sentence("{question} {carries}", question=question if name == batch else other, carries=carries)
 
 
 def _scalars(e: Evidence) -> Iterator[tuple[str, float]]:
@@ -128,9 +142,15 @@ def another_factor(e: Evidence) -> Iterator[Diagnosis]:
         except ValueError:
             continue
         if e.same(e.got * a, e.true):
-            yield Diagnosis(f"factor {name} forgotten", f"{e.label} times {name} is the right gradient: multiply by {name}.")
+            yield Diagnosis(
+                sentence("factor {name} forgotten", name=name),
+                sentence("{label} times {name} is the right gradient: multiply by {name}.", label=e.label, name=name),
+            )
         elif e.looks_like(e.true * a):
-            yield Diagnosis(f"factor {name} too many", f"{e.label} is the right gradient times {name}: it should not be there.")
+            yield Diagnosis(
+                sentence("factor {name} too many", name=name),
+                sentence("{label} is the right gradient times {name}: it should not be there.", label=e.label, name=name),
+            )
 
 
 def _factors(e: Evidence) -> Iterator[tuple[str, np.ndarray]]:
@@ -154,34 +174,46 @@ def slope_of_output(e: Evidence) -> Iterator[Diagnosis]:
         if (slope == slope.flat[0]).all() if slope.size else True:
             continue
         if np.all(np.abs(slope) > 1e-9) and e.looks_like(e.with_dy(0, dy / slope)):
-            yield Diagnosis(f"{name} forgotten", f"{e.label} lacks the activation's slope: go back through it first.")
+            yield Diagnosis(
+                sentence("{name} forgotten", name=name),
+                sentence("{label} lacks the activation's slope: go back through it first.", label=e.label),
+            )
             return
         if e.looks_like(e.with_dy(0, dy * slope)):
-            yield Diagnosis(f"{name} too many", f"{e.label} has the factor twice, or one that does not belong here.")
+            yield Diagnosis(
+                sentence("{name} too many", name=name),
+                sentence("{label} has the factor twice, or one that does not belong here.", label=e.label),
+            )
             return
 
 
 def _slopes(y: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Slopes of activations by their output."""
-    yield "slope of tanh, 1 - y**2,", 1 - y**2
-    yield "slope of sigmoid, y (1 - y),", y * (1 - y)
-    yield "gate y > 0", (y > 0).astype(float)
-    yield "factor y", y
-    yield "factor 1 - y", 1 - y
+    yield sentence("slope of tanh, 1 - y**2,"), 1 - y**2
+    yield sentence("slope of sigmoid, y (1 - y),"), y * (1 - y)
+    yield sentence("gate y > 0"), (y > 0).astype(float)
+    yield sentence("factor y"), y
+    yield sentence("factor 1 - y"), 1 - y
 
 
 def elementwise(e: Evidence) -> Iterator[Diagnosis]:
     """For y = f(x), number by number: what the learner's slope is, and what it should be."""
     got, true = _own_slopes(e)
     if got and true:
-        yield Diagnosis(f"{got[0]} instead of {true[0]}", f"Your slope is {got[0]}; here it is {true[0]}.")
+        yield Diagnosis(
+            sentence("{got} instead of {true}", got=got[0], true=true[0]),
+            sentence("Your slope is {got}; here it is {true}.", got=got[0], true=true[0]),
+        )
 
 
 def only_slope(e: Evidence) -> Iterator[Diagnosis]:
     """What the learner's slope is, where the right one has no short formula."""
     got, true = _own_slopes(e)
     if got and not true:
-        yield Diagnosis(f"slope {got[0]}", f"Your slope is {got[0]}, which is not the derivative of this function.")
+        yield Diagnosis(
+            sentence("slope {got}", got=got[0]),
+            sentence("Your slope is {got}, which is not the derivative of this function.", got=got[0]),
+        )
 
 
 def _own_slopes(e: Evidence) -> tuple[list[str], list[str]]:

@@ -19,6 +19,7 @@ from tinydx.gradcheck.sizes import doubtful, resized
 from tinydx.gradcheck.subject import Subject, recognise, slip_gradients
 from tinydx.gradcheck.truth import Elements, Truth
 from tinydx.gradcheck.unread import names_from_values
+from tinydx.language import sentence
 from tinydx.op import TABLE, Slip
 
 ALL_ELEMENTS = 2000  # up to this many numbers, the derivative of every number is computed;
@@ -61,7 +62,11 @@ class Judge:
             return
         found.wrong = found.checked
         if got is not None and got.dtype.kind not in "biuf":
-            found.mistakes.append(Diagnosis("no array of numbers", f"{found.label} is {got.dtype}, expected float64."))
+            found.mistakes.append(
+                Diagnosis(
+                    "no array of numbers", sentence("{label} is {dtype}, expected float64.", label=found.label, dtype=got.dtype)
+                )
+            )
         else:
             self._remember(k, found, got, elements)
 
@@ -72,7 +77,9 @@ class Judge:
             return
         at = self._chosen(k)
         if len(at) < got.size:
-            note = f"{len(at)} of {got.size} numbers sampled; the others together, along a random direction"
+            note = sentence(
+                "{n} of {size} numbers sampled; the others together, along a random direction", n=len(at), size=got.size
+            )
             found.notes.append(note)
             if not self._agrees_along_a_direction(k, got):
                 at = np.union1d(at, [self._find_wrong(k, got)])
@@ -96,9 +103,13 @@ class Judge:
         if bad.any():
             index = tuple(int(i) for i in np.unravel_index(elements.at[np.argmax(bad)], found.shape))
             where = f"{found.label}{list(index) if index else ''}"
-            found.doubt = f"the true gradient {where} is NaN or infinite here: give inputs at which forward is smooth."
+            found.doubt = sentence(
+                "the true gradient {where} is NaN or infinite here: give inputs at which forward is smooth.", where=where
+            )
         elif np.max(elements.doubt, initial=0) > 1e-3 * self._scale(elements.true):
-            found.doubt = f"too few digits are left in {found.label}: give inputs of ordinary size, and compute in float64."
+            found.doubt = sentence(
+                "too few digits are left in {label}: give inputs of ordinary size, and compute in float64.", label=found.label
+            )
         return bool(found.doubt)
 
     def _nothing_shown(self, k: int, elements: Elements, found: Argument) -> None:
@@ -107,13 +118,16 @@ class Judge:
         if not self.subject.given or not len(elements.true) or top > 1e-9 * np.max(np.abs(self.truth.dy), initial=0):
             return
         if top == 0 and dead(self.subject, self.truth, k):
-            why = "a gradient of zeros would pass, too"
-            found.doubt = (
-                f"the true {found.label} is zero everywhere at this point ({why}), but not at others: give other inputs."
-            )
+            told = "the true {label} is zero everywhere at this point ({why}), but not at others: give other inputs."
+            why = sentence("a gradient of zeros would pass, too")
+            found.doubt = sentence(told, label=found.label, why=why)
             found.agrees = True
         elif top > 0 and found.gap * self._scale(elements.true) > 1e-5 * top:
-            found.doubt = f"the true {found.label} is at most {top:.0e}, below rounding: give inputs at which it is larger."
+            found.doubt = sentence(
+                "the true {label} is at most {top:.0e}, below rounding: give inputs at which it is larger.",
+                label=found.label,
+                top=top,
+            )
 
     def _other_choice(self, k: int, got: np.ndarray, kinked: np.ndarray) -> list[str]:
         """A note where the learner's choice at a kink or tie is not the op's own; both are right."""
@@ -125,7 +139,8 @@ class Judge:
         own = slip_gradients(op, Slip("", "", op.backward), self.subject, self.dys)[k]
         if np.allclose(own, got):
             return []
-        return [f"at ties and kinks yours chooses otherwise than tinydx's {op.name} (of ties, the first): both are right"]
+        told = "at ties and kinks yours chooses otherwise than tinydx's {op} (of ties, the first): both are right"
+        return [sentence(told, op=op.name)]
 
     def _chosen(self, k: int) -> np.ndarray:
         """Flat indices of the elements to check: all of them, or a sample."""
@@ -221,7 +236,8 @@ class Judge:
                 del mended[e.k]
             found = [*filter(None, [mended.get(e.k)]), *named[a.name], *vague_names(e), *a.mistakes]
             if e.k in mended and found[1:] and found[1].name == FACTOR:  # where it comes from, and the number
-                found[0] = found[0]._replace(advice=f"{found[0].advice} {found[1].advice}")
+                both = [sentence(d.advice) for d in found[:2]]
+                found[0] = found[0]._replace(advice=sentence("{first} {second}", first=both[0], second=both[1]))
             once: dict[str, Diagnosis] = {}
             for d in found:
                 once.setdefault(d.name, d)
@@ -247,4 +263,6 @@ def _unless_returned(returned: Diagnosis | None, names: list[Diagnosis]) -> list
 
 def _wrong_dtype(label: str, dtype: Any) -> Diagnosis:
     name = "float32" if dtype == np.float32 else "wrong dtype"
-    return Diagnosis(name, f"{label} is {dtype}, its array float64: a gradient has its array's dtype.")
+    return Diagnosis(
+        name, sentence("{label} is {dtype}, its array float64: a gradient has its array's dtype.", label=label, dtype=dtype)
+    )

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinydx.gradcheck.subject import Subject
 from tinydx.gradcheck.truth import Truth, generator
+from tinydx.language import sentence
 
 NAMED = 2  # how many kinks a note names
 FEW, POINTS = 32, 32  # at most so many wrong numbers are compared with gradients at so many points close by
@@ -85,7 +86,8 @@ class Kinks:
             off = abs(total - sides.centre) > slack * together.sum()
             if smooth and off and not self._sum_nearby(together, total, slack):
                 found += list(kinked[self.x.flat[kinked] == value])
-                notes.append(f"tied at {value:g}: these gradients add up to {total:.6g}, but truly to {sides.centre:.6g}")
+                told = "tied at {value:g}: these gradients add up to {total:.6g}, but truly to {true:.6g}"
+                notes.append(sentence(told, value=value, total=total, true=sides.centre))
         return found, notes[:NAMED]
 
     def _sum_nearby(self, together: np.ndarray, total: float, slack: float) -> bool:
@@ -106,8 +108,9 @@ class Kinks:
                 reason, partner = self._reason(element, kinked)
                 reasons.append(reason)
                 named |= {element, partner}
-        more = f", and {len(set(kinked) - named)} more" if set(kinked) - named else ""
-        return [f"not differentiable here: {', '.join(reasons)}{more}"]
+        rest = len(set(kinked) - named)
+        more = sentence(", and {n} more", n=rest) if rest else ""
+        return [sentence("not differentiable here: {places}{more}", places=", ".join(reasons), more=more)]
 
     def _reason(self, element: int, kinked: list[int]) -> tuple[str, int]:
         """Why an element is at a kink, and its partner: "x[2, 1] = x[2, 2]" if moving both keeps the tie, else "x[2, 1] = 0"."""

@@ -30,6 +30,7 @@ from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.shapes import SHAPE_PATTERNS, another_argument, not_transposed_back
 from tinydx.gradcheck.sizes import Resized
 from tinydx.gradcheck.subject import Subject, slip_gradients
+from tinydx.language import sentence
 from tinydx.op import Slip
 
 FEW = 3  # if more slips than this fit, none of them names the mistake
@@ -38,7 +39,9 @@ FEW = 3  # if more slips than this fit, none of them names the mistake
 def clear_names(e: Evidence) -> list[Diagnosis]:
     """Names that tell what to do, the most specific first."""
     if e.got is None:
-        return [Diagnosis("None", f"{e.label} is None: return an array for it, zeros if it has no influence.")]
+        return [
+            Diagnosis("None", sentence("{label} is None: return an array for it, zeros if it has no influence.", label=e.label))
+        ]
     with np.errstate(all="ignore"):
         if e.got.shape != e.true.shape:
             return [d for pattern in (slips, *SHAPE_PATTERNS) for d in pattern(e)]
@@ -51,7 +54,13 @@ def vague_names(e: Evidence) -> list[Diagnosis]:
     if e.got is None:
         return []
     if e.got.shape != e.true.shape:
-        expected = f"{e.label} has shape {e.got.shape}, expected {e.true.shape}, as {e.subject.names[e.k]} has."
+        expected = sentence(
+            "{label} has shape {got}, expected {true}, as {array} has.",
+            label=e.label,
+            got=e.got.shape,
+            true=e.true.shape,
+            array=e.subject.names[e.k],
+        )
         return [Diagnosis("wrong shape", expected)]
     with np.errstate(all="ignore"):
         return [] if e.equal().flat[e.at].all() else [d for pattern in VAGUE for d in pattern(e)]
@@ -118,40 +127,51 @@ def _equals(a: np.ndarray, b: Any) -> bool:
 
 def not_finite(e: Evidence) -> Iterator[Diagnosis]:
     """NaN or infinite where the true gradient is finite."""
-    for name, bad in (("NaN", np.isnan(e.got)), ("infinite", np.isinf(e.got))):
+    for name, bad in ((sentence("NaN"), np.isnan(e.got)), (sentence("infinite"), np.isinf(e.got))):
         bad &= np.isfinite(e.true)
         if bad.any():
             yield Diagnosis(
                 name,
-                f"{bad.sum()} of {bad.size} numbers of {e.label} are {name}: look for a division by zero, a logarithm"
-                " of zero or an overflowing exponential.",
+                sentence(
+                    "{bad} of {size} numbers of {label} are {name}: look for a division by zero, a logarithm of zero"
+                    " or an overflowing exponential.",
+                    bad=bad.sum(),
+                    size=bad.size,
+                    label=e.label,
+                    name=name,
+                ),
             )
 
 
 def zero(e: Evidence) -> Iterator[Diagnosis]:
     """Zero everywhere."""
     if not e.got.any():
-        hint = " Was the tape cut (.data, .numpy(), no_grad)?" if e.subject.tape else " Was it ever filled?"
-        yield Diagnosis("zero", f"{e.label} is zero everywhere, the true gradient is not.{hint}")
+        cut = sentence(" Was the tape cut (.data, .numpy(), no_grad)?")
+        hint = cut if e.subject.tape else sentence(" Was it ever filled?")
+        yield Diagnosis("zero", sentence("{label} is zero everywhere, the true gradient is not.{hint}", label=e.label, hint=hint))
 
 
 def sign(e: Evidence) -> Iterator[Diagnosis]:
     """The right gradient with the opposite sign."""
     if e.looks_like(-e.true):
-        yield Diagnosis("sign", f"{e.label} is the right gradient with the opposite sign.")
+        yield Diagnosis("sign", sentence("{label} is the right gradient with the opposite sign.", label=e.label))
 
 
 def dy_forgotten(e: Evidence) -> Iterator[Diagnosis]:
     """The right gradient for a dy of ones."""
     if e.rows is not None and e.looks_like(e.backward(*(np.ones_like(dy) for dy in e.dys))):
-        yield Diagnosis("dy forgotten", f"{e.label} does not depend on dy: multiply by the gradient that comes in.")
+        yield Diagnosis(
+            "dy forgotten", sentence("{label} does not depend on dy: multiply by the gradient that comes in.", label=e.label)
+        )
 
 
 def output_forgotten(e: Evidence) -> Iterator[Diagnosis]:
     """One of several outputs, such as the cell state of an LSTM, does not hand back its gradient."""
     for i, dy in enumerate(e.dys if e.rows is not None and len(e.dys) > 1 else ()):
         if e.looks_like(e.with_dy(i, np.zeros_like(dy))):
-            advice = f"The gradient of output {i} (counted from 0) is missing in {e.label}: each output adds its own."
+            advice = sentence(
+                "The gradient of output {i} (counted from 0) is missing in {label}: each output adds its own.", i=i, label=e.label
+            )
             yield Diagnosis("one output forgotten", advice)
 
 
@@ -162,15 +182,25 @@ def part_of_dy(e: Evidence) -> Iterator[Diagnosis]:
         dy = e.dys[i]
         others = e.true - e.spread(terms.sum(axis=tuple(range(1, terms.ndim))))  # what the other outputs give
         for axis in (a for a, n in enumerate(dy.shape) if n > 1):
-            what = e.axis(dy, axis)
+            what = sentence(e.axis(dy, axis))
             shares = terms.sum(axis=tuple(a + 1 for a in range(dy.ndim) if a != axis))  # (elements, indices of the axis)
             for index, share in enumerate(shares.T):
                 if e.looks_like(others + e.spread(share)) and _at_all_sizes(e, i, axis, index, only=True):
-                    advice = f"Only {what} {index} of dy went into {e.label}: sum over all of them."
-                    yield Diagnosis(f"one {what} only", advice)
+                    advice = sentence(
+                        "Only {what} {index} of dy went into {label}: sum over all of them.",
+                        what=what,
+                        index=index,
+                        label=e.label,
+                    )
+                    yield Diagnosis(sentence("one {what} only", what=what), advice)
                 elif e.looks_like(e.true - e.spread(share)) and _at_all_sizes(e, i, axis, index, only=False):
-                    advice = f"{what.capitalize()} {index} of dy is missing in {e.label}: where does your loop begin and end?"
-                    left_out.append(Diagnosis(f"one {what} left out", advice))
+                    advice = sentence(
+                        "{what} {index} of dy is missing in {label}: where does your loop begin and end?",
+                        what=sentence(what.capitalize()),
+                        index=index,
+                        label=e.label,
+                    )
+                    left_out.append(Diagnosis(sentence("one {what} left out", what=what), advice))
     yield from left_out
 
 
@@ -195,16 +225,19 @@ def moved_dy(e: Evidence) -> Iterator[Diagnosis]:
     """dy was read in reverse, or moved by one place."""
     for i, dy in enumerate(e.dys if e.rows is not None else ()):
         for axis in range(dy.ndim):
-            what = e.axis(dy, axis)
+            what = sentence(e.axis(dy, axis))
             if e.looks_like(e.with_dy(i, np.flip(dy, axis))):
-                advice = f"{e.label} takes dy in reversed order along axis {axis} ({what}s)."
+                advice = sentence(
+                    "{label} takes dy in reversed order along axis {axis} ({what}s).", label=e.label, axis=axis, what=what
+                )
                 yield Diagnosis("dy read backwards", advice)
             for shift in (1, -1):
                 rolled = np.roll(dy, shift, axis)
                 cut = rolled.copy()
                 cut[(slice(None),) * axis + (0 if shift == 1 else -1,)] = 0
                 if e.looks_like(e.with_dy(i, rolled)) or e.looks_like(e.with_dy(i, cut)):
-                    advice = f"{e.label} takes dy one {what} too {'early' if shift == 1 else 'late'}."
+                    told = "{label} takes dy one {what} too early." if shift == 1 else "{label} takes dy one {what} too late."
+                    advice = sentence(told, label=e.label, what=what)
                     yield Diagnosis("off by one", advice)
 
 
@@ -217,7 +250,10 @@ def transposed(e: Evidence) -> Iterator[Diagnosis]:
         if axes != tuple(range(e.true.ndim)) and e.looks_like(e.true.transpose(axes).reshape(e.true.shape)):
             yield Diagnosis(
                 "reshape instead of transpose",
-                f"{e.label} has the right numbers in another axis's order: reshape does not swap axes, transpose does.",
+                sentence(
+                    "{label} has the right numbers in another axis's order: reshape does not swap axes, transpose does.",
+                    label=e.label,
+                ),
             )
             return
 
@@ -227,10 +263,14 @@ def flipped(e: Evidence) -> Iterator[Diagnosis]:
     for count in range(1, e.true.ndim + 1):
         for axes in itertools.combinations(range(e.true.ndim), count):
             if e.looks_like(np.flip(e.true, axes)):
-                name = "rotated by 180 degrees" if count == 2 else "flipped"
+                name = sentence("rotated by 180 degrees") if count == 2 else sentence("flipped")
                 yield Diagnosis(
                     name,
-                    f"This equals the right gradient {name} (axes {axes}): is something flipped in one direction only?",
+                    sentence(
+                        "This equals the right gradient {name} (axes {axes}): is something flipped in one direction only?",
+                        name=name,
+                        axes=axes,
+                    ),
                 )
                 return
 
@@ -247,8 +287,15 @@ def shifted(e: Evidence) -> Iterator[Diagnosis]:
             part = e.true[here]
             enough = np.count_nonzero(part) > max(2, 0.4 * np.count_nonzero(e.true))
             if enough and part.std() > 0 and e.same(e.got[there], part):
-                moves = ", ".join(f"{s:+d} along axis {a}" for a, s in enumerate(shift) if s)
-                yield Diagnosis("shifted", f"{e.label} is the right gradient moved by {moves}: an index is off, or the padding.")
+                moves = ", ".join(f"{s:+d} (axis {a})" for a, s in enumerate(shift) if s)
+                yield Diagnosis(
+                    "shifted",
+                    sentence(
+                        "{label} is the right gradient moved by {moves}: an index is off, or the padding.",
+                        label=e.label,
+                        moves=moves,
+                    ),
+                )
                 return
 
 
@@ -266,13 +313,30 @@ def left_at_zero(e: Evidence) -> Iterator[Diagnosis]:
         if not (missing & there).any() and e.true.shape[axis] > 1:
             indices = ", ".join(map(str, np.flatnonzero(there if there.sum() == 1 else missing)[:8]))
             if there.sum() == 1:
-                yield Diagnosis("one index only", f"{e.label} is right at index {indices} of axis {axis} and zero elsewhere.")
+                yield Diagnosis(
+                    "one index only",
+                    sentence(
+                        "{label} is right at index {indices} of axis {axis} and zero elsewhere.",
+                        label=e.label,
+                        indices=indices,
+                        axis=axis,
+                    ),
+                )
             else:
                 yield Diagnosis(
-                    "part left at zero", f"{e.label} stays zero at index {indices} of axis {axis}: is it ever filled?"
+                    "part left at zero",
+                    sentence(
+                        "{label} stays zero at index {indices} of axis {axis}: is it ever filled?",
+                        label=e.label,
+                        indices=indices,
+                        axis=axis,
+                    ),
                 )
             return
-    yield Diagnosis("part left at zero", f"Where {e.label} is not zero it is right; {wrong.sum()} numbers were left at zero.")
+    yield Diagnosis(
+        "part left at zero",
+        sentence("Where {label} is not zero it is right; {n} numbers were left at zero.", label=e.label, n=wrong.sum()),
+    )
 
 
 def assigned(e: Evidence) -> Iterator[Diagnosis]:
@@ -286,7 +350,9 @@ def assigned(e: Evidence) -> Iterator[Diagnosis]:
         several = (np.abs(grouped) > small).sum(axis=1) > 1
         one = (np.abs(grouped - got[:, None]) <= small).any(axis=1)
         if several.all() and one.all() and (np.abs(got) > small).mean() > 0.3:
-            advice = f"Where several gradients meet, {e.label} keeps only one of them: add them up (+=, np.add.at)."
+            advice = sentence(
+                "Where several gradients meet, {label} keeps only one of them: add them up (+=, np.add.at).", label=e.label
+            )
             yield Diagnosis("= instead of +=", advice)
             return
 
@@ -296,7 +362,9 @@ def diagonal(e: Evidence) -> Iterator[Diagnosis]:
     if e.rows is None or len(e.dys) > 1 or not e.complete or e.dys[0].shape != e.true.shape or e.true.size < 2:
         return
     if e.looks_like((np.diag(e.rows) * e.dys[0].ravel()).reshape(e.true.shape)):
-        advice = f"{e.label} knows how each result moves with its own number, but not with the others: sum over them, too."
+        advice = sentence(
+            "{label} knows how each result moves with its own number, but not with the others: sum over them, too.", label=e.label
+        )
         yield Diagnosis("diagonal only", advice)
 
 
@@ -309,7 +377,12 @@ def blocks_swapped(e: Evidence) -> Iterator[Diagnosis]:
             blocks = np.split(e.true, count, axis=-1)
             for order in itertools.permutations(range(count)):
                 if order != tuple(range(count)) and e.looks_like(np.concatenate([blocks[i] for i in order], axis=-1)):
-                    advice = f"Along the last axis, {count} blocks (gates?) stand in the order {order} in {e.label}."
+                    advice = sentence(
+                        "Along the last axis, {count} blocks (gates?) stand in the order {order} in {label}.",
+                        count=count,
+                        order=order,
+                        label=e.label,
+                    )
                     yield Diagnosis("blocks in another order", advice)
                     return
 
@@ -328,7 +401,12 @@ def factor_for_each(e: Evidence) -> Iterator[Diagnosis]:
                 numbers = ", ".join(f"{v:.4g}" for v in c.ravel()[:5])
                 yield Diagnosis(
                     "a factor for each index",
-                    f"{e.label} is the right gradient times a factor for each index of axis {axis}: {numbers} ...",
+                    sentence(
+                        "{label} is the right gradient times a factor for each index of axis {axis}: {numbers} ...",
+                        label=e.label,
+                        axis=axis,
+                        numbers=numbers,
+                    ),
                 )
                 return
 
@@ -342,10 +420,14 @@ def offset(e: Evidence) -> Iterator[Diagnosis]:
         if e.true.size > 2 and (axis is None or e.true.shape[axis] > 1):
             rest = difference - difference.mean(axis=axis, keepdims=True)
             if np.max(np.abs(rest)) <= e.tolerance * top:
-                along = "everywhere" if axis is None else f"along axis {axis}"
+                along = sentence("everywhere") if axis is None else sentence("along axis {axis}", axis=axis)
                 yield Diagnosis(
                     "a common term",
-                    f"{e.label} is off by the same amount {along}: a sum that is missing, or one too many.",
+                    sentence(
+                        "{label} is off by the same amount {along}: a sum that is missing, or one too many.",
+                        label=e.label,
+                        along=along,
+                    ),
                 )
                 return
 
@@ -356,7 +438,14 @@ def clipped(e: Evidence) -> Iterator[Diagnosis]:
     if not ((np.abs(e.got) < limit) & (e.got != 0)).any():  # one number with signs, in place of many
         return
     if (np.abs(e.got) == limit).sum() > 1 and e.looks_like(np.clip(e.true, -limit, limit)):
-        yield Diagnosis("clipped", f"{e.label} is the right gradient clipped to ±{limit:g}: clip in the optimizer, not here.")
+        yield Diagnosis(
+            "clipped",
+            sentence(
+                "{label} is the right gradient clipped to ±{limit:g}: clip in the optimizer, not here.",
+                label=e.label,
+                limit=limit,
+            ),
+        )
 
 
 def misplaced(e: Evidence) -> Iterator[Diagnosis]:
@@ -364,7 +453,7 @@ def misplaced(e: Evidence) -> Iterator[Diagnosis]:
     if e.complete and e.true.size > 2 and e.same(np.sort(e.got, axis=None), np.sort(e.true, axis=None)):
         yield Diagnosis(
             "right numbers in wrong places",
-            f"{e.label} holds the right numbers in another order: check the axes and indices.",
+            sentence("{label} holds the right numbers in another order: check the axes and indices.", label=e.label),
         )
 
 
@@ -373,11 +462,15 @@ def almost(e: Evidence) -> Iterator[Diagnosis]:
     top = np.nanmax(np.abs(e.true), initial=0)
     gap = np.nanmax(np.abs(e.got - e.true), initial=0) / top if top else np.inf
     if np.array_equal(e.got, e.got.astype(np.float32)) and gap < 1e-5:
-        yield Diagnosis("float32", f"{e.label} has only the digits of float32: somewhere it is converted.")
+        yield Diagnosis("float32", sentence("{label} has only the digits of float32: somewhere it is converted.", label=e.label))
     elif gap < 1e-3 and e.equal().flat[e.at].mean() < 0.5:
         yield Diagnosis(
             "almost right",
-            f"{e.label} agrees to {-np.log10(gap):.0f} digits: a rounded constant, a forgotten epsilon, or float32?",
+            sentence(
+                "{label} agrees to {digits:.0f} digits: a rounded constant, a forgotten epsilon, or float32?",
+                label=e.label,
+                digits=-np.log10(gap),
+            ),
         )
 
 
@@ -391,7 +484,10 @@ def copied(e: Evidence) -> Iterator[Diagnosis]:
     y = np.asarray(e.subject.value(e.subject.arrays)[0])
     for name, a in [*zip(e.subject.names, e.subject.arrays, strict=True), ("y", y)]:
         if e.got.shape == e.true.shape and e.got.size > 1 and np.array_equal(a, e.got):
-            yield Diagnosis(f"{name} instead of a gradient", f"{e.label} is {name}, as it stands.")
+            yield Diagnosis(
+                sentence("{name} instead of a gradient", name=name),
+                sentence("{label} is {name}, as it stands.", label=e.label, name=name),
+            )
 
 
 CLEAR: tuple[Pattern, ...] = (  # each of these tells what to do

@@ -16,6 +16,7 @@ import numpy as np
 from tinydx.gradcheck.maps import panels
 from tinydx.gradcheck.picture import as_figure, as_html
 from tinydx.gradcheck.text import as_text
+from tinydx.language import sentence
 
 RIGHT, WRONG, CANNOT_TELL = "right", "wrong", "cannot tell"
 
@@ -87,7 +88,8 @@ class Argument:
             indices = np.flatnonzero(self.wrong_at.any(axis=others))
             if 2 * len(indices) <= n:
                 name = f" ({self.dims[axis]})" if self.dims else ""
-                return f"all at index {', '.join(map(str, indices[:8]))} of axis {axis}{name}"
+                places = ", ".join(map(str, indices[:8]))
+                return sentence("all at index {places} of axis {axis}{name}", places=places, axis=axis, name=name)
         return ""
 
     def heat(self) -> list[tuple[str, np.ndarray]]:

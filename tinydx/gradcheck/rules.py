@@ -14,6 +14,7 @@ import numpy as np
 from tinydx.gradcheck.calling import Failed, shape
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.subject import Subject
+from tinydx.language import sentence
 
 Pulled = Sequence[np.ndarray | None]
 
@@ -24,19 +25,28 @@ def called(subject: Subject, pull: Callable, dys: list[np.ndarray], indices: lis
         raw = pull([dy.copy() for dy in dys])
     except Failed as error:
         return [], [Diagnosis("backward raised", str(error), "rule")]
-    wanted = f"expected {_wanted(subject, indices)}"
+    wanted = _wanted(subject, indices)
     if raw is None or isinstance(raw, bool | np.bool_ | dict | str | set):
-        missing = ": is `return` missing?" if raw is None else "."
-        kind = "None" if raw is None else f"a {type(raw).__name__}"
-        return [], [Diagnosis(f"backward returned {kind}", f"backward returned {kind}, {wanted}{missing}", "rule")]
+        missing = sentence(": is `return` missing?") if raw is None else "."
+        kind = sentence("None") if raw is None else sentence("a {kind}", kind=type(raw).__name__)
+        return [], [
+            Diagnosis(
+                sentence("backward returned {kind}", kind=kind),
+                sentence("backward returned {kind}, expected {wanted}{missing}", kind=kind, wanted=wanted, missing=missing),
+                "rule",
+            )
+        ]
     gradients = [g.copy() if isinstance(g, np.ndarray) else g for g in as_list(raw)]
     optional = max((len(op.arrays) for op in subject.ops), default=0)  # a bias that was not given may have a gradient
     if len(gradients) in (len(subject.names), optional) and len(gradients) >= len(indices):
         return [gradients[i] for i in indices], []
     if len(gradients) == len(indices):
         return gradients, []
-    got = f"{len(gradients)} gradients" if isinstance(raw, tuple | list) else "one array"
-    advice = f"backward returned {got}, {wanted}; the first has shape {shape(gradients[0] if gradients else None)}."
+    got = sentence("{n} gradients", n=len(gradients)) if isinstance(raw, tuple | list) else sentence("one array")
+    first = shape(gradients[0] if gradients else None)
+    advice = sentence(
+        "backward returned {got}, expected {wanted}; the first has shape {first}.", got=got, wanted=wanted, first=first
+    )
     found = [*gradients, *[None] * len(indices)][: len(indices)]
     return found, [Diagnosis("wrong number of gradients", advice, "rule")]
 
@@ -45,7 +55,8 @@ def _wanted(subject: Subject, indices: list[int]) -> str:
     """What a backward returns, such as "a tuple of 2: (dx, dw)", with the shapes."""
     parts = ", ".join("d" + subject.names[i] for i in indices)
     shapes = ", ".join(str(subject.arrays[i].shape) for i in indices)
-    return f"a tuple of {len(indices)}: ({parts}{',' * (len(indices) == 1)}) of shapes {shapes}"
+    parts += "," * (len(indices) == 1)
+    return sentence("a tuple of {n}: ({parts}) of shapes {shapes}", n=len(indices), parts=parts, shapes=shapes)
 
 
 def broken_rules(
@@ -70,7 +81,9 @@ def _broken(
     names = [*subject.names, *["dy"] * len(dys)]
     pairs = zip(names, [*arrays, *given], [*subject.arrays, *dys], strict=True)
     if changed := [n for n, now, before in pairs if not np.array_equal(now, before, equal_nan=True)]:
-        advice = f"{', '.join(changed)} changed during the call: work on a copy instead of +=, out= or [...] =."
+        advice = sentence(
+            "{changed} changed during the call: work on a copy instead of +=, out= or [...] =.", changed=", ".join(changed)
+        )
         found.append(Diagnosis("inputs changed", advice, "rule"))
     return found or _not_linear(pull, dys, first, noise, rng)
 

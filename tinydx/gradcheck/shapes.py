@@ -7,6 +7,10 @@ from collections.abc import Iterator
 
 from tinydx.gradcheck.evidence import Evidence, Pattern
 from tinydx.gradcheck.report import Diagnosis
+from tinydx.language import sentence
+
+KEPT_TOO_MANY = "{label} has shape {got}, expected {true}: sum without keepdims=True."
+KEPT_TOO_FEW = "{label} has shape {got}, expected {true}: sum with keepdims=True."
 
 
 def not_transposed_back(e: Evidence) -> Iterator[Diagnosis]:
@@ -15,7 +19,12 @@ def not_transposed_back(e: Evidence) -> Iterator[Diagnosis]:
         if axes != tuple(range(e.true.ndim)) and e.looks_like(e.true.transpose(axes)):
             yield Diagnosis(
                 "transposed",
-                f"{e.label} has shape {e.got.shape}: it is the right gradient with its axes in the order {axes}.",
+                sentence(
+                    "{label} has shape {got}: it is the right gradient with its axes in the order {axes}.",
+                    label=e.label,
+                    got=e.got.shape,
+                    axes=axes,
+                ),
             )
             return
 
@@ -26,7 +35,9 @@ def another_argument(e: Evidence) -> Iterator[Diagnosis]:
         if true is not e.true and k not in e.right and e.looks_like(true):
             yield Diagnosis(
                 "gradients in the wrong order",
-                f"What stands for {e.label} is the gradient of {name}: return them in forward's order.",
+                sentence(
+                    "What stands for {label} is the gradient of {name}: return them in forward's order.", label=e.label, name=name
+                ),
             )
 
 
@@ -37,13 +48,20 @@ def sum_forgotten(e: Evidence) -> Iterator[Diagnosis]:
             for keep in (False, True):
                 total = e.got.sum(axis=axes, keepdims=keep)
                 if e.same(total, e.true):
-                    which = f"axis {axes[0]}" if count == 1 else f"axes {axes}"
+                    which = sentence("axis {axis}", axis=axes[0]) if count == 1 else sentence("axes {axes}", axes=axes)
                     of_batch = axes[0] == 0 and (e.dys[0].shape[:1] == e.got.shape[:1] or count > 1)
                     name = "batch sum forgotten" if of_batch else "sum forgotten (axis 0)" if axes[0] == 0 else "sum forgotten"
                     yield Diagnosis(
                         name,
-                        f"{e.label} has shape {e.got.shape}, expected {e.true.shape}: sum over {which},"
-                        f" everything there was made with the same {e.subject.names[e.k]}.",
+                        sentence(
+                            "{label} has shape {got}, expected {true}: sum over {which}, everything there was made"
+                            " with the same {array}.",
+                            label=e.label,
+                            got=e.got.shape,
+                            true=e.true.shape,
+                            which=which,
+                            array=e.subject.names[e.k],
+                        ),
                     )
                     return
 
@@ -56,7 +74,12 @@ def summed_too_much(e: Evidence) -> Iterator[Diagnosis]:
                 if e.looks_like(e.true.sum(axis=axes, keepdims=keep)):
                     yield Diagnosis(
                         "summed too much",
-                        f"{e.label} was summed over axes {axes} that {e.subject.names[e.k]} still has.",
+                        sentence(
+                            "{label} was summed over axes {axes} that {array} still has.",
+                            label=e.label,
+                            axes=axes,
+                            array=e.subject.names[e.k],
+                        ),
                     )
                     return
 
@@ -68,7 +91,7 @@ def keepdims(e: Evidence) -> Iterator[Diagnosis]:
         more = e.got.ndim > e.true.ndim
         yield Diagnosis(
             "keepdims too many" if more else "keepdims forgotten",
-            f"{e.label} has shape {e.got.shape}, expected {e.true.shape}: sum {'without' if more else 'with'} keepdims=True.",
+            sentence(KEPT_TOO_MANY if more else KEPT_TOO_FEW, label=e.label, got=e.got.shape, true=e.true.shape),
         )
 
 
@@ -77,7 +100,12 @@ def reshape_forgotten(e: Evidence) -> Iterator[Diagnosis]:
     if e.got.size == e.true.size and e.same(e.got.reshape(e.true.shape), e.true):
         yield Diagnosis(
             "reshape forgotten",
-            f"The numbers are right, the shape {e.got.shape} is not: reshape {e.label} to {e.true.shape}.",
+            sentence(
+                "The numbers are right, the shape {got} is not: reshape {label} to {true}.",
+                got=e.got.shape,
+                label=e.label,
+                true=e.true.shape,
+            ),
         )
 
 
@@ -89,8 +117,8 @@ def border_not_removed(e: Evidence) -> Iterator[Diagnosis]:
     for start in itertools.islice(itertools.product(*ranges), 500):
         inner = e.got[tuple(slice(s, s + t) for s, t in zip(start, e.true.shape, strict=True))]
         if e.same(inner, e.true):
-            where = f"{e.label} has shape {e.got.shape}, the right gradient lies inside, from {start}"
-            yield Diagnosis("border not removed", f"{where}: cut the padding off again.")
+            told = "{label} has shape {got}, the right gradient lies inside, from {start}: cut the padding off again."
+            yield Diagnosis("border not removed", sentence(told, label=e.label, got=e.got.shape, start=start))
             return
 
 

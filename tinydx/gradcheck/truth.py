@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinydx.language import sentence
+
 STEP = 1e-20
 STEEP = 1e5  # a slope above this is computed twice, with another step: at sqrt(0) the two differ
 MAX_JACOBIAN = 4_000_000  # the most numbers that are kept for naming mistakes: 32 MB
@@ -80,9 +82,10 @@ class Truth:
     @property
     def method(self) -> str:
         if all(self.complex):
-            return "complex step"
-        of = "" if not any(self.complex) else " for some arrays"
-        return f"central differences{of} (this function is not complex-safe)"
+            return sentence("complex step")
+        if any(self.complex):
+            return sentence("central differences for some arrays (this function is not complex-safe)")
+        return sentence("central differences (this function is not complex-safe)")
 
     def tolerance(self, k: int) -> float:
         """The relative gap up to which two gradients of array k count as equal."""
