@@ -5,15 +5,21 @@ value that is shown in one of them are all found here.
 """
 
 import ast
+import io
 import json
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tinydx import language
+from tinydx.exercises import Gradients, Result, all_exercises, check_file, commands, find
+from tinydx.exercises.folder import Folder
+from tinydx.gradcheck.evidence import AXES
 from tinydx.lessons import all_lessons, glossary
+from tinydx.op import TABLE
 
 ROOT = Path(__file__).parents[1]
 LESSONS = [pytest.param(one, id=one.path.stem) for one in all_lessons()]
@@ -104,13 +110,167 @@ def test_every_term_has_a_meaning_in_both_languages():
         assert term.meaning and CHINESE.search(term.chinese) and CHINESE.search(term.meaning_chinese), term
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "tinydx" / "chinese").glob("*.json")), ids=lambda file: file.stem)
-def test_a_catalogue_keeps_what_stands_in_braces_numbers_and_code(file):
-    for english, chinese in json.loads(file.read_text("utf-8")).items():
-        assert CHINESE.search(chinese), english
-        named = [sorted(re.findall(r"{[^{}]*}", text)) for text in (english, chinese)]
-        assert named[0] == named[1], english
-        assert fixed(english) == fixed(chinese), english
+# ---- the catalogues ------------------------------------------------------------------------------------------------
+
+CATALOGUES = {file.stem: json.loads(file.read_text("utf-8")) for file in (ROOT / "tinydx" / "chinese").glob("*.json")}
+ROOMS = ("exercises", "lessons", "gradcheck")  # whose texts are said in both languages
+NAMED = {"said": 0, "say": 0, "sentence": 0}  # functions that take an English text
+NAMES_THEMSELVES = {"float32"}  # the same in every language
+UNREAD = ("repair", "edits", "unread", "moves", "changes", "check", "files")  # of the checker: they need a learner's source
+
+
+def constants(node: ast.AST, known: dict[str, list[str]]) -> list[str]:
+    """The texts that an expression may be: itself, either part of `a if b else c`, what a name was given."""
+    if isinstance(node, ast.Constant):
+        return [node.value] if isinstance(node.value, str) else []
+    if isinstance(node, ast.IfExp):
+        return constants(node.body, known) + constants(node.orelse, known)
+    return known.get(node.id, []) if isinstance(node, ast.Name) else []
+
+
+def texts_of(source: str) -> set[str]:
+    """The English texts in a module that are said in the reader's language: what those functions get, and names of mistakes."""
+    tree, known, found = ast.parse(source), {}, set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            known.setdefault(node.targets[0].id, []).extend(constants(node.value, {}))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+            arguments = node.args[:2] if node.func.id == "Diagnosis" else node.args[:1] if node.func.id in NAMED else []
+            found |= {text for argument in arguments for text in constants(argument, known)}
+    return found
+
+
+def said_texts() -> dict[str, str]:
+    """Every English text of the course's commands, and where it is."""
+    found = {}
+    for room in ROOMS:
+        for file in sorted((ROOT / "tinydx" / room).glob("*.py")):
+            if file.stem not in UNREAD:
+                found |= dict.fromkeys(texts_of(file.read_text("utf-8")), f"{room}/{file.name}")
+    found |= dict.fromkeys(texts_of((ROOT / "tinydx" / "suggestions.py").read_text("utf-8")), "suggestions.py")
+    found |= dict.fromkeys((part for names in AXES.values() for name in names for part in (name, name.capitalize())), "AXES")
+    found |= {text: f"op {op.name}" for op in TABLE.values() for slip in op.slips for text in (slip.name, slip.advice)}
+    for exercise in all_exercises():
+        ops = [check.of for check in exercise.checks if isinstance(check, Gradients)]
+        texts = [exercise.title, exercise.task, *exercise.hints, exercise.source or ops[0].source]
+        texts += [text for bug in exercise.bugs for text in (bug.name, bug.advice)]
+        texts += [text for op in ops for slip in op.slips for text in (slip.name, slip.advice)]
+        found |= dict.fromkeys(texts, exercise.file)
+    return found
+
+
+def formulas(words: str) -> set[str]:
+    """What is written like code or a formula: words that have an operator, a bracket or an underscore in them."""
+    words = re.sub(r"[\u3000-\u303f\uff00-\uffef\u4e00-\u9fff]", " ", words)
+    return {w for w in (part.strip(".,;:?!()") for part in words.split()) if re.search(r"[_^*@=<>+\[\]/ᵀ]|\w\(", w)}
+
+
+def disagreement(english: str, chinese: str) -> list[str]:
+    """How a pair in a catalogue differs: in what stands in braces, in numbers, code and formulas; or no Chinese in it."""
+    pairs = [(Counter(re.findall("{[^{}]*}", t)), fixed(t), Counter(formulas(t))) for t in (english, chinese)]
+    told = [f"{part} not in both" for en, zh in zip(*pairs, strict=True) for part in (en - zh) + (zh - en)]
+    is_text = re.search("[a-z]{4}", re.sub("{[^{}]*}", "", english)) and english not in NAMES_THEMSELVES
+    return told + ["no Chinese"] * bool(is_text and not (CHINESE.search(chinese) or "，" in chinese or "。" in chinese))
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUES))
+def test_a_catalogue_keeps_what_stands_in_braces_numbers_formulas_and_code(name):
+    assert {english: told for english, chinese in CATALOGUES[name].items() if (told := disagreement(english, chinese))} == {}
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese", "told"),
+    [
+        ("{n} of {size} numbers", "{size} 个数", "{n}"),
+        ("divide by 2", "除以 3", "2"),
+        ("dx = dy * w: the product", "dx = dy + w：乘积", "*"),
+        ("the slope is 1 - y**2", "斜率是 1 - y^2", "y**2"),
+        ("with np.add.at(table, ids)", "用 np.add(table, ids)", "np.add.at"),
+        ("call `f`", "调用 `g`", "`f`"),
+        ("sum over it", "sum over it", "no Chinese"),
+    ],
+)
+def test_what_differs_in_a_catalogue_is_found(english, chinese, told):
+    assert any(told in words for words in disagreement(english, chinese))
+
+
+def test_every_text_that_is_said_has_a_chinese_one_and_no_catalogue_has_more():
+    texts = said_texts()
+    known = {english for catalogue in CATALOGUES.values() for english in catalogue}
+    needed = {text: where for text, where in texts.items() if re.search("[a-z]{2}", re.sub("{[^{}]*}", "", text))}
+    assert {text: where for text, where in needed.items() if text not in known} == {}
+    assert known - set(texts) == set()
+    assert sum(map(len, CATALOGUES.values())) == len(known), "a text stands in one catalogue"
+
+
+def test_texts_are_found_where_they_are_said():
+    source = """
+LATER = "a constant"
+def f(x):
+    told = "either" if x else "or"
+    say("progress {n}", n=1), said(told), sentence(LATER if x else "other"), Diagnosis("sign", told)
+    print("not this"), say(f"nor {x}")
+"""
+    assert texts_of(source) == {"progress {n}", "either", "or", "a constant", "other", "sign"}
+
+
+# ---- what a reader sees --------------------------------------------------------------------------------------------
+
+
+def test_a_starter_is_known_in_either_language(tmp_path):
+    folder = Folder(tmp_path)
+    with language.speaking("zh"):
+        folder.start()
+    for exercise in all_exercises():
+        text = folder.file(exercise).read_text("utf-8")
+        title, task = language.in_chinese(exercise.title), language.in_chinese(exercise.task)
+        assert f"{title} · {exercise.title}" in text and task in text, exercise.name
+        assert max(map(len, text.splitlines())) <= 130 and ast.parse(text), exercise.name
+        assert Result(exercise, folder.file(exercise)).untouched, exercise.name
+        assert folder.reset(exercise) is None, "a starter is no work of the learner's"
+        assert folder.file(exercise).read_text("utf-8") == exercise.starter != text
+
+
+def test_a_check_is_told_in_chinese_and_its_data_stay_english(tmp_path):
+    relu = find("relu")
+    path = tmp_path / relu.file
+    path.write_text(relu.with_bug(relu.bugs[0]), "utf-8")
+    with language.speaking("zh"):
+        result = check_file(relu, path)
+        text, data = result.text(), result.as_dict()
+        why = commands.commentary(relu)
+    assert "ReLU：梯度" in text and "忘了门控" in text and "x 为负的地方 y 没有变化" in text and "真值" in text
+    assert not re.search("[a-z]{3,} [a-z]{3,}", text.replace("axis 0", "").replace("axis 1", "")), text
+    assert not CHINESE.search(json.dumps(data, ensure_ascii=False).replace(relu.chinese, ""))
+    assert "gate forgotten" in result.mistakes and "gate forgotten" in result.text()
+    assert any("门控反了：梯度在 x 为正的地方通过" in line for line in why)
+    path.write_text(relu.starter, "utf-8")
+    with language.speaking("zh"):
+        assert "还没有写" in check_file(relu, path).text() and check_file(relu, path).message == "not written yet"
+
+
+def test_a_planted_bug_stays_unnamed_in_a_chinese_starter(tmp_path):
+    planted = next(e for e in all_exercises() if e.planted)
+    path = tmp_path / planted.file
+    path.write_text(planted.starter_in("zh"), "utf-8")
+    assert planted.bugs[0].advice not in check_file(planted, path).text()
+    path.write_text(planted.starter_in("zh") + "z = 1\n", "utf-8")
+    assert planted.bugs[0].advice in check_file(planted, path).text()
+
+
+@pytest.mark.parametrize(("encoding", "told"), [("utf-8", "进度 1/2"), ("gbk", "进度 1/2"), ("ascii", "progress 1/2")])
+def test_an_output_without_chinese_characters_gets_english(monkeypatch, encoding, told):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    with language.speaking("zh"):
+        assert language.said("progress {count}", count="1/2") == told
+
+
+def test_a_sentence_says_its_parts_in_the_same_language():
+    inner = language.sentence("one array ({name})", name="dx")
+    outer = language.sentence("{function} returned complex numbers, expected {wanted}", function="f", wanted=inner)
+    assert outer == "f returned complex numbers, expected one array (dx)" and language.sentence(outer) is outer
+    assert language.in_chinese(outer) == "f 返回了复数，应为一个数组 (dx)"
 
 
 def test_the_language_is_the_one_asked_for_then_the_environments(monkeypatch):

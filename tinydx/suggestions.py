@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Iterable
+
+from tinydx.language import sentence
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
@@ -18,8 +21,13 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     known = list(known)
     close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
     if close:
-        return "; did you mean " + " or ".join(repr(c) for c in close) + "?"
-    return "; known: " + ", ".join(sorted(known))
+        meant = functools.reduce(_or, map(repr, close))
+        return sentence("; did you mean {close}?", close=meant)
+    return sentence("; known: {names}", names=", ".join(sorted(known)))
+
+
+def _or(some: str, one: str) -> str:
+    return sentence("{some} or {one}", some=some, one=one)
 
 
 def snake_case(name: str) -> str:

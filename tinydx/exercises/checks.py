@@ -198,8 +198,8 @@ def _compare(name: str, got: np.ndarray | None, expected: Any) -> Value:
         for kind, bad in (("NaN", np.isnan(got)), ("infinite", np.isinf(got))):
             if bad.any():
                 told = "{bad} of {size} numbers of {name} are {kind}."
-                told = sentence(told, bad=bad.sum(), size=bad.size, name=name, kind=sentence(kind))
-                value.mistakes.append(Diagnosis(kind, told))
+                advice = sentence(told, bad=bad.sum(), size=bad.size, name=name, kind=sentence(kind))
+                value.mistakes.append(Diagnosis(kind, advice))
     return value
 
 

@@ -159,7 +159,7 @@ def find(name: str) -> Exercise:
         if wanted in (exercise.name, exercise.file.removesuffix(".py")) or wanted.lstrip("0") == str(exercise.number):
             return exercise
     close = did_you_mean(wanted, [e.name for e in all_exercises()])
-    raise ValueError(said("no exercise named {name!r}", name=name) + close)
+    raise ValueError(said("no exercise named {name!r}{close}", name=name, close=close))
 
 
 # ---- text ----------------------------------------------------------------------------------------------------------

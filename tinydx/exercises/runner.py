@@ -65,9 +65,10 @@ class Result:
             printed = [line + (said("  ({n} times)", n=n) if n > 1 else "") for line, n in groups[:PRINTS]]
             printed += ["..."] * (len(groups) > PRINTS)
             lines += ["  " + said("your output"), *(f"    | {line}" for line in printed)]
-        what = said("gradients") if all(isinstance(c, Gradients) for c in self.exercise.checks) else said("values")
-        counted = f"{self.right}/{self.of} {what} · " if self.reports else ""
-        return "\n".join([*lines, f"  {counted}{self.milliseconds:.0f} " + said("ms")])
+        gradients = all(isinstance(c, Gradients) for c in self.exercise.checks)
+        told = "{right}/{of} gradients · " if gradients else "{right}/{of} values · "
+        counted = said(told, right=self.right, of=self.of) if self.reports else ""
+        return "\n".join([*lines, "  " + counted + said("{n:.0f} ms", n=self.milliseconds)])
 
     def _without_names(self, report: Report) -> Report:
         """The report; of an exercise whose starter has a bug to be found, without its name until the learner changes the file."""
