@@ -197,8 +197,8 @@ def _compare(name: str, got: np.ndarray | None, expected: Any) -> Value:
         value.worst = Worst(index, float(got[index]), float(true[index]))
         for kind, bad in (("NaN", np.isnan(got)), ("infinite", np.isinf(got))):
             if bad.any():
-                told = "{bad} of {size} numbers of {name} are {kind}."
-                advice = sentence(told, bad=bad.sum(), size=bad.size, name=name, kind=sentence(kind))
+                counted = "{bad} of {size} numbers of {name} are {kind}."
+                advice = sentence(counted, bad=bad.sum(), size=bad.size, name=name, kind=sentence(kind))
                 value.mistakes.append(Diagnosis(kind, advice))
     return value
 

@@ -165,8 +165,12 @@ class Learner:
         if answer.get("unwritten"):
             return LearnerError("not written", sentence("not written yet"))
         text = " ".join(str(answer.get("text")).split())
-        ended = text.startswith("SystemExit")
-        what = sentence("the code ended itself with sys.exit or exit") if ended else text[:300]
+        kind, _, words = text.partition(": ")
+        what = text[:300]  # Python's words, in English like all of Python
+        if kind == "SystemExit":
+            what = sentence("the code ended itself with sys.exit or exit")
+        elif words.startswith("an exercise "):  # the worker's words
+            what = sentence("{kind}: {words}", kind=kind, words=sentence(words))
         return LearnerError("error", sentence("{what}{place}", what=what, place=self._place(answer.get("line"))))
 
     def _too_long(self, line: Any) -> LearnerError:

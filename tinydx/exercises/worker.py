@@ -35,14 +35,14 @@ import numpy as np
 MEMORY = 4 * 2**30  # bytes of address space, so that a list that grows without end cannot exhaust the machine
 LARGEST = 2**23  # numbers in one answer
 NUMBERS = "biufc"  # kinds of dtype
-REFUSED = {  # what an exercise does not need -> audit events
-    "no other process": (
+REFUSED = {  # why -> audit events
+    "an exercise needs no other process": (
         *("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "subprocess.Popen"),
         *("os.kill", "os.killpg", "signal.pthread_kill", "resource.prlimit", "resource.setrlimit"),
     ),
-    "no network": ("socket.__new__", "socket.connect", "socket.bind", "socket.getaddrinfo"),
-    "no other folder": ("os.chdir", "os.fchdir", "os.chroot", "os.link", "os.symlink"),
-    "no look into Python itself": (
+    "an exercise needs no network": ("socket.__new__", "socket.connect", "socket.bind", "socket.getaddrinfo"),
+    "an exercise needs no other folder": ("os.chdir", "os.fchdir", "os.chroot", "os.link", "os.symlink"),
+    "an exercise needs no look into Python itself": (
         *("gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys.addaudithook", "cpython.PyInterpreterState_New"),
         *("ctypes.dlopen", "ctypes.dlsym", "ctypes.call_function", "ctypes.cdata", "ctypes.string_at"),
     ),
@@ -167,7 +167,7 @@ def hook(own: str) -> Callable[[str, tuple], None]:
     What it consults is bound when it is made and cannot be changed: the learner's code may replace any name, and finds this
     function's frame in an error's traceback.
     """
-    refused = tuple((frozenset(events), f"an exercise needs {what}") for what, events in REFUSED.items())
+    refused = tuple((frozenset(events), why) for why, events in REFUSED.items())
     libraries = frozenset(sys.stdlib_module_names | {"numpy", "exercise", "_distutils_hack"}) - INNER
     numpys, mine = _below(os.path.dirname(np.__file__)), _below(own)
     python = {p for p in (os.path.dirname(os.__file__), *sys.path) if not p.endswith("-packages")}
