@@ -17,6 +17,7 @@ import pytest
 from tinydx import language
 from tinydx.exercises import Gradients, Result, all_exercises, check_file, commands, find
 from tinydx.exercises.folder import Folder
+from tinydx.gradcheck import gradcheck
 from tinydx.gradcheck.evidence import AXES
 from tinydx.lessons import all_lessons, glossary
 from tinydx.op import TABLE
@@ -252,6 +253,13 @@ def test_a_check_is_told_in_chinese_and_its_data_stay_english(tmp_path):
     path.write_text(relu.starter, "utf-8")
     with language.speaking("zh"):
         assert "还没有写" in check_file(relu, path).text() and check_file(relu, path).message == "not written yet"
+
+
+def test_a_report_outside_the_course_is_english(monkeypatch):
+    monkeypatch.setenv(language.VARIABLE, "zh")
+    report = gradcheck(TABLE["relu"], seed=0, backward=lambda dy, saved: dy)
+    assert not report.ok and not CHINESE.search(str(report) + report._repr_html_() + json.dumps(report.as_dict()))
+    assert "gate forgotten" in str(report) and "忘了门控" in report.text(say=language.said)
 
 
 def test_a_planted_bug_stays_unnamed_in_a_chinese_starter(tmp_path):

@@ -55,7 +55,7 @@ class Result:
         """The result as text for a learner; unicode=False for outputs that cannot show ✗ and block characters."""
         lines = [f"{self.exercise.number:02d} {said(self.exercise.title)}  {self.path.name}"]
         for report in map(self._without_names, self.reports):
-            lines += report.text(unicode).splitlines()[1:]  # without its own head line
+            lines += report.text(unicode, said).splitlines()[1:]  # without its own head line
         if self.message:
             lines.append(f"  {'✗' if unicode else 'x'}    {said(self.message)}")
         if not self.ok and not any(r.problems for r in self.reports):

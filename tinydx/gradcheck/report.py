@@ -15,7 +15,7 @@ import numpy as np
 
 from tinydx.gradcheck.maps import panels
 from tinydx.gradcheck.picture import as_figure, as_html
-from tinydx.gradcheck.text import as_text
+from tinydx.gradcheck.text import Say, as_text
 from tinydx.language import sentence
 
 RIGHT, WRONG, CANNOT_TELL = "right", "wrong", "cannot tell"
@@ -186,9 +186,9 @@ class Report:
 
     __repr__ = __str__
 
-    def text(self, unicode: bool | None = None) -> str:
-        """The report as text; unicode=False uses only ASCII (default: what the terminal can show)."""
-        return as_text(self, unicode)
+    def text(self, unicode: bool | None = None, say: Say = sentence) -> str:
+        """The report as text; unicode=False uses only ASCII (default: what the terminal can show); say=said, in any language."""
+        return as_text(self, unicode, say)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data: `json.dumps(report.as_dict())` works."""
