@@ -17,7 +17,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from tinydx import dispatch, random
+from tinydx import dispatch, language, random
 from tinydx.gradcheck import check
 
 # The first need Keras, librosa, Captum ..., and write what the tests read; the others compare with PyTorch when asked to.
@@ -52,10 +52,11 @@ def real_data() -> Callable[[str], Path]:
 
 @pytest.fixture(autouse=True)
 def fresh_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test starts with the automatic choice of implementation and the generator of seed 0, whatever ran before it.
+    """Each test starts in English, with the automatic choice of implementation and the generator of seed 0.
 
     A check that is given no seed takes 0, 1, 2, ... in turn, unless the profile explores.
     """
+    monkeypatch.setenv(language.VARIABLE, "en")  # whatever the machine's
     monkeypatch.setattr(dispatch, "_default", dispatch._Choice())
     dispatch._own.set(None)
     monkeypatch.setattr(random, "_generator", np.random.default_rng(0))

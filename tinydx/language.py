@@ -80,9 +80,9 @@ def said(english: str, **values: Any) -> str:
 
 
 def can_show(text: str) -> bool:
-    """Whether the output's encoding has these characters."""
+    """Whether the output's encoding has these characters; an output in memory, which has no encoding, has all."""
     try:
-        text.encode(sys.stdout.encoding or "ascii")
+        text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         return False
     return True
