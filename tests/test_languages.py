@@ -115,7 +115,7 @@ def test_every_term_has_a_meaning_in_both_languages():
 
 CATALOGUES = {file.stem: json.loads(file.read_text("utf-8")) for file in (ROOT / "tinydx" / "chinese").glob("*.json")}
 ROOMS = ("exercises", "lessons", "gradcheck")  # whose texts are said in both languages
-NAMED = {"said": 0, "say": 0, "sentence": 0}  # functions that take an English text
+NAMED = ("said", "say", "sentence")  # functions that take an English text and its values
 NAMES_THEMSELVES = {"float32"}  # the same in every language
 UNREAD = ("repair", "edits", "unread", "moves", "changes", "check", "files")  # of the checker: they need a learner's source
 
@@ -207,6 +207,16 @@ def test_every_text_that_is_said_has_a_chinese_one_and_no_catalogue_has_more():
     assert {text: where for text, where in needed.items() if text not in known} == {}
     assert known - set(texts) == set()
     assert sum(map(len, CATALOGUES.values())) == len(known), "a text stands in one catalogue"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_text_is_said_whose_words_are_put_together_before(room):
+    """An f-string with words in it cannot be found in a catalogue: the values belong behind the text."""
+    for file in (ROOT / "tinydx" / room).glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in NAMED and node.args:
+                fixed_parts = [part.value for part in getattr(node.args[0], "values", []) if isinstance(part, ast.Constant)]
+                assert not re.search("[a-z]{3}", " ".join(fixed_parts)), f"{file.name}, line {node.lineno}"
 
 
 def test_texts_are_found_where_they_are_said():

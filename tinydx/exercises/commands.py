@@ -154,5 +154,5 @@ def grade(a: argparse.Namespace) -> int:
     width = max(len(shown(s.student)) for s in scores)
     for s in scores:
         say(f"  {shown(s.student):<{width}}  {s.passed:>3}/{len(s.cells)}")
-    say(f"{len(scores)} students: {a.csv}")
+    say("{n} students: {file}", n=len(scores), file=a.csv)
     return 0

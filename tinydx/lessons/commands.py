@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from tinydx.exercises.terminal import say
+from tinydx.language import said, wide
 from tinydx.lessons import handout
 from tinydx.lessons.lesson import INSTALL, Lesson, all_lessons, find
 
@@ -18,7 +19,7 @@ def lesson(a: argparse.Namespace) -> int:
     """Run `tinydx lesson`; returns the exit status."""
     chosen = [find(a.name)] if a.name else list(all_lessons())
     if a.data and not a.name:
-        raise ValueError("--data needs the name of a lesson: tinydx lesson 1 --data PATH")
+        raise ValueError(said("--data needs the name of a lesson: tinydx lesson 1 --data PATH"))
     if a.data:
         chosen[0].take(a.data)
     if a.check:
@@ -30,14 +31,18 @@ def lesson(a: argparse.Namespace) -> int:
 
 
 def _list(lessons: list[Lesson]) -> int:
-    width = max(len(one.title) for one in lessons)
+    width = max(wide(one.shown_title) for one in lessons)
     for one in lessons:
         packages = dict.fromkeys([*one.missing, *one.needs])
-        marked = [f"{name} (not installed)" if name in one.missing else name for name in packages]
-        needs = f"needs {', '.join(marked)}" if marked else ""
-        takes = f"--data: {one.data}" if one.data else ""
-        say(f"{one.number:3}  {one.title:<{width}}  {one.minutes:3} min  {'; '.join(filter(None, (needs, takes)))}".rstrip())
-    say(f"\nTo install what is missing: {INSTALL}" if any(one.missing for one in lessons) else "")
+        marked = [said("{name} (not installed)", name=name) if name in one.missing else name for name in packages]
+        needs = said("needs {packages}", packages=", ".join(marked)) if marked else ""
+        takes = f"--data: {one.shown_data}" if one.data else ""
+        title = one.shown_title + " " * (width - wide(one.shown_title))
+        minutes = said("{n:3} min", n=one.minutes)
+        say(f"{one.number:3}  {title}  {minutes}  {'; '.join(filter(None, (needs, takes)))}".rstrip())
+    say()
+    if any(one.missing for one in lessons):
+        say("To install what is missing: {command}", command=INSTALL)
     say("Open the first with: tinydx lesson 1")
     return 0
 
@@ -48,9 +53,10 @@ def _check(one: Lesson) -> int:
     try:
         one.run()
     except ValueError as error:
-        say(f"✗ {one.number:2} {one.title}: {error}")
+        say(f"✗ {one.number:2} {one.shown_title}: {error}")
         return 1
-    say(f"✓ {one.number:2} {one.title} · {time.perf_counter() - began:.1f} s")
+    took = said("{n:.1f} s", n=time.perf_counter() - began)
+    say(f"✓ {one.number:2} {one.shown_title} · {took}")
     return 0
 
 
@@ -62,7 +68,7 @@ def _open(one: Lesson, a: argparse.Namespace) -> int:
         path = Path.cwd() / one.path.name
         if not path.exists():
             shutil.copy(one.path, path)
-        say(f"Editing {path}")
+        say("Editing {path}", path=path)
     shown = ["edit"] if a.edit else ["run", "--show-tracebacks"]  # without it, a cell that fails is left out without a word
     command = [sys.executable, "-m", "marimo", *shown, str(path)]
     command += ["--port", str(a.port)] if a.port else []

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tinydx.files import atomic_write, check_folder, check_writable
+from tinydx.language import said
 from tinydx.lessons import glossary
 from tinydx.lessons.lesson import Lesson, all_lessons
 from tinydx.lessons.page import switch
@@ -43,7 +44,8 @@ def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path
     written, stopped = [], []
     for lesson in all_lessons():
         if lesson.missing:
-            say(f"left out: lesson {lesson.number}, which needs {', '.join(lesson.missing)}")
+            told = "left out: lesson {number}, which needs {packages}"
+            say(said(told, number=lesson.number, packages=", ".join(lesson.missing)))
             continue
         try:
             outputs = lesson.run()[0]
@@ -54,7 +56,8 @@ def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path
         written.append(lesson)
     index = atomic_write(target / "index.html", index_page(written))
     if stopped:
-        raise ValueError(f"{len(stopped)} of {len(written)} lessons stopped, {index} has the others: {'; '.join(stopped)}")
+        told = "{n} of {of} lessons stopped, {index} has the others: {why}"
+        raise ValueError(said(told, n=len(stopped), of=len(written), index=index, why="; ".join(stopped)))
     return index
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import tinydx
+from tinydx.language import can_show, chosen, said, sentence
 from tinydx.names import line
 from tinydx.suggestions import did_you_mean
 
@@ -55,6 +56,16 @@ class Lesson:
         return self.path.stem.split("_", 1)[1]
 
     @property
+    def shown_title(self) -> str:
+        """The title in the chosen language, for the terminal."""
+        return self.chinese if chosen() == "zh" and can_show(self.chinese) else self.title
+
+    @property
+    def shown_data(self) -> str:
+        """Which data it takes, in the chosen language, for the terminal."""
+        return self.data_chinese if chosen() == "zh" and can_show(self.data_chinese) else self.data
+
+    @property
     def missing(self) -> list[str]:
         """The packages that it needs and that are not installed."""
         return [package for package in ("marimo", "latex2mathml", *self.needs) if not _is_installed(package)]
@@ -62,8 +73,9 @@ class Lesson:
     def require(self) -> None:
         """ImportError with the command that installs what is missing, if anything is."""
         if self.missing:
-            how = "apt install g++, or the equivalent on your system" if self.missing == ["g++"] else INSTALL
-            raise ImportError(f"lesson {self.number} needs {', '.join(self.missing)}: {how}")
+            how = said("apt install g++, or the equivalent on your system") if self.missing == ["g++"] else INSTALL
+            told = "lesson {number} needs {packages}: {how}"
+            raise ImportError(said(told, number=self.number, packages=", ".join(self.missing), how=how))
 
     def take(self, path: str | Path) -> None:
         """Use the data at this path, in this process and in those that it starts.
@@ -71,9 +83,10 @@ class Lesson:
         Raises: ValueError where the lesson takes no data; FileNotFoundError where the path does not exist.
         """
         if not self.data:
-            raise ValueError(f"lesson {self.number} takes no data: leave out --data")
+            raise ValueError(said("lesson {number} takes no data: leave out --data", number=self.number))
         if not Path(path).exists():
-            raise FileNotFoundError(f"{path} does not exist: for --data, lesson {self.number} takes {self.data}")
+            told = "{path} does not exist: for --data, lesson {number} takes {data}"
+            raise FileNotFoundError(said(told, path=path, number=self.number, data=self.shown_data))
         os.environ[DATA] = str(Path(path).resolve())
 
     def run(self) -> tuple[list[Any], dict[str, Any]]:
@@ -92,7 +105,7 @@ class Lesson:
                 spec.loader.exec_module(module)
                 outputs, variables = module.app.run()
         except Exception as error:
-            raise ValueError(f"lesson {self.number} stopped: {_reason(error)}") from error
+            raise ValueError(said("lesson {number} stopped: {why}", number=self.number, why=_reason(error))) from error
         finally:
             tinydx.set_threads(threads)
         return list(outputs), dict(variables)
@@ -104,8 +117,9 @@ def _reason(error: Exception) -> str:
     rows = range(at.lineno or 0, (at.end_lineno or at.lineno or 0) + 1)
     statement = line(" ".join(linecache.getline(at.filename, row).strip() for row in rows), 200)
     if isinstance(error, AssertionError) and not str(error):
-        return f"here it does not hold that {statement.removeprefix('assert ')}"
-    return f"{type(error).__name__}: {line(error, 200)} (in: {statement})"
+        return sentence("here it does not hold that {claim}", claim=statement.removeprefix("assert "))
+    told = "{kind}: {words} (in: {statement})"
+    return sentence(told, kind=type(error).__name__, words=line(error, 200), statement=statement)
 
 
 def folder() -> Path:
@@ -137,7 +151,8 @@ def find(name: str | int) -> Lesson:
     for lesson in all_lessons():
         if wanted in (lesson.name, lesson.path.stem) or wanted.lstrip("0") == str(lesson.number):
             return lesson
-    raise ValueError(f"no lesson {name!r}{did_you_mean(wanted, [lesson.name for lesson in all_lessons()])}")
+    close = did_you_mean(wanted, [lesson.name for lesson in all_lessons()])
+    raise ValueError(said("no lesson {name!r}{close}", name=name, close=close))
 
 
 def _is_installed(package: str) -> bool:
