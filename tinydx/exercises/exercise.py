@@ -72,11 +72,6 @@ class Exercise:
         return f"{self.number:02d}_{self.name}.py"
 
     @property
-    def beside(self) -> str:
-        """What stands beside the title: the term in the other language."""
-        return self.title if chosen() == "zh" else self.chinese
-
-    @property
     def starter(self) -> str:
         """The file that the learner starts from, in the chosen language."""
         return self.starter_in(chosen())

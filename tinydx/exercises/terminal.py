@@ -40,5 +40,7 @@ def show_list(folder: Folder, current: Exercise | None = None) -> None:
     width = max(len(e.file) for e in all_exercises())
     for e in all_exercises():
         mark = ("✓ " if can_show("✓") else "ok") if e.name in passed else "> " if e is current else "  "
-        say(f"  {mark} {e.file:<{width}}  {said(e.title)}" + (f" · {e.beside}" if can_show(e.beside) else ""))
+        title = said(e.title)
+        beside = e.chinese if title == e.title else e.title  # the other language
+        say(f"  {mark} {e.file:<{width}}  {title}" + (f" · {beside}" if can_show(beside) else ""))
     say("progress {count}", count=folder.count())
