@@ -143,7 +143,7 @@ def dense_int8(x, b=None, *, q, scale):
     >>> dense_int8(np.ones((1, 2)), q=np.array([[4], [2]], "int8"), scale=np.array([0.125]))
     array([[0.75]])
     """
-    q, scale = np.asarray(q, like=x), np.asarray(scale, like=x)
+    q, scale = np.asarray(q, like=x), np.asarray(scale, x.dtype, like=x)
     y = (x @ q) * scale
     return (y if b is None else y + b), (q, scale)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tinydx import dispatch
 from tinydx.device import on_device, to_device, to_host
+from tinydx.layers.quantized import QuantizedKernel
 
 
 @functools.cache
@@ -27,12 +28,15 @@ def move_to_device(model: Any, x: Any) -> bool:
     """
     if "cupy" not in sys.modules:
         return False
-    first = next((w.data for w in model.weights), None)
+    first = next((w.codes if isinstance(w, QuantizedKernel) else w.data for w in model.weights), None)
     asked = dispatch.asked_for_device()
     on_gpu = on_device(as_list(x)[0]) or (on_device(first) if asked is None else asked)
     move = to_device if on_gpu else to_host
     for w in model.weights:
-        w.data = move(w.data)
+        if isinstance(w, QuantizedKernel):
+            w.stored = {name: move(a) for name, a in w.stored.items()}
+        else:
+            w.data = move(w.data)
     if model.optimizer is not None:
         model.optimizer.slots = [[move(s) for s in slots] for slots in model.optimizer.slots]
     return on_gpu

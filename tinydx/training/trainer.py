@@ -16,6 +16,7 @@ from tinydx import callbacks as cb
 from tinydx import losses, optimizers
 from tinydx.keras_words import ATTRIBUTES, missing_attribute
 from tinydx.layers.base import Layer
+from tinydx.layers.quantized import expect_floats
 from tinydx.metrics import Metric
 from tinydx.metrics import get as get_metric
 from tinydx.settings import checked, number, one_of, weights, whole
@@ -129,6 +130,7 @@ class Trainer(Layer):
         meanwhile, called while a GPU computes, and not at all on the CPU.
         """
         self._check_ready(batch)
+        expect_floats(self, self.name)
         x, values = checked_input(self, batch, where)
         on_gpu = placement.move_to_device(self, x)
         try:
@@ -199,6 +201,7 @@ class Trainer(Layer):
         an epoch left weights that are not finite.
         """
         self._compiled()
+        expect_floats(self, self.name)
         epochs, initial_epoch = whole("epochs", epochs, at_least=0), whole("initial_epoch", initial_epoch, at_least=0)
         if initial_epoch > epochs:
             raise ValueError(f"initial_epoch is {initial_epoch}, epochs {epochs}: epochs is the number of the last epoch")
