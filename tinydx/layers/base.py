@@ -360,7 +360,7 @@ class Layer(metaclass=Checked):
         """
         declared.expect_weight(f"{self.name}/{name}", tuple(shape))
         initial = initializers.get(initializer)
-        values = np.zeros(shape) if declared.making() else initial(shape)
+        values = np.zeros(shape, self.dtype) if declared.making() else initial(shape)
         values = np.asarray(values, self.dtype, order="C")
         weight = Tensor(values, requires_grad=trainable and self.trainable, name=f"{self.name}/{name}")
         self._own.append((weight, trainable))

@@ -22,7 +22,6 @@ from tinydx.op import Op
 from tinydx.ops.quantized import from_bf16, to_bf16, to_int8
 from tinydx.tensor import Tensor
 
-
 Stored = dict[str, Any]  # the arrays of a kernel, by the names of the op's constants; that of the kernel's shape comes first
 
 

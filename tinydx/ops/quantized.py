@@ -13,7 +13,7 @@ import numpy as np
 
 from tinydx.op import backward_of, literal_of, op, requirement_of, samples_of
 
-LARGEST_BF16 = (2 - 2**-7) * 2.0**127
+TOO_LARGE = (2 - 2**-8) * 2.0**127  # from here on, the nearest bfloat16 is infinite
 LARGEST_INT8 = 127  # -128 is left out, so that the numbers lie symmetrically
 
 # ---- rounding ------------------------------------------------------------------------------------------------------
@@ -30,11 +30,11 @@ def to_bf16(w):
     ['0x3f80', '0xbf80', '0x3f80', '0x3f82']
     """
     _expect_finite(w)
+    if (np.abs(w) >= TOO_LARGE).any():
+        raise ValueError("a weight lies beyond the largest bfloat16, 3.39e38")
     _, exponent = np.frexp(w)  # |w| lies between 2^(exponent - 1) and 2^exponent
     step = np.ldexp(w.dtype.type(1), np.maximum(exponent, -125) - 8)  # between neighbouring numbers of 8 bits
     nearest = np.rint(w / step) * step  # rint rounds halves to the even number
-    if not (np.abs(nearest) <= LARGEST_BF16).all():
-        raise ValueError("a weight lies beyond the largest bfloat16, 3.39e38")
     return (nearest.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
 
 

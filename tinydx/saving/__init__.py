@@ -27,7 +27,7 @@ from tinydx.device import to_host
 from tinydx.files import atomic_write
 from tinydx.layers.base import assign
 from tinydx.layers.declared import making_from
-from tinydx.layers.quantized import QuantizedKernel, quantized_kernels
+from tinydx.layers.quantized import QuantizedKernel
 from tinydx.names import line
 from tinydx.saving.compiled import Known, compile_as, describe
 from tinydx.saving.entries import from_config, to_config
@@ -45,8 +45,7 @@ from tinydx.saving.header import (
 )
 from tinydx.saving.quantized import arrays_of, kernel_from, put, scale_of
 
-FORMAT = 2
-FORMAT_OF_FLOATS = 1  # of a file without quantized kernels, which older versions read, too
+FORMAT = 1
 KERAS = (".keras", ".h5", ".hdf5")  # how the names of Keras's files end
 STARTS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")  # how Keras's files begin: zip and HDF5
 LONGEST_REASON = 400  # characters of a message that may repeat what a file says
@@ -145,7 +144,6 @@ def _contents(model: Any, include_optimizer: bool) -> tuple[dict[str, Any], Arra
         for i, slots in enumerate(optimizer.slots if include_optimizer else []):
             arrays |= {f"optimizer/{i:05d}/{n}": to_host(a) for n, a in zip(optimizer.slot_names, slots, strict=True)}
     header = {
-        "format": FORMAT if quantized_kernels(model) else FORMAT_OF_FLOATS,
         "model": to_config(model),
         "frozen": [i for i, layer in enumerate(model.all_layers()) if not layer.trainable],
         "class_names": None if model.class_names is None else [str(name) for name in model.class_names],
@@ -161,6 +159,8 @@ def _fill(model: Any, header: dict[str, Any], arrays: Arrays) -> None:
     layers = list(model.all_layers())
     frozen = {expect_count(i, "frozen", below=len(layers)) for i in expect_list(part(header, "frozen", "its header"), "frozen")}
     weights = _weights(arrays)
+    if len(weights) != len(model.weights):
+        raise ValueError(f"it holds {len(weights)} weights, its layers have {len(model.weights)}")
     put(model, weights)
     floats = [(w, a) for w, a in zip(model.weights, weights, strict=True) if isinstance(a, np.ndarray)]
     assign("its weights", floats)
@@ -333,7 +333,7 @@ def _json(value: Any) -> str:
 def _write(path: str | Path, header: dict[str, Any], arrays: Arrays) -> None:
     from safetensors.numpy import save
 
-    text = _json(header)
+    text = _json({"format": FORMAT, **header})
     arrays = {k: np.asarray(a, order="C") for k, a in arrays.items()}
     atomic_write(path, save(arrays, metadata={"tinydx": text, "digest": _digest(text, arrays)}))
 

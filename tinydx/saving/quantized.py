@@ -1,7 +1,7 @@
 """Quantized kernels in a model's file.
 
-    weights/00006/dense/kernel    uint16 (the upper halves of floats: bfloat16), or int8
-    scales/00006/dense/kernel     of int8: the scale of each column, float32 or float64
+weights/00006/dense/kernel    uint16 (the upper halves of floats: bfloat16), or int8
+scales/00006/dense/kernel     of int8: the scale of each column, float32 or float64
 """
 
 from __future__ import annotations
