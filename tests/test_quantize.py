@@ -1,7 +1,9 @@
 """Weights of 16 and 8 bits: the rounding, and models whose Dense kernels are stored so, wherever a model goes."""
 
 import copy
+import functools
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -272,6 +274,32 @@ def test_gradients_flow_to_the_input(kind):
     x = Tensor(images(), requires_grad=True)
     model(x).sum().backward()
     assert np.abs(x.grad).max() > 0
+
+
+@EACH
+def test_on_a_gpu_the_stored_arrays_move(kind, monkeypatch):
+    build = pytest.importorskip("tinydx_kernels.emulator.build")
+    try:
+        build.compiler()
+    except OSError as missing:
+        pytest.skip(str(missing))
+    import emulated_cupy
+
+    from tinydx.device import on_device
+    from tinydx.training import placement
+
+    monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
+    monkeypatch.setattr(placement, "stream", functools.cache(placement.stream.__wrapped__))
+    model = Sequential([Dense(3, input_shape=(4,)), Dense(2)])
+    model.quantize(kind)
+    x = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
+    y = model.predict(x)
+    with tinydx.use("cuda"):
+        np.testing.assert_allclose(model.predict(x), y, atol=1e-6)
+    assert all(on_device(a) for w in quantized_kernels(model) for a in w.stored.values())
+    with tinydx.use("numba"):
+        np.testing.assert_allclose(model.predict(x), y, atol=1e-6)
+    assert not any(on_device(a) for w in quantized_kernels(model) for a in w.stored.values())
 
 
 # ---- files and copies ------------------------------------------------------------------------------------------------
