@@ -257,6 +257,8 @@ def test_weights_that_are_set_are_rounded_or_refused_as_a_whole(kind):
     assert all(w.dtype == np.float32 for w in weights)
     model.set_weights(weights)  # what was rounded is not rounded again
     np.testing.assert_array_equal(model.predict(x), y)
+    with pytest.raises(ValueError, match="read-only"):
+        model.weights[-2].data[0, 0] = 1
     weights[-2][0, 0] = np.nan
     with pytest.raises(ValueError, match="a weight is NaN"):
         model.set_weights([w + 1 for w in weights])

@@ -67,12 +67,16 @@ class QuantizedKernel(Tensor):
 
     @property
     def data(self) -> Any:
-        """The numbers that it stands for, made anew."""
-        return KINDS[self.kind].numbers(**self.stored).astype(self.floats, copy=False)
+        """The numbers that it stands for, made anew; they cannot be written to, which would change nothing."""
+        numbers = KINDS[self.kind].numbers(**self.stored).astype(self.floats, copy=False)
+        if isinstance(numbers, np.ndarray):
+            numbers.flags.writeable = False
+        return numbers
 
     @data.setter
     def data(self, array: Any) -> None:
-        self.stored = self.round(array)
+        if not np.array_equal(to_host(array), to_host(self.data)):  # else a scale could change by its last bit
+            self.stored = self.round(array)
 
     def round(self, array: Any) -> Stored:
         """Numbers as it would store them. Raises ValueError where they are NaN, infinite or too large."""

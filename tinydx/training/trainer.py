@@ -101,6 +101,7 @@ class Trainer(Layer):
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None) -> Any:
         """One optimizer step on one batch; returns its loss from before the step, or [loss, metric, ...]."""
+        expect_floats(self, self.name)
         means = RunningMeans(self)
         weight = weighting.combined_weight(y, weights("sample_weight", data.as_labels(sample_weight)), class_weight)
         self.train_on(Batch(data.as_arrays(x), data.as_labels(y), weight), "this batch", means)
@@ -130,7 +131,6 @@ class Trainer(Layer):
         meanwhile, called while a GPU computes, and not at all on the CPU.
         """
         self._check_ready(batch)
-        expect_floats(self, self.name)
         x, values = checked_input(self, batch, where)
         on_gpu = placement.move_to_device(self, x)
         try:
