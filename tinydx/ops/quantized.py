@@ -99,6 +99,7 @@ def dense_bf16_backward(dy, bits):
 
 @requirement_of(dense_bf16)
 def bits_are_uint16(x, b=None, *, bits):
+    """ValueError for integers that are no upper halves of floats."""
     if bits.dtype != np.uint16:
         raise ValueError(f"dense_bf16: bits are {bits.dtype}, expected uint16, as to_bf16(w) returns them")
 
@@ -156,6 +157,7 @@ def dense_int8_backward(dy, saved):
 
 @requirement_of(dense_int8)
 def q_is_int8(x, b=None, *, q, scale):
+    """ValueError for integers that are not of 8 bits."""
     if q.dtype != np.int8:
         raise ValueError(f"dense_int8: q is {q.dtype}, expected int8, as to_int8(w) returns it")
 
