@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from cuda_cases import KERNELS, LINEAR, as_made, assert_close, both_ways, draw_case, numbers
+from cuda_cases import KERNELS, LINEAR, as_made, assert_within, both_ways, draw_case, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from training_cases import MODELS, assert_same, captured, compiled, trained
@@ -102,11 +102,15 @@ def test_staircase(stair, shape):
     np.testing.assert_array_equal(c.get(), a.astype(np.float64) @ b)
 
 
-@pytest.mark.parametrize(("stair", "tolerance"), [("async", 1e-5), ("tf32", 2e-3), ("3xtf32", 2e-6), ("bf16", 2e-2)])
-def test_staircase_is_as_exact_as_it_says(stair, tolerance):
-    a, b = numbers(1, [(50, 70), (70, 30)] if EMULATED else [(500, 700), (700, 300)], whole=False)
+@pytest.mark.parametrize("stair", properties.OPERANDS)
+def test_tensor_cores_are_as_exact_as_their_bound(stair):
+    a, b = numbers(1, [(50, 70), (70, 30)] if EMULATED else [(500, 4096), (4096, 300)], whole=False)
     c = matmul.staircase(stair, cupy.asarray(a), cupy.asarray(b))
-    assert_close(stair, c.get(), a.astype(np.float64) @ b, tolerance)
+    assert_within(stair, c.get(), a.astype(np.float64) @ b, properties.error_bound(stair, a, b))
+
+
+def test_3xtf32_keeps_the_last_bits_of_long_sums():
+    properties.long_sums_keep_their_last_bits(cupy.asarray, 256 if EMULATED else 4096)
 
 
 def test_arrays_of_two_devices_run_on_the_reference():
