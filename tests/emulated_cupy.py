@@ -10,6 +10,7 @@ a capture runs nothing), and a graph runs them again into the same memory.
 
 import functools
 import operator
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -152,8 +153,10 @@ def _function(f):
     return lambda *arguments, **keywords: _run(f, arguments, keywords)
 
 
-array, asarray, zeros, ones, concatenate, broadcast_to, argsort, stack, where = map(
-    _function, (np.array, np.asarray, np.zeros, np.ones, np.concatenate, np.broadcast_to, np.argsort, np.stack, np.where)
+float32 = np.float32
+array, asarray, zeros, ones, concatenate, broadcast_to, argsort, stack, where, matmul = map(
+    _function,
+    (np.array, np.asarray, np.zeros, np.ones, np.concatenate, np.broadcast_to, np.argsort, np.stack, np.where, np.matmul),
 )
 
 
@@ -286,8 +289,31 @@ def get_default_memory_pool():
 
 
 get_default_pinned_memory_pool = get_default_memory_pool
-runtime = SimpleNamespace(getDeviceCount=lambda: 1)
+
+
+class Event:
+    """A moment of the CPU's clock."""
+
+    def record(self):
+        self.at = time.perf_counter()
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+runtime = SimpleNamespace(
+    CUDARuntimeError=CUDARuntimeError,
+    getDeviceCount=lambda: 1,
+    getDeviceProperties=lambda number: {"name": b"emulated"},
+    driverGetVersion=lambda: 0,
+)
+__version__ = "emulated"
 cuda = SimpleNamespace(
+    Device=lambda: SimpleNamespace(attributes={"L2CacheSize": 1 << 10}, synchronize=lambda: None),
+    Event=Event,
+    get_elapsed_time=lambda begin, end: 1e3 * (end.at - begin.at),
+    nvrtc=SimpleNamespace(getVersion=lambda: (0, 0)),
     Stream=Stream,
     get_current_stream=lambda: _streams[-1],
     MemoryPool=MemoryPool,
