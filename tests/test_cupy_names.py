@@ -14,17 +14,17 @@ from tinydx_kernels.cuda.programs import Tile, options
 cupy = pytest.importorskip("cupy", reason="CuPy is not installed: pip install 'tinydx[cuda13]'", exc_type=ImportError)
 
 ROOT = Path(__file__).parents[1]
+SOURCES = {
+    path.relative_to(ROOT).as_posix(): path for part in ("tinydx", "kernels", "tests") for path in ROOT.glob(f"{part}/**/*.py")
+}
 OURS = [
-    *ROOT.glob("tinydx/**/*.py"),
-    *ROOT.glob("kernels/**/*.py"),
-    ROOT / "tests" / "probes.py",
-    ROOT / "tests" / "test_cuda_gpu.py",
+    path
+    for name, path in SOURCES.items()
+    if name.startswith(("tinydx/", "kernels/", "tests/probes.py", "tests/test_cuda_gpu.py"))
 ]
-ENGINE = [*ROOT.glob("tinydx/ops/*.py"), *ROOT.glob("tinydx/layers/*.py"), *ROOT.glob("tinydx/training/*.py")]
-ENGINE += [
-    *ROOT.glob("tinydx/optimizers/*.py"),
-    *(ROOT / "tinydx" / f"{n}.py" for n in ("tensor", "losses", "metrics", "device", "factored")),
-]
+ON_GPUS = "ops/", "layers/", "training/", "optimizers/", "tensor.py", "losses.py", "metrics.py", "device.py", "factored.py"
+ENGINE = [path for name, path in SOURCES.items() if name.startswith(tuple(f"tinydx/{part}" for part in ON_GPUS))]
+KINDS = "ndarray", "cuda.Stream", "cuda.Event", "cuda.MemoryPool", "cuda.Graph", "cuda", "cuda.runtime", "RawModule"
 USES = r"\bcupy\.(\w+(?:\.\w+)*)"
 NO_COMPUTATION = {"errstate", "lib"}  # of NumPy, on the CPU
 
@@ -67,9 +67,7 @@ def members(thing):
     return {name for name in vars(thing) if not name.startswith("_")}
 
 
-@pytest.mark.parametrize(
-    "kind", ["ndarray", "cuda.Stream", "cuda.Event", "cuda.MemoryPool", "cuda.Graph", "cuda", "cuda.runtime", "RawModule"]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_emulated_cupy_has_nothing_that_cupy_lacks(kind):
     real, ours = cupy, emulated_cupy
     for part in kind.split("."):

@@ -29,7 +29,7 @@ failed=0
 # part NAME SECONDS COMMAND: run the command for at most that long (and 5 s to end), with its output in NAME.txt, too.
 # Python takes the signal as Ctrl-C, so pytest still prints its failures; what ignores it is killed.
 part() {
-  local name=$1 limit=$2 began=$SECONDS status how
+  local name=$1 limit=$2 began=$SECONDS status how counts
   echo "== $name: ${*:3} =="
   timeout -s INT -k 5 "$limit" "${@:3}" 2>&1 | tee "$out/$name.txt"
   status=${PIPESTATUS[0]}
@@ -39,14 +39,15 @@ part() {
     *) how="failed (status $status)" ;;
   esac
   [ "$status" = 0 ] || failed=1
-  counts=$(grep -oE '\b(PASSED|FAILED|ERROR|SKIPPED|agrees|differs|TFLOP/s|WRONG)\b' "$out/$name.txt" | sort | uniq -c | tr -s '\n ' '  ')
-  echo "$name: $how after $((SECONDS - began)) s:$counts" | tee -a "$out/summary.txt"
+  counts=$(grep -oE '\b(PASSED|FAILED|ERROR|SKIPPED)\b.*%\]$|\b(agrees|differs|TFLOP/s|WRONG)\b' "$out/$name.txt" |
+    cut -d ' ' -f 1 | sort | uniq -c | xargs)
+  echo "$name: $how after $((SECONDS - began)) s${counts:+: $counts}" | tee -a "$out/summary.txt"
   return "$status"
 }
 
 # ---- the parts: their limits, with the 5 s, are under 600 s together ----
 
-tests=(python3 -m pytest -v -m gpu tests/test_cuda_gpu.py -W default -p no:cacheprovider -o faulthandler_timeout=60)
+tests=(python3 -m pytest -vv -m gpu tests/test_cuda_gpu.py -W default -p no:cacheprovider -o faulthandler_timeout=60)
 small=()
 [ "${TINYDX_GPU:-}" = emulated ] && small=(--small)
 
