@@ -304,7 +304,7 @@ def missing() -> str | None:
         import cupy
 
         cupy.cuda.runtime.getDeviceCount()
-        if (cupy.ones(3, np.float32) + 1).get().tolist() != [2, 2, 2]:
+        if fetch(cupy.ones(3, np.float32) + 1).tolist() != [2, 2, 2]:
             return "bench.gpu: CuPy is broken: 1 + 1 is not 2"
     except Exception as error:  # whatever is missing or broken: a library, a driver, the compiler
         return f"bench.gpu: CuPy or the GPU cannot be used: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
