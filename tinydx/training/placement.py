@@ -14,7 +14,7 @@ from tinydx.device import on_device, to_device, to_host
 
 @functools.cache
 def stream() -> Any:
-    """The CUDA stream of all computation. The default stream, whose use would end a capture of one that waits for it, is apart."""
+    """The CUDA stream of all computation. It does not wait for the default stream: that would end a capture."""
     import cupy
 
     return cupy.cuda.Stream(non_blocking=True)
@@ -22,7 +22,7 @@ def stream() -> Any:
 
 @contextmanager
 def computing() -> Iterator[None]:
-    """Context in which the GPU computes on `stream`: after all that the caller's stream was given, and before what it gets next."""
+    """Context in which the GPU computes on `stream`: after all that the caller's stream has, before what it gets next."""
     import cupy
 
     caller = cupy.cuda.get_current_stream()
