@@ -15,10 +15,24 @@ from tinydx.layers.quantized import QuantizedKernel
 
 @functools.cache
 def stream() -> Any:
-    """The CUDA stream of all computation. It synchronises with CuPy's default stream, which cannot be captured."""
+    """The CUDA stream of all computation. It does not wait for the default stream: that would end a capture."""
     import cupy
 
-    return cupy.cuda.Stream()
+    return cupy.cuda.Stream(non_blocking=True)
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Context in which the GPU computes on `stream`: after all that the caller's stream has, before what it gets next."""
+    import cupy
+
+    caller = cupy.cuda.get_current_stream()
+    stream().wait_event(caller.record())
+    try:
+        with stream():
+            yield
+    finally:
+        caller.wait_event(stream().record())
 
 
 def move_to_device(model: Any, x: Any) -> bool:
@@ -48,7 +62,7 @@ def on_same_device(model: Any, x: Any) -> Iterator[Any]:
     if not move_to_device(model, x):
         yield x
     else:
-        with stream():
+        with computing():
             yield each(to_device, x)
 
 

@@ -135,7 +135,10 @@ class Trainer(Layer):
         on_gpu = placement.move_to_device(self, x)
         try:
             # NaN and infinite numbers raise below, so NumPy's warnings would only repeat that
-            with placement.stream() if on_gpu else nullcontext(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            with (
+                placement.computing() if on_gpu else nullcontext(),
+                np.errstate(over="ignore", invalid="ignore", divide="ignore"),
+            ):
                 step = step_for(self, x, batch.y, batch.weight) if on_gpu else Step(self)
                 step.take(x, batch, means, meanwhile if on_gpu else None)
         except FloatingPointError as error:
