@@ -34,6 +34,12 @@ def is_command() -> bool:
     return name in ("tinydx", "tinydx.exe")
 
 
+def ranks() -> int:
+    """How many processes mpirun, or a scheduler, has started as one program; 1 without it."""
+    sizes = (os.environ.get(name, "") for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE"))
+    return max((int(size) for size in sizes if size.isdigit()), default=1)
+
+
 def answer_signals() -> None:
     """End this process at once on Ctrl-C, SIGTERM and SIGHUP, if it is a command; a signal that is ignored stays ignored."""
     for name in WORDS if is_command() else ():

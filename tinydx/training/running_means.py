@@ -25,8 +25,9 @@ class RunningMeans:
         """Add a batch.
 
         Arguments: numbers that a step computed, on the CPU: "loss", and if there are metrics "prediction" (N,...), "mask"
-        (N,T) of real time steps where there is one, and "y" and "weight" where the batch holds them on a GPU; batch.
+        (N,T) of real time steps where there is one, and "y" and "weight" where the batch holds them on a GPU; batch, or a share of it with numbers of the whole.
         """
+        batch = batch.whole or batch
         self.loss.update_state(float(numbers["loss"]), len(batch.x[0] if isinstance(batch.x, list) else batch.x))
         if not (self.metrics or self.weighted):
             return
