@@ -29,7 +29,7 @@ def _on_all_ranks(argv: Sequence[str] | None) -> int:
     from tinydx import distributed
 
     distributed.start()
-    return distributed.as_one(lambda: _run(argv))
+    return distributed.as_command(lambda: _run(argv))
 
 
 def _run(argv: Sequence[str] | None) -> int:

@@ -15,10 +15,11 @@ docs/scale.md says how it is used, what it costs, and what differs from one proc
 """
 
 from tinydx.distributed.sharing import check_alike, mean_over_ranks, own_numbers, share
-from tinydx.distributed.world import any_rank, as_one, by_first, in_turn, is_first, rank, size, start
+from tinydx.distributed.world import any_rank, as_command, as_one, by_first, in_turn, is_first, rank, size, start
 
 __all__ = [
     "any_rank",
+    "as_command",
     "as_one",
     "by_first",
     "check_alike",

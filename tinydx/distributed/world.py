@@ -56,7 +56,7 @@ class World:
         self.comm = mpi.COMM_WORLD.Dup()  # so that messages of the user's own program do not mix with these
         self.rank, self.size = self.comm.rank, self.comm.size
         self.memory: dict[Any, np.ndarray] = {}  # the flat arrays in which others add up
-        self.failed = False  # an error of all ranks was raised
+        self.status = 0  # with which this process ends
         self.torn = False  # an exchange was left half done, so there can be no other
 
     def meet(self, doing: str, same: int = 0, otherwise: str = "", patience: float = float("inf")) -> None:
@@ -75,17 +75,12 @@ class World:
             lowest = self.size - int(most[0])
             name, told = self.comm.bcast(text.partition(":")[::2], lowest)
             if not failed:
-                raise self._of_all(_error(name, f"rank {lowest} of {self.size}: {told}"))
+                raise _of_all(_error(name, f"rank {lowest} of {self.size}: {told}"))
         elif most[1] != -most[2]:
             words = " and ".join(sorted({DOINGS[int(most[1])], DOINGS[-int(most[2])]}))
-            raise self._of_all(RuntimeError(f"the ranks do not do the same, but {words}: let all ranks call it, alike"))
+            raise _of_all(RuntimeError(f"the ranks do not do the same, but {words}: let all ranks call it, alike"))
         elif most[3] != -most[4]:
-            raise self._of_all(RuntimeError(otherwise))
-
-    def _of_all(self, error: Exception) -> Exception:
-        """The error, marked as one that all ranks know of."""
-        self.failed = error.of_all_ranks = True  # type: ignore[attr-defined]
-        return error
+            raise _of_all(RuntimeError(otherwise))
 
     def largest(self, numbers: np.ndarray, patience: float = float("inf")) -> np.ndarray:
         """The largest of each number over all ranks; they wait for each other, and sleep while they do."""
@@ -126,36 +121,39 @@ class World:
                 raise TimeoutError
             text = f"{type(error).__name__}:{told}"
             self._exchange_header(self.size - self.rank, 0, 0, "", PATIENCE, text)
-            self._of_all(error)
+            _of_all(error)
         except TimeoutError:
-            self.abort(f"tinydx: rank {self.rank} of {self.size}: {told}", 1)
-
-    def abort(self, line: str, status: int) -> NoReturn:
-        """Print a line and end all ranks at once."""
-        print(line, file=self.errors, flush=True)
-        self.mpi.COMM_WORLD.Abort(status)
-        os._exit(status)
+            print(f"tinydx: rank {self.rank} of {self.size}: {told}", file=self.errors, flush=True)
+            self._abort(1)
 
     def end(self) -> None:
         """Wait for the others at the end of the program; what they tell meanwhile ends it with an error."""
         sys.stdout.flush()
         if self.torn:
-            self.mpi.COMM_WORLD.Abort(1)
-        told = False
+            self._abort(self.status or 1)
         while True:
             try:
                 self.meet(END)
                 break
             except Exception as error:
-                told = True
+                self.status = 1
                 print(f"tinydx: {error}", file=sys.stderr, flush=True)  # of the first rank only
-        if self.failed:  # mpirun answers a status that is not 0 by killing the others: the first rank alone has it, and ends last
-            self.mpi.Finalize()
-            if self.rank:
-                os._exit(0)
-            time.sleep(0.2)
-        if told:
-            os._exit(1)
+        if status := int(self.largest(np.array([self.status], np.int64))[0]):
+            if self.rank == 0:  # mpirun passes on the status of an abort for certain, that of a process only sometimes
+                self._abort(status)
+            time.sleep(PATIENCE)
+
+    def _abort(self, status: int) -> NoReturn:
+        """End all ranks at once; MPI would tell of it, which says nothing to a reader."""
+        _silence()
+        self.mpi.COMM_WORLD.Abort(status)
+        os._exit(status)
+
+
+def _of_all(error: Exception) -> Exception:
+    """The error, marked as one that all ranks know of."""
+    error.of_all_ranks = True  # type: ignore[attr-defined]
+    return error
 
 
 def _error(name: str, text: str) -> Exception:
@@ -229,11 +227,12 @@ def _share_cores(world: World) -> None:
 
 def _uncaught(world: World, hook: Callable[..., Any], kind: type, error: BaseException, trace: TracebackType | None) -> None:
     """What Python calls for an error that ends a program: the others are told where it was."""
+    world.status = 1
     if isinstance(error, Exception):
         at = traceback.extract_tb(trace)[-1]
         world.fail(error, f" ({at.filename}, line {at.lineno})")
     else:
-        world.torn = True  # Ctrl-C: nobody waits
+        world.torn, world.status = True, 130  # Ctrl-C: nobody waits
     hook(kind, error, trace)
 
 
@@ -268,6 +267,14 @@ def as_one(work: Callable[[], T]) -> T:
         if _world is not None:
             _world.fail(error)
         raise
+
+
+def as_command(work: Callable[[], int]) -> int:
+    """`as_one` of a command's work, whose result is the status with which this process ends."""
+    assert _world is not None
+    _world.status = 1
+    _world.status = as_one(work)
+    return _world.status
 
 
 def any_rank(decision: bool) -> bool:
