@@ -130,7 +130,7 @@ def mean_over_ranks(numbers: dict[str, Any], batch: Any, step: Any = None) -> tu
         result[k] = next(means)
     for k in range(len(gradients)):
         if used[k] and not dense[k]:
-            result[k] = _gathered(gradients[k], mine / total, whole.n, ranks)
+            result[k] = _gathered(k, gradients[k], mine / total, whole.n, ranks)
     rows = {name: next(means).astype(a.dtype) for name, a in placed.items()}
     return {**numbers, **found, **rows}, result
 
@@ -169,10 +169,10 @@ def _counts(n: int, ranks: World) -> list[int]:
     return [max(1, part.stop - part.start) for part in parts]
 
 
-def _gathered(g: FactoredGradient, factor: float, n: int, ranks: World) -> FactoredGradient:
+def _gathered(k: int, g: FactoredGradient, factor: float, n: int, ranks: World) -> FactoredGradient:
     """The gradient of the whole batch, from the factors of all ranks, each counting by its factor."""
-    counts = _counts(n, ranks)
-    return FactoredGradient(ranks.gather(g.x, counts), ranks.gather(g.dy * g.dtype.type(factor), counts))
+    counts, dy = _counts(n, ranks), g.dy * g.dtype.type(factor)
+    return FactoredGradient(ranks.gather(g.x, counts, (k, "x")), ranks.gather(dy, counts, (k, "dy")))
 
 
 def _share_of_mean(numbers: dict[str, Any], whole: Whole, ranks: World) -> float:
@@ -196,31 +196,24 @@ def _sums(ranks: World, averaged: list[Any], share: float, placed: list[Any]) ->
     """
     here = [k for k, a in enumerate(averaged) if not on_device(a)]
     there = [k for k, a in enumerate(averaged) if on_device(a)]
-    flat, views = _packed([averaged[k] for k in here], share, placed, ranks.memory)
+    flat, views = _packed(ranks, [averaged[k] for k in here], share, placed)
     ranks.sum(flat)
     total = float(flat[0]) or 1.0  # all time steps are padding
     flat[: sum(np.size(averaged[k]) for k in here)] /= total
     means = dict(zip(here, views, strict=False))
     if there:
-        flat, there_views = _packed([averaged[k] for k in there], share / total, [], None)
+        flat, there_views = _packed(ranks, [averaged[k] for k in there], share / total, [])
         nccl.sum_on_gpus(ranks, flat)
         means |= zip(there, there_views, strict=True)
     return total, [*(means[k] for k in range(1, len(averaged))), *views[len(here) :]]
 
 
-def _packed(scaled: list[Any], factor: float, plain: list[Any], memory: dict[Any, Any] | None) -> tuple[Any, list[Any]]:
-    """All arrays one after the other in a flat one, the first ones scaled, and a view of each.
-
-    memory: flat arrays of earlier calls, by dtype: new ones of this size would cost as much time as the sum.
-    """
-    dtype = np.result_type(*scaled[min(1, len(scaled) - 1) :])
+def _packed(ranks: World, scaled: list[Any], factor: float, plain: list[Any]) -> tuple[Any, list[Any]]:
+    """All arrays one after the other in a flat one, the first ones scaled, and a view of each."""
+    dtype = np.result_type(*scaled[min(1, len(scaled) - 1) :])  # the first one may be a plain 1
     size = sum(np.size(a) for a in [*scaled, *plain])
-    if memory is None:
-        flat = np.empty(size, dtype, like=scaled[0])
-    else:
-        if dtype not in memory or memory[dtype].size < size:
-            memory[dtype] = np.empty(size, dtype)
-        flat = memory[dtype][:size]
+    on_gpu = on_device(scaled[0])
+    flat = np.empty(size, dtype, like=scaled[0]) if on_gpu else ranks.kept("sums", size, dtype)
     views, end = [], 0
     for k, a in enumerate([*scaled, *plain]):
         begin, end = end, end + np.size(a)

@@ -34,6 +34,8 @@ PATIENCE = 10.0  # seconds that a failed rank waits for the others
 SPIN = 0.002  # seconds of waiting without sleep: most exchanges are shorter, and sleeping costs 0.1 ms
 LONGEST_SLEEP = 0.01
 
+_give_way: Callable[[], None] = getattr(os, "sched_yield", lambda: time.sleep(0))  # the latter takes 0.05 ms more
+
 # What the ranks can be about to do, as a message says it.
 STEP, EVALUATION, DECISION, CHECK, FIRST, END = DOINGS = (
     "a step of training",
@@ -55,7 +57,7 @@ class World:
         self.mpi, self.errors = mpi, errors
         self.comm = mpi.COMM_WORLD.Dup()  # so that messages of the user's own program do not mix with these
         self.rank, self.size = self.comm.rank, self.comm.size
-        self.memory: dict[Any, np.ndarray] = {}  # the flat arrays in which others add up
+        self._memory: dict[Any, np.ndarray] = {}
         self.status = 0  # with which this process ends
         self.torn = False  # an exchange was left half done, so there can be no other
 
@@ -92,12 +94,20 @@ class World:
         """Add up an array over all ranks, in place; the ranks have met."""
         self._wait(self.comm.Iallreduce(self.mpi.IN_PLACE, array))
 
-    def gather(self, rows: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-        """The rows (n,K) of all ranks one after the other, counts of them from each; the ranks have met."""
+    def gather(self, rows: np.ndarray, counts: Sequence[int], use: Any) -> np.ndarray:
+        """The rows (n,K) of all ranks one after the other, counts of them from each, in memory of that use; the ranks have met."""
         rows = np.ascontiguousarray(rows)
-        found = np.empty((sum(counts), rows.shape[1]), rows.dtype)
+        n, width = sum(counts), rows.shape[1]
+        found = self.kept(use, n * width, rows.dtype).reshape(n, width)
         self._wait(self.comm.Iallgatherv(rows, [found, [n * rows.shape[1] for n in counts]]))
         return found
+
+    def kept(self, use: Any, size: int, dtype: np.dtype) -> np.ndarray:
+        """An array (size,) whose memory the next call for this use gets again: new memory would take as long as an exchange."""
+        memory = self._memory.get((use, dtype))
+        if memory is None or memory.size < size:
+            memory = self._memory[use, dtype] = np.empty(size, dtype)
+        return memory[:size]
 
     def _wait(self, request: Any, patience: float = float("inf"), sleeps: bool = False) -> None:
         """Wait for an exchange. Between looks the core is given to others: there may be more ranks than cores."""
@@ -106,7 +116,10 @@ class World:
             waited = time.perf_counter() - began
             if waited > patience:
                 raise TimeoutError
-            time.sleep(min(waited / 20, LONGEST_SLEEP) if sleeps and waited > SPIN else 0)
+            if sleeps and waited > SPIN:
+                time.sleep(min(waited / 20, LONGEST_SLEEP))
+            else:
+                _give_way()
         self.torn = False
 
     # ---- failing and ending ----
