@@ -33,8 +33,8 @@ def _on_all_ranks(argv: Sequence[str] | None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    """The work of a command: writes_files, it goes on after its reader is gone; keeps_order, Ctrl-C is an exception for it; shared,
-    several processes that mpirun started work on it together."""
+    """The work of a command: writes_files, it goes on after its reader is gone; keeps_order, Ctrl-C is an exception for it;
+    shared, several processes that mpirun started work on it together."""
     command.advice = ""
     arguments = build_parser().parse_args(argv)
     if not hasattr(arguments, "run"):

@@ -69,7 +69,7 @@ def diagnose_folds(
         name = kind or kinds.guess(path)
         subject, asked = kinds.get(name), Options(**options)
         size = size or subject.usual_size(path, asked)
-        ask = {"size": size, "limit": limit, "seed": seed, "patient": patient, "site": site or None}
+        ask: dict[str, Any] = {"size": size, "limit": limit, "seed": seed, "patient": patient, "site": site or None}
         study = distributed.in_turn(lambda: subject.open_study(path, **ask))
         check_trainable(study)
         pool = joined([getattr(study, split) for split in SPLITS])

@@ -1,6 +1,6 @@
 """Sums of arrays over the GPUs of all ranks, by NCCL: each rank has a GPU of its own.
 
-The sum is launched on the stream of the computation, like a kernel. MPI only carries the number by which the GPUs find each other.
+The sum is launched on the stream of the computation, like a kernel. MPI only carries the number by which GPUs find each other.
 """
 
 from __future__ import annotations

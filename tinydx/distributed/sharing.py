@@ -16,7 +16,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -31,16 +31,6 @@ MOST_ROWS = 96  # of a factored gradient over all ranks: every rank multiplies t
 UNEQUAL = "the ranks have different batches: give all of them the same data in the same order (seed what draws at random)"
 
 
-class Whole(NamedTuple):
-    """The batch of all ranks, of which a rank's batch is a share."""
-
-    x: Any
-    y: Any
-    weight: Any
-    files: list[str] | None
-    n: int  # examples
-
-
 def share(batch: Any) -> Any:
     """This rank's rows of a batch, which remembers the whole; the batch itself in a program of a single process.
 
@@ -49,11 +39,13 @@ def share(batch: Any) -> Any:
     ranks = world()
     if ranks is None:
         return batch
-    n = len(batch.x[0] if isinstance(batch.x, list) else batch.x)
-    rows = rows_of(n, ranks.rank, ranks.size)
+    rows = rows_of(_examples(batch), ranks.rank, ranks.size)
     take = rows if rows.stop > rows.start else slice(0, 1)
-    whole = Whole(batch.x, batch.y, batch.weight, batch.files, n)
-    return type(batch)(*(_taken(part, take) for part in batch[:4]), whole)
+    return type(batch)(*(_taken(part, take) for part in batch[:4]), batch)
+
+
+def _examples(batch: Any) -> int:
+    return len(batch.x[0] if isinstance(batch.x, list) else batch.x)
 
 
 def rows_of(n: int, rank: int, ranks: int) -> slice:
@@ -103,8 +95,8 @@ ROWS = ("prediction", "mask", "y", "weight")  # numbers of a step with one entry
 def mean_over_ranks(numbers: dict[str, Any], batch: Any, step: Any = None) -> tuple[dict[str, Any], Sequence[Any]]:
     """What one process would have computed on the whole batch, from what each rank has computed on its share.
 
-    Arguments: numbers that a step has read (`tinydx.training.step`); batch; step, its `trained` weights, their `gradients`, and its
-    `statistics`, whose new values are changed in place; None for an evaluation.
+    Arguments: numbers that a step has read (`tinydx.training.step`); batch; step, its `trained` weights, their `gradients`, and
+    its `statistics`, whose new values are changed in place; None for an evaluation.
     Returns: numbers and gradients of the whole batch; those of the step, if the batch is no share.
     """
     ranks, whole = world(), batch.whole
@@ -112,17 +104,18 @@ def mean_over_ranks(numbers: dict[str, Any], batch: Any, step: Any = None) -> tu
     if ranks is None or whole is None:
         return numbers, gradients
     ranks.meet(STEP if step else EVALUATION, _identity(whole), UNEQUAL)
-    used, dense = _forms(gradients, batch, whole, ranks)
+    n = _examples(whole)
+    used, dense = _forms(gradients, batch, n, ranks)
     plain = [k for k in range(len(gradients)) if used[k] and dense[k]]
     arrays = [np.zeros_like(trained[k].data) if gradients[k] is None else multiplied_out(gradients[k]) for k in plain]
     averaged = [numbers[name] for name in ("loss", "gradients") if name in numbers]
     news = [new for _, new in statistics]
-    placed = {name: _placed(numbers[name], whole.n, ranks) for name in ROWS if numbers.get(name) is not None}
-    mine = _share_of_mean(numbers, whole, ranks)
+    placed = {name: _placed(numbers[name], n, ranks) for name in ROWS if numbers.get(name) is not None}
+    mine = _share_of_mean(numbers, n, ranks)
     total, sums = _sums(ranks, [np.ones(1), *averaged, *news, *arrays], mine, list(placed.values()))
 
     means = iter(sums)
-    found = {name: np.array(next(means)) for name in ("loss", "gradients") if name in numbers}
+    found: dict[str, Any] = {name: np.array(next(means)) for name in ("loss", "gradients") if name in numbers}
     for new in news:
         new[...] = next(means)
     result: list[Any] = [None] * len(gradients)
@@ -130,37 +123,37 @@ def mean_over_ranks(numbers: dict[str, Any], batch: Any, step: Any = None) -> tu
         result[k] = next(means)
     for k in range(len(gradients)):
         if used[k] and not dense[k]:
-            result[k] = _gathered(k, gradients[k], mine / total, whole.n, ranks)
+            result[k] = _gathered(k, gradients[k], mine / total, n, ranks)
     rows = {name: next(means).astype(a.dtype) for name, a in placed.items()}
     return {**numbers, **found, **rows}, result
 
 
-def _identity(whole: Whole) -> int:
+def _identity(whole: Any) -> int:
     """A checksum of a batch's labels and its first example: cheap, and enough to find ranks that read different data."""
     x = whole.x[0] if isinstance(whole.x, list) else whole.x
-    total = whole.n
+    total = _examples(whole)
     for part in (x[:1], whole.y):
         if isinstance(part, np.ndarray) and not part.dtype.hasobject:
             total = zlib.crc32(np.ascontiguousarray(part).view(np.uint8).data, total)
     return total
 
 
-def _forms(gradients: Sequence[Any], batch: Any, whole: Whole, ranks: World) -> tuple[Any, Any]:
+def _forms(gradients: Sequence[Any], batch: Any, n: int, ranks: World) -> tuple[Any, Any]:
     """For each weight, whether any rank has a gradient, and whether any rank has one that must be added up as an array."""
     if not gradients:
         return [], []
-    used = [g is not None for g in gradients]
-    dense = [not _stays_factored(g, batch, whole, ranks) for g in gradients]
-    return np.split(ranks.largest(np.array([*used, *dense], np.int64)), 2)
+    used: Any = [g is not None for g in gradients]
+    dense: Any = [not _stays_factored(g, batch, n, ranks) for g in gradients]
+    used, dense = np.split(ranks.largest(np.array([*used, *dense], np.int64)), 2)
+    return used, dense
 
 
-def _stays_factored(g: Any, batch: Any, whole: Whole, ranks: World) -> bool:
+def _stays_factored(g: Any, batch: Any, n: int, ranks: World) -> bool:
     """Whether a gradient is better gathered as its factors than added up: fewer bytes, and few rows."""
     if not isinstance(g, FactoredGradient) or on_device(g.x):
         return False
-    rows, (d, f) = sum(_counts(whole.n, ranks)), g.shape
-    own = len(batch.x[0] if isinstance(batch.x, list) else batch.x)
-    return len(g.x) == own and rows <= MOST_ROWS and rows * (d + f) < 2 * d * f
+    rows, (d, f) = sum(_counts(n, ranks)), g.shape
+    return len(g.x) == _examples(batch) and rows <= MOST_ROWS and rows * (d + f) < 2 * d * f
 
 
 def _counts(n: int, ranks: World) -> list[int]:
@@ -175,10 +168,10 @@ def _gathered(k: int, g: FactoredGradient, factor: float, n: int, ranks: World) 
     return FactoredGradient(ranks.gather(g.x, counts, (k, "x")), ranks.gather(dy, counts, (k, "dy")))
 
 
-def _share_of_mean(numbers: dict[str, Any], whole: Whole, ranks: World) -> float:
+def _share_of_mean(numbers: dict[str, Any], n: int, ranks: World) -> float:
     """How much this rank's mean counts: by its examples, of padded sequences by their real time steps."""
-    rows, real = rows_of(whole.n, ranks.rank, ranks.size), numbers.get("mask")
-    examples = (rows.stop - rows.start) / whole.n
+    rows, real = rows_of(n, ranks.rank, ranks.size), numbers.get("mask")
+    examples = (rows.stop - rows.start) / n
     return examples if real is None else examples * float(real.mean())
 
 
@@ -192,7 +185,8 @@ def _placed(a: np.ndarray, n: int, ranks: World) -> np.ndarray:
 def _sums(ranks: World, averaged: list[Any], share: float, placed: list[Any]) -> tuple[float, list[Any]]:
     """The mean over the ranks of each array of `averaged`, weighted by their shares, and the sum of each of `placed`.
 
-    The first of `averaged` is 1. Returns: the sum of all shares, and all other arrays: views of memory that the next call uses again.
+    The first of `averaged` is 1.
+    Returns: the sum of all shares, and all other arrays, views of memory that the next call uses again.
     """
     here = [k for k, a in enumerate(averaged) if not on_device(a)]
     there = [k for k, a in enumerate(averaged) if on_device(a)]

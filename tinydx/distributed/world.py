@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import contextlib
 import functools
+import importlib.util
 import os
 import sys
 import time
@@ -37,12 +39,13 @@ LONGEST_SLEEP = 0.01
 _give_way: Callable[[], None] = getattr(os, "sched_yield", lambda: time.sleep(0))  # the latter takes 0.05 ms more
 
 # What the ranks can be about to do, as a message says it.
-STEP, EVALUATION, DECISION, CHECK, FIRST, END = DOINGS = (
+STEP, EVALUATION, DECISION, CHECK, FIRST, DONE, END = DOINGS = (
     "a step of training",
     "an evaluation",
     "a decision",
     "a check",
     "work of the first rank",
+    "the end of a training",
     "the end of the program",
 )
 
@@ -95,7 +98,7 @@ class World:
         self._wait(self.comm.Iallreduce(self.mpi.IN_PLACE, array))
 
     def gather(self, rows: np.ndarray, counts: Sequence[int], use: Any) -> np.ndarray:
-        """The rows (n,K) of all ranks one after the other, counts of them from each, in memory of that use; the ranks have met."""
+        """The rows (n,K) of all ranks one after the other, counts of them from each, in memory of that use; they have met."""
         rows = np.ascontiguousarray(rows)
         n, width = sum(counts), rows.shape[1]
         found = self.kept(use, n * width, rows.dtype).reshape(n, width)
@@ -203,14 +206,14 @@ def start() -> None:
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # the latter where there is no MPI
-        raise ImportError(f"mpirun started several processes, which needs mpi4py: pip install 'tinydx[mpi]' ({error})") from None
+        raise ImportError(f"several processes of mpirun need mpi4py: pip install 'tinydx[mpi]' ({error})") from None
     if MPI.COMM_WORLD.size != expected:
         found = f"mpirun started {expected} processes, but mpi4py's MPI sees {MPI.COMM_WORLD.size}"
         raise RuntimeError(f"{found}: call the mpirun of the same environment, which stands beside its python")
     first = MPI.COMM_WORLD.rank == 0
     _world = World(MPI, sys.stderr if first else _silence())
     files.writes = first
-    _share_cores(_world)
+    _share_machine(_world)
     numbers, shared = _world.comm.bcast((random.state(), random.shared_state()))
     random.load_state(numbers)
     random.load_shared_state(shared)
@@ -230,12 +233,17 @@ def _silence() -> TextIO:
     return errors
 
 
-def _share_cores(world: World) -> None:
-    """Divide the cores of this machine among its ranks, unless the environment says how many threads each has."""
-    if os.environ.get("NUMBA_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS"):
+def _share_machine(world: World) -> None:
+    """Give each rank of this machine its share of the cores, unless the environment says how many, and one of the GPUs."""
+    here = world.comm.Split_type(world.mpi.COMM_TYPE_SHARED)
+    if not (os.environ.get("NUMBA_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS")):
+        threads.set_threads(max(1, threads.get_threads() // here.size))
+    if importlib.util.find_spec("cupy") is None:
         return
-    here = world.comm.Split_type(world.mpi.COMM_TYPE_SHARED).size
-    threads.set_threads(max(1, threads.get_threads() // here))
+    import cupy
+
+    with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError):  # no driver
+        cupy.cuda.Device(here.rank % cupy.cuda.runtime.getDeviceCount()).use()
 
 
 def _uncaught(world: World, hook: Callable[..., Any], kind: type, error: BaseException, trace: TracebackType | None) -> None:
@@ -274,11 +282,14 @@ def as_one(work: Callable[[], T]) -> T:
     >>> as_one(lambda: 3)
     3
     """
-    try:
+    if _world is None:
         return work()
+    try:
+        result = work()
+        _world.meet(DONE)
+        return result
     except Exception as error:
-        if _world is not None:
-            _world.fail(error)
+        _world.fail(error)
         raise
 
 

@@ -2,13 +2,13 @@
 
     python -m tinydx.tasks.scale [--seconds 4] [--rounds 3] [--output docs/scale.png]
 
-Each step is measured in processes with one core each, in turn: one alone at three batch sizes; two that know nothing of each other, at
-once, which shows what sharing the memory costs; two ranks that share a batch (strong scaling), or have one each (weak scaling).
+Each step is measured in processes with one core each, in turn: one alone at three batch sizes; two that know nothing of each
+other, at once, which shows what sharing the memory costs; two ranks that share a batch (strong scaling), or have one each (weak).
 
     time = slowdown (fixed + rows n/p + update (n - n/p)) + exchanges latency + 2 (p-1)/p bytes / bandwidth
 
-n examples on p ranks; `update` is what a gradient that stays factored costs on every rank for each row of the others. All constants
-come from measurements other than those of two ranks, which they predict. Needs mpirun: pip install 'tinydx[mpi]'.
+n examples on p ranks; `update` is what a gradient that stays factored costs on every rank for each row of the others. All
+constants come from other measurements than the steps of two ranks, which they predict. Needs mpirun: pip install 'tinydx[mpi]'.
 """
 
 from __future__ import annotations
@@ -230,8 +230,8 @@ def measure(name: str, seconds: float, rounds: int) -> dict[str, Any]:
         note("at once", float(np.mean([_answer(process)["seconds"] for process in both])))
         note("strong", _answer(steps(n, None))["seconds"])
         note("weak", _answer(steps(2 * n, None))["seconds"])
-    constants = {k: [v] for k, v in (_answer(_start(["exchanges", name, "0", "0"])) | _answer(_start(["update", name, "0", "0"], 0))).items()}
-    return {key: float(np.median(values)) for key, values in (found | constants).items()}
+    constants = _answer(_start(["exchanges", name, "0", "0"])) | _answer(_start(["update", name, "0", "0"], 0))
+    return {key: float(np.median(values)) for key, values in found.items()} | constants
 
 
 def constants_of(name: str, found: dict[str, float]) -> Constants:
@@ -239,13 +239,18 @@ def constants_of(name: str, found: dict[str, float]) -> Constants:
     n = NETWORKS[name].batch
     sizes = [n // 2, n, 2 * n]
     row, fixed = np.polyfit(sizes, [found[f"one {size}"] for size in sizes], 1)
-    exchange = (found[key] for key in ("latency", "summing", "gathering"))
-    return Constants(float(fixed), float(row), found["update"], *exchange, max(1.0, found["at once"] / found[f"one {n}"]))
+    measured = {key: found[key] for key in ("update", "latency", "summing", "gathering")}
+    return Constants(float(fixed), float(row), slowdown=max(1.0, found["at once"] / found[f"one {n}"]), **measured)
 
 
 # ---- the result ------------------------------------------------------------------------------------------------------
 
-CLUSTER = {"latency": 2e-6, "summing": 12.5e9, "gathering": 12.5e9, "slowdown": 1.0}  # 100 Gb/s, a core and its memory to each rank
+CLUSTER = {
+    "latency": 2e-6,
+    "summing": 12.5e9,
+    "gathering": 12.5e9,
+    "slowdown": 1.0,
+}  # 100 Gb/s, a core and memory to each
 RANKS = np.unique(np.logspace(0, 3, 60).astype(int))
 
 
@@ -257,8 +262,8 @@ def rows_of_table(name: str, found: dict[str, float], c: Constants, b: Bytes) ->
         predicted = step_time(c, b, count, 2)
         efficiency = count / n * one / (2 * found[kind])
         control = one / found["at once"]
-        rows.append({"network": name, "scaling": kind, "examples": count, "one": one, "two": found[kind], "predicted": predicted})
-        rows[-1] |= {"efficiency": efficiency, "control": control}
+        row = {"network": name, "scaling": kind, "examples": count, "one": one, "two": found[kind], "predicted": predicted}
+        rows.append(row | {"efficiency": efficiency, "control": control})
     return rows
 
 
@@ -266,12 +271,30 @@ def words(row: dict[str, Any]) -> str:
     """A row of the table."""
     off = row["predicted"] / row["two"] - 1
     return (
-        f"| {row['network']}, {row['scaling']}, {row['examples']} examples | {1e3 * row['one']:.1f} ms | {1e3 * row['two']:.1f} ms"
-        f" | {row['efficiency']:.0%} | {row['control']:.0%} | {1e3 * row['predicted']:.1f} ms ({off:+.0%}) |"
+        f"| {row['network']}, {row['scaling']}, {row['examples']} examples | {1e3 * row['one']:.1f} ms"
+        f" | {1e3 * row['two']:.1f} ms | {row['efficiency']:.0%} | {row['control']:.0%} | {1e3 * row['predicted']:.1f} ms ({off:+.0%}) |"
+    )
+
+
+def constants_in_words(c: Constants, b: Bytes) -> str:
+    """The constants, with units."""
+    return (
+        f"a step takes {1e3 * c.fixed:.1f} ms + {1e3 * c.row:.3f} ms an example, and {1e3 * c.update:.3f} ms a row of others;\n"
+        f"  two cores that compute at once are {c.slowdown:.3f} times slower; two ranks meet in {1e6 * c.latency:.0f} us,\n"
+        f"  add up at {c.summing / 1e9:.1f} GB/s and gather at {c.gathering / 1e9:.1f}; {b.added / 1e6:.2f} MB are added up,\n"
+        f"  and {b.row} bytes a row gathered, or {b.array / 1e6:.0f} MB added up, of a gradient that stays factored"
     )
 
 
 HEAD = "| network | one rank | two ranks | efficiency | two programs at once | predicted |\n|---|---|---|---|---|---|"
+
+
+def efficiencies(c: Constants, b: Bytes, n: int, kind: str) -> list[float]:
+    """Of a cluster, for each of RANKS: n examples in all (strong scaling), or on each rank (weak)."""
+    links, one = c._replace(**CLUSTER), step_time(c, b, n, 1)
+    if kind == "weak":
+        return [one / step_time(c, b, n * int(p), int(p), links) for p in RANKS]
+    return [one / p / step_time(c, b, n, int(p), links) for p in RANKS]
 
 
 def picture(results: list[tuple[str, Constants, Bytes, list[dict[str, Any]]]]) -> bytes:
@@ -282,16 +305,9 @@ def picture(results: list[tuple[str, Constants, Bytes, list[dict[str, Any]]]]) -
     for axes, kind in zip(figure.subplots(1, 2, sharey=True), ("strong", "weak"), strict=True):
         for k, (name, c, b, rows) in enumerate(results):
             n = NETWORKS[name].batch
-            for per_rank, style in ((n, "-"), (8 * n, "--")) if kind == "weak" else ((n, "-"), (32 * n, "--")):
-                total = [per_rank * int(p) if kind == "weak" else per_rank for p in RANKS]
-                links = c._replace(**CLUSTER)
-                one = step_time(c, b, per_rank, 1)
-                share = [
-                    (one if kind == "weak" else one / p) / step_time(c, b, count, int(p), links)
-                    for p, count in zip(RANKS, total, strict=True)
-                ]
-                what = f"{per_rank} examples a rank" if kind == "weak" else f"{per_rank} examples in all"
-                axes.plot(RANKS, share, style, color=f"C{k}", label=f"{name}, {what}")
+            for times, style in ((1, "-"), (8 if kind == "weak" else 32, "--")):
+                what = f"{times * n} examples {'a rank' if kind == 'weak' else 'in all'}"
+                axes.plot(RANKS, efficiencies(c, b, times * n, kind), style, color=f"C{k}", label=f"{name}, {what}")
             measured = next(row["efficiency"] for row in rows if row["scaling"] == kind)
             axes.plot([2], [measured], "o", color=f"C{k}", label=f"{name}, {n}, measured here")
         axes.set(xscale="log", xlabel="ranks", ylim=(0, 1.1), title=f"{kind} scaling")
@@ -324,10 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results.append((name, c, b, rows_of_table(name, found, c, b)))
         print("\n".join(map(words, results[-1][-1])), flush=True)
     for name, c, b, _ in results:
-        print(f"\n{name}: a step {1e3 * c.fixed:.1f} ms + {1e3 * c.row:.3f} ms an example, {1e3 * c.update:.3f} ms a row of others;")
-        print(f"  two cores at once are {c.slowdown:.3f} times slower; a meeting of two ranks takes {1e6 * c.latency:.0f} us, sums run at")
-        print(f"  {c.summing / 1e9:.1f} GB/s, gathers at {c.gathering / 1e9:.1f}; {b.added / 1e6:.2f} MB are added up; {b.row} bytes a row or")
-        print(f"  {b.array / 1e6:.0f} MB for the gradient that stays factored")
+        print(f"\n{name}: {constants_in_words(c, b)}")
     if a.output:
         atomic_write(a.output, picture(results))
     return 0

@@ -47,13 +47,12 @@ class Step:
         Raises: FloatingPointError or ValueError where the loss, a gradient or the input is not finite. After any error the
         model is unchanged.
         """
-        with distributed.own_numbers(self.model.optimizer.iterations):
-            self.run(x, batch.y, batch.weight)
+        self.run(x, batch.y, batch.weight)
         if meanwhile is not None:
             meanwhile()
         numbers, gradients = distributed.mean_over_ranks(self.read(), batch, self)
         self._raise_unless_finite(numbers)
-        means.add(numbers, batch)
+        means.add(numbers, batch.whole or batch)
         self.model.optimizer.apply_finite(gradients, self.trained)
         self.keep_statistics()
 
@@ -113,8 +112,7 @@ def evaluate_batch(model: Any, x: Any, batch: Batch, means: RunningMeans) -> Non
         prediction = model.prediction(x, training=False)
         loss = total_loss(model, model.loss.prepare(batch.y, prediction.shape), prediction, batch.weight)
         numbers = {"loss": loss.data, **metric_inputs(model, prediction, batch.y, batch.weight)}
-        read = Packet(numbers).read() if on_device(loss.data) else numbers
-        means.add(distributed.mean_over_ranks(read, batch)[0], batch)
+        means.add(Packet(numbers).read() if on_device(loss.data) else numbers, batch)
 
 
 def total_loss(model: Any, target: Any, prediction: Tensor, weight: Any) -> Tensor:

@@ -156,7 +156,8 @@ class Trainer(Layer):
 
     def prediction(self, x: Any, training: bool) -> Tensor:
         """The model's one output, of which a loss can be computed."""
-        prediction = self(x, training=training)
+        with distributed.own_numbers(self.optimizer.iterations) if training and self.optimizer else nullcontext():
+            prediction = self(x, training=training)
         if isinstance(prediction, list):
             raise ValueError(f"{self.name} has {len(prediction)} outputs, a loss takes one: train a Model of that one")
         return prediction
@@ -260,12 +261,12 @@ class Trainer(Layer):
             print(cb.format_logs(logs), flush=True)
         return logs if return_dict else _flat(logs)
 
-    def evaluate_source(self, source: Any, steps: int | None, share: Callable[[Batch], Batch] = lambda b: b) -> dict[str, Any]:
-        """The loss and metrics on a source of batches (see `tinydx.training.data`), by name; share, this process's part of each."""
+    def evaluate_source(self, source: Any, steps: int | None, part: Callable[[Batch], Batch] = lambda b: b) -> dict[str, Any]:
+        """The loss and metrics on a source of batches (see `tinydx.training.data`), by name; part, this process's of each."""
         means = RunningMeans(self)
         source.reset()
         for k in range(pass_length(source, steps)):
-            self.test_on(share(next(source)), f"batch {k + 1} of the evaluation", means)
+            self.test_on(part(next(source)), f"batch {k + 1} of the evaluation", means)
         return means.logs()
 
     @checked
