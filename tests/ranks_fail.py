@@ -64,11 +64,11 @@ if what == "long work":
     time.sleep(60)
 first = Dense(7, activation="tanh", input_shape=(5,), dtype="float64")
 model = Sequential([first, Dropout(0.5), Dense(1, activation="sigmoid")])
-model.compile("adam", "binary_crossentropy")
+model.compile("adam", "mse" if what == "overflow" else "binary_crossentropy")
 options = {"resume": paths[0]} if paths else {}
-data = (
-    {"x": unseeded(), "steps_per_epoch": 3} if what == "batches" else {"x": x, "y": y, "batch_size": 8, "shuffle": what != "nan"}
-)
+data = {"x": x, "y": y, "batch_size": 8, "shuffle": what not in ("nan", "overflow")}
+if what == "batches":
+    data = {"x": unseeded(), "steps_per_epoch": 3}
 history = model.fit(**data, epochs=4, verbose=2, callbacks=[Watch()], **options)
 if what == "after" and last:
     raise ValueError("after training")

@@ -141,11 +141,12 @@ def test_arrays_on_gpus_are_added_up_there(alike, n):
 
 LINES = {
     "callback": "ValueError: rank 2 of 3: the disk is gone",
-    "outside": "ValueError: rank 2 of 3: a file is missing ({here}/ranks_fail.py, line 52)",
-    "after": "tinydx: rank 2 of 3: after training ({here}/ranks_fail.py, line 66)",
-    "long work": "tinydx: rank 2 of 3: a file is missing ({here}/ranks_fail.py, line 57)",
+    "outside": "ValueError: rank 2 of 3: a file is missing ({here}/ranks_fail.py, line ",
+    "after": "tinydx: rank 2 of 3: after training ({here}/ranks_fail.py, line ",
+    "long work": "tinydx: rank 2 of 3: a file is missing ({here}/ranks_fail.py, line ",
     "exit": "RuntimeError: the ranks do not do the same, but a check and the end of the program: let all ranks call it, alike",
-    "nan": "ValueError: rank 0 of 3: the input has NaN or infinite numbers in batch 6 of epoch 1",
+    "nan": "ValueError: rank 1 of 3: the input has NaN or infinite numbers in batch 1 of epoch 1, example 2 of the batch; nothing",
+    "overflow": "FloatingPointError: loss is inf in batch 1 of epoch 1; no weight was changed",
     "data": "RuntimeError: the ranks differ in the data at the beginning: ",
     "batches": "RuntimeError: the ranks have different batches: give all of them the same data in the same order ",
     "weights": "RuntimeError: the ranks differ in the weights after epoch 3: ",

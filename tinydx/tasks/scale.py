@@ -270,10 +270,9 @@ def rows_of_table(name: str, found: dict[str, float], c: Constants, b: Bytes) ->
 def words(row: dict[str, Any]) -> str:
     """A row of the table."""
     off = row["predicted"] / row["two"] - 1
-    return (
-        f"| {row['network']}, {row['scaling']}, {row['examples']} examples | {1e3 * row['one']:.1f} ms"
-        f" | {1e3 * row['two']:.1f} ms | {row['efficiency']:.0%} | {row['control']:.0%} | {1e3 * row['predicted']:.1f} ms ({off:+.0%}) |"
-    )
+    times = f"{1e3 * row['one']:.1f} ms | {1e3 * row['two']:.1f} ms"
+    shares = f"{row['efficiency']:.0%} | {row['control']:.0%} | {1e3 * row['predicted']:.1f} ms ({off:+.0%})"
+    return f"| {row['network']}, {row['scaling']}, {row['examples']} examples | {times} | {shares} |"
 
 
 def constants_in_words(c: Constants, b: Bytes) -> str:
