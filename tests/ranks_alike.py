@@ -20,6 +20,7 @@ from tinydx.fingerprint import fingerprint
 from tinydx.layers import LSTM, BatchNormalization, Dense, Dropout, Embedding, Input
 from tinydx.models import Model, Sequential
 from tinydx.optimizers import SGD, Adam
+from tinydx.preprocessing.image import ImageDataGenerator
 from tinydx.training.data import Batch
 
 FOLDER = Path(sys.argv[1])
@@ -97,6 +98,16 @@ def padded_sequences():
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     weight = draws.uniform(0.5, 2.0, 13)
     return told(model, model.fit(ids, (ids + 1) % 6, batch_size=5, epochs=2, verbose=0, sample_weight=weight))
+
+
+@case
+def augmented_images():
+    """An iterator that shuffles and turns images, with a seed that it draws."""
+    images = DRAWS.random((13, 8, 8, 1))
+    source = ImageDataGenerator(rotation_range=20, horizontal_flip=True).flow(images, Y[:13], batch_size=5)
+    model = Sequential([layers.Flatten(input_shape=(8, 8, 1), dtype="float64"), Dense(1, activation="sigmoid", dtype="float64")])
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    return told(model, model.fit(source, epochs=2, verbose=0))
 
 
 @case

@@ -204,7 +204,7 @@ def _sums(ranks: World, averaged: list[Any], share: float, placed: list[Any]) ->
 
 def _packed(ranks: World, scaled: list[Any], factor: float, plain: list[Any]) -> tuple[Any, list[Any]]:
     """All arrays one after the other in a flat one, the first ones scaled, and a view of each."""
-    dtype = np.result_type(*scaled[min(1, len(scaled) - 1) :])  # the first one may be a plain 1
+    dtype = np.result_type(*(a.dtype for a in scaled[min(1, len(scaled) - 1) :]))  # the first one may be a plain 1
     size = sum(np.size(a) for a in [*scaled, *plain])
     on_gpu = on_device(scaled[0])
     flat = np.empty(size, dtype, like=scaled[0]) if on_gpu else ranks.kept("sums", size, dtype)
