@@ -225,6 +225,14 @@ def test_other_commands_are_done_once_and_errors_are_told_once():
 
 
 @needs_mpi
+def test_what_a_rank_starts_is_no_rank():
+    program = "import subprocess, sys; from tinydx import distributed as d; d.start(); print(d.size(), flush=True)"
+    again = "; sys.argv[1:] or subprocess.run([sys.executable, '-c', PROGRAM, 'again'])".replace("PROGRAM", repr(program))
+    status, output, errors = run(2, "-c", program + again)
+    assert (status, output) == (0, "2\n1\n"), errors
+
+
+@needs_mpi
 def test_ranks_compile_kernels_into_one_cache(tmp_path):
     """All ranks of a first run compile the same kernel at the same time; what they keep is whole, and loads at the next start."""
     if importlib.util.find_spec("numba") is None:

@@ -40,11 +40,9 @@ def _run(argv: Sequence[str] | None) -> int:
     if not hasattr(arguments, "run"):
         build_parser().print_help()
         return 0
-    if command.ranks() > 1 and not arguments.shared:
-        from tinydx import distributed
-
-        if not distributed.is_first():
-            return 0
+    distributed = sys.modules.get("tinydx.distributed")  # imported only where there are several processes
+    if distributed and not arguments.shared and not distributed.is_first():
+        return 0
     if arguments.keeps_order:
         command.raise_on_signals()
     if arguments.writes_files and argv is None:

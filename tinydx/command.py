@@ -34,9 +34,12 @@ def is_command() -> bool:
     return name in ("tinydx", "tinydx.exe")
 
 
+RANKS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")  # in which mpirun, or a scheduler, says how many processes it has started
+
+
 def ranks() -> int:
-    """How many processes mpirun, or a scheduler, has started as one program; 1 without it."""
-    sizes = (os.environ.get(name, "") for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE"))
+    """How many processes were started as one program; 1 without mpirun, and in what one of them starts itself."""
+    sizes = (os.environ.get(name, "") for name in RANKS)
     return max((int(size) for size in sizes if size.isdigit()), default=1)
 
 

@@ -210,6 +210,8 @@ def start() -> None:
     if MPI.COMM_WORLD.size != expected:
         found = f"mpirun started {expected} processes, but mpi4py's MPI sees {MPI.COMM_WORLD.size}"
         raise RuntimeError(f"{found}: call the mpirun of the same environment, which stands beside its python")
+    for name in command.RANKS:
+        os.environ.pop(name, None)  # a process that this one starts is no rank
     first = MPI.COMM_WORLD.rank == 0
     _world = World(MPI, sys.stderr if first else _silence())
     files.writes = first
