@@ -199,7 +199,7 @@ def test_ctrl_c_ends_all():
 @needs_mpi
 def test_diagnose_on_two_ranks_reports_once(tmp_path):
     """The network of one process up to rounding, one report, one printout; a finished run is not done again."""
-    options = ["-m", "tinydx", "diagnose", "--kind", "table", "--epochs", "2", "--limit", "40"]
+    options = ["-m", "tinydx", "diagnose", "--kind", "table", "--network", "linear", "--epochs", "2", "--limit", "40"]
     environment = {"TINYDX_HOME": str(tmp_path / "home"), "NUMBA_DISABLE_JIT": "1"}
     found = {}
     for n in (2, 0):
@@ -245,11 +245,11 @@ def test_ranks_compile_kernels_into_one_cache(tmp_path):
         "distributed.any_rank(True)\n"  # all begin at once
         "y = ops.relu(x)\n"
         "good = not distributed.any_rank(bool((y != np.maximum(x, 0)).any()))\n"
-        "print(good, tinydx.dispatch.choose(ops.relu, (x,), {}).name)\n"
+        "print(good)\n"
     )
     for _ in range(2):
         status, output, errors = run(2, "-c", program, NUMBA_CACHE_DIR=str(tmp_path))
-        assert status == 0 and output.split()[0] == "True", errors
+        assert (status, output) == (0, "True\n"), errors
     assert list(tmp_path.rglob("*.nbi"))
 
 
