@@ -229,6 +229,40 @@ def files_and_callbacks():
 
 
 @case
+def errors():
+    """What goes wrong on one rank is raised on all, and a program may go on after it."""
+    last = distributed.rank() == distributed.size() - 1
+
+    class Change(Callback):
+        def on_epoch_end(self, epoch, logs):
+            if last:
+                self.model.weights[0].data[0, 0] += 1
+
+    def unseeded():
+        while True:
+            rows = np.random.default_rng().permutation(33)[:8]
+            yield X[rows], Y[rows]
+
+    def error_of(*data, loss="binary_crossentropy", callbacks=None, **options):
+        model = dense()
+        model.compile("adam", loss)
+        try:
+            model.fit(*data, verbose=0, callbacks=callbacks, **options)
+        except Exception as raised:
+            return everywhere(f"{type(raised).__name__}: {raised}")
+        return everywhere("none")
+
+    large = np.where(np.arange(33) == 4, 1e200, Y)
+    return {
+        "data": error_of(X + last, Y),
+        "batches": error_of(unseeded(), steps_per_epoch=2),
+        "weights": error_of(X, Y, epochs=2, callbacks=[Change()]),
+        "overflow": error_of(X, large, batch_size=8, loss="mse", shuffle=False),
+        "none": error_of(X, Y),
+    }
+
+
+@case
 def sums_on_gpus():
     """NCCL behind the same call: a stand-in that adds up by MPI what lies at the addresses it is given."""
     if world() is None:
