@@ -82,7 +82,7 @@ def diagnose(
     "settings" by which settings `--resume` knows them; under "baselines" and "verdict" how they compare; under "validation" what
     changed examples do to them; under "start" where the weights began, with `start`; under "elsewhere" a row of `elsewhere.test`
     for each path of `also`; under "ensemble" what `ensemble.judge` says of more members than one; under "choice" the comparison
-    of networks.
+    of networks. Of several processes (`tinydx.distributed`) only the first one tests and reports; {} on the others.
     Raises: one-line errors for data that cannot be used and for an output that cannot be written, before anything is trained.
     """
     began = time.perf_counter()
