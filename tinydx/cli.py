@@ -21,15 +21,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns: the exit status.
     """
     command.prepare_streams()
-    return command.run(lambda: _run(argv))
+    return command.run(lambda: _on_all_ranks(argv) if command.ranks() > 1 else _run(argv))
+
+
+def _on_all_ranks(argv: Sequence[str] | None) -> int:
+    """The work of a command that mpirun started several times: those that share it say so, others are done by the first."""
+    from tinydx import distributed
+
+    distributed.start()
+    return distributed.as_command(lambda: _run(argv))
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    """The work of a command: writes_files, it goes on after its reader is gone; keeps_order, Ctrl-C is an exception for it."""
+    """The work of a command: writes_files, it goes on after its reader is gone; keeps_order, Ctrl-C is an exception for it;
+    shared, several processes that mpirun started work on it together."""
     command.advice = ""
     arguments = build_parser().parse_args(argv)
     if not hasattr(arguments, "run"):
         build_parser().print_help()
+        return 0
+    distributed = sys.modules.get("tinydx.distributed")  # imported only where there are several processes
+    if distributed and not arguments.shared and not distributed.is_first():
         return 0
     if arguments.keeps_order:
         command.raise_on_signals()
@@ -76,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="tinydx", description="Learn how diagnosis by deep learning works, from the equations to a diagnosis."
     )
     parser.add_argument("--version", action="version", version=_version())
-    parser.set_defaults(writes_files=False, keeps_order=False)  # see `_run`
+    parser.set_defaults(writes_files=False, keeps_order=False, shared=False)  # see `_run`
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     _add_diagnose(commands)
     _add_evaluate(commands)
@@ -234,12 +246,12 @@ def _add_diagnose(commands: Any) -> None:
         help="folder for the results, which replace earlier ones when they are complete (default: diagnosis; with --folds or "
         "--site, which keep no model: validation)",
     )
-    p.set_defaults(run=_diagnose, writes_files=True)
+    p.set_defaults(run=_diagnose, writes_files=True, shared=True)
 
 
 def _diagnose(a: argparse.Namespace) -> int:
     command.advice = "; the same command with --resume continues"
-    options = {k: v for k, v in vars(a).items() if k not in ("data", "run", "writes_files", "keeps_order")}
+    options = {k: v for k, v in vars(a).items() if k not in ("data", "run", "writes_files", "keeps_order", "shared")}
     if fusion := options.pop("fusion"):
         options["network"] = _network_of(a, fusion)
     single = a.folds is None and a.site is None

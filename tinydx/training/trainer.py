@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import callbacks as cb
-from tinydx import losses, optimizers
+from tinydx import distributed, losses, optimizers
 from tinydx.keras_words import ATTRIBUTES, missing_attribute
 from tinydx.layers.base import Layer
 from tinydx.layers.quantized import expect_floats
@@ -104,7 +104,8 @@ class Trainer(Layer):
         expect_floats(self, self.name)
         means = RunningMeans(self)
         weight = weighting.combined_weight(y, weights("sample_weight", data.as_labels(sample_weight)), class_weight)
-        self.train_on(Batch(data.as_arrays(x), data.as_labels(y), weight), "this batch", means)
+        batch = distributed.share(Batch(data.as_arrays(x), data.as_labels(y), weight))
+        self.train_on(batch, "this batch", means)
         return _flat(means.logs())
 
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
@@ -143,7 +144,7 @@ class Trainer(Layer):
                 step.take(x, batch, means, meanwhile if on_gpu else None)
         except FloatingPointError as error:
             advice = "no weight was changed: lower the learning rate, or check the labels"
-            raise FloatingPointError(f"{error} in {where}{_files(batch)}; {advice}") from None
+            raise FloatingPointError(f"{error} in {where}{_files(batch.whole or batch)}; {advice}") from None
         if not isinstance(x, list):
             self.input_range = widened(self.input_range, values)
 
@@ -160,7 +161,8 @@ class Trainer(Layer):
 
     def prediction(self, x: Any, training: bool) -> Tensor:
         """The model's one output, of which a loss can be computed."""
-        prediction = self(x, training=training)
+        with distributed.own_numbers(self.optimizer.iterations) if training and self.optimizer else nullcontext():
+            prediction = self(x, training=training)
         if isinstance(prediction, list):
             raise ValueError(f"{self.name} has {len(prediction)} outputs, a loss takes one: train a Model of that one")
         return prediction
@@ -225,7 +227,7 @@ class Trainer(Layer):
         verbose = 1 if expect_verbose(verbose) == "auto" else verbose
         params = {"epochs": epochs, "steps": epoch_length(training, steps_per_epoch), "verbose": verbose}
         run = Run(self, Sources(training, validation, validation_steps), params, callbacks, class_weight)
-        return run.train(range(initial_epoch, epochs), resume, ready=lambda: self._remember_source(x))
+        return distributed.as_one(lambda: run.train(range(initial_epoch, epochs), resume, lambda: self._remember_source(x)))
 
     def _remember_source(self, x: Any) -> None:
         """Take class names and the way of reading files from the training data, for predictions."""
@@ -265,12 +267,12 @@ class Trainer(Layer):
             print(cb.format_logs(logs), flush=True)
         return logs if return_dict else _flat(logs)
 
-    def evaluate_source(self, source: Any, steps: int | None) -> dict[str, Any]:
-        """The loss and metrics on a source of batches (see `tinydx.training.data`), by name."""
+    def evaluate_source(self, source: Any, steps: int | None, part: Callable[[Batch], Batch] = lambda b: b) -> dict[str, Any]:
+        """The loss and metrics on a source of batches (see `tinydx.training.data`), by name; part, this process's of each."""
         means = RunningMeans(self)
         source.reset()
         for k in range(pass_length(source, steps)):
-            self.test_on(next(source), f"batch {k + 1} of the evaluation", means)
+            self.test_on(part(next(source)), f"batch {k + 1} of the evaluation", means)
         return means.logs()
 
     @checked
