@@ -41,6 +41,7 @@ TOLERANCE = 1e-3  # relative difference of a loss above which a row is void
 ORDERS = {"train": "train", "infer": "infer {batch}", "infer_one": "infer 1"}  # to a worker, by measure; a count of calls follows
 BLOCK, LEAST, MOST = 0.1, 3, 300  # seconds that the calls of one order take, about, and their least and greatest number
 
+WORKER = ("-m", "tinydx.bench.worker")
 THREADS = (
     "NUMBA_NUM_THREADS",
     "OMP_NUM_THREADS",
@@ -179,7 +180,7 @@ class Worker:
         }
         self.calls: dict[str, int] = {}  # of an order, by measure
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tinydx.bench.worker", name, folder],
+            [sys.executable, *WORKER, name, folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

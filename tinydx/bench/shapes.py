@@ -150,7 +150,7 @@ def teaching_cases(only: list[str] | None = None) -> list[tuple[Op, Case]]:
     """
     for name in only or []:
         if name not in FAMILIES:
-            raise ValueError(f"--only: no family {name!r}{did_you_mean(name, FAMILIES)}; there are {', '.join(FAMILIES)}")
+            raise ValueError(f"--only: no family {name!r}{did_you_mean(name, FAMILIES)}")
     return [
         _case(*row) if family in OTHERS else _case("correlate2d", *row)
         for family in dict.fromkeys(only or FAMILIES)

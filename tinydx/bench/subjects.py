@@ -145,7 +145,7 @@ def subjects(names: list[str] | None) -> tuple[Subject, ...]:
     known = {s.name: s for s in MODELS}
     for name in names or []:
         if name not in known:
-            raise ValueError(f"--only: no model named {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}")
+            raise ValueError(f"--only: no model named {name!r}{did_you_mean(name, known)}")
     return tuple(known[name] for name in dict.fromkeys(names or known))
 
 

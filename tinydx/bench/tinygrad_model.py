@@ -1,4 +1,4 @@
-"""A tinydx model in tinygrad, with the same weights: images are NCHW, and its compiler chooses the rest. It has no recurrences."""
+"""A tinydx model in tinygrad, with the same weights: images are NCHW, its compiler chooses the rest. It has no recurrences."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def torch(start: Start, dropout: bool, tuned: bool, device: str = "cpu", fused: 
 
 def tinygrad(start: Start, dropout: bool = True) -> Contestant:
     """The same model in tinygrad, with its training step and its prediction compiled."""
-    from tinygrad import Tensor, TinyJit, nn
+    from tinygrad import Context, Tensor, TinyJit, nn
 
     from tinydx.bench.tinygrad_model import translate
 
@@ -201,13 +201,13 @@ def tinygrad(start: Start, dropout: bool = True) -> Contestant:
     examples: dict[int, Any] = {}
 
     @TinyJit
-    @Tensor.train()
     def step(x: Any, y: Any) -> Any:
-        optimizer.zero_grad()
-        scores = net(x)
-        loss = scores.binary_crossentropy_logits(y) if binary else scores.sparse_categorical_crossentropy(y)
-        loss.backward()
-        return loss.realize(*optimizer.schedule_step())
+        with Context(TRAINING=1):
+            optimizer.zero_grad()
+            scores = net(x)
+            loss = scores.binary_crossentropy_logits(y) if binary else scores.sparse_categorical_crossentropy(y)
+            loss.backward()
+            return loss.realize(*optimizer.schedule_step())
 
     @TinyJit
     def predict(x: Any) -> Any:
