@@ -238,7 +238,10 @@ def training_steps() -> list[Row]:
     peers = [worker.torch(start, True, tuned, "cuda") for tuned in (False, True)] if has_torch() else []
     with tinydx.use("cuda"):
         ours = worker.tinydx(start._replace(batches=[(cupy.asarray(x), cupy.asarray(y)) for x, y in batches]))
-        steps = {"tinydx": ours.train, **{peer.label: partial(with_tf32, False, peer.train) for peer in peers}}
+        steps: dict[str, Callable[[int], float]] = {
+            "tinydx": ours.train,
+            **{peer.label: partial(with_tf32, False, peer.train) for peer in peers},
+        }
         return time_steps(steps)
 
 

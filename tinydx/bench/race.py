@@ -247,7 +247,7 @@ def _inherited() -> dict[str, str]:
 
 def with_differences(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with "difference", of their losses from tinydx's, and "void", why a row does not count (None where it counts)."""
-    ours = next((row["losses"] for row in rows if row["ours"]), [])
+    ours: list[float] = next((row["losses"] for row in rows if row["ours"]), [])
     for row in rows:
         row["difference"] = loss_difference(ours, row["losses"]) if ours and row["losses"] else None
         row["void"] = void_reason(row["difference"])

@@ -396,7 +396,7 @@ def _held(is_so: bool) -> str:
 
 def flat_tables(run: dict[str, Any]) -> list[Table]:
     """One table for each network: the sizes of batch, their medians, and how far the line is from them."""
-    found = []
+    found: list[Table] = []
     for row in run["rows"]:
         cost, rows = fitted(row["seconds"]), []
         for n, samples in row["seconds"].items():
