@@ -169,8 +169,8 @@ def fitted(seconds: Mapping[str, Sequence[float]]) -> Cost:
 def growth(steps: Sequence[int], resident: Sequence[int]) -> float | None:
     """By which share memory grew from the samples just after SETTLED to the last ones; None where it was not read.
 
-    >>> growth([100, 110, 120, 130], [100, 100, 101, 101])
-    0.01
+    >>> growth([100, 110, 120, 130], [100, 100, 110, 125])
+    0.25
     """
     later = [b for k, b in zip(steps, resident, strict=True) if k >= SETTLED]
     if not later:
