@@ -82,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_predict(commands)
     _add_personalise(commands)
+    _add_quantize(commands)
     _add_explain(commands)
     _add_translate(commands)
     _add_data(commands)
@@ -368,6 +369,26 @@ def _personalise(a: argparse.Namespace) -> int:
 
     options = {"label": a.label, "strength": a.strength, "patients": a.patients, "patient": a.patient}
     personalise(a.model, a.inputs, a.output, **options)
+    return 0
+
+
+def _add_quantize(commands: Any) -> None:
+    p = commands.add_parser(
+        "quantize",
+        help="store a finished model's Dense weights in 16 or 8 bits",
+        description="Write a model file whose Dense weights are stored in 16 bits (bf16) or 8 (int8): a half or a quarter of "
+        "their bytes; one image is faster where they are most of the work. The model predicts as before, but does not train.",
+    )
+    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("--to", dest="kind", choices=("bf16", "int8"), default="int8", help="how weights are stored (default int8)")
+    p.add_argument("--output", required=True, metavar="SMALL.safetensors", help="the file to write")
+    p.set_defaults(run=_quantize)
+
+
+def _quantize(a: argparse.Namespace) -> int:
+    from tinydx.diagnosis.quantizing import quantize
+
+    quantize(a.model, a.output, a.kind)
     return 0
 
 

@@ -16,6 +16,7 @@ from tinydx import callbacks as cb
 from tinydx import losses, optimizers
 from tinydx.keras_words import ATTRIBUTES, missing_attribute
 from tinydx.layers.base import Layer
+from tinydx.layers.quantized import expect_floats
 from tinydx.metrics import Metric
 from tinydx.metrics import get as get_metric
 from tinydx.settings import checked, number, one_of, weights, whole
@@ -100,6 +101,7 @@ class Trainer(Layer):
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None) -> Any:
         """One optimizer step on one batch; returns its loss from before the step, or [loss, metric, ...]."""
+        expect_floats(self, self.name)
         means = RunningMeans(self)
         weight = weighting.combined_weight(y, weights("sample_weight", data.as_labels(sample_weight)), class_weight)
         self.train_on(Batch(data.as_arrays(x), data.as_labels(y), weight), "this batch", means)
@@ -133,7 +135,10 @@ class Trainer(Layer):
         on_gpu = placement.move_to_device(self, x)
         try:
             # NaN and infinite numbers raise below, so NumPy's warnings would only repeat that
-            with placement.stream() if on_gpu else nullcontext(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            with (
+                placement.computing() if on_gpu else nullcontext(),
+                np.errstate(over="ignore", invalid="ignore", divide="ignore"),
+            ):
                 step = step_for(self, x, batch.y, batch.weight) if on_gpu else Step(self)
                 step.take(x, batch, means, meanwhile if on_gpu else None)
         except FloatingPointError as error:
@@ -199,6 +204,7 @@ class Trainer(Layer):
         an epoch left weights that are not finite.
         """
         self._compiled()
+        expect_floats(self, self.name)
         epochs, initial_epoch = whole("epochs", epochs, at_least=0), whole("initial_epoch", initial_epoch, at_least=0)
         if initial_epoch > epochs:
             raise ValueError(f"initial_epoch is {initial_epoch}, epochs {epochs}: epochs is the number of the last epoch")
