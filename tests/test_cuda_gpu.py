@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from training_cases import MODELS, assert_same, captured, compiled, trained
 
 import tinydx
-from tinydx.bench import worker
+from tinydx.bench import subjects
 from tinydx.op import TABLE, RandomDraw
 
 EMULATED = os.environ.get("TINYDX_GPU") == "emulated"
@@ -70,7 +70,8 @@ def test_the_documents_step_is_that_of_the_cpu():
     x, y = rng.random((8, size, size, 3), np.float32), np.array([[0], [1]] * 4, np.float32)
     for backend in ("cuda", "numpy"):
         tinydx.set_seed(0)
-        model = worker.tinydx_model(x.shape[1:])
+        model = subjects.document(x.shape[1:])
+        model.compile("adam", "binary_crossentropy")
         with tinydx.use(backend):
             results[backend] = [model.train_on_batch(x, y)], model.get_weights()
     assert_same(*results.values())

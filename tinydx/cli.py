@@ -602,14 +602,21 @@ def _add_bench(commands: Any) -> None:
         help="measure the speed of the kernels on this machine, and compare it with NumPy and PyTorch",
         description="Measure one op, forward and backward: every backend is first checked against the NumPy reference, then "
         "timed in turn with the others. `step` measures a training step and the inference of the document's network, and "
-        "compares them with PyTorch and Keras if they are installed. Writes bench.json, bench.md and bench.png. `errors` "
-        "measures no time: it prints the rounding error of each kernel against float64.",
+        "compares them with the peers that are installed: PyTorch, Keras and tinygrad. `models` does so for small networks, in "
+        "training and in predicting one example. `shapes` measures the shapes that small and well-known networks give to ops, "
+        "beside PyTorch. `flat` says whether an example costs the same in every size of batch, and whether memory stays as it "
+        "is. All write bench.json, bench.md and bench.png. `errors` measures no time: it prints the rounding error of each "
+        "kernel against float64.",
     )
-    p.add_argument("op", nargs="?", metavar="OP", help="an op, such as conv2d (`tinydx card` lists them), or step, or errors")
+    p.add_argument(
+        "op", nargs="?", metavar="OP", help="an op (`tinydx card` lists them), or step, models, shapes, flat or errors"
+    )
     p.add_argument(
         "--threads", type=_positive, nargs="+", metavar="N", help="numbers of threads to measure with (default: all cores)"
     )
-    p.add_argument("--rounds", type=_positive, metavar="N", help="measurements of each backend (default 12; step: 10)")
+    p.add_argument(
+        "--rounds", type=_positive, metavar="N", help="measurements of each backend (default 12; step and models: 10, flat: 7)"
+    )
     p.add_argument("--output", metavar="FOLDER", help="folder for the results (default: bench/OP)")
     p.add_argument("--from", dest="source", metavar="FILE", help="show the result in this bench.json again, without measuring")
     of_op = p.add_argument_group("for an op")
@@ -621,10 +628,13 @@ def _add_bench(commands: Any) -> None:
         help='shapes of the arrays, then constants, such as "16x56x56x64, 3x3x64x64, padding=same"',
     )
     of_op.add_argument("--backends", nargs="+", metavar="NAME", help="numpy, numba or torch (default: all)")
-    of_op.add_argument("--seconds", type=_seconds, help="measuring time for each row, in seconds (default 0.25)")
-    of_step = p.add_argument_group("for step")
-    of_step.add_argument("--peers", metavar="NAMES", help="torch, keras or torch,keras (default: both, if installed)")
-    of_step.add_argument("--batch", type=_positive, help="images in a batch (default 32)")
+    of_op.add_argument("--seconds", type=_seconds, help="measuring time for each row, in seconds (also for shapes; default 0.25)")
+    of_race = p.add_argument_group("for step, models, shapes and flat")
+    of_race.add_argument(
+        "--peers", metavar="NAMES", help="such as torch,keras (step and models; default: all that are installed)"
+    )
+    of_race.add_argument("--batch", type=_positive, help="images in a batch (step; default 32)")
+    of_race.add_argument("--only", nargs="+", metavar="NAME", help="models such as lenet, or families of shapes such as dense")
     p.set_defaults(run=_bench, writes_files=True, keeps_order=True)
 
 

@@ -231,20 +231,20 @@ def training_steps() -> list[Row]:
     """The document's training step at batch 32: ours, and PyTorch's where it is installed. The batches are already on the GPU."""
     import cupy
 
-    from tinydx.bench import worker
+    from tinydx.bench import subjects, worker
 
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, (BATCHES, BATCH[0], 1)).astype(np.float32)
     batches = [(rng.random(BATCH, np.float32) * (0.5 + 0.5 * y[:, :, None, None]), y) for y in labels]
     tinydx.set_seed(0)
-    weights = worker.tinydx_model(BATCH[1:]).get_weights()
+    start = worker.Start(subjects.document(BATCH[1:]), batches)
+    peers = [worker.torch(start, True, tuned, "cuda") for tuned in (False, True)] if has_torch() else []
     with tinydx.use("cuda"):
-        ours = worker.tinydx(weights, [(cupy.asarray(x), cupy.asarray(y)) for x, y in batches])
-        steps = {"tinydx": ours.train}
-        if has_torch():
-            for tuned in (False, True):
-                peer = worker.torch_gpu(weights, batches, tuned)
-                steps[peer.label] = partial(with_tf32, False, peer.train)
+        ours = worker.tinydx(start._replace(batches=[(cupy.asarray(x), cupy.asarray(y)) for x, y in batches]))
+        steps: dict[str, Callable[[int], float]] = {
+            "tinydx": ours.train,
+            **{peer.label: partial(with_tf32, False, peer.train) for peer in peers},
+        }
         return time_steps(steps)
 
 
