@@ -21,15 +21,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns: the exit status.
     """
     command.prepare_streams()
-    return command.run(lambda: _run(argv))
+    return command.run(lambda: _on_all_ranks(argv) if command.ranks() > 1 else _run(argv))
+
+
+def _on_all_ranks(argv: Sequence[str] | None) -> int:
+    """The work of a command that mpirun started several times: those that share it say so, others are done by the first."""
+    from tinydx import distributed
+
+    distributed.start()
+    return distributed.as_command(lambda: _run(argv))
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    """The work of a command: writes_files, it goes on after its reader is gone; keeps_order, Ctrl-C is an exception for it."""
+    """The work of a command: writes_files, it goes on after its reader is gone; keeps_order, Ctrl-C is an exception for it;
+    shared, several processes that mpirun started work on it together."""
     command.advice = ""
     arguments = build_parser().parse_args(argv)
     if not hasattr(arguments, "run"):
         build_parser().print_help()
+        return 0
+    distributed = sys.modules.get("tinydx.distributed")  # imported only where there are several processes
+    if distributed and not arguments.shared and not distributed.is_first():
         return 0
     if arguments.keeps_order:
         command.raise_on_signals()
@@ -76,12 +88,13 @@ def build_parser() -> argparse.ArgumentParser:
         prog="tinydx", description="Learn how diagnosis by deep learning works, from the equations to a diagnosis."
     )
     parser.add_argument("--version", action="version", version=_version())
-    parser.set_defaults(writes_files=False, keeps_order=False)  # see `_run`
+    parser.set_defaults(writes_files=False, keeps_order=False, shared=False)  # see `_run`
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     _add_diagnose(commands)
     _add_evaluate(commands)
     _add_predict(commands)
     _add_personalise(commands)
+    _add_quantize(commands)
     _add_explain(commands)
     _add_translate(commands)
     _add_data(commands)
@@ -233,12 +246,12 @@ def _add_diagnose(commands: Any) -> None:
         help="folder for the results, which replace earlier ones when they are complete (default: diagnosis; with --folds or "
         "--site, which keep no model: validation)",
     )
-    p.set_defaults(run=_diagnose, writes_files=True)
+    p.set_defaults(run=_diagnose, writes_files=True, shared=True)
 
 
 def _diagnose(a: argparse.Namespace) -> int:
     command.advice = "; the same command with --resume continues"
-    options = {k: v for k, v in vars(a).items() if k not in ("data", "run", "writes_files", "keeps_order")}
+    options = {k: v for k, v in vars(a).items() if k not in ("data", "run", "writes_files", "keeps_order", "shared")}
     if fusion := options.pop("fusion"):
         options["network"] = _network_of(a, fusion)
     single = a.folds is None and a.site is None
@@ -368,6 +381,26 @@ def _personalise(a: argparse.Namespace) -> int:
 
     options = {"label": a.label, "strength": a.strength, "patients": a.patients, "patient": a.patient}
     personalise(a.model, a.inputs, a.output, **options)
+    return 0
+
+
+def _add_quantize(commands: Any) -> None:
+    p = commands.add_parser(
+        "quantize",
+        help="store a finished model's Dense weights in 16 or 8 bits",
+        description="Write a model file whose Dense weights are stored in 16 bits (bf16) or 8 (int8): a half or a quarter of "
+        "their bytes; one image is faster where they are most of the work. The model predicts as before, but does not train.",
+    )
+    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("--to", dest="kind", choices=("bf16", "int8"), default="int8", help="how weights are stored (default int8)")
+    p.add_argument("--output", required=True, metavar="SMALL.safetensors", help="the file to write")
+    p.set_defaults(run=_quantize)
+
+
+def _quantize(a: argparse.Namespace) -> int:
+    from tinydx.diagnosis.quantizing import quantize
+
+    quantize(a.model, a.output, a.kind)
     return 0
 
 
@@ -581,14 +614,21 @@ def _add_bench(commands: Any) -> None:
         help="measure the speed of the kernels on this machine, and compare it with NumPy and PyTorch",
         description="Measure one op, forward and backward: every backend is first checked against the NumPy reference, then "
         "timed in turn with the others. `step` measures a training step and the inference of the document's network, and "
-        "compares them with PyTorch and Keras if they are installed. Writes bench.json, bench.md and bench.png. `errors` "
-        "measures no time: it prints the rounding error of each kernel against float64.",
+        "compares them with the peers that are installed: PyTorch, Keras and tinygrad. `models` does so for small networks, in "
+        "training and in predicting one example. `shapes` measures the shapes that small and well-known networks give to ops, "
+        "beside PyTorch. `flat` says whether an example costs the same in every size of batch, and whether memory stays as it "
+        "is. All write bench.json, bench.md and bench.png. `errors` measures no time: it prints the rounding error of each "
+        "kernel against float64.",
     )
-    p.add_argument("op", nargs="?", metavar="OP", help="an op, such as conv2d (`tinydx card` lists them), or step, or errors")
+    p.add_argument(
+        "op", nargs="?", metavar="OP", help="an op (`tinydx card` lists them), or step, models, shapes, flat or errors"
+    )
     p.add_argument(
         "--threads", type=_positive, nargs="+", metavar="N", help="numbers of threads to measure with (default: all cores)"
     )
-    p.add_argument("--rounds", type=_positive, metavar="N", help="measurements of each backend (default 12; step: 10)")
+    p.add_argument(
+        "--rounds", type=_positive, metavar="N", help="measurements of each backend (default 12; step and models: 10, flat: 7)"
+    )
     p.add_argument("--output", metavar="FOLDER", help="folder for the results (default: bench/OP)")
     p.add_argument("--from", dest="source", metavar="FILE", help="show the result in this bench.json again, without measuring")
     of_op = p.add_argument_group("for an op")
@@ -600,10 +640,13 @@ def _add_bench(commands: Any) -> None:
         help='shapes of the arrays, then constants, such as "16x56x56x64, 3x3x64x64, padding=same"',
     )
     of_op.add_argument("--backends", nargs="+", metavar="NAME", help="numpy, numba or torch (default: all)")
-    of_op.add_argument("--seconds", type=_seconds, help="measuring time for each row, in seconds (default 0.25)")
-    of_step = p.add_argument_group("for step")
-    of_step.add_argument("--peers", metavar="NAMES", help="torch, keras or torch,keras (default: both, if installed)")
-    of_step.add_argument("--batch", type=_positive, help="images in a batch (default 32)")
+    of_op.add_argument("--seconds", type=_seconds, help="measuring time for each row, in seconds (also for shapes; default 0.25)")
+    of_race = p.add_argument_group("for step, models, shapes and flat")
+    of_race.add_argument(
+        "--peers", metavar="NAMES", help="such as torch,keras (step and models; default: all that are installed)"
+    )
+    of_race.add_argument("--batch", type=_positive, help="images in a batch (step; default 32)")
+    of_race.add_argument("--only", nargs="+", metavar="NAME", help="models such as lenet, or families of shapes such as dense")
     p.set_defaults(run=_bench, writes_files=True, keeps_order=True)
 
 

@@ -144,9 +144,17 @@ def _address(context, builder, kind, array, index, offset=0):
 
 
 def _load(builder, address):
-    load = builder.load(builder.bitcast(address, VECTOR.as_pointer()))
-    load.align = 4  # any address; on aligned ones it is as fast
-    return load
+    """LANES numbers as floats. Integers of 16 bits are bfloat16, the upper halves of floats; those of 8 bits are themselves."""
+    stored = address.type.pointee
+    vector = VECTOR if stored == FLOAT else ir.VectorType(stored, LANES)
+    load = builder.load(builder.bitcast(address, vector.as_pointer()))
+    load.align = 4 if stored == FLOAT else stored.width // 8  # any address; on aligned ones it is as fast
+    if stored == FLOAT:
+        return load
+    if stored.width == 8:
+        return builder.sitofp(load, VECTOR)
+    whole = ir.VectorType(ir.IntType(32), LANES)
+    return builder.bitcast(builder.shl(builder.zext(load, whole), ir.Constant(whole, [16] * LANES)), VECTOR)
 
 
 INDEX = types.intp

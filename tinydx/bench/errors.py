@@ -21,7 +21,7 @@ import numpy as np
 from tinydx import dispatch
 from tinydx.bench import machine
 from tinydx.bench.cases import CASES, Case, make_arrays, make_cotangent, operations, read_case
-from tinydx.bench.runner import listed, run_implementation
+from tinydx.bench.runner import Problem, listed, run_implementation
 from tinydx.op import TABLE, Op
 
 UNIT = 2.0**-24  # the relative error of rounding to float32
@@ -90,8 +90,9 @@ def errors_of(op: Op) -> list[Error]:
     if op.backward is not None:
         dy = make_cotangent(op, arrays, constants, result)
         wide_dy = tuple(map(np.float64, dy)) if isinstance(dy, tuple) else np.float64(dy)
-    ours = run_implementation(op.kernels["numba"], arrays, constants, dy)
-    truth = run_implementation(op.reference, wide, constants, wide_dy)
+    needs = (True,) * len(arrays)
+    ours = run_implementation(op.kernels["numba"], Problem(arrays, constants, dy, needs))
+    truth = run_implementation(op.reference, Problem(wide, constants, wide_dy, needs))
     terms = _terms(op, arrays, constants, y[0])
     rows = [_worst(op, case, "forward", ours.outputs(ours.forward()), y, [terms(part) for part in y])]
     if ours.backward and truth.backward:

@@ -23,6 +23,7 @@ import numpy as np
 from tinydx import initializers, regularizers
 from tinydx.device import to_host
 from tinydx.layers import declared, places
+from tinydx.layers.quantized import QuantizedKernel
 from tinydx.layers.registry import register
 from tinydx.settings import Checked, sizes, unknown_argument, whole
 from tinydx.suggestions import did_you_mean
@@ -359,7 +360,7 @@ class Layer(metaclass=Checked):
         """
         declared.expect_weight(f"{self.name}/{name}", tuple(shape))
         initial = initializers.get(initializer)
-        values = np.zeros(shape) if declared.making() else initial(shape)
+        values = np.zeros(shape, self.dtype) if declared.making() else initial(shape)
         values = np.asarray(values, self.dtype, order="C")
         weight = Tensor(values, requires_grad=trainable and self.trainable, name=f"{self.name}/{name}")
         self._own.append((weight, trainable))
@@ -411,19 +412,15 @@ class Layer(metaclass=Checked):
         return [w.numpy().copy() for w in self.weights]
 
     def set_weights(self, arrays: Any) -> None:
-        """Set all weights, in the order of get_weights; float64 arrays stay float64.
+        """Set all weights, in the order of get_weights; float64 arrays stay float64, quantized kernels are rounded.
 
-        Raises: ValueError where an array is missing or has another shape; then no weight is changed.
+        Raises: ValueError where an array is missing or has another shape, or cannot be rounded; then no weight is changed.
         """
         arrays, weights = [np.asarray(to_host(a)) for a in arrays], self.weights
         if len(arrays) != len(weights):
             hint = "" if weights else " (not built yet: give input_shape, or call it once)"
             raise ValueError(f"{self.name}.set_weights: expected {len(weights)} arrays, got {len(arrays)}{hint}")
-        for w, a in zip(weights, arrays, strict=True):
-            if a.shape != w.shape:
-                raise ValueError(f"{self.name}.set_weights: {w.name} has shape {w.shape}, got {a.shape}")
-        for w, a in zip(weights, arrays, strict=True):
-            w.data = np.array(a, dtype=a.dtype if a.dtype in ("float32", "float64") else w.dtype, order="C")
+        assign(f"{self.name}.set_weights", list(zip(weights, arrays, strict=True)))
 
     def count_params(self) -> int:
         """The number of parameters in the weights. Raises ValueError where the layer is not built."""
@@ -434,6 +431,17 @@ class Layer(metaclass=Checked):
     def __repr__(self) -> str:
         settings = ", ".join(f"{k}={v!r}" for k, v in self.config.items())
         return f"{type(self).__name__}({settings})"
+
+
+def assign(where: str, pairs: list[tuple[Tensor, np.ndarray]]) -> None:
+    """Give weights their arrays; ValueError, and no weight is changed, where one does not fit."""
+    for w, a in pairs:
+        if a.shape != w.shape:
+            raise ValueError(f"{where}: {w.name} has shape {w.shape}, got {a.shape}")
+        if isinstance(w, QuantizedKernel):
+            w.round(a)  # raises before anything is changed
+    for w, a in pairs:
+        w.data = np.array(a, dtype=a.dtype if a.dtype in ("float32", "float64") else w.dtype, order="C")
 
 
 def unique_name(class_name: str) -> str:

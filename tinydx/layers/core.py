@@ -11,6 +11,7 @@ import numpy as np
 from tinydx import activations, ops, random, regularizers
 from tinydx.device import random_beside
 from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_mask, expect_rank
+from tinydx.layers.quantized import QuantizedKernel
 from tinydx.ops.normalization import share_of
 from tinydx.settings import number
 from tinydx.tensor import Tensor
@@ -61,10 +62,24 @@ class Dense(Layer):
             expect_last_axis(self, input_shape, self.kernel.shape[0])
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
+        if isinstance(self.kernel, QuantizedKernel):
+            return apply(self.activation, self.kernel.dense(x, self.bias))
         return apply(self.activation, ops.dense(x, self.kernel, self.bias))
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)
+
+    def take(self, kernel: QuantizedKernel) -> None:
+        """Put a quantized kernel in the place of its own; its regularizer ends, since the kernel trains no more."""
+        self._penalties = [(w, penalty) for w, penalty in self._penalties if w is not self.kernel]
+        self._own = [(kernel, False) if w is self.kernel else (w, can_train) for w, can_train in self._own]
+        self.kernel = kernel
+
+
+def quantizable(model: Layer) -> list[Dense]:
+    """The layers whose kernel may be quantized: each Dense inside, unless its class computes something else."""
+    found = dict.fromkeys(v for v in model.all_layers() if isinstance(v, Dense) and type(v).call is Dense.call)
+    return [layer for layer in found if isinstance(layer, Dense)]
 
 
 def apply(activation: Any, x: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
-from tinydx import dispatch, random
+from tinydx import dispatch, distributed, random
 from tinydx.device import Packet, RandomArrays, collecting, fill, on_device, to_device
 from tinydx.tensor import no_grad
 from tinydx.training import placement, prefetch
@@ -84,7 +84,8 @@ class GraphStep(Step):
             self.random = RandomArrays()
             self._launch()
         else:
-            self.random.redraw()
+            with distributed.own_numbers(self.model.optimizer.iterations):
+                self.random.redraw()
             self.graph.launch()
 
     def read(self) -> dict[str, Any]:

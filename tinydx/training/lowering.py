@@ -27,6 +27,7 @@ from tinydx import ops
 from tinydx.dispatch import choose_kernel, may_fuse
 from tinydx.layers import Conv2D, Dense, MaxPooling2D
 from tinydx.layers.base import Call, Layer, Symbol
+from tinydx.layers.quantized import QuantizedKernel
 from tinydx.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss, SparseCategoricalCrossentropy
 from tinydx.op import Op
 from tinydx.tensor import Tensor
@@ -46,9 +47,9 @@ class Fused:
     def __call__(self, x: Tensor) -> Tensor:
         first = self.layers[0]
         first.check_input(x.shape)
-        arrays = x, first.kernel, first.bias
-        data = tuple(None if a is None else a.data for a in arrays)
-        kernel = choose_kernel(self.op, data, self.constants) if may_fuse() else None
+        arrays, kernel = (x, first.kernel, first.bias), None
+        if may_fuse() and not isinstance(first.kernel, QuantizedKernel):  # whose op is another one
+            kernel = choose_kernel(self.op, tuple(None if a is None else a.data for a in arrays), self.constants)
         if kernel is None:
             for layer in self.layers:
                 x = layer(x)

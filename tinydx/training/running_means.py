@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx import distributed
 from tinydx.metrics import Mean
 from tinydx.training.data import Batch
 
@@ -25,8 +26,11 @@ class RunningMeans:
         """Add a batch.
 
         Arguments: numbers that a step computed, on the CPU: "loss", and if there are metrics "prediction" (N,...), "mask"
-        (N,T) of real time steps where there is one, and "y" and "weight" where the batch holds them on a GPU; batch.
+        (N,T) of real time steps where there is one, and "y" and "weight" where the batch holds them on a GPU; batch. Numbers of
+        a rank's share are put together with those of the other ranks.
         """
+        if batch.whole is not None:
+            numbers, batch = distributed.mean_over_ranks(numbers, batch)[0], batch.whole
         self.loss.update_state(float(numbers["loss"]), len(batch.x[0] if isinstance(batch.x, list) else batch.x))
         if not (self.metrics or self.weighted):
             return

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx import distributed
 from tinydx.device import Packet, on_device
 from tinydx.factored import checksum
 from tinydx.tensor import Tensor
@@ -49,10 +50,10 @@ class Step:
         self.run(x, batch.y, batch.weight)
         if meanwhile is not None:
             meanwhile()
-        numbers = self.read()
+        numbers, gradients = distributed.mean_over_ranks(self.read(), batch, self)
         self._raise_unless_finite(numbers)
-        means.add(numbers, batch)
-        self.model.optimizer.apply_finite(self.gradients, self.trained)
+        means.add(numbers, batch.whole or batch)
+        self.model.optimizer.apply_finite(gradients, self.trained)
         self.keep_statistics()
 
     def run(self, x: Any, y: Any, weight: Any) -> None:
@@ -121,10 +122,9 @@ def total_loss(model: Any, target: Any, prediction: Tensor, weight: Any) -> Tens
 
 
 def metric_inputs(model: Any, prediction: Tensor, y: Any, weight: Any) -> dict[str, Any]:
-    """The arrays that the model's metrics need: the prediction and its mask, labels and weights only if on a GPU."""
-    if not (model.metrics or model.weighted_metrics):
-        return {}
-    arrays = {"prediction": prediction.data, "mask": prediction.mask, "y": y, "weight": weight}
-    if on_device(prediction.data):
-        return {name: a for name, a in arrays.items() if on_device(a)}
-    return {name: arrays[name] for name in ("prediction", "mask")}
+    """The mask of a prediction's time steps; for metrics, the prediction, too, and labels and weights only if on a GPU."""
+    arrays = {"mask": prediction.mask if prediction.ndim > 2 else None}
+    if model.metrics or model.weighted_metrics:
+        arrays |= {"prediction": prediction.data, "y": y, "weight": weight}
+    on_gpu = on_device(prediction.data)
+    return {name: a for name, a in arrays.items() if (on_device(a) if on_gpu else name in ("prediction", "mask"))}

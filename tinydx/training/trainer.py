@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from tinydx import callbacks as cb
-from tinydx import losses, optimizers
+from tinydx import distributed, losses, optimizers
 from tinydx.keras_words import ATTRIBUTES, missing_attribute
 from tinydx.layers.base import Layer
+from tinydx.layers.quantized import expect_floats
 from tinydx.metrics import Metric
 from tinydx.metrics import get as get_metric
 from tinydx.settings import checked, number, one_of, weights, whole
@@ -100,9 +101,11 @@ class Trainer(Layer):
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None) -> Any:
         """One optimizer step on one batch; returns its loss from before the step, or [loss, metric, ...]."""
+        expect_floats(self, self.name)
         means = RunningMeans(self)
         weight = weighting.combined_weight(y, weights("sample_weight", data.as_labels(sample_weight)), class_weight)
-        self.train_on(Batch(data.as_arrays(x), data.as_labels(y), weight), "this batch", means)
+        batch = distributed.share(Batch(data.as_arrays(x), data.as_labels(y), weight))
+        self.train_on(batch, "this batch", means)
         return _flat(means.logs())
 
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
@@ -133,12 +136,15 @@ class Trainer(Layer):
         on_gpu = placement.move_to_device(self, x)
         try:
             # NaN and infinite numbers raise below, so NumPy's warnings would only repeat that
-            with placement.stream() if on_gpu else nullcontext(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            with (
+                placement.computing() if on_gpu else nullcontext(),
+                np.errstate(over="ignore", invalid="ignore", divide="ignore"),
+            ):
                 step = step_for(self, x, batch.y, batch.weight) if on_gpu else Step(self)
                 step.take(x, batch, means, meanwhile if on_gpu else None)
         except FloatingPointError as error:
             advice = "no weight was changed: lower the learning rate, or check the labels"
-            raise FloatingPointError(f"{error} in {where}{_files(batch)}; {advice}") from None
+            raise FloatingPointError(f"{error} in {where}{_files(batch.whole or batch)}; {advice}") from None
         if not isinstance(x, list):
             self.input_range = widened(self.input_range, values)
 
@@ -155,7 +161,8 @@ class Trainer(Layer):
 
     def prediction(self, x: Any, training: bool) -> Tensor:
         """The model's one output, of which a loss can be computed."""
-        prediction = self(x, training=training)
+        with distributed.own_numbers(self.optimizer.iterations) if training and self.optimizer else nullcontext():
+            prediction = self(x, training=training)
         if isinstance(prediction, list):
             raise ValueError(f"{self.name} has {len(prediction)} outputs, a loss takes one: train a Model of that one")
         return prediction
@@ -199,6 +206,7 @@ class Trainer(Layer):
         an epoch left weights that are not finite.
         """
         self._compiled()
+        expect_floats(self, self.name)
         epochs, initial_epoch = whole("epochs", epochs, at_least=0), whole("initial_epoch", initial_epoch, at_least=0)
         if initial_epoch > epochs:
             raise ValueError(f"initial_epoch is {initial_epoch}, epochs {epochs}: epochs is the number of the last epoch")
@@ -219,7 +227,7 @@ class Trainer(Layer):
         verbose = 1 if expect_verbose(verbose) == "auto" else verbose
         params = {"epochs": epochs, "steps": epoch_length(training, steps_per_epoch), "verbose": verbose}
         run = Run(self, Sources(training, validation, validation_steps), params, callbacks, class_weight)
-        return run.train(range(initial_epoch, epochs), resume, ready=lambda: self._remember_source(x))
+        return distributed.as_one(lambda: run.train(range(initial_epoch, epochs), resume, lambda: self._remember_source(x)))
 
     def _remember_source(self, x: Any) -> None:
         """Take class names and the way of reading files from the training data, for predictions."""
@@ -259,12 +267,12 @@ class Trainer(Layer):
             print(cb.format_logs(logs), flush=True)
         return logs if return_dict else _flat(logs)
 
-    def evaluate_source(self, source: Any, steps: int | None) -> dict[str, Any]:
-        """The loss and metrics on a source of batches (see `tinydx.training.data`), by name."""
+    def evaluate_source(self, source: Any, steps: int | None, part: Callable[[Batch], Batch] = lambda b: b) -> dict[str, Any]:
+        """The loss and metrics on a source of batches (see `tinydx.training.data`), by name; part, this process's of each."""
         means = RunningMeans(self)
         source.reset()
         for k in range(pass_length(source, steps)):
-            self.test_on(next(source), f"batch {k + 1} of the evaluation", means)
+            self.test_on(part(next(source)), f"batch {k + 1} of the evaluation", means)
         return means.logs()
 
     @checked
