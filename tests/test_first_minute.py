@@ -33,22 +33,24 @@ def half(x):
 
 
 @pytest.fixture
-def module(tmp_path, monkeypatch):
+def module(tmp_path):
     """A module of five kernels, not compiled yet, whose code is kept in tmp_path; helpers find it, too."""
     name = f"kernels_{os.path.basename(tmp_path)}"
     (tmp_path / f"{name}.py").write_text(KERNELS)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "not_kept", [])
-    monkeypatch.setattr(ahead, "not_kept", cache.not_kept)
-    monkeypatch.setattr(cache, "kept_in", set())
-    monkeypatch.setattr(cache, "changed_code", lambda: "")
-    monkeypatch.setattr(ahead, "kernels", list(ahead.kernels))
-    monkeypatch.setattr(ahead, "_cores", lambda: 2)
-    monkeypatch.setattr(notice, "compilation", notice.Compilation())
-    yield __import__(name)
-    del sys.modules[name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        patch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+        numba.config.reload_config()
+        patch.setattr(cache, "not_kept", [])
+        patch.setattr(ahead, "not_kept", cache.not_kept)
+        patch.setattr(cache, "kept_in", set())
+        patch.setattr(cache, "changed_code", lambda: "")
+        patch.setattr(ahead, "kernels", list(ahead.kernels))
+        patch.setattr(ahead, "_cores", lambda: 2)
+        patch.setattr(notice, "compilation", notice.Compilation())
+        yield __import__(name)
+        del sys.modules[name]
+    numba.config.reload_config()
 
 
 def all_of(module):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydx import random
+from tinydx import dispatch, random
 from tinydx.training.data import Batch
 from tinydx.training.running_means import RunningMeans
 from tinydx.training.step import Step
@@ -22,6 +22,7 @@ def rehearse_step(model: Any, x: Any, batch: Batch) -> None:
     try:
         twin = copy.deepcopy(model)
         zeros = [np.zeros_like(part) for part in x] if isinstance(x, list) else np.zeros_like(x)
-        Step(twin).take(zeros, copy.deepcopy(batch), RunningMeans(twin))
+        with dispatch.trace():  # not into a trace of the caller
+            Step(twin).take(zeros, copy.deepcopy(batch), RunningMeans(twin))
     finally:
         random.load_state(state)
