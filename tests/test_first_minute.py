@@ -44,6 +44,8 @@ def module(tmp_path):
         patch.setattr(cache, "not_kept", [])
         patch.setattr(ahead, "not_kept", cache.not_kept)
         patch.setattr(cache, "kept_in", set())
+        patch.setattr(ahead, "kept_in", cache.kept_in)
+        patch.setattr(ahead, "_at_work", None)
         patch.setattr(cache, "changed_code", lambda: "")
         patch.setattr(ahead, "kernels", list(ahead.kernels))
         patch.setattr(ahead, "_cores", lambda: 2)
@@ -103,6 +105,20 @@ def test_a_rehearsal_calls_no_kernel_not_even_compiled_ones(module):
     assert len(noted) == 5 and not x.any()  # the stand-in writes zeros
     assert (call_all(module) == right()).all()
     assert all(len(k.signatures) == 1 for k in all_of(module))
+
+
+def test_what_can_be_foreseen_is_compiled_while_this_process_does_other_things(module, monkeypatch):
+    ahead.begin(lambda: call_all(module))
+    helper = ahead._at_work
+    helper.thread.join()
+    assert all(w.is_there() for w in wanted_of(module))
+    monkeypatch.setattr(ahead, "PROGRAM", "raise SystemExit(1)")
+    ahead.compile_all(wanted_of(module))
+    assert helper.process.returncode is not None
+    assert (call_all(module) == right()).all()
+    assert all(sum(k.stats.cache_misses.values()) == 0 for k in all_of(module))
+    ahead.begin(lambda: call_all(module))  # kernels are kept here: it is not a first run
+    assert ahead._at_work is None
 
 
 @pytest.mark.parametrize("plant", ["killed", "not started", "answers nonsense"])

@@ -10,8 +10,10 @@ input, keeps their code on disk, and ends when that input is closed, so it canno
 finish, for whatever reason, is compiled when it is called: helpers cost time at worst. Without a place on disk there are none.
 """
 
+import atexit
 import contextlib
 import functools
+import glob
 import importlib
 import os
 import pickle
@@ -27,7 +29,7 @@ import numpy as np
 from numba.core.dispatcher import Dispatcher
 
 from tinydx import rehearsal
-from tinydx_kernels.cpu.cache import not_kept, writing
+from tinydx_kernels.cpu.cache import kept_in, not_kept, writing
 from tinydx_kernels.cpu.notice import compilation
 
 WORTH = 4  # kernels for which a helper pays: to start one takes as long as to compile two or three
@@ -44,6 +46,7 @@ help_out()
 kernels = []  # all that Python can call
 _noted: ContextVar[list | None] = ContextVar("tinydx.noted", default=None)  # in a rehearsal
 _one_at_a_time = threading.RLock()
+_at_work = None  # the helper that `begin` has started
 
 
 class Wanted(NamedTuple):
@@ -110,12 +113,31 @@ def _rehearsed(work):
     return noted
 
 
+def begin(work):
+    """On a machine without any kernel, have a helper compile what the work needs while this process does other things."""
+    global _at_work
+    if _at_work or not_kept or _cores() < 2 or any(glob.glob(f"{glob.escape(folder)}/*.nbi") for folder in kept_in):
+        return
+    left = deque(reversed([w for w in dict.fromkeys(_rehearsed(work)) if not w.is_there()]))
+    if left:
+        compilation.announce()
+        _at_work = Helper(left)
+        _at_work.__enter__()
+        atexit.register(_at_work.__exit__)
+
+
 def compile_all(wanted):
     """Compile them for their types, with the help of other processes."""
-    left = deque(w for w in dict.fromkeys(wanted) if not w.is_there())
+    global _at_work
+    others, _at_work = [_at_work] if _at_work else [], None
+    begun = [helper.at for helper in others if helper.at]
+    left = deque(w for w in dict.fromkeys(wanted) if w not in begun and not w.is_there())
     helpers = 0 if not_kept or len(left) < WORTH else min(MOST, _cores() - 1)
-    with compilation.of(len(left)), contextlib.ExitStack() as stack:
-        others = [stack.enter_context(Helper(left)) for _ in range(helpers)]
+    with compilation.of(len(left) + len(begun)), contextlib.ExitStack() as stack:
+        for helper in others:
+            helper.left = left
+            stack.push(helper)
+        others += [stack.enter_context(Helper(left)) for _ in range(helpers - sum(h.thread.is_alive() for h in others))]
         with contextlib.suppress(IndexError):
             while True:
                 w = left.popleft()
@@ -135,7 +157,7 @@ class Helper:
     """A process that compiles from the end of `left` on, and the thread that gives it work; it ends with the block."""
 
     def __init__(self, left):
-        self.left, self.busy = left, False
+        self.left, self.at = left, None  # what it is at
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen([sys.executable, "-P", "-c", PROGRAM], **pipes)
         self.thread = threading.Thread(target=self._give, daemon=True)
@@ -150,24 +172,24 @@ class Helper:
         with contextlib.suppress(OSError, ValueError, IndexError, pickle.PicklingError):
             _send(pipe, sys.path)
             while self.process.stdout.read(1):  # it is ready, or has kept the last one
-                if self.busy:
+                if self.at:
                     compilation.count()
-                    self.busy = False
-                w = self.left.pop()
-                self.busy = True
-                _send(pipe, (*w.name(), w.types))
-        self.busy = False
+                self.at = None
+                self.at = self.left.pop()
+                _send(pipe, (*self.at.name(), self.at.types))
+        self.at = None
 
     def finish(self):
         """Wait for the kernel it is at."""
-        if self.busy:
+        if self.at:
             self.thread.join(PATIENCE)
 
     def __exit__(self, *exc):
+        self.left = deque()
         try:
             with contextlib.suppress(OSError):
                 self.process.stdin.close()
-            if self.busy:  # let it write its file
+            if self.at:  # let it write its file
                 self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             pass

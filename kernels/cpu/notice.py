@@ -28,6 +28,7 @@ class Compilation(event.Listener):
         self.kernels, self.seconds = 0, 0.0
         self.first, self.total = 0, 0  # a group of known size: the number before it, and after it
         self.depth, self.since = 0, 0.0  # a kernel that calls another compiles it within its own compilation
+        self.announced = False
         self.lock = threading.RLock()
 
     def on_start(self, _):
@@ -36,10 +37,15 @@ class Compilation(event.Listener):
             self.depth += 1
             if self.depth == 1:
                 self.since = time.perf_counter()
-                if self.kernels == 0:
-                    often = f"every time, for they are not kept ({not_kept[0]})" if not_kept else "the first time only"
-                    self.say(f"compiling CPU kernels for this machine, {often} ...")
+                self.announce()
                 self.show()
+
+    def announce(self):
+        """Say once that it begins."""
+        if not self.announced:
+            self.announced = True
+            often = f"every time, for they are not kept ({not_kept[0]})" if not_kept else "the first time only"
+            self.say(f"compiling CPU kernels for this machine, {often} ...")
 
     def on_end(self, _):
         """A function is compiled: a kernel, unless it is a part of one."""
