@@ -79,7 +79,7 @@ def right():
 
 
 def test_a_helper_compiles_what_this_process_then_finds_on_disk(module):
-    left = deque(wanted_of(module))
+    left = deque([w] for w in wanted_of(module))
     with ahead.Helper(left) as helper:
         helper.thread.join()
     assert not left and all(w.is_there() for w in wanted_of(module))
@@ -133,6 +133,13 @@ def test_a_helper_that_fails_costs_nothing_but_time(module, monkeypatch, plant):
         monkeypatch.setattr(ahead, "PROGRAM", "import sys; sys.stdout.write('.' * 99); sys.stdout.flush(); sys.stdin.read()")
     ahead.compile_all(wanted_of(module))
     assert (call_all(module) == right()).all()
+
+
+def test_one_process_compiles_all_types_of_a_kernel(module):
+    k = module.kernel_0
+    wanted = [ahead.Wanted(k, (k.typeof_pyval(np.ones(3, kind)),)) for kind in (np.float32, np.float64)]
+    assert ahead._missing([*wanted, *wanted_of(module), wanted[1]]) == [wanted, *([w] for w in wanted_of(module)[1:])]
+    assert ahead._missing(wanted, begun=wanted[:1]) == [wanted[1:]]
 
 
 def test_without_a_place_on_disk_there_is_no_helper(module, monkeypatch):

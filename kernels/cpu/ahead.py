@@ -60,9 +60,14 @@ class Wanted(NamedTuple):
         k = self.kernel
         return self.types in k.overloads or (hasattr(k._cache, "holds") and k._cache.holds(self.types, k.targetctx))
 
-    def name(self):
-        """What a helper finds the kernel by."""
-        return self.kernel.__module__, self.kernel.__name__
+
+def _missing(wanted, begun=()):
+    """Those not compiled yet, in groups of one kernel: two processes must not write to a kernel's index at the same time."""
+    groups = {}
+    for w in dict.fromkeys(wanted):
+        if w not in begun and not w.is_there():
+            groups.setdefault(w.kernel, []).append(w)
+    return list(groups.values())
 
 
 def watch(kernel):
@@ -118,7 +123,7 @@ def begin(work):
     global _at_work
     if _at_work or not_kept or _cores() < 2 or any(glob.glob(f"{glob.escape(folder)}/*.nbi") for folder in kept_in):
         return
-    left = deque(reversed([w for w in dict.fromkeys(_rehearsed(work)) if not w.is_there()]))
+    left = deque(reversed(_missing(_rehearsed(work))))
     if left:
         compilation.announce()
         _at_work = Helper(left)
@@ -130,18 +135,18 @@ def compile_all(wanted):
     """Compile them for their types, with the help of other processes."""
     global _at_work
     others, _at_work = [_at_work] if _at_work else [], None
-    begun = [helper.at for helper in others if helper.at]
-    left = deque(w for w in dict.fromkeys(wanted) if w not in begun and not w.is_there())
+    begun = [w for helper in others for w in helper.at]
+    left = deque(_missing(wanted, begun))
     helpers = 0 if not_kept or len(left) < WORTH else min(MOST, _cores() - 1)
-    with compilation.of(len(left) + len(begun)), contextlib.ExitStack() as stack:
+    with compilation.of(sum(map(len, left)) + len(begun)), contextlib.ExitStack() as stack:
         for helper in others:
             helper.left = left
             stack.push(helper)
         others += [stack.enter_context(Helper(left)) for _ in range(helpers - sum(h.thread.is_alive() for h in others))]
         with contextlib.suppress(IndexError):
             while True:
-                w = left.popleft()
-                w.kernel.compile(w.types)
+                for w in left.popleft():
+                    w.kernel.compile(w.types)
         for helper in others:
             helper.finish()
 
@@ -157,7 +162,7 @@ class Helper:
     """A process that compiles from the end of `left` on, and the thread that gives it work; it ends with the block."""
 
     def __init__(self, left):
-        self.left, self.at = left, None  # what it is at
+        self.left, self.at = left, []  # what it is at
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen([sys.executable, "-P", "-c", PROGRAM], **pipes)
         self.thread = threading.Thread(target=self._give, daemon=True)
@@ -172,12 +177,13 @@ class Helper:
         with contextlib.suppress(OSError, ValueError, IndexError, pickle.PicklingError):
             _send(pipe, sys.path)
             while self.process.stdout.read(1):  # it is ready, or has kept the last one
-                if self.at:
+                for _ in self.at:
                     compilation.count()
-                self.at = None
+                self.at = []
                 self.at = self.left.pop()
-                _send(pipe, (*self.at.name(), self.at.types))
-        self.at = None
+                kernel = self.at[0].kernel
+                _send(pipe, (kernel.__module__, kernel.__name__, [w.types for w in self.at]))
+        self.at = []
 
     def finish(self):
         """Wait for the kernel it is at."""
@@ -223,5 +229,6 @@ def help_out():
     while True:
         os.write(1, b".")
         more.acquire()
-        module, name, types = work.popleft()
-        getattr(importlib.import_module(module), name).compile(types)
+        module, name, group = work.popleft()
+        for types in group:
+            getattr(importlib.import_module(module), name).compile(types)
