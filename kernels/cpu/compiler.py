@@ -40,7 +40,8 @@ class Part(JITCodeLibrary):
         """The code together with that of the libraries it calls; a function that comes from two of them is one."""
         if self._shared_module is None:
             for library in dict.fromkeys(self._linking_libraries):
-                self._reload_init.update(library._reload_init)
+                if hasattr(library, "_reload_init"):  # newer versions of Numba
+                    self._reload_init.update(library._reload_init)
                 self._final_module.link_in(library._get_module_for_linking(), preserve=True)
             for function in self._final_module.functions:
                 if not function.is_declaration and function.linkage.name == "external":
