@@ -156,7 +156,7 @@ class ImageKind(Kind):
         return NETWORKS[plan.network].words
 
     def foresee(self, path: str | Path | None, size: int | None, options: Options) -> tuple[Any, tuple[int, ...]] | None:
-        if path is not None or not is_document_program(*_network_and_augmentation(options, synthetic=True)):
+        if path is not None or size is None or not is_document_program(*_network_and_augmentation(options, synthetic=True)):
             return None
         shape = (size, size, 3)
         return build_cnn(shape, 2), (options.batch or self.batch, *shape)
