@@ -18,12 +18,13 @@ import os
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import config, njit, types
+from numba import config, types
 from numba.core import cgutils, errors
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, overload, register_model
 
 from tinydx_kernels.cpu.cache import keep
+from tinydx_kernels.cpu.compiler import compiled_part, compiled_whole
 from tinydx_kernels.cpu.layer import takes_turns
 
 
@@ -70,17 +71,21 @@ SIZES = (1, 2, 3, 5, 6, 7, 8, 9, 12, 13, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49,
 _FASTMATH = {"contract", "reassoc", "nsz"}  # not nnan, ninf: NaN and infinity must pass as in NumPy
 
 
-def _compiler(**options):
-    """A decorator that compiles with these options and keeps the code on disk."""
-    compiled = njit(error_model="numpy", **options)
-    return lambda function: keep(compiled(function))
+def _kernels(**options):
+    """A decorator of functions that Python, or other kernels, call; their code is kept on disk."""
+    return lambda function: keep(compiled_whole(function, error_model="numpy", **options))
 
 
-jit = _compiler(nogil=True, fastmath=_FASTMATH)
-inline = _compiler(forceinline=True, fastmath=_FASTMATH)
-exact = _compiler(nogil=True)  # every operation rounds as in NumPy
-exact_inline = _compiler(forceinline=True)
-_compiled_in_parallel = _compiler(parallel=True, nogil=True, fastmath=_FASTMATH)
+def _parts(**options):
+    """A decorator of functions that only kernels call, which become part of each."""
+    return lambda function: compiled_part(function, error_model="numpy", forceinline=True, **options)
+
+
+jit = _kernels(nogil=True, fastmath=_FASTMATH)
+inline = _parts(fastmath=_FASTMATH)
+exact = _kernels(nogil=True)  # every operation rounds as in NumPy
+exact_inline = _parts()
+_compiled_in_parallel = _kernels(parallel=True, nogil=True, fastmath=_FASTMATH)
 
 
 def parallel(function):

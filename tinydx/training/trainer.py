@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinydx import callbacks as cb
-from tinydx import distributed, losses, optimizers
+from tinydx import distributed, losses, optimizers, rehearsal
 from tinydx.keras_words import ATTRIBUTES, missing_attribute
 from tinydx.layers.base import Layer
 from tinydx.layers.quantized import expect_floats
@@ -35,6 +35,7 @@ from tinydx.training.inputs import (
 )
 from tinydx.training.loop import Run, Sources, epoch_length, pass_length
 from tinydx.training.meaning import check_answer, warn_of_counted_class, warn_of_nan
+from tinydx.training.rehearsing import rehearse_step
 from tinydx.training.running_means import RunningMeans
 from tinydx.training.step import Step, evaluate_batch
 
@@ -141,7 +142,8 @@ class Trainer(Layer):
                 np.errstate(over="ignore", invalid="ignore", divide="ignore"),
             ):
                 step = step_for(self, x, batch.y, batch.weight) if on_gpu else Step(self)
-                step.take(x, batch, means, meanwhile if on_gpu else None)
+                with nullcontext() if on_gpu else rehearsal.of(lambda: rehearse_step(self, x, batch)):
+                    step.take(x, batch, means, meanwhile if on_gpu else None)
         except FloatingPointError as error:
             advice = "no weight was changed: lower the learning rate, or check the labels"
             raise FloatingPointError(f"{error} in {where}{_files(batch.whole or batch)}; {advice}") from None
