@@ -1,7 +1,7 @@
-"""Losses: the mean and its gradient in one pass; NumPy makes a dozen, each of which costs a microsecond even for a single number.
+"""Losses: the mean and its gradient in one pass, where NumPy makes a dozen and each costs a microsecond even for one number.
 
-All return the weighted mean of one term a number, or a row of classes, and save the gradient: slope · weight / n. A loss's weights
-are those of its first axes, so each of M weights is that of n / M terms one after the other. Sums are taken in float64.
+All return the weighted mean of a term for each number, or for each row of classes, and save the gradient: slope · weight / n.
+Weights are those of the first axes: each of M weights is that of n / M terms one after the other. Sums are taken in float64.
 """
 
 import math
@@ -126,7 +126,7 @@ def mean_of_rows(z, target, labels, weight, gradient):
 
 def weights_of(weight):
     """The weights (M,) as kernels take them."""
-    return NO_WEIGHT if weight is None or not np.size(weight) else flat(np.asarray(weight, np.float32))
+    return NO_WEIGHT if weight is None else flat(np.asarray(weight, np.float32))
 
 
 def backward(dy, gradient):

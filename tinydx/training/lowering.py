@@ -65,7 +65,7 @@ class Fused:
         return True
 
     def weights(self, x: Tensor) -> tuple[Any, Any]:
-        """The op's arrays after x, or others of their kind and shape."""
+        """The op's arrays after x, which decide with it whether there is a kernel."""
         return self.layers[0].kernel, self.layers[0].bias
 
     def run_fused(self, x: Tensor, kernel: Implementation) -> Tensor:
