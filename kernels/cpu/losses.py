@@ -2,6 +2,8 @@
 
 All return the weighted mean of a term for each number, or for each row of classes, and save the gradient: slope · weight / n.
 Weights are those of the first axes: each of M weights is that of n / M terms one after the other. Sums are taken in float64.
+
+Cross-entropies of probabilities stay with NumPy: models whose last activation joins the loss never compute them.
 """
 
 import math
@@ -10,8 +12,6 @@ import numpy as np
 
 from tinydx.op import kernel_of
 from tinydx.ops.loss import (
-    EPSILON,
-    binary_crossentropy,
     huber,
     mean_absolute_error,
     mean_squared_error,
@@ -24,12 +24,11 @@ from tinydx_kernels.cpu.memory import aligned_empty, flat, is_float32
 from tinydx_kernels.cpu.simd import SIZES, inline, jit
 
 f32, f64 = np.float32, np.float64
-LEAST, MOST = f32(EPSILON), f32(1 - EPSILON)
 NO_WEIGHT, NO_TARGET, NO_LABELS = np.ones(1, np.float32), np.zeros((0, 0), np.float32), np.zeros(0, np.int64)
 
 # ---- a term for each number ------------------------------------------------------------------------------------------
 
-SIGMOID_BINARY, BINARY, SQUARED, ABSOLUTE, HUBER = range(5)
+SIGMOID_BINARY, SQUARED, ABSOLUTE, HUBER = range(4)
 
 
 @inline
@@ -37,14 +36,6 @@ def sigmoid_binary_term(z, t):
     """Term and slope of binary cross-entropy with a score z and a target t."""
     positive = f32(0) if z < 0 else z
     return positive + f32(math.log1p(exp32(-abs(z)))) - z * t, sigmoid32(z) - t
-
-
-@inline
-def binary_term(p, t):
-    """Term and slope of binary cross-entropy with a probability p."""
-    q = LEAST if p < LEAST else MOST if p > MOST else p
-    slope = (q - t) / (q * (f32(1) - q)) if q == p else f32(0)
-    return -(t * f32(math.log(q)) + (f32(1) - t) * f32(math.log(f32(1) - q))), slope
 
 
 @inline
@@ -71,8 +62,6 @@ def mean_of_numbers(kind, y, t, weight, delta, gradient):
             e = y[i] - t[i]
             if kind == SIGMOID_BINARY:
                 term, slope = sigmoid_binary_term(y[i], t[i])
-            elif kind == BINARY:
-                term, slope = binary_term(y[i], t[i])
             elif kind == SQUARED:
                 term, slope = e * e, f32(2) * e
             elif kind == ABSOLUTE:
@@ -186,10 +175,8 @@ def numbers_of(op):
         shape = draw.choice([(1,), (7, 1), (40, 3), (2, 5, 65)])
         weight = draw.choice([None, draw.array(shape[0]) ** 2, draw.array(*shape) ** 2])
         y, t = draw.array(*shape), draw.array(*shape) + 0.25
-        if op in (sigmoid_binary_crossentropy, binary_crossentropy):
+        if op is sigmoid_binary_crossentropy:
             t = (t > 0).astype(np.uint8)
-        if op is binary_crossentropy:
-            y = 1 / (1 + np.exp(-y))
         constants = {"delta": draw.choice([0.5, 1.0])} if op is huber else {}
         return (y,), {"target": t, "weight": weight, **constants}
 
@@ -197,7 +184,6 @@ def numbers_of(op):
 
 
 _register_numbers(sigmoid_binary_crossentropy, SIGMOID_BINARY)
-_register_numbers(binary_crossentropy, BINARY)
 _register_numbers(mean_squared_error, SQUARED)
 _register_numbers(mean_absolute_error, ABSOLUTE)
 _register_numbers(huber, HUBER)
