@@ -52,7 +52,7 @@ class Fused:
     def __call__(self, x: Tensor) -> Tensor:
         first = self.layers[0]
         first.check_input(x.shape)
-        data = tuple(getattr(a, "data", a) for a in (x, *self.weights(x)))
+        data = tuple(a.data if isinstance(a, Tensor) else a for a in (x, *self.weights(x)))
         kernel = choose_kernel(self.op, data, self.constants) if may_fuse() and self.holds(x) else None
         if kernel is None:
             return self.run_apart(x)
