@@ -45,7 +45,7 @@ def test_any_number_of_threads_gives_the_same_bits(op):
 @pytest.mark.parametrize("op", NORMALISATIONS, ids=lambda op: op.name)
 def test_a_mean_far_from_zero_costs_no_more_digits_than_its_rounding(op):
     """A variance taken as the mean of squares minus the square of the mean would be lost: 1e8 has no digits below 8."""
-    arrays = inputs((40, 20, 20, 6), mean=1e4)
+    arrays = inputs((40, 20, 64), mean=1e4)  # no row of few features, whose variance may be small
     got, (want, _) = both_ways(op, arrays)[0], op.forward(*(a.astype(np.float64) for a in arrays))
     assert np.abs(got - want).max() < 5e-3  # x itself is rounded to 5e-4
 
