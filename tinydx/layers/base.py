@@ -35,6 +35,11 @@ _used_names: dict[str, int] = {}
 _training = ContextVar("training", default=False)  # of the layer call that is running; calls inside it inherit it
 
 
+def in_training() -> bool:
+    """Whether the layer call that is running belongs to a training step."""
+    return _training.get()
+
+
 _taps: ContextVar[Mapping[Layer, Callable[[Tensor], Tensor]] | None] = ContextVar("taps", default=None)
 
 
