@@ -213,6 +213,13 @@ def may_capture() -> bool:
     return _chosen().graph and _trace.get() is None
 
 
+def free_choice() -> _Choice | None:
+    """What `use` has set, where calls may be planned by it: with Numba's kernels, and while nobody traces."""
+    choice = _chosen()
+    planned = choice.backend in (None, "numba") and _trace.get() is None and load_kernels("numba") is None
+    return choice if planned else None
+
+
 # ---- kernel packages -------------------------------------------------------------------------------------------------
 
 _loaded: dict[str, str | None] = {}

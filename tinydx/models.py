@@ -123,7 +123,7 @@ class Model(Trainer):
 
     def __getstate__(self) -> dict[str, Any]:
         """All attributes, but what a GPU computes with. Symbols go by numbers: a chain of them would recurse."""
-        state = {**vars(self), "_lowered": Lowered(), "gpu_steps": {}}
+        state = {**vars(self), "_lowered": Lowered(), "known": None, "gpu_steps": {}}
         state.pop("_trace", None)
         if self.inputs is not None:
             symbols, numbered = self._numbered_symbols()

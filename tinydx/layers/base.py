@@ -31,10 +31,21 @@ from tinydx.tensor import Tensor, as_array, no_grad
 Shape = tuple[int | None, ...]
 
 _used_names: dict[str, int] = {}
+_revision = object()  # another one after each attribute that is set on any layer
 _training = ContextVar("training", default=False)  # of the layer call that is running; calls inside it inherit it
 
 
 _taps: ContextVar[Mapping[Layer, Callable[[Tensor], Tensor]] | None] = ContextVar("taps", default=None)
+
+
+def revision() -> object:
+    """What is the same object for as long as nobody sets an attribute of any layer: plans (`tinydx.training.plan`) hold so long."""
+    return _revision
+
+
+def is_tapped() -> bool:
+    """Whether what layers return passes through functions of `tapped`."""
+    return bool(_taps.get())
 
 
 @contextmanager
@@ -183,6 +194,11 @@ class Layer(metaclass=Checked):
         self._trainable = True  # leaves frozen layers of a graph as they are
         if not trainable:
             self.trainable = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        global _revision
+        super().__setattr__(name, value)
+        _revision = object()
 
     # ---- what a subclass defines ----
 

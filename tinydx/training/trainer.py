@@ -20,7 +20,7 @@ from tinydx.metrics import Metric
 from tinydx.metrics import get as get_metric
 from tinydx.settings import checked, number, one_of, weights, whole
 from tinydx.tensor import Tensor, no_grad
-from tinydx.training import data, placement, weighting
+from tinydx.training import data, placement, plan, weighting
 from tinydx.training.data import Batch
 from tinydx.training.graph import GraphStep, step_for
 from tinydx.training.inputs import (
@@ -35,7 +35,8 @@ from tinydx.training.inputs import (
 from tinydx.training.loop import Run, Sources, epoch_length, pass_length
 from tinydx.training.meaning import check_answer, warn_of_counted_class, warn_of_nan
 from tinydx.training.running_means import RunningMeans
-from tinydx.training.step import Step, evaluate_batch
+from tinydx.training.plan import Known, PlannedStep
+from tinydx.training.step import evaluate_batch
 
 
 class Trainer(Layer):
@@ -51,6 +52,7 @@ class Trainer(Layer):
     preprocessing: dict[str, Any] | None = None  # how training images were read; images to predict are read the same way
     gpu_steps: dict[Any, GraphStep]  # on a GPU, by the shape of their batches
     input_range: Range = None  # of the numbers seen in training
+    known: Known | None = None  # what its plans rest on
 
     def __getattr__(self, name: str) -> Any:
         return missing_attribute(self, name, ATTRIBUTES)
@@ -118,6 +120,9 @@ class Trainer(Layer):
 
     def _predict(self, x: Any) -> Any:
         """The outputs for a checked input: an array on the CPU, or a list of them."""
+        planned = plan.predicted(self, x)
+        if planned is not None:
+            return planned
         with no_grad(), placement.on_same_device(self, x) as x:
             y = self(x)
             return [p.numpy() for p in y] if isinstance(y, list | tuple) else y.numpy()
@@ -134,13 +139,15 @@ class Trainer(Layer):
         try:
             # NaN and infinite numbers raise below, so NumPy's warnings would only repeat that
             with placement.stream() if on_gpu else nullcontext(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                step = step_for(self, x, batch.y, batch.weight) if on_gpu else Step(self)
+                step = step_for(self, x, batch.y, batch.weight) if on_gpu else PlannedStep(self)
                 step.take(x, batch, means, meanwhile if on_gpu else None)
         except FloatingPointError as error:
             advice = "no weight was changed: lower the learning rate, or check the labels"
             raise FloatingPointError(f"{error} in {where}{_files(batch)}; {advice}") from None
         if not isinstance(x, list):
-            self.input_range = widened(self.input_range, values)
+            seen = widened(self.input_range, values)
+            if seen != self.input_range:  # setting an attribute ends what is known of the model
+                self.input_range = seen
 
     def test_on(self, batch: Batch, where: str, means: RunningMeans) -> None:
         """Add the loss and metrics of a batch to the means, without a step; arguments as `train_on`."""
