@@ -102,9 +102,19 @@ class Plan:
             self.calls.append(PlannedCall(node.op, node.implementation, arrays, *_constants(node, places), results, needs, []))
             at += len(results)
         self.outputs, self.shapes = [places[_key(y)] for y in outputs], [y.shape for y in outputs]
-        self.differentiated = self.calls[: len(topological(outputs[0].node))]  # what the first output was computed from
+        first = len(topological(outputs[0].node))  # the calls that the first output was computed from
+        self.differentiated = [(k, call) for k, call in reversed(list(enumerate(self.calls[:first]))) if any(call.needs)]
         self.compares_prediction = any(self.outputs[-1] in call.arrays for call in self.calls)
         self._find_last_uses()
+
+    def stands(self) -> bool:
+        """Whether its ops still have these implementations: an op can get another backward, or a kernel."""
+        for op, implementation, *_ in self.calls:
+            if implementation is not op.kernels.get(implementation.backend) and (
+                implementation.forward is not op.forward or implementation.backward is not op.backward
+            ):
+                return False
+        return True
 
     def _find_last_uses(self) -> None:
         """Note with each call the results that may go after it."""
@@ -121,14 +131,18 @@ class Plan:
         Returns: all values by their places; results that nobody needs any more are None, unless `saved` is given.
         Raises: as the ops, for ids and labels out of range.
         """
+        if dispatch.before_kernel is not None:
+            dispatch.before_kernel()
         values = [*inputs, *self.weights, *self.fixed]
         for op, implementation, arrays, constants, given, _, _, unused in self.calls:
             taken = [values[k] for k in arrays]
             if given:
                 constants = op.check(tuple(taken), {**constants, **{name: values[k] for name, k in given.items()}})  # type: ignore[assignment]
             y, kept = implementation.forward(*taken, **constants)
-            for part in y if isinstance(y, tuple) else (y,):
-                values.append(np.asarray(part) if isinstance(part, np.generic) else part)
+            if isinstance(y, tuple):
+                values += y
+            else:
+                values.append(np.asarray(y) if isinstance(y, np.generic) else y)
             if saved is not None:
                 saved.append(kept)
             else:
@@ -143,11 +157,9 @@ class Plan:
         """
         seed = np.ones_like(values[self.outputs[0]])
         flowing: dict[int, Any] = {self.outputs[0]: seed}
-        for call, kept in zip(reversed(self.differentiated), reversed(saved[: len(self.differentiated)]), strict=True):
-            if not any(call.needs):
-                continue
-            dys = tuple(cotangent(flowing.pop(place, None), seed, *kind) for place, *kind in call.results)
-            grads = gradients_of(call.implementation, dys if len(dys) > 1 else dys[0], kept, call.needs)
+        for k, call in self.differentiated:
+            dys = [cotangent(flowing.pop(place, None), seed, shape, dtype) for place, shape, dtype in call.results]
+            grads = gradients_of(call.implementation, tuple(dys) if len(dys) > 1 else dys[0], saved[k], call.needs)
             for place, g, needed in zip(call.arrays, grads, call.needs, strict=False):
                 if needed and g is not None:
                     g = fitted(g, values[place].shape, call.op.name)
@@ -212,6 +224,7 @@ class Known(NamedTuple):
     weights: list[Tensor]
     arrays: list[Any]
     trained: list[bool]
+    penalised: bool  # whether a regularizer adds to its loss
     problem: str  # why no call can be planned, or ""
     plans: dict[Any, Plan | Unplanned | None]
 
@@ -224,19 +237,27 @@ class Known(NamedTuple):
             own = type(layer) not in LAYERS and type(layer).__module__ != "tinydx.models"
             if own or "call" in vars(layer) or not all(f is None or isinstance(f, Op) for f in functions):
                 problem = problem or f"{layer.name} ({type(layer).__name__}) may compute by other means than ops"
-        return cls(dispatch.free_choice(), now, weights, [w.data for w in weights], list(map(_TRAINED, weights)), problem, {})
+        arrays, trained = [w.data for w in weights], list(map(_TRAINED, weights))
+        return cls(_choice(), now, weights, arrays, trained, bool(model.losses), problem, {})
 
     def holds(self) -> bool:
         """Whether the model is still as it was."""
         return (
             self.revision is revision()
+            and (self.choice is (choice := _choice()) or self.choice == choice)
             and all(map(is_, map(_DATA, self.weights), self.arrays))
             and list(map(_TRAINED, self.weights)) == self.trained
-            and self.choice == dispatch.free_choice()
         )
 
 
 _DATA, _TRAINED = attrgetter("data"), attrgetter("requires_grad")
+
+
+def _choice() -> Any:
+    """What `use` has set, where it allows Numba's kernels and these can run; None also while somebody traces."""
+    choice = dispatch.untraced_choice()
+    planned = choice is not None and choice.backend in (None, "numba") and dispatch.load_kernels("numba") is None
+    return choice if planned else None
 
 
 def known(model: Any) -> Known:
@@ -252,10 +273,8 @@ def plan_for(model: Any, use: Any, given: Sequence[Any], run: Run) -> Plan | Non
 
     Arguments: model; use, what else the run depends on; given, arrays or None; run() computes with them.
     """
-    if is_tapped() or dispatch.free_choice() is None:
-        return None
     now = known(model)
-    if now.problem:
+    if now.problem or now.choice is None or is_tapped():
         return None
     key = (use, *[None if a is None else (type(a), a.shape, a.dtype) for a in given])
     if key not in now.plans:
@@ -264,7 +283,7 @@ def plan_for(model: Any, use: Any, given: Sequence[Any], run: Run) -> Plan | Non
         now.plans[key] = None
         return None
     plan = now.plans[key]
-    if plan is None:
+    if plan is None or (isinstance(plan, Plan) and not plan.stands()):
         try:
             plan = recorded(now.weights, run)
         except Unplanned as reason:
@@ -302,7 +321,7 @@ def recorded(weights: list[Tensor], run: Run) -> Plan:
 
 
 def predicted(model: Any, x: Any) -> Any:
-    """The outputs of a model for a checked input by its plan, an array or a list of them; None where it has none."""
+    """The outputs of a model for a finite input by its plan, an array or a list of them; None where it has none."""
     inputs = x if isinstance(x, list) else [x]
     plan = plan_for(model, "predict", inputs, lambda: _prediction(model, x))
     if plan is None:
@@ -313,29 +332,34 @@ def predicted(model: Any, x: Any) -> Any:
 
 
 def _prediction(model: Any, x: Any) -> tuple[list[Any], list[Tensor]]:
+    inputs = x if isinstance(x, list) else [x]
+    if any(type(a) is not np.ndarray or (a.dtype.kind == "f" and a.dtype != model.compute_dtype) for a in inputs):
+        raise Unplanned(f"its input is converted to {model.compute_dtype} first")
     y = model(x)
-    return x if isinstance(x, list) else [x], y if isinstance(y, list) else [y]
+    return inputs, y if isinstance(y, list) else [y]
 
 
 class PlannedStep(Step):
     """A training step on the CPU, by a plan where the model has one for batches of this shape."""
 
     def __init__(self, model: Any):
-        self.model, weights = model, known(model).weights
-        self.trained = [w for w in weights if w.requires_grad] if model.trainable else []
-        self.untrained = [w for w in weights if not w.requires_grad]
+        self.model, self.known = model, known(model)
+        self.trained = [w for w in self.known.weights if w.requires_grad] if model.trainable else []
+        self.untrained = [w for w in self.known.weights if not w.requires_grad]
         self.statistics = []
 
     def differentiate(self, x: Any, y: Any, weight: Any) -> tuple[Tensor, Tensor]:
         model, loss, inputs = self.model, self.model.loss, x if isinstance(x, list) else [x]
 
         def run() -> tuple[list[Any], list[Tensor]]:
+            if any(type(a) is not np.ndarray for a in (*inputs, y)):
+                raise Unplanned("its batches are not all NumPy arrays")
             prediction = model.prediction(x, training=True)
             target = self.target(y, prediction.shape)
             return [*inputs, target, weight], [total_loss(model, target, prediction, weight), prediction]
 
         plan = None
-        if type(loss) in LOSSES and not model.losses:
+        if type(loss) in LOSSES and not self.known.penalised:
             plan = plan_for(model, (loss, *vars(loss).items()), [*inputs, y, weight], run)
         if plan is None:
             return super().differentiate(x, y, weight)
