@@ -118,7 +118,4 @@ def flat_matrix(a):
 
 def is_float32(*arrays):
     """Whether all arrays (None aside) are NumPy float32 with at least one element: what the kernels are compiled for."""
-    for a in arrays:  # a loop, since every op that runs asks
-        if a is not None and not (type(a) is np.ndarray and a.dtype == FLOAT32 and a.size):
-            return False
-    return True
+    return all([a is None or (type(a) is np.ndarray and a.dtype == FLOAT32 and a.size) for a in arrays])  # a list is faster

@@ -39,8 +39,13 @@ _taps: ContextVar[Mapping[Layer, Callable[[Tensor], Tensor]] | None] = ContextVa
 
 
 def revision() -> object:
-    """What is the same object for as long as nobody sets an attribute of any layer: plans (`tinydx.training.plan`) hold so long."""
+    """The same object as long as nobody sets an attribute of any layer: so long plans hold (`tinydx.training.plan`)."""
     return _revision
+
+
+def is_training() -> bool:
+    """Whether a layer call is running that is part of a training step."""
+    return _training.get()
 
 
 def is_tapped() -> bool:

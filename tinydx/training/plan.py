@@ -86,6 +86,8 @@ class Plan:
 
     def __init__(self, inputs: Sequence[Any], weights: Sequence[Tensor], outputs: Sequence[Tensor]):
         nodes = list(dict.fromkeys(node for y in outputs for node in topological(y.node)))
+        if any(a.mask is not None for a in (*outputs, *(a for node in nodes for a in node.inputs)) if isinstance(a, Tensor)):
+            raise Unplanned("its time steps are masked")
         self.weights, self.fixed = [w.data for w in weights], _fixed_arrays(nodes, [*inputs, *(w.data for w in weights)])
         places: dict[Any, int] = {id(a): k for k, a in enumerate([*inputs, *self.weights, *self.fixed])}
         self.names = [f"input {k}" for k in range(len(inputs))] + [w.name for w in weights] + [_shown(a) for a in self.fixed]
@@ -187,7 +189,7 @@ def _key(a: Any) -> Any:
 
 
 def _fixed_arrays(nodes: list[Node], known: list[Any]) -> list[Any]:
-    """What a run's ops take beside what is known and results: None, numbers, and arrays filled with one number, as first states."""
+    """What ops take beside what is known and results: None, numbers, and arrays filled with one number, as first states."""
     ids, fixed = set(map(id, known)), []
     for a in (a for node in nodes for a in node.inputs if not isinstance(a, Tensor) or a.node is None):
         array = a.data if isinstance(a, Tensor) else a
@@ -235,8 +237,9 @@ class Known(NamedTuple):
         for layer in model.all_layers():
             functions = [getattr(layer, name, None) for name in ("activation", "recurrent_activation")]
             own = type(layer) not in LAYERS and type(layer).__module__ != "tinydx.models"
-            if own or "call" in vars(layer) or not all(f is None or isinstance(f, Op) for f in functions):
-                problem = problem or f"{layer.name} ({type(layer).__name__}) may compute by other means than ops"
+            named = getattr(layer, "mask_zero", False) or any(call.keywords for call in getattr(layer, "graph", []))
+            if own or named or "call" in vars(layer) or not all(f is None or isinstance(f, Op) for f in functions):
+                problem = problem or f"{layer.name} ({type(layer).__name__}) may compute by other means than ops, or masks"
         arrays, trained = [w.data for w in weights], list(map(_TRAINED, weights))
         return cls(_choice(), now, weights, arrays, trained, bool(model.losses), problem, {})
 
@@ -262,21 +265,24 @@ def _choice() -> Any:
 
 def known(model: Any) -> Known:
     """The model as it is, looked at anew where it has changed."""
-    kept = model.known
+    kept = model._known
     if kept is None or not kept.holds():
-        kept = vars(model)["known"] = Known.of(model)  # past __setattr__: what is known of the model does not change it
+        kept = vars(model)["_known"] = Known.of(model)  # past __setattr__: what is known of the model does not change it
     return kept
 
 
-def plan_for(model: Any, use: Any, given: Sequence[Any], run: Run) -> Plan | None:
+def plan_for(model: Any, use: Any, given: Sequence[Any], run: Run | None) -> Plan | None:
     """The plan of a model for arrays of these shapes, made when they come for the second time; None: the readable path runs.
 
-    Arguments: model; use, what else the run depends on; given, arrays or None; run() computes with them.
+    Arguments: model; use, what else the run depends on; given, arrays or None; run() computes with them (None: make no plan).
     """
     now = known(model)
     if now.problem or now.choice is None or is_tapped():
         return None
     key = (use, *[None if a is None else (type(a), a.shape, a.dtype) for a in given])
+    if run is None:
+        plan = now.plans.get(key)
+        return plan if isinstance(plan, Plan) and plan.stands() else None
     if key not in now.plans:
         while len(now.plans) >= MOST_PLANS:
             now.plans.pop(next(iter(now.plans)), None)
@@ -303,8 +309,6 @@ def recorded(weights: list[Tensor], run: Run) -> Plan:
         with np.errstate(all="ignore"):  # the run that counts has warned
             inputs, outputs = run()
         plan = Plan(inputs, weights, outputs)
-        if any(y.mask is not None for y in outputs):
-            raise Unplanned("its output has a mask")
         if not all(map(is_, map(_DATA, weights), before)):
             raise Unplanned("it changes weights, as moving averages in training")
         if random.state() != state:
@@ -313,22 +317,48 @@ def recorded(weights: list[Tensor], run: Run) -> Plan:
         recording.reset(token)
         for w, data in zip(weights, before, strict=True):
             w.data = data
-        random.load_state(state)
+        if random.state() != state:
+            random.load_state(state)
     return plan
 
 
 # ---- what models do with them ----------------------------------------------------------------------------------------
 
 
-def predicted(model: Any, x: Any) -> Any:
-    """The outputs of a model for a finite input by its plan, an array or a list of them; None where it has none."""
+def predicted(model: Any, x: Any, make: bool = True) -> Any:
+    """The outputs of a model by its plan, an array or a list of them; None where it has none.
+
+    Arguments: model; x, arrays; make, whether to make a plan where there is none yet.
+    """
     inputs = x if isinstance(x, list) else [x]
-    plan = plan_for(model, "predict", inputs, lambda: _prediction(model, x))
+    plan = plan_for(model, "predict", inputs, (lambda: _prediction(model, x)) if make else None)
     if plan is None:
         return None
     values = plan.forward(inputs)
     outputs = [values[place] for place in plan.outputs]
     return outputs if len(outputs) > 1 else outputs[0]
+
+
+def are_arrays(x: Any) -> bool:
+    """Whether x is a NumPy array, or a list of several."""
+    return type(x) is np.ndarray or (type(x) is list and len(x) > 1 and all(type(a) is np.ndarray for a in x))
+
+
+def predicting(model: Any, shape: Any) -> Plan:
+    """The plan by which a model predicts for inputs of that shape, or of several.
+
+    Raises: ValueError where there is none, with the reason.
+    """
+    now = known(model)
+    if now.problem or now.choice is None:
+        raise Unplanned(f"{model.name} has no plan: {now.problem or 'use, or trace, asks for the readable path'}")
+    dtype = np.dtype("int64") if model.takes_ids else model.compute_dtype
+    zeros = [np.zeros(s, dtype) for s in (shape if isinstance(shape, list) else [shape])]
+    model.ensure_built([a.shape for a in zeros] if len(zeros) > 1 else zeros[0].shape)
+    try:
+        return recorded(model.weights, lambda: _prediction(model, zeros if len(zeros) > 1 else zeros[0]))
+    except Unplanned as reason:
+        raise Unplanned(f"{model.name} has no plan: {reason}") from None
 
 
 def _prediction(model: Any, x: Any) -> tuple[list[Any], list[Tensor]]:
@@ -344,8 +374,9 @@ class PlannedStep(Step):
 
     def __init__(self, model: Any):
         self.model, self.known = model, known(model)
-        self.trained = [w for w in self.known.weights if w.requires_grad] if model.trainable else []
-        self.untrained = [w for w in self.known.weights if not w.requires_grad]
+        weights = model.weights if self.known.problem else self.known.weights  # a list of the user's own may have grown unseen
+        self.trained = [w for w in weights if w.requires_grad] if model.trainable else []
+        self.untrained = [w for w in weights if not w.requires_grad]
         self.statistics = []
 
     def differentiate(self, x: Any, y: Any, weight: Any) -> tuple[Tensor, Tensor]:

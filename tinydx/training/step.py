@@ -42,7 +42,7 @@ class Step:
 
         Arguments: x, the batch's input, checked; batch; means, which the loss and metrics are added to; meanwhile, called
         after forward and backward are launched, while a GPU computes them.
-        Raises: FloatingPointError or ValueError where loss, gradient or input is not finite. After any error the model is unchanged.
+        Raises: FloatingPointError or ValueError where loss, gradient or input is not finite: then the model is unchanged.
         """
         self.run(x, batch.y, batch.weight)
         if meanwhile is not None:
