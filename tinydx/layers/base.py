@@ -311,6 +311,8 @@ class Layer(metaclass=Checked):
 
     def pass_mask(self, x: Any, y: Any) -> None:
         """Give the outputs the masks that `compute_mask` says, unless `call` has given them some."""
+        if isinstance(x, Tensor) and x.mask is None:
+            return
         masks = [getattr(v, "mask", None) for v in (x if isinstance(x, list) else [x])]
         outputs = [v for v in (y if isinstance(y, list | tuple) else [y]) if isinstance(v, Tensor)]
         if all(m is None for m in masks) or all(v.mask is not None for v in outputs):
