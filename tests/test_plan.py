@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tinydx
@@ -107,6 +107,7 @@ def course(planned, beginning, middle, weighted):
     st.lists(st.integers(0, len(ROW_LAYERS) - 1), max_size=3),
     st.booleans(),
 )
+@example("rows", [3], False)  # the run of which a plan is made may leave no draw behind
 def test_plans_give_the_bits_of_the_readable_path(beginning, middle, weighted):
     _, got = course(True, beginning, middle, weighted)
     _, wanted = course(False, beginning, middle, weighted)
@@ -220,6 +221,9 @@ def test_other_settings_of_the_loss_count():
     model.optimizer.learning_rate = rate
     model.loss.label_smoothing = 0.5
     assert model.train_on_batch(ROWS, y) == expected
+    model.loss.from_logits = True
+    with pytest.raises(ValueError, match="from_logits"):
+        model.train_on_batch(ROWS, y)
 
 
 def test_another_backward_of_an_op_counts(monkeypatch):
@@ -236,6 +240,12 @@ def test_another_backward_of_an_op_counts(monkeypatch):
     before = model.layers[0].kernel.data.copy()
     model.train_on_batch(ROWS, ROWS[:, :1])
     assert (before == model.layers[0].kernel.data).all()
+
+
+def test_another_kernel_of_an_op_counts(monkeypatch):
+    model, kernel = planned(), ops.sigmoid.kernels["numba"]
+    monkeypatch.setitem(ops.sigmoid.kernels, "numba", kernel.__class__("numba", lambda x: (0 * x, x), kernel.backward))
+    assert not model.predict_on_batch(ROWS).any()
 
 
 def test_use_trace_and_taps_are_obeyed():
@@ -306,7 +316,8 @@ def test_a_model_s_list_that_grows_unseen_is_trained():
     model, more = Blocks(), L.Dense(6, input_shape=(6,))
     more(ROWS)
     model.compile("sgd", "mse")
-    model.train_on_batch(ROWS, ROWS)
+    for _ in range(3):
+        model.train_on_batch(ROWS, ROWS)
     model.blocks.append(more)
     model.optimizer.slots = []
     before = more.kernel.data.copy()
