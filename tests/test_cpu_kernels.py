@@ -385,13 +385,14 @@ def test_one_thread_computes_the_same(name, data):
         assert_close(what, a, b, 1e-5)
 
 
-@pytest.mark.parametrize(("shape", "dtype"), [((3, 5), np.float32), (7, np.uint8), ((), np.float64)])
-def test_aligned_empty_starts_a_cache_line(shape, dtype):
-    from tinydx_kernels.cpu.memory import aligned_empty
+@pytest.mark.parametrize(("shape", "dtype"), [((30, 50), np.float32), (7, np.uint8), ((), np.float64)])
+def test_aligned_empty_starts_a_cache_line_unless_it_is_small(shape, dtype):
+    from tinydx_kernels.cpu.memory import SMALL, aligned_empty
 
     for _ in range(20):
         a = aligned_empty(shape, dtype)
-        assert a.ctypes.data % 64 == 0 and a.shape == np.empty(shape).shape and a.dtype == dtype
+        assert a.nbytes < SMALL or a.ctypes.data % 64 == 0
+        assert a.shape == np.empty(shape).shape and a.dtype == dtype
         assert a.flags.carray
         a[...] = 1
 
