@@ -34,6 +34,7 @@ from tinydx.op import kernel_of
 from tinydx.ops.convolution import conv2d, correlate2d, pair
 from tinydx_kernels.cpu import columns as _columns
 from tinydx_kernels.cpu import depthwise as _depthwise
+from tinydx_kernels.cpu import planes as _planes
 from tinydx_kernels.cpu import winograd as _winograd
 from tinydx_kernels.cpu.bands import columns_of_band, lay_out, reads_inside, rows_of_band, size_of_buffer
 from tinydx_kernels.cpu.columns import sum_rows
@@ -66,6 +67,7 @@ FIXED = 32  # multiplications that take as long as what every pixel costs beside
 WORTH_WAKING = 1 << 15  # weights from which on several threads pack them
 SPARE = 2 * ROWS  # addresses behind the last pixel of a band
 
+FORCE = int(os.environ.get("FORCE", "0"))
 # ---- which way -----------------------------------------------------------------------------------------------------
 
 FEW = 2304  # numbers of a column (windows x taps) up to which reading many weights costs more than unfolding the image
@@ -139,10 +141,10 @@ class Order(NamedTuple):
     group_step: int
 
 
-def taps_of(w_shape, geometry, groups):
+def taps_of(w_shape, geometry, groups, merge=True):
     """Taps of a kernel (kh,kw,C,F), neighbours of a row as one: their (row, column) in the window, and w's Order."""
     kh, kw, c, f = w_shape
-    merged = groups == 1 and geometry.dilation_w == 1
+    merged = merge and groups == 1 and geometry.dilation_w == 1
     positions = [(p, 0) for p in range(kh)] if merged else list(np.ndindex(kh, kw))
     offsets = np.array([(p * kw + q) * c * f for p, q in positions], np.int64)
     order = Order(offsets, kw * c if merged else c, f // groups, groups, f, 1, f // groups)
@@ -456,17 +458,19 @@ def run_gather(x, w, b, geometry, positions, order, grid):
 def forward(x, w, b, geometry, groups):
     """Correlation of x (N,H,W,G*C) and w (kh,kw,C,F), plus b (F,) or None: y (N,OH,OW,F)."""
     x, w, g = contiguous(x), contiguous(w), geometry
-    if is_depthwise(w.shape, groups):
+    if is_depthwise(w.shape, groups) and not FORCE & 1:
         return _depthwise.forward(x, w, b, g)
-    if is_deep(w.shape, len(x) * g.out_h * g.out_w, groups):
+    if not FORCE & 1 and is_deep(w.shape, len(x) * g.out_h * g.out_w, groups):
         return _columns.forward(x, w, b, g)
-    if suits_winograd(w.shape, g, groups):
+    if suits_winograd(w.shape, g, groups) and not FORCE & 1:
         y = _winograd.forward(x, w, b, g)
         if y is not None:
             return y
     y = aligned_empty((len(x), g.out_h, g.out_w, w.shape[3]))
-    positions, order = taps_of(w.shape, g, groups)
-    run_gather(x, w, b, g, positions, order, Grid(y.reshape(-1), *y.shape[1:], 0, 0, 1, 1))
+    by_planes = FORCE & 1
+    positions, order = taps_of(w.shape, g, groups, not by_planes)
+    run = _planes.correlate if by_planes else run_gather
+    run(x, w, b, g, positions, order, Grid(y.reshape(-1), *y.shape[1:], 0, 0, 1, 1))
     return y
 
 
@@ -474,11 +478,11 @@ def gradient_of_x(dy, w, geometry, groups):
     """dX (N,H,W,G*C) of dy (N,OH,OW,F) and w (kh,kw,C,F)."""
     dy, w, g = contiguous(dy), contiguous(w), geometry
     kh, kw, c, f = w.shape
-    if is_depthwise(w.shape, groups):
+    if is_depthwise(w.shape, groups) and not FORCE & 2:
         return _depthwise.gradient_of_x(dy, w, g)
-    if folds_dx(w.shape, len(dy), g, groups):
+    if not FORCE & 2 and folds_dx(w.shape, len(dy), g, groups):
         return _columns.gradient_of_x(dy, w, g)
-    if suits_winograd((kh, kw, f, c), g, groups):
+    if suits_winograd((kh, kw, f, c), g, groups) and not FORCE & 2:
         dx = _winograd.gradient_of_x(dy, w, g)
         if dx is not None:
             return dx
@@ -493,7 +497,7 @@ def gradient_of_x(dy, w, geometry, groups):
             windows = Geometry(*dy.shape[1:], i.pixels, j.pixels, *reach, 1, 1, 1, 1, *reach, i.before, j.before)
             order = Order(offsets, f // groups, c, groups, 1, f, f // groups)
             grid = Grid(dx.reshape(-1), *dx.shape[1:], i.first, j.first, g.stride_h, g.stride_w)
-            run_gather(dy, w, None, windows, positions, order, grid)
+            (_planes.correlate if FORCE & 2 else run_gather)(dy, w, None, windows, positions, order, grid)
     return dx
 
 
@@ -643,10 +647,14 @@ def unpack_totals(totals, order, dw):
 def gradient_of_w(x, dy, w_shape, geometry, groups):
     """dW (kh,kw,C,F), `w_shape`, and db (F,) of x (N,H,W,G*C) and dy (N,OH,OW,F)."""
     x, dy, g, f = contiguous(x), contiguous(dy), geometry, w_shape[3]
-    if is_depthwise(w_shape, groups):
+    if is_depthwise(w_shape, groups) and not FORCE & 4:
         return _depthwise.gradient_of_w(x, dy, w_shape, g)
-    if unfolds_for_dw(w_shape, dy.size // f, groups):
+    if not FORCE & 4 and unfolds_for_dw(w_shape, dy.size // f, groups):
         return _columns.gradient_of_w(x, dy, w_shape, g)
+    if FORCE & 4:
+        result = _planes.gradient_of_w(x, dy, w_shape, g, *taps_of(w_shape, g, groups, False))
+        if result is not None:
+            return result
     positions, order = taps_of(w_shape, g, groups)
     # A register block may read behind the end of its run, which is harmless except behind the end of the array.
     copied = not reads_inside(g) or order.run % ROWS != 0
