@@ -25,6 +25,7 @@ Three other files compute what these two are slow at; the section "which way" ch
 """
 
 import os
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -67,7 +68,6 @@ FIXED = 32  # multiplications that take as long as what every pixel costs beside
 WORTH_WAKING = 1 << 15  # weights from which on several threads pack them
 SPARE = 2 * ROWS  # addresses behind the last pixel of a band
 
-FORCE = int(os.environ.get("FORCE", "0"))
 # ---- which way -----------------------------------------------------------------------------------------------------
 
 FEW = 2304  # numbers of a column (windows x taps) up to which reading many weights costs more than unfolding the image
@@ -76,6 +76,9 @@ MANY_TOTALS = 1 << 16  # weights of a tap from which on the totals of dW fill th
 FEW_CHANNELS = 5  # of an image from which on Winograd's transforms cost less than they save
 MODERATE = 2048  # windows up to which one product costs less than a sum for each phase of a stride
 FOLDING = 48  # multiplications that take as long as adding one number to its pixel when folding
+NARROW = 0.4  # what a panel of one vector takes longer, of its time
+PLANES = 1.1  # what a register block of planes.py takes longer
+TRANSPOSED = 11  # multiply-adds that take as long as transposing a vector
 
 
 def is_depthwise(w_shape, groups):
@@ -98,20 +101,92 @@ def is_deep(w_shape, windows, groups):
     return groups == 1 and windows * kh * kw <= FEW and c * f >= MANY_WEIGHTS
 
 
-def folds_dx(w_shape, images, geometry, groups):
-    """Whether dX is folded from columns: faster where `gather` would waste lanes on few channels, or have many phases."""
-    g, (kh, kw, c, f) = geometry, w_shape
-    if groups > 1:
-        return False
-    windows, phases = images * g.out_h * g.out_w, g.stride_h * g.stride_w
-    few_with_stride = phases > 1 and windows <= MODERATE
-    narrow = windows * phases * c * (f + FOLDING) < images * g.height * g.width * -(-c // WIDTH) * WIDTH * f
-    return kh == kw == 1 or few_with_stride or narrow or is_deep(w_shape, windows, groups)
-
-
 def unfolds_for_dw(w_shape, windows, groups):
     """Whether dW is a product of columns."""
     return is_deep(w_shape, windows, groups) or (groups == 1 and w_shape[2] * w_shape[3] >= MANY_TOTALS)
+
+
+# The other ways are compared by the time for a window, in multiply-adds of a vector; k: terms of a sum.
+
+
+def time_of_gather(k, filters, groups=1):
+    """Of `gather`: a last panel of one vector waits for its addresses."""
+    vectors = -(-filters // WIDTH)
+    return groups * k * (vectors + NARROW * (vectors % 2)) + FIXED
+
+
+def time_of_collect(taps, run, filters, groups=1):
+    """Of `collect`, for runs of `run` numbers; a last panel of one vector takes as long as a whole one."""
+    return groups * taps * -(-run // ROWS) * ROWS * COLUMNS * -(-filters // PANEL) + FIXED
+
+
+def time_of_columns(k, filters):
+    """Of a product of columns that need no copy, those of a 1x1 kernel."""
+    return k * COLUMNS * -(-filters // PANEL) + 2 * FIXED
+
+
+def time_of_fold(k, filters):
+    """Of dX, with k = channels * taps, by columns that are folded."""
+    return k * (filters + FOLDING) / WIDTH
+
+
+def time_of_planes(k, channels, filters, geometry, groups=1):
+    """Of planes.py: no lanes are wasted on channels, but on pixels between two rows, and two images are transposed."""
+    g = geometry
+    line = g.out_w + (g.reach_w - 1) // g.stride_w
+    pixels = -(-g.out_h * line // _planes.SPAN) * _planes.SPAN
+    squares = g.stride_h * g.stride_w * -(-groups * channels // WIDTH) + -(-groups * filters // WIDTH)
+    square = TRANSPOSED * -(-line // WIDTH) * WIDTH / line
+    return groups * k * _planes.whole(filters) / WIDTH * PLANES * pixels / (g.out_h * g.out_w) + square * squares
+
+
+@lru_cache
+def suits_planes(w_shape, geometry, groups):
+    """Whether planes.py sums up faster than `gather`, or than depthwise.py, whose vectors run over channels."""
+    kh, kw, c, f = w_shape
+    if is_depthwise(w_shape, groups):
+        return LANES > 0 and groups < WIDTH
+    k, filters = kh * kw * c, f // groups
+    return LANES > 0 and time_of_planes(k, c, filters, geometry, groups) < time_of_gather(k, filters, groups)
+
+
+def way_of_dx(w_shape, images, geometry, groups):
+    """The module that computes dX; None: `gather`."""
+    g, (kh, kw, c, f) = geometry, w_shape
+    windows, phases = images * g.out_h * g.out_w, g.stride_h * g.stride_w
+    if groups == 1 and ((phases > 1 and windows <= MODERATE) or is_deep(w_shape, windows, groups)):
+        return _columns
+    if suits_winograd((kh, kw, f, c), g, groups):
+        return _winograd
+    return fastest_dx(w_shape, g, groups)
+
+
+@lru_cache
+def fastest_dx(w_shape, geometry, groups):
+    """Of the other ways of dX the fastest; None: `gather`."""
+    g, (kh, kw, c, f) = geometry, w_shape
+    if is_depthwise(w_shape, groups):
+        return _planes if LANES and groups < WIDTH else _depthwise
+    k = kh * kw * (f // groups) / (g.stride_h * g.stride_w)  # of a pixel of dX
+    times = {None: time_of_gather(k, c, groups)}
+    if LANES:
+        times[_planes] = time_of_planes(k, f // groups, c, phases_of(w_shape, g, groups)[0][0], groups)
+    if groups == 1:
+        windows = g.out_h * g.out_w / (g.height * g.width)
+        times[_columns] = time_of_columns(f, c) if kh * kw == 1 else time_of_fold(kh * kw * c, f) * windows
+    return min(times, key=times.get)
+
+
+@lru_cache
+def collects_planes(w_shape, geometry, groups):
+    """Whether planes.py collects dW faster than `collect`."""
+    g, (kh, kw, c, f) = geometry, w_shape
+    if is_depthwise(w_shape, groups) and groups >= WIDTH:
+        return False
+    filters, merged = f // groups, groups == 1 and g.dilation_w == 1
+    k = -(-kh * kw * c // _planes.TAPS) * _planes.TAPS
+    planes = time_of_planes(k, c, -(-filters // _planes.SLOPES) * _planes.SLOPES, g, groups)
+    return LANES > 0 and planes < time_of_collect(kh if merged else kh * kw, kw * c if merged else c, filters, groups)
 
 
 # ---- what the sums are over ----------------------------------------------------------------------------------------
@@ -141,6 +216,7 @@ class Order(NamedTuple):
     group_step: int
 
 
+@lru_cache  # a model asks the same in every step
 def taps_of(w_shape, geometry, groups, merge=True):
     """Taps of a kernel (kh,kw,C,F), neighbours of a row as one: their (row, column) in the window, and w's Order."""
     kh, kw, c, f = w_shape
@@ -148,7 +224,7 @@ def taps_of(w_shape, geometry, groups, merge=True):
     positions = [(p, 0) for p in range(kh)] if merged else list(np.ndindex(kh, kw))
     offsets = np.array([(p * kw + q) * c * f for p, q in positions], np.int64)
     order = Order(offsets, kw * c if merged else c, f // groups, groups, f, 1, f // groups)
-    return [(p * geometry.dilation_h, q * geometry.dilation_w) for p, q in positions], order
+    return tuple((p * geometry.dilation_h, q * geometry.dilation_w) for p, q in positions), order
 
 
 def terms_of(positions, order, geometry, copied):
@@ -458,16 +534,17 @@ def run_gather(x, w, b, geometry, positions, order, grid):
 def forward(x, w, b, geometry, groups):
     """Correlation of x (N,H,W,G*C) and w (kh,kw,C,F), plus b (F,) or None: y (N,OH,OW,F)."""
     x, w, g = contiguous(x), contiguous(w), geometry
-    if is_depthwise(w.shape, groups) and not FORCE & 1:
+    kh, kw, c, f = w.shape
+    by_planes = suits_planes(w.shape, g, groups)
+    if is_depthwise(w.shape, groups) and not by_planes:
         return _depthwise.forward(x, w, b, g)
-    if not FORCE & 1 and is_deep(w.shape, len(x) * g.out_h * g.out_w, groups):
+    if is_deep(w.shape, len(x) * g.out_h * g.out_w, groups):
         return _columns.forward(x, w, b, g)
-    if suits_winograd(w.shape, g, groups) and not FORCE & 1:
+    if suits_winograd(w.shape, g, groups):
         y = _winograd.forward(x, w, b, g)
         if y is not None:
             return y
-    y = aligned_empty((len(x), g.out_h, g.out_w, w.shape[3]))
-    by_planes = FORCE & 1
+    y = aligned_empty((len(x), g.out_h, g.out_w, f))
     positions, order = taps_of(w.shape, g, groups, not by_planes)
     run = _planes.correlate if by_planes else run_gather
     run(x, w, b, g, positions, order, Grid(y.reshape(-1), *y.shape[1:], 0, 0, 1, 1))
@@ -478,27 +555,35 @@ def gradient_of_x(dy, w, geometry, groups):
     """dX (N,H,W,G*C) of dy (N,OH,OW,F) and w (kh,kw,C,F)."""
     dy, w, g = contiguous(dy), contiguous(w), geometry
     kh, kw, c, f = w.shape
-    if is_depthwise(w.shape, groups) and not FORCE & 2:
-        return _depthwise.gradient_of_x(dy, w, g)
-    if not FORCE & 2 and folds_dx(w.shape, len(dy), g, groups):
-        return _columns.gradient_of_x(dy, w, g)
-    if suits_winograd((kh, kw, f, c), g, groups) and not FORCE & 2:
+    way = way_of_dx(w.shape, len(dy), g, groups)
+    if way is _depthwise or way is _columns:
+        return way.gradient_of_x(dy, w, g)
+    if way is _winograd:
         dx = _winograd.gradient_of_x(dy, w, g)
         if dx is not None:
             return dx
     dx = aligned_empty((len(dy), g.height, g.width, g.channels))
+    for windows, positions, order, (first_h, first_w) in phases_of(w.shape, g, groups):
+        grid = Grid(dx.reshape(-1), *dx.shape[1:], first_h, first_w, g.stride_h, g.stride_w)
+        (_planes.correlate if way is _planes else run_gather)(dy, w, None, windows, positions, order, grid)
+    return dx
+
+
+@lru_cache
+def phases_of(w_shape, geometry, groups):
+    """The sums that make dX, one for each phase of the pixel grid: (Geometry over dy, taps' positions, Order, first pixel)."""
+    g, (kh, kw, c, f) = geometry, w_shape
     down = [phase_of(a, g.height, kh, g.stride_h, g.dilation_h, g.top) for a in range(g.stride_h)]
     across = [phase_of(a, g.width, kw, g.stride_w, g.dilation_w, g.left) for a in range(g.stride_w)]
+    sums = []
     for i, j in ((i, j) for i in down for j in across):
         if i.pixels and j.pixels:
-            positions = [(p, q) for _, p in i.taps for _, q in j.taps]
+            positions = tuple((p, q) for _, p in i.taps for _, q in j.taps)
             offsets = np.array([(p * kw + q) * c * f for p, _ in i.taps for q, _ in j.taps], np.int64)
             reach = 1 + max((p for p, _ in positions), default=0), 1 + max((q for _, q in positions), default=0)
-            windows = Geometry(*dy.shape[1:], i.pixels, j.pixels, *reach, 1, 1, 1, 1, *reach, i.before, j.before)
-            order = Order(offsets, f // groups, c, groups, 1, f, f // groups)
-            grid = Grid(dx.reshape(-1), *dx.shape[1:], i.first, j.first, g.stride_h, g.stride_w)
-            (_planes.correlate if FORCE & 2 else run_gather)(dy, w, None, windows, positions, order, grid)
-    return dx
+            windows = Geometry(g.out_h, g.out_w, f, i.pixels, j.pixels, *reach, 1, 1, 1, 1, *reach, i.before, j.before)
+            sums.append((windows, positions, Order(offsets, f // groups, c, groups, 1, f, f // groups), (i.first, j.first)))
+    return sums
 
 
 class Phase(NamedTuple):
@@ -647,11 +732,12 @@ def unpack_totals(totals, order, dw):
 def gradient_of_w(x, dy, w_shape, geometry, groups):
     """dW (kh,kw,C,F), `w_shape`, and db (F,) of x (N,H,W,G*C) and dy (N,OH,OW,F)."""
     x, dy, g, f = contiguous(x), contiguous(dy), geometry, w_shape[3]
-    if is_depthwise(w_shape, groups) and not FORCE & 4:
+    by_planes = collects_planes(w_shape, g, groups)
+    if is_depthwise(w_shape, groups) and not by_planes:
         return _depthwise.gradient_of_w(x, dy, w_shape, g)
-    if not FORCE & 4 and unfolds_for_dw(w_shape, dy.size // f, groups):
+    if unfolds_for_dw(w_shape, dy.size // f, groups):
         return _columns.gradient_of_w(x, dy, w_shape, g)
-    if FORCE & 4:
+    if by_planes:
         result = _planes.gradient_of_w(x, dy, w_shape, g, *taps_of(w_shape, g, groups, False))
         if result is not None:
             return result

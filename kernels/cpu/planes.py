@@ -17,6 +17,7 @@ whose windows reach into the next row: their sums are not merged, their slopes a
 With a stride a plane becomes several: a window's first tap meets only every second column, its second tap the others.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +66,9 @@ class Layout(NamedTuple):
     y_size: int  # and from a plane of y to the next
     rows: int  # output rows of a band
     bands: int  # of an image
+    images: int  # of a band, if an image is one band: each has its own part of every plane
+    part: int  # floats from such a part to the next
+    y_part: int
 
 
 class Sum(NamedTuple):
@@ -108,7 +112,8 @@ turn = turn_simd if LANES else turn_plain
 @jit
 def split(x, geometry, layout, image, row, rows, planes):
     """The planes of output rows `row` to row + rows of an image of x (N,H,W,C), flat, with zeros around the image."""
-    g, (line, high, phases_h, phases_w, size, _, _, _) = geometry, layout
+    g, line, high, size = geometry, layout.line, layout.high, layout.size
+    phases_h, phases_w = layout.phases_h, layout.phases_w
     apart = phases_h * phases_w * size
     for a in range(phases_h):
         for b in range(phases_w):
@@ -135,26 +140,28 @@ def fetch(x, share, shares):
 
 @inline
 def rows_of(x, geometry, layout, item):
-    """The part of x (N,H,W,C), flat, that band number `item` is the first to read."""
+    """The part of x (N,H,W,C), flat, that the band beginning with number `item` is the first to read."""
     g = geometry
     start = (item // layout.bands * g.height + item % layout.bands * layout.rows * g.stride_h) * g.width * g.channels
-    return x[start : start + layout.rows * g.stride_h * g.width * g.channels]
+    return x[start : start + layout.images * layout.rows * g.stride_h * g.width * g.channels]
 
 
 # ---- forward and dX ------------------------------------------------------------------------------------------------
 
 
-@inline
 def whole(filters):
     """Planes of `filters` filters in whole register blocks."""
     rest = filters % MANY
     return filters - rest + (0 if rest == 0 else FEW if rest <= FEW else MANY)
 
 
+room_for = inline(whole)
+
+
 @jit
 def pack(w, order, packed):
     """packed[group, register block, channel, tap, filter]: weights in the order in which they are read, then zeros."""
-    k, room = 0, whole(order.filters)
+    k, room = 0, room_for(order.filters)
     for g in range(order.groups):
         f = 0
         while f < room:
@@ -171,7 +178,7 @@ def pack(w, order, packed):
 @jit
 def sum_band(planes, terms, layout, weights, bias, ones, pixels, sums, x, y):
     """sums[filter][pixel] of a band, for all groups. Memory is idle meanwhile, and fetches x and y, what is used next."""
-    room, y_size = whole(terms.filters), layout.y_size
+    room, y_size = room_for(terms.filters), layout.y_size
     group = terms.channels * layout.phases_h * layout.phases_w * layout.size
     shares = (pixels + WIDE - 1) // WIDE
     for v in range(0, pixels, WIDE):
@@ -200,7 +207,7 @@ def sum_band(planes, terms, layout, weights, bias, ones, pixels, sums, x, y):
 @jit
 def merge(sums, terms, layout, geometry, grid, image, row, rows):
     """Write output rows `row` to row + rows of an image to the pixels of a Grid."""
-    g, room = geometry, whole(terms.filters)
+    g, room = geometry, room_for(terms.filters)
     groups, filters = (1, terms.groups * terms.filters) if room == terms.filters else (terms.groups, terms.filters)
     for r in range(rows):
         line = (image * grid.height + grid.first_h + (row + r) * grid.step_h) * grid.width + grid.first_w
@@ -250,8 +257,8 @@ def split_slopes(dy, geometry, layout, filters, image, row, rows, slopes):
 
 
 @jit
-def collect_band(planes, terms, layout, slopes, pixels, total, bias_total, x, dy):
-    """Add a band to total[group, block of filters, block of taps, TAPS, SLOPES, lane], and to bias_total[filter, lane].
+def collect_band(planes, terms, layout, slopes, images, pixels, total, bias_total, x, dy):
+    """Add a band of `pixels` pixels of each of its images to total[group, block of filters, block of taps, TAPS, SLOPES, lane], and to bias_total[filter, lane].
 
     Meanwhile x and dy, what is used next, are fetched.
     """
@@ -264,14 +271,17 @@ def collect_band(planes, terms, layout, slopes, pixels, total, bias_total, x, dy
                 fetch(dy, t // (PRODUCTS * WIDTH), len(total) // (PRODUCTS * WIDTH))
                 at = (g * terms.filters + f) * size
                 block = load_rows(PRODUCTS, 1, total, t, 0)
-                for v in range(0, pixels, WIDTH):
-                    block = products_at(block, TAPS, planes, terms.taps, k, g * group + v, slopes, at + v, size)
+                for m in range(images):
+                    first, slope = g * group + m * layout.part, at + m * layout.y_part
+                    for v in range(0, pixels, WIDTH):
+                        block = products_at(block, TAPS, planes, terms.taps, k, first + v, slopes, slope + v, size)
                 store(block, 1, total, t, 0)
                 t += PRODUCTS * WIDTH
     for f in range(0, terms.groups * terms.filters, SLOPES):
         several = load_rows(SLOPES, 1, bias_total, f * WIDTH, 0)
-        for v in range(0, pixels, WIDTH):
-            several = several + load_rows(SLOPES, SLOPES, slopes, f * size + v, size)
+        for m in range(images):
+            for v in range(m * layout.y_part, m * layout.y_part + pixels, WIDTH):
+                several = several + load_rows(SLOPES, SLOPES, slopes, f * size + v, size)
         store(several, 1, bias_total, f * WIDTH, 0)
 
 
@@ -281,15 +291,18 @@ def collect_of_worker(worker, workers, x, dy, geometry, terms, layout, memory):
     g, (all_planes, all_slopes, totals, bias_totals) = geometry, memory
     planes, slopes = all_planes[worker], all_slopes[worker]
     images, filters = len(x) // (g.height * g.width * g.channels), terms.groups * terms.filters
-    for item in range(worker, images * layout.bands, workers):
-        image, row = item // layout.bands, item % layout.bands * layout.rows
+    step = workers * layout.images
+    for item in range(worker * layout.images, images * layout.bands, step):
+        several, row = min(layout.images, images * layout.bands - item), item % layout.bands * layout.rows
         rows = min(layout.rows, g.out_h - row)
-        split(x, g, layout, image, row, rows, planes)
-        split_slopes(dy, g, layout, filters, image, row, rows, slopes)
-        next_x, after = rows_of(x, g, layout, item + workers), item + workers
-        first = (after // layout.bands * g.out_h + after % layout.bands * layout.rows) * g.out_w * filters
-        next_dy = dy[first : first + layout.rows * g.out_w * filters]
-        collect_band(planes, terms, layout, slopes, rows * layout.line, totals[worker], bias_totals[worker], next_x, next_dy)
+        for m in range(several):
+            image = (item + m) // layout.bands
+            split(x, g, layout, image, row, rows, planes[m * layout.part :])
+            split_slopes(dy, g, layout, filters, image, row, rows, slopes[m * layout.y_part :])
+        first = ((item + step) // layout.bands * g.out_h + (item + step) % layout.bands * layout.rows) * g.out_w * filters
+        next_x, next_dy = rows_of(x, g, layout, item + step), dy[first : first + layout.images * layout.rows * g.out_w * filters]
+        pixels = rows * layout.line
+        collect_band(planes, terms, layout, slopes, several, pixels, totals[worker], bias_totals[worker], next_x, next_dy)
 
 
 @parallel
@@ -321,19 +334,22 @@ def unpack_totals(totals, order, dw):
 # ---- launchers -----------------------------------------------------------------------------------------------------
 
 
-def layout_of(geometry, positions, filters, threads, images, pixels=BUDGET):
-    """The Layout for windows with taps at `positions`, `filters` planes of y, and bands of at most `pixels` pixels."""
+@lru_cache
+def layout_of(geometry, positions, filters, threads, images, pixels=0):
+    """The Layout for windows with taps at `positions` and `filters` planes of y; pixels: about so many in a band, 0: in L2."""
     g = geometry
     phases_h, phases_w = min(g.stride_h, g.reach_h), min(g.stride_w, g.reach_w)
+    planes = g.channels * phases_h * phases_w
     high = max((p // g.stride_h for p, _ in positions), default=0)
     line = g.out_w + max((q // g.stride_w for _, q in positions), default=0)
-    rows = max(1, BUDGET // line - high * g.channels * phases_h * phases_w) // (g.channels * phases_h * phases_w + filters)
-    least = -(-threads // images)  # bands of an image, so that each thread has one
-    rows = max(1, min(rows, g.out_h // least, pixels // line))
+    rows = (BUDGET // line - high * planes) // (planes + filters)
+    rows = max(1, min(rows, pixels // line if pixels else rows, g.out_h // -(-threads // images)))  # a band for each thread
+    rows = -(-g.out_h // -(-g.out_h // rows))
     bands = -(-g.out_h // rows)
-    rows = -(-g.out_h // bands)
-    y_size = odd_lines(rows * line + WIDE)
-    return Layout(line, high, phases_h, phases_w, odd_lines((rows + high) * line + WIDE + line), y_size, rows, -(-g.out_h // rows))
+    several = max(1, min(pixels // (rows * line), images // threads)) if bands == 1 else 1
+    part, y_part = (rows + high) * line + WIDTH, rows * line + WIDTH
+    size, y_size = odd_lines(several * part + line + WIDE), odd_lines(several * y_part + WIDE)
+    return Layout(line, high, phases_h, phases_w, size, y_size, rows, bands, several, part, y_part)
 
 
 def odd_lines(floats):
@@ -341,16 +357,17 @@ def odd_lines(floats):
     return (-(-floats // LINE) | 1) * LINE
 
 
-def sum_of(positions, order, geometry, layout):
-    """The Sum over taps at `positions`, (row, column) in the window."""
-    g, (line, _, phases_h, phases_w, size, _, _, _) = geometry, layout
+@lru_cache  # a model asks the same in every step
+def sum_of(positions, run, filters, groups, geometry, layout):
+    """The Sum over `run` channels and taps at `positions`, (row, column) in the window."""
+    g, (line, _, phases_h, phases_w, size, *_) = geometry, layout
     taps = [
         ((c * phases_h + p % g.stride_h) * phases_w + q % g.stride_w) * size + p // g.stride_h * line + q // g.stride_w
-        for c in range(order.run)
+        for c in range(run)
         for p, q in positions
     ]
     padded = np.array(taps + taps[-1:] * (-len(taps) % TAPS), np.int64)
-    return Sum(padded, len(taps), order.run, order.filters, order.groups)
+    return Sum(padded, len(taps), run, filters, groups)
 
 
 def correlate(x, w, b, geometry, positions, order, grid):
@@ -360,7 +377,7 @@ def correlate(x, w, b, geometry, positions, order, grid):
     work = images * g.out_h * g.out_w * order.run * len(positions) * filters
     threads = get_num_threads() if work >= SMALL else 1
     layout = layout_of(g, positions, filters, threads, images)
-    terms, workers = sum_of(positions, order, g, layout), min(threads, images * layout.bands)
+    terms, workers = sum_of(positions, order.run, order.filters, order.groups, g, layout), min(threads, images * layout.bands)
     packed = aligned_empty(terms.count * filters)
     pack(w.reshape(-1), order, packed)
     bias = np.zeros((order.groups, whole(order.filters)), np.float32)
@@ -386,7 +403,7 @@ def gradient_of_w(x, dy, w_shape, geometry, positions, order):
     g, images, filters = geometry, len(x), w_shape[3]
     threads = get_num_threads() if images * g.out_h * g.out_w * w_shape[0] * w_shape[1] * w_shape[2] * filters >= SMALL else 1
     layout = layout_of(g, positions, filters, threads, images, IN_L1)
-    terms, workers = sum_of(positions, order, g, layout), min(threads, images * layout.bands)
+    terms, workers = sum_of(positions, order.run, order.filters, order.groups, g, layout), min(threads, -(-images * layout.bands // layout.images))
     blocks = order.groups * (len(terms.taps) // TAPS) * -(-order.filters // SLOPES)
     memory = (
         aligned_zeros((workers, (g.channels * layout.phases_h * layout.phases_w) * layout.size + WIDE)),
