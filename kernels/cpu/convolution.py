@@ -75,9 +75,12 @@ MANY_WEIGHTS = 1 << 14  # of a tap
 MANY_TOTALS = 1 << 16  # weights of a tap from which on the totals of dW fill the L2 cache
 FEW_CHANNELS = 5  # of an image from which on Winograd's transforms cost less than they save
 MODERATE = 2048  # windows up to which one product costs less than a sum for each phase of a stride
-FOLDING = 48  # multiplications that take as long as adding one number to its pixel when folding
+FOLDING = 16  # multiplications that take as long as adding one number to its pixel when folding
+PIECE = 80  # and as beginning with the neighbours that a kernel row adds to
 NARROW = 0.4  # what a panel of one vector takes longer, of its time
-PLANES = 1.1  # what a register block of planes.py takes longer
+PLANES, OF_DW = 1.1, 1.2  # what a register block of planes.py takes longer, and of its dW besides
+ADDING_LANES = 8  # multiply-adds that take as long as adding the lanes of a sum of dW
+MANY_SUMS = 1 << 14  # weights from which on the sums of planes.py, a vector each, overflow the L2 cache
 TRANSPOSED = 11  # multiply-adds that take as long as transposing a vector
 
 
@@ -112,12 +115,13 @@ def unfolds_for_dw(w_shape, windows, groups):
 def time_of_gather(k, filters, groups=1):
     """Of `gather`: a last panel of one vector waits for its addresses."""
     vectors = -(-filters // WIDTH)
-    return groups * k * (vectors + NARROW * (vectors % 2)) + FIXED
+    return groups * (k * (vectors + NARROW * (vectors % 2)) + FIXED)
 
 
 def time_of_collect(taps, run, filters, groups=1):
-    """Of `collect`, for runs of `run` numbers; a last panel of one vector takes as long as a whole one."""
-    return groups * taps * -(-run // ROWS) * ROWS * COLUMNS * -(-filters // PANEL) + FIXED
+    """Of `collect`, for runs of `run` numbers; a last panel takes as long as a whole one, and longer to pack."""
+    packing = 2 * PANEL if filters % PANEL else 0
+    return groups * (taps * -(-run // ROWS) * ROWS * COLUMNS * -(-filters // PANEL) + packing) + FIXED
 
 
 def time_of_columns(k, filters):
@@ -125,9 +129,9 @@ def time_of_columns(k, filters):
     return k * COLUMNS * -(-filters // PANEL) + 2 * FIXED
 
 
-def time_of_fold(k, filters):
-    """Of dX, with k = channels * taps, by columns that are folded."""
-    return k * (filters + FOLDING) / WIDTH
+def time_of_fold(k, pieces, filters):
+    """Of dX, with k = channels * taps in `pieces` that are neighbours, by columns that are folded."""
+    return k * (filters + FOLDING) / WIDTH + pieces * PIECE
 
 
 def time_of_planes(k, channels, filters, geometry, groups=1):
@@ -172,21 +176,22 @@ def fastest_dx(w_shape, geometry, groups):
     if LANES:
         times[_planes] = time_of_planes(k, f // groups, c, phases_of(w_shape, g, groups)[0][0], groups)
     if groups == 1:
-        windows = g.out_h * g.out_w / (g.height * g.width)
-        times[_columns] = time_of_columns(f, c) if kh * kw == 1 else time_of_fold(kh * kw * c, f) * windows
+        windows, pieces = g.out_h * g.out_w / (g.height * g.width), kh if g.dilation_w == 1 else kh * kw
+        times[_columns] = time_of_columns(f, c) if kh * kw == 1 else time_of_fold(kh * kw * c, pieces, f) * windows
     return min(times, key=times.get)
 
 
 @lru_cache
-def collects_planes(w_shape, geometry, groups):
+def collects_planes(w_shape, images, geometry, groups):
     """Whether planes.py collects dW faster than `collect`."""
     g, (kh, kw, c, f) = geometry, w_shape
-    if is_depthwise(w_shape, groups) and groups >= WIDTH:
+    taps, sums = kh * kw, kh * kw * c * f
+    if LANES == 0 or sums >= MANY_SUMS or (is_depthwise(w_shape, groups) and groups >= WIDTH):
         return False
-    filters, merged = f // groups, groups == 1 and g.dilation_w == 1
-    k = -(-kh * kw * c // _planes.TAPS) * _planes.TAPS
-    planes = time_of_planes(k, c, -(-filters // _planes.SLOPES) * _planes.SLOPES, g, groups)
-    return LANES > 0 and planes < time_of_collect(kh if merged else kh * kw, kw * c if merged else c, filters, groups)
+    k, filters = -(-taps * c // _planes.TAPS) * _planes.TAPS, -(-f // groups // _planes.SLOPES) * _planes.SLOPES
+    planes = OF_DW * time_of_planes(k, c, filters, g, groups) + ADDING_LANES * sums / (images * g.out_h * g.out_w)
+    merged = groups == 1 and g.dilation_w == 1
+    return planes < time_of_collect(kh if merged else taps, kw * c if merged else c, f // groups, groups)
 
 
 # ---- what the sums are over ----------------------------------------------------------------------------------------
@@ -732,7 +737,7 @@ def unpack_totals(totals, order, dw):
 def gradient_of_w(x, dy, w_shape, geometry, groups):
     """dW (kh,kw,C,F), `w_shape`, and db (F,) of x (N,H,W,G*C) and dy (N,OH,OW,F)."""
     x, dy, g, f = contiguous(x), contiguous(dy), geometry, w_shape[3]
-    by_planes = collects_planes(w_shape, g, groups)
+    by_planes = collects_planes(w_shape, len(x), g, groups)
     if is_depthwise(w_shape, groups) and not by_planes:
         return _depthwise.gradient_of_w(x, dy, w_shape, g)
     if unfolds_for_dw(w_shape, dy.size // f, groups):

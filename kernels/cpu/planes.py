@@ -49,7 +49,7 @@ SPAN, WIDE = VECTORS * WIDTH, LONG * WIDTH  # pixels of each
 BLOCK, FEW_BLOCK = MANY * VECTORS, FEW * LONG
 TAPS, SLOPES = (6, 4) if LANES == 16 else (3, 4)  # the register block of dW: its numbers are vectors
 PRODUCTS = TAPS * SLOPES
-BUDGET = 1 << 15  # floats of a band, in L2
+BUDGET = 1 << 16  # floats of a band, in L2
 IN_L1 = 768  # pixels of a band of dW, approximately: its register block walks over SLOPES planes of y and a few of x
 SMALL = 1 << 22  # multiplications that one thread has almost done before another one is awake
 LINE = 16  # floats of a cache line
