@@ -48,7 +48,7 @@ from tinydx_kernels.cpu.simd import (
     TILE,
     WIDTH,
     inline,
-    jit,
+    lean,
     load_rows,
     outer,
     outer_at,
@@ -277,7 +277,7 @@ def turn_simd(w, start, step, width, count, packed, at):
 copy_rows, turn = (copy_rows_simd, turn_simd) if LANES else (copy_rows_plain, turn_plain)
 
 
-@jit
+@lean
 def pack_panel(w, start, step, width, run, run_step, packed, at):
     """packed[at + k * PANEL + lane] = w[start + k * run_step + lane * step]; lanes from `width` on are zeros."""
     if step == 1 and width == PANEL:
@@ -289,7 +289,7 @@ def pack_panel(w, start, step, width, run, run_step, packed, at):
             packed[at + k * PANEL + lane] = w[start + k * run_step + lane * step] if lane < width else np.float32(0)
 
 
-@jit
+@lean
 def pack_of_worker(w, order, packed, worker, workers):
     """Every `workers`-th panel of packed[group, panel, tap, k, lane]."""
     panels, run = (order.filters + PANEL - 1) // PANEL, order.run
@@ -422,7 +422,7 @@ def copy_edge(target, m, f, rows, width, step):
 gather_tile, gather_last = (gather_simd, gather_narrow) if LANES else (gather_plain, gather_plain)
 
 
-@jit
+@lean
 def gather_band(source, terms, weights, target, pixels, dense):
     """One band: block after block of the addresses of its pixels.
 
@@ -477,7 +477,7 @@ class GatherScratch(NamedTuple):
     buffer: np.ndarray  # (workers, floats of a band with its border, or 0)
 
 
-@jit
+@lean
 def addresses(grid, geometry, row, rows, out):
     """out[m]: the address in y of each pixel of output rows `row` to row + rows, counted through all images."""
     m = 0
@@ -489,7 +489,7 @@ def addresses(grid, geometry, row, rows, out):
             m += 1
 
 
-@jit
+@lean
 def gather_of_worker(worker, x, geometry, terms, weights, grid, rows, scratch):
     """Every `workers`-th band."""
     at, out, edge, buffer = scratch.at[worker], scratch.out[worker], scratch.edge[worker], scratch.buffer[worker]
@@ -647,7 +647,7 @@ def collect_narrow(x, at, tap, slopes, j, pixels, total, t):
 collect_tile, collect_last = (collect_simd, collect_narrow) if LANES else (collect_plain, collect_plain)
 
 
-@jit
+@lean
 def pack_slopes(dy, start, pixels, filters, groups, slopes):
     """dy of a band, panel by panel: slopes[group, panel, pixel, lane]. Each tap reads it again, from the L1 cache."""
     j = 0
@@ -663,7 +663,7 @@ def pack_slopes(dy, start, pixels, filters, groups, slopes):
             j += pixels * PANEL
 
 
-@jit
+@lean
 def collect_band(source, terms, slopes, pixels, total):
     """Add a band to total[group, panel, tap, block of the run, ROWS, PANEL]."""
     (x, at), (taps, run, filters, groups) = source, terms
@@ -691,7 +691,7 @@ class CollectScratch(NamedTuple):
     buffer: np.ndarray  # (workers, floats of a band with its border, or 0)
 
 
-@jit
+@lean
 def collect_of_worker(worker, x, geometry, terms, dy, rows, scratch):
     """The totals over every `workers`-th band."""
     total, bias_total, at = scratch.total[worker], scratch.bias_total[worker], scratch.at[worker]
@@ -716,7 +716,7 @@ def collect(x, geometry, terms, dy, rows, scratch):
         collect_of_worker(np.int64(worker), x, geometry, terms, dy, rows, scratch)
 
 
-@jit
+@lean
 def unpack_totals(totals, order, dw):
     """dw, flat, in the weights' own order: the sum of totals (workers, ...) over the workers."""
     at = 0

@@ -29,7 +29,7 @@ from tinydx_kernels.cpu.simd import (
     LANES,
     WIDTH,
     inline,
-    jit,
+    lean,
     load_part,
     load_rows,
     outer,
@@ -92,7 +92,7 @@ def turn_plain(x, i, step, rows, columns, y, j, apart):
             y[j + c * apart + r] = x[i + r * step + c]
 
 
-@jit
+@lean
 def turn_simd(x, i, step, rows, columns, y, j, apart):
     """The same by squares of LANES x LANES."""
     if columns == step == 1:
@@ -109,7 +109,7 @@ def turn_simd(x, i, step, rows, columns, y, j, apart):
 turn = turn_simd if LANES else turn_plain
 
 
-@jit
+@lean
 def split(x, geometry, layout, image, row, rows, planes):
     """The planes of output rows `row` to row + rows of an image of x (N,H,W,C), flat, with zeros around the image."""
     g, line, high, size = geometry, layout.line, layout.high, layout.size
@@ -139,11 +139,11 @@ def fetch(x, share, shares):
 
 
 @inline
-def rows_of(x, geometry, layout, item):
-    """The part of x (N,H,W,C), flat, that the band beginning with number `item` is the first to read."""
+def next_rows(geometry, layout, item):
+    """The part of x (N,H,W,C), flat, that the band beginning with number `item` is the first to read: (start, end)."""
     g = geometry
     start = (item // layout.bands * g.height + item % layout.bands * layout.rows * g.stride_h) * g.width * g.channels
-    return x[start : start + layout.images * layout.rows * g.stride_h * g.width * g.channels]
+    return start, start + layout.images * layout.rows * g.stride_h * g.width * g.channels
 
 
 # ---- forward and dX ------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def whole(filters):
 room_for = inline(whole)
 
 
-@jit
+@lean
 def pack(w, order, packed):
     """packed[group, register block, channel, tap, filter]: weights in the order in which they are read, then zeros."""
     k, room = 0, room_for(order.filters)
@@ -175,7 +175,7 @@ def pack(w, order, packed):
             f += width
 
 
-@jit
+@lean
 def sum_band(planes, terms, layout, weights, bias, ones, pixels, sums, x, y):
     """sums[filter][pixel] of a band, for all groups. Memory is idle meanwhile, and fetches x and y, what is used next."""
     room, y_size = room_for(terms.filters), layout.y_size
@@ -204,7 +204,7 @@ def sum_band(planes, terms, layout, weights, bias, ones, pixels, sums, x, y):
                     f += FEW
 
 
-@jit
+@lean
 def merge(sums, terms, layout, geometry, grid, image, row, rows):
     """Write output rows `row` to row + rows of an image to the pixels of a Grid."""
     g, room = geometry, room_for(terms.filters)
@@ -216,7 +216,7 @@ def merge(sums, terms, layout, geometry, grid, image, row, rows):
             turn(sums, at, layout.y_size, filters, g.out_w, grid.y, out, grid.step_w * grid.channels)
 
 
-@jit
+@lean
 def correlate_of_worker(worker, workers, x, geometry, terms, layout, weights, grid, memory):
     """Every `workers`-th band. weights: (packed, bias, ones); memory: (planes, sums), a row of each for each worker."""
     g, (packed, bias, ones), (all_planes, all_sums) = geometry, weights, memory
@@ -229,7 +229,8 @@ def correlate_of_worker(worker, workers, x, geometry, terms, layout, weights, gr
         line = grid.width * grid.channels
         first = (image * grid.height + grid.first_h + row * grid.step_h) * line
         ahead = grid.y[first : first + rows * grid.step_h * line]
-        sum_band(planes, terms, layout, packed, bias, ones, rows * layout.line, sums, rows_of(x, g, layout, item + workers), ahead)
+        start, end = next_rows(g, layout, item + workers)
+        sum_band(planes, terms, layout, packed, bias, ones, rows * layout.line, sums, x[start:end], ahead)
         merge(sums, terms, layout, g, grid, image, row, rows)
 
 
@@ -243,7 +244,7 @@ def correlate_in_parallel(workers, x, geometry, terms, layout, weights, grid, me
 # ---- dW ------------------------------------------------------------------------------------------------------------
 
 
-@jit
+@lean
 def split_slopes(dy, geometry, layout, filters, image, row, rows, slopes):
     """The planes of rows of dy (N,OH,OW,F), flat, with zeros where a plane has pixels that y lacks."""
     g, (line, size) = geometry, (layout.line, layout.y_size)
@@ -256,7 +257,7 @@ def split_slopes(dy, geometry, layout, filters, image, row, rows, slopes):
         slopes[f * size + rows * line : f * size + rows * line + WIDTH] = 0
 
 
-@jit
+@lean
 def collect_band(planes, terms, layout, slopes, images, pixels, total, bias_total, x, dy):
     """Add a band of `pixels` pixels of each of its images to total[group, block of filters, block of taps, TAPS, SLOPES, lane], and to bias_total[filter, lane].
 
@@ -285,7 +286,7 @@ def collect_band(planes, terms, layout, slopes, images, pixels, total, bias_tota
         store(several, 1, bias_total, f * WIDTH, 0)
 
 
-@jit
+@lean
 def collect_of_worker(worker, workers, x, dy, geometry, terms, layout, memory):
     """The totals over every `workers`-th band; memory: (planes, slopes, totals, bias_totals), a row for each worker."""
     g, (all_planes, all_slopes, totals, bias_totals) = geometry, memory
@@ -300,7 +301,8 @@ def collect_of_worker(worker, workers, x, dy, geometry, terms, layout, memory):
             split(x, g, layout, image, row, rows, planes[m * layout.part :])
             split_slopes(dy, g, layout, filters, image, row, rows, slopes[m * layout.y_part :])
         first = ((item + step) // layout.bands * g.out_h + (item + step) % layout.bands * layout.rows) * g.out_w * filters
-        next_x, next_dy = rows_of(x, g, layout, item + step), dy[first : first + layout.images * layout.rows * g.out_w * filters]
+        start, end = next_rows(g, layout, item + step)
+        next_x, next_dy = x[start:end], dy[first : first + layout.images * layout.rows * g.out_w * filters]
         pixels = rows * layout.line
         collect_band(planes, terms, layout, slopes, several, pixels, totals[worker], bias_totals[worker], next_x, next_dy)
 
@@ -312,7 +314,7 @@ def collect_in_parallel(workers, x, dy, geometry, terms, layout, memory):
         collect_of_worker(np.int64(worker), workers, x, dy, geometry, terms, layout, memory)
 
 
-@jit
+@lean
 def unpack_totals(totals, order, dw):
     """dw, flat, in the weights' own order: totals (workers, ...) summed over workers and lanes."""
     t, taps = 0, len(order.taps)

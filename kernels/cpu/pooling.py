@@ -26,7 +26,7 @@ from tinydx_kernels.cpu.simd import (
     broadcast,
     divide,
     inline,
-    jit,
+    lean,
     load,
     load_bytes,
     maximum,
@@ -110,7 +110,7 @@ def pool_simd(x, at, line, rows, columns, kernel_w, y, winner, to, channels):
 pool_vector = pool_simd if LANES else pool_plain
 
 
-@jit
+@lean
 def forward_rows(x, geometry, y, winner, first, last):
     """Output rows `first` to `last`, counted through all images, of y and winner (N,OH,OW,C) from x (N,H,W,C), all flat.
 
@@ -183,7 +183,7 @@ def give_simd(dy, winner, at, geometry, h, w, rows, columns, dx, to, channels):
 give_vector = give_simd if LANES else give_plain
 
 
-@jit
+@lean
 def backward_rows(dy, geometry, dx, winner, first, last):
     """Rows `first` to `last` of dx (N,H,W,C), counted through all images, from dy and winner (N,OH,OW,C), all flat."""
     g, channels = geometry, geometry.channels
@@ -204,7 +204,7 @@ def backward_rows(dy, geometry, dx, winner, first, last):
 # ---- launchers -----------------------------------------------------------------------------------------------------
 
 
-@jit
+@lean
 def rows_of_worker(backward, x, geometry, y, winner, first, last):
     """Rows of one of the two; x is read, y is written."""
     if backward:
