@@ -44,9 +44,9 @@ from tinydx_kernels.cpu.simd import (
 
 # Register blocks, in filters x vectors of pixels: the usual one, and one for the last few filters.
 MANY, VECTORS = (8, 3) if LANES == 16 else (4, 3)
-FEW, LONG = (4, 6) if LANES == 16 else (2, 3)
+REST, LONG = (4, 6) if LANES == 16 else (2, 3)
 SPAN, WIDE = VECTORS * WIDTH, LONG * WIDTH  # pixels of each
-BLOCK, FEW_BLOCK = MANY * VECTORS, FEW * LONG
+BLOCK, REST_BLOCK = MANY * VECTORS, REST * LONG
 TAPS, SLOPES = (6, 4) if LANES == 16 else (3, 4)  # the register block of dW: its numbers are vectors
 PRODUCTS = TAPS * SLOPES
 BUDGET = 1 << 16  # floats of a band, in L2
@@ -152,7 +152,7 @@ def next_rows(geometry, layout, item):
 def whole(filters):
     """Planes of `filters` filters in whole register blocks."""
     rest = filters % MANY
-    return filters - rest + (0 if rest == 0 else FEW if rest <= FEW else MANY)
+    return filters - rest + (0 if rest == 0 else REST if rest <= REST else MANY)
 
 
 room_for = inline(whole)
@@ -165,7 +165,7 @@ def pack(w, order, packed):
     for g in range(order.groups):
         f = 0
         while f < room:
-            width = MANY if room - f >= MANY else FEW
+            width = MANY if room - f >= MANY else REST
             for c in range(order.run):
                 for tap in order.taps:
                     start = tap + c * order.run_step + g * order.group_step
@@ -197,11 +197,11 @@ def sum_band(planes, terms, layout, weights, bias, ones, pixels, sums, x, y):
                         store(block, MANY, sums, plane * y_size + u, y_size)
                     f += MANY
                 else:
-                    few = outer(zeros(FEW_BLOCK), FEW, b, 0, 1, ones, 0)
+                    few = outer(zeros(REST_BLOCK), REST, b, 0, 1, ones, 0)
                     for k in range(terms.count):
-                        few = outer(few, FEW, own, k * FEW, 1, planes, at + v + terms.taps[k])
-                    store(few, FEW, sums, plane * y_size + v, y_size)
-                    f += FEW
+                        few = outer(few, REST, own, k * REST, 1, planes, at + v + terms.taps[k])
+                    store(few, REST, sums, plane * y_size + v, y_size)
+                    f += REST
 
 
 @lean
@@ -337,18 +337,20 @@ def unpack_totals(totals, order, dw):
 
 
 @lru_cache
-def layout_of(geometry, positions, filters, threads, images, pixels=0):
-    """The Layout for windows with taps at `positions` and `filters` planes of y; pixels: about so many in a band, 0: in L2."""
+def layout_of(geometry, positions, filters, threads, images, floats, pixels, stacked):
+    """The Layout for windows with taps at `positions` and `filters` planes of y; a band has at most so many floats, and pixels,
+    unless that is less than a row, and, if `stacked`, several images where one is less.
+    """
     g = geometry
     phases_h, phases_w = min(g.stride_h, g.reach_h), min(g.stride_w, g.reach_w)
     planes = g.channels * phases_h * phases_w
     high = max((p // g.stride_h for p, _ in positions), default=0)
     line = g.out_w + max((q // g.stride_w for _, q in positions), default=0)
-    rows = (BUDGET // line - high * planes) // (planes + filters)
-    rows = max(1, min(rows, pixels // line if pixels else rows, g.out_h // -(-threads // images)))  # a band for each thread
+    rows = (floats // line - high * planes) // (planes + filters)
+    rows = max(1, min(rows, pixels // line, g.out_h // -(-threads // images)))  # a band for each thread
     rows = -(-g.out_h // -(-g.out_h // rows))
     bands = -(-g.out_h // rows)
-    several = max(1, min(pixels // (rows * line), images // threads)) if bands == 1 else 1
+    several = max(1, min(pixels // (rows * line), images // threads)) if bands == 1 and stacked else 1
     part, y_part = (rows + high) * line + WIDTH, rows * line + WIDTH
     size, y_size = odd_lines(several * part + line + WIDE), odd_lines(several * y_part + WIDE)
     return Layout(line, high, phases_h, phases_w, size, y_size, rows, bands, several, part, y_part)
@@ -378,8 +380,9 @@ def correlate(x, w, b, geometry, positions, order, grid):
     filters = order.groups * whole(order.filters)
     work = images * g.out_h * g.out_w * order.run * len(positions) * filters
     threads = get_num_threads() if work >= SMALL else 1
-    layout = layout_of(g, positions, filters, threads, images)
-    terms, workers = sum_of(positions, order.run, order.filters, order.groups, g, layout), min(threads, images * layout.bands)
+    layout = layout_of(g, positions, filters, threads, images, BUDGET, BUDGET, False)
+    terms = sum_of(positions, order.run, order.filters, order.groups, g, layout)
+    workers = min(threads, images * layout.bands)
     packed = aligned_empty(terms.count * filters)
     pack(w.reshape(-1), order, packed)
     bias = np.zeros((order.groups, whole(order.filters)), np.float32)
@@ -403,9 +406,11 @@ def gradient_of_w(x, dy, w_shape, geometry, positions, order):
     (Slopes of pixels that do not exist are zero, but zero times infinity is NaN.)
     """
     g, images, filters = geometry, len(x), w_shape[3]
-    threads = get_num_threads() if images * g.out_h * g.out_w * w_shape[0] * w_shape[1] * w_shape[2] * filters >= SMALL else 1
-    layout = layout_of(g, positions, filters, threads, images, IN_L1)
-    terms, workers = sum_of(positions, order.run, order.filters, order.groups, g, layout), min(threads, -(-images * layout.bands // layout.images))
+    work = images * g.out_h * g.out_w * len(positions) * order.run * filters
+    threads = get_num_threads() if work >= SMALL else 1
+    layout = layout_of(g, positions, filters, threads, images, BUDGET, IN_L1, True)
+    terms = sum_of(positions, order.run, order.filters, order.groups, g, layout)
+    workers = min(threads, -(-images * layout.bands // layout.images))
     blocks = order.groups * (len(terms.taps) // TAPS) * -(-order.filters // SLOPES)
     memory = (
         aligned_zeros((workers, (g.channels * layout.phases_h * layout.phases_w) * layout.size + WIDE)),

@@ -148,11 +148,12 @@ def give_plain(dy, winner, at, geometry, h, w, rows, columns, dx, to, channels):
         total = f32(0)
         for i in range(rows.first, rows.last):
             for j in range(columns.first, columns.last):
-                k, from_ = (h + g.top - i * g.stride_h) * g.kernel_w + w + g.left - j * g.stride_w, at + (i * g.out_w + j) * g.channels + c
+                k = (h + g.top - i * g.stride_h) * g.kernel_w + w + g.left - j * g.stride_w
+                start = at + (i * g.out_w + j) * g.channels + c
                 if winner.size:
-                    total += dy[from_] if winner[from_] == k else f32(0)
+                    total += dy[start] if winner[start] == k else f32(0)
                 else:
-                    total += dy[from_] * share_of(g, i, j)
+                    total += dy[start] * share_of(g, i, j)
         dx[to + c] = total
 
 
@@ -172,7 +173,8 @@ def give_simd(dy, winner, at, geometry, h, w, rows, columns, dx, to, channels):
     total = zero
     for i in range(rows.first, rows.last):
         for j in range(columns.first, columns.last):
-            k, start = (h + g.top - i * g.stride_h) * g.kernel_w + w + g.left - j * g.stride_w, at + (i * g.out_w + j) * g.channels
+            k = (h + g.top - i * g.stride_h) * g.kernel_w + w + g.left - j * g.stride_w
+            start = at + (i * g.out_w + j) * g.channels
             if winner.size:
                 total = add(total, where_equal(load_bytes(winner, start), broadcast(f32(k)), load(dy, start), zero))
             else:
