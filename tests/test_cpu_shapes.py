@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
 
-from tinydx.dispatch import load_kernels  # noqa: E402
-from tinydx.op import TABLE, RandomDraw  # noqa: E402
+from tinydx.dispatch import load_kernels
+from tinydx.op import TABLE, RandomDraw
 
 assert load_kernels("numba") is None
 from tinydx_kernels.cpu import convolution, matmul, planes  # noqa: E402

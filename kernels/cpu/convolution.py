@@ -848,6 +848,8 @@ WARM = tuple(
         ((2, 9, 9, 32), (3, 3, 32, 64), {}),  # Winograd
         ((2, 9, 9, 32), (3, 3, 32, 64), {"padding": "same"}),
         ((2, 9, 9, 8), (1, 1, 8, 16), {}),
+        ((2, 9, 9, 1), (3, 3, 1, 6), {}),  # by planes, on one thread and on several
+        ((16, 64, 64, 1), (5, 5, 1, 8), {}),
         ((8, 24, 24, 12), (3, 3, 12, 40), {"padding": "same"}),  # direct, on several threads
         ((2, 9, 9, 64), (3, 3, 64, 136), {"dilation": 2}),  # weights packed on several threads
         ((2, 9, 9, 128), (3, 3, 128, 136), {"padding": "same"}),  # by columns, on several threads and on one

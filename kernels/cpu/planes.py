@@ -259,9 +259,9 @@ def split_slopes(dy, geometry, layout, filters, image, row, rows, slopes):
 
 @lean
 def collect_band(planes, terms, layout, slopes, images, pixels, total, bias_total, x, dy):
-    """Add a band of `pixels` pixels of each of its images to total[group, block of filters, block of taps, TAPS, SLOPES, lane], and to bias_total[filter, lane].
+    """Add a band, `pixels` pixels of each of its images, to the totals; meanwhile x and dy, what is used next, are fetched.
 
-    Meanwhile x and dy, what is used next, are fetched.
+    total[group, block of filters, block of taps, TAPS, SLOPES, lane], bias_total[filter, lane]
     """
     t, size = 0, layout.y_size
     group = terms.channels * layout.phases_h * layout.phases_w * layout.size

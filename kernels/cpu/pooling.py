@@ -1,7 +1,7 @@
 """Max and average pooling, any window, stride and padding: one pass over memory, row by row.
 
-Forward computes one output pixel at a time, backward one input pixel, from all windows that reach it: so each number is
-written once, and threads never add to the same pixel:
+Forward computes one output pixel at a time. Backward computes one input row at a time, from every output row whose windows
+reach it, so that rows are independent of each other and threads never add to the same pixel:
 
     output row i, window row p  <->  input row h = i * stride + p - top
 
@@ -43,7 +43,7 @@ SMALL = 1 << 15  # numbers that one thread has almost pooled before another one 
 
 
 class Span(NamedTuple):
-    """Along one axis: what a window reads, or the windows that reach a pixel; from `first` to before `last`."""
+    """The pixels of a window along one axis that lie in the image, from `first` to before `last`."""
 
     first: int
     last: int
@@ -53,13 +53,6 @@ class Span(NamedTuple):
 def pixels_of(i, size, stride, before, extent):
     """The pixels p of window i along an axis, of `size`, that lie in the image."""
     return Span(max(0, before - i * stride), min(size, extent + before - i * stride))
-
-
-@inline
-def windows_of(h, size, stride, before, count):
-    """The windows along an axis, of `count`, that reach pixel h."""
-    first = (h + before - size + stride) // stride
-    return Span(max(0, first), min(count, (h + before) // stride + 1))
 
 
 # ---- forward -------------------------------------------------------------------------------------------------------
@@ -138,51 +131,41 @@ def forward_rows(x, geometry, y, winner, first, last):
 
 
 @inline
-def give_plain(dy, winner, at, geometry, h, w, rows, columns, dx, to, channels):
-    """One pixel (h, w) of dx, `channels` channels: what the windows that reach it give; without winners each gives a share.
-
-    Arguments: at, where the image begins in dy; rows, columns, those windows; to, the pixel in dx.
-    """
-    g = geometry
-    for c in range(channels):
-        total = f32(0)
-        for i in range(rows.first, rows.last):
-            for j in range(columns.first, columns.last):
-                k = (h + g.top - i * g.stride_h) * g.kernel_w + w + g.left - j * g.stride_w
-                start = at + (i * g.out_w + j) * g.channels + c
-                if winner.size:
-                    total += dy[start] if winner[start] == k else f32(0)
-                else:
-                    total += dy[start] * share_of(g, i, j)
-        dx[to + c] = total
+def winner_plain(dy, winner, at, k, dx, to, first, channels):
+    """dx[to:] += dy[at:] where k was the winner, numbers `first` to `channels`."""
+    for c in range(first, channels):
+        dx[to + c] += dy[at + c] * f32(winner[at + c] == k)
 
 
 @inline
-def share_of(geometry, i, j):
-    """1 / how many pixels window (i, j) has."""
-    g = geometry
-    rows = pixels_of(i, g.kernel_h, g.stride_h, g.top, g.height)
-    columns = pixels_of(j, g.kernel_w, g.stride_w, g.left, g.width)
-    return f32(1) / f32((rows.last - rows.first) * (columns.last - columns.first))
+def winner_simd(dy, winner, at, k, dx, to, first, channels):
+    """The same by vectors."""
+    number, zero, c = broadcast(f32(k)), broadcast(f32(0)), first
+    while c + LANES <= channels:
+        slope = where_equal(load_bytes(winner, at + c), number, load(dy, at + c), zero)
+        store(add(load(dx, to + c), slope), 1, dx, to + c, 0)
+        c += LANES
+    winner_plain(dy, winner, at, k, dx, to, c, channels)
 
 
 @inline
-def give_simd(dy, winner, at, geometry, h, w, rows, columns, dx, to, channels):
-    """The same for a vector of channels."""
-    g, zero = geometry, broadcast(f32(0))
-    total = zero
-    for i in range(rows.first, rows.last):
-        for j in range(columns.first, columns.last):
-            k = (h + g.top - i * g.stride_h) * g.kernel_w + w + g.left - j * g.stride_w
-            start = at + (i * g.out_w + j) * g.channels
-            if winner.size:
-                total = add(total, where_equal(load_bytes(winner, start), broadcast(f32(k)), load(dy, start), zero))
-            else:
-                total = add(total, multiply(load(dy, start), broadcast(share_of(g, i, j))))
-    store(total, 1, dx, to, 0)
+def share_plain(dy, at, share, dx, to, first, channels):
+    """dx[to:] += share * dy[at:], numbers `first` to `channels`."""
+    for c in range(first, channels):
+        dx[to + c] += share * dy[at + c]
 
 
-give_vector = give_simd if LANES else give_plain
+@inline
+def share_simd(dy, at, share, dx, to, first, channels):
+    """The same by vectors."""
+    factor, c = broadcast(share), first
+    while c + LANES <= channels:
+        store(add(load(dx, to + c), multiply(factor, load(dy, at + c))), 1, dx, to + c, 0)
+        c += LANES
+    share_plain(dy, at, share, dx, to, c, channels)
+
+
+give_winner, give_share = (winner_simd, share_simd) if LANES else (winner_plain, share_plain)
 
 
 @lean
@@ -190,17 +173,24 @@ def backward_rows(dy, geometry, dx, winner, first, last):
     """Rows `first` to `last` of dx (N,H,W,C), counted through all images, from dy and winner (N,OH,OW,C), all flat."""
     g, channels = geometry, geometry.channels
     for row in range(first, last):
-        image, h, end = row // g.height, row % g.height, (row + 1) * g.width * channels
-        rows = windows_of(h, g.kernel_h, g.stride_h, g.top, g.out_h)
-        for w in range(g.width):
-            columns = windows_of(w, g.kernel_w, g.stride_w, g.left, g.out_w)
-            at, to = image * g.out_h * g.out_w * channels, (row * g.width + w) * channels
-            read = at + ((rows.last - 1) * g.out_w + columns.last - 1) * channels + WIDTH
-            for c in range(0, channels, WIDTH):
-                if to + c + WIDTH <= end and read + c <= len(dy):
-                    give_vector(dy, winner, at + c, g, h, w, rows, columns, dx, to + c, WIDTH)
+        image, h = row // g.height, row % g.height
+        dx[row * g.width * channels : (row + 1) * g.width * channels] = 0
+        for p in range(g.kernel_h):
+            i = (h + g.top - p) // g.stride_h
+            if i * g.stride_h + p - g.top != h or i < 0 or i >= g.out_h:
+                continue
+            rows = pixels_of(i, g.kernel_h, g.stride_h, g.top, g.height)
+            for j in range(g.out_w):
+                at = ((image * g.out_h + i) * g.out_w + j) * channels
+                columns = pixels_of(j, g.kernel_w, g.stride_w, g.left, g.width)
+                to = (row * g.width + j * g.stride_w - g.left) * channels
+                if winner.size:
+                    for q in range(columns.first, columns.last):
+                        give_winner(dy, winner, at, p * g.kernel_w + q, dx, to + q * channels, 0, channels)
                 else:
-                    give_plain(dy, winner, at + c, g, h, w, rows, columns, dx, to + c, min(WIDTH, channels - c))
+                    share = f32(1) / f32((rows.last - rows.first) * (columns.last - columns.first))
+                    for q in range(columns.first, columns.last):
+                        give_share(dy, at, share, dx, to + q * channels, 0, channels)
 
 
 # ---- launchers -----------------------------------------------------------------------------------------------------
