@@ -75,7 +75,7 @@ class Sum(NamedTuple):
     """What a sum runs over, in each of `groups` groups."""
 
     taps: np.ndarray  # int64 (channels * taps in whole TAPS): displacement from the address of a pixel
-    count: int  # how many of them there are
+    length: int  # how many of them there are
     channels: int  # of a group
     filters: int  # of a group
     groups: int
@@ -188,17 +188,17 @@ def sum_band(planes, terms, layout, weights, bias, ones, pixels, sums, x, y):
             f, at = 0, g * group
             while f < room:
                 plane = g * room + f
-                own, b = weights[plane * terms.count :], bias[plane:]
+                own, b = weights[plane * terms.length :], bias[plane:]
                 if room - f >= MANY:
                     for u in range(v, min(v + WIDE, pixels), SPAN):
                         block = outer(zeros(BLOCK), MANY, b, 0, 1, ones, 0)
-                        for k in range(terms.count):
+                        for k in range(terms.length):
                             block = outer(block, MANY, own, k * MANY, 1, planes, at + u + terms.taps[k])
                         store(block, MANY, sums, plane * y_size + u, y_size)
                     f += MANY
                 else:
                     few = outer(zeros(REST_BLOCK), REST, b, 0, 1, ones, 0)
-                    for k in range(terms.count):
+                    for k in range(terms.length):
                         few = outer(few, REST, own, k * REST, 1, planes, at + v + terms.taps[k])
                     store(few, REST, sums, plane * y_size + v, y_size)
                     f += REST
@@ -267,7 +267,7 @@ def collect_band(planes, terms, layout, slopes, images, pixels, total, bias_tota
     group = terms.channels * layout.phases_h * layout.phases_w * layout.size
     for g in range(terms.groups):
         for f in range(0, terms.filters, SLOPES):
-            for k in range(0, terms.count, TAPS):
+            for k in range(0, terms.length, TAPS):
                 fetch(x, t // (PRODUCTS * WIDTH), len(total) // (PRODUCTS * WIDTH))
                 fetch(dy, t // (PRODUCTS * WIDTH), len(total) // (PRODUCTS * WIDTH))
                 at = (g * terms.filters + f) * size
@@ -383,7 +383,7 @@ def correlate(x, w, b, geometry, positions, order, grid):
     layout = layout_of(g, positions, filters, threads, images, BUDGET, BUDGET, False)
     terms = sum_of(positions, order.run, order.filters, order.groups, g, layout)
     workers = min(threads, images * layout.bands)
-    packed = aligned_empty(terms.count * filters)
+    packed = aligned_empty(terms.length * filters)
     pack(w.reshape(-1), order, packed)
     bias = np.zeros((order.groups, whole(order.filters)), np.float32)
     if b is not None:
