@@ -218,9 +218,24 @@ def test_large_convolutions_equal_the_reference(shapes, seed):
         assert_close(*result, tolerance=1e-5)
 
 
-WAYS = {  # limits in convolution.py, columns.py and depthwise.py that force one algorithm on every shape it supports
+DIRECT = {
+    "FEW": 0,
+    "MANY_TOTALS": 1 << 40,
+    "MODERATE": 0,
+    "suits_planes": lambda *shapes: False,
+    "fastest_dx": lambda *shapes: None,
+    "collects_planes": lambda *shapes: False,
+}
+PLANES = {
+    "suits_planes": lambda *shapes: True,
+    "fastest_dx": lambda *shapes: sys.modules["tinydx_kernels.cpu.planes"],
+    "collects_planes": lambda *shapes: True,
+}
+WAYS = {  # limits in convolution.py, columns.py, depthwise.py and planes.py that force one algorithm on every shape it supports
     "columns": {"FEW": 1 << 40, "MANY_WEIGHTS": 0, "MANY_TOTALS": 0, "CHUNK": 3000},
-    "direct": {"FEW": 0, "MANY_TOTALS": 1 << 40, "MODERATE": 0, "FOLDING": 1 << 40},
+    "direct": DIRECT,
+    "planes": DIRECT | PLANES,
+    "planes, a row at a time": DIRECT | PLANES | {"BUDGET": 1, "IN_L1": 1},
     "several threads": {"SMALL": 0, "WORTH_WAKING": 0},
     "one thread": {"SMALL": 1 << 60, "WORTH_WAKING": 1 << 60},
 }
@@ -229,11 +244,14 @@ WAYS = {  # limits in convolution.py, columns.py and depthwise.py that force one
 @pytest.mark.parametrize("way", WAYS)
 @given(data=st.data())
 def test_every_way_of_a_convolution_is_exact_on_whole_numbers(way, data):
-    from tinydx_kernels.cpu import columns, convolution, depthwise
+    from tinydx_kernels.cpu import columns, convolution, depthwise, planes
+    from tinydx_kernels.cpu.simd import LANES
 
+    if LANES == 0 and way.startswith("planes"):
+        pytest.skip("planes.py is written with vectors only")
     arrays, constants = draw_case("correlate2d", data, whole=True)
     with pytest.MonkeyPatch.context() as patch, winograd(False):
-        for module in (columns, convolution, depthwise):
+        for module in (columns, convolution, depthwise, planes):
             for limit, value in WAYS[way].items():
                 if hasattr(module, limit):
                     patch.setattr(module, limit, value)
