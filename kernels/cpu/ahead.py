@@ -34,6 +34,7 @@ from tinydx_kernels.cpu.notice import compilation
 
 WORTH = 4  # kernels for which a helper pays: to start one takes as long as to compile two or three
 MOST = 3  # helpers
+KEPT = 1 << 20  # bytes: what a kernel's file keeps for all calls, such as a table, is smaller
 PATIENCE = 60  # seconds after which a helper that does not answer is given up
 PROGRAM = """
 import pickle, sys
@@ -45,6 +46,7 @@ help_out()
 
 kernels = []  # all that Python can call
 _noted: ContextVar[list | None] = ContextVar("tinydx.noted", default=None)  # in a rehearsal
+_cleared = []  # arrays that a rehearsal has filled with zeros, and what they held
 _one_at_a_time = threading.RLock()
 _at_work = None  # the helper that `begin` has started
 
@@ -93,12 +95,21 @@ def _first_call(kernel, compile_for, *arguments):
 
 
 def _clear(*arguments):
-    """Zeros in all arrays: a stand-in that leaves nothing to chance."""
+    """Zeros in all arrays: a stand-in that leaves nothing to chance. `_restore` undoes it where an array may outlive the rehearsal."""
     for a in arguments:
         if isinstance(a, tuple):
             _clear(*a)
-        elif isinstance(a, np.ndarray):
+        elif isinstance(a, np.ndarray) and a.flags.writeable:
+            if a.nbytes <= KEPT:
+                _cleared.append((a, a.copy()))
             a.fill(0)
+
+
+def _restore():
+    """Give the arrays that were cleared their numbers back, those of the first time last."""
+    while _cleared:
+        a, before = _cleared.pop()
+        a[...] = before
 
 
 def _rehearsed(work):
@@ -112,6 +123,7 @@ def _rehearsed(work):
             work()
     finally:
         _noted.reset(token)
+        _restore()
         for kernel in kernels:
             for found in kernel.overloads.values():
                 kernel._insert([a._code for a in found.signature.args], found.entry_point, found.objectmode)
