@@ -44,9 +44,9 @@ from tinydx_kernels.cpu.ahead import help_out
 help_out()
 """
 
-kernels = []  # all that Python can call
+kernels: list[Dispatcher] = []  # all that Python can call
 _noted: ContextVar[list | None] = ContextVar("tinydx.noted", default=None)  # in a rehearsal
-_cleared = []  # arrays that a rehearsal has filled with zeros, and what they held
+_cleared: list[tuple[np.ndarray, np.ndarray]] = []  # arrays that a rehearsal has filled with zeros, and what they held
 _one_at_a_time = threading.RLock()
 _at_work = None  # the helper that `begin` has started
 
@@ -95,7 +95,7 @@ def _first_call(kernel, compile_for, *arguments):
 
 
 def _clear(*arguments):
-    """Zeros in all arrays: a stand-in that leaves nothing to chance. `_restore` undoes it where an array may outlive the rehearsal."""
+    """Zeros in all arrays: a stand-in that leaves nothing to chance. `_restore` undoes it where an array may outlive this."""
     for a in arguments:
         if isinstance(a, tuple):
             _clear(*a)

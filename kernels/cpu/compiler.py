@@ -10,7 +10,7 @@ becomes three more functions. Here a function has two compilations, each made wh
 
 import functools
 
-from numba import _dynfunc, njit
+from numba import _dynfunc, njit  # type: ignore[attr-defined]
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
@@ -67,7 +67,7 @@ class Parts:
 class WholeCompiler(Compiler):
     """Compiles a function into a library of this kind, and what Numba makes beside it, such as the body of a loop, into parts."""
 
-    kind = Whole
+    kind: type[JITCodeLibrary] = Whole
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
