@@ -125,7 +125,7 @@ class Model(Trainer):
 
     def __getstate__(self) -> dict[str, Any]:
         """All attributes, but what a GPU computes with. Symbols go by numbers: a chain of them would recurse."""
-        state = {**vars(self), "_lowered": Lowered(), "gpu_steps": {}}
+        state = {**vars(self), "_lowered": Lowered(), "_known": None, "gpu_steps": {}}
         state.pop("_trace", None)
         if self.inputs is not None:
             symbols, numbered = self._numbered_symbols()
@@ -325,7 +325,7 @@ class Sequential(Model):
 
     def pop(self) -> None:
         """Remove the last layer."""
-        self.chain.pop()
+        self.chain = self.chain[:-1]  # a new list: the model has changed (`tinydx.layers.base.revision`)
 
     def ends(self) -> tuple[Any, Any]:
         """Its own input and output, for another model that shares its layers."""

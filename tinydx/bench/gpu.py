@@ -35,7 +35,7 @@ from tinydx.bench.gpu_report import Row
 ROUNDS, WARM = 30, 3
 BATCHES, CHECKED, TOLERANCE = 4, 5, 1e-3  # of training: number of batches; first steps, whose losses may differ by this much
 CLEARINGS = 12  # of the cache before a call: about half a millisecond
-SIZES = 1024, 2048, 4096  # of square matrices
+SIZES: tuple[int, ...] = (1024, 2048, 4096)  # of square matrices
 BATCH = 32, 150, 150, 3  # of a training step
 ROUGH = {"tf32": 2e-3, "bf16": 2e-2}  # errors of TF32 and BF16
 LAYERS = (  # the document's convolutions at batch 32: x, filters

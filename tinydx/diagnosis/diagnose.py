@@ -33,6 +33,7 @@ import tinydx
 from tinydx import distributed, evaluation, names
 from tinydx.datasets.study import Study, check_trainable
 from tinydx.diagnosis import baselines, card, checks, deciding, elsewhere, ensemble, fitting, inputs, kinds, starting
+from tinydx.diagnosis.foreseeing import begin_compiling
 from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_numbers, write_report
 from tinydx.diagnosis.result import MODEL, ResultFolder
@@ -99,6 +100,7 @@ def diagnose(
         subject = kinds.get(name) if origin is None else starting.begin_from(origin, name)
         options = Options(network, augment, epochs, steps, batch)
         size = size or subject.usual_size(path, options)
+        begin_compiling(subject, path, size, options)
         study = distributed.in_turn(lambda: subject.open_study(path, size=size, limit=limit, seed=seed, patient=patient))
         check_trainable(study)
         deciding.check(study, sensitivity)

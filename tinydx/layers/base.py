@@ -32,10 +32,31 @@ from tinydx.tensor import Tensor, as_array, no_grad
 Shape = tuple[int | None, ...]
 
 _used_names: dict[str, int] = {}
+_revision = object()  # another one after each attribute that is set on any layer
 _training = ContextVar("training", default=False)  # of the layer call that is running; calls inside it inherit it
 
 
+def in_training() -> bool:
+    """Whether the layer call that is running belongs to a training step."""
+    return _training.get()
+
+
 _taps: ContextVar[Mapping[Layer, Callable[[Tensor], Tensor]] | None] = ContextVar("taps", default=None)
+
+
+def revision() -> object:
+    """The same object as long as nobody sets an attribute of any layer: so long plans hold (`tinydx.training.plan`)."""
+    return _revision
+
+
+def is_training() -> bool:
+    """Whether a layer call is running that is part of a training step."""
+    return _training.get()
+
+
+def is_tapped() -> bool:
+    """Whether what layers return passes through functions of `tapped`."""
+    return bool(_taps.get())
 
 
 @contextmanager
@@ -185,6 +206,11 @@ class Layer(metaclass=Checked):
         if not trainable:
             self.trainable = False
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        global _revision
+        super().__setattr__(name, value)
+        _revision = object()
+
     # ---- what a subclass defines ----
 
     @_once
@@ -291,6 +317,8 @@ class Layer(metaclass=Checked):
 
     def pass_mask(self, x: Any, y: Any) -> None:
         """Give the outputs the masks that `compute_mask` says, unless `call` has given them some."""
+        if isinstance(x, Tensor) and x.mask is None:
+            return
         masks = [getattr(v, "mask", None) for v in (x if isinstance(x, list) else [x])]
         outputs = [v for v in (y if isinstance(y, list | tuple) else [y]) if isinstance(v, Tensor)]
         if all(m is None for m in masks) or all(v.mask is not None for v in outputs):

@@ -78,7 +78,8 @@ class GraphStep(Step):
             if buffer is not None:
                 fill(buffer, prefetch.prefetcher().take(value))
         self.runs += 1
-        if self.runs == 2 and dispatch.may_capture():
+        choice = dispatch.untraced_choice()
+        if self.runs == 2 and choice is not None and choice.graph:
             self._try_to_capture()
         if self.graph is None:
             self.random = RandomArrays()

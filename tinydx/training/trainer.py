@@ -13,20 +13,21 @@ from typing import Any
 import numpy as np
 
 from tinydx import callbacks as cb
-from tinydx import distributed, losses, optimizers
+from tinydx import distributed, losses, optimizers, rehearsal
 from tinydx.keras_words import ATTRIBUTES, missing_attribute
-from tinydx.layers.base import Layer
+from tinydx.layers.base import Layer, is_training
 from tinydx.layers.quantized import expect_floats
 from tinydx.metrics import Metric
 from tinydx.metrics import get as get_metric
 from tinydx.settings import checked, number, one_of, weights, whole
-from tinydx.tensor import Tensor, no_grad
+from tinydx.tensor import Tensor, no_grad, recording
 from tinydx.training import data, placement, weighting
 from tinydx.training.data import Batch
 from tinydx.training.graph import GraphStep, step_for
 from tinydx.training.inputs import (
     Range,
     checked_input,
+    surely_finite,
     warn_of_augmentation,
     warn_of_meaning,
     warn_of_order,
@@ -35,8 +36,10 @@ from tinydx.training.inputs import (
 )
 from tinydx.training.loop import Run, Sources, epoch_length, pass_length
 from tinydx.training.meaning import check_answer, warn_of_counted_class, warn_of_nan
+from tinydx.training.plan import Known, Plan, PlannedStep, are_arrays, predicted, predicting
+from tinydx.training.rehearsing import rehearse_step
 from tinydx.training.running_means import RunningMeans
-from tinydx.training.step import Step, evaluate_batch
+from tinydx.training.step import evaluate_batch
 
 
 class Trainer(Layer):
@@ -52,6 +55,7 @@ class Trainer(Layer):
     preprocessing: dict[str, Any] | None = None  # how training images were read; images to predict are read the same way
     gpu_steps: dict[Any, GraphStep]  # on a GPU, by the shape of their batches
     input_range: Range = None  # of the numbers seen in training
+    _known: Known | None = None  # what its plans rest on
 
     def __getattr__(self, name: str) -> Any:
         return missing_attribute(self, name, ATTRIBUTES)
@@ -97,6 +101,30 @@ class Trainer(Layer):
         first = (w.dtype for layer in self.all_layers() for w, _ in layer._own)  # lazy, since every batch asks
         return next(first, self.dtype or np.dtype("float32"))
 
+    # ---- calls ----
+
+    def __call__(self, x: Any, training: bool | None = None, **keywords: Any) -> Any:
+        """The outputs for x, as of a Layer; inside `with no_grad():` by a plan, where there is one (`tinydx.training.plan`)."""
+        if recording.get() is False and not (training or keywords or is_training()) and are_arrays(x):
+            outputs = predicted(self, x)
+            if outputs is not None:
+                return [Tensor(y) for y in outputs] if isinstance(outputs, list) else Tensor(outputs)
+        return super().__call__(x, training, **keywords)
+
+    def plan(self, shape: Any) -> Plan:
+        """The calls by which predictions for inputs of that shape are computed: `print(model.plan((1, 784)))` shows them.
+
+        Arguments: shape of the input, batch axis first, or a list of them.
+        Raises: ValueError where there is no plan, with what the model does beside calling ops.
+
+        >>> from tinydx.layers import Dense
+        >>> from tinydx.models import Sequential
+        >>> model = Sequential([Dense(8, activation="relu", input_shape=(4,)), Dense(1, activation="sigmoid")])
+        >>> [call.op.name for call in model.plan((1, 4)).calls]
+        ['dense_relu', 'dense', 'sigmoid']
+        """
+        return predicting(self, shape)
+
     # ---- one batch ----
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None) -> Any:
@@ -116,8 +144,11 @@ class Trainer(Layer):
         return _flat(means.logs())
 
     def predict_on_batch(self, x: Any) -> Any:
-        """The outputs for one batch, as an array (a list of arrays for several outputs)."""
-        return self._predict(checked_input(self, Batch(data.as_arrays(x)), "this batch")[0])
+        """The outputs for one batch, as an array (a list of arrays for several outputs): the shortest way to a prediction."""
+        x = data.as_arrays(x)
+        if surely_finite(x) and (outputs := predicted(self, x, make=False)) is not None:
+            return outputs
+        return self._predict(checked_input(self, Batch(x), "this batch")[0])
 
     def _predict(self, x: Any) -> Any:
         """The outputs for a checked input: an array on the CPU, or a list of them."""
@@ -140,13 +171,16 @@ class Trainer(Layer):
                 placement.computing() if on_gpu else nullcontext(),
                 np.errstate(over="ignore", invalid="ignore", divide="ignore"),
             ):
-                step = step_for(self, x, batch.y, batch.weight) if on_gpu else Step(self)
-                step.take(x, batch, means, meanwhile if on_gpu else None)
+                step = step_for(self, x, batch.y, batch.weight) if on_gpu else PlannedStep(self)
+                with nullcontext() if on_gpu else rehearsal.of(lambda: rehearse_step(self, x, batch)):
+                    step.take(x, batch, means, meanwhile if on_gpu else None)
         except FloatingPointError as error:
             advice = "no weight was changed: lower the learning rate, or check the labels"
             raise FloatingPointError(f"{error} in {where}{_files(batch.whole or batch)}; {advice}") from None
         if not isinstance(x, list):
-            self.input_range = widened(self.input_range, values)
+            seen = widened(self.input_range, values)
+            if seen != self.input_range:  # setting an attribute ends what is known of the model
+                self.input_range = seen
 
     def test_on(self, batch: Batch, where: str, means: RunningMeans) -> None:
         """Add the loss and metrics of a batch to the means, without a step; arguments as `train_on`."""
