@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tinydx import command
+from tinydx.suggestions import did_you_mean
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,6 +57,11 @@ class _Parser(argparse.ArgumentParser):
 
     takes_columns = False
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """A word that is none of the choices ends with those that are close to it."""
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"unknown {value!r}{did_you_mean(value, map(str, action.choices))}")
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if not self.takes_columns:
             return super().parse_known_args(args, namespace)
@@ -84,7 +91,7 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all subcommands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tinydx", description="Learn how diagnosis by deep learning works, from the equations to a diagnosis."
     )
     parser.add_argument("--version", action="version", version=_version())
@@ -295,7 +302,7 @@ def _add_evaluate(commands: Any) -> None:
         description="Test a finished model on other data with the same classes. Before the figures it says where the data "
         "differs from what the model was trained on, and where the model is no better than chance.",
     )
-    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("model", type=_model, help="a model file, such as diagnosis/model.safetensors")
     p.add_argument("paths", nargs="+", metavar="PATH", help="data as `tinydx diagnose --data` takes it, with the model's classes")
     p.add_argument("--split", choices=("train", "val", "test"), help="of data with these parts (default: all of it)")
     p.add_argument("--seed", type=int, default=0, help="of the intervals (default 0)")
@@ -318,7 +325,7 @@ def _add_predict(commands: Any) -> None:
         "columns instead, as in `tinydx predict MODEL --age 63 --sex f`; an option that is none of those below is a column.",
     )
     p.takes_columns = True
-    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("model", type=_model, help="a model file, such as diagnosis/model.safetensors")
     p.add_argument(
         "inputs", nargs="*", help="images, recordings, .txt files, tables, folders of them, or texts, as in the training"
     )
@@ -354,7 +361,7 @@ def _add_personalise(commands: Any) -> None:
         description="Fit the last layer of a finished model to labelled inputs of a patient, near to the model of all, and write "
         "a model file that `tinydx predict` takes. Without inputs it answers as before, bit for bit.",
     )
-    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("model", type=_model, help="a model file, such as diagnosis/model.safetensors")
     p.add_argument(
         "inputs",
         nargs="*",
@@ -391,7 +398,7 @@ def _add_quantize(commands: Any) -> None:
         description="Write a model file whose Dense weights are stored in 16 bits (bf16) or 8 (int8): a half or a quarter of "
         "their bytes; one image is faster where they are most of the work. The model predicts as before, but does not train.",
     )
-    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("model", type=_model, help="a model file, such as diagnosis/model.safetensors")
     p.add_argument("--to", dest="kind", choices=("bf16", "int8"), default="int8", help="how weights are stored (default int8)")
     p.add_argument("--output", required=True, metavar="SMALL.safetensors", help="the file to write")
     p.set_defaults(run=_quantize)
@@ -411,7 +418,7 @@ def _add_explain(commands: Any) -> None:
         description="Write a page that shows, for each input, which parts speak for the class and which against it: a PNG, and "
         "beside it an HTML page that sorts and zooms and has a threshold to move.",
     )
-    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("model", type=_model, help="a model file, such as diagnosis/model.safetensors")
     p.takes_columns = True
     p.add_argument("inputs", nargs="*", metavar="FILE", help="images, recordings, .txt files, tables, folders of them, or texts")
     p.add_argument(
@@ -434,7 +441,7 @@ def _explain(a: argparse.Namespace) -> int:
 
 def _add_translate(commands: Any) -> None:
     p = commands.add_parser("translate", help="translate texts with a sequence-to-sequence model")
-    p.add_argument("model", help="a model file, written by `python -m tinydx.tasks.translation TASK --output FILE`")
+    p.add_argument("model", type=_model, help="a model file, written by `python -m tinydx.tasks.translation TASK --output FILE`")
     p.add_argument("texts", nargs="+", help='such as "broken collar bone"')
     p.add_argument("--beam", type=_positive, default=4, metavar="N", help="width of the beam search (default 4; 1: greedy)")
     p.set_defaults(run=_translate)
@@ -518,6 +525,12 @@ def _add_lesson(commands: Any) -> None:
     p.set_defaults(run=_lesson, keeps_order=True)
 
 
+def _model(path: str) -> str:
+    """The path of a model file; for a folder that `tinydx diagnose` wrote, of the model in it."""
+    inside = Path(path) / "model.safetensors"
+    return str(inside) if inside.is_file() else path
+
+
 def _add_language(parser: argparse.ArgumentParser) -> None:
     about = "language, English or Chinese (default: the environment's)"
     parser.add_argument("--lang", choices=("en", "zh"), help=about)
@@ -592,7 +605,6 @@ def _add_gradcheck(commands: Any) -> None:
 
 
 def _gradcheck(a: argparse.Namespace) -> int:
-    from pathlib import Path
 
     from tinydx import ops  # noqa: F401  the table of ops
     from tinydx.gradcheck.files import run

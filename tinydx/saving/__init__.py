@@ -343,7 +343,8 @@ def _read(path: str | Path) -> tuple[dict[str, Any], Arrays]:
     from safetensors import safe_open
 
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no model file at {path}{' (it is a folder)' if Path(path).is_dir() else ''}")
+        folder = " (it is a folder): name the model first, such as diagnosis/model.safetensors" if Path(path).is_dir() else ""
+        raise FileNotFoundError(f"no model file at {path}{folder}")
     try:
         with safe_open(str(path), framework="np") as file:
             metadata = file.metadata() or {}
