@@ -133,6 +133,12 @@ def assert_equal(what, got, want):
     np.testing.assert_array_equal(got, want, err_msg=what)
 
 
+def assert_within(what, got, want, bound):
+    """Each error is at most its bound."""
+    excess = np.abs(got - want) / np.maximum(bound, np.finfo(np.float32).tiny)
+    assert excess.max() <= 1, f"{what}: an error of {excess.max():.3g} times its bound"
+
+
 def assert_close(what, got, want, tolerance=1e-5):
     """The error is at most `tolerance` times the largest element: the error of a long sum grows with its terms."""
     scale = max(1.0, float(np.abs(want[np.isfinite(want)]).max(initial=0)))

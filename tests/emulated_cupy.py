@@ -10,6 +10,7 @@ a capture runs nothing), and a graph runs them again into the same memory.
 
 import functools
 import operator
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from tinydx_kernels.cuda.programs import HERE
 
 reads: list[str] = []  # transfers that made the CPU wait for the GPU
 launches: list[str] = []  # kernels that ran, or were captured
+waits: list[tuple] = []  # (stream, the stream for which it waits)
 _captured: list | None = None  # [(function, arguments, keywords, result)] of the stream that is capturing
 
 _METHODS = {
@@ -29,6 +31,7 @@ _METHODS = {
     *("squeeze", "sum", "swapaxes", "transpose", "var", "view"),
 }
 _FROM_HOST = {np.asarray, np.array}
+_JOINING = {np.concatenate, np.stack}  # CuPy sends a list of addresses for more than 8 arrays
 
 
 class ndarray(NDArrayOperatorsMixin):
@@ -130,6 +133,8 @@ def _wrapped(value):
 def _run(function, arguments, keywords, host=False):
     """Compute, and record the call if a stream is capturing."""
     from_host = host or function in _FROM_HOST
+    if function in _JOINING and _captured is not None and len(arguments[0]) > 8:
+        raise RuntimeError("a graph would read the addresses of these arrays from memory that is free by then")
     if from_host and _captured is not None and any(isinstance(a, np.ndarray) for a in arguments):
         raise RuntimeError("a graph would repeat this copy from the CPU with the same values")
     arguments, keywords = _bare(tuple(arguments), from_host), {k: _bare(v, False) for k, v in keywords.items()}
@@ -148,8 +153,10 @@ def _function(f):
     return lambda *arguments, **keywords: _run(f, arguments, keywords)
 
 
-array, asarray, zeros, ones, concatenate, broadcast_to, argsort, stack, where = map(
-    _function, (np.array, np.asarray, np.zeros, np.ones, np.concatenate, np.broadcast_to, np.argsort, np.stack, np.where)
+float32 = np.float32
+array, asarray, zeros, ones, concatenate, broadcast_to, argsort, stack, where, matmul = map(
+    _function,
+    (np.array, np.asarray, np.zeros, np.ones, np.concatenate, np.broadcast_to, np.argsort, np.stack, np.where, np.matmul),
 )
 
 
@@ -200,34 +207,39 @@ def _launch(kernel, blocks, threads, structs, *others):
 
 
 class Stream:
-    """All calls run immediately, so there is nothing to wait for."""
+    """All calls run immediately, so there is nothing to wait for; `waits` lists which streams wait for which."""
 
     def __init__(self, non_blocking=False):
-        pass
+        self.non_blocking = non_blocking
 
     def __enter__(self):
+        _streams.append(self)
         return self
 
     def __exit__(self, *exc):
-        pass
+        _streams.pop()
 
     def record(self):
-        return None
+        return self  # the event: this moment of this stream
 
     def wait_event(self, event):
-        pass
+        waits.append((self, event))
 
     def synchronize(self):
         pass
 
     def begin_capture(self):
         global _captured
+        assert self.non_blocking, "any use of the default stream would end this capture"
         _captured = []
 
     def end_capture(self):
         global _captured
         calls, _captured = _captured, None
         return Graph(calls)
+
+
+_streams = [Stream()]  # the default stream, and those entered since
 
 
 class Graph:
@@ -277,9 +289,33 @@ def get_default_memory_pool():
 
 
 get_default_pinned_memory_pool = get_default_memory_pool
-runtime = SimpleNamespace(getDeviceCount=lambda: 1)
+
+
+class Event:
+    """A moment of the CPU's clock."""
+
+    def record(self):
+        self.at = time.perf_counter()
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+runtime = SimpleNamespace(
+    CUDARuntimeError=CUDARuntimeError,
+    getDeviceCount=lambda: 1,
+    getDeviceProperties=lambda number: {"name": b"emulated"},
+    driverGetVersion=lambda: 0,
+)
+__version__ = "emulated"
 cuda = SimpleNamespace(
+    Device=lambda: SimpleNamespace(attributes={"L2CacheSize": 1 << 10}, synchronize=lambda: None),
+    Event=Event,
+    get_elapsed_time=lambda begin, end: 1e3 * (end.at - begin.at),
+    nvrtc=SimpleNamespace(getVersion=lambda: (0, 0)),
     Stream=Stream,
+    get_current_stream=lambda: _streams[-1],
     MemoryPool=MemoryPool,
     using_allocator=_using_allocator,
     alloc_pinned_memory=bytearray,

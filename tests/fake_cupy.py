@@ -21,7 +21,7 @@ def fake_cupy(monkeypatch):
     module.__version__ = "14.2.0"
     module.__spec__ = importlib.util.spec_from_loader("cupy", loader=None)
     module.ndarray = type("ndarray", (), {})
-    for name in ("asarray", "empty", "matmul", "float32"):
+    for name in ("asarray", "empty", "matmul", "ones", "float32"):
         setattr(module, name, getattr(np, name))
     runtime = SimpleNamespace(
         CUDARuntimeError=RuntimeFailure,

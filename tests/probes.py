@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 import tinydx  # noqa: F401 (so that tinydx_kernels is found)
-from tinydx_kernels.cuda.programs import HERE
+from tinydx_kernels.cuda.programs import options
+from tinydx_kernels.emulator import load_module
 
 SOURCE = Path(__file__).parent / "conformance" / "probes.cu"
 STORED = Path(__file__).parents[1] / "docs" / "gpu"
@@ -100,11 +101,13 @@ def run(probe: Probe, function: Callable, move: Callable = np.copy) -> list[np.n
 
 
 def results_of(get_function: Callable[[str], Callable], machine: Mapping[str, str], move: Callable = np.copy) -> str:
-    """The results of all probes, as JSON."""
-    words = {
-        name: [y.view(np.uint32).ravel().tolist() for y in run(probe, get_function(probe.kernel), move)]
-        for name, probe in PROBES.items()
-    }
+    """The results of all probes, as JSON; a probe that fails is printed, and the others run."""
+    words = {}
+    for name, probe in PROBES.items():
+        try:
+            words[name] = [y.view(np.uint32).ravel().tolist() for y in run(probe, get_function(probe.kernel), move)]
+        except Exception as error:
+            print(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
     return json.dumps({"machine": dict(machine), "words": words}) + "\n"
 
 
@@ -126,18 +129,27 @@ def _agree(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> bool:
     return bool(np.allclose(ours, theirs, rtol=0, atol=tolerance * np.abs(theirs).max()))
 
 
-def main(path: str) -> None:
-    """Store the results of this machine's GPU."""
+def main(path: str) -> int:
+    """Store the results of this machine's GPU, and compare the emulator with them if it runs here; 1 where something differs."""
     from tinydx.bench import gpu
 
     if reason := gpu.missing():
         sys.exit(reason)
     import cupy
 
-    module = cupy.RawModule(code=SOURCE.read_text(), options=("--std=c++17", f"-I{HERE}"))
+    module = cupy.RawModule(code=SOURCE.read_text(), options=options())
+    stored = results_of(module.get_function, gpu.machine(), cupy.asarray)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(results_of(module.get_function, gpu.machine(), cupy.asarray))
+    Path(path).write_text(stored)
+    try:
+        wrong = differences(stored, load_module(SOURCE).get_function)
+    except OSError as error:
+        print(f"stored, not compared: {error}")
+        return int(len(json.loads(stored)["words"]) < len(PROBES))
+    for name in PROBES:
+        print(f"{name}: the emulator {'differs' if name in wrong else 'agrees'}")
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    sys.exit(main(sys.argv[1]))

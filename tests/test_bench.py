@@ -17,7 +17,7 @@ from tinydx.dispatch import Implementation, load_kernels  # noqa: E402
 from tinydx.op import TABLE  # noqa: E402
 
 assert load_kernels("numba") is None
-from tinydx.bench import cases, errors, folder, machine, measure, training_step  # noqa: E402
+from tinydx.bench import cases, errors, folder, machine, measure, race  # noqa: E402
 
 
 def test_a_case_is_read_as_it_is_written():
@@ -100,15 +100,17 @@ def test_a_race_runs_each_contestant_in_a_process_of_its_own(tmp_path, monkeypat
     """Also where neither the working directory nor PYTHONPATH leads to tinydx."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    run = training_step.race(["keras"], threads=[1], rounds=1, batch=2, shape=(26, 26, 3))
-    ours = run["rows"][0]
-    assert ours["label"] == "tinydx" and "note" not in ours
-    assert len(ours["losses"]) == training_step.CHECKED and ours["losses"][-1] < ours["losses"][0]
-    assert all(len(ours[measure]) == 1 for measure in training_step.ORDERS)
+    monkeypatch.setattr(race, "_missing", lambda name: "not installed")
+    run = race.race_step(2, (26, 26, 3), peers=["keras"], threads=[1], rounds=1)
+    (only,) = run["races"]
+    (ours,) = only["rows"]
+    assert ours["label"] == "tinydx" and "note" not in ours and run["missing"] == {"keras": "not installed"}
+    assert len(ours["losses"]) == race.CHECKED and ours["losses"][-1] < ours["losses"][0]
+    assert all(len(ours[measure]) == 1 for measure in race.ORDERS)
 
 
 def test_a_contestant_that_fails_is_noted(tmp_path):
-    with training_step.Worker("tinydx", str(tmp_path / "nowhere.npz"), 1) as worker:
+    with race.Worker("tinydx", str(tmp_path / "nowhere"), 1) as worker:
         worker.check()
     assert worker.row["note"].startswith("failed: FileNotFoundError") and not worker.row["losses"]
 

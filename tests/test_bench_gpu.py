@@ -26,7 +26,7 @@ def test_without_a_gpu_it_says_so(monkeypatch, capsys, tmp_path):
     cupy.cuda.runtime.getDeviceCount = cupy.no_driver
     assert gpu.main([str(tmp_path)]) == 1
     (line,) = capsys.readouterr().out.splitlines()
-    assert "no GPU can be used: cudaErrorInsufficientDriver: CUDA driver" in line
+    assert "the GPU cannot be used: RuntimeFailure: cudaErrorInsufficientDriver: CUDA driver" in line
 
 
 class Event:

@@ -113,3 +113,29 @@ def test_output_in_a_narrow_encoding_does_not_crash():
         check=False,
     )
     assert result.returncode == 0 and b"relu ? document" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["diagnos"], "did you mean 'diagnose'?"),
+        (["exercise", "chek"], "did you mean 'check'?"),
+        (["lesson", "--lang", "fr"], "known: en, zh"),
+    ],
+)
+def test_an_unknown_word_suggests_close_ones(arguments, told, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2 and capsys.readouterr().err.rstrip().endswith(told)
+
+
+def test_the_folder_of_a_diagnosis_stands_for_the_model_in_it(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    of_folder = cli.build_parser().parse_args(["predict", str(tmp_path), "x.png"])
+    assert of_folder.model == str(tmp_path / "model.safetensors")
+    assert cli.build_parser().parse_args(["predict", "m.safetensors"]).model == "m.safetensors"
+
+
+def test_a_folder_without_a_model_is_told_what_is_missing(tmp_path, capsys):
+    assert cli.main(["predict", str(tmp_path)]) == 1
+    assert "it is a folder): name the model first" in capsys.readouterr().err

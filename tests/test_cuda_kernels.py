@@ -9,6 +9,7 @@ The first property runs on 8 random shapes; with HYPOTHESIS_PROFILE=proof, as in
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,8 @@ except OSError as missing:
 
 import cuda_properties as properties
 
-from tinydx_kernels.cuda import backend, convolution, matmul, update
+from tinydx_kernels.cuda import backend, convolution, matmul, programs, update
+from tinydx_kernels.cuda.programs import HERE
 from tinydx_kernels.emulator import profile
 
 examples = settings(max_examples=EXAMPLES)
@@ -283,6 +285,29 @@ def test_staircase_lets_nan_through(stair):
     a[32, 16] = np.nan
     c = matmul.staircase(stair, a, b)
     assert np.isnan(c[32]).all() and np.isfinite(c[:32]).all()
+
+
+def test_3xtf32_keeps_the_last_bits_of_long_sums(monkeypatch, tmp_path):
+    properties.long_sums_keep_their_last_bits()
+    text = (HERE / "matmul_09_tf32.cu").read_text()
+    inside = re.sub(r"float part\[4\] = \{\};(.*)", "float *part = sum[i][j];", text).replace("sum[i][j][e] += part[e]", ";")
+    assert inside.count("part") == 4 and "part[" not in inside  # planted: the running sum stays in the tensor core
+    (tmp_path / "matmul_09_tf32.cu").write_text(inside)
+    monkeypatch.setattr(programs, "HERE", tmp_path)
+    backend._emulated_module.cache_clear()
+    with pytest.raises(AssertionError, match=r"3xtf32: an error of \d\S* times its bound"):
+        properties.long_sums_keep_their_last_bits()
+    backend._emulated_module.cache_clear()
+
+
+def test_no_kernel_is_older_than_its_headers(monkeypatch, tmp_path):
+    """CuPy's cache of compiled kernels sees the options, and no header."""
+    seen = set()
+    for text in ("// one", "// two", "// one"):
+        (tmp_path / "a.cuh").write_text(text)
+        monkeypatch.setattr(programs, "HERE", tmp_path)
+        seen.add(programs.options((("BM", 64),)))
+    assert len(seen) == 2 and all({"-DBM=64", "-ftz=true"} <= set(options) for options in seen)
 
 
 def test_3xtf32_makes_nan_of_infinity():

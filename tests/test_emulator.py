@@ -1,7 +1,9 @@
 """The CUDA emulator: planted bugs are found as what they are, right kernels pass, and results are right."""
 
 import functools
+import math
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +184,69 @@ def test_tensor_core_drops_bits_of_tf32():
     assert (np.diag(d[:8]) == 1 + np.floor(np.arange(1, 9) / 4 + 0.5).astype(np.float32) * steps).all()
 
 
+def cut(x, last):
+    """The fraction x cut to a multiple of 2^last, towards 0."""
+    return Fraction(math.trunc(x / Fraction(2) ** last)) * Fraction(2) ** last
+
+
+def exponent_of(x):
+    return math.frexp(x)[1] - 1
+
+
+def tensor_core(d, a, b):
+    """d + a b of 4 products as an A100 adds them, by exact fractions."""
+    pairs = [(float(d), 1.0), *((float(x), float(y)) for x, y in zip(a, b, strict=True))]
+    terms = [(Fraction(x) * Fraction(y), exponent_of(x) + exponent_of(y)) for x, y in pairs]
+    largest = max((e for term, e in terms if term), default=0)
+    total = sum(cut(term, largest - 24) for term, _ in terms)
+    exact = cut(total, max(exponent_of(total) - 23, -149)) if total else total
+    return np.float32(float(exact))
+
+
+@pytest.mark.parametrize("spread", [0, 3, 12])
+def test_tensor_core_cuts_its_sums(spread):
+    """Against exact fractions, bit by bit; numbers of many sizes, and of both signs."""
+    rng = np.random.default_rng(spread)
+    shapes = (16, 8), (8, 8), (16, 8)
+    a, b, d = ((rng.normal(size=s) * 2.0 ** rng.integers(-spread, spread + 1, s)).astype(np.float32) for s in shapes)
+    a, b = ((m.view(np.uint32) + 0x1000 & 0xFFFFE000).view(np.float32) for m in (a, b))  # TF32
+    want = d
+    for k in (0, 4):
+        want = np.array([[tensor_core(want[i, j], a[i, k : k + 4], b[k : k + 4, j]) for j in range(8)] for i in range(16)])
+    rounded = (d + a.astype(np.float64) @ b).astype(np.float32)
+    probe("tf32", a, b, d)
+    assert d.tobytes() == want.tobytes() and (d != rounded).any()
+
+
+@pytest.mark.parametrize(("a", "b", "d", "want"), [
+    (2**-100, 2**-49, 0, 2**-149),  # the smallest float
+    (2**-100, 2**-50, 0, 0),
+    (2**-100, 2**-49, 2**-149, 2**-148),  # subnormal numbers count in a tensor core, though the kernel flushes its own
+    (2**127, 2, 0, np.inf),
+    (np.inf, 1, 1, np.inf),
+    (np.inf, 0, 1, np.nan),
+    (np.inf, 1, -np.inf, np.nan),
+    (1, 2**-25, 1, 1),
+    (-1, 2**-25, -1, -1),
+    (1, 2**-24, 1 - 2**-24, 1),
+])  # fmt: skip
+def test_tensor_core_at_the_ends_of_floats(a, b, d, want):
+    matrices = [np.zeros(shape, np.float32) for shape in ((16, 8), (8, 8), (16, 8))]
+    for m, value in zip(matrices, (a, b, d), strict=True):
+        m[0, 0] = value
+    matrices[2][1:] = 0
+    probe("tf32", *matrices)
+    np.testing.assert_array_equal(matrices[2][0, 0], np.float32(want))
+
+
+def test_kernels_flush_subnormal_floats_and_python_does_not():
+    code = """extern "C" __global__ void half(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x] * 0.5f + 0.0f; }"""
+    x = np.array([2**-126, 2**-125, 2**-130, 1], np.float32)
+    y = empty(4)
+    load_module(code + "\n").get_function("half")((1,), (4,), (x, y))
+    assert y.tolist() == [0, 2**-126, 0, 0.5] and (x * np.float32(0.5)).tolist() == [2**-127, 2**-126, 2**-131, 0.5]
+
+
 @pytest.mark.parametrize("bits", [lambda x: x.astype(np.float16), bfloat16], ids=["f16", "bf16"])
 def test_tensor_core_of_short_floats(bits):
     a, b, d = whole(0, 16, 16), whole(1, 16, 8), empty((16, 8))
@@ -201,7 +266,7 @@ def test_conversions():
     bits = x.view(np.uint32).astype(np.int64)
     nearest = bits + 0x7FFF + (bits >> 16 & 1) >> 16
     assert (bf16 & 0xFFFF == nearest).all() and (bf16 >> 16 == nearest ^ 0x8000).all()
-    away = np.where(np.isfinite(x), bits + 0x1000 & ~0x1FFF, bits)
+    away = np.where(np.isfinite(x), bits + 0x1000 & ~0x1FFF, bits)  # infinities have no bits below
     assert (tf32 == away).all()
 
 

@@ -65,6 +65,12 @@ def of_images():
     return model
 
 
+def of_images_in_8_bits():
+    model = of_images()
+    model.quantize("int8")
+    return model
+
+
 def of_sequences():
     layers = [Embedding(9, 4, mask_zero=True, input_shape=(5,)), Bidirectional(LSTM(3, return_sequences=True))]
     layers += [TimeDistributed(Dense(2)), LayerNormalization(), GRU(2, reset_after=False), Reshape((1, 2)), Flatten(), Dense(1)]
@@ -105,6 +111,7 @@ def trained():
 
 MODELS = {
     "images": of_images,
+    "quantized": of_images_in_8_bits,
     "sequences": of_sequences,
     "texts": of_texts,
     "translation": of_translation,

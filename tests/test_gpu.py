@@ -26,7 +26,7 @@ from training_cases import (
 import tinydx
 from tinydx import random
 from tinydx.device import Packet, RandomArrays, on_device
-from tinydx.layers import Activation, Dense, Flatten, Layer
+from tinydx.layers import GRU, LSTM, Activation, Dense, Embedding, Flatten, Layer
 from tinydx.losses import BinaryCrossentropy
 from tinydx.metrics import Metric
 from tinydx.optimizers import SGD, Adam
@@ -53,6 +53,7 @@ def device(monkeypatch):
         monkeypatch.setattr(module, name, functools.cache(getattr(module, name).__wrapped__))  # nothing of other tests
     emulated_cupy.reads.clear()
     emulated_cupy.launches.clear()
+    emulated_cupy.waits.clear()
     return emulated_cupy
 
 
@@ -213,6 +214,17 @@ def test_an_error_in_the_next_batch_comes_in_its_turn():
     assert model.optimizer.iterations == 1
 
 
+@pytest.mark.parametrize("work", ["train_on_batch", "test_on_batch", "predict_on_batch"])
+def test_the_callers_stream_and_ours_wait_for_each_other(work, device):
+    """Arrays that the caller's stream computes are complete before we read them, and ours before it reads them."""
+    model, x, y = compiled(cnn, metrics=[])
+    batch = (device.asarray(x), device.asarray(y))[: 1 if work == "predict_on_batch" else 2]
+    with device.Stream() as caller:
+        getattr(model, work)(*batch)
+    ours = placement.stream()
+    assert device.waits == [(ours, caller), (caller, ours)] and ours.non_blocking
+
+
 # ---- what must not reach the weights -----------------------------------------------------------------------------------
 
 
@@ -354,6 +366,21 @@ class Gambler(Layer):
 
     def call(self, x, training=False):
         return x * float(random.generator().random())
+
+
+@pytest.mark.parametrize("layer", [LSTM, functools.partial(GRU, reset_after=False)])
+def test_long_sequences_are_captured(layer):
+    """CuPy joins more than eight arrays in a way that no graph can repeat."""
+
+    def make():
+        words = np.random.default_rng(0).integers(0, 9, (2, 10))
+        return [Embedding(9, 3), layer(2), Dense(3, activation="softmax")], "sparse_categorical_crossentropy", words, CLASSES[:2]
+
+    model, x, y = compiled(make)
+    with tinydx.use("cuda"):
+        for _ in range(2):
+            model.train_on_batch(x, y)
+    assert captured(model) == [True]
 
 
 @pytest.mark.parametrize(("layer", "reason"), [(Curious, "capturing"), (Gambler, "draws random numbers")])

@@ -26,9 +26,9 @@ def functions(path: Path) -> list[ast.FunctionDef]:
 
 
 def test_equations_fit_their_room():
-    """tinydx/ops holds equations alone, on at most 3,300 lines."""
+    """tinydx/ops holds equations alone, on at most 3,550 lines."""
     lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "tinydx" / "ops").glob("*.py"))
-    assert lines <= 3300
+    assert lines <= 3550
 
 
 def test_equations_know_no_mistakes():

@@ -5,12 +5,14 @@ needs, and without Chromium, tests are skipped.
 """
 
 import ast
+import http.server
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from matplotlib.text import Text
 import tinydx
 from tinydx import cli, exercises
 from tinydx.datasets.heart import write_heart_folders
-from tinydx.lessons import all_lessons, find, glossary, lesson, page
+from tinydx.lessons import all_lessons, commands, find, glossary, lesson, page
 from tinydx.preprocessing.image import save_img
 
 ROOT = Path(__file__).parents[1]
@@ -329,6 +331,59 @@ def test_the_list_names_every_lesson(capsys):
     assert "tinydx lesson 1" in out
     lines = {one.name: next(line for line in out.splitlines() if one.title in line) for one in all_lessons()}
     assert "needs pydicom" in lines["convolution"] and "needs g++" in lines["cuda_matmul"]
+
+
+def test_the_list_marks_lessons_whose_exercises_passed_and_the_next(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["lesson"]) == 0 and "Open the next with: tinydx lesson 1\n" in capsys.readouterr().out
+    folder = exercises.folder.Folder(tmp_path)
+    folder.save(exercises.folder.Progress({*find("convolution").exercises, *find("activation").exercises}))
+    assert cli.main(["lesson"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    marks = [line[:2].strip() for line in out[:4]]
+    assert marks[0] in ("✓", "ok") and marks[:2] == [marks[0]] * 2 and marks[2:] == [">", ""]
+    assert out[-2:] == [f"2 of {len(all_lessons())} done, by their exercises", "Open the next with: tinydx lesson 3"]
+
+
+def test_an_occupied_port_says_which_lesson_holds_it(monkeypatch):
+    """A server that answers as marimo's does: with the file's name in its page."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<title>x</title><marimo-filename>04_gradient.py</marimo-filename>")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
+        port = server.server_address[1]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert commands.serving(port) == f"lesson 4, {find('gradient').title}"
+        server.shutdown()
+    assert commands.serving(port) == ""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        assert commands.serving(other.getsockname()[1]) == "another program"
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_an_edited_copy_stays_only_if_it_was_changed(changed, capsys, monkeypatch, tmp_path):
+    one = find(4)
+    if one.missing:
+        pytest.skip(f"not installed: {', '.join(one.missing)}")
+    monkeypatch.chdir(tmp_path)
+
+    def edit(command, **_):
+        copy = Path(command[-1])
+        (copy.parent / "__marimo__").mkdir()
+        copy.write_text(copy.read_text("utf-8") + "# mine\n" * changed, "utf-8")
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setattr("tinydx.lessons.commands.subprocess.run", edit)
+    assert cli.main(["lesson", "4", "--edit"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == [one.path.name] * changed
 
 
 def test_the_list_says_what_is_not_installed(capsys, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 import tinydx
 from tinydx import Tensor, models, ops
 from tinydx.factored import FactoredGradient
-from tinydx.layers import Activation, Conv2D, Dense, Flatten, Input, MaxPooling2D
+from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten, Input, MaxPooling2D, ReLU
 from tinydx.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
 from tinydx.models import Model, Sequential
 from tinydx.training import lowering
@@ -117,6 +117,87 @@ def test_a_fused_call_names_the_layer_that_does_not_fit_and_passes_the_mask():
     assert ran(fused, x)[0].startswith("dense") and fused(x).mask is x.mask
     with pytest.raises(ValueError, match="first: expected 5 values on the last axis, got 4"):
         fused(Tensor(np.ones((2, 4), np.float32)))
+
+
+# ---- batch normalisation ---------------------------------------------------------------------------------------------
+
+NORMALISED = {
+    "correlate2d_relu_max_pool2d": ([Conv2D(4, 3), BatchNormalization(), ReLU(), MaxPooling2D()], IMAGES),
+    "correlate2d_relu": ([Conv2D(4, 3, use_bias=False), BatchNormalization(scale=False), Activation("relu")], IMAGES),
+    "correlate2d": ([Conv2D(4, (1, 3), padding="same", strides=2), BatchNormalization(center=False)], IMAGES),
+    "dense_relu": ([Dense(4, use_bias=False), BatchNormalization(), ReLU()], ROWS),
+    "dense": ([Dense(4), BatchNormalization()], ROWS),
+}
+
+
+def after_a_step(layers, x, fused, training, frozen):
+    """Output, gradients and weights of layers whose statistics have moved already."""
+    model = Sequential([type(layer)(**layer.config) for layer in layers])
+    tinydx.set_seed(3)
+    model(x)
+    for k, w in enumerate(model.weights):
+        w.data = np.abs(np.random.default_rng(k).normal(1, 0.5, w.shape)).astype(np.float32) * (
+            1 if "variance" in w.name else 0.5
+        )
+    model.layers[1].trainable = not frozen
+    with tinydx.use("auto", fused=fused), tinydx.trace() as trace:
+        given = Tensor(x, requires_grad=True)
+        y = model(given, training=training)
+        (y * y).sum().backward()
+    gradients = [given.grad, *(w.grad for w in model.weights if w.requires_grad)]
+    return [op for op, _ in trace], [y.data, *gradients, *(w.data for w in model.weights)]
+
+
+@needs_numba
+@pytest.mark.parametrize(("training", "frozen"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize("name", NORMALISED)
+def test_normalisation_joins_the_layers_beside_it(name, training, frozen):
+    layers, x = NORMALISED[name]
+    assert names(lower(layers)) == [name]
+    (ran, got), (_, wanted) = (after_a_step(layers, x, fused, training, frozen) for fused in (True, False))
+    if training and not frozen:
+        rectified = len(layers) > 2
+        assert ("batch_normalization_relu" in ran) == rectified and "batch_normalization" + "_relu" * rectified in ran
+    else:
+        assert {name, "fold_normalization"} <= set(ran) and "relu" not in ran
+    for a, b in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("layers", "calls"),
+    [
+        ([Dense(4, activation="relu"), BatchNormalization()], ["dense_relu", "BatchNormalization"]),
+        ([BatchNormalization(), Dense(4)], ["BatchNormalization", "Dense"]),
+        ([BatchNormalization(), ReLU(max_value=6.0)], ["BatchNormalization", "ReLU"]),
+        ([BatchNormalization(), Activation("tanh")], ["BatchNormalization", "Activation"]),
+        ([Dense(4, activation="tanh"), BatchNormalization()], ["Dense", "BatchNormalization"]),
+        ([Conv2D(4, 3), BatchNormalization(), MaxPooling2D()], ["correlate2d", "MaxPooling2D"]),
+        ([Conv2D(4, 3), BatchNormalization(), ReLU(), MaxPooling2D(3, strides=2)], ["correlate2d_relu", "MaxPooling2D"]),
+        ([MaxPooling2D(), BatchNormalization(), ReLU()], ["MaxPooling2D", "batch_normalization_relu"]),
+    ],
+)
+def test_where_normalisation_is_another_function_it_stays(layers, calls):
+    assert names(lower(layers)) == calls
+
+
+@needs_numba
+def test_normalisation_of_another_axis_and_of_padded_steps_runs_by_itself():
+    other = Sequential([Conv2D(4, 3), BatchNormalization(axis=1), ReLU()])
+    other(IMAGES)
+    assert ran(other, IMAGES)[0] == "correlate2d" and "batch_normalization_relu" not in ran(other, IMAGES, True)
+    padded = Tensor(np.ones((2, 3, 5), np.float32))
+    padded.mask = np.array([[True, True, False], [True, False, False]])
+    model = Sequential([Dense(4), BatchNormalization(), ReLU()])
+    assert "masked_batch_normalization" in ran(lambda: model(padded, training=True)) and ran(model, padded)[0] == "dense"
+
+
+def test_a_graph_folds_normalisation_unless_its_input_is_used_elsewhere():
+    x = Input((9, 8, 3))
+    convolved = Conv2D(4, 3)(x)
+    pooled = MaxPooling2D()(ReLU()(BatchNormalization()(convolved)))
+    assert graph_names(Model(x, pooled)) == ["correlate2d_relu_max_pool2d"]
+    assert graph_names(Model(x, [pooled, convolved])) == ["Conv2D", "batch_normalization_relu", "MaxPooling2D"]
 
 
 # ---- graphs ----------------------------------------------------------------------------------------------------------

@@ -45,12 +45,31 @@ def test_results_are_compared_bit_by_bit(emulated):
     assert differences('{"words": {}}', emulated) == list(PROBES)
 
 
-def test_the_script_runs_on_cupy(emulated, monkeypatch, tmp_path):
+def test_the_script_runs_on_cupy(emulated, monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
     monkeypatch.setattr(gpu, "machine", lambda: MACHINE)
     monkeypatch.setattr(gpu, "missing", lambda: None)
-    probes.main(str(tmp_path / "new" / "probes.json"))
+    assert probes.main(str(tmp_path / "new" / "probes.json")) == 0
     assert differences((tmp_path / "new" / "probes.json").read_text(), emulated) == []
+    assert capsys.readouterr().out == "".join(f"{name}: the emulator agrees\n" for name in PROBES)
+
+
+def test_a_probe_that_differs_or_fails_is_named(emulated, monkeypatch, tmp_path, capsys):
+    def broken(self, name):
+        if name == "votes":
+            raise RuntimeError("cudaErrorIllegalAddress:\nan illegal address")
+        return emulated(name) if name != "shuffles" else lambda grid, block, arguments: None  # nothing is written
+
+    monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
+    monkeypatch.setattr(emulated_cupy.RawModule, "get_function", broken)
+    monkeypatch.setattr(gpu, "machine", lambda: MACHINE)
+    monkeypatch.setattr(gpu, "missing", lambda: None)
+    monkeypatch.setattr(emulated_cupy, "asarray", np.copy)
+    assert probes.main(str(tmp_path / "probes.json")) == 1
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == "votes: RuntimeError: cudaErrorIllegalAddress: an illegal address"
+    assert [line.split(":")[0] for line in lines if line.endswith("differs")] == ["shuffles", "votes"]
+    assert len(lines) == len(PROBES)
 
 
 def test_every_probe_writes_all_its_outputs(emulated):

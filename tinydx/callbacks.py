@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx import files
 from tinydx.names import in_cell
 from tinydx.settings import Checked, number, one_of, whole
 from tinydx.suggestions import did_you_mean
@@ -364,10 +365,12 @@ class CSVLogger(Callback):
         self.filename, self.append = Path(filename), append
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        if not (self.append and self.filename.exists()):
+        if files.writes and not (self.append and self.filename.exists()):
             self.filename.write_bytes(b"")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if not files.writes:
+            return
         with self.filename.open("r+", newline="", encoding="utf-8") as file:
             names = next(csv.reader(file), None)
             file.seek(0, os.SEEK_END)
@@ -380,7 +383,8 @@ class CSVLogger(Callback):
         return {"text": self.filename.read_bytes().decode()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.filename.write_bytes(state["text"].encode())
+        if files.writes:
+            self.filename.write_bytes(state["text"].encode())
 
 
 class ProgressBar(Callback):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tinydx import command
+from tinydx.suggestions import did_you_mean
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,15 +23,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns: the exit status.
     """
     command.prepare_streams()
-    return command.run(lambda: _run(argv))
+    return command.run(lambda: _on_all_ranks(argv) if command.ranks() > 1 else _run(argv))
+
+
+def _on_all_ranks(argv: Sequence[str] | None) -> int:
+    """The work of a command that mpirun started several times: those that share it say so, others are done by the first."""
+    from tinydx import distributed
+
+    distributed.start()
+    return distributed.as_command(lambda: _run(argv))
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    """The work of a command: writes_files, it goes on after its reader is gone; keeps_order, Ctrl-C is an exception for it."""
+    """The work of a command: writes_files, it goes on after its reader is gone; keeps_order, Ctrl-C is an exception for it;
+    shared, several processes that mpirun started work on it together."""
     command.advice = ""
     arguments = build_parser().parse_args(argv)
     if not hasattr(arguments, "run"):
         build_parser().print_help()
+        return 0
+    distributed = sys.modules.get("tinydx.distributed")  # imported only where there are several processes
+    if distributed and not arguments.shared and not distributed.is_first():
         return 0
     if arguments.keeps_order:
         command.raise_on_signals()
@@ -42,6 +56,11 @@ class _Parser(argparse.ArgumentParser):
     """A parser of a command; with takes_columns, options that it does not know are columns of a table: `--age 63 --sex=f`."""
 
     takes_columns = False
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """A word that is none of the choices ends with those that are close to it."""
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"unknown {value!r}{did_you_mean(value, map(str, action.choices))}")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if not self.takes_columns:
@@ -72,16 +91,17 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all subcommands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tinydx", description="Learn how diagnosis by deep learning works, from the equations to a diagnosis."
     )
     parser.add_argument("--version", action="version", version=_version())
-    parser.set_defaults(writes_files=False, keeps_order=False)  # see `_run`
+    parser.set_defaults(writes_files=False, keeps_order=False, shared=False)  # see `_run`
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     _add_diagnose(commands)
     _add_evaluate(commands)
     _add_predict(commands)
     _add_personalise(commands)
+    _add_quantize(commands)
     _add_explain(commands)
     _add_translate(commands)
     _add_data(commands)
@@ -233,12 +253,12 @@ def _add_diagnose(commands: Any) -> None:
         help="folder for the results, which replace earlier ones when they are complete (default: diagnosis; with --folds or "
         "--site, which keep no model: validation)",
     )
-    p.set_defaults(run=_diagnose, writes_files=True)
+    p.set_defaults(run=_diagnose, writes_files=True, shared=True)
 
 
 def _diagnose(a: argparse.Namespace) -> int:
     command.advice = "; the same command with --resume continues"
-    options = {k: v for k, v in vars(a).items() if k not in ("data", "run", "writes_files", "keeps_order")}
+    options = {k: v for k, v in vars(a).items() if k not in ("data", "run", "writes_files", "keeps_order", "shared")}
     if fusion := options.pop("fusion"):
         options["network"] = _network_of(a, fusion)
     single = a.folds is None and a.site is None
@@ -282,7 +302,7 @@ def _add_evaluate(commands: Any) -> None:
         description="Test a finished model on other data with the same classes. Before the figures it says where the data "
         "differs from what the model was trained on, and where the model is no better than chance.",
     )
-    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("model", type=_model, help="a model file, such as diagnosis/model.safetensors")
     p.add_argument("paths", nargs="+", metavar="PATH", help="data as `tinydx diagnose --data` takes it, with the model's classes")
     p.add_argument("--split", choices=("train", "val", "test"), help="of data with these parts (default: all of it)")
     p.add_argument("--seed", type=int, default=0, help="of the intervals (default 0)")
@@ -305,7 +325,7 @@ def _add_predict(commands: Any) -> None:
         "columns instead, as in `tinydx predict MODEL --age 63 --sex f`; an option that is none of those below is a column.",
     )
     p.takes_columns = True
-    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("model", type=_model, help="a model file, such as diagnosis/model.safetensors")
     p.add_argument(
         "inputs", nargs="*", help="images, recordings, .txt files, tables, folders of them, or texts, as in the training"
     )
@@ -341,7 +361,7 @@ def _add_personalise(commands: Any) -> None:
         description="Fit the last layer of a finished model to labelled inputs of a patient, near to the model of all, and write "
         "a model file that `tinydx predict` takes. Without inputs it answers as before, bit for bit.",
     )
-    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("model", type=_model, help="a model file, such as diagnosis/model.safetensors")
     p.add_argument(
         "inputs",
         nargs="*",
@@ -371,6 +391,26 @@ def _personalise(a: argparse.Namespace) -> int:
     return 0
 
 
+def _add_quantize(commands: Any) -> None:
+    p = commands.add_parser(
+        "quantize",
+        help="store a finished model's Dense weights in 16 or 8 bits",
+        description="Write a model file whose Dense weights are stored in 16 bits (bf16) or 8 (int8): a half or a quarter of "
+        "their bytes; one image is faster where they are most of the work. The model predicts as before, but does not train.",
+    )
+    p.add_argument("model", type=_model, help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("--to", dest="kind", choices=("bf16", "int8"), default="int8", help="how weights are stored (default int8)")
+    p.add_argument("--output", required=True, metavar="SMALL.safetensors", help="the file to write")
+    p.set_defaults(run=_quantize)
+
+
+def _quantize(a: argparse.Namespace) -> int:
+    from tinydx.diagnosis.quantizing import quantize
+
+    quantize(a.model, a.output, a.kind)
+    return 0
+
+
 def _add_explain(commands: Any) -> None:
     p = commands.add_parser(
         "explain",
@@ -378,7 +418,7 @@ def _add_explain(commands: Any) -> None:
         description="Write a page that shows, for each input, which parts speak for the class and which against it: a PNG, and "
         "beside it an HTML page that sorts and zooms and has a threshold to move.",
     )
-    p.add_argument("model", help="a model file, such as diagnosis/model.safetensors")
+    p.add_argument("model", type=_model, help="a model file, such as diagnosis/model.safetensors")
     p.takes_columns = True
     p.add_argument("inputs", nargs="*", metavar="FILE", help="images, recordings, .txt files, tables, folders of them, or texts")
     p.add_argument(
@@ -401,7 +441,7 @@ def _explain(a: argparse.Namespace) -> int:
 
 def _add_translate(commands: Any) -> None:
     p = commands.add_parser("translate", help="translate texts with a sequence-to-sequence model")
-    p.add_argument("model", help="a model file, written by `python -m tinydx.tasks.translation TASK --output FILE`")
+    p.add_argument("model", type=_model, help="a model file, written by `python -m tinydx.tasks.translation TASK --output FILE`")
     p.add_argument("texts", nargs="+", help='such as "broken collar bone"')
     p.add_argument("--beam", type=_positive, default=4, metavar="N", help="width of the beam search (default 4; 1: greedy)")
     p.set_defaults(run=_translate)
@@ -485,6 +525,12 @@ def _add_lesson(commands: Any) -> None:
     p.set_defaults(run=_lesson, keeps_order=True)
 
 
+def _model(path: str) -> str:
+    """The path of a model file; for a folder that `tinydx diagnose` wrote, of the model in it."""
+    inside = Path(path) / "model.safetensors"
+    return str(inside) if inside.is_file() else path
+
+
 def _add_language(parser: argparse.ArgumentParser) -> None:
     about = "language, English or Chinese (default: the environment's)"
     parser.add_argument("--lang", choices=("en", "zh"), help=about)
@@ -559,7 +605,6 @@ def _add_gradcheck(commands: Any) -> None:
 
 
 def _gradcheck(a: argparse.Namespace) -> int:
-    from pathlib import Path
 
     from tinydx import ops  # noqa: F401  the table of ops
     from tinydx.gradcheck.files import run
@@ -581,14 +626,21 @@ def _add_bench(commands: Any) -> None:
         help="measure the speed of the kernels on this machine, and compare it with NumPy and PyTorch",
         description="Measure one op, forward and backward: every backend is first checked against the NumPy reference, then "
         "timed in turn with the others. `step` measures a training step and the inference of the document's network, and "
-        "compares them with PyTorch and Keras if they are installed. Writes bench.json, bench.md and bench.png. `errors` "
-        "measures no time: it prints the rounding error of each kernel against float64.",
+        "compares them with the peers that are installed: PyTorch, Keras and tinygrad. `models` does so for small networks, in "
+        "training and in predicting one example. `shapes` measures the shapes that small and well-known networks give to ops, "
+        "beside PyTorch. `flat` says whether an example costs the same in every size of batch, and whether memory stays as it "
+        "is. All write bench.json, bench.md and bench.png. `errors` measures no time: it prints the rounding error of each "
+        "kernel against float64.",
     )
-    p.add_argument("op", nargs="?", metavar="OP", help="an op, such as conv2d (`tinydx card` lists them), or step, or errors")
+    p.add_argument(
+        "op", nargs="?", metavar="OP", help="an op (`tinydx card` lists them), or step, models, shapes, flat or errors"
+    )
     p.add_argument(
         "--threads", type=_positive, nargs="+", metavar="N", help="numbers of threads to measure with (default: all cores)"
     )
-    p.add_argument("--rounds", type=_positive, metavar="N", help="measurements of each backend (default 12; step: 10)")
+    p.add_argument(
+        "--rounds", type=_positive, metavar="N", help="measurements of each backend (default 12; step and models: 10, flat: 7)"
+    )
     p.add_argument("--output", metavar="FOLDER", help="folder for the results (default: bench/OP)")
     p.add_argument("--from", dest="source", metavar="FILE", help="show the result in this bench.json again, without measuring")
     of_op = p.add_argument_group("for an op")
@@ -600,10 +652,13 @@ def _add_bench(commands: Any) -> None:
         help='shapes of the arrays, then constants, such as "16x56x56x64, 3x3x64x64, padding=same"',
     )
     of_op.add_argument("--backends", nargs="+", metavar="NAME", help="numpy, numba or torch (default: all)")
-    of_op.add_argument("--seconds", type=_seconds, help="measuring time for each row, in seconds (default 0.25)")
-    of_step = p.add_argument_group("for step")
-    of_step.add_argument("--peers", metavar="NAMES", help="torch, keras or torch,keras (default: both, if installed)")
-    of_step.add_argument("--batch", type=_positive, help="images in a batch (default 32)")
+    of_op.add_argument("--seconds", type=_seconds, help="measuring time for each row, in seconds (also for shapes; default 0.25)")
+    of_race = p.add_argument_group("for step, models, shapes and flat")
+    of_race.add_argument(
+        "--peers", metavar="NAMES", help="such as torch,keras (step and models; default: all that are installed)"
+    )
+    of_race.add_argument("--batch", type=_positive, help="images in a batch (step; default 32)")
+    of_race.add_argument("--only", nargs="+", metavar="NAME", help="models such as lenet, or families of shapes such as dense")
     p.set_defaults(run=_bench, writes_files=True, keeps_order=True)
 
 

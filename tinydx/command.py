@@ -34,6 +34,15 @@ def is_command() -> bool:
     return name in ("tinydx", "tinydx.exe")
 
 
+RANKS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")  # in which mpirun, or a scheduler, says how many processes it has started
+
+
+def ranks() -> int:
+    """How many processes were started as one program; 1 without mpirun, and in what one of them starts itself."""
+    sizes = (os.environ.get(name, "") for name in RANKS)
+    return max((int(size) for size in sizes if size.isdigit()), default=1)
+
+
 def answer_signals() -> None:
     """End this process at once on Ctrl-C, SIGTERM and SIGHUP, if it is a command; a signal that is ignored stays ignored."""
     for name in WORDS if is_command() else ():

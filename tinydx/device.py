@@ -14,7 +14,7 @@ as float(loss) or np.asarray(y), would wait for the GPU; it goes through this fi
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -26,6 +26,11 @@ def on_device(a: Any) -> bool:
     """Whether this is an array on a GPU."""
     cupy = sys.modules.get("cupy")  # never imported only to find out
     return cupy is not None and isinstance(a, cupy.ndarray)
+
+
+def any_on_device(arrays: Iterable[Any]) -> bool:
+    """Whether one of these is an array on a GPU."""
+    return "cupy" in sys.modules and any(map(on_device, arrays))
 
 
 def to_device(a: Any) -> Any:

@@ -21,7 +21,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from tinydx.device import on_device
+from tinydx.device import any_on_device
 
 BACKENDS = ("numpy", "numba", "cuda")
 _KERNEL_PACKAGES = {"numba": "tinydx_kernels.cpu", "cuda": "tinydx_kernels.cuda"}
@@ -168,7 +168,7 @@ def choose(op: Any, arrays: tuple, constants: Mapping[str, Any]) -> Implementati
 
 def choose_kernel(op: Any, arrays: tuple, constants: Mapping[str, Any]) -> Implementation | None:
     """The kernel that runs for these arrays and constants; None, untraced, where there is none."""
-    backend = "cuda" if any(on_device(a) for a in arrays) else _chosen().backend or "numba"
+    backend = "cuda" if any_on_device(arrays) else _chosen().backend or "numba"
     if backend == "numpy":
         return None
     if load_kernels(backend) is not None:
@@ -208,9 +208,9 @@ def asked_for_device() -> bool | None:
     return None if sys.modules[_KERNEL_PACKAGES["cuda"]].emulating() else True
 
 
-def may_capture() -> bool:
-    """Whether a training step on a GPU may be captured as a graph."""
-    return _chosen().graph and _trace.get() is None
+def untraced_choice() -> _Choice | None:
+    """What `use` has set; None while somebody traces: then ops run one by one, and neither by a plan nor by a captured graph."""
+    return _chosen() if _trace.get() is None else None
 
 
 # ---- kernel packages -------------------------------------------------------------------------------------------------

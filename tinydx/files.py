@@ -4,6 +4,8 @@ After any failure a file that `atomic_write` writes has its old content or its n
 temporary file in the same folder, are forced to the disk, and get the target's name by `os.replace`, which is atomic within a
 file system. A crash, a full disk or Ctrl-C leaves the old file unchanged.
 
+Of several processes that train one model together (tinydx/distributed), only the first one writes.
+
 A process that is killed leaves its temporary file behind; the next write into that folder removes it. It is told from the
 file of a process that still writes by a lock, which ends with its process, or on Windows by being open.
 """
@@ -25,6 +27,8 @@ try:
     import fcntl
 except ImportError:  # Windows, where an open file cannot be removed
     fcntl = None  # type: ignore[assignment]
+
+writes = True  # whether this process writes files: of several that train one model, only the first does
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room on the disk, or for this user, or for one file
 LEFTOVER = re.compile(r"\..*\.[0-9a-f]{12}\.tinydx\.tmp", re.DOTALL)  # the names of temporary files
@@ -96,6 +100,8 @@ def atomic_write(path: str | os.PathLike, data: str | bytes | bytearray | memory
     >>> [file.name for file in folder.iterdir()], (folder / "note.txt").read_text()
     (['note.txt'], 'second')
     """
+    if not writes:
+        return Path(path)
     target = _target(path)
     try:
         with _temporary(target) as file:

@@ -12,9 +12,11 @@ import numpy as np
 
 from tinydx.layers import places
 from tinydx.layers.base import Call, Input, Layer, Symbol, any_batch, map_symbols
+from tinydx.layers.core import quantizable
+from tinydx.layers.quantized import KINDS, QuantizedKernel, quantized_kernels
 from tinydx.names import shown
 from tinydx.saving import keras_files, load_model, save_model
-from tinydx.settings import checked
+from tinydx.settings import checked, one_of
 from tinydx.suggestions import did_you_mean
 from tinydx.training.lowering import Lowered, lower, lower_graph
 from tinydx.training.trainer import Trainer
@@ -123,7 +125,7 @@ class Model(Trainer):
 
     def __getstate__(self) -> dict[str, Any]:
         """All attributes, but what a GPU computes with. Symbols go by numbers: a chain of them would recurse."""
-        state = {**vars(self), "_lowered": Lowered(), "gpu_steps": {}}
+        state = {**vars(self), "_lowered": Lowered(), "_known": None, "gpu_steps": {}}
         state.pop("_trace", None)
         if self.inputs is not None:
             symbols, numbered = self._numbered_symbols()
@@ -149,7 +151,37 @@ class Model(Trainer):
                 self.graph.append(call)
                 at += count
 
-    # ---- printing and saving ----
+    # ---- quantizing, printing and saving ----
+
+    @checked
+    def quantize(self, kind: str) -> None:
+        """Store the kernels of its Dense layers in fewer bits, in place; docs/eightbits.md says what it gains and costs.
+
+        Biases, convolutions, embeddings, recurrent layers and statistics stay as they are. A quantized model predicts, explains
+        and is saved as before, but does not train: the optimizer's memory is dropped.
+
+        Arguments: kind, "bf16" (16 bits, with half the bytes) or "int8" (8 bits and a scale for each column, a quarter).
+        Raises: ValueError where the model is not built, has no Dense layer, is quantized already, or has weights that are NaN,
+        infinite or too large for it; then nothing is changed.
+
+        >>> from tinydx.layers import Dense
+        >>> model = Sequential([Dense(8, input_shape=(4,)), Dense(1)])
+        >>> model.quantize("int8")
+        >>> model.predict(np.ones((2, 4), "float32")).shape
+        (2, 1)
+        """
+        one_of("kind", kind, tuple(KINDS))
+        layers = quantizable(self)
+        if not layers or not all(layer.built for layer in layers):
+            why = "is not built yet: give its first layer an input_shape, or call it once" if layers else "has no Dense layer"
+            raise ValueError(f"{self.name}.quantize: the model {why}")
+        if found := quantized_kernels(self):
+            raise ValueError(f"{self.name}.quantize: {found[0].name} is stored as {found[0].kind} already")
+        kernels = [QuantizedKernel.of(kind, layer.kernel) for layer in layers]  # all of them, before any layer changes
+        for layer, kernel in zip(layers, kernels, strict=True):
+            layer.take(kernel)
+        if self.optimizer is not None:
+            self.optimizer.slots = []
 
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters."""
@@ -293,7 +325,7 @@ class Sequential(Model):
 
     def pop(self) -> None:
         """Remove the last layer."""
-        self.chain.pop()
+        self.chain = self.chain[:-1]  # a new list: the model has changed (`tinydx.layers.base.revision`)
 
     def ends(self) -> tuple[Any, Any]:
         """Its own input and output, for another model that shares its layers."""
@@ -413,11 +445,16 @@ def _summary_lines(model: Model) -> list[str]:
         params = f"{layer.count_params():,}" if layer.built else "not built"
         out = shapes.get(layer, "?")
         out = out[0] if isinstance(out, list) and len(out) == 1 else out
-        rows.append((f"{shown(layer.name)} ({type(layer).__name__})", str(out), params))
+        stored = {w.kind for w in quantized_kernels(layer)}
+        rows.append((f"{shown(layer.name)} ({', '.join([type(layer).__name__, *stored])})", str(out), params))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [f"{a:<{widths[0]}}   {b:<{widths[1]}}   {c:>{widths[2]}}" for a, b, c in rows]
     rule = "─" * len(lines[0])
     total, trainable = (sum(w.size for w in weights) for weights in (model.weights, model.trainable_weights))
     sums = {"Total": total, "Trainable": trainable, "Non-trainable": total - trainable}
     ends = [f"{kind} params: {number:,}" for kind, number in sums.items()]
+    if found := quantized_kernels(model):
+        floats = sum(w.size * w.dtype.itemsize for w in model.weights)
+        less = sum(w.size * w.dtype.itemsize - w.nbytes for w in found)
+        ends.append(f"Stored as {found[0].kind}: {len(found)} kernels; {floats - less:,} bytes of weights instead of {floats:,}")
     return [f'Model "{shown(model.name)}"', rule, lines[0], rule, *lines[1:], rule, *ends]

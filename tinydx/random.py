@@ -9,6 +9,8 @@ from __future__ import annotations
 import random as standard
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,20 @@ def new_seed() -> int:
 def generator() -> np.random.Generator:
     """The generator that all random numbers of this thread come from."""
     return getattr(_of_thread, "generator", _generator)
+
+
+@contextmanager
+def drawing_from(generator: np.random.Generator) -> Iterator[None]:
+    """Context in which all random numbers of this thread come from another generator."""
+    before = vars(_of_thread).get("generator")
+    _of_thread.generator = generator
+    try:
+        yield
+    finally:
+        if before is None:
+            del _of_thread.generator
+        else:
+            _of_thread.generator = before
 
 
 def state() -> dict[str, Any]:

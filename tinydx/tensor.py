@@ -20,7 +20,7 @@ from tinydx.dispatch import Implementation, gradients_of
 from tinydx.factored import multiplied_out
 from tinydx.op import Op
 
-_recording = ContextVar("recording", default=True)
+recording: ContextVar[bool | None] = ContextVar("recording", default=True)  # None: also what needs no gradient, for a plan
 
 
 class Node:
@@ -80,7 +80,8 @@ class Tensor(Arithmetic):
         y, saved, implementation = op.run(arrays, constants, chosen)
         outputs = y if isinstance(y, tuple) else (y,)
         tensors = tuple(Tensor(part) for part in outputs)
-        if _recording.get() and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
+        tape = recording.get()
+        if tape is None or (tape and any(isinstance(a, Tensor) and a.requires_grad for a in arguments)):
             node = Node(op, implementation, saved, arguments, constants, outputs)
             for i, t in enumerate(tensors):
                 t.node, t.index, t.requires_grad = node, i, True
@@ -125,7 +126,7 @@ class Tensor(Arithmetic):
         return self
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if _recording.get() and (self.requires_grad or getattr(value, "requires_grad", False)):
+        if recording.get() and (self.requires_grad or getattr(value, "requires_grad", False)):
             raise RuntimeError(f"{self._called()}[...] = ... would lose a gradient: do it inside `with no_grad():`")
         data = self.data.copy()
         data[key] = value.data if isinstance(value, Tensor) else value
@@ -185,7 +186,7 @@ def _constant(op: Op, name: str, value: Any) -> Any:
     """The constant of an op, as an array if it is a Tensor; TypeError where the tape would have to differentiate it."""
     if not isinstance(value, Tensor):
         return value
-    if value.requires_grad and _recording.get():
+    if value.requires_grad and recording.get():
         raise TypeError(f"{op.name}: no gradient flows into {name}, which is a constant: give its numbers, {name}.numpy()")
     return value.data
 
@@ -199,12 +200,12 @@ def no_grad() -> Iterator[None]:
     >>> y.requires_grad
     False
     """
-    before = _recording.get()
-    _recording.set(False)
+    before = recording.get()
+    recording.set(False)
     try:
         yield
     finally:
-        _recording.set(before)
+        recording.set(before)
 
 
 def gradients(y: Tensor, wrt: Sequence[Tensor], grad: Any = None) -> list[Any]:
@@ -218,24 +219,23 @@ def gradients(y: Tensor, wrt: Sequence[Tensor], grad: Any = None) -> list[Any]:
     >>> gradients(h * h, [h, x])
     [array([18.], dtype=float32), array([108.], dtype=float32)]
     """
-    grad = np.ones_like(y.data) if grad is None else as_array(grad)
-    flowing, _ = _chain_rule(y, grad, keep={_key(t) for t in wrt})
+    flowing, _ = _chain_rule(y, np.ones_like(y.data) if grad is None else as_array(grad), keep={_key(t) for t in wrt})
     return [multiplied_out(flowing[_key(t)]) if _key(t) in flowing else np.zeros_like(t.data) for t in wrt]
 
 
 def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
     """Visit each node once, after all its uses: the gradients by key (of leaves and of `keep`), and the leaves."""
-    flowing: dict[tuple[int, int], Any] = {_key(y): _fitted(grad, y.shape, "backward")}
+    flowing: dict[tuple[int, int], Any] = {_key(y): fitted(grad, y.shape, "backward")}
     leaves = {id(y): y} if y.node is None else {}
     for node in reversed(topological(y.node)):
         keys = [(id(node), i) for i in range(len(node.outputs))]
         parts = [flowing.get(k) if k in keep else flowing.pop(k, None) for k in keys]
-        dys = tuple(_cotangent(p, grad, *o) for p, o in zip(parts, node.outputs, strict=True))
+        dys = tuple(cotangent(p, grad, *o) for p, o in zip(parts, node.outputs, strict=True))
         needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in node.inputs)
         grads = gradients_of(node.implementation, dys if len(dys) > 1 else dys[0], node.saved, needs)
         for x, g, needed in zip(node.inputs, grads, needs, strict=False):
             if needed and g is not None:
-                g = _fitted(g, x.shape, node.op.name)
+                g = fitted(g, x.shape, node.op.name)
                 g = g if x.node is None else multiplied_out(g)  # only at a leaf may a gradient stay factored
                 g = np.asarray(g) if isinstance(g, np.generic) else g  # NumPy's product of arrays without axes is no array
                 flowing[_key(x)] = flowing[_key(x)] + g if _key(x) in flowing else g
@@ -244,14 +244,14 @@ def _chain_rule(y: Tensor, grad: Any, keep: set) -> tuple[dict, list[Tensor]]:
     return flowing, list(leaves.values())
 
 
-def _fitted(gradient: Any, shape: tuple[int, ...], giver: str) -> Any:
+def fitted(gradient: Any, shape: tuple[int, ...], giver: str) -> Any:
     """The gradient; ValueError unless it has that shape: the next backward may be a kernel, which reads memory by it."""
     if gradient.shape != shape:
         raise ValueError(f"{giver}: gradient has shape {gradient.shape}, expected {shape}, that of its array")
     return gradient
 
 
-def _cotangent(gradient: Any, beside: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+def cotangent(gradient: Any, beside: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """An output's gradient in its dtype, as a kernel expects it; zeros, on the device of `beside`, where none came."""
     if gradient is None:
         return np.zeros_like(beside, dtype, shape=shape)

@@ -14,6 +14,7 @@ from tinydx_kernels.cpu.simd import (
     inline,
     jit,
     join,
+    lean,
     load,
     load_bytes,
     part,
@@ -95,7 +96,7 @@ def copy_simd(x, i, y, j, count):
 copy_piece = copy_simd if LANES else copy_plain
 
 
-@jit
+@lean
 def copy_band(x, shape, area, buffer):
     """buffer (rows, columns, C) = the Part `area` of x, flat images of `shape` (H,W,C); pixels outside are zero."""
     height, width, channels = shape
@@ -113,7 +114,7 @@ def copy_band(x, shape, area, buffer):
         row[last * channels :] = 0
 
 
-@jit
+@lean
 def lay_out(x, geometry, row, rows, buffer, at):
     """at[m]: the address of the window of each pixel of output rows `row` to row + rows; x (N,H,W,C), flat.
 

@@ -8,6 +8,7 @@ for different types at the same time may leave one's code under the other's type
 
 import contextlib
 import hashlib
+import threading
 from pathlib import Path
 
 from numba.core.caching import FunctionCache
@@ -16,6 +17,7 @@ from tinydx_kernels.cpu.settings import changed_code
 
 SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 kept_in: set[str] = set()  # the folders of the kernels that are kept
+writing = threading.Lock()  # held while a file is written
 not_kept: list[str] = []  # the first reason why a kernel is not kept, with what to do; empty if all are
 
 
@@ -36,10 +38,15 @@ class KernelCache(FunctionCache):
             return None
         return found if found is None or tuple(found.signature.args) == tuple(sig) else None
 
+    def holds(self, sig, target_context):
+        """Whether there is code for these types; the file may still turn out to be damaged."""
+        return self._index_key(sig, target_context.codegen()) in self._cache_file._load_index()
+
     def save_overload(self, sig, data):
         """Keep the code, if the disk takes it."""
         try:
-            super().save_overload(sig, data)
+            with writing:
+                super().save_overload(sig, data)
         except OSError as error:
             self.disable()
             _note(f"{error}: NUMBA_CACHE_DIR names another folder")

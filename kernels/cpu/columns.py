@@ -19,7 +19,7 @@ from numba import get_num_threads, prange
 from tinydx_kernels.cpu.bands import copy_piece
 from tinydx_kernels.cpu.matmul import PANEL, matrix_product, multiply_into
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous
-from tinydx_kernels.cpu.simd import LANES, add, inline, jit, load, parallel, store
+from tinydx_kernels.cpu.simd import LANES, add, inline, lean, load, parallel, store
 
 CHUNK = 1 << 20  # floats of columns at a time: they stay in the L3 cache
 WORTH_WAKING = 1 << 15  # floats from which on several threads copy them
@@ -53,7 +53,7 @@ def pieces_of(geometry):
     return (1, geometry.kernel_w) if geometry.dilation_w == 1 else (geometry.kernel_w, 1)
 
 
-@jit
+@lean
 def unfold_rows(x, geometry, columns, step, first, last):
     """columns (rows, `step`) of output rows `first` to `last`, counted through all images x (N,H,W,C); both flat."""
     g, (pieces, wide) = geometry, pieces_of(geometry)
@@ -76,7 +76,7 @@ def unfold_rows(x, geometry, columns, step, first, last):
                     columns[to + stop * g.channels : to + wide * g.channels] = 0
 
 
-@jit
+@lean
 def fold_rows(dx, geometry, columns, step, first, last):
     """Rows `first` to `last` of dx (N,H,W,C): the sum of the pieces of columns (rows, `step`) taken from each pixel."""
     g, (pieces, wide) = geometry, pieces_of(geometry)
@@ -97,7 +97,7 @@ def fold_rows(dx, geometry, columns, step, first, last):
                         add_piece(columns, at, dx, (line + w + start) * g.channels, (stop - start) * g.channels)
 
 
-@jit
+@lean
 def move_rows(folding, images, geometry, columns, step, first, last):
     """Rows `first` to `last` of one of the two: images -> columns, or, if `folding`, columns -> images."""
     if folding:
@@ -114,7 +114,7 @@ def move_in_parallel(folding, images, geometry, columns, step, rows, workers):
         move_rows(folding, images, geometry, columns, step, rows * k // workers, rows * (k + 1) // workers)
 
 
-@jit
+@lean
 def sum_rows(x, columns, total):
     """total[c] += sum over the rows of x (rows, `columns`), flat: the gradient of a bias."""
     for start in range(0, len(x), columns):

@@ -25,6 +25,7 @@ Three other files compute what these two are slow at; the section "which way" ch
 """
 
 import os
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ from tinydx.op import kernel_of
 from tinydx.ops.convolution import conv2d, correlate2d, pair
 from tinydx_kernels.cpu import columns as _columns
 from tinydx_kernels.cpu import depthwise as _depthwise
+from tinydx_kernels.cpu import planes as _planes
 from tinydx_kernels.cpu import winograd as _winograd
 from tinydx_kernels.cpu.bands import columns_of_band, lay_out, reads_inside, rows_of_band, size_of_buffer
 from tinydx_kernels.cpu.columns import sum_rows
@@ -46,7 +48,7 @@ from tinydx_kernels.cpu.simd import (
     TILE,
     WIDTH,
     inline,
-    jit,
+    lean,
     load_rows,
     outer,
     outer_at,
@@ -73,7 +75,13 @@ MANY_WEIGHTS = 1 << 14  # of a tap
 MANY_TOTALS = 1 << 16  # weights of a tap from which on the totals of dW fill the L2 cache
 FEW_CHANNELS = 5  # of an image from which on Winograd's transforms cost less than they save
 MODERATE = 2048  # windows up to which one product costs less than a sum for each phase of a stride
-FOLDING = 48  # multiplications that take as long as adding one number to its pixel when folding
+FOLDING = 16  # multiplications that take as long as adding one number to its pixel when folding
+PIECE = 80  # and as beginning with the neighbours that a kernel row adds to
+NARROW = 0.4  # what a panel of one vector takes longer, of its time
+PLANES, OF_DW = 1.1, 1.2  # what a register block of planes.py takes longer, and of its dW besides
+ADDING_LANES = 8  # multiply-adds that take as long as adding the lanes of a sum of dW
+MANY_SUMS = 1 << 14  # weights from which on the sums of planes.py, a vector each, overflow the L2 cache
+TRANSPOSED = 11  # multiply-adds that take as long as transposing a vector
 
 
 def is_depthwise(w_shape, groups):
@@ -96,20 +104,94 @@ def is_deep(w_shape, windows, groups):
     return groups == 1 and windows * kh * kw <= FEW and c * f >= MANY_WEIGHTS
 
 
-def folds_dx(w_shape, images, geometry, groups):
-    """Whether dX is folded from columns: faster where `gather` would waste lanes on few channels, or have many phases."""
-    g, (kh, kw, c, f) = geometry, w_shape
-    if groups > 1:
-        return False
-    windows, phases = images * g.out_h * g.out_w, g.stride_h * g.stride_w
-    few_with_stride = phases > 1 and windows <= MODERATE
-    narrow = windows * phases * c * (f + FOLDING) < images * g.height * g.width * -(-c // WIDTH) * WIDTH * f
-    return kh == kw == 1 or few_with_stride or narrow or is_deep(w_shape, windows, groups)
-
-
 def unfolds_for_dw(w_shape, windows, groups):
     """Whether dW is a product of columns."""
     return is_deep(w_shape, windows, groups) or (groups == 1 and w_shape[2] * w_shape[3] >= MANY_TOTALS)
+
+
+# The other ways are compared by the time for a window, in multiply-adds of a vector; k: terms of a sum.
+
+
+def time_of_gather(k, filters, groups=1):
+    """Of `gather`: a last panel of one vector waits for its addresses."""
+    vectors = -(-filters // WIDTH)
+    return groups * (k * (vectors + NARROW * (vectors % 2)) + FIXED)
+
+
+def time_of_collect(taps, run, filters, groups=1):
+    """Of `collect`, for runs of `run` numbers; a last panel takes as long as a whole one, and longer to pack."""
+    packing = 2 * PANEL if filters % PANEL else 0
+    return groups * (taps * -(-run // ROWS) * ROWS * COLUMNS * -(-filters // PANEL) + packing) + FIXED
+
+
+def time_of_columns(k, filters):
+    """Of a product of columns that need no copy, those of a 1x1 kernel."""
+    return k * COLUMNS * -(-filters // PANEL) + 2 * FIXED
+
+
+def time_of_fold(k, pieces, filters):
+    """Of dX, with k = channels * taps in `pieces` that are neighbours, by columns that are folded."""
+    return k * (filters + FOLDING) / WIDTH + pieces * PIECE
+
+
+def time_of_planes(k, channels, filters, geometry, groups=1):
+    """Of planes.py: no lanes are wasted on channels, but on pixels between two rows, and two images are transposed."""
+    g = geometry
+    line = g.out_w + (g.reach_w - 1) // g.stride_w
+    pixels = -(-g.out_h * line // _planes.SPAN) * _planes.SPAN
+    squares = g.stride_h * g.stride_w * -(-groups * channels // WIDTH) + -(-groups * filters // WIDTH)
+    square = TRANSPOSED * -(-line // WIDTH) * WIDTH / line
+    return groups * k * _planes.whole(filters) / WIDTH * PLANES * pixels / (g.out_h * g.out_w) + square * squares
+
+
+@lru_cache
+def suits_planes(w_shape, geometry, groups):
+    """Whether planes.py sums up faster than `gather`, or than depthwise.py, whose vectors run over channels."""
+    kh, kw, c, f = w_shape
+    if is_depthwise(w_shape, groups):
+        return LANES > 0 and groups < WIDTH
+    k, filters = kh * kw * c, f // groups
+    return LANES > 0 and time_of_planes(k, c, filters, geometry, groups) < time_of_gather(k, filters, groups)
+
+
+def way_of_dx(w_shape, images, geometry, groups):
+    """The module that computes dX; None: `gather`."""
+    g, (kh, kw, c, f) = geometry, w_shape
+    windows, phases = images * g.out_h * g.out_w, g.stride_h * g.stride_w
+    if groups == 1 and ((phases > 1 and windows <= MODERATE) or is_deep(w_shape, windows, groups)):
+        return _columns
+    if suits_winograd((kh, kw, f, c), g, groups):
+        return _winograd
+    return fastest_dx(w_shape, g, groups)
+
+
+@lru_cache
+def fastest_dx(w_shape, geometry, groups):
+    """Of the other ways of dX the fastest; None: `gather`."""
+    g, (kh, kw, c, f) = geometry, w_shape
+    if is_depthwise(w_shape, groups):
+        return _planes if LANES and groups < WIDTH else _depthwise
+    k = kh * kw * (f // groups) / (g.stride_h * g.stride_w)  # of a pixel of dX
+    times = {None: time_of_gather(k, c, groups)}
+    if LANES:
+        times[_planes] = time_of_planes(k, f // groups, c, phases_of(w_shape, g, groups)[0][0], groups)
+    if groups == 1:
+        windows, pieces = g.out_h * g.out_w / (g.height * g.width), kh if g.dilation_w == 1 else kh * kw
+        times[_columns] = time_of_columns(f, c) if kh * kw == 1 else time_of_fold(kh * kw * c, pieces, f) * windows
+    return min(times, key=times.get)
+
+
+@lru_cache
+def collects_planes(w_shape, images, geometry, groups):
+    """Whether planes.py collects dW faster than `collect`."""
+    g, (kh, kw, c, f) = geometry, w_shape
+    taps, sums = kh * kw, kh * kw * c * f
+    if LANES == 0 or sums >= MANY_SUMS or (is_depthwise(w_shape, groups) and groups >= WIDTH):
+        return False
+    k, filters = -(-taps * c // _planes.TAPS) * _planes.TAPS, -(-f // groups // _planes.SLOPES) * _planes.SLOPES
+    planes = OF_DW * time_of_planes(k, c, filters, g, groups) + ADDING_LANES * sums / (images * g.out_h * g.out_w)
+    merged = groups == 1 and g.dilation_w == 1
+    return planes < time_of_collect(kh if merged else taps, kw * c if merged else c, f // groups, groups)
 
 
 # ---- what the sums are over ----------------------------------------------------------------------------------------
@@ -139,14 +221,15 @@ class Order(NamedTuple):
     group_step: int
 
 
-def taps_of(w_shape, geometry, groups):
+@lru_cache  # a model asks the same in every step
+def taps_of(w_shape, geometry, groups, merge=True):
     """Taps of a kernel (kh,kw,C,F), neighbours of a row as one: their (row, column) in the window, and w's Order."""
     kh, kw, c, f = w_shape
-    merged = groups == 1 and geometry.dilation_w == 1
+    merged = merge and groups == 1 and geometry.dilation_w == 1
     positions = [(p, 0) for p in range(kh)] if merged else list(np.ndindex(kh, kw))
     offsets = np.array([(p * kw + q) * c * f for p, q in positions], np.int64)
     order = Order(offsets, kw * c if merged else c, f // groups, groups, f, 1, f // groups)
-    return [(p * geometry.dilation_h, q * geometry.dilation_w) for p, q in positions], order
+    return tuple((p * geometry.dilation_h, q * geometry.dilation_w) for p, q in positions), order
 
 
 def terms_of(positions, order, geometry, copied):
@@ -194,7 +277,7 @@ def turn_simd(w, start, step, width, count, packed, at):
 copy_rows, turn = (copy_rows_simd, turn_simd) if LANES else (copy_rows_plain, turn_plain)
 
 
-@jit
+@lean
 def pack_panel(w, start, step, width, run, run_step, packed, at):
     """packed[at + k * PANEL + lane] = w[start + k * run_step + lane * step]; lanes from `width` on are zeros."""
     if step == 1 and width == PANEL:
@@ -206,7 +289,7 @@ def pack_panel(w, start, step, width, run, run_step, packed, at):
             packed[at + k * PANEL + lane] = w[start + k * run_step + lane * step] if lane < width else np.float32(0)
 
 
-@jit
+@lean
 def pack_of_worker(w, order, packed, worker, workers):
     """Every `workers`-th panel of packed[group, panel, tap, k, lane]."""
     panels, run = (order.filters + PANEL - 1) // PANEL, order.run
@@ -339,7 +422,7 @@ def copy_edge(target, m, f, rows, width, step):
 gather_tile, gather_last = (gather_simd, gather_narrow) if LANES else (gather_plain, gather_plain)
 
 
-@jit
+@lean
 def gather_band(source, terms, weights, target, pixels, dense):
     """One band: block after block of the addresses of its pixels.
 
@@ -394,7 +477,7 @@ class GatherScratch(NamedTuple):
     buffer: np.ndarray  # (workers, floats of a band with its border, or 0)
 
 
-@jit
+@lean
 def addresses(grid, geometry, row, rows, out):
     """out[m]: the address in y of each pixel of output rows `row` to row + rows, counted through all images."""
     m = 0
@@ -406,7 +489,7 @@ def addresses(grid, geometry, row, rows, out):
             m += 1
 
 
-@jit
+@lean
 def gather_of_worker(worker, x, geometry, terms, weights, grid, rows, scratch):
     """Every `workers`-th band."""
     at, out, edge, buffer = scratch.at[worker], scratch.out[worker], scratch.edge[worker], scratch.buffer[worker]
@@ -456,7 +539,9 @@ def run_gather(x, w, b, geometry, positions, order, grid):
 def forward(x, w, b, geometry, groups):
     """Correlation of x (N,H,W,G*C) and w (kh,kw,C,F), plus b (F,) or None: y (N,OH,OW,F)."""
     x, w, g = contiguous(x), contiguous(w), geometry
-    if is_depthwise(w.shape, groups):
+    kh, kw, c, f = w.shape
+    by_planes = suits_planes(w.shape, g, groups)
+    if is_depthwise(w.shape, groups) and not by_planes:
         return _depthwise.forward(x, w, b, g)
     if is_deep(w.shape, len(x) * g.out_h * g.out_w, groups):
         return _columns.forward(x, w, b, g)
@@ -464,9 +549,10 @@ def forward(x, w, b, geometry, groups):
         y = _winograd.forward(x, w, b, g)
         if y is not None:
             return y
-    y = aligned_empty((len(x), g.out_h, g.out_w, w.shape[3]))
-    positions, order = taps_of(w.shape, g, groups)
-    run_gather(x, w, b, g, positions, order, Grid(y.reshape(-1), *y.shape[1:], 0, 0, 1, 1))
+    y = aligned_empty((len(x), g.out_h, g.out_w, f))
+    positions, order = taps_of(w.shape, g, groups, not by_planes)
+    run = _planes.correlate if by_planes else run_gather
+    run(x, w, b, g, positions, order, Grid(y.reshape(-1), *y.shape[1:], 0, 0, 1, 1))
     return y
 
 
@@ -474,27 +560,35 @@ def gradient_of_x(dy, w, geometry, groups):
     """dX (N,H,W,G*C) of dy (N,OH,OW,F) and w (kh,kw,C,F)."""
     dy, w, g = contiguous(dy), contiguous(w), geometry
     kh, kw, c, f = w.shape
-    if is_depthwise(w.shape, groups):
-        return _depthwise.gradient_of_x(dy, w, g)
-    if folds_dx(w.shape, len(dy), g, groups):
-        return _columns.gradient_of_x(dy, w, g)
-    if suits_winograd((kh, kw, f, c), g, groups):
+    way = way_of_dx(w.shape, len(dy), g, groups)
+    if way is _depthwise or way is _columns:
+        return way.gradient_of_x(dy, w, g)
+    if way is _winograd:
         dx = _winograd.gradient_of_x(dy, w, g)
         if dx is not None:
             return dx
     dx = aligned_empty((len(dy), g.height, g.width, g.channels))
+    for windows, positions, order, (first_h, first_w) in phases_of(w.shape, g, groups):
+        grid = Grid(dx.reshape(-1), *dx.shape[1:], first_h, first_w, g.stride_h, g.stride_w)
+        (_planes.correlate if way is _planes else run_gather)(dy, w, None, windows, positions, order, grid)
+    return dx
+
+
+@lru_cache
+def phases_of(w_shape, geometry, groups):
+    """The sums that make dX, one for each phase of the pixel grid: (Geometry over dy, taps' positions, Order, first pixel)."""
+    g, (kh, kw, c, f) = geometry, w_shape
     down = [phase_of(a, g.height, kh, g.stride_h, g.dilation_h, g.top) for a in range(g.stride_h)]
     across = [phase_of(a, g.width, kw, g.stride_w, g.dilation_w, g.left) for a in range(g.stride_w)]
+    sums = []
     for i, j in ((i, j) for i in down for j in across):
         if i.pixels and j.pixels:
-            positions = [(p, q) for _, p in i.taps for _, q in j.taps]
+            positions = tuple((p, q) for _, p in i.taps for _, q in j.taps)
             offsets = np.array([(p * kw + q) * c * f for p, _ in i.taps for q, _ in j.taps], np.int64)
             reach = 1 + max((p for p, _ in positions), default=0), 1 + max((q for _, q in positions), default=0)
-            windows = Geometry(*dy.shape[1:], i.pixels, j.pixels, *reach, 1, 1, 1, 1, *reach, i.before, j.before)
-            order = Order(offsets, f // groups, c, groups, 1, f, f // groups)
-            grid = Grid(dx.reshape(-1), *dx.shape[1:], i.first, j.first, g.stride_h, g.stride_w)
-            run_gather(dy, w, None, windows, positions, order, grid)
-    return dx
+            windows = Geometry(g.out_h, g.out_w, f, i.pixels, j.pixels, *reach, 1, 1, 1, 1, *reach, i.before, j.before)
+            sums.append((windows, positions, Order(offsets, f // groups, c, groups, 1, f, f // groups), (i.first, j.first)))
+    return sums
 
 
 class Phase(NamedTuple):
@@ -553,7 +647,7 @@ def collect_narrow(x, at, tap, slopes, j, pixels, total, t):
 collect_tile, collect_last = (collect_simd, collect_narrow) if LANES else (collect_plain, collect_plain)
 
 
-@jit
+@lean
 def pack_slopes(dy, start, pixels, filters, groups, slopes):
     """dy of a band, panel by panel: slopes[group, panel, pixel, lane]. Each tap reads it again, from the L1 cache."""
     j = 0
@@ -569,7 +663,7 @@ def pack_slopes(dy, start, pixels, filters, groups, slopes):
             j += pixels * PANEL
 
 
-@jit
+@lean
 def collect_band(source, terms, slopes, pixels, total):
     """Add a band to total[group, panel, tap, block of the run, ROWS, PANEL]."""
     (x, at), (taps, run, filters, groups) = source, terms
@@ -597,7 +691,7 @@ class CollectScratch(NamedTuple):
     buffer: np.ndarray  # (workers, floats of a band with its border, or 0)
 
 
-@jit
+@lean
 def collect_of_worker(worker, x, geometry, terms, dy, rows, scratch):
     """The totals over every `workers`-th band."""
     total, bias_total, at = scratch.total[worker], scratch.bias_total[worker], scratch.at[worker]
@@ -622,7 +716,7 @@ def collect(x, geometry, terms, dy, rows, scratch):
         collect_of_worker(np.int64(worker), x, geometry, terms, dy, rows, scratch)
 
 
-@jit
+@lean
 def unpack_totals(totals, order, dw):
     """dw, flat, in the weights' own order: the sum of totals (workers, ...) over the workers."""
     at = 0
@@ -643,10 +737,15 @@ def unpack_totals(totals, order, dw):
 def gradient_of_w(x, dy, w_shape, geometry, groups):
     """dW (kh,kw,C,F), `w_shape`, and db (F,) of x (N,H,W,G*C) and dy (N,OH,OW,F)."""
     x, dy, g, f = contiguous(x), contiguous(dy), geometry, w_shape[3]
-    if is_depthwise(w_shape, groups):
+    by_planes = collects_planes(w_shape, len(x), g, groups)
+    if is_depthwise(w_shape, groups) and not by_planes:
         return _depthwise.gradient_of_w(x, dy, w_shape, g)
     if unfolds_for_dw(w_shape, dy.size // f, groups):
         return _columns.gradient_of_w(x, dy, w_shape, g)
+    if by_planes:
+        result = _planes.gradient_of_w(x, dy, w_shape, g, *taps_of(w_shape, g, groups, False))
+        if result is not None:
+            return result
     positions, order = taps_of(w_shape, g, groups)
     # A register block may read behind the end of its run, which is harmless except behind the end of the array.
     copied = not reads_inside(g) or order.run % ROWS != 0
@@ -749,6 +848,8 @@ WARM = tuple(
         ((2, 9, 9, 32), (3, 3, 32, 64), {}),  # Winograd
         ((2, 9, 9, 32), (3, 3, 32, 64), {"padding": "same"}),
         ((2, 9, 9, 8), (1, 1, 8, 16), {}),
+        ((2, 9, 9, 1), (3, 3, 1, 6), {}),  # by planes, on one thread and on several
+        ((16, 64, 64, 1), (5, 5, 1, 8), {}),
         ((8, 24, 24, 12), (3, 3, 12, 40), {"padding": "same"}),  # direct, on several threads
         ((2, 9, 9, 64), (3, 3, 64, 136), {"dilation": 2}),  # weights packed on several threads
         ((2, 9, 9, 128), (3, 3, 128, 136), {"padding": "same"}),  # by columns, on several threads and on one

@@ -39,12 +39,12 @@ from tinydx_kernels.cpu.simd import (
     broadcast,
     inline,
     jit,
-    load,
     load_rows,
     outer,
     parallel,
     prefetch,
     prefetch_l2,
+    repeat_rows,
     square_root,
     store,
     transpose,
@@ -294,26 +294,28 @@ def streams_of_adam(x, dy, n, state, row, apart, rates, edge):
     """dw = x^T dy for the STREAMS rows row, row + apart ... of w, and their update; x and dy are packed."""
     w, m, v, _, f = state
     at, step = row * f, apart * f
-    alpha, rest_1, rest_2 = broadcast(rates.alpha), broadcast(rates.rest_1), broadcast(rates.rest_2)
-    epsilon = broadcast(rates.epsilon)
+    alpha, rest_1 = repeat_rows(broadcast(rates.alpha), STREAMS), repeat_rows(broadcast(rates.rest_1), STREAMS)
+    rest_2, epsilon = repeat_rows(broadcast(rates.rest_2), STREAMS), repeat_rows(broadcast(rates.epsilon), STREAMS)
     for column in range(0, f, PANEL):
         block = zeros(TILE)
         for example in range(n):
             block = outer(block, STREAMS, x, example * STREAMS, 1, dy, column * n + example * PANEL)
         store(block, STREAMS, edge, 0, PANEL)
-        for r in range(STREAMS):
-            for lane in range(0, PANEL, WIDTH):
-                i = at + r * step + column + lane
-                if lane % LINE == 0:
-                    prefetch(w, i + AHEAD)
-                    prefetch(m, i + AHEAD)
-                    prefetch(v, i + AHEAD)
-                g, mean, square = load(edge, r * PANEL + lane), load(m, i), load(v, i)
-                mean = mean + (g - mean) * rest_1
-                square = square + (g * g - square) * rest_2
-                store(mean, 1, m, i, 0)
-                store(square, 1, v, i, 0)
-                store(load(w, i) - alpha * mean / (square_root(square) + epsilon), 1, w, i, 0)
+        for lane in range(0, PANEL, WIDTH):
+            i = at + column + lane
+            if lane % LINE == 0:
+                for r in range(STREAMS):
+                    prefetch(w, i + r * step + AHEAD)
+                    prefetch(m, i + r * step + AHEAD)
+                    prefetch(v, i + r * step + AHEAD)
+            g = load_rows(STREAMS, STREAMS, edge, lane, PANEL)
+            mean, square = load_rows(STREAMS, STREAMS, m, i, step), load_rows(STREAMS, STREAMS, v, i, step)
+            mean = mean + (g - mean) * rest_1
+            square = square + (g * g - square) * rest_2
+            store(mean, STREAMS, m, i, step)
+            store(square, STREAMS, v, i, step)
+            change = alpha * mean / (square_root(square) + epsilon)
+            store(load_rows(STREAMS, STREAMS, w, i, step) - change, STREAMS, w, i, step)
 
 
 @jit

@@ -24,7 +24,7 @@ from tinydx_kernels.cpu.simd import (
     LANES,
     WIDTH,
     inline,
-    jit,
+    lean,
     load,
     load_rows,
     multiply_rows,
@@ -88,7 +88,8 @@ def pixels_plain(arrays, place, n, taps, weights, c, rows, width):
     at, step, out, out_step = place
     for r in range(rows):
         row = y[out + r * out_step + c : out + r * out_step + c + width]
-        row[:] = bias[c : c + width]
+        for lane in range(width):
+            row[lane] = bias[c + lane]
         for t in range(n):
             pixel, weight = x[at + r * step + taps[t] + c :], w[weights[t] + c :]
             for lane in range(width):
@@ -128,7 +129,7 @@ def pixel_simd(arrays, place, n, taps, weights, c, rows, width):
 block_of_pixels, wide_block, one_pixel = (pixels_simd, pixels_wide, pixel_simd) if LANES else (pixels_plain,) * 3
 
 
-@jit
+@lean
 def pixels_of_line(arrays, taps, n, line, channels):
     """The sums of all pixels of a line over its n taps."""
     low, high = 0, line.pixels
@@ -164,7 +165,7 @@ def pixels_of_line(arrays, taps, n, line, channels):
         k += 1
 
 
-@jit
+@lean
 def forward_rows(arrays, geometry, taps, first, last):
     """Output rows `first` to `last`, counted through all images."""
     g = geometry
@@ -181,7 +182,7 @@ def forward_rows(arrays, geometry, taps, first, last):
         pixels_of_line(arrays, taps, n, line, g.channels)
 
 
-@jit
+@lean
 def backward_rows(arrays, geometry, taps, first, last):
     """Rows `first` to `last` of dX. Pixels a stride apart have the same taps: they form a line of their own."""
     g = geometry
@@ -204,7 +205,7 @@ def backward_rows(arrays, geometry, taps, first, last):
             pixels_of_line(arrays, taps, n, line, g.channels)
 
 
-@jit
+@lean
 def rows_of_worker(backward, arrays, geometry, taps, worker, rows):
     """A worker's share of `rows` rows, of dX if `backward`, else of y."""
     workers = len(taps.at)
@@ -302,7 +303,7 @@ def products_narrow(x, dy, walk, c, total, t, width):
 products_of_span, products_of_vector = (products_simd, products_narrow) if LANES else (products_plain, products_plain)
 
 
-@jit
+@lean
 def collect_rows(x, dy, geometry, total, bias_total, first, last):
     """total (kh,kw,C) and bias_total (C) of output rows `first` to `last`. Every tap has its own share of a line."""
     g = geometry

@@ -1,4 +1,4 @@
-"""Activations and softmax: one pass over memory each, divided among the threads.
+"""Activations, dropout and softmax: one pass over memory each, divided among the threads.
 
 Numba has no vectorised exp of its own, so `exp32` is written out: e^x = 2^n e^r with |r| <= ln(2)/2, where e^r is a
 polynomial (fitted at Chebyshev points; 7e-8 relative error, one ulp of float32) and 2^n is built from its bits.
@@ -9,6 +9,7 @@ from numba import get_num_threads, prange
 
 from tinydx.op import kernel_of
 from tinydx.ops.activation import relu, sigmoid, tanh
+from tinydx.ops.normalization import dropout
 from tinydx.ops.softmax import softmax
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, flat, is_float32
 from tinydx_kernels.cpu.simd import SIZES, inline, jit, parallel
@@ -172,13 +173,65 @@ def relu_gradient(dy, y):
     return dz
 
 
-# ---- softmax over the last axis ------------------------------------------------------------------------------------
+# ---- dropout -------------------------------------------------------------------------------------------------------
+
+
+@jit
+def drop(x, mask, scale, y):
+    """y (K,) = x (K,) where the mask (K,) is True, times scale; else 0 (NaN of NaN, as in the reference)."""
+    for i in range(len(x)):
+        y[i] = x[i] * f32(mask[i]) * scale
 
 
 @parallel
+def drop_chunks(x, mask, scale, y, workers):
+    """`drop` of x (K,) into y (K,), a piece per worker."""
+    for worker in prange(workers):
+        first, last = len(x) * worker // workers, len(x) * (worker + 1) // workers
+        drop(x[first:last], mask[first:last], scale, y[first:last])
+
+
+def _dropped(x, mask, scale):
+    y, workers = aligned_empty(x.shape), _workers(x.size)
+    rows = flat(x), mask, scale, y.reshape(-1)
+    drop(*rows) if workers == 1 else drop_chunks(*rows, workers)
+    return y
+
+
+def dropout_forward(x, *, mask, rate):
+    """x, mask (...) -> y (...)."""
+    mask, scale = flat(mask), f32(1 / (1 - rate))
+    return _dropped(x, mask, scale), (mask, scale)
+
+
+def dropout_backward(dy, saved):
+    """dy (...) -> dx (...)."""
+    return (_dropped(dy, *saved),)
+
+
+def dropout_supports(x, **constants):
+    """Whether x is float32."""
+    return is_float32(x)
+
+
+def dropout_samples(draw):
+    """Arrays on one thread and several; masks of their size, and ones that are repeated along an axis."""
+    shape = draw.choice([(7,), (3, 5), (40_000,), (33, 1025)])
+    mask = draw.choice([draw.array(*shape) > 0, np.broadcast_to(draw.array(*shape[:-1], 1) > 0, shape)])
+    return (draw.array(*shape),), {"mask": mask, "rate": draw.choice([0.5, 0.2])}
+
+
+DROPOUT_WARM: tuple = tuple((((n,),), {"mask": np.ones(n, bool), "rate": 0.5}) for n in (7, 40_000))
+kernel_of(dropout, "numba", dropout_forward, dropout_backward, dropout_supports, samples=dropout_samples, warm=DROPOUT_WARM)
+
+
+# ---- softmax over the last axis ------------------------------------------------------------------------------------
+
+
+@jit
 def softmax_rows(x, y):
     """y (N,C) = softmax of each row of x (N,C)."""
-    for n in prange(len(x)):
+    for n in range(len(x)):
         row, out = x[n], y[n]
         largest = row[0]
         for c in range(len(row)):
@@ -193,9 +246,17 @@ def softmax_rows(x, y):
 
 
 @parallel
+def softmax_chunks(x, y, workers):
+    """`softmax_rows` of x (N,C) into y (N,C), a piece per worker."""
+    for worker in prange(workers):
+        first, last = len(x) * worker // workers, len(x) * (worker + 1) // workers
+        softmax_rows(x[first:last], y[first:last])
+
+
+@jit
 def softmax_rows_backward(dp, p, dx):
     """dx (N,C) = p (dp - sum of dp p over the row), with dp, p (N,C)."""
-    for n in prange(len(p)):
+    for n in range(len(p)):
         total = f32(0)
         for c in range(p.shape[1]):
             total += dp[n, c] * p[n, c]
@@ -203,17 +264,27 @@ def softmax_rows_backward(dp, p, dx):
             dx[n, c] = p[n, c] * (dp[n, c] - total)
 
 
+@parallel
+def softmax_chunks_backward(dp, p, dx, workers):
+    """`softmax_rows_backward` of dp, p (N,C) into dx (N,C), a piece per worker."""
+    for worker in prange(workers):
+        first, last = len(p) * worker // workers, len(p) * (worker + 1) // workers
+        softmax_rows_backward(dp[first:last], p[first:last], dx[first:last])
+
+
 def softmax_forward(x, *, axis=-1):
     """x (...,C) -> p (...,C); saved: p."""
-    p = aligned_empty(x.shape)
-    softmax_rows(contiguous(x).reshape(-1, x.shape[-1]), p.reshape(-1, x.shape[-1]))
+    p, workers = aligned_empty(x.shape), _workers(x.size)
+    rows = contiguous(x).reshape(-1, x.shape[-1]), p.reshape(-1, x.shape[-1])
+    softmax_rows(*rows) if workers == 1 else softmax_chunks(*rows, workers)
     return p, p
 
 
 def softmax_backward(dp, p):
     """dp (...,C) -> dx (...,C)."""
-    dx = aligned_empty(p.shape)
-    softmax_rows_backward(*(a.reshape(-1, p.shape[-1]) for a in (contiguous(dp), p, dx)))
+    dx, workers = aligned_empty(p.shape), _workers(p.size)
+    rows = [a.reshape(-1, p.shape[-1]) for a in (contiguous(dp), p, dx)]
+    softmax_rows_backward(*rows) if workers == 1 else softmax_chunks_backward(*rows, workers)
     return (dx,)
 
 
@@ -224,8 +295,11 @@ def softmax_supports(x, *, axis=-1):
 
 def softmax_samples(draw):
     """Rows of any number of axes; the last axis counted from the end or from the front."""
-    shape = (*draw.choice([(), (1,), (5,), (2, 3)]), draw.choice(SIZES))
+    shape = draw.choice(
+        [(300, 130), (*draw.choice([(), (1,), (5,), (2, 3)]), draw.choice(SIZES))]
+    )  # the first on several threads
     return (draw.array(*shape),), {"axis": draw.choice([-1, len(shape) - 1])}
 
 
-kernel_of(softmax, "numba", softmax_forward, softmax_backward, softmax_supports, samples=softmax_samples, warm=WARM)
+SOFTMAX_WARM: tuple = ((((3, 5),), {}), (((300, 130),), {}))  # on one thread, and on all
+kernel_of(softmax, "numba", softmax_forward, softmax_backward, softmax_supports, samples=softmax_samples, warm=SOFTMAX_WARM)

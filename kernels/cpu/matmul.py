@@ -56,6 +56,7 @@ BREADTH = 2048  # columns of b at a time
 REUSE = 0 if LANES == 16 else 512  # up to this many columns of b, packed rows of a are used too seldom to pay for packing
 CONFLICT = 512  # rows a multiple of this many floats apart compete for the same lines of L1: always packed
 SMALL = 1 << 21  # one thread does this many multiplications before a second one is awake
+TINY = 1 << 18  # up to this many, NumPy's BLAS computes on one thread, and sooner than blocks are packed
 
 
 class Rows(NamedTuple):
@@ -303,7 +304,9 @@ def cut(m, n, workers):
 def multiply_into(y, a, b):
     """y (M,N), contiguous, = a (M,K) b (K,N), float32."""
     (m, k), n = a.shape, b.shape[1]
-    if m * n * k < SMALL or get_num_threads() == 1:
+    if n <= ROWS < m:  # y^T = b^T a^T: a few columns are better the rows of a register block than lanes of a panel
+        y[...] = matrix_product(b.T, a.T).T
+    elif m * n * k < SMALL or get_num_threads() == 1:
         multiply_alone(flat_matrix(a), flat_matrix(b), y, k, work_space(m, n, k, 1)[0])
     else:
         down, across = cut(m, n, get_num_threads())
@@ -316,6 +319,10 @@ def matrix_product(a, b):
     >>> matrix_product(np.ones((2, 3), np.float32), np.ones((3, 1), np.float32)).ravel()
     array([3., 3.], dtype=float32)
     """
+    if a.shape[1] == 1:  # NumPy's product is slower
+        return a * b
+    if a.size * b.shape[1] <= TINY:
+        return np.matmul(a, b)
     y = aligned_empty((a.shape[0], b.shape[1]))
     multiply_into(y, a, b)
     return y
@@ -328,6 +335,8 @@ def matmul_forward(a, b):
     """a (...,M,K), b (...,K,N) -> y (...,M,N); saved: a, b."""
     if b.ndim == 2:
         return matrix_product(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1]), (a, b)
+    if a.shape[-2] * a.shape[-1] * b.shape[-1] <= TINY:
+        return np.matmul(a, b), (a, b)
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     left, right = np.broadcast_to(a, batch + a.shape[-2:]), np.broadcast_to(b, batch + b.shape[-2:])
     y = aligned_empty((*batch, a.shape[-2], b.shape[-1]))

@@ -1,112 +1,226 @@
 """Max and average pooling, any window, stride and padding: one pass over memory, row by row.
 
-Forward computes one output row at a time. Backward computes one input row at a time, from every output row whose windows
+Forward computes one output pixel at a time. Backward computes one input row at a time, from every output row whose windows
 reach it, so that rows are independent of each other and threads never add to the same pixel:
 
     output row i, window row p  <->  input row h = i * stride + p - top
 
-Both poolings are the same loops. Where they differ, a kernel asks whether there are winners: None for the average, and
-then Numba compiles the kernel without the branch.
+Both poolings are the same loops. Where they differ, a kernel asks whether there are winners: none for the average.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
-from numba import prange
+from numba import get_num_threads, prange
 
 from tinydx.op import kernel_of
 from tinydx.ops.convolution import pair
 from tinydx.ops.pooling import average_pool2d, max_pool2d
 from tinydx_kernels.cpu.geometry import COUNTS, geometry_of
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
-from tinydx_kernels.cpu.simd import jit, parallel
+from tinydx_kernels.cpu.simd import (
+    LANES,
+    WIDTH,
+    add,
+    broadcast,
+    divide,
+    inline,
+    lean,
+    load,
+    load_bytes,
+    maximum,
+    multiply,
+    parallel,
+    store,
+    store_bytes,
+    where_equal,
+    where_larger,
+)
 
-# ---- compiled ------------------------------------------------------------------------------------------------------
-
-
-@jit
-def larger(y, winner, x, k):
-    """Put x into y where it is larger, and k into winner: the first maximum wins, NaN stays (as np.maximum)."""
-    for c in range(len(y)):
-        bigger = x[c] > y[c]
-        winner[c] = k if bigger else winner[c]
-        y[c] = x[c] if bigger or x[c] != x[c] else y[c]
-
-
-@jit
-def give(dx, dy, winner, k):
-    """dx += dy where k was the winner."""
-    for c in range(len(dx)):
-        dx[c] += dy[c] * np.float32(winner[c] == k)
-
-
-@jit
-def add_scaled(y, x, factor):
-    """y += factor * x"""
-    for c in range(len(y)):
-        y[c] += factor * x[c]
+f32 = np.float32
+SMALL = 1 << 15  # numbers that one thread has almost pooled before another one is awake
 
 
-@jit
-def covered(i, size, stride, before, extent):
-    """How many of the `size` pixels of window i along an axis lie in the image."""
-    start = i * stride - before
-    return min(start + size, extent) - max(start, 0)
+class Span(NamedTuple):
+    """The pixels of a window along one axis that lie in the image, from `first` to before `last`."""
+
+    first: int
+    last: int
 
 
-@parallel
-def forward_rows(x, geometry, y, winner):
-    """x (N,H,W,C) -> y and winner (N,OH,OW,C), all flat: the maximum, or, if winner is None, the average of each window."""
+@inline
+def pixels_of(i, size, stride, before, extent):
+    """The pixels p of window i along an axis, of `size`, that lie in the image."""
+    return Span(max(0, before - i * stride), min(size, extent + before - i * stride))
+
+
+# ---- forward -------------------------------------------------------------------------------------------------------
+
+
+@inline
+def pool_plain(x, at, line, rows, columns, kernel_w, y, winner, to, channels):
+    """One pixel of y, `channels` channels from `to` on: the maximum of its window, or, if winner is empty, the average.
+
+    Arguments: at, where the window begins in x; line, floats from a row of it to the next; rows, columns, the pixels that exist.
+    """
+    step, share = line[1], f32((rows.last - rows.first) * (columns.last - columns.first))
+    for c in range(channels):
+        best, index, total = f32(-np.inf), 0, f32(0)
+        for p in range(rows.first, rows.last):
+            for q in range(columns.first, columns.last):
+                value = x[at + p * line[0] + q * step + c]
+                index = p * kernel_w + q if value > best else index  # the first maximum wins
+                best = value if value > best or value != value else best  # NaN stays, as in np.maximum
+                total += value
+        if winner.size:
+            y[to + c], winner[to + c] = best, index
+        else:
+            y[to + c] = total / share
+
+
+@inline
+def pool_simd(x, at, line, rows, columns, kernel_w, y, winner, to, channels):
+    """The same for a vector of channels."""
+    if winner.size:
+        best, index = broadcast(f32(-np.inf)), broadcast(f32(0))
+        for p in range(rows.first, rows.last):
+            for q in range(columns.first, columns.last):
+                value = load(x, at + p * line[0] + q * line[1])
+                index = where_larger(value, best, broadcast(f32(p * kernel_w + q)), index)
+                best = maximum(best, value)
+        store(best, 1, y, to, 0)
+        store_bytes(index, winner, to)
+    else:
+        total = broadcast(f32(0))
+        for p in range(rows.first, rows.last):
+            for q in range(columns.first, columns.last):
+                total = add(total, load(x, at + p * line[0] + q * line[1]))
+        share = f32((rows.last - rows.first) * (columns.last - columns.first))
+        store(divide(total, broadcast(share)), 1, y, to, 0)
+
+
+pool_vector = pool_simd if LANES else pool_plain
+
+
+@lean
+def forward_rows(x, geometry, y, winner, first, last):
+    """Output rows `first` to `last`, counted through all images, of y and winner (N,OH,OW,C) from x (N,H,W,C), all flat.
+
+    Vectors may overlap: what the last one of a pixel writes too much, the next pixel overwrites. At the end of a row, and of x,
+    numbers are computed one by one.
+    """
     g, channels = geometry, geometry.channels
-    for line in prange(len(y) // (g.out_w * channels)):
-        image, i = line // g.out_h, line % g.out_h
-        rows = covered(i, g.kernel_h, g.stride_h, g.top, g.height)
+    line = g.width * channels, channels
+    for row in range(first, last):
+        image, i, end = row // g.out_h, row % g.out_h, (row + 1) * g.out_w * channels
+        rows = pixels_of(i, g.kernel_h, g.stride_h, g.top, g.height)
         for j in range(g.out_w):
-            at = (line * g.out_w + j) * channels
-            row = y[at : at + channels]
-            if winner is not None:
-                best = winner[at : at + channels]
-                row[:] = -np.inf
-                best[:] = 0
-            else:
-                row[:] = 0
-            for p in range(g.kernel_h):
-                for q in range(g.kernel_w):
-                    h, w = i * g.stride_h + p - g.top, j * g.stride_w + q - g.left
-                    if 0 <= h < g.height and 0 <= w < g.width:
-                        start = ((image * g.height + h) * g.width + w) * channels
-                        if winner is not None:
-                            larger(row, best, x[start : start + channels], p * g.kernel_w + q)
-                        else:
-                            add_scaled(row, x[start : start + channels], np.float32(1))
-            if winner is None:
-                row /= np.float32(rows * covered(j, g.kernel_w, g.stride_w, g.left, g.width))
+            columns = pixels_of(j, g.kernel_w, g.stride_w, g.left, g.width)
+            at = ((image * g.height + i * g.stride_h - g.top) * g.width + j * g.stride_w - g.left) * channels
+            to = (row * g.out_w + j) * channels
+            read = at + (rows.last - 1) * line[0] + (columns.last - 1) * channels + WIDTH  # how far a vector reads
+            for c in range(0, channels, WIDTH):
+                if to + c + WIDTH <= end and read + c <= len(x):
+                    pool_vector(x, at + c, line, rows, columns, g.kernel_w, y, winner, to + c, WIDTH)
+                else:
+                    pool_plain(x, at + c, line, rows, columns, g.kernel_w, y, winner, to + c, min(WIDTH, channels - c))
 
 
-@parallel
-def backward_rows(dy, winner, geometry, dx):
-    """dy and winner (N,OH,OW,C) -> dx (N,H,W,C), all flat; winner None: of the average."""
+# ---- backward ------------------------------------------------------------------------------------------------------
+
+
+@inline
+def winner_plain(dy, winner, at, k, dx, to, first, channels):
+    """dx[to:] += dy[at:] where k was the winner, numbers `first` to `channels`."""
+    for c in range(first, channels):
+        dx[to + c] += dy[at + c] * f32(winner[at + c] == k)
+
+
+@inline
+def winner_simd(dy, winner, at, k, dx, to, first, channels):
+    """The same by vectors."""
+    number, zero, c = broadcast(f32(k)), broadcast(f32(0)), first
+    while c + LANES <= channels:
+        slope = where_equal(load_bytes(winner, at + c), number, load(dy, at + c), zero)
+        store(add(load(dx, to + c), slope), 1, dx, to + c, 0)
+        c += LANES
+    winner_plain(dy, winner, at, k, dx, to, c, channels)
+
+
+@inline
+def share_plain(dy, at, share, dx, to, first, channels):
+    """dx[to:] += share * dy[at:], numbers `first` to `channels`."""
+    for c in range(first, channels):
+        dx[to + c] += share * dy[at + c]
+
+
+@inline
+def share_simd(dy, at, share, dx, to, first, channels):
+    """The same by vectors."""
+    factor, c = broadcast(share), first
+    while c + LANES <= channels:
+        store(add(load(dx, to + c), multiply(factor, load(dy, at + c))), 1, dx, to + c, 0)
+        c += LANES
+    share_plain(dy, at, share, dx, to, c, channels)
+
+
+give_winner, give_share = (winner_simd, share_simd) if LANES else (winner_plain, share_plain)
+
+
+@lean
+def backward_rows(dy, geometry, dx, winner, first, last):
+    """Rows `first` to `last` of dx (N,H,W,C), counted through all images, from dy and winner (N,OH,OW,C), all flat."""
     g, channels = geometry, geometry.channels
-    for line in prange(len(dx) // (g.width * channels)):
-        image, h = line // g.height, line % g.height
-        dx[line * g.width * channels : (line + 1) * g.width * channels] = 0
+    for row in range(first, last):
+        image, h = row // g.height, row % g.height
+        dx[row * g.width * channels : (row + 1) * g.width * channels] = 0
         for p in range(g.kernel_h):
             i = (h + g.top - p) // g.stride_h
-            if i * g.stride_h + p - g.top == h and 0 <= i < g.out_h:
-                rows = covered(i, g.kernel_h, g.stride_h, g.top, g.height)
-                for j in range(g.out_w):
-                    at = ((image * g.out_h + i) * g.out_w + j) * channels
-                    if winner is None:
-                        share = np.float32(1) / np.float32(rows * covered(j, g.kernel_w, g.stride_w, g.left, g.width))
-                    for q in range(g.kernel_w):
-                        w = j * g.stride_w + q - g.left
-                        if 0 <= w < g.width:
-                            to = (line * g.width + w) * channels
-                            if winner is not None:
-                                k = p * g.kernel_w + q
-                                give(dx[to : to + channels], dy[at : at + channels], winner[at : at + channels], k)
-                            else:
-                                add_scaled(dx[to : to + channels], dy[at : at + channels], share)
+            if i * g.stride_h + p - g.top != h or i < 0 or i >= g.out_h:
+                continue
+            rows = pixels_of(i, g.kernel_h, g.stride_h, g.top, g.height)
+            for j in range(g.out_w):
+                at = ((image * g.out_h + i) * g.out_w + j) * channels
+                columns = pixels_of(j, g.kernel_w, g.stride_w, g.left, g.width)
+                to = (row * g.width + j * g.stride_w - g.left) * channels
+                if winner.size:
+                    for q in range(columns.first, columns.last):
+                        give_winner(dy, winner, at, p * g.kernel_w + q, dx, to + q * channels, 0, channels)
+                else:
+                    share = f32(1) / f32((rows.last - rows.first) * (columns.last - columns.first))
+                    for q in range(columns.first, columns.last):
+                        give_share(dy, at, share, dx, to + q * channels, 0, channels)
+
+
+# ---- launchers -----------------------------------------------------------------------------------------------------
+
+
+@lean
+def rows_of_worker(backward, x, geometry, y, winner, first, last):
+    """Rows of one of the two; x is read, y is written."""
+    if backward:
+        backward_rows(x, geometry, y, winner, first, last)
+    else:
+        forward_rows(x, geometry, y, winner, first, last)
+
+
+@parallel
+def rows_in_parallel(backward, x, geometry, y, winner, rows, workers):
+    """All `rows`, a share for each worker."""
+    for worker in prange(workers):
+        k = np.int64(worker)
+        rows_of_worker(backward, x, geometry, y, winner, rows * k // workers, rows * (k + 1) // workers)
+
+
+def run_rows(backward, x, geometry, y, winner):
+    """Fill y (N,OH,OW,C) from images x, or, if `backward`, y (N,H,W,C) from gradients x."""
+    rows, workers = y.shape[0] * y.shape[1], get_num_threads()
+    arguments = backward, contiguous(x).reshape(-1), geometry, y.reshape(-1), winner
+    if workers == 1 or max(x.size, y.size) < SMALL:
+        rows_of_worker(*arguments, 0, rows)
+    else:
+        rows_in_parallel(*arguments, rows, min(rows, workers))
 
 
 # ---- the ops -------------------------------------------------------------------------------------------------------
@@ -116,8 +230,8 @@ def pool_forward(x, winners, size, stride, padding):
     """x (N,H,W,C) -> y (N,OH,OW,C), saved: the maximum of each window if `winners`, else the average."""
     g = geometry_of(x.shape, size, size if stride is None else stride, padding)
     y = aligned_empty((len(x), g.out_h, g.out_w, g.channels))
-    winner = aligned_empty(y.size, np.uint8) if winners else None
-    forward_rows(contiguous(x).reshape(-1), g, y.reshape(-1), winner)
+    winner = aligned_empty(y.size if winners else 0, np.uint8)
+    run_rows(False, x, g, y, winner)
     return y, (winner, g)
 
 
@@ -135,7 +249,7 @@ def pool_backward(dy, saved):
     """dy (N,OH,OW,C) -> dx (N,H,W,C), for both poolings."""
     winner, g = saved
     dx = aligned_empty((len(dy), g.height, g.width, g.channels))
-    backward_rows(contiguous(dy).reshape(-1), winner, g, dx.reshape(-1))
+    run_rows(True, dy, g, dx, winner)
     return (dx,)
 
 
@@ -151,6 +265,6 @@ def samples(draw):
     return (x,), {"size": size, "stride": stride, "padding": draw.choice(["valid", "same"])}
 
 
-WARM: tuple = ((((2, 9, 9, 8),), {}),)
+WARM: tuple = ((((2, 9, 9, 8),), {}), (((2, 64, 64, 8),), {}))  # on one thread, and on all
 kernel_of(max_pool2d, "numba", max_pool2d_forward, pool_backward, supports, samples=samples, warm=WARM)
 kernel_of(average_pool2d, "numba", average_pool2d_forward, pool_backward, supports, samples=samples, warm=WARM)

@@ -18,12 +18,13 @@ import os
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import config, njit, types
+from numba import config, types
 from numba.core import cgutils, errors
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, overload, register_model
 
 from tinydx_kernels.cpu.cache import keep
+from tinydx_kernels.cpu.compiler import compiled_part, compiled_whole
 from tinydx_kernels.cpu.layer import takes_turns
 
 
@@ -70,17 +71,24 @@ SIZES = (1, 2, 3, 5, 6, 7, 8, 9, 12, 13, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49,
 _FASTMATH = {"contract", "reassoc", "nsz"}  # not nnan, ninf: NaN and infinity must pass as in NumPy
 
 
-def _compiler(**options):
-    """A decorator that compiles with these options and keeps the code on disk."""
-    compiled = njit(error_model="numpy", **options)
-    return lambda function: keep(compiled(function))
+def _kernels(**options):
+    """A decorator of functions that Python, or other kernels, call; their code is kept on disk."""
+    return lambda function: keep(compiled_whole(function, error_model="numpy", **options))
 
 
-jit = _compiler(nogil=True, fastmath=_FASTMATH)
-inline = _compiler(forceinline=True, fastmath=_FASTMATH)
-exact = _compiler(nogil=True)  # every operation rounds as in NumPy
-exact_inline = _compiler(forceinline=True)
-_compiled_in_parallel = _compiler(parallel=True, nogil=True, fastmath=_FASTMATH)
+def _parts(**options):
+    """A decorator of functions that only kernels call, which become part of each."""
+    return lambda function: compiled_part(function, error_model="numpy", forceinline=True, **options)
+
+
+jit = _kernels(nogil=True, fastmath=_FASTMATH)
+# Without Numba's counting of references, which locks the memory bus: it took 150 cycles for each call of a helper with arrays.
+# Such functions cannot make or return arrays (nor assign a slice to a slice, which may make one).
+lean = _kernels(nogil=True, fastmath=_FASTMATH, _nrt=False)
+inline = _parts(fastmath=_FASTMATH, _nrt=False)
+exact = _kernels(nogil=True)  # every operation rounds as in NumPy
+exact_inline = _parts()
+_compiled_in_parallel = _kernels(parallel=True, nogil=True, fastmath=_FASTMATH)
 
 
 def parallel(function):
@@ -144,9 +152,17 @@ def _address(context, builder, kind, array, index, offset=0):
 
 
 def _load(builder, address):
-    load = builder.load(builder.bitcast(address, VECTOR.as_pointer()))
-    load.align = 4  # any address; on aligned ones it is as fast
-    return load
+    """LANES numbers as floats. Integers of 16 bits are bfloat16, the upper halves of floats; those of 8 bits are themselves."""
+    stored = address.type.pointee
+    vector = VECTOR if stored == FLOAT else ir.VectorType(stored, LANES)
+    load = builder.load(builder.bitcast(address, vector.as_pointer()))
+    load.align = 4 if stored == FLOAT else stored.width // 8  # any address; on aligned ones it is as fast
+    if stored == FLOAT:
+        return load
+    if stored.width == 8:
+        return builder.sitofp(load, VECTOR)
+    whole = ir.VectorType(ir.IntType(32), LANES)
+    return builder.bitcast(builder.shl(builder.zext(load, whole), ir.Constant(whole, [16] * LANES)), VECTOR)
 
 
 INDEX = types.intp
@@ -244,6 +260,58 @@ def load_rows(typing, count, rows, y, i, step):
     return Block(n)(count, rows, y, INDEX, INDEX), code
 
 
+def _where_below(builder, count):
+    """Lane by lane, whether its number is less than `count`."""
+    numbers = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(range(LANES)))
+    word = builder.trunc(count, ir.IntType(32))
+    one = builder.insert_element(ir.Constant(numbers.type, ir.Undefined), word, ir.IntType(32)(0))
+    limit = builder.shuffle_vector(one, ir.Constant(numbers.type, ir.Undefined), ir.Constant(numbers.type, None))
+    return builder.icmp_signed("<", numbers, limit)
+
+
+@intrinsic
+def load_part(typing, x, i, step, rows, lanes):
+    """LANES vectors: block[r][lane] = x[i + r * step + lane] for r < rows and lane < lanes, else 0; reads nothing else."""
+
+    def code(context, builder, signature, arguments):
+        x_value, index, stride, row_count, lane_count = arguments
+        mask_kind, word = ir.VectorType(ir.IntType(1), LANES), ir.IntType(32)
+        kind = ir.FunctionType(VECTOR, [VECTOR.as_pointer(), word, mask_kind, VECTOR])
+        masked = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
+        inside, none = _where_below(builder, lane_count), ir.Constant(mask_kind, None)
+        vectors = []
+        for r in range(LANES):
+            if r:
+                index = builder.add(index, stride)
+            mask = builder.select(builder.icmp_signed(">", row_count, row_count.type(r)), inside, none)
+            address = builder.bitcast(_address(context, builder, x, x_value, index), VECTOR.as_pointer())
+            vectors.append(builder.call(masked, [address, word(4), mask, ir.Constant(VECTOR, None)]))
+        return _join(builder, vectors)
+
+    return Block(LANES)(x, INDEX, INDEX, INDEX, INDEX), code
+
+
+@intrinsic
+def store_part(typing, block, y, i, step, rows, lanes):
+    """y[i + r * step + lane] = block[r][lane] for r < rows and lane < lanes; writes nothing else."""
+
+    def code(context, builder, signature, arguments):
+        value, y_value, index, stride, row_count, lane_count = arguments
+        mask_kind, word = ir.VectorType(ir.IntType(1), LANES), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [VECTOR, VECTOR.as_pointer(), word, mask_kind])
+        masked = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}f32.p0")
+        inside = _where_below(builder, lane_count)
+        for r, v in enumerate(_split(builder, value)):
+            if r:
+                index = builder.add(index, stride)
+            with builder.if_then(builder.icmp_signed(">", row_count, row_count.type(r))):
+                address = builder.bitcast(_address(context, builder, y, y_value, index), VECTOR.as_pointer())
+                builder.call(masked, [v, address, word(4), inside])
+        return context.get_dummy_value()
+
+    return types.void(block, y, INDEX, INDEX, INDEX, INDEX), code
+
+
 @intrinsic(prefer_literal=True)
 def outer(typing, block, rows, a, i, step, b, j):
     """block[r, c] + a[i + r * step] * b[j + c * LANES]: one term of a matrix product, in registers."""
@@ -304,6 +372,29 @@ def outer_at(typing, block, rows, a, at, m, k, b, j):
         return _join(builder, vectors)
 
     return block(block, rows, a, at, INDEX, INDEX, b, INDEX), code
+
+
+@intrinsic(prefer_literal=True)
+def products_at(typing, block, rows, a, at, m, i, b, j, step):
+    """block[r, c] + a[at[m + r] + i + lane] * b[j + c * step + lane]: every vector of a times every vector of b."""
+    columns = block.count // _literal(rows)
+
+    def code(context, builder, signature, arguments):
+        value, _, a_value, at_value, m_value, i_value, b_value, index, stride = arguments
+        right = []
+        for c in range(columns):
+            if c:
+                index = builder.add(index, stride)
+            right.append(_load(builder, _address(context, builder, b, b_value, index)))
+        vectors = _split(builder, value)
+        for r in range(_literal(rows)):
+            place = builder.add(builder.load(_address(context, builder, at, at_value, m_value, r)), i_value)
+            left = _load(builder, _address(context, builder, a, a_value, place))
+            for c in range(columns):
+                vectors[r * columns + c] = _fma(builder, left, right[c], vectors[r * columns + c])
+        return _join(builder, vectors)
+
+    return block(block, rows, a, at, INDEX, INDEX, b, INDEX, INDEX), code
 
 
 @intrinsic

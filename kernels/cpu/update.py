@@ -5,21 +5,35 @@ Operations come in the order of the reference. The kernels write in place: the c
 results might overlap inputs that are still to be read. Adam also takes a gradient that is a `FactoredGradient`.
 """
 
+import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange, set_num_threads
+from numba import prange
 
 from tinydx.factored import FactoredGradient
 from tinydx.op import kernel_of
 from tinydx.ops.update import adagrad_update, adam_update, average_update, momentum_update, rmsprop_update, sgd_update
 from tinydx_kernels.cpu.dense import AdamRates, adam_of_product, suits
 from tinydx_kernels.cpu.memory import aligned_empty, flat, is_float32
-from tinydx_kernels.cpu.simd import parallel
+from tinydx_kernels.cpu.simd import jit, parallel
 
 f32 = np.float32
 SMALL = 1 << 15  # one thread updates this many numbers before a second one is awake
+
+
+class Pass(NamedTuple):
+    """One pass over arrays, compiled for one thread and for several; each when it is first called."""
+
+    alone: Callable
+    shared: Callable
+
+
+def one_pass(function):
+    """The passes of a function with a loop over `prange`, which for one thread is `range`."""
+    return Pass(jit(function), parallel(function))
 
 
 class RmspropRates(NamedTuple):
@@ -36,14 +50,14 @@ class RmspropRates(NamedTuple):
 # ---- one pass each: parameter p, its memory and the gradient g are all (K,) ------------------------------------------
 
 
-@parallel
+@one_pass
 def sgd_pass(p, g, rate):
     """p, g (K,); overwrites p."""
     for i in prange(len(p)):
         p[i] -= rate * g[i]
 
 
-@parallel
+@one_pass
 def momentum_pass(p, m, g, rate, mu, nesterov):
     """p, m, g (K,); overwrites p and m."""
     for i in prange(len(p)):
@@ -53,7 +67,7 @@ def momentum_pass(p, m, g, rate, mu, nesterov):
         m[i] = velocity
 
 
-@parallel
+@one_pass
 def rmsprop_pass(p, v, a, m, g, rates):
     """p, v, a, m, g (K,), rates RmspropRates; overwrites p, v, a, m."""
     rate, rho, rest, mu, epsilon, centered = rates
@@ -68,7 +82,7 @@ def rmsprop_pass(p, v, a, m, g, rates):
         m[i] = velocity
 
 
-@parallel
+@one_pass
 def adagrad_pass(p, v, g, rate, epsilon):
     """p, v, g (K,); overwrites p and v."""
     for i in prange(len(p)):
@@ -77,7 +91,7 @@ def adagrad_pass(p, v, g, rate, epsilon):
         v[i] = square
 
 
-@parallel
+@one_pass
 def adam_pass(p, m, v, g, rates):
     """p, m, v, g (K,), rates AdamRates; overwrites p, m, v."""
     alpha, rest_1, rest_2, epsilon = rates
@@ -89,7 +103,7 @@ def adam_pass(p, m, v, g, rates):
         v[i] = square
 
 
-@parallel
+@one_pass
 def average_pass(a, p, mu):
     """a, p (K,); overwrites a."""
     rest = f32(1) - mu
@@ -102,12 +116,8 @@ def average_pass(a, p, mu):
 
 def run(kernel, arrays, *constants):
     """Call a pass on arrays (...), flattened: a parameter and its memory, which it overwrites, and last the gradient."""
-    threads = get_num_threads()
-    set_num_threads(1 if arrays[0].size < SMALL else threads)
-    try:
-        kernel(*(a.reshape(-1) for a in arrays[:-1]), flat(arrays[-1]), *constants)
-    finally:
-        set_num_threads(threads)
+    chosen = kernel.alone if arrays[0].size < SMALL else kernel.shared
+    chosen(*[a.reshape(-1) for a in arrays[:-1]], flat(arrays[-1]), *constants)
 
 
 def sgd(p, g, *, learning_rate):
@@ -136,10 +146,16 @@ def average(a, p, *, momentum):
     run(average_pass, (a, p), f32(momentum))
 
 
+@functools.lru_cache(1)  # all weights of a step have the same
+def adam_rates(learning_rate, beta_1, beta_2, epsilon, step):
+    """The constants of a step, with its bias correction."""
+    alpha = learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+    return AdamRates(f32(alpha), f32(1 - beta_1), f32(1 - beta_2), f32(epsilon))
+
+
 def adam(p, m, v, g, *, learning_rate, beta_1, beta_2, epsilon, step):
     """Overwrites p, m and v (...); g is an array (...) or a FactoredGradient of a weight (D,F)."""
-    alpha = learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-    rates = AdamRates(f32(alpha), f32(1 - beta_1), f32(1 - beta_2), f32(epsilon))
+    rates = adam_rates(learning_rate, beta_1, beta_2, epsilon, step)
     if isinstance(g, FactoredGradient):
         adam_of_product(g.x, g.dy, p, m, v, rates)
     else:
@@ -196,7 +212,7 @@ EPSILON = [1e-7]
 
 def _register(op, in_place, supports, samples, constants):
     """Register the kernel of an update rule; `constants` are those of its warming."""
-    warm = ((((40_000,),) * len(op.arrays), constants),)
+    warm = tuple((((size,),) * len(op.arrays), constants) for size in (40_000, 8))  # shared by threads, and alone
     kernel_of(op, "numba", forward_of(in_place), None, supports, in_place=in_place, samples=samples, warm=warm)
 
 

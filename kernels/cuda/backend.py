@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydx_kernels.cuda.programs import HERE, Program
+from tinydx_kernels.cuda.programs import Program, options
 
 THREADS = 256  # of a block, where each thread computes one element
 LARGEST = 2**31 - 1  # kernels index with 32 bits
@@ -95,8 +95,7 @@ def contiguous(a: Any) -> Any:
 
 @functools.cache
 def _gpu_module(program: Program) -> Any:
-    options = ("--std=c++17", f"-I{HERE}", *(f"-D{key}={value}" for key, value in program.defines))
-    return sys.modules["cupy"].RawModule(code=program.path.read_text(), options=options)
+    return sys.modules["cupy"].RawModule(code=program.path.read_text(), options=options(program.defines))
 
 
 @functools.cache

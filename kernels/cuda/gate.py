@@ -24,7 +24,7 @@ import sys
 from importlib import metadata
 from typing import NamedTuple
 
-from tinydx_kernels.cuda.programs import HERE, Program, all_programs
+from tinydx_kernels.cuda.programs import HERE, Program, all_programs, options
 
 ARCHITECTURES = (75, 80, 90)  # Turing, Ampere, Hopper
 BUDGET = HERE / "budget.json"
@@ -79,11 +79,10 @@ def compile_source(source: str, name: str, architecture: int, defines: tuple[tup
     Raises: ValueError with the log if the compiler rejects the source.
     """
     nvrtc, program = _nvrtc(), ctypes.c_void_p()
-    options = [f"--gpu-architecture=sm_{architecture}", "--std=c++17", "--ptxas-options=-v", f"--include-path={HERE}"]
-    options += [f"--define-macro={key}={value}" for key, value in defines]
+    told = [f"--gpu-architecture=sm_{architecture}", "--ptxas-options=-v", *options(defines)]
     nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), name.encode(), 0, None, None)
-    array = (ctypes.c_char_p * len(options))(*(o.encode() for o in options))
-    failed = nvrtc.nvrtcCompileProgram(program, len(options), array)
+    array = (ctypes.c_char_p * len(told))(*(o.encode() for o in told))
+    failed = nvrtc.nvrtcCompileProgram(program, len(told), array)
     size = ctypes.c_size_t()
     nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
     log = ctypes.create_string_buffer(size.value)
@@ -161,7 +160,7 @@ def over_budget(found: dict[str, Use], budget: dict[str, Use]) -> list[str]:
     return complaints
 
 
-def command(options: argparse.Namespace) -> int:
+def command(asked: argparse.Namespace) -> int:
     """`tinydx cuda gate`; returns the exit status: 1 if a kernel is over budget, or without the compiler."""
     reason = missing()
     if reason:
@@ -172,7 +171,7 @@ def command(options: argparse.Namespace) -> int:
         found |= measure(program)
     for name, use in found.items():
         print(f"{use.registers:4} registers {use.shared:6} shared {use.spills:4} spills   {name}")
-    if options.write:
+    if asked.write:
         write_budget(found)
     complaints = over_budget(found, read_budget())
     print("\n".join(complaints) or f"{len(found)} kernels within the budget")

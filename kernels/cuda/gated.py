@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinydx.op import kernel_of
-from tinydx.ops.gated import backward_through_time, forward_through_time, states_before
+from tinydx.ops.gated import backward_through_time, forward_through_time, over_time, states_before
 from tinydx.ops.gru import gru, gru_reset_before, gru_step
 from tinydx.ops.lstm import lstm, lstm_step
 from tinydx_kernels.cuda.backend import LARGEST, contiguous, each, is_float32, xp
@@ -195,7 +195,7 @@ def gru_reset_before_backward(dy, saved):
     one_step = lambda dstates, step: gru_before_cell_backward(*dstates, step, *parts)  # noqa: E731
     [dz], (dh0,) = backward_through_time(one_step, dy, [np.zeros_like(dy[:, 0])], steps, mask)
     dz, gates = _rows(dz), 2 * before.shape[-1]
-    kept = xp(x).stack([step[2] for step in steps], axis=1)
+    kept = over_time([step[2] for step in steps])
     du = product(_rows(before).T, dz[:, :gates]), product(_rows(kept).T, dz[:, gates:])
     dx = product(dz, w.T).reshape(x.shape)
     return dx, dh0, product(_rows(x).T, dz), xp(x).concatenate(du, axis=1), sum_rows(dz)

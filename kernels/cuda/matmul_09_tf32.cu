@@ -5,7 +5,9 @@
 //
 //     a b = (A + a')(B + b')  ~  A B + A b' + a' B         with A = tf32(a), a' = tf32(a - A); a' b' is too small for a float
 //
-// Three products instead of one, and nearly as exact as float. (An infinity gives NaN: infinity minus infinity.)
+// Three products instead of one, and nearly as exact as float. (An infinity gives NaN: infinity minus infinity.) A tensor
+// core drops the last bits of every sum, so the long sum over K is made outside of it, where floats are rounded.
+// Source: Ootomo and Yokota, "Recovering single precision accuracy from Tensor Cores", 2022.
 //
 // ptx.cuh says which lane holds which numbers of a 16 x 8 x 8 product. Tiles and copies are those of step 8.
 
@@ -72,11 +74,15 @@ __device__ void product(const float *a, const float *b, float *c, int M, int N, 
                 }
 #pragma unroll
                 for (int j = 0; j < ACROSS; j++) {
-                    if (exact) {  // the small products first
-                        mma_m16n8k8_tf32(sum[i][j], low_a, high_b[j]);
-                        mma_m16n8k8_tf32(sum[i][j], high_a, low_b[j]);
+                    if (!exact) {
+                        mma_m16n8k8_tf32(sum[i][j], high_a, high_b[j]);
+                        continue;
                     }
-                    mma_m16n8k8_tf32(sum[i][j], high_a, high_b[j]);
+                    float part[4] = {};  // of these 8 products; the small ones first
+                    mma_m16n8k8_tf32(part, low_a, high_b[j]);
+                    mma_m16n8k8_tf32(part, high_a, low_b[j]);
+                    mma_m16n8k8_tf32(part, high_a, high_b[j]);
+                    for (int e = 0; e < 4; e++) sum[i][j][e] += part[e];
                 }
             }
         }

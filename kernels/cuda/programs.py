@@ -6,6 +6,7 @@ compiled without a line anywhere else. Sizes of tiles are constants (-D), becaus
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import pkgutil
 from pathlib import Path
@@ -14,6 +15,18 @@ from typing import NamedTuple
 HERE = Path(__file__).parent
 AMPERE = 80  # the first architecture with asynchronous copies and tensor cores for TF32 and BF16
 AROUND_TILES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 63, 64, 65, 70)  # sizes for samples: tiles of 16, 32, 64
+
+
+def options(defines: tuple[tuple[str, int], ...] = ()) -> tuple[str, ...]:
+    """What NVIDIA's compiler is told, in the gate and through CuPy, for the constants `defines`.
+
+    CuPy always adds -ftz=true: results and operands below 1.2e-38 are 0. So the gate says it, too, and the emulator does it
+    (runtime/denormals.h). CuPy keeps compiled kernels under a hash of their own text and these options, and does not look
+    into headers: TINYDX_HEADERS does that, so that no kernel is older than its headers.
+    """
+    headers = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(HERE.glob("*.cuh")))).hexdigest()[:16]
+    constants = (f"-D{key}={value}" for key, value in (*defines, ("TINYDX_HEADERS", headers)))
+    return ("--std=c++17", "-ftz=true", f"-I{HERE}", *constants)
 
 
 class Tile(NamedTuple):

@@ -3,7 +3,7 @@
 // Each function is one instruction. In the emulator (TINYDX_EMULATOR) the same name runs on the CPU, with the same
 // distribution of matrix elements over the 32 lanes, where most mistakes are made.
 //
-//   conversions   unsigned to_tf32(float)                                to the 10 bits of a TF32 operand: nearest, ties away
+//   conversions   unsigned to_tf32(float)                                to the 10 bits of a TF32 operand: nearest, ties away; also a float
 //                 unsigned pack_bf16(float low, float high)              two BF16 in a register, round to nearest even
 //                 unsigned pack_f16(float low, float high)               two FP16 in a register, round to nearest even
 //   products      mma_m16n8k8_tf32(float d[4], const unsigned a[4], const unsigned b[2])      d += a b    (sm_80)
@@ -69,7 +69,7 @@ TINYDX_LDMATRIX_X4(ldmatrix_x4_trans, ".trans")
 __device__ __forceinline__ unsigned to_tf32(float x) {
     unsigned r;
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x));
-    return r;
+    return r & 0xffffe000;  // PTX leaves the other bits open; where they are 0 already, ptxas drops this
 }
 
 __device__ __forceinline__ unsigned pack_bf16(float low, float high) {

@@ -1,10 +1,13 @@
-"""Speed and accuracy of the kernels: `tinydx bench OP` times one op, `tinydx bench step` races whole training steps.
+"""Speed and accuracy: `tinydx bench OP` and `shapes` time ops, `step` and `models` race networks, `flat` looks at tinydx alone.
 
     cases.py      the shapes and constants to measure, and how much work they are
     backends.py   how NumPy, our kernels and PyTorch (peers.py) run a case; runner.py is what they make of it
     measure.py    timing in turn, and statistics
-    compare.py    `tinydx bench OP`: checks each backend against the reference, then times it
-    training_step.py, worker.py   `tinydx bench step`: the race, and the process of one contestant
+    compare.py    `tinydx bench OP` and `shapes`: checks each backend against the reference, then times it
+    shapes.py     the teaching shapes
+    race.py, worker.py   `tinydx bench step` and `models`: the race, and the process of one contestant
+    subjects.py   the networks that are raced; torch_model.py and tinygrad_model.py translate them
+    flat.py       `tinydx bench flat`: cost per example and memory
     folder.py     the result folder: bench.json with the machine, the command and all samples
     results.py, plot.py   tables, Markdown and picture, made from bench.json alone
     roofs.py, machine.py  what the processor can do at most, and what a figure depends on

@@ -74,11 +74,15 @@ CASES: dict[str, list[str]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One set of shapes and constants for an op; without shapes, the op's own samples are drawn."""
+    """One set of shapes and constants for an op; without shapes, the op's own samples are drawn.
+
+    first is True for a first layer, the gradient of whose input nobody needs.
+    """
 
     text: str
     shapes: tuple[Shape, ...] = ()
     constants: Mapping[str, Any] | None = None
+    first: bool = False
 
 
 def cases_of(op: Op, asked: list[str] | None) -> list[Case]:
@@ -198,6 +202,10 @@ def make_arrays(op: Op, case: Case, seed: int = 0) -> tuple[tuple[np.ndarray | N
     constants = dict(case.constants or {})
     if "ids" in constants:
         constants["ids"] = rng.integers(0, len(arrays[0]), constants["ids"])
+    if "labels" in constants:
+        constants["labels"] = rng.integers(0, arrays[0].shape[-1], constants["labels"])
+    if "target" in constants:
+        constants["target"] = np.float32(rng.integers(0, 2, constants["target"]))
     return arrays, constants
 
 
@@ -231,6 +239,8 @@ def _is_clear(op: Op, arrays: tuple, constants: Mapping[str, Any]) -> np.ndarray
         leads = z - second > margin
     return np.asarray(leads & (np.abs(z) > margin), np.float32)
 
+
+BOTH = "forward + backward"  # a direction: both, one after the other
 
 # ---- work in floating-point operations: a multiplication and an addition count as two ------------------------------
 
@@ -291,11 +301,13 @@ def operations(op: Op, direction: str, arrays: tuple, constants: Mapping[str, An
     if op.name not in FLOPS:
         return None
     forward = FLOPS[op.name]([a.shape for a in arrays if a is not None], constants)
-    return forward if direction == "forward" else 2 * forward
+    return forward * {"forward": 1, "backward": 2, BOTH: 3}[direction]
 
 
 def traffic(op: Op, direction: str, arrays: tuple, constants: Mapping[str, Any], y: Any) -> int:
     """The least number of bytes to move: every input read once and every output written once."""
+    if direction == BOTH:
+        return sum(traffic(op, part, arrays, constants, y) for part in ("forward", "backward"))
     inputs = sum(a.nbytes for a in arrays if a is not None)
     outputs = sum(part.nbytes for part in (y if isinstance(y, tuple) else (y,)))
     if op.name == "embedding":  # only the rows looked up are read; the gradient fills a whole table

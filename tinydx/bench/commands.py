@@ -10,26 +10,34 @@ import sys
 from typing import Any
 
 from tinydx.bench import errors, folder, results
-from tinydx.bench.compare import compare
-from tinydx.bench.training_step import race
+from tinydx.bench.compare import Timing, compare, compare_shapes
+from tinydx.bench.flat import measure_flatness
+from tinydx.bench.race import race_models, race_step
 from tinydx.files import check_folder
 
-OF_OP = {"shapes": "--shapes", "backends": "--backends", "seconds": "--seconds"}
-OF_STEP = {"peers": "--peers", "batch": "--batch"}
+OPTIONS = ("threads", "rounds", "output", "shapes", "backends", "seconds", "peers", "batch", "only")
+TAKEN = {  # by what is measured; anything else is an op
+    "errors": (),
+    "step": ("threads", "rounds", "output", "peers", "batch"),
+    "models": ("threads", "rounds", "output", "peers", "only"),
+    "shapes": ("threads", "rounds", "output", "seconds", "only"),
+    "flat": ("threads", "rounds", "output", "only"),
+}
+TAKEN_BY_OP = ("threads", "rounds", "output", "shapes", "backends", "seconds")
 
 
 def bench(a: argparse.Namespace) -> int:
     """Run `tinydx bench`; returns the exit status."""
-    if a.op == "errors":
-        _refuse(a, {**OF_OP, **OF_STEP, "rounds": "--rounds", "threads": "--threads", "output": "--output"})
-        print(errors.markdown(errors.measure()))
-        return 0
     if a.source:
         run, path = folder.read_whole(a.source), a.output
     elif a.op is None:
-        raise ValueError("tinydx bench: give an op (`tinydx card` lists them), step or errors, or --from bench.json")
+        names = ", ".join(TAKEN)
+        raise ValueError(f"tinydx bench: give an op (`tinydx card` lists them), or one of {names}, or --from bench.json")
     else:
-        _refuse(a, OF_OP if a.op == "step" else OF_STEP)
+        _refuse(a, TAKEN.get(a.op, TAKEN_BY_OP))
+        if a.op == "errors":
+            print(errors.markdown(errors.measure()))
+            return 0
         path = a.output or f"bench/{a.op}"
         check_folder(path)
         run = _measure(a)
@@ -41,18 +49,26 @@ def bench(a: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse(a: argparse.Namespace, options: dict[str, str]) -> None:
+def _refuse(a: argparse.Namespace, taken: tuple[str, ...]) -> None:
     """ValueError for an option that does not apply to what is measured."""
-    for name, option in options.items():
-        if getattr(a, name) is not None:
-            raise ValueError(f"tinydx bench {a.op} has no {option}: see `tinydx bench --help`")
+    for name in OPTIONS:
+        if name not in taken and getattr(a, name) is not None:
+            raise ValueError(f"tinydx bench {a.op} has no --{name}: see `tinydx bench --help`")
 
 
 def _measure(a: argparse.Namespace) -> dict[str, Any]:
-    given = {k: v for k in ("rounds", "threads", "seconds", "batch") if (v := getattr(a, k)) is not None}
+    given = {k: v for k in ("rounds", "threads") if (v := getattr(a, k)) is not None}
+    timing = Timing(**given, **({"seconds": a.seconds} if a.seconds else {}))
+    peers = a.peers.split(",") if a.peers else None
     if a.op == "step":
-        return race(a.peers.split(",") if a.peers else None, say=_say, **given)
-    return compare(a.op, a.shapes, a.backends, say=_say, **given)
+        return race_step(**({"batch": a.batch} if a.batch else {}), peers=peers, say=_say, **given)
+    if a.op == "models":
+        return race_models(a.only, peers=peers, say=_say, **given)
+    if a.op == "flat":
+        return measure_flatness(a.only, say=_say, **given)
+    if a.op == "shapes":
+        return compare_shapes(a.only, timing, _say)
+    return compare(a.op, a.shapes, a.backends, timing, _say)
 
 
 def _say(line: str) -> None:

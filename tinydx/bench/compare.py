@@ -1,4 +1,4 @@
-"""`tinydx bench OP`: each backend runs each case, is checked against the reference in float64, and is then timed.
+"""`tinydx bench OP` and `tinydx bench shapes`: backends run each case, are checked against the reference, and are then timed.
 
 The result is a dict for JSON: the machine, the roofs, and one row for every case, direction, number of threads and backend,
 with its raw samples. results.py computes everything else from them.
@@ -7,17 +7,19 @@ with its raw samples. results.py computes everything else from them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinydx.bench import machine
-from tinydx.bench.backends import Backend, backends
-from tinydx.bench.cases import Case, cases_of, make_arrays, make_cotangent, operations, traffic
+from tinydx.bench.backends import OF_OP, OF_SHAPES, Backend, backends
+from tinydx.bench.cases import BOTH, Case, cases_of, make_arrays, make_cotangent, operations, traffic
 from tinydx.bench.measure import PAUSE, ROUNDS, interleave, time_once
 from tinydx.bench.roofs import measure_roofs
-from tinydx.bench.runner import NotRun, Runner, listed
+from tinydx.bench.runner import NotRun, Problem, Runner, listed
+from tinydx.bench.shapes import teaching_cases
 from tinydx.dispatch import gradients_of
 from tinydx.op import Op, find
 
@@ -25,37 +27,68 @@ TOLERANCE = 1e-4  # largest difference from the float64 reference, relative to t
 DIRECTIONS = ("forward", "backward")
 
 
+class Timing(NamedTuple):
+    """Numbers of threads to measure with (default: all cores), seconds of measuring for each row, and its number of samples."""
+
+    threads: list[int] | None = None
+    seconds: float = 0.25
+    rounds: int = ROUNDS
+
+
 def compare(
     name: str,
     shapes: list[str] | None = None,
     only: list[str] | None = None,
-    threads: list[int] | None = None,
-    seconds: float = 0.25,
-    rounds: int = ROUNDS,
+    timing: Timing = Timing(),  # noqa: B008
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Measure an op of the table.
 
     Arguments: name of the op; shapes, cases as on the command line (default: those of CASES); only, the names of the
-    backends (default: all); threads, the numbers of threads to measure with (default: all cores); seconds of measuring for
-    each row; rounds, the number of samples of a row; say, called with each line of progress.
+    backends (default: OF_OP); timing; say, called with each line of progress.
     Returns: the result, for folder.save and results.py.
     Raises: ValueError for unknown names, and for shapes that cannot be read or that the op refuses.
     """
-    op, counts = find(name), machine.checked_threads(threads)
-    cases, asked = cases_of(op, shapes), backends(only)
-    if any(b.name == "torch" and not b.missing() for b in asked):
+    op = find(name)
+    tasks = [(op, case) for case in cases_of(op, shapes)]
+    return _compare({"kind": "op", "op": name}, tasks, backends(only or OF_OP), DIRECTIONS, timing, say)
+
+
+def compare_shapes(
+    only: list[str] | None = None,
+    timing: Timing = Timing(),  # noqa: B008
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Measure teaching shapes of many ops, forward and backward in one, against PyTorch with images in either order.
+
+    Arguments: only, families of shapes.py (default: all); timing; say, called with each line of progress.
+    Returns: the result, for folder.save and results.py.
+    Raises: ValueError for an unknown family.
+    """
+    return _compare({"kind": "shapes"}, teaching_cases(only), backends(OF_SHAPES), (BOTH,), timing, say)
+
+
+def _compare(
+    head: dict[str, Any],
+    tasks: Sequence[tuple[Op, Case]],
+    asked: list[Backend],
+    directions: tuple[str, ...],
+    timing: Timing,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """The result: the head, the machine, and a row for every task, direction, number of threads and backend."""
+    counts = machine.checked_threads(timing.threads)
+    if any(b.name.startswith("torch") for b in asked) and find_spec("torch"):
         import torch  # before our kernels: they make OpenMP libraries that load later put waiting threads to sleep
 
         assert torch
     missing = {b.name: reason for b in asked if (reason := b.missing())}
     present = [b for b in asked if b.name not in missing]
     run: dict[str, Any] = {
-        "kind": "op",
-        "op": name,
+        **head,
         "command": " ".join(["tinydx", *sys.argv[1:]]),
         "machine": machine.describe(),
-        "seconds": seconds,
+        "seconds": timing.seconds,
         "tolerance": TOLERANCE,
         "missing": missing,
         "roofs": {},
@@ -64,35 +97,36 @@ def compare(
     for n in counts:
         with machine.threads(n):
             run["roofs"][str(n)] = measure_roofs()
-    for number, case in enumerate(cases, 1):
-        say(f"{name} {number}/{len(cases)}: {case.text}")
-        run["rows"] += _measure_case(op, case, present, counts, seconds, rounds)
+    for number, (op, case) in enumerate(tasks, 1):
+        say(f"{op.name} {number}/{len(tasks)}: {case.text}")
+        run["rows"] += _measure_case(op, case, present, directions, timing._replace(threads=counts))
     return run
 
 
-def _measure_case(op: Op, case: Case, present: list[Backend], counts: list[int], seconds: float, rounds: int) -> list[dict]:
+def _measure_case(op: Op, case: Case, present: list[Backend], directions: tuple[str, ...], timing: Timing) -> list[dict]:
     """The rows of one case: every direction, number of threads and backend."""
     arrays, constants = make_arrays(op, case)
     truth = _Truth(op, arrays, constants, case)
     rows = []
-    for direction in DIRECTIONS if truth.dy is not None else DIRECTIONS[:1]:
+    for direction in directions if truth.problem.dy is not None else ("forward",):
         work = {
+            "op": op.name,
             "case": case.text,
             "shapes": [None if a is None else list(a.shape) for a in arrays],
             "direction": direction,
             "flops": operations(op, direction, arrays, constants),
             "bytes": traffic(op, direction, arrays, constants, truth.y32),
         }
-        for n in counts:
+        for n in timing.threads or ():
             with machine.threads(n):
-                found = [_check(b, op, arrays, constants, truth, direction) for b in present]
-                _time(found, seconds, rounds, PAUSE if n > 1 else 0.0)
+                found = [_check(b, op, truth, direction) for b in present]
+                _time(found, timing.seconds, timing.rounds, PAUSE if n > 1 else 0.0)
             rows += [{**work, "threads": n, **row} for row, _ in found]
     return rows
 
 
 class _Truth:
-    """The float64 reference of a case: the outputs, and the gradients for one dy."""
+    """The float64 reference of a case: the problem in float32, its outputs, and its gradients."""
 
     def __init__(self, op: Op, arrays: tuple, constants: Mapping[str, Any], case: Case):
         wide = tuple(None if a is None else np.float64(a) for a in arrays)
@@ -102,16 +136,13 @@ class _Truth:
             raise ValueError(f"{op.name} refuses {case.text!r}: {error}") from None
         self.outputs = listed(y)
         self.y32 = tuple(map(np.float32, y)) if isinstance(y, tuple) else np.float32(y)
-        self.dy, self.gradients = None, []
+        needs, dy32, self.gradients = (not case.first, *[True] * (len(arrays) - 1)), None, []
         if op.backward is not None:
-            self.dy = make_cotangent(op, arrays, constants, self.y32)
-            dy = tuple(map(np.float64, self.dy)) if isinstance(self.dy, tuple) else np.float64(self.dy)
-            needs = (True,) * len(arrays)
-            self.gradients = [
-                g
-                for g, a in zip(gradients_of(op.reference, dy, saved, needs), arrays, strict=False)
-                if a is not None and g is not None
-            ]
+            dy32 = make_cotangent(op, arrays, constants, self.y32)
+            dy = tuple(map(np.float64, dy32)) if isinstance(dy32, tuple) else np.float64(dy32)
+            found = zip(gradients_of(op.reference, dy, saved, needs), arrays, needs, strict=False)
+            self.gradients = [g for g, a, needed in found if a is not None and g is not None and needed]
+        self.problem = Problem(arrays, constants, dy32, needs)
 
     def of(self, direction: str) -> list:
         """The arrays that a backend must return in this direction."""
@@ -122,13 +153,11 @@ def _widened(constants: Mapping[str, Any]) -> dict[str, Any]:
     return {k: np.float64(v) if isinstance(v, np.ndarray) and v.dtype.kind == "f" else v for k, v in constants.items()}
 
 
-def _check(
-    backend: Backend, op: Op, arrays: tuple, constants: Mapping[str, Any], truth: _Truth, direction: str
-) -> tuple[dict[str, Any], Callable | None]:
+def _check(backend: Backend, op: Op, truth: _Truth, direction: str) -> tuple[dict[str, Any], Callable | None]:
     """Run a backend once; returns its row so far, and the call to time (None where it is wrong or cannot run)."""
     row: dict[str, Any] = {"backend": backend.name, "label": backend.label(), "ours": backend.ours, "seconds": []}
     try:
-        runner = backend.prepare(op, arrays, constants, truth.dy)
+        runner = backend.prepare(op, truth.problem)
         call, read = _parts(runner, direction)
         row["first_call"], result = time_once(call)
         got = [g for g in read(result) if g is not None]
@@ -145,9 +174,10 @@ def _check(
 def _parts(runner: Runner, direction: str) -> tuple[Callable, Callable]:
     if direction == "forward":
         return runner.forward, runner.outputs
-    if runner.backward is None:
+    call = runner.both if direction == BOTH else runner.backward
+    if call is None:
         raise NotRun("has no backward")
-    return runner.backward, runner.gradients
+    return call, runner.gradients
 
 
 def largest_error(got: list, truth: list) -> float:

@@ -21,12 +21,13 @@ import numpy as np
 from tinydx import dispatch
 from tinydx.bench import machine
 from tinydx.bench.cases import CASES, Case, make_arrays, make_cotangent, operations, read_case
-from tinydx.bench.runner import listed, run_implementation
+from tinydx.bench.runner import Problem, listed, run_implementation
 from tinydx.op import TABLE, Op
 
 UNIT = 2.0**-24  # the relative error of rounding to float32
 _CONVOLUTION = "4x38x38x64, 3x3x64x64, 64"
 _RECURRENCE = "32x128, 128x128, 128x128, 128"
+_OWN = Case("the op's own sample")
 _TURNED = {"matrix": np.array([[0.97, 0.22], [-0.22, 0.97]]), "offset": np.array([-13.6, 19.2])}
 TYPICAL: dict[str, str | Case] = {  # one case for each op; the update rules take theirs from CASES
     **dict.fromkeys(("conv2d", "conv2d_relu", "conv2d_relu_max_pool2d"), _CONVOLUTION),
@@ -41,6 +42,10 @@ TYPICAL: dict[str, str | Case] = {  # one case for each op; the update rules tak
     "gru_step": "32x64, 32x128, 64x384, 128x384, 2x384",
     "matmul": "512x512, 512x512",
     "softmax": "256x1000",
+    **dict.fromkeys(("batch_normalization", "batch_normalization_relu"), "32x28x28x32, 32, 32"),
+    "layer_normalization": "256x512, 512, 512",
+    **dict.fromkeys(("mean_squared_error", "mean_absolute_error", "huber", "dropout"), _OWN),
+    **dict.fromkeys(("sigmoid_binary_crossentropy", "softmax_crossentropy", "sparse_softmax_crossentropy"), _OWN),
     "embedding": "2000x128, ids=32x80",
     "affine_warp": Case("150x150x3, turned and shifted", ((150, 150, 3),), _TURNED),
     "channel_shift": "150x150x3, intensity=0.5",
@@ -48,6 +53,8 @@ TYPICAL: dict[str, str | Case] = {  # one case for each op; the update rules tak
 # Terms of the longest sum of ops without FLOPs; 9, those of a window, for others.
 SUMS = {
     "softmax": 1000,
+    **dict.fromkeys(("batch_normalization", "batch_normalization_relu"), 32 * 28 * 28),
+    "layer_normalization": 512,
     "embedding": 32 * 80,
     "channel_shift": 150 * 150 * 3,
 }
@@ -90,8 +97,9 @@ def errors_of(op: Op) -> list[Error]:
     if op.backward is not None:
         dy = make_cotangent(op, arrays, constants, result)
         wide_dy = tuple(map(np.float64, dy)) if isinstance(dy, tuple) else np.float64(dy)
-    ours = run_implementation(op.kernels["numba"], arrays, constants, dy)
-    truth = run_implementation(op.reference, wide, constants, wide_dy)
+    needs = (True,) * len(arrays)
+    ours = run_implementation(op.kernels["numba"], Problem(arrays, constants, dy, needs))
+    truth = run_implementation(op.reference, Problem(wide, constants, wide_dy, needs))
     terms = _terms(op, arrays, constants, y[0])
     rows = [_worst(op, case, "forward", ours.outputs(ours.forward()), y, [terms(part) for part in y])]
     if ours.backward and truth.backward:

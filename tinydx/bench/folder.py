@@ -13,7 +13,7 @@ from tinydx.bench.results import markdown
 from tinydx.files import atomic_write
 from tinydx.names import line
 
-FORMAT = 2  # of the JSON
+FORMAT = 3  # of the JSON
 
 
 def save(run: dict[str, Any], folder: str | os.PathLike) -> None:

@@ -2,6 +2,7 @@
 cuBLAS and cuDNN through PyTorch.
 
     python -m tinydx.bench.gpu FOLDER          writes bench.json, bench.md, bench.png (gpu_report.py) into it
+    python -m tinydx.bench.gpu --check         says whether CuPy works
 
 Each contestant is first checked against float64. Then they take turns, and events on the device time each call by itself:
 
@@ -14,6 +15,7 @@ It also takes longer than the CPU needs to queue the call. TF32 is off except wh
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import itertools
 import statistics
@@ -33,7 +35,8 @@ from tinydx.bench.gpu_report import Row
 ROUNDS, WARM = 30, 3
 BATCHES, CHECKED, TOLERANCE = 4, 5, 1e-3  # of training: number of batches; first steps, whose losses may differ by this much
 CLEARINGS = 12  # of the cache before a call: about half a millisecond
-SIZES = 1024, 2048, 4096  # of square matrices
+SIZES: tuple[int, ...] = (1024, 2048, 4096)  # of square matrices
+BATCH = 32, 150, 150, 3  # of a training step
 ROUGH = {"tf32": 2e-3, "bf16": 2e-2}  # errors of TF32 and BF16
 LAYERS = (  # the document's convolutions at batch 32: x, filters
     ((32, 150, 150, 3), 32),
@@ -228,20 +231,20 @@ def training_steps() -> list[Row]:
     """The document's training step at batch 32: ours, and PyTorch's where it is installed. The batches are already on the GPU."""
     import cupy
 
-    from tinydx.bench import worker
+    from tinydx.bench import subjects, worker
 
-    rng, shape = np.random.default_rng(0), (32, 150, 150, 3)
-    labels = rng.integers(0, 2, (BATCHES, 32, 1)).astype(np.float32)
-    batches = [(rng.random(shape, np.float32) * (0.5 + 0.5 * y[:, :, None, None]), y) for y in labels]
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (BATCHES, BATCH[0], 1)).astype(np.float32)
+    batches = [(rng.random(BATCH, np.float32) * (0.5 + 0.5 * y[:, :, None, None]), y) for y in labels]
     tinydx.set_seed(0)
-    weights = worker.tinydx_model(shape[1:]).get_weights()
+    start = worker.Start(subjects.document(BATCH[1:]), batches)
+    peers = [worker.torch(start, True, tuned, "cuda") for tuned in (False, True)] if has_torch() else []
     with tinydx.use("cuda"):
-        ours = worker.tinydx(weights, [(cupy.asarray(x), cupy.asarray(y)) for x, y in batches])
-        steps = {"tinydx": ours.train}
-        if has_torch():
-            for tuned in (False, True):
-                peer = worker.torch_gpu(weights, batches, tuned)
-                steps[peer.label] = partial(with_tf32, False, peer.train)
+        ours = worker.tinydx(start._replace(batches=[(cupy.asarray(x), cupy.asarray(y)) for x, y in batches]))
+        steps: dict[str, Callable[[int], float]] = {
+            "tinydx": ours.train,
+            **{peer.label: partial(with_tf32, False, peer.train) for peer in peers},
+        }
         return time_steps(steps)
 
 
@@ -265,9 +268,14 @@ def time_steps(steps: Mapping[str, Callable[[int], float]]) -> list[Row]:
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
+@functools.cache
 def has_torch() -> bool:
-    """Whether PyTorch is installed."""
-    return importlib.util.find_spec("torch") is not None
+    """Whether PyTorch is installed and sees the GPU."""
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def machine() -> dict[str, str]:
@@ -289,22 +297,27 @@ def machine() -> dict[str, str]:
 
 
 def missing() -> str | None:
-    """Why nothing can be measured on this machine, or None."""
+    """Why nothing can be measured on this machine, in one line, or None: CuPy must compile and run something of its own."""
     if importlib.util.find_spec("cupy") is None:
         return "bench.gpu: CuPy is not installed: pip install 'tinydx[cuda13]'"
-    import cupy
-
     try:
+        import cupy
+
         cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        return f"bench.gpu: no GPU can be used: {' '.join(str(error).split())}"
+        if fetch(cupy.ones(3, np.float32) + 1).tolist() != [2, 2, 2]:
+            return "bench.gpu: CuPy is broken: 1 + 1 is not 2"
+    except Exception as error:  # whatever is missing or broken: a library, a driver, the compiler
+        return f"bench.gpu: CuPy or the GPU cannot be used: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
     return dispatch.load_kernels("cuda")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; 1 where nothing could be measured, or something was wrong."""
+    global SIZES, BATCH, ROUNDS, WARM, CHECKED
     parser = argparse.ArgumentParser(description="Our CUDA kernels beside cuBLAS and cuDNN, on one GPU.")
-    parser.add_argument("folder", help="where bench.json, bench.md and bench.png are written")
+    parser.add_argument("folder", nargs="?", default=".", help="where bench.json, bench.md and bench.png are written")
+    parser.add_argument("--check", action="store_true", help="only say whether CuPy works")
+    parser.add_argument("--small", action="store_true", help="small shapes and one round, to try the command without a GPU")
     options = parser.parse_args(arguments)
     reason = missing()
     if reason:
@@ -312,6 +325,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     found, rows = machine(), []
     print(", ".join(f"{key} {value}" for key, value in found.items()))
+    if options.check:
+        return 0
+    if options.small:
+        SIZES, BATCH, ROUNDS, WARM, CHECKED = (20,), (2, 22, 22, 3), 1, 0, 3
     measured = (measure(contest) for contest in itertools.chain(products(), convolutions()))
     for some in itertools.chain(measured, (contest() for contest in (training_steps,))):
         for row in some:

@@ -6,6 +6,7 @@ least ratio to accept.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -129,10 +130,11 @@ def picture(machine: Mapping[str, str], rows: Sequence[Row]) -> bytes:
 
 
 def write(folder: str | Path, machine: Mapping[str, str], rows: Sequence[Row]) -> None:
-    """Write bench.json, bench.md and bench.png."""
+    """Write bench.json, bench.md and, where Matplotlib is installed, bench.png."""
     document = {"machine": dict(machine), "rows": [row._asdict() for row in rows]}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / "bench.json", json.dumps(document, indent=1) + "\n")
     atomic_write(folder / "bench.md", table(machine, rows))
-    atomic_write(folder / "bench.png", picture(machine, rows))
+    if importlib.util.find_spec("matplotlib"):
+        atomic_write(folder / "bench.png", picture(machine, rows))

@@ -13,7 +13,7 @@ from typing import Any
 import tinydx
 from tinydx import dispatch, doctor
 
-PACKAGES = ("numpy", "numba", "torch", "keras", "tensorflow", "jax")
+PACKAGES = ("numpy", "numba", "torch", "keras", "tensorflow", "tensorflow-cpu", "jax", "tinygrad")
 VARIABLES = ("OMP_WAIT_POLICY", "OPENBLAS_CORETYPE", "TINYDX_SIMD", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
 
 

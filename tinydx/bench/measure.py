@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 ROUNDS = 12
 LEAST = 6  # samples: fewer give no 95 % interval of the median
 PAUSE = 0.05  # seconds: the threads of OpenBLAS and PyTorch keep cores busy for a while after their work
@@ -127,3 +129,51 @@ def verdict(ours: Sequence[float], peer: Sequence[float]) -> Verdict:
     if interval is None or interval[0] <= 1 <= interval[1]:
         return Verdict(ratio, interval, "can't tell")
     return Verdict(ratio, interval, f"{ratio:.2f}x faster" if ratio > 1 else f"{ratio:.2f}x: slower")
+
+
+# ---- flatness --------------------------------------------------------------------------------------------------------
+
+SPREAD, GROWTH = 0.15, 0.01  # the largest deviation from the line, and growth of memory, that count as flat
+SETTLED = 100  # steps, after which memory should be flat
+
+
+class Cost(NamedTuple):
+    """The line through the medians, in seconds, and by how much each size's median deviates from it, as a share."""
+
+    fixed: float
+    each: float
+    deviations: dict[int, float]
+
+    @property
+    def held(self) -> bool:
+        """Whether every step is within SPREAD of the line."""
+        return max(map(abs, self.deviations.values())) <= SPREAD
+
+
+def fitted(seconds: Mapping[str, Sequence[float]]) -> Cost:
+    """The line that misses the medians by the least squares of shares; its fixed part is not negative.
+
+    >>> cost = fitted({"8": [0.009], "64": [0.065], "512": [0.513]})
+    >>> round(cost.fixed, 6), round(cost.each, 6), cost.held
+    (0.001, 0.001, True)
+    """
+    n = np.array([int(key) for key in seconds], float)
+    t = np.array([summarize(samples).median for samples in seconds.values()])
+    fixed, each = np.linalg.lstsq(np.stack([1 / t, n / t], axis=1), np.ones(len(n)), rcond=None)[0]
+    if fixed < 0:
+        fixed, each = 0.0, float((n / t).sum() / ((n / t) ** 2).sum())
+    deviations = t / (fixed + each * n) - 1
+    return Cost(float(fixed), float(each), {int(k): float(d) for k, d in zip(n, deviations, strict=True)})
+
+
+def growth(steps: Sequence[int], resident: Sequence[int]) -> float | None:
+    """By which share memory grew from the samples just after SETTLED to the last ones; None where it was not read.
+
+    >>> growth([100, 110, 120, 130], [100, 100, 110, 125])
+    0.25
+    """
+    later = [b for k, b in zip(steps, resident, strict=True) if k >= SETTLED]
+    if not later:
+        return None
+    part = max(1, len(later) // 10)
+    return sum(later[-part:]) / sum(later[:part]) - 1

@@ -6,14 +6,15 @@ Forward records what autograd needs, as our forward saves what backward needs; b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tinydx.bench.runner import Arrays, Runner, listed
+from tinydx.bench.runner import Problem, Runner, listed
 from tinydx.ops.convolution import padding_2d, pair
 
 
@@ -28,14 +29,30 @@ SAME = Layout(lambda a: a, lambda a: a)
 IMAGES = Layout(lambda a: a.transpose(0, 3, 1, 2), lambda a: a.transpose(0, 2, 3, 1))  # NHWC to NCHW
 KERNEL = Layout(lambda a: a.transpose(3, 2, 0, 1), lambda a: a.transpose(2, 3, 1, 0))  # HWIO to OIHW
 FLIPPED = Layout(lambda a: a[::-1, ::-1].transpose(3, 2, 0, 1), lambda a: a.transpose(2, 3, 1, 0)[::-1, ::-1])
+PLACES = Layout(  # images or rows, with their channels last or second
+    lambda a: a.transpose(0, 3, 1, 2) if a.ndim == 4 else a, lambda a: a.transpose(0, 2, 3, 1) if a.ndim == 4 else a
+)
 STATE = Layout(lambda a: a[None], lambda a: a[0])  # (N,U) to (layers,N,U)
 TURNED = Layout(np.transpose, np.transpose)
 
 
+_images = {"order": torch.channels_last}
+
+
+@contextmanager
+def contiguous() -> Iterator[None]:
+    """What is prepared inside has its images and kernels in PyTorch's ordinary order: faster for some shapes."""
+    _images["order"] = torch.contiguous_format
+    try:
+        yield
+    finally:
+        _images["order"] = torch.channels_last
+
+
 def tensor(a: np.ndarray, layout: Layout = SAME) -> torch.Tensor:
-    """A copy as a tensor; images and convolution kernels in channels_last order."""
+    """A copy as a tensor; images and convolution kernels in channels_last order, but see `contiguous`."""
     t = torch.from_numpy(np.array(layout.to_torch(a), order="C"))
-    return t.contiguous(memory_format=torch.channels_last) if layout in (IMAGES, KERNEL, FLIPPED) else t
+    return t.contiguous(memory_format=_images["order"]) if layout in (IMAGES, KERNEL, FLIPPED, PLACES) and t.ndim == 4 else t
 
 
 def array(t: torch.Tensor, layout: Layout = SAME) -> np.ndarray:
@@ -51,30 +68,36 @@ def function(make: Callable[[Mapping[str, Any]], Callable], layouts: tuple[Layou
 
     Arguments: make, which makes the function from our constants; layouts of its inputs (SAME for those not given); output,
     the layout of its result, or a tuple of layouts.
-    Returns: prepare(arrays, constants, dy) -> Runner.
+    Returns: prepare(problem) -> Runner.
     """
 
-    def prepare(arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
+    def prepare(problem: Problem) -> Runner:
+        arrays = problem.arrays
         all_layouts = (*layouts, *[SAME] * len(arrays))[: len(arrays)]
         inputs = [None if a is None else tensor(a, layout) for a, layout in zip(arrays, all_layouts, strict=True)]
-        return differentiated(make(constants), inputs, all_layouts, output, dy)
+        return differentiated(make(problem.constants), inputs, all_layouts, output, problem)
 
     return prepare
 
 
-def differentiated(run: Callable, inputs: list, layouts: tuple[Layout, ...], output: Layout | tuple, dy: Any) -> Runner:
-    """A Runner whose backward is autograd's, with the gradients of all inputs; output is a layout, or one for each output."""
-    leaves = [t.requires_grad_() for t in inputs if t is not None]
+def differentiated(run: Callable, inputs: list, layouts: tuple[Layout, ...], output: Layout | tuple, problem: Problem) -> Runner:
+    """A Runner whose backward is autograd's, with the gradients that are needed; output is a layout, or one for each output."""
+    wanted = [(t, to) for t, to, needed in zip(inputs, layouts, problem.needs, strict=True) if t is not None and needed]
+    leaves, used = [t.requires_grad_() for t, _ in wanted], [to for _, to in wanted]
     y, outputs = listed(run(*inputs)), output if isinstance(output, tuple) and not isinstance(output, Layout) else (output,)
+    dy = problem.dy
     slopes = None if dy is None else [tensor(np.asarray(d), to) for d, to in zip(listed(dy), outputs, strict=True)]
 
     def backward() -> Any:
         return torch.autograd.grad(y, leaves, slopes, retain_graph=True)
 
-    used = [to for t, to in zip(inputs, layouts, strict=True) if t is not None]
+    def both() -> Any:
+        return torch.autograd.grad(listed(run(*inputs)), leaves, slopes)
+
     return Runner(
         lambda: run(*inputs),
         None if dy is None else backward,
+        None if dy is None else both,
         lambda result: [array(part, to) for part, to in zip(listed(result), outputs, strict=True)],
         lambda gradients: [array(g, to) for g, to in zip(gradients, used, strict=True)],
     )
@@ -145,6 +168,32 @@ def lookup(constants: Mapping[str, Any]) -> Callable:
     return lambda table: F.embedding(ids, table)
 
 
+def normalization(constants: Mapping[str, Any]) -> Callable:
+    """batch_normalization, whose moving statistics are the layer's."""
+    eps = constants.get("eps", 1e-3)
+    return lambda x, gamma, beta: F.batch_norm(x, None, None, gamma, beta, training=True, eps=eps)
+
+
+def targeted(loss: Callable) -> Callable:
+    """A loss of numbers and their targets."""
+
+    def make(constants: Mapping[str, Any]) -> Callable:
+        target = torch.from_numpy(constants["target"])
+        return lambda y: loss(y, target)
+
+    return make
+
+
+def labelled(loss: Callable) -> Callable:
+    """A loss of scores and class numbers."""
+
+    def make(constants: Mapping[str, Any]) -> Callable:
+        labels = torch.from_numpy(constants["labels"])
+        return lambda z: loss(z, labels)
+
+    return make
+
+
 # The arguments of torch.nn.RNN, LSTM and GRU: with biases, 1 layer, no dropout, training, one direction, (N,T,D).
 AS_IN_MODULES = (True, 1, 0.0, True, False, True)
 
@@ -186,15 +235,16 @@ def optimizer(make: Callable[..., tuple[Any, dict, Callable]]) -> Callable:
     """A row of PEERS for an optimizer.
 
     Arguments: make(parameter, arrays, constants) -> (the optimizer, its state, a function that reads the state as ours).
-    Returns: prepare(arrays, constants, dy) -> Runner.
+    Returns: prepare(problem) -> Runner.
     """
 
-    def prepare(arrays: Arrays, constants: Mapping[str, Any], dy: Any) -> Runner:
+    def prepare(problem: Problem) -> Runner:
+        arrays = problem.arrays
         parameter = torch.nn.Parameter(tensor(np.asarray(arrays[0])))
         parameter.grad = tensor(np.asarray(arrays[-1]))
-        stepper, memory, read = make(parameter, [tensor(np.asarray(a)) for a in arrays[1:-1]], constants)
+        stepper, memory, read = make(parameter, [tensor(np.asarray(a)) for a in arrays[1:-1]], problem.constants)
         stepper.state[parameter].update(memory)
-        return Runner(stepper.step, None, lambda _: [array(t) for t in (parameter, *read())], list)
+        return Runner(stepper.step, None, None, lambda _: [array(t) for t in (parameter, *read())], list)
 
     return prepare
 
@@ -225,13 +275,20 @@ def adam(parameter: Any, memory: list, k: Mapping[str, Any]) -> tuple:
     return stepper, {"step": torch.tensor(k["step"] - 1.0), "exp_avg": m, "exp_avg_sq": v}, lambda: (m, v)
 
 
-PEERS: dict[str, Callable[[Arrays, Mapping[str, Any], Any], Runner]] = {
+PEERS: dict[str, Callable[[Problem], Runner]] = {
     "correlate2d": function(correlation, (IMAGES, KERNEL), IMAGES),
     "conv2d": function(correlation, (IMAGES, FLIPPED), IMAGES),
     "correlate2d_relu_max_pool2d": function(correlation_relu_max, (IMAGES, KERNEL), IMAGES),
     "conv2d_relu_max_pool2d": function(correlation_relu_max, (IMAGES, FLIPPED), IMAGES),
     "max_pool2d": function(max_pooling, (IMAGES,), IMAGES),
     "average_pool2d": function(average_pooling, (IMAGES,), IMAGES),
+    "batch_normalization": function(normalization, (PLACES,), PLACES),
+    "layer_normalization": function(
+        lambda constants: lambda x, gamma, beta: F.layer_norm(x, x.shape[-1:], gamma, beta, constants.get("eps", 1e-3))
+    ),
+    "sparse_softmax_crossentropy": function(labelled(F.cross_entropy)),
+    "sigmoid_binary_crossentropy": function(targeted(F.binary_cross_entropy_with_logits)),
+    "mean_squared_error": function(targeted(F.mse_loss)),
     "dense": function(lambda constants: F.linear, (SAME, TURNED)),
     "matmul": _plain(torch.matmul),
     "relu": _plain(torch.relu),

@@ -1,7 +1,9 @@
 """The picture of a result, made from its JSON.
 
-An op:     speed-up bars, forward and backward | rates against size, where the cases differ in one number | roofline
-A race:    bars of the three measures, one row for each number of threads
+An op:            speed-up bars, forward and backward | rates against size, where the cases differ in one number | roofline
+A race:           bars of the three measures, one row for each number of threads
+Many at a glance: a bar for each row, tinydx against its fastest peer
+Flatness:         the cost of an example by the size of the batch | resident memory over steps
 
 As in `tinydx.diagnosis.page`, whose colours and style these pictures share, matplotlib is used without pyplot.
 """
@@ -12,8 +14,21 @@ import io
 import textwrap
 from typing import Any, NamedTuple
 
-from tinydx.bench.measure import verdict
-from tinydx.bench.results import MEASURES, Line, facts, groups, heading, lines, racers, thread_words, time_words
+from tinydx.bench.measure import fitted, summarize, verdict
+from tinydx.bench.results import (
+    ABOVE,
+    MEASURES,
+    Compared,
+    Line,
+    compared,
+    facts,
+    groups,
+    heading,
+    lines,
+    racers,
+    thread_words,
+    time_words,
+)
 from tinydx.diagnosis.page import INK, MUTED, PALE, STYLE
 from tinydx.names import in_figure, line, shown
 from tinydx.names import lines as shown_lines
@@ -32,7 +47,7 @@ def picture(run: dict[str, Any]) -> bytes:
 
     style: dict[str, Any] = {**STYLE, "font.size": 10, "axes.titlesize": 12, "axes.titleweight": "bold"}
     with matplotlib.rc_context(style):  # type: ignore[arg-type]
-        figure = _stack(run, _op_bands(run) if run["kind"] == "op" else _step_bands(run))
+        figure = _stack(run, BANDS[run["kind"]](run))
         buffer = io.BytesIO()
         FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": shown(heading(run)), "Software": "tinydx"})
     return buffer.getvalue()
@@ -275,17 +290,16 @@ RACE_COLORS = {"tinydx": "#2166ac", "torch": "#d55e00", "keras": "#009e73"}
 
 
 def _step_bands(run: dict[str, Any]) -> list[Band]:
-    counts = sorted({row["threads"] for row in run["rows"]})
-    most = max((len(racers(run, n, m)) for n in counts for m in MEASURES), default=1)
-    return [Band(1.2 + 0.42 * most, lambda part, n=n: _plot_race(part, run, n)) for n in counts]
+    most = max((len(racers(race, m)) for race in run["races"] for m in MEASURES), default=1)
+    return [Band(1.2 + 0.42 * most, lambda part, race=race: _plot_race(part, race)) for race in run["races"]]
 
 
-def _plot_race(part: Any, run: dict[str, Any], threads: int) -> None:
+def _plot_race(part: Any, race: dict[str, Any]) -> None:
     """The three measures side by side, where shorter bars are faster."""
     axes = part.subplots(1, len(MEASURES))
     for k, (ax, (measure, name)) in enumerate(zip(axes, MEASURES.items(), strict=True)):
         rows = []
-        for racer in racers(run, threads, measure):
+        for racer in racers(race, measure):
             words = None if racer.verdict is None else racer.verdict.words.replace(":", "")
             ratio = f", {words}" if words == "can't tell" else f", tinydx {words}" if words else ""
             s = racer.summary
@@ -295,8 +309,77 @@ def _plot_race(part: Any, run: dict[str, Any], threads: int) -> None:
         if rows:
             ax.set_xlim(0, 1.75 * max(bar.interval[1] for _, (bar,) in rows if bar.interval))
             _plot_bars(ax, rows)
-        ax.set_title(f"{name}, {thread_words(threads)}")
+        ax.set_title(f"{name}, {thread_words(race['threads'])}")
         ax.set_xlabel("milliseconds")
         ax.spines["left"].set_color(PALE)
         if k:
             ax.set_yticklabels([])
+
+
+# ---- many rows at a glance -------------------------------------------------------------------------------------------
+
+WON, EVEN, LOST = "#2166ac", "#829ab1", "#d55e00"  # colours of a row at ABOVE or more, between, and below 1
+
+
+def _glance_bands(run: dict[str, Any]) -> list[Band]:
+    rows = compared(run)
+    bands = []
+    for measure, threads in dict.fromkeys((r.measure, r.threads) for r in rows):
+        some = [r for r in rows if (r.measure, r.threads) == (measure, threads)]
+        title = f"{measure}, {thread_words(threads)}"
+        bands.append(Band(1.0 + 0.8 * ROW * len(some), lambda part, some=some, title=title: _plot_glance(part, some, title)))
+    return bands
+
+
+def _plot_glance(part: Any, rows: list[Compared], title: str) -> None:
+    """A bar for each row, which begins at 1 (equally fast) on a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    ax = part.subplots()
+    ratios = [r.verdict.ratio for r in rows]
+    ax.set_xscale("log")
+    ax.set_xlim(min(0.4, *ratios) * 0.8, max(3.0, *ratios) * 2)
+    bars = []
+    for row in rows:
+        ratio = row.verdict.ratio
+        color = WON if ratio >= ABOVE else EVEN if ratio >= 1 else LOST
+        words = f"{ratio:.2f}x ({time_words(row.ours)})"
+        bars.append((line(row.name, LONGEST), [Bar(color, ratio, row.verdict.interval, words)]))
+    _plot_bars(ax, bars, start=1)
+    ax.axvline(1, color=INK, linewidth=1)
+    ax.axvline(ABOVE, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    ax.set_title(title)
+    ax.set_xlabel("times as fast as the fastest peer")
+    ax.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+# ---- flatness --------------------------------------------------------------------------------------------------------
+
+
+def _flat_bands(run: dict[str, Any]) -> list[Band]:
+    return [Band(3.2, lambda part, row=row: _plot_flat(part, row)) for row in run["rows"]]
+
+
+def _plot_flat(part: Any, row: dict[str, Any]) -> None:
+    """The cost of an example against the size of the batch, and resident memory against steps."""
+    left, right = part.subplots(1, 2)
+    cost, sizes = fitted(row["seconds"]), [int(n) for n in row["seconds"]]
+    left.plot(sizes, [1e6 * summarize(t).median / int(n) for n, t in row["seconds"].items()], "o", color=WON, label="median")
+    left.plot(sizes, [1e6 * (cost.fixed / n + cost.each) for n in sizes], color=INK, linewidth=1, label="fixed / n + each")
+    left.set_xscale("log", base=2)
+    left.set_yscale("log")
+    left.set_title(in_figure(line(f"{row['words']}, {thread_words(row['threads'])}", LONGEST)))
+    left.set_xlabel("examples in a batch")
+    left.set_ylabel("microseconds for each")
+    _plain_ticks(left)
+    left.legend(frameon=False, fontsize=8)
+    right.plot(row["steps"], [b / 1e6 for b in row["resident"]], color=WON, linewidth=1.6)
+    right.set_ylim(bottom=0)
+    right.set_title("resident memory")
+    right.set_xlabel("steps")
+    right.set_ylabel("MB")
+
+
+BANDS = {"op": _op_bands, "step": _step_bands, "models": _glance_bands, "shapes": _glance_bands, "flat": _flat_bands}

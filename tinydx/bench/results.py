@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tinydx.bench.measure import Summary, Verdict, summarize, verdict
+from tinydx.bench.measure import Summary, Verdict, fitted, growth, summarize, verdict
 from tinydx.names import in_markup, shown, without_html
+
+Table = tuple[str, tuple[str, ...], list[list[str]]]  # title, head, rows of cells
 
 # ---- rows of an op -------------------------------------------------------------------------------------------------
 
@@ -111,7 +113,7 @@ def cells(line: Line) -> list[str]:
 
 def heading(run: dict[str, Any]) -> str:
     """The heading of tables, Markdown and picture."""
-    return f"tinydx bench {run['op'] if run['kind'] == 'op' else 'step'}"
+    return f"tinydx bench {run['op'] if run['kind'] == 'op' else run['kind']}"
 
 
 def facts(run: dict[str, Any]) -> list[str]:
@@ -122,7 +124,11 @@ def facts(run: dict[str, Any]) -> list[str]:
     if m["environment"]:
         found.append(", ".join(f"{k}={v}" for k, v in m["environment"].items()))
     found += [f"{name}: {reason}" for name, reason in run["missing"].items()]
-    return found + (_op_facts(run) if run["kind"] == "op" else _step_facts(run))
+    if run["kind"] in ("models", "shapes"):
+        found = glance(compared(run)) + found
+    if run["kind"] == "flat":
+        return flat_facts(run) + found
+    return found + (_op_facts(run) if "roofs" in run else _race_facts(run))
 
 
 def _op_facts(run: dict[str, Any]) -> list[str]:
@@ -167,10 +173,14 @@ def _markdown_row(texts: Any) -> str:
     return "| " + " | ".join(_cell(text) for text in texts) + " |"
 
 
-def tables(run: dict[str, Any]) -> list[tuple[str, tuple[str, ...], list[list[str]]]]:
-    """(title, head, rows of cells) of each table of the result."""
+def tables(run: dict[str, Any]) -> list[Table]:
+    """The tables of the result."""
     if run["kind"] == "step":
-        return step_tables(run)
+        return race_tables(run)
+    if run["kind"] == "flat":
+        return flat_tables(run)
+    if run["kind"] in ("models", "shapes"):
+        return glance_tables(run)
     return [(title_of(group), HEAD, [cells(_line(run, row, group)) for row in group]) for group in groups(run)]
 
 
@@ -195,42 +205,45 @@ def show(run: dict[str, Any]) -> None:
         console.print(table)
 
 
-# ---- the race of whole steps ---------------------------------------------------------------------------------------
+# ---- races -----------------------------------------------------------------------------------------------------------
 
-MEASURES = {"train": "training step", "infer": "inference, a batch", "infer_one": "inference, one image"}
-STEP_HEAD = ("contestant", "median", "quartiles", "minimum", "n", "images/s", "first", "tinydx against it")
+MEASURES = {"train": "training step", "infer": "inference, a batch", "infer_one": "inference, one example"}
+RACE_HEAD = ("contestant", "median", "quartiles", "minimum", "n", "examples/s", "first", "tinydx against it")
 
 
 class Racer(NamedTuple):
-    """One contestant in one measure, and the verdict on tinydx against it."""
+    """One contestant in one measure, and the verdict on tinydx against it (None for tinydx itself, and for a void row)."""
 
     row: dict[str, Any]
     summary: Summary
-    images: int
+    examples: int
     verdict: Verdict | None
-    best: bool  # True for the fastest of the peers
+    best: bool  # True for the fastest of the peers whose rows count
 
 
-def racers(run: dict[str, Any], threads: int, measure: str) -> list[Racer]:
+def racers(race: dict[str, Any], measure: str) -> list[Racer]:
     """The contestants that ran in a measure, in order."""
-    rows = [r for r in run["rows"] if r["threads"] == threads and r.get(measure)]
+    rows = [r for r in race["rows"] if r.get(measure)]
     ours = next((r for r in rows if r["ours"]), None)
-    peers = [r for r in rows if not r["ours"]]
+    peers = [r for r in rows if not r["ours"] and not r["void"]]
     best = min(peers, key=lambda r: summarize(r[measure]).median, default=None)
-    compare = ours is not None and not run["void"].get(str(threads))
-    images = 1 if measure == "infer_one" else run["batch"]
-    verdicts = [verdict(ours[measure], r[measure]) if compare and ours and r is not ours else None for r in rows]
-    return [Racer(r, summarize(r[measure]), images, v, r is best) for r, v in zip(rows, verdicts, strict=True)]
+    examples = 1 if measure == "infer_one" else race["batch"]
+    verdicts = [verdict(ours[measure], r[measure]) if ours and any(r is p for p in peers) else None for r in rows]
+    return [Racer(r, summarize(r[measure]), examples, v, r is best) for r, v in zip(rows, verdicts, strict=True)]
 
 
-def step_tables(run: dict[str, Any]) -> list[tuple[str, tuple[str, ...], list[list[str]]]]:
-    """One table for each number of threads and each measure."""
-    found: list[tuple[str, tuple[str, ...], list[list[str]]]] = []
-    for n in sorted({row["threads"] for row in run["rows"]}):
-        for measure, words in MEASURES.items():
-            rows = [_racer_cells(racer, measure) for racer in racers(run, n, measure)]
-            found.append((f"{words} · {thread_words(n)}", STEP_HEAD, rows))
-    return found
+def race_title(race: dict[str, Any], measure: str) -> str:
+    """The network, measure and number of threads of a table or plot."""
+    return f"{race['words']} · {MEASURES[measure]} · {thread_words(race['threads'])}"
+
+
+def race_tables(run: dict[str, Any]) -> list[Table]:
+    """One table for each race and measure."""
+    return [
+        (race_title(race, measure), RACE_HEAD, [_racer_cells(racer, measure) for racer in racers(race, measure)])
+        for race in run["races"]
+        for measure in run["measures"]
+    ]
 
 
 def _racer_cells(racer: Racer, measure: str) -> list[str]:
@@ -244,23 +257,153 @@ def _racer_cells(racer: Racer, measure: str) -> list[str]:
         spread,
         time_words(s.least),
         str(s.n),
-        f"{racer.images / s.median:.4g}",
+        f"{racer.examples / s.median:.4g}",
         first,
-        words,
+        racer.row["void"] or words,
     ]
 
 
-def _step_facts(run: dict[str, Any]) -> list[str]:
-    height, width, channels = run["shape"]
+def _race_facts(run: dict[str, Any]) -> list[str]:
     found = [
-        f"batch {run['batch']}, {height}x{width}x{channels}: Conv 32, 64, 128 (3x3, ReLU, max pooling 2), Dense 512 ReLU, "
-        "Dense 1 sigmoid, binary cross-entropy, Adam 1e-3; each contestant in a process of its own, in turn"
+        "Adam 1e-3, cross-entropy; each contestant in a process of its own, in turn, with the same weights and batches; "
+        f"the losses of the first {run['checked_steps']} steps, without dropout, agree to {run['tolerance']:.0e}"
     ]
-    for n, difference in run["loss_difference"].items():
-        if difference is not None:
-            found.append(
-                f"losses of the first {run['checked_steps']} steps, {thread_words(n)}: "
-                f"differ by at most {difference:.1e} of their size"
-            )
-    found += [f"{thread_words(n)}: {reason}" for n, reason in run["void"].items() if reason]
-    return found + [f"{row['label']}, {thread_words(row['threads'])}: {row['note']}" for row in run["rows"] if row.get("note")]
+    for race in run["races"]:
+        where = f"{race['words']}, {thread_words(race['threads'])}"
+        worst = max(
+            (row["difference"] for row in race["rows"] if not row["ours"] and row["difference"] is not None), default=None
+        )
+        if run["kind"] == "step" and worst is not None:
+            found.append(f"losses, {where}, batch {race['batch']}: differ by at most {worst:.1e} of their size")
+        for row in race["rows"]:
+            reason = row.get("note") or row["void"]
+            found += [f"{where}: {row['label']}: {reason}"] if reason else []
+    return found
+
+
+# ---- many rows at a glance -------------------------------------------------------------------------------------------
+
+BELOW, ABOVE = 0.95, 1.2  # of the peer's speed: what a row should not fall below, and what most should exceed
+
+
+class Compared(NamedTuple):
+    """One row of a comparison: tinydx and its fastest peer in one task."""
+
+    name: str
+    measure: str
+    threads: int
+    ours: float  # median seconds
+    peer: float
+    label: str  # of the peer
+    verdict: Verdict
+
+
+def compared(run: dict[str, Any]) -> list[Compared]:
+    """Each row in which tinydx and a peer were timed."""
+    if run["kind"] == "shapes":
+        return [found for group in groups(run) if (found := _compared_group(group))]
+    rows = []
+    for race in run["races"]:
+        for measure in run["measures"]:
+            all_of_them = racers(race, measure)
+            ours = next((r for r in all_of_them if r.row["ours"]), None)
+            best = next((r for r in all_of_them if r.best), None)
+            if ours and best and best.verdict:
+                times = ours.summary.median, best.summary.median
+                name = f"{race['words']}, batch {race['batch']}"
+                rows.append(Compared(name, MEASURES[measure], race["threads"], *times, best.row["label"], best.verdict))
+    return rows
+
+
+def _compared_group(group: list[dict[str, Any]]) -> Compared | None:
+    ours = next((r for r in group if r["ours"] and r["seconds"]), None)
+    if ours is None:
+        return None
+    found, peer = _verdict(ours, group)
+    if found is None:
+        return None
+    label, theirs = next((r["label"], r["seconds"]) for r in group if r["backend"] == peer)
+    times = summarize(ours["seconds"]).median, summarize(theirs).median
+    return Compared(ours["case"], ours["direction"], ours["threads"], *times, label, found)
+
+
+def glance(rows: list[Compared]) -> list[str]:
+    """For each measure and number of threads: how many rows lose, which is the worst, and what share wins clearly."""
+    found = []
+    for measure, threads in dict.fromkeys((r.measure, r.threads) for r in rows):
+        some = [r for r in rows if (r.measure, r.threads) == (measure, threads)]
+        ratios = [r.verdict.ratio for r in some]
+        worst = min(some, key=lambda r: r.verdict.ratio)
+        found.append(
+            f"{measure}, {thread_words(threads)}: {sum(x < 1 for x in ratios)} of {len(some)} rows lose (below 1.00x), "
+            f"{sum(x < BELOW for x in ratios)} of them below {BELOW}x; the worst: {worst.name}, {worst.verdict.ratio:.2f}x; "
+            f"{sum(x >= ABOVE for x in ratios) / len(ratios):.0%} reach {ABOVE}x"
+        )
+    return found
+
+
+GLANCE_HEAD = ("", "tinydx", "fastest peer", "its name", "95 % interval", "tinydx against it")
+
+
+def glance_tables(run: dict[str, Any]) -> list[Table]:
+    """One table for each measure and number of threads, a row for each task."""
+    rows = compared(run)
+    return [
+        (
+            f"{measure} · {thread_words(threads)}",
+            GLANCE_HEAD,
+            [_glance_cells(r) for r in rows if (r.measure, r.threads) == (measure, threads)],
+        )
+        for measure, threads in dict.fromkeys((r.measure, r.threads) for r in rows)
+    ]
+
+
+def _glance_cells(row: Compared) -> list[str]:
+    between = f"{row.verdict.interval[0]:.2f} to {row.verdict.interval[1]:.2f}" if row.verdict.interval else ""
+    words = f"{row.verdict.ratio:.2f}x" + (", can't tell" if row.verdict.words == "can't tell" else "")
+    return [row.name, time_words(row.ours), time_words(row.peer), row.label, between, words]
+
+
+# ---- flatness --------------------------------------------------------------------------------------------------------
+
+
+def flat_facts(run: dict[str, Any]) -> list[str]:
+    """For each network, whether its cost per example and its memory are flat."""
+    found = []
+    for row in run["rows"]:
+        cost, grown = fitted(row["seconds"]), growth(row["steps"], row["resident"])
+        where, worst = (
+            f"{row['words']}, {thread_words(row['threads'])}",
+            max(cost.deviations, key=lambda n: abs(cost.deviations[n])),
+        )
+        found.append(
+            f"{where}: cost {_held(cost.held)}: {time_words(cost.fixed)} + {time_words(cost.each)} for each example, "
+            f"at most {abs(cost.deviations[worst]):.0%} off (batch {worst}; allowed: {run['limits']['spread']:.0%})"
+        )
+        if grown is None:
+            found.append(f"{where}: memory not measured: this system has no /proc")
+            continue
+        found.append(
+            f"{where}: memory {_held(grown <= run['limits']['growth'])}: {grown:+.2%} from step {run['limits']['settled']} "
+            f"to {row['steps'][-1]}, {row['resident'][-1] / 1e6:.0f} MB (allowed: {run['limits']['growth']:+.0%})"
+        )
+    return found
+
+
+def _held(is_so: bool) -> str:
+    return "held" if is_so else "MISSED"
+
+
+def flat_tables(run: dict[str, Any]) -> list[Table]:
+    """One table for each network: the sizes of batch, their medians, and how far the line is from them."""
+    found: list[Table] = []
+    for row in run["rows"]:
+        cost, rows = fitted(row["seconds"]), []
+        for n, samples in row["seconds"].items():
+            s = summarize(samples)
+            spread = f"{time_words(s.low)} to {time_words(s.high)}"
+            each = time_words((s.median - cost.fixed) / int(n)) if s.median > cost.fixed else ""
+            rows.append([n, time_words(s.median), spread, each, f"{cost.deviations[int(n)]:+.1%}"])
+        head = ("batch", "step", "quartiles", "each, without the fixed cost", "off the line")
+        found.append((f"{row['words']} · {thread_words(row['threads'])}", head, rows))
+    return found

@@ -30,9 +30,10 @@ from typing import Any
 import numpy as np
 
 import tinydx
-from tinydx import evaluation, names
+from tinydx import distributed, evaluation, names
 from tinydx.datasets.study import Study, check_trainable
 from tinydx.diagnosis import baselines, card, checks, deciding, elsewhere, ensemble, fitting, inputs, kinds, starting
+from tinydx.diagnosis.foreseeing import begin_compiling
 from tinydx.diagnosis.kind import Kind, Options, Plan
 from tinydx.diagnosis.report import write_numbers, write_report
 from tinydx.diagnosis.result import MODEL, ResultFolder
@@ -82,7 +83,7 @@ def diagnose(
     "settings" by which settings `--resume` knows them; under "baselines" and "verdict" how they compare; under "validation" what
     changed examples do to them; under "start" where the weights began, with `start`; under "elsewhere" a row of `elsewhere.test`
     for each path of `also`; under "ensemble" what `ensemble.judge` says of more members than one; under "choice" the comparison
-    of networks.
+    of networks. Of several processes (`tinydx.distributed`) only the first one tests and reports; {} on the others.
     Raises: one-line errors for data that cannot be used and for an output that cannot be written, before anything is trained.
     """
     began = time.perf_counter()
@@ -99,7 +100,8 @@ def diagnose(
         subject = kinds.get(name) if origin is None else starting.begin_from(origin, name)
         options = Options(network, augment, epochs, steps, batch)
         size = size or subject.usual_size(path, options)
-        study = subject.open_study(path, size=size, limit=limit, seed=seed, patient=patient)
+        begin_compiling(subject, path, size, options)
+        study = distributed.in_turn(lambda: subject.open_study(path, size=size, limit=limit, seed=seed, patient=patient))
         check_trainable(study)
         deciding.check(study, sensitivity)
         others = [(other, subject.open_labelled(other, study.class_names, study.preprocessing)) for other in also]
@@ -123,6 +125,8 @@ def diagnose(
         plan = subject.plan(study, options)
 
         model, history = fitting.fit(subject, study, plan, seed, place, members, snapshots)
+        if not distributed.is_first():
+            return {}  # of several processes, the first one tests and reports
         model.class_names = list(study.class_names)
         model.preprocessing = {"kind": name, **study.preprocessing, "threshold": plan.threshold}
         with _kept(place), warnings.catch_warnings():

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import tinydx
-from tinydx import evaluation, names
+from tinydx import distributed, evaluation, names
 from tinydx.datasets.study import SPLITS, Examples, Study, check_trainable, joined
 from tinydx.diagnosis import baselines, checks, fitting, kinds
 from tinydx.diagnosis.choose import choose as choose_network
@@ -69,7 +69,8 @@ def diagnose_folds(
         name = kind or kinds.guess(path)
         subject, asked = kinds.get(name), Options(**options)
         size = size or subject.usual_size(path, asked)
-        study = subject.open_study(path, size=size, limit=limit, seed=seed, patient=patient, site=site or None)
+        ask: dict[str, Any] = {"size": size, "limit": limit, "seed": seed, "patient": patient, "site": site or None}
+        study = distributed.in_turn(lambda: subject.open_study(path, **ask))
         check_trainable(study)
         pool = joined([getattr(study, split) for split in SPLITS])
         folds_of(pool, folds or USUAL, seed, names=study.class_names)  # what cannot be divided is an error now
@@ -97,6 +98,8 @@ def diagnose_folds(
             found = leave_one_site_out(build, pool, folds=folds or USUAL, **common)
         metrics = runner.metrics(found)
         metrics |= {"data": study.facts(), "settings": settings}
+        if not distributed.is_first():
+            return metrics  # of several processes, the first one reports
         place.free_room()
         title = subject.synthetic_title if study.synthetic else f"Diagnosis: {study.source}"
         write_folds(place.draft, metrics, subject, title, study.synthetic)

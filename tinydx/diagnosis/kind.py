@@ -152,6 +152,10 @@ class Kind:
         """The network of a plan in a few words, for the page."""
         return self.network
 
+    def foresee(self, path: str | Path | None, size: int | None, options: Options) -> tuple[Any, tuple[int, ...]] | None:
+        """The compiled model and the shape of its first batch, where they are known before the data are read."""
+        return None
+
     def build(self, study: Study, plan: Plan) -> Any:
         """A compiled model for these examples and classes."""
         raise NotImplementedError

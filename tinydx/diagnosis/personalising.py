@@ -28,6 +28,7 @@ from tinydx.diagnosis.finished import kind_of
 from tinydx.diagnosis.kind import Kind
 from tinydx.files import check_writable
 from tinydx.layers import Dense
+from tinydx.layers.quantized import expect_floats
 from tinydx.models import Model, load_model
 from tinydx.names import shown
 from tinydx.personal import choose_strength, shrunken_log_loss
@@ -72,6 +73,7 @@ def personalise(
     if strength is not None and (patients is not None or not 0 < strength < np.inf):
         raise ValueError("--strength is a number above 0; with --patients it is chosen: leave one of them out")
     model = load_model(model_path)
+    expect_floats(model, model_path)
     kind, last = kind_of(model, model_path), last_layer(model, model_path)
     own = read_own(model, kind, entries, label)
     if patients is not None:

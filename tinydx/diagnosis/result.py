@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
+from tinydx.distributed import by_first
 from tinydx.files import LEFTOVER, allocate, atomic_write, check_folder, check_room, fcntl, sync_folder
 
 MODEL = "model.safetensors"
@@ -63,6 +64,11 @@ class ResultFolder:
         self.work = self.folder.parent / f"{self.folder.name}.unfinished"
         self.draft, self.replaced = self.work / "result", self.work / "replaced"
         self._lock: IO[bytes] | None = None
+        self._open()
+
+    @by_first
+    def _open(self) -> None:
+        """Take the folder of an interrupted run, and see whether the output can become a result."""
         try:
             if os.path.lexists(self.work):
                 self._take()
@@ -78,6 +84,7 @@ class ResultFolder:
     def __exit__(self, *error: object) -> None:
         self._release()
 
+    @by_first
     def begin(self, settings: dict[str, Any], resume: bool) -> bool:
         """Make the folder of the run, or take that of the interrupted one.
 
@@ -102,6 +109,7 @@ class ResultFolder:
         atomic_write(self.work / SETTINGS, json.dumps(settings, indent=1))
         return False
 
+    @by_first
     def is_finished(self, settings: dict[str, Any], files: Sequence[str] = FILES) -> bool:
         """Whether the folder holds the complete result of a run with these settings; what such a run kept is then removed.
 
@@ -116,6 +124,7 @@ class ResultFolder:
             self._clean()
         return finished
 
+    @by_first
     def take_room(self, room: Room) -> None:
         """Reserve room for the result, so that a disk that is full after the training does not cost the model.
 

@@ -28,6 +28,7 @@ from tinydx.diagnosis.kinds.image import NETWORKS, ImageKind, reasons
 from tinydx.diagnosis.kinds.sound import SoundKind
 from tinydx.diagnosis.kinds.text import TextKind, unit
 from tinydx.layers import Dense
+from tinydx.layers.quantized import expect_floats
 from tinydx.models import Model, load_model
 
 READ = {  # kind -> what of a model's `preprocessing` says how its inputs are read, the size first
@@ -119,6 +120,7 @@ def open_start(path: str, freeze: int | str | None = None) -> Start:
     it has, and for a file that does not say how its inputs are read, unless their shape tells it.
     """
     model = load_model(path)
+    expect_floats(model, path)
     layers = replaceable(model, path)
     if freeze == "all":
         freeze = layers

@@ -23,6 +23,7 @@ import numpy as np
 from tinydx import initializers, regularizers
 from tinydx.device import to_host
 from tinydx.layers import declared, places
+from tinydx.layers.quantized import QuantizedKernel
 from tinydx.layers.registry import register
 from tinydx.settings import Checked, sizes, unknown_argument, whole
 from tinydx.suggestions import did_you_mean
@@ -31,10 +32,31 @@ from tinydx.tensor import Tensor, as_array, no_grad
 Shape = tuple[int | None, ...]
 
 _used_names: dict[str, int] = {}
+_revision = object()  # another one after each attribute that is set on any layer
 _training = ContextVar("training", default=False)  # of the layer call that is running; calls inside it inherit it
 
 
+def in_training() -> bool:
+    """Whether the layer call that is running belongs to a training step."""
+    return _training.get()
+
+
 _taps: ContextVar[Mapping[Layer, Callable[[Tensor], Tensor]] | None] = ContextVar("taps", default=None)
+
+
+def revision() -> object:
+    """The same object as long as nobody sets an attribute of any layer: so long plans hold (`tinydx.training.plan`)."""
+    return _revision
+
+
+def is_training() -> bool:
+    """Whether a layer call is running that is part of a training step."""
+    return _training.get()
+
+
+def is_tapped() -> bool:
+    """Whether what layers return passes through functions of `tapped`."""
+    return bool(_taps.get())
 
 
 @contextmanager
@@ -184,6 +206,11 @@ class Layer(metaclass=Checked):
         if not trainable:
             self.trainable = False
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        global _revision
+        super().__setattr__(name, value)
+        _revision = object()
+
     # ---- what a subclass defines ----
 
     @_once
@@ -290,6 +317,8 @@ class Layer(metaclass=Checked):
 
     def pass_mask(self, x: Any, y: Any) -> None:
         """Give the outputs the masks that `compute_mask` says, unless `call` has given them some."""
+        if isinstance(x, Tensor) and x.mask is None:
+            return
         masks = [getattr(v, "mask", None) for v in (x if isinstance(x, list) else [x])]
         outputs = [v for v in (y if isinstance(y, list | tuple) else [y]) if isinstance(v, Tensor)]
         if all(m is None for m in masks) or all(v.mask is not None for v in outputs):
@@ -359,7 +388,7 @@ class Layer(metaclass=Checked):
         """
         declared.expect_weight(f"{self.name}/{name}", tuple(shape))
         initial = initializers.get(initializer)
-        values = np.zeros(shape) if declared.making() else initial(shape)
+        values = np.zeros(shape, self.dtype) if declared.making() else initial(shape)
         values = np.asarray(values, self.dtype, order="C")
         weight = Tensor(values, requires_grad=trainable and self.trainable, name=f"{self.name}/{name}")
         self._own.append((weight, trainable))
@@ -411,19 +440,15 @@ class Layer(metaclass=Checked):
         return [w.numpy().copy() for w in self.weights]
 
     def set_weights(self, arrays: Any) -> None:
-        """Set all weights, in the order of get_weights; float64 arrays stay float64.
+        """Set all weights, in the order of get_weights; float64 arrays stay float64, quantized kernels are rounded.
 
-        Raises: ValueError where an array is missing or has another shape; then no weight is changed.
+        Raises: ValueError where an array is missing or has another shape, or cannot be rounded; then no weight is changed.
         """
         arrays, weights = [np.asarray(to_host(a)) for a in arrays], self.weights
         if len(arrays) != len(weights):
             hint = "" if weights else " (not built yet: give input_shape, or call it once)"
             raise ValueError(f"{self.name}.set_weights: expected {len(weights)} arrays, got {len(arrays)}{hint}")
-        for w, a in zip(weights, arrays, strict=True):
-            if a.shape != w.shape:
-                raise ValueError(f"{self.name}.set_weights: {w.name} has shape {w.shape}, got {a.shape}")
-        for w, a in zip(weights, arrays, strict=True):
-            w.data = np.array(a, dtype=a.dtype if a.dtype in ("float32", "float64") else w.dtype, order="C")
+        assign(f"{self.name}.set_weights", list(zip(weights, arrays, strict=True)))
 
     def count_params(self) -> int:
         """The number of parameters in the weights. Raises ValueError where the layer is not built."""
@@ -434,6 +459,17 @@ class Layer(metaclass=Checked):
     def __repr__(self) -> str:
         settings = ", ".join(f"{k}={v!r}" for k, v in self.config.items())
         return f"{type(self).__name__}({settings})"
+
+
+def assign(where: str, pairs: list[tuple[Tensor, np.ndarray]]) -> None:
+    """Give weights their arrays; ValueError, and no weight is changed, where one does not fit."""
+    for w, a in pairs:
+        if a.shape != w.shape:
+            raise ValueError(f"{where}: {w.name} has shape {w.shape}, got {a.shape}")
+        if isinstance(w, QuantizedKernel):
+            w.round(a)  # raises before anything is changed
+    for w, a in pairs:
+        w.data = np.array(a, dtype=a.dtype if a.dtype in ("float32", "float64") else w.dtype, order="C")
 
 
 def unique_name(class_name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from tinydx import activations, ops, random, regularizers
 from tinydx.device import random_beside
 from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_mask, expect_rank
-from tinydx.ops.normalization import share_of
+from tinydx.layers.quantized import QuantizedKernel
 from tinydx.settings import number
 from tinydx.tensor import Tensor
 
@@ -61,10 +62,24 @@ class Dense(Layer):
             expect_last_axis(self, input_shape, self.kernel.shape[0])
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
+        if isinstance(self.kernel, QuantizedKernel):
+            return apply(self.activation, self.kernel.dense(x, self.bias))
         return apply(self.activation, ops.dense(x, self.kernel, self.bias))
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)
+
+    def take(self, kernel: QuantizedKernel) -> None:
+        """Put a quantized kernel in the place of its own; its regularizer ends, since the kernel trains no more."""
+        self._penalties = [(w, penalty) for w, penalty in self._penalties if w is not self.kernel]
+        self._own = [(kernel, False) if w is self.kernel else (w, can_train) for w, can_train in self._own]
+        self.kernel = kernel
+
+
+def quantizable(model: Layer) -> list[Dense]:
+    """The layers whose kernel may be quantized: each Dense inside, unless its class computes something else."""
+    found = dict.fromkeys(v for v in model.all_layers() if isinstance(v, Dense) and type(v).call is Dense.call)
+    return [layer for layer in found if isinstance(layer, Dense)]
 
 
 def apply(activation: Any, x: Tensor) -> Tensor:
@@ -378,11 +393,16 @@ class _Normalization(Layer):
     def scale_and_shift(self, x: Tensor) -> tuple[Any, Any]:
         """gamma and beta in one axis, or ones and zeros in their place, on the device of x."""
         size = math.prod(self.weight_shape)
-        gamma = np.ones(size, self.dtype, like=x.data) if self.gamma is None else self.gamma.reshape(size)
-        return gamma, np.zeros(size, self.dtype, like=x.data) if self.beta is None else self.beta.reshape(size)
+        gamma = np.ones(size, self.dtype, like=x.data) if self.gamma is None else flattened(self.gamma, 0)
+        return gamma, np.zeros(size, self.dtype, like=x.data) if self.beta is None else flattened(self.beta, 0)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
+
+
+def flattened(x: Tensor, first: int) -> Tensor:
+    """x with its axes from `first` on as one; itself if that is one already."""
+    return x if x.ndim == first + 1 else x.reshape(*x.shape[:first], math.prod(x.shape[first:]))
 
 
 class BatchNormalization(_Normalization):
@@ -430,7 +450,7 @@ class BatchNormalization(_Normalization):
         real = expect_mask(self, seen, x.shape[: min(np.ndim(seen), x.ndim - 1)])
         if real is not None:  # one for each number, as a view
             real = np.broadcast_to(real.reshape(*real.shape, *(1,) * (x.ndim - real.ndim)), x.shape)
-        if self.axis in (-1, x.ndim - 1):
+        if self.is_along_last(x):
             y = self._normalize(x, training, real)
         else:
             order = [i for i in range(x.ndim) if i != self.axis % x.ndim] + [self.axis % x.ndim]
@@ -440,25 +460,34 @@ class BatchNormalization(_Normalization):
         return y
 
     def _normalize(self, x: Tensor, training: bool, real: Any) -> Tensor:
-        gamma, beta = self.scale_and_shift(x)
-        if not (training and self.trainable):
-            factor = gamma / (self.moving_variance + self.epsilon) ** 0.5
-            return x * factor + (beta - self.moving_mean * factor)
-        for moving, now in zip((self.moving_mean, self.moving_variance), _statistics(x.data, real), strict=True):
+        if not self.uses_batch(training):
+            one, zero = (np.full(x.shape[-1], v, x.dtype, like=x.data) for v in (1, 0))
+            factor, shift = self.folded_into(one, zero)
+            return x * factor + shift
+        if real is None:
+            return self.normalize_batch(x, ops.batch_normalization)
+        return self.normalize_batch(x, functools.partial(ops.masked_batch_normalization, mask=real))
+
+    def is_along_last(self, x: Tensor) -> bool:
+        """Whether the channels of x are its last axis."""
+        return self.axis in (-1, x.ndim - 1)
+
+    def uses_batch(self, training: bool) -> bool:
+        """Whether the statistics are the batch's, not the layer's own."""
+        return training and self.trainable
+
+    def folded_into(self, kernel: Any, bias: Any) -> tuple[Tensor, Tensor]:
+        """Kernel (...,C) and bias (C,) of a layer before this one, changed so that it normalises, too, by the own statistics."""
+        own = *self.scale_and_shift(self.moving_mean), self.moving_mean, self.moving_variance
+        return ops.fold_normalization(kernel, bias, *own, eps=self.epsilon)
+
+    def normalize_batch(self, x: Tensor, run: Callable[..., Tensor]) -> Tensor:
+        """run(x, gamma, beta, eps, statistics), which uses the batch's statistics; the layer's own move towards them."""
+        of_batch = np.empty((2, x.shape[-1]), x.dtype, like=x.data)
+        y = run(x, *self.scale_and_shift(x), eps=self.epsilon, statistics=of_batch)
+        for moving, now in zip((self.moving_mean, self.moving_variance), of_batch, strict=True):
             moving.data = (moving.data * self.momentum + now * (1 - self.momentum)).astype(moving.dtype)
-        if real is not None:
-            return ops.masked_batch_normalization(x, gamma, beta, mask=real, eps=self.epsilon)
-        return ops.batch_normalization(x, gamma, beta, eps=self.epsilon)
-
-
-def _statistics(x: Any, real: Any) -> tuple[Any, Any]:
-    """Mean and biased variance of each channel of x (...,C), over the numbers that are real (...,C), all for None."""
-    axes = tuple(range(x.ndim - 1))
-    if real is None:
-        return x.mean(axis=axes), x.var(axis=axes)
-    share = share_of(real, axes, x.dtype)
-    mean = (x * share).sum(axis=axes)
-    return mean, ((x - mean) ** 2 * share).sum(axis=axes)
+        return y
 
 
 class LayerNormalization(_Normalization):
@@ -496,9 +525,9 @@ class LayerNormalization(_Normalization):
             raise ValueError(f"{self.name}: expected last axes {self.weight_shape}, got shape {tuple(input_shape)}")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        gamma, beta = self.scale_and_shift(x)
-        rows = x.reshape(*x.shape[: x.ndim - len(self.weight_shape)], math.prod(self.weight_shape))
-        return ops.layer_normalization(rows, gamma, beta, eps=self.epsilon).reshape(*x.shape)
+        rows = flattened(x, x.ndim - len(self.weight_shape))
+        y = ops.layer_normalization(rows, *self.scale_and_shift(x), eps=self.epsilon)
+        return y if rows is x else y.reshape(*x.shape)
 
 
 def known_axis(layer: Layer, shape: Any, axis: int) -> int:

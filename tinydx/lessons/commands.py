@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import http.client
 import shutil
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from tinydx.exercises.folder import Folder
 from tinydx.exercises.terminal import say
-from tinydx.language import said, wide
+from tinydx.language import can_show, said, wide
 from tinydx.lessons import handout
 from tinydx.lessons.lesson import INSTALL, Lesson, all_lessons, find
 
@@ -31,20 +38,38 @@ def lesson(a: argparse.Namespace) -> int:
 
 
 def _list(lessons: list[Lesson]) -> int:
+    """All lessons: those whose exercises have passed in this folder's exercises, and the next."""
+    passed = _passed()
+    done = [one for one in lessons if one.exercises and passed.issuperset(one.exercises)]
+    following = next((one for one in lessons if one not in done), None)
     width = max(wide(one.shown_title) for one in lessons)
     for one in lessons:
         packages = dict.fromkeys([*one.missing, *one.needs])
         marked = [said("{name} (not installed)", name=name) if name in one.missing else name for name in packages]
         needs = said("needs {packages}", packages=", ".join(marked)) if marked else ""
         takes = f"--data: {one.shown_data}" if one.data else ""
-        title = one.shown_title + " " * (width - wide(one.shown_title))
-        minutes = said("{n:3} min", n=one.minutes)
-        say(f"{one.number:3}  {title}  {minutes}  {'; '.join(filter(None, (needs, takes)))}".rstrip())
+        mark = ("✓" if can_show("✓") else "ok") if one in done else ">" if one is following and done else ""
+        about = "; ".join(filter(None, (needs, takes)))
+        title, minutes = one.shown_title + " " * (width - wide(one.shown_title)), said("{n:3} min", n=one.minutes)
+        say(f"{mark:<2}{one.number:3}  {title}  {minutes}  {about}".rstrip())
     say()
     if any(one.missing for one in lessons):
         say("To install what is missing: {command}", command=INSTALL)
-    say("Open the first with: tinydx lesson 1")
+    told = "{n} of {of} done, by their exercises" if done else "A lesson is done when its exercises pass"
+    say(told, n=len(done), of=len(lessons))
+    if following:
+        say("Open the next with: tinydx lesson {number}", number=following.number)
+    else:
+        say("All lessons are done")
     return 0
+
+
+def _passed() -> set[str]:
+    """The exercises that have passed in the folder here or above; none where there is no such folder."""
+    try:
+        return Folder.find().progress().passed
+    except FileNotFoundError:
+        return set()
 
 
 def _check(one: Lesson) -> int:
@@ -63,17 +88,61 @@ def _check(one: Lesson) -> int:
 def _open(one: Lesson, a: argparse.Namespace) -> int:
     """Serve a lesson with marimo on this machine and open the browser; returns the exit status."""
     one.require()
-    path = one.path
-    if a.edit:  # edit a copy, not the lesson itself
-        path = Path.cwd() / one.path.name
-        if not path.exists():
-            shutil.copy(one.path, path)
-        say("Editing {path}", path=path)
+    if a.port and (who := serving(a.port)):
+        told = "port {port} is taken by {who}: tinydx lesson {number} --port {other}"
+        raise ValueError(said(told, port=a.port, who=who, number=one.number, other=free_port()))
     shown = ["edit"] if a.edit else ["run", "--show-tracebacks"]  # without it, a cell that fails is left out without a word
-    command = [sys.executable, "-m", "marimo", *shown, str(path)]
-    command += ["--port", str(a.port)] if a.port else []
-    command += ["--headless"] if a.no_browser else []
+    with _copy(one.path) if a.edit else nullcontext(one.path) as path:
+        command = [sys.executable, "-m", "marimo", *shown, str(path)]
+        command += ["--port", str(a.port)] if a.port else []
+        command += ["--headless"] if a.no_browser else []
+        try:
+            return subprocess.run(command, check=False).returncode
+        except KeyboardInterrupt:  # Ctrl-C closes a lesson
+            return 0
+
+
+@contextmanager
+def _copy(lesson: Path) -> Iterator[Path]:
+    """A copy of a lesson in this folder, to be edited; what marimo leaves beside it goes, and the copy if nothing was changed."""
+    path, beside = Path.cwd() / lesson.name, Path.cwd() / "__marimo__"
+    new = not beside.exists()
+    if not path.exists():
+        shutil.copy(lesson, path)
+    say("Editing {path}", path=path)
     try:
-        return subprocess.run(command, check=False).returncode
-    except KeyboardInterrupt:  # Ctrl-C closes a lesson
-        return 0
+        yield path
+    finally:
+        if new:
+            shutil.rmtree(beside, ignore_errors=True)
+        if path.exists() and path.read_bytes() == lesson.read_bytes():
+            path.unlink()
+
+
+def serving(port: int) -> str:
+    """What listens at this port of this machine: "lesson 4, The chain rule", "another program", or ""."""
+    with socket.socket() as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a port that was just closed counts as taken
+        try:
+            ours.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return ""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=3) as page:
+            text = page.read(1 << 20).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        text = ""
+    found = next((one for one in all_lessons() if one.path.name in text), None)
+    if found is None:
+        return said("another program")
+    return said("lesson {number}, {title}", number=found.number, title=found.shown_title)
+
+
+def free_port() -> int:
+    """A port at which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]

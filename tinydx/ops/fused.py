@@ -8,6 +8,7 @@ from tinydx.op import samples_of
 from tinydx.ops.activation import relu
 from tinydx.ops.convolution import conv2d, correlate2d, correlate2d_samples
 from tinydx.ops.dense import dense, dense_samples
+from tinydx.ops.normalization import batch_normalization, normalization_samples
 from tinydx.ops.pooling import max_pool2d
 
 dense_relu = compose("dense_relu", dense, relu, y="(...,F)")
@@ -16,7 +17,10 @@ conv2d_relu = compose("conv2d_relu", conv2d, relu, y="(N,OH,OW,F)")
 correlate2d_relu_max_pool2d = compose("correlate2d_relu_max_pool2d", correlate2d, relu, max_pool2d, y="(N,PH,PW,F)")
 conv2d_relu_max_pool2d = compose("conv2d_relu_max_pool2d", conv2d, relu, max_pool2d, y="(N,PH,PW,F)")
 
+batch_normalization_relu = compose("batch_normalization_relu", batch_normalization, relu, y="(...,C)")
+
 samples_of(dense_relu)(dense_samples)
+samples_of(batch_normalization_relu)(normalization_samples)
 samples_of(correlate2d_relu)(correlate2d_samples)
 samples_of(conv2d_relu)(correlate2d_samples)
 

@@ -45,7 +45,7 @@ def forward_through_time(cell, scores, states, mask):
         states = [where_real(mask, t, n, s) for n, s in zip(new, states, strict=True)]
         outputs.append(states[0])
         steps.append(step)
-    return np.stack(outputs, axis=1), states, steps
+    return over_time(outputs), states, steps
 
 
 def backward_through_time(cell_backward, dy, dstates, steps, mask):
@@ -61,7 +61,15 @@ def backward_through_time(cell_backward, dy, dstates, steps, mask):
         ds, before = cell_backward(dstates, steps[t])
         dscores.append([where_real(mask, t, d, 0) for d in ds])
         dstates = [where_real(mask, t, b, d) for b, d in zip(before, dstates, strict=True)]
-    return [np.stack(ds, axis=1) for ds in zip(*reversed(dscores), strict=True)], dstates
+    return [over_time(ds) for ds in zip(*reversed(dscores), strict=True)], dstates
+
+
+def over_time(arrays):
+    """An array (N,K) of each step -> (N,T,K). Copied one by one: what CuPy's stack does with many cannot be in a CUDA graph."""
+    y = np.empty((len(arrays[0]), len(arrays), *arrays[0].shape[1:]), arrays[0].dtype, like=arrays[0])
+    for t, a in enumerate(arrays):
+        y[:, t] = a
+    return y
 
 
 def where_real(mask, t, real, padding):

@@ -10,11 +10,18 @@ from tinydx.op import backward_of, literal_of, op, samples_of
 NORMALISE = r"y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta"
 
 
-def _normalise(x, gamma, beta, axes, eps):
-    centred = x - x.mean(axis=axes, keepdims=True)
-    inverse = 1 / np.sqrt((centred**2).mean(axis=axes, keepdims=True) + eps)
+def _normalise(x, gamma, beta, axes, eps, statistics=None, share=None):
+    def mean(a):
+        return a.mean(axis=axes, keepdims=True) if share is None else (share * a).sum(axis=axes, keepdims=True)
+
+    mu = mean(x)
+    centred = x - mu
+    variance = mean(centred**2)
+    if statistics is not None:
+        statistics[...] = mu.ravel(), variance.ravel()
+    inverse = 1 / np.sqrt(variance + eps)
     normal = centred * inverse
-    return gamma * normal + beta, (normal, inverse, gamma, axes)
+    return gamma * normal + beta, (normal, inverse, gamma, axes if share is None else share)
 
 
 def _literal_rows(rows, eps):
@@ -33,22 +40,23 @@ def _literal_rows(rows, eps):
 
 @op(
     NORMALISE + r", \quad \mu, \sigma \text{ over the batch}",
-    shapes="x (...,C), gamma (C,), beta (C,) -> y (...,C)",
+    shapes="x (...,C), gamma (C,), beta (C,), statistics (2,C) -> y (...,C)",
     source="Ioffe and Szegedy 2015",
     constants={"eps": NOT_NEGATIVE},
 )
-def batch_normalization(x, gamma, beta, *, eps=1e-3):
+def batch_normalization(x, gamma, beta, *, eps=1e-3, statistics=None):
     """Batch normalisation in training: each channel gets mean 0 and variance 1 over the batch and all positions.
 
     The variance is the biased one (divided by n).
 
-    Arguments: x (...,C); gamma, beta (C,), scale and shift; eps, added to the variance.
+    Arguments: x (...,C); gamma, beta (C,), scale and shift; eps, added to the variance; statistics, an array (2,C) that mean
+    and variance are written into, or None.
     Returns: y (...,C).
 
     >>> batch_normalization(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), eps=0.0).ravel()
     array([-1.,  1.])
     """
-    return _normalise(x, gamma, beta, tuple(range(x.ndim - 1)), eps)
+    return _normalise(x, gamma, beta, tuple(range(x.ndim - 1)), eps, statistics)
 
 
 @backward_of(batch_normalization)
@@ -62,7 +70,7 @@ def normalization_backward(dy, saved):
 
 
 @literal_of(batch_normalization)
-def batch_normalization_literal(x, gamma, beta, *, eps=1e-3):
+def batch_normalization_literal(x, gamma, beta, *, eps=1e-3, statistics=None):
     columns = x.reshape(-1, x.shape[-1]).T
     return _literal_rows(columns, eps).T.reshape(x.shape) * gamma + beta
 
@@ -106,21 +114,17 @@ samples_of(layer_normalization)(normalization_samples)
 # ---- batch normalisation of padded sequences -----------------------------------------------------------------------
 
 
-def share_of(mask, axes, dtype):
-    """What each number counts in a mean along the axes: 1/n for the n that the mask keeps, else 0."""
-    return mask.astype(dtype) / np.maximum(mask.sum(axis=axes, keepdims=True), 1).astype(dtype)
-
-
 @op(
     NORMALISE + r", \quad \mu = \sum_i s_i x_i, \; \sigma^2 = \sum_i s_i (x_i - \mu)^2, \; s_i = \frac{m_i}{\sum_j m_j}",
-    shapes="x (...,C), gamma (C,), beta (C,), mask bool (...,C) -> y (...,C)",
+    shapes="x (...,C), gamma (C,), beta (C,), mask bool (...,C), statistics (2,C) -> y (...,C)",
     source="Ioffe and Szegedy 2015, with Keras's mask",
     constants={"eps": NOT_NEGATIVE},
 )
-def masked_batch_normalization(x, gamma, beta, *, mask, eps=1e-3):
+def masked_batch_normalization(x, gamma, beta, *, mask, eps=1e-3, statistics=None):
     """Batch normalisation in training where some numbers are padding: they are normalised, too, but do not count.
 
-    Arguments: x (...,C); gamma, beta (C,), scale and shift; mask (...,C), bool, which numbers count; eps, added to the variance.
+    Arguments: x (...,C); gamma, beta (C,), scale and shift; mask (...,C), bool, which numbers count; eps, added to the variance;
+    statistics, an array (2,C) that mean and variance are written into, or None.
     Returns: y (...,C).
 
     >>> x, mask = np.array([[1.0], [3.0], [6.0]]), np.array([[True], [True], [False]])
@@ -128,11 +132,8 @@ def masked_batch_normalization(x, gamma, beta, *, mask, eps=1e-3):
     array([-1.,  1.,  4.])
     """
     axes = tuple(range(x.ndim - 1))
-    share = share_of(mask, axes, x.real.dtype)
-    centred = x - (share * x).sum(axis=axes, keepdims=True)
-    inverse = 1 / np.sqrt((share * centred**2).sum(axis=axes, keepdims=True) + eps)
-    normal = centred * inverse
-    return gamma * normal + beta, (normal, inverse, gamma, share)
+    share = mask.astype(x.real.dtype) / np.maximum(mask.sum(axis=axes, keepdims=True), 1).astype(x.real.dtype)
+    return _normalise(x, gamma, beta, axes, eps, statistics, share)  # a share is 1/n for the n that the mask keeps, else 0
 
 
 @backward_of(masked_batch_normalization)
@@ -145,7 +146,7 @@ def masked_batch_normalization_backward(dy, saved):
 
 
 @literal_of(masked_batch_normalization)
-def masked_batch_normalization_literal(x, gamma, beta, *, mask, eps=1e-3):
+def masked_batch_normalization_literal(x, gamma, beta, *, mask, eps=1e-3, statistics=None):
     y = np.empty(x.shape)
     for c in range(x.shape[-1]):
         values = [x[i][c] for i in np.ndindex(x.shape[:-1]) if mask[i][c]]
@@ -161,6 +162,52 @@ def masked_batch_normalization_samples(draw):
     arrays, constants = normalization_samples(draw)
     places = np.indices(arrays[0].shape)[:-1].sum(axis=0)  # padding at every second or third place, alike for all channels
     return arrays, {**constants, "mask": places % draw.choice([2, 3]) != 0}
+
+
+# ---- normalisation by known statistics, in the weights of the layer before it ------------------------------------------
+
+
+@op(
+    r"w' = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}} w, \quad b' = \beta + \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}} (b - \mu)",
+    shapes="w (...,C), b (C,), gamma (C,), beta (C,), mean (C,), variance (C,) -> w' (...,C), b' (C,)",
+    source="Ioffe and Szegedy 2015, inference",
+    constants={"eps": NOT_NEGATIVE},
+)
+def fold_normalization(w, b, gamma, beta, mean, variance, *, eps=1e-3):
+    """The weights with which x w' + b' is x w + b after batch normalisation by known statistics.
+
+    Arguments: w (...,C), b (C,), kernel and bias; gamma, beta, mean, variance (C,); eps, added to the variance.
+    Returns: w' (...,C) and b' (C,).
+
+    >>> [new.tolist() for new in fold_normalization(*np.array([[1.0], [0.0], [2.0], [1.0], [3.0], [4.0]]), eps=0.0)]
+    [[1.0], [-2.0]]
+    """
+    inverse = 1 / np.sqrt(variance + eps)
+    factor, centred = gamma * inverse, b - mean
+    return (w * factor, beta + centred * factor), (w, gamma, inverse, centred)
+
+
+@backward_of(fold_normalization)
+def fold_normalization_backward(dy, saved):
+    (dw, db), (w, gamma, inverse, centred) = dy, saved
+    factor, dfactor = gamma * inverse, (dw * w).sum(axis=tuple(range(w.ndim - 1))) + db * centred
+    return dw * factor, db * factor, dfactor * inverse, db, -db * factor, dfactor * gamma * -0.5 * inverse**3
+
+
+@literal_of(fold_normalization)
+def fold_normalization_literal(w, b, gamma, beta, mean, variance, *, eps=1e-3):
+    w_new, b_new = np.empty(w.shape), np.empty(b.shape)
+    for *i, c in np.ndindex(w.shape):
+        factor = gamma[c] / math.sqrt(variance[c] + eps)
+        w_new[(*i, c)], b_new[c] = w[(*i, c)] * factor, beta[c] + (b[c] - mean[c]) * factor
+    return w_new, b_new
+
+
+@samples_of(fold_normalization)
+def fold_normalization_samples(draw):
+    shape = draw.choice([(3,), (2, 3), (2, 1, 2)])
+    b, gamma, beta, mean, deviation = (draw.array(shape[-1]) for _ in range(5))
+    return (draw.array(*shape), b, gamma, beta, mean, 0.5 + deviation**2), {"eps": draw.choice([1e-3, 0.1])}
 
 
 # ---- dropout -------------------------------------------------------------------------------------------------------

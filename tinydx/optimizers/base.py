@@ -122,7 +122,7 @@ class Optimizer(metaclass=Checked):
         if len(slots_of) != len(weights):
             raise ValueError(f"{name}: remembers {len(slots_of)} weights, got {len(weights)}: compile again")
         for w, slots in zip(weights, slots_of, strict=True):
-            if any(slot.shape != w.shape for slot in slots):
+            if [slot for slot in slots if slot.shape != w.shape]:
                 raise ValueError(f"{name}: remembers {w.name} as {slots[0].shape}, got {w.shape}: compile again")
         self.slots = slots_of
         update, constants = self.rule()

@@ -6,6 +6,7 @@ the file holds before a weight is made. A file is loaded as a whole or not at al
 
     entries.py      layers <-> JSON                         header.py       text -> checked facts
     compiled.py     optimizer, loss and metrics <-> JSON    arguments.py    arguments beside the annotations of their class
+    quantized.py    kernels of 16 and 8 bits <-> arrays
     keras/          files of Keras, both ways
 """
 
@@ -24,7 +25,9 @@ import numpy as np
 
 from tinydx.device import to_host
 from tinydx.files import atomic_write
+from tinydx.layers.base import assign
 from tinydx.layers.declared import making_from
+from tinydx.layers.quantized import QuantizedKernel
 from tinydx.names import line
 from tinydx.saving.compiled import Known, compile_as, describe
 from tinydx.saving.entries import from_config, to_config
@@ -40,12 +43,13 @@ from tinydx.saving.header import (
     part,
     shape_from,
 )
+from tinydx.saving.quantized import arrays_of, kernel_from, put, scale_of
 
 FORMAT = 1
 KERAS = (".keras", ".h5", ".hdf5")  # how the names of Keras's files end
 STARTS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")  # how Keras's files begin: zip and HDF5
 LONGEST_REASON = 400  # characters of a message that may repeat what a file says
-ARRAY = re.compile(r"(weights|optimizer)/\d{5,}/.*", re.DOTALL)  # the names of a model's arrays
+ARRAY = re.compile(r"(weights|scales|optimizer)/\d{5,}/.*", re.DOTALL)  # the names of a model's arrays
 
 Arrays = dict[str, np.ndarray]
 
@@ -125,7 +129,9 @@ def _contents(model: Any, include_optimizer: bool) -> tuple[dict[str, Any], Arra
     """Header and arrays of a model's file."""
     if not model.built:
         raise ValueError(f"{model.name} is not built yet: give its first layer an input_shape, or fit it, then save")
-    arrays = {f"weights/{i:05d}/{w.name}": w.numpy() for i, w in enumerate(model.weights)}
+    arrays: Arrays = {}
+    for i, w in enumerate(model.weights):
+        arrays |= arrays_of(w, f"{i:05d}/{w.name}")
     optimizer, training = model.optimizer, None
     if optimizer is not None:
         training = {
@@ -152,7 +158,12 @@ def _fill(model: Any, header: dict[str, Any], arrays: Arrays) -> None:
     """Give a model the file's weights, and what the file says of its training data."""
     layers = list(model.all_layers())
     frozen = {expect_count(i, "frozen", below=len(layers)) for i in expect_list(part(header, "frozen", "its header"), "frozen")}
-    model.set_weights(_weights(arrays))
+    weights = _weights(arrays)
+    if len(weights) != len(model.weights):
+        raise ValueError(f"it holds {len(weights)} weights, its layers have {len(model.weights)}")
+    put(model, weights)
+    floats = [(w, a) for w, a in zip(model.weights, weights, strict=True) if isinstance(a, np.ndarray)]
+    assign("its weights", floats)
     for i, layer in enumerate(layers):
         layer.trainable = i not in frozen
     model.class_names, model.preprocessing = header["class_names"], header["preprocessing"]
@@ -163,18 +174,25 @@ def _fill_optimizer(optimizer: Any, header: dict[str, Any], slots: list[list[np.
     optimizer.iterations, optimizer.slots = header["training"]["iterations"], slots
 
 
-def _weights(arrays: Arrays) -> list[np.ndarray]:
+def _weights(arrays: Arrays) -> list[np.ndarray | QuantizedKernel]:
     """The weights in their order; ValueError where one is missing or holds no numbers of a network."""
     names = [k for k in sorted(arrays) if k.startswith("weights/")]
+    found: list[np.ndarray | QuantizedKernel] = []
+    scales = {k for k in arrays if k.startswith("scales/")}
     for i, name in enumerate(names):
         if not name.startswith(f"weights/{i:05d}/"):
             raise ValueError(f"weight {i} is missing, there is {name!r}")
-        if arrays[name].dtype.name not in FLOATS:
+        kernel = kernel_from(arrays, name)
+        if kernel is None and arrays[name].dtype.name not in FLOATS:
             raise TypeError(f"{name} holds {arrays[name].dtype}, expected {' or '.join(FLOATS)}")
-    return [arrays[name] for name in names]
+        found.append(arrays[name] if kernel is None else kernel)
+        scales -= {scale_of(name)} if kernel is not None and "scale" in kernel.stored else set()
+    if scales:
+        raise ValueError(f"{min(scales)} is the scale of no weight of 8 bits")
+    return found
 
 
-def _slots(arrays: Arrays, optimizer: Any, weights: list[np.ndarray]) -> list[list[np.ndarray]]:
+def _slots(arrays: Arrays, optimizer: Any, weights: list[Any]) -> list[list[np.ndarray]]:
     """The optimizer's memory for each weight; ValueError where it is not one of this optimizer and these weights."""
     shapes, of_weight = {w.shape for w in weights}, dict[str, Arrays]()
     for key in sorted(arrays):
@@ -256,6 +274,8 @@ def read_run(model: Any, path: str | Path) -> SavedRun:
 
 def _check_run(model: Any, header: dict[str, Any], arrays: Arrays) -> None:
     """What `load_model` checks of a file, as far as it can be checked before the model is compared."""
+    if any(isinstance(w, QuantizedKernel) for w in _weights(arrays)):
+        raise ValueError("it holds quantized kernels, which no training has")
     expect_dict(part(header, "model", "its header"), "model")
     training = expect_dict(part(header, "training", "its header"), "training")
     expect_count(part(training, "iterations", "training"), "iterations")
@@ -323,7 +343,8 @@ def _read(path: str | Path) -> tuple[dict[str, Any], Arrays]:
     from safetensors import safe_open
 
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no model file at {path}{' (it is a folder)' if Path(path).is_dir() else ''}")
+        folder = " (it is a folder): name the model first, such as diagnosis/model.safetensors" if Path(path).is_dir() else ""
+        raise FileNotFoundError(f"no model file at {path}{folder}")
     try:
         with safe_open(str(path), framework="np") as file:
             metadata = file.metadata() or {}

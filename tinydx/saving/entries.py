@@ -66,7 +66,7 @@ def plain(layer: Layer, name: str, value: Any, seen: dict[Layer, int]) -> Any:
     raise TypeError(f"{layer.name}: {name}={value!r} cannot be saved: give it by name")
 
 
-def from_config(entry: Any, custom: Known, weights: Iterable[np.ndarray], entries: int) -> Any:
+def from_config(entry: Any, custom: Known, weights: Iterable[Any], entries: int) -> Any:
     """The model of an entry, built, with weights of 0.
 
     Arguments: entry; custom, the user's own classes; weights of the file, whose shapes those of the layers must be; entries, how

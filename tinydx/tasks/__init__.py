@@ -7,7 +7,9 @@
     python -m tinydx.tasks.heart_sites      heart sounds of five sites, each left out once, and how well the site is recognised
     python -m tinydx.tasks.personalisation  the model of one patient beside that of all, after 0 to 8 recordings
     python -m tinydx.tasks.word_vectors     words of these names as vectors, their neighbours and a map
+    python -m tinydx.tasks.scale            what several processes gain, and what limits them
     python -m tinydx.tasks.transfer DATA    features and weights of a trained network, for few images of another place
+    python -m tinydx.tasks.eightbits        a network in 16 and 8 bits: what it costs in accuracy, what it gains in time
 
 In flow the data sets that each file names (`tinydx.datasets.terms` reads the texts). Out flow printed scores, and with --output a
 model or a picture. Every file has `main(arguments)`, which also returns its scores.

@@ -20,12 +20,14 @@ from tinydx.tensor import Tensor
 
 
 class Batch(NamedTuple):
-    """One batch: x, an array or a list for several inputs; y and weight, or None; the files that x was read from, or None."""
+    """One batch: x, an array or a list for several inputs; y and weight, or None; the files that x was read from, or None;
+    whole, if this is a rank's share of a batch, that batch (`tinydx.distributed`)."""
 
     x: Any
     y: Any = None
     weight: Any = None
     files: list[str] | None = None
+    whole: Any = None
 
 
 class ArrayBatches:

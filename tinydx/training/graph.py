@@ -21,7 +21,7 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
-from tinydx import dispatch, random
+from tinydx import dispatch, distributed, random
 from tinydx.device import Packet, RandomArrays, collecting, fill, on_device, to_device
 from tinydx.tensor import no_grad
 from tinydx.training import placement, prefetch
@@ -78,13 +78,15 @@ class GraphStep(Step):
             if buffer is not None:
                 fill(buffer, prefetch.prefetcher().take(value))
         self.runs += 1
-        if self.runs == 2 and dispatch.may_capture():
+        choice = dispatch.untraced_choice()
+        if self.runs == 2 and choice is not None and choice.graph:
             self._try_to_capture()
         if self.graph is None:
             self.random = RandomArrays()
             self._launch()
         else:
-            self.random.redraw()
+            with distributed.own_numbers(self.model.optimizer.iterations):
+                self.random.redraw()
             self.graph.launch()
 
     def read(self) -> dict[str, Any]:

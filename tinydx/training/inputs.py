@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -26,13 +27,18 @@ def checked_input(model: Any, batch: Batch, where: str) -> tuple[Any, Range]:
     for part in x if isinstance(x, list) else [x]:
         if part.size and part.dtype.kind == "f" and not on_device(part):
             ends = [float(part.min()), float(part.max())]
-            if not np.isfinite(ends).all():
+            if not all(map(math.isfinite, ends)):
                 bad = next(i for i in range(len(part)) if not np.isfinite(part[i]).all())
                 name = f", file {batch.files[bad]}" if batch.files else f", example {bad} of the batch"
                 raise ValueError(f"the input has NaN or infinite numbers in {where}{name}; nothing was changed")
             found = widened(found, ends)
     model.ensure_built([v.shape for v in x] if isinstance(x, list) else x.shape)
     return x, found
+
+
+def surely_finite(x: Any) -> bool:
+    """Whether all numbers of an input are finite for certain; False also where only the sum of their squares is not."""
+    return all(v.dtype.kind != "f" or math.isfinite(np.vdot(v, v)) for v in (x if isinstance(x, list) else [x]))
 
 
 def _cast(model: Any, x: Any) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tinydx import callbacks as cb
-from tinydx import random
+from tinydx import distributed, random
 from tinydx.files import DISK_FULL
 from tinydx.saving import read_run, refusing, save_run
 from tinydx.saving.header import expect_dict, expect_list, expect_text, part
@@ -66,6 +66,8 @@ class Run:
         if resume:
             self.settings = self._settings()
         saved = self._read(resume) if resume and Path(resume).exists() else None
+        if distributed.size() > 1:
+            self._check_ranks("at the beginning", the_data=self.source.identity(), the_saved_run=saved is not None)
         try:
             with all_or_nothing(self.model, self.lasting, (self.source, self.validation)) if saved else nullcontext():
                 ready()
@@ -77,7 +79,7 @@ class Run:
             if resume and not saved and self.model.built and self.source.can_start_again:
                 self._save(resume, epochs.start)  # so that a run killed in its first epoch goes on, too
             for epoch in epochs:
-                if self.model.stop_training:
+                if self._stopped():
                     break
                 self._epoch(epoch)
                 if resume:
@@ -105,19 +107,31 @@ class Run:
             meanwhile = self._prefetch if k + 1 < self.params["steps"] else None
             self.model.train_on(batch, f"batch {k + 1} of epoch {epoch + 1}", means, meanwhile)
             self._call("on_train_batch_end", k, means.logs())
-            if self.model.stop_training:
+            if self._stopped():
                 break
         check_weights(self.model, f"epoch {epoch + 1}")
+        self._check_ranks(f"after epoch {epoch + 1}", the_learning_rate=self.model.optimizer.learning_rate)
         logs = means.logs()
         if self.validation:
-            checked = self.model.evaluate_source(self.validation, self.validation_steps)
+            checked = self.model.evaluate_source(self.validation, self.validation_steps, distributed.share)
             logs |= {f"val_{name}": value for name, value in checked.items()}
         self._call("on_epoch_end", epoch, logs)
 
     def _fetch(self) -> Batch:
         """The next batch, with the weights of its examples."""
         batch = next(self.source)
-        return batch._replace(weight=weighting.combined_weight(batch.y, batch.weight, self.class_weight))
+        weight = weighting.combined_weight(batch.y, batch.weight, self.class_weight)
+        return distributed.share(batch._replace(weight=weight))
+
+    def _stopped(self) -> bool:
+        """Whether a callback has stopped training; of several processes, on any of them."""
+        self.model.stop_training = distributed.any_rank(self.model.stop_training)
+        return self.model.stop_training
+
+    def _check_ranks(self, when: str, **things: Any) -> None:
+        """RuntimeError where several processes do not have the same weights, random numbers and these things."""
+        weights = [w.data for w in self.model.weights]
+        distributed.check_alike(when, **things, the_weights=weights, the_random_numbers=random.state())
 
     def _prefetch(self) -> None:
         """Fetch the next batch while a step runs, and send it to the GPU; an error is raised when the batch is used."""
@@ -132,6 +146,8 @@ class Run:
     # ---- the state of a run ----
 
     def _save(self, path: str | Path, epoch: int) -> None:
+        if not distributed.is_first():
+            return
         state = {
             "epoch": epoch,
             "stopped": self.model.stop_training,

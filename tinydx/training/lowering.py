@@ -8,6 +8,8 @@ there is none. Apart from rounding both give the same numbers; `tinydx.use("auto
     Conv2D(activation="relu"), MaxPooling2D()     correlate2d_relu_max_pool2d
     Conv2D(activation="relu")                     correlate2d_relu
     Dense(activation="relu")                      dense_relu
+    BatchNormalization(), ReLU()                  batch_normalization_relu in training
+    Conv2D(), BatchNormalization(), ReLU() ...    otherwise one of those above, with weights that normalise, too; Dense as well
 
     last activation and loss                      op
     sigmoid, BinaryCrossentropy                   sigmoid_binary_crossentropy
@@ -23,13 +25,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tinydx import ops
-from tinydx.dispatch import choose_kernel, may_fuse
-from tinydx.layers import Conv2D, Dense, MaxPooling2D
-from tinydx.layers.base import Call, Layer, Symbol
+from tinydx.dispatch import Implementation, choose_kernel, may_fuse
+from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, MaxPooling2D, ReLU
+from tinydx.layers.base import Call, Layer, Symbol, in_training
+from tinydx.layers.quantized import QuantizedKernel
 from tinydx.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss, SparseCategoricalCrossentropy
 from tinydx.op import Op
 from tinydx.tensor import Tensor
+
+MOST = 4  # layers in one call: Conv2D, BatchNormalization, ReLU, MaxPooling2D
 
 # ---- layers ----------------------------------------------------------------------------------------------------------
 
@@ -46,31 +53,114 @@ class Fused:
     def __call__(self, x: Tensor) -> Tensor:
         first = self.layers[0]
         first.check_input(x.shape)
-        arrays = x, first.kernel, first.bias
-        data = tuple(None if a is None else a.data for a in arrays)
-        kernel = choose_kernel(self.op, data, self.constants) if may_fuse() else None
+        kernel = None
+        if may_fuse() and self.holds(x):
+            data = tuple(a.data if isinstance(a, Tensor) else a for a in (x, *self.weights(x)))
+            kernel = choose_kernel(self.op, data, self.constants)
         if kernel is None:
-            for layer in self.layers:
-                x = layer(x)
-            return x
-        y = x.record(self.op, arrays, self.constants, kernel)
+            return self.run_apart(x)
+        y = self.run_fused(x, kernel)
         first.pass_mask(x, y)
         return y
+
+    def holds(self, x: Tensor) -> bool:
+        """Whether the op computes what the layers do with this x."""
+        return not isinstance(self.layers[0].kernel, QuantizedKernel)  # whose op is another one
+
+    def weights(self, x: Tensor) -> tuple[Any, Any]:
+        """The op's arrays after x, which decide with it whether there is a kernel."""
+        return self.layers[0].kernel, self.layers[0].bias
+
+    def run_fused(self, x: Tensor, kernel: Implementation) -> Tensor:
+        """The op."""
+        return x.record(self.op, (x, *self.weights(x)), self.constants, kernel)
+
+    def run_apart(self, x: Tensor) -> Tensor:
+        """The layers one after the other."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class FusedNormalization(Fused):
+    """BatchNormalization by the statistics of the batch, and ReLU."""
+
+    def holds(self, x: Tensor) -> bool:
+        return x.mask is None and self.layers[0].is_along_last(x) and self.layers[0].uses_batch(in_training())
+
+    def weights(self, x: Tensor) -> tuple[Any, Any]:
+        return self.layers[0].scale_and_shift(x)
+
+    def run_fused(self, x: Tensor, kernel: Implementation) -> Tensor:
+        return self.layers[0].normalize_batch(x, lambda *arrays, **constants: x.record(self.op, arrays, constants, kernel))
+
+
+class Folded(Fused):
+    """Dense or Conv2D, BatchNormalization by its own statistics, and what follows: the op without it, on other weights.
+
+    Arguments: op, which computes the layers without BatchNormalization; layers; constants of the op.
+    """
+
+    def __init__(self, op: Op, layers: Sequence[Any], **constants: Any):
+        super().__init__(op, layers, **constants)
+        self.apart = [layers[0], *lower(layers[1:])]
+
+    def holds(self, x: Tensor) -> bool:
+        own = x.mask is None and self.layers[1].is_along_last(x) and not self.layers[1].uses_batch(in_training())
+        return own and super().holds(x)
+
+    def weights(self, x: Tensor) -> tuple[Any, Any]:
+        first, size = self.layers[0], self.layers[0].kernel.shape[-1]
+        return first.kernel, np.zeros(size, x.dtype, like=x.data) if first.bias is None else first.bias
+
+    def run_fused(self, x: Tensor, kernel: Implementation) -> Tensor:
+        return x.record(self.op, (x, *self.layers[1].folded_into(*self.weights(x))), self.constants, kernel)
+
+    def run_apart(self, x: Tensor) -> Tensor:
+        for call in self.apart:
+            x = call(x)
+        return x
 
 
 def fuse(layers: Sequence[Any]) -> Fused | None:
     """The call of the op that computes exactly these layers; None if there is none."""
-    first, kinds = layers[0], [type(layer) for layer in layers]  # a subclass may compute something else
-    if kinds == [Dense] and first.activation is ops.relu:
-        return Fused(ops.dense_relu, layers)
-    if kinds[0] is not Conv2D or first.activation is not ops.relu:
+    first, rest, fused = layers[0], list(layers[1:]), Fused  # a subclass may compute something else
+    if type(first) is BatchNormalization and len(rest) == 1 and is_relu(rest[0]):
+        return FusedNormalization(ops.batch_normalization_relu, layers)
+    if type(first) not in (Conv2D, Dense):
         return None
-    constants = {"stride": first.strides, "padding": first.padding, "dilation": first.dilation, "groups": first.groups}
-    if kinds == [Conv2D]:
-        return Fused(ops.correlate2d_relu, layers, **constants)
-    if kinds == [Conv2D, MaxPooling2D] and layers[1].strides == layers[1].pool_size and layers[1].padding == "valid":
-        return Fused(ops.correlate2d_relu_max_pool2d, layers, **constants, size=layers[1].pool_size)
-    return None
+    rectified = first.activation is ops.relu
+    if rest and type(rest[0]) is BatchNormalization and first.activation is None:
+        rest, fused = rest[1:], Folded
+        if rest and is_relu(rest[0]):
+            rest, rectified = rest[1:], True
+    op, constants = op_of(first, rectified, rest)
+    return None if op is None or not (rectified or fused is Folded) else fused(op, layers, **constants)
+
+
+def is_relu(layer: Any) -> bool:
+    """Whether the layer is max(0, x) and nothing else."""
+    if type(layer) is ReLU:
+        return layer.limit is None and layer.slope == layer.threshold == 0
+    return type(layer) is Activation and layer.activation is ops.relu
+
+
+def op_of(layer: Any, rectified: bool, rest: Sequence[Any]) -> tuple[Op | None, dict[str, Any]]:
+    """The op, None if there is none, and its constants, of Conv2D or Dense, ReLU if rectified, and the rest, maybe pooling."""
+    if type(layer) is Dense:
+        return None if rest else ops.dense_relu if rectified else ops.dense, {}
+    constants = {"stride": layer.strides, "padding": layer.padding, "dilation": layer.dilation, "groups": layer.groups}
+    if not rest:
+        return ops.correlate2d_relu if rectified else ops.correlate2d, constants
+    pooling = rest[0]
+    if not rectified or len(rest) > 1 or type(pooling) is not MaxPooling2D or pooling.strides != pooling.pool_size:
+        return None, {}
+    return None if pooling.padding != "valid" else ops.correlate2d_relu_max_pool2d, {**constants, "size": pooling.pool_size}
+
+
+def longest(layers: Sequence[Any]) -> Fused | None:
+    """The call of the op that computes the most of these layers, from the first on; None if there is none for the first."""
+    return next((call for n in range(len(layers), 0, -1) if (call := fuse(layers[:n]))), None)
 
 
 def lower(chain: Sequence[Layer]) -> list[Any]:
@@ -78,29 +168,32 @@ def lower(chain: Sequence[Layer]) -> list[Any]:
     calls: list[Any] = []
     at = 0
     while at < len(chain):
-        fused = fuse(chain[at : at + 2]) or fuse(chain[at : at + 1])
+        fused = longest(chain[at : at + MOST])
         calls.append(fused or chain[at])
         at += len(fused.layers) if fused else 1
     return calls
 
 
 def lower_graph(graph: Sequence[Call], outputs: Sequence[Symbol]) -> list[Call]:
-    """The calls that run a graph. Two become one where no other call, and no output, uses the value between them."""
+    """The calls that run a graph. Several become one where no other call, and no output, uses the values between them."""
     uses = Counter([*outputs, *(symbol for call in graph for symbol in call.inputs)])
     takers = {call.x: call for call in graph if isinstance(call.x, Symbol) and not call.keywords}
     calls: list[Call] = []
     gone: set[Call] = set()
     for call in graph:
-        if isinstance(call.x, Symbol) and not call.keywords and call not in gone:
-            y = call.outputs[0]
-            after = takers.get(y) if len(call.outputs) == uses[y] == 1 else None
-            pair = fuse([call.layer, after.layer]) if after else None
-            if after and pair:
-                gone.add(after)
-                calls.append(Call(pair, call.x, outputs=after.outputs))
-                continue
-            call = Call(fuse([call.layer]) or call.layer, call.x, outputs=call.outputs)
-        calls += [] if call in gone else [call]
+        if call in gone:
+            continue
+        line = [call] if isinstance(call.x, Symbol) and not call.keywords else []
+        while line and len(line) < MOST and len(line[-1].outputs) == uses[line[-1].outputs[0]] == 1:
+            after = takers.get(line[-1].outputs[0])
+            if after is None:
+                break
+            line.append(after)
+        fused = longest([c.layer for c in line])
+        if fused:
+            gone.update(line[: len(fused.layers)])
+            call = Call(fused, call.x, outputs=line[len(fused.layers) - 1].outputs)
+        calls.append(call)
     return calls
 
 

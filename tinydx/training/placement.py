@@ -10,14 +10,29 @@ from typing import Any
 
 from tinydx import dispatch
 from tinydx.device import on_device, to_device, to_host
+from tinydx.layers.quantized import QuantizedKernel
 
 
 @functools.cache
 def stream() -> Any:
-    """The CUDA stream of all computation. It synchronises with CuPy's default stream, which cannot be captured."""
+    """The CUDA stream of all computation. It does not wait for the default stream: that would end a capture."""
     import cupy
 
-    return cupy.cuda.Stream()
+    return cupy.cuda.Stream(non_blocking=True)
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Context in which the GPU computes on `stream`: after all that the caller's stream has, before what it gets next."""
+    import cupy
+
+    caller = cupy.cuda.get_current_stream()
+    stream().wait_event(caller.record())
+    try:
+        with stream():
+            yield
+    finally:
+        caller.wait_event(stream().record())
 
 
 def move_to_device(model: Any, x: Any) -> bool:
@@ -27,12 +42,15 @@ def move_to_device(model: Any, x: Any) -> bool:
     """
     if "cupy" not in sys.modules:
         return False
-    first = next((w.data for w in model.weights), None)
+    first = next((w.codes if isinstance(w, QuantizedKernel) else w.data for w in model.weights), None)
     asked = dispatch.asked_for_device()
     on_gpu = on_device(as_list(x)[0]) or (on_device(first) if asked is None else asked)
     move = to_device if on_gpu else to_host
     for w in model.weights:
-        w.data = move(w.data)
+        if isinstance(w, QuantizedKernel):
+            w.stored = {name: move(a) for name, a in w.stored.items()}
+        else:
+            w.data = move(w.data)
     if model.optimizer is not None:
         model.optimizer.slots = [[move(s) for s in slots] for slots in model.optimizer.slots]
     return on_gpu
@@ -44,7 +62,7 @@ def on_same_device(model: Any, x: Any) -> Iterator[Any]:
     if not move_to_device(model, x):
         yield x
     else:
-        with stream():
+        with computing():
             yield each(to_device, x)
 
 

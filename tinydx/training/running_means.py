@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydx.metrics import Mean
+from tinydx import distributed
 from tinydx.training.data import Batch
 
 
@@ -17,7 +17,8 @@ class RunningMeans:
     """
 
     def __init__(self, model: Any):
-        self.loss, self.metrics, self.weighted = Mean("loss"), model.metrics, model.weighted_metrics
+        self.metrics, self.weighted = model.metrics, model.weighted_metrics
+        self.total = self.count = 0.0  # of the losses, each as often as its batch has examples, and of the examples
         for m in [*self.metrics, *self.weighted]:
             m.reset_state()
 
@@ -25,9 +26,14 @@ class RunningMeans:
         """Add a batch.
 
         Arguments: numbers that a step computed, on the CPU: "loss", and if there are metrics "prediction" (N,...), "mask"
-        (N,T) of real time steps where there is one, and "y" and "weight" where the batch holds them on a GPU; batch.
+        (N,T) of real time steps where there is one, and "y" and "weight" where the batch holds them on a GPU; batch. Numbers of
+        a rank's share are put together with those of the other ranks.
         """
-        self.loss.update_state(float(numbers["loss"]), len(batch.x[0] if isinstance(batch.x, list) else batch.x))
+        if batch.whole is not None:
+            numbers, batch = distributed.mean_over_ranks(numbers, batch)[0], batch.whole
+        examples = len(batch.x[0] if isinstance(batch.x, list) else batch.x)
+        self.total += float(numbers["loss"]) * examples
+        self.count += examples
         if not (self.metrics or self.weighted):
             return
         pred, real = numbers["prediction"], numbers.get("mask")
@@ -42,4 +48,5 @@ class RunningMeans:
 
     def logs(self) -> dict[str, Any]:
         """The means by name: the loss first."""
-        return {m.name: m.result() for m in [self.loss, *self.metrics, *self.weighted]}
+        loss = self.total / self.count if self.count else 0.0
+        return {"loss": loss, **{m.name: m.result() for m in [*self.metrics, *self.weighted]}}

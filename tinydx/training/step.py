@@ -7,8 +7,8 @@
       -> loss and metrics into the means
       -> update                             the optimizer changes the weights, moving averages take their new values
 
-`Step` computes where its arrays are, and has the numbers at once if that is the CPU. `tinydx.training.graph` derives from it
-the step on a GPU, which runs the first line as a captured graph and reads the numbers in one transfer.
+`Step` computes where its arrays are, and has the numbers at once if that is the CPU. Two steps derive from it, which run the
+first line faster: `tinydx.training.plan` as a list of calls, `tinydx.training.graph` on a GPU as a captured graph.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx import distributed
 from tinydx.device import Packet, on_device
 from tinydx.factored import checksum
 from tinydx.tensor import Tensor
@@ -36,23 +37,21 @@ class Step:
         self.untrained = [w for w in model.weights if not w.requires_grad]
         self.gradients: list[Any] = []  # of `trained`; None for a weight that the batch does not use
         self.statistics: list[tuple[Any, Any]] = []  # (a moving average, its new value)
-        self.numbers: dict[str, Any] = {}
 
     def take(self, x: Any, batch: Batch, means: RunningMeans, meanwhile: Callable[[], None] | None = None) -> None:
         """Take the step on a batch.
 
         Arguments: x, the batch's input, checked; batch; means, which the loss and metrics are added to; meanwhile, called
         after forward and backward are launched, while a GPU computes them.
-        Raises: FloatingPointError or ValueError where the loss, a gradient or the input is not finite. After any error the
-        model is unchanged.
+        Raises: FloatingPointError or ValueError where loss, gradient or input is not finite: then the model is unchanged.
         """
         self.run(x, batch.y, batch.weight)
         if meanwhile is not None:
             meanwhile()
-        numbers = self.read()
+        numbers, gradients = distributed.mean_over_ranks(self.read(), batch, self)
         self._raise_unless_finite(numbers)
-        means.add(numbers, batch)
-        self.model.optimizer.apply_finite(self.gradients, self.trained)
+        means.add(numbers, batch.whole or batch)
+        self.model.optimizer.apply_finite(gradients, self.trained)
         self.keep_statistics()
 
     def run(self, x: Any, y: Any, weight: Any) -> None:
@@ -69,6 +68,15 @@ class Step:
             raise ValueError(f"{self.model.name} has no weights that training may change: set trainable = True, then compile")
         for w in self.trained:
             w.grad = None
+        prediction, loss = self.differentiate(x, y, weight)
+        self.gradients = gradients_for_update(self.trained)
+        checksums = np.zeros(len(self.trained), loss.dtype, like=prediction.data)
+        for k, g in enumerate(self.gradients):
+            checksums[k] = 0 if g is None else checksum(g)
+        return {"loss": loss.data, "gradients": checksums, **metric_inputs(self.model, prediction, y, weight)}
+
+    def differentiate(self, x: Any, y: Any, weight: Any) -> tuple[Tensor, Tensor]:
+        """Give the weights their gradients, by the tape; the prediction and its loss."""
         before = [(w, w.data) for w in self.untrained]
         try:
             prediction = self.model.prediction(x, training=True)
@@ -78,12 +86,7 @@ class Step:
         finally:
             for w, data in before:
                 w.data = data
-        self.gradients = gradients_for_update(self.trained)
-        checksums = np.zeros(len(self.trained), loss.dtype, like=prediction.data)
-        for k, g in enumerate(self.gradients):
-            if g is not None:
-                checksums[k] = checksum(g)
-        return {"loss": loss.data, "gradients": checksums, **metric_inputs(self.model, prediction, y, weight)}
+        return prediction, loss
 
     def target(self, y: Any, shape: tuple[int, ...]) -> Any:
         """The labels as the loss takes them, for predictions of that shape."""
@@ -100,8 +103,8 @@ class Step:
             raise ValueError("the input has NaN or infinite numbers; nothing was changed")
         if not np.isfinite(numbers["loss"]):
             raise FloatingPointError(f"loss is {numbers['loss']}")
-        for w, total in zip(self.trained, numbers["gradients"], strict=True):
-            if not np.isfinite(total):
+        for w, finite in zip(self.trained, np.isfinite(numbers["gradients"]), strict=True):
+            if not finite:
                 raise FloatingPointError(f"the gradient of {w.name} is not finite")
 
 
@@ -121,10 +124,9 @@ def total_loss(model: Any, target: Any, prediction: Tensor, weight: Any) -> Tens
 
 
 def metric_inputs(model: Any, prediction: Tensor, y: Any, weight: Any) -> dict[str, Any]:
-    """The arrays that the model's metrics need: the prediction and its mask, labels and weights only if on a GPU."""
-    if not (model.metrics or model.weighted_metrics):
-        return {}
-    arrays = {"prediction": prediction.data, "mask": prediction.mask, "y": y, "weight": weight}
-    if on_device(prediction.data):
-        return {name: a for name, a in arrays.items() if on_device(a)}
-    return {name: arrays[name] for name in ("prediction", "mask")}
+    """The mask of a prediction's time steps; for metrics, the prediction, too, and labels and weights only if on a GPU."""
+    arrays = {"mask": prediction.mask if prediction.ndim > 2 else None}
+    if model.metrics or model.weighted_metrics:
+        arrays |= {"prediction": prediction.data, "y": y, "weight": weight}
+    on_gpu = on_device(prediction.data)
+    return {name: a for name, a in arrays.items() if (on_device(a) if on_gpu else name in ("prediction", "mask"))}

@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 
 from tinydx import callbacks as cb
-from tinydx import losses, optimizers
+from tinydx import distributed, losses, optimizers, rehearsal
 from tinydx.keras_words import ATTRIBUTES, missing_attribute
-from tinydx.layers.base import Layer
+from tinydx.layers.base import Layer, is_training
+from tinydx.layers.quantized import expect_floats
 from tinydx.metrics import Metric
 from tinydx.metrics import get as get_metric
 from tinydx.settings import checked, number, one_of, weights, whole
-from tinydx.tensor import Tensor, no_grad
+from tinydx.tensor import Tensor, no_grad, recording
 from tinydx.training import data, placement, weighting
 from tinydx.training.data import Batch
 from tinydx.training.graph import GraphStep, step_for
 from tinydx.training.inputs import (
     Range,
     checked_input,
+    surely_finite,
     warn_of_augmentation,
     warn_of_meaning,
     warn_of_order,
@@ -34,8 +36,10 @@ from tinydx.training.inputs import (
 )
 from tinydx.training.loop import Run, Sources, epoch_length, pass_length
 from tinydx.training.meaning import check_answer, warn_of_counted_class, warn_of_nan
+from tinydx.training.plan import Known, Plan, PlannedStep, are_arrays, predicted, predicting
+from tinydx.training.rehearsing import rehearse_step
 from tinydx.training.running_means import RunningMeans
-from tinydx.training.step import Step, evaluate_batch
+from tinydx.training.step import evaluate_batch
 
 
 class Trainer(Layer):
@@ -51,6 +55,7 @@ class Trainer(Layer):
     preprocessing: dict[str, Any] | None = None  # how training images were read; images to predict are read the same way
     gpu_steps: dict[Any, GraphStep]  # on a GPU, by the shape of their batches
     input_range: Range = None  # of the numbers seen in training
+    _known: Known | None = None  # what its plans rest on
 
     def __getattr__(self, name: str) -> Any:
         return missing_attribute(self, name, ATTRIBUTES)
@@ -96,13 +101,39 @@ class Trainer(Layer):
         first = (w.dtype for layer in self.all_layers() for w, _ in layer._own)  # lazy, since every batch asks
         return next(first, self.dtype or np.dtype("float32"))
 
+    # ---- calls ----
+
+    def __call__(self, x: Any, training: bool | None = None, **keywords: Any) -> Any:
+        """The outputs for x, as of a Layer; inside `with no_grad():` by a plan, where there is one (`tinydx.training.plan`)."""
+        if recording.get() is False and not (training or keywords or is_training()) and are_arrays(x):
+            outputs = predicted(self, x)
+            if outputs is not None:
+                return [Tensor(y) for y in outputs] if isinstance(outputs, list) else Tensor(outputs)
+        return super().__call__(x, training, **keywords)
+
+    def plan(self, shape: Any) -> Plan:
+        """The calls by which predictions for inputs of that shape are computed: `print(model.plan((1, 784)))` shows them.
+
+        Arguments: shape of the input, batch axis first, or a list of them.
+        Raises: ValueError where there is no plan, with what the model does beside calling ops.
+
+        >>> from tinydx.layers import Dense
+        >>> from tinydx.models import Sequential
+        >>> model = Sequential([Dense(8, activation="relu", input_shape=(4,)), Dense(1, activation="sigmoid")])
+        >>> [call.op.name for call in model.plan((1, 4)).calls]
+        ['dense_relu', 'dense', 'sigmoid']
+        """
+        return predicting(self, shape)
+
     # ---- one batch ----
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None) -> Any:
         """One optimizer step on one batch; returns its loss from before the step, or [loss, metric, ...]."""
+        expect_floats(self, self.name)
         means = RunningMeans(self)
         weight = weighting.combined_weight(y, weights("sample_weight", data.as_labels(sample_weight)), class_weight)
-        self.train_on(Batch(data.as_arrays(x), data.as_labels(y), weight), "this batch", means)
+        batch = distributed.share(Batch(data.as_arrays(x), data.as_labels(y), weight))
+        self.train_on(batch, "this batch", means)
         return _flat(means.logs())
 
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
@@ -113,8 +144,11 @@ class Trainer(Layer):
         return _flat(means.logs())
 
     def predict_on_batch(self, x: Any) -> Any:
-        """The outputs for one batch, as an array (a list of arrays for several outputs)."""
-        return self._predict(checked_input(self, Batch(data.as_arrays(x)), "this batch")[0])
+        """The outputs for one batch, as an array (a list of arrays for several outputs): the shortest way to a prediction."""
+        x = data.as_arrays(x)
+        if surely_finite(x) and (outputs := predicted(self, x, make=False)) is not None:
+            return outputs
+        return self._predict(checked_input(self, Batch(x), "this batch")[0])
 
     def _predict(self, x: Any) -> Any:
         """The outputs for a checked input: an array on the CPU, or a list of them."""
@@ -133,14 +167,20 @@ class Trainer(Layer):
         on_gpu = placement.move_to_device(self, x)
         try:
             # NaN and infinite numbers raise below, so NumPy's warnings would only repeat that
-            with placement.stream() if on_gpu else nullcontext(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                step = step_for(self, x, batch.y, batch.weight) if on_gpu else Step(self)
-                step.take(x, batch, means, meanwhile if on_gpu else None)
+            with (
+                placement.computing() if on_gpu else nullcontext(),
+                np.errstate(over="ignore", invalid="ignore", divide="ignore"),
+            ):
+                step = step_for(self, x, batch.y, batch.weight) if on_gpu else PlannedStep(self)
+                with nullcontext() if on_gpu else rehearsal.of(lambda: rehearse_step(self, x, batch)):
+                    step.take(x, batch, means, meanwhile if on_gpu else None)
         except FloatingPointError as error:
             advice = "no weight was changed: lower the learning rate, or check the labels"
-            raise FloatingPointError(f"{error} in {where}{_files(batch)}; {advice}") from None
+            raise FloatingPointError(f"{error} in {where}{_files(batch.whole or batch)}; {advice}") from None
         if not isinstance(x, list):
-            self.input_range = widened(self.input_range, values)
+            seen = widened(self.input_range, values)
+            if seen != self.input_range:  # setting an attribute ends what is known of the model
+                self.input_range = seen
 
     def test_on(self, batch: Batch, where: str, means: RunningMeans) -> None:
         """Add the loss and metrics of a batch to the means, without a step; arguments as `train_on`."""
@@ -155,7 +195,8 @@ class Trainer(Layer):
 
     def prediction(self, x: Any, training: bool) -> Tensor:
         """The model's one output, of which a loss can be computed."""
-        prediction = self(x, training=training)
+        with distributed.own_numbers(self.optimizer.iterations) if training and self.optimizer else nullcontext():
+            prediction = self(x, training=training)
         if isinstance(prediction, list):
             raise ValueError(f"{self.name} has {len(prediction)} outputs, a loss takes one: train a Model of that one")
         return prediction
@@ -199,6 +240,7 @@ class Trainer(Layer):
         an epoch left weights that are not finite.
         """
         self._compiled()
+        expect_floats(self, self.name)
         epochs, initial_epoch = whole("epochs", epochs, at_least=0), whole("initial_epoch", initial_epoch, at_least=0)
         if initial_epoch > epochs:
             raise ValueError(f"initial_epoch is {initial_epoch}, epochs {epochs}: epochs is the number of the last epoch")
@@ -219,7 +261,7 @@ class Trainer(Layer):
         verbose = 1 if expect_verbose(verbose) == "auto" else verbose
         params = {"epochs": epochs, "steps": epoch_length(training, steps_per_epoch), "verbose": verbose}
         run = Run(self, Sources(training, validation, validation_steps), params, callbacks, class_weight)
-        return run.train(range(initial_epoch, epochs), resume, ready=lambda: self._remember_source(x))
+        return distributed.as_one(lambda: run.train(range(initial_epoch, epochs), resume, lambda: self._remember_source(x)))
 
     def _remember_source(self, x: Any) -> None:
         """Take class names and the way of reading files from the training data, for predictions."""
@@ -259,12 +301,12 @@ class Trainer(Layer):
             print(cb.format_logs(logs), flush=True)
         return logs if return_dict else _flat(logs)
 
-    def evaluate_source(self, source: Any, steps: int | None) -> dict[str, Any]:
-        """The loss and metrics on a source of batches (see `tinydx.training.data`), by name."""
+    def evaluate_source(self, source: Any, steps: int | None, part: Callable[[Batch], Batch] = lambda b: b) -> dict[str, Any]:
+        """The loss and metrics on a source of batches (see `tinydx.training.data`), by name; part, this process's of each."""
         means = RunningMeans(self)
         source.reset()
         for k in range(pass_length(source, steps)):
-            self.test_on(next(source), f"batch {k + 1} of the evaluation", means)
+            self.test_on(part(next(source)), f"batch {k + 1} of the evaluation", means)
         return means.logs()
 
     @checked

@@ -16,6 +16,7 @@
 #include "access.h"
 #include "callbacks.h"
 #include "copies.h"
+#include "denormals.h"
 #include "interface.h"
 #include "scheduler.h"
 #include "signals.h"
@@ -96,6 +97,7 @@ static void copy_back() {
 }
 
 static void run_blocks() {
+    FlushDenormals flush;
     Watchdog watchdog(launch->module, launch->checked ? launch->module_bytes : 0, endless);  // unchecked code never feeds it
     StackGuard guard(stacks, MAX_THREADS * STACK_BYTES, STACK_BYTES, overflow);
     uint64_t blocks = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2];

@@ -155,6 +155,12 @@ class ImageKind(Kind):
     def describe_network(self, plan: Plan) -> str:
         return NETWORKS[plan.network].words
 
+    def foresee(self, path: str | Path | None, size: int | None, options: Options) -> tuple[Any, tuple[int, ...]] | None:
+        if path is not None or size is None or not is_document_program(*_network_and_augmentation(options, synthetic=True)):
+            return None
+        shape = (size, size, 3)
+        return build_cnn(shape, 2), (options.batch or self.batch, *shape)
+
     def build(self, study: Study, plan: Plan) -> Any:
         shape, classes = input_shape(study), len(study.class_names)
         if plan.weights == "best":

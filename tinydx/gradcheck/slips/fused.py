@@ -5,9 +5,11 @@ A composed op has the slips of its first part, which has the weights, and a forg
 
 import inspect
 
-from tinydx.gradcheck.slips import activation, convolution, dense, slip_of  # noqa: F401 (registers the slips of the parts first)
+# The slips of the parts are registered first.
+from tinydx.gradcheck.slips import activation, convolution, dense, normalization, slip_of  # noqa: F401
 from tinydx.op import Slip
 from tinydx.ops.fused import (
+    batch_normalization_relu,
     conv2d_relu,
     conv2d_relu_max_pool2d,
     correlate2d_relu,
@@ -39,7 +41,9 @@ def slip_in_part(op, wrong: int, slip: Slip) -> None:
     slip_of(op, slip.name, slip.advice)(backward)
 
 
-for _op in (dense_relu, correlate2d_relu, conv2d_relu, correlate2d_relu_max_pool2d, conv2d_relu_max_pool2d):
+CONVOLUTIONS = correlate2d_relu, conv2d_relu, correlate2d_relu_max_pool2d, conv2d_relu_max_pool2d
+
+for _op in (dense_relu, batch_normalization_relu, *CONVOLUTIONS):
     for _slip in _op.parts[0].registered_slips:
         slip_in_part(_op, 0, _slip)
     slip_in_part(_op, 1, _op.parts[1].registered_slips[0])  # ReLU forgotten

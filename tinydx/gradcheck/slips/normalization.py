@@ -7,6 +7,8 @@ from tinydx.ops.normalization import (
     _normalise,
     batch_normalization,
     dropout,
+    fold_normalization,
+    fold_normalization_backward,
     layer_normalization,
     masked_batch_normalization,
     masked_batch_normalization_backward,
@@ -159,6 +161,27 @@ def padding_ignored(dy, saved):
     axes, dn, kept = tuple(range(dy.ndim - 1)), dy * gamma, dy * gamma * (share > 0)
     common = kept.sum(axis=axes, keepdims=True) + normal * (kept * normal).sum(axis=axes, keepdims=True)
     return inverse * (dn - share * common), None, None
+
+
+@slip_of(fold_normalization, "bias forgotten in dgamma", "gamma scaled the bias, too: add db (b - mean) / sigma.")
+def fold_without_bias(dy, saved):
+    (dw, _), (w, _, inverse, _) = dy, saved
+    return None, None, (dw * w).sum(axis=tuple(range(w.ndim - 1))) * inverse, None, None, None
+
+
+@slip_of(fold_normalization, "gamma forgotten in dw", "w was multiplied by gamma / sigma: so is dw.")
+def fold_without_gamma(dy, saved):
+    return dy[0] * saved[2], None, None, None, None, None
+
+
+@slip_of(fold_normalization, "wrong sign in dmean", "The mean is subtracted: its gradient is -db gamma / sigma.")
+def fold_mean_added(dy, saved):
+    return None, None, None, None, -fold_normalization_backward(dy, saved)[4], None
+
+
+@slip_of(fold_normalization, "half forgotten", "The derivative of the variance to the power -1/2 is -1/2 times its power -3/2.")
+def fold_without_half(dy, saved):
+    return None, None, None, None, None, 2 * fold_normalization_backward(dy, saved)[5]
 
 
 @slip_of(dropout, "scale forgotten", "Forward divided by 1 - rate: so must backward.")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydx.layers.base import Layer
+from tinydx.layers.base import Layer, assign
 from tinydx.layers.recurrent import Recurrent
 from tinydx.saving.header import short
 from tinydx.saving.keras.configs import config_of, inner, is_graph, is_sequential
@@ -150,8 +150,7 @@ def _row(tree: Tree, group: str, layer: str) -> list[np.ndarray]:
 
 def fill(pairs: list[tuple[Tensor, np.ndarray]]) -> None:
     """Give the weights their arrays; float64 stays float64."""
-    for weight, array in pairs:
-        weight.data = np.array(array, array.dtype if array.dtype in ("float32", "float64") else weight.dtype, order="C")
+    assign("the file", pairs)
 
 
 # ---- writing -------------------------------------------------------------------------------------------------------

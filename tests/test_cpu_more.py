@@ -1,0 +1,110 @@
+"""Kernels of normalisation, losses and dropout: what the table's samples do not reach. tests/test_cpu_kernels.py has the rest."""
+
+import numpy as np
+import pytest
+
+numba = pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
+
+import tinydx  # noqa: E402
+from tinydx import layers, ops  # noqa: E402
+from tinydx.dispatch import load_kernels  # noqa: E402
+from tinydx.models import Sequential  # noqa: E402
+
+assert load_kernels("numba") is None
+RNG = np.random.default_rng(0)
+NORMALISATIONS = [ops.batch_normalization, ops.batch_normalization_relu, ops.layer_normalization]
+
+
+def inputs(shape, mean=0.0):
+    """x of that mean, gamma and beta, float32."""
+    x = RNG.normal(mean, 1, shape)
+    return tuple(a.astype(np.float32) for a in (x, RNG.normal(1, 0.3, shape[-1]), RNG.normal(size=shape[-1])))
+
+
+def both_ways(op, arrays, **constants):
+    """Output and gradients of the kernel."""
+    kernel = op.kernels["numba"]
+    y, saved = kernel.forward(*arrays, **constants)
+    return [y, *kernel.backward(np.cos(np.arange(y.size, dtype=np.float32)).reshape(y.shape), saved)]
+
+
+@pytest.mark.parametrize("op", NORMALISATIONS, ids=lambda op: op.name)
+def test_any_number_of_threads_gives_the_same_bits(op):
+    arrays, threads, results = inputs((50, 30, 30, 7)), numba.get_num_threads(), []
+    try:
+        for n in range(1, threads + 1):
+            numba.set_num_threads(n)
+            results.append(both_ways(op, arrays))
+    finally:
+        numba.set_num_threads(threads)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("op", NORMALISATIONS, ids=lambda op: op.name)
+def test_a_mean_far_from_zero_costs_no_more_digits_than_its_rounding(op):
+    """A variance taken as the mean of squares minus the square of the mean would be lost: 1e8 has no digits below 8."""
+    arrays = inputs((40, 20, 64), mean=1e4)  # no row of few features, whose variance may be small
+    got, (want, _) = both_ways(op, arrays)[0], op.forward(*(a.astype(np.float64) for a in arrays))
+    assert np.abs(got - want).max() < 5e-3  # x itself is rounded to 5e-4
+
+
+@pytest.mark.parametrize("op", NORMALISATIONS[:2], ids=lambda op: op.name)
+@pytest.mark.parametrize("shape", [(2, 1), (3, 2, 2, 5), (64, 28, 28, 16)])
+def test_statistics_are_mean_and_biased_variance(op, shape):
+    arrays, statistics = inputs(shape), np.full((2, shape[-1]), np.nan, np.float32)
+    op.kernels["numba"].forward(*arrays, statistics=statistics)
+    rows = arrays[0].reshape(-1, shape[-1]).astype(np.float64)
+    np.testing.assert_allclose(statistics, [rows.mean(axis=0), rows.var(axis=0)], rtol=1e-5, atol=1e-6)
+
+
+def test_moving_statistics_are_those_of_the_reference():
+    x, moved = RNG.normal(2, 3, (16, 5, 5, 4)).astype(np.float32), []
+    for backend in ("numpy", "numba"):
+        layer = layers.BatchNormalization(momentum=0.5)
+        with tinydx.use(backend):
+            layer(x, training=True)
+        moved.append(layer.get_weights()[2:])
+    np.testing.assert_allclose(moved[0][0], 0.5 * x.mean(axis=(0, 1, 2)), rtol=1e-5)
+    for a, b in zip(*moved, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_dropout_drops_the_same_numbers_whatever_computes_it():
+    x, results = np.ones((40, 1000), np.float32), []
+    for backend in ("numpy", "numba"):
+        tinydx.set_seed(5)
+        with tinydx.use(backend):
+            results.append(layers.Dropout(0.3)(x, training=True).numpy())
+    np.testing.assert_array_equal(*results)
+    assert 0.68 < (results[0] > 0).mean() < 0.72
+
+
+LOSSES = {
+    "binary_crossentropy": ("sigmoid", RNG.integers(0, 2, (8, 1))),
+    "categorical_crossentropy": ("softmax", np.eye(3)[RNG.integers(0, 3, 8)]),
+    "sparse_categorical_crossentropy": ("softmax", RNG.integers(0, 3, 8)),
+    "mse": ("linear", RNG.normal(size=(8, 2))),
+    "mae": ("linear", RNG.normal(size=(8, 2))),
+    "huber": ("linear", RNG.normal(size=(8, 2))),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_model_trains_as_with_the_reference(name, weighted):
+    activation, y = LOSSES[name]
+    x, weight = RNG.normal(size=(8, 5)).astype(np.float32), RNG.random(8) if weighted else None
+    results = []
+    for backend in ("numpy", "numba"):
+        tinydx.set_seed(2)
+        units = 3 if activation == "softmax" else y.shape[1]
+        model = Sequential([layers.Dense(units, activation=activation, input_shape=(5,))])
+        model.compile("sgd", name)
+        with tinydx.use(backend), tinydx.trace() as ran:
+            losses = [model.train_on_batch(x, y, sample_weight=weight) for _ in range(3)]
+        assert not [op for op, kernel in ran if kernel != backend and ("error" in op or "entropy" in op or op == "huber")]
+        results.append([losses, *model.get_weights()])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,124 @@
+"""CPU kernels at the shapes where they change their way: small and narrow products, planes of few channels, pooling of few."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
+
+from tinydx.dispatch import load_kernels
+from tinydx.op import TABLE, RandomDraw
+
+assert load_kernels("numba") is None
+from tinydx_kernels.cpu import convolution, matmul, planes  # noqa: E402
+from tinydx_kernels.cpu.geometry import geometry_of  # noqa: E402
+from tinydx_kernels.cpu.simd import LANES  # noqa: E402
+
+needs_vectors = pytest.mark.skipif(LANES == 0, reason="planes.py is written with vectors only")
+
+
+def whole_numbers(seed, *shapes):
+    """float32 arrays of small whole numbers, whose products are exact."""
+    draw = RandomDraw(seed, whole=True)
+    return [draw.array(*shape).astype(np.float32) for shape in shapes]
+
+
+@given(
+    m=st.sampled_from([1, 2, 11, 12, 13, 64, 150]),
+    k=st.sampled_from([1, 2, 63, 64, 65, 300]),
+    n=st.sampled_from([1, 2, 11, 12, 13, 64, 150]),
+    stack=st.sampled_from([(), (1,), (3,)]),
+    limit=st.sampled_from([0, matmul.TINY, 1 << 60]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60)
+def test_small_and_narrow_products_are_exact_whoever_computes_them(m, k, n, stack, limit, seed):
+    a, b = whole_numbers(seed, (*stack, m, k), (*stack, k, n))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matmul, "TINY", limit)
+        y, saved = TABLE["matmul"].kernels["numba"].forward(a, b)
+        da, db = TABLE["matmul"].kernels["numba"].backward(y, saved)
+    for got, want in ((y, a @ b), (da, y @ b.swapaxes(-1, -2)), (db, a.swapaxes(-1, -2) @ y)):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_tiny_products_stay_below_the_size_from_which_openblas_wakes_threads():
+    """OpenBLAS: m * n * k > 2^16 * GEMM_MULTITHREAD_THRESHOLD (4 as NumPy ships it); its threads would compete with ours."""
+    assert matmul.TINY <= 4 << 16
+
+
+@needs_vectors
+@pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("place", [(0, 0, 0, 0), (1, 3, 6, 1), (1, 6, 7, 2)])
+def test_planes_do_not_spread_infinity_beyond_the_pixels_that_meet_it(special, place):
+    """Rows of planes follow each other, so windows at their end reach into the next row: with slopes of zero there."""
+    x, w, dy = whole_numbers(3, (2, 7, 8, 3), (3, 3, 3, 5), (2, 5, 6, 5))
+    x[place] = special
+    assert convolution.collects_planes(w.shape, 2, geometry_of(x.shape, (3, 3), 1, "valid"), 1)
+    op = TABLE["correlate2d"]
+    with np.errstate(invalid="ignore"):
+        y, saved = op.kernels["numba"].forward(x, w)
+        gradients = op.kernels["numba"].backward(dy, saved)
+        expected, expected_saved = op.forward(x.astype(float), w.astype(float))
+        expected_gradients = op.reference.backward(dy.astype(float), expected_saved)
+    for got, want in zip((y, *gradients), (expected, *expected_gradients), strict=True):
+        np.testing.assert_array_equal(got, want.astype(np.float32))
+
+
+@needs_vectors
+@given(
+    rows=st.sampled_from([1, 2, planes.MANY, planes.MANY + 1]),
+    columns=st.integers(1, 2 * max(LANES, 1) + 1),
+    gap=st.integers(0, 3),
+    seed=st.integers(0, 99),
+)
+def test_turning_writes_the_transposed_part_and_nothing_else(rows, columns, gap, seed):
+    (x,) = whole_numbers(seed, (rows, columns + gap))
+    y = np.full((columns, rows + gap), 7, np.float32)
+    planes.turn(x.reshape(-1), 0, columns + gap, rows, columns, y.reshape(-1), 0, rows + gap)
+    np.testing.assert_array_equal(y[:, :rows], x[:, :columns].T)
+    assert (y[:, rows:] == 7).all()
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "average_pool2d"])
+@given(
+    channels=st.integers(1, 35),
+    size=st.sampled_from([1, 2, 3, (1, 2), (3, 1)]),
+    stride=st.sampled_from([1, 2, 3]),
+    padding=st.sampled_from(["valid", "same"]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40)
+def test_pooling_of_any_number_of_channels(name, channels, size, stride, padding, seed):
+    """Vectors overlap the next pixel where channels are no whole vectors."""
+    (x,) = whole_numbers(seed, (2, 5, 6, channels))
+    op, constants = TABLE[name], {"size": size, "stride": stride, "padding": padding}
+    y, saved = op.kernels["numba"].forward(x, **constants)
+    want, want_saved = op.forward(x.astype(float), **constants)
+    np.testing.assert_allclose(y, want, rtol=1e-6)
+    (dy,) = whole_numbers(seed, y.shape)
+    got, want = op.kernels["numba"].backward(dy, saved)[0], op.reference.backward(dy.astype(float), want_saved)[0]
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+SHAPES = [  # (image, kernel, constants): the way of forward, dX and dW that must be taken with vectors of 16
+    ((64, 28, 28, 1), (5, 5, 1, 6), {"padding": "same"}, "planes planes planes"),
+    ((1, 224, 224, 3), (3, 3, 3, 16), {"padding": "same"}, "planes planes planes"),
+    ((8, 28, 28, 64), (3, 3, 2, 64), {"padding": "same", "groups": 32}, "planes planes planes"),
+    ((8, 28, 28, 32), (5, 5, 32, 64), {"padding": "same"}, "other other other"),
+    ((4, 64, 64, 64), (3, 3, 64, 64), {"padding": "same"}, "other other other"),
+]
+
+
+@pytest.mark.skipif(LANES != 16, reason="the choice depends on the vectors")
+@pytest.mark.parametrize(("image", "kernel", "constants", "expected"), SHAPES)
+def test_the_way_of_a_shape(image, kernel, constants, expected):
+    groups = constants.get("groups", 1)
+    geometry = geometry_of(image, kernel[:2], 1, constants["padding"])
+    ways = (
+        convolution.suits_planes(kernel, geometry, groups) and not convolution.suits_winograd(kernel, geometry, groups),
+        convolution.way_of_dx(kernel, image[0], geometry, groups) is planes,
+        convolution.collects_planes(kernel, image[0], geometry, groups),
+    )
+    assert " ".join("planes" if way else "other" for way in ways) == expected
