@@ -1,7 +1,7 @@
 """The document's network, trained and read the right way round · 训练卷积神经网络
 
 Minutes: 30
-Exercises: sigmoid_bce, adam
+Exercises: sigmoid_bce
 Data: two class folders of images, or a MedMNIST .npz · 两个类别文件夹的图像，或一个 MedMNIST 的 .npz 文件
 """
 

@@ -2,7 +2,7 @@
 
 Minutes: 20
 Needs: scikit-image
-Exercises: moved_points, dropout
+Exercises: moved_points
 Data: an image · 一张图像
 """
 
@@ -22,7 +22,7 @@ with app.setup:
 
     from tinydx.datasets.phantom import chest_phantom
     from tinydx.diagnosis.kinds.image import augmentation
-    from tinydx.lessons.page import RED, both, canvas, card, foot, head, own_data, said, short, show, square, term, text
+    from tinydx.lessons.page import RED, both, canvas, card, foot, head, number, own_data, said, short, show, square, term, text
     from tinydx.preprocessing.affine import affine_matrix
     from tinydx.preprocessing.image import ImageDataGenerator
 
@@ -356,10 +356,10 @@ def _(heart_left, heart_right):
 def _():
     text(
         f"""
-    Augmentation varies the *images* from step to step; {term("dropout")} varies the *network*. The second exercise is about it.
+    Augmentation varies the *images* from step to step; {term("dropout")} varies the *network*: lesson {number("overfitting")} is about it.
     """,
         f"""
-    数据增强让*图像*逐步变化；{term("dropout")}让*网络*变化。第二个练习就讲它。
+    数据增强让*图像*逐步变化；{term("dropout")}让*网络*变化，见第 {number("overfitting")} 课。
     """,
     )
     return

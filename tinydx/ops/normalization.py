@@ -64,7 +64,9 @@ def normalization_backward(dy, saved):
     """mu and sigma moved with every x, so dx loses what a common shift and a common stretch would have changed."""
     normal, inverse, gamma, axes = saved
     dn = dy * gamma
-    dx = inverse * (dn - dn.mean(axis=axes, keepdims=True) - normal * (dn * normal).mean(axis=axes, keepdims=True))
+    common = dn.mean(axis=axes, keepdims=True)
+    common = common + normal * (dn * normal).mean(axis=axes, keepdims=True)
+    dx = inverse * (dn - common)
     rest = tuple(range(dy.ndim - 1))
     return dx, (dy * normal).sum(axis=rest), dy.sum(axis=rest)
 
