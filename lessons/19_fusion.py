@@ -164,16 +164,16 @@ def _(area, drawn, fused):
                     ("missing, filled in", _models["early"], _filled),
                     ("first alone", _models["late"], _test.without("second")),
                 ):
-                    brier[_way].append(brier_score(_test.y, fusion.probabilities(_model, _cases)))
+                    brier[_way].append(brier_score(_test.y, fusion.probabilities(_model, _cases)[:, 1]))
     assert np.mean(table["exclusive or", "late"]) < 0.65 < 0.85 < np.mean(table["exclusive or", "early"])
     return brier, interval, table, worlds
 
 
 @app.cell(hide_code=True)
 def _(brier, interval, table, worlds):
-    def _words(values):
-        _mean, _half = interval(values)
-        return f"{_mean:.3f} ± {_half:.3f}"
+    def _words(values, digits=2):
+        mean, half = interval(values)
+        return f"{mean:.{digits}f} ± {half:.{digits}f}"
 
     def _rows(names):
         who = ("first", "second", *fusion.FUSIONS)
@@ -223,7 +223,7 @@ def _(brier, interval, table, worlds):
 
     | both there | missing, and said so | filled in | first alone |
     |---|---|---|---|
-    | {_words(brier["complete"])} | {_words(brier["missing, said"])} | {_words(brier["missing, filled in"])} | {_words(brier["first alone"])} |
+    | {_words(brier["complete"], 3)} | {_words(brier["missing, said"], 3)} | {_words(brier["missing, filled in"], 3)} | {_words(brier["first alone"], 3)} |
 
     Filling in, compared with saying so: {_mean:+.3f} ± {_half:.3f}, it {_filled.en}.
 
@@ -256,7 +256,7 @@ def _(brier, interval, table, worlds):
 
     | 都有 | 缺少并说明 | 填进去 | 只用第一种 |
     |---|---|---|---|
-    | {_words(brier["complete"])} | {_words(brier["missing, said"])} | {_words(brier["missing, filled in"])} | {_words(brier["first alone"])} |
+    | {_words(brier["complete"], 3)} | {_words(brier["missing, said"], 3)} | {_words(brier["missing, filled in"], 3)} | {_words(brier["first alone"], 3)} |
 
     填进去与说明相比：{_mean:+.3f} ± {_half:.3f}，{_filled.zh}。
 
@@ -359,9 +359,14 @@ def _(given, missed):
     _ratio = float(np.abs(_values[:, 0] - _values[:, 1]).mean() / np.abs(_values).mean())
     text(
         rf"""
-    The shares of each patient add up to the answer minus the answer without any modality, to {missed:.0e}. In the exclusive or, neither
-    modality says anything alone, so both are paid for what they say together: on average their shares differ by
-    {_ratio:.0%} of their size.
+    The shares of each patient add up to the answer minus the answer without any modality, to {missed:.0e}. Of two modalities,
+    the shares differ by exactly what they say alone:
+
+    $$\phi_1 - \phi_2 = s(\{{1\}}) - s(\{{2\}})$$
+
+    In the exclusive or nothing can be known from one modality alone, so a perfect model gives both the same. In this network they
+    differ on average by {_ratio:.0%} of a share: asked with one modality only, it says something, though it knows nothing. Shares
+    explain the model, not the truth.
 
     ## The patient's own recordings
 
@@ -375,9 +380,12 @@ def _(given, missed):
     Choose $\tau$; $\sigma$ is 1.
     """,
         rf"""
-    每个病人的份额之和等于他的回答减去没有任何模态时的回答，误差 {missed:.0e}。在异或中，单独一种模态什么也说明不了，
-    所以两者因共同说出的内容得到报酬：它们的份额平均相差其大小的
-    {_ratio:.0%}。
+    每个病人的份额之和等于他的回答减去没有任何模态时的回答，误差 {missed:.0e}。只有两种模态时，份额之差恰好是两者单独所说的之差：
+
+    $$\phi_1 - \phi_2 = s(\{{1\}}) - s(\{{2\}})$$
+
+    在异或中，单独一种模态什么也说明不了，所以完美的模型给两者同样的份额。在这个网络里，两者平均相差一个份额的
+    {_ratio:.0%}：只给它一种模态，它也会说点什么，虽然它什么都不知道。份额解释的是模型，而不是真相。
 
     ## 病人自己的记录
 
@@ -481,7 +489,7 @@ def _(KNOWN, by_way, interval, shrunken, tau):
         rf"""
     Compared with the level of all patients, at $\tau$ = {tau.value:g} (five seeds):
 
-    | own recordings | own mean | shrunken |
+    | $k$ | own mean | shrunken |
     |---|---|---|
     | 1 | {_own_1.en} | {_shrunken_1.en} |
     | 8 | {_own_8.en} | {_shrunken_8.en} |
@@ -493,7 +501,7 @@ def _(KNOWN, by_way, interval, shrunken, tau):
         rf"""
     与全体病人的水平相比，$\tau$ = {tau.value:g} 时（五个种子）：
 
-    | 自己的记录数 | 自己的平均值 | 收缩后 |
+    | $k$ | 自己的平均值 | 收缩后 |
     |---|---|---|
     | 1 | {_own_1.zh} | {_shrunken_1.zh} |
     | 8 | {_own_8.zh} | {_shrunken_8.zh} |
