@@ -85,9 +85,11 @@ def begun(source: Any, optimizer: Any, classes: int, freeze: int = 0) -> Model:
     """
     layers = replaceable(source, source.name)
     if not 0 <= freeze <= layers:
-        raise ValueError(f"freeze is {freeze}, but {source.name} has {layers} layers before the last one")
+        has = f"{source.name} has {layers} layers before the last one"
+        raise ValueError(f"freeze is {freeze}, but {has}")
     body = copy.deepcopy(source)
-    model = Model(body.input, output_layer(classes)(body.layers[-1].input), name="diagnosis")
+    answer = output_layer(classes)(body.layers[-1].input)
+    model = Model(body.input, answer, name="diagnosis")
     model.trainable = True
     for layer in model.layers[:freeze]:
         layer.trainable = False

@@ -46,7 +46,7 @@ def grad_cam(model: Any, x: Any, target: Any = None, *, layer: Any = None) -> Ex
             if outputs[member].ndim not in (3, 4):
                 raise ValueError(f"layer {member.name} has output {outputs[member].shape}: Grad-CAM needs (N,h,w,C) or (N,t,C)")
         slopes = gradients(score, [outputs[member] for member in chosen])
-        maps.append(sum(_weighed(outputs[member].numpy(), slope) for member, slope in zip(chosen, slopes, strict=True)))
+        maps.append(sum(weighed(outputs[member].numpy(), slope) for member, slope in zip(chosen, slopes, strict=True)))
         scores.append(score.numpy())
     layer_map = np.concatenate(maps)
     sides = subject.start.shape[1 : layer_map.ndim]
@@ -56,10 +56,11 @@ def grad_cam(model: Any, x: Any, target: Any = None, *, layer: Any = None) -> Ex
     )
 
 
-def _weighed(activations: np.ndarray, slope: np.ndarray) -> np.ndarray:
+def weighed(activations: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """The equation: channels (N,h,w,K), weighed by their mean gradient and added up; what is below 0 is none."""
     places = tuple(range(1, activations.ndim - 1))
-    return np.maximum((slope.mean(axis=places, keepdims=True) * activations).sum(axis=-1), 0)
+    a = slope.mean(axis=places, keepdims=True)
+    return np.maximum((a * activations).sum(axis=-1), 0)
 
 
 def resized(maps: np.ndarray, sides: tuple[int, ...]) -> np.ndarray:

@@ -81,7 +81,7 @@ def text(english: str, chinese: str) -> Any:
 
 TERM = re.compile("⟦(.+?)⟧")
 CHINESE = r"[\u3000-\u9fff\uff00-\uffef]"
-BETWEEN_CHINESE = re.compile(rf"(?<={CHINESE})\n *(?={CHINESE})")  # a line's end, which a browser shows as a space
+BETWEEN_CHINESE = re.compile(rf"(^ *///.*\n)|(?<={CHINESE})\n *(?={CHINESE})", re.MULTILINE)  # line ends, but of a title
 
 
 def term(english: str) -> str:
@@ -98,7 +98,7 @@ def _in_language(code: str, markdown: str) -> str:
             return f"**{found.chinese}**<span class='other' lang='en'>（{found.english}）</span>"
         return f"**{found.english}** <span class='other' lang='zh'>{found.chinese}</span>"
 
-    markdown = BETWEEN_CHINESE.sub("", markdown) if code == "zh" else markdown
+    markdown = BETWEEN_CHINESE.sub(lambda found: found[1] or "", markdown) if code == "zh" else markdown
     return f'<div class="{code}" lang="{code}">{_markdown(TERM.sub(written, markdown)).text}</div>'
 
 

@@ -29,7 +29,9 @@ ITERATIONS = 200  # of Newton's method, at most; about ten are enough
 CLOSE = 1e-12  # of a step, against the size of the weights' change
 
 
-def shrunken_least_squares(x: ArrayLike, y: ArrayLike, w: ArrayLike, penalty: float) -> np.ndarray:
+def shrunken_least_squares(
+    x: ArrayLike, y: ArrayLike, w: ArrayLike, penalty: float
+) -> np.ndarray:
     """The weights with the least sum of squared errors and `penalty` times the squared distance from w.
 
     Arguments: x (k,D), the last layer's inputs, with a column of ones for its bias; y (k,) or (k,C), the targets; w (D,) or
