@@ -503,27 +503,32 @@ def _(ROW, WEIGHTS, examples, gigabytes, microseconds, strong, weak):
 
 @app.cell
 def _():
-    # of docs/scale.md, as measured there: ms of one rank and of two, efficiency, that of two programs that do not talk
+    # of docs/scale.md, as measured there: its name in Chinese, one rank, two, efficiency, that of two programs that do not talk
     MEASURED = {
-        "document, strong, 32 examples": ("92.6 ms", "65.2 ms", "71%", "91%"),
-        "document, weak, 64 examples": ("92.6 ms", "107.0 ms", "86%", "91%"),
-        "blocks, strong, 64 examples": ("77.4 ms", "46.2 ms", "84%", "94%"),
-        "blocks, weak, 128 examples": ("77.4 ms", "83.7 ms", "92%", "94%"),
+        "document, strong, 32 examples": ("文中网络，强扩展，32 个样本", "92.6 ms", "65.2 ms", "71%", "91%"),
+        "document, weak, 64 examples": ("文中网络，弱扩展，64 个样本", "92.6 ms", "107.0 ms", "86%", "91%"),
+        "blocks, strong, 64 examples": ("blocks，强扩展，64 个样本", "77.4 ms", "46.2 ms", "84%", "94%"),
+        "blocks, weak, 128 examples": ("blocks，弱扩展，128 个样本", "77.4 ms", "83.7 ms", "92%", "94%"),
     }
     return (MEASURED,)
 
 
 @app.cell(hide_code=True)
 def _(MEASURED):
-    _rows = "\n    ".join(f"| {name} | {' | '.join(row)} |" for name, row in MEASURED.items())
+    _rows = both(
+        *(
+            "\n    ".join(f"| {' | '.join(row)} |" for row in rows)
+            for rows in ([(name, *row[1:]) for name, row in MEASURED.items()], MEASURED.values())
+        )
+    )
     _control = MEASURED["document, weak, 64 examples"]
     text(
         f"""
     | network, batch | 1 rank | 2 ranks | efficiency | control |
     |---|---|---|---|---|
-    {_rows}
+    {_rows.en}
 
-    The control is two programs that know nothing of each other: {_control[3]} is all that two cores with one memory give this network, and two ranks reach {_control[2]}.
+    The control is two programs that know nothing of each other: {_control[4]} is all that two cores with one memory give this network, and two ranks reach {_control[3]}.
     The document's network has 19,034,177 weights, *blocks* is the small network of `tinydx diagnose`. Try it with your own cores:
 
         pip install 'tinydx[mpi]'
@@ -539,9 +544,9 @@ def _(MEASURED):
         f"""
     | 网络，批 | 1 个进程 | 2 个进程 | 效率 | 对照 |
     |---|---|---|---|---|
-    {_rows}
+    {_rows.zh}
 
-    对照是两个互不知道的程序：共用一个内存的两个核，给这个网络的总共就是 {_control[3]}，两个进程达到 {_control[2]}。
+    对照是两个互不知道的程序：共用一个内存的两个核，给这个网络的总共就是 {_control[4]}，两个进程达到 {_control[3]}。
     文中的网络有 19,034,177 个权重，*blocks* 是 `tinydx diagnose` 的小网络。用你自己的核试一试：
 
         pip install 'tinydx[mpi]'
