@@ -515,12 +515,9 @@ def _():
 
 @app.cell(hide_code=True)
 def _(MEASURED):
-    _rows = both(
-        *(
-            "\n    ".join(f"| {' | '.join(row)} |" for row in rows)
-            for rows in ([(name, *row[1:]) for name, row in MEASURED.items()], MEASURED.values())
-        )
-    )
+    _table = lambda rows: "\n    ".join(f"| {' | '.join(row)} |" for row in rows)  # noqa: E731
+    _english = _table([(name, *row[1:]) for name, row in MEASURED.items()])
+    _rows = both(_english, _table(MEASURED.values()))
     _control = MEASURED["document, weak, 64 examples"]
     text(
         f"""
@@ -538,8 +535,8 @@ def _(MEASURED):
 
     ## The code
 
-    The engine's shares: which rows of a batch are a rank's; how much its mean counts, for padded sequences by their real time steps; and how
-    predictions travel in the same array as the gradients, as rows among zeros, so that a single sum brings everything.
+    The engine's shares: which rows of a batch are a rank's, and how much its mean counts: by its examples, and with padded sequences by
+    their real time steps.
     """,
         f"""
     | 网络，批 | 1 个进程 | 2 个进程 | 效率 | 对照 |
@@ -556,8 +553,7 @@ def _(MEASURED):
 
     ## 代码
 
-    引擎的份额：一批中哪些行归一个进程；它的平均怎样计数，填充过的序列按真实的时间步计；
-    以及预测怎样与梯度放在同一个数组里传送：其他行填零，这样一次求和就带来一切。
+    引擎的份额：一批中哪些行归一个进程，它的平均怎样计数：按样本数，填充过的序列再按真实的时间步计。
     """,
     )
     return
@@ -565,7 +561,7 @@ def _(MEASURED):
 
 @app.cell(hide_code=True)
 def _():
-    code(rows_of, sharing._placed, sharing._share_of_mean)
+    code(rows_of, sharing._share_of_mean)
     return
 
 

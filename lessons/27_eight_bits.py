@@ -376,12 +376,9 @@ def _():
 
 @app.cell(hide_code=True)
 def _(MEASURED, many_images, one_image):
-    _rows = both(
-        *(
-            "\n    ".join(f"| {' | '.join(row)} |" for row in rows)
-            for rows in ([(name, *row[1:]) for name, row in MEASURED.items()], MEASURED.values())
-        )
-    )
+    _table = lambda rows: "\n    ".join(f"| {' | '.join(row)} |" for row in rows)  # noqa: E731
+    _english = _table([(name, *row[1:]) for name, row in MEASURED.items()])
+    _rows = both(_english, _table(MEASURED.values()))
     text(
         f"""
     - {one_image.en}

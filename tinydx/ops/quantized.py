@@ -61,7 +61,7 @@ def to_int8(w):
     """
     _expect_finite(w)
     largest = np.abs(w).max(axis=0)
-    scale = np.maximum(largest / LARGEST_INT8, np.finfo(w.dtype).tiny)  # above 0 for zeros
+    scale = np.maximum(largest / LARGEST_INT8, np.finfo(w.dtype).tiny)  # never 0
     return np.rint(w / scale).astype(np.int8), scale
 
 
