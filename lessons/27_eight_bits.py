@@ -228,7 +228,7 @@ def _(
     |---|---|---|---|
     | same class as float32 | {_same} | {of_float[0]} | {of_another[0]} |
     | largest change of $p$ | {_change:.2g} | 0 | {of_another[1]:.2g} |
-    | ROC AUC | {_area:.4f} | {of_float[2]:.4f} | {of_another[2]:.4f} |
+    | ROC AUC | {_area:.3f} | {of_float[2]:.3f} | {of_another[2]:.3f} |
 
     With {bits.value} bits, a weight is off by at most {error.max():.1e}, and by {rms:.1e} in the root mean square; with **one** scale for the whole layer that would
     be {rms_one_scale:.1e}. The same class on {_same} of {_n} images means {_low:.1%} to {_high:.1%} (95 % interval): so few images cannot show more. The yardstick is another
@@ -242,7 +242,7 @@ def _(
     |---|---|---|---|
     | 与 float32 类别相同 | {_same} | {of_float[0]} | {of_another[0]} |
     | $p$ 的最大变化 | {_change:.2g} | 0 | {of_another[1]:.2g} |
-    | ROC AUC | {_area:.4f} | {of_float[2]:.4f} | {of_another[2]:.4f} |
+    | ROC AUC | {_area:.3f} | {of_float[2]:.3f} | {of_another[2]:.3f} |
 
     用 {bits.value} 位，一个权重最多错 {error.max():.1e}，均方根是 {rms:.1e}；如果整层只用**一个**缩放系数，
     就是 {rms_one_scale:.1e}。{_n} 张中有 {_same} 张类别相同，意味着 {_low:.1%} 到 {_high:.1%}（95 % 区间）：图像这么少，不能说明更多。
