@@ -1,7 +1,7 @@
 """The chain rule, and how to check it · 链式法则与梯度检验
 
 Minutes: 30
-Exercises: conv_backward
+Exercises: conv_backward, engine_used_twice, engine_tape, engine_layers
 """
 
 import marimo

@@ -2,7 +2,7 @@
 
 Minutes: 30
 Needs: simple-icd-10-cm
-Exercises: softmax_decoding
+Exercises: softmax, softmax_decoding
 Data: a table (.csv, .tsv) with the columns text and label · 一个表格（.csv、.tsv），含 text 和 label 两列
 """
 

@@ -24,6 +24,7 @@ from matplotlib.text import Text
 import tinydx
 from tinydx import cli, exercises
 from tinydx.datasets.heart import write_heart_folders
+from tinydx.exercises import all_exercises
 from tinydx.lessons import all_lessons, commands, find, glossary, lesson, page
 from tinydx.preprocessing.image import save_img
 
@@ -150,6 +151,23 @@ def test_what_is_trained_in_the_lessons_learns_more_than_the_baselines(run):
     exactly = {who: right for who, (right, _) in translated["table"].items()}
     assert exactly["beam of 4"] > 0.3 > 3 * max(exactly["word by word"], exactly["nearest pair"])
     assert chapters["accuracy"]["words and pieces", "families apart"] > chapters["accuracy"]["nearest text", "families apart"]
+
+
+@pytest.mark.parametrize(("name", "page"), [("processes", "scale.md"), ("eight_bits", "eightbits.md")])
+def test_what_a_lesson_says_was_measured_stands_in_the_docs(name, page, run):
+    rows = [re.split(r" \| | \(", line.strip("| ")) for line in (ROOT / "docs" / page).read_text("utf-8").splitlines()]
+    for what, (_, *figures) in run(find(name))[1]["MEASURED"].items():
+        found = next(row for row in rows if row[0] == what)
+        assert all(figure in {cell.strip(")") for cell in found} for figure in figures), what
+
+
+def test_every_exercise_belongs_to_one_lesson_and_every_lesson_has_one():
+    """The lesson that teaches it ends with it, so that a learner meets each exercise once."""
+    owners = {
+        exercise.name: [one.path.stem for one in all_lessons() if exercise.name in one.exercises] for exercise in all_exercises()
+    }
+    assert {name: stems for name, stems in owners.items() if len(stems) != 1} == {}
+    assert [one.path.stem for one in all_lessons() if not one.exercises] == []
 
 
 def test_marimo_finds_nothing_to_complain_of():

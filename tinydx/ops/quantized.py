@@ -60,7 +60,8 @@ def to_int8(w):
            [  1,   0]], dtype=int8)
     """
     _expect_finite(w)
-    scale = np.maximum(np.abs(w).max(axis=0) / LARGEST_INT8, np.finfo(w.dtype).tiny)  # a column of zeros has a scale, too
+    largest = np.abs(w).max(axis=0)
+    scale = np.maximum(largest / LARGEST_INT8, np.finfo(w.dtype).tiny)  # never 0
     return np.rint(w / scale).astype(np.int8), scale
 
 
