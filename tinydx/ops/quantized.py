@@ -51,7 +51,7 @@ def to_int8(w):
     """Each column of the weights as whole numbers and their scale.
 
     Arguments: w (D,F).
-    Returns: q int8 (D,F), scale (F,), above 0: q * scale is w, but for at most half a scale.
+    Returns: q int8 (D,F), scale (F,), above 0 for zeros, too: q * scale is w, but for at most half a scale.
     Raises: ValueError for NaN and infinite weights.
 
     >>> to_int8(np.array([[1.0, 0.0], [-0.5, 0.0], [0.004, 0.0]]))[0]
@@ -60,8 +60,7 @@ def to_int8(w):
            [  1,   0]], dtype=int8)
     """
     _expect_finite(w)
-    largest = np.abs(w).max(axis=0)
-    scale = np.maximum(largest / LARGEST_INT8, np.finfo(w.dtype).tiny)  # never 0
+    scale = np.maximum(np.abs(w).max(axis=0) / LARGEST_INT8, np.finfo(w.dtype).tiny)
     return np.rint(w / scale).astype(np.int8), scale
 
 
