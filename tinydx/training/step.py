@@ -41,9 +41,8 @@ class Step:
     def take(self, x: Any, batch: Batch, means: RunningMeans, meanwhile: Callable[[], None] | None = None) -> None:
         """Take the step on a batch.
 
-        Arguments: x, the batch's input, checked; batch; means, which the loss and metrics are added to; meanwhile, called
-        after forward and backward are launched, while a GPU computes them.
-        Raises: FloatingPointError or ValueError where loss, gradient or input is not finite: then the model is unchanged.
+        Arguments: x, the batch's input, checked; batch; means, which get its numbers; meanwhile, called while a GPU computes.
+        Raises: FloatingPointError or ValueError where a loss, gradient or input is not finite; the model is then unchanged.
         """
         self.run(x, batch.y, batch.weight)
         if meanwhile is not None:
