@@ -127,5 +127,4 @@ def metric_inputs(model: Any, prediction: Tensor, y: Any, weight: Any) -> dict[s
     arrays = {"mask": prediction.mask if prediction.ndim > 2 else None}
     if model.metrics or model.weighted_metrics:
         arrays |= {"prediction": prediction.data, "y": y, "weight": weight}
-    on_gpu = on_device(prediction.data)
-    return {name: a for name, a in arrays.items() if (on_device(a) if on_gpu else name in ("prediction", "mask"))}
+    return {k: a for k, a in arrays.items() if (on_device(a) if on_device(prediction.data) else k in ("prediction", "mask"))}
