@@ -44,7 +44,7 @@ TYPICAL: dict[str, str | Case] = {  # one case for each op; the update rules tak
     "softmax": "256x1000",
     **dict.fromkeys(("batch_normalization", "batch_normalization_relu"), "32x28x28x32, 32, 32"),
     "layer_normalization": "256x512, 512, 512",
-    **dict.fromkeys(("mean_squared_error", "mean_absolute_error", "huber", "dropout"), _OWN),
+    **dict.fromkeys(("mean_squared_error", "mean_absolute_error", "huber", "dropout", "dense_bf16", "dense_int8"), _OWN),
     **dict.fromkeys(("sigmoid_binary_crossentropy", "softmax_crossentropy", "sparse_softmax_crossentropy"), _OWN),
     "embedding": "2000x128, ids=32x80",
     "affine_warp": Case("150x150x3, turned and shifted", ((150, 150, 3),), _TURNED),

@@ -41,9 +41,8 @@ class Step:
     def take(self, x: Any, batch: Batch, means: RunningMeans, meanwhile: Callable[[], None] | None = None) -> None:
         """Take the step on a batch.
 
-        Arguments: x, the batch's input, checked; batch; means, which the loss and metrics are added to; meanwhile, called
-        after forward and backward are launched, while a GPU computes them.
-        Raises: FloatingPointError or ValueError where loss, gradient or input is not finite: then the model is unchanged.
+        Arguments: x, the batch's input, checked; batch; means, which get its numbers; meanwhile, called while a GPU computes.
+        Raises: FloatingPointError or ValueError where a loss, gradient or input is not finite; the model is then unchanged.
         """
         self.run(x, batch.y, batch.weight)
         if meanwhile is not None:
@@ -128,5 +127,4 @@ def metric_inputs(model: Any, prediction: Tensor, y: Any, weight: Any) -> dict[s
     arrays = {"mask": prediction.mask if prediction.ndim > 2 else None}
     if model.metrics or model.weighted_metrics:
         arrays |= {"prediction": prediction.data, "y": y, "weight": weight}
-    on_gpu = on_device(prediction.data)
-    return {name: a for name, a in arrays.items() if (on_device(a) if on_gpu else name in ("prediction", "mask"))}
+    return {k: a for k, a in arrays.items() if (on_device(a) if on_device(prediction.data) else k in ("prediction", "mask"))}
