@@ -306,3 +306,12 @@ def test_the_language_is_the_one_asked_for_then_the_environments(monkeypatch):
     with language.speaking("zh"):
         assert language.said("progress {count}", count="1/2") == "进度 1/2"
     assert language.chosen() == "en"
+
+
+def test_the_title_of_a_folded_answer_is_not_joined_with_the_answer():
+    """In Chinese a line's end is no space, but the line of the title ends where it ends."""
+    pytest.importorskip("marimo", reason="not installed: marimo")
+    from tinydx.lessons import page
+
+    html = page.text("/// details | Answer\nYes.\n///", "/// details | 答案\n是的，\n是这样。\n///").text
+    assert "<summary>答案</summary>" in html and "是的，是这样。" in html

@@ -73,6 +73,8 @@ EXERCISE = Exercise(
             "Members may call different classes. Compare what all of them give to the ensemble's class.",
         ),
         Bug("variance", ".std(axis=0)", ".var(axis=0)", "The spread is the standard deviation, the root of the variance."),
-        Bug("sum of the members", "p.mean(axis=0)", "p.sum(axis=0)", "Divide by the number of members: probabilities add up to 1."),
+        Bug(
+            "sum of the members", "p.mean(axis=0)", "p.sum(axis=0)", "Divide by the number of members: probabilities add up to 1."
+        ),
     ],
 )
