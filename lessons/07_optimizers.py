@@ -417,7 +417,7 @@ def _(guessing, middle, power, rates):
         _axis.axhline(guessing, color=GREY, linewidth=0.8)
         _axis.set(ylabel="loss (nats)", ylim=(0.15, 1.12))
     _top.axvline(10.0**power.value, color=GREY, linewidth=0.8, linestyle=":")
-    _top.text(rates[0], guessing + 0.02, "guessing", color=GREY)
+    _top.text(10**-1.9, guessing + 0.02, "guessing", color=GREY)
     _top.set(title="after 150 steps", xlabel="learning rate (no unit)")
     _top.legend(loc="upper left", frameon=False, fontsize=8, ncols=2)
     _bottom.set(title=f"learning rate {10.0**power.value:g}", xlabel="steps")
@@ -527,11 +527,11 @@ def _(by_plan, plans):
 @app.cell(hide_code=True)
 def _(by_plan, gains, verdict):
     _en = "\n    ".join(
-        f"| {name} | constant {than} | {mean:.3f} ({low:.3f} to {high:.3f}) | {verdict(low, high).en} |"
+        f"| {name}, {than} | {mean:.3f} ({low:.3f} to {high:.3f}) | {verdict(low, high).en} |"
         for (name, than), (mean, low, high) in gains.items()
     )
     _zh = "\n    ".join(
-        f"| {name} | 常数 {than} | {mean:.3f}（{low:.3f} 至 {high:.3f}） | {verdict(low, high).zh} |"
+        f"| {name}, {than} | {mean:.3f}（{low:.3f} 至 {high:.3f}） | {verdict(low, high).zh} |"
         for (name, than), (mean, low, high) in gains.items()
     )
     _ends = {name: losses[:, -1].mean() for name, losses in by_plan.items()}
@@ -542,8 +542,8 @@ def _(by_plan, gains, verdict):
     The constants end at a mean loss of {_ends["0.1"]:.3f} and {_ends["0.03"]:.3f}, the cosine at {_ends["cosine"]:.3f}, the staircase at
     {_ends["staircase"]:.3f}. The pairs below share seeds; a gain counts only if its 95 % interval excludes 0.
 
-    | schedule | against | gain | here |
-    |---|---|---|---|
+    | schedule, constant | gain | here |
+    |---|---|---|
     {_table.en}
 
     Of the constants, {_fair} is the better one here, and the fair comparison is with it. All losses are those of the training points;
@@ -565,8 +565,8 @@ def _(by_plan, gains, verdict):
     固定学习率最后的平均损失是 {_ends["0.1"]:.3f} 和 {_ends["0.03"]:.3f}，余弦是 {_ends["cosine"]:.3f}，阶梯是
     {_ends["staircase"]:.3f}。下面每对的种子相同；95 % 区间不含 0，才算有改进。
 
-    | 调度 | 对比 | 改进 | 这里 |
-    |---|---|---|---|
+    | 调度，常数 | 改进 | 这里 |
+    |---|---|---|
     {_table.zh}
 
     两个常数中，这里 {_fair} 较好，与它比才公平。这些都是训练点的损失；新的点怎么说，是第 {number("overfitting")} 课的内容。

@@ -47,12 +47,12 @@ def _():
 
     ## The equations
 
-    A network is trained on some patients and used on others. {term("validation")} patients, from whom it never learns, show the
-    difference. There are four usual remedies.
+    A network is trained on some patients and used on others. Patients kept for {term("validation")}, from whom it never learns,
+    show the difference. There are four usual remedies.
 
     **More data.** No other remedy adds knowledge.
 
-    **{term("early stopping")}.** Use the weights of the {term("epoch")} whose validation loss is smallest.
+    **Stopping in time**, called {term("early stopping")}: use the weights of the {term("epoch")} whose validation loss is smallest.
 
     **L2**, a {term("regulariser")}: a penalty for large weights is added to the loss $L$, and each weight's gradient pulls it towards 0.
 
@@ -83,7 +83,7 @@ def _():
 
     **更多数据。** 别的办法都不增加知识。
 
-    **{term("early stopping")}。** 取验证损失最小的那个{term("epoch")}的权重。
+    **及时停止**，即{term("early stopping")}：取验证损失最小的那个{term("epoch")}的权重。
 
     **L2** 是一种{term("regulariser")}：把对大权重的惩罚加到损失 $L$ 上，每个权重的梯度都把它拉向 0。
 
