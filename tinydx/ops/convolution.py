@@ -137,23 +137,19 @@ def channels_fit_groups(x, w, b=None, *, groups=1, **windows):
 
 @backward_of(correlate2d)
 def correlate2d_backward(dy, saved, needs=(True, True, True)):
-    x, w, border, stride, dilation, groups = saved
-    return (
-        crop(_correlate2d_dx(dy, saved), *border) if needs[0] else None,
-        _correlate2d_dw(dy, saved) if needs[1] else None,
-        dy.sum(axis=(0, 1, 2)),
-    )
+    border = saved[2]
+    dx = crop(_correlate2d_dx(dy, saved), *border) if needs[0] else None
+    return dx, _correlate2d_dw(dy, saved) if needs[1] else None, dy.sum(axis=(0, 1, 2))
 
 
 def _correlate2d_dx(dy, saved):
     """Every output pixel hands its gradient back to the pixels that it was made from."""
     x, w, _, stride, dilation, groups = saved
-    out = dy.shape[1:3]
     dx = np.zeros(x.shape, np.result_type(dy, w))
     for n in range(len(x)):
         for xs, _, fs in _groups(x, w, groups):
             for p, q in np.ndindex(w.shape[:2]):
-                shifted(dx[n][..., xs], p, q, out, stride, dilation)[...] += dy[n][..., fs] @ w[p, q][:, fs].T
+                shifted(dx[n][..., xs], p, q, dy.shape[1:3], stride, dilation)[...] += dy[n][..., fs] @ w[p, q][:, fs].T
     return dx
 
 

@@ -73,8 +73,7 @@ def simple_rnn(x, h0, w_xh, w_hh, b=None, *, mask=None):
     y = np.empty((*x.shape[:2], h0.shape[1]), np.result_type(inputs, h0, w_hh), like=x)
     h = h0
     for t in range(x.shape[1]):
-        new = np.tanh(inputs[:, t] + h @ w_hh)
-        h = where_real(mask, t, new, h)
+        h = where_real(mask, t, np.tanh(inputs[:, t] + h @ w_hh), h)
         y[:, t] = h
     return y, (x, h0, w_xh, w_hh, y, mask)
 
