@@ -125,8 +125,10 @@ class Run:
 
     def _stopped(self) -> bool:
         """Whether a callback has stopped training; of several processes, on any of them."""
-        self.model.stop_training = distributed.any_rank(self.model.stop_training)
-        return self.model.stop_training
+        stopped = distributed.any_rank(self.model.stop_training)
+        if stopped != self.model.stop_training:  # setting an attribute ends what is known of the model
+            self.model.stop_training = stopped
+        return stopped
 
     def _check_ranks(self, when: str, **things: Any) -> None:
         """RuntimeError where several processes do not have the same weights, random numbers and these things."""
