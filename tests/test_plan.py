@@ -13,7 +13,7 @@ from tinydx import Tensor, models, no_grad, ops
 from tinydx import layers as L
 from tinydx.layers.base import tapped
 from tinydx.models import Model, Sequential
-from tinydx.training.plan import Plan
+from tinydx.training.plan import Plan, known
 
 pytestmark = pytest.mark.skipif(tinydx.dispatch.load_kernels("numba") is not None, reason="plans run Numba's kernels")
 RNG = np.random.default_rng(0)
@@ -455,3 +455,21 @@ def test_a_copied_model_has_plans_of_its_own():
     other.layers[0].kernel.data[...] = 0
     assert (model.predict_on_batch(ROWS) != other.predict_on_batch(ROWS)).any()
     assert models.Sequential is type(other)
+
+
+@pytest.mark.parametrize("layer", [L.Attention, L.AdditiveAttention])
+def test_attention_without_masks_has_a_plan(layer):
+    x = L.Input((5, 4))
+    model = Model(x, L.Dense(1)(L.GlobalAveragePooling1D()(layer()([x, x]))))
+    rows = RNG.normal(size=(3, 5, 4)).astype("float32")
+    got = [model.predict_on_batch(rows) for _ in range(3)][-1]
+    assert plans(model)
+    with tinydx.trace():
+        np.testing.assert_array_equal(got, model.predict_on_batch(rows))
+
+
+def test_a_quantized_model_is_looked_at_once():
+    model = small()
+    model.quantize("int8")
+    model.predict_on_batch(ROWS)
+    assert known(model) is known(model) and known(model).problem

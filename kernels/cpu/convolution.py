@@ -73,6 +73,7 @@ SPARE = 2 * ROWS  # addresses behind the last pixel of a band
 FEW = 2304  # numbers of a column (windows x taps) up to which reading many weights costs more than unfolding the image
 MANY_WEIGHTS = 1 << 14  # of a tap
 MANY_TOTALS = 1 << 16  # weights of a tap from which on the totals of dW fill the L2 cache
+MANY_WINDOWS = 400  # from which on Winograd's transform of the weights pays
 FEW_CHANNELS = 5  # of an image from which on Winograd's transforms cost less than they save
 MODERATE = 2048  # windows up to which one product costs less than a sum for each phase of a stride
 FOLDING = 16  # multiplications that take as long as adding one number to its pixel when folding
@@ -89,13 +90,14 @@ def is_depthwise(w_shape, groups):
     return groups == w_shape[3] > 1 == w_shape[2]
 
 
-def suits_winograd(w_shape, geometry, groups=1):
+def suits_winograd(w_shape, images, geometry, groups=1):
     """Whether winograd.py can convolve C channels with w (kh,kw,C,F), and is faster."""
     kh, kw, c, f = w_shape
     g = geometry
     simple = kh == kw == 3 and groups == g.stride_h == g.stride_w == g.dilation_h == g.dilation_w == 1
     # Measured: half the time at 20 -> 40 channels, 0.75 at 16 -> 16, slower at 3 -> 32, 8 -> 8 and 512 -> 512 (L2 is full).
-    return winograd and LANES > 0 and simple and c >= FEW_CHANNELS and f >= LANES and 96 <= c * f <= 1 << 16
+    size = c >= FEW_CHANNELS and f >= LANES and 96 <= c * f <= 1 << 16 and images * g.out_h * g.out_w >= MANY_WINDOWS
+    return winograd and LANES > 0 and simple and size
 
 
 def is_deep(w_shape, windows, groups):
@@ -160,7 +162,7 @@ def way_of_dx(w_shape, images, geometry, groups):
     windows, phases = images * g.out_h * g.out_w, g.stride_h * g.stride_w
     if groups == 1 and ((phases > 1 and windows <= MODERATE) or is_deep(w_shape, windows, groups)):
         return _columns
-    if suits_winograd((kh, kw, f, c), g, groups):
+    if suits_winograd((kh, kw, f, c), images, g, groups):
         return _winograd
     return fastest_dx(w_shape, g, groups)
 
@@ -235,8 +237,13 @@ def taps_of(w_shape, geometry, groups, merge=True):
 def terms_of(positions, order, geometry, copied):
     """The Terms of taps at these (row, column) positions, in the image or in a band that is copied."""
     line = (columns_of_band(geometry) if copied else geometry.width) * geometry.channels
-    taps = np.array([p * line + q * geometry.channels for p, q in positions], np.int64)
-    return Terms(taps, order.run, order.filters, order.groups)
+    return Terms(displacements(positions, line, geometry.channels), order.run, order.filters, order.groups)
+
+
+@lru_cache  # a model asks the same in every step
+def displacements(positions, line, channels):
+    """How far taps at these (row, column) positions lie behind the first, in rows of `line` numbers."""
+    return np.array([p * line + q * channels for p, q in positions], np.int64)
 
 
 # ---- weights, packed -----------------------------------------------------------------------------------------------
@@ -511,6 +518,13 @@ def gather(x, geometry, terms, weights, grid, rows, scratch):
         gather_of_worker(np.int64(worker), x, geometry, terms, weights, grid, rows, scratch)
 
 
+@lean
+def gather_alone(x, geometry, terms, weights, grid, rows, scratch):
+    """`gather` on one thread. It takes plain tuples: Numba needs a microsecond more for each named one."""
+    named = Geometry(*geometry), Terms(*terms), Weights(*weights), Grid(*grid)
+    gather_of_worker(0, x, named[0], named[1], named[2], named[3], rows, GatherScratch(*scratch))
+
+
 def run_gather(x, w, b, geometry, positions, order, grid):
     """Write the pixels of a Grid, in its y, from x (N,H,W,C), w (any shape) and b (F,) or None.
 
@@ -529,11 +543,10 @@ def run_gather(x, w, b, geometry, positions, order, grid):
         edge=aligned_empty((workers, SPARE * PANEL)),
         buffer=aligned_empty((workers, size_of_buffer(rows, g) if copied else 0)),
     )
-    arguments = x.reshape(-1), g, terms, weights, grid, rows, scratch
     if workers == 1:
-        gather_of_worker(0, *arguments)
+        gather_alone(x.reshape(-1), tuple(g), tuple(terms), tuple(weights), tuple(grid), rows, tuple(scratch))
     else:
-        gather(*arguments)
+        gather(x.reshape(-1), g, terms, weights, grid, rows, scratch)
 
 
 def forward(x, w, b, geometry, groups):
@@ -545,7 +558,7 @@ def forward(x, w, b, geometry, groups):
         return _depthwise.forward(x, w, b, g)
     if is_deep(w.shape, len(x) * g.out_h * g.out_w, groups):
         return _columns.forward(x, w, b, g)
-    if suits_winograd(w.shape, g, groups):
+    if suits_winograd(w.shape, len(x), g, groups):
         y = _winograd.forward(x, w, b, g)
         if y is not None:
             return y
@@ -819,7 +832,7 @@ def draw_convolution(draw, groups, windows=1):
         groups, c, f = c, 1, c
     elif groups > 1:
         c, f = min(c, 33), min(f, 33) * groups
-    x = draw.array(draw.choice([1, 1, 2, 3]), height, width, c * groups)
+    x = draw.array(draw.choice([1, 2, 3, 8]), height, width, c * groups)
     b = draw.array(f) if draw.choice([True, False]) else None
     return (x, draw.array(*kernel, c, f), b), {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
 
@@ -845,8 +858,8 @@ WARM = tuple(
     for x, w, constants in (
         ((2, 9, 9, 3), (3, 3, 3, 32), {}),  # direct
         ((2, 9, 9, 3), (3, 3, 3, 40), {"padding": "same", "stride": 2}),  # with a border and a last panel
-        ((2, 9, 9, 32), (3, 3, 32, 64), {}),  # Winograd
-        ((2, 9, 9, 32), (3, 3, 32, 64), {"padding": "same"}),
+        ((2, 15, 18, 32), (3, 3, 32, 64), {}),  # Winograd
+        ((2, 15, 18, 32), (3, 3, 32, 64), {"padding": "same"}),
         ((2, 9, 9, 8), (1, 1, 8, 16), {}),
         ((2, 9, 9, 1), (3, 3, 1, 6), {}),  # by planes, on one thread and on several
         ((16, 64, 64, 1), (5, 5, 1, 8), {}),

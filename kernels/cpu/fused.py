@@ -17,8 +17,8 @@ from tinydx.ops.convolution import padding_2d, pair
 from tinydx.ops.fused import conv2d_relu_max_pool2d, correlate2d_relu_max_pool2d
 from tinydx_kernels.cpu import convolution, winograd
 from tinydx_kernels.cpu.bands import BAND, SLACK, Part, Pooled, columns_of_band, copy_band, reads_inside, unpool_band
-from tinydx_kernels.cpu.convolution import Panel, Source, pack_weights, taps_of, terms_of
-from tinydx_kernels.cpu.geometry import geometry_of
+from tinydx_kernels.cpu.convolution import Panel, Source, Terms, Weights, pack_weights, taps_of, terms_of
+from tinydx_kernels.cpu.geometry import Geometry, geometry_of
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -179,6 +179,12 @@ def pooled_forward(x, geometry, terms, weights, result, rows, scratch):
         pooled_bands(np.int64(worker), x, geometry, terms, weights, result, rows, scratch)
 
 
+@jit
+def pooled_alone(x, geometry, terms, weights, result, rows, scratch):
+    """`pooled_forward` on one thread. It takes plain tuples: Numba needs a microsecond more for each named one."""
+    pooled_bands(0, x, Geometry(*geometry), Terms(*terms), Weights(*weights), result, rows, Scratch(*scratch))
+
+
 def direct_forward(x, w, b, geometry):
     """Without Winograd: x (N,H,W,C), w (kh,kw,C,F), b (F,) or None -> y and winner (N,OH//2,OW//2,F)."""
     g = geometry._replace(out_h=geometry.out_h // 2 * 2, out_w=geometry.out_w // 2 * 2)  # pixels that are pooled
@@ -195,10 +201,12 @@ def direct_forward(x, w, b, geometry):
     )
     y = aligned_empty((len(x), pooled_rows, columns, w.shape[3]))
     winner = aligned_empty(y.shape, np.uint8)
-    pooled_forward(
-        x.reshape(-1), g, terms_of(positions, order, g, copied), pack_weights(w.reshape(-1), b, order),
-        (y.reshape(-1), winner.reshape(-1)), rows, scratch,
-    )  # fmt: skip
+    terms, weights = terms_of(positions, order, g, copied), pack_weights(w.reshape(-1), b, order)
+    result = y.reshape(-1), winner.reshape(-1)
+    if workers == 1:
+        pooled_alone(x.reshape(-1), tuple(g), tuple(terms), tuple(weights), result, rows, tuple(scratch))
+    else:
+        pooled_forward(x.reshape(-1), g, terms, weights, result, rows, scratch)
     return y, winner
 
 
@@ -217,7 +225,7 @@ def unpool(pooled, shape, full, size):
 def gradient_of_x(dy, y, winner, w, geometry):
     """dX (N,H,W,C) of dy, y and winner (N,PH,PW,F) and w (kh,kw,C,F)."""
     kh, kw, c, f = w.shape
-    if convolution.suits_winograd((kh, kw, f, c), geometry):
+    if convolution.suits_winograd((kh, kw, f, c), len(dy), geometry):
         dx = winograd.gradient_of_x(dy, w, geometry, (y, winner))
         if dx is not None:
             return dx
@@ -234,7 +242,8 @@ def correlate2d_relu_max_pool2d_forward(x, w, b=None, *, stride=1, padding="vali
     """x (N,H,W,C), w (kh,kw,C,F), b (F,) or None -> max_pool2d(relu(correlate2d(x, w, b))) (N,PH,PW,F), saved."""
     x, w = contiguous(x), contiguous(w)
     geometry = geometry_of(x.shape, w.shape[:2], stride, padding, dilation)
-    result = winograd.forward_pooled(x, w, b, geometry) if convolution.suits_winograd(w.shape, geometry) else None
+    fast = convolution.suits_winograd(w.shape, len(x), geometry)
+    result = winograd.forward_pooled(x, w, b, geometry) if fast else None
     y, winner = direct_forward(x, w, b, geometry) if result is None else result
     return y, (x, w, y, winner, geometry)
 

@@ -12,8 +12,14 @@ CACHE_LINE = 64  # bytes; also the size of an AVX-512 register
 FLOAT32 = np.dtype("=f4")  # in this machine's byte order, which no other dtype equals
 
 
+MOST = 64  # buffers of one size that are kept: looking for a free one among more takes longer than a new one
+
+
 class Arena:
-    """A pool of buffers: memory that is new from the system costs a page fault for every 4 KB, in every training step.
+    """A pool of buffers, each from the start of a cache line on.
+
+    Memory that is new from the system costs a page fault for every 4 KB, in every training step; and asking NumPy for the
+    address of a small array takes longer than finding one whose address is known.
 
     Buffers are kept by size. A buffer is free when only the arena refers to it (an array refers to what it views), so
     buffers need not be given back. At most `limit` bytes are kept; the sizes used longest ago are dropped first.
@@ -26,17 +32,17 @@ class Arena:
         self.idle = self._references([np.empty(0)], 0)  # Python's count when only a list refers to a buffer
 
     def take(self, size: int) -> np.ndarray:
-        """A buffer of `size` bytes with arbitrary contents."""
+        """A buffer of `size` bytes with arbitrary contents, flat uint8."""
         with self.lock:
             same = self.buffers.pop(size, [])
             self.buffers[size] = same  # the size used last comes last
             for k in range(len(same)):
                 if self._references(same, k) == self.idle:
                     return same[k]
-            if size > self.limit:
-                return np.empty(size, np.uint8)
+            if size > self.limit or len(same) >= MOST:
+                return _buffer(size)
             self._forget(self.kept + size - self.limit)
-            same.append(np.empty(size, np.uint8))
+            same.append(_buffer(size))
             self.kept += size
             return same[-1]
 
@@ -53,11 +59,17 @@ class Arena:
         return sys.getrefcount(buffers[k])
 
 
+def _buffer(size: int) -> np.ndarray:
+    """An array of `size` bytes, aligned. It is what its views refer to: it does not count as a view itself."""
+    raw = np.empty(size + CACHE_LINE, np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE
+    return np.frombuffer(raw.data[start : start + size], np.uint8)
+
+
 arena = Arena()
 if hasattr(os, "register_at_fork"):  # another thread may hold the lock during a fork, and would never release it in the copy
     os.register_at_fork(after_in_child=lambda: setattr(arena, "lock", threading.Lock()))
-POOLED = 1 << 16  # arrays of at least this many bytes come from the arena
-SMALL = 1 << 11  # arrays of fewer bytes lie where NumPy puts them: aligning takes longer than what it saves
+SMALL = 1 << 11  # arrays of fewer bytes lie where NumPy puts them, the others in the arena
 
 
 def aligned_empty(shape, dtype=np.float32):
@@ -71,8 +83,7 @@ def aligned_empty(shape, dtype=np.float32):
     size = (shape if isinstance(shape, int) else math.prod(shape)) * np.dtype(dtype).itemsize
     if size < SMALL:
         return np.empty(shape, dtype)
-    raw = arena.take(size + CACHE_LINE) if size >= POOLED else np.empty(size + CACHE_LINE, np.uint8)
-    return np.ndarray(shape, dtype, raw, -raw.__array_interface__["data"][0] % CACHE_LINE)  # raw.ctypes takes twice as long
+    return np.ndarray(shape, dtype, arena.take(size))
 
 
 def aligned_zeros(shape, dtype=np.float32):

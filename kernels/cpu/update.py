@@ -93,7 +93,7 @@ def adagrad_pass(p, v, g, rate, epsilon):
 
 @one_pass
 def adam_pass(p, m, v, g, rates):
-    """p, m, v, g (K,), rates AdamRates; overwrites p, m, v."""
+    """p, m, v, g (K,), rates those of AdamRates in a plain tuple, which takes a microsecond less; overwrites p, m, v."""
     alpha, rest_1, rest_2, epsilon = rates
     for i in prange(len(p)):
         mean = m[i] + (g[i] - m[i]) * rest_1
@@ -148,16 +148,16 @@ def average(a, p, *, momentum):
 
 @functools.lru_cache(1)  # all weights of a step have the same
 def adam_rates(learning_rate, beta_1, beta_2, epsilon, step):
-    """The constants of a step, with its bias correction."""
+    """The constants of a step, with its bias correction, in the order of AdamRates."""
     alpha = learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-    return AdamRates(f32(alpha), f32(1 - beta_1), f32(1 - beta_2), f32(epsilon))
+    return f32(alpha), f32(1 - beta_1), f32(1 - beta_2), f32(epsilon)
 
 
 def adam(p, m, v, g, *, learning_rate, beta_1, beta_2, epsilon, step):
     """Overwrites p, m and v (...); g is an array (...) or a FactoredGradient of a weight (D,F)."""
     rates = adam_rates(learning_rate, beta_1, beta_2, epsilon, step)
     if isinstance(g, FactoredGradient):
-        adam_of_product(g.x, g.dy, p, m, v, rates)
+        adam_of_product(g.x, g.dy, p, m, v, AdamRates(*rates))
     else:
         run(adam_pass, (p, m, v, g), rates)
 

@@ -57,12 +57,12 @@ class _AnyAttention(Layer):
         query_mask, value_mask, *_ = mask or [query.mask, value.mask]
         query_mask, value_mask = expect_mask(self, query_mask, query.shape[:2]), expect_mask(self, value_mask, value.shape[:2])
         scores = self.scores(query, key)
-        hidden = np.zeros((1, *scores.shape[1:]), bool)
-        if value_mask is not None:
-            hidden = hidden | ~value_mask[:, None]
-        if use_causal_mask:
-            hidden = hidden | (np.arange(scores.shape[2]) > np.arange(scores.shape[1])[:, None])
-        if hidden.any():
+        if value_mask is not None or use_causal_mask:
+            hidden = np.zeros((1, *scores.shape[1:]), bool)
+            if value_mask is not None:
+                hidden = hidden | ~value_mask[:, None]
+            if use_causal_mask:
+                hidden = hidden | (np.arange(scores.shape[2]) > np.arange(scores.shape[1])[:, None])
             scores = scores - np.where(hidden, FAR, 0).astype(scores.dtype)
         weights = ops.softmax(scores)
         if training and self.dropout:

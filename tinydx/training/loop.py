@@ -126,8 +126,8 @@ class Run:
     def _stopped(self) -> bool:
         """Whether a callback has stopped training; of several processes, on any of them."""
         stopped = distributed.any_rank(self.model.stop_training)
-        if stopped:  # setting an attribute ends the model's plans
-            self.model.stop_training = True
+        if stopped != self.model.stop_training:  # setting an attribute ends what is known of the model
+            self.model.stop_training = stopped
         return stopped
 
     def _check_ranks(self, when: str, **things: Any) -> None:

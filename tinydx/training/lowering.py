@@ -49,6 +49,7 @@ class Fused:
 
     def __init__(self, op: Op, layers: Sequence[Any], **constants: Any):
         self.op, self.layers, self.constants = op, layers, constants
+        self.apart = [*lower(layers[:-1]), *layers[-1:]]  # where there is no kernel: a shorter op may have one
 
     def __call__(self, x: Tensor) -> Tensor:
         first = self.layers[0]
@@ -76,9 +77,9 @@ class Fused:
         return x.record(self.op, (x, *self.weights(x)), self.constants, kernel)
 
     def run_apart(self, x: Tensor) -> Tensor:
-        """The layers one after the other."""
-        for layer in self.layers:
-            x = layer(x)
+        """Its calls one after the other."""
+        for call in self.apart:
+            x = call(x)
         return x
 
 
@@ -115,11 +116,6 @@ class Folded(Fused):
 
     def run_fused(self, x: Tensor, kernel: Implementation) -> Tensor:
         return x.record(self.op, (x, *self.layers[1].folded_into(*self.weights(x))), self.constants, kernel)
-
-    def run_apart(self, x: Tensor) -> Tensor:
-        for call in self.apart:
-            x = call(x)
-        return x
 
 
 def fuse(layers: Sequence[Any]) -> Fused | None:

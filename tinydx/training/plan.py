@@ -32,6 +32,7 @@ from tinydx import dispatch, layers, random
 from tinydx.dispatch import gradients_of
 from tinydx.factored import multiplied_out
 from tinydx.layers.base import is_tapped, revision
+from tinydx.layers.quantized import QuantizedKernel
 from tinydx.losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -46,11 +47,11 @@ from tinydx.training.step import Step, total_loss
 
 MOST_PLANS = 16  # of a model; the oldest is dropped
 LAYERS = {
-    layers.Activation, layers.Add, layers.Average, layers.AveragePooling2D, layers.BatchNormalization, layers.Bidirectional,
-    layers.Concatenate, layers.Conv2D, layers.Dense, layers.DepthwiseConv2D, layers.Dropout, layers.Embedding, layers.Flatten,
-    layers.GRU, layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D, layers.LSTM,
-    layers.LayerNormalization, layers.MaxPooling2D, layers.Multiply, layers.Reshape, layers.SeparableConv2D, layers.SimpleRNN,
-    layers.ZeroPadding2D,
+    layers.Activation, layers.Add, layers.AdditiveAttention, layers.Attention, layers.Average, layers.AveragePooling2D,
+    layers.BatchNormalization, layers.Bidirectional, layers.Concatenate, layers.Conv2D, layers.Dense, layers.DepthwiseConv2D,
+    layers.Dropout, layers.Embedding, layers.Flatten, layers.GRU, layers.GlobalAveragePooling1D,
+    layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D, layers.LSTM, layers.LayerNormalization, layers.MaxPooling2D,
+    layers.Multiply, layers.Reshape, layers.SeparableConv2D, layers.SimpleRNN, layers.ZeroPadding2D,
 }  # fmt: skip # their `call` without masks computes by ops alone; a subclass may do anything
 LOSSES = {
     BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError, SparseCategoricalCrossentropy,
@@ -234,6 +235,8 @@ class Known(NamedTuple):
     def of(cls, model: Any) -> Known:
         now = revision()
         weights, problem = model.weights, ""
+        if any(isinstance(w, QuantizedKernel) for w in weights):  # whose `data` is another array each time
+            weights, problem = [], "its kernels are quantized"
         for layer in model.all_layers():
             functions = [getattr(layer, name, None) for name in ("activation", "recurrent_activation")]
             own = type(layer) not in LAYERS and type(layer).__module__ != "tinydx.models"

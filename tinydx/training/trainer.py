@@ -36,7 +36,7 @@ from tinydx.training.inputs import (
 )
 from tinydx.training.loop import Run, Sources, epoch_length, pass_length
 from tinydx.training.meaning import check_answer, warn_of_counted_class, warn_of_nan
-from tinydx.training.plan import Known, Plan, PlannedStep, are_arrays, predicted, predicting
+from tinydx.training.plan import Known, Plan, PlannedStep, are_arrays, known, predicted, predicting
 from tinydx.training.rehearsing import rehearse_step
 from tinydx.training.running_means import RunningMeans
 from tinydx.training.step import evaluate_batch
@@ -129,7 +129,8 @@ class Trainer(Layer):
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None) -> Any:
         """One optimizer step on one batch; returns its loss from before the step, or [loss, metric, ...]."""
-        expect_floats(self, self.name)
+        if known(self).problem:  # else it has none that are quantized
+            expect_floats(self, self.name)
         means = RunningMeans(self)
         weight = weighting.combined_weight(y, weights("sample_weight", data.as_labels(sample_weight)), class_weight)
         batch = distributed.share(Batch(data.as_arrays(x), data.as_labels(y), weight))
