@@ -102,6 +102,39 @@ def test_pooling_of_any_number_of_channels(name, channels, size, stride, padding
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 17])
+@pytest.mark.parametrize("place", range(4))
+def test_a_maximum_of_a_2x2_window_keeps_nan(channels, place):
+    x = np.ones((1, 4, 6, channels), np.float32)
+    x[0, place // 2, 2 + place % 2, 0] = np.nan
+    y, _ = TABLE["max_pool2d"].kernels["numba"].forward(x)
+    np.testing.assert_array_equal(y, TABLE["max_pool2d"].forward(x)[0])
+    assert np.isnan(y).sum() == 1
+
+
+COLUMNS = [  # images of one column, and their neighbours: of two, and one that padding makes wider
+    ((2, 33, 1, 4), (5, 1, 2, 6), {"padding": "same", "stride": (2, 1), "groups": 2}),
+    ((2, 33, 1, 40), (3, 1, 40, 9), {"padding": ((1, 0), (0, 0)), "dilation": (2, 1)}),
+    ((2, 33, 1, 4), (5, 1, 4, 6), {"padding": ((0, 0), (1, 1))}),
+    ((2, 33, 2, 4), (5, 1, 4, 6), {}),
+    ((2, 1, 1, 4), (1, 1, 4, 6), {}),
+]
+
+
+@pytest.mark.parametrize(("image", "kernel", "constants"), COLUMNS)
+def test_images_of_one_column(image, kernel, constants):
+    """They are computed as images of one row."""
+    op, rng = TABLE["correlate2d"], np.random.default_rng(0)
+    arrays = [rng.standard_normal(shape) for shape in (image, kernel, kernel[3:])]
+    want, saved = op.forward(*arrays, **constants)
+    y, kept = op.kernels["numba"].forward(*(a.astype(np.float32) for a in arrays), **constants)
+    dy = rng.standard_normal(want.shape)
+    got = (y, *op.kernels["numba"].backward(dy.astype(np.float32), kept))
+    for a, b in zip(got, (want, *op.reference.backward(dy, saved)), strict=True):
+        assert a.shape == b.shape and a.flags.c_contiguous
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
 SHAPES = [  # (image, kernel, constants): the way of forward, dX and dW that must be taken with vectors of 16
     ((64, 28, 28, 1), (5, 5, 1, 6), {"padding": "same"}, "planes planes planes"),
     ((1, 224, 224, 3), (3, 3, 3, 16), {"padding": "same"}, "planes planes planes"),

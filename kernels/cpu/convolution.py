@@ -85,6 +85,12 @@ MANY_SUMS = 1 << 14  # weights from which on the sums of planes.py, a vector eac
 TRANSPOSED = 11  # multiply-adds that take as long as transposing a vector
 
 
+def is_column(geometry):
+    """Whether images are one pixel wide: signals (N,H,1,C). As rows (N,1,H,C) they are the same numbers, in longer loops."""
+    g = geometry
+    return g.width == g.kernel_w == g.out_w == 1 and g.left == 0 and g.height > 1
+
+
 def is_depthwise(w_shape, groups):
     """One channel and one filter a group."""
     return groups == w_shape[3] > 1 == w_shape[2]
@@ -551,6 +557,8 @@ def run_gather(x, w, b, geometry, positions, order, grid):
 
 def forward(x, w, b, geometry, groups):
     """Correlation of x (N,H,W,G*C) and w (kh,kw,C,F), plus b (F,) or None: y (N,OH,OW,F)."""
+    if is_column(geometry):
+        return forward(x.swapaxes(1, 2), w.swapaxes(0, 1), b, geometry.turned(), groups).swapaxes(1, 2)
     x, w, g = contiguous(x), contiguous(w), geometry
     kh, kw, c, f = w.shape
     by_planes = suits_planes(w.shape, g, groups)
@@ -571,6 +579,8 @@ def forward(x, w, b, geometry, groups):
 
 def gradient_of_x(dy, w, geometry, groups):
     """dX (N,H,W,G*C) of dy (N,OH,OW,F) and w (kh,kw,C,F)."""
+    if is_column(geometry):
+        return gradient_of_x(dy.swapaxes(1, 2), w.swapaxes(0, 1), geometry.turned(), groups).swapaxes(1, 2)
     dy, w, g = contiguous(dy), contiguous(w), geometry
     kh, kw, c, f = w.shape
     way = way_of_dx(w.shape, len(dy), g, groups)
@@ -749,6 +759,10 @@ def unpack_totals(totals, order, dw):
 
 def gradient_of_w(x, dy, w_shape, geometry, groups):
     """dW (kh,kw,C,F), `w_shape`, and db (F,) of x (N,H,W,G*C) and dy (N,OH,OW,F)."""
+    if is_column(geometry):
+        kh, kw, c, f = w_shape
+        dw, db = gradient_of_w(x.swapaxes(1, 2), dy.swapaxes(1, 2), (kw, kh, c, f), geometry.turned(), groups)
+        return dw.swapaxes(0, 1), db
     x, dy, g, f = contiguous(x), contiguous(dy), geometry, w_shape[3]
     by_planes = collects_planes(w_shape, len(x), g, groups)
     if is_depthwise(w_shape, groups) and not by_planes:

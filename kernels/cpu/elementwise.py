@@ -56,6 +56,20 @@ def tanh32(x):
     return np.copysign(a + a * z * p if a < f32(0.65) else far, x)
 
 
+@inline
+def largest32(row):
+    """The largest number of row (K,); NaN, or the largest of the others, where one is NaN.
+
+    Found as the largest integer: bits of floats are in the order of floats, if those of negative ones are turned around. The
+    compiler makes vectors of a maximum of integers, but not of one whose numbers may be NaN.
+    """
+    largest = np.int32(-(2**31))
+    for k in range(len(row)):
+        bits = f32(row[k]).view(np.int32)
+        largest = max(largest, np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF))))
+    return np.int32(largest ^ ((largest >> np.int32(31)) & np.int32(0x7FFFFFFF))).view(np.float32)
+
+
 # ---- activations ---------------------------------------------------------------------------------------------------
 
 RELU, SIGMOID, TANH = 0, 1, 2
@@ -233,16 +247,14 @@ def softmax_rows(x, y):
     """y (N,C) = softmax of each row of x (N,C)."""
     for n in range(len(x)):
         row, out = x[n], y[n]
-        largest = row[0]
-        for c in range(len(row)):
-            largest = row[c] if row[c] > largest or row[c] != row[c] else largest
-        total = f32(0)
+        largest, total = largest32(row), f32(0)
         for c in range(len(row)):
             out[c] = exp32(row[c] - largest)
         for c in range(len(row)):
-            total += out[c]
+            total += out[c]  # NaN where a number of the row is
+        share = f32(1) / total
         for c in range(len(row)):
-            out[c] /= total
+            out[c] *= share
 
 
 @parallel

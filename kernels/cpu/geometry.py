@@ -34,6 +34,11 @@ class Geometry(NamedTuple):
     top: int  # rows of padding above the image
     left: int  # columns of padding before it
 
+    def turned(self):
+        """Rows as columns, and columns as rows."""
+        height, width, channels, *pairs = self
+        return Geometry(width, height, channels, *[n for k in range(0, 12, 2) for n in (pairs[k + 1], pairs[k])])
+
 
 def geometry_of(image, kernel, stride, padding, dilation=1):
     """The Geometry of images of shape (N,H,W,C) under a kernel.

@@ -19,7 +19,7 @@ from tinydx.ops.loss import (
     softmax_crossentropy,
     sparse_softmax_crossentropy,
 )
-from tinydx_kernels.cpu.elementwise import exp32, sigmoid32
+from tinydx_kernels.cpu.elementwise import exp32, largest32, sigmoid32
 from tinydx_kernels.cpu.memory import aligned_empty, flat, is_float32
 from tinydx_kernels.cpu.simd import SIZES, inline, jit
 
@@ -83,10 +83,7 @@ def mean_of_rows(z, target, labels, weight, gradient):
     total, each = f64(0), rows // len(weight)
     for n in range(rows):
         row, slope, w = z[n], gradient[n], weight[n // each] / f32(rows)
-        largest = row[0]
-        for k in range(classes):
-            largest = row[k] if row[k] > largest or row[k] != row[k] else largest
-        exponentials = f32(0)
+        largest, exponentials = largest32(row), f32(0)
         for k in range(classes):
             slope[k] = exp32(row[k] - largest)
         for k in range(classes):
@@ -99,8 +96,9 @@ def mean_of_rows(z, target, labels, weight, gradient):
                 whole += target[n, k]
         else:
             term -= row[labels[n]] - largest - logarithm
+        share = whole * w / exponentials
         for k in range(classes):
-            slope[k] = slope[k] / exponentials * whole * w
+            slope[k] *= share
         if target.size:
             for k in range(classes):
                 slope[k] -= target[n, k] * w
