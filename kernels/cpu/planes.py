@@ -176,8 +176,9 @@ def pack(w, order, packed):
 
 
 @lean
-def sum_band(planes, terms, layout, weights, bias, ones, pixels, sums, x, y):
-    """sums[filter][pixel] of a band, for all groups. Memory is idle meanwhile, and fetches x and y, what is used next."""
+def sum_band(planes, terms, layout, weights, pixels, sums, following):
+    """sums[filter][pixel] of a band, for all groups. Memory is idle meanwhile, and fetches what follows, of x and of y."""
+    (packed, bias, ones), (x, y) = weights, following
     room, y_size = room_for(terms.filters), layout.y_size
     group = terms.channels * layout.phases_h * layout.phases_w * layout.size
     shares = (pixels + WIDE - 1) // WIDE
@@ -188,7 +189,7 @@ def sum_band(planes, terms, layout, weights, bias, ones, pixels, sums, x, y):
             f, at = 0, g * group
             while f < room:
                 plane = g * room + f
-                own, b = weights[plane * terms.length :], bias[plane:]
+                own, b = packed[plane * terms.length :], bias[plane:]
                 if room - f >= MANY:
                     for u in range(v, min(v + WIDE, pixels), SPAN):
                         block = outer(zeros(BLOCK), MANY, b, 0, 1, ones, 0)
@@ -217,9 +218,12 @@ def merge(sums, terms, layout, geometry, grid, image, row, rows):
 
 
 @lean
-def correlate_of_worker(worker, workers, x, geometry, terms, layout, weights, grid, memory):
-    """Every `workers`-th band. weights: (packed, bias, ones); memory: (planes, sums), a row of each for each worker."""
-    g, (packed, bias, ones), (all_planes, all_sums) = geometry, weights, memory
+def correlate_of_worker(team, x, geometry, terms, layout, weights, grid, memory):
+    """Every `workers`-th band.
+
+    Arguments: team: (worker, workers); weights: (packed, bias, ones); memory: (planes, sums), a row of each for each worker.
+    """
+    g, (all_planes, all_sums), (worker, workers) = geometry, memory, team
     planes, sums = all_planes[worker], all_sums[worker]
     images = len(x) // (g.height * g.width * g.channels)
     for item in range(worker, images * layout.bands, workers):
@@ -230,7 +234,7 @@ def correlate_of_worker(worker, workers, x, geometry, terms, layout, weights, gr
         first = (image * grid.height + grid.first_h + row * grid.step_h) * line
         ahead = grid.y[first : first + rows * grid.step_h * line]
         start, end = next_rows(g, layout, item + workers)
-        sum_band(planes, terms, layout, packed, bias, ones, rows * layout.line, sums, x[start:end], ahead)
+        sum_band(planes, terms, layout, weights, rows * layout.line, sums, (x[start:end], ahead))
         merge(sums, terms, layout, g, grid, image, row, rows)
 
 
@@ -238,7 +242,7 @@ def correlate_of_worker(worker, workers, x, geometry, terms, layout, weights, gr
 def correlate_in_parallel(workers, x, geometry, terms, layout, weights, grid, memory):
     """`correlate_of_worker` for all workers."""
     for worker in prange(workers):
-        correlate_of_worker(np.int64(worker), workers, x, geometry, terms, layout, weights, grid, memory)
+        correlate_of_worker((np.int64(worker), workers), x, geometry, terms, layout, weights, grid, memory)
 
 
 # ---- dW ------------------------------------------------------------------------------------------------------------
@@ -258,11 +262,12 @@ def split_slopes(dy, geometry, layout, filters, image, row, rows, slopes):
 
 
 @lean
-def collect_band(planes, terms, layout, slopes, images, pixels, total, bias_total, x, dy):
-    """Add a band, `pixels` pixels of each of its images, to the totals; meanwhile x and dy, what is used next, are fetched.
+def collect_band(planes, terms, layout, slopes, size_of_band, totals, following):
+    """Add a band, `pixels` pixels of each of its images, to the totals; meanwhile what follows, of x and of dy, is fetched.
 
     total[group, block of filters, block of taps, TAPS, SLOPES, lane], bias_total[filter, lane]
     """
+    (images, pixels), (total, bias_total), (x, dy) = size_of_band, totals, following
     t, size = 0, layout.y_size
     group = terms.channels * layout.phases_h * layout.phases_w * layout.size
     for g in range(terms.groups):
@@ -270,12 +275,12 @@ def collect_band(planes, terms, layout, slopes, images, pixels, total, bias_tota
             for k in range(0, terms.length, TAPS):
                 fetch(x, t // (PRODUCTS * WIDTH), len(total) // (PRODUCTS * WIDTH))
                 fetch(dy, t // (PRODUCTS * WIDTH), len(total) // (PRODUCTS * WIDTH))
-                at = (g * terms.filters + f) * size
+                at, taps = (g * terms.filters + f) * size, terms.taps[k:]
                 block = load_rows(PRODUCTS, 1, total, t, 0)
                 for m in range(images):
                     first, slope = g * group + m * layout.part, at + m * layout.y_part
                     for v in range(0, pixels, WIDTH):
-                        block = products_at(block, TAPS, planes, terms.taps, k, first + v, slopes, slope + v, size)
+                        block = products_at(block, TAPS, planes, taps, first + v, slopes, slope + v, size)
                 store(block, 1, total, t, 0)
                 t += PRODUCTS * WIDTH
     for f in range(0, terms.groups * terms.filters, SLOPES):
@@ -304,7 +309,8 @@ def collect_of_worker(worker, workers, x, dy, geometry, terms, layout, memory):
         start, end = next_rows(g, layout, item + step)
         next_x, next_dy = x[start:end], dy[first : first + layout.images * layout.rows * g.out_w * filters]
         pixels = rows * layout.line
-        collect_band(planes, terms, layout, slopes, several, pixels, totals[worker], bias_totals[worker], next_x, next_dy)
+        own = totals[worker], bias_totals[worker]
+        collect_band(planes, terms, layout, slopes, (several, pixels), own, (next_x, next_dy))
 
 
 @parallel
@@ -393,11 +399,11 @@ def correlate(x, w, b, geometry, positions, order, grid):
         aligned_empty((workers, filters * layout.y_size)),
     )
     weights = packed, bias.reshape(-1), np.ones(WIDE, np.float32)
-    arguments = workers, x.reshape(-1), g, terms, layout, weights, grid, memory
+    arguments = x.reshape(-1), g, terms, layout, weights, grid, memory
     if workers == 1:
-        correlate_of_worker(0, *arguments)
+        correlate_of_worker((0, 1), *arguments)
     else:
-        correlate_in_parallel(*arguments)
+        correlate_in_parallel(workers, *arguments)
 
 
 def gradient_of_w(x, dy, w_shape, geometry, positions, order):

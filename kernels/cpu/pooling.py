@@ -59,11 +59,13 @@ def pixels_of(i, size, stride, before, extent):
 
 
 @inline
-def pool_plain(x, at, line, rows, columns, kernel_w, y, winner, to, channels):
+def pool_plain(x, at, line, pixels, kernel_w, results, to, channels):
     """One pixel of y, `channels` channels from `to` on: the maximum of its window, or, if winner is empty, the average.
 
-    Arguments: at, where the window begins in x; line, floats from a row of it to the next; rows, columns, the pixels that exist.
+    Arguments: at, where the window begins in x; line, floats from a row and a column of it to the next; pixels, its rows and
+    columns that exist; results, y and winner.
     """
+    (rows, columns), (y, winner) = pixels, results
     step, share = line[1], f32((rows.last - rows.first) * (columns.last - columns.first))
     for c in range(channels):
         best, index, total = f32(-np.inf), 0, f32(0)
@@ -80,8 +82,9 @@ def pool_plain(x, at, line, rows, columns, kernel_w, y, winner, to, channels):
 
 
 @inline
-def pool_simd(x, at, line, rows, columns, kernel_w, y, winner, to, channels):
+def pool_simd(x, at, line, pixels, kernel_w, results, to, channels):
     """The same for a vector of channels."""
+    (rows, columns), (y, winner) = pixels, results
     if winner.size:
         best, index = broadcast(f32(-np.inf)), broadcast(f32(0))
         for p in range(rows.first, rows.last):
@@ -169,9 +172,9 @@ def forward_rows(x, geometry, y, winner, first, last):
                 if to + c + WIDTH <= end and read + c <= len(x) and whole:
                     pool_whole(x, at + c, line, y, winner, to + c)
                 elif to + c + WIDTH <= end and read + c <= len(x):
-                    pool_vector(x, at + c, line, rows, columns, g.kernel_w, y, winner, to + c, WIDTH)
+                    pool_vector(x, at + c, line, (rows, columns), g.kernel_w, (y, winner), to + c, WIDTH)
                 else:
-                    pool_plain(x, at + c, line, rows, columns, g.kernel_w, y, winner, to + c, min(WIDTH, channels - c))
+                    pool_plain(x, at + c, line, (rows, columns), g.kernel_w, (y, winner), to + c, min(WIDTH, channels - c))
 
 
 # ---- backward ------------------------------------------------------------------------------------------------------
@@ -216,15 +219,17 @@ give_winner, give_share = (winner_simd, share_simd) if LANES else (winner_plain,
 
 
 @inline
-def write_plain(dy, winner, at, k, share, dx, to, end, channels):
-    """dx[to:] = dy[at:] where k was the winner, or, if winner is empty, share * dy[at:]; `channels` numbers."""
+def write_plain(given, at, k, share, dx, to, end, channels):
+    """dx[to:] = dy[at:] where k was the winner, or, if winner is empty, share * dy[at:]; given is (dy, winner)."""
+    dy, winner = given
     for c in range(channels):
         dx[to + c] = dy[at + c] * (f32(winner[at + c] == k) if winner.size else share)
 
 
 @inline
-def write_simd(dy, winner, at, k, share, dx, to, end, channels):
+def write_simd(given, at, k, share, dx, to, end, channels):
     """The same by vectors, which may write too much, but not from `end` on."""
+    dy, winner = given
     number, factor, zero, c = broadcast(f32(k)), broadcast(share), broadcast(f32(0)), 0
     while c < channels and to + c + LANES <= end and at + c + LANES <= len(dy):
         slope = load(dy, at + c)
@@ -233,7 +238,7 @@ def write_simd(dy, winner, at, k, share, dx, to, end, channels):
         else:
             store(multiply(factor, slope), 1, dx, to + c, 0)
         c += LANES
-    write_plain(dy, winner, at + c, k, share, dx, to + c, end, channels - c)
+    write_plain(given, at + c, k, share, dx, to + c, end, channels - c)
 
 
 write = write_simd if LANES else write_plain
@@ -274,7 +279,7 @@ def backward_tiles(dy, geometry, dx, winner, first, last):
             columns = pixels_of(j, g.kernel_w, g.stride_w, g.left, g.width)
             share = f32(1) / f32((rows.last - rows.first) * (columns.last - columns.first))
             for q in range(columns.first, columns.last):
-                write(dy, winner, at, p * g.kernel_w + q, share, dx, done, end, channels)
+                write((dy, winner), at, p * g.kernel_w + q, share, dx, done, end, channels)
                 done += channels
         dx[done : (row + 1) * g.width * channels] = 0
 

@@ -375,26 +375,26 @@ def outer_at(typing, block, rows, a, at, m, k, b, j):
 
 
 @intrinsic(prefer_literal=True)
-def products_at(typing, block, rows, a, at, m, i, b, j, step):
-    """block[r, c] + a[at[m + r] + i + lane] * b[j + c * step + lane]: every vector of a times every vector of b."""
+def products_at(typing, block, rows, a, at, i, b, j, step):
+    """block[r, c] + a[at[r] + i + lane] * b[j + c * step + lane]: every vector of a times every vector of b."""
     columns = block.count // _literal(rows)
 
     def code(context, builder, signature, arguments):
-        value, _, a_value, at_value, m_value, i_value, b_value, index, stride = arguments
-        right = []
+        value, _, a_value, at_value, i_value, b_value, index, stride = arguments
+        right, zero = [], ir.Constant(ir.IntType(64), 0)
         for c in range(columns):
             if c:
                 index = builder.add(index, stride)
             right.append(_load(builder, _address(context, builder, b, b_value, index)))
         vectors = _split(builder, value)
         for r in range(_literal(rows)):
-            place = builder.add(builder.load(_address(context, builder, at, at_value, m_value, r)), i_value)
+            place = builder.add(builder.load(_address(context, builder, at, at_value, zero, r)), i_value)
             left = _load(builder, _address(context, builder, a, a_value, place))
             for c in range(columns):
                 vectors[r * columns + c] = _fma(builder, left, right[c], vectors[r * columns + c])
         return _join(builder, vectors)
 
-    return block(block, rows, a, at, INDEX, INDEX, b, INDEX, INDEX), code
+    return block(block, rows, a, at, INDEX, b, INDEX, INDEX), code
 
 
 @intrinsic
