@@ -244,7 +244,8 @@ class Known(NamedTuple):
             if own or named or "call" in vars(layer) or not all(f is None or isinstance(f, Op) for f in functions):
                 problem = problem or f"{layer.name} ({type(layer).__name__}) may compute by other means than ops, or masks"
         arrays, trained = [w.data for w in weights], list(map(_TRAINED, weights))
-        return cls(_choice(), now, weights, arrays, trained, bool(model.losses), problem, {})
+        penalised = any(layer._penalties for layer in model.all_layers())
+        return cls(_choice(), now, weights, arrays, trained, penalised, problem, {})
 
     def holds(self) -> bool:
         """Whether the model is still as it was."""

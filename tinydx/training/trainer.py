@@ -120,8 +120,11 @@ class Trainer(Layer):
         >>> from tinydx.layers import Dense
         >>> from tinydx.models import Sequential
         >>> model = Sequential([Dense(8, activation="relu", input_shape=(4,)), Dense(1, activation="sigmoid")])
-        >>> [call.op.name for call in model.plan((1, 4)).calls]
-        ['dense_relu', 'dense', 'sigmoid']
+        >>> print(model.plan((1, 4)))  # doctest: +SKIP
+        call   op           implementation   takes                               gives    bytes
+        #0     dense_relu   numba            input 0, dense/kernel, dense/bias   (1, 8)   32
+        #1     dense        numba            #0, dense_1/kernel, dense_1/bias    (1, 1)   4
+        #2     sigmoid      numba            #1                                  (1, 1)   4
         """
         return predicting(self, shape)
 
