@@ -318,8 +318,8 @@ def layer_norm_backward(dy, saved):
 
 
 def supports(x, gamma, beta, **constants):
-    """Whether all arrays are float32."""
-    return is_float32(x, gamma, beta)
+    """Whether all arrays are float32, and gamma is finite: where it is not, sums in another order give other NaN."""
+    return is_float32(x, gamma, beta) and bool(np.isfinite(gamma).all())
 
 
 def samples(draw):
