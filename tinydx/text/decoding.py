@@ -65,7 +65,7 @@ def keep_top_p(logits: np.ndarray, p: float) -> np.ndarray:
     probability = probability / probability.sum(axis=-1, keepdims=True)
     order = np.argsort(-logits, axis=-1, kind="stable")
     sorted_probability = np.take_along_axis(probability, order, axis=-1)
-    before = np.cumsum(sorted_probability, axis=-1) - sorted_probability  # of the likelier
+    before = np.cumsum(sorted_probability, axis=-1) - sorted_probability
     likelier = np.take_along_axis(before, _rank(logits), axis=-1)
     return np.where(likelier < p, logits, -np.inf)
 
