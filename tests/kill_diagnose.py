@@ -282,7 +282,7 @@ class Campaign:
             stop = self.rng.randint(1, 90) if at_operation else None
             child = Child(lambda again=resume: self.run(kind, 0, output, real, again), place / "log", stop)
             killed = child.wait(None if at_operation else self.rng.uniform(0, 1.1 * seconds))
-            (place / "log").unlink()
+            (place / "log").unlink(missing_ok=True)  # killed before it began to write
             check_after_kill(output, earlier, new)
             if not killed:
                 break
