@@ -78,7 +78,8 @@ def pooled_plain(source, terms, weights, target, m, panel, cells):
         row[:] = 0
         best[:] = 0
         for r in range(4):
-            pixel[:] = bias[f : f + width]
+            for lane in range(width):
+                pixel[lane] = bias[f + lane]
             k = j
             for tap in terms.taps:
                 for c in range(terms.run):
