@@ -136,7 +136,7 @@ def _finished(z, bias, relu):
 # ---- the staircase -------------------------------------------------------------------------------------------------
 
 U = 2.0**-24  # a float's rounding error
-# Errors of both operands: of p binary digits, each errs by 2^-p at most (TF32 has 11, BF16 8); 3xTF32: two rests and their product.
+# Errors of both operands, each 2^-p at most with p binary digits (TF32 has 11, BF16 8); 3xTF32: two rests and their product.
 OPERANDS = {"tf32": 2 * 2**-11, "bf16": 2 * 2**-8, "3xtf32": 3 * 2**-22}
 # Of one instruction: of 8 (BF16: 16) products, half are added at a time. Each of the 5 (9) terms is cut at 2^-24 of the largest,
 # the sum to a float, at 2 U: twice 5 U + 2 U. This is an A100; an H100 errs less (emulated_ptx.h has the sources).
