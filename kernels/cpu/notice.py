@@ -63,7 +63,7 @@ class Compilation(event.Listener):
 
     @contextlib.contextmanager
     def of(self, count):
-        """Within the block, so many kernels are compiled."""
+        """Count up to this number of kernels while the block compiles them."""
         self.first, self.total = self.kernels, self.kernels + count
         try:
             yield

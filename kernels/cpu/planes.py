@@ -344,8 +344,9 @@ def unpack_totals(totals, order, dw):
 
 @lru_cache
 def layout_of(geometry, positions, filters, threads, images, floats, pixels, stacked):
-    """The Layout for windows with taps at `positions` and `filters` planes of y; a band has at most so many floats, and pixels,
-    unless that is less than a row, and, if `stacked`, several images where one is less.
+    """The Layout for windows with taps at `positions` and `filters` planes of y.
+
+    A band has at most `floats` floats and `pixels` pixels, but at least one row. If `stacked`, it takes several small images.
     """
     g = geometry
     phases_h, phases_w = min(g.stride_h, g.reach_h), min(g.stride_w, g.reach_w)

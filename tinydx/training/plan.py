@@ -203,7 +203,7 @@ def _fixed_arrays(nodes: list[Node], known: list[Any]) -> list[Any]:
 
 
 def _constants(node: Node, places: dict[Any, int]) -> tuple[dict[str, Any], dict[str, int]]:
-    """The constants of a call as implementations take them, and the places of those that are inputs of the run."""
+    """A call's constants: the values of those that stay the same, and the places of those that the run takes as inputs."""
     given = {name: places[id(a)] for name, a in node.constants.items() if isinstance(a, np.ndarray) and id(a) in places}
     if any(isinstance(a, np.ndarray) and name not in given for name, a in node.constants.items()):
         raise Unplanned(f"{node.op.name} takes a mask or another array that is made anew at each run")
