@@ -56,6 +56,11 @@ def test_both_readmes_say_the_same():
     assert code[0] == code[1]
 
 
+def test_readmes_count_the_exercises():
+    files = list((ROOT / "tinydx" / "exercises" / "catalog").glob("[0-9]*.py"))
+    assert f"\n{len(files)} short files" in text(ENGLISH) and f"\n{len(files)} 个短文件" in text(CHINESE)
+
+
 def test_the_python_of_readme_runs(capsys):
     (code,) = blocks(ENGLISH, "python")
     assert run(code, capsys) == "(3, 3, 3, 4) True\n"
