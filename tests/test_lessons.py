@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -457,9 +458,10 @@ def three_lessons(folder):
 def test_all_lessons_are_checked_although_one_stops(capsys, monkeypatch, tmp_path):
     pytest.importorskip("marimo", reason="not installed: marimo")
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
-    monkeypatch.setattr("tinydx.lessons.commands.all_lessons", lambda: three_lessons(tmp_path))
+    lessons = [*three_lessons(tmp_path), replace(find(1), needs=("a package that nobody has",))]
+    monkeypatch.setattr("tinydx.lessons.commands.all_lessons", lambda: lessons)
     assert cli.main(["lesson", "--check"]) == 1
-    assert [line[0] for line in capsys.readouterr().out.splitlines()] == ["✗", "✗", "✓"]
+    assert [line[0] for line in capsys.readouterr().out.splitlines()] == ["✗", "✗", "✓", "l"]
 
 
 def test_all_handouts_are_written_although_a_lesson_stops(capsys, monkeypatch, tmp_path):

@@ -52,9 +52,7 @@ def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path
     target.mkdir(parents=True, exist_ok=True)
     written, stopped = [], []
     for lesson in all_lessons():
-        if lesson.missing:
-            told = "left out: lesson {number}, which needs {packages}"
-            say(said(told, number=lesson.number, packages=", ".join(lesson.missing)))
+        if left_out(lesson, say):
             continue
         outputs, why = _run(lesson)
         if why:
@@ -66,6 +64,14 @@ def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path
         told = "{n} of {of} lessons stopped, {index} has the others: {why}"
         raise ValueError(said(told, n=len(stopped), of=len(written), index=index, why="; ".join(stopped)))
     return index
+
+
+def left_out(lesson: Lesson, say: Callable[[str], None]) -> bool:
+    """Whether something that a lesson needs is missing, which is said."""
+    if lesson.missing:
+        told = "left out: lesson {number}, which needs {packages}"
+        say(said(told, number=lesson.number, packages=", ".join(lesson.missing)))
+    return bool(lesson.missing)
 
 
 def _run(lesson: Lesson) -> tuple[list, str]:
