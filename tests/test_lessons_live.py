@@ -5,7 +5,8 @@ slider at both its ends:
 
     HYPOTHESIS_PROFILE=proof pytest tests/test_lessons_live.py
 
-The browser reaches no host but this machine. Without it, and without what a lesson needs, tests are skipped.
+Here lessons multiply matrices as a machine of 2004 does, so that what they assert is tried on another than this one. The browser
+reaches no host but this machine. Without it, and without what a lesson needs, tests are skipped.
 """
 
 import os
@@ -25,6 +26,7 @@ from tinydx.lessons.commands import free_port
 LOOKS = [(width, dark) for dark in (False, True) for width in (PHONE, SCREEN)]
 CONTROLS = "marimo-slider, marimo-dropdown, marimo-text"
 FIGURES = "[...document.querySelectorAll('img.figure')].map(e => e.src)"
+OLD = {"OPENBLAS_CORETYPE": "Prescott"}  # with vectors of 4 numbers; every x86 processor has them
 FAILED = "[...document.querySelectorAll('.has-error')].map(e => e.innerText)"
 
 
@@ -118,7 +120,8 @@ class served:
 
     def __enter__(self):
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
+            log_to = {"stdout": log, "stderr": log}
+            self.process = subprocess.Popen(self.command, env=os.environ | OLD, **log_to, start_new_session=True)
         until(self.answers)
         return f"http://127.0.0.1:{self.port}"
 
