@@ -128,12 +128,12 @@ class Page:
         Marimo's own list of contents (.fixed) waits beyond the edge.
         """
         return self.js("""[...document.body.querySelectorAll('*')].filter(e => {
-          const box = e.getBoundingClientRect(), style = getComputedStyle(e);
-          const wider = e.scrollWidth > e.clientWidth + 1, higher = e.scrollHeight > e.clientHeight + 1;
-          const across = box.right > innerWidth + 1 || /auto|scroll|hidden|clip/.test(style.overflowX) && wider;
-          const down = /hidden|clip/.test(style.overflowY) && higher;
-          return box.width > 1 && (across || down) && !e.closest('.fixed') && e.innerText;
-        }).map(e => `${e.tagName}.${e.className} ${(e.innerText || '').slice(0, 80)}`)""")
+          const box = e.getBoundingClientRect(), style = getComputedStyle(e), words = e.textContent.trim();
+          const wider = e.scrollWidth > e.clientWidth + 1 && /auto|scroll|hidden|clip/.test(style.overflowX);
+          const higher = e.scrollHeight > e.clientHeight + 1 && /hidden|clip/.test(style.overflowY);
+          const cut = box.right > innerWidth + 1 || words && (wider || higher);
+          return box.width > 1 && cut && !e.closest('.fixed');
+        }).map(e => `${e.tagName}.${e.className} ${e.textContent.slice(0, 80)}`)""")
 
 
 def until(condition, seconds: float = WAIT):

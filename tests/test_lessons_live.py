@@ -26,7 +26,7 @@ from tinydx.lessons.commands import free_port
 LOOKS = [(width, dark) for dark in (False, True) for width in (PHONE, SCREEN)]
 CONTROLS = "marimo-slider, marimo-dropdown, marimo-text"
 FIGURES = "[...document.querySelectorAll('img.figure')].map(e => e.src)"
-OLD = {"OPENBLAS_CORETYPE": "Prescott"}  # with vectors of 4 numbers; every x86 processor has them
+OLD = {"OPENBLAS_CORETYPE": "Prescott", "OPENBLAS_NUM_THREADS": "1"}  # vectors of 4 numbers, which every x86 processor has
 FAILED = "[...document.querySelectorAll('.has-error')].map(e => e.innerText)"
 
 
@@ -97,6 +97,23 @@ def another(browser, before):
     """Whether a figure has changed, and none has gone."""
     now = browser.js(FIGURES)
     return now != before and len(now) == len(before)
+
+
+@pytest.mark.parametrize(
+    ("style", "whole"),
+    [
+        ("", True),
+        ("width: 2000px", False),
+        ("width: 50px; white-space: nowrap; overflow-x: auto", False),
+        ("width: 50px; white-space: nowrap; overflow: hidden", False),
+        ("width: 50px; height: 20px; overflow-y: clip", False),
+    ],
+)
+def test_what_is_cut_is_noticed(style, whole, browser, tmp_path):
+    (tmp_path / "page.html").write_text(f"<body><p style='{style}'>some words that are long", "utf-8")
+    browser.look(PHONE)
+    browser.open((tmp_path / "page.html").as_uri())
+    assert (browser.cut() == []) == whole
 
 
 def test_a_cell_that_fails_is_seen_in_the_browser(browser, port, tmp_path, monkeypatch):
