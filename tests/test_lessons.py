@@ -327,6 +327,11 @@ def test_the_list_says_what_is_not_installed(capsys, monkeypatch):
     assert out.count("pydicom (not installed)") == 1 and "To install what is missing: pip install 'tinydx[lessons]'" in out
 
 
+def test_a_command_of_another_python_is_no_package(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert lesson._is_installed("g++") and not lesson._is_installed("a-package-that-nobody-has")
+
+
 def test_a_missing_package_is_one_line_with_the_command_that_brings_it(capsys, monkeypatch):
     monkeypatch.setattr(lesson, "_is_installed", lambda package: package != "marimo")
     for arguments in (["1"], ["1", "--check"], ["1", "--html", "x.html"]):
