@@ -27,7 +27,7 @@ FLAGS = [
 ]
 ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 WAIT = 120.0  # seconds to wait for anything, on a busy machine
-WIDTH = 390  # pixels, as on a phone
+PHONE, SCREEN = 390, 1280  # pixels, the widths of pages
 
 
 def chromium() -> str | None:
@@ -36,7 +36,7 @@ def chromium() -> str | None:
 
 
 class Page:
-    """One tab, as wide as a phone: `with Page(folder) as page: page.open(url)`."""
+    """One tab, at first as wide as a phone: `with Page(folder) as page: page.open(url)`."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -65,7 +65,7 @@ class Page:
             self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
             for domain in ("Page", "Network", "Runtime"):
                 self.call(f"{domain}.enable")
-            self.resize(844)
+            self.look(PHONE)
             self._stack = stack.pop_all()
         return self
 
@@ -95,8 +95,16 @@ class Page:
         elif event == "Runtime.exceptionThrown":
             self.failed.append(str(about["exceptionDetails"].get("text")))
 
-    def resize(self, height: int) -> None:
-        self.call("Emulation.setDeviceMetricsOverride", width=WIDTH, height=height, deviceScaleFactor=2, mobile=True)
+    def look(self, width: int, dark: bool = False) -> None:
+        """The page on a phone or a screen, of a system that is light or dark."""
+        size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width == PHONE}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def is_dark(self) -> bool:
+        """Whether the page's ground is dark."""
+        return self.js("getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g).slice(0, 3).every(x => x < 0.5)")
 
     def open(self, url: str) -> None:
         self.call("Page.navigate", url=url)
@@ -110,16 +118,22 @@ class Page:
 
     def press(self, key: str) -> None:
         """Press and release a key, such as ArrowRight."""
-        code = {"ArrowRight": 39, "ArrowLeft": 37}[key]
+        code = {"End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}[key]
         for kind in ("rawKeyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
-    def too_wide(self) -> list[str]:
-        """Elements that are too wide for a phone: they extend beyond its right edge or must be scrolled sideways."""
+    def cut(self) -> list[str]:
+        """Elements that a reader does not see whole: beyond the right edge, to be scrolled sideways, or with a part hidden.
+
+        Marimo's own list of contents (.fixed) waits beyond the edge.
+        """
         return self.js("""[...document.body.querySelectorAll('*')].filter(e => {
-          const box = e.getBoundingClientRect(), scrolls = /auto|scroll/.test(getComputedStyle(e).overflowX);
-          return box.width > 1 && (box.right > innerWidth + 1 || scrolls && e.scrollWidth > e.clientWidth + 1);
-        }).map(e => `${e.tagName} ${(e.innerText || e.className || '').slice(0, 80)}`)""")
+          const box = e.getBoundingClientRect(), style = getComputedStyle(e), words = e.textContent.trim();
+          const wider = e.scrollWidth > e.clientWidth + 1 && /auto|scroll|hidden|clip/.test(style.overflowX);
+          const higher = e.scrollHeight > e.clientHeight + 1 && /hidden|clip/.test(style.overflowY);
+          const cut = box.right > innerWidth + 1 || words && (wider || higher);
+          return box.width > 1 && cut && !e.closest('.fixed');
+        }).map(e => `${e.tagName}.${e.className} ${e.textContent.slice(0, 80)}`)""")
 
 
 def until(condition, seconds: float = WAIT):

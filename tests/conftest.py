@@ -10,12 +10,13 @@ before handing over a change, and keep what it finds as an @example of the test.
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+from browser import Page, chromium
 
 from tinydx import dispatch, language, random
 from tinydx.gradcheck import check
@@ -36,6 +37,16 @@ hypothesis.settings.load_profile(PROFILE)
 def proof() -> bool:
     """Whether slow proofs run, those of the CUDA kernels first of all: HYPOTHESIS_PROFILE=proof."""
     return PROFILE == "proof"
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A real browser, which reaches no other machine."""
+    if not chromium():
+        pytest.skip("not installed: chromium")
+    pytest.importorskip("websockets", reason="not installed: marimo")
+    with Page(tmp_path_factory.mktemp("chromium")) as tab:
+        yield tab
 
 
 @pytest.fixture

@@ -6,19 +6,19 @@ needs, and without Chromium, tests are skipped.
 
 import ast
 import http.server
-import os
+import itertools
 import re
-import signal
 import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Page, chromium, until
+from browser import PHONE, SCREEN
 from matplotlib.text import Text
 
 import tinydx
@@ -66,16 +66,6 @@ def run():
         return runs[one]
 
     return once
-
-
-@pytest.fixture(scope="session")
-def phone(tmp_path_factory):
-    """A browser as wide as a phone, which reaches no other machine."""
-    if not chromium():
-        pytest.skip("not installed: chromium")
-    pytest.importorskip("websockets", reason="not installed: marimo")
-    with Page(tmp_path_factory.mktemp("chromium")) as tab:
-        yield tab
 
 
 @pytest.fixture(scope="session")
@@ -242,13 +232,17 @@ def test_the_index_lists_the_handouts_and_the_glossary(handouts):
     assert all(term.chinese in text for term in glossary.terms())
 
 
-def test_a_phone_shows_every_handout_whole_and_fetches_nothing(handouts, phone):
-    for file in sorted(handouts.glob("*.html")):
-        phone.asked.clear()
-        phone.open(file.as_uri())
-        phone.js("document.querySelectorAll('details').forEach(e => e.open = true)")
-        assert phone.too_wide() == [], file.name
-        assert phone.failed == [] and {url.split(":")[0] for url in phone.asked} <= {"file", "data"}
+@pytest.mark.parametrize("width", [PHONE, SCREEN])
+def test_a_browser_shows_every_handout_whole_and_fetches_nothing(width, handouts, browser):
+    for file, dark in zip(sorted(handouts.glob("*.html")), itertools.cycle((False, True))):
+        browser.look(width, dark)
+        browser.asked.clear()
+        browser.open(file.as_uri())
+        browser.js("document.querySelectorAll('details:not(.language)').forEach(e => e.open = true)")
+        for _ in ("English", "Chinese"):
+            assert browser.cut() == [], file.name
+            browser.js("document.querySelector('.language > summary').click()")
+        assert browser.failed == [] and {url.split(":")[0] for url in browser.asked} <= {"file", "data"}
 
 
 def test_words_and_equations_become_a_handout():
@@ -259,84 +253,6 @@ def test_words_and_equations_become_a_handout():
     text = handout.page(find(1), [None, mo.md("$a < b$ and\n\n$$\\frac{1}{2}$$"), mo.ui.slider(1, 3)])
     assert "<mo>&#x0003C;</mo>" in text and "<mfrac>" in text and 'display="block"' in text
     assert "tinydx lesson 1" in text and "marimo-" not in text
-
-
-# ---- alive in a browser --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["convolution", "cnn", "cuda_matmul"])
-def test_a_slider_moves_and_the_figure_changes(name, phone, tmp_path, class_folders):
-    """The lesson on the document's network gets a few small images, which train in a moment."""
-    one = find(name)
-    if one.missing:
-        pytest.skip(f"not installed: {', '.join(one.missing)}")
-    phone.asked.clear()
-    with served(one, tmp_path, *(["--data", str(class_folders)] if name == "cnn" else [])) as url:
-        phone.open(url)
-        until(lambda: phone.js("document.body.innerText.includes('Now you')"), seconds=300)
-        pictures = "[...document.querySelectorAll('img.figure')].map(e => e.src)"
-        before = until(lambda: phone.js(pictures))
-        phone.js("document.querySelector('marimo-slider').shadowRoot.querySelector('[role=slider]').focus()")
-        phone.press("ArrowRight")
-        after = until(lambda: (now := phone.js(pictures)) != before and now)
-        assert len(after) == len(before) and phone.too_wide() == []
-        elsewhere = [url for url in phone.asked if not url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:"))]
-        assert elsewhere == [] and phone.failed == []
-        phone.open("about:blank")
-
-
-def test_a_cell_that_fails_is_seen_in_the_browser(phone, tmp_path, monkeypatch):
-    one, port = failing_lesson(tmp_path, 1, "2 + 2 == 5"), free_port()
-    commands, done = [], subprocess.CompletedProcess([], 0)
-    monkeypatch.setattr("tinydx.lessons.commands.find", lambda name: one)
-    monkeypatch.setattr("tinydx.lessons.commands.subprocess.run", lambda command, **_: commands.append(command) or done)
-    assert cli.main(["lesson", "1", "--no-browser", "--port", str(port)]) == 0
-    with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen(commands[0], stdout=log, stderr=log, start_new_session=True)
-    try:
-        until(lambda: answers(port))
-        phone.open(f"http://127.0.0.1:{port}")
-        until(lambda: phone.js("document.body.innerText.includes('assert 2 + 2 == 5')"), seconds=60)
-        phone.open("about:blank")
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
-
-
-def answers(port):
-    """Whether a server listens at the port of this machine."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-class served:
-    """`tinydx lesson`, as a learner starts it, but without opening a browser; gives the address."""
-
-    def __init__(self, one, folder, *options):
-        self.one, self.folder, self.options = one, folder, options
-
-    def __enter__(self):
-        self.port = free_port()
-        command = [sys.executable, "-m", "tinydx", "lesson", self.one.name, "--no-browser", "--port", str(self.port)]
-        command += self.options
-        self.log = (self.folder / "log").open("w")
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, start_new_session=True)
-        until(lambda: answers(self.port))
-        return f"http://127.0.0.1:{self.port}"
-
-    def __exit__(self, *_):
-        os.killpg(self.process.pid, signal.SIGTERM)  # the command, and the server that it started
-        self.process.wait(timeout=30)
-        self.log.close()
 
 
 # ---- the command ---------------------------------------------------------------------------------------------------
@@ -409,6 +325,11 @@ def test_the_list_says_what_is_not_installed(capsys, monkeypatch):
     assert cli.main(["lesson"]) == 0
     out = capsys.readouterr().out
     assert out.count("pydicom (not installed)") == 1 and "To install what is missing: pip install 'tinydx[lessons]'" in out
+
+
+def test_a_command_of_another_python_is_no_package(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert lesson._is_installed("g++") and not lesson._is_installed("a-package-that-nobody-has")
 
 
 def test_a_missing_package_is_one_line_with_the_command_that_brings_it(capsys, monkeypatch):
@@ -534,16 +455,38 @@ def failing_lesson(folder, number, claim):
     return lesson.read(folder / f"0{number}_sums.py")
 
 
+def three_lessons(folder):
+    """Two lessons that stop, and one that runs."""
+    return [failing_lesson(folder, number, claim) for number, claim in enumerate(("1 / 0", "2 + 2 == 5", "True"), 1)]
+
+
+def test_all_lessons_are_checked_although_one_stops(capsys, monkeypatch, tmp_path):
+    pytest.importorskip("marimo", reason="not installed: marimo")
+    pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
+    lessons = [*three_lessons(tmp_path), replace(find(1), needs=("a package that nobody has",))]
+    monkeypatch.setattr("tinydx.lessons.commands.all_lessons", lambda: lessons)
+    assert cli.main(["lesson", "--check"]) == 1
+    assert [line[0] for line in capsys.readouterr().out.splitlines()] == ["✗", "✗", "✓", "l"]
+
+
 def test_all_handouts_are_written_although_a_lesson_stops(capsys, monkeypatch, tmp_path):
     pytest.importorskip("marimo", reason="not installed: marimo")
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
-    lessons = [failing_lesson(tmp_path, number, claim) for number, claim in enumerate(("1 / 0", "2 + 2 == 5", "True"), 1)]
-    monkeypatch.setattr("tinydx.lessons.handout.all_lessons", lambda: lessons)
+    monkeypatch.setattr("tinydx.lessons.handout.all_lessons", lambda: three_lessons(tmp_path))
     assert cli.main(["lesson", "--html", str(tmp_path / "out")]) == 1
     printed, pages = capsys.readouterr(), [(tmp_path / "out" / f"0{n}_sums.html").read_text("utf-8") for n in (1, 2, 3)]
     assert "2 of 3 lessons stopped" in printed.err and printed.err.count("\n") == 1
     assert "ZeroDivisionError: division by zero (in: assert 1 / 0)" in pages[0] and "not hold that 2 + 2 == 5" in pages[1]
     assert "stopped" not in pages[2] and "03_sums.html" in (tmp_path / "out" / "index.html").read_text("utf-8")
+
+
+def test_a_handout_of_a_lesson_that_stops_says_so(capsys, monkeypatch, tmp_path):
+    pytest.importorskip("marimo", reason="not installed: marimo")
+    pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
+    monkeypatch.setattr("tinydx.lessons.commands.find", lambda name: three_lessons(tmp_path)[1])
+    assert cli.main(["lesson", "2", "--html", str(tmp_path / "sums.html")]) == 1
+    why = "lesson 2 stopped: here it does not hold that 2 + 2 == 5"
+    assert capsys.readouterr().err == f"tinydx: {why}\n" and why in (tmp_path / "sums.html").read_text("utf-8")
 
 
 def test_the_glossary_page_is_made_from_the_glossary():

@@ -30,7 +30,9 @@ def lesson(a: argparse.Namespace) -> int:
     if a.data:
         chosen[0].take(a.data)
     if a.check:
-        return max([_check(one) for one in chosen])
+        if a.name:
+            return _check(chosen[0])
+        return max([_check(one) for one in chosen if not handout.left_out(one, say)], default=1)
     if a.html:
         say(str(handout.write(chosen[0], a.html) if a.name else handout.write_all(a.html, say)))
         return 0

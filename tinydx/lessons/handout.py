@@ -26,9 +26,18 @@ CONTROL = re.compile(r"(?:<marimo-ui-element.*?</marimo-ui-element>\s*)+", re.DO
 
 
 def write(lesson: Lesson, path: str | Path) -> Path:
-    """Run a lesson and write its handout to path; returns the path."""
+    """Run a lesson and write its handout to path.
+
+    Returns: the path.
+    Raises: ValueError, when it is written, where the lesson stopped; the handout says why.
+    """
+    lesson.require()
     check_writable(path)
-    return atomic_write(path, page(lesson, lesson.run()[0]))
+    outputs, why = _run(lesson)
+    written = atomic_write(path, page(lesson, outputs))
+    if why:
+        raise ValueError(why)
+    return written
 
 
 def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path:
@@ -43,15 +52,11 @@ def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path
     target.mkdir(parents=True, exist_ok=True)
     written, stopped = [], []
     for lesson in all_lessons():
-        if lesson.missing:
-            told = "left out: lesson {number}, which needs {packages}"
-            say(said(told, number=lesson.number, packages=", ".join(lesson.missing)))
+        if left_out(lesson, say):
             continue
-        try:
-            outputs = lesson.run()[0]
-        except ValueError as error:
-            outputs = [_stop_sign(lesson, str(error))]
-            stopped.append(str(error))
+        outputs, why = _run(lesson)
+        if why:
+            stopped.append(why)
         say(str(atomic_write(target / f"{lesson.path.stem}.html", page(lesson, outputs, index="index.html"))))
         written.append(lesson)
     index = atomic_write(target / "index.html", index_page(written))
@@ -61,12 +66,28 @@ def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path
     return index
 
 
+def left_out(lesson: Lesson, say: Callable[[str], None]) -> bool:
+    """Whether something that a lesson needs is missing, which is said."""
+    if lesson.missing:
+        told = "left out: lesson {number}, which needs {packages}"
+        say(said(told, number=lesson.number, packages=", ".join(lesson.missing)))
+    return bool(lesson.missing)
+
+
+def _run(lesson: Lesson) -> tuple[list, str]:
+    """The outputs of a lesson, and why it stopped, if it did; the page then says only that."""
+    try:
+        return lesson.run()[0], ""
+    except ValueError as error:
+        return [_stop_sign(lesson, str(error))], str(error)
+
+
 def _stop_sign(lesson: Lesson, why: str) -> Any:
     """What stands in the handout of a lesson that stopped."""
     import marimo as mo
 
     title, here = _word(lesson.title, lesson.chinese), _both("On this machine", "在这台机器上：")
-    return mo.Html(f"<h1>{lesson.number} · {title}</h1><p><strong>{here} {in_html(why)}</strong></p>")
+    return mo.Html(f"{switch()}<h1>{lesson.number} · {title}</h1><p><strong>{here} {in_html(why)}</strong></p>")
 
 
 def page(lesson: Lesson, outputs: list, index: str = "") -> str:

@@ -156,9 +156,11 @@ def find(name: str | int) -> Lesson:
 
 
 def _is_installed(package: str) -> bool:
-    """Whether a Python package or a program of this name is installed."""
-    try:
-        version(package)
-    except PackageNotFoundError:
+    """Whether a Python package, or the compiler g++, is installed."""
+    if package == "g++":
         return shutil.which(package) is not None
+    try:
+        version(package)  # not which(): a command of this name may belong to another Python
+    except PackageNotFoundError:
+        return False
     return True
