@@ -13,7 +13,8 @@ from tinydx import Tensor, models, no_grad, ops
 from tinydx import layers as L
 from tinydx.layers.base import tapped
 from tinydx.models import Model, Sequential
-from tinydx.training.plan import Plan, known
+from tinydx.training.plan import Plan
+from tinydx.training.planned import known
 
 pytestmark = pytest.mark.skipif(tinydx.dispatch.load_kernels("numba") is not None, reason="plans run Numba's kernels")
 RNG = np.random.default_rng(0)
@@ -280,7 +281,7 @@ class Own(L.Dense):
     [
         (Own(2), "Own"),
         (L.Activation(lambda x: x * float(x.data.max())), "Activation"),
-        (L.ReLU(max_value=1.0), "ReLU"),
+        (L.ReLU(max_value=1.0), "made in another way"),
     ],
 )
 def test_classes_and_functions_of_one_s_own_keep_the_readable_path(layer, words):
