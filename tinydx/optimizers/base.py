@@ -1,6 +1,7 @@
 """Optimizer: keeps a memory for every weight and applies an update rule of the op table (`tinydx.ops.update`) to it.
 
-Large weights are updated slice by slice, so that a rule's intermediate results stay in the cache.
+Small weights are updated together (`tinydx.optimizers.row`), large ones slice by slice, so that a rule's intermediate results
+stay in the cache.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import numpy as np
 
 from tinydx import ops
 from tinydx.device import on_device
-from tinydx.dispatch import choose, choose_kernel
+from tinydx.dispatch import choose, choose_kernel, untraced_choice
 from tinydx.factored import FactoredGradient, checksum, multiplied_out
 from tinydx.op import Op
+from tinydx.optimizers.row import Row
 from tinydx.optimizers.schedules import LearningRateSchedule
 from tinydx.settings import Checked, number, whole
 from tinydx.tensor import Tensor
@@ -67,6 +69,7 @@ class Optimizer(metaclass=Checked):
         self.ema_overwrite_frequency = None if frequency is None else whole(f"{name}: ema_overwrite_frequency", frequency)
         self.iterations = 0  # steps taken
         self.slots: list[list[np.ndarray]] = []  # for each weight, the arrays that `slot_names` names
+        self._row: Row | None = None  # its small weights
 
     @property
     def learning_rate(self) -> float:
@@ -126,17 +129,38 @@ class Optimizer(metaclass=Checked):
                 raise ValueError(f"{name}: remembers {w.name} as {slots[0].shape}, got {w.shape}: compile again")
         self.slots = slots_of
         update, constants = self.rule()
-        for w, g, slots in zip(weights, self._clipped(list(gradients)), self.slots, strict=True):
+        gradients = self._clipped(list(gradients))
+        row = self._row_for(weights, gradients)
+        for k in range(len(weights)) if row is None else row.others:
+            w, g = weights[k], gradients[k]
             if g is None:
                 continue
             if not w.data.flags.c_contiguous:
                 w.data = w.data.copy(order="C")  # the update writes through a flat view of it
-            if self.weight_decay:
-                w.data -= w.data * w.dtype.type(self.weight_decay * self.learning_rate)
-            _update(update, constants, [w.data, *slots[: len(self.memory)]], g)
+            self._change(update, constants, [w.data, *self.slots[k][: len(self.memory)]], g)
+        if row is not None:
+            arrays = [w.data for w in weights]
+            together = row.gathered(arrays)
+            self._change(update, constants, [together, *row.memory], row.gathered(gradients))
+            row.scatter(together, arrays)
         if self.use_ema:
             self._average(weights)
         self.iterations += 1
+
+    def _row_for(self, weights: list[Tensor], gradients: list[Any]) -> Row | None:
+        """The small weights, if they go together: not while somebody traces the calls, or has chosen NumPy or a GPU."""
+        choice = untraced_choice()
+        if choice is None or choice.backend not in (None, "numba"):
+            return None
+        if self._row is None or not self._row.fits(weights, self.slots):
+            self._row = Row(weights, self.slots, len(self.memory))
+        return self._row if self._row.takes(weights, gradients) else None
+
+    def _change(self, update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: Any) -> None:
+        """The decay of a weight, if any, and the rule, in place: on the weight and its memory, or on rows of several."""
+        if self.weight_decay:
+            arrays[0] -= arrays[0] * arrays[0].dtype.type(self.weight_decay * self.learning_rate)
+        _update(update, constants, arrays, g)
 
     def _average(self, weights: list[Tensor]) -> None:
         """Move the averages towards the weights; at the first step they become the weights."""
