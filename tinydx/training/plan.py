@@ -60,7 +60,7 @@ class Call(NamedTuple):
     arrays: list[int]
     constants: dict[str, Any]
     given: dict[str, int]  # constants that are values, as ids, labels and masks
-    checked: bool  # whether one of these must be checked in every run, as ids
+    ranges: list[tuple[int, int]]  # of those among them that choose rows, as ids: their places, and what they must be below
     results: list[tuple[int, tuple[int, ...], np.dtype]]  # places, shapes and dtypes
     needs: tuple[bool, ...]  # which arrays need a gradient
 
@@ -131,12 +131,12 @@ class Plan:
             dispatch.before_kernel()
         values = [*inputs, *self.weights, *self.fixed]
         for call, unused in zip(self.calls, self.unused, strict=True):
-            _, op, implementation, arrays, constants, given, checked, _, _ = call
+            _, op, implementation, arrays, constants, given, ranges, _, _ = call
             taken = [values[k] for k in arrays]
             if given:
                 constants = {**constants, **{name: values[k] for name, k in given.items()}}
-                if checked:
-                    constants = op.check(tuple(taken), constants)  # type: ignore[assignment, union-attr]
+                if not all(_lies_below(values[k], limit) for k, limit in ranges):
+                    op.check(tuple(taken), constants)  # type: ignore[union-attr]  # says what is wrong
             y, kept = implementation.forward(*taken, **constants)
             if type(y) is np.ndarray:
                 values.append(y)
@@ -159,7 +159,10 @@ class Plan:
         seed = np.ones_like(values[self.outputs[0]])
         flowing: dict[int, Any] = {self.outputs[0]: seed}
         for k, implementation, results, needs, targets, name in self.differentiated:
-            dys = [cotangent(flowing.pop(place, None), seed, shape, dtype) for place, shape, dtype in results]
+            dys = []
+            for place, shape, dtype in results:
+                dy = flowing.pop(place, None)
+                dys.append(dy if dy is not None and dy.dtype is dtype else cotangent(dy, seed, shape, dtype))
             grads = gradients_of(implementation, tuple(dys) if len(dys) > 1 else dys[0], saved[k], needs)
             for g, target in zip(grads, targets, strict=False):
                 if target is None or g is None:
@@ -259,15 +262,21 @@ def _call_of(step: Node | Made, name: str, places: _Places, flowing: set[int]) -
         maker = getattr(step.make, "func", step.make).__qualname__.split(".<locals>")[0]
         sources = [places.of(a, maker) for a in step.sources]
         result = places.add(id(step.result), name), step.result.shape, step.result.dtype
-        return Call(maker, None, _beside_ops(step.make), sources, {}, {}, False, [result], (False,) * len(sources))
-    op, ranges = step.op, step.op.accepted.array_constants
+        return Call(maker, None, _beside_ops(step.make), sources, {}, {}, [], [result], (False,) * len(sources))
+    op, stated = step.op, step.op.accepted.array_constants
     arrays = [places.of(a, op.name) for a in step.inputs]
     given = {n: places.of(a, op.name) for n, a in step.constants.items() if isinstance(a, np.ndarray)}
-    constants = op.check(tuple(a.data if isinstance(a, Tensor) else a for a in step.inputs), step.constants)
-    same = {n: value for n, value in constants.items() if n not in given}
-    checked = any(ranges[n].below for n in given if n in ranges)
+    taken = tuple(a.data if isinstance(a, Tensor) else a for a in step.inputs)
+    same = {n: value for n, value in op.check(taken, step.constants).items() if n not in given}
+    sizes = op.accepted.check_arrays(taken)
+    ranges = [(place, sizes[stated[n].below]) for n, place in given.items() if n in stated and stated[n].below]
     results = [(places.add((id(step), i), name), *output) for i, output in enumerate(step.outputs)]
-    return Call(op.name, op, step.implementation, arrays, same, given, checked, results, tuple(k in flowing for k in arrays))
+    return Call(op.name, op, step.implementation, arrays, same, given, ranges, results, tuple(k in flowing for k in arrays))
+
+
+def _lies_below(ids: np.ndarray, limit: int) -> bool:
+    """Whether all of these whole numbers lie from 0 to below the limit."""
+    return not ids.size or bool(ids.min() >= 0 and ids.max() < limit)
 
 
 def _beside_ops(make: Callable[..., Any]) -> Implementation:

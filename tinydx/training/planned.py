@@ -57,6 +57,7 @@ class Known(NamedTuple):
     weights: list[Tensor]
     arrays: list[Any]
     trained: list[bool]
+    changing: list[Tensor]  # the weights that training changes
     penalties: list[Any]  # its regularizers
     problem: str  # why no call can be planned, or ""
     plans: dict[Any, Plan | Unplanned | None]
@@ -75,7 +76,8 @@ class Known(NamedTuple):
                 problem = problem or f"{layer.name} ({type(layer).__name__}) may compute by other means than ops"
         arrays, trained = [w.data for w in weights], list(map(_TRAINED, weights))
         penalties = [penalty for layer in model.all_layers() for _, penalty in layer._penalties]
-        return cls(_choice(), now, weights, arrays, trained, penalties, problem, {})
+        changing = [w for w in weights if w.requires_grad] if model.trainable else []
+        return cls(_choice(), now, weights, arrays, trained, changing, penalties, problem, {})
 
     def holds(self) -> bool:
         """Whether the model is still as it was."""
@@ -223,11 +225,12 @@ class PlannedStep(Step):
     """A training step on the CPU, by a plan where the model has one for batches of this shape."""
 
     def __init__(self, model: Any):
-        self.model, self.known = model, known(model)
-        weights = model.weights if self.known.problem else self.known.weights  # a list of the user's own may have grown unseen
-        self.trained = [w for w in weights if w.requires_grad] if model.trainable else []
-        self.untrained = [w for w in weights if not w.requires_grad]
-        self.statistics = []
+        self.known = known(model)
+        if self.known.problem:  # a list of the user's own may have grown unseen
+            super().__init__(model)
+        else:
+            self.model, self.trained, self.statistics = model, self.known.changing, []
+            self.untrained = [w for w in self.known.weights if not w.requires_grad]
 
     def differentiate(self, x: Any, y: Any, weight: Any) -> dict[str, Any]:
         model, inputs = self.model, x if isinstance(x, list) else [x]
