@@ -121,6 +121,28 @@ class Optimizer(metaclass=Checked):
 
     def apply_finite(self, gradients: list[Any], weights: list[Tensor]) -> None:
         """`apply` for gradients that are known to be finite: they are not read, so nothing waits for a GPU."""
+        if self._row is None or not self._row.fits(weights, self.slots):
+            self._row = self._prepared(weights)
+        update, constants = self.rule()
+        arrays, gradients = [w.data for w in weights], self._clipped(list(gradients))
+        together = _may_go_together() and self._row.takes(arrays, gradients)
+        for k in self._row.others if together else range(len(weights)):
+            w, g = weights[k], gradients[k]
+            if g is None:
+                continue
+            if not w.data.flags.c_contiguous:
+                w.data = w.data.copy(order="C")  # the update writes through a flat view of it
+            self._change(update, constants, [w.data, *self.slots[k][: len(self.memory)]], g)
+        if together:
+            row = self._row.gathered(arrays)
+            self._change(update, constants, [row, *self._row.memory], self._row.gathered(gradients))
+            self._row.scatter(row, arrays)
+        if self.use_ema:
+            self._average(weights)
+        self.iterations += 1
+
+    def _prepared(self, weights: list[Tensor]) -> Row:
+        """The small weights in a row, and memory for all; ValueError where the memory is that of other weights."""
         name, slots_of = type(self).__name__, self.slots or [self._new_memory(w) for w in weights]
         if len(slots_of) != len(weights):
             raise ValueError(f"{name}: remembers {len(slots_of)} weights, got {len(weights)}: compile again")
@@ -128,33 +150,11 @@ class Optimizer(metaclass=Checked):
             if [slot for slot in slots if slot.shape != w.shape]:
                 raise ValueError(f"{name}: remembers {w.name} as {slots[0].shape}, got {w.shape}: compile again")
         self.slots = slots_of
-        update, constants = self.rule()
-        gradients = self._clipped(list(gradients))
-        row = self._row_for(weights, gradients)
-        for k in range(len(weights)) if row is None else row.others:
-            w, g = weights[k], gradients[k]
-            if g is None:
-                continue
-            if not w.data.flags.c_contiguous:
-                w.data = w.data.copy(order="C")  # the update writes through a flat view of it
-            self._change(update, constants, [w.data, *self.slots[k][: len(self.memory)]], g)
-        if row is not None:
-            arrays = [w.data for w in weights]
-            together = row.gathered(arrays)
-            self._change(update, constants, [together, *row.memory], row.gathered(gradients))
-            row.scatter(together, arrays)
-        if self.use_ema:
-            self._average(weights)
-        self.iterations += 1
+        return Row(weights, slots_of, len(self.memory))
 
-    def _row_for(self, weights: list[Tensor], gradients: list[Any]) -> Row | None:
-        """The small weights, if they go together: not while somebody traces the calls, or has chosen NumPy or a GPU."""
-        choice = untraced_choice()
-        if choice is None or choice.backend not in (None, "numba"):
-            return None
-        if self._row is None or not self._row.fits(weights, self.slots):
-            self._row = Row(weights, self.slots, len(self.memory))
-        return self._row if self._row.takes(weights, gradients) else None
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: without the row, since copies of its memory would not be views of a copy of it."""
+        return {**vars(self), "_row": None}
 
     def _change(self, update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: Any) -> None:
         """The decay of a weight, if any, and the rule, in place: on the weight and its memory, or on rows of several."""
@@ -193,6 +193,12 @@ class Optimizer(metaclass=Checked):
         if self.clipvalue is not None:
             return [None if g is None else np.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
         return gradients
+
+
+def _may_go_together() -> bool:
+    """Whether small weights are updated by one call: not while somebody traces the calls, or has chosen NumPy or a GPU."""
+    choice = untraced_choice()
+    return choice is not None and choice.backend in (None, "numba")
 
 
 def _update(update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: Any) -> None:

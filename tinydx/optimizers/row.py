@@ -11,6 +11,8 @@ same. The memory lies in rows for good, of which each weight's memory is a view;
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -43,30 +45,26 @@ class Row:
         for i, row in enumerate(self.memory):
             for k, place in zip(self.members, self.places, strict=True):
                 slots[k][i] = row[place].reshape(slots[k][i].shape)
+        self.shapes, self.slots = [w.data.shape for w in weights], list(chain.from_iterable(slots))
 
     def fits(self, weights: Sequence[Tensor], slots: list[list[np.ndarray]]) -> bool:
-        """Whether the weights still have these sizes, and their memory lies in the row: a saved run puts other arrays there."""
-        return len(weights) == len(self.members) + len(self.others) and all(
-            weights[k].data.size == place.stop - place.start and all(map(_lies_in, slots[k], self.memory))
-            for k, place in zip(self.members, self.places, strict=True)
-        )
+        """Whether weights and memory are as they were: a saved run, or a GPU, puts other arrays in the place of these."""
+        same = [w.data.shape for w in weights] == self.shapes and len(slots) == len(weights)
+        return same and all(map(is_, chain.from_iterable(slots), self.slots))
 
-    def takes(self, weights: Sequence[Tensor], gradients: Sequence[Any]) -> bool:
+    def takes(self, arrays: list[Any], gradients: list[Any]) -> bool:
         """Whether each member has a gradient, as an array of its shape and dtype, and lies in memory as rules write to it."""
-        return len(self.members) > 1 and all(
-            type(g) is np.ndarray and g.dtype == w.dtype == DTYPE and g.shape == w.shape and w.data.flags.c_contiguous
-            for w, g in ((weights[k], gradients[k]) for k in self.members)
-        )
+        for k in self.members:
+            w, g = arrays[k], gradients[k]
+            if type(g) is not np.ndarray or g.shape != w.shape or not g.dtype == w.dtype == DTYPE or not w.flags.c_contiguous:
+                return False
+        return len(self.members) > 1
 
-    def gathered(self, arrays: Sequence[Any]) -> np.ndarray:
+    def gathered(self, arrays: list[Any]) -> np.ndarray:
         """The members' parts of a list with an array for each weight, side by side."""
         return np.concatenate([arrays[k] for k in self.members], axis=None)
 
-    def scatter(self, row: np.ndarray, arrays: Sequence[Any]) -> None:
+    def scatter(self, row: np.ndarray, arrays: list[Any]) -> None:
         """Write the row into the members' arrays of such a list."""
         for k, place in zip(self.members, self.places, strict=True):
             arrays[k][...] = row[place].reshape(arrays[k].shape)
-
-
-def _lies_in(part: np.ndarray, row: np.ndarray) -> bool:
-    return part.base is row

@@ -85,8 +85,11 @@ class Known(NamedTuple):
             self.revision is revision()
             and (self.choice is (choice := _choice()) or self.choice == choice)
             and all(map(is_, map(_DATA, self.weights), self.arrays))
-            and list(map(_TRAINED, self.weights)) == self.trained
         )
+
+    def trains(self) -> bool:
+        """Whether training still changes the same weights: `requires_grad` may be set past the layers."""
+        return list(map(_TRAINED, self.weights)) == self.trained
 
     def plan_for(self, use: Any, given: Sequence[Any], run: Run | None) -> Plan | None:
         """The plan for arrays of these shapes, made when they come for the second time; None: the readable path runs.
@@ -124,10 +127,10 @@ def _choice() -> Any:
     return choice if planned else None
 
 
-def known(model: Any) -> Known:
+def known(model: Any, training: bool = False) -> Known:
     """The model as it is, looked at anew where it has changed."""
     kept = model._known
-    if kept is None or not kept.holds():
+    if kept is None or not kept.holds() or (training and not kept.trains()):
         kept = vars(model)["_known"] = Known.of(model)  # past __setattr__: what is known of the model does not change it
     return kept
 
@@ -225,7 +228,7 @@ class PlannedStep(Step):
     """A training step on the CPU, by a plan where the model has one for batches of this shape."""
 
     def __init__(self, model: Any):
-        self.known = known(model)
+        self.known = known(model, training=True)
         if self.known.problem:  # a list of the user's own may have grown unseen
             super().__init__(model)
         else:
