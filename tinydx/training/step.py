@@ -13,7 +13,6 @@ first line faster: `tinydx.training.planned` as a list of calls, `tinydx.trainin
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -96,9 +95,9 @@ class Step:
 
     def _raise_unless_finite(self, numbers: dict[str, Any]) -> None:
         """FloatingPointError or ValueError that names what is not finite."""
-        if not math.isfinite(numbers.get("input", 0)):
+        if not np.isfinite(numbers.get("input", 0)):
             raise ValueError("the input has NaN or infinite numbers; nothing was changed")
-        if not math.isfinite(numbers["loss"]):
+        if not np.isfinite(numbers["loss"]):
             raise FloatingPointError(f"loss is {numbers['loss']}")
         for w, finite in zip(self.trained, np.isfinite(numbers["gradients"]), strict=True):
             if not finite:
