@@ -269,5 +269,5 @@ class PlannedStep(Step):
             target = self.target(y.view(), prediction.shape)
             return [*x, target, weight], [total_loss(model, target, prediction, weight), prediction], read
 
-        settings = [tuple(vars(penalty).values()) for penalty in penalties]
-        return self.known.plan_for((loss, *vars(loss).items(), *settings, read), [*inputs, y, weight], run)
+        settings = [tuple(vars(part).values()) for part in (loss, *penalties)]
+        return self.known.plan_for((type(loss), *settings, read), [*inputs, y, weight], run)
