@@ -614,7 +614,7 @@ def test_factored_gradient_and_adam_in_one_pass(n, d, f, seed):
 def test_dense_leaves_the_gradient_of_large_weights_factored():
     from tinydx_kernels.cpu.simd import LANES
 
-    x, w, dy = numbers(0, [(4, 2100), (2100, 32), (4, 32)])
+    x, w, dy = numbers(0, [(4, 2100), (2100, 512), (4, 512)])
     kernel = TABLE["dense"].kernels["numba"]
     _, dw, _ = gradients_of(kernel, dy, kernel.forward(x, w)[1], (True, True, True))
     assert_close("dw", np.asarray(dw), float64([x])[0].T @ dy, 1e-5)

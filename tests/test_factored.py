@@ -86,7 +86,7 @@ def test_a_weight_that_is_computed_gets_an_array(factoring):
     ],
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(3, 4, 5), (2, 2100, 32)])  # the second is factored by the kernels, too
+@pytest.mark.parametrize("shape", [(3, 4, 5), (2, 2100, 32)])  # the second is one that Adam's kernel takes
 def test_every_optimizer_takes_it_as_the_array(optimizer, dtype, shape):
     x, dy = factors(1, dtype, *shape)
     ends = []

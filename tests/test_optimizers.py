@@ -3,6 +3,7 @@
 That they agree with Keras's numbers is in test_keras_parity.py.
 """
 
+import copy
 import math
 
 import numpy as np
@@ -108,6 +109,42 @@ def test_several_weights_have_their_own_memory():
         alone[0].apply([np.array([g])], [c])
         alone[1].apply([np.array([g * g])], [d])
     assert a.data == c.data and b.data == d.data
+
+
+@pytest.mark.parametrize("make", [*(r[0] for r in RULES), lambda: AdamW(0.1, weight_decay=0.3), lambda: Adam(0.1, clipnorm=0.1)])
+def test_small_weights_are_updated_together_with_the_bits_of_each_alone(make):
+    """Under a trace each goes alone. Also where one has no gradient, and where the memory is replaced by a copy."""
+    rng = np.random.default_rng(0)
+    start = [rng.normal(size=shape).astype("float32") for shape in [(3, 5), (17,), (1,), (5000,), (4096,), (2, 2, 2)]]
+    gradients = [[rng.normal(size=a.shape).astype("float32") for a in start] for _ in range(5)]
+    gradients[2][1] = None
+
+    def moved(optimizer):
+        weights = [Tensor(a.copy()) for a in start]
+        for k, g in enumerate(gradients):
+            optimizer.apply(g, weights)
+            if k == 3:
+                optimizer.slots = [[a.copy() for a in slots] for slots in optimizer.slots]
+        return [*(w.data for w in weights), *(a for slots in optimizer.slots for a in slots)]
+
+    with tinydx.trace() as ran:
+        wanted = moved(make())
+    assert len(ran) == 29
+    for a, b in zip(moved(make()), wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_copied_optimizer_moves_its_own_memory():
+    one = Adam(0.1)
+    weights = [Tensor(np.ones(3, "float32")), Tensor(np.ones((2, 2), "float32"))]
+    gradients = [np.ones(3, "float32"), np.ones((2, 2), "float32")]
+    one.apply(gradients, weights)
+    other = copy.deepcopy(one)
+    before = [a.copy() for slots in other.slots for a in slots]
+    one.apply(gradients, weights)
+    assert all(np.array_equal(a, b) for a, b in zip(before, (a for slots in other.slots for a in slots), strict=True))
+    other.apply(gradients, weights)
+    assert all(np.array_equal(a, b) for x, y in zip(one.slots, other.slots, strict=True) for a, b in zip(x, y, strict=True))
 
 
 def test_weight_without_gradient_stays():

@@ -13,7 +13,8 @@ from tinydx import Tensor, models, no_grad, ops
 from tinydx import layers as L
 from tinydx.layers.base import tapped
 from tinydx.models import Model, Sequential
-from tinydx.training.plan import Plan, known
+from tinydx.training.plan import Plan
+from tinydx.training.planned import known
 
 pytestmark = pytest.mark.skipif(tinydx.dispatch.load_kernels("numba") is not None, reason="plans run Numba's kernels")
 RNG = np.random.default_rng(0)
@@ -60,6 +61,7 @@ ROW_LAYERS = [
     lambda: L.LayerNormalization(),
     lambda: L.ReLU(negative_slope=0.1),
     lambda: L.Dense(4, kernel_regularizer="l2"),
+    lambda: L.Dense(4, kernel_regularizer="l1_l2", bias_regularizer="l1"),
     lambda: L.Dense(4, trainable=False),
     lambda: Sequential([L.Dense(3), L.Activation("elu")]),
 ]
@@ -68,8 +70,15 @@ BEGINNINGS = {
     "images": ((6, 7, 2), lambda: [L.Conv2D(3, 3, activation="relu"), L.MaxPooling2D(), L.Flatten()]),
     "sequences": ((5, 3), lambda: [L.LSTM(4, return_sequences=True), L.Bidirectional(L.GRU(3))]),
     "padded": ((5, 3), lambda: [L.Masking(), L.SimpleRNN(4)]),
+    "padded both ways": ((5, 3), lambda: [L.Masking(), L.Bidirectional(L.LSTM(2, return_sequences=True)), L.GRU(3, dropout=0.5)]),
+    "padded, normalized": ((5, 3), lambda: [L.Masking(), L.BatchNormalization(), L.GlobalAveragePooling1D()]),
     "words": ((5,), lambda: [L.Embedding(9, 3), L.GlobalAveragePooling1D()]),
     "padded words": ((5,), lambda: [L.Embedding(9, 3, mask_zero=True), L.GlobalAveragePooling1D()]),
+    "bags of words": (
+        (5,),
+        lambda: [L.Embedding(9, 3, mask_zero=True), L.Dropout(0.3, (None, None, 1)), L.GlobalAveragePooling1D()],
+    ),
+    "states dropped": ((5, 3), lambda: [L.Masking(), L.SimpleRNN(4, recurrent_dropout=0.5)]),  # has no plan for training
 }
 
 
@@ -83,8 +92,8 @@ def stack(beginning, middle):
     model.add(L.Dense(3, activation="softmax"))
     rng = np.random.default_rng(5)
     x = rng.integers(0, 9, (11, *shape)) if "words" in beginning else rng.normal(size=(11, *shape)).astype("float32")
-    if beginning == "padded":
-        x[:, 3:] = 0
+    if isinstance(model.layers[0], L.Masking):
+        x[rng.random(x.shape[:2]) < 0.3] = 0
     return model, x, rng.integers(0, 3, 11), rng.random(11)
 
 
@@ -98,7 +107,8 @@ def course(planned, beginning, middle, weighted):
         history = model.fit(x, y, batch_size=4, epochs=3, verbose=0, **keywords).history
         kept = [model.predict_on_batch(x[:2]) for _ in range(3)]
         predictions = [model.predict(x, batch_size=4), *kept]
-    return model, [*history.values(), *model.get_weights(), *predictions, *(w.grad for w in model.trainable_weights)]
+    drawn = tinydx.random.generator().random()
+    return model, [*history.values(), *model.get_weights(), *predictions, *(w.grad for w in model.trainable_weights), drawn]
 
 
 @settings(max_examples=25, deadline=None)
@@ -108,6 +118,10 @@ def course(planned, beginning, middle, weighted):
     st.booleans(),
 )
 @example("rows", [3], False)  # the run of which a plan is made may leave no draw behind
+@example("images", [3, 4, 9], True)
+@example("bags of words", [4, 3], False)
+@example("padded both ways", [8, 3], True)
+@example("padded, normalized", [], False)
 def test_plans_give_the_bits_of_the_readable_path(beginning, middle, weighted):
     _, got = course(True, beginning, middle, weighted)
     _, wanted = course(False, beginning, middle, weighted)
@@ -115,13 +129,14 @@ def test_plans_give_the_bits_of_the_readable_path(beginning, middle, weighted):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
-@pytest.mark.parametrize("beginning", ["rows", "images", "sequences", "words"])
+@pytest.mark.parametrize("beginning", sorted(BEGINNINGS.keys() - {"states dropped"}))
 def test_these_stacks_have_plans_for_both(beginning):
-    model, _ = course(True, beginning, [0, 4], False)
-    assert plans(model)
-    model, _ = course(True, beginning, [0, 2], True)
-    model.fit(*stack(beginning, [])[1:3], batch_size=4, epochs=2, verbose=0)
-    assert plans(model, "train"), model._known
+    model, _ = course(True, beginning, [3, 4, 8, 9], True)
+    x, y = stack(beginning, [])[1:3]
+    for _ in range(3):  # the batches' numbers lie in the range that is known now, so that nothing ends a plan
+        model.train_on_batch(x, y)
+        model.predict_on_batch(x)
+    assert plans(model) and plans(model, "train"), model._known
 
 
 def test_shared_layers_and_several_inputs_and_outputs():
@@ -144,6 +159,164 @@ def test_shared_layers_and_several_inputs_and_outputs():
                 assert plans(two) and plans(one, "train")
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_normalization_that_is_used_twice_moves_twice():
+    def made():
+        tinydx.set_seed(2)
+        a, shared = L.Input((6,)), L.BatchNormalization(momentum=0.5)
+        model = Model(a, L.Dense(1)(shared(L.Dense(6)(shared(a)))))
+        model.compile("sgd", "mse")
+        return model
+
+    with tinydx.trace():
+        readable = made()
+        wanted = [readable.train_on_batch(ROWS, ROWS[:, :1]) for _ in range(4)]
+    model = made()
+    assert [model.train_on_batch(ROWS, ROWS[:, :1]) for _ in range(4)] == wanted
+    assert plans(model, "train")
+    for a, b in zip(model.get_weights(), readable.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_labels_that_were_the_input_once_may_be_others():
+    tinydx.set_seed(1)
+    model = Sequential([L.Dense(6, input_shape=(6,))])
+    model.compile("sgd", "mse")
+    for _ in range(3):
+        model.train_on_batch(ROWS, ROWS)
+    assert plans(model, "train")
+    model.optimizer.learning_rate = 0.0
+    loss = model.train_on_batch(ROWS, ROWS[::-1].copy())
+    with tinydx.trace():
+        assert model.train_on_batch(ROWS, ROWS[::-1].copy()) == loss
+
+
+def test_outputs_keep_their_masks():
+    model = Sequential([L.Embedding(9, 3, mask_zero=True, input_shape=(5,)), L.LSTM(2, return_sequences=True)])
+    ids = RNG.integers(0, 3, (4, 5))
+    with no_grad():
+        outputs = [model(ids) for _ in range(4)] + [model(ids[::-1].copy())]
+    assert plans(model)
+    for y in outputs[:4]:
+        np.testing.assert_array_equal(y.mask, ids != 0)
+    np.testing.assert_array_equal(outputs[4].mask, ids[::-1] != 0)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_padded_steps_of_an_output_do_not_count(weighted):
+    def losses():
+        tinydx.set_seed(1)
+        model = Sequential(
+            [L.Embedding(9, 3, mask_zero=True, input_shape=(5,)), L.GRU(4, return_sequences=True), L.Dense(9, "softmax")]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+        rng = np.random.default_rng(0)
+        batches = [rng.integers(0, 9, (4, 5)) * (np.arange(5) < rng.integers(1, 6, (4, 1))) for _ in range(5)]
+        weight = rng.random(4) if weighted else None
+        return [model.train_on_batch(ids, ids, weight) for ids in batches], model
+
+    got, model = losses()
+    assert plans(model, "train")
+    with tinydx.trace():
+        assert losses()[0] == got
+
+
+# ---- anything in any order -------------------------------------------------------------------------------------------
+
+ACTIONS = [
+    "train",
+    "train",
+    "train",
+    "predict",
+    "weighted",
+    "seed",
+    "freeze",
+    "thaw",
+    "replace",
+    "write",
+    "rate",
+    "penalty",
+    "compile",
+]
+ACTIONS += ["evaluate", "copy", "slots", "metric"]
+
+
+def played(actions):
+    """What a model with all that plans know gives, while these things are done with it, each with a number of examples."""
+    import copy
+
+    tinydx.set_seed(3)
+    words, dropped = L.Embedding(9, 6, mask_zero=True, input_shape=(None,)), L.Dropout(0.4)
+    hidden = L.Dense(4, activation="relu", kernel_regularizer="l2")
+    layers = [words, L.SimpleRNN(5, return_sequences=True), L.GlobalAveragePooling1D(), hidden, L.BatchNormalization(), dropped]
+    model = Sequential([*layers, L.Dense(3, activation="softmax")])
+    compiled = lambda **more: model.compile(tinydx.optimizers.AdamW(0.01), "sparse_categorical_crossentropy", **more)  # noqa: E731
+    compiled()
+    rng, found = np.random.default_rng(0), []
+    for action, n in actions:
+        ids, y = rng.integers(0, 9, (n, n + 1)), rng.integers(0, 3, n)
+        ids[:, -1] *= rng.integers(0, 2, n)
+        if action == "train":
+            found.append(model.train_on_batch(ids, y))
+        elif action == "weighted":
+            found.append(model.train_on_batch(ids, y, rng.random(n) + 0.1))
+        elif action == "predict":
+            found += [model.predict_on_batch(ids), model.predict(ids, batch_size=2)]
+        elif action == "evaluate":
+            found.append(model.test_on_batch(ids, y))
+        elif action == "seed":
+            tinydx.set_seed(n)
+        elif action in ("freeze", "thaw"):
+            model.layers[n].trainable = action == "thaw"
+            compiled()
+        elif action == "replace":
+            model.set_weights([w * 0.9 for w in model.get_weights()])
+        elif action == "write":
+            model.layers[3].kernel.data[...] *= 0.5
+        elif action == "rate":
+            model.layers[5].rate = n / 10
+        elif action == "penalty":
+            model.layers[3].regularizers[0].l2 = n / 100
+        elif action == "copy":
+            model = copy.deepcopy(model)
+        elif action == "slots":
+            model.optimizer.slots = [[a.copy() for a in slots] for slots in model.optimizer.slots]
+        elif action in ("compile", "metric"):
+            compiled(metrics=["accuracy"] if action == "metric" else None)
+        found.append(tinydx.random.generator().random())
+    return [*found, *model.get_weights(), *(a for slots in model.optimizer.slots for a in slots)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(2, 3)), min_size=6, max_size=30))
+@example(
+    [
+        (a, 3)
+        for a in [*["train"] * 6, "rate", *["train"] * 3, "penalty", *["train"] * 3, "slots", *["train"] * 3, "copy", "train"]
+    ]
+)
+@example([(a, n) for a in ["predict", "write", "replace"] for n in (2, 3, 2, 3, 2, 3)])
+def test_whatever_is_done_with_a_model_its_numbers_are_those_of_the_readable_path(actions):
+    got = played(actions)
+    with tinydx.trace():
+        wanted = played(actions)
+    for a, b in zip(got, wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_run_that_is_resumed_draws_what_it_would_have_drawn(tmp_path):
+    def run(epochs, planned=True):
+        model, x, y, _ = stack("bags of words", [3, 4])
+        model.compile("adam", "sparse_categorical_crossentropy")
+        with nullcontext() if planned else tinydx.trace():
+            for n in epochs:
+                model.fit(x, y, batch_size=4, epochs=n, verbose=0, resume=tmp_path / f"{len(epochs)}{planned}.tinydx")
+        return model.get_weights()
+
+    for weights in (run([2, 5]), run([5], planned=False)):
+        for a, b in zip(weights, run([5]), strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 # ---- what ends a plan ------------------------------------------------------------------------------------------------
@@ -280,7 +453,7 @@ class Own(L.Dense):
     [
         (Own(2), "Own"),
         (L.Activation(lambda x: x * float(x.data.max())), "Activation"),
-        (L.ReLU(max_value=1.0), "ReLU"),
+        (L.ReLU(max_value=1.0), "made in another way"),
     ],
 )
 def test_classes_and_functions_of_one_s_own_keep_the_readable_path(layer, words):
@@ -290,6 +463,21 @@ def test_classes_and_functions_of_one_s_own_keep_the_readable_path(layer, words)
         np.testing.assert_array_equal(outputs[-1], model.predict_on_batch(ROWS * 4))
     with pytest.raises(ValueError, match=words):
         model.plan((7, 6))
+
+
+def test_random_numbers_that_a_layer_does_not_tell_of_are_drawn_anew():
+    x, y = RNG.normal(size=(3, 5, 4)).astype("float32"), np.ones((3, 1))
+
+    def losses():
+        tinydx.set_seed(0)
+        inputs = L.Input((5, 4))
+        model = Model(inputs, L.Dense(1)(L.GlobalAveragePooling1D()(L.Attention(dropout=0.5)([inputs, inputs]))))
+        model.compile("sgd", "mse")
+        return [model.train_on_batch(x, y) for _ in range(5)]
+
+    with tinydx.trace():
+        wanted = losses()
+    assert losses() == wanted
 
 
 def test_dropout_called_in_training_mode_draws_anew():

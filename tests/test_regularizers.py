@@ -87,11 +87,11 @@ def test_the_loss_is_that_of_the_data_plus_the_penalties():
 
 def test_a_factored_gradient_and_a_penalty():
     """The gradient of a large kernel stays x^T dy for Adam's kernel; with a penalty it is an array, and the sum of both."""
-    x, y = np.random.default_rng(0).normal(size=(8, 700)).astype("float32"), np.arange(8) % 2
+    x, y = np.random.default_rng(0).normal(size=(8, 2100)).astype("float32"), np.arange(8) % 2
     ends = []
     for fused in (True, False):
         tinydx.set_seed(0)
-        layers = [Dense(64, activation="relu", input_shape=(700,), kernel_regularizer="l2"), Dense(1, activation="sigmoid")]
+        layers = [Dense(512, activation="relu", input_shape=(2100,), kernel_regularizer="l2"), Dense(1, activation="sigmoid")]
         model = Sequential(layers)
         model.compile(Adam(0.01), "binary_crossentropy")
         with tinydx.use("auto", fused=fused):

@@ -183,8 +183,7 @@ def choose_kernel(op: Any, arrays: tuple, constants: Mapping[str, Any]) -> Imple
 
 
 def _traced(op: Any, chosen: Implementation) -> Implementation:
-    ran = _trace.get()
-    if ran is not None:
+    if (ran := _trace.get()) is not None:
         ran.append((op.name, chosen.backend))
     return chosen
 

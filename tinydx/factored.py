@@ -7,6 +7,8 @@ multiply them while it passes over the weights, and every other use gets the arr
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,11 +66,19 @@ def multiplied_out(g: Any) -> Any:
 
 
 def checksum(g: Any) -> Any:
-    """A number that is finite where the whole gradient is: its sum; 0 for factors whose product is surely finite.
+    """A number that is finite where the whole gradient is: 0 where its squares have a finite sum, otherwise its sum.
 
     >>> float(checksum(np.array([1.0, np.inf]))), checksum(FactoredGradient(np.ones((1, 2)), np.ones((1, 3))))
     (inf, 0.0)
     """
-    if isinstance(g, FactoredGradient) and g.surely_finite():
+    if g.surely_finite() if isinstance(g, FactoredGradient) else type(g) is np.ndarray and math.isfinite(np.vdot(g, g)):
         return 0.0
     return multiplied_out(g).sum()
+
+
+def checksums(gradients: Sequence[Any], beside: Any) -> Any:
+    """The checksums of gradients, 0 for None: an array of the dtype of the array `beside`, on its device."""
+    sums = np.zeros(len(gradients), beside.dtype, like=beside)
+    for k, g in enumerate(gradients):
+        sums[k] = 0 if g is None else checksum(g)
+    return sums

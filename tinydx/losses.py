@@ -16,6 +16,7 @@ import numpy as np
 
 from tinydx import ops
 from tinydx.device import on_device
+from tinydx.noting import made
 from tinydx.settings import Checked, number, weights
 from tinydx.suggestions import did_you_mean, snake_case
 from tinydx.tensor import Tensor, as_array
@@ -56,7 +57,7 @@ class Loss(metaclass=Checked):
         scores: the prediction from before its activation, where the loss takes that.
         """
         if prediction.mask is not None and prediction.ndim > 2:
-            weight = _weight_of_real_steps(prediction.mask, weight)
+            weight = made(_weight_of_real_steps, prediction.mask, weight)
         if scores is not None:
             return self.loss_of_scores(target, scores, weight)
         self.check_prediction(prediction)

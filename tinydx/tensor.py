@@ -18,6 +18,7 @@ import numpy as np
 from tinydx.arithmetic import Arithmetic
 from tinydx.dispatch import Implementation, gradients_of
 from tinydx.factored import multiplied_out
+from tinydx.noting import noted
 from tinydx.op import Op
 
 recording: ContextVar[bool | None] = ContextVar("recording", default=True)  # None: also what needs no gradient, for a plan
@@ -82,7 +83,7 @@ class Tensor(Arithmetic):
         tensors = tuple(Tensor(part) for part in outputs)
         tape = recording.get()
         if tape is None or (tape and any(isinstance(a, Tensor) and a.requires_grad for a in arguments)):
-            node = Node(op, implementation, saved, arguments, constants, outputs)
+            node = noted(Node(op, implementation, saved, arguments, constants, outputs))
             for i, t in enumerate(tensors):
                 t.node, t.index, t.requires_grad = node, i, True
         return tensors if isinstance(y, tuple) else tensors[0]

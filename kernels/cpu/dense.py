@@ -384,6 +384,9 @@ def dense_forward(x, w, b=None):
     return y.reshape(*x.shape[:-1], w.shape[1]), (x, w)
 
 
+FACTORED = 1 << 20  # from so many weights on the gradient stays factored; fewer stay in the cache between two passes
+
+
 def dense_backward(dy, saved, needs=(True, True, True)):
     """dy (...,F) -> dx (...,D), dw (D,F), factored where the weights are large, db (F,)."""
     x, w = saved
@@ -393,7 +396,8 @@ def dense_backward(dy, saved, needs=(True, True, True)):
         dx = (stream_dx(dys, w) if suits(len(dys), w) else matrix_product(dys, w.T)).reshape(x.shape)
     dw = None
     if needs[1]:
-        dw = FactoredGradient(rows, dys) if suits(len(rows), w) else matrix_product(rows.T, dys)
+        factored = w.size >= FACTORED and suits(len(rows), w)
+        dw = FactoredGradient(rows, dys) if factored else matrix_product(rows.T, dys)
     return dx, dw, dys.sum(axis=0)
 
 

@@ -3,14 +3,12 @@
 Repeated ids add to the same row, so threads cannot divide the ids; they divide the columns.
 """
 
-import math
-
 import numpy as np
 from numba import get_num_threads, prange
 
 from tinydx.op import kernel_of
 from tinydx.ops.embedding import embedding
-from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
+from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32, taken
 from tinydx_kernels.cpu.simd import SIZES, parallel
 
 
@@ -25,6 +23,11 @@ def add_rows(dtable, ids, dy, workers):
             row, slope = dtable[ids[n], first:last], dy[n, first:last]
             for c in range(last - first):
                 row[c] += slope[c]
+
+
+def embedding_forward(table, *, ids):
+    """table (V,D), ids (...) -> y (...,D)."""
+    return taken(table, ids), (table.shape, ids)
 
 
 def embedding_backward(dy, saved):
@@ -45,9 +48,9 @@ def samples(draw):
     """Tables of any width, ids of one and two axes and of several types, often repeated."""
     v, d = draw.integer(1, 20), draw.choice(SIZES)
     shape, dtype = draw.choice([(1,), (50,), (4, 7)]), draw.choice(["int32", "int64", "uint8"])
-    ids = [draw.integer(0, v - 1) for _ in range(math.prod(shape))]
+    ids = [draw.integer(0, v - 1) for _ in range(int(np.prod(shape)))]
     return (draw.array(v, d),), {"ids": np.array(ids, dtype).reshape(shape)}
 
 
 WARM: tuple = ((((7, 32),), {"ids": np.array([[1, 2, 2]])}),)
-kernel_of(embedding, "numba", embedding.forward, embedding_backward, supports, samples=samples, warm=WARM)
+kernel_of(embedding, "numba", embedding_forward, embedding_backward, supports, samples=samples, warm=WARM)

@@ -335,6 +335,8 @@ def matmul_forward(a, b):
     """a (...,M,K), b (...,K,N) -> y (...,M,N); saved: a, b."""
     if b.ndim == 2:
         return matrix_product(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1]), (a, b)
+    if a.shape[-1] == 1:  # NumPy's stacked product is slower
+        return a * b, (a, b)
     if a.shape[-2] * a.shape[-1] * b.shape[-1] <= TINY:
         return np.matmul(a, b), (a, b)
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])

@@ -106,6 +106,12 @@ def flat(a):
     return contiguous(a).reshape(-1)
 
 
+def taken(table, ids):
+    """The rows of table (V,D) that ids (...), all of them in range, choose: (...,D), float32."""
+    y = aligned_empty((*ids.shape, table.shape[1]))
+    return np.take(table, ids, axis=0, out=y, mode="clip")  # NumPy's other modes fill a second array first
+
+
 class Matrix(NamedTuple):
     """A matrix in a flat array: element (r, c) is numbers[r * row + c * column]."""
 

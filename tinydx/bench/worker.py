@@ -50,18 +50,14 @@ class Start(NamedTuple):
 
 def tinydx(start: Start, dropout: bool = True) -> Contestant:
     """tinydx's own model."""
-    from tinydx import no_grad, optimizers
+    from tinydx import optimizers
 
     model, x = start.model, start.batches[0][0]
     if not dropout:
         _keep_all(model.all_layers())
     model.compile(optimizers.Adam(learning_rate=RATE, epsilon=EPSILON), loss_of(model))
 
-    def infer(n: int) -> Any:
-        with no_grad():
-            return model(x[:n]).numpy()
-
-    return Contestant("tinydx", _train_on_batch(model, start.batches), infer)
+    return Contestant("tinydx", _train_on_batch(model, start.batches), lambda n: model.predict_on_batch(x[:n]))
 
 
 def _train_on_batch(model: Any, batches: Batches) -> Callable[[int], float]:

@@ -45,7 +45,7 @@ _taps: ContextVar[Mapping[Layer, Callable[[Tensor], Tensor]] | None] = ContextVa
 
 
 def revision() -> object:
-    """The same object as long as nobody sets an attribute of any layer: so long plans hold (`tinydx.training.plan`)."""
+    """The same object as long as nobody sets an attribute of any layer: so long plans hold (`tinydx.training.planned`)."""
     return _revision
 
 

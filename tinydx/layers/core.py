@@ -13,6 +13,7 @@ from tinydx import activations, ops, random, regularizers
 from tinydx.device import random_beside
 from tinydx.layers.base import Layer, Shape, count, expect_last_axis, expect_mask, expect_rank
 from tinydx.layers.quantized import QuantizedKernel
+from tinydx.noting import made
 from tinydx.settings import number
 from tinydx.tensor import Tensor
 
@@ -223,11 +224,20 @@ class Dropout(Layer):
         if not training or self.rate == 0:
             return x
         draws = tuple(n or size for n, size in zip(self.noise_shape or x.shape, x.shape, strict=True))
-        mask = random_beside(x.data, lambda: random.generator().random(draws, np.float32) >= self.rate)
-        return ops.dropout(x, mask=np.broadcast_to(mask, x.shape), rate=self.rate)
+        return ops.dropout(x, mask=kept(x, draws, self.rate), rate=self.rate)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
+
+
+def kept(x: Tensor, draws: tuple[int, ...], rate: float) -> Any:
+    """Which numbers of x dropout keeps: a mask of its shape, by random choices of the shape `draws`, which fits it."""
+
+    def draw(x: Any) -> Any:
+        mask = random_beside(x, lambda: random.generator().random(draws, np.float32) >= rate)
+        return mask if mask.shape == x.shape else np.broadcast_to(mask, x.shape)
+
+    return made(draw, x)
 
 
 def expect_rate(layer: Layer, name: str, rate: float) -> float:
@@ -392,12 +402,17 @@ class _Normalization(Layer):
 
     def scale_and_shift(self, x: Tensor) -> tuple[Any, Any]:
         """gamma and beta in one axis, or ones and zeros in their place, on the device of x."""
-        size = math.prod(self.weight_shape)
-        gamma = np.ones(size, self.dtype, like=x.data) if self.gamma is None else flattened(self.gamma, 0)
-        return gamma, np.zeros(size, self.dtype, like=x.data) if self.beta is None else flattened(self.beta, 0)
+        size = (math.prod(self.weight_shape),)
+        gamma = filled(1, size, self.dtype, x) if self.gamma is None else flattened(self.gamma, 0)
+        return gamma, filled(0, size, self.dtype, x) if self.beta is None else flattened(self.beta, 0)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
+
+
+def filled(number: float, shape: tuple[int, ...], dtype: Any, beside: Tensor) -> Any:
+    """An array of that shape and dtype, filled with the number, on the device of a Tensor."""
+    return made(lambda: np.full(shape, number, dtype, like=beside.data))
 
 
 def flattened(x: Tensor, first: int) -> Tensor:
@@ -448,20 +463,20 @@ class BatchNormalization(_Normalization):
     def call(self, x: Tensor, training: bool = False, mask: Any = None) -> Tensor:
         seen = x.mask if mask is None else mask
         real = expect_mask(self, seen, x.shape[: min(np.ndim(seen), x.ndim - 1)])
+        order = [i for i in range(x.ndim) if i != self.axis % x.ndim] + [self.axis % x.ndim]
         if real is not None:  # one for each number, as a view
-            real = np.broadcast_to(real.reshape(*real.shape, *(1,) * (x.ndim - real.ndim)), x.shape)
+            rest = (1,) * (x.ndim - real.ndim)
+            real = made(lambda real, x: np.broadcast_to(real.reshape(*real.shape, *rest), x.shape).transpose(order), real, x)
         if self.is_along_last(x):
             y = self._normalize(x, training, real)
         else:
-            order = [i for i in range(x.ndim) if i != self.axis % x.ndim] + [self.axis % x.ndim]
-            real = None if real is None else real.transpose(order)
             y = self._normalize(x.transpose(*order), training, real).transpose(*map(int, np.argsort(order)))
         y.mask = seen if mask is None else np.asarray(mask, bool)
         return y
 
     def _normalize(self, x: Tensor, training: bool, real: Any) -> Tensor:
         if not self.uses_batch(training):
-            one, zero = (np.full(x.shape[-1], v, x.dtype, like=x.data) for v in (1, 0))
+            one, zero = (filled(v, x.shape[-1:], x.dtype, x) for v in (1, 0))
             factor, shift = self.folded_into(one, zero)
             return x * factor + shift
         if real is None:
@@ -483,11 +498,15 @@ class BatchNormalization(_Normalization):
 
     def normalize_batch(self, x: Tensor, run: Callable[..., Tensor]) -> Tensor:
         """run(x, gamma, beta, eps, statistics), which uses the batch's statistics; the layer's own move towards them."""
-        of_batch = np.empty((2, x.shape[-1]), x.dtype, like=x.data)
+        of_batch = filled(0, (2, x.shape[-1]), x.dtype, x)  # the op writes mean and variance into it
         y = run(x, *self.scale_and_shift(x), eps=self.epsilon, statistics=of_batch)
-        for moving, now in zip((self.moving_mean, self.moving_variance), of_batch, strict=True):
-            moving.data = (moving.data * self.momentum + now * (1 - self.momentum)).astype(moving.dtype)
+        for k, moving in enumerate((self.moving_mean, self.moving_variance)):
+            moving.data = made(functools.partial(self._moved, k), moving, of_batch, y)
         return y
+
+    def _moved(self, k: int, moving: Any, of_batch: Any, y: Any) -> Any:
+        """Mean (k = 0) or variance (1) of its own, moved towards those of a batch, which are known once y is computed."""
+        return (moving * self.momentum + of_batch[k] * (1 - self.momentum)).astype(moving.dtype)
 
 
 class LayerNormalization(_Normalization):

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinydx import activations, initializers, ops, random, regularizers
-from tinydx.device import random_beside
+from tinydx import activations, initializers, ops, regularizers
 from tinydx.layers.base import NO_SEQUENCE, Layer, Shape, count, expect_last_axis, expect_mask, expect_rank
-from tinydx.layers.core import BatchNormalization, apply, expect_rate, known_axis
+from tinydx.layers.core import BatchNormalization, apply, expect_rate, filled, kept, known_axis
+from tinydx.noting import made
 from tinydx.tensor import Tensor
 
 
@@ -112,19 +112,19 @@ class Recurrent(Layer):
         mask = expect_mask(self, mask, x.shape[:2])
         carried, mask = (x.mask if mask is None else mask), mask_of(self, x, mask, initial_state)
         if self.go_backwards:
-            x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
+            x, mask = x[:, ::-1], None if mask is None else made(lambda mask: mask[:, ::-1], mask)
         if training and self.dropout:
-            x = ops.dropout(x, mask=np.broadcast_to(self._kept(x, x.shape[2], self.dropout)[:, None], x.shape), rate=self.dropout)
+            x = ops.dropout(x, mask=kept(x, (x.shape[0], 1, x.shape[2]), self.dropout), rate=self.dropout)
         states = self._initial_states(x, initial_state)
         if training and self.recurrent_dropout:
-            kept = self._kept(x, self.units, self.recurrent_dropout)
-            outputs, last = self._step_by_step(x, states, mask, kept)
+            drawn = kept(states[0], states[0].shape, self.recurrent_dropout)
+            outputs, last = self._step_by_step(x, states, mask, drawn)
         else:
             outputs, last = self.run_op(x, states, mask) if self.has_op() else self._step_by_step(x, states, mask)
         if mask is not None and self.return_sequences and self.zero_output_for_mask:
-            outputs = outputs * mask[..., None].astype(x.dtype)
+            outputs = outputs * made(lambda mask, x: mask[..., None].astype(x.dtype), mask, x)
         elif mask is not None and initial_state is not None:
-            outputs = outputs * np.logical_or.accumulate(mask, axis=1)[..., None].astype(x.dtype)
+            outputs = outputs * made(_begun, mask, x)
         out = outputs if self.return_sequences else outputs[:, -1]
         out.mask = carried if self.return_sequences else None
         return [out, *last] if self.return_state else out
@@ -135,18 +135,13 @@ class Recurrent(Layer):
     def _initial_states(self, x: Tensor, given: Any) -> list[Any]:
         """The states at the start: zeros, or those given, one array or a list."""
         if given is None:
-            return [Tensor(np.zeros((x.shape[0], self.units), x.dtype, like=x.data)) for _ in self.states]
+            return [Tensor(filled(0, (x.shape[0], self.units), x.dtype, x)) for _ in self.states]
         given = list(given) if isinstance(given, list | tuple) else [given]
         shapes = [getattr(s, "shape", None) for s in given]
         if shapes != [(x.shape[0], self.units)] * len(self.states):
             wanted = " and ".join(f"{s} {(x.shape[0], self.units)}" for s in self.states)
             raise ValueError(f"{self.name}: initial_state has shapes {shapes}, expected {wanted}")
         return [s if isinstance(s, Tensor) else Tensor(np.asarray(s, x.dtype, like=x.data)) for s in given]
-
-    @staticmethod
-    def _kept(x: Tensor, size: int, rate: float) -> Any:
-        """Which of `size` numbers each example keeps, (N,size)."""
-        return random_beside(x.data, lambda: random.generator().random((x.shape[0], size), np.float32) >= rate)
 
     def _step_by_step(self, x: Tensor, states: list[Any], mask: Any, kept: Any = None) -> tuple[Tensor, list[Tensor]]:
         """The same as run_op, for any activation and with recurrent dropout."""
@@ -174,6 +169,11 @@ class Recurrent(Layer):
         state = (input_shape[0], self.units)
         out = (*input_shape[:2], self.units) if self.return_sequences else state
         return [out, *(state for _ in self.states)] if self.return_state else out
+
+
+def _begun(mask: Any, x: Any) -> Any:
+    """1 from the first real time step on, 0 before it: (N,T,1), in the dtype of x."""
+    return np.logical_or.accumulate(mask, axis=1)[..., None].astype(x.dtype)
 
 
 def mask_of(layer: Layer, x: Tensor, mask: Any, initial_state: Any) -> Any:
@@ -442,8 +442,8 @@ class Masking(Layer):
         expect_rank(self, input_shape, 3, "(N, time, features)")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        mask = (x.data != self.mask_value).any(axis=-1)
-        y = x * mask[..., None].astype(x.dtype)
+        mask = made(lambda x: (x != self.mask_value).any(axis=-1), x)
+        y = x * made(lambda mask, x: mask[..., None].astype(x.dtype), mask, x)
         y.mask = mask
         return y
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinydx import ops, regularizers
 from tinydx.layers.base import Layer, Shape, count, expect_mask, expect_rank
+from tinydx.noting import made
 from tinydx.tensor import Tensor
 
 
@@ -52,7 +53,7 @@ class Embedding(Layer):
         if ids.dtype.kind == "f" and (ids == np.floor(ids)).all():
             ids = ids.astype(np.int64)  # whole numbers that a pipeline turned into floats
         y = ops.embedding(self.embeddings, ids=ids)
-        y.mask = ids != 0 if self.mask_zero else None
+        y.mask = made(lambda ids: ids != 0, ids) if self.mask_zero else None
         return y
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -82,8 +83,8 @@ class GlobalAveragePooling1D(Layer):
         mask = expect_mask(self, x.mask if mask is None else mask, x.shape[:2])
         if mask is None:
             return x.mean(axis=1)
-        share = mask / np.maximum(mask.sum(axis=1, keepdims=True), 1)
-        return (share[:, None].astype(x.dtype) @ x).reshape(x.shape[0], x.shape[2])
+        share = made(lambda mask, x: (mask / np.maximum(mask.sum(axis=1, keepdims=True), 1))[:, None].astype(x.dtype), mask, x)
+        return (share @ x).reshape(x.shape[0], x.shape[2])
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], input_shape[2])

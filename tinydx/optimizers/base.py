@@ -1,6 +1,7 @@
 """Optimizer: keeps a memory for every weight and applies an update rule of the op table (`tinydx.ops.update`) to it.
 
-Large weights are updated slice by slice, so that a rule's intermediate results stay in the cache.
+Small weights are updated together (`tinydx.optimizers.row`), large ones slice by slice, so that a rule's intermediate results
+stay in the cache.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import numpy as np
 
 from tinydx import ops
 from tinydx.device import on_device
-from tinydx.dispatch import choose, choose_kernel
+from tinydx.dispatch import choose, choose_kernel, untraced_choice
 from tinydx.factored import FactoredGradient, checksum, multiplied_out
 from tinydx.op import Op
+from tinydx.optimizers.row import Row
 from tinydx.optimizers.schedules import LearningRateSchedule
 from tinydx.settings import Checked, number, whole
 from tinydx.tensor import Tensor
@@ -67,6 +69,7 @@ class Optimizer(metaclass=Checked):
         self.ema_overwrite_frequency = None if frequency is None else whole(f"{name}: ema_overwrite_frequency", frequency)
         self.iterations = 0  # steps taken
         self.slots: list[list[np.ndarray]] = []  # for each weight, the arrays that `slot_names` names
+        self._row: Row | None = None  # its small weights
 
     @property
     def learning_rate(self) -> float:
@@ -118,6 +121,28 @@ class Optimizer(metaclass=Checked):
 
     def apply_finite(self, gradients: list[Any], weights: list[Tensor]) -> None:
         """`apply` for gradients that are known to be finite: they are not read, so nothing waits for a GPU."""
+        if self._row is None or not self._row.fits(weights, self.slots):
+            self._row = self._prepared(weights)
+        update, constants = self.rule()
+        arrays, gradients = [w.data for w in weights], self._clipped(list(gradients))
+        together = _may_go_together() and self._row.takes(arrays, gradients)
+        for k in self._row.others if together else range(len(weights)):
+            w, g = weights[k], gradients[k]
+            if g is None:
+                continue
+            if not w.data.flags.c_contiguous:
+                w.data = w.data.copy(order="C")  # the update writes through a flat view of it
+            self._change(update, constants, [w.data, *self.slots[k][: len(self.memory)]], g)
+        if together:
+            row = self._row.gathered(arrays)
+            self._change(update, constants, [row, *self._row.memory], self._row.gathered(gradients))
+            self._row.scatter(row, arrays)
+        if self.use_ema:
+            self._average(weights)
+        self.iterations += 1
+
+    def _prepared(self, weights: list[Tensor]) -> Row:
+        """The small weights in a row, and memory for all; ValueError where the memory is that of other weights."""
         name, slots_of = type(self).__name__, self.slots or [self._new_memory(w) for w in weights]
         if len(slots_of) != len(weights):
             raise ValueError(f"{name}: remembers {len(slots_of)} weights, got {len(weights)}: compile again")
@@ -125,18 +150,17 @@ class Optimizer(metaclass=Checked):
             if [slot for slot in slots if slot.shape != w.shape]:
                 raise ValueError(f"{name}: remembers {w.name} as {slots[0].shape}, got {w.shape}: compile again")
         self.slots = slots_of
-        update, constants = self.rule()
-        for w, g, slots in zip(weights, self._clipped(list(gradients)), self.slots, strict=True):
-            if g is None:
-                continue
-            if not w.data.flags.c_contiguous:
-                w.data = w.data.copy(order="C")  # the update writes through a flat view of it
-            if self.weight_decay:
-                w.data -= w.data * w.dtype.type(self.weight_decay * self.learning_rate)
-            _update(update, constants, [w.data, *slots[: len(self.memory)]], g)
-        if self.use_ema:
-            self._average(weights)
-        self.iterations += 1
+        return Row(weights, slots_of, len(self.memory))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: without the row, since copies of its memory would not be views of a copy of it."""
+        return {**vars(self), "_row": None}
+
+    def _change(self, update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: Any) -> None:
+        """The decay of a weight, if any, and the rule, in place: on the weight and its memory, or on rows of several."""
+        if self.weight_decay:
+            arrays[0] -= arrays[0] * arrays[0].dtype.type(self.weight_decay * self.learning_rate)
+        _update(update, constants, arrays, g)
 
     def _average(self, weights: list[Tensor]) -> None:
         """Move the averages towards the weights; at the first step they become the weights."""
@@ -169,6 +193,12 @@ class Optimizer(metaclass=Checked):
         if self.clipvalue is not None:
             return [None if g is None else np.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
         return gradients
+
+
+def _may_go_together() -> bool:
+    """Whether small weights are updated by one call: not while somebody traces the calls, or has chosen NumPy or a GPU."""
+    choice = untraced_choice()
+    return choice is not None and choice.backend in (None, "numba")
 
 
 def _update(update: Op, constants: dict[str, Any], arrays: list[np.ndarray], g: Any) -> None:

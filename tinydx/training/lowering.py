@@ -25,12 +25,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from tinydx import ops
 from tinydx.dispatch import Implementation, choose_kernel, may_fuse
 from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, MaxPooling2D, ReLU
 from tinydx.layers.base import Call, Layer, Symbol, in_training
+from tinydx.layers.core import filled
 from tinydx.layers.quantized import QuantizedKernel
 from tinydx.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss, SparseCategoricalCrossentropy
 from tinydx.op import Op
@@ -112,7 +111,7 @@ class Folded(Fused):
 
     def weights(self, x: Tensor) -> tuple[Any, Any]:
         first, size = self.layers[0], self.layers[0].kernel.shape[-1]
-        return first.kernel, np.zeros(size, x.dtype, like=x.data) if first.bias is None else first.bias
+        return first.kernel, filled(0, (size,), x.dtype, x) if first.bias is None else first.bias
 
     def run_fused(self, x: Tensor, kernel: Implementation) -> Tensor:
         return x.record(self.op, (x, *self.layers[1].folded_into(*self.weights(x))), self.constants, kernel)

@@ -1,131 +1,124 @@
-"""Plans: the calls of a model for inputs of one shape, decided once and played again.
+"""A plan: the calls of a run, as a list that can be played again on other inputs of the same shapes.
 
 The readable path decides anew at every call: layers check shapes, ops check arguments, dispatch chooses implementations,
 Tensors are made and the tape is written. For a small model that takes longer than its numbers. For inputs of the same shape
-the decisions are the same, so a plan keeps them: it is the tape of one run, as a list.
+the decisions are the same, so a plan keeps them: it is the tape of one run, with what layers make beside ops (`tinydx.noting`).
 
     call   op           implementation   takes                   gives
-    0      dense_relu   numba            input, kernel, bias     #0 (1, 128)
-    1      dense        numba            #0, kernel, bias        #1 (1, 10)
-    2      softmax      numpy            #1                      #2 (1, 10)
+    #0     dense_relu   numba            input, kernel, bias     (1, 128)
+    #1     dense        numba            #0, kernel, bias        (1, 10)
+    #2     softmax      numba            #1                      (1, 10)
 
 `print(model.plan((1, 784)))` shows it. Playing a plan calls the same implementations in the same order on the same arrays, so
-its numbers are those of the readable path bit for bit; each result is new memory. Backward walks the list from its end, by the
-chain rule of tinydx/tensor.py.
+its numbers are those of the readable path bit for bit; each result is new memory. Random numbers are drawn anew, in the same
+order. Backward walks the list from its end, by the chain rule of tinydx/tensor.py.
 
-A plan is made when a shape comes for the second time, and forgotten when an attribute of any layer is set, an array of a weight
-is replaced, or `use` chooses otherwise. The readable path runs, as ever: under use("numpy"), trace and tapped, on a GPU, for
-classes of the user's own, and where a run does more than calls of ops on inputs and weights: masks, dropout and new moving
-averages in training, regularizers.
+`tinydx.training.planned` says when a model has plans.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from operator import attrgetter, is_
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinydx import dispatch, layers, random
-from tinydx.dispatch import gradients_of
+from tinydx import dispatch
+from tinydx.dispatch import Implementation, gradients_of
 from tinydx.factored import multiplied_out
-from tinydx.layers.base import is_tapped, revision
-from tinydx.layers.quantized import QuantizedKernel
-from tinydx.losses import (
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    Huber,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    SparseCategoricalCrossentropy,
-)
+from tinydx.noting import Made
 from tinydx.op import Op
-from tinydx.tensor import Node, Tensor, cotangent, fitted, recording, topological
-from tinydx.training.step import Step, total_loss
-
-MOST_PLANS = 16  # of a model; the oldest is dropped
-LAYERS = {
-    layers.Activation, layers.Add, layers.AdditiveAttention, layers.Attention, layers.Average, layers.AveragePooling2D,
-    layers.BatchNormalization, layers.Bidirectional, layers.Concatenate, layers.Conv2D, layers.Dense, layers.DepthwiseConv2D,
-    layers.Dropout, layers.Embedding, layers.Flatten, layers.GRU, layers.GlobalAveragePooling1D,
-    layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D, layers.LSTM, layers.LayerNormalization, layers.MaxPooling2D,
-    layers.Multiply, layers.Reshape, layers.SeparableConv2D, layers.SimpleRNN, layers.ZeroPadding2D,
-}  # fmt: skip # their `call` without masks computes by ops alone; a subclass may do anything
-LOSSES = {
-    BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError, SparseCategoricalCrossentropy,
-}  # fmt: skip
-
-
-Run = Callable[[], tuple[list[Any], list[Tensor]]]  # () -> the arrays that a run takes, and what it computes of them
+from tinydx.tensor import Node, Tensor, cotangent, fitted, topological
 
 
 class Unplanned(ValueError):
     """Why there is no plan: the readable path runs."""
 
 
-class PlannedCall(NamedTuple):
-    """One op that runs. Arrays are known by their places in the list of values: inputs, weights, fixed arrays, then results."""
+class Noted(NamedTuple):
+    """A run that was noted.
 
-    op: Op
-    implementation: dispatch.Implementation
+    inputs, its arrays, or None; weights, its Tensors; arrays, those that the weights had before it; steps, its nodes and what was
+    `Made`, in their order; outputs, the Tensors that it computed; read, how many of these somebody reads.
+    """
+
+    inputs: Sequence[Any]
+    weights: Sequence[Tensor]
+    arrays: Sequence[Any]
+    steps: Sequence[Any]
+    outputs: Sequence[Tensor]
+    read: int
+
+
+class Call(NamedTuple):
+    """One call. Arrays are known by their places in the list of values: inputs, weights, fixed arrays, then results."""
+
+    name: str
+    op: Op | None  # None: what a layer makes beside ops
+    implementation: Implementation
     arrays: list[int]
     constants: dict[str, Any]
-    inputs: dict[str, int]  # constants that are inputs, as ids and labels: their values are checked at every run
+    given: dict[str, int]  # constants that are values, as ids, labels and masks
+    ranges: list[tuple[int, int]]  # of those among them that choose rows, as ids: their places, and what they must be below
     results: list[tuple[int, tuple[int, ...], np.dtype]]  # places, shapes and dtypes
     needs: tuple[bool, ...]  # which arrays need a gradient
-    unused: list[int]  # results that no later call reads
 
 
 class Plan:
-    """The calls between inputs and outputs, taken from the tape of a run.
+    """The calls between the inputs of a run and its outputs.
 
-    Arguments: inputs, arrays of the run, or None; weights, its Tensors; outputs, Tensors that it computed under `recording` None.
-    Raises: Unplanned where an array of the run is neither an input nor a weight nor a result, nor filled with one number.
+    Arguments: run, noted while `recording` was None.
+    Raises: Unplanned where a call takes an array that is neither an input, nor a weight, nor a result, nor was `made`.
     """
 
-    def __init__(self, inputs: Sequence[Any], weights: Sequence[Tensor], outputs: Sequence[Tensor]):
-        nodes = list(dict.fromkeys(node for y in outputs for node in topological(y.node)))
-        if any(a.mask is not None for a in (*outputs, *(a for node in nodes for a in node.inputs)) if isinstance(a, Tensor)):
-            raise Unplanned("its time steps are masked")
-        self.weights, self.fixed = [w.data for w in weights], _fixed_arrays(nodes, [*inputs, *(w.data for w in weights)])
-        places: dict[Any, int] = {id(a): k for k, a in enumerate([*inputs, *self.weights, *self.fixed])}
-        self.names = [f"input {k}" for k in range(len(inputs))] + [w.name for w in weights] + [_shown(a) for a in self.fixed]
-        self.trained = {len(inputs) + k: w for k, w in enumerate(weights) if w.requires_grad}
-        flowing, at = set(self.trained), len(self.names)
-        self.calls: list[PlannedCall] = []
-        for node in nodes:
-            arrays = [places[_key(a)] for a in node.inputs]
-            needs = tuple(k in flowing for k in arrays)
-            results = [(at + i, *output) for i, output in enumerate(node.outputs)]
-            places |= {(id(node), i): place for i, (place, *_) in enumerate(results)}
-            flowing |= {place for place, *_ in results} if any(needs) else set()
-            self.names += [f"#{len(self.calls)}"] * len(results)
-            self.calls.append(PlannedCall(node.op, node.implementation, arrays, *_constants(node, places), results, needs, []))
-            at += len(results)
-        self.outputs, self.shapes = [places[_key(y)] for y in outputs], [y.shape for y in outputs]
-        first = len(topological(outputs[0].node))  # the calls that the first output was computed from
-        self.differentiated = [(k, call) for k, call in reversed(list(enumerate(self.calls[:first]))) if any(call.needs)]
+    def __init__(self, run: Noted):
+        self.weights, self.fixed = list(run.arrays), _fixed_arrays(run.steps)
+        places = _Places()
+        for k, a in enumerate(run.inputs):
+            places.add(object() if a is None else id(a), f"input {k}")
+        at = [places.add(id(w), weight.name) for w, weight in zip(self.weights, run.weights, strict=True)]
+        self.trained = {k: w for k, w in zip(at, run.weights, strict=True) if w.requires_grad}
+        for a in self.fixed:
+            places.add(id(a), _shown(a))
+        self.calls: list[Call] = []
+        flowing, calls = set(self.trained), {}  # the places that a gradient reaches, and the call of each node
+        for step in _needed(run):
+            call = _call_of(step, f"#{len(self.calls)}", places, flowing)
+            flowing |= {place for place, *_ in call.results} if any(call.needs) else set()
+            calls[id(step)] = len(self.calls)
+            self.calls.append(call)
+        read, unread = run.outputs[: run.read], run.outputs[run.read :]
+        self.outputs: list[Any] = [*(places.of(y, "an output") for y in read), *(places.by_key.get(_key(y)) for y in unread)]
+        self.masks = [None if y.mask is None else places.of(y.mask, "an output's mask") for y in run.outputs]
+        changed = [(old, w.data) for old, w in zip(run.arrays, run.weights, strict=True) if w.data is not old]
+        self.statistics = [(old, places.of(new, "a moving average")) for old, new in changed]
+        self.shapes, self.names = [y.shape for y in run.outputs], places.names
+        self._find_way_back([calls[id(node)] for node in reversed(topological(run.outputs[0].node))])
         self.compares_prediction = any(self.outputs[-1] in call.arrays for call in self.calls)
-        self._find_last_uses()
+        self.unused = _last_uses(self.calls, {*self.outputs, *self.masks, *(place for _, place in self.statistics)})
+
+    def _find_way_back(self, numbers: list[int]) -> None:
+        """What backward does, by the numbers of the calls from the last one on."""
+        self.differentiated: list[_Backward] = []
+        shapes = {k: w.shape for k, w in self.trained.items()}
+        shapes |= {place: shape for call in self.calls for place, shape, _ in call.results}
+        for k in numbers:
+            name, _, implementation, arrays, *_, results, needs = self.calls[k]
+            if any(needs):
+                wanted = [(a, shapes[a], a in self.trained) if needed else None for a, needed in zip(arrays, needs, strict=True)]
+                self.differentiated.append(_Backward(k, implementation, results, needs, wanted, name))
 
     def stands(self) -> bool:
         """Whether its ops still have these implementations: an op can get another backward, or a kernel."""
-        for op, implementation, *_ in self.calls:
-            if implementation is not op.kernels.get(implementation.backend) and (
-                implementation.forward is not op.forward or implementation.backward is not op.backward
+        for _, op, implementation, *_ in self.calls:
+            if (
+                op is not None
+                and implementation is not op.kernels.get(implementation.backend)
+                and (implementation.forward is not op.forward or implementation.backward is not op.backward)
             ):
                 return False
         return True
-
-    def _find_last_uses(self) -> None:
-        """Note with each call the results that may go after it."""
-        last = {place: call for call in self.calls for place, *_ in call.results}
-        last |= {place: call for call in self.calls for place in call.arrays if place in last}
-        for place, call in last.items():
-            if place not in self.outputs:
-                call.unused.append(place)
 
     def forward(self, inputs: Sequence[Any], saved: list[Any] | None = None) -> list[Any]:
         """Run all calls.
@@ -137,15 +130,20 @@ class Plan:
         if dispatch.before_kernel is not None:
             dispatch.before_kernel()
         values = [*inputs, *self.weights, *self.fixed]
-        for op, implementation, arrays, constants, given, _, _, unused in self.calls:
+        for call, unused in zip(self.calls, self.unused, strict=True):
+            _, op, implementation, arrays, constants, given, ranges, _, _ = call
             taken = [values[k] for k in arrays]
             if given:
-                constants = op.check(tuple(taken), {**constants, **{name: values[k] for name, k in given.items()}})  # type: ignore[assignment]
+                constants = {**constants, **{name: values[k] for name, k in given.items()}}
+                if not all(_lies_below(values[k], limit) for k, limit in ranges):
+                    op.check(tuple(taken), constants)  # type: ignore[union-attr]  # says what is wrong
             y, kept = implementation.forward(*taken, **constants)
-            if isinstance(y, tuple):
+            if type(y) is np.ndarray:
+                values.append(y)
+            elif type(y) is tuple:
                 values += y
             else:
-                values.append(np.asarray(y) if isinstance(y, np.generic) else y)
+                values.append(np.asarray(y))
             if saved is not None:
                 saved.append(kept)
             else:
@@ -160,26 +158,57 @@ class Plan:
         """
         seed = np.ones_like(values[self.outputs[0]])
         flowing: dict[int, Any] = {self.outputs[0]: seed}
-        for k, call in self.differentiated:
-            dys = [cotangent(flowing.pop(place, None), seed, shape, dtype) for place, shape, dtype in call.results]
-            grads = gradients_of(call.implementation, tuple(dys) if len(dys) > 1 else dys[0], saved[k], call.needs)
-            for place, g, needed in zip(call.arrays, grads, call.needs, strict=False):
-                if needed and g is not None:
-                    g = fitted(g, values[place].shape, call.op.name)
-                    g = g if place in self.trained else multiplied_out(g)
+        for k, implementation, results, needs, targets, name in self.differentiated:
+            dys = []
+            for place, shape, dtype in results:
+                dy = flowing.pop(place, None)
+                dys.append(dy if dy is not None and dy.dtype is dtype else cotangent(dy, seed, shape, dtype))
+            grads = gradients_of(implementation, tuple(dys) if len(dys) > 1 else dys[0], saved[k], needs)
+            for g, target in zip(grads, targets, strict=False):
+                if target is None or g is None:
+                    continue
+                place, shape, trained = target
+                if type(g) is not np.ndarray or g.shape != shape:
+                    g = fitted(g, shape, name)
+                    g = g if trained else multiplied_out(g)
                     g = np.asarray(g) if isinstance(g, np.generic) else g
-                    flowing[place] = flowing[place] + g if place in flowing else g
+                flowing[place] = flowing[place] + g if place in flowing else g
         for place, w in self.trained.items():
             w.gradient = flowing.get(place)
 
     def __str__(self) -> str:
         rows = [("call", "op", "implementation", "takes", "gives", "bytes")]
-        for k, (op, implementation, arrays, _, given, results, _, _) in enumerate(self.calls):
-            takes = ", ".join(self.names[place] for place in [*arrays, *given.values()])
-            gives, size = ", ".join(str(shape) for _, shape, _ in results), sum(math.prod(s) * d.itemsize for _, s, d in results)
-            rows.append((f"#{k}", op.name, implementation.backend, takes, gives, f"{size:,}"))
+        for k, call in enumerate(self.calls):
+            takes = ", ".join(self.names[place] for place in [*call.arrays, *call.given.values()])
+            gives = ", ".join(str(shape) for _, shape, _ in call.results)
+            size = sum(math.prod(shape) * dtype.itemsize for _, shape, dtype in call.results)
+            rows.append((f"#{k}", call.name, call.implementation.backend, takes, gives, f"{size:,}"))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join("   ".join(f"{cell:<{n}}" for cell, n in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+# ---- from what was noted to calls ------------------------------------------------------------------------------------
+
+
+class _Places:
+    """Where each value of a run stands in the list of values, and its name in the table."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[Any, int] = {}
+        self.names: list[str] = []
+
+    def add(self, key: Any, name: str) -> int:
+        """The next place, for the value of that key."""
+        self.by_key[key] = len(self.names)
+        self.names.append(name)
+        return self.by_key[key]
+
+    def of(self, value: Any, taker: str = "") -> int:
+        """The place of a value; Unplanned where the run has it from elsewhere."""
+        place = self.by_key.get(_key(value))
+        if place is None:
+            raise Unplanned(f"{taker} takes an array {np.shape(value)} that is made in another way than by ops and `made`")
+        return place
 
 
 def _key(a: Any) -> Any:
@@ -189,220 +218,95 @@ def _key(a: Any) -> Any:
     return id(a)
 
 
-def _fixed_arrays(nodes: list[Node], known: list[Any]) -> list[Any]:
-    """What ops take beside what is known and results: None, numbers, and arrays filled with one number, as first states."""
-    ids, fixed = set(map(id, known)), []
-    for a in (a for node in nodes for a in node.inputs if not isinstance(a, Tensor) or a.node is None):
-        array = a.data if isinstance(a, Tensor) else a
-        if id(array) not in ids:
-            if isinstance(array, np.ndarray) and array.size and not (array == array.flat[0]).all():
-                raise Unplanned(f"it makes an array {array.shape} in another way than by ops")
-            ids.add(id(array))
-            fixed.append(array)
-    return fixed
+def _sources(step: Node | Made) -> Sequence[Any]:
+    """What a step takes."""
+    if isinstance(step, Made):
+        return step.sources
+    return [*step.inputs, *(a for a in step.constants.values() if isinstance(a, np.ndarray))]
 
 
-def _constants(node: Node, places: dict[Any, int]) -> tuple[dict[str, Any], dict[str, int]]:
-    """A call's constants: the values of those that stay the same, and the places of those that the run takes as inputs."""
-    given = {name: places[id(a)] for name, a in node.constants.items() if isinstance(a, np.ndarray) and id(a) in places}
-    if any(isinstance(a, np.ndarray) and name not in given for name, a in node.constants.items()):
-        raise Unplanned(f"{node.op.name} takes a mask or another array that is made anew at each run")
-    arrays = tuple(a.data if isinstance(a, Tensor) else a for a in node.inputs)
-    constants = node.op.check(arrays, node.constants)
-    return {name: value for name, value in constants.items() if name not in given}, given
+def _results(step: Node | Made) -> list[Any]:
+    """The keys of what a step gives."""
+    return [id(step.result)] if isinstance(step, Made) else [(id(step), i) for i in range(len(step.outputs))]
+
+
+def _is_fixed(step: Node | Made) -> bool:
+    """Whether a step makes the same array in every run, or one that an op writes into."""
+    return isinstance(step, Made) and not step.sources and not step.draws
+
+
+def _fixed_arrays(steps: Sequence[Node | Made]) -> list[Any]:
+    """What is the same in every run: None, numbers, and arrays that are made of nothing, as first states."""
+    made = [step.result for step in steps if isinstance(step, Made) and _is_fixed(step)]
+    taken = [a.data if isinstance(a, Tensor) else a for step in steps for a in _sources(step)]
+    numbers = [a for a in taken if not isinstance(a, np.ndarray)]
+    return list({id(a): a for a in [*made, *numbers]}.values())
+
+
+def _needed(run: Noted) -> list[Node | Made]:
+    """The steps whose results are read, or used, or for which random numbers are drawn."""
+    outputs, wanted = run.outputs[: run.read], set()
+    wanted |= {_key(a) for a in [*outputs, *(y.mask for y in run.outputs), *(w.data for w in run.weights)]}
+    needed = []
+    for step in reversed(run.steps):
+        draws = isinstance(step, Made) and step.draws
+        if not _is_fixed(step) and (draws or not wanted.isdisjoint(_results(step))):
+            needed.append(step)
+            wanted |= set(map(_key, _sources(step)))
+    return needed[::-1]
+
+
+def _call_of(step: Node | Made, name: str, places: _Places, flowing: set[int]) -> Call:
+    """The call of a step. Its results get places, called by that name; flowing, the places that a gradient reaches."""
+    if isinstance(step, Made):
+        maker = getattr(step.make, "func", step.make).__qualname__.split(".<locals>")[0]
+        sources = [places.of(a, maker) for a in step.sources]
+        result = places.add(id(step.result), name), step.result.shape, step.result.dtype
+        return Call(maker, None, _beside_ops(step.make), sources, {}, {}, [], [result], (False,) * len(sources))
+    op, stated = step.op, step.op.accepted.array_constants
+    arrays = [places.of(a, op.name) for a in step.inputs]
+    given = {n: places.of(a, op.name) for n, a in step.constants.items() if isinstance(a, np.ndarray)}
+    taken = tuple(a.data if isinstance(a, Tensor) else a for a in step.inputs)
+    same = {n: value for n, value in op.check(taken, step.constants).items() if n not in given}
+    sizes = op.accepted.check_arrays(taken)
+    ranges = [(place, sizes[stated[n].below]) for n, place in given.items() if n in stated and stated[n].below]
+    results = [(places.add((id(step), i), name), *output) for i, output in enumerate(step.outputs)]
+    return Call(op.name, op, step.implementation, arrays, same, given, ranges, results, tuple(k in flowing for k in arrays))
+
+
+def _lies_below(ids: np.ndarray, limit: int) -> bool:
+    """Whether all of these whole numbers lie from 0 to below the limit."""
+    return not ids.size or bool(ids.min() >= 0 and ids.max() < limit)
+
+
+def _beside_ops(make: Callable[..., Any]) -> Implementation:
+    """What a layer makes beside ops, called as an op is: it saves nothing."""
+    return Implementation("made", lambda *arrays: (make(*arrays), None), None)
+
+
+class _Backward(NamedTuple):
+    """One call as backward walks through it: its number, and for each array that needs a gradient place, shape and whether it is
+    a weight that training changes."""
+
+    number: int
+    implementation: Implementation
+    results: list[tuple[int, tuple[int, ...], np.dtype]]
+    needs: tuple[bool, ...]
+    targets: list[tuple[int, tuple[int, ...], bool] | None]
+    name: str
+
+
+def _last_uses(calls: list[Call], kept: set[Any]) -> list[list[int]]:
+    """For each call the results that nobody reads after it, but for those that are kept."""
+    last = {place: k for k, call in enumerate(calls) for place, *_ in call.results}
+    last |= {place: k for k, call in enumerate(calls) for place in [*call.arrays, *call.given.values()] if place in last}
+    unused: list[list[int]] = [[] for _ in calls]
+    for place, k in last.items():
+        if place not in kept:
+            unused[k].append(place)
+    return unused
 
 
 def _shown(a: Any) -> str:
+    """A fixed array or number in the table."""
     return "-" if a is None else f"{np.ravel(a)[0]:g}" if np.size(a) else "empty"
-
-
-# ---- the plans of a model --------------------------------------------------------------------------------------------
-
-
-class Known(NamedTuple):
-    """A model as it is: what its plans rest on, and the plans by use and shapes of the inputs, None where there is none."""
-
-    choice: Any
-    revision: object
-    weights: list[Tensor]
-    arrays: list[Any]
-    trained: list[bool]
-    penalised: bool  # whether a regularizer adds to its loss
-    problem: str  # why no call can be planned, or ""
-    plans: dict[Any, Plan | Unplanned | None]
-
-    @classmethod
-    def of(cls, model: Any) -> Known:
-        now = revision()
-        weights, problem = model.weights, ""
-        if any(isinstance(w, QuantizedKernel) for w in weights):  # whose `data` is another array each time
-            weights, problem = [], "its kernels are quantized"
-        for layer in model.all_layers():
-            functions = [getattr(layer, name, None) for name in ("activation", "recurrent_activation")]
-            own = type(layer) not in LAYERS and type(layer).__module__ != "tinydx.models"
-            named = getattr(layer, "mask_zero", False) or any(call.keywords for call in getattr(layer, "graph", []))
-            if own or named or "call" in vars(layer) or not all(f is None or isinstance(f, Op) for f in functions):
-                problem = problem or f"{layer.name} ({type(layer).__name__}) may compute by other means than ops, or masks"
-        arrays, trained = [w.data for w in weights], list(map(_TRAINED, weights))
-        penalised = any(layer._penalties for layer in model.all_layers())
-        return cls(_choice(), now, weights, arrays, trained, penalised, problem, {})
-
-    def holds(self) -> bool:
-        """Whether the model is still as it was."""
-        return (
-            self.revision is revision()
-            and (self.choice is (choice := _choice()) or self.choice == choice)
-            and all(map(is_, map(_DATA, self.weights), self.arrays))
-            and list(map(_TRAINED, self.weights)) == self.trained
-        )
-
-
-_DATA, _TRAINED = attrgetter("data"), attrgetter("requires_grad")
-
-
-def _choice() -> Any:
-    """What `use` has set, where it allows Numba's kernels and these can run; None also while somebody traces."""
-    choice = dispatch.untraced_choice()
-    planned = choice is not None and choice.backend in (None, "numba") and dispatch.load_kernels("numba") is None
-    return choice if planned else None
-
-
-def known(model: Any) -> Known:
-    """The model as it is, looked at anew where it has changed."""
-    kept = model._known
-    if kept is None or not kept.holds():
-        kept = vars(model)["_known"] = Known.of(model)  # past __setattr__: what is known of the model does not change it
-    return kept
-
-
-def plan_for(model: Any, use: Any, given: Sequence[Any], run: Run | None) -> Plan | None:
-    """The plan of a model for arrays of these shapes, made when they come for the second time; None: the readable path runs.
-
-    Arguments: model; use, what else the run depends on; given, arrays or None; run() computes with them (None: make no plan).
-    """
-    now = known(model)
-    if now.problem or now.choice is None or is_tapped():
-        return None
-    key = (use, *[None if a is None else (type(a), a.shape, a.dtype) for a in given])
-    if run is None:
-        plan = now.plans.get(key)
-        return plan if isinstance(plan, Plan) and plan.stands() else None
-    if key not in now.plans:
-        while len(now.plans) >= MOST_PLANS:
-            now.plans.pop(next(iter(now.plans)), None)
-        now.plans[key] = None
-        return None
-    plan = now.plans[key]
-    if plan is None or (isinstance(plan, Plan) and not plan.stands()):
-        try:
-            plan = recorded(now.weights, run)
-        except Unplanned as reason:
-            plan = reason
-        now.plans[key] = plan
-    return plan if isinstance(plan, Plan) else None
-
-
-def recorded(weights: list[Tensor], run: Run) -> Plan:
-    """The plan of a run, which leaves no trace: weights and random numbers are then as before.
-
-    Raises: Unplanned where the run did more than calls of ops.
-    """
-    state, before = random.state(), [w.data for w in weights]
-    token = recording.set(None)
-    try:
-        with np.errstate(all="ignore"):  # the run that counts has warned
-            inputs, outputs = run()
-        plan = Plan(inputs, weights, outputs)
-        if not all(map(is_, map(_DATA, weights), before)):
-            raise Unplanned("it changes weights, as moving averages in training")
-        if random.state() != state:
-            raise Unplanned("it draws random numbers")
-    finally:
-        recording.reset(token)
-        for w, data in zip(weights, before, strict=True):
-            w.data = data
-        if random.state() != state:
-            random.load_state(state)
-    return plan
-
-
-# ---- what models do with them ----------------------------------------------------------------------------------------
-
-
-def predicted(model: Any, x: Any, make: bool = True) -> Any:
-    """The outputs of a model by its plan, an array or a list of them; None where it has none.
-
-    Arguments: model; x, arrays; make, whether to make a plan where there is none yet.
-    """
-    inputs = x if isinstance(x, list) else [x]
-    plan = plan_for(model, "predict", inputs, (lambda: _prediction(model, x)) if make else None)
-    if plan is None:
-        return None
-    values = plan.forward(inputs)
-    outputs = [values[place] for place in plan.outputs]
-    return outputs if len(outputs) > 1 else outputs[0]
-
-
-def are_arrays(x: Any) -> bool:
-    """Whether x is a NumPy array, or a list of several."""
-    return type(x) is np.ndarray or (type(x) is list and len(x) > 1 and all(type(a) is np.ndarray for a in x))
-
-
-def predicting(model: Any, shape: Any) -> Plan:
-    """The plan by which a model predicts for inputs of that shape, or of several.
-
-    Raises: ValueError where there is none, with the reason.
-    """
-    now = known(model)
-    if now.problem or now.choice is None:
-        raise Unplanned(f"{model.name} has no plan: {now.problem or 'use, or trace, asks for the readable path'}")
-    dtype = np.dtype("int64") if model.takes_ids else model.compute_dtype
-    zeros = [np.zeros(s, dtype) for s in (shape if isinstance(shape, list) else [shape])]
-    model.ensure_built([a.shape for a in zeros] if len(zeros) > 1 else zeros[0].shape)
-    try:
-        return recorded(model.weights, lambda: _prediction(model, zeros if len(zeros) > 1 else zeros[0]))
-    except Unplanned as reason:
-        raise Unplanned(f"{model.name} has no plan: {reason}") from None
-
-
-def _prediction(model: Any, x: Any) -> tuple[list[Any], list[Tensor]]:
-    inputs = x if isinstance(x, list) else [x]
-    if any(type(a) is not np.ndarray or (a.dtype.kind == "f" and a.dtype != model.compute_dtype) for a in inputs):
-        raise Unplanned(f"its input is converted to {model.compute_dtype} first")
-    y = model(x)
-    return inputs, y if isinstance(y, list) else [y]
-
-
-class PlannedStep(Step):
-    """A training step on the CPU, by a plan where the model has one for batches of this shape."""
-
-    def __init__(self, model: Any):
-        self.model, self.known = model, known(model)
-        weights = model.weights if self.known.problem else self.known.weights  # a list of the user's own may have grown unseen
-        self.trained = [w for w in weights if w.requires_grad] if model.trainable else []
-        self.untrained = [w for w in weights if not w.requires_grad]
-        self.statistics = []
-
-    def differentiate(self, x: Any, y: Any, weight: Any) -> tuple[Tensor, Tensor]:
-        model, loss, inputs = self.model, self.model.loss, x if isinstance(x, list) else [x]
-
-        def run() -> tuple[list[Any], list[Tensor]]:
-            if any(type(a) is not np.ndarray for a in (*inputs, y)):
-                raise Unplanned("its batches are not all NumPy arrays")
-            prediction = model.prediction(x, training=True)
-            target = self.target(y, prediction.shape)
-            return [*inputs, target, weight], [total_loss(model, target, prediction, weight), prediction]
-
-        plan = None
-        if type(loss) in LOSSES and not self.known.penalised:
-            plan = plan_for(model, (loss, *vars(loss).items()), [*inputs, y, weight], run)
-        if plan is None:
-            return super().differentiate(x, y, weight)
-        saved: list[Any] = []
-        shape = plan.shapes[1]
-        values = plan.forward([*inputs, self.target(y, shape), weight], saved)
-        total, prediction = (Tensor(values[place]) for place in plan.outputs)
-        if plan.compares_prediction:
-            loss.check_prediction(prediction)
-        plan.backward(values, saved)
-        return prediction, total

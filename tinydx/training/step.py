@@ -8,7 +8,7 @@
       -> update                             the optimizer changes the weights, moving averages take their new values
 
 `Step` computes where its arrays are, and has the numbers at once if that is the CPU. Two steps derive from it, which run the
-first line faster: `tinydx.training.plan` as a list of calls, `tinydx.training.graph` on a GPU as a captured graph.
+first line faster: `tinydx.training.planned` as a list of calls, `tinydx.training.graph` on a GPU as a captured graph.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 from tinydx import distributed
 from tinydx.device import Packet, on_device
-from tinydx.factored import checksum
+from tinydx.factored import checksums
 from tinydx.tensor import Tensor
 from tinydx.training.data import Batch
 from tinydx.training.lowering import gradients_for_update, loss_of
@@ -67,15 +67,12 @@ class Step:
             raise ValueError(f"{self.model.name} has no weights that training may change: set trainable = True, then compile")
         for w in self.trained:
             w.grad = None
-        prediction, loss = self.differentiate(x, y, weight)
+        numbers = self.differentiate(x, y, weight)
         self.gradients = gradients_for_update(self.trained)
-        checksums = np.zeros(len(self.trained), loss.dtype, like=prediction.data)
-        for k, g in enumerate(self.gradients):
-            checksums[k] = 0 if g is None else checksum(g)
-        return {"loss": loss.data, "gradients": checksums, **metric_inputs(self.model, prediction, y, weight)}
+        return {**numbers, "gradients": checksums(self.gradients, beside=numbers["loss"])}
 
-    def differentiate(self, x: Any, y: Any, weight: Any) -> tuple[Tensor, Tensor]:
-        """Give the weights their gradients, by the tape; the prediction and its loss."""
+    def differentiate(self, x: Any, y: Any, weight: Any) -> dict[str, Any]:
+        """Give the weights their gradients, by the tape; the loss, and what metrics need."""
         before = [(w, w.data) for w in self.untrained]
         try:
             prediction = self.model.prediction(x, training=True)
@@ -85,7 +82,7 @@ class Step:
         finally:
             for w, data in before:
                 w.data = data
-        return prediction, loss
+        return {"loss": loss.data, **metric_inputs(self.model, prediction, y, weight)}
 
     def target(self, y: Any, shape: tuple[int, ...]) -> Any:
         """The labels as the loss takes them, for predictions of that shape."""

@@ -36,7 +36,8 @@ from tinydx.training.inputs import (
 )
 from tinydx.training.loop import Run, Sources, epoch_length, pass_length
 from tinydx.training.meaning import check_answer, warn_of_counted_class, warn_of_nan
-from tinydx.training.plan import Known, Plan, PlannedStep, are_arrays, known, predicted, predicting
+from tinydx.training.plan import Plan
+from tinydx.training.planned import Known, PlannedStep, are_arrays, known, outputs_of, predicted, predicting, tensors_of
 from tinydx.training.rehearsing import rehearse_step
 from tinydx.training.running_means import RunningMeans
 from tinydx.training.step import evaluate_batch
@@ -104,11 +105,11 @@ class Trainer(Layer):
     # ---- calls ----
 
     def __call__(self, x: Any, training: bool | None = None, **keywords: Any) -> Any:
-        """The outputs for x, as of a Layer; inside `with no_grad():` by a plan, where there is one (`tinydx.training.plan`)."""
+        """The outputs for x, as of a Layer; inside `with no_grad():` by a plan, if there is one (`tinydx.training.planned`)."""
         if recording.get() is False and not (training or keywords or is_training()) and are_arrays(x):
-            outputs = predicted(self, x)
-            if outputs is not None:
-                return [Tensor(y) for y in outputs] if isinstance(outputs, list) else Tensor(outputs)
+            found = predicted(self, x)
+            if found is not None:
+                return tensors_of(*found)
         return super().__call__(x, training, **keywords)
 
     def plan(self, shape: Any) -> Plan:
@@ -150,8 +151,8 @@ class Trainer(Layer):
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as an array (a list of arrays for several outputs): the shortest way to a prediction."""
         x = data.as_arrays(x)
-        if surely_finite(x) and (outputs := predicted(self, x, make=False)) is not None:
-            return outputs
+        if surely_finite(x) and (found := predicted(self, x, make=False)) is not None:
+            return outputs_of(*found)
         return self._predict(checked_input(self, Batch(x), "this batch")[0])
 
     def _predict(self, x: Any) -> Any:
