@@ -121,6 +121,12 @@ def sum_rows(x, columns, total):
     Four rows at a time: a number that was just written takes longer to read than to add.
     """
     start = 0
+    if columns == 1:
+        whole = np.float32(0)
+        for k in range(len(x)):
+            whole += x[k]
+        total[0] += whole
+        return
     while start + 4 * columns <= len(x):
         r0, r1 = x[start : start + columns], x[start + columns : start + 2 * columns]
         r2, r3 = x[start + 2 * columns : start + 3 * columns], x[start + 3 * columns : start + 4 * columns]

@@ -10,18 +10,19 @@ Most shapes need no im2col: the register block of matmul.py reads its rows where
   Neighbouring taps of a row lie next to each other in memory (dilation 1): they are one run of kw * C numbers.
   dX is the same sum: dy gathered by the mirrored taps; with a stride, one sum for each phase of the pixel grid.
 
-* `collect` (dW): 12 numbers of a run x 32 filters stay in registers while a loop walks over the pixels:
+* `collect` (dW): 12 numbers of a run (of its last ones 9, 6 or 3) x 32 filters stay in registers while a loop walks over the pixels:
 
       dw[t, c, f] = sum over pixels m of  x[at[m] + tap[t] + c] * dy[m, f]
 
 Work is cut into bands (bands.py): a few output rows. A band that needs a border (padding) is first copied into a small
 buffer with that border, so that the inner loops need not check where the image ends.
 
-Three other files compute what these two are slow at; the section "which way" chooses, by shape alone:
+Four other files compute what these two are slow at; the section "which way" chooses, by shape alone:
 
     depthwise.py   one channel a group: nothing to reuse in registers, vectors run over channels
-    winograd.py    3x3, many pixels: a quarter of the multiplications
-    columns.py     im2col and a matrix product: few windows and many weights; dX of few channels or of a stride
+    winograd.py    3x3 and larger, many pixels: about a quarter of the multiplications
+    planes.py      few channels or few filters: vectors run over pixels
+    columns.py     im2col and a matrix product: few windows and many weights, one 1x1 filter; dX of few channels or of a stride
 """
 
 import os
@@ -82,7 +83,7 @@ OFTEN = 256  # weights of a tap for each of its windows, from which on the trans
 FEW_CHANNELS = 5  # of an image from which on Winograd's transforms cost less than they save
 MODERATE = 2048  # windows up to which one product costs less than a sum for each phase of a stride
 FOLDING = 16  # multiplications that take as long as adding one number to its pixel when folding
-PIECE = 80  # and as beginning with the neighbours that a kernel row adds to
+PIECE = 120  # and as beginning with the neighbours that a kernel row adds to
 AT_POINTS = 20  # and as transforming a vector to one of Winograd's points, or back
 NARROW = 0.4  # what a panel of one vector takes longer, of its time
 PLANES, OF_DW = 1.1, 1.2  # what a register block of planes.py takes longer, and of its dW besides
@@ -116,6 +117,11 @@ def suits_winograd(w_shape, images, geometry, groups=1):
     # Measured: half the time at 20 -> 40 channels, 0.75 at 16 -> 16 and 512 -> 512, slower at 3 -> 32 and 8 -> 8.
     size = c >= FEW_CHANNELS and f >= LANES and c * f >= 96
     return few_zeros and size and images * g.out_h * g.out_w >= max(MANY_WINDOWS, c * f // OFTEN)
+
+
+def is_vector(w_shape, geometry, groups):
+    """Whether y is the image as a matrix times a vector: one filter, 1x1."""
+    return groups == 1 and w_shape[3] == 1 and w_shape[2] >= WIDTH and _columns.is_its_columns(geometry)
 
 
 def is_deep(w_shape, windows, groups):
@@ -585,7 +591,7 @@ def forward(x, w, b, geometry, groups):
     by_planes = suits_planes(w.shape, g, groups)
     if is_depthwise(w.shape, groups) and not by_planes:
         return _depthwise.forward(x, w, b, g)
-    if is_deep(w.shape, len(x) * g.out_h * g.out_w, groups):
+    if is_deep(w.shape, len(x) * g.out_h * g.out_w, groups) or is_vector(w.shape, g, groups):
         return _columns.forward(x, w, b, g)
     if suits_winograd(w.shape, len(x), g, groups):
         y = _winograd.forward(x, w, b, g)
@@ -854,7 +860,7 @@ def gradient_of_w(x, dy, w_shape, geometry, groups):
     by_planes = collects_planes(w_shape, len(x), g, groups)
     if is_depthwise(w_shape, groups) and not by_planes:
         return _depthwise.gradient_of_w(x, dy, w_shape, g)
-    if unfolds_for_dw(w_shape, dy.size // f, groups):
+    if unfolds_for_dw(w_shape, dy.size // f, groups) or is_vector(w_shape, g, groups):
         return _columns.gradient_of_w(x, dy, w_shape, g)
     if by_planes:
         result = _planes.gradient_of_w(x, dy, w_shape, g, *taps_of(w_shape, g, groups, False))
