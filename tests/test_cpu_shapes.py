@@ -51,11 +51,11 @@ def test_tiny_products_stay_below_the_size_from_which_openblas_wakes_threads():
 @needs_vectors
 @pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan])
 @pytest.mark.parametrize("place", [(0, 0, 0, 0), (1, 3, 6, 1), (1, 6, 7, 2)])
-def test_planes_do_not_spread_infinity_beyond_the_pixels_that_meet_it(special, place):
+def test_planes_do_not_spread_infinity_beyond_the_pixels_that_meet_it(special, place, monkeypatch):
     """Rows of planes follow each other, so windows at their end reach into the next row: with slopes of zero there."""
     x, w, dy = whole_numbers(3, (2, 7, 8, 3), (3, 3, 3, 5), (2, 5, 6, 5))
     x[place] = special
-    assert convolution.collects_planes(w.shape, 2, geometry_of(x.shape, (3, 3), 1, "valid"), 1)
+    monkeypatch.setattr(convolution, "collects_planes", lambda *shapes: True)
     op = TABLE["correlate2d"]
     with np.errstate(invalid="ignore"):
         y, saved = op.kernels["numba"].forward(x, w)
@@ -108,7 +108,8 @@ def test_one_filter_of_one_pixel_is_a_product_with_a_vector(monkeypatch):
     assert convolution.is_vector(w.shape, geometry_of(x.shape, (1, 1), 1, "valid"), 1)
     y, saved = op.kernels["numba"].forward(x, w, b)
     want, want_saved = op.forward(x, w, b)
-    for got, expected in zip((y, *op.kernels["numba"].backward(dy, saved)), (want, *op.reference.backward(dy, want_saved)), strict=True):
+    gradients = op.kernels["numba"].backward(dy, saved)
+    for got, expected in zip((y, *gradients), (want, *op.reference.backward(dy, want_saved)), strict=True):
         np.testing.assert_array_equal(got, expected)
 
 

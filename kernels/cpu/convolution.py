@@ -10,7 +10,8 @@ Most shapes need no im2col: the register block of matmul.py reads its rows where
   Neighbouring taps of a row lie next to each other in memory (dilation 1): they are one run of kw * C numbers.
   dX is the same sum: dy gathered by the mirrored taps; with a stride, one sum for each phase of the pixel grid.
 
-* `collect` (dW): 12 numbers of a run (of its last ones 9, 6 or 3) x 32 filters stay in registers while a loop walks over the pixels:
+* `collect` (dW): 12 numbers of a run x 32 filters stay in registers while a loop walks over the pixels (of its last numbers
+  9, 6 or 3):
 
       dw[t, c, f] = sum over pixels m of  x[at[m] + tap[t] + c] * dy[m, f]
 
@@ -45,7 +46,6 @@ from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
     ROWS,
-    TILE,
     WIDTH,
     inline,
     lean,

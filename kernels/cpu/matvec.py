@@ -10,7 +10,20 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from tinydx_kernels.cpu.memory import aligned_empty, flat
-from tinydx_kernels.cpu.simd import LANES, WIDTH, add_up, inline, lean, load, multiply_rows, outer, parallel, store, transpose, zeros
+from tinydx_kernels.cpu.simd import (
+    LANES,
+    WIDTH,
+    add_up,
+    inline,
+    lean,
+    load,
+    multiply_rows,
+    outer,
+    parallel,
+    store,
+    transpose,
+    zeros,
+)
 
 f32 = np.float32
 ROWS = 16  # that `sums` walks over at a time: they stay in L1 while it passes from vector to vector

@@ -218,7 +218,7 @@ def step_of(tiling):
 
 @jit
 def part_to_points(source, tiling, corner, at, scratch):
-    """scratch.v from `at` on: the tile at a corner (image, row, column); source: a Pooled, or an image as its dy, the others empty.
+    """scratch.v from `at` on: the tile at a corner (image, row, column) of a Pooled, or of an image as its dy, the others empty.
 
     A tile that reaches into the border, or cuts the windows of a pooling, is first written to `patch`. If channels are not
     whole vectors, what lies behind them in memory is transformed, too, and ignored.
@@ -520,5 +520,6 @@ def gradient_of_x(dy, w, geometry, pooled=NOTHING):
     """
     g, mirrored = geometry, contiguous(w[::-1, ::-1].transpose(0, 1, 3, 2))
     source = Pooled(dy.reshape(-1), *(a.reshape(-1) for a in pooled))
-    result = correlate(source, dy.shape, mirrored, None, (g.kernel_h - 1 - g.top, g.kernel_w - 1 - g.left), (g.height, g.width), pool=False)
+    corner = g.kernel_h - 1 - g.top, g.kernel_w - 1 - g.left
+    result = correlate(source, dy.shape, mirrored, None, corner, (g.height, g.width), pool=False)
     return None if result is None else result[0]
