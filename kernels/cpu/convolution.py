@@ -968,6 +968,7 @@ WARM = tuple(
         ((2, 15, 18, 32), (3, 3, 32, 64), {}),  # Winograd
         ((2, 15, 18, 32), (3, 3, 32, 64), {"padding": "same"}),
         ((2, 9, 9, 8), (1, 1, 8, 16), {}),
+        ((2, 9, 9, 16), (1, 1, 16, 1), {}),  # a vector, on one thread
         ((2, 9, 9, 1), (3, 3, 1, 6), {}),  # by planes, on one thread and on several
         ((16, 64, 64, 1), (5, 5, 1, 8), {}),
         ((8, 24, 24, 12), (3, 3, 12, 40), {"padding": "same"}),  # direct, on several threads

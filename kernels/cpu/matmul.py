@@ -374,5 +374,6 @@ def samples(draw):
 WARM: tuple = (
     (((70, 70), (70, 70)), {}),  # on one thread
     (((140, 140), (140, 140)), {}),  # on all threads
+    (((600, 600), (600, 1)), {}),  # a vector, on all threads
 )
 kernel_of(matmul, "numba", matmul_forward, matmul_backward, supports, samples=samples, warm=WARM)
