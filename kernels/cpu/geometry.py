@@ -34,6 +34,7 @@ class Geometry(NamedTuple):
     top: int  # rows of padding above the image
     left: int  # columns of padding before it
 
+    @lru_cache  # a model asks the same in every step
     def turned(self):
         """Rows as columns, and columns as rows."""
         height, width, channels, *pairs = self
