@@ -11,7 +11,7 @@ from tinydx.dispatch import load_kernels
 from tinydx.op import TABLE, RandomDraw
 
 assert load_kernels("numba") is None
-from tinydx_kernels.cpu import convolution, matmul, planes  # noqa: E402
+from tinydx_kernels.cpu import convolution, matmul, matvec, planes  # noqa: E402
 from tinydx_kernels.cpu.geometry import geometry_of  # noqa: E402
 from tinydx_kernels.cpu.simd import LANES  # noqa: E402
 
@@ -51,11 +51,11 @@ def test_tiny_products_stay_below_the_size_from_which_openblas_wakes_threads():
 @needs_vectors
 @pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan])
 @pytest.mark.parametrize("place", [(0, 0, 0, 0), (1, 3, 6, 1), (1, 6, 7, 2)])
-def test_planes_do_not_spread_infinity_beyond_the_pixels_that_meet_it(special, place):
+def test_planes_do_not_spread_infinity_beyond_the_pixels_that_meet_it(special, place, monkeypatch):
     """Rows of planes follow each other, so windows at their end reach into the next row: with slopes of zero there."""
     x, w, dy = whole_numbers(3, (2, 7, 8, 3), (3, 3, 3, 5), (2, 5, 6, 5))
     x[place] = special
-    assert convolution.collects_planes(w.shape, 2, geometry_of(x.shape, (3, 3), 1, "valid"), 1)
+    monkeypatch.setattr(convolution, "collects_planes", lambda *shapes: True)
     op = TABLE["correlate2d"]
     with np.errstate(invalid="ignore"):
         y, saved = op.kernels["numba"].forward(x, w)
@@ -64,6 +64,53 @@ def test_planes_do_not_spread_infinity_beyond_the_pixels_that_meet_it(special, p
         expected_gradients = op.reference.backward(dy.astype(float), expected_saved)
     for got, want in zip((y, *gradients), (expected, *expected_gradients), strict=True):
         np.testing.assert_array_equal(got, want.astype(np.float32))
+
+
+@needs_vectors
+@pytest.mark.parametrize("kernel", [(3, 3), (5, 5), (4, 5), (6, 3), (7, 7)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_winograd_of_larger_kernels_and_of_groups(kernel, groups, monkeypatch):
+    """Parts of 3x3 with zeros around, each of the moved image; without padding, their tiles reach beyond the image's end."""
+    monkeypatch.setattr(convolution, "MANY_WINDOWS", 1)
+    op, rng = TABLE["correlate2d"], np.random.default_rng(0)
+    x, w, b = (rng.standard_normal(s) for s in ((2, 11, 13, 16 * groups), (*kernel, 16, 32 * groups), (32 * groups,)))
+    assert convolution.suits_winograd((*kernel, 16, 32), 2, geometry_of(x.shape, kernel, 1, "valid"))
+    for padding in ("valid", "same"):
+        want, saved = op.forward(x, w, b, padding=padding, groups=groups)
+        y, kept = op.kernels["numba"].forward(*(a.astype(np.float32) for a in (x, w, b)), padding=padding, groups=groups)
+        dy = rng.standard_normal(want.shape)
+        got = (y, *op.kernels["numba"].backward(dy.astype(np.float32), kept))
+        for a, c in zip(got, (want, *op.reference.backward(dy, saved)), strict=True):
+            assert a.shape == c.shape and a.flags.c_contiguous
+            assert np.abs(a - c).max() < 1e-5 * np.abs(c).max()
+
+
+@given(
+    m=st.sampled_from([1, 15, 16, 17, 31, 100]),
+    k=st.sampled_from([1, 15, 16, 17, 48, 65]),
+    turned=st.booleans(),
+    waking=st.sampled_from([0, 1 << 60]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60)
+def test_a_matrix_times_a_vector_is_exact_on_any_number_of_threads(m, k, turned, waking, seed):
+    (a, s) = whole_numbers(seed, (k, m) if turned else (m, k), (k,))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matvec, "WORTH_WAKING", waking)
+        got = matvec.times_vector(a.T if turned else a, s)
+    np.testing.assert_array_equal(got, (a.T if turned else a) @ s)
+
+
+def test_one_filter_of_one_pixel_is_a_product_with_a_vector(monkeypatch):
+    monkeypatch.setattr(matmul, "TINY", 0)
+    x, w, b, dy = whole_numbers(1, (2, 5, 7, 33), (1, 1, 33, 1), (1,), (2, 5, 7, 1))
+    op = TABLE["correlate2d"]
+    assert convolution.is_vector(w.shape, geometry_of(x.shape, (1, 1), 1, "valid"), 1)
+    y, saved = op.kernels["numba"].forward(x, w, b)
+    want, want_saved = op.forward(x, w, b)
+    gradients = op.kernels["numba"].backward(dy, saved)
+    for got, expected in zip((y, *gradients), (want, *op.reference.backward(dy, want_saved)), strict=True):
+        np.testing.assert_array_equal(got, expected)
 
 
 @needs_vectors
@@ -137,7 +184,7 @@ def test_images_of_one_column(image, kernel, constants):
 
 SHAPES = [  # (image, kernel, constants): the way of forward, dX and dW that must be taken with vectors of 16
     ((64, 28, 28, 1), (5, 5, 1, 6), {"padding": "same"}, "planes planes planes"),
-    ((1, 224, 224, 3), (3, 3, 3, 16), {"padding": "same"}, "planes planes planes"),
+    ((1, 224, 224, 3), (3, 3, 3, 16), {"padding": "same"}, "planes planes other"),
     ((8, 28, 28, 64), (3, 3, 2, 64), {"padding": "same", "groups": 32}, "planes planes planes"),
     ((8, 28, 28, 32), (5, 5, 32, 64), {"padding": "same"}, "other other other"),
     ((4, 64, 64, 64), (3, 3, 64, 64), {"padding": "same"}, "other other other"),

@@ -116,11 +116,28 @@ def move_in_parallel(folding, images, geometry, columns, step, rows, workers):
 
 @lean
 def sum_rows(x, columns, total):
-    """total[c] += sum over the rows of x (rows, `columns`), flat: the gradient of a bias."""
-    for start in range(0, len(x), columns):
+    """total[c] += sum over the rows of x (rows, `columns`), flat: the gradient of a bias.
+
+    Four rows at a time: a number that was just written takes longer to read than to add.
+    """
+    start = 0
+    if columns == 1:
+        whole = np.float32(0)
+        for k in range(len(x)):
+            whole += x[k]
+        total[0] += whole
+        return
+    while start + 4 * columns <= len(x):
+        r0, r1 = x[start : start + columns], x[start + columns : start + 2 * columns]
+        r2, r3 = x[start + 2 * columns : start + 3 * columns], x[start + 3 * columns : start + 4 * columns]
+        for c in range(columns):
+            total[c] += (r0[c] + r1[c]) + (r2[c] + r3[c])
+        start += 4 * columns
+    while start < len(x):
         row = x[start : start + columns]
         for c in range(columns):
             total[c] += row[c]
+        start += columns
 
 
 # ---- launchers -----------------------------------------------------------------------------------------------------

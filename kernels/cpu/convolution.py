@@ -10,18 +10,20 @@ Most shapes need no im2col: the register block of matmul.py reads its rows where
   Neighbouring taps of a row lie next to each other in memory (dilation 1): they are one run of kw * C numbers.
   dX is the same sum: dy gathered by the mirrored taps; with a stride, one sum for each phase of the pixel grid.
 
-* `collect` (dW): 12 numbers of a run x 32 filters stay in registers while a loop walks over the pixels:
+* `collect` (dW): 12 numbers of a run x 32 filters stay in registers while a loop walks over the pixels (of its last numbers
+  9, 6 or 3):
 
       dw[t, c, f] = sum over pixels m of  x[at[m] + tap[t] + c] * dy[m, f]
 
 Work is cut into bands (bands.py): a few output rows. A band that needs a border (padding) is first copied into a small
 buffer with that border, so that the inner loops need not check where the image ends.
 
-Three other files compute what these two are slow at; the section "which way" chooses, by shape alone:
+Four other files compute what these two are slow at; the section "which way" chooses, by shape alone:
 
     depthwise.py   one channel a group: nothing to reuse in registers, vectors run over channels
-    winograd.py    3x3, many pixels: a quarter of the multiplications
-    columns.py     im2col and a matrix product: few windows and many weights; dX of few channels or of a stride
+    winograd.py    3x3 and larger, many pixels: about a quarter of the multiplications
+    planes.py      few channels or few filters: vectors run over pixels
+    columns.py     im2col and a matrix product: few windows and many weights, one 1x1 filter; dX of few channels or of a stride
 """
 
 import os
@@ -38,29 +40,32 @@ from tinydx_kernels.cpu import depthwise as _depthwise
 from tinydx_kernels.cpu import planes as _planes
 from tinydx_kernels.cpu import winograd as _winograd
 from tinydx_kernels.cpu.bands import columns_of_band, lay_out, reads_inside, rows_of_band, size_of_buffer
-from tinydx_kernels.cpu.columns import sum_rows
-from tinydx_kernels.cpu.geometry import COUNTS, Geometry, geometry_of
+from tinydx_kernels.cpu.geometry import COUNTS, Geometry, geometry_of, turned
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
     ROWS,
-    TILE,
     WIDTH,
     inline,
     lean,
+    load,
+    load_part,
     load_rows,
     outer,
     outer_at,
     parallel,
     prefetch,
+    prefetch_l2,
     repeat_rows,
     store,
     store_at,
+    store_part,
     transpose,
 )
 
 PANEL = COLUMNS * WIDTH
+THREE, HALF, QUARTER = 3 * ROWS // 4, ROWS // 2, ROWS // 4  # rows of a block of dW for the last numbers of a run
 winograd = os.environ.get("TINYDX_WINOGRAD") != "0"  # the fast 3x3 convolution; False: always the direct sum
 LINE = 16  # floats of a cache line
 SMALL = 1 << 22  # multiplications that one thread has almost done before another one is awake
@@ -74,12 +79,16 @@ FEW = 2304  # numbers of a column (windows x taps) up to which reading many weig
 MANY_WEIGHTS = 1 << 14  # of a tap
 MANY_TOTALS = 1 << 16  # weights of a tap from which on the totals of dW fill the L2 cache
 MANY_WINDOWS = 400  # from which on Winograd's transform of the weights pays
+OFTEN = 256  # weights of a tap for each of its windows, from which on the transform costs more than it saves
 FEW_CHANNELS = 5  # of an image from which on Winograd's transforms cost less than they save
 MODERATE = 2048  # windows up to which one product costs less than a sum for each phase of a stride
 FOLDING = 16  # multiplications that take as long as adding one number to its pixel when folding
-PIECE = 80  # and as beginning with the neighbours that a kernel row adds to
+PIECE = 120  # and as beginning with the neighbours that a kernel row adds to
+AT_POINTS = 20  # and as transforming a vector to one of Winograd's points, or back
 NARROW = 0.4  # what a panel of one vector takes longer, of its time
 PLANES, OF_DW = 1.1, 1.2  # what a register block of planes.py takes longer, and of its dW besides
+CHAIN = 8  # multiply-adds that could begin before the first of them has ended
+PACKING, MASKING = 20, 20  # multiply-adds that take as long as reading a pixel's slopes, and as reading parts of vectors
 ADDING_LANES = 8  # multiply-adds that take as long as adding the lanes of a sum of dW
 MANY_SUMS = 1 << 14  # weights from which on the sums of planes.py, a vector each, overflow the L2 cache
 TRANSPOSED = 11  # multiply-adds that take as long as transposing a vector
@@ -97,13 +106,22 @@ def is_depthwise(w_shape, groups):
 
 
 def suits_winograd(w_shape, images, geometry, groups=1):
-    """Whether winograd.py can convolve C channels with w (kh,kw,C,F), and is faster."""
+    """Whether winograd.py can convolve C channels with w (kh,kw,C,F), and is faster than a direct sum."""
     kh, kw, c, f = w_shape
     g = geometry
-    simple = kh == kw == 3 and groups == g.stride_h == g.stride_w == g.dilation_h == g.dilation_w == 1
-    # Measured: half the time at 20 -> 40 channels, 0.75 at 16 -> 16, slower at 3 -> 32, 8 -> 8 and 512 -> 512 (L2 is full).
-    size = c >= FEW_CHANNELS and f >= LANES and 96 <= c * f <= 1 << 16 and images * g.out_h * g.out_w >= MANY_WINDOWS
-    return winograd and LANES > 0 and simple and size
+    simple = winograd and LANES > 0 and groups == g.stride_h == g.stride_w == g.dilation_h == g.dilation_w == 1
+    if not simple or min(kh, kw) < 3:
+        return False
+    parts = -(-kh // 3) * -(-kw // 3)
+    few_zeros = parts == 1 or (kh * kw >= 5 * parts and c % LANES == 0)
+    # Measured: half the time at 20 -> 40 channels, 0.75 at 16 -> 16 and 512 -> 512, slower at 3 -> 32 and 8 -> 8.
+    size = c >= FEW_CHANNELS and f >= LANES and c * f >= 96
+    return few_zeros and size and images * g.out_h * g.out_w >= max(MANY_WINDOWS, c * f // OFTEN)
+
+
+def is_vector(w_shape, geometry, groups):
+    """Whether y is the image as a matrix times a vector: one filter, 1x1."""
+    return groups == 1 and w_shape[3] == 1 and w_shape[2] >= WIDTH and _columns.is_its_columns(geometry)
 
 
 def is_deep(w_shape, windows, groups):
@@ -127,9 +145,12 @@ def time_of_gather(k, filters, groups=1):
 
 
 def time_of_collect(taps, run, filters, groups=1):
-    """Of `collect`, for runs of `run` numbers; a last panel takes as long as a whole one, and longer to pack."""
-    packing = 2 * PANEL if filters % PANEL else 0
-    return groups * (taps * -(-run // ROWS) * ROWS * COLUMNS * -(-filters // PANEL) + packing) + FIXED
+    """Of `collect`, for runs of `run` numbers: of whole blocks, and of a last one of a quarter of ROWS, or several."""
+    blocks = [ROWS] * (run // ROWS) + [-(-(run % ROWS) // QUARTER) * QUARTER] * (run % ROWS > 0)
+    narrow = filters % PANEL if filters % PANEL <= WIDTH else 0  # filters of a last panel of one vector
+    wide = -(-(filters - narrow) // PANEL)
+    time = sum(wide * max(CHAIN, COLUMNS * rows) + (narrow > 0) * max(CHAIN, (1 + NARROW) * rows) for rows in blocks)
+    return groups * (taps * time + (MASKING if filters % WIDTH else 0)) + PACKING
 
 
 def time_of_columns(k, filters):
@@ -140,6 +161,14 @@ def time_of_columns(k, filters):
 def time_of_fold(k, pieces, filters):
     """Of dX, with k = channels * taps in `pieces` that are neighbours, by columns that are folded."""
     return k * (filters + FOLDING) / WIDTH + pieces * PIECE
+
+
+def time_of_winograd(w_shape, geometry):
+    """Of dX by tiles of 4x4 pixels, a quarter of the products for each 3x3 part of the kernel."""
+    (kh, kw, c, f), g = w_shape, geometry
+    parts, tiles = -(-kh // 3) * -(-kw // 3), -(-g.height // 4) * -(-g.width // 4)
+    vectors = -(-f // WIDTH) * parts + -(-c // WIDTH)
+    return 36 * (parts * f * -(-c // WIDTH) + AT_POINTS * vectors) * tiles / (g.height * g.width)
 
 
 def time_of_planes(k, channels, filters, geometry, groups=1):
@@ -168,20 +197,18 @@ def way_of_dx(w_shape, images, geometry, groups):
     windows, phases = images * g.out_h * g.out_w, g.stride_h * g.stride_w
     if groups == 1 and ((phases > 1 and windows <= MODERATE) or is_deep(w_shape, windows, groups)):
         return _columns
-    if suits_winograd((kh, kw, f, c), images, g, groups):
-        return _winograd
-    return fastest_dx(w_shape, g, groups)
+    return fastest_dx(w_shape, g, groups, suits_winograd((kh, kw, f, c), images, g, groups))
 
 
 @lru_cache
-def fastest_dx(w_shape, geometry, groups):
-    """Of the other ways of dX the fastest; None: `gather`."""
+def fastest_dx(w_shape, geometry, groups, fast):
+    """Of the other ways of dX the fastest; None: `gather`; `fast`, whether Winograd's is faster than that."""
     g, (kh, kw, c, f) = geometry, w_shape
     if is_depthwise(w_shape, groups):
         return _planes if LANES and groups < WIDTH else _depthwise
     k = kh * kw * (f // groups) / (g.stride_h * g.stride_w)  # of a pixel of dX
-    times = {None: time_of_gather(k, c, groups)}
-    if LANES:
+    times = {_winograd: time_of_winograd(w_shape, g)} if fast else {None: time_of_gather(k, c, groups)}
+    if LANES and not fast:
         times[_planes] = time_of_planes(k, f // groups, c, phases_of(w_shape, g, groups)[0][0], groups)
     if groups == 1:
         windows, pieces = g.out_h * g.out_w / (g.height * g.width), kh if g.dilation_w == 1 else kh * kw
@@ -558,18 +585,22 @@ def run_gather(x, w, b, geometry, positions, order, grid):
 def forward(x, w, b, geometry, groups):
     """Correlation of x (N,H,W,G*C) and w (kh,kw,C,F), plus b (F,) or None: y (N,OH,OW,F)."""
     if is_column(geometry):
-        return forward(x.swapaxes(1, 2), w.swapaxes(0, 1), b, geometry.turned(), groups).swapaxes(1, 2)
+        return forward(x.swapaxes(1, 2), w.swapaxes(0, 1), b, turned(geometry), groups).swapaxes(1, 2)
     x, w, g = contiguous(x), contiguous(w), geometry
     kh, kw, c, f = w.shape
     by_planes = suits_planes(w.shape, g, groups)
     if is_depthwise(w.shape, groups) and not by_planes:
         return _depthwise.forward(x, w, b, g)
-    if is_deep(w.shape, len(x) * g.out_h * g.out_w, groups):
+    if is_deep(w.shape, len(x) * g.out_h * g.out_w, groups) or is_vector(w.shape, g, groups):
         return _columns.forward(x, w, b, g)
     if suits_winograd(w.shape, len(x), g, groups):
         y = _winograd.forward(x, w, b, g)
         if y is not None:
             return y
+    if groups > 1 and suits_winograd((kh, kw, c, f // groups), len(x), g):
+        biases = [None] * groups if b is None else np.split(b, groups)
+        own = zip(np.split(x, groups, axis=3), np.split(w, groups, axis=3), biases, strict=True)
+        return np.concatenate([forward(*arrays, g._replace(channels=c), 1) for arrays in own], axis=3)
     y = aligned_empty((len(x), g.out_h, g.out_w, f))
     positions, order = taps_of(w.shape, g, groups, not by_planes)
     run = _planes.correlate if by_planes else run_gather
@@ -580,7 +611,7 @@ def forward(x, w, b, geometry, groups):
 def gradient_of_x(dy, w, geometry, groups):
     """dX (N,H,W,G*C) of dy (N,OH,OW,F) and w (kh,kw,C,F)."""
     if is_column(geometry):
-        return gradient_of_x(dy.swapaxes(1, 2), w.swapaxes(0, 1), geometry.turned(), groups).swapaxes(1, 2)
+        return gradient_of_x(dy.swapaxes(1, 2), w.swapaxes(0, 1), turned(geometry), groups).swapaxes(1, 2)
     dy, w, g = contiguous(dy), contiguous(w), geometry
     kh, kw, c, f = w.shape
     way = way_of_dx(w.shape, len(dy), g, groups)
@@ -590,6 +621,9 @@ def gradient_of_x(dy, w, geometry, groups):
         dx = _winograd.gradient_of_x(dy, w, g)
         if dx is not None:
             return dx
+    if groups > 1 and suits_winograd((kh, kw, f // groups, c), len(dy), g):
+        own = zip(np.split(dy, groups, axis=3), np.split(w, groups, axis=3), strict=True)
+        return np.concatenate([gradient_of_x(*arrays, g._replace(channels=c), 1) for arrays in own], axis=3)
     dx = aligned_empty((len(dy), g.height, g.width, g.channels))
     for windows, positions, order, (first_h, first_w) in phases_of(w.shape, g, groups):
         grid = Grid(dx.reshape(-1), *dx.shape[1:], first_h, first_w, g.stride_h, g.stride_w)
@@ -640,50 +674,112 @@ def phase_of(a, size, kernel, stride, dilation, before):
 
 
 @inline
-def collect_plain(x, at, tap, slopes, j, pixels, total, t):
+def collect_plain(x, at, tap, slopes, j, lanes, pixels, total, t):
     """total[r, c] += sum over the pixels of a band of x[at[m] + tap + r] slopes[m, c], as plain loops."""
     for m in range(pixels):
         for r in range(ROWS):
             factor = x[at[m] + tap + r]
-            for c in range(PANEL):
-                total[t + r * PANEL + c] += factor * slopes[j + m * PANEL + c]
+            for c in range(lanes):
+                total[t + r * PANEL + c] += factor * slopes[j + m * lanes + c]
+
+
+def _collect_in_registers(rows, columns):
+    """The same for the first `rows` rows and `columns` vectors."""
+    vectors = rows * columns
+
+    @inline
+    def collect(x, at, tap, slopes, j, lanes, pixels, total, t):
+        block = load_rows(vectors, rows, total, t, PANEL)
+        for m in range(pixels):
+            block = outer(block, rows, x, at[m] + tap, 1, slopes, j + m * lanes)
+        store(block, rows, total, t, PANEL)
+
+    return collect
+
+
+if LANES:
+    collect_wide = [_collect_in_registers(rows, COLUMNS) for rows in (ROWS, THREE, HALF, QUARTER)]
+    collect_narrow = [_collect_in_registers(rows, 1) for rows in (ROWS, THREE, HALF, QUARTER)]
+else:
+    collect_wide = collect_narrow = [collect_plain] * 4
+wide_all, wide_three, wide_half, wide_quarter = collect_wide
+narrow_all, narrow_three, narrow_half, narrow_quarter = collect_narrow
 
 
 @inline
-def collect_simd(x, at, tap, slopes, j, pixels, total, t):
-    """The same in registers."""
-    block = load_rows(TILE, ROWS, total, t, PANEL)
-    for m in range(pixels):
-        block = outer(block, ROWS, x, at[m] + tap, 1, slopes, j + m * PANEL)
-    store(block, ROWS, total, t, PANEL)
+def collect_block(x, at, where, slopes, j, lanes, pixels, total, t, left):
+    """`left` numbers of a run, at most ROWS, in the smallest block that holds them."""
+    if lanes > WIDTH:
+        if left > THREE:
+            wide_all(x, at, where, slopes, j, lanes, pixels, total, t)
+        elif left > HALF:
+            wide_three(x, at, where, slopes, j, lanes, pixels, total, t)
+        elif left > QUARTER:
+            wide_half(x, at, where, slopes, j, lanes, pixels, total, t)
+        else:
+            wide_quarter(x, at, where, slopes, j, lanes, pixels, total, t)
+    elif left > THREE:
+        narrow_all(x, at, where, slopes, j, lanes, pixels, total, t)
+    elif left > HALF:
+        narrow_three(x, at, where, slopes, j, lanes, pixels, total, t)
+    elif left > QUARTER:
+        narrow_half(x, at, where, slopes, j, lanes, pixels, total, t)
+    else:
+        narrow_quarter(x, at, where, slopes, j, lanes, pixels, total, t)
 
 
 @inline
-def collect_narrow(x, at, tap, slopes, j, pixels, total, t):
-    """collect_simd for a last panel of at most one vector."""
-    block = load_rows(ROWS, ROWS, total, t, PANEL)
+def lanes_of(filters):
+    """Lanes of a panel with `filters` filters or more: of both its vectors, or of one."""
+    return PANEL if filters > WIDTH else WIDTH
+
+
+@inline
+def pack_panel_of_dy_plain(dy, at, step, pixels, width, slopes, j, total):
+    """slopes[j + m * lanes + lane] = dy[at + m * step + lane], 0 from lane `width` on; total[lane] += the sum of them."""
+    lanes = lanes_of(width)
     for m in range(pixels):
-        block = outer(block, ROWS, x, at[m] + tap, 1, slopes, j + m * PANEL)
-    store(block, ROWS, total, t, PANEL)
+        for lane in range(lanes):
+            slope = dy[at + m * step + lane] if lane < width else np.float32(0)
+            slopes[j + m * lanes + lane] = slope
+            total[lane] += slope
 
 
-collect_tile, collect_last = (collect_simd, collect_narrow) if LANES else (collect_plain, collect_plain)
+@inline
+def pack_panel_of_dy_simd(dy, at, step, pixels, width, slopes, j, total):
+    """The same by vectors, LANES pixels at a time where lanes are missing; what the next band reads is fetched meanwhile."""
+    lanes, ahead = lanes_of(width), at + pixels * step
+    for lane in range(0, lanes, LANES):
+        if width - lane >= LANES:
+            for m in range(pixels):
+                prefetch_l2(dy, ahead + m * step + lane)
+                store(load(dy, at + m * step + lane), 1, slopes, j + m * lanes + lane, 0)
+        else:
+            for m in range(0, pixels, LANES):
+                square = load_part(dy, at + m * step + lane, step, pixels - m, width - lane)
+                store_part(square, slopes, j + m * lanes + lane, lanes, pixels - m, LANES)
+        block = load(total, lane)
+        for m in range(pixels):
+            block = block + load(slopes, j + m * lanes + lane)
+        store(block, 1, total, lane, 0)
+
+
+pack_panel_of_dy = pack_panel_of_dy_simd if LANES else pack_panel_of_dy_plain
 
 
 @lean
-def pack_slopes(dy, start, pixels, filters, groups, slopes):
-    """dy of a band, panel by panel: slopes[group, panel, pixel, lane]. Each tap reads it again, from the L1 cache."""
-    j = 0
+def pack_slopes(dy, start, pixels, filters, groups, slopes, bias_total):
+    """dy of a band, panel by panel: slopes[group, panel, pixel, lane]. Each tap reads it again, from the L1 cache.
+
+    bias_total[group, panel, lane] += its sum over the pixels.
+    """
+    j, t = 0, 0
     for g in range(groups):
         for f in range(0, filters, PANEL):
             first, width = start + g * filters + f, min(PANEL, filters - f)
-            if width == PANEL:
-                copy_rows(dy, first, groups * filters, pixels, slopes, j)
-            else:
-                for m in range(pixels):
-                    for lane in range(PANEL):
-                        slopes[j + m * PANEL + lane] = dy[first + m * groups * filters + lane] if lane < width else np.float32(0)
-            j += pixels * PANEL
+            pack_panel_of_dy(dy, first, groups * filters, pixels, width, slopes, j, bias_total[t:])
+            j += pixels * lanes_of(width)
+            t += PANEL
 
 
 @lean
@@ -693,22 +789,20 @@ def collect_band(source, terms, slopes, pixels, total):
     t, j = 0, 0
     for g in range(groups):
         for f in range(0, filters, PANEL):
+            lanes = lanes_of(filters - f)
             for tap in taps:
                 for k in range(0, run, ROWS):
                     where = tap + k + (0 if groups == 1 else g * run)
-                    if filters - f > WIDTH:
-                        collect_tile(x, at, where, slopes, j, pixels, total, t)
-                    else:
-                        collect_last(x, at, where, slopes, j, pixels, total, t)
+                    collect_block(x, at, where, slopes, j, lanes, pixels, total, t, run - k)
                     t += ROWS * PANEL
-            j += pixels * PANEL
+            j += pixels * lanes
 
 
 class CollectScratch(NamedTuple):
     """Each worker's memory, a row each."""
 
     total: np.ndarray  # (workers, groups * panels * taps * run in whole blocks * PANEL)
-    bias_total: np.ndarray  # (workers, F)
+    bias_total: np.ndarray  # (workers, groups * panels * PANEL)
     at: np.ndarray  # int64 (workers, pixels of a band): addresses in x
     slopes: np.ndarray  # (workers, groups * panels * pixels * PANEL)
     buffer: np.ndarray  # (workers, floats of a band with its border, or 0)
@@ -727,8 +821,7 @@ def collect_of_worker(worker, x, geometry, terms, dy, rows, scratch):
     for row in range(worker * rows, all_rows, len(scratch.at) * rows):
         count = min(rows, all_rows - row)
         lay_out(x, g, row, count, buffer, at)
-        pack_slopes(dy, row * line, count * g.out_w, terms.filters, terms.groups, slopes)
-        sum_rows(dy[row * line : (row + count) * line], channels, bias_total)
+        pack_slopes(dy, row * line, count * g.out_w, terms.filters, terms.groups, slopes, bias_total)
         collect_band(source, terms, slopes, count * g.out_w, total)
 
 
@@ -761,13 +854,13 @@ def gradient_of_w(x, dy, w_shape, geometry, groups):
     """dW (kh,kw,C,F), `w_shape`, and db (F,) of x (N,H,W,G*C) and dy (N,OH,OW,F)."""
     if is_column(geometry):
         kh, kw, c, f = w_shape
-        dw, db = gradient_of_w(x.swapaxes(1, 2), dy.swapaxes(1, 2), (kw, kh, c, f), geometry.turned(), groups)
+        dw, db = gradient_of_w(x.swapaxes(1, 2), dy.swapaxes(1, 2), (kw, kh, c, f), turned(geometry), groups)
         return dw.swapaxes(0, 1), db
     x, dy, g, f = contiguous(x), contiguous(dy), geometry, w_shape[3]
     by_planes = collects_planes(w_shape, len(x), g, groups)
     if is_depthwise(w_shape, groups) and not by_planes:
         return _depthwise.gradient_of_w(x, dy, w_shape, g)
-    if unfolds_for_dw(w_shape, dy.size // f, groups):
+    if unfolds_for_dw(w_shape, dy.size // f, groups) or is_vector(w_shape, g, groups):
         return _columns.gradient_of_w(x, dy, w_shape, g)
     if by_planes:
         result = _planes.gradient_of_w(x, dy, w_shape, g, *taps_of(w_shape, g, groups, False))
@@ -785,7 +878,7 @@ def gradient_of_w(x, dy, w_shape, geometry, groups):
     workers, pixels = min(threads, -(-len(x) * g.out_h // rows)), rows * g.out_w
     scratch = CollectScratch(
         total=aligned_empty((workers, size)),
-        bias_total=aligned_empty((workers, f)),
+        bias_total=aligned_empty((workers, panels * PANEL)),
         at=np.empty((workers, pixels), np.int64),
         slopes=aligned_empty((workers, pixels * panels * PANEL)),
         buffer=aligned_empty((workers, size_of_buffer(rows, g) if copied else 0)),
@@ -797,7 +890,7 @@ def gradient_of_w(x, dy, w_shape, geometry, groups):
         collect(*arguments)
     dw = aligned_empty(w_shape)
     unpack_totals(scratch.total, order, dw.reshape(-1))
-    return dw, scratch.bias_total.sum(axis=0)
+    return dw, scratch.bias_total.sum(axis=0).reshape(groups, -1)[:, : order.filters].reshape(f)
 
 
 # ---- the ops -------------------------------------------------------------------------------------------------------
@@ -875,6 +968,7 @@ WARM = tuple(
         ((2, 15, 18, 32), (3, 3, 32, 64), {}),  # Winograd
         ((2, 15, 18, 32), (3, 3, 32, 64), {"padding": "same"}),
         ((2, 9, 9, 8), (1, 1, 8, 16), {}),
+        ((2, 9, 9, 16), (1, 1, 16, 1), {}),  # a vector, on one thread
         ((2, 9, 9, 1), (3, 3, 1, 6), {}),  # by planes, on one thread and on several
         ((16, 64, 64, 1), (5, 5, 1, 8), {}),
         ((8, 24, 24, 12), (3, 3, 12, 40), {"padding": "same"}),  # direct, on several threads

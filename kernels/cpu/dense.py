@@ -239,14 +239,15 @@ def streams_of_dx(layer, k0, apart, dy, edge):
 
 
 @jit
-def rows_of_dx(layer, first, last, dy):
-    """dx[:, first:last] = dy (N,F), flat, times w[first:last]^T, as plain loops: the rows left over."""
+def rows_of_dx(layer, first, step, count, dy):
+    """dx[:, k] = dy (N,F), flat, times w[k]^T for `count` rows k = first, first + step ...; vectors run along w[k]."""
     dx, w, n, d, f = layer
-    for row in range(first, last):
+    for row in range(first, first + count * step, step):
+        weights = w[row * f : (row + 1) * f]
         for example in range(n):
-            total = f32(0)
+            slopes, total = dy[example * f : (example + 1) * f], f32(0)
             for k in range(f):
-                total += dy[example * f + k] * w[row * f + k]
+                total += slopes[k] * weights[k]
             dx[example * d + row] = total
 
 
@@ -255,12 +256,17 @@ def backward_dx(layer, dy, packed, edge):
     """layer.x (N,D) = dy (N,F), flat, times w^T; packed, room for dy^T in panels; edge (workers, TILE * WIDTH)."""
     n, d, f = layer.n, layer.d, layer.f
     workers, apart = len(edge), d // STREAMS
-    pack_columns(Matrix(dy, 1, f), 0, f, 0, n, packed)  # dy^T, in panels of PANEL examples
+    few = n <= EXAMPLES  # they would leave most lanes of a panel of examples empty
+    if not few:
+        pack_columns(Matrix(dy, 1, f), 0, f, 0, n, packed)  # dy^T, in panels of PANEL examples
     for part in prange(workers):
         worker = np.int64(part)
         for k in range(apart * worker // workers, apart * (worker + 1) // workers):
-            streams_of_dx(layer, k, apart, packed, edge[worker])
-    rows_of_dx(layer, apart * STREAMS, d, dy)
+            if few:
+                rows_of_dx(layer, k, apart, STREAMS, dy)
+            else:
+                streams_of_dx(layer, k, apart, packed, edge[worker])
+    rows_of_dx(layer, apart * STREAMS, 1, d - apart * STREAMS, dy)
 
 
 def stream_dx(dy, w):

@@ -28,6 +28,7 @@ from numba import get_num_threads, prange
 
 from tinydx.op import kernel_of
 from tinydx.ops.arithmetic import matmul, unbroadcast
+from tinydx_kernels.cpu.matvec import times_vector
 from tinydx_kernels.cpu.memory import CACHE_LINE, Matrix, aligned_empty, flat_matrix, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -304,7 +305,9 @@ def cut(m, n, workers):
 def multiply_into(y, a, b):
     """y (M,N), contiguous, = a (M,K) b (K,N), float32."""
     (m, k), n = a.shape, b.shape[1]
-    if n <= ROWS < m:  # y^T = b^T a^T: a few columns are better the rows of a register block than lanes of a panel
+    if n == 1 and min(m, k) >= WIDTH:
+        y[:, 0] = times_vector(a, b[:, 0])
+    elif n <= ROWS < m:  # y^T = b^T a^T: a few columns are better the rows of a register block than lanes of a panel
         y[...] = matrix_product(b.T, a.T).T
     elif m * n * k < SMALL or get_num_threads() == 1:
         multiply_alone(flat_matrix(a), flat_matrix(b), y, k, work_space(m, n, k, 1)[0])
@@ -373,5 +376,6 @@ def samples(draw):
 WARM: tuple = (
     (((70, 70), (70, 70)), {}),  # on one thread
     (((140, 140), (140, 140)), {}),  # on all threads
+    (((600, 600), (600, 1)), {}),  # a vector, on all threads
 )
 kernel_of(matmul, "numba", matmul_forward, matmul_backward, supports, samples=samples, warm=WARM)

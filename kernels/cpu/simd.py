@@ -465,6 +465,20 @@ def join(typing, blocks):
 
 
 @intrinsic
+def add_up(typing, block):
+    """The sum of all vectors of a block."""
+
+    def code(context, builder, signature, arguments):
+        vectors = _split(builder, arguments[0])
+        while len(vectors) > 1:
+            pairs = zip(vectors[::2], vectors[1::2], strict=True)
+            vectors = [builder.fadd(p, q, ("contract",)) for p, q in pairs]
+        return _join(builder, vectors)
+
+    return Block(1)(block), code
+
+
+@intrinsic
 def transpose(typing, block):
     """LANES vectors: lane i of vector j is lane j of block[i], and undefined where there is no block[i].
 

@@ -1,4 +1,4 @@
-"""3x3 convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3).
+"""Convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3), and larger kernels as sums of it.
 
 A 6x6 tile of the image gives 4x4 outputs with 36 products instead of 16 * 9 = 144. The product of two polynomials, of
 3 and of 4 coefficients, follows from its values at the points 0, 1, -1, 1/2, -2 and infinity; the sliding sum is the
@@ -17,6 +17,13 @@ For all tiles, channels and filters at once the dot in the middle is 36 matrix p
 TILES tiles at a time, 32 filters at a time, so that V, M and U stay in the L2 cache. Bias, ReLU and 2x2 max pooling
 are applied to the outputs while they are in registers: a 4x4 output is 2x2 windows. The pixels of a tile are scattered
 in memory and take time to arrive, so those of the next tiles are prefetched during the products, when memory is idle.
+
+A larger kernel is a sum of 3x3 parts, each of the image moved by 3 pixels: 5x5 is 2x2 parts, with zeros around. To all that
+follows, the moved images are further channels of a tile, so M is still added up and transformed once:
+
+    5x5   | p0  | p1 |     V  [ tile | tile moved by (0,3) | by (3,0) | by (3,3) ]    4C channels
+          |-----+----|     9 products instead of 25 for an output, channel and filter
+          | p2  | p3 |
 
 Error against float64, relative rms, 64 channels: 9e-7 with these points, 1.4e-6 with the usual 0, 1, -1, 2, -2; the
 direct sum has 3e-7. An infinity or NaN would spread over its whole tile: `check` finds it and the caller falls back.
@@ -68,6 +75,8 @@ class Tiling(NamedTuple):
     height: int  # of an image; of the pooled one, where a pooling is undone
     width: int
     channels: int
+    parts_h: int  # 3x3 parts of the kernel, down and across
+    parts_w: int
     top: int  # rows of padding above the image (before pooling)
     left: int  # columns of padding before it
     out_h: int  # of y
@@ -90,7 +99,7 @@ class Target(NamedTuple):
 class Scratch(NamedTuple):
     """Memory of the workers, a row each, or of one of them."""
 
-    v: np.ndarray  # [tile // ROWS, point, c // LANES, tile % ROWS, c % LANES]: tiles at the points
+    v: np.ndarray  # [tile // ROWS, point, c // LANES, tile % ROWS, c % LANES]: tiles at the points, c: channels of all parts
     m: np.ndarray  # [tile, point, 32 filters]: products
     patch: np.ndarray  # a tile with a border, 6 x 6 x C
     temporary: np.ndarray  # a tile halfway: transformed in one direction
@@ -201,36 +210,51 @@ def windows_to_points(pooled, corner, line, channels, v, at, step, temporary):
         rows_to_points(temporary, v, at + c * ROWS, step)
 
 
+@inline
+def step_of(tiling):
+    """Floats of v from a point to the next."""
+    return ROWS * tiling.parts_h * tiling.parts_w * whole_vectors(tiling.channels) + PAD
+
+
 @jit
-def tiles_to_points(source, tiling, first, count, scratch):
-    """scratch.v of `count` tiles from number `first` on; source: a Pooled, or an image as its dy, the others empty.
+def part_to_points(source, tiling, corner, at, scratch):
+    """scratch.v from `at` on: the tile at a corner (image, row, column) of a Pooled, or of an image as its dy, the others empty.
 
     A tile that reaches into the border, or cuts the windows of a pooling, is first written to `patch`. If channels are not
     whole vectors, what lies behind them in memory is transformed, too, and ignored.
     """
     x, v, patch, temporary = source.dy, scratch.v, scratch.patch, scratch.temporary
-    shape = tiling.height, tiling.width, tiling.channels
+    shape, (image, top, left) = (tiling.height, tiling.width, tiling.channels), corner
     height, width, channels = shape
-    depth = whole_vectors(channels)
-    pooled, step = source.winner.size > 0, ROWS * depth + PAD
+    depth, step = whole_vectors(channels), step_of(tiling)
+    pooled = source.winner.size > 0
     if pooled:
         height, width = 2 * height, 2 * width
+    inside = top >= 0 and left >= 0 and top + 6 <= height and left + 6 <= width
+    if pooled and inside and top % 2 == left % 2 == 0 and depth == channels:
+        first = ((image * shape[0] + top // 2) * shape[1] + left // 2) * channels
+        windows_to_points(source, first, shape[1] * channels, channels, v, at, step, temporary)
+    elif inside and not pooled and ((image * height + top + 5) * width + left + 5) * channels + depth <= len(x):
+        first = ((image * height + top) * width + left) * channels
+        tile_to_points(x, first, width * channels, channels, v, at, step, temporary)
+    else:
+        if pooled:
+            unpool_band(source, shape, Part(image, top, left, 6, 6), patch)
+        else:
+            copy_band(x, shape, Part(image, top, left, 6, 6), patch)
+        tile_to_points(patch, 0, 6 * channels, channels, v, at, step, temporary)
+
+
+@jit
+def tiles_to_points(source, tiling, first, count, scratch):
+    """scratch.v of `count` tiles from number `first` on, of all parts of the kernel."""
     for t in range(count):
         image, i, j = place(first + t, tiling)
-        top, left, at = 4 * i - tiling.top, 4 * j - tiling.left, t // ROWS * 36 * step + t % ROWS * LANES
-        inside = top >= 0 and left >= 0 and top + 6 <= height and left + 6 <= width
-        if pooled and inside and top % 2 == left % 2 == 0 and depth == channels:
-            corner = ((image * shape[0] + top // 2) * shape[1] + left // 2) * channels
-            windows_to_points(source, corner, shape[1] * channels, channels, v, at, step, temporary)
-        elif inside and not pooled and ((image * height + top + 5) * width + left + 5) * channels + depth <= len(x):
-            corner = ((image * height + top) * width + left) * channels
-            tile_to_points(x, corner, width * channels, channels, v, at, step, temporary)
-        else:
-            if pooled:
-                unpool_band(source, shape, Part(image, top, left, 6, 6), patch)
-            else:
-                copy_band(x, shape, Part(image, top, left, 6, 6), patch)
-            tile_to_points(patch, 0, 6 * channels, channels, v, at, step, temporary)
+        for p in range(tiling.parts_h):
+            for q in range(tiling.parts_w):
+                at = t % ROWS * LANES + (p * tiling.parts_w + q) * ROWS * whole_vectors(tiling.channels)
+                corner = image, 4 * i + 3 * p - tiling.top, 4 * j + 3 * q - tiling.left
+                part_to_points(source, tiling, corner, t // ROWS * 36 * step_of(tiling) + at, scratch)
 
 
 # ---- the products --------------------------------------------------------------------------------------------------
@@ -249,13 +273,13 @@ def prefetch_tiles(streams, wanted, share, shares):
 
 
 @jit
-def multiply_points(scratch, u, panel, panels, channels, count, streams, wanted):
+def multiply_points(scratch, u, panel, panels, tiling, count, streams, wanted):
     """m[tile, point, f] = sum over c of v[tile, point, c] u[point, c, f], for one of the panels of filters.
 
     Memory is idle meanwhile, and fetches what the next tiles want, a share of it at each point.
     """
-    v, m = scratch.v, scratch.m
-    whole, step = channels // LANES * LANES, ROWS * whole_vectors(channels) + PAD
+    v, m, channels, step = scratch.v, scratch.m, tiling.parts_h * tiling.parts_w * tiling.channels, step_of(tiling)
+    whole = channels // LANES * LANES
     for point in range(36):
         prefetch_tiles(streams, wanted, panel * 36 + point, panels * 36)
         for t in range(0, count, ROWS):
@@ -385,7 +409,7 @@ def tiles_of_worker(worker, source, tiling, u, target, scratch):
         after = first + block + tiling.across  # a row of tiles ahead: the first tile of a row reads lines of its whole height
         wanted = after, after + block, total
         for panel in range(panels):
-            multiply_points(own, u, panel, panels, tiling.channels, count, streams, wanted)
+            multiply_points(own, u, panel, panels, tiling, count, streams, wanted)
             if pool:
                 tiles_to_pooled(target, tiling, panel * PANEL, first, count, own)
             else:
@@ -411,7 +435,8 @@ def all_tiles(source, tiling, w, u, target, scratch):
     """First the weights at the points, w (3,3,C,F in whole panels) -> u, then the tiles."""
     workers = len(scratch.v)
     for worker in prange(workers):
-        weights_of_worker(np.int64(worker), workers, w, tiling.channels, len(target.bias), u, scratch.temporary[worker])
+        channels = tiling.parts_h * tiling.parts_w * tiling.channels
+        weights_of_worker(np.int64(worker), workers, w, channels, len(target.bias), u, scratch.temporary[worker])
     for worker in prange(workers):
         tiles_of_worker(np.int64(worker), source, tiling, u, target, scratch)
 
@@ -422,7 +447,7 @@ NOTHING = np.empty(0, np.float32), np.empty(0, np.uint8)  # no pooled image and 
 
 
 def correlate(source, shape, w, b, corner, out, pool):
-    """Correlation of images of `shape` (N,H,W,C) with w (3,3,C,F), plus b (F,) or None; None if it is not finite.
+    """Correlation of images of `shape` (N,H,W,C) with w (kh,kw,C,F), plus b (F,) or None; None if it is not finite.
 
     Arguments: source, the image flat as Pooled(x, *NOTHING), or a Pooled whose pooling is undone while reading (then H and W
     are the pooled image's); corner, (rows, columns) of padding; out, (OH, OW) of the correlation; pool, whether ReLU and
@@ -431,7 +456,7 @@ def correlate(source, shape, w, b, corner, out, pool):
     """
     if b is not None and not np.isfinite(b).all():
         return None
-    (n, height, width, c), f = shape, w.shape[3]
+    (n, height, width, c), (*kernel, _, f) = shape, w.shape
     size, side = ((out[0] // 2, out[1] // 2), 2) if pool else (out, 4)
     tiles = -(-size[0] // side), -(-size[1] // side)
     total, threads = n * tiles[0] * tiles[1], get_num_threads()
@@ -439,24 +464,34 @@ def correlate(source, shape, w, b, corner, out, pool):
     workers = min(threads, -(-total // block))
     y = aligned_empty((n, *size, f))
     winner = aligned_empty(y.shape if pool else 0, np.uint8)
-    panels = -(-f // PANEL)
-    if f % PANEL:  # missing filters of the last panel are zeros
-        w = np.pad(w, ((0, 0), (0, 0), (0, 0), (0, panels * PANEL - f)))
+    panels, w = -(-f // PANEL), in_parts(w)
     bias = np.zeros(panels * PANEL, np.float32)
     if b is not None:
         bias[:f] = b
-    tiling = Tiling(height, width, c, *corner, *size, *tiles, total, block)
-    scratch = scratch_for(workers, c)
+    parts = tuple(-(-n // 3) for n in kernel)
+    tiling = Tiling(height, width, c, *parts, *corner, *size, *tiles, total, block)
+    scratch = scratch_for(workers, c, parts[0] * parts[1])
     target = Target(y.reshape(-1), winner.reshape(-1), bias, f)
-    all_tiles(source, tiling, w.reshape(-1), aligned_empty(panels * 36 * c * PANEL), target, scratch)
+    all_tiles(source, tiling, w.reshape(-1), aligned_empty(panels * 36 * w.shape[2] * PANEL), target, scratch)
     return None if np.isnan(scratch.check).any() else (y, winner)
 
 
-def scratch_for(workers, channels):
-    """Scratch for `workers` workers and images of `channels` channels."""
+def in_parts(w):
+    """w (kh,kw,C,F) as 3x3 parts with zeros around, (3,3,parts*C,F in whole panels)."""
+    kh, kw, c, f = w.shape
+    if kh % 3 or kw % 3 or f % PANEL:
+        w = np.pad(w, ((0, -kh % 3), (0, -kw % 3), (0, 0), (0, -f % PANEL)))
+    if kh <= 3 and kw <= 3:
+        return w
+    parts = w.reshape(-(-kh // 3), 3, -(-kw // 3), 3, c, -1)
+    return np.ascontiguousarray(parts.transpose(1, 3, 0, 2, 4, 5)).reshape(3, 3, -1, w.shape[3])
+
+
+def scratch_for(workers, channels, parts=1):
+    """Scratch for `workers` workers, images of `channels` channels, and kernels of so many 3x3 parts."""
     depth = -(-channels // LANES) * LANES
     return Scratch(
-        v=aligned_empty((workers, TILES // ROWS * 36 * (ROWS * depth + PAD))),
+        v=aligned_empty((workers, TILES // ROWS * 36 * (ROWS * parts * depth + PAD))),
         m=aligned_empty((workers, TILES * 36 * PANEL)),
         patch=aligned_empty((workers, 36 * depth)),
         temporary=aligned_empty((workers, 36 * WIDTH)),
@@ -466,7 +501,7 @@ def scratch_for(workers, channels):
 
 
 def forward(x, w, b, geometry):
-    """Correlation of x (N,H,W,C), contiguous, with w (3,3,C,F), plus b (F,) or None: y (N,OH,OW,F), None if not finite."""
+    """Correlation of x (N,H,W,C), contiguous, with w (kh,kw,C,F), plus b (F,) or None: y (N,OH,OW,F), None if not finite."""
     g = geometry
     result = correlate(Pooled(x.reshape(-1), *NOTHING), x.shape, w, b, (g.top, g.left), (g.out_h, g.out_w), pool=False)
     return None if result is None else result[0]
@@ -479,11 +514,12 @@ def forward_pooled(x, w, b, geometry):
 
 
 def gradient_of_x(dy, w, geometry, pooled=NOTHING):
-    """dX (N,H,W,C) of dy (N,OH,OW,F), contiguous, and w (3,3,C,F): the correlation with the mirrored kernel.
+    """dX (N,H,W,C) of dy (N,OH,OW,F), contiguous, and w (kh,kw,C,F): the correlation with the mirrored kernel.
 
     After `forward_pooled`, pooled is its (y, winner), and dy is of their shape. Returns None if dX is not finite.
     """
     g, mirrored = geometry, contiguous(w[::-1, ::-1].transpose(0, 1, 3, 2))
     source = Pooled(dy.reshape(-1), *(a.reshape(-1) for a in pooled))
-    result = correlate(source, dy.shape, mirrored, None, (2 - g.top, 2 - g.left), (g.height, g.width), pool=False)
+    corner = g.kernel_h - 1 - g.top, g.kernel_w - 1 - g.left
+    result = correlate(source, dy.shape, mirrored, None, corner, (g.height, g.width), pool=False)
     return None if result is None else result[0]
