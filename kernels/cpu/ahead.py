@@ -238,7 +238,7 @@ class Helper:
 
 
 def _kernels_of(module):
-    """The kernels of a module, in their order: names do not tell them apart, such as one function for one thread and for several."""
+    """The kernels of a module, in their order: a name may stand for two, one function for one thread and for several."""
     return [kernel for kernel in kernels if kernel.__module__ == module]
 
 

@@ -32,6 +32,7 @@ from tinydx.datasets.synthetic import write_once
 
 CLASS_NAMES = ("abnormal", "normal")  # in the order in which class folders sort: label 0 is abnormal
 NOTICE = "Synthetic chest X-ray phantom, drawn by tinydx from shapes: no patient, not for clinical use."
+THREADS = 2  # that draw: NumPy's steps are so short that more would only wait for each other
 STRIP = 15  # rows of a picture in which blobs are added up together
 VISIBLE = 0.05  # density that an opacity adds where its mask says that it is
 VERSION = 1  # of the images: increase it when the same seed no longer gives the same images
@@ -301,7 +302,7 @@ def make_phantoms(n: int, seed: int = 0, size: int = 150) -> tuple[np.ndarray, n
     def make(i: int) -> None:
         images[i] = _numbered(i, seed, size)
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(make, range(n)))  # list: raises what a thread raised
     return images, np.arange(n) % 2
 
@@ -347,7 +348,7 @@ def make_letter_phantoms(n: int, seed: int = 0, size: int = 64, *, letter: float
         lungs = lungs_of(np.random.default_rng((seed, i)), size)
         masks[:, i] = _rectangle(draw(letter=True) - draw(letter=False)), lungs, lesions
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(make, range(n)))
     return Letters(images, labels, lettered, *masks)
 
@@ -397,5 +398,5 @@ def _write_images(root: Path, counts: dict[str, int], size: int, seed: int) -> N
         path = root / splits[i] / CLASS_NAMES[i % 2] / f"synthetic-{i:05d}.png"
         Image.fromarray(_numbered(i, seed, size)).save(path, pnginfo=text, compress_level=1)
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(write, range(len(splits))))
