@@ -51,6 +51,18 @@ def test_the_same_patient_with_and_without_opacities_has_the_same_brightness(see
     assert abs(change[:, :3]).max() < 0.01 and abs(change[:, -3:]).max() < 0.01  # nothing outside the lungs
 
 
+@given(seed=st.integers(0, 2**40), size=st.integers(16, 80))
+def test_blobs_added_up_in_strips_have_the_bits_of_one_sum(seed, size):
+    rng = np.random.default_rng(seed)
+    canvas = phantom._Canvas(rng, size)
+    blobs = [*phantom._unevenness(rng), *phantom._vessels(rng), *phantom._opacities(rng, lambda: complex(*rng.uniform(-1, 1, 2)))]
+    place, radius, amplitude = np.concatenate(blobs).astype(np.complex64).T[..., None]
+    place = place * np.complex64(canvas.pose) + np.complex64(canvas.shift)
+    radius = np.maximum(radius.real * canvas.scale, 1.4 / size)
+    across, down = (np.exp(-0.5 * ((canvas.axis - part) / radius) ** 2) for part in (place.real, place.imag))
+    assert (canvas.blobs(blobs) == np.einsum("kh,kw->hw", amplitude.real * down, across)).all()
+
+
 def test_a_phantom_that_is_too_small_raises():
     with pytest.raises(ValueError, match="at least 16 pixels, got 8"):
         chest_phantom(np.random.default_rng(0), True, size=8)

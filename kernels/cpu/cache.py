@@ -11,7 +11,7 @@ import hashlib
 import threading
 from pathlib import Path
 
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from tinydx_kernels.cpu.settings import changed_code
 
@@ -24,9 +24,11 @@ not_kept: list[str] = []  # the first reason why a kernel is not kept, with what
 class KernelCache(FunctionCache):
     """The compiled code of one kernel on disk, by the types of its arguments."""
 
-    def __init__(self, function):
-        super().__init__(function)
-        self._cache_file._source_stamp = SOURCES
+    def __init__(self, kernel):
+        super().__init__(kernel.py_func)
+        # of one function there may be two kernels, for one thread and for several: each has a file of its own
+        name = self._impl.filename_base + ("-parallel" if kernel.targetoptions.get("parallel") else "")
+        self._cache_file = IndexDataCacheFile(self._cache_path, name, SOURCES)
 
     def load_overload(self, sig, target_context):
         """The code for these types; None where there is none that is whole."""
@@ -58,7 +60,7 @@ def keep(kernel):
         _note(f"{settings} changes the code")
         return kernel
     try:
-        kernel._cache = KernelCache(kernel.py_func)  # as `cache=True` does with a cache of Numba's own
+        kernel._cache = KernelCache(kernel)  # as `cache=True` does with a cache of Numba's own
         kept_in.add(kernel._cache.cache_path)
     except (RuntimeError, OSError) as error:
         words = "no folder for them can be written" if "no locator" in str(error) else str(error)

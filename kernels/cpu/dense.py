@@ -178,13 +178,16 @@ def gather(totals, y):
     """y (N,F) = the sum of the workers' results, row by row again. (In `forward` each slice would be a parallel loop.)"""
     n, f = y.shape
     rows = len(totals[0]) // ((f + BREADTH - 1) // BREADTH * BREADTH)
+    total = totals[0]
     for worker in range(1, len(totals)):
-        totals[0] += totals[worker]
+        for k in range(len(total)):
+            total[k] += totals[worker, k]
     for column in range(0, f, BREADTH):
         left = min(column, f - BREADTH)
         for row in range(n):
             at = column * rows + row * BREADTH
-            y[row, left : left + BREADTH] = totals[0, at : at + BREADTH]
+            for k in range(BREADTH):  # slices would take Numba two seconds to compile
+                y[row, left + k] = total[at + k]
 
 
 @parallel

@@ -22,12 +22,11 @@ def begin_compiling(kind: Kind, path: str | Path | None, size: int | None, optio
         return
     from tinydx_kernels.cpu import ahead
 
-    def work() -> None:
-        if foreseen := kind.foresee(path, size, options):
-            model, shape = foreseen
-            x = np.zeros(shape, np.float32)
-            rehearse_step(model, x, Batch(x, np.zeros(len(x), np.float32)))
-
+    if not ahead.is_first_run():
+        return
     state = random.state()
-    ahead.begin(work)
+    if foreseen := kind.foresee(path, size, options):
+        model, shape = foreseen
+        x = np.zeros(shape, np.float32)
+        ahead.begin(lambda: rehearse_step(model, x, Batch(x, np.zeros(len(x), np.float32))))
     random.load_state(state)
