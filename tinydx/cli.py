@@ -91,9 +91,7 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all subcommands."""
-    parser = _Parser(
-        prog="tinydx", description="Learn how diagnosis by deep learning works, from the equations to a diagnosis."
-    )
+    parser = _Parser(prog="tinydx", description="Learn how diagnosis by deep learning works, from the equations to a diagnosis.")
     parser.add_argument("--version", action="version", version=_version())
     parser.set_defaults(writes_files=False, keeps_order=False, shared=False)  # see `_run`
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
@@ -550,7 +548,8 @@ def _add_exercise(commands: Any) -> None:
         help="write gradients yourself, and get an explanation of your mistakes",
         description="Exercises in the order of the document. Begin with: tinydx exercise start exercises",
     )
-    actions = p.add_subparsers(title="actions", metavar="ACTION", required=True)
+    p.set_defaults(run=lambda a: _exercise("list_exercises", a), keeps_order=True, dir=None)  # without an action
+    actions = p.add_subparsers(title="actions", metavar="ACTION")
 
     def add(name: str, function: str, help: str, seconds: float | None = None, in_folder: bool = True) -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
@@ -575,6 +574,10 @@ def _add_exercise(commands: Any) -> None:
     check.add_argument("--all", action="store_true", help="check all exercises")
     check.add_argument("--json", action="store_true", help="print the results as JSON")
     add("watch", "watch", "check an exercise whenever you save it", seconds=10)
+    of_all = "train an engine made of your exercises, and see whose code ran (default: list the milestones)"
+    milestone = add("milestone", "milestone", of_all, seconds=60)
+    milestone.add_argument("name", nargs="?", metavar="N", help="such as 1 or dense")
+    milestone.add_argument("--json", action="store_true", help="print the outcome as JSON")
     add("hint", "hint", "print the next of three hints").add_argument("name", nargs="?", metavar="NAME")
     add("reset", "reset", "restore the starting file, and keep your work beside it").add_argument(
         "names", nargs="+", metavar="NAME"
