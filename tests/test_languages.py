@@ -114,7 +114,7 @@ def test_every_term_has_a_meaning_in_both_languages():
 # ---- the catalogues ------------------------------------------------------------------------------------------------
 
 CATALOGUES = {file.stem: json.loads(file.read_text("utf-8")) for file in (ROOT / "tinydx" / "chinese").glob("*.json")}
-ROOMS = ("exercises", "lessons", "gradcheck")  # whose texts are said in both languages
+ROOMS = ("exercises", "exercises/milestones", "lessons", "gradcheck")  # whose texts are said in both languages
 NAMED = ("said", "say", "sentence")  # functions that take an English text and its values
 NAMES_THEMSELVES = {"float32"}  # the same in every language
 UNREAD = ("repair", "edits", "unread", "moves", "changes", "check", "files")  # of the checker: they need a learner's source

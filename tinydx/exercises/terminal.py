@@ -9,7 +9,7 @@ from tinydx.exercises.folder import Folder
 from tinydx.exercises.milestones.assembly import Outcome, Stage, verdict
 from tinydx.exercises.milestones.milestone import Milestone, all_milestones
 from tinydx.exercises.runner import Result
-from tinydx.language import can_show, said, wide
+from tinydx.language import can_show, said, sentence, wide
 from tinydx.names import lines
 
 PLAIN = str.maketrans({"·": "-", "✓": "ok", "✗": "x"})  # for encodings without these characters
@@ -53,6 +53,9 @@ def show_list(folder: Folder, current: Exercise | None = None) -> None:
 # ---- milestones ----------------------------------------------------------------------------------------------------
 
 
+LOSS, ACCURACY, GAP = sentence("last loss"), sentence("accuracy"), sentence("gap")  # the columns of a milestone's table
+
+
 def show_milestones(folder: Folder) -> None:
     """Print the milestones: those that were reached marked, of the others which exercises they still need."""
     progress = folder.progress()
@@ -61,11 +64,11 @@ def show_milestones(folder: Folder) -> None:
         reached = m.name in progress.milestones and not needs
         mark = ("✓ " if can_show("✓") else "ok") if reached else "  "
         counted = f"{len(m.names) - len(needs)}/{len(m.names)}"
-        say("  {mark} milestone {n}  {count:>5}  {title}", mark=mark, n=m.number, count=counted, title=m.shown_title)
+        say(f"  {mark} {said('milestone {n}', n=m.number)}  {counted:>5}  {m.shown_title}")
         if needs:
             more = said(" and {n} more", n=len(needs) - 5) if len(needs) > 6 else ""
             names = ", ".join(e.name for e in needs[: 5 if more else 6])
-            say("                        still needs {names}{more}", names=names, more=more)
+            say(f"{'':23}{said('still needs {names}{more}', names=names, more=more)}")
     say("tinydx exercise milestone 1 trains an engine from what has passed")
 
 
@@ -74,13 +77,13 @@ def show_milestone(milestone: Milestone) -> None:
     say("milestone {n} · {title}", n=milestone.number, title=milestone.shown_title)
     say("  " + said(milestone.about))
     say()
-    say("  last loss  accuracy      gap")
+    say("  " + " ".join(_right(said(name), n) for name, n in ((LOSS, 9), (ACCURACY, 9), (GAP, 8))))
 
 
 def show_stage(told: Stage | str) -> None:
     """Print one training of a milestone as a row, or why an exercise was left out."""
     if isinstance(told, str):
-        say("  {told}", told=told)
+        say(f"  {said(told)}")
         return
     who = said("tinydx alone") if told.exercise is None else f"+ {told.exercise.name}"
     gap = f"{told.gap:.0e}" if told.gap else "0"
@@ -96,7 +99,12 @@ def show_outcome(outcome: Outcome) -> None:
         left = f": {said(outcome.left[c.exercise.name])}" if c.exercise.name in outcome.left else ""
         say(f"  {whose}{' ' * (7 - wide(whose))} {c.function:<{width}} {c.n:>5} x  {c.exercise.file}{left}")
     for name, value in outcome.stages[-1].run.figures.items():
-        say("  {name}: {value:.4g}", name=name, value=value)
+        say(f"  {said(name)}: {value:.4g}")
     say(verdict(outcome))
-    if not outcome.done:
-        say("next: tinydx exercise check {name}", name=next(iter(outcome.left)))
+    if failed := next((name for name, result in outcome.results.items() if not result.ok), ""):
+        say("next: tinydx exercise check {name}", name=failed)
+
+
+def _right(text: str, width: int) -> str:
+    """The text at the right end of so many columns."""
+    return " " * (width - wide(text)) + text

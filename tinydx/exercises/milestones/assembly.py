@@ -25,6 +25,7 @@ from tinydx.exercises.milestones.milestone import Milestone
 from tinydx.exercises.milestones.training import Run
 from tinydx.exercises.runner import SECONDS, Result, check_all
 from tinydx.language import sentence
+from tinydx.names import line
 
 CLOSE = 1e-6  # largest gap to the numbers of tinydx alone, relative to the largest: rounding grows from step to step
 
@@ -95,7 +96,8 @@ def assemble(milestone: Milestone, folder: Folder, seconds: float, tell: Callabl
     """Check the exercises of a milestone, put those that pass into the engine one after the other, and train each time.
 
     Arguments: milestone; folder of the learner, whose progress is recorded; seconds, the time limit for the code of each
-    exercise, all its calls in this milestone together; tell, called with each stage, and with a sentence where an exercise is left out.
+    exercise, all its calls in this milestone together; tell, called with each stage, and with a sentence where an exercise is
+    left out.
     """
     results = {r.exercise.name: r for r in check_all(milestone.exercises, folder.file, SECONDS)}
     outcome = Outcome(milestone, results)
@@ -129,15 +131,17 @@ def _with(
             stage = _train(milestone, exercise, learners, alone)
         except EngineError as error:
             failed, told = error.exercise, error.args[0]
+        except (ValueError, TypeError, LookupError) as error:  # tinydx's own code got what it cannot use
+            failed, told = exercise, sentence("with it the engine stops: {error}", error=line(error, 200))
         else:
             if stage.gap < CLOSE:
                 outcome.stages.append(stage)
                 yield stage
                 return
-            failed, told = exercise, _differs(exercise, stage.run, alone.run)
+            failed, told = exercise, _differs(stage.run, alone.run)
         del learners[failed.name]
         outcome.left[failed.name] = told
-        yield told
+        yield sentence("{file}: {told}", file=failed.file, told=told)
 
 
 def _train(milestone: Milestone, exercise: Exercise | None, learners: Mapping[str, Learner], alone: Stage | None) -> Stage:
@@ -149,14 +153,14 @@ def _train(milestone: Milestone, exercise: Exercise | None, learners: Mapping[st
     return Stage(exercise, run, gap, time.perf_counter() - began, list(engine.calls.values()))
 
 
-def _differs(exercise: Exercise, run: Run, alone: Run) -> str:
+def _differs(run: Run, alone: Run) -> str:
     """Where a training first gives another number than tinydx alone."""
     apart = ~(np.abs(run.numbers - alone.numbers) < CLOSE * np.abs(alone.numbers).max())
     step = int(np.argmax(apart))
     if step >= len(run.losses):
-        return sentence("{file}: with it the trained network answers otherwise than with tinydx's own", file=exercise.file)
-    told = "{file}: with it the loss of step {step} is {loss:.6g}, with tinydx's own {alone:.6g}"
-    return sentence(told, file=exercise.file, step=step + 1, loss=run.losses[step], alone=alone.losses[step])
+        return sentence("with it the trained network answers otherwise than with tinydx's own")
+    told = "with it the loss of step {step} is {loss:.6g}, with tinydx's own {alone:.6g}"
+    return sentence(told, step=step + 1, loss=run.losses[step], alone=alone.losses[step])
 
 
 def why(result: Result) -> str:

@@ -11,6 +11,7 @@ in, else tinydx's. So a training is written once, and the same lines run with no
 from __future__ import annotations
 
 import functools
+import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -89,7 +90,13 @@ class Engine:
 
             def run(*arguments: Any) -> tuple:
                 found = self._run(find(name), check, own, arguments)
-                return self._fitting(find(name), check, found if isinstance(found, tuple) else (found,), arrays)
+                gradients = found if isinstance(found, tuple) else (found,)
+                shapes, true = ([np.shape(g) for g in some] for some in (gradients, arrays))
+                if shapes != true:
+                    told = "the gradients have the shapes {got}, expected {true}"
+                    got, expected = (", ".join(map(str, some)) for some in (shapes, true))
+                    raise EngineError(find(name), _at(check, arguments, sentence(told, got=got, true=expected)))
+                return tuple(np.asarray(g, float) for g in gradients)
 
             return check.as_backward(run)(dy, None, **dict(zip(op.arrays, arrays, strict=True)), **constants, y=y)
 
@@ -109,27 +116,17 @@ class Engine:
             if getattr(error, "status", "") == "timeout" and learner is not None:
                 slow = "its calls take more than {seconds:g} seconds in all: fewer loops, or more time with --seconds"
                 told = sentence(slow, seconds=learner.seconds)
-            raise EngineError(exercise, _at(exercise, function, arguments, told)) from error
+            raise EngineError(exercise, _at(check, arguments, told)) from error
         finally:
             calls.n += 1
             calls.seconds += time.perf_counter() - began
 
-    @staticmethod
-    def _fitting(exercise: Exercise, check: Any, gradients: tuple, arrays: tuple) -> tuple:
-        """The gradients, if each has the shape of its array; else EngineError."""
-        shapes = [np.shape(g) for g in gradients]
-        if shapes != [a.shape for a in arrays]:
-            told = "the gradients have the shapes {got}, expected {true}"
-            got, true = (", ".join(map(str, some)) for some in (shapes, [a.shape for a in arrays]))
-            place = check.function.__name__
-            raise EngineError(exercise, _at(exercise, place, (), sentence(told, got=got, true=true)))
-        return gradients
 
-
-def _at(exercise: Exercise, function: str, arguments: Sequence[Any], told: str) -> str:
-    """An error's message behind its place: the file, the function, and the shapes that it was given."""
-    shapes = ", ".join(str(a.shape) if isinstance(a, np.ndarray) else str(a) for a in arguments)
-    return sentence("{file}: {call}: {told}", file=exercise.file, call=f"{function}({shapes})", told=told)
+def _at(check: Any, arguments: Sequence[Any], told: str) -> str:
+    """An error's message behind its place: the function, and the shapes that it was given."""
+    names = inspect.signature(check.function).parameters
+    shapes = [f"{n} {a.shape if isinstance(a, np.ndarray) else a}" for n, a in zip(names, arguments, strict=False)]
+    return sentence("{function}({shapes}): {told}", function=check.function.__name__, shapes=", ".join(shapes), told=told)
 
 
 def _check(exercise: Exercise, kind: type, function: str) -> Any:

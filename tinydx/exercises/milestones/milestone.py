@@ -69,5 +69,5 @@ def find_milestone(name: str) -> Milestone:
         if name.removeprefix("0") in (milestone.name, str(milestone.number)):
             return milestone
     close = did_you_mean(name, [m.name for m in all_milestones()])
-    told = "no milestone {name!r}{close}: there are 1 to {last}"
+    told = "no milestone {name!r}{close} (there are 1 to {last})"
     raise ValueError(said(told, name=name, close=close, last=len(all_milestones())))

@@ -18,7 +18,7 @@ from tinydx.language import chosen, in_chinese, sentence
 from tinydx.names import in_html
 
 SHOWN = 6  # test patients on the page
-WIDTH, HEIGHT = 640, 240  # of the figure
+WIDTH, HEIGHT = 480, 200  # of the figure
 
 
 def page(outcome: Outcome, folder: Folder) -> str:
@@ -84,7 +84,7 @@ def _functions(outcome: Outcome) -> str:
             f"<tr><td>{whose}</td><td><code>{c.function}</code><br><span class='muted'>{told}</span></td>"
             f"<td class='number'>{c.n}</td></tr>"
         )
-    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+    return f"<table class='whose'><tr>{head}</tr>{''.join(rows)}</table>"
 
 
 def _patients(outcome: Outcome) -> str:
