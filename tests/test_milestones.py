@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tinydx.exercises.milestones.engine import Engine, EngineError
 from tinydx.exercises.milestones.milestone import all_milestones, find_milestone
 from tinydx.exercises.milestones.training import Run
 
+ROOT = Path(__file__).parents[1]
 MILESTONES = pytest.mark.parametrize("milestone", all_milestones(), ids=lambda m: m.name)
 
 
@@ -172,6 +174,11 @@ def test_a_milestone_is_found_by_number_or_name():
     assert [find_milestone(name).name for name in ("1", "02", "sound")] == ["dense", "network", "sound"]
     with pytest.raises(ValueError, match="no milestone 'sond'; did you mean 'sound'"):
         find_milestone("sond")
+
+
+def test_the_table_in_the_docs_is_that_of_the_milestones():
+    rows = re.findall(r"^\| (\d) \| .+ \| (.+) \|$", (ROOT / "docs" / "exercises.md").read_text("utf-8"), re.MULTILINE)
+    assert rows == [(str(m.number), ", ".join(m.names)) for m in all_milestones()]
 
 
 def test_progress_files_without_milestones_are_read():
