@@ -163,6 +163,7 @@ def test_a_figure_that_differs_is_seen_where_no_loss_is(folder):
 
 def test_exercise_alone_lists_exercises_and_milestones(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder.path)
+    monkeypatch.setenv(language.VARIABLE, "en")  # which --lang changes
     assert cli.main(["exercise"]) == 0
     out = capsys.readouterr().out
     assert "02_relu.py" in out and "milestone 6" in out and "still needs" in out

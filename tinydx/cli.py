@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinydx import command
+from tinydx import command, language
+from tinydx.help import Formatter, asked_language
 from tinydx.suggestions import did_you_mean
 
 
@@ -38,6 +39,7 @@ def _run(argv: Sequence[str] | None) -> int:
     """The work of a command: writes_files, it goes on after its reader is gone; keeps_order, Ctrl-C is an exception for it;
     shared, several processes that mpirun started work on it together."""
     command.advice = ""
+    language.choose(asked_language(sys.argv[1:] if argv is None else argv))  # --help prints while it is parsed
     arguments = build_parser().parse_args(argv)
     if not hasattr(arguments, "run"):
         build_parser().print_help()
@@ -56,6 +58,9 @@ class _Parser(argparse.ArgumentParser):
     """A parser of a command; with takes_columns, options that it does not know are columns of a table: `--age 63 --sex=f`."""
 
     takes_columns = False
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **{"formatter_class": Formatter, **options})
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """A word that is none of the choices ends with those that are close to it."""
@@ -535,7 +540,6 @@ def _add_language(parser: argparse.ArgumentParser) -> None:
 
 
 def _lesson(a: argparse.Namespace) -> int:
-    from tinydx import language
     from tinydx.lessons import commands
 
     language.choose(a.lang)
@@ -549,6 +553,7 @@ def _add_exercise(commands: Any) -> None:
         description="Exercises in the order of the document. Begin with: tinydx exercise start exercises",
     )
     p.set_defaults(run=lambda a: _exercise("list_exercises", a), keeps_order=True, dir=None)  # without an action
+    _add_language(p)
     actions = p.add_subparsers(title="actions", metavar="ACTION")
 
     def add(name: str, function: str, help: str, seconds: float | None = None, in_folder: bool = True) -> argparse.ArgumentParser:
@@ -616,7 +621,6 @@ def _gradcheck(a: argparse.Namespace) -> int:
 
 
 def _exercise(function: str, a: argparse.Namespace) -> int:
-    from tinydx import language
     from tinydx.exercises import commands
 
     language.choose(getattr(a, "lang", None))  # `grade` has none: its table is one for all

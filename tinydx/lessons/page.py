@@ -226,9 +226,9 @@ def foot(name: str) -> Any:
         english += ["`tinydx exercise start exercises` creates the files; `tinydx exercise hint NAME` gives a hint.", ""]
         chinese += ["`tinydx exercise start exercises` 生成练习文件；`tinydx exercise hint NAME` 给出提示。", ""]
     for milestone in [m for m in all_milestones() if set(m.names) & set(lesson.exercises)][:1]:
-        command = f"`tinydx exercise milestone {milestone.number}`"
-        english += [f"What passes becomes a part of an engine of your own, which trains: {command} ({milestone.title})", ""]
-        chinese += [f"通过的练习成为你自己的引擎的一部分，它会训练网络：{command}（{milestone.chinese}）", ""]
+        trains = f"`tinydx exercise milestone {milestone.number}`"
+        english += [f"What passes becomes a part of an engine of your own, which trains: {trains} ({milestone.title})", ""]
+        chinese += [f"通过的练习成为你自己的引擎的一部分，它会训练网络：{trains}（{milestone.chinese}）", ""]
     used = [glossary.find(word) for word in dict.fromkeys(re.findall(r'term\("(.+?)"\)', lesson.path.read_text("utf-8")))]
     if used:
         english += [
