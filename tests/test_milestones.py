@@ -171,6 +171,13 @@ def test_exercise_alone_lists_exercises_and_milestones(folder, capsys, monkeypat
     assert "里程碑 6" in capsys.readouterr().out
 
 
+def test_the_folder_called_exercises_is_found_from_the_one_above(tmp_path):
+    Folder(tmp_path / "exercises").start()
+    (tmp_path / "exercises" / "notes").mkdir()
+    for place in (tmp_path, tmp_path / "exercises", tmp_path / "exercises" / "notes"):
+        assert Folder.find(place).path == (tmp_path / "exercises").resolve()
+
+
 def test_a_milestone_is_found_by_number_or_name():
     assert [find_milestone(name).name for name in ("1", "02", "sound")] == ["dense", "network", "sound"]
     with pytest.raises(ValueError, match="no milestone 'sond'; did you mean 'sound'"):

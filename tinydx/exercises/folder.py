@@ -56,9 +56,12 @@ class Folder:
 
     @classmethod
     def find(cls, start: str | os.PathLike | None = None) -> Self:
-        """The first folder with exercises at or above `start` (default: the working directory); else FileNotFoundError."""
+        """The first folder with exercises at or above `start` (default: the working directory), or the folder `exercises` in it.
+
+        Raises: FileNotFoundError where there is none.
+        """
         here = Path(start or ".").resolve()
-        for path in (here, *here.parents):
+        for path in (here, *here.parents, here / "exercises"):
             if (path / PROGRESS).is_file() or any((path / e.file).is_file() for e in all_exercises()):
                 return cls(path)
         told = "no exercises in {folder} or above it: tinydx exercise start exercises creates them"

@@ -100,6 +100,8 @@ def show_outcome(outcome: Outcome) -> None:
         say(f"  {whose}{' ' * (7 - wide(whose))} {c.function:<{width}} {c.n:>5} x  {c.exercise.file}{left}")
     for name, value in outcome.stages[-1].run.figures.items():
         say(f"  {said(name)}: {value:.4g}")
+    if len(outcome.stages) > 1:
+        say("gap: the largest difference of a loss or an answer from tinydx alone, as a share of the largest number.")
     say(verdict(outcome))
     if failed := next((name for name, result in outcome.results.items() if not result.ok), ""):
         say("next: tinydx exercise check {name}", name=failed)
