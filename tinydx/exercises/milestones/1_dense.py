@@ -10,10 +10,10 @@ from tinydx.tensor import Tensor, no_grad
 
 
 def train(engine: Engine) -> Run:
-    """x (N,64) -> 16 ReLUs -> a score; momentum; then the finished network in 8 bits, too."""
+    """x (N,64) -> 8 ReLUs -> a score; momentum; then the finished network in 8 bits, too."""
     data, rng = phantoms(8), np.random.default_rng(1)
     x, x_test = (maps.reshape(len(maps), 64) for maps in (data.x, data.x_test))
-    w = drawn(rng, w1=(64, 16), b1=(16,), w2=(16, 1), b2=(1,))
+    w = drawn(rng, w1=(64, 8), b1=(8,), w2=(8, 1), b2=(1,))
     velocities = {name: np.zeros(p.shape) for name, p in w.items()}
     dense, relu, loss = engine.op("dense"), engine.op("relu"), engine.op("sigmoid_bce")
 
@@ -27,7 +27,7 @@ def train(engine: Engine) -> Run:
         p, velocities[name] = engine.call("sgd", p, velocities[name], g, 0.05, 0.9, function="sgd_with_momentum")
         return p
 
-    losses = descend(w, loss_of, update, batches(rng, len(x), 32, 60))
+    losses = descend(w, loss_of, update, batches(rng, len(x), 24, 60))
     with no_grad():
         abnormal = engine.call("stable_sigmoid", scores(x_test).data[:, 0], function="sigmoid")
     area = engine.call("roc_area", data.y_test == 1, abnormal)
@@ -49,12 +49,12 @@ MILESTONE = Milestone(
     title="A dense network",
     chinese="全连接网络",
     about=sentence(
-        "Synthetic chest images, seen as 8 x 8 fields: how much the pixels of each field vary. 64 numbers go through 16 ReLUs "
+        "Synthetic chest images, seen as 8 x 8 fields: how much the pixels of each field vary. 64 numbers go through 8 ReLUs "
         "to one score. dense and relu bring the gradient back from sigmoid_bce, the loss, and sgd with momentum moves the "
         "weights. Then stable_sigmoid turns the scores of unseen patients into probabilities, roc_area says how well these "
         "rank them, and quantise runs the finished network in 8 bits."
     ),
-    names=("relu", "dense", "sigmoid_bce", "sgd", "stable_sigmoid", "roc_area", "quantise"),
+    names=("sigmoid_bce", "sgd", "relu", "stable_sigmoid", "roc_area", "quantise", "dense"),
     train=train,
     examples=lambda: phantoms(8),
 )

@@ -13,7 +13,7 @@ MEMBERS, STEPS, EPS = 2, 40, 1e-3
 
 def train(engine: Engine) -> Run:
     """Two members from different draws; their ensemble answers."""
-    data = phantoms(16)
+    data = phantoms(8)
     members = [member(engine, seed) for seed in range(MEMBERS)]
     shares, spread = engine.call("ensemble", np.array([logits for _, logits in members]))
     losses = np.mean([of_one for of_one, _ in members], axis=0).tolist()
@@ -23,9 +23,9 @@ def train(engine: Engine) -> Run:
 
 
 def member(engine: Engine, seed: int) -> tuple[list[float], np.ndarray]:
-    """x (N,16,16,1) -> (N,8,8,4), normalised, GELU, (N,4,4,4) -> 16 numbers, a residual block -> 2 scores."""
-    data, rng = phantoms(16), np.random.default_rng((5, seed))
-    w = drawn(rng, k=(3, 3, 1, 4), c=(4,), w1=(64, 16), b1=(16,), u=(16, 24), d=(24,), v=(24, 16), w2=(16, 2), b2=(2,))
+    """x (N,8,8,1) -> (N,4,4,4), normalised, GELU, (N,2,2,4) -> 16 numbers, a residual block -> 2 scores."""
+    data, rng = phantoms(8), np.random.default_rng((5, seed))
+    w = drawn(rng, k=(3, 3, 1, 4), c=(4,), w1=(16, 16), b1=(16,), u=(16, 24), d=(24,), v=(24, 16), w2=(16, 2), b2=(2,))
     for name, size in (("gamma1", 4), ("gamma2", 16)):
         w[name] = Tensor(np.ones(size), requires_grad=True)
         w[name.replace("gamma", "beta")] = Tensor(np.zeros(size), requires_grad=True)
@@ -34,8 +34,8 @@ def member(engine: Engine, seed: int) -> tuple[list[float], np.ndarray]:
 
     def scores(x: np.ndarray) -> Tensor:
         h = conv(Tensor(x[..., None]), w["k"], w["c"], stride=2, padding=1)
-        h = gelu(norm(h.reshape(len(x) * 64, 4), w["gamma1"], w["beta1"], eps=EPS)).reshape(len(x), 8, 8, 4)
-        h = dense(pool(h, size=2, stride=2).reshape(len(x), 64), w["w1"], w["b1"])
+        h = gelu(norm(h.reshape(len(x) * 16, 4), w["gamma1"], w["beta1"], eps=EPS)).reshape(len(x), 4, 4, 4)
+        h = dense(pool(h, size=2, stride=2).reshape(len(x), 16), w["w1"], w["b1"])
         return dense(layer_norm(block(h, w["u"], w["d"], w["v"]), w["gamma2"], w["beta2"], eps=EPS), w["w2"], w["b2"])
 
     def loss_of(rows: np.ndarray) -> Tensor:
@@ -58,5 +58,5 @@ MILESTONE = Milestone(
         *("roc_area", "ensemble", "conv_stride_padding", "average_pool"),
     ),
     train=train,
-    examples=lambda: phantoms(16),
+    examples=lambda: phantoms(8),
 )
