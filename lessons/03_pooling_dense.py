@@ -21,7 +21,7 @@ with app.setup:
 
     from tinydx import ops
     from tinydx.diagnosis.kinds.image import build_cnn
-    from tinydx.lessons.page import BLUE, GREY, RED, canvas, card, foot, head, short, show, term, text
+    from tinydx.lessons.page import BLUE, GREY, RED, both, canvas, card, foot, head, short, show, term, text
 
 
 @app.cell(hide_code=True)
@@ -281,10 +281,13 @@ def _(document, largest, pixels, total):
     (inputs, outputs), channels = _dense.weights[0].shape, _conv.weights[0].shape[-1]
     rows = columns = int(np.sqrt(inputs // channels))
     assert rows * columns * channels == inputs
+    _at_150 = both("", "")
+    if pixels.value != 150:
+        _at_150 = both(f" (At the document's 150 pixels there are {document:,}.)", f"（在文中的 150 像素时是 {document:,} 个。）")
     text(
         f"""
     Every number that is learned is a {term("parameter")}. With images of {pixels.value} pixels the network has {total:,} of them,
-    **{largest / total:.1%}** in one layer. (At the document's 150 pixels there are {document:,}.) A convolution's weights do not depend on the size of the image:
+    **{largest / total:.1%}** in one layer.{_at_150.en} A convolution's weights do not depend on the size of the image:
     the same kernel is used at every place. The first dense layer has a weight for every pixel of every feature map.
 
     ## A question
@@ -299,7 +302,7 @@ def _(document, largest, pixels, total):
     """,
         f"""
     每个学出来的数都叫{term("parameter")}。图像为 {pixels.value} 像素时，网络有 {total:,} 个参数，
-    其中 **{largest / total:.1%}** 在同一层。（在文中的 150 像素时是 {document:,} 个。）卷积的权重与图像大小无关：
+    其中 **{largest / total:.1%}** 在同一层。{_at_150.zh}卷积的权重与图像大小无关：
     每个位置都用同一个卷积核。而第一个全连接层对每张特征图的每个像素都有一个权重。
 
     ## 一个问题

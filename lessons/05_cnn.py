@@ -217,7 +217,7 @@ def _():
     The red line shows the loss on the test images, which is not used for training or for any choice.
     """,
         """
-    引擎的版本也能分三个以上的类别。训练只要一行：
+    引擎的版本也能处理多于两个类别。训练只要一行：
 
     ```python
     model.fit(x_train, y_train, batch_size=16, epochs=8)

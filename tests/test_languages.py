@@ -4,6 +4,7 @@ This is read from the source, so no lesson runs. A text that one language lacks,
 value that is shown in one of them are all found here.
 """
 
+import argparse
 import ast
 import io
 import json
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tinydx import language
+from tinydx import cli, language
 from tinydx.exercises import Gradients, Result, all_exercises, check_file, commands, find
 from tinydx.exercises.folder import Folder
 from tinydx.gradcheck import gradcheck
@@ -114,7 +115,7 @@ def test_every_term_has_a_meaning_in_both_languages():
 # ---- the catalogues ------------------------------------------------------------------------------------------------
 
 CATALOGUES = {file.stem: json.loads(file.read_text("utf-8")) for file in (ROOT / "tinydx" / "chinese").glob("*.json")}
-ROOMS = ("exercises", "lessons", "gradcheck")  # whose texts are said in both languages
+ROOMS = ("exercises", "exercises/milestones", "lessons", "gradcheck")  # whose texts are said in both languages
 NAMED = ("said", "say", "sentence")  # functions that take an English text and its values
 NAMES_THEMSELVES = {"float32"}  # the same in every language
 UNREAD = ("repair", "edits", "unread", "moves", "changes", "check", "files")  # of the checker: they need a learner's source
@@ -162,7 +163,23 @@ def said_texts() -> dict[str, str]:
         texts += [text for bug in exercise.bugs for text in (bug.name, bug.advice)]
         texts += [text for op in ops for slip in op.slips for text in (slip.name, slip.advice)]
         found |= dict.fromkeys(texts, exercise.file)
-    return found
+    return found | dict.fromkeys(help_texts(), "--help")
+
+
+def help_texts() -> set[str]:
+    """What `--help` prints of the course's commands, and in the list of all commands."""
+    parser = cli.build_parser()
+    commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    found = {"usage: ", *(words for part in commands._choices_actions for words in [part.help])}
+    waiting = [parser, *(commands.choices[name] for name in ("lesson", "exercise", "gradcheck"))]
+    for one in waiting:
+        found |= {one.description, *(group.title for group in one._action_groups if group._group_actions)}
+        for action in one._actions:
+            found |= {action.help}
+            if isinstance(action, argparse._SubParsersAction) and one is not parser:
+                found |= {part.help for part in action._choices_actions}
+                waiting += action.choices.values()
+    return {text for text in found if text}
 
 
 def formulas(words: str) -> set[str]:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinydx import command
+from tinydx import command, language
+from tinydx.help import Formatter, asked_language
 from tinydx.suggestions import did_you_mean
 
 
@@ -38,6 +39,7 @@ def _run(argv: Sequence[str] | None) -> int:
     """The work of a command: writes_files, it goes on after its reader is gone; keeps_order, Ctrl-C is an exception for it;
     shared, several processes that mpirun started work on it together."""
     command.advice = ""
+    language.choose(asked_language(sys.argv[1:] if argv is None else argv))  # --help prints while it is parsed
     arguments = build_parser().parse_args(argv)
     if not hasattr(arguments, "run"):
         build_parser().print_help()
@@ -56,6 +58,9 @@ class _Parser(argparse.ArgumentParser):
     """A parser of a command; with takes_columns, options that it does not know are columns of a table: `--age 63 --sex=f`."""
 
     takes_columns = False
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **{"formatter_class": Formatter, **options})
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """A word that is none of the choices ends with those that are close to it."""
@@ -91,9 +96,7 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all subcommands."""
-    parser = _Parser(
-        prog="tinydx", description="Learn how diagnosis by deep learning works, from the equations to a diagnosis."
-    )
+    parser = _Parser(prog="tinydx", description="Learn how diagnosis by deep learning works, from the equations to a diagnosis.")
     parser.add_argument("--version", action="version", version=_version())
     parser.set_defaults(writes_files=False, keeps_order=False, shared=False)  # see `_run`
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
@@ -537,7 +540,6 @@ def _add_language(parser: argparse.ArgumentParser) -> None:
 
 
 def _lesson(a: argparse.Namespace) -> int:
-    from tinydx import language
     from tinydx.lessons import commands
 
     language.choose(a.lang)
@@ -550,7 +552,9 @@ def _add_exercise(commands: Any) -> None:
         help="write gradients yourself, and get an explanation of your mistakes",
         description="Exercises in the order of the document. Begin with: tinydx exercise start exercises",
     )
-    actions = p.add_subparsers(title="actions", metavar="ACTION", required=True)
+    p.set_defaults(run=lambda a: _exercise("list_exercises", a), keeps_order=True, dir=None)  # without an action
+    _add_language(p)
+    actions = p.add_subparsers(title="actions", metavar="ACTION")
 
     def add(name: str, function: str, help: str, seconds: float | None = None, in_folder: bool = True) -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
@@ -575,6 +579,10 @@ def _add_exercise(commands: Any) -> None:
     check.add_argument("--all", action="store_true", help="check all exercises")
     check.add_argument("--json", action="store_true", help="print the results as JSON")
     add("watch", "watch", "check an exercise whenever you save it", seconds=10)
+    of_all = "train an engine made of your exercises, and see whose code ran (default: list the milestones)"
+    milestone = add("milestone", "milestone", of_all, seconds=60)
+    milestone.add_argument("name", nargs="?", metavar="N", help="such as 1 or dense")
+    milestone.add_argument("--json", action="store_true", help="print the outcome as JSON")
     add("hint", "hint", "print the next of three hints").add_argument("name", nargs="?", metavar="NAME")
     add("reset", "reset", "restore the starting file, and keep your work beside it").add_argument(
         "names", nargs="+", metavar="NAME"
@@ -613,7 +621,6 @@ def _gradcheck(a: argparse.Namespace) -> int:
 
 
 def _exercise(function: str, a: argparse.Namespace) -> int:
-    from tinydx import language
     from tinydx.exercises import commands
 
     language.choose(getattr(a, "lang", None))  # `grade` has none: its table is one for all

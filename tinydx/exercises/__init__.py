@@ -7,6 +7,7 @@
     learner.py     starts and watches that process: time limit, crashes, output
     runner.py      checks one file; the result as text or data
     folder.py      a learner's folder and its progress file
+    milestones/    engines assembled from the exercises that passed
     commands.py    the actions of `tinydx exercise`; watch.py its watch mode
     grade.py       grades many students, each file by cell.py in the place that sandbox.py makes
     terminal.py    what these print

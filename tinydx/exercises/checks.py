@@ -77,9 +77,10 @@ class Gradients:
         own = [slip._replace(backward=self.as_backward(slip.backward)) for slip in slips]
         samples = self.samples or self.of.samples
         op = replace(self.of, samples=samples, registered_slips=[*own, *self.of.slips])
-        return gradcheck(op, seed=seed, backward=self.as_backward(functools.partial(self._run, learner)), every_form=True)
+        return gradcheck(op, seed=seed, backward=self.as_backward(functools.partial(self.run, learner)), every_form=True)
 
-    def _run(self, learner: Caller, *arguments: Any) -> Any:
+    def run(self, learner: Caller, *arguments: Any) -> Any:
+        """The learner's gradients, an array or a tuple of them."""
         source = inspect.getsource(self.function) if self.driver else ""
         name = self.function.__name__
         return as_arrays(learner.call(name, arguments, source), self.names, name)
@@ -135,10 +136,15 @@ class Values:
             report.problems.append(Diagnosis(name, sentence("NumPy warned: {warning}.", warning=warning), "rule"))
         return report
 
+    def run(self, learner: Caller, *arguments: Any) -> Any:
+        """The learner's result, an array or a tuple of them."""
+        name = self.function.__name__
+        return as_arrays(learner.call(name, copies(arguments)), self.names, name)
+
     def _judge_draw(self, draw: Draw, learner: Caller, slips: Sequence[Slip]) -> list[Value]:
         arguments, name = self.samples(draw), self.function.__name__
-        expected = _as_tuple(self.like(*_copies(arguments)))
-        got = _as_tuple(as_arrays(learner.call(name, _copies(arguments)), self.names, name))
+        expected = _as_tuple(self.like(*copies(arguments)))
+        got = _as_tuple(self.run(learner, *arguments))
         if len(got) != len(expected):
             told = "{name} returned {got} arrays, expected {expected}: ({names})"
             names = ", ".join(self.names)
@@ -168,7 +174,7 @@ def _recognise(slip: Slip, arguments: tuple, values: list[Value]) -> None:
     """Name the mistake where a wrong result equals that of this slip."""
     with np.errstate(all="ignore"):
         try:
-            others = _as_tuple(slip.backward(*_copies(arguments)))
+            others = _as_tuple(slip.backward(*copies(arguments)))
         except Exception:  # this slip cannot run on these arguments
             return
     for v, other in zip(values, others, strict=False):
@@ -249,5 +255,6 @@ def _as_tuple(value: Any) -> tuple:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _copies(arguments: Sequence[Any]) -> list[Any]:
+def copies(arguments: Sequence[Any]) -> list[Any]:
+    """The arguments for a function that may change them."""
     return [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]

@@ -5,18 +5,30 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 from tinydx.exercises import grade as grading
 from tinydx.exercises.checks import Gradients
 from tinydx.exercises.exercise import Exercise, all_exercises, find
 from tinydx.exercises.folder import Folder
-from tinydx.exercises.runner import Result, check_file
+from tinydx.exercises.milestones.assembly import assemble
+from tinydx.exercises.milestones.milestone import find_milestone
+from tinydx.exercises.milestones.page import page
+from tinydx.exercises.runner import Result, check_all
 from tinydx.exercises.sandbox import warning
-from tinydx.exercises.terminal import say, show, show_hints, show_list
+from tinydx.exercises.terminal import (
+    say,
+    show,
+    show_hints,
+    show_list,
+    show_milestone,
+    show_milestones,
+    show_outcome,
+    show_stage,
+)
 from tinydx.exercises.watch import Watch
+from tinydx.files import atomic_write
 from tinydx.language import said, sentence
 from tinydx.names import shown
 from tinydx.op import TABLE
@@ -51,7 +63,7 @@ def check(a: argparse.Namespace) -> int:
         say("progress {count}: all exercises pass. tinydx exercise check --all checks them again.", count=folder.count())
         return 0
     results = []
-    for result in check_all(folder, chosen, a.seconds):
+    for result in check_all(chosen, folder.file, a.seconds):
         results.append(result)
         folder.mark(result.exercise, result.ok)
         if not a.json:
@@ -63,18 +75,6 @@ def check(a: argparse.Namespace) -> int:
     else:
         say(_what_next(folder, results))
     return 0 if all(r.ok for r in results) else 1
-
-
-def check_all(folder: Folder, exercises: Sequence[Exercise], seconds: float) -> Iterator[Result]:
-    """Check two exercises at a time (one starts its process while the other computes); yields the results in order."""
-    with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(check_file, e, folder.file(e), seconds) for e in exercises]
-        try:
-            for future in waiting:
-                yield future.result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def _what_next(folder: Folder, results: Sequence[Result]) -> str:
@@ -102,6 +102,27 @@ def hint(a: argparse.Namespace) -> int:
         return 0
     show_hints(folder, exercise)
     return 0
+
+
+def milestone(a: argparse.Namespace) -> int:
+    """Train an engine assembled from the exercises that pass, and write its page; without a name list the milestones."""
+    folder = Folder.find(a.dir)
+    if not a.name:
+        show_milestones(folder)
+        return 0
+    chosen = find_milestone(a.name)
+    if a.json:
+        outcome = assemble(chosen, folder, a.seconds, tell=lambda told: None)
+    else:
+        show_milestone(chosen)
+        outcome = assemble(chosen, folder, a.seconds, show_stage)
+    path = atomic_write(folder.path / f"milestone_{chosen.number}.html", page(outcome, folder))
+    if a.json:
+        print(json.dumps({**outcome.as_dict(), "page": str(path)}))
+    else:
+        show_outcome(outcome)
+        say("page: {path}", path=path)
+    return 0 if outcome.done else 1
 
 
 def reset(a: argparse.Namespace) -> int:

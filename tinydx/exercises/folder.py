@@ -21,21 +21,24 @@ PROGRESS = "exercises.json"
 
 @dataclass
 class Progress:
-    """Which exercises passed their last check, and how many hints were given for each."""
+    """Which exercises passed their last check, how many hints were given for each, and which milestones were reached."""
 
     passed: set[str] = field(default_factory=set)
     hints: dict[str, int] = field(default_factory=dict)
+    milestones: set[str] = field(default_factory=set)
 
     def as_text(self) -> str:
-        return json.dumps({"passed": sorted(self.passed), "hints": self.hints}, indent=1) + "\n"
+        reached = {"milestones": sorted(self.milestones)} if self.milestones else {}
+        return json.dumps({"passed": sorted(self.passed), "hints": self.hints, **reached}, indent=1) + "\n"
 
     @classmethod
     def from_text(cls, text: str) -> Self:
         """The inverse of as_text; for any other text one of the errors that `progress` catches."""
         data = json.loads(text)
-        if not all(isinstance(name, str) for name in data["passed"]):
-            raise TypeError("passed: names of exercises")
-        return cls(set(data["passed"]), {str(name): int(level) for name, level in data["hints"].items()})
+        milestones = data.get("milestones", [])
+        if not all(isinstance(name, str) for name in (*data["passed"], *milestones)):
+            raise TypeError("passed and milestones: names")
+        return cls(set(data["passed"]), {str(name): int(level) for name, level in data["hints"].items()}, set(milestones))
 
 
 class Folder:
@@ -53,9 +56,12 @@ class Folder:
 
     @classmethod
     def find(cls, start: str | os.PathLike | None = None) -> Self:
-        """The first folder with exercises at or above `start` (default: the working directory); else FileNotFoundError."""
+        """The first folder with exercises at or above `start` (default: the working directory), or the folder `exercises` in it.
+
+        Raises: FileNotFoundError where there is none.
+        """
         here = Path(start or ".").resolve()
-        for path in (here, *here.parents):
+        for path in (here, *here.parents, here / "exercises"):
             if (path / PROGRESS).is_file() or any((path / e.file).is_file() for e in all_exercises()):
                 return cls(path)
         told = "no exercises in {folder} or above it: tinydx exercise start exercises creates them"
@@ -110,6 +116,13 @@ class Folder:
         progress = self.progress()
         if passed != (exercise.name in progress.passed):
             (progress.passed.add if passed else progress.passed.discard)(exercise.name)
+            self.save(progress)
+
+    def reached(self, milestone: str, done: bool) -> None:
+        """Record whether a milestone was reached."""
+        progress = self.progress()
+        if done != (milestone in progress.milestones):
+            (progress.milestones.add if done else progress.milestones.discard)(milestone)
             self.save(progress)
 
     def current(self, after: Exercise | None = None) -> Exercise | None:

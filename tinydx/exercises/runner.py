@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,18 @@ def check_file(
     result.warnings, result.output = learner.warnings, learner.output.strip("\n")
     result.milliseconds = 1000 * (time.perf_counter() - start)
     return result
+
+
+def check_all(exercises: Sequence[Exercise], file: Callable[[Exercise], Path], seconds: float) -> Iterator[Result]:
+    """Check two exercises at a time (one starts its process while the other computes); yields the results in order."""
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(check_file, e, file(e), seconds) for e in exercises]
+        try:
+            for future in waiting:
+                yield future.result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _judge(exercise: Exercise, check: Check, learner: Learner, result: Result, seed: int) -> None:

@@ -36,6 +36,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tinydx import cards, exercises, language
+from tinydx.exercises.milestones.milestone import all_milestones
 from tinydx.lessons import glossary
 from tinydx.lessons.lesson import DATA, all_lessons, find
 from tinydx.names import in_figure as drawn
@@ -215,15 +216,24 @@ def foot(name: str) -> Any:
     lesson = find(name)
     number = lesson.number
     english, chinese = ["## Now you", ""], ["## 现在轮到你", ""]
-    english += [f"To change the code of this lesson: `tinydx lesson {number} --edit` opens a copy.", ""]
-    chinese += [f"想改这一课的代码：`tinydx lesson {number} --edit` 会打开一个副本。", ""]
+    if lesson.exercises:
+        english += ["`tinydx exercise start exercises` creates the files, once. Complete a file in an editor, then check it:", ""]
+        chinese += ["`tinydx exercise start exercises` 生成练习文件，只需一次。在编辑器中补全一个文件，然后检查它：", ""]
     for exercise in map(exercises.find, lesson.exercises):
         command = ["", f"    tinydx exercise check {exercise.name}", ""]
-        english += [f"**{exercise.title}** <span class='other' lang='zh'>{exercise.chinese}</span>", *command]
-        chinese += [f"**{exercise.chinese}** <span class='other' lang='en'>{exercise.title}</span>", *command]
+        title = language.in_chinese(exercise.title)
+        file = f"`exercises/{exercise.file}`"
+        english += [f"**{exercise.title}** <span class='other' lang='zh'>{exercise.chinese}</span> {file}", *command]
+        chinese += [f"**{title}** <span class='other' lang='en'>{exercise.title}</span> {file}", *command]
     if lesson.exercises:
-        english += ["`tinydx exercise start exercises` creates the files; `tinydx exercise hint NAME` gives a hint.", ""]
-        chinese += ["`tinydx exercise start exercises` 生成练习文件；`tinydx exercise hint NAME` 给出提示。", ""]
+        english += ["`tinydx exercise hint NAME` gives a hint; `tinydx exercise watch` checks whenever you save.", ""]
+        chinese += ["`tinydx exercise hint NAME` 给出提示；`tinydx exercise watch` 在每次保存时检查。", ""]
+    for milestone in [m for m in all_milestones() if set(m.names) & set(lesson.exercises)][:1]:
+        trains = f"`tinydx exercise milestone {milestone.number}`"
+        english += [f"What passes becomes a part of an engine of your own, which trains: {trains} ({milestone.title})", ""]
+        chinese += [f"通过的练习成为你自己的引擎的一部分，它会训练网络：{trains}（{milestone.chinese}）", ""]
+    english += [f"To change the code of this lesson: `tinydx lesson {number} --edit` opens a copy.", ""]
+    chinese += [f"想改这一课的代码：`tinydx lesson {number} --edit` 会打开一个副本。", ""]
     used = [glossary.find(word) for word in dict.fromkeys(re.findall(r'term\("(.+?)"\)', lesson.path.read_text("utf-8")))]
     if used:
         english += [

@@ -1,4 +1,4 @@
-"""Stride and padding: the gradients · 步长与填充
+"""Stride and padding: the gradients · 步幅与填充
 
 What Keras and PyTorch call convolution does not flip the kernel. The image first gets a border of zeros, `padding`
 pixels wide on every side. Then the kernel moves `stride` pixels at a time. Return the gradients of image, kernel and bias.
