@@ -1,10 +1,10 @@
 """Builds the course's site, which opens offline: `python site/build.py` writes docs/site/index.html and all beside it.
 
-    lessons/*.py          -> frames.py, each figure at every position of its controls  \\
-    the slips' catalogue  -> gallery.py, each mistake with its message and heat map     \\   Markdown, a tree
-    the exercises         -> their texts and hints                                       >  for each language  -> Zensical -> docs/site
-    tinydx's docstrings   -> one page a room, by mkdocstrings                           /
-    README, docs/*.md     -> as they are, links led to where the site has their target /
+    lessons/*.py         -> frames.py: figures at all positions of their controls \\
+    the slips            -> gallery.py: code, message and heat map of each         \\
+    the exercises        -> their texts and hints                                   >  Markdown, a tree a language -> Zensical
+    tinydx's docstrings  -> a page a room, by mkdocstrings                         /
+    README, docs/*.md    -> as they are, their links led to pages of the site     /
 
 The Chinese tree is docs/site/zh; a page is at the same place in both, and links to the other. What takes long is kept in the
 user's cache folder ($TINYDX_HOME/site), so that only what changed is computed again.
@@ -22,7 +22,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -39,7 +38,6 @@ from tinydx.exercises import Exercise, all_exercises
 from tinydx.files import atomic_write
 from tinydx.language import in_chinese
 from tinydx.lessons import Lesson, all_lessons
-from tinydx.lessons.handout import EQUATION, with_mathml
 
 HERE = Path(__file__).parent
 LANGUAGES = ("en", "zh")
@@ -117,9 +115,9 @@ class Site:
             shutil.rmtree(output, ignore_errors=True)
             shutil.copytree(trees["en"] / "site", output)
             shutil.copytree(trees["zh"] / "site", output / "zh")
-        pictures = set(re.findall(r"pictures/(\w+\.webp)", "".join(p.read_text("utf-8") for p in output.rglob("lessons/*.html"))))
-        (output / "pictures").mkdir()
-        for name in sorted(pictures):
+        shown = "".join(page.read_text("utf-8") for page in (output / "lessons").glob("*.html"))
+        (output / "pictures").mkdir()  # the same for both languages
+        for name in set(re.findall(r"pictures/(\w+\.webp)", shown)):
             shutil.copy(self.cache / "pictures" / name, output / "pictures" / name)
 
     # ---- a tree of Markdown ----------------------------------------------------------------------------------------
@@ -136,10 +134,10 @@ class Site:
 
         nav: list[dict] = [{say("Start"): write("index.md", self._page("README.md", code))}]
         if self.lessons:
-            rows = [f"| {one.number} | [{_title(one, code)}]({one.path.stem}.md) | {one.minutes} {say('minutes')} |" for one in self.lessons]
-            listed = [write("lessons/index.md", "\n".join([f"# {say('Lessons')}", "", "| | | |", "|---|---|---|", *rows]))]
+            listed: list = [write("lessons/index.md", self._list(code, say))]
             for one in self.lessons:
-                listed.append({f"{one.number} {_title(one, code)}": write(f"lessons/{one.path.stem}.md", self._lesson(one, code, say))})
+                place = write(f"lessons/{one.path.stem}.md", self._lesson(one, code, say))
+                listed.append({f"{one.number} {_title(one, code)}": place})
             nav.append({say("Lessons"): listed})
         if self._wants("exercises"):
             texts = "\n\n".join(_exercise(one, code, say) for one in all_exercises())
@@ -150,8 +148,8 @@ class Site:
             listed += [{subject: write(f"slips/{subject}.md", texts[code])} for subject, texts in self._slips().items()]
             nav.append({say("Slips"): listed})
         if self._wants("api"):
-            listed = [{room: write(f"api/{room}.md", f"{_only_english(code)}# {room}\n\n::: tinydx.{room}\n")} for room in _rooms()]
-            nav.append({say("Reference"): listed})
+            text = _only_english(code) + "# {0}\n\n::: tinydx.{0}\n"
+            nav.append({say("Reference"): [{room: write(f"api/{room}.md", text.format(room))} for room in _rooms()]})
         files = [name for name in self.files if name != "README.md"]
         nav.append({say("Pages"): [write(self.places[name], self._page(name, code)) for name in files]})
         for picture in (ROOT / "docs").rglob("*.png"):
@@ -188,23 +186,25 @@ class Site:
 
         def to(found: re.Match) -> str:
             words, link = found[1], found[2]
-            target, _, anchor = link.partition("#")
-            if re.match(r"\w+:", link) or not target:
-                return found[0]
+            target, sharp, anchor = link.partition("#")
             path = normpath(f"{PurePosixPath(name).parent}/{target}")
-            if path.startswith("README"):
-                return "" if path != "README.md" or name.startswith("README") else f"[{words}]({relpath('index.md', PurePosixPath(self.places[name]).parent)})"
-            if path.endswith(".png"):
+            if re.match(r"\w+:", link) or not target or path.endswith(".png"):
                 return found[0]
+            if name == "README.md" and path.startswith("README"):
+                return ""
             if path in self.places:
-                place = relpath(self.places[path], PurePosixPath(self.places[name]).parent)
-                return f"[{words}]({place}{'#' + anchor if anchor else ''})"
+                return f"[{words}]({relpath(self.places[path], PurePosixPath(self.places[name]).parent)}{sharp}{anchor})"
             return f"[{words}](https://github.com/{self.repository}/blob/main/{path})" if self.repository else words
 
         parts = re.split(r"(^```.*?^```$)", text, flags=re.DOTALL | re.MULTILINE)
         return "".join(part if part.startswith("```") else re.sub(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)", to, part) for part in parts)
 
     # ---- what is computed ------------------------------------------------------------------------------------------
+
+    def _list(self, code: str, say: Say) -> str:
+        """The page that lists the lessons."""
+        rows = (f"| {a.number} | [{_title(a, code)}]({a.path.stem}.md) | {a.minutes} {say('minutes')} |" for a in self.lessons)
+        return "\n".join([f"# {say('Lessons')}", "", "| | | |", "|---|---|---|", *rows]) + "\n"
 
     def _lesson(self, one: Lesson, code: str, say: Say) -> str:
         """The page of a lesson: the HTML of its cells, which Markdown passes on as it is."""
@@ -315,7 +315,7 @@ def in_language(body: str, code: str) -> str:
 def _exercise(one: Exercise, code: str, say: Say) -> str:
     """An exercise's file as the learner gets it, and the hints, folded."""
     title = one.title if code == "en" else in_chinese(one.title)
-    hint = "??? note \"{} {}\"\n\n    <p>{}</p>"
+    hint = '??? note "{} {}"\n\n    <p>{}</p>'
     hints = "\n\n".join(hint.format(say("Hint"), i, html.escape(say(words))) for i, words in enumerate(one.hints, 1))
     return f"## {one.number} {html.escape(title)} {{ #{one.name} }}\n\n```python\n{one.starter_in(code).strip()}\n```\n\n{hints}"
 
@@ -326,21 +326,25 @@ def _only_english(code: str) -> str:
 
 def _rooms() -> list[str]:
     """The rooms of tinydx that a program calls."""
-    commands = {"bench", "cli", "command", "doctor", "tasks", "checkout", "lessons"}
-    return [room.name for room in pkgutil.iter_modules(tinydx.__path__) if not room.name.startswith("_") and room.name not in commands]
+    commands = {"bench", "cli", "command", "doctor", "tasks", "checkout", "lessons", "__main__"}
+    return [room.name for room in pkgutil.iter_modules(tinydx.__path__) if room.name not in commands]
 
 
 def _finished(page: str) -> str:
     """A page with the equations of Markdown's pages as MathML, as those of lessons are; and without the links by which Zensical
     looks for a map of the other tree, which the disk does not give to a script."""
     page = re.sub(r'<link rel="alternate"[^>]*>', "", page)
-    page = re.sub(
-        r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>',
-        lambda found: f"<marimo-tex>||{found[2]}{found[3]}||{')' if found[2] == '(' else ']'}</marimo-tex>",
-        page,
-        flags=re.DOTALL,
-    )
-    return with_mathml(page)
+    return re.sub(r'<(span|div) class="arithmatex">\\[([](.*?)\\[)\]]</\1>', _mathml, page, flags=re.DOTALL)
+
+
+def _mathml(found: re.Match) -> str:
+    """An equation of a page; as it stands what only looks like one, such as two prices in a docstring."""
+    from latex2mathml.converter import convert
+
+    try:
+        return convert(html.unescape(found[2]), display="block" if found[1] == "div" else "inline")
+    except Exception:  # of many kinds, without a common base
+        return f"${found[2]}$"
 
 
 if __name__ == "__main__":

@@ -95,12 +95,13 @@ class _Control(NamedTuple):
         label, words = html.escape(self.label), [html.escape(word) for word in self.words]
         if self.is_list:
             rows = (f"<option value={i}{' selected' * (i == self.start)}>{word}</option>" for i, word in enumerate(words))
-            return f'<label class="control">{label} <select name="{self.name}" autocomplete="off">{"".join(rows)}</select></label>'
-        return (
-            f'<label class="control">{label} <output>{words[self.start]}</output>'
-            f'<input type="range" name="{self.name}" min="0" max="{len(words) - 1}" value="{self.start}" autocomplete="off"'
-            f' data-words="{html.escape(json.dumps(self.words, ensure_ascii=False))}"></label>'
-        )
+            field = f'<select name="{self.name}" autocomplete="off">{"".join(rows)}</select>'
+        else:
+            field = (
+                f'<output>{words[self.start]}</output><input type="range" name="{self.name}" autocomplete="off"'
+                f' max="{len(words) - 1}" value="{self.start}" data-words="{html.escape(json.dumps(self.words))}">'
+            )
+        return f'<label class="control">{label} {field}</label>'
 
 
 def _control(name: str, value: Any) -> _Control | None:
@@ -133,7 +134,7 @@ class _Run:
             outputs, self.variables = app.run()
             self.code = [data.cell for data in app._cell_manager.cell_data() if data.cell.name != "setup"]
             assert len(self.code) == len(outputs)
-            found = {name: _control(name, value) for name, value in self.variables.items()}
+            found = {name: _control(name, self.variables[name]) for name in sorted(self.variables)}
             self.controls = {name: control for name, control in found.items() if control}
             self._find_dependent()
             starts = {name: control.start for name, control in self.controls.items()}
@@ -146,8 +147,9 @@ class _Run:
         self.depends: list[list[str]] = [[] for _ in self.code]
         for _ in self.code:  # as long as the longest chain of cells
             for i, cell in enumerate(self.code):
-                behind = {c for ref in cell.refs if ref in self.maker for c in ([ref] if ref in self.controls else self.depends[self.maker[ref]])}
-                self.depends[i] = [name for name in self.controls if name in behind]
+                behind = set(self.controls) & cell.refs
+                behind.update(*(self.depends[self.maker[ref]] for ref in cell.refs if ref in self.maker))
+                self.depends[i] = sorted(behind)
         for names in self.depends:
             while (sizes := {name: len(self.controls[name].values) for name in names}) and _product(sizes.values()) > MOST:
                 longest = max(sizes, key=sizes.get)

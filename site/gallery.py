@@ -31,7 +31,8 @@ def pages() -> dict[str, dict[str, str]]:
         for slip in op.slips if op.backward else ():
             subject = slip.backward.__module__.rpartition(".")[2]
             parts = made.setdefault(subject, {language: [f"# {subject}"] for language in SAY})
-            report = gradcheck(op, seed=0, backward=slip.backward)
+            with np.errstate(all="ignore"):  # a wrong formula may divide by zero
+                report = gradcheck(op, seed=0, backward=slip.backward)
             for language, say in SAY.items():
                 if not seen:
                     parts[language].append(f"## {op.name}\n\n$${op.equation}$$")
@@ -43,7 +44,7 @@ def pages() -> dict[str, dict[str, str]]:
 
 def _slip(slip: Slip, report: Report, say) -> str:
     """One mistake: advice, code, message, pictures."""
-    given: set[str] = set()
+    given = {slip.advice}  # it stands above
     lines = [line for a in report.arguments for line in argument_lines(a, 0, UNICODE, given, maps=False, say=say)]
     lines += [f"  ✗   {say(p.name)}: {say(p.advice)}" for p in report.problems]
     message = html.escape("\n".join(line.strip() for line in lines))
