@@ -98,8 +98,7 @@ def page(lesson: Lesson, outputs: list, index: str = "") -> str:
     """
     import marimo as mo
 
-    body = "\n".join(mo.as_html(output).text for output in outputs if output is not None)
-    body = EQUATION.sub(_mathml, body)
+    body = with_mathml("\n".join(mo.as_html(output).text for output in outputs if output is not None))
     live = _both("In the lesson, a control here changes the figure:", "在课程中，这里的控件会改变图形：")
     body = CONTROL.sub(f'<p class="live">{live} <code>tinydx lesson {lesson.number}</code></p>', body)
     index = in_html(index)
@@ -141,6 +140,11 @@ def _word(english: str, chinese: str) -> str:
         f'<span class="en">{english} <span class="other" lang="zh">{chinese}</span></span>'
         f'<span class="zh" lang="zh">{chinese} <span class="other" lang="en">{english}</span></span>'
     )
+
+
+def with_mathml(body: str) -> str:
+    """HTML of marimo's, with its equations as markup that browsers render by themselves."""
+    return EQUATION.sub(_mathml, body)
 
 
 def _mathml(match: re.Match) -> str:

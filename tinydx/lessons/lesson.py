@@ -19,6 +19,8 @@ import os
 import re
 import shutil
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -95,6 +97,16 @@ class Lesson:
         Returns: the outputs of the cells in order, and the variables by name.
         Raises: ValueError that says which claim does not hold here, or what else stopped the lesson.
         """
+        with self.opened() as app:
+            outputs, variables = app.run()
+        return list(outputs), dict(variables)
+
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        """The notebook's marimo app, whose cells may run in this block; what they choose for the process ends with it.
+
+        Raises: ValueError as `run`.
+        """
         self.require()
         spec = importlib.util.spec_from_file_location(f"lesson_{self.path.stem}", self.path)
         assert spec and spec.loader
@@ -103,12 +115,11 @@ class Lesson:
         try:
             with tinydx.use("auto"):  # a lesson's own choice ends with it
                 spec.loader.exec_module(module)
-                outputs, variables = module.app.run()
+                yield module.app
         except Exception as error:
             raise ValueError(said("lesson {number} stopped: {why}", number=self.number, why=_reason(error))) from error
         finally:
             tinydx.set_threads(threads)
-        return list(outputs), dict(variables)
 
 
 def _reason(error: Exception) -> str:
