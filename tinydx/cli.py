@@ -518,6 +518,7 @@ def _add_lesson(commands: Any) -> None:
         metavar="OUT",
         help="write the lesson's handout to this file; without LESSON, all handouts and an index to this folder",
     )
+    p.add_argument("--slides", metavar="OUT", help="the same as slides, for a teacher to show (docs/teaching.md)")
     p.add_argument("--data", metavar="PATH", help="use your own data; the list of lessons says which data each one takes")
     p.add_argument("--port", type=_positive, help="port of the local server (default: a free one)")
     p.add_argument("--no-browser", action="store_true", help="start the local server without opening a browser")
