@@ -9,6 +9,7 @@
     folder.py      a learner's folder and its progress file
     commands.py    the actions of `tinydx exercise`; watch.py its watch mode
     grade.py       grades many students, each file by cell.py in the place that sandbox.py makes
+    rubric.py      points for its table
     terminal.py    what these print
 
 >>> len(all_exercises()) >= 24, find("relu").title

@@ -13,6 +13,7 @@ from tinydx.exercises import grade as grading
 from tinydx.exercises.checks import Gradients
 from tinydx.exercises.exercise import Exercise, all_exercises, find
 from tinydx.exercises.folder import Folder
+from tinydx.exercises.rubric import read as read_rubric
 from tinydx.exercises.runner import Result, check_file
 from tinydx.exercises.sandbox import warning
 from tinydx.exercises.terminal import say, show, show_hints, show_list
@@ -150,9 +151,12 @@ def grade(a: argparse.Namespace) -> int:
     """Grade all students' folders."""
     if told := warning():
         print(f"warning: {told}", file=sys.stderr, flush=True)
-    scores = grading.grade(Path(a.folder), Path(a.csv), a.seconds, a.jobs, Path(a.junit) if a.junit else None)
+    rubric = read_rubric(Path(a.rubric)) if a.rubric else None
+    junit = Path(a.junit) if a.junit else None
+    scores = grading.grade(Path(a.folder), Path(a.csv), a.seconds, a.jobs, junit, rubric)
     width = max(len(shown(s.student)) for s in scores)
     for s in scores:
-        say(f"  {shown(s.student):<{width}}  {s.passed:>3}/{len(s.cells)}")
+        points = f"  {s.points(rubric):>6g}/{rubric.full:g}" if rubric else ""
+        say(f"  {shown(s.student):<{width}}  {s.passed:>3}/{len(s.cells)}{points}")
     say("{n} students: {file}", n=len(scores), file=a.csv)
     return 0
