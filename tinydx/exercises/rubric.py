@@ -16,7 +16,7 @@ least; of a mistake without a name, nothing:
 from __future__ import annotations
 
 import csv
-import math
+import io
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -69,30 +69,39 @@ def catalogued(exercise: Exercise) -> set[str]:
 
 def read(path: Path) -> Rubric:
     """The rubric in a file; ValueError with the line for one that is none."""
+    try:
+        return parse(path.read_text("utf-8-sig"), str(path))  # a spreadsheet may put a mark in front
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8: save it as CSV UTF-8") from None
+
+
+def parse(text: str, name: str) -> Rubric:
+    """The rubric in a text; errors call it by this name."""
     points: dict[tuple[str, str], float] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:  # a spreadsheet may put a mark in front
-        rows = csv.DictReader(file)
-        if rows.fieldnames is None or set(COLUMNS) - set(rows.fieldnames):
-            raise ValueError(f"{path}, line 1: a rubric has the columns {', '.join(COLUMNS)}")
-        for row in rows:
-            where = f"{path}, line {rows.line_num}"
-            try:
-                worth = float(row["points"] or "")
-            except ValueError:
-                raise ValueError(f"{where}: points {row['points']!r} is no number") from None
-            if not 0 <= worth < math.inf:
-                raise ValueError(f"{where}: points {row['points']} is not a number from 0 on")
-            try:
-                key = (find(row["exercise"] or "").name, (row["mistake"] or "").strip())
-            except ValueError as error:
-                raise ValueError(f"{where}: {error}") from None
+    rows = csv.DictReader(io.StringIO(text))
+    if set(COLUMNS) - set(rows.fieldnames or ()):
+        raise ValueError(f"{name}, line 1: a rubric has the columns {', '.join(COLUMNS)}")
+    for row in rows:
+        try:
+            key, worth = _row(row)
             if key in points:
-                raise ValueError(f"{where}: {key[0]} has this row already")
-            points[key] = worth
-    for (name, mistake), worth in points.items():
-        if worth > points.get((name, PASSES), 0.0):
-            raise ValueError(f"{path}: {name} earns more with the mistake {mistake!r} than when it passes")
+                raise ValueError(f"{key[0]} has this row already")
+        except ValueError as error:
+            raise ValueError(f"{name}, line {rows.line_num}: {error}") from None
+        points[key] = worth
+    for (exercise, mistake), worth in points.items():
+        if worth > points.get((exercise, PASSES), 0.0):
+            raise ValueError(f"{name}: {exercise} earns more with the mistake {mistake!r} than when it passes")
     return Rubric(points)
+
+
+def _row(row: dict[str, str | None]) -> tuple[tuple[str, str], float]:
+    """(exercise, mistake) and the points of a row; ValueError for what is none."""
+    exercise, mistake, points = ((row[column] or "").strip() for column in COLUMNS)
+    worth = float(points) if re.fullmatch(r"\d+(\.\d*)?", points) else -1.0
+    if worth < 0:
+        raise ValueError(f"points {points!r} is no number from 0 on, such as 2 or 1.5")
+    return (find(exercise).name, mistake), worth
 
 
 def default() -> str:

@@ -2,10 +2,12 @@
 // Lays the page's <main> out as slides, one deck a language: each block goes on the slide where it fits, else on the next one.
 
 const main = document.querySelector("main"), root = document.documentElement;
-const language = document.querySelector("details.language"); // open: Chinese; the style hides the other one
+// Open: Chinese; the style hides the other language. A lesson that stopped has no switch.
+const language = document.querySelector("details.language") ?? document.createElement("details");
 const chosen = () => (language.open ? "zh" : "en");
 const decks = {};
-const SMALLEST = 15; // pixels of the letters of a slide whose one block is too large
+const SMALLER = 22; // pixels of the letters, of 26, of a slide that takes in the last block below its heading
+const SMALLEST = 15; // of a slide whose one block is too large
 
 // ---- blocks: what is put on slides, in order -------------------------------------------------------------------------
 
@@ -54,6 +56,7 @@ function newSlide(deck, heading, part) {
   return slide;
 }
 
+const isHeading = (block) => block.matches("h1, h2");
 const isEmpty = (slide) => !slide.querySelector(".words > *, img");
 
 // Whether all that a slide shows lies inside it, beside the picture and above the lower edge.
@@ -67,23 +70,44 @@ function fits(slide) {
     [...slide.querySelectorAll("h1, h2, img")].every((e) => inside(e, edge.right - 40));
 }
 
-// Put a block on a slide if it fits; says whether it did. An answer must fit when it is open.
+// The style gives words and picture a column each, and a picture without words the whole slide.
+function arrange(slide) {
+  slide.classList.toggle("pictured", !!slide.querySelector("img"));
+  slide.classList.toggle("alone", !slide.querySelector(".words > *"));
+}
+
+// Put a block on a slide; says whether it fits there. An answer must fit when it is open.
 function put(slide, block) {
   const picture = block.matches("img");
   if (picture && slide.querySelector("img")) return false;
   slide.querySelector(picture ? ".parts" : ".words").append(block);
-  slide.classList.toggle("pictured", !!slide.querySelector("img"));
-  slide.classList.toggle("alone", !slide.querySelector(".words > *"));
+  arrange(slide);
   slide.querySelectorAll("details").forEach((answer) => { answer.open = true; });
   const fit = fits(slide);
   slide.querySelectorAll("details").forEach((answer) => { answer.open = false; });
   return fit;
 }
 
+// Put a block on a slide in smaller letters; says whether it fits.
+function squeeze(slide, block, least) {
+  const before = slide.style.fontSize;
+  for (let size = (parseInt(before, 10) || 26) - 1; size >= least; size--) {
+    slide.style.fontSize = `${size}px`;
+    if (put(slide, block)) return true;
+  }
+  slide.style.fontSize = before;
+  return false;
+}
+
+// The last paragraph of a slide if it announces what comes next, and is not all that the slide has.
+function announcing(slide) {
+  const last = slide.querySelector(".words > .paragraph:last-child:not(:first-child)");
+  return last && /[:：]$/.test(last.textContent.trim()) ? last : null;
+}
+
 function takeBack(slide, block) {
   block.remove();
-  slide.classList.toggle("pictured", !!slide.querySelector("img"));
-  slide.classList.remove("alone");
+  arrange(slide);
 }
 
 // The slides of one language.
@@ -94,31 +118,35 @@ function lay(code) {
   document.body.append(deck);
   let slide = null, heading = null, part = 0;
 
-  function place(block) {
+  function place(block, last) {
     if (put(slide, block)) return;
+    if ((last || block.matches(".live")) && squeeze(slide, block, SMALLER)) return;
     takeBack(slide, block);
     if (!isEmpty(slide)) {
       const picture = slide.querySelector("img"); // stays beside the text that goes on
+      const first = announcing(slide);
       slide = newSlide(deck, heading, part);
+      if (first) put(slide, first);
       if (picture && !block.matches("img") && put(slide, picture.cloneNode(true)) && put(slide, block)) return;
       slide.querySelector("img")?.remove();
       if (put(slide, block)) return;
     }
     takeBack(slide, block);
     const parts = pieces(block);
-    if (parts.length > 1) return parts.forEach(place);
-    for (let size = 25; !put(slide, block) && size >= SMALLEST; size--) slide.style.fontSize = `${size}px`;
+    if (parts.length > 1) parts.forEach((one) => place(one, false));
+    else if (!squeeze(slide, block, SMALLEST)) slide.style.fontSize = `${SMALLEST}px`;
   }
 
-  for (const block of blocks(main, code)) {
-    const heads = block.matches("h1, h2");
+  const all = blocks(main, code);
+  for (const [k, block] of all.entries()) {
+    const heads = isHeading(block);
     if (heads || block.matches("img")) part++;
     if (heads) {
       heading = block;
       slide = newSlide(deck, heading, part);
     } else {
       slide ??= newSlide(deck, heading, part);
-      place(block);
+      place(block, k + 1 === all.length || isHeading(all[k + 1]));
     }
   }
   deck.classList.remove("measured");
@@ -161,13 +189,14 @@ function scale() {
 
 addEventListener("load", () => {
   const first = language.open;
+  language.className = "language";
+  document.body.prepend(language); // out of <main>, which goes
   root.classList.add("laid");
   for (const code of ["en", "zh"]) {
     language.open = code === "zh";
     decks[code] = lay(code);
   }
   language.open = first;
-  document.body.prepend(language); // out of <main>, which goes
   main.remove();
   scale();
   show((parseInt(location.hash.slice(1), 10) || 1) - 1);
