@@ -521,6 +521,7 @@ def _add_lesson(commands: Any) -> None:
         metavar="OUT",
         help="write the lesson's handout to this file; without LESSON, all handouts and an index to this folder",
     )
+    p.add_argument("--slides", metavar="OUT", help="the same as slides, for a teacher to show (docs/teaching.md)")
     p.add_argument("--data", metavar="PATH", help="use your own data; the list of lessons says which data each one takes")
     p.add_argument("--port", type=_positive, help="port of the local server (default: a free one)")
     p.add_argument("--no-browser", action="store_true", help="start the local server without opening a browser")
@@ -591,10 +592,14 @@ def _add_exercise(commands: Any) -> None:
     solution.add_argument("name", metavar="NAME")
     solution.add_argument("--why", action="store_true", help="explain it, and say what to read next")
     solution.add_argument("--spoil", action="store_true", help="print it even if the exercise has not passed")
+    solutions = add("solutions", "", "write all solutions with commentary, for teachers, as one HTML file", in_folder=False)
+    solutions.add_argument("file", metavar="FILE")
+    solutions.set_defaults(run=_solutions)
     grade = add("grade", "grade", "score the folders of many students, which lie in one folder", seconds=5, in_folder=False)
     grade.add_argument("folder")
     grade.add_argument("--csv", required=True, metavar="FILE", help="the table to write")
     grade.add_argument("--junit", metavar="FILE", help="also write the results in JUnit's format")
+    grade.add_argument("--rubric", metavar="FILE", help="points for exercises and mistakes, as docs/teaching/rubric.csv has them")
     grade.add_argument("--jobs", type=_positive, metavar="N", help="number of processes (default: one for each core)")
 
 
@@ -625,6 +630,15 @@ def _exercise(function: str, a: argparse.Namespace) -> int:
 
     language.choose(getattr(a, "lang", None))  # `grade` has none: its table is one for all
     return getattr(commands, function)(a)
+
+
+def _solutions(a: argparse.Namespace) -> int:
+    from tinydx import language
+    from tinydx.lessons import solutions
+
+    language.choose(a.lang)
+    print(solutions.write(a.file))
+    return 0
 
 
 def _add_bench(commands: Any) -> None:

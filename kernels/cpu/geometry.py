@@ -34,7 +34,6 @@ class Geometry(NamedTuple):
     top: int  # rows of padding above the image
     left: int  # columns of padding before it
 
-    @lru_cache  # a model asks the same in every step
 
 @lru_cache  # making one takes as long as a small convolution
 def turned(geometry):

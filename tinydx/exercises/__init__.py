@@ -10,6 +10,7 @@
     milestones/    engines assembled from the exercises that passed
     commands.py    the actions of `tinydx exercise`; watch.py its watch mode
     grade.py       grades many students, each file by cell.py in the place that sandbox.py makes
+    rubric.py      points for its table
     terminal.py    what these print
 
 >>> len(all_exercises()) >= 24, find("relu").title

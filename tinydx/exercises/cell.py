@@ -18,6 +18,7 @@ from tinydx.exercises.exercise import find
 from tinydx.exercises.runner import Result, check_file
 
 MARK = "cell "
+SEPARATOR = "; "  # between the names of mistakes, none of which has it
 
 
 def main(name: str, path: str, seconds: str, seed: str, *fence: str) -> None:
@@ -29,7 +30,7 @@ def main(name: str, path: str, seconds: str, seed: str, *fence: str) -> None:
 
 def why(result: Result) -> str:
     """One sentence for a file that did not pass: the runner's, or the names of the mistakes."""
-    return result.message or ", ".join(dict.fromkeys(m or "no known mistake" for m in result.mistakes))
+    return result.message or SEPARATOR.join(dict.fromkeys(m or "no known mistake" for m in result.mistakes))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from tinydx.exercises.folder import Folder
 from tinydx.exercises.milestones.assembly import assemble
 from tinydx.exercises.milestones.milestone import find_milestone
 from tinydx.exercises.milestones.page import page
+from tinydx.exercises.rubric import read as read_rubric
 from tinydx.exercises.runner import Result, check_all
 from tinydx.exercises.sandbox import warning
 from tinydx.exercises.terminal import (
@@ -171,9 +172,12 @@ def grade(a: argparse.Namespace) -> int:
     """Grade all students' folders."""
     if told := warning():
         print(f"warning: {told}", file=sys.stderr, flush=True)
-    scores = grading.grade(Path(a.folder), Path(a.csv), a.seconds, a.jobs, Path(a.junit) if a.junit else None)
+    rubric = read_rubric(Path(a.rubric)) if a.rubric else None
+    junit = Path(a.junit) if a.junit else None
+    scores = grading.grade(Path(a.folder), Path(a.csv), a.seconds, a.jobs, junit, rubric)
     width = max(len(shown(s.student)) for s in scores)
     for s in scores:
-        say(f"  {shown(s.student):<{width}}  {s.passed:>3}/{len(s.cells)}")
+        points = f"  {s.points(rubric):>6g}/{rubric.full:g}" if rubric else ""
+        say(f"  {shown(s.student):<{width}}  {s.passed:>3}/{len(s.cells)}{points}")
     say("{n} students: {file}", n=len(scores), file=a.csv)
     return 0

@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 
 from tinydx import random
 from tinydx.exercises.exercise import all_exercises
+from tinydx.exercises.rubric import Rubric
 from tinydx.exercises.sandbox import Cell, run_cell, unreadable
 from tinydx.files import atomic_write, check_writable, is_hidden, visible
 from tinydx.names import in_cell, line
@@ -48,15 +49,25 @@ class Score:
     def percent(self) -> float:
         return round(100 * self.passed / len(self.cells), 1)
 
+    def points(self, rubric: Rubric) -> float:
+        """The points that a rubric gives for the cells."""
+        return round(sum(rubric.earned(name, word, self.why.get(name, "")) for name, word in self.cells.items()), 2)
+
 
 def grade(
-    folder: Path, table: Path, seconds: float = SECONDS, jobs: int | None = None, junit: Path | None = None
+    folder: Path,
+    table: Path,
+    seconds: float = SECONDS,
+    jobs: int | None = None,
+    junit: Path | None = None,
+    rubric: Rubric | None = None,
 ) -> list[Score]:
     """Check every exercise of every student and write the table.
 
     Arguments: folder, which contains a folder for each student with the files in it or below (hidden ones do not count); table,
     the CSV file to write, with the columns student, passed, of, percent and one for each exercise; seconds, the time limit for
-    each file; jobs, the number of processes (default: one for each core); junit, a second file to write, in JUnit's format.
+    each file; jobs, the number of processes (default: one for each core); junit, a second file to write, in JUnit's format;
+    rubric, which adds the columns points and points_of behind percent.
     Returns: the students' scores, sorted by name.
     Raises: NotADirectoryError or ValueError where there are no students; OSError where the table cannot be written.
     """
@@ -81,7 +92,7 @@ def grade(
         found = {name: cells[prints[path]] for name, path in of_one.items()}
         every = {e.name: found.get(e.name, Cell("missing", "there is no such file")) for e in all_exercises()}
         scores.append(Score(student.name, {n: c.word for n, c in every.items()}, {n: c.why for n, c in every.items()}))
-    atomic_write(table, as_csv(scores))
+    atomic_write(table, as_csv(scores, rubric))
     if junit:
         atomic_write(junit, as_junit(scores))
     return scores
@@ -138,13 +149,15 @@ def cell(name: str, student: Path, path: Path, seconds: float, seed: int) -> Cel
         return Cell("error", f"in the checker: {type(error).__name__}: {error}")
 
 
-def as_csv(scores: list[Score]) -> str:
+def as_csv(scores: list[Score], rubric: Rubric | None = None) -> str:
     """The table as text."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["student", "passed", "of", "percent", *(e.name for e in all_exercises())])
+    points = ["points", "points_of"] if rubric else []
+    writer.writerow(["student", "passed", "of", "percent", *points, *(e.name for e in all_exercises())])
     for s in scores:
-        writer.writerow([in_cell(s.student), s.passed, len(s.cells), s.percent, *map(in_cell, s.cells.values())])
+        earned = [s.points(rubric), rubric.full] if rubric else []
+        writer.writerow([in_cell(s.student), s.passed, len(s.cells), s.percent, *earned, *map(in_cell, s.cells.values())])
     return text.getvalue()
 
 

@@ -6,6 +6,8 @@
     lesson.py      the description of a lesson, read from its notebook without running it
     page.py        the functions that notebooks call: head, card, canvas, show, term, foot
     handout.py     the outputs of a lesson as one self-contained HTML file, and an index of all handouts
+    slides.py      the same outputs as slides
+    solutions.py   the exercises' solutions and why they are right, for teachers
     glossary.py    the terms, and docs/glossary.md
     commands.py    what `tinydx lesson ...` does
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.terminal import say
 from tinydx.language import can_show, said, wide
-from tinydx.lessons import handout
+from tinydx.lessons import handout, slides
 from tinydx.lessons.lesson import INSTALL, Lesson, all_lessons, find
 
 
@@ -33,8 +33,10 @@ def lesson(a: argparse.Namespace) -> int:
         if a.name:
             return _check(chosen[0])
         return max([_check(one) for one in chosen if not handout.left_out(one, say)], default=1)
-    if a.html:
-        say(str(handout.write(chosen[0], a.html) if a.name else handout.write_all(a.html, say)))
+    for out, make in ((a.html, handout.page), (a.slides, slides.page)):
+        if out:
+            say(str(handout.write(chosen[0], out, make) if a.name else handout.write_all(out, say, make)))
+    if a.html or a.slides:
         return 0
     return _open(chosen[0], a) if a.name else _list(chosen)
 

@@ -3,7 +3,7 @@
     a run's outputs -> HTML (marimo) -> equations become MathML, controls a line of text -> a page that contains its style
 
 The file refers to nothing outside: pictures are embedded, equations are markup that browsers render, and there are no
-scripts. A page written by `marimo export html` needs a network to open.
+scripts (slides.py adds one, which lays the same outputs out as slides). A page that `marimo export html` writes needs a network.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ EQUATION = re.compile(r"<marimo-tex[^>]*>\|\|([(\[])(.*?)\|\|[)\]]</marimo-tex>"
 CONTROL = re.compile(r"(?:<marimo-ui-element.*?</marimo-ui-element>\s*)+", re.DOTALL)
 
 
-def write(lesson: Lesson, path: str | Path) -> Path:
-    """Run a lesson and write its handout to path.
+def write(lesson: Lesson, path: str | Path, make: Callable[..., str] | None = None) -> Path:
+    """Run a lesson and write its handout to path, or what else `make` makes as `page` does (slides.page).
 
     Returns: the path.
     Raises: ValueError, when it is written, where the lesson stopped; the handout says why.
@@ -34,16 +34,16 @@ def write(lesson: Lesson, path: str | Path) -> Path:
     lesson.require()
     check_writable(path)
     outputs, why = _run(lesson)
-    written = atomic_write(path, page(lesson, outputs))
+    written = atomic_write(path, (make or page)(lesson, outputs))
     if why:
         raise ValueError(why)
     return written
 
 
-def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path:
+def write_all(directory: str | Path, say: Callable[[str], None] = print, make: Callable[..., str] | None = None) -> Path:
     """Write the handouts of all lessons whose requirements are installed, and an index.
 
-    Arguments: directory, created if missing; say, called with a line for each lesson.
+    Arguments: directory, created if missing; say, called with a line for each lesson; make, as for `write`.
     Returns: the path of index.html.
     Raises: ValueError, when all is written, where a lesson stopped; its handout says why.
     """
@@ -57,7 +57,8 @@ def write_all(directory: str | Path, say: Callable[[str], None] = print) -> Path
         outputs, why = _run(lesson)
         if why:
             stopped.append(why)
-        say(str(atomic_write(target / f"{lesson.path.stem}.html", page(lesson, outputs, index="index.html"))))
+        text = (make or page)(lesson, outputs, index="index.html")
+        say(str(atomic_write(target / f"{lesson.path.stem}.html", text)))
         written.append(lesson)
     index = atomic_write(target / "index.html", index_page(written))
     if stopped:
@@ -86,7 +87,7 @@ def _stop_sign(lesson: Lesson, why: str) -> Any:
     """What stands in the handout of a lesson that stopped."""
     import marimo as mo
 
-    title, here = _word(lesson.title, lesson.chinese), _both("On this machine", "在这台机器上：")
+    title, here = _word(lesson.title, lesson.chinese), both("On this machine", "在这台机器上：")
     return mo.Html(f"{switch()}<h1>{lesson.number} · {title}</h1><p><strong>{here} {in_html(why)}</strong></p>")
 
 
@@ -96,39 +97,43 @@ def page(lesson: Lesson, outputs: list, index: str = "") -> str:
     Arguments: lesson; outputs of its cells, as Lesson.run returns them; index, the file name of the index page to link to.
     Returns: the page's HTML.
     """
+    index = in_html(index)
+    ways = ((index, both("All lessons", "全部课程")), (f"{index}#glossary", both("Glossary", "术语表")))
+    back = f"<p>{' · '.join(f'<a href={link!r}>{words}</a>' for link, words in ways)}</p>" if index else ""
+    return document(f"{lesson.number} {lesson.title}", back + body(lesson, outputs) + _warning())
+
+
+def body(lesson: Lesson, outputs: list) -> str:
+    """The outputs of a lesson's cells as HTML, its equations as MathML, its controls as a line of text."""
     import marimo as mo
 
-    body = with_mathml("\n".join(mo.as_html(output).text for output in outputs if output is not None))
-    live = _both("In the lesson, a control here changes the figure:", "在课程中，这里的控件会改变图形：")
-    body = CONTROL.sub(f'<p class="live">{live} <code>tinydx lesson {lesson.number}</code></p>', body)
-    index = in_html(index)
-    ways = ((index, _both("All lessons", "全部课程")), (f"{index}#glossary", _both("Glossary", "术语表")))
-    back = f"<p>{' · '.join(f'<a href={link!r}>{words}</a>' for link, words in ways)}</p>" if index else ""
-    return _document(f"{lesson.number} {lesson.title}", back + body)
+    text = with_mathml("\n".join(mo.as_html(output).text for output in outputs if output is not None))
+    live = both("In the lesson, a control here changes the figure:", "在课程中，这里的控件会改变图形：")
+    return CONTROL.sub(f'<p class="live">{live} <code>tinydx lesson {lesson.number}</code></p>', text)
 
 
 def index_page(lessons: list[Lesson]) -> str:
     """The HTML of the index: all handouts and the glossary."""
     rows = "".join(
         f'<tr><td>{lesson.number}</td><td><a href="{in_html(lesson.path.stem)}.html">{_word(lesson.title, lesson.chinese)}</a>'
-        f"</td><td>{lesson.minutes} {_both('min', '分钟')}</td></tr>"
+        f"</td><td>{lesson.minutes} {both('min', '分钟')}</td></tr>"
         for lesson in lessons
     )
     words = "".join(
-        f"<dt>{_word(t.english, t.chinese)} <code>{in_html(t.code)}</code></dt><dd>{_both(t.meaning, t.meaning_chinese)}</dd>"
+        f"<dt>{_word(t.english, t.chinese)} <code>{in_html(t.code)}</code></dt><dd>{both(t.meaning, t.meaning_chinese)}</dd>"
         for t in glossary.terms()
     )
-    title = _both("Diagnosis by deep learning, from the equations", "从公式学习深度学习诊断")
+    title = both("Diagnosis by deep learning, from the equations", "从公式学习深度学习诊断")
     english = "Handouts of the lessons of tinydx. In the lessons, the figures are interactive:"
-    about = _both(english, "tinydx 课程讲义。在课程中，图形可以操作：")
-    return _document(
+    about = both(english, "tinydx 课程讲义。在课程中，图形可以操作：")
+    return document(
         "tinydx: the course",
         f"{switch()}<h1>{title}</h1><p>{about} <code>tinydx lesson 1</code></p><table class='lessons'>{rows}</table>"
-        f"<h2 id='glossary'>{_both('Glossary', '术语表')}</h2><dl>{words}</dl>",
+        f"<h2 id='glossary'>{both('Glossary', '术语表')}</h2><dl>{words}</dl>{_warning()}",
     )
 
 
-def _both(english: str, chinese: str) -> str:
+def both(english: str, chinese: str) -> str:
     """Words in both languages, of which the page shows one."""
     return f'<span class="en">{in_html(english)}</span><span class="zh" lang="zh">{in_html(chinese)}</span>'
 
@@ -153,12 +158,21 @@ def _mathml(match: re.Match) -> str:
     return convert(html.unescape(match[2]), display="block" if match[1] == "[" else "inline")
 
 
-def _document(title: str, body: str) -> str:
-    warning = _both("tinydx is for learning and research. It is not a medical device.", "tinydx 用于学习和研究，不是医疗器械。")
-    style = Path(__file__).with_name("handout.css").read_text("utf-8")
+def _warning() -> str:
+    warning = both("tinydx is for learning and research. It is not a medical device.", "tinydx 用于学习和研究，不是医疗器械。")
+    return f"\n<footer>{warning}</footer>"
+
+
+def document(title: str, body: str, *files: str) -> str:
+    """A page of this body.
+
+    Arguments: title; body, HTML; files of this folder that the page contains beside handout.css, styles or scripts.
+    """
+    texts = {name: Path(__file__).with_name(name).read_text("utf-8") for name in ("handout.css", *files)}
+    styles = "\n".join(text for name, text in texts.items() if name.endswith(".css"))
+    scripts = "".join(f"<script>\n{text}</script>\n" for name, text in texts.items() if name.endswith(".js"))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
-        f"<title>{in_html(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n"
-        f"<footer>{warning}</footer>\n</body>\n</html>\n"
+        f"<title>{in_html(title)}</title>\n<style>\n{styles}</style>\n</head>\n<body>\n{body}\n{scripts}</body>\n</html>\n"
     )
