@@ -947,7 +947,7 @@ def backward(dout, cache):
         "accumul|overwrit|\\+=|last|assign|added|overlap",
         "overwritten, not accumulated: windows overlap and filters add up",
         r"\bsign\b|transposed|averaged",
-        "made up",
+        "public: jmschrei/tangermeme#95 (overlap)",
     ),
     (
         "lo = t * S",
@@ -955,7 +955,7 @@ def backward(dout, cache):
         "stride|window|position|shift|index|start",
         "the stride is forgotten in the window's start",
         r"\bsign\b|transposed|averaged|too many",
-        "made up",
+        "public: Kulbear/deep-learning-coursera#34",
     ),
     (
         "dw[f] += dout[n, f, t] * x[n, :, lo:lo + K]",
@@ -1070,7 +1070,7 @@ def backward(dout, cache):
         "accumul|overwrit|last|\\+=|time|position|one|sum",
         "only the last position is left in dw",
         r"\bsign\b|averaged",
-        "made up",
+        "public: tenstorrent/tt-metal#34760 (only the last part)",
     ),
 )
 
