@@ -92,7 +92,7 @@ forward = snake_forward
     (
         "(1 + np.sin(2 * alpha * x))",
         "np.sin(2 * alpha * x)",
-        "identity|skip|residual|direct|linear|1 \\+|term|path|\\bx\\b|one",
+        r"identity|skip|residual|direct|linear|1 \+|term|path|\bx\b|\bone\b",
         "the derivative of the x outside is missing",
         r"\bsign\b|transposed|averaged|too many",
         "made up",
@@ -100,7 +100,7 @@ forward = snake_forward
     (
         "grad_out * (1 + np.sin(2 * alpha * x))",
         "grad_out * (1 + 2 * np.sin(alpha * x) / alpha)",
-        "cos|inner|chain|sin|slope",
+        r"cos|inner|chain|\bsin\b|slope",
         "the inner derivative alpha cos(alpha x) is missing",
         r"\bsign\b|transposed|averaged|too many",
         "made up",
@@ -182,7 +182,7 @@ forward = maxout_forward
     (
         "won * dout[None]",
         "np.ones_like(z) * dout[None]",
-        "mask|max|winner|won|argmax|every|all pieces|condition|both",
+        r"mask|max|winner|\bwon\b|argmax|every|all pieces|condition|both",
         "the losers of the maximum get the gradient, too",
         r"\bsign\b|transposed|averaged",
         "made up",
@@ -206,7 +206,7 @@ forward = maxout_forward
     (
         "db = dz.sum(axis=1)",
         "db = np.stack([dout.sum(axis=0)] * 2)",
-        "mask|max|dout|dz|\\bdy\\b|winner|won|both|pieces|every",
+        r"mask|max|dout|\bdz\b|\bdy\b|winner|\bwon\b|both|pieces|every",
         "the bias gradient takes dout before the mask",
         r"\bsign\b|transposed|averaged",
         "made up",
@@ -235,7 +235,7 @@ def backward(dout, c):
     (
         'c["sig"] * (1 + c["a"] * (1 - c["sig"]))',
         'c["sig"] * (1 - c["sig"])',
-        "silu|swish|sigmoid|slope|product rule|term|\\ba\\b",
+        r"silu|swish|sigmoid|slope|product rule|term",
         "the slope of the sigmoid instead of that of a sigmoid(a)",
         r"\bsign\b|transposed|averaged",
         "made up",
@@ -243,7 +243,7 @@ def backward(dout, c):
     (
         "db = dh * silu",
         'db = dh * c["a"]',
-        "silu|swish|sig|gate|activation|factor",
+        r"silu|swish|\bsig\b|gate|activation|factor",
         "the other branch was multiplied by silu(a), not by a",
         r"\bsign\b|transposed|averaged",
         "made up",
@@ -251,7 +251,7 @@ def backward(dout, c):
     (
         'da = dh * c["b"] * dsilu',
         "da = dh * dsilu",
-        r"\bb\b|branch|gate|factor|product|value|up",
+        r"\bb\b|branch|gate|factor|product|value|\bup\b",
         "the factor b of the product is missing in the gate's gradient",
         r"\bsign\b|transposed|averaged|too many",
         "made up",
@@ -287,7 +287,7 @@ def backward(g, cache):
     (
         "(1 - t) * s - pw * t * (1 - s)",
         "pw * (s - t)",
-        "weight|pos_weight|negative|factor|pw|class|both",
+        r"weight|pos_weight|negative|factor|\bpw\b|class|both",
         "the weight belongs to the positives only",
         r"\bsign\b|transposed",
         "made up",
@@ -303,7 +303,7 @@ def backward(g, cache):
     (
         "(1 - t) * s - pw * t * (1 - s)",
         "s - t",
-        "weight|pos_weight|pw|factor",
+        r"weight|pos_weight|\bpw\b|factor",
         "the weight of the positives is forgotten",
         r"\bsign\b|transposed|averaged|too many",
         "made up",
@@ -340,7 +340,7 @@ def backward(dout, p):
     (
         "p * (r - kl) / len(p)",
         "(p - q) / len(p)",
-        "KL|cross|forward|reverse|direction|log|ratio|other|swapped|q",
+        r"KL|cross|forward|reverse|direction|log|ratio|other|swapped|\bq\b",
         "that is the gradient of KL(q, p): here p stands before the log",
         r"\bsign\b|transposed|averaged",
         "made up",
@@ -348,7 +348,7 @@ def backward(dout, p):
     (
         "p * (r - kl) / len(p)",
         "p * r / len(p)",
-        "kl|jacobian|softmax|sum|mean|coupling|term|diagonal|normal",
+        r"\bkl\b|jacobian|softmax|sum|mean|coupling|term|diagonal|normal",
         "the coupling through the softmax's sum is missing",
         r"\bsign\b|transposed|averaged|too many",
         "made up",
@@ -490,7 +490,7 @@ def backward(g, cache):
     (
         "danchor = 2 * (neg - pos)",
         "danchor = 2 * (anchor - pos)",
-        "neg|path|term|second|part|anchor|both|distance",
+        r"\bneg\b|path|term|second|part|anchor|both|distance",
         "the anchor is in both distances: only the positive one is counted",
         "transposed|averaged",
         "public: luhaofang/tripletloss#41",
@@ -506,7 +506,7 @@ def backward(g, cache):
     (
         "(gap > 0)[:, None] * g",
         "g",
-        "mask|active|margin|hinge|condition|satisf|zero|relu|clipp|gap",
+        r"mask|active|margin|hinge|condition|satisf|zero|relu|clipp|\bgap\b",
         "triplets that keep the margin get a gradient, too",
         r"\bsign\b|transposed|averaged",
         "public: luhaofang/tripletloss#56",
@@ -635,7 +635,7 @@ def backward(d, e):
     (
         "np.where(over, 1 - tau, -tau)",
         "np.where(over, tau, tau - 1)",
-        "tau|quantile|swap|exchang|1 - |slope|side|complement|sides",
+        r"\btau\b|quantile|swap|exchang|1 - |slope|side|complement|sides",
         "tau and 1 - tau are exchanged",
         "transposed|averaged",
         "made up",
@@ -727,7 +727,7 @@ def backward(up, cache):
     (
         "np.sum(-E / denom ** 2 * dP, axis=1, keepdims=True)",
         "-E / denom ** 2 * dP",
-        "sum|broadcast|row|axis|denom|accumul|fan",
+        r"sum|broadcast|row|axis|denom|accumul|\bfan\b",
         "denom is shared by a row: its gradient must be summed before it is spread again",
         r"\bsign\b|transposed|averaged",
         "public: r/cs231n, softmax by staged computation",
@@ -743,7 +743,7 @@ def backward(up, cache):
     (
         "dS = E * dE",
         "dS = dE",
-        "exp|slope|inner|chain|factor|\\bE\\b",
+        r"\bexp\b|exponential|slope|inner|chain|factor|\bE\b",
         "the derivative of exp is missing",
         r"\bsign\b|transposed|averaged|too many",
         "made up",
@@ -794,7 +794,7 @@ def backward(dZ2, cache):
     (
         "db1 = dZ1.sum(axis=1, keepdims=True)",
         "db1 = dA1.sum(axis=1, keepdims=True)",
-        "tanh|slope|activation|dZ|dA|derivative|before",
+        r"tanh|slope|activation|\bdZ\b|\bdA\b|derivative|before",
         "summed dA1, not dZ1: the slope is missing in db1 only",
         r"\bsign\b|transposed|averaged|too many",
         "made up",
@@ -832,7 +832,7 @@ def backward(g, cache):
     (
         "X.T @ dH + 2 * reg * W",
         "X.T @ dH + reg * W",
-        "regular|L2|factor|2|penalty|half|doubl|reg|weight decay",
+        r"regular|L2|factor|\b2\b|penalty|half|doubl|reg|weight decay",
         "the penalty has no 1/2: its derivative is 2 reg W",
         r"\bsign\b|transposed|averaged",
         "made up",
@@ -848,7 +848,7 @@ def backward(g, cache):
     (
         "2 * out / out.size",
         "2 * out / len(out)",
-        "mean|size|batch|outputs|columns|averag|N|constant factor|normal",
+        r"mean|size|batch|outputs|columns|averag|\bN\b|constant factor|normal",
         "mean over all entries, divided by the examples only",
         r"\bsign\b|transposed",
         "made up",
@@ -904,7 +904,7 @@ def backward(dy, cache):
     (
         "np.sum(dy * xc, axis=0)",
         "np.sum(dxc * xc, axis=0)",
-        r"scale|\bs\b|dxc|\bdy\b|twice|too many|upstream|before",
+        r"scale|\bs\b|\bdxc\b|\bdy\b|twice|too many|upstream|before",
         "dxc already has the factor s: dy is due",
         r"\bsign\b|transposed|averaged",
         "made up",
@@ -1067,7 +1067,7 @@ def backward(dout, cache):
     (
         "dw += np.einsum",
         "dw = np.einsum",
-        "accumul|overwrit|last|\\+=|time|position|one|sum",
+        r"accumul|overwrit|last|\+=|time|position|\bone\b|sum",
         "only the last position is left in dw",
         r"\bsign\b|averaged",
         "public: tenstorrent/tt-metal#34760 (only the last part)",
@@ -1164,7 +1164,7 @@ def backward(dy, shape):
     (
         "/ (hi - lo)",
         "/ (shape[1] // 3)",
-        "size|bin|window|count|constant|length|width|region|divis",
+        r"size|\bbin\b|window|count|constant|length|width|region|divis",
         "each bin has its own size: here 7 // 3 is taken for all",
         r"\bsign\b|transposed",
         "public: PaddlePaddle/Paddle#74077",
@@ -1286,7 +1286,7 @@ def backward(dpre, cache):
     (
         "ddiff += 2 * diff * ddiff2",
         "ddiff += diff * ddiff2",
-        "2|factor|square|power|half|doubl|variance|var",
+        r"\b2\b|factor|square|power|half|doubl|variance|var",
         "the 2 of the square's derivative is missing",
         r"\bsign\b|transposed|averaged|too many",
         "made up",
@@ -1342,7 +1342,7 @@ forward, backward = block.forward, block.backward
     (
         "self.inv ** 3",
         "self.inv ** 2",
-        "power|cube|exponent|inv|square|rms|norm",
+        r"power|cube|exponent|inv|square|\brms\b|norm",
         "the third power of 1/rms is due",
         r"\bsign\b|transposed|averaged",
         "made up",
@@ -1405,7 +1405,7 @@ def backward(dout, cache):
     (
         "dxhat - dxhat.mean(axis=2, keepdims=True)",
         "dxhat - 2 * dxhat.mean(axis=2, keepdims=True)",
-        "twice|mean|2|doubl|factor|centr",
+        r"twice|mean|\b2\b|doubl|factor|centr",
         "the mean is subtracted twice",
         r"\bsign\b|transposed",
         "public: tenstorrent/tt-metal#53204",
@@ -1523,7 +1523,7 @@ def backward(dh, cache):
     (
         " + ao * po\n",
         "\n",
-        "peephole|po|output gate|path|term|\\bo\\b",
+        r"peephole|\bpo\b|output gate|path|term|\bo\b",
         "the output gate looks at the new cell: that path is missing",
         r"\bsign\b|transposed|averaged|too many",
         "made up",
@@ -1531,7 +1531,7 @@ def backward(dh, cache):
     (
         "dnew * f + ai * pi + af * pf",
         "dnew * f",
-        "peephole|pi|pf|path|term|input gate|forget gate",
+        r"peephole|\bpi\b|\bpf\b|path|term|input gate|forget gate",
         "the peepholes of the input and the forget gate give no gradient to the old cell",
         r"\bsign\b|transposed|averaged",
         "public: tensorflow/tensorflow#34171",
@@ -1547,7 +1547,7 @@ def backward(dh, cache):
     (
         "dpo += ao * new",
         "dpo += ao * c",
-        "new|previous|old|cell|\\bc\\b|state|shift|step|peephole",
+        r"\bnew\b|previous|\bold\b|cell|\bc\b|state|shift|step|peephole",
         "the output gate peeps at the new cell, not at the old one",
         r"\bsign\b|transposed|averaged",
         "made up",
@@ -1555,7 +1555,7 @@ def backward(dh, cache):
     (
         "dc = dnew * f + ai",
         "dc = dc * f + ai",
-        "dnew|carry|accumul|cell|dh|path|step|term|through",
+        r"dnew|carry|accumul|cell|\bdh\b|path|step|term|through",
         "the carry forgets what this step added to the cell's gradient",
         r"\bsign\b|transposed|averaged|too many",
         "public: CaptainE/RNN-LSTM-in-numpy#1",
@@ -1670,7 +1670,7 @@ def backward(dO, cache):
     (
         'dQ = np.einsum("bts,bsd->btd", dS, K)',
         'dQ = np.einsum("bst,bsd->btd", dS, K)',
-        "transpos|dS|axes|swap|index|einsum|query|order",
+        r"transpos|\bdS\b|axes|swap|index|einsum|query|order",
         "the scores' gradient is transposed in dQ",
         r"\bsign\b|averaged",
         "made up",
@@ -1713,7 +1713,7 @@ def backward(dy, cache):
     (
         "rope(dy, -sin, cos)",
         "rope(dy, sin, cos)",
-        "sign|sin|rotat|inverse|angle|transpos|direction|back",
+        r"sign|\bsin\b|rotat|inverse|angle|transpos|direction|back",
         "rotated forwards again: the backward turns by the negative angle",
         "averaged",
         "public: huggingface/candle#3612",
@@ -1729,7 +1729,7 @@ def backward(dy, cache):
     (
         "rope(dy, -sin, cos)",
         "dy * np.concatenate([cos, cos], axis=-1)",
-        "sin|cross|term|half|halves|rotat|part|other|pair",
+        r"\bsin\b|cross|term|half|halves|rotat|part|other|pair",
         "the sine's part, which mixes the halves, is missing",
         "transposed|averaged|too many",
         "made up",
@@ -1779,7 +1779,7 @@ def backward(dlogits, cache):
     (
         "np.add.at(dE, ids, dh)",
         "dE[ids] = dh",
-        "overwrit|accumul|add|assign|\\+=|index|shared",
+        r"overwrit|accumul|add|assign|\+=|index|shared",
         "overwrites the rows of the output layer's part",
         r"\bsign\b|transposed|averaged",
         "public: PaddlePaddle/Paddle#17705",
@@ -1811,7 +1811,7 @@ def backward(g, x):
     (
         "np.cumsum(gy[:, ::-1], axis=1)[:, ::-1]",
         "gy",
-        "cumsum|sum|accumul|later|suffix|tail|own|diagonal|others",
+        r"cumsum|sum|accumul|later|suffix|tail|\bown\b|diagonal|others",
         "only the own position is counted, not the later ones",
         r"\bsign\b|transposed|averaged",
         "made up",
@@ -1819,7 +1819,7 @@ def backward(g, x):
     (
         "tail / x",
         "tail",
-        r"\bx\b|divi|factor|1/x|own",
+        r"\bx\b|divi|factor|1/x|\bown\b",
         "the own factor is not divided out",
         r"\bsign\b|transposed|averaged",
         "made up",
@@ -1904,7 +1904,7 @@ def backward(g, cache):
     (
         "- 0.5 * P.T\n",
         "- P.T\n",
-        "half|0\\.5|factor|2|log ?det|determinant",
+        r"half|0\.5|factor|\b2\b|log ?det|determinant",
         "the 1/2 before the log determinant is missing",
         r"\bsign\b|averaged|too many",
         "made up",
@@ -2015,7 +2015,7 @@ forward, backward = up.forward, up.backward
     (
         "dy.reshape(n, t, self.k, c).sum(axis=2)",
         "dy[:, ::self.k]",
-        "first|copies|sum|accumul|only|stride|one|every",
+        r"first|copies|sum|accumul|only|stride|\bone\b|every",
         "only the first copy's gradient is taken",
         r"\bsign\b|transposed|averaged",
         "made up",
@@ -2060,7 +2060,7 @@ def backward(dmsg, cache):
     (
         "    np.add.at(dnodes, dst, dpair[:, d:])\n",
         "",
-        "half|dst|path|part|both|term|second|neighbour|other",
+        r"half|\bdst\b|path|part|both|term|second|neighbour|other",
         "the receivers' half is forgotten",
         r"\bsign\b|transposed|averaged|too many",
         "made up",
@@ -2095,7 +2095,7 @@ def backward(dD, cache):
     (
         "w = dD / D",
         "w = dD / (2 * D)",
-        "constant factor|2|half|square|factor",
+        r"constant factor|\b2\b|half|square|factor",
         "the 2 of the square and the 1/2 of the root cancel: one of them was forgotten",
         r"\bsign\b|transposed|averaged|too many",
         "made up",
