@@ -246,7 +246,7 @@ def backward(dout, c):
         r"silu|swish|\bsig\b|gate|activation|factor",
         "the other branch was multiplied by silu(a), not by a",
         r"\bsign\b|transposed|averaged",
-        "made up",
+        "public: unslothai/unsloth#3314",
     ),
     (
         'da = dh * c["b"] * dsilu',
@@ -781,7 +781,7 @@ def backward(dZ2, cache):
         "twice|tanh|again|output|activation|input",
         "tanh is applied twice: A1 is already tanh",
         r"\bsign\b|transposed|averaged",
-        "made up",
+        "public: dwhitena/gophernet#6 (the slope of the output)",
     ),
     (
         "dA1 * (1 - A1 ** 2)",
@@ -835,7 +835,7 @@ def backward(g, cache):
         r"regular|L2|factor|\b2\b|penalty|half|doubl|reg|weight decay",
         "the penalty has no 1/2: its derivative is 2 reg W",
         r"\bsign\b|transposed|averaged",
-        "made up",
+        "public: jingtinghuang/CS231n-Spring-2017#3",
     ),
     (
         "X.T @ dH + 2 * reg * W",
@@ -1134,7 +1134,7 @@ def backward(dZ, cache):
         "averag|mean|batch|example|constant factor",
         "averaged over the examples",
         r"\bsign\b|transposed",
-        "made up",
+        "public: kvfrans/notes#5 (bias averaged)",
     ),
     (
         'dW += np.einsum("mijc,mk->ijck", window, dZ[:, h, v])',
