@@ -234,6 +234,8 @@ class Judge:
         for a, e in wrong:
             if e.k in mended and named[a.name] and TWICE.match(named[a.name][0].name) and TWICE.match(mended[e.k].name):
                 del mended[e.k]
+            if e.k in mended and not mended[e.k].name:
+                a.notes.append(mended.pop(e.k).advice)
             found = [*filter(None, [mended.get(e.k)]), *named[a.name], *vague_names(e), *a.mistakes]
             if e.k in mended and found[1:] and found[1].name == FACTOR:  # where it comes from, and the number
                 both = [sentence(d.advice) for d in found[:2]]

@@ -23,7 +23,8 @@ class Scene:
     """A function's places, and what is known of its names.
 
     Arguments: places; seen, the values of one run; own, names of the function with their values; offered, names that it could
-    have used, such as "y"; dy, the name of the gradient that comes in; frozen, sizes of inputs that could not be made larger.
+    have used, such as "y"; dy, the name of the gradient that comes in; frozen, sizes of inputs that could not be made larger;
+    numbers, those that stand in forward.
     """
 
     places: list[Place]
@@ -32,6 +33,7 @@ class Scene:
     offered: dict[str, Any]
     dy: str
     frozen: Collection[int]
+    numbers: Collection[float]
 
     def __post_init__(self) -> None:
         stores = [p.node for p in self.places if isinstance(p.node, ast.Name) and isinstance(p.node.ctx, ast.Store)]
@@ -50,6 +52,11 @@ class Scene:
         """All names with their values, and how much less likely they are."""
         yield from ((n, v, 0) for n, v in self.own.items())
         yield from ((n, v, NEW) for n, v in self.offered.items() if n not in self.own)
+
+    def scalars(self) -> list[str]:
+        """Names of numbers that do not depend on dy."""
+        own = [n for n, v in self.own.items() if (is_whole(v) or (is_float(v) and np.ndim(v) == 0)) and n not in self.loops]
+        return [n for n in own if self.seen.degree_of(n) == 0]
 
     def fitting(self, node: ast.AST) -> list[tuple[str, int]]:
         """Names of arrays with which an expression can be multiplied without a change of its shape, or of its degree in dy."""
