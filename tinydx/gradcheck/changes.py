@@ -127,7 +127,8 @@ def factors(s: Scene) -> Iterator[Edit]:
             for told, source in SLOPES:
                 factor = parsed(f"({source.format(name)})")
                 line = f"multiply `{text(old)}` by `{text(factor)}`"
-                rank = 1 + extra + (id(old) not in values)
+                new = source != "{0}" and s.loops and not s.stands_in(name, group[0].home)
+                rank = 1 + extra + (id(old) not in values) + bool(new) - s.is_unused(name)
                 yield Edit(told.format(name) + " forgotten", group, with_factor(factor), rank, line)
             if id(old) in values:
                 for f in ("log", "exp"):
@@ -135,7 +136,7 @@ def factors(s: Scene) -> Iterator[Edit]:
                     told = f"multiply `{text(old)}` by {f}({name})"
                     yield Edit(f"factor {f}({name}) forgotten", group, with_factor(factor), 2 + extra, told)
             line = f"divide `{text(old)}` by `{name}`"
-            yield Edit(f"division by {name} forgotten", group, joined_to(ast.Div(), name), 2 + extra, line)
+            yield Edit(f"division by {name} forgotten", group, joined_to(ast.Div(), name), 2 + extra - s.is_unused(name), line)
 
 
 def _columns(s: Scene, node: ast.AST) -> list[tuple[str, int]]:
@@ -215,7 +216,7 @@ def numbers(s: Scene) -> Iterator[Edit]:
         if s.seen.shape(p.node) is not None:
             for factor, name in (("2", "factor 2 forgotten"), ("0.5", "factor 2 too many"), ("3", "factor 3 forgotten")):
                 yield Edit(name, [p], with_factor(parsed(factor)), 1 if p in s.values() else 2)
-            for number in s.numbers:
+            for number in [v for v in s.numbers if v != 2]:
                 yield Edit(f"factor {number} forgotten", [p], with_factor(ast.Constant(number)), 2)
                 yield Edit(f"division by {number} forgotten", [p], joined_to(ast.Div(), repr(number)), 2)
                 yield Edit(f"term {number} forgotten", [p], joined_to(ast.Add(), repr(number)), 3)

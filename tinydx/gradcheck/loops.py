@@ -29,13 +29,14 @@ def accumulated(s: Scene) -> Iterator[Edit]:
         if isinstance(n, ast.AugAssign):
             yield Edit("+= instead of =", [p], ast.Assign([n.target], n.value), 0)
         target: Any = n.target if isinstance(n, ast.AugAssign) else n.targets[0] if isinstance(n, ast.Assign) else None
-        adds = isinstance(n, ast.Assign) or (isinstance(n, ast.AugAssign) and isinstance(n.op, ast.Add))
+        adds = isinstance(n, ast.Assign) or (isinstance(n, ast.AugAssign) and isinstance(n.op, ast.Add | ast.Sub))
         if adds and isinstance(target, ast.Subscript) and _repeats(s, target.slice):
-            call = parsed("__import__('numpy').add.at()")
+            how = "subtract" if isinstance(n, ast.AugAssign) and isinstance(n.op, ast.Sub) else "add"
+            call = parsed(f"__import__('numpy').{how}.at()")
             where = ast.Subscript(parsed("__import__('numpy').s_"), target.slice, ast.Load())
             call.args = [_loaded(target.value), where, n.value]  # type: ignore[attr-defined]
-            told = "an index that occurs several times keeps only one of them here: use np.add.at"
-            yield Edit("repeated index: one of them is kept", [p], ast.Expr(call), 0, told)
+            told = f"an index that occurs several times keeps only one of them here: use np.{how}.at"
+            yield Edit("repeated index: one of them is kept, not accumulated", [p], ast.Expr(call), 0, told)
 
 
 def _repeats(s: Scene, index: ast.expr) -> bool:
@@ -131,7 +132,8 @@ def _elements(s: Scene) -> list[str]:
 
 def _positions(s: Scene) -> list[str]:
     """Indices made of loop variables: one, the sum of two, and what an array of indices has there."""
-    made = [*s.loops, *(f"{a} + {b}" for a, b in itertools.combinations(s.loops, 2))]
+    made = [*s.loops, *(f"{a} + {b}" for a, b in itertools.combinations(s.loops, 2)), *(f"-1 - {a}" for a in s.loops)]
+    made += [f"{a} - {b}" for a, b in itertools.permutations(s.loops[-2:], 2)]
     for name, value, _ in s.names():
         if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and 0 < value.ndim <= len(s.loops):
             made += [f"{name}[{', '.join(chosen)}]" for chosen in itertools.permutations(s.loops, value.ndim)]
@@ -201,13 +203,56 @@ def _strides(s: Scene, statement: ast.stmt, loops: list[str]) -> Iterator[Edit]:
     """Loop variables of one statement that should be multiplied by a stride, or by a size."""
     uses = [p for p in s.loads() if p.home == id(statement) and p.node.id in loops and not isinstance(p.parent, ast.Compare)]
     uses = [p for p in uses if not (isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Mult))]
-    for name, value, extra in s.names():
-        if is_whole(value) and name not in loops and not extra and value > 1:
+    strides = [n for n, v, extra in s.names() if is_whole(v) and n not in loops and not extra and v > 1]
+    for name in [*strides, *(str(v) for v in s.numbers if is_whole(v))]:
+        if loops:
             for chosen in {tuple(x) for x in itertools.combinations([p.node.id for p in uses], 2)} | {tuple(loops[-2:])}:
                 some = [p for p in uses if p.node.id in chosen]
                 if some:
-                    new = with_factor(ast.Name(name, ast.Load()))
-                    yield Edit(f"{name} forgotten", some, new, 2, f"multiply {' and '.join(sorted(set(chosen)))} by {name}")
+                    told = f"multiply {' and '.join(sorted(set(chosen)))} by {name}"
+                    yield Edit(f"stride {name} forgotten", some, with_factor(parsed(name)), 2, told)
 
 
-LOOPS = accumulated, indices, places_in_loops, ends_of_loops, slices
+def rows(s: Scene) -> Iterator[Edit]:
+    """d[:, labels] takes these columns of every row, d[np.arange(n), labels] one of each row."""
+    for p in s.places:
+        if isinstance(p.node, ast.Slice) and ast.unparse(p.node) == ":" and isinstance(p.parent, ast.Tuple):
+            others = [e for e in p.parent.elts if e is not p.node]
+            whole = [ast.unparse(e) for e in others if isinstance(v := s.seen.at.get(id(e)), np.ndarray) and v.dtype.kind in "iu"]
+            if len(others) == len(whole) == 1:
+                told = f"one column for each row is meant, not these columns of all rows: np.arange(len({whole[0]})) for `:`"
+                new = parsed(f"__import__('numpy').arange(len({whole[0]}))")
+                yield Edit("index of every row instead of each row's own", [p], new, 0, told)
+
+
+def sequence(s: Scene) -> Iterator[Edit]:
+    """Two lines that follow each other in the wrong order."""
+    kinds = ast.Assign | ast.AugAssign | ast.Expr
+    for p in s.places:
+        if isinstance(p.node, kinds) and p.at is not None:
+            for q in s.places:
+                if q.parent is p.parent and q.field == p.field and q.at == p.at + 1 and isinstance(q.node, kinds):
+                    exchanged = functools.partial(_other_of, p.node, q.node)
+                    told = f"`{text(q.node)}` belongs before `{text(p.node)}`"
+                    yield Edit("lines in the wrong order", [p, q], exchanged, 1, told)
+
+
+def _other_of(first: ast.stmt, second: ast.stmt, node: Any) -> ast.stmt:
+    return second if node is first else first
+
+
+def exchanged_slices(s: Scene) -> Iterator[Edit]:
+    """Two parts of the same array, each where the other belongs."""
+    parts = [p for p in s.places if isinstance(p.node, ast.Subscript) and isinstance(p.node.ctx, ast.Load)]
+    for p, q in itertools.combinations(parts[:24], 2):
+        a, b = ast.unparse(p.node), ast.unparse(q.node)
+        if a != b and ast.unparse(p.node.value) == ast.unparse(q.node.value):
+            new = functools.partial(_other_part, p.node, q.node)
+            yield Edit("parts exchanged: in the wrong order", [p, q], new, 0, f"`{a}` and `{b}` should be exchanged")
+
+
+def _other_part(first: ast.expr, second: ast.expr, node: Any) -> ast.expr:
+    return second if node is first else first
+
+
+LOOPS = accumulated, indices, places_in_loops, ends_of_loops, slices, rows, sequence, exchanged_slices

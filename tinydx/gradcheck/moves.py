@@ -93,8 +93,9 @@ def axes(s: Scene) -> Iterator[Edit]:
     for p in s.terms():
         shape = s.seen.shape(p.node) or ()
         for axis in [a for a in (-1, 0, 1, (0, 1), (0, 1, 2)) if shape and max(np.atleast_1d(a)) < len(shape)]:
-            summed = parsed(f"({ast.unparse(p.node)}).sum({axis!r}, keepdims=True)")
-            yield Edit("sum forgotten", [p], summed, 1 if p in s.values() else 2)
+            for keep in (", keepdims=True", ""):
+                summed = parsed(f"({ast.unparse(p.node)}).sum({axis!r}{keep})")
+                yield Edit("sum forgotten", [p], summed, 1 if p in s.values() else 2)
 
 
 def _constant(value: Any) -> ast.expr:
@@ -127,4 +128,65 @@ def orders(s: Scene) -> Iterator[Edit]:
             yield Edit("tile instead of repeat", [p], parsed(made), 1, "repeat each number, np.repeat; np.tile repeats the whole")
 
 
-MOVES = transposes, axes, orders
+def einsums(s: Scene) -> Iterator[Edit]:
+    """Other letters of an einsum: two exchanged in one array, or one in place of another."""
+    for p in s.places:
+        n = p.node
+        if not (is_call(p.parent, "einsum") and p.at == 0 and isinstance(n, ast.Constant) and isinstance(n.value, str)):
+            continue
+        parts = n.value.replace(" ", "").replace("->", ",").split(",")
+        for i, part in enumerate(parts):
+            turned = [_exchanged(part, a, b) for a, b in itertools.combinations(part, 2)]
+            letters = sorted({c for c in n.value if c.isalpha()} - set(part))
+            turned += [part.replace(a, b) for a in part for b in letters]
+            for new in dict.fromkeys(turned):
+                made = [*parts[:i], new, *parts[i + 1 :]]
+                source = ",".join(made[:-1]) + "->" + made[-1] if "->" in n.value else ",".join(made)
+                told = f"einsum: axes in another order, not transposed: {part} instead of {new}"
+                yield Edit(told, [p], ast.Constant(source), 0)
+
+
+def _exchanged(part: str, a: str, b: str) -> str:
+    return part.translate(str.maketrans({a: b, b: a}))
+
+
+def along(s: Scene) -> Iterator[Edit]:
+    """Another axis of a function, a running sum from the other end, a diagonal for a sum, a reshape for a transpose."""
+    for p in s.places:
+        n = p.node
+        if isinstance(n, ast.keyword) and n.arg in ("axis", "shift") and not is_call(p.parent, *REDUCTIONS):
+            for new in (0, 1, 2, -1):
+                yield Edit(f"wrong {n.arg}", [p], ast.keyword(n.arg, ast.Constant(new)), 0)
+        if is_call(n, "cumsum", "cumprod") and n.args:
+            axis = ast.unparse(n.keywords[0].value if n.keywords else n.args[1] if len(n.args) > 1 else ast.Constant(0))
+            call = ast.Call(
+                n.func, [parsed(f"__import__('numpy').flip({ast.unparse(n.args[0])}, {axis})"), *n.args[1:]], n.keywords
+            )
+            backwards = parsed(f"__import__('numpy').flip({ast.unparse(call)}, {axis})")
+            yield Edit("running sum from the wrong end: not reversed", [p], backwards, 0)
+        if is_call(n, "flip", "cumsum", "sort") and n.args:
+            yield Edit(f"{text(n.func)} too many", [p], n.args[0], 0)
+        if is_call(n, "diag", "diagonal") and n.args:
+            for axis in (0, 1):
+                yield Edit("diagonal instead of sum", [p], parsed(f"({ast.unparse(n.args[0])}).sum(axis={axis})"), 0)
+        if is_call(n, "reshape") and isinstance(n.func, ast.Attribute) and (shape := s.seen.shape(n)) and len(shape) > 1:
+            for axes in itertools.permutations(range(len(shape))) if len(shape) < 5 else ():
+                if axes != tuple(range(len(shape))):
+                    first = tuple(int(np.argsort(axes)[i]) for i in range(len(axes)))
+                    sizes = tuple(shape[a] for a in first)
+                    made = parsed(f"({ast.unparse(n.func.value)}).reshape({sizes}).transpose({axes})")
+                    yield Edit("reshape instead of transpose: not transposed", [p], made, 2)
+            before = s.seen.shape(n.func.value) or ()
+            for i, j in itertools.combinations(range(len(before)), 2):
+                made = ast.Call(
+                    ast.Attribute(parsed(f"({ast.unparse(n.func.value)}).swapaxes({i}, {j})"), "reshape", ast.Load()), n.args, []
+                )
+                yield Edit("axes not transposed before the reshape", [p], made, 1)
+        if isinstance(n, ast.Tuple) and isinstance(n.ctx, ast.Store) and 1 < len(n.elts) < 5 and p.field == "targets":
+            if not isinstance(p.parent.value, ast.Tuple) and s.seen.degree(p.parent.value) != 0:  # type: ignore[attr-defined]
+                for order in itertools.permutations(n.elts):
+                    if list(order) != n.elts:
+                        yield Edit("parts in the wrong order", [p], ast.Tuple(list(order), n.ctx), 1)
+
+
+MOVES = transposes, axes, orders, einsums, along

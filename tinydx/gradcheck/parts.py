@@ -28,7 +28,7 @@ def names(scene: Scene, shape: tuple[int, ...]) -> list[Formula]:
     """The scene's names as formulas, and its labels as rows of zeros with a one, if they fit the shape."""
     found = []
     for name, value, extra in scene.names():
-        own, rank = frozenset([name]), extra // 2
+        own, rank = frozenset([name]), extra // 2 - scene.is_unused(name)
         if is_float(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "b"):
             known = scene.seen.degree_of(name)
             found.append(Formula(name, np.asarray(value, float), rank, UNKNOWN if known is None else known, own))

@@ -40,6 +40,10 @@ class Scene:
         targets = [p.node.target for p in self.places if isinstance(p.node, ast.For)]
         self.divisions = [n for p in self.places if isinstance(n := p.node, ast.BinOp) and isinstance(n.op, ast.Div)]
         self.loops = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+        self.used: dict[int, set[str]] = {}  # the names that each statement uses
+        computed = [p.parent for p in self.places if p.field == "value" and isinstance(p.node, ast.BinOp | ast.Call)]
+        made = {n.targets[0].id for n in computed if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)}
+        self.unused = made - {p.node.id for p in self.loads()}
         self.made_at: dict[str, int] = {}
         for n in stores:
             self.made_at[n.id] = min(n.lineno, self.made_at.get(n.id, n.lineno))
@@ -57,6 +61,17 @@ class Scene:
         """Names of numbers that do not depend on dy."""
         own = [n for n, v in self.own.items() if (is_whole(v) or (is_float(v) and np.ndim(v) == 0)) and n not in self.loops]
         return [n for n in own if self.seen.degree_of(n) == 0]
+
+    def stands_in(self, name: str, home: int) -> bool:
+        """Whether a statement uses the name."""
+        if not self.used:
+            for p in self.loads():
+                self.used.setdefault(p.home, set()).add(p.node.id)
+        return name in self.used.get(home, ())
+
+    def is_unused(self, name: str) -> bool:
+        """Whether the function computes this, and then does not use it."""
+        return name in self.unused
 
     def fitting(self, node: ast.AST) -> list[tuple[str, int]]:
         """Names of arrays with which an expression can be multiplied without a change of its shape, or of its degree in dy."""
