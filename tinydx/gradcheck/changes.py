@@ -154,20 +154,32 @@ def divisions(s: Scene) -> Iterator[Edit]:
             continue
         for written, divisor in divisors.items():
             if not (isinstance(p.parent, ast.BinOp) and text(p.parent.right) == written):  # then its power is wrong
-                again = isinstance(p.node, ast.BinOp) and text(p.node.right) == written
+                again = (isinstance(p.node, ast.BinOp) and text(p.node.right) == written) or _is_divided(s, p, written)
                 told = f"wrong power: {written} not squared" if again else f"division by {written} forgotten"
                 yield Edit(told, [p], ast.BinOp(p.node, ast.Div(), divisor), 1)
+        spans = s.spans() if s.loops and p in s.values() else []
+        for way in spans:
+            yield Edit(f"division by {way} forgotten: sum instead of mean", [p], joined_to(ast.Div(), way), 1)
         for _, ways in s.counts() if p in s.values() else ():
             for way in ways:
                 if way not in divisors and s.known(way.split(".")[0].removeprefix("len(").rstrip(")"), p.node):
                     yield Edit(f"division by {way} forgotten: sum instead of mean", [p], joined_to(ast.Div(), way), 2)
     for p in s.places:  # another size than this
         here = s.seen.at.get(id(p.node))
-        if is_whole(here) and isinstance(p.node, ast.Name | ast.Attribute | ast.Call | ast.Subscript) and _divides(p):
+        if is_whole(here) and isinstance(p.node, ast.BinOp | ast.Call | ast.Name | ast.Attribute | ast.Subscript) and _divides(p):
+            for way in s.spans() if s.loops else []:
+                yield Edit(f"{text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)
             yield Edit(f"{text(p.node)} instead of {text(p.node)} - 1", [p], parsed(f"({text(p.node)} - 1)"), 2)
             for count, ways in s.counts():
                 for way in ways if count != here else ():
                     yield Edit(f"{text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)
+
+
+def _is_divided(s: Scene, p: Place, written: str) -> bool:
+    """Whether the name that gets this value is divided by the same thing later."""
+    targets = getattr(p.parent, "targets", [])
+    names = [t.id for t in targets if isinstance(t, ast.Name)]
+    return any(isinstance(n.left, ast.Name) and n.left.id in names and text(n.right) == written for n in s.divisions)
 
 
 def _divides(p: Place) -> bool:
@@ -226,7 +238,8 @@ def numbers(s: Scene) -> Iterator[Edit]:
         if type(value) in (int, float) and not isinstance(p.parent, ast.Subscript | ast.Slice | ast.keyword):
             for new in dict.fromkeys((0, 1, 2, 0.5, 3, value * 2, value / 2, value * 3, -value, *s.numbers)):
                 if new != value:
-                    yield Edit(f"{value} instead of {new:g}", [p], ast.Constant(new), 2)
+                    sign = "sign: " if new == -value else ""
+                    yield Edit(f"{sign}{value} instead of {new:g}", [p], ast.Constant(new), 2)
             for new, v, extra in s.names():
                 number = is_float(v) and np.ndim(v) == 0 and s.seen.degree_of(new) == 0 and not extra
                 if number or (new == s.dy and isinstance(p.parent, ast.Assign | ast.AugAssign)):

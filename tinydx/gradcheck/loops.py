@@ -60,7 +60,8 @@ def indices(s: Scene) -> Iterator[Edit]:
         moves = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Add | ast.Sub)
         if isinstance(n, ast.Constant) and type(n.value) is int and (moves or _indexes(p)):
             for new in (n.value - 1, n.value + 1):
-                yield Edit("index off by one", [p], ast.Constant(new), 1)
+                inside = "index off by one" if _indexes(p) else f"{text(p.parent)}: off by one"
+                yield Edit(inside, [p], ast.Constant(new), 1)
             for name in loops if _indexes(p) and not isinstance(p.parent, ast.Slice) else ():
                 yield Edit(f"index {n.value} instead of {name}", [p], ast.Name(name, ast.Load()), 1)
         if is_call(n, "range"):

@@ -151,7 +151,7 @@ def _exchanged(part: str, a: str, b: str) -> str:
 
 
 def along(s: Scene) -> Iterator[Edit]:
-    """Another axis of a function, a running sum from the other end, a diagonal for a sum, a reshape for a transpose."""
+    """Another axis of a function, a running sum from the other end, a diagonal for a sum; what is split, in another order."""
     for p in s.places:
         n = p.node
         if isinstance(n, ast.keyword) and n.arg in ("axis", "shift") and not is_call(p.parent, *REDUCTIONS):
@@ -159,34 +159,41 @@ def along(s: Scene) -> Iterator[Edit]:
                 yield Edit(f"wrong {n.arg}", [p], ast.keyword(n.arg, ast.Constant(new)), 0)
         if is_call(n, "cumsum", "cumprod") and n.args:
             axis = ast.unparse(n.keywords[0].value if n.keywords else n.args[1] if len(n.args) > 1 else ast.Constant(0))
-            call = ast.Call(
-                n.func, [parsed(f"__import__('numpy').flip({ast.unparse(n.args[0])}, {axis})"), *n.args[1:]], n.keywords
-            )
-            backwards = parsed(f"__import__('numpy').flip({ast.unparse(call)}, {axis})")
-            yield Edit("running sum from the wrong end: not reversed", [p], backwards, 0)
+            call = ast.Call(n.func, [_flipped(n.args[0], axis), *n.args[1:]], n.keywords)
+            yield Edit("running sum from the wrong end: not reversed", [p], _flipped(call, axis), 0)
         if is_call(n, "flip", "cumsum", "sort") and n.args:
             yield Edit(f"{text(n.func)} too many", [p], n.args[0], 0)
         if is_call(n, "diag", "diagonal") and n.args:
-            for axis in (0, 1):
+            for axis in ("0", "1"):
                 yield Edit("diagonal instead of sum", [p], parsed(f"({ast.unparse(n.args[0])}).sum(axis={axis})"), 0)
-        if is_call(n, "reshape") and isinstance(n.func, ast.Attribute) and (shape := s.seen.shape(n)) and len(shape) > 1:
-            for axes in itertools.permutations(range(len(shape))) if len(shape) < 5 else ():
-                if axes != tuple(range(len(shape))):
-                    first = tuple(int(np.argsort(axes)[i]) for i in range(len(axes)))
-                    sizes = tuple(shape[a] for a in first)
-                    made = parsed(f"({ast.unparse(n.func.value)}).reshape({sizes}).transpose({axes})")
-                    yield Edit("reshape instead of transpose: not transposed", [p], made, 2)
-            before = s.seen.shape(n.func.value) or ()
-            for i, j in itertools.combinations(range(len(before)), 2):
-                made = ast.Call(
-                    ast.Attribute(parsed(f"({ast.unparse(n.func.value)}).swapaxes({i}, {j})"), "reshape", ast.Load()), n.args, []
-                )
-                yield Edit("axes not transposed before the reshape", [p], made, 1)
-        if isinstance(n, ast.Tuple) and isinstance(n.ctx, ast.Store) and 1 < len(n.elts) < 5 and p.field == "targets":
-            if not isinstance(p.parent.value, ast.Tuple) and s.seen.degree(p.parent.value) != 0:  # type: ignore[attr-defined]
-                for order in itertools.permutations(n.elts):
-                    if list(order) != n.elts:
-                        yield Edit("parts in the wrong order", [p], ast.Tuple(list(order), n.ctx), 1)
+        split = isinstance(n, ast.Tuple) and isinstance(n.ctx, ast.Store) and 1 < len(n.elts) < 5 and p.field == "targets"
+        if split and not isinstance(p.parent.value, ast.Tuple) and s.seen.degree(p.parent.value) != 0:  # type: ignore[attr-defined]
+            for order in itertools.permutations(n.elts):
+                if list(order) != n.elts:
+                    yield Edit("parts in the wrong order", [p], ast.Tuple(list(order), n.ctx), 1)
 
 
-MOVES = transposes, axes, orders, einsums, along
+def _flipped(node: ast.expr, axis: str) -> ast.expr:
+    return parsed(f"__import__('numpy').flip({ast.unparse(node)}, {axis})")
+
+
+def reshapes(s: Scene) -> Iterator[Edit]:
+    """A reshape where axes should have been transposed, or before they are."""
+    for p in s.places:
+        n = p.node
+        after = s.seen.shape(n) if is_call(n, "reshape") and isinstance(n.func, ast.Attribute) else None
+        if not after:
+            continue
+        old = f"({ast.unparse(n.func.value)})"
+        for axes in itertools.permutations(range(len(after))) if 1 < len(after) < 5 else ():
+            if axes != tuple(range(len(after))):
+                sizes = tuple(after[int(a)] for a in np.argsort(axes))
+                made = parsed(f"{old}.reshape({sizes}).transpose({axes})")
+                yield Edit("reshape instead of transpose: not transposed", [p], made, 2)
+        for i, j in itertools.combinations(range(len(s.seen.shape(n.func.value) or ())), 2):
+            first = parsed(f"{old}.swapaxes({i}, {j})")
+            made = ast.Call(ast.Attribute(first, "reshape", ast.Load()), n.args, [])
+            yield Edit("axes not transposed before the reshape", [p], made, 1)
+
+
+MOVES = transposes, axes, orders, einsums, along, reshapes

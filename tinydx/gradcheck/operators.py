@@ -41,10 +41,10 @@ def comparisons(s: Scene) -> Iterator[Edit]:
         if type(n.ops[0]) in BELOW | ABOVE:
             other, end = ("<", "upper") if type(n.ops[0]) in ABOVE else (">", "lower")
             left, right = (f"({ast.unparse(part)})" for part in (n.left, n.comparators[0]))
-            limit = f"{left} {other} -{right}"
-            both = parsed(f"({ast.unparse(n)}) & ({limit})")
-            told = f"{end} limit of the mask forgotten: {text(parsed(limit))}"
-            yield Edit(told, [p], both, 1)
+            for other_end in (f"-{right}", *s.scalars(), *map(str, s.numbers), *(f"-{v}" for v in s.numbers)):
+                limit = f"{left} {other} {other_end}"
+                told = f"{end} limit of the mask forgotten: {text(parsed(limit))}"
+                yield Edit(told, [p], parsed(f"({ast.unparse(n)}) & ({limit})"), 1)
         yield Edit("not the mask of the largest", [p], parsed(f"({ast.unparse(n.left)}) == ({ast.unparse(n.left)}).max()"), 2)
 
 

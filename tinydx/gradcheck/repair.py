@@ -221,11 +221,8 @@ def _scene(
 def _numbers(forward: Any) -> list[float]:
     """Numbers in forward that are no indices and no axes, other than 0 and 1."""
     places = places_of(definition(forward)) if definition(forward) else []  # type: ignore[arg-type]
-    found = [
-        p.node.value
-        for p in places
-        if isinstance(p.node, ast.Constant) and isinstance(p.parent, ast.BinOp | ast.Call | ast.Compare)
-    ]
+    around = ast.BinOp | ast.UnaryOp | ast.Call | ast.Compare
+    found = [p.node.value for p in places if isinstance(p.node, ast.Constant) and isinstance(p.parent, around)]
     return list(dict.fromkeys(v for v in found if type(v) in (int, float) and v not in (0, 1)))
 
 

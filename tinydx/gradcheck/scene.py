@@ -141,6 +141,11 @@ class Scene:
                         written.setdefault(count, []).append(how)
         return [(count, ways[:6]) for count, ways in written.items()]
 
+    def spans(self) -> list[str]:
+        """Differences of two whole numbers that loops make: how long a window is."""
+        made = [n for n, v in self.own.items() if is_whole(v) and n in self.made_at and n not in self.loops]
+        return [f"({a} - {b})" for a, b in itertools.permutations(made, 2) if self.own[a] > self.own[b]]
+
     def counts(self) -> Iterator[tuple[int, list[str]]]:
         """As `sizes`, also products of two whole numbers; a size that could not be varied is given as its number."""
         own = {n: int(v) for n, v in self.own.items() if is_whole(v) and v > 1 and n not in self.loops}
