@@ -117,26 +117,23 @@ def factors(s: Scene) -> Iterator[Edit]:
     groups += [[p] for p in of_dy if p not in s.terms()] + ([of_dy] if len(of_dy) > 1 else [])
     values = {id(p.node) for p in s.values()} | {id(p.node) for p in of_dy}
     for group in groups:
-        old = group[0].node
+        old, multiply = group[0].node, f"multiply `{text(group[0].node)}` by "
         for name, extra in _columns(s, old):
-            line = f"multiply `{text(old)}` by `{name}[:, None]`"
-            yield Edit(f"factor {name} forgotten", group, with_factor(parsed(f"{name}[:, None]")), 2 + extra, line)
+            new = f"{name}[:, None]"
+            yield Edit(f"factor {name} forgotten", group, joined_to(ast.Mult(), new), 2 + extra, f"{multiply}`{new}`")
         inside = group[0].parent if isinstance(group[0].parent, ast.BinOp) and not is_whole(s.seen.at.get(id(old))) else old
         whole = inside if isinstance(getattr(inside, "op", None), ast.Add | ast.Sub) and s.seen.shape(inside) else old
         for name, extra in s.fitting(whole):
+            extra -= s.is_unused(name)
             for told, source in SLOPES:
-                factor = parsed(f"({source.format(name)})")
-                line = f"multiply `{text(old)}` by `{text(factor)}`"
                 new = source != "{0}" and s.loops and not s.stands_in(name, group[0].home)
-                rank = 1 + extra + (id(old) not in values) + bool(new) - s.is_unused(name)
-                yield Edit(told.format(name) + " forgotten", group, with_factor(factor), rank, line)
-            if id(old) in values:
-                for f in ("log", "exp"):
-                    factor = parsed(f"__import__('numpy').{f}({name})")
-                    told = f"multiply `{text(old)}` by {f}({name})"
-                    yield Edit(f"factor {f}({name}) forgotten", group, with_factor(factor), 2 + extra, told)
+                rank, how = 1 + extra + (id(old) not in values) + bool(new), source.format(name)
+                yield Edit(f"{told.format(name)} forgotten", group, joined_to(ast.Mult(), how), rank, f"{multiply}`{how}`")
+            for f in ("log", "exp") if id(old) in values else ():
+                how = joined_to(ast.Mult(), f"__import__('numpy').{f}({name})")
+                yield Edit(f"factor {f}({name}) forgotten", group, how, 2 + extra, f"{multiply}{f}({name})")
             line = f"divide `{text(old)}` by `{name}`"
-            yield Edit(f"division by {name} forgotten", group, joined_to(ast.Div(), name), 2 + extra - s.is_unused(name), line)
+            yield Edit(f"division by {name} forgotten", group, joined_to(ast.Div(), name), 2 + extra, line)
 
 
 def _columns(s: Scene, node: ast.AST) -> list[tuple[str, int]]:

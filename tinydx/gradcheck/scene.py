@@ -41,9 +41,7 @@ class Scene:
         self.divisions = [n for p in self.places if isinstance(n := p.node, ast.BinOp) and isinstance(n.op, ast.Div)]
         self.loops = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
         self.used: dict[int, set[str]] = {}  # the names that each statement uses
-        computed = [p.parent for p in self.places if p.field == "value" and isinstance(p.node, ast.BinOp | ast.Call)]
-        made = {n.targets[0].id for n in computed if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)}
-        self.unused = made - {p.node.id for p in self.loads()}
+        self.unused = {*self.own} - {p.node.id for p in self.loads()} - set(self.loops)
         self.made_at: dict[str, int] = {}
         for n in stores:
             self.made_at[n.id] = min(n.lineno, self.made_at.get(n.id, n.lineno))
@@ -70,7 +68,7 @@ class Scene:
         return name in self.used.get(home, ())
 
     def is_unused(self, name: str) -> bool:
-        """Whether the function computes this, and then does not use it."""
+        """Whether the function could use what it unpacks, computes or finds outside, and does not: a hint."""
         return name in self.unused
 
     def fitting(self, node: ast.AST) -> list[tuple[str, int]]:

@@ -6,13 +6,15 @@ Each kind gives `Edit`s for a `Scene`, as in changes.py.
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
+import re
 from collections.abc import Iterator
 
 import numpy as np
 
-from tinydx.gradcheck.edits import Edit, parsed
-from tinydx.gradcheck.scene import Scene, joined_to
+from tinydx.gradcheck.edits import Edit, parsed, text
+from tinydx.gradcheck.scene import Scene, is_call, joined_to
 from tinydx.gradcheck.seen import is_float, is_whole
 
 
@@ -85,4 +87,33 @@ def matrices(s: Scene) -> Iterator[Edit]:
                     yield Edit(f"matrix {how} forgotten", [p], parsed(source), 1 + extra)
 
 
-TERMS = labels, added, matrices
+def idle(s: Scene) -> Iterator[Edit]:
+    """What is unpacked and then not used may belong into a term, or into a second line like one that is there."""
+    for name in sorted(s.unused):
+        for p in s.values() if is_float(s.own[name]) else ():
+            for d, _ in s.alike(p.node):
+                if s.seen.degree_of(d) == 1 and s.seen.degree(p.node) == 1:
+                    for how in (f"{d} * {name}", f"{d} @ {name}.T", f"{d} @ {name}", f"{name}.T @ {d}"):
+                        yield Edit(f"term {how} forgotten: another path", [p], joined_to(ast.Add(), how), 1)
+        for p in s.places:
+            adds = isinstance(p.node, ast.AugAssign) or (isinstance(p.node, ast.Expr) and is_call(p.node.value, "at"))
+            for old in {n.id for n in ast.walk(p.node) if isinstance(n, ast.Name)} if adds else ():
+                if old in s.own and np.shape(s.own[old]) == np.shape(s.own[name]):
+                    for again in _like(p.node, old, name):
+                        told = f"a line like `{text(p.node)}` for {name}"
+                        yield Edit(f"path of {name} forgotten", [p], functools.partial(_followed, again), 1, told)
+
+
+def _like(statement: ast.stmt, old: str, new: str) -> Iterator[ast.stmt]:
+    """The statement with another name; with the slices as they are, or with the other part."""
+    source = re.sub(rf"\b{old}\b", new, ast.unparse(statement))
+    other = re.sub(r"(?<=[\[ ]):(\w+)(?=\])|(?<=[\[ ])(\w+):(?=\])", lambda m: f"{m[1]}:" if m[1] else f":{m[2]}", source)
+    for made in dict.fromkeys((source, other)):
+        yield ast.parse(made).body[0]
+
+
+def _followed(again: ast.stmt, node: ast.stmt) -> ast.stmt:
+    return ast.If(ast.Constant(True), [node, again], [])
+
+
+TERMS = labels, added, matrices, idle
