@@ -53,8 +53,10 @@ def other_names(s: Scene) -> Iterator[Edit]:
                 if is_whole(before) and not {old, new} <= set(s.loops):
                     rank = 2  # sizes have many names
                 where = " in the condition" if isinstance(block[0].parent, ast.Compare) else ""
+                rank += 2 * any(isinstance(p.parent, ast.Subscript) and isinstance(p.parent.ctx, ast.Store) for p in block)
+                between = f": {s.between[old, new]} forgotten" if (old, new) in s.between else where
                 told = f"`{old}` should be `{new}`{where}"
-                yield Edit(f"{old} instead of {new}{where}", block, ast.Name(new, ast.Load()), rank, told)
+                yield Edit(f"{old} instead of {new}{between}", block, ast.Name(new, ast.Load()), rank, told)
     for p in s.places:
         if isinstance(p.node, ast.Call | ast.Attribute | ast.Subscript | ast.BinOp) and isinstance(
             value := s.seen.at.get(id(p.node)), np.ndarray

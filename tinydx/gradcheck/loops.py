@@ -6,8 +6,10 @@ Each kind gives `Edit`s for a `Scene`, as in changes.py.
 from __future__ import annotations
 
 import ast
+import copy
 import functools
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +27,9 @@ def accumulated(s: Scene) -> Iterator[Edit]:
     for p in s.places:
         n = p.node
         if isinstance(n, ast.Assign) and len(n.targets) == 1 and isinstance(n.targets[0], ast.Subscript | ast.Name):
-            yield Edit("= instead of +=", [p], ast.AugAssign(n.targets[0], ast.Add(), n.value), 0)
+            lost = f"= instead of +=: {text(n.targets[0])} is overwritten, not accumulated"
+            lost += ", what a later step carries is lost" if s.loops and isinstance(n.targets[0], ast.Name) else ""
+            yield Edit(lost, [p], ast.AugAssign(n.targets[0], ast.Add(), n.value), 0)
         if isinstance(n, ast.AugAssign):
             yield Edit("+= instead of =", [p], ast.Assign([n.target], n.value), 0)
         target: Any = n.target if isinstance(n, ast.AugAssign) else n.targets[0] if isinstance(n, ast.Assign) else None
@@ -111,9 +115,15 @@ def places_in_loops(s: Scene) -> Iterator[Edit]:
                 if name not in {m.id for m in ast.walk(n.slice) if isinstance(m, ast.Name)}:
                     longer = ast.Tuple([*parts, ast.Name(name, ast.Load())], ast.Load())
                     yield Edit(f"index {name} forgotten", [p], ast.Subscript(n.value, longer, ast.Load()), 1)
-            if len(parts) == 2:
-                exchanged = ast.Subscript(n.value, ast.Tuple(parts[::-1], ast.Load()), ast.Load())
-                yield Edit("indices exchanged", [p], exchanged, 0)
+            plain = [i for i, part in enumerate(parts) if not isinstance(part, ast.Slice)]
+            for i, j in itertools.combinations(plain, 2):
+                order = [parts[{i: j, j: i}.get(k, k)] for k in range(len(parts))]
+                exchanged = ast.Subscript(n.value, ast.Tuple(order, ast.Load()), ast.Load())
+                yield Edit("indices exchanged: axes in another order", [p], exchanged, 0)
+            for name in s.loops:  # w[k - 1 - i] for w[i], on all axes at once
+                straight = re.sub(r"[\w.\[\]]+ - 1 - (\w+)|-1 - (\w+)", lambda m: m[1] or m[2], ast.unparse(n))
+                if straight != ast.unparse(n) and name == s.loops[0]:
+                    yield Edit("flipped, or rotated, where it should not be", [p], parsed(straight), 0)
         if isinstance(p.parent, ast.AugAssign) and p.field == "value":
             for factor in [*s.loops, *_elements(s)]:
                 told = f"multiply by {factor}"
@@ -224,6 +234,12 @@ def rows(s: Scene) -> Iterator[Edit]:
                 told = f"one column for each row is meant, not these columns of all rows: np.arange(len({whole[0]})) for `:`"
                 new = parsed(f"__import__('numpy').arange(len({whole[0]}))")
                 yield Edit("index of every row instead of each row's own", [p], new, 0, told)
+        if isinstance(p.node, ast.AugAssign) and isinstance(p.node.target, ast.Name):
+            for index in ("[0]", "[-1]", "[1:]", "[:-1]", "[:, 0]"):
+                target = parsed(f"{p.node.target.id}{index}")
+                target.ctx = ast.Store()  # type: ignore[attr-defined]
+                new_line = ast.AugAssign(target, p.node.op, p.node.value)
+                yield Edit(f"all rows of {p.node.target.id} instead of {text(target)} only", [p], new_line, 1)
 
 
 def sequence(s: Scene) -> Iterator[Edit]:
@@ -236,6 +252,28 @@ def sequence(s: Scene) -> Iterator[Edit]:
                     exchanged = functools.partial(_other_of, p.node, q.node)
                     told = f"`{text(q.node)}` belongs before `{text(p.node)}`"
                     yield Edit("lines in the wrong order", [p, q], exchanged, 1, told)
+
+
+def exchanged_places(s: Scene) -> Iterator[Edit]:
+    """a[:, d:] += b[:, :T - d], where each side has the other's slice."""
+    for p in s.places:
+        n = p.node
+        if isinstance(n, ast.Assign | ast.AugAssign):
+            target = n.target if isinstance(n, ast.AugAssign) else n.targets[0]
+            for q in s.places:
+                read = isinstance(q.node, ast.Subscript) and isinstance(q.node.ctx, ast.Load) and q.home == id(n)
+                if read and isinstance(target, ast.Subscript) and ast.unparse(target.slice) != ast.unparse(q.node.slice):
+                    new = functools.partial(_with_slices_exchanged, target, q.node)
+                    told = f"the places of `{text(target)}` and `{text(q.node)}` should be exchanged"
+                    yield Edit("shifted in the wrong direction: slices exchanged", [p], new, 1, told)
+
+
+def _with_slices_exchanged(target: ast.Subscript, read: ast.Subscript, statement: Any) -> ast.stmt:
+    made = copy.deepcopy(statement)
+    for old, new in zip(ast.walk(statement), ast.walk(made), strict=True):
+        if old is target or old is read:
+            new.slice = copy.deepcopy(read.slice if old is target else target.slice)  # type: ignore[attr-defined]
+    return made
 
 
 def _other_of(first: ast.stmt, second: ast.stmt, node: Any) -> ast.stmt:
@@ -256,4 +294,4 @@ def _other_part(first: ast.expr, second: ast.expr, node: Any) -> ast.expr:
     return second if node is first else first
 
 
-LOOPS = accumulated, indices, places_in_loops, ends_of_loops, slices, rows, sequence, exchanged_slices
+LOOPS = accumulated, indices, places_in_loops, ends_of_loops, slices, rows, sequence, exchanged_slices, exchanged_places

@@ -26,7 +26,8 @@ def transposes(s: Scene) -> Iterator[Edit]:
             yield Edit("transposed one matrix too many", [p], n.value, 0)
             yield Edit(".T on a stack", [p], parsed(f"({ast.unparse(n.value)}).swapaxes(-1, -2)"), 0)
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.MatMult):
-            yield Edit("operands in the wrong order", [p], ast.BinOp(n.right, n.op, n.left), 0)
+            if min(len(s.seen.shape(part) or ()) for part in (n.left, n.right)) > 1:  # of a vector it is a transpose
+                yield Edit("operands in the wrong order", [p], ast.BinOp(n.right, n.op, n.left), 0)
             yield from _outer(s, p)
             for left, right in ((1, 0), (0, 1), (1, 1)):
                 new = ast.BinOp(_t(n.left) if left else n.left, n.op, _t(n.right) if right else n.right)
@@ -190,6 +191,14 @@ def reshapes(s: Scene) -> Iterator[Edit]:
                 sizes = tuple(after[int(a)] for a in np.argsort(axes))
                 made = parsed(f"{old}.reshape({sizes}).transpose({axes})")
                 yield Edit("reshape instead of transpose: not transposed", [p], made, 2)
+        for i in range(len(n.args) - 1):  # (n, k, t) for (n, t, k), and then a sum over k
+            args = [*n.args[:i], n.args[i + 1], n.args[i], *n.args[i + 2 :]]
+            of_sum = p.parent if isinstance(p.parent, ast.Attribute) else None
+            for q in s.places if of_sum is not None else ():
+                if is_call(q.node, *REDUCTIONS) and q.node.func is of_sum:
+                    for axis in (i, i + 1):
+                        made = parsed(f"{ast.unparse(ast.Call(n.func, args, []))}.{of_sum.attr}(axis={axis})")
+                        yield Edit("axes of the reshape in another order: tile instead of repeat", [q], made, 0)
         for i, j in itertools.combinations(range(len(s.seen.shape(n.func.value) or ())), 2):
             first = parsed(f"{old}.swapaxes({i}, {j})")
             made = ast.Call(ast.Attribute(first, "reshape", ast.Load()), n.args, [])

@@ -24,6 +24,7 @@ LARGEST = 48  # numbers of a place
 MOST = 12  # formulas of one place that are tried
 IN_PRODUCT = 3  # how much less likely a term is that was forgotten between factors
 ANOTHER_SLOPE = 2  # how much likelier a product is in place of a product
+RECOGNISED = 3  # the rank of a derivative as it stands
 LONG = 2  # how much less likely a formula is that tells no cause
 GIVEN = "_given"
 NUMBERS = {1.0: "{}", -1.0: "-{}", 2.0: "2 * {}", -2.0: "-2 * {}", 0.5: "{} / 2", -0.5: "-{} / 2", 3.0: "3 * {}"}
@@ -267,7 +268,7 @@ def _edit(site: list[Place], form: Form, f: Formula, number: str, value: np.ndar
 
 def _tells_no_cause(f: Formula) -> bool:
     """Whether the formula is forward's own derivative: that it is right goes without saying."""
-    return f"derivative of {RESULT} " in f.text
+    return f"derivative of {RESULT} " in f.text or (f.rank > RECOGNISED and "derivative" in f.text)
 
 
 def _beside(node: ast.AST, source: str) -> str:

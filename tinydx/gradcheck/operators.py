@@ -89,7 +89,8 @@ def dropped(s: Scene) -> Iterator[Edit]:
         if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and is_call(n, *REDUCTIONS, "copy", "clip"):
             yield Edit(f"{n.func.attr} too many", [p], n.func.value, 0)
         if isinstance(n, ast.AugAssign):
-            yield Edit(f"`{text(n)}` too many", [p], ast.Pass(), 1)
+            sign = "sign: " if isinstance(n.op, ast.Mult) and ast.unparse(n.value) == "-1" else ""
+            yield Edit(f"{sign}`{text(n)}` too many", [p], ast.Pass(), 1)
 
 
 def opposites(s: Scene) -> Iterator[Edit]:
@@ -144,7 +145,7 @@ def brackets(s: Scene) -> Iterator[Edit]:
         n = p.node
         if isinstance(n, ast.BinOp) and s.seen.shape(n) is not None:
             for made in (*_bracketed(n), *_freed(n)):
-                yield Edit("brackets in the wrong place", [p], made, 0)
+                yield Edit("brackets in the wrong place", [p], made, 2)
 
 
 def _bracketed(n: ast.BinOp) -> Iterator[ast.expr]:

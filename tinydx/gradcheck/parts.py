@@ -32,9 +32,16 @@ def names(scene: Scene, shape: tuple[int, ...]) -> list[Formula]:
         if is_float(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "b"):
             known = scene.seen.degree_of(name)
             found.append(Formula(name, np.asarray(value, float), rank, UNKNOWN if known is None else known, own))
-        elif _is_label(value, shape) and name not in scene.loops:
+        elif isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.ndim == 1:
+            for of, v, _ in scene.names():
+                if is_float(v) and np.ndim(v) == 1 and np.min(value, initial=0) >= 0 and np.max(value, initial=0) < len(v):
+                    known = 0 if scene.seen.degree_of(of) == 0 else UNKNOWN
+                    found.append(Formula(f"{of}[{name}]", np.asarray(v[value], float), 1, known, own | {of}))
+        if _is_label(value, shape) and name not in scene.loops:
             one = np.eye(shape[-1])[value]
             found.append(Formula(f"np.eye(np.shape(_old_)[-1])[{name}]", one, rank, 0, own, f"1 at the class `{name}`"))
+    if len(shape) == 2 and shape[0] == shape[1] > 1:
+        found.append(Formula("np.eye(len(_old_))", np.eye(shape[0]), 1, 0, frozenset(), "np.eye, the identity's diagonal"))
     return found
 
 

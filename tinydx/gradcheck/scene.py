@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydx.gradcheck.edits import Place, parsed
+from tinydx.gradcheck.edits import Place, parsed, text
 from tinydx.gradcheck.seen import Seen, is_float, is_whole
 
 REDUCTIONS = ("sum", "mean", "max", "min", "prod")
@@ -42,6 +42,7 @@ class Scene:
         self.loops = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
         self.used: dict[int, set[str]] = {}  # the names that each statement uses
         self.unused = {*self.own} - {p.node.id for p in self.loads()} - set(self.loops)
+        self.between = dict(_factors_between(self.places))
         self.made_at: dict[str, int] = {}
         for n in stores:
             self.made_at[n.id] = min(n.lineno, self.made_at.get(n.id, n.lineno))
@@ -154,6 +155,18 @@ class Scene:
         for count in dict.fromkeys([*written, *areas]):
             ways = [str(count)] if count in self.frozen else written.get(count, [])
             yield count, [*(f"({way})" for way in areas.get(count, [])), *ways]
+
+
+def _factors_between(places: list[Place]) -> Iterator[tuple[tuple[str, str], str]]:
+    """For dz = da * (1 - a**2) what lies between da and dz: the factor."""
+    for p in places:
+        n = p.node
+        if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name) and isinstance(n.value, ast.BinOp):
+            left, right = n.value.left, n.value.right
+            if isinstance(n.value.op, ast.Mult | ast.MatMult | ast.Div):
+                for one, other in ((left, right), (right, left)):
+                    if isinstance(one, ast.Name):
+                        yield (one.id, n.targets[0].id), f"factor {text(other)}"
 
 
 def broadcasts(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
