@@ -126,7 +126,7 @@ def factors(s: Scene) -> Iterator[Edit]:
         inside = group[0].parent if isinstance(group[0].parent, ast.BinOp) and not is_whole(s.seen.at.get(id(old))) else old
         whole = inside if isinstance(getattr(inside, "op", None), ast.Add | ast.Sub) and s.seen.shape(inside) else old
         for name, extra in s.fitting(whole):
-            extra -= s.is_unused(name)
+            extra -= 2 * s.is_unused(name)
             for told, source in SLOPES:
                 new = source != "{0}" and s.loops and not s.stands_in(name, group[0].home)
                 rank, how = 1 + extra + (id(old) not in values) + bool(new), source.format(name)
@@ -178,7 +178,10 @@ def _is_divided(s: Scene, p: Place, written: str) -> bool:
     """Whether the name that gets this value is divided by the same thing later."""
     targets = getattr(p.parent, "targets", [])
     names = [t.id for t in targets if isinstance(t, ast.Name)]
-    return any(isinstance(n.left, ast.Name) and n.left.id in names and text(n.right) == written for n in s.divisions)
+    return any(
+        text(n.right) == written and any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(n.left))
+        for n in s.divisions
+    )
 
 
 def _divides(p: Place) -> bool:

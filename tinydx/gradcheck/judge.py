@@ -25,7 +25,7 @@ from tinydx.op import TABLE, Slip
 ALL_ELEMENTS = 2000  # up to this many numbers, the derivative of every number is computed;
 FACTOR = "constant factor"
 TWICE = re.compile("counted twice|factor 2 ")
-SHOWN = "one .* (left out|only)|= instead of|off by one|dy read backwards|sum forgotten|not transposed"
+SHOWN = "one .* (left out|only)|= instead of|off by one|dy read backwards|sum forgotten|not transposed|other factor"
 UNCLEAR = re.compile(f"{FACTOR}|{TWICE.pattern}|{SHOWN}")  # what it looks like may have many reasons: see the source
 SAMPLE = 300  # of more, this many of each array, and all of them together along a random direction
 
@@ -237,6 +237,8 @@ class Judge:
                 del mended[e.k]
             if e.k in mended and not mended[e.k].name:
                 a.notes.append(mended.pop(e.k).advice)
+            if e.k in mended and named[a.name] and re.match(SHOWN, named[a.name][0].name):
+                mended[e.k] = _both(named[a.name][0].name, mended[e.k])
             found = [*filter(None, [mended.get(e.k)]), *named[a.name], *vague_names(e), *a.mistakes]
             if e.k in mended and found[1:] and found[1].name == FACTOR:  # where it comes from, and the number
                 both = [sentence(d.advice) for d in found[:2]]
@@ -262,6 +264,11 @@ def _first(a: Argument, e: Evidence) -> list[Diagnosis]:
 def _unless_returned(returned: Diagnosis | None, names: list[Diagnosis]) -> list[Diagnosis]:
     """One example only may have gone in because the loop over them is left in its first round."""
     return [returned, *names] if returned and names and re.match("one .* only", names[0].name) else names
+
+
+def _both(effect: str, cause: Diagnosis) -> Diagnosis:
+    """A cause in the source, with the effect by which it shows."""
+    return cause if cause.name.startswith(effect) else cause._replace(name=f"{effect}: {cause.name}")
 
 
 def _wrong_dtype(label: str, dtype: Any) -> Diagnosis:

@@ -71,8 +71,8 @@ def indices(s: Scene) -> Iterator[Edit]:
         if is_call(n, "range"):
             yield Edit("loop in the wrong direction", [p], ast.Call(ast.Name("reversed", ast.Load()), [n], []), 0)
             for i in range(len(n.args)):
-                for op in (ast.Add(), ast.Sub()):
-                    made = [ast.BinOp(b, op, ast.Constant(1)) if j == i else b for j, b in enumerate(n.args)]
+                for step in (1, -1):
+                    made = [_moved(b, step) if j == i else b for j, b in enumerate(n.args)]
                     yield Edit("loop one step short or long", [p], ast.Call(n.func, made, []), 0)
         if is_call(n, "reversed") and n.args:
             yield Edit("loop in the wrong direction", [p], n.args[0], 0)
@@ -95,6 +95,13 @@ def indices(s: Scene) -> Iterator[Edit]:
     for p in s.terms():
         for flip in ("[::-1]", "[::-1, ::-1]", "[:, ::-1]", "[..., ::-1]") if s.seen.shape(p.node) else ():
             yield Edit("not flipped", [p], parsed(f"({ast.unparse(p.node)}){flip}"), 2)
+
+
+def _moved(bound: Any, step: int) -> ast.expr:
+    """The bound, further by a step."""
+    if isinstance(bound, ast.Constant) and isinstance(bound.value, int):
+        return ast.Constant(bound.value + step)
+    return ast.BinOp(bound, ast.Add() if step > 0 else ast.Sub(), ast.Constant(1))
 
 
 def places_in_loops(s: Scene) -> Iterator[Edit]:

@@ -137,14 +137,13 @@ def einsums(s: Scene) -> Iterator[Edit]:
             continue
         parts = n.value.replace(" ", "").replace("->", ",").split(",")
         for i, part in enumerate(parts):
-            turned = [_exchanged(part, a, b) for a, b in itertools.combinations(part, 2)]
+            turned = {_exchanged(part, a, b): "axes in another order, not transposed" for a, b in itertools.combinations(part, 2)}
             letters = sorted({c for c in n.value if c.isalpha()} - set(part))
-            turned += [part.replace(a, b) for a in part for b in letters]
-            for new in dict.fromkeys(turned):
+            turned |= {part.replace(a, b): f"index {a} instead of {b}, summed apart" for a in part for b in letters}
+            for new, how in turned.items():
                 made = [*parts[:i], new, *parts[i + 1 :]]
                 source = ",".join(made[:-1]) + "->" + made[-1] if "->" in n.value else ",".join(made)
-                told = f"einsum: axes in another order, not transposed: {part} instead of {new}"
-                yield Edit(told, [p], ast.Constant(source), 0)
+                yield Edit(f"einsum: {how}: {part} instead of {new}", [p], ast.Constant(source), 0)
 
 
 def _exchanged(part: str, a: str, b: str) -> str:

@@ -156,6 +156,9 @@ def _bracketed(n: ast.BinOp) -> Iterator[ast.expr]:
         if weak or (isinstance(left.op, ast.Div) and isinstance(n.op, ast.Mult | ast.Div)):
             inner = ast.Mult() if isinstance(n.op, ast.Div) and not weak else n.op
             yield ast.BinOp(left.left, left.op, ast.BinOp(left.right, inner, right))
+        if weak and isinstance(right, ast.BinOp) and isinstance(right.op, ast.Mult | ast.Div):
+            inner_sum = ast.BinOp(left.right, n.op, right.left)
+            yield ast.BinOp(ast.BinOp(left.left, left.op, inner_sum), right.op, right.right)
         if weak and isinstance(left.left, ast.BinOp) and isinstance(left.left.op, ast.Mult):
             deep = left.left
             yield ast.BinOp(deep.left, deep.op, ast.BinOp(ast.BinOp(deep.right, left.op, left.right), n.op, right))

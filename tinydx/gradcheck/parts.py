@@ -108,7 +108,7 @@ def _slopes_of_number(node: ast.expr, space: dict[str, Any], read: frozenset[str
         except Exception:  # it takes no complex numbers
             continue
         if value.any():
-            yield Formula(source, value, 3, 0, read, f"derivative of {text(node)} with respect to {name}")
+            yield Formula(source, value, 3, 0, read, f"derivative of the number {text(node)} with respect to {name}")
 
 
 def _written(scene: Scene, forward: Any, known: Mapping[str, Any]) -> Iterator[ast.expr]:

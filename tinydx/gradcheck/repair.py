@@ -84,7 +84,8 @@ class _Found:
 
     def add(self, edit: Edit, mended: Sequence[Evidence], everywhere: bool) -> None:
         """Keep a name for these gradients; one reason for all is better than one for each."""
-        named = {e.k: _named(edit, e) for e in mended}
+        unlikely = not everywhere and edit.rank >= WRITTEN  # what coincides here only, and is not simple, is no cause
+        named = {e.k: _named(edit._replace(bare=edit.bare or unlikely), e) for e in mended}
         if not everywhere:
             self.second = named | self.second
         elif len(mended) == self.count:
@@ -219,11 +220,15 @@ def _scene(
 
 
 def _numbers(forward: Any) -> list[float]:
-    """Numbers in forward that are no indices and no axes, other than 0 and 1."""
-    places = places_of(definition(forward)) if definition(forward) else []  # type: ignore[arg-type]
-    around = ast.BinOp | ast.UnaryOp | ast.Call | ast.Compare
-    found = [p.node.value for p in places if isinstance(p.node, ast.Constant) and isinstance(p.parent, around)]
-    return list(dict.fromkeys(v for v in found if type(v) in (int, float) and v not in (0, 1)))
+    """Numbers in forward, and in what it calls, that are no indices and no axes, other than 0 and 1."""
+    around, found = ast.BinOp | ast.UnaryOp | ast.Call | ast.Compare, list[Any]()
+    for function in (forward, *(f for _, f in helpers(forward))):
+        node = definition(function)
+        if node is not None:
+            found += [p.node for p in places_of(node) if isinstance(p.parent, around)]
+            found += [n for default in node.args.defaults for n in ast.walk(default)]
+    values = [n.value for n in found if isinstance(n, ast.Constant)]
+    return list(dict.fromkeys(v for v in values if type(v) in (int, float) and v not in (0, 1)))
 
 
 class _Tried:

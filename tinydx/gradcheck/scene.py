@@ -42,6 +42,9 @@ class Scene:
         self.loops = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
         self.used: dict[int, set[str]] = {}  # the names that each statement uses
         self.unused = {*self.own} - {p.node.id for p in self.loads()} - set(self.loops)
+        inside = {id(n) for p in self.places if isinstance(p.node, ast.For) for n in ast.walk(p.node)}
+        first = {n.id for n in stores if id(n) not in inside}  # and then again in a loop: what a step hands to the next
+        self.carried = first & {n.id for n in stores if id(n) in inside} - set(self.loops)
         self.between = dict(_factors_between(self.places))
         self.made_at: dict[str, int] = {}
         for n in stores:
@@ -142,7 +145,7 @@ class Scene:
 
     def spans(self) -> list[str]:
         """Differences of two whole numbers that loops make: how long a window is."""
-        made = [n for n, v in self.own.items() if is_whole(v) and n in self.made_at and n not in self.loops]
+        made = [n for n, v in self.own.items() if is_whole(v) and (n in self.made_at or n in self.loops)]
         return [f"({a} - {b})" for a, b in itertools.permutations(made, 2) if self.own[a] > self.own[b]]
 
     def counts(self) -> Iterator[tuple[int, list[str]]]:

@@ -50,10 +50,11 @@ def added(s: Scene) -> Iterator[Edit]:
             for source, rank in _penalties(s, p.node):
                 yield Edit(f"term {source} forgotten", [p], joined_to(ast.Add(), source), 1 + rank)
     for p in s.values() if s.loops else ():  # a way past the gate, such as dh * (1 - m)
+        carries = any(isinstance(t, ast.Name) and t.id in s.carried for t in getattr(p.parent, "targets", ()))
         for d, extra in s.alike(p.node) if s.seen.degree(p.node) == 1 else ():
             for m, _ in s.fitting(p.node) if s.seen.degree_of(d) == 1 and not extra else ():
                 for how in (f"{d} * {m}", f"{d} * (1 - {m})"):
-                    yield Edit(f"term {how} forgotten: another path", [p], joined_to(ast.Add(), how), 2)
+                    yield Edit(f"term {how} forgotten: another path", [p], joined_to(ast.Add(), how), 2 - carries)
     for p in s.places:  # what a later time step hands back
         if isinstance(p.node, ast.Subscript) and s.loops and s.seen.degree(p.node) == 1 and isinstance(p.node.ctx, ast.Load):
             for name, extra in s.alike(p.node):
