@@ -128,12 +128,12 @@ def factors(s: Scene) -> Iterator[Edit]:
         for name, extra in s.fitting(whole):
             extra -= 2 * s.is_unused(name)
             for told, source in SLOPES:
-                new = source != "{0}" and s.loops and not s.stands_in(name, group[0].home)
-                rank, how = 1 + extra + (id(old) not in values) + bool(new), source.format(name)
+                far = source != "{0}" and bool(s.loops) and not s.stands_in(name, group[0].home)
+                rank, how = 1 + extra + (id(old) not in values) + far, source.format(name)
                 yield Edit(f"{told.format(name)} forgotten", group, joined_to(ast.Mult(), how), rank, f"{multiply}`{how}`")
             for f in ("log", "exp") if id(old) in values else ():
-                how = joined_to(ast.Mult(), f"__import__('numpy').{f}({name})")
-                yield Edit(f"factor {f}({name}) forgotten", group, how, 2 + extra, f"{multiply}{f}({name})")
+                made = joined_to(ast.Mult(), f"__import__('numpy').{f}({name})")
+                yield Edit(f"factor {f}({name}) forgotten", group, made, 2 + extra, f"{multiply}{f}({name})")
             line = f"divide `{text(old)}` by `{name}`"
             yield Edit(f"division by {name} forgotten", group, joined_to(ast.Div(), name), 2 + extra, line)
 

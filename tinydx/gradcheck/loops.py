@@ -245,7 +245,7 @@ def rows(s: Scene) -> Iterator[Edit]:
             for index in ("[0]", "[-1]", "[1:]", "[:-1]", "[:, 0]"):
                 target = parsed(f"{p.node.target.id}{index}")
                 target.ctx = ast.Store()  # type: ignore[attr-defined]
-                new_line = ast.AugAssign(target, p.node.op, p.node.value)
+                new_line = ast.AugAssign(target, p.node.op, p.node.value)  # type: ignore[arg-type]
                 yield Edit(f"all rows of {p.node.target.id} instead of {text(target)} only", [p], new_line, 1)
 
 

@@ -94,8 +94,8 @@ def axes(s: Scene) -> Iterator[Edit]:
     for p in s.terms():
         shape = s.seen.shape(p.node) or ()
         for axis in [a for a in (-1, 0, 1, (0, 1), (0, 1, 2)) if shape and max(np.atleast_1d(a)) < len(shape)]:
-            for keep in (", keepdims=True", ""):
-                summed = parsed(f"({ast.unparse(p.node)}).sum({axis!r}{keep})")
+            for kept in (", keepdims=True", ""):
+                summed = parsed(f"({ast.unparse(p.node)}).sum({axis!r}{kept})")
                 yield Edit("sum forgotten", [p], summed, 1 if p in s.values() else 2)
 
 
@@ -147,7 +147,7 @@ def einsums(s: Scene) -> Iterator[Edit]:
 
 
 def _exchanged(part: str, a: str, b: str) -> str:
-    return part.translate(str.maketrans({a: b, b: a}))
+    return part.translate(str.maketrans(a + b, b + a))
 
 
 def along(s: Scene) -> Iterator[Edit]:

@@ -84,8 +84,7 @@ class _Found:
 
     def add(self, edit: Edit, mended: Sequence[Evidence], everywhere: bool) -> None:
         """Keep a name for these gradients; one reason for all is better than one for each."""
-        unlikely = not everywhere and edit.rank >= WRITTEN  # what coincides here only, and is not simple, is no cause
-        named = {e.k: _named(edit._replace(bare=edit.bare or unlikely), e) for e in mended}
+        named = {e.k: _named(edit, e) for e in mended}
         if not everywhere:
             self.second = named | self.second
         elif len(mended) == self.count:
@@ -227,7 +226,7 @@ def _numbers(forward: Any) -> list[float]:
         if node is not None:
             found += [p.node for p in places_of(node) if isinstance(p.parent, around)]
             found += [n for default in node.args.defaults for n in ast.walk(default)]
-    values = [n.value for n in found if isinstance(n, ast.Constant)]
+    values: list[Any] = [n.value for n in found if isinstance(n, ast.Constant)]
     return list(dict.fromkeys(v for v in values if type(v) in (int, float) and v not in (0, 1)))
 
 
