@@ -1,4 +1,4 @@
-"""Changes in what a backward computes: another name, sign, factor, power or number.
+"""Changes in what a backward computes: another name, factor, power or number.
 
 Each kind gives `Edit`s for a `Scene`. Ranks: 0 for slips of the pen, 1 for what is forgotten of the formula, 2 for numbers and
 sizes, 3 for what the learner has not written anywhere.
@@ -228,7 +228,9 @@ def numbers(s: Scene) -> Iterator[Edit]:
     """A factor of 2, and other numbers."""
     for p in s.terms():
         if s.seen.shape(p.node) is not None:
-            for factor, name in (("2", "factor 2 forgotten"), ("0.5", "factor 2 too many"), ("3", "factor 3 forgotten")):
+            has_two = any(isinstance(n, ast.Constant) and n.value == 2 for n in ast.walk(p.node))
+            half = "factor 2 too many" if has_two else "factor 0.5 forgotten, a factor 2 apart"
+            for factor, name in (("2", "factor 2 forgotten"), ("0.5", half), ("3", "factor 3 forgotten")):
                 yield Edit(name, [p], with_factor(parsed(factor)), 1 if p in s.values() else 2)
             for number in [v for v in s.numbers if v != 2]:
                 yield Edit(f"factor {number} forgotten", [p], with_factor(ast.Constant(number)), 2)
