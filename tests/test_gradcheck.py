@@ -428,7 +428,7 @@ def test_assignment_where_terms_meet():
         return x[:, :-1] * w[0] + x[:, 1:] * w[1]
 
     report = gradcheck((forward, backward), draw(3, 6), draw(2), wrt=("x",), seed=0)
-    assert report.mistakes == {"x": "= instead of +="}
+    assert report.mistakes["x"].startswith("= instead of +=")
 
 
 def test_two_mistakes_in_one_gradient_stay_without_a_name():

@@ -116,7 +116,70 @@ def backward(g, a):
     d[np.arange(len(a)), t] = 3 * a[np.arange(len(a)), t] ** 2
     return g * d * (gain + 1)
 """
+CLIPPED = """
+def cut(x, low=-0.7, high=0.9):
+    return np.minimum(np.maximum(x, low), high)
+
+forward = lambda x: cut(3 * x)
+
+def backward(dy, x):
+    keep = (3 * x > -0.7) & (3 * x < 0.9)
+    return 3 * dy * keep
+"""
+SHARES = """
+def forward(x):
+    p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+    return p / 2.5, p
+
+def backward(dy, p):
+    s = np.einsum("nk,nk->n", dy, p)
+    return p * (dy - s[:, None]) / 2.5
+"""
+EDGES = """
+src, dst = np.array([0, 2, 2, 1]), np.array([1, 0, 3, 2])
+
+def forward(v, w):
+    pair = np.concatenate([v[src], v[dst]], axis=1)
+    return np.tanh(pair @ w), (v, pair, w)
+
+def backward(dy, cache):
+    v, pair, w = cache
+    d = v.shape[1]
+    dz = dy * (1 - np.tanh(pair @ w) ** 2)
+    dpair = dz @ w.T
+    dv = np.zeros_like(v)
+    np.add.at(dv, src, dpair[:, :d])
+    np.add.at(dv, dst, dpair[:, d:])
+    return dv, pair.T @ dz
+"""
+MASKED = """
+def forward(x, u, m):
+    h = np.zeros((len(x), len(u)))
+    hs = [h]
+    for t in range(x.shape[1]):
+        g = 1 / (1 + np.exp(-m[:, t : t + 1]))
+        h = g * np.tanh(x[:, t] + h @ u) + (1 - g) * h
+        hs.append(h)
+    return h, (x, u, m, hs)
+
+def backward(dy, cache):
+    x, u, m, hs = cache
+    dx, du, dm, dh = np.zeros_like(x), np.zeros_like(u), np.zeros_like(m), dy
+    for t in reversed(range(x.shape[1])):
+        g = 1 / (1 + np.exp(-m[:, t : t + 1]))
+        n = np.tanh(x[:, t] + hs[t] @ u)
+        dz = dh * g * (1 - n**2)
+        dm[:, t] = (dh * (n - hs[t]) * g * (1 - g)).sum(axis=1)
+        dx[:, t] = dz
+        du += hs[t].T @ dz
+        dh = dz @ u.T + dh * (1 - g)
+    return dx, du, dm
+"""
 SHAPES = {
+    CLIPPED: [(4, 3)],
+    SHARES: [(3, 4)],
+    EDGES: [(4, 2), (4, 3)],
+    MASKED: [(2, 3, 2), (2, 2), (2, 3)],
     PICKED: [(4, 3)],
     NORM: [(3, 5)],
     SPREAD: [(6,), (3,)],
@@ -127,13 +190,23 @@ SHAPES = {
     LOWEST: [(5, 3)],
 }
 MISTAKES = [
+    (CLIPPED, " & (3 * x < 0.9)", "", "upper limit of the mask forgotten"),
+    (CLIPPED, "&", "|", "or instead of and"),
+    (SHARES, "p * (dy - s[:, None]) / 2.5", "(p * dy - s[:, None]) / 2.5", "brackets"),
+    (SHARES, " / 2.5", "", "2.5"),
+    (SHARES, "nk,nk->n", "nk,jk->n", "index j instead of n"),
+    (EDGES, "    np.add.at(dv, dst, dpair[:, d:])\n", "", "path of dst forgotten"),
+    (EDGES, "np.add.at(dv, src, dpair[:, :d])", "dv[src] += dpair[:, :d]", "not accumulated"),
+    (EDGES, "pair.T @ dz", "pair.T @ dy", "slope of tanh"),
+    (MASKED, " + dh * (1 - g)", "", "dh * (1 - g) forgotten"),
+    (MASKED, "dh * (1 - g)", "dh * g", "g instead of 1 - g"),
     (PICKED, "gain + 1", "gain - 1", "sign of one term"),
     (NORM, "self.gain * dy", "dy", "factor gain forgotten"),
     (NORM, "self.n * (dn", "self.c * (dn", "c instead of n"),
     (NORM, "- m -", "-", "term m forgotten"),
     (SPREAD, "dy[i + j] * w[j]", "dy[i] * w[j]", "index i instead of i + j"),
     (SPREAD, "dw[j] +=", "dw[i % 3] +=", "index i % 3 instead of j"),
-    (PENALTY, " + g * rate / len(t) * w", "", "w * rate forgotten"),
+    (PENALTY, " + g * rate / len(t) * w", "", "rate * w forgotten"),
     (PENALTY, "g * rate / len(t) * w", "g * rate / (2 * len(t)) * w", "factor 2"),
     (GATE, "a * s * (1 - s)", "a * (1 - s**2)", "slope of tanh, 1 - s ** 2, instead of slope of sigmoid"),
     (STEPS, "        dh = dz @ U.T", "    dh = dz @ U.T", "behind the loop instead of in it"),

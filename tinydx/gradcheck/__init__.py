@@ -11,7 +11,7 @@
     kinks.py     points without a unique gradient
     patterns.py  naming a mistake by what the wrong gradient looks like; evidence.py, shapes.py, factors.py, sizes.py its parts
     repair.py    naming a mistake by the one change of the source that puts it right: source.py and seen.py, what the source says
-                 and computes; scene.py, edits.py, what a change is; changes.py, terms.py, moves.py, the kinds of changes
+                 and computes; scene.py, edits.py, what a change is; operators, changes, terms, moves and loops.py, the kinds
     slips/       mistakes that people make in each op's gradient; rows.py, in what courses use and the table lacks
     report.py    the report, for a program; text.py for a terminal, picture.py and maps.py for a notebook
 

@@ -1,4 +1,4 @@
-"""Changes in what a backward computes: another name, sign, factor, power or number.
+"""Changes in what a backward computes: another name, factor, power or number.
 
 Each kind gives `Edit`s for a `Scene`. Ranks: 0 for slips of the pen, 1 for what is forgotten of the formula, 2 for numbers and
 sizes, 3 for what the learner has not written anywhere.
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinydx.gradcheck.edits import Edit, Place, parsed, text
-from tinydx.gradcheck.scene import REDUCTIONS, Scene, is_call, is_func, joined_to, times, with_factor
+from tinydx.gradcheck.scene import Scene, is_call, is_func, joined_to, times, with_factor
 from tinydx.gradcheck.seen import is_float, is_whole
 
 SLOPES = (  # what may be forgotten or be too many, in a name that stands for an activation's output (or input)
@@ -22,55 +22,11 @@ SLOPES = (  # what may be forgotten or be too many, in a name that stands for an
     ("slope of sigmoid, {0} (1 - {0}),", "{0} * (1 - {0})"),
     ("factor {0}", "{0}"),
     ("factor 1 - {0}", "1 - {0}"),
-    ("gate {0} > 0", "{0} > 0"),
+    ("mask of ReLU, gate {0} > 0,", "{0} > 0"),
 )
-
-BELOW, ABOVE = {ast.Lt, ast.LtE}, {ast.Gt, ast.GtE}
-PAIRS = ("argmax", "argmin"), ("max", "min"), ("maximum", "minimum"), ("cos", "sin"), ("exp", "log"), ("floor", "ceil")
-OPPOSITE = dict(PAIRS) | {b: a for a, b in PAIRS}
 
 
 # ---- slips of the pen ----------------------------------------------------------------------------------------------
-
-
-def comparisons(s: Scene) -> Iterator[Edit]:
-    """`dy * x > 0` compares the product; and comparisons the wrong way round, or with something else."""
-    for p in s.places:
-        n = p.node
-        if not isinstance(n, ast.Compare) or len(n.ops) != 1:
-            continue
-        if isinstance(n.left, ast.BinOp) and isinstance(n.left.op, ast.Mult):
-            inner = ast.Compare(n.left.right, n.ops, n.comparators)
-            yield Edit("parentheses of the comparison", [p], times(n.left.left, inner), 0)
-        for op in (ast.Gt(), ast.Lt(), ast.GtE(), ast.LtE()):
-            if type(op) is not type(n.ops[0]):
-                yield Edit("comparison the wrong way round", [p], ast.Compare(n.left, [op], n.comparators), 0)
-        if type(n.ops[0]) in BELOW | ABOVE:
-            other, end = ("<", "upper") if type(n.ops[0]) in ABOVE else (">", "lower")
-            left, right = (f"({ast.unparse(part)})" for part in (n.left, n.comparators[0]))
-            limit = f"{left} {other} -{right}"
-            both = parsed(f"({ast.unparse(n)}) & ({limit})")
-            told = f"{end} limit of the mask forgotten: {text(parsed(limit))}"
-            yield Edit(told, [p], both, 1)
-        yield Edit("not the mask of the largest", [p], parsed(f"({ast.unparse(n.left)}) == ({ast.unparse(n.left)}).max()"), 2)
-
-
-def signs(s: Scene) -> Iterator[Edit]:
-    """A plus for a minus."""
-    for p in s.places:
-        n = p.node
-        if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Add | ast.Sub) and not is_whole(s.seen.at.get(id(n))):
-            other = ast.Sub() if isinstance(n.op, ast.Add) else ast.Add()
-            yield Edit("sign of one term", [p], ast.BinOp(n.left, other, n.right), 0)
-        if isinstance(n, ast.AugAssign) and isinstance(n.op, ast.Add | ast.Sub):
-            other = ast.Sub() if isinstance(n.op, ast.Add) else ast.Add()
-            yield Edit("sign of one term", [p], ast.AugAssign(n.target, other, n.value), 0)
-        if isinstance(n, ast.UnaryOp) and isinstance(n.op, ast.USub) and not isinstance(n.operand, ast.Constant):
-            yield Edit("sign", [p], n.operand, 0)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and is_call(p.parent, "exp") and s.seen.shape(n) is not None:
-            yield Edit("sign of the exponent", [p], ast.UnaryOp(ast.USub(), n), 1)
-    for p in s.values():
-        yield Edit("sign", [p], ast.UnaryOp(ast.USub(), p.node), 0)
 
 
 def other_names(s: Scene) -> Iterator[Edit]:
@@ -97,8 +53,10 @@ def other_names(s: Scene) -> Iterator[Edit]:
                 if is_whole(before) and not {old, new} <= set(s.loops):
                     rank = 2  # sizes have many names
                 where = " in the condition" if isinstance(block[0].parent, ast.Compare) else ""
+                rank += 2 * any(isinstance(p.parent, ast.Subscript) and isinstance(p.parent.ctx, ast.Store) for p in block)
+                between = f": {s.between[old, new]} forgotten" if (old, new) in s.between else where
                 told = f"`{old}` should be `{new}`{where}"
-                yield Edit(f"{old} instead of {new}{where}", block, ast.Name(new, ast.Load()), rank, told)
+                yield Edit(f"{old} instead of {new}{between}", block, ast.Name(new, ast.Load()), rank, told)
     for p in s.places:
         if isinstance(p.node, ast.Call | ast.Attribute | ast.Subscript | ast.BinOp) and isinstance(
             value := s.seen.at.get(id(p.node)), np.ndarray
@@ -129,45 +87,6 @@ def _alike(old: Any, new: Any) -> bool:
     return is_whole(old) and is_whole(new)
 
 
-def dropped(s: Scene) -> Iterator[Edit]:
-    """A factor, a divisor, a term or a function that should not be there."""
-    for p in s.places:
-        n = p.node
-        if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult):
-            yield Edit(f"factor {text(n.right)} too many", [p], n.left, 0)
-            yield Edit(f"factor {text(n.left)} too many", [p], n.right, 0)
-            if isinstance(n.left, ast.BinOp) and isinstance(n.left.op, ast.Mult):
-                yield Edit(f"factor {text(n.left.right)} * {text(n.right)} too many", [p], n.left.left, 0)
-            yield Edit(f"multiplied by {text(n.right)} instead of divided", [p], ast.BinOp(n.left, ast.Div(), n.right), 1)
-        elif isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div):
-            yield Edit(f"division by {text(n.right)} too many", [p], n.left, 0)
-            yield Edit(f"divided by {text(n.right)} instead of multiplied", [p], times(n.left, n.right), 1)
-        elif isinstance(n, ast.BinOp) and isinstance(n.op, ast.Add | ast.Sub) and s.seen.shape(n) is not None:
-            yield Edit(f"term {text(n.right)} too many", [p], n.left, 0)
-            rest = n.right if isinstance(n.op, ast.Add) else ast.UnaryOp(ast.USub(), n.right)
-            yield Edit(f"term {text(n.left)} too many", [p], rest, 0)
-        if isinstance(n, ast.Call) and len(n.args) == 1 and not n.keywords and s.seen.shape(n) is not None:
-            yield Edit(f"{text(n.func)} too many", [p], n.args[0], 0)
-        if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and is_call(n, *REDUCTIONS, "copy", "clip"):
-            yield Edit(f"{n.func.attr} too many", [p], n.func.value, 0)
-        if isinstance(n, ast.AugAssign):
-            yield Edit(f"`{text(n)}` too many", [p], ast.Pass(), 1)
-
-
-def opposites(s: Scene) -> Iterator[Edit]:
-    """The smallest for the largest, a cosine for a sine; a product of numbers for a matrix product."""
-    for p in s.places:
-        n = p.node
-        name = n.attr if isinstance(n, ast.Attribute) else n.id if isinstance(n, ast.Name) and is_func(p) else ""
-        if other := OPPOSITE.get(name):
-            new = ast.Attribute(n.value, other, ast.Load()) if isinstance(n, ast.Attribute) else ast.Name(other, ast.Load())
-            yield Edit(f"{name} instead of {other}", [p], new, 0)
-        if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult | ast.MatMult):
-            new_op = ast.MatMult() if isinstance(n.op, ast.Mult) else ast.Mult()
-            told = ("elementwise", "matrix") if isinstance(n.op, ast.Mult) else ("matrix", "elementwise")
-            yield Edit(f"{told[0]} product instead of {told[1]} product", [p], _with_op(n, type(n.op), new_op), 0)
-
-
 def slopes(s: Scene) -> Iterator[Edit]:
     """The slope of tanh for that of the sigmoid, and the other way round."""
     for p in s.places:
@@ -190,13 +109,6 @@ def _is_factor(node: Any) -> bool:
     return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)
 
 
-def _with_op(node: ast.expr, old: type, new: ast.operator) -> ast.expr:
-    """The chain of products with another operator throughout."""
-    if not isinstance(node, ast.BinOp) or not isinstance(node.op, old):
-        return node
-    return ast.BinOp(_with_op(node.left, old, new), new, _with_op(node.right, old, new))
-
-
 # ---- what is forgotten of the formula ------------------------------------------------------------------------------
 
 
@@ -207,23 +119,21 @@ def factors(s: Scene) -> Iterator[Edit]:
     groups += [[p] for p in of_dy if p not in s.terms()] + ([of_dy] if len(of_dy) > 1 else [])
     values = {id(p.node) for p in s.values()} | {id(p.node) for p in of_dy}
     for group in groups:
-        old = group[0].node
+        old, multiply = group[0].node, f"multiply `{text(group[0].node)}` by "
         for name, extra in _columns(s, old):
-            line = f"multiply `{text(old)}` by `{name}[:, None]`"
-            yield Edit(f"factor {name} forgotten", group, with_factor(parsed(f"{name}[:, None]")), 2 + extra, line)
+            new = f"{name}[:, None]"
+            yield Edit(f"factor {name} forgotten", group, joined_to(ast.Mult(), new), 2 + extra, f"{multiply}`{new}`")
         inside = group[0].parent if isinstance(group[0].parent, ast.BinOp) and not is_whole(s.seen.at.get(id(old))) else old
         whole = inside if isinstance(getattr(inside, "op", None), ast.Add | ast.Sub) and s.seen.shape(inside) else old
         for name, extra in s.fitting(whole):
+            extra -= 2 * s.is_unused(name)
             for told, source in SLOPES:
-                factor = parsed(f"({source.format(name)})")
-                line = f"multiply `{text(old)}` by `{text(factor)}`"
-                rank = 1 + extra + (id(old) not in values)
-                yield Edit(told.format(name) + " forgotten", group, with_factor(factor), rank, line)
-            if id(old) in values:
-                for f in ("log", "exp"):
-                    factor = parsed(f"__import__('numpy').{f}({name})")
-                    told = f"multiply `{text(old)}` by {f}({name})"
-                    yield Edit(f"factor {f}({name}) forgotten", group, with_factor(factor), 2 + extra, told)
+                far = source != "{0}" and bool(s.loops) and not s.stands_in(name, group[0].home)
+                rank, how = 1 + extra + (id(old) not in values) + far, source.format(name)
+                yield Edit(f"{told.format(name)} forgotten", group, joined_to(ast.Mult(), how), rank, f"{multiply}`{how}`")
+            for f in ("log", "exp") if id(old) in values else ():
+                made = joined_to(ast.Mult(), f"__import__('numpy').{f}({name})")
+                yield Edit(f"factor {f}({name}) forgotten", group, made, 2 + extra, f"{multiply}{f}({name})")
             line = f"divide `{text(old)}` by `{name}`"
             yield Edit(f"division by {name} forgotten", group, joined_to(ast.Div(), name), 2 + extra, line)
 
@@ -242,18 +152,36 @@ def divisions(s: Scene) -> Iterator[Edit]:
         if s.seen.shape(p.node) is None:
             continue
         for written, divisor in divisors.items():
-            yield Edit(f"division by {written} forgotten", [p], ast.BinOp(p.node, ast.Div(), divisor), 1)
+            if not (isinstance(p.parent, ast.BinOp) and text(p.parent.right) == written):  # then its power is wrong
+                again = (isinstance(p.node, ast.BinOp) and text(p.node.right) == written) or _is_divided(s, p, written)
+                told = f"wrong power: {written} not squared" if again else f"division by {written} forgotten"
+                yield Edit(told, [p], ast.BinOp(p.node, ast.Div(), divisor), 1)
+        spans = s.spans() if s.loops and p in s.values() else []
+        for way in spans:
+            yield Edit(f"division by {way} forgotten: sum instead of mean", [p], joined_to(ast.Div(), way), 1)
         for _, ways in s.counts() if p in s.values() else ():
             for way in ways:
                 if way not in divisors and s.known(way.split(".")[0].removeprefix("len(").rstrip(")"), p.node):
-                    yield Edit(f"division by {way} forgotten", [p], joined_to(ast.Div(), way), 2)
+                    yield Edit(f"division by {way} forgotten: sum instead of mean", [p], joined_to(ast.Div(), way), 2)
     for p in s.places:  # another size than this
         here = s.seen.at.get(id(p.node))
-        if is_whole(here) and isinstance(p.node, ast.Name | ast.Attribute | ast.Call | ast.Subscript) and _divides(p):
+        if is_whole(here) and isinstance(p.node, ast.BinOp | ast.Call | ast.Name | ast.Attribute | ast.Subscript) and _divides(p):
+            for way in s.spans() if s.loops else []:
+                yield Edit(f"{text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)
             yield Edit(f"{text(p.node)} instead of {text(p.node)} - 1", [p], parsed(f"({text(p.node)} - 1)"), 2)
             for count, ways in s.counts():
                 for way in ways if count != here else ():
                     yield Edit(f"{text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)
+
+
+def _is_divided(s: Scene, p: Place, written: str) -> bool:
+    """Whether the name that gets this value is divided by the same thing later."""
+    targets = getattr(p.parent, "targets", [])
+    names = [t.id for t in targets if isinstance(t, ast.Name)]
+    return any(
+        text(n.right) == written and any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(n.left))
+        for n in s.divisions
+    )
 
 
 def _divides(p: Place) -> bool:
@@ -268,12 +196,17 @@ def powers(s: Scene) -> Iterator[Edit]:
     for p in s.places:
         n = p.node
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Pow):
-            yield Edit("wrong power", [p], n.left, 0)
+            of = f"wrong power of {text(n.left)}"
+            yield Edit(of, [p], n.left, 0)
             for power in (2, 3, -1, -2, 0.5, -0.5, 1.5, -1.5):
-                yield Edit("wrong power", [p], ast.BinOp(n.left, n.op, parsed(repr(power))), 0)
+                yield Edit(of, [p], ast.BinOp(n.left, n.op, parsed(repr(power))), 0)
+            for name in s.scalars():
+                for how in ("{}", "{} - 1", "{} + 1", "-{}", "-{} - 1", "1 / {}", "1 / {} - 1"):
+                    made = ast.BinOp(n.left, n.op, parsed(how.format(name)))
+                    yield Edit(f"{of}: {text(n.right)} instead of {how.format(name)}", [p], made, 1)
             if not isinstance(n.right, ast.Constant):
                 for step in ("- 1", "+ 1"):
-                    yield Edit("wrong power", [p], parsed(f"({ast.unparse(n.left)}) ** ({ast.unparse(n.right)} {step})"), 0)
+                    yield Edit(of, [p], parsed(f"({ast.unparse(n.left)}) ** ({ast.unparse(n.right)} {step})"), 0)
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and not is_func(p) and s.seen.shape(n) is not None:
             yield Edit("square forgotten", [p], parsed(f"{n.id} ** 2"), 1)
             for f in ("exp", "tanh", "log", "sqrt", "cos", "sin", "sign", "abs"):
@@ -285,26 +218,35 @@ def powers(s: Scene) -> Iterator[Edit]:
             too_many = "" if isinstance(n.right, ast.Name) else ": term 1 too many"
             yield Edit(f"{text(n)} instead of {text(n.right)}{too_many}", [p], n.right, 0)
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div):
-            yield Edit("wrong power", [p], ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(2))), 1)
-            yield Edit("wrong power", [p], ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(3))), 2)
-            yield Edit("root forgotten", [p], ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(0.5))), 1)
+            of = text(n.right)
+            for power, told, rank in ((2, "not squared", 1), (3, "not to the third", 2), (0.5, "root forgotten", 1)):
+                made = ast.BinOp(n.left, n.op, ast.BinOp(n.right, ast.Pow(), ast.Constant(power)))
+                yield Edit(f"wrong power of the divisor: {of} {told}", [p], made, rank)
 
 
 def numbers(s: Scene) -> Iterator[Edit]:
     """A factor of 2, and other numbers."""
     for p in s.terms():
         if s.seen.shape(p.node) is not None:
-            for factor, name in (("2", "factor 2 forgotten"), ("0.5", "factor 2 too many"), ("3", "factor 3 forgotten")):
+            has_two = any(isinstance(n, ast.Constant) and n.value == 2 for n in ast.walk(p.node))
+            half = "factor 2 too many" if has_two else "factor 0.5 forgotten, a factor 2 apart"
+            for factor, name in (("2", "factor 2 forgotten"), ("0.5", half), ("3", "factor 3 forgotten")):
                 yield Edit(name, [p], with_factor(parsed(factor)), 1 if p in s.values() else 2)
+            for number in [v for v in s.numbers if v != 2]:
+                yield Edit(f"factor {number} forgotten", [p], with_factor(ast.Constant(number)), 2)
+                yield Edit(f"division by {number} forgotten", [p], joined_to(ast.Div(), repr(number)), 2)
+                yield Edit(f"term {number} forgotten", [p], joined_to(ast.Add(), repr(number)), 3)
     for p in s.places:
         n = p.node
         value: Any = n.value if isinstance(n, ast.Constant) else None
         if type(value) in (int, float) and not isinstance(p.parent, ast.Subscript | ast.Slice | ast.keyword):
-            for new in dict.fromkeys((0, 1, 2, 0.5, 3, value * 2, value / 2, value * 3)):
+            for new in dict.fromkeys((0, 1, 2, 0.5, 3, value * 2, value / 2, value * 3, -value, *s.numbers)):
                 if new != value:
-                    yield Edit(f"{value} instead of {new:g}", [p], ast.Constant(new), 2)
+                    sign = "sign: " if new == -value else ""
+                    yield Edit(f"{sign}{value} instead of {new:g}", [p], ast.Constant(new), 2)
             for new, v, extra in s.names():
-                if is_float(v) and np.ndim(v) == 0 and s.seen.degree_of(new) == 0 and not extra:
+                number = is_float(v) and np.ndim(v) == 0 and s.seen.degree_of(new) == 0 and not extra
+                if number or (new == s.dy and isinstance(p.parent, ast.Assign | ast.AugAssign)):
                     yield Edit(f"{value} instead of {new}", [p], ast.Name(new, ast.Load()), 1)
             for new, v, extra in s.names():  # a choice such as np.where(x > 0, 1, 0)
                 if is_call(p.parent, "where") and is_float(v):
@@ -325,4 +267,4 @@ def numbers(s: Scene) -> Iterator[Edit]:
                 yield Edit(f"{text(n)} instead of {new}", [p], ast.Constant(new), 1)
 
 
-CHANGES = comparisons, signs, opposites, slopes, other_names, dropped, factors, divisions, powers, numbers
+CHANGES = slopes, other_names, factors, divisions, powers, numbers

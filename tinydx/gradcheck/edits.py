@@ -32,13 +32,17 @@ class Place(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """One change: the mistake's name, what to put where (a node, or a function of the old one), how likely, and a sentence."""
+    """One change: the mistake's name, what to put where (a node, or a function of the old one), how likely, and a sentence.
+
+    A change that is `bare` makes a gradient right, but tells no cause.
+    """
 
     name: str
     places: Sequence[Place]
     new: Any
     rank: int = 1
     told: str = ""
+    bare: bool = False
 
     def made(self, p: Place) -> ast.AST:
         """What stands at one of the places afterwards."""

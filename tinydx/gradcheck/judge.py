@@ -25,6 +25,7 @@ from tinydx.op import TABLE, Slip
 ALL_ELEMENTS = 2000  # up to this many numbers, the derivative of every number is computed;
 FACTOR = "constant factor"
 TWICE = re.compile("counted twice|factor 2 ")
+SHOWN = "one .* (left out|only)|= instead of|off by one|dy read backwards|sum forgotten|not transposed"
 UNCLEAR = re.compile(f"{FACTOR}|{TWICE.pattern}")  # what it looks like may have many reasons: see the source
 SAMPLE = 300  # of more, this many of each array, and all of them together along a random direction
 
@@ -228,12 +229,16 @@ class Judge:
         wrong = [(a, replace(self.evidence[a.name], subject=subject, **more)) for a in arguments if a.name in self.evidence]
         returned = early_return(subject.backward)
         named = {a.name: [*_first(a, e), *culprits, *_unless_returned(returned, clear_names(e))] for a, e in wrong}
-        unclear = [e for a, e in wrong if not named[a.name] or UNCLEAR.match(named[a.name][0].name)]
+        unclear = [e for a, e in wrong if not named[a.name] or _is_unclear(named[a.name][0], bool(subject.ops))]
         mended = repairs(unclear, seconds) if unclear else {}
         mended |= names_from_values([e for e in unclear if e.k not in mended], seconds)
         for a, e in wrong:
             if e.k in mended and named[a.name] and TWICE.match(named[a.name][0].name) and TWICE.match(mended[e.k].name):
                 del mended[e.k]
+            if e.k in mended and not mended[e.k].name:
+                a.notes.append(mended.pop(e.k).advice)
+            if e.k in mended and named[a.name] and re.match(SHOWN, named[a.name][0].name):
+                mended[e.k] = _both(named[a.name][0].name, mended[e.k])
             found = [*filter(None, [mended.get(e.k)]), *named[a.name], *vague_names(e), *a.mistakes]
             if e.k in mended and found[1:] and found[1].name == FACTOR:  # where it comes from, and the number
                 both = [sentence(d.advice) for d in found[:2]]
@@ -259,6 +264,16 @@ def _first(a: Argument, e: Evidence) -> list[Diagnosis]:
 def _unless_returned(returned: Diagnosis | None, names: list[Diagnosis]) -> list[Diagnosis]:
     """One example only may have gone in because the loop over them is left in its first round."""
     return [returned, *names] if returned and names and re.match("one .* only", names[0].name) else names
+
+
+def _is_unclear(name: Diagnosis, of_op: bool) -> bool:
+    """Whether the source may tell more; of an op of the table, what shows is known to be the mistake."""
+    return bool(UNCLEAR.match(name.name) or (not of_op and name.kind != "slip" and re.match(SHOWN, name.name)))
+
+
+def _both(effect: str, cause: Diagnosis) -> Diagnosis:
+    """A cause in the source, with the effect by which it shows."""
+    return cause if cause.name.startswith(effect) else cause._replace(name=f"{effect}: {cause.name}")
 
 
 def _wrong_dtype(label: str, dtype: Any) -> Diagnosis:

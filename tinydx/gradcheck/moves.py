@@ -1,4 +1,4 @@
-"""Changes in where a backward puts and takes its numbers: transposes, axes, indices, loops, orders.
+"""Changes in where a backward puts and takes its numbers: transposes, axes, orders.
 
 Each kind gives `Edit`s for a `Scene`, as in changes.py.
 """
@@ -6,7 +6,6 @@ Each kind gives `Edit`s for a `Scene`, as in changes.py.
 from __future__ import annotations
 
 import ast
-import functools
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -14,10 +13,8 @@ from typing import Any
 import numpy as np
 
 from tinydx.gradcheck.edits import Edit, Place, parsed, text
-from tinydx.gradcheck.scene import REDUCTIONS, Scene, is_call, joined_to, with_factor
-from tinydx.gradcheck.seen import is_whole
+from tinydx.gradcheck.scene import REDUCTIONS, Scene, is_call
 
-MOST_POSITIONS = 12  # indices that are made of loop variables
 AXES = (0, 1, -1, 2, None, (0, 1), (1, 2), (0, 2), (0, 1, 2), (0, 2, 3), (2, 3))
 
 
@@ -29,7 +26,8 @@ def transposes(s: Scene) -> Iterator[Edit]:
             yield Edit("transposed one matrix too many", [p], n.value, 0)
             yield Edit(".T on a stack", [p], parsed(f"({ast.unparse(n.value)}).swapaxes(-1, -2)"), 0)
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.MatMult):
-            yield Edit("operands in the wrong order", [p], ast.BinOp(n.right, n.op, n.left), 0)
+            if min(len(s.seen.shape(part) or ()) for part in (n.left, n.right)) > 1:  # of a vector it is a transpose
+                yield Edit("operands in the wrong order", [p], ast.BinOp(n.right, n.op, n.left), 0)
             yield from _outer(s, p)
             for left, right in ((1, 0), (0, 1), (1, 1)):
                 new = ast.BinOp(_t(n.left) if left else n.left, n.op, _t(n.right) if right else n.right)
@@ -96,202 +94,13 @@ def axes(s: Scene) -> Iterator[Edit]:
     for p in s.terms():
         shape = s.seen.shape(p.node) or ()
         for axis in [a for a in (-1, 0, 1, (0, 1), (0, 1, 2)) if shape and max(np.atleast_1d(a)) < len(shape)]:
-            summed = parsed(f"({ast.unparse(p.node)}).sum({axis!r}, keepdims=True)")
-            yield Edit("sum forgotten", [p], summed, 1 if p in s.values() else 2)
+            for kept in (", keepdims=True", ""):
+                summed = parsed(f"({ast.unparse(p.node)}).sum({axis!r}{kept})")
+                yield Edit("sum forgotten", [p], summed, 1 if p in s.values() else 2)
 
 
 def _constant(value: Any) -> ast.expr:
     return parsed(repr(value))
-
-
-def accumulated(s: Scene) -> Iterator[Edit]:
-    """= where += is meant, and the other way round; += where an index occurs twice."""
-    for p in s.places:
-        n = p.node
-        if isinstance(n, ast.Assign) and len(n.targets) == 1 and isinstance(n.targets[0], ast.Subscript | ast.Name):
-            yield Edit("= instead of +=", [p], ast.AugAssign(n.targets[0], ast.Add(), n.value), 0)
-        if isinstance(n, ast.AugAssign):
-            yield Edit("+= instead of =", [p], ast.Assign([n.target], n.value), 0)
-        target: Any = n.target if isinstance(n, ast.AugAssign) else n.targets[0] if isinstance(n, ast.Assign) else None
-        adds = isinstance(n, ast.Assign) or (isinstance(n, ast.AugAssign) and isinstance(n.op, ast.Add))
-        if adds and isinstance(target, ast.Subscript) and _repeats(s, target.slice):
-            call = parsed("__import__('numpy').add.at()")
-            where = ast.Subscript(parsed("__import__('numpy').s_"), target.slice, ast.Load())
-            call.args = [_loaded(target.value), where, n.value]  # type: ignore[attr-defined]
-            told = "an index that occurs several times keeps only one of them here: use np.add.at"
-            yield Edit("repeated index: one of them is kept", [p], ast.Expr(call), 0, told)
-
-
-def _repeats(s: Scene, index: ast.expr) -> bool:
-    """Whether an index is an array of whole numbers in which one occurs twice."""
-    for part in index.elts if isinstance(index, ast.Tuple) else [index]:
-        value = s.seen.at.get(id(part))
-        if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and len(np.unique(value)) < value.size:
-            return True
-    return False
-
-
-def _loaded(node: ast.expr) -> ast.expr:
-    return parsed(ast.unparse(node))
-
-
-def indices(s: Scene) -> Iterator[Edit]:
-    """An index off by one, a slice elsewhere, a range too short or in the other direction, a stride forgotten."""
-    loops = s.loops
-    for p in s.places:
-        n = p.node
-        moves = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Add | ast.Sub)
-        if isinstance(n, ast.Constant) and type(n.value) is int and (moves or _indexes(p)):
-            for new in (n.value - 1, n.value + 1):
-                yield Edit("index off by one", [p], ast.Constant(new), 1)
-            for name in loops if _indexes(p) and not isinstance(p.parent, ast.Slice) else ():
-                yield Edit(f"index {n.value} instead of {name}", [p], ast.Name(name, ast.Load()), 1)
-        if is_call(n, "range"):
-            yield Edit("loop in the wrong direction", [p], ast.Call(ast.Name("reversed", ast.Load()), [n], []), 0)
-            for i in range(len(n.args)):
-                for op in (ast.Add(), ast.Sub()):
-                    made = [ast.BinOp(b, op, ast.Constant(1)) if j == i else b for j, b in enumerate(n.args)]
-                    yield Edit("loop one step short or long", [p], ast.Call(n.func, made, []), 0)
-        if is_call(n, "reversed") and n.args:
-            yield Edit("loop in the wrong direction", [p], n.args[0], 0)
-        if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Load):
-            yield Edit("flipped, or cut, where it should not be", [p], n.value, 0)
-            if "::-1" in (source := ast.unparse(n)):
-                yield Edit("flipped where it should not be", [p], parsed(source.replace("::-1", ":")), 0)
-            for part in n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]:
-                if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub):
-                    for name, extra in s.alike(n):  # hs[t - 1] at t = 0
-                        whole = parsed(f"({source} if {ast.unparse(part.left)} > 0 else {name})")
-                        yield Edit(f"index -1 at t = 0 instead of {name}", [p], whole, 1 + extra)
-            if isinstance(n.slice, ast.Name | ast.Constant):
-                yield Edit("index on the wrong axis", [p], parsed(f"{ast.unparse(n.value)}[:, {ast.unparse(n.slice)}]"), 1)
-        if isinstance(n, ast.Name) and _indexes(p) and is_whole(s.seen.at.get(id(n))):
-            for op in (ast.Sub(), ast.Add()):
-                yield Edit("index off by one", [p], ast.BinOp(n, op, ast.Constant(1)), 1)
-        if isinstance(n, ast.stmt):
-            yield from _strides(s, n, loops)
-    for p in s.terms():
-        for flip in ("[::-1]", "[::-1, ::-1]", "[:, ::-1]", "[..., ::-1]") if s.seen.shape(p.node) else ():
-            yield Edit("not flipped", [p], parsed(f"({ast.unparse(p.node)}){flip}"), 2)
-
-
-def places_in_loops(s: Scene) -> Iterator[Edit]:
-    """Inside loops: another position, the start of a window forgotten, an index forgotten, another length of the loop."""
-    positions = _positions(s)
-    for p in s.places if s.loops else ():
-        n = p.node
-        if isinstance(n, ast.expr) and _indexes(p) and not isinstance(n, ast.Slice | ast.Tuple):
-            for new in positions:
-                if new != (old := ast.unparse(n)):
-                    yield Edit(f"index {old} instead of {new}", [p], parsed(new), 2, f"the index `{old}` should be `{new}`")
-        if isinstance(p.parent, ast.Assign) and p.field == "value" and is_whole(s.seen.at.get(id(n))):
-            for name in s.loops:
-                yield Edit(f"index: offset {name} forgotten", [p], joined_to(ast.Add(), name), 1, f"add {name}: it starts there")
-        if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Load):
-            parts = n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]
-            for name in s.loops:
-                if name not in {m.id for m in ast.walk(n.slice) if isinstance(m, ast.Name)}:
-                    longer = ast.Tuple([*parts, ast.Name(name, ast.Load())], ast.Load())
-                    yield Edit(f"index {name} forgotten", [p], ast.Subscript(n.value, longer, ast.Load()), 1)
-            if len(parts) == 2:
-                exchanged = ast.Subscript(n.value, ast.Tuple(parts[::-1], ast.Load()), ast.Load())
-                yield Edit("indices exchanged", [p], exchanged, 0)
-        if isinstance(p.parent, ast.AugAssign) and p.field == "value":
-            for factor in [*s.loops, *_elements(s)]:
-                told = f"multiply by {factor}"
-                yield Edit(f"factor {factor} forgotten", [p], with_factor(parsed(factor)), 1, told)
-        if is_call(p.parent, "range") and p.field == "args" and p.at == len(p.parent.args) - 1:  # type: ignore[attr-defined]
-            for count, ways in s.sizes():
-                for way in ways if count != s.seen.at.get(id(n)) else ():
-                    yield Edit(f"loop over {text(n)} instead of {way}", [p], parsed(way), 2)
-
-
-def _elements(s: Scene) -> list[str]:
-    """The number of each vector at a loop's index."""
-    vectors = [n for n, v, extra in s.names() if isinstance(v, np.ndarray) and v.dtype.kind == "f" and v.ndim == 1 and not extra]
-    made = [f"{n}[{i}]" for n in vectors for i in s.loops if s.seen.degree_of(n) == 0]
-    return made[:MOST_POSITIONS]
-
-
-def _positions(s: Scene) -> list[str]:
-    """Indices made of loop variables: one, the sum of two, and what an array of indices has there."""
-    made = [*s.loops, *(f"{a} + {b}" for a, b in itertools.combinations(s.loops, 2))]
-    for name, value, _ in s.names():
-        if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and 0 < value.ndim <= len(s.loops):
-            made += [f"{name}[{', '.join(chosen)}]" for chosen in itertools.permutations(s.loops, value.ndim)]
-    return list(dict.fromkeys(made))[:MOST_POSITIONS]
-
-
-def ends_of_loops(s: Scene) -> Iterator[Edit]:
-    """A statement behind a loop that belongs in it, and the other way round."""
-    for p in s.places:
-        if not isinstance(p.node, ast.For) or p.at is None:
-            continue
-        behind = [q for q in s.places if q.parent is p.parent and q.field == p.field and q.at == p.at + 1]
-        for q in [q for q in behind if not isinstance(q.node, ast.Return)]:
-            told = f"`{text(q.node)}` belongs in the loop"
-            yield Edit("behind the loop instead of in it", [q, p], functools.partial(_into_loop, q.node), 1, told)
-        if len(p.node.body) > 1:
-            told = f"`{text(p.node.body[-1])}` belongs behind the loop"
-            yield Edit("in the loop instead of behind it", [p], _out_of_loop, 1, told)
-
-
-def _into_loop(statement: ast.stmt, node: Any) -> ast.stmt:
-    """The loop with the statement at its end; nothing where the statement stood."""
-    if node is statement:
-        return ast.Pass()
-    return ast.For(node.target, node.iter, [*node.body, statement], node.orelse)
-
-
-def _out_of_loop(node: Any) -> ast.stmt:
-    """The loop, with its last statement behind it."""
-    return ast.If(ast.Constant(True), [ast.For(node.target, node.iter, node.body[:-1], []), node.body[-1]], [])
-
-
-def _indexes(p: Any) -> bool:
-    """Whether the place is an index, or one of several."""
-    return isinstance(p.parent, ast.Subscript | ast.Slice) or (isinstance(p.parent, ast.Tuple) and p.field == "elts")
-
-
-def slices(s: Scene) -> Iterator[Edit]:
-    """The same slice at the other end, or further on by a size; all slices of one index that are alike move together."""
-    found: dict[tuple[int, str], list[Any]] = {}
-    for p in s.places:
-        if isinstance(p.node, ast.Slice) and p.node.step is None and (p.node.lower or p.node.upper):
-            found.setdefault((id(p.parent), ast.unparse(p.node)), []).append(p)
-    for places in found.values():
-        n = places[0].node
-        low, high = (ast.unparse(b) if b else "" for b in (n.lower, n.upper))
-        new = _other_ends(low, high)
-        for size, value, extra in s.names():
-            if is_whole(value) and not extra:
-                new += [f"({low or 0}) + {size} : ({high}) + {size}" if high else f"({low}) + {size} :"]
-                new += [f"({low}) + {size} :"] if low and high else []
-        for source in dict.fromkeys(new):
-            made = parsed(f"x[{source}]").slice  # type: ignore[attr-defined]
-            yield Edit("slice in the wrong place", places, made, 2, f"`{low}:{high}` should be `{source}`")
-
-
-def _other_ends(low: str, high: str) -> list[str]:
-    """Slices of the same length at the other end, or in the middle."""
-    if high.startswith("-") and not low:
-        return [f"{high[1:]}:", f"({high[1:]}) // 2 : -(({high[1:]}) // 2)"]
-    if low and not high:
-        return [f":-({low})", f":{low}"]
-    return [f"-({high}):", f"{high}:"] if high and not low else []
-
-
-def _strides(s: Scene, statement: ast.stmt, loops: list[str]) -> Iterator[Edit]:
-    """Loop variables of one statement that should be multiplied by a stride, or by a size."""
-    uses = [p for p in s.loads() if p.home == id(statement) and p.node.id in loops and not isinstance(p.parent, ast.Compare)]
-    uses = [p for p in uses if not (isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Mult))]
-    for name, value, extra in s.names():
-        if is_whole(value) and name not in loops and not extra and value > 1:
-            for chosen in {tuple(x) for x in itertools.combinations([p.node.id for p in uses], 2)} | {tuple(loops[-2:])}:
-                some = [p for p in uses if p.node.id in chosen]
-                if some:
-                    new = with_factor(ast.Name(name, ast.Load()))
-                    yield Edit(f"{name} forgotten", some, new, 2, f"multiply {' and '.join(sorted(set(chosen)))} by {name}")
 
 
 def orders(s: Scene) -> Iterator[Edit]:
@@ -320,4 +129,79 @@ def orders(s: Scene) -> Iterator[Edit]:
             yield Edit("tile instead of repeat", [p], parsed(made), 1, "repeat each number, np.repeat; np.tile repeats the whole")
 
 
-MOVES = transposes, axes, accumulated, indices, places_in_loops, ends_of_loops, slices, orders
+def einsums(s: Scene) -> Iterator[Edit]:
+    """Other letters of an einsum: two exchanged in one array, or one in place of another."""
+    for p in s.places:
+        n = p.node
+        if not (is_call(p.parent, "einsum") and p.at == 0 and isinstance(n, ast.Constant) and isinstance(n.value, str)):
+            continue
+        parts = n.value.replace(" ", "").replace("->", ",").split(",")
+        for i, part in enumerate(parts):
+            turned = {_exchanged(part, a, b): "axes in another order, not transposed" for a, b in itertools.combinations(part, 2)}
+            letters = sorted({c for c in n.value if c.isalpha()} - set(part))
+            turned |= {part.replace(a, b): f"index {a} instead of {b}, summed apart" for a in part for b in letters}
+            for new, how in turned.items():
+                made = [*parts[:i], new, *parts[i + 1 :]]
+                source = ",".join(made[:-1]) + "->" + made[-1] if "->" in n.value else ",".join(made)
+                yield Edit(f"einsum: {how}: {part} instead of {new}", [p], ast.Constant(source), 0)
+
+
+def _exchanged(part: str, a: str, b: str) -> str:
+    return part.translate(str.maketrans(a + b, b + a))
+
+
+def along(s: Scene) -> Iterator[Edit]:
+    """Another axis of a function, a running sum from the other end, a diagonal for a sum; what is split, in another order."""
+    for p in s.places:
+        n = p.node
+        if isinstance(n, ast.keyword) and n.arg in ("axis", "shift") and not is_call(p.parent, *REDUCTIONS):
+            for new in (0, 1, 2, -1):
+                yield Edit(f"wrong {n.arg}", [p], ast.keyword(n.arg, ast.Constant(new)), 0)
+        if is_call(n, "cumsum", "cumprod") and n.args:
+            axis = ast.unparse(n.keywords[0].value if n.keywords else n.args[1] if len(n.args) > 1 else ast.Constant(0))
+            call = ast.Call(n.func, [_flipped(n.args[0], axis), *n.args[1:]], n.keywords)
+            yield Edit("running sum from the wrong end: not reversed", [p], _flipped(call, axis), 0)
+        if is_call(n, "flip", "cumsum", "sort") and n.args:
+            yield Edit(f"{text(n.func)} too many", [p], n.args[0], 0)
+        if is_call(n, "diag", "diagonal") and n.args:
+            for axis in ("0", "1"):
+                yield Edit("diagonal instead of sum", [p], parsed(f"({ast.unparse(n.args[0])}).sum(axis={axis})"), 0)
+        split = isinstance(n, ast.Tuple) and isinstance(n.ctx, ast.Store) and 1 < len(n.elts) < 5 and p.field == "targets"
+        if split and not isinstance(p.parent.value, ast.Tuple) and s.seen.degree(p.parent.value) != 0:  # type: ignore[attr-defined]
+            for order in itertools.permutations(n.elts):
+                if list(order) != n.elts:
+                    yield Edit("parts in the wrong order", [p], ast.Tuple(list(order), n.ctx), 1)
+
+
+def _flipped(node: ast.expr, axis: str) -> ast.expr:
+    return parsed(f"__import__('numpy').flip({ast.unparse(node)}, {axis})")
+
+
+def reshapes(s: Scene) -> Iterator[Edit]:
+    """A reshape where axes should have been transposed, or before they are."""
+    for p in s.places:
+        n = p.node
+        after = s.seen.shape(n) if is_call(n, "reshape") and isinstance(n.func, ast.Attribute) else None
+        if not after:
+            continue
+        old = f"({ast.unparse(n.func.value)})"
+        for axes in itertools.permutations(range(len(after))) if 1 < len(after) < 5 else ():
+            if axes != tuple(range(len(after))):
+                sizes = tuple(after[int(a)] for a in np.argsort(axes))
+                made = parsed(f"{old}.reshape({sizes}).transpose({axes})")
+                yield Edit("reshape instead of transpose: not transposed", [p], made, 2)
+        for i in range(len(n.args) - 1):  # (n, k, t) for (n, t, k), and then a sum over k
+            args = [*n.args[:i], n.args[i + 1], n.args[i], *n.args[i + 2 :]]
+            of_sum = p.parent if isinstance(p.parent, ast.Attribute) else None
+            for q in s.places if of_sum is not None else ():
+                if is_call(q.node, *REDUCTIONS) and q.node.func is of_sum:
+                    for axis in (i, i + 1):
+                        made = parsed(f"{ast.unparse(ast.Call(n.func, args, []))}.{of_sum.attr}(axis={axis})")
+                        yield Edit("axes of the reshape in another order: tile instead of repeat", [q], made, 0)
+        for i, j in itertools.combinations(range(len(s.seen.shape(n.func.value) or ())), 2):
+            first = parsed(f"{old}.swapaxes({i}, {j})")
+            made = ast.Call(ast.Attribute(first, "reshape", ast.Load()), n.args, [])
+            yield Edit("axes not transposed before the reshape", [p], made, 1)
+
+
+MOVES = transposes, axes, orders, einsums, along, reshapes

@@ -16,7 +16,7 @@ import numpy as np
 from tinydx.gradcheck.edits import Edit, Place, parsed, text
 from tinydx.gradcheck.evidence import Evidence
 from tinydx.gradcheck.formulas import UNKNOWN, Formula, Table, bracketed, operand, table
-from tinydx.gradcheck.parts import expressions, names
+from tinydx.gradcheck.parts import RESULT, expressions, names
 from tinydx.gradcheck.scene import Scene
 from tinydx.gradcheck.truth import generator
 
@@ -24,7 +24,8 @@ LARGEST = 48  # numbers of a place
 MOST = 12  # formulas of one place that are tried
 IN_PRODUCT = 3  # how much less likely a term is that was forgotten between factors
 ANOTHER_SLOPE = 2  # how much likelier a product is in place of a product
-RECOGNISED, LONG = 60, 2  # of longer derivatives: how much less likely they are, since they tell no cause
+RECOGNISED = 3  # the rank of a derivative as it stands
+LONG = 2  # how much less likely a formula is that tells no cause
 GIVEN = "_given"
 NUMBERS = {1.0: "{}", -1.0: "-{}", 2.0: "2 * {}", -2.0: "-2 * {}", 0.5: "{} / 2", -0.5: "-{} / 2", 3.0: "3 * {}"}
 
@@ -49,7 +50,7 @@ def needed(scene: Scene, remade: Any, run: Run, evidence: Sequence[Evidence], mo
     wrong = [e for e in evidence if e.complete and np.shape(e.got) == e.true.shape]
     parts = expressions(scene, remade.function, evidence[0].subject.forward)
     tables: dict[tuple[int, ...], Table] = {}
-    found: list[tuple[int, int, Edit]] = []
+    found: list[tuple[int, Edit]] = []
 
     def counted(backward: Callable) -> Sequence[Any]:
         nonlocal most
@@ -64,9 +65,8 @@ def needed(scene: Scene, remade: Any, run: Run, evidence: Sequence[Evidence], mo
             shape = np.shape(effect.value)
             if shape not in tables:
                 tables[shape] = table(names(scene, shape), parts, shape)
-            edits = _fitting(site, scene, effect, tables[shape])
-            found += [(rank, i, edit) for i, (rank, edit) in enumerate(edits)]
-    return [edit for _, _, edit in sorted(found, key=lambda f: f[:2])]
+            found += enumerate(_fitting(site, scene, effect, tables[shape]))
+    return [edit for _, edit in sorted(found, key=lambda f: (f[1].rank, f[0]))]
 
 
 def _sites(scene: Scene) -> list[list[Place]]:
@@ -152,8 +152,8 @@ def _reaches(e: Evidence, before: np.ndarray, after: np.ndarray) -> bool:
     return before.shape == after.shape == e.true.shape and bool(((before != after) | e.equal()).all())
 
 
-def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -> list[tuple[int, Edit]]:
-    """The formulas that give what is needed here, with their ranks."""
+def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -> list[Edit]:
+    """The formulas that give what is needed here, the likeliest first."""
     value, of_place = effect.value.ravel(), scene.seen.degree(site[0].node)
     sizes = {1 / n: "{} / " + ways[0] for n, ways in scene.sizes()} | {float(n): "{} * " + ways[0] for n, ways in scene.sizes()}
     numbers = sizes | NUMBERS
@@ -171,14 +171,11 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
                 continue
             read = f.names | (form.where.names if form.where else frozenset())
             if formulas.degrees[i] in allowed and all(scene.known(n, site[0].node) for n in read):
-                unlikely = (
-                    extra
-                    + LONG * ("derivative" in f.text and len(f.text) > RECOGNISED)
-                    - ANOTHER_SLOPE * (form == Form("") and _is_product(site[0].node) and formulas.products[i, 1] >= 0)
-                )
+                another = form == Form("") and _is_product(site[0].node) and formulas.products[i, 1] >= 0
+                unlikely = f.rank + (number != 1) + extra + LONG * _tells_no_cause(f) - ANOTHER_SLOPE * another
                 edit = _edit(site, form, f, numbers[number], value)
-                found.append((1 if edit.name.startswith("sign") else f.rank + (number != 1) + unlikely, edit))
-    return sorted(found, key=lambda f: f[0])[:MOST]
+                found.append(edit._replace(rank=1 if edit.name.startswith("sign") else unlikely))
+    return sorted(found, key=lambda edit: edit.rank)[:MOST]
 
 
 def _takes(parent: Any) -> bool:
@@ -265,7 +262,13 @@ def _edit(site: list[Place], form: Form, f: Formula, number: str, value: np.ndar
     how = {"factor": f"(_old_) * ({code})", "term": f"(_old_) + ({code})", "": code}[form.name]
     if form.where:
         how = f"np.where({form.where.source}, {how}, _old_)"
-    return Edit(name, site, _spliced(how.replace("np.", "__import__('numpy').")), told=told)
+    bare = not form.name and (_tells_no_cause(f) or "derivative of the number" in f.text)
+    return Edit(name, site, _spliced(how.replace("np.", "__import__('numpy').")), told=told, bare=bare)
+
+
+def _tells_no_cause(f: Formula) -> bool:
+    """Whether the formula is forward's own derivative: that it is right goes without saying."""
+    return f"derivative of {RESULT} " in f.text or (f.rank > RECOGNISED and "derivative" in f.text)
 
 
 def _beside(node: ast.AST, source: str) -> str:

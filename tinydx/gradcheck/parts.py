@@ -18,6 +18,7 @@ from tinydx.gradcheck.scene import Scene
 from tinydx.gradcheck.seen import is_float, is_whole
 from tinydx.gradcheck.source import definition
 
+RESULT = "the result"  # of forward: that its derivative is needed tells no cause
 LONGEST = 70  # characters of an expression
 MOST = 24  # expressions
 SMALL = 48  # numbers of an array with respect to which a number is derived
@@ -27,13 +28,20 @@ def names(scene: Scene, shape: tuple[int, ...]) -> list[Formula]:
     """The scene's names as formulas, and its labels as rows of zeros with a one, if they fit the shape."""
     found = []
     for name, value, extra in scene.names():
-        own, rank = frozenset([name]), extra // 2
+        own, rank = frozenset([name]), extra // 2 - scene.is_unused(name)
         if is_float(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "b"):
             known = scene.seen.degree_of(name)
             found.append(Formula(name, np.asarray(value, float), rank, UNKNOWN if known is None else known, own))
-        elif _is_label(value, shape) and name not in scene.loops:
+        elif isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.ndim == 1:
+            for of, v, _ in scene.names():
+                if is_float(v) and np.ndim(v) == 1 and np.min(value, initial=0) >= 0 and np.max(value, initial=0) < len(v):
+                    known = 0 if scene.seen.degree_of(of) == 0 else UNKNOWN
+                    found.append(Formula(f"{of}[{name}]", np.asarray(v[value], float), 1, known, own | {of}))
+        if _is_label(value, shape) and name not in scene.loops:
             one = np.eye(shape[-1])[value]
             found.append(Formula(f"np.eye(np.shape(_old_)[-1])[{name}]", one, rank, 0, own, f"1 at the class `{name}`"))
+    if len(shape) == 2 and shape[0] == shape[1] > 1:
+        found.append(Formula("np.eye(len(_old_))", np.eye(shape[0]), 1, 0, frozenset(), "np.eye, the identity's diagonal"))
     return found
 
 
@@ -48,6 +56,7 @@ def expressions(scene: Scene, function: Any, forward: Any) -> list[Formula]:
     known = {n: v for n, v, _ in scene.names()}
     space = {**getattr(function, "__globals__", {}), **known, "np": np}
     found: dict[str, Formula] = {}
+    result = ast.unparse(_result(forward))
     for node in sorted(_written(scene, forward, known), key=lambda n: len(ast.unparse(n))):
         source = ast.unparse(node)
         if len(source) > LONGEST or source in found or len(found) == MOST:
@@ -62,13 +71,13 @@ def expressions(scene: Scene, function: Any, forward: Any) -> list[Formula]:
         array = is_float(value) or (isinstance(value, np.ndarray) and value.dtype.kind == "b")
         if array and np.ndim(value) and read and all(scene.seen.degree_of(n) == 0 for n in read):
             found[source] = Formula(source, np.asarray(value, float), 1, 0, read, text(node))
-            for slope in _slopes(node, np.shape(value), space, read):
+            for slope in _slopes(node, np.shape(value), space, read, RESULT if source == result else text(node)):
                 found[slope.source] = slope
     return list(found.values())
 
 
-def _slopes(node: ast.expr, shape: tuple[int, ...], space: dict[str, Any], read: frozenset[str]) -> Iterator[Formula]:
-    """The derivative of an expression with respect to an array of its shape, number by number, by the complex step."""
+def _slopes(node: ast.expr, shape: tuple[int, ...], space: dict[str, Any], read: frozenset[str], what: str) -> Iterator[Formula]:
+    """The derivative of an expression, called `what`, with respect to an array of its shape, number by number."""
     for name in read if isinstance(node, ast.Call | ast.BinOp) else ():
         if np.shape(space[name]) == shape:
             moved = ast.unparse(_inlined(node, {name: parsed(f"({name} + 1e-20j)")}))
@@ -77,7 +86,7 @@ def _slopes(node: ast.expr, shape: tuple[int, ...], space: dict[str, Any], read:
                 value = eval(source, space)
             except Exception:  # it takes no complex numbers
                 continue
-            told = f"derivative of {text(node)} with respect to {name}"
+            told = f"derivative of {what} with respect to {name}"
             yield Formula(source, np.asarray(value, float), 3, 0, read, told + _rule(node, name))
 
 
@@ -99,7 +108,7 @@ def _slopes_of_number(node: ast.expr, space: dict[str, Any], read: frozenset[str
         except Exception:  # it takes no complex numbers
             continue
         if value.any():
-            yield Formula(source, value, 3, 0, read, f"derivative of {text(node)} with respect to {name}")
+            yield Formula(source, value, 3, 0, read, f"derivative of the number {text(node)} with respect to {name}")
 
 
 def _written(scene: Scene, forward: Any, known: Mapping[str, Any]) -> Iterator[ast.expr]:
@@ -109,19 +118,26 @@ def _written(scene: Scene, forward: Any, known: Mapping[str, Any]) -> Iterator[a
     made = definition(forward)
     if made is None:
         return
+    yield _result(forward)
     values: dict[str, ast.expr] = {}
-    every: dict[str, ast.expr] = {}  # also of names that the backward knows, down to forward's inputs
     for n in ast.walk(made):
         target = n.targets[0] if isinstance(n, ast.Assign) and len(n.targets) == 1 else None
-        if isinstance(n, ast.Assign) and isinstance(target, ast.Name):
-            every[target.id] = _inlined(n.value, every)
-            if target.id not in known:
-                values[target.id] = _inlined(n.value, values)
-        if isinstance(n, ast.Return) and n.value is not None:
-            yield _inlined(n.value.elts[0] if isinstance(n.value, ast.Tuple) and n.value.elts else n.value, every)
+        if isinstance(target, ast.Name) and target.id not in known:
+            values[target.id] = _inlined(n.value, values)  # type: ignore[attr-defined]
     for n in ast.walk(made):
         if isinstance(n, inner):
             yield _inlined(n, values)
+
+
+def _result(forward: Any) -> ast.expr:
+    """What forward returns, with all of its names written out, down to its inputs."""
+    values: dict[str, ast.expr] = {}
+    for n in ast.walk(definition(forward) or ast.Pass()):
+        if isinstance(n, ast.Assign) and len(n.targets) == 1 and isinstance(target := n.targets[0], ast.Name):
+            values[target.id] = _inlined(n.value, values)
+        if isinstance(n, ast.Return) and n.value is not None:
+            return _inlined(n.value.elts[0] if isinstance(n.value, ast.Tuple) and n.value.elts else n.value, values)
+    return ast.Constant(None)
 
 
 def _reads(node: ast.AST, loops: list[str]) -> bool:

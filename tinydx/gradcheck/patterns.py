@@ -9,6 +9,7 @@ Two mistakes in one gradient match nothing, and the report says so.
 
 from __future__ import annotations
 
+import ast
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ from tinydx.gradcheck.factors import (
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.shapes import SHAPE_PATTERNS, another_argument, not_transposed_back
 from tinydx.gradcheck.sizes import Resized
+from tinydx.gradcheck.source import definition
 from tinydx.gradcheck.subject import Subject, slip_gradients
 from tinydx.language import sentence
 from tinydx.op import Slip
@@ -353,8 +355,15 @@ def assigned(e: Evidence) -> Iterator[Diagnosis]:
             advice = sentence(
                 "Where several gradients meet, {label} keeps only one of them: add them up (+=, np.add.at).", label=e.label
             )
-            yield Diagnosis("= instead of +=", advice)
+            yield Diagnosis("= instead of +=" if _stores_parts(e) else "one of several terms only", advice)
             return
+
+
+def _stores_parts(e: Evidence) -> bool:
+    """Whether the backward writes into parts of an array, or its source cannot be read."""
+    made = definition(e.subject.backward)
+    nodes = ast.walk(made) if made else ()
+    return made is None or any(isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store) for n in nodes)
 
 
 def diagonal(e: Evidence) -> Iterator[Diagnosis]:

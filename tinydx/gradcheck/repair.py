@@ -21,8 +21,10 @@ from tinydx.gradcheck.changes import CHANGES
 from tinydx.gradcheck.edits import Blame, Edit, ordered, places_of
 from tinydx.gradcheck.evidence import Evidence
 from tinydx.gradcheck.limits import silent
+from tinydx.gradcheck.loops import LOOPS
 from tinydx.gradcheck.moves import MOVES
 from tinydx.gradcheck.needed import needed
+from tinydx.gradcheck.operators import OPERATORS
 from tinydx.gradcheck.report import Diagnosis
 from tinydx.gradcheck.rules import as_list
 from tinydx.gradcheck.scene import Scene
@@ -128,7 +130,7 @@ def _trivial(node: ast.AST) -> int:
 
 
 def _named(edit: Edit, e: Evidence) -> Diagnosis:
-    return Diagnosis(edit.name, f"With one change your {e.label} is right: {edit.advice}.")
+    return Diagnosis("" if edit.bare else edit.name, f"With one change your {e.label} is right: {edit.advice}.")
 
 
 def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Callable]]:
@@ -189,7 +191,7 @@ def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
 def _likely(scene: Scene, blame: Blame | None, other: Callable[[Scene], list[Edit]], over: Callable[[], bool]) -> Iterator[Edit]:
     """Changes that are near to what is written, then those to what is needed, whatever the time, then the rest."""
     near = scene.near(lambda home: blame is None or blame.of(home) is not None)
-    ranked = ordered([kind(near) for kind in (*CHANGES, *TERMS, *MOVES)], blame)
+    ranked = ordered([kind(near) for kind in (*OPERATORS, *CHANGES, *TERMS, *MOVES, *LOOPS)], blame)
     yield from (edit for rank, edit in ranked if rank <= WRITTEN and not over())
     near = scene.near(lambda home: blame is None or blame.of(home) in (0, 1))
     yield from other(near)
@@ -212,7 +214,20 @@ def _scene(
     for f in (function, *functions):  # what forward finds outside, too: its stride, its eps
         own |= {n: v for n, v in outside(f).items() if n not in own}
     own |= {n: v for n, v in state(function).items() if n not in own and not n.startswith("_")}
-    return Scene(places, seen, own, {n: v for n, v in known.items() if n not in own}, first, frozen)
+    offered = {n: v for n, v in known.items() if n not in own}
+    return Scene(places, seen, own, offered, first, frozen, _numbers(functions[0]))
+
+
+def _numbers(forward: Any) -> list[float]:
+    """Numbers in forward, and in what it calls, that are no indices and no axes, other than 0 and 1."""
+    around, found = ast.BinOp | ast.UnaryOp | ast.Call | ast.Compare, list[Any]()
+    for function in (forward, *(f for _, f in helpers(forward))):
+        node = definition(function)
+        if node is not None:
+            found += [p.node for p in places_of(node) if isinstance(p.parent, around)]
+            found += [n for default in node.args.defaults for n in ast.walk(default)]
+    values: list[Any] = [n.value for n in found if isinstance(n, ast.Constant)]
+    return list(dict.fromkeys(v for v in values if type(v) in (int, float) and v not in (0, 1)))
 
 
 class _Tried:

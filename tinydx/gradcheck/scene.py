@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydx.gradcheck.edits import Place, parsed
+from tinydx.gradcheck.edits import Place, parsed, text
 from tinydx.gradcheck.seen import Seen, is_float, is_whole
 
 REDUCTIONS = ("sum", "mean", "max", "min", "prod")
@@ -23,7 +23,8 @@ class Scene:
     """A function's places, and what is known of its names.
 
     Arguments: places; seen, the values of one run; own, names of the function with their values; offered, names that it could
-    have used, such as "y"; dy, the name of the gradient that comes in; frozen, sizes of inputs that could not be made larger.
+    have used, such as "y"; dy, the name of the gradient that comes in; frozen, sizes of inputs that could not be made larger;
+    numbers, those that stand in forward.
     """
 
     places: list[Place]
@@ -32,12 +33,19 @@ class Scene:
     offered: dict[str, Any]
     dy: str
     frozen: Collection[int]
+    numbers: Collection[float]
 
     def __post_init__(self) -> None:
         stores = [p.node for p in self.places if isinstance(p.node, ast.Name) and isinstance(p.node.ctx, ast.Store)]
         targets = [p.node.target for p in self.places if isinstance(p.node, ast.For)]
         self.divisions = [n for p in self.places if isinstance(n := p.node, ast.BinOp) and isinstance(n.op, ast.Div)]
         self.loops = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+        self.used: dict[int, set[str]] = {}  # the names that each statement uses
+        self.unused = {*self.own} - {p.node.id for p in self.loads()} - set(self.loops)
+        inside = {id(n) for p in self.places if isinstance(p.node, ast.For) for n in ast.walk(p.node)}
+        first = {n.id for n in stores if id(n) not in inside}  # and then again in a loop: what a step hands to the next
+        self.carried = first & {n.id for n in stores if id(n) in inside} - set(self.loops)
+        self.between = dict(_factors_between(self.places))
         self.made_at: dict[str, int] = {}
         for n in stores:
             self.made_at[n.id] = min(n.lineno, self.made_at.get(n.id, n.lineno))
@@ -50,6 +58,22 @@ class Scene:
         """All names with their values, and how much less likely they are."""
         yield from ((n, v, 0) for n, v in self.own.items())
         yield from ((n, v, NEW) for n, v in self.offered.items() if n not in self.own)
+
+    def scalars(self) -> list[str]:
+        """Names of numbers that do not depend on dy."""
+        own = [n for n, v in self.own.items() if (is_whole(v) or (is_float(v) and np.ndim(v) == 0)) and n not in self.loops]
+        return [n for n in own if self.seen.degree_of(n) == 0]
+
+    def stands_in(self, name: str, home: int) -> bool:
+        """Whether a statement uses the name."""
+        if not self.used:
+            for p in self.loads():
+                self.used.setdefault(p.home, set()).add(p.node.id)
+        return name in self.used.get(home, ())
+
+    def is_unused(self, name: str) -> bool:
+        """Whether the function could use what it unpacks, computes or finds outside, and does not: a hint."""
+        return name in self.unused
 
     def fitting(self, node: ast.AST) -> list[tuple[str, int]]:
         """Names of arrays with which an expression can be multiplied without a change of its shape, or of its degree in dy."""
@@ -119,6 +143,11 @@ class Scene:
                         written.setdefault(count, []).append(how)
         return [(count, ways[:6]) for count, ways in written.items()]
 
+    def spans(self) -> list[str]:
+        """Differences of two whole numbers that loops make: how long a window is."""
+        made = [n for n, v in self.own.items() if is_whole(v) and (n in self.made_at or n in self.loops)]
+        return [f"({a} - {b})" for a, b in itertools.permutations(made, 2) if self.own[a] > self.own[b]]
+
     def counts(self) -> Iterator[tuple[int, list[str]]]:
         """As `sizes`, also products of two whole numbers; a size that could not be varied is given as its number."""
         own = {n: int(v) for n, v in self.own.items() if is_whole(v) and v > 1 and n not in self.loops}
@@ -129,6 +158,18 @@ class Scene:
         for count in dict.fromkeys([*written, *areas]):
             ways = [str(count)] if count in self.frozen else written.get(count, [])
             yield count, [*(f"({way})" for way in areas.get(count, [])), *ways]
+
+
+def _factors_between(places: list[Place]) -> Iterator[tuple[tuple[str, str], str]]:
+    """For dz = da * (1 - a**2) what lies between da and dz: the factor."""
+    for p in places:
+        n = p.node
+        if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name) and isinstance(n.value, ast.BinOp):
+            left, right = n.value.left, n.value.right
+            if isinstance(n.value.op, ast.Mult | ast.MatMult | ast.Div):
+                for one, other in ((left, right), (right, left)):
+                    if isinstance(one, ast.Name):
+                        yield (one.id, n.targets[0].id), f"factor {text(other)}"
 
 
 def broadcasts(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:

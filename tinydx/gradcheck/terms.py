@@ -6,13 +6,15 @@ Each kind gives `Edit`s for a `Scene`, as in changes.py.
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
+import re
 from collections.abc import Iterator
 
 import numpy as np
 
-from tinydx.gradcheck.edits import Edit, parsed
-from tinydx.gradcheck.scene import Scene, joined_to
+from tinydx.gradcheck.edits import Edit, parsed, text
+from tinydx.gradcheck.scene import Scene, is_call, joined_to
 from tinydx.gradcheck.seen import is_float, is_whole
 
 
@@ -47,6 +49,12 @@ def added(s: Scene) -> Iterator[Edit]:
                     yield Edit(f"term {name} forgotten", [p], joined_to(op, name), 2 + extra)
             for source, rank in _penalties(s, p.node):
                 yield Edit(f"term {source} forgotten", [p], joined_to(ast.Add(), source), 1 + rank)
+    for p in s.values() if s.loops else ():  # a way past the gate, such as dh * (1 - m)
+        carries = any(isinstance(t, ast.Name) and t.id in s.carried for t in getattr(p.parent, "targets", ()))
+        for d, extra in s.alike(p.node) if s.seen.degree(p.node) == 1 else ():
+            for m, _ in s.fitting(p.node) if s.seen.degree_of(d) == 1 and not extra else ():
+                for how in (f"{d} * {m}", f"{d} * (1 - {m})"):
+                    yield Edit(f"term {how} forgotten: another path", [p], joined_to(ast.Add(), how), 2 - carries)
     for p in s.places:  # what a later time step hands back
         if isinstance(p.node, ast.Subscript) and s.loops and s.seen.degree(p.node) == 1 and isinstance(p.node.ctx, ast.Load):
             for name, extra in s.alike(p.node):
@@ -85,4 +93,33 @@ def matrices(s: Scene) -> Iterator[Edit]:
                     yield Edit(f"matrix {how} forgotten", [p], parsed(source), 1 + extra)
 
 
-TERMS = labels, added, matrices
+def idle(s: Scene) -> Iterator[Edit]:
+    """What is unpacked and then not used may belong into a term, or into a second line like one that is there."""
+    for name in sorted(s.unused):
+        for p in s.values() if is_float(s.own[name]) else ():
+            for d, _ in s.alike(p.node):
+                if s.seen.degree_of(d) == 1 and s.seen.degree(p.node) == 1:
+                    for how in (f"{d} * {name}", f"{d} @ {name}.T", f"{d} @ {name}", f"{name}.T @ {d}"):
+                        yield Edit(f"term {how} forgotten: another path", [p], joined_to(ast.Add(), how), 1)
+        for p in s.places:
+            adds = isinstance(p.node, ast.AugAssign) or (isinstance(p.node, ast.Expr) and is_call(p.node.value, "at"))
+            for old in {n.id for n in ast.walk(p.node) if isinstance(n, ast.Name)} if adds else ():
+                if old in s.own and np.shape(s.own[old]) == np.shape(s.own[name]):
+                    for again in _like(p.node, old, name):
+                        told = f"a line like `{text(p.node)}` for {name}"
+                        yield Edit(f"path of {name} forgotten", [p], functools.partial(_followed, again), 1, told)
+
+
+def _like(statement: ast.stmt, old: str, new: str) -> Iterator[ast.stmt]:
+    """The statement with another name; with the slices as they are, or with the other part."""
+    source = re.sub(rf"\b{old}\b", new, ast.unparse(statement))
+    other = re.sub(r"(?<=[\[ ]):(\w+)(?=\])|(?<=[\[ ])(\w+):(?=\])", lambda m: f"{m[1]}:" if m[1] else f":{m[2]}", source)
+    for made in dict.fromkeys((source, other)):
+        yield ast.parse(made).body[0]
+
+
+def _followed(again: ast.stmt, node: ast.stmt) -> ast.stmt:
+    return ast.If(ast.Constant(True), [node, again], [])
+
+
+TERMS = labels, added, matrices, idle
