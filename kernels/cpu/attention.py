@@ -1,7 +1,7 @@
 """Attention as one call: the kernels of its parts, without the tape, dispatch and transposed copies between them.
 
-Its products are those of matmul.py, which for sequences of some hundred steps are NumPy's. A loop over examples with register
-blocks of our own, and the weights of one example at a time in a cache, took 1.2 to 5 times as long (sequences of 16 to 512 steps).
+Its products are those of matmul.py, which for sequences of some hundred steps are NumPy's. A loop over examples with
+register blocks of our own, and the weights of one example at a time in a cache, took 1.2 to 5 times as long (16 to 512 steps).
 """
 
 import numpy as np

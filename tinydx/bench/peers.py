@@ -292,8 +292,8 @@ PEERS: dict[str, Callable[[Problem], Runner]] = {
     "dense": function(lambda constants: F.linear, (SAME, TURNED)),
     "matmul": _plain(torch.matmul),
     "attention": function(
-        lambda constants: lambda q, k, v: F.scaled_dot_product_attention(
-            q, k, v, scale=1.0, is_causal=constants.get("causal", False)
+        lambda constants: (
+            lambda q, k, v: F.scaled_dot_product_attention(q, k, v, scale=1.0, is_causal=constants.get("causal", False))
         )
     ),
     "relu": _plain(torch.relu),
