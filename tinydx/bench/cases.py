@@ -272,6 +272,12 @@ def _recurrence(states: int) -> Callable[[list[Shape], Mapping[str, Any]], int]:
     return count
 
 
+def _attention(arrays: list[Shape], constants: Mapping[str, Any]) -> int:
+    """Scores and mixtures: two products."""
+    (n, s, u), (_, t, v) = arrays[0], arrays[2]
+    return 2 * n * s * t * (u + v)
+
+
 RECURRENT = {  # name: number of states
     "simple_rnn": 1, "simple_rnn_step": 1, "lstm": 2, "lstm_step": 2, "gru": 1, "gru_step": 1,
 }  # fmt: skip
@@ -286,6 +292,7 @@ FLOPS: dict[str, Callable[[list[Shape], Mapping[str, Any]], int]] = {
     "dense": _product,
     "dense_relu": _product,
     "matmul": _product,
+    "attention": _attention,
     "softmax_decoding": _product,
     "rnn_output": _product,
     "embedding_mixing": _product,

@@ -42,6 +42,7 @@ TYPICAL: dict[str, str | Case] = {  # one case for each op; the update rules tak
     "gru_step": "32x64, 32x128, 64x384, 128x384, 2x384",
     "matmul": "512x512, 512x512",
     "softmax": "256x1000",
+    "attention": "8x128x16, 8x128x16, 8x128x64",  # short keys: a weight has its score's absolute error, which grows with scores
     **dict.fromkeys(("batch_normalization", "batch_normalization_relu"), "32x28x28x32, 32, 32"),
     "layer_normalization": "256x512, 512, 512",
     **dict.fromkeys(("mean_squared_error", "mean_absolute_error", "huber", "dropout", "dense_bf16", "dense_int8"), _OWN),
@@ -53,6 +54,7 @@ TYPICAL: dict[str, str | Case] = {  # one case for each op; the update rules tak
 # Terms of the longest sum of ops without FLOPs; 9, those of a window, for others.
 SUMS = {
     "softmax": 1000,
+    "attention": 128,
     **dict.fromkeys(("batch_normalization", "batch_normalization_relu"), 32 * 28 * 28),
     "layer_normalization": 512,
     "embedding": 32 * 80,

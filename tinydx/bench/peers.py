@@ -291,6 +291,11 @@ PEERS: dict[str, Callable[[Problem], Runner]] = {
     "mean_squared_error": function(targeted(F.mse_loss)),
     "dense": function(lambda constants: F.linear, (SAME, TURNED)),
     "matmul": _plain(torch.matmul),
+    "attention": function(
+        lambda constants: (
+            lambda q, k, v: F.scaled_dot_product_attention(q, k, v, scale=1.0, is_causal=constants.get("causal", False))
+        )
+    ),
     "relu": _plain(torch.relu),
     "sigmoid": _plain(torch.sigmoid),
     "tanh": _plain(torch.tanh),

@@ -95,6 +95,9 @@ OTHERS = {
         ("matmul", "odd", "100x50, 50x70"),
     ),
     "attention": (
+        ("attention", "transformer", "32x32x64, 32x32x64, 32x32x64"),
+        ("attention", "batch 1", "1x32x64, 1x32x64, 1x32x64"),
+        ("attention", "long texts", "4x256x64, 4x256x64, 4x256x64"),
         ("matmul", "scores", "32x32x64, 32x64x32"),
         ("matmul", "mixtures", "32x32x32, 32x32x64"),
         ("softmax", "weights", "32x32x32"),

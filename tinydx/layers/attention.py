@@ -30,6 +30,11 @@ class _AnyAttention(Layer):
         self.use_scale, self.dropout = use_scale, expect_rate(self, "dropout", dropout)
         self.scale: Tensor | None = None
 
+    @property
+    def is_one_op(self) -> bool:
+        """Whether `ops.attention` computes what this layer does, where nobody asks for the weights."""
+        return False
+
     def scores(self, query: Tensor, key: Tensor) -> Tensor:
         """q (N,Tq,U), k (N,Tv,U) -> (N,Tq,Tv)"""
         raise NotImplementedError
@@ -56,23 +61,30 @@ class _AnyAttention(Layer):
         query, value, key = x[0], x[1], x[-1]
         query_mask, value_mask, *_ = mask or [query.mask, value.mask]
         query_mask, value_mask = expect_mask(self, query_mask, query.shape[:2]), expect_mask(self, value_mask, value.shape[:2])
-        scores = self.scores(query, key)
-        if value_mask is not None or use_causal_mask:
-            hidden = np.zeros((1, *scores.shape[1:]), bool)
-            if value_mask is not None:
-                hidden = hidden | ~value_mask[:, None]
-            if use_causal_mask:
-                hidden = hidden | (np.arange(scores.shape[2]) > np.arange(scores.shape[1])[:, None])
-            scores = scores - np.where(hidden, FAR, 0).astype(scores.dtype)
-        weights = ops.softmax(scores)
-        if training and self.dropout:
-            kept = random.generator().random(weights.shape, np.float32) >= self.dropout
-            weights = ops.dropout(weights, mask=kept, rate=self.dropout)
-        y = weights @ value
+        if self.is_one_op and not (return_attention_scores or (training and self.dropout)):
+            y, weights = ops.attention(query, key, value, mask=value_mask, causal=use_causal_mask), None
+        else:
+            weights = self.weights_of(query, key, value_mask, use_causal_mask)
+            if training and self.dropout:
+                kept = random.generator().random(weights.shape, np.float32) >= self.dropout
+                weights = ops.dropout(weights, mask=kept, rate=self.dropout)
+            y = weights @ value
         if query_mask is not None:
             y = y * query_mask[..., None].astype(y.dtype)
             y.mask = query_mask
         return [y, weights] if return_attention_scores else y
+
+    def weights_of(self, query: Tensor, key: Tensor, value_mask: Any, causal: bool) -> Tensor:
+        """How much of each value each query gets, (N,Tq,Tv)."""
+        scores = self.scores(query, key)
+        if value_mask is not None or causal:
+            hidden = np.zeros((1, *scores.shape[1:]), bool)
+            if value_mask is not None:
+                hidden = hidden | ~value_mask[:, None]
+            if causal:
+                hidden = hidden | (np.arange(scores.shape[2]) > np.arange(scores.shape[1])[:, None])
+            scores = scores - np.where(hidden, FAR, 0).astype(scores.dtype)
+        return ops.softmax(scores)
 
     def compute_mask(self, x: list[Tensor], mask: list[Any]) -> Any:
         return mask[0]  # of the query: the output has its steps
@@ -110,6 +122,10 @@ class Attention(_AnyAttention):
 
     def build(self, input_shape: Any) -> None:
         self.scale = self.add_weight("scale", (), "ones") if self.use_scale else None
+
+    @property
+    def is_one_op(self) -> bool:
+        return self.scale is None
 
     def scores(self, query: Tensor, key: Tensor) -> Tensor:
         products = query @ key.transpose(0, 2, 1)
