@@ -192,6 +192,22 @@ def test_labels_that_were_the_input_once_may_be_others():
         assert model.train_on_batch(ROWS, ROWS[::-1].copy()) == loss
 
 
+def test_two_inputs_that_were_one_array_once_may_be_two():
+    a, b = L.Input((6,)), L.Input((6,))
+    model = Model([a, b], L.Dense(2)(L.Concatenate()([a, b])))
+    model.compile("sgd", "mse")
+    for _ in range(3):
+        model.predict_on_batch([ROWS, ROWS])
+        model.train_on_batch([ROWS, ROWS], ROWS[:, :2])
+    assert plans(model) and plans(model, "train")
+    model.optimizer.learning_rate, two = 0.0, [ROWS, ROWS[::-1].copy()]
+    got = model.predict_on_batch(two), model.train_on_batch(two, ROWS[:, :2])
+    with tinydx.trace():
+        wanted = model.predict_on_batch(two), model.train_on_batch(two, ROWS[:, :2])
+    np.testing.assert_array_equal(got[0], wanted[0])
+    assert got[1] == wanted[1]
+
+
 def test_outputs_keep_their_masks():
     model = Sequential([L.Embedding(9, 3, mask_zero=True, input_shape=(5,)), L.LSTM(2, return_sequences=True)])
     ids = RNG.integers(0, 3, (4, 5))

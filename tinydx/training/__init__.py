@@ -7,7 +7,8 @@ The files in reading order; each imports only those below it:
     resuming.py        a saved run checked, and taken up as a whole or not at all
     graph.py           the step on a GPU: captured as a CUDA graph, replayed, read in one transfer
     rehearsing.py      a step on zeros by a copy of the model, which tells the kernels to compile
-    plan.py            the calls for inputs of one shape, decided once and played again: predictions, and steps on the CPU
+    planned.py         when a model has a plan, for predictions and for steps on the CPU, and when it is forgotten
+    plan.py            a plan: the calls of a run for inputs of one shape, decided once and played again
     step.py            one training step: forward, loss, backward, check, update
     lowering.py        layers become fused ops, the last activation joins the loss
     running_means.py   loss and metrics of an epoch so far
