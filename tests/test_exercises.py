@@ -463,7 +463,10 @@ def test_commands_find_the_folder_from_below_and_by_dir(started, tmp_path, monke
     (started.path / "notes" / "deep").mkdir(parents=True)
     monkeypatch.chdir(started.path / "notes" / "deep")
     assert cli.main(["exercise", "list"]) == 0
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)  # the folder above the one that is called exercises
+    assert cli.main(["exercise", "list"]) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
     assert cli.main(["exercise", "list"]) == 1
     assert "tinydx exercise start" in capsys.readouterr().err
     assert cli.main(["exercise", "list", "--dir", str(started.path)]) == 0
