@@ -40,7 +40,7 @@ from tinydx_kernels.cpu import depthwise as _depthwise
 from tinydx_kernels.cpu import planes as _planes
 from tinydx_kernels.cpu import winograd as _winograd
 from tinydx_kernels.cpu.bands import columns_of_band, lay_out, reads_inside, rows_of_band, size_of_buffer
-from tinydx_kernels.cpu.geometry import COUNTS, Geometry, geometry_of
+from tinydx_kernels.cpu.geometry import COUNTS, Geometry, geometry_of, turned
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -585,7 +585,7 @@ def run_gather(x, w, b, geometry, positions, order, grid):
 def forward(x, w, b, geometry, groups):
     """Correlation of x (N,H,W,G*C) and w (kh,kw,C,F), plus b (F,) or None: y (N,OH,OW,F)."""
     if is_column(geometry):
-        return forward(x.swapaxes(1, 2), w.swapaxes(0, 1), b, geometry.turned(), groups).swapaxes(1, 2)
+        return forward(x.swapaxes(1, 2), w.swapaxes(0, 1), b, turned(geometry), groups).swapaxes(1, 2)
     x, w, g = contiguous(x), contiguous(w), geometry
     kh, kw, c, f = w.shape
     by_planes = suits_planes(w.shape, g, groups)
@@ -611,7 +611,7 @@ def forward(x, w, b, geometry, groups):
 def gradient_of_x(dy, w, geometry, groups):
     """dX (N,H,W,G*C) of dy (N,OH,OW,F) and w (kh,kw,C,F)."""
     if is_column(geometry):
-        return gradient_of_x(dy.swapaxes(1, 2), w.swapaxes(0, 1), geometry.turned(), groups).swapaxes(1, 2)
+        return gradient_of_x(dy.swapaxes(1, 2), w.swapaxes(0, 1), turned(geometry), groups).swapaxes(1, 2)
     dy, w, g = contiguous(dy), contiguous(w), geometry
     kh, kw, c, f = w.shape
     way = way_of_dx(w.shape, len(dy), g, groups)
@@ -854,7 +854,7 @@ def gradient_of_w(x, dy, w_shape, geometry, groups):
     """dW (kh,kw,C,F), `w_shape`, and db (F,) of x (N,H,W,G*C) and dy (N,OH,OW,F)."""
     if is_column(geometry):
         kh, kw, c, f = w_shape
-        dw, db = gradient_of_w(x.swapaxes(1, 2), dy.swapaxes(1, 2), (kw, kh, c, f), geometry.turned(), groups)
+        dw, db = gradient_of_w(x.swapaxes(1, 2), dy.swapaxes(1, 2), (kw, kh, c, f), turned(geometry), groups)
         return dw.swapaxes(0, 1), db
     x, dy, g, f = contiguous(x), contiguous(dy), geometry, w_shape[3]
     by_planes = collects_planes(w_shape, len(x), g, groups)

@@ -34,10 +34,12 @@ class Geometry(NamedTuple):
     top: int  # rows of padding above the image
     left: int  # columns of padding before it
 
-    def turned(self):
-        """Rows as columns, and columns as rows."""
-        height, width, channels, *pairs = self
-        return Geometry(width, height, channels, *[n for k in range(0, 12, 2) for n in (pairs[k + 1], pairs[k])])
+
+@lru_cache  # a model asks the same in every step
+def turned(geometry):
+    """Rows as columns, and columns as rows."""
+    height, width, channels, *pairs = geometry
+    return Geometry(width, height, channels, *[n for k in range(0, 12, 2) for n in (pairs[k + 1], pairs[k])])
 
 
 def geometry_of(image, kernel, stride, padding, dilation=1):
