@@ -673,14 +673,22 @@ def phase_of(a, size, kernel, stride, dilation, before):
 # ---- collect: dW ---------------------------------------------------------------------------------------------------
 
 
+class Slopes(NamedTuple):
+    """dy of a band for one panel of filters: filter `lane` of pixel m is numbers[start + m * lanes + lane]."""
+
+    numbers: np.ndarray
+    start: int
+    lanes: int
+
+
 @inline
-def collect_plain(x, at, tap, slopes, j, lanes, pixels, total, t):
-    """total[r, c] += sum over the pixels of a band of x[at[m] + tap + r] slopes[m, c], as plain loops."""
+def collect_plain(x, at, tap, slopes, pixels, total, t):
+    """total[r, c] += sum over the pixels of a band of x[at[m] + tap + r] slopes (Slopes)[m, c], as plain loops."""
     for m in range(pixels):
         for r in range(ROWS):
             factor = x[at[m] + tap + r]
-            for c in range(lanes):
-                total[t + r * PANEL + c] += factor * slopes[j + m * lanes + c]
+            for c in range(slopes.lanes):
+                total[t + r * PANEL + c] += factor * slopes.numbers[slopes.start + m * slopes.lanes + c]
 
 
 def _collect_in_registers(rows, columns):
@@ -688,10 +696,10 @@ def _collect_in_registers(rows, columns):
     vectors = rows * columns
 
     @inline
-    def collect(x, at, tap, slopes, j, lanes, pixels, total, t):
+    def collect(x, at, tap, slopes, pixels, total, t):
         block = load_rows(vectors, rows, total, t, PANEL)
         for m in range(pixels):
-            block = outer(block, rows, x, at[m] + tap, 1, slopes, j + m * lanes)
+            block = outer(block, rows, x, at[m] + tap, 1, slopes.numbers, slopes.start + m * slopes.lanes)
         store(block, rows, total, t, PANEL)
 
     return collect
@@ -707,25 +715,25 @@ narrow_all, narrow_three, narrow_half, narrow_quarter = collect_narrow
 
 
 @inline
-def collect_block(x, at, where, slopes, j, lanes, pixels, total, t, left):
+def collect_block(x, at, where, slopes, pixels, total, t, left):
     """`left` numbers of a run, at most ROWS, in the smallest block that holds them."""
-    if lanes > WIDTH:
+    if slopes.lanes > WIDTH:
         if left > THREE:
-            wide_all(x, at, where, slopes, j, lanes, pixels, total, t)
+            wide_all(x, at, where, slopes, pixels, total, t)
         elif left > HALF:
-            wide_three(x, at, where, slopes, j, lanes, pixels, total, t)
+            wide_three(x, at, where, slopes, pixels, total, t)
         elif left > QUARTER:
-            wide_half(x, at, where, slopes, j, lanes, pixels, total, t)
+            wide_half(x, at, where, slopes, pixels, total, t)
         else:
-            wide_quarter(x, at, where, slopes, j, lanes, pixels, total, t)
+            wide_quarter(x, at, where, slopes, pixels, total, t)
     elif left > THREE:
-        narrow_all(x, at, where, slopes, j, lanes, pixels, total, t)
+        narrow_all(x, at, where, slopes, pixels, total, t)
     elif left > HALF:
-        narrow_three(x, at, where, slopes, j, lanes, pixels, total, t)
+        narrow_three(x, at, where, slopes, pixels, total, t)
     elif left > QUARTER:
-        narrow_half(x, at, where, slopes, j, lanes, pixels, total, t)
+        narrow_half(x, at, where, slopes, pixels, total, t)
     else:
-        narrow_quarter(x, at, where, slopes, j, lanes, pixels, total, t)
+        narrow_quarter(x, at, where, slopes, pixels, total, t)
 
 
 @inline
@@ -793,7 +801,7 @@ def collect_band(source, terms, slopes, pixels, total):
             for tap in taps:
                 for k in range(0, run, ROWS):
                     where = tap + k + (0 if groups == 1 else g * run)
-                    collect_block(x, at, where, slopes, j, lanes, pixels, total, t, run - k)
+                    collect_block(x, at, where, Slopes(slopes, j, lanes), pixels, total, t, run - k)
                     t += ROWS * PANEL
             j += pixels * lanes
 

@@ -35,7 +35,7 @@ class Geometry(NamedTuple):
     left: int  # columns of padding before it
 
 
-@lru_cache  # making one takes as long as a small convolution
+@lru_cache  # a model asks the same in every step
 def turned(geometry):
     """Rows as columns, and columns as rows."""
     height, width, channels, *pairs = geometry
