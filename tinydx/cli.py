@@ -91,7 +91,9 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all subcommands."""
-    parser = _Parser(prog="tinydx", description="Learn how diagnosis by deep learning works, from the equations to a diagnosis.")
+    parser = _Parser(
+        prog="tinydx", description="Learn how diagnosis by deep learning works, from the equations to a diagnosis."
+    )
     parser.add_argument("--version", action="version", version=_version())
     parser.set_defaults(writes_files=False, keeps_order=False, shared=False)  # see `_run`
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
