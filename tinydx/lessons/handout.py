@@ -3,7 +3,8 @@
     a run's outputs -> HTML (marimo) -> equations become MathML, controls a line of text -> a page that contains its style
 
 The file refers to nothing outside: pictures are embedded, equations are markup that browsers render, and there are no
-scripts (slides.py adds one, which lays the same outputs out as slides). A page that `marimo export html` writes needs a network.
+scripts; slides.py adds one, which lays the same outputs out as slides. A page written by `marimo export html` needs a network to
+open.
 """
 
 from __future__ import annotations

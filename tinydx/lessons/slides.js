@@ -14,7 +14,7 @@ const SMALLEST = 15; // of a slide whose one block is too large
 // The blocks of one language: headings, paragraphs, lists, equations, code, figures, answers.
 function blocks(element, code) {
   if (element.matches(`.${code === "en" ? "zh" : "en"}, .language`)) return [];
-  if (element.matches(".en, .zh, .markdown, main")) return [...element.children].flatMap((child) => blocks(child, code));
+  if (element.matches("main, .markdown, div:not(:has(> pre))")) return [...element.children].flatMap((child) => blocks(child, code));
   if (element.matches("details") && element.querySelector("pre")) return [named(element.querySelector("summary"))];
   return [element.cloneNode(true)];
 }

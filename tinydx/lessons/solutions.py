@@ -1,4 +1,4 @@
-"""The solutions of all exercises with commentary, for teachers: one HTML file in both languages, `tinydx exercise solutions FILE`.
+"""The solutions of all exercises with commentary, for teachers: one HTML file in both languages.
 
 For each exercise: the task, the solution, why it is right, what the usual slips would have done, and the lesson that asks it.
 A submission behind the fence of `tinydx exercise grade` sees nothing but its own folder; so the file is refused where it would
