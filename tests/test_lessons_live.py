@@ -46,7 +46,7 @@ def test_every_control_of_a_lesson_changes_a_figure(one, browser, port, proof, t
         looks = LOOKS if proof else [LOOKS[one.number % 4]]
         browser.look(*looks[0])
         browser.open(url)
-        until(lambda: browser.js("document.body.innerText.includes('Now you')"), seconds=300)
+        until(lambda: browser.js("document.body.innerText.includes('Now you')"), seconds=600)
         for look in looks:
             browser.look(*look)
             assert until(lambda dark=look[1]: browser.is_dark() == dark)
