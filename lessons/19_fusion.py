@@ -92,7 +92,7 @@ def _():
 
 
 @app.cell
-def _(count):
+def _():
     def drawn(make, seed, train=400):
         """Made-up patients to train on, to validate with, and to test on."""
         sizes = (train, 200, 600)
@@ -107,9 +107,14 @@ def _(count):
         """The area under the ROC curve of a model."""
         return roc_auc(cases.y, fusion.probabilities(model, cases)[:, 1])
 
+    return area, drawn, fused
+
+
+@app.cell
+def _(count, drawn, fused):
     seen = drawn(exclusive_or, 0, count.value)
     pictures = {how: fused(how, seen) for how in fusion.FUSIONS}
-    return area, drawn, fused, pictures, seen
+    return pictures, seen
 
 
 @app.cell(hide_code=True)

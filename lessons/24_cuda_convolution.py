@@ -291,7 +291,7 @@ def _(FILTERS, SIDE, side):
     used = sum(np.pad(block, 1)[2 - p : 2 - p + SIDE, 2 - q : 2 - q + SIDE] for p in range(3) for q in range(3))
     tile = tile_of(side.value)
     products = tile.BM * tile.BN / (tile.BM + tile.BN)
-    assert used.max() <= 9 and tile.threads in (32, 64, 128)
+    assert used.max() <= 9 and tile.threads in (32, 64, 128, 256)
     return block, products, tile, tile_of, used
 
 

@@ -137,9 +137,10 @@ class Page:
 
 
 def until(condition, seconds: float = WAIT):
-    """Wait until a condition holds; returns its value."""
+    """Wait until a condition holds, and return its value; TimeoutError where it does not in that time."""
     end = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < end, "timed out"
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {seconds:.0f} s")
         time.sleep(0.1)
     return value
