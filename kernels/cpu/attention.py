@@ -49,7 +49,8 @@ def supports(q, k, v, **constants):
 def samples(draw):
     """Sizes around vectors and register blocks; masks that hide some, none or all values of an example; several threads."""
     sizes = [1, 2, 5, 12, 13, 16, 31, 33, 64, 70]
-    n, s, t, u, v = draw.choice([1, 2, 9]), *(draw.choice(sizes) for _ in range(4))
+    n = draw.choice([1, 2, 9])
+    s, t, u, v = [draw.choice(sizes) for _ in range(4)]
     mask = draw.choice([None, draw.array(n, t) > 0, np.arange(n)[:, None] > np.zeros((1, t))])
     return (draw.array(n, s, u), draw.array(n, t, u), draw.array(n, t, v)), {"mask": mask, "causal": draw.choice([False, True])}
 
