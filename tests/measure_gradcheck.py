@@ -14,6 +14,7 @@ import time
 import numpy as np
 import public_right
 import public_right_fresh
+import public_right_round6
 from public_mistakes import DEV, HELD, cases, made
 from public_mistakes_fresh import FRESH
 from public_mistakes_kept import KEPT
@@ -21,11 +22,13 @@ from public_mistakes_last import LAST
 from public_mistakes_more import MORE
 from public_mistakes_reserve import RESERVE
 from public_mistakes_round5 import ROUND5
+from public_mistakes_round6 import ROUND6
 
 from tinydx import gradcheck
 
 CORPORA = {"dev": DEV, "more": MORE, "held": HELD, "kept": KEPT}
-UNSEEN = {"fresh": FRESH, "last": LAST, "reserve": RESERVE, "round5": ROUND5}  # by kinds that the names were not written for
+# By kinds that the names were not written for.
+UNSEEN = {"fresh": FRESH, "last": LAST, "reserve": RESERVE, "round5": ROUND5, "round6": ROUND6}
 FACTS = re.compile(
     "^(wrong shape|constant factor|part left at zero|one index only|almost right|a factor for each index|a common term"
     "|right numbers in wrong places|zero|zero in, not zero out|not linear in dy|several explanations)$"
@@ -55,7 +58,9 @@ def judged(code, title, inputs, pattern, never=None, unread=False):
 
 def blamed_though_right():
     """Names and verdicts of the right backwards that are not called right."""
-    for corpus, module in ((public_right.SEEN | public_right.KEPT, public_right), (public_right_fresh.FRESH, public_right_fresh)):
+    corpora = {public_right: public_right.SEEN | public_right.KEPT}
+    corpora |= {public_right_fresh: public_right_fresh.FRESH, public_right_round6: public_right_round6.ROUND6}
+    for module, corpus in corpora.items():
         for name, (code, shapes) in corpus.items():
             with np.errstate(all="ignore"):
                 report = gradcheck(made(code, name), *module.inputs(name, shapes), seed=0)
