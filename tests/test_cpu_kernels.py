@@ -636,7 +636,9 @@ def test_update_in_place_equals_forward(name, data):
 
 @given(data=st.data())
 def test_winograd_is_as_exact_as_documented(data):
-    """Relative rms error against float64 at most 2e-6 (measured: about 1e-6), and switched off, under 1e-6."""
+    """Relative rms error against float64 at most 2e-6 for 3x3 (measured: about 1e-6); it grows with the root of the number of
+    products, so for four such parts it is twice as large. Switched off, under 1e-6.
+    """
     from tinydx_kernels.cpu import convolution
 
     c, f = data.draw(st.sampled_from([5, 16, 20, 64, 128])), data.draw(st.sampled_from([20, 33, 64]))
@@ -646,7 +648,7 @@ def test_winograd_is_as_exact_as_documented(data):
     x, w = numbers(data.draw(st.integers(0, 2**32 - 1)), [shape, (*kernel, c, f)])
     padding = data.draw(st.sampled_from(["valid", "same", 2]))
     want, _ = TABLE["correlate2d"].forward(*float64([x, w]), padding=padding)
-    for fast, limit in ((True, 2e-6), (False, 1e-6)):
+    for fast, limit in ((True, 2e-6 if kernel == (3, 3) else 4e-6), (False, 1e-6)):
         with winograd(fast):
             y, _ = convolution.correlate2d_forward(x, w, padding=padding)
         assert np.sqrt(((y - want) ** 2).mean() / (want**2).mean()) < limit

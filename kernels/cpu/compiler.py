@@ -29,9 +29,6 @@ class Whole(JITCodeLibrary):
 class Part(JITCodeLibrary):
     """Code that is only taken over by others, and never runs by itself."""
 
-    def _optimize_functions(self, module):
-        """Nothing: the whole is optimised, with this part in it."""
-
     def _ensure_finalized(self):
         """Nothing: there is no machine code to be made."""
 

@@ -25,8 +25,9 @@ follows, the moved images are further channels of a tile, so M is still added up
           |-----+----|     9 products instead of 25 for an output, channel and filter
           | p2  | p3 |
 
-Error against float64, relative rms, 64 channels: 9e-7 with these points, 1.4e-6 with the usual 0, 1, -1, 2, -2; the
-direct sum has 3e-7. An infinity or NaN would spread over its whole tile: `check` finds it and the caller falls back.
+Error against float64, relative rms, 64 channels: 1e-6 with these points, 1.4e-6 with the usual 0, 1, -1, 2, -2; the
+direct sum has 4e-7. It grows with the root of channels and parts: 2e-6 for 256 channels, or for 5x5. An infinity or NaN would
+spread over its whole tile: `check` finds it and the caller falls back.
 """
 
 from typing import NamedTuple
