@@ -24,7 +24,7 @@ from tinydx.op import TABLE, Slip
 
 ALL_ELEMENTS = 2000  # up to this many numbers, the derivative of every number is computed;
 FACTOR = "constant factor"
-TWICE = re.compile("counted twice|factor 2 ")
+TWICE = re.compile(r"counted twice|factor (2|0\.5) ")
 SHOWN = "one .* (left out|only)|= instead of|off by one|dy read backwards|sum forgotten|not transposed"
 UNCLEAR = re.compile(f"{FACTOR}|{TWICE.pattern}")  # what it looks like may have many reasons: see the source
 SAMPLE = 300  # of more, this many of each array, and all of them together along a random direction

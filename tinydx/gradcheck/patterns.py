@@ -360,10 +360,15 @@ def assigned(e: Evidence) -> Iterator[Diagnosis]:
 
 
 def _stores_parts(e: Evidence) -> bool:
-    """Whether the backward writes into parts of an array, or its source cannot be read."""
+    """Whether the backward, or a function that it calls, writes into parts of an array, or its source cannot be read."""
     made = definition(e.subject.backward)
-    nodes = ast.walk(made) if made else ()
-    return made is None or any(isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store) for n in nodes)
+    if made is None:
+        return True
+    called = {n.func.id for n in ast.walk(made) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    outside = getattr(e.subject.backward, "__globals__", {})
+    helpers = filter(None, [definition(outside.get(name)) for name in called])
+    nodes = [n for code in (made, *helpers) for n in ast.walk(code)]
+    return any(isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store) for n in nodes)
 
 
 def diagonal(e: Evidence) -> Iterator[Diagnosis]:

@@ -14,7 +14,7 @@ from tinydx.ops.softmax import softmax, softmax_backward
     constants={"causal": FLAG},
 )
 def attention(q, k, v, *, mask=None, causal=False):
-    """Attention: the softmax of the scores q_i . k_j weighs the values v_j. Hidden ones get weight 0, unless all are.
+    """Attention: the softmax of the scores q_i . k_j weighs the values v_j. Scores of hidden ones are lowered by 1e9, to weight 0.
 
     Arguments: q (N,S,U); k (N,T,U); v (N,T,V); mask (N,T), which values exist; causal, whether query i sees only values 0 to i.
     Returns: y (N,S,V).
@@ -24,15 +24,14 @@ def attention(q, k, v, *, mask=None, causal=False):
     """
     later = np.arange(k.shape[1], like=q) > np.arange(q.shape[1], like=q)[:, None]
     hidden = (later & causal) if mask is None else (later & causal) | ~mask[:, None]
-    a, _ = softmax.forward(np.where(hidden, -1e9, q @ k.swapaxes(1, 2)))
-    return a @ v, (q, k, v, a, hidden)
+    a, _ = softmax.forward(q @ k.swapaxes(1, 2) - (1e9 * hidden).astype(q.dtype))
+    return a @ v, (q, k, v, a)
 
 
 @backward_of(attention)
 def attention_backward(dy, saved):
-    q, k, v, a, hidden = saved
+    q, k, v, a = saved
     (ds,) = softmax_backward(dy @ v.swapaxes(1, 2), (a, -1))
-    ds = np.where(hidden, 0, ds)
     return ds @ k, ds.swapaxes(1, 2) @ q, a.swapaxes(1, 2) @ dy
 
 
@@ -41,7 +40,7 @@ def attention_literal(q, k, v, *, mask=None, causal=False):
     y = np.zeros((*q.shape[:2], v.shape[2]))
     for n, i, c in np.ndindex(y.shape):
         seen = [j for j in range(k.shape[1]) if (mask is None or mask[n, j]) and not (causal and j > i)]
-        weight = {j: np.exp(sum(q[n, i] * k[n, j])) for j in seen} or dict.fromkeys(range(k.shape[1]), 1.0)
+        weight = {j: np.exp(sum(q[n, i] * k[n, j])) for j in seen or range(k.shape[1])}
         y[n, i, c] = sum(weight[j] * v[n, j, c] for j in weight) / sum(weight.values())
     return y
 
