@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("numba", reason="the CPU kernels need numba: pip install numba")
 
 ROOT = Path(__file__).parents[1]
-TESTS = ("conftest.py", "draws.py", "test_ops.py", "test_gradcheck.py", "test_cpu_kernels.py")
+TESTS = ("conftest.py", "browser.py", "draws.py", "test_ops.py", "test_gradcheck.py", "test_cpu_kernels.py")
 
 
 @pytest.fixture(scope="module")
