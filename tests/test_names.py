@@ -203,7 +203,8 @@ def test_grades_of_students_of_any_name(tmp_path, capsys):
         folder = name.replace("/", "").replace("\x00", "").encode("utf-8", "surrogateescape" if name.isprintable() else "replace")
         (tmp_path / "all" / folder.decode()[:200]).mkdir(parents=True, exist_ok=True)
     table = tmp_path / "t.csv"
-    assert exercises.grade(argparse.Namespace(folder=tmp_path / "all", csv=table, seconds=5, jobs=1, junit=None, rubric=None)) == 0
+    given = {"folder": tmp_path / "all", "csv": table, "seconds": 5, "jobs": 1, "junit": None, "rubric": None}
+    assert exercises.grade(argparse.Namespace(**given)) == 0
     out = capsys.readouterr().out
     assert is_quiet(out) and r"\x1b]0;title\x07" in out
     no_formula(table.read_text("utf-8"))

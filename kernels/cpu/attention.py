@@ -49,7 +49,7 @@ def samples(draw):
     sizes = [1, 2, 5, 12, 13, 16, 31, 33, 64, 70]
     n = draw.choice([1, 2, 9])
     s, t, u, v = [draw.choice(sizes) for _ in range(4)]
-    # All see the first value: of a query that sees none, float32 does not know the weights, since 1e9 takes all digits of a score.
+    # All see the first value: of a query that sees none, float32 does not know the weights, since 1e9 takes all its digits away.
     mask = draw.choice([None, np.maximum(draw.array(n, t), np.eye(1, t)) > 0])
     return (draw.array(n, s, u), draw.array(n, t, u), draw.array(n, t, v)), {"mask": mask, "causal": draw.choice([False, True])}
 

@@ -14,7 +14,7 @@ from tinydx.ops.softmax import softmax, softmax_backward
     constants={"causal": FLAG},
 )
 def attention(q, k, v, *, mask=None, causal=False):
-    """Attention: the softmax of the scores q_i . k_j weighs the values v_j. Scores of hidden ones are lowered by 1e9, to weight 0.
+    """Attention: the softmax of the scores q_i . k_j weighs the values v_j. Hidden scores are lowered by 1e9, to weight 0.
 
     Arguments: q (N,S,U); k (N,T,U); v (N,T,V); mask (N,T), which values exist; causal, whether query i sees only values 0 to i.
     Returns: y (N,S,V).
