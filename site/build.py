@@ -331,9 +331,13 @@ def _rooms() -> list[str]:
 
 
 def _finished(page: str) -> str:
-    """A page with the equations of Markdown's pages as MathML, as those of lessons are; and without the links by which Zensical
-    looks for a map of the other tree, which the disk does not give to a script."""
+    """A page with the equations of Markdown's pages as MathML, as those of lessons are.
+
+    It has h:mm:ss where Zensical took :mm: for an emoji, a picture on another host; and none of the links by which Zensical looks
+    for a map of the other tree, which the disk does not give to a script.
+    """
     page = re.sub(r'<link rel="alternate"[^>]*>', "", page)
+    page = re.sub(r'<img[^>]*class="twemoji"[^>]*title="([^"]*)"[^>]*>', r"\1", page)
     return re.sub(r'<(span|div) class="arithmatex">\\[([](.*?)\\[)\]]</\1>', _mathml, page, flags=re.DOTALL)
 
 
