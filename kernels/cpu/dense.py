@@ -398,7 +398,7 @@ def dense_forward(x, w, b=None):
     return y.reshape(*x.shape[:-1], w.shape[1]), (x, w)
 
 
-FACTORED = 1 << 20  # from so many weights on the gradient stays factored; fewer stay in the cache between two passes
+FACTORED = 1 << 20  # weights of a gradient that stays factored, or more; the optimizer finds a smaller one in the cache
 
 
 def dense_backward(dy, saved, needs=(True, True, True)):

@@ -489,7 +489,7 @@ def in_parts(w):
 
 
 def scratch_for(workers, channels, parts=1):
-    """Scratch for `workers` workers, images of `channels` channels, and kernels of so many 3x3 parts."""
+    """Scratch for a number of workers, of channels of an image, and of 3x3 parts of a kernel."""
     depth = -(-channels // LANES) * LANES
     return Scratch(
         v=aligned_empty((workers, TILES // ROWS * 36 * (ROWS * parts * depth + PAD))),

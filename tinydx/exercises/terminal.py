@@ -108,5 +108,5 @@ def show_outcome(outcome: Outcome) -> None:
 
 
 def _right(text: str, width: int) -> str:
-    """The text at the right end of so many columns."""
+    """The text with spaces before it, `width` columns wide."""
     return " " * (width - wide(text)) + text

@@ -32,7 +32,7 @@ class _AnyAttention(Layer):
 
     @property
     def is_one_op(self) -> bool:
-        """Whether `ops.attention` computes what this layer does, where nobody asks for the weights."""
+        """Whether `ops.attention` gives the result of this layer; it does not return the attention weights."""
         return False
 
     def scores(self, query: Tensor, key: Tensor) -> Tensor:
