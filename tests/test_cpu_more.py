@@ -1,4 +1,4 @@
-"""Kernels of normalisation, losses and dropout: what the table's samples do not reach. tests/test_cpu_kernels.py has the rest."""
+"""Kernels of normalisation, losses, dropout and other activations: what the table's samples do not reach. tests/test_cpu_kernels.py has the rest."""
 
 import numpy as np
 import pytest
@@ -108,3 +108,23 @@ def test_a_model_trains_as_with_the_reference(name, weighted):
         results.append([losses, *model.get_weights()])
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("op", [ops.elu, ops.softplus, ops.silu, ops.leaky_relu], ids=lambda op: op.name)
+def test_activations_keep_their_digits_far_from_one(op):
+    """Near zero and far below it each number keeps its digits: what is added to 1 and taken away again would lose them."""
+    x = np.concatenate([-np.geomspace(1e-30, 80, 400), np.geomspace(1e-30, 80, 400)]).astype(np.float32)
+    kernel = op.kernels["numba"]
+    y, saved = kernel.forward(x)
+    true, kept = op.forward(x.astype(np.float64))
+    np.testing.assert_allclose(y, true, rtol=2e-6, atol=1e-37)
+    dy = np.ones_like(x)
+    np.testing.assert_allclose(kernel.backward(dy, saved)[0], op.backward(dy.astype(np.float64), kept)[0], rtol=2e-6, atol=2e-7)
+
+
+@pytest.mark.parametrize("op", [ops.elu, ops.softplus, ops.silu, ops.leaky_relu], ids=lambda op: op.name)
+def test_activations_of_numbers_that_are_not_finite(op):
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, 200.0, -200.0], np.float32)
+    with np.errstate(invalid="ignore"):
+        y, wanted = op.kernels["numba"].forward(x)[0], op.forward(x.astype(np.float64))[0]
+    np.testing.assert_allclose(y, wanted, rtol=1e-6, atol=1e-37)  # below that, float32 has no numbers

@@ -8,7 +8,7 @@ import pytest
 import tinydx
 from tinydx import Tensor, models, ops
 from tinydx.factored import FactoredGradient
-from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten, Input, MaxPooling2D, ReLU
+from tinydx.layers import Activation, Add, BatchNormalization, Conv2D, Dense, Flatten, Input, MaxPooling2D, ReLU
 from tinydx.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
 from tinydx.models import Model, Sequential
 from tinydx.training import lowering
@@ -227,6 +227,42 @@ def test_a_value_that_is_used_elsewhere_is_not_fused_away():
             wanted = [y.data for y in model(images)]
         for y, w in zip(model(images), wanted, strict=True):
             np.testing.assert_allclose(y.data, w, rtol=1e-5, atol=1e-6)
+
+
+def residual(last, third=None):
+    x = Input((8, 8, 3))
+    branch = Conv2D(3, 3, padding="same")(x)
+    return Model(x, last(Add()([x, branch] if third is None else [x, branch, third(x)])))
+
+
+@needs_numba
+@pytest.mark.parametrize("last", [ReLU, lambda: Activation("relu")])
+def test_a_sum_and_its_relu_are_one_op(last):
+    model, images = residual(last()), RNG.normal(size=(2, 8, 8, 3)).astype(np.float32)
+    assert graph_names(model) == ["Conv2D", "add_relu"] and ran(model, images) == ["correlate2d", "add_relu"]
+    results = {}
+    for fused in (True, False):
+        with tinydx.use("auto", fused=fused):
+            given = Tensor(images, requires_grad=True)
+            y = model(given)
+            (y * y).sum().backward()
+            results[fused] = [y.data, given.grad, *(w.grad for w in model.weights)]
+    for a, b in zip(results[True], results[False], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_another_sum_stays_apart():
+    assert graph_names(residual(ReLU(max_value=6))) == ["Conv2D", "Add", "ReLU"]
+    three = residual(ReLU(), third=Conv2D(3, 1))
+    with tinydx.use("auto"):
+        assert "add_relu" not in ran(three, RNG.normal(size=(2, 8, 8, 3)).astype(np.float32))
+
+
+def test_a_sum_keeps_the_masks_of_its_inputs():
+    first, second = Tensor(RNG.normal(size=(2, 3, 4))), Tensor(RNG.normal(size=(2, 3, 4)))
+    first.mask, second.mask = np.array([[1, 1, 0], [1, 0, 0]], bool), np.array([[1, 0, 0], [1, 1, 0]], bool)
+    (call,) = lower([Add(), ReLU()])
+    np.testing.assert_array_equal(call([first, second]).mask, [[1, 1, 0], [1, 1, 0]])
 
 
 # ---- once ------------------------------------------------------------------------------------------------------------

@@ -119,14 +119,14 @@ def backward_chunks(kind, dy, y, dx, workers):
         activate_backward(kind, dy[first:last], y[first:last], dx[first:last])
 
 
-def _workers(size):
+def workers_for(size):
     """How many threads `size` elements keep busy: starting one pays from some ten thousand elements on."""
     return 1 if size < 32768 else min(get_num_threads(), size // 16384)  # asking for the number takes a microsecond
 
 
 def _forward(kind, x, y):
     """y (K,) = the activation of x (K,). A small array takes less time than starting threads: it runs without them."""
-    workers = _workers(len(x))
+    workers = workers_for(len(x))
     if workers == 1:
         activate(kind, x, y)
     else:
@@ -135,7 +135,7 @@ def _forward(kind, x, y):
 
 def _backward(kind, dy, y, dx):
     """dx (K,) from dy, y (K,), as `_forward` chooses threads."""
-    workers = _workers(len(y))
+    workers = workers_for(len(y))
     if workers == 1:
         activate_backward(kind, dy, y, dx)
     else:
@@ -206,7 +206,7 @@ def drop_chunks(x, mask, scale, y, workers):
 
 
 def _dropped(x, mask, scale):
-    y, workers = aligned_empty(x.shape), _workers(x.size)
+    y, workers = aligned_empty(x.shape), workers_for(x.size)
     rows = flat(x), mask, scale, y.reshape(-1)
     drop(*rows) if workers == 1 else drop_chunks(*rows, workers)
     return y
@@ -286,7 +286,7 @@ def softmax_chunks_backward(dp, p, dx, workers):
 
 def softmax_forward(x, *, axis=-1):
     """x (...,C) -> p (...,C); saved: p."""
-    p, workers = aligned_empty(x.shape), _workers(x.size)
+    p, workers = aligned_empty(x.shape), workers_for(x.size)
     rows = contiguous(x).reshape(-1, x.shape[-1]), p.reshape(-1, x.shape[-1])
     softmax_rows(*rows) if workers == 1 else softmax_chunks(*rows, workers)
     return p, p
@@ -294,7 +294,7 @@ def softmax_forward(x, *, axis=-1):
 
 def softmax_backward(dp, p):
     """dp (...,C) -> dx (...,C)."""
-    dx, workers = aligned_empty(p.shape), _workers(p.size)
+    dx, workers = aligned_empty(p.shape), workers_for(p.size)
     rows = [a.reshape(-1, p.shape[-1]) for a in (contiguous(dp), p, dx)]
     softmax_rows_backward(*rows) if workers == 1 else softmax_chunks_backward(*rows, workers)
     return (dx,)

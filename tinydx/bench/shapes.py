@@ -121,6 +121,11 @@ OTHERS = {
         ("relu", "MedMNIST", "128x26x26x32"),
         ("sigmoid", "gates", "32x128"),
         ("tanh", "states", "32x128"),
+        ("silu", "MLP", "64x128"),
+        ("silu", "images", "8x56x56x64"),
+        ("elu", "MLP", "64x128"),
+        ("add_relu", "residual", "128x32x32x16, 128x32x32x16"),
+        ("add_relu", "residual, one image", "1x56x56x64, 1x56x56x64"),
     ),
     "softmax": (
         ("softmax", "10 classes", "64x10"),

@@ -84,7 +84,7 @@ class Evidence:
 
     def equal(self) -> np.ndarray:
         """Where the user's gradient equals the true one."""
-        return np.abs(self.got - self.true) <= self.tolerance * np.nanmax(np.abs(self.true), initial=0)
+        return np.abs(self.got - self.true) <= self.tolerance * np.fmax.reduce(np.abs(self.true), axis=None, initial=0)
 
     def axis(self, dy: np.ndarray, axis: int) -> str:
         """What one index of this axis of a cotangent usually is: an example, a time step ..."""

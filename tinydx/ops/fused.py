@@ -6,19 +6,21 @@ Models use them where such a kernel exists: tinydx/training/lowering.py.
 from tinydx.compose import compose
 from tinydx.op import samples_of
 from tinydx.ops.activation import relu
+from tinydx.ops.arithmetic import add, broadcast_samples
 from tinydx.ops.convolution import conv2d, correlate2d, correlate2d_samples
 from tinydx.ops.dense import dense, dense_samples
 from tinydx.ops.normalization import batch_normalization, normalization_samples
 from tinydx.ops.pooling import max_pool2d
 
+add_relu = compose("add_relu", add, relu, y="(...)")
 dense_relu = compose("dense_relu", dense, relu, y="(...,F)")
 correlate2d_relu = compose("correlate2d_relu", correlate2d, relu, y="(N,OH,OW,F)")
 conv2d_relu = compose("conv2d_relu", conv2d, relu, y="(N,OH,OW,F)")
 correlate2d_relu_max_pool2d = compose("correlate2d_relu_max_pool2d", correlate2d, relu, max_pool2d, y="(N,PH,PW,F)")
 conv2d_relu_max_pool2d = compose("conv2d_relu_max_pool2d", conv2d, relu, max_pool2d, y="(N,PH,PW,F)")
-
 batch_normalization_relu = compose("batch_normalization_relu", batch_normalization, relu, y="(...,C)")
 
+samples_of(add_relu)(broadcast_samples)
 samples_of(dense_relu)(dense_samples)
 samples_of(batch_normalization_relu)(normalization_samples)
 samples_of(correlate2d_relu)(correlate2d_samples)
@@ -26,6 +28,7 @@ samples_of(conv2d_relu)(correlate2d_samples)
 
 
 @samples_of(correlate2d_relu_max_pool2d)
+@samples_of(conv2d_relu_max_pool2d)
 def convolution_and_pooling_samples(draw):
     stride, dilation, groups = draw.choice([1, 1, 2]), draw.choice([1, 1, 2]), draw.choice([1, 1, 2])
     padding, size = draw.choice(["valid", "same", 1]), draw.choice([2, 2, (1, 2)])
@@ -34,6 +37,3 @@ def convolution_and_pooling_samples(draw):
     x = draw.array(draw.integer(1, 2), reach + draw.integer(0, 3), reach + draw.integer(0, 3), c * groups)
     constants = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "size": size}
     return (x, draw.array(kh, kw, c, f), draw.array(f)), constants
-
-
-samples_of(conv2d_relu_max_pool2d)(convolution_and_pooling_samples)

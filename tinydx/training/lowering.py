@@ -10,6 +10,7 @@ there is none. Apart from rounding both give the same numbers; `tinydx.use("auto
     Dense(activation="relu")                      dense_relu
     BatchNormalization(), ReLU()                  batch_normalization_relu in training
     Conv2D(), BatchNormalization(), ReLU() ...    otherwise one of those above, with weights that normalise, too; Dense as well
+    Add() of two, ReLU()                          add_relu
 
     last activation and loss                      op
     sigmoid, BinaryCrossentropy                   sigmoid_binary_crossentropy
@@ -27,7 +28,7 @@ from typing import Any
 
 from tinydx import ops
 from tinydx.dispatch import Implementation, choose_kernel, may_fuse
-from tinydx.layers import Activation, BatchNormalization, Conv2D, Dense, MaxPooling2D, ReLU
+from tinydx.layers import Activation, Add, BatchNormalization, Conv2D, Dense, MaxPooling2D, ReLU
 from tinydx.layers.base import Call, Layer, Symbol, in_training
 from tinydx.layers.core import filled
 from tinydx.layers.quantized import QuantizedKernel
@@ -50,12 +51,12 @@ class Fused:
         self.op, self.layers, self.constants = op, layers, constants
         self.apart = [*lower(layers[:-1]), *layers[-1:]]  # where there is no kernel: a shorter op may have one
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Any) -> Tensor:
         first = self.layers[0]
-        first.check_input(x.shape)
+        first.check_input([v.shape for v in x] if isinstance(x, list) else x.shape)
         kernel = None
         if may_fuse() and self.holds(x):
-            data = tuple(a.data if isinstance(a, Tensor) else a for a in (x, *self.weights(x)))
+            data = tuple(a.data if isinstance(a, Tensor) else a for a in self.arrays(x))
             kernel = choose_kernel(self.op, data, self.constants)
         if kernel is None:
             return self.run_apart(x)
@@ -63,35 +64,46 @@ class Fused:
         first.pass_mask(x, y)
         return y
 
-    def holds(self, x: Tensor) -> bool:
+    def holds(self, x: Any) -> bool:
         """Whether the op computes what the layers do with this x."""
         return not isinstance(self.layers[0].kernel, QuantizedKernel)  # whose op is another one
 
-    def weights(self, x: Tensor) -> tuple[Any, Any]:
-        """The op's arrays after x, which decide with it whether there is a kernel."""
-        return self.layers[0].kernel, self.layers[0].bias
+    def arrays(self, x: Any) -> Sequence[Any]:
+        """The op's arrays, which decide whether there is a kernel."""
+        return x, self.layers[0].kernel, self.layers[0].bias
 
-    def run_fused(self, x: Tensor, kernel: Implementation) -> Tensor:
+    def run_fused(self, x: Any, kernel: Implementation) -> Tensor:
         """The op."""
-        return x.record(self.op, (x, *self.weights(x)), self.constants, kernel)
+        arrays = self.arrays(x)
+        return arrays[0].record(self.op, arrays, self.constants, kernel)
 
-    def run_apart(self, x: Tensor) -> Tensor:
+    def run_apart(self, x: Any) -> Tensor:
         """Its calls one after the other."""
         for call in self.apart:
             x = call(x)
         return x
 
 
+class FusedSum(Fused):
+    """Add of two inputs, and ReLU."""
+
+    def holds(self, x: Any) -> bool:
+        return isinstance(x, list) and len(x) == 2
+
+    def arrays(self, x: Any) -> Sequence[Any]:
+        return x
+
+
 class FusedNormalization(Fused):
     """BatchNormalization by the statistics of the batch, and ReLU."""
 
-    def holds(self, x: Tensor) -> bool:
+    def holds(self, x: Any) -> bool:
         return x.mask is None and self.layers[0].is_along_last(x) and self.layers[0].uses_batch(in_training())
 
-    def weights(self, x: Tensor) -> tuple[Any, Any]:
-        return self.layers[0].scale_and_shift(x)
+    def arrays(self, x: Any) -> Sequence[Any]:
+        return x, *self.layers[0].scale_and_shift(x)
 
-    def run_fused(self, x: Tensor, kernel: Implementation) -> Tensor:
+    def run_fused(self, x: Any, kernel: Implementation) -> Tensor:
         return self.layers[0].normalize_batch(x, lambda *arrays, **constants: x.record(self.op, arrays, constants, kernel))
 
 
@@ -105,16 +117,17 @@ class Folded(Fused):
         super().__init__(op, layers, **constants)
         self.apart = [layers[0], *lower(layers[1:])]
 
-    def holds(self, x: Tensor) -> bool:
+    def holds(self, x: Any) -> bool:
         own = x.mask is None and self.layers[1].is_along_last(x) and not self.layers[1].uses_batch(in_training())
         return own and super().holds(x)
 
-    def weights(self, x: Tensor) -> tuple[Any, Any]:
+    def arrays(self, x: Any) -> Sequence[Any]:
         first, size = self.layers[0], self.layers[0].kernel.shape[-1]
-        return first.kernel, filled(0, (size,), x.dtype, x) if first.bias is None else first.bias
+        return x, first.kernel, filled(0, (size,), x.dtype, x) if first.bias is None else first.bias
 
-    def run_fused(self, x: Tensor, kernel: Implementation) -> Tensor:
-        return x.record(self.op, (x, *self.layers[1].folded_into(*self.weights(x))), self.constants, kernel)
+    def run_fused(self, x: Any, kernel: Implementation) -> Tensor:
+        x, *weights = self.arrays(x)
+        return x.record(self.op, (x, *self.layers[1].folded_into(*weights)), self.constants, kernel)
 
 
 def fuse(layers: Sequence[Any]) -> Fused | None:
@@ -122,6 +135,8 @@ def fuse(layers: Sequence[Any]) -> Fused | None:
     first, rest, fused = layers[0], list(layers[1:]), Fused  # a subclass may compute something else
     if type(first) is BatchNormalization and len(rest) == 1 and is_relu(rest[0]):
         return FusedNormalization(ops.batch_normalization_relu, layers)
+    if type(first) is Add and len(rest) == 1 and is_relu(rest[0]):
+        return FusedSum(ops.add_relu, layers)
     if type(first) not in (Conv2D, Dense):
         return None
     rectified = first.activation is ops.relu
@@ -178,7 +193,7 @@ def lower_graph(graph: Sequence[Call], outputs: Sequence[Symbol]) -> list[Call]:
     for call in graph:
         if call in gone:
             continue
-        line = [call] if isinstance(call.x, Symbol) and not call.keywords else []
+        line = [] if call.keywords else [call]
         while line and len(line) < MOST and len(line[-1].outputs) == uses[line[-1].outputs[0]] == 1:
             after = takers.get(line[-1].outputs[0])
             if after is None:

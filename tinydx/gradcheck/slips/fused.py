@@ -1,6 +1,6 @@
 """Mistakes that people make in the gradients of tinydx/ops/fused.py.
 
-A composed op has the slips of its first part, which has the weights, and a forgotten ReLU.
+A composed op has the slips of its first part, where that has weights, and a forgotten ReLU.
 """
 
 import inspect
@@ -8,7 +8,9 @@ import inspect
 # The slips of the parts are registered first.
 from tinydx.gradcheck.slips import activation, convolution, dense, normalization, slip_of  # noqa: F401
 from tinydx.op import Slip
+from tinydx.ops.arithmetic import unbroadcast
 from tinydx.ops.fused import (
+    add_relu,
     batch_normalization_relu,
     conv2d_relu,
     conv2d_relu_max_pool2d,
@@ -46,4 +48,16 @@ CONVOLUTIONS = correlate2d_relu, conv2d_relu, correlate2d_relu_max_pool2d, conv2
 for _op in (dense_relu, batch_normalization_relu, *CONVOLUTIONS):
     for _slip in _op.parts[0].registered_slips:
         slip_in_part(_op, 0, _slip)
+
+for _op in (add_relu, dense_relu, batch_normalization_relu, *CONVOLUTIONS):
     slip_in_part(_op, 1, _op.parts[1].registered_slips[0])  # ReLU forgotten
+
+
+@slip_of(add_relu, "gated by each branch", "ReLU saw the sum: its slope is 1 where a + b > 0, for both branches.")
+def add_relu_gated_apart(dy, ran):
+    return tuple(unbroadcast(dy * (branch > 0), branch.shape) for branch in ran[0].arrays)
+
+
+@slip_of(add_relu, "gated by the gradient", "What passed forward decides: the sign of a + b, not that of dy.")
+def add_relu_gated_by_gradient(dy, ran):
+    return tuple(unbroadcast(dy * (dy > 0), branch.shape) for branch in ran[0].arrays)
