@@ -1,4 +1,4 @@
-"""Kernels of normalisation, losses, dropout and other activations: what the table's samples do not reach. tests/test_cpu_kernels.py has the rest."""
+"""Kernels of normalisation, losses, dropout, other activations: what samples lack. tests/test_cpu_kernels.py has the rest."""
 
 import numpy as np
 import pytest
