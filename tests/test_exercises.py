@@ -28,6 +28,7 @@ from tinydx.exercises.exercise import NOT_WRITTEN
 from tinydx.exercises.folder import PROGRESS, Folder
 from tinydx.exercises.grade import fingerprint, grade
 from tinydx.exercises.learner import Learner
+from tinydx.exercises.values import value_patterns
 from tinydx.gradcheck import gradcheck
 from tinydx.op import TABLE, RandomDraw
 
@@ -143,6 +144,14 @@ def test_a_learner_gets_all_that_is_needed_and_not_the_answer(exercise):
     compile(exercise.starter, exercise.file, "exec")
 
 
+@EXERCISES
+def test_an_op_s_record_names_no_argument_that_the_exercise_does_not_have(exercise):
+    """Such as groups or a mask: the head of the file is the op's record where the exercise states no shapes of its own."""
+    op = next((check.of for check in exercise.checks if isinstance(check, Gradients)), None)
+    words = set() if exercise.shapes or op is None else set(re.findall("[a-z_]{3,}", op.shapes.split("->")[0]))
+    assert words - {"number", "bool", "int"} <= set(re.findall("[a-z_]+", exercise.code))
+
+
 def test_the_exercises_follow_the_document():
     names = [e.name for e in all_exercises()]
     assert len(names) >= 24 and [e.number for e in all_exercises()] == list(range(1, len(names) + 1))
@@ -202,6 +211,34 @@ def test_gated_steps_are_those_of_keras(name, by_hand):
     for seed in range(3):
         arrays, _ = op.samples(RandomDraw(seed))
         np.testing.assert_allclose(op.forward(*arrays)[0], by_hand(*arrays), rtol=1e-12, atol=1e-14)
+
+
+# ---- what is said about the result ---------------------------------------------------------------------------------
+
+
+def test_results_of_several_functions_stand_under_their_functions(tmp_path):
+    sgd = find("sgd")
+    lines = check_file(sgd, written(tmp_path, sgd, sgd.solution)).text().splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["sgd", "✓"] and "  sgd_with_momentum" in lines[3:]
+
+
+def test_numbers_that_are_almost_right_are_not_in_wrong_places():
+    true = np.array([1.0, -2.0, 3.0])
+    for got, name in ((true * (1 + np.array([0, 3e-8, 0])), "almost right"), (true[[1, 0, 2]], "right numbers in wrong places")):
+        assert [found.name for found in value_patterns("S", got, true, ())] == [name]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("dy @ w, x.T @ dy, dy.sum(axis=0)", r"a @ b needs as many rows of b as columns of a, here \d and \d: .* \(line "),
+        ("dy^2, x.T @ dy, dy.sum(axis=0)", r"\^ is not a power in Python: write \*\* instead \(line "),
+    ],
+)
+def test_what_beginners_ask_of_numpy_is_answered_in_plain_words(tmp_path, wrong, told):
+    dense = find("dense")
+    result = check_file(dense, written(tmp_path, dense, dense.solution.replace("dy @ w.T, x.T @ dy, dy.sum(axis=0)", wrong)))
+    assert result.status == "error" and re.match(told, result.message)
 
 
 # ---- weak work -----------------------------------------------------------------------------------------------------

@@ -202,10 +202,12 @@ def plain(latex: str) -> str:
 
     >>> plain(r"f(x) = \frac{1}{1 + e^{-x}}"), plain(r"\sum_{p=1}^{k} x(i-p+1) \cdot w(p)")
     ('f(x) = 1 / (1 + e^(-x))', 'sum_{p=1..k} x(i-p+1) · w(p)')
+    >>> plain(r"p_k = \frac{e^{x_k}}{\sum_l e^{x_l}}"), plain(r"\sqrt{\frac{2}{\pi}} v_{ids_n}")
+    ('p_k = e^(x_k) / (sum_l e^(x_l))', 'sqrt(2 / π) v_{ids_n}')
     """
     text = re.sub(r"\\sum_\{(\w+=\w+)\}\^\{?(\w+)\}?", r" sum_{\1..\2}", latex)
     text = re.sub(r"\\(?:text|mathrm|vec)\{([^{}]*)\}", r"\1", text)
-    text = re.sub(r"_\{(\w+)\}", r"_\1", text)
+    text = re.sub(r"_\{([^\W_]+)\}", r"_\1", text)
     for _ in range(3):  # fractions and roots are nested
         text = re.sub(r"\\sqrt" + INSIDE, r"sqrt(\1)", text)
         text = re.sub(r"\\frac" + INSIDE + INSIDE, _fraction, text)
@@ -213,12 +215,13 @@ def plain(latex: str) -> str:
     for command, word in (WORDS | GREEK).items():
         text = re.sub(re.escape(command) + r"(?![a-z])", word, text)
     text = text.replace(r"\{", "{").replace(r"\}", "}")
-    return " ".join(re.sub(r"\\[,;! ]", " ", text).split())
+    return re.sub(r"([(|]) +(?=sum)", r"\1", " ".join(re.sub(r"\\[,;! ]", " ", text).split()))
 
 
 def _fraction(match: re.Match) -> str:
     above, below = match.groups()
     if re.fullmatch(r"\w+", above) and re.fullmatch(r"\w+|\|.*\|", below):
         return f"{above}/{below}"
-    above, below = (part if re.fullmatch(r"[\w']+|sqrt\([^()]*\)", part) else f"({part})" for part in (above, below))
+    alone = r"\\?[\w']+(\^\{[^{}]*\})?|sqrt\([^()]*\)"
+    above, below = (part if re.fullmatch(alone, part) else f"({part.strip()})" for part in (above, below))
     return f"{above} / {below}"

@@ -11,6 +11,7 @@ import difflib
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -171,6 +172,11 @@ class Learner:
             what = sentence("the code ended itself with sys.exit or exit")
         elif words.startswith("an exercise "):  # the worker's words
             what = sentence("{kind}: {words}", kind=kind, words=sentence(words))
+        elif sizes := re.match(r"matmul: Input operand 1 has a mismatch.*size (\d+) is different from (\d+)", words):
+            told = "a @ b needs as many rows of b as columns of a, here {rows} and {columns}: transpose one (.T) or exchange both"
+            what = sentence(told, rows=sizes[1], columns=sizes[2])
+        elif words.startswith("ufunc 'bitwise_xor'"):
+            what = sentence("^ is not a power in Python: write ** instead")
         return LearnerError("error", sentence("{what}{place}", what=what, place=self._place(answer.get("line"))))
 
     def _too_long(self, line: Any) -> LearnerError:

@@ -28,8 +28,8 @@ class Result:
     """The result of checking one file.
 
     status is "ok", "wrong", "not written", "missing" (no such file), "error", "timeout" or "crash"; message, one sentence
-    where there is no answer to judge; reports, one for each check that was judged; right and of, how many gradients or
-    values are right, and how many there are; output, what the learner's code printed.
+    where there is no answer to judge; reports, one for each check that was judged, and functions, what they are about;
+    right and of, how many gradients or values are right, and how many there are; output, what the learner's code printed.
     """
 
     exercise: Exercise
@@ -37,6 +37,7 @@ class Result:
     status: str = "ok"
     message: str = ""
     reports: list[Report] = field(default_factory=list)
+    functions: list[str] = field(default_factory=list)
     right: int = 0
     of: int = 0
     warnings: list[str] = field(default_factory=list)
@@ -55,7 +56,8 @@ class Result:
     def text(self, unicode: bool = True) -> str:
         """The result as text for a learner; unicode=False for outputs that cannot show ✗ and block characters."""
         lines = [f"{self.exercise.number:02d} {said(self.exercise.title)}  {self.path.name}"]
-        for report in map(self._without_names, self.reports):
+        for function, report in zip(self.functions, map(self._without_names, self.reports), strict=True):
+            lines += [f"  {function}"] * (len(self.exercise.checks) > 1)  # several results may have one name, such as dx
             lines += report.text(unicode, said).splitlines()[1:]  # without its own head line
         if self.message:
             lines.append(f"  {'✗' if unicode else 'x'}    {said(self.message)}")
@@ -161,6 +163,7 @@ def _judge(exercise: Exercise, check: Check, learner: Learner, result: Result, s
             result.status, result.message = getattr(error, "status", "wrong"), error.args[0]
         return
     result.reports.append(report)
+    result.functions.append(check.function.__name__)
     result.right += sum(a.ok for a in report.arguments)
     if not report.ok and result.ok:
         result.status = "wrong"

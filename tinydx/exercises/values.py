@@ -11,6 +11,7 @@ from tinydx.gradcheck.report import Diagnosis
 from tinydx.language import sentence
 
 CLOSE = 1e-8  # relative gap up to which two results are equal
+ALMOST = 1e-5  # relative gap below which no number is in a wrong place
 
 
 def value_patterns(name: str, got: np.ndarray | None, true: np.ndarray, arguments: Sequence[Any]) -> list[Diagnosis]:
@@ -68,6 +69,10 @@ def _of_all(name: str, got: np.ndarray, true: np.ndarray) -> list[Diagnosis]:
         told = "{name} is {c:.6g} times the right result, everywhere.{twice}"
         return [Diagnosis("constant factor", sentence(told, name=name, c=c, twice=twice))]
     off = got - true
+    gap = float(np.max(np.abs(off))) / float(np.max(np.abs(true), initial=1e-300))
+    if gap < ALMOST:  # before places are compared: sorted, numbers that are almost right are right
+        told = "{label} agrees to {digits:.0f} digits: a rounded constant, a forgotten epsilon, or float32?"
+        return [Diagnosis("almost right", sentence(told, label=name, digits=-np.log10(gap)))]
     if true.size > 2 and _same(off, np.full_like(off, off.mean())):
         told = "{name} is off by {off:.6g} everywhere: a term that is missing, or one too many."
         return [Diagnosis("a common term", sentence(told, name=name, off=off.flat[0]))]

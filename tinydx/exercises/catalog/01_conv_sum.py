@@ -68,5 +68,11 @@ EXERCISE = Exercise(
             "b is outside the sum: add it once, not for every p and q.",
         ),
         Bug("= instead of +=", "y[i, j] += x", "y[i, j] = x", "A sum accumulates: with = only the last product remains."),
+        Bug(
+            "indices below zero",
+            "x[i + kh - 1 - p, j + kw - 1 - q]",
+            "x[i - p, j - q]",
+            "In Python an index below 0 counts from the end: x[-1] is the last row. y[0, 0] is the document's y(kh, kw), so add kh - 1 and kw - 1.",
+        ),
     ],
 )

@@ -70,5 +70,12 @@ EXERCISE = Exercise(
             "-np.log(np.clip(np.where(t > 0, sigmoid(z), sigmoid(-z)), 1e-7, 1))",
             "With a clipped probability the loss cannot exceed 16, and its gradient there is 0, so the model never learns from this example. Compute the loss from the score.",
         ),
+        Bug(
+            "probability clipped at both ends",
+            "np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))",
+            "-t * np.log(np.clip(sigmoid(z), 1e-7, 1 - 1e-7)) - (1 - t) * np.log(1 - np.clip(sigmoid(z), 1e-7, 1 - 1e-7))",
+            "With a clipped probability the loss cannot exceed 16, and where the model is right it is not 0 either. Compute the loss from the score.",
+        ),
+        Bug("sign of z t", "- z * t", "+ z * t", "With t = 1 the loss is ln(1 + e^-z), which falls as z grows: subtract z t."),
     ],
 )

@@ -1,8 +1,9 @@
 """Max pooling: the gradient · 最大池化
 
-Every output is the largest pixel of its window. Only this pixel affects y, so it alone gets the gradient. Where several
-pixels tie, the first in row order gets it. Windows overlap where the stride is smaller than the size; then a pixel can be
-the largest of several windows. Pixels at the right and lower border that fill no whole window are ignored.
+Every output is the largest pixel of its window, which begins at (si, sj): s is the stride. Only this pixel affects y, so
+it alone gets the gradient. Where several pixels tie, the first in row order gets it. Windows overlap where the stride is
+smaller than the size; then a pixel can be the largest of several windows. Pixels at the right and lower border that fill
+no whole window are ignored.
 """
 
 import numpy as np
@@ -47,5 +48,11 @@ EXERCISE = Exercise(
         Bug("every tied pixel gets all of it", WRITE, "dx[n, rows, columns, c] += dy[n, i, j, c] * (window == window.max())"),
         Bug("shared out over the window", WRITE, "dx[n, rows, columns, c] += dy[n, i, j, c] / size**2"),
         Bug("stride ignored", WRITE, "dx[n, i + p, j + q, c] += dy[n, i, j, c]"),
+        Bug(
+            "place of the window forgotten",
+            "dx[n, i * stride + p, j * stride + q, c] += dy[n, i, j, c]",
+            "dx[n, p, q, c] += dy[n, i, j, c]",
+            "p and q count within the window: add where the window begins, i * stride and j * stride.",
+        ),
     ],
 )

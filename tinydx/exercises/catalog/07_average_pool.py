@@ -1,7 +1,8 @@
 """Average pooling: the gradient · 平均池化
 
-Every output is the mean of its window. Windows overlap where the stride is smaller than the size. Pixels at the right
-and lower border that fill no whole window are ignored.
+Every output is the mean of its window, which begins at (si, sj): s is the stride, and |p,q| the number of its pixels.
+Windows overlap where the stride is smaller than the size. Pixels at the right and lower border that fill no whole window
+are ignored.
 """
 
 import numpy as np

@@ -49,6 +49,7 @@ def conv_samples(draw):
 
 EXERCISE = Exercise(
     checks=[Gradients(conv_backward, of=ops.conv2d, samples=conv_samples)],
+    shapes="x (N,H,W,C), w (kh,kw,C,F), b (F,) -> y (N,OH,OW,F)",
     hints=(
         "Begin with db: b[f] was added to every output of every image. Then use forward's loops over p and q again.",
         "In forward, y += seen @ w[p, q] is a dense layer at every pixel, where seen is a part of x. So this part of dx gets dy @ w[p, q].T.",

@@ -1,7 +1,7 @@
 """Stride and padding: the gradients · 步幅与填充
 
 What Keras and PyTorch call convolution does not flip the kernel. The image first gets a border of zeros, `padding`
-pixels wide on every side. Then the kernel moves `stride` pixels at a time. Return the gradients of image, kernel and bias.
+pixels wide on every side. Then the kernel moves s = `stride` pixels at a time. Return the gradients of image, kernel and bias.
 """
 
 import numpy as np
@@ -43,15 +43,17 @@ def strided_samples(draw):
     kernel = draw.choice([(2, 3), (3, 2), (3, 3)])
     c, f = draw.integer(1, 2), draw.integer(2, 3)
     x = draw.array(draw.integer(2, 3), draw.integer(4, 5), draw.integer(5, 6), c)
-    return (x, draw.array(*kernel, c, f), draw.array(f)), {"stride": draw.choice([2, 1, 3]), "padding": draw.choice([1, 2])}
+    return (x, draw.array(*kernel, c, f), draw.array(f)), {"stride": draw.choice([2, 1, 3]), "padding": draw.choice([1, 0, 2])}
 
 
 EXERCISE = Exercise(
     checks=[Gradients(correlate_backward, of=ops.correlate2d, samples=strided_samples)],
+    shapes="x (N,H,W,C), w (kh,kw,C,F), b (F,) -> y (N,OH,OW,F)",
+    equation=r"y(i,j) = \sum_p \sum_q x(si + p, sj + q) \cdot w(p,q) + b",
     hints=(
         "Follow forward: pad x, and make an array of zeros in the shape of the padded x for its gradient. Remove the border at the end.",
         "For each p and q, forward used x[:, p : p + stride*rows : stride, q : q + stride*columns : stride]. The same slice of dx gets dy @ w[p, q].T.",
-        "dx is the gradient of the padded image without its border: [:, padding : padding + H, padding : padding + W].",
+        "dx is the gradient of the padded image without its border: [:, padding : padding + H, padding : padding + W]. With padding 0 a slice padding:-padding is empty.",
     ),
     bugs=[
         Bug("= instead of +=", "dpadded[seen] += dy", "dpadded[seen] = dy"),

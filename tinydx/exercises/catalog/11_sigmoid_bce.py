@@ -37,6 +37,7 @@ def scores_and_targets(draw):
 
 EXERCISE = Exercise(
     checks=[Gradients(sigmoid_bce_backward, of=ops.sigmoid_binary_crossentropy, samples=scores_and_targets)],
+    shapes="z (...), target (...) -> L ()",
     hints=(
         "The gradient with respect to p is -t/p + (1 - t)/(1 - p). Multiply it by the sigmoid's slope p (1 - p). What cancels?",
         "What remains is p - t. L is a mean: which factor does that add?",
@@ -48,5 +49,11 @@ EXERCISE = Exercise(
         Bug("score instead of probability", "sigmoid(z) - target", "z - target"),
         Bug("sign", "sigmoid(z) - target", "target - sigmoid(z)"),
         Bug("dL forgotten", "dL * (", "("),
+        Bug(
+            "sigmoid's slope forgotten",
+            "(sigmoid(z) - target)",
+            "((1 - target) / (1 - sigmoid(z)) - target / sigmoid(z))",
+            "This is the gradient with respect to p. z reaches L through p: multiply by the sigmoid's slope p (1 - p).",
+        ),
     ],
 )

@@ -41,5 +41,17 @@ EXERCISE = Exercise(
         Bug("scale forgotten", "dy * mask / (1 - rate)", "dy * mask"),
         Bug("mask forgotten", " * mask", ""),
         Bug("mask inverted", "* mask", "* ~mask"),
+        Bug(
+            "divided by the rate",
+            "mask / (1 - rate)\n",
+            "mask / rate\n",
+            "Forward divided by 1 - rate, the share that is kept: so must backward.",
+        ),
+        Bug(
+            "multiplied by the kept share",
+            "mask / (1 - rate)\n",
+            "mask * (1 - rate)\n",
+            "Forward divided by 1 - rate: backward divides by it, too, and does not multiply.",
+        ),
     ],
 )

@@ -42,6 +42,7 @@ def batch_norm_samples(draw):
 
 EXERCISE = Exercise(
     checks=[Gradients(batch_norm_backward, of=ops.batch_normalization, samples=batch_norm_samples)],
+    shapes="x (N,C), gamma (C,), beta (C,) -> y (N,C)",
     hints=(
         "dgamma and dbeta are the gradients of y = gamma * normal + beta, summed over the batch. For dx, begin with dn = dy * gamma.",
         "normal is centred / deviation. The direct path from x contributes dn / deviation. The path through the mean subtracts mean(dn).",

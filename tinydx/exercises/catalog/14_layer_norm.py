@@ -44,6 +44,7 @@ COMMON = "dn.mean(axis=1, keepdims=True) + normal * (dn * normal).mean(axis=1, k
 
 EXERCISE = Exercise(
     checks=[Gradients(layer_norm_backward, of=ops.layer_normalization, samples=layer_norm_samples)],
+    shapes="x (N,D), gamma (D,), beta (D,) -> y (N,D)",
     hints=(
         "Begin with your batch normalisation. For every sum and mean ask: is it over the examples or over the features?",
         "The statistics are over the features of one example: axis 1, with keepdims=True. gamma and beta are shared by the examples, so their gradients are sums over axis 0.",
@@ -56,6 +57,12 @@ EXERCISE = Exercise(
         Bug("statistics over the wrong axis", COMMON, COMMON.replace("axis=1", "axis=0")),
         Bug(
             "averaged over the batch", "(dy * normal).sum(axis=0), dy.sum(axis=0)", "(dy * normal).mean(axis=0), dy.mean(axis=0)"
+        ),
+        Bug(
+            "gamma outside of the means",
+            "return inverse * (dn - common)",
+            "return gamma * inverse * (dy - dy.mean(axis=1, keepdims=True) - normal * (dy * normal).mean(axis=1, keepdims=True))",
+            "gamma differs from feature to feature, so it belongs inside the means: begin with dn = dy * gamma. It can stay outside in batch normalisation only.",
         ),
     ],
 )

@@ -81,5 +81,17 @@ EXERCISE = Exercise(
             "+ learning_rate * g\n    return p",
             "The velocity must point against the gradient: subtract learning_rate * g.",
         ),
+        Bug(
+            "velocity without the learning rate",
+            "m = momentum * m - learning_rate * g\n    return p + m, m",
+            "m = momentum * m + g\n    return p - learning_rate * m, m",
+            "This is PyTorch's form, whose velocity is a sum of gradients. Here the velocity is a step: it contains -learning_rate * g.",
+        ),
+        Bug(
+            "gradient times 1 - momentum",
+            "m - learning_rate * g\n    return p",
+            "m - (1 - momentum) * learning_rate * g\n    return p",
+            "The velocity is a sum, not a mean: the new gradient counts whole, without 1 - momentum.",
+        ),
     ],
 )

@@ -70,5 +70,11 @@ EXERCISE = Exercise(
             "m = beta_2 * m + (1 - beta_2) * g\n    v = beta_1 * v + (1 - beta_1) * g**2",
             "beta_1 belongs to m, beta_2 to v.",
         ),
+        Bug(
+            "epsilon beside the corrected root",
+            "rate * m / (np.sqrt(v) + epsilon)",
+            "rate * m / (np.sqrt(v) + epsilon * np.sqrt(1 - beta_2**step))",
+            "This is the paper's place for epsilon, beside the root that was corrected already. Keras adds it to sqrt(v').",
+        ),
     ],
 )

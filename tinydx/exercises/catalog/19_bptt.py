@@ -45,6 +45,7 @@ def sequence_samples(draw):
 
 EXERCISE = Exercise(
     checks=[Gradients(rnn_backward, of=ops.simple_rnn, samples=sequence_samples)],
+    shapes="x (N,T,D), h0 (N,U), w_xh (D,U), w_hh (U,U), b (U,) -> y (N,T,U)",
     hints=(
         "The backward of one time step is your exercise rnn_step. What is its dy at step t? It is the loss's dy[:, t] plus one more term.",
         "Keep dh, the gradient that comes back from step t + 1; for the last step it is zero. Step t - 1 gets dz @ w_hh.T. The gradients of the weights add up over t (+=).",
@@ -55,5 +56,11 @@ EXERCISE = Exercise(
         Bug("state shifted by one step", "before.T @ dz", "y[:, t].T @ dz"),
         Bug("derivative of tanh forgotten", " * (1 - y[:, t] ** 2)", ""),
         Bug("recurrent weights not transposed", "dh = dz @ w_hh.T", "dh = dz @ w_hh"),
+        Bug(
+            "last state before the first step",
+            "before = y[:, t - 1] if t > 0 else h0",
+            "before = y[:, t - 1]",
+            "At t = 0 the index t - 1 is -1, which is the last state. The state before the first step is h0.",
+        ),
     ],
 )

@@ -37,6 +37,7 @@ def class_samples(draw):
 
 EXERCISE = Exercise(
     checks=[Gradients(softmax_crossentropy_backward, of=ops.softmax_crossentropy, samples=class_samples)],
+    shapes="z (N,K), target (N,K) -> L ()",
     hints=(
         "ln p of the right class is its score minus ln(sum of e^z). Differentiate this with respect to the right class's score and to another score.",
         "The derivative of ln(sum of e^z) with respect to z_k is e^z_k / sum, which is p_k. So the gradient of -ln p is p, minus 1 at the right class.",

@@ -62,5 +62,11 @@ EXERCISE = Exercise(
             "np.mean((score > 0) == ill)",
             "This is the accuracy at one threshold. The area compares pairs and needs no threshold.",
         ),
+        Bug(
+            "divided by all pairs",
+            "np.mean((a > b) + 0.5 * (a == b))",
+            "np.sum((a > b) + 0.5 * (a == b)) / len(score) ** 2",
+            "Divide by the number of pairs of an ill and a healthy patient, not by that of all pairs.",
+        ),
     ],
 )

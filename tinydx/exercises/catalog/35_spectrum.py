@@ -31,6 +31,7 @@ def sounds(draw):
     n, hop = draw.choice([8, 16]), draw.choice([3, 4])
     x = draw.array(n + draw.integer(2, 5) * hop + draw.integer(1, 2))
     x[:n] = 0  # a frame of silence, whose power is raised to 1e-10
+    x[n : n + hop] *= 1e-5  # and a quiet one, whose power is below 1e-10, too
     return x, n, hop
 
 
@@ -69,6 +70,18 @@ EXERCISE = Exercise(
             "len(x) - n + 1",
             "len(x) - n - hop + 1",
             "The last frame may end at the last sample: T = 1 + (L - n) // hop.",
+        ),
+        Bug(
+            "symmetric window",
+            "frames * window",
+            "frames * np.hanning(n)",
+            "np.hanning ends with 0 at both ends. The given window repeats after n samples: use it.",
+        ),
+        Bug(
+            "floor added",
+            "np.maximum(power, 1e-10)",
+            "(power + 1e-10)",
+            "Take the larger of power and 1e-10. Adding 1e-10 changes every number a little.",
         ),
     ],
 )

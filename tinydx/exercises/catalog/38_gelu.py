@@ -57,8 +57,19 @@ EXERCISE = Exercise(
             "",
             "A product has two terms: t moves with x, too.",
         ),
-        Bug("inner derivative forgotten", " * inner)", ")", "The chain rule: multiply by the derivative of what is inside the tanh."),
+        Bug(
+            "inner derivative forgotten",
+            " * inner)",
+            ")",
+            "The chain rule: multiply by the derivative of what is inside the tanh.",
+        ),
         Bug("square forgotten", "(1 - t**2)", "(1 - t)", "The derivative of tanh is 1 - t^2."),
         Bug("factor 3 forgotten", "1 + 3 * 0.044715", "1 + 0.044715", "The derivative of x^3 is 3 x^2."),
+        Bug(
+            "derivative of x^3 forgotten",
+            "C * (1 + 3 * 0.044715 * x**2)",
+            "C",
+            "The inside of the tanh contains x^3, too, whose derivative is 3 x^2.",
+        ),
     ],
 )

@@ -94,5 +94,17 @@ EXERCISE = Exercise(
             "dy.sum(axis=0) - n * (dy * n).sum(axis=0)",
             "Each number makes up one N-th of the mean: means, not sums.",
         ),
+        Bug(
+            "statistics held constant",
+            "(dy - dy.mean(axis=0) - n * (dy * n).mean(axis=0)) / root",
+            "dy / root",
+            "Mean and deviation move with x, too: dx has three terms, not one.",
+        ),
+        Bug(
+            "the layer's statistics held constant",
+            "(dy - dy.mean(axis=1, keepdims=True) - n * (dy * n).mean(axis=1, keepdims=True)) / root",
+            "dy / root",
+            "Mean and deviation of an example move with its x, too: dx has three terms, not one.",
+        ),
     ],
 )

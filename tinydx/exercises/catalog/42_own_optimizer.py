@@ -91,5 +91,11 @@ EXERCISE = Exercise(
             "self.decay * p",
             "The decay is multiplied by the learning rate, too.",
         ),
+        Bug(
+            "decay after the step",
+            "p + velocity - self.rate * self.decay * p",
+            "(p + velocity) * (1 - self.rate * self.decay)",
+            "The decay takes its share of the parameter before the step, not of the moved one.",
+        ),
     ],
 )

@@ -79,5 +79,17 @@ EXERCISE = Exercise(
             "share * x",
             "The straight way leads from the baseline to x: baseline + share * (x - baseline).",
         ),
+        Bug(
+            "beginnings of the steps",
+            "(k + 0.5) / steps",
+            "k / steps",
+            "Take the slope in the middle of each step; its beginning makes the sum miss the score.",
+        ),
+        Bug(
+            "baseline forgotten",
+            "slope(baseline + share * (x - baseline), w)\n    return (x - baseline)",
+            "slope(share * x, w)\n    return x",
+            "This walks from zero to x. Both the points of the way and its length begin at the baseline.",
+        ),
     ],
 )

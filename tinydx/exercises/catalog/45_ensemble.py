@@ -1,7 +1,8 @@
 """An ensemble: the mean of the members · 集成模型
 
-Several networks give logits for the same patients. The ensemble's answer is the mean of their probabilities, and the members
-disagree about a patient as far as their probabilities of the ensemble's own class spread. Return both.
+Several networks give logits for the same patients. The ensemble's answer is the mean of their probabilities. How far
+the members disagree about a patient is the standard deviation of their probabilities of the class that the ensemble calls:
+the spread. Return both.
 """
 
 import numpy as np
@@ -75,6 +76,18 @@ EXERCISE = Exercise(
         Bug("variance", ".std(axis=0)", ".var(axis=0)", "The spread is the standard deviation, the root of the variance."),
         Bug(
             "sum of the members", "p.mean(axis=0)", "p.sum(axis=0)", "Divide by the number of members: probabilities add up to 1."
+        ),
+        Bug(
+            "range",
+            "p[:, np.arange(len(called)), called].std(axis=0)",
+            "np.ptp(p[:, np.arange(len(called)), called], axis=0)",
+            "The spread is the standard deviation over the members, not the distance from the smallest to the largest.",
+        ),
+        Bug(
+            "divided by M - 1",
+            "p[:, np.arange(len(called)), called].std(axis=0)",
+            "p[:, np.arange(len(called)), called].std(axis=0, ddof=1)",
+            "Divide the squares by M, the number of members, as np.std does.",
         ),
     ],
 )
