@@ -314,7 +314,7 @@ def _(convolved, kernel, x):
     """,
         f"""
     两者给出同样的数。在这台机器上，循环用了 {1000 * slow:.0f} 毫秒，NumPy 用了 {1000 * fast:.2f} 毫秒：
-    快 **{slow / fast:.0f} 倍**。第 {number("speed")} 课从这里继续。
+    速度是循环的 **{slow / fast:.0f} 倍**。第 {number("speed")} 课从这里继续。
     """,
     )
     return fast, looped, slow

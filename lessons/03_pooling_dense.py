@@ -88,7 +88,7 @@ def _():
     ## 看一看
 
     这是一张真实视网膜的局部，用绿光拍摄。线条是血管；两个小黑点是**微动脉瘤**，
-    糖尿病视网膜病变的第一个征象。把窗口调大，注意这两个点。
+    糖尿病视网膜病变最早的征象。把窗口调大，注意这两个点。
     """,
     )
     return
@@ -162,7 +162,7 @@ def _(before, contrast, left, size, x):
 
     ## 代码
 
-    对一张灰度图像，只要把窗口放进各自的轴，最大池化就是一行。
+    对一张灰度图像，只要让窗口单独占两个轴，最大池化就是一行代码。
     """,
     )
     return at_four, turned
@@ -312,7 +312,7 @@ def _(document, largest, pixels, total):
 
     /// details | 答案
     {rows} · {columns} · {channels} · {outputs} = {rows * columns * channels * outputs:,} 个权重；先对整张图取平均
-    （`GlobalAveragePooling2D`），则是 {channels * outputs:,} 个，少 {rows * columns} 倍。后来的网络都这样做。代价是丢掉了特征出现在图像*哪里*。
+    （`GlobalAveragePooling2D`），则是 {channels * outputs:,} 个，只有 {rows * columns} 分之一。后来的网络都这样做。代价是丢掉了特征出现在图像*哪里*。
     ///
     """,
     )

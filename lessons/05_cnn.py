@@ -73,7 +73,7 @@ def _():
     学完这一课，你能够
 
     - 训练文中的{term("convolutional neural network")}，并看出它有没有学到东西；
-    - 把它的{term("probability")}变成诊断，而且**方向不弄反**；
+    - 把它的{term("probability")}变成诊断，而且**不把两类弄反**；
     - 根据对患者和健康者的代价来选{term("threshold")}。
 
     ## 公式
@@ -286,7 +286,7 @@ def _(names, own, p, sick, y_test):
     {_verdict.en} `model.predict_classes` takes the names from the folders, so this cannot happen, and `predict` warns.
     """,
         f"""
-    ## 哪边是哪边？
+    ## 有没有弄反？
 
     文中最后一行是 `'Normal' if prediction < 0.5 else 'Abnormal'`。这一行在
     {len(ill)} 张测试图像中对了 **{right_by_document}** 张。若把类别 1 读作 {said(names[1])}，同样的概率对了 **{right}** 张。
@@ -385,7 +385,7 @@ def _(auc, auc_high, auc_low, called, ill, names, sensitivity, sick, specificity
 
     这张表叫{term("confusion matrix")}。{term("sensitivity")}是患者中被找出的比例，这里是 {sensitivity:.2f}。
     {term("specificity")}是健康者中没有引起误报的比例，这里是 {specificity:.2f}。一个升高，另一个就降低；
-    {term("ROC curve")}一次画出所有的选择。曲线下的面积是 {auc:.3f}（95 % 区间 {auc_low:.3f} 至 {auc_high:.3f}），
+    {term("ROC curve")}一次画出所有的选择。曲线下的面积是 {auc:.3f}（95 % 置信区间 {auc_low:.3f} 至 {auc_high:.3f}），
     它是患者图像的得分高于健康图像的概率。
 
     ## 一个问题

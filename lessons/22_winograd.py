@@ -317,7 +317,7 @@ def _(products, spoiled, spoiled_by_sum):
     ///
     """,
         f"""
-    乘法少到 {9 / products[3]:.0f} 分之一，并不等于快 {9 / products[3]:.0f} 倍：变换和内存也要时间。在你的机器上量一量：
+    乘法少到 {9 / products[3]:.0f} 分之一，并不等于速度就是 {9 / products[3]:.0f} 倍：变换和内存也要时间。在你的机器上量一量：
 
         tinydx bench correlate2d --shapes "8x56x56x64, 3x3x64x64, padding=same"
         TINYDX_WINOGRAD=0 tinydx bench correlate2d --shapes "8x56x56x64, 3x3x64x64, padding=same"

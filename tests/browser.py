@@ -97,6 +97,7 @@ class Page:
 
     def look(self, width: int, dark: bool = False) -> None:
         """The page on a phone or a screen, of a system that is light or dark."""
+        self.width = width
         size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width == PHONE}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -125,15 +126,15 @@ class Page:
     def cut(self) -> list[str]:
         """Elements that a reader does not see whole: beyond the right edge, to be scrolled sideways, or with a part hidden.
 
-        Marimo's own list of contents (.fixed) waits beyond the edge.
+        Marimo's own list of contents (.fixed) waits beyond the edge. A phone makes `innerWidth` as wide as what is too wide.
         """
         return self.js("""[...document.body.querySelectorAll('*')].filter(e => {
           const box = e.getBoundingClientRect(), style = getComputedStyle(e), words = e.textContent.trim();
           const wider = e.scrollWidth > e.clientWidth + 1 && /auto|scroll|hidden|clip/.test(style.overflowX);
           const higher = e.scrollHeight > e.clientHeight + 1 && /hidden|clip/.test(style.overflowY);
-          const cut = box.right > innerWidth + 1 || words && (wider || higher);
+          const cut = box.right > WIDTH + 1 || words && (wider || higher);
           return box.width > 1 && cut && !e.closest('.fixed');
-        }).map(e => `${e.tagName}.${e.className} ${e.textContent.slice(0, 80)}`)""")
+        }).map(e => `${e.tagName}.${e.className} ${e.textContent.slice(0, 80)}`)""".replace("WIDTH", str(self.width)))
 
 
 def until(condition, seconds: float = WAIT):

@@ -107,6 +107,19 @@ def test_what_differs_between_the_languages_is_found(english, chinese, told):
     assert any(told in words for words in differences(*parsed))
 
 
+# "少三倍" says nothing, and "多三倍" is four times to some readers and three to others: 三分之一, 四倍 are plain
+UNCLEAR = re.compile(r"[少小低短慢快多大轻高长弱强][了出]?[ *`]*(?:\{.*?\}|[\d.,]+|[一二两三四五六七八九十百千]+|几) *倍")
+
+
+def test_how_many_times_is_said_plainly_in_chinese():
+    files = [one.path for one in all_lessons()]
+    files += [path for places in ("tinydx/chinese/*.json", "*.zh.md", "docs/*.zh.md") for path in ROOT.glob(places)]
+    told = {file.name: found for file in files if (found := UNCLEAR.findall(file.read_text("utf-8")))}
+    assert told == {}
+    assert UNCLEAR.search("少 {rows * columns} 倍") and UNCLEAR.search("快 **{slow:.0f} 倍**") and UNCLEAR.search("小十倍")
+    assert not UNCLEAR.search("增大到 3 倍") and not UNCLEAR.search("速度是它的 {x:.1f} 倍")
+
+
 def test_every_term_has_a_meaning_in_both_languages():
     for term in glossary.terms():
         assert term.meaning and CHINESE.search(term.chinese) and CHINESE.search(term.meaning_chinese), term
@@ -150,7 +163,8 @@ def said_texts() -> dict[str, str]:
         for file in sorted((ROOT / "tinydx" / room).glob("*.py")):
             if file.stem not in UNREAD:
                 found |= dict.fromkeys(texts_of(file.read_text("utf-8")), f"{room}/{file.name}")
-    found |= dict.fromkeys(texts_of((ROOT / "tinydx" / "suggestions.py").read_text("utf-8")), "suggestions.py")
+    for name in ("suggestions.py", "language.py", "cli.py"):
+        found |= dict.fromkeys(texts_of((ROOT / "tinydx" / name).read_text("utf-8")), name)
     worker = ast.parse((ROOT / "tinydx" / "exercises" / "worker.py").read_text("utf-8"))  # which imports nothing of tinydx
     words = {node.value for node in ast.walk(worker) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     parts = {part.value for node in ast.walk(worker) if isinstance(node, ast.JoinedStr) for part in node.values[:1]}

@@ -27,6 +27,7 @@ LOOKS = [(width, dark) for dark in (False, True) for width in (PHONE, SCREEN)]
 CONTROLS = "marimo-slider, marimo-dropdown, marimo-text"
 FIGURES = "[...document.querySelectorAll('img.figure')].map(e => e.src)"
 OLD = {"OPENBLAS_CORETYPE": "Prescott", "OPENBLAS_NUM_THREADS": "1"}  # vectors of 4 numbers, which every x86 processor has
+VIEWPORT = "<meta name='viewport' content='width=device-width, initial-scale=1'>"  # as all pages of the course have it
 FAILED = "[...document.querySelectorAll('.has-error')].map(e => e.innerText)"
 
 
@@ -120,13 +121,14 @@ def another(browser, before):
     [
         ("", True),
         ("width: 2000px", False),
+        ("width: 400px", False),
         ("width: 50px; white-space: nowrap; overflow-x: auto", False),
         ("width: 50px; white-space: nowrap; overflow: hidden", False),
         ("width: 50px; height: 20px; overflow-y: clip", False),
     ],
 )
 def test_what_is_cut_is_noticed(style, whole, browser, tmp_path):
-    (tmp_path / "page.html").write_text(f"<body><p style='{style}'>some words that are long", "utf-8")
+    (tmp_path / "page.html").write_text(f"{VIEWPORT}<body><p style='{style}'>some words that are long", "utf-8")
     browser.look(PHONE)
     browser.open((tmp_path / "page.html").as_uri())
     assert (browser.cut() == []) == whole

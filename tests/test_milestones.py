@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import PHONE
 
 from tinydx import cli, language
 from tinydx.exercises import find
 from tinydx.exercises.folder import Folder, Progress
-from tinydx.exercises.milestones.assembly import CLOSE, assemble
+from tinydx.exercises.milestones.assembly import CLOSE, Calls, Outcome, Stage, assemble
 from tinydx.exercises.milestones.engine import Engine, EngineError
 from tinydx.exercises.milestones.milestone import all_milestones, find_milestone
+from tinydx.exercises.milestones.page import page
 from tinydx.exercises.milestones.training import Run
 
 ROOT = Path(__file__).parents[1]
@@ -121,6 +123,24 @@ def test_a_milestone_is_reached_by_all_its_exercises_and_lost_by_one_that_is_wro
     assert "&lt;/pre&gt;&lt;script&gt;alert()" in page and "<script" not in page and "http" not in page.replace("http-equiv", "")
     assert page.count('class="en"') == page.count('class="zh"') and "运行的是谁的代码" in page
     assert language.in_chinese(sgd.bugs[-1].name) in page
+
+
+@MILESTONES
+def test_a_phone_shows_the_whole_page(milestone, folder, browser, tmp_path):
+    """As long as it gets: every exercise has a row, and a reason why it is left out."""
+    classes = len(milestone.classes)
+    run = Run([2.0, 1.0], np.full((6, classes), 1 / classes), np.zeros(6, int), {language.sentence("accuracy"): 0.5})
+    calls = [Calls(e, check.function.__name__, False, 1040, 1.0) for e in milestone.exercises for check in e.checks]
+    slow = language.sentence("its calls take more than {seconds:g} seconds in all: fewer loops, or more time with --seconds", seconds=60)
+    left = dict.fromkeys(milestone.names, slow)
+    stages = [Stage(e, run, 2.3e-16, 1.0, calls) for e in (None, *milestone.exercises)]
+    path = tmp_path / "page.html"
+    path.write_text(page(Outcome(milestone, {}, stages, left), folder), "utf-8")
+    browser.look(PHONE)
+    browser.open(path.as_uri())
+    for _ in ("English", "Chinese"):
+        assert browser.cut() == []
+        browser.js("document.querySelector('.language > summary').click()")
 
 
 def test_without_any_exercise_all_is_tinydxs(folder, capsys):

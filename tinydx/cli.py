@@ -14,6 +14,7 @@ from typing import Any
 
 from tinydx import command, language
 from tinydx.help import Formatter, asked_language
+from tinydx.language import said
 from tinydx.suggestions import did_you_mean
 
 
@@ -65,7 +66,8 @@ class _Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """A word that is none of the choices ends with those that are close to it."""
         if action.choices is not None and value not in action.choices:
-            raise argparse.ArgumentError(action, f"unknown {value!r}{did_you_mean(value, map(str, action.choices))}")
+            close = did_you_mean(value, map(str, action.choices))
+            raise argparse.ArgumentError(action, said("unknown {name!r}{close}", name=value, close=close))
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if not self.takes_columns:
@@ -614,14 +616,15 @@ def _add_gradcheck(commands: Any) -> None:
     parser.add_argument("--shapes", default="", help="shapes of the arrays, such as 'x=3,4 w=4,2'")
     parser.add_argument("--seed", type=int, help="repeats a check (default: new numbers each time)")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    _add_language(parser)
     parser.set_defaults(run=_gradcheck)
 
 
 def _gradcheck(a: argparse.Namespace) -> int:
-
     from tinydx import ops  # noqa: F401  the table of ops
     from tinydx.gradcheck.files import run
 
+    language.choose(a.lang)
     return run(Path(a.file), a.shapes, a.seed, a.json)
 
 

@@ -26,6 +26,9 @@ class Formatter(argparse.HelpFormatter):
     def add_usage(self, usage: str | None, actions: Iterable, groups: Iterable, prefix: str | None = None) -> None:
         super().add_usage(usage, actions, groups, said("usage: ") if prefix is None else prefix)
 
+    def format_help(self) -> str:
+        return re.sub(rf"(?<=[{CHINESE}]):$", "：", super().format_help(), flags=re.MULTILINE)
+
     def _format_text(self, text: str) -> str:
         return super()._format_text(said(text))
 

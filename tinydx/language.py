@@ -16,7 +16,7 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,15 @@ def said(english: str, **values: Any) -> str:
     made = sentence(english, **values)
     words = in_chinese(made) if chosen() == "zh" else made
     return words if can_show(words) else str(made)
+
+
+def listed(words: Iterable[str]) -> str:
+    """Names one after the other, with the comma of the chosen language.
+
+    >>> listed(["relu", "dense"])
+    'relu, dense'
+    """
+    return functools.reduce(lambda some, one: said("{some}, {one}", some=some, one=one), words)
 
 
 def can_show(text: str) -> bool:

@@ -165,7 +165,7 @@ def commentary(exercise: Exercise) -> list[str]:
     if known and op:
         lines.append("  " + said("tinydx card {name}: the equation, its loops and its gradient", name=op.name))
     lines.append(f"  {said(exercise.source or (op.source if op else ''))}")
-    return [*lines, *([f"  {following.file}: {said(following.title)}"] if following else [])]
+    return [*lines, *(["  " + said("{name}: {advice}", name=following.file, advice=said(following.title))] if following else [])]
 
 
 def grade(a: argparse.Namespace) -> int:

@@ -99,10 +99,10 @@ class Exercise:
         """The head of the learner's file: title, equation, task, the command to run; and the import of NumPy."""
         op = next((check.of for check in self.checks if isinstance(check, Gradients)), None)
         equation, shapes, source = (getattr(self, a) or getattr(op, a) for a in ("equation", "shapes", "source"))
-        title, task = f"{self.title} · {self.chinese}", self.task
+        title, task, told = f"{self.title} · {self.chinese}", self.task, f"({source})"
         if language == "zh":
-            title, task, source = f"{in_chinese(self.title)} · {self.title}", in_chinese(task), in_chinese(source)
-        about = [*map(plain, re.split(r",? *\\quad", equation)), shapes, f"({source})"]
+            title, task, told = f"{in_chinese(self.title)} · {self.title}", in_chinese(task), f"（{in_chinese(source)}）"
+        about = [*map(plain, re.split(r",? *\\quad", equation)), shapes, told]
         lines = [f'"""{self.number:02d} {title}', "", *(f"    {a}" for a in about), "", task, ""]
         return "\n".join([*lines, f"    tinydx exercise check {self.name}", '"""', "", "import numpy as np", "", "", ""])
 

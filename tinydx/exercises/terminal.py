@@ -9,7 +9,7 @@ from tinydx.exercises.folder import Folder
 from tinydx.exercises.milestones.assembly import Outcome, Stage, verdict
 from tinydx.exercises.milestones.milestone import Milestone, all_milestones
 from tinydx.exercises.runner import Result
-from tinydx.language import can_show, said, sentence, wide
+from tinydx.language import can_show, listed, said, sentence, wide
 from tinydx.names import lines
 
 PLAIN = str.maketrans({"·": "-", "✓": "ok", "✗": "x"})  # for encodings without these characters
@@ -67,7 +67,7 @@ def show_milestones(folder: Folder) -> None:
         say(f"  {mark} {said('milestone {n}', n=m.number)}  {counted:>5}  {m.shown_title}")
         if needs:
             more = said(" and {n} more", n=len(needs) - 5) if len(needs) > 6 else ""
-            names = ", ".join(e.name for e in needs[: 5 if more else 6])
+            names = listed(e.name for e in needs[: 5 if more else 6])
             say(f"{'':23}{said('still needs {names}{more}', names=names, more=more)}")
     say("tinydx exercise milestone 1 trains an engine from what has passed")
 
@@ -96,10 +96,12 @@ def show_outcome(outcome: Outcome) -> None:
     width = max(len(c.function) for c in outcome.stages[-1].calls)
     for c in sorted(outcome.stages[-1].calls, key=lambda c: (not c.yours, c.exercise.number)):
         whose = said("yours") if c.yours else "tinydx"
-        left = f": {said(outcome.left[c.exercise.name])}" if c.exercise.name in outcome.left else ""
-        say(f"  {whose}{' ' * (7 - wide(whose))} {c.function:<{width}} {c.n:>5} x  {c.exercise.file}{left}")
+        where = c.exercise.file
+        if why := outcome.left.get(c.exercise.name):
+            where = said("{name}: {advice}", name=where, advice=why)
+        say(f"  {whose}{' ' * (7 - wide(whose))} {c.function:<{width}} {c.n:>5} x  {where}")
     for name, value in outcome.stages[-1].run.figures.items():
-        say(f"  {said(name)}: {value:.4g}")
+        say("  " + said("{name}: {advice}", name=said(name), advice=f"{value:.4g}"))
     if len(outcome.stages) > 1:
         say("gap: the largest difference of a loss or an answer from tinydx alone, as a share of the largest number.")
     say(verdict(outcome))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.terminal import say
-from tinydx.language import can_show, said, wide
+from tinydx.language import can_show, listed, said, wide
 from tinydx.lessons import handout, slides
 from tinydx.lessons.lesson import INSTALL, Lesson, all_lessons, find
 
@@ -50,10 +50,10 @@ def _list(lessons: list[Lesson]) -> int:
     for one in lessons:
         packages = dict.fromkeys([*one.missing, *one.needs])
         marked = [said("{name} (not installed)", name=name) if name in one.missing else name for name in packages]
-        needs = said("needs {packages}", packages=", ".join(marked)) if marked else ""
-        takes = f"--data: {one.shown_data}" if one.data else ""
+        needs = said("needs {packages}", packages=listed(marked)) if marked else ""
+        takes = said("{name}: {advice}", name="--data", advice=one.shown_data) if one.data else ""
         mark = ("✓" if can_show("✓") else "ok") if one in done else ">" if one is following and done else ""
-        about = "; ".join(filter(None, (needs, takes)))
+        about = said("; ").join(filter(None, (needs, takes)))
         title, minutes = one.shown_title + " " * (width - wide(one.shown_title)), said("{n:3} min", n=one.minutes)
         say(f"{mark:<2}{one.number:3}  {title}  {minutes}  {about}".rstrip())
     say()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tinydx.files import atomic_write, check_folder, check_writable
-from tinydx.language import said
+from tinydx.language import listed, said
 from tinydx.lessons import glossary
 from tinydx.lessons.lesson import Lesson, all_lessons
 from tinydx.lessons.page import switch
@@ -72,7 +72,7 @@ def left_out(lesson: Lesson, say: Callable[[str], None]) -> bool:
     """Whether something that a lesson needs is missing, which is said."""
     if lesson.missing:
         told = "left out: lesson {number}, which needs {packages}"
-        say(said(told, number=lesson.number, packages=", ".join(lesson.missing)))
+        say(said(told, number=lesson.number, packages=listed(lesson.missing)))
     return bool(lesson.missing)
 
 

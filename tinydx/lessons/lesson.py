@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import tinydx
-from tinydx.language import can_show, chosen, said, sentence
+from tinydx.language import can_show, chosen, listed, said, sentence
 from tinydx.names import line
 from tinydx.suggestions import did_you_mean
 
@@ -77,7 +77,7 @@ class Lesson:
         if self.missing:
             how = said("apt install g++, or the equivalent on your system") if self.missing == ["g++"] else INSTALL
             told = "lesson {number} needs {packages}: {how}"
-            raise ImportError(said(told, number=self.number, packages=", ".join(self.missing), how=how))
+            raise ImportError(said(told, number=self.number, packages=listed(self.missing), how=how))
 
     def take(self, path: str | Path) -> None:
         """Use the data at this path, in this process and in those that it starts.

@@ -238,11 +238,16 @@ def foot(name: str) -> Any:
     if used:
         english += [
             "/// details | The terms of this lesson",
-            *(_entry(t.english, t.chinese, t.code, t.meaning) for t in used),
+            *(_entry(t.english, t.chinese, t.code, ": ", t.meaning) for t in used),
             "///",
             "",
         ]
-        chinese += ["/// details | 本课术语", *(_entry(t.chinese, t.english, t.code, t.meaning_chinese) for t in used), "///", ""]
+        chinese += [
+            "/// details | 本课术语",
+            *(_entry(t.chinese, t.english, t.code, "：", t.meaning_chinese) for t in used),
+            "///",
+            "",
+        ]
     following = next((other for other in all_lessons() if other.number > number), None)
     if following:
         english.append(f"**Next:** {following.title}, `tinydx lesson {following.number}`")
@@ -250,10 +255,10 @@ def foot(name: str) -> Any:
     return text("\n".join(english), "\n".join(chinese))
 
 
-def _entry(word: str, other: str, symbol: str, meaning: str) -> str:
+def _entry(word: str, other: str, symbol: str, colon: str, meaning: str) -> str:
     """A term of the glossary as a list item, because a table would be too wide for a phone."""
     symbol = f" `{symbol}`" if symbol else ""
-    return f"- **{word}** <span class='other'>{other}</span>{symbol}: {meaning}"
+    return f"- **{word}** <span class='other'>{other}</span>{symbol}{colon}{meaning}"
 
 
 def _markdown(markdown: str) -> Any:

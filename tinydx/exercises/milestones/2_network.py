@@ -38,7 +38,7 @@ def train(engine: Engine) -> Run:
 
 MILESTONE = Milestone(
     title="The document's network, small",
-    chinese="文中的卷积网络（小型）",
+    chinese="文中的小型卷积网络",
     about=sentence(
         "The same images, seen as 8 x 8 fields, go through convolution, ReLU and max pooling, twice, then through a dense "
         "layer with dropout to one score, as in the document's program; adam moves the weights. After the training, conv_sum "

@@ -53,7 +53,7 @@ def train(engine: Engine) -> Run:
 
 MILESTONE = Milestone(
     title="Three engines of your own",
-    chinese="三个自己的引擎",
+    chinese="你自己的三个引擎",
     about=sentence(
         "The gradients of this network come from the three small engines that you repaired: engine_layers brings them through "
         "a layer that is used three times, engine_used_twice and engine_tape through what follows. Each step has two "

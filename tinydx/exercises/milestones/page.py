@@ -62,12 +62,18 @@ def _stages(outcome: Outcome) -> str:
     names = sentence("last loss"), sentence("accuracy"), sentence("gap")
     rows = ["<tr><th></th>" + "".join(f"<th class='number'>{_say(name)}</th>" for name in names) + "</tr>"]
     for stage in outcome.stages:
-        who = _say(sentence("tinydx alone")) if stage.exercise is None else f"<span class='yours'>+ {stage.exercise.name}</span>"
+        who = _say(sentence("tinydx alone")) if stage.exercise is None else f"<span class='yours'>+ {breakable(stage.exercise.name)}</span>"
         values = f"{stage.run.losses[-1]:.4f}", f"{stage.run.accuracy:.1%}", f"{stage.gap:.0e}" if stage.gap else "0"
         rows.append(f"<tr><td>{who}</td>" + "".join(f"<td class='number'>{v}</td>" for v in values) + "</tr>")
     about = "gap: the largest difference of a loss or an answer from tinydx alone, as a share of the largest number."
-    figures = "".join(f"<br>{_say(name)}: {value:.4g}" for name, value in outcome.stages[-1].run.figures.items())
+    told = (sentence("{name}: {advice}", name=name, advice=f"{v:.4g}") for name, v in outcome.stages[-1].run.figures.items())
+    figures = "".join(f"<br>{_say(one)}" for one in told)
     return f"<table>{''.join(rows)}</table><p class='muted'>{_say(sentence(about))}{figures}</p>"
+
+
+def breakable(name: str) -> str:
+    """A name that may go on in the next line behind each "_", so that a phone shows a table whole."""
+    return name.replace("_", "_<wbr>")
 
 
 def _functions(outcome: Outcome) -> str:
@@ -81,7 +87,7 @@ def _functions(outcome: Outcome) -> str:
         if not c.yours:
             told += f"<br>{_say(outcome.left.get(c.exercise.name, ''))}"
         rows.append(
-            f"<tr><td>{whose}</td><td><code>{c.function}</code><br><span class='muted'>{told}</span></td>"
+            f"<tr><td>{whose}</td><td><code>{breakable(c.function)}</code><br><span class='muted'>{told}</span></td>"
             f"<td class='number'>{c.n}</td></tr>"
         )
     return f"<table class='whose'><tr>{head}</tr>{''.join(rows)}</table>"
