@@ -58,6 +58,7 @@ def module(tmp_path):
         patch.setattr(cache, "kept_in", set())
         patch.setattr(ahead, "kept_in", cache.kept_in)
         patch.setattr(ahead, "_at_work", None)
+        patch.setattr(ahead, "_foreseen", [])
         patch.setattr(cache, "changed_code", lambda: "")
         patch.setattr(ahead, "kernels", list(ahead.kernels))
         patch.setattr(ahead, "_cores", lambda: 2)
@@ -137,13 +138,47 @@ def test_what_can_be_foreseen_is_compiled_while_this_process_does_other_things(m
     helper = ahead._at_work
     helper.thread.join()
     assert all(w.is_there() for w in wanted_of(module))
+    assert helper.process.wait(60) == 0  # nothing is left for it
     monkeypatch.setattr(ahead, "PROGRAM", "raise SystemExit(1)")
     ahead.compile_all(wanted_of(module))
-    assert helper.process.returncode is not None
     assert (call_all(module) == right()).all()
     assert all(sum(k.stats.cache_misses.values()) == 0 for k in all_of(module))
+    monkeypatch.setattr(ahead, "_at_work", None)
     ahead.begin(lambda: call_all(module))  # kernels are kept here: it is not a first run
     assert ahead._at_work is None
+
+
+def two_works(module):
+    """What calls the first two kernels, and what calls the other three."""
+    x = np.ones(3, np.float32)
+    return [lambda ks=ks: [k(x) for k in ks] for ks in (all_of(module)[:2], all_of(module)[2:])]
+
+
+def test_the_helper_goes_on_with_what_later_works_need_and_nothing_waits_for_it(module, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(ahead, "compilation", notice.compilation)
+    ahead.begin(*two_works(module))
+    helper, wanted = ahead._at_work, wanted_of(module)
+    with helper.changed:
+        assert [w for group in (*helper.later, helper.at) for w in group] == wanted[::-1]  # the first is taken from the end
+    ahead.compile_all(wanted[:2])
+    assert all(w.is_there() for w in wanted[:2])
+    capsys.readouterr()
+    helper.thread.join()
+    assert all(w.is_there() for w in wanted[2:]) and helper.process.wait(60) == 0
+    assert capsys.readouterr().err == ""  # the bar of a training is left alone
+    assert (call_all(module) == right()).all()
+
+
+def test_a_foreseen_kernel_that_is_missing_has_its_whole_work_compiled(module, monkeypatch):
+    monkeypatch.setattr(ahead, "PROGRAM", "raise SystemExit(1)")  # the helper has got to nothing
+    monkeypatch.setattr(ahead, "WORTH", 100)
+    ahead.begin(*two_works(module))
+    ahead._at_work.thread.join()
+    together, compile_all = [], ahead.compile_all
+    monkeypatch.setattr(ahead, "compile_all", lambda wanted: (together.append(list(dict.fromkeys(wanted))), compile_all(wanted)))
+    assert (call_all(module) == right()).all()
+    assert together == [wanted_of(module)[:2], wanted_of(module)[2:]]
 
 
 @pytest.mark.parametrize("plant", ["killed", "not started", "answers nonsense"])
@@ -274,6 +309,33 @@ def test_a_rehearsal_changes_neither_the_model_nor_the_random_numbers():
     assert random.state() == state and x.all() and y.all()
     assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
     assert model.optimizer.iterations == 0
+
+
+def test_what_a_diagnosis_foresees_is_what_it_calls(monkeypatch):
+    """Kernels are only noted, none is compiled."""
+    from tinydx.diagnosis import foreseeing, kinds
+    from tinydx.diagnosis.kind import Options
+    from tinydx.diagnosis.sections import evidence
+
+    works, state, nothing = [], random.state(), Options(None, None, None, None, None)
+    monkeypatch.setattr(ahead, "is_first_run", lambda: True)
+    monkeypatch.setattr(ahead, "begin", lambda *given: works.extend(given))
+    image = kinds.get("image")
+    foreseeing.begin_compiling(image, None, 150, nothing)
+    assert random.state() == state
+    noted = {w for work in works for w in ahead._rehearsed(work)}
+    model = image.build(image.foresee(None, 150, nothing), image.plan(image.foresee(None, 150, nothing), nothing))
+    model.class_names, model.preprocessing = ["abnormal", "normal"], {"kind": "image", **image_reading()}
+    called = ahead._rehearsed(lambda: [evidence.on_phantoms(model, 4, [method]) for method in evidence.METHODS])
+    assert len(set(called)) > 8 and set(called) <= noted
+    works.clear()
+    foreseeing.begin_compiling(image, "a folder", 150, nothing)  # its images decide on the network's inputs
+    assert works == []
+
+
+def image_reading():
+    """How images of 150 pixels are read."""
+    return {"target_size": [150, 150], "color_mode": "rgb", "interpolation": "bilinear", "rescale": 1 / 255}
 
 
 PROGRAM = """

@@ -517,6 +517,19 @@ def test_no_file_or_a_folder(tmp_path):
         load_model(tmp_path)
 
 
+def test_the_library_reads_every_type_and_no_copy_is_made_of_the_numbers():
+    from safetensors.numpy import load
+
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.integers(0, 2, (3, 2)).astype(name) for name in saving.TYPES}
+    arrays |= {"a number": np.array(2.5), "none": np.empty((0, 4), "float32"), 'quoted "Ω"': np.ones(3, "int8")}
+    pieces = list(saving._pieces({"tinydx": "Ω", "digest": "d"}, arrays))
+    found = load(b"".join(pieces))
+    assert found.keys() == arrays.keys()
+    assert all(found[k].dtype == a.dtype and (found[k] == a).all() and found[k].shape == a.shape for k, a in arrays.items())
+    assert all(any(np.shares_memory(a, np.frombuffer(p, np.uint8)) for p in pieces[1:]) for a in arrays.values() if a.size)
+
+
 def rewritten(path, change):
     """Write the file again with a changed header or arrays, and a digest that fits."""
     header, arrays = saving._read(path)

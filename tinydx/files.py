@@ -19,7 +19,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +30,7 @@ except ImportError:  # Windows, where an open file cannot be removed
 
 writes = True  # whether this process writes files: of several that train one model, only the first does
 
+Bytes = bytes | bytearray | memoryview
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room on the disk, or for this user, or for one file
 LEFTOVER = re.compile(r"\..*\.[0-9a-f]{12}\.tinydx\.tmp", re.DOTALL)  # the names of temporary files
 
@@ -83,11 +84,12 @@ def visible_files(folder: str | os.PathLike) -> Iterator[Path]:
         yield from (Path(place, name) for name in files)
 
 
-def atomic_write(path: str | os.PathLike, data: str | bytes | bytearray | memoryview) -> Path:
+def atomic_write(path: str | os.PathLike, data: str | Bytes | Iterable[Bytes]) -> Path:
     """Write a whole file atomically.
 
     Arguments: path, in an existing folder (a symbolic link is followed and stays a link); data, text (written as UTF-8,
-    line ends unchanged) or bytes. A replaced file keeps its permissions, a new one gets the default ones.
+    line ends unchanged), bytes, or pieces of bytes, one after the other. A replaced file keeps its permissions, a new one gets
+    the default ones.
     Returns: the path.
     Raises: FileNotFoundError where the folder does not exist; the system's OSError (disk full, no permission), which names the
     file.
@@ -105,7 +107,8 @@ def atomic_write(path: str | os.PathLike, data: str | bytes | bytearray | memory
     target = _target(path)
     try:
         with _temporary(target) as file:
-            file.write(data.encode("utf-8") if isinstance(data, str) else data)
+            data = data.encode("utf-8") if isinstance(data, str) else data
+            file.writelines([data] if isinstance(data, Bytes) else data)
             file.flush()
             os.fsync(file.fileno())  # the bytes are on the disk, not only in a cache
             if target.is_file():

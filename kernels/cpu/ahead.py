@@ -4,6 +4,7 @@
       -> the work is rehearsed (tinydx/rehearsal.py): kernels only note with which types they are called
       -> this process compiles from the first on, helpers from the last on, until nothing is left
       -> the work goes on, and finds everything in memory or on disk
+      -> a helper that `begin` has started goes on, too, with what later work will need
 
 A helper is another process, because Numba compiles one function at a time in each. It is given kernels through its standard
 input, keeps their code on disk, and ends when that input is closed, so it cannot outlive this process. What a helper did not
@@ -16,6 +17,7 @@ import functools
 import gc
 import glob
 import importlib
+import itertools
 import os
 import pickle
 import signal
@@ -50,6 +52,7 @@ _noted: ContextVar[list | None] = ContextVar("tinydx.noted", default=None)  # in
 _cleared: list[tuple[np.ndarray, np.ndarray]] = []  # arrays that a rehearsal has filled with zeros, and what they held
 _one_at_a_time = threading.RLock()
 _at_work = None  # the helper that `begin` has started
+_foreseen: list[list] = []  # what it was given: for each work what that will need
 
 
 class Wanted(NamedTuple):
@@ -88,10 +91,11 @@ def _first_call(kernel, compile_for, *arguments):
         noted.append(wanted)
         return _clear
     work = rehearsal.work.get()
-    if work is not None and not wanted.is_there():
+    foreseen = next((group for group in _foreseen if wanted in group), None)
+    if (foreseen or work) and not wanted.is_there():
         with _one_at_a_time:
             if not wanted.is_there():
-                compile_all([wanted, *_rehearsed(work)])
+                compile_all([wanted, *(foreseen or _rehearsed(work))])
     return compile_for(*arguments)
 
 
@@ -138,36 +142,32 @@ def is_first_run():
     return not (_at_work or not_kept or _cores() < 2 or any(glob.glob(f"{glob.escape(folder)}/*.nbi") for folder in kept_in))
 
 
-def begin(work):
-    """In a first run, have a helper compile what the work needs while this process does other things."""
+def begin(*works):
+    """In a first run, have a helper compile what the works need, in their order, while this process does other things."""
     global _at_work
     if not is_first_run():
         return
-    _at_work = Helper(deque())  # it gets ready while the work is rehearsed
-    _at_work.left.extend(reversed(_missing(_rehearsed(work))))
     compilation.announce()
+    _at_work = Helper(deque())  # it gets ready while the works are rehearsed
+    _foreseen[:] = map(_rehearsed, works)
+    _at_work.turn_to([])
     _at_work.__enter__()
     atexit.register(_at_work.__exit__)
 
 
 def compile_all(wanted):
     """Compile them for their types, with the help of other processes."""
-    global _at_work
-    others, _at_work = [_at_work] if _at_work else [], None
-    begun = [w for helper in others for w in helper.at]
-    left = deque(_missing(wanted, begun))
-    helpers = 0 if not_kept or len(left) < WORTH else min(MOST, _cores() - 1)
+    helpers = [_at_work] if _at_work and _at_work.thread.is_alive() else []
+    begun, left = _at_work.turn_to(wanted) if helpers else ([], deque(_missing(wanted)))
+    number = 0 if not_kept or len(left) < WORTH else min(MOST, _cores() - 1)
     with compilation.of(sum(map(len, left)) + len(begun)), _no_garbage_collection(), contextlib.ExitStack() as stack:
-        for helper in others:
-            helper.left = left
-            stack.push(helper)
-        others += [stack.enter_context(Helper(left)) for _ in range(helpers - sum(h.thread.is_alive() for h in others))]
+        helpers += [stack.enter_context(Helper(left)) for _ in range(number - len(helpers))]
         with contextlib.suppress(IndexError):
             while True:
                 for w in left.popleft():
                     w.kernel.compile(w.types)
-        for helper in others:
-            helper.finish()
+        for helper in helpers:
+            helper.finish(wanted)
 
 
 @contextlib.contextmanager
@@ -190,10 +190,12 @@ def _cores():
 
 
 class Helper:
-    """A process that compiles from the end of `left` on, and the thread that gives it work; it ends with the block."""
+    """A process that compiles from the end of `left` on, then `later`, and the thread that gives it work; it ends with the
+    block, or when nothing is left."""
 
     def __init__(self, left):
-        self.left, self.at = left, []  # what it is at
+        self.left, self.later, self.at = left, deque(), []  # at: what it compiles now
+        self.changed = threading.Condition()
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen([sys.executable, "-P", "-c", PROGRAM], **pipes)
         self.thread = threading.Thread(target=self._give, daemon=True)
@@ -201,6 +203,14 @@ class Helper:
     def __enter__(self):
         self.thread.start()
         return self
+
+    def turn_to(self, wanted):
+        """Compile these, and what else is foreseen later. Returns those of them that it has begun, and what is left to share."""
+        with self.changed:
+            begun = [w for w in self.at if w in wanted]
+            self.left = deque(_missing(wanted, self.at))
+            self.later = deque(reversed(_missing(itertools.chain(*_foreseen), [*self.at, *wanted])))
+            return begun, self.left
 
     def _give(self):
         """Give it one kernel after the other; where it fails or dies, the rest is left to others."""
@@ -210,19 +220,33 @@ class Helper:
             while self.process.stdout.read(1):  # it is ready, or has kept the last one
                 for _ in self.at:
                     compilation.count()
-                self.at = []
-                self.at = self.left.pop()
+                if not self._take():
+                    break
                 module = self.at[0].kernel.__module__
                 _send(pipe, (module, _kernels_of(module).index(self.at[0].kernel), [w.types for w in self.at]))
-        self.at = []
+        self.left, self.later = deque(), deque()
+        self._take()
+        with contextlib.suppress(OSError):
+            pipe.close()  # its process ends
 
-    def finish(self):
-        """Wait for the kernel it is at."""
-        if self.at:
-            self.thread.join(PATIENCE)
+    def _take(self):
+        """Be at the next group; False where nothing is left."""
+        with self.changed:
+            self.at = []
+            self.changed.notify_all()
+            for groups in (self.left, self.later):
+                with contextlib.suppress(IndexError):
+                    self.at = groups.pop()
+                    return True
+            return False
+
+    def finish(self, wanted):
+        """Wait until it is at none of these."""
+        with self.changed:
+            self.changed.wait_for(lambda: not any(w in wanted for w in self.at), PATIENCE)
 
     def __exit__(self, *exc):
-        self.left = deque()
+        self.left, self.later = deque(), deque()
         try:
             with contextlib.suppress(OSError):
                 self.process.stdin.close()

@@ -59,7 +59,8 @@ class Compilation(event.Listener):
         """A kernel is compiled, here or by a helper."""
         with self.lock:
             self.kernels += 1
-            self.show()
+            if self.total:  # else nothing waits for it
+                self.show()
 
     @contextlib.contextmanager
     def of(self, count):

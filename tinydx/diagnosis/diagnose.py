@@ -145,9 +145,9 @@ def diagnose(
             )
             metrics["choice"], metrics["ensemble"] = choice, _judged(model, subject, study, plan)
             metrics["recipe"] = _recipe(plan, choice, metrics["ensemble"])
+            elsewhere.remember(model, subject, study, metrics)
             run = Run(model, subject, study, plan, seed, probabilities, metrics)
             find_all(run)
-            elsewhere.remember(model, subject, study, metrics)
             metrics["elsewhere"] = [
                 elsewhere.test(model, other, part=part, seed=seed, batch=plan.batch) for other, part in others
             ]

@@ -1,14 +1,18 @@
-"""On a machine without kernels, those of the training are compiled while the data are read, if the network is known before."""
+"""On a machine without kernels, those of a run are compiled while its data are read, if their form is known before.
+
+    Kind.foresee ── blank examples ──> a training step, then the explanations ──> a helper compiles what they call, in this order
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from tinydx import random
+from tinydx.datasets.study import Study
 from tinydx.diagnosis.kind import Kind, Options
+from tinydx.diagnosis.sections import evidence
 from tinydx.dispatch import load_kernels
+from tinydx.explain.checks import method_named
 from tinydx.training.data import Batch
 from tinydx.training.rehearsing import rehearse_step
 
@@ -25,8 +29,22 @@ def begin_compiling(kind: Kind, path: str | Path | None, size: int | None, optio
     if not ahead.is_first_run():
         return
     state = random.state()
-    if foreseen := kind.foresee(path, size, options):
-        model, shape = foreseen
-        x = np.zeros(shape, np.float32)
-        ahead.begin(lambda: rehearse_step(model, x, Batch(x, np.zeros(len(x), np.float32))))
+    if blank := kind.foresee(path, size, options):
+        begin_with(kind, blank, options)
     random.load_state(state)
+
+
+def begin_with(kind: Kind, blank: Study, options: Options) -> None:
+    """Begin with what a run on such a study calls."""
+    from tinydx_kernels.cpu import ahead
+
+    plan = kind.plan(blank, options)
+    model = kind.build(blank, plan)
+    x = next(kind.plain_batches(blank, blank.train, plan.batch))[0]
+
+    def step() -> None:
+        batch = kind.training_batches(blank, plan, seed=0)[0]  # made by this thread, as `next` would not
+        rehearse_step(model, x, Batch(*batch))
+
+    explanations = [lambda name=name: method_named(name)(model, x[:1], 0) for name in evidence.METHODS]
+    ahead.begin(step, *explanations)

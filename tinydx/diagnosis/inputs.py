@@ -25,6 +25,7 @@ import numpy as np
 from tinydx.datasets.copies import content_of
 from tinydx.datasets.study import Examples
 from tinydx.evaluation import roc_auc
+from tinydx.preprocessing.channels import mean_of_channels, over_channels
 from tinydx.preprocessing.decoding import size_of
 
 MOST = 500  # training examples whose statistics are stored
@@ -227,7 +228,7 @@ def image_statistics(x: np.ndarray, files: list[str] | None = None) -> dict[str,
 
     for image in x:
         pixels = np.asarray(image, np.float32) / 255
-        grey = pixels.mean(axis=-1)
+        grey = mean_of_channels(pixels)
         edge = max(1, min(grey.shape) // 16)
         border = np.concatenate([grey[:edge].ravel(), grey[-edge:].ravel(), grey[:, :edge].ravel(), grey[:, -edge:].ravel()])
         down, right = np.abs(np.diff(grey, axis=0)), np.abs(np.diff(grey, axis=1))
@@ -238,7 +239,7 @@ def image_statistics(x: np.ndarray, files: list[str] | None = None) -> dict[str,
         add("bright border", np.mean(border > 0.9))
         add("edge direction", down.mean() / (right.mean() + 1e-6))
         add("sharpness", twice / (down.mean() + right.mean() + 1e-6))
-        add("colour", np.mean(pixels.max(axis=-1) - pixels.min(axis=-1)))
+        add("colour", np.mean(over_channels(np.maximum, pixels) - over_channels(np.minimum, pixels)))
     for file in files or []:
         width, height = size_of(file)
         add("file size", np.sqrt(width * height))
@@ -257,7 +258,7 @@ def coarse_pictures(x: np.ndarray, side: int = 4) -> np.ndarray:
     array([[-1., -1.,  1.,  1.]])
     """
     side = min(side, *x.shape[1:3])
-    grey = np.asarray(x, np.float64).mean(axis=-1)
+    grey = mean_of_channels(np.asarray(x, np.float64))
     rows = np.array_split(grey - grey.mean(axis=(1, 2), keepdims=True), side, axis=1)
     means = [block.mean(axis=(1, 2)) for row in rows for block in np.array_split(row, side, axis=2)]
     return np.stack(means, axis=1) / np.maximum(grey.std(axis=(1, 2)), 5)[:, None]

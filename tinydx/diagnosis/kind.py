@@ -152,8 +152,8 @@ class Kind:
         """The network of a plan in a few words, for the page."""
         return self.network
 
-    def foresee(self, path: str | Path | None, size: int | None, options: Options) -> tuple[Any, tuple[int, ...]] | None:
-        """The compiled model and the shape of its first batch, where they are known before the data are read."""
+    def foresee(self, path: str | Path | None, size: int | None, options: Options) -> Study | None:
+        """A study of a batch of blank examples of the form that the run's will have, where it is known before they are read."""
         return None
 
     def build(self, study: Study, plan: Plan) -> Any:

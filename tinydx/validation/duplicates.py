@@ -35,6 +35,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tinydx.preprocessing.channels import mean_of_channels
 from tinydx.validation.alignment import Windows, align, residual, sampling, seen, standardised
 
 COARSE, SMALL, FULL = 16, 32, 64  # pixels of a descriptor, of the pictures for all pairs, and of those for promising pairs
@@ -105,7 +106,7 @@ def _grey(picture: ArrayLike, i: int) -> np.ndarray:
         raise ValueError(f"picture {i} has shape {x.shape}: pass (H,W), (H,W,1), (H,W,3) or (H,W,4)")
     if not x.size:
         raise ValueError(f"picture {i} is empty, its shape is {x.shape}: leave it out")
-    x = x.astype(np.float32) if x.ndim == 2 else x[..., :3].mean(axis=-1, dtype=np.float32)
+    x = x.astype(np.float32) if x.ndim == 2 else mean_of_channels(x[..., :3].astype(np.float32))
     if not np.isfinite(x).all():
         raise ValueError(f"picture {i} holds NaN or infinity: leave it out, or repair it")
     return x

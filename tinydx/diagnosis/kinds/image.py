@@ -29,7 +29,7 @@ from tinydx.datasets.download import data_home
 from tinydx.datasets.folders import labelled_files, match_classes, open_folders
 from tinydx.datasets.medmnist import MedMNIST
 from tinydx.datasets.owners import owned
-from tinydx.datasets.phantom import VERSION, write_phantom_folders
+from tinydx.datasets.phantom import CLASS_NAMES, VERSION, write_phantom_folders
 from tinydx.datasets.study import SPLITS, Examples, Study, first_of_each, hold_out, progress
 from tinydx.datasets.synthetic import MARKER
 from tinydx.datasets.table_files import is_table, labelled_table_files, open_table_files
@@ -155,11 +155,12 @@ class ImageKind(Kind):
     def describe_network(self, plan: Plan) -> str:
         return NETWORKS[plan.network].words
 
-    def foresee(self, path: str | Path | None, size: int | None, options: Options) -> tuple[Any, tuple[int, ...]] | None:
+    def foresee(self, path: str | Path | None, size: int | None, options: Options) -> Study | None:
         if path is not None or size is None or not is_document_program(*_network_and_augmentation(options, synthetic=True)):
             return None
-        shape = (size, size, 3)
-        return build_cnn(shape, 2), (options.batch or self.batch, *shape)
+        count = options.batch or self.batch
+        blank = Examples(np.zeros((count, size, size, 3), np.uint8), np.arange(count) % len(CLASS_NAMES))
+        return Study("blank images", list(CLASS_NAMES), blank, blank, blank, True, [], _reading(size), "images", f"{size}x{size}")
 
     def build(self, study: Study, plan: Plan) -> Any:
         shape, classes = input_shape(study), len(study.class_names)
@@ -576,7 +577,7 @@ def is_grey(x: np.ndarray) -> bool:
     >>> is_grey(np.zeros((2, 4, 4, 3)))
     True
     """
-    return bool((x[..., :1] == x[..., 1:]).all())
+    return all((x[..., 0] == x[..., k]).all() for k in range(1, x.shape[-1]))
 
 
 def input_shape(study: Study) -> tuple[int, int, int]:

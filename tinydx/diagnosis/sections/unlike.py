@@ -1,6 +1,6 @@
 """Section: how often `tinydx predict` warns of an input from the same source as unlike the training data: a false alarm.
 
-test examples ─ unlike.learn, on training and validation ─> those beyond the limit
+test examples ─ what the model remembers of training and validation (unlike.learn) ─> those beyond the limit
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from tinydx.diagnosis.sections import Run, Section
 
 def find(run: Run) -> dict[str, Any]:
     """What `unlike.false_alarms` says, and a sentence."""
-    kind, study = run.kind, run.study
-    known = unlike.learn(kind, study.train, study.val, study.preprocessing)
-    found = unlike.false_alarms(known, kind, study.test, study.preprocessing)
+    study = run.study
+    found = unlike.false_alarms(run.model.preprocessing["training"]["alike"], run.kind, study.test, study.preprocessing)
     low, high = found["rate_interval"]
     sentence = (
         f"`tinydx predict` warns of inputs that are unlike the training {study.noun}. On the test {study.noun} that is a false "
