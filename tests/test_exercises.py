@@ -830,9 +830,9 @@ def make_students(folder, count, rng):
 
 def test_grade_scores_every_student(tmp_path, proof):
     rng = np.random.default_rng(5)
-    expected = make_students(tmp_path / "class", 8 if proof else 2, rng)
+    expected = make_students(tmp_path / "class", 5 if proof else 2, rng)
     table = tmp_path / "scores.csv"
-    grade(tmp_path / "class", table, seconds=2, jobs=2)
+    grade(tmp_path / "class", table, seconds=4, jobs=2)  # enough for right work on a busy machine
     rows = list(csv.DictReader(table.read_text("utf-8").splitlines()))
     assert [r["student"] for r in rows] == sorted(expected)
     for row in rows:

@@ -179,7 +179,7 @@ def test_a_gradient_of_another_shape_is_refused(backend):
 
 def test_a_backward_that_gives_another_shape_is_named(monkeypatch):
     """The backward before it may be a kernel, which would read behind this gradient."""
-    monkeypatch.setattr(ops.leaky_relu, "backward", lambda dy, saved: (dy[:1],))
+    monkeypatch.setattr(ops.exp, "backward", lambda dy, saved: (dy[:1],))
     x = tinydx.Tensor(ONES, requires_grad=True)
-    with pytest.raises(ValueError, match=r"leaky_relu: gradient has shape \(1, 3\), expected \(3, 3\)"):
-        ops.leaky_relu(ops.dense(x, ONES.T)).sum().backward()
+    with pytest.raises(ValueError, match=r"exp: gradient has shape \(1, 3\), expected \(3, 3\)"):
+        ops.exp(ops.dense(x, ONES.T)).sum().backward()
