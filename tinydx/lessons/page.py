@@ -256,7 +256,17 @@ def _entry(word: str, other: str, symbol: str, meaning: str) -> str:
     return f"- **{word}** <span class='other'>{other}</span>{symbol}: {meaning}"
 
 
+CODE = re.compile(r"(<pre>.*?<code>)(.*?)\n?(?=</code>)", re.DOTALL)
+
+
 def _markdown(markdown: str) -> Any:
     import marimo  # optional: this module must import without it
 
-    return marimo.md(markdown)
+    return marimo.Html(CODE.sub(_line_by_line, marimo.md(markdown).text))
+
+
+def _line_by_line(code: re.Match) -> str:
+    """Code whose lines know how far they are indented: where a phone wraps one, it goes on further to the right (lesson.css)."""
+    lines = [(line, re.sub("<[^>]*>", "", line)) for line in code[2].split("\n")]
+    indented = ((line, len(words) - len(words.lstrip())) for line, words in lines)
+    return code[1] + "".join(f'<span class="code-line" style="--in: {n}">{line}\n</span>' for line, n in indented)
