@@ -45,7 +45,7 @@ def _():
 
     ## The equation
 
-    An image $x$ has rows $i$ and columns $j$; the kernel $w$ has rows $p$ and columns $q$.
+    An image $x$ has rows $i$ and columns $j$; the kernel $w$ has $k$ rows $p$ and $k$ columns $q$.
     Every number of the {term("feature map")} $y$ is a weighted sum of a small window of the image, plus a {term("bias")} $b$:
 
     $$y(i,j) = b + \sum_{{p=1}}^{{k}} \sum_{{q=1}}^{{k}}$$
@@ -68,7 +68,7 @@ def _():
 
     ## 公式
 
-    图像 $x$ 的行号是 $i$，列号是 $j$；卷积核 $w$ 的行号是 $p$，列号是 $q$。
+    图像 $x$ 的行号是 $i$，列号是 $j$；卷积核 $w$ 有 $k$ 行、$k$ 列，行号是 $p$，列号是 $q$。
     {term("feature map")} $y$ 的每个数，都是图像中一个小窗口的加权和，再加上{term("bias")} $b$：
 
     $$y(i,j) = b + \sum_{{p=1}}^{{k}} \sum_{{q=1}}^{{k}}$$
@@ -205,7 +205,7 @@ def _(convolved, correlated, kernel, point_convolved, point_correlated, unit):
     weights from another library.
 
     A 3x3 kernel fits into 128x128 pixels at {convolved.shape[1]} x {convolved.shape[2]} places. For
-    $i, j = 3 \\dots 128$ the sum above needs no padding: these are the elements of y.
+    $i, j = 3 \\dots 128$ all pixels of the sum above lie in the image: these are the elements of y.
     """,
         f"""
     两幅图像的光来自相反的方向；平均每个像素相差 {gap:.0f} {unit.zh}。
@@ -214,7 +214,7 @@ def _(convolved, correlated, kernel, point_convolved, point_correlated, unit):
     对网络来说这无所谓，因为卷积核是它自己*学*出来的。但当你手写梯度，或从别的软件库载入权重时，就有区别了。
 
     3x3 的卷积核在 128x128 像素中可以放 {convolved.shape[1]} x {convolved.shape[2]} 个位置。当
-    $i, j = 3 \\dots 128$ 时，上面的求和不需要填充：这些就是 y 的元素。
+    $i, j = 3 \\dots 128$ 时，上面求和中的像素都在图像之内：这些就是 y 的元素。
     """,
     )
     return (gap,)

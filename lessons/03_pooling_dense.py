@@ -42,7 +42,7 @@ def _():
 
     ## The equations
 
-    A window of size $s \times s$ becomes one number, its largest or its mean:
+    A window of size $s \times s$ becomes one number, its largest or its mean. Here $i$, $j$, $p$ and $q$ count from 0:
 
     $$y(i,j) = \max_{{p,q}}\; x(si+p,\, sj+q)$$
 
@@ -61,7 +61,7 @@ def _():
 
     ## 公式
 
-    大小为 $s \times s$ 的窗口变成一个数，取最大值或平均值：
+    大小为 $s \times s$ 的窗口变成一个数，取最大值或平均值。这里 $i$、$j$、$p$、$q$ 从 0 数起：
 
     $$y(i,j) = \max_{{p,q}}\; x(si+p,\, sj+q)$$
 

@@ -57,6 +57,8 @@ def _():
     $$dz = dh \cdot [z > 0]$$
 
     $$dw = dz \cdot x, \quad dx = dz \cdot w, \quad db = dz$$
+
+    $[z > 0]$ is ReLU's slope: 1 where $z > 0$, else 0.
     """,
         rf"""
     学完这一课，你能够
@@ -82,6 +84,8 @@ def _():
     $$dz = dh \cdot [z > 0]$$
 
     $$dw = dz \cdot x, \quad dx = dz \cdot w, \quad db = dz$$
+
+    $[z > 0]$ 是 ReLU 的斜率：$z > 0$ 时为 1，否则为 0。
     """,
     )
     return

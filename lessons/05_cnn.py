@@ -163,14 +163,14 @@ def _(names):
 
     ## The code
 
-    The document's network, for smaller images, so that NumPy trains it while you read.
+    The document's network, for smaller images, so that a laptop trains it while you read.
     """,
         f"""
     类别文件夹按名称排序：**{said(names[0])} 是类别 0，{said(names[1])} 是类别 1**。记住这个顺序。
 
     ## 代码
 
-    文中的网络，改用较小的图像，这样在你阅读时 NumPy 就能训练好。
+    文中的网络，改用较小的图像，这样在你阅读时，笔记本电脑就能训练好。
     """,
     )
     return
@@ -214,7 +214,8 @@ def _():
     model.fit(x_train, y_train, batch_size=16, epochs=8)
     ```
 
-    The red line shows the loss on the test images, which is not used for training or for any choice.
+    The red line shows the loss on the test images, which is not used for training or for any choice. In the browser, the figure
+    and what follows appear when the training is done.
     """,
         """
     引擎的版本也能处理多于两个类别。训练只要一行：
@@ -223,7 +224,7 @@ def _():
     model.fit(x_train, y_train, batch_size=16, epochs=8)
     ```
 
-    红线是测试图像的损失，它不参与训练，也不参与任何选择。
+    红线是测试图像的损失，它不参与训练，也不参与任何选择。在浏览器里，训练完成后，这张图和后面的内容才会出现。
     """,
     )
     return
@@ -336,9 +337,10 @@ def _(ill, names, p_ill, sensitivity, sick, specificity, threshold):
     _bins = np.linspace(0, 1, 21)
     _labels = [drawn(names[1 - sick]), drawn(names[sick])]
     _left.hist([p_ill[~ill], p_ill[ill]], _bins, stacked=True, color=[BLUE, RED], label=_labels)
-    _left.axvline(threshold.value, color="black", zorder=0)
+    _left.axvline(threshold.value, ymax=0.7, color="black", zorder=0)
+    _left.margins(y=0.45)  # above the bars and the threshold there is room for the legend
     _left.set(xlabel=f"P({drawn(names[sick])})", ylabel="test images", title="what it says")
-    _left.legend(loc="upper center", framealpha=1, edgecolor="none")
+    _left.legend(loc="upper center", frameon=False)
     _false, _true, _ = roc_curve(ill, p_ill)
     _right.plot(_false, _true, color=GREY)
     _right.plot(1 - specificity, sensitivity, "o", color="black")
@@ -362,8 +364,8 @@ def _(auc, auc_high, auc_low, called, ill, names, sensitivity, sick, specificity
     | **{_ill}** | {int(called[ill].sum())} | {int((~called[ill]).sum())} missed |
     | **{_healthy}** | {int(called[~ill].sum())} alarmed | {int((~called[~ill]).sum())} |
 
-    This table is the {term("confusion matrix")}. The {term("sensitivity")}, the share of the ill who are found, is {sensitivity:.2f}.
-    The {term("specificity")}, the share of the healthy who cause no alarm, is {specificity:.2f}. When one rises, the other falls; the
+    This table is the {term("confusion matrix")}. The {term("sensitivity")}, the share of the ill who are found, is {sensitivity:.3f}.
+    The {term("specificity")}, the share of the healthy who cause no alarm, is {specificity:.3f}. When one rises, the other falls; the
     {term("ROC curve")} shows all choices at once. The area under it is {auc:.3f} (95 % interval {auc_low:.3f} to {auc_high:.3f}). It is the
     probability that an ill image gets a higher score than a healthy one.
 
@@ -383,8 +385,8 @@ def _(auc, auc_high, auc_low, called, ill, names, sensitivity, sick, specificity
     | **{_ill}** | {int(called[ill].sum())} | {int((~called[ill]).sum())} 漏诊 |
     | **{_healthy}** | {int(called[~ill].sum())} 误报 | {int((~called[~ill]).sum())} |
 
-    这张表叫{term("confusion matrix")}。{term("sensitivity")}是患者中被找出的比例，这里是 {sensitivity:.2f}。
-    {term("specificity")}是健康者中没有引起误报的比例，这里是 {specificity:.2f}。一个升高，另一个就降低；
+    这张表叫{term("confusion matrix")}。{term("sensitivity")}是患者中被找出的比例，这里是 {sensitivity:.3f}。
+    {term("specificity")}是健康者中没有引起误报的比例，这里是 {specificity:.3f}。一个升高，另一个就降低；
     {term("ROC curve")}一次画出所有的选择。曲线下的面积是 {auc:.3f}（95 % 置信区间 {auc_low:.3f} 至 {auc_high:.3f}），
     它是患者图像的得分高于健康图像的概率。
 

@@ -24,6 +24,7 @@ from hypothesis.extra import numpy as hnp
 from tinydx import cli
 from tinydx.exercises import Gradients, Values, all_exercises, check_file, find, worker
 from tinydx.exercises.checks import DRAWS, _Turn
+from tinydx.exercises.commands import commentary
 from tinydx.exercises.exercise import NOT_WRITTEN
 from tinydx.exercises.folder import PROGRESS, Folder
 from tinydx.exercises.grade import fingerprint, grade
@@ -214,6 +215,14 @@ def test_gated_steps_are_those_of_keras(name, by_hand):
 
 
 # ---- what is said about the result ---------------------------------------------------------------------------------
+
+
+@EXERCISES
+def test_after_a_pass_the_commentary_advises_on_every_usual_mistake(exercise):
+    lines = commentary(exercise)
+    told = dict(line.strip().split(": ", 1) for line in lines[3 : lines.index("Read next")])
+    assert list(told) == [bug.name for bug in exercise.bugs] and all(len(advice) > 20 for advice in told.values())
+    assert "the network that the check builds" not in "".join(lines)
 
 
 def test_results_of_several_functions_stand_under_their_functions(tmp_path):

@@ -232,6 +232,10 @@ def test_the_index_lists_the_handouts_and_the_glossary(handouts):
     assert all(term.chinese in text for term in glossary.terms())
 
 
+WRAPPED = """[...document.querySelectorAll('.code-line')].filter(
+  e => e.offsetHeight > 1.9 * parseFloat(getComputedStyle(e).lineHeight)).map(e => e.textContent)"""
+
+
 @pytest.mark.parametrize("width", [PHONE, SCREEN])
 def test_a_browser_shows_every_handout_whole_and_fetches_nothing(width, handouts, browser):
     for file, dark in zip(sorted(handouts.glob("*.html")), itertools.cycle((False, True))):
@@ -242,7 +246,29 @@ def test_a_browser_shows_every_handout_whole_and_fetches_nothing(width, handouts
         for _ in ("English", "Chinese"):
             assert browser.cut() == [], file.name
             browser.js("document.querySelector('.language > summary').click()")
+        assert width == PHONE or browser.js(WRAPPED) == [], file.name
         assert browser.failed == [] and {url.split(":")[0] for url in browser.asked} <= {"file", "data"}
+
+
+def test_where_a_phone_wraps_a_line_of_code_it_goes_on_further_to_the_right(browser, tmp_path):
+    pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
+    from tinydx.lessons import handout
+
+    code = "def f(x):\n    if x:\n        return " + " + ".join(["x"] * 18) + "\n"  # 88 characters
+    file = tmp_path / "code.html"
+    file.write_text(handout.page(find(1), [page.as_code(code)]), "utf-8")
+    browser.look(PHONE)
+    browser.open(file.as_uri())
+    (wrapped,) = browser.js(WRAPPED)
+    assert wrapped == code.splitlines(keepends=True)[-1]
+    begins, goes_on = browser.js("""(line => {
+      const inside = document.createRange();
+      inside.selectNodeContents(line);
+      const boxes = [...inside.getClientRects()].filter(box => box.width);
+      const first = line.querySelector('.k').getBoundingClientRect();
+      return [first.left, Math.min(...boxes.filter(box => box.top > first.bottom - 2).map(box => box.left))];
+    })([...document.querySelectorAll('.code-line')].at(-1))""")
+    assert begins + 10 < goes_on < begins + 60
 
 
 def test_words_and_equations_become_a_handout():
@@ -250,8 +276,9 @@ def test_words_and_equations_become_a_handout():
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
     from tinydx.lessons import handout
 
-    text = handout.page(find(1), [None, mo.md("$a < b$ and\n\n$$\\frac{1}{2}$$"), mo.ui.slider(1, 3)])
+    text = handout.page(find(1), [None, mo.md("$a < b$ and\n\n$$\\frac{1}{2}$$\n\n$t \\ln p$"), mo.ui.slider(1, 3)])
     assert "<mo>&#x0003C;</mo>" in text and "<mfrac>" in text and 'display="block"' in text
+    assert re.search("<mi>t</mi><mspace[^>]*/><mi>ln</mi><mspace[^>]*/><mi>p</mi>", text)
     assert "tinydx lesson 1" in text and "marimo-" not in text
 
 

@@ -28,6 +28,10 @@ CONTROLS = "marimo-slider, marimo-dropdown, marimo-text"
 FIGURES = "[...document.querySelectorAll('img.figure')].map(e => e.src)"
 OLD = {"OPENBLAS_CORETYPE": "Prescott", "OPENBLAS_NUM_THREADS": "1"}  # vectors of 4 numbers, which every x86 processor has
 VIEWPORT = "<meta name='viewport' content='width=device-width, initial-scale=1'>"  # as all pages of the course have it
+SWITCH_IS_FREE = """(e => {
+  const box = e.getBoundingClientRect(), y = box.top + box.height / 2;
+  return [box.left + 2, box.right - 2].every(x => e.contains(document.elementFromPoint(x, y)));
+})(document.querySelector('.language > summary'))"""
 FAILED = "[...document.querySelectorAll('.has-error')].map(e => e.innerText)"
 
 
@@ -53,6 +57,8 @@ def test_every_control_of_a_lesson_changes_a_figure(one, browser, port, proof, t
         for look in looks:
             browser.look(*look)
             assert until(lambda dark=look[1]: browser.is_dark() == dark)
+            browser.js("document.querySelector('.language').scrollIntoView({block: 'center'})")
+            assert until(lambda: browser.js(SWITCH_IS_FREE), seconds=10), "marimo's menu lies over the switch of the language"
             for number in range(browser.js(f"document.querySelectorAll('{CONTROLS}').length")):
                 move(browser, number)
             for _ in ("English", "Chinese"):

@@ -83,10 +83,12 @@ def _what_next(folder: Folder, results: Sequence[Result]) -> str:
     failed = next((r for r in results if not r.ok), None)
     if failed is not None:
         return said("progress {count} · tinydx exercise hint {name}", count=folder.count(), name=failed.exercise.name)
-    following = folder.current(after=results[-1].exercise)
+    exercise = results[-1].exercise
+    following = folder.current(after=exercise)
     if following is None:
         return said("progress {count} · all exercises pass", count=folder.count())
-    return said("progress {count} · next: {file}", count=folder.count(), file=following.file)
+    told = "progress {count} · next: {file} · and why: tinydx exercise solution {name} --why"
+    return said(told, count=folder.count(), file=following.file, name=exercise.name)
 
 
 def watch(a: argparse.Namespace) -> int:
@@ -157,14 +159,15 @@ def commentary(exercise: Exercise) -> list[str]:
     lines = [said("Why"), f"  {said(exercise.hints[-1])}", said("What the usual slips would have done")]
     slips = {s.name: s.advice for s in op.slips} if op else {}
     for bug in exercise.bugs:
-        advice = sentence(bug.advice or slips.get(bug.name, "")) or sentence("the checker names it")
+        advice = sentence(bug.advice or slips[bug.name])
         lines.append("  " + said("{name}: {advice}", name=sentence(bug.name), advice=advice))
     known = op is not None and op.name in TABLE
     following = next((e for e in all_exercises() if e.number == exercise.number + 1), None)
     lines.append(said("Read next"))
     if known and op:
         lines.append("  " + said("tinydx card {name}: the equation, its loops and its gradient", name=op.name))
-    lines.append(f"  {said(exercise.source or (op.source if op else ''))}")
+    if not exercise.planted:  # whose source is the check's own network
+        lines.append(f"  {said(exercise.source or (op.source if op else ''))}")
     return [*lines, *(["  " + said("{name}: {advice}", name=following.file, advice=said(following.title))] if following else [])]
 
 

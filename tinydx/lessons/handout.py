@@ -23,6 +23,7 @@ from tinydx.lessons.page import switch
 from tinydx.names import in_html
 
 EQUATION = re.compile(r"<marimo-tex[^>]*>\|\|([(\[])(.*?)\|\|[)\]]</marimo-tex>", re.DOTALL)
+FUNCTION, SPACE = "<mi>(?:ln|log|exp|tanh)</mi>", '<mspace width="0.17em"/>'  # t ln p, where a browser writes tlnp
 CONTROL = re.compile(r"(?:<marimo-ui-element.*?</marimo-ui-element>\s*)+", re.DOTALL)
 
 
@@ -156,7 +157,10 @@ def with_mathml(body: str) -> str:
 def _mathml(match: re.Match) -> str:
     from latex2mathml.converter import convert
 
-    return convert(html.unescape(match[2]), display="block" if match[1] == "[" else "inline")
+    markup = convert(html.unescape(match[2]), display="block" if match[1] == "[" else "inline")
+    for neighbours in (rf"(</m[in]>)({FUNCTION})", rf"({FUNCTION})(<m[in]>)"):
+        markup = re.sub(neighbours, rf"\1{SPACE}\2", markup)
+    return markup
 
 
 def _warning() -> str:

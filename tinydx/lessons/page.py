@@ -211,6 +211,14 @@ def show(figure: Figure, english: str, chinese: str) -> Any:
     return _html(f'<img class="figure" alt="{in_html(english)} {in_html(chinese)}" src="data:image/png;base64,{data}">')
 
 
+HINTS = Both(
+    "`tinydx exercise hint NAME` gives a hint; `tinydx exercise watch` checks whenever you save. After a pass, "
+    "`tinydx exercise solution NAME --why` shows another solution, why it is right, and what the usual mistakes would have done.",
+    "`tinydx exercise hint NAME` 给出提示；`tinydx exercise watch` 在每次保存时检查。通过以后，"
+    "`tinydx exercise solution NAME --why` 给出一份答案，说明它为什么正确，以及常见的错误会造成什么。",
+)
+
+
 def foot(name: str) -> Any:
     """A lesson's exercises, the terms that it used, and the next lesson."""
     lesson = find(name)
@@ -226,8 +234,8 @@ def foot(name: str) -> Any:
         english += [f"**{exercise.title}** <span class='other' lang='zh'>{exercise.chinese}</span> {file}", *command]
         chinese += [f"**{title}** <span class='other' lang='en'>{exercise.title}</span> {file}", *command]
     if lesson.exercises:
-        english += ["`tinydx exercise hint NAME` gives a hint; `tinydx exercise watch` checks whenever you save.", ""]
-        chinese += ["`tinydx exercise hint NAME` 给出提示；`tinydx exercise watch` 在每次保存时检查。", ""]
+        english += [HINTS.en, ""]
+        chinese += [HINTS.zh, ""]
     for milestone in [m for m in all_milestones() if set(m.names) & set(lesson.exercises)][:1]:
         trains = f"`tinydx exercise milestone {milestone.number}`"
         english += [f"What passes becomes a part of an engine of your own, which trains: {trains} ({milestone.title})", ""]
@@ -261,7 +269,17 @@ def _entry(word: str, other: str, symbol: str, colon: str, meaning: str) -> str:
     return f"- **{word}** <span class='other'>{other}</span>{symbol}{colon}{meaning}"
 
 
+CODE = re.compile(r"(<pre>.*?<code>)(.*?)\n?(?=</code>)", re.DOTALL)
+
+
 def _markdown(markdown: str) -> Any:
     import marimo  # optional: this module must import without it
 
-    return marimo.md(markdown)
+    return marimo.Html(CODE.sub(_line_by_line, marimo.md(markdown).text))
+
+
+def _line_by_line(code: re.Match) -> str:
+    """Code whose lines know how far they are indented: where a phone wraps one, it goes on further to the right (lesson.css)."""
+    lines = [(line, re.sub("<[^>]*>", "", line)) for line in code[2].split("\n")]
+    indented = ((line, len(words) - len(words.lstrip())) for line, words in lines)
+    return code[1] + "".join(f'<span class="code-line" style="--in: {n}">{line}\n</span>' for line, n in indented)

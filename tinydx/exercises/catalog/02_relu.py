@@ -34,6 +34,11 @@ EXERCISE = Exercise(
         Bug("gate forgotten", "dy * (x > 0)", "dy"),
         Bug("gate on the gradient", "dy * (x > 0)", "np.maximum(dy, 0)"),
         Bug("gate inverted", "x > 0", "x <= 0"),
-        Bug("dy forgotten", "dy * (x > 0)", "(x > 0) * 1.0"),
+        Bug(
+            "dy forgotten",
+            "dy * (x > 0)",
+            "(x > 0) * 1.0",
+            "The slope alone is not dx: multiply it by dy, the gradient that comes in.",
+        ),
     ],
 )

@@ -34,6 +34,6 @@ EXERCISE = Exercise(
         Bug("square forgotten", "1 - y**2", "1 - y"),
         Bug("y used as x", "1 - y**2", "1 - np.tanh(y) ** 2"),
         Bug("derivative of the sigmoid", "(1 - y**2)", "y * (1 - y)"),
-        Bug("sign", "1 - y**2", "y**2 - 1"),
+        Bug("sign", "1 - y**2", "y**2 - 1", "The slope 1 - y**2 is never negative, so dx has the sign of dy."),
     ],
 )

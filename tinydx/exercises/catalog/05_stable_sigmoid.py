@@ -56,8 +56,18 @@ EXERCISE = Exercise(
         "With e = e^-|x| the sigmoid is 1 / (1 + e) or e / (1 + e); the loss is max(z, 0) - z t + log1p(e^-|z|).",
     ),
     bugs=[
-        Bug("overflow", "np.where(x >= 0, 1, e) / (1 + e)", "1 / (1 + np.exp(-x))"),
-        Bug("NaN", "np.where(x >= 0, 1, e) / (1 + e)", "np.exp(x) / (1 + np.exp(x))"),
+        Bug(
+            "overflow",
+            "np.where(x >= 0, 1, e) / (1 + e)",
+            "1 / (1 + np.exp(-x))",
+            "e^-x overflows where x is far below 0. e^-|x| never does.",
+        ),
+        Bug(
+            "NaN",
+            "np.where(x >= 0, 1, e) / (1 + e)",
+            "np.exp(x) / (1 + np.exp(x))",
+            "Where x is large, e^x / (1 + e^x) is infinity divided by infinity. e^-|x| is never more than 1.",
+        ),
         Bug(
             "sign of x ignored",
             "np.where(x >= 0, 1, e)",

@@ -58,7 +58,12 @@ EXERCISE = Exercise(
     bugs=[
         Bug("= instead of +=", "dpadded[seen] += dy", "dpadded[seen] = dy"),
         Bug("averaged over the batch", "dw, dy.sum(axis=(0, 1, 2))", "dw / len(dy), dy.sum(axis=(0, 1, 2)) / len(dy)"),
-        Bug("border not removed", "dpadded[:, padding : padding + x.shape[1], padding : padding + x.shape[2]]", "dpadded"),
+        Bug(
+            "border not removed",
+            "dpadded[:, padding : padding + x.shape[1], padding : padding + x.shape[2]]",
+            "dpadded",
+            "dx has the shape of x: cut off the border that forward added.",
+        ),
         Bug(
             "padding forgotten",
             "dpadded[:, padding : padding + x.shape[1], padding : padding + x.shape[2]]",

@@ -37,6 +37,11 @@ EXERCISE = Exercise(
     bugs=[
         Bug("bias summed over words", "a.T @ dw, dw", "a.T @ dw, np.zeros_like(dw) + dw.sum(axis=0)"),
         Bug("averaged over the words", "a.T @ dw, dw", "a.T @ dw / len(dw), dw"),
-        Bug("zero", "a.T @ dw, dw", "a.T @ dw, np.zeros_like(dw)"),
+        Bug(
+            "zero",
+            "a.T @ dw, dw",
+            "a.T @ dw, np.zeros_like(dw)",
+            "Every word has a bias of its own, added once to its vector: db is dw.",
+        ),
     ],
 )

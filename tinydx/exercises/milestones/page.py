@@ -36,7 +36,7 @@ def page(outcome: Outcome, folder: Folder) -> str:
         f"<p>{_say(milestone.about)}</p>",
         f"<p class='verdict'>{_say(verdict(outcome))}</p>",
         f"<h2>{_say(sentence('Step by step'))}</h2>",
-        f"<p>{_say(sentence('Each row is the whole training again, with the code of one exercise of yours more in it.'))}</p>",
+        f"<p>{_say(sentence('Each row is the whole training again, with the code of one more exercise of yours in it.'))}</p>",
         _figure(outcome),
         _stages(outcome),
         f"<h2>{_say(sentence('Whose code ran'))}</h2>",
