@@ -168,7 +168,9 @@ class Site:
         config["extra"]["alternate"] = [dict(zip(("link", "lang", "name"), other, strict=True))]
         if self.repository:
             config |= {"repo_url": f"https://github.com/{self.repository}"}
-        config["plugins"]["mkdocstrings"]["handlers"]["python"]["paths"] = [str(ROOT)]
+        reference = config["plugins"]["mkdocstrings"]["handlers"]["python"]
+        reference["paths"] = [str(ROOT)]
+        reference["options"]["extensions"] = [str(HERE / "docstrings.py")]
         for script in (HERE / "theme").glob("*.*"):
             if script.suffix in (".js", ".css"):
                 shutil.copy(script, tree / "docs" / script.name)
@@ -190,7 +192,7 @@ class Site:
             path = normpath(f"{PurePosixPath(name).parent}/{target}")
             if re.match(r"\w+:", link) or not target or path.endswith(".png"):
                 return found[0]
-            if name == "README.md" and path.startswith("README"):
+            if words in ("English", "中文"):  # each page has a switch of its own
                 return ""
             if path in self.places:
                 return f"[{words}]({relpath(self.places[path], PurePosixPath(self.places[name]).parent)}{sharp}{anchor})"
