@@ -38,6 +38,7 @@ from tinydx.exercises import Exercise, all_exercises
 from tinydx.files import atomic_write
 from tinydx.language import in_chinese
 from tinydx.lessons import Lesson, all_lessons
+from tinydx.lessons.page import joined
 
 HERE = Path(__file__).parent
 LANGUAGES = ("en", "zh")
@@ -180,7 +181,7 @@ class Site:
         """A Markdown file of the repository as a page of the tree; its Chinese version where there is one."""
         chinese = ROOT / f"{name.removesuffix('.md')}.zh.md"
         has = chinese.exists() and code == "zh"
-        text = (chinese if has else ROOT / name).read_text("utf-8")
+        text = _joined(chinese.read_text("utf-8")) if has else (ROOT / name).read_text("utf-8")
         return ("" if has else _only_english(code)) + self._relinked(text, name)
 
     def _relinked(self, text: str, name: str) -> str:
@@ -245,6 +246,12 @@ class Site:
 
 
 # ---- parts of pages --------------------------------------------------------------------------------------------------
+
+
+def _joined(text: str) -> str:
+    """A Chinese page without the spaces that line ends would be, except in code and tables."""
+    blocks = re.split(r"(\n\n+)", text)
+    return "".join(block if re.match(r" {4}|```|\|", block) else joined(block) for block in blocks)
 
 
 def _title(one: Lesson, code: str) -> str:

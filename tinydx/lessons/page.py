@@ -94,6 +94,11 @@ def term(english: str) -> str:
     return f"⟦{glossary.find(english).english}⟧"  # `text` writes it, and knows in which language
 
 
+def joined(markdown: str) -> str:
+    """Chinese Markdown without the line ends that would be spaces where Chinese has none."""
+    return NO_SPACE.sub(lambda found: found[1] or "", markdown)
+
+
 def _in_language(code: str, markdown: str) -> str:
     """The HTML of a text, in an element that lesson.css hides while the page shows the other language."""
 
@@ -103,7 +108,7 @@ def _in_language(code: str, markdown: str) -> str:
             return f"**{found.chinese}**<span class='other' lang='en'>（{found.english}）</span>"
         return f"**{found.english}** <span class='other' lang='zh'>{found.chinese}</span>"
 
-    markdown = NO_SPACE.sub(lambda found: found[1] or "", markdown) if code == "zh" else markdown
+    markdown = joined(markdown) if code == "zh" else markdown
     return f'<div class="{code}" lang="{code}">{_markdown(TERM.sub(written, markdown)).text}</div>'
 
 
