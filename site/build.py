@@ -116,6 +116,8 @@ class Site:
             shutil.rmtree(output, ignore_errors=True)
             shutil.copytree(trees["en"] / "site", output)
             shutil.copytree(trees["zh"] / "site", output / "zh")
+        for page in output.rglob("404.html"):
+            page.unlink()  # what it needs it asks of a server's root
         shown = "".join(page.read_text("utf-8") for page in (output / "lessons").glob("*.html"))
         (output / "pictures").mkdir()  # the same for both languages
         for name in set(re.findall(r"pictures/(\w+\.webp)", shown)):
@@ -182,7 +184,7 @@ class Site:
         chinese = ROOT / f"{name.removesuffix('.md')}.zh.md"
         has = chinese.exists() and code == "zh"
         text = _joined(chinese.read_text("utf-8")) if has else (ROOT / name).read_text("utf-8")
-        return ("" if has else _only_english(code)) + self._relinked(text, name)
+        return ("" if has or name == "docs/glossary.md" else _only_english(code)) + self._relinked(text, name)
 
     def _relinked(self, text: str, name: str) -> str:
         """The text with its links leading to the site's pages, or to GitHub; without the switch between the languages."""
