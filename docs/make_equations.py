@@ -127,13 +127,13 @@ def formula(number: int, section: str, title: str, op: Op) -> str:
 def named_row(op: Op) -> str:
     """A row of the second table."""
     where = "; ".join(part for part in op.source.split("; ") if "document" in part)
-    cells = (f"`{op.name}`", f"${cell(op)}$", where, op_file(op), kernels_of(op), lessons_of(op), exercises_of(op))
+    cells = (f"`{op.name}`", cell(op.equation), where, op_file(op), kernels_of(op), lessons_of(op), exercises_of(op))
     return f"| {' | '.join(cells)} |"
 
 
 def other_row(op: Op) -> str:
     """A row of the last table."""
-    return f"| `{op.name}` | ${cell(op)}$ | {op.source} | {op_file(op)} | {kernels_of(op)} |"
+    return f"| `{op.name}` | {cell(op.equation)} | {op.source} | {op_file(op)} | {kernels_of(op)} |"
 
 
 def explanation_row(method: Callable[..., Any]) -> str:
@@ -143,13 +143,14 @@ def explanation_row(method: Callable[..., Any]) -> str:
     formulas = [" ".join(found.split()) for found in re.findall(r"\$([^$]+=[^$]+)\$", "\n\n".join(before))]
     source = " ".join(re.findall(r"^Source: (.+)$", words, re.MULTILINE))
     file = Path(inspect.getfile(method)).relative_to(ROOT).as_posix()
-    equations = "; ".join(f"${formula}$".replace("|", r"\vert ") for formula in formulas)
+    equations = "; ".join(map(cell, formulas))
     return f"| [{method.__name__}](../{file}) | {equations} | {source} |"
 
 
-def cell(op: Op) -> str:
-    """An equation for a cell of a table, where | would end the cell."""
-    return op.equation.replace("|", r"\vert ")
+def cell(equation: str) -> str:
+    """An equation for a cell of a table, where | would end the cell: part by part, so that a line may end between two."""
+    parts = re.split(r",? *\\quad *", equation.replace("|", r"\vert "))
+    return ", ".join(f"${part.strip()}$" for part in parts)
 
 
 def ops() -> list[Op]:

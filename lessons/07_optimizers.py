@@ -98,7 +98,7 @@ def _():
 
     $$\theta' = \theta - \eta \frac{{g}}{{\sqrt{{v' + \epsilon}}}}$$
 
-    Adam（{term("adaptive moment estimation")}）两样都做：梯度的均值除以它的均方根。
+    Adam 即{term("adaptive moment estimation")}，两样都做：梯度的均值除以它的均方根。
 
     $$m' = \beta_1 m + (1 - \beta_1) g$$
 

@@ -166,7 +166,7 @@ def _(codec, known, least, own, test, train):
         f"""
     共有 {len(train):,} 条{_source.zh}用于训练，{len(test)} 条用于测试，取自 {len(known):,} 条：每条最多 12 个词，每个词
     至少出现在 {least} 条文本中。{_apart.zh}词表有 {len(codec)} 个条目；这里一个{term("token")}就是一个词。训练时，模型必须根据前面**正确**的词，
-    而不是它自己的预测，来预测文本中的每个词（{term("teacher forcing")}），例如
+    而不是它自己的预测，来预测文本中的每个词，这叫{term("teacher forcing")}，例如
 
     *{said(train[0])}*
 

@@ -38,6 +38,7 @@ from tinydx.exercises import Exercise, all_exercises
 from tinydx.files import atomic_write
 from tinydx.language import in_chinese
 from tinydx.lessons import Lesson, all_lessons
+from tinydx.lessons.page import joined
 
 HERE = Path(__file__).parent
 LANGUAGES = ("en", "zh")
@@ -115,6 +116,8 @@ class Site:
             shutil.rmtree(output, ignore_errors=True)
             shutil.copytree(trees["en"] / "site", output)
             shutil.copytree(trees["zh"] / "site", output / "zh")
+        for page in output.rglob("404.html"):
+            page.unlink()  # what it needs it asks of a server's root
         shown = "".join(page.read_text("utf-8") for page in (output / "lessons").glob("*.html"))
         (output / "pictures").mkdir()  # the same for both languages
         for name in set(re.findall(r"pictures/(\w+\.webp)", shown)):
@@ -168,7 +171,9 @@ class Site:
         config["extra"]["alternate"] = [dict(zip(("link", "lang", "name"), other, strict=True))]
         if self.repository:
             config |= {"repo_url": f"https://github.com/{self.repository}"}
-        config["plugins"]["mkdocstrings"]["handlers"]["python"]["paths"] = [str(ROOT)]
+        reference = config["plugins"]["mkdocstrings"]["handlers"]["python"]
+        reference["paths"] = [str(ROOT)]
+        reference["options"]["extensions"] = [str(HERE / "docstrings.py")]
         for script in (HERE / "theme").glob("*.*"):
             if script.suffix in (".js", ".css"):
                 shutil.copy(script, tree / "docs" / script.name)
@@ -178,8 +183,8 @@ class Site:
         """A Markdown file of the repository as a page of the tree; its Chinese version where there is one."""
         chinese = ROOT / f"{name.removesuffix('.md')}.zh.md"
         has = chinese.exists() and code == "zh"
-        text = (chinese if has else ROOT / name).read_text("utf-8")
-        return ("" if has else _only_english(code)) + self._relinked(text, name)
+        text = _joined(chinese.read_text("utf-8")) if has else (ROOT / name).read_text("utf-8")
+        return ("" if has or name == "docs/glossary.md" else _only_english(code)) + self._relinked(text, name)
 
     def _relinked(self, text: str, name: str) -> str:
         """The text with its links leading to the site's pages, or to GitHub; without the switch between the languages."""
@@ -190,7 +195,7 @@ class Site:
             path = normpath(f"{PurePosixPath(name).parent}/{target}")
             if re.match(r"\w+:", link) or not target or path.endswith(".png"):
                 return found[0]
-            if name == "README.md" and path.startswith("README"):
+            if words in ("English", "中文"):  # each page has a switch of its own
                 return ""
             if path in self.places:
                 return f"[{words}]({relpath(self.places[path], PurePosixPath(self.places[name]).parent)}{sharp}{anchor})"
@@ -243,6 +248,12 @@ class Site:
 
 
 # ---- parts of pages --------------------------------------------------------------------------------------------------
+
+
+def _joined(text: str) -> str:
+    """A Chinese page without the spaces that line ends would be, except in code and tables."""
+    blocks = re.split(r"(\n\n+)", text)
+    return "".join(block if re.match(r" {4}|```|\|", block) else joined(block) for block in blocks)
 
 
 def _title(one: Lesson, code: str) -> str:

@@ -46,7 +46,7 @@ def _slip(slip: Slip, report: Report, say) -> str:
     """One mistake: advice, code, message, pictures."""
     given = {slip.advice}  # it stands above
     lines = [line for a in report.arguments for line in argument_lines(a, 0, UNICODE, given, maps=False, say=say)]
-    lines += [f"  ✗   {say(p.name)}: {say(p.advice)}" for p in report.problems]
+    lines += ["  ✗   " + say("{name}: {advice}", name=say(p.name), advice=say(p.advice)) for p in report.problems]
     message = html.escape("\n".join(line.strip() for line in lines))
     maps = "".join(_map(f"{a.label} {caption}", heat) for a in report.arguments if a.wrong for caption, heat in a.heat()[:PANELS])
     return (

@@ -123,18 +123,20 @@ class Page:
         for kind in ("rawKeyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
-    def cut(self) -> list[str]:
-        """Elements that a reader does not see whole: beyond the right edge, to be scrolled sideways, or with a part hidden.
+    def cut(self, inside: str = "body") -> list[str]:
+        """Elements inside others (a CSS selector) that a reader does not see whole: beyond the right edge, to be scrolled
+        sideways, or with a part hidden.
 
         Marimo's own list of contents (.fixed) waits beyond the edge. A phone makes `innerWidth` as wide as what is too wide.
         """
-        return self.js("""[...document.body.querySelectorAll('*')].filter(e => {
+        script = """[...document.querySelectorAll('INSIDE *')].filter(e => {
           const box = e.getBoundingClientRect(), style = getComputedStyle(e), words = e.textContent.trim();
           const wider = e.scrollWidth > e.clientWidth + 1 && /auto|scroll|hidden|clip/.test(style.overflowX);
           const higher = e.scrollHeight > e.clientHeight + 1 && /hidden|clip/.test(style.overflowY);
           const cut = box.right > WIDTH + 1 || words && (wider || higher);
           return box.width > 1 && cut && !e.closest('.fixed');
-        }).map(e => `${e.tagName}.${e.className} ${e.textContent.slice(0, 80)}`)""".replace("WIDTH", str(self.width)))
+        }).map(e => `${e.tagName}.${e.className} ${e.textContent.slice(0, 80)}`)"""
+        return self.js(script.replace("WIDTH", str(self.width)).replace("INSIDE", inside))
 
 
 def until(condition, seconds: float = WAIT):

@@ -339,6 +339,25 @@ def test_the_language_is_the_one_asked_for_then_the_environments(monkeypatch):
     assert language.chosen() == "en"
 
 
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("和\n积", "和积"),
+        ("是 0.2\n（中位数）", "是 0.2（中位数）"),
+        ("最大。\n200 份", "最大。200 份"),
+        ("这就是\n⟦kernel⟧\n的和", "这就是<strong>卷积核</strong>"),
+        ("写成\n`y` 的值", "写成\n<code>y</code>"),
+        ("如下：\n\n- 一，\n- 二。", "<li>二。</li>"),
+        ("如下：\n\n```python\ny = 1\n```", "<pre>"),
+    ],
+)
+def test_a_line_end_is_no_space_beside_a_chinese_sign(source, shown):
+    pytest.importorskip("marimo", reason="not installed: marimo")
+    from tinydx.lessons import page
+
+    assert shown in page.text("English", source).text.partition('class="zh"')[2]
+
+
 def test_the_title_of_a_folded_answer_is_not_joined_with_the_answer():
     """In Chinese a line's end is no space, but the line of the title ends where it ends."""
     pytest.importorskip("marimo", reason="not installed: marimo")

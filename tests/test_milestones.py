@@ -131,8 +131,8 @@ def test_a_phone_shows_the_whole_page(milestone, folder, browser, tmp_path):
     classes = len(milestone.classes)
     run = Run([2.0, 1.0], np.full((6, classes), 1 / classes), np.zeros(6, int), {language.sentence("accuracy"): 0.5})
     calls = [Calls(e, check.function.__name__, False, 1040, 1.0) for e in milestone.exercises for check in e.checks]
-    slow = language.sentence("its calls take more than {seconds:g} seconds in all: fewer loops, or more time with --seconds", seconds=60)
-    left = dict.fromkeys(milestone.names, slow)
+    told = "its calls take more than {seconds:g} seconds in all: fewer loops, or more time with --seconds"
+    left = dict.fromkeys(milestone.names, language.sentence(told, seconds=60))
     stages = [Stage(e, run, 2.3e-16, 1.0, calls) for e in (None, *milestone.exercises)]
     path = tmp_path / "page.html"
     path.write_text(page(Outcome(milestone, {}, stages, left), folder), "utf-8")

@@ -3,6 +3,7 @@
 Without Zensical, marimo or Chromium, tests are skipped.
 """
 
+import ast
 import html
 import importlib.util
 import json
@@ -14,14 +15,22 @@ from pathlib import Path
 from posixpath import normpath
 
 import pytest
-from browser import Page, chromium, until
+from browser import PHONE, SCREEN, Page, chromium, until
 
 from tinydx.lessons import find
 from tinydx.lessons.lesson import Lesson, read
 
 ROOT = Path(__file__).parents[1]
 LESSONS = "04_gradient", "22_winograd"
-PAGES = "reading.md", "decisions.md"
+PAGES = "reading.md", "decisions.md", "equations.md"
+
+
+def of_the_site(name):
+    """A module of the folder `site`."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "site" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +47,13 @@ def site(home):
     command = [sys.executable, ROOT / "site" / "build.py", "--only", *parts, *PAGES, "exercises", "--output", output]
     environment = os.environ | {"TINYDX_HOME": str(home), "GITHUB_REPOSITORY": "", "PYTHONPATH": str(ROOT)}
     built = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert built.returncode == 0 and "index.html: 7 pages" in built.stdout, built.stdout + built.stderr
+    assert built.returncode == 0 and "index.html: 8 pages" in built.stdout, built.stdout + built.stderr
     return output
 
 
 def pages(site):
     """Each page's path in the site, and its HTML."""
-    found = {path.relative_to(site).as_posix(): path.read_text("utf-8") for path in site.rglob("*.html")}
-    return {path: text for path, text in found.items() if not path.endswith("404.html")}
+    return {path.relative_to(site).as_posix(): path.read_text("utf-8") for path in site.rglob("*.html")}
 
 
 def test_each_page_is_there_in_both_languages_and_leads_to_the_other(site):
@@ -70,6 +78,13 @@ def test_links_lead_somewhere_and_nothing_is_fetched_from_elsewhere(site):
             assert (site / place).is_file(), f"{path}: {link}"
             assert not anchor or place not in found or f'id="{anchor}"' in found[place], f"{path}: {link}"
         assert "@import" not in text and "arithmatex" not in text and "marimo-" not in text
+
+
+def test_every_equation_is_markup(site):
+    for path, text in pages(site).items():
+        assert not re.search(r"<m\w+[^>]*>[^<]*\\[a-z]", text), path
+        words = re.sub(r"<(script|style|pre|code|svg|math)\b.*?</\1>|<[^>]+>", "", text, flags=re.DOTALL)
+        assert not re.search(r"\$[^$\n]*\\[^$\n]*\$", words), path
 
 
 def test_lessons_follow_each_other(site):
@@ -104,11 +119,19 @@ CONTROLS = "document.querySelectorAll('.control :is(input, select)')"
 SHOWN = "[...document.querySelectorAll('.frames > :not([hidden])')].map(e => e.innerHTML).join()"
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [PHONE, SCREEN])
+def test_a_browser_shows_every_page_whole(width, tab, site):
+    for number, path in enumerate(pages(site)):
+        tab.look(width, dark=number % 2 == 1)
+        tab.open((site / path).as_uri())
+        assert tab.cut(".md-header") == tab.cut(".md-content") == [], path
+
+
+@pytest.mark.parametrize("width", [PHONE, SCREEN])
 @pytest.mark.parametrize("tree", ["", "zh/"])
 @pytest.mark.parametrize("name", LESSONS)
 def test_every_control_moves_its_figure(name, tree, width, tab, site):
-    tab.call("Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=width < 500)
+    tab.look(width)
     tab.failed.clear()
     tab.asked.clear()
     tab.open((site / tree / "lessons" / f"{name}.html").as_uri())
@@ -135,6 +158,19 @@ def test_the_search_of_a_page_from_the_disk_finds(tree, words, tab, site):
     until(lambda: tab.js(f"[...{field}.querySelectorAll('a')].some(a => a.textContent.toLowerCase().includes('{words}'))"))
 
 
+# ---- the reference -------------------------------------------------------------------------------------------------
+
+
+def test_examples_of_docstrings_are_code_and_their_parts_paragraphs():
+    pytest.importorskip("griffe", reason="not installed: mkdocstrings_handlers.python")
+    markdown = of_the_site("docstrings").markdown
+    for path in (ROOT / "tinydx").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (docstring := ast.get_docstring(node)):
+                prose = re.sub(r"^```pycon\n>>> .*?^```$", "", markdown(docstring), flags=re.DOTALL | re.MULTILINE)
+                assert not re.search(r"^>>>|\S\n(Arguments|Returns|Raises):", prose, re.MULTILINE), f"{path}: {docstring}"
+
+
 # ---- frames ----------------------------------------------------------------------------------------------------------
 
 
@@ -142,10 +178,7 @@ def test_the_search_of_a_page_from_the_disk_finds(tree, words, tab, site):
 def frames():
     for package in ("marimo", "latex2mathml"):
         pytest.importorskip(package, reason=f"not installed: {package}")
-    spec = importlib.util.spec_from_file_location("frames", ROOT / "site" / "frames.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return of_the_site("frames")
 
 
 LESSON = '''"""Sums · 和

@@ -81,13 +81,22 @@ def text(english: str, chinese: str) -> Any:
 
 
 TERM = re.compile("⟦(.+?)⟧")
-CHINESE = r"[\u3000-\u9fff\uff00-\uffef]"
-BETWEEN_CHINESE = re.compile(rf"(^ *///.*\n)|(?<={CHINESE})\n *(?={CHINESE})", re.MULTILINE)  # line ends, but of a title
+CHINESE, SIGN = r"\u3000-\u9fff\uff00-\uffef“”", r"\u3000-\u303f\uff00-\uff20“”"
+NO_SPACE = re.compile(  # line ends between Chinese characters, and beside a Chinese sign, but none of a title, a list, a block
+    rf"(^ *///.*\n)|(?<=[{CHINESE}⟧])\n *(?=[{CHINESE}⟦])"
+    rf"|(?<=[{SIGN}])\n *(?=[A-Za-z(*]|\d(?!\d*\. )|\$(?!\$)|`(?!``))|(?<=\S)\n *(?=[{SIGN}])",
+    re.MULTILINE,
+)
 
 
 def term(english: str) -> str:
     """A term of the glossary, for its first use in a text; ValueError where the glossary lacks it."""
     return f"⟦{glossary.find(english).english}⟧"  # `text` writes it, and knows in which language
+
+
+def joined(markdown: str) -> str:
+    """Chinese Markdown without the line ends that would be spaces where Chinese has none."""
+    return NO_SPACE.sub(lambda found: found[1] or "", markdown)
 
 
 def _in_language(code: str, markdown: str) -> str:
@@ -99,7 +108,7 @@ def _in_language(code: str, markdown: str) -> str:
             return f"**{found.chinese}**<span class='other' lang='en'>（{found.english}）</span>"
         return f"**{found.english}** <span class='other' lang='zh'>{found.chinese}</span>"
 
-    markdown = BETWEEN_CHINESE.sub(lambda found: found[1] or "", markdown) if code == "zh" else markdown
+    markdown = joined(markdown) if code == "zh" else markdown
     return f'<div class="{code}" lang="{code}">{_markdown(TERM.sub(written, markdown)).text}</div>'
 
 

@@ -62,7 +62,9 @@ def _stages(outcome: Outcome) -> str:
     names = sentence("last loss"), sentence("accuracy"), sentence("gap")
     rows = ["<tr><th></th>" + "".join(f"<th class='number'>{_say(name)}</th>" for name in names) + "</tr>"]
     for stage in outcome.stages:
-        who = _say(sentence("tinydx alone")) if stage.exercise is None else f"<span class='yours'>+ {breakable(stage.exercise.name)}</span>"
+        who = _say(sentence("tinydx alone"))
+        if stage.exercise:
+            who = f"<span class='yours'>+ {breakable(stage.exercise.name)}</span>"
         values = f"{stage.run.losses[-1]:.4f}", f"{stage.run.accuracy:.1%}", f"{stage.gap:.0e}" if stage.gap else "0"
         rows.append(f"<tr><td>{who}</td>" + "".join(f"<td class='number'>{v}</td>" for v in values) + "</tr>")
     about = "gap: the largest difference of a loss or an answer from tinydx alone, as a share of the largest number."
