@@ -48,13 +48,14 @@ WORDS = {  # what the site itself says
     "Slips": "常见错误",
     "Reference": "参考手册",
     "Pages": "文档",
+    ": ": "：",
     "Start": "开始",
     "Hint": "提示",
     "minutes": "分钟",
     "Open in Binder": "在 Binder 中打开",
     "this lesson, in Python, without installing anything": "这一课，无需安装，直接运行",
     "This page exists in English only.": "本页只有英文。",
-    "Move a control: each figure was computed beforehand at these positions. In Python they move freely:": (
+    "Move a control: each figure was computed beforehand at these positions. In Python they move freely: ": (
         "拖动控件：图形已在这些位置上预先算好。在 Python 中可以自由移动："
     ),
     "What people get wrong in the gradient of each op: the code, what the gradient check says of it, and where the numbers are "
@@ -225,17 +226,17 @@ class Site:
         if self._wants("exercises") and one.exercises:
             found = [exercise for exercise in all_exercises() if exercise.name in one.exercises]
             links = " · ".join(f"[{e.title if code == 'en' else e.chinese}](../exercises.md#{e.name})" for e in found)
-            markdown += f"\n\n**{say('Exercises')}:** {links}\n"
+            markdown += f"\n\n**{say('Exercises')}**{say(': ')}{links}\n"
         return markdown
 
     def _ways(self, one: Lesson, say: Say) -> str:
         """What stands below a lesson's title: that its figures move, and where to run it."""
         told = next(words for words in WORDS if words.startswith("Move a control"))
-        lines = [f"{say(told)} <code>tinydx lesson {one.number}</code>"]
+        lines = [f"{say(told)}<code>tinydx lesson {one.number}</code>"]
         if self.repository:
             link = f"https://mybinder.org/v2/gh/{self.repository}/HEAD?urlpath=marimo/%3Ffile%3Dlessons/{one.path.name}"
             about = say("this lesson, in Python, without installing anything")
-            lines.append(f'<a href="{link}">{say("Open in Binder")}</a>: {about}')
+            lines.append(f'<a href="{link}">{say("Open in Binder")}</a>{say(": ")}{about}')
         return "\n".join(f'<p class="live">{line}</p>' for line in lines)
 
     def _slips(self) -> dict[str, dict[str, str]]:

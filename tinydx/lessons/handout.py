@@ -110,8 +110,8 @@ def body(lesson: Lesson, outputs: list) -> str:
     import marimo as mo
 
     text = with_mathml("\n".join(mo.as_html(output).text for output in outputs if output is not None))
-    live = both("In the lesson, a control here changes the figure:", "在课程中，这里的控件会改变图形：")
-    return CONTROL.sub(f'<p class="live">{live} <code>tinydx lesson {lesson.number}</code></p>', text)
+    live = both("In the lesson, a control here changes the figure: ", "在课程中，这里的控件会改变图形：")
+    return CONTROL.sub(f'<p class="live">{live}<code>tinydx lesson {lesson.number}</code></p>', text)
 
 
 def index_page(lessons: list[Lesson]) -> str:

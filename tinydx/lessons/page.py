@@ -192,8 +192,8 @@ def cuda(name: str, source: str) -> Any:
 
 def _folded(name: str, source: str, language: str = "python") -> Any:
     """Code of the engine under a line that opens it."""
-    words = '<span class="en">The engine&#39;s own:</span><span class="zh">引擎中的代码：</span>'
-    summary = f"{words} <code>{html.escape(name)}</code>"
+    words = '<span class="en">The engine&#39;s own: </span><span class="zh">引擎中的代码：</span>'
+    summary = f"{words}<code>{html.escape(name)}</code>"
     return _html(f"<details><summary>{summary}</summary>{as_code(source, language).text}</details>")
 
 
