@@ -903,3 +903,13 @@ def test_batches_of_anything_that_a_recipe_transforms():
     batches.load_state(state)
     for expected in following:
         np.testing.assert_array_equal(next(batches)[0], expected[0])
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_channels_one_by_one_have_the_bits_of_numpys_reduction(kind, channels):
+    from tinydx.preprocessing.channels import mean_of_channels, over_channels
+
+    x = np.random.default_rng(channels).normal(size=(5, 31, 17, channels)).astype(kind)
+    assert mean_of_channels(x).dtype == kind and (mean_of_channels(x) == x.mean(axis=-1)).all()
+    assert (over_channels(np.maximum, x) == x.max(axis=-1)).all()

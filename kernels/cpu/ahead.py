@@ -38,6 +38,7 @@ from tinydx_kernels.cpu.notice import compilation
 WORTH = 4  # kernels for which a helper pays: to start one takes as long as to compile two or three
 MOST = 3  # helpers
 KEPT = 1 << 20  # bytes: what a kernel's file keeps for all calls, such as a table, is smaller
+NICE = 10  # how much a helper steps back behind the work that goes on
 PATIENCE = 60  # seconds after which a helper that does not answer is given up
 PROGRAM = """
 import pickle, sys
@@ -168,6 +169,9 @@ def compile_all(wanted):
                     w.kernel.compile(w.types)
         for helper in helpers:
             helper.finish(wanted)
+    if _at_work and _at_work.thread.is_alive():  # what it goes on with is for later, and the cores are needed now
+        with contextlib.suppress(AttributeError, OSError):  # not on Windows
+            os.setpriority(os.PRIO_PROCESS, _at_work.process.pid, NICE)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
+from typing import Any
 
 from tinydx import random
 from tinydx.datasets.study import Study
@@ -39,12 +41,18 @@ def begin_with(kind: Kind, blank: Study, options: Options) -> None:
     from tinydx_kernels.cpu import ahead
 
     plan = kind.plan(blank, options)
-    model = kind.build(blank, plan)
-    x = next(kind.plain_batches(blank, blank.train, plan.batch))[0]
+
+    @functools.cache
+    def given() -> tuple[Any, Batch]:
+        """A model and a batch: made while the helper gets ready, and by this thread, as `next` would not."""
+        return kind.build(blank, plan), Batch(*kind.training_batches(blank, plan, seed=0)[0])
 
     def step() -> None:
-        batch = kind.training_batches(blank, plan, seed=0)[0]  # made by this thread, as `next` would not
-        rehearse_step(model, x, Batch(*batch))
+        model, batch = given()
+        rehearse_step(model, batch.x, batch)
 
-    explanations = [lambda name=name: method_named(name)(model, x[:1], 0) for name in evidence.METHODS]
-    ahead.begin(step, *explanations)
+    def explain(name: str) -> None:
+        model, batch = given()
+        method_named(name)(model, batch.x[:1], 0)
+
+    ahead.begin(step, *(functools.partial(explain, name) for name in evidence.METHODS))

@@ -29,6 +29,7 @@ from tinydx.preprocessing.channels import mean_of_channels, over_channels
 from tinydx.preprocessing.decoding import size_of
 
 MOST = 500  # training examples whose statistics are stored
+AT_ONCE = 16  # images that become float64: a whole set would take 24 times its bytes
 LEAST, LEAST_TO_CLASSIFY = 5, 20  # new examples that each rule needs
 QUANTILES = (0.01, 0.99)
 TELLABLE = 0.75  # ROC AUC of the classifier above which the inputs differ
@@ -258,10 +259,13 @@ def coarse_pictures(x: np.ndarray, side: int = 4) -> np.ndarray:
     array([[-1., -1.,  1.,  1.]])
     """
     side = min(side, *x.shape[1:3])
-    grey = mean_of_channels(np.asarray(x, np.float64))
-    rows = np.array_split(grey - grey.mean(axis=(1, 2), keepdims=True), side, axis=1)
-    means = [block.mean(axis=(1, 2)) for row in rows for block in np.array_split(row, side, axis=2)]
-    return np.stack(means, axis=1) / np.maximum(grey.std(axis=(1, 2)), 5)[:, None]
+    pieces = []
+    for start in range(0, len(x), AT_ONCE):
+        grey = mean_of_channels(np.asarray(x[start : start + AT_ONCE], np.float64))
+        rows = np.array_split(grey - grey.mean(axis=(1, 2), keepdims=True), side, axis=1)
+        means = [block.mean(axis=(1, 2)) for row in rows for block in np.array_split(row, side, axis=2)]
+        pieces.append(np.stack(means, axis=1) / np.maximum(grey.std(axis=(1, 2)), 5)[:, None])
+    return np.concatenate(pieces)
 
 
 def sound_statistics(x: np.ndarray, rate: int, files: list[str] | None = None) -> dict[str, np.ndarray]:
