@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tinydx import cards, exercises, explain
+from tinydx.exercises.exercise import parts_of
 from tinydx.explain import checks
 from tinydx.lessons import all_lessons
 from tinydx.op import TABLE, Op
@@ -149,8 +150,7 @@ def explanation_row(method: Callable[..., Any]) -> str:
 
 def cell(equation: str) -> str:
     """An equation for a cell of a table, where | would end the cell: part by part, so that a line may end between two."""
-    parts = re.split(r",? *\\quad *", equation.replace("|", r"\vert "))
-    return ", ".join(f"${part.strip()}$" for part in parts)
+    return ", ".join(f"${part.strip()}$" for part in parts_of(equation.replace("|", r"\vert ")))
 
 
 def ops() -> list[Op]:

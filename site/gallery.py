@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tinydx import cards, gradcheck
+from tinydx.exercises.exercise import parts_of
 from tinydx.gradcheck import Report
 from tinydx.gradcheck.text import UNICODE, argument_lines
 from tinydx.language import in_chinese, sentence
@@ -35,7 +36,8 @@ def pages() -> dict[str, dict[str, str]]:
                 report = gradcheck(op, seed=0, backward=slip.backward)
             for language, say in SAY.items():
                 if not seen:
-                    parts[language].append(f"## {op.name}\n\n$${op.equation}$$")
+                    equation = "\n\n".join(f"$${part}$$" for part in parts_of(op.equation))
+                    parts[language].append(f"## {op.name}\n\n{equation}")
                 again = "" if slip.name not in seen else " ·"  # the same mistake, made in another way
                 parts[language].append(f"### {html.escape(say(slip.name))}{again}\n\n{_slip(slip, report, say)}")
             seen.add(slip.name)

@@ -326,6 +326,22 @@ def test_a_sentence_says_its_parts_in_the_same_language():
     assert language.in_chinese(outer) == "f 返回了复数，应为一个数组 (dx)"
 
 
+@pytest.mark.parametrize(
+    "command", [["--help"], ["lesson", "--help"], ["gradcheck", "--help"], ["exercise", "grade", "--help"], ["lessn"]]
+)
+def test_a_command_speaks_chinese_with_chinese_signs(command, capsys):
+    with language.speaking("zh"), pytest.raises(SystemExit):
+        cli.main(command)
+    out, err = capsys.readouterr()
+    assert CHINESE.search(out + err) and not re.search(rf"{CHINESE.pattern}[:;,](?!/)", out + err)
+    assert "选项：" in out or "没有 'lessn'；是不是 'lesson'？" in err
+
+
+def test_names_are_listed_with_the_comma_of_the_language():
+    with language.speaking("zh"):
+        assert language.listed(["relu", "dense", "adam"]) == "relu、dense、adam"
+
+
 def test_the_language_is_the_one_asked_for_then_the_environments(monkeypatch):
     for name in (language.VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(name, raising=False)

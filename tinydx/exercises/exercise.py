@@ -102,7 +102,7 @@ class Exercise:
         title, task, told = f"{self.title} · {self.chinese}", self.task, f"({source})"
         if language == "zh":
             title, task, told = f"{in_chinese(self.title)} · {self.title}", in_chinese(task), f"（{in_chinese(source)}）"
-        about = [*map(plain, re.split(r",? *\\quad", equation)), shapes, told]
+        about = [*map(plain, parts_of(equation)), shapes, told]
         lines = [f'"""{self.number:02d} {title}', "", *(f"    {a}" for a in about), "", task, ""]
         return "\n".join([*lines, f"    tinydx exercise check {self.name}", '"""', "", "import numpy as np", "", "", ""])
 
@@ -195,6 +195,15 @@ WORDS = {r"\cdot": "·", r"\sum": " sum", r"\in": "in", r"\dots": "..."}
 WORDS |= {rf"\{name}": name for name in ("max", "tanh", "ln", "log")}
 GREEK = dict(zip([r"\beta", r"\gamma", r"\epsilon", r"\eta", r"\theta", r"\mu", r"\pi", r"\sigma"], "βγεηθμπσ", strict=True))
 INSIDE = r"\{((?:[^{}]|\{[^{}]*\})*)\}"  # a pair of braces and their content
+
+
+def parts_of(equation: str) -> list[str]:
+    r"""The parts of an equation, in LaTeX, for a line each.
+
+    >>> parts_of(r"p_i = \sigma(z_i), \quad i = 1 \dots n")
+    ['p_i = \\sigma(z_i)', 'i = 1 \\dots n']
+    """
+    return re.split(r",? *\\quad *", equation)
 
 
 def plain(latex: str) -> str:

@@ -372,7 +372,7 @@ samples_of(mean_absolute_error)(_numbers_and_targets)
 
 
 @op(
-    r"L = \frac{1}{n} \sum_i h(y_i - t_i), \; h(e) = \tfrac{1}{2} e^2 \text{ if } |e| \le \delta,"
+    r"L = \frac{1}{n} \sum_i h(y_i - t_i), \quad h(e) = \tfrac{1}{2} e^2 \text{ if } |e| \le \delta,"
     r" \; \delta (|e| - \tfrac{\delta}{2})",
     shapes="y " + NUMBERS,
     source="Huber 1964",
