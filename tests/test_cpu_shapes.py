@@ -184,7 +184,7 @@ def test_images_of_one_column(image, kernel, constants):
 
 SHAPES = [  # (image, kernel, constants): the way of forward, dX and dW that must be taken with vectors of 16
     ((64, 28, 28, 1), (5, 5, 1, 6), {"padding": "same"}, "planes planes planes"),
-    ((1, 224, 224, 3), (3, 3, 3, 16), {"padding": "same"}, "planes planes other"),
+    ((1, 224, 224, 3), (3, 3, 3, 16), {"padding": "same"}, "other planes other"),
     ((8, 28, 28, 64), (3, 3, 2, 64), {"padding": "same", "groups": 32}, "planes planes planes"),
     ((8, 28, 28, 32), (5, 5, 32, 64), {"padding": "same"}, "other other other"),
     ((4, 64, 64, 64), (3, 3, 64, 64), {"padding": "same"}, "other other other"),
@@ -197,7 +197,8 @@ def test_the_way_of_a_shape(image, kernel, constants, expected):
     groups = constants.get("groups", 1)
     geometry = geometry_of(image, kernel[:2], 1, constants["padding"])
     ways = (
-        convolution.suits_planes(kernel, geometry, groups) and not convolution.suits_winograd(kernel, image[0], geometry, groups),
+        convolution.suits_planes(kernel, image[0], geometry, groups)
+        and not convolution.suits_winograd(kernel, image[0], geometry, groups),
         convolution.way_of_dx(kernel, image[0], geometry, groups) is planes,
         convolution.collects_planes(kernel, image[0], geometry, groups),
     )

@@ -136,6 +136,8 @@ def states_from(h0, steps):
     """h0 (N,U) -> (T+1,N,U), flat: the initial states, and room for those after each step."""
     states = by_steps(len(h0), steps + 1, h0.shape[1])
     states[: h0.size] = h0.reshape(-1)
+    if len(h0) % (EXAMPLES * get_num_threads()):  # a last block reads states before they are written: slow, if tiny numbers
+        states[h0.size :] = 0
     return states
 
 
