@@ -184,7 +184,7 @@ def test_images_of_one_column(image, kernel, constants):
 
 SHAPES = [  # (image, kernel, constants): the way of forward, dX and dW that must be taken with vectors of 16
     ((64, 28, 28, 1), (5, 5, 1, 6), {"padding": "same"}, "planes planes planes"),
-    ((1, 224, 224, 3), (3, 3, 3, 16), {"padding": "same"}, "other planes other"),
+    ((1, 224, 224, 3), (3, 3, 3, 16), {"padding": "same"}, "planes planes other"),
     ((8, 28, 28, 64), (3, 3, 2, 64), {"padding": "same", "groups": 32}, "planes planes planes"),
     ((8, 28, 28, 32), (5, 5, 32, 64), {"padding": "same"}, "other other other"),
     ((4, 64, 64, 64), (3, 3, 64, 64), {"padding": "same"}, "other other other"),
