@@ -197,7 +197,8 @@ def test_the_way_of_a_shape(image, kernel, constants, expected):
     groups = constants.get("groups", 1)
     geometry = geometry_of(image, kernel[:2], 1, constants["padding"])
     ways = (
-        convolution.suits_planes(kernel, geometry, groups) and not convolution.suits_winograd(kernel, image[0], geometry, groups),
+        convolution.suits_planes(kernel, image[0], geometry, groups)
+        and not convolution.suits_winograd(kernel, image[0], geometry, groups),
         convolution.way_of_dx(kernel, image[0], geometry, groups) is planes,
         convolution.collects_planes(kernel, image[0], geometry, groups),
     )

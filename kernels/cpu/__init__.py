@@ -4,9 +4,13 @@ import importlib
 import os
 import pkgutil
 
-# A thread that waits for others must sleep, not spin: when another program needs the core, spinning made a step 6 to 20
-# times slower, and sleeping costs microseconds per region. This must be set before the OpenMP library is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# A thread that waits for others spins for about a tenth of a millisecond, then sleeps. To wake it takes 5 us, on some virtual
+# machines 80, at each of a step's loops over threads: then two threads gained nothing. Threads that spin for longer make a
+# step 6 to 20 times slower where another program needs the core. Both must be set before the OpenMP library is loaded;
+# GOMP_SPINCOUNT counts turns of GNU OpenMP's loop, which other libraries ignore.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from tinydx_kernels.cpu.settings import check
 

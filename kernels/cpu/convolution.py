@@ -39,8 +39,8 @@ from tinydx_kernels.cpu import columns as _columns
 from tinydx_kernels.cpu import depthwise as _depthwise
 from tinydx_kernels.cpu import planes as _planes
 from tinydx_kernels.cpu import winograd as _winograd
-from tinydx_kernels.cpu.bands import columns_of_band, lay_out, reads_inside, rows_of_band, size_of_buffer
-from tinydx_kernels.cpu.geometry import COUNTS, Geometry, geometry_of, turned
+from tinydx_kernels.cpu.bands import columns_of_band, copy_piece, lay_out, reads_inside, rows_of_band, size_of_buffer
+from tinydx_kernels.cpu.geometry import COUNTS, Geometry, geometry_of, is_column, turned
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -72,6 +72,7 @@ SMALL = 1 << 22  # multiplications that one thread has almost done before anothe
 FIXED = 32  # multiplications that take as long as what every pixel costs besides its own
 WORTH_WAKING = 1 << 15  # weights from which on several threads pack them
 SPARE = 2 * ROWS  # addresses behind the last pixel of a band
+NO_BIAS = np.empty(0, np.float32)
 
 # ---- which way -----------------------------------------------------------------------------------------------------
 
@@ -90,14 +91,9 @@ PLANES, OF_DW = 1.1, 1.2  # what a register block of planes.py takes longer, and
 CHAIN = 8  # multiply-adds that could begin before the first of them has ended
 PACKING, MASKING = 20, 20  # multiply-adds that take as long as reading a pixel's slopes, and as reading parts of vectors
 ADDING_LANES = 8  # multiply-adds that take as long as adding the lanes of a sum of dW
+BEGINNING = 1 << 15  # and as splitting an image into planes takes besides, however small it is
 MANY_SUMS = 1 << 14  # weights from which on the sums of planes.py, a vector each, overflow the L2 cache
-TRANSPOSED = 11  # multiply-adds that take as long as transposing a vector
-
-
-def is_column(geometry):
-    """Whether images are one pixel wide: signals (N,H,1,C). As rows (N,1,H,C) they are the same numbers, in longer loops."""
-    g = geometry
-    return g.width == g.kernel_w == g.out_w == 1 and g.left == 0 and g.height > 1
+TRANSPOSED = 16  # multiply-adds that take as long as transposing a vector: 11 on a Zen 5, 19 on an Intel Xeon
 
 
 def is_depthwise(w_shape, groups):
@@ -182,13 +178,13 @@ def time_of_planes(k, channels, filters, geometry, groups=1):
 
 
 @lru_cache
-def suits_planes(w_shape, geometry, groups):
+def suits_planes(w_shape, images, geometry, groups):
     """Whether planes.py sums up faster than `gather`, or than depthwise.py, whose vectors run over channels."""
     kh, kw, c, f = w_shape
     if is_depthwise(w_shape, groups):
         return LANES > 0 and groups < WIDTH
-    k, filters = kh * kw * c, f // groups
-    return LANES > 0 and time_of_planes(k, c, filters, geometry, groups) < time_of_gather(k, filters, groups)
+    k, filters, beginning = kh * kw * c, f // groups, BEGINNING / (images * geometry.out_h * geometry.out_w)
+    return LANES > 0 and time_of_planes(k, c, filters, geometry, groups) + beginning < time_of_gather(k, filters, groups)
 
 
 def way_of_dx(w_shape, images, geometry, groups):
@@ -356,10 +352,14 @@ class Weights(NamedTuple):
     bias: np.ndarray
 
 
+def room_for_weights(order):
+    """Floats of packed weights."""
+    return order.groups * -(-order.filters // PANEL) * len(order.taps) * order.run * PANEL
+
+
 def pack_weights(w, b, order):
     """Weights of w, flat, and of b (F,) or None."""
-    panels = order.groups * -(-order.filters // PANEL)
-    packed = aligned_empty(panels * len(order.taps) * order.run * PANEL)
+    packed = aligned_empty(room_for_weights(order))
     if packed.size < WORTH_WAKING:
         pack_of_worker(w, order, packed, 0, 1)
     else:
@@ -509,12 +509,12 @@ class Grid(NamedTuple):
 
 
 class GatherScratch(NamedTuple):
-    """Each worker's memory, a row each."""
+    """A worker's memory, or a row for each worker."""
 
-    at: np.ndarray  # int64 (workers, pixels of a band and SPARE): addresses in x
+    at: np.ndarray  # int64 (pixels of a band and SPARE): addresses in x
     out: np.ndarray  # int64, as many: addresses in y
-    edge: np.ndarray  # (workers, SPARE * PANEL)
-    buffer: np.ndarray  # (workers, floats of a band with its border, or 0)
+    edge: np.ndarray  # (SPARE * PANEL)
+    buffer: np.ndarray  # (floats of a band with its border, or 0)
 
 
 @lean
@@ -530,14 +530,14 @@ def addresses(grid, geometry, row, rows, out):
 
 
 @lean
-def gather_of_worker(worker, x, geometry, terms, weights, grid, rows, scratch):
-    """Every `workers`-th band."""
-    at, out, edge, buffer = scratch.at[worker], scratch.out[worker], scratch.edge[worker], scratch.buffer[worker]
+def gather_of_worker(team, x, geometry, terms, weights, grid, rows, scratch):
+    """Every `workers`-th band; team: (worker, workers)."""
+    (at, out, edge, buffer), (worker, workers) = scratch, team
     g = geometry
     total = len(x) // (g.height * g.width * g.channels) * g.out_h
     source, target = Source(buffer if buffer.size else x, at), Target(grid.y, out, edge)
     dense = g.out_h == grid.height and g.out_w == grid.width  # the whole of y
-    for row in range(worker * rows, total, len(scratch.at) * rows):
+    for row in range(worker * rows, total, workers * rows):
         count = min(rows, total - row)
         lay_out(x, g, row, count, buffer, at)
         addresses(grid, g, row, count, out)
@@ -548,38 +548,82 @@ def gather_of_worker(worker, x, geometry, terms, weights, grid, rows, scratch):
 def gather(x, geometry, terms, weights, grid, rows, scratch):
     """The pixels of a Grid from x (N,H,W,C), flat, in bands of `rows` rows."""
     for worker in prange(len(scratch.at)):
-        gather_of_worker(np.int64(worker), x, geometry, terms, weights, grid, rows, scratch)
+        k = np.int64(worker)
+        own = GatherScratch(scratch.at[k], scratch.out[k], scratch.edge[k], scratch.buffer[k])
+        gather_of_worker((k, len(scratch.at)), x, geometry, terms, weights, grid, rows, own)
 
 
 @lean
-def gather_alone(x, geometry, terms, weights, grid, rows, scratch):
-    """`gather` on one thread. It takes plain tuples: Numba needs a microsecond more for each named one."""
-    named = Geometry(*geometry), Terms(*terms), Weights(*weights), Grid(*grid)
-    gather_of_worker(0, x, named[0], named[1], named[2], named[3], rows, GatherScratch(*scratch))
+def gather_alone(x, w, b, y, sum_of, rows, floats, numbers):
+    """`gather` on one thread, in one call, packing included.
 
-
-def run_gather(x, w, b, geometry, positions, order, grid):
-    """Write the pixels of a Grid, in its y, from x (N,H,W,C), w (any shape) and b (F,) or None.
-
-    Arguments: positions, the (row, column) of each tap in the window; order, where its weights lie in w.
+    Arguments: x, w, b, y, flat; b may be empty; sum_of: of a Gathering, plain tuples (Numba needs a microsecond more for
+    each named one); floats and numbers: memory for the weights, and for a GatherScratch.
     """
-    g, copied = geometry, not reads_inside(geometry)
-    terms, weights = terms_of(positions, order, g, copied), pack_weights(w.reshape(-1), b, order)
-    depth = len(positions) * order.run + FIXED
-    lanes = order.groups * -(-order.filters // WIDTH) * WIDTH  # empty lanes take time, too
-    threads = get_num_threads() if len(x) * g.out_h * g.out_w * depth * lanes >= SMALL else 1
+    geometry, terms, order, pixels, (packed_end, bias_end, edge_end) = sum_of
+    packed, bias, pixel_count = floats[:packed_end], floats[packed_end:bias_end], len(numbers) // 2
+    pack_of_worker(w, Order(*order), packed, 0, 1)
+    copy_piece(b, 0, bias, 0, len(b))
+    bias[len(b) :] = 0
+    own = GatherScratch(numbers[:pixel_count], numbers[pixel_count:], floats[bias_end:edge_end], floats[edge_end:])
+    named = Geometry(*geometry), Terms(*terms), Weights(packed, bias), Grid(y, *pixels)
+    gather_of_worker((0, 1), x, named[0], named[1], named[2], named[3], rows, own)
+
+
+class Gathering(NamedTuple):
+    """A sum and the pixels of y that get it: all that `run_gather` knows before it sees numbers."""
+
+    geometry: Geometry  # of the windows
+    terms: Terms
+    order: Order
+    pixels: tuple  # the fields of a Grid behind y
+    plain: tuple  # all of these as plain tuples, and where in the memory of `gather_alone` weights, biases and edge end
+    work: int  # multiplications, those of empty lanes, too
+    copied: bool  # whether bands are copied with their border
+    alone: tuple  # on one thread: rows of a band, addresses, floats of the memory
+
+
+@lru_cache  # a model asks the same in every step
+def gatherings(w_shape, images, geometry, groups, backward):
+    """The Gathering of y, or, if `backward`, those that make dX, one for each phase."""
+    g = geometry
+    if backward:
+        shape, sums = (g.height, g.width, g.channels), phases_of(w_shape, g, groups)
+    else:
+        shape, sums = (g.out_h, g.out_w, w_shape[3]), [(g, *taps_of(w_shape, g, groups), (0, 0))]
+    steps = (g.stride_h, g.stride_w) if backward else (1, 1)
+    found = []
+    for windows, positions, order, first in sums:
+        copied, lanes = not reads_inside(windows), order.groups * -(-order.filters // WIDTH) * WIDTH
+        packed, bias = room_for_weights(order), -(-(order.groups * order.filters + PANEL) // LINE) * LINE
+        work = images * windows.out_h * windows.out_w * (len(positions) * order.run + FIXED) * lanes
+        terms, ends = terms_of(positions, order, windows, copied), (packed, packed + bias, packed + bias + SPARE * PANEL)
+        pixels = (*shape, *first, *steps)
+        plain = tuple(windows), tuple(terms), tuple(order), pixels, ends
+        rows = rows_of_band(images * windows.out_h, windows.out_w, 1)
+        alone = rows, 2 * (rows * windows.out_w + SPARE), ends[-1] + (size_of_buffer(rows, windows) if copied else 0)
+        found.append(Gathering(windows, terms, order, pixels, plain, work, copied, alone))
+    return found
+
+
+def run_gather(x, w, b, y, sum_of):
+    """Write the pixels of a Gathering to y, from x (N,H,W,C), w (any shape) and b (F,) or None."""
+    threads, g = get_num_threads() if sum_of.work >= SMALL else 1, sum_of.geometry
+    if threads == 1:
+        rows, numbers, floats = sum_of.alone
+        memory, bias = (aligned_empty(floats), np.empty(numbers, np.int64)), NO_BIAS if b is None else contiguous(b)
+        gather_alone(x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), sum_of.plain, rows, *memory)
+        return
     rows = rows_of_band(len(x) * g.out_h, g.out_w, threads)
     workers, pixels = min(threads, -(-len(x) * g.out_h // rows)), rows * g.out_w + SPARE
     scratch = GatherScratch(
         at=np.empty((workers, pixels), np.int64),
         out=np.empty((workers, pixels), np.int64),
         edge=aligned_empty((workers, SPARE * PANEL)),
-        buffer=aligned_empty((workers, size_of_buffer(rows, g) if copied else 0)),
+        buffer=aligned_empty((workers, size_of_buffer(rows, g) if sum_of.copied else 0)),
     )
-    if workers == 1:
-        gather_alone(x.reshape(-1), tuple(g), tuple(terms), tuple(weights), tuple(grid), rows, tuple(scratch))
-    else:
-        gather(x.reshape(-1), g, terms, weights, grid, rows, scratch)
+    weights = pack_weights(w.reshape(-1), b, sum_of.order)
+    gather(x.reshape(-1), g, sum_of.terms, weights, Grid(y.reshape(-1), *sum_of.pixels), rows, scratch)
 
 
 def forward(x, w, b, geometry, groups):
@@ -588,7 +632,7 @@ def forward(x, w, b, geometry, groups):
         return forward(x.swapaxes(1, 2), w.swapaxes(0, 1), b, turned(geometry), groups).swapaxes(1, 2)
     x, w, g = contiguous(x), contiguous(w), geometry
     kh, kw, c, f = w.shape
-    by_planes = suits_planes(w.shape, g, groups)
+    by_planes = suits_planes(w.shape, len(x), g, groups)
     if is_depthwise(w.shape, groups) and not by_planes:
         return _depthwise.forward(x, w, b, g)
     if is_deep(w.shape, len(x) * g.out_h * g.out_w, groups) or is_vector(w.shape, g, groups):
@@ -602,9 +646,10 @@ def forward(x, w, b, geometry, groups):
         own = zip(np.split(x, groups, axis=3), np.split(w, groups, axis=3), biases, strict=True)
         return np.concatenate([forward(*arrays, g._replace(channels=c), 1) for arrays in own], axis=3)
     y = aligned_empty((len(x), g.out_h, g.out_w, f))
-    positions, order = taps_of(w.shape, g, groups, not by_planes)
-    run = _planes.correlate if by_planes else run_gather
-    run(x, w, b, g, positions, order, Grid(y.reshape(-1), *y.shape[1:], 0, 0, 1, 1))
+    if by_planes:
+        _planes.correlate(x, w, b, g, *taps_of(w.shape, g, groups, False), Grid(y.reshape(-1), *y.shape[1:], 0, 0, 1, 1))
+    else:
+        run_gather(x, w, b, y, *gatherings(w.shape, len(x), g, groups, False))
     return y
 
 
@@ -625,9 +670,13 @@ def gradient_of_x(dy, w, geometry, groups):
         own = zip(np.split(dy, groups, axis=3), np.split(w, groups, axis=3), strict=True)
         return np.concatenate([gradient_of_x(*arrays, g._replace(channels=c), 1) for arrays in own], axis=3)
     dx = aligned_empty((len(dy), g.height, g.width, g.channels))
-    for windows, positions, order, (first_h, first_w) in phases_of(w.shape, g, groups):
-        grid = Grid(dx.reshape(-1), *dx.shape[1:], first_h, first_w, g.stride_h, g.stride_w)
-        (_planes.correlate if way is _planes else run_gather)(dy, w, None, windows, positions, order, grid)
+    if way is _planes:
+        for windows, positions, order, first in phases_of(w.shape, g, groups):
+            grid = Grid(dx.reshape(-1), *dx.shape[1:], *first, g.stride_h, g.stride_w)
+            _planes.correlate(dy, w, None, windows, positions, order, grid)
+    else:
+        for sum_of in gatherings(w.shape, len(dy), g, groups, True):
+            run_gather(dy, w, None, dx, sum_of)
     return dx
 
 

@@ -192,7 +192,8 @@ def direct_forward(x, w, b, geometry):
     pooled_rows, columns, copied = g.out_h // 2, g.out_w // 2, not reads_inside(g)
     positions, order = taps_of(w.shape, g, 1)
     rows = min(pooled_rows, max(1, round(BAND / (4 * columns))))
-    workers = max(1, min(get_num_threads(), len(x) * -(-pooled_rows // rows)))
+    threads = get_num_threads() if len(x) * g.out_h * g.out_w * w.size >= convolution.SMALL else 1
+    workers = max(1, min(threads, len(x) * -(-pooled_rows // rows)))
     cells, high = rows * columns + CELLS, (2 * rows - 1) * g.stride_h + g.reach_h
     scratch = Scratch(
         at=np.empty((workers, 4 * cells), np.int64),

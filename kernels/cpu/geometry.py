@@ -42,6 +42,12 @@ def turned(geometry):
     return Geometry(width, height, channels, *[n for k in range(0, 12, 2) for n in (pairs[k + 1], pairs[k])])
 
 
+def is_column(geometry):
+    """Whether images are one pixel wide: signals (N,H,1,C). As rows (N,1,H,C) they are the same numbers, in longer loops."""
+    g = geometry
+    return g.width == g.kernel_w == g.out_w == 1 and g.left == 0 and g.height > 1
+
+
 def geometry_of(image, kernel, stride, padding, dilation=1):
     """The Geometry of images of shape (N,H,W,C) under a kernel.
 
@@ -52,15 +58,17 @@ def geometry_of(image, kernel, stride, padding, dilation=1):
     >>> g.out_h, g.out_w, g.top, g.left
     (5, 5, 1, 1)
     """
-    if not isinstance(padding, str | int | np.integer):
-        padding = tuple(map(tuple, padding))
-    return _geometry(image[1:], pair(kernel), pair(stride), padding, pair(dilation))
+    try:
+        return _geometry(image[1:], kernel, stride, padding, dilation)
+    except TypeError:  # a list or an array, which cannot be looked up
+        padding = padding if isinstance(padding, str | int | np.integer) else tuple(map(tuple, padding))
+        return _geometry(image[1:], pair(kernel), pair(stride), padding, pair(dilation))
 
 
 @lru_cache  # a model asks the same in every step
 def _geometry(image, kernel, stride, padding, dilation):
-    """`geometry_of` for an image of shape (H,W,C) and pairs."""
-    kernel, stride, dilation = (tuple(map(int, value)) for value in (kernel, stride, dilation))
+    """`geometry_of` for an image of shape (H,W,C) and arguments that can be looked up."""
+    kernel, stride, dilation = (tuple(map(int, pair(value))) for value in (kernel, stride, dilation))
     border = padding_2d(padding, image[:2], kernel, stride, dilation)
     axes = zip(image[:2], kernel, stride, dilation, border, strict=True)
     out = (output_size(n, k, s, d, *ends) for n, k, s, d, ends in axes)

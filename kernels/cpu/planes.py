@@ -225,7 +225,9 @@ def correlate_of_worker(team, x, geometry, terms, layout, weights, grid, memory)
     """
     g, (all_planes, all_sums), (worker, workers) = geometry, memory, team
     planes, sums = all_planes[worker], all_sums[worker]
-    images = len(x) // (g.height * g.width * g.channels)
+    images, used = len(x) // (g.height * g.width * g.channels), (layout.rows + layout.high) * layout.line
+    for plane in range(0, len(planes), layout.size):
+        planes[plane + used : plane + layout.size] = 0  # read, but not used: slow, if tiny numbers
     for item in range(worker, images * layout.bands, workers):
         image, row = item // layout.bands, item % layout.bands * layout.rows
         rows = min(layout.rows, g.out_h - row)

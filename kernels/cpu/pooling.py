@@ -17,7 +17,7 @@ from numba import get_num_threads, prange
 from tinydx.op import kernel_of
 from tinydx.ops.convolution import pair
 from tinydx.ops.pooling import average_pool2d, max_pool2d
-from tinydx_kernels.cpu.geometry import COUNTS, geometry_of
+from tinydx_kernels.cpu.geometry import COUNTS, Geometry, geometry_of, is_column, turned
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     LANES,
@@ -123,11 +123,22 @@ def pool_four(x, at, line, y, winner, to):
 
 
 @inline
+def pool_two(x, at, apart, y, winner, to):
+    """The same for a whole window of two pixels."""
+    a, b = load(x, at), load(x, at + apart)
+    if winner.size:
+        store_bytes(where_larger(b, a, broadcast(f32(1)), broadcast(f32(0))), winner, to)
+        store(maximum(a, b), 1, y, to, 0)
+    else:
+        store(multiply(broadcast(f32(0.5)), add(a, b)), 1, y, to, 0)
+
+
+@inline
 def pool_none(x, at, line, y, winner, to):
-    """Without vectors `pool_four` is never called."""
+    """Without vectors these are never called."""
 
 
-pool_whole = pool_four if LANES else pool_none
+whole_four, whole_two = (pool_four, pool_two) if LANES else (pool_none, pool_none)
 
 
 @inline
@@ -153,7 +164,7 @@ def forward_rows(x, geometry, y, winner, first, last):
     """
     g, channels = geometry, geometry.channels
     line, end = (g.width * channels, channels), last * g.out_w * channels
-    four = LANES > 0 and g.kernel_h == 2 and g.kernel_w == 2
+    four, two = LANES > 0 and g.kernel_h == 2 and g.kernel_w == 2, LANES > 0 and g.kernel_h * g.kernel_w == 2
     padded = g.top > 0 or g.left > 0 or (g.out_h - 1) * g.stride_h + 2 > g.height or (g.out_w - 1) * g.stride_w + 2 > g.width
     grey = four and channels == 1 and g.stride_w == 2 and not padded
     for row in range(first, last):
@@ -167,11 +178,14 @@ def forward_rows(x, geometry, y, winner, first, last):
             at = ((image * g.height + i * g.stride_h - g.top) * g.width + j * g.stride_w - g.left) * channels
             to = (row * g.out_w + j) * channels
             read = at + (rows.last - 1) * line[0] + (columns.last - 1) * channels + WIDTH  # how far a vector reads
-            whole = four and rows.last - rows.first + columns.last - columns.first == 4
+            whole = (rows.last - rows.first) * (columns.last - columns.first) == g.kernel_h * g.kernel_w
             for c in range(0, channels, WIDTH):
-                if to + c + WIDTH <= end and read + c <= len(x) and whole:
-                    pool_whole(x, at + c, line, y, winner, to + c)
-                elif to + c + WIDTH <= end and read + c <= len(x):
+                inside = to + c + WIDTH <= end and read + c <= len(x)
+                if inside and whole and two:
+                    whole_two(x, at + c, line[g.kernel_w - 1], y, winner, to + c)
+                elif inside and whole and four:
+                    whole_four(x, at + c, line, y, winner, to + c)
+                elif inside:
                     pool_vector(x, at + c, line, (rows, columns), g.kernel_w, (y, winner), to + c, WIDTH)
                 else:
                     pool_plain(x, at + c, line, (rows, columns), g.kernel_w, (y, winner), to + c, min(WIDTH, channels - c))
@@ -324,6 +338,12 @@ def rows_of_worker(backward, x, geometry, y, winner, first, last):
         forward_rows(x, geometry, y, winner, first, last)
 
 
+@lean
+def rows_alone(backward, x, geometry, y, winner, rows):
+    """All `rows`. It takes a plain tuple: Numba needs a microsecond more for a named one."""
+    rows_of_worker(backward, x, Geometry(*geometry), y, winner, 0, rows)
+
+
 @parallel
 def rows_in_parallel(backward, x, geometry, y, winner, rows, workers):
     """All `rows`, a share for each worker."""
@@ -334,12 +354,13 @@ def rows_in_parallel(backward, x, geometry, y, winner, rows, workers):
 
 def run_rows(backward, x, geometry, y, winner):
     """Fill y (N,OH,OW,C) from images x, or, if `backward`, y (N,H,W,C) from gradients x."""
-    rows, workers = y.shape[0] * y.shape[1], get_num_threads()
-    arguments = backward, contiguous(x).reshape(-1), geometry, y.reshape(-1), winner
-    if workers == 1 or max(x.size, y.size) < SMALL:
-        rows_of_worker(*arguments, 0, rows)
+    geometry, x = turned(geometry) if is_column(geometry) else geometry, contiguous(x)
+    rows = len(y) * (geometry.height if backward else geometry.out_h)
+    workers = min(rows, get_num_threads()) if max(x.size, y.size) >= SMALL else 1
+    if workers == 1:
+        rows_alone(backward, x.reshape(-1), tuple(geometry), y.reshape(-1), winner, rows)
     else:
-        rows_in_parallel(*arguments, rows, min(rows, workers))
+        rows_in_parallel(backward, x.reshape(-1), geometry, y.reshape(-1), winner, rows, workers)
 
 
 # ---- the ops -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import tinydx
 from tinydx import dispatch, doctor
 
 PACKAGES = ("numpy", "numba", "torch", "keras", "tensorflow", "tensorflow-cpu", "jax", "tinygrad")
-VARIABLES = ("OMP_WAIT_POLICY", "OPENBLAS_CORETYPE", "TINYDX_SIMD", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
+VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OPENBLAS_CORETYPE", "TINYDX_SIMD", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 def describe() -> dict[str, Any]:

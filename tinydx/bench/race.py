@@ -239,8 +239,8 @@ def environment(name: str, threads: int) -> dict[str, str]:
 
 
 def _inherited() -> dict[str, str]:
-    """Our environment without OMP_WAIT_POLICY, which our kernels set for this process only, and with tinydx on the path."""
-    kept = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    """Our environment without what our kernels set for this process only, how threads wait, and with tinydx on the path."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     root = str(Path(tinydx.__file__).parents[1])
     return {**kept, "PYTHONPATH": os.pathsep.join([root, *filter(None, [kept.get("PYTHONPATH")])])}
 
