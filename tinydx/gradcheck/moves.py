@@ -30,7 +30,8 @@ def transposes(s: Scene) -> Iterator[Edit]:
                 yield Edit("operands in the wrong order", [p], ast.BinOp(n.right, n.op, n.left), 0)
             yield from _outer(s, p)
             for left, right in ((1, 0), (0, 1), (1, 1)):
-                new = ast.BinOp(_t(n.left) if left else n.left, n.op, _t(n.right) if right else n.right)
+                a, b = (_turned(s, part) if turn else part for part, turn in ((n.left, left), (n.right, right)))
+                new = ast.BinOp(a, n.op, b)
                 yield Edit("not transposed", [p], new, 0)
         if is_call(n, "dot", "matmul", "outer") and len(n.args) == 2:
             for i in (0, 1):
@@ -63,6 +64,11 @@ def _outer(s: Scene, p: Place) -> Iterator[Edit]:
         a, b = ast.unparse(left), ast.unparse(right)
         for source in (f"({a})[:, None] * ({b})", f"({b})[:, None] * ({a})"):
             yield Edit("a number instead of the outer product", [p], parsed(source), 0)
+
+
+def _turned(s: Scene, node: ast.expr) -> ast.expr:
+    """The matrix, or each matrix of a stack, transposed."""
+    return _t(node) if len(s.seen.shape(node) or ()) < 3 else parsed(f"({ast.unparse(node)}).swapaxes(-1, -2)")
 
 
 def _t(node: ast.expr) -> ast.expr:

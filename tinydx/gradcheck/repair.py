@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from tinydx.gradcheck.changes import CHANGES
-from tinydx.gradcheck.edits import Blame, Edit, ordered, places_of
+from tinydx.gradcheck.edits import Blame, Edit, Located, ordered, places_of
 from tinydx.gradcheck.evidence import Evidence
 from tinydx.gradcheck.limits import silent
+from tinydx.gradcheck.located import located
 from tinydx.gradcheck.loops import LOOPS
 from tinydx.gradcheck.moves import MOVES
 from tinydx.gradcheck.needed import needed
@@ -37,6 +38,7 @@ from tinydx.gradcheck.truth import generator
 
 WORK = 250_000  # expressions that are computed before time counts
 OF_A_RUN = 100  # expressions that take as long as making and calling a changed function
+NEAR = 2000  # changes of what makes the first wrong value
 WRITTEN = 2  # the last rank of changes that are near to what is written
 
 
@@ -137,7 +139,7 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
     """The backward with each single change in itself, the most likely first, and then in a function that it calls."""
     e = tried.evidence[0]
     known = {n: v for n, v in _offered(e.subject).items() if n.isidentifier()}
-    blame = Blame(definition(backward), [e.k for e in tried.evidence], e.right)  # type: ignore[arg-type]
+    blame = Blame(definition(backward), [e.k for e in tried.evidence], e.right, _located(tried))  # type: ignore[arg-type]
     frozen = {n for a in e.subject.arrays for n in a.shape} - {n for n, _ in _varied(e)}
     for called, function in [("", backward), *helpers(backward)]:
         node = definition(function)
@@ -168,7 +170,7 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
             """Changes to what is needed."""
             return needed(near, remade, given, tried.evidence, tried.enough)
 
-        for edit in _likely(scene, None if called else blame, looked_up, tried.time_is_over):
+        for edit in _likely(scene, None if called else blame, looked_up, tried.time_is_over, remade.space):
             try:
                 for place in edit.places:
                     place.put(edit.made(place))
@@ -181,6 +183,16 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
             yield edit, node, changed
 
 
+def _located(tried: _Tried) -> Located | None:
+    """What the values of the backward tell of its statements; None where it cannot be told."""
+    wrong = [e.k for e in tried.evidence]
+    try:
+        with kept(tried.e.subject.forward):
+            return located(tried.e, wrong, lambda changed, times: tried.run(changed, [times * dy for dy in tried.e.dys]))
+    except Exception:  # forward is no function whose source can be read, or takes no complex numbers
+        return None
+
+
 def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
     """Sizes of the inputs that are others in the checks at other sizes."""
     for other in e.resized:
@@ -188,10 +200,24 @@ def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
             yield from ((n, m) for n, m in zip(a.shape, b.shape, strict=True) if n != m)
 
 
-def _likely(scene: Scene, blame: Blame | None, other: Callable[[Scene], list[Edit]], over: Callable[[], bool]) -> Iterator[Edit]:
-    """Changes that are near to what is written, then those to what is needed, whatever the time, then the rest."""
+def _ranked(scene: Scene, blame: Blame | None) -> list[tuple[int, Edit]]:
+    """All changes of these places, the most likely first."""
+    return ordered([kind(scene) for kind in (*OPERATORS, *CHANGES, *TERMS, *MOVES, *LOOPS)], blame)
+
+
+def _likely(
+    scene: Scene,
+    blame: Blame | None,
+    other: Callable[[Scene], list[Edit]],
+    over: Callable[[], bool],
+    space: Mapping[str, Any],
+) -> Iterator[Edit]:
+    """Changes of what makes the first wrong value, then those near to what is written, then to what is needed, then the rest."""
+    if blame and blame.values:
+        close, trails = scene.near(blame.values.suspects.__contains__), blame.values.trails
+        yield from (edit for _, edit in _ranked(close, blame)[:NEAR] if any(t.mends(edit, space) for t in trails))
     near = scene.near(lambda home: blame is None or blame.of(home) is not None)
-    ranked = ordered([kind(near) for kind in (*OPERATORS, *CHANGES, *TERMS, *MOVES, *LOOPS)], blame)
+    ranked = _ranked(near, blame)
     yield from (edit for rank, edit in ranked if rank <= WRITTEN and not over())
     near = scene.near(lambda home: blame is None or blame.of(home) in (0, 1))
     yield from other(near)

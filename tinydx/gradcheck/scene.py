@@ -156,7 +156,8 @@ class Scene:
             areas.setdefault(n * m, []).append(f"{a} * {b}")
         written = dict(self.sizes())
         for count in dict.fromkeys([*written, *areas]):
-            ways = [str(count)] if count in self.frozen else written.get(count, [])
+            known = written.get(count, [])
+            ways = [str(count), *(w for w in known if self.loops)] if count in self.frozen else known
             yield count, [*(f"({way})" for way in areas.get(count, [])), *ways]
 
 

@@ -1,0 +1,85 @@
+"""A learner's forward with complex numbers in it, so that one run tells how y follows any value on the way.
+
+The module `np` that it calls gives complex arrays where it gave floats, and an `abs` that keeps the imaginary part: most forwards
+that are written for floats can then be derived in the middle, too, by the complex step.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinydx.gradcheck.source import Definition, Remade, definition, helpers
+from tinydx.gradcheck.subject import Subject, as_outputs
+from tinydx.gradcheck.truth import STEP
+
+
+def _made_complex(function: Any) -> Any:
+    """The function, giving complex numbers where it gave floats."""
+
+    def make(*arguments: Any, **named: Any) -> Any:
+        a = function(*arguments, **named)
+        return a.astype(complex) if a.dtype.kind == "f" else a
+
+    return make
+
+
+def _of_real(function: Any) -> Any:
+    """A function whose slope is zero."""
+    return lambda x, *more, **named: function(np.real(x), *more, **named)
+
+
+def _abs(x: Any) -> Any:
+    return np.where(np.real(x) < 0, -x, x)
+
+
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    if ord not in (None, 2):
+        raise NotImplementedError
+    return np.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
+
+
+def _logaddexp(a: Any, b: Any) -> Any:
+    top = np.maximum(np.real(a), np.real(b))
+    return top + np.log(np.exp(a - top) + np.exp(b - top))
+
+
+class _Space:
+    """A module of which some functions are others."""
+
+    def __init__(self, module: Any, others: Mapping[str, Any]):
+        self.__dict__.update(others)
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+_MADE = ("zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like", "eye")
+_STEPS = ("sign", "floor", "ceil", "round", "rint", "heaviside", "isnan", "isfinite")
+_NUMPY = _Space(
+    np,
+    {n: _made_complex(getattr(np, n)) for n in _MADE}
+    | {n: _of_real(getattr(np, n)) for n in _STEPS}
+    | {"abs": _abs, "absolute": _abs, "fabs": _abs, "logaddexp": _logaddexp, "linalg": _Space(np.linalg, {"norm": _norm})},
+)
+
+
+def with_complex_numbers(function: Any, node: Definition, hooks: Mapping[str, Any]) -> Any:
+    """The function made from this tree, with names of its own, for complex numbers; the helpers that it calls, too."""
+    other = {n: _NUMPY for n, v in function.__globals__.items() if v is np}
+    for name, helper in helpers(function):
+        inner = definition(helper)
+        if inner is not None:
+            other[name] = Remade(helper, copy.deepcopy(inner), {n: _NUMPY for n, v in helper.__globals__.items() if v is np})()
+    return Remade(function, node, {**other, **hooks})()
+
+
+def slope(function: Any, subject: Subject, dys: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) -> float:
+    """How <dy, y> follows what has an imaginary part, in these arrays or inside."""
+    y = function(*arrays, **subject.constants)
+    outputs = as_outputs(y[0] if isinstance(y, tuple) else y)
+    return float(sum(np.sum(dy * np.imag(out)) for dy, out in zip(dys, outputs, strict=True)) / STEP)
