@@ -130,7 +130,8 @@ def factors(s: Scene) -> Iterator[Edit]:
             for told, source in SLOPES:
                 far = source != "{0}" and bool(s.loops) and not s.stands_in(name, group[0].home)
                 rank, how = 1 + extra + (id(old) not in values) + far, source.format(name)
-                yield Edit(f"{told.format(name)} forgotten", group, joined_to(ast.Mult(), how), rank, f"{multiply}`{how}`")
+                square = "square forgotten: " if how == text(old) else ""
+                yield Edit(f"{square}{told.format(name)} forgotten", group, joined_to(ast.Mult(), how), rank, f"{multiply}`{how}`")
             for f in ("log", "exp") if id(old) in values else ():
                 made = joined_to(ast.Mult(), f"__import__('numpy').{f}({name})")
                 yield Edit(f"factor {f}({name}) forgotten", group, made, 2 + extra, f"{multiply}{f}({name})")
@@ -210,7 +211,10 @@ def powers(s: Scene) -> Iterator[Edit]:
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and not is_func(p) and s.seen.shape(n) is not None:
             yield Edit("square forgotten", [p], parsed(f"{n.id} ** 2"), 1)
             for f in ("exp", "tanh", "log", "sqrt", "cos", "sin", "sign", "abs"):
-                yield Edit(f"{f} forgotten", [p], parsed(f"__import__('numpy').{f}({n.id})"), 2, f"take {f}({n.id})")
+                is_mask = f == "sign" and np.min(s.seen.at[id(n)]) >= 0
+                name = f"mask {n.id} > 0 forgotten: its values stand for it" if is_mask else f"{f} forgotten"
+                told = f"take {n.id} > 0" if is_mask else f"take {f}({n.id})"
+                yield Edit(name, [p], parsed(f"__import__('numpy').{f}({n.id})"), 2, told)
             sigmoid = parsed(f"(1 / (1 + __import__('numpy').exp(-{n.id})))")
             yield Edit("sigmoid forgotten", [p], sigmoid, 2, "take the sigmoid first")
             yield Edit(f"{n.id} instead of 1 - {n.id}", [p], parsed(f"(1 - {n.id})"), 1)

@@ -6,6 +6,7 @@ that are written for floats can then be derived in the middle, too, by the compl
 
 from __future__ import annotations
 
+import ast
 import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -47,6 +48,20 @@ def _logaddexp(a: Any, b: Any) -> Any:
     return top + np.log(np.exp(a - top) + np.exp(b - top))
 
 
+def _var(x: Any, axis: Any = None, keepdims: bool = False, **named: Any) -> Any:
+    if named:
+        raise NotImplementedError
+    centred = x - x.mean(axis=axis, keepdims=True)
+    return (centred * centred).mean(axis=axis, keepdims=keepdims)
+
+
+def _std(x: Any, **named: Any) -> Any:
+    return np.sqrt(_var(x, **named))
+
+
+METHODS = {"var": _var, "std": _std}  # of an array, that forget an imaginary part
+
+
 class _Space:
     """A module of which some functions are others."""
 
@@ -64,18 +79,31 @@ _NUMPY = _Space(
     np,
     {n: _made_complex(getattr(np, n)) for n in _MADE}
     | {n: _of_real(getattr(np, n)) for n in _STEPS}
-    | {"abs": _abs, "absolute": _abs, "fabs": _abs, "logaddexp": _logaddexp, "linalg": _Space(np.linalg, {"norm": _norm})},
+    | {"abs": _abs, "absolute": _abs, "fabs": _abs, "logaddexp": _logaddexp, "linalg": _Space(np.linalg, {"norm": _norm})}
+    | METHODS,
 )
+
+
+class _Methods(ast.NodeTransformer):
+    """x.var(axis=0) as _var(x, axis=0)."""
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        self.generic_visit(node)
+        f = node.func
+        if isinstance(f, ast.Attribute) and f.attr in METHODS and not (isinstance(f.value, ast.Name) and f.value.id in ("np", "numpy")):
+            return ast.Call(ast.Name(f"_{f.attr}", ast.Load()), [f.value, *node.args], node.keywords)
+        return node
 
 
 def with_complex_numbers(function: Any, node: Definition, hooks: Mapping[str, Any]) -> Any:
     """The function made from this tree, with names of its own, for complex numbers; the helpers that it calls, too."""
-    other = {n: _NUMPY for n, v in function.__globals__.items() if v is np}
+    known = {n: _NUMPY for n, v in function.__globals__.items() if v is np} | {"abs": _abs, "_var": _var, "_std": _std}
+    other = dict(known)
     for name, helper in helpers(function):
         inner = definition(helper)
         if inner is not None:
-            other[name] = Remade(helper, copy.deepcopy(inner), {n: _NUMPY for n, v in helper.__globals__.items() if v is np})()
-    return Remade(function, node, {**other, **hooks})()
+            other[name] = Remade(helper, _Methods().visit(copy.deepcopy(inner)), known)()
+    return Remade(function, _Methods().visit(copy.deepcopy(node)), {**other, **hooks})()
 
 
 def slope(function: Any, subject: Subject, dys: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) -> float:

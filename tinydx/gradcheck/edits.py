@@ -61,7 +61,7 @@ class Located(NamedTuple):
 class Edit(NamedTuple):
     """One change: the mistake's name, what to put where (a node, or a function of the old one), how likely, and a sentence.
 
-    A change that is `bare` makes a gradient right, but tells no cause.
+    A change that is `bare` makes a gradient right, but tells no cause; one that is `looked_up` is a formula that gives what is needed.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Edit(NamedTuple):
     rank: int = 1
     told: str = ""
     bare: bool = False
+    looked_up: bool = False
 
     def made(self, p: Place) -> ast.AST:
         """What stands at one of the places afterwards."""

@@ -64,7 +64,7 @@ def indices(s: Scene) -> Iterator[Edit]:
         moves = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Add | ast.Sub)
         if isinstance(n, ast.Constant) and type(n.value) is int and (moves or _indexes(p)):
             for new in (n.value - 1, n.value + 1):
-                inside = "index off by one" if _indexes(p) else f"{text(p.parent)}: off by one"
+                inside = _off_by_one(p, n.value, new)
                 yield Edit(inside, [p], ast.Constant(new), 1)
             for name in loops if _indexes(p) and not isinstance(p.parent, ast.Slice) else ():
                 yield Edit(f"index {n.value} instead of {name}", [p], ast.Name(name, ast.Load()), 1)
@@ -95,6 +95,13 @@ def indices(s: Scene) -> Iterator[Edit]:
     for p in s.terms():
         for flip in ("[::-1]", "[::-1, ::-1]", "[:, ::-1]", "[..., ::-1]") if s.seen.shape(p.node) else ():
             yield Edit("not flipped", [p], parsed(f"({ast.unparse(p.node)}){flip}"), 2)
+
+
+def _off_by_one(p: Any, old: int, new: int) -> str:
+    """What an index is called that should be the next one; an array's size along another axis is no such index."""
+    if isinstance(p.parent, ast.Subscript) and isinstance(p.parent.value, ast.Attribute) and p.parent.value.attr == "shape":
+        return f"size of the wrong axis: shape[{old}] instead of shape[{new}]"
+    return "index off by one" if _indexes(p) else f"index {text(p.parent)}: off by one"
 
 
 def _moved(bound: Any, step: int) -> ast.expr:
@@ -228,7 +235,7 @@ def _strides(s: Scene, statement: ast.stmt, loops: list[str]) -> Iterator[Edit]:
                 some = [p for p in uses if p.node.id in chosen]
                 if some:
                     told = f"multiply {' and '.join(sorted(set(chosen)))} by {name}"
-                    yield Edit(f"stride {name} forgotten", some, with_factor(parsed(name)), 2, told)
+                    yield Edit(f"step {name} (stride, dilation) forgotten", some, with_factor(parsed(name)), 2, told)
 
 
 def rows(s: Scene) -> Iterator[Edit]:

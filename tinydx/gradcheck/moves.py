@@ -6,6 +6,7 @@ Each kind gives `Edit`s for a `Scene`, as in changes.py.
 from __future__ import annotations
 
 import ast
+import copy
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from tinydx.gradcheck.edits import Edit, Place, parsed, text
 from tinydx.gradcheck.scene import REDUCTIONS, Scene, is_call
+from tinydx.gradcheck.seen import is_float
 
 AXES = (0, 1, -1, 2, None, (0, 1), (1, 2), (0, 2), (0, 1, 2), (0, 2, 3), (2, 3))
 
@@ -118,9 +120,11 @@ def orders(s: Scene) -> Iterator[Edit]:
         ordered = joined or assigned or isinstance(p.parent, ast.Return | ast.Lambda | ast.keyword)
         if ordered and isinstance(n, ast.Tuple | ast.List) and 2 <= len(n.elts) <= 4:
             numbers = all(isinstance(e, ast.Constant) for e in n.elts)
-            name = "axes in another order" if numbers else "parts in the wrong order"
             for order in itertools.permutations(n.elts):
                 if list(order) != n.elts:
+                    moved = [text(a) for a, b in zip(n.elts, order, strict=True) if a is not b]
+                    which = f": {' and '.join(moved)} exchanged" if len(moved) == 2 else ""
+                    name = "axes in another order" if numbers else f"parts in the wrong order{which}"
                     yield Edit(name, [p], type(n)(list(order), n.ctx), 0)
         if is_call(n, "transpose") and 2 <= len(n.args) <= 4:
             for order in itertools.permutations(n.args):
@@ -210,4 +214,23 @@ def reshapes(s: Scene) -> Iterator[Edit]:
             yield Edit("axes not transposed before the reshape", [p], made, 1)
 
 
-MOVES = transposes, axes, orders, einsums, along, reshapes
+def exchanged(s: Scene) -> Iterator[Edit]:
+    """Two names of an expression, each where the other belongs: n ** (x - 1) for x ** (n - 1)."""
+    for p in s.places:
+        if not isinstance(p.node, ast.BinOp | ast.Call) or s.seen.shape(p.node) is None:
+            continue
+        names = sorted({q.id for q in ast.walk(p.node) if isinstance(q, ast.Name) and is_float(s.own.get(q.id))})
+        for a, b in itertools.combinations(names, 2):
+            new = _Exchange({a: b, b: a}).visit(copy.deepcopy(p.node))
+            yield Edit(f"{a} and {b} exchanged", [p], new, 1)
+
+
+class _Exchange(ast.NodeTransformer):
+    def __init__(self, other: dict[str, str]):
+        self.other = other
+
+    def visit_Name(self, n: ast.Name) -> ast.expr:
+        return ast.Name(self.other.get(n.id, n.id), n.ctx)
+
+
+MOVES = exchanged, transposes, axes, orders, einsums, along, reshapes

@@ -17,6 +17,7 @@ from tinydx.gradcheck.seen import is_whole
 
 BELOW, ABOVE = {ast.Lt, ast.LtE}, {ast.Gt, ast.GtE}
 PAIRS = ("argmax", "argmin"), ("max", "min"), ("maximum", "minimum"), ("cos", "sin"), ("exp", "log"), ("floor", "ceil")
+FUNCTIONS = ("exp", "log", "tanh", "sinh", "cosh", "sqrt", "square", "sign", "abs", "sin", "cos", "expm1", "log1p", "arctan")
 OTHER = {
     ast.BitAnd: (ast.BitOr, "& instead of |: and instead of or"),
     ast.BitOr: (ast.BitAnd, "| instead of &: or instead of and in the condition"),
@@ -71,8 +72,9 @@ def dropped(s: Scene) -> Iterator[Edit]:
     for p in s.places:
         n = p.node
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult):
-            yield Edit(f"factor {text(n.right)} too many", [p], n.left, 0)
-            yield Edit(f"factor {text(n.left)} too many", [p], n.right, 0)
+            for part, rest in ((n.right, n.left), (n.left, n.right)):
+                count = "wrong size: " if is_whole(s.seen.at.get(id(part))) and not isinstance(part, ast.Constant) else ""
+                yield Edit(f"{count}factor {text(part)} too many", [p], rest, 0)
             if isinstance(n.left, ast.BinOp) and isinstance(n.left.op, ast.Mult):
                 yield Edit(f"factor {text(n.left.right)} * {text(n.right)} too many", [p], n.left.left, 0)
             yield Edit(f"multiplied by {text(n.right)} instead of divided", [p], ast.BinOp(n.left, ast.Div(), n.right), 1)
@@ -85,7 +87,9 @@ def dropped(s: Scene) -> Iterator[Edit]:
             rest = n.right if isinstance(n.op, ast.Add) else ast.UnaryOp(ast.USub(), n.right)
             yield Edit(f"term {text(n.left)} too many", [p], rest, 0)
         if isinstance(n, ast.Call) and len(n.args) == 1 and not n.keywords and s.seen.shape(n) is not None:
-            yield Edit(f"{text(n.func)} too many", [p], n.args[0], 0)
+            filled = is_call(n, "ones_like", "zeros_like", "full_like")
+            name = f"{text(n)} instead of {text(n.args[0])}" if filled else f"{text(n.func)} too many"
+            yield Edit(name, [p], n.args[0], 0)
         if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and is_call(n, *REDUCTIONS, "copy", "clip"):
             yield Edit(f"{n.func.attr} too many", [p], n.func.value, 0)
         if isinstance(n, ast.AugAssign):
@@ -101,6 +105,10 @@ def opposites(s: Scene) -> Iterator[Edit]:
         if other := OPPOSITE.get(name):
             new = ast.Attribute(n.value, other, ast.Load()) if isinstance(n, ast.Attribute) else ast.Name(other, ast.Load())
             yield Edit(f"{name} instead of {other}", [p], new, 0)
+        if isinstance(n, ast.Attribute) and name in FUNCTIONS and is_func(p):
+            for new in FUNCTIONS:
+                if new not in (name, OPPOSITE.get(name)):
+                    yield Edit(f"{name} instead of {new}", [p], ast.Attribute(n.value, new, ast.Load()), 1)
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult | ast.MatMult):
             new_op = ast.MatMult() if isinstance(n.op, ast.Mult) else ast.Mult()
             told = ("elementwise", "matrix") if isinstance(n.op, ast.Mult) else ("matrix", "elementwise")

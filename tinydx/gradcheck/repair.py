@@ -42,10 +42,11 @@ NEAR = 2000  # changes of what makes the first wrong value
 WRITTEN = 2  # the last rank of changes that are near to what is written
 
 
-def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis]:
+def repairs(evidence: Sequence[Evidence], seconds: float, steps: Mapping[int, Diagnosis]) -> dict[int, Diagnosis]:
     """For each wrong gradient (its argument's index) the most likely change of the learner's source that makes it right.
 
-    Arguments: evidence, of the wrong gradients of one check; seconds of computing, for all of them.
+    Arguments: evidence, of the wrong gradients of one check; seconds of computing, for all of them; steps, wrong steps that give
+    the learner's gradients: they tell more than a change that is not near to what is written.
     """
     subject = evidence[0].subject
     backward = subject.backward
@@ -53,7 +54,7 @@ def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis
         return {}
     if any(backward is slip.backward for op in subject.ops for slip in op.slips):
         return {}
-    found = _Found(evidence)
+    found = _Found(evidence, steps)
     with silent(), warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")  # and whatever a learner's source leads to: a name is never worth the verdict
         with kept(backward):
@@ -79,20 +80,29 @@ def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None
 class _Found:
     """The names so far: those that hold in all checks, and those that do not hold in the doubtful ones."""
 
-    def __init__(self, evidence: Sequence[Evidence]):
-        self.count, self.all = len(evidence), False
+    def __init__(self, evidence: Sequence[Evidence], steps: Mapping[int, Diagnosis]):
+        self.count, self.all, self.steps = len(evidence), False, steps
         self.first: dict[int, Diagnosis] = {}
         self.second: dict[int, Diagnosis] = {}
 
     def add(self, edit: Edit, mended: Sequence[Evidence], everywhere: bool) -> None:
-        """Keep a name for these gradients; one reason for all is better than one for each."""
+        """Keep a name for these gradients; one reason for all is better than one for each.
+
+        A wrong step tells more than a formula that is written nowhere; then the change is told beside it.
+        """
         named = {e.k: _named(edit, e) for e in mended}
+        if edit.looked_up or edit.rank > WRITTEN:
+            named = {k: _with_step(d, self.steps.get(k)) for k, d in named.items()}
         if not everywhere:
             self.second = named | self.second
         elif len(mended) == self.count:
             self.first, self.all = named, True
         else:
             self.first |= named
+
+
+def _with_step(change: Diagnosis, step: Diagnosis | None) -> Diagnosis:
+    return change if step is None else step._replace(advice=f"{step.advice} {change.advice}")
 
 
 def _unused(backward: Any) -> Diagnosis | None:
