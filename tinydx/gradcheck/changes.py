@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,7 +55,7 @@ def other_names(s: Scene) -> Iterator[Edit]:
                     rank = 2  # sizes have many names
                 where = " in the condition" if isinstance(block[0].parent, ast.Compare) else ""
                 rank += 2 * any(isinstance(p.parent, ast.Subscript) and isinstance(p.parent.ctx, ast.Store) for p in block)
-                between = f": {s.between[old, new]} forgotten" if (old, new) in s.between else where
+                between = f": {_slope(s.between[old, new])} forgotten" if (old, new) in s.between else where
                 told = f"`{old}` should be `{new}`{where}"
                 yield Edit(f"{old} instead of {new}{between}", block, ast.Name(new, ast.Load()), rank, told)
     for p in s.places:
@@ -67,6 +68,12 @@ def other_names(s: Scene) -> Iterator[Edit]:
                 same = is_float(value) and is_float(v) and value.ndim > 1 and not isinstance(p.node, ast.Attribute)
                 if (whole or same) and np.shape(v) == value.shape and not (_says_more(p.node) and _mentions(p.node, new)):
                     yield Edit(f"{text(p.node)} instead of {new}", [p], ast.Name(new, ast.Load()), extra + 2 * same)
+
+
+def _slope(factor: str) -> str:
+    """The factor, called by the activation whose slope it is, if any."""
+    names = re.findall(r"\w+", factor)
+    return next((t.format(n).rstrip(",") for t, how in SLOPES[:2] for n in names if factor == f"factor {how.format(n)}"), factor)
 
 
 def _says_more(node: ast.AST) -> bool:
@@ -82,6 +89,8 @@ def _alike(old: Any, new: Any) -> bool:
     """Whether one may stand for the other: both arrays of floats, both of whole numbers, or both an index."""
     if is_float(old) and is_float(new):
         return np.ndim(old) == np.ndim(new) or np.shape(old)[-1:] == np.shape(new)[-1:]
+    if is_float(old) and isinstance(new, np.ndarray) and new.dtype.kind == "b":  # its values for a mask
+        return np.shape(old) == new.shape
     if isinstance(old, np.ndarray) and isinstance(new, np.ndarray):
         return old.dtype.kind == new.dtype.kind and old.shape == new.shape
     return is_whole(old) and is_whole(new)
@@ -166,6 +175,9 @@ def divisions(s: Scene) -> Iterator[Edit]:
                     yield Edit(f"division by {way} forgotten: sum instead of mean", [p], joined_to(ast.Div(), way), 2)
     for p in s.places:  # another size than this
         here = s.seen.at.get(id(p.node))
+        if isinstance(p.node, ast.Constant) and isinstance(p.node.value, int) and p.field == "right" and _divides(p):
+            for way in s.spans() if s.loops else []:
+                yield Edit(f"wrong size: {text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)
         if is_whole(here) and isinstance(p.node, ast.BinOp | ast.Call | ast.Name | ast.Attribute | ast.Subscript) and _divides(p):
             for way in s.spans() if s.loops else []:
                 yield Edit(f"{text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)

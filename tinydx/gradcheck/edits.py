@@ -154,14 +154,14 @@ class Blame:
 
     def of(self, home: int) -> int | None:
         """How little a statement is suspected, from 0 on; None for one that feeds no wrong gradient."""
+        if self.values and home in self.values.suspects:
+            return 0
         fed = self._of_feeding(home)
         return fed if fed is None or self.values is None else self._of_values(home, fed)
 
     def _of_values(self, home: int, fed: int) -> int:
         """The suspicion where values tell more: a statement whose value is right every time has hardly a mistake."""
         assert self.values is not None
-        if home in self.values.suspects:
-            return 0
         return fed + {RIGHT: ELSEWHERE, PART: ELSEWHERE - 1}.get(self.values.known.get(home, ""), ELSEWHERE * bool(self.values.root))
 
     def _of_feeding(self, home: int) -> int | None:

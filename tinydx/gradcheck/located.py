@@ -24,8 +24,9 @@ from tinydx.gradcheck.source import Definition, Remade, definition
 from tinydx.gradcheck.subject import Subject
 from tinydx.gradcheck.truth import STEP, generator
 
-MOST = 400  # values of forward
-LONGEST = 80  # statements that are run again
+MOST = 400  # values of forward whose gradients are known,
+CALLS = 60_000  # and values that are looked at for them
+LONGEST = 250  # statements that are run again
 NAMED_AFTER = re.compile(r"^(d[lLJ]?_?d|grad_?|delta_?|g_|d_?)|(_?grad|_bar)$")
 
 
@@ -36,17 +37,32 @@ class Sum(NamedTuple):
     direction: np.ndarray
     total: float
 
-    def fits(self, value: np.ndarray) -> bool:
-        """Whether this may be the gradient."""
-        if value.shape != self.direction.shape:
-            return False
-        size = np.sqrt(np.sum(value**2) * np.sum(self.direction**2))
-        return bool(abs(np.sum(value * self.direction) - self.total) <= 1e-9 * size)
-
     def is_for(self, s: Spot) -> bool:
         """Whether a backward's value is named after this one, and has its shape."""
-        same_name = s.name and _after(s.name) == _plain(self.spot.name)
+        same_name = _after(s.name) == _plain(self.spot.name) != ""
         return bool(same_name and not self.spot.part and self.direction.shape == np.shape(s.value))
+
+
+class _Sums:
+    """Sums, which can be asked for a gradient all at once."""
+
+    def __init__(self, sums: Sequence[Sum]):
+        self.by_shape: dict[tuple[int, ...], list[Sum]] = {}
+        for t in sums:
+            self.by_shape.setdefault(t.direction.shape, []).append(t)
+        self.tables = {
+            shape: (np.array([t.direction.ravel() for t in of]), np.array([t.total for t in of])) for shape, of in self.by_shape.items()
+        }
+
+    def fitting(self, value: Any) -> list[Sum]:
+        """Those whose gradient this may be."""
+        shape = np.shape(value)
+        if shape not in self.tables:
+            return []
+        directions, totals = self.tables[shape]
+        flat = np.ravel(value)
+        size = np.sqrt(np.sum(flat**2) * np.sum(directions**2, axis=1))
+        return [self.by_shape[shape][i] for i in np.flatnonzero(np.abs(directions @ flat - totals) <= 1e-9 * size)]
 
 
 def located(e: Evidence, wrong: Sequence[int], run: Callable[[Callable, float], Any]) -> Located:
@@ -95,10 +111,11 @@ def _true_sums(subject: Subject, dys: Sequence[np.ndarray]) -> list[Sum]:
         return slope(function, subject, dys, [a.copy() for a in arrays])
 
     derived()
+    likely = sorted(range(len(found)), key=lambda i: (found[i].part, not found[i].name, i))
     sums = []
-    for i, s in enumerate(found[:MOST]):
-        chosen, count, direction = i + 1, 0, generator(i).normal(size=s.value.shape)
-        sums.append(Sum(s, direction, derived()))
+    for i in likely[: min(MOST, CALLS // (len(found) + 1) + 1)]:
+        chosen, count, direction = i + 1, 0, generator(i).normal(size=found[i].value.shape)
+        sums.append(Sum(found[i], direction, derived()))
     return sums
 
 
@@ -195,7 +212,7 @@ class _Judged:
     def __init__(self, node: Any, sums: Sequence[Sum], e: Evidence, wrong: Sequence[int]):
         kinds = ast.Assign | ast.AugAssign | ast.Return | ast.Expr
         self.statements: dict[int, Any] = {id(n): n for n in ast.walk(node) if isinstance(n, kinds)}
-        self.sums, self.e, self.wrong = sums, e, wrong
+        self.sums, self.table, self.e, self.wrong = sums, _Sums(sums), e, wrong
         self.known: dict[int, str] = {}
         self.made: dict[str, set[int]] = {}  # the statements of unknown worth in which each name was made
         self.trail: list[Spot] = []
@@ -209,11 +226,11 @@ class _Judged:
                 continue
             names = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
             feeding = {s.home}.union(*(self.made.get(n, ()) for n in names))
-            fitting = [t.spot for t in self.sums if degree and t.fits(s.value)]
+            fitting = [t.spot for t in self.table.fitting(s.value)] if degree else []
             self._note(s, degree, self._worth(s, fitting), feeding)
             of = [t for t in self.sums if degree and t.is_for(s)]
             if of and not fitting and last[s.name][0] == s.home and (last[s.name][1] == i or not _adds_up(statement)):
-                return Located(self.known | {s.home: WRONG}, frozenset(feeding), [self._to(s, of, feeding)], s, of[0].spot)
+                return Located(self.known | {s.home: WRONG}, frozenset(feeding), [self._to(s, self.sums, feeding)], s, of[0].spot)
         return self._returned([s for s, _ in spots if isinstance(self.statements[s.home], ast.Return)])
 
     def _worth(self, s: Spot, fitting: Sequence[Spot]) -> str:
@@ -266,31 +283,46 @@ class Trail:
     """
 
     def __init__(self, steps: Sequence[tuple[ast.stmt, dict[str, Any]]], name: str, sums: Sequence[Sum]):
-        self.steps, self.name, self.sums = steps if len(steps) <= LONGEST else [], name, sums
+        self.steps, self.name, self.sums = steps if len(steps) <= LONGEST else [], name, _Sums(sums)
+        self.count = 0  # statements that were run
         self.read = {id(s): {n.id for n in ast.walk(s) if isinstance(n, ast.Name)} for s, _ in self.steps}
 
-    def mends(self, edit: Edit, space: Mapping[str, Any]) -> bool:
-        """Whether the value is right with this change of the tree; space, the global names."""
+    def mends(self, edit: Edit, space: Mapping[str, Any]) -> bool | None:
+        """Whether the value is right with this change of the tree; None if the trail does not run what is changed.
+
+        Arguments: edit; space, the global names.
+        """
+        homes = {p.home for p in edit.places}
+        if not homes <= self.read.keys():
+            return None
+        other = {p.home: edit.made(p) for p in edit.places if isinstance(p.node, ast.stmt)}
         for place in edit.places:
             place.put(edit.made(place))
         try:
-            value = np.asarray(self._run({p.home for p in edit.places}, space))
+            value = np.asarray(self._run(homes, other, space))
         except Exception:  # a changed statement may fail in any way
             return False
         finally:
             for place in edit.places:
                 place.put(place.node)
-        return any(t.fits(value) for t in self.sums)
+        return bool(self.sums.fitting(value))
 
-    def _run(self, changed: set[int], space: Mapping[str, Any]) -> Any:
+    def _run(self, changed: set[int], other: Mapping[int, ast.AST], space: Mapping[str, Any]) -> Any:
+        """The value, with changed statements, or others in their place."""
         made: dict[str, Any] = {}
+        codes: dict[int, Any] = {}
         for statement, here in self.steps:
             if id(statement) in changed or made.keys() & self.read[id(statement)]:
-                names = {**space, **_kept(here), **_kept(made)}
+                self.count += 1
+                written = {n: here[n].copy() for n in targets_of(statement) if isinstance(here.get(n), np.ndarray)}
+                names = {**space, **here, **written, **made}
                 if isinstance(statement, ast.Return):
                     value = eval(compile(ast.Expression(statement.value), "<repair>", "eval"), names)  # type: ignore[arg-type]
-                    return value[int(self.name)] if isinstance(value, tuple) else value
-                exec(compile(ast.Module([statement], []), "<repair>", "exec"), names)
+                    return value[int(self.name or 0)] if isinstance(value, tuple) else value
+                if id(statement) not in codes:
+                    body: Any = ast.Module([other.get(id(statement), statement)], [])
+                    codes[id(statement)] = compile(body, "<repair>", "exec")
+                exec(codes[id(statement)], names)
                 made |= {n: names[n] for n in targets_of(statement)}
         return made[self.name]
 

@@ -206,6 +206,7 @@ def slices(s: Scene) -> Iterator[Edit]:
         n = places[0].node
         low, high = (ast.unparse(b) if b else "" for b in (n.lower, n.upper))
         new = _other_ends(low, high)
+        new += [f"({low}) + {by} : ({high}) + {by}" if high else f"({low}) + {by}:" for by in ("1", "-1") if low]
         for size, value, extra in s.names():
             if is_whole(value) and not extra:
                 new += [f"({low or 0}) + {size} : ({high}) + {size}" if high else f"({low}) + {size} :"]

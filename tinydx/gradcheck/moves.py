@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ast
 import copy
+import io
 import itertools
-from collections.abc import Iterator
+import tokenize
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from tinydx.gradcheck.edits import Edit, Place, parsed, text
 from tinydx.gradcheck.scene import REDUCTIONS, Scene, is_call
 from tinydx.gradcheck.seen import is_float
 
+MOST_TOKENS = 36  # of an expression in which brackets are put elsewhere
 AXES = (0, 1, -1, 2, None, (0, 1), (1, 2), (0, 2), (0, 1, 2), (0, 2, 3), (2, 3))
 
 
@@ -191,14 +194,21 @@ def reshapes(s: Scene) -> Iterator[Edit]:
     """A reshape where axes should have been transposed, or before they are."""
     for p in s.places:
         n = p.node
+        if is_call(n, "swapaxes", "transpose") and isinstance(n.func, ast.Attribute) and is_call(n.func.value, "reshape"):
+            inner: Any = n.func.value
+            if s.seen.shape(n) and isinstance(inner.func, ast.Attribute) and len(inner.args) > 1:
+                for order in itertools.permutations(inner.args):
+                    made = ast.Call(inner.func, list(order), [])
+                    yield Edit("axes in another order: reshape splits them otherwise, without transposing", [p], made, 1)
         after = s.seen.shape(n) if is_call(n, "reshape") and isinstance(n.func, ast.Attribute) else None
         if not after:
             continue
         old = f"({ast.unparse(n.func.value)})"
-        for axes in itertools.permutations(range(len(after))) if 1 < len(after) < 5 else ():
+        sizes = [ast.unparse(a) for a in n.args] if len(n.args) > 1 else [f"({ast.unparse(n.args[0])})[{i}]" for i in range(len(after))]
+        for axes in itertools.permutations(range(len(after))) if 1 < len(after) == len(sizes) < 5 else ():
             if axes != tuple(range(len(after))):
-                sizes = tuple(after[int(a)] for a in np.argsort(axes))
-                made = parsed(f"{old}.reshape({sizes}).transpose({axes})")
+                before = ", ".join(sizes[int(a)] for a in np.argsort(axes))
+                made = parsed(f"{old}.reshape({before}).transpose({axes})")
                 yield Edit("reshape instead of transpose: not transposed", [p], made, 2)
         for i in range(len(n.args) - 1):  # (n, k, t) for (n, t, k), and then a sum over k
             args = [*n.args[:i], n.args[i + 1], n.args[i], *n.args[i + 2 :]]
@@ -233,4 +243,71 @@ class _Exchange(ast.NodeTransformer):
         return ast.Name(self.other.get(n.id, n.id), n.ctx)
 
 
-MOVES = exchanged, transposes, axes, orders, einsums, along, reshapes
+def as_in_forward(s: Scene) -> Iterator[Edit]:
+    """An index, a condition or a divisor that forward has, in place of another one."""
+    known = {*s.own, *s.offered, "np"}
+    of_forward = {kind: _of_kind(s.forward, kind, known) for kind in ("index", "condition", "divisor")}
+    for p in s.places:
+        for new in of_forward.get(_kind(p.parent, p.field, p.node), {}).values():
+            if (source := ast.unparse(new)) != ast.unparse(p.node):
+                old, there = (t[1:-1] if t.startswith("(") and t.endswith(")") else t for t in (text(p.node), source))
+                name = f"{_kind(p.parent, p.field, p.node)} {old} instead of {there}, as in forward"
+                yield Edit(name, [p], copy.deepcopy(new), 1)
+
+
+def _of_kind(nodes: Collection[ast.AST], kind: str, known: set[str]) -> dict[str, Any]:
+    """Indices, conditions or divisors of forward that the backward can write, too."""
+    found: dict[str, Any] = {}
+    for parent in nodes:
+        for field in ("slice", "test", "right", "args"):
+            value = getattr(parent, field, None)
+            for node in value if isinstance(value, list) else [value]:
+                if isinstance(node, ast.AST) and _kind(parent, field, node) == kind:
+                    if {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} <= known:
+                        found.setdefault(ast.unparse(node), node)
+    return found
+
+
+def _kind(parent: Any, field: str, node: Any) -> str:
+    if isinstance(parent, ast.Subscript) and field == "slice" and not isinstance(node, ast.Constant):
+        return "index"
+    if isinstance(node, ast.Compare):
+        return "condition"
+    return "divisor" if isinstance(getattr(parent, "op", None), ast.Div) and field == "right" else ""
+
+
+def parentheses(s: Scene) -> Iterator[Edit]:
+    """A pair of brackets more around some of the operands, or one less."""
+    for p in s.places:
+        outermost = isinstance(p.node, ast.BinOp | ast.UnaryOp) and not isinstance(p.parent, ast.BinOp | ast.UnaryOp)
+        if outermost and s.seen.shape(p.node) is not None:
+            for made in _rebracketed(ast.unparse(p.node)):
+                yield Edit("brackets in the wrong place", [p], made, 2)
+
+
+def _rebracketed(source: str) -> Iterator[ast.expr]:
+    """The expression with another pair of brackets, or without one of its own."""
+    tokens = [t for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.string]
+    found: dict[str, ast.expr] = {}
+    pairs, opened = [], list[int]()
+    for i, t in enumerate(tokens):
+        if t.string == "(":
+            opened.append(i)
+        elif t.string == ")":
+            pairs.append((opened.pop(), i))
+    written = [t.string for t in tokens]
+    made = [[*written[:i], *written[i + 1 : j], *written[j + 1 :]] for i, j in pairs]
+    starts, ends = range(len(written)), range(1, len(written) + 1)
+    some = ((i, j) for i in starts for j in ends if j - i > 2 and len(written) <= MOST_TOKENS)
+    made += [[*written[:i], "(", *written[i:j], ")", *written[j:]] for i, j in some]
+    for parts in made:
+        try:
+            new = parsed(" ".join(parts))
+        except SyntaxError:
+            continue
+        if (short := ast.unparse(new)) != source:
+            found.setdefault(short, new)
+    yield from found.values()
+
+
+MOVES = exchanged, as_in_forward, parentheses, transposes, axes, orders, einsums, along, reshapes

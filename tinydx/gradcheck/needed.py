@@ -226,11 +226,9 @@ def along(rows: np.ndarray, slope: np.ndarray, target: np.ndarray, numbers: Sequ
     with np.errstate(all="ignore"):
         likely = np.flatnonzero(np.abs(other * (t / one) - u) <= 1e-5 * (np.abs(u) + np.max(np.abs(target), initial=0)))
     fits, factor = parallel(rows[likely] @ slope.T, target)
-    for i, c in zip(likely[fits], factor[fits], strict=True):
-        for number in numbers:
-            if abs(c / number - 1) < 1e-6:
-                yield int(i), number
-                break
+    close = np.abs(factor[fits][:, None] / np.array(numbers) - 1) < 1e-6
+    for row in np.flatnonzero(close.any(axis=1)):
+        yield int(likely[fits][row]), numbers[int(np.argmax(close[row]))]
 
 
 def parallel(rows: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ from tinydx.gradcheck.changes import CHANGES
 from tinydx.gradcheck.edits import Blame, Edit, Located, ordered, places_of
 from tinydx.gradcheck.evidence import Evidence
 from tinydx.gradcheck.limits import silent
-from tinydx.gradcheck.located import located
+from tinydx.gradcheck.located import Trail, located
 from tinydx.gradcheck.loops import LOOPS
 from tinydx.gradcheck.moves import MOVES
 from tinydx.gradcheck.needed import needed
@@ -38,7 +38,7 @@ from tinydx.gradcheck.truth import generator
 
 WORK = 250_000  # expressions that are computed before time counts
 OF_A_RUN = 100  # expressions that take as long as making and calling a changed function
-NEAR = 2000  # changes of what makes the first wrong value
+NEAR = 4000  # statements that are run with changes in what makes the first wrong value
 WRITTEN = 2  # the last rank of changes that are near to what is written
 
 
@@ -60,13 +60,15 @@ def repairs(evidence: Sequence[Evidence], seconds: float, steps: Mapping[int, Di
         with kept(backward):
             _search(backward, _Tried(evidence), found, seconds)
     unused = _unused(backward)
-    return {e.k: d for e in evidence if (d := found.first.get(e.k) or found.second.get(e.k) or unused)}
+    told = unused or found.where
+    return {e.k: d for e in evidence if (d := found.first.get(e.k) or found.second.get(e.k) or (e.k not in steps and told))}
 
 
 def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None:
     """Try changes until one mends all. The first ones are tried whatever the time, so that a slow machine finds the same."""
     unused = _unused(backward)
-    tried.deadline = time.thread_time() + seconds
+    tried.seconds = seconds
+    found.where = _where(backward, tried.values)
     for edit, node, changed in _changed(backward, tried):
         if edit.rank > WRITTEN and unused:  # what is written and then not used tells more than what is written nowhere
             return
@@ -82,6 +84,7 @@ class _Found:
 
     def __init__(self, evidence: Sequence[Evidence], steps: Mapping[int, Diagnosis]):
         self.count, self.all, self.steps = len(evidence), False, steps
+        self.where: Diagnosis | None = None  # the first wrong value, without a name for what is wrong with it
         self.first: dict[int, Diagnosis] = {}
         self.second: dict[int, Diagnosis] = {}
 
@@ -91,8 +94,8 @@ class _Found:
         A wrong step tells more than a formula that is written nowhere; then the change is told beside it.
         """
         named = {e.k: _named(edit, e) for e in mended}
-        if edit.looked_up or edit.rank > WRITTEN:
-            named = {k: _with_step(d, self.steps.get(k)) for k, d in named.items()}
+        first = edit.looked_up or edit.rank > WRITTEN
+        named = {k: _with_step(d, self.steps.get(k), first) for k, d in named.items()}
         if not everywhere:
             self.second = named | self.second
         elif len(mended) == self.count:
@@ -101,8 +104,11 @@ class _Found:
             self.first |= named
 
 
-def _with_step(change: Diagnosis, step: Diagnosis | None) -> Diagnosis:
-    return change if step is None else step._replace(advice=f"{step.advice} {change.advice}")
+def _with_step(change: Diagnosis, step: Diagnosis | None, first: bool) -> Diagnosis:
+    """Both, in one advice; the step names the mistake where it comes first."""
+    if step is None:
+        return change
+    return (step if first else change)._replace(advice=f"{change.advice} {step.advice}")
 
 
 def _unused(backward: Any) -> Diagnosis | None:
@@ -149,7 +155,7 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
     """The backward with each single change in itself, the most likely first, and then in a function that it calls."""
     e = tried.evidence[0]
     known = {n: v for n, v in _offered(e.subject).items() if n.isidentifier()}
-    blame = Blame(definition(backward), [e.k for e in tried.evidence], e.right, _located(tried))  # type: ignore[arg-type]
+    blame = Blame(definition(backward), [e.k for e in tried.evidence], e.right, tried.values)  # type: ignore[arg-type]
     frozen = {n for a in e.subject.arrays for n in a.shape} - {n for n, _ in _varied(e)}
     for called, function in [("", backward), *helpers(backward)]:
         node = definition(function)
@@ -180,7 +186,7 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
             """Changes to what is needed."""
             return needed(near, remade, given, tried.evidence, tried.enough)
 
-        for edit in _likely(scene, None if called else blame, looked_up, tried.time_is_over, remade.space):
+        for edit in _likely(scene, None if called else blame, looked_up, tried.time_is_over, {**remade.space, **state(function)}):
             try:
                 for place in edit.places:
                     place.put(edit.made(place))
@@ -203,6 +209,15 @@ def _located(tried: _Tried) -> Located | None:
         return None
 
 
+def _where(backward: Any, values: Located | None) -> Diagnosis | None:
+    """Which value is the first wrong one: no name for what is wrong, but a place to look at."""
+    if values is None or values.root is None or values.of is None:
+        return None
+    line = next(n.lineno for n in ast.walk(definition(backward)) if id(n) == values.root.home)  # type: ignore[arg-type,attr-defined]
+    name, of = values.root.name, values.of.name
+    return Diagnosis("", f"The first wrong value is `{name}` in line {line}: neither forward's `{of}` nor another value has this gradient.")
+
+
 def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
     """Sizes of the inputs that are others in the checks at other sizes."""
     for other in e.resized:
@@ -210,9 +225,19 @@ def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
             yield from ((n, m) for n, m in zip(a.shape, b.shape, strict=True) if n != m)
 
 
-def _ranked(scene: Scene, blame: Blame | None) -> list[tuple[int, Edit]]:
-    """All changes of these places, the most likely first."""
-    return ordered([kind(scene) for kind in (*OPERATORS, *CHANGES, *TERMS, *MOVES, *LOOPS)], blame)
+Ranked = list[tuple[int, Edit]]
+
+
+def _told_by_trails(ranked: Ranked, trails: Sequence[Trail], space: Mapping[str, Any]) -> tuple[list[Edit], Ranked]:
+    """The changes with which one of the first wrong values is right, and those of which their trails tell nothing."""
+    mend, rest = list[Edit](), list[tuple[int, Edit]]()
+    for rank, edit in ranked:
+        told = [t.mends(edit, space) for t in trails if sum(t.count for t in trails) < NEAR]
+        if True in told:
+            mend.append(edit)
+        elif not told or None in told:
+            rest.append((rank, edit))
+    return mend, rest
 
 
 def _likely(
@@ -223,11 +248,11 @@ def _likely(
     space: Mapping[str, Any],
 ) -> Iterator[Edit]:
     """Changes of what makes the first wrong value, then those near to what is written, then to what is needed, then the rest."""
-    if blame and blame.values:
-        close, trails = scene.near(blame.values.suspects.__contains__), blame.values.trails
-        yield from (edit for _, edit in _ranked(close, blame)[:NEAR] if any(t.mends(edit, space) for t in trails))
     near = scene.near(lambda home: blame is None or blame.of(home) is not None)
-    ranked = _ranked(near, blame)
+    ranked = ordered([kind(near) for kind in (*OPERATORS, *CHANGES, *TERMS, *MOVES, *LOOPS)], blame)
+    if blame and blame.values:
+        close, ranked = _told_by_trails(ranked, blame.values.trails, space)
+        yield from close
     yield from (edit for rank, edit in ranked if rank <= WRITTEN and not over())
     near = scene.near(lambda home: blame is None or blame.of(home) in (0, 1))
     yield from other(near)
@@ -251,7 +276,13 @@ def _scene(
         own |= {n: v for n, v in outside(f).items() if n not in own}
     own |= {n: v for n, v in state(function).items() if n not in own and not n.startswith("_")}
     offered = {n: v for n, v in known.items() if n not in own}
-    return Scene(places, seen, own, offered, first, frozen, _numbers(functions[0]))
+    return Scene(places, seen, own, offered, first, frozen, _numbers(functions[0]), _nodes(functions[0]))
+
+
+def _nodes(forward: Any) -> list[ast.AST]:
+    """The nodes of forward, and of what it calls."""
+    trees = filter(None, [definition(function) for function in (forward, *(f for _, f in helpers(forward)))])
+    return [n for tree in trees for n in ast.walk(tree)]
 
 
 def _numbers(forward: Any) -> list[float]:
@@ -271,12 +302,13 @@ class _Tried:
 
     def __init__(self, evidence: Sequence[Evidence]):
         self.count = self.enough = 0  # changes that were tried, and that are tried before time counts
-        self.deadline = float("inf")
+        self.seconds = self.deadline = float("inf")
         self.offered: Collection[str] = ()  # names whose values are given to a changed function
         self.evidence, e, rng = evidence, evidence[0], generator(40)
         self.e = e
         self.others = [np.asarray(rng.normal(size=dy.shape)) for dy in e.dys]
         self.pulled = self._forward()
+        self.values = _located(self)
 
     def run(self, backward: Callable, dys: Sequence[np.ndarray] | None = None) -> list[Any]:
         """The gradients that this backward gives, for the check's cotangents or others."""
@@ -289,7 +321,8 @@ class _Tried:
         return self.e.subject.pulled(self.e.subject.arrays)
 
     def time_is_over(self) -> bool:
-        """Whether enough changes were tried, and the time has passed."""
+        """Whether enough changes were tried, and the time has passed since this was asked for the first time."""
+        self.deadline = min(self.deadline, time.thread_time() + self.seconds)
         return self.count > self.enough and time.thread_time() > self.deadline
 
     def right(self, backward: Callable, found: Mapping[int, Any]) -> list[Evidence]:
@@ -334,7 +367,7 @@ class _Tried:
             given = as_list(other.subject.pulled(other.subject.arrays)(there, [dy.copy() for dy in other.dys]))
         except Exception:  # a changed function may fail in any way
             return []
-        return [e for e in fits if other.agrees(e.k, _part(e.k, given))]
+        return [e for e in fits if not other.tells(e.k, e.got) or other.agrees(e.k, _part(e.k, given))]
 
 
 def _offered(subject: Subject) -> dict[str, Any]:

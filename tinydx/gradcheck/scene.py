@@ -24,7 +24,7 @@ class Scene:
 
     Arguments: places; seen, the values of one run; own, names of the function with their values; offered, names that it could
     have used, such as "y"; dy, the name of the gradient that comes in; frozen, sizes of inputs that could not be made larger;
-    numbers, those that stand in forward.
+    numbers, those that stand in forward; forward, its nodes.
     """
 
     places: list[Place]
@@ -34,6 +34,7 @@ class Scene:
     dy: str
     frozen: Collection[int]
     numbers: Collection[float]
+    forward: Collection[ast.AST]
 
     def __post_init__(self) -> None:
         stores = [p.node for p in self.places if isinstance(p.node, ast.Name) and isinstance(p.node.ctx, ast.Store)]
@@ -131,7 +132,7 @@ class Scene:
         for n, v, _ in self.names():
             if is_whole(v) and v > 1:
                 written.setdefault(int(v), []).insert(0, n)
-        for n, v, _ in sorted(self.names(), key=lambda name: name[0] in self.made_at):  # what came in before what was made
+        for n, v, _ in sorted(self.names(), key=lambda name: (name[0] not in self.loops, name[0] in self.made_at)):  # what came in before what was made
             if isinstance(v, np.ndarray) and v.ndim:
                 counts = [
                     (v.shape[0], f"len({n})"),
