@@ -19,6 +19,7 @@ from tinydx.gradcheck.edits import Edit, parsed, text
 from tinydx.gradcheck.scene import Scene, is_call, joined_to, with_factor
 from tinydx.gradcheck.seen import is_whole
 
+FEW = 6  # elements of which each may be meant
 MOST_POSITIONS = 12  # indices that are made of loop variables
 
 
@@ -63,7 +64,9 @@ def indices(s: Scene) -> Iterator[Edit]:
         n = p.node
         moves = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Add | ast.Sub)
         if isinstance(n, ast.Constant) and type(n.value) is int and (moves or _indexes(p)):
-            for new in (n.value - 1, n.value + 1):
+            count = np.shape(s.seen.at.get(id(p.parent.value)))[:1] if isinstance(p.parent, ast.Subscript) else ()
+            few = range(count[0]) if count and count[0] <= FEW else ()
+            for new in sorted({n.value - 1, n.value + 1, *few} - {n.value}):
                 inside = _off_by_one(p, n.value, new)
                 yield Edit(inside, [p], ast.Constant(new), 1)
             for name in loops if _indexes(p) and not isinstance(p.parent, ast.Slice) else ():
@@ -101,6 +104,8 @@ def _off_by_one(p: Any, old: int, new: int) -> str:
     """What an index is called that should be the next one; an array's size along another axis is no such index."""
     if isinstance(p.parent, ast.Subscript) and isinstance(p.parent.value, ast.Attribute) and p.parent.value.attr == "shape":
         return f"size of the wrong axis: shape[{old}] instead of shape[{new}]"
+    if _indexes(p) and abs(new - old) > 1:
+        return f"index {old} instead of {new}"
     return "index off by one" if _indexes(p) else f"index {text(p.parent)}: off by one"
 
 
@@ -135,7 +140,7 @@ def places_in_loops(s: Scene) -> Iterator[Edit]:
                 exchanged = ast.Subscript(n.value, ast.Tuple(order, ast.Load()), ast.Load())
                 yield Edit("indices exchanged: axes in another order", [p], exchanged, 0)
             for name in s.loops:  # w[k - 1 - i] for w[i], on all axes at once
-                straight = re.sub(r"[\w.\[\]]+ - 1 - (\w+)|-1 - (\w+)", lambda m: m[1] or m[2], ast.unparse(n))
+                straight = re.sub(r"\b\w+(?:\.shape\[\d\])? - 1 - (\w+)|-1 - (\w+)", lambda m: m[1] or m[2], ast.unparse(n))
                 if straight != ast.unparse(n) and name == s.loops[0]:
                     yield Edit("flipped, or rotated, where it should not be", [p], parsed(straight), 0)
         if isinstance(p.parent, ast.AugAssign) and p.field == "value":

@@ -39,6 +39,7 @@ from tinydx.gradcheck.truth import generator
 WORK = 250_000  # expressions that are computed before time counts
 OF_A_RUN = 100  # expressions that take as long as making and calling a changed function
 NEAR = 4000  # statements that are run with changes in what makes the first wrong value
+TOLD = 80  # characters of a name: a longer formula is no name for a mistake
 WRITTEN = 2  # the last rank of changes that are near to what is written
 
 
@@ -68,6 +69,7 @@ def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None
     """Try changes until one mends all. The first ones are tried whatever the time, so that a slow machine finds the same."""
     unused = _unused(backward)
     tried.seconds = seconds
+    tried.explained = found.steps.keys() >= {e.k for e in tried.evidence}
     found.where = _where(backward, tried.values)
     for edit, node, changed in _changed(backward, tried):
         if edit.rank > WRITTEN and unused:  # what is written and then not used tells more than what is written nowhere
@@ -148,7 +150,8 @@ def _trivial(node: ast.AST) -> int:
 
 
 def _named(edit: Edit, e: Evidence) -> Diagnosis:
-    return Diagnosis("" if edit.bare else edit.name, f"With one change your {e.label} is right: {edit.advice}.")
+    tells = not edit.bare and (not edit.looked_up or len(edit.name) <= TOLD)
+    return Diagnosis(edit.name if tells else "", f"With one change your {e.label} is right: {edit.advice}.")
 
 
 def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Callable]]:
@@ -186,7 +189,7 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
             """Changes to what is needed."""
             return needed(near, remade, given, tried.evidence, tried.enough)
 
-        for edit in _likely(scene, None if called else blame, looked_up, tried.time_is_over, {**remade.space, **state(function)}):
+        for edit in _likely(scene, None if called else blame, looked_up, tried.time_is_over, {**remade.space, **state(function)}, tried.explained):
             try:
                 for place in edit.places:
                     place.put(edit.made(place))
@@ -246,14 +249,20 @@ def _likely(
     other: Callable[[Scene], list[Edit]],
     over: Callable[[], bool],
     space: Mapping[str, Any],
+    explained: bool,
 ) -> Iterator[Edit]:
-    """Changes of what makes the first wrong value, then those near to what is written, then to what is needed, then the rest."""
+    """Changes of what makes the first wrong value, then those near to what is written, then to what is needed, then the rest.
+
+    Where wrong steps have `explained` all gradients, what is not near to what is written tells no more.
+    """
     near = scene.near(lambda home: blame is None or blame.of(home) is not None)
     ranked = ordered([kind(near) for kind in (*OPERATORS, *CHANGES, *TERMS, *MOVES, *LOOPS)], blame)
     if blame and blame.values:
         close, ranked = _told_by_trails(ranked, blame.values.trails, space)
         yield from close
     yield from (edit for rank, edit in ranked if rank <= WRITTEN and not over())
+    if explained:
+        return
     near = scene.near(lambda home: blame is None or blame.of(home) in (0, 1))
     yield from other(near)
     yield from (edit for rank, edit in ranked if rank > WRITTEN and not over())
@@ -303,6 +312,7 @@ class _Tried:
     def __init__(self, evidence: Sequence[Evidence]):
         self.count = self.enough = 0  # changes that were tried, and that are tried before time counts
         self.seconds = self.deadline = float("inf")
+        self.explained = False  # whether wrong steps of forward's derivative give all of these gradients
         self.offered: Collection[str] = ()  # names whose values are given to a changed function
         self.evidence, e, rng = evidence, evidence[0], generator(40)
         self.e = e

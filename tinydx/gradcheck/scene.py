@@ -74,7 +74,7 @@ class Scene:
 
     def is_unused(self, name: str) -> bool:
         """Whether the function could use what it unpacks, computes or finds outside, and does not: a hint."""
-        return name in self.unused
+        return name.split("[")[0] in self.unused
 
     def fitting(self, node: ast.AST) -> list[tuple[str, int]]:
         """Names of arrays with which an expression can be multiplied without a change of its shape, or of its degree in dy."""
@@ -86,7 +86,14 @@ class Scene:
         if shape is None:
             return []
         fit = [(n, e) for n, v, e in self.names() if is_float(v) and np.ndim(v) and broadcasts(np.shape(v), shape)]
-        return [(n, e) for n, e in fit if self.known(n, node)]
+        return [(n, e) for n, e in fit if self.known(n, node)] + [(n, 0) for n, v in self.elements() if broadcasts(np.shape(v), shape)]
+
+    def elements(self) -> list[tuple[str, Any]]:
+        """Elements of lists that were unpacked, at the indices that stand somewhere in a loop."""
+        indexed = [p.node for p in self.places if isinstance(p.node, ast.Subscript) and isinstance(p.node.slice, ast.Name | ast.BinOp)]
+        indices = dict.fromkeys(ast.unparse(n.slice) for n in indexed if {m.id for m in ast.walk(n.slice) if isinstance(m, ast.Name)} & {*self.loops})
+        lists = [(n, v[0]) for n, v in self.own.items() if isinstance(v, list) and v and is_float(v[0])]
+        return [(f"{n}[{i}]", v) for n, v in lists for i in indices]
 
     def near(self, suspects: Callable[[int], bool]) -> Scene:
         """The same scene with the places in these statements only."""
@@ -138,6 +145,7 @@ class Scene:
                     (v.shape[0], f"len({n})"),
                     *((v.shape[i], f"{n}.shape[{i}]") for i in range(1, v.ndim)),
                     (v.size, f"{n}.size"),
+                    *((v.size // v.shape[i], f"({n}.size // {n}.shape[{i}])") for i in (1, -1) if v.ndim > 2 and v.size),
                 ]
                 for count, how in counts:
                     if count > 1:

@@ -336,6 +336,7 @@ def _of_quotient(step: Step, a: str, b: str, whole: str) -> Rules:
         f"quotient rule: sign of the term in which {b} moves": (lambda x, y: 1 / y, lambda x, y: x / y**2, 1),
         f"quotient rule: factor {a} of the second term forgotten": (lambda x, y: 1 / y, lambda x, y: -1 / y**2, 1),
         f"division by {b} forgotten": (lambda x, y: 1.0, lambda x, y: -x / y**2, 1),
+        f"division by {b} forgotten in both terms": (lambda x, y: 1.0, lambda x, y: -x / y, 1),
         f"multiplied by {b} instead of divided": (lambda x, y: y, lambda x, y: -x / y**2, 2),
     }
     for name, (first, second, rank) in moved.items():
