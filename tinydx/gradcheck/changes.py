@@ -140,7 +140,8 @@ def factors(s: Scene) -> Iterator[Edit]:
                 far = source != "{0}" and bool(s.loops) and not s.stands_in(name, group[0].home)
                 rank, how = 1 + extra + (id(old) not in values) + far, source.format(name)
                 square = "square forgotten: " if how == text(old) else ""
-                yield Edit(f"{square}{told.format(name)} forgotten", group, joined_to(ast.Mult(), how), rank, f"{multiply}`{how}`")
+                name_of = f"{square}{told.format(name)} forgotten"
+                yield Edit(name_of, group, joined_to(ast.Mult(), how), rank, f"{multiply}`{how}`")
             for f in ("log", "exp") if id(old) in values else ():
                 made = joined_to(ast.Mult(), f"__import__('numpy').{f}({name})")
                 yield Edit(f"factor {f}({name}) forgotten", group, made, 2 + extra, f"{multiply}{f}({name})")

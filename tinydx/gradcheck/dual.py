@@ -90,7 +90,8 @@ class _Methods(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> Any:
         self.generic_visit(node)
         f = node.func
-        if isinstance(f, ast.Attribute) and f.attr in METHODS and not (isinstance(f.value, ast.Name) and f.value.id in ("np", "numpy")):
+        is_method = isinstance(f, ast.Attribute) and f.attr in METHODS and ast.unparse(f.value) not in ("np", "numpy")
+        if isinstance(f, ast.Attribute) and is_method:
             return ast.Call(ast.Name(f"_{f.attr}", ast.Load()), [f.value, *node.args], node.keywords)
         return node
 

@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """One value of a run: the id of its node or statement, its name, a copy; whether it is one use of several; the names there."""
+    """One value of a run: its node's or statement's id, its name, a copy; whether it is one use of several; the names there."""
 
     home: int
     name: str
@@ -61,7 +61,7 @@ class Located(NamedTuple):
 class Edit(NamedTuple):
     """One change: the mistake's name, what to put where (a node, or a function of the old one), how likely, and a sentence.
 
-    A change that is `bare` makes a gradient right, but tells no cause; one that is `looked_up` is a formula that gives what is needed.
+    A change that is `bare` makes a gradient right, but tells no cause; one that is `looked_up` is a formula of what is needed.
     """
 
     name: str
@@ -162,7 +162,8 @@ class Blame:
     def _of_values(self, home: int, fed: int) -> int:
         """The suspicion where values tell more: a statement whose value is right every time has hardly a mistake."""
         assert self.values is not None
-        return fed + {RIGHT: ELSEWHERE, PART: ELSEWHERE - 1}.get(self.values.known.get(home, ""), ELSEWHERE * bool(self.values.root))
+        known = {RIGHT: ELSEWHERE, PART: ELSEWHERE - 1}
+        return fed + known.get(self.values.known.get(home, ""), ELSEWHERE if self.values.root else 0)
 
     def _of_feeding(self, home: int) -> int | None:
         """0 for what feeds all wrong gradients and no right one, 1 for some wrong and no right one, 4 for others; else None."""

@@ -231,7 +231,7 @@ class Judge:
         returned = early_return(subject.backward)
         named = {a.name: [*_first(a, e), *culprits, *_unless_returned(returned, clear_names(e))] for a, e in wrong}
         unclear = [e for a, e in wrong if not named[a.name] or _is_unclear(named[a.name][0], bool(subject.ops))]
-        steps = wrong_steps(unclear, lambda: False) if unclear else {}
+        steps = wrong_steps(unclear) if unclear else {}
         mended = steps | repairs(unclear, seconds, steps) if unclear else {}
         mended |= names_from_values([e for e in unclear if e.k not in mended], seconds)
         for a, e in wrong:

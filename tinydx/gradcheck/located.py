@@ -50,9 +50,7 @@ class _Sums:
         self.by_shape: dict[tuple[int, ...], list[Sum]] = {}
         for t in sums:
             self.by_shape.setdefault(t.direction.shape, []).append(t)
-        self.tables = {
-            shape: (np.array([t.direction.ravel() for t in of]), np.array([t.total for t in of])) for shape, of in self.by_shape.items()
-        }
+        self.tables = {shape: _table(of) for shape, of in self.by_shape.items()}
 
     def fitting(self, value: Any) -> list[Sum]:
         """Those whose gradient this may be."""
@@ -65,6 +63,10 @@ class _Sums:
         return [self.by_shape[shape][i] for i in np.flatnonzero(np.abs(directions @ flat - totals) <= 1e-9 * size)]
 
 
+def _table(sums: Sequence[Sum]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([t.direction.ravel() for t in sums]), np.array([t.total for t in sums])
+
+
 def located(e: Evidence, wrong: Sequence[int], run: Callable[[Callable, float], Any]) -> Located:
     """What the values of a backward tell of its statements.
 
@@ -73,10 +75,14 @@ def located(e: Evidence, wrong: Sequence[int], run: Callable[[Callable, float], 
     sums = _true_sums(e.subject, e.dys)
     made = definition(e.subject.backward)
     assert made is not None
-    once, twice = (_values(e.subject.backward, made, lambda f, n=n: run(f, n)) for n in (1.0, 2.0))
+    once, twice = (_values(e.subject.backward, made, functools.partial(_of_dy, run, n)) for n in (1.0, 2.0))
     if len(once) != len(twice):
         return Located({}, frozenset(), [])
     return _Judged(made, sums, e, wrong).located([(a, _degree(a.value, b.value)) for a, b in zip(once, twice, strict=True)])
+
+
+def _of_dy(run: Callable[[Callable, float], Any], times: float, backward: Callable) -> Any:
+    return run(backward, times)
 
 
 def _degree(once: Any, twice: Any) -> int:
@@ -104,7 +110,10 @@ def _true_sums(subject: Subject, dys: Sequence[np.ndarray]) -> list[Sum]:
         return value + 1j * STEP * direction if count == chosen else value
 
     places = places_of(node)
-    function = _wrapped(places, functools.partial(_read, _owners(places)), lambda: with_complex_numbers(subject.forward, node, {"_spot": spot}))
+    hooks = {"_spot": spot}
+    function = _wrapped(
+        places, functools.partial(_read, _owners(places)), lambda: with_complex_numbers(subject.forward, node, hooks)
+    )
     arrays = [a.astype(complex) for a in subject.arrays]
 
     def derived() -> float:
@@ -129,7 +138,8 @@ def _values(backward: Any, node: Definition, run: Callable[[Callable], Any]) -> 
         return value
 
     places = places_of(node)
-    run(_wrapped(places, functools.partial(_assigned, _owners(places)), lambda: Remade(backward, node, {"_spot": spot, "_kept": _kept})()))
+    hooks = {"_spot": spot, "_kept": _kept}
+    run(_wrapped(places, functools.partial(_assigned, _owners(places)), lambda: Remade(backward, node, hooks)()))
     return found
 
 
@@ -156,7 +166,7 @@ Owner = tuple[Any, Any]  # a statement, and the name or names that its value get
 
 
 def _owners(places: Sequence[Place]) -> dict[int, Owner]:
-    """For each value that is assigned, added or returned (its node's id) the statement, and its name; for parts of a tuple, too."""
+    """Of each value that is assigned, added or returned (by its node's id) statement and name; also for parts of tuples."""
     found: dict[int, Owner] = {}
     for p in places:
         statement: Any = p.parent
@@ -307,7 +317,7 @@ class Trail:
                 place.put(place.node)
         return bool(self.sums.fitting(value))
 
-    def _run(self, changed: set[int], other: Mapping[int, ast.AST], space: Mapping[str, Any]) -> Any:
+    def _run(self, changed: set[int], other: Mapping[int, Any], space: Mapping[str, Any]) -> Any:
         """The value, with changed statements, or others in their place."""
         made: dict[str, Any] = {}
         codes: dict[int, Any] = {}

@@ -64,7 +64,8 @@ def indices(s: Scene) -> Iterator[Edit]:
         n = p.node
         moves = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Add | ast.Sub)
         if isinstance(n, ast.Constant) and type(n.value) is int and (moves or _indexes(p)):
-            count = np.shape(s.seen.at.get(id(p.parent.value)))[:1] if isinstance(p.parent, ast.Subscript) else ()
+            array: Any = s.seen.at.get(id(p.parent.value)) if isinstance(p.parent, ast.Subscript) else None
+            count = array.shape[:1] if isinstance(array, np.ndarray) else ()
             few = range(count[0]) if count and count[0] <= FEW else ()
             for new in sorted({n.value - 1, n.value + 1, *few} - {n.value}):
                 inside = _off_by_one(p, n.value, new)

@@ -198,13 +198,14 @@ def reshapes(s: Scene) -> Iterator[Edit]:
             inner: Any = n.func.value
             if s.seen.shape(n) and isinstance(inner.func, ast.Attribute) and len(inner.args) > 1:
                 for order in itertools.permutations(inner.args):
-                    made = ast.Call(inner.func, list(order), [])
-                    yield Edit("axes in another order: reshape splits them otherwise, without transposing", [p], made, 1)
+                    without = ast.Call(inner.func, list(order), [])
+                    yield Edit("axes in another order: reshape splits them otherwise, without transposing", [p], without, 1)
         after = s.seen.shape(n) if is_call(n, "reshape") and isinstance(n.func, ast.Attribute) else None
         if not after:
             continue
         old = f"({ast.unparse(n.func.value)})"
-        sizes = [ast.unparse(a) for a in n.args] if len(n.args) > 1 else [f"({ast.unparse(n.args[0])})[{i}]" for i in range(len(after))]
+        given = [ast.unparse(a) for a in n.args]
+        sizes = given if len(given) > 1 else [f"({given[0]})[{i}]" for i in range(len(after))]
         for axes in itertools.permutations(range(len(after))) if 1 < len(after) == len(sizes) < 5 else ():
             if axes != tuple(range(len(after))):
                 before = ", ".join(sizes[int(a)] for a in np.argsort(axes))
@@ -260,11 +261,11 @@ def _of_kind(nodes: Collection[ast.AST], kind: str, known: set[str]) -> dict[str
     found: dict[str, Any] = {}
     for parent in nodes:
         for field in ("slice", "test", "right", "args"):
-            value = getattr(parent, field, None)
+            value: Any = getattr(parent, field, None)
             for node in value if isinstance(value, list) else [value]:
-                if isinstance(node, ast.AST) and _kind(parent, field, node) == kind:
-                    if {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} <= known:
-                        found.setdefault(ast.unparse(node), node)
+                of_kind = isinstance(node, ast.AST) and _kind(parent, field, node) == kind
+                if of_kind and {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} <= known:
+                    found.setdefault(ast.unparse(node), node)
     return found
 
 

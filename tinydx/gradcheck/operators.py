@@ -107,9 +107,9 @@ def opposites(s: Scene) -> Iterator[Edit]:
             new = ast.Attribute(n.value, other, ast.Load()) if isinstance(n, ast.Attribute) else ast.Name(other, ast.Load())
             yield Edit(f"{name} instead of {other}", [p], new, 0)
         if isinstance(n, ast.Attribute) and name in FUNCTIONS and is_func(p) and id(n) not in compared:
-            for new in FUNCTIONS:
-                if new not in (name, OPPOSITE.get(name)):
-                    yield Edit(f"{name} instead of {new}", [p], ast.Attribute(n.value, new, ast.Load()), 1)
+            for f in FUNCTIONS:
+                if f not in (name, OPPOSITE.get(name)):
+                    yield Edit(f"{name} instead of {f}", [p], ast.Attribute(n.value, f, ast.Load()), 1)
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult | ast.MatMult):
             new_op = ast.MatMult() if isinstance(n.op, ast.Mult) else ast.Mult()
             told = ("elementwise", "matrix") if isinstance(n.op, ast.Mult) else ("matrix", "elementwise")

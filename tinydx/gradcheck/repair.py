@@ -189,7 +189,8 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
             """Changes to what is needed."""
             return needed(near, remade, given, tried.evidence, tried.enough)
 
-        for edit in _likely(scene, None if called else blame, looked_up, tried.time_is_over, {**remade.space, **state(function)}, tried.explained):
+        space = {**remade.space, **state(function)}
+        for edit in _likely(scene, None if called else blame, looked_up, tried.time_is_over, space, tried.explained):
             try:
                 for place in edit.places:
                     place.put(edit.made(place))
@@ -216,9 +217,11 @@ def _where(backward: Any, values: Located | None) -> Diagnosis | None:
     """Which value is the first wrong one: no name for what is wrong, but a place to look at."""
     if values is None or values.root is None or values.of is None:
         return None
-    line = next(n.lineno for n in ast.walk(definition(backward)) if id(n) == values.root.home)  # type: ignore[arg-type,attr-defined]
+    nodes: Any = ast.walk(definition(backward))  # type: ignore[arg-type]
+    line = next(n.lineno for n in nodes if id(n) == values.root.home)
     name, of = values.root.name, values.of.name
-    return Diagnosis("", f"The first wrong value is `{name}` in line {line}: neither forward's `{of}` nor another value has this gradient.")
+    told = f"The first wrong value is `{name}` in line {line}: neither forward's `{of}` nor another value has this gradient."
+    return Diagnosis("", told)
 
 
 def _varied(e: Evidence) -> Iterator[tuple[int, int]]:

@@ -86,12 +86,16 @@ class Scene:
         if shape is None:
             return []
         fit = [(n, e) for n, v, e in self.names() if is_float(v) and np.ndim(v) and broadcasts(np.shape(v), shape)]
-        return [(n, e) for n, e in fit if self.known(n, node)] + [(n, 0) for n, v in self.elements() if broadcasts(np.shape(v), shape)]
+        elements = [(n, 0) for n, v in self.elements() if broadcasts(np.shape(v), shape)]
+        return [(n, e) for n, e in fit if self.known(n, node)] + elements
 
     def elements(self) -> list[tuple[str, Any]]:
         """Elements of lists that were unpacked, at the indices that stand somewhere in a loop."""
-        indexed = [p.node for p in self.places if isinstance(p.node, ast.Subscript) and isinstance(p.node.slice, ast.Name | ast.BinOp)]
-        indices = dict.fromkeys(ast.unparse(n.slice) for n in indexed if {m.id for m in ast.walk(n.slice) if isinstance(m, ast.Name)} & {*self.loops})
+        used = [p.node.slice for p in self.places if isinstance(p.node, ast.Subscript)]
+        made = [n for n in used if isinstance(n, ast.Name | ast.BinOp)]
+        indices = dict.fromkeys(
+            ast.unparse(n) for n in made if any(isinstance(m, ast.Name) and m.id in self.loops for m in ast.walk(n))
+        )
         lists = [(n, v[0]) for n, v in self.own.items() if isinstance(v, list) and v and is_float(v[0])]
         return [(f"{n}[{i}]", v) for n, v in lists for i in indices]
 
@@ -139,7 +143,8 @@ class Scene:
         for n, v, _ in self.names():
             if is_whole(v) and v > 1:
                 written.setdefault(int(v), []).insert(0, n)
-        for n, v, _ in sorted(self.names(), key=lambda name: (name[0] not in self.loops, name[0] in self.made_at)):  # what came in before what was made
+        # what a loop gives before what came in, and that before what was made
+        for n, v, _ in sorted(self.names(), key=lambda name: (name[0] not in self.loops, name[0] in self.made_at)):
             if isinstance(v, np.ndarray) and v.ndim:
                 counts = [
                     (v.shape[0], f"len({n})"),

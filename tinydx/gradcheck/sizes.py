@@ -52,7 +52,7 @@ class Resized(NamedTuple):
         return len(close) == 2 and all(close)
 
     def tells(self, k: int, got: Any) -> bool:
-        """Whether the backward can be judged here: one that holds a size as a number may give another shape than at its own sizes.
+        """Whether the backward can be judged here: one that holds a size as a number may give another shape than at its own.
 
         Arguments: k, the argument; got, its gradient at its own sizes, with the shape of the array there if its shape is right.
         """
