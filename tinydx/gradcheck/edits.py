@@ -154,9 +154,9 @@ class Blame:
 
     def of(self, home: int) -> int | None:
         """How little a statement is suspected, from 0 on; None for one that feeds no wrong gradient."""
-        if self.values and home in self.values.suspects:
-            return 0
         fed = self._of_feeding(home)
+        if self.values and home in self.values.suspects:
+            return 0 if self.values.root else fed or 0
         return fed if fed is None or self.values is None else self._of_values(home, fed)
 
     def _of_values(self, home: int, fed: int) -> int:

@@ -268,7 +268,9 @@ class _Judged:
         for s in spots:
             k = int(s.name or 0)
             if k in self.wrong and k < len(self.e.trues) and not np.isnan(self.e.trues[k]).any():
-                names = {n.id for n in ast.walk(self.statements[s.home]) if isinstance(n, ast.Name)}
+                value = self.statements[s.home].value
+                part = value.elts[k] if isinstance(value, ast.Tuple) else value
+                names = {n.id for n in ast.walk(part) if isinstance(n, ast.Name)}
                 feeding = {s.home}.union(*(self.made.get(n, ()) for n in names))
                 direction = generator(k).normal(size=self.e.trues[k].shape)
                 total = Sum(s, direction, float(np.sum(direction * self.e.trues[k])))
