@@ -106,7 +106,7 @@ def of_operator(step: Step) -> Rules:
     a, b, whole = text(n.left), text(n.right), text(n)
     both = moves(left) and moves(right)
     for i, part in enumerate((a, b)) if both else ():
-        name = f"{rule_of(n)}the term in which {part} moves is forgotten, it is held constant"
+        name = f"{rule_of(n)}term of {part} forgotten: it is held constant"
         yield 1, name, f"`{part}` is held constant in `{whole}`", _with_constant(i)
     if isinstance(n.op, ast.Add | ast.Sub) and both:
         sign = 1 if isinstance(n.op, ast.Sub) else -1

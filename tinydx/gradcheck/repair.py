@@ -264,7 +264,7 @@ def _likely(
         close, ranked = _told_by_trails(ranked, blame.values.trails, space)
         yield from close
     yield from (edit for rank, edit in ranked if rank <= WRITTEN and not over())
-    if explained:
+    if explained and not any(scene.seen.degree_of(n) == 1 for n in scene.unused):  # what was computed for it tells more
         return
     near = scene.near(lambda home: blame is None or blame.of(home) in (0, 1))
     yield from other(near)
