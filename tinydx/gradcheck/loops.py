@@ -219,7 +219,7 @@ def slices(s: Scene) -> Iterator[Edit]:
                 new += [f"({low}) + {size} :"] if low and high else []
         for source in dict.fromkeys(new):
             made = parsed(f"x[{source}]").slice  # type: ignore[attr-defined]
-            yield Edit("slice in the wrong place", places, made, 2, f"`{low}:{high}` should be `{source}`")
+            yield Edit("slice in the wrong position, shifted", places, made, 2, f"`{low}:{high}` should be `{source}`")
 
 
 def _other_ends(low: str, high: str) -> list[str]:

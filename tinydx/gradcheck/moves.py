@@ -252,7 +252,9 @@ def as_in_forward(s: Scene) -> Iterator[Edit]:
         for new in of_forward.get(_kind(p.parent, p.field, p.node), {}).values():
             if (source := ast.unparse(new)) != ast.unparse(p.node):
                 old, there = (t[1:-1] if t.startswith("(") and t.endswith(")") else t for t in (text(p.node), source))
-                name = f"{_kind(p.parent, p.field, p.node)} {old} instead of {there}, as in forward"
+                kind = _kind(p.parent, p.field, p.node)
+                place = ": wrong position" if kind == "index" else ""
+                name = f"{kind} {old} instead of {there}, as in forward{place}"
                 yield Edit(name, [p], copy.deepcopy(new), 1)
 
 

@@ -261,7 +261,14 @@ def _edit(site: list[Place], form: Form, f: Formula, number: str, value: np.ndar
     if form.where:
         how = f"np.where({form.where.source}, {how}, _old_)"
     bare = not form.name and (_tells_no_cause(f) or "derivative of the number" in f.text)
-    return Edit(name, site, _spliced(how.replace("np.", "__import__('numpy').")), told=told, bare=bare, looked_up=not f.source.isidentifier())
+    return Edit(
+        name,
+        site,
+        _spliced(how.replace("np.", "__import__('numpy').")),
+        told=told,
+        bare=bare,
+        looked_up=not f.source.isidentifier(),
+    )
 
 
 def _tells_no_cause(f: Formula) -> bool:
