@@ -182,6 +182,8 @@ def divisions(s: Scene) -> Iterator[Edit]:
         if is_whole(here) and isinstance(p.node, ast.BinOp | ast.Call | ast.Name | ast.Attribute | ast.Subscript) and _divides(p):
             for way in s.spans() if s.loops else []:
                 yield Edit(f"{text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)
+            if isinstance(p.node, ast.BinOp) and isinstance(p.node.op, ast.Add | ast.Sub):
+                yield Edit(f"wrong size: {text(p.node)} instead of {text(p.node.left)}", [p], p.node.left, 1)
             yield Edit(f"{text(p.node)} instead of {text(p.node)} - 1", [p], parsed(f"({text(p.node)} - 1)"), 2)
             for count, ways in s.counts():
                 for way in ways if count != here else ():
@@ -257,7 +259,8 @@ def numbers(s: Scene) -> Iterator[Edit]:
         n = p.node
         value: Any = n.value if isinstance(n, ast.Constant) else None
         if type(value) in (int, float) and not isinstance(p.parent, ast.Subscript | ast.Slice | ast.keyword):
-            for new in dict.fromkeys((0, 1, 2, 0.5, 3, value * 2, value / 2, value * 3, -value, *s.numbers)):
+            rest = [round(1 - v, 12) for v in s.numbers if 0 < v < 1]  # what a rate leaves
+            for new in dict.fromkeys((0, 1, 2, 0.5, 3, value * 2, value / 2, value * 3, -value, *s.numbers, *rest)):
                 if new != value:
                     sign = "sign: " if new == -value else ""
                     yield Edit(f"{sign}{value} instead of {new:g}", [p], ast.Constant(new), 2)
