@@ -206,7 +206,7 @@ MISTAKES = [
     (NORM, "- m -", "-", "term m forgotten"),
     (SPREAD, "dy[i + j] * w[j]", "dy[i] * w[j]", "index i instead of i + j"),
     (SPREAD, "dw[j] +=", "dw[i % 3] +=", "index i % 3 instead of j"),
-    (PENALTY, " + g * rate / len(t) * w", "", "rate * w forgotten"),
+    (PENALTY, " + g * rate / len(t) * w", "", "term of rate / (2 * len(t)) * (w @ w) forgotten"),
     (PENALTY, "g * rate / len(t) * w", "g * rate / (2 * len(t)) * w", "factor 2"),
     (GATE, "a * s * (1 - s)", "a * (1 - s**2)", "slope of tanh, 1 - s ** 2, instead of slope of sigmoid"),
     (STEPS, "        dh = dz @ U.T", "    dh = dz @ U.T", "behind the loop instead of in it"),

@@ -10,8 +10,11 @@
     judge.py     the comparison, number by number
     kinks.py     points without a unique gradient
     patterns.py  naming a mistake by what the wrong gradient looks like; evidence.py, shapes.py, factors.py, sizes.py its parts
+    steps.py     naming a mistake by the rule of differentiation that was forgotten: misderived.py, the wrong rules; dual.py, a
+                 learner's forward with complex numbers in it
     repair.py    naming a mistake by the one change of the source that puts it right: source.py and seen.py, what the source says
-                 and computes; scene.py, edits.py, what a change is; operators, changes, terms, moves and loops.py, the kinds
+                 and computes; located.py, where the first wrong value is made; scene.py, edits.py, what a change is; operators,
+                 changes, terms, moves and loops.py, the kinds
     slips/       mistakes that people make in each op's gradient; rows.py, in what courses use and the table lacks
     report.py    the report, for a program; text.py for a terminal, picture.py and maps.py for a notebook
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,7 +55,7 @@ def other_names(s: Scene) -> Iterator[Edit]:
                     rank = 2  # sizes have many names
                 where = " in the condition" if isinstance(block[0].parent, ast.Compare) else ""
                 rank += 2 * any(isinstance(p.parent, ast.Subscript) and isinstance(p.parent.ctx, ast.Store) for p in block)
-                between = f": {s.between[old, new]} forgotten" if (old, new) in s.between else where
+                between = f": {_slope(s.between[old, new])} forgotten" if (old, new) in s.between else where
                 told = f"`{old}` should be `{new}`{where}"
                 yield Edit(f"{old} instead of {new}{between}", block, ast.Name(new, ast.Load()), rank, told)
     for p in s.places:
@@ -67,6 +68,12 @@ def other_names(s: Scene) -> Iterator[Edit]:
                 same = is_float(value) and is_float(v) and value.ndim > 1 and not isinstance(p.node, ast.Attribute)
                 if (whole or same) and np.shape(v) == value.shape and not (_says_more(p.node) and _mentions(p.node, new)):
                     yield Edit(f"{text(p.node)} instead of {new}", [p], ast.Name(new, ast.Load()), extra + 2 * same)
+
+
+def _slope(factor: str) -> str:
+    """The factor, called by the activation whose slope it is, if any."""
+    names = re.findall(r"\w+", factor)
+    return next((t.format(n).rstrip(",") for t, how in SLOPES[:2] for n in names if factor == f"factor {how.format(n)}"), factor)
 
 
 def _says_more(node: ast.AST) -> bool:
@@ -82,6 +89,8 @@ def _alike(old: Any, new: Any) -> bool:
     """Whether one may stand for the other: both arrays of floats, both of whole numbers, or both an index."""
     if is_float(old) and is_float(new):
         return np.ndim(old) == np.ndim(new) or np.shape(old)[-1:] == np.shape(new)[-1:]
+    if is_float(old) and isinstance(new, np.ndarray) and new.dtype.kind == "b":  # its values for a mask
+        return np.shape(old) == new.shape
     if isinstance(old, np.ndarray) and isinstance(new, np.ndarray):
         return old.dtype.kind == new.dtype.kind and old.shape == new.shape
     return is_whole(old) and is_whole(new)
@@ -130,7 +139,9 @@ def factors(s: Scene) -> Iterator[Edit]:
             for told, source in SLOPES:
                 far = source != "{0}" and bool(s.loops) and not s.stands_in(name, group[0].home)
                 rank, how = 1 + extra + (id(old) not in values) + far, source.format(name)
-                yield Edit(f"{told.format(name)} forgotten", group, joined_to(ast.Mult(), how), rank, f"{multiply}`{how}`")
+                square = "square forgotten: " if how == text(old) else ""
+                name_of = f"{square}{told.format(name)} forgotten"
+                yield Edit(name_of, group, joined_to(ast.Mult(), how), rank, f"{multiply}`{how}`")
             for f in ("log", "exp") if id(old) in values else ():
                 made = joined_to(ast.Mult(), f"__import__('numpy').{f}({name})")
                 yield Edit(f"factor {f}({name}) forgotten", group, made, 2 + extra, f"{multiply}{f}({name})")
@@ -165,9 +176,14 @@ def divisions(s: Scene) -> Iterator[Edit]:
                     yield Edit(f"division by {way} forgotten: sum instead of mean", [p], joined_to(ast.Div(), way), 2)
     for p in s.places:  # another size than this
         here = s.seen.at.get(id(p.node))
+        if isinstance(p.node, ast.Constant) and isinstance(p.node.value, int) and p.field == "right" and _divides(p):
+            for way in s.spans() if s.loops else []:
+                yield Edit(f"wrong size: {text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)
         if is_whole(here) and isinstance(p.node, ast.BinOp | ast.Call | ast.Name | ast.Attribute | ast.Subscript) and _divides(p):
             for way in s.spans() if s.loops else []:
                 yield Edit(f"{text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)
+            if isinstance(p.node, ast.BinOp) and isinstance(p.node.op, ast.Add | ast.Sub):
+                yield Edit(f"wrong size: {text(p.node)} instead of {text(p.node.left)}", [p], p.node.left, 1)
             yield Edit(f"{text(p.node)} instead of {text(p.node)} - 1", [p], parsed(f"({text(p.node)} - 1)"), 2)
             for count, ways in s.counts():
                 for way in ways if count != here else ():
@@ -210,7 +226,10 @@ def powers(s: Scene) -> Iterator[Edit]:
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and not is_func(p) and s.seen.shape(n) is not None:
             yield Edit("square forgotten", [p], parsed(f"{n.id} ** 2"), 1)
             for f in ("exp", "tanh", "log", "sqrt", "cos", "sin", "sign", "abs"):
-                yield Edit(f"{f} forgotten", [p], parsed(f"__import__('numpy').{f}({n.id})"), 2, f"take {f}({n.id})")
+                is_mask = f == "sign" and np.min(s.seen.at[id(n)]) >= 0
+                name = f"mask {n.id} > 0 forgotten: its values stand for it" if is_mask else f"{f} forgotten"
+                told = f"take {n.id} > 0" if is_mask else f"take {f}({n.id})"
+                yield Edit(name, [p], parsed(f"__import__('numpy').{f}({n.id})"), 2, told)
             sigmoid = parsed(f"(1 / (1 + __import__('numpy').exp(-{n.id})))")
             yield Edit("sigmoid forgotten", [p], sigmoid, 2, "take the sigmoid first")
             yield Edit(f"{n.id} instead of 1 - {n.id}", [p], parsed(f"(1 - {n.id})"), 1)
@@ -240,7 +259,8 @@ def numbers(s: Scene) -> Iterator[Edit]:
         n = p.node
         value: Any = n.value if isinstance(n, ast.Constant) else None
         if type(value) in (int, float) and not isinstance(p.parent, ast.Subscript | ast.Slice | ast.keyword):
-            for new in dict.fromkeys((0, 1, 2, 0.5, 3, value * 2, value / 2, value * 3, -value, *s.numbers)):
+            rest = [round(1 - v, 12) for v in s.numbers if 0 < v < 1]  # what a rate leaves
+            for new in dict.fromkeys((0, 1, 2, 0.5, 3, value * 2, value / 2, value * 3, -value, *s.numbers, *rest)):
                 if new != value:
                     sign = "sign: " if new == -value else ""
                     yield Edit(f"{sign}{value} instead of {new:g}", [p], ast.Constant(new), 2)

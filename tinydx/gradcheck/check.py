@@ -24,7 +24,7 @@ from tinydx.tensor import Tensor
 
 DRAWS = 12  # of an op's samples, where no inputs are given
 ENOUGH = 5  # wrong draws after which the check stops: enough to tell one mistake from another
-SECONDS = 0.5  # of computing, for names: of one check, or of all draws of an op
+SECONDS = 0.4  # of computing, for names: of one check, or of all draws of an op
 
 
 def gradcheck(

@@ -8,10 +8,13 @@ Statements that feed all of the wrong gradients and none of the right ones come 
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tinydx.gradcheck.source import Definition
+
+RIGHT, PART, UNKNOWN, WRONG = "right", "right as one of several terms", "unknown", "wrong"  # what a statement's values may be
+ELSEWHERE = 3  # how much less a statement is suspected whose values are right, or which comes after the first wrong value
 
 
 class Place(NamedTuple):
@@ -31,10 +34,34 @@ class Place(NamedTuple):
             getattr(self.parent, self.field)[self.at] = new
 
 
+class Spot(NamedTuple):
+    """One value of a run: its node's or statement's id, its name, a copy; whether it is one use of several; the names there."""
+
+    home: int
+    name: str
+    value: Any
+    part: bool = False
+    here: Any = None
+
+
+class Located(NamedTuple):
+    """What is known of a backward's statements, by their ids: right each time, right as one of several terms, unknown, or wrong.
+
+    Suspects are those in which the first wrong values are made, and trails run them again. Root is the first wrong value on the
+    way, and of the value of forward whose gradient it should be; both are None where only what is returned is known to be wrong.
+    """
+
+    known: Mapping[int, str]
+    suspects: frozenset[int]
+    trails: Sequence[Any]
+    root: Spot | None = None
+    of: Spot | None = None
+
+
 class Edit(NamedTuple):
     """One change: the mistake's name, what to put where (a node, or a function of the old one), how likely, and a sentence.
 
-    A change that is `bare` makes a gradient right, but tells no cause.
+    A change that is `bare` makes a gradient right, but tells no cause; one that is `looked_up` is a formula of what is needed.
     """
 
     name: str
@@ -43,6 +70,7 @@ class Edit(NamedTuple):
     rank: int = 1
     told: str = ""
     bare: bool = False
+    looked_up: bool = False
 
     def made(self, p: Place) -> ast.AST:
         """What stands at one of the places afterwards."""
@@ -93,11 +121,12 @@ def places_of(function: Definition) -> list[Place]:
 class Blame:
     """How far each statement is under suspicion.
 
-    Arguments: function; wrong and right, the indices of the wrong and the right gradients in what it returns.
+    Arguments: function; wrong and right, the indices of the wrong and the right gradients in what it returns; values, what the
+    values of a run tell of its statements.
     """
 
-    def __init__(self, function: Definition, wrong: Collection[int], right: Collection[int]):
-        self.wrong, self.right = set(wrong), set(right)
+    def __init__(self, function: Definition, wrong: Collection[int], right: Collection[int], values: Located | None):
+        self.wrong, self.right, self.values = set(wrong), set(right), values
         self.stores = [n for n in ast.walk(function) if isinstance(n, ast.Assign | ast.AugAssign | ast.Expr)]
         self.feeds: dict[int, set[int]] = {}
         self.parts: dict[int, int] = {}
@@ -124,6 +153,19 @@ class Blame:
         return [s for s in self.stores if any(_targets(target) & needed for target, _ in _pairs(s))]
 
     def of(self, home: int) -> int | None:
+        """How little a statement is suspected, from 0 on; None for one that feeds no wrong gradient."""
+        fed = self._of_feeding(home)
+        if self.values and home in self.values.suspects:
+            return 0 if self.values.root else fed or 0
+        return fed if fed is None or self.values is None else self._of_values(home, fed)
+
+    def _of_values(self, home: int, fed: int) -> int:
+        """The suspicion where values tell more: a statement whose value is right every time has hardly a mistake."""
+        assert self.values is not None
+        known = {RIGHT: ELSEWHERE, PART: ELSEWHERE - 1}
+        return fed + known.get(self.values.known.get(home, ""), ELSEWHERE if self.values.root else 0)
+
+    def _of_feeding(self, home: int) -> int | None:
         """0 for what feeds all wrong gradients and no right one, 1 for some wrong and no right one, 4 for others; else None."""
         fed = self.feeds.get(home, set()) if self.parts else self.wrong
         if self.parts and home not in self.feeds:  # in the return itself, or a statement that stores nothing
@@ -156,6 +198,11 @@ def _pairs(statement: Any) -> list[tuple[ast.AST, ast.AST]]:
         else:
             found.append((target, value))
     return found
+
+
+def targets_of(statement: ast.stmt) -> set[str]:
+    """The names whose values a statement changes; those of an object's attributes, too."""
+    return set().union(*(_targets(target) for target, _ in _pairs(statement))) if not isinstance(statement, ast.Return) else set()
 
 
 def _targets(target: ast.AST) -> set[str]:

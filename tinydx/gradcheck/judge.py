@@ -16,6 +16,7 @@ from tinydx.gradcheck.repair import early_return, repairs
 from tinydx.gradcheck.report import Argument, Diagnosis, Worst
 from tinydx.gradcheck.rows import ROWS
 from tinydx.gradcheck.sizes import doubtful, resized
+from tinydx.gradcheck.steps import wrong_steps
 from tinydx.gradcheck.subject import Subject, recognise, slip_gradients
 from tinydx.gradcheck.truth import Elements, Truth
 from tinydx.gradcheck.unread import names_from_values
@@ -230,7 +231,8 @@ class Judge:
         returned = early_return(subject.backward)
         named = {a.name: [*_first(a, e), *culprits, *_unless_returned(returned, clear_names(e))] for a, e in wrong}
         unclear = [e for a, e in wrong if not named[a.name] or _is_unclear(named[a.name][0], bool(subject.ops))]
-        mended = repairs(unclear, seconds) if unclear else {}
+        steps = wrong_steps(unclear) if unclear else {}
+        mended = steps | repairs(unclear, seconds, steps) if unclear else {}
         mended |= names_from_values([e for e in unclear if e.k not in mended], seconds)
         for a, e in wrong:
             if e.k in mended and named[a.name] and TWICE.match(named[a.name][0].name) and TWICE.match(mended[e.k].name):

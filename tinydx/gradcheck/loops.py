@@ -19,6 +19,7 @@ from tinydx.gradcheck.edits import Edit, parsed, text
 from tinydx.gradcheck.scene import Scene, is_call, joined_to, with_factor
 from tinydx.gradcheck.seen import is_whole
 
+FEW = 6  # elements of which each may be meant
 MOST_POSITIONS = 12  # indices that are made of loop variables
 
 
@@ -63,8 +64,11 @@ def indices(s: Scene) -> Iterator[Edit]:
         n = p.node
         moves = isinstance(p.parent, ast.BinOp) and isinstance(p.parent.op, ast.Add | ast.Sub)
         if isinstance(n, ast.Constant) and type(n.value) is int and (moves or _indexes(p)):
-            for new in (n.value - 1, n.value + 1):
-                inside = "index off by one" if _indexes(p) else f"{text(p.parent)}: off by one"
+            array: Any = s.seen.at.get(id(p.parent.value)) if isinstance(p.parent, ast.Subscript) else None
+            count = array.shape[:1] if isinstance(array, np.ndarray) else ()
+            few = range(count[0]) if count and count[0] <= FEW else ()
+            for new in sorted({n.value - 1, n.value + 1, *few} - {n.value}):
+                inside = _off_by_one(p, n.value, new)
                 yield Edit(inside, [p], ast.Constant(new), 1)
             for name in loops if _indexes(p) and not isinstance(p.parent, ast.Slice) else ():
                 yield Edit(f"index {n.value} instead of {name}", [p], ast.Name(name, ast.Load()), 1)
@@ -95,6 +99,15 @@ def indices(s: Scene) -> Iterator[Edit]:
     for p in s.terms():
         for flip in ("[::-1]", "[::-1, ::-1]", "[:, ::-1]", "[..., ::-1]") if s.seen.shape(p.node) else ():
             yield Edit("not flipped", [p], parsed(f"({ast.unparse(p.node)}){flip}"), 2)
+
+
+def _off_by_one(p: Any, old: int, new: int) -> str:
+    """What an index is called that should be the next one; an array's size along another axis is no such index."""
+    if isinstance(p.parent, ast.Subscript) and isinstance(p.parent.value, ast.Attribute) and p.parent.value.attr == "shape":
+        return f"size of the wrong axis: shape[{old}] instead of shape[{new}]"
+    if _indexes(p) and abs(new - old) > 1:
+        return f"index {old} instead of {new}"
+    return "index off by one" if _indexes(p) else f"index {text(p.parent)}: off by one"
 
 
 def _moved(bound: Any, step: int) -> ast.expr:
@@ -128,7 +141,7 @@ def places_in_loops(s: Scene) -> Iterator[Edit]:
                 exchanged = ast.Subscript(n.value, ast.Tuple(order, ast.Load()), ast.Load())
                 yield Edit("indices exchanged: axes in another order", [p], exchanged, 0)
             for name in s.loops:  # w[k - 1 - i] for w[i], on all axes at once
-                straight = re.sub(r"[\w.\[\]]+ - 1 - (\w+)|-1 - (\w+)", lambda m: m[1] or m[2], ast.unparse(n))
+                straight = re.sub(r"\b\w+(?:\.shape\[\d\])? - 1 - (\w+)|-1 - (\w+)", lambda m: m[1] or m[2], ast.unparse(n))
                 if straight != ast.unparse(n) and name == s.loops[0]:
                     yield Edit("flipped, or rotated, where it should not be", [p], parsed(straight), 0)
         if isinstance(p.parent, ast.AugAssign) and p.field == "value":
@@ -199,13 +212,14 @@ def slices(s: Scene) -> Iterator[Edit]:
         n = places[0].node
         low, high = (ast.unparse(b) if b else "" for b in (n.lower, n.upper))
         new = _other_ends(low, high)
+        new += [f"({low}) + {by} : ({high}) + {by}" if high else f"({low}) + {by}:" for by in ("1", "-1") if low]
         for size, value, extra in s.names():
             if is_whole(value) and not extra:
                 new += [f"({low or 0}) + {size} : ({high}) + {size}" if high else f"({low}) + {size} :"]
                 new += [f"({low}) + {size} :"] if low and high else []
         for source in dict.fromkeys(new):
             made = parsed(f"x[{source}]").slice  # type: ignore[attr-defined]
-            yield Edit("slice in the wrong place", places, made, 2, f"`{low}:{high}` should be `{source}`")
+            yield Edit("slice in the wrong position, shifted", places, made, 2, f"`{low}:{high}` should be `{source}`")
 
 
 def _other_ends(low: str, high: str) -> list[str]:
@@ -228,7 +242,7 @@ def _strides(s: Scene, statement: ast.stmt, loops: list[str]) -> Iterator[Edit]:
                 some = [p for p in uses if p.node.id in chosen]
                 if some:
                     told = f"multiply {' and '.join(sorted(set(chosen)))} by {name}"
-                    yield Edit(f"stride {name} forgotten", some, with_factor(parsed(name)), 2, told)
+                    yield Edit(f"step {name} (stride, dilation) forgotten", some, with_factor(parsed(name)), 2, told)
 
 
 def rows(s: Scene) -> Iterator[Edit]:

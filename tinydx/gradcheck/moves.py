@@ -6,15 +6,20 @@ Each kind gives `Edit`s for a `Scene`, as in changes.py.
 from __future__ import annotations
 
 import ast
+import copy
+import io
 import itertools
-from collections.abc import Iterator
+import tokenize
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 
 from tinydx.gradcheck.edits import Edit, Place, parsed, text
 from tinydx.gradcheck.scene import REDUCTIONS, Scene, is_call
+from tinydx.gradcheck.seen import is_float
 
+MOST_TOKENS = 36  # of an expression in which brackets are put elsewhere
 AXES = (0, 1, -1, 2, None, (0, 1), (1, 2), (0, 2), (0, 1, 2), (0, 2, 3), (2, 3))
 
 
@@ -30,7 +35,8 @@ def transposes(s: Scene) -> Iterator[Edit]:
                 yield Edit("operands in the wrong order", [p], ast.BinOp(n.right, n.op, n.left), 0)
             yield from _outer(s, p)
             for left, right in ((1, 0), (0, 1), (1, 1)):
-                new = ast.BinOp(_t(n.left) if left else n.left, n.op, _t(n.right) if right else n.right)
+                a, b = (_turned(s, part) if turn else part for part, turn in ((n.left, left), (n.right, right)))
+                new = ast.BinOp(a, n.op, b)
                 yield Edit("not transposed", [p], new, 0)
         if is_call(n, "dot", "matmul", "outer") and len(n.args) == 2:
             for i in (0, 1):
@@ -63,6 +69,11 @@ def _outer(s: Scene, p: Place) -> Iterator[Edit]:
         a, b = ast.unparse(left), ast.unparse(right)
         for source in (f"({a})[:, None] * ({b})", f"({b})[:, None] * ({a})"):
             yield Edit("a number instead of the outer product", [p], parsed(source), 0)
+
+
+def _turned(s: Scene, node: ast.expr) -> ast.expr:
+    """The matrix, or each matrix of a stack, transposed."""
+    return _t(node) if len(s.seen.shape(node) or ()) < 3 else parsed(f"({ast.unparse(node)}).swapaxes(-1, -2)")
 
 
 def _t(node: ast.expr) -> ast.expr:
@@ -112,9 +123,11 @@ def orders(s: Scene) -> Iterator[Edit]:
         ordered = joined or assigned or isinstance(p.parent, ast.Return | ast.Lambda | ast.keyword)
         if ordered and isinstance(n, ast.Tuple | ast.List) and 2 <= len(n.elts) <= 4:
             numbers = all(isinstance(e, ast.Constant) for e in n.elts)
-            name = "axes in another order" if numbers else "parts in the wrong order"
             for order in itertools.permutations(n.elts):
                 if list(order) != n.elts:
+                    moved = [text(a) for a, b in zip(n.elts, order, strict=True) if a is not b]
+                    which = f": {' and '.join(moved)} exchanged" if len(moved) == 2 else ""
+                    name = "axes in another order" if numbers else f"parts in the wrong order{which}"
                     yield Edit(name, [p], type(n)(list(order), n.ctx), 0)
         if is_call(n, "transpose") and 2 <= len(n.args) <= 4:
             for order in itertools.permutations(n.args):
@@ -181,14 +194,22 @@ def reshapes(s: Scene) -> Iterator[Edit]:
     """A reshape where axes should have been transposed, or before they are."""
     for p in s.places:
         n = p.node
+        if is_call(n, "swapaxes", "transpose") and isinstance(n.func, ast.Attribute) and is_call(n.func.value, "reshape"):
+            inner: Any = n.func.value
+            if s.seen.shape(n) and isinstance(inner.func, ast.Attribute) and len(inner.args) > 1:
+                for order in itertools.permutations(inner.args):
+                    without = ast.Call(inner.func, list(order), [])
+                    yield Edit("axes in another order: reshape splits them otherwise, without transposing", [p], without, 1)
         after = s.seen.shape(n) if is_call(n, "reshape") and isinstance(n.func, ast.Attribute) else None
         if not after:
             continue
         old = f"({ast.unparse(n.func.value)})"
-        for axes in itertools.permutations(range(len(after))) if 1 < len(after) < 5 else ():
+        given = [ast.unparse(a) for a in n.args]
+        sizes = given if len(given) > 1 else [f"({given[0]})[{i}]" for i in range(len(after))]
+        for axes in itertools.permutations(range(len(after))) if 1 < len(after) == len(sizes) < 5 else ():
             if axes != tuple(range(len(after))):
-                sizes = tuple(after[int(a)] for a in np.argsort(axes))
-                made = parsed(f"{old}.reshape({sizes}).transpose({axes})")
+                before = ", ".join(sizes[int(a)] for a in np.argsort(axes))
+                made = parsed(f"{old}.reshape({before}).transpose({axes})")
                 yield Edit("reshape instead of transpose: not transposed", [p], made, 2)
         for i in range(len(n.args) - 1):  # (n, k, t) for (n, t, k), and then a sum over k
             args = [*n.args[:i], n.args[i + 1], n.args[i], *n.args[i + 2 :]]
@@ -204,4 +225,92 @@ def reshapes(s: Scene) -> Iterator[Edit]:
             yield Edit("axes not transposed before the reshape", [p], made, 1)
 
 
-MOVES = transposes, axes, orders, einsums, along, reshapes
+def exchanged(s: Scene) -> Iterator[Edit]:
+    """Two names of an expression, each where the other belongs: n ** (x - 1) for x ** (n - 1)."""
+    for p in s.places:
+        if not isinstance(p.node, ast.BinOp | ast.Call) or s.seen.shape(p.node) is None:
+            continue
+        names = sorted({q.id for q in ast.walk(p.node) if isinstance(q, ast.Name) and is_float(s.own.get(q.id))})
+        for a, b in itertools.combinations(names, 2):
+            new = _Exchange({a: b, b: a}).visit(copy.deepcopy(p.node))
+            yield Edit(f"{a} and {b} exchanged", [p], new, 1)
+
+
+class _Exchange(ast.NodeTransformer):
+    def __init__(self, other: dict[str, str]):
+        self.other = other
+
+    def visit_Name(self, n: ast.Name) -> ast.expr:
+        return ast.Name(self.other.get(n.id, n.id), n.ctx)
+
+
+def as_in_forward(s: Scene) -> Iterator[Edit]:
+    """An index, a condition or a divisor that forward has, in place of another one."""
+    known = {*s.own, *s.offered, "np"}
+    of_forward = {kind: _of_kind(s.forward, kind, known) for kind in ("index", "condition", "divisor")}
+    for p in s.places:
+        for new in of_forward.get(_kind(p.parent, p.field, p.node), {}).values():
+            if (source := ast.unparse(new)) != ast.unparse(p.node):
+                old, there = (t[1:-1] if t.startswith("(") and t.endswith(")") else t for t in (text(p.node), source))
+                kind = _kind(p.parent, p.field, p.node)
+                place = ": wrong position" if kind == "index" else ""
+                name = f"{kind} {old} instead of {there}, as in forward{place}"
+                yield Edit(name, [p], copy.deepcopy(new), 1)
+
+
+def _of_kind(nodes: Collection[ast.AST], kind: str, known: set[str]) -> dict[str, Any]:
+    """Indices, conditions or divisors of forward that the backward can write, too."""
+    found: dict[str, Any] = {}
+    for parent in nodes:
+        for field in ("slice", "test", "right", "args"):
+            value: Any = getattr(parent, field, None)
+            for node in value if isinstance(value, list) else [value]:
+                of_kind = isinstance(node, ast.AST) and _kind(parent, field, node) == kind
+                if of_kind and {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} <= known:
+                    found.setdefault(ast.unparse(node), node)
+    return found
+
+
+def _kind(parent: Any, field: str, node: Any) -> str:
+    if isinstance(parent, ast.Subscript) and field == "slice" and not isinstance(node, ast.Constant):
+        return "index"
+    if isinstance(node, ast.Compare):
+        return "condition"
+    return "divisor" if isinstance(getattr(parent, "op", None), ast.Div) and field == "right" else ""
+
+
+def parentheses(s: Scene) -> Iterator[Edit]:
+    """A pair of brackets more around some of the operands, or one less."""
+    for p in s.places:
+        outermost = isinstance(p.node, ast.BinOp | ast.UnaryOp) and not isinstance(p.parent, ast.BinOp | ast.UnaryOp)
+        if outermost and s.seen.shape(p.node) is not None:
+            for made in _rebracketed(ast.unparse(p.node)):
+                yield Edit("brackets in the wrong place", [p], made, 2)
+
+
+def _rebracketed(source: str) -> Iterator[ast.expr]:
+    """The expression with another pair of brackets, or without one of its own."""
+    tokens = [t for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.string]
+    found: dict[str, ast.expr] = {}
+    pairs, opened = [], list[int]()
+    for i, t in enumerate(tokens):
+        if t.string == "(":
+            opened.append(i)
+        elif t.string == ")":
+            pairs.append((opened.pop(), i))
+    written = [t.string for t in tokens]
+    made = [[*written[:i], *written[i + 1 : j], *written[j + 1 :]] for i, j in pairs]
+    starts, ends = range(len(written)), range(1, len(written) + 1)
+    some = ((i, j) for i in starts for j in ends if j - i > 2 and len(written) <= MOST_TOKENS)
+    made += [[*written[:i], "(", *written[i:j], ")", *written[j:]] for i, j in some]
+    for parts in made:
+        try:
+            new = parsed(" ".join(parts))
+        except SyntaxError:
+            continue
+        if (short := ast.unparse(new)) != source:
+            found.setdefault(short, new)
+    yield from found.values()
+
+
+MOVES = exchanged, as_in_forward, parentheses, transposes, axes, orders, einsums, along, reshapes

@@ -226,11 +226,9 @@ def along(rows: np.ndarray, slope: np.ndarray, target: np.ndarray, numbers: Sequ
     with np.errstate(all="ignore"):
         likely = np.flatnonzero(np.abs(other * (t / one) - u) <= 1e-5 * (np.abs(u) + np.max(np.abs(target), initial=0)))
     fits, factor = parallel(rows[likely] @ slope.T, target)
-    for i, c in zip(likely[fits], factor[fits], strict=True):
-        for number in numbers:
-            if abs(c / number - 1) < 1e-6:
-                yield int(i), number
-                break
+    close = np.abs(factor[fits][:, None] / np.array(numbers) - 1) < 1e-6
+    for row in np.flatnonzero(close.any(axis=1)):
+        yield int(likely[fits][row]), numbers[int(np.argmax(close[row]))]
 
 
 def parallel(rows: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -263,7 +261,14 @@ def _edit(site: list[Place], form: Form, f: Formula, number: str, value: np.ndar
     if form.where:
         how = f"np.where({form.where.source}, {how}, _old_)"
     bare = not form.name and (_tells_no_cause(f) or "derivative of the number" in f.text)
-    return Edit(name, site, _spliced(how.replace("np.", "__import__('numpy').")), told=told, bare=bare)
+    return Edit(
+        name,
+        site,
+        _spliced(how.replace("np.", "__import__('numpy').")),
+        told=told,
+        bare=bare,
+        looked_up=not f.source.isidentifier(),
+    )
 
 
 def _tells_no_cause(f: Formula) -> bool:

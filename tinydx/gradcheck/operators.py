@@ -17,6 +17,7 @@ from tinydx.gradcheck.seen import is_whole
 
 BELOW, ABOVE = {ast.Lt, ast.LtE}, {ast.Gt, ast.GtE}
 PAIRS = ("argmax", "argmin"), ("max", "min"), ("maximum", "minimum"), ("cos", "sin"), ("exp", "log"), ("floor", "ceil")
+FUNCTIONS = ("exp", "log", "tanh", "sinh", "cosh", "sqrt", "square", "sign", "abs", "sin", "cos", "arctan")
 OTHER = {
     ast.BitAnd: (ast.BitOr, "& instead of |: and instead of or"),
     ast.BitOr: (ast.BitAnd, "| instead of &: or instead of and in the condition"),
@@ -60,7 +61,7 @@ def signs(s: Scene) -> Iterator[Edit]:
             yield Edit("sign of one term", [p], ast.AugAssign(n.target, other, n.value), 0)
         if isinstance(n, ast.UnaryOp) and isinstance(n.op, ast.USub) and not isinstance(n.operand, ast.Constant):
             yield Edit("sign", [p], n.operand, 0)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and is_call(p.parent, "exp") and s.seen.shape(n) is not None:
+        if isinstance(n, ast.expr) and is_call(p.parent, "exp") and p.field == "args" and s.seen.shape(n) is not None:
             yield Edit("sign of the exponent", [p], ast.UnaryOp(ast.USub(), n), 1)
     for p in s.values():
         yield Edit("sign", [p], ast.UnaryOp(ast.USub(), p.node), 0)
@@ -71,8 +72,9 @@ def dropped(s: Scene) -> Iterator[Edit]:
     for p in s.places:
         n = p.node
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult):
-            yield Edit(f"factor {text(n.right)} too many", [p], n.left, 0)
-            yield Edit(f"factor {text(n.left)} too many", [p], n.right, 0)
+            for part, rest in ((n.right, n.left), (n.left, n.right)):
+                count = "wrong size: " if is_whole(s.seen.at.get(id(part))) and not isinstance(part, ast.Constant) else ""
+                yield Edit(f"{count}factor {text(part)} too many", [p], rest, 0)
             if isinstance(n.left, ast.BinOp) and isinstance(n.left.op, ast.Mult):
                 yield Edit(f"factor {text(n.left.right)} * {text(n.right)} too many", [p], n.left.left, 0)
             yield Edit(f"multiplied by {text(n.right)} instead of divided", [p], ast.BinOp(n.left, ast.Div(), n.right), 1)
@@ -85,7 +87,9 @@ def dropped(s: Scene) -> Iterator[Edit]:
             rest = n.right if isinstance(n.op, ast.Add) else ast.UnaryOp(ast.USub(), n.right)
             yield Edit(f"term {text(n.left)} too many", [p], rest, 0)
         if isinstance(n, ast.Call) and len(n.args) == 1 and not n.keywords and s.seen.shape(n) is not None:
-            yield Edit(f"{text(n.func)} too many", [p], n.args[0], 0)
+            filled = is_call(n, "ones_like", "zeros_like", "full_like")
+            name = f"{text(n)} instead of {text(n.args[0])}" if filled else f"{text(n.func)} too many"
+            yield Edit(name, [p], n.args[0], 0)
         if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and is_call(n, *REDUCTIONS, "copy", "clip"):
             yield Edit(f"{n.func.attr} too many", [p], n.func.value, 0)
         if isinstance(n, ast.AugAssign):
@@ -95,12 +99,17 @@ def dropped(s: Scene) -> Iterator[Edit]:
 
 def opposites(s: Scene) -> Iterator[Edit]:
     """The smallest for the largest, a cosine for a sine; a product of numbers for a matrix product."""
+    compared = {id(n) for p in s.places if isinstance(p.node, ast.Compare) for n in ast.walk(p.node)}
     for p in s.places:
         n = p.node
         name = n.attr if isinstance(n, ast.Attribute) else n.id if isinstance(n, ast.Name) and is_func(p) else ""
         if other := OPPOSITE.get(name):
             new = ast.Attribute(n.value, other, ast.Load()) if isinstance(n, ast.Attribute) else ast.Name(other, ast.Load())
             yield Edit(f"{name} instead of {other}", [p], new, 0)
+        if isinstance(n, ast.Attribute) and name in FUNCTIONS and is_func(p) and id(n) not in compared:
+            for f in FUNCTIONS:
+                if f not in (name, OPPOSITE.get(name)):
+                    yield Edit(f"{name} instead of {f}", [p], ast.Attribute(n.value, f, ast.Load()), 1)
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult | ast.MatMult):
             new_op = ast.MatMult() if isinstance(n.op, ast.Mult) else ast.Mult()
             told = ("elementwise", "matrix") if isinstance(n.op, ast.Mult) else ("matrix", "elementwise")
@@ -139,47 +148,4 @@ def _is_mask(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size > 1 and bool(np.isin(value, (0, 1)).all())
 
 
-def brackets(s: Scene) -> Iterator[Edit]:
-    """a * b - c for a * (b - c), a / b * c for a / (b * c), and the other way round."""
-    for p in s.places:
-        n = p.node
-        if isinstance(n, ast.BinOp) and s.seen.shape(n) is not None:
-            for made in (*_bracketed(n), *_freed(n)):
-                yield Edit("brackets in the wrong place", [p], made, 2)
-
-
-def _bracketed(n: ast.BinOp) -> Iterator[ast.expr]:
-    """The operation with another part of it in brackets: its left operand is a product, or its right one."""
-    left, right = n.left, n.right
-    weak = isinstance(n.op, ast.Add | ast.Sub)
-    if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Mult | ast.Div | ast.MatMult):
-        if weak or (isinstance(left.op, ast.Div) and isinstance(n.op, ast.Mult | ast.Div)):
-            inner = ast.Mult() if isinstance(n.op, ast.Div) and not weak else n.op
-            yield ast.BinOp(left.left, left.op, ast.BinOp(left.right, inner, right))
-        if weak and isinstance(right, ast.BinOp) and isinstance(right.op, ast.Mult | ast.Div):
-            inner_sum = ast.BinOp(left.right, n.op, right.left)
-            yield ast.BinOp(ast.BinOp(left.left, left.op, inner_sum), right.op, right.right)
-        if weak and isinstance(left.left, ast.BinOp) and isinstance(left.left.op, ast.Mult):
-            deep = left.left
-            yield ast.BinOp(deep.left, deep.op, ast.BinOp(ast.BinOp(deep.right, left.op, left.right), n.op, right))
-    if weak and isinstance(right, ast.BinOp) and isinstance(right.op, ast.Mult | ast.Div | ast.MatMult):
-        yield ast.BinOp(ast.BinOp(left, n.op, right.left), right.op, right.right)
-    if isinstance(n.op, ast.Sub) and isinstance(left, ast.BinOp) and isinstance(left.op, ast.Add | ast.Sub):
-        other = ast.Add() if isinstance(left.op, ast.Sub) else ast.Sub()
-        yield ast.BinOp(left.left, left.op, ast.BinOp(left.right, other, right))
-
-
-def _freed(n: ast.BinOp) -> Iterator[ast.expr]:
-    """A product or quotient of a sum, multiplied with its first or last term only."""
-    for a, b, first in ((n.left, n.right, True), (n.right, n.left, False)):
-        if isinstance(n.op, ast.Mult | ast.MatMult | ast.Div) and isinstance(b, ast.BinOp):
-            if isinstance(b.op, ast.Add | ast.Sub):
-                one = ast.BinOp(a, n.op, b.left) if first else ast.BinOp(b.right, n.op, a)
-                yield ast.BinOp(one, b.op, b.right) if first else ast.BinOp(b.left, b.op, one)
-                if first and not isinstance(n.op, ast.Div):
-                    yield ast.BinOp(b.left, b.op, ast.BinOp(a, n.op, b.right))
-            elif first and isinstance(n.op, ast.Div) and isinstance(b.op, ast.Mult):
-                yield ast.BinOp(ast.BinOp(a, ast.Div(), b.left), ast.Mult(), b.right)
-
-
-OPERATORS = comparisons, signs, opposites, operators, brackets, dropped
+OPERATORS = comparisons, signs, opposites, operators, dropped

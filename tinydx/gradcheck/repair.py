@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from tinydx.gradcheck.changes import CHANGES
-from tinydx.gradcheck.edits import Blame, Edit, ordered, places_of
+from tinydx.gradcheck.edits import Blame, Edit, Located, ordered, places_of
 from tinydx.gradcheck.evidence import Evidence
 from tinydx.gradcheck.limits import silent
+from tinydx.gradcheck.located import Trail, located
 from tinydx.gradcheck.loops import LOOPS
 from tinydx.gradcheck.moves import MOVES
 from tinydx.gradcheck.needed import needed
@@ -37,13 +38,16 @@ from tinydx.gradcheck.truth import generator
 
 WORK = 250_000  # expressions that are computed before time counts
 OF_A_RUN = 100  # expressions that take as long as making and calling a changed function
+NEAR = 4000  # statements that are run with changes in what makes the first wrong value
+TOLD = 120  # characters of a name: a longer formula is no name for a mistake
 WRITTEN = 2  # the last rank of changes that are near to what is written
 
 
-def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis]:
+def repairs(evidence: Sequence[Evidence], seconds: float, steps: Mapping[int, Diagnosis]) -> dict[int, Diagnosis]:
     """For each wrong gradient (its argument's index) the most likely change of the learner's source that makes it right.
 
-    Arguments: evidence, of the wrong gradients of one check; seconds of computing, for all of them.
+    Arguments: evidence, of the wrong gradients of one check; seconds of computing, for all of them; steps, wrong steps that give
+    the learner's gradients: they tell more than a change that is not near to what is written.
     """
     subject = evidence[0].subject
     backward = subject.backward
@@ -51,19 +55,22 @@ def repairs(evidence: Sequence[Evidence], seconds: float) -> dict[int, Diagnosis
         return {}
     if any(backward is slip.backward for op in subject.ops for slip in op.slips):
         return {}
-    found = _Found(evidence)
+    found = _Found(evidence, steps)
     with silent(), warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")  # and whatever a learner's source leads to: a name is never worth the verdict
         with kept(backward):
             _search(backward, _Tried(evidence), found, seconds)
     unused = _unused(backward)
-    return {e.k: d for e in evidence if (d := found.first.get(e.k) or found.second.get(e.k) or unused)}
+    told = unused or found.where
+    return {e.k: d for e in evidence if (d := found.first.get(e.k) or found.second.get(e.k) or (e.k not in steps and told))}
 
 
 def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None:
     """Try changes until one mends all. The first ones are tried whatever the time, so that a slow machine finds the same."""
     unused = _unused(backward)
-    tried.deadline = time.thread_time() + seconds
+    tried.seconds = seconds
+    tried.explained = found.steps.keys() >= {e.k for e in tried.evidence}
+    found.where = _where(backward, tried.values)
     for edit, node, changed in _changed(backward, tried):
         if edit.rank > WRITTEN and unused:  # what is written and then not used tells more than what is written nowhere
             return
@@ -77,20 +84,33 @@ def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None
 class _Found:
     """The names so far: those that hold in all checks, and those that do not hold in the doubtful ones."""
 
-    def __init__(self, evidence: Sequence[Evidence]):
-        self.count, self.all = len(evidence), False
+    def __init__(self, evidence: Sequence[Evidence], steps: Mapping[int, Diagnosis]):
+        self.count, self.all, self.steps = len(evidence), False, steps
+        self.where: Diagnosis | None = None  # the first wrong value, without a name for what is wrong with it
         self.first: dict[int, Diagnosis] = {}
         self.second: dict[int, Diagnosis] = {}
 
     def add(self, edit: Edit, mended: Sequence[Evidence], everywhere: bool) -> None:
-        """Keep a name for these gradients; one reason for all is better than one for each."""
+        """Keep a name for these gradients; one reason for all is better than one for each.
+
+        A wrong step tells more than a formula that is written nowhere; then the change is told beside it.
+        """
         named = {e.k: _named(edit, e) for e in mended}
+        first = edit.looked_up or edit.rank > WRITTEN
+        named = {k: _with_step(d, self.steps.get(k), first) for k, d in named.items()}
         if not everywhere:
             self.second = named | self.second
         elif len(mended) == self.count:
             self.first, self.all = named, True
         else:
             self.first |= named
+
+
+def _with_step(change: Diagnosis, step: Diagnosis | None, first: bool) -> Diagnosis:
+    """Both, in one advice; the step names the mistake where it comes first."""
+    if step is None:
+        return change
+    return (step if first else change)._replace(advice=f"{change.advice} {step.advice}")
 
 
 def _unused(backward: Any) -> Diagnosis | None:
@@ -130,14 +150,15 @@ def _trivial(node: ast.AST) -> int:
 
 
 def _named(edit: Edit, e: Evidence) -> Diagnosis:
-    return Diagnosis("" if edit.bare else edit.name, f"With one change your {e.label} is right: {edit.advice}.")
+    tells = not edit.bare and (not edit.looked_up or len(edit.name) <= TOLD)
+    return Diagnosis(edit.name if tells else "", f"With one change your {e.label} is right: {edit.advice}.")
 
 
 def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Callable]]:
     """The backward with each single change in itself, the most likely first, and then in a function that it calls."""
     e = tried.evidence[0]
     known = {n: v for n, v in _offered(e.subject).items() if n.isidentifier()}
-    blame = Blame(definition(backward), [e.k for e in tried.evidence], e.right)  # type: ignore[arg-type]
+    blame = Blame(definition(backward), [e.k for e in tried.evidence], e.right, tried.values)  # type: ignore[arg-type]
     frozen = {n for a in e.subject.arrays for n in a.shape} - {n for n, _ in _varied(e)}
     for called, function in [("", backward), *helpers(backward)]:
         node = definition(function)
@@ -168,7 +189,8 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
             """Changes to what is needed."""
             return needed(near, remade, given, tried.evidence, tried.enough)
 
-        for edit in _likely(scene, None if called else blame, looked_up, tried.time_is_over):
+        space = {**remade.space, **state(function)}
+        for edit in _likely(scene, None if called else blame, looked_up, tried.time_is_over, space, tried.explained):
             try:
                 for place in edit.places:
                     place.put(edit.made(place))
@@ -181,6 +203,27 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
             yield edit, node, changed
 
 
+def _located(tried: _Tried) -> Located | None:
+    """What the values of the backward tell of its statements; None where it cannot be told."""
+    wrong = [e.k for e in tried.evidence]
+    try:
+        with kept(tried.e.subject.forward):
+            return located(tried.e, wrong, lambda changed, times: tried.run(changed, [times * dy for dy in tried.e.dys]))
+    except Exception:  # forward is no function whose source can be read, or takes no complex numbers
+        return None
+
+
+def _where(backward: Any, values: Located | None) -> Diagnosis | None:
+    """Which value is the first wrong one: no name for what is wrong, but a place to look at."""
+    if values is None or values.root is None or values.of is None:
+        return None
+    nodes: Any = ast.walk(definition(backward))  # type: ignore[arg-type]
+    line = next(n.lineno for n in nodes if id(n) == values.root.home)
+    name, of = values.root.name, values.of.name
+    told = f"The first wrong value is `{name}` in line {line}: neither forward's `{of}` nor another value has this gradient."
+    return Diagnosis("", told)
+
+
 def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
     """Sizes of the inputs that are others in the checks at other sizes."""
     for other in e.resized:
@@ -188,11 +231,41 @@ def _varied(e: Evidence) -> Iterator[tuple[int, int]]:
             yield from ((n, m) for n, m in zip(a.shape, b.shape, strict=True) if n != m)
 
 
-def _likely(scene: Scene, blame: Blame | None, other: Callable[[Scene], list[Edit]], over: Callable[[], bool]) -> Iterator[Edit]:
-    """Changes that are near to what is written, then those to what is needed, whatever the time, then the rest."""
+Ranked = list[tuple[int, Edit]]
+
+
+def _told_by_trails(ranked: Ranked, trails: Sequence[Trail], space: Mapping[str, Any]) -> tuple[list[Edit], Ranked]:
+    """The changes with which one of the first wrong values is right, and those of which their trails tell nothing."""
+    mend, rest = list[Edit](), list[tuple[int, Edit]]()
+    for rank, edit in ranked:
+        told = [t.mends(edit, space) for t in trails if sum(t.count for t in trails) < NEAR]
+        if True in told:
+            mend.append(edit)
+        elif not told or None in told:
+            rest.append((rank, edit))
+    return mend, rest
+
+
+def _likely(
+    scene: Scene,
+    blame: Blame | None,
+    other: Callable[[Scene], list[Edit]],
+    over: Callable[[], bool],
+    space: Mapping[str, Any],
+    explained: bool,
+) -> Iterator[Edit]:
+    """Changes of what makes the first wrong value, then those near to what is written, then to what is needed, then the rest.
+
+    Where wrong steps have `explained` all gradients, what is not near to what is written tells no more.
+    """
     near = scene.near(lambda home: blame is None or blame.of(home) is not None)
     ranked = ordered([kind(near) for kind in (*OPERATORS, *CHANGES, *TERMS, *MOVES, *LOOPS)], blame)
+    if blame and blame.values:
+        close, ranked = _told_by_trails(ranked, blame.values.trails, space)
+        yield from close
     yield from (edit for rank, edit in ranked if rank <= WRITTEN and not over())
+    if explained and not any(scene.seen.degree_of(n) == 1 for n in scene.unused):  # what was computed for it tells more
+        return
     near = scene.near(lambda home: blame is None or blame.of(home) in (0, 1))
     yield from other(near)
     yield from (edit for rank, edit in ranked if rank > WRITTEN and not over())
@@ -215,7 +288,13 @@ def _scene(
         own |= {n: v for n, v in outside(f).items() if n not in own}
     own |= {n: v for n, v in state(function).items() if n not in own and not n.startswith("_")}
     offered = {n: v for n, v in known.items() if n not in own}
-    return Scene(places, seen, own, offered, first, frozen, _numbers(functions[0]))
+    return Scene(places, seen, own, offered, first, frozen, _numbers(functions[0]), _nodes(functions[0]))
+
+
+def _nodes(forward: Any) -> list[ast.AST]:
+    """The nodes of forward, and of what it calls."""
+    trees = filter(None, [definition(function) for function in (forward, *(f for _, f in helpers(forward)))])
+    return [n for tree in trees for n in ast.walk(tree)]
 
 
 def _numbers(forward: Any) -> list[float]:
@@ -235,12 +314,14 @@ class _Tried:
 
     def __init__(self, evidence: Sequence[Evidence]):
         self.count = self.enough = 0  # changes that were tried, and that are tried before time counts
-        self.deadline = float("inf")
+        self.seconds = self.deadline = float("inf")
+        self.explained = False  # whether wrong steps of forward's derivative give all of these gradients
         self.offered: Collection[str] = ()  # names whose values are given to a changed function
         self.evidence, e, rng = evidence, evidence[0], generator(40)
         self.e = e
         self.others = [np.asarray(rng.normal(size=dy.shape)) for dy in e.dys]
         self.pulled = self._forward()
+        self.values = _located(self)
 
     def run(self, backward: Callable, dys: Sequence[np.ndarray] | None = None) -> list[Any]:
         """The gradients that this backward gives, for the check's cotangents or others."""
@@ -253,7 +334,8 @@ class _Tried:
         return self.e.subject.pulled(self.e.subject.arrays)
 
     def time_is_over(self) -> bool:
-        """Whether enough changes were tried, and the time has passed."""
+        """Whether enough changes were tried, and the time has passed since this was asked for the first time."""
+        self.deadline = min(self.deadline, time.thread_time() + self.seconds)
         return self.count > self.enough and time.thread_time() > self.deadline
 
     def right(self, backward: Callable, found: Mapping[int, Any]) -> list[Evidence]:
@@ -298,7 +380,7 @@ class _Tried:
             given = as_list(other.subject.pulled(other.subject.arrays)(there, [dy.copy() for dy in other.dys]))
         except Exception:  # a changed function may fail in any way
             return []
-        return [e for e in fits if other.agrees(e.k, _part(e.k, given))]
+        return [e for e in fits if not other.tells(e.k, e.got) or other.agrees(e.k, _part(e.k, given))]
 
 
 def _offered(subject: Subject) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Scene:
 
     Arguments: places; seen, the values of one run; own, names of the function with their values; offered, names that it could
     have used, such as "y"; dy, the name of the gradient that comes in; frozen, sizes of inputs that could not be made larger;
-    numbers, those that stand in forward.
+    numbers, those that stand in forward; forward, its nodes.
     """
 
     places: list[Place]
@@ -34,6 +34,7 @@ class Scene:
     dy: str
     frozen: Collection[int]
     numbers: Collection[float]
+    forward: Collection[ast.AST]
 
     def __post_init__(self) -> None:
         stores = [p.node for p in self.places if isinstance(p.node, ast.Name) and isinstance(p.node.ctx, ast.Store)]
@@ -73,7 +74,7 @@ class Scene:
 
     def is_unused(self, name: str) -> bool:
         """Whether the function could use what it unpacks, computes or finds outside, and does not: a hint."""
-        return name in self.unused
+        return name.split("[")[0] in self.unused
 
     def fitting(self, node: ast.AST) -> list[tuple[str, int]]:
         """Names of arrays with which an expression can be multiplied without a change of its shape, or of its degree in dy."""
@@ -85,7 +86,18 @@ class Scene:
         if shape is None:
             return []
         fit = [(n, e) for n, v, e in self.names() if is_float(v) and np.ndim(v) and broadcasts(np.shape(v), shape)]
-        return [(n, e) for n, e in fit if self.known(n, node)]
+        elements = [(n, 0) for n, v in self.elements() if broadcasts(np.shape(v), shape)]
+        return [(n, e) for n, e in fit if self.known(n, node)] + elements
+
+    def elements(self) -> list[tuple[str, Any]]:
+        """Elements of lists that were unpacked, at the indices that stand somewhere in a loop."""
+        used = [p.node.slice for p in self.places if isinstance(p.node, ast.Subscript)]
+        made = [n for n in used if isinstance(n, ast.Name | ast.BinOp)]
+        indices = dict.fromkeys(
+            ast.unparse(n) for n in made if any(isinstance(m, ast.Name) and m.id in self.loops for m in ast.walk(n))
+        )
+        lists = [(n, v[0]) for n, v in self.own.items() if isinstance(v, list) and v and is_float(v[0])]
+        return [(f"{n}[{i}]", v) for n, v in lists for i in indices]
 
     def near(self, suspects: Callable[[int], bool]) -> Scene:
         """The same scene with the places in these statements only."""
@@ -131,12 +143,14 @@ class Scene:
         for n, v, _ in self.names():
             if is_whole(v) and v > 1:
                 written.setdefault(int(v), []).insert(0, n)
-        for n, v, _ in sorted(self.names(), key=lambda name: name[0] in self.made_at):  # what came in before what was made
+        # what a loop gives before what came in, and that before what was made
+        for n, v, _ in sorted(self.names(), key=lambda name: (name[0] not in self.loops, name[0] in self.made_at)):
             if isinstance(v, np.ndarray) and v.ndim:
                 counts = [
                     (v.shape[0], f"len({n})"),
                     *((v.shape[i], f"{n}.shape[{i}]") for i in range(1, v.ndim)),
                     (v.size, f"{n}.size"),
+                    *((v.size // v.shape[i], f"({n}.size // {n}.shape[{i}])") for i in (1, -1) if v.ndim > 2 and v.size),
                 ]
                 for count, how in counts:
                     if count > 1:
@@ -156,7 +170,8 @@ class Scene:
             areas.setdefault(n * m, []).append(f"{a} * {b}")
         written = dict(self.sizes())
         for count in dict.fromkeys([*written, *areas]):
-            ways = [str(count)] if count in self.frozen else written.get(count, [])
+            known = written.get(count, [])
+            ways = [str(count), *(w for w in known if self.loops)] if count in self.frozen else known
             yield count, [*(f"({way})" for way in areas.get(count, [])), *ways]
 
 

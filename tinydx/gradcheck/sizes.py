@@ -51,6 +51,13 @@ class Resized(NamedTuple):
         close = [np.isclose(np.sum(got * v), true, rtol=1e-5, atol=1e-9) for v, true in self._along(k, dys)]
         return len(close) == 2 and all(close)
 
+    def tells(self, k: int, got: Any) -> bool:
+        """Whether the backward can be judged here: one that holds a size as a number may give another shape than at its own.
+
+        Arguments: k, the argument; got, its gradient at its own sizes, with the shape of the array there if its shape is right.
+        """
+        return np.shape(self.claimed[k]) == self.subject.arrays[k].shape or np.ndim(got) != self.subject.arrays[k].ndim
+
     def _along(self, k: int, dys: Sequence[np.ndarray] | None = None) -> list[tuple[np.ndarray, float]]:
         """Two directions of argument k with the true derivatives along them; fewer where forward refuses these sizes."""
         truth, found = self.truth.weighted(self.dys if dys is None else dys), []

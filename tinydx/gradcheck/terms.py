@@ -46,7 +46,7 @@ def added(s: Scene) -> Iterator[Edit]:
             degree = s.seen.degree(p.node)
             for name, extra in s.alike(p.node):
                 for op in (ast.Add(), ast.Sub()) if name != p.node.id and s.seen.degree_of(name) in (degree, None) else ():
-                    yield Edit(f"term {name} forgotten", [p], joined_to(op, name), 2 + extra)
+                    yield Edit(f"term {name} forgotten{_carried(s, name)}", [p], joined_to(op, name), 2 + extra)
             for source, rank in _penalties(s, p.node):
                 yield Edit(f"term {source} forgotten", [p], joined_to(ast.Add(), source), 1 + rank)
     for p in s.values() if s.loops else ():  # a way past the gate, such as dh * (1 - m)
@@ -59,7 +59,7 @@ def added(s: Scene) -> Iterator[Edit]:
         if isinstance(p.node, ast.Subscript) and s.loops and s.seen.degree(p.node) == 1 and isinstance(p.node.ctx, ast.Load):
             for name, extra in s.alike(p.node):
                 if name in s.made_at and s.seen.degree_of(name) in (1, None):
-                    yield Edit(f"term {name} forgotten", [p], joined_to(ast.Add(), name), 1 + extra)
+                    yield Edit(f"term {name} forgotten{_carried(s, name)}", [p], joined_to(ast.Add(), name), 1 + extra)
     for p in s.places:  # eps in the root
         if isinstance(p.parent, ast.Call) and p.field == "args" and isinstance(p.node, ast.Name):
             for name, value, _ in s.names():
@@ -70,6 +70,10 @@ def added(s: Scene) -> Iterator[Edit]:
             if len(s.seen.shape(p.node) or ()) > 1:
                 turned = parsed(f"({right} + ({right}).swapaxes(-1, -2))")
                 yield Edit(f"2 {right} instead of {right} plus its transpose", [p], turned, 2)
+
+
+def _carried(s: Scene, name: str) -> str:
+    return ": what a later step carries back" if name in s.carried else ""
 
 
 def _penalties(s: Scene, node: ast.AST) -> Iterator[tuple[str, int]]:
