@@ -25,6 +25,7 @@ from tinydx.gradcheck.calling import Failed
 from tinydx.gradcheck.check import gradcheck
 from tinydx.gradcheck.report import CANNOT_TELL, RIGHT, WRONG, Report
 from tinydx.gradcheck.truth import generator
+from tinydx.language import said
 from tinydx.op import TABLE, Op
 
 ENDINGS = ("_backward", "_backward_naive", "_bwd", "_grad", "_back")
@@ -210,7 +211,7 @@ def run(path: Path, shapes: str, seed: int | None, as_json: bool) -> int:
         pairs = check_file(path, shapes, seed)
     except ValueError as error:
         data = {"file": str(path), "verdict": CANNOT_TELL, "reason": str(error), "pairs": []}
-        print(json.dumps(data) if as_json else f"cannot tell: {error}")
+        print(json.dumps(data) if as_json else said("cannot tell: {why}", why=error))
         return STATUS[CANNOT_TELL]
     verdicts = [p.verdict for p in pairs]
     verdict = WRONG if WRONG in verdicts else CANNOT_TELL if CANNOT_TELL in verdicts else RIGHT
@@ -219,9 +220,9 @@ def run(path: Path, shapes: str, seed: int | None, as_json: bool) -> int:
         print(json.dumps({"file": str(path), "verdict": verdict, "pairs": found}))
         return STATUS[verdict]
     for p in pairs:
-        print(f"{p.name}: {p.verdict}" + (f": {p.reason}" if p.reason else ""))
+        print(": ".join(filter(None, (p.name, said(p.verdict), p.reason))))
         for report in _told(p):
-            print(report)
+            print(report.text(say=said))
     return STATUS[verdict]
 
 

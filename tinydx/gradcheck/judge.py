@@ -259,8 +259,8 @@ class Judge:
 
 
 def _first(a: Argument, e: Evidence) -> list[Diagnosis]:
-    """What is known before any comparison, such as a wrong dtype; but a comparison in place of a number has another reason."""
-    return [] if getattr(getattr(e.got, "dtype", None), "kind", "") == "b" else a.mistakes
+    """What is known before any comparison, such as float32; but integers and comparisons in place of numbers have a reason."""
+    return [] if getattr(getattr(e.got, "dtype", None), "kind", "") in "biu" else a.mistakes
 
 
 def _unless_returned(returned: Diagnosis | None, names: list[Diagnosis]) -> list[Diagnosis]:

@@ -347,7 +347,7 @@ def assigned(e: Evidence) -> Iterator[Diagnosis]:
         return
     wrong = np.flatnonzero(~e.equal().flat[e.at])
     terms, got = next(e.shares())[1][wrong], e.got.flat[e.at][wrong]
-    small = e.tolerance * np.nanmax(np.abs(e.true))
+    small = e.tolerance * np.fmax.reduce(np.abs(e.true), axis=None)
     for grouped in (terms.reshape(len(wrong), -1), terms.sum(axis=-1).reshape(len(wrong), -1)):
         several = (np.abs(grouped) > small).sum(axis=1) > 1
         one = (np.abs(grouped - got[:, None]) <= small).any(axis=1)
@@ -473,8 +473,8 @@ def misplaced(e: Evidence) -> Iterator[Diagnosis]:
 
 def almost(e: Evidence) -> Iterator[Diagnosis]:
     """A small relative error everywhere: the formula is right, but not the precision or a small constant."""
-    top = np.nanmax(np.abs(e.true), initial=0)
-    gap = np.nanmax(np.abs(e.got - e.true), initial=0) / top if top else np.inf
+    top = np.fmax.reduce(np.abs(e.true), axis=None, initial=0)
+    gap = np.fmax.reduce(np.abs(e.got - e.true), axis=None, initial=0) / top if top else np.inf
     if np.array_equal(e.got, e.got.astype(np.float32)) and gap < 1e-5:
         yield Diagnosis("float32", sentence("{label} has only the digits of float32: somewhere it is converted.", label=e.label))
     elif gap < 1e-3 and e.equal().flat[e.at].mean() < 0.5:
@@ -490,7 +490,7 @@ def almost(e: Evidence) -> Iterator[Diagnosis]:
 
 def _equal(e: Evidence) -> np.ndarray:
     """Where the user's gradient equals the true one."""
-    return np.abs(e.got - e.true) <= e.tolerance * np.nanmax(np.abs(e.true), initial=0)
+    return np.abs(e.got - e.true) <= e.tolerance * np.fmax.reduce(np.abs(e.true), axis=None, initial=0)
 
 
 def copied(e: Evidence) -> Iterator[Diagnosis]:

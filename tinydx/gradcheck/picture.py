@@ -83,7 +83,7 @@ def as_figure(report: Report) -> Any:
     axes = figure.subplots(len(heights), 3, squeeze=False, height_ratios=heights)
     for row, a in zip(axes, shown, strict=False):
         assert a.got is not None and a.true is not None
-        top = float(np.nanmax(np.abs(a.true), initial=0)) or 1.0
+        top = float(np.fmax.reduce(np.abs(a.true), axis=None, initial=0)) or 1.0
         for axis, title, values in zip(row, ("yours", "true", "difference"), (a.got, a.true, a.got - a.true), strict=True):
             image, ticks = mosaic(values, a.dims)
             drawn = axis.imshow(image, cmap="RdBu_r", vmin=-top, vmax=top, interpolation="nearest")
