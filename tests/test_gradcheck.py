@@ -354,7 +354,7 @@ PATTERNS = [
     ("None", "b", {"db": lambda g, dy, x, w: None}),
     ("NaN", "w", {"dw": lambda g, dy, x, w: g / np.where(g > 0, 1, np.nan)}),
     ("infinite", "w", {"dw": lambda g, dy, x, w: g * np.array([1, np.inf, 1, 1])}),
-    ("counted twice", "w", {"dw": lambda g, dy, x, w: 2 * g}),
+    ("counted twice, or a half forgotten", "w", {"dw": lambda g, dy, x, w: 2 * g}),
     ("factor 2 forgotten", "w", {"dw": lambda g, dy, x, w: g / 2}),
     ("constant factor", "w", {"dw": lambda g, dy, x, w: 0.3 * g}),
     ("averaged over the batch", "x", {"dx": lambda g, dy, x, w: g / len(x)}),

@@ -8,6 +8,7 @@ import inspect
 import numpy as np
 import public_right_fresh
 import public_right_round6
+import public_right_round7
 import pytest
 from measure_gradcheck import UNSEEN
 from public_mistakes import changed, made
@@ -17,6 +18,7 @@ from tinydx import gradcheck
 FAMILIES = {f"{name}, {title}": family for title, corpus in UNSEEN.items() for name, family in corpus.items()}
 RIGHT = {name: (public_right_fresh, piece) for name, piece in public_right_fresh.FRESH.items()}
 RIGHT |= {f"{name}, round6": (public_right_round6, piece) for name, piece in public_right_round6.ROUND6.items()}
+RIGHT |= {f"{name}, round7": (public_right_round7, piece) for name, piece in public_right_round7.ROUND7.items()}
 
 
 def output(forward, inputs):

@@ -81,7 +81,8 @@ def _constant(e: Evidence, c: float, number: str) -> Iterator[Diagnosis]:
             )
     if abs(c - 2) < 1e-7:
         yield Diagnosis(
-            "counted twice", sentence("{number} Is something added twice, or a 2 there that does not belong?", number=number)
+            "counted twice, or a half forgotten",
+            sentence("{number} Is something added twice, a half missing, or a 2 there that does not belong?", number=number),
         )
     if abs(c - 0.5) < 1e-7:
         yield Diagnosis(
