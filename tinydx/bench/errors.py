@@ -46,6 +46,7 @@ TYPICAL: dict[str, str | Case] = {  # one case for each op; the update rules tak
     "attention": "8x128x16, 8x128x16, 8x128x64",  # short keys: a weight has its score's absolute error, which grows with scores
     **dict.fromkeys(("batch_normalization", "batch_normalization_relu"), "32x28x28x32, 32, 32"),
     "layer_normalization": "256x512, 512, 512",
+    "mean": "32x50x64, axis=1",
     **dict.fromkeys(("mean_squared_error", "mean_absolute_error", "huber", "dropout", "dense_bf16", "dense_int8"), _OWN),
     **dict.fromkeys(("sigmoid_binary_crossentropy", "softmax_crossentropy", "sparse_softmax_crossentropy"), _OWN),
     "embedding": "2000x128, ids=32x80",
@@ -58,6 +59,7 @@ SUMS = {
     "attention": 128,
     **dict.fromkeys(("batch_normalization", "batch_normalization_relu"), 32 * 28 * 28),
     "layer_normalization": 512,
+    "mean": 50,
     "embedding": 32 * 80,
     "channel_shift": 150 * 150 * 3,
 }
