@@ -20,6 +20,7 @@ from tinydx.exercises import Gradients, Result, all_exercises, check_file, comma
 from tinydx.exercises.folder import Folder
 from tinydx.gradcheck import gradcheck
 from tinydx.gradcheck.evidence import AXES
+from tinydx.gradcheck.report import CANNOT_TELL, RIGHT, WRONG
 from tinydx.lessons import all_lessons, glossary
 from tinydx.op import TABLE
 
@@ -171,6 +172,7 @@ def said_texts() -> dict[str, str]:
     found |= dict.fromkeys((text for text in words - parts if text.startswith("an exercise ")), "exercises/worker.py")
     found |= dict.fromkeys((part for names in AXES.values() for name in names for part in (name, name.capitalize())), "AXES")
     found |= {text: f"op {op.name}" for op in TABLE.values() for slip in op.slips for text in (slip.name, slip.advice)}
+    found |= dict.fromkeys((RIGHT, WRONG, CANNOT_TELL), "verdicts")
     for exercise in all_exercises():
         ops = [check.of for check in exercise.checks if isinstance(check, Gradients)]
         texts = [exercise.title, exercise.task, *exercise.hints, exercise.source or ops[0].source]

@@ -246,7 +246,8 @@ def test_a_browser_shows_every_handout_whole_and_fetches_nothing(width, handouts
         for _ in ("English", "Chinese"):
             assert browser.cut() == [], file.name
             browser.js("document.querySelector('.language > summary').click()")
-        assert width == PHONE or browser.js(WRAPPED) == [], file.name
+        is_long = "cuda" in file.name  # CUDA C stands there as in its file, in up to 130 columns
+        assert width == PHONE or is_long or browser.js(WRAPPED) == [], file.name
         assert browser.failed == [] and {url.split(":")[0] for url in browser.asked} <= {"file", "data"}
 
 
