@@ -33,6 +33,19 @@ def ran(function, *arguments):
     return [name for name, _ in trace]
 
 
+def expect_the_numbers_of_the_layers(model, x):
+    """Output and all gradients are the same with fused ops and without."""
+    results = {}
+    for fused in (True, False):
+        with tinydx.use("auto", fused=fused):
+            given = Tensor(x, requires_grad=True)
+            y = model(given)
+            (y * y).sum().backward()
+            results[fused] = [y.data, given.grad, *(w.grad for w in model.weights)]
+    for a, b in zip(results[True], results[False], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 # ---- rules -----------------------------------------------------------------------------------------------------------
 
 RULES = {
@@ -50,15 +63,7 @@ def test_a_rule_fuses_and_gives_the_numbers_of_its_layers(name):
     model = Sequential(layers)
     model(x)
     assert ran(model, x) == [name]
-    results = {}
-    for fused in (True, False):
-        with tinydx.use("auto", fused=fused):
-            given = Tensor(x, requires_grad=True)
-            y = model(given)
-            (y * y).sum().backward()
-            results[fused] = [y.data, given.grad, *(w.grad for w in model.weights)]
-    for a, b in zip(results[True], results[False], strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    expect_the_numbers_of_the_layers(model, x)
 
 
 @needs_numba
@@ -240,15 +245,7 @@ def residual(last, third=None):
 def test_a_sum_and_its_relu_are_one_op(last):
     model, images = residual(last()), RNG.normal(size=(2, 8, 8, 3)).astype(np.float32)
     assert graph_names(model) == ["Conv2D", "add_relu"] and ran(model, images) == ["correlate2d", "add_relu"]
-    results = {}
-    for fused in (True, False):
-        with tinydx.use("auto", fused=fused):
-            given = Tensor(images, requires_grad=True)
-            y = model(given)
-            (y * y).sum().backward()
-            results[fused] = [y.data, given.grad, *(w.grad for w in model.weights)]
-    for a, b in zip(results[True], results[False], strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+    expect_the_numbers_of_the_layers(model, images)
 
 
 def test_another_sum_stays_apart():
