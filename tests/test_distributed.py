@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tinydx import distributed
+from tinydx.distributed.world import World
 from tinydx.tasks import scale
 
 HERE = Path(__file__).parent
@@ -172,6 +175,34 @@ def test_an_error_on_one_rank_ends_all_with_its_line(what):
     assert status == 1 and len(told) == 1, errors
     assert told[0].startswith(LINES[what].format(here=HERE))
     assert "losses" not in output or what == "after"
+
+
+def test_an_abort_waits_until_mpirun_has_read_the_line(monkeypatch):
+    """mpirun throws away what lies in its pipes when a rank aborts: here it reads late, and an abort that comes first loses."""
+
+    class Aborted(Exception):
+        pass
+
+    def abort(status):
+        raise Aborted(f"with {len(read)} lines read")
+
+    comm = types.SimpleNamespace(rank=0, size=2)
+    mpi = types.SimpleNamespace(COMM_WORLD=types.SimpleNamespace(Dup=lambda: comm, Abort=abort))
+    monkeypatch.setattr("tinydx.distributed.world._silence", lambda: None)
+    end, begin = os.pipe()
+    read = []
+    with os.fdopen(begin, "w") as errors:
+        timer = threading.Timer(0.3, lambda: read.append(os.read(end, 1000)))
+        timer.start()
+        print("tinydx: rank 0 of 2: a file is missing", file=errors)
+        with pytest.raises(Aborted, match="with 1 lines read"):
+            World(mpi, errors)._abort(1)
+        timer.join()
+        monkeypatch.setattr("tinydx.distributed.world.READ", 0.1)
+        print("nobody reads this", file=errors)
+        with pytest.raises(Aborted):
+            World(mpi, errors)._abort(1)
+    os.close(end)
 
 
 @needs_mpi

@@ -19,9 +19,11 @@ import contextlib
 import functools
 import importlib.util
 import os
+import stat
 import sys
 import time
 import traceback
+from array import array
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, NoReturn, TextIO, TypeVar
@@ -33,6 +35,7 @@ from tinydx import command, files, random, threads
 T = TypeVar("T")
 
 PATIENCE = 10.0  # seconds that a failed rank waits for the others
+READ = 5.0  # seconds that an abort waits until mpirun has read what a rank printed
 SPIN = 0.002  # seconds of waiting without sleep: most exchanges are shorter, and sleeping costs 0.1 ms
 LONGEST_SLEEP = 0.01
 
@@ -161,6 +164,7 @@ class World:
 
     def _abort(self, status: int) -> NoReturn:
         """End all ranks at once; MPI would tell of it, which says nothing to a reader."""
+        _wait_until_read([sys.stdout, self.errors])
         _silence()
         self.mpi.COMM_WORLD.Abort(status)
         os._exit(status)
@@ -233,6 +237,23 @@ def _silence() -> TextIO:
     os.dup2(nowhere, 2)
     os.close(nowhere)
     return errors
+
+
+def _wait_until_read(streams: Sequence[TextIO]) -> None:
+    """Wait until mpirun has read what these streams hold: at an abort it throws away what still lies in its pipes."""
+    if sys.platform == "win32":  # a pipe's writer cannot ask there
+        return
+    import fcntl
+    import termios
+
+    until = time.perf_counter() + READ
+    for stream in streams:
+        with contextlib.suppress(OSError, ValueError):  # nobody reads any more
+            stream.flush()
+            unread = array("i", [stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)])
+            while unread[0] and time.perf_counter() < until:
+                time.sleep(0.001)
+                fcntl.ioctl(stream.fileno(), termios.FIONREAD, unread)
 
 
 def _share_machine(world: World) -> None:
