@@ -1,6 +1,6 @@
 """Shared by all tests: Hypothesis profiles, the real data, and a fresh engine for each test.
 
-The profiles quick (default), deep (default in CI) and proof are derandomised: each run tries the same examples, so a change
+The profiles quick (default) and proof are derandomised: each run tries the same examples, so a change
 of the code is the only thing that can make a test fail. To explore with fresh seeds, run
 
     HYPOTHESIS_PROFILE=explore pytest
@@ -25,11 +25,11 @@ from tinydx.gradcheck import check
 collect_ignore_glob = ["*_reference/make_*.py", "keras_files/*.py", "torch_reference/*.py"]
 DATA = Path(os.environ.get("TINYDX_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
-for name, examples in {"quick": 20, "deep": 30, "proof": 100, "explore": 200}.items():
+for name, examples in {"quick": 20, "proof": 100, "explore": 200}.items():
     hypothesis.settings.register_profile(
         name, max_examples=examples, deadline=None, print_blob=True, derandomize=name != "explore"
     )
-PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("deep" if os.environ.get("CI") == "true" else "quick")
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or "quick"
 hypothesis.settings.load_profile(PROFILE)
 
 

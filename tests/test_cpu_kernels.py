@@ -38,7 +38,7 @@ POOLED = [
 UNAMBIGUOUS = [name for name in KERNELS if name not in POOLED]
 counts = st.sampled_from(SIZES)
 ROOT = Path(__file__).parents[1]
-FEW = settings(max_examples=20)  # also in the deep profile: test_kernel_equals_reference searches shapes
+FEW = settings(max_examples=20)  # also in the profile proof: test_kernel_equals_reference searches shapes
 
 
 # ---- inputs --------------------------------------------------------------------------------------------------------
