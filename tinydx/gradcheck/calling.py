@@ -3,6 +3,9 @@
 The first parameter is the cotangent dy. The others are named `saved` (what forward saved), `y` (its result), `needs`, or like
 the arrays and constants of the forward: `backward(dy, x, w, stride)`. One other parameter of unknown name, as in the
 signatures `backward(dA, Z)` and `backward(dout, cache)` of well-known courses, is tried as each thing it may stand for.
+
+Where the first parameter is named like an array of the forward, dy goes to one of unknown name, `backward(x, dout)`, or nowhere:
+a loss's `backward(p, t)` and an activation's `slope(x)` give the gradient for dy = 1.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ INPUTS = {"a_prev", "input", "inputs", "inp", "features", "x_in", "data"}  # oth
 BEFORE = {"z", "x", *INPUTS}  # what came into an activation
 AFTER = {"a", "out", "output", "outputs", "h", "probs", "res"}  # what came out of it
 MEANING = {"saved": "what forward saved", "y": "forward's result", "arrays": "forward's inputs", "shape": "forward's shapes"}
+ALONE = "alone"  # reading the one parameter of a backward as the place at which it gives the slope, without a dy
 
 
 class Stop(Exception):
@@ -57,8 +61,10 @@ def readings(op: Op | None, backward: Callable, names: Sequence[str], saves: boo
     Arguments: op, or None for a forward of one's own; backward; names of forward's parameters; saves, whether forward saved
     anything.
     """
-    others = positional(backward)[1:]
+    others = _others(backward, cotangent(backward, names))
     own = [op.backward, *(s.backward for s in op.slips)] if op else []
+    if len(positional(backward)) == 1 and not saves and _is_place(positional(backward)[0].name, names):
+        return [ALONE, "saved"]
     if len(others) != 1 or any(backward is known for known in own):
         return ["saved"]
     name = others[0].name.lower()
@@ -71,18 +77,41 @@ def readings(op: Op | None, backward: Callable, names: Sequence[str], saves: boo
     return ["y", "saved"] if name in AFTER else ["saved", "arrays"]
 
 
+def cotangent(backward: Callable, names: Sequence[str]) -> str | None:
+    """The parameter that gets dy; None where every one that a call must fill is named like one of the forward, or is y."""
+    every, known = list(inspect.signature(backward).parameters), {"y", *(n.lower() for n in names)}
+    first, *rest = [p.name for p in positional(backward)] or every[:1] or [""]
+    if first.lower() in ("saved", "cache") and len(rest) == 1 and rest[0].lower() not in known:
+        return rest[0]
+    if not rest or first != every[0] or first.lower() not in known:
+        return every[0] if every else None
+    return next((n for n in rest if n.lower() not in known | {"saved", "cache"}), None)
+
+
+def _others(backward: Callable, own: str | None) -> list[inspect.Parameter]:
+    """The parameters that a call must fill, without that of dy."""
+    return [p for p in positional(backward) if p.name != own]
+
+
+def _is_place(name: str, names: Sequence[str]) -> bool:
+    """Whether a parameter is named like what comes into, or out of, a function of one array."""
+    return len(names) == 1 and name.lower() in {names[0].lower(), "y", *BEFORE, *AFTER}
+
+
 def ask(backward: Callable, dy: Any, offered: Mapping[str, Any], reading: str = "saved") -> Any:
-    """Call a backward with what its parameters name, dy first or behind `cache`; reading, what another one of unknown name gets.
+    """Call a backward with dy and with what its other parameters name; reading, what one of unknown name gets.
 
     Raises: TypeError for an unknown name, Failed where the backward raises.
     """
-    first = [p.name for p in positional(backward)]
-    if len(first) == 2 and first[0].lower() in ("saved", "cache") and first[1].lower() not in offered:
-        return _in_order(attempt("backward", backward, [offered["saved"], dy], first, {}), offered["names"])
-    given, keywords = [dy], dict[str, Any]()
-    one_other = positional(backward)[1:] if len(positional(backward)) == 2 else []
-    for p in list(inspect.signature(backward).parameters.values())[1:]:
-        if p.kind is p.VAR_POSITIONAL:
+    own = None if reading == ALONE else cotangent(backward, (*offered["names"], *offered["**"]))
+    place = positional(backward)[0].name.lower() if reading == ALONE else ""
+    offered = dict(offered) | {ALONE: offered["y" if place in {"y", *AFTER} else "arrays"]}
+    given, keywords = list[Any](), dict[str, Any]()
+    one_other = others if len(others := _others(backward, own)) == 1 else []
+    for p in inspect.signature(backward).parameters.values():
+        if p.name == own:
+            given.append(dy)
+        elif p.kind is p.VAR_POSITIONAL:
             given += offered["*"]
         elif p.kind is p.VAR_KEYWORD:
             keywords |= {k: v for k, v in offered["**"].items() if k not in keywords}
@@ -96,12 +125,24 @@ def ask(backward: Callable, dy: Any, offered: Mapping[str, Any], reading: str = 
         elif p in one_other:
             given.append(offered["saved"])
         elif p.default is p.empty:
-            known = ", ".join(k for k in offered if k not in ("*", "**", "cache", "arrays", "names", *INPUTS))
+            known = ", ".join(k for k in offered if k not in ("*", "**", "cache", "arrays", "names", ALONE, *INPUTS))
             raise TypeError(f"gradcheck: backward asks for {p.name!r}, known are: the gradient dy first, then {known}")
         elif p.kind is not p.KEYWORD_ONLY:
             given.append(p.default)
-    names = [p.name for p in inspect.signature(backward).parameters.values()]
-    return _in_order(attempt("backward", backward, given, names, keywords), offered["names"])
+    names = list(inspect.signature(backward).parameters)
+    result = _in_order(attempt("backward", backward, given, names, keywords), offered["names"])
+    return result if own else _times(result, dy)
+
+
+def _times(raw: Any, dy: Any) -> Any:
+    """The gradients of a backward that takes no dy, times dy; Failed where forward's result has another shape."""
+    if isinstance(raw, tuple | list):
+        return tuple(_times(g, dy) for g in raw)
+    if not isinstance(raw, np.ndarray | np.number | float | int) or isinstance(raw, bool):
+        return raw
+    if isinstance(dy, tuple | list) or (dy.size != 1 and dy.shape != np.shape(raw)):
+        raise Failed("backward takes no dy, so forward's result must be one number: let it take the result's gradient first.")
+    return raw * (dy if dy.size > 1 else dy.item())
 
 
 def _in_order(raw: Any, names: Sequence[str]) -> Any:
@@ -113,13 +154,21 @@ def _in_order(raw: Any, names: Sequence[str]) -> Any:
     return raw if None in keys else tuple(found[k] for k in keys if k is not None)
 
 
+def call_with(function: Callable, arrays: Arrays, constants: Mapping[str, Any]) -> Any:
+    """The function's result: arrays are given by position or, where a constant stands before one of them, by name."""
+    if not constants or not any(p.name in constants for p in positional(function)[: len(arrays)]):
+        return function(*arrays, **constants)
+    free = [p.name for p in positional(function) if p.name not in constants]
+    return function(**dict(zip(free, arrays, strict=True)), **constants)
+
+
 def attempt(what: str, function: Callable, given: Sequence[Any], names: Sequence[str], keywords: Mapping[str, Any]) -> Any:
     """The function's result; Failed with one sentence where it raises.
 
     Arguments: what, "forward" or "backward"; function; given, its arguments, with their names; keywords.
     """
     try:
-        return function(*given, **keywords)
+        return call_with(function, given, keywords)
     except (Stop, Failed, TimeoutError):
         raise
     except Exception as error:
@@ -171,7 +220,7 @@ def unnamed_constants(op: Op, backward: Callable) -> dict[str, Any]:
 
 def _offered_name(name: str, offered: Mapping[str, Any]) -> str | None:
     """The name under which it is offered: as it stands, or in lower case (dW for dw)."""
-    return next((n for n in (name, name.lower()) if n in offered and n not in ("arrays", "names", "*", "**")), None)
+    return next((n for n in (name, name.lower()) if n in offered and n not in ("arrays", "names", ALONE, "*", "**")), None)
 
 
 def positional(function: Callable) -> list[inspect.Parameter]:

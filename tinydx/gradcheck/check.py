@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinydx import random
-from tinydx.gradcheck.calling import MEANING, Failed, positional, readings, unnamed_constants
+from tinydx.gradcheck.calling import ALONE, MEANING, Failed, cotangent, positional, readings, unnamed_constants
 from tinydx.gradcheck.doubts import before, changing, few_digits
+from tinydx.gradcheck.guards import without_guards
 from tinydx.gradcheck.judge import Judge
 from tinydx.gradcheck.limits import limited, quieter
 from tinydx.gradcheck.report import RIGHT, WRONG, Argument, Diagnosis, Report
 from tinydx.gradcheck.rules import broken_rules, called
 from tinydx.gradcheck.subject import Subject, of_function, of_layer, of_op, of_pair, parameter_names, saves
 from tinydx.gradcheck.truth import Truth, generator
+from tinydx.language import sentence
 from tinydx.op import Op, RandomDraw
 from tinydx.tensor import Tensor
 
@@ -111,9 +113,12 @@ def _best_reading(subject: Any, asked: _Asked, run: Callable[[str], Report], arr
             break
     raised = [any(p.name == "backward raised" for p in r.problems) for r in reports]
     best = len(reports) - 1 if reports[-1] else raised.index(False) if False in raised else 0
-    if possible != ["saved"]:
-        name = positional(asked.backward)[1].name
-        tried = f"; {MEANING[possible[1 - best]]} was tried, too" if len(reports) > 1 else ""
+    own = cotangent(asked.backward, names)
+    if possible[best] == ALONE or own is None:
+        reports[best].notes.append(sentence("backward takes no dy: its result was multiplied by it"))
+    elif possible[0] not in ("saved", ALONE) or len(possible) > 1:
+        name = next((p.name for p in positional(asked.backward) if p.name != own), own)
+        tried = f"; {MEANING[possible[1 - best]]} was tried, too" if len(reports) > 1 and ALONE not in possible else ""
         reports[best].notes.append(f"backward's `{name}` was taken as {MEANING[possible[best]]}{tried}")
     return reports[best]
 
@@ -174,8 +179,19 @@ def check(
     if doubt := changing(subject, outputs):  # a counter that moves after many calls
         return Report(subject.title, [], method=truth.method, seed=seed, doubt=doubt)
     if any(a.verdict == WRONG for a in arguments):
-        judge.name(arguments, _culprits(subject) if subject.tape and not subject.ops else [], SECONDS * share)
+        free = without_guards(subject)
+        if free and (others := _right(free[0], dys, dict(zip(indices, gradients, strict=True)), rng)):
+            return Report(subject.title, others, problems, truth.method, seed, notes=[free[1]])
+        with np.errstate(all="ignore"):  # other inputs are tried, at which a logarithm may be NaN
+            judge.name(arguments, _culprits(subject) if subject.tape and not subject.ops else [], SECONDS * share)
     return Report(subject.title, arguments, problems, truth.method, seed)
+
+
+def _right(subject: Subject, dys: list[np.ndarray], gradients: dict[int, Any], rng: np.random.Generator) -> list[Argument]:
+    """The findings about these gradients of another subject if all are right; else none."""
+    judge = Judge(subject, Truth(subject.value, subject.arrays, dys, subject.trusted), dys, rng, True)
+    found = [judge.argument(k, g) for k, g in gradients.items()]
+    return found if all(a.verdict == RIGHT for a in found) else []
 
 
 def _same_numbers(a: np.ndarray, b: np.ndarray) -> bool:

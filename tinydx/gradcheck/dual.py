@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydx.gradcheck.calling import call_with
 from tinydx.gradcheck.source import Definition, Remade, definition, helpers
 from tinydx.gradcheck.subject import Subject, as_outputs
 from tinydx.gradcheck.truth import STEP
@@ -109,6 +110,6 @@ def with_complex_numbers(function: Any, node: Definition, hooks: Mapping[str, An
 
 def slope(function: Any, subject: Subject, dys: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) -> float:
     """How <dy, y> follows what has an imaginary part, in these arrays or inside."""
-    y = function(*arrays, **subject.constants)
+    y = call_with(function, arrays, subject.constants)
     outputs = as_outputs(y[0] if isinstance(y, tuple) else y)
     return float(sum(np.sum(dy * np.imag(out)) for dy, out in zip(dys, outputs, strict=True)) / STEP)

@@ -1,8 +1,8 @@
 """`tinydx gradcheck FILE.py`: the pairs of forward and backward in a learner's file, each checked at two shapes or more.
 
 A pair is NAME_forward and NAME_backward (or NAME and NAME_backward), forward and backward, a class with both methods, or a
-backward alone whose name is that of an op of the table: relu_backward. Shapes come from NAME_inputs(rng) of the file, from
---shapes, or from usual ones that forward accepts.
+backward alone whose name is that of an op of the table: relu_backward. Inputs come from NAME_inputs(rng) of the file, or from
+drawing.py, with the shapes of --shapes; a class becomes a pair in objects.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import inspect
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,24 +21,18 @@ from typing import Any
 import numpy as np
 
 from tinydx import random
-from tinydx.gradcheck.calling import Failed
+from tinydx.gradcheck import drawing, objects
 from tinydx.gradcheck.check import gradcheck
 from tinydx.gradcheck.report import CANNOT_TELL, RIGHT, WRONG, Report
 from tinydx.gradcheck.truth import generator
-from tinydx.language import said
+from tinydx.language import said, sentence
+from tinydx.names import line
 from tinydx.op import TABLE, Op
 
 ENDINGS = ("_backward", "_backward_naive", "_bwd", "_grad", "_back")
 STARTS = ("d_", "grad_", "backward_")
-SIZES = ((3, 4, 2, 5), (2, 5, 3, 4))  # examples, numbers of an example, results, others
+Drawn = tuple[Callable, Callable, drawing.Inputs]
 STATUS = {RIGHT: 0, WRONG: 1, CANNOT_TELL: 2}
-USUAL: dict[int, tuple[tuple[str, ...], ...]] = {  # shapes to try, in the letters of SIZES: N, D, F, K
-    1: (("ND",), ("D",), ("NKD",), ("NKDF",), ("",)),
-    2: (("ND", "DF"), ("FD", "DN"), ("ND", "ND"), ("ND", "D"), ("D", "D"), ("NKD", "DF"), ("ND", "FD")),
-    3: (("ND", "DF", "F"), ("DN", "FD", "F1"), ("ND", "FD", "F"), ("ND", "D", "D"), ("ND", "KD", "KF"), ("ND", "ND", "ND")),
-    4: (("ND", "NF", "DF", "FF"), ("ND", "DF", "F", "FK"), ("DN", "FD", "F1", "KF")),
-    5: (("ND", "DF", "F", "FK", "K"), ("ND", "NF", "DF", "FF", "F"), ("DN", "FD", "F1", "KF", "K1")),
-}
 
 
 @dataclass
@@ -49,6 +43,7 @@ class Pair:
     forward: Any
     backward: Callable
     inputs: Callable | None = None
+    made: type | None = None  # the class, of which forward and backward are methods
     reports: list[Report] = field(default_factory=list)
     reason: str = ""
 
@@ -78,8 +73,12 @@ def check_file(path: Path, shapes: str = "", seed: int | None = None) -> list[Pa
         wanted = "NAME_forward and NAME_backward, a class with both, or a backward named after an op, such as relu_backward"
         raise ValueError(f"{path.name} has no pair to check: write {wanted}")
     seed = random.new_seed() if seed is None else seed
+    given = _given(shapes)
     for pair in pairs:
-        _check(pair, shapes, seed)
+        try:
+            _check(pair, given, seed)
+        except Exception as error:  # of a learner's class or NAME_inputs, or a form that is not known: the others are checked
+            pair.reason = line(error)
     return pairs
 
 
@@ -106,7 +105,7 @@ def _pairs(names: dict[str, Any]) -> Iterator[Pair]:
     """The pairs among these names."""
     for name, value in names.items():
         if inspect.isclass(value) and all(callable(getattr(value, m, None)) for m in ("forward", "backward")):
-            yield _of_class(name, value, names.get(f"{name}_inputs"))
+            yield Pair(name, *objects.functions_of(value), names.get(f"{name}_inputs"), made=value)
         elif inspect.isfunction(value) and (base := _base(name)) is not None:
             forward = next((names[n] for n in (f"{base}_forward", f"{base}_fwd", base, "forward") if n in names), None)
             forward = forward or (names.get(f"{base}_forward_naive") if base else None) or TABLE.get(base)
@@ -124,66 +123,65 @@ def _base(name: str) -> str | None:
     return next((name.removeprefix(s) for s in STARTS if name.startswith(s)), None)
 
 
-def _of_class(name: str, made: Any, inputs: Callable | None) -> Pair:
-    """A class that keeps in itself what backward needs."""
-
-    of_forward = list(inspect.signature(made.forward).parameters.values())[1:]
-    weights = [p for p in list(inspect.signature(made.__init__).parameters.values())[1:] if _needed(p)]
-
-    def forward(*arrays: Any) -> tuple:
-        instance = made(*arrays[len(of_forward) :])
-        return instance.forward(*arrays[: len(of_forward)]), instance
-
-    def backward(dy: Any, saved: Any) -> Any:
-        result = saved.backward(dy)
-        own = tuple(getattr(saved, f"d{p.name}", None) for p in weights)  # kept in the object: self.dW
-        return (*(result if isinstance(result, tuple) else (result,)), *own) if weights else result
-
-    count = len(of_forward)
-    forward.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(p.name, p.POSITIONAL_OR_KEYWORD) for p in (*of_forward, *weights)]
-    )
-    forward.__name__ = name
-    return Pair(name, forward, backward, inputs, reason="" if count else f"{name}.forward takes no array")
-
-
-def _needed(p: inspect.Parameter) -> bool:
-    """Whether a constructor must be given this: weights, which are arrays."""
-    return p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
-
-
-def _check(pair: Pair, shapes: str, seed: int) -> None:
+def _check(pair: Pair, given: drawing.Shapes, seed: int) -> None:
     """Check one pair at two shapes or more."""
     if isinstance(pair.forward, Op):
         pair.reports = [gradcheck(pair.forward, backward=pair.backward, seed=seed)]
         return
-    for i, letters in enumerate(SIZES):
-        rng = generator(seed + i)
-        for arrays in _candidates(pair, shapes, letters, rng):
-            if not _runs(pair.forward, arrays):
-                continue
-            pair.reports.append(gradcheck((pair.forward, pair.backward), *arrays, seed=seed + i))
-            break
+    for i in range(len(drawing.SIZES)):
+        found = _from_file(pair, generator(seed + i)) or _drawn(pair, i, generator(seed + i), given)
+        if found is not None:
+            forward, backward, inputs = found
+            report = gradcheck((forward, backward), *inputs.arrays, seed=seed + i, **inputs.constants)
+            pair.reports.append(_noted(_named(pair, report, found, seed + i), inputs))
     if not pair.reports:
-        pair.reason = "no usual shapes fit its forward: give --shapes, such as --shapes 'x=3,4 w=4,2', or write NAME_inputs(rng)"
+        advice = "give --shapes, such as --shapes 'x=3,4 w=4,2', or write NAME_inputs(rng)"
+        pair.reason = sentence("no usual shapes fit its forward: {advice}", advice=sentence(advice))
 
 
-def _candidates(pair: Pair, shapes: str, letters: Sequence[int], rng: np.random.Generator) -> Iterator[list[np.ndarray]]:
-    """Arrays to try: from the file's own function, from the shapes given, or of usual shapes."""
-    if pair.inputs is not None:
-        yield [np.asarray(a) for a in pair.inputs(rng)]
-        return
-    names = [p.name for p in inspect.signature(pair.forward).parameters.values() if p.default is p.empty]
-    given = _given(shapes)
-    if given and all(n in given for n in names):
-        if letters is SIZES[1] and given[names[0]]:  # one example more
-            n, *rest = given[names[0]]
-            yield [rng.normal(size=(n + 1, *rest)), *(rng.normal(size=given[name]) for name in names[1:])]
-        yield [rng.normal(size=given[name]) for name in names]
-        return
-    sizes = dict(zip("NDFK", letters, strict=True)) | {"1": 1}
-    for usual in USUAL.get(len(names), ()):
-        yield [rng.normal(size=tuple(sizes[c] for c in shape)) for shape in usual]
+def _named(pair: Pair, report: Report, found: Drawn, seed: int) -> Report:
+    """The report, in which the methods themselves, whose source can be read, tell of the gradients of inputs."""
+    forward, _, inputs = found
+    if pair.made is None or report.verdict != WRONG:
+        return report
+    _, saved = drawing.call_with(forward, [a.copy() for a in inputs.arrays], inputs.constants)
+    count = len(drawing.needed(objects.methods(saved)[0])) - len(inputs.constants)
+    own = gradcheck(objects.methods(saved), *inputs.arrays[:count], seed=seed, **inputs.constants)
+    for k, better in enumerate(own.arguments):
+        if better.mistakes or better.verdict == RIGHT:
+            report.arguments[k] = better
+    report.notes += [note for note in own.notes if note not in report.notes]
+    return report
+
+
+def _noted(report: Report, inputs: drawing.Inputs) -> Report:
+    """The report, with a note of what was taken as data."""
+    if held := [name for name, value in inputs.constants.items() if isinstance(value, np.ndarray)]:
+        report.notes.append(sentence("no gradient was asked for: {names}", names=", ".join(held)))
+    return report
+
+
+def _from_file(pair: Pair, rng: np.random.Generator) -> Drawn | None:
+    """Inputs from the file's own function; whole numbers among them are labels."""
+    if pair.inputs is None:
+        return None
+    given = dict(zip(drawing.needed(pair.forward), map(np.asarray, pair.inputs(rng)), strict=True))
+    arrays = [a for a in given.values() if a.dtype.kind == "f"]
+    return pair.forward, pair.backward, drawing.Inputs(arrays, {n: a for n, a in given.items() if a.dtype.kind != "f"})
+
+
+def _drawn(pair: Pair, i: int, rng: np.random.Generator, given: drawing.Shapes) -> Drawn | None:
+    """Inputs that nobody has given, or their shapes alone; of a class also its weights, where the constructor makes them."""
+    first = next((n for n in drawing.needed(pair.forward) if given.get(n)), None)
+    more = {first: (given[first][0] + i, *given[first][1:])} if first else {}  # of examples, in the second round
+    for shapes in (given, {**given, **more})[::-1]:
+        inputs = drawing.drawn(pair.forward, pair.backward, i, rng, shapes)
+        found = None if inputs is None else (pair.forward, pair.backward, inputs)
+        if pair.made is not None and not (found and drawing.fits(*found)):
+            found = objects.drawn(pair.made, i, rng, shapes) or found
+        if found is not None:
+            return found
+    return None
 
 
 def _given(shapes: str) -> dict[str, tuple[int, ...]]:
@@ -193,16 +191,6 @@ def _given(shapes: str) -> dict[str, tuple[int, ...]]:
         return {name: tuple(int(n) for n in numbers.split(",") if n) for name, numbers in parts}
     except ValueError:
         raise ValueError(f"--shapes {shapes!r}: expected such as 'x=3,4 w=4,2'") from None
-
-
-def _runs(forward: Callable, arrays: Sequence[np.ndarray]) -> bool:
-    """Whether forward takes arrays of these shapes."""
-    try:
-        with np.errstate(all="ignore"), contextlib.redirect_stdout(io.StringIO()):
-            forward(*[a.copy() for a in arrays])
-    except (Exception, Failed):
-        return False
-    return True
 
 
 def run(path: Path, shapes: str, seed: int | None, as_json: bool) -> int:
@@ -220,7 +208,7 @@ def run(path: Path, shapes: str, seed: int | None, as_json: bool) -> int:
         print(json.dumps({"file": str(path), "verdict": verdict, "pairs": found}))
         return STATUS[verdict]
     for p in pairs:
-        print(": ".join(filter(None, (p.name, said(p.verdict), p.reason))))
+        print(": ".join(filter(None, (p.name, said(p.verdict), said(p.reason)))))
         for report in _told(p):
             print(report.text(say=said))
     return STATUS[verdict]

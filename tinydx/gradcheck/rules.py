@@ -37,6 +37,8 @@ def called(subject: Subject, pull: Callable, dys: list[np.ndarray], indices: lis
             )
         ]
     gradients = [g.copy() if isinstance(g, np.ndarray) else g for g in as_list(raw)]
+    while len(gradients) > len(subject.names) and gradients[-1] is None and subject.constants:
+        gradients.pop()  # None for labels, which have no gradient
     optional = max((len(op.arrays) for op in subject.ops), default=0)  # a bias that was not given may have a gradient
     if len(gradients) in (len(subject.names), optional) and len(gradients) >= len(indices):
         return [gradients[i] for i in indices], []

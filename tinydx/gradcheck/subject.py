@@ -117,7 +117,7 @@ def of_pair(forward: Callable, backward: Callable, arrays: Arrays, constants: Ma
 
     Arguments: as of `of_op`.
     """
-    names = parameter_names(forward)
+    names = [n for n in parameter_names(forward) if n not in constants]
 
     def call(arrays: Arrays) -> tuple[Any, Any]:
         result = attempt("forward", forward, arrays, names, constants)
@@ -161,7 +161,8 @@ def _puller(
 
 def saves(forward: Callable, arrays: Arrays, constants: Mapping[str, Any]) -> bool:
     """Whether a user's forward returns (y, saved) with something saved."""
-    result = attempt("forward", forward, [a.copy() for a in arrays], parameter_names(forward), constants)
+    names = [n for n in parameter_names(forward) if n not in constants]
+    result = attempt("forward", forward, [a.copy() for a in arrays], names, constants)
     return isinstance(result, tuple) and len(result) == 2 and result[1] is not None
 
 
