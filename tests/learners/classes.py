@@ -3,7 +3,17 @@
 import numpy as np
 
 
-class Norm:
+class Layer:
+    """Abstract, so it is not checked."""
+
+    def forward(self, x):
+        raise NotImplementedError
+
+    def backward(self, dy):
+        raise NotImplementedError
+
+
+class Norm(Layer):
     """Makes its weights, and keeps their gradients as attributes."""
 
     def __init__(self, d):

@@ -63,7 +63,7 @@ def readings(op: Op | None, backward: Callable, names: Sequence[str], saves: boo
     """
     others = _others(backward, cotangent(backward, names))
     own = [op.backward, *(s.backward for s in op.slips)] if op else []
-    if len(positional(backward)) == 1 and not saves and _is_place(positional(backward)[0].name, names):
+    if len(positional(backward)) == 1 and (op is not None or not saves) and _is_place(positional(backward)[0].name, names):
         return [ALONE, "saved"]
     if len(others) != 1 or any(backward is known for known in own):
         return ["saved"]

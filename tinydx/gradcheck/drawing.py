@@ -25,7 +25,7 @@ SIZES = (  # examples, numbers of an example, results, others; height and width 
     dict(N=3, D=4, F=2, K=5, H=6, W=4, h=3, w=2),
     dict(N=2, D=5, F=3, K=4, H=4, W=6, h=2, w=3),
 )
-USUAL: dict[int, tuple[str, ...]] = {  # shapes to try, in these letters; G is 4F, T 3F, S is D + F
+USUAL: dict[int, tuple[str, ...]] = {  # shapes to try, in these letters; G is 4F, T 3F, S is D + F, "." one number
     1: ("ND", "D", "NKD", "NHWD", "NDHW", "HW", ""),
     2: (
         *("ND DF", "FD DN", "ND ND", "ND D", "D D", "NKD DF", "ND FD", "HW hw", "NKD D"),
@@ -33,7 +33,7 @@ USUAL: dict[int, tuple[str, ...]] = {  # shapes to try, in these letters; G is 4
     ),
     3: (
         *("ND DF F", "DN FD F1", "ND FD F", "ND D D", "ND KD KF", "ND ND ND", "NKD NKD NKD", "ND NF SF", "NKD D D", "NHWD D D"),
-        *("NHWD hwDF F", "NHWD hwDF 111F", "NDHW FDhw F", "NDHW D D", "NKD DF F"),
+        *("NHWD hwDF F", "NHWD hwDF 111F", "NDHW FDhw F", "NDHW D D", "NKD DF F", "ND D1 .", "DN D1 .", "ND D ."),
     ),
     4: ("ND NF DF FF", "ND DF F FK", "DN FD F1 KF", "ND NF SF F", "NKD DD DD DD", "NKD NF DF FF", "ND DD DD DD"),
     5: (
@@ -142,9 +142,7 @@ def needed(function: Callable) -> list[str]:
     return [p.name for p in inspect.signature(function).parameters.values() if p.default is p.empty and p.kind in kinds]
 
 
-def _shaped(
-    names: Sequence[str], sizes: dict[str, int], rng: Rng, given: Shapes, vectors: bool
-) -> Iterator[list[np.ndarray]]:
+def _shaped(names: Sequence[str], sizes: dict[str, int], rng: Rng, given: Shapes, vectors: bool) -> Iterator[list[np.ndarray]]:
     """Arrays of usual shapes, of any numbers, then of numbers that have a logarithm."""
     letters = sizes | {"1": 1, "G": 4 * sizes["F"], "T": 3 * sizes["F"], "S": sizes["D"] + sizes["F"]}
     usual = [tuple(shapes.split(" ")) for shapes in USUAL.get(len(names), ())]
@@ -152,7 +150,8 @@ def _shaped(
         usual += [order for shapes in usual for order in itertools.permutations(shapes)]
     usual = [shapes for shapes in dict.fromkeys(usual) if not vectors or _vectors_are(names, shapes)]
     usual.sort(key=lambda shapes: max(map(len, shapes)) > 2)  # matrices before images
-    found = [[given.get(n, tuple(letters[c] for c in shape)) for n, shape in zip(names, shapes, strict=True)] for shapes in usual]
+    shaped = [[tuple(letters[c] for c in shape.strip(".")) for shape in shapes] for shapes in usual]
+    found = [[given.get(n, d) for n, d in zip(names, dims, strict=True)] for dims in shaped]
     if all(n in given for n in names):
         found = [[given[n] for n in names]]
     for dims in found:
@@ -161,9 +160,10 @@ def _shaped(
 
 
 def _vectors_are(names: Sequence[str], shapes: Sequence[str]) -> bool:
-    """Whether each parameter with the name of a vector has one axis, besides those of size 1, and no other has."""
+    """Whether each parameter with the name of a vector is one, perhaps with axes of size 1, or a number, and no other is."""
     vectors = [n.lower().rstrip("0123456789_") in VECTORS for n in names]
-    return not any(vectors) or all(v == (len(s.strip("1")) == 1) for v, s in zip(vectors, shapes, strict=True))
+    fit = (len(s.strip("1")) == 1 if v else len(s) > 1 or s == "." for v, s in zip(vectors, shapes, strict=True))
+    return not any(vectors) or all(fit)
 
 
 def _labels(arrays: Sequence[np.ndarray], rng: Rng) -> Iterator[np.ndarray]:
@@ -173,6 +173,9 @@ def _labels(arrays: Sequence[np.ndarray], rng: Rng) -> Iterator[np.ndarray]:
             yield np.eye(scores.shape[-1])[rng.integers(scores.shape[-1], size=scores.shape[:-1])]
             yield (shares := rng.uniform(LOW, 1, size=scores.shape)) / shares.sum(axis=-1, keepdims=True)
         yield rng.integers(2, size=scores.shape).astype(float)
+        if scores.ndim == 2:
+            yield rng.integers(2, size=(len(scores), 1)).astype(float)
+            yield rng.integers(2, size=(1, scores.shape[1])).astype(float)
     counts, highs = dict.fromkeys(a.shape[0] for a in arrays if a.ndim), dict.fromkeys(n for a in arrays for n in a.shape)
     for count, high in itertools.product(counts, highs):
         classes = rng.integers(high, size=count)

@@ -1,8 +1,8 @@
 """`tinydx gradcheck FILE.py`: the pairs of forward and backward in a learner's file, each checked at two shapes or more.
 
-A pair is NAME_forward and NAME_backward (or NAME and NAME_backward), forward and backward, a class with both methods, or a
-backward alone whose name is that of an op of the table: relu_backward. Inputs come from NAME_inputs(rng) of the file, or from
-drawing.py, with the shapes of --shapes; a class becomes a pair in objects.py.
+A pair is NAME_forward and NAME_backward (or NAME and NAME_backward), forward and backward, a class with both methods, a backward
+alone whose name is that of an op of the table, relu_backward, or a loss that returns its value and its gradients. Inputs come
+from NAME_inputs(rng) of the file, or from drawing.py, with the shapes of --shapes; a class becomes a pair in objects.py.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from tinydx.language import said, sentence
 from tinydx.names import line
 from tinydx.op import TABLE, Op
 
-ENDINGS = ("_backward", "_backward_naive", "_bwd", "_grad", "_back")
+ENDINGS = ("_backward", "_backward_naive", "_bwd", "_grad", "_gradient", "_back", "_prime", "_derivative", "_deriv")
 STARTS = ("d_", "grad_", "backward_")
+BOTH = ("loss", "cost")  # how a function is called that returns a loss and its gradients
 Drawn = tuple[Callable, Callable, drawing.Inputs]
 STATUS = {RIGHT: 0, WRONG: 1, CANNOT_TELL: 2}
 
@@ -44,6 +45,7 @@ class Pair:
     backward: Callable
     inputs: Callable | None = None
     made: type | None = None  # the class, of which forward and backward are methods
+    perhaps: bool = False  # whether it is a pair shows at the first call
     reports: list[Report] = field(default_factory=list)
     reason: str = ""
 
@@ -69,9 +71,8 @@ def check_file(path: Path, shapes: str = "", seed: int | None = None) -> list[Pa
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     pairs = list(_pairs(_loaded(path)))
-    if not pairs:
-        wanted = "NAME_forward and NAME_backward, a class with both, or a backward named after an op, such as relu_backward"
-        raise ValueError(f"{path.name} has no pair to check: write {wanted}")
+    wanted = "NAME_forward and NAME_backward, a class with both, or a backward named after an op, such as relu_backward"
+    none = f"{path.name} has no pair to check: write {wanted}"
     seed = random.new_seed() if seed is None else seed
     given = _given(shapes)
     for pair in pairs:
@@ -79,6 +80,9 @@ def check_file(path: Path, shapes: str = "", seed: int | None = None) -> list[Pa
             _check(pair, given, seed)
         except Exception as error:  # of a learner's class or NAME_inputs, or a form that is not known: the others are checked
             pair.reason = line(error)
+    pairs = [pair for pair in pairs if pair.reports or pair.reason]
+    if not pairs:
+        raise ValueError(none)
     return pairs
 
 
@@ -105,12 +109,21 @@ def _pairs(names: dict[str, Any]) -> Iterator[Pair]:
     """The pairs among these names."""
     for name, value in names.items():
         if inspect.isclass(value) and all(callable(getattr(value, m, None)) for m in ("forward", "backward")):
+            if objects.is_abstract(value):
+                continue
             yield Pair(name, *objects.functions_of(value), names.get(f"{name}_inputs"), made=value)
         elif inspect.isfunction(value) and (base := _base(name)) is not None:
             forward = next((names[n] for n in (f"{base}_forward", f"{base}_fwd", base, "forward") if n in names), None)
             forward = forward or (names.get(f"{base}_forward_naive") if base else None) or TABLE.get(base)
             if forward is not None and forward is not value:
                 yield Pair(base or "forward", forward, value, names.get(f"{base}_inputs", names.get("inputs")))
+        elif inspect.isfunction(value) and any(word in name.lower() for word in BOTH) and not _has_backward(name, names):
+            yield Pair(name, *objects.functions_of_loss(value), names.get(f"{name}_inputs"), perhaps=True)
+
+
+def _has_backward(name: str, names: dict[str, Any]) -> bool:
+    """Whether another function is the backward of this one, or of which this is a part: loss and loss_grad."""
+    return any(f"{name.removesuffix('_forward')}{e}" in names for e in ENDINGS) or any(f"{s}{name}" in names for s in STARTS)
 
 
 def _base(name: str) -> str | None:
@@ -134,7 +147,7 @@ def _check(pair: Pair, given: drawing.Shapes, seed: int) -> None:
             forward, backward, inputs = found
             report = gradcheck((forward, backward), *inputs.arrays, seed=seed + i, **inputs.constants)
             pair.reports.append(_noted(_named(pair, report, found, seed + i), inputs))
-    if not pair.reports:
+    if not pair.reports and not pair.perhaps:
         advice = "give --shapes, such as --shapes 'x=3,4 w=4,2', or write NAME_inputs(rng)"
         pair.reason = sentence("no usual shapes fit its forward: {advice}", advice=sentence(advice))
 

@@ -1,4 +1,5 @@
-"""A learner's class with forward and backward methods, as a pair of functions of its inputs and of the weights that it keeps.
+"""A learner's class with forward and backward methods, as a pair of functions of its inputs and of the weights that it keeps;
+and a loss that returns its gradients, as a pair.
 
 Weights are what the constructor asks for, or arrays that it makes itself: attributes, or items of a list or dict, such as
 self.W or self.params["W"], whose gradients backward returns or leaves in self.dW, self.grads["W"] and the like. Where methods
@@ -13,6 +14,7 @@ import inspect
 import io
 import itertools
 import time
+import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +23,7 @@ import numpy as np
 from tinydx.gradcheck import drawing
 from tinydx.gradcheck.rules import as_list
 
+METHODS = ("forward", "backward")
 RESULTS = ("output", "outputs", "out", "y", "a")
 GRADIENTS = ("dinputs", "dinput", "dx", "dX", "dinp", "grad_input", "grad_inputs", "grad")
 NAMED = ("d{}", "d_{}", "grad_{}", "{}_grad", "g{}")  # a weight's gradient, as an attribute or a key
@@ -80,6 +83,30 @@ def functions_of(made: type) -> tuple[Callable, Callable]:
         return (*as_list(result)[: len(inputs)], *(w.gradient(instance) for w in kept)) if weights else result
 
     return _named(forward, made.__name__, [*inputs, *weights]), backward
+
+
+def is_abstract(made: type) -> bool:
+    """Whether a class leaves forward or backward to those that derive from it."""
+    return any("NotImplementedError" in getattr(made, m).__code__.co_names for m in METHODS if _is_plain(made, m))
+
+
+def _is_plain(made: type, method: str) -> bool:
+    return isinstance(inspect.getattr_static(made, method), types.FunctionType)
+
+
+def functions_of_loss(loss: Callable) -> tuple[Callable, Callable]:
+    """(forward, backward) of a function that returns a number and the gradients of its first arguments: (loss, dW)."""
+
+    def forward(*arrays: Any) -> tuple:
+        value, *gradients = loss(*arrays)
+        if np.size(value) != 1 or not gradients:
+            raise TypeError("no loss with its gradients")
+        return np.asarray(value), gradients[0] if len(gradients) == 1 else tuple(gradients)
+
+    def backward(dy: Any, saved: Any) -> Any:
+        return {k: dy * g for k, g in saved.items()} if isinstance(saved, dict) else tuple(dy * g for g in as_list(saved))
+
+    return _named(forward, loss.__name__, drawing.needed(loss)), backward
 
 
 def methods(saved: Any) -> tuple[Callable, Callable]:
