@@ -15,7 +15,7 @@ LEARNERS = Path(__file__).parent / "learners"
 FILES = {
     "functions.py": "rms_norm huber svm divergence guarded mean_square sigmoid double scaled embedding layer conv max_pool "
     "attention svm_loss logistic_cost relu tanh",
-    "classes.py": "Norm LayerDense Affine SoftmaxWithLoss TwoLayers Convolution Cell Pool",
+    "classes.py": "Norm LayerDense Affine SoftmaxWithLoss TwoLayers Convolution Cell Pool Mul",
 }
 
 
@@ -55,6 +55,7 @@ def test_two_shapes_are_tried(name):
         ("classes.py", "Affine", "self.x.T @ dout", "-(self.x.T @ dout)", "W", "sign"),
         ("classes.py", "TwoLayers", " * (self.h > 0)", "", "x", "mask of ReLU"),
         ("classes.py", "Cell", "(1 - self.n**2)", "(1 - self.n)", "x", "square forgotten"),
+        ("classes.py", "Mul", "d_output * b, d_output * a", "d_output * a, d_output * b", "a", "factors swapped"),
         ("classes.py", "SoftmaxWithLoss", "dx / len(dx)", "dx", "x", "factor|mean"),
     ],
 )  # fmt: skip

@@ -161,7 +161,8 @@ def _shaped(names: Sequence[str], sizes: dict[str, int], rng: Rng, given: Shapes
 
 def _vectors_are(names: Sequence[str], shapes: Sequence[str]) -> bool:
     """Whether each parameter with the name of a vector is one, perhaps with axes of size 1, or a number, and no other is."""
-    vectors = [n.lower().rstrip("0123456789_") in VECTORS for n in names]
+    pair = {n.lower() for n in names} >= {"a", "b"}  # as in a * b
+    vectors = [n.lower().rstrip("0123456789_") in VECTORS and not pair for n in names]
     fit = (len(s.strip("1")) == 1 if v else len(s) > 1 or s == "." for v, s in zip(vectors, shapes, strict=True))
     return not any(vectors) or all(fit)
 

@@ -111,7 +111,8 @@ def _pairs(names: dict[str, Any]) -> Iterator[Pair]:
         if inspect.isclass(value) and all(callable(getattr(value, m, None)) for m in ("forward", "backward")):
             if objects.is_abstract(value):
                 continue
-            yield Pair(name, *objects.functions_of(value), names.get(f"{name}_inputs"), made=value)
+            made = None if objects.is_static(value) else value
+            yield Pair(name, *objects.functions_of(value), names.get(f"{name}_inputs"), made)
         elif inspect.isfunction(value) and (base := _base(name)) is not None:
             forward = next((names[n] for n in (f"{base}_forward", f"{base}_fwd", base, "forward") if n in names), None)
             forward = forward or (names.get(f"{base}_forward_naive") if base else None) or TABLE.get(base)

@@ -70,6 +70,8 @@ class Weight(NamedTuple):
 
 def functions_of(made: type) -> tuple[Callable, Callable]:
     """(forward, backward) of a class whose constructor takes its weights, or nothing."""
+    if is_static(made):
+        return functions_with_context(made)
     inputs, weights = drawing.needed(made.forward)[1:], drawing.needed(made.__init__)[1:]  # type: ignore[attr-defined,misc]
 
     def forward(*arrays: Any) -> tuple:
@@ -83,6 +85,32 @@ def functions_of(made: type) -> tuple[Callable, Callable]:
         return (*as_list(result)[: len(inputs)], *(w.gradient(instance) for w in kept)) if weights else result
 
     return _named(forward, made.__name__, [*inputs, *weights]), backward
+
+
+class Context:
+    """What a static forward(ctx, x) is given, as `ctx`, and its backward(ctx, dy) gets back."""
+
+    saved_values: tuple = ()
+    saved_tensors: tuple = ()
+
+    def save_for_backward(self, *values: Any) -> None:
+        """Keep these for backward."""
+        self.saved_values = self.saved_tensors = values
+
+
+def functions_with_context(made: Any) -> tuple[Callable, Callable]:
+    """(forward, backward) of a class with static methods, which keep in ctx what backward needs."""
+
+    def forward(*arrays: Any) -> tuple:
+        context = Context()
+        return made.forward(context, *arrays), context
+
+    return _named(forward, made.__name__, drawing.needed(made.forward)[1:]), lambda dy, saved: made.backward(saved, dy)
+
+
+def is_static(made: type) -> bool:
+    """Whether forward belongs to the class alone."""
+    return isinstance(inspect.getattr_static(made, "forward"), staticmethod)
 
 
 def is_abstract(made: type) -> bool:
