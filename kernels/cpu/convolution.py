@@ -39,6 +39,7 @@ from tinydx_kernels.cpu import columns as _columns
 from tinydx_kernels.cpu import depthwise as _depthwise
 from tinydx_kernels.cpu import planes as _planes
 from tinydx_kernels.cpu import winograd as _winograd
+from tinydx_kernels.cpu import winograd_dw as _winograd_dw
 from tinydx_kernels.cpu.bands import columns_of_band, copy_piece, lay_out, reads_inside, rows_of_band, size_of_buffer
 from tinydx_kernels.cpu.geometry import COUNTS, Geometry, geometry_of, is_column, turned
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
@@ -917,6 +918,15 @@ def gradient_of_w(x, dy, w_shape, geometry, groups):
     by_planes = collects_planes(w_shape, len(x), g, groups)
     if is_depthwise(w_shape, groups) and not by_planes:
         return _depthwise.gradient_of_w(x, dy, w_shape, g)
+    if suits_winograd(w_shape, len(x), g, groups):
+        result = _winograd_dw.gradient_of_w(x, dy, w_shape, g)
+        if result is not None:
+            return result
+    if groups > 1 and suits_winograd((*w_shape[:3], f // groups), len(x), g):
+        own = zip(np.split(x, groups, axis=3), np.split(dy, groups, axis=3), strict=True)
+        shape, alone = (*w_shape[:3], f // groups), g._replace(channels=w_shape[2])
+        dws, dbs = zip(*[gradient_of_w(*arrays, shape, alone, 1) for arrays in own], strict=True)
+        return np.concatenate(dws, axis=3), np.concatenate(dbs)
     if unfolds_for_dw(w_shape, dy.size // f, groups) or is_vector(w_shape, g, groups):
         return _columns.gradient_of_w(x, dy, w_shape, g)
     if by_planes:

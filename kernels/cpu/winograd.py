@@ -86,6 +86,8 @@ class Tiling(NamedTuple):
     across: int
     total: int  # tiles of all images
     block: int  # tiles at a time
+    step: int  # floats of v from a point to the next
+    apart: int  # and from a vector of channels to the next, in vectors
 
 
 class Target(NamedTuple):
@@ -188,18 +190,20 @@ def rows_to_points(temporary, v, at, step):
 
 
 @jit
-def tile_to_points(x, corner, line, channels, v, at, step, temporary):
+def tile_to_points(x, corner, line, tiling, v, at, temporary):
     """v[point, c] = B^T d B for a tile of x whose upper left pixel is at `corner`."""
+    channels = tiling.channels
     for c in range(0, channels, LANES):
         for j in range(6):
             column = load_rows(6, 6, x, corner + j * channels + c, line)
             store(to_points(column), 6, temporary, j * LANES, 6 * LANES)
-        rows_to_points(temporary, v, at + c * ROWS, step)
+        rows_to_points(temporary, v, at + c * tiling.apart, tiling.step)
 
 
 @jit
-def windows_to_points(pooled, corner, line, channels, v, at, step, temporary):
+def windows_to_points(pooled, corner, line, tiling, v, at, temporary):
     """The same for a tile of 3x3 windows of a pooling, the first at `corner`: it is undone in registers."""
+    channels = tiling.channels
     for c in range(0, channels, LANES):
         for j in range(3):
             k = corner + j * channels + c
@@ -208,13 +212,7 @@ def windows_to_points(pooled, corner, line, channels, v, at, step, temporary):
             right = join((part(p, 1), part(p, 3), part(q, 1), part(q, 3), part(r, 1), part(r, 3)))
             store(to_points(left), 6, temporary, 2 * j * LANES, 6 * LANES)
             store(to_points(right), 6, temporary, (2 * j + 1) * LANES, 6 * LANES)
-        rows_to_points(temporary, v, at + c * ROWS, step)
-
-
-@inline
-def step_of(tiling):
-    """Floats of v from a point to the next."""
-    return ROWS * tiling.parts_h * tiling.parts_w * whole_vectors(tiling.channels) + PAD
+        rows_to_points(temporary, v, at + c * tiling.apart, tiling.step)
 
 
 @jit
@@ -227,23 +225,23 @@ def part_to_points(source, tiling, corner, at, scratch):
     x, v, patch, temporary = source.dy, scratch.v, scratch.patch, scratch.temporary
     shape, (image, top, left) = (tiling.height, tiling.width, tiling.channels), corner
     height, width, channels = shape
-    depth, step = whole_vectors(channels), step_of(tiling)
+    depth = whole_vectors(channels)
     pooled = source.winner.size > 0
     if pooled:
         height, width = 2 * height, 2 * width
     inside = top >= 0 and left >= 0 and top + 6 <= height and left + 6 <= width
     if pooled and inside and top % 2 == left % 2 == 0 and depth == channels:
         first = ((image * shape[0] + top // 2) * shape[1] + left // 2) * channels
-        windows_to_points(source, first, shape[1] * channels, channels, v, at, step, temporary)
+        windows_to_points(source, first, shape[1] * channels, tiling, v, at, temporary)
     elif inside and not pooled and ((image * height + top + 5) * width + left + 5) * channels + depth <= len(x):
         first = ((image * height + top) * width + left) * channels
-        tile_to_points(x, first, width * channels, channels, v, at, step, temporary)
+        tile_to_points(x, first, width * channels, tiling, v, at, temporary)
     else:
         if pooled:
             unpool_band(source, shape, Part(image, top, left, 6, 6), patch)
         else:
             copy_band(x, shape, Part(image, top, left, 6, 6), patch)
-        tile_to_points(patch, 0, 6 * channels, channels, v, at, step, temporary)
+        tile_to_points(patch, 0, 6 * channels, tiling, v, at, temporary)
 
 
 @jit
@@ -255,7 +253,7 @@ def tiles_to_points(source, tiling, first, count, scratch):
             for q in range(tiling.parts_w):
                 at = t % ROWS * LANES + (p * tiling.parts_w + q) * ROWS * whole_vectors(tiling.channels)
                 corner = image, 4 * i + 3 * p - tiling.top, 4 * j + 3 * q - tiling.left
-                part_to_points(source, tiling, corner, t // ROWS * 36 * step_of(tiling) + at, scratch)
+                part_to_points(source, tiling, corner, t // ROWS * 36 * tiling.step + at, scratch)
 
 
 # ---- the products --------------------------------------------------------------------------------------------------
@@ -279,7 +277,7 @@ def multiply_points(scratch, u, panel, panels, tiling, count, streams, wanted):
 
     Memory is idle meanwhile, and fetches what the next tiles want, a share of it at each point.
     """
-    v, m, channels, step = scratch.v, scratch.m, tiling.parts_h * tiling.parts_w * tiling.channels, step_of(tiling)
+    v, m, channels, step = scratch.v, scratch.m, tiling.parts_h * tiling.parts_w * tiling.channels, tiling.step
     whole = channels // LANES * LANES
     for point in range(36):
         prefetch_tiles(streams, wanted, panel * 36 + point, panels * 36)
@@ -470,8 +468,9 @@ def correlate(source, shape, w, b, corner, out, pool):
     if b is not None:
         bias[:f] = b
     parts = tuple(-(-n // 3) for n in kernel)
-    tiling = Tiling(height, width, c, *parts, *corner, *size, *tiles, total, block)
-    scratch = scratch_for(workers, c, parts[0] * parts[1])
+    step = ROWS * parts[0] * parts[1] * -(-c // LANES) * LANES + PAD
+    tiling = Tiling(height, width, c, *parts, *corner, *size, *tiles, total, block, step, ROWS)
+    scratch = scratch_for(workers, c, step)
     target = Target(y.reshape(-1), winner.reshape(-1), bias, f)
     all_tiles(source, tiling, w.reshape(-1), aligned_empty(panels * 36 * w.shape[2] * PANEL), target, scratch)
     return None if np.isnan(scratch.check).any() else (y, winner)
@@ -488,11 +487,11 @@ def in_parts(w):
     return np.ascontiguousarray(parts.transpose(1, 3, 0, 2, 4, 5)).reshape(3, 3, -1, w.shape[3])
 
 
-def scratch_for(workers, channels, parts=1):
-    """Scratch for a number of workers, of channels of an image, and of 3x3 parts of a kernel."""
+def scratch_for(workers, channels, step):
+    """Scratch for a number of workers and of channels of an image, and the step of a Tiling."""
     depth = -(-channels // LANES) * LANES
     return Scratch(
-        v=aligned_empty((workers, TILES // ROWS * 36 * (ROWS * parts * depth + PAD))),
+        v=aligned_empty((workers, TILES // ROWS * 36 * step)),
         m=aligned_empty((workers, TILES * 36 * PANEL)),
         patch=aligned_empty((workers, 36 * depth)),
         temporary=aligned_empty((workers, 36 * WIDTH)),
