@@ -30,6 +30,7 @@ direct sum has 4e-7. It grows with the root of channels and parts: 2e-6 for 256 
 spread over its whole tile: `check` finds it and the caller falls back.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -50,6 +51,7 @@ from tinydx_kernels.cpu.simd import (
     join,
     larger,
     load,
+    load_part,
     load_rows,
     outer,
     outer_chunk,
@@ -59,12 +61,14 @@ from tinydx_kernels.cpu.simd import (
     repeat_rows,
     store,
     store_bytes,
+    transpose,
     where_larger,
     zeros,
 )
 
 PANEL = COLUMNS * WIDTH
 TILES = (2 if LANES == 16 else 3) * ROWS  # v, m and a panel of u in an L2 cache of 512 KB, or 1 MB with 16 lanes
+DEEP = 1 << 15  # weights of a tap from which on all of them are read once for many tiles, not once for TILES
 PAD = 16  # floats between the points of v: at distances of 4 KB they would compete for the same lines of L1
 APART = 2 * CACHE_LINE // 4  # floats: workers that write into one line, or a pair of lines, wait for each other
 f32 = np.float32
@@ -86,6 +90,7 @@ class Tiling(NamedTuple):
     across: int
     total: int  # tiles of all images
     block: int  # tiles at a time
+    panels: int  # of filters, for which a point of all these tiles is multiplied before the next
     step: int  # floats of v from a point to the next
     apart: int  # and from a vector of channels to the next, in vectors
 
@@ -103,7 +108,7 @@ class Scratch(NamedTuple):
     """Memory of the workers, a row each, or of one of them."""
 
     v: np.ndarray  # [tile // ROWS, point, c // LANES, tile % ROWS, c % LANES]: tiles at the points, c: channels of all parts
-    m: np.ndarray  # [tile, point, 32 filters]: products
+    m: np.ndarray  # [panel, tile, point, 32 filters]: products
     patch: np.ndarray  # a tile with a border, 6 x 6 x C
     temporary: np.ndarray  # a tile halfway: transformed in one direction
     edge: np.ndarray  # outputs of which not all exist
@@ -272,24 +277,26 @@ def prefetch_tiles(streams, wanted, share, shares):
 
 
 @jit
-def multiply_points(scratch, u, panel, panels, tiling, count, streams, wanted):
-    """m[tile, point, f] = sum over c of v[tile, point, c] u[point, c, f], for one of the panels of filters.
+def multiply_points(scratch, u, group, panels, tiling, count, streams, wanted):
+    """m[panel, tile, point, f] = sum over c of v[tile, point, c] u[panel, point, c, f], for panels group[0] to group[1] of filters.
 
     Memory is idle meanwhile, and fetches what the next tiles want, a share of it at each point.
     """
     v, m, channels, step = scratch.v, scratch.m, tiling.parts_h * tiling.parts_w * tiling.channels, tiling.step
     whole = channels // LANES * LANES
     for point in range(36):
-        prefetch_tiles(streams, wanted, panel * 36 + point, panels * 36)
-        for t in range(0, count, ROWS):
-            block = zeros(TILE)
-            i, j = (t // ROWS * 36 + point) * step, (panel * 36 + point) * channels * PANEL
-            for c in range(0, whole, LANES):
-                for k in range(0, LANES, UNROLLED):
-                    block = outer_chunk(block, ROWS, v, i + c * ROWS + k, u, j + (c + k) * PANEL)
-            for c in range(channels - whole):
-                block = outer(block, ROWS, v, i + whole * ROWS + c, LANES, u, j + (whole + c) * PANEL)
-            store(block, ROWS, m, (t * 36 + point) * PANEL, 36 * PANEL)
+        for panel in range(group[0], group[1]):
+            prefetch_tiles(streams, wanted, panel * 36 + point, panels * 36)
+            to = (panel - group[0]) * tiling.block
+            for t in range(0, count, ROWS):
+                block = zeros(TILE)
+                i, j = (t // ROWS * 36 + point) * step, (panel * 36 + point) * channels * PANEL
+                for c in range(0, whole, LANES):
+                    for k in range(0, LANES, UNROLLED):
+                        block = outer_chunk(block, ROWS, v, i + c * ROWS + k, u, j + (c + k) * PANEL)
+                for c in range(channels - whole):
+                    block = outer(block, ROWS, v, i + whole * ROWS + c, LANES, u, j + (whole + c) * PANEL)
+                store(block, ROWS, m, ((to + t) * 36 + point) * PANEL, 36 * PANEL)
 
 
 # ---- products -> outputs -------------------------------------------------------------------------------------------
@@ -317,8 +324,8 @@ def not_finite(row):
 
 
 @jit
-def tiles_to_outputs(target, tiling, f, first, count, scratch):
-    """Write the 4x4 outputs of `count` tiles from number `first` on, of a panel of filters from f on."""
+def tiles_to_outputs(target, tiling, f, where, first, count, scratch):
+    """Write the 4x4 outputs of `count` tiles from number `first` on, in m from `where` on, of a panel of filters from f on."""
     y, filters, bias, m = target.y, target.filters, target.bias, scratch.m
     temporary, edge, check = scratch.temporary, scratch.edge, scratch.check
     found = load(check, 0)
@@ -326,7 +333,7 @@ def tiles_to_outputs(target, tiling, f, first, count, scratch):
         image, i, j = place(first + t, tiling)
         rows, columns = min(4, tiling.out_h - 4 * i), min(4, tiling.out_w - 4 * j)
         for lane in range(0, min(PANEL, filters - f), LANES):
-            outputs_of_tile(m, t, lane, temporary)
+            outputs_of_tile(m, where + t, lane, temporary)
             width = min(LANES, filters - f - lane)
             b = repeat_rows(load(bias, f + lane), 4)
             for r in range(rows):
@@ -364,7 +371,7 @@ def store_window(window, b, target, at, width, edge):
 
 
 @jit
-def tiles_to_pooled(target, tiling, f, first, count, scratch):
+def tiles_to_pooled(target, tiling, f, where, first, count, scratch):
     """`tiles_to_outputs` with ReLU and 2x2 max pooling on top."""
     filters, bias, m = target.filters, target.bias, scratch.m
     temporary, edge, check = scratch.temporary, scratch.edge, scratch.check
@@ -372,7 +379,7 @@ def tiles_to_pooled(target, tiling, f, first, count, scratch):
         image, i, j = place(first + t, tiling)
         rows, columns = min(2, tiling.out_h - 2 * i), min(2, tiling.out_w - 2 * j)
         for lane in range(0, min(PANEL, filters - f), LANES):
-            outputs_of_tile(m, t, lane, temporary)
+            outputs_of_tile(m, where + t, lane, temporary)
             width, b, found = filters - f - lane, load(bias, f + lane), load(check, 0)
             for r in range(rows):
                 upper, lower = output_row(temporary, 2 * r), output_row(temporary, 2 * r + 1)
@@ -407,35 +414,70 @@ def tiles_of_worker(worker, source, tiling, u, target, scratch):
         tiles_to_points(source, tiling, first, count, own)
         after = first + block + tiling.across  # a row of tiles ahead: the first tile of a row reads lines of its whole height
         wanted = after, after + block, total
-        for panel in range(panels):
-            multiply_points(own, u, panel, panels, tiling, count, streams, wanted)
-            if pool:
-                tiles_to_pooled(target, tiling, panel * PANEL, first, count, own)
-            else:
-                tiles_to_outputs(target, tiling, panel * PANEL, first, count, own)
+        for group in range(0, panels, tiling.panels):
+            last = min(panels, group + tiling.panels)
+            multiply_points(own, u, (group, last), panels, tiling, count, streams, wanted)
+            for panel in range(group, last):
+                f, where = panel * PANEL, (panel - group) * block
+                if pool:
+                    tiles_to_pooled(target, tiling, f, where, first, count, own)
+                else:
+                    tiles_to_outputs(target, tiling, f, where, first, count, own)
+
+
+class Order(NamedTuple):
+    """Where weights lie in the flat w: that of position (p,q), channel c, filter f at start + p down + q across + c channel + f filter."""
+
+    kernel_h: int
+    kernel_w: int
+    start: int
+    down: int
+    across: int
+    channel: int  # it or filter is 1
+    filter: int
 
 
 @jit
-def weights_of_worker(worker, workers, w, channels, filters, u, temporary):
-    """u[panel, point, c, lane] = G g G^T for a share of the channels of w (3, 3, channels, filters)."""
-    for c in range(channels * worker // workers, channels * (worker + 1) // workers):
-        for f in range(0, filters, LANES):
-            for j in range(3):
-                column = load_rows(3, 3, w, (j * channels + c) * filters + f, 3 * channels * filters)
-                store(kernel_to_points(column), 6, temporary, j * LANES, 3 * LANES)
-            for i in range(6):
-                row = kernel_to_points(load_rows(3, 1, temporary, i * 3 * LANES, 0))
-                at = ((f // PANEL * 36 + i * 6) * channels + c) * PANEL + f % PANEL
-                store(row, 6, u, at, channels * PANEL)
+def square_of_weights(w, at, order, channels, filters, square, to):
+    """square[to + c * LANES + f] = the weight of channel c and filter f behind `at`, zero from these numbers of them on."""
+    if order.filter == 1:
+        block = load_part(w, at, order.channel, channels, filters)
+    else:
+        block = transpose(load_part(w, at, order.filter, filters, channels))
+    store(block, LANES, square, to, LANES)
+
+
+@jit
+def weights_of_worker(worker, workers, w, order, tiling, filters, u, temporary):
+    """u[panel, point, c, lane] = G g G^T, zeros for filters that do not exist, for a share of the channels c of all parts."""
+    channels, squares = tiling.channels, whole_vectors(tiling.channels) // LANES
+    parts, total = tiling.parts_h * tiling.parts_w, tiling.parts_h * tiling.parts_w * tiling.channels
+    halfway = 9 * LANES * LANES  # in temporary, behind the squares of 3x3 positions
+    for item in range(parts * squares * worker // workers, parts * squares * (worker + 1) // workers):
+        part_of, c0 = item // squares, item % squares * LANES
+        top, left = part_of // tiling.parts_w * 3, part_of % tiling.parts_w * 3
+        for f in range(0, (filters + PANEL - 1) // PANEL * PANEL, LANES):
+            for k in range(9):
+                p, q = top + k // 3, left + k % 3
+                exists = p < order.kernel_h and q < order.kernel_w
+                at = order.start + p * order.down + q * order.across + c0 * order.channel + f * order.filter
+                square_of_weights(w, at, order, channels - c0 if exists else 0, filters - f, temporary, k * LANES * LANES)
+            for c in range(min(LANES, channels - c0)):
+                for j in range(3):
+                    column = load_rows(3, 3, temporary, (j * LANES + c) * LANES, 3 * LANES * LANES)
+                    store(kernel_to_points(column), 6, temporary, halfway + j * LANES, 3 * LANES)
+                for i in range(6):
+                    row = kernel_to_points(load_rows(3, 1, temporary, halfway + i * 3 * LANES, 0))
+                    at = ((f // PANEL * 36 + i * 6) * total + part_of * channels + c0 + c) * PANEL + f % PANEL
+                    store(row, 6, u, at, total * PANEL)
 
 
 @parallel
-def all_tiles(source, tiling, w, u, target, scratch):
-    """First the weights at the points, w (3,3,C,F in whole panels) -> u, then the tiles."""
+def all_tiles(source, tiling, w, order, u, target, scratch):
+    """First the weights at the points, w -> u, then the tiles."""
     workers = len(scratch.v)
     for worker in prange(workers):
-        channels = tiling.parts_h * tiling.parts_w * tiling.channels
-        weights_of_worker(np.int64(worker), workers, w, channels, len(target.bias), u, scratch.temporary[worker])
+        weights_of_worker(np.int64(worker), workers, w, order, tiling, target.filters, u, scratch.temporary[worker])
     for worker in prange(workers):
         tiles_of_worker(np.int64(worker), source, tiling, u, target, scratch)
 
@@ -445,56 +487,54 @@ def all_tiles(source, tiling, w, u, target, scratch):
 NOTHING = np.empty(0, np.float32), np.empty(0, np.uint8)  # no pooled image and no winners
 
 
-def correlate(source, shape, w, b, corner, out, pool):
+def correlate(source, shape, w, b, corner, out, pool=False, backward=False):
     """Correlation of images of `shape` (N,H,W,C) with w (kh,kw,C,F), plus b (F,) or None; None if it is not finite.
 
     Arguments: source, the image flat as Pooled(x, *NOTHING), or a Pooled whose pooling is undone while reading (then H and W
     are the pooled image's); corner, (rows, columns) of padding; out, (OH, OW) of the correlation; pool, whether ReLU and
-    2x2 max pooling follow.
+    2x2 max pooling follow; backward, whether the correlation is the one of dX: w (kh,kw,F,C), and mirrored.
     Returns: (y, winner), y (N,OH,OW,F), or pooled (N,PH,PW,F) and winner uint8 of that shape.
     """
     if b is not None and not np.isfinite(b).all():
         return None
-    (n, height, width, c), (*kernel, _, f) = shape, w.shape
+    (n, height, width, c), kernel, f = shape, w.shape[:2], w.shape[2 if backward else 3]
     size, side = ((out[0] // 2, out[1] // 2), 2) if pool else (out, 4)
     tiles = -(-size[0] // side), -(-size[1] // side)
-    total, threads = n * tiles[0] * tiles[1], get_num_threads()
-    block = min(TILES, -(-total // (threads * ROWS)) * ROWS)
+    total, threads, panels = n * tiles[0] * tiles[1], get_num_threads(), -(-f // PANEL)
+    deep, parts = c * f >= DEEP, tuple(-(-n // 3) for n in kernel)
+    block = min(c * f // (c + f) // ROWS * ROWS if deep else TILES, -(-total // (threads * ROWS)) * ROWS)
     workers = min(threads, -(-total // block))
     y = aligned_empty((n, *size, f))
     winner = aligned_empty(y.shape if pool else 0, np.uint8)
-    panels, w = -(-f // PANEL), in_parts(w)
     bias = np.zeros(panels * PANEL, np.float32)
     if b is not None:
         bias[:f] = b
-    parts = tuple(-(-n // 3) for n in kernel)
-    step = ROWS * parts[0] * parts[1] * -(-c // LANES) * LANES + PAD
-    tiling = Tiling(height, width, c, *parts, *corner, *size, *tiles, total, block, step, ROWS)
-    scratch = scratch_for(workers, c, step)
-    target = Target(y.reshape(-1), winner.reshape(-1), bias, f)
-    all_tiles(source, tiling, w.reshape(-1), aligned_empty(panels * 36 * w.shape[2] * PANEL), target, scratch)
+    step, group = ROWS * parts[0] * parts[1] * -(-c // LANES) * LANES + PAD, panels if deep else 1
+    tiling = Tiling(height, width, c, *parts, *corner, *size, *tiles, total, block, group, step, ROWS)
+    scratch, target = scratch_for(workers, tiling), Target(y.reshape(-1), winner.reshape(-1), bias, f)
+    u = aligned_empty(panels * 36 * parts[0] * parts[1] * c * PANEL)
+    all_tiles(source, tiling, contiguous(w).reshape(-1), order_of(w.shape, backward), u, target, scratch)
     return None if np.isnan(scratch.check).any() else (y, winner)
 
 
-def in_parts(w):
-    """w (kh,kw,C,F) as 3x3 parts with zeros around, (3,3,parts*C,F in whole panels)."""
-    kh, kw, c, f = w.shape
-    if kh % 3 or kw % 3 or f % PANEL:
-        w = np.pad(w, ((0, -kh % 3), (0, -kw % 3), (0, 0), (0, -f % PANEL)))
-    if kh <= 3 and kw <= 3:
-        return w
-    parts = w.reshape(-(-kh // 3), 3, -(-kw // 3), 3, c, -1)
-    return np.ascontiguousarray(parts.transpose(1, 3, 0, 2, 4, 5)).reshape(3, 3, -1, w.shape[3])
+@lru_cache  # a model asks the same in every step
+def order_of(w_shape, backward):
+    """The Order of weights (kh,kw,C,F), or, if `backward`, mirrored and with channels as filters."""
+    kh, kw, c, f = w_shape
+    down, across = kw * c * f, c * f
+    if backward:
+        return Order(kh, kw, (kh * kw - 1) * c * f, -down, -across, 1, f)
+    return Order(kh, kw, 0, down, across, f, 1)
 
 
-def scratch_for(workers, channels, step):
-    """Scratch for a number of workers and of channels of an image, and the step of a Tiling."""
-    depth = -(-channels // LANES) * LANES
+def scratch_for(workers, tiling):
+    """Scratch for a number of workers."""
+    depth = -(-tiling.channels // LANES) * LANES
     return Scratch(
-        v=aligned_empty((workers, TILES // ROWS * 36 * step)),
-        m=aligned_empty((workers, TILES * 36 * PANEL)),
+        v=aligned_empty((workers, -(-tiling.block // ROWS) * 36 * tiling.step)),
+        m=aligned_empty((workers, tiling.panels * tiling.block * 36 * PANEL)),
         patch=aligned_empty((workers, 36 * depth)),
-        temporary=aligned_empty((workers, 36 * WIDTH)),
+        temporary=aligned_empty((workers, (9 * LANES + 36) * WIDTH)),
         edge=aligned_empty((workers, 4 * WIDTH)),
         check=aligned_zeros((workers, APART)),
     )
@@ -503,7 +543,7 @@ def scratch_for(workers, channels, step):
 def forward(x, w, b, geometry):
     """Correlation of x (N,H,W,C), contiguous, with w (kh,kw,C,F), plus b (F,) or None: y (N,OH,OW,F), None if not finite."""
     g = geometry
-    result = correlate(Pooled(x.reshape(-1), *NOTHING), x.shape, w, b, (g.top, g.left), (g.out_h, g.out_w), pool=False)
+    result = correlate(Pooled(x.reshape(-1), *NOTHING), x.shape, w, b, (g.top, g.left), (g.out_h, g.out_w))
     return None if result is None else result[0]
 
 
@@ -518,8 +558,7 @@ def gradient_of_x(dy, w, geometry, pooled=NOTHING):
 
     After `forward_pooled`, pooled is its (y, winner), and dy is of their shape. Returns None if dX is not finite.
     """
-    g, mirrored = geometry, contiguous(w[::-1, ::-1].transpose(0, 1, 3, 2))
-    source = Pooled(dy.reshape(-1), *(a.reshape(-1) for a in pooled))
+    g, source = geometry, Pooled(dy.reshape(-1), *(a.reshape(-1) for a in pooled))
     corner = g.kernel_h - 1 - g.top, g.kernel_w - 1 - g.left
-    result = correlate(source, dy.shape, mirrored, None, corner, (g.height, g.width), pool=False)
+    result = correlate(source, dy.shape, w, None, corner, (g.height, g.width), backward=True)
     return None if result is None else result[0]

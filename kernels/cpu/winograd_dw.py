@@ -256,7 +256,7 @@ def gradient_of_w(x, dy, w_shape, geometry):
     tile = (several * depth // LINE | 1) * LINE  # an odd number of cache lines: others would compete for the same places in L1
     room = -(-c // ROWS) * ROWS * PANEL
     sizes = Sizes(f, panels, tile, block * panels * PANEL + PAD, room, panels * several * room + PAD)
-    tiling = Tiling(g.height, g.width, c, *parts, g.top, g.left, g.out_h, g.out_w, down, across, total, block, block * tile + PAD, 1)
+    tiling = Tiling(g.height, g.width, c, *parts, g.top, g.left, g.out_h, g.out_w, down, across, total, block, 1, block * tile + PAD, 1)
     memory = Memory(
         v=aligned_empty((workers, 36 * tiling.step)),
         s=aligned_empty((workers, 36 * sizes.s_step)),
