@@ -690,11 +690,16 @@ def test_winograd_is_as_exact_as_documented(data):
     shape = (shape[0], max(shape[1], kernel[0]), max(shape[2], kernel[1]), c)
     x, w = numbers(data.draw(st.integers(0, 2**32 - 1)), [shape, (*kernel, c, f)])
     padding = data.draw(st.sampled_from(["valid", "same", 2]))
-    want, _ = TABLE["correlate2d"].forward(*float64([x, w]), padding=padding)
+    op = TABLE["correlate2d"]
+    want, saved = op.forward(*float64([x, w]), padding=padding)
+    (dy,) = numbers(0, [want.shape])
+    gradients = op.reference.backward(*float64([dy]), saved)
     for fast, limit in ((True, 2e-6 if kernel == (3, 3) else 4e-6), (False, 1e-6)):
         with winograd(fast):
-            y, _ = convolution.correlate2d_forward(x, w, padding=padding)
-        assert np.sqrt(((y - want) ** 2).mean() / (want**2).mean()) < limit
+            y, kept = convolution.correlate2d_forward(x, w, padding=padding)
+            got = (y, *convolution.correlate2d_backward(dy, kept, (True, True, False))[:2])
+        for a, b in zip(got, (want, *gradients[:2]), strict=True):
+            assert np.sqrt(((a - b) ** 2).mean() / (b**2).mean()) < limit
 
 
 # ---- the warp of augmentation --------------------------------------------------------------------------------------

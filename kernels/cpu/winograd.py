@@ -68,7 +68,6 @@ from tinydx_kernels.cpu.simd import (
 
 PANEL = COLUMNS * WIDTH
 TILES = (2 if LANES == 16 else 3) * ROWS  # v, m and a panel of u in an L2 cache of 512 KB, or 1 MB with 16 lanes
-DEEP = 1 << 15  # weights of a tap from which on all of them are read once for many tiles, not once for TILES
 PAD = 16  # floats between the points of v: at distances of 4 KB they would compete for the same lines of L1
 APART = 2 * CACHE_LINE // 4  # floats: workers that write into one line, or a pair of lines, wait for each other
 f32 = np.float32
@@ -90,7 +89,6 @@ class Tiling(NamedTuple):
     across: int
     total: int  # tiles of all images
     block: int  # tiles at a time
-    panels: int  # of filters, for which a point of all these tiles is multiplied before the next
     step: int  # floats of v from a point to the next
     apart: int  # and from a vector of channels to the next, in vectors
 
@@ -108,7 +106,7 @@ class Scratch(NamedTuple):
     """Memory of the workers, a row each, or of one of them."""
 
     v: np.ndarray  # [tile // ROWS, point, c // LANES, tile % ROWS, c % LANES]: tiles at the points, c: channels of all parts
-    m: np.ndarray  # [panel, tile, point, 32 filters]: products
+    m: np.ndarray  # [tile, point, 32 filters]: products
     patch: np.ndarray  # a tile with a border, 6 x 6 x C
     temporary: np.ndarray  # a tile halfway: transformed in one direction
     edge: np.ndarray  # outputs of which not all exist
@@ -277,26 +275,24 @@ def prefetch_tiles(streams, wanted, share, shares):
 
 
 @jit
-def multiply_points(scratch, u, group, panels, tiling, count, streams, wanted):
-    """m[panel, tile, point, f] = sum over c of v[tile, point, c] u[panel, point, c, f], for panels group[0] to group[1] of filters.
+def multiply_points(scratch, u, panel, panels, tiling, count, streams, wanted):
+    """m[tile, point, f] = sum over c of v[tile, point, c] u[panel, point, c, f], for one of the panels of filters.
 
     Memory is idle meanwhile, and fetches what the next tiles want, a share of it at each point.
     """
     v, m, channels, step = scratch.v, scratch.m, tiling.parts_h * tiling.parts_w * tiling.channels, tiling.step
     whole = channels // LANES * LANES
     for point in range(36):
-        for panel in range(group[0], group[1]):
-            prefetch_tiles(streams, wanted, panel * 36 + point, panels * 36)
-            to = (panel - group[0]) * tiling.block
-            for t in range(0, count, ROWS):
-                block = zeros(TILE)
-                i, j = (t // ROWS * 36 + point) * step, (panel * 36 + point) * channels * PANEL
-                for c in range(0, whole, LANES):
-                    for k in range(0, LANES, UNROLLED):
-                        block = outer_chunk(block, ROWS, v, i + c * ROWS + k, u, j + (c + k) * PANEL)
-                for c in range(channels - whole):
-                    block = outer(block, ROWS, v, i + whole * ROWS + c, LANES, u, j + (whole + c) * PANEL)
-                store(block, ROWS, m, ((to + t) * 36 + point) * PANEL, 36 * PANEL)
+        prefetch_tiles(streams, wanted, panel * 36 + point, panels * 36)
+        for t in range(0, count, ROWS):
+            block = zeros(TILE)
+            i, j = (t // ROWS * 36 + point) * step, (panel * 36 + point) * channels * PANEL
+            for c in range(0, whole, LANES):
+                for k in range(0, LANES, UNROLLED):
+                    block = outer_chunk(block, ROWS, v, i + c * ROWS + k, u, j + (c + k) * PANEL)
+            for c in range(channels - whole):
+                block = outer(block, ROWS, v, i + whole * ROWS + c, LANES, u, j + (whole + c) * PANEL)
+            store(block, ROWS, m, (t * 36 + point) * PANEL, 36 * PANEL)
 
 
 # ---- products -> outputs -------------------------------------------------------------------------------------------
@@ -324,8 +320,8 @@ def not_finite(row):
 
 
 @jit
-def tiles_to_outputs(target, tiling, f, where, first, count, scratch):
-    """Write the 4x4 outputs of `count` tiles from number `first` on, in m from `where` on, of a panel of filters from f on."""
+def tiles_to_outputs(target, tiling, f, first, count, scratch):
+    """Write the 4x4 outputs of `count` tiles from number `first` on, of a panel of filters from f on."""
     y, filters, bias, m = target.y, target.filters, target.bias, scratch.m
     temporary, edge, check = scratch.temporary, scratch.edge, scratch.check
     found = load(check, 0)
@@ -333,7 +329,7 @@ def tiles_to_outputs(target, tiling, f, where, first, count, scratch):
         image, i, j = place(first + t, tiling)
         rows, columns = min(4, tiling.out_h - 4 * i), min(4, tiling.out_w - 4 * j)
         for lane in range(0, min(PANEL, filters - f), LANES):
-            outputs_of_tile(m, where + t, lane, temporary)
+            outputs_of_tile(m, t, lane, temporary)
             width = min(LANES, filters - f - lane)
             b = repeat_rows(load(bias, f + lane), 4)
             for r in range(rows):
@@ -371,7 +367,7 @@ def store_window(window, b, target, at, width, edge):
 
 
 @jit
-def tiles_to_pooled(target, tiling, f, where, first, count, scratch):
+def tiles_to_pooled(target, tiling, f, first, count, scratch):
     """`tiles_to_outputs` with ReLU and 2x2 max pooling on top."""
     filters, bias, m = target.filters, target.bias, scratch.m
     temporary, edge, check = scratch.temporary, scratch.edge, scratch.check
@@ -379,7 +375,7 @@ def tiles_to_pooled(target, tiling, f, where, first, count, scratch):
         image, i, j = place(first + t, tiling)
         rows, columns = min(2, tiling.out_h - 2 * i), min(2, tiling.out_w - 2 * j)
         for lane in range(0, min(PANEL, filters - f), LANES):
-            outputs_of_tile(m, where + t, lane, temporary)
+            outputs_of_tile(m, t, lane, temporary)
             width, b, found = filters - f - lane, load(bias, f + lane), load(check, 0)
             for r in range(rows):
                 upper, lower = output_row(temporary, 2 * r), output_row(temporary, 2 * r + 1)
@@ -414,19 +410,16 @@ def tiles_of_worker(worker, source, tiling, u, target, scratch):
         tiles_to_points(source, tiling, first, count, own)
         after = first + block + tiling.across  # a row of tiles ahead: the first tile of a row reads lines of its whole height
         wanted = after, after + block, total
-        for group in range(0, panels, tiling.panels):
-            last = min(panels, group + tiling.panels)
-            multiply_points(own, u, (group, last), panels, tiling, count, streams, wanted)
-            for panel in range(group, last):
-                f, where = panel * PANEL, (panel - group) * block
-                if pool:
-                    tiles_to_pooled(target, tiling, f, where, first, count, own)
-                else:
-                    tiles_to_outputs(target, tiling, f, where, first, count, own)
+        for panel in range(panels):
+            multiply_points(own, u, panel, panels, tiling, count, streams, wanted)
+            if pool:
+                tiles_to_pooled(target, tiling, panel * PANEL, first, count, own)
+            else:
+                tiles_to_outputs(target, tiling, panel * PANEL, first, count, own)
 
 
 class Order(NamedTuple):
-    """Where weights lie in the flat w: that of position (p,q), channel c, filter f at start + p down + q across + c channel + f filter."""
+    """Where weights lie in the flat w: start + p * down + q * across + c * channel + f * filter, at kernel position (p,q)."""
 
     kernel_h: int
     kernel_w: int
@@ -501,18 +494,18 @@ def correlate(source, shape, w, b, corner, out, pool=False, backward=False):
     size, side = ((out[0] // 2, out[1] // 2), 2) if pool else (out, 4)
     tiles = -(-size[0] // side), -(-size[1] // side)
     total, threads, panels = n * tiles[0] * tiles[1], get_num_threads(), -(-f // PANEL)
-    deep, parts = c * f >= DEEP, tuple(-(-n // 3) for n in kernel)
-    block = min(c * f // (c + f) // ROWS * ROWS if deep else TILES, -(-total // (threads * ROWS)) * ROWS)
+    block, parts = min(TILES, -(-total // (threads * ROWS)) * ROWS), tuple(-(-n // 3) for n in kernel)
     workers = min(threads, -(-total // block))
     y = aligned_empty((n, *size, f))
     winner = aligned_empty(y.shape if pool else 0, np.uint8)
     bias = np.zeros(panels * PANEL, np.float32)
     if b is not None:
         bias[:f] = b
-    step, group = ROWS * parts[0] * parts[1] * -(-c // LANES) * LANES + PAD, panels if deep else 1
-    tiling = Tiling(height, width, c, *parts, *corner, *size, *tiles, total, block, group, step, ROWS)
+    several = parts[0] * parts[1]
+    step = ROWS * several * -(-c // LANES) * LANES + PAD
+    tiling = Tiling(height, width, c, *parts, *corner, *size, *tiles, total, block, step, ROWS)
     scratch, target = scratch_for(workers, tiling), Target(y.reshape(-1), winner.reshape(-1), bias, f)
-    u = aligned_empty(panels * 36 * parts[0] * parts[1] * c * PANEL)
+    u = aligned_empty(panels * 36 * several * c * PANEL)
     all_tiles(source, tiling, contiguous(w).reshape(-1), order_of(w.shape, backward), u, target, scratch)
     return None if np.isnan(scratch.check).any() else (y, winner)
 
@@ -531,8 +524,8 @@ def scratch_for(workers, tiling):
     """Scratch for a number of workers."""
     depth = -(-tiling.channels // LANES) * LANES
     return Scratch(
-        v=aligned_empty((workers, -(-tiling.block // ROWS) * 36 * tiling.step)),
-        m=aligned_empty((workers, tiling.panels * tiling.block * 36 * PANEL)),
+        v=aligned_empty((workers, tiling.block // ROWS * 36 * tiling.step)),
+        m=aligned_empty((workers, tiling.block * 36 * PANEL)),
         patch=aligned_empty((workers, 36 * depth)),
         temporary=aligned_empty((workers, (9 * LANES + 36) * WIDTH)),
         edge=aligned_empty((workers, 4 * WIDTH)),

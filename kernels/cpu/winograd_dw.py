@@ -139,7 +139,7 @@ def _sum_of(rows, columns):
 
     @inline
     def sum_of_tiles(v, i, step, s, j, tiles, target):
-        """n (rows,PANEL) at `at` (+)= sum over the tiles t of v[i + t * step + r] s[j + t * lanes + c]; target: (n, at, first)."""
+        """n[at + r * PANEL + c] (+)= sum over the tiles t of v[i + t * step + r] s[j + t * lanes + c]; target: (n, at, first)."""
         n, at, first = target
         block = zeros(count)
         for t in range(tiles):
@@ -256,7 +256,8 @@ def gradient_of_w(x, dy, w_shape, geometry):
     tile = (several * depth // LINE | 1) * LINE  # an odd number of cache lines: others would compete for the same places in L1
     room = -(-c // ROWS) * ROWS * PANEL
     sizes = Sizes(f, panels, tile, block * panels * PANEL + PAD, room, panels * several * room + PAD)
-    tiling = Tiling(g.height, g.width, c, *parts, g.top, g.left, g.out_h, g.out_w, down, across, total, block, 1, block * tile + PAD, 1)
+    places = g.top, g.left, g.out_h, g.out_w, down, across, total, block
+    tiling = Tiling(g.height, g.width, c, *parts, *places, block * tile + PAD, 1)
     memory = Memory(
         v=aligned_empty((workers, 36 * tiling.step)),
         s=aligned_empty((workers, 36 * sizes.s_step)),
