@@ -249,7 +249,10 @@ def part_to_points(source, tiling, corner, at, scratch):
 
 @jit
 def tiles_to_points(source, tiling, first, count, scratch):
-    """scratch.v of `count` tiles from number `first` on, of all parts of the kernel."""
+    """scratch.v of `count` tiles from number `first` on, of all parts of the kernel; zeros for those of a last, incomplete ROWS."""
+    if count % ROWS:  # they are multiplied, too: slow, if tiny numbers
+        last = count // ROWS * 36 * tiling.step
+        scratch.v[last : last + 36 * tiling.step] = 0
     for t in range(count):
         image, i, j = place(first + t, tiling)
         for p in range(tiling.parts_h):
@@ -401,6 +404,7 @@ def tiles_of_worker(worker, source, tiling, u, target, scratch):
         scratch.temporary[worker], scratch.edge[worker], scratch.check[worker],
     )  # fmt: skip
     own.check[:] = 0
+    own.patch[:] = 0  # behind its last pixel it is transformed, and ignored
     blocks, panels = (total + block - 1) // block, (target.filters + PANEL - 1) // PANEL
     pool = target.winner.size > 0
     winners = target.winner if pool else source.winner

@@ -177,6 +177,16 @@ def multiply_tiles(tiling, sizes, count, panels, first, memory):
 
 
 @jit
+def clear_gaps(tiling, sizes, used, v):
+    """Zeros behind the last channel of each tile, which register blocks may read: slow, if tiny numbers."""
+    for point in range(36):
+        start = point * tiling.step
+        for t in range(tiling.block):
+            v[start + t * sizes.tile + used : start + (t + 1) * sizes.tile] = 0
+        v[start + tiling.block * sizes.tile : start + tiling.step] = 0
+
+
+@jit
 def tiles_of_worker(worker, across, source, dy, tiling, sizes, memory):
     """A share of the tiles, for a share of the panels: workers are counted through `across` shares of panels."""
     down = len(memory.n)
@@ -186,6 +196,7 @@ def tiles_of_worker(worker, across, source, dy, tiling, sizes, memory):
         memory.v[worker], memory.s[worker], memory.patch[worker], memory.temporary[worker], memory.n[i], memory.sums[i]
     )  # fmt: skip
     own.patch[:] = 0  # behind its last pixel it is transformed, and ignored
+    clear_gaps(tiling, sizes, parts * channels, own.v)
     own.sums[panels[0] * PANEL : panels[1] * PANEL] = 0
     first, last = tiling.total * i // down, tiling.total * (i + 1) // down
     for start in range(first, last, tiling.block):
