@@ -249,7 +249,7 @@ def part_to_points(source, tiling, corner, at, scratch):
 
 @jit
 def tiles_to_points(source, tiling, first, count, scratch):
-    """scratch.v of `count` tiles from number `first` on, of all parts of the kernel; zeros for those of a last, incomplete ROWS."""
+    """scratch.v of `count` tiles from number `first` on, of all parts of the kernel, and zeros up to whole ROWS."""
     if count % ROWS:  # they are multiplied, too: slow, if tiny numbers
         last = count // ROWS * 36 * tiling.step
         scratch.v[last : last + 36 * tiling.step] = 0
