@@ -60,8 +60,7 @@ BREADTH = 2048  # columns of b at a time
 REUSE = 0 if LANES == 16 else 512  # up to this many columns of b, packed rows of a are used too seldom to pay for packing
 CONFLICT = 512  # rows a multiple of this many floats apart compete for the same lines of L1: always packed
 SMALL = 1 << 21  # one thread does this many multiplications before a second one is awake
-TINY = 1 << 18  # up to this many, NumPy's BLAS computes on one thread, and sooner than blocks are packed
-PIECES = 4  # and up to so many times as many, in pieces
+TINY = (2 << 18) - 1  # up to this many, NumPy's BLAS computes on one thread, and sooner than blocks are packed
 
 
 class Rows(NamedTuple):
@@ -355,8 +354,6 @@ def multiply_into(y, a, b):
 def matrix_product(a, b):
     """a (M,K) b (K,N) -> (M,N), float32; a transposed view of a contiguous array is read in place.
 
-    A product that is a few times too large for one thread of NumPy's BLAS is computed by it in pieces, some rows at a time.
-
     >>> matrix_product(np.ones((2, 3), np.float32), np.ones((3, 1), np.float32)).ravel()
     array([3., 3.], dtype=float32)
     """
@@ -364,12 +361,8 @@ def matrix_product(a, b):
         return a * b
     if a.size * b.shape[1] <= TINY:
         return np.matmul(a, b)
-    y, rows = aligned_empty((a.shape[0], b.shape[1])), TINY // b.size
-    if rows >= ROWS and len(a) <= rows * PIECES:
-        for k in range(0, len(a), rows):
-            np.matmul(a[k : k + rows], b, out=y[k : k + rows])
-    else:
-        multiply_into(y, a, b)
+    y = aligned_empty((a.shape[0], b.shape[1]))
+    multiply_into(y, a, b)
     return y
 
 
@@ -416,7 +409,7 @@ def samples(draw):
 
 
 WARM: tuple = (
-    (((70, 70), (70, 70)), {}),  # on one thread
+    (((90, 90), (90, 90)), {}),  # on one thread
     (((140, 140), (140, 140)), {}),  # on all threads
     (((600, 600), (600, 1)), {}),  # a vector, on all threads
 )
