@@ -56,6 +56,7 @@ from tinydx_kernels.cpu.simd import (
     outer,
     outer_at,
     parallel,
+    part,
     prefetch,
     prefetch_l2,
     repeat_rows,
@@ -63,6 +64,7 @@ from tinydx_kernels.cpu.simd import (
     store_at,
     store_part,
     transpose,
+    zeros,
 )
 
 PANEL = COLUMNS * WIDTH
@@ -73,6 +75,7 @@ SMALL = 1 << 22  # multiplications that one thread has almost done before anothe
 FIXED = 32  # multiplications that take as long as what every pixel costs besides its own
 WORTH_WAKING = 1 << 15  # weights from which on several threads pack them
 SPARE = 2 * ROWS  # addresses behind the last pixel of a band
+SUMS = 4  # additions of a bias's gradient under way at a time
 NO_BIAS = np.empty(0, np.float32)
 
 # ---- which way -----------------------------------------------------------------------------------------------------
@@ -209,7 +212,7 @@ def fastest_dx(w_shape, geometry, groups, fast):
         times[_planes] = time_of_planes(k, f // groups, c, phases_of(w_shape, g, groups)[0][0], groups)
     if groups == 1:
         windows, pieces = g.out_h * g.out_w / (g.height * g.width), kh if g.dilation_w == 1 else kh * kw
-        times[_columns] = time_of_columns(f, c) if kh * kw == 1 else time_of_fold(kh * kw * c, pieces, f) * windows
+        times[_columns] = (time_of_columns(f, c) if kh * kw == 1 else time_of_fold(kh * kw * c, pieces, f)) * windows
     return min(times, key=times.get)
 
 
@@ -816,10 +819,12 @@ def pack_panel_of_dy_simd(dy, at, step, pixels, width, slopes, j, total):
             for m in range(0, pixels, LANES):
                 square = load_part(dy, at + m * step + lane, step, pixels - m, width - lane)
                 store_part(square, slopes, j + m * lanes + lane, lanes, pixels - m, LANES)
-        block = load(total, lane)
-        for m in range(pixels):
+        sums, block, whole = zeros(SUMS), load(total, lane), pixels // SUMS * SUMS
+        for m in range(0, whole, SUMS):
+            sums = sums + load_rows(SUMS, SUMS, slopes, j + m * lanes + lane, lanes)
+        for m in range(whole, pixels):
             block = block + load(slopes, j + m * lanes + lane)
-        store(block, 1, total, lane, 0)
+        store(block + (part(sums, 0) + part(sums, 1)) + (part(sums, 2) + part(sums, 3)), 1, total, lane, 0)
 
 
 pack_panel_of_dy = pack_panel_of_dy_simd if LANES else pack_panel_of_dy_plain
