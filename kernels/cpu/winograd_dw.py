@@ -264,7 +264,7 @@ def gradient_of_w(x, dy, w_shape, geometry):
     block = min(total, max(TILES, several * c * f // (several * c + f)))
     shares = max(1, min(threads, total // block))
     workers = shares * min(panels, threads // shares)
-    tile = (several * depth // LINE | 1) * LINE  # an odd number of cache lines: others would compete for the same places in L1
+    tile = (-(-several * depth // LINE) | 1) * LINE  # an odd number of cache lines: others compete for the same places in L1
     room = -(-c // ROWS) * ROWS * PANEL
     sizes = Sizes(f, panels, tile, block * panels * PANEL + PAD, room, panels * several * room + PAD)
     places = g.top, g.left, g.out_h, g.out_w, down, across, total, block
