@@ -18,10 +18,10 @@ Most shapes need no im2col: the register block of matmul.py reads its rows where
 Work is cut into bands (bands.py): a few output rows. A band that needs a border (padding) is first copied into a small
 buffer with that border, so that the inner loops need not check where the image ends.
 
-Four other files compute what these two are slow at; the section "which way" chooses, by shape alone:
+Five other files compute what these two are slow at; the section "which way" chooses, by shape alone:
 
     depthwise.py   one channel a group: nothing to reuse in registers, vectors run over channels
-    winograd.py    3x3 and larger, many pixels: about a quarter of the multiplications
+    winograd.py    3x3 and larger, many pixels: about a quarter of the multiplications; winograd_dw.py, dW in the same way
     planes.py      few channels or few filters: vectors run over pixels
     columns.py     im2col and a matrix product: few windows and many weights, one 1x1 filter; dX of few channels or of a stride
 """
