@@ -44,8 +44,11 @@ def test_small_and_narrow_products_are_exact_whoever_computes_them(m, k, n, stac
 
 
 def test_tiny_products_stay_below_the_size_from_which_openblas_wakes_threads():
-    """OpenBLAS: m * n * k > 2^16 * GEMM_MULTITHREAD_THRESHOLD (4 as NumPy ships it); its threads would compete with ours."""
-    assert matmul.TINY <= 4 << 16
+    """Its threads would compete with ours. OpenBLAS has one at work for each 2^16 * GEMM_MULTITHREAD_THRESHOLD multiplications.
+
+    (4 is the threshold as NumPy ships it; the number of threads is rounded down.)
+    """
+    assert matmul.TINY < 2 * (4 << 16)
 
 
 @needs_vectors
@@ -83,6 +86,49 @@ def test_winograd_of_larger_kernels_and_of_groups(kernel, groups, monkeypatch):
         for a, c in zip(got, (want, *op.reference.backward(dy, saved)), strict=True):
             assert a.shape == c.shape and a.flags.c_contiguous
             assert np.abs(a - c).max() < 1e-5 * np.abs(c).max()
+
+
+@needs_vectors
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("image", [(1, 9, 9, 32), (3, 30, 26, 32)])  # fewer tiles than are taken at a time, and more
+def test_dw_by_winograd_on_threads_that_share_tiles_or_filters(image, threads, monkeypatch):
+    from tinydx_kernels.cpu import winograd_dw
+
+    rng, shares, run = np.random.default_rng(0), [], winograd_dw.all_tiles
+
+    def spied(across, *arguments):
+        shares.append((across, len(arguments[-2].n)))
+        run(across, *arguments)
+
+    monkeypatch.setattr(winograd_dw, "all_tiles", spied)
+    monkeypatch.setattr(winograd_dw, "get_num_threads", lambda: threads)
+    x, w = rng.standard_normal(image), np.zeros((3, 3, 32, 130))
+    want, saved = TABLE["correlate2d"].forward(x, w, padding="same")
+    dy = rng.standard_normal(want.shape)
+    _, dw, _ = TABLE["correlate2d"].reference.backward(dy, saved)
+    geometry = geometry_of(image, (3, 3), 1, "same")
+    got, db = winograd_dw.gradient_of_w(x.astype(np.float32), dy.astype(np.float32), w.shape, geometry)
+    assert shares == [(1, threads) if image[0] == 3 else (threads, 1)]
+    assert np.abs(got - dw).max() < 1e-5 * np.abs(dw).max()
+    np.testing.assert_allclose(db, dy.sum((0, 1, 2)), atol=1e-3)
+
+
+@needs_vectors
+@pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan])
+def test_dw_by_winograd_does_not_spread_infinity(special, monkeypatch):
+    """A value at the points is a sum of the whole tile; so where one is not finite, the direct sum runs."""
+    monkeypatch.setattr(convolution, "MANY_WINDOWS", 1)
+    x, w, dy = whole_numbers(3, (2, 9, 8, 16), (3, 3, 16, 20), (2, 7, 6, 20))
+    assert convolution.suits_winograd(w.shape, 2, geometry_of(x.shape, (3, 3), 1, "valid"))
+    op = TABLE["correlate2d"]
+    for a, place in ((x, (1, 3, 6, 1)), (dy, (0, 2, 5, 19))):
+        a[place] = special
+        with np.errstate(invalid="ignore"):
+            _, dw, db = op.kernels["numba"].backward(dy, op.kernels["numba"].forward(x, w)[1], (False, True, True))
+            _, want, want_b = op.reference.backward(dy.astype(float), op.forward(x.astype(float), w.astype(float), w[0, 0, 0])[1])
+        np.testing.assert_array_equal(dw, want)
+        np.testing.assert_array_equal(db, want_b)
+        a[place] = 1
 
 
 @given(

@@ -18,10 +18,10 @@ Most shapes need no im2col: the register block of matmul.py reads its rows where
 Work is cut into bands (bands.py): a few output rows. A band that needs a border (padding) is first copied into a small
 buffer with that border, so that the inner loops need not check where the image ends.
 
-Four other files compute what these two are slow at; the section "which way" chooses, by shape alone:
+Five other files compute what these two are slow at; the section "which way" chooses, by shape alone:
 
     depthwise.py   one channel a group: nothing to reuse in registers, vectors run over channels
-    winograd.py    3x3 and larger, many pixels: about a quarter of the multiplications
+    winograd.py    3x3 and larger, many pixels: about a quarter of the multiplications; winograd_dw.py, dW in the same way
     planes.py      few channels or few filters: vectors run over pixels
     columns.py     im2col and a matrix product: few windows and many weights, one 1x1 filter; dX of few channels or of a stride
 """
@@ -39,6 +39,7 @@ from tinydx_kernels.cpu import columns as _columns
 from tinydx_kernels.cpu import depthwise as _depthwise
 from tinydx_kernels.cpu import planes as _planes
 from tinydx_kernels.cpu import winograd as _winograd
+from tinydx_kernels.cpu import winograd_dw as _winograd_dw
 from tinydx_kernels.cpu.bands import columns_of_band, copy_piece, lay_out, reads_inside, rows_of_band, size_of_buffer
 from tinydx_kernels.cpu.geometry import COUNTS, Geometry, geometry_of, is_column, turned
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
@@ -55,6 +56,7 @@ from tinydx_kernels.cpu.simd import (
     outer,
     outer_at,
     parallel,
+    part,
     prefetch,
     prefetch_l2,
     repeat_rows,
@@ -62,6 +64,7 @@ from tinydx_kernels.cpu.simd import (
     store_at,
     store_part,
     transpose,
+    zeros,
 )
 
 PANEL = COLUMNS * WIDTH
@@ -72,6 +75,7 @@ SMALL = 1 << 22  # multiplications that one thread has almost done before anothe
 FIXED = 32  # multiplications that take as long as what every pixel costs besides its own
 WORTH_WAKING = 1 << 15  # weights from which on several threads pack them
 SPARE = 2 * ROWS  # addresses behind the last pixel of a band
+SUMS = 4  # additions of a bias's gradient under way at a time
 NO_BIAS = np.empty(0, np.float32)
 
 # ---- which way -----------------------------------------------------------------------------------------------------
@@ -208,7 +212,7 @@ def fastest_dx(w_shape, geometry, groups, fast):
         times[_planes] = time_of_planes(k, f // groups, c, phases_of(w_shape, g, groups)[0][0], groups)
     if groups == 1:
         windows, pieces = g.out_h * g.out_w / (g.height * g.width), kh if g.dilation_w == 1 else kh * kw
-        times[_columns] = time_of_columns(f, c) if kh * kw == 1 else time_of_fold(kh * kw * c, pieces, f) * windows
+        times[_columns] = (time_of_columns(f, c) if kh * kw == 1 else time_of_fold(kh * kw * c, pieces, f)) * windows
     return min(times, key=times.get)
 
 
@@ -815,10 +819,12 @@ def pack_panel_of_dy_simd(dy, at, step, pixels, width, slopes, j, total):
             for m in range(0, pixels, LANES):
                 square = load_part(dy, at + m * step + lane, step, pixels - m, width - lane)
                 store_part(square, slopes, j + m * lanes + lane, lanes, pixels - m, LANES)
-        block = load(total, lane)
-        for m in range(pixels):
+        sums, block, whole = zeros(SUMS), load(total, lane), pixels // SUMS * SUMS
+        for m in range(0, whole, SUMS):
+            sums = sums + load_rows(SUMS, SUMS, slopes, j + m * lanes + lane, lanes)
+        for m in range(whole, pixels):
             block = block + load(slopes, j + m * lanes + lane)
-        store(block, 1, total, lane, 0)
+        store(block + (part(sums, 0) + part(sums, 1)) + (part(sums, 2) + part(sums, 3)), 1, total, lane, 0)
 
 
 pack_panel_of_dy = pack_panel_of_dy_simd if LANES else pack_panel_of_dy_plain
@@ -917,6 +923,15 @@ def gradient_of_w(x, dy, w_shape, geometry, groups):
     by_planes = collects_planes(w_shape, len(x), g, groups)
     if is_depthwise(w_shape, groups) and not by_planes:
         return _depthwise.gradient_of_w(x, dy, w_shape, g)
+    if suits_winograd(w_shape, len(x), g, groups):
+        result = _winograd_dw.gradient_of_w(x, dy, w_shape, g)
+        if result is not None:
+            return result
+    if groups > 1 and suits_winograd((*w_shape[:3], f // groups), len(x), g):
+        own = zip(np.split(x, groups, axis=3), np.split(dy, groups, axis=3), strict=True)
+        shape, alone = (*w_shape[:3], f // groups), g._replace(channels=w_shape[2])
+        dws, dbs = zip(*[gradient_of_w(*arrays, shape, alone, 1) for arrays in own], strict=True)
+        return np.concatenate(dws, axis=3), np.concatenate(dbs)
     if unfolds_for_dw(w_shape, dy.size // f, groups) or is_vector(w_shape, g, groups):
         return _columns.gradient_of_w(x, dy, w_shape, g)
     if by_planes:

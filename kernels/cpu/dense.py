@@ -385,7 +385,7 @@ def adam_of_product(x, dy, w, m, v, rates):
 
 
 def streams(n, w):
-    """Whether w is read in streams: NumPy's BLAS is done with one row and 1 << 18 weights or fewer before."""
+    """Whether w is read in streams: NumPy's BLAS is done with one row and TINY weights or fewer before."""
     return n * w.size > TINY and suits(n, w)
 
 
@@ -431,8 +431,8 @@ def samples(draw):
 
 WARM: tuple = (
     (((4, 9), (9, 5), (5,)), {}),
-    (((4, 2100), (2100, 32), (32,)), {}),  # large weights, a small batch: streamed, on several threads and on one
-    (((4, 100), (100, 768), (768,)), {}),
+    (((8, 2100), (2100, 32), (32,)), {}),  # large weights, a small batch: streamed, on several threads and on one
+    (((8, 100), (100, 768), (768,)), {}),
 )
 kernel_of(dense, "numba", dense_forward, dense_backward, supports, samples=samples, warm=WARM)
 kernel_of(rnn_output, "numba", dense_forward, dense_backward, supports, samples=samples, warm=WARM)

@@ -41,23 +41,26 @@ from tinydx_kernels.cpu.simd import (
     inline,
     jit,
     load,
+    load_part,
     load_rows,
     outer,
     parallel,
     prefetch,
     store,
+    store_part,
     transpose,
     zeros,
 )
 
 PANEL = COLUMNS * WIDTH  # columns of a register block
+HALF = ROWS // 2  # rows of the block for the last few rows
 GROUP = 4  # panels of b that are packed together
 DEPTH, HEIGHT = {16: (512, 144), 8: (384, 96), 0: (256, 144)}[LANES]  # rows of b, and of a, at a time
 BREADTH = 2048  # columns of b at a time
 REUSE = 0 if LANES == 16 else 512  # up to this many columns of b, packed rows of a are used too seldom to pay for packing
 CONFLICT = 512  # rows a multiple of this many floats apart compete for the same lines of L1: always packed
 SMALL = 1 << 21  # one thread does this many multiplications before a second one is awake
-TINY = 1 << 18  # up to this many, NumPy's BLAS computes on one thread, and sooner than blocks are packed
+TINY = (2 << 18) - 1  # up to this many, NumPy's BLAS computes on one thread, and sooner than blocks are packed
 
 
 class Rows(NamedTuple):
@@ -116,29 +119,48 @@ def tile_plain(a, i, b, j, y, at, first):
                 y.numbers[at + r * y.row + c] += factor * b.numbers[j + k * PANEL + c]
 
 
+def _tile_in_registers(rows):
+    """The same for the first `rows` rows."""
+    count = rows * COLUMNS
+
+    @inline
+    def tile(a, i, b, j, y, at, first):
+        """In registers: y is fetched meanwhile, and written once, at the end."""
+        for r in range(rows):
+            prefetch(y.numbers, at + r * y.row)
+        block = zeros(count)
+        for k in range(b.depth):
+            block = outer(block, rows, a.numbers, i + k * a.column, a.row, b.numbers, j + k * PANEL)
+        if not first:
+            block = add(block, load_rows(count, rows, y.numbers, at, y.row))
+        store(block, rows, y.numbers, at, y.row)
+
+    return tile
+
+
+tile, half_tile = (_tile_in_registers(ROWS), _tile_in_registers(HALF)) if LANES else (tile_plain, tile_plain)
+
+
 @inline
-def tile_simd(a, i, b, j, y, at, first):
-    """The same in registers: y is fetched meanwhile, and written once, at the end."""
-    for r in range(ROWS):
-        prefetch(y.numbers, at + r * y.row)
-    block = zeros(TILE)
-    for k in range(b.depth):
-        block = outer(block, ROWS, a.numbers, i + k * a.column, a.row, b.numbers, j + k * PANEL)
-    if not first:
-        block = add(block, load_rows(TILE, ROWS, y.numbers, at, y.row))
-    store(block, ROWS, y.numbers, at, y.row)
-
-
-tile = tile_simd if LANES else tile_plain
-
-
-@inline
-def copy_edge(edge, y, at, rows, columns, first):
+def copy_edge_plain(edge, y, at, rows, columns, first):
     """y (rows,columns) at `at` (+)= the upper left corner of a whole tile, edge (ROWS,PANEL)."""
     for r in range(rows):
         for c in range(columns):
             before = np.float32(0) if first else y.numbers[at + r * y.row + c]
             y.numbers[at + r * y.row + c] = before + edge[r * PANEL + c]
+
+
+@inline
+def copy_edge_simd(edge, y, at, rows, columns, first):
+    """The same by vectors, of which only lanes that exist are read and written."""
+    for c in range(0, columns, LANES):
+        block = load_part(edge, c, PANEL, rows, columns - c)
+        if not first:
+            block = add(block, load_part(y.numbers, at + c, y.row, rows, columns - c))
+        store_part(block, y.numbers, at + c, y.row, rows, columns - c)
+
+
+copy_edge = copy_edge_simd if LANES else copy_edge_plain
 
 
 # ---- packing: the order in which tile reads ------------------------------------------------------------------------
@@ -157,7 +179,10 @@ def panel_plain(x, width, first, last, packed, at):
 
 @inline
 def panel_simd(x, width, first, last, packed, at):
-    """The same by vectors. Up to LANES - 1 numbers past the end of the panel are overwritten: pack panels in order."""
+    """The same by vectors, of lines or elements that lie side by side; missing lines are zeros.
+
+    Up to LANES - 1 numbers past the end of the panel are overwritten: pack panels in order.
+    """
     k = first
     if x.lines == width and x.line == 1:
         while k < last and x.start + k * x.step + width + LANES <= len(x.numbers):
@@ -174,7 +199,14 @@ def panel_simd(x, width, first, last, packed, at):
                     block = transpose(load_rows(LANES, LANES, x.numbers, x.start + c * x.line + k, x.line))
                     store(block, LANES, packed, at + k * width + c, width)
             k += LANES
-    panel_plain(x, width, k, last, packed, at)
+    while k < last:  # of missing lines and of a last few elements, zeros
+        for c in range(0, width, LANES):
+            if x.step == 1:
+                block = transpose(load_part(x.numbers, x.start + c * x.line + k, x.line, x.lines - c, last - k))
+            else:
+                block = load_part(x.numbers, x.start + k * x.step + c, x.step, last - k, x.lines - c)
+            store_part(block, packed, at + k * width + c, width, last - k, width - c)
+        k += LANES
 
 
 pack_panel = panel_simd if LANES else panel_plain
@@ -225,7 +257,10 @@ def multiply_panels(a, b, y, part, first, edge):
             if rows - r >= ROWS and width == PANEL:
                 tile(a, i, b, j, y, at, first)
             else:
-                tile(a, i, b, j, Matrix(edge, PANEL, 1), 0, True)
+                if rows - r > HALF:
+                    tile(a, i, b, j, Matrix(edge, PANEL, 1), 0, True)
+                else:
+                    half_tile(a, i, b, j, Matrix(edge, PANEL, 1), 0, True)
                 copy_edge(edge, y, at, min(ROWS, rows - r), width, first)
 
 
@@ -374,7 +409,7 @@ def samples(draw):
 
 
 WARM: tuple = (
-    (((70, 70), (70, 70)), {}),  # on one thread
+    (((90, 90), (90, 90)), {}),  # on one thread
     (((140, 140), (140, 140)), {}),  # on all threads
     (((600, 600), (600, 1)), {}),  # a vector, on all threads
 )

@@ -30,6 +30,7 @@ direct sum has 4e-7. It grows with the root of channels and parts: 2e-6 for 256 
 spread over its whole tile: `check` finds it and the caller falls back.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -50,6 +51,7 @@ from tinydx_kernels.cpu.simd import (
     join,
     larger,
     load,
+    load_part,
     load_rows,
     outer,
     outer_chunk,
@@ -59,6 +61,7 @@ from tinydx_kernels.cpu.simd import (
     repeat_rows,
     store,
     store_bytes,
+    transpose,
     where_larger,
     zeros,
 )
@@ -86,6 +89,8 @@ class Tiling(NamedTuple):
     across: int
     total: int  # tiles of all images
     block: int  # tiles at a time
+    step: int  # floats of v from a point to the next
+    apart: int  # and from a vector of channels to the next, in vectors
 
 
 class Target(NamedTuple):
@@ -188,18 +193,20 @@ def rows_to_points(temporary, v, at, step):
 
 
 @jit
-def tile_to_points(x, corner, line, channels, v, at, step, temporary):
+def tile_to_points(x, corner, line, tiling, v, at, temporary):
     """v[point, c] = B^T d B for a tile of x whose upper left pixel is at `corner`."""
+    channels = tiling.channels
     for c in range(0, channels, LANES):
         for j in range(6):
             column = load_rows(6, 6, x, corner + j * channels + c, line)
             store(to_points(column), 6, temporary, j * LANES, 6 * LANES)
-        rows_to_points(temporary, v, at + c * ROWS, step)
+        rows_to_points(temporary, v, at + c * tiling.apart, tiling.step)
 
 
 @jit
-def windows_to_points(pooled, corner, line, channels, v, at, step, temporary):
+def windows_to_points(pooled, corner, line, tiling, v, at, temporary):
     """The same for a tile of 3x3 windows of a pooling, the first at `corner`: it is undone in registers."""
+    channels = tiling.channels
     for c in range(0, channels, LANES):
         for j in range(3):
             k = corner + j * channels + c
@@ -208,13 +215,7 @@ def windows_to_points(pooled, corner, line, channels, v, at, step, temporary):
             right = join((part(p, 1), part(p, 3), part(q, 1), part(q, 3), part(r, 1), part(r, 3)))
             store(to_points(left), 6, temporary, 2 * j * LANES, 6 * LANES)
             store(to_points(right), 6, temporary, (2 * j + 1) * LANES, 6 * LANES)
-        rows_to_points(temporary, v, at + c * ROWS, step)
-
-
-@inline
-def step_of(tiling):
-    """Floats of v from a point to the next."""
-    return ROWS * tiling.parts_h * tiling.parts_w * whole_vectors(tiling.channels) + PAD
+        rows_to_points(temporary, v, at + c * tiling.apart, tiling.step)
 
 
 @jit
@@ -227,35 +228,38 @@ def part_to_points(source, tiling, corner, at, scratch):
     x, v, patch, temporary = source.dy, scratch.v, scratch.patch, scratch.temporary
     shape, (image, top, left) = (tiling.height, tiling.width, tiling.channels), corner
     height, width, channels = shape
-    depth, step = whole_vectors(channels), step_of(tiling)
+    depth = whole_vectors(channels)
     pooled = source.winner.size > 0
     if pooled:
         height, width = 2 * height, 2 * width
     inside = top >= 0 and left >= 0 and top + 6 <= height and left + 6 <= width
     if pooled and inside and top % 2 == left % 2 == 0 and depth == channels:
         first = ((image * shape[0] + top // 2) * shape[1] + left // 2) * channels
-        windows_to_points(source, first, shape[1] * channels, channels, v, at, step, temporary)
+        windows_to_points(source, first, shape[1] * channels, tiling, v, at, temporary)
     elif inside and not pooled and ((image * height + top + 5) * width + left + 5) * channels + depth <= len(x):
         first = ((image * height + top) * width + left) * channels
-        tile_to_points(x, first, width * channels, channels, v, at, step, temporary)
+        tile_to_points(x, first, width * channels, tiling, v, at, temporary)
     else:
         if pooled:
             unpool_band(source, shape, Part(image, top, left, 6, 6), patch)
         else:
             copy_band(x, shape, Part(image, top, left, 6, 6), patch)
-        tile_to_points(patch, 0, 6 * channels, channels, v, at, step, temporary)
+        tile_to_points(patch, 0, 6 * channels, tiling, v, at, temporary)
 
 
 @jit
 def tiles_to_points(source, tiling, first, count, scratch):
-    """scratch.v of `count` tiles from number `first` on, of all parts of the kernel."""
+    """scratch.v of `count` tiles from number `first` on, of all parts of the kernel, and zeros up to whole ROWS."""
+    if count % ROWS:  # they are multiplied, too: slow, if tiny numbers
+        last = count // ROWS * 36 * tiling.step
+        scratch.v[last : last + 36 * tiling.step] = 0
     for t in range(count):
         image, i, j = place(first + t, tiling)
         for p in range(tiling.parts_h):
             for q in range(tiling.parts_w):
                 at = t % ROWS * LANES + (p * tiling.parts_w + q) * ROWS * whole_vectors(tiling.channels)
                 corner = image, 4 * i + 3 * p - tiling.top, 4 * j + 3 * q - tiling.left
-                part_to_points(source, tiling, corner, t // ROWS * 36 * step_of(tiling) + at, scratch)
+                part_to_points(source, tiling, corner, t // ROWS * 36 * tiling.step + at, scratch)
 
 
 # ---- the products --------------------------------------------------------------------------------------------------
@@ -275,11 +279,11 @@ def prefetch_tiles(streams, wanted, share, shares):
 
 @jit
 def multiply_points(scratch, u, panel, panels, tiling, count, streams, wanted):
-    """m[tile, point, f] = sum over c of v[tile, point, c] u[point, c, f], for one of the panels of filters.
+    """m[tile, point, f] = sum over c of v[tile, point, c] u[panel, point, c, f], for one of the panels of filters.
 
     Memory is idle meanwhile, and fetches what the next tiles want, a share of it at each point.
     """
-    v, m, channels, step = scratch.v, scratch.m, tiling.parts_h * tiling.parts_w * tiling.channels, step_of(tiling)
+    v, m, channels, step = scratch.v, scratch.m, tiling.parts_h * tiling.parts_w * tiling.channels, tiling.step
     whole = channels // LANES * LANES
     for point in range(36):
         prefetch_tiles(streams, wanted, panel * 36 + point, panels * 36)
@@ -400,6 +404,7 @@ def tiles_of_worker(worker, source, tiling, u, target, scratch):
         scratch.temporary[worker], scratch.edge[worker], scratch.check[worker],
     )  # fmt: skip
     own.check[:] = 0
+    own.patch[:] = 0  # behind its last pixel it is transformed, and ignored
     blocks, panels = (total + block - 1) // block, (target.filters + PANEL - 1) // PANEL
     pool = target.winner.size > 0
     winners = target.winner if pool else source.winner
@@ -417,27 +422,59 @@ def tiles_of_worker(worker, source, tiling, u, target, scratch):
                 tiles_to_outputs(target, tiling, panel * PANEL, first, count, own)
 
 
+class Order(NamedTuple):
+    """Where weights lie in the flat w: start + p * down + q * across + c * channel + f * filter, at kernel position (p,q)."""
+
+    kernel_h: int
+    kernel_w: int
+    start: int
+    down: int
+    across: int
+    channel: int  # it or filter is 1
+    filter: int
+
+
 @jit
-def weights_of_worker(worker, workers, w, channels, filters, u, temporary):
-    """u[panel, point, c, lane] = G g G^T for a share of the channels of w (3, 3, channels, filters)."""
-    for c in range(channels * worker // workers, channels * (worker + 1) // workers):
-        for f in range(0, filters, LANES):
-            for j in range(3):
-                column = load_rows(3, 3, w, (j * channels + c) * filters + f, 3 * channels * filters)
-                store(kernel_to_points(column), 6, temporary, j * LANES, 3 * LANES)
-            for i in range(6):
-                row = kernel_to_points(load_rows(3, 1, temporary, i * 3 * LANES, 0))
-                at = ((f // PANEL * 36 + i * 6) * channels + c) * PANEL + f % PANEL
-                store(row, 6, u, at, channels * PANEL)
+def square_of_weights(w, at, order, channels, filters, square, to):
+    """square[to + c * LANES + f] = the weight of channel c and filter f behind `at`, zero from these numbers of them on."""
+    if order.filter == 1:
+        block = load_part(w, at, order.channel, channels, filters)
+    else:
+        block = transpose(load_part(w, at, order.filter, filters, channels))
+    store(block, LANES, square, to, LANES)
+
+
+@jit
+def weights_of_worker(worker, workers, w, order, tiling, filters, u, temporary):
+    """u[panel, point, c, lane] = G g G^T, zeros for filters that do not exist, for a share of the channels c of all parts."""
+    channels, squares = tiling.channels, whole_vectors(tiling.channels) // LANES
+    parts, total = tiling.parts_h * tiling.parts_w, tiling.parts_h * tiling.parts_w * tiling.channels
+    halfway = 9 * LANES * LANES  # in temporary, behind the squares of 3x3 positions
+    for item in range(parts * squares * worker // workers, parts * squares * (worker + 1) // workers):
+        part_of, c0 = item // squares, item % squares * LANES
+        top, left = part_of // tiling.parts_w * 3, part_of % tiling.parts_w * 3
+        for f in range(0, (filters + PANEL - 1) // PANEL * PANEL, LANES):
+            for k in range(9):
+                p, q = top + k // 3, left + k % 3
+                exists = p < order.kernel_h and q < order.kernel_w
+                at = order.start + p * order.down + q * order.across + c0 * order.channel + f * order.filter
+                square_of_weights(w, at, order, channels - c0 if exists else 0, filters - f, temporary, k * LANES * LANES)
+            for c in range(min(LANES, channels - c0)):
+                for j in range(3):
+                    column = load_rows(3, 3, temporary, (j * LANES + c) * LANES, 3 * LANES * LANES)
+                    store(kernel_to_points(column), 6, temporary, halfway + j * LANES, 3 * LANES)
+                for i in range(6):
+                    row = kernel_to_points(load_rows(3, 1, temporary, halfway + i * 3 * LANES, 0))
+                    at = ((f // PANEL * 36 + i * 6) * total + part_of * channels + c0 + c) * PANEL + f % PANEL
+                    store(row, 6, u, at, total * PANEL)
 
 
 @parallel
-def all_tiles(source, tiling, w, u, target, scratch):
-    """First the weights at the points, w (3,3,C,F in whole panels) -> u, then the tiles."""
+def all_tiles(source, tiling, w, order, u, target, scratch):
+    """First the weights at the points, w -> u, then the tiles."""
     workers = len(scratch.v)
     for worker in prange(workers):
-        channels = tiling.parts_h * tiling.parts_w * tiling.channels
-        weights_of_worker(np.int64(worker), workers, w, channels, len(target.bias), u, scratch.temporary[worker])
+        weights_of_worker(np.int64(worker), workers, w, order, tiling, target.filters, u, scratch.temporary[worker])
     for worker in prange(workers):
         tiles_of_worker(np.int64(worker), source, tiling, u, target, scratch)
 
@@ -447,55 +484,54 @@ def all_tiles(source, tiling, w, u, target, scratch):
 NOTHING = np.empty(0, np.float32), np.empty(0, np.uint8)  # no pooled image and no winners
 
 
-def correlate(source, shape, w, b, corner, out, pool):
+def correlate(source, shape, w, b, corner, out, pool=False, backward=False):
     """Correlation of images of `shape` (N,H,W,C) with w (kh,kw,C,F), plus b (F,) or None; None if it is not finite.
 
     Arguments: source, the image flat as Pooled(x, *NOTHING), or a Pooled whose pooling is undone while reading (then H and W
     are the pooled image's); corner, (rows, columns) of padding; out, (OH, OW) of the correlation; pool, whether ReLU and
-    2x2 max pooling follow.
+    2x2 max pooling follow; backward, whether the correlation is the one of dX: w (kh,kw,F,C), and mirrored.
     Returns: (y, winner), y (N,OH,OW,F), or pooled (N,PH,PW,F) and winner uint8 of that shape.
     """
     if b is not None and not np.isfinite(b).all():
         return None
-    (n, height, width, c), (*kernel, _, f) = shape, w.shape
+    (n, height, width, c), kernel, f = shape, w.shape[:2], w.shape[2 if backward else 3]
     size, side = ((out[0] // 2, out[1] // 2), 2) if pool else (out, 4)
     tiles = -(-size[0] // side), -(-size[1] // side)
-    total, threads = n * tiles[0] * tiles[1], get_num_threads()
-    block = min(TILES, -(-total // (threads * ROWS)) * ROWS)
+    total, threads, panels = n * tiles[0] * tiles[1], get_num_threads(), -(-f // PANEL)
+    block, parts = min(TILES, -(-total // (threads * ROWS)) * ROWS), tuple(-(-n // 3) for n in kernel)
     workers = min(threads, -(-total // block))
     y = aligned_empty((n, *size, f))
     winner = aligned_empty(y.shape if pool else 0, np.uint8)
-    panels, w = -(-f // PANEL), in_parts(w)
     bias = np.zeros(panels * PANEL, np.float32)
     if b is not None:
         bias[:f] = b
-    parts = tuple(-(-n // 3) for n in kernel)
-    tiling = Tiling(height, width, c, *parts, *corner, *size, *tiles, total, block)
-    scratch = scratch_for(workers, c, parts[0] * parts[1])
-    target = Target(y.reshape(-1), winner.reshape(-1), bias, f)
-    all_tiles(source, tiling, w.reshape(-1), aligned_empty(panels * 36 * w.shape[2] * PANEL), target, scratch)
+    several = parts[0] * parts[1]
+    step = ROWS * several * -(-c // LANES) * LANES + PAD
+    tiling = Tiling(height, width, c, *parts, *corner, *size, *tiles, total, block, step, ROWS)
+    scratch, target = scratch_for(workers, tiling), Target(y.reshape(-1), winner.reshape(-1), bias, f)
+    u = aligned_empty(panels * 36 * several * c * PANEL)
+    all_tiles(source, tiling, contiguous(w).reshape(-1), order_of(w.shape, backward), u, target, scratch)
     return None if np.isnan(scratch.check).any() else (y, winner)
 
 
-def in_parts(w):
-    """w (kh,kw,C,F) as 3x3 parts with zeros around, (3,3,parts*C,F in whole panels)."""
-    kh, kw, c, f = w.shape
-    if kh % 3 or kw % 3 or f % PANEL:
-        w = np.pad(w, ((0, -kh % 3), (0, -kw % 3), (0, 0), (0, -f % PANEL)))
-    if kh <= 3 and kw <= 3:
-        return w
-    parts = w.reshape(-(-kh // 3), 3, -(-kw // 3), 3, c, -1)
-    return np.ascontiguousarray(parts.transpose(1, 3, 0, 2, 4, 5)).reshape(3, 3, -1, w.shape[3])
+@lru_cache  # a model asks the same in every step
+def order_of(w_shape, backward):
+    """The Order of weights (kh,kw,C,F), or, if `backward`, mirrored and with channels as filters."""
+    kh, kw, c, f = w_shape
+    down, across = kw * c * f, c * f
+    if backward:
+        return Order(kh, kw, (kh * kw - 1) * c * f, -down, -across, 1, f)
+    return Order(kh, kw, 0, down, across, f, 1)
 
 
-def scratch_for(workers, channels, parts=1):
-    """Scratch for a number of workers, of channels of an image, and of 3x3 parts of a kernel."""
-    depth = -(-channels // LANES) * LANES
+def scratch_for(workers, tiling):
+    """Scratch for a number of workers."""
+    depth = -(-tiling.channels // LANES) * LANES
     return Scratch(
-        v=aligned_empty((workers, TILES // ROWS * 36 * (ROWS * parts * depth + PAD))),
-        m=aligned_empty((workers, TILES * 36 * PANEL)),
+        v=aligned_empty((workers, tiling.block // ROWS * 36 * tiling.step)),
+        m=aligned_empty((workers, tiling.block * 36 * PANEL)),
         patch=aligned_empty((workers, 36 * depth)),
-        temporary=aligned_empty((workers, 36 * WIDTH)),
+        temporary=aligned_empty((workers, (9 * LANES + 36) * WIDTH)),
         edge=aligned_empty((workers, 4 * WIDTH)),
         check=aligned_zeros((workers, APART)),
     )
@@ -504,7 +540,7 @@ def scratch_for(workers, channels, parts=1):
 def forward(x, w, b, geometry):
     """Correlation of x (N,H,W,C), contiguous, with w (kh,kw,C,F), plus b (F,) or None: y (N,OH,OW,F), None if not finite."""
     g = geometry
-    result = correlate(Pooled(x.reshape(-1), *NOTHING), x.shape, w, b, (g.top, g.left), (g.out_h, g.out_w), pool=False)
+    result = correlate(Pooled(x.reshape(-1), *NOTHING), x.shape, w, b, (g.top, g.left), (g.out_h, g.out_w))
     return None if result is None else result[0]
 
 
@@ -519,8 +555,7 @@ def gradient_of_x(dy, w, geometry, pooled=NOTHING):
 
     After `forward_pooled`, pooled is its (y, winner), and dy is of their shape. Returns None if dX is not finite.
     """
-    g, mirrored = geometry, contiguous(w[::-1, ::-1].transpose(0, 1, 3, 2))
-    source = Pooled(dy.reshape(-1), *(a.reshape(-1) for a in pooled))
+    g, source = geometry, Pooled(dy.reshape(-1), *(a.reshape(-1) for a in pooled))
     corner = g.kernel_h - 1 - g.top, g.kernel_w - 1 - g.left
-    result = correlate(source, dy.shape, mirrored, None, corner, (g.height, g.width), pool=False)
+    result = correlate(source, dy.shape, w, None, corner, (g.height, g.width), backward=True)
     return None if result is None else result[0]
