@@ -36,6 +36,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from tinydx_kernels.cpu.bands import Part, Pooled, copy_band, unpool_band, unpooled
+from tinydx_kernels.cpu.layer import in_shares
 from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty, aligned_zeros, contiguous
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -66,6 +67,7 @@ from tinydx_kernels.cpu.simd import (
 PANEL = COLUMNS * WIDTH
 TILES = (2 if LANES == 16 else 3) * ROWS  # v, m and a panel of u in an L2 cache of 512 KB, or 1 MB with 16 lanes
 PAD = 16  # floats between the points of v: at distances of 4 KB they would compete for the same lines of L1
+SMALL = 1 << 22  # products at the points that one thread has done, transforms included, before a second one is awake
 APART = 2 * CACHE_LINE // 4  # floats: workers that write into one line, or a pair of lines, wait for each other
 f32 = np.float32
 
@@ -460,7 +462,8 @@ def correlate(source, shape, w, b, corner, out, pool):
     (n, height, width, c), (*kernel, _, f) = shape, w.shape
     size, side = ((out[0] // 2, out[1] // 2), 2) if pool else (out, 4)
     tiles = -(-size[0] // side), -(-size[1] // side)
-    total, threads = n * tiles[0] * tiles[1], get_num_threads()
+    total = n * tiles[0] * tiles[1]
+    threads = get_num_threads() if total * 36 * c * f >= SMALL else 1
     block = min(TILES, -(-total // (threads * ROWS)) * ROWS)
     workers = min(threads, -(-total // block))
     y = aligned_empty((n, *size, f))
@@ -473,7 +476,7 @@ def correlate(source, shape, w, b, corner, out, pool):
     tiling = Tiling(height, width, c, *parts, *corner, *size, *tiles, total, block)
     scratch = scratch_for(workers, c, parts[0] * parts[1])
     target = Target(y.reshape(-1), winner.reshape(-1), bias, f)
-    all_tiles(source, tiling, w.reshape(-1), aligned_empty(panels * 36 * w.shape[2] * PANEL), target, scratch)
+    in_shares(workers, all_tiles, source, tiling, w.reshape(-1), aligned_empty(panels * 36 * w.shape[2] * PANEL), target, scratch)
     return None if np.isnan(scratch.check).any() else (y, winner)
 
 
