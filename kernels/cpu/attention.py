@@ -159,7 +159,7 @@ def scratch(sizes):
 
 def shared_forward(q, k, v, hidden):
     """`attention_forward` by shares; hidden, an array or None."""
-    (n, s, u), t, sizes = q.shape, k.shape[1], Sizes(q.shape[1], *k.shape[1:], v.shape[2])
+    n, s, t, sizes = *q.shape[:2], k.shape[1], Sizes(q.shape[1], *k.shape[1:], v.shape[2])
     a, y = aligned_empty((n, s, t)), aligned_empty((n, s, v.shape[2]))
     q, k, v = contiguous(q), contiguous(k), contiguous(v)
     texts = Texts(q.reshape(-1), k.reshape(-1), v.reshape(-1), a.reshape(-1))
