@@ -216,7 +216,7 @@ def samples(draw):
     n = draw.choice([1, 2, 9])
     s, t, u, v = [draw.choice(sizes) for _ in range(4)]
     if draw.integer(0, 3) == 3:
-        s, t, u, v = draw.choice([(300, 70, 16, 9), (33, 257, 5, 40), (13, 600, 64, 70)])
+        s, t, u, v = draw.choice([(300, 70, 32, 9), (33, 257, 5, 70), (13, 600, 64, 70)])
     # All see the first value: of a query that sees none, float32 does not know the weights, since 1e9 takes all its digits away.
     mask = draw.choice([None, np.maximum(draw.array(n, t), np.eye(1, t)) > 0])
     return (draw.array(n, s, u), draw.array(n, t, u), draw.array(n, t, v)), {"mask": mask, "causal": draw.choice([False, True])}
@@ -224,6 +224,6 @@ def samples(draw):
 
 WARM: tuple = (
     (((2, 5, 4), (2, 6, 4), (2, 6, 3)), {"mask": np.ones((2, 6), bool)}),
-    (((2, 70, 64), (2, 80, 64), (2, 80, 64)), {"mask": np.ones((2, 80), bool)}),
+    (((2, 99, 64), (2, 100, 64), (2, 100, 64)), {"mask": np.ones((2, 100), bool)}),  # by shares
 )
 kernel_of(attention, "numba", attention_forward, attention_backward, supports, samples=samples, warm=WARM)
