@@ -19,7 +19,7 @@ from tinydx_kernels.cpu.simd import inline, jit, parallel
 
 f32 = np.float32
 SHORT = 1 << 15  # multiplications up to which NumPy's product of two matrices is done before ours has packed them
-SMALL = 1 << 22  # and which one thread has done before a second one is awake
+SMALL = 1 << 21  # and which one thread has done before a second one is awake
 PIECE = 240  # queries at a time: their scores of some hundred values stay in L2; whole blocks of ROWS
 ALL_SEEN = np.zeros((1, 1, 0), np.bool_)
 
