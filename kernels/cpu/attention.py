@@ -159,8 +159,8 @@ def scratch(sizes):
 
 def shared_forward(q, k, v, hidden):
     """`attention_forward` by shares; hidden, an array or None."""
-    n, s, t, sizes = *q.shape[:2], k.shape[1], Sizes(q.shape[1], *k.shape[1:], v.shape[2])
-    a, y = aligned_empty((n, s, t)), aligned_empty((n, s, v.shape[2]))
+    sizes = Sizes(q.shape[1], *k.shape[1:], v.shape[2])
+    a, y = aligned_empty((len(q), sizes.s, sizes.t)), aligned_empty((len(q), sizes.s, sizes.v))
     q, k, v = contiguous(q), contiguous(k), contiguous(v)
     texts = Texts(q.reshape(-1), k.reshape(-1), v.reshape(-1), a.reshape(-1))
     forward(texts, ALL_SEEN if hidden is None else hidden, y.reshape(-1), sizes, *scratch(sizes))
