@@ -213,6 +213,28 @@ def test_kernel_equals_reference(name, data):
         assert_close(*result, tolerance=1e-5)
 
 
+@contextmanager
+def shared_out():
+    """Let every kernel wake all threads, however small its work is."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, module in sys.modules.items():
+            if name.startswith("tinydx_kernels.cpu.") and not name.endswith(".memory"):
+                for limit in {"SMALL", "WORTH_WAKING", "SHORT"} & vars(module).keys():
+                    patch.setattr(module, limit, 0)
+        yield
+
+
+@pytest.mark.parametrize("name", UNAMBIGUOUS)
+@FEW
+@given(data=st.data())
+def test_kernel_equals_reference_on_all_threads(name, data):
+    arrays, constants = draw_case(name, data)
+    with shared_out():
+        results = both_ways(name, arrays, constants, data.draw(st.integers(0, 999)))
+    for result in results:
+        assert_close(*result, tolerance=1e-5)
+
+
 @given(shapes=large_convolution_shapes(), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=12)
 def test_large_convolutions_equal_the_reference(shapes, seed):

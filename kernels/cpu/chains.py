@@ -121,7 +121,7 @@ def _register(op, kind, constant=None):
 
     def samples(draw):
         """Arrays of one to three axes, and two sizes that several threads share."""
-        shape = draw.choice([(1,), (7,), (3, 5), (2, 3, 4), (40_000,), (33, 1025)])
+        shape = draw.choice([(1,), (7,), (3, 5), (2, 3, 4), (120_000,), (33, 1025)])
         return (draw.array(*shape),), {constant: draw.choice([default, 0.5])} if constant else {}
 
     default = op.signature.parameters[constant].default if constant else 0.0
@@ -174,7 +174,7 @@ def add_relu_supports(a, b):
 
 def add_relu_samples(draw):
     """Two arrays of one shape, on one thread and on several."""
-    shape = draw.choice([(1,), (7,), (3, 5), (2, 3, 4), (40_000,), (33, 1025)])
+    shape = draw.choice([(1,), (7,), (3, 5), (2, 3, 4), (120_000,), (33, 1025)])
     return (draw.array(*shape), draw.array(*shape)), {}
 
 

@@ -71,9 +71,9 @@ PANEL = COLUMNS * WIDTH
 THREE, HALF, QUARTER = 3 * ROWS // 4, ROWS // 2, ROWS // 4  # rows of a block of dW for the last numbers of a run
 winograd = os.environ.get("TINYDX_WINOGRAD") != "0"  # the fast 3x3 convolution; False: always the direct sum
 LINE = 16  # floats of a cache line
-SMALL = 1 << 22  # multiplications that one thread has almost done before another one is awake
+SMALL = 1 << 23  # multiplications that one thread has almost done before another one is awake
 FIXED = 32  # multiplications that take as long as what every pixel costs besides its own
-WORTH_WAKING = 1 << 15  # weights from which on several threads pack them
+WORTH_WAKING = 1 << 19  # weights from which on several threads pack them
 SPARE = 2 * ROWS  # addresses behind the last pixel of a band
 SUMS = 4  # additions of a bias's gradient under way at a time
 NO_BIAS = np.empty(0, np.float32)

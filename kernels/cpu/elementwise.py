@@ -15,6 +15,7 @@ from tinydx_kernels.cpu.memory import aligned_empty, contiguous, flat, is_float3
 from tinydx_kernels.cpu.simd import SIZES, inline, jit, parallel
 
 f32 = np.float32
+SMALL = 100_000  # elements that one thread is done with before a second one is awake
 
 # ---- functions that the compiler can vectorise ---------------------------------------------------------------------
 
@@ -120,8 +121,8 @@ def backward_chunks(kind, dy, y, dx, workers):
 
 
 def workers_for(size):
-    """How many threads `size` elements keep busy: starting one pays from some ten thousand elements on."""
-    return 1 if size < 32768 else min(get_num_threads(), size // 16384)  # asking for the number takes a microsecond
+    """How many threads `size` elements keep busy."""
+    return 1 if size < SMALL else min(get_num_threads(), -(-size // 16384))  # asking for the number takes a microsecond
 
 
 def _forward(kind, x, y):
@@ -144,7 +145,7 @@ def _backward(kind, dy, y, dx):
 
 def samples(draw):
     """Arrays of one to three axes, and two sizes that several threads share."""
-    return (draw.array(*draw.choice([(1,), (7,), (3, 5), (2, 3, 4), (40_000,), (33, 1025)])),), {}
+    return (draw.array(*draw.choice([(1,), (7,), (3, 5), (2, 3, 4), (120_000,), (33, 1025)])),), {}
 
 
 WARM: tuple = ((((3, 5),), {}), (((3, 40_000),), {}))  # on one thread, and on all
@@ -230,12 +231,12 @@ def dropout_supports(x, **constants):
 
 def dropout_samples(draw):
     """Arrays on one thread and several; masks of their size, and ones that are repeated along an axis."""
-    shape = draw.choice([(7,), (3, 5), (40_000,), (33, 1025)])
+    shape = draw.choice([(7,), (3, 5), (120_000,), (33, 1025)])
     mask = draw.choice([draw.array(*shape) > 0, np.broadcast_to(draw.array(*shape[:-1], 1) > 0, shape)])
     return (draw.array(*shape),), {"mask": mask, "rate": draw.choice([0.5, 0.2])}
 
 
-DROPOUT_WARM: tuple = tuple((((n,),), {"mask": np.ones(n, bool), "rate": 0.5}) for n in (7, 40_000))
+DROPOUT_WARM: tuple = tuple((((n,),), {"mask": np.ones(n, bool), "rate": 0.5}) for n in (7, 120_000))
 kernel_of(dropout, "numba", dropout_forward, dropout_backward, dropout_supports, samples=dropout_samples, warm=DROPOUT_WARM)
 
 
@@ -308,10 +309,10 @@ def softmax_supports(x, *, axis=-1):
 def softmax_samples(draw):
     """Rows of any number of axes; the last axis counted from the end or from the front."""
     shape = draw.choice(
-        [(300, 130), (*draw.choice([(), (1,), (5,), (2, 3)]), draw.choice(SIZES))]
+        [(300, 400), (*draw.choice([(), (1,), (5,), (2, 3)]), draw.choice(SIZES))]
     )  # the first on several threads
     return (draw.array(*shape),), {"axis": draw.choice([-1, len(shape) - 1])}
 
 
-SOFTMAX_WARM: tuple = ((((3, 5),), {}), (((300, 130),), {}))  # on one thread, and on all
+SOFTMAX_WARM: tuple = ((((3, 5),), {}), (((300, 400),), {}))  # on one thread, and on all
 kernel_of(softmax, "numba", softmax_forward, softmax_backward, softmax_supports, samples=softmax_samples, warm=SOFTMAX_WARM)

@@ -8,8 +8,11 @@ from numba import get_num_threads, prange
 
 from tinydx.op import kernel_of
 from tinydx.ops.embedding import embedding
+from tinydx_kernels.cpu.layer import in_shares
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32, taken
 from tinydx_kernels.cpu.simd import SIZES, parallel
+
+WORTH_WAKING = 1 << 19  # numbers from which on several threads add them
 
 
 @parallel
@@ -35,7 +38,8 @@ def embedding_backward(dy, saved):
     shape, ids = saved
     dtable = aligned_empty(shape)
     flat_ids = np.array(ids.reshape(-1), np.int64)
-    add_rows(dtable, flat_ids, contiguous(dy).reshape(-1, shape[1]), max(1, min(get_num_threads(), shape[1] // 16)))
+    workers = max(1, min(get_num_threads(), shape[1] // 16)) if dtable.size + dy.size >= WORTH_WAKING else 1
+    in_shares(workers, add_rows, dtable, flat_ids, contiguous(dy).reshape(-1, shape[1]), workers)
     return (dtable,)
 
 

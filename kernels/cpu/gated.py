@@ -19,6 +19,7 @@ from tinydx.op import kernel_of
 from tinydx.ops.gru import gru, gru_step
 from tinydx.ops.lstm import lstm, lstm_step
 from tinydx_kernels.cpu.elementwise import SIGMOID, TANH, activate
+from tinydx_kernels.cpu.layer import in_shares
 from tinydx_kernels.cpu.matmul import Panels, matrix_product
 from tinydx_kernels.cpu.memory import Matrix, aligned_empty, contiguous, flat_matrix, is_float32
 from tinydx_kernels.cpu.recurrence import (
@@ -185,7 +186,8 @@ def lstm_forward(x, h0, c0, w, u, b=None, *, mask=None):
         tanh_c=aligned_empty(n * steps * units),
         y=aligned_empty((n, steps, units)),
     )
-    lstm_forward_kernel(flat_matrix(u), arrays, work_space(n, units, 4 * units))
+    scratch = work_space(n, steps, units, 4 * units)
+    in_shares(len(scratch.products), lstm_forward_kernel, flat_matrix(u), arrays, scratch)
     last = arrays.c[steps * n * units : (steps + 1) * n * units].reshape(n, units).copy()
     return (arrays.y, last), (x, w, u, arrays.gates, arrays.h, arrays.c, arrays.tanh_c, arrays.mask)
 
@@ -194,7 +196,7 @@ def lstm_backward(dy, saved, needs=(True,) * 6):
     """dy (N,T,U) and dc of the last step (N,U) -> dx (N,T,D), dh0, dc0 (N,U), dw (D,4U), du (U,4U), db (4U,)."""
     x, w, u, gates, h, c, tanh_c, bools = saved
     n, steps, units = dy[0].shape
-    scratch = work_space(n, 4 * units, units)
+    scratch = work_space(n, steps, 4 * units, units)
     arrays = LstmBackward(
         dy=contiguous(dy[0]),
         mask=bools,
@@ -206,7 +208,7 @@ def lstm_backward(dy, saved, needs=(True,) * 6):
         dc=np.array(dy[1], order="C"),
         db=np.zeros((len(scratch.products), 4 * units), np.float32),
     )
-    lstm_backward_kernel(flat_matrix(u.T), arrays, scratch)
+    in_shares(len(scratch.products), lstm_backward_kernel, flat_matrix(u.T), arrays, scratch)
     dz = arrays.dz[: gates.size].reshape(-1, 4 * units)
     dx = gradient_of_x(dz, w, n) if needs[0] else None
     if not any(needs[3:]):
@@ -366,7 +368,8 @@ def gru_forward(x, h0, w, u, b=None, *, mask=None):
         h=states_from(h0, steps),
         y=aligned_empty((n, steps, units)),
     )
-    gru_forward_kernel(flat_matrix(u), arrays, work_space(n, units, 3 * units))
+    scratch = work_space(n, steps, units, 3 * units)
+    in_shares(len(scratch.products), gru_forward_kernel, flat_matrix(u), arrays, scratch)
     return arrays.y, (x, w, u, arrays.gates, arrays.recurrent, arrays.h, arrays.mask)
 
 
@@ -374,7 +377,7 @@ def gru_backward(dy, saved, needs=(True,) * 5):
     """dy (N,T,U) -> dx (N,T,D), dh0 (N,U), dw (D,3U), du (U,3U), db (2,3U)."""
     x, w, u, gates, recurrent, h, bools = saved
     n, steps, units = dy.shape
-    scratch = work_space(n, 3 * units, units)
+    scratch = work_space(n, steps, 3 * units, units)
     arrays = GruBackward(
         dy=contiguous(dy),
         mask=bools,
@@ -386,7 +389,7 @@ def gru_backward(dy, saved, needs=(True,) * 5):
         dh0=aligned_empty((n, units)),
         db=np.zeros((len(scratch.products), 6 * units), np.float32),
     )
-    gru_backward_kernel(flat_matrix(u.T), arrays, scratch)
+    in_shares(len(scratch.products), gru_backward_kernel, flat_matrix(u.T), arrays, scratch)
     from_x, from_h = (d[: gates.size].reshape(-1, 3 * units) for d in (arrays.from_x, arrays.from_h))
     dx = gradient_of_x(from_x, w, n) if needs[0] else None
     if not any(needs[2:]):

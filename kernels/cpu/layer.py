@@ -6,13 +6,16 @@
     workqueue                     else                             the process is killed  yes
 
 So kernels of workqueue wait for each other, and a process forked after GNU OpenMP has started computes with NumPy.
+
+A thread that sleeps is awake after 5 µs, on some virtual machines after 80 to 220, and the others wait for it. So what one thread
+has done in about 50 to 100 µs stays there: the limits SMALL and WORTH_WAKING of the kernels' files.
 """
 
 import functools
 import os
 import threading
 
-from numba import get_num_threads, threading_layer
+from numba import get_num_threads, set_num_threads, threading_layer
 
 from tinydx import dispatch
 
@@ -33,6 +36,19 @@ def survives_a_fork():
     from numba.np.ufunc import omppool
 
     return omppool.openmp_vendor != "GNU"
+
+
+def in_shares(workers, kernel, *arguments):
+    """Run a parallel kernel whose loop has `workers` shares; for a single one Numba itself would wake all threads."""
+    threads = get_num_threads()
+    if workers > 1 or threads == 1:
+        kernel(*arguments)
+        return
+    set_num_threads(1)
+    try:
+        kernel(*arguments)
+    finally:
+        set_num_threads(threads)
 
 
 def takes_turns(kernel):

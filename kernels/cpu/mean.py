@@ -14,7 +14,7 @@ from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import lean, parallel
 
 f32 = np.float32
-WORTH_WAKING = 1 << 16  # numbers of x from which on several threads read them
+WORTH_WAKING = 100_000  # numbers of x from which on several threads read them
 
 
 @lean
@@ -82,5 +82,5 @@ def samples(draw):
     return (x,), {"axis": axis, "keepdims": draw.choice([False, True])}
 
 
-WARM: tuple = ((((2, 3, 3, 8),), {"axis": (1, 2)}), (((8, 32, 32, 8),), {"axis": (1, 2)}))  # on one thread, and on all
+WARM: tuple = ((((2, 3, 3, 8),), {"axis": (1, 2)}), (((8, 32, 32, 16),), {"axis": (1, 2)}))  # on one thread, and on all
 kernel_of(mean, "numba", mean_forward, mean_backward, supports, samples=samples, warm=WARM)

@@ -13,11 +13,12 @@ cost more than its numbers, so rows of a batch are joined to at least WIDE numbe
 from typing import NamedTuple
 
 import numpy as np
-from numba import get_num_threads, prange, set_num_threads
+from numba import prange
 
 from tinydx.op import kernel_of
 from tinydx.ops.fused import batch_normalization_relu
 from tinydx.ops.normalization import batch_normalization, layer_normalization
+from tinydx_kernels.cpu.layer import in_shares
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, flat, is_float32
 from tinydx_kernels.cpu.simd import inline, jit, parallel
 
@@ -37,15 +38,7 @@ class Channels(NamedTuple):
 
 def on_threads(size, kernel, *arguments):
     """Run a parallel kernel on as many threads as `size` numbers keep busy."""
-    threads = get_num_threads()
-    if threads == 1 or size >= SMALL:
-        kernel(*arguments)
-        return
-    set_num_threads(1)
-    try:
-        kernel(*arguments)
-    finally:
-        set_num_threads(threads)
+    in_shares(1 if size < SMALL else 2, kernel, *arguments)
 
 
 @inline

@@ -22,11 +22,13 @@ from tinydx.op import kernel_of
 from tinydx.ops.recurrence import simple_rnn, simple_rnn_step
 from tinydx_kernels.cpu.dense import BLOCK, BREADTH, EXAMPLES, VECTORS
 from tinydx_kernels.cpu.elementwise import TANH, activate
+from tinydx_kernels.cpu.layer import in_shares
 from tinydx_kernels.cpu.matmul import Lines, Panels, matrix_product, pack_panel
 from tinydx_kernels.cpu.memory import Matrix, aligned_empty, contiguous, flat_matrix, is_float32
 from tinydx_kernels.cpu.simd import LANES, SIZES, WIDTH, inline, jit, load_rows, outer, parallel, store
 
 f32 = np.float32
+SMALL = 1 << 21  # multiplications that one thread has done, functions included, before a second one is awake
 DEPTH = 256  # rows of packed weights at a time: 24 or 32 KB of a panel stay in L1
 
 
@@ -126,9 +128,9 @@ def by_steps(n, steps, width):
     return rows
 
 
-def work_space(n, depth, columns):
+def work_space(n, steps, depth, columns):
     """Scratch for packed weights (depth,columns) and products of n examples; the products begin as zero."""
-    workers = max(1, min(get_num_threads(), n))
+    workers = min(get_num_threads(), n) if n * steps * depth * columns >= SMALL else 1
     products = aligned_empty((workers, whole(-(-n // workers), EXAMPLES) * whole(columns, BREADTH)))
     products[...] = 0
     return Scratch(aligned_empty(depth * whole(columns, BREADTH) + WIDTH), products)
@@ -264,7 +266,8 @@ def simple_rnn_forward(x, h0, w_xh, w_hh, b=None, *, mask=None):
     b = np.zeros(units, np.float32) if b is None else contiguous(b)
     y = aligned_empty((n, steps, units))
     arrays = Forward(b, as_bools(mask), matrix_product(x, w_xh).reshape(-1), states_from(h0, steps), y)
-    forward_kernel(flat_matrix(w_hh), arrays, work_space(n, units, units))
+    scratch = work_space(n, steps, units, units)
+    in_shares(len(scratch.products), forward_kernel, flat_matrix(w_hh), arrays, scratch)
     return y, (x, w_xh, w_hh, arrays.h, arrays.mask)
 
 
@@ -272,10 +275,10 @@ def simple_rnn_backward(dy, saved, needs=(True,) * 5):
     """dy (N,T,U) -> dx (N,T,D), dh0 (N,U), dw_xh (D,U), dw_hh (U,U), db (U,)."""
     x, w_xh, w_hh, h, bools = saved
     n, steps, units = dy.shape
-    scratch = work_space(n, units, units)
+    scratch = work_space(n, steps, units, units)
     db = np.zeros((len(scratch.products), units), np.float32)
     arrays = Backward(contiguous(dy), bools, h, by_steps(n, steps, units), aligned_empty((n, units)), db)
-    backward_kernel(flat_matrix(w_hh.T), arrays, scratch)
+    in_shares(len(scratch.products), backward_kernel, flat_matrix(w_hh.T), arrays, scratch)
     dz, dh0 = arrays.dz[: n * steps * units].reshape(-1, units), arrays.dh0
     dx = gradient_of_x(dz, w_xh, n) if needs[0] else None
     if not any(needs[2:]):

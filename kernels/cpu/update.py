@@ -21,7 +21,7 @@ from tinydx_kernels.cpu.memory import aligned_empty, flat, is_float32
 from tinydx_kernels.cpu.simd import jit, parallel
 
 f32 = np.float32
-SMALL = 1 << 15  # one thread updates this many numbers before a second one is awake
+SMALL = 100_000  # one thread updates this many numbers before a second one is awake
 
 
 class Pass(NamedTuple):
@@ -199,7 +199,7 @@ def samples(memory, **choices):
     domain = {"m": lambda x: x, "v": lambda x: x**2 + 1, "a": lambda x: 0.1 * x}
 
     def draw_update(draw):
-        shape = draw.choice([(1,), (17,), (4, 33), (40_001,)])
+        shape = draw.choice([(1,), (17,), (4, 33), (120_001,)])
         kept = [domain[kind](draw.array(*shape)) for kind in memory]
         return (draw.array(*shape), *kept, draw.array(*shape)), {name: draw.choice(values) for name, values in choices.items()}
 
@@ -212,7 +212,7 @@ EPSILON = [1e-7]
 
 def _register(op, in_place, supports, samples, constants):
     """Register the kernel of an update rule; `constants` are those of its warming."""
-    warm = tuple((((size,),) * len(op.arrays), constants) for size in (40_000, 8))  # shared by threads, and alone
+    warm = tuple((((size,),) * len(op.arrays), constants) for size in (120_000, 8))  # shared by threads, and alone
     kernel_of(op, "numba", forward_of(in_place), None, supports, in_place=in_place, samples=samples, warm=warm)
 
 

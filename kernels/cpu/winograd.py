@@ -37,6 +37,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from tinydx_kernels.cpu.bands import Part, Pooled, copy_band, unpool_band, unpooled
+from tinydx_kernels.cpu.layer import in_shares
 from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty, aligned_zeros, contiguous
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -69,6 +70,7 @@ from tinydx_kernels.cpu.simd import (
 PANEL = COLUMNS * WIDTH
 TILES = (2 if LANES == 16 else 3) * ROWS  # v, m and a panel of u in an L2 cache of 512 KB, or 1 MB with 16 lanes
 PAD = 16  # floats between the points of v: at distances of 4 KB they would compete for the same lines of L1
+SMALL = 1 << 22  # products at the points that one thread has done, transforms included, before a second one is awake
 APART = 2 * CACHE_LINE // 4  # floats: workers that write into one line, or a pair of lines, wait for each other
 f32 = np.float32
 
@@ -497,8 +499,9 @@ def correlate(source, shape, w, b, corner, out, pool=False, backward=False):
     (n, height, width, c), kernel, f = shape, w.shape[:2], w.shape[2 if backward else 3]
     size, side = ((out[0] // 2, out[1] // 2), 2) if pool else (out, 4)
     tiles = -(-size[0] // side), -(-size[1] // side)
-    total, threads, panels = n * tiles[0] * tiles[1], get_num_threads(), -(-f // PANEL)
-    block, parts = min(TILES, -(-total // (threads * ROWS)) * ROWS), tuple(-(-n // 3) for n in kernel)
+    total, panels, parts = n * tiles[0] * tiles[1], -(-f // PANEL), tuple(-(-n // 3) for n in kernel)
+    threads = get_num_threads() if total * 36 * c * f >= SMALL else 1
+    block = min(TILES, -(-total // (threads * ROWS)) * ROWS)
     workers = min(threads, -(-total // block))
     y = aligned_empty((n, *size, f))
     winner = aligned_empty(y.shape if pool else 0, np.uint8)
@@ -510,7 +513,8 @@ def correlate(source, shape, w, b, corner, out, pool=False, backward=False):
     tiling = Tiling(height, width, c, *parts, *corner, *size, *tiles, total, block, step, ROWS)
     scratch, target = scratch_for(workers, tiling), Target(y.reshape(-1), winner.reshape(-1), bias, f)
     u = aligned_empty(panels * 36 * several * c * PANEL)
-    all_tiles(source, tiling, contiguous(w).reshape(-1), order_of(w.shape, backward), u, target, scratch)
+    weights = contiguous(w).reshape(-1), order_of(w.shape, backward)
+    in_shares(workers, all_tiles, source, tiling, *weights, u, target, scratch)
     return None if np.isnan(scratch.check).any() else (y, winner)
 
 
