@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
 import warnings
 from collections import Counter
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tinydx import cli
-from tinydx.exercises import Gradients, Values, all_exercises, check_file, find, worker
+from tinydx.exercises import Gradients, Values, all_exercises, check_file, find, sandbox, worker
 from tinydx.exercises.checks import DRAWS, _Turn
 from tinydx.exercises.commands import commentary
 from tinydx.exercises.exercise import NOT_WRITTEN
@@ -342,10 +343,11 @@ STRANGE = "class E(Exception):\n    def __str__(self):\n        raise E\nraise E
 
 
 FAULTS = {
-    "endless loop": (body("while True:", "    pass"), "timeout", "stopped after 1 seconds.*endless loop.*line [45]"),
+    "endless loop": (body("while True:", "    pass"), "timeout", "stopped after 1 seconds of computing.*endless loop.*line [45]"),
     "endless loop at import": ("while True:\n    pass\n", "timeout", "endless loop.*line [12]"),
     "loop that catches all": (CATCHES_ALL, "timeout", "endless"),
-    "slow in every call": (body("__import__('time').sleep(0.2)", "return dy * (x > 0)"), "timeout", "stopped after 1 seconds"),
+    "sleeps for ever": (body("while True:", "    __import__('time').sleep(1)"), "timeout", "after 6 seconds, most.*line 5"),
+    "slow in every call": (body("__import__('time').sleep(0.2)", "return dy * (x > 0)"), "timeout", "after 6 seconds, most"),
     "loop in C": (body("return 10 ** 10 ** 9"), "timeout", "stopped after 1 seconds"),
     "os._exit": (body("os._exit(0)"), "crash", "status 0"),
     "os._exit at import": ("import os\nos._exit(3)\n", "crash", "status 3"),
@@ -446,11 +448,47 @@ def test_what_was_started_does_not_outlive_the_check(tmp_path):
         os.kill(int(result.output), 0)
 
 
+# ---- its time ------------------------------------------------------------------------------------------------------
+
+
 def test_the_time_limit_is_of_the_learners_code_alone(tmp_path):
     """Starting Python and NumPy takes longer than this limit."""
     written(tmp_path, find("relu"), RIGHT)
     with Learner(tmp_path / find("relu").file, seconds=0.05) as learner:
-        assert learner.left > 0
+        assert (learner.call("relu_backward", [np.ones(2), np.array([1.0, -1.0])]) == [1, 0]).all()
+
+
+def test_a_pause_takes_nothing_from_the_time_limit(tmp_path):
+    """The process stands still for twice its limit, as on a machine that sleeps or has much else to do."""
+    written(tmp_path, find("relu"), RIGHT)
+    with Learner(tmp_path / find("relu").file, seconds=1) as learner:
+        os.kill(learner._process.pid, signal.SIGSTOP)
+        threading.Timer(2, os.kill, (learner._process.pid, signal.SIGCONT)).start()
+        assert (learner.call("relu_backward", [np.ones(2), np.array([1.0, -1.0])]) == [1, 0]).all()
+
+
+FORKS = body("if os.fork() == 0:", "    while True: pass", "os.wait()", "return dy * (x > 0)")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell it")
+def test_what_other_processes_compute_counts(tmp_path, monkeypatch):
+    """Where the hook would let the code start one, which computes while the code itself waits."""
+    unrestricted, code = tmp_path / "worker.py", Path(worker.__file__).read_text("utf-8")
+    unrestricted.write_text(code.replace("    restrict(os.path.dirname(path))\n", ""), "utf-8")
+    monkeypatch.setattr(worker, "__file__", str(unrestricted))
+    result = check_file(find("relu"), written(tmp_path, find("relu"), FORKS), seconds=1)
+    assert result.status == "timeout" and result.message.startswith("stopped after 1 seconds of computing")
+
+
+def test_the_fence_hides_no_computing(tmp_path):
+    """Of what runs behind bubblewrap, too: Python computes this without a look at its threads."""
+    if why := sandbox.without_fence():
+        pytest.skip(why)
+    folder = tmp_path / "tinydx-grade-x"
+    folder.mkdir()
+    path = written(folder, find("relu"), FAULTS["loop in C"][0])
+    result = check_file(find("relu"), path, seconds=1, fence=sandbox.fence(folder))
+    assert result.status == "timeout" and result.message.startswith("stopped after 1 seconds of computing")
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):

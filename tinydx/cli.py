@@ -566,7 +566,7 @@ def _add_exercise(commands: Any) -> None:
                 "--dir", metavar="FOLDER", help="folder with the exercises (default: this folder or one above it)"
             )
         if seconds:
-            limit = f"time limit for your code, in seconds (default {seconds:g})"
+            limit = f"seconds of computing for your code (default {seconds:g})"
             action.add_argument("--seconds", type=_seconds, default=seconds, help=limit)
         if name != "grade":
             _add_language(action)
