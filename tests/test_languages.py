@@ -164,7 +164,7 @@ def said_texts() -> dict[str, str]:
         for file in sorted((ROOT / "tinydx" / room).glob("*.py")):
             if file.stem not in UNREAD:
                 found |= dict.fromkeys(texts_of(file.read_text("utf-8")), f"{room}/{file.name}")
-    for name in ("suggestions.py", "language.py", "cli.py"):
+    for name in ("suggestions.py", "language.py", "course.py", "cli.py"):
         found |= dict.fromkeys(texts_of((ROOT / "tinydx" / name).read_text("utf-8")), name)
     worker = ast.parse((ROOT / "tinydx" / "exercises" / "worker.py").read_text("utf-8"))  # which imports nothing of tinydx
     words = {node.value for node in ast.walk(worker) if isinstance(node, ast.Constant) and isinstance(node.value, str)}

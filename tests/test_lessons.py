@@ -5,6 +5,7 @@ needs, and without Chromium, tests are skipped.
 """
 
 import ast
+import html
 import http.server
 import itertools
 import re
@@ -22,10 +23,9 @@ from browser import PHONE, SCREEN
 from matplotlib.text import Text
 
 import tinydx
-from tinydx import cli, exercises
+from tinydx import cli, course, exercises, language
 from tinydx.datasets.heart import write_heart_folders
-from tinydx.exercises import all_exercises
-from tinydx.lessons import all_lessons, commands, find, glossary, lesson, page
+from tinydx.lessons import all_lessons, commands, find, glossary, handout, page, slides
 from tinydx.preprocessing.image import save_img
 
 ROOT = Path(__file__).parents[1]
@@ -44,8 +44,7 @@ def run():
         return real_show(figure, english, chinese)
 
     def as_code(source, language="python"):
-        if language == "python":
-            codes.append(source)
+        codes.append(source)
         return real_code(source, language)
 
     def once(one):
@@ -151,13 +150,17 @@ def test_what_a_lesson_says_was_measured_stands_in_the_docs(name, page, run):
         assert all(figure in {cell.strip(")") for cell in found} for figure in figures), what
 
 
-def test_every_exercise_belongs_to_one_lesson_and_every_lesson_has_one():
-    """The lesson that teaches it ends with it, so that a learner meets each exercise once."""
-    owners = {
-        exercise.name: [one.path.stem for one in all_lessons() if exercise.name in one.exercises] for exercise in all_exercises()
-    }
-    assert {name: stems for name, stems in owners.items() if len(stems) != 1} == {}
-    assert [one.path.stem for one in all_lessons() if not one.exercises] == []
+@pytest.mark.parametrize("one", LESSONS)
+def test_a_lesson_leads_to_its_exercises(one):
+    """At its end, in both languages, on the page, in the handout and on the slides."""
+    pytest.importorskip("marimo", reason="not installed: marimo")
+    last = ast.parse(one.path.read_text("utf-8")).body[-2]
+    assert f"foot('{one.name}')" in ast.unparse(last)
+    for make in (handout.page, slides.page):
+        shown = html.unescape(make(one, [page.foot(one.name)]))
+        for exercise in map(exercises.find, one.exercises):
+            assert shown.count(f"tinydx exercise check {exercise.name}\n") == shown.count(f"exercises/{exercise.file}") == 2
+            assert exercise.title in shown and language.in_chinese(exercise.title) in shown
 
 
 def test_marimo_finds_nothing_to_complain_of():
@@ -349,7 +352,7 @@ def test_an_edited_copy_stays_only_if_it_was_changed(changed, capsys, monkeypatc
 
 
 def test_the_list_says_what_is_not_installed(capsys, monkeypatch):
-    monkeypatch.setattr(lesson, "_is_installed", lambda package: package != "pydicom")
+    monkeypatch.setattr(course, "_is_installed", lambda package: package != "pydicom")
     assert cli.main(["lesson"]) == 0
     out = capsys.readouterr().out
     assert out.count("pydicom (not installed)") == 1 and "To install what is missing: pip install 'tinydx[lessons]'" in out
@@ -357,11 +360,11 @@ def test_the_list_says_what_is_not_installed(capsys, monkeypatch):
 
 def test_a_command_of_another_python_is_no_package(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
-    assert lesson._is_installed("g++") and not lesson._is_installed("a-package-that-nobody-has")
+    assert course._is_installed("g++") and not course._is_installed("a-package-that-nobody-has")
 
 
 def test_a_missing_package_is_one_line_with_the_command_that_brings_it(capsys, monkeypatch):
-    monkeypatch.setattr(lesson, "_is_installed", lambda package: package != "marimo")
+    monkeypatch.setattr(course, "_is_installed", lambda package: package != "marimo")
     for arguments in (["1"], ["1", "--check"], ["1", "--html", "x.html"]):
         assert cli.main(["lesson", *arguments]) == 1
         assert capsys.readouterr().err == "tinydx: lesson 1 needs marimo: pip install 'tinydx[lessons]'\n"
@@ -389,7 +392,7 @@ def test_a_lesson_shows_the_data_it_is_given(capsys, monkeypatch, tmp_path):
     one = find(1)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
-    monkeypatch.setenv(lesson.DATA, "")  # restored after the test
+    monkeypatch.setenv(course.DATA, "")  # restored after the test
     mine = tmp_path / "<img src=x onerror=alert(1)> $a$ mine.png"
     save_img(mine, np.random.default_rng(0).uniform(0, 255, (150, 200, 3)))
     assert cli.main(["lesson", "1", "--data", str(mine), "--html", str(tmp_path / "mine.html")]) == 0
@@ -403,7 +406,7 @@ def test_class_folders_are_read_the_right_way_round(monkeypatch, class_folders):
     one = find(5)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
-    monkeypatch.setenv(lesson.DATA, "")
+    monkeypatch.setenv(course.DATA, "")
     one.take(class_folders)
     of_5 = one.run()[1]
     assert of_5["names"] == ("normal", "pneumonia") and of_5["sick"] == 1 and len(of_5["ill"]) == 8
@@ -420,7 +423,7 @@ def test_class_folders_of_any_name_are_only_shown(monkeypatch, class_folders, tm
         pytest.skip(f"not installed: {', '.join(one.missing)}")
     from tinydx.lessons import handout
 
-    monkeypatch.setenv(lesson.DATA, "")
+    monkeypatch.setenv(course.DATA, "")
     folders = tmp_path / "<script>alert(1)"
     folders.mkdir()
     for old, new in (("normal", HOSTILE), ("pneumonia", "pneumonia'\"><svg onload=alert(2)>")):
@@ -444,7 +447,7 @@ def test_a_lesson_runs_on_the_users_sounds_or_texts(name, monkeypatch, tmp_path)
     one = find(name)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
-    monkeypatch.setenv(lesson.DATA, "")
+    monkeypatch.setenv(course.DATA, "")
     if name == "heart_sounds":
         pytest.importorskip("soundfile", reason="not installed: soundfile")
         mine = write_heart_folders(tmp_path / "hospitals", train=8, val=12, test=24, seconds=1.0)
@@ -480,7 +483,7 @@ def failing_lesson(folder, number, claim):
     header = f'"""Sums {number} · 和\n\nMinutes: 1\n"""\n\nimport marimo\n\napp = marimo.App()\n'
     cell = f'\n\n@app.cell\ndef _():\n    assert {claim}\n    return\n\n\nif __name__ == "__main__":\n    app.run()\n'
     (folder / f"0{number}_sums.py").write_text(header + cell, "utf-8")
-    return lesson.read(folder / f"0{number}_sums.py")
+    return course.read(folder / f"0{number}_sums.py")
 
 
 def three_lessons(folder):

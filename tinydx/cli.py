@@ -553,7 +553,7 @@ def _add_exercise(commands: Any) -> None:
     p = commands.add_parser(
         "exercise",
         help="write gradients yourself, and get an explanation of your mistakes",
-        description="Exercises in the order of the document. Begin with: tinydx exercise start exercises",
+        description="Exercises in the order of the lessons. Begin with: tinydx exercise start exercises",
     )
     p.set_defaults(run=lambda a: _exercise("list_exercises", a), keeps_order=True, dir=None)  # without an action
     _add_language(p)

@@ -1,4 +1,4 @@
-"""What an exercise is, and how one file of the catalog is read.
+"""What an exercise is, and how one file of the catalog is read. Their numbers follow the lessons that lead to them.
 
 Each file of `catalog/` is one exercise. Above the line that begins with `# ---- the runner's part` is the learner's
 part: a docstring (title · Chinese term, then the task) and the complete code. Starter and solution are both made from it:
@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tinydx.course import lesson_of
 from tinydx.exercises.checks import Check, Gradients
 from tinydx.language import chosen, in_chinese, said
 from tinydx.op import Slip
@@ -96,14 +97,17 @@ class Exercise:
         return code.replace(bug.right, bug.wrong)
 
     def header_in(self, language: str) -> str:
-        """The head of the learner's file: title, equation, task, the command to run; and the import of NumPy."""
+        """The head of the learner's file: title, lesson, equation, task, the command to run; and the import of NumPy."""
         op = next((check.of for check in self.checks if isinstance(check, Gradients)), None)
         equation, shapes, source = (getattr(self, a) or getattr(op, a) for a in ("equation", "shapes", "source"))
+        lesson, where = lesson_of(self.name), "lesson {number}, {title}"
         title, task, told = f"{self.title} · {self.chinese}", self.task, f"({source})"
+        taught = where.format(number=lesson.number, title=lesson.title)
         if language == "zh":
             title, task, told = f"{in_chinese(self.title)} · {self.title}", in_chinese(task), f"（{in_chinese(source)}）"
+            taught = in_chinese(where).format(number=lesson.number, title=lesson.chinese)
         about = [*map(plain, parts_of(equation)), shapes, told]
-        lines = [f'"""{self.number:02d} {title}', "", *(f"    {a}" for a in about), "", task, ""]
+        lines = [f'"""{self.number:02d} {title}', taught, "", *(f"    {a}" for a in about), "", task, ""]
         return "\n".join([*lines, f"    tinydx exercise check {self.name}", '"""', "", "import numpy as np", "", "", ""])
 
     def slips(self, check: Check) -> list[Slip]:

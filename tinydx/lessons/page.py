@@ -36,9 +36,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tinydx import cards, exercises, language
+from tinydx.course import DATA, all_lessons, find
 from tinydx.exercises.milestones.milestone import all_milestones
 from tinydx.lessons import glossary
-from tinydx.lessons.lesson import DATA, all_lessons, find
 from tinydx.names import in_figure as drawn
 from tinydx.names import in_html
 from tinydx.names import in_markdown as said
@@ -237,7 +237,7 @@ def foot(name: str) -> Any:
         english += ["`tinydx exercise start exercises` creates the files, once. Complete a file in an editor, then check it:", ""]
         chinese += ["`tinydx exercise start exercises` 生成练习文件，只需一次。在编辑器中补全一个文件，然后检查它：", ""]
     for exercise in map(exercises.find, lesson.exercises):
-        command = ["", f"    tinydx exercise check {exercise.name}", ""]
+        command = ["", "```text", f"tinydx exercise check {exercise.name}", "```", ""]  # else its colours are a guess
         title = language.in_chinese(exercise.title)
         file = f"`exercises/{exercise.file}`"
         english += [f"**{exercise.title}** <span class='other' lang='zh'>{exercise.chinese}</span> {file}", *command]
