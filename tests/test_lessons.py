@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -112,6 +113,17 @@ def test_code_that_is_shown_is_short_first_and_fits_a_phone(one, run):
     codes = run(one)[3]
     assert codes and len(codes[0].strip().splitlines()) <= 12
     assert [line for source in codes for line in source.splitlines() if len(line) > 88] == []
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("kernels/cuda/*.cu*")), ids=lambda path: path.name)
+def test_cuda_c_in_narrow_lines_is_the_same_program(path):
+    source = path.read_text("utf-8")
+    shown = page.narrow(source)
+    assert max(map(len, shown.splitlines())) <= page.LINE
+    words = (re.sub(r"//|\\\n", "", text).split() for text in (source, shown))
+    assert Counter(next(words)) == Counter(next(words)), "the words of code and remarks, some of which change places"
+    program = (" ".join(re.sub(r"//.*|\\\n", "", text).split()) for text in (source, shown))
+    assert next(program) == next(program)
 
 
 def test_what_the_first_lessons_found(run):

@@ -27,6 +27,7 @@ import html
 import io
 import os
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,6 +53,7 @@ __all__ = [
 BLUE, RED, GREY = "#2166ac", "#c62828", "#627d98"
 WIDTH = 4.6  # inches of a figure: 9 pt letters are then 10 px high on a page of 390 px
 DPI = 170
+LINE = 88  # characters in a line of code
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -186,8 +188,56 @@ def _code(*functions: Any) -> str:
 
 
 def cuda(name: str, source: str) -> Any:
-    """CUDA C of the engine, folded; name is that of its file."""
-    return _folded(f"kernels/cuda/{name}", source, "cpp")
+    """CUDA C of the engine, folded, in lines of at most LINE characters; name is that of its file."""
+    return _folded(f"kernels/cuda/{name}", narrow(source), "cpp")
+
+
+REMARK = re.compile(r"^( *)// \S.*(?:\n\1// \S.*)*", re.MULTILINE)  # a paragraph of a comment
+
+
+def narrow(source: str) -> str:
+    r"""C in lines of at most LINE characters: a remark behind code goes above it, what is too long goes on further to the right.
+
+    >>> print(narrow("    x[i] = first + second;  // " + "a long remark " * 6))
+        // a long remark a long remark a long remark a long remark a long remark a long
+        // remark
+        x[i] = first + second;
+    """
+    source = REMARK.sub(lambda found: _remark(found[0], found[1]), source)
+    return "\n".join(part for line in source.split("\n") for part in (_narrow(line) if len(line) > LINE else [line]))
+
+
+def _remark(words: str, margin: str) -> str:
+    """The lines of a comment, filled anew if one of them is too long."""
+    if max(map(len, words.split("\n"))) <= LINE:
+        return words
+    mark = f"{margin}// "
+    return textwrap.fill(re.sub(r"\n? *// ", " ", words).strip(), LINE, initial_indent=mark, subsequent_indent=mark)
+
+
+def _narrow(line: str) -> list[str]:
+    """A long line of C as several."""
+    margin = line[: len(line) - len(line.lstrip())]
+    code, mark, words = line.partition("// ")
+    lines = textwrap.wrap(words, LINE, initial_indent=f"{margin}// ", subsequent_indent=f"{margin}// ") if mark else []
+    code, margin = code.rstrip(), f"{margin}    "
+    end = " \\" if code.startswith("#") else ""  # a definition of the preprocessor is one line
+    while len(code) > LINE:
+        at = _best_break(code, len(margin) + 1, LINE - len(end))
+        lines.append(code[:at].rstrip() + end)
+        code = margin + code[at:].lstrip()
+    return [*lines, code] if code.strip() else lines
+
+
+def _best_break(code: str, first: int, last: int) -> int:
+    """Where to break a line of C: in as few brackets as possible, there behind a sign that ends something, and late."""
+    depth, found = 0, []
+    for at, sign in enumerate(code[: last + 1]):
+        depth += (sign in "([{") - (sign in ")]}")
+        if sign == " " and at >= first:
+            ends = code[at - 1] in ";,{" or (code[at - 1] == ")" and code.lstrip().startswith(("if", "for", "else")))
+            found.append((depth, not ends, -at - 1))
+    return -min(found)[2]
 
 
 def _folded(name: str, source: str, language: str = "python") -> Any:
