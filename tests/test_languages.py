@@ -6,6 +6,7 @@ value that is shown in one of them are all found here.
 
 import argparse
 import ast
+import inspect
 import io
 import json
 import re
@@ -13,6 +14,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tinydx import cli, language
@@ -21,6 +23,7 @@ from tinydx.exercises.folder import Folder
 from tinydx.gradcheck import gradcheck
 from tinydx.gradcheck.evidence import AXES
 from tinydx.gradcheck.report import CANNOT_TELL, RIGHT, WRONG
+from tinydx.help import MESSAGES
 from tinydx.lessons import all_lessons, glossary
 from tinydx.op import TABLE
 
@@ -173,6 +176,7 @@ def said_texts() -> dict[str, str]:
     found |= dict.fromkeys((part for names in AXES.values() for name in names for part in (name, name.capitalize())), "AXES")
     found |= {text: f"op {op.name}" for op in TABLE.values() for slip in op.slips for text in (slip.name, slip.advice)}
     found |= dict.fromkeys((RIGHT, WRONG, CANNOT_TELL), "verdicts")
+    found |= dict.fromkeys(MESSAGES, "argparse")
     for exercise in all_exercises():
         ops = [check.of for check in exercise.checks if isinstance(check, Gradients)]
         texts = [exercise.title, exercise.task, *exercise.hints, exercise.source or ops[0].source]
@@ -383,3 +387,34 @@ def test_the_title_of_a_folded_answer_is_not_joined_with_the_answer():
 
     html = page.text("/// details | Answer\nYes.\n///", "/// details | 答案\n是的，\n是这样。\n///").text
     assert "<summary>答案</summary>" in html and "是的，是这样。" in html
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["exercise", "solution"], "错误：缺少参数：NAME"),
+        (["exercise", "check", "--seconds"], "错误：参数 --seconds：缺少一个值"),
+        (["exercise", "check", "--seconds", "no"], "错误：参数 --seconds：'no' 不是大于 0 的秒数"),
+        (["lesson", "1", "2"], "错误：无法识别的参数：2"),
+        (["lesson", "--port", "1.5"], "错误：参数 --port：'1.5' 不是大于 0 的整数"),
+    ],
+)
+def test_what_is_wrong_with_a_command_line_is_said_in_chinese(words, told, capsys, monkeypatch):
+    monkeypatch.setenv(language.VARIABLE, "zh")
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    assert capsys.readouterr().err.endswith(f"{told}\n")
+
+
+def test_argparse_has_the_messages_that_are_translated():
+    """Of another version of Python that words one of them otherwise, it would come in English."""
+    source = inspect.getsource(argparse).replace("'\n", "'").replace('"\n', '"')
+    assert [message for message in MESSAGES if message.replace("\n", "\\n") not in source] == []
+
+
+def test_the_axes_of_a_map_are_named_in_chinese():
+    rng = np.random.default_rng(0)
+    report = gradcheck((lambda x: x**2, lambda dy, x: dy * x * (x > 0)), rng.normal(size=(3, 4)), seed=0)
+    with language.speaking("zh"):
+        assert "轴 0 x 轴 1\n" in report.text(True, language.said)
+    assert "axis 0 x axis 1\n" in report.text(True)

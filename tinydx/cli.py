@@ -762,7 +762,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+        raise argparse.ArgumentTypeError(said("{text!r} is not a number of seconds above 0", text=text))
     return seconds
 
 
@@ -784,7 +784,7 @@ def _layers(text: str) -> int | str:
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+        raise argparse.ArgumentTypeError(said("{text!r} is not a whole number above 0", text=text))
     return int(text)
 
 
