@@ -412,6 +412,15 @@ def test_argparse_has_the_messages_that_are_translated():
     assert [message for message in MESSAGES if message.replace("\n", "\\n") not in source] == []
 
 
+def test_the_axes_of_a_map_are_named_only_as_the_learner_knows_them():
+    """No "..." of an op that takes any shape, and no groups where there are none."""
+    one = gradcheck(TABLE["relu"], np.array([0.5, -1.0, 2.0]), backward=lambda dy, y: (y > 0) * 1.0, seed=0)
+    assert "(...)" not in one.text(True) and "axis 0\n" in one.text(True)
+    x, w, b = np.random.default_rng(0).normal(size=(2, 4, 4, 1)), np.ones((2, 2, 1, 2)), np.zeros(2)
+    two = gradcheck(TABLE["correlate2d"], x, w, b, backward=lambda dy, x, w, b: (x, w, b), seed=0)
+    assert "kh x kw, C 0" in two.text(True)
+
+
 def test_the_axes_of_a_map_are_named_in_chinese():
     rng = np.random.default_rng(0)
     report = gradcheck((lambda x: x**2, lambda dy, x: dy * x * (x > 0)), rng.normal(size=(3, 4)), seed=0)
