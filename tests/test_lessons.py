@@ -287,6 +287,25 @@ def test_where_a_phone_wraps_a_line_of_code_it_goes_on_further_to_the_right(brow
     assert begins + 10 < goes_on < begins + 60
 
 
+WRAPPED = """[...document.querySelectorAll('math, .other')].filter(e => {
+  const behind = e.nextSibling, range = document.createRange();
+  if (!behind || !/^[，。]/.test(behind.data || '')) return false;
+  range.setStart(behind, 0);
+  range.setEnd(behind, 1);
+  const sign = range.getBoundingClientRect();
+  return sign.width && sign.top > e.getBoundingClientRect().bottom - 2;
+}).length"""
+
+
+def test_no_chinese_line_begins_with_the_sign_behind_a_formula_or_a_word(browser, tmp_path):
+    parts = [page.text("x", "字" * n + f"$s$。{'字' * 2 * n}{page.term('variance')}，字") for n in range(60)]
+    shown = handout.page(find(8), [page.head("initialisation"), *parts])
+    (tmp_path / "page.html").write_text(shown.replace('"language">', '"language" open>'), "utf-8")
+    browser.look(PHONE)
+    browser.open((tmp_path / "page.html").as_uri())
+    assert browser.js("document.querySelectorAll('math').length") == 60 and browser.js(WRAPPED) == 0
+
+
 def test_words_and_equations_become_a_handout():
     mo = pytest.importorskip("marimo", reason="not installed: marimo")
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")

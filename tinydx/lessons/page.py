@@ -89,6 +89,9 @@ NO_SPACE = re.compile(  # line ends between Chinese characters, and beside a Chi
     rf"|(?<=[{SIGN}])\n *(?=[A-Za-z(*]|\d(?!\d*\. )|\$(?!\$)|`(?!``))|(?<=\S)\n *(?=[{SIGN}])",
     re.MULTILINE,
 )
+BEFORE_SIGN = re.compile(  # what a browser would begin a new line behind, though a sign follows that begins none
+    r"(?:<marimo-tex[^>]*>[^<]*</marimo-tex>|<span class=.other.[^>]*>[^<]*</span>)[，。；：、！？）]+"
+)
 
 
 def term(english: str) -> str:
@@ -111,7 +114,8 @@ def _in_language(code: str, markdown: str) -> str:
         return f"**{found.english}** <span class='other' lang='zh'>{found.chinese}</span>"
 
     markdown = joined(markdown) if code == "zh" else markdown
-    return f'<div class="{code}" lang="{code}">{_markdown(TERM.sub(written, markdown)).text}</div>'
+    shown = BEFORE_SIGN.sub(r'<span class="kept">\g<0></span>', _markdown(TERM.sub(written, markdown)).text)
+    return f'<div class="{code}" lang="{code}">{shown}</div>'
 
 
 def _html(*parts: str) -> Any:
