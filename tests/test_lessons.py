@@ -216,8 +216,6 @@ class Links(HTMLParser):
 def handouts(run, tmp_path_factory):
     """A folder with the handouts of all lessons that run here, and their index."""
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
-    from tinydx.lessons import handout
-
     target = tmp_path_factory.mktemp("handouts")
     able = [one for one in all_lessons() if not one.missing]
     for one in able:
@@ -268,8 +266,6 @@ def test_a_browser_shows_every_handout_whole_and_fetches_nothing(width, handouts
 
 def test_where_a_phone_wraps_a_line_of_code_it_goes_on_further_to_the_right(browser, tmp_path):
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
-    from tinydx.lessons import handout
-
     code = "def f(x):\n    if x:\n        return " + " + ".join(["x"] * 18) + "\n"  # 88 characters
     file = tmp_path / "code.html"
     file.write_text(handout.page(find(1), [page.as_code(code)]), "utf-8")
@@ -287,7 +283,7 @@ def test_where_a_phone_wraps_a_line_of_code_it_goes_on_further_to_the_right(brow
     assert begins + 10 < goes_on < begins + 60
 
 
-WRAPPED = """[...document.querySelectorAll('math, .other')].filter(e => {
+LINES_OF_A_SIGN = """[...document.querySelectorAll('math, .other')].filter(e => {
   const behind = e.nextSibling, range = document.createRange();
   if (!behind || !/^[，。]/.test(behind.data || '')) return false;
   range.setStart(behind, 0);
@@ -303,14 +299,12 @@ def test_no_chinese_line_begins_with_the_sign_behind_a_formula_or_a_word(browser
     (tmp_path / "page.html").write_text(shown.replace('"language">', '"language" open>'), "utf-8")
     browser.look(PHONE)
     browser.open((tmp_path / "page.html").as_uri())
-    assert browser.js("document.querySelectorAll('math').length") == 60 and browser.js(WRAPPED) == 0
+    assert browser.js("document.querySelectorAll('math').length") == 60 and browser.js(LINES_OF_A_SIGN) == 0
 
 
 def test_words_and_equations_become_a_handout():
     mo = pytest.importorskip("marimo", reason="not installed: marimo")
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
-    from tinydx.lessons import handout
-
     text = handout.page(find(1), [None, mo.md("$a < b$ and\n\n$$\\frac{1}{2}$$\n\n$t \\ln p$"), mo.ui.slider(1, 3)])
     assert "<mo>&#x0003C;</mo>" in text and "<mfrac>" in text and 'display="block"' in text
     assert re.search("<mi>t</mi><mspace[^>]*/><mi>ln</mi><mspace[^>]*/><mi>p</mi>", text)
@@ -452,8 +446,6 @@ def test_class_folders_of_any_name_are_only_shown(monkeypatch, class_folders, tm
     one = find(5)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
-    from tinydx.lessons import handout
-
     monkeypatch.setenv(course.DATA, "")
     folders = tmp_path / "<script>alert(1)"
     folders.mkdir()
@@ -491,8 +483,6 @@ def test_a_lesson_runs_on_the_users_sounds_or_texts(name, monkeypatch, tmp_path)
     one.take(mine)
     outputs, variables = one.run()
     assert len(outputs) > 8 and variables["own"] == mine.resolve()
-    from tinydx.lessons import handout
-
     assert_quiet(handout.page(one, outputs))
     if name == "heart_sounds":
         assert variables["home"] == "test" and set(variables["elsewhere"]) == {"train", "val <img src=x onerror=alert(1)>"}
