@@ -1,5 +1,6 @@
 """The exercises: right work passes, wrong work is named, and every fault in a learner's file gives one plain message."""
 
+import ast
 import csv
 import inspect
 import json
@@ -33,6 +34,7 @@ from tinydx.exercises.grade import fingerprint, grade
 from tinydx.exercises.learner import Learner
 from tinydx.exercises.values import value_patterns
 from tinydx.gradcheck import gradcheck
+from tinydx.language import LANGUAGES
 from tinydx.op import TABLE, RandomDraw
 
 ROOT = Path(__file__).parents[1]
@@ -147,6 +149,18 @@ def test_a_learner_gets_all_that_is_needed_and_not_the_answer(exercise):
         missing = Counter(exercise.solution.splitlines()) - Counter(exercise.starter.splitlines())
         assert NOT_WRITTEN in exercise.starter and missing.total() >= exercise.starter.count(NOT_WRITTEN)
     compile(exercise.starter, exercise.file, "exec")
+
+
+@EXERCISES
+def test_a_learner_gets_the_same_program_in_chinese(exercise):
+    programs = []
+    for starter in map(exercise.starter_in, LANGUAGES):
+        tree = ast.parse(starter)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                node.body[0].value.value = ""
+        programs.append(ast.dump(tree))
+    assert programs[0] == programs[1]
 
 
 @EXERCISES

@@ -19,6 +19,7 @@ import pytest
 
 from tinydx import cli, language
 from tinydx.exercises import Gradients, Result, all_exercises, check_file, commands, find
+from tinydx.exercises.exercise import cut
 from tinydx.exercises.folder import Folder
 from tinydx.gradcheck import gradcheck
 from tinydx.gradcheck.evidence import AXES
@@ -182,8 +183,18 @@ def said_texts() -> dict[str, str]:
         texts = [exercise.title, exercise.task, *exercise.hints, exercise.source or ops[0].source]
         texts += [text for bug in exercise.bugs for text in (bug.name, bug.advice)]
         texts += [text for op in ops for slip in op.slips for text in (slip.name, slip.advice)]
-        found |= dict.fromkeys(texts, exercise.file)
+        found |= dict.fromkeys([*texts, *remarks(exercise.code)], exercise.file)
     return found | dict.fromkeys(help_texts(), "--help")
+
+
+def remarks(code: str) -> list[str]:
+    """The docstrings and comments of an exercise that say more than names and shapes."""
+    tree = ast.parse(code)
+    names = {str(getattr(node, a)) for node in ast.walk(tree) for a in ("id", "arg", "name") if hasattr(node, a)}
+    docstrings = re.findall(r'"""(.*?)"""', code, re.DOTALL)
+    shapeless = {d: set(re.findall("[A-Za-z]{3,}", re.sub(r"\w+ ?\(", "", d))) for d in docstrings}
+    comments = [c for c in re.findall(r"# (.*)", cut(code)) if re.search("[a-z]{3}", c)]
+    return [d for d, words in shapeless.items() if words - names] + comments
 
 
 def help_texts() -> set[str]:

@@ -79,16 +79,20 @@ class Exercise:
 
     def starter_in(self, language: str) -> str:
         """The starter in this language."""
-        return self.header_in(language) + (self._bugged(self.bugs[0]) if self.planted else cut(self.code))
+        return self._file(self._bugged(self.bugs[0]) if self.planted else cut(self.code), language)
 
     @property
     def solution(self) -> str:
         """The learner's file with the solution."""
-        return self.header_in(chosen()) + without_marks(self.code)
+        return self._file(without_marks(self.code), chosen())
 
     def with_bug(self, bug: Bug) -> str:
         """The solution with this bug in it; ValueError where the text to replace does not occur exactly once."""
-        return self.header_in(chosen()) + self._bugged(bug)
+        return self._file(self._bugged(bug), chosen())
+
+    def _file(self, code: str, language: str) -> str:
+        """The learner's file with this code."""
+        return self.header_in(language) + (remarks_in_chinese(code) if language == "zh" else code)
 
     def _bugged(self, bug: Bug) -> str:
         code = without_marks(self.code)
@@ -193,6 +197,12 @@ def cut(code: str) -> str:
 def without_marks(code: str) -> str:
     """The complete code without its `# solution` comments."""
     return re.sub(r"^ *# solution\n", "", code, flags=re.MULTILINE)
+
+
+def remarks_in_chinese(code: str) -> str:
+    """The code with its docstrings and comments in Chinese, as far as they are more than names."""
+    code = re.sub(r'"""(.*?)"""', lambda found: f'"""{in_chinese(found[1])}"""', code, flags=re.DOTALL)
+    return re.sub(r"(?<=# ).*", lambda found: in_chinese(found[0]), code)
 
 
 WORDS = {r"\cdot": "·", r"\sum": " sum", r"\in": "in", r"\dots": "..."}
