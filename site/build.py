@@ -101,7 +101,7 @@ class Site:
         }
         self.places = self.files | {f"lessons/{one.path.name}": f"lessons/{one.path.stem}.md" for one in self.lessons}
         if self._wants("exercises"):
-            self.places |= {f"tinydx/exercises/catalog/{one.file}": f"exercises.md#{one.name}" for one in all_exercises()}
+            self.places |= {f"tinydx/exercises/catalog/{one.name}.py": f"exercises.md#{one.name}" for one in all_exercises()}
 
     def _wants(self, part: str) -> bool:
         return not self.only or part in self.only

@@ -1,9 +1,10 @@
-"""What an exercise is, and how one file of the catalog is read. Their numbers follow the lessons that lead to them.
+"""What an exercise is, and how one file of the catalog is read.
 
-Each file of `catalog/` is one exercise. Above the line that begins with `# ---- the runner's part` is the learner's
-part: a docstring (title · Chinese term, then the task) and the complete code. Starter and solution are both made from it:
-in the starter, `raise NotImplementedError` replaces everything from a `# solution` comment to the end of its block. Below
-the line is `EXERCISE`: what is checked, three hints, and the wrong solutions (`Bug`) that the checker must name.
+Each file of `catalog/` is one exercise; a lesson's docstring names it, and the order of these names gives the numbers. Above
+the line that begins with `# ---- the runner's part` is the learner's part: a docstring (title · Chinese term, then the task)
+and the complete code. Starter and solution are both made from it: in the starter, `raise NotImplementedError` replaces
+everything from a `# solution` comment to the end of its block. Below the line is `EXERCISE`: what is checked, three hints, and
+the wrong solutions (`Bug`) that the checker must name.
 
 The equation is that of the op that the exercise is about, which is in the op table or defined in the file itself.
 """
@@ -19,12 +20,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinydx.course import lesson_of
+from tinydx.course import all_lessons, lesson_of
 from tinydx.exercises.checks import Check, Gradients
 from tinydx.language import chosen, in_chinese, said
 from tinydx.op import Slip
 from tinydx.suggestions import did_you_mean
 
+CATALOG = Path(__file__).parent / "catalog"
 MARKER = "# ---- the runner's part"
 NOT_WRITTEN = 'raise NotImplementedError("not written yet")'
 
@@ -60,7 +62,7 @@ class Exercise:
     source: str = ""
     planted: bool = False
 
-    number: int = 0
+    number: int = 0  # of all, in the order of the lessons
     name: str = ""  # conv_backward
     title: str = ""
     chinese: str = ""
@@ -132,22 +134,21 @@ class Exercise:
 
 @functools.cache
 def all_exercises() -> tuple[Exercise, ...]:
-    """All exercises in order."""
-    files = sorted((Path(__file__).parent / "catalog").glob("[0-9][0-9]_*.py"))
-    return tuple(read(file) for file in files)
+    """All exercises, in the order of the lessons that lead to them."""
+    names = [name for lesson in all_lessons() for name in lesson.exercises]
+    return tuple(read(CATALOG / f"{name}.py", number) for number, name in enumerate(names, 1))
 
 
-def read(file: Path) -> Exercise:
+def read(file: Path, number: int) -> Exercise:
     """The exercise in a file of the catalog."""
-    number, name = file.stem.split("_", 1)
     _, docstring, code = file.read_text("utf-8").split(MARKER)[0].split('"""', 2)
     first, _, task = docstring.partition("\n")
     title, chinese = first.split(" · ")
     code = re.sub(r"^(from tinydx|import numpy).*\n", "", code, flags=re.MULTILINE)
     return replace(
         importlib.import_module(f"tinydx.exercises.catalog.{file.stem}").EXERCISE,
-        number=int(number),
-        name=name,
+        number=number,
+        name=file.stem,
         title=title,
         chinese=chinese,
         task=task.strip(),
