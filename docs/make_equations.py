@@ -98,7 +98,7 @@ def lessons_of(op: Op) -> str:
 
 def exercises_of(op: Op) -> str:
     """Links to the exercises that ask for the op or its gradient."""
-    return ", ".join(f"[{x.number:02d} {x.name}](../tinydx/exercises/catalog/{x.file})" for x in exercises_about(op))
+    return ", ".join(f"[{x.number:02d} {x.name}](../tinydx/exercises/catalog/{x.name}.py)" for x in exercises_about(op))
 
 
 def exercises_about(op: Op) -> list[exercises.Exercise]:

@@ -1,6 +1,8 @@
-"""Writes the tables of docs/teaching.md and docs/teaching.zh.md, and what lies in docs/teaching: `python docs/make_teaching.py`.
+"""Writes the tables of docs/teaching.md, docs/teaching.zh.md and docs/exercises.md, and what lies in docs/teaching:
+`python docs/make_teaching.py`.
 
     the lessons' docstrings ── minutes, needs, exercises, data ── the table of lessons, and the sums of the plans
+    both                    ── the exercises of each lesson ─────── the table of exercises
     the exercises' checks   ── tinydx/exercises/rubric.py ────── rubric.csv, and autograding.json of the first week
 
 A table stands in a page between the lines `<!-- made: NAME -->` and `<!-- end -->`; the rest of a page is written by hand.
@@ -12,13 +14,15 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from tinydx.exercises import rubric
+from tinydx.course import lesson_of
+from tinydx.exercises import all_exercises, rubric
 from tinydx.exercises.rubric import PASSES, Rubric
+from tinydx.language import in_chinese
 from tinydx.lessons import Lesson, all_lessons, find
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "teaching"
-PAGES = {"en": HERE / "teaching.md", "zh": HERE / "teaching.zh.md"}
+PAGES = {HERE / "teaching.md": "en", HERE / "teaching.zh.md": "zh", HERE / "exercises.md": "en"}
 MADE = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -103,10 +107,21 @@ def plan_table(parts: list[Part], language: str) -> str:
     return table(["", subject, lessons, minutes, exercises], rows)
 
 
+def exercises_table() -> str:
+    """All exercises, and the lesson that each belongs to, in both languages."""
+    rows: list[list[object]] = []
+    for one in all_exercises():
+        lesson, title = lesson_of(one.name), f"{one.title} · {in_chinese(one.title)}"
+        rows.append([one.number, f"`{one.name}`", title, f"{lesson.number} {lesson.title} · {lesson.chinese}"])
+    return table(["", "exercise", "what it asks", "lesson"], rows)
+
+
 def made(name: str, language: str) -> str:
-    """The table of this name: lessons, term or course."""
+    """The table of this name: lessons, exercises, term or course."""
     if name == "lessons":
         return lessons_table(language)
+    if name == "exercises":
+        return exercises_table()
     return plan_table({"term": TERM, "course": COURSE}[name], language)
 
 
@@ -140,7 +155,7 @@ def files() -> dict[Path, str]:
     """Everything that this program writes."""
     points = rubric.default()
     first = autograding(rubric.parse(points, "rubric.csv"), _exercises(TERM[0].lessons))
-    pages = {path: page(path.read_text("utf-8"), language) for language, path in PAGES.items()}
+    pages = {path: page(path.read_text("utf-8"), language) for path, language in PAGES.items()}
     return {FOLDER / "rubric.csv": points, FOLDER / "autograding.json": first, **pages}
 
 

@@ -95,12 +95,12 @@ def _():
 def _():
     own = own_data()
     if own:
-        study = open_study(own, size=40, limit=128)  # at most 128 images of each class and split
+        study = open_study(own, size=32, limit=128)  # at most 128 images of each class and split
         names, source = tuple(study.class_names), study.source
         (x_train, y_train), (x_test, y_test) = ((part.x / np.float32(255), part.y) for part in (study.train, study.test))
     else:
         names, source = CLASS_NAMES, "synthetic phantoms"
-        images, labels = make_phantoms(416, seed=0, size=40)
+        images, labels = make_phantoms(416, seed=0, size=32)
         x = np.repeat(images[..., None], 3, axis=-1) / np.float32(255)  # (N,H,W,C): grey as three equal channels
         x_train, y_train, x_test, y_test = x[:256], labels[:256], x[256:], labels[256:]  # no image is in both
     if len(names) != 2:
@@ -114,11 +114,11 @@ def _():
 def _(own, source, x_test, x_train):
     _yours = both(
         f"""
-    Your data, **{said(source)}**: {len(x_train)} images for training and {len(x_test)} for testing, of 40 x 40 pixels. `tinydx diagnose`
+    Your data, **{said(source)}**: {len(x_train)} images for training and {len(x_test)} for testing, of 32 x 32 pixels. `tinydx diagnose`
     takes the same data and uses all of it, at a larger size.
     """,
         f"""
-    你的数据 **{said(source)}**：{len(x_train)} 张图像用于训练，{len(x_test)} 张用于测试，大小为 40 x 40 像素。`tinydx diagnose`
+    你的数据 **{said(source)}**：{len(x_train)} 张图像用于训练，{len(x_test)} 张用于测试，大小为 32 x 32 像素。`tinydx diagnose`
     接受同样的数据，并以更大的尺寸使用全部图像。
     """,
     )
@@ -146,7 +146,7 @@ def _(names, source, x_train, y_train):
             _axis.imshow(_image)
             _axis.set(xticks=[], yticks=[])
         _row[0].set_ylabel(f"class {_k}: {drawn(names[_k])}")
-    _figure.supxlabel(f"{drawn(source)}, 40 x 40 pixels", fontsize=9)
+    _figure.supxlabel(f"{drawn(source)}, 32 x 32 pixels", fontsize=9)
     show(
         _figure,
         f"{source}: four of class {names[0]} in the upper row, four of class {names[1]} in the lower row.",
@@ -179,7 +179,7 @@ def _(names):
 @app.cell
 def _():
     def network():
-        model = Sequential([Conv2D(32, 3, activation="relu", input_shape=(40, 40, 3))])
+        model = Sequential([Conv2D(32, 3, activation="relu", input_shape=(32, 32, 3))])
         for channels in (64, 128):
             model.add(MaxPooling2D(2))
             model.add(Conv2D(channels, 3, activation="relu"))
@@ -193,7 +193,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(network):
-    assert network().count_params() == build_cnn((40, 40, 3), classes=2).count_params()
+    assert network().count_params() == build_cnn((32, 32, 3), classes=2).count_params()
     short(network)
     return
 

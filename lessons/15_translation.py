@@ -537,9 +537,13 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(ln_p, texts, truth):
+def _(codec, ln_p, texts, truth):
+    def _mean(who, written):
+        """ln p of each text as a mean over its words and its end, by which the beam compares texts."""
+        return ln_p[who] / np.array([len(codec.encode(text, ends=True)) for text in written])
+
     _wrong = np.array([text != wanted for text, wanted in zip(texts["beam of 4"], truth, strict=True)])
-    missed = int((_wrong & (ln_p["truth"] > ln_p["beam of 4"])).sum())
+    missed = int((_wrong & (_mean("truth", truth) > _mean("beam of 4", texts["beam of 4"]))).sum())
     text(
         f"""
     ## A question
@@ -547,8 +551,8 @@ def _(ln_p, texts, truth):
     {int(_wrong.sum())} of {len(truth)} texts of the beam are wrong. How many of these could be right with a beam so wide that it misses nothing?
 
     /// details | Answer
-    Ask the model for how many of them it considers the right text more probable than the one that it wrote: {missed}. A wider beam can find
-    only these, which the search missed. In the other {int(_wrong.sum()) - missed} the model prefers its own error: the search was good enough, the
+    Ask the model for how many of them it considers the right text more probable than the one that it wrote, by the mean over the words
+    as the beam does: {missed}. A wider beam can find only these, which the search missed. In the other {int(_wrong.sum()) - missed} the model prefers its own error: the search was good enough, the
     model was not. There, more search cannot help; more data and more training would.
     ///
     """,
@@ -558,7 +562,7 @@ def _(ln_p, texts, truth):
     束搜索的 {len(truth)} 条文本中有 {int(_wrong.sum())} 条是错的。如果束宽到什么也不漏，其中有多少条能变对？
 
     /// details | 答案
-    问模型，其中有多少条，它认为正确的文本比它写下的更可能：{missed} 条。更宽的束只能找回这些，它们是搜索漏掉的。
+    问模型，其中有多少条，它认为正确的文本比它写下的更可能（与束搜索一样，按每个词的平均值来比）：{missed} 条。更宽的束只能找回这些，它们是搜索漏掉的。
     另外 {int(_wrong.sum()) - missed} 条，模型更喜欢自己的错误：搜索足够好，是模型不够好。那里再多搜索也没有用；
     更多的数据和训练才有用。
     ///

@@ -33,8 +33,9 @@ import gallery
 from frames import ROOT
 
 import tinydx
+from tinydx.course import lesson_of
 from tinydx.datasets.download import data_home
-from tinydx.exercises import Exercise, all_exercises
+from tinydx.exercises import Exercise, all_exercises, find
 from tinydx.files import atomic_write
 from tinydx.language import in_chinese
 from tinydx.lessons import Lesson, all_lessons
@@ -44,6 +45,7 @@ HERE = Path(__file__).parent
 LANGUAGES = ("en", "zh")
 WORDS = {  # what the site itself says
     "Lessons": "课程",
+    "Lesson": "所属课程",
     "Exercises": "练习",
     "Slips": "常见错误",
     "Reference": "参考手册",
@@ -99,7 +101,7 @@ class Site:
         }
         self.places = self.files | {f"lessons/{one.path.name}": f"lessons/{one.path.stem}.md" for one in self.lessons}
         if self._wants("exercises"):
-            self.places |= {f"tinydx/exercises/catalog/{one.file}": f"exercises.md#{one.name}" for one in all_exercises()}
+            self.places |= {f"tinydx/exercises/catalog/{one.name}.py": f"exercises.md#{one.name}" for one in all_exercises()}
 
     def _wants(self, part: str) -> bool:
         return not self.only or part in self.only
@@ -144,7 +146,7 @@ class Site:
                 listed.append({f"{one.number} {_title(one, code)}": place})
             nav.append({say("Lessons"): listed})
         if self._wants("exercises"):
-            texts = "\n\n".join(_exercise(one, code, say) for one in all_exercises())
+            texts = "\n\n".join(self._exercise(one, code, say) for one in all_exercises())
             nav.append({say("Exercises"): write("exercises.md", f"# {say('Exercises')}\n\n{texts}\n")})
         if self._wants("slips"):
             intro = next(words for words in WORDS if words.startswith("What people get wrong"))
@@ -224,10 +226,20 @@ class Site:
         body = body.replace('src="pictures/', f'src="{"../" if code == "en" else "../../"}pictures/')
         markdown = f'---\ntitle: "{one.number} {_title(one, code)}"\n---\n\n<div class="lesson" markdown="0">\n{body}\n</div>\n'
         if self._wants("exercises") and one.exercises:
-            found = [exercise for exercise in all_exercises() if exercise.name in one.exercises]
-            links = " · ".join(f"[{e.title if code == 'en' else e.chinese}](../exercises.md#{e.name})" for e in found)
+            titles = {e.name: e.title if code == "en" else in_chinese(e.title) for e in map(find, one.exercises)}
+            links = " · ".join(f"[{html.escape(title)}](../exercises.md#{name})" for name, title in titles.items())
             markdown += f"\n\n**{say('Exercises')}**{say(': ')}{links}\n"
         return markdown
+
+    def _exercise(self, one: Exercise, code: str, say: Say) -> str:
+        """An exercise: its lesson, its file as the learner gets it, and the hints, folded."""
+        lesson, title = lesson_of(one.name), one.title if code == "en" else in_chinese(one.title)
+        taught = f"{lesson.number} · {html.escape(_title(lesson, code))}"
+        taught = f"[{taught}](lessons/{lesson.path.stem}.md)" if lesson in self.lessons else taught
+        hint = '??? note "{} {}"\n\n    <p>{}</p>'
+        hints = "\n\n".join(hint.format(say("Hint"), i, html.escape(say(words))) for i, words in enumerate(one.hints, 1))
+        head = f"## {one.number} {html.escape(title)} {{ #{one.name} }}\n\n{say('Lesson')}{say(': ')}{taught}"
+        return f"{head}\n\n```python\n{one.starter_in(code).strip()}\n```\n\n{hints}"
 
     def _ways(self, one: Lesson, say: Say) -> str:
         """What stands below a lesson's title: that its figures move, and where to run it."""
@@ -324,21 +336,13 @@ def in_language(body: str, code: str) -> str:
     return "".join(parser.parts)
 
 
-def _exercise(one: Exercise, code: str, say: Say) -> str:
-    """An exercise's file as the learner gets it, and the hints, folded."""
-    title = one.title if code == "en" else in_chinese(one.title)
-    hint = '??? note "{} {}"\n\n    <p>{}</p>'
-    hints = "\n\n".join(hint.format(say("Hint"), i, html.escape(say(words))) for i, words in enumerate(one.hints, 1))
-    return f"## {one.number} {html.escape(title)} {{ #{one.name} }}\n\n```python\n{one.starter_in(code).strip()}\n```\n\n{hints}"
-
-
 def _only_english(code: str) -> str:
     return f"*{WORDS['This page exists in English only.']}*\n\n" if code == "zh" else ""
 
 
 def _rooms() -> list[str]:
     """The rooms of tinydx that a program calls."""
-    commands = {"bench", "cli", "command", "doctor", "tasks", "checkout", "lessons", "__main__"}
+    commands = {"bench", "cli", "command", "course", "doctor", "tasks", "checkout", "lessons", "__main__"}
     return [room.name for room in pkgutil.iter_modules(tinydx.__path__) if room.name not in commands]
 
 

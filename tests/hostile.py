@@ -16,7 +16,7 @@ import tinydx.exercises
 HONEST = "ann"  # the student who has done everything
 RELU = "02_relu.py"
 ENGINE = Path(inspect.getfile(tinydx.exercises)).parents[2]
-SOLUTION = ENGINE / "tinydx" / "exercises" / "catalog" / RELU
+SOLUTION = ENGINE / "tinydx" / "exercises" / "catalog" / "relu.py"
 HEAD = "import codeop, os, signal, subprocess, sys, threading, time, types\nimport numpy as np\n"
 RIGHT = "\n\ndef relu_backward(dy, x):\n    return dy * (x > 0)\n"
 TAKEN = """

@@ -1,5 +1,6 @@
 """The exercises: right work passes, wrong work is named, and every fault in a learner's file gives one plain message."""
 
+import ast
 import csv
 import inspect
 import json
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
 import warnings
 from collections import Counter
@@ -22,15 +24,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tinydx import cli
-from tinydx.exercises import Gradients, Values, all_exercises, check_file, find, worker
+from tinydx.course import all_lessons, lesson_of
+from tinydx.exercises import Gradients, Values, all_exercises, check_file, find, sandbox, worker
 from tinydx.exercises.checks import DRAWS, _Turn
 from tinydx.exercises.commands import commentary
-from tinydx.exercises.exercise import NOT_WRITTEN
+from tinydx.exercises.exercise import CATALOG, NOT_WRITTEN
 from tinydx.exercises.folder import PROGRESS, Folder
 from tinydx.exercises.grade import fingerprint, grade
 from tinydx.exercises.learner import Learner
 from tinydx.exercises.values import value_patterns
 from tinydx.gradcheck import gradcheck
+from tinydx.language import LANGUAGES
 from tinydx.op import TABLE, RandomDraw
 
 ROOT = Path(__file__).parents[1]
@@ -134,6 +138,8 @@ def test_no_option_of_the_arguments_is_left_out_by_chance():
 def test_a_learner_gets_all_that_is_needed_and_not_the_answer(exercise):
     head, *rest = exercise.starter.splitlines()
     assert head.startswith(f'"""{exercise.number:02d} ') and re.search("[\u4e00-\u9fff]", head)
+    assert rest[0] == f"lesson {lesson_of(exercise.name).number}, {lesson_of(exercise.name).title}"
+    assert f"\n第 {lesson_of(exercise.name).number} 课，{lesson_of(exercise.name).chinese}\n" in exercise.header_in("zh")
     assert "\\" not in exercise.header_in("en") and "tinydx" not in exercise.code and len(rest) < 90
     assert all(len(line) <= 140 for line in rest)
     assert all(check.function.__name__ in exercise.starter for check in exercise.checks if not getattr(check, "driver", False))
@@ -146,6 +152,18 @@ def test_a_learner_gets_all_that_is_needed_and_not_the_answer(exercise):
 
 
 @EXERCISES
+def test_a_learner_gets_the_same_program_in_chinese(exercise):
+    programs = []
+    for starter in map(exercise.starter_in, LANGUAGES):
+        tree = ast.parse(starter)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                node.body[0].value.value = ""
+        programs.append(ast.dump(tree))
+    assert programs[0] == programs[1]
+
+
+@EXERCISES
 def test_an_op_s_record_names_no_argument_that_the_exercise_does_not_have(exercise):
     """Such as groups or a mask: the head of the file is the op's record where the exercise states no shapes of its own."""
     op = next((check.of for check in exercise.checks if isinstance(check, Gradients)), None)
@@ -153,11 +171,10 @@ def test_an_op_s_record_names_no_argument_that_the_exercise_does_not_have(exerci
     assert words - {"number", "bool", "int"} <= set(re.findall("[a-z_]+", exercise.code))
 
 
-def test_the_exercises_follow_the_document():
+def test_the_exercises_follow_the_lessons():
     names = [e.name for e in all_exercises()]
-    assert len(names) >= 24 and [e.number for e in all_exercises()] == list(range(1, len(names) + 1))
-    order = "conv_sum relu max_pool dense sigmoid_bce adam rnn_step bptt lstm_step gru_step embedding softmax_decoding attention"
-    assert [n for n in names if n in order.split()] == order.split()
+    assert sorted(names) == sorted(file.stem for file in CATALOG.glob("[!_]*.py")), "each belongs to one lesson"
+    assert all(lesson.exercises for lesson in all_lessons()) and len(names) >= 24
     assert sum(e.planted for e in all_exercises()) == 3
 
 
@@ -342,10 +359,11 @@ STRANGE = "class E(Exception):\n    def __str__(self):\n        raise E\nraise E
 
 
 FAULTS = {
-    "endless loop": (body("while True:", "    pass"), "timeout", "stopped after 1 seconds.*endless loop.*line [45]"),
+    "endless loop": (body("while True:", "    pass"), "timeout", "stopped after 1 seconds of computing.*endless loop.*line [45]"),
     "endless loop at import": ("while True:\n    pass\n", "timeout", "endless loop.*line [12]"),
-    "loop that catches all": (CATCHES_ALL, "timeout", "endless"),
-    "slow in every call": (body("__import__('time').sleep(0.2)", "return dy * (x > 0)"), "timeout", "stopped after 1 seconds"),
+    "loop that catches all": (CATCHES_ALL, "timeout", "stopped after"),  # it may wait until its prints are read
+    "sleeps for ever": (body("while True:", "    __import__('time').sleep(1)"), "timeout", "after 6 seconds, most.*line 5"),
+    "slow in every call": (body("__import__('time').sleep(0.2)", "return dy * (x > 0)"), "timeout", "after 6 seconds, most"),
     "loop in C": (body("return 10 ** 10 ** 9"), "timeout", "stopped after 1 seconds"),
     "os._exit": (body("os._exit(0)"), "crash", "status 0"),
     "os._exit at import": ("import os\nos._exit(3)\n", "crash", "status 3"),
@@ -446,11 +464,47 @@ def test_what_was_started_does_not_outlive_the_check(tmp_path):
         os.kill(int(result.output), 0)
 
 
+# ---- its time ------------------------------------------------------------------------------------------------------
+
+
 def test_the_time_limit_is_of_the_learners_code_alone(tmp_path):
     """Starting Python and NumPy takes longer than this limit."""
     written(tmp_path, find("relu"), RIGHT)
     with Learner(tmp_path / find("relu").file, seconds=0.05) as learner:
-        assert learner.left > 0
+        assert (learner.call("relu_backward", [np.ones(2), np.array([1.0, -1.0])]) == [1, 0]).all()
+
+
+def test_a_pause_takes_nothing_from_the_time_limit(tmp_path):
+    """The process stands still for twice its limit, as on a machine that sleeps or has much else to do."""
+    written(tmp_path, find("relu"), RIGHT)
+    with Learner(tmp_path / find("relu").file, seconds=1) as learner:
+        os.kill(learner._process.pid, signal.SIGSTOP)
+        threading.Timer(2, os.kill, (learner._process.pid, signal.SIGCONT)).start()
+        assert (learner.call("relu_backward", [np.ones(2), np.array([1.0, -1.0])]) == [1, 0]).all()
+
+
+FORKS = body("if os.fork() == 0:", "    while True: pass", "os.wait()", "return dy * (x > 0)")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell it")
+def test_what_other_processes_compute_counts(tmp_path, monkeypatch):
+    """Where the hook would let the code start one, which computes while the code itself waits."""
+    unrestricted, code = tmp_path / "worker.py", Path(worker.__file__).read_text("utf-8")
+    unrestricted.write_text(code.replace("    restrict(os.path.dirname(path))\n", ""), "utf-8")
+    monkeypatch.setattr(worker, "__file__", str(unrestricted))
+    result = check_file(find("relu"), written(tmp_path, find("relu"), FORKS), seconds=1)
+    assert result.status == "timeout" and result.message.startswith("stopped after 1 seconds of computing")
+
+
+def test_the_fence_hides_no_computing(tmp_path):
+    """Of what runs behind bubblewrap, too: Python computes this without a look at its threads."""
+    if why := sandbox.without_fence():
+        pytest.skip(why)
+    folder = tmp_path / "tinydx-grade-x"
+    folder.mkdir()
+    path = written(folder, find("relu"), FAULTS["loop in C"][0])
+    result = check_file(find("relu"), path, seconds=1, fence=sandbox.fence(folder))
+    assert result.status == "timeout" and result.message.startswith("stopped after 1 seconds of computing")
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):
@@ -632,7 +686,7 @@ def test_output_in_any_encoding(encoding, started):
     mark, dot, block = {"utf-8": ("✗", "·", "█"), "cp936": ("x", "·", "#"), "ascii": ("x", "-", "#")}[encoding]
     assert f"  {mark} " in out and f" {dot} " in out and block in out and "gate forgotten" in out
     status, out, err = tinydx("list", cwd=started.path, encoding=encoding)
-    assert status == 0 and not err and ("线性整流函数" in out) == (encoding != "ascii") and "?" not in out
+    assert status == 0 and not err and ("线性整流函数" in out) == (encoding != "ascii") and "??" not in out
     status, out, err = tinydx("solution", "adam", "--spoil", cwd=started.path, encoding=encoding)
     assert status == 0 and "def adam" in out
     status, out, err = tinydx("watch", cwd=started.path, encoding=encoding, input=b"h\nq\n", stdin=None)
@@ -716,7 +770,7 @@ def test_watch_keys_and_saves(started):
         assert "hint 1/3 for 01_conv_sum.py" in terminal.ready()
         terminal.press(b"hl")
         assert "hint 2/3" in terminal.ready()
-        assert "29_engine_layers.py" in terminal.ready()
+        assert "12_engine_layers.py" in terminal.ready()
         terminal.press(b"s")
         assert "02_relu.py" in terminal.ready()
         terminal.press(b"\x1bOQ")  # a function key is not q
@@ -801,7 +855,7 @@ def test_watch_on_plain_pipes(started):
         written(started.path, find("conv_sum"), find("conv_sum").solution)
         assert "passed, next: 02_relu.py" in ready()
         type_line("l")
-        assert "29_engine_layers.py" in ready()
+        assert "12_engine_layers.py" in ready()
         process.stdin.close()  # the end of the input is the end of watching
         assert process.wait(30) == 0
 

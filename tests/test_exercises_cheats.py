@@ -186,7 +186,7 @@ def test_a_hidden_warning_is_no_stable_formula(way, tmp_path):
 
 def search(exercise):
     """28 ways to find the solution, a library that differentiates, or the checker; those that find something say so."""
-    places = {"ENGINE": hostile.ENGINE, "NAME": exercise.checks[0].function.__name__, "FILE": exercise.file}
+    places = {"ENGINE": hostile.ENGINE, "NAME": exercise.checks[0].function.__name__, "FILE": f"{exercise.name}.py"}
     return hostile.sections("search", **places)["28 ways"]
 
 

@@ -20,7 +20,7 @@ DIFFERENCES = HEAD + RELU + "def relu_backward(dy, x):\n" + STEPS
 WITH_H = DIFFERENCES.replace("x):\n    g", "x):\n    step = 1e-6\n    g").replace("+= 1e-6", "+= step")
 WITH_H = WITH_H.replace("-= 1e-6", "-= step").replace("2e-6", "(2 * step)")
 COMPLEX = HEAD + RELU + "def relu_backward(dy, x):\n    return dy * np.imag(relu(x + 1e-20j)) / 1e-20\n"
-READS = HEAD + f"text = open({str(CATALOG / '02_relu.py')!r}).read()\n"
+READS = HEAD + f"text = open({str(CATALOG / 'relu.py')!r}).read()\n"
 RIGHT = HEAD + "def relu_backward(dy, x):\n    return dy * (x > 0)\n"
 ERRSTATE = HEAD + "def sigmoid(x):\n    with np.errstate(all='ignore'):\n        return 1 / (1 + np.exp(-x))\n"
 TABLE = HEAD + "n = [0]\ndef roc_area(ill, score):\n    n[0] += 1\n    return [0.5, 0.6, 0.7, 0.8, 0.9, 1.0][n[0] - 1]\n"

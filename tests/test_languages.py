@@ -6,6 +6,7 @@ value that is shown in one of them are all found here.
 
 import argparse
 import ast
+import inspect
 import io
 import json
 import re
@@ -13,14 +14,17 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tinydx import cli, language
 from tinydx.exercises import Gradients, Result, all_exercises, check_file, commands, find
+from tinydx.exercises.exercise import cut
 from tinydx.exercises.folder import Folder
 from tinydx.gradcheck import gradcheck
 from tinydx.gradcheck.evidence import AXES
 from tinydx.gradcheck.report import CANNOT_TELL, RIGHT, WRONG
+from tinydx.help import MESSAGES
 from tinydx.lessons import all_lessons, glossary
 from tinydx.op import TABLE
 
@@ -164,7 +168,7 @@ def said_texts() -> dict[str, str]:
         for file in sorted((ROOT / "tinydx" / room).glob("*.py")):
             if file.stem not in UNREAD:
                 found |= dict.fromkeys(texts_of(file.read_text("utf-8")), f"{room}/{file.name}")
-    for name in ("suggestions.py", "language.py", "cli.py"):
+    for name in ("suggestions.py", "language.py", "course.py", "cli.py"):
         found |= dict.fromkeys(texts_of((ROOT / "tinydx" / name).read_text("utf-8")), name)
     worker = ast.parse((ROOT / "tinydx" / "exercises" / "worker.py").read_text("utf-8"))  # which imports nothing of tinydx
     words = {node.value for node in ast.walk(worker) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
@@ -173,13 +177,24 @@ def said_texts() -> dict[str, str]:
     found |= dict.fromkeys((part for names in AXES.values() for name in names for part in (name, name.capitalize())), "AXES")
     found |= {text: f"op {op.name}" for op in TABLE.values() for slip in op.slips for text in (slip.name, slip.advice)}
     found |= dict.fromkeys((RIGHT, WRONG, CANNOT_TELL), "verdicts")
+    found |= dict.fromkeys(MESSAGES, "argparse")
     for exercise in all_exercises():
         ops = [check.of for check in exercise.checks if isinstance(check, Gradients)]
         texts = [exercise.title, exercise.task, *exercise.hints, exercise.source or ops[0].source]
         texts += [text for bug in exercise.bugs for text in (bug.name, bug.advice)]
         texts += [text for op in ops for slip in op.slips for text in (slip.name, slip.advice)]
-        found |= dict.fromkeys(texts, exercise.file)
+        found |= dict.fromkeys([*texts, *remarks(exercise.code)], exercise.file)
     return found | dict.fromkeys(help_texts(), "--help")
+
+
+def remarks(code: str) -> list[str]:
+    """The docstrings and comments of an exercise that say more than names and shapes."""
+    tree = ast.parse(code)
+    names = {str(getattr(node, a)) for node in ast.walk(tree) for a in ("id", "arg", "name") if hasattr(node, a)}
+    docstrings = re.findall(r'"""(.*?)"""', code, re.DOTALL)
+    shapeless = {d: set(re.findall("[A-Za-z]{3,}", re.sub(r"\w+ ?\(", "", d))) for d in docstrings}
+    comments = [c for c in re.findall(r"# (.*)", cut(code)) if re.search("[a-z]{3}", c)]
+    return [d for d, words in shapeless.items() if words - names] + comments
 
 
 def help_texts() -> set[str]:
@@ -383,3 +398,43 @@ def test_the_title_of_a_folded_answer_is_not_joined_with_the_answer():
 
     html = page.text("/// details | Answer\nYes.\n///", "/// details | 答案\n是的，\n是这样。\n///").text
     assert "<summary>答案</summary>" in html and "是的，是这样。" in html
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["exercise", "solution"], "错误：缺少参数：NAME"),
+        (["exercise", "check", "--seconds"], "错误：参数 --seconds：缺少一个值"),
+        (["exercise", "check", "--seconds", "no"], "错误：参数 --seconds：'no' 不是大于 0 的秒数"),
+        (["lesson", "1", "2"], "错误：无法识别的参数：2"),
+        (["lesson", "--port", "1.5"], "错误：参数 --port：'1.5' 不是大于 0 的整数"),
+    ],
+)
+def test_what_is_wrong_with_a_command_line_is_said_in_chinese(words, told, capsys, monkeypatch):
+    monkeypatch.setenv(language.VARIABLE, "zh")
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    assert capsys.readouterr().err.endswith(f"{told}\n")
+
+
+def test_argparse_has_the_messages_that_are_translated():
+    """Of another version of Python that words one of them otherwise, it would come in English."""
+    source = inspect.getsource(argparse).replace("'\n", "'").replace('"\n', '"')
+    assert [message for message in MESSAGES if message.replace("\n", "\\n") not in source] == []
+
+
+def test_the_axes_of_a_map_are_named_only_as_the_learner_knows_them():
+    """No "..." of an op that takes any shape, and no groups where there are none."""
+    one = gradcheck(TABLE["relu"], np.array([0.5, -1.0, 2.0]), backward=lambda dy, y: (y > 0) * 1.0, seed=0)
+    assert "(...)" not in one.text(True) and "axis 0\n" in one.text(True)
+    x, w, b = np.random.default_rng(0).normal(size=(2, 4, 4, 1)), np.ones((2, 2, 1, 2)), np.zeros(2)
+    two = gradcheck(TABLE["correlate2d"], x, w, b, backward=lambda dy, x, w, b: (x, w, b), seed=0)
+    assert "kh x kw, C 0" in two.text(True)
+
+
+def test_the_axes_of_a_map_are_named_in_chinese():
+    rng = np.random.default_rng(0)
+    report = gradcheck((lambda x: x**2, lambda dy, x: dy * x * (x > 0)), rng.normal(size=(3, 4)), seed=0)
+    with language.speaking("zh"):
+        assert "轴 0 x 轴 1\n" in report.text(True, language.said)
+    assert "axis 0 x axis 1\n" in report.text(True)

@@ -5,6 +5,7 @@ needs, and without Chromium, tests are skipped.
 """
 
 import ast
+import html
 import http.server
 import itertools
 import re
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,10 +24,9 @@ from browser import PHONE, SCREEN
 from matplotlib.text import Text
 
 import tinydx
-from tinydx import cli, exercises
+from tinydx import cli, course, exercises, language
 from tinydx.datasets.heart import write_heart_folders
-from tinydx.exercises import all_exercises
-from tinydx.lessons import all_lessons, commands, find, glossary, lesson, page
+from tinydx.lessons import all_lessons, commands, find, glossary, handout, page, slides
 from tinydx.preprocessing.image import save_img
 
 ROOT = Path(__file__).parents[1]
@@ -44,8 +45,7 @@ def run():
         return real_show(figure, english, chinese)
 
     def as_code(source, language="python"):
-        if language == "python":
-            codes.append(source)
+        codes.append(source)
         return real_code(source, language)
 
     def once(one):
@@ -115,6 +115,17 @@ def test_code_that_is_shown_is_short_first_and_fits_a_phone(one, run):
     assert [line for source in codes for line in source.splitlines() if len(line) > 88] == []
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("kernels/cuda/*.cu*")), ids=lambda path: path.name)
+def test_cuda_c_in_narrow_lines_is_the_same_program(path):
+    source = path.read_text("utf-8")
+    shown = page.narrow(source)
+    assert max(map(len, shown.splitlines())) <= page.LINE
+    words = (re.sub(r"//|\\\n", "", text).split() for text in (source, shown))
+    assert Counter(next(words)) == Counter(next(words)), "the words of code and remarks, some of which change places"
+    program = (" ".join(re.sub(r"//.*|\\\n", "", text).split()) for text in (source, shown))
+    assert next(program) == next(program)
+
+
 def test_what_the_first_lessons_found(run):
     """Their results agree with values from other sources, not only with the lessons themselves."""
     of_1 = run(find(1))[1]
@@ -151,13 +162,17 @@ def test_what_a_lesson_says_was_measured_stands_in_the_docs(name, page, run):
         assert all(figure in {cell.strip(")") for cell in found} for figure in figures), what
 
 
-def test_every_exercise_belongs_to_one_lesson_and_every_lesson_has_one():
-    """The lesson that teaches it ends with it, so that a learner meets each exercise once."""
-    owners = {
-        exercise.name: [one.path.stem for one in all_lessons() if exercise.name in one.exercises] for exercise in all_exercises()
-    }
-    assert {name: stems for name, stems in owners.items() if len(stems) != 1} == {}
-    assert [one.path.stem for one in all_lessons() if not one.exercises] == []
+@pytest.mark.parametrize("one", LESSONS)
+def test_a_lesson_leads_to_its_exercises(one):
+    """At its end, in both languages, on the page, in the handout and on the slides."""
+    pytest.importorskip("marimo", reason="not installed: marimo")
+    last = ast.parse(one.path.read_text("utf-8")).body[-2]
+    assert f"foot('{one.name}')" in ast.unparse(last)
+    for make in (handout.page, slides.page):
+        shown = html.unescape(make(one, [page.foot(one.name)]))
+        for exercise in map(exercises.find, one.exercises):
+            assert shown.count(f"tinydx exercise check {exercise.name}\n") == shown.count(f"exercises/{exercise.file}") == 2
+            assert exercise.title in shown and language.in_chinese(exercise.title) in shown
 
 
 def test_marimo_finds_nothing_to_complain_of():
@@ -201,8 +216,6 @@ class Links(HTMLParser):
 def handouts(run, tmp_path_factory):
     """A folder with the handouts of all lessons that run here, and their index."""
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
-    from tinydx.lessons import handout
-
     target = tmp_path_factory.mktemp("handouts")
     able = [one for one in all_lessons() if not one.missing]
     for one in able:
@@ -253,8 +266,6 @@ def test_a_browser_shows_every_handout_whole_and_fetches_nothing(width, handouts
 
 def test_where_a_phone_wraps_a_line_of_code_it_goes_on_further_to_the_right(browser, tmp_path):
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
-    from tinydx.lessons import handout
-
     code = "def f(x):\n    if x:\n        return " + " + ".join(["x"] * 18) + "\n"  # 88 characters
     file = tmp_path / "code.html"
     file.write_text(handout.page(find(1), [page.as_code(code)]), "utf-8")
@@ -272,11 +283,28 @@ def test_where_a_phone_wraps_a_line_of_code_it_goes_on_further_to_the_right(brow
     assert begins + 10 < goes_on < begins + 60
 
 
+LINES_OF_A_SIGN = """[...document.querySelectorAll('math, .other')].filter(e => {
+  const behind = e.nextSibling, range = document.createRange();
+  if (!behind || !/^[，。]/.test(behind.data || '')) return false;
+  range.setStart(behind, 0);
+  range.setEnd(behind, 1);
+  const sign = range.getBoundingClientRect();
+  return sign.width && sign.top > e.getBoundingClientRect().bottom - 2;
+}).length"""
+
+
+def test_no_chinese_line_begins_with_the_sign_behind_a_formula_or_a_word(browser, tmp_path):
+    parts = [page.text("x", "字" * n + f"$s$。{'字' * 2 * n}{page.term('variance')}，字") for n in range(60)]
+    shown = handout.page(find(8), [page.head("initialisation"), *parts])
+    (tmp_path / "page.html").write_text(shown.replace('"language">', '"language" open>'), "utf-8")
+    browser.look(PHONE)
+    browser.open((tmp_path / "page.html").as_uri())
+    assert browser.js("document.querySelectorAll('math').length") == 60 and browser.js(LINES_OF_A_SIGN) == 0
+
+
 def test_words_and_equations_become_a_handout():
     mo = pytest.importorskip("marimo", reason="not installed: marimo")
     pytest.importorskip("latex2mathml", reason="not installed: latex2mathml")
-    from tinydx.lessons import handout
-
     text = handout.page(find(1), [None, mo.md("$a < b$ and\n\n$$\\frac{1}{2}$$\n\n$t \\ln p$"), mo.ui.slider(1, 3)])
     assert "<mo>&#x0003C;</mo>" in text and "<mfrac>" in text and 'display="block"' in text
     assert re.search("<mi>t</mi><mspace[^>]*/><mi>ln</mi><mspace[^>]*/><mi>p</mi>", text)
@@ -349,7 +377,7 @@ def test_an_edited_copy_stays_only_if_it_was_changed(changed, capsys, monkeypatc
 
 
 def test_the_list_says_what_is_not_installed(capsys, monkeypatch):
-    monkeypatch.setattr(lesson, "_is_installed", lambda package: package != "pydicom")
+    monkeypatch.setattr(course, "_is_installed", lambda package: package != "pydicom")
     assert cli.main(["lesson"]) == 0
     out = capsys.readouterr().out
     assert out.count("pydicom (not installed)") == 1 and "To install what is missing: pip install 'tinydx[lessons]'" in out
@@ -357,11 +385,11 @@ def test_the_list_says_what_is_not_installed(capsys, monkeypatch):
 
 def test_a_command_of_another_python_is_no_package(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
-    assert lesson._is_installed("g++") and not lesson._is_installed("a-package-that-nobody-has")
+    assert course._is_installed("g++") and not course._is_installed("a-package-that-nobody-has")
 
 
 def test_a_missing_package_is_one_line_with_the_command_that_brings_it(capsys, monkeypatch):
-    monkeypatch.setattr(lesson, "_is_installed", lambda package: package != "marimo")
+    monkeypatch.setattr(course, "_is_installed", lambda package: package != "marimo")
     for arguments in (["1"], ["1", "--check"], ["1", "--html", "x.html"]):
         assert cli.main(["lesson", *arguments]) == 1
         assert capsys.readouterr().err == "tinydx: lesson 1 needs marimo: pip install 'tinydx[lessons]'\n"
@@ -389,7 +417,7 @@ def test_a_lesson_shows_the_data_it_is_given(capsys, monkeypatch, tmp_path):
     one = find(1)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
-    monkeypatch.setenv(lesson.DATA, "")  # restored after the test
+    monkeypatch.setenv(course.DATA, "")  # restored after the test
     mine = tmp_path / "<img src=x onerror=alert(1)> $a$ mine.png"
     save_img(mine, np.random.default_rng(0).uniform(0, 255, (150, 200, 3)))
     assert cli.main(["lesson", "1", "--data", str(mine), "--html", str(tmp_path / "mine.html")]) == 0
@@ -403,7 +431,7 @@ def test_class_folders_are_read_the_right_way_round(monkeypatch, class_folders):
     one = find(5)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
-    monkeypatch.setenv(lesson.DATA, "")
+    monkeypatch.setenv(course.DATA, "")
     one.take(class_folders)
     of_5 = one.run()[1]
     assert of_5["names"] == ("normal", "pneumonia") and of_5["sick"] == 1 and len(of_5["ill"]) == 8
@@ -418,9 +446,7 @@ def test_class_folders_of_any_name_are_only_shown(monkeypatch, class_folders, tm
     one = find(5)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
-    from tinydx.lessons import handout
-
-    monkeypatch.setenv(lesson.DATA, "")
+    monkeypatch.setenv(course.DATA, "")
     folders = tmp_path / "<script>alert(1)"
     folders.mkdir()
     for old, new in (("normal", HOSTILE), ("pneumonia", "pneumonia'\"><svg onload=alert(2)>")):
@@ -444,7 +470,7 @@ def test_a_lesson_runs_on_the_users_sounds_or_texts(name, monkeypatch, tmp_path)
     one = find(name)
     if one.missing:
         pytest.skip(f"not installed: {', '.join(one.missing)}")
-    monkeypatch.setenv(lesson.DATA, "")
+    monkeypatch.setenv(course.DATA, "")
     if name == "heart_sounds":
         pytest.importorskip("soundfile", reason="not installed: soundfile")
         mine = write_heart_folders(tmp_path / "hospitals", train=8, val=12, test=24, seconds=1.0)
@@ -457,8 +483,6 @@ def test_a_lesson_runs_on_the_users_sounds_or_texts(name, monkeypatch, tmp_path)
     one.take(mine)
     outputs, variables = one.run()
     assert len(outputs) > 8 and variables["own"] == mine.resolve()
-    from tinydx.lessons import handout
-
     assert_quiet(handout.page(one, outputs))
     if name == "heart_sounds":
         assert variables["home"] == "test" and set(variables["elsewhere"]) == {"train", "val <img src=x onerror=alert(1)>"}
@@ -480,7 +504,7 @@ def failing_lesson(folder, number, claim):
     header = f'"""Sums {number} · 和\n\nMinutes: 1\n"""\n\nimport marimo\n\napp = marimo.App()\n'
     cell = f'\n\n@app.cell\ndef _():\n    assert {claim}\n    return\n\n\nif __name__ == "__main__":\n    app.run()\n'
     (folder / f"0{number}_sums.py").write_text(header + cell, "utf-8")
-    return lesson.read(folder / f"0{number}_sums.py")
+    return course.read(folder / f"0{number}_sums.py")
 
 
 def three_lessons(folder):

@@ -203,7 +203,8 @@ def test_a_milestone_is_found_by_number_or_name():
 
 
 def test_the_table_in_the_docs_is_that_of_the_milestones():
-    rows = re.findall(r"^\| (\d) \| .+ \| (.+) \|$", (ROOT / "docs" / "exercises.md").read_text("utf-8"), re.MULTILINE)
+    page = (ROOT / "docs" / "exercises.md").read_text("utf-8").partition("## Milestones")[2]
+    rows = re.findall(r"^\| (\d) \| .+ \| (.+) \|$", page, re.MULTILINE)
     assert rows == [(str(m.number), ", ".join(m.names)) for m in all_milestones()]
 
 

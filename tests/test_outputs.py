@@ -11,10 +11,10 @@ import pytest
 import tinydx
 from tinydx import cli
 from tinydx.bench import commands as bench
+from tinydx.course import Lesson, all_lessons
 from tinydx.datasets import download, synthetic
 from tinydx.exercises import grade
 from tinydx.lessons import handout
-from tinydx.lessons.lesson import Lesson, all_lessons
 from tinydx.tasks import heart_sites
 
 TASKS = sorted((Path(tinydx.__file__).parent / "tasks").glob("[a-z]*.py"))

@@ -17,8 +17,8 @@ from posixpath import normpath
 import pytest
 from browser import PHONE, SCREEN, Page, chromium, until
 
+from tinydx.course import Lesson, read
 from tinydx.lessons import find
-from tinydx.lessons.lesson import Lesson, read
 
 ROOT = Path(__file__).parents[1]
 LESSONS = "04_gradient", "22_winograd"

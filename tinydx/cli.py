@@ -553,7 +553,7 @@ def _add_exercise(commands: Any) -> None:
     p = commands.add_parser(
         "exercise",
         help="write gradients yourself, and get an explanation of your mistakes",
-        description="Exercises in the order of the document. Begin with: tinydx exercise start exercises",
+        description="Exercises in the order of the lessons. Begin with: tinydx exercise start exercises",
     )
     p.set_defaults(run=lambda a: _exercise("list_exercises", a), keeps_order=True, dir=None)  # without an action
     _add_language(p)
@@ -566,7 +566,7 @@ def _add_exercise(commands: Any) -> None:
                 "--dir", metavar="FOLDER", help="folder with the exercises (default: this folder or one above it)"
             )
         if seconds:
-            limit = f"time limit for your code, in seconds (default {seconds:g})"
+            limit = f"seconds of computing for your code (default {seconds:g})"
             action.add_argument("--seconds", type=_seconds, default=seconds, help=limit)
         if name != "grade":
             _add_language(action)
@@ -762,7 +762,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+        raise argparse.ArgumentTypeError(said("{text!r} is not a number of seconds above 0", text=text))
     return seconds
 
 
@@ -784,7 +784,7 @@ def _layers(text: str) -> int | str:
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+        raise argparse.ArgumentTypeError(said("{text!r} is not a whole number above 0", text=text))
     return int(text)
 
 

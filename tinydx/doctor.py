@@ -131,8 +131,8 @@ def _cuda() -> str:
 
 def _lessons() -> str:
     """The number of lessons, and what they still need."""
+    from tinydx.course import INSTALL
     from tinydx.lessons import all_lessons
-    from tinydx.lessons.lesson import INSTALL
 
     missing = sorted({package for lesson in all_lessons() for package in lesson.missing})
     return f"{len(all_lessons())}, " + (f"some need {', '.join(missing)}: {INSTALL}" if missing else "all can run: tinydx lesson")

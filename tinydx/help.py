@@ -12,6 +12,19 @@ from itertools import pairwise
 
 from tinydx.language import said, wide
 
+MESSAGES = {  # what argparse says of a command line that it does not understand
+    "%(prog)s: error: %(message)s\n",
+    "argument %(argument_name)s: %(message)s",
+    "expected one argument",
+    "expected at least one argument",
+    "ignored explicit argument %r",
+    "not allowed with argument %s",
+    "the following arguments are required: %s",
+    "unrecognized arguments: %s",
+    "ambiguous option: %(option)s could match %(matches)s",
+}
+argparse._ = lambda text: said(text) if text in MESSAGES else text  # type: ignore[attr-defined]  # its word for "translated"
+
 CHINESE = "\u2e80-\u9fff\uff00-\uffef\u3000-\u303f"
 CLOSING = "[，。；：、！？）”]*"  # no line begins with these
 PARTS = re.compile(rf"\s+|[{CHINESE}]{CLOSING}|[^\s{CHINESE}]+{CLOSING}")

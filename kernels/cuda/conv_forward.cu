@@ -1,6 +1,8 @@
 // Convolution as a matrix product whose left matrix is never written ("implicit GEMM"); one group, everything else free:
 //
-//     y (pixels, F) = patches (pixels, taps C) w (taps C, F)         a row of patches: the window of a pixel
+//     y (pixels, F) = patches (pixels, taps C) w (taps C, F)
+//
+// A row of patches is the window of a pixel.
 //
 // The tile loop is that of matmul.cu. Only the left tile differs: it is gathered from the image, with zeros for padding.
 // Element k of a row is channel k % C of tap k / C, the kernel's position (p, q), row by row.

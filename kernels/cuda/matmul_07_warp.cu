@@ -3,8 +3,10 @@
 // 2 + 16 float4s, twice. Now it is 4 down, 8 across: 4 + 8. And a thread's columns come in two groups of four, so that
 // the float4s of neighbouring threads are neighbours: no bank must serve two of them at once.
 //
-//      a warp's tile, 32 x 64:    lane 0   lane 1 ... lane 7   lane 0   lane 1 ... lane 7      <- 4 columns each
-//                                 lane 8   ...                 lane 8   ...
+//      a warp's tile, 32 x 64, each lane 4 columns twice:
+//
+//      lane 0   lane 1 ... lane 7   lane 0   lane 1 ... lane 7
+//      lane 8   ...                 lane 8   ...
 
 #define BM 128
 #define BN 128

@@ -3,7 +3,9 @@
 //
 // Step 10, in the same file: 3xTF32. A float is a TF32 number plus a rest, and the rest is (nearly) TF32, too:
 //
-//     a b = (A + a')(B + b')  ~  A B + A b' + a' B         with A = tf32(a), a' = tf32(a - A); a' b' is too small for a float
+//     a b = (A + a')(B + b')  ~  A B + A b' + a' B
+//
+// with A = tf32(a), a' = tf32(a - A); a' b' is too small for a float.
 //
 // Three products instead of one, and nearly as exact as float. (An infinity gives NaN: infinity minus infinity.) A tensor
 // core drops the last bits of every sum, so the long sum over K is made outside of it, where floats are rounded.

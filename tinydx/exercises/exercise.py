@@ -1,9 +1,10 @@
 """What an exercise is, and how one file of the catalog is read.
 
-Each file of `catalog/` is one exercise. Above the line that begins with `# ---- the runner's part` is the learner's
-part: a docstring (title · Chinese term, then the task) and the complete code. Starter and solution are both made from it:
-in the starter, `raise NotImplementedError` replaces everything from a `# solution` comment to the end of its block. Below
-the line is `EXERCISE`: what is checked, three hints, and the wrong solutions (`Bug`) that the checker must name.
+Each file of `catalog/` is one exercise; a lesson's docstring names it, and the order of these names gives the numbers. Above
+the line that begins with `# ---- the runner's part` is the learner's part: a docstring (title · Chinese term, then the task)
+and the complete code. Starter and solution are both made from it: in the starter, `raise NotImplementedError` replaces
+everything from a `# solution` comment to the end of its block. Below the line is `EXERCISE`: what is checked, three hints, and
+the wrong solutions (`Bug`) that the checker must name.
 
 The equation is that of the op that the exercise is about, which is in the op table or defined in the file itself.
 """
@@ -19,11 +20,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tinydx.course import all_lessons, lesson_of
 from tinydx.exercises.checks import Check, Gradients
 from tinydx.language import chosen, in_chinese, said
 from tinydx.op import Slip
 from tinydx.suggestions import did_you_mean
 
+CATALOG = Path(__file__).parent / "catalog"
 MARKER = "# ---- the runner's part"
 NOT_WRITTEN = 'raise NotImplementedError("not written yet")'
 
@@ -59,7 +62,7 @@ class Exercise:
     source: str = ""
     planted: bool = False
 
-    number: int = 0
+    number: int = 0  # of all, in the order of the lessons
     name: str = ""  # conv_backward
     title: str = ""
     chinese: str = ""
@@ -78,16 +81,20 @@ class Exercise:
 
     def starter_in(self, language: str) -> str:
         """The starter in this language."""
-        return self.header_in(language) + (self._bugged(self.bugs[0]) if self.planted else cut(self.code))
+        return self._file(self._bugged(self.bugs[0]) if self.planted else cut(self.code), language)
 
     @property
     def solution(self) -> str:
         """The learner's file with the solution."""
-        return self.header_in(chosen()) + without_marks(self.code)
+        return self._file(without_marks(self.code), chosen())
 
     def with_bug(self, bug: Bug) -> str:
         """The solution with this bug in it; ValueError where the text to replace does not occur exactly once."""
-        return self.header_in(chosen()) + self._bugged(bug)
+        return self._file(self._bugged(bug), chosen())
+
+    def _file(self, code: str, language: str) -> str:
+        """The learner's file with this code."""
+        return self.header_in(language) + (remarks_in_chinese(code) if language == "zh" else code)
 
     def _bugged(self, bug: Bug) -> str:
         code = without_marks(self.code)
@@ -96,14 +103,17 @@ class Exercise:
         return code.replace(bug.right, bug.wrong)
 
     def header_in(self, language: str) -> str:
-        """The head of the learner's file: title, equation, task, the command to run; and the import of NumPy."""
+        """The head of the learner's file: title, lesson, equation, task, the command to run; and the import of NumPy."""
         op = next((check.of for check in self.checks if isinstance(check, Gradients)), None)
         equation, shapes, source = (getattr(self, a) or getattr(op, a) for a in ("equation", "shapes", "source"))
+        lesson, where = lesson_of(self.name), "lesson {number}, {title}"
         title, task, told = f"{self.title} · {self.chinese}", self.task, f"({source})"
+        taught = where.format(number=lesson.number, title=lesson.title)
         if language == "zh":
             title, task, told = f"{in_chinese(self.title)} · {self.title}", in_chinese(task), f"（{in_chinese(source)}）"
+            taught = in_chinese(where).format(number=lesson.number, title=lesson.chinese)
         about = [*map(plain, parts_of(equation)), shapes, told]
-        lines = [f'"""{self.number:02d} {title}', "", *(f"    {a}" for a in about), "", task, ""]
+        lines = [f'"""{self.number:02d} {title}', taught, "", *(f"    {a}" for a in about), "", task, ""]
         return "\n".join([*lines, f"    tinydx exercise check {self.name}", '"""', "", "import numpy as np", "", "", ""])
 
     def slips(self, check: Check) -> list[Slip]:
@@ -124,22 +134,21 @@ class Exercise:
 
 @functools.cache
 def all_exercises() -> tuple[Exercise, ...]:
-    """All exercises in order."""
-    files = sorted((Path(__file__).parent / "catalog").glob("[0-9][0-9]_*.py"))
-    return tuple(read(file) for file in files)
+    """All exercises, in the order of the lessons that lead to them."""
+    names = [name for lesson in all_lessons() for name in lesson.exercises]
+    return tuple(read(CATALOG / f"{name}.py", number) for number, name in enumerate(names, 1))
 
 
-def read(file: Path) -> Exercise:
+def read(file: Path, number: int) -> Exercise:
     """The exercise in a file of the catalog."""
-    number, name = file.stem.split("_", 1)
     _, docstring, code = file.read_text("utf-8").split(MARKER)[0].split('"""', 2)
     first, _, task = docstring.partition("\n")
     title, chinese = first.split(" · ")
     code = re.sub(r"^(from tinydx|import numpy).*\n", "", code, flags=re.MULTILINE)
     return replace(
         importlib.import_module(f"tinydx.exercises.catalog.{file.stem}").EXERCISE,
-        number=int(number),
-        name=name,
+        number=number,
+        name=file.stem,
         title=title,
         chinese=chinese,
         task=task.strip(),
@@ -189,6 +198,12 @@ def cut(code: str) -> str:
 def without_marks(code: str) -> str:
     """The complete code without its `# solution` comments."""
     return re.sub(r"^ *# solution\n", "", code, flags=re.MULTILINE)
+
+
+def remarks_in_chinese(code: str) -> str:
+    """The code with its docstrings and comments in Chinese, as far as they are more than names."""
+    code = re.sub(r'"""(.*?)"""', lambda found: f'"""{in_chinese(found[1])}"""', code, flags=re.DOTALL)
+    return re.sub(r"(?<=# ).*", lambda found: in_chinese(found[0]), code)
 
 
 WORDS = {r"\cdot": "·", r"\sum": " sum", r"\in": "in", r"\dots": "..."}

@@ -26,7 +26,7 @@ from tinydx.exercises.sandbox import Cell, run_cell, unreadable
 from tinydx.files import atomic_write, check_writable, is_hidden, visible
 from tinydx.names import in_cell, line
 
-SECONDS = 5.0  # time limit for the code of one file
+SECONDS = 5.0  # of computing, for the code of one file
 UNSEEN = (tokenize.COMMENT, tokenize.NL)  # words of Python that change nothing
 
 
@@ -65,7 +65,7 @@ def grade(
     """Check every exercise of every student and write the table.
 
     Arguments: folder, which contains a folder for each student with the files in it or below (hidden ones do not count); table,
-    the CSV file to write, with the columns student, passed, of, percent and one for each exercise; seconds, the time limit for
+    the CSV file to write, with the columns student, passed, of, percent and one for each exercise; seconds of computing for
     each file; jobs, the number of processes (default: one for each core); junit, a second file to write, in JUnit's format;
     rubric, which adds the columns points and points_of behind percent.
     Returns: the students' scores, sorted by name.

@@ -1,7 +1,8 @@
 """A learner's file, loaded in a process of its own: call its functions, or get one sentence that says why it failed.
 
-The time limit of the process (`worker.py`) counts the learner's code, not the start of Python. When the check is over, the
-process is killed with everything that it started.
+The time limit is of computing, by the learner's code and whatever it starts, not by the start of Python: what the process reports
+(`worker.py`) is compared here with what Linux says of it. When the check is over, the process is killed with everything that it
+started.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import math
 import os
 import queue
 import re
@@ -28,7 +30,7 @@ from tinydx.gradcheck.calling import Stop
 from tinydx.language import sentence
 
 START = 60.0  # seconds for Python and NumPy to start, even on a slow machine
-GRACE = 1.0  # seconds after the limit for the process to report the line where it hangs
+GRACE = 1.0  # seconds after a limit for the process to report the line where it hangs
 LONGEST = 2**28  # bytes of one answer
 WAITING = 4  # answers; one comes for each request, a flood must not fill the memory
 SHOWN = 4000  # bytes of the learner's output that are kept
@@ -47,8 +49,8 @@ class LearnerError(Stop):
 class Learner:
     """A learner's file, loaded in its own process.
 
-    Arguments: path of the file; seconds, the time limit for its code, all calls together; fence, words that go before the
-    command of its process (`sandbox.py`).
+    Arguments: path of the file; seconds of computing for its code, all calls together (PATIENCE times as many where it sleeps);
+    fence, words that go before the command of its process (`sandbox.py`).
     Raises: LearnerError, on entering the context or at a call, with one sentence for the learner.
 
     >>> import pathlib, tempfile
@@ -60,7 +62,8 @@ class Learner:
     """
 
     def __init__(self, path: Path, seconds: float = 10.0, fence: Sequence[str] = ()):
-        self.path, self.seconds, self.left, self.fence = path.absolute(), seconds, seconds, fence
+        self.path, self.seconds, self.fence = path.absolute(), seconds, fence
+        self._limit, self._waited, self._patience = math.inf, 0.0, START  # until the learner's code begins
         self.warnings: list[str] = []
         self._failure: LearnerError | None = None  # after it, no call is answered
         self._output, self._cut = b"", False
@@ -84,8 +87,10 @@ class Learner:
         for thread in self._threads:
             thread.start()
         try:
-            self._receive(START, of_learner=False)
-            self._receive(self.left)
+            self._receive()
+            self._limit, self._waited = computed(self._process.pid) + self.seconds + GRACE, 0.0
+            self._patience = worker.PATIENCE * self.seconds + GRACE
+            self._receive()
         except BaseException:
             self._end()
             raise
@@ -103,14 +108,14 @@ class Learner:
         """
         if self._failure:
             raise self._failure
-        request = {"name": name, "arguments": worker.encode(tuple(arguments)), "source": source, "seconds": self.left}
+        request = {"name": name, "arguments": worker.encode(tuple(arguments)), "source": source}
         try:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
         except OSError:
             raise self._ended() from None
-        answer = self._receive(self.left)
+        answer = self._receive()
         try:
             return self._value(answer, name, arguments)
         except GARBLED:
@@ -140,15 +145,16 @@ class Learner:
 
     # ---- the process ----
 
-    def _receive(self, seconds: float, of_learner: bool = True) -> dict[str, Any]:
-        """The next answer; the wait counts against the learner's time limit."""
-        start = time.monotonic()
-        try:
-            line = self._answers.get(timeout=max(seconds, 0) + GRACE)
-        except queue.Empty:
-            raise self._too_long(None) from None
-        if of_learner:
-            self.left -= time.monotonic() - start
+    def _receive(self) -> dict[str, Any]:
+        """The next answer."""
+        line = None
+        while line is None:
+            began = time.monotonic()
+            with contextlib.suppress(queue.Empty):
+                line = self._answers.get(timeout=worker.LOOK)
+            self._waited += min(time.monotonic() - began, worker.LONG_LOOK)
+            if line is None and (self._waited > self._patience or computed(self._process.pid) > self._limit):
+                raise self._too_long(None, self._waited <= self._patience)
         if not line:
             raise self._ended()
         try:
@@ -157,7 +163,7 @@ class Learner:
         except GARBLED:
             raise self._failed("crash", WRITES_ELSEWHERE) from None
         if kind == "timeout":
-            raise self._too_long(answer.get("line"))
+            raise self._too_long(answer.get("line"), bool(answer.get("computed")))
         if kind == "error":
             raise self._error(answer)
         return answer
@@ -179,9 +185,13 @@ class Learner:
             what = sentence("^ is not a power in Python: write ** instead")
         return LearnerError("error", sentence("{what}{place}", what=what, place=self._place(answer.get("line"))))
 
-    def _too_long(self, line: Any) -> LearnerError:
-        told = "stopped after {seconds:g} seconds: is there an endless loop?{place}"
-        return self._failed("timeout", sentence(told, seconds=self.seconds, place=self._place(line)))
+    def _too_long(self, line: Any, computed: bool) -> LearnerError:
+        """The error of code that computed for too long, or took too long without."""
+        if computed:
+            told = "stopped after {seconds:g} seconds of computing: is there an endless loop?{place}"
+            return self._failed("timeout", sentence(told, seconds=self.seconds, place=self._place(line)))
+        told = "stopped after {seconds:g} seconds, most of them idle: does it sleep, or wait for something?{place}"
+        return self._failed("timeout", sentence(told, seconds=worker.PATIENCE * self.seconds, place=self._place(line)))
 
     def _place(self, line: Any) -> str:
         """The place in the file, as " (line 7: x = 1 / 0)"."""
@@ -239,3 +249,14 @@ class Learner:
             room = SHOWN - len(self._output)
             self._output += data[:room]
             self._cut = self._cut or len(data) > room
+
+
+def computed(pid: int) -> float:
+    """Seconds that a process and all that it started have computed; 0 where the system does not tell."""
+    process = Path(f"/proc/{pid}")
+    try:
+        times = (process / "stat").read_bytes().rpartition(b")")[2].split()[11:15]  # its own, and of those that it waited for
+        children = [int(child) for file in process.glob("task/*/children") for child in file.read_bytes().split()]
+    except OSError:  # another system than Linux; a process that has ended
+        return 0.0
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK") + sum(map(computed, children))

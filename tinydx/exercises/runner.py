@@ -19,7 +19,7 @@ from tinydx.exercises.learner import Learner, LearnerError
 from tinydx.gradcheck import Diagnosis, Report
 from tinydx.language import LANGUAGES, said, sentence
 
-SECONDS = 10.0  # time limit for the learner's code in one check
+SECONDS = 10.0  # of computing, for the learner's code in one check
 PRINTS = 20  # lines of the learner's own output that are shown
 
 
@@ -115,7 +115,7 @@ def check_file(
 ) -> Result:
     """Check a learner's file.
 
-    Arguments: exercise; path of the file; seconds, the time limit for the learner's code; seed of the data (None: new ones);
+    Arguments: exercise; path of the file; seconds of computing for the learner's code; seed of the data (None: new ones);
     fence, words that go before the command of the learner's process (`sandbox.py`).
     Returns: the result, which also reports every error in the learner's code: none is raised.
     """

@@ -101,7 +101,7 @@ def _numpy() -> Path:
 def run_cell(name: str, student: Path, file: Path, seconds: float, seed: int) -> Cell:
     """The table's cell for one submission; whatever it does ends as a word in that cell.
 
-    Arguments: name of the exercise; student's folder; file in it; seconds for its code; seed of the data.
+    Arguments: name of the exercise; student's folder; file in it; seconds of computing for its code; seed of the data.
     """
     if why := unreadable(student, file):
         return Cell("error", why)
@@ -164,7 +164,7 @@ def _ended(command: list[str], copy: Path, seconds: float) -> Cell:
         start_new_session=True,
     )  # fmt: skip
     try:
-        out, _ = process.communicate(timeout=seconds * 3 + START)
+        out, _ = process.communicate(timeout=seconds * worker.PATIENCE + START)
     except subprocess.TimeoutExpired:
         return Cell("timeout", "the checker itself did not end")
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinydx.course import lesson_of
 from tinydx.exercises.exercise import Exercise, all_exercises
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.milestones.assembly import Outcome, Stage, verdict
@@ -37,17 +38,24 @@ def show_hints(folder: Folder, exercise: Exercise) -> None:
 
 
 def show_list(folder: Folder, current: Exercise | None = None) -> None:
-    """Print all exercises, those that passed and the current one marked, and the progress."""
+    """Print all exercises under their lessons, those that passed and the current one marked, and the progress."""
     passed, current = folder.progress().passed, current or folder.current()
     width = max(len(e.file) for e in all_exercises())
     for e in all_exercises():
+        lesson = lesson_of(e.name)
+        if e.name == lesson.exercises[0]:
+            say(_beside(said("lesson {number}, {title}", number=lesson.number, title=lesson.shown_title), lesson.other_title))
         mark = ("✓ " if can_show("✓") else "ok") if e.name in passed else "> " if e is current else "  "
         title = said(e.title)
-        beside = e.chinese if title == e.title else e.title  # the other language
-        say(f"  {mark} {e.file:<{width}}  {title}" + (f" · {beside}" if can_show(beside) else ""))
+        say(_beside(f"  {mark} {e.file:<{width}}  {title}", e.chinese if title == e.title else e.title))
     say("progress {count}", count=folder.count())
     say()
     show_milestones(folder)
+
+
+def _beside(words: str, other: str) -> str:
+    """Words, and beside them those of the other language, where the output can show them."""
+    return f"{words} · {other}" if can_show(other) else words
 
 
 # ---- milestones ----------------------------------------------------------------------------------------------------

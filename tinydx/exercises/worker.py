@@ -20,6 +20,7 @@ import json
 import os
 import sys
 import threading
+import time
 import traceback
 import types
 import warnings
@@ -34,6 +35,8 @@ import numpy as np
 
 MEMORY = 4 * 2**30  # bytes of address space, so that a list that grows without end cannot exhaust the machine
 LARGEST = 2**23  # numbers in one answer
+LOOK, LONG_LOOK = 0.1, 1.0  # seconds between two looks at the clocks, and of one that a pause of the machine made longer
+PATIENCE = 6  # times the limit of computing: how long the code may take in all, where it sleeps or the machine has much to do
 NUMBERS = "biufc"  # kinds of dtype
 REFUSED = {  # why -> audit events
     "an exercise needs no other process": (
@@ -122,25 +125,35 @@ class Channel:
                 data = data[os.write(self.answers, data) :]
 
 
-class Watchdog:
-    """Reports the line of the learner's code when its time is up, and ends the process."""
+class Watchdog(threading.Thread):
+    """Reports the line of the learner's code when its time is up, and ends the process.
+
+    The limit is of computing: a machine that pauses, or has much else to do, takes nothing from it. Code that sleeps computes
+    nothing; it ends after PATIENCE times the limit, counted from look to look, so that a pause of this process hardly counts.
+    """
 
     def __init__(self, channel: Channel, path: str, seconds: float):
-        self.channel, self.path, self.thread = channel, path, threading.get_ident()
-        self.timer = threading.Timer(seconds, self.bark)
-        self.timer.daemon = True
+        super().__init__(daemon=True)
+        self.channel, self.path, self.seconds, self.learner = channel, path, seconds, threading.get_ident()
+        self.busy = False  # whether the learner's code runs
 
-    def bark(self) -> None:
-        frames = traceback.walk_stack(sys._current_frames().get(self.thread))
+    def run(self, clock=time.monotonic, sleep=time.sleep, times=os.times, end=os._exit) -> None:  # the learner may replace these
+        """Look at the clocks until one of them is over its limit."""
+        waited, limit = 0.0, sum(times()[:4]) + self.seconds  # of this process and of those that it waited for
+        while sum(times()[:4]) < limit and waited < PATIENCE * self.seconds:
+            began = clock()
+            sleep(LOOK)
+            waited += min(clock() - began, LONG_LOOK) * self.busy
+        frames = traceback.walk_stack(sys._current_frames().get(self.learner))
         line = next((number for frame, number in frames if frame.f_code.co_filename == self.path), None)
-        self.channel.send(kind="timeout", line=line)
-        os._exit(1)
+        self.channel.send(kind="timeout", line=line, computed=waited < PATIENCE * self.seconds)
+        end(1)
 
     def __enter__(self) -> None:
-        self.timer.start()
+        self.busy = True
 
     def __exit__(self, *exc: object) -> None:
-        self.timer.cancel()
+        self.busy = False
 
 
 def restrict(own: str) -> None:
@@ -294,11 +307,13 @@ def main(path: str, seconds: str) -> None:
         loaded["module"] = load(path)
         return {"kind": "loaded"}
 
-    with Watchdog(channel, path, float(seconds)):
+    watchdog = Watchdog(channel, path, float(seconds))
+    watchdog.start()
+    with watchdog:
         answer = guarded(begin, path)
     channel.send(**answer)
     while (request := channel.read()) is not None:
-        with Watchdog(channel, path, request["seconds"]):
+        with watchdog:
             answer = guarded(functools.partial(call, loaded["module"], request), path)
         channel.send(**answer)
 

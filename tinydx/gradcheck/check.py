@@ -51,7 +51,7 @@ def gradcheck(
     first parameter is dy, the others are named `saved`, `y`, or like the op's arrays and constants, as in backward(dy, x, w,
     stride); wrt, the names of the arguments to check (default: all), in the order in which the backward returns them if
     it returns no others; every_form, whether an op is drawn with all shapes that it takes (a batch of sequences, broadcasting),
-    not only those of its simplest form; seconds, after which the check stops; constants, passed on to the subject.
+    not only those of its simplest form; seconds of computing, after which the check stops; constants, passed on to the subject.
     Returns: a `Report`, which is true if all gradients are right; its verdict is "right", "wrong" or "cannot tell".
     Raises: TypeError for inputs that are not float64, ValueError for an op without a backward or without samples.
 

@@ -44,8 +44,7 @@ class Judge:
     def argument(self, k: int, claimed: Any) -> Argument:
         """The findings about one gradient, still without names for mistakes."""
         x = self.subject.arrays[k]
-        dims = [op.expected.get(self.subject.names[k], []) for op in self.subject.ops]
-        found = Argument(self.subject.names[k], x.shape, dims=tuple(dims[0]) if dims and len(dims[0]) == x.ndim else ())
+        found = Argument(self.subject.names[k], x.shape, dims=self._dims(self.subject.names[k], x.ndim))
         got = None if claimed is None else np.asarray(claimed)
         self.claimed[k] = got
         if got is not None and got.shape == x.shape and got.dtype.kind in "biuf":
@@ -55,6 +54,14 @@ class Judge:
         else:
             self._refuse(k, got, found)
         return found
+
+    def _dims(self, name: str, rank: int) -> tuple[str, ...]:
+        """The names of an array's axes, as far as the op states them for all: C where there are no groups of channels."""
+        stated = self.subject.ops[0].expected.get(name, []) if self.subject.ops else []
+        if len(stated) != rank or "..." in stated:
+            return ()
+        alone = self.subject.constants.get("groups", 1) == 1
+        return tuple(d.removesuffix("/groups") if alone else d for d in stated)
 
     def _refuse(self, k: int, got: np.ndarray | None, found: Argument) -> None:
         """No array, or one of another shape: every number is wrong, unless None stands for a gradient of zeros."""

@@ -7,16 +7,23 @@ import io
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, TextIO
 
+LOOK = 0.1  # seconds between two looks at the clock, once the first limit has passed
+PATIENCE = 6  # times the limit of computing: how long a check may take in all, where it sleeps or the machine has much to do
 PRINTED = 4000  # characters of a learner's output that are shown
 
 
 @contextlib.contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in the code inside after this many seconds. Only POSIX can do it, and only in the main thread."""
+    """Raise TimeoutError in the code inside after this many seconds of computing, or PATIENCE times as many in all.
+
+    Only POSIX can do it, and only in the main thread, whose computing counts. The whole time is counted in looks: a pause of the
+    machine or of this process, however long, is one.
+    """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -24,12 +31,20 @@ def limited(seconds: float) -> Iterator[None]:
         yield
         return
 
+    end, waited = time.thread_time() + seconds, seconds
+
     def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal waited
+        waited += LOOK
+        idle = time.thread_time() < end
+        if idle and waited < PATIENCE * seconds:
+            return
+        signal.setitimer(signal.ITIMER_REAL, 0)  # once
         why = "forward or backward takes too long, or never ends: give smaller inputs, or seconds="
-        raise TimeoutError(f"stopped after {seconds:g} seconds: {why}")
+        raise TimeoutError(f"stopped after {PATIENCE * seconds if idle else seconds:g} seconds: {why}")
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, LOOK)
     try:
         yield
     finally:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tinydx.language import sentence
+
 TILES = 8  # the most tiles in a row or column of a mosaic
 
 
@@ -15,16 +17,17 @@ def panels(heat: np.ndarray, dims: tuple[str, ...]) -> list[tuple[str, np.ndarra
     One matrix for each index of the first remaining axis, up to four, wrong ones first; further axes show their worst number.
     """
     if heat.ndim < 2:
-        return [(dims[0] if dims else "axis 0", _shrink(heat.reshape(1, -1)))]
+        return [(axis_names(1, dims[:1])[0], _shrink(heat.reshape(1, -1)))]
     rows = next((i for i, d in enumerate(dims[:-1]) if d in ("H", "kh")), 1 if heat.ndim == 4 and not dims else heat.ndim - 2)
-    names = dims if len(dims) == heat.ndim else tuple(f"axis {i}" for i in range(heat.ndim))
+    names = axis_names(heat.ndim, dims)
     rest = [i for i in range(heat.ndim) if i not in (rows, rows + 1)]
     stacked = heat.transpose(*rest, rows, rows + 1).reshape(heat.shape[rest[0]] if rest else 1, -1, *heat.shape[rows : rows + 2])
     with np.errstate(all="ignore"):
         maps = np.where(np.isnan(stacked).all(axis=1), np.nan, np.nan_to_num(stacked, nan=-1).max(axis=1, initial=-1))
-    shape = f"{names[rows]} x {names[rows + 1]}"
+    shape = sentence("{rows} x {columns}", rows=names[rows], columns=names[rows + 1])
     order = sorted(range(len(maps)), key=lambda i: not np.nan_to_num(maps[i]).any())[:4]
-    return [(f"{shape}, {names[rest[0]]} {i}" if rest else shape, _shrink(maps[i])) for i in order]
+    inside = [sentence("{shape}, {name} {i}", shape=shape, name=names[rest[0]], i=i) if rest else shape for i in order]
+    return [(caption, _shrink(maps[i])) for caption, i in zip(inside, order, strict=True)]
 
 
 def _shrink(matrix: np.ndarray, rows: int = 16, columns: int = 32) -> np.ndarray:
@@ -37,7 +40,7 @@ def _shrink(matrix: np.ndarray, rows: int = 16, columns: int = 32) -> np.ndarray
 
 def axis_names(rank: int, dims: Sequence[str]) -> tuple[str, ...]:
     """Names of the axes: those that the op states, or "axis 0"."""
-    return tuple(dims) if len(dims) == rank else tuple(f"axis {i}" for i in range(rank))
+    return tuple(dims) if len(dims) == rank else tuple(sentence("axis {i}", i=i) for i in range(rank))
 
 
 def mosaic(values: np.ndarray, dims: Sequence[str]) -> tuple[np.ndarray, dict[str, tuple[str, list[float], list[str]]]]:

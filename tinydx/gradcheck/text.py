@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tinydx.language import sentence
+from tinydx.language import sentence, wide
 
 if TYPE_CHECKING:
     from tinydx.gradcheck.report import Argument, Report
@@ -73,7 +73,7 @@ def argument_lines(
         if a.where:
             lines.append("         " + say("The wrong numbers are {where}.", where=a.where))
         if maps and a.wrong and max(a.shape, default=1) > 1:
-            lines += ["         " + line for line in _map_lines(a, style)]
+            lines += ["         " + line for line in _map_lines(a, style, say)]
     return lines + [f"         {say(note)}" for note in a.notes]
 
 
@@ -90,17 +90,17 @@ def _head_of(a: Argument, say: Say) -> list[str]:
     return [counted, *gap, *name]
 
 
-def _map_lines(a: Argument, style: dict[str, str]) -> list[str]:
+def _map_lines(a: Argument, style: dict[str, str], say: Say) -> list[str]:
     """The heat maps side by side, as many as fit into WIDTH."""
     columns: list[list[str]] = []
     used = 0
     for caption, heat in a.heat():
         rows = ["".join(_cell(v, style) * 2 for v in row) for row in heat]
-        width = max(len(caption), len(rows[0]))
+        width = max(wide(say(caption)), len(rows[0]))
         if columns and used + width > WIDTH:
             columns[-1][0] += " ..."
             break
-        columns.append([f"{line:<{width}}" for line in [caption, *rows]])
+        columns.append([line + " " * (width - wide(line)) for line in [say(caption), *rows]])
         used += width + 3
     return ["   ".join(parts).rstrip() for parts in zip(*columns, strict=True)]
 

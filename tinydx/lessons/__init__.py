@@ -1,9 +1,8 @@
-"""The course: how a lesson is described, opened, checked and printed. The lessons themselves are in lessons/.
+"""The course: how a lesson is opened, checked and printed. The lessons themselves are in lessons/; `course.py` knows them.
 
     lessons/NN_name.py      a marimo notebook in plain Python: text, an interactive figure, assertions
     lessons/glossary.tsv    the terms in English, in Chinese, and as the code writes them
 
-    lesson.py      the description of a lesson, read from its notebook without running it
     page.py        the functions that notebooks call: head, card, canvas, show, term, foot
     handout.py     the outputs of a lesson as one self-contained HTML file, and an index of all handouts
     slides.py      the same outputs as slides
@@ -21,6 +20,6 @@ clock gives it does not assert, but chooses its sentence from what came out.
 ('conv_sum',)
 """
 
-from tinydx.lessons.lesson import Lesson, all_lessons, find
+from tinydx.course import Lesson, all_lessons, find
 
 __all__ = ["Lesson", "all_lessons", "find"]

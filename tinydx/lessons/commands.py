@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from tinydx.course import INSTALL, Lesson, all_lessons, find
 from tinydx.exercises.folder import Folder
 from tinydx.exercises.terminal import say
 from tinydx.language import can_show, listed, said, wide
 from tinydx.lessons import handout, slides
-from tinydx.lessons.lesson import INSTALL, Lesson, all_lessons, find
 
 
 def lesson(a: argparse.Namespace) -> int:

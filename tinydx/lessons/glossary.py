@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple
 
-from tinydx.lessons.lesson import folder
+from tinydx.course import folder
 from tinydx.suggestions import did_you_mean
 
 

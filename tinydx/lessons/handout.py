@@ -15,10 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tinydx.course import Lesson, all_lessons
 from tinydx.files import atomic_write, check_folder, check_writable
 from tinydx.language import listed, said
 from tinydx.lessons import glossary
-from tinydx.lessons.lesson import Lesson, all_lessons
 from tinydx.lessons.page import switch
 from tinydx.names import in_html
 

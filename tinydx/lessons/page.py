@@ -27,6 +27,7 @@ import html
 import io
 import os
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,9 +37,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tinydx import cards, exercises, language
+from tinydx.course import DATA, all_lessons, find
 from tinydx.exercises.milestones.milestone import all_milestones
 from tinydx.lessons import glossary
-from tinydx.lessons.lesson import DATA, all_lessons, find
 from tinydx.names import in_figure as drawn
 from tinydx.names import in_html
 from tinydx.names import in_markdown as said
@@ -52,6 +53,7 @@ __all__ = [
 BLUE, RED, GREY = "#2166ac", "#c62828", "#627d98"
 WIDTH = 4.6  # inches of a figure: 9 pt letters are then 10 px high on a page of 390 px
 DPI = 170
+LINE = 88  # characters in a line of code
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -87,6 +89,9 @@ NO_SPACE = re.compile(  # line ends between Chinese characters, and beside a Chi
     rf"|(?<=[{SIGN}])\n *(?=[A-Za-z(*]|\d(?!\d*\. )|\$(?!\$)|`(?!``))|(?<=\S)\n *(?=[{SIGN}])",
     re.MULTILINE,
 )
+BEFORE_SIGN = re.compile(  # what a browser would begin a new line behind, though a sign follows that begins none
+    r"(?:<marimo-tex[^>]*>[^<]*</marimo-tex>|<span class=.other.[^>]*>[^<]*</span>)[，。；：、！？）]+"
+)
 
 
 def term(english: str) -> str:
@@ -109,7 +114,8 @@ def _in_language(code: str, markdown: str) -> str:
         return f"**{found.english}** <span class='other' lang='zh'>{found.chinese}</span>"
 
     markdown = joined(markdown) if code == "zh" else markdown
-    return f'<div class="{code}" lang="{code}">{_markdown(TERM.sub(written, markdown)).text}</div>'
+    shown = BEFORE_SIGN.sub(r'<span class="kept">\g<0></span>', _markdown(TERM.sub(written, markdown)).text)
+    return f'<div class="{code}" lang="{code}">{shown}</div>'
 
 
 def _html(*parts: str) -> Any:
@@ -186,8 +192,56 @@ def _code(*functions: Any) -> str:
 
 
 def cuda(name: str, source: str) -> Any:
-    """CUDA C of the engine, folded; name is that of its file."""
-    return _folded(f"kernels/cuda/{name}", source, "cpp")
+    """CUDA C of the engine, folded, in lines of at most LINE characters; name is that of its file."""
+    return _folded(f"kernels/cuda/{name}", narrow(source), "cpp")
+
+
+REMARK = re.compile(r"^( *)// \S.*(?:\n\1// \S.*)*", re.MULTILINE)  # a paragraph of a comment
+
+
+def narrow(source: str) -> str:
+    r"""C in lines of at most LINE characters: a remark behind code goes above it, what is too long goes on further to the right.
+
+    >>> print(narrow("    x[i] = first + second;  // " + "a long remark " * 6))
+        // a long remark a long remark a long remark a long remark a long remark a long
+        // remark
+        x[i] = first + second;
+    """
+    source = REMARK.sub(lambda found: _remark(found[0], found[1]), source)
+    return "\n".join(part for line in source.split("\n") for part in (_narrow(line) if len(line) > LINE else [line]))
+
+
+def _remark(words: str, margin: str) -> str:
+    """The lines of a comment, filled anew if one of them is too long."""
+    if max(map(len, words.split("\n"))) <= LINE:
+        return words
+    mark = f"{margin}// "
+    return textwrap.fill(re.sub(r"\n? *// ", " ", words).strip(), LINE, initial_indent=mark, subsequent_indent=mark)
+
+
+def _narrow(line: str) -> list[str]:
+    """A long line of C as several."""
+    margin = line[: len(line) - len(line.lstrip())]
+    code, mark, words = line.partition("// ")
+    lines = textwrap.wrap(words, LINE, initial_indent=f"{margin}// ", subsequent_indent=f"{margin}// ") if mark else []
+    code, margin = code.rstrip(), f"{margin}    "
+    end = " \\" if code.startswith("#") else ""  # a definition of the preprocessor is one line
+    while len(code) > LINE:
+        at = _best_break(code, len(margin) + 1, LINE - len(end))
+        lines.append(code[:at].rstrip() + end)
+        code = margin + code[at:].lstrip()
+    return [*lines, code] if code.strip() else lines
+
+
+def _best_break(code: str, first: int, last: int) -> int:
+    """Where to break a line of C: in as few brackets as possible, there behind a sign that ends something, and late."""
+    depth, found = 0, []
+    for at, sign in enumerate(code[: last + 1]):
+        depth += (sign in "([{") - (sign in ")]}")
+        if sign == " " and at >= first:
+            ends = code[at - 1] in ";,{" or (code[at - 1] == ")" and code.lstrip().startswith(("if", "for", "else")))
+            found.append((depth, not ends, -at - 1))
+    return -min(found)[2]
 
 
 def _folded(name: str, source: str, language: str = "python") -> Any:
@@ -237,7 +291,7 @@ def foot(name: str) -> Any:
         english += ["`tinydx exercise start exercises` creates the files, once. Complete a file in an editor, then check it:", ""]
         chinese += ["`tinydx exercise start exercises` 生成练习文件，只需一次。在编辑器中补全一个文件，然后检查它：", ""]
     for exercise in map(exercises.find, lesson.exercises):
-        command = ["", f"    tinydx exercise check {exercise.name}", ""]
+        command = ["", "```text", f"tinydx exercise check {exercise.name}", "```", ""]  # else its colours are a guess
         title = language.in_chinese(exercise.title)
         file = f"`exercises/{exercise.file}`"
         english += [f"**{exercise.title}** <span class='other' lang='zh'>{exercise.chinese}</span> {file}", *command]

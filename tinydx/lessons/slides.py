@@ -14,8 +14,8 @@ Where scripts are off, the page reads as a handout. Both languages are in it; th
 
 from __future__ import annotations
 
+from tinydx.course import Lesson
 from tinydx.lessons import handout
-from tinydx.lessons.lesson import Lesson
 from tinydx.names import in_html
 
 

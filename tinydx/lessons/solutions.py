@@ -12,6 +12,7 @@ import io
 import re
 from pathlib import Path
 
+from tinydx.course import lesson_of
 from tinydx.exercises import Exercise, all_exercises
 from tinydx.exercises.commands import commentary
 from tinydx.exercises.exercise import without_marks
@@ -19,7 +20,6 @@ from tinydx.exercises.folder import Folder
 from tinydx.files import atomic_write, check_writable
 from tinydx.language import LANGUAGES, in_chinese, said, speaking
 from tinydx.lessons.handout import both, document
-from tinydx.lessons.lesson import all_lessons
 from tinydx.lessons.page import CHINESE, switch
 from tinydx.names import in_html
 
@@ -39,11 +39,10 @@ def write(path: str | Path) -> Path:
 
 def page() -> str:
     """The document's HTML."""
-    owners = {name: lesson for lesson in all_lessons() for name in lesson.exercises}
     rows = "".join(
         f'<tr><td><a href="#{e.name}">{e.number} · {both(e.title, in_chinese(e.title))}</a></td>'
-        f"<td>{owners[e.name].number} · {both(owners[e.name].title, owners[e.name].chinese)}</td></tr>"
-        for e in all_exercises()
+        f"<td>{lesson.number} · {both(lesson.title, lesson.chinese)}</td></tr>"
+        for lesson, e in ((lesson_of(e.name), e) for e in all_exercises())
     )
     title = both("Solutions, for teachers", "参考答案（教师用）")
     about = both("Keep this file where learners do not reach it.", "请把此文件放在学生读不到的地方。")

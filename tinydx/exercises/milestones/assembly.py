@@ -95,7 +95,7 @@ class Outcome:
 def assemble(milestone: Milestone, folder: Folder, seconds: float, tell: Callable[[Stage | str], None]) -> Outcome:
     """Check the exercises of a milestone, put those that pass into the engine one after the other, and train each time.
 
-    Arguments: milestone; folder of the learner, whose progress is recorded; seconds, the time limit for the code of each
+    Arguments: milestone; folder of the learner, whose progress is recorded; seconds of computing for the code of each
     exercise, all its calls in this milestone together; tell, called with each stage, and with a sentence where an exercise is
     left out.
     """

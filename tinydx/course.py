@@ -1,4 +1,4 @@
-"""The description of a lesson: the docstring of its notebook, read without running it or importing marimo.
+"""The course: its lessons, as the docstrings of their notebooks describe them, read without running or importing anything.
 
 \"\"\"The convolution sum · 卷积              title · Chinese
 
@@ -11,7 +11,6 @@ Data: an image · 一张图像                  what `--data PATH` may provide i
 
 from __future__ import annotations
 
-import ast
 import functools
 import importlib.util
 import linecache
@@ -61,6 +60,11 @@ class Lesson:
     def shown_title(self) -> str:
         """The title in the chosen language, for the terminal."""
         return self.chinese if chosen() == "zh" and can_show(self.chinese) else self.title
+
+    @property
+    def other_title(self) -> str:
+        """The title in the language that was not chosen."""
+        return self.title if self.shown_title == self.chinese else self.chinese
 
     @property
     def shown_data(self) -> str:
@@ -146,9 +150,15 @@ def all_lessons() -> tuple[Lesson, ...]:
     return tuple(read(path) for path in sorted(folder().glob("[0-9][0-9]_*.py")))
 
 
+@functools.cache
+def lesson_of(exercise: str) -> Lesson:
+    """The lesson that an exercise of this name belongs to."""
+    return next(lesson for lesson in all_lessons() if exercise in lesson.exercises)
+
+
 def read(path: Path) -> Lesson:
     """The lesson in a notebook file."""
-    docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    docstring = path.read_text("utf-8").split('"""')[1]
     title, chinese = docstring.splitlines()[0].split(" · ")
     fields = dict(re.findall(r"^(\w+): (.*)$", docstring, re.MULTILINE))
     needs, exercises = (tuple(re.findall(r"[^,\s]+", fields.get(key, ""))) for key in ("Needs", "Exercises"))
