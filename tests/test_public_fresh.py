@@ -9,6 +9,7 @@ import numpy as np
 import public_right_fresh
 import public_right_round6
 import public_right_round7
+import public_right_round8
 import pytest
 from measure_gradcheck import UNSEEN
 from public_mistakes import changed, made
@@ -19,6 +20,8 @@ FAMILIES = {f"{name}, {title}": family for title, corpus in UNSEEN.items() for n
 RIGHT = {name: (public_right_fresh, piece) for name, piece in public_right_fresh.FRESH.items()}
 RIGHT |= {f"{name}, round6": (public_right_round6, piece) for name, piece in public_right_round6.ROUND6.items()}
 RIGHT |= {f"{name}, round7": (public_right_round7, piece) for name, piece in public_right_round7.ROUND7.items()}
+ALL8 = public_right_round8.ROUND8 | public_right_round8.SEALED8
+RIGHT |= {f"{name}, round8": (public_right_round8, piece) for name, piece in ALL8.items()}
 
 
 def output(forward, inputs):
