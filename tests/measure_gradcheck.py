@@ -1,4 +1,4 @@
-"""Figures of the gradient checker: python tests/measure_gradcheck.py CORPUS [-v] [-u], of dev, more, held ... round8, sealed8, right.
+"""Figures of the gradient checker: python tests/measure_gradcheck.py CORPUS [-v] [-u], of dev, more, ... round8, sealed8, right.
 
 A name is right if it fits the pattern of the mistake, wrong if it does not, and in the newer corpora also if it fits the pattern
 of names that mislead. FACTS only say what a gradient looks like (its shape, a constant factor with its value, zeros): they name

@@ -20,9 +20,9 @@ def positive(*shape):
 # Words that fair names of a kind of mistake have.
 SIGN = r"\bsign|\bminus|\bnegat|subtract"
 POWER = r"\bpower|exponent|square|cube|\broot|\*\*"
-MISS = r"\bterm|product rule|\bpath|\boccur|summand|branch|depend|\bboth"
+MISS = r"\bterm|product rule|\bpath|\boccur|summand|branch|depend|\bboth|overwritten, not acc"
 MASK = r"\bmask|padding|padded|valid|ignored|condition|\bwhere"
-COUNT = r"\bcount|averag|\bmean|divi|\bnumber|constant|scale|\bsize|normali|denominator|1 / N|\blen"
+COUNT = r"\bcount|averag|\bmean|divi|\bnumber|constant|scale|\bsize|normali|denominator|1 / N|\blen|shape|prod|^1/\d+ forgotten"
 AXIS = r"\baxis|axes|summed over|\bsum|keepdims|broadcast"
 TRANS = r"transpos|\.T\b|orientation|swapped axes"
 M = r"\bsign\b|transposed|averaged"  # what misleads in most cases
@@ -235,7 +235,7 @@ def backward(dloss, p):
     (
         "grad = -T / p + (1 - T) / (1 - p)",
         "grad = p - T",
-        r"logit|sigmoid|\bslope|p \(1 - p\)|p \* \(1 - p\)|denominator|divi|probabilit",
+        r"logit|sigmoid|\bslope|p \(1 - p\)|p \* \(1 - p\)|\(1 - p\)|denominator|divi|probabilit",
         "p - T is the gradient for logits; here p itself is the input",
         M,
         "public: keras-team/keras#9664 (p for logits)",
@@ -581,7 +581,7 @@ def backward(grad, d):
     (
         "d / BETA, np.sign(d))",
         "np.sign(d), d / BETA)",
-        r"branch|exchanged|swapped|condition|\bwhere|n < BETA|case|side|\bmask|opposite|invert",
+        r"branch|exchanged|swapped|condition|\bwhere|n < BETA|case|side|\bmask|opposite|invert|wrong way round",
         "the cases are exchanged",
         M,
         "made up",
@@ -1172,7 +1172,7 @@ def backward(dout, cache):
     (
         "h + s * (1 - h)",
         "s + z * (1 - s)",
-        r"factor|\bs\b|sigmoid|slope|s \* \(1 - s\)",
+        r"factor|\bs\b|sigmoid|slope|s \* \(1 - s\)|z instead of h",
         "the second term is z s (1 - s): a factor s is missing",
         N,
         "made up",

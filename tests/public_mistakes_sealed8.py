@@ -20,9 +20,9 @@ def positive(*shape):
 # Words that fair names of a kind of mistake have.
 SIGN = r"\bsign|\bminus|\bnegat|subtract"
 POWER = r"\bpower|exponent|square|cube|\broot|\*\*"
-MISS = r"\bterm|product rule|\bpath|\boccur|summand|branch|depend|\bboth"
+MISS = r"\bterm|product rule|\bpath|\boccur|summand|branch|depend|\bboth|overwritten, not acc"
 MASK = r"\bmask|padding|padded|valid|ignored|condition|\bwhere"
-COUNT = r"\bcount|averag|\bmean|divi|\bnumber|constant|scale|\bsize|normali|denominator|1 / N|\blen"
+COUNT = r"\bcount|averag|\bmean|divi|\bnumber|constant|scale|\bsize|normali|denominator|1 / N|\blen|shape|prod|^1/\d+ forgotten"
 AXIS = r"\baxis|axes|summed over|\bsum|keepdims|broadcast"
 TRANS = r"transpos|\.T\b|orientation|swapped axes"
 M = r"\bsign\b|transposed|averaged"  # what misleads in most cases
