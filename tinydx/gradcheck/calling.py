@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,12 +76,14 @@ def ask(backward: Callable, dy: Any, offered: Mapping[str, Any], reading: str = 
 
     Raises: TypeError for an unknown name, Failed where the backward raises.
     """
-    first = [p.name for p in positional(backward)]
+    parameters = list(inspect.signature(backward).parameters.values())  # asked for once: a search calls hundreds of backwards
+    required = _required(parameters)
+    first = [p.name for p in required]
     if len(first) == 2 and first[0].lower() in ("saved", "cache") and first[1].lower() not in offered:
         return _in_order(attempt("backward", backward, [offered["saved"], dy], first, {}), offered["names"])
     given, keywords = [dy], dict[str, Any]()
-    one_other = positional(backward)[1:] if len(positional(backward)) == 2 else []
-    for p in list(inspect.signature(backward).parameters.values())[1:]:
+    one_other = required[1:] if len(required) == 2 else []
+    for p in parameters[1:]:
         if p.kind is p.VAR_POSITIONAL:
             given += offered["*"]
         elif p.kind is p.VAR_KEYWORD:
@@ -100,8 +102,7 @@ def ask(backward: Callable, dy: Any, offered: Mapping[str, Any], reading: str = 
             raise TypeError(f"gradcheck: backward asks for {p.name!r}, known are: the gradient dy first, then {known}")
         elif p.kind is not p.KEYWORD_ONLY:
             given.append(p.default)
-    names = [p.name for p in inspect.signature(backward).parameters.values()]
-    return _in_order(attempt("backward", backward, given, names, keywords), offered["names"])
+    return _in_order(attempt("backward", backward, given, [p.name for p in parameters], keywords), offered["names"])
 
 
 def _in_order(raw: Any, names: Sequence[str]) -> Any:
@@ -176,6 +177,9 @@ def _offered_name(name: str, offered: Mapping[str, Any]) -> str | None:
 
 def positional(function: Callable) -> list[inspect.Parameter]:
     """The parameters that a call must fill by position."""
+    return _required(inspect.signature(function).parameters.values())
+
+
+def _required(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
     kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = inspect.signature(function).parameters.values()
     return [p for p in parameters if p.kind in kinds and p.default is p.empty]

@@ -28,6 +28,7 @@ FACTOR = "constant factor"
 TWICE = re.compile(r"counted twice|factor (2|0\.5) ")
 SHOWN = "one .* (left out|only)|= instead of|off by one|dy read backwards|sum forgotten|not transposed"
 EXCESS = re.compile("factor .* too many$")  # or a division by it is missing: the source says which
+DIVISION = re.compile("power|divi")
 UNCLEAR = re.compile(f"{FACTOR}|{TWICE.pattern}")  # what it looks like may have many reasons: see the source
 SAMPLE = 300  # of more, this many of each array, and all of them together along a random direction
 
@@ -243,7 +244,10 @@ class Judge:
             if e.k in mended and named[a.name] and re.match(SHOWN, named[a.name][0].name):
                 mended[e.k] = _both(named[a.name][0].name, mended[e.k])
             if e.k in mended and named[a.name] and EXCESS.match(named[a.name][0].name):
-                del named[a.name][0]
+                if DIVISION.search(mended[e.k].name):
+                    del named[a.name][0]
+                else:
+                    del mended[e.k]
             found = [*filter(None, [mended.get(e.k)]), *named[a.name], *vague_names(e), *a.mistakes]
             if e.k in mended and found[1:] and found[1].name == FACTOR:  # where it comes from, and the number
                 both = [sentence(d.advice) for d in found[:2]]

@@ -164,13 +164,15 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
         allowed = {UNKNOWN, 0 if form.name == "factor" else of_place, *([0, 1] if of_place is None else [])}
         if of_place == 0 and form.name != "term":  # dy itself may be what is missing
             allowed.add(1)
-        for i, number in along(formulas.values, slope, target, list(numbers)):
+        rows, values = formulas.of_degrees(frozenset(allowed))
+        for at, number in along(values, slope, target, list(numbers)):
+            i = int(rows[at])
             f = formulas.formula(i)
             cancels = form.name == "term" and (of_sum or np.allclose(value + number * formulas.values[i], 0))
             if cancels or (not form.name and _says_nothing(site[0].node, f)):
                 continue
             read = f.names | (form.where.names if form.where else frozenset())
-            if formulas.degrees[i] in allowed and all(scene.known(n, site[0].node) for n in read):
+            if all(scene.known(n, site[0].node) for n in read):
                 another = form == Form("") and _is_product(site[0].node) and formulas.products[i, 1] >= 0
                 unlikely = f.rank + (number != 1) + extra + LONG * _tells_no_cause(f) - ANOTHER_SLOPE * another
                 edit = _edit(site, form, f, numbers[number], value)
