@@ -28,7 +28,7 @@ FACTOR = "constant factor"
 TWICE = re.compile(r"counted twice|factor (2|0\.5) ")
 SHOWN = "one .* (left out|only)|= instead of|off by one|dy read backwards|sum forgotten|not transposed"
 EXCESS = re.compile("factor .* too many$")  # or a division by it is missing: the source says which
-DIVISION = re.compile("power|divi")
+DIVISION = re.compile("power|divi|square")
 UNCLEAR = re.compile(f"{FACTOR}|{TWICE.pattern}")  # what it looks like may have many reasons: see the source
 SAMPLE = 300  # of more, this many of each array, and all of them together along a random direction
 
