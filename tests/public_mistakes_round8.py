@@ -1495,3 +1495,326 @@ def backward(dout, cache):
         "made up",
     ),
 )
+
+# ---------------------------------------------------------------- written after the first look, while names changed
+
+ROUND8["maximum margin of ranked lists"] = family(
+    """
+good = np.array([0, 2, 1])
+
+def forward(s):
+    g = s[np.arange(3), good][:, None]
+    viol = np.maximum(0, 0.7 - g + s)
+    viol = viol * (np.arange(s.shape[1])[None, :] != good[:, None])
+    return viol.sum(axis=1) / (s.shape[1] - 1), viol
+
+def backward(dout, viol):
+    N, C = viol.shape
+    on = (viol > 0) * dout[:, None] / (C - 1)
+    ds = on.copy()
+    ds[np.arange(N), good] -= on.sum(axis=1)
+    return ds
+""",
+    (draw(3, 4),),
+    ("/ (C - 1)", "/ C", COUNT + r"|\bC\b|C - 1", "the right class does not count: C - 1", M, "made up"),
+    ("-= on.sum(axis=1)", "-= on.max(axis=1)", r"max|\bsum|count", "a sum, not a maximum", M, "made up"),
+    ("-= on.sum(axis=1)", "-= dout", r"\bsum|\bon\b|count|violat|active", "the number of violated margins counts", M, "made up"),
+    (" * dout[:, None]", "", r"dy|dout|incoming|upstream|zero in", "the incoming gradient is missing", M, "made up"),
+)
+ROUND8["two conv layers in one dimension as closures"] = family(
+    """
+def conv(x, w):
+    n, k = len(x), len(w)
+    y = np.zeros(n - k + 1, dtype=np.result_type(x, w))
+    for i in range(n - k + 1):
+        y[i] = np.sum(x[i:i + k] * w)
+    return y
+
+def forward(x, w1, w2):
+    a = conv(x, w1)
+    h = np.tanh(a)
+    return conv(h, w2), (x, w1, w2, h)
+
+def backward(dy, cache):
+    x, w1, w2, h = cache
+    k2, k1 = len(w2), len(w1)
+    dh, dw2 = np.zeros_like(h), np.zeros_like(w2)
+    for i in range(len(dy)):
+        dh[i:i + k2] += dy[i] * w2
+        dw2 += dy[i] * h[i:i + k2]
+    da = dh * (1 - h**2)
+    dx, dw1 = np.zeros_like(x), np.zeros_like(w1)
+    for i in range(len(da)):
+        dx[i:i + k1] += da[i] * w1
+        dw1 += da[i] * x[i:i + k1]
+    return dx, dw1, dw2
+""",
+    (draw(9), draw(3), draw(2)),
+    (
+        "dw2 += dy[i] * h[i:i + k2]",
+        "dw2 += dy[i] * np.arctanh(h[i:i + k2])",
+        r"\bh\b|arctanh|tanh|activation",
+        "the second layer saw h",
+        M,
+        "made up",
+    ),
+    ("da[i] * w1", "da[i] * w1[::-1]", r"flip|revers", "no flip", M, "made up"),
+    ("dh[i:i + k2] += dy[i] * w2", "dh[i:i + k2] = dy[i] * w2", r"accumul|\+=|overwrit", "windows overlap: add", M, "made up"),
+    (
+        "da[i] * x[i:i + k1]",
+        "da[i] * x[i - 1:i - 1 + k1] if i else 0",
+        r"off by|shift|position|index|slice|window",
+        "the window starts at i",
+        M,
+        "made up",
+    ),
+    (
+        "range(len(da))",
+        "range(len(dy))",
+        r"loop|range|len|short|last|size|length",
+        "all outputs of the first layer count",
+        M,
+        "made up",
+    ),
+)
+ROUND8["encoder of a variational pair"] = family(
+    """
+noise = np.array([[0.3, -1.1], [0.8, 0.2], [-0.5, 1.4]])
+
+def forward(h, Wm, Wl):
+    mu = h @ Wm
+    logvar = h @ Wl
+    std = np.exp(0.5 * logvar)
+    z = mu + std * noise
+    kl = -0.5 * np.sum(1 + logvar - mu**2 - np.exp(logvar), axis=1)
+    return np.concatenate([z, kl[:, None]], axis=1), (h, Wm, Wl, mu, logvar, std)
+
+def backward(dout, cache):
+    h, Wm, Wl, mu, logvar, std = cache
+    dz, dkl = dout[:, :-1], dout[:, -1:]
+    dmu = dz + dkl * mu
+    dlogvar = 0.5 * dz * noise * std + 0.5 * dkl * (np.exp(logvar) - 1)
+    dh = dmu @ Wm.T + dlogvar @ Wl.T
+    return dh, h.T @ dmu, h.T @ dlogvar
+""",
+    (draw(3, 4), draw(4, 2), 0.5 * draw(4, 2)),
+    ("0.5 * dz * noise * std", "dz * noise * std", r"0\.5|half|\b2\b|factor", "the half of the exponent", M, "made up"),
+    ("0.5 * dkl * (np.exp(logvar) - 1)", "0.5 * dkl * np.exp(logvar)", r"\b1\b|term|- 1", "minus one", N, "made up"),
+    ("dz + dkl * mu", "dz", MISS + r"|mu|kl", "the divergence pulls mu, too", N, "made up"),
+    ("dz * noise * std", "dz * std", r"noise|factor", "times the noise", N, "made up"),
+    ("dz * noise * std", "dz * noise", r"std|factor|exp|deviation", "the exponential's slope is itself", N, "made up"),
+    ("+ dlogvar @ Wl.T", "", MISS + r"|Wl|logvar", "h makes logvar, too", N, "made up"),
+)
+ROUND8["attention of a decoder with concatenated states"] = family(
+    """
+def forward(enc, dec, W, v):
+    T = len(enc)
+    joined = np.concatenate([enc, np.repeat(dec[None, :], T, axis=0)], axis=1)
+    u = np.tanh(joined @ W)
+    e = u @ v
+    a = np.exp(e - e.max())
+    a = a / a.sum()
+    return a @ enc, (enc, dec, W, v, joined, u, a)
+
+def backward(dctx, cache):
+    enc, dec, W, v, joined, u, a = cache
+    da = enc @ dctx
+    denc = np.outer(a, dctx)
+    de = a * (da - a @ da)
+    dv = u.T @ de
+    du = np.outer(de, v) * (1 - u**2)
+    dW = joined.T @ du
+    dj = du @ W.T
+    n = enc.shape[1]
+    denc += dj[:, :n]
+    ddec = dj[:, n:].sum(axis=0)
+    return denc, ddec, dW, dv
+""",
+    (draw(4, 2), draw(3), draw(5, 3), draw(3)),
+    (
+        "dj[:, n:].sum(axis=0)",
+        "dj[-1, n:]",
+        r"\bsum|accumul|last|all|only|repeat|copies|one",
+        "dec was repeated: sum",
+        r"\bsign\b|transposed",
+        "made up",
+    ),
+    (
+        "denc += dj[:, :n]",
+        "denc = dj[:, :n]",
+        r"accumul|\+=|overwrit|path|term",
+        "two paths",
+        N.replace("averaged|", ""),
+        "made up",
+    ),
+    ("denc += dj[:, :n]", "pass", MISS + r"|score|dj", "enc also made the scores", N, "made up"),
+    ("a * (da - a @ da)", "a * (1 - a) * da", r"softmax|diagonal|jacobian|sum", "softmax couples", M, "made up"),
+    ("a * (da - a @ da)", "da - a @ da", r"factor|\ba\b|softmax", "factor a", N, "made up"),
+    ("np.outer(de, v) * (1 - u**2)", "np.outer(de, v)", r"tanh|slope", "slope of tanh", N, "made up"),
+)
+ROUND8["momentum of a running mean, with a learnt rate"] = family(
+    """
+def forward(x, beta):
+    m = np.zeros(x.shape[1])
+    ms = [m]
+    for t in range(len(x)):
+        m = beta * m + (1 - beta) * x[t]
+        ms.append(m)
+    return np.stack(ms[1:]), (x, beta, ms)
+
+def backward(dout, cache):
+    x, beta, ms = cache
+    dx, dbeta, dm = np.zeros_like(x), np.zeros_like(beta), 0
+    for t in reversed(range(len(x))):
+        dm = dm + dout[t]
+        dbeta += np.sum(dm * (ms[t] - x[t]))
+        dx[t] = (1 - beta) * dm
+        dm = beta * dm
+    return dx, dbeta
+""",
+    (draw(4, 3), np.array([0.7])),
+    (
+        "(ms[t] - x[t])",
+        "ms[t]",
+        MISS + r"|\bx\b|1 - beta",
+        "beta also stands in 1 - beta",
+        N.replace(r"\bsign\b|", ""),
+        "made up",
+    ),
+    ("ms[t] - x[t]", "ms[t + 1] - x[t]", r"index|off by|t \+ 1|previous|step|position", "the old mean", M, "made up"),
+    ("dm = beta * dm\n", "dm = (1 - beta) * dm\n", r"beta|1 - beta", "the old mean has beta", M, "made up"),
+    (
+        "dm = dm + dout[t]",
+        "dm = dout[t]",
+        r"carr|accumul|later|term|\bdm\b|time|\+=",
+        "what later steps carry back",
+        N.replace("averaged|", ""),
+        "made up",
+    ),
+    (
+        "dx[t] = (1 - beta) * dm",
+        "dx[t] = (1 - beta) * dout[t]",
+        r"dm|carr|later|time|accumul",
+        "later steps saw x, too",
+        M,
+        "made up",
+    ),
+)
+ROUND8["depth to space, then a bias"] = family(
+    """
+def forward(x, b):
+    N, C, H, W = x.shape
+    y = x.reshape(N, C // 4, 2, 2, H, W).transpose(0, 1, 4, 2, 5, 3).reshape(N, C // 4, 2 * H, 2 * W)
+    return np.maximum(y + b[:, None, None], 0), (x.shape, y, b)
+
+def backward(dout, cache):
+    (N, C, H, W), y, b = cache
+    dy = dout * (y + b[:, None, None] > 0)
+    db = dy.sum(axis=(0, 2, 3))
+    d = dy.reshape(N, C // 4, H, 2, W, 2)
+    dx = d.transpose(0, 1, 3, 5, 2, 4).reshape(N, C, H, W)
+    return dx, db
+""",
+    (draw(2, 8, 2, 3), draw(2)),
+    (
+        "(0, 1, 3, 5, 2, 4)",
+        "(0, 1, 5, 3, 2, 4)",
+        r"axes|order|transpos|permut|wrong place",
+        "the inverse order of the axes",
+        r"\bsign\b|averaged",
+        "made up",
+    ),
+    ("(y + b[:, None, None] > 0)", "(y > 0)", r"\bb\b|bias|mask|condition|term", "the bias belongs in the mask", M, "made up"),
+    (
+        "db = dy.sum(axis=(0, 2, 3))",
+        "db = dout.sum(axis=(0, 2, 3))",
+        r"relu|mask|slope|dy\b|gate",
+        "the slope of relu",
+        N,
+        "made up",
+    ),
+    (
+        "d.transpose(0, 1, 3, 5, 2, 4).reshape(N, C, H, W)",
+        "dy.reshape(N, C, H, W)",
+        r"axes|order|transpos|permut|wrong place|reshape",
+        "axes must be moved",
+        r"\bsign\b|averaged",
+        "made up",
+    ),
+)
+ROUND8["l1 and l2 of a masked regression"] = family(
+    """
+T = np.array([0.4, -0.2, 1.1, 0.3, -0.9])
+obs = np.array([1, 1, 0, 1, 1], dtype=float)
+l1, l2 = 0.05, 0.3
+
+class Elastic:
+    def forward(self, X, w):
+        self.X, self.w = X, w
+        self.r = (X @ w - T) * obs
+        return 0.5 * np.sum(self.r**2) / obs.sum() + l1 * np.abs(w).sum() + 0.5 * l2 * np.sum(w**2)
+
+    def backward(self, dL):
+        g = self.r / obs.sum()
+        dw = self.X.T @ g + l1 * np.sign(self.w) + l2 * self.w
+        dX = np.outer(g, self.w)
+        return dL * dX, dL * dw
+
+e = Elastic()
+forward, backward = e.forward, e.backward
+""",
+    (draw(5, 3), draw(3)),
+    ("l1 * np.sign(self.w)", "l1 * self.w", r"sign|abs|L1|l1", "the sign of w", "transposed|averaged", "made up"),
+    ("l1 * np.sign(self.w)", "l1", r"sign|abs", "the sign of w", "transposed|averaged", "made up"),
+    ("+ l2 * self.w", "+ 0.5 * l2 * self.w", r"\b2\b|half|0\.5|factor", "the half cancels", M, "made up"),
+    ("+ l1 * np.sign(self.w)", "", MISS + r"|l1|sign|penalty|abs", "the l1 term", N.replace(r"\bsign\b|", ""), "made up"),
+    (
+        "g = self.r / obs.sum()",
+        "g = self.r / len(T)",
+        COUNT + r"|obs|mask|valid",
+        "the valid ones",
+        r"\bsign\b|transposed",
+        "made up",
+    ),
+    ("+ l2 * self.w", "- l2 * self.w", SIGN, "plus", "transposed|averaged", "made up"),
+)
+ROUND8["quantised softmax with a straight pass"] = family(
+    """
+def forward(x, scale):
+    z = x * scale
+    m = z.max(axis=-1, keepdims=True)
+    e = np.exp(z - m)
+    s = e.sum(axis=-1, keepdims=True)
+    p = e / s
+    ent = -(p * np.log(p)).sum(axis=-1)
+    return ent, (x, scale, p, ent)
+
+def backward(g, cache):
+    x, scale, p, ent = cache
+    dz = -p * (np.log(p) + ent[..., None]) * g[..., None]
+    dx = dz * scale
+    dscale = (dz * x).sum(axis=(0, 1))
+    return dx, dscale
+""",
+    (draw(2, 3, 4), positive(4)),
+    (
+        "np.log(p) + ent[..., None]",
+        "np.log(p) + 1",
+        r"entropy|ent\b|softmax|term|sum|jacobian|path|1 instead",
+        "the entropy takes the place of the 1",
+        M,
+        "made up",
+    ),
+    ("np.log(p) + ent[..., None]", "np.log(p) - ent[..., None]", SIGN, "plus", "transposed|averaged", "made up"),
+    ("-p * (", "-(", r"factor|\bp\b", "factor p", N, "made up"),
+    ("dx = dz * scale", "dx = dz", r"scale|factor", "inner factor", N, "made up"),
+    (
+        "(dz * x).sum(axis=(0, 1))",
+        "(dz * x).sum(axis=0)[0]",
+        AXIS + r"|one index|first|only",
+        "sum over all but the last",
+        r"\bsign\b|transposed",
+        "made up",
+    ),
+    ("(dz * x).sum(axis=(0, 1))", "(dz * x * scale).sum(axis=(0, 1))", r"scale|factor|extra", "no scale here", M, "made up"),
+)

@@ -26,7 +26,7 @@ from tinydx.op import TABLE, Slip
 ALL_ELEMENTS = 2000  # up to this many numbers, the derivative of every number is computed;
 FACTOR = "constant factor"
 TWICE = re.compile(r"counted twice|factor (2|0\.5) ")
-SHOWN = "one .* (left out|only)|= instead of|off by one|dy read backwards|sum forgotten|not transposed"
+SHOWN = "one .* (left out|only)|diagonal only|= instead of|off by one|dy read backwards|sum forgotten|not transposed"
 EXCESS = re.compile("factor .* too many$")  # or a division by it is missing: the source says which
 DIVISION = re.compile("power|divi|square")
 UNCLEAR = re.compile(f"{FACTOR}|{TWICE.pattern}")  # what it looks like may have many reasons: see the source

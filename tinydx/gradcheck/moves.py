@@ -247,7 +247,9 @@ class _Exchange(ast.NodeTransformer):
 def as_in_forward(s: Scene) -> Iterator[Edit]:
     """An index, a condition or a divisor that forward has, in place of another one."""
     known = {*s.own, *s.offered, "np"}
-    of_forward = {kind: _of_kind(s.forward, kind, known) for kind in ("index", "condition", "divisor")}
+    relus = [n for n in s.forward if is_call(n, "maximum") and ast.unparse(n.args[-1]) == "0"]  # type: ignore[attr-defined]
+    gates = [parsed(f"gate({ast.unparse(n.args[0])} > 0)") for n in relus]  # type: ignore[attr-defined]
+    of_forward = {kind: _of_kind([*s.forward, *gates], kind, known) for kind in ("index", "condition", "divisor")}
     for p in s.places:
         for new in of_forward.get(_kind(p.parent, p.field, p.node), {}).values():
             if (source := ast.unparse(new)) != ast.unparse(p.node):

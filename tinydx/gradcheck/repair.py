@@ -40,7 +40,7 @@ from tinydx.gradcheck.truth import generator
 WORK = 250_000  # expressions that are computed before time counts
 OF_A_RUN = 100  # expressions that take as long as making and calling a changed function
 NEAR = 4000  # statements that are run with changes in what makes the first wrong value
-TOLD = 120  # characters of a name: a longer formula is no name for a mistake
+TOLD = 80  # characters of a name: a longer formula is no name for a mistake
 WRITTEN = 2  # the last rank of changes that are near to what is written
 PATH = re.compile(r"(\w+ rule: )?path through")  # wrong steps that leave a whole path of the chain rule out
 
@@ -295,7 +295,7 @@ def _scene(
     first = next((a.arg for a in (*node.args.posonlyargs, *node.args.args)), "")
     own = {n: v for n, v in seen.names.items() if not n.startswith("_")}
     for f in (function, *functions):  # what forward finds outside, too: its stride, its eps
-        own |= {n: v for n, v in outside(f).items() if n not in own}
+        own |= {n: v for n, v in outside(getattr(f, "__func__", f)).items() if n not in own}
     own |= {n: v for n, v in state(function).items() if n not in own and not n.startswith("_")}
     offered = {n: v for n, v in known.items() if n not in own}
     return Scene(places, seen, own, offered, first, frozen, _numbers(functions[0]), _nodes(functions[0]))
