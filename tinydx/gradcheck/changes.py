@@ -185,7 +185,7 @@ def divisions(s: Scene) -> Iterator[Edit]:
                 yield Edit(f"{text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)
             if isinstance(p.node, ast.BinOp) and isinstance(p.node.op, ast.Add | ast.Sub):
                 yield Edit(f"wrong size: {text(p.node)} instead of {text(p.node.left)}", [p], p.node.left, 1)
-            if int(here) not in s.frozen:
+            if here not in s.frozen:
                 yield Edit(f"{text(p.node)} instead of {text(p.node)} - 1", [p], parsed(f"({text(p.node)} - 1)"), 2)
             for count, ways in s.counts():
                 for way in ways if count != here else ():

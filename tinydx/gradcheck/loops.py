@@ -158,7 +158,8 @@ def looked_up(s: Scene) -> Iterator[Edit]:
     """A position that is no index yet: ids[position] is one; an index of each column that was forgotten."""
     whole = [(n, v) for n, v, _ in s.names() if isinstance(v, np.ndarray) and v.dtype.kind in "iu" and v.ndim]
     for p in s.places:
-        n, value = p.node, s.seen.at.get(id(p.node))
+        n = p.node
+        value: Any = s.seen.at.get(id(n))
         if isinstance(n, ast.Name | ast.Subscript) and (_indexes(p) or isinstance(p.parent, ast.Assign)) and _counts(value):
             for name, v in whole:
                 for where in ("", *(f"{i}, " for i in s.loops)) if np.max(value) < v.shape[-1] and name not in text(n) else ():
@@ -166,9 +167,10 @@ def looked_up(s: Scene) -> Iterator[Edit]:
                     told = f"index {text(n)} instead of {new}: a position is not looked up"
                     if v.ndim == (2 if where else 1):
                         yield Edit(told, [p], parsed(new), 1)
-        if isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Name) and np.ndim(s.seen.at.get(id(n.slice))):
+        of: Any = s.seen.at.get(id(n.slice)) if isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Name) else None
+        if np.ndim(of):
             for name, v in whole:
-                if v.shape == np.shape(s.seen.at[id(n.slice)]) and name != n.slice.id and s.known(name, n):
+                if v.shape == np.shape(of) and name != n.slice.id and s.known(name, n):
                     longer = ast.Tuple([n.slice, ast.Name(name, ast.Load())], ast.Load())
                     yield Edit(f"index {name} forgotten", [p], ast.Subscript(n.value, longer, n.ctx), 1)
 

@@ -75,9 +75,9 @@ def dropped(s: Scene) -> Iterator[Edit]:
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult):
             for part, rest in ((n.right, n.left), (n.left, n.right)):
                 count = "wrong size: " if is_whole(s.seen.at.get(id(part))) and not isinstance(part, ast.Constant) else ""
-                minus = part is n.left and isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub)
-                factor, left = (part.operand, ast.UnaryOp(ast.USub(), rest)) if minus else (part, rest)
-                yield Edit(f"{count}factor {text(factor)} too many", [p], left, 0)
+                if isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub):  # the minus may belong there
+                    yield Edit(f"factor {text(part.operand)} too many", [p], ast.UnaryOp(ast.USub(), rest), 0)
+                yield Edit(f"{count}factor {text(part)} too many", [p], rest, 0)
             if isinstance(n.left, ast.BinOp) and isinstance(n.left.op, ast.Mult):
                 yield Edit(f"factor {text(n.left.right)} * {text(n.right)} too many", [p], n.left.left, 0)
             yield Edit(f"multiplied by {text(n.right)} instead of divided", [p], ast.BinOp(n.left, ast.Div(), n.right), 1)

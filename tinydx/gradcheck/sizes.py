@@ -84,7 +84,7 @@ def _held(backward: Any) -> set[int]:
     """Sizes that a backward holds as numbers, as in range(3): at others it is wrong, whatever else is right."""
     calls = [n for n in ast.walk(definition(backward) or ast.Pass()) if isinstance(n, ast.Call)]
     ranges = [n.args for n in calls if isinstance(n.func, ast.Name) and n.func.id == "range"]
-    return {a.value for args in ranges for a in args if isinstance(a, ast.Constant)}
+    return {a.value for args in ranges for a in args if isinstance(a, ast.Constant) and isinstance(a.value, int)}
 
 
 def doubtful(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
