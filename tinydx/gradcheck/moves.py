@@ -83,7 +83,7 @@ def _t(node: ast.expr) -> ast.expr:
 def axes(s: Scene) -> Iterator[Edit]:
     """Another axis, keepdims, a mean for a sum, a sum that is missing."""
     for p in s.places:
-        n = p.node
+        n: Any = p.node.value if isinstance(p.node, ast.Subscript) and "None" in ast.unparse(p.node.slice) else p.node
         if not is_call(n, *REDUCTIONS) or not isinstance(n.func, ast.Attribute):
             continue
         of_module = isinstance(n.func.value, ast.Name) and n.func.value.id in ("np", "numpy")

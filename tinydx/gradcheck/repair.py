@@ -40,7 +40,7 @@ from tinydx.gradcheck.truth import generator
 WORK = 250_000  # expressions that are computed before time counts
 OF_A_RUN = 100  # expressions that take as long as making and calling a changed function
 NEAR = 4000  # statements that are run with changes in what makes the first wrong value
-TOLD = 80  # characters of a name: a longer formula is no name for a mistake
+TOLD = 120  # characters of a name: a longer formula is no name for a mistake
 WRITTEN = 2  # the last rank of changes that are near to what is written
 PATH = re.compile(r"(\w+ rule: )?path through")  # wrong steps that leave a whole path of the chain rule out
 
