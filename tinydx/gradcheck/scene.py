@@ -15,6 +15,7 @@ from tinydx.gradcheck.edits import Place, parsed, text
 from tinydx.gradcheck.seen import Seen, is_float, is_whole
 
 REDUCTIONS = ("sum", "mean", "max", "min", "prod")
+SIDES = ("where", "maximum", "minimum", "abs", "absolute", "fabs", "clip", "sign", "heaviside", "relu", "argmax", "argmin")
 NEW = 2  # how much less likely a name is that the learner did not have
 
 
@@ -47,6 +48,8 @@ class Scene:
         inside = {id(n) for p in self.places if isinstance(p.node, ast.For) for n in ast.walk(p.node)}
         first = {n.id for n in stores if id(n) not in inside}  # and then again in a loop: what a step hands to the next
         self.carried = first & {n.id for n in stores if id(n) in inside} - set(self.loops)
+        nodes = [*self.forward, *(p.node for p in self.places)]
+        self.has_sides = any(isinstance(n, ast.Compare) or is_call(n, *SIDES) for n in nodes)
         self.between = dict(_factors_between(self.places))
         self.made_at: dict[str, int] = {}
         for n in stores:
