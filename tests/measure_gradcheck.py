@@ -1,4 +1,4 @@
-"""Figures of the gradient checker: python tests/measure_gradcheck.py CORPUS [-v] [-u], of dev, more, held ... round7, right.
+"""Figures of the gradient checker: python tests/measure_gradcheck.py CORPUS [-v] [-u], of dev, more, ... round8, sealed8, right.
 
 A name is right if it fits the pattern of the mistake, wrong if it does not, and in the newer corpora also if it fits the pattern
 of names that mislead. FACTS only say what a gradient looks like (its shape, a constant factor with its value, zeros): they name
@@ -16,6 +16,7 @@ import public_right
 import public_right_fresh
 import public_right_round6
 import public_right_round7
+import public_right_round8
 from public_mistakes import DEV, HELD, cases, made
 from public_mistakes_fresh import FRESH
 from public_mistakes_kept import KEPT
@@ -25,12 +26,15 @@ from public_mistakes_reserve import RESERVE
 from public_mistakes_round5 import ROUND5
 from public_mistakes_round6 import ROUND6
 from public_mistakes_round7 import ROUND7
+from public_mistakes_round8 import ROUND8
+from public_mistakes_sealed8 import SEALED8
 
 from tinydx import gradcheck
 
 CORPORA = {"dev": DEV, "more": MORE, "held": HELD, "kept": KEPT}
 # By kinds that the names were not written for.
 UNSEEN = {"fresh": FRESH, "last": LAST, "reserve": RESERVE, "round5": ROUND5, "round6": ROUND6, "round7": ROUND7}
+UNSEEN |= {"round8": ROUND8, "sealed8": SEALED8}
 FACTS = re.compile(
     "^(wrong shape|constant factor|part left at zero|one index only|almost right|a factor for each index|a common term"
     "|right numbers in wrong places|zero|zero in, not zero out|not linear in dy|several explanations)$"
@@ -60,10 +64,10 @@ def judged(code, title, inputs, pattern, never=None, unread=False):
 
 def blamed_though_right():
     """Names and verdicts of the right backwards that are not called right."""
-    corpora = {public_right: public_right.SEEN | public_right.KEPT}
-    corpora |= {public_right_fresh: public_right_fresh.FRESH, public_right_round6: public_right_round6.ROUND6}
-    corpora |= {public_right_round7: public_right_round7.ROUND7}
-    for module, corpus in corpora.items():
+    corpora = [(public_right, public_right.SEEN | public_right.KEPT), (public_right_fresh, public_right_fresh.FRESH)]
+    corpora += [(public_right_round6, public_right_round6.ROUND6), (public_right_round7, public_right_round7.ROUND7)]
+    corpora += [(public_right_round8, public_right_round8.ROUND8 | public_right_round8.SEALED8)]
+    for module, corpus in corpora:
         for name, (code, shapes) in corpus.items():
             with np.errstate(all="ignore"):
                 report = gradcheck(made(code, name), *module.inputs(name, shapes), seed=0)

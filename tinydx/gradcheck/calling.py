@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,8 @@ def readings(op: Op | None, backward: Callable, names: Sequence[str], saves: boo
     Arguments: op, or None for a forward of one's own; backward; names of forward's parameters; saves, whether forward saved
     anything.
     """
-    others = _others(backward, cotangent(backward, names))
+    takes_dy = cotangent(backward, names)
+    others = [p for p in positional(backward) if p.name != takes_dy]
     own = [op.backward, *(s.backward for s in op.slips)] if op else []
     if len(positional(backward)) == 1 and (op is not None or not saves) and _is_place(positional(backward)[0].name, names):
         return [ALONE, "saved"]
@@ -79,18 +80,18 @@ def readings(op: Op | None, backward: Callable, names: Sequence[str], saves: boo
 
 def cotangent(backward: Callable, names: Sequence[str]) -> str | None:
     """The parameter that gets dy; None where every one that a call must fill is named like one of the forward, or is y."""
-    every, known = list(inspect.signature(backward).parameters), {"y", *(n.lower() for n in names)}
-    first, *rest = [p.name for p in positional(backward)] or every[:1] or [""]
+    return _cotangent(list(inspect.signature(backward).parameters.values()), names)
+
+
+def _cotangent(parameters: Sequence[inspect.Parameter], names: Sequence[str]) -> str | None:
+    """The same, of a signature that is known."""
+    every, known = [p.name for p in parameters], {"y", *(n.lower() for n in names)}
+    first, *rest = [p.name for p in _required(parameters)] or every[:1] or [""]
     if first.lower() in ("saved", "cache") and len(rest) == 1 and rest[0].lower() not in known:
         return rest[0]
     if not rest or first != every[0] or first.lower() not in known:
         return every[0] if every else None
     return next((n for n in rest if n.lower() not in known | {"saved", "cache"}), None)
-
-
-def _others(backward: Callable, own: str | None) -> list[inspect.Parameter]:
-    """The parameters that a call must fill, without that of dy."""
-    return [p for p in positional(backward) if p.name != own]
 
 
 def _is_place(name: str, names: Sequence[str]) -> bool:
@@ -103,12 +104,15 @@ def ask(backward: Callable, dy: Any, offered: Mapping[str, Any], reading: str = 
 
     Raises: TypeError for an unknown name, Failed where the backward raises.
     """
-    own = None if reading == ALONE else cotangent(backward, (*offered["names"], *offered["**"]))
-    place = positional(backward)[0].name.lower() if reading == ALONE else ""
+    parameters = list(inspect.signature(backward).parameters.values())  # asked for once: a search calls hundreds of backwards
+    required = _required(parameters)
+    own = None if reading == ALONE else _cotangent(parameters, (*offered["names"], *offered["**"]))
+    place = required[0].name.lower() if reading == ALONE else ""
     offered = dict(offered) | {ALONE: offered["y" if place in {"y", *AFTER} else "arrays"]}
     given, keywords = list[Any](), dict[str, Any]()
-    one_other = others if len(others := _others(backward, own)) == 1 else []
-    for p in inspect.signature(backward).parameters.values():
+    others = [p for p in required if p.name != own]
+    one_other = others if len(others) == 1 else []
+    for p in parameters:
         if p.name == own:
             given.append(dy)
         elif p.kind is p.VAR_POSITIONAL:
@@ -129,8 +133,7 @@ def ask(backward: Callable, dy: Any, offered: Mapping[str, Any], reading: str = 
             raise TypeError(f"gradcheck: backward asks for {p.name!r}, known are: the gradient dy first, then {known}")
         elif p.kind is not p.KEYWORD_ONLY:
             given.append(p.default)
-    names = list(inspect.signature(backward).parameters)
-    result = _in_order(attempt("backward", backward, given, names, keywords), offered["names"])
+    result = _in_order(attempt("backward", backward, given, [p.name for p in parameters], keywords), offered["names"])
     return result if own else _times(result, dy)
 
 
@@ -225,6 +228,9 @@ def _offered_name(name: str, offered: Mapping[str, Any]) -> str | None:
 
 def positional(function: Callable) -> list[inspect.Parameter]:
     """The parameters that a call must fill by position."""
+    return _required(inspect.signature(function).parameters.values())
+
+
+def _required(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
     kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = inspect.signature(function).parameters.values()
     return [p for p in parameters if p.kind in kinds and p.default is p.empty]

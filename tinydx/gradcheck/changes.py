@@ -129,8 +129,7 @@ def factors(s: Scene) -> Iterator[Edit]:
     values = {id(p.node) for p in s.values()} | {id(p.node) for p in of_dy}
     for group in groups:
         old, multiply = group[0].node, f"multiply `{text(group[0].node)}` by "
-        for name, extra in _columns(s, old):
-            new = f"{name}[:, None]"
+        for name, new, extra in _columns(s, group[0]):
             yield Edit(f"factor {name} forgotten", group, joined_to(ast.Mult(), new), 2 + extra, f"{multiply}`{new}`")
         inside = group[0].parent if isinstance(group[0].parent, ast.BinOp) and not is_whole(s.seen.at.get(id(old))) else old
         whole = inside if isinstance(getattr(inside, "op", None), ast.Add | ast.Sub) and s.seen.shape(inside) else old
@@ -149,11 +148,13 @@ def factors(s: Scene) -> Iterator[Edit]:
             yield Edit(f"division by {name} forgotten", group, joined_to(ast.Div(), name), 2 + extra, line)
 
 
-def _columns(s: Scene, node: ast.AST) -> list[tuple[str, int]]:
-    """Names of vectors that may multiply the rows of a matrix."""
-    shape = s.seen.shape(node) or ()
-    vectors = [(n, e) for n, v, e in s.names() if len(shape) == 2 and is_float(v) and np.shape(v) == shape[:1]]
-    return [(n, e) for n, e in vectors if s.known(n, node)]
+def _columns(s: Scene, p: Place) -> list[tuple[str, str, int]]:
+    """Names of arrays that may multiply the rows of a matrix, or of a stack; how they are written there."""
+    scaled = isinstance(p.parent, ast.AugAssign) and p.field == "value" and isinstance(p.parent.op, ast.Mult | ast.Div)
+    target = getattr(p.parent.target, "id", "") if scaled else ""  # type: ignore[attr-defined]
+    shape = np.shape(s.own[target]) if target in s.own else s.seen.shape(p.node) or ()
+    rows = [(n, np.ndim(v), e) for n, v, e in s.names() if len(shape) > 1 and is_float(v) and np.shape(v) == shape[:-1]]
+    return [(n, f"{n}[:, None]" if axes == 1 else f"{n}[..., None]", e) for n, axes, e in rows if s.known(n, p.node)]
 
 
 def divisions(s: Scene) -> Iterator[Edit]:
@@ -184,7 +185,8 @@ def divisions(s: Scene) -> Iterator[Edit]:
                 yield Edit(f"{text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)
             if isinstance(p.node, ast.BinOp) and isinstance(p.node.op, ast.Add | ast.Sub):
                 yield Edit(f"wrong size: {text(p.node)} instead of {text(p.node.left)}", [p], p.node.left, 1)
-            yield Edit(f"{text(p.node)} instead of {text(p.node)} - 1", [p], parsed(f"({text(p.node)} - 1)"), 2)
+            if here not in s.frozen:
+                yield Edit(f"{text(p.node)} instead of {text(p.node)} - 1", [p], parsed(f"({text(p.node)} - 1)"), 2)
             for count, ways in s.counts():
                 for way in ways if count != here else ():
                     yield Edit(f"{text(p.node)} instead of {text(parsed(way))}", [p], parsed(way), 1)

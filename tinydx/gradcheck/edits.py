@@ -75,7 +75,9 @@ class Edit(NamedTuple):
     def made(self, p: Place) -> ast.AST:
         """What stands at one of the places afterwards."""
         new = self.new(p.node) if callable(self.new) else self.new
-        return ast.fix_missing_locations(new)
+        if not hasattr(new, "is_placed"):  # the same node is made more than once
+            ast.fix_missing_locations(new).is_placed = True
+        return new
 
     @property
     def advice(self) -> str:

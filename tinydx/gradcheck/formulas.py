@@ -71,7 +71,15 @@ class Table:
         self.parts, self.products, self.values = parts, products[good], values[good]
         degrees = np.array([*(f.degree for f in parts), 0])[self.products].sum(axis=1)
         self.degrees = np.where(degrees < 0, UNKNOWN, degrees)
+        self.chosen: dict[frozenset[int | None], tuple[np.ndarray, np.ndarray]] = {}
         self.conditions = [f for f in parts if np.isin(f.value, (0, 1)).all() and 0 < f.value.mean() < 1][:CONDITIONS]
+
+    def of_degrees(self, degrees: frozenset[int | None]) -> tuple[np.ndarray, np.ndarray]:
+        """The rows that have one of these degrees, and their values."""
+        if degrees not in self.chosen:
+            rows = np.flatnonzero(np.isin(self.degrees, [d for d in degrees if d is not None]))
+            self.chosen[degrees] = rows, self.values[rows]
+        return self.chosen[degrees]
 
     def without(self, names: frozenset[str]) -> Table:
         """The formulas that read none of these names."""

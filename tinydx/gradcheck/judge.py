@@ -26,7 +26,9 @@ from tinydx.op import TABLE, Slip
 ALL_ELEMENTS = 2000  # up to this many numbers, the derivative of every number is computed;
 FACTOR = "constant factor"
 TWICE = re.compile(r"counted twice|factor (2|0\.5) ")
-SHOWN = "one .* (left out|only)|= instead of|off by one|dy read backwards|sum forgotten|not transposed"
+SHOWN = "one .* (left out|only)|diagonal only|= instead of|off by one|dy read backwards|sum forgotten|not transposed"
+EXCESS = re.compile("factor .* too many$")  # or a division by it is missing: the source says which
+DIVISION = re.compile("power|divi|square")
 UNCLEAR = re.compile(f"{FACTOR}|{TWICE.pattern}")  # what it looks like may have many reasons: see the source
 SAMPLE = 300  # of more, this many of each array, and all of them together along a random direction
 
@@ -248,6 +250,11 @@ class Judge:
                 a.notes.append(mended.pop(e.k).advice)
             if e.k in mended and named[a.name] and re.match(SHOWN, named[a.name][0].name):
                 mended[e.k] = _both(named[a.name][0].name, mended[e.k])
+            if e.k in mended and named[a.name] and EXCESS.match(named[a.name][0].name):
+                if DIVISION.search(mended[e.k].name):
+                    del named[a.name][0]
+                else:
+                    del mended[e.k]
             found = [*filter(None, [mended.get(e.k)]), *named[a.name], *vague_names(e), *a.mistakes]
             if e.k in mended and found[1:] and found[1].name == FACTOR:  # where it comes from, and the number
                 both = [sentence(d.advice) for d in found[:2]]
@@ -277,7 +284,8 @@ def _unless_returned(returned: Diagnosis | None, names: list[Diagnosis]) -> list
 
 def _is_unclear(name: Diagnosis, of_op: bool) -> bool:
     """Whether the source may tell more; of an op of the table, what shows is known to be the mistake."""
-    return bool(UNCLEAR.match(name.name) or (not of_op and name.kind != "slip" and re.match(SHOWN, name.name)))
+    shown = re.match(SHOWN, name.name) or EXCESS.match(name.name)
+    return bool(UNCLEAR.match(name.name) or (not of_op and name.kind != "slip" and shown))
 
 
 def _both(effect: str, cause: Diagnosis) -> Diagnosis:

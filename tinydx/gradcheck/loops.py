@@ -154,6 +154,32 @@ def places_in_loops(s: Scene) -> Iterator[Edit]:
                     yield Edit(f"loop over {text(n)} instead of {way}", [p], parsed(way), 2)
 
 
+def looked_up(s: Scene) -> Iterator[Edit]:
+    """A position that is no index yet: ids[position] is one; an index of each column that was forgotten."""
+    whole = [(n, v) for n, v, _ in s.names() if isinstance(v, np.ndarray) and v.dtype.kind in "iu" and v.ndim]
+    for p in s.places:
+        n = p.node
+        value: Any = s.seen.at.get(id(n))
+        if isinstance(n, ast.Name | ast.Subscript) and (_indexes(p) or isinstance(p.parent, ast.Assign)) and _counts(value):
+            for name, v in whole:
+                for where in ("", *(f"{i}, " for i in s.loops)) if np.max(value) < v.shape[-1] and name not in text(n) else ():
+                    new = f"{name}[{where}{text(n)}]"
+                    told = f"index {text(n)} instead of {new}: a position is not looked up"
+                    if v.ndim == (2 if where else 1):
+                        yield Edit(told, [p], parsed(new), 1)
+        of: Any = s.seen.at.get(id(n.slice)) if isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Name) else None
+        if np.ndim(of):
+            for name, v in whole:
+                if v.shape == np.shape(of) and name != n.slice.id and s.known(name, n):
+                    longer = ast.Tuple([n.slice, ast.Name(name, ast.Load())], ast.Load())
+                    yield Edit(f"index {name} forgotten", [p], ast.Subscript(n.value, longer, n.ctx), 1)
+
+
+def _counts(value: Any) -> bool:
+    """Whether this is an index, or an array of indices."""
+    return is_whole(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.size > 0)
+
+
 def _elements(s: Scene) -> list[str]:
     """The number of each vector at a loop's index."""
     vectors = [n for n, v, extra in s.names() if isinstance(v, np.ndarray) and v.dtype.kind == "f" and v.ndim == 1 and not extra]
@@ -315,4 +341,5 @@ def _other_part(first: ast.expr, second: ast.expr, node: Any) -> ast.expr:
     return second if node is first else first
 
 
-LOOPS = accumulated, indices, places_in_loops, ends_of_loops, slices, rows, sequence, exchanged_slices, exchanged_places
+IN_LOOPS = places_in_loops, looked_up, ends_of_loops
+LOOPS = accumulated, indices, *IN_LOOPS, slices, rows, sequence, exchanged_slices, exchanged_places

@@ -83,7 +83,7 @@ def _t(node: ast.expr) -> ast.expr:
 def axes(s: Scene) -> Iterator[Edit]:
     """Another axis, keepdims, a mean for a sum, a sum that is missing."""
     for p in s.places:
-        n = p.node
+        n: Any = p.node.value if isinstance(p.node, ast.Subscript) and "None" in ast.unparse(p.node.slice) else p.node
         if not is_call(n, *REDUCTIONS) or not isinstance(n.func, ast.Attribute):
             continue
         of_module = isinstance(n.func.value, ast.Name) and n.func.value.id in ("np", "numpy")
@@ -247,7 +247,9 @@ class _Exchange(ast.NodeTransformer):
 def as_in_forward(s: Scene) -> Iterator[Edit]:
     """An index, a condition or a divisor that forward has, in place of another one."""
     known = {*s.own, *s.offered, "np"}
-    of_forward = {kind: _of_kind(s.forward, kind, known) for kind in ("index", "condition", "divisor")}
+    relus = [n for n in s.forward if is_call(n, "maximum") and ast.unparse(n.args[-1]) == "0"]  # type: ignore[attr-defined]
+    gates = [parsed(f"gate({ast.unparse(n.args[0])} > 0)") for n in relus]  # type: ignore[attr-defined]
+    of_forward = {kind: _of_kind([*s.forward, *gates], kind, known) for kind in ("index", "condition", "divisor")}
     for p in s.places:
         for new in of_forward.get(_kind(p.parent, p.field, p.node), {}).values():
             if (source := ast.unparse(new)) != ast.unparse(p.node):

@@ -21,6 +21,7 @@ from tinydx.gradcheck.scene import Scene
 from tinydx.gradcheck.truth import generator
 
 LARGEST = 48  # numbers of a place
+FORMULAS = 50_000  # in all tables, before one more is made
 MOST = 12  # formulas of one place that are tried
 IN_PRODUCT = 3  # how much less likely a term is that was forgotten between factors
 ANOTHER_SLOPE = 2  # how much likelier a product is in place of a product
@@ -63,6 +64,8 @@ def needed(scene: Scene, remade: Any, run: Run, evidence: Sequence[Evidence], mo
         effect = _effect(site, scene, remade, counted, wrong)
         if effect is not None:
             shape = np.shape(effect.value)
+            if shape not in tables and sum(len(t.values) for t in tables.values()) > FORMULAS:
+                continue  # a long backward of many shapes
             if shape not in tables:
                 tables[shape] = table(names(scene, shape), parts, shape)
             found += enumerate(_fitting(site, scene, effect, tables[shape]))
@@ -159,18 +162,20 @@ def _fitting(site: list[Place], scene: Scene, effect: Effect, formulas: Table) -
     numbers = sizes | NUMBERS
     found = []
     inside, of_sum = _is_product(site[0].parent), _takes(site[0].parent)
-    for form, slope, target, base in _forms(effect, value, formulas):
+    for form, slope, target, base in _forms(effect, value, formulas, scene.has_sides):
         extra = base + (IN_PRODUCT if inside and form.name == "term" else 0)
         allowed = {UNKNOWN, 0 if form.name == "factor" else of_place, *([0, 1] if of_place is None else [])}
         if of_place == 0 and form.name != "term":  # dy itself may be what is missing
             allowed.add(1)
-        for i, number in along(formulas.values, slope, target, list(numbers)):
+        rows, values = formulas.of_degrees(frozenset(allowed))
+        for at, number in along(values, slope, target, list(numbers)):
+            i = int(rows[at])
             f = formulas.formula(i)
             cancels = form.name == "term" and (of_sum or np.allclose(value + number * formulas.values[i], 0))
             if cancels or (not form.name and _says_nothing(site[0].node, f)):
                 continue
             read = f.names | (form.where.names if form.where else frozenset())
-            if formulas.degrees[i] in allowed and all(scene.known(n, site[0].node) for n in read):
+            if all(scene.known(n, site[0].node) for n in read):
                 another = form == Form("") and _is_product(site[0].node) and formulas.products[i, 1] >= 0
                 unlikely = f.rank + (number != 1) + extra + LONG * _tells_no_cause(f) - ANOTHER_SLOPE * another
                 edit = _edit(site, form, f, numbers[number], value)
@@ -201,16 +206,20 @@ class Form(NamedTuple):
     where: Formula | None = None
 
 
-def _forms(effect: Effect, value: np.ndarray, formulas: Table) -> Iterator[tuple[Form, np.ndarray, np.ndarray, int]]:
-    """Each form with the slope along which it works, what has to be reached, and how unlikely it is."""
+def _forms(effect: Effect, value: np.ndarray, formulas: Table, sides: bool) -> Iterator[tuple[Form, np.ndarray, np.ndarray, int]]:
+    """Each form with the slope along which it works, what has to be reached, and how unlikely it is.
+
+    That something holds where x > 0 is tried with `sides` only: where forward or backward tells two sides apart.
+    """
     whole = effect.missing + effect.slope @ value
     yield Form("factor"), effect.slope * value, whole, 0
     yield Form("term"), effect.slope, effect.missing, 0
     yield Form(""), effect.slope, whole, 1
     for f in formulas.conditions:
         there = np.broadcast_to(f.value, effect.value.shape).ravel() > 0
-        if there.any() and not there.all():
-            rest, made = whole - effect.slope @ (value * ~there), int(f.source.startswith("(") and f.source.endswith("> 0)"))
+        made = f.source.startswith("(") and f.source.endswith("> 0)")
+        if there.any() and not there.all() and (sides or not made):
+            rest = whole - effect.slope @ (value * ~there)
             yield Form("factor", f), effect.slope * (value * there), rest, 2 + made
             yield Form("", f), effect.slope * there, rest, 3 + made
             yield Form("term", f), effect.slope * there, effect.missing, 2 + made

@@ -60,7 +60,8 @@ def signs(s: Scene) -> Iterator[Edit]:
             other = ast.Sub() if isinstance(n.op, ast.Add) else ast.Add()
             yield Edit("sign of one term", [p], ast.AugAssign(n.target, other, n.value), 0)
         if isinstance(n, ast.UnaryOp) and isinstance(n.op, ast.USub) and not isinstance(n.operand, ast.Constant):
-            yield Edit("sign", [p], n.operand, 0)
+            whole = is_whole(s.seen.at.get(id(n)))  # a shift, or an index
+            yield Edit(f"wrong direction: {text(n)} instead of {text(n.operand)}" if whole else "sign", [p], n.operand, 0)
         if isinstance(n, ast.expr) and is_call(p.parent, "exp") and p.field == "args" and s.seen.shape(n) is not None:
             yield Edit("sign of the exponent", [p], ast.UnaryOp(ast.USub(), n), 1)
     for p in s.values():
@@ -74,6 +75,8 @@ def dropped(s: Scene) -> Iterator[Edit]:
         if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult):
             for part, rest in ((n.right, n.left), (n.left, n.right)):
                 count = "wrong size: " if is_whole(s.seen.at.get(id(part))) and not isinstance(part, ast.Constant) else ""
+                if isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub):  # the minus may belong there
+                    yield Edit(f"factor {text(part.operand)} too many", [p], ast.UnaryOp(ast.USub(), rest), 0)
                 yield Edit(f"{count}factor {text(part)} too many", [p], rest, 0)
             if isinstance(n.left, ast.BinOp) and isinstance(n.left.op, ast.Mult):
                 yield Edit(f"factor {text(n.left.right)} * {text(n.right)} too many", [p], n.left.left, 0)

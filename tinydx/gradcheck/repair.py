@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import re
 import time
 import types
 import warnings
@@ -41,6 +42,7 @@ OF_A_RUN = 100  # expressions that take as long as making and calling a changed 
 NEAR = 4000  # statements that are run with changes in what makes the first wrong value
 TOLD = 120  # characters of a name: a longer formula is no name for a mistake
 WRITTEN = 2  # the last rank of changes that are near to what is written
+PATH = re.compile(r"(\w+ rule: )?path through")  # wrong steps that leave a whole path of the chain rule out
 
 
 def repairs(evidence: Sequence[Evidence], seconds: float, steps: Mapping[int, Diagnosis]) -> dict[int, Diagnosis]:
@@ -78,7 +80,9 @@ def _search(backward: Any, tried: _Tried, found: _Found, seconds: float) -> None
         if mended and not _makes_trivial(edit, node):
             found.add(edit, mended, tried.holds_everywhere(changed, mended))
         if found.all:
-            return
+            tried.names = found.names_of_steps()
+            if not tried.names:
+                return
 
 
 class _Found:
@@ -90,14 +94,17 @@ class _Found:
         self.first: dict[int, Diagnosis] = {}
         self.second: dict[int, Diagnosis] = {}
 
+    def names_of_steps(self) -> set[str]:
+        """Names that a further change may have: where a wrong step and a change tell the same, no other one is the mistake."""
+        names = {d.name for d in self.steps.values()} if len(self.steps) == self.count else set[str]()
+        return names if not names & {d.name for d in self.first.values()} else set()
+
     def add(self, edit: Edit, mended: Sequence[Evidence], everywhere: bool) -> None:
         """Keep a name for these gradients; one reason for all is better than one for each.
 
         A wrong step tells more than a formula that is written nowhere; then the change is told beside it.
         """
-        named = {e.k: _named(edit, e) for e in mended}
-        first = edit.looked_up or edit.rank > WRITTEN
-        named = {k: _with_step(d, self.steps.get(k), first) for k, d in named.items()}
+        named = {e.k: _with_step(edit, _named(edit, e), self.steps.get(e.k)) for e in mended}
         if not everywhere:
             self.second = named | self.second
         elif len(mended) == self.count:
@@ -106,11 +113,12 @@ class _Found:
             self.first |= named
 
 
-def _with_step(change: Diagnosis, step: Diagnosis | None, first: bool) -> Diagnosis:
+def _with_step(edit: Edit, change: Diagnosis, step: Diagnosis | None) -> Diagnosis:
     """Both, in one advice; the step names the mistake where it comes first."""
     if step is None:
         return change
-    return (step if first else change)._replace(advice=f"{change.advice} {step.advice}")
+    far = edit.rank > WRITTEN or (edit.rank == WRITTEN and PATH.match(step.name))
+    return (step if edit.looked_up or far else change)._replace(advice=f"{change.advice} {step.advice}")
 
 
 def _unused(backward: Any) -> Diagnosis | None:
@@ -191,6 +199,8 @@ def _changed(backward: Any, tried: _Tried) -> Iterator[tuple[Edit, ast.AST, Call
 
         space = {**remade.space, **state(function)}
         for edit in _likely(scene, None if called else blame, looked_up, tried.time_is_over, space, tried.explained):
+            if tried.names and edit.name not in tried.names:
+                continue
             try:
                 for place in edit.places:
                     place.put(edit.made(place))
@@ -285,7 +295,7 @@ def _scene(
     first = next((a.arg for a in (*node.args.posonlyargs, *node.args.args)), "")
     own = {n: v for n, v in seen.names.items() if not n.startswith("_")}
     for f in (function, *functions):  # what forward finds outside, too: its stride, its eps
-        own |= {n: v for n, v in outside(f).items() if n not in own}
+        own |= {n: v for n, v in outside(getattr(f, "__func__", f)).items() if n not in own}
     own |= {n: v for n, v in state(function).items() if n not in own and not n.startswith("_")}
     offered = {n: v for n, v in known.items() if n not in own}
     return Scene(places, seen, own, offered, first, frozen, _numbers(functions[0]), _nodes(functions[0]))
@@ -316,6 +326,7 @@ class _Tried:
         self.count = self.enough = 0  # changes that were tried, and that are tried before time counts
         self.seconds = self.deadline = float("inf")
         self.explained = False  # whether wrong steps of forward's derivative give all of these gradients
+        self.names: Collection[str] = ()  # of the changes that are still of interest, if only some are
         self.offered: Collection[str] = ()  # names whose values are given to a changed function
         self.evidence, e, rng = evidence, evidence[0], generator(40)
         self.e = e

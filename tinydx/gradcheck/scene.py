@@ -15,6 +15,7 @@ from tinydx.gradcheck.edits import Place, parsed, text
 from tinydx.gradcheck.seen import Seen, is_float, is_whole
 
 REDUCTIONS = ("sum", "mean", "max", "min", "prod")
+SIDES = ("where", "maximum", "minimum", "abs", "absolute", "fabs", "clip", "sign", "heaviside", "relu", "argmax", "argmin")
 NEW = 2  # how much less likely a name is that the learner did not have
 
 
@@ -41,11 +42,14 @@ class Scene:
         targets = [p.node.target for p in self.places if isinstance(p.node, ast.For)]
         self.divisions = [n for p in self.places if isinstance(n := p.node, ast.BinOp) and isinstance(n.op, ast.Div)]
         self.loops = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+        self.found: list[Place] | None = None  # its values, once they are looked for
         self.used: dict[int, set[str]] = {}  # the names that each statement uses
         self.unused = {*self.own} - {p.node.id for p in self.loads()} - set(self.loops)
         inside = {id(n) for p in self.places if isinstance(p.node, ast.For) for n in ast.walk(p.node)}
         first = {n.id for n in stores if id(n) not in inside}  # and then again in a loop: what a step hands to the next
         self.carried = first & {n.id for n in stores if id(n) in inside} - set(self.loops)
+        nodes = [*self.forward, *(p.node for p in self.places)]
+        self.has_sides = any(isinstance(n, ast.Compare) or is_call(n, *SIDES) for n in nodes)
         self.between = dict(_factors_between(self.places))
         self.made_at: dict[str, int] = {}
         for n in stores:
@@ -103,6 +107,7 @@ class Scene:
         """The same scene with the places in these statements only."""
         other = copy.copy(self)
         other.places = [p for p in self.places if suspects(p.home)]
+        other.found = None
         return other
 
     def loads(self) -> list[Place]:
@@ -111,6 +116,10 @@ class Scene:
 
     def values(self) -> list[Place]:
         """What is assigned, added or returned: whole values, where a factor or a term may be missing."""
+        self.found = self._values() if self.found is None else self.found
+        return self.found
+
+    def _values(self) -> list[Place]:
         whole = {id(p.node) for p in self.places if isinstance(p.parent, ast.Return | ast.Lambda | ast.Assign)}
         found = []
         for p in self.places:
@@ -124,7 +133,7 @@ class Scene:
 
     def terms(self) -> list[Place]:
         """Whole values, and the terms and operands of which they are made."""
-        found = self.values()
+        found = [*self.values()]
         for p in self.places:
             sums = [n for n in (p.parent, p.node) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Add | ast.Sub)]
             of_sum = bool(sums)

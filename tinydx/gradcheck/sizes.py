@@ -6,6 +6,7 @@ that forward and backward find outside, such as labels.
 
 from __future__ import annotations
 
+import ast
 import functools
 import types
 from collections import Counter
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinydx.gradcheck.rules import as_list
+from tinydx.gradcheck.source import definition
 from tinydx.gradcheck.subject import Subject
 from tinydx.gradcheck.truth import Truth, generator
 
@@ -72,10 +74,17 @@ class Resized(NamedTuple):
 
 def resized(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:
     """The check at another point, and with each size made larger in turn, wherever it occurs; what is refused is left out."""
-    sizes = sorted({n for _, _, n in _axes(subject)})[:MOST]
+    sizes = sorted({n for _, _, n in _axes(subject)} - _held(subject.backward))[:MOST]
     ways: list[Change] = [lambda where, a: a]
     ways += [_growing(functools.partial(_is_size, size, False)) for size in sizes]
     return _taken(subject, is_complex, ways)
+
+
+def _held(backward: Any) -> set[int]:
+    """Sizes that a backward holds as numbers, as in range(3): at others it is wrong, whatever else is right."""
+    calls = [n for n in ast.walk(definition(backward) or ast.Pass()) if isinstance(n, ast.Call)]
+    ranges = [n.args for n in calls if isinstance(n.func, ast.Name) and n.func.id == "range"]
+    return {a.value for args in ranges for a in args if isinstance(a, ast.Constant) and isinstance(a.value, int)}
 
 
 def doubtful(subject: Subject, is_complex: Sequence[bool]) -> list[Resized]:

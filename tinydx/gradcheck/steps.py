@@ -123,7 +123,7 @@ class _Steps:
                 break
             fits = [e for e in evidence if e.k not in found and self._gives(wrong, e)]
             if fits and (found.keys() | {e.k for e in fits} == {e.k for e in evidence} or not found):
-                found |= {e.k: wrong for e in fits}
+                found |= {e.k: wrong for e in fits if self._gives_doubtful(wrong, e)}
         return {e.k: self._named(found[e.k], e) for e in evidence if e.k in found}
 
     def _gives(self, wrong: Wrong, e: Evidence) -> bool:
@@ -134,6 +134,16 @@ class _Steps:
             return here and all(self._gives_there(other, e.k) for other in e.resized if other.tells(e.k, e.got))
         except Exception:  # the rule does not apply to these shapes
             return False
+        finally:
+            self.wrong = None
+
+    def _gives_doubtful(self, wrong: Wrong, e: Evidence) -> bool:
+        """Whether it also is the learner's where constants are others: a half of d * d is no 1 / BETA for BETA = 2."""
+        self.wrong = wrong
+        try:
+            return all(self._gives_there(other, e.k) for other in e.doubtful if other.tells(e.k, e.got))
+        except Exception:  # the functions do not take these
+            return True
         finally:
             self.wrong = None
 

@@ -20,6 +20,10 @@ from tinydx.gradcheck.seen import is_float, is_whole
 
 def labels(s: Scene) -> Iterator[Edit]:
     """The 1 at the target's class that a softmax's loss subtracts."""
+    for p in s.places:
+        of_class = isinstance(p.parent, ast.AugAssign) and isinstance(p.parent.op, ast.Sub) and p.field == "value"
+        if of_class and isinstance(p.parent.target, ast.Subscript):  # type: ignore[attr-defined]
+            yield Edit(f"{text(p.node)} instead of 1, the label's", [p], ast.Constant(1), 0)
     for p in s.terms():
         shape = s.seen.shape(p.node)
         for name, value, extra in s.names():
