@@ -42,6 +42,7 @@ from tinydx_kernels.cpu import winograd as _winograd
 from tinydx_kernels.cpu import winograd_dw as _winograd_dw
 from tinydx_kernels.cpu.bands import columns_of_band, copy_piece, lay_out, reads_inside, rows_of_band, size_of_buffer
 from tinydx_kernels.cpu.geometry import COUNTS, Geometry, geometry_of, is_column, turned
+from tinydx_kernels.cpu.layer import WORTH_WAKING
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -73,7 +74,6 @@ winograd = os.environ.get("TINYDX_WINOGRAD") != "0"  # the fast 3x3 convolution;
 LINE = 16  # floats of a cache line
 SMALL = 1 << 23  # multiplications that one thread has almost done before another one is awake
 FIXED = 32  # multiplications that take as long as what every pixel costs besides its own
-WORTH_WAKING = 1 << 19  # weights from which on several threads pack them
 SPARE = 2 * ROWS  # addresses behind the last pixel of a band
 SUMS = 4  # additions of a bias's gradient under way at a time
 NO_BIAS = np.empty(0, np.float32)

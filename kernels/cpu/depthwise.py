@@ -19,6 +19,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from tinydx_kernels.cpu.columns import sum_rows
+from tinydx_kernels.cpu.layer import WORTH_WAKING
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous
 from tinydx_kernels.cpu.simd import (
     LANES,
@@ -38,7 +39,6 @@ from tinydx_kernels.cpu.simd import multiply as multiply_blocks
 PIXELS = 6
 VECTORS = 4  # of channels at a time in dW
 SPAN = VECTORS * WIDTH
-WORTH_WAKING = 1 << 19  # multiplications from which on several threads compute
 
 # ---- forward and dX ------------------------------------------------------------------------------------------------
 

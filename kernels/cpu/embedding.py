@@ -8,11 +8,9 @@ from numba import get_num_threads, prange
 
 from tinydx.op import kernel_of
 from tinydx.ops.embedding import embedding
-from tinydx_kernels.cpu.layer import in_shares
+from tinydx_kernels.cpu.layer import WORTH_WAKING, in_shares
 from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32, taken
 from tinydx_kernels.cpu.simd import SIZES, parallel
-
-WORTH_WAKING = 1 << 19  # numbers from which on several threads add them
 
 
 @parallel
@@ -37,9 +35,8 @@ def embedding_backward(dy, saved):
     """dy (...,D) -> dtable (V,D)."""
     shape, ids = saved
     dtable = aligned_empty(shape)
-    flat_ids = np.array(ids.reshape(-1), np.int64)
     workers = max(1, min(get_num_threads(), shape[1] // 16)) if dtable.size + dy.size >= WORTH_WAKING else 1
-    in_shares(workers, add_rows, dtable, flat_ids, contiguous(dy).reshape(-1, shape[1]), workers)
+    in_shares(workers, add_rows, dtable, np.array(ids.reshape(-1), np.int64), contiguous(dy).reshape(-1, shape[1]), workers)
     return (dtable,)
 
 
@@ -50,10 +47,9 @@ def supports(table, *, ids):
 
 def samples(draw):
     """Tables of any width, ids of one and two axes and of several types, often repeated."""
-    v, d = draw.integer(1, 20), draw.choice(SIZES)
-    shape, dtype = draw.choice([(1,), (50,), (4, 7)]), draw.choice(["int32", "int64", "uint8"])
+    v, d, shape = draw.integer(1, 20), draw.choice(SIZES), draw.choice([(1,), (50,), (4, 7)])
     ids = [draw.integer(0, v - 1) for _ in range(int(np.prod(shape)))]
-    return (draw.array(v, d),), {"ids": np.array(ids, dtype).reshape(shape)}
+    return (draw.array(v, d),), {"ids": np.array(ids, draw.choice(["int32", "int64", "uint8"])).reshape(shape)}
 
 
 WARM: tuple = ((((7, 32),), {"ids": np.array([[1, 2, 2]])}),)

@@ -38,6 +38,9 @@ def survives_a_fork():
     return omppool.openmp_vendor != "GNU"
 
 
+WORTH_WAKING = 1 << 19  # simple operations, such as an addition or a copy, that take so long
+
+
 def in_shares(workers, kernel, *arguments):
     """Run a parallel kernel whose loop has `workers` shares; for a single one Numba itself would wake all threads."""
     threads = get_num_threads()
