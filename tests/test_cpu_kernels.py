@@ -731,7 +731,8 @@ def test_update_in_place_equals_forward(name, data):
 @given(data=st.data())
 def test_winograd_is_as_exact_as_documented(data):
     """Relative rms error against float64 at most 2e-6 for 3x3 (measured: about 1e-6); it grows with the root of the number of
-    products, so for four such parts it is twice as large. Switched off, under 1e-6.
+    products, so for four such parts it is twice as large. Switched off, under 1e-6 for up to 1,000 products; sums of more grow
+    in the same way (found by exploring: 5x5 and 128 channels are 3,200 products, 1.5e-6).
     """
     from tinydx_kernels.cpu import convolution
 
@@ -745,7 +746,8 @@ def test_winograd_is_as_exact_as_documented(data):
     want, saved = op.forward(*float64([x, w]), padding=padding)
     (dy,) = numbers(0, [want.shape])
     gradients = op.reference.backward(*float64([dy]), saved)
-    for fast, limit in ((True, 2e-6 if kernel == (3, 3) else 4e-6), (False, 1e-6)):
+    direct = 1e-6 * max(1, np.sqrt(max(c, f) * np.prod(kernel) / 1000))
+    for fast, limit in ((True, 2e-6 if kernel == (3, 3) else 4e-6), (False, direct)):
         with winograd(fast):
             y, kept = convolution.correlate2d_forward(x, w, padding=padding)
             got = (y, *convolution.correlate2d_backward(dy, kept, (True, True, False))[:2])
