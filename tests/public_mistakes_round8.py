@@ -1801,7 +1801,7 @@ def backward(g, cache):
         "np.log(p) + ent[..., None]",
         "np.log(p) + 1",
         r"entropy|ent\b|softmax|term|sum|jacobian|path|1 instead",
-        "the entropy takes the place of the 1",
+        "the entropy in place of the 1",
         M,
         "made up",
     ),

@@ -5,6 +5,7 @@ The format is that of `public_mistakes_round7.py`. `public_mistakes_round8.py` i
 
 import numpy as np
 from public_mistakes_fresh import family
+from public_mistakes_round8 import AXIS, COUNT, MASK, MISS, POWER, SIGN, TRANS, M, N
 
 rng = np.random.default_rng(8089)
 
@@ -16,17 +17,6 @@ def draw(*shape):
 def positive(*shape):
     return np.abs(rng.normal(size=shape)) + 0.3
 
-
-# Words that fair names of a kind of mistake have.
-SIGN = r"\bsign|\bminus|\bnegat|subtract"
-POWER = r"\bpower|exponent|square|cube|\broot|\*\*"
-MISS = r"\bterm|product rule|\bpath|\boccur|summand|branch|depend|\bboth|overwritten, not acc"
-MASK = r"\bmask|padding|padded|valid|ignored|condition|\bwhere"
-COUNT = r"\bcount|averag|\bmean|divi|\bnumber|constant|scale|\bsize|normali|denominator|1 / N|\blen|shape|prod|^1/\d+ forgotten"
-AXIS = r"\baxis|axes|summed over|\bsum|keepdims|broadcast"
-TRANS = r"transpos|\.T\b|orientation|swapped axes"
-M = r"\bsign\b|transposed|averaged"  # what misleads in most cases
-N = M + "|too many"  # and where something is missing
 
 SEALED8 = {}
 

@@ -147,6 +147,38 @@ def test_a_pair_that_cannot_be_told_leaves_the_others(tmp_path, capsys):
     assert "give --shapes" in reasons["Broken"] and "another result each time" in reasons["Dropout"]
 
 
+ENDLESS = """
+import pathlib
+
+def turning_forward(x):
+    n = 0
+    while n < 1:
+        n -= 0
+    return x
+
+def turning_backward(dy):
+    return dy
+
+def save_loss(x, y):
+    pathlib.Path(__file__).with_name("written").write_text("x")
+
+def good_forward(x):
+    return 2 * x
+
+def good_backward(dout):
+    return 2 * dout
+"""
+
+
+def test_a_forward_without_end_is_stopped_and_what_is_no_pair_is_not_called(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinydx.gradcheck.files.SECONDS", 0.3)
+    (tmp_path / "mine.py").write_text(ENDLESS, "utf-8")
+    found = verdicts(tmp_path / "mine.py")
+    assert found["turning"][0] == "cannot tell" and "takes too long" in found["turning"][1]
+    assert found == {"turning": found["turning"], "good": ("right", "")}
+    assert not (tmp_path / "written").exists()
+
+
 def test_shapes_may_be_given_for_some_of_the_arrays(tmp_path):
     (tmp_path / "mine.py").write_text((LEARNERS / "functions.py").read_text("utf-8"), "utf-8")
     pairs = {p.name: p for p in check_file(tmp_path / "mine.py", "X=7,4", seed=0)}

@@ -9,7 +9,7 @@ For all channels and filters at once the sum is 36 matrix products (C x tiles) (
     +--+--+--+    36 x tiles x C     +--+--+--+    36 x tiles x F        36 x C x F            3 x 3 x C x F
     |6x6 tile|    -- B^T d B -->     |4x4 tile|    -- A dy A^T -->   V^T S, added up    -- G^T n G -->
 
-`block` tiles at a time: so many that V and S are as large as N, since all three are read and written once for each block.
+A thread takes `block` tiles at a time. With that many, V and S are as large as N: each block reads and writes all three once.
 At the point (1,1) a tile of S is the sum of its gradients: the bias's gradient is the sum of those.
 
 Larger kernels are sums of 3x3 parts, as in winograd.py, whose errors dW shares: 1e-6, relative rms.

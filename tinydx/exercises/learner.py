@@ -255,7 +255,7 @@ def computed(pid: int) -> float:
     """Seconds that a process and all that it started have computed; 0 where the system does not tell."""
     process = Path(f"/proc/{pid}")
     try:
-        times = (process / "stat").read_bytes().rpartition(b")")[2].split()[11:15]  # its own, and of those that it waited for
+        times = (process / "stat").read_bytes().rpartition(b")")[2].split()[11:15]  # its own time, its ended children's
         children = [int(child) for file in process.glob("task/*/children") for child in file.read_bytes().split()]
     except OSError:  # another system than Linux; a process that has ended
         return 0.0

@@ -139,7 +139,7 @@ class Watchdog(threading.Thread):
 
     def run(self, clock=time.monotonic, sleep=time.sleep, times=os.times, end=os._exit) -> None:  # the learner may replace these
         """Look at the clocks until one of them is over its limit."""
-        waited, limit = 0.0, sum(times()[:4]) + self.seconds  # of this process and of those that it waited for
+        waited, limit = 0.0, sum(times()[:4]) + self.seconds  # of this process and of its children that have ended
         while sum(times()[:4]) < limit and waited < PATIENCE * self.seconds:
             began = clock()
             sleep(LOOK)

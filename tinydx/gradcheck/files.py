@@ -7,11 +7,13 @@ from NAME_inputs(rng) of the file, or from drawing.py, with the shapes of --shap
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib.util
 import inspect
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,7 +25,9 @@ import numpy as np
 from tinydx import random
 from tinydx.gradcheck import drawing, objects
 from tinydx.gradcheck.check import gradcheck
+from tinydx.gradcheck.limits import limited
 from tinydx.gradcheck.report import CANNOT_TELL, RIGHT, WRONG, Report
+from tinydx.gradcheck.source import definition
 from tinydx.gradcheck.truth import generator
 from tinydx.language import said, sentence
 from tinydx.names import line
@@ -31,7 +35,8 @@ from tinydx.op import TABLE, Op
 
 ENDINGS = ("_backward", "_backward_naive", "_bwd", "_grad", "_gradient", "_back", "_prime", "_derivative", "_deriv")
 STARTS = ("d_", "grad_", "backward_")
-BOTH = ("loss", "cost")  # how a function is called that returns a loss and its gradients
+BOTH = re.compile(r"(^|_)(loss|cost)(_naive|_vectorized)?$", re.IGNORECASE)  # names of what returns a loss and its gradients
+SECONDS = 10.0  # of computing, while inputs are looked for
 Drawn = tuple[Callable, Callable, drawing.Inputs]
 STATUS = {RIGHT: 0, WRONG: 1, CANNOT_TELL: 2}
 
@@ -118,8 +123,14 @@ def _pairs(names: dict[str, Any]) -> Iterator[Pair]:
             forward = forward or (names.get(f"{base}_forward_naive") if base else None) or TABLE.get(base)
             if forward is not None and forward is not value:
                 yield Pair(base or "forward", forward, value, names.get(f"{base}_inputs", names.get("inputs")))
-        elif inspect.isfunction(value) and any(word in name.lower() for word in BOTH) and not _has_backward(name, names):
+        elif inspect.isfunction(value) and BOTH.search(name) and _returns_several(value) and not _has_backward(name, names):
             yield Pair(name, *objects.functions_of_loss(value), names.get(f"{name}_inputs"), perhaps=True)
+
+
+def _returns_several(function: Callable) -> bool:
+    """Whether a function returns more than one value, in its source: only such a one is called, since others may write files."""
+    node = definition(function)
+    return node is not None and any(isinstance(n, ast.Return) and isinstance(n.value, ast.Tuple) for n in ast.walk(node))
 
 
 def _has_backward(name: str, names: dict[str, Any]) -> bool:
@@ -143,7 +154,8 @@ def _check(pair: Pair, given: drawing.Shapes, seed: int) -> None:
         pair.reports = [gradcheck(pair.forward, backward=pair.backward, seed=seed)]
         return
     for i in range(len(drawing.SIZES)):
-        found = _from_file(pair, generator(seed + i)) or _drawn(pair, i, generator(seed + i), given)
+        with limited(SECONDS):
+            found = _from_file(pair, generator(seed + i)) or _drawn(pair, i, generator(seed + i), given)
         if found is not None:
             forward, backward, inputs = found
             report = gradcheck((forward, backward), *inputs.arrays, seed=seed + i, **inputs.constants)
