@@ -306,7 +306,8 @@ def holds_results_of_poison():
 
 @pytest.mark.usefixtures("few_buffers")
 @pytest.mark.parametrize(
-    ("kernel", "channels", "filters"), [((3, 3), 64, 64), ((3, 3), 20, 33), ((3, 3), 16, 130), ((5, 5), 64, 64), ((5, 5), 32, 17)]
+    ("kernel", "channels", "filters"),
+    [((3, 3), 64, 64), ((3, 3), 20, 33), ((3, 3), 16, 130), ((3, 3), 65, 130), ((5, 5), 64, 64), ((5, 5), 32, 17)],
 )
 def test_winograd_does_not_compute_with_leftovers(kernel, channels, filters):
     """Samples, being small, seldom choose it."""

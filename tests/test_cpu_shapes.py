@@ -11,7 +11,7 @@ from tinydx.dispatch import load_kernels
 from tinydx.op import TABLE, RandomDraw
 
 assert load_kernels("numba") is None
-from tinydx_kernels.cpu import convolution, matmul, matvec, planes  # noqa: E402
+from tinydx_kernels.cpu import convolution, matmul, matvec, planes, winograd  # noqa: E402
 from tinydx_kernels.cpu.geometry import geometry_of  # noqa: E402
 from tinydx_kernels.cpu.simd import LANES  # noqa: E402
 
@@ -86,6 +86,59 @@ def test_winograd_of_larger_kernels_and_of_groups(kernel, groups, monkeypatch):
         for a, c in zip(got, (want, *op.reference.backward(dy, saved)), strict=True):
             assert a.shape == c.shape and a.flags.c_contiguous
             assert np.abs(a - c).max() < 1e-5 * np.abs(c).max()
+
+
+@needs_vectors
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("many, block", [(1 << 60, 132), (1, 132), (1, 12)])  # weights kept, made once, or again for each block
+def test_winograd_on_threads_that_share_tiles_or_panels(groups, many, block, monkeypatch):
+    """48 tiles, 50 channels and 70 filters of a group, of which no count is whole vectors or panels."""
+    rng, teams, run = np.random.default_rng(0), [], winograd.all_tiles
+
+    def spied(across, *arguments):
+        teams.append((len(arguments[-1].v) // across, across, arguments[1].fresh))
+        run(across, *arguments)
+
+    for name, value in (("MANY", many), ("BLOCK", block), ("SMALL", 0), ("all_tiles", spied)):
+        monkeypatch.setattr(winograd, name, value)
+    x, w, b = (rng.standard_normal(s) for s in ((3, 14, 13, 50 * groups), (3, 3, 50, 70 * groups), (70 * groups,)))
+    want, saved = TABLE["correlate2d"].forward(x, w, b, padding="same", groups=groups)
+    dy = rng.standard_normal(want.shape)
+    dx, *_ = TABLE["correlate2d"].reference.backward(dy, saved)
+    geometry, numbers = geometry_of(x.shape, (3, 3), 1, "same"), [a.astype(np.float32) for a in (x, w, b, dy)]
+    before = None
+    for threads in (1, 2, 3, 9):
+        monkeypatch.setattr(winograd, "get_num_threads", lambda threads=threads: threads)
+        winograd.shares_of.cache_clear()
+        y = winograd.forward(*numbers[:3], geometry, groups)
+        got = y, winograd.gradient_of_x(numbers[3], numbers[1], geometry, groups=groups)
+        for a, c in zip(got, (want, dx), strict=True):
+            assert np.abs(a - c).max() < 1e-5 * np.abs(c).max()
+        for a, c in zip(got, before or got, strict=True):
+            np.testing.assert_array_equal(a, c)
+        before = got
+    winograd.shares_of.cache_clear()
+    assert all(fresh == (many == 1) for _, _, fresh in teams) and teams[0] == (1, 1, many == 1)
+    assert any(down > 1 for down, _, _ in teams) and any(across > 1 for _, across, _ in teams) == (many == 1)
+
+
+@needs_vectors
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+@pytest.mark.parametrize("groups", [2, 3])
+def test_dw_by_winograd_of_groups_on_threads(groups, threads, monkeypatch):
+    """Workers whose panels are those of a group, of several groups, or the end of one and the beginning of the next."""
+    from tinydx_kernels.cpu import winograd_dw
+
+    monkeypatch.setattr(winograd_dw, "get_num_threads", lambda: threads)
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((3, 14, 13, 20 * groups)), np.zeros((3, 3, 20, 70 * groups))
+    want, saved = TABLE["correlate2d"].forward(x, w, padding="same", groups=groups)
+    dy = rng.standard_normal(want.shape)
+    _, dw, _ = TABLE["correlate2d"].reference.backward(dy, saved)
+    geometry = geometry_of(x.shape, (3, 3), 1, "same")
+    got, db = winograd_dw.gradient_of_w(x.astype(np.float32), dy.astype(np.float32), w.shape, geometry, groups)
+    assert np.abs(got - dw).max() < 1e-5 * np.abs(dw).max()
+    np.testing.assert_allclose(db, dy.sum((0, 1, 2)), atol=1e-3)
 
 
 @needs_vectors

@@ -106,10 +106,9 @@ def is_depthwise(w_shape, groups):
 
 
 def suits_winograd(w_shape, images, geometry, groups=1):
-    """Whether winograd.py can convolve C channels with w (kh,kw,C,F), and is faster than a direct sum."""
-    kh, kw, c, f = w_shape
-    g = geometry
-    simple = winograd and LANES > 0 and groups == g.stride_h == g.stride_w == g.dilation_h == g.dilation_w == 1
+    """Whether winograd.py can convolve groups of C channels with w (kh,kw,C,G*F), and is faster than a direct sum."""
+    (kh, kw, c, f), g = (*w_shape[:3], w_shape[3] // groups), geometry
+    simple = winograd and LANES > 0 and g.stride_h == g.stride_w == g.dilation_h == g.dilation_w == 1
     if not simple or min(kh, kw) < 3:
         return False
     parts = -(-kh // 3) * -(-kw // 3)
@@ -197,7 +196,7 @@ def way_of_dx(w_shape, images, geometry, groups):
     windows, phases = images * g.out_h * g.out_w, g.stride_h * g.stride_w
     if groups == 1 and ((phases > 1 and windows <= MODERATE) or is_deep(w_shape, windows, groups)):
         return _columns
-    return fastest_dx(w_shape, g, groups, suits_winograd((kh, kw, f, c), images, g, groups))
+    return fastest_dx(w_shape, g, groups, suits_winograd((kh, kw, f // groups, c * groups), images, g, groups))
 
 
 @lru_cache
@@ -642,13 +641,9 @@ def forward(x, w, b, geometry, groups):
     if is_deep(w.shape, len(x) * g.out_h * g.out_w, groups) or is_vector(w.shape, g, groups):
         return _columns.forward(x, w, b, g)
     if suits_winograd(w.shape, len(x), g, groups):
-        y = _winograd.forward(x, w, b, g)
+        y = _winograd.forward(x, w, b, g, groups)
         if y is not None:
             return y
-    if groups > 1 and suits_winograd((kh, kw, c, f // groups), len(x), g):
-        biases = [None] * groups if b is None else np.split(b, groups)
-        own = zip(np.split(x, groups, axis=3), np.split(w, groups, axis=3), biases, strict=True)
-        return np.concatenate([forward(*arrays, g._replace(channels=c), 1) for arrays in own], axis=3)
     y = aligned_empty((len(x), g.out_h, g.out_w, f))
     if by_planes:
         _planes.correlate(x, w, b, g, *taps_of(w.shape, g, groups, False), Grid(y.reshape(-1), *y.shape[1:], 0, 0, 1, 1))
@@ -667,12 +662,9 @@ def gradient_of_x(dy, w, geometry, groups):
     if way is _depthwise or way is _columns:
         return way.gradient_of_x(dy, w, g)
     if way is _winograd:
-        dx = _winograd.gradient_of_x(dy, w, g)
+        dx = _winograd.gradient_of_x(dy, w, g, groups=groups)
         if dx is not None:
             return dx
-    if groups > 1 and suits_winograd((kh, kw, f // groups, c), len(dy), g):
-        own = zip(np.split(dy, groups, axis=3), np.split(w, groups, axis=3), strict=True)
-        return np.concatenate([gradient_of_x(*arrays, g._replace(channels=c), 1) for arrays in own], axis=3)
     dx = aligned_empty((len(dy), g.height, g.width, g.channels))
     if way is _planes:
         for windows, positions, order, first in phases_of(w.shape, g, groups):
@@ -924,14 +916,9 @@ def gradient_of_w(x, dy, w_shape, geometry, groups):
     if is_depthwise(w_shape, groups) and not by_planes:
         return _depthwise.gradient_of_w(x, dy, w_shape, g)
     if suits_winograd(w_shape, len(x), g, groups):
-        result = _winograd_dw.gradient_of_w(x, dy, w_shape, g)
+        result = _winograd_dw.gradient_of_w(x, dy, w_shape, g, groups)
         if result is not None:
             return result
-    if groups > 1 and suits_winograd((*w_shape[:3], f // groups), len(x), g):
-        own = zip(np.split(x, groups, axis=3), np.split(dy, groups, axis=3), strict=True)
-        shape, alone = (*w_shape[:3], f // groups), g._replace(channels=w_shape[2])
-        dws, dbs = zip(*[gradient_of_w(*arrays, shape, alone, 1) for arrays in own], strict=True)
-        return np.concatenate(dws, axis=3), np.concatenate(dbs)
     if unfolds_for_dw(w_shape, dy.size // f, groups) or is_vector(w_shape, g, groups):
         return _columns.gradient_of_w(x, dy, w_shape, g)
     if by_planes:

@@ -14,9 +14,11 @@ For all tiles, channels and filters at once the dot in the middle is 36 matrix p
     |6x6 tile|    -- B^T d B -->   x                     =                -- A^T m A -->|4x4 |
     +--+--+--+     (over c)                                                (over f)
 
-TILES tiles at a time, 32 filters at a time, so that V, M and U stay in the L2 cache. Bias, ReLU and 2x2 max pooling
-are applied to the outputs while they are in registers: a 4x4 output is 2x2 windows. The pixels of a tile are scattered
-in memory and take time to arrive, so those of the next tiles are prefetched during the products, when memory is idle.
+TILES tiles at a time, 32 filters at a time, so that V, M and U stay in the L2 cache. Where weights are many and tiles few,
+U would not: then the 32 filters' part of U is made when it is needed, and V streams past it, for all tiles at a time. Bias,
+ReLU and 2x2 max pooling are applied to the outputs while they are in registers: a 4x4 output is 2x2 windows. The pixels of a
+tile are scattered in memory and take time to arrive, so those of the next tiles are prefetched during the products, when
+memory is idle. Groups are panels of filters that read other channels.
 
 A larger kernel is a sum of 3x3 parts, each of the image moved by 3 pixels: 5x5 is 2x2 parts, with zeros around. To all that
 follows, the moved images are further channels of a tile, so M is still added up and transformed once:
@@ -36,7 +38,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import get_num_threads, prange
 
-from tinydx_kernels.cpu.bands import Part, Pooled, copy_band, unpool_band, unpooled
+from tinydx_kernels.cpu.bands import Part, Pooled, copy_piece, unpool_band, unpooled
 from tinydx_kernels.cpu.layer import in_shares
 from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty, aligned_zeros, contiguous
 from tinydx_kernels.cpu.simd import (
@@ -59,6 +61,7 @@ from tinydx_kernels.cpu.simd import (
     parallel,
     part,
     prefetch,
+    prefetch_l2,
     repeat_rows,
     store,
     store_bytes,
@@ -69,6 +72,10 @@ from tinydx_kernels.cpu.simd import (
 
 PANEL = COLUMNS * WIDTH
 TILES = (2 if LANES == 16 else 3) * ROWS  # v, m and a panel of u in an L2 cache of 512 KB, or 1 MB with 16 lanes
+MANY = 1 << 13  # weights of a position, of all parts, from which on those of all points leave the L2 cache
+BLOCK = 132  # tiles, about, for which weights are made afresh
+WEIGHTS, IMAGE = 130, 40  # multiply-adds of a vector that take as long as transforming a vector of weights, and of an image
+LINE = 16  # floats of a cache line
 PAD = 16  # floats between the points of v: at distances of 4 KB they would compete for the same lines of L1
 SMALL = 1 << 22  # products at the points that one thread has done, transforms included, before a second one is awake
 APART = 2 * CACHE_LINE // 4  # floats: workers that write into one line, or a pair of lines, wait for each other
@@ -80,7 +87,8 @@ class Tiling(NamedTuple):
 
     height: int  # of an image; of the pooled one, where a pooling is undone
     width: int
-    channels: int
+    channels: int  # of a group
+    groups: int
     parts_h: int  # 3x3 parts of the kernel, down and across
     parts_w: int
     top: int  # rows of padding above the image (before pooling)
@@ -92,7 +100,9 @@ class Tiling(NamedTuple):
     total: int  # tiles of all images
     block: int  # tiles at a time
     step: int  # floats of v from a point to the next
+    rows: int  # and from ROWS tiles to the next
     apart: int  # and from a vector of channels to the next, in vectors
+    fresh: bool  # whether weights are transformed when they are needed, a panel at a time, or all of them before
 
 
 class Target(NamedTuple):
@@ -100,14 +110,14 @@ class Target(NamedTuple):
 
     y: np.ndarray  # (N,OH,OW,F), or pooled (N,PH,PW,F)
     winner: np.ndarray  # uint8, as y: which pixel of the window was the maximum; empty without pooling
-    bias: np.ndarray  # (F in whole panels)
-    filters: int  # F
+    bias: np.ndarray  # (groups, F in whole panels)
+    filters: int  # F, of a group
 
 
 class Scratch(NamedTuple):
     """Memory of the workers, a row each, or of one of them."""
 
-    v: np.ndarray  # [tile // ROWS, point, c // LANES, tile % ROWS, c % LANES]: tiles at the points, c: channels of all parts
+    v: np.ndarray  # [point, tile // ROWS, c // LANES, tile % ROWS, c % LANES]: tiles at the points, c: channels of all parts
     m: np.ndarray  # [tile, point, 32 filters]: products
     patch: np.ndarray  # a tile with a border, 6 x 6 x C
     temporary: np.ndarray  # a tile halfway: transformed in one direction
@@ -195,12 +205,11 @@ def rows_to_points(temporary, v, at, step):
 
 
 @jit
-def tile_to_points(x, corner, line, tiling, v, at, temporary):
-    """v[point, c] = B^T d B for a tile of x whose upper left pixel is at `corner`."""
-    channels = tiling.channels
-    for c in range(0, channels, LANES):
+def tile_to_points(x, corner, line, pixel, tiling, v, at, temporary):
+    """v[point, c] = B^T d B for a tile of x whose upper left pixel is at `corner`; `pixel` floats from one to the next."""
+    for c in range(0, tiling.channels, LANES):
         for j in range(6):
-            column = load_rows(6, 6, x, corner + j * channels + c, line)
+            column = load_rows(6, 6, x, corner + j * pixel + c, line)
             store(to_points(column), 6, temporary, j * LANES, 6 * LANES)
         rows_to_points(temporary, v, at + c * tiling.apart, tiling.step)
 
@@ -221,16 +230,34 @@ def windows_to_points(pooled, corner, line, tiling, v, at, temporary):
 
 
 @jit
+def copy_tile(x, shape, corner, size, channels, patch):
+    """patch (size, size, channels) = the tile of x (N,H,W,C), `shape` (H,W,C), at a corner; pixels outside are zero."""
+    (height, width, pixel), (image, top, left, channel) = shape, corner
+    first, last = max(0, -left), min(size, width - left)  # the columns that exist
+    run = max(1, last - first) if pixel == channels else 1  # pixels that are neighbours in memory
+    for r in range(size):
+        at, to = ((image * height + top + r) * width + left) * pixel + channel, r * size * channels
+        inside = 0 <= top + r < height and first < last
+        before, after = (first, last) if inside else (size, size)
+        patch[to : to + before * channels] = 0
+        for q in range(before, after, run):
+            copy_piece(x, at + q * pixel, patch, to + q * channels, run * channels)
+        patch[to + after * channels : to + size * channels] = 0
+
+
+@jit
 def part_to_points(source, tiling, corner, at, scratch):
-    """scratch.v from `at` on: the tile at a corner (image, row, column) of a Pooled, or of an image as its dy, the others empty.
+    """scratch.v from `at` on: the tile at a corner of a Pooled, or of an image as its dy, the others empty.
+
+    A corner is (image, row, column, channel): the first channel of a group, 0 where a pooling is undone.
 
     A tile that reaches into the border, or cuts the windows of a pooling, is first written to `patch`. If channels are not
     whole vectors, what lies behind them in memory is transformed, too, and ignored.
     """
     x, v, patch, temporary = source.dy, scratch.v, scratch.patch, scratch.temporary
-    shape, (image, top, left) = (tiling.height, tiling.width, tiling.channels), corner
-    height, width, channels = shape
-    depth = whole_vectors(channels)
+    shape, (image, top, left, group) = (tiling.height, tiling.width, tiling.groups * tiling.channels), corner
+    height, width, pixel = shape
+    channels, depth = tiling.channels, whole_vectors(tiling.channels)
     pooled = source.winner.size > 0
     if pooled:
         height, width = 2 * height, 2 * width
@@ -238,30 +265,32 @@ def part_to_points(source, tiling, corner, at, scratch):
     if pooled and inside and top % 2 == left % 2 == 0 and depth == channels:
         first = ((image * shape[0] + top // 2) * shape[1] + left // 2) * channels
         windows_to_points(source, first, shape[1] * channels, tiling, v, at, temporary)
-    elif inside and not pooled and ((image * height + top + 5) * width + left + 5) * channels + depth <= len(x):
-        first = ((image * height + top) * width + left) * channels
-        tile_to_points(x, first, width * channels, tiling, v, at, temporary)
+    elif inside and not pooled and ((image * height + top + 5) * width + left + 5) * pixel + group + depth <= len(x):
+        first = ((image * height + top) * width + left) * pixel + group
+        tile_to_points(x, first, width * pixel, pixel, tiling, v, at, temporary)
     else:
         if pooled:
             unpool_band(source, shape, Part(image, top, left, 6, 6), patch)
         else:
-            copy_band(x, shape, Part(image, top, left, 6, 6), patch)
-        tile_to_points(patch, 0, 6 * channels, tiling, v, at, temporary)
+            copy_tile(x, shape, corner, 6, channels, patch)
+        tile_to_points(patch, 0, 6 * channels, channels, tiling, v, at, temporary)
 
 
 @jit
-def tiles_to_points(source, tiling, first, count, scratch):
-    """scratch.v of `count` tiles from number `first` on, of all parts of the kernel, and zeros up to whole ROWS."""
+def tiles_to_points(source, tiling, group, first, count, scratch):
+    """scratch.v of `count` tiles from number `first` on, of a group and all parts of the kernel, and zeros up to whole ROWS."""
     if count % ROWS:  # they are multiplied, too: slow, if tiny numbers
-        last = count // ROWS * 36 * tiling.step
-        scratch.v[last : last + 36 * tiling.step] = 0
+        for point in range(36):
+            last = point * tiling.step + count // ROWS * tiling.rows
+            scratch.v[last : last + tiling.rows] = 0
     for t in range(count):
         image, i, j = place(first + t, tiling)
         for p in range(tiling.parts_h):
             for q in range(tiling.parts_w):
-                at = t % ROWS * LANES + (p * tiling.parts_w + q) * ROWS * whole_vectors(tiling.channels)
-                corner = image, 4 * i + 3 * p - tiling.top, 4 * j + 3 * q - tiling.left
-                part_to_points(source, tiling, corner, t // ROWS * 36 * tiling.step + at, scratch)
+                at = t // ROWS * tiling.rows + t % ROWS * LANES
+                at += (p * tiling.parts_w + q) * ROWS * whole_vectors(tiling.channels)
+                corner = image, 4 * i + 3 * p - tiling.top, 4 * j + 3 * q - tiling.left, group * tiling.channels
+                part_to_points(source, tiling, corner, at, scratch)
 
 
 # ---- the products --------------------------------------------------------------------------------------------------
@@ -279,20 +308,29 @@ def prefetch_tiles(streams, wanted, share, shares):
             prefetch(stream, k)
 
 
-@jit
-def multiply_points(scratch, u, panel, panels, tiling, count, streams, wanted):
-    """m[tile, point, f] = sum over c of v[tile, point, c] u[panel, point, c, f], for one of the panels of filters.
+@inline
+def floats_of_point(tiling):
+    """Floats of u from a point to the next: all channels, times a panel of filters."""
+    return tiling.parts_h * tiling.parts_w * tiling.channels * PANEL + PAD
 
-    Memory is idle meanwhile, and fetches what the next tiles want, a share of it at each point.
+
+@jit
+def multiply_points(scratch, u, at, turn, tiling, count, streams, wanted):
+    """m[tile, point, f] = sum over c of v[tile, point, c] u[point, c, f], for a panel of filters whose u begins at `at`.
+
+    Memory is idle meanwhile, and fetches what the next tiles want, a share of it at each point; turn: (panel, panels).
     """
-    v, m, channels, step = scratch.v, scratch.m, tiling.parts_h * tiling.parts_w * tiling.channels, tiling.step
-    whole = channels // LANES * LANES
+    v, m, channels, (panel, panels) = scratch.v, scratch.m, tiling.parts_h * tiling.parts_w * tiling.channels, turn
+    whole, ahead = channels // LANES * LANES, 2 * tiling.rows
     for point in range(36):
         prefetch_tiles(streams, wanted, panel * 36 + point, panels * 36)
         for t in range(0, count, ROWS):
             block = zeros(TILE)
-            i, j = (t // ROWS * 36 + point) * step, (panel * 36 + point) * channels * PANEL
+            i, j = point * tiling.step + t // ROWS * tiling.rows, at + point * floats_of_point(tiling)
             for c in range(0, whole, LANES):
+                if tiling.fresh:
+                    for line in range(0, ROWS * LANES, LINE):
+                        prefetch_l2(v, i + ahead + c * ROWS + line)
                 for k in range(0, LANES, UNROLLED):
                     block = outer_chunk(block, ROWS, v, i + c * ROWS + k, u, j + (c + k) * PANEL)
             for c in range(channels - whole):
@@ -325,9 +363,10 @@ def not_finite(row):
 
 
 @jit
-def tiles_to_outputs(target, tiling, f, first, count, scratch):
-    """Write the 4x4 outputs of `count` tiles from number `first` on, of a panel of filters from f on."""
-    y, filters, bias, m = target.y, target.filters, target.bias, scratch.m
+def tiles_to_outputs(target, tiling, group, f, first, count, scratch):
+    """Write the 4x4 outputs of `count` tiles from number `first` on, of a panel of a group's filters from f on."""
+    y, filters, bias, m = target.y, target.filters, target.bias[group], scratch.m
+    pixel = tiling.groups * filters
     temporary, edge, check = scratch.temporary, scratch.edge, scratch.check
     found = load(check, 0)
     for t in range(count):
@@ -340,14 +379,14 @@ def tiles_to_outputs(target, tiling, f, first, count, scratch):
             for r in range(rows):
                 row = output_row(temporary, r) + b
                 found = found + not_finite(row)
-                at = (((image * tiling.out_h + 4 * i + r) * tiling.out_w) + 4 * j) * filters + f + lane
+                at = (((image * tiling.out_h + 4 * i + r) * tiling.out_w) + 4 * j) * pixel + group * filters + f + lane
                 if width == LANES and columns == 4:
-                    store(row, 4, y, at, filters)
+                    store(row, 4, y, at, pixel)
                 else:
                     store(row, 4, edge, 0, LANES)
                     for q in range(columns):
                         for k in range(width):
-                            y[at + q * filters + k] = edge[q * LANES + k]
+                            y[at + q * pixel + k] = edge[q * LANES + k]
     store(found, 1, check, 0, 0)
 
 
@@ -373,8 +412,8 @@ def store_window(window, b, target, at, width, edge):
 
 @jit
 def tiles_to_pooled(target, tiling, f, first, count, scratch):
-    """`tiles_to_outputs` with ReLU and 2x2 max pooling on top."""
-    filters, bias, m = target.filters, target.bias, scratch.m
+    """`tiles_to_outputs` of one group with ReLU and 2x2 max pooling on top."""
+    filters, bias, m = target.filters, target.bias[0], scratch.m
     temporary, edge, check = scratch.temporary, scratch.edge, scratch.check
     for t in range(count):
         image, i, j = place(first + t, tiling)
@@ -394,46 +433,23 @@ def tiles_to_pooled(target, tiling, f, first, count, scratch):
             store(found, 1, check, 0, 0)
 
 
-# ---- all tiles -----------------------------------------------------------------------------------------------------
-
-
-@jit
-def tiles_of_worker(worker, source, tiling, u, target, scratch):
-    """A worker's share of the tiles of all images, `block` of them at a time."""
-    workers, block, total = len(scratch.v), tiling.block, tiling.total
-    own = Scratch(
-        scratch.v[worker], scratch.m[worker], scratch.patch[worker],
-        scratch.temporary[worker], scratch.edge[worker], scratch.check[worker],
-    )  # fmt: skip
-    own.check[:] = 0
-    own.patch[:] = 0  # behind its last pixel it is transformed, and ignored
-    blocks, panels = (total + block - 1) // block, (target.filters + PANEL - 1) // PANEL
-    pool = target.winner.size > 0
-    winners = target.winner if pool else source.winner
-    streams = source.dy.view(np.uint8), source.y.view(np.uint8), target.y.view(np.uint8), winners
-    for item in range(blocks * worker // workers, blocks * (worker + 1) // workers):
-        first, count = item * block, min(block, total - item * block)
-        tiles_to_points(source, tiling, first, count, own)
-        after = first + block + tiling.across  # a row of tiles ahead: the first tile of a row reads lines of its whole height
-        wanted = after, after + block, total
-        for panel in range(panels):
-            multiply_points(own, u, panel, panels, tiling, count, streams, wanted)
-            if pool:
-                tiles_to_pooled(target, tiling, panel * PANEL, first, count, own)
-            else:
-                tiles_to_outputs(target, tiling, panel * PANEL, first, count, own)
+# ---- weights -> values at the points -------------------------------------------------------------------------------
 
 
 class Order(NamedTuple):
-    """Where weights lie in the flat w: start + p * down + q * across + c * channel + f * filter, at kernel position (p,q)."""
+    """Where weights lie in the flat w: start + p * down + q * across + c * channel + f * filter, at position (p,q)."""
 
     kernel_h: int
     kernel_w: int
+    channels: int  # of a group
+    filters: int  # of a group
+    groups: int
     start: int
     down: int
     across: int
     channel: int  # it or filter is 1
     filter: int
+    group: int
 
 
 @jit
@@ -447,38 +463,88 @@ def square_of_weights(w, at, order, channels, filters, square, to):
 
 
 @jit
-def weights_of_worker(worker, workers, w, order, tiling, filters, u, temporary):
-    """u[panel, point, c, lane] = G g G^T, zeros for filters that do not exist, for a share of the channels c of all parts."""
-    channels, squares = tiling.channels, whole_vectors(tiling.channels) // LANES
-    parts, total = tiling.parts_h * tiling.parts_w, tiling.parts_h * tiling.parts_w * tiling.channels
+def weights_to_points(w, order, tiling, filters, items, u, at, temporary):
+    """u[panel, point, c, lane] = G g G^T from `at` on, zeros for filters that do not exist.
+
+    items: the first and the last (panel of a group, part of the kernel, LANES channels), counted through all of them.
+    """
+    channels, squares, panels = tiling.channels, whole_vectors(tiling.channels) // LANES, (filters + PANEL - 1) // PANEL
+    parts, step = tiling.parts_h * tiling.parts_w, floats_of_point(tiling)
     halfway = 9 * LANES * LANES  # in temporary, behind the squares of 3x3 positions
-    for item in range(parts * squares * worker // workers, parts * squares * (worker + 1) // workers):
-        part_of, c0 = item // squares, item % squares * LANES
+    for item in range(items[0], items[1]):
+        panel, part_of, c0 = item // (parts * squares), item // squares % parts, item % squares * LANES
         top, left = part_of // tiling.parts_w * 3, part_of % tiling.parts_w * 3
-        for f in range(0, (filters + PANEL - 1) // PANEL * PANEL, LANES):
+        start = order.start + panel // panels * order.group + c0 * order.channel
+        for lane in range(0, PANEL, LANES):
+            f = panel % panels * PANEL + lane
             for k in range(9):
                 p, q = top + k // 3, left + k % 3
                 exists = p < order.kernel_h and q < order.kernel_w
-                at = order.start + p * order.down + q * order.across + c0 * order.channel + f * order.filter
-                square_of_weights(w, at, order, channels - c0 if exists else 0, filters - f, temporary, k * LANES * LANES)
+                place = start + p * order.down + q * order.across + f * order.filter
+                square_of_weights(w, place, order, channels - c0 if exists else 0, filters - f, temporary, k * LANES * LANES)
             for c in range(min(LANES, channels - c0)):
                 for j in range(3):
                     column = load_rows(3, 3, temporary, (j * LANES + c) * LANES, 3 * LANES * LANES)
                     store(kernel_to_points(column), 6, temporary, halfway + j * LANES, 3 * LANES)
                 for i in range(6):
                     row = kernel_to_points(load_rows(3, 1, temporary, halfway + i * 3 * LANES, 0))
-                    at = ((f // PANEL * 36 + i * 6) * total + part_of * channels + c0 + c) * PANEL + f % PANEL
-                    store(row, 6, u, at, total * PANEL)
+                    to = at + (panel * 36 + i * 6) * step + (part_of * channels + c0 + c) * PANEL + lane
+                    store(row, 6, u, to, step)
+
+
+# ---- all tiles -----------------------------------------------------------------------------------------------------
+
+
+@jit
+def tiles_of_worker(team, source, tiling, w, order, u, target, scratch):
+    """A share of the tiles of all images, `block` of them at a time, for a share of the panels of filters.
+
+    team: (worker, across), workers are counted through `across` shares of panels. If `u` has no room for all panels, a worker
+    has its own row of it, for one.
+    """
+    (worker, across), block, total, filters = team, tiling.block, tiling.total, target.filters
+    i, j, down = worker // across, worker % across, len(scratch.v) // across
+    own = Scratch(
+        scratch.v[worker], scratch.m[worker], scratch.patch[worker],
+        scratch.temporary[worker], scratch.edge[worker], scratch.check[worker],
+    )  # fmt: skip
+    own.check[:] = 0
+    own.patch[:] = 0  # behind its last pixel it is transformed, and ignored
+    blocks, of_group = (total + block - 1) // block, (filters + PANEL - 1) // PANEL
+    panels, room = tiling.groups * of_group, 36 * floats_of_point(tiling)
+    pieces = tiling.parts_h * tiling.parts_w * whole_vectors(tiling.channels) // LANES
+    pool, fresh = target.winner.size > 0, tiling.fresh
+    winners = target.winner if pool else source.winner
+    streams = source.dy.view(np.uint8), source.y.view(np.uint8), target.y.view(np.uint8), winners
+    for item in range(blocks * i // down, blocks * (i + 1) // down):
+        first, count = item * block, min(block, total - item * block)
+        after = min(total, first + block + tiling.across)  # a row ahead: a row's first tile reads lines of its whole height
+        wanted = after, min(total, after + block), total
+        for panel in range(panels * j // across, panels * (j + 1) // across):
+            group, f = panel // of_group, panel % of_group * PANEL
+            if f == 0 or panel == panels * j // across:
+                tiles_to_points(source, tiling, group, first, count, own)
+            if fresh:
+                at = (worker - panel) * room
+                weights_to_points(w, order, tiling, filters, (panel * pieces, (panel + 1) * pieces), u, at, own.temporary)
+            multiply_points(own, u, (worker if fresh else panel) * room, (panel, panels), tiling, count, streams, wanted)
+            if pool:
+                tiles_to_pooled(target, tiling, f, first, count, own)
+            else:
+                tiles_to_outputs(target, tiling, group, f, first, count, own)
 
 
 @parallel
-def all_tiles(source, tiling, w, order, u, target, scratch):
-    """First the weights at the points, w -> u, then the tiles."""
-    workers = len(scratch.v)
+def all_tiles(across, source, tiling, w, order, u, target, scratch):
+    """First the weights at the points, w -> u, if it has room for them all, then the tiles."""
+    workers, filters = len(scratch.v), target.filters
+    pieces = tiling.parts_h * tiling.parts_w * whole_vectors(tiling.channels) // LANES
+    items = 0 if tiling.fresh else tiling.groups * ((filters + PANEL - 1) // PANEL) * pieces
     for worker in prange(workers):
-        weights_of_worker(np.int64(worker), workers, w, order, tiling, target.filters, u, scratch.temporary[worker])
+        share = items * np.int64(worker) // workers, items * (np.int64(worker) + 1) // workers
+        weights_to_points(w, order, tiling, filters, share, u, 0, scratch.temporary[worker])
     for worker in prange(workers):
-        tiles_of_worker(np.int64(worker), source, tiling, u, target, scratch)
+        tiles_of_worker((np.int64(worker), across), source, tiling, w, order, u, target, scratch)
 
 
 # ---- launchers -----------------------------------------------------------------------------------------------------
@@ -486,53 +552,74 @@ def all_tiles(source, tiling, w, order, u, target, scratch):
 NOTHING = np.empty(0, np.float32), np.empty(0, np.uint8)  # no pooled image and no winners
 
 
-def correlate(source, shape, w, b, corner, out, pool=False, backward=False):
-    """Correlation of images of `shape` (N,H,W,C) with w (kh,kw,C,F), plus b (F,) or None; None if it is not finite.
+def correlate(source, shape, w, order, b, corner, out, pool=False):
+    """Correlation of images of `shape` (N,H,W,G*C) with weights in an Order, plus b (G*F,) or None; None if it is not finite.
 
     Arguments: source, the image flat as Pooled(x, *NOTHING), or a Pooled whose pooling is undone while reading (then H and W
     are the pooled image's); corner, (rows, columns) of padding; out, (OH, OW) of the correlation; pool, whether ReLU and
-    2x2 max pooling follow; backward, whether the correlation is the one of dX: w (kh,kw,F,C), and mirrored.
-    Returns: (y, winner), y (N,OH,OW,F), or pooled (N,PH,PW,F) and winner uint8 of that shape.
+    2x2 max pooling follow. With a pooling, there is one group.
+    Returns: (y, winner), y (N,OH,OW,G*F), or pooled (N,PH,PW,F) and winner uint8 of that shape.
     """
     if b is not None and not np.isfinite(b).all():
         return None
-    (n, height, width, c), kernel, f = shape, w.shape[:2], w.shape[2 if backward else 3]
+    (n, height, width, _), c, f, groups = shape, order.channels, order.filters, order.groups
     size, side = ((out[0] // 2, out[1] // 2), 2) if pool else (out, 4)
     tiles = -(-size[0] // side), -(-size[1] // side)
-    total, panels, parts = n * tiles[0] * tiles[1], -(-f // PANEL), tuple(-(-n // 3) for n in kernel)
-    threads = get_num_threads() if total * 36 * c * f >= SMALL else 1
-    block = min(TILES, -(-total // (threads * ROWS)) * ROWS)
-    workers = min(threads, -(-total // block))
-    y = aligned_empty((n, *size, f))
+    total, panels, parts = n * tiles[0] * tiles[1], -(-f // PANEL), (-(-order.kernel_h // 3), -(-order.kernel_w // 3))
+    depth, several = -(-c // LANES) * LANES, parts[0] * parts[1]
+    threads = get_num_threads() if total * 36 * c * f * groups >= SMALL else 1
+    fresh = several * c * f >= MANY and total <= f
+    block, down, across = shares_of(total, groups * panels, fresh, threads)
+    y = aligned_empty((n, *size, groups * f))
     winner = aligned_empty(y.shape if pool else 0, np.uint8)
-    bias = np.zeros(panels * PANEL, np.float32)
+    bias = np.zeros((groups, panels * PANEL), np.float32)
     if b is not None:
-        bias[:f] = b
-    several = parts[0] * parts[1]
-    step = ROWS * several * -(-c // LANES) * LANES + PAD
-    tiling = Tiling(height, width, c, *parts, *corner, *size, *tiles, total, block, step, ROWS)
-    scratch, target = scratch_for(workers, tiling), Target(y.reshape(-1), winner.reshape(-1), bias, f)
-    u = aligned_empty(panels * 36 * several * c * PANEL)
-    weights = contiguous(w).reshape(-1), order_of(w.shape, backward)
-    in_shares(workers, all_tiles, source, tiling, *weights, u, target, scratch)
+        bias[:, :f] = b.reshape(groups, f)
+    rows = ROWS * several * depth
+    places = *corner, *size, *tiles, total, block, block // ROWS * rows + PAD, rows, ROWS, fresh
+    tiling = Tiling(height, width, c, groups, *parts, *places)
+    scratch, target = scratch_for(down * across, tiling), Target(y.reshape(-1), winner.reshape(-1), bias, f)
+    u = aligned_empty((down * across if fresh else groups * panels) * 36 * (several * c * PANEL + PAD))
+    in_shares(down * across, all_tiles, across, source, tiling, contiguous(w).reshape(-1), order, u, target, scratch)
     return None if np.isnan(scratch.check).any() else (y, winner)
 
 
 @lru_cache  # a model asks the same in every step
-def order_of(w_shape, backward):
-    """The Order of weights (kh,kw,C,F), or, if `backward`, mirrored and with channels as filters."""
-    kh, kw, c, f = w_shape
-    down, across = kw * c * f, c * f
+def shares_of(tiles, panels, fresh, threads):
+    """(tiles of a block, shares of the tiles, shares of the panels), for the least work of a worker.
+
+    If all weights are kept, a block of the image is kept near the core, too, and the tiles are shared out. If they are made
+    afresh, a block is large, so that each of them serves many tiles, and the panels may be shared out as well.
+    """
+    if not fresh:
+        block = min(TILES, -(-tiles // (threads * ROWS)) * ROWS)
+        return block, min(threads, -(-tiles // block)), 1
+
+    def share(across):
+        down = min(threads // across, -(-tiles // ROWS))
+        blocks = -(-tiles // (down * BLOCK))
+        block = -(-tiles // (down * blocks * ROWS)) * ROWS
+        own = -(-panels // across)
+        return blocks * (own * (36 * block + WEIGHTS) + IMAGE * block), block, down, across
+
+    return min(share(across) for across in range(1, min(threads, panels) + 1))[1:]
+
+
+@lru_cache  # a model asks the same in every step
+def order_of(w_shape, groups=1, backward=False):
+    """The Order of weights (kh,kw,C,G*F), or, if `backward`, mirrored and with a group's channels as filters."""
+    kh, kw, c, depth = w_shape
+    down, across, f = kw * c * depth, c * depth, depth // groups
     if backward:
-        return Order(kh, kw, (kh * kw - 1) * c * f, -down, -across, 1, f)
-    return Order(kh, kw, 0, down, across, f, 1)
+        return Order(kh, kw, f, c, groups, (kh * kw - 1) * c * depth, -down, -across, 1, depth, f)
+    return Order(kh, kw, c, f, groups, 0, down, across, depth, 1, f)
 
 
 def scratch_for(workers, tiling):
     """Scratch for a number of workers."""
     depth = -(-tiling.channels // LANES) * LANES
     return Scratch(
-        v=aligned_empty((workers, tiling.block // ROWS * 36 * tiling.step)),
+        v=aligned_empty((workers, 36 * tiling.step)),
         m=aligned_empty((workers, tiling.block * 36 * PANEL)),
         patch=aligned_empty((workers, 36 * depth)),
         temporary=aligned_empty((workers, (9 * LANES + 36) * WIDTH)),
@@ -541,25 +628,25 @@ def scratch_for(workers, tiling):
     )
 
 
-def forward(x, w, b, geometry):
-    """Correlation of x (N,H,W,C), contiguous, with w (kh,kw,C,F), plus b (F,) or None: y (N,OH,OW,F), None if not finite."""
-    g = geometry
-    result = correlate(Pooled(x.reshape(-1), *NOTHING), x.shape, w, b, (g.top, g.left), (g.out_h, g.out_w))
+def forward(x, w, b, geometry, groups=1):
+    """Correlation of x (N,H,W,G*C), contiguous, with w (kh,kw,C,G*F), plus b or None: y (N,OH,OW,G*F), None if not finite."""
+    g, source = geometry, Pooled(x.reshape(-1), *NOTHING)
+    result = correlate(source, x.shape, w, order_of(w.shape, groups), b, (g.top, g.left), (g.out_h, g.out_w))
     return None if result is None else result[0]
 
 
 def forward_pooled(x, w, b, geometry):
     """`forward`, ReLU and 2x2 max pooling: (y, winner), both (N,OH//2,OW//2,F); None if not finite."""
-    g = geometry
-    return correlate(Pooled(x.reshape(-1), *NOTHING), x.shape, w, b, (g.top, g.left), (g.out_h, g.out_w), pool=True)
+    g, source = geometry, Pooled(x.reshape(-1), *NOTHING)
+    return correlate(source, x.shape, w, order_of(w.shape), b, (g.top, g.left), (g.out_h, g.out_w), pool=True)
 
 
-def gradient_of_x(dy, w, geometry, pooled=NOTHING):
-    """dX (N,H,W,C) of dy (N,OH,OW,F), contiguous, and w (kh,kw,C,F): the correlation with the mirrored kernel.
+def gradient_of_x(dy, w, geometry, pooled=NOTHING, groups=1):
+    """dX (N,H,W,G*C) of dy (N,OH,OW,G*F), contiguous, and w (kh,kw,C,G*F): the correlation with the mirrored kernel.
 
     After `forward_pooled`, pooled is its (y, winner), and dy is of their shape. Returns None if dX is not finite.
     """
     g, source = geometry, Pooled(dy.reshape(-1), *(a.reshape(-1) for a in pooled))
     corner = g.kernel_h - 1 - g.top, g.kernel_w - 1 - g.left
-    result = correlate(source, dy.shape, w, None, corner, (g.height, g.width), backward=True)
+    result = correlate(source, dy.shape, w, order_of(w.shape, groups, True), None, corner, (g.height, g.width))
     return None if result is None else result[0]

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import get_num_threads, prange
 
-from tinydx_kernels.cpu.bands import Part, Pooled, copy_band, copy_piece
+from tinydx_kernels.cpu.bands import Pooled, copy_piece
 from tinydx_kernels.cpu.memory import aligned_empty, aligned_zeros
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
@@ -39,11 +39,10 @@ from tinydx_kernels.cpu.simd import (
     store,
     zeros,
 )
-from tinydx_kernels.cpu.winograd import APART, NOTHING, PAD, TILES, Tiling, part_to_points, place, whole_vectors
+from tinydx_kernels.cpu.winograd import APART, LINE, NOTHING, PAD, TILES, Tiling, copy_tile, part_to_points, place, whole_vectors
 
 PANEL = COLUMNS * WIDTH
 HALF = ROWS // 2  # channels of a block for the last few
-LINE = 16  # floats of a cache line
 ONES = 7  # the number of the point (1,1)
 f32 = np.float32
 
@@ -62,8 +61,8 @@ class Memory(NamedTuple):
 class Sizes(NamedTuple):
     """Distances in memory, in floats."""
 
-    filters: int
-    panels: int
+    filters: int  # of a group
+    panels: int  # of a group
     tile: int  # of v, from a tile to the next
     s_step: int  # of s, from a point to the next
     room: int  # of n, from a part of the kernel to the next
@@ -114,20 +113,20 @@ def lanes_of(sizes, panel):
 
 
 @jit
-def slopes_of_tile(dy, tiling, sizes, tile, t, panels, memory):
-    """memory.s of tile number `tile`, the block's tile t, for panels[0] to panels[1]. A tile at an edge is first copied."""
-    (image, i, j), f, room = place(tile, tiling), sizes.filters, tiling.block * PANEL
-    height, width = tiling.out_h, tiling.out_w
-    source, line = dy, width * f
-    corner = ((image * height + 4 * i) * width + 4 * j) * f
-    if 4 * i + 4 > height or 4 * j + 4 > width or corner + 3 * (line + f) + panels[1] * PANEL > len(dy):
-        copy_band(dy, (height, width, f), Part(image, 4 * i, 4 * j, 4, 4), memory.patch)
-        source, line, corner = memory.patch, 4 * f, 0
-    for panel in range(panels[0], panels[1]):
+def slopes_of_tile(dy, tiling, sizes, tile, t, part_of, memory):
+    """memory.s of tile number `tile`, the block's tile t; part_of: (group, first panel of it, last). An edge is first copied."""
+    (image, i, j), f, room, (group, first, last) = place(tile, tiling), sizes.filters, tiling.block * PANEL, part_of
+    height, width, step = tiling.out_h, tiling.out_w, tiling.groups * f
+    source, line = dy, width * step
+    corner = ((image * height + 4 * i) * width + 4 * j) * step + group * f
+    if 4 * i + 4 > height or 4 * j + 4 > width or corner + 3 * (line + step) + last * PANEL > len(dy):
+        copy_tile(dy, (height, width, step), (image, 4 * i, 4 * j, group * f), 4, f, memory.patch)
+        source, line, step, corner = memory.patch, 4 * f, f, 0
+    for panel in range(first, last):
         lanes = lanes_of(sizes, panel)
         for lane in range(0, min(lanes, f - panel * PANEL), LANES):
             at = panel * room + t * lanes + lane
-            tile_of_slopes(source, corner + panel * PANEL + lane, line, f, memory.s, at, sizes.s_step, memory.temporary)
+            tile_of_slopes(source, corner + panel * PANEL + lane, line, step, memory.s, at, sizes.s_step, memory.temporary)
 
 
 # ---- the products --------------------------------------------------------------------------------------------------
@@ -156,24 +155,26 @@ if LANES:
 
 
 @jit
-def multiply_tiles(tiling, sizes, count, panels, first, memory):
+def multiply_tiles(tiling, sizes, count, part_of, new, memory):
     """memory.n (+)= V^T S over the block's tiles, point by point, so that V and S of a point stay in the cache."""
+    group, first, last = part_of
     v, s, n, parts, depth = memory.v, memory.s, memory.n, tiling.parts_h * tiling.parts_w, whole_vectors(tiling.channels)
     for point in range(36):
-        for panel in range(panels[0], panels[1]):
+        for panel in range(first, last):
             j, narrow = point * sizes.s_step + panel * tiling.block * PANEL, lanes_of(sizes, panel) == WIDTH
+            to = point * sizes.n_step + (group * sizes.panels + panel) * parts * sizes.room
             for k in range(parts):
-                i, at = point * tiling.step + k * depth, point * sizes.n_step + (panel * parts + k) * sizes.room
+                i, at = point * tiling.step + k * depth, to + k * sizes.room
                 for c in range(0, tiling.channels, ROWS):
                     few = tiling.channels - c <= HALF
                     if narrow and few:
-                        half_narrow(v, i + c, sizes.tile, s, j, count, (n, at + c * PANEL, first))
+                        half_narrow(v, i + c, sizes.tile, s, j, count, (n, at + c * PANEL, new))
                     elif narrow:
-                        whole_narrow(v, i + c, sizes.tile, s, j, count, (n, at + c * PANEL, first))
+                        whole_narrow(v, i + c, sizes.tile, s, j, count, (n, at + c * PANEL, new))
                     elif few:
-                        half_wide(v, i + c, sizes.tile, s, j, count, (n, at + c * PANEL, first))
+                        half_wide(v, i + c, sizes.tile, s, j, count, (n, at + c * PANEL, new))
                     else:
-                        whole_wide(v, i + c, sizes.tile, s, j, count, (n, at + c * PANEL, first))
+                        whole_wide(v, i + c, sizes.tile, s, j, count, (n, at + c * PANEL, new))
 
 
 @jit
@@ -187,49 +188,59 @@ def clear_gaps(tiling, sizes, used, v):
 
 
 @jit
+def group_to_points(source, dy, tiling, sizes, start, count, part_of, memory):
+    """memory.v and s of `count` tiles from number `start` on, for panels of a group; memory.sums += the sum of dy."""
+    (group, first, last), channels = part_of, whole_vectors(tiling.channels)
+    for t in range(count):
+        image, row, column = place(start + t, tiling)
+        for k in range(tiling.parts_h * tiling.parts_w):
+            p, q = k // tiling.parts_w, k % tiling.parts_w
+            corner = image, 4 * row + 3 * p - tiling.top, 4 * column + 3 * q - tiling.left, group * tiling.channels
+            part_to_points(source, tiling, corner, t * sizes.tile + k * channels, memory)
+        slopes_of_tile(dy, tiling, sizes, start + t, t, part_of, memory)
+    for panel in range(first, last):
+        lanes, at = lanes_of(sizes, panel), ONES * sizes.s_step + panel * tiling.block * PANEL
+        for lane in range(0, min(lanes, sizes.filters - panel * PANEL), LANES):
+            to = (group * sizes.panels + panel) * PANEL + lane
+            total = load(memory.sums, to)
+            for t in range(count):
+                total = total + load(memory.s, at + t * lanes + lane)
+            store(total, 1, memory.sums, to, 0)
+
+
+@jit
 def tiles_of_worker(worker, across, source, dy, tiling, sizes, memory):
     """A share of the tiles, for a share of the panels: workers are counted through `across` shares of panels."""
-    down = len(memory.n)
+    down, of_group = len(memory.n), sizes.panels
     i, j, channels, parts = worker // across, worker % across, whole_vectors(tiling.channels), tiling.parts_h * tiling.parts_w
-    panels = sizes.panels * j // across, sizes.panels * (j + 1) // across
+    panels, first, last = tiling.groups * of_group, tiling.total * i // down, tiling.total * (i + 1) // down
     own = Memory(
         memory.v[worker], memory.s[worker], memory.patch[worker], memory.temporary[worker], memory.n[i], memory.sums[i]
     )  # fmt: skip
     own.patch[:] = 0  # behind its last pixel it is transformed, and ignored
     clear_gaps(tiling, sizes, parts * channels, own.v)
-    own.sums[panels[0] * PANEL : panels[1] * PANEL] = 0
-    first, last = tiling.total * i // down, tiling.total * (i + 1) // down
+    from_panel, to_panel = panels * j // across, panels * (j + 1) // across
+    own.sums[from_panel * PANEL : to_panel * PANEL] = 0
     for start in range(first, last, tiling.block):
         count = min(tiling.block, last - start)
-        for t in range(count):
-            image, row, column = place(start + t, tiling)
-            for k in range(parts):
-                p, q = k // tiling.parts_w, k % tiling.parts_w
-                corner = image, 4 * row + 3 * p - tiling.top, 4 * column + 3 * q - tiling.left
-                part_to_points(source, tiling, corner, t * sizes.tile + k * channels, own)
-            slopes_of_tile(dy, tiling, sizes, start + t, t, panels, own)
-        for panel in range(panels[0], panels[1]):
-            lanes, at = lanes_of(sizes, panel), ONES * sizes.s_step + panel * tiling.block * PANEL
-            for lane in range(0, min(lanes, sizes.filters - panel * PANEL), LANES):
-                total = load(own.sums, panel * PANEL + lane)
-                for t in range(count):
-                    total = total + load(own.s, at + t * lanes + lane)
-                store(total, 1, own.sums, panel * PANEL + lane, 0)
-        multiply_tiles(tiling, sizes, count, panels, start == first, own)
+        for group in range(from_panel // of_group, (to_panel + of_group - 1) // of_group):
+            part_of = group, max(0, from_panel - group * of_group), min(of_group, to_panel - group * of_group)
+            group_to_points(source, dy, tiling, sizes, start, count, part_of, own)
+            multiply_tiles(tiling, sizes, count, part_of, start == first, own)
 
 
 @jit
 def kernels_of_worker(worker, workers, tiling, sizes, kernel, memory, dw):
-    """dw (kh,kw,C,F), flat, = G^T n G for a share of the channels of all parts; kernel: (kh, kw)."""
+    """dw (kh,kw,C,G*F), flat, = G^T n G for a share of the channels of all parts; kernel: (kh, kw)."""
     (height, width), channels, filters, n = kernel, tiling.channels, sizes.filters, memory.n
-    temporary, edge = memory.temporary[worker], memory.v[worker]
-    items = tiling.parts_h * tiling.parts_w * channels
+    temporary, edge, parts = memory.temporary[worker], memory.v[worker], tiling.parts_h * tiling.parts_w
+    items = tiling.groups * parts * channels
     for item in range(items * worker // workers, items * (worker + 1) // workers):
-        k, c = item // channels, item % channels
+        group, k, c = item // (parts * channels), item // channels % parts, item % channels
         top, left = k // tiling.parts_w * 3, k % tiling.parts_w * 3
         for f in range(0, filters, LANES):
-            panel, lane, lanes = f // PANEL, f % PANEL, min(LANES, filters - f)
-            at = (panel * tiling.parts_h * tiling.parts_w + k) * sizes.room + c * PANEL + lane
+            panel, lane, lanes = group * sizes.panels + f // PANEL, f % PANEL, min(LANES, filters - f)
+            at = (panel * parts + k) * sizes.room + c * PANEL + lane
             for j in range(6):
                 column = load_rows(6, 6, n[0], at + j * sizes.n_step, 6 * sizes.n_step)
                 for share in range(1, len(n)):
@@ -238,7 +249,7 @@ def kernels_of_worker(worker, workers, tiling, sizes, kernel, memory, dw):
             for p in range(min(3, height - top)):
                 store(points_to_kernel(load_rows(6, 1, temporary, p * 6 * LANES, 0)), 3, edge, 0, LANES)
                 for q in range(min(3, width - left)):
-                    to = (((top + p) * width + left + q) * channels + c) * filters + f
+                    to = ((((top + p) * width + left + q) * channels + c) * tiling.groups + group) * filters + f
                     copy_piece(edge, q * LANES, dw, to, lanes)
 
 
@@ -255,29 +266,32 @@ def all_tiles(across, source, dy, tiling, sizes, kernel, memory, dw):
 # ---- the launcher --------------------------------------------------------------------------------------------------
 
 
-def gradient_of_w(x, dy, w_shape, geometry):
-    """dW (kh,kw,C,F), `w_shape`, and db (F,) of x (N,H,W,C) and dy (N,OH,OW,F), contiguous; None if dW is not finite."""
-    (kh, kw, c, f), g = w_shape, geometry
+def gradient_of_w(x, dy, w_shape, geometry, groups=1):
+    """dW (kh,kw,C,G*F), `w_shape`, and db of x (N,H,W,G*C) and dy (N,OH,OW,G*F), contiguous; None if dW is not finite."""
+    (kh, kw, c, f), g = (*w_shape[:3], w_shape[3] // groups), geometry
     down, across, parts = -(-g.out_h // 4), -(-g.out_w // 4), (-(-kh // 3), -(-kw // 3))
-    depth, panels, total, threads = -(-c // LANES) * LANES, -(-f // PANEL), len(x) * down * across, get_num_threads()
-    several = parts[0] * parts[1]
+    depth, panels, total = -(-c // LANES) * LANES, -(-f // PANEL), len(x) * down * across
+    several, sets = parts[0] * parts[1], min(groups, get_num_threads())
+    threads = get_num_threads() // sets  # for each set of groups
     block = min(total, max(TILES, several * c * f // (several * c + f)))
     shares = max(1, min(threads, total // block))
-    workers = shares * min(panels, threads // shares)
+    sets *= max(1, min(groups * panels // sets, threads // shares))
     tile = (-(-several * depth // LINE) | 1) * LINE  # an odd number of cache lines: others compete for the same places in L1
     room = -(-c // ROWS) * ROWS * PANEL
-    sizes = Sizes(f, panels, tile, block * panels * PANEL + PAD, room, panels * several * room + PAD)
+    sizes = Sizes(f, panels, tile, block * panels * PANEL + PAD, room, groups * panels * several * room + PAD)
     places = g.top, g.left, g.out_h, g.out_w, down, across, total, block
-    tiling = Tiling(g.height, g.width, c, *parts, *places, block * tile + PAD, 1)
+    tiling = Tiling(g.height, g.width, c, groups, *parts, *places, block * tile + PAD, 0, 1, False)
     memory = Memory(
-        v=aligned_empty((workers, 36 * tiling.step)),
-        s=aligned_empty((workers, 36 * sizes.s_step)),
-        patch=aligned_empty((workers, 36 * max(depth, panels * PANEL))),
-        temporary=aligned_empty((workers, 36 * WIDTH)),
+        v=aligned_empty((shares * sets, 36 * tiling.step)),
+        s=aligned_empty((shares * sets, 36 * sizes.s_step)),
+        patch=aligned_empty((shares * sets, 36 * max(depth, panels * PANEL))),
+        temporary=aligned_empty((shares * sets, 36 * WIDTH)),
         n=aligned_empty((shares, 36 * sizes.n_step)),
-        sums=aligned_empty((shares, panels * PANEL + APART)),
+        sums=aligned_empty((shares, groups * panels * PANEL + APART)),
     )
     dw = aligned_zeros(w_shape)  # a rehearsal, which runs no kernel, takes this way, too
     source = Pooled(x.reshape(-1), *NOTHING)
-    all_tiles(workers // shares, source, dy.reshape(-1), tiling, sizes, (kh, kw), memory, dw.reshape(-1))
-    return (dw, memory.sums[:, :f].sum(axis=0)) if np.isfinite(dw).all() else None
+    all_tiles(sets, source, dy.reshape(-1), tiling, sizes, (kh, kw), memory, dw.reshape(-1))
+    if not np.isfinite(dw).all():
+        return None
+    return dw, memory.sums[:, : groups * panels * PANEL].sum(axis=0).reshape(groups, -1)[:, :f].reshape(-1)
