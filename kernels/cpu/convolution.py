@@ -43,7 +43,7 @@ from tinydx_kernels.cpu import winograd_dw as _winograd_dw
 from tinydx_kernels.cpu.bands import columns_of_band, copy_piece, lay_out, reads_inside, rows_of_band, size_of_buffer
 from tinydx_kernels.cpu.geometry import COUNTS, Geometry, geometry_of, is_column, turned
 from tinydx_kernels.cpu.layer import WORTH_WAKING
-from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
+from tinydx_kernels.cpu.memory import APART, aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
@@ -619,7 +619,7 @@ def run_gather(x, w, b, y, sum_of):
         gather_alone(x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), sum_of.plain, rows, *memory)
         return
     rows = rows_of_band(len(x) * g.out_h, g.out_w, threads)
-    workers, pixels = min(threads, -(-len(x) * g.out_h // rows)), rows * g.out_w + SPARE
+    workers, pixels = min(threads, -(-len(x) * g.out_h // rows)), rows * g.out_w + SPARE + APART
     scratch = GatherScratch(
         at=np.empty((workers, pixels), np.int64),
         out=np.empty((workers, pixels), np.int64),
@@ -949,9 +949,9 @@ def gradient_of_w(x, dy, w_shape, geometry, groups):
     rows = rows_of_band(len(x) * g.out_h, g.out_w, threads)
     workers, pixels = min(threads, -(-len(x) * g.out_h // rows)), rows * g.out_w
     scratch = CollectScratch(
-        total=aligned_empty((workers, size)),
-        bias_total=aligned_empty((workers, panels * PANEL)),
-        at=np.empty((workers, pixels), np.int64),
+        total=aligned_empty((workers, size + APART)),
+        bias_total=aligned_empty((workers, panels * PANEL + APART)),
+        at=np.empty((workers, pixels + APART), np.int64),
         slopes=aligned_empty((workers, pixels * panels * PANEL)),
         buffer=aligned_empty((workers, size_of_buffer(rows, g) if copied else 0)),
     )
@@ -962,7 +962,7 @@ def gradient_of_w(x, dy, w_shape, geometry, groups):
         collect(*arguments)
     dw = aligned_empty(w_shape)
     unpack_totals(scratch.total, order, dw.reshape(-1))
-    return dw, scratch.bias_total.sum(axis=0).reshape(groups, -1)[:, : order.filters].reshape(f)
+    return dw, scratch.bias_total[:, : panels * PANEL].sum(axis=0).reshape(groups, -1)[:, : order.filters].reshape(f)
 
 
 # ---- the ops -------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from numba import get_num_threads, prange
 
 from tinydx_kernels.cpu.columns import sum_rows
 from tinydx_kernels.cpu.layer import WORTH_WAKING
-from tinydx_kernels.cpu.memory import aligned_empty, contiguous
+from tinydx_kernels.cpu.memory import APART, aligned_empty, contiguous
 from tinydx_kernels.cpu.simd import (
     LANES,
     WIDTH,
@@ -37,7 +37,6 @@ from tinydx_kernels.cpu.simd import (
 )
 
 PIXELS = 6
-APART = 64  # numbers between what two workers write: with less, a core waits for lines that the other one writes or fetches
 MANY, SOME = 9, 3  # taps of a vector of channels at a time in dW
 
 # ---- forward and dX ------------------------------------------------------------------------------------------------
