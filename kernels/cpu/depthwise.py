@@ -35,9 +35,13 @@ from tinydx_kernels.cpu.simd import (
     repeat_rows,
     store,
 )
+from tinydx_kernels.cpu.simd import add as add_blocks
+from tinydx_kernels.cpu.simd import multiply as multiply_blocks
 
 PIXELS = 6
 MANY, SOME = 9, 3  # taps of a vector of channels at a time in dW
+VECTORS = 4  # or vectors of a tap
+SPAN = VECTORS * WIDTH
 
 # ---- forward and dX ------------------------------------------------------------------------------------------------
 
@@ -326,6 +330,18 @@ def _products_in_registers(count):
     return products
 
 
+@inline
+def products_in_span(x, dy, walk, taps, k, c, channels, total):
+    """The same for one tap and VECTORS vectors."""
+    a, b, t = taps.at[k] + walk.x + c, walk.dy + c, taps.weight[k] + c
+    block = load_rows(VECTORS, 1, total, t, 0)
+    for j in range(walk.pixels):
+        pixel, slope = load_rows(VECTORS, 1, x, a + j * walk.x_step, 0), load_rows(VECTORS, 1, dy, b + j * walk.dy_step, 0)
+        block = add_blocks(block, multiply_blocks(pixel, slope))
+    store(block, 1, total, t, 0)
+
+
+products_of_span = products_in_span if LANES else products_plain
 if LANES:
     products_of_many, products_of_some, products_of_one = [_products_in_registers(count) for count in (MANY, SOME, 1)]
 else:
@@ -359,14 +375,21 @@ def collect_rows(x, dy, geometry, taps, total, bias_total, first, last):
         start, n = row * g.out_w * channels, taps_of_row(g, row, taps)
         sum_rows(dy[start : start + g.out_w * channels], channels, bias_total)
         low, high = reached_by_all(taps, n, g.out_w)
+        if g.stride_w > 1 and vectors >= SPAN:  # what several taps read of x would overflow L1
+            low = high
         walk = Walk(low * step, step, start + low * channels, channels, high - low)
         products_of_all(x, dy, walk, taps, n, vectors, channels, total)
         for k in range(n):  # those that only some reach, tap by tap; and the channels of a last, incomplete vector
             begin, end = taps.begin[k], taps.end[k]
             for left, right in ((begin, min(low, end)), (max(high, begin), end)):
                 walk = Walk(left * step, step, start + left * channels, channels, right - left)
-                for c in range(0, vectors if left < right else 0, WIDTH):
+                c = 0 if left < right else vectors
+                while c + SPAN <= vectors:
+                    products_of_span(x, dy, walk, taps, k, c, channels, total)
+                    c += SPAN
+                while c < vectors:
                     products_of_one(x, dy, walk, taps, k, c, channels, total)
+                    c += WIDTH
             if vectors < channels:
                 walk = Walk(begin * step, step, start + begin * channels, channels, end - begin)
                 products_plain(x, dy, walk, taps, k, vectors, channels - vectors, total)
