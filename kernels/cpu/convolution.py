@@ -43,7 +43,7 @@ from tinydx_kernels.cpu import winograd_dw as _winograd_dw
 from tinydx_kernels.cpu.bands import columns_of_band, copy_piece, lay_out, reads_inside, rows_of_band, size_of_buffer
 from tinydx_kernels.cpu.geometry import COUNTS, Geometry, geometry_of, is_column, turned
 from tinydx_kernels.cpu.layer import WORTH_WAKING
-from tinydx_kernels.cpu.memory import aligned_empty, contiguous, is_float32
+from tinydx_kernels.cpu.memory import APART, aligned_empty, contiguous, is_float32
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
@@ -618,7 +618,7 @@ def run_gather(x, w, b, y, sum_of):
         gather_alone(x.reshape(-1), w.reshape(-1), bias, y.reshape(-1), sum_of.plain, rows, *memory)
         return
     rows = rows_of_band(len(x) * g.out_h, g.out_w, threads)
-    workers, pixels = min(threads, -(-len(x) * g.out_h // rows)), rows * g.out_w + SPARE
+    workers, pixels = min(threads, -(-len(x) * g.out_h // rows)), rows * g.out_w + SPARE + APART
     scratch = GatherScratch(
         at=np.empty((workers, pixels), np.int64),
         out=np.empty((workers, pixels), np.int64),
@@ -782,34 +782,45 @@ def collect_block(x, at, where, slopes, pixels, total, t, left):
 
 
 @inline
+def moved_back(k, run):
+    """How much earlier than at k the block of the numbers from k on begins, so that it ends where its run does.
+
+    Only the first block of a short run may read behind its end.
+    """
+    left = run - k
+    rows = ROWS if left > THREE else THREE if left > HALF else HALF if left > QUARTER else QUARTER
+    return rows - left if k > 0 and left < rows else 0
+
+
+@inline
 def lanes_of(filters):
     """Lanes of a panel with `filters` filters or more: of both its vectors, or of one."""
     return PANEL if filters > WIDTH else WIDTH
 
 
 @inline
-def pack_panel_of_dy_plain(dy, at, step, pixels, width, slopes, j, total):
-    """slopes[j + m * lanes + lane] = dy[at + m * step + lane], 0 from lane `width` on; total[lane] += the sum of them."""
+def pack_panel_of_dy_plain(dy, following, step, pixels, width, slopes, j, total):
+    """slopes[j + m * lanes + lane] = dy[m * step + lane], 0 from lane `width` on; total[lane] += the sum of them."""
     lanes = lanes_of(width)
     for m in range(pixels):
         for lane in range(lanes):
-            slope = dy[at + m * step + lane] if lane < width else np.float32(0)
+            slope = dy[m * step + lane] if lane < width else np.float32(0)
             slopes[j + m * lanes + lane] = slope
             total[lane] += slope
 
 
 @inline
-def pack_panel_of_dy_simd(dy, at, step, pixels, width, slopes, j, total):
-    """The same by vectors, LANES pixels at a time where lanes are missing; what the next band reads is fetched meanwhile."""
-    lanes, ahead = lanes_of(width), at + pixels * step
+def pack_panel_of_dy_simd(dy, following, step, pixels, width, slopes, j, total):
+    """The same by vectors, LANES pixels at a time where lanes are missing; fetches `following`, the slopes of the next band."""
+    lanes = lanes_of(width)
     for lane in range(0, lanes, LANES):
         if width - lane >= LANES:
             for m in range(pixels):
-                prefetch_l2(dy, ahead + m * step + lane)
-                store(load(dy, at + m * step + lane), 1, slopes, j + m * lanes + lane, 0)
+                prefetch_l2(following, m * step + lane)
+                store(load(dy, m * step + lane), 1, slopes, j + m * lanes + lane, 0)
         else:
             for m in range(0, pixels, LANES):
-                square = load_part(dy, at + m * step + lane, step, pixels - m, width - lane)
+                square = load_part(dy, m * step + lane, step, pixels - m, width - lane)
                 store_part(square, slopes, j + m * lanes + lane, lanes, pixels - m, LANES)
         sums, block, whole = zeros(SUMS), load(total, lane), pixels // SUMS * SUMS
         for m in range(0, whole, SUMS):
@@ -823,34 +834,44 @@ pack_panel_of_dy = pack_panel_of_dy_simd if LANES else pack_panel_of_dy_plain
 
 
 @lean
-def pack_slopes(dy, start, pixels, filters, groups, slopes, bias_total):
+def pack_slopes(dy, start, ahead, pixels, terms, slopes, bias_total):
     """dy of a band, panel by panel: slopes[group, panel, pixel, lane]. Each tap reads it again, from the L1 cache.
 
-    bias_total[group, panel, lane] += its sum over the pixels.
+    bias_total[group, panel, lane] += its sum over the pixels. The worker's next band begins `ahead` numbers later.
     """
-    j, t = 0, 0
+    j, t, groups, filters = 0, 0, terms.groups, terms.filters
     for g in range(groups):
         for f in range(0, filters, PANEL):
             first, width = start + g * filters + f, min(PANEL, filters - f)
-            pack_panel_of_dy(dy, first, groups * filters, pixels, width, slopes, j, bias_total[t:])
+            following = dy[first + ahead :]
+            pack_panel_of_dy(dy[first:], following, groups * filters, pixels, width, slopes, j, bias_total[t:])
             j += pixels * lanes_of(width)
             t += PANEL
 
 
 @lean
-def collect_band(source, terms, slopes, pixels, total):
-    """Add a band to total[group, panel, tap, block of the run, ROWS, PANEL]."""
+def collect_band(source, terms, slopes, pixels, total, following):
+    """Add a band to total[group, panel, tap, block of the run, ROWS, PANEL]. Meanwhile memory fetches what follows of x."""
     (x, at), (taps, run, filters, groups) = source, terms
-    t, j = 0, 0
+    t, j, shares = 0, 0, len(total) // (ROWS * PANEL)
     for g in range(groups):
         for f in range(0, filters, PANEL):
             lanes = lanes_of(filters - f)
             for tap in taps:
                 for k in range(0, run, ROWS):
-                    where = tap + k + (0 if groups == 1 else g * run)
+                    _planes.fetch(following, t // (ROWS * PANEL), shares)
+                    where = tap + k - moved_back(k, run) + (0 if groups == 1 else g * run)
                     collect_block(x, at, where, Slopes(slopes, j, lanes), pixels, total, t, run - k)
                     t += ROWS * PANEL
             j += pixels * lanes
+
+
+@inline
+def part_read(geometry, row, rows):
+    """About what `rows` output rows from `row` on, counted through all images, read of x (N,H,W,C), flat: (start, end)."""
+    g = geometry
+    start = (row // g.out_h * g.height + row % g.out_h * g.stride_h) * g.width * g.channels
+    return start, start + rows * g.stride_h * g.width * g.channels
 
 
 class CollectScratch(NamedTuple):
@@ -872,12 +893,12 @@ def collect_of_worker(worker, x, geometry, terms, dy, rows, scratch):
     bias_total[:] = 0
     g, channels = geometry, terms.groups * terms.filters
     source, line = Source(buffer if buffer.size else x, at), g.out_w * channels
-    all_rows = len(dy) // line
-    for row in range(worker * rows, all_rows, len(scratch.at) * rows):
-        count = min(rows, all_rows - row)
+    all_rows, step = len(dy) // line, len(scratch.at) * rows
+    for row in range(worker * rows, all_rows, step):
+        count, (first, end) = min(rows, all_rows - row), part_read(g, row + step, rows)
         lay_out(x, g, row, count, buffer, at)
-        pack_slopes(dy, row * line, count * g.out_w, terms.filters, terms.groups, slopes, bias_total)
-        collect_band(source, terms, slopes, count * g.out_w, total)
+        pack_slopes(dy, row * line, step * line, count * g.out_w, terms, slopes, bias_total)
+        collect_band(source, terms, slopes, count * g.out_w, total, x[first:end])
 
 
 @parallel
@@ -895,12 +916,13 @@ def unpack_totals(totals, order, dw):
         for f in range(0, order.filters, PANEL):
             for tap in order.taps:
                 for k in range(0, order.run, ROWS):
+                    first = at + moved_back(k, order.run) * PANEL
                     for r in range(min(ROWS, order.run - k)):
                         start = tap + (k + r) * order.run_step + g * order.group_step + f
                         for c in range(min(PANEL, order.filters - f)):
-                            value = totals[0, at + r * PANEL + c]
+                            value = totals[0, first + r * PANEL + c]
                             for worker in range(1, len(totals)):
-                                value += totals[worker, at + r * PANEL + c]
+                                value += totals[worker, first + r * PANEL + c]
                             dw[start + c] = value
                     at += ROWS * PANEL
 
@@ -926,8 +948,8 @@ def gradient_of_w(x, dy, w_shape, geometry, groups):
         if result is not None:
             return result
     positions, order = taps_of(w_shape, g, groups)
-    # A register block may read behind the end of its run, which is harmless except behind the end of the array.
-    copied = not reads_inside(g) or order.run % ROWS != 0
+    # The register block of a short run may read behind its end, which is harmless except behind the end of the array.
+    copied = not reads_inside(g) or (order.run < ROWS and order.run not in (QUARTER, HALF, THREE))
     terms = terms_of(positions, order, g, copied)
 
     panels = groups * -(-order.filters // PANEL)
@@ -936,9 +958,9 @@ def gradient_of_w(x, dy, w_shape, geometry, groups):
     rows = rows_of_band(len(x) * g.out_h, g.out_w, threads)
     workers, pixels = min(threads, -(-len(x) * g.out_h // rows)), rows * g.out_w
     scratch = CollectScratch(
-        total=aligned_empty((workers, size)),
-        bias_total=aligned_empty((workers, panels * PANEL)),
-        at=np.empty((workers, pixels), np.int64),
+        total=aligned_empty((workers, size + APART)),
+        bias_total=aligned_empty((workers, panels * PANEL + APART)),
+        at=np.empty((workers, pixels + APART), np.int64),
         slopes=aligned_empty((workers, pixels * panels * PANEL)),
         buffer=aligned_empty((workers, size_of_buffer(rows, g) if copied else 0)),
     )
@@ -949,7 +971,7 @@ def gradient_of_w(x, dy, w_shape, geometry, groups):
         collect(*arguments)
     dw = aligned_empty(w_shape)
     unpack_totals(scratch.total, order, dw.reshape(-1))
-    return dw, scratch.bias_total.sum(axis=0).reshape(groups, -1)[:, : order.filters].reshape(f)
+    return dw, scratch.bias_total[:, : panels * PANEL].sum(axis=0).reshape(groups, -1)[:, : order.filters].reshape(f)
 
 
 # ---- the ops -------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+APART = 64  # numbers between what two threads write: with less, a core waits for lines that the other one writes or fetches
 CACHE_LINE = 64  # bytes; also the size of an AVX-512 register
 FLOAT32 = np.dtype("=f4")  # in this machine's byte order, which no other dtype equals
 

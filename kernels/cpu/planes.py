@@ -24,7 +24,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from tinydx_kernels.cpu.bands import copy_piece
-from tinydx_kernels.cpu.memory import aligned_empty, aligned_zeros
+from tinydx_kernels.cpu.memory import APART, aligned_empty, aligned_zeros
 from tinydx_kernels.cpu.simd import (
     LANES,
     WIDTH,
@@ -425,7 +425,7 @@ def gradient_of_w(x, dy, w_shape, geometry, positions, order):
         aligned_zeros((workers, (g.channels * layout.phases_h * layout.phases_w) * layout.size + WIDE)),
         aligned_zeros((workers, (filters + SLOPES) * layout.y_size)),
         aligned_zeros((workers, blocks * PRODUCTS * WIDTH)),
-        np.zeros((workers, (filters + SLOPES) * WIDTH), np.float32),
+        np.zeros((workers, (filters + SLOPES) * WIDTH + APART), np.float32),
     )
     arguments = workers, x.reshape(-1), dy.reshape(-1), g, terms, layout, memory
     if workers == 1:
