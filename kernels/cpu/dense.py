@@ -384,9 +384,12 @@ def adam_of_product(x, dy, w, m, v, rates):
 # ---- the op --------------------------------------------------------------------------------------------------------
 
 
+LARGE = 1 << 18  # weights, or more, that are read in streams; fewer stay in L2, and a matrix product is done sooner
+
+
 def streams(n, w):
     """Whether w is read in streams: NumPy's BLAS is done with one row and TINY weights or fewer before."""
-    return n * w.size > TINY and suits(n, w)
+    return n * w.size > TINY and w.size >= LARGE and suits(n, w)
 
 
 def dense_forward(x, w, b=None):
@@ -425,14 +428,14 @@ def samples(draw):
     batch = draw.choice([(1,), (2,), (12,), (13,), (33,), (96,), (97,), (3, 5)])
     d, f = draw.choice([*SIZES, 255, 257, 600]), draw.choice(SIZES)
     if draw.choice([False, True]):
-        d, f = draw.choice([1100, 2101]), draw.choice([32, 64, 96, 100, 160])
+        d, f = draw.choice([2101, 4200]), draw.choice([64, 96, 100, 160])
     return (draw.array(*batch, d), draw.array(d, f), draw.choice([draw.array(f), None])), {}
 
 
 WARM: tuple = (
     (((4, 9), (9, 5), (5,)), {}),
-    (((8, 2100), (2100, 32), (32,)), {}),  # large weights, a small batch: streamed, on several threads and on one
-    (((8, 100), (100, 768), (768,)), {}),
+    (((8, 4200), (4200, 64), (64,)), {}),  # large weights, a small batch: streamed, on several threads and on one
+    (((8, 100), (100, 2624), (2624,)), {}),
 )
 kernel_of(dense, "numba", dense_forward, dense_backward, supports, samples=samples, warm=WARM)
 kernel_of(rnn_output, "numba", dense_forward, dense_backward, supports, samples=samples, warm=WARM)
