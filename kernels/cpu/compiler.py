@@ -17,7 +17,17 @@ from numba.core.compiler import Compiler
 from tinydx_kernels.cpu.ahead import watch
 
 
-class Whole(JITCodeLibrary):
+class Library(JITCodeLibrary):
+    """Code whose loops use the CPU's widest vectors; for some of Intel's, LLVM would take half of a register."""
+
+    def add_ir_module(self, module):
+        """Take over the functions that Numba wrote."""
+        for function in module.functions:
+            set.add(function.attributes, '"prefer-vector-width"="512"')  # llvmlite's own `add` does not know it
+        super().add_ir_module(module)
+
+
+class Whole(Library):
     """The code of a kernel with all that it calls."""
 
     def _optimize_final_module(self):
@@ -26,7 +36,7 @@ class Whole(JITCodeLibrary):
         super()._optimize_final_module()
 
 
-class Part(JITCodeLibrary):
+class Part(Library):
     """Code that is only taken over by others, and never runs by itself."""
 
     def _ensure_finalized(self):
