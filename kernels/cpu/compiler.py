@@ -95,6 +95,14 @@ class PartCompiler(WholeCompiler):
     kind = Part
 
 
+class ApartCompiler(PartCompiler):
+    """Compiles a function that kernels call with arrays that do not overlap."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.state.flags.noalias = True  # Numba knows this flag, but has no option for it
+
+
 def _executable(target, library, description, env):
     """What Python can call; of a part only an object that stands for it, as where Numba makes no entry for Python."""
     if isinstance(library, Part):
@@ -102,9 +110,9 @@ def _executable(target, library, description, env):
     return type(target).get_executable(target, library, description, env)
 
 
-def compiled_part(function, **options):
+def compiled_part(function, compiler=PartCompiler, **options):
     """A function that only kernels call, compiled with Numba's options into each of them."""
-    return njit(pipeline_class=PartCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+    return njit(pipeline_class=compiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
 
 
 def compiled_whole(function, **options):
