@@ -24,16 +24,16 @@ from tinydx_kernels.cpu.matmul import Panels, matrix_product
 from tinydx_kernels.cpu.memory import Matrix, aligned_empty, contiguous, flat_matrix, is_float32
 from tinydx_kernels.cpu.recurrence import (
     MASKS,
+    Factors,
     add_product,
     add_row,
     as_bools,
     by_steps,
-    gradient_of_x,
+    gradients_of_steps,
     is_masked,
     pack_weights,
     padded,
     sequence_samples,
-    states_before,
     states_from,
     step_major,
     work_space,
@@ -190,7 +190,7 @@ def lstm_backward_kernel(u, arrays, scratch):
 
 def lstm_forward(x, h0, c0, w, u, b=None, *, mask=None):
     """x (N,T,D), h0, c0 (N,U), w (D,4U), u (U,4U), b (4U,) or None, mask (N,T) or None -> y (N,T,U), the last c (N,U)."""
-    (n, steps, _), units, x = x.shape, len(u), step_major(x)
+    (n, steps, _), units, (rows, x) = x.shape, len(u), step_major(x)
     arrays = LstmForward(
         b=np.zeros(4 * units, np.float32) if b is None else contiguous(b),
         mask=as_bools(mask),
@@ -203,7 +203,7 @@ def lstm_forward(x, h0, c0, w, u, b=None, *, mask=None):
     scratch = work_space(n, steps, units, 4 * units)
     in_shares(len(scratch.products), lstm_forward_kernel, flat_matrix(u), arrays, scratch)
     last = arrays.c[steps * n * units : (steps + 1) * n * units].reshape(n, units).copy()
-    return (arrays.y, last), (x, w, u, arrays.gates, arrays.h, arrays.c, arrays.tanh_c, arrays.mask)
+    return (arrays.y, last), (rows, w, u, arrays.gates, arrays.h, arrays.c, arrays.tanh_c, arrays.mask)
 
 
 def lstm_backward(dy, saved, needs=(True,) * 6):
@@ -223,12 +223,9 @@ def lstm_backward(dy, saved, needs=(True,) * 6):
         db=np.zeros((len(scratch.products), 4 * units), np.float32),
     )
     in_shares(len(scratch.products), lstm_backward_kernel, flat_matrix(u.T), arrays, scratch)
-    dz = arrays.dz[: gates.size].reshape(-1, 4 * units)
-    dx = gradient_of_x(dz, w, n) if needs[0] else None
-    if not any(needs[3:]):
-        return dx, arrays.dh0, arrays.dc, None, None, None
-    du = matrix_product(states_before(h, dz, units).T, dz)
-    return dx, arrays.dh0, arrays.dc, matrix_product(x.T, dz), du, arrays.db.sum(axis=0)
+    factors = Factors(x, h, arrays.dz, arrays.dz)
+    dx, dw, du = gradients_of_steps(dy[0].shape, factors, w, (needs[0], any(needs[3:])))
+    return dx, arrays.dh0, arrays.dc, dw, du, arrays.db.sum(axis=0) if any(needs[3:]) else None
 
 
 # ---- GRU -----------------------------------------------------------------------------------------------------------
@@ -369,7 +366,7 @@ def gru_backward_kernel(u, arrays, scratch):
 
 def gru_forward(x, h0, w, u, b=None, *, mask=None):
     """x (N,T,D), h0 (N,U), w (D,3U), u (U,3U), b (2,3U) or None, mask (N,T) or None -> y (N,T,U)."""
-    (n, steps, _), units, x = x.shape, len(u), step_major(x)
+    (n, steps, _), units, (rows, x) = x.shape, len(u), step_major(x)
     b = np.zeros((2, 3 * units), np.float32) if b is None else contiguous(b)
     start = b[1].copy()  # r multiplies the second bias alone
     start[: 2 * units] += b[0, : 2 * units]
@@ -384,7 +381,7 @@ def gru_forward(x, h0, w, u, b=None, *, mask=None):
     )
     scratch = work_space(n, steps, units, 3 * units)
     in_shares(len(scratch.products), gru_forward_kernel, flat_matrix(u), arrays, scratch)
-    return arrays.y, (x, w, u, arrays.gates, arrays.recurrent, arrays.h, arrays.mask)
+    return arrays.y, (rows, w, u, arrays.gates, arrays.recurrent, arrays.h, arrays.mask)
 
 
 def gru_backward(dy, saved, needs=(True,) * 5):
@@ -404,12 +401,9 @@ def gru_backward(dy, saved, needs=(True,) * 5):
         db=np.zeros((len(scratch.products), 6 * units), np.float32),
     )
     in_shares(len(scratch.products), gru_backward_kernel, flat_matrix(u.T), arrays, scratch)
-    from_x, from_h = (d[: gates.size].reshape(-1, 3 * units) for d in (arrays.from_x, arrays.from_h))
-    dx = gradient_of_x(from_x, w, n) if needs[0] else None
-    if not any(needs[2:]):
-        return dx, arrays.dh0, None, None, None
-    du = matrix_product(states_before(h, from_h, units).T, from_h)
-    return dx, arrays.dh0, matrix_product(x.T, from_x), du, arrays.db.sum(axis=0).reshape(2, 3 * units)
+    factors = Factors(x, h, arrays.from_x, arrays.from_h)
+    dx, dw, du = gradients_of_steps(dy.shape, factors, w, (needs[0], any(needs[2:])))
+    return dx, arrays.dh0, dw, du, arrays.db.sum(axis=0).reshape(2, 3 * units) if any(needs[2:]) else None
 
 
 # ---- one step: a sequence of one -----------------------------------------------------------------------------------
