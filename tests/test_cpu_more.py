@@ -110,7 +110,7 @@ def test_a_model_trains_as_with_the_reference(name, weighted):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("op", [ops.elu, ops.softplus, ops.silu, ops.leaky_relu], ids=lambda op: op.name)
+@pytest.mark.parametrize("op", [ops.elu, ops.softplus, ops.silu, ops.leaky_relu, ops.sigmoid, ops.tanh], ids=lambda op: op.name)
 def test_activations_keep_their_digits_far_from_one(op):
     """Near zero and far below it each number keeps its digits: what is added to 1 and taken away again would lose them."""
     x = np.concatenate([-np.geomspace(1e-30, 80, 400), np.geomspace(1e-30, 80, 400)]).astype(np.float32)
@@ -122,9 +122,70 @@ def test_activations_keep_their_digits_far_from_one(op):
     np.testing.assert_allclose(kernel.backward(dy, saved)[0], op.backward(dy.astype(np.float64), kept)[0], rtol=2e-6, atol=2e-7)
 
 
-@pytest.mark.parametrize("op", [ops.elu, ops.softplus, ops.silu, ops.leaky_relu], ids=lambda op: op.name)
+@pytest.mark.parametrize("op", [ops.elu, ops.softplus, ops.silu, ops.leaky_relu, ops.sigmoid, ops.tanh], ids=lambda op: op.name)
 def test_activations_of_numbers_that_are_not_finite(op):
     x = np.array([np.nan, np.inf, -np.inf, 0.0, 200.0, -200.0], np.float32)
     with np.errstate(invalid="ignore"):
         y, wanted = op.kernels["numba"].forward(x)[0], op.forward(x.astype(np.float64))[0]
     np.testing.assert_allclose(y, wanted, rtol=1e-6, atol=1e-37)  # below that, float32 has no numbers
+
+
+CROSS_ENTROPIES = {
+    "softmax_crossentropy": {"target": np.eye(400)[RNG.integers(0, 400, 300)]},
+    "sparse_softmax_crossentropy": {"labels": RNG.integers(0, 400, 300)},
+}
+
+
+@pytest.mark.parametrize("name", CROSS_ENTROPIES)
+def test_shared_rows_give_the_bits_of_one_thread(name):
+    z, threads, kernel = inputs((300, 400))[0], numba.get_num_threads(), getattr(ops, name).kernels["numba"]
+    many = kernel.forward(z, **CROSS_ENTROPIES[name])
+    numba.set_num_threads(1)
+    try:
+        one = kernel.forward(z, **CROSS_ENTROPIES[name])
+    finally:
+        numba.set_num_threads(threads)
+    np.testing.assert_array_equal(many[0], one[0])
+    np.testing.assert_array_equal(many[1], one[1])
+
+
+def recurrent_gradients(op, n=25, steps=23, d=5, units=12):
+    """The gradients of a recurrence by its kernel, and by the reference: more rows than are multiplied at once."""
+    gates = {"simple_rnn": 1, "gru": 3, "lstm": 4}[op.name]
+    states = [RNG.normal(size=(n, units)) for _ in range(2 if op.name == "lstm" else 1)]
+    bias = RNG.normal(size=(2, gates * units) if op.name == "gru" else gates * units)
+    weights = [RNG.normal(size=(rows, gates * units)) / rows**0.5 for rows in (d, units)]
+    arrays = [a.astype(np.float32) for a in (RNG.normal(size=(n, steps, d)), *states, *weights, bias)]
+    dy, dc = RNG.normal(size=(2, n, steps, units)).astype(np.float32)
+    results = []
+    for implementation, dtype in ((op.kernels["numba"], np.float32), (op, np.float64)):
+        _, saved = implementation.forward(*(a.astype(dtype) for a in arrays))
+        slopes = dy.astype(dtype), dc[:, 0].astype(dtype)
+        results.append(implementation.backward(slopes if op.name == "lstm" else slopes[0], saved))
+    return results
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("op", [ops.simple_rnn, ops.gru, ops.lstm], ids=lambda op: op.name)
+def test_gradients_of_many_steps_in_place_and_by_products(op, large, monkeypatch):
+    from tinydx_kernels.cpu import recurrence
+
+    monkeypatch.setattr(recurrence, "SMALL", 0)
+    if large:
+        monkeypatch.setattr(recurrence, "LARGE", 0)
+    for got, true in zip(*recurrent_gradients(op), strict=True):
+        np.testing.assert_allclose(got, true, atol=1e-5 * max(1, np.abs(true).max()))
+
+
+@pytest.mark.parametrize("gate", range(4))
+def test_a_gate_that_is_nan_makes_nan_what_it_does_in_the_reference(gate):
+    """Gates share divisions: in a single step, c must not become NaN by the output gate."""
+    x, h, c, dy, dc = RNG.normal(size=(5, 2, 9)).astype(np.float32)
+    w, u, b = RNG.normal(size=(9, 36)).astype(np.float32), RNG.normal(size=(9, 36)).astype(np.float32), np.zeros(36, np.float32)
+    b[9 * gate + 1] = np.nan
+    results = []
+    for implementation in (ops.lstm.kernels["numba"], ops.lstm):
+        (y, last), saved = implementation.forward(x[:, None], h, c, w, u, b)
+        results.append([y, last, *implementation.backward((dy[:, None], dc), saved)])
+    for got, true in zip(*results, strict=True):
+        np.testing.assert_array_equal(np.isnan(got), np.isnan(true))

@@ -17,7 +17,17 @@ from numba.core.compiler import Compiler
 from tinydx_kernels.cpu.ahead import watch
 
 
-class Whole(JITCodeLibrary):
+class Library(JITCodeLibrary):
+    """Code whose loops use the CPU's widest vectors; for some of Intel's, LLVM would take half of a register."""
+
+    def add_ir_module(self, module):
+        """Take over the functions that Numba wrote."""
+        for function in module.functions:
+            set.add(function.attributes, '"prefer-vector-width"="512"')  # llvmlite's own `add` does not know it
+        super().add_ir_module(module)
+
+
+class Whole(Library):
     """The code of a kernel with all that it calls."""
 
     def _optimize_final_module(self):
@@ -26,7 +36,7 @@ class Whole(JITCodeLibrary):
         super()._optimize_final_module()
 
 
-class Part(JITCodeLibrary):
+class Part(Library):
     """Code that is only taken over by others, and never runs by itself."""
 
     def _ensure_finalized(self):
@@ -85,6 +95,14 @@ class PartCompiler(WholeCompiler):
     kind = Part
 
 
+class ApartCompiler(PartCompiler):
+    """Compiles a function that kernels call with arrays that do not overlap."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.state.flags.noalias = True  # Numba knows this flag, but has no option for it
+
+
 def _executable(target, library, description, env):
     """What Python can call; of a part only an object that stands for it, as where Numba makes no entry for Python."""
     if isinstance(library, Part):
@@ -92,9 +110,9 @@ def _executable(target, library, description, env):
     return type(target).get_executable(target, library, description, env)
 
 
-def compiled_part(function, **options):
+def compiled_part(function, compiler=PartCompiler, **options):
     """A function that only kernels call, compiled with Numba's options into each of them."""
-    return njit(pipeline_class=PartCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+    return njit(pipeline_class=compiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
 
 
 def compiled_whole(function, **options):

@@ -25,12 +25,18 @@ def exp32(x):
     """e^x of a float32: 0 below -103, inf above 88.3, NaN of NaN."""
     z = f32(-104) if x < f32(-104) else f32(89) if x > f32(89) else x
     n = np.floor(z * f32(1.44269504) + f32(0.5))
-    r = (z - n * f32(0.693359375)) + n * f32(2.12194440e-4)  # n ln(2) in two parts: the first is exact
-    p = (f32(1.39336489e-3) * r + f32(8.36318154e-3)) * r + f32(4.16664649e-2)
-    p = (p * r + f32(1.6666577e-1)) * r + f32(5.00000001e-1)
     whole = np.int32(n if n == n else f32(0))
     half = whole >> np.int32(1)  # 2^n as two factors: a single one would underflow too early
-    return (p * r * r + r + f32(1)) * _power_of_two(half) * _power_of_two(whole - half)
+    return (_exp_minus_one(z, n) + f32(1)) * _power_of_two(half) * _power_of_two(whole - half)
+
+
+@inline
+def _exp_minus_one(x, n):
+    """e^r - 1 of r = x - n ln(2) between -ln(2)/2 and ln(2)/2."""
+    r = (x - n * f32(0.693359375)) + n * f32(2.12194440e-4)  # n ln(2) in two parts: the first is exact
+    p = (f32(1.39336489e-3) * r + f32(8.36318154e-3)) * r + f32(4.16664649e-2)
+    p = (p * r + f32(1.6666577e-1)) * r + f32(5.00000001e-1)
+    return p * r * r + r
 
 
 @inline
@@ -40,21 +46,44 @@ def _power_of_two(n):
 
 
 @inline
+def split32(x):
+    """(e^r - 1, 2^n) of x = n ln(2) + r <= 0: e^x = 2^n (e^r - 1) + 2^n, and 2^n = 0 below -87.7.
+
+    One power of two is enough, since no exponent is positive; and e^x - 1 is exact near zero as well.
+    """
+    z = f32(-88) if x < f32(-88) else x
+    n = np.floor(z * f32(1.44269504) + f32(0.5))
+    return _exp_minus_one(z, n), _power_of_two(np.int32(n if n == n else f32(0)))
+
+
+@inline
+def sigmoid_parts32(x):
+    """Numerator and denominator of 1 / (1 + e^-x), with an exponent that is never positive: the latter is from 1 to 2."""
+    q, power = split32(-abs(x))
+    e = q * power + power
+    return f32(1) if x >= 0 else e, f32(1) + e
+
+
+@inline
+def tanh_parts32(x):
+    """Numerator and denominator of tanh, -E / (E + 2) with E = e^-2|x| - 1: the latter is from 1 to 2."""
+    q, power = split32(f32(-2) * abs(x))
+    e = q * power + (power - f32(1))
+    return np.copysign(e, x), e + f32(2)
+
+
+@inline
 def sigmoid32(x):
-    """1 / (1 + e^-x), with an exponent that is never positive."""
-    e = exp32(-abs(x))
-    return (f32(1) if x >= 0 else e) / (f32(1) + e)
+    """1 / (1 + e^-x)"""
+    above, below = sigmoid_parts32(x)
+    return above / below
 
 
 @inline
 def tanh32(x):
-    """tanh: a polynomial near zero, where the formula loses digits, and 1 - 2 / (e^2x + 1) beyond."""
-    a = abs(x)
-    z = a * a
-    p = (f32(2.2183971e-3) * z - f32(8.2761657e-3)) * z + f32(2.17475673e-2)
-    p = ((p * z - f32(5.39565596e-2)) * z + f32(1.33332919e-1)) * z - f32(3.33333331e-1)
-    far = f32(1) - f32(2) / (exp32(a + a) + f32(1))
-    return np.copysign(a + a * z * p if a < f32(0.65) else far, x)
+    """tanh"""
+    above, below = tanh_parts32(x)
+    return above / below
 
 
 @inline

@@ -18,27 +18,27 @@ from numba import prange
 from tinydx.op import kernel_of
 from tinydx.ops.gru import gru, gru_step
 from tinydx.ops.lstm import lstm, lstm_step
-from tinydx_kernels.cpu.elementwise import SIGMOID, TANH, activate
+from tinydx_kernels.cpu.elementwise import SIGMOID, TANH, activate, sigmoid_parts32, tanh_parts32
 from tinydx_kernels.cpu.layer import in_shares
 from tinydx_kernels.cpu.matmul import Panels, matrix_product
 from tinydx_kernels.cpu.memory import Matrix, aligned_empty, contiguous, flat_matrix, is_float32
 from tinydx_kernels.cpu.recurrence import (
     MASKS,
+    Factors,
     add_product,
     add_row,
     as_bools,
     by_steps,
-    gradient_of_x,
+    gradients_of_steps,
     is_masked,
     pack_weights,
     padded,
     sequence_samples,
-    states_before,
     states_from,
     step_major,
     work_space,
 )
-from tinydx_kernels.cpu.simd import jit, parallel
+from tinydx_kernels.cpu.simd import apart, jit, parallel
 
 f32 = np.float32
 
@@ -72,16 +72,33 @@ class LstmBackward(NamedTuple):
 
 
 @jit
-def lstm_row(z, gates, before, c, tanh_c, y, units):
-    """One example, one step: gates i, f, g, o (4U,) from z (4U,), then c = f before + i g and y = o tanh(c), all (U,)."""
-    activate(SIGMOID, z[: 2 * units], gates[: 2 * units])
-    activate(TANH, z[2 * units : 3 * units], gates[2 * units : 3 * units])
-    activate(SIGMOID, z[3 * units : 4 * units], gates[3 * units :])
-    i, f, g, o = gates[:units], gates[units : 2 * units], gates[2 * units : 3 * units], gates[3 * units :]
-    for k in range(units):
+def quarters(row, units):
+    """The numbers of gates i, f, g, o (U,) in a row (4U,) or longer."""
+    return row[:units], row[units : 2 * units], row[2 * units : 3 * units], row[3 * units : 4 * units]
+
+
+@apart
+def lstm_row(scores, gates, before, c, tanh_c, y):
+    """One example, one step: gates i, f, g, o (U,) from their scores, then c = f before + i g and y = o tanh(c), all (U,).
+
+    Quotients that meet in one number share a division, which takes as long as twenty products; so one that is NaN makes the
+    others NaN, and with them what they meet in, which is NaN without that as well.
+    """
+    i, f, g, o = gates
+    for k in range(len(c)):
+        i_above, i_below = sigmoid_parts32(scores[0][k])
+        f_above, f_below = sigmoid_parts32(scores[1][k])
+        g_above, g_below = tanh_parts32(scores[2][k])
+        share = f32(1) / (i_below * f_below * g_below)
+        i[k] = i_above * f_below * g_below * share
+        f[k] = f_above * i_below * g_below * share
+        g[k] = g_above * i_below * f_below * share
         c[k] = f[k] * before[k] + i[k] * g[k]
-    activate(TANH, c, tanh_c)
-    for k in range(units):
+        o_above, o_below = sigmoid_parts32(scores[3][k])
+        c_above, c_below = tanh_parts32(c[k])
+        share = f32(1) / (o_below * c_below)
+        o[k] = o_above * c_below * share
+        tanh_c[k] = c_above * o_below * share
         y[k] = o[k] * tanh_c[k]
 
 
@@ -103,8 +120,8 @@ def lstm_through_time(first, last, arrays, u, product):
             if is_masked(mask, first + r, t):
                 h[to : to + units], c[to : to + units] = h[at : at + units], c[at : at + units]
             else:
-                lstm_row(product[r * columns :], gates[4 * at : 4 * at + wide], c[at : at + units], c[to : to + units],
-                         tanh_c[at : at + units], h[to : to + units], units)  # fmt: skip
+                lstm_row(quarters(product[r * columns :], units), quarters(gates[4 * at :], units), c[at : at + units],
+                         c[to : to + units], tanh_c[at : at + units], h[to : to + units])  # fmt: skip
             y[first + r, t] = h[to : to + units]
 
 
@@ -120,22 +137,19 @@ def lstm_forward_kernel(u, arrays, scratch):
         lstm_through_time(first, last, arrays, Panels(scratch.packed, units), scratch.products[worker])
 
 
-@jit
-def lstm_row_backward(dh, dc, gates, before, tanh_c, dz, units):
-    """dz (4U,) of one example and step; dc (U,) becomes that of the step before, and dh (U,) zero."""
-    i, f, g, o = gates[:units], gates[units : 2 * units], gates[2 * units : 3 * units], gates[3 * units :]
-    di, df, dg, do = dz[:units], dz[units : 2 * units], dz[2 * units : 3 * units], dz[3 * units :]
-    for k in range(units):
-        dc[k] += dh[k] * o[k] * (f32(1) - tanh_c[k] * tanh_c[k])
-    for k in range(units):
+@apart
+def lstm_row_backward(dh, dc, gates, before, tanh_c, dz):
+    """The slopes dz of the scores of gates i, f, g, o; dc becomes that of the step before, and dh zero; all (U,)."""
+    i, f, g, o = gates
+    di, df, dg, do = dz
+    for k in range(len(dh)):
+        slope = dc[k] + dh[k] * o[k] * (f32(1) - tanh_c[k] * tanh_c[k])
         do[k] = dh[k] * tanh_c[k] * o[k] * (f32(1) - o[k])
+        di[k] = slope * g[k] * i[k] * (f32(1) - i[k])
+        dg[k] = slope * i[k] * (f32(1) - g[k] * g[k])
+        df[k] = slope * before[k] * f[k] * (f32(1) - f[k])
+        dc[k] = slope * f[k]
         dh[k] = 0
-    for k in range(units):
-        di[k] = dc[k] * g[k] * i[k] * (f32(1) - i[k])
-        dg[k] = dc[k] * i[k] * (f32(1) - g[k] * g[k])
-    for k in range(units):
-        df[k] = dc[k] * before[k] * f[k] * (f32(1) - f[k])
-        dc[k] *= f[k]
 
 
 @jit
@@ -153,8 +167,8 @@ def lstm_back_through_time(first, last, arrays, db, u, product):
             if is_masked(mask, row, t):
                 out[:] = 0
             else:
-                lstm_row_backward(dh, dc[row], gates[4 * at : 4 * at + wide], c[at : at + units], tanh_c[at : at + units],
-                                  out, units)  # fmt: skip
+                lstm_row_backward(dh, dc[row], quarters(gates[4 * at :], units), c[at : at + units], tanh_c[at : at + units],
+                                  quarters(out, units))  # fmt: skip
             add_row(db, out)
         add_product(dz[4 * top * units :], rows, u, product, columns)
     for r in range(rows):
@@ -176,7 +190,7 @@ def lstm_backward_kernel(u, arrays, scratch):
 
 def lstm_forward(x, h0, c0, w, u, b=None, *, mask=None):
     """x (N,T,D), h0, c0 (N,U), w (D,4U), u (U,4U), b (4U,) or None, mask (N,T) or None -> y (N,T,U), the last c (N,U)."""
-    (n, steps, _), units, x = x.shape, len(u), step_major(x)
+    (n, steps, _), units, (rows, x) = x.shape, len(u), step_major(x)
     arrays = LstmForward(
         b=np.zeros(4 * units, np.float32) if b is None else contiguous(b),
         mask=as_bools(mask),
@@ -189,7 +203,7 @@ def lstm_forward(x, h0, c0, w, u, b=None, *, mask=None):
     scratch = work_space(n, steps, units, 4 * units)
     in_shares(len(scratch.products), lstm_forward_kernel, flat_matrix(u), arrays, scratch)
     last = arrays.c[steps * n * units : (steps + 1) * n * units].reshape(n, units).copy()
-    return (arrays.y, last), (x, w, u, arrays.gates, arrays.h, arrays.c, arrays.tanh_c, arrays.mask)
+    return (arrays.y, last), (rows, w, u, arrays.gates, arrays.h, arrays.c, arrays.tanh_c, arrays.mask)
 
 
 def lstm_backward(dy, saved, needs=(True,) * 6):
@@ -209,12 +223,9 @@ def lstm_backward(dy, saved, needs=(True,) * 6):
         db=np.zeros((len(scratch.products), 4 * units), np.float32),
     )
     in_shares(len(scratch.products), lstm_backward_kernel, flat_matrix(u.T), arrays, scratch)
-    dz = arrays.dz[: gates.size].reshape(-1, 4 * units)
-    dx = gradient_of_x(dz, w, n) if needs[0] else None
-    if not any(needs[3:]):
-        return dx, arrays.dh0, arrays.dc, None, None, None
-    du = matrix_product(states_before(h, dz, units).T, dz)
-    return dx, arrays.dh0, arrays.dc, matrix_product(x.T, dz), du, arrays.db.sum(axis=0)
+    factors = Factors(x, h, arrays.dz, arrays.dz)
+    dx, dw, du = gradients_of_steps(dy[0].shape, factors, w, (needs[0], any(needs[3:])))
+    return dx, arrays.dh0, arrays.dc, dw, du, arrays.db.sum(axis=0) if any(needs[3:]) else None
 
 
 # ---- GRU -----------------------------------------------------------------------------------------------------------
@@ -355,7 +366,7 @@ def gru_backward_kernel(u, arrays, scratch):
 
 def gru_forward(x, h0, w, u, b=None, *, mask=None):
     """x (N,T,D), h0 (N,U), w (D,3U), u (U,3U), b (2,3U) or None, mask (N,T) or None -> y (N,T,U)."""
-    (n, steps, _), units, x = x.shape, len(u), step_major(x)
+    (n, steps, _), units, (rows, x) = x.shape, len(u), step_major(x)
     b = np.zeros((2, 3 * units), np.float32) if b is None else contiguous(b)
     start = b[1].copy()  # r multiplies the second bias alone
     start[: 2 * units] += b[0, : 2 * units]
@@ -370,7 +381,7 @@ def gru_forward(x, h0, w, u, b=None, *, mask=None):
     )
     scratch = work_space(n, steps, units, 3 * units)
     in_shares(len(scratch.products), gru_forward_kernel, flat_matrix(u), arrays, scratch)
-    return arrays.y, (x, w, u, arrays.gates, arrays.recurrent, arrays.h, arrays.mask)
+    return arrays.y, (rows, w, u, arrays.gates, arrays.recurrent, arrays.h, arrays.mask)
 
 
 def gru_backward(dy, saved, needs=(True,) * 5):
@@ -390,12 +401,9 @@ def gru_backward(dy, saved, needs=(True,) * 5):
         db=np.zeros((len(scratch.products), 6 * units), np.float32),
     )
     in_shares(len(scratch.products), gru_backward_kernel, flat_matrix(u.T), arrays, scratch)
-    from_x, from_h = (d[: gates.size].reshape(-1, 3 * units) for d in (arrays.from_x, arrays.from_h))
-    dx = gradient_of_x(from_x, w, n) if needs[0] else None
-    if not any(needs[2:]):
-        return dx, arrays.dh0, None, None, None
-    du = matrix_product(states_before(h, from_h, units).T, from_h)
-    return dx, arrays.dh0, matrix_product(x.T, from_x), du, arrays.db.sum(axis=0).reshape(2, 3 * units)
+    factors = Factors(x, h, arrays.from_x, arrays.from_h)
+    dx, dw, du = gradients_of_steps(dy.shape, factors, w, (needs[0], any(needs[2:])))
+    return dx, arrays.dh0, dw, du, arrays.db.sum(axis=0).reshape(2, 3 * units) if any(needs[2:]) else None
 
 
 # ---- one step: a sequence of one -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ Cross-entropies of probabilities stay with NumPy: models whose last activation j
 import math
 
 import numpy as np
+from numba import prange
 
 from tinydx.op import kernel_of
 from tinydx.ops.loss import (
@@ -19,9 +20,9 @@ from tinydx.ops.loss import (
     softmax_crossentropy,
     sparse_softmax_crossentropy,
 )
-from tinydx_kernels.cpu.elementwise import exp32, largest32, sigmoid32
+from tinydx_kernels.cpu.elementwise import exp32, largest32, sigmoid32, workers_for
 from tinydx_kernels.cpu.memory import aligned_empty, flat, is_float32
-from tinydx_kernels.cpu.simd import SIZES, inline, jit
+from tinydx_kernels.cpu.simd import SIZES, inline, jit, parallel
 
 f32, f64 = np.float32, np.float64
 NO_WEIGHT, NO_TARGET, NO_LABELS = np.ones(1, np.float32), np.zeros((0, 0), np.float32), np.zeros(0, np.int64)
@@ -76,12 +77,21 @@ def mean_of_numbers(kind, y, t, weight, delta, gradient):
 # ---- a term for each row of classes ----------------------------------------------------------------------------------
 
 
+@inline
+def mean(terms):
+    """The mean of terms (n,), added up from the first to the last."""
+    total = f64(0)
+    for n in range(len(terms)):
+        total += terms[n]
+    return total / len(terms)
+
+
 @jit
-def mean_of_rows(z, target, labels, weight, gradient):
-    """Cross-entropy of the scores z (n,K) with target (n,K) or, where that is empty, labels (n,); overwrites gradient (n,K)."""
+def terms_of_rows(first, last, z, target, labels, weight, gradient, terms):
+    """Rows first to last of `mean_alone`, each with a term (n,) of its own."""
     rows, classes = z.shape
-    total, each = f64(0), rows // len(weight)
-    for n in range(rows):
+    each = rows // len(weight)
+    for n in range(first, last):
         row, slope, w = z[n], gradient[n], weight[n // each] / f32(rows)
         largest, exponentials = largest32(row), f32(0)
         for k in range(classes):
@@ -104,8 +114,27 @@ def mean_of_rows(z, target, labels, weight, gradient):
                 slope[k] -= target[n, k] * w
         else:
             slope[labels[n]] -= w
-        total += term * weight[n // each]
-    return total / rows
+        terms[n] = term * weight[n // each]
+
+
+@jit
+def mean_alone(z, target, labels, weight, gradient, terms):
+    """Cross-entropy of the scores z (n,K) with target (n,K) or, where that is empty, labels (n,).
+
+    Overwrites gradient (n,K), and terms (n,), float64.
+    """
+    terms_of_rows(0, len(z), z, target, labels, weight, gradient, terms)
+    return mean(terms)
+
+
+@parallel
+def mean_in_shares(z, target, labels, weight, gradient, terms, workers):
+    """The same on several threads, and the same number."""
+    for part in prange(workers):
+        worker = np.int64(part)
+        first, last = len(z) * worker // workers, len(z) * (worker + 1) // workers
+        terms_of_rows(first, last, z, target, labels, weight, gradient, terms)
+    return mean(terms)
 
 
 # ---- the ops ---------------------------------------------------------------------------------------------------------
@@ -134,18 +163,21 @@ def _register_numbers(op, kind):
     kernel_of(op, "numba", forward, backward, supports, samples=numbers_of(op), warm=warm)
 
 
+def mean_of_rows(z, target, labels, weight):
+    """L (), and its gradient, of z (...,K) with target (n,K) or labels (n,)."""
+    gradient, k, workers = aligned_empty(z.shape), z.shape[-1], workers_for(z.size)
+    arrays = flat(z).reshape(-1, k), target, labels, weights_of(weight), gradient.reshape(-1, k), np.empty(z.size // k)
+    return f32(mean_alone(*arrays) if workers == 1 else mean_in_shares(*arrays, workers)), gradient
+
+
 def softmax_forward(z, *, target, weight=None):
     """z, target (...,K) -> L ()."""
-    gradient, k = aligned_empty(z.shape), z.shape[-1]
-    t = flat(np.asarray(target, np.float32)).reshape(-1, k)
-    return f32(mean_of_rows(flat(z).reshape(-1, k), t, NO_LABELS, weights_of(weight), gradient.reshape(-1, k))), gradient
+    return mean_of_rows(z, flat(np.asarray(target, np.float32)).reshape(-1, z.shape[-1]), NO_LABELS, weight)
 
 
 def sparse_forward(z, *, labels, weight=None):
     """z (...,K), labels (...) -> L ()."""
-    gradient, k = aligned_empty(z.shape), z.shape[-1]
-    c = flat(np.asarray(labels, np.int64))
-    return f32(mean_of_rows(flat(z).reshape(-1, k), NO_TARGET, c, weights_of(weight), gradient.reshape(-1, k))), gradient
+    return mean_of_rows(z, NO_TARGET, flat(np.asarray(labels, np.int64)), weight)
 
 
 def supports(y, **constants):
@@ -157,7 +189,7 @@ def rows_of(op):
     """samples(draw): the op's own, for more and wider rows."""
 
     def samples(draw):
-        shape = (*draw.choice([(1,), (5,), (3, 7)]), draw.choice(SIZES))
+        shape = draw.choice([(300, 400), (*draw.choice([(1,), (5,), (3, 7)]), draw.choice(SIZES))])  # the first on all threads
         weight = draw.choice([None, draw.array(shape[0]) ** 2, draw.array(*shape[:-1]) ** 2])
         target = np.eye(shape[-1])[draw.array(*shape).argmax(axis=-1)]
         chosen = {"target": target} if "target" in op.signature.parameters else {"labels": target.argmax(axis=-1)}
@@ -185,8 +217,9 @@ _register_numbers(sigmoid_binary_crossentropy, SIGMOID_BINARY)
 _register_numbers(mean_squared_error, SQUARED)
 _register_numbers(mean_absolute_error, ABSOLUTE)
 _register_numbers(huber, HUBER)
-WARM_TARGET: tuple = ((((2, 3),), {"target": np.ones((2, 3), np.float32)}),)
-WARM_LABELS: tuple = ((((2, 3),), {"labels": np.array([0, 2])}),)
+# On one thread, and on all:
+WARM_TARGET: tuple = tuple((((n, 400),), {"target": np.ones((n, 400), np.float32)}) for n in (2, 300))
+WARM_LABELS: tuple = tuple((((n, 400),), {"labels": np.zeros(n, np.int64)}) for n in (2, 300))
 kernel_of(
     softmax_crossentropy, "numba", softmax_forward, backward, supports, samples=rows_of(softmax_crossentropy), warm=WARM_TARGET
 )

@@ -23,12 +23,14 @@ from tinydx.ops.recurrence import simple_rnn, simple_rnn_step
 from tinydx_kernels.cpu.dense import BLOCK, BREADTH, EXAMPLES, VECTORS
 from tinydx_kernels.cpu.elementwise import TANH, activate
 from tinydx_kernels.cpu.layer import in_shares
-from tinydx_kernels.cpu.matmul import Lines, Panels, matrix_product, pack_panel
-from tinydx_kernels.cpu.memory import Matrix, aligned_empty, contiguous, flat_matrix, is_float32
+from tinydx_kernels.cpu.matmul import Lines, Panels, matrix_product, pack_panel, share
+from tinydx_kernels.cpu.memory import Matrix, aligned_empty, aligned_zeros, contiguous, flat_matrix, is_float32
 from tinydx_kernels.cpu.simd import LANES, SIZES, WIDTH, inline, jit, load_rows, outer, parallel, store
 
 f32 = np.float32
 SMALL = 1 << 21  # multiplications that one thread has done, functions included, before a second one is awake
+PIECE, GROUP = 32, 256  # rows that a block adds up at a time, and those of which all products are made before the next ones
+LARGE = 1 << 18  # numbers of both weights' gradients up to which they stay in L2, and no factor needs packing
 DEPTH = 256  # rows of packed weights at a time: 24 or 32 KB of a panel stay in L1
 
 
@@ -122,8 +124,8 @@ def whole(size, unit):
 
 
 def by_steps(n, steps, width):
-    """A work array (T,N,width), flat, with room for the rows that a block of EXAMPLES reads beyond its end."""
-    rows = aligned_empty((steps * n + EXAMPLES) * width)
+    """A work array (T,N,width), flat, with room for the rows and columns that a block reads beyond its end."""
+    rows = aligned_empty(steps * n * width + max(EXAMPLES * width, BREADTH))
     rows[steps * n * width :] = 0
     return rows
 
@@ -142,8 +144,12 @@ def as_bools(mask):
 
 
 def step_major(x):
-    """x (N,T,D) -> (T N, D), step after step."""
-    return np.ascontiguousarray(x.transpose(1, 0, 2)).reshape(-1, x.shape[2])
+    """x (N,T,D) -> `by_steps`, and the same as (T N, D)."""
+    n, steps, width = x.shape
+    rows = by_steps(n, steps, width)
+    whole_rows = rows[: x.size].reshape(-1, width)
+    whole_rows.reshape(steps, n, width)[...] = x.transpose(1, 0, 2)
+    return rows, whole_rows
 
 
 def states_from(h0, steps):
@@ -155,14 +161,127 @@ def states_from(h0, steps):
     return states
 
 
-def gradient_of_x(dz, w, n):
-    """dz (T N, K), w (D,K) -> dx (N,T,D) = dz W^T of all steps."""
-    return matrix_product(dz, w.T).reshape(-1, n, len(w)).transpose(1, 0, 2)
+# ---- the gradients of x and of the weights, once those of all steps are known ----------------------------------------
 
 
-def states_before(h, dz, units):
-    """h (T+1,N,U), flat -> (T N, U): the states before each row of dz (T N, K)."""
-    return h[: len(dz) * units].reshape(-1, units)
+class Rows(NamedTuple):
+    """Rows of all steps, flat, `by_steps`."""
+
+    numbers: np.ndarray
+    width: int
+
+
+class Factors(NamedTuple):
+    """The rows of all steps whose products are the gradients, flat, `by_steps`."""
+
+    x: np.ndarray  # (T N, D)
+    h: np.ndarray  # (T N, U): the states before each step
+    from_x: np.ndarray  # (T N, K): the gradients of x W
+    from_h: np.ndarray  # (T N, K): the gradients of h U
+
+
+class Gradients(NamedTuple):
+    """What `gradients_kernel` adds to; each begins as zeros, and is empty where nobody needs it. Rows and columns are whole."""
+
+    x: np.ndarray  # (T N, D), flat
+    w: np.ndarray  # (D, K), flat
+    u: np.ndarray  # (U, K), flat
+
+
+@inline
+def add_outer_simd(a, at, dz, start, rows, y, to):
+    """y (EXAMPLES,BREADTH), columns of it at `to`, += the transpose of `rows` rows of a at `at`, times those of dz at `start`."""
+    columns = padded(dz.width)
+    block = load_rows(BLOCK, EXAMPLES, y, to, columns)
+    for k in range(rows):
+        block = outer(block, EXAMPLES, a.numbers, at + k * a.width, 1, dz.numbers, start + k * dz.width)
+    store(block, EXAMPLES, y, to, columns)
+
+
+@inline
+def add_outer_plain(a, at, dz, start, rows, y, to):
+    """The same as plain loops."""
+    for k in range(rows):
+        for r in range(EXAMPLES):
+            factor = a.numbers[at + k * a.width + r]
+            for j in range(BREADTH):
+                y[to + r * padded(dz.width) + j] += factor * dz.numbers[start + k * dz.width + j]
+
+
+add_outer = add_outer_simd if LANES else add_outer_plain
+
+
+@jit
+def add_gradient(a, dz, first, last, columns, y):
+    """y (a.width, dz.width) += a^T dz of rows first to last; columns, where a worker's share of them begins and ends."""
+    for c in range(columns[0], columns[1], BREADTH):
+        for k in range(first, last, PIECE):
+            for r in range(0, a.width, EXAMPLES):
+                to = r * padded(dz.width) + c
+                add_outer(a, k * a.width + r, dz, k * dz.width + c, min(PIECE, last - k), y, to)
+
+
+@jit
+def share_of_gradients(worker, workers, sizes, factors, packed, gradients):
+    """What one worker adds, in columns and rows of its own; sizes: T N, D, U, K.
+
+    GROUP rows after the other, so that all products read them from a cache.
+    """
+    rows, d, units, wide = sizes
+    x, h, from_x, from_h = Rows(factors.x, d), Rows(factors.h, units), Rows(factors.from_x, wide), Rows(factors.from_h, wide)
+    own = share(wide, BREADTH, worker, workers), share(wide, BREADTH, worker + 1, workers)
+    for top in range(0, rows, GROUP):
+        bottom = min(top + GROUP, rows)
+        if gradients.w.size:
+            add_gradient(x, from_x, top, bottom, own, gradients.w)
+            add_gradient(h, from_h, top, bottom, own, gradients.u)
+        if gradients.x.size:
+            first = top + share(bottom - top, EXAMPLES, worker, workers)
+            last = top + share(bottom - top, EXAMPLES, worker + 1, workers)
+            slopes, dx = factors.from_x[first * wide :], gradients.x[first * padded(d) :]
+            add_product(slopes, last - first, Panels(packed, wide), dx, padded(d))
+
+
+@parallel
+def gradients_kernel(sizes, factors, w, packed, gradients, workers):
+    """gradients += x^T from_x, h^T from_h and from_x W^T; w, the transpose (K,D) from `flat_matrix`, is packed for it."""
+    if gradients.x.size:
+        pack_weights(Matrix(*w), sizes[3], sizes[1], packed)
+    for worker in prange(workers):
+        share_of_gradients(np.int64(worker), workers, sizes, factors, packed, gradients)
+
+
+def gradients_in_place(sizes, factors, w, needs):
+    """dx (T N, D), dw (D,K), du (U,K); empty where needs, of x and of the weights, says that nobody asks."""
+    rows, d, units, wide = sizes
+    shapes = (rows, d, needs[0]), (d, wide, needs[1]), (units, wide, needs[1])
+    zeros = [aligned_zeros((whole(m, EXAMPLES) * needed, whole(n, BREADTH))) for m, n, needed in shapes]
+    workers = min(get_num_threads(), -(-wide // BREADTH)) if rows * (d + units) * wide >= SMALL else 1
+    packed = aligned_empty(wide * whole(d, BREADTH) + WIDTH)
+    gradients = Gradients(*(a.reshape(-1) for a in zeros))
+    in_shares(workers, gradients_kernel, sizes, factors, flat_matrix(w.T), packed, gradients, workers)
+    return [a[:m, :n] for a, (m, n, _) in zip(zeros, shapes, strict=True)]
+
+
+def gradients_by_products(sizes, factors, w, needs):
+    """The same by `matrix_product`."""
+    rows, widths = sizes[0], (*sizes[1:], sizes[3])
+    x, h, from_x, from_h = (a[: rows * width].reshape(rows, width) for a, width in zip(factors, widths, strict=True))
+    dx = matrix_product(from_x, w.T) if needs[0] else None
+    return [dx, *([matrix_product(x.T, from_x), matrix_product(h.T, from_h)] if needs[1] else [None, None])]
+
+
+def gradients_of_steps(shape, factors, w, needs):
+    """The gradients of x and of the weights, from those of all steps.
+
+    Arguments: shape (N,T,U) of y; factors; w (D,K); needs, whether the gradients of x, and of the weights, are asked for.
+    Returns: dx (N,T,D), dw (D,K), du (U,K); None where not asked for.
+    """
+    (n, steps, units), (d, wide) = shape, w.shape
+    way = gradients_in_place if (d + units) * wide <= LARGE else gradients_by_products
+    dx, dw, du = way((n * steps, d, units, wide), factors, w, needs)
+    dx = dx.reshape(steps, n, d).transpose(1, 0, 2) if needs[0] else None
+    return dx, *((contiguous(dw), contiguous(du)) if needs[1] else (None, None))
 
 
 # ---- the tanh recurrence -------------------------------------------------------------------------------------------
@@ -262,13 +381,13 @@ def backward_kernel(w, arrays, scratch):
 
 def simple_rnn_forward(x, h0, w_xh, w_hh, b=None, *, mask=None):
     """x (N,T,D), h0 (N,U), w_xh (D,U), w_hh (U,U), b (U,) or None, mask (N,T) or None -> y (N,T,U)."""
-    (n, steps, _), units, x = x.shape, len(w_hh), step_major(x)
+    (n, steps, _), units, (rows, x) = x.shape, len(w_hh), step_major(x)
     b = np.zeros(units, np.float32) if b is None else contiguous(b)
     y = aligned_empty((n, steps, units))
     arrays = Forward(b, as_bools(mask), matrix_product(x, w_xh).reshape(-1), states_from(h0, steps), y)
     scratch = work_space(n, steps, units, units)
     in_shares(len(scratch.products), forward_kernel, flat_matrix(w_hh), arrays, scratch)
-    return y, (x, w_xh, w_hh, arrays.h, arrays.mask)
+    return y, (rows, w_xh, w_hh, arrays.h, arrays.mask)
 
 
 def simple_rnn_backward(dy, saved, needs=(True,) * 5):
@@ -279,11 +398,9 @@ def simple_rnn_backward(dy, saved, needs=(True,) * 5):
     db = np.zeros((len(scratch.products), units), np.float32)
     arrays = Backward(contiguous(dy), bools, h, by_steps(n, steps, units), aligned_empty((n, units)), db)
     in_shares(len(scratch.products), backward_kernel, flat_matrix(w_hh.T), arrays, scratch)
-    dz, dh0 = arrays.dz[: n * steps * units].reshape(-1, units), arrays.dh0
-    dx = gradient_of_x(dz, w_xh, n) if needs[0] else None
-    if not any(needs[2:]):
-        return dx, dh0, None, None, None
-    return dx, dh0, matrix_product(x.T, dz), matrix_product(states_before(h, dz, units).T, dz), db.sum(axis=0)
+    factors = Factors(x, h, arrays.dz, arrays.dz)
+    dx, dw, du = gradients_of_steps(dy.shape, factors, w_xh, (needs[0], any(needs[2:])))
+    return dx, arrays.dh0, dw, du, db.sum(axis=0) if any(needs[2:]) else None
 
 
 def step_forward(x, h, w_xh, w_hh, b):

@@ -24,7 +24,7 @@ from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, overload, register_model
 
 from tinydx_kernels.cpu.cache import keep
-from tinydx_kernels.cpu.compiler import compiled_part, compiled_whole
+from tinydx_kernels.cpu.compiler import ApartCompiler, compiled_part, compiled_whole
 from tinydx_kernels.cpu.layer import takes_turns
 
 
@@ -86,6 +86,7 @@ jit = _kernels(nogil=True, fastmath=_FASTMATH)
 # Such functions cannot make or return arrays (nor assign a slice to a slice, which may make one).
 lean = _kernels(nogil=True, fastmath=_FASTMATH, _nrt=False)
 inline = _parts(fastmath=_FASTMATH, _nrt=False)
+apart = _parts(fastmath=_FASTMATH, _nrt=False, compiler=ApartCompiler)  # its arrays do not overlap: no loop has to check
 exact = _kernels(nogil=True)  # every operation rounds as in NumPy
 exact_inline = _parts()
 _compiled_in_parallel = _kernels(parallel=True, nogil=True, fastmath=_FASTMATH)
