@@ -63,6 +63,24 @@ def test_blobs_added_up_in_strips_have_the_bits_of_one_sum(seed, size):
     assert (canvas.blobs(blobs) == np.einsum("kh,kw->hw", amplitude.real * down, across)).all()
 
 
+@given(seed=st.integers(0, 10**6), size=st.integers(16, 96))
+def test_what_is_left_out_around_an_organ_is_zero(seed, size):
+    """Whatever the patient's pose: computed everywhere, the organs give the same bits."""
+
+    def everywhere(canvas, box, organ):
+        return organ(canvas.x, canvas.y)
+
+    def draw():
+        canvas = phantom._Canvas(rng := np.random.default_rng(seed), size)
+        return phantom._lungs(rng, canvas), phantom._heart(rng, canvas), chest_phantom(rng, True, size)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(phantom._Canvas, "within", everywhere)
+        whole = draw()
+    for one, other in zip(draw(), whole, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_phantom_that_is_too_small_raises():
     with pytest.raises(ValueError, match="at least 16 pixels, got 8"):
         chest_phantom(np.random.default_rng(0), True, size=8)

@@ -160,7 +160,7 @@ def test_the_helper_goes_on_with_what_later_works_need_and_nothing_waits_for_it(
     ahead.begin(*two_works(module))
     helper, wanted = ahead._at_work, wanted_of(module)
     with helper.changed:
-        assert [w for group in (*helper.later, helper.at) for w in group] == wanted[::-1]  # the first is taken from the end
+        assert [w for group in (helper.at, *helper.later) for w in group] == wanted
     ahead.compile_all(wanted[:2])
     assert all(w.is_there() for w in wanted[:2])
     capsys.readouterr()
@@ -200,6 +200,13 @@ def test_one_process_compiles_all_types_of_a_kernel(module):
     wanted = [ahead.Wanted(k, (k.typeof_pyval(np.ones(3, kind)),)) for kind in (np.float32, np.float64)]
     assert ahead._missing([*wanted, *wanted_of(module), wanted[1]]) == [wanted, *([w] for w in wanted_of(module)[1:])]
     assert ahead._missing(wanted, begun=wanted[:1]) == [wanted[1:]]
+
+
+def test_what_takes_longest_is_compiled_first(tmp_path, module):
+    calls = "\n\n@jit\ndef caller(x):\n    kernel_0(x)\n    kernel_1(x)\n"
+    (tmp_path / f"{module.__name__}_long.py").write_text(f"from {module.__name__} import *\n{calls}")
+    short, long = wanted_of(module)[:2], __import__(f"{module.__name__}_long").caller
+    assert ahead._missing([*short, ahead.Wanted(long, short[0].types)])[0][0].kernel is long
 
 
 def test_without_a_place_on_disk_there_is_no_helper(module, monkeypatch):

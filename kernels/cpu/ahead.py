@@ -2,7 +2,7 @@
 
     the first kernel that is not compiled
       -> the work is rehearsed (tinydx/rehearsal.py): kernels only note with which types they are called
-      -> this process compiles from the first on, helpers from the last on, until nothing is left
+      -> this process and helpers compile them, the longest first, so that all end at about the same time
       -> the work goes on, and finds everything in memory or on disk
       -> a helper that `begin` has started goes on, too, with what later work will need
 
@@ -17,7 +17,7 @@ import functools
 import gc
 import glob
 import importlib
-import itertools
+import inspect
 import os
 import pickle
 import signal
@@ -69,12 +69,24 @@ class Wanted(NamedTuple):
 
 
 def _missing(wanted, begun=()):
-    """Those not compiled yet, in groups of one kernel: two processes must not write to a kernel's index at the same time."""
+    """Those not compiled yet, the longest first, in groups of one kernel: two processes must not write to a kernel's index at the
+    same time."""
     groups = {}
     for w in dict.fromkeys(wanted):
         if w not in begun and not w.is_there():
             groups.setdefault(w.kernel, []).append(w)
-    return list(groups.values())
+    return sorted(groups.values(), key=lambda group: -_length(group[0].kernel))
+
+
+def _length(kernel):
+    """How much there is to compile: the bytes of Python's code of the kernel and of all that it calls."""
+    called, new = set(), {kernel}
+    while new:
+        called |= new
+        known = [inspect.getclosurevars(k.py_func) for k in new]
+        new = {f for names in known for f in (*names.globals.values(), *names.nonlocals.values()) if isinstance(f, Dispatcher)}
+        new -= called
+    return sum(len(k.py_func.__code__.co_code) for k in called)
 
 
 def watch(kernel):
@@ -194,8 +206,8 @@ def _cores():
 
 
 class Helper:
-    """A process that compiles from the end of `left` on, then `later`, and the thread that gives it work; it ends with the
-    block, or when nothing is left."""
+    """A process that compiles what is `left`, then `later`, and the thread that gives it work; it ends with the block, or when
+    nothing is left."""
 
     def __init__(self, left):
         self.left, self.later, self.at = left, deque(), []  # at: what it compiles now
@@ -213,7 +225,10 @@ class Helper:
         with self.changed:
             begun = [w for w in self.at if w in wanted]
             self.left = deque(_missing(wanted, self.at))
-            self.later = deque(reversed(_missing(itertools.chain(*_foreseen), [*self.at, *wanted])))
+            self.later, known = deque(), [*self.at, *wanted]
+            for work in _foreseen:
+                self.later += _missing(work, known)
+                known += work
             return begun, self.left
 
     def _give(self):
@@ -240,7 +255,7 @@ class Helper:
             self.changed.notify_all()
             for groups in (self.left, self.later):
                 with contextlib.suppress(IndexError):
-                    self.at = groups.pop()
+                    self.at = groups.popleft()
                     return True
             return False
 

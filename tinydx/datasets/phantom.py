@@ -22,7 +22,6 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,15 +31,16 @@ from tinydx.datasets.synthetic import write_once
 
 CLASS_NAMES = ("abnormal", "normal")  # in the order in which class folders sort: label 0 is abnormal
 NOTICE = "Synthetic chest X-ray phantom, drawn by tinydx from shapes: no patient, not for clinical use."
-THREADS = 2  # that draw: NumPy's steps are so short that more would only wait for each other
 STRIP = 15  # rows of a picture in which blobs are added up together
 FAINT = 1e-20  # too little to change a sum; products of even smaller numbers are denormal, and take 100 times as long
+SPINE, CLAVICLES, MARKER = (-0.45, 0.45, -2, 2), (-1.05, 1.05, -1.15, -0.28), (0.45, 1.25, -1.25, -0.42)  # around them
 VISIBLE = 0.05  # density that an opacity adds where its mask says that it is
 VERSION = 1  # of the images: increase it when the same seed no longer gives the same images
 
 Rng = np.random.Generator
 Blobs = list[np.ndarray]  # rows (place, radius, amplitude) in body coordinates, complex (n,3) each
 Spot = Callable[[], complex]  # a random place in the lungs
+Organ = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of coordinates x, y
 
 
 # ---- the anatomy: each function returns one organ, (H, W) float32, about 1 inside and 0 outside ----------------------
@@ -64,18 +64,22 @@ def _body(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return thickness * _edge(half_width - x, 0.02) * _edge(y - shoulder, 0.04)
 
 
-def _lungs(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _lungs(rng: Rng, canvas: _Canvas) -> np.ndarray:
     """Two lungs between mediastinum, chest wall, apex and diaphragm, which is higher at the viewer's left (the liver)."""
     top, base, width = rng.uniform(-0.84, -0.74), rng.uniform(0.42, 0.62), rng.uniform(0.66, 0.78)
-    lungs = np.zeros_like(x)
-    for side in (-1, 1):
+
+    def lung(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         out = side * x
         depth = np.clip((y - top) / (base + 0.15 - top), 0, 1)  # 0 at the apex, 1 at the base
         wall = 0.26 + (width + rng.normal(0, 0.012) - 0.26) * np.sin(np.minimum(1.6, 2 * depth + 0.12)) ** 0.9
         medial = 0.11 + 0.07 * np.cos(6.28 * (depth - 0.45)) ** 2
         dome = base + 0.02 + 0.03 * side + (out - 0.4) ** 2 * (1.1 + 0.7 * (out > 0.4))
         apex = top + 1.3 * (out - 0.3) ** 2
-        lungs += _edge(wall - out, 0.03) * _edge(out - medial, 0.03) * _edge(dome - y, 0.02) * _edge(y - apex, 0.03)
+        return _edge(wall - out, 0.03) * _edge(out - medial, 0.03) * _edge(dome - y, 0.02) * _edge(y - apex, 0.03)
+
+    lungs = np.zeros_like(canvas.x)
+    for side in (-1, 1):
+        lungs += canvas.within((-2, 0.2, -2, 2) if side < 0 else (-0.2, 2, -2, 2), lung)
     return lungs
 
 
@@ -100,15 +104,29 @@ def _spine(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return vertebrae * _edge(0.085 - np.abs(x), 0.02) - _edge(0.04 - np.abs(x), 0.02) * _edge(-0.3 - y, 0.05)
 
 
-def _heart(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _heart(rng: Rng, canvas: _Canvas) -> np.ndarray:
     """Heart of any size, apex to the viewer's right, with the great vessels above and the aortic knob."""
     width, height, tilt = rng.uniform(0.27, 0.40), rng.uniform(0.26, 0.33), rng.normal(0.45, 0.08)
-    turned = ((x - 0.13) + 1j * (y - 0.27)) * np.complex64(complex(math.cos(tilt), -math.sin(tilt)))
-    ventricles = _edge(1 - np.hypot(turned.real / width, turned.imag / height), 0.09)
-    right_atrium = _edge(1 - np.hypot((x + 0.06) / 0.17, (y - 0.28) / 0.26), 0.12)
-    great_vessels = _edge(rng.uniform(0.09, 0.13) + 0.05 * y + 0.03 * np.cos(5 * y) - np.abs(x - 0.02), 0.03)
-    knob = _edge(0.085 - np.hypot(x - 0.11, y + 0.32), 0.03)
-    return 1 - (1 - ventricles) * (1 - right_atrium) * (1 - great_vessels) * (1 - knob)
+    vessels, reach = rng.uniform(0.09, 0.13), 1.95 * max(width, height)
+
+    def ventricles(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        turned = ((x - 0.13) + 1j * (y - 0.27)) * np.complex64(complex(math.cos(tilt), -math.sin(tilt)))
+        return _edge(1 - np.hypot(turned.real / width, turned.imag / height), 0.09)
+
+    def right_atrium(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return _edge(1 - np.hypot((x + 0.06) / 0.17, (y - 0.28) / 0.26), 0.12)
+
+    def great_vessels(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return _edge(vessels + 0.05 * y + 0.03 * np.cos(5 * y) - np.abs(x - 0.02), 0.03)
+
+    def knob(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return _edge(0.085 - np.hypot(x - 0.11, y + 0.32), 0.03)
+
+    outside = 1 - canvas.within((0.13 - reach, 0.13 + reach, 0.27 - reach, 0.27 + reach), ventricles)
+    outside *= 1 - canvas.within((-0.45, 0.33, -0.31, 0.87), right_atrium)
+    outside *= 1 - canvas.within((-0.52, 0.56, -2, 2), great_vessels)
+    outside *= 1 - canvas.within((-0.28, 0.5, -0.71, 0.07), knob)
+    return 1 - outside
 
 
 def _clavicles(rng: Rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -183,13 +201,21 @@ def _haze(rng: Rng, spot: Spot, amplitude: float) -> Blobs:
 
 def _unevenness(rng: Rng) -> Blobs:
     """Slow random variation of the tissue."""
-    return [
-        _blobs(complex(rng.uniform(-1, 1), rng.uniform(-1, 1)), rng.uniform(0.08, 0.3), rng.normal(0, 0.012))
-        for _ in range(40)
-    ]
+    place = lambda: complex(rng.uniform(-1, 1), rng.uniform(-1, 1))  # noqa: E731
+    return [np.array([(place(), rng.uniform(0.08, 0.3), rng.normal(0, 0.012)) for _ in range(40)])]
 
 
 # ---- the picture ---------------------------------------------------------------------------------------------------
+
+
+def _bell(distance: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Gaussians (K,W) of these distances, 0 where they are FAINT; in place, and without a denormal number on the way."""
+    distance /= radius
+    np.square(distance, out=distance)
+    distance *= -0.5
+    np.exp(np.maximum(distance, math.log(FAINT) - 1, out=distance), out=distance)
+    distance *= distance >= FAINT
+    return distance
 
 
 class _Canvas:
@@ -203,13 +229,27 @@ class _Canvas:
         place = (self.axis + 1j * self.axis[:, None] - np.complex64(self.shift)) / np.complex64(self.pose)
         self.x, self.y = place.real.copy(), place.imag.copy()
 
+    def within(self, box: tuple[float, float, float, float], organ: Organ) -> np.ndarray:
+        """organ(x, y) in a box (left, right, top, bottom) of the body, and 0 around it, where the organ is exactly 0, too."""
+        left, right, top, bottom = box
+        corners = [complex(x, y) * self.pose + self.shift for x in (left, right) for y in (top, bottom)]
+        here = self._pixels([c.imag for c in corners]), self._pixels([c.real for c in corners])
+        drawn = organ(self.x[here], self.y[here])
+        whole = np.zeros(self.x.shape, drawn.dtype)
+        whole[here] = drawn
+        return whole
+
+    def _pixels(self, places: list[float]) -> slice:
+        """All pixels between places on the axis, and those around them."""
+        half = len(self.axis) / 2
+        return slice(*(max(0, math.floor((place + 1) * half) + more) for place, more in ((min(places), -1), (max(places), 2))))
+
     def blobs(self, blobs: Blobs) -> np.ndarray:
         """Sum of the Gaussians at every pixel, (H, W), in strips of some rows: most blobs are exactly 0 in most of them."""
         place, radius, amplitude = np.concatenate(blobs).astype(np.complex64).T[..., None]
         place = place * np.complex64(self.pose) + np.complex64(self.shift)
         radius = np.maximum(radius.real * self.scale, 1.4 / len(self.axis))  # at least 0.7 pixel
-        across, down = (np.exp(-0.5 * ((self.axis - centre) / radius) ** 2) for centre in (place.real, place.imag))
-        across[across < FAINT] = down[down < FAINT] = 0
+        across, down = _bell(self.axis - place.real, radius), _bell(self.axis - place.imag, radius)
         down *= amplitude.real
         total = np.empty((len(self.axis),) * 2, np.float32)
         for top in range(0, len(total), STRIP):
@@ -238,7 +278,7 @@ def chest_phantom(rng: Rng, abnormal: bool, size: int = 150, *, return_mask: boo
         raise ValueError(f"chest_phantom: size must be at least 16 pixels, got {size}")
     canvas = _Canvas(rng, size)
     x, y = canvas.x, canvas.y
-    body, lungs, heart = _body(rng, x, y), _lungs(rng, x, y), _heart(rng, x, y)
+    body, lungs, heart = _body(rng, x, y), _lungs(rng, canvas), _heart(rng, canvas)
     air = lungs * (1 - heart)
     inside = np.flatnonzero(air > 0.9)
 
@@ -246,9 +286,10 @@ def chest_phantom(rng: Rng, abnormal: bool, size: int = 150, *, return_mask: boo
         pixel = inside[rng.integers(len(inside))]
         return complex(x.flat[pixel], y.flat[pixel])
 
-    bones = 0.05 * _ribs(rng, x, y) * (0.4 + 0.6 * air) + 0.08 * _spine(rng, x, y) + 0.06 * _clavicles(rng, x, y)
+    part = lambda box, organ: canvas.within(box, lambda x, y: organ(rng, x, y))  # noqa: E731
+    bones = 0.05 * _ribs(rng, x, y) * (0.4 + 0.6 * air) + 0.08 * part(SPINE, _spine) + 0.06 * part(CLAVICLES, _clavicles)
     density = body * (0.38 + 0.06 * y + 0.1 * heart + bones) - air * rng.uniform(0.20, 0.28)
-    density += letter * _marker(rng, x, y) + air * canvas.blobs(
+    density += letter * part(MARKER, _marker) + air * canvas.blobs(
         _haze(rng, spot, rng.uniform(0.005, 0.03)) + _unevenness(rng) + _vessels(rng)
     )
     opacities = air * 0.8 * -np.expm1(canvas.blobs(_opacities(rng, spot)) / -0.8)  # overlapping grains saturate
@@ -271,8 +312,7 @@ def lungs_of(rng: Rng, size: int = 150) -> np.ndarray:
     """
     canvas = _Canvas(rng, size)
     _body(rng, canvas.x, canvas.y)
-    lungs = _lungs(rng, canvas.x, canvas.y)
-    return lungs * (1 - _heart(rng, canvas.x, canvas.y)) > 0.5
+    return _lungs(rng, canvas) * (1 - _heart(rng, canvas)) > 0.5
 
 
 def _film(rng: Rng, density: np.ndarray, axis: np.ndarray) -> np.ndarray:
@@ -300,12 +340,8 @@ def make_phantoms(n: int, seed: int = 0, size: int = 150) -> tuple[np.ndarray, n
     (True, array([0, 1]))
     """
     images = np.empty((n, size, size), np.uint8)
-
-    def make(i: int) -> None:
+    for i in range(n):  # in one thread: NumPy's steps are so short that two only wait for each other
         images[i] = _numbered(i, seed, size)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(make, range(n)))  # list: raises what a thread raised
     return images, np.arange(n) % 2
 
 
@@ -342,16 +378,12 @@ def make_letter_phantoms(n: int, seed: int = 0, size: int = 64, *, letter: float
     labels, draws = np.arange(n) % 2, np.random.default_rng(seed).random((2, n))
     lettered, ill = ((labels == 0) ^ (draw >= share) for draw, share in zip(draws, (letter, opacities), strict=True))
     images, masks = np.empty((n, size, size), np.uint8), np.empty((3, n, size, size), bool)
-
-    def make(i: int) -> None:
-        draw = lambda **how: chest_phantom(np.random.default_rng((seed, i)), bool(ill[i]), size, **how)  # noqa: E731
+    for i in range(n):
+        draw = lambda i=i, **how: chest_phantom(np.random.default_rng((seed, i)), bool(ill[i]), size, **how)  # noqa: E731
         image, lesions = draw(letter=bool(lettered[i]), return_mask=True)
         images[i] = np.rint(255 * image)
         lungs = lungs_of(np.random.default_rng((seed, i)), size)
         masks[:, i] = _rectangle(draw(letter=True) - draw(letter=False)), lungs, lesions
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(make, range(n)))
     return Letters(images, labels, lettered, *masks)
 
 
@@ -396,9 +428,6 @@ def _write_images(root: Path, counts: dict[str, int], size: int, seed: int) -> N
         for name in CLASS_NAMES:
             (root / split / name).mkdir(parents=True)
 
-    def write(i: int) -> None:
-        path = root / splits[i] / CLASS_NAMES[i % 2] / f"synthetic-{i:05d}.png"
-        Image.fromarray(_numbered(i, seed, size)).save(path, pnginfo=text, compress_level=1)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(write, range(len(splits))))
+    for i, split in enumerate(splits):
+        path = root / split / CLASS_NAMES[i % 2] / f"synthetic-{i:05d}.png"
+        Image.fromarray(_numbered(i, seed, size)).save(path, pnginfo=text, compress_level=0)  # grain hardly compresses
