@@ -107,7 +107,8 @@ def is_depthwise(w_shape, groups):
 
 def suits_winograd(w_shape, images, geometry, groups=1):
     """Whether winograd.py can convolve groups of C channels with w (kh,kw,C,G*F), and is faster than a direct sum."""
-    (kh, kw, c, f), g = (*w_shape[:3], w_shape[3] // groups), geometry
+    (kh, kw, c, filters), g = w_shape, geometry
+    f = filters // groups
     simple = winograd and LANES > 0 and g.stride_h == g.stride_w == g.dilation_h == g.dilation_w == 1
     if not simple or min(kh, kw) < 3:
         return False

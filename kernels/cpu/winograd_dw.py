@@ -268,7 +268,8 @@ def all_tiles(across, source, dy, tiling, sizes, kernel, memory, dw):
 
 def gradient_of_w(x, dy, w_shape, geometry, groups=1):
     """dW (kh,kw,C,G*F), `w_shape`, and db of x (N,H,W,G*C) and dy (N,OH,OW,G*F), contiguous; None if dW is not finite."""
-    (kh, kw, c, f), g = (*w_shape[:3], w_shape[3] // groups), geometry
+    (kh, kw, c, filters), g = w_shape, geometry
+    f = filters // groups
     down, across, parts = -(-g.out_h // 4), -(-g.out_w // 4), (-(-kh // 3), -(-kw // 3))
     depth, panels, total = -(-c // LANES) * LANES, -(-f // PANEL), len(x) * down * across
     several, sets = parts[0] * parts[1], min(groups, get_num_threads())
