@@ -4,13 +4,14 @@ import importlib
 import os
 import pkgutil
 
-# A thread that waits for others spins for about a tenth of a millisecond, then sleeps. To wake it takes 5 us, on some virtual
-# machines 80, at each of a step's loops over threads: then two threads gained nothing. Threads that spin for longer make a
-# step 6 to 20 times slower where another program needs the core. Both must be set before the OpenMP library is loaded;
+# A thread that waits for others spins for about a fifth of a millisecond, then sleeps. To wake it takes 5 us, on some virtual
+# machines 30 to 80, at each of a step's loops over threads, one that spins 2: then two threads gained nothing. A fifth covers
+# what a small step does between two loops. Threads that spin for longer make a step 6 to 20 times slower where another
+# program needs the core. Both must be set before the OpenMP library is loaded;
 # GOMP_SPINCOUNT counts turns of GNU OpenMP's loop, which other libraries ignore.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 from tinydx_kernels.cpu.settings import check
 

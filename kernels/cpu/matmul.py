@@ -64,6 +64,7 @@ DEPTH, HEIGHT = {16: (512, 144), 8: (384, 96), 0: (256, 144)}[LANES]  # rows of 
 BREADTH = 2048  # columns of b at a time
 REUSE = 0 if LANES == 16 else 512  # up to this many columns of b, packed rows of a are used too seldom to pay for packing
 CHEAP = 4  # how much cheaper columns are packed by the first tiles that use them
+AHEAD = 16  # rows of b that are fetched before they are packed
 FEW = 1 << 12  # numbers of a that L1 holds: they are read in place
 CONFLICT = 512  # rows a multiple of this many floats apart compete for the same lines of L1: always packed
 SMALL = 1 << 21  # one thread does this many multiplications before a second one is awake
@@ -162,6 +163,8 @@ def packing_tile_simd(a, i, b, j, y, at, first, origin, place):
     """`tile` of a panel that is not packed yet: it reads b at `place` of its Origin, and writes the panel for the next ones."""
     block = zeros(TILE)
     for k in range(b.depth):
+        for c in range(COLUMNS):
+            prefetch(origin.numbers, place + (k + AHEAD) * origin.row + c * WIDTH)
         block = outer(block, ROWS, a.numbers, i + k * a.column, a.row, origin.numbers, place + k * origin.row)
         store(load_rows(COLUMNS, 1, origin.numbers, place + k * origin.row, 0), 1, b.numbers, j + k * PANEL, 0)
     if not first:
