@@ -171,6 +171,7 @@ def test_gradients_of_many_steps_in_place_and_by_products(op, large, monkeypatch
     from tinydx_kernels.cpu import recurrence
 
     monkeypatch.setattr(recurrence, "SMALL", 0)
+    monkeypatch.setattr(recurrence, "SHORT", 0)
     if large:
         monkeypatch.setattr(recurrence, "LARGE", 0)
     for got, true in zip(*recurrent_gradients(op), strict=True):

@@ -30,6 +30,7 @@ from tinydx_kernels.cpu.simd import LANES, SIZES, WIDTH, inline, jit, load_rows,
 f32 = np.float32
 SMALL = 1 << 21  # multiplications that one thread has done, functions included, before a second one is awake
 PIECE, GROUP = 32, 256  # rows that a block adds up at a time, and those of which all products are made before the next ones
+SHORT = 1024  # rows of all steps up to which matrix products are done sooner than those in place have begun
 LARGE = 1 << 18  # numbers of both weights' gradients up to which they stay in L2, and no factor needs packing
 DEPTH = 256  # rows of packed weights at a time: 24 or 32 KB of a panel stay in L1
 
@@ -278,7 +279,7 @@ def gradients_of_steps(shape, factors, w, needs):
     Returns: dx (N,T,D), dw (D,K), du (U,K); None where not asked for.
     """
     (n, steps, units), (d, wide) = shape, w.shape
-    way = gradients_in_place if (d + units) * wide <= LARGE else gradients_by_products
+    way = gradients_in_place if n * steps > SHORT and (d + units) * wide <= LARGE else gradients_by_products
     dx, dw, du = way((n * steps, d, units, wide), factors, w, needs)
     dx = dx.reshape(steps, n, d).transpose(1, 0, 2) if needs[0] else None
     return dx, *((contiguous(dw), contiguous(du)) if needs[1] else (None, None))
