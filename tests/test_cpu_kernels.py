@@ -363,6 +363,18 @@ def test_every_way_of_a_convolution_is_exact_on_whole_numbers(way, data):
         np.testing.assert_array_equal(got, want, err_msg=what)
 
 
+@given(run=st.integers(1, 100))
+def test_blocks_of_dw_read_what_lies_in_their_run(run):
+    """All but the only block of a short run, whose band is copied."""
+    from tinydx_kernels.cpu.convolution import HALF, QUARTER, ROWS, THREE, moved_back
+
+    for k in range(0, run, ROWS):
+        rows = next(rows for rows in (QUARTER, HALF, THREE, ROWS) if rows >= min(ROWS, run - k))
+        first = k - moved_back.py_func(k, run)
+        assert 0 <= first <= k
+        assert first + rows == max(rows, min(run, k + ROWS))
+
+
 STAY_WHOLE = [name for name in KERNELS if stays_whole(name)]
 
 
