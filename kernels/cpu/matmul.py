@@ -25,7 +25,6 @@ packing some rows and columns twice costs less than waiting for each other.
 """
 
 import functools
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -467,11 +466,11 @@ def matmul_forward(a, b):
         return matrix_product(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1]), (a, b)
     if a.shape[-1] == 1:  # NumPy's stacked product is slower
         return a * b, (a, b)
-    batch, each = np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2] * a.shape[-1] * b.shape[-1]
+    each = a.shape[-2] * a.shape[-1] * b.shape[-1]
     alike = a.shape[:-2] == b.shape[:-2] and min(a.shape[-2], b.shape[-1]) > ROWS
-    shared = alike and each > STACKED and math.prod(batch) * each >= SMALL
-    if each <= TINY and not shared:
+    if each <= TINY and not (alike and each > STACKED and a.size * b.shape[-1] >= SMALL):
         return np.matmul(a, b), (a, b)
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     y = aligned_empty((*batch, a.shape[-2], b.shape[-1]))
     if alike:
         products_into(y, a, b)
