@@ -15,7 +15,7 @@ The result is cut into register blocks of ROWS x COLUMNS vectors (12 x 32 floats
                  +---+ +----+----+----+  <- HEIGHT rows of a are packed (288 KB, L2) and used for all panels
 
 Contiguous rows of b are packed by the first tile of a panel, while it computes: stores are free there. So little is packed
-that a product of 64 x 784 x 128 runs at 180 GFLOP/s of 203 (AVX-512), at 150 when b was packed before.
+that a product of 64 x 784 x 128 runs at 165 to 178 GFLOP/s of 203 (AVX-512), at 150 when b was packed before.
 
 If b has few columns, contiguous rows of a are not packed: a register block reads them in place. (Not with 16 lanes, unless
 all of a stays in L1: reading twelve rows at once runs at half the speed, and even for one panel packing costs less.)
@@ -158,25 +158,25 @@ def _tile_in_registers(rows):
 
 
 @inline
-def packing_tile_simd(a, i, b, j, y, at, first, origin, place):
-    """`tile` of a panel that is not packed yet: it reads b at `place` of its Origin, and writes the panel for the next ones."""
+def packing_tile_simd(a, i, b, j, y, at, first, x):
+    """`tile` of a panel that is not packed yet: it reads the columns x (Lines, rows contiguous), and writes the panel."""
     block = zeros(TILE)
     for k in range(b.depth):
         for c in range(COLUMNS):
-            prefetch(origin.numbers, place + (k + AHEAD) * origin.row + c * WIDTH)
-        block = outer(block, ROWS, a.numbers, i + k * a.column, a.row, origin.numbers, place + k * origin.row)
-        store(load_rows(COLUMNS, 1, origin.numbers, place + k * origin.row, 0), 1, b.numbers, j + k * PANEL, 0)
+            prefetch(x.numbers, x.start + (k + AHEAD) * x.step + c * WIDTH)
+        block = outer(block, ROWS, a.numbers, i + k * a.column, a.row, x.numbers, x.start + k * x.step)
+        store(load_rows(COLUMNS, 1, x.numbers, x.start + k * x.step, 0), 1, b.numbers, j + k * PANEL, 0)
     if not first:
         block = add(block, load_rows(TILE, ROWS, y.numbers, at, y.row))
     store(block, ROWS, y.numbers, at, y.row)
 
 
 @inline
-def packing_tile_plain(a, i, b, j, y, at, first, origin, place):
+def packing_tile_plain(a, i, b, j, y, at, first, x):
     """The same as plain loops."""
     for k in range(b.depth):
         for c in range(PANEL):
-            b.numbers[j + k * PANEL + c] = origin.numbers[place + k * origin.row + c]
+            b.numbers[j + k * PANEL + c] = x.numbers[x.start + k * x.step + c]
     tile_plain(a, i, b, j, y, at, first)
 
 
@@ -304,7 +304,8 @@ def multiply_panels(a, b, origin, y, part, first, edge):
             if height < ROWS:
                 short_tile(a, i, b, j, target, place, fresh)
             elif r == 0 and c < origin.columns:
-                packing_tile(a, i, b, j, target, place, fresh, origin, origin.start + c)
+                source = Lines(origin.numbers, origin.start + c, 1, origin.row, PANEL)
+                packing_tile(a, i, b, j, target, place, fresh, source)
             else:
                 tile(a, i, b, j, target, place, fresh)
             if not whole:
