@@ -376,7 +376,7 @@ def collect_rows(x, dy, geometry, taps, total, bias_total, first, last):
         sum_rows(dy[start : start + g.out_w * channels], channels, bias_total)
         low, high = reached_by_all(taps, n, g.out_w)
         if g.stride_w > 1 and vectors >= SPAN:  # what several taps read of x would overflow L1
-            low = high
+            low = high = g.out_w  # tap by tap, all of its pixels at once
         walk = Walk(low * step, step, start + low * channels, channels, high - low)
         products_of_all(x, dy, walk, taps, n, vectors, channels, total)
         for k in range(n):  # those that only some reach, tap by tap; and the channels of a last, incomplete vector
