@@ -253,7 +253,7 @@ def gradients_kernel(sizes, factors, w, packed, gradients, workers):
 
 
 def gradients_in_place(sizes, factors, w, needs):
-    """dx (T N, D), dw (D,K), du (U,K); empty where needs, of x and of the weights, says that nobody asks."""
+    """dx (T N, D), dw (D,K), du (U,K). needs: whether x's gradient, and the weights', are asked for; the others are empty."""
     rows, d, units, wide = sizes
     shapes = (rows, d, needs[0]), (d, wide, needs[1]), (units, wide, needs[1])
     zeros = [aligned_zeros((whole(m, EXAMPLES) * needed, whole(n, BREADTH))) for m, n, needed in shapes]

@@ -40,7 +40,7 @@ from numba import get_num_threads, prange
 
 from tinydx_kernels.cpu.bands import Part, Pooled, copy_piece, unpool_band, unpooled
 from tinydx_kernels.cpu.layer import in_shares
-from tinydx_kernels.cpu.memory import CACHE_LINE, aligned_empty, aligned_zeros, contiguous
+from tinydx_kernels.cpu.memory import APART, CACHE_LINE, aligned_empty, aligned_zeros, contiguous
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
@@ -78,7 +78,6 @@ WEIGHTS, IMAGE = 130, 40  # multiply-adds of a vector that take as long as trans
 LINE = 16  # floats of a cache line
 PAD = 16  # floats between the points of v: at distances of 4 KB they would compete for the same lines of L1
 SMALL = 1 << 22  # products at the points that one thread has done, transforms included, before a second one is awake
-APART = 2 * CACHE_LINE // 4  # floats: workers that write into one line, or a pair of lines, wait for each other
 f32 = np.float32
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from tinydx_kernels.cpu.bands import Pooled, copy_piece
-from tinydx_kernels.cpu.memory import aligned_empty, aligned_zeros
+from tinydx_kernels.cpu.memory import APART, aligned_empty, aligned_zeros
 from tinydx_kernels.cpu.simd import (
     COLUMNS,
     LANES,
@@ -39,7 +39,7 @@ from tinydx_kernels.cpu.simd import (
     store,
     zeros,
 )
-from tinydx_kernels.cpu.winograd import APART, LINE, NOTHING, PAD, TILES, Tiling, copy_tile, part_to_points, place, whole_vectors
+from tinydx_kernels.cpu.winograd import LINE, NOTHING, PAD, TILES, Tiling, copy_tile, part_to_points, place, whole_vectors
 
 PANEL = COLUMNS * WIDTH
 HALF = ROWS // 2  # channels of a block for the last few
